@@ -1,0 +1,2 @@
+// Package rollcall holds no code: only the house rules, as tests (arch_test.go).
+package rollcall

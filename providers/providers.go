@@ -1,0 +1,174 @@
+// Package providers is the vocabulary of what can go wrong at a platform: one
+// error type, a closed list of kinds, and the send gate.
+//
+// It must not know any platform, any task or any queue. The platforms' own
+// dialects live below it (dingtalk, classin); what a kind means for a task is
+// decided in internal/lane and nowhere else.
+package providers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Gate is passed just before every metered send leaves: the first one, quick
+// retries, and the resend after a token refresh. It blocks until the send may
+// go. An error means that nothing may be sent; the client then returns an
+// [Error] of kind [Unsent] that unwraps to it. A nil Gate is a programming
+// error: clients refuse it.
+type Gate func(ctx context.Context) error
+
+// Kind says what a caller can do about a failure. The set is closed: a new
+// Kind needs a verdict in internal/lane.
+type Kind uint8
+
+const (
+	// Unknown is an answer that no table lists: a few tries, then a person looks.
+	Unknown Kind = iota
+	// Transient passes by itself: system busy, network faults, 5xx.
+	Transient
+	// Throttled means too fast. The request was not processed and not metered.
+	Throttled
+	// QuotaSpent means the organisation's calls of this month are used up.
+	QuotaSpent
+	// TokenRejected means the access token is stale. A client mends it once by
+	// itself; what leaves a client after that is Misconfigured.
+	TokenRejected
+	// Misconfigured means credentials, permissions or our own code are wrong:
+	// no task will pass until a person changes something.
+	Misconfigured
+	// Rejected means this task is wrong and stays wrong.
+	Rejected
+	// Partial means that some members were changed and others not.
+	Partial
+	// Ambiguous means the platform may or may not have applied a change that
+	// must not be repeated.
+	Ambiguous
+	// Unsent means the gate or the context said no before anything left.
+	Unsent
+)
+
+var kindNames = [...]string{
+	Unknown: "unknown", Transient: "transient", Throttled: "throttled", QuotaSpent: "quota_spent",
+	TokenRejected: "token_rejected", Misconfigured: "misconfigured", Rejected: "rejected",
+	Partial: "partial", Ambiguous: "ambiguous", Unsent: "unsent",
+}
+
+// String returns the kind's name as it stands in logs and docs.
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind(%d)", uint8(k))
+}
+
+// Kinds lists every Kind, so that a test can prove that each has a verdict.
+func Kinds() []Kind {
+	all := make([]Kind, len(kindNames))
+	for i := range all {
+		all[i] = Kind(i)
+	}
+	return all
+}
+
+// Scope says how far a failure reaches. The zero value is the task alone.
+type Scope uint8
+
+const (
+	// ScopeTask concerns this task and no other.
+	ScopeTask Scope = iota
+	// ScopeLane concerns every call of this tenant to this API.
+	ScopeLane
+	// ScopeTenant concerns every call of this tenant.
+	ScopeTenant
+	// ScopeOrganisation concerns every metered call of the organisation.
+	ScopeOrganisation
+	// ScopeAPI concerns every tenant of ours at this API.
+	ScopeAPI
+	// ScopeAddress concerns everything that leaves from our address.
+	ScopeAddress
+)
+
+var scopeNames = [...]string{
+	ScopeTask: "task", ScopeLane: "lane", ScopeTenant: "tenant",
+	ScopeOrganisation: "organisation", ScopeAPI: "api", ScopeAddress: "address",
+}
+
+// String returns the scope's name as it stands in logs and docs.
+func (s Scope) String() string {
+	if int(s) < len(scopeNames) {
+		return scopeNames[s]
+	}
+	return fmt.Sprintf("scope(%d)", uint8(s))
+}
+
+// Error is the only error that a platform's client returns.
+type Error struct {
+	Platform   string // "dingtalk" or "classin"
+	Tenant     string // as named in the configuration
+	API        string // the call, as the vendor spells it: "updategroupnick"
+	Kind       Kind
+	Scope      Scope
+	Code       string // the platform's own code, verbatim; empty for a transport fault
+	HTTPStatus int    // 0 when no answer arrived
+	Message    string // the platform's own words, bounded and free of secrets
+	RequestID  string // the platform's, for its support; may be empty
+	Fix        string // what to do about it, for a person; may be empty
+
+	// RetryAfter is how long the platform wants to be left alone. 0: it did not say.
+	RetryAfter time.Duration
+	// Tries bounds how often this answer is worth an attempt, where the
+	// platform documents one. 0: the kind's own bound holds.
+	Tries int
+	// MaybeApplied tells that the request left and the platform may have acted
+	// on it, whatever it answered.
+	MaybeApplied bool
+	// Sends counts the metered requests that left during this call.
+	Sends int
+	// Err is the cause underneath, if any: a transport fault, the gate's
+	// refusal, the context's error.
+	Err error
+}
+
+// Error reads: platform API: kind (code): message.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s: %s", e.Platform, e.API, e.Kind)
+	switch {
+	case e.Code != "":
+		fmt.Fprintf(&b, " (%s)", e.Code)
+	case e.HTTPStatus != 0:
+		fmt.Fprintf(&b, " (HTTP %d)", e.HTTPStatus)
+	}
+	if e.Message != "" {
+		b.WriteString(": " + e.Message)
+	}
+	if e.Err != nil {
+		b.WriteString(": " + e.Err.Error())
+	}
+	if e.RequestID != "" {
+		b.WriteString(" [request " + e.RequestID + "]")
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause, so that errors.Is sees a cancelled context or the
+// gate's own error through it.
+func (e *Error) Unwrap() error { return e.Err }
+
+// KindOf returns the kind of the first [Error] in err's chain, else Unknown.
+func KindOf(err error) Kind {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Kind
+	}
+	return Unknown
+}
+
+// Receipt is what a call that succeeded leaves behind.
+type Receipt struct {
+	RequestID string // the platform's own; may be empty
+	Sends     int    // metered requests that left, quick retries included
+}
