@@ -1,0 +1,53 @@
+package redistest_test
+
+import (
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/redistest"
+)
+
+func TestEachGivesBothAnEmptyServerOfItsOwn(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		ctx := t.Context()
+		rdb := s.Client(t)
+		if n := rdb.DBSize(ctx).Val(); n != 0 {
+			t.Fatalf("a fresh server holds %d keys", n)
+		}
+		if err := rdb.Set(ctx, "here", t.Name(), 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+
+		opt, err := redis.ParseURL(s.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := redis.NewClient(opt)
+		defer other.Close()
+		if got := other.Get(ctx, "here").Val(); got != t.Name() {
+			t.Errorf("over its URL the key reads %q, want %q", got, t.Name())
+		}
+		if real := s.Mini == nil; real != strings.HasSuffix(t.Name(), "/redis-server") {
+			t.Errorf("Mini is %v in %s", s.Mini, t.Name())
+		}
+	})
+}
+
+func TestServerIsGoneWhenItsTestEnded(t *testing.T) {
+	t.Parallel()
+	var addrs []string
+	t.Run("inner", func(t *testing.T) {
+		addrs = append(addrs, redistest.Mini(t).Addr)
+		addrs = append(addrs, redistest.Real(t).Addr)
+	})
+	for _, addr := range addrs {
+		if conn, err := net.Dial("tcp", addr); err == nil {
+			conn.Close()
+			t.Errorf("%s still answers", addr)
+		}
+	}
+}
