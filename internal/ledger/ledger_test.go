@@ -1,0 +1,344 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
+)
+
+var (
+	ann  = ledger.Target{Organisation: "lakeside", API: "nickname", Key: "chat1/ann"}
+	nick = func(value string) []ledger.Field {
+		return []ledger.Field{{Name: "nickname", Value: value, Mode: ledger.Value}}
+	}
+)
+
+func TestRevisionsOfATargetOnlyRise(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		var last int64
+		for range 50 {
+			rev := revise(t, l, ann)
+			if rev <= last {
+				t.Fatalf("revision %d after %d", rev, last)
+			}
+			last = rev
+		}
+		if age := time.Since(time.UnixMicro(last)); age < -time.Minute || age > time.Minute {
+			t.Errorf("revision %d is %s away from now: not a time in microseconds", last, age)
+		}
+	})
+}
+
+func TestAnOlderWishNeverLandsAfterANewerOne(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		older, newer := revise(t, l, ann), revise(t, l, ann)
+		apply(t, l, ann, newer, nick("new"))
+		wantStanding(t, l, ann, older, nick("old"), ledger.Superseded)
+	})
+}
+
+// Knowing of a newer wish is enough: the older one's call would be wasted.
+func TestAWishThatIsNoLongerTheNewestIsNotSent(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		older, newer := revise(t, l, ann), revise(t, l, ann)
+		if err := l.Wish(t.Context(), ann, newer, nick("new")); err != nil {
+			t.Fatal(err)
+		}
+		wantStanding(t, l, ann, older, nick("old"), ledger.Superseded)
+	})
+}
+
+func TestANewerWishThatArrivesDuringTheWaitStopsTheSend(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		older := revise(t, l, ann)
+		mark := begin(t, l, ann, older, nick("old"))
+		newer := revise(t, l, ann)
+		if err := l.Wish(t.Context(), ann, newer, nick("new")); err != nil {
+			t.Fatal(err)
+		}
+		if err := mark.Gate(t.Context()); !errors.Is(err, ledger.ErrStale) {
+			t.Fatalf("Gate() = %v, want ErrStale", err)
+		}
+	})
+}
+
+func TestAnEqualValueNeedsNoCallAndRaisesTheRevision(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		first, between, again := revise(t, l, ann), revise(t, l, ann), revise(t, l, ann)
+		apply(t, l, ann, first, nick("ann"))
+		wantStanding(t, l, ann, again, nick("ann"), ledger.Unchanged)
+		wantStanding(t, l, ann, between, nick("bob"), ledger.Superseded)
+	})
+}
+
+func TestATaskThatWasSettledAndComesAgainIsDone(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		course := ledger.Target{Organisation: "lakeside", API: "course", Key: "561294"}
+		names := []ledger.Field{{Name: "names", Mode: ledger.Effect}}
+		rev := revise(t, l, course)
+		apply(t, l, course, rev, names)
+		wantStanding(t, l, course, rev, names, ledger.Settled)
+		wantStanding(t, l, course, revise(t, l, course), names, ledger.Send)
+	})
+}
+
+// A applied, B timed out, A wished again: the platform may hold B, so A must be
+// sent although it was the last value settled.
+func TestWithADoubtTheCallIsSent(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		apply(t, l, ann, revise(t, l, ann), nick("A"))
+
+		b := begin(t, l, ann, revise(t, l, ann), nick("B"))
+		gate(t, b)
+		if err := b.Release(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+
+		again := revise(t, l, ann)
+		wantStanding(t, l, ann, again, nick("A"), ledger.Doubtful)
+		apply(t, l, ann, revise(t, l, ann), nick("A"))
+		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
+	})
+}
+
+func TestACleanRefusalLeavesNoDoubtOfItsOwnAndKeepsAnEarlierOne(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		apply(t, l, ann, revise(t, l, ann), nick("A"))
+
+		refused := begin(t, l, ann, revise(t, l, ann), nick("B"))
+		gate(t, refused)
+		release(t, refused, true)
+		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
+
+		timedOut := begin(t, l, ann, revise(t, l, ann), nick("C"))
+		gate(t, timedOut)
+		release(t, timedOut, false)
+		refused = begin(t, l, ann, revise(t, l, ann), nick("D"))
+		gate(t, refused)
+		release(t, refused, true)
+		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+	})
+}
+
+func TestTwoTasksAreNeverAtOneTargetTogether(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		first := begin(t, l, ann, revise(t, l, ann), nick("A"))
+		second := revise(t, l, ann)
+		_, _, err := l.Begin(t.Context(), ann, second, nick("B"))
+		busy, ok := errors.AsType[*ledger.BusyError](err)
+		if !ok || busy.For <= 0 || busy.For > 20*time.Second {
+			t.Fatalf("Begin() = %v, want a *BusyError of up to 20 s", err)
+		}
+		release(t, first, true)
+		begin(t, l, ann, second, nick("B"))
+	})
+}
+
+// A worker that died leaves its mark behind. After it has run out another
+// worker takes the target, and whatever the first still tries is refused.
+func TestAMarkRunsOutAndItsOldOwnerIsFencedOff(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	l := ledger.New(s.Client(t))
+	now := time.Now()
+	s.Mini.SetTime(now)
+	dead := begin(t, l, ann, revise(t, l, ann), nick("A"))
+	s.Mini.SetTime(now.Add(21 * time.Second))
+	heir := begin(t, l, ann, revise(t, l, ann), nick("B"))
+
+	if err := dead.Gate(t.Context()); !errors.Is(err, ledger.ErrLost) {
+		t.Errorf("the old owner's Gate() = %v, want ErrLost", err)
+	}
+	if err := dead.Settle(t.Context(), "", nil); !errors.Is(err, ledger.ErrLost) {
+		t.Errorf("the old owner's Settle() = %v, want ErrLost", err)
+	}
+	gate(t, heir)
+	if err := heir.Settle(t.Context(), "req", nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFieldsOfAGroupDoNotSupersedeEachOther(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		chat := ledger.Target{Organisation: "lakeside", API: "group", Key: "chat1"}
+		rename := func(v string) ledger.Field { return ledger.Field{Name: "name", Value: v} }
+		owner := ledger.Field{Name: "owner", Value: "emp:ann"}
+		members := ledger.Field{Name: "members", Mode: ledger.Edit}
+
+		older, newer := revise(t, l, chat), revise(t, l, chat)
+		apply(t, l, chat, newer, []ledger.Field{rename("7B")})
+		mark, standings, err := l.Begin(t.Context(), chat, older, []ledger.Field{rename("7A"), owner, members})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []ledger.Standing{ledger.Superseded, ledger.Send, ledger.Send}
+		if diff := cmp.Diff(want, standings); diff != "" {
+			t.Errorf("standings (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]ledger.Field{owner, members}, mark.Fields()); diff != "" {
+			t.Errorf("fields to send (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestMembershipEditsAreNeverSuperseded(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		chat := ledger.Target{Organisation: "lakeside", API: "group", Key: "chat1"}
+		members := []ledger.Field{{Name: "members", Mode: ledger.Edit}}
+		older, newer := revise(t, l, chat), revise(t, l, chat)
+		if err := l.Wish(t.Context(), chat, newer, members); err != nil {
+			t.Fatal(err)
+		}
+		apply(t, l, chat, newer, members)
+		wantStanding(t, l, chat, newer, members, ledger.Settled)
+		wantStanding(t, l, chat, older, members, ledger.Send)
+	})
+}
+
+func TestSettleRecordsTheValueThatThePlatformTook(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		person := ledger.Target{Organisation: "lakeside", API: "id", Key: "u1"}
+		id := func(v string) []ledger.Field { return []ledger.Field{{Name: "id", Value: v}} }
+		mark := begin(t, l, person, revise(t, l, person), id("zhangsan"))
+		gate(t, mark)
+		if err := mark.Settle(t.Context(), "req", map[string]string{"id": "zhangsan2"}); err != nil {
+			t.Fatal(err)
+		}
+		wantStanding(t, l, person, revise(t, l, person), id("zhangsan2"), ledger.Unchanged)
+	})
+}
+
+func TestAttemptsAreCountedByClassAndForgotten(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		start := time.UnixMilli(1_763_762_142_000)
+		count := func(class string, at time.Time) (int, time.Time) {
+			n, first, err := l.CountAttempt(t.Context(), "task-1", class, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n, first
+		}
+		count("transient", start)
+		count("unknown", start.Add(time.Second))
+		n, first := count("transient", start.Add(time.Minute))
+		if n != 2 || !first.Equal(start) {
+			t.Errorf("second transient attempt: n = %d since %s, want 2 since %s", n, first, start)
+		}
+		if err := l.ForgetAttempts(t.Context(), "task-1"); err != nil {
+			t.Fatal(err)
+		}
+		if n, _ := count("transient", start); n != 1 {
+			t.Errorf("after forgetting: n = %d, want 1", n)
+		}
+	})
+}
+
+func TestKeepEndsTheContextWhenTheMarkIsLost(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	l := ledger.New(s.Client(t))
+	now := time.Now()
+	s.Mini.SetTime(now)
+	mark := begin(t, l, ann, revise(t, l, ann), nick("A"))
+	kept, stop := mark.Keep(t.Context())
+	defer stop()
+	s.Mini.SetTime(now.Add(21 * time.Second))
+	begin(t, l, ann, revise(t, l, ann), nick("B"))
+	<-kept.Done()
+	if cause := context.Cause(kept); !errors.Is(cause, ledger.ErrLost) {
+		t.Errorf("the kept context ended with %v, want ErrLost", cause)
+	}
+}
+
+func revise(t *testing.T, l *ledger.Ledger, target ledger.Target) int64 {
+	t.Helper()
+	rev, err := l.Revise(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rev
+}
+
+func begin(t *testing.T, l *ledger.Ledger, target ledger.Target, rev int64, fields []ledger.Field) *ledger.Mark {
+	t.Helper()
+	mark, standings, err := l.Begin(t.Context(), target, rev, fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mark == nil {
+		t.Fatalf("nothing to send: %v", standings)
+	}
+	return mark
+}
+
+func gate(t *testing.T, m *ledger.Mark) {
+	t.Helper()
+	if err := m.Gate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func release(t *testing.T, m *ledger.Mark, untouched bool) {
+	t.Helper()
+	if err := m.Release(t.Context(), untouched); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func apply(t *testing.T, l *ledger.Ledger, target ledger.Target, rev int64, fields []ledger.Field) {
+	t.Helper()
+	mark := begin(t, l, target, rev, fields)
+	gate(t, mark)
+	if err := mark.Settle(t.Context(), "req", nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantStanding asks where a single field stands, and leaves the target free.
+func wantStanding(
+	t *testing.T, l *ledger.Ledger, target ledger.Target, rev int64, fields []ledger.Field, want ledger.Standing,
+) {
+	t.Helper()
+	mark, standings, err := l.Begin(t.Context(), target, rev, fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mark != nil {
+		release(t, mark, true)
+	}
+	if diff := cmp.Diff([]ledger.Standing{want}, standings); diff != "" {
+		t.Errorf("standing (-want +got):\n%s", diff)
+	}
+}
