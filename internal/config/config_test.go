@@ -1,0 +1,101 @@
+package config_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rollcall/internal/config"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func env(vars map[string]string) func(string) string {
+	return func(name string) string { return vars[name] }
+}
+
+func TestASmallFileGetsEveryDefault(t *testing.T) {
+	t.Parallel()
+	cfg, err := config.Load("testdata/good.yaml", env(map[string]string{"DT": "app-secret", "CI": "ci-secret"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dt := cfg.Organisations[0].Tenants[0].DingTalk
+	ci := cfg.Organisations[0].Tenants[1].ClassIn
+	if got := dt.AppSecret.Value.Reveal() + " " + ci.Secret.Value.Reveal(); got != "app-secret ci-secret" {
+		t.Errorf("secrets are %q", got)
+	}
+	got := []any{
+		cfg.Redis.URL, cfg.Listen, cfg.Log, time.Duration(dt.Timeout), time.Duration(ci.Timeout),
+		dt.NicknameMax, dt.Limits.Group.Calls, ci.Limits.Course.Calls, ci.BaseURL,
+	}
+	want := []any{
+		"redis://127.0.0.1:6379/0", "127.0.0.1:8080", config.Log{Level: "info", Format: "auto"}, 15 * time.Second, time.Minute,
+		30, 20, 3, "https://api.eeo.cn",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("defaults (-want +got):\n%s", diff)
+	}
+	if strings.Contains(fmt.Sprintf("%+v %#v", cfg, dt), "app-secret") {
+		t.Error("printing the configuration shows a secret")
+	}
+}
+
+// Every wrong file says all that is wrong with it, with lines and advice.
+func TestWrongFilesSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/wrong-*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no wrong files: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			_, err := config.Load(file, env(map[string]string{"DT": "app-secret"}))
+			if err == nil {
+				t.Fatal("the file was accepted")
+			}
+			golden := strings.TrimSuffix(file, ".yaml") + ".txt"
+			if *update {
+				if err := os.WriteFile(golden, []byte(err.Error()+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, readErr := os.ReadFile(golden)
+			if readErr != nil {
+				t.Fatal(readErr)
+			}
+			if diff := cmp.Diff(string(want), err.Error()+"\n"); diff != "" {
+				t.Errorf("message (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestASecretFileThatOthersCanReadIsRefused(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "secret")
+	yaml := []byte("organisations: [{name: o, tenants: [{name: t, classin: {sid: '1', secret: {file: " + path + "}}}]}]")
+	if err := os.WriteFile(path, []byte("hush\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Parse("x.yaml", yaml, env(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := cfg.Organisations[0].Tenants[0].ClassIn.Secret.Value.Reveal(); got != "hush" {
+		t.Errorf("secret is %q, want the file's first line", got)
+	}
+	if err := os.Chmod(path, 0o604); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Parse("x.yaml", yaml, env(nil)); err == nil || !strings.Contains(err.Error(), "chmod o-rwx") {
+		t.Errorf("Parse() = %v, want a refusal that says chmod", err)
+	}
+}

@@ -1,0 +1,77 @@
+// Package logging makes the one logger: tinted text for a person at a terminal,
+// JSON for everything else, with asynq's own messages routed through it.
+//
+// It must not know what is logged.
+package logging
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/lmittmann/tint"
+	"golang.org/x/term"
+)
+
+// New returns a logger that writes to w. format is "text", "json", or "auto":
+// text if w is a terminal. The level can be changed while the logger is in use.
+func New(w io.Writer, format string, level slog.Leveler) *slog.Logger {
+	if format == "auto" {
+		format = "json"
+		if IsTerminal(w) {
+			format = "text"
+		}
+	}
+	if format == "text" {
+		return slog.New(tint.NewTextHandler(w, &tint.Options{
+			Level: level, TimeFormat: "15:04:05.000", NoColor: !IsTerminal(w),
+		}))
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+// Level returns the level called name, Info for an unknown one.
+func Level(name string) slog.Level {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(name)); err != nil {
+		return slog.LevelInfo
+	}
+	return level
+}
+
+// IsTerminal reports whether w is a terminal that a person may be looking at.
+func IsTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// Mask shortens a name or id so that a person who knows it recognises it and
+// nobody else learns it: the first and last two characters and the length.
+func Mask(text string) string {
+	runes := []rune(text)
+	if len(runes) <= 5 {
+		return strings.Repeat("*", len(runes))
+	}
+	return fmt.Sprintf("%s…%s(%d)", string(runes[:2]), string(runes[len(runes)-2:]), len(runes))
+}
+
+// Asynq is asynq's Logger on top of slog. asynq logs free text, so its messages
+// are kept as they are, a level lower: what concerns a task is told by us.
+type Asynq struct{ Log *slog.Logger }
+
+// Debug implements asynq.Logger.
+func (a Asynq) Debug(args ...any) { a.Log.Debug(fmt.Sprint(args...)) }
+
+// Info implements asynq.Logger.
+func (a Asynq) Info(args ...any) { a.Log.Debug(fmt.Sprint(args...)) }
+
+// Warn implements asynq.Logger.
+func (a Asynq) Warn(args ...any) { a.Log.Info(fmt.Sprint(args...)) }
+
+// Error implements asynq.Logger.
+func (a Asynq) Error(args ...any) { a.Log.Warn(fmt.Sprint(args...)) }
+
+// Fatal implements asynq.Logger. It does not exit: only main does.
+func (a Asynq) Fatal(args ...any) { a.Log.Error(fmt.Sprint(args...)) }
