@@ -1,0 +1,106 @@
+package sandbox
+
+import (
+	"net/http"
+	"strings"
+)
+
+// endpoint is one API: where it lives, how it talks, and its four steps. read
+// sees nothing but the request; the others run under the lock of the Sandbox.
+type endpoint struct {
+	api        string
+	path       string
+	dialect    *dialect
+	metered    bool
+	permission string // of the app; empty: none is needed
+
+	// read decodes the body and names the target, as far as it can. Its
+	// refusal is answered only after the gateway has let the call pass.
+	read func(x *exchange) *refusal
+	// identify finds out who calls, also where the credentials are stale.
+	identify func(s *Sandbox, x *exchange)
+	// authenticate judges the credentials.
+	authenticate func(s *Sandbox, x *exchange) *refusal
+	// run carries the call out.
+	run func(s *Sandbox, x *exchange) outcome
+}
+
+// outcome is a success, a refusal, or (ClassIn's 842) changes with a refusal.
+type outcome struct {
+	refusal *refusal
+	changes []Change
+	body    any // of a success
+}
+
+func refused(code string) outcome { return outcome{refusal: &refusal{code: code}} }
+
+func refusedBecause(code, message string) outcome {
+	return outcome{refusal: &refusal{code: code, message: message}}
+}
+
+const classInPath = "/partner/api/course.api.php"
+
+func endpoints() []*endpoint {
+	return []*endpoint{tokenEndpoint(), groupNickEndpoint(), groupUpdateEndpoint(), changeIDEndpoint(), classNickEndpoint()}
+}
+
+func apiNames() []string {
+	return []string{APIToken, APIGroupNick, APIGroupUpdate, APIChangeID, APIClassNick}
+}
+
+func knownAPI(name string) bool {
+	for _, api := range apiNames() {
+		if api == name {
+			return true
+		}
+	}
+	return false
+}
+
+// route finds the endpoint of a request, or makes up one that refuses it in
+// the words of the host that the path belongs to.
+func (s *Sandbox) route(r *http.Request) *endpoint {
+	path, action := r.URL.Path, r.URL.Query().Get("action")
+	for _, e := range s.endpoints {
+		if e.path != path || (path == classInPath && action != e.api) {
+			continue
+		}
+		if r.Method != http.MethodPost {
+			return wrongMethod(e)
+		}
+		return e
+	}
+	switch {
+	case strings.HasPrefix(path, "/topapi/"):
+		return stray(legacyDialect(), refusal{code: "22", message: path})
+	case strings.HasPrefix(path, "/v1.0/"):
+		return stray(newDialect(), refusal{code: "InvalidAction.NotFound"})
+	case path == classInPath:
+		return stray(classInDialect(), refusal{code: "100", message: "unknown action " + action})
+	default:
+		// The new host answers a path without its version in the old host's shape.
+		return stray(legacyDialect(), refusal{code: "404"})
+	}
+}
+
+func wrongMethod(e *endpoint) *endpoint {
+	code := "UnsupportedHTTPMethod"
+	switch e.api {
+	case APIGroupNick:
+		code = "43002"
+	case APIClassNick:
+		code = "100"
+	}
+	return stray(e.dialect, refusal{code: code})
+}
+
+// stray is the endpoint of a request that belongs to none: it refuses.
+func stray(d *dialect, r refusal) *endpoint {
+	return &endpoint{
+		dialect:      d,
+		read:         func(*exchange) *refusal { return nil },
+		identify:     func(*Sandbox, *exchange) {},
+		authenticate: func(*Sandbox, *exchange) *refusal { return &r },
+		run:          func(*Sandbox, *exchange) outcome { return outcome{refusal: &r} },
+	}
+}

@@ -1,0 +1,190 @@
+package sandbox
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"time"
+)
+
+const outagePage = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n" +
+	"<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>Tengine</center>\r\n</body>\r\n</html>\r\n"
+
+// armedFault is a Fault that waits for its calls.
+type armedFault struct {
+	Fault
+	id      int
+	armed   time.Time
+	matched int
+	fired   int
+}
+
+// faultSet holds the armed faults in the order in which they came.
+type faultSet struct {
+	armed []*armedFault
+	last  int // id
+}
+
+func (s *faultSet) arm(f Fault, now time.Time) int {
+	s.last++
+	if f.Name == "" {
+		f.Name = fmt.Sprintf("%s-%d", f.Kind, s.last)
+	}
+	s.armed = append(s.armed, &armedFault{Fault: f, id: s.last, armed: now})
+	return s.last
+}
+
+func (s *faultSet) disarm(id int) bool {
+	before := len(s.armed)
+	s.armed = slices.DeleteFunc(s.armed, func(f *armedFault) bool { return f.id == id })
+	return len(s.armed) < before
+}
+
+// draw counts the call at every fault that matches it. It returns the first
+// that strikes with more than latency, and the latencies of all that strike.
+func (s *faultSet) draw(x *exchange, random *rand.Rand) (*armedFault, time.Duration) {
+	var chosen *armedFault
+	var latency time.Duration
+	for _, f := range s.armed {
+		if !f.matches(x) {
+			continue
+		}
+		f.matched++
+		if !f.strikes(random) {
+			continue
+		}
+		if f.Kind != FaultLatency && chosen != nil {
+			continue
+		}
+		f.fired++
+		latency += f.Latency
+		if f.Jitter > 0 {
+			latency += time.Duration(random.Int64N(int64(f.Jitter) + 1))
+		}
+		if f.Kind != FaultLatency {
+			chosen = f
+		}
+	}
+	return chosen, latency
+}
+
+func (f *armedFault) matches(x *exchange) bool {
+	since := x.arrived.Sub(f.armed)
+	if since < f.After || (f.For > 0 && since >= f.After+f.For) {
+		return false
+	}
+	organisation := ""
+	if x.org != nil {
+		organisation = x.org.name
+	}
+	for _, pair := range [...]struct{ want, got string }{
+		{f.API, x.endpoint.api}, {f.Organisation, organisation}, {f.Tenant, x.tenant},
+		{f.Chat, x.target.Chat}, {f.User, x.target.User}, {f.Course, x.target.Course},
+		{f.WantedID, x.target.WantedID},
+	} {
+		if pair.want != "" && pair.want != pair.got {
+			return false
+		}
+	}
+	return true
+}
+
+// strikes tells whether the matching call that was just counted is one of
+// those meant.
+func (f *armedFault) strikes(random *rand.Rand) bool {
+	switch {
+	case f.At > 0:
+		return f.matched == f.At
+	case f.First > 0:
+		return f.matched <= f.First
+	case f.Share > 0:
+		return random.Float64() < f.Share
+	default:
+		return true
+	}
+}
+
+// beforeGateway tells whether the fault keeps the call from being judged at
+// all. An answer with a code of the gateway's does: it is not metered.
+func (f *armedFault) beforeGateway(d *dialect) bool {
+	switch f.Kind {
+	case FaultOutage, FaultRefused, FaultBan:
+		return true
+	case FaultHang, FaultReset:
+		return !f.Applied
+	case FaultAnswer:
+		return !f.Applied && d.codes[f.Code].gateway
+	default:
+		return false
+	}
+}
+
+// insteadOfService tells whether the fault answers in place of the service,
+// after the gateway has let the call pass and metered it.
+func (f *armedFault) insteadOfService() bool {
+	return (f.Kind == FaultAnswer || f.Kind == FaultOddBody) && !f.Applied
+}
+
+// answer is what the fault itself says.
+func (f *armedFault) answer(x *exchange) answer {
+	a := answer{status: http.StatusOK, contentType: x.endpoint.dialect.contentType}
+	switch f.Kind {
+	case FaultAnswer:
+		a.body = []byte(f.Body)
+		if f.Body == "" {
+			a = x.endpoint.dialect.refuse(x.requestID, f.refusal(x.endpoint.permission))
+		}
+		a.code = f.Code
+	case FaultOddBody:
+		if a.body = []byte(f.Body); f.Body == "" {
+			a.body = []byte("{}")
+		}
+	case FaultOutage:
+		a = answer{status: http.StatusBadGateway, contentType: "text/html", body: []byte(outagePage)}
+		if f.Body != "" {
+			a.body = []byte(f.Body)
+		}
+	case FaultBan:
+		a = banAnswer(x.requestID)
+	case FaultHang:
+		a.ending = endHang
+	case FaultReset, FaultRefused:
+		a.ending = endReset
+	}
+	if f.Status != 0 {
+		a.status = f.Status
+	}
+	a.headers = f.Headers
+	return a
+}
+
+func (f *armedFault) refusal(permission string) refusal {
+	r := refusal{code: f.Code, message: f.Message}
+	if f.Envelope != "" {
+		nested := f.Envelope == "nested"
+		r.nested = &nested
+	}
+	if f.Code == "60011" || f.Code == "Forbidden.AccessDenied.AccessTokenPermissionDenied" {
+		r.scopes = permission
+	}
+	return r
+}
+
+// bend does to a finished answer what the fault does after the service. A nil
+// fault leaves it as it is.
+func (f *armedFault) bend(a answer, x *exchange) answer {
+	if f == nil {
+		return a
+	}
+	switch f.Kind {
+	case FaultTruncated:
+		a.body = a.body[:len(a.body)/2]
+	case FaultAnswer, FaultOddBody, FaultHang, FaultReset:
+		if f.Applied {
+			return f.answer(x)
+		}
+	}
+	a.headers = f.Headers
+	return a
+}

@@ -1,0 +1,205 @@
+package sandbox
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// platform is the World in motion: the same values, indexed by what a request
+// carries. Its methods change what they say at once; the caller holds the lock
+// of the Sandbox.
+type platform struct {
+	prohibitedNames []string
+	prohibitedIDs   []string
+	orgs            []*organisation
+	apps            map[string]*app
+	schools         map[string]*school
+	courses         map[string]*school // where a course lives
+	dingTalkIDs     map[string]bool    // over all organisations
+	tokens          map[string]*app    // live and lapsed ones; the app holds the expiry
+}
+
+type organisation struct {
+	name      string
+	quota     int
+	month     string // of spent, as 2006-01 in Shanghai
+	spent     int
+	employees []*Employee
+	externals []string
+	chats     []*Chat
+	apps      []*app
+	schools   []*school
+
+	// The same things again, by id.
+	byUserID map[string]*Employee
+	byChatID map[string]*Chat
+}
+
+type app struct {
+	App
+	org     *organisation
+	token   string
+	expires time.Time
+}
+
+type school struct {
+	sid, secret string
+	org         *organisation
+	courses     []*Course
+	byCourseID  map[string]*Course
+}
+
+func newPlatform(w World, now time.Time) (*platform, error) {
+	if err := w.validate(); err != nil {
+		return nil, err
+	}
+	p := &platform{
+		prohibitedNames: slices.Clone(w.ProhibitedNames),
+		prohibitedIDs:   slices.Clone(w.ProhibitedIDs),
+		apps:            map[string]*app{}, schools: map[string]*school{},
+		courses: map[string]*school{}, dingTalkIDs: map[string]bool{}, tokens: map[string]*app{},
+	}
+	for _, id := range w.TakenIDs {
+		p.dingTalkIDs[id] = true
+	}
+	for _, o := range w.Organisations {
+		p.orgs = append(p.orgs, p.index(o, now))
+	}
+	return p, nil
+}
+
+func (p *platform) index(o Organisation, now time.Time) *organisation {
+	org := &organisation{
+		name: o.Name, quota: o.Quota, month: calendarMonth(now), spent: o.Spent,
+		externals: slices.Clone(o.Externals),
+		byUserID:  map[string]*Employee{}, byChatID: map[string]*Chat{},
+	}
+	for _, a := range o.Apps {
+		a.Missing = slices.Clone(a.Missing)
+		held := &app{App: a, org: org}
+		org.apps = append(org.apps, held)
+		p.apps[a.Key] = held
+	}
+	for _, e := range o.Employees {
+		org.employees = append(org.employees, &e)
+		org.byUserID[e.UserID] = &e
+		if e.DingTalkID != "" {
+			p.dingTalkIDs[e.DingTalkID] = true
+		}
+	}
+	for _, c := range o.Chats {
+		held := copyChat(c)
+		org.chats = append(org.chats, &held)
+		org.byChatID[c.ID] = &held
+	}
+	for _, sc := range o.Schools {
+		held := &school{sid: sc.SID, secret: sc.Secret, org: org, byCourseID: map[string]*Course{}}
+		for _, c := range sc.Courses {
+			c.Students = slices.Clone(c.Students)
+			held.courses = append(held.courses, &c)
+			held.byCourseID[c.ID] = &c
+			p.courses[c.ID] = held
+		}
+		org.schools = append(org.schools, held)
+		p.schools[sc.SID] = held
+	}
+	return org
+}
+
+func copyChat(c Chat) Chat {
+	c.Members = slices.Clone(c.Members)
+	c.Externals = slices.Clone(c.Externals)
+	c.Options = maps.Clone(c.Options)
+	return c
+}
+
+func (o *organisation) knowsUnionID(id string) bool {
+	return slices.Contains(o.externals, id) ||
+		slices.ContainsFunc(o.employees, func(e *Employee) bool { return e.UnionID != "" && e.UnionID == id })
+}
+
+func (c *Chat) member(userID string) *Member {
+	for i := range c.Members {
+		if c.Members[i].UserID == userID {
+			return &c.Members[i]
+		}
+	}
+	return nil
+}
+
+// State is what the platforms believe at a moment.
+type State struct {
+	Time          time.Time           `json:"time"`
+	Organisations []OrganisationState `json:"organisations"`
+}
+
+// OrganisationState is an organisation as it stands. Spent counts the metered
+// calls of Month, a calendar month in Shanghai ("2026-03"); Quota is the limit
+// in force, negative for none. Secrets and tokens are not part of it.
+type OrganisationState struct {
+	Organisation
+	Month string `json:"month"`
+}
+
+// Organisation returns the named organisation's state. False: there is none.
+func (s State) Organisation(name string) (OrganisationState, bool) {
+	for _, o := range s.Organisations {
+		if o.Name == name {
+			return o, true
+		}
+	}
+	return OrganisationState{}, false
+}
+
+// Nick returns a member's nickname in a chat of the organisation. False: there
+// is no such member.
+func (o OrganisationState) Nick(chatID, userID string) (string, bool) {
+	for _, c := range o.Chats {
+		if c.ID != chatID {
+			continue
+		}
+		if m := c.member(userID); m != nil {
+			return m.Nick, true
+		}
+	}
+	return "", false
+}
+
+// State returns a copy of what the platforms believe now.
+func (s *Sandbox) State() State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock()
+	state := State{Time: now, Organisations: []OrganisationState{}}
+	for _, o := range s.platform.orgs {
+		o.turnMonth(now)
+		state.Organisations = append(state.Organisations, s.organisationState(o))
+	}
+	return state
+}
+
+func (s *Sandbox) organisationState(o *organisation) OrganisationState {
+	state := OrganisationState{Month: o.month, Organisation: Organisation{
+		Name: o.name, Quota: s.quotaOf(o), Spent: o.spent, Externals: slices.Clone(o.externals),
+	}}
+	for _, a := range o.apps {
+		state.Apps = append(state.Apps, App{Key: a.Key, Missing: slices.Clone(a.Missing)})
+	}
+	for _, e := range o.employees {
+		state.Employees = append(state.Employees, *e)
+	}
+	for _, c := range o.chats {
+		state.Chats = append(state.Chats, copyChat(*c))
+	}
+	for _, sc := range o.schools {
+		held := School{SID: sc.sid}
+		for _, c := range sc.courses {
+			course := *c
+			course.Students = slices.Clone(c.Students)
+			held.Courses = append(held.Courses, course)
+		}
+		state.Schools = append(state.Schools, held)
+	}
+	return state
+}

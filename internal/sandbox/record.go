@@ -1,0 +1,109 @@
+package sandbox
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Target names what a call is about; which fields are set depends on the API.
+type Target struct {
+	Chat   string `json:"chat,omitempty"`
+	User   string `json:"user,omitempty"`
+	Course string `json:"course,omitempty"`
+	// WantedID is the DingTalk ID that was asked for. It belongs to the call,
+	// not to the thing that is changed.
+	WantedID string `json:"wantedId,omitempty"`
+}
+
+// thing is the target without what was asked of it.
+func (t Target) thing() string { return strings.Join([]string{t.Chat, t.User, t.Course}, "/") }
+
+// Change is one field that an effect set. Old and New may be equal: a call
+// that sets what stood there already is an effect too.
+type Change struct {
+	// Field is "nick", "dingTalkId", "name", "owner", "ownerType", "icon",
+	// "member", "external", "managementOptions.<option>", or a student's
+	// "nickname". A member who joins has an empty Old, one who leaves an empty New.
+	Field string `json:"field"`
+	// Student is the uid of whom the field belongs to, in a course.
+	Student string `json:"student,omitempty"`
+	// Old is empty for what was never set.
+	Old string `json:"old"`
+	New string `json:"new"`
+}
+
+// Effect is what one call changed on the platform, in one piece.
+type Effect struct {
+	Number       int64     `json:"number"` // from 1, in the order in which they took hold
+	Call         int64     `json:"call"`   // the number of the Call
+	Time         time.Time `json:"time"`
+	API          string    `json:"api"`
+	Organisation string    `json:"organisation"`
+	Tenant       string    `json:"tenant"` // app key or SID
+	Target       Target    `json:"target"`
+	Changes      []Change  `json:"changes"`
+	RequestID    string    `json:"requestId"`
+}
+
+// Call is one request and what became of it.
+type Call struct {
+	Number       int64     `json:"number"` // from 1, in order of arrival
+	Time         time.Time `json:"time"`   // of arrival
+	API          string    `json:"api"`    // empty: no API has this path
+	Method       string    `json:"method"`
+	Path         string    `json:"path"`
+	Organisation string    `json:"organisation,omitempty"` // empty: unknown token or SID
+	Tenant       string    `json:"tenant,omitempty"`
+	Target       Target    `json:"target"`
+	Status       int       `json:"status"` // HTTP; 0: no answer was sent
+	// Code is the platform's own: "0" or "1" or "ok" for a success, empty
+	// when no answer of the platform was sent.
+	Code      string `json:"code"`
+	Metered   bool   `json:"metered"`
+	Effect    int64  `json:"effect,omitempty"` // 0: it changed nothing
+	Fault     string `json:"fault,omitempty"`  // the fault that shaped the answer
+	RequestID string `json:"requestId"`
+	// Overlapping counts the other calls to the same API and target that were
+	// under way when this one arrived.
+	Overlapping int `json:"overlapping,omitempty"`
+}
+
+// record is what happened: all effects, and the last calls.
+type record struct {
+	keep    int
+	arrived int64
+	effects []Effect
+	calls   []Call
+	oldest  int // of calls, once the log is full
+}
+
+func (r *record) call(c Call) {
+	if len(r.calls) < r.keep {
+		r.calls = append(r.calls, c)
+		return
+	}
+	r.calls[r.oldest] = c
+	r.oldest = (r.oldest + 1) % r.keep
+}
+
+func (r *record) effect(e Effect) int64 {
+	e.Number = int64(len(r.effects)) + 1
+	r.effects = append(r.effects, e)
+	return e.Number
+}
+
+// Effects returns everything that was changed, oldest first.
+func (s *Sandbox) Effects() []Effect {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.log.effects)
+}
+
+// Calls returns the calls that are still in the log, in the order in which
+// they were decided. The log holds Config.KeepCalls of them.
+func (s *Sandbox) Calls() []Call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append(slices.Clone(s.log.calls[s.log.oldest:]), s.log.calls[:s.log.oldest]...)
+}

@@ -1,0 +1,225 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Scenario is what goes wrong, and how strict the platforms are about rates.
+type Scenario struct {
+	// Limits replace those of the Config as a whole. Nil: the Config's hold.
+	Limits *Limits `yaml:"limits"`
+	Faults []Fault `yaml:"faults"`
+}
+
+// FaultKind is what a fault does to a call.
+type FaultKind string
+
+const (
+	// FaultLatency slows the call down and changes nothing else.
+	FaultLatency FaultKind = "latency"
+	// FaultAnswer answers Code in the envelope of the API, or Body as it is.
+	FaultAnswer FaultKind = "answer"
+	// FaultHang never answers; the connection stays open until the client, or
+	// Close, ends it.
+	FaultHang FaultKind = "hang"
+	// FaultReset closes the connection with RST.
+	FaultReset FaultKind = "reset"
+	// FaultOutage answers 502 (or Status) with a page of HTML; nothing behind
+	// it sees the call.
+	FaultOutage FaultKind = "outage"
+	// FaultRefused resets the connection before anything behind it sees the
+	// call: as near to a refused connection as an open listener comes.
+	FaultRefused FaultKind = "refused"
+	// FaultTruncated carries the call out and sends half of the answer's body.
+	FaultTruncated FaultKind = "truncated"
+	// FaultOddBody answers HTTP 200 with a body of no known shape: Body, or {}.
+	FaultOddBody FaultKind = "odd_body"
+	// FaultExpiredToken revokes the app's token just before the call is judged.
+	FaultExpiredToken FaultKind = "expired_token"
+	// FaultBan answers what a banned address gets from DingTalk.
+	FaultBan FaultKind = "ban"
+)
+
+// Fault is one thing that goes wrong. The fields of the first block say for
+// which calls: all that are set must match. At, First and Share say for which
+// of the matching calls, at most one of them; none of them means every one.
+type Fault struct {
+	Name         string `yaml:"name" json:"name,omitempty"` // for the log; empty: made up
+	API          string `yaml:"api" json:"api,omitempty"`
+	Organisation string `yaml:"organisation" json:"organisation,omitempty"`
+	Tenant       string `yaml:"tenant" json:"tenant,omitempty"` // app key or SID
+	Chat         string `yaml:"chat" json:"chat,omitempty"`
+	User         string `yaml:"user" json:"user,omitempty"`
+	Course       string `yaml:"course" json:"course,omitempty"`
+	WantedID     string `yaml:"wanted_id" json:"wanted_id,omitempty"`
+
+	At    int     `yaml:"at" json:"at,omitempty"`       // the n-th matching call alone, from 1
+	First int     `yaml:"first" json:"first,omitempty"` // the first n matching calls
+	Share float64 `yaml:"share" json:"share,omitempty"` // this share of them, 0 < share <= 1
+	// After and For make a window on the sandbox's clock, counted from when the
+	// fault was armed. Calls outside it do not match. For 0: without end.
+	After time.Duration `yaml:"after" json:"-"`
+	For   time.Duration `yaml:"for" json:"-"`
+
+	Kind FaultKind `yaml:"kind" json:"kind"`
+	// Applied carries the call out before answer, hang, reset or odd_body
+	// strike: the platform did it and the client cannot tell.
+	Applied bool              `yaml:"applied" json:"applied,omitempty"`
+	Code    string            `yaml:"code" json:"code,omitempty"`
+	Message string            `yaml:"message" json:"message,omitempty"` // empty: the code's own
+	Status  int               `yaml:"status" json:"status,omitempty"`   // HTTP; 0: the code's own
+	Body    string            `yaml:"body" json:"body,omitempty"`
+	Headers map[string]string `yaml:"headers" json:"headers,omitempty"` // set on the answer
+	// Envelope is "flat" or "nested" (in errcode 88) for updategroupnick.
+	// Empty: as the platform wraps that code.
+	Envelope string `yaml:"envelope" json:"envelope,omitempty"`
+	// Latency, and up to Jitter on top of it, pass before the call is judged.
+	// Any kind may have them; those of all faults that strike a call add up.
+	Latency time.Duration `yaml:"latency" json:"-"`
+	Jitter  time.Duration `yaml:"jitter" json:"-"`
+}
+
+// MarshalJSON writes durations as a scenario file spells them, so that what
+// /_sandbox/faults shows can be sent back to it.
+func (f Fault) MarshalJSON() ([]byte, error) {
+	type plain Fault
+	return json.Marshal(struct {
+		plain
+		After   string `json:"after,omitempty"`
+		For     string `json:"for,omitempty"`
+		Latency string `json:"latency,omitempty"`
+		Jitter  string `json:"jitter,omitempty"`
+	}{plain(f), spell(f.After), spell(f.For), spell(f.Latency), spell(f.Jitter)})
+}
+
+func spell(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.String()
+}
+
+// LoadScenario reads a scenario from YAML, or from JSON, which is YAML too. It
+// refuses unknown keys and faults that could never fire, and names the line.
+func LoadScenario(r io.Reader) (Scenario, error) {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return Scenario{}, fmt.Errorf("read the scenario: %w", err)
+	}
+	var scenario Scenario
+	if err := yaml.Load(data, &scenario, yaml.WithKnownFields()); err != nil {
+		return Scenario{}, fmt.Errorf("scenario: %w", err)
+	}
+	for i, f := range scenario.Faults {
+		if err := f.validate(); err != nil {
+			return Scenario{}, fmt.Errorf("scenario: line %d: %w", lineOf(data, i), err)
+		}
+	}
+	if scenario.Limits != nil {
+		if _, err := scenario.Limits.withDefaults(); err != nil {
+			return Scenario{}, fmt.Errorf("scenario: %w", err)
+		}
+	}
+	return scenario, nil
+}
+
+// lineOf finds the line on which the i-th fault starts. 0: it cannot be told.
+func lineOf(data []byte, i int) int {
+	var lines struct {
+		Faults []yaml.Node `yaml:"faults"`
+	}
+	if err := yaml.Load(data, &lines); err != nil || i >= len(lines.Faults) {
+		return 0
+	}
+	return lines.Faults[i].Line
+}
+
+func (f Fault) validate() error {
+	err := f.validateMatch()
+	if err == nil {
+		err = f.validateKind()
+	}
+	if err == nil {
+		return nil
+	}
+	if f.Name != "" {
+		return fmt.Errorf("fault %q: %w", f.Name, err)
+	}
+	return fmt.Errorf("fault: %w", err)
+}
+
+func (f Fault) validateMatch() error {
+	if f.API != "" && !knownAPI(f.API) {
+		return fmt.Errorf("unknown api %q: want one of %q", f.API, apiNames())
+	}
+	chosen := 0
+	for _, set := range []bool{f.At != 0, f.First != 0, f.Share != 0} {
+		if set {
+			chosen++
+		}
+	}
+	switch {
+	case chosen > 1:
+		return errors.New("at, first and share exclude each other: keep one")
+	case f.At < 0 || f.First < 0:
+		return errors.New("at and first count from 1")
+	case !(f.Share >= 0 && f.Share <= 1):
+		return fmt.Errorf("share %v: want more than 0 and at most 1", f.Share)
+	}
+	for name, d := range map[string]time.Duration{"after": f.After, "for": f.For, "latency": f.Latency, "jitter": f.Jitter} {
+		if d < 0 || (d > 0 && d < time.Microsecond) {
+			return fmt.Errorf("%s: want a duration with its unit, such as 250ms", name)
+		}
+	}
+	return nil
+}
+
+func (f Fault) validateKind() error {
+	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
+		return fmt.Errorf("status %d: want 200 to 599", f.Status)
+	}
+	if f.Envelope != "" && f.Envelope != "flat" && f.Envelope != "nested" {
+		return fmt.Errorf("envelope %q: want flat or nested", f.Envelope)
+	}
+	if f.Envelope != "" && f.API != APIGroupNick {
+		return fmt.Errorf("envelope: only %s has two of them", APIGroupNick)
+	}
+	if f.Applied && !slices.Contains([]FaultKind{FaultAnswer, FaultHang, FaultReset, FaultOddBody}, f.Kind) {
+		return fmt.Errorf("applied means nothing to kind %q: it belongs to answer, hang, reset and odd_body", f.Kind)
+	}
+	switch f.Kind {
+	case FaultAnswer:
+		return f.validateAnswer()
+	case FaultLatency:
+		if f.Latency == 0 && f.Jitter == 0 {
+			return errors.New("kind latency wants a latency or a jitter")
+		}
+	case FaultExpiredToken, FaultBan:
+		if f.API == APIClassNick || (f.API == APIToken && f.Kind == FaultExpiredToken) {
+			return fmt.Errorf("kind %s cannot happen to %s", f.Kind, f.API)
+		}
+	case FaultHang, FaultReset, FaultOutage, FaultRefused, FaultTruncated, FaultOddBody:
+	default:
+		return fmt.Errorf("unknown kind %q: want answer, latency, hang, reset, outage, refused, truncated, odd_body, expired_token or ban", f.Kind)
+	}
+	return nil
+}
+
+func (f Fault) validateAnswer() error {
+	switch {
+	case f.Code == "" && f.Body == "":
+		return errors.New("kind answer wants a code or a body")
+	case f.Code != "" && f.Body == "" && f.API == "":
+		return errors.New("a code wants an api: each has codes of its own")
+	case f.Code != "" && f.Body == "" && (f.API == APIGroupNick || f.API == APIClassNick) && !isInteger(f.Code):
+		return fmt.Errorf("code %q: the codes of %s are numbers", f.Code, f.API)
+	}
+	return nil
+}

@@ -1,0 +1,231 @@
+package sandbox
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// World is what the platforms believe before the first call.
+type World struct {
+	Organisations []Organisation `yaml:"organisations" json:"organisations"`
+	// ProhibitedNames are refused wherever they occur in a nickname.
+	ProhibitedNames []string `yaml:"prohibited_names" json:"prohibitedNames,omitempty"`
+	// ProhibitedIDs are refused wherever they occur in a DingTalk ID.
+	ProhibitedIDs []string `yaml:"prohibited_ids" json:"prohibitedIds,omitempty"`
+	// TakenIDs belong to people outside all organisations of this world.
+	TakenIDs []string `yaml:"taken_ids" json:"takenIds,omitempty"`
+}
+
+// Organisation is a DingTalk corp, a ClassIn institution with its schools, or
+// both under one name.
+type Organisation struct {
+	Name      string     `yaml:"name" json:"name"`
+	Apps      []App      `yaml:"apps" json:"apps,omitempty"`
+	Employees []Employee `yaml:"employees" json:"employees,omitempty"`
+	// Externals are the unionIds of outside contacts.
+	Externals []string `yaml:"externals" json:"externals,omitempty"`
+	Chats     []Chat   `yaml:"chats" json:"chats,omitempty"`
+	Schools   []School `yaml:"schools" json:"schools,omitempty"`
+	// Quota is the number of metered calls a calendar month. 0: the limits'
+	// own; negative: none.
+	Quota int `yaml:"quota" json:"quota"`
+	// Spent counts the metered calls already used when the sandbox starts.
+	Spent int `yaml:"spent" json:"spent"`
+}
+
+// App is one internal DingTalk app.
+type App struct {
+	Key    string `yaml:"key" json:"key"`
+	Secret string `yaml:"secret" json:"-"`
+	// Missing are permissions that the app was not granted, e.g.
+	// qyapi_chat_manage. Empty: it has all it needs.
+	Missing []string `yaml:"missing" json:"missing,omitempty"`
+}
+
+// Employee is one person of an organisation.
+type Employee struct {
+	UserID     string `yaml:"user_id" json:"userId"`
+	UnionID    string `yaml:"union_id" json:"unionId,omitempty"`
+	Name       string `yaml:"name" json:"name,omitempty"`
+	DingTalkID string `yaml:"dingtalk_id" json:"dingTalkId,omitempty"`
+	// IDSetAt is when the DingTalk ID was last chosen; the lock lasts a year
+	// from there. Zero: never chosen, so not locked.
+	IDSetAt time.Time `yaml:"id_set_at" json:"idSetAt,omitzero"`
+	// EnterpriseAccount tells that the account belongs to the organisation:
+	// the only kind whose ID may be changed.
+	EnterpriseAccount bool `yaml:"enterprise_account" json:"enterpriseAccount"`
+	Disabled          bool `yaml:"disabled" json:"disabled,omitempty"`
+	// Hidden puts the person outside the visible range of every app.
+	Hidden bool `yaml:"hidden" json:"hidden,omitempty"`
+}
+
+// Chat is one ordinary group, created through the server API.
+type Chat struct {
+	ID    string `yaml:"chatid" json:"chatid"`
+	Name  string `yaml:"name" json:"name"`
+	Owner string `yaml:"owner" json:"owner"`
+	// OwnerType is emp or ext. Empty means emp.
+	OwnerType string   `yaml:"owner_type" json:"ownerType,omitempty"`
+	Icon      string   `yaml:"icon" json:"icon,omitempty"`
+	Members   []Member `yaml:"members" json:"members"`
+	// Externals are the unionIds of members from outside.
+	Externals []string `yaml:"externals" json:"externals,omitempty"`
+	// Options holds the management options that were ever set; an option that
+	// never was is absent, and not 0.
+	Options map[string]int `yaml:"options" json:"options,omitempty"`
+}
+
+// Member is an employee in a chat.
+type Member struct {
+	UserID string `yaml:"user_id" json:"userId"`
+	// Nick is the nickname in this chat. Empty: none was set.
+	Nick string `yaml:"nick" json:"nick,omitempty"`
+}
+
+// School is one SID with its secret and its courses.
+type School struct {
+	SID     string   `yaml:"sid" json:"sid"`
+	Secret  string   `yaml:"secret" json:"-"`
+	Courses []Course `yaml:"courses" json:"courses,omitempty"`
+}
+
+// CourseState is what became of a course. The zero value is a live course.
+type CourseState string
+
+// The states of a course and the errno that each gives.
+const (
+	CourseOK      CourseState = "ok"
+	CourseDeleted CourseState = "deleted" // 149
+	CourseExpired CourseState = "expired" // 153
+	CourseForeign CourseState = "foreign" // 144; so does a course of another school
+)
+
+// Course is one ClassIn course with its students and auditors.
+type Course struct {
+	ID       string      `yaml:"id" json:"id"`
+	State    CourseState `yaml:"state" json:"state,omitempty"`
+	Students []Student   `yaml:"students" json:"students,omitempty"`
+}
+
+// Student is a student or auditor of a course.
+type Student struct {
+	UID string `yaml:"uid" json:"uid"`
+	// Name stands in the school's console: what the call copies.
+	Name string `yaml:"name" json:"name"`
+	// Nickname is what the class sees.
+	Nickname string `yaml:"nickname" json:"nickname"`
+	// Deleted accounts cannot be renamed: one gives 842, nothing but them 843.
+	Deleted bool `yaml:"deleted" json:"deleted,omitempty"`
+}
+
+// LoadWorld reads a World from YAML. It refuses unknown keys, and names the
+// line of what it cannot read.
+func LoadWorld(r io.Reader) (World, error) {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return World{}, fmt.Errorf("read the world: %w", err)
+	}
+	var world World
+	if err := yaml.Load(data, &world, yaml.WithKnownFields()); err != nil {
+		return World{}, fmt.Errorf("world: %w", err)
+	}
+	if err := world.validate(); err != nil {
+		return World{}, fmt.Errorf("world: %w", err)
+	}
+	return world, nil
+}
+
+// once remembers names that must not occur twice.
+type once map[string]string
+
+func (o once) claim(kind, name, owner string) error {
+	if name == "" {
+		return fmt.Errorf("%s: a %s has no name or id", owner, kind)
+	}
+	if other, taken := o[kind+"\x00"+name]; taken {
+		return fmt.Errorf("%s: %s %q stands in %s already", owner, kind, name, other)
+	}
+	o[kind+"\x00"+name] = owner
+	return nil
+}
+
+func (w World) validate() error {
+	seen := once{}
+	for _, id := range w.TakenIDs {
+		if err := seen.claim("dingTalkId", id, "taken_ids"); err != nil {
+			return err
+		}
+	}
+	for _, org := range w.Organisations {
+		if err := seen.claim("organisation", org.Name, "organisations"); err != nil {
+			return err
+		}
+		if err := org.validate(seen); err != nil {
+			return fmt.Errorf("organisation %q: %w", org.Name, err)
+		}
+	}
+	return nil
+}
+
+// validate claims what is unique everywhere (app keys, SIDs, DingTalk IDs,
+// course ids) in seen, and what is unique in the organisation by itself.
+func (o Organisation) validate(seen once) error {
+	own := once{}
+	for _, app := range o.Apps {
+		if err := seen.claim("app key", app.Key, o.Name); err != nil {
+			return err
+		}
+	}
+	for _, e := range o.Employees {
+		if err := own.claim("employee", e.UserID, o.Name); err != nil {
+			return err
+		}
+		if e.DingTalkID != "" {
+			if err := seen.claim("dingTalkId", e.DingTalkID, o.Name+"/"+e.UserID); err != nil {
+				return err
+			}
+		}
+	}
+	for _, chat := range o.Chats {
+		if err := own.claim("chat", chat.ID, o.Name); err != nil {
+			return err
+		}
+		if err := chat.validate(own); err != nil {
+			return fmt.Errorf("chat %q: %w", chat.ID, err)
+		}
+	}
+	for _, school := range o.Schools {
+		if err := seen.claim("school", school.SID, o.Name); err != nil {
+			return err
+		}
+		for _, course := range school.Courses {
+			if err := seen.claim("course", course.ID, school.SID); err != nil {
+				return err
+			}
+			if !slices.Contains([]CourseState{"", CourseOK, CourseDeleted, CourseExpired, CourseForeign}, course.State) {
+				return fmt.Errorf("course %q: state %q: want ok, deleted, expired or foreign", course.ID, course.State)
+			}
+		}
+	}
+	return nil
+}
+
+func (c Chat) validate(people once) error {
+	members := once{}
+	for _, m := range c.Members {
+		if err := members.claim("member", m.UserID, c.ID); err != nil {
+			return err
+		}
+		if _, known := people["employee\x00"+m.UserID]; !known {
+			return fmt.Errorf("member %q is no employee of the organisation", m.UserID)
+		}
+	}
+	if _, in := members["member\x00"+c.Owner]; c.Owner != "" && c.OwnerType != "ext" && !in {
+		return fmt.Errorf("owner %q is not among the members", c.Owner)
+	}
+	return nil
+}
