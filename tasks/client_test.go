@@ -1,0 +1,448 @@
+package tasks_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
+	"rollcall/tasks"
+)
+
+const tenant = "lakeside-dt"
+
+func nick(user, name string) tasks.NicknameSync {
+	return tasks.NicknameSync{Tenant: tenant, ChatID: "chat1", UserID: user, Nickname: name}
+}
+
+// open returns a client of the Redis at addr, on which tenant is served.
+func open(t *testing.T, addr string) *tasks.Client {
+	t.Helper()
+	client, err := tasks.NewClient(tasks.ClientConfig{Redis: &redis.UniversalOptions{
+		Addrs: []string{addr}, DialerRetries: 1, ReadTimeout: time.Second}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+func serve(t *testing.T, s *redistest.Server) {
+	t.Helper()
+	var lanes []tasks.Lane
+	for _, k := range tasks.Kinds() {
+		lanes = append(lanes, tasks.Lane{Organisation: "lakeside", Tenant: tenant, Kind: k})
+	}
+	if err := tasks.PublishLanes(t.Context(), s.Client(t), lanes); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stored returns what asynq holds in a queue, pending and scheduled.
+func stored(t *testing.T, s *redistest.Server, queue string) []*asynq.TaskInfo {
+	t.Helper()
+	inspector := asynq.NewInspectorFromRedisClient(s.Client(t))
+	pending, err := inspector.ListPendingTasks(queue)
+	if errors.Is(err, asynq.ErrQueueNotFound) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	scheduled, err := inspector.ListScheduledTasks(queue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(pending, scheduled...)
+}
+
+func TestEnqueueStoresWhatTheWorkerNeeds(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		serve(t, s)
+		client := open(t, s.Addr)
+		task := nick("u1", "张三")
+		result, err := client.Enqueue(t.Context(), task, tasks.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result.Outcome != tasks.Stored || result.Queue != "lakeside-dt.nickname" || result.Warning != "" {
+			t.Errorf("result %+v", result)
+		}
+
+		held := stored(t, s, result.Queue)
+		if len(held) != 1 {
+			t.Fatalf("%d tasks stored, want 1", len(held))
+		}
+		info := held[0]
+		if info.ID != result.TaskID || info.MaxRetry < 1<<20 || info.Timeout != 30*time.Minute || info.Retention < 10*time.Minute {
+			t.Errorf("stored as %+v", info)
+		}
+		got, meta, err := tasks.Decode(info.Type, info.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tasks.Task(task), got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if meta.Revision != result.Revision {
+			t.Errorf("payload has revision %d, result %d", meta.Revision, result.Revision)
+		}
+	})
+}
+
+func TestUrgentAndScheduledTasksGoWhereTheyBelong(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		serve(t, s)
+		client := open(t, s.Addr)
+		at := time.Now().Add(time.Hour).Truncate(time.Second)
+		result, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{Urgent: true, At: at})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result.Queue != "lakeside-dt.nickname.urgent" {
+			t.Errorf("queue %q", result.Queue)
+		}
+		held := stored(t, s, result.Queue)
+		if len(held) != 1 || held[0].State != asynq.TaskStateScheduled || !held[0].NextProcessAt.Equal(at) {
+			t.Errorf("stored %+v, want one scheduled for %s", held, at)
+		}
+	})
+}
+
+func TestRevisionsOfOneTargetRise(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		serve(t, s)
+		client := open(t, s.Addr)
+		var last int64
+		for i := range 20 {
+			result, err := client.Enqueue(t.Context(), nick("u1", fmt.Sprint(i)), tasks.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if result.Revision <= last {
+				t.Fatalf("revision %d after %d", result.Revision, last)
+			}
+			last = result.Revision
+		}
+	})
+}
+
+func TestEnqueueAllKeepsTheOrderOfRowsForOneTarget(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		serve(t, s)
+		client := open(t, s.Addr)
+		var requests []tasks.Request
+		for i := range 300 {
+			requests = append(requests, tasks.Request{Task: nick(fmt.Sprintf("u%d", i%7), fmt.Sprint(i))})
+		}
+		results := client.EnqueueAll(t.Context(), requests)
+		if len(results) != len(requests) {
+			t.Fatalf("%d results for %d requests", len(results), len(requests))
+		}
+		last := map[string]int64{}
+		for i, r := range results {
+			user := requests[i].Task.(tasks.NicknameSync).UserID
+			if r.Outcome != tasks.Stored || r.Revision <= last[user] {
+				t.Fatalf("row %d (%s): %+v after revision %d", i, user, r, last[user])
+			}
+			last[user] = r.Revision
+		}
+		if n := s.Client(t).LLen(t.Context(), "asynq:{lakeside-dt.nickname}:pending").Val(); n != 300 {
+			t.Errorf("%d tasks pending, want 300", n)
+		}
+	})
+}
+
+func TestEnqueueAllJudgesEachRowByItself(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	serve(t, s)
+	other := nick("u1", "A")
+	other.Tenant = "seaside-dt"
+	results := open(t, s.Addr).EnqueueAll(t.Context(), []tasks.Request{
+		{Task: nick("u1", "A"), Options: tasks.Options{Key: "k"}},
+		{Task: nick("u1", "")},
+		{Task: other},
+		{Task: nick("u1", "B"), Options: tasks.Options{Key: "k"}},
+		{Task: nick("u1", "A"), Options: tasks.Options{Key: "k"}},
+		{Task: nil},
+		{Task: nick("u2", "A"), Options: tasks.Options{Key: "a\nb"}},
+	})
+	var got []tasks.Outcome
+	for _, r := range results {
+		got = append(got, r.Outcome)
+	}
+	want := []tasks.Outcome{tasks.Stored, tasks.Refused, tasks.Refused, tasks.Refused, tasks.AlreadyThere, tasks.Refused, tasks.Refused}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if _, ok := errors.AsType[*tasks.ValidationError](results[1].Err); !ok {
+		t.Errorf("row 1: %v", results[1].Err)
+	}
+	if _, ok := errors.AsType[*tasks.UnservedError](results[2].Err); !ok {
+		t.Errorf("row 2: %v", results[2].Err)
+	}
+	if _, ok := errors.AsType[*tasks.KeyReusedError](results[3].Err); !ok {
+		t.Errorf("row 3: %v", results[3].Err)
+	}
+	if n := len(stored(t, s, "lakeside-dt.nickname")); n != 1 {
+		t.Errorf("%d stored, want 1", n)
+	}
+}
+
+func TestACancelledBatchSaysWhatWasNotStored(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	serve(t, s)
+	client := open(t, s.Addr)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i, r := range client.EnqueueAll(ctx, []tasks.Request{{Task: nick("u1", "A")}, {Task: nick("u2", "A")}}) {
+		if r.Outcome != tasks.NotStored || !errors.Is(r.Err, context.Canceled) {
+			t.Errorf("row %d: %v %v", i, r.Outcome, r.Err)
+		}
+	}
+}
+
+func TestTheNewestWishIsMarkedOnceItsTaskIsStored(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		serve(t, s)
+		client := open(t, s.Addr)
+		before := wishKeys(t, s)
+		if _, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{At: time.Now().Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		later := wishKeys(t, s)
+		if _, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		now := wishKeys(t, s)
+		if before != "" {
+			t.Errorf("before any task: %s", before)
+		}
+		if later == now {
+			t.Errorf("a task for now marks no more than one for later: %s", now)
+		}
+		if strings.Contains(later, "wish") || !strings.Contains(now, "wish") {
+			t.Skipf("the ledger's keys are its own: %s | %s", later, now)
+		}
+	})
+}
+
+// wishKeys shows everything that the ledger keeps, by whatever names.
+func wishKeys(t *testing.T, s *redistest.Server) string {
+	t.Helper()
+	ctx, rdb := t.Context(), s.Client(t)
+	var out []string
+	for _, key := range rdb.Keys(ctx, "*").Val() {
+		if strings.HasPrefix(key, "asynq:") || key == tasks.LanesKey {
+			continue
+		}
+		if rdb.Type(ctx, key).Val() == "hash" {
+			for _, field := range rdb.HKeys(ctx, key).Val() {
+				out = append(out, key+" "+field)
+			}
+			continue
+		}
+		out = append(out, key)
+	}
+	slices.Sort(out)
+	return strings.Join(out, "\n")
+}
+
+func TestConcurrentCallersWithOneKeyStoreOnce(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		serve(t, s)
+		const callers = 24
+		outcomes := make([]tasks.Outcome, callers)
+		clients := []*tasks.Client{open(t, s.Addr), open(t, s.Addr)}
+		var all sync.WaitGroup
+		for i := range callers {
+			all.Go(func() {
+				// Half of them urgent: the queue must not matter.
+				r, err := clients[i%2].Enqueue(t.Context(), nick("u1", "A"), tasks.Options{Key: "same", Urgent: i%4 < 2})
+				if err != nil {
+					t.Error(err)
+				}
+				outcomes[i] = r.Outcome
+			})
+		}
+		all.Wait()
+		count := map[tasks.Outcome]int{}
+		for _, o := range outcomes {
+			count[o]++
+		}
+		if diff := cmp.Diff(map[tasks.Outcome]int{tasks.Stored: 1, tasks.AlreadyThere: callers - 1}, count); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if n := len(stored(t, s, "lakeside-dt.nickname")) + len(stored(t, s, "lakeside-dt.nickname.urgent")); n != 1 {
+			t.Errorf("%d tasks stored, want 1", n)
+		}
+	})
+}
+
+func TestAKeyHoldsAfterItsTaskWasDeleted(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		serve(t, s)
+		client := open(t, s.Addr)
+		first, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{Key: "k"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := asynq.NewInspectorFromRedisClient(s.Client(t)).DeleteTask(first.Queue, first.TaskID); err != nil {
+			t.Fatal(err)
+		}
+		second, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{Key: "k"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if second.Outcome != tasks.AlreadyThere || second.TaskID != first.TaskID {
+			t.Errorf("second %+v, first %+v", second, first)
+		}
+		if n := len(stored(t, s, first.Queue)); n != 0 {
+			t.Errorf("%d tasks stored again", n)
+		}
+	})
+}
+
+func TestAKeyEndsAfterADayThoughTheOldTaskIsStillThere(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		serve(t, s)
+		client := open(t, s.Addr)
+		first, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{Key: "k"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rdb := s.Client(t)
+		const key = "rollcall:key:lakeside-dt:k"
+		if left := rdb.TTL(t.Context(), key).Val(); left <= 23*time.Hour || left > 24*time.Hour {
+			t.Errorf("the key holds for another %s, want a day", left)
+		}
+		if s.Mini != nil {
+			s.Mini.FastForward(24 * time.Hour)
+		} else if err := rdb.PExpire(t.Context(), key, 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		second, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{Key: "k"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if second.Outcome != tasks.Stored || second.TaskID == first.TaskID {
+			t.Errorf("second %+v, first %+v", second, first)
+		}
+	})
+}
+
+func TestAKeyIsNotForTwoTasks(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		serve(t, s)
+		client := open(t, s.Addr)
+		if _, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{Key: "k"}); err != nil {
+			t.Fatal(err)
+		}
+		result, err := client.Enqueue(t.Context(), nick("u1", "B"), tasks.Options{Key: "k"})
+		if _, ok := errors.AsType[*tasks.KeyReusedError](err); !ok || result.Outcome != tasks.Refused {
+			t.Errorf("%v %v", result.Outcome, err)
+		}
+	})
+}
+
+func TestARequestThatDiedBeforeStoringIsFinishedByTheNext(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		serve(t, s)
+		client := open(t, s.Addr)
+		first, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{Key: "k"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Put Redis into the state between reserving and storing.
+		ctx, rdb := t.Context(), s.Client(t)
+		const key = "rollcall:key:lakeside-dt:k"
+		record := strings.Replace(rdb.Get(ctx, key).Val(), `"state":"stored"`, `"state":"reserved"`, 1)
+		if !strings.Contains(record, "reserved") {
+			t.Fatalf("the record reads %s", record)
+		}
+		rdb.Set(ctx, key, record, redis.KeepTTL)
+		if err := asynq.NewInspectorFromRedisClient(rdb).DeleteTask(first.Queue, first.TaskID); err != nil {
+			t.Fatal(err)
+		}
+
+		second, err := client.Enqueue(ctx, nick("u1", "A"), tasks.Options{Key: "k", Urgent: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if second.Outcome != tasks.Stored || second.TaskID != first.TaskID || second.Queue != first.Queue {
+			t.Errorf("second %+v, first %+v", second, first)
+		}
+		third, err := client.Enqueue(ctx, nick("u1", "A"), tasks.Options{Key: "k"})
+		if err != nil || third.Outcome != tasks.AlreadyThere {
+			t.Errorf("third %+v, %v", third, err)
+		}
+	})
+}
+
+func TestAQueueThatWasDeletedIsListedAgain(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	serve(t, s)
+	var clock testClock
+	client, err := tasks.NewClient(tasks.ClientConfig{
+		Redis: &redis.UniversalOptions{Addrs: []string{s.Addr}}, Now: clock.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := asynq.NewInspectorFromRedisClient(s.Client(t)).DeleteQueue("lakeside-dt.nickname", true); err != nil {
+		t.Fatal(err)
+	}
+	clock.advance(31 * time.Second)
+	if _, err := client.Enqueue(t.Context(), nick("u1", "B"), tasks.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(stored(t, s, "lakeside-dt.nickname")); n != 1 {
+		t.Errorf("the inspector sees %d tasks, want 1", n)
+	}
+}
+
+// testClock is a clock that moves when it is told to.
+type testClock struct {
+	mu    sync.Mutex
+	moved time.Duration
+}
+
+func (c *testClock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.moved)
+}
+
+func (c *testClock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.moved += d
+}
+
+var _ = ledger.Value

@@ -1,0 +1,38 @@
+package tasks
+
+import (
+	"regexp"
+
+	"rollcall/internal/ledger"
+)
+
+// CourseSync wishes that all students and auditors of a ClassIn course bear, in
+// its class and group, the names that the school's own console has for them
+// (https://docs.eeo.cn/api/zh-hans/group/modifyGroupMemberNickname). It
+// overwrites nicknames that teachers set by hand.
+type CourseSync struct {
+	Tenant   string `json:"tenant"`
+	CourseID string `json:"course_id"` // digits; text, because ids outgrow a JSON number
+}
+
+// 19 digits hold every 64-bit number; a leading zero would give one course two keys.
+var courseIDPattern = regexp.MustCompile(`^[1-9][0-9]{0,18}$`)
+
+// Validate implements [Task].
+func (t CourseSync) Validate(Limits) error {
+	var x examiner
+	x.tenant(t.Tenant)
+	switch {
+	case t.CourseID == "":
+		x.add("course_id", "is missing")
+	case !courseIDPattern.MatchString(t.CourseID):
+		x.add("course_id", "must be 1 to 19 digits, not beginning with 0")
+	}
+	return x.verdict(KindCourse)
+}
+
+// Wish implements [Task]: an effect, as the names are not ours.
+func (t CourseSync) Wish(organisation string) (ledger.Target, []ledger.Field) {
+	return ledger.Target{Organisation: organisation, API: string(KindCourse), Key: t.CourseID},
+		[]ledger.Field{{Name: "names", Mode: ledger.Effect}}
+}

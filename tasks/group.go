@@ -1,0 +1,163 @@
+package tasks
+
+import (
+	"fmt"
+	"strconv"
+
+	"rollcall/internal/ledger"
+)
+
+// The kinds of owner that DingTalk knows.
+const (
+	OwnerEmployee = "emp"
+	OwnerExternal = "ext" // an external contact
+)
+
+// GroupUpdate wishes changes of a DingTalk chat
+// (POST https://api.dingtalk.io/v1.0/im/group/update). What is left at its zero
+// value stays as it is.
+type GroupUpdate struct {
+	Tenant    string       `json:"tenant"`
+	ChatID    string       `json:"chat_id"`
+	Name      string       `json:"name,omitzero"`
+	Owner     string       `json:"owner,omitzero"`      // a userId; must be a member of the chat
+	OwnerType string       `json:"owner_type,omitzero"` // OwnerEmployee or OwnerExternal; given if Owner is
+	Icon      string       `json:"icon,omitzero"`       // a mediaId
+	Options   GroupOptions `json:"options,omitzero"`
+
+	// Membership edits. User ids are those of employees, ext ids are unionIds.
+	AddUserIDs []string `json:"add_user_ids,omitempty"`
+	DelUserIDs []string `json:"del_user_ids,omitempty"`
+	AddExtIDs  []string `json:"add_ext_ids,omitempty"`
+	DelExtIDs  []string `json:"del_ext_ids,omitempty"`
+}
+
+// GroupOptions are the switches of a chat: nil leaves one alone, 0 and 1 are
+// sent. (Go 1.26: new(0).)
+type GroupOptions struct {
+	MentionAllAuthority *int `json:"mention_all_authority,omitzero"` // 1: the owner alone may @all
+	ShowHistoryType     *int `json:"show_history_type,omitzero"`     // 1: new members see the last 100 messages
+	ValidationType      *int `json:"validation_type,omitzero"`       // 1: joining needs an approval
+	Searchable          *int `json:"searchable,omitzero"`            // 1: the chat can be found
+	ChatBannedType      *int `json:"chat_banned_type,omitzero"`      // 1: nobody may write
+	ManagementType      *int `json:"management_type,omitzero"`       // 1: the owner alone manages
+}
+
+// GroupOption is one switch that is set.
+type GroupOption struct {
+	Name  string // as in the payload: "searchable"
+	Value int
+}
+
+// Set returns the switches that are not nil, in a fixed order.
+func (o GroupOptions) Set() []GroupOption {
+	var set []GroupOption
+	for _, switched := range []struct {
+		name  string
+		value *int
+	}{
+		{"mention_all_authority", o.MentionAllAuthority},
+		{"show_history_type", o.ShowHistoryType},
+		{"validation_type", o.ValidationType},
+		{"searchable", o.Searchable},
+		{"chat_banned_type", o.ChatBannedType},
+		{"management_type", o.ManagementType},
+	} {
+		if switched.value != nil {
+			set = append(set, GroupOption{switched.name, *switched.value})
+		}
+	}
+	return set
+}
+
+// Validate implements [Task].
+func (t GroupUpdate) Validate(Limits) error {
+	var x examiner
+	x.tenant(t.Tenant)
+	x.id("chat_id", t.ChatID)
+	if t.Name != "" {
+		x.text("name", t.Name, MaxGroupName)
+	}
+	if t.Owner != "" {
+		x.id("owner", t.Owner)
+	}
+	switch t.OwnerType {
+	case "":
+		if t.Owner != "" {
+			x.add("owner_type", "is missing: say %s or %s with an owner", OwnerEmployee, OwnerExternal)
+		}
+	case OwnerEmployee, OwnerExternal:
+		if t.Owner == "" {
+			x.add("owner_type", "is given without an owner")
+		}
+	default:
+		x.add("owner_type", "must be %s or %s", OwnerEmployee, OwnerExternal)
+	}
+	if t.Icon != "" {
+		x.id("icon", t.Icon)
+	}
+	for _, o := range t.Options.Set() {
+		if o.Value != 0 && o.Value != 1 {
+			x.add("options."+o.Name, "must be 0 or 1")
+		}
+	}
+	x.members("user_ids", t.AddUserIDs, t.DelUserIDs)
+	x.members("ext_ids", t.AddExtIDs, t.DelExtIDs)
+	if len(x.problems) == 0 && t.changesNothing() {
+		x.add("name", "nothing to change: give a name, owner, icon, option or member list")
+	}
+	return x.verdict(KindGroup)
+}
+
+func (t GroupUpdate) changesNothing() bool {
+	return t.Name == "" && t.Owner == "" && t.Icon == "" && t.Options == (GroupOptions{}) && !t.editsMembers()
+}
+
+func (t GroupUpdate) editsMembers() bool {
+	return len(t.AddUserIDs)+len(t.DelUserIDs)+len(t.AddExtIDs)+len(t.DelExtIDs) > 0
+}
+
+// members judges an add and a del list together: DingTalk does not say which
+// of the two wins for an id that stands in both.
+func (x *examiner) members(what string, add, del []string) {
+	seen := make(map[string]string, len(add)+len(del))
+	for _, list := range []struct {
+		name string
+		ids  []string
+	}{{"add_" + what, add}, {"del_" + what, del}} {
+		for i, id := range list.ids {
+			field := fmt.Sprintf("%s[%d]", list.name, i)
+			x.id(field, id)
+			if before, twice := seen[id]; twice {
+				x.add(field, "is the same as %s", before)
+			} else {
+				seen[id] = field
+			}
+		}
+	}
+}
+
+// Wish implements [Task]: a value for each attribute that changes, and one edit
+// for the members.
+func (t GroupUpdate) Wish(organisation string) (ledger.Target, []ledger.Field) {
+	var fields []ledger.Field
+	value := func(name, value string) {
+		fields = append(fields, ledger.Field{Name: name, Value: value, Mode: ledger.Value})
+	}
+	if t.Name != "" {
+		value("name", t.Name)
+	}
+	if t.Owner != "" {
+		value("owner", t.OwnerType+":"+t.Owner)
+	}
+	if t.Icon != "" {
+		value("icon", t.Icon)
+	}
+	for _, o := range t.Options.Set() {
+		value("options."+o.Name, strconv.Itoa(o.Value))
+	}
+	if t.editsMembers() {
+		fields = append(fields, ledger.Field{Name: "members", Mode: ledger.Edit})
+	}
+	return ledger.Target{Organisation: organisation, API: string(KindGroup), Key: t.ChatID}, fields
+}

@@ -1,0 +1,60 @@
+package tasks
+
+import (
+	"fmt"
+	"regexp"
+
+	"rollcall/internal/ledger"
+)
+
+// IDChange wishes that an employee's DingTalk ID becomes another one
+// (POST https://api.dingtalk.io/v1.0/contact/orgAccounts/dingTalkIds/change).
+// The platform allows it once a year, and nobody can take it back.
+type IDChange struct {
+	Tenant     string `json:"tenant"`
+	UserID     string `json:"user_id"`
+	DingTalkID string `json:"dingtalk_id"` // a letter, then 5 to 19 letters and digits
+	// Alternatives are tried in this order when the ID before is somebody
+	// else's: IDs are unique across all organisations. Empty: no other will do.
+	Alternatives []string `json:"alternatives,omitempty"`
+}
+
+var dingTalkIDPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{5,19}$`)
+
+// Validate implements [Task].
+func (t IDChange) Validate(Limits) error {
+	var x examiner
+	x.tenant(t.Tenant)
+	x.id("user_id", t.UserID)
+	if t.DingTalkID == "" {
+		x.add("dingtalk_id", "is missing")
+	} else {
+		x.dingTalkID("dingtalk_id", t.DingTalkID)
+	}
+	if n := len(t.Alternatives); n > MaxAlternatives {
+		x.add("alternatives", "has %d entries, at most %d", n, MaxAlternatives)
+	}
+	seen := map[string]string{t.DingTalkID: "dingtalk_id"}
+	for i, id := range t.Alternatives {
+		field := fmt.Sprintf("alternatives[%d]", i)
+		x.dingTalkID(field, id)
+		if before, twice := seen[id]; twice {
+			x.add(field, "is the same as %s", before)
+		} else {
+			seen[id] = field
+		}
+	}
+	return x.verdict(KindID)
+}
+
+func (x *examiner) dingTalkID(field, id string) {
+	if !dingTalkIDPattern.MatchString(id) {
+		x.add(field, "must be 6 to 20 letters and digits of ASCII, beginning with a letter")
+	}
+}
+
+// Wish implements [Task]: a value for one employee.
+func (t IDChange) Wish(organisation string) (ledger.Target, []ledger.Field) {
+	return ledger.Target{Organisation: organisation, API: string(KindID), Key: t.UserID},
+		[]ledger.Field{{Name: "id", Value: t.DingTalkID, Mode: ledger.Value}}
+}

@@ -1,0 +1,279 @@
+package tasks
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	// PayloadVersion is the newest version of the payload that this build
+	// reads, and the one that it writes.
+	PayloadVersion = 1
+	// MaxPayload bounds a payload of any version, in bytes: asynq sends every
+	// active payload to Redis again with each heartbeat.
+	MaxPayload = 64 << 10
+)
+
+// Meta is what a payload says besides its task.
+type Meta struct {
+	Version  int   // of the payload, 1 to PayloadVersion
+	Revision int64 // orders the wishes for one target: microseconds of Redis' clock, at least 1
+}
+
+// NewerVersionError tells that a payload was written by a newer producer. It is
+// no fault of the task: a worker that was upgraded can carry it out.
+type NewerVersionError struct {
+	Type    string
+	Version int64 // of the payload
+	Known   int   // the newest that this build reads
+}
+
+func (e *NewerVersionError) Error() string {
+	return fmt.Sprintf("payload of %s has version %d, this build reads up to %d: upgrade the workers before the producers",
+		e.Type, e.Version, e.Known)
+}
+
+// UnknownTypeError tells that no task has such a type.
+type UnknownTypeError struct{ Type string }
+
+func (e *UnknownTypeError) Error() string {
+	return fmt.Sprintf("task type %.80q is not known: known are %s, %s, %s and %s",
+		e.Type, TypeNicknameSync, TypeCourseSync, TypeGroupUpdate, TypeIDChange)
+}
+
+// PayloadError tells that a payload does not have the form of its version. It
+// never repeats a value of the payload.
+type PayloadError struct {
+	Type  string
+	Field string // "nickname", "add_user_ids[2]"; empty for the payload as a whole
+	What  string
+}
+
+func (e *PayloadError) Error() string {
+	if e.Field == "" {
+		return fmt.Sprintf("payload of %s: %s", e.Type, e.What)
+	}
+	return fmt.Sprintf("payload of %s: %s: %s", e.Type, e.Field, e.What)
+}
+
+// envelope is the payload: its version and revision first, then the task's own
+// fields beside them.
+type envelope[T any] struct {
+	Version  int   `json:"v"`
+	Revision int64 `json:"rev"`
+	Task     T     `json:",embed"`
+}
+
+// Encode returns the asynq task type and the payload of a task, in the newest
+// version. It does not judge the task, beyond its size.
+func Encode(task Task, revision int64) (typename string, payload []byte, err error) {
+	_, kind, _ := laneOf(task)
+	switch t := task.(type) {
+	case NicknameSync:
+		payload, err = encode(t, revision)
+	case CourseSync:
+		payload, err = encode(t, revision)
+	case GroupUpdate:
+		payload, err = encode(t, revision)
+	case IDChange:
+		payload, err = encode(t, revision)
+	default:
+		return "", nil, errNotATask(task)
+	}
+	if err != nil {
+		// Invalid UTF-8 alone can get here; the encoder's words would quote it.
+		return "", nil, &ValidationError{Kind: kind, Problems: []Problem{{Field: "payload", What: "holds text that is not valid UTF-8"}}}
+	}
+	if len(payload) > MaxPayload {
+		return "", nil, &ValidationError{Kind: kind, Problems: []Problem{{Field: "payload",
+			What: fmt.Sprintf("has %d bytes, at most %d: split the member lists", len(payload), MaxPayload)}}}
+	}
+	return kind.Type(), payload, nil
+}
+
+func encode[T any](task T, revision int64) ([]byte, error) {
+	return json.Marshal(envelope[T]{Version: PayloadVersion, Revision: revision, Task: task})
+}
+
+// Decode reads the payload of an asynq task. It accepts exactly the fields of
+// the payload's version and does not judge their values: Validate does.
+//
+// Errors: [*UnknownTypeError], [*NewerVersionError], [*PayloadError].
+func Decode(typename string, payload []byte) (Task, Meta, error) {
+	switch typename {
+	case TypeNicknameSync:
+		return decodeTask[NicknameSync](typename, payload)
+	case TypeCourseSync:
+		return decodeTask[CourseSync](typename, payload)
+	case TypeGroupUpdate:
+		return decodeTask[GroupUpdate](typename, payload)
+	case TypeIDChange:
+		return decodeTask[IDChange](typename, payload)
+	}
+	return nil, Meta{}, &UnknownTypeError{Type: typename}
+}
+
+// DecodeAs reads the payload of a task whose kind is known, as [Decode] does.
+func DecodeAs[T NicknameSync | CourseSync | GroupUpdate | IDChange](payload []byte) (T, Meta, error) {
+	var zero T
+	_, kind, _ := laneOf(any(zero).(Task))
+	return decode[T](kind.Type(), payload)
+}
+
+func decodeTask[T Task](typename string, payload []byte) (Task, Meta, error) {
+	task, meta, err := decode[T](typename, payload)
+	if err != nil {
+		return nil, Meta{}, err
+	}
+	return task, meta, nil
+}
+
+func decode[T any](typename string, payload []byte) (T, Meta, error) {
+	var zero T
+	if n := len(payload); n > MaxPayload {
+		return zero, Meta{}, &PayloadError{Type: typename, What: fmt.Sprintf("has %d bytes, at most %d", n, MaxPayload)}
+	}
+	version, null, err := survey(payload)
+	switch {
+	case err != nil:
+		return zero, Meta{}, payloadError(typename, err)
+	case version == "":
+		return zero, Meta{}, &PayloadError{Type: typename, Field: "v", What: "is missing"}
+	}
+	v, err := strconv.ParseInt(version, 10, 64)
+	switch {
+	case err != nil || v < 1:
+		return zero, Meta{}, &PayloadError{Type: typename, Field: "v", What: "must be a whole number, at least 1"}
+	case v > PayloadVersion:
+		return zero, Meta{}, &NewerVersionError{Type: typename, Version: v, Known: PayloadVersion}
+	case null != "":
+		return zero, Meta{}, &PayloadError{Type: typename, Field: fieldName(null), What: "is null: leave it out instead"}
+	}
+
+	var e envelope[T]
+	if err := json.Unmarshal(payload, &e, json.RejectUnknownMembers(true)); err != nil {
+		return zero, Meta{}, payloadError(typename, err)
+	}
+	if e.Revision < 1 {
+		return zero, Meta{}, &PayloadError{Type: typename, Field: "rev", What: "is missing or below 1"}
+	}
+	return e.Task, Meta{Version: e.Version, Revision: e.Revision}, nil
+}
+
+// survey reads through a payload of whatever version: is it one JSON object,
+// what is its version, and where does it first say null? The strict reading
+// comes after, as a newer version may hold anything.
+func survey(payload []byte) (version string, null jsontext.Pointer, err error) {
+	d := jsontext.NewDecoder(bytes.NewReader(payload))
+	if d.PeekKind() != jsontext.KindBeginObject {
+		if _, err := d.ReadToken(); err != nil && !errors.Is(err, io.EOF) {
+			return "", "", err
+		}
+		return "", "", errNotAnObject
+	}
+	for {
+		token, err := d.ReadToken()
+		if errors.Is(err, io.EOF) {
+			return version, null, nil
+		}
+		if err != nil {
+			return "", "", err
+		}
+		if token.Kind() == jsontext.KindEndObject && d.StackDepth() == 0 {
+			if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+				return "", "", errTrailing
+			}
+			return version, null, nil
+		}
+		where := d.StackPointer()
+		if token.Kind() == jsontext.KindNull && null == "" {
+			null = where
+		}
+		if where == "/v" { // of the name as well as of its value, which comes last
+			version = "not a number"
+			if token.Kind() == jsontext.KindNumber {
+				version = token.String()
+			}
+		}
+	}
+}
+
+var (
+	errNotAnObject = errors.New("is not a JSON object")
+	errTrailing    = errors.New("goes on after its JSON object")
+)
+
+// payloadError names the field at fault and puts the fault in our own words:
+// the decoder's would quote names and nicknames.
+func payloadError(typename string, err error) *PayloadError {
+	out := &PayloadError{Type: typename}
+	if errors.Is(err, errNotAnObject) || errors.Is(err, errTrailing) {
+		out.What = err.Error()
+		return out
+	}
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		out.Field = fieldName(syntax.JSONPointer)
+		switch {
+		case errors.Is(err, jsontext.ErrDuplicateName):
+			out.What = "stands there twice"
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			out.What = "ends too early"
+		default:
+			out.What = fmt.Sprintf("is not valid JSON in UTF-8 at byte %d", syntax.ByteOffset)
+		}
+		return out
+	}
+	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
+		out.Field = fieldName(semantic.JSONPointer)
+		switch {
+		case errors.Is(err, json.ErrUnknownName):
+			out.What = fmt.Sprintf("is not a field of version %d (names are case-sensitive)", PayloadVersion)
+		case semantic.GoType != nil:
+			out.What = "must be a JSON " + jsonName(semantic.GoType.Kind().String())
+		default:
+			out.What = "has the wrong type"
+		}
+		return out
+	}
+	out.What = "is not valid JSON"
+	return out
+}
+
+func jsonName(goKind string) string {
+	switch {
+	case strings.HasPrefix(goKind, "int"):
+		return "whole number in range"
+	case goKind == "slice":
+		return "array"
+	case goKind == "struct":
+		return "object"
+	}
+	return goKind
+}
+
+// fieldName turns /add_user_ids/2 into add_user_ids[2]. Names come from outside:
+// they are bounded, and quoted unless they are plain.
+func fieldName(pointer jsontext.Pointer) string {
+	var b strings.Builder
+	for token := range pointer.Tokens() {
+		if _, err := strconv.Atoi(token); err == nil && b.Len() > 0 {
+			b.WriteString("[" + token + "]")
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('.')
+		}
+		if strings.Trim(token, "abcdefghijklmnopqrstuvwxyz_0123456789") != "" || token == "" || len(token) > 64 {
+			token = fmt.Sprintf("%.64q", token)
+		}
+		b.WriteString(token)
+	}
+	return b.String()
+}

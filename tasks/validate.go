@@ -1,0 +1,119 @@
+package tasks
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Bounds that no configuration changes.
+const (
+	// MaxID is the longest id of a user, chat or medium, in bytes.
+	MaxID = 128
+	// MaxGroupName is the longest name of a group, in characters.
+	MaxGroupName = 20
+	// DefaultNicknameMax is the longest nickname in characters where the lane
+	// does not say otherwise. DingTalk documents no length for a nickname in an
+	// internal group; the twin of that call for scene groups takes 30
+	// (https://open.dingtalk.com/document/development/update-group-nicknames).
+	DefaultNicknameMax = 30
+	// MaxAlternatives is how many further IDs an [IDChange] may name.
+	MaxAlternatives = 10
+)
+
+// Limits are the bounds that a tenant may set for itself. The zero value holds
+// the defaults.
+type Limits struct {
+	// NicknameMax is the longest nickname, in characters (code points). Values
+	// below DefaultNicknameMax are taken as that: it can only be raised.
+	NicknameMax int
+}
+
+func (l Limits) nicknameMax() int { return max(l.NicknameMax, DefaultNicknameMax) }
+
+// Problem is one thing wrong with a task.
+type Problem struct {
+	Field string `json:"field"` // as it stands in the payload: "nickname", "add_user_ids[3]"
+	// What says what is wrong with it, without repeating a nickname or an ID.
+	What string `json:"problem"`
+}
+
+// ValidationError lists everything wrong with a task.
+type ValidationError struct {
+	Kind     Kind
+	Problems []Problem // at least one
+}
+
+// Error reads: nickname task refused: chat_id: is missing; nickname: has 31 characters, at most 30.
+func (e *ValidationError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s task refused", e.Kind)
+	for i, p := range e.Problems {
+		if i == 0 {
+			b.WriteString(": ")
+		} else {
+			b.WriteString("; ")
+		}
+		b.WriteString(p.Field + ": " + p.What)
+	}
+	return b.String()
+}
+
+// examiner collects problems, so that a caller mends them in one go.
+type examiner struct{ problems []Problem }
+
+func (x *examiner) add(field, format string, args ...any) {
+	x.problems = append(x.problems, Problem{Field: field, What: fmt.Sprintf(format, args...)})
+}
+
+func (x *examiner) verdict(kind Kind) error {
+	if len(x.problems) == 0 {
+		return nil
+	}
+	return &ValidationError{Kind: kind, Problems: x.problems}
+}
+
+func (x *examiner) tenant(name string) {
+	switch {
+	case name == "":
+		x.add("tenant", "is missing")
+	case !ValidTenant(name):
+		x.add("tenant", "must be 1 to 39 of a-z, 0-9 and -, not beginning with -")
+	}
+}
+
+func (x *examiner) id(field, id string) {
+	switch {
+	case id == "":
+		x.add(field, "is missing")
+	case len(id) > MaxID:
+		x.add(field, "has %d bytes, at most %d", len(id), MaxID)
+	case !utf8.ValidString(id):
+		x.add(field, "is not valid UTF-8")
+	case strings.ContainsFunc(id, unprintable) || strings.ContainsFunc(id, unicode.IsSpace):
+		x.add(field, "holds a space or control character")
+	}
+}
+
+// text judges what people read. Its length counts code points: DingTalk says
+// "characters" and does not say which.
+func (x *examiner) text(field, text string, most int) {
+	switch n := utf8.RuneCountInString(text); {
+	case text == "":
+		x.add(field, "is missing")
+	case !utf8.ValidString(text):
+		x.add(field, "is not valid UTF-8")
+	case strings.ContainsFunc(text, unprintable):
+		x.add(field, "holds a control character or line break")
+	case strings.TrimSpace(text) == "":
+		x.add(field, "is blank")
+	case n > most:
+		x.add(field, "has %d characters, at most %d", n, most)
+	}
+}
+
+// unprintable leaves format characters alone: emoji are joined with them.
+func unprintable(r rune) bool {
+	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029'
+}
