@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -218,51 +217,44 @@ func TestACancelledBatchSaysWhatWasNotStored(t *testing.T) {
 	}
 }
 
-func TestTheNewestWishIsMarkedOnceItsTaskIsStored(t *testing.T) {
+func TestAWishForNowSupersedesOlderOnesAndOneForLaterDoesNot(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
 		client := open(t, s.Addr)
-		before := wishKeys(t, s)
-		if _, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{At: time.Now().Add(time.Hour)}); err != nil {
+		first, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{})
+		if err != nil {
 			t.Fatal(err)
 		}
-		later := wishKeys(t, s)
-		if _, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{}); err != nil {
+		if _, err := client.Enqueue(t.Context(), nick("u1", "B"), tasks.Options{At: time.Now().Add(time.Hour)}); err != nil {
 			t.Fatal(err)
 		}
-		now := wishKeys(t, s)
-		if before != "" {
-			t.Errorf("before any task: %s", before)
+		if got := standing(t, s, nick("u1", "A"), first.Revision); got != ledger.Send {
+			t.Errorf("with a newer wish for later the first one is %s, want send", got)
 		}
-		if later == now {
-			t.Errorf("a task for now marks no more than one for later: %s", now)
+		if _, err := client.Enqueue(t.Context(), nick("u1", "C"), tasks.Options{}); err != nil {
+			t.Fatal(err)
 		}
-		if strings.Contains(later, "wish") || !strings.Contains(now, "wish") {
-			t.Skipf("the ledger's keys are its own: %s | %s", later, now)
+		if got := standing(t, s, nick("u1", "A"), first.Revision); got != ledger.Superseded {
+			t.Errorf("with a newer wish for now the first one is %s, want superseded", got)
 		}
 	})
 }
 
-// wishKeys shows everything that the ledger keeps, by whatever names.
-func wishKeys(t *testing.T, s *redistest.Server) string {
+// standing asks the ledger, as a worker does, what a wish is still worth.
+func standing(t *testing.T, s *redistest.Server, task tasks.NicknameSync, revision int64) ledger.Standing {
 	t.Helper()
-	ctx, rdb := t.Context(), s.Client(t)
-	var out []string
-	for _, key := range rdb.Keys(ctx, "*").Val() {
-		if strings.HasPrefix(key, "asynq:") || key == tasks.LanesKey {
-			continue
-		}
-		if rdb.Type(ctx, key).Val() == "hash" {
-			for _, field := range rdb.HKeys(ctx, key).Val() {
-				out = append(out, key+" "+field)
-			}
-			continue
-		}
-		out = append(out, key)
+	target, fields := task.Wish("lakeside")
+	mark, standings, err := ledger.New(s.Client(t)).Begin(t.Context(), target, revision, fields)
+	if err != nil {
+		t.Fatal(err)
 	}
-	slices.Sort(out)
-	return strings.Join(out, "\n")
+	if mark != nil {
+		if err := mark.Release(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return standings[0]
 }
 
 func TestConcurrentCallersWithOneKeyStoreOnce(t *testing.T) {
@@ -444,5 +436,3 @@ func (c *testClock) advance(d time.Duration) {
 	defer c.mu.Unlock()
 	c.moved += d
 }
-
-var _ = ledger.Value
