@@ -1,0 +1,45 @@
+package classin
+
+import (
+	"rollcall/providers"
+	"rollcall/providers/internal/apicall"
+)
+
+// judge reads the verdict from an answer: nil for the documented success, and
+// again if a quick try is worth it.
+func (c *Client) judge(call *apicall.Call, answer apicall.Answer) (failure *providers.Error, again bool) {
+	var code, message string
+	if object, ok := apicall.ParseObject(answer.Body); ok {
+		info := object.Object("error_info")
+		code, message = info.Text("errno"), info.Text("error")
+	}
+	if answer.Status == 200 && code == codeDone {
+		return nil, false
+	}
+	row, _ := apicall.Find(c.rows, answer.Status, code)
+	e := call.Error(row.Kind, row.Scope)
+	e.Code, e.HTTPStatus, e.Tries, e.Fix = call.Clean.Word(code), answer.Status, row.Tries, row.Fix
+	e.Message = call.Clean.Message(message)
+	if e.Message == "" {
+		e.Message = row.Meaning
+	}
+	if answer.Note != "" {
+		e.Message = call.Clean.Message(answer.Note)
+	}
+	said := apicall.RetryAfter(answer.Header, c.now())
+	e.RetryAfter = row.Wait
+	if said > 0 {
+		e.RetryAfter = said
+	}
+	e.MaybeApplied = doubtful(row.Kind) || answer.Status >= 500
+	return e, row.Quick && said == 0
+}
+
+// doubtful reports whether an answer of this kind leaves it open what was done.
+func doubtful(kind providers.Kind) bool {
+	switch kind {
+	case providers.Unknown, providers.Transient, providers.Partial, providers.Ambiguous:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,158 @@
+// Package classin calls the one ClassIn (EEO) API that brings the nicknames in
+// a course's group in step with the school's names, with one school's
+// credentials, and reads from each answer whether it did.
+//
+// It must not know tasks, queues, Redis or how fast it may go: whoever calls
+// hands it a gate that every send passes.
+package classin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"rollcall/internal/secret"
+	"rollcall/providers"
+	"rollcall/providers/internal/apicall"
+)
+
+const (
+	platform = "classin"
+	apiSync  = "modifyGroupMemberNickname"
+	formType = "application/x-www-form-urlencoded;charset=utf-8"
+)
+
+// DefaultTimeout bounds one HTTP exchange where the configuration does not. A
+// call renames every student of a course, which takes its time.
+const DefaultTimeout = 60 * time.Second
+
+// maxSkew is how far our clock may be off before a refused signature is blamed
+// on it. The platform itself tolerates 20 minutes.
+const maxSkew = time.Minute
+
+// Config is one tenant: a school.
+type Config struct {
+	Tenant  string // its name in our configuration, for errors
+	SID     string
+	Secret  secret.Text
+	BaseURL string // https://api.eeo.cn
+	// Timeout bounds one HTTP exchange. 0: [DefaultTimeout].
+	Timeout time.Duration
+	// Now is the clock. Nil: time.Now.
+	Now func() time.Time
+	// Quick is the longest wait before the first quick try; the second may wait
+	// twice as long. 0: 200 ms.
+	Quick time.Duration
+}
+
+// Client calls the API for one tenant. It is safe for concurrent use.
+type Client struct {
+	tenant, sid string
+	secret      secret.Text
+	url         string
+	wire        *apicall.Wire
+	quick       time.Duration
+	now         func() time.Time
+	rows        []providers.Code
+	// skew is what must be added to our clock, in nanoseconds, as learned from
+	// a signature that only passed with the platform's time.
+	skew atomic.Int64
+}
+
+// New checks cfg and returns a Client. It sends nothing. Call Close when done.
+func New(cfg Config) (*Client, error) {
+	refuse := func(err error) (*Client, error) {
+		return nil, fmt.Errorf("classin tenant %q: %w", cfg.Tenant, err)
+	}
+	switch {
+	case cfg.Tenant == "":
+		return refuse(errors.New("the tenant has no name; give it one"))
+	case cfg.SID == "":
+		return refuse(errors.New("the SID is missing; copy it from the school's console"))
+	case cfg.Secret.IsZero():
+		return refuse(errors.New("the secret is missing; copy it from the school's console"))
+	case cfg.Timeout < 0:
+		return refuse(fmt.Errorf("the timeout is %v; it must not be negative", cfg.Timeout))
+	}
+	base, _, err := apicall.Base(cfg.BaseURL)
+	if err != nil {
+		return refuse(err)
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = DefaultTimeout
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Client{
+		tenant: cfg.Tenant, sid: cfg.SID, secret: cfg.Secret, quick: cfg.Quick, now: cfg.Now,
+		url:  base + "/partner/api/course.api.php?action=" + apiSync,
+		wire: apicall.NewWire(cfg.Timeout), rows: Codes(),
+	}, nil
+}
+
+// Close drops idle connections. Calls under way are not cut off: their contexts
+// are their callers'.
+func (c *Client) Close() { c.wire.Close() }
+
+// SyncCourseNicknames sets the nicknames of all students and auditors in a
+// course's group to their names in the school's console. It takes no name from
+// us, tells nothing about single members, and may be repeated. What teachers
+// edited by hand is overwritten.
+// See https://docs.eeo.cn/api/zh-hans/group/modifyGroupMemberNickname.html.
+func (c *Client) SyncCourseNicknames(ctx context.Context, gate providers.Gate, courseID string) (providers.Receipt, error) {
+	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiSync, Gate: gate}
+	if courseID == "" {
+		return providers.Receipt{}, call.Refuse("the course id is empty", "correct the task; nothing was sent")
+	}
+	if gate == nil {
+		return providers.Receipt{}, call.NoGate()
+	}
+	resigned := false
+	return call.Do(ctx, c.quick, func(ctx context.Context) (string, *providers.Error, bool) {
+		skew := time.Duration(c.skew.Load())
+		header, err, again := c.send(ctx, call, courseID, skew)
+		off := c.behind(header, skew)
+		if err == nil || err.Code != codeSignature || resigned || off.Abs() <= maxSkew {
+			return "", err, again
+		}
+		resigned = true
+		_, err, again = c.send(ctx, call, courseID, skew+off)
+		switch {
+		case err == nil:
+			c.skew.Store(int64(skew + off))
+		case err.Code == codeSignature:
+			err.Fix += fmt.Sprintf("; the clock is off by %v, but the platform's own time was refused too", off.Round(time.Second))
+		}
+		return "", err, again
+	})
+}
+
+// send signs afresh, since a signature is good for minutes only and the gate
+// may make a call wait: the time is read when the gate has let it through.
+func (c *Client) send(ctx context.Context, call *apicall.Call, courseID string, skew time.Duration) (http.Header, *providers.Error, bool) {
+	answer, err, again := call.Send(ctx, c.wire, func() apicall.Request {
+		stamp, key := sign(c.secret, c.now().Add(skew))
+		call.Clean = apicall.NewCleaner([]string{c.secret.Reveal(), key}, nil)
+		form := url.Values{"SID": {c.sid}, "safeKey": {key}, "timeStamp": {stamp}, "courseId": {courseID}}
+		return apicall.Request{URL: c.url, ContentType: formType, Body: []byte(form.Encode())}
+	})
+	if err == nil {
+		err, again = c.judge(call, answer)
+	}
+	return answer.Header, err, again
+}
+
+// behind returns how much later it is at the platform than on our corrected
+// clock; 0 if it did not tell.
+func (c *Client) behind(header http.Header, skew time.Duration) time.Duration {
+	theirs, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		return 0
+	}
+	return theirs.Sub(c.now().Add(skew))
+}

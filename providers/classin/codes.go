@@ -1,0 +1,115 @@
+package classin
+
+import (
+	"time"
+
+	"rollcall/providers"
+)
+
+// Where the vendor documents the answers.
+const (
+	docs         = "https://docs.eeo.cn/api/zh-hans/"
+	docSync      = docs + "group/modifyGroupMemberNickname.html"
+	docErrors    = docs + "Error-Handling/Basic_errors.html"
+	docOverview  = docs + "overview.html"
+	docClassroom = docs + "LMS/createClassroom.html"
+	docHistory   = docs + "appendix/edit_history.html"
+)
+
+const (
+	codeDone      = "1"
+	codeSignature = "102"
+)
+
+// Tables returns every row that an answer is judged by, as a copy, in the
+// order that they are tried.
+func Tables() []providers.Table {
+	return []providers.Table{
+		{Name: apiSync, Codes: syncRows()},
+		{Name: "HTTP status", Codes: statusRows()},
+	}
+}
+
+// Codes returns the rows of all [Tables] in one list, as a copy.
+func Codes() []providers.Code {
+	return append(syncRows(), statusRows()...)
+}
+
+func syncRows() []providers.Code {
+	const (
+		course  = "correct the course id in the roster"
+		archive = "take the course out of the roster"
+		members = "look for deleted accounts among the course's members and rename the others one by one"
+		support = "if it stays, ask the platform's support"
+	)
+	return []providers.Code{
+		{Code: "100", Kind: providers.Rejected, Meaning: "a parameter is missing or wrong",
+			Fix: "check the course id; if every course ends so, this is a fault of rollcall: report it", Doc: docSync},
+		{Code: codeSignature, Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Meaning: "the signature is refused",
+			Fix: "check the SID, the secret, this machine's clock, and whether the school's contract has run out", Doc: docSync},
+		{Code: "104", Kind: providers.Transient, Tries: 3, Quick: true, Meaning: "an unexpected error", Fix: support, Doc: docSync},
+		{Code: "114", Kind: providers.Transient, Tries: 3, Quick: true, Meaning: "the server threw an exception", Fix: support, Doc: docErrors},
+		{Code: "144", Kind: providers.Rejected, Meaning: "the course is not this school's", Fix: course, Doc: docSync},
+		{Code: "147", Kind: providers.Rejected, Meaning: "no such course", Fix: course, Doc: docSync},
+		{Code: "149", Kind: providers.Rejected, Meaning: "the course is deleted", Fix: archive, Doc: docSync},
+		{Code: "153", Kind: providers.Rejected, Meaning: "the course has ended", Fix: archive, Doc: docSync},
+		{Code: "842", Kind: providers.Partial, Tries: 3, Wait: time.Minute,
+			Meaning: "some members were not renamed, and it does not say which", Fix: members, Doc: docSync},
+		{Code: "843", Kind: providers.Transient, Tries: 3, Wait: time.Minute,
+			Meaning: "no member was renamed", Fix: members, Doc: docSync},
+		{Code: "21323", Kind: providers.Rejected, Meaning: "a deleted student cannot be renamed",
+			Fix: "take the deleted student out of the course", Doc: docSync},
+		{Code: "901", Kind: providers.Transient, Wait: 30 * time.Minute, Meaning: "the platform is under maintenance",
+			Fix: "wait; maintenance is announced and lasts for some hours of the early morning in Beijing", Doc: docOverview},
+		{Code: "101003001", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute,
+			Meaning: "too many requests", Fix: "lower the configured rate", Doc: docClassroom},
+		{Code: "101003002", Kind: providers.Throttled, Scope: providers.ScopeTask, Wait: 5 * time.Second,
+			Meaning: "the same request twice within five seconds", Doc: docHistory},
+	}
+}
+
+// statusRows judge an answer by its HTTP status: its code is unlisted, or it
+// has none, or it is not the platform's JSON at all.
+func statusRows() []providers.Code {
+	const (
+		host     = "check the base URL"
+		unlisted = "look the code up in the vendor's list and tell us, so that it gets a row"
+	)
+	row := func(status string, kind providers.Kind, scope providers.Scope, meaning, fix string) providers.Code {
+		return providers.Code{HTTP: status, Kind: kind, Scope: scope, Meaning: meaning, Fix: fix}
+	}
+	both := func(r providers.Code) []providers.Code {
+		any := r
+		any.Code = "*"
+		return []providers.Code{r, any}
+	}
+	maintenance := row("901", providers.Transient, providers.ScopeTask, "the platform is under maintenance", "wait")
+	maintenance.Wait, maintenance.Doc = 30*time.Minute, docOverview
+	busy := row("429", providers.Throttled, providers.ScopeLane, "too many requests", "lower the configured rate")
+	busy.Wait = time.Minute
+	bare := row("403", providers.Throttled, providers.ScopeLane, "refused without a reason",
+		"if it repeats, ask the platform whether this machine's address is blocked")
+	bare.Wait, bare.Tries = 5*time.Second, 3
+	odd := row("2xx", providers.Transient, providers.ScopeTask, "an answer that cannot be read", unlisted)
+	odd.Tries = 3
+	code := row("", providers.Unknown, providers.ScopeTask, "a code that no table lists", unlisted)
+	code.Code, code.Tries, code.Doc = "*", 2, docErrors
+	last := row("", providers.Unknown, providers.ScopeTask, "an answer that cannot be read", unlisted)
+	last.Tries = 2
+
+	var all []providers.Code
+	for _, r := range []providers.Code{
+		row("3xx", providers.Misconfigured, providers.ScopeTenant, "a redirect, which is never followed", "set the base URL to the platform's own host"),
+		maintenance, busy,
+		row("5xx 408", providers.Transient, providers.ScopeTask, "a fault on their side", ""),
+	} {
+		all = append(all, both(r)...)
+	}
+	return append(all,
+		bare,
+		row("401", providers.Misconfigured, providers.ScopeTenant, "not authorised", "check the SID and the secret"),
+		row("404", providers.Misconfigured, providers.ScopeLane, "no such path", host),
+		row("405", providers.Misconfigured, providers.ScopeLane, "method not allowed", host),
+		code, odd, last,
+	)
+}

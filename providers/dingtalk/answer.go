@@ -1,0 +1,167 @@
+package dingtalk
+
+import (
+	"bytes"
+	"mime"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"rollcall/providers"
+	"rollcall/providers/internal/apicall"
+)
+
+// reply is an answer's body, whichever of the platform's two shapes it has.
+// The new host answers in the legacy shape at times, and the other way round.
+type reply struct {
+	object    apicall.Object // nil if the body is no JSON object
+	code      string         // empty if it carries none
+	nested    bool           // code is the sub_code of errcode 88
+	message   string
+	requestID string
+	scopes    []string // the permissions that the app lacks
+	applyLink string   // where a person asks for them
+}
+
+var (
+	nestedCode     = regexp.MustCompile(`subcode=([^,\]\s]+)`)
+	requiredScopes = regexp.MustCompile(`requiredScopes=\[([^\]]*)\]`)
+	link           = regexp.MustCompile(`https://[^\s\]，。"']+`)
+	banEnd         = regexp.MustCompile(`(\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}) ?结束`)
+)
+
+// beijing is the platform's time; it has no daylight saving.
+var beijing = time.FixedZone("UTC+8", 8*60*60)
+
+func parse(answer apicall.Answer) reply {
+	object, ok := apicall.ParseObject(answer.Body)
+	if !ok {
+		return reply{code: pageCode(answer)}
+	}
+	r := reply{
+		object:    object,
+		message:   object.Text("errmsg", "message", "Message", "description", "Description"),
+		requestID: object.Text("request_id", "requestid", "RequestId", "requestId"),
+	}
+	switch errcode := object.Text("errcode"); {
+	case object.Text("status") == codeBan:
+		r.code = codeBan
+	case errcode == "88":
+		r.readNested()
+	case errcode != "":
+		r.code = errcode
+	default:
+		r.code = object.Text("code", "Code")
+		detail := object.Object("accessdenieddetail", "AccessDeniedDetail", "accessDeniedDetail")
+		r.scopes = detail.Texts("requiredScopes", "RequiredScopes")
+	}
+	if found := requiredScopes.FindStringSubmatch(r.message); found != nil && r.scopes == nil {
+		r.scopes = strings.FieldsFunc(found[1], func(c rune) bool { return c == ',' || c == ' ' })
+	}
+	if r.scopes != nil {
+		r.applyLink = ownLink(r.message)
+	}
+	return r
+}
+
+// readNested reads a gateway's error: its code stands in sub_code, or in the
+// errmsg alone.
+func (r *reply) readNested() {
+	r.code, r.nested = r.object.Text("sub_code", "subcode"), true
+	if r.code == "" {
+		if found := nestedCode.FindStringSubmatch(r.message); found != nil {
+			r.code = found[1]
+		}
+	}
+	if r.code == "" {
+		r.code, r.nested = "88", false
+	}
+	if text := r.object.Text("sub_msg", "submsg"); text != "" && !strings.Contains(r.message, text) {
+		r.message = strings.TrimSpace(r.message + " " + text)
+	}
+}
+
+// pageCode tells an HTML page from other text: a page is what a banned address
+// gets to see.
+func pageCode(answer apicall.Answer) string {
+	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+	body := bytes.TrimSpace(bytes.TrimPrefix(answer.Body, []byte("\xef\xbb\xbf")))
+	if len(body) > 0 && (kind == "text/html" || body[0] == '<') {
+		return codePage
+	}
+	return ""
+}
+
+// ownLink returns the first link in text that leads to the platform itself.
+func ownLink(text string) string {
+	for _, found := range link.FindAllString(text, -1) {
+		u, err := url.Parse(found)
+		if err == nil && (inDomain(u.Hostname(), "dingtalk.com") || inDomain(u.Hostname(), "dingtalk.io")) {
+			return found
+		}
+	}
+	return ""
+}
+
+func inDomain(host, domain string) bool {
+	return host == domain || strings.HasSuffix(host, "."+domain)
+}
+
+// judge turns an answer into its verdict: nil for the documented success, and
+// again if a quick try is worth it.
+func (c *Client) judge(call *apicall.Call, api api, answer apicall.Answer) (string, *providers.Error, bool) {
+	r := parse(answer)
+	if answer.Status == 200 && api.success(r.object) {
+		return call.Clean.Word(r.requestID), nil, false
+	}
+	row := api.find(answer.Status, r)
+	e := call.Error(row.Kind, row.Scope)
+	e.HTTPStatus, e.Tries, e.Fix = answer.Status, row.Tries, row.Fix
+	e.RequestID = call.Clean.Word(r.requestID)
+	if r.code != codePage {
+		e.Code = call.Clean.Word(r.code)
+	}
+	e.Message = call.Clean.Message(r.message)
+	if e.Message == "" {
+		e.Message = row.Meaning
+	}
+	if answer.Note != "" {
+		e.Message = call.Clean.Message(answer.Note)
+	}
+	if len(r.scopes) > 0 && row.Kind == providers.Misconfigured {
+		e.Fix = call.Clean.Message("grant the app the permission " + strings.Join(r.scopes, ", ") + " " + r.applyLink)
+	}
+	said := apicall.RetryAfter(answer.Header, c.now())
+	e.RetryAfter = c.wait(said, row, r.message)
+	e.MaybeApplied = doubtful(row.Kind) || answer.Status >= 500 && r.code != codeBan
+	return "", e, row.Quick && said == 0
+}
+
+// doubtful reports whether an answer of this kind leaves it open what was done.
+func doubtful(kind providers.Kind) bool {
+	switch kind {
+	case providers.Unknown, providers.Transient, providers.Partial, providers.Ambiguous:
+		return true
+	}
+	return false
+}
+
+// wait prefers the platform's header, then the end of a ban that its message
+// names in Beijing time, then the table.
+func (c *Client) wait(said time.Duration, row providers.Code, message string) time.Duration {
+	if said > 0 {
+		return said
+	}
+	now := c.now()
+	if found := banEnd.FindStringSubmatch(message); found != nil && row.Kind == providers.Throttled {
+		if end, err := time.ParseInLocation(time.DateTime, found[1], beijing); err == nil && end.After(now) {
+			return apicall.Bound(end.Sub(now))
+		}
+	}
+	if row.Daily {
+		y, m, d := now.In(beijing).Date()
+		return time.Date(y, m, d+1, 0, 0, 0, 0, beijing).Sub(now)
+	}
+	return row.Wait
+}

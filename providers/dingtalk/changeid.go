@@ -1,0 +1,34 @@
+package dingtalk
+
+import (
+	"context"
+
+	"github.com/go-json-experiment/json"
+
+	"rollcall/providers"
+	"rollcall/providers/internal/apicall"
+)
+
+// IDChange gives an enterprise account a DingTalk ID.
+type IDChange struct {
+	UserID     string `json:"userId"`
+	DingTalkID string `json:"dingTalkId"` // 6..20 letters and digits, a letter first; unique among everyone
+}
+
+// ChangeID changes a person's DingTalk ID. A change holds for a year, cannot be
+// taken back and cannot be read back, so once the request has left it is never
+// repeated in here, and every outcome that is neither the documented success
+// nor a definite refusal is Ambiguous.
+// See https://help.dingtalk.io/open/development/api-changedingtalkid.
+func (c *Client) ChangeID(ctx context.Context, gate providers.Gate, change IDChange) (providers.Receipt, error) {
+	if why := firstBad(field{"user id", change.UserID, true}, field{"dingtalk id", change.DingTalkID, true}); why != "" {
+		return providers.Receipt{}, c.refuse(c.change, why)
+	}
+	body, err := json.Marshal(change)
+	if err != nil {
+		return providers.Receipt{}, c.refuse(c.change, "a text is not valid UTF-8")
+	}
+	return c.do(ctx, gate, c.change, nil, withToken(c.change, body))
+}
+
+func changeDone(o apicall.Object) bool { return o.True("result") }

@@ -1,0 +1,143 @@
+package dingtalk
+
+import (
+	"time"
+
+	"rollcall/providers"
+)
+
+// Where the vendor documents the answers.
+const (
+	docs          = "https://open.dingtalk.com/document/development/"
+	help          = "https://help.dingtalk.io/open/development/"
+	docCodes      = docs + "server-api-error-codes-1"
+	docThrottle   = docs + "how-to-process-api-throttling-on-the-dingtalk-server"
+	docFrequency  = docs + "call-frequency-limit"
+	docBilling    = docs + "dingtalk-application-development-platform-billing-model"
+	docChat       = docs + "obtain-a-group-session"
+	docToken      = docs + "obtain-the-access-token-of-an-internal-app"
+	docPermission = docs + "add-api-permission"
+	docNick       = help + "set-a-group-nickname"
+	docGroup      = help + "api-updategroup"
+	docID         = help + "api-changedingtalkid"
+	docDedicated  = docs + "queries-the-details-of-a-dedicated-account"
+)
+
+// banWait is how long an address stays banned once it sent more than 10,000
+// requests in 20 s. The ban covers every API and so every tenant of ours.
+const banWait = 5 * time.Minute
+
+// Tables returns every row that the calls are judged by, as a copy. The first
+// fitting row counts, in the order that [CodesFor] gives.
+func Tables() []providers.Table {
+	return []providers.Table{
+		{Name: "bans", Codes: banRows()},
+		{Name: apiNick, Codes: legacyRows()},
+		{Name: apiGroup, Codes: groupRows()},
+		{Name: apiChange, Codes: changeRows()},
+		{Name: apiToken, Codes: tokenRows()},
+		{Name: "v1.0", Codes: newRows()},
+		{Name: "HTTP status", Codes: statusRows()},
+		{Name: apiNick + ", else", Codes: legacyElse()},
+		{Name: apiChange + ", else", Codes: changeElse()},
+		{Name: apiToken + ", else", Codes: tokenElse()},
+		{Name: "else", Codes: elseRows()},
+	}
+}
+
+// Codes returns the rows of all [Tables] in one list, as a copy.
+func Codes() []providers.Code {
+	var all []providers.Code
+	for _, table := range Tables() {
+		all = append(all, table.Codes...)
+	}
+	return all
+}
+
+// CodesFor returns the rows of one call in the order they are tried, as a
+// copy: "updategroupnick", "group/update", "dingTalkIds/change" or
+// "oauth2/accessToken". Nil for any other name.
+func CodesFor(api string) []providers.Code {
+	switch api {
+	case apiNick:
+		return rows(legacyRows(), newRows(), statusRows(), legacyElse(), elseRows())
+	case apiGroup:
+		return rows(groupRows(), newRows(), legacyRows(), statusRows(), elseRows())
+	case apiChange:
+		return rows(changeRows(), newRows(), statusRows(), changeElse())
+	case apiToken:
+		return rows(tokenRows(), newRows(), legacyRows(), statusRows(), tokenElse(), elseRows())
+	}
+	return nil
+}
+
+func rows(parts ...[]providers.Code) []providers.Code {
+	var all []providers.Code
+	for _, part := range parts {
+		all = append(all, part...)
+	}
+	return all
+}
+
+// alike returns the row once for each code.
+func alike(row providers.Code, codes ...string) []providers.Code {
+	all := make([]providers.Code, len(codes))
+	for i, code := range codes {
+		all[i] = row
+		all[i].Code = code
+	}
+	return all
+}
+
+// These two stand for answers that carry no code. They are looked for before
+// anything else.
+const (
+	codeBan  = "1111"
+	codePage = "(HTML page)"
+)
+
+func banRows() []providers.Code {
+	const fix = "nothing is sent from this address for five minutes; lower the configured rates if it comes back"
+	row := providers.Code{
+		Kind: providers.Throttled, Scope: providers.ScopeAddress, Wait: banWait, Fix: fix, Doc: docThrottle,
+		Meaning: "our address is banned: more than 10,000 requests in 20 s",
+	}
+	return alike(row, codeBan, codePage)
+}
+
+// statusRows judge an answer by a status that says something by itself: the
+// code in it is unlisted, or there is none.
+func statusRows() []providers.Code {
+	const host = "check the base URLs (their region and any path); if they are right, this is a fault of rollcall: report it"
+	return rows(
+		alike(providers.Code{HTTP: "3xx", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
+			Meaning: "a redirect, which is never followed", Fix: "set the base URL to the platform's own host"}, "", "*"),
+		alike(providers.Code{HTTP: "429", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Second,
+			Meaning: "too many requests", Fix: fixRate, Doc: docCodes}, "", "*"),
+		alike(providers.Code{HTTP: "401", Kind: providers.TokenRejected, Scope: providers.ScopeTenant,
+			Meaning: "the access token is missing or invalid", Fix: fixToken, Doc: docCodes}, "", "*"),
+		[]providers.Code{
+			{HTTP: "403", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: 5 * time.Second, Tries: 3,
+				Meaning: "no permission or too fast: a bare 403 does not say which", Doc: docCodes,
+				Fix: "if it repeats at a low rate, look for a missing permission in the developer console"},
+			{HTTP: "404", Kind: providers.Misconfigured, Scope: providers.ScopeLane, Meaning: "no such path", Fix: host, Doc: docCodes},
+			{HTTP: "405", Kind: providers.Misconfigured, Scope: providers.ScopeLane, Meaning: "method not allowed", Fix: host, Doc: docCodes},
+		},
+	)
+}
+
+// elseRows are the last resort of the calls that may be repeated.
+func elseRows() []providers.Code {
+	gateway := providers.Code{HTTP: "502 503 504", Kind: providers.Transient, Quick: true, Meaning: "a gateway's fault", Doc: docCodes}
+	unlisted := providers.Code{Kind: providers.Unknown, Tries: 2, Meaning: "an answer that no table lists", Fix: fixUnlisted}
+	broken, odd := unlisted, unlisted
+	broken.HTTP, broken.Kind, broken.Tries, broken.Meaning = "5xx 408", providers.Transient, 0, "a fault on their side"
+	odd.HTTP, odd.Kind, odd.Tries, odd.Meaning = "2xx", providers.Transient, 3, "neither the documented success nor a known refusal"
+	return rows(
+		alike(gateway, "", "*"),
+		alike(broken, "", "*"),
+		alike(odd, "", "*"),
+		[]providers.Code{{HTTP: "400", Code: "*", Kind: providers.Rejected, Meaning: "a refusal that no table lists", Fix: fixUnlisted}},
+		alike(unlisted, "", "*"),
+	)
+}

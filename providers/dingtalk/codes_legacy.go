@@ -1,0 +1,139 @@
+package dingtalk
+
+import (
+	"time"
+
+	"rollcall/providers"
+)
+
+// What a person should do, where several codes call for the same.
+const (
+	fixToken = "a fresh token was refused as well: check that both base URLs belong to the app's region, " +
+		"that the app key is this organisation's, and that the app is enabled"
+	fixUnlisted = "look the code up in the vendor's list and tell us, so that it gets a row"
+	fixReport   = "this is a fault of rollcall: report it with the request id"
+	fixKey      = "check the app key and the app secret in the developer console"
+	fixCorp     = "check that the app key belongs to this organisation"
+	fixRate     = "if it comes back often, lower the configured rate"
+	fixUser     = "correct the user id in the roster"
+	fixGroup    = "check the chat id: only ids from the server-side call that creates a group are accepted"
+	fixName     = "choose another name"
+	fixApp      = "open the app in the developer console and publish or enable it"
+	fixEnable   = "ask the platform's support for the organisation's state"
+)
+
+// nested marks a sub_code of errcode 88 that means something else than the
+// same number as an errcode.
+const nested = "88/"
+
+// legacyRows are the answers of the oapi host. It answers HTTP 200 whatever
+// happened; a gateway's own code arrives as the sub_code of errcode 88.
+func legacyRows() []providers.Code {
+	return rows(legacyPace(), legacyAccess(), legacyTask(), []providers.Code{
+		{Code: "-1", Kind: providers.Transient, Tries: 3, Quick: true, Meaning: "system busy", Doc: docCodes},
+		{Code: "400001", Kind: providers.Transient, Quick: true, Meaning: "system error, try again later", Doc: docNick},
+		{Code: "0", Kind: providers.Transient, Tries: 3, Meaning: "says it went well and does not say success",
+			Fix: "look whether the name changed; the answer contradicts itself"},
+	})
+}
+
+func legacyPace() []providers.Code {
+	isv := providers.Code{Kind: providers.Throttled, Scope: providers.ScopeTenant, Wait: time.Minute,
+		Meaning: "too fast, by a limit for third-party apps", Fix: "not expected for an internal app: check the app's type", Doc: docCodes}
+	return rows([]providers.Code{
+		{Code: "90018", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Second,
+			Meaning: "too fast: the app's calls of this API in a second", Fix: fixRate, Doc: docThrottle},
+		{Code: "90002", Kind: providers.Throttled, Scope: providers.ScopeAPI, Wait: time.Second,
+			Meaning: "too fast: everybody's calls of this API together", Fix: "avoid the top of the hour", Doc: docFrequency},
+		{Code: "90005", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute,
+			Meaning: "the organisation calls this API too often", Fix: fixRate, Doc: docCodes},
+		{Code: "90006", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute,
+			Meaning: "the credential calls this API too often", Fix: fixRate, Doc: docCodes},
+		{Code: "90003", Kind: providers.Throttled, Scope: providers.ScopeTenant, Wait: banWait,
+			Meaning: "the organisation is shut out of all APIs for a while", Fix: fixRate, Doc: docCodes},
+		{Code: "90004", Kind: providers.Throttled, Scope: providers.ScopeTenant, Wait: banWait,
+			Meaning: "the credential is shut out of all APIs for a while", Fix: fixRate, Doc: docCodes},
+		{Code: "90001", Kind: providers.Throttled, Scope: providers.ScopeAddress, Wait: banWait,
+			Meaning: "our server is shut out of all APIs for a while", Fix: fixRate, Doc: docCodes},
+		{Code: "45009", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute,
+			Meaning: "the limit of calls is reached", Fix: fixRate, Doc: docCodes},
+		{Code: "90020", Kind: providers.QuotaSpent, Scope: providers.ScopeOrganisation,
+			Meaning: "the organisation's calls of this month are used up", Fix: fixQuota, Doc: docThrottle},
+		{Code: "90017", Kind: providers.Misconfigured, Scope: providers.ScopeAddress,
+			Meaning: "too many organisations call from one address", Fix: "spread the tenants over several addresses", Doc: docCodes},
+	}, alike(isv, "90007", "90008", "90009", "90010", "90011", "90012", "90013", "90014", "90019"))
+}
+
+func legacyAccess() []providers.Code {
+	rejected := providers.Code{Kind: providers.TokenRejected, Scope: providers.ScopeTenant, Fix: fixToken, Doc: docCodes}
+	corp := providers.Code{Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Fix: fixCorp, Doc: docCodes,
+		Meaning: "the organisation's id is wrong or missing"}
+	key := providers.Code{Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Fix: fixKey, Doc: docCodes,
+		Meaning: "the app key or secret is wrong"}
+	ours := providers.Code{Kind: providers.Misconfigured, Scope: providers.ScopeLane, Fix: fixReport, Doc: docCodes}
+	app := providers.Code{Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Doc: docCodes}
+	say := func(row providers.Code, code, meaning, fix string) providers.Code {
+		row.Code, row.Meaning = code, meaning
+		if fix != "" {
+			row.Fix = fix
+		}
+		return row
+	}
+	return rows([]providers.Code{
+		say(rejected, "40014", "the access token is not valid", ""),
+		say(rejected, "42001", "the access token is too old", ""),
+		say(rejected, "40001", "the access token is not valid, or the secret is wrong", ""),
+		say(rejected, "43007", "not authorised, or the token of another app",
+			"grant the app the permission qyapi_chat_manage, and check that the app key is this organisation's"),
+		say(ours, nested+"40000", "the access token is blank", ""),
+		say(ours, "41001", "the access token is missing", ""),
+		say(app, "60011", "the app lacks a permission", "grant the app the permission qyapi_chat_manage"),
+		say(app, "60020", "our address is not on the app's list", "add this machine's outgoing address to the app's list in the developer console"),
+		say(app, "48002", "the API is disabled for the app", "enable the API in the developer console"),
+		say(app, "50003", "the app is disabled", fixApp),
+		say(app, "50005", "the organisation is disabled", fixEnable),
+		say(app, "70001", "the organisation is disabled or dissolved", fixEnable),
+	},
+		alike(say(app, "", "the app is not installed in the organisation", fixApp), "70003", "70004"),
+		alike(corp, "33001", "40013", "41002", "52010"),
+		alike(key, "40089", "40096"),
+		[]providers.Code{
+			say(ours, "22", "no such method", ""),
+			say(ours, "404", "no such path", ""),
+		},
+		alike(say(ours, "", "wrong HTTP method, scheme or kind of request", ""),
+			"43001", "43002", "43003", "43004", "43005", "43008", "43009"),
+		alike(say(ours, "", "the request's body is empty or cannot be read", ""), "44002", "47001"),
+	)
+}
+
+func legacyTask() []providers.Code {
+	row := func(meaning, fix, doc string) providers.Code {
+		return providers.Code{Kind: providers.Rejected, Meaning: meaning, Fix: fix, Doc: doc}
+	}
+	return rows(
+		alike(row("no such user in the organisation", fixUser, docNick), "40003"),
+		alike(row("no such user in the organisation", fixUser, docCodes), "33012", "60111", "60121", "46004"),
+		alike(row("the user is disabled", fixUser, docCodes), "60120"),
+		alike(row("the user is not in the group", "bring the roster and the group's members in step", docNick), "60124"),
+		alike(row("the user is outside the app's visible range",
+			"widen the app's visible range in the developer console; if most of a run ends so, the range is the cause", docCodes), "50002"),
+		alike(row("the chat id is not valid", fixGroup, docNick), "34001"),
+		alike(row("the group is not found", fixGroup, docCodes), "34013", "40016", "49000"),
+		alike(row("only the group's owner may do this", "change the group's owner or its management setting", docCodes), "49003"),
+		alike(row("no access to this group", "let the app's owner join the group, or take the group out of the roster", docCodes), "400020"),
+		alike(row("the name contains prohibited content", fixName, docNick), "41049"),
+		alike(row("the name contains sensitive words", fixName, docCodes), "60022"),
+		alike(row("a character is sent as \\uXXXX", fixReport, docCodes), "40033"),
+		alike(row("a parameter is wrong", "check the ids and the name's length", docNick), "400002"),
+		alike(row("a parameter is wrong or too long", "check the ids and the name's length", docCodes),
+			"40035", "40000", "40038", "41101", "41102"),
+	)
+}
+
+// legacyElse: the oapi host answers 200 to everything, so there a code that is
+// not listed is no more than that.
+func legacyElse() []providers.Code {
+	return []providers.Code{{HTTP: "2xx", Code: "*", Kind: providers.Unknown, Tries: 2,
+		Meaning: "a code that no table lists", Fix: fixUnlisted, Doc: docCodes}}
+}

@@ -1,0 +1,155 @@
+package dingtalk
+
+import (
+	"time"
+
+	"rollcall/providers"
+)
+
+const fixQuota = "buy more calls (that takes effect at once), or wait for the first of the month"
+
+// groupRows are what only the group update answers.
+func groupRows() []providers.Code {
+	return []providers.Code{
+		{Code: "parameter.invalid", Kind: providers.Rejected, Meaning: "a parameter is wrong: chat id, a name outside 1..20 characters, media id",
+			Fix: "correct the group's row", Doc: docGroup},
+		{Code: "permession.checkFailed", Kind: providers.Rejected,
+			Meaning: "no permission for this group, or its owner is outside the app's visible range",
+			Fix:     "widen the app's visible range to the group's owner, or change the owner", Doc: docGroup},
+		{Code: "system.error", Kind: providers.Transient, Quick: true, Meaning: "system error",
+			Fix: "if it stays, open a ticket with the platform and give the request id", Doc: docGroup},
+	}
+}
+
+// changeRows are what the ID change answers, and what common answers mean for
+// it: a change is good for a year, so whatever may have been applied is
+// ambiguous. They are tried before the common rows.
+func changeRows() []providers.Code {
+	refused := func(code, meaning, fix string) providers.Code {
+		return providers.Code{Code: code, Kind: providers.Rejected, Meaning: meaning, Fix: fix, Doc: docID}
+	}
+	const fixID = "an ID has 6 to 20 letters and digits, begins with a letter and holds no prohibited word"
+	busy := providers.Code{HTTP: "403 429", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Second,
+		Meaning: "too fast, refused at the gateway", Fix: fixRate, Doc: docCodes}
+	unsure := providers.Code{Kind: providers.Ambiguous, Doc: docCodes, Fix: fixUnsure,
+		Meaning: "busy or broken: the change may have been applied"}
+	odd := providers.Code{Kind: providers.Ambiguous, Fix: fixUnsure, Meaning: "not the documented success: the change may have been applied"}
+	odd2, odd5 := odd, unsure
+	odd2.HTTP, odd5.HTTP = "2xx", "5xx"
+	return rows(
+		alike(busy, "system.busy", "systemBusy", "qps.exceed.limit", "request.too.fast", "request.overlimit", "systemError.busy"),
+		alike(odd2, "", "*"),
+		alike(odd5, "", "*"),
+		[]providers.Code{
+			refused("incorrect.format", "the ID's form is wrong", fixID),
+			refused("incorrect.length", "the ID's length is wrong", fixID),
+			refused("incorrect.reserved", "the ID is taken, by anyone on the platform", "choose another ID"),
+			refused("have.been.set", "the ID was set before and is locked for a year", "look at the person's ID in the client; only time unlocks it"),
+			refused("emp.not.exist", "no such employee", fixUser),
+			{Code: "internalenterpriseaccount.limit", Kind: providers.Rejected, Doc: docDedicated,
+				Meaning: "not an enterprise account of this organisation",
+				Fix:     "only enterprise accounts that the organisation owns can be changed; if all fail so, the feature is not bought"},
+		},
+		alike(unsure, "qps.exceed.limit", "request.too.fast", "request.overlimit",
+			"system.*", "*Busy", "*SystemError", "systemError*", "unknownError", "service*", "operationTimeout"),
+	)
+}
+
+const fixUnsure = "look at the person's ID in the client before anything else is sent; only the very same ID may be sent again"
+
+// changeElse is the last resort of the ID change: a refusal with a code in it
+// is taken for one, and anything else for a doubt.
+func changeElse() []providers.Code {
+	return rows(
+		[]providers.Code{{HTTP: "4xx", Code: "*", Kind: providers.Rejected, Meaning: "a refusal that no table lists", Fix: fixUnlisted}},
+		alike(providers.Code{Kind: providers.Ambiguous, Fix: fixUnsure, Meaning: "an answer that cannot be read"}, "", "*"),
+	)
+}
+
+func tokenRows() []providers.Code {
+	return []providers.Code{
+		{Code: "invalidClientIdOrSecret", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
+			Meaning: "the app key or secret is wrong", Fix: fixKey, Doc: docToken},
+		{Code: "invalid.client", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
+			Meaning: "the app key or secret is wrong, or of the other region", Fix: fixKey, Doc: docs + "api-gettoken"},
+	}
+}
+
+// tokenElse: a token call takes nothing from a task, so no refusal of it is a
+// task's fault.
+func tokenElse() []providers.Code {
+	return alike(providers.Code{HTTP: "400", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
+		Meaning: "no token is given out", Fix: fixKey, Doc: docToken}, "", "*")
+}
+
+// newRows are common to every call of the api host. Throttling shares status
+// 403 with missing permissions, so it is looked for first.
+func newRows() []providers.Code {
+	throttled := func(scope providers.Scope, wait time.Duration, meaning, doc string) providers.Code {
+		return providers.Code{Kind: providers.Throttled, Scope: scope, Wait: wait, Meaning: meaning, Fix: fixRate, Doc: doc}
+	}
+	const denied = "Forbidden.AccessDenied."
+	lane, api := providers.ScopeLane, providers.ScopeAPI
+	daily := throttled(lane, 0, "today's limit of calls is reached", docCodes)
+	daily.Daily = true
+	quota := providers.Code{Kind: providers.QuotaSpent, Scope: providers.ScopeOrganisation,
+		Meaning: "the organisation's calls of this month are used up", Fix: fixQuota, Doc: docThrottle}
+	return rows(
+		alike(quota, denied+"ApiCountLimitForOrg", "*ApiCountLimit*"),
+		alike(throttled(lane, time.Second, "too fast: the app's calls of this API in a second", docThrottle), denied+"QpsLimitForAppkeyAndApi"),
+		alike(throttled(lane, time.Minute, "too fast: the app's calls of this API in a minute", docCodes), denied+"QpmLimitForAppkeyAndApi"),
+		alike(throttled(api, time.Second, "too fast: everybody's calls of this API together", docThrottle), denied+"QpsLimitForApi"),
+		alike(throttled(lane, time.Second, "too fast, by a limit for third-party apps", docCodes), denied+"QpsLimitForSuitekeyAndOrgAndApi"),
+		alike(throttled(lane, time.Minute, "too fast, by a limit for third-party apps", docCodes), denied+"QpmLimitForSuitekeyAndOrgAndApi"),
+		alike(throttled(lane, time.Second, "too fast, by a limit that no table lists", ""), "*QpsLimit*", "Throttling*"),
+		alike(throttled(lane, time.Minute, "too fast, by a limit that no table lists", ""), "*QpmLimit*"),
+		alike(throttled(lane, time.Second, "too frequent, or the system is busy", docCodes),
+			"system.busy", "systemBusy", "qps.exceed.limit", "request.too.fast", "request.overlimit", "systemError.busy"),
+		alike(daily, "daily.call.limit", "integrated.qps.exceed"),
+		newAccess(),
+		newFaults(),
+	)
+}
+
+func newAccess() []providers.Code {
+	rejected := providers.Code{Kind: providers.TokenRejected, Scope: providers.ScopeTenant, Fix: fixToken, Doc: docCodes,
+		Meaning: "the access token is not valid or too old"}
+	held := func(scope providers.Scope, code, meaning, fix, doc string) providers.Code {
+		return providers.Code{Code: code, Kind: providers.Misconfigured, Scope: scope, Meaning: meaning, Fix: fix, Doc: doc}
+	}
+	const (
+		tenant = providers.ScopeTenant
+		grant  = "grant the app the permission that the call's page names, in the developer console"
+	)
+	return rows(
+		alike(rejected, "InvalidAuthentication", "invalidToken", "invalidAccessToken", "accesstoken.expired"),
+		[]providers.Code{
+			held(providers.ScopeLane, "AuthenticationFailed.MissingParameter", "the access token is missing", fixReport, docCodes),
+			held(providers.ScopeLane, "commonParamIllegal", "a common parameter is wrong", fixReport, docCodes),
+			held(tenant, "unauthorized.client", "the app is not authorised", fixKey, docCodes),
+			held(tenant, "Forbidden.AccessDenied.AccessTokenPermissionDenied", "the app lacks a permission", grant, docPermission),
+			held(tenant, "Forbidden.AccessDenied.IpNotInWhiteList", "our address is not on the app's list",
+				"add this machine's outgoing address to the app's list in the developer console", docCodes),
+			held(tenant, "permissions.error", "the app lacks a permission", grant, docCodes),
+			held(tenant, "permissionDenied", "the app lacks a permission", grant, docCodes),
+			held(tenant, "apiPermissionDenied", "the app lacks a permission", grant, docCodes),
+			held(tenant, "orgAuthLevelNotEnough", "the organisation's certification is too low",
+				"certify the organisation at a higher level", docCodes),
+			held(tenant, "no.priviledge", "the organisation is not on the API's list", "ask the platform to open the API", docCodes),
+			held(tenant, "forbidden.accessDenied.realmControl", "the organisation's security policy forbids it",
+				"change the policy in the organisation's console", docCodes),
+			held(tenant, "Forbidden.*", "access denied, for a reason that no table lists", grant, ""),
+		},
+	)
+}
+
+func newFaults() []providers.Code {
+	row := providers.Code{Kind: providers.Transient, Quick: true, Meaning: "a fault on their side", Doc: docCodes}
+	own := row
+	own.Doc = ""
+	return rows(
+		alike(row, "system.error", "systemError", "innerSystemError", "service.error", "unknownError",
+			"serviceBusy", "operationTimeout", "service.timeout"),
+		alike(own, "ServiceUnavailable*"),
+	)
+}

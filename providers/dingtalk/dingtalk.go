@@ -1,0 +1,229 @@
+// Package dingtalk calls the three DingTalk APIs that rename people and groups
+// and change IDs, with one app's credentials, and reads from each answer
+// whether it did what it was asked.
+//
+// It must not know tasks, queues, Redis or how fast it may go: whoever calls
+// hands it a gate that every metered send passes.
+package dingtalk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"rollcall/internal/secret"
+	"rollcall/providers"
+	"rollcall/providers/internal/apicall"
+)
+
+const (
+	platform = "dingtalk"
+
+	apiNick   = "updategroupnick"
+	apiGroup  = "group/update"
+	apiChange = "dingTalkIds/change"
+	apiToken  = "oauth2/accessToken"
+
+	tokenHeader = "X-Acs-Dingtalk-Access-Token"
+	jsonType    = "application/json; charset=utf-8"
+	formType    = "application/x-www-form-urlencoded;charset=utf-8"
+)
+
+// DefaultTimeout bounds one HTTP exchange where the configuration does not.
+const DefaultTimeout = 15 * time.Second
+
+// Config is one tenant: an internal app of one organisation.
+type Config struct {
+	Tenant    string // its name in our configuration, for errors
+	AppKey    string // "Client ID" in the developer console
+	AppSecret secret.Text
+	// API and OAPI are the base URLs of the new and the legacy host, both of
+	// the region that the app belongs to: https://api.dingtalk.com and
+	// https://oapi.dingtalk.com, or both with .io. Credentials of one region
+	// are unknown in the other.
+	API, OAPI string
+	// Timeout bounds one HTTP exchange. 0: [DefaultTimeout].
+	Timeout time.Duration
+	// Now is the clock. Nil: time.Now.
+	Now func() time.Time
+	// Quick is the longest wait before the first quick try; the second may wait
+	// twice as long. 0: 200 ms.
+	Quick time.Duration
+}
+
+// Client calls the APIs for one tenant. It keeps one access token for itself;
+// a second Client of the same app gets the same token from the platform, so
+// the two do not shut each other out. It is safe for concurrent use.
+type Client struct {
+	tenant string
+	secret secret.Text
+	wire   *apicall.Wire
+	tokens *tokens
+	quick  time.Duration
+	now    func() time.Time
+
+	nick, group, change api
+}
+
+// api is one call: its address, what success looks like, and its rows.
+type api struct {
+	name    string
+	url     string
+	once    bool
+	success func(apicall.Object) bool
+	rows    []providers.Code
+	bans    []providers.Code
+}
+
+// New checks cfg and returns a Client. It sends nothing. Call Close when done.
+func New(cfg Config) (*Client, error) {
+	refuse := func(err error) (*Client, error) {
+		return nil, fmt.Errorf("dingtalk tenant %q: %w", cfg.Tenant, err)
+	}
+	switch {
+	case cfg.Tenant == "":
+		return refuse(errors.New("the tenant has no name; give it one"))
+	case cfg.AppKey == "":
+		return refuse(errors.New("the app key is missing; copy the Client ID from the developer console"))
+	case cfg.AppSecret.IsZero():
+		return refuse(errors.New("the app secret is missing; copy the Client Secret from the developer console"))
+	case cfg.Timeout < 0:
+		return refuse(fmt.Errorf("the timeout is %v; it must not be negative", cfg.Timeout))
+	}
+	newBase, newHost, err := apicall.Base(cfg.API)
+	if err != nil {
+		return refuse(fmt.Errorf("api: %w", err))
+	}
+	oldBase, oldHost, err := apicall.Base(cfg.OAPI)
+	if err != nil {
+		return refuse(fmt.Errorf("oapi: %w", err))
+	}
+	if region(newHost) != region(oldHost) && region(newHost) != "" && region(oldHost) != "" {
+		return refuse(fmt.Errorf("api is %s and oapi is %s: an app belongs to one region, .com or .io", newHost, oldHost))
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = DefaultTimeout
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	c := &Client{
+		tenant: cfg.Tenant, secret: cfg.AppSecret, quick: cfg.Quick, now: cfg.Now,
+		wire:   apicall.NewWire(cfg.Timeout),
+		nick:   api{name: apiNick, url: oldBase + "/topapi/chat/updategroupnick", success: nickDone},
+		group:  api{name: apiGroup, url: newBase + "/v1.0/im/group/update", success: groupDone},
+		change: api{name: apiChange, url: newBase + "/v1.0/contact/orgAccounts/dingTalkIds/change", success: changeDone, once: true},
+	}
+	for _, a := range []*api{&c.nick, &c.group, &c.change} {
+		a.rows, a.bans = CodesFor(a.name), banRows()
+	}
+	c.tokens = newTokens(c, cfg, newBase)
+	return c, nil
+}
+
+// region returns the platform's domain that host lies in, or "".
+func region(host string) string {
+	for _, domain := range []string{"dingtalk.com", "dingtalk.io"} {
+		if inDomain(host, domain) {
+			return domain
+		}
+	}
+	return ""
+}
+
+// Close ends a token request under way and drops idle connections. Calls under
+// way are not cut off: their contexts are their callers'.
+func (c *Client) Close() {
+	c.tokens.close()
+	c.wire.Close()
+}
+
+// find returns the row for an answer. A page that comes with a server error
+// says nothing about what happened to a call that must not be repeated.
+func (a *api) find(status int, r reply) providers.Code {
+	if row, ok := apicall.Find(a.bans, status, r.code); ok && (r.code == codeBan || !a.once || status < 500) {
+		return row
+	}
+	code := r.code
+	if code == codePage {
+		code = ""
+	}
+	if r.nested {
+		for _, row := range a.rows {
+			if row.Code == nested+code {
+				return row
+			}
+		}
+	}
+	row, _ := apicall.Find(a.rows, status, code)
+	return row
+}
+
+// do carries out one call. send builds the request for a token.
+func (c *Client) do(ctx context.Context, gate providers.Gate, a api, names []string,
+	request func(token string) apicall.Request,
+) (providers.Receipt, error) {
+	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: a.name, Gate: gate, Once: a.once}
+	if gate == nil {
+		return providers.Receipt{}, call.NoGate()
+	}
+	renewed := false
+	attempt := func(ctx context.Context) (string, *providers.Error, bool) {
+		// The token comes first: a slot that the gate has booked must not pass
+		// while a token is fetched.
+		token, err := c.tokens.get(ctx, call)
+		if err != nil {
+			return "", err, false
+		}
+		id, err, again := c.send(ctx, call, a, names, token, request)
+		if err == nil || err.Kind != providers.TokenRejected {
+			return id, err, again
+		}
+		if !renewed {
+			renewed = true
+			fresh, tokenErr := c.tokens.renew(ctx, call, token)
+			if tokenErr != nil {
+				return "", tokenErr, false
+			}
+			if fresh != token {
+				id, err, again = c.send(ctx, call, a, names, fresh, request)
+			}
+		}
+		if err != nil && err.Kind == providers.TokenRejected {
+			err.Kind = providers.Misconfigured
+		}
+		return id, err, again
+	}
+	return call.Do(ctx, c.quick, attempt)
+}
+
+func (c *Client) send(ctx context.Context, call *apicall.Call, a api, names []string, token string,
+	request func(token string) apicall.Request,
+) (string, *providers.Error, bool) {
+	call.Clean = apicall.NewCleaner([]string{token, c.secret.Reveal()}, names)
+	answer, err, again := call.Send(ctx, c.wire, func() apicall.Request { return request(token) })
+	if err != nil {
+		return "", err, again
+	}
+	return c.judge(call, a, answer)
+}
+
+// withToken builds a request for the new host, which takes the token in a header.
+func withToken(a api, body []byte) func(string) apicall.Request {
+	return func(token string) apicall.Request {
+		return apicall.Request{URL: a.url, ContentType: jsonType, Body: body,
+			Header: http.Header{tokenHeader: {token}}}
+	}
+}
+
+// inQuery builds a request for the legacy host, which wants the token in the
+// query and answers 41001 to one in the body.
+func inQuery(a api, form url.Values) func(string) apicall.Request {
+	body := []byte(form.Encode())
+	return func(token string) apicall.Request {
+		return apicall.Request{URL: a.url + "?access_token=" + url.QueryEscape(token), ContentType: formType, Body: body}
+	}
+}

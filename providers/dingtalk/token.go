@@ -1,0 +1,206 @@
+package dingtalk
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"golang.org/x/sync/singleflight"
+
+	"rollcall/internal/secret"
+	"rollcall/providers"
+	"rollcall/providers/internal/apicall"
+)
+
+const (
+	// earlier is how long before its end a token is replaced, as the vendor
+	// advises.
+	earlier = 10 * time.Minute
+	// usualLife is the documented life of a token; it stands in for an answer
+	// that does not tell, or tells nonsense.
+	usualLife = 2 * time.Hour
+	// pause keeps a refresh that went wrong from being tried by every call
+	// while the old token still serves.
+	pause = 30 * time.Second
+)
+
+var errClosed = errors.New("the client is closed")
+
+// tokens keeps one app's access token at one host. Asking again within a
+// token's life yields the same token, so several processes of one app do not
+// disturb each other.
+// See https://open.dingtalk.com/document/development/obtain-the-access-token-of-an-internal-app.
+type tokens struct {
+	client *Client
+	api    api
+	key    string
+
+	life   context.Context // ends with the Client: a fetch belongs to no single caller
+	end    context.CancelFunc
+	flight singleflight.Group
+	under  sync.WaitGroup
+
+	mu       sync.Mutex
+	value    secret.Text
+	refresh  time.Time // from then on one caller replaces it
+	expires  time.Time
+	fetching bool
+}
+
+func newTokens(c *Client, cfg Config, base string) *tokens {
+	t := &tokens{client: c, key: cfg.AppKey}
+	t.api = api{name: apiToken, url: base + "/v1.0/oauth2/accessToken", rows: CodesFor(apiToken), bans: banRows(),
+		success: func(o apicall.Object) bool { return o.Text("accessToken") != "" }}
+	t.life, t.end = context.WithCancel(context.Background())
+	return t
+}
+
+func (t *tokens) close() {
+	t.mu.Lock()
+	t.end() // under the lock, so that no fetch begins between this and the wait
+	t.mu.Unlock()
+	t.under.Wait()
+}
+
+// get returns a token that is good for a while yet. From ten minutes before a
+// token's end one caller fetches the next; the others go on with it.
+func (t *tokens) get(ctx context.Context, call *apicall.Call) (string, *providers.Error) {
+	now := t.client.now()
+	t.mu.Lock()
+	current, valid := t.value.Reveal(), now.Before(t.expires)
+	mine := !now.Before(t.refresh) && !t.fetching
+	if valid && !mine {
+		t.mu.Unlock()
+		return current, nil
+	}
+	t.fetching = true
+	t.mu.Unlock()
+
+	next, err := t.fetch(ctx, call)
+	if err != nil && valid {
+		return current, nil
+	}
+	return next, err
+}
+
+// renew replaces a token that was rejected, unless another caller has done so
+// already. The platform may well hand out the same token again.
+func (t *tokens) renew(ctx context.Context, call *apicall.Call, rejected string) (string, *providers.Error) {
+	t.mu.Lock()
+	if current := t.value.Reveal(); current != rejected && t.client.now().Before(t.expires) {
+		t.mu.Unlock()
+		return current, nil
+	}
+	t.expires = time.Time{}
+	t.mu.Unlock()
+	return t.fetch(ctx, call)
+}
+
+// fetch joins the fetch under way or begins one. A caller that goes away
+// leaves it running for the others.
+func (t *tokens) fetch(ctx context.Context, call *apicall.Call) (string, *providers.Error) {
+	select {
+	case <-ctx.Done():
+		return "", call.Unsent(apicall.Ended(ctx))
+	case result := <-t.flight.DoChan("", t.request):
+		if failure, ok := result.Err.(*providers.Error); ok {
+			own := *failure // the others get the same one
+			return "", &own
+		}
+		return result.Val.(string), nil
+	}
+}
+
+// request asks the platform, with two quick tries on connection faults, and
+// keeps what it gets. It is not metered and passes no gate.
+func (t *tokens) request() (any, error) {
+	c := t.client
+	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiToken}
+	current, ask := t.begin()
+	switch {
+	case !ask && t.life.Err() != nil:
+		return nil, call.Unsent(errClosed)
+	case !ask:
+		return current, nil
+	}
+	defer t.under.Done()
+
+	call.Clean = apicall.NewCleaner([]string{c.secret.Reveal(), current}, nil)
+	var value string
+	var life time.Duration
+	_, err := call.Do(t.life, c.quick, func(ctx context.Context) (string, *providers.Error, bool) {
+		body, err := json.Marshal(map[string]string{"appKey": t.key, "appSecret": c.secret.Reveal()})
+		if err != nil {
+			return "", call.Error(providers.Misconfigured, providers.ScopeTenant), false
+		}
+		answer, failure, again := call.Send(ctx, c.wire, func() apicall.Request {
+			return apicall.Request{URL: t.api.url, ContentType: jsonType, Body: body}
+		})
+		if failure != nil {
+			return "", failure, again
+		}
+		id, failure, _ := c.judge(call, t.api, answer)
+		if failure == nil {
+			object, _ := apicall.ParseObject(answer.Body)
+			value, life = object.Text("accessToken"), lifetime(object.Text("expireIn"))
+		}
+		return id, failure, false
+	})
+	t.keep(value, life)
+	if failure, ok := errors.AsType[*providers.Error](err); ok {
+		return nil, notTheTasks(failure)
+	}
+	return value, nil
+}
+
+// begin reports whether there is anything to ask for: the fetch that a caller
+// wanted to join may just have ended.
+func (t *tokens) begin() (current string, ask bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.client.now()
+	if t.life.Err() != nil || now.Before(t.expires) && now.Before(t.refresh) {
+		t.fetching = false
+		return t.value.Reveal(), false
+	}
+	t.under.Add(1)
+	return t.value.Reveal(), true
+}
+
+func (t *tokens) keep(value string, life time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.fetching = false
+	now := t.client.now()
+	if value == "" {
+		t.refresh = now.Add(pause)
+		return
+	}
+	t.value, t.expires = secret.New(value), now.Add(life)
+	t.refresh = t.expires.Add(-min(earlier, life/2))
+}
+
+// lifetime reads expireIn, in seconds.
+func lifetime(expireIn string) time.Duration {
+	seconds, err := strconv.ParseInt(expireIn, 10, 32)
+	if err != nil || seconds <= 0 {
+		return usualLife
+	}
+	return min(time.Duration(seconds)*time.Second, 24*time.Hour)
+}
+
+// notTheTasks makes a failed token call the tenant's matter: no task of it can
+// go out, and none is at fault.
+func notTheTasks(e *providers.Error) *providers.Error {
+	if e.Kind == providers.TokenRejected || e.Kind == providers.Rejected {
+		e.Kind = providers.Misconfigured
+	}
+	if e.Kind != providers.Unsent {
+		e.Scope = max(e.Scope, providers.ScopeTenant)
+	}
+	e.MaybeApplied, e.Sends = false, 0
+	return e
+}

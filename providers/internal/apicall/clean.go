@@ -1,0 +1,110 @@
+package apicall
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	// maxMessage bounds the platform's own words, in runes. A longer text is a
+	// page or a stack trace and helps nobody in a log line.
+	maxMessage = 300
+	// maxWord bounds codes and request ids, in runes.
+	maxWord = 120
+)
+
+// Cleaner makes texts from outside fit to be shown. The zero value bounds them
+// and strips control characters, but knows no secret.
+type Cleaner struct{ swaps []swap }
+
+type swap struct{ from, to string }
+
+// NewCleaner returns a Cleaner that replaces the secrets by "[redacted]" and
+// the names, which are personal data, by "[name]", as they are and as they
+// stand in a URL. A name of a single character stays: cutting it out would
+// garble every message and hides nothing.
+func NewCleaner(secrets, names []string) Cleaner {
+	var c Cleaner
+	for _, s := range secrets {
+		c.add(s, "[redacted]")
+	}
+	for _, n := range names {
+		if utf8.RuneCountInString(n) > 1 {
+			c.add(n, "[name]")
+		}
+	}
+	// The longest first, lest a part of it be replaced and the rest remain.
+	slices.SortStableFunc(c.swaps, func(a, b swap) int { return cmp.Compare(len(b.from), len(a.from)) })
+	return c
+}
+
+func (c *Cleaner) add(word, to string) {
+	query, path := url.QueryEscape(word), url.PathEscape(word)
+	for _, form := range []string{word, visible(word), query, path, lowerEscapes(query), lowerEscapes(path)} {
+		if form != "" && !slices.Contains(c.swaps, swap{form, to}) {
+			c.swaps = append(c.swaps, swap{form, to})
+		}
+	}
+}
+
+// Message returns the platform's words: at most 300 runes.
+func (c Cleaner) Message(text string) string { return c.text(text, maxMessage) }
+
+// Word returns a code or an id: at most 120 runes.
+func (c Cleaner) Word(text string) string { return c.text(text, maxWord) }
+
+func (c Cleaner) text(text string, limit int) string {
+	text = visible(text)
+	for _, s := range c.swaps {
+		text = strings.ReplaceAll(text, s.from, s.to)
+	}
+	if utf8.RuneCountInString(text) > limit {
+		text = string([]rune(text)[:limit-1]) + "…"
+	}
+	return text
+}
+
+// visible drops what a terminal would obey instead of showing, and joins lines.
+func visible(text string) string {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r):
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\uFFFD"))
+	return strings.TrimSpace(text)
+}
+
+func lowerEscapes(text string) string {
+	out := []byte(text)
+	for i := 0; i+2 < len(out); i++ {
+		if out[i] == '%' {
+			copy(out[i+1:], strings.ToLower(text[i+1:i+3]))
+		}
+	}
+	return string(out)
+}
+
+// Error returns err with a text that is fit to be shown. It unwraps to err, so
+// that errors.Is still finds the system call or the context behind it.
+func (c Cleaner) Error(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &cleanError{text: c.Message(err.Error()), err: err}
+}
+
+type cleanError struct {
+	text string
+	err  error
+}
+
+func (e *cleanError) Error() string { return e.text }
+func (e *cleanError) Unwrap() error { return e.err }

@@ -1,0 +1,62 @@
+package apicall
+
+import (
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Object is a JSON object with its keys as the platform spelled them.
+type Object map[string]jsontext.Value
+
+// ParseObject reads one JSON object. Text in another encoding than UTF-8 is
+// let through, since it must not hide the code beside it; a key that occurs
+// twice is not, since an answer that contradicts itself says nothing.
+func ParseObject(body []byte) (Object, bool) {
+	var o Object
+	err := json.Unmarshal(body, &o, jsontext.AllowInvalidUTF8(true))
+	return o, err == nil && o != nil
+}
+
+// Text returns the first of the keys that holds a string or a number, as text.
+// The platforms' documents show the same field as either.
+func (o Object) Text(keys ...string) string {
+	for _, key := range keys {
+		value := o[key]
+		switch value.Kind() {
+		case '"':
+			var text string
+			if json.Unmarshal(value, &text, jsontext.AllowInvalidUTF8(true)) == nil && strings.TrimSpace(text) != "" {
+				return strings.TrimSpace(text)
+			}
+		case '0':
+			return string(value)
+		}
+	}
+	return ""
+}
+
+// True reports whether the key holds true: the literal, and not the word.
+func (o Object) True(key string) bool { return o[key].Kind() == 't' }
+
+// Object returns the first of the keys that holds an object, or nil.
+func (o Object) Object(keys ...string) Object {
+	for _, key := range keys {
+		if inner, ok := ParseObject(o[key]); ok {
+			return inner
+		}
+	}
+	return nil
+}
+
+// Texts returns the first of the keys that holds a list of strings, or nil.
+func (o Object) Texts(keys ...string) []string {
+	for _, key := range keys {
+		var list []string
+		if json.Unmarshal(o[key], &list, jsontext.AllowInvalidUTF8(true)) == nil && len(list) > 0 {
+			return list
+		}
+	}
+	return nil
+}

@@ -1,0 +1,175 @@
+// Package apicall carries out one call of a platform: the HTTP exchange with
+// its bounds, the send gate before each send, the two quick tries, and the
+// texts that are safe to show.
+//
+// It must not know any platform's codes, paths or credentials; its callers
+// hand it tables and the words to keep out of sight.
+package apicall
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"sync/atomic"
+	"time"
+)
+
+// MaxBody is the longest answer that is read, in bytes. The platforms' own are
+// below 1 KiB; anything longer is not theirs.
+const MaxBody = 1 << 20
+
+// Request is a POST. Its URL may carry a token, so it never gets into a text.
+type Request struct {
+	URL         string
+	ContentType string
+	Header      http.Header // further headers; may be nil
+	Body        []byte
+}
+
+// Answer is what came back, whole.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte // nil if it was longer than MaxBody
+	Note   string // what is odd about the answer besides its content; may be empty
+}
+
+// Fault is an exchange without a whole answer.
+type Fault struct {
+	// Written is false only if the request provably never left: the connection
+	// was not even open.
+	Written bool
+	// Timeout tells that a limit of ours ran out. Such a fault is not mended by
+	// trying again at once.
+	Timeout bool
+	// Ended tells that the caller's context was over.
+	Ended  bool
+	Status int // of an answer that broke off; 0 if none began
+	Err    error
+}
+
+// Wire sends requests to one platform. It is safe for concurrent use.
+type Wire struct {
+	transport *http.Transport
+	timeout   time.Duration
+}
+
+// NewWire returns a Wire whose exchanges take at most timeout each, from the
+// dial to the last byte of the answer.
+//
+// A proxy is taken from the environment (HTTPS_PROXY, NO_PROXY), since company
+// networks often have no other way out. It sees no more than the host's name:
+// plain HTTP is allowed to loopback addresses alone, and those never go through
+// a proxy. HTTP/2 stays off, because what was written of a request is only
+// certain where a connection carries one request at a time.
+func NewWire(timeout time.Duration) *Wire {
+	var http1 http.Protocols
+	http1.SetHTTP1(true)
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	return &Wire{timeout: timeout, transport: &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    10 * time.Second,
+		ResponseHeaderTimeout:  timeout,
+		MaxResponseHeaderBytes: 64 << 10,
+		MaxIdleConnsPerHost:    16,
+		// Below the minute after which servers commonly hang up: a request
+		// written into a connection that is just being closed is a doubt.
+		IdleConnTimeout: 30 * time.Second,
+		Protocols:       &http1,
+	}}
+}
+
+// Close drops idle connections. Exchanges under way go on.
+func (w *Wire) Close() { w.transport.CloseIdleConnections() }
+
+// Exchange sends one request and reads its answer. It follows no redirect and
+// repeats nothing by itself. The fault's text is free of what clean keeps out.
+func (w *Wire) Exchange(parent context.Context, r Request, clean Cleaner) (Answer, *Fault) {
+	ctx, cancel := context.WithTimeout(parent, w.timeout)
+	defer cancel()
+
+	// The transport repeats a POST by itself only if nothing of it was written,
+	// and asks for another connection then. A connection in hand counts as
+	// written: the write runs beside us and may win against a cancellation.
+	var written atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { written.Store(false) },
+		GotConn: func(httptrace.GotConnInfo) { written.Store(true) },
+	})
+	fault := func(status int, err error) *Fault {
+		f := &Fault{Written: written.Load(), Status: status, Ended: parent.Err() != nil}
+		f.Timeout = !f.Ended && (ctx.Err() != nil || isTimeout(err))
+		if f.Ended {
+			err = Ended(parent)
+		} else if ctx.Err() != nil {
+			err = fmt.Errorf("no whole answer within %v: %w", w.timeout, context.DeadlineExceeded)
+		}
+		f.Err = clean.Error(err)
+		return f
+	}
+
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.URL, bytes.NewReader(r.Body))
+	if err != nil {
+		// Only the URL can be at fault, and the error would quote it.
+		return Answer{}, &Fault{Err: errors.New("the request's address is not a URL")}
+	}
+	for name, values := range r.Header {
+		req.Header[name] = values
+	}
+	req.Header.Set("Content-Type", r.ContentType)
+	req.Header.Set("Accept", "application/json")
+
+	// The transport and not an http.Client: it neither follows redirects, which
+	// would send a POST again, nor wraps its errors in the URL with the token.
+	resp, err := w.transport.RoundTrip(req)
+	if err != nil {
+		return Answer{}, fault(0, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBody+1))
+	if err != nil {
+		return Answer{}, fault(resp.StatusCode, err)
+	}
+	answer := Answer{Status: resp.StatusCode, Header: resp.Header, Body: body}
+	if len(body) > MaxBody {
+		answer.Body, answer.Note = nil, "the answer is longer than 1 MiB"
+	}
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		answer.Note = redirectNote(req.URL, resp.Header.Get("Location"))
+	}
+	return answer, nil
+}
+
+// redirectNote names the host alone: a platform that echoes our query would
+// put the token into the rest.
+func redirectNote(from *url.URL, location string) string {
+	to, err := from.Parse(location)
+	if location == "" || err != nil || to.Host == "" {
+		return "the answer is a redirect, which is never followed"
+	}
+	return "the answer is a redirect to host " + to.Host + ", which is never followed"
+}
+
+func isTimeout(err error) bool {
+	n, ok := errors.AsType[net.Error](err)
+	return ok && n.Timeout()
+}
+
+// Ended returns why ctx is over, such that errors.Is sees both the plain
+// context error and the cause that the canceller gave.
+func Ended(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if cause == nil || errors.Is(cause, err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}
