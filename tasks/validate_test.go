@@ -1,0 +1,231 @@
+package tasks_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"rollcall/internal/ledger"
+	"rollcall/tasks"
+)
+
+// problems returns what Validate finds as "field: what".
+func problems(t *testing.T, task tasks.Task, limits tasks.Limits) []string {
+	t.Helper()
+	err := task.Validate(limits)
+	if err == nil {
+		return nil
+	}
+	invalid, ok := errors.AsType[*tasks.ValidationError](err)
+	if !ok || len(invalid.Problems) == 0 {
+		t.Fatalf("%T: %v", err, err)
+	}
+	var out []string
+	for _, p := range invalid.Problems {
+		out = append(out, p.Field+": "+p.What)
+	}
+	return out
+}
+
+func TestNicknames(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name string
+		most int
+		want []string
+	}{
+		{"张三", 0, nil},
+		{"[monitor]", 0, nil},
+		{`{"a":1}`, 0, nil},
+		{"👩‍🏫 Ann", 0, nil},
+		{" Ann ", 0, nil},
+		{strings.Repeat("三", 30), 0, nil},
+		{strings.Repeat("三", 31), 0, []string{"nickname: has 31 characters, at most 30"}},
+		{strings.Repeat("三", 31), 10, []string{"nickname: has 31 characters, at most 30"}},
+		{strings.Repeat("三", 31), 40, nil},
+		{strings.Repeat("三", 41), 40, []string{"nickname: has 41 characters, at most 40"}},
+		{"", 0, []string{"nickname: is missing"}},
+		{"  \u3000", 0, []string{"nickname: is blank"}},
+		{"a\nb", 0, []string{"nickname: holds a control character or line break"}},
+		{"a\u2028b", 0, []string{"nickname: holds a control character or line break"}},
+		{"a\x7fb", 0, []string{"nickname: holds a control character or line break"}},
+		{"a\xffb", 0, []string{"nickname: is not valid UTF-8"}},
+	} {
+		if diff := cmp.Diff(row.want, problems(t, nick("u1", row.name), tasks.Limits{NicknameMax: row.most})); diff != "" {
+			t.Errorf("%q, at most %d (-want +got):\n%s", row.name, row.most, diff)
+		}
+	}
+}
+
+func TestAllProblemsAreToldAtOnce(t *testing.T) {
+	t.Parallel()
+	task := tasks.NicknameSync{Tenant: "Lakeside", ChatID: "a b", UserID: strings.Repeat("u", 129), Nickname: "a\tb"}
+	want := []string{
+		"tenant: must be 1 to 39 of a-z, 0-9 and -, not beginning with -",
+		"chat_id: holds a space or control character",
+		"user_id: has 129 bytes, at most 128",
+		"nickname: holds a control character or line break",
+	}
+	if diff := cmp.Diff(want, problems(t, task, tasks.Limits{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := task.Validate(tasks.Limits{}).Error(); !strings.HasPrefix(got, "nickname task refused: tenant: must be") || strings.Contains(got, "a\tb") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestCourseIDs(t *testing.T) {
+	t.Parallel()
+	for id, good := range map[string]bool{
+		"561294": true, "1": true, "9223372036854775807": true,
+		"": false, "0": false, "007": false, "12a": false, "-1": false, "１２": false, "12345678901234567890": false,
+	} {
+		if got := problems(t, tasks.CourseSync{Tenant: tenant, CourseID: id}, tasks.Limits{}); (got == nil) != good {
+			t.Errorf("%q: %v", id, got)
+		}
+	}
+}
+
+func TestGroupUpdates(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		edit func(*tasks.GroupUpdate)
+		want []string
+	}{
+		"nothing to change": {func(*tasks.GroupUpdate) {}, []string{"name: nothing to change: give a name, owner, icon, option or member list"}},
+		"empty lists":       {func(g *tasks.GroupUpdate) { g.AddUserIDs = []string{} }, []string{"name: nothing to change: give a name, owner, icon, option or member list"}},
+		"an explicit zero":  {func(g *tasks.GroupUpdate) { g.Options.Searchable = new(0) }, nil},
+		"an option of two": {func(g *tasks.GroupUpdate) { g.Options.ChatBannedType = new(2) },
+			[]string{"options.chat_banned_type: must be 0 or 1"}},
+		"a name of 20":          {func(g *tasks.GroupUpdate) { g.Name = strings.Repeat("班", 20) }, nil},
+		"a name of 21":          {func(g *tasks.GroupUpdate) { g.Name = strings.Repeat("班", 21) }, []string{"name: has 21 characters, at most 20"}},
+		"an owner":              {func(g *tasks.GroupUpdate) { g.Owner, g.OwnerType = "u1", "ext" }, nil},
+		"an owner of no type":   {func(g *tasks.GroupUpdate) { g.Owner = "u1" }, []string{"owner_type: is missing: say emp or ext with an owner"}},
+		"an owner of wrong one": {func(g *tasks.GroupUpdate) { g.Owner, g.OwnerType = "u1", "EMP" }, []string{"owner_type: must be emp or ext"}},
+		"a type of no owner":    {func(g *tasks.GroupUpdate) { g.OwnerType = "emp" }, []string{"owner_type: is given without an owner"}},
+		"added and removed": {func(g *tasks.GroupUpdate) { g.AddUserIDs, g.DelUserIDs = []string{"a", "b"}, []string{"b"} },
+			[]string{"del_user_ids[0]: is the same as add_user_ids[1]"}},
+		"added twice": {func(g *tasks.GroupUpdate) { g.AddExtIDs = []string{"a", "a"} },
+			[]string{"add_ext_ids[1]: is the same as add_ext_ids[0]"}},
+		"a user and an external of one id": {func(g *tasks.GroupUpdate) { g.AddUserIDs, g.DelExtIDs = []string{"a"}, []string{"a"} }, nil},
+		"an empty member":                  {func(g *tasks.GroupUpdate) { g.DelUserIDs = []string{"a", ""} }, []string{"del_user_ids[1]: is missing"}},
+		"an icon with a space":             {func(g *tasks.GroupUpdate) { g.Icon = "a b" }, []string{"icon: holds a space or control character"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			task := tasks.GroupUpdate{Tenant: tenant, ChatID: "chat1"}
+			row.edit(&task)
+			if diff := cmp.Diff(row.want, problems(t, task, tasks.Limits{})); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDingTalkIDs(t *testing.T) {
+	t.Parallel()
+	const form = "must be 6 to 20 letters and digits of ASCII, beginning with a letter"
+	many := make([]string, 11)
+	for i := range many {
+		many[i] = fmt.Sprintf("zhang%d", i+10)
+	}
+	for name, row := range map[string]struct {
+		id   string
+		more []string
+		want []string
+	}{
+		"six":           {"abcdef", nil, nil},
+		"twenty":        {"a" + strings.Repeat("9", 19), nil, nil},
+		"five":          {"abcde", nil, []string{"dingtalk_id: " + form}},
+		"twenty-one":    {"a" + strings.Repeat("9", 20), nil, []string{"dingtalk_id: " + form}},
+		"digit first":   {"1abcdef", nil, []string{"dingtalk_id: " + form}},
+		"a dash":        {"abc-def", nil, []string{"dingtalk_id: " + form}},
+		"a line break":  {"abcdef\n", nil, []string{"dingtalk_id: " + form}},
+		"none":          {"", nil, []string{"dingtalk_id: is missing"}},
+		"alternatives":  {"abcdef", []string{"abcdeg", "abcdeh"}, nil},
+		"the same":      {"abcdef", []string{"abcdef"}, []string{"alternatives[0]: is the same as dingtalk_id"}},
+		"the same two":  {"abcdef", []string{"abcdeg", "abcdeg"}, []string{"alternatives[1]: is the same as alternatives[0]"}},
+		"a bad one":     {"abcdef", []string{"x"}, []string{"alternatives[0]: " + form}},
+		"eleven others": {"abcdef", many, []string{"alternatives: has 11 entries, at most 10"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			task := tasks.IDChange{Tenant: tenant, UserID: "u1", DingTalkID: row.id, Alternatives: row.more}
+			if diff := cmp.Diff(row.want, problems(t, task, tasks.Limits{})); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWishesNameTheirTarget(t *testing.T) {
+	t.Parallel()
+	type wish struct {
+		Target ledger.Target
+		Fields []ledger.Field
+	}
+	for _, row := range []struct {
+		task tasks.Task
+		want wish
+	}{
+		{nick("u1", "张三"), wish{ledger.Target{Organisation: "lakeside", API: "nickname", Key: "chat1/u1"},
+			[]ledger.Field{{Name: "nickname", Value: "张三", Mode: ledger.Value}}}},
+		{tasks.CourseSync{Tenant: "c", CourseID: "7"}, wish{ledger.Target{Organisation: "lakeside", API: "course", Key: "7"},
+			[]ledger.Field{{Name: "names", Mode: ledger.Effect}}}},
+		{tasks.IDChange{Tenant: tenant, UserID: "u1", DingTalkID: "abcdef", Alternatives: []string{"abcdeg"}},
+			wish{ledger.Target{Organisation: "lakeside", API: "id", Key: "u1"},
+				[]ledger.Field{{Name: "id", Value: "abcdef", Mode: ledger.Value}}}},
+		{tasks.GroupUpdate{Tenant: tenant, ChatID: "chat1", Name: "N", Owner: "u1", OwnerType: "emp", Icon: "@i",
+			Options: tasks.GroupOptions{ManagementType: new(1), Searchable: new(0)}, DelExtIDs: []string{"x"}},
+			wish{ledger.Target{Organisation: "lakeside", API: "group", Key: "chat1"}, []ledger.Field{
+				{Name: "name", Value: "N", Mode: ledger.Value}, {Name: "owner", Value: "emp:u1", Mode: ledger.Value},
+				{Name: "icon", Value: "@i", Mode: ledger.Value}, {Name: "options.searchable", Value: "0", Mode: ledger.Value},
+				{Name: "options.management_type", Value: "1", Mode: ledger.Value}, {Name: "members", Mode: ledger.Edit}}}},
+	} {
+		target, fields := row.task.Wish("lakeside")
+		if diff := cmp.Diff(row.want, wish{target, fields}); diff != "" {
+			t.Errorf("%T (-want +got):\n%s", row.task, diff)
+		}
+	}
+}
+
+// Two members never share a target, whatever their ids hold.
+func TestTargetsOfDifferentMembersDiffer(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		id := rapid.StringOfN(rapid.SampledFrom([]rune("a/%2F5")), 1, 4, -1)
+		draw := func(name string) tasks.NicknameSync {
+			return tasks.NicknameSync{ChatID: id.Draw(t, name+" chat"), UserID: id.Draw(t, name+" user")}
+		}
+		a, b := draw("a"), draw("b")
+		targetA, _ := a.Wish("o")
+		targetB, _ := b.Wish("o")
+		if (a == b) != (targetA == targetB) {
+			t.Fatalf("%+v and %+v: %q and %q", a, b, targetA.Key, targetB.Key)
+		}
+	})
+}
+
+func TestQueuesAreTakenApartAsTheyWereMade(t *testing.T) {
+	t.Parallel()
+	for _, kind := range tasks.Kinds() {
+		for _, urgent := range []bool{false, true} {
+			gotTenant, gotKind, gotUrgent, ok := tasks.ParseQueue(tasks.Queue("a-1", kind, urgent))
+			if !ok || gotTenant != "a-1" || gotKind != kind || gotUrgent != urgent {
+				t.Errorf("%s: %s %s %v %v", kind, gotTenant, gotKind, gotUrgent, ok)
+			}
+		}
+		if got, ok := tasks.KindOfType(kind.Type()); !ok || got != kind {
+			t.Errorf("type of %s is that of %s", kind, got)
+		}
+	}
+	for _, queue := range []string{"default", "a.b", "a.nickname.urgent.urgent", ".nickname", "A.nickname", "a.nickname.", "urgent", ""} {
+		if _, _, _, ok := tasks.ParseQueue(queue); ok {
+			t.Errorf("%q is taken for a lane's", queue)
+		}
+	}
+}
