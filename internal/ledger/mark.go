@@ -205,3 +205,7 @@ func (m *Mark) Fields() []Field { return m.fields }
 
 // Revision is the revision of the wish.
 func (m *Mark) Revision() int64 { return m.rev }
+
+// Doubtful reports whether an earlier send for one of the fields was never
+// settled: the target may hold the old value or that one.
+func (m *Mark) Doubtful() bool { return len(m.clear) < len(m.fields) }

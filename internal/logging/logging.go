@@ -29,7 +29,16 @@ func New(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 			Level: level, TimeFormat: "15:04:05.000", NoColor: !IsTerminal(w),
 		}))
 	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: readable}))
+}
+
+// readable writes a duration with its unit: as a bare number nobody knows what
+// it counts.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // Level returns the level called name, Info for an unknown one.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall/internal/logging"
 )
@@ -13,12 +14,12 @@ import (
 func TestWhatIsNotATerminalGetsJSON(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	logging.New(&out, "auto", slog.LevelInfo).Info("ready", "lanes", 4)
+	logging.New(&out, "auto", slog.LevelInfo).Info("ready", "lanes", 4, "took", 1500*time.Millisecond)
 	var line map[string]any
 	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
 		t.Fatalf("%q is no JSON: %v", out.String(), err)
 	}
-	if line["msg"] != "ready" || line["lanes"] != 4.0 {
+	if line["msg"] != "ready" || line["lanes"] != 4.0 || line["took"] != "1.5s" {
 		t.Errorf("logged %v", line)
 	}
 }

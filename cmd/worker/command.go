@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/internal/config"
+	"rollcall/internal/logging"
+)
+
+// Exit codes, stable: scripts and units rely on them.
+const (
+	exitOK       = 0
+	exitFailed   = 1 // it ran and something went wrong
+	exitBadUsage = 2 // wrong flags or a wrong configuration: nothing was started
+)
+
+// usageError marks what is the caller's to correct.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// program is what the commands share: where they write and where secrets come
+// from.
+type program struct {
+	getenv         func(string) string
+	stdout, stderr io.Writer
+}
+
+// run is the whole program, for main and for tests.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	p := &program{getenv: getenv, stdout: stdout, stderr: stderr}
+	root := p.command()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(stderr, "worker: %v\n", err)
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return exitBadUsage
+	}
+	return exitFailed
+}
+
+func (p *program) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "worker",
+		Short: "Carry out rollcall's tasks",
+		Long: `worker takes nickname syncs, group updates and ID changes from Redis and carries
+them out at DingTalk and ClassIn, exactly as fast as each API allows.
+
+Exit codes: 0 all is well, 1 something went wrong while it ran, 2 wrong flags
+or configuration (nothing was started).`,
+		Args:          noArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(p.runCommand(), p.demoCommand(), p.sandboxCommand())
+	return root
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &usageError{fmt.Errorf("%q is no command of %s; see %s --help", args[0], cmd.CommandPath(), cmd.CommandPath())}
+	}
+	return nil
+}
+
+func (p *program) runCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the worker until it is told to stop",
+		Long: `run takes tasks until SIGINT or SIGTERM. Then nothing new is taken, what waits
+goes back to its queue, and running calls finish.
+
+Without --config it runs the demo's configuration: a Redis inside the process
+that keeps nothing, and both platforms emulated on this machine.`,
+		Example: "  worker run --config /etc/rollcall/rollcall.yaml\n  worker run",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file == "" {
+				return p.runDemo(cmd.Context(), demoOptions{stay: true})
+			}
+			cfg, err := config.Load(file, p.getenv)
+			if err != nil {
+				return &usageError{err}
+			}
+			w, err := newWorker(cfg, p.logger(cfg.Log))
+			if err != nil {
+				return err
+			}
+			return w.run(cmd.Context(), nil)
+		},
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `file` (YAML)")
+	return cmd
+}
+
+func (p *program) logger(cfg config.Log) *slog.Logger {
+	return logging.New(p.stderr, cfg.Format, logging.Level(cfg.Level))
+}

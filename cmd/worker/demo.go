@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/spf13/cobra"
+
+	"rollcall/internal/config"
+	"rollcall/internal/demo"
+	"rollcall/internal/logging"
+	"rollcall/internal/redisdb"
+	"rollcall/internal/sandbox"
+	"rollcall/internal/secret"
+	"rollcall/tasks"
+)
+
+// demoTakes bounds the demo. It needs about a minute: 200 nicknames at 20 a
+// second, and a few retries that wait.
+const demoTakes = 3 * time.Minute
+
+// demoConfig is the sample school's, with the addresses to be filled in.
+const demoConfig = `
+redis: {embedded: %q}
+listen: %q
+log: {level: info}
+organisations:
+  - name: lakeside
+    tenants:
+      - name: lakeside-dingtalk
+        dingtalk: {api: %[3]q, oapi: %[3]q, app_key: dingdemo, app_secret: {env: DEMO_APP_SECRET}}
+      - name: lakeside-classin
+        classin: {base_url: %[3]q, sid: "1000082", secret: {env: DEMO_SCHOOL_SECRET}}
+`
+
+type demoOptions struct {
+	stay    bool // stay up afterwards, with the web UI
+	verbose bool
+}
+
+func (p *program) demoCommand() *cobra.Command {
+	var o demoOptions
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Send a sample school's roster through, and compare",
+		Long: `demo enqueues every kind of task for a sample school of 200 people, carries them
+out against both platforms emulated on this machine, and compares what it
+reports with what the platforms wrote down. Some tasks must fail and some must
+recover. It exits 1 if anything disagrees.`,
+		Example: "  worker demo\n  worker demo --stay",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.runDemo(cmd.Context(), o)
+		},
+	}
+	cmd.Flags().BoolVar(&o.stay, "stay", false, "stay up afterwards, with the web UI, until interrupted")
+	cmd.Flags().BoolVarP(&o.verbose, "verbose", "v", false, "show the worker's log")
+	return cmd
+}
+
+// runDemo runs both platforms, a Redis and a worker in this process, sends the
+// roster through and compares.
+func (p *program) runDemo(ctx context.Context, o demoOptions) error {
+	platforms, err := startSandbox(sandbox.Config{
+		World: demo.World(time.Now()), Scenario: demo.Scenario(), Seed: 1,
+	}, "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer platforms.close()
+	cfg, err := p.parseDemoConfig(platforms.url, o.stay)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.DiscardHandler)
+	if o.verbose {
+		log = logging.New(p.stderr, "auto", slog.LevelInfo)
+	}
+	w, err := newWorker(cfg, log)
+	if err != nil {
+		return err
+	}
+
+	running, stop := context.WithCancel(ctx)
+	readied := make(chan ready, 1)
+	ended := make(chan error, 1)
+	go func() { ended <- w.run(running, func(r ready) { readied <- r }) }()
+	var result error
+	select {
+	case r := <-readied:
+		result = p.present(ctx, platforms, r, o.stay)
+	case err := <-ended:
+		stop()
+		return err
+	}
+	stop()
+	return errors.Join(result, <-ended)
+}
+
+func (p *program) parseDemoConfig(platforms string, stay bool) (*config.Config, error) {
+	redis, page := "127.0.0.1:0", "127.0.0.1:0"
+	if stay {
+		redis, page = "127.0.0.1:6390", "127.0.0.1:8080"
+	}
+	secrets := map[string]string{"DEMO_APP_SECRET": demo.AppSecret, "DEMO_SCHOOL_SECRET": demo.Secret}
+	return config.Parse("demo", fmt.Appendf(nil, demoConfig, redis, page, platforms),
+		func(name string) string { return secrets[name] })
+}
+
+// present is the demo as a person sees it: what is enqueued, how it goes, what
+// became of it, and whether the platforms agree.
+func (p *program) present(ctx context.Context, platforms *emulated, r ready, stay bool) error {
+	fmt.Fprintf(p.stdout, "rollcall demo: a school of 200 people, 6 chats and 8 courses; both platforms emulated at %s\n", platforms.url)
+	fmt.Fprintf(p.stdout, "asynq's web UI is at %s\n\n", r.page)
+	bounded, cancel := context.WithTimeout(ctx, demoTakes)
+	defer cancel()
+
+	before, _ := platforms.State().Organisation(demo.Organisation)
+	run, err := enqueueDemo(bounded, r.redisURL, platforms)
+	if err != nil {
+		return err
+	}
+	defer run.close()
+	run.announce(p.stdout)
+	if err := run.watch(bounded, p.stdout); err != nil {
+		return err
+	}
+	outcomes, err := run.outcomes()
+	if err != nil {
+		return err
+	}
+	summarise(p.stdout, outcomes)
+	after, _ := platforms.State().Organisation(demo.Organisation)
+	err = compare(p.stdout, demo.Believes(before.Organisation), demo.Believes(after.Organisation), outcomes, platforms, after)
+	if err != nil || !stay {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "\nStill up, until interrupted (Ctrl-C):\n  web UI     %s\n  platforms  %s/_sandbox/\n"+
+		"  enqueue    bin/enqueue nickname --redis %s --tenant %s --chat chat7Af3929 --user u001 \"7A 新名\"\n",
+		r.page, platforms.url, r.redisURL.Reveal(), demo.DingTalk)
+	<-ctx.Done()
+	return nil
+}
+
+// demoRun is the roster on its way.
+type demoRun struct {
+	client    *tasks.Client
+	inspector *asynq.Inspector
+	requests  []tasks.Request
+	results   []tasks.Result
+}
+
+func (r *demoRun) close() {
+	_ = r.client.Close()
+	_ = r.inspector.Close()
+}
+
+// enqueueDemo enqueues the wish that a retry is to delay, waits until the
+// platform has seen it, and then enqueues the whole roster.
+func enqueueDemo(ctx context.Context, url secret.Text, platforms *emulated) (*demoRun, error) {
+	options, err := redisdb.Config{URL: url, ClientName: "rollcall-demo"}.Options()
+	if err != nil {
+		return nil, err
+	}
+	client, err := tasks.NewClient(tasks.ClientConfig{Redis: options})
+	if err != nil {
+		return nil, err
+	}
+	rdb, err := redisdb.Config{URL: url, ClientName: "rollcall-demo-inspector"}.Open()
+	if err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	run := &demoRun{client: client, inspector: asynq.NewInspector(redisdb.ConnOpt(rdb))}
+
+	older := demo.Older()
+	result, err := client.Enqueue(ctx, older.Task, older.Options)
+	if err != nil {
+		run.close()
+		return nil, err
+	}
+	for platforms.Arrived() == 0 && ctx.Err() == nil {
+		wait(ctx, 20*time.Millisecond)
+	}
+	requests := demo.Requests()
+	run.requests = append([]tasks.Request{older}, requests...)
+	run.results = append([]tasks.Result{result}, client.EnqueueAll(ctx, requests)...)
+	for _, result := range run.results {
+		if result.Err != nil {
+			run.close()
+			return nil, result.Err
+		}
+	}
+	return run, nil
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+func (r *demoRun) announce(w io.Writer) {
+	counts := map[string]int{}
+	for _, request := range r.requests {
+		counts[kindOf(request.Task)]++
+	}
+	fmt.Fprintf(w, "enqueued %d tasks: %d nicknames, %d courses, %d groups, %d IDs\n", len(r.requests),
+		counts["nickname"], counts["course"], counts["group"], counts["id"])
+}
+
+func kindOf(t tasks.Task) string {
+	switch t.(type) {
+	case tasks.NicknameSync:
+		return "nickname"
+	case tasks.CourseSync:
+		return "course"
+	case tasks.GroupUpdate:
+		return "group"
+	default:
+		return "id"
+	}
+}

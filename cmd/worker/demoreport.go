@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/demo"
+	"rollcall/internal/handler"
+	"rollcall/internal/lane"
+	"rollcall/internal/logging"
+	"rollcall/internal/sandbox"
+)
+
+// watch prints how far the tasks are, until all of them are done or dead.
+func (r *demoRun) watch(ctx context.Context, w io.Writer) error {
+	start := time.Now()
+	terminal := logging.IsTerminal(w)
+	for tick := 0; ; tick++ {
+		done, dead, waiting, err := r.count()
+		if err != nil {
+			return err
+		}
+		over := done+dead == len(r.requests)
+		line := fmt.Sprintf("%4.0fs  %3d done  %2d dead letters  %2d waiting for a retry  %3d to go",
+			time.Since(start).Seconds(), done, dead, waiting, len(r.requests)-done-dead)
+		switch {
+		case terminal && over:
+			fmt.Fprintf(w, "\r%s\n", line)
+		case terminal:
+			fmt.Fprintf(w, "\r%s", line)
+		case over || tick%5 == 0:
+			fmt.Fprintln(w, line)
+		}
+		if over {
+			return nil
+		}
+		wait(ctx, 500*time.Millisecond)
+		if ctx.Err() != nil {
+			fmt.Fprintln(w)
+			return fmt.Errorf("the demo was ended with %d tasks still to go: %w", len(r.requests)-done-dead, ctx.Err())
+		}
+	}
+}
+
+func (r *demoRun) queues() map[string]bool {
+	queues := map[string]bool{}
+	for _, result := range r.results {
+		queues[result.Queue] = true
+	}
+	return queues
+}
+
+func (r *demoRun) count() (done, dead, waiting int, err error) {
+	for queue := range r.queues() {
+		info, err := r.inspector.GetQueueInfo(queue)
+		if err != nil {
+			return 0, 0, 0, fmt.Errorf("look at queue %s: %w", queue, err)
+		}
+		done += info.Completed
+		dead += info.Archived
+		waiting += info.Retry
+	}
+	return done, dead, waiting, nil
+}
+
+// outcomes asks asynq what became of each task.
+func (r *demoRun) outcomes() ([]demo.Outcome, error) {
+	outcomes := make([]demo.Outcome, len(r.requests))
+	for i, request := range r.requests {
+		result := r.results[i]
+		info, err := r.inspector.GetTaskInfo(result.Queue, result.TaskID)
+		if err != nil {
+			return nil, fmt.Errorf("look at task %s: %w", result.TaskID, err)
+		}
+		o := demo.Outcome{Task: request.Task, Revision: result.Revision}
+		switch info.State {
+		case asynq.TaskStateCompleted:
+			var report handler.Report
+			if err := json.Unmarshal(info.Result, &report); err != nil {
+				return nil, fmt.Errorf("task %s: its result %q: %w", result.TaskID, info.Result, err)
+			}
+			o.Fate, o.Took = demo.FateNoCall, report.Took
+			if report.Outcome == handler.Applied {
+				o.Fate = demo.FateApplied
+			}
+		case asynq.TaskStateArchived:
+			o.Fate, o.Cause = demo.FateDead, info.LastErr
+			if strings.HasPrefix(info.LastErr, string(lane.ClassUnverified)) {
+				o.Fate = demo.FateUnverified
+			}
+		default:
+			return nil, fmt.Errorf("task %s is neither done nor dead but %s", result.TaskID, info.State)
+		}
+		outcomes[i] = o
+	}
+	return outcomes, nil
+}
+
+// summarise prints a line a kind, then the dead letters with their causes.
+func summarise(w io.Writer, outcomes []demo.Outcome) {
+	counts := map[string]map[demo.Fate]int{}
+	for _, o := range outcomes {
+		kind := kindOf(o.Task)
+		if counts[kind] == nil {
+			counts[kind] = map[demo.Fate]int{}
+		}
+		counts[kind][o.Fate]++
+	}
+	fmt.Fprintln(w)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "kind\tapplied\tno call needed\tdead letter\tunverified\t")
+	for _, kind := range []string{"nickname", "course", "group", "id"} {
+		c := counts[kind]
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t\n", kind, c[demo.FateApplied], c[demo.FateNoCall], c[demo.FateDead], c[demo.FateUnverified])
+	}
+	_ = table.Flush()
+
+	fmt.Fprintln(w, "\ndead letters, each for a person to settle:")
+	for _, o := range outcomes {
+		if o.Cause != "" {
+			target, _ := o.Task.Wish(demo.Organisation)
+			fmt.Fprintf(w, "  %-8s %-20s %s\n", kindOf(o.Task), target.Key, o.Cause)
+		}
+	}
+}
+
+// compare sets what was reported beside what the platforms wrote down.
+func compare(
+	w io.Writer, before, after demo.Believed, outcomes []demo.Outcome, platforms *emulated, org sandbox.OrganisationState,
+) error {
+	calls, throttled := 0, 0
+	for _, c := range platforms.Calls() {
+		if c.API != sandbox.APIToken {
+			calls++
+		}
+		if strings.Contains(c.Code, "90018") || strings.Contains(c.Code, "QpsLimit") {
+			throttled++
+		}
+	}
+	fmt.Fprintf(w, "\nthe platforms saw %d calls (%d refused for their rate) and made %d changes; DingTalk counts %d against the month\n",
+		calls, throttled, len(platforms.Effects()), org.Spent)
+	wrong := demo.Disagreements(before, after, outcomes)
+	for _, line := range wrong {
+		fmt.Fprintln(w, "  DISAGREES  "+line)
+	}
+	if len(wrong) > 0 {
+		return errors.New("the report and the platforms' own record disagree; see the lines above")
+	}
+	fmt.Fprintf(w, "compared %d names, owners, options, IDs and courses: the report and the platforms agree\n", len(after))
+	return nil
+}

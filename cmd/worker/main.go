@@ -1,0 +1,17 @@
+// Command worker carries out rollcall's tasks. It is the only place that knows
+// every room: it wires them in the order in which they depend on each other.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	// A second signal kills: the first one's handler is gone by then.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/internal/demo"
+	"rollcall/internal/sandbox"
+)
+
+func (p *program) sandboxCommand() *cobra.Command {
+	var listen, world, scenario string
+	cmd := &cobra.Command{
+		Use:   "sandbox",
+		Short: "Emulate both platforms on this machine",
+		Long: `sandbox answers as DingTalk and ClassIn do, strictly as documented, with rate
+windows, a monthly quota, the year lock, and faults on demand. It records every
+call and every effect and shows them as JSON under /_sandbox/.
+
+Without --world it holds the sample school of the demo.`,
+		Example: "  worker sandbox --listen 127.0.0.1:9090 --scenario faults.yaml\n" +
+			"  curl http://127.0.0.1:9090/_sandbox/effects",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := sandboxConfig(world, scenario)
+			if err != nil {
+				return &usageError{err}
+			}
+			s, err := startSandbox(cfg, listen)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(p.stdout, "both platforms answer at %s, what they believe is at %s/_sandbox/\n", s.url, s.url)
+			<-cmd.Context().Done()
+			s.close()
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&listen, "listen", "l", "127.0.0.1:9090", "`address` to listen on, this machine only")
+	cmd.Flags().StringVar(&world, "world", "", "`file` (YAML) with the organisations; default: the sample school")
+	cmd.Flags().StringVar(&scenario, "scenario", "", "`file` (YAML) with limits and faults")
+	return cmd
+}
+
+func sandboxConfig(world, scenario string) (sandbox.Config, error) {
+	cfg := sandbox.Config{World: demo.World(time.Now())}
+	if world != "" {
+		f, err := os.Open(world)
+		if err != nil {
+			return cfg, err
+		}
+		defer func() { _ = f.Close() }()
+		if cfg.World, err = sandbox.LoadWorld(f); err != nil {
+			return cfg, fmt.Errorf("%s: %w", world, err)
+		}
+	}
+	if scenario != "" {
+		f, err := os.Open(scenario)
+		if err != nil {
+			return cfg, err
+		}
+		defer func() { _ = f.Close() }()
+		if cfg.Scenario, err = sandbox.LoadScenario(f); err != nil {
+			return cfg, fmt.Errorf("%s: %w", scenario, err)
+		}
+	}
+	return cfg, nil
+}
+
+// emulated is a sandbox that listens.
+type emulated struct {
+	*sandbox.Sandbox
+	url    string
+	server *http.Server
+	done   chan struct{}
+}
+
+// startSandbox listens on a loopback address: what it serves is not guarded.
+func startSandbox(cfg sandbox.Config, address string) (*emulated, error) {
+	resolved, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("sandbox: %w", err)}
+	}
+	if !resolved.IP.IsLoopback() {
+		return nil, &usageError{fmt.Errorf("sandbox: %s can be reached from other machines; use 127.0.0.1 or [::1]", address)}
+	}
+	platforms, err := sandbox.New(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	listener, err := net.ListenTCP("tcp", resolved)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	e := &emulated{
+		Sandbox: platforms,
+		url:     "http://" + listener.Addr().String(),
+		server:  &http.Server{Handler: platforms, ReadHeaderTimeout: 5 * time.Second},
+		done:    make(chan struct{}),
+	}
+	go func() {
+		defer close(e.done)
+		_ = e.server.Serve(listener) // ends with close alone
+	}()
+	return e, nil
+}
+
+func (e *emulated) close() {
+	e.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := e.server.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
+		_ = e.server.Close()
+	}
+	<-e.done
+}

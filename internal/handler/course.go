@@ -1,0 +1,29 @@
+package handler
+
+import (
+	"context"
+
+	"rollcall/internal/ledger"
+	"rollcall/providers"
+	"rollcall/tasks"
+)
+
+type courseSyncer interface {
+	SyncCourseNicknames(ctx context.Context, gate providers.Gate, courseID string) (providers.Receipt, error)
+}
+
+// Course carries out nickname:sync_course.
+func Course(e Env, client courseSyncer) Func {
+	return func(ctx context.Context, typename string, payload []byte) (Report, error) {
+		task, meta, err := decode[tasks.CourseSync](e, tasks.TypeCourseSync, typename, payload)
+		if err != nil {
+			return Report{}, err
+		}
+		return e.carryOut(ctx, task, meta, func(ctx context.Context, gate providers.Gate, _ *ledger.Mark) (
+			providers.Receipt, map[string]string, error,
+		) {
+			receipt, err := client.SyncCourseNicknames(ctx, gate, task.CourseID)
+			return receipt, nil, err
+		})
+	}
+}

@@ -1,0 +1,204 @@
+// Package handler carries out one task in three steps: ask the ledger whether
+// it still needs a call, make the call, write down what became of it.
+//
+// It is the only place where tasks and providers meet. It must not know the
+// queue: whether an error means to retry, to give up or to wait is decided in
+// internal/lane.
+package handler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sethvargo/go-retry"
+
+	"rollcall/internal/ledger"
+	"rollcall/providers"
+	"rollcall/tasks"
+)
+
+// Func carries out the task in a payload.
+type Func func(ctx context.Context, typename string, payload []byte) (Report, error)
+
+// Outcome is how a task that needs nothing more ended.
+type Outcome string
+
+const (
+	// Applied means that the platform said yes.
+	Applied Outcome = "applied"
+	// Unchanged means that the target is known to be as wished; no call was made.
+	Unchanged Outcome = "unchanged"
+	// Superseded means that a newer wish is known or applied; no call was made.
+	Superseded Outcome = "superseded"
+	// Settled means that this very task was applied before; no call was made.
+	Settled Outcome = "settled"
+)
+
+// Report is what an attempt leaves behind besides its error. What is not known
+// is at its zero value.
+type Report struct {
+	Outcome   Outcome `json:"outcome,omitempty"`
+	RequestID string  `json:"request_id,omitempty"` // the platform's
+	Sends     int     `json:"sends"`                // metered requests that left
+	Took      string  `json:"took,omitempty"`       // the value the platform took, if not the one wished for
+	Target    string  `json:"-"`                    // e.g. "chat1/ann"
+	Revision  int64   `json:"-"`
+}
+
+// Env is what every kind of task needs of its lane.
+type Env struct {
+	Organisation string
+	Limits       tasks.Limits
+	Ledger       *ledger.Ledger
+	// Slot returns when the next send of the lane may leave. Its error is the
+	// reason why it may not: the worker stops, Redis is away.
+	Slot func(ctx context.Context) error
+	// Deadline is the longest an attempt may take, slots and quick tries included.
+	Deadline time.Duration
+}
+
+// call makes the calls for the fields that the mark says need one. values names
+// the fields whose value the platform took differs from the wish.
+type call func(ctx context.Context, gate providers.Gate, mark *ledger.Mark) (
+	receipt providers.Receipt, values map[string]string, err error)
+
+// decode reads and judges the payload of a handler's own type.
+func decode[T interface {
+	tasks.Task
+	tasks.NicknameSync | tasks.CourseSync | tasks.GroupUpdate | tasks.IDChange
+}](e Env, want, typename string, payload []byte) (T, tasks.Meta, error) {
+	var zero T
+	if typename != want {
+		return zero, tasks.Meta{}, &MisplacedError{Type: typename, Want: want}
+	}
+	task, meta, err := tasks.DecodeAs[T](payload)
+	if err != nil {
+		return zero, tasks.Meta{}, err
+	}
+	if err := task.Validate(e.Limits); err != nil {
+		return zero, tasks.Meta{}, err
+	}
+	return task, meta, nil
+}
+
+// MisplacedError tells that a task lies in the queue of another kind.
+type MisplacedError struct{ Type, Want string }
+
+// Error says what the queue is for.
+func (e *MisplacedError) Error() string {
+	return fmt.Sprintf("task type %.80q does not belong in this queue, which takes %s: enqueue it again with the enqueue command",
+		e.Type, e.Want)
+}
+
+// carryOut is the straight path of every kind: begin, call, settle.
+func (e Env) carryOut(ctx context.Context, task tasks.Task, meta tasks.Meta, do call) (Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.Deadline)
+	defer cancel()
+	target, fields := task.Wish(e.Organisation)
+	report := Report{Target: target.Key, Revision: meta.Revision}
+
+	mark, standings, err := e.Ledger.Begin(ctx, target, meta.Revision, fields)
+	if err != nil {
+		return report, err
+	}
+	if mark == nil {
+		report.Outcome = doneBy(standings)
+		return report, nil
+	}
+
+	kept, stop := mark.Keep(ctx)
+	gate := func(ctx context.Context) error {
+		if err := e.Slot(ctx); err != nil {
+			return err
+		}
+		return mark.Gate(ctx)
+	}
+	receipt, values, err := do(kept, gate, mark)
+	lost := errors.Is(context.Cause(kept), ledger.ErrLost)
+	stop()
+	report.RequestID, report.Sends = receipt.RequestID, receipt.Sends
+	if err != nil {
+		report.RequestID, report.Sends = told(err)
+		return report, errors.Join(err, release(ctx, mark, untouched(err), lost))
+	}
+	for _, v := range values {
+		report.Took = v
+	}
+	if err := settle(ctx, mark, receipt.RequestID, values); err != nil {
+		return report, err
+	}
+	report.Outcome = Applied
+	return report, nil
+}
+
+// told is what an error still knows of the sends before it.
+func told(err error) (requestID string, sends int) {
+	if e, ok := errors.AsType[*providers.Error](err); ok {
+		return e.RequestID, e.Sends
+	}
+	return "", 0
+}
+
+// untouched reports whether an attempt that ended in err left the target as it
+// was.
+func untouched(err error) bool {
+	e, ok := errors.AsType[*providers.Error](err)
+	return ok && !e.MaybeApplied
+}
+
+// settleFor bounds how long a settle is tried again. A Redis that comes back
+// within it has cost nothing; after it the task runs again, its target in doubt.
+const settleFor = 25 * time.Second
+
+// settle goes on when the task's own context has ended: the platform has
+// answered, and what is not written down now is a call made twice.
+func settle(ctx context.Context, mark *ledger.Mark, requestID string, values map[string]string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
+	defer cancel()
+	var last error
+	err := retry.Do(ctx, retry.NewConstant(500*time.Millisecond), func(ctx context.Context) error {
+		last = mark.Settle(ctx, requestID, values)
+		if last == nil || errors.Is(last, ledger.ErrLost) {
+			return last
+		}
+		return retry.RetryableError(last)
+	})
+	if err != nil {
+		return last
+	}
+	return nil
+}
+
+// releaseFor bounds the release of a target. A mark that is not released runs
+// out by itself.
+const releaseFor = 2 * time.Second
+
+// release lets the target go. Only the loss of the mark is worth an error of
+// its own: it says that the attempt was cut off, not refused.
+func release(ctx context.Context, mark *ledger.Mark, untouched, lost bool) error {
+	if lost {
+		return ledger.ErrLost
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseFor)
+	defer cancel()
+	_ = mark.Release(ctx, untouched)
+	return nil
+}
+
+// doneBy sums up the standings of a task that needed no call. A field that a
+// newer wish took over says most, then one that was settled before.
+func doneBy(standings []ledger.Standing) Outcome {
+	out := Unchanged
+	for _, s := range standings {
+		switch s {
+		case ledger.Superseded:
+			return Superseded
+		case ledger.Settled:
+			out = Settled
+		case ledger.Send, ledger.Doubtful, ledger.Unchanged:
+		}
+	}
+	return out
+}

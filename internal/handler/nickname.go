@@ -1,0 +1,32 @@
+package handler
+
+import (
+	"context"
+
+	"rollcall/internal/ledger"
+	"rollcall/providers"
+	"rollcall/providers/dingtalk"
+	"rollcall/tasks"
+)
+
+type nicker interface {
+	UpdateGroupNick(context.Context, providers.Gate, dingtalk.GroupNick) (providers.Receipt, error)
+}
+
+// Nickname carries out nickname:sync.
+func Nickname(e Env, client nicker) Func {
+	return func(ctx context.Context, typename string, payload []byte) (Report, error) {
+		task, meta, err := decode[tasks.NicknameSync](e, tasks.TypeNicknameSync, typename, payload)
+		if err != nil {
+			return Report{}, err
+		}
+		return e.carryOut(ctx, task, meta, func(ctx context.Context, gate providers.Gate, _ *ledger.Mark) (
+			providers.Receipt, map[string]string, error,
+		) {
+			receipt, err := client.UpdateGroupNick(ctx, gate, dingtalk.GroupNick{
+				ChatID: task.ChatID, UserID: task.UserID, Nick: task.Nickname,
+			})
+			return receipt, nil, err
+		})
+	}
+}

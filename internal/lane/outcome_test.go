@@ -1,0 +1,196 @@
+package lane_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/handler"
+	"rollcall/internal/lane"
+	"rollcall/internal/ledger"
+	"rollcall/providers"
+	"rollcall/tasks"
+)
+
+var now = time.UnixMilli(1_763_762_142_000)
+
+// nth answers that this is a task's nth attempt in any class, since a minute ago.
+func nth(n int) lane.Attempts {
+	return func(lane.Class) (int, time.Time, error) { return n, now.Add(-time.Minute), nil }
+}
+
+func kind(k providers.Kind) *providers.Error { return &providers.Error{Kind: k} }
+
+func unsent(cause error) error { return &providers.Error{Kind: providers.Unsent, Err: cause} }
+
+// Each error, its class, its fate on the first attempt, and whether that
+// attempt is the task's fault.
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name    string
+		err     error
+		class   lane.Class
+		action  lane.Action
+		counted bool
+		hold    bool
+	}{
+		{"nothing wrong", nil, "", lane.Done, false, false},
+		{"system busy", kind(providers.Transient), lane.ClassBusy, lane.Retry, true, false},
+		{"some members failed", kind(providers.Partial), lane.ClassPartial, lane.Retry, true, false},
+		{"an answer nobody listed", kind(providers.Unknown), lane.ClassUnlisted, lane.Retry, true, false},
+		{"too fast", kind(providers.Throttled), lane.ClassThrottled, lane.Retry, false, false},
+		{"month spent", kind(providers.QuotaSpent), lane.ClassQuota, lane.Retry, false, true},
+		{"stale token", kind(providers.TokenRejected), lane.ClassRefused, lane.Retry, false, true},
+		{"no permission", kind(providers.Misconfigured), lane.ClassRefused, lane.Retry, false, true},
+		{"have.been.set", kind(providers.Rejected), lane.ClassRejected, lane.Dead, false, false},
+		{"ID change timed out", kind(providers.Ambiguous), lane.ClassUnverified, lane.Dead, false, false},
+		{"stopped in the gate", unsent(lane.ErrStopping), lane.ClassStopping, lane.Retry, false, false},
+		{"newer wish in the gate", unsent(ledger.ErrStale), lane.ClassOvertaken, lane.Retry, false, false},
+		{"mark lost in the gate", unsent(ledger.ErrLost), lane.ClassOvertaken, lane.Retry, false, false},
+		{"lane held in the gate", unsent(&lane.HeldError{For: time.Minute}), lane.ClassHeld, lane.Retry, false, false},
+		{"no time left for a slot", unsent(context.DeadlineExceeded), lane.ClassBusy, lane.Retry, true, false},
+		{"Redis away in the gate", unsent(errors.New("dial tcp: connection refused")), lane.ClassInternal, lane.Retry, false, false},
+		{"Redis away", errors.New("dial tcp: connection refused"), lane.ClassInternal, lane.Retry, false, false},
+		{"mark lost", ledger.ErrLost, lane.ClassOvertaken, lane.Retry, false, false},
+		{"target busy", &ledger.BusyError{For: time.Second}, lane.ClassWaiting, lane.Retry, false, false},
+		{"lane held", &lane.HeldError{For: time.Minute}, lane.ClassHeld, lane.Retry, false, false},
+		{"newer payload", &tasks.NewerVersionError{}, lane.ClassNewer, lane.Retry, false, false},
+		{"bad payload", &tasks.PayloadError{}, lane.ClassMalformed, lane.Dead, false, false},
+		{"bad values", &tasks.ValidationError{}, lane.ClassMalformed, lane.Dead, false, false},
+		{"unknown type", &tasks.UnknownTypeError{}, lane.ClassMalformed, lane.Dead, false, false},
+		{"wrong queue", &handler.MisplacedError{}, lane.ClassMalformed, lane.Dead, false, false},
+		{"unreadable message", &lane.UndecodableError{}, lane.ClassMalformed, lane.Dead, false, false},
+		{"panic", &lane.PanicError{}, lane.ClassPanic, lane.Retry, true, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			err := row.err
+			if err != nil {
+				err = fmt.Errorf("wrapped: %w", err)
+			}
+			v := lane.Judge(err, now, nth(1))
+			if v.Class != row.class || v.Action != row.action || v.Counted != row.counted || v.Hold > 0 != row.hold {
+				t.Errorf("verdict %s %q counted=%t hold=%s, want %s %q counted=%t hold=%t",
+					v.Action, v.Class, v.Counted, v.Hold, row.action, row.class, row.counted, row.hold)
+			}
+		})
+	}
+}
+
+func TestEveryKindHasAVerdict(t *testing.T) {
+	t.Parallel()
+	for _, k := range providers.Kinds() {
+		if v := lane.Judge(kind(k), now, nth(1)); v.Class == "" || v.Action == lane.Done {
+			t.Errorf("kind %s: verdict %+v", k, v)
+		}
+		if v := lane.Judge(kind(k), now, nth(1)); v.Class == lane.ClassUnlisted && k != providers.Unknown {
+			t.Errorf("kind %s is treated as unlisted", k)
+		}
+	}
+}
+
+func TestATaskIsGivenUpAfterItsLastAttempt(t *testing.T) {
+	t.Parallel()
+	busy := kind(providers.Transient)
+	if v := lane.Judge(busy, now, nth(11)); v.Action != lane.Retry {
+		t.Errorf("attempt 11 of 12: %s", v.Action)
+	}
+	v := lane.Judge(busy, now, nth(12))
+	if v.Action != lane.Dead || !strings.Contains(v.Cause(), "given up after 12 of 12 attempts") {
+		t.Errorf("attempt 12 of 12: %s, %q", v.Action, v.Cause())
+	}
+}
+
+func TestThePlatformsOwnBoundOnTriesHolds(t *testing.T) {
+	t.Parallel()
+	err := &providers.Error{Kind: providers.Transient, Code: "-1", Tries: 3}
+	if v := lane.Judge(err, now, nth(2)); v.Action != lane.Retry || v.Allowed != 3 {
+		t.Errorf("second of 3: %s, allowed %d", v.Action, v.Allowed)
+	}
+	if v := lane.Judge(err, now, nth(3)); v.Action != lane.Dead {
+		t.Errorf("third of 3: %s", v.Action)
+	}
+}
+
+func TestATaskIsGivenUpWhenItsHorizonIsReached(t *testing.T) {
+	t.Parallel()
+	since := func(d time.Duration) lane.Attempts {
+		return func(lane.Class) (int, time.Time, error) { return 2, now.Add(-d), nil }
+	}
+	busy := kind(providers.Transient)
+	if v := lane.Judge(busy, now, since(5*time.Hour)); v.Action != lane.Retry {
+		t.Errorf("after 5 h: %s", v.Action)
+	}
+	if v := lane.Judge(busy, now, since(7*time.Hour)); v.Action != lane.Dead {
+		t.Errorf("after 7 h: %s", v.Action)
+	}
+}
+
+// When Redis cannot say how many attempts there were, giving up would be a
+// guess.
+func TestAnUnknownCountIsNotCounted(t *testing.T) {
+	t.Parallel()
+	away := func(lane.Class) (int, time.Time, error) { return 0, time.Time{}, errors.New("connection refused") }
+	if v := lane.Judge(kind(providers.Transient), now, away); v.Action != lane.Retry || v.Counted {
+		t.Errorf("verdict %s counted=%t", v.Action, v.Counted)
+	}
+}
+
+func TestWaitsGrowAreSpreadAndStayWithinTheirLimit(t *testing.T) {
+	t.Parallel()
+	busy := kind(providers.Transient)
+	shortest, longest := time.Hour, time.Duration(0)
+	for range 200 {
+		first := lane.Judge(busy, now, nth(1)).After
+		if first < 500*time.Millisecond || first > 2*time.Second {
+			t.Fatalf("first wait %s, want 0.5 s to 2 s", first)
+		}
+		late := lane.Judge(busy, now, nth(11)).After
+		shortest, longest = min(shortest, late), max(longest, late)
+	}
+	if longest > 10*time.Minute || longest < 5*time.Minute || longest-shortest < time.Minute {
+		t.Errorf("late waits are %s to %s, want them spread up to 10 min", shortest, longest)
+	}
+}
+
+func TestWhatThePlatformAsksForIsKept(t *testing.T) {
+	t.Parallel()
+	err := &providers.Error{Kind: providers.Throttled, RetryAfter: time.Minute}
+	for range 50 {
+		if v := lane.Judge(err, now, nth(1)); v.After < time.Minute || v.After > 76*time.Second {
+			t.Fatalf("wait %s, want a minute and a little", v.After)
+		}
+	}
+}
+
+func TestTheCauseSaysWhatHappenedAndWhatToDo(t *testing.T) {
+	t.Parallel()
+	err := &providers.Error{
+		Platform: "dingtalk", API: "updategroupnick", Kind: providers.Rejected, Code: "60124",
+		Message: "user not in group", RequestID: "id1aatxt9mco", Fix: "update the roster",
+	}
+	got := lane.Judge(err, now, nth(1)).Cause()
+	want := "rejected: dingtalk updategroupnick: rejected (60124): user not in group [request id1aatxt9mco] · to do: update the roster"
+	if got != want {
+		t.Errorf("cause\n%s\nwant\n%s", got, want)
+	}
+}
+
+// The budgets hold each other: an exchange fits into an attempt, an attempt into
+// asynq's own timeout, and a stop waits for an exchange and its settling.
+func TestTheChainOfBudgets(t *testing.T) {
+	t.Parallel()
+	const asynqTimeout = 30 * time.Minute // stored with each task by its producer
+	for _, timeout := range []time.Duration{15 * time.Second, time.Minute, 2 * time.Minute} {
+		if d := lane.Deadline(timeout); d < 3*timeout || d >= asynqTimeout {
+			t.Errorf("HTTP timeout %s: deadline %s", timeout, d)
+		}
+		if s := lane.ShutdownTimeout(timeout); s < timeout+25*time.Second {
+			t.Errorf("HTTP timeout %s: shutdown timeout %s leaves no time to settle", timeout, s)
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package lane
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/handler"
+	"rollcall/internal/logging"
+)
+
+// PanicError is a defect of ours that a task brought to light.
+type PanicError struct{ Value any }
+
+// Error names what was panicked with.
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("rollcall has a defect, please report it: panic: %v", e.Value)
+}
+
+// process is one attempt at one task: carry it out, judge, tell.
+func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
+	start := time.Now()
+	id, _ := asynq.GetTaskID(ctx)
+	retried, _ := asynq.GetRetryCount(ctx)
+	log := l.log.With("task", id, "type", task.Type())
+
+	report, err := l.attempt(ctx, task, log)
+	now := time.Now()
+	// The counters and pauses below must be written even if the task's own time
+	// is over.
+	ctx = context.WithoutCancel(ctx)
+	v := Judge(err, now, func(class Class) (int, time.Time, error) {
+		return l.set.ledger.CountAttempt(ctx, id, string(class), now)
+	})
+	l.react(ctx, v, now)
+	tell(log, report, v, retried, now.Sub(start))
+	if v.Action == Done {
+		keepResult(task, report, log)
+	}
+	if retried > 0 && v.Action != Retry {
+		if err := l.set.ledger.ForgetAttempts(ctx, id); err != nil {
+			log.Debug("counters of a finished task are left to expire", "err", err)
+		}
+	}
+	return v.asynqError()
+}
+
+func (l *Lane) attempt(ctx context.Context, task *asynq.Task, log *slog.Logger) (report handler.Report, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			log.Error("panic", "value", value, "stack", string(debug.Stack()))
+			err = &PanicError{Value: value}
+		}
+	}()
+	if task.Type() == typeUndecodable {
+		return report, readUndecodable(task.Payload())
+	}
+	if l.set.stopping.Err() != nil {
+		return report, ErrStopping
+	}
+	if err := l.held(time.Now()); err != nil {
+		return report, err
+	}
+	return l.handle(ctx, task.Type(), task.Payload())
+}
+
+// tell logs an attempt: silent when all is well, louder the more a person is
+// needed.
+func tell(log *slog.Logger, report handler.Report, v Verdict, retried int, took time.Duration) {
+	attrs := []any{"took", took.Round(time.Millisecond), "sends", report.Sends}
+	if report.Target != "" {
+		attrs = append(attrs, "target", logging.Mask(report.Target))
+	}
+	if report.RequestID != "" {
+		attrs = append(attrs, "request_id", report.RequestID)
+	}
+	switch v.Action {
+	case Done:
+		level := slog.LevelDebug
+		if retried > 0 {
+			level = slog.LevelInfo
+		}
+		log.Log(context.Background(), level, "done", append(attrs, "outcome", report.Outcome, "attempt", retried+1)...)
+	case Retry:
+		level := slog.LevelWarn
+		if !v.Counted {
+			level = slog.LevelInfo
+		}
+		log.Log(context.Background(), level, "will retry", append(attrs,
+			"in", v.After.Round(time.Millisecond), "class", v.Class, "attempt", v.Attempt, "of", v.Allowed, "cause", v.Cause())...)
+	case Dead:
+		log.Error("dead letter", append(attrs, "class", v.Class, "attempt", v.Attempt, "cause", v.Cause())...)
+	}
+}
+
+// keepResult lets asynqmon show what became of a task while it is retained.
+func keepResult(task *asynq.Task, report handler.Report, log *slog.Logger) {
+	w := task.ResultWriter()
+	if w == nil {
+		return
+	}
+	result, err := json.Marshal(report)
+	if err == nil {
+		_, err = w.Write(result)
+	}
+	if err != nil {
+		log.Debug("the result of a finished task is not shown", "err", err)
+	}
+}
