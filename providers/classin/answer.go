@@ -16,6 +16,9 @@ func (c *Client) judge(call *apicall.Call, answer apicall.Answer) (failure *prov
 	if answer.Status == 200 && code == codeDone {
 		return nil, false
 	}
+	if code == codeDone {
+		code = "" // says that it went well, with a status that says it did not
+	}
 	row, _ := apicall.Find(c.rows, answer.Status, code)
 	e := call.Error(row.Kind, row.Scope)
 	e.Code, e.HTTPStatus, e.Tries, e.Fix = call.Clean.Word(code), answer.Status, row.Tries, row.Fix

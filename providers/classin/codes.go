@@ -64,7 +64,7 @@ func syncRows() []providers.Code {
 		{Code: "101003001", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute,
 			Meaning: "too many requests", Fix: "lower the configured rate", Doc: docClassroom},
 		{Code: "101003002", Kind: providers.Throttled, Scope: providers.ScopeTask, Wait: 5 * time.Second,
-			Meaning: "the same request twice within five seconds", Doc: docHistory},
+			Meaning: "the same request twice within five seconds", Fix: "look for two producers that ask for the same course", Doc: docHistory},
 	}
 }
 

@@ -49,6 +49,8 @@ func parse(answer apicall.Answer) reply {
 		r.code = codeBan
 	case errcode == "88":
 		r.readNested()
+	case errcode == "0" && answer.Status != 200:
+		// Says that it went well, with a status that says it did not.
 	case errcode != "":
 		r.code = errcode
 	default:

@@ -32,7 +32,7 @@ func legacyRows() []providers.Code {
 	return rows(legacyPace(), legacyAccess(), legacyTask(), []providers.Code{
 		{Code: "-1", Kind: providers.Transient, Tries: 3, Quick: true, Meaning: "system busy", Doc: docCodes},
 		{Code: "400001", Kind: providers.Transient, Quick: true, Meaning: "system error, try again later", Doc: docNick},
-		{Code: "0", Kind: providers.Transient, Tries: 3, Meaning: "says it went well and does not say success",
+		{HTTP: "200", Code: "0", Kind: providers.Transient, Tries: 3, Meaning: "says it went well and does not say success",
 			Fix: "look whether the name changed; the answer contradicts itself"},
 	})
 }

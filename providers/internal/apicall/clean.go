@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
 )
 
 const (
@@ -25,7 +27,7 @@ type swap struct{ from, to string }
 
 // NewCleaner returns a Cleaner that replaces the secrets by "[redacted]" and
 // the names, which are personal data, by "[name]", as they are and as they
-// stand in a URL. A name of a single character stays: cutting it out would
+// stand in a URL or in JSON. A name of a single character stays: cutting it out would
 // garble every message and hides nothing.
 func NewCleaner(secrets, names []string) Cleaner {
 	var c Cleaner
@@ -44,7 +46,11 @@ func NewCleaner(secrets, names []string) Cleaner {
 
 func (c *Cleaner) add(word, to string) {
 	query, path := url.QueryEscape(word), url.PathEscape(word)
-	for _, form := range []string{word, visible(word), query, path, lowerEscapes(query), lowerEscapes(path)} {
+	inJSON := ""
+	if quoted, err := json.Marshal(word); err == nil { // it fails on invalid UTF-8, which JSON cannot hold
+		inJSON = string(quoted[1 : len(quoted)-1])
+	}
+	for _, form := range []string{word, visible(word), inJSON, query, path, lowerEscapes(query), lowerEscapes(path)} {
 		if form != "" && !slices.Contains(c.swaps, swap{form, to}) {
 			c.swaps = append(c.swaps, swap{form, to})
 		}

@@ -1,0 +1,252 @@
+package providertest
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/providers"
+)
+
+func success(t *testing.T, s Subject) {
+	r := newRig(t, s, say(200, s.Done))
+	if receipt, err := r.do(t); err != nil || receipt.Sends != 1 {
+		t.Fatalf("the documented success gave %+v, %v; want one send and no error", receipt, err)
+	}
+	var play answer
+	for _, body := range []string{
+		"", "{}", "[]", "null", "true", `"ok"`, "ok", "{", strings.Replace(s.Done, "true", "false", 1) + " ",
+		s.Done + s.Done, s.Done[:len(s.Done)-1], "[" + s.Done + "]",
+	} {
+		if strings.TrimSpace(body) == s.Done {
+			continue // the success has no truth value in it
+		}
+		play = say(200, body)
+		r.play.Store(&play)
+		_, err := r.do(t)
+		if err == nil {
+			t.Errorf("HTTP 200 with %q passed for a success", body)
+			continue
+		}
+		if err.Kind != s.inDoubt() || !err.MaybeApplied {
+			t.Errorf("HTTP 200 with %q is %v, maybe applied %v; want %v, true", body, err.Kind, err.MaybeApplied, s.inDoubt())
+		}
+	}
+}
+
+func codes(t *testing.T, s Subject) {
+	r := newRig(t, s, nil)
+	tried := 0
+	for _, row := range s.Rows {
+		if row.Code == "" || strings.Contains(row.Code, "*") {
+			continue
+		}
+		tried++
+		status := s.Status
+		if first, _, _ := strings.Cut(row.HTTP, " "); first != "" && !strings.Contains(first, "x") {
+			status, _ = strconv.Atoi(first)
+		}
+		play := s.refuse(status, row.Code)
+		r.play.Store(&play)
+		_, err := r.do(t)
+		if err == nil {
+			t.Errorf("code %s passed for a success", row.Code)
+			continue
+		}
+		want := row.Kind
+		if want == providers.TokenRejected {
+			want = providers.Misconfigured
+		}
+		// A row of the platform may be judged more carefully for a call that
+		// must not be repeated.
+		careful := s.Once && err.Kind == providers.Ambiguous && (want == providers.Transient || want == providers.Throttled)
+		if err.Kind != want && !careful {
+			t.Errorf("code %s at HTTP %d is %v, its row says %v", row.Code, status, err.Kind, want)
+		}
+		if code := row.Code[strings.Index(row.Code, "/")+1:]; err.Code != code || err.HTTPStatus != status {
+			t.Errorf("the error tells of code %q at HTTP %d, want %q at %d", err.Code, err.HTTPStatus, code, status)
+		}
+		if err.Kind != providers.Transient && err.Kind != providers.Unsent && err.Fix == "" {
+			t.Errorf("code %s is %v and does not say what to do about it", row.Code, err.Kind)
+		}
+		checkDoubt(t, s, err)
+	}
+	if tried == 0 {
+		t.Fatal("the subject's table has no codes")
+	}
+}
+
+// checkDoubt: a definite refusal changed nothing, and what is in doubt is said
+// to be.
+func checkDoubt(t *testing.T, s Subject, err *providers.Error) {
+	t.Helper()
+	switch err.Kind {
+	case providers.Rejected, providers.Misconfigured, providers.QuotaSpent, providers.Throttled:
+		if err.MaybeApplied && err.HTTPStatus < 500 {
+			t.Errorf("%v at HTTP %d was refused, and is said to be maybe applied", err.Code, err.HTTPStatus)
+		}
+	default:
+		if !err.MaybeApplied {
+			t.Errorf("%v (%v) at HTTP %d may have been applied, and is said not to be", err.Code, err.Kind, err.HTTPStatus)
+		}
+	}
+	if s.Once && (err.Kind == providers.Transient || err.Kind == providers.Unknown) {
+		t.Errorf("code %s at HTTP %d is %v: that would be sent again", err.Code, err.HTTPStatus, err.Kind)
+	}
+}
+
+func statuses(t *testing.T, s Subject) {
+	r := newRig(t, s, nil)
+	for status := 200; status <= 599; status++ {
+		for _, body := range []string{"", "{}", s.Done} {
+			if status == 200 && body == s.Done {
+				continue
+			}
+			play := say(status, body)
+			r.play.Store(&play)
+			_, err := r.do(t)
+			if err == nil {
+				t.Errorf("HTTP %d with body %q passed for a success", status, body)
+				continue
+			}
+			if !saneKind(s, status, err.Kind) {
+				t.Errorf("HTTP %d with body %q is %v", status, body, err.Kind)
+			}
+			if status >= 500 && !err.MaybeApplied {
+				t.Errorf("HTTP %d is said not to have been applied", status)
+			}
+			if status == 403 && (err.Tries == 0 || err.Tries > 5 || err.RetryAfter == 0 || err.RetryAfter > time.Minute) {
+				t.Errorf("a bare 403 is worth %d tries, %v apart; want few and soon, then a person", err.Tries, err.RetryAfter)
+			}
+		}
+	}
+}
+
+func saneKind(s Subject, status int, kind providers.Kind) bool {
+	switch {
+	case status >= 500 || status < 300:
+		return kind == s.inDoubt()
+	case status < 400, status == 401, status == 404, status == 405:
+		return kind == providers.Misconfigured
+	case status == 403, status == 429:
+		return kind == providers.Throttled
+	case s.Once:
+		return kind == providers.Ambiguous || kind == providers.Rejected
+	default:
+		return kind == providers.Unknown || kind == providers.Rejected || kind == providers.Transient
+	}
+}
+
+func retryAfter(t *testing.T, s Subject) {
+	date := time.Date(2026, 9, 1, 3, 0, 0, 0, time.UTC)
+	for header, want := range map[string]time.Duration{
+		"7":     7 * time.Second,
+		" 90 ":  90 * time.Second,
+		"99999": time.Hour,
+		date.Add(50 * time.Second).Format(http.TimeFormat):  50 * time.Second,
+		date.Add(50 * time.Second).Format(time.RFC850):      50 * time.Second,
+		date.Add(500 * time.Hour).Format(http.TimeFormat):   time.Hour,
+		date.Add(-50 * time.Second).Format(http.TimeFormat): -1,
+		"soon": -1,
+		"-5":   -1,
+	} {
+		r := newRig(t, s, func(w http.ResponseWriter, req *http.Request, n int) {
+			w.Header().Set("Date", date.Format(http.TimeFormat))
+			w.Header().Set("Retry-After", header)
+			s.refuse(429, s.Throttle)(w, req, n)
+		})
+		_, err := r.do(t)
+		if err == nil || err.Kind != providers.Throttled {
+			t.Fatalf("Retry-After %q: %v, want throttled", header, err)
+		}
+		if want < 0 && (err.RetryAfter <= 0 || err.RetryAfter > time.Hour) {
+			t.Errorf("Retry-After %q: the wait is %v, want the table's", header, err.RetryAfter)
+		} else if want > 0 && err.RetryAfter != want {
+			t.Errorf("Retry-After %q: the wait is %v, want %v", header, err.RetryAfter, want)
+		}
+	}
+}
+
+func bodies(t *testing.T, s Subject) {
+	r := newRig(t, s, nil)
+	set := func(play answer) { r.play.Store(&play) }
+	for _, kind := range []string{"text/plain", "text/html;charset=utf-8", "application/JSON", "nonsense/", ""} {
+		set(func(w http.ResponseWriter, _ *http.Request, _ int) {
+			w.Header()["Content-Type"] = []string{kind}
+			_, _ = io.WriteString(w, s.Done)
+		})
+		if _, err := r.do(t); err != nil {
+			t.Errorf("content type %q hides a success: %v", kind, err)
+		}
+	}
+	huge := strings.Repeat(" ", 2<<20)
+	set(say(200, huge+s.Done))
+	if _, err := r.do(t); err == nil || err.Kind != s.inDoubt() || !err.MaybeApplied || !strings.Contains(err.Message, "1 MiB") {
+		t.Errorf("a body of 2 MiB: %v", err)
+	}
+	set(say(s.Status, s.Refusal(s.Throttle, strings.Repeat("很", 1000))))
+	if _, err := r.do(t); err == nil || !strings.HasSuffix(err.Message, "…") {
+		t.Errorf("a message of 1000 runes is not cut off: %v", err)
+	}
+	long := strings.Repeat("x", 5000)
+	set(say(400, s.Refusal(long, "m")))
+	if _, err := r.do(t); err == nil || len(err.Code) > 500 {
+		t.Errorf("a code of 5000 characters is not cut off: %.200v", err)
+	}
+}
+
+func bans(t *testing.T, s Subject) {
+	const page = "<!DOCTYPE html><html><body>denied</body></html>"
+	for _, c := range []struct {
+		status  int
+		kind    string
+		body    string
+		certain bool // the page says nothing about a call if a gateway broke
+	}{
+		{200, "application/json", `{"status":1111,"wait":5,"source":"x5","punish":"deny","uuid":"u-1"}`, true},
+		{200, "text/html", `{"status":"1111","wait":5}`, true},
+		{403, "application/json", `{"status":1111,"wait":5}`, true},
+		{502, "application/json", `{"status":1111,"wait":5}`, true},
+		{200, "text/html", page, true},
+		{403, "text/html; charset=gbk", page, true},
+		{400, "", page, true},
+		{200, "application/json", "\ufeff \n" + page, true},
+		{502, "text/html", page, false},
+		{503, "text/html", page, false},
+	} {
+		t.Run(fmt.Sprint(c.status, " ", c.kind, " ", c.body[:9]), func(t *testing.T) {
+			r := newRig(t, s, func(w http.ResponseWriter, _ *http.Request, _ int) {
+				w.Header().Set("Content-Type", c.kind)
+				w.WriteHeader(c.status)
+				_, _ = io.WriteString(w, c.body)
+			})
+			_, err := r.do(t)
+			switch {
+			case err == nil:
+				t.Fatal("it passed for a success")
+			case !s.Bans:
+				if err.Scope == providers.ScopeAddress {
+					t.Errorf("scope %v; this platform is not known to ban addresses so", err.Scope)
+				}
+			case s.Once && !c.certain:
+				if err.Kind != providers.Ambiguous || !err.MaybeApplied {
+					t.Errorf("kind %v, maybe applied %v; a gateway's page leaves it open", err.Kind, err.MaybeApplied)
+				}
+			default:
+				if err.Kind != providers.Throttled || err.Scope != providers.ScopeAddress || err.RetryAfter != 5*time.Minute {
+					t.Errorf("kind %v, scope %v, wait %v; want throttled, address, 5m0s", err.Kind, err.Scope, err.RetryAfter)
+				}
+				if c.certain && err.MaybeApplied {
+					t.Error("said to be maybe applied; a ban is not processed")
+				}
+				if err.Sends != 1 {
+					t.Errorf("%d sends into a ban, want 1", err.Sends)
+				}
+			}
+		})
+	}
+}
