@@ -123,13 +123,6 @@ func (s *Sandbox) serveCalls(w http.ResponseWriter, r *http.Request) {
 	writeAdmin(w, http.StatusOK, map[string]any{"calls": list, "arrived": s.Arrived()})
 }
 
-// Arrived counts the calls so far, those that fell out of the log included.
-func (s *Sandbox) Arrived() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.arrived
-}
-
 func (s *Sandbox) serveFaults(w http.ResponseWriter, _ *http.Request) {
 	writeAdmin(w, http.StatusOK, map[string]any{"faults": s.Faults()})
 }

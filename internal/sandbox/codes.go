@@ -191,7 +191,7 @@ func newCodes() map[string]knownCode {
 		"InvalidAuthentication":                 {status: 400, gateway: true, message: "the access_token is expired or does not exist, fetch it again"},
 		"AuthenticationFailed.MissingParameter": {status: 400, gateway: true, message: "the header x-acs-dingtalk-access-token is missing"},
 		"invalidClientIdOrSecret":               {status: 400, gateway: true, message: "invalid clientId or clientSecret"},
-		"commonParamIllegal":                    {status: 400, gateway: true, message: "illegal common parameter"},
+		"commonParamIllegal":                    {status: 400, message: "illegal common parameter"},
 		"InvalidAction.NotFound":                {status: 404, gateway: true, message: "no such API"},
 		"UnsupportedHTTPMethod":                 {status: 405, gateway: true, message: "this API takes POST"},
 

@@ -115,7 +115,7 @@ func (w Window) withDefaults() (Window, error) {
 	case w.Calls < 1:
 		return w, fmt.Errorf("%d calls: want at least 1", w.Calls)
 	case w.Per < time.Millisecond:
-		return w, fmt.Errorf("per %s: want at least a millisecond, with its unit", w.Per)
+		return w, fmt.Errorf("per %s: want at least a millisecond", w.Per)
 	}
 	return w, nil
 }

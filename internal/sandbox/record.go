@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -73,12 +75,19 @@ type Call struct {
 type record struct {
 	keep    int
 	arrived int64
+	decided int64
+	more    chan struct{} // closed at the next decision; nil: nobody waits
 	effects []Effect
 	calls   []Call
 	oldest  int // of calls, once the log is full
 }
 
 func (r *record) call(c Call) {
+	r.decided++
+	if r.more != nil {
+		close(r.more)
+		r.more = nil
+	}
 	if len(r.calls) < r.keep {
 		r.calls = append(r.calls, c)
 		return
@@ -106,4 +115,36 @@ func (s *Sandbox) Calls() []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append(slices.Clone(s.log.calls[s.log.oldest:]), s.log.calls[:s.log.oldest]...)
+}
+
+// Arrived counts the calls so far, those that fell out of the log included.
+func (s *Sandbox) Arrived() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.arrived
+}
+
+// WaitCalls blocks until n calls have been decided since the start, so that a
+// test need not poll. A call that hangs is decided before it
+// does; one that waits out a latency, after it. An error means
+// that ctx ended first.
+func (s *Sandbox) WaitCalls(ctx context.Context, n int64) error {
+	for {
+		s.mu.Lock()
+		decided := s.log.decided
+		if decided >= n {
+			s.mu.Unlock()
+			return nil
+		}
+		if s.log.more == nil {
+			s.log.more = make(chan struct{})
+		}
+		more := s.log.more
+		s.mu.Unlock()
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return fmt.Errorf("waited for %d calls, saw %d: %w", n, decided, ctx.Err())
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -113,6 +114,9 @@ func LoadScenario(r io.Reader) (Scenario, error) {
 	if err != nil {
 		return Scenario{}, fmt.Errorf("read the scenario: %w", err)
 	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return Scenario{}, errors.New("scenario: there is nothing in it: want limits, faults or both")
+	}
 	var scenario Scenario
 	if err := yaml.Load(data, &scenario, yaml.WithKnownFields()); err != nil {
 		return Scenario{}, fmt.Errorf("scenario: %w", err)
@@ -175,7 +179,7 @@ func (f Fault) validateMatch() error {
 	}
 	for name, d := range map[string]time.Duration{"after": f.After, "for": f.For, "latency": f.Latency, "jitter": f.Jitter} {
 		if d < 0 || (d > 0 && d < time.Microsecond) {
-			return fmt.Errorf("%s: want a duration with its unit, such as 250ms", name)
+			return fmt.Errorf("%s %s: want 0, or at least a microsecond", name, d)
 		}
 	}
 	return nil

@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -128,6 +130,9 @@ func LoadWorld(r io.Reader) (World, error) {
 	data, err := io.ReadAll(r)
 	if err != nil {
 		return World{}, fmt.Errorf("read the world: %w", err)
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return World{}, errors.New("world: there is nothing in it: want organisations")
 	}
 	var world World
 	if err := yaml.Load(data, &world, yaml.WithKnownFields()); err != nil {

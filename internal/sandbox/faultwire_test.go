@@ -1,0 +1,204 @@
+package sandbox_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"rollcall/internal/sandbox"
+)
+
+func TestAResetComesBeforeOrAfterTheEffect(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		kind    sandbox.FaultKind
+		applied bool
+	}{{sandbox.FaultReset, false}, {sandbox.FaultReset, true}, {sandbox.FaultRefused, false}} {
+		r, token := faulty(t, sandbox.Fault{Name: "cut", API: sandbox.APIChangeID, Kind: c.kind, Applied: c.applied})
+		_, err := r.send("POST", "/v1.0/contact/orgAccounts/dingTalkIds/change", "application/json",
+			`{"userId":"ann","dingTalkId":"annnorth1"}`, "x-acs-dingtalk-access-token", token)
+		if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
+			t.Errorf("%s, applied %v: %v, want the connection reset", c.kind, c.applied, err)
+		}
+		if changed := r.employee("north", "ann").DingTalkID == "annnorth1"; changed != c.applied {
+			t.Errorf("%s, applied %v: the ID was changed: %v", c.kind, c.applied, changed)
+		}
+		call := r.lastCall()
+		if call.Status != 0 || call.Code != "" || call.Fault != "cut" || (call.Effect != 0) != c.applied || call.Metered != c.applied {
+			t.Errorf("%s, applied %v: call %+v", c.kind, c.applied, call)
+		}
+	}
+}
+
+// background sends a call that may never be answered and hands over its error.
+func (r *rig) background(ctx context.Context, path, token, body string) <-chan error {
+	r.t.Helper()
+	request, err := http.NewRequestWithContext(ctx, "POST", r.server.URL+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatalf("request: %v", err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("x-acs-dingtalk-access-token", token)
+	ended := make(chan error, 1)
+	go func() {
+		response, err := r.client.Do(request)
+		if err == nil {
+			response.Body.Close()
+		}
+		ended <- err
+	}()
+	return ended
+}
+
+func TestACallThatHangsEndsWithTheClientsPatienceOrWithClose(t *testing.T) {
+	t.Parallel()
+	for _, applied := range []bool{false, true} {
+		r, token := faulty(t, sandbox.Fault{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultHang, Applied: applied})
+		ctx, giveUp := context.WithCancel(t.Context())
+		ended := r.background(ctx, groupPath, token, `{"chatid":"chat1","name":"Hung"}`)
+		if err := r.box.WaitCalls(t.Context(), 2); err != nil {
+			t.Fatal(err)
+		}
+		giveUp()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("applied %v: %v, want the client's own cancellation", applied, err)
+		}
+		if changed := r.chat("chat1").Name == "Hung"; changed != applied {
+			t.Errorf("applied %v: the name was changed: %v", applied, changed)
+		}
+		ended = r.background(t.Context(), groupPath, token, `{"chatid":"chat1","name":"Hung"}`)
+		if err := r.box.WaitCalls(t.Context(), 3); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-ended:
+			t.Errorf("a call that should hang ended: %v", err)
+		default:
+		}
+		r.box.Close()
+		if err := <-ended; !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
+			t.Errorf("after Close: %v, want the connection reset", err)
+		}
+	}
+}
+
+func TestWaitingForCallsEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.box.WaitCalls(ctx, 1); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "waited for 1 calls, saw 0") {
+		t.Errorf("WaitCalls: %v", err)
+	}
+}
+
+func TestATruncatedAnswerHidesACallThatWasCarriedOut(t *testing.T) {
+	t.Parallel()
+	r, token := faulty(t, sandbox.Fault{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultTruncated})
+	says(t, r.group(token, `{"chatid":"chat1","name":"N"}`), 200, `{"succes`)
+	if r.chat("chat1").Name != "N" {
+		t.Error("the call was not carried out")
+	}
+}
+
+func TestAnOddBodyIsNoSuccessAndMayHideOne(t *testing.T) {
+	t.Parallel()
+	r, token := faulty(t,
+		sandbox.Fault{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultOddBody, At: 1},
+		sandbox.Fault{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultOddBody, At: 2, Applied: true, Body: `{"errcode":88}`})
+	says(t, r.group(token, `{"chatid":"chat1","name":"First"}`), 200, `{}`)
+	if name := r.chat("chat1").Name; name != "Class 1" {
+		t.Errorf("the chat is called %q", name)
+	}
+	says(t, r.group(token, `{"chatid":"chat1","name":"Second"}`), 200, `{"errcode":88}`)
+	if name := r.chat("chat1").Name; name != "Second" {
+		t.Errorf("the chat is called %q", name)
+	}
+}
+
+func TestAnExpiredTokenIsReallyGone(t *testing.T) {
+	t.Parallel()
+	r, token := faulty(t, sandbox.Fault{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultExpiredToken, First: 1})
+	for range 2 {
+		if got := r.group(token, `{"chatid":"chat1","name":"N"}`); code(got) != "InvalidAuthentication" {
+			t.Errorf("answer %s", got.Body)
+		}
+	}
+	if next := r.northToken(); next == token {
+		t.Error("the expired token came back")
+	} else if got := r.group(next, `{"chatid":"chat1","name":"N"}`); code(got) != "ok" {
+		t.Errorf("the next token: %s", got.Body)
+	}
+}
+
+func TestLatenciesAddUpAndHoldNobodyElseBack(t *testing.T) {
+	t.Parallel()
+	slept, release := make(chan time.Duration), make(chan struct{})
+	r := start(t, func(c *sandbox.Config) {
+		c.Sleep = func(_ context.Context, d time.Duration) error { slept <- d; <-release; return nil }
+		c.Scenario.Faults = []sandbox.Fault{
+			{API: sandbox.APIGroupNick, User: "ann", Kind: sandbox.FaultLatency, Latency: 80 * time.Millisecond},
+			{API: sandbox.APIGroupNick, User: "ann", Kind: sandbox.FaultAnswer, Code: "400001", Latency: time.Second, Jitter: 10 * time.Millisecond},
+		}
+	})
+	token := r.northToken()
+	var slow [2]reply
+	var callers sync.WaitGroup
+	for i := range slow {
+		callers.Go(func() { slow[i] = r.nick(token, "chat1", "ann", "A") })
+		if d := <-slept; d < 1080*time.Millisecond || d > 1090*time.Millisecond {
+			t.Errorf("slept %s, want 1.08 s to 1.09 s", d)
+		}
+	}
+	if got := r.nick(token, "chat1", "bob", "B"); code(got) != "0" {
+		t.Errorf("meanwhile, somebody else: %s", got.Body)
+	}
+	close(release)
+	callers.Wait()
+	var overlapping []int
+	for _, c := range r.box.Calls() {
+		if c.Target.User == "ann" {
+			overlapping = append(overlapping, c.Overlapping)
+		}
+	}
+	if overlapping[0]+overlapping[1] != 1 || code(slow[0]) != "400001" || code(slow[1]) != "400001" {
+		t.Errorf("overlaps %v, answers %s and %s", overlapping, slow[0].Body, slow[1].Body)
+	}
+}
+
+func TestAClientThatGivesUpWaitingDoesNotTakeItsCallBack(t *testing.T) {
+	t.Parallel()
+	ctx, giveUp := context.WithCancel(t.Context())
+	r := start(t, func(c *sandbox.Config) {
+		c.Sleep = func(server context.Context, _ time.Duration) error {
+			giveUp()
+			<-server.Done() // the server notices that the client has gone
+			return server.Err()
+		}
+		c.Scenario.Faults = []sandbox.Fault{{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultLatency, Latency: time.Hour}}
+	})
+	ended := r.background(ctx, groupPath, r.northToken(), `{"chatid":"chat1","name":"Late"}`)
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the client: %v", err)
+	}
+	if err := r.box.WaitCalls(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	if name := r.chat("chat1").Name; name != "Late" {
+		t.Errorf("the chat is called %q: the platform dropped what it had received", name)
+	}
+}
+
+func TestALatencyOnTheRealClockIsWaitedOut(t *testing.T) {
+	t.Parallel()
+	r, token := faulty(t, sandbox.Fault{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultLatency, Latency: time.Millisecond})
+	if got := r.group(token, `{"chatid":"chat1","name":"N"}`); code(got) != "ok" {
+		t.Errorf("answer %s", got.Body)
+	}
+}
