@@ -1,0 +1,181 @@
+package rollcall_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "rollcall/"
+
+// imports is the import table: each room of the house, and which other rooms
+// its production code may know. A room that is missing here fails the test, and
+// so does a row that nothing uses.
+var imports = map[string][]string{
+	".": {},
+
+	"internal/secret": {},
+	"providers":       {},
+	"internal/ledger": {},
+	"internal/pace":   {},
+
+	// Producers: they know no platform.
+	"tasks":            {"internal/ledger"},
+	"internal/redisdb": {"internal/secret"},
+	"cmd/enqueue":      {"tasks", "internal/redisdb", "internal/secret"},
+
+	// Platforms: they know no task and no queue.
+	"providers/internal/apicall": {"providers"},
+	"providers/dingtalk":         {"providers", "providers/internal/apicall", "internal/secret"},
+	"providers/classin":          {"providers", "providers/internal/apicall", "internal/secret"},
+
+	// Where the two meet, and nowhere else.
+	"internal/handler": {"tasks", "providers", "providers/dingtalk", "internal/ledger"},
+
+	"internal/lane":             {"tasks", "providers", "internal/handler", "internal/ledger", "internal/logging", "internal/pace"},
+	"internal/config":           {"internal/secret"},
+	"internal/logging":          {},
+	"internal/monitor":          {},
+	"internal/redisdb/embedded": {},
+
+	// The emulation knows nothing of what it is there to catch.
+	"internal/sandbox": {},
+	"internal/demo":    {"tasks", "internal/sandbox"},
+
+	// The one place that knows everybody.
+	"cmd/worker": {
+		"internal/config", "internal/demo", "internal/handler", "internal/lane", "internal/ledger", "internal/logging",
+		"internal/monitor", "internal/pace", "internal/redisdb", "internal/redisdb/embedded", "internal/sandbox",
+		"internal/secret", "providers/classin", "providers/dingtalk", "tasks",
+	},
+
+	// For tests alone; no production code may import them.
+	"internal/redistest":     {},
+	"providers/providertest": {"providers"},
+}
+
+var forTests = []string{"internal/redistest", "providers/providertest"}
+
+// noRoom are names under which anything and everything gathers.
+var noRoom = []string{"util", "utils", "common", "helper", "helpers", "misc", "shared", "types", "base"}
+
+type room struct {
+	imports  map[string]bool // every import of its production code
+	comments int             // files with a package comment
+}
+
+func survey(t *testing.T) map[string]room {
+	t.Helper()
+	rooms := map[string]room{}
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && file != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || file == "tools") {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		dir := filepath.ToSlash(filepath.Dir(file))
+		r, ok := rooms[dir]
+		if !ok {
+			r.imports = map[string]bool{}
+		}
+		for _, spec := range parsed.Imports {
+			r.imports[strings.Trim(spec.Path.Value, `"`)] = true
+		}
+		if parsed.Doc != nil {
+			r.comments++
+		}
+		rooms[dir] = r
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rooms
+}
+
+func TestTheImportTableHolds(t *testing.T) {
+	t.Parallel()
+	rooms := survey(t)
+	for _, dir := range slices.Sorted(maps.Keys(rooms)) {
+		allowed, listed := imports[dir]
+		if !listed {
+			t.Errorf("%s is not in the import table: say there what it may know", dir)
+			continue
+		}
+		for imported := range rooms[dir].imports {
+			other, ours := strings.CutPrefix(imported, module)
+			if ours && !slices.Contains(allowed, other) {
+				t.Errorf("%s imports %s, which the table does not allow", dir, other)
+			}
+		}
+		for _, other := range allowed {
+			if !rooms[dir].imports[module+other] {
+				t.Errorf("the table lets %s import %s, and it does not: take the row out", dir, other)
+			}
+		}
+	}
+	for dir := range imports {
+		if _, exists := rooms[dir]; !exists {
+			t.Errorf("the table lists %s, which does not exist", dir)
+		}
+	}
+}
+
+func TestEachRoomHasOnePackageCommentAndAnHonestName(t *testing.T) {
+	t.Parallel()
+	for dir, r := range survey(t) {
+		if r.comments != 1 {
+			t.Errorf("%s has %d package comments, want one: what it is, and what it must not know", dir, r.comments)
+		}
+		if slices.Contains(noRoom, path.Base(dir)) {
+			t.Errorf("%s: things with that name gather dust; name it after what it is for", dir)
+		}
+	}
+}
+
+func TestProductionCodeLinksNoTestCode(t *testing.T) {
+	t.Parallel()
+	for dir, r := range survey(t) {
+		if slices.Contains(forTests, dir) {
+			continue
+		}
+		for _, banned := range append(slices.Clone(forTests), "testing") {
+			if r.imports[banned] || r.imports[module+banned] {
+				t.Errorf("%s imports %s, which is for tests", dir, banned)
+			}
+		}
+	}
+}
+
+// What a producer links is what every service that enqueues links: no platform,
+// and no Redis server inside the process.
+func TestTheProducerLinksNoPlatform(t *testing.T) {
+	t.Parallel()
+	for _, pkg := range []string{"./cmd/enqueue", "./tasks"} {
+		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", pkg).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for dep := range strings.FieldsSeq(string(out)) {
+			if strings.HasPrefix(dep, module+"providers") || strings.HasPrefix(dep, module+"internal/handler") ||
+				strings.Contains(dep, "miniredis") || strings.Contains(dep, "asynqmon") {
+				t.Errorf("%s links %s", pkg, dep)
+			}
+		}
+	}
+}
