@@ -104,6 +104,17 @@ type Request struct {
 	Options Options
 }
 
+// Validate judges a request as far as that goes without Redis.
+func (r Request) Validate(limits Limits) error {
+	if _, _, ok := laneOf(r.Task); !ok {
+		return errNotATask(r.Task)
+	}
+	if err := checkKey(r.Options.Key); err != nil {
+		return err
+	}
+	return r.Task.Validate(limits)
+}
+
 // Enqueue stores a task for the workers. The error is the result's own.
 func (c *Client) Enqueue(ctx context.Context, task Task, options Options) (Result, error) {
 	result := c.enqueue(ctx, Request{Task: task, Options: options})
@@ -140,22 +151,16 @@ func (c *Client) enqueue(ctx context.Context, r Request) Result {
 
 // admit judges a request by itself and by what its lane allows.
 func (c *Client) admit(ctx context.Context, r Request) (Lane, error) {
-	tenant, kind, ok := laneOf(r.Task)
-	if !ok {
-		return Lane{}, errNotATask(r.Task)
-	}
-	if err := checkKey(r.Options.Key); err != nil {
-		return Lane{}, err
-	}
-	if !ValidTenant(tenant) {
-		return Lane{}, r.Task.Validate(Limits{})
+	tenant, kind, _ := laneOf(r.Task)
+	if !ValidTenant(tenant) { // also of what is no task at all
+		return Lane{}, r.Validate(Limits{})
 	}
 	lane, laneErr := c.lanes.find(ctx, tenant, kind)
 	limits := Limits{NicknameMax: lane.NicknameMax}
 	if laneErr != nil && !isRefusal(laneErr) {
 		limits.NicknameMax = math.MaxInt // what the lane allows is not known
 	}
-	if err := r.Task.Validate(limits); err != nil {
+	if err := r.Validate(limits); err != nil {
 		return Lane{}, err
 	}
 	if laneErr != nil && !isRefusal(laneErr) {

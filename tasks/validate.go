@@ -41,14 +41,17 @@ type Problem struct {
 
 // ValidationError lists everything wrong with a task.
 type ValidationError struct {
-	Kind     Kind
+	Kind     Kind      // empty where not even that was clear
 	Problems []Problem // at least one
 }
 
 // Error reads: nickname task refused: chat_id: is missing; nickname: has 31 characters, at most 30.
 func (e *ValidationError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s task refused", e.Kind)
+	if e.Kind != "" {
+		b.WriteString(string(e.Kind) + " ")
+	}
+	b.WriteString("task refused")
 	for i, p := range e.Problems {
 		if i == 0 {
 			b.WriteString(": ")

@@ -1,0 +1,24 @@
+// Command enqueue puts tasks into Redis for rollcall's workers: one from its
+// arguments, or many from a CSV file.
+//
+// It must not know any platform: the workers alone talk to one.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+)
+
+func main() {
+	// What go-redis has to say of its connections stands in our errors as well.
+	redis.SetLogger(&logging.VoidLogger{})
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv)
+	stop()
+	os.Exit(code)
+}

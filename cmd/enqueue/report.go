@@ -1,0 +1,179 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"golang.org/x/term"
+
+	"rollcall/tasks"
+)
+
+// entry is one task and what became of it.
+type entry struct {
+	line   int // of the file; 0 for a task from the arguments
+	task   tasks.Task
+	key    string
+	result tasks.Result
+	// place says where a problem stands: a flag, or a column.
+	place func(tasks.Problem) string
+}
+
+// record is an entry as --json prints it. Its names are a contract: they are
+// added to, never changed. It holds no nickname and no DingTalk ID.
+type record struct {
+	Line     int             `json:"line,omitzero"`
+	Kind     tasks.Kind      `json:"kind,omitzero"`
+	Tenant   string          `json:"tenant,omitzero"`
+	Target   string          `json:"target,omitzero"`
+	Key      string          `json:"key,omitzero"`
+	Outcome  string          `json:"outcome"`
+	TaskID   string          `json:"task_id,omitzero"`
+	Queue    string          `json:"queue,omitzero"`
+	Revision int64           `json:"revision,omitzero"`
+	Problems []tasks.Problem `json:"problems,omitempty"`
+	Error    string          `json:"error,omitzero"`
+	Warning  string          `json:"warning,omitzero"`
+}
+
+// report prints entries as they come, and counts them.
+type report struct {
+	out, err io.Writer
+	json     bool
+	dryRun   bool
+	colour   bool
+	counts   map[string]int
+}
+
+func (a *app) newReport() *report {
+	return &report{out: a.stdout, err: a.stderr, json: a.json, dryRun: a.dryRun,
+		colour: isTerminal(a.stdout) && a.getenv("NO_COLOR") == "", counts: map[string]int{}}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+const outcomeValid = "valid"
+
+func (r *report) outcome(result tasks.Result) string {
+	if r.dryRun && result.Err == nil {
+		return outcomeValid
+	}
+	return result.Outcome.String()
+}
+
+func (r *report) add(e entry) {
+	outcome := r.outcome(e.result)
+	r.counts[outcome]++
+	kind, tenant, target := describe(e.task)
+	if r.json {
+		rec := record{Line: e.line, Kind: kind, Tenant: tenant, Target: target, Key: e.key, Outcome: outcome,
+			TaskID: e.result.TaskID, Queue: e.result.Queue, Revision: e.result.Revision, Warning: e.result.Warning}
+		if err := e.result.Err; err != nil {
+			rec.Error = err.Error()
+			if invalid, ok := errors.AsType[*tasks.ValidationError](err); ok {
+				rec.Problems = invalid.Problems
+			}
+		}
+		// A record of strings and numbers always encodes; text is made valid.
+		line, err := json.Marshal(rec, json.Deterministic(true))
+		if err != nil {
+			line = fmt.Appendf(nil, `{"line":%d,"outcome":%q,"error":"the input is not valid UTF-8"}`, e.line, outcome)
+		}
+		fmt.Fprintf(r.out, "%s\n", line)
+		return
+	}
+
+	where := ""
+	if e.line > 0 {
+		where = fmt.Sprintf("line %d: ", e.line)
+	}
+	if e.result.Err == nil {
+		fmt.Fprintf(r.out, "%s%s %s %s %s %s\n", where, r.paint(outcome), kind, tenant, target, e.result.TaskID)
+		if e.result.Warning != "" {
+			fmt.Fprintf(r.err, "%swarning: %s\n", where, e.result.Warning)
+		}
+		return
+	}
+	for _, reason := range reasons(e) {
+		fmt.Fprintf(r.err, "%s%s: %s\n", where, r.paint(outcome), reason)
+	}
+}
+
+// reasons puts every problem of a task where the reader finds it.
+func reasons(e entry) []string {
+	invalid, ok := errors.AsType[*tasks.ValidationError](e.result.Err)
+	if !ok {
+		return []string{e.result.Err.Error()}
+	}
+	var out []string
+	for _, p := range invalid.Problems {
+		out = append(out, e.place(p)+": "+p.What)
+	}
+	return out
+}
+
+func (r *report) paint(outcome string) string {
+	text := strings.ReplaceAll(outcome, "_", " ")
+	if !r.colour {
+		return text
+	}
+	switch outcome {
+	case outcomeValid, tasks.Stored.String(), tasks.AlreadyThere.String():
+		return "\x1b[32m" + text + "\x1b[0m"
+	}
+	return "\x1b[31m" + text + "\x1b[0m"
+}
+
+// summary prints how many tasks came to which end.
+func (r *report) summary() {
+	if r.json {
+		return
+	}
+	var parts []string
+	for _, outcome := range []string{outcomeValid, tasks.Stored.String(), tasks.AlreadyThere.String(),
+		tasks.Refused.String(), tasks.NotStored.String(), tasks.NotKnown.String()} {
+		if n := r.counts[outcome]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, strings.ReplaceAll(outcome, "_", " ")))
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"no tasks"}
+	}
+	fmt.Fprintln(r.out, strings.Join(parts, ", "))
+}
+
+// exitCode is that of the worst outcome: what is not known comes before what
+// can simply be sent again.
+func (r *report) exitCode() int {
+	switch {
+	case r.counts[tasks.NotKnown.String()] > 0:
+		return exitNotKnown
+	case r.counts[tasks.NotStored.String()] > 0:
+		return exitNotStored
+	case r.counts[tasks.Refused.String()] > 0:
+		return exitRefused
+	}
+	return exitOK
+}
+
+// describe names a task by ids, never by what people are called.
+func describe(task tasks.Task) (kind tasks.Kind, tenant, target string) {
+	switch t := task.(type) {
+	case tasks.NicknameSync:
+		return tasks.KindNickname, t.Tenant, t.ChatID + "/" + t.UserID
+	case tasks.CourseSync:
+		return tasks.KindCourse, t.Tenant, t.CourseID
+	case tasks.GroupUpdate:
+		return tasks.KindGroup, t.Tenant, t.ChatID
+	case tasks.IDChange:
+		return tasks.KindID, t.Tenant, t.UserID
+	}
+	return "", "", ""
+}

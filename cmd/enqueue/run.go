@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/internal/redisdb"
+	"rollcall/internal/secret"
+	"rollcall/tasks"
+)
+
+// The exit codes. Scripts rely on them: docs/enqueue.md lists them.
+const (
+	exitOK        = 0 // all stored, or there already
+	exitInput     = 2 // bad usage or input: nothing was enqueued
+	exitRefused   = 3 // some rows of a file were refused
+	exitNotStored = 4 // Redis did not take all
+	exitNotKnown  = 5 // Redis may or may not have taken some
+)
+
+const defaultRedis = "redis://127.0.0.1:6379/0"
+
+// exitError ends the command with a code. Its message, if any, is printed.
+type exitError struct {
+	code int
+	err  error // nil: everything has been said
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+func badInput(format string, args ...any) error {
+	return &exitError{exitInput, fmt.Errorf(format, args...)}
+}
+
+// run is the command without the process around it.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv, now: time.Now}
+	root := a.command()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	exit, ok := errors.AsType[*exitError](err)
+	if !ok { // cobra's own: flags and arguments
+		exit = &exitError{exitInput, fmt.Errorf("%w; see enqueue --help", err)}
+	}
+	if exit.err != nil {
+		fmt.Fprintln(stderr, "enqueue:", exit.err)
+	}
+	return exit.code
+}
+
+// app holds what all subcommands share.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	now            func() time.Time
+
+	redis       string
+	json        bool
+	dryRun      bool
+	nicknameMax int
+	urgent      bool
+	at          string
+	key         string
+}
+
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "enqueue",
+		Short: "Put tasks into Redis for rollcall's workers",
+		Long: `Put tasks into Redis for rollcall's workers: one from the arguments, or many
+from a CSV file.
+
+Redis is named by --redis, else by ROLLCALL_REDIS_URL, else by the file that
+ROLLCALL_REDIS_URL_FILE names, else it is ` + defaultRedis + `.
+A password given with --redis is seen by whoever lists processes.
+
+Exit codes:
+  0  all tasks are stored, or were there already
+  2  bad usage or input: nothing was enqueued
+  3  some rows of a file were refused; the others are stored
+  4  Redis did not take some tasks; they are certainly not stored
+  5  Redis may or may not have stored some tasks: its answer was lost`,
+		Example: `  enqueue nickname --tenant lakeside-dt --chat chat1 --user u1 "张三"
+  enqueue course --tenant lakeside-ci 561294
+  enqueue group --tenant lakeside-dt --chat chat1 --name "Class 3-2"
+  enqueue id --tenant lakeside-dt --user u1 zhangsan01 zhangsan02
+  enqueue bulk roster.csv`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return errors.New("no task was named: say nickname, course, group, id or bulk")
+		},
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	flags := root.PersistentFlags()
+	flags.SortFlags = false
+	flags.StringVar(&a.redis, "redis", "", "where Redis is: redis://, rediss:// or unix:// `URL`")
+	flags.BoolVar(&a.json, "json", false, "print one JSON object a task")
+	flags.BoolVar(&a.dryRun, "dry-run", false, "only judge the input; ask no Redis, store nothing")
+	flags.IntVar(&a.nicknameMax, "nickname-max", 0, "for --dry-run: longest nickname, `N` characters")
+	flags.BoolVar(&a.urgent, "urgent", false, "before all tasks that are not urgent")
+	flags.StringVar(&a.at, "at", "", "not before `TIME`: RFC 3339, or +10m from now")
+	root.AddCommand(a.nicknameCommand(), a.courseCommand(), a.groupCommand(), a.idCommand(), a.bulkCommand())
+	return root
+}
+
+// options turns the flags that all tasks share into the client's.
+func (a *app) options() (tasks.Options, error) {
+	at, err := parseAt(a.at, a.now())
+	if err != nil {
+		return tasks.Options{}, badInput("--at: %w", err)
+	}
+	return tasks.Options{Urgent: a.urgent, At: at, Key: a.key}, nil
+}
+
+var errTime = errors.New("is neither a time such as 2026-03-01T08:00:00+08:00 nor a delay such as +10m")
+
+// parseAt reads a time or a delay. Empty is the zero time: at once.
+func parseAt(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if delay, ok := strings.CutPrefix(text, "+"); ok {
+		d, err := time.ParseDuration(delay)
+		if err != nil || d < 0 {
+			return time.Time{}, errTime
+		}
+		return now.Add(d), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, errTime
+	}
+	return at, nil
+}
+
+// enqueueAll stores requests, or only judges them in a dry run.
+func (a *app) enqueueAll(ctx context.Context, client *tasks.Client, requests []tasks.Request) []tasks.Result {
+	if client != nil {
+		return client.EnqueueAll(ctx, requests)
+	}
+	results := make([]tasks.Result, len(requests))
+	for i, r := range requests {
+		results[i] = tasks.Result{Outcome: tasks.Stored} // reported as valid
+		if err := r.Validate(tasks.Limits{NicknameMax: a.nicknameMax}); err != nil {
+			results[i] = tasks.Result{Outcome: tasks.Refused, Err: err}
+		}
+	}
+	return results
+}
+
+// connect returns a client, or nil for a dry run.
+func (a *app) connect() (*tasks.Client, error) {
+	if a.dryRun {
+		return nil, nil
+	}
+	address, err := a.address()
+	if err != nil {
+		return nil, err
+	}
+	options, err := redisdb.Config{URL: address, ClientName: "rollcall-enqueue"}.Options()
+	if err != nil {
+		return nil, &exitError{exitInput, err}
+	}
+	options.DialerRetries = 2 // somebody is waiting
+	client, err := tasks.NewClient(tasks.ClientConfig{Redis: options})
+	if err != nil {
+		return nil, &exitError{exitInput, err}
+	}
+	return client, nil
+}
+
+func (a *app) address() (secret.Text, error) {
+	if a.redis != "" {
+		return secret.New(a.redis), nil
+	}
+	if url := a.getenv("ROLLCALL_REDIS_URL"); url != "" {
+		return secret.New(url), nil
+	}
+	path := a.getenv("ROLLCALL_REDIS_URL_FILE")
+	if path == "" {
+		return secret.New(defaultRedis), nil
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return secret.Text{}, badInput("ROLLCALL_REDIS_URL_FILE: %w", err)
+	}
+	return secret.New(strings.TrimSpace(string(content))), nil
+}
