@@ -79,9 +79,9 @@ func statusRows() []providers.Code {
 		return providers.Code{HTTP: status, Kind: kind, Scope: scope, Meaning: meaning, Fix: fix}
 	}
 	both := func(r providers.Code) []providers.Code {
-		any := r
-		any.Code = "*"
-		return []providers.Code{r, any}
+		coded := r
+		coded.Code = "*"
+		return []providers.Code{r, coded}
 	}
 	maintenance := row("901", providers.Transient, providers.ScopeTask, "the platform is under maintenance", "wait")
 	maintenance.Wait, maintenance.Doc = 30*time.Minute, docOverview

@@ -16,6 +16,7 @@ import (
 // The new host answers in the legacy shape at times, and the other way round.
 type reply struct {
 	object    apicall.Object // nil if the body is no JSON object
+	ban       string         // codeBan or codePage if it is what a banned address gets to see
 	code      string         // empty if it carries none
 	nested    bool           // code is the sub_code of errcode 88
 	message   string
@@ -37,7 +38,7 @@ var beijing = time.FixedZone("UTC+8", 8*60*60)
 func parse(answer apicall.Answer) reply {
 	object, ok := apicall.ParseObject(answer.Body)
 	if !ok {
-		return reply{code: pageCode(answer)}
+		return reply{ban: page(answer)}
 	}
 	r := reply{
 		object:    object,
@@ -46,7 +47,7 @@ func parse(answer apicall.Answer) reply {
 	}
 	switch errcode := object.Text("errcode"); {
 	case object.Text("status") == codeBan:
-		r.code = codeBan
+		r.ban, r.code = codeBan, codeBan
 	case errcode == "88":
 		r.readNested()
 	case errcode == "0" && answer.Status != 200:
@@ -84,9 +85,8 @@ func (r *reply) readNested() {
 	}
 }
 
-// pageCode tells an HTML page from other text: a page is what a banned address
-// gets to see.
-func pageCode(answer apicall.Answer) string {
+// page returns codePage for an HTML page, else "".
+func page(answer apicall.Answer) string {
 	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
 	body := bytes.TrimSpace(bytes.TrimPrefix(answer.Body, []byte("\xef\xbb\xbf")))
 	if len(body) > 0 && (kind == "text/html" || body[0] == '<') {
@@ -121,9 +121,7 @@ func (c *Client) judge(call *apicall.Call, api api, answer apicall.Answer) (stri
 	e := call.Error(row.Kind, row.Scope)
 	e.HTTPStatus, e.Tries, e.Fix = answer.Status, row.Tries, row.Fix
 	e.RequestID = call.Clean.Word(r.requestID)
-	if r.code != codePage {
-		e.Code = call.Clean.Word(r.code)
-	}
+	e.Code = call.Clean.Word(r.code)
 	e.Message = call.Clean.Message(r.message)
 	if e.Message == "" {
 		e.Message = row.Meaning
@@ -136,7 +134,7 @@ func (c *Client) judge(call *apicall.Call, api api, answer apicall.Answer) (stri
 	}
 	said := apicall.RetryAfter(answer.Header, c.now())
 	e.RetryAfter = c.wait(said, row, r.message)
-	e.MaybeApplied = doubtful(row.Kind) || answer.Status >= 500 && r.code != codeBan
+	e.MaybeApplied = doubtful(row.Kind) || answer.Status >= 500 && r.ban != codeBan
 	return "", e, row.Quick && said == 0
 }
 

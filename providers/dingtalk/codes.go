@@ -35,7 +35,6 @@ func Tables() []providers.Table {
 		{Name: apiNick, Codes: legacyRows()},
 		{Name: apiGroup, Codes: groupRows()},
 		{Name: apiChange, Codes: changeRows()},
-		{Name: apiToken, Codes: tokenRows()},
 		{Name: "v1.0", Codes: newRows()},
 		{Name: "HTTP status", Codes: statusRows()},
 		{Name: apiNick + ", else", Codes: legacyElse()},
@@ -66,7 +65,7 @@ func CodesFor(api string) []providers.Code {
 	case apiChange:
 		return rows(changeRows(), newRows(), statusRows(), changeElse())
 	case apiToken:
-		return rows(tokenRows(), newRows(), legacyRows(), statusRows(), tokenElse(), elseRows())
+		return rows(newRows(), legacyRows(), statusRows(), tokenElse(), elseRows())
 	}
 	return nil
 }
@@ -89,8 +88,8 @@ func alike(row providers.Code, codes ...string) []providers.Code {
 	return all
 }
 
-// These two stand for answers that carry no code. They are looked for before
-// anything else.
+// These two stand for what a banned address gets to see: {"status":1111} or a
+// page. They are looked for before anything else.
 const (
 	codeBan  = "1111"
 	codePage = "(HTML page)"

@@ -66,15 +66,6 @@ func changeElse() []providers.Code {
 	)
 }
 
-func tokenRows() []providers.Code {
-	return []providers.Code{
-		{Code: "invalidClientIdOrSecret", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
-			Meaning: "the app key or secret is wrong", Fix: fixKey, Doc: docToken},
-		{Code: "invalid.client", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
-			Meaning: "the app key or secret is wrong, or of the other region", Fix: fixKey, Doc: docs + "api-gettoken"},
-	}
-}
-
 // tokenElse: a token call takes nothing from a task, so no refusal of it is a
 // task's fault.
 func tokenElse() []providers.Code {
@@ -126,6 +117,8 @@ func newAccess() []providers.Code {
 		[]providers.Code{
 			held(providers.ScopeLane, "AuthenticationFailed.MissingParameter", "the access token is missing", fixReport, docCodes),
 			held(providers.ScopeLane, "commonParamIllegal", "a common parameter is wrong", fixReport, docCodes),
+			held(tenant, "invalidClientIdOrSecret", "the app key or secret is wrong", fixKey, docToken),
+			held(tenant, "invalid.client", "the app key or secret is wrong, or of the other region", fixKey, docs+"api-gettoken"),
 			held(tenant, "unauthorized.client", "the app is not authorised", fixKey, docCodes),
 			held(tenant, "Forbidden.AccessDenied.AccessTokenPermissionDenied", "the app lacks a permission", grant, docPermission),
 			held(tenant, "Forbidden.AccessDenied.IpNotInWhiteList", "our address is not on the app's list",

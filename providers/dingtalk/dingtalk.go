@@ -144,21 +144,18 @@ func (c *Client) Close() {
 // find returns the row for an answer. A page that comes with a server error
 // says nothing about what happened to a call that must not be repeated.
 func (a *api) find(status int, r reply) providers.Code {
-	if row, ok := apicall.Find(a.bans, status, r.code); ok && (r.code == codeBan || !a.once || status < 500) {
+	if r.ban != "" && (r.ban == codeBan || !a.once || status < 500) {
+		row, _ := apicall.Find(a.bans, status, r.ban)
 		return row
-	}
-	code := r.code
-	if code == codePage {
-		code = ""
 	}
 	if r.nested {
 		for _, row := range a.rows {
-			if row.Code == nested+code {
+			if row.Code == nested+r.code {
 				return row
 			}
 		}
 	}
-	row, _ := apicall.Find(a.rows, status, code)
+	row, _ := apicall.Find(a.rows, status, r.code)
 	return row
 }
 

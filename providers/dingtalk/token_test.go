@@ -1,0 +1,357 @@
+package dingtalk_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"rollcall/internal/secret"
+	"rollcall/providers"
+	"rollcall/providers/dingtalk"
+)
+
+// authority hands out tokens and accepts those that valid says.
+type authority struct {
+	*dingtalk.Client
+	give  func(n int) (status int, body string) // the n-th token request, from 1
+	valid func(token string) bool
+
+	asked, sends atomic.Int64
+	wait         chan struct{} // token requests wait for it to be closed; nil: they do not
+	arrived      chan struct{} // one for each token request
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{
+		give: func(n int) (int, string) {
+			return 200, fmt.Sprintf(`{"accessToken":"%s%d","expireIn":7200}`, token, n)
+		},
+		valid:   func(string) bool { return true },
+		arrived: make(chan struct{}, 64),
+		now:     time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC),
+	}
+	server := httptest.NewServer(http.HandlerFunc(a.serve))
+	t.Cleanup(server.Close)
+	a.Client = a.open(t, server.URL)
+	return a
+}
+
+func (a *authority) open(t *testing.T, url string) *dingtalk.Client {
+	t.Helper()
+	c, err := dingtalk.New(dingtalk.Config{Tenant: "school", AppKey: "ding-key", AppSecret: secret.New(appSecret),
+		API: url, OAPI: url, Quick: time.Millisecond, Now: a.clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func (a *authority) serve(w http.ResponseWriter, r *http.Request) {
+	if strings.HasSuffix(r.URL.Path, "/v1.0/oauth2/accessToken") {
+		n := int(a.asked.Add(1))
+		a.arrived <- struct{}{}
+		if a.wait != nil {
+			<-a.wait
+		}
+		body, _ := io.ReadAll(r.Body)
+		if string(body) != `{"appKey":"ding-key","appSecret":"`+appSecret+`"}` && string(body) != `{"appSecret":"`+appSecret+`","appKey":"ding-key"}` {
+			w.WriteHeader(400)
+			_, _ = io.WriteString(w, `{"code":"invalidClientIdOrSecret","message":"test: `+fmt.Sprintf("%q", body)+`"}`)
+			return
+		}
+		status, answer := a.give(n)
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, strings.ReplaceAll(answer, "ECHO", appSecret))
+		return
+	}
+	a.sends.Add(1)
+	if got := r.Header.Get("x-acs-dingtalk-access-token"); !a.valid(got) {
+		w.WriteHeader(400)
+		fmt.Fprintf(w, `{"code":"InvalidAuthentication","requestid":"r-1","message":"token %s is not valid"}`, got)
+		return
+	}
+	_, _ = io.WriteString(w, `{"success":true,"result":true}`)
+}
+
+func (a *authority) clock() time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.now
+}
+
+func (a *authority) pass(d time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.now = a.now.Add(d)
+}
+
+func (a *authority) rename(ctx context.Context) (providers.Receipt, error) {
+	name := "n"
+	return a.UpdateGroup(ctx, free, dingtalk.GroupUpdate{ChatID: "c", Name: &name})
+}
+
+func (a *authority) mustRename(t *testing.T, asked int64) {
+	t.Helper()
+	if _, err := a.rename(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if a.asked.Load() != asked {
+		t.Fatalf("%d token requests so far, want %d", a.asked.Load(), asked)
+	}
+}
+
+// A token is asked for once and serves until ten minutes before its end.
+func TestATokenIsKeptUntilTenMinutesBeforeItsEnd(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	a.mustRename(t, 1)
+	a.pass(110*time.Minute - time.Second)
+	a.mustRename(t, 1)
+	a.pass(time.Second)
+	a.mustRename(t, 2)
+	a.mustRename(t, 2)
+}
+
+// While one caller replaces an ageing token, the others go on with it; and if
+// that fails, the old one serves on and is not replaced by every call.
+func TestAnAgeingTokenServesOn(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	a.mustRename(t, 1)
+	a.pass(115 * time.Minute)
+	a.wait = make(chan struct{})
+	first := make(chan error, 1)
+	<-a.arrived
+	a.give = func(int) (int, string) { return 500, `{"code":"system.error"}` }
+	go func() { _, err := a.rename(context.Background()); first <- err }()
+	<-a.arrived
+	a.mustRename(t, 2) // and does not wait
+	a.mustRename(t, 2)
+	close(a.wait)
+	if err := <-first; err != nil {
+		t.Errorf("a refresh that failed early spoils the call: %v", err)
+	}
+	a.mustRename(t, 2)
+	a.pass(31 * time.Second)
+	a.mustRename(t, 3)
+	a.pass(5 * time.Minute)
+	if _, err := a.rename(context.Background()); providers.KindOf(err) != providers.Transient {
+		t.Errorf("with the old token at its end: %v, want the token call's error", err)
+	}
+}
+
+// A rejected token is replaced once, and both sends pass the gate.
+func TestARejectedTokenIsReplacedOnce(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	a.valid = func(got string) bool { return got == token+"2" }
+	passes := 0
+	receipt, err := a.ChangeID(context.Background(), func(context.Context) error { passes++; return nil },
+		dingtalk.IDChange{UserID: "u", DingTalkID: "abc123"})
+	if err != nil || receipt.Sends != 2 || passes != 2 || a.asked.Load() != 2 {
+		t.Errorf("%+v, %v after %d passes of the gate and %d tokens; want 2 of each and no error", receipt, err, passes, a.asked.Load())
+	}
+}
+
+// Asking again may give the same token, and a new one may be rejected as well:
+// either ends the call, for a person.
+func TestATokenThatStaysRejectedIsAPersonsMatter(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		body  string
+		sends int
+	}{
+		"the same token again": {`{"accessToken":"` + token + `","expireIn":7200}`, 1},
+		"another token":        {"", 2},
+	} {
+		a := newAuthority(t)
+		a.valid = func(string) bool { return false }
+		if test.body != "" {
+			a.give = func(int) (int, string) { return 200, test.body }
+		}
+		_, err := a.rename(context.Background())
+		e, ok := err.(*providers.Error)
+		if !ok || e.Kind != providers.Misconfigured || e.Scope != providers.ScopeTenant || e.Code != "InvalidAuthentication" ||
+			e.Sends != test.sends || e.MaybeApplied || e.Fix == "" {
+			t.Errorf("%s: %+v; want misconfigured for the tenant, the code verbatim, %d sends", name, err, test.sends)
+		}
+		if strings.Contains(err.Error(), token) {
+			t.Errorf("%s: the error shows the token: %v", name, err)
+		}
+		if a.asked.Load() != 2 {
+			t.Errorf("%s: %d token requests, want 2", name, a.asked.Load())
+		}
+	}
+}
+
+// Many calls that find their token rejected at the same time replace it once.
+func TestCallsShareARefresh(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	a.mustRename(t, 1)
+	var rejected sync.WaitGroup
+	rejected.Add(8)
+	a.valid = func(got string) bool {
+		if got == token+"1" {
+			rejected.Done()
+			rejected.Wait() // all eight are under way with the old token
+			return false
+		}
+		return true
+	}
+	var calls sync.WaitGroup
+	for range 8 {
+		calls.Go(func() {
+			if receipt, err := a.rename(context.Background()); err != nil || receipt.Sends != 2 {
+				t.Errorf("%+v, %v", receipt, err)
+			}
+		})
+	}
+	calls.Wait()
+	if a.asked.Load() != 2 {
+		t.Errorf("%d token requests, want one more than the first", a.asked.Load())
+	}
+}
+
+// A caller that goes away while a token is fetched leaves the fetch to the
+// others, and has sent nothing.
+func TestACancelledCallerDoesNotTakeTheRefreshAlong(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	a.wait = make(chan struct{})
+	ctx, cancel := context.WithCancel(context.Background())
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() { _, err := a.rename(ctx); first <- err }()
+	go func() { _, err := a.rename(context.Background()); second <- err }()
+	<-a.arrived
+	cancel()
+	err := <-first
+	e, ok := err.(*providers.Error)
+	if !ok || e.Kind != providers.Unsent || !errors.Is(err, context.Canceled) || e.Sends != 0 {
+		t.Errorf("the cancelled caller: %+v; want unsent", err)
+	}
+	close(a.wait)
+	if err := <-second; err != nil {
+		t.Errorf("the other caller: %v", err)
+	}
+	if a.asked.Load() != 1 {
+		t.Errorf("%d token requests, want 1", a.asked.Load())
+	}
+}
+
+// A token that cannot be had stops the tenant and blames no task. Its errors
+// name the token's call, pass no gate and leave nothing in doubt.
+func TestTokenErrors(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		status int
+		body   string
+		kind   providers.Kind
+		scope  providers.Scope
+	}{
+		{400, `{"code":"invalidClientIdOrSecret","message":"bad ECHO"}`, providers.Misconfigured, providers.ScopeTenant},
+		{401, `{"code":"unauthorized.client","message":"bad ECHO"}`, providers.Misconfigured, providers.ScopeTenant},
+		{400, `{"code":"invalid.client"}`, providers.Misconfigured, providers.ScopeTenant},
+		{400, `{"code":"InvalidAuthentication"}`, providers.Misconfigured, providers.ScopeTenant},
+		{400, `{"code":"never.seen","message":"bad ECHO"}`, providers.Misconfigured, providers.ScopeTenant},
+		{400, ``, providers.Misconfigured, providers.ScopeTenant},
+		{401, ``, providers.Misconfigured, providers.ScopeTenant},
+		{404, ``, providers.Misconfigured, providers.ScopeTenant},
+		{200, `{"errcode":40096,"errmsg":"bad ECHO"}`, providers.Misconfigured, providers.ScopeTenant},
+		{200, `{"errcode":40089}`, providers.Misconfigured, providers.ScopeTenant},
+		{200, `{"errcode":400002}`, providers.Misconfigured, providers.ScopeTenant},
+		{403, `{"code":"Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"}`, providers.Throttled, providers.ScopeTenant},
+		{403, `{"code":"Forbidden.AccessDenied.QpsLimitForApi"}`, providers.Throttled, providers.ScopeAPI},
+		{429, ``, providers.Throttled, providers.ScopeTenant},
+		{200, `{"status":1111,"wait":5}`, providers.Throttled, providers.ScopeAddress},
+		{200, `<html>`, providers.Throttled, providers.ScopeAddress},
+		{200, `{"accessToken":""}`, providers.Transient, providers.ScopeTenant},
+		{200, ``, providers.Transient, providers.ScopeTenant},
+		{500, `{"code":"unknownError"}`, providers.Transient, providers.ScopeTenant},
+		{503, ``, providers.Transient, providers.ScopeTenant},
+	} {
+		a := newAuthority(t)
+		a.give = func(int) (int, string) { return test.status, test.body }
+		passes := 0
+		_, err := a.ChangeID(context.Background(), func(context.Context) error { passes++; return nil },
+			dingtalk.IDChange{UserID: "u", DingTalkID: "abc123"})
+		e, ok := err.(*providers.Error)
+		if !ok || e.Kind != test.kind || e.Scope != test.scope || e.API != "oauth2/accessToken" || e.MaybeApplied || e.Sends != 0 {
+			t.Errorf("HTTP %d %s: %+v; want %v, %v of the token's call, nothing sent", test.status, test.body, err, test.kind, test.scope)
+			continue
+		}
+		if passes != 0 || a.sends.Load() != 0 || a.asked.Load() != 1 {
+			t.Errorf("HTTP %d %s: %d passes of the gate, %d sends, %d token requests; want 0, 0, 1",
+				test.status, test.body, passes, a.sends.Load(), a.asked.Load())
+		}
+		if strings.Contains(fmt.Sprintf("%v %+v", err, *e), appSecret) {
+			t.Errorf("HTTP %d %s: the error shows the secret: %v", test.status, test.body, err)
+		}
+	}
+}
+
+// A connection that breaks while a token is fetched is tried twice more, and
+// that leaves nothing in doubt: a token changes nothing.
+func TestATokenIsTriedAgainOnConnectionFaults(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	a.give = func(n int) (int, string) {
+		if n < 3 {
+			panic(http.ErrAbortHandler)
+		}
+		return 200, `{"accessToken":"t","expireIn":"7200"}`
+	}
+	a.mustRename(t, 3)
+
+	b := newAuthority(t)
+	b.give = func(int) (int, string) { panic(http.ErrAbortHandler) }
+	_, err := b.rename(context.Background())
+	e, ok := err.(*providers.Error)
+	if !ok || e.Kind != providers.Transient || e.MaybeApplied || e.Sends != 0 || b.asked.Load() != 3 {
+		t.Errorf("%+v after %d requests; want transient after 3, nothing in doubt", err, b.asked.Load())
+	}
+}
+
+// Nobody listening at all is told as such.
+func TestNobodyHandsOutTokens(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close()
+	a := &authority{}
+	a.Client = a.open(t, server.URL)
+	if _, err := a.rename(context.Background()); !errors.Is(err, syscall.ECONNREFUSED) || strings.Contains(err.Error(), appSecret) {
+		t.Errorf("%v; want a refused connection and no secret", err)
+	}
+}
+
+// A closed client sends nothing, and closing ends a fetch under way.
+func TestCloseEndsAFetch(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	a.wait = make(chan struct{})
+	defer close(a.wait)
+	failed := make(chan error, 1)
+	go func() { _, err := a.rename(context.Background()); failed <- err }()
+	<-a.arrived
+	a.Close()
+	if err := <-failed; err == nil || a.sends.Load() != 0 {
+		t.Errorf("%v after %d sends; want an error and none", err, a.sends.Load())
+	}
+	if _, err := a.rename(context.Background()); providers.KindOf(err) != providers.Unsent {
+		t.Errorf("after Close: %v, want unsent", err)
+	}
+}
