@@ -96,7 +96,7 @@ func (s *Sandbox) serveState(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Sandbox) serveEffects(w http.ResponseWriter, r *http.Request) {
-	after, ok := after(w, r)
+	after, ok := numberAfter(w, r)
 	if !ok {
 		return
 	}
@@ -110,7 +110,7 @@ func (s *Sandbox) serveEffects(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Sandbox) serveCalls(w http.ResponseWriter, r *http.Request) {
-	after, ok := after(w, r)
+	after, ok := numberAfter(w, r)
 	if !ok {
 		return
 	}
@@ -163,7 +163,7 @@ func (s *Sandbox) serveExpire(w http.ResponseWriter, _ *http.Request) {
 	writeAdmin(w, http.StatusOK, map[string]any{"expired": s.ExpireTokens()})
 }
 
-func after(w http.ResponseWriter, r *http.Request) (int64, bool) {
+func numberAfter(w http.ResponseWriter, r *http.Request) (int64, bool) {
 	text := r.URL.Query().Get("after")
 	if text == "" {
 		return 0, true

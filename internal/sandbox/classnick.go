@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"crypto/md5"
-	"crypto/subtle"
 	"encoding/hex"
 	"mime"
 	"net/url"
@@ -59,8 +58,7 @@ func authenticateSchool(s *Sandbox, x *exchange) *refusal {
 		return &refusal{code: "102"}
 	}
 	sum := md5.Sum([]byte(x.school.secret + stamp))
-	want := hex.EncodeToString(sum[:])
-	if subtle.ConstantTimeCompare([]byte(want), []byte(x.form.Get("safeKey"))) != 1 {
+	if hex.EncodeToString(sum[:]) != x.form.Get("safeKey") {
 		return &refusal{code: "102"}
 	}
 	return nil

@@ -54,7 +54,11 @@ func TestAFaultAnswersInTheEnvelopeOfItsAPI(t *testing.T) {
 		t.Errorf("%d calls metered, want 3: 90002 and 90020 come from the gateway", spent)
 	}
 	says(t, r.changeID(token, "ann", "annnorth1"), 500, `{"code":"system.busy","requestid":"ID","message":"The system is busy. Please try again later."}`)
-	says(t, r.changeID(token, "ann", "annnorth1"), 400, `{"code":"never.seen","requestid":"ID","message":"hm"}`)
+	unknown := r.changeID(token, "ann", "annnorth1")
+	says(t, unknown, 400, `{"code":"never.seen","requestid":"ID","message":"hm"}`)
+	if unknown.RetryAfter != "7" {
+		t.Errorf("Retry-After %q, want the fault's 7", unknown.RetryAfter)
+	}
 	says(t, r.course("1001", "s-north", "501"), 200, `{"error_info":{"errno":104,"error":"Operation failed (unknown error)"}}`)
 	says(t, r.must("POST", "/v1.0/oauth2/accessToken", "application/json", `{"appKey":"ding-north","appSecret":"n-secret"}`), 400,
 		`{"code":"invalidClientIdOrSecret","requestid":"ID","message":"invalid clientId or clientSecret"}`)

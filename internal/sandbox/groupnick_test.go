@@ -123,6 +123,7 @@ func TestABodyThatCannotBeReadHasItsCode(t *testing.T) {
 		{"no JSON", "application/json", `{"chatid":`, "47001"},
 		{"escapes in JSON", "application/json", `{"chatid":"chat1","userid":"ann","group_nick":"\u003c"}`, "40033"},
 		{"an escaped backslash before a u", "application/json", `{"chatid":"chat1","userid":"ann","group_nick":"\\u12"}`, "0"},
+		{"an escaped backslash before what looks like an escape", "application/json", `{"chatid":"\\u0041","userid":"ann","group_nick":"A"}`, "34001"},
 		{"keys in another case", "application/json", `{"chatId":"chat1","userId":"ann","group_nick":"A"}`, "400002"},
 		{"a number for a name", "application/json", `{"chatid":"chat1","userid":"ann","group_nick":5}`, "400002"},
 		{"a broken form", formType, "chatid=%zz", "400002"},

@@ -60,6 +60,22 @@ func TestAGroupUpdateChangesWhatItNamesAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestAnUpdateThatFailsAtItsLastStepLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	token := r.northToken()
+	says(t, r.group(token, `{"chatid":"chat1","add_extidlist":["u-guest","u-ann"],"managementOptions":{"searchable":0}}`), 200, `{"success":true}`)
+	before := r.chat("chat1")
+	got := r.group(token, `{"chatid":"chat1","name":"N","icon":"@i","add_useridlist":["cat"],"del_useridlist":["bob"],"del_extidlist":["u-guest"],
+		"owner":"cat","managementOptions":{"searchable":1,"managementType":2}}`)
+	if code(got) != "parameter.invalid" {
+		t.Errorf("answer %s", got.Body)
+	}
+	if diff := cmp.Diff(before, r.chat("chat1")); diff != "" {
+		t.Errorf("chat (-before +after):\n%s", diff)
+	}
+}
+
 func TestAnExplicitZeroIsWrittenDownAndAnAbsentOptionIsNot(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
@@ -109,6 +125,7 @@ func TestEachMistakeInAGroupUpdateIsRefusedAsAWhole(t *testing.T) {
 		{"owner who is removed", north, `{"chatid":"chat1","del_useridlist":["cat"]}`, "parameter.invalid"},
 		{"new owner out of sight", north, `{"chatid":"chat1","owner":"far"}`, "permession.checkFailed"},
 		{"present owner out of sight", north, `{"chatid":"chat2","name":"N"}`, "permession.checkFailed"},
+		{"present owner out of sight, to be replaced", north, `{"chatid":"chat2","owner":"ann","add_useridlist":["ann"]}`, "permession.checkFailed"},
 		{"unknown owner type", north, `{"chatid":"chat1","ownerType":"boss"}`, "parameter.invalid"},
 		{"outside owner who is not in", north, `{"chatid":"chat1","owner":"u-guest","ownerType":"ext"}`, "parameter.invalid"},
 		{"outside owner", north, `{"chatid":"chat1","owner":"u-guest","ownerType":"ext","add_extidlist":["u-guest"]}`, "ok"},

@@ -115,9 +115,10 @@ func start(t *testing.T, change func(*sandbox.Config)) *rig {
 // reply is an answer as it came over the wire, with the request id, which no
 // test can know, replaced by ID.
 type reply struct {
-	Status int
-	Type   string
-	Body   string
+	Status     int
+	Type       string
+	Body       string
+	RetryAfter string
 }
 
 var idOnTheWire = regexp.MustCompile(`("request_?id":|"uuid":)"[0-9A-Za-z-]+"`)
@@ -146,7 +147,10 @@ func (r *rig) send(method, path, contentType, body string, headers ...string) (r
 	if !strings.HasPrefix(path, "/_sandbox") && response.Header.Get("X-Sandbox-Request-Id") == "" {
 		r.t.Errorf("%s %s: the answer carries no request id", method, path)
 	}
-	return reply{response.StatusCode, response.Header.Get("Content-Type"), idOnTheWire.ReplaceAllString(string(text), `$1"ID"`)}, nil
+	return reply{
+		Status: response.StatusCode, Type: response.Header.Get("Content-Type"), RetryAfter: response.Header.Get("Retry-After"),
+		Body: idOnTheWire.ReplaceAllString(string(text), `$1"ID"`),
+	}, nil
 }
 
 func (r *rig) must(method, path, contentType, body string, headers ...string) reply {

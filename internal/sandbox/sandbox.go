@@ -43,7 +43,8 @@ type Config struct {
 	RepeatedID RepeatedID
 
 	// Clock dates everything: windows, tokens, the year lock, the calendar
-	// month, outage windows. Nil: time.Now.
+	// month, outage windows. Nil: time.Now. It is called under the sandbox's lock,
+	// so it must not call the sandbox.
 	Clock func() time.Time
 	// Sleep waits for an injected latency and returns early with an error when
 	// ctx ends. Nil: a real timer.
