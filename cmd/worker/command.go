@@ -98,7 +98,7 @@ that keeps nothing, and both platforms emulated on this machine.`,
 			if err != nil {
 				return &usageError{err}
 			}
-			w, err := newWorker(cfg, p.logger(cfg.Log))
+			w, err := newWorker(cmd.Context(), cfg, p.logger(cfg.Log))
 			if err != nil {
 				return err
 			}

@@ -81,7 +81,7 @@ func (p *program) runDemo(ctx context.Context, o demoOptions) error {
 	if o.verbose {
 		log = logging.New(p.stderr, "auto", slog.LevelInfo)
 	}
-	w, err := newWorker(cfg, log)
+	w, err := newWorker(ctx, cfg, log)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,7 +54,7 @@ type ready struct {
 
 // newWorker builds every part and connects to nothing yet but the embedded
 // Redis and the page's port.
-func newWorker(cfg *config.Config, log *slog.Logger) (w *worker, err error) {
+func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) (w *worker, err error) {
 	w = &worker{cfg: cfg, log: log}
 	defer func() {
 		if err != nil {
@@ -77,7 +78,7 @@ func newWorker(cfg *config.Config, log *slog.Logger) (w *worker, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if w.page, err = monitor.Listen(cfg.Listen, redisdb.ConnOpt(client), log); err != nil {
+		if w.page, err = monitor.Listen(ctx, cfg.Listen, redisdb.ConnOpt(client), log); err != nil {
 			return nil, errors.Join(err, client.Close())
 		}
 	}
@@ -87,8 +88,8 @@ func newWorker(cfg *config.Config, log *slog.Logger) (w *worker, err error) {
 func (w *worker) onClose(f func()) { w.closers = append(w.closers, f) }
 
 func (w *worker) close() {
-	for i := len(w.closers) - 1; i >= 0; i-- {
-		w.closers[i]()
+	for _, c := range slices.Backward(w.closers) {
+		c()
 	}
 }
 

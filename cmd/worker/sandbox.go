@@ -77,6 +77,7 @@ func sandboxConfig(world, scenario string) (sandbox.Config, error) {
 // emulated is a sandbox that listens.
 type emulated struct {
 	*sandbox.Sandbox
+
 	url    string
 	server *http.Server
 	done   chan struct{}

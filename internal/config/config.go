@@ -6,6 +6,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -106,7 +107,7 @@ func (s Source) isZero() bool { return s.Env == "" && s.File == "" }
 func (s Source) read(getenv func(string) string) (secret.Text, error) {
 	switch {
 	case s.Env != "" && s.File != "":
-		return secret.Text{}, fmt.Errorf("names both env and file; keep one")
+		return secret.Text{}, errors.New("names both env and file; keep one")
 	case s.Env != "":
 		if v := getenv(s.Env); v != "" {
 			return secret.New(v), nil
@@ -115,7 +116,7 @@ func (s Source) read(getenv func(string) string) (secret.Text, error) {
 	case s.File != "":
 		return readSecretFile(s.File)
 	}
-	return secret.Text{}, fmt.Errorf("is missing; write {env: NAME} or {file: /path}")
+	return secret.Text{}, errors.New("is missing; write {env: NAME} or {file: /path}")
 }
 
 func readSecretFile(path string) (secret.Text, error) {

@@ -36,7 +36,9 @@ func TestASmallFileGetsEveryDefault(t *testing.T) {
 		dt.NicknameMax, dt.Limits.Group.Calls, ci.Limits.Course.Calls, ci.BaseURL,
 	}
 	want := []any{
-		"redis://127.0.0.1:6379/0", "127.0.0.1:8080", config.Log{Level: "info", Format: "auto"}, 15 * time.Second, time.Minute,
+		"redis://127.0.0.1:6379/0", "127.0.0.1:8080",
+		config.Log{Level: "info", Format: "auto"},
+		15 * time.Second, time.Minute,
 		30, 20, 3, "https://api.eeo.cn",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

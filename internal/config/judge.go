@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -201,12 +202,9 @@ func (j *judge) required(path []any, value string) {
 }
 
 func (j *judge) oneOf(path []any, value string, allowed ...string) {
-	for _, a := range allowed {
-		if value == a {
-			return
-		}
+	if !slices.Contains(allowed, value) {
+		j.say(path, "is %q; it must be one of %s", value, strings.Join(allowed, ", "))
 	}
-	j.say(path, "is %q; it must be one of %s", value, strings.Join(allowed, ", "))
 }
 
 func (j *judge) secret(path []any, s *Source) {

@@ -22,7 +22,7 @@ const (
 	DingTalk     = "lakeside-dingtalk"
 	ClassIn      = "lakeside-classin"
 	AppKey       = "dingdemo"
-	AppSecret    = "demo-app-secret" //nolint:gosec // opens the sandbox alone
+	AppSecret    = "demo-app-secret"
 	SID          = "1000082"
 	Secret       = "demo-school-secret" //nolint:gosec // opens the sandbox alone
 )

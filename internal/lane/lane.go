@@ -68,6 +68,7 @@ func (c Config) concurrency() int {
 // Lane is one tenant at one API.
 type Lane struct {
 	Config
+
 	set    *Set
 	pacer  *pace.Lane
 	handle handler.Func
@@ -85,7 +86,7 @@ type Set struct {
 	log    *slog.Logger
 	lanes  []*Lane
 
-	stopping context.Context
+	stopping context.Context //nolint:containedctx // the process' end, no request's
 	stop     context.CancelCauseFunc
 }
 

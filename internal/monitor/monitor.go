@@ -36,8 +36,8 @@ type Server struct {
 
 // Listen binds address, which must be a loopback one. redis is asynq's to use
 // and close. Nothing is served before Serve.
-func Listen(address string, redis asynq.RedisConnOpt, log *slog.Logger) (*Server, error) {
-	listener, err := net.Listen("tcp", address)
+func Listen(ctx context.Context, address string, redis asynq.RedisConnOpt, log *slog.Logger) (*Server, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("web UI: %w: choose another address under listen, or \"off\"", err)
 	}

@@ -42,7 +42,7 @@ func TestTheWebUIShowsQueuesAndLetsNobodyChangeThem(t *testing.T) {
 func TestAnAddressThatIsTakenSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
-	_, err := monitor.Listen(s.Addr, asynq.RedisClientOpt{Addr: s.Addr}, slog.New(slog.DiscardHandler))
+	_, err := monitor.Listen(t.Context(), s.Addr, asynq.RedisClientOpt{Addr: s.Addr}, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "choose another address") {
 		t.Errorf("Listen() = %v", err)
 	}
@@ -50,7 +50,7 @@ func TestAnAddressThatIsTakenSaysWhatToDo(t *testing.T) {
 
 func serve(t *testing.T, s *redistest.Server) string {
 	t.Helper()
-	server, err := monitor.Listen("127.0.0.1:0", asynq.RedisClientOpt{Addr: s.Addr}, slog.New(slog.DiscardHandler))
+	server, err := monitor.Listen(t.Context(), "127.0.0.1:0", asynq.RedisClientOpt{Addr: s.Addr}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

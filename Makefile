@@ -1,0 +1,62 @@
+# rollcall: everything a person or CI runs. `make help` lists the targets.
+
+GO       ?= go
+# The race detector needs a C compiler; without one the tests run without it.
+RACE     := $(shell command -v gcc >/dev/null 2>&1 || command -v cc >/dev/null 2>&1 && echo -race)
+TOOL      = $(GO) tool -modfile=tools/go.mod
+FUZZTIME ?= 30s
+ONLY     ?=
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## Build bin/worker and bin/enqueue
+	@mkdir -p bin
+	$(GO) build -trimpath -o bin/ ./cmd/...
+
+.PHONY: demo
+demo: build ## Send a sample school through, on this machine alone, and compare
+	@bin/worker demo
+
+.PHONY: run
+run: build ## The same, and stay up with the web UI
+	@bin/worker run
+
+.PHONY: test
+test: ## Run all tests; those on a real Redis where redis-server is on the PATH
+	$(GO) test $(RACE) -shuffle=on ./...
+	@if [ -z "$(RACE)" ]; then echo "no C compiler: the race detector did not run"; fi
+	@if command -v redis-server >/dev/null 2>&1; then \
+		echo "tested on miniredis and on $$(redis-server --version | cut -d' ' -f1-3)"; \
+	else \
+		echo "tested on miniredis alone: redis-server is not on the PATH, its tests were skipped"; \
+	fi
+
+.PHONY: lint
+lint: ## go vet, staticcheck (all checks) and golangci-lint, at the pinned versions
+	$(GO) vet ./...
+	$(TOOL) staticcheck -checks all ./...
+	$(TOOL) golangci-lint run
+
+.PHONY: format
+format: ## Format all Go code
+	$(TOOL) gofumpt -w .
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (30s)
+	@for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \
+		for name in $$(grep -oE '^func Fuzz[A-Za-z0-9_]+' $$f | cut -d' ' -f2); do \
+			echo "$$name in $$(dirname $$f)"; \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$(dirname $$f) || exit 1; \
+		done; \
+	done
+
+.PHONY: update
+update: ## Rewrite golden files and generated documentation from the code
+	$(GO) test ./internal/config ./providers/... ./tasks ./cmd/... -update
+
+.PHONY: clean
+clean: ## Remove what make build made
+	rm -rf bin
