@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // ending says how a call ends on the wire. The zero value sends the answer.
@@ -25,6 +26,7 @@ type answer struct {
 	code        string // for the log
 	body        []byte
 	requestID   string
+	at          time.Time // of the decision, on the platform's clock
 	ending      ending
 }
 
@@ -67,6 +69,8 @@ func (s *Sandbox) deliver(w http.ResponseWriter, r *http.Request, a answer) {
 	h := w.Header()
 	h.Set("Content-Type", a.contentType)
 	h.Set("X-Sandbox-Request-Id", a.requestID)
+	// The platform's clock: clients measure their own against it.
+	h.Set("Date", a.at.UTC().Format(http.TimeFormat))
 	for name, value := range a.headers {
 		h.Set(name, value)
 	}

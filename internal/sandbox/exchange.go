@@ -138,7 +138,7 @@ func (s *Sandbox) decide(x *exchange) answer {
 	}
 	call.Metered = x.metered
 	s.log.call(call)
-	a.requestID = x.requestID
+	a.requestID, a.at = x.requestID, now
 	return a
 }
 

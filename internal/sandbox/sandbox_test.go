@@ -62,6 +62,20 @@ func TestAConfigurationThatContradictsItselfIsRefused(t *testing.T) {
 	}
 }
 
+func TestEveryAnswerIsDatedOnThePlatformsClock(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.clock.Advance(90 * time.Minute)
+	response, err := r.client.Post(r.server.URL+"/partner/api/course.api.php?action=modifyGroupMemberNickname", formType, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if got := response.Header.Get("Date"); got != "Tue, 10 Mar 2026 03:30:00 GMT" {
+		t.Errorf("Date %q, want half past eleven in Beijing", got)
+	}
+}
+
 func TestEqualSeedsGiveEqualTokensAndRequestIDs(t *testing.T) {
 	t.Parallel()
 	first, second := start(t, nil), start(t, nil)
