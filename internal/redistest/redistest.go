@@ -34,6 +34,10 @@ const portTries = 5
 type Server struct {
 	Addr string               // host:port on the loopback interface
 	Mini *miniredis.Miniredis // nil on a real one
+
+	// Of a real one alone.
+	stop  func()
+	again func() (stop func(), err error)
 }
 
 // Each runs test on miniredis and on a real redis-server, as parallel subtests
@@ -83,13 +87,45 @@ func Real(t *testing.T) *Server {
 		}
 		stop, err := start(binary, dir, addr)
 		if err == nil {
-			t.Cleanup(stop)
-			return &Server{Addr: addr}
+			s := &Server{Addr: addr, stop: stop}
+			s.again = func() (stop func(), err error) { return start(binary, dir, addr) }
+			t.Cleanup(func() { s.stop() })
+			return s
 		}
 		refused = errors.Join(refused, err)
 	}
 	t.Fatalf("redistest: redis-server did not start: %v", refused)
 	return nil
+}
+
+// Away ends the server as a restart would: what it holds comes back with Back,
+// connections are refused until then.
+func (s *Server) Away(t *testing.T) {
+	t.Helper()
+	if s.Mini != nil {
+		s.Mini.Close()
+		return
+	}
+	if err := s.Client(t).Save(t.Context()).Err(); err != nil {
+		t.Fatalf("redistest: keep what the server holds: %v", err)
+	}
+	s.stop()
+}
+
+// Back starts a server that is Away again, at the same address.
+func (s *Server) Back(t *testing.T) {
+	t.Helper()
+	if s.Mini != nil {
+		if err := s.Mini.Restart(); err != nil {
+			t.Fatalf("redistest: restart miniredis: %v", err)
+		}
+		return
+	}
+	stop, err := s.again()
+	if err != nil {
+		t.Fatalf("redistest: restart redis-server: %v", err)
+	}
+	s.stop = stop
 }
 
 // URL returns the server's address as a redis:// URL of database 0.

@@ -51,3 +51,21 @@ func TestServerIsGoneWhenItsTestEnded(t *testing.T) {
 		}
 	}
 }
+
+func TestAServerThatWasAwayComesBackWithWhatItHeld(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		if err := rdb.Set(t.Context(), "key", "value", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		s.Away(t)
+		if err := rdb.Get(t.Context(), "key").Err(); err == nil {
+			t.Error("the server answers although it is away")
+		}
+		s.Back(t)
+		if got, err := rdb.Get(t.Context(), "key").Result(); err != nil || got != "value" {
+			t.Errorf("after it came back: %q, %v", got, err)
+		}
+	})
+}
