@@ -1,0 +1,129 @@
+package providers_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rollcall/providers"
+	"rollcall/providers/classin"
+	"rollcall/providers/dingtalk"
+)
+
+var update = flag.Bool("update", false, "write the tables into docs/providers.md")
+
+// The page that people read holds the rows that the clients go by.
+func TestDocsHoldTheTables(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join("..", "docs", "providers.md")
+	read, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(read)
+	for name, tables := range map[string][]providers.Table{"dingtalk": dingtalk.Tables(), "classin": classin.Tables()} {
+		begin := "<!-- tables: " + name + " -->\n"
+		head, rest, found := strings.Cut(page, begin)
+		_, tail, closed := strings.Cut(rest, "<!-- end -->")
+		if !found || !closed {
+			t.Fatalf("the page has no place for the tables of %s", name)
+		}
+		page = head + begin + render(tables) + "<!-- end -->" + tail
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(page), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(string(read), page); diff != "" {
+		t.Errorf("docs/providers.md is behind; run go test ./providers -run TestDocs -update:\n%s", diff)
+	}
+}
+
+func render(tables []providers.Table) string {
+	var b strings.Builder
+	for _, table := range tables {
+		fmt.Fprintf(&b, "\n### %s\n\n| HTTP | code | kind | scope | wait | tries | meaning | what to do |\n|---|---|---|---|---|---|---|---|\n", table.Name)
+		for _, row := range table.Codes {
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n",
+				or(row.HTTP, "any"), code(row), row.Kind, row.Scope, wait(row), tries(row), meaning(row), strings.ReplaceAll(row.Fix, "|", "\\|"))
+		}
+	}
+	return b.String() + "\n"
+}
+
+func or(text, empty string) string {
+	if text == "" {
+		return empty
+	}
+	return text
+}
+
+func code(row providers.Code) string {
+	if row.Code == "" {
+		return "(none)"
+	}
+	return "`" + row.Code + "`"
+}
+
+func meaning(row providers.Code) string {
+	if row.Doc == "" {
+		return row.Meaning
+	}
+	return "[" + row.Meaning + "](" + row.Doc + ")"
+}
+
+func wait(row providers.Code) string {
+	switch {
+	case row.Daily:
+		return "until midnight in Beijing"
+	case row.Wait == 0:
+		return ""
+	}
+	text := strings.TrimSuffix(row.Wait.String(), "m0s")
+	if text != row.Wait.String() {
+		return text + " min"
+	}
+	return strings.TrimSuffix(text, "s") + " s"
+}
+
+func tries(row providers.Code) string {
+	var words []string
+	if row.Tries > 0 {
+		words = append(words, fmt.Sprint(row.Tries))
+	}
+	if row.Quick {
+		words = append(words, "quick")
+	}
+	return strings.Join(words, ", ")
+}
+
+// Every row that a person may have to act on says what to do, links to the
+// vendor over https where there is a page, and is fit for a table.
+func TestRowsAreFitToBeShown(t *testing.T) {
+	t.Parallel()
+	hosts := []string{"https://open.dingtalk.com/document/development/", "https://help.dingtalk.io/", "https://docs.eeo.cn/api/"}
+	for _, row := range slices.Concat(dingtalk.Codes(), classin.Codes()) {
+		if row.Meaning == "" || strings.ContainsAny(row.Meaning+row.Fix+row.Code, "|\n") {
+			t.Errorf("%s %q: meaning %q, fix %q", row.HTTP, row.Code, row.Meaning, row.Fix)
+		}
+		acts := row.Kind == providers.Misconfigured || row.Kind == providers.Rejected || row.Kind == providers.QuotaSpent ||
+			row.Kind == providers.Ambiguous || row.Kind == providers.Partial || row.Kind == providers.TokenRejected
+		if acts && row.Fix == "" {
+			t.Errorf("%s %q is %v and does not say what to do", row.HTTP, row.Code, row.Kind)
+		}
+		if row.Doc != "" && !slices.ContainsFunc(hosts, func(host string) bool { return strings.HasPrefix(row.Doc, host) }) {
+			t.Errorf("%s %q links to %s", row.HTTP, row.Code, row.Doc)
+		}
+		if row.Kind == providers.Throttled && row.Wait == 0 && !row.Daily {
+			t.Errorf("%s %q is throttled for no time", row.HTTP, row.Code)
+		}
+	}
+}
