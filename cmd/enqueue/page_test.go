@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/redistest"
+	"rollcall/tasks"
+)
+
+// TestMain makes the test binary the command where it is called by its name.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "enqueue" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// commandPath returns a PATH on which enqueue is this test binary.
+func commandPath(t *testing.T) string {
+	t.Helper()
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Symlink(binary, filepath.Join(dir, "enqueue")); err != nil {
+		t.Fatal(err)
+	}
+	return dir + string(os.PathListSeparator) + os.Getenv("PATH")
+}
+
+// serveAll makes a database of s ready for a script: tenants are served.
+func serveAll(s *redistest.Server, db int64) (url string, err error) {
+	rdb := redis.NewClient(&redis.Options{Addr: s.Addr, DB: int(db)})
+	defer rdb.Close()
+	lane := func(tenant string, kind tasks.Kind) tasks.Lane {
+		return tasks.Lane{Organisation: "lakeside", Tenant: tenant, Kind: kind}
+	}
+	err = tasks.PublishLanes(context.Background(), rdb, []tasks.Lane{
+		lane("lakeside-dt", tasks.KindNickname), lane("lakeside-dt", tasks.KindGroup), lane("lakeside-dt", tasks.KindID),
+		lane("lakeside-ci", tasks.KindCourse)})
+	return fmt.Sprintf("redis://%s/%d", s.Addr, db), err
+}
+
+// The page's commands run as they stand there, in one shell each block.
+func TestEveryCommandOfThePageRuns(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/enqueue.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	files := fenced(string(page), "csv")
+	if len(files) != 1 {
+		t.Fatalf("%d CSV files on the page, want one", len(files))
+	}
+	if err := os.WriteFile(filepath.Join(dir, "roster.csv"), []byte(files[0]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	url, err := serveAll(redistest.Mini(t), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := fenced(string(page), "sh")
+	if len(blocks) < 4 {
+		t.Fatalf("%d blocks of commands found", len(blocks))
+	}
+	path := commandPath(t)
+	for _, block := range blocks {
+		cmd := exec.CommandContext(t.Context(), "sh", "-eu")
+		cmd.Stdin = strings.NewReader(block)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "PATH="+path, "ROLLCALL_REDIS_URL="+url)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%v\n%s\n%s", err, block, out)
+		}
+		if strings.Contains(string(out), "张三") {
+			t.Errorf("a nickname is printed:\n%s", out)
+		}
+	}
+}
+
+// fenced returns the blocks of a language on a page.
+func fenced(page, language string) []string {
+	var blocks []string
+	for {
+		_, rest, found := strings.Cut(page, "\n```"+language+"\n")
+		if !found {
+			return blocks
+		}
+		block, after, _ := strings.Cut(rest, "\n```")
+		blocks, page = append(blocks, block+"\n"), after
+	}
+}
+
+// helps returns the help text of each command.
+func helps(t *testing.T) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, name := range []string{"", "nickname", "course", "group", "id", "bulk"} {
+		var text, fault strings.Builder
+		args := append(strings.Fields(name), "--help")
+		if code := run(t.Context(), args, strings.NewReader(""), &text, &fault, func(string) string { return "" }); code != exitOK {
+			t.Fatalf("%s --help: exit code %d: %s", name, code, fault.String())
+		}
+		out[name] = text.String()
+	}
+	return out
+}
+
+func TestHelpFitsATerminal(t *testing.T) {
+	t.Parallel()
+	for name, text := range helps(t) {
+		for line := range strings.Lines(text) {
+			if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > 80 {
+				t.Errorf("%s --help: %d characters: %s", name, n, line)
+			}
+		}
+	}
+}
+
+func TestThePageNamesEveryFlagColumnAndField(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile("../../docs/enqueue.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(content)
+	var wanted []string
+	for _, text := range helps(t) {
+		for word := range strings.FieldsSeq(text) {
+			if flag := strings.Trim(word, `.,:;"`); strings.HasPrefix(flag, "--") && flag != "--" && flag != "--help" {
+				wanted = append(wanted, flag)
+			}
+		}
+	}
+	for _, kind := range tasks.Kinds() {
+		for _, name := range columns(kind) {
+			wanted = append(wanted, "`"+name+"`")
+		}
+	}
+	for _, name := range append(commonColumns(), "line", "target", "outcome", "task_id", "queue", "revision", "problems", "error", "warning",
+		"stored", "already_there", "refused", "not_stored", "not_known", "valid") {
+		wanted = append(wanted, "`"+name+"`")
+	}
+	for _, code := range []int{exitOK, exitInput, exitRefused, exitNotStored, exitNotKnown} {
+		wanted = append(wanted, fmt.Sprintf("\n| %d | ", code))
+	}
+	for _, w := range wanted {
+		if !strings.Contains(page, w) {
+			t.Errorf("docs/enqueue.md does not name %s", strings.TrimSpace(w))
+		}
+	}
+}
+
+func TestTheCommandLinksNoPlatform(t *testing.T) {
+	t.Parallel()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(out), "rollcall/providers") || !strings.Contains(string(out), "rollcall/tasks\n") {
+		t.Errorf("%s", out)
+	}
+}
