@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -61,6 +62,8 @@ func (s *Sandbox) Faults() []FaultStatus {
 	return list
 }
 
+const errorKey = "error"
+
 // adminRoute is one line of the admin API, and of its own table of contents.
 type adminRoute struct {
 	Method string `json:"method"`
@@ -70,15 +73,16 @@ type adminRoute struct {
 }
 
 func (s *Sandbox) adminHandler() http.Handler {
+	const get, faults = http.MethodGet, "/_sandbox/faults"
 	routes := []adminRoute{
-		{"GET", "/_sandbox/state", "what the platforms believe now", s.serveState},
-		{"GET", "/_sandbox/effects", "every change, oldest first; ?after=N leaves out the first N", s.serveEffects},
-		{"GET", "/_sandbox/calls", "the last calls, in the order they were decided; ?after=N leaves out those numbered up to N", s.serveCalls},
-		{"GET", "/_sandbox/faults", "the armed faults, with how often they were met", s.serveFaults},
-		{"POST", "/_sandbox/faults", "arm the faults of a scenario, in YAML or JSON", s.serveArm},
-		{"DELETE", "/_sandbox/faults", "disarm all faults", s.serveDisarmAll},
-		{"DELETE", "/_sandbox/faults/{id}", "disarm one fault", s.serveDisarm},
-		{"POST", "/_sandbox/tokens/expire", "make every access token invalid", s.serveExpire},
+		{get, "/_sandbox/state", "what the platforms believe now", s.serveState},
+		{get, "/_sandbox/effects", "every change, oldest first; ?after=N leaves out the first N", s.serveEffects},
+		{get, "/_sandbox/calls", "the last calls, in the order they were decided; ?after=N leaves out those numbered up to N", s.serveCalls},
+		{get, faults, "the armed faults, with how often they were met", s.serveFaults},
+		{http.MethodPost, faults, "arm the faults of a scenario, in YAML or JSON", s.serveArm},
+		{http.MethodDelete, faults, "disarm all faults", s.serveDisarmAll},
+		{http.MethodDelete, faults + "/{id}", "disarm one fault", s.serveDisarm},
+		{http.MethodPost, "/_sandbox/tokens/expire", "make every access token invalid", s.serveExpire},
 	}
 	mux := http.NewServeMux()
 	for _, route := range routes {
@@ -130,17 +134,17 @@ func (s *Sandbox) serveFaults(w http.ResponseWriter, _ *http.Request) {
 func (s *Sandbox) serveArm(w http.ResponseWriter, r *http.Request) {
 	scenario, err := LoadScenario(http.MaxBytesReader(w, r.Body, maxBody))
 	if err == nil && scenario.Limits != nil {
-		err = fmt.Errorf("limits cannot change while the sandbox runs: give them when it starts")
+		err = errors.New("limits cannot change while the sandbox runs: give them when it starts")
 	}
 	if err == nil && len(scenario.Faults) == 0 {
-		err = fmt.Errorf(`no faults: want {"faults": [...]}`)
+		err = errors.New(`no faults: want {"faults": [...]}`)
 	}
 	var ids []int
 	if err == nil {
 		ids, err = s.Arm(scenario.Faults...)
 	}
 	if err != nil {
-		writeAdmin(w, http.StatusBadRequest, map[string]any{"error": err.Error()})
+		writeAdmin(w, http.StatusBadRequest, map[string]any{errorKey: err.Error()})
 		return
 	}
 	writeAdmin(w, http.StatusCreated, map[string]any{"ids": ids})
@@ -153,7 +157,7 @@ func (s *Sandbox) serveDisarmAll(w http.ResponseWriter, _ *http.Request) {
 func (s *Sandbox) serveDisarm(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.Atoi(r.PathValue("id"))
 	if err != nil || !s.Disarm(id) {
-		writeAdmin(w, http.StatusNotFound, map[string]any{"error": fmt.Sprintf("no fault with id %q", r.PathValue("id"))})
+		writeAdmin(w, http.StatusNotFound, map[string]any{errorKey: fmt.Sprintf("no fault with id %q", r.PathValue("id"))})
 		return
 	}
 	writeAdmin(w, http.StatusOK, map[string]any{"disarmed": 1})
@@ -170,7 +174,7 @@ func numberAfter(w http.ResponseWriter, r *http.Request) (int64, bool) {
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		writeAdmin(w, http.StatusBadRequest, map[string]any{"error": fmt.Sprintf("after=%s: want a number", text)})
+		writeAdmin(w, http.StatusBadRequest, map[string]any{errorKey: fmt.Sprintf("after=%s: want a number", text)})
 		return 0, false
 	}
 	return n, true
@@ -185,7 +189,7 @@ func writeAdmin(w http.ResponseWriter, status int, v any) {
 		http.Error(w, fmt.Sprintf("sandbox: %v", err), http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", jsonType)
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes())
 }

@@ -2,7 +2,7 @@ package sandbox_test
 
 import (
 	"encoding/json"
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -90,7 +90,7 @@ func TestTheLogOfCallsForgetsTheOldestAndTheEffectsForgetNothing(t *testing.T) {
 	r := start(t, func(c *sandbox.Config) { c.KeepCalls = 3 })
 	token := r.northToken()
 	for i := range 5 {
-		r.nick(token, "chat1", "ann", fmt.Sprint(i))
+		r.nick(token, "chat1", "ann", strconv.Itoa(i))
 	}
 	var numbers []int64
 	for _, c := range r.box.Calls() {

@@ -44,7 +44,7 @@ func encode(v any) []byte {
 // banAnswer is the firewall's: not the platform's envelope, and HTTP 200,
 // which a careless client takes for a success.
 func banAnswer(requestID string) answer {
-	return answer{status: http.StatusOK, contentType: "application/json", code: "1111", body: encode(struct {
+	return answer{status: http.StatusOK, contentType: jsonType, code: "1111", body: encode(struct {
 		Status int    `json:"status"`
 		Wait   int    `json:"wait"`
 		Source string `json:"source"`
@@ -65,6 +65,7 @@ func (s *Sandbox) deliver(w http.ResponseWriter, r *http.Request, a answer) {
 	case endReset:
 		reset(w)
 		return
+	default:
 	}
 	h := w.Header()
 	h.Set("Content-Type", a.contentType)

@@ -39,11 +39,11 @@ func changeIDEndpoint() *endpoint {
 // passed over, as the platform does; a key in another case is one of those.
 func readJSON(x *exchange, into any) *refusal {
 	x.token = x.header.Get(tokenHeader)
-	if media, _, _ := mime.ParseMediaType(x.header.Get("Content-Type")); media != "application/json" {
-		return &refusal{code: "commonParamIllegal", message: "Content-Type: want application/json"}
+	if media, _, _ := mime.ParseMediaType(x.header.Get("Content-Type")); media != jsonType {
+		return &refusal{code: codeIllegalBody, message: "Content-Type: want " + jsonType}
 	}
 	if err := json.Unmarshal(x.body, into); err != nil {
-		return &refusal{code: "commonParamIllegal", message: "the body does not fit the API: " + err.Error()}
+		return &refusal{code: codeIllegalBody, message: "the body does not fit the API: " + err.Error()}
 	}
 	return nil
 }

@@ -1,7 +1,7 @@
 package sandbox
 
 import (
-	"crypto/md5"
+	"crypto/md5" //nolint:gosec // the vendor's signature is made of it
 	"encoding/hex"
 	"mime"
 	"net/url"
@@ -57,7 +57,7 @@ func authenticateSchool(s *Sandbox, x *exchange) *refusal {
 	if x.school == nil || seconds < now-allowed || seconds > now+allowed {
 		return &refusal{code: "102"}
 	}
-	sum := md5.Sum([]byte(x.school.secret + stamp))
+	sum := md5.Sum([]byte(x.school.secret + stamp)) //nolint:gosec // the vendor's signature is made of it
 	if hex.EncodeToString(sum[:]) != x.form.Get("safeKey") {
 		return &refusal{code: "102"}
 	}
@@ -81,6 +81,7 @@ func runClassNick(s *Sandbox, x *exchange) outcome {
 		return refused("149")
 	case CourseExpired:
 		return refused("153")
+	case CourseOK:
 	}
 	result := outcome{}
 	for i := range course.Students {

@@ -6,6 +6,15 @@ import (
 	"time"
 )
 
+// What several calls say.
+const (
+	jsonType             = "application/json"
+	codeInvalidParameter = "parameter.invalid"
+	codeIllegalBody      = "commonParamIllegal"
+	unlisted             = "unlisted code"
+	codeNoPermission     = "Forbidden.AccessDenied.AccessTokenPermissionDenied"
+)
+
 // refusal is an answer that is no success.
 type refusal struct {
 	code    string
@@ -40,7 +49,7 @@ type dialect struct {
 func (d *dialect) refuse(requestID string, r refusal) answer {
 	known, listed := d.codes[r.code]
 	if !listed {
-		known = knownCode{status: d.codes[""].status, message: "unlisted code " + r.code}
+		known = knownCode{status: d.codes[""].status, message: unlisted + " " + r.code}
 	}
 	if r.message == "" {
 		r.message = known.message
@@ -105,7 +114,7 @@ func legacyEnvelope(requestID string, r refusal, known knownCode) any {
 
 func legacyCodes() map[string]knownCode {
 	codes := map[string]knownCode{
-		"":       {message: "error"},
+		"":       {message: unlisted},
 		"-1":     {message: "system busy"},
 		"22":     {message: "no such method"},
 		"404":    {message: "the requested URI does not exist"},
@@ -143,7 +152,7 @@ func legacyCodes() map[string]knownCode {
 // The keys of its errors are in lower case on the wire.
 func newDialect() *dialect {
 	return &dialect{
-		contentType: "application/json", dingtalk: true,
+		contentType: jsonType, dingtalk: true,
 		badToken:   "InvalidAuthentication",
 		quotaSpent: "Forbidden.AccessDenied.ApiCountLimitForOrg",
 		codes:      newCodes(),
@@ -175,9 +184,9 @@ func newEnvelope(requestID string, r refusal, _ knownCode) any {
 
 func newCodes() map[string]knownCode {
 	return map[string]knownCode{
-		"": {status: 400, message: "error"},
+		"": {status: 400, message: unlisted},
 
-		"parameter.invalid":               {status: 400, message: "invalid input parameter"},
+		codeInvalidParameter:              {status: 400, message: "invalid input parameter"},
 		"permession.checkFailed":          {status: 400, message: "permission check failed"},
 		"system.error":                    {status: 500, message: "please retry; if it always fails, open a ticket"},
 		"incorrect.format":                {status: 400, message: "The DingTalk ID format is incorrect. Please re-enter it."},
@@ -191,16 +200,16 @@ func newCodes() map[string]knownCode {
 		"InvalidAuthentication":                 {status: 400, gateway: true, message: "the access_token is expired or does not exist, fetch it again"},
 		"AuthenticationFailed.MissingParameter": {status: 400, gateway: true, message: "the header x-acs-dingtalk-access-token is missing"},
 		"invalidClientIdOrSecret":               {status: 400, gateway: true, message: "invalid clientId or clientSecret"},
-		"commonParamIllegal":                    {status: 400, message: "illegal common parameter"},
+		codeIllegalBody:                         {status: 400, message: "illegal common parameter"},
 		"InvalidAction.NotFound":                {status: 404, gateway: true, message: "no such API"},
 		"UnsupportedHTTPMethod":                 {status: 405, gateway: true, message: "this API takes POST"},
 
-		"Forbidden.AccessDenied.AccessTokenPermissionDenied": {status: 403, gateway: true, message: "the app lacks the permission for this API"},
-		"Forbidden.AccessDenied.IpNotInWhiteList":            {status: 403, gateway: true, message: "the address is not on the app's allow list"},
-		"Forbidden.AccessDenied.QpsLimitForAppkeyAndApi":     {status: 403, gateway: true, message: "the app calls this API too often in a second"},
-		"Forbidden.AccessDenied.QpmLimitForAppkeyAndApi":     {status: 403, gateway: true, message: "the app calls this API too often in a minute"},
-		"Forbidden.AccessDenied.QpsLimitForApi":              {status: 403, gateway: true, message: "the API is called too often by everybody"},
-		"Forbidden.AccessDenied.ApiCountLimitForOrg":         {status: 403, gateway: true, message: "the organisation's calls of this month are used up"},
+		codeNoPermission: {status: 403, gateway: true, message: "the app lacks the permission for this API"},
+		"Forbidden.AccessDenied.IpNotInWhiteList":        {status: 403, gateway: true, message: "the address is not on the app's allow list"},
+		"Forbidden.AccessDenied.QpsLimitForAppkeyAndApi": {status: 403, gateway: true, message: "the app calls this API too often in a second"},
+		"Forbidden.AccessDenied.QpmLimitForAppkeyAndApi": {status: 403, gateway: true, message: "the app calls this API too often in a minute"},
+		"Forbidden.AccessDenied.QpsLimitForApi":          {status: 403, gateway: true, message: "the API is called too often by everybody"},
+		"Forbidden.AccessDenied.ApiCountLimitForOrg":     {status: 403, gateway: true, message: "the organisation's calls of this month are used up"},
 	}
 }
 
@@ -229,7 +238,7 @@ func classInDialect() *dialect {
 
 func classInCodes() map[string]knownCode {
 	return map[string]knownCode{
-		"":          {status: 200, message: "error"},
+		"":          {status: 200, message: unlisted},
 		"1":         {status: 200, message: "程序正常执行"},
 		"100":       {status: 200, message: "Incomplete or incorrect parameters"},
 		"102":       {status: 200, gateway: true, message: "No permission (security verification failed)"},

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -49,12 +50,7 @@ func apiNames() []string {
 }
 
 func knownAPI(name string) bool {
-	for _, api := range apiNames() {
-		if api == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(apiNames(), name)
 }
 
 // route finds the endpoint of a request, or makes up one that refuses it in

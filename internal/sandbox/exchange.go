@@ -206,7 +206,7 @@ func (x *exchange) permissionMissing() *refusal {
 		if missing != x.endpoint.permission {
 			continue
 		}
-		code := "Forbidden.AccessDenied.AccessTokenPermissionDenied"
+		code := codeNoPermission
 		if x.endpoint.dialect.numeric {
 			code = "60011"
 		}

@@ -14,6 +14,7 @@ const outagePage = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n" +
 // armedFault is a Fault that waits for its calls.
 type armedFault struct {
 	Fault
+
 	id      int
 	armed   time.Time
 	matched int
@@ -79,8 +80,12 @@ func (f *armedFault) matches(x *exchange) bool {
 		organisation = x.org.name
 	}
 	for _, pair := range [...]struct{ want, got string }{
-		{f.API, x.endpoint.api}, {f.Organisation, organisation}, {f.Tenant, x.tenant},
-		{f.Chat, x.target.Chat}, {f.User, x.target.User}, {f.Course, x.target.Course},
+		{f.API, x.endpoint.api},
+		{f.Organisation, organisation},
+		{f.Tenant, x.tenant},
+		{f.Chat, x.target.Chat},
+		{f.User, x.target.User},
+		{f.Course, x.target.Course},
 		{f.WantedID, x.target.WantedID},
 	} {
 		if pair.want != "" && pair.want != pair.got {
@@ -151,6 +156,7 @@ func (f *armedFault) answer(x *exchange) answer {
 		a.ending = endHang
 	case FaultReset, FaultRefused:
 		a.ending = endReset
+	default: // the others leave the answer to the platform
 	}
 	if f.Status != 0 {
 		a.status = f.Status
@@ -165,7 +171,7 @@ func (f *armedFault) refusal(permission string) refusal {
 		nested := f.Envelope == "nested"
 		r.nested = &nested
 	}
-	if f.Code == "60011" || f.Code == "Forbidden.AccessDenied.AccessTokenPermissionDenied" {
+	if f.Code == "60011" || f.Code == codeNoPermission {
 		r.scopes = permission
 	}
 	return r
@@ -184,6 +190,7 @@ func (f *armedFault) bend(a answer, x *exchange) answer {
 		if f.Applied {
 			return f.answer(x)
 		}
+	default: // the others strike before the service
 	}
 	a.headers = f.Headers
 	return a

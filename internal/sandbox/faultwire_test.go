@@ -38,12 +38,12 @@ func TestAResetComesBeforeOrAfterTheEffect(t *testing.T) {
 // background sends a call that may never be answered and hands over its error.
 func (r *rig) background(ctx context.Context, path, token, body string) <-chan error {
 	r.t.Helper()
-	request, err := http.NewRequestWithContext(ctx, "POST", r.server.URL+path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.server.URL+path, strings.NewReader(body))
 	if err != nil {
 		r.t.Fatalf("request: %v", err)
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("x-acs-dingtalk-access-token", token)
+	request.Header.Set("X-Acs-Dingtalk-Access-Token", token)
 	ended := make(chan error, 1)
 	go func() {
 		response, err := r.client.Do(request)
@@ -68,7 +68,7 @@ func TestACallThatHangsEndsWithTheClientsPatienceOrWithClose(t *testing.T) {
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("applied %v: %v, want the client's own cancellation", applied, err)
 		}
-		if changed := r.chat("chat1").Name == "Hung"; changed != applied {
+		if changed := r.chat1().Name == "Hung"; changed != applied {
 			t.Errorf("applied %v: the name was changed: %v", applied, changed)
 		}
 		ended = r.background(t.Context(), groupPath, token, `{"chatid":"chat1","name":"Hung"}`)
@@ -105,7 +105,7 @@ func TestATruncatedAnswerHidesACallThatWasCarriedOut(t *testing.T) {
 	if got.RetryAfter != "3" {
 		t.Errorf("Retry-After %q, want the fault's 3", got.RetryAfter)
 	}
-	if r.chat("chat1").Name != "N" {
+	if r.chat1().Name != "N" {
 		t.Error("the call was not carried out")
 	}
 }
@@ -116,11 +116,11 @@ func TestAnOddBodyIsNoSuccessAndMayHideOne(t *testing.T) {
 		sandbox.Fault{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultOddBody, At: 1},
 		sandbox.Fault{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultOddBody, At: 2, Applied: true, Body: `{"errcode":88}`})
 	says(t, r.group(token, `{"chatid":"chat1","name":"First"}`), 200, `{}`)
-	if name := r.chat("chat1").Name; name != "Class 1" {
+	if name := r.chat1().Name; name != "Class 1" {
 		t.Errorf("the chat is called %q", name)
 	}
 	says(t, r.group(token, `{"chatid":"chat1","name":"Second"}`), 200, `{"errcode":88}`)
-	if name := r.chat("chat1").Name; name != "Second" {
+	if name := r.chat1().Name; name != "Second" {
 		t.Errorf("the chat is called %q", name)
 	}
 }
@@ -193,7 +193,7 @@ func TestAClientThatGivesUpWaitingDoesNotTakeItsCallBack(t *testing.T) {
 	if err := r.box.WaitCalls(t.Context(), 2); err != nil {
 		t.Fatal(err)
 	}
-	if name := r.chat("chat1").Name; name != "Late" {
+	if name := r.chat1().Name; name != "Late" {
 		t.Errorf("the chat is called %q: the platform dropped what it had received", name)
 	}
 }

@@ -55,7 +55,7 @@ func readNick(x *exchange) *refusal {
 		if x.token == "" {
 			x.token = form.Get("access_token")
 		}
-	case "application/json":
+	case jsonType:
 		var object map[string]any
 		if err := json.Unmarshal(x.body, &object); err != nil {
 			return &refusal{code: "47001"}
@@ -71,7 +71,7 @@ func readNick(x *exchange) *refusal {
 	order := nickOrder{chat: fields.Get("chatid"), user: fields.Get("userid"), nick: fields.Get("group_nick")}
 	x.target = Target{Chat: order.chat, User: order.user}
 	x.order = order
-	if (media == "application/json" && escapesUnicode(x.body)) || escapesUnicode([]byte(order.nick)) {
+	if (media == jsonType && escapesUnicode(x.body)) || escapesUnicode([]byte(order.nick)) {
 		return &refusal{code: "40033"}
 	}
 	return nil

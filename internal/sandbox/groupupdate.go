@@ -13,6 +13,8 @@ const (
 	// open.dingtalk.com/document/development/modify-a-group-session
 	maxAdded   = 40
 	maxMembers = 1000
+
+	ownerOutside = "ext"
 )
 
 // groupOrder has pointers where a key that is absent means: leave it.
@@ -48,9 +50,12 @@ func (f *groupOrderFlag) list() []namedFlag {
 		return nil
 	}
 	return []namedFlag{
-		{"mentionAllAuthority", f.MentionAllAuthority}, {"showHistoryType", f.ShowHistoryType},
-		{"validationType", f.ValidationType}, {"searchable", f.Searchable},
-		{"chatBannedType", f.ChatBannedType}, {"managementType", f.ManagementType},
+		{"mentionAllAuthority", f.MentionAllAuthority},
+		{"showHistoryType", f.ShowHistoryType},
+		{"validationType", f.ValidationType},
+		{"searchable", f.Searchable},
+		{"chatBannedType", f.ChatBannedType},
+		{"managementType", f.ManagementType},
 	}
 }
 
@@ -63,7 +68,7 @@ func groupUpdateEndpoint() *endpoint {
 		read: func(x *exchange) *refusal {
 			var order groupOrder
 			if r := readJSON(x, &order); r != nil {
-				return &refusal{code: "parameter.invalid", message: r.message}
+				return &refusal{code: codeInvalidParameter, message: r.message}
 			}
 			x.target = Target{Chat: order.Chat}
 			x.order = order
@@ -79,7 +84,7 @@ func runGroupUpdate(_ *Sandbox, x *exchange) outcome {
 	order, _ := x.order.(groupOrder)
 	held := x.org.byChatID[order.Chat]
 	if held == nil {
-		return refusedBecause("parameter.invalid", "chatid does not exist")
+		return refusedBecause(codeInvalidParameter, "chatid does not exist")
 	}
 	if owner := x.org.byUserID[held.Owner]; owner != nil && owner.Hidden {
 		return refusedBecause("permession.checkFailed", "the group owner is outside the app's visible range")
@@ -108,7 +113,7 @@ func (e *groupEdit) set(field, old, now string) {
 	e.changes = append(e.changes, Change{Field: field, Old: old, New: now})
 }
 
-func invalid(why string) *refusal { return &refusal{code: "parameter.invalid", message: why} }
+func invalid(why string) *refusal { return &refusal{code: codeInvalidParameter, message: why} }
 
 func (e *groupEdit) texts(order groupOrder) *refusal {
 	if order.Name != nil {
@@ -187,7 +192,7 @@ func (e *groupEdit) outsiders(order groupOrder) *refusal {
 func (e *groupEdit) owner(order groupOrder) *refusal {
 	kind := e.chat.OwnerType
 	if order.OwnerType != nil {
-		if kind = *order.OwnerType; kind != "emp" && kind != "ext" {
+		if kind = *order.OwnerType; kind != "emp" && kind != ownerOutside {
 			return invalid("ownerType: emp or ext")
 		}
 		e.set("ownerType", e.chat.OwnerType, kind)
@@ -197,7 +202,7 @@ func (e *groupEdit) owner(order groupOrder) *refusal {
 		e.set("owner", e.chat.Owner, *order.Owner)
 		e.chat.Owner = *order.Owner
 	}
-	if kind == "ext" {
+	if kind == ownerOutside {
 		if !slices.Contains(e.chat.Externals, e.chat.Owner) {
 			return invalid("owner: not among the outside members")
 		}

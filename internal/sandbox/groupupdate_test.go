@@ -12,14 +12,14 @@ import (
 
 const groupPath = "/v1.0/im/group/update"
 
-func (r *rig) chat(id string) sandbox.Chat {
+func (r *rig) chat1() sandbox.Chat {
 	r.t.Helper()
 	for _, c := range r.north().Chats {
-		if c.ID == id {
+		if c.ID == "chat1" {
 			return c
 		}
 	}
-	r.t.Fatalf("the state knows no chat %s", id)
+	r.t.Fatal("the state knows no chat1")
 	return sandbox.Chat{}
 }
 
@@ -31,7 +31,7 @@ func TestAGroupUpdateChangesWhatItNamesAndNothingElse(t *testing.T) {
 	if code(got) != "parameter.invalid" {
 		t.Fatalf("an unknown user in a list: %s", got.Body)
 	}
-	before := r.chat("chat1")
+	before := r.chat1()
 	if diff := cmp.Diff("Class 1", before.Name); diff != "" || len(r.box.Effects()) != 0 {
 		t.Fatalf("a refused update left something behind: %s", diff)
 	}
@@ -46,14 +46,20 @@ func TestAGroupUpdateChangesWhatItNamesAndNothingElse(t *testing.T) {
 		Members:   []sandbox.Member{{UserID: "ann"}, {UserID: "bob", Nick: "Bobby"}, {UserID: "far"}},
 		Externals: []string{"u-guest"},
 	}
-	if diff := cmp.Diff(want, r.chat("chat1")); diff != "" {
+	if diff := cmp.Diff(want, r.chat1()); diff != "" {
 		t.Errorf("chat (-want +got):\n%s", diff)
 	}
 	changes := []sandbox.Change{
-		{Field: "name", Old: "Class 1", New: "三年级"}, {Field: "icon", New: "@media"},
-		{Field: "member", New: "cat"}, {Field: "member", Old: "off"}, {Field: "member", Old: "cat"},
-		{Field: "external", New: "u-guest"}, {Field: "external", New: "u-ann"}, {Field: "external", Old: "u-ann"},
-		{Field: "ownerType", New: "emp"}, {Field: "owner", Old: "ann", New: "bob"},
+		{Field: "name", Old: "Class 1", New: "三年级"},
+		{Field: "icon", New: "@media"},
+		{Field: "member", New: "cat"},
+		{Field: "member", Old: "off"},
+		{Field: "member", Old: "cat"},
+		{Field: "external", New: "u-guest"},
+		{Field: "external", New: "u-ann"},
+		{Field: "external", Old: "u-ann"},
+		{Field: "ownerType", New: "emp"},
+		{Field: "owner", Old: "ann", New: "bob"},
 	}
 	if diff := cmp.Diff(changes, r.box.Effects()[0].Changes); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
@@ -65,13 +71,13 @@ func TestAnUpdateThatFailsAtItsLastStepLeavesNothingBehind(t *testing.T) {
 	r := start(t, nil)
 	token := r.northToken()
 	says(t, r.group(token, `{"chatid":"chat1","add_extidlist":["u-guest","u-ann"],"managementOptions":{"searchable":0}}`), 200, `{"success":true}`)
-	before := r.chat("chat1")
+	before := r.chat1()
 	got := r.group(token, `{"chatid":"chat1","name":"N","icon":"@i","add_useridlist":["cat"],"del_useridlist":["bob"],"del_extidlist":["u-guest"],
 		"owner":"cat","managementOptions":{"searchable":1,"managementType":2}}`)
 	if code(got) != "parameter.invalid" {
 		t.Errorf("answer %s", got.Body)
 	}
-	if diff := cmp.Diff(before, r.chat("chat1")); diff != "" {
+	if diff := cmp.Diff(before, r.chat1()); diff != "" {
 		t.Errorf("chat (-before +after):\n%s", diff)
 	}
 }
@@ -81,13 +87,15 @@ func TestAnExplicitZeroIsWrittenDownAndAnAbsentOptionIsNot(t *testing.T) {
 	r := start(t, nil)
 	token := r.northToken()
 	says(t, r.group(token, `{"chatid":"chat1","managementOptions":{"searchable":0,"chatBannedType":1}}`), 200, `{"success":true}`)
-	if diff := cmp.Diff(map[string]int{"searchable": 0, "chatBannedType": 1}, r.chat("chat1").Options); diff != "" {
+	if diff := cmp.Diff(map[string]int{"searchable": 0, "chatBannedType": 1}, r.chat1().Options); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)
 	}
 	says(t, r.group(token, `{"chatid":"chat1","managementOptions":{"mentionAllAuthority":1,"showHistoryType":1,"validationType":1,"chatBannedType":0,"managementType":1}}`), 200, `{"success":true}`)
 	want := []sandbox.Change{
-		{Field: "managementOptions.mentionAllAuthority", New: "1"}, {Field: "managementOptions.showHistoryType", New: "1"},
-		{Field: "managementOptions.validationType", New: "1"}, {Field: "managementOptions.chatBannedType", Old: "1", New: "0"},
+		{Field: "managementOptions.mentionAllAuthority", New: "1"},
+		{Field: "managementOptions.showHistoryType", New: "1"},
+		{Field: "managementOptions.validationType", New: "1"},
+		{Field: "managementOptions.chatBannedType", Old: "1", New: "0"},
 		{Field: "managementOptions.managementType", New: "1"},
 	}
 	if diff := cmp.Diff(want, r.box.Effects()[1].Changes); diff != "" {
@@ -150,7 +158,7 @@ func TestEachMistakeInAGroupUpdateIsRefusedAsAWhole(t *testing.T) {
 			t.Errorf("%s: an effect was recorded: %v", c.name, grown)
 		}
 	}
-	if name := r.chat("chat1").Name; name != strings.Repeat("字", 20) {
+	if name := r.chat1().Name; name != strings.Repeat("字", 20) {
 		t.Errorf("the chat is called %q after a refused update", name)
 	}
 }

@@ -38,6 +38,7 @@ type organisation struct {
 
 type app struct {
 	App
+
 	org     *organisation
 	token   string
 	expires time.Time
@@ -139,6 +140,7 @@ type State struct {
 // in force, negative for none. Secrets and tokens are not part of it.
 type OrganisationState struct {
 	Organisation
+
 	Month string `json:"month"`
 }
 

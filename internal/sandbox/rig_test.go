@@ -62,7 +62,8 @@ func town() sandbox.World {
 					{UserID: "ann", UnionID: "u-ann", Name: "Ann", EnterpriseAccount: true},
 					{UserID: "bob", Name: "Bob", EnterpriseAccount: true, DingTalkID: "bobnorth1", IDSetAt: time.Date(2025, 9, 1, 0, 0, 0, 0, beijing)},
 					{UserID: "cat", Name: "Cat"},
-					{UserID: "off", Disabled: true}, {UserID: "far", Hidden: true},
+					{UserID: "off", Disabled: true},
+					{UserID: "far", Hidden: true},
 				},
 				Externals: []string{"u-guest"},
 				Chats: []sandbox.Chat{
@@ -71,7 +72,9 @@ func town() sandbox.World {
 				},
 				Schools: []sandbox.School{{SID: "1001", Secret: "s-north", Courses: []sandbox.Course{
 					{ID: "501", Students: []sandbox.Student{{UID: "1", Name: "Ann A", Nickname: "annie"}, {UID: "2", Name: "Bob B", Nickname: "b"}}},
-					{ID: "502", State: sandbox.CourseDeleted}, {ID: "503", State: sandbox.CourseExpired}, {ID: "504", State: sandbox.CourseForeign},
+					{ID: "502", State: sandbox.CourseDeleted},
+					{ID: "503", State: sandbox.CourseExpired},
+					{ID: "504", State: sandbox.CourseForeign},
 					{ID: "505", Students: []sandbox.Student{{UID: "1", Name: "Ann A", Nickname: "annie"}, {UID: "3", Name: "Gone", Nickname: "old", Deleted: true}}},
 					{ID: "506", Students: []sandbox.Student{{UID: "3", Name: "Gone", Deleted: true}}},
 				}}},

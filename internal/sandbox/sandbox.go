@@ -131,7 +131,7 @@ func New(cfg Config) (*Sandbox, error) {
 	s := &Sandbox{
 		clock: cfg.Clock, sleep: cfg.Sleep, repeatedID: cfg.RepeatedID,
 		limits: limits, endpoints: endpoints(), closed: make(chan struct{}),
-		rand:     rand.New(rand.NewPCG(cfg.Seed, cfg.Seed^0x9e3779b97f4a7c15)),
+		rand:     rand.New(rand.NewPCG(cfg.Seed, cfg.Seed^0x9e3779b97f4a7c15)), //nolint:gosec // equal seeds must give equal answers
 		platform: platform,
 		windows:  map[windowKey][]window{}, address: map[string]*addressState{},
 		log:      record{keep: cfg.KeepCalls},

@@ -19,20 +19,34 @@ func TestPathsThatBelongToNoCallAreRefusedInTheWordsOfTheirHost(t *testing.T) {
 		name, method, path string
 		want               reply
 	}{
-		{"old host, unknown method", "POST", "/topapi/chat/nosuch", reply{Status: 200, Type: "application/json;charset=UTF-8",
-			Body: `{"errcode":22,"sub_msg":"/topapi/chat/nosuch","errmsg":"Invalid method[/topapi/chat/nosuch]","request_id":"ID"}`}},
-		{"new host without its version", "POST", "/im/group/update", reply{Status: 200, Type: "application/json;charset=UTF-8",
-			Body: `{"errcode":404,"errmsg":"the requested URI does not exist","request_id":"ID"}`}},
-		{"new host, unknown path", "POST", "/v1.0/im/nosuch", reply{Status: 404, Type: "application/json",
-			Body: `{"code":"InvalidAction.NotFound","requestid":"ID","message":"no such API"}`}},
-		{"new host, wrong method", "GET", "/v1.0/im/group/update", reply{Status: 405, Type: "application/json",
-			Body: `{"code":"UnsupportedHTTPMethod","requestid":"ID","message":"this API takes POST"}`}},
-		{"old host, wrong method", "GET", nickPath, reply{Status: 200, Type: "application/json;charset=UTF-8",
-			Body: `{"errcode":43002,"errmsg":"a POST request is required","request_id":"ID"}`}},
-		{"ClassIn, unknown action", "POST", "/partner/api/course.api.php?action=nosuch", reply{Status: 200, Type: "application/json; charset=utf-8",
-			Body: `{"error_info":{"errno":100,"error":"unknown action nosuch"}}`}},
-		{"ClassIn, wrong method", "GET", "/partner/api/course.api.php?action=modifyGroupMemberNickname", reply{Status: 200, Type: "application/json; charset=utf-8",
-			Body: `{"error_info":{"errno":100,"error":"Incomplete or incorrect parameters"}}`}},
+		{"old host, unknown method", "POST", "/topapi/chat/nosuch", reply{
+			Status: 200, Type: "application/json;charset=UTF-8",
+			Body: `{"errcode":22,"sub_msg":"/topapi/chat/nosuch","errmsg":"Invalid method[/topapi/chat/nosuch]","request_id":"ID"}`,
+		}},
+		{"new host without its version", "POST", "/im/group/update", reply{
+			Status: 200, Type: "application/json;charset=UTF-8",
+			Body: `{"errcode":404,"errmsg":"the requested URI does not exist","request_id":"ID"}`,
+		}},
+		{"new host, unknown path", "POST", "/v1.0/im/nosuch", reply{
+			Status: 404, Type: "application/json",
+			Body: `{"code":"InvalidAction.NotFound","requestid":"ID","message":"no such API"}`,
+		}},
+		{"new host, wrong method", "GET", "/v1.0/im/group/update", reply{
+			Status: 405, Type: "application/json",
+			Body: `{"code":"UnsupportedHTTPMethod","requestid":"ID","message":"this API takes POST"}`,
+		}},
+		{"old host, wrong method", "GET", nickPath, reply{
+			Status: 200, Type: "application/json;charset=UTF-8",
+			Body: `{"errcode":43002,"errmsg":"a POST request is required","request_id":"ID"}`,
+		}},
+		{"ClassIn, unknown action", "POST", "/partner/api/course.api.php?action=nosuch", reply{
+			Status: 200, Type: "application/json; charset=utf-8",
+			Body: `{"error_info":{"errno":100,"error":"unknown action nosuch"}}`,
+		}},
+		{"ClassIn, wrong method", "GET", "/partner/api/course.api.php?action=modifyGroupMemberNickname", reply{
+			Status: 200, Type: "application/json; charset=utf-8",
+			Body: `{"error_info":{"errno":100,"error":"Incomplete or incorrect parameters"}}`,
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

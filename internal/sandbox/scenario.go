@@ -52,39 +52,39 @@ const (
 // which calls: all that are set must match. At, First and Share say for which
 // of the matching calls, at most one of them; none of them means every one.
 type Fault struct {
-	Name         string `yaml:"name" json:"name,omitempty"` // for the log; empty: made up
-	API          string `yaml:"api" json:"api,omitempty"`
-	Organisation string `yaml:"organisation" json:"organisation,omitempty"`
-	Tenant       string `yaml:"tenant" json:"tenant,omitempty"` // app key or SID
-	Chat         string `yaml:"chat" json:"chat,omitempty"`
-	User         string `yaml:"user" json:"user,omitempty"`
-	Course       string `yaml:"course" json:"course,omitempty"`
-	WantedID     string `yaml:"wanted_id" json:"wanted_id,omitempty"`
+	Name         string `json:"name,omitempty"         yaml:"name"` // for the log; empty: made up
+	API          string `json:"api,omitempty"          yaml:"api"`
+	Organisation string `json:"organisation,omitempty" yaml:"organisation"`
+	Tenant       string `json:"tenant,omitempty"       yaml:"tenant"` // app key or SID
+	Chat         string `json:"chat,omitempty"         yaml:"chat"`
+	User         string `json:"user,omitempty"         yaml:"user"`
+	Course       string `json:"course,omitempty"       yaml:"course"`
+	WantedID     string `json:"wanted_id,omitempty"    yaml:"wanted_id"`
 
-	At    int     `yaml:"at" json:"at,omitempty"`       // the n-th matching call alone, from 1
-	First int     `yaml:"first" json:"first,omitempty"` // the first n matching calls
-	Share float64 `yaml:"share" json:"share,omitempty"` // this share of them, 0 < share <= 1
+	At    int     `json:"at,omitempty"    yaml:"at"`    // the n-th matching call alone, from 1
+	First int     `json:"first,omitempty" yaml:"first"` // the first n matching calls
+	Share float64 `json:"share,omitempty" yaml:"share"` // this share of them, 0 < share <= 1
 	// After and For make a window on the sandbox's clock, counted from when the
 	// fault was armed. Calls outside it do not match. For 0: without end.
-	After time.Duration `yaml:"after" json:"-"`
-	For   time.Duration `yaml:"for" json:"-"`
+	After time.Duration `json:"-" yaml:"after"`
+	For   time.Duration `json:"-" yaml:"for"`
 
-	Kind FaultKind `yaml:"kind" json:"kind"`
+	Kind FaultKind `json:"kind" yaml:"kind"`
 	// Applied carries the call out before answer, hang, reset or odd_body
 	// strike: the platform did it and the client cannot tell.
-	Applied bool              `yaml:"applied" json:"applied,omitempty"`
-	Code    string            `yaml:"code" json:"code,omitempty"`
-	Message string            `yaml:"message" json:"message,omitempty"` // empty: the code's own
-	Status  int               `yaml:"status" json:"status,omitempty"`   // HTTP; 0: the code's own
-	Body    string            `yaml:"body" json:"body,omitempty"`
-	Headers map[string]string `yaml:"headers" json:"headers,omitempty"` // set on the answer
+	Applied bool              `json:"applied,omitempty" yaml:"applied"`
+	Code    string            `json:"code,omitempty"    yaml:"code"`
+	Message string            `json:"message,omitempty" yaml:"message"` // empty: the code's own
+	Status  int               `json:"status,omitempty"  yaml:"status"`  // HTTP; 0: the code's own
+	Body    string            `json:"body,omitempty"    yaml:"body"`
+	Headers map[string]string `json:"headers,omitempty" yaml:"headers"` // set on the answer
 	// Envelope is "flat" or "nested" (in errcode 88) for updategroupnick.
 	// Empty: as the platform wraps that code.
-	Envelope string `yaml:"envelope" json:"envelope,omitempty"`
+	Envelope string `json:"envelope,omitempty" yaml:"envelope"`
 	// Latency, and up to Jitter on top of it, pass before the call is judged.
 	// Any kind may have them; those of all faults that strike a call add up.
-	Latency time.Duration `yaml:"latency" json:"-"`
-	Jitter  time.Duration `yaml:"jitter" json:"-"`
+	Latency time.Duration `json:"-" yaml:"latency"`
+	Jitter  time.Duration `json:"-" yaml:"jitter"`
 }
 
 // MarshalJSON writes durations as a scenario file spells them, so that what
@@ -93,6 +93,7 @@ func (f Fault) MarshalJSON() ([]byte, error) {
 	type plain Fault
 	return json.Marshal(struct {
 		plain
+
 		After   string `json:"after,omitempty"`
 		For     string `json:"for,omitempty"`
 		Latency string `json:"latency,omitempty"`

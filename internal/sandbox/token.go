@@ -6,7 +6,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-const tokenHeader = "x-acs-dingtalk-access-token"
+// tokenHeader as Go spells it; the vendor writes it in small letters.
+const tokenHeader = "X-Acs-Dingtalk-Access-Token" //nolint:gosec // a header's name
 
 // tokenOrder is the body of the token call.
 type tokenOrder struct {
@@ -23,7 +24,7 @@ func tokenEndpoint() *endpoint {
 		read: func(x *exchange) *refusal {
 			var order tokenOrder
 			if err := json.Unmarshal(x.body, &order); err != nil {
-				return &refusal{code: "commonParamIllegal", message: "the body is no JSON object"}
+				return &refusal{code: codeIllegalBody, message: "the body is no JSON object"}
 			}
 			x.order = order
 			return nil

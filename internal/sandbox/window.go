@@ -14,6 +14,7 @@ type windowKey struct{ api, tenant string }
 // slidingWindow keeps the instants of the calls of the last period.
 type slidingWindow struct {
 	Window
+
 	calls []time.Time
 }
 
@@ -30,6 +31,7 @@ func (w *slidingWindow) count(now time.Time) { w.calls = append(w.calls, now) }
 
 type fixedWindow struct {
 	Window
+
 	period int64 // number of the period since 1970
 	used   int
 }
@@ -45,6 +47,7 @@ func (w *fixedWindow) count(time.Time) { w.used++ }
 
 type bucketWindow struct {
 	Window
+
 	tokens float64
 	filled time.Time
 }

@@ -13,86 +13,86 @@ import (
 
 // World is what the platforms believe before the first call.
 type World struct {
-	Organisations []Organisation `yaml:"organisations" json:"organisations"`
+	Organisations []Organisation `json:"organisations" yaml:"organisations"`
 	// ProhibitedNames are refused wherever they occur in a nickname.
-	ProhibitedNames []string `yaml:"prohibited_names" json:"prohibitedNames,omitempty"`
+	ProhibitedNames []string `json:"prohibitedNames,omitempty" yaml:"prohibited_names"`
 	// ProhibitedIDs are refused wherever they occur in a DingTalk ID.
-	ProhibitedIDs []string `yaml:"prohibited_ids" json:"prohibitedIds,omitempty"`
+	ProhibitedIDs []string `json:"prohibitedIds,omitempty" yaml:"prohibited_ids"`
 	// TakenIDs belong to people outside all organisations of this world.
-	TakenIDs []string `yaml:"taken_ids" json:"takenIds,omitempty"`
+	TakenIDs []string `json:"takenIds,omitempty" yaml:"taken_ids"`
 }
 
 // Organisation is a DingTalk corp, a ClassIn institution with its schools, or
 // both under one name.
 type Organisation struct {
-	Name      string     `yaml:"name" json:"name"`
-	Apps      []App      `yaml:"apps" json:"apps,omitempty"`
-	Employees []Employee `yaml:"employees" json:"employees,omitempty"`
+	Name      string     `json:"name"                yaml:"name"`
+	Apps      []App      `json:"apps,omitempty"      yaml:"apps"`
+	Employees []Employee `json:"employees,omitempty" yaml:"employees"`
 	// Externals are the unionIds of outside contacts.
-	Externals []string `yaml:"externals" json:"externals,omitempty"`
-	Chats     []Chat   `yaml:"chats" json:"chats,omitempty"`
-	Schools   []School `yaml:"schools" json:"schools,omitempty"`
+	Externals []string `json:"externals,omitempty" yaml:"externals"`
+	Chats     []Chat   `json:"chats,omitempty"     yaml:"chats"`
+	Schools   []School `json:"schools,omitempty"   yaml:"schools"`
 	// Quota is the number of metered calls a calendar month. 0: the limits'
 	// own; negative: none.
-	Quota int `yaml:"quota" json:"quota"`
+	Quota int `json:"quota" yaml:"quota"`
 	// Spent counts the metered calls already used when the sandbox starts.
-	Spent int `yaml:"spent" json:"spent"`
+	Spent int `json:"spent" yaml:"spent"`
 }
 
 // App is one internal DingTalk app.
 type App struct {
-	Key    string `yaml:"key" json:"key"`
-	Secret string `yaml:"secret" json:"-"`
+	Key    string `json:"key" yaml:"key"`
+	Secret string `json:"-"   yaml:"secret"`
 	// Missing are permissions that the app was not granted, e.g.
 	// qyapi_chat_manage. Empty: it has all it needs.
-	Missing []string `yaml:"missing" json:"missing,omitempty"`
+	Missing []string `json:"missing,omitempty" yaml:"missing"`
 }
 
 // Employee is one person of an organisation.
 type Employee struct {
-	UserID     string `yaml:"user_id" json:"userId"`
-	UnionID    string `yaml:"union_id" json:"unionId,omitempty"`
-	Name       string `yaml:"name" json:"name,omitempty"`
-	DingTalkID string `yaml:"dingtalk_id" json:"dingTalkId,omitempty"`
+	UserID     string `json:"userId"               yaml:"user_id"`
+	UnionID    string `json:"unionId,omitempty"    yaml:"union_id"`
+	Name       string `json:"name,omitempty"       yaml:"name"`
+	DingTalkID string `json:"dingTalkId,omitempty" yaml:"dingtalk_id"`
 	// IDSetAt is when the DingTalk ID was last chosen; the lock lasts a year
 	// from there. Zero: never chosen, so not locked.
-	IDSetAt time.Time `yaml:"id_set_at" json:"idSetAt,omitzero"`
+	IDSetAt time.Time `json:"idSetAt,omitzero" yaml:"id_set_at"`
 	// EnterpriseAccount tells that the account belongs to the organisation:
 	// the only kind whose ID may be changed.
-	EnterpriseAccount bool `yaml:"enterprise_account" json:"enterpriseAccount"`
-	Disabled          bool `yaml:"disabled" json:"disabled,omitempty"`
+	EnterpriseAccount bool `json:"enterpriseAccount"  yaml:"enterprise_account"`
+	Disabled          bool `json:"disabled,omitempty" yaml:"disabled"`
 	// Hidden puts the person outside the visible range of every app.
-	Hidden bool `yaml:"hidden" json:"hidden,omitempty"`
+	Hidden bool `json:"hidden,omitempty" yaml:"hidden"`
 }
 
 // Chat is one ordinary group, created through the server API.
 type Chat struct {
-	ID    string `yaml:"chatid" json:"chatid"`
-	Name  string `yaml:"name" json:"name"`
-	Owner string `yaml:"owner" json:"owner"`
+	ID    string `json:"chatid" yaml:"chatid"`
+	Name  string `json:"name"   yaml:"name"`
+	Owner string `json:"owner"  yaml:"owner"`
 	// OwnerType is emp or ext. Empty means emp.
-	OwnerType string   `yaml:"owner_type" json:"ownerType,omitempty"`
-	Icon      string   `yaml:"icon" json:"icon,omitempty"`
-	Members   []Member `yaml:"members" json:"members"`
+	OwnerType string   `json:"ownerType,omitempty" yaml:"owner_type"`
+	Icon      string   `json:"icon,omitempty"      yaml:"icon"`
+	Members   []Member `json:"members"             yaml:"members"`
 	// Externals are the unionIds of members from outside.
-	Externals []string `yaml:"externals" json:"externals,omitempty"`
+	Externals []string `json:"externals,omitempty" yaml:"externals"`
 	// Options holds the management options that were ever set; an option that
 	// never was is absent, and not 0.
-	Options map[string]int `yaml:"options" json:"options,omitempty"`
+	Options map[string]int `json:"options,omitempty" yaml:"options"`
 }
 
 // Member is an employee in a chat.
 type Member struct {
-	UserID string `yaml:"user_id" json:"userId"`
+	UserID string `json:"userId" yaml:"user_id"`
 	// Nick is the nickname in this chat. Empty: none was set.
-	Nick string `yaml:"nick" json:"nick,omitempty"`
+	Nick string `json:"nick,omitempty" yaml:"nick"`
 }
 
 // School is one SID with its secret and its courses.
 type School struct {
-	SID     string   `yaml:"sid" json:"sid"`
-	Secret  string   `yaml:"secret" json:"-"`
-	Courses []Course `yaml:"courses" json:"courses,omitempty"`
+	SID     string   `json:"sid"               yaml:"sid"`
+	Secret  string   `json:"-"                 yaml:"secret"`
+	Courses []Course `json:"courses,omitempty" yaml:"courses"`
 }
 
 // CourseState is what became of a course. The zero value is a live course.
@@ -108,20 +108,20 @@ const (
 
 // Course is one ClassIn course with its students and auditors.
 type Course struct {
-	ID       string      `yaml:"id" json:"id"`
-	State    CourseState `yaml:"state" json:"state,omitempty"`
-	Students []Student   `yaml:"students" json:"students,omitempty"`
+	ID       string      `json:"id"                 yaml:"id"`
+	State    CourseState `json:"state,omitempty"    yaml:"state"`
+	Students []Student   `json:"students,omitempty" yaml:"students"`
 }
 
 // Student is a student or auditor of a course.
 type Student struct {
-	UID string `yaml:"uid" json:"uid"`
+	UID string `json:"uid" yaml:"uid"`
 	// Name stands in the school's console: what the call copies.
-	Name string `yaml:"name" json:"name"`
+	Name string `json:"name" yaml:"name"`
 	// Nickname is what the class sees.
-	Nickname string `yaml:"nickname" json:"nickname"`
+	Nickname string `json:"nickname" yaml:"nickname"`
 	// Deleted accounts cannot be renamed: one gives 842, nothing but them 843.
-	Deleted bool `yaml:"deleted" json:"deleted,omitempty"`
+	Deleted bool `json:"deleted,omitempty" yaml:"deleted"`
 }
 
 // LoadWorld reads a World from YAML. It refuses unknown keys, and names the
@@ -204,22 +204,29 @@ func (o Organisation) validate(seen once) error {
 		}
 	}
 	for _, school := range o.Schools {
-		if err := seen.claim("school", school.SID, o.Name); err != nil {
+		if err := school.validate(seen, o.Name); err != nil {
 			return err
-		}
-		for _, course := range school.Courses {
-			if err := seen.claim("course", course.ID, school.SID); err != nil {
-				return err
-			}
-			if !slices.Contains([]CourseState{"", CourseOK, CourseDeleted, CourseExpired, CourseForeign}, course.State) {
-				return fmt.Errorf("course %q: state %q: want ok, deleted, expired or foreign", course.ID, course.State)
-			}
 		}
 	}
 	return nil
 }
 
-func (c Chat) validate(people once) error {
+func (s School) validate(seen once, organisation string) error {
+	if err := seen.claim("school", s.SID, organisation); err != nil {
+		return err
+	}
+	for _, course := range s.Courses {
+		if err := seen.claim("course", course.ID, s.SID); err != nil {
+			return err
+		}
+		if !slices.Contains([]CourseState{"", CourseOK, CourseDeleted, CourseExpired, CourseForeign}, course.State) {
+			return fmt.Errorf("course %q: state %q: want ok, deleted, expired or foreign", course.ID, course.State)
+		}
+	}
+	return nil
+}
+
+func (c *Chat) validate(people once) error {
 	members := once{}
 	for _, m := range c.Members {
 		if err := members.claim("member", m.UserID, c.ID); err != nil {
@@ -229,7 +236,7 @@ func (c Chat) validate(people once) error {
 			return fmt.Errorf("member %q is no employee of the organisation", m.UserID)
 		}
 	}
-	if _, in := members["member\x00"+c.Owner]; c.Owner != "" && c.OwnerType != "ext" && !in {
+	if _, in := members["member\x00"+c.Owner]; c.Owner != "" && c.OwnerType != ownerOutside && !in {
 		return fmt.Errorf("owner %q is not among the members", c.Owner)
 	}
 	return nil
