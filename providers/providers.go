@@ -17,8 +17,9 @@ import (
 // Gate is passed just before every metered send leaves: the first one, quick
 // retries, and the resend after a token refresh. It blocks until the send may
 // go. An error means that nothing may be sent; the client then returns an
-// [Error] of kind [Unsent] that unwraps to it. A nil Gate is a programming
-// error: clients refuse it.
+// [Error] of kind [Unsent] that unwraps to it. If the error comes at a quick
+// retry, an earlier send did leave: its verdict is returned then, unwrapping to
+// the gate's error as well. A nil Gate is a programming error: clients refuse it.
 type Gate func(ctx context.Context) error
 
 // Kind says what a caller can do about a failure. The set is closed: a new
@@ -126,7 +127,8 @@ type Error struct {
 	// MaybeApplied tells that the request left and the platform may have acted
 	// on it, whatever it answered.
 	MaybeApplied bool
-	// Sends counts the metered requests that left during this call.
+	// Sends counts the metered requests that left during this call. The gate
+	// may have been passed more often: a dial that fails sends nothing.
 	Sends int
 	// Err is the cause underneath, if any: a transport fault, the gate's
 	// refusal, the context's error.

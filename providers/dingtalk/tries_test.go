@@ -1,0 +1,129 @@
+package dingtalk_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/secret"
+	"rollcall/providers"
+	"rollcall/providers/dingtalk"
+)
+
+type turn struct {
+	status     int
+	body       string
+	retryAfter string
+}
+
+// script answers the metered requests one after another, the last for ever.
+func script(t *testing.T, now func() time.Time, quick time.Duration, turns ...turn) *dingtalk.Client {
+	t.Helper()
+	n := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/accessToken") {
+			_, _ = io.WriteString(w, `{"accessToken":"t","expireIn":7200}`)
+			return
+		}
+		now := turns[min(n, len(turns)-1)]
+		n++
+		if now.status == 0 {
+			panic(http.ErrAbortHandler)
+		}
+		if now.retryAfter != "" {
+			w.Header().Set("Retry-After", now.retryAfter)
+		}
+		w.WriteHeader(now.status)
+		_, _ = io.WriteString(w, now.body)
+	}))
+	t.Cleanup(server.Close)
+	c, err := dingtalk.New(dingtalk.Config{Tenant: "school", AppKey: "k", AppSecret: secret.New(appSecret),
+		API: server.URL, OAPI: server.URL, Now: now, Quick: quick})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// A send in doubt stays in doubt, whatever a later send of the same call is
+// told: the refusal of the second says nothing about the first.
+func TestADoubtOutlivesALaterRefusal(t *testing.T) {
+	t.Parallel()
+	for _, first := range []turn{{200, `{"errcode":400001}`, ""}, {503, "", ""}, {}} {
+		c := script(t, nil, time.Millisecond, first, turn{200, `{"errcode":60124,"errmsg":"m"}`, ""})
+		_, err := c.UpdateGroupNick(context.Background(), free, dingtalk.GroupNick{ChatID: "c", UserID: "u", Nick: "n"})
+		e, ok := err.(*providers.Error)
+		if !ok || e.Kind != providers.Rejected || e.Code != "60124" || !e.MaybeApplied || e.Sends != 2 {
+			t.Errorf("first %+v: %+v; want the refusal, with the first send in doubt", first, err)
+		}
+	}
+}
+
+// A gateway's fault is tried again at once, unless it asks for time.
+func TestGatewayFaultsAreTriedAgainUnlessTheyAskForTime(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{500, 502, 503, 504} {
+		for retryAfter, want := range map[string]int{"": 3, "2": 1} {
+			if status == 500 {
+				want = 1 // a bare 500 is not a passing fault of a gateway
+			}
+			c := script(t, nil, time.Millisecond, turn{status, "", retryAfter})
+			name := "n"
+			_, err := c.UpdateGroup(context.Background(), free, dingtalk.GroupUpdate{ChatID: "c", Name: &name})
+			e, ok := err.(*providers.Error)
+			if !ok || e.Kind != providers.Transient || e.Sends != want {
+				t.Errorf("HTTP %d, Retry-After %q: %+v; want transient after %d sends", status, retryAfter, err, want)
+			}
+		}
+	}
+}
+
+// If the context ends while a quick try is waited for, the platform's verdict
+// is what the caller gets, with the cancellation underneath.
+func TestACancelledWaitKeepsTheVerdict(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	sent := false
+	clock := func() time.Time {
+		if sent {
+			cancel() // the answer is being judged: nothing but the wait comes after
+		}
+		return time.Now()
+	}
+	c := script(t, clock, 1000*time.Hour, turn{200, `{"errcode":400001}`, ""})
+	_, err := c.UpdateGroupNick(ctx, func(context.Context) error { sent = true; return nil },
+		dingtalk.GroupNick{ChatID: "c", UserID: "u", Nick: "n"})
+	e, ok := err.(*providers.Error)
+	if !ok || e.Code != "400001" || e.Kind != providers.Transient || !errors.Is(err, context.Canceled) || e.Sends != 1 {
+		t.Errorf("%+v; want 400001, unwrapping to the cancellation", err)
+	}
+}
+
+// A token whose life is short, untold or absurd is kept for a sensible time.
+func TestOddLivesOfTokens(t *testing.T) {
+	t.Parallel()
+	for life, want := range map[string]time.Duration{
+		`600`:    5 * time.Minute, // half of it, since ten minutes early would be at once
+		`"7200"`: 110 * time.Minute,
+		`0`:      110 * time.Minute,
+		`null`:   110 * time.Minute,
+		`1e300`:  110 * time.Minute,
+		`999999`: 23*time.Hour + 50*time.Minute,
+	} {
+		a := newAuthority(t)
+		a.give = func(n int) (int, string) { return 200, fmt.Sprintf(`{"accessToken":"t%d","expireIn":%s}`, n, life) }
+		a.mustRename(t, 1)
+		a.pass(want - time.Second)
+		a.mustRename(t, 1)
+		a.pass(2 * time.Second)
+		a.mustRename(t, 2)
+	}
+}
