@@ -1,0 +1,286 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"rollcall/internal/demo"
+	"rollcall/internal/sandbox"
+)
+
+// testStart dates the sample school: the year locks of its people count from
+// before the test.
+var testStart = time.Now()
+
+// patience bounds how long a script waits for what must come. Nothing is read
+// into how long it took.
+const patience = 2 * time.Minute
+
+func commands() map[string]func(*testscript.TestScript, bool, []string) {
+	with := func(f func(*scene, *testscript.TestScript, []string)) func(*testscript.TestScript, bool, []string) {
+		return func(ts *testscript.TestScript, neg bool, args []string) {
+			if neg {
+				ts.Fatalf("this command cannot be negated")
+			}
+			f(ts.Value(sceneKey{}).(*scene), ts, args)
+		}
+	}
+	return map[string]func(*testscript.TestScript, bool, []string){
+		"faults":    with((*scene).faults),
+		"tasks":     with((*scene).tasks),
+		"archived":  with((*scene).archived),
+		"calls":     with((*scene).calls),
+		"effects":   with((*scene).effects),
+		"nick":      with((*scene).nick),
+		"retried":   with((*scene).retried),
+		"put":       with((*scene).put),
+		"putraw":    with((*scene).putRaw),
+		"redis":     with((*scene).control),
+		"logged":    with((*scene).logged),
+		"terminate": with((*scene).terminate),
+		"overlaps":  with((*scene).overlaps),
+	}
+}
+
+// await asks again and again until check is nil.
+func (s *scene) await(ts *testscript.TestScript, check func() error) {
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			ts.Fatalf("waited in vain: %v", err)
+		case <-tick.C:
+		}
+	}
+}
+
+func number(ts *testscript.TestScript, text string) int {
+	n, err := strconv.Atoi(text)
+	ts.Check(err)
+	return n
+}
+
+// faults FILE arms what the scenario in the file says goes wrong.
+func (s *scene) faults(ts *testscript.TestScript, args []string) {
+	scenario, err := sandbox.LoadScenario(strings.NewReader(ts.ReadFile(args[0])))
+	ts.Check(err)
+	_, err = s.platforms.Arm(scenario.Faults...)
+	ts.Check(err)
+}
+
+// tasks done=N dead=N … waits until asynq counts so many tasks in these states.
+func (s *scene) tasks(ts *testscript.TestScript, args []string) {
+	s.await(ts, func() error {
+		counts, err := s.counts()
+		if err != nil {
+			return err
+		}
+		for _, arg := range args {
+			state, want, _ := strings.Cut(arg, "=")
+			if counts[state] != number(ts, want) {
+				return fmt.Errorf("want %v, there are %v", args, counts)
+			}
+		}
+		return nil
+	})
+}
+
+func (s *scene) counts() (map[string]int, error) {
+	queues, err := s.inspector.Queues()
+	if err != nil {
+		return nil, err
+	}
+	counts := map[string]int{}
+	for _, queue := range queues {
+		info, err := s.inspector.GetQueueInfo(queue)
+		if err != nil {
+			return nil, err
+		}
+		counts["pending"] += info.Pending
+		counts["active"] += info.Active
+		counts["retry"] += info.Retry
+		counts["done"] += info.Completed
+		counts["dead"] += info.Archived
+	}
+	return counts, nil
+}
+
+// archived PATTERN… wants, for each pattern, an archived task whose error
+// matches it.
+func (s *scene) archived(ts *testscript.TestScript, args []string) {
+	var causes []string
+	s.each(ts, func(queue string) ([]*asynq.TaskInfo, error) { return s.inspector.ListArchivedTasks(queue, asynq.PageSize(1000)) },
+		func(info *asynq.TaskInfo) { causes = append(causes, info.LastErr) })
+	for _, pattern := range args {
+		re, err := regexp.Compile(pattern)
+		ts.Check(err)
+		if !slices.ContainsFunc(causes, re.MatchString) {
+			ts.Fatalf("no archived task says %q; they say:\n%s", pattern, strings.Join(causes, "\n"))
+		}
+	}
+}
+
+func (s *scene) each(ts *testscript.TestScript, list func(string) ([]*asynq.TaskInfo, error), f func(*asynq.TaskInfo)) {
+	queues, err := s.inspector.Queues()
+	ts.Check(err)
+	for _, queue := range queues {
+		infos, err := list(queue)
+		ts.Check(err)
+		for _, info := range infos {
+			f(info)
+		}
+	}
+}
+
+// retried N wants every task that is done or dead to have spent N attempts on
+// failures.
+func (s *scene) retried(ts *testscript.TestScript, args []string) {
+	want := number(ts, args[0])
+	check := func(info *asynq.TaskInfo) {
+		if info.Retried != want {
+			ts.Fatalf("task %s of type %s spent %d attempts, want %d (%s)", info.ID, info.Type, info.Retried, want, info.LastErr)
+		}
+	}
+	s.each(ts, func(q string) ([]*asynq.TaskInfo, error) { return s.inspector.ListCompletedTasks(q, asynq.PageSize(1000)) }, check)
+	s.each(ts, func(q string) ([]*asynq.TaskInfo, error) { return s.inspector.ListArchivedTasks(q, asynq.PageSize(1000)) }, check)
+}
+
+// calls API N wants exactly N calls to an API at the platforms; "calls API >=N"
+// waits for at least as many.
+func (s *scene) calls(ts *testscript.TestScript, args []string) {
+	count := func() int {
+		n := 0
+		for _, c := range s.platforms.Calls() {
+			if c.API == args[0] {
+				n++
+			}
+		}
+		return n
+	}
+	if least, ok := strings.CutPrefix(args[1], ">="); ok {
+		s.await(ts, func() error {
+			if n := count(); n < number(ts, least) {
+				return fmt.Errorf("%d calls to %s, want at least %s", n, args[0], least)
+			}
+			return nil
+		})
+		return
+	}
+	if n, want := count(), number(ts, args[1]); n != want {
+		ts.Fatalf("%d calls to %s, want %d:\n%+v", n, args[0], want, s.platforms.Calls())
+	}
+}
+
+// effects N wants exactly N changes at the platforms, none of them twice.
+func (s *scene) effects(ts *testscript.TestScript, args []string) {
+	seen := map[string]int{}
+	for _, e := range s.platforms.Effects() {
+		seen[fmt.Sprintf("%s %+v %+v", e.API, e.Target, e.Changes)]++
+	}
+	for effect, n := range seen {
+		if n > 1 {
+			ts.Fatalf("%d times: %s", n, effect)
+		}
+	}
+	if want := number(ts, args[0]); len(s.platforms.Effects()) != want {
+		ts.Fatalf("%d effects, want %d:\n%+v", len(s.platforms.Effects()), want, s.platforms.Effects())
+	}
+}
+
+// nick CHAT USER NAME wants a member to be called so.
+func (s *scene) nick(ts *testscript.TestScript, args []string) {
+	org, _ := s.platforms.State().Organisation(demo.Organisation)
+	if got, ok := org.Nick(args[0], args[1]); !ok || got != args[2] {
+		ts.Fatalf("%s in %s is called %q (a member: %t), want %q", args[1], args[0], got, ok, args[2])
+	}
+}
+
+// put QUEUE TYPE FILE stores a task as asynq's client does, whatever its payload.
+func (s *scene) put(ts *testscript.TestScript, args []string) {
+	_, err := s.client.Enqueue(asynq.NewTask(args[1], []byte(ts.ReadFile(args[2]))),
+		asynq.Queue(args[0]), asynq.MaxRetry(100), asynq.Retention(time.Hour))
+	ts.Check(err)
+}
+
+// putraw QUEUE ID FILE writes bytes where asynq expects a message, as no client
+// of asynq would.
+func (s *scene) putRaw(ts *testscript.TestScript, args []string) {
+	ctx, queue, id := s.t.Context(), args[0], args[1]
+	ts.Check(s.rdb.SAdd(ctx, "asynq:queues", queue).Err())
+	ts.Check(s.rdb.HSet(ctx, "asynq:{"+queue+"}:t:"+id, "msg", ts.ReadFile(args[2]), "state", "pending").Err())
+	ts.Check(s.rdb.LPush(ctx, "asynq:{"+queue+"}:pending", id).Err())
+}
+
+// redis away | back | pause D
+func (s *scene) control(ts *testscript.TestScript, args []string) {
+	switch args[0] {
+	case "away":
+		s.redis.Away(s.t)
+	case "back":
+		s.redis.Back(s.t)
+	case "gone-for":
+		d, err := time.ParseDuration(args[1])
+		ts.Check(err)
+		s.redis.Away(s.t)
+		select {
+		case <-s.t.Context().Done():
+		case <-time.After(d):
+		}
+		s.redis.Back(s.t)
+	default:
+		ts.Fatalf("redis %s?", args[0])
+	}
+}
+
+// logged FILE PATTERN waits until a file that a background command writes holds
+// a line like the pattern.
+func (s *scene) logged(ts *testscript.TestScript, args []string) {
+	re, err := regexp.Compile(args[1])
+	ts.Check(err)
+	path := ts.MkAbs(args[0])
+	s.await(ts, func() error {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if !re.Match(content) {
+			return fmt.Errorf("%s does not say %q:\n%s", args[0], args[1], content)
+		}
+		return nil
+	})
+}
+
+// terminate sends SIGTERM to the last command in the background.
+func (s *scene) terminate(ts *testscript.TestScript, _ []string) {
+	running := ts.BackgroundCmds()
+	if len(running) == 0 {
+		ts.Fatalf("nothing runs in the background")
+	}
+	ts.Check(running[len(running)-1].Process.Signal(syscall.SIGTERM))
+}
+
+// overlaps wants that no two calls were at one target together.
+func (s *scene) overlaps(ts *testscript.TestScript, _ []string) {
+	for _, c := range s.platforms.Calls() {
+		if c.Overlapping > 0 && c.API != sandbox.APIToken {
+			ts.Fatalf("two calls were at one target together: %+v", c)
+		}
+	}
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"rollcall/internal/demo"
+	"rollcall/internal/redistest"
+	"rollcall/internal/sandbox"
+)
+
+// binaries is where the producer's command is built, once for all scripts.
+var binaries string
+
+func TestMain(m *testing.M) {
+	testscript.Main(withEnqueue{m}, map[string]func(){"worker": main})
+}
+
+// withEnqueue builds the producer's command in the process that runs the tests,
+// and not in those that the scripts start.
+type withEnqueue struct{ *testing.M }
+
+func (w withEnqueue) Run() int {
+	dir, err := os.MkdirTemp("", "rollcall")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	binaries = dir
+	build := exec.Command("go", "build", "-o", filepath.Join(dir, "enqueue"), "rollcall/cmd/enqueue")
+	if out, err := build.CombinedOutput(); err != nil {
+		panic(fmt.Sprintf("build enqueue: %v\n%s", err, out))
+	}
+	return w.M.Run()
+}
+
+// scene is what a script acts on: a Redis of its own, the emulated platforms,
+// and asynq's record of the tasks.
+type scene struct {
+	t         *testing.T
+	redis     *redistest.Server
+	rdb       redis.UniversalClient
+	platforms *sandbox.Sandbox
+	client    *asynq.Client
+	inspector *asynq.Inspector
+}
+
+type sceneKey struct{}
+
+// sceneConfig is the worker's: the sample school at the emulated platforms.
+const sceneConfig = `redis: {url: %q}
+listen: "off"
+log: {level: debug, format: text}
+organisations:
+  - name: lakeside
+    tenants:
+      - name: lakeside-dingtalk
+        dingtalk: {api: %[2]q, oapi: %[2]q, app_key: dingdemo, app_secret: {env: APP_SECRET}, timeout: 5s}
+      - name: lakeside-classin
+        classin: {base_url: %[2]q, sid: "1000082", secret: {env: SCHOOL_SECRET}, timeout: 5s}
+`
+
+// Each script is a sentence about the product, told on miniredis and again on a
+// real redis-server.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, script := range scripts {
+		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			redistest.Each(t, func(t *testing.T, server *redistest.Server) {
+				s := newScene(t, server)
+				testscript.Run(t, testscript.Params{
+					Files: []string{script},
+					Setup: s.setUp,
+					Cmds:  commands(),
+				})
+			})
+		})
+	}
+}
+
+func newScene(t *testing.T, server *redistest.Server) *scene {
+	t.Helper()
+	rdb := server.Client(t)
+	return &scene{
+		t: t, redis: server, rdb: rdb,
+		client:    asynq.NewClientFromRedisClient(rdb),
+		inspector: asynq.NewInspectorFromRedisClient(rdb),
+	}
+}
+
+func (s *scene) setUp(env *testscript.Env) error {
+	platforms, err := sandbox.New(sandbox.Config{World: demo.World(testStart), Seed: 1})
+	if err != nil {
+		return err
+	}
+	s.platforms = platforms
+	listening := httptest.NewServer(platforms)
+	env.Defer(listening.Close)
+	env.Defer(platforms.Close)
+
+	config := filepath.Join(env.WorkDir, "rollcall.yaml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, sceneConfig, s.redis.URL(), listening.URL), 0o600); err != nil {
+		return err
+	}
+	env.Values[sceneKey{}] = s
+	env.Setenv("CONFIG", config)
+	env.Setenv("APP_SECRET", demo.AppSecret)
+	env.Setenv("SCHOOL_SECRET", demo.Secret)
+	env.Setenv("ROLLCALL_REDIS_URL", s.redis.URL())
+	env.Setenv("PATH", binaries+string(os.PathListSeparator)+env.Getenv("PATH"))
+	return nil
+}
