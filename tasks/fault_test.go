@@ -142,6 +142,42 @@ func TestNoConnectionIsNotStored(t *testing.T) {
 	})
 }
 
+// A new queue is listed before its first task is sent.
+func TestAQueueThatCouldNotBeListedHoldsNoTask(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		client, _ := throughFaults(t, s, []string{"asynq:queues"}, loseReply, loseReply, loseReply)
+		result, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{})
+		if result.Outcome != tasks.NotStored || err == nil {
+			t.Errorf("%+v: %v", result, err)
+		}
+		// Once more may be lost without any harm.
+		result, err = client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{})
+		if result.Outcome != tasks.Stored {
+			t.Errorf("%+v: %v", result, err)
+		}
+		wantPending(t, s, 1)
+	})
+}
+
+func TestNoConnectionForTheTaskItselfIsNotStored(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		// The first task lists the queue, so that the second one's store is one
+		// command; Redis is lost to new connections while it takes its revision.
+		client, f := throughFaults(t, s, []string{"evalsha", "rollcall:", "lakeside", "chat1/u2"}, seal)
+		if _, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		result, err := client.Enqueue(t.Context(), nick("u2", "A"), tasks.Options{})
+		fault, ok := errors.AsType[*tasks.StoreError](err)
+		if !ok || result.Outcome != tasks.NotStored || fault.Step != "store it" {
+			t.Errorf("%+v after %d: %v", result, f.met, err)
+		}
+		wantPending(t, s, 1)
+	})
+}
+
 func TestRedisThatGoesAwayInBetweenIsNotKnown(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {

@@ -56,6 +56,9 @@ func TestAKeyHoldsAfterItsTaskWasDeleted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if held := stored(t, s, first.Queue); len(held) != 1 || held[0].Retention != 24*time.Hour {
+			t.Errorf("stored %+v, want one that is retained as long as its key", held)
+		}
 		if err := asynq.NewInspectorFromRedisClient(s.Client(t)).DeleteTask(first.Queue, first.TaskID); err != nil {
 			t.Fatal(err)
 		}

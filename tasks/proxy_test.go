@@ -17,6 +17,7 @@ const (
 	mute            // Redis carries it out; no answer comes, the connection stays
 	refuse          // answered with an error of Redis' kind, not carried out
 	shutDown        // the connection ends, and no new one is accepted
+	seal            // carried out; all other connections end, and no new one is accepted
 )
 
 // proxy stands between a client and Redis and asks judge about each request.
@@ -47,12 +48,16 @@ func newProxy(t *testing.T, server string, judge func(request []byte) fault) *pr
 
 func (p *proxy) addr() string { return p.listener.Addr().String() }
 
-func (p *proxy) close() {
+func (p *proxy) close() { p.closeBut(nil, nil) }
+
+func (p *proxy) closeBut(one, other net.Conn) {
 	p.listener.Close()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.conns {
-		c.Close()
+		if c != one && c != other {
+			c.Close()
+		}
 	}
 }
 
@@ -107,6 +112,8 @@ func (c *crossing) requests() {
 		case shutDown:
 			c.proxy.close()
 			return
+		case seal:
+			c.proxy.closeBut(c.client, c.server)
 		case refuse:
 			if _, err := c.client.Write([]byte("-READONLY You can't write against a read only replica.\r\n")); err != nil {
 				return
@@ -140,7 +147,7 @@ func (c *crossing) replies() {
 			return
 		case mute:
 			continue
-		case pass, loseSend, refuse, shutDown:
+		case pass, loseSend, refuse, shutDown, seal:
 		}
 		if _, err := c.client.Write(buffer[:n]); err != nil {
 			return
