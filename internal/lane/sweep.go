@@ -15,9 +15,9 @@ import (
 	"rollcall/tasks"
 )
 
-// sweepEvery is how often the queues are looked through for messages that asynq
-// cannot read. It takes one out of a queue, fails to decode it, and leaves it
-// "active" for ever.
+// sweepEvery is how often the queues are looked through for tasks whose worker
+// is gone, and for messages that asynq cannot read: it takes such a one out of
+// a queue, fails to decode it, and leaves it "active" for ever.
 const sweepEvery = 5 * time.Second
 
 // typeUndecodable is the asynq type of the stand-in for such a message: a task
@@ -57,11 +57,26 @@ func readUndecodable(payload []byte) error {
 //go:embed unlist.lua
 var unlistLua string
 
-// Sweep looks through the lanes' queues until ctx ends.
+// sweeper looks through the queues of a Set.
+type sweeper struct {
+	set       *Set
+	client    *asynq.Client
+	inspector *asynq.Inspector
+	unlist    *redis.Script
+	requeue   *redis.Script
+}
+
+// Sweep looks through the lanes' queues until ctx ends: for messages that asynq
+// cannot read, and for tasks whose worker is gone.
 func (s *Set) Sweep(ctx context.Context) {
-	client := asynq.NewClientFromRedisClient(s.rdb)
-	inspector := asynq.NewInspectorFromRedisClient(s.rdb)
-	unlist := redis.NewScript(unlistLua)
+	w := &sweeper{
+		set:       s,
+		client:    asynq.NewClientFromRedisClient(s.rdb),
+		inspector: asynq.NewInspectorFromRedisClient(s.rdb),
+		unlist:    redis.NewScript(unlistLua),
+		requeue:   redis.NewScript(requeueLua),
+	}
+	seen := map[string]map[string]sighting{}
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	for {
@@ -73,55 +88,56 @@ func (s *Set) Sweep(ctx context.Context) {
 		for _, l := range s.lanes {
 			for _, urgent := range []bool{true, false} {
 				queue := tasks.Queue(l.Tenant, l.Kind, urgent)
-				if err := s.sweepQueue(ctx, queue, client, inspector, unlist); err != nil && ctx.Err() == nil {
-					l.log.Warn("a queue could not be looked through for unreadable messages; the next sweep tries again", "err", err)
+				if seen[queue] == nil {
+					seen[queue] = map[string]sighting{}
+				}
+				if err := w.queue(ctx, l, queue, seen[queue]); err != nil && ctx.Err() == nil {
+					l.log.Warn("a queue could not be looked through; the next sweep tries again", "queue", queue, "err", err)
 				}
 			}
 		}
 	}
 }
 
-func (s *Set) sweepQueue(
-	ctx context.Context, queue string, client *asynq.Client, inspector *asynq.Inspector, unlist *redis.Script,
-) error {
-	prefix := "asynq:{" + queue + "}:"
-	ids, err := s.rdb.LRange(ctx, prefix+"active", 0, -1).Result()
+// queue sweeps one queue. Three round trips when nothing is active.
+func (s *sweeper) queue(ctx context.Context, l *Lane, queue string, seen map[string]sighting) error {
+	active, err := s.set.rdb.LRange(ctx, key(queue, "active"), 0, -1).Result()
 	if err != nil {
 		return fmt.Errorf("list active tasks: %w", err)
 	}
-	for _, id := range ids {
-		_, err := inspector.GetTaskInfo(queue, id)
+	readable := active[:0]
+	for _, id := range active {
+		_, err := s.inspector.GetTaskInfo(queue, id)
 		missing := errors.Is(err, asynq.ErrTaskNotFound)
 		// asynq gives this error no identity, only words; the test that puts raw
 		// bytes into a queue fails if they change.
 		unreadable := err != nil && strings.Contains(err.Error(), "could not decode task message")
 		if !missing && !unreadable {
+			readable = append(readable, id)
 			continue
 		}
-		if err := s.replace(ctx, queue, prefix, id, missing, client, unlist); err != nil {
+		if err := s.replace(ctx, queue, id, missing); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.orphans(ctx, l, queue, readable, seen)
 }
 
 // replace stores the stand-in first and removes the message after, so that a
 // crash in between shows it twice rather than never.
-func (s *Set) replace(
-	ctx context.Context, queue, prefix, id string, missing bool, client *asynq.Client, unlist *redis.Script,
-) error {
-	raw, err := s.rdb.HGet(ctx, prefix+"t:"+id, "msg").Bytes()
+func (s *sweeper) replace(ctx context.Context, queue, id string, missing bool) error {
+	rdb := s.set.rdb
+	raw, err := rdb.HGet(ctx, key(queue, "t:"+id), "msg").Bytes()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return fmt.Errorf("read message %s: %w", id, err)
 	}
-	keys := []string{prefix + "active", prefix + "lease", prefix + "t:" + id}
+	keys := []string{key(queue, "active"), key(queue, "lease"), key(queue, "t:"+id)}
 	if missing {
 		// A task that ended between the two looks is no longer listed: nothing to tell.
-		still, err := s.rdb.LPos(ctx, keys[0], id, redis.LPosArgs{}).Result()
-		if errors.Is(err, redis.Nil) || (err == nil && still < 0) {
+		if _, err := rdb.LPos(ctx, keys[0], id, redis.LPosArgs{}).Result(); errors.Is(err, redis.Nil) {
 			return nil
 		}
-		if exists, err := s.rdb.Exists(ctx, keys[2]).Result(); err != nil || exists == 1 {
+		if exists, err := rdb.Exists(ctx, keys[2]).Result(); err != nil || exists == 1 {
 			return err
 		}
 	}
@@ -129,12 +145,12 @@ func (s *Set) replace(
 	if err != nil {
 		return fmt.Errorf("keep message %s: %w", id, err)
 	}
-	_, err = client.EnqueueContext(ctx, asynq.NewTask(typeUndecodable, payload),
+	_, err = s.client.EnqueueContext(ctx, asynq.NewTask(typeUndecodable, payload),
 		asynq.Queue(queue), asynq.TaskID("undecodable-"+id), asynq.MaxRetry(1))
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
 		return fmt.Errorf("keep message %s: %w", id, err)
 	}
-	if err := unlist.Run(ctx, s.rdb, keys, id).Err(); err != nil {
+	if err := s.unlist.Run(ctx, rdb, keys, id).Err(); err != nil {
 		return fmt.Errorf("remove message %s: %w", id, err)
 	}
 	return nil
