@@ -135,7 +135,7 @@ func TestNoConnectionIsNotStored(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client, _ := throughFaults(t, s, []string{"asynq:queues"}, shutDown)
 		result, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{})
-		if _, ok := errors.AsType[*net.OpError](err); result.Outcome != tasks.NotStored || !ok {
+		if _, ok := errors.AsType[*tasks.StoreError](err); result.Outcome != tasks.NotStored || !ok {
 			t.Errorf("%+v: %v", result, err)
 		}
 		wantPending(t, s, 0)

@@ -26,9 +26,10 @@ type proxy struct {
 	server   string
 	judge    func(request []byte) fault
 
-	mu    sync.Mutex
-	conns map[net.Conn]bool
-	done  sync.WaitGroup
+	mu       sync.Mutex
+	conns    map[net.Conn]bool // true: to a client
+	accepted chan struct{}     // closed when no more are
+	done     sync.WaitGroup
 }
 
 func newProxy(t *testing.T, server string, judge func(request []byte) fault) *proxy {
@@ -37,7 +38,7 @@ func newProxy(t *testing.T, server string, judge func(request []byte) fault) *pr
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{listener: listener, server: server, judge: judge, conns: map[net.Conn]bool{}}
+	p := &proxy{listener: listener, server: server, judge: judge, conns: map[net.Conn]bool{}, accepted: make(chan struct{})}
 	p.done.Go(p.accept)
 	t.Cleanup(func() {
 		p.close()
@@ -50,10 +51,19 @@ func (p *proxy) addr() string { return p.listener.Addr().String() }
 
 func (p *proxy) close() { p.closeBut(nil, nil) }
 
+// closeBut returns when no connection can be made any more, and when all but
+// one have seen their end. Close alone leaves both to the goroutine that is
+// reading or accepting just then.
 func (p *proxy) closeBut(one, other net.Conn) {
 	p.listener.Close()
+	<-p.accepted
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for c, client := range p.conns {
+		if client && c != one {
+			_ = c.(*net.TCPConn).CloseWrite() // it may be closed already
+		}
+	}
 	for c := range p.conns {
 		if c != one && c != other {
 			c.Close()
@@ -62,6 +72,7 @@ func (p *proxy) closeBut(one, other net.Conn) {
 }
 
 func (p *proxy) accept() {
+	defer close(p.accepted)
 	for {
 		client, err := p.listener.Accept()
 		if err != nil {
@@ -73,7 +84,7 @@ func (p *proxy) accept() {
 			continue
 		}
 		p.mu.Lock()
-		p.conns[client], p.conns[server] = true, true
+		p.conns[client], p.conns[server] = true, false
 		p.mu.Unlock()
 		c := &crossing{proxy: p, client: client, server: server}
 		p.done.Go(c.requests)

@@ -95,7 +95,8 @@ func (r *report) add(e entry) {
 		where = fmt.Sprintf("line %d: ", e.line)
 	}
 	if e.result.Err == nil {
-		fmt.Fprintf(r.out, "%s%s %s %s %s %s\n", where, r.paint(outcome), kind, tenant, target, e.result.TaskID)
+		line := fmt.Sprintf("%s%s %s %s %s %s", where, r.paint(outcome), kind, tenant, target, e.result.TaskID)
+		fmt.Fprintln(r.out, strings.TrimRight(line, " "))
 		if e.result.Warning != "" {
 			fmt.Fprintf(r.err, "%swarning: %s\n", where, e.result.Warning)
 		}
