@@ -24,6 +24,9 @@ import (
 // second, and a few retries that wait.
 const demoTakes = 3 * time.Minute
 
+// silent is above every level.
+const silent = slog.LevelError + 100
+
 // demoConfig is the sample school's, with the addresses to be filled in.
 const demoConfig = `
 redis: {embedded: %q}
@@ -77,11 +80,12 @@ func (p *program) runDemo(ctx context.Context, o demoOptions) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.DiscardHandler)
-	if o.verbose {
-		log = logging.New(p.stderr, "auto", slog.LevelInfo)
+	// While the roster goes through, its progress is shown instead of the log.
+	var level slog.LevelVar
+	if !o.verbose {
+		level.Set(silent)
 	}
-	w, err := newWorker(ctx, cfg, log)
+	w, err := newWorker(ctx, cfg, logging.New(p.stderr, "auto", &level))
 	if err != nil {
 		return err
 	}
@@ -93,7 +97,11 @@ func (p *program) runDemo(ctx context.Context, o demoOptions) error {
 	var result error
 	select {
 	case r := <-readied:
-		result = p.present(ctx, platforms, r, o.stay)
+		result = p.present(ctx, platforms, r)
+		if result == nil && o.stay {
+			level.Set(slog.LevelInfo)
+			p.stayUp(ctx, platforms, r)
+		}
 	case err := <-ended:
 		stop()
 		return err
@@ -114,7 +122,7 @@ func (p *program) parseDemoConfig(platforms string, stay bool) (*config.Config, 
 
 // present is the demo as a person sees it: what is enqueued, how it goes, what
 // became of it, and whether the platforms agree.
-func (p *program) present(ctx context.Context, platforms *emulated, r ready, stay bool) error {
+func (p *program) present(ctx context.Context, platforms *emulated, r ready) error {
 	fmt.Fprintf(p.stdout, "rollcall demo: a school of 200 people, 6 chats and 8 courses; both platforms emulated at %s\n", platforms.url)
 	fmt.Fprintf(p.stdout, "asynq's web UI is at %s\n\n", r.page)
 	bounded, cancel := context.WithTimeout(ctx, demoTakes)
@@ -136,15 +144,15 @@ func (p *program) present(ctx context.Context, platforms *emulated, r ready, sta
 	}
 	summarise(p.stdout, outcomes)
 	after, _ := platforms.State().Organisation(demo.Organisation)
-	err = compare(p.stdout, demo.Believes(before.Organisation), demo.Believes(after.Organisation), outcomes, platforms, after)
-	if err != nil || !stay {
-		return err
-	}
+	return compare(p.stdout, demo.Believes(before.Organisation), demo.Believes(after.Organisation), outcomes, platforms, after)
+}
+
+// stayUp says what can be done with the worker now, and returns when ctx ends.
+func (p *program) stayUp(ctx context.Context, platforms *emulated, r ready) {
 	fmt.Fprintf(p.stdout, "\nStill up, until interrupted (Ctrl-C):\n  web UI     %s\n  platforms  %s/_sandbox/\n"+
 		"  enqueue    bin/enqueue nickname --redis %s --tenant %s --chat chat7Af3929 --user u001 \"7A 新名\"\n",
 		r.page, platforms.url, r.redisURL.Reveal(), demo.DingTalk)
 	<-ctx.Done()
-	return nil
 }
 
 // demoRun is the roster on its way.
