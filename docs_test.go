@@ -135,7 +135,7 @@ func TestEveryMakeTargetInTheDocsExists(t *testing.T) {
 	for _, p := range pages(t) {
 		for _, snippet := range p.snippets {
 			for _, m := range makeWord.FindAllStringSubmatch(snippet, -1) {
-				for _, goal := range strings.Fields(m[1]) {
+				for goal := range strings.FieldsSeq(m[1]) {
 					if !goalWord.MatchString(goal) {
 						continue // FUZZTIME=1m
 					}

@@ -1,0 +1,172 @@
+package rollcall_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rollcall/internal/lane"
+	"rollcall/internal/ledger"
+	"rollcall/providers"
+	"rollcall/tasks"
+)
+
+// wrong holds an error of each class. Which class it is of is the code's to
+// say; that all are here is checked against its list.
+func wrong() []error {
+	all := []error{
+		lane.ErrStopping, ledger.ErrLost, &ledger.BusyError{}, &lane.HeldError{}, &tasks.NewerVersionError{},
+		&tasks.PayloadError{}, &lane.PanicError{}, errors.New("connection refused"),
+		&providers.Error{Kind: providers.Unsent, Err: context.DeadlineExceeded},
+	}
+	for _, k := range providers.Kinds() {
+		all = append(all, &providers.Error{Kind: k})
+	}
+	return all
+}
+
+// ruleOf finds out how a class is treated by having an error of it judged, often
+// enough to see the longest of its random waits.
+func ruleOf(err error) (class string, rule []string) {
+	now := time.UnixMilli(1_763_762_142_000)
+	judge := func(n int, since time.Duration) lane.Verdict {
+		return lane.Judge(err, now, func(lane.Class) (int, time.Time, error) { return n, now.Add(-since), nil })
+	}
+	first := judge(1, 0)
+	if first.Action == lane.Dead {
+		return string(first.Class), []string{"–", "–", "–", "–", "–", "at once"}
+	}
+	attempts, within, end, last := "not counted", "–", "never", 1
+	if first.Counted {
+		end, last = "after the last", first.Allowed-1
+		for judge(last+1, 0).Action != lane.Dead || judge(last, 0).Action == lane.Dead {
+			return string(first.Class), []string{fmt.Sprintf("it does not end after %d attempts", first.Allowed)}
+		}
+		attempts = strconv.Itoa(first.Allowed)
+		horizon := time.Minute
+		for judge(1, horizon).Action != lane.Dead {
+			horizon += time.Minute
+		}
+		within = inWords(horizon)
+	}
+	hold := "–"
+	if first.Hold > 0 {
+		hold = inWords(first.Hold)
+	}
+	return string(first.Class), []string{attempts, within, longest(judge, 1), longest(judge, last), hold, end}
+}
+
+// longest is the bound of a random wait, to the second.
+func longest(judge func(int, time.Duration) lane.Verdict, n int) string {
+	var most time.Duration
+	for range 4000 {
+		most = max(most, judge(n, 0).After)
+	}
+	return inWords(roundUp(most))
+}
+
+// roundUp takes the largest of many draws below a bound for the bound: a figure of
+// two digits at the most, as people write them.
+func roundUp(d time.Duration) time.Duration {
+	unit := time.Second
+	for _, larger := range []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute} {
+		if d > 3*larger {
+			unit = larger
+		}
+	}
+	return (d + unit - 1).Truncate(unit)
+}
+
+// inWords is a length of time without the zeros that Go prints.
+func inWords(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
+}
+
+func TestEveryClassIsDocumentedAsItIsTreated(t *testing.T) {
+	t.Parallel()
+	want := map[string][]string{}
+	for _, err := range wrong() {
+		class, rule := ruleOf(err)
+		want[class] = rule
+	}
+	for _, class := range classes(t) {
+		if want[class] == nil {
+			t.Errorf("no error here is of class %s: add one", class)
+		}
+	}
+	p := readPage(t, "docs/outcomes.md")
+	documented := map[string][]string{}
+	for _, row := range tableRows(p, "Classes") {
+		documented[plain(row[0])] = row[1:]
+	}
+	if diff := cmp.Diff(want, documented); diff != "" {
+		t.Errorf("docs/outcomes.md and internal/lane/outcome.go differ (-code +page):\n%s", diff)
+	}
+
+	var advised []string
+	for _, row := range tableRows(p, "What an operator does") {
+		for _, m := range codeSpan.FindAllStringSubmatch(row[0], -1) {
+			advised = append(advised, m[1])
+		}
+	}
+	slices.Sort(advised)
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), advised); diff != "" {
+		t.Errorf("docs/outcomes.md does not say of every class what an operator does (-code +page):\n%s", diff)
+	}
+}
+
+// classes are the constants of type Class, as they stand in the code.
+func classes(t *testing.T) []string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "internal/lane/outcome.go", nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || len(spec.Names) != 1 || !strings.HasPrefix(spec.Names[0].Name, "Class") {
+			return true
+		}
+		if text, ok := spec.Values[0].(*ast.BasicLit); ok {
+			all = append(all, strings.Trim(text.Value, `"`))
+		}
+		return true
+	})
+	if len(all) == 0 {
+		t.Fatal("internal/lane/outcome.go has no constants Class…: have they moved?")
+	}
+	return all
+}
+
+func TestEveryKindIsDocumentedWithItsClass(t *testing.T) {
+	t.Parallel()
+	want, documented := map[string]string{}, map[string]string{}
+	for _, k := range providers.Kinds() {
+		v := lane.Judge(&providers.Error{Kind: k}, time.Now(), func(lane.Class) (int, time.Time, error) { return 1, time.Now(), nil })
+		want[k.String()] = string(v.Class)
+	}
+	for _, row := range tableRows(readPage(t, "docs/outcomes.md"), "Where a class comes from") {
+		documented[plain(row[0])] = codeSpan.FindStringSubmatch(row[1])[1]
+	}
+	if diff := cmp.Diff(want, documented); diff != "" {
+		t.Errorf("docs/outcomes.md and internal/lane/outcome.go differ (-code +page):\n%s", diff)
+	}
+}
