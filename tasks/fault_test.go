@@ -163,16 +163,19 @@ func TestAQueueThatCouldNotBeListedHoldsNoTask(t *testing.T) {
 func TestNoConnectionForTheTaskItselfIsNotStored(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		// The first task lists the queue, so that the second one's store is one
-		// command; Redis is lost to new connections while it takes its revision.
-		client, f := throughFaults(t, s, []string{"evalsha", "rollcall:", "lakeside", "chat1/u2"}, seal)
+		// While the second task takes its revision, Redis is lost to all but that
+		// connection. The third takes one on it too, and finds none to be sent on.
+		client, _ := throughFaults(t, s, []string{"evalsha", "rollcall:", "lakeside", "chat1/u2"}, seal)
 		if _, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{}); err != nil {
 			t.Fatal(err)
 		}
-		result, err := client.Enqueue(t.Context(), nick("u2", "A"), tasks.Options{})
+		if result, err := client.Enqueue(t.Context(), nick("u2", "A"), tasks.Options{}); err == nil {
+			t.Fatalf("stored on a lost connection: %+v", result)
+		}
+		result, err := client.Enqueue(t.Context(), nick("u3", "A"), tasks.Options{})
 		fault, ok := errors.AsType[*tasks.StoreError](err)
 		if !ok || result.Outcome != tasks.NotStored || fault.Step != "store it" {
-			t.Errorf("%+v after %d: %v", result, f.met, err)
+			t.Errorf("%+v: %v", result, err)
 		}
 		wantPending(t, s, 1)
 	})
