@@ -126,7 +126,9 @@ func (s *scene) counts() (map[string]int, error) {
 // matches it.
 func (s *scene) archived(ts *testscript.TestScript, args []string) {
 	var causes []string
-	s.each(ts, func(queue string) ([]*asynq.TaskInfo, error) { return s.inspector.ListArchivedTasks(queue, asynq.PageSize(1000)) },
+	s.each(ts, func(queue string) ([]*asynq.TaskInfo, error) {
+		return s.inspector.ListArchivedTasks(queue, asynq.PageSize(1000))
+	},
 		func(info *asynq.TaskInfo) { causes = append(causes, info.LastErr) })
 	for _, pattern := range args {
 		re, err := regexp.Compile(pattern)
@@ -158,8 +160,12 @@ func (s *scene) retried(ts *testscript.TestScript, args []string) {
 			ts.Fatalf("task %s of type %s spent %d attempts, want %d (%s)", info.ID, info.Type, info.Retried, want, info.LastErr)
 		}
 	}
-	s.each(ts, func(q string) ([]*asynq.TaskInfo, error) { return s.inspector.ListCompletedTasks(q, asynq.PageSize(1000)) }, check)
-	s.each(ts, func(q string) ([]*asynq.TaskInfo, error) { return s.inspector.ListArchivedTasks(q, asynq.PageSize(1000)) }, check)
+	s.each(ts, func(q string) ([]*asynq.TaskInfo, error) {
+		return s.inspector.ListCompletedTasks(q, asynq.PageSize(1000))
+	}, check)
+	s.each(ts, func(q string) ([]*asynq.TaskInfo, error) {
+		return s.inspector.ListArchivedTasks(q, asynq.PageSize(1000))
+	}, check)
 }
 
 // calls API N wants exactly N calls to an API at the platforms; "calls API >=N"

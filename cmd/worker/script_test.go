@@ -73,23 +73,38 @@ organisations:
 // real redis-server.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	scripts, err := filepath.Glob("testdata/script/*.txtar")
-	if err != nil || len(scripts) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	for _, script := range scripts {
+	for _, script := range scripts(t, "testdata/script/*.txtar") {
 		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
 			t.Parallel()
-			redistest.Each(t, func(t *testing.T, server *redistest.Server) {
-				s := newScene(t, server)
-				testscript.Run(t, testscript.Params{
-					Files: []string{script},
-					Setup: s.setUp,
-					Cmds:  commands(),
-				})
-			})
+			redistest.Each(t, func(t *testing.T, server *redistest.Server) { play(t, script, server) })
 		})
 	}
+}
+
+// These need no Redis of ours: they bring their own, or none.
+func TestScriptsThatStandAlone(t *testing.T) {
+	t.Parallel()
+	for _, script := range scripts(t, "testdata/alone/*.txtar") {
+		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			play(t, script, redistest.Mini(t))
+		})
+	}
+}
+
+func scripts(t *testing.T, pattern string) []string {
+	t.Helper()
+	found, err := filepath.Glob(pattern)
+	if err != nil || len(found) == 0 {
+		t.Fatalf("no scripts %s: %v", pattern, err)
+	}
+	return found
+}
+
+func play(t *testing.T, script string, server *redistest.Server) {
+	t.Helper()
+	s := newScene(t, server)
+	testscript.Run(t, testscript.Params{Files: []string{script}, Setup: s.setUp, Cmds: commands()})
 }
 
 func newScene(t *testing.T, server *redistest.Server) *scene {
