@@ -27,6 +27,7 @@ type authority struct {
 
 	asked, sends atomic.Int64
 	wait         chan struct{} // token requests wait for it to be closed; nil: they do not
+	released     sync.Once
 	arrived      chan struct{} // one for each token request
 
 	mu  sync.Mutex
@@ -46,13 +47,23 @@ func newAuthority(t *testing.T) *authority {
 	server := httptest.NewServer(http.HandlerFunc(a.serve))
 	t.Cleanup(server.Close)
 	a.Client = a.open(t, server.URL)
+	t.Cleanup(a.release)
 	return a
+}
+
+// hold keeps token requests waiting until release.
+func (a *authority) hold() { a.wait = make(chan struct{}) }
+
+func (a *authority) release() {
+	if a.wait != nil {
+		a.released.Do(func() { close(a.wait) })
+	}
 }
 
 func (a *authority) open(t *testing.T, url string) *dingtalk.Client {
 	t.Helper()
 	c, err := dingtalk.New(dingtalk.Config{Tenant: "school", AppKey: "ding-key", AppSecret: secret.New(appSecret),
-		API: url, OAPI: url, Quick: time.Millisecond, Now: a.clock})
+		API: url, OAPI: url, Timeout: time.Hour, Quick: time.Millisecond, Now: a.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +117,9 @@ func (a *authority) rename(ctx context.Context) (providers.Receipt, error) {
 
 func (a *authority) mustRename(t *testing.T, asked int64) {
 	t.Helper()
-	if _, err := a.rename(context.Background()); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel() // a call that waits for what it should not ends so
+	if _, err := a.rename(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if a.asked.Load() != asked {
@@ -133,7 +146,7 @@ func TestAnAgeingTokenServesOn(t *testing.T) {
 	a := newAuthority(t)
 	a.mustRename(t, 1)
 	a.pass(115 * time.Minute)
-	a.wait = make(chan struct{})
+	a.hold()
 	first := make(chan error, 1)
 	<-a.arrived
 	a.give = func(int) (int, string) { return 500, `{"code":"system.error"}` }
@@ -141,7 +154,7 @@ func TestAnAgeingTokenServesOn(t *testing.T) {
 	<-a.arrived
 	a.mustRename(t, 2) // and does not wait
 	a.mustRename(t, 2)
-	close(a.wait)
+	a.release()
 	if err := <-first; err != nil {
 		t.Errorf("a refresh that failed early spoils the call: %v", err)
 	}
@@ -198,6 +211,25 @@ func TestATokenThatStaysRejectedIsAPersonsMatter(t *testing.T) {
 	}
 }
 
+// One refresh is all that a call gets, its quick tries included.
+func TestAQuickTryGetsNoSecondRefresh(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	fault := true
+	a.valid = func(got string) bool {
+		if got == token+"2" && fault {
+			fault = false
+			panic(http.ErrAbortHandler) // a broken connection, so that a quick try follows
+		}
+		return false
+	}
+	_, err := a.rename(context.Background())
+	e, ok := err.(*providers.Error)
+	if !ok || e.Kind != providers.Misconfigured || e.Sends != 3 || a.asked.Load() != 2 {
+		t.Errorf("%+v after %d token requests; want misconfigured after 3 sends, 2 token requests", err, a.asked.Load())
+	}
+}
+
 // Many calls that find their token rejected at the same time replace it once.
 func TestCallsShareARefresh(t *testing.T) {
 	t.Parallel()
@@ -227,12 +259,62 @@ func TestCallsShareARefresh(t *testing.T) {
 	}
 }
 
+// A call that is told late that its token is stale goes on with the one that
+// another call has fetched meanwhile.
+func TestALateRejectionUsesTheTokenThatIsThere(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	a.valid = func(got string) bool { return got != token+"1" }
+	inGate, open, late := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		first := true
+		_, err := a.ChangeID(context.Background(), func(context.Context) error {
+			if first { // with the stale token in hand
+				first = false
+				close(inGate)
+				<-open
+			}
+			return nil
+		}, dingtalk.IDChange{UserID: "u", DingTalkID: "abc123"})
+		late <- err
+	}()
+	<-inGate
+	a.mustRename(t, 2)
+	close(open)
+	if err := <-late; err != nil || a.asked.Load() != 2 {
+		t.Errorf("%v after %d token requests, want 2", err, a.asked.Load())
+	}
+}
+
+// Calls that wait for the same token in vain have an error each, since each
+// writes its own counts into it.
+func TestCallsDoNotShareAnError(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	a.hold()
+	a.give = func(int) (int, string) { return 400, `{"code":"invalidClientIdOrSecret"}` }
+	failed := make(chan error, 8)
+	for range cap(failed) {
+		go func() { _, err := a.rename(context.Background()); failed <- err }()
+	}
+	<-a.arrived
+	a.release()
+	seen := map[error]bool{}
+	for range cap(failed) {
+		err := <-failed
+		if seen[err] || providers.KindOf(err) != providers.Misconfigured {
+			t.Errorf("%v is no error of its own", err)
+		}
+		seen[err] = true
+	}
+}
+
 // A caller that goes away while a token is fetched leaves the fetch to the
 // others, and has sent nothing.
 func TestACancelledCallerDoesNotTakeTheRefreshAlong(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	a.wait = make(chan struct{})
+	a.hold()
 	ctx, cancel := context.WithCancel(context.Background())
 	first, second := make(chan error, 1), make(chan error, 1)
 	go func() { _, err := a.rename(ctx); first <- err }()
@@ -244,7 +326,7 @@ func TestACancelledCallerDoesNotTakeTheRefreshAlong(t *testing.T) {
 	if !ok || e.Kind != providers.Unsent || !errors.Is(err, context.Canceled) || e.Sends != 0 {
 		t.Errorf("the cancelled caller: %+v; want unsent", err)
 	}
-	close(a.wait)
+	a.release()
 	if err := <-second; err != nil {
 		t.Errorf("the other caller: %v", err)
 	}
@@ -342,8 +424,7 @@ func TestNobodyHandsOutTokens(t *testing.T) {
 func TestCloseEndsAFetch(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	a.wait = make(chan struct{})
-	defer close(a.wait)
+	a.hold()
 	failed := make(chan error, 1)
 	go func() { _, err := a.rename(context.Background()); failed <- err }()
 	<-a.arrived

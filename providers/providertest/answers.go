@@ -41,6 +41,13 @@ func success(t *testing.T, s Subject) {
 func codes(t *testing.T, s Subject) {
 	r := newRig(t, s, nil)
 	tried := 0
+	play := s.refuse(500, s.Throttle)
+	r.play.Store(&play)
+	if _, err := r.do(t); err == nil {
+		t.Errorf("%s with HTTP 500 passed for a success", s.Throttle)
+	} else {
+		checkDoubt(t, s, err)
+	}
 	for _, row := range s.Rows {
 		if row.Code == "" || strings.Contains(row.Code, "*") {
 			continue
@@ -84,6 +91,9 @@ func codes(t *testing.T, s Subject) {
 // to be.
 func checkDoubt(t *testing.T, s Subject, err *providers.Error) {
 	t.Helper()
+	if err.HTTPStatus >= 500 && !err.MaybeApplied {
+		t.Errorf("%v at HTTP %d is said not to have been applied; a server error never settles that", err.Code, err.HTTPStatus)
+	}
 	switch err.Kind {
 	case providers.Rejected, providers.Misconfigured, providers.QuotaSpent, providers.Throttled:
 		if err.MaybeApplied && err.HTTPStatus < 500 {
@@ -184,9 +194,11 @@ func bodies(t *testing.T, s Subject) {
 		}
 	}
 	huge := strings.Repeat(" ", 2<<20)
-	set(say(200, huge+s.Done))
-	if _, err := r.do(t); err == nil || err.Kind != s.inDoubt() || !err.MaybeApplied || !strings.Contains(err.Message, "1 MiB") {
-		t.Errorf("a body of 2 MiB: %v", err)
+	for _, body := range []string{huge + s.Done, s.Done + huge} {
+		set(say(200, body))
+		if _, err := r.do(t); err == nil || err.Kind != s.inDoubt() || !err.MaybeApplied || !strings.Contains(err.Message, "1 MiB") {
+			t.Errorf("a body of 2 MiB: %v", err)
+		}
 	}
 	set(say(s.Status, s.Refusal(s.Throttle, strings.Repeat("很", 1000))))
 	if _, err := r.do(t); err == nil || !strings.HasSuffix(err.Message, "…") {
