@@ -112,21 +112,19 @@ func (c *Client) SyncCourseNicknames(ctx context.Context, gate providers.Gate, c
 	if gate == nil {
 		return providers.Receipt{}, call.NoGate()
 	}
-	resigned := false
+	skew, resigned := time.Duration(c.skew.Load()), false
 	return call.Do(ctx, c.quick, func(ctx context.Context) (string, *providers.Error, bool) {
-		skew := time.Duration(c.skew.Load())
 		header, err, again := c.send(ctx, call, courseID, skew)
 		off := c.behind(header, skew)
-		if err == nil || err.Code != codeSignature || resigned || off.Abs() <= maxSkew {
-			return "", err, again
+		if err != nil && err.Code == codeSignature && !resigned && off.Abs() > maxSkew {
+			skew, resigned = skew+off, true
+			_, err, again = c.send(ctx, call, courseID, skew)
 		}
-		resigned = true
-		_, err, again = c.send(ctx, call, courseID, skew+off)
 		switch {
-		case err == nil:
-			c.skew.Store(int64(skew + off))
-		case err.Code == codeSignature:
-			err.Fix += fmt.Sprintf("; the clock is off by %v, but the platform's own time was refused too", off.Round(time.Second))
+		case err == nil && resigned:
+			c.skew.Store(int64(skew))
+		case err != nil && err.Code == codeSignature && resigned:
+			err.Fix += fmt.Sprintf("; the clock is off by %v, but the platform's own time was refused too", skew.Round(time.Second))
 		}
 		return "", err, again
 	})
