@@ -141,6 +141,18 @@ func (c *Client) Close() {
 	c.wire.Close()
 }
 
+// CheckToken asks the platform for an access token, unless a good one is at
+// hand, and so tells whether the credentials are right. It is not metered and
+// passes no gate. The error is a [*providers.Error]; it says nothing about the
+// permissions of the three calls, which the platform judges at each call alone.
+func (c *Client) CheckToken(ctx context.Context) error {
+	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiToken}
+	if _, err := c.tokens.get(ctx, call); err != nil {
+		return err
+	}
+	return nil
+}
+
 // find returns the row for an answer. A page that comes with a server error
 // says nothing about what happened to a call that must not be repeated.
 func (a *api) find(status int, r reply) providers.Code {
