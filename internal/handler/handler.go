@@ -45,6 +45,11 @@ type Report struct {
 	Took      string  `json:"took,omitempty"`       // the value the platform took, if not the one wished for
 	Target    string  `json:"-"`                    // e.g. "chat1/ann"
 	Revision  int64   `json:"-"`
+	// SlotWait is the time spent before sends: until their slots came, and the
+	// last look at the ledger. Call is what the call took besides: sends, quick
+	// tries with their waits, a token. Both are 0 where no call was made.
+	SlotWait time.Duration `json:"-"`
+	Call     time.Duration `json:"-"`
 }
 
 // Env is what every kind of task needs of its lane.
@@ -110,12 +115,16 @@ func (e Env) carryOut(ctx context.Context, task tasks.Task, meta tasks.Meta, do 
 
 	kept, stop := mark.Keep(ctx)
 	gate := func(ctx context.Context) error {
+		asked := time.Now()
+		defer func() { report.SlotWait += time.Since(asked) }()
 		if err := e.Slot(ctx); err != nil {
 			return err
 		}
 		return mark.Gate(ctx)
 	}
+	began := time.Now()
 	receipt, values, err := do(kept, gate, mark)
+	report.Call = time.Since(began) - report.SlotWait
 	lost := errors.Is(context.Cause(kept), ledger.ErrLost)
 	stop()
 	report.RequestID, report.Sends = receipt.RequestID, receipt.Sends

@@ -14,6 +14,7 @@ import (
 // back.
 type hold struct {
 	until  time.Time
+	class  Class
 	reason string
 }
 
@@ -91,7 +92,7 @@ func (l *Lane) putOnHold(v Verdict, now time.Time) {
 	reason := v.Cause()
 	l.mu.Lock()
 	entering := !l.hold.until.After(now) || l.hold.reason != reason
-	l.hold = hold{until: now.Add(v.Hold), reason: reason}
+	l.hold = hold{until: now.Add(v.Hold), class: v.Class, reason: reason}
 	l.mu.Unlock()
 	if entering {
 		l.log.Error("lane on hold: its tasks wait and lose no attempt",

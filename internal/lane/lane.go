@@ -85,6 +85,8 @@ type Set struct {
 	ledger *ledger.Ledger
 	log    *slog.Logger
 	lanes  []*Lane
+	// observer may be nil.
+	observer Observer
 
 	stopping context.Context //nolint:containedctx // the process' end, no request's
 	stop     context.CancelCauseFunc

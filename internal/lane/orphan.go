@@ -58,6 +58,9 @@ func (s *sweeper) orphans(ctx context.Context, l *Lane, queue string, active []s
 		delete(seen, id)
 		if moved == 1 {
 			l.log.Warn("a task whose worker is gone runs again; no attempt is counted", "task", id, "queue", queue)
+			if s.set.observer != nil {
+				s.set.observer.Recovered(l.Name())
+			}
 		}
 	}
 	for id := range seen {

@@ -3,6 +3,7 @@ package lane
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -12,6 +13,7 @@ import (
 
 	"rollcall/internal/handler"
 	"rollcall/internal/logging"
+	"rollcall/providers"
 )
 
 // PanicError is a defect of ours that a task brought to light.
@@ -39,6 +41,9 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	})
 	l.react(ctx, v, now)
 	tell(log, report, v, retried, now.Sub(start))
+	l.set.observe(Attempt{
+		Lane: l.Name(), Verdict: v, Report: report, Retried: retried, Start: start, Took: now.Sub(start),
+	})
 	if v.Action == Done {
 		keepResult(task, report, log)
 	}
@@ -74,7 +79,10 @@ func (l *Lane) attempt(ctx context.Context, task *asynq.Task, log *slog.Logger) 
 func tell(log *slog.Logger, report handler.Report, v Verdict, retried int, took time.Duration) {
 	attrs := []any{"took", took.Round(time.Millisecond), "sends", report.Sends}
 	if report.Target != "" {
-		attrs = append(attrs, "target", logging.Mask(report.Target))
+		attrs = append(attrs, "target", logging.Personal(report.Target))
+	}
+	if e, ok := errors.AsType[*providers.Error](v.Err); ok && e.Code != "" {
+		attrs = append(attrs, "code", e.Code)
 	}
 	if report.RequestID != "" {
 		attrs = append(attrs, "request_id", report.RequestID)

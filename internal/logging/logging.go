@@ -15,10 +15,29 @@ import (
 	"golang.org/x/term"
 )
 
-// New returns a logger that writes to w. format is "text", "json", or "auto":
-// text if w is a terminal. The level can be changed while the logger is in use.
+// Config says how a logger writes.
+type Config struct {
+	// Format is "text", "json", or "auto" or empty: text on a terminal, else JSON.
+	Format string
+	// Level is asked for every line, so it can change while the logger is in
+	// use. Nil: info.
+	Level slog.Leveler
+	// ShowPersonalData writes [Personal] values as they are. False: masked.
+	ShowPersonalData bool
+}
+
+// New returns a logger that writes to w and masks personal data.
 func New(w io.Writer, format string, level slog.Leveler) *slog.Logger {
-	if format == "auto" {
+	return Config{Format: format, Level: level}.Logger(w)
+}
+
+// Logger returns a logger that writes to w.
+func (c Config) Logger(w io.Writer) *slog.Logger {
+	format, level := c.Format, c.Level
+	if level == nil {
+		level = slog.LevelInfo
+	}
+	if format == "auto" || format == "" {
 		format = "json"
 		if IsTerminal(w) {
 			format = "text"
@@ -26,19 +45,24 @@ func New(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 	}
 	if format == "text" {
 		return slog.New(tint.NewTextHandler(w, &tint.Options{
-			Level: level, TimeFormat: "15:04:05.000", NoColor: !IsTerminal(w),
+			Level: level, TimeFormat: "15:04:05.000", NoColor: !IsTerminal(w), ReplaceAttr: c.replace(false),
 		}))
 	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: readable}))
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: c.replace(true)}))
 }
 
-// readable writes a duration with its unit: as a bare number nobody knows what
-// it counts.
-func readable(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindDuration {
-		a.Value = slog.StringValue(a.Value.Duration().String())
+// replace decides how values are written. units writes a duration with its
+// unit: as a bare number nobody knows what it counts.
+func (c Config) replace(units bool) func([]string, slog.Attr) slog.Attr {
+	return func(_ []string, a slog.Attr) slog.Attr {
+		if p, ok := a.Value.Any().(Personal); ok && c.ShowPersonalData {
+			a.Value = slog.StringValue(string(p))
+		}
+		if units && a.Value.Kind() == slog.KindDuration {
+			a.Value = slog.StringValue(a.Value.Duration().String())
+		}
+		return a
 	}
-	return a
 }
 
 // Level returns the level called name, Info for an unknown one.
@@ -55,6 +79,16 @@ func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
+
+// Personal is a name or an id of somebody. However it is printed, it is masked;
+// a logger that was told to show personal data alone writes it as it is.
+type Personal string
+
+// String returns the masked form.
+func (p Personal) String() string { return Mask(string(p)) }
+
+// MarshalText returns the masked form, for text and JSON alike.
+func (p Personal) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // Mask shortens a name or id so that a person who knows it recognises it and
 // nobody else learns it: the first and last two characters and the length.
