@@ -51,7 +51,7 @@ type Config struct {
 	Tenant       string
 	Platform     string // whose API it is, for pauses that concern all of a platform
 	Kind         tasks.Kind
-	Limit        pace.Limit
+	Limit        pace.Limit    // at the start; see Set.SetLimit
 	Timeout      time.Duration // of one HTTP exchange
 }
 
@@ -128,6 +128,20 @@ func (s *Set) Add(cfg Config, build func(slot func(context.Context) error) handl
 
 // Lanes are the lanes in the order in which they were added.
 func (s *Set) Lanes() []*Lane { return s.lanes }
+
+// SetLimit has the lane of a tenant and kind keep another limit from its next
+// slot on; false if there is no such lane. How many tasks the lane is at
+// together was fixed when it was added: a limit raised by more than two calls a
+// second is reached only as far as those tasks go.
+func (s *Set) SetLimit(tenant string, kind tasks.Kind, limit pace.Limit) bool {
+	for _, l := range s.lanes {
+		if l.Tenant == tenant && l.Kind == kind {
+			l.pacer.SetLimit(limit)
+			return true
+		}
+	}
+	return false
+}
 
 // Start lets every lane take tasks.
 func (s *Set) Start() error {

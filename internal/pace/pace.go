@@ -46,7 +46,7 @@ var pauseLua string
 type Lane struct {
 	rdb         redis.UniversalClient
 	key         string
-	limit       Limit
+	limit       atomic.Pointer[Limit]
 	book, pause *redis.Script
 	pausedUntil atomic.Int64 // Unix nanoseconds, of this process' last pause
 }
@@ -54,14 +54,21 @@ type Lane struct {
 // NewLane returns the booking of the lane called name. The organisation chooses
 // the Redis hash tag. It does not talk to Redis yet.
 func NewLane(rdb redis.UniversalClient, organisation, name string, limit Limit) *Lane {
-	return &Lane{
+	l := &Lane{
 		rdb:   rdb,
 		key:   "rollcall:{" + organisation + "}:pace:" + name,
-		limit: limit,
 		book:  redis.NewScript(bookLua),
 		pause: redis.NewScript(pauseLua),
 	}
+	l.SetLimit(limit)
+	return l
 }
+
+// SetLimit has every later booking of this process keep another limit. Slots
+// that are booked stay, and so does the distance of the last one to the next:
+// a lane that becomes faster does so after at most one of its old intervals.
+// Workers that still keep the old limit space their own slots by it.
+func (l *Lane) SetLimit(limit Limit) { l.limit.Store(&limit) }
 
 // Wait books a slot and returns when it has come. It fails when ctx ends or
 // Redis does not answer: without Redis nothing is sent. A slot that is booked
@@ -86,7 +93,7 @@ func (l *Lane) Wait(ctx context.Context) error {
 // lane is booked out up to the Horizon; ask again after wait.
 func (l *Lane) Book(ctx context.Context) (booked bool, wait time.Duration, err error) {
 	answer, err := l.book.Run(ctx, l.rdb, []string{l.key},
-		l.limit.Interval().Microseconds(), Horizon.Microseconds()).Int64Slice()
+		l.limit.Load().Interval().Microseconds(), Horizon.Microseconds()).Int64Slice()
 	if err != nil {
 		return false, 0, fmt.Errorf("pace: book a slot: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"rollcall/internal/pace"
@@ -127,5 +128,29 @@ func TestWithoutRedisNoSlotIsGiven(t *testing.T) {
 	s.Mini.SetError("LOADING Redis is loading the dataset in memory")
 	if err := lane.Wait(t.Context()); err == nil {
 		t.Error("Wait() let a send go without Redis")
+	}
+}
+
+func TestALimitThatIsSetHoldsFromTheNextBookingOn(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	s.Mini.SetTime(time.UnixMicro(1_763_762_142_000_000)) // stands still
+	lane := pace.NewLane(s.Client(t), "lakeside", "a.nickname", twenty)
+	next := func() time.Duration {
+		t.Helper()
+		booked, wait, err := lane.Book(t.Context())
+		if err != nil || !booked {
+			t.Fatalf("Book() = %t, %s, %v, want a slot", booked, wait, err)
+		}
+		return wait
+	}
+	two := pace.Limit{Calls: 2, Per: time.Second}
+	got := []time.Duration{next(), next()}
+	lane.SetLimit(two)
+	got = append(got, next(), next())
+	fast := twenty.Interval().Truncate(time.Microsecond)
+	want := []time.Duration{0, fast, 2 * fast, 2*fast + two.Interval()}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("waits (-want +got):\n%s", diff)
 	}
 }
