@@ -1,0 +1,26 @@
+#!/bin/sh
+# Prints the ACL file of rollcall's Redis:
+#
+#   sh acl.sh PASSWORD_FILE [ADMIN_PASSWORD_FILE]
+#
+# PASSWORD_FILE holds the password of the user rollcall, under which workers and producers log in.
+# With the second file there is a user admin as well, for backups and maintenance. The user default
+# is off: without a password nobody gets in. Passwords appear as SHA-256 sums alone.
+set -eu
+
+sum() {
+  [ -s "$1" ] || { echo "acl.sh: $1 is empty or missing; put the password into it" >&2; exit 2; }
+  # The line end is not part of the password: rollcall drops it, too.
+  tr -d '\r\n' <"$1" | sha256sum | cut -d ' ' -f 1
+}
+
+[ $# -ge 1 ] || { echo "usage: sh acl.sh PASSWORD_FILE [ADMIN_PASSWORD_FILE]" >&2; exit 2; }
+rollcall=$(sum "$1")
+admin=
+[ $# -lt 2 ] || admin=$(sum "$2")
+
+# The user default is off, and yet may do everything: Redis replays its AOF as that user, and drops
+# each transaction that the user may not run (7.0.15 does so, with no more than a line in its log).
+echo "user default off resetpass ~* &* +@all"
+echo "user rollcall on #$rollcall ~asynq:* ~rollcall:* &asynq:cancel +@read +@write +@connection +@scripting +@pubsub -@dangerous +info +time"
+[ -z "$admin" ] || echo "user admin on #$admin ~* &* +@all"
