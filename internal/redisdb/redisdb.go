@@ -1,13 +1,14 @@
-// Package redisdb turns the address of a Redis into a client of it, with
-// errors that never repeat a password.
+// Package redisdb turns a description of a Redis, single, behind Sentinel or a
+// Cluster, into a client of it, with errors that never repeat a password.
 //
-// It must not know what is kept in Redis, nor where the address was configured.
+// It must not know what is kept in Redis, nor where the description came from.
 package redisdb
 
 import (
 	"errors"
 	"fmt"
-	"net/url"
+	"net"
+	"slices"
 	"strings"
 
 	"github.com/hibiken/asynq"
@@ -17,21 +18,50 @@ import (
 	"rollcall/internal/secret"
 )
 
-const forms = "redis://[user:password@]host[:port][/db], rediss://… for TLS, or unix://[user:password@]/path/to.sock[?db=n]"
-
-// Config says which Redis, and how. A single server for now: what Sentinel and
-// Cluster need will be further fields.
+// Config says which Redis, and how. Exactly one of URL, Sentinel and Cluster is
+// set; what the others say holds for all three.
 type Config struct {
-	// URL has one of the forms redis://, rediss:// and unix://. It takes
-	// go-redis' options in its query, e.g. ?pool_size=50&read_timeout=3s
+	// URL has one of the forms redis://, rediss://, unix://, redis+sentinel://,
+	// rediss+sentinel://, redis+cluster:// and rediss+cluster://; docs/redis.md
+	// describes them. It takes go-redis' options in its query, e.g.
+	// ?pool_size=50&read_timeout=3s
 	// (https://pkg.go.dev/github.com/redis/go-redis/v9#ParseURL).
 	URL secret.Text
-	// ClientName is what CLIENT LIST shows for our connections. Empty: "rollcall".
+	// Sentinel: a master that Sentinels watch. Zero value: none.
+	Sentinel Sentinel
+	// Cluster: a Redis Cluster. Zero value: none.
+	Cluster Cluster
+
+	// Username and Password of the ACL user at the Redis servers. They go
+	// before those of the URL. Empty: those of the URL, or the default user.
+	Username string
+	Password secret.Text
+	// TLS of all connections, those to Sentinels too. nil: none, unless the URL
+	// begins with rediss.
+	TLS *TLS
+	// ClientName is what CLIENT LIST shows for our connections. Empty: the URL's
+	// client_name, or "rollcall".
 	ClientName string
 }
 
-// Open returns a client of the Redis at address. It does not connect: the
-// first command does. The caller closes it.
+// Sentinel names a master and who watches it.
+type Sentinel struct {
+	Master    string   // the name the Sentinels have for it
+	Addresses []string // host:port of one or more Sentinels
+	// Of the Sentinels themselves. Empty: they ask for none.
+	Username string
+	Password secret.Text
+}
+
+// Cluster names nodes of a Redis Cluster; the others are learned from them.
+type Cluster struct{ Addresses []string } // host:port of one or more nodes
+
+func (s Sentinel) isZero() bool {
+	return s.Master == "" && len(s.Addresses) == 0 && s.Username == "" && s.Password.IsZero()
+}
+
+// Open returns a client of the Redis at address, which has one of the forms of
+// [Config.URL]. It does not connect: the first command does. The caller closes it.
 func Open(address string) (redis.UniversalClient, error) {
 	return Config{URL: secret.New(address)}.Open()
 }
@@ -48,71 +78,85 @@ func (c Config) Open() (redis.UniversalClient, error) {
 
 // Options returns what a client is made of, for those that change a part of
 // it first: how often a command is repeated, or how many connections there are.
+// It reads the files of TLS. On an error nothing is returned, and the error
+// holds no secret.
 func (c Config) Options() (*redis.UniversalOptions, error) {
-	o, err := parse(c.URL.Reveal())
+	o, err := c.place()
 	if err != nil {
 		return nil, err
 	}
-	name := c.ClientName
-	if name == "" {
-		name = o.ClientName
+	if c.Username != "" || !c.Password.IsZero() {
+		o.Username, o.Password = c.Username, c.Password.Reveal()
 	}
-	if name == "" {
-		name = "rollcall"
+	if c.ClientName != "" {
+		o.ClientName = c.ClientName
+	}
+	if o.ClientName == "" {
+		o.ClientName = "rollcall"
+	}
+	if c.TLS != nil {
+		if o.TLSConfig, err = c.TLS.config(o.TLSConfig); err != nil {
+			return nil, err
+		}
+	}
+	// Without it a deadline of the caller would not reach the socket.
+	o.ContextTimeoutEnabled = true
+	// A hosted Redis alone sends these; asking costs every new connection a
+	// round trip, and every client goroutines that outlive a test.
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return o, nil
+}
+
+// place says where Redis is, by whichever field names it.
+func (c Config) place() (*redis.UniversalOptions, error) {
+	sentinel, cluster := !c.Sentinel.isZero(), len(c.Cluster.Addresses) > 0
+	switch {
+	case sentinel && cluster, !c.URL.IsZero() && (sentinel || cluster):
+		return nil, errors.New("redis: more than one of url, sentinel and cluster is given: keep the one that it is")
+	case sentinel:
+		return c.Sentinel.options()
+	case cluster:
+		return c.Cluster.options()
+	}
+	return parse(c.URL.Reveal())
+}
+
+func (s Sentinel) options() (*redis.UniversalOptions, error) {
+	if s.Master == "" {
+		return nil, errors.New("redis: sentinel: the master's name is missing: give the one that the Sentinels' sentinel monitor line has")
+	}
+	if err := checkAddresses("sentinel", s.Addresses); err != nil {
+		return nil, err
 	}
 	return &redis.UniversalOptions{
-		Addrs:    []string{o.Addr},
-		DB:       o.DB,
-		Username: o.Username, Password: o.Password,
-		ClientName: name, Protocol: o.Protocol,
-		TLSConfig: o.TLSConfig,
-
-		MaxRetries: o.MaxRetries, MinRetryBackoff: o.MinRetryBackoff, MaxRetryBackoff: o.MaxRetryBackoff,
-		DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout,
-		// Without it a deadline of the caller would not reach the socket.
-		ContextTimeoutEnabled: true,
-
-		PoolFIFO: o.PoolFIFO, PoolSize: o.PoolSize, PoolTimeout: o.PoolTimeout,
-		MinIdleConns: o.MinIdleConns, MaxIdleConns: o.MaxIdleConns, MaxActiveConns: o.MaxActiveConns,
-		MaxConcurrentDials: o.MaxConcurrentDials,
-		ConnMaxIdleTime:    o.ConnMaxIdleTime, ConnMaxLifetime: o.ConnMaxLifetime,
-		ConnMaxLifetimeJitter: o.ConnMaxLifetimeJitter,
-		PipelinePoolSize:      o.PipelinePoolSize, PipelineReadBufferSize: o.PipelineReadBufferSize,
-		PipelineWriteBufferSize: o.PipelineWriteBufferSize,
-
-		// A hosted Redis alone sends these; asking costs every new connection a
-		// round trip, and every client goroutines that outlive a test.
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		MasterName: s.Master, Addrs: slices.Clone(s.Addresses),
+		SentinelUsername: s.Username, SentinelPassword: s.Password.Reveal(),
 	}, nil
 }
 
-// parse wraps redis.ParseURL, whose errors quote the very pieces that a
-// password with an unescaped / or ? ends up in.
-func parse(address string) (*redis.Options, error) {
-	if address == "" {
-		return nil, fmt.Errorf("redis address: it is empty: give %s", forms)
+func (c Cluster) options() (*redis.UniversalOptions, error) {
+	if err := checkAddresses("cluster", c.Addresses); err != nil {
+		return nil, err
 	}
-	u, err := url.Parse(address)
-	if err != nil {
-		return nil, fmt.Errorf("redis address: not a URL (it is not shown, it may hold a password): give %s, with / ? # @ : %% of a password percent-encoded", forms)
+	// One address is enough to find the rest, and would be taken for a single
+	// server without the mark.
+	return &redis.UniversalOptions{Addrs: slices.Clone(c.Addresses), IsClusterMode: true}, nil
+}
+
+func checkAddresses(what string, addresses []string) error {
+	if len(addresses) == 0 {
+		return fmt.Errorf("redis: %s: there are no addresses: give host:port of one or more", what)
 	}
-	switch u.Scheme {
-	case "redis", "rediss", "unix":
-	default:
-		return nil, fmt.Errorf("redis address: it does not begin with redis://, rediss:// or unix://: give %s", forms)
+	for _, a := range addresses {
+		// An address with an @ would be a URL, password and all.
+		if strings.Contains(a, "@") {
+			return fmt.Errorf("redis: %s: an address holds an @ (it is not shown, it may hold a password): give host:port, and the user apart", what)
+		}
+		if host, port, err := net.SplitHostPort(a); err != nil || host == "" || port == "" {
+			return fmt.Errorf("redis: %s: address %q is not host:port", what, a)
+		}
 	}
-	if u.Opaque != "" || strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") {
-		return nil, errors.New("redis address: an @ stands after the host: percent-encode / ? # @ : % of the password")
-	}
-	if u.Fragment != "" {
-		return nil, errors.New("redis address: a # has no meaning in it: percent-encode it if it belongs to the password")
-	}
-	o, err := redis.ParseURL(address)
-	if err != nil {
-		// No @ stood behind the host, so no piece of a password can be in here.
-		return nil, fmt.Errorf("redis address of host %q: %s", u.Host, strings.TrimPrefix(err.Error(), "redis: "))
-	}
-	return o, nil
+	return nil
 }
 
 // connOpt is how asynq asks for a client.
