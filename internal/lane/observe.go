@@ -57,3 +57,6 @@ func (c Class) Holds() bool { return rules[c].hold > 0 }
 
 // Kills reports whether a task that ends in the class can become a dead letter.
 func (c Class) Kills() bool { return rules[c].dead || rules[c].attempts > 0 }
+
+// Retries reports whether a task that ends in the class can be tried again.
+func (c Class) Retries() bool { return !rules[c].dead }

@@ -1,0 +1,85 @@
+package metrics
+
+import (
+	"context"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/lane"
+)
+
+const namespace = "rollcall"
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(namespace+"_"+name, help, labels, nil)
+}
+
+func gauge(d *prometheus.Desc, value float64, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+}
+
+func flag(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+var heldDesc = desc("lane_held",
+	"1 while this worker holds the lane for a reason of the class, else 0. A hold ends by time, one call finds out, and it may begin again.",
+	"lane", "class")
+
+// holds tells which lanes are on hold at the moment of a scrape.
+type holds struct{ lanes []*lane.Lane }
+
+func (*holds) Describe(out chan<- *prometheus.Desc) { out <- heldDesc }
+
+func (h *holds) Collect(out chan<- prometheus.Metric) {
+	for _, l := range h.lanes {
+		current, _ := l.Hold()
+		for _, class := range lane.Classes() {
+			if class.Holds() {
+				out <- gauge(heldDesc, flag(class == current), l.Name(), string(class))
+			}
+		}
+	}
+}
+
+// readiness is what /readyz answers.
+func readiness(ready func(context.Context) error) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "ready", Help: "1 if the worker takes tasks: its lanes are started and Redis answers. Else 0.",
+	}, func() float64 {
+		return flag(ready == nil || ready(context.Background()) == nil)
+	})
+}
+
+var (
+	poolHits        = desc("redis_pool_hits_total", "Times a free connection to Redis was found in the pool.")
+	poolMisses      = desc("redis_pool_misses_total", "Times none was free.")
+	poolTimeouts    = desc("redis_pool_timeouts_total", "Times a command gave up waiting for a connection: the pool is too small.")
+	poolStale       = desc("redis_pool_stale_total", "Connections to Redis that were found broken and removed.")
+	poolConnections = desc("redis_pool_connections", "Connections to Redis, idle and in use.", "state")
+)
+
+// pool tells of the connections that the lanes and the ledger share.
+type pool struct{ redis redis.UniversalClient }
+
+func (*pool) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{poolHits, poolMisses, poolTimeouts, poolStale, poolConnections} {
+		out <- d
+	}
+}
+
+func (p *pool) Collect(out chan<- prometheus.Metric) {
+	s := p.redis.PoolStats()
+	for _, c := range []struct {
+		desc  *prometheus.Desc
+		count uint32
+	}{{poolHits, s.Hits}, {poolMisses, s.Misses}, {poolTimeouts, s.Timeouts}, {poolStale, s.StaleConns}} {
+		out <- prometheus.MustNewConstMetric(c.desc, prometheus.CounterValue, float64(c.count))
+	}
+	out <- gauge(poolConnections, float64(s.IdleConns), "idle")
+	out <- gauge(poolConnections, float64(s.TotalConns)-float64(s.IdleConns), "in_use")
+}
