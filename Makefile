@@ -55,7 +55,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 
 .PHONY: update
 update: ## Rewrite golden files and generated documentation from the code
-	$(GO) test ./internal/config ./providers/... ./tasks ./cmd/... -update
+	@for dir in $$(grep -rlE 'flag\.Bool\("update"' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \
+		$(GO) test $$dir -update || exit 1; \
+	done
 
 .PHONY: clean
 clean: ## Remove what make build made

@@ -18,6 +18,7 @@ import (
 
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
+	"rollcall/internal/pace"
 	"rollcall/providers"
 	"rollcall/tasks"
 )
@@ -26,7 +27,7 @@ import (
 // say; that all are here is checked against its list.
 func wrong() []error {
 	all := []error{
-		lane.ErrStopping, ledger.ErrLost, &ledger.BusyError{}, &lane.HeldError{}, &tasks.NewerVersionError{},
+		lane.ErrStopping, ledger.ErrLost, &ledger.BusyError{}, &lane.HeldError{}, &pace.BookedOutError{}, &tasks.NewerVersionError{},
 		&tasks.PayloadError{}, &lane.PanicError{}, errors.New("connection refused"),
 		&providers.Error{Kind: providers.Unsent, Err: context.DeadlineExceeded},
 	}

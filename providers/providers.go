@@ -135,26 +135,33 @@ type Error struct {
 	Err error
 }
 
-// Error reads: platform API: kind (code): message.
+// Error reads: platform API: kind: what was answered.
 func (e *Error) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s: %s", e.Platform, e.API, e.Kind)
+	return e.Platform + " " + e.API + ": " + e.Kind.String() + ": " + e.answer()
+}
+
+// Brief is Error without the kind, for where that is told beside it.
+func (e *Error) Brief() string { return e.Platform + " " + e.API + ": " + e.answer() }
+
+func (e *Error) answer() string {
+	var parts []string
 	switch {
 	case e.Code != "":
-		fmt.Fprintf(&b, " (%s)", e.Code)
+		parts = append(parts, e.Code)
 	case e.HTTPStatus != 0:
-		fmt.Fprintf(&b, " (HTTP %d)", e.HTTPStatus)
+		parts = append(parts, fmt.Sprintf("HTTP %d", e.HTTPStatus))
 	}
 	if e.Message != "" {
-		b.WriteString(": " + e.Message)
+		parts = append(parts, e.Message)
 	}
 	if e.Err != nil {
-		b.WriteString(": " + e.Err.Error())
+		parts = append(parts, e.Err.Error())
 	}
+	text := strings.Join(parts, ": ")
 	if e.RequestID != "" {
-		b.WriteString(" [request " + e.RequestID + "]")
+		text += " [request " + e.RequestID + "]"
 	}
-	return b.String()
+	return text
 }
 
 // Unwrap returns the cause, so that errors.Is sees a cancelled context or the

@@ -17,9 +17,9 @@ func TestErrorReadsInOneLine(t *testing.T) {
 		want string
 	}{
 		{providers.Error{Platform: "dingtalk", API: "updategroupnick", Kind: providers.Transient, Code: "400001", HTTPStatus: 200, Message: "try later", RequestID: "r-1"},
-			"dingtalk updategroupnick: transient (400001): try later [request r-1]"},
+			"dingtalk updategroupnick: transient: 400001: try later [request r-1]"},
 		{providers.Error{Platform: "classin", API: "modifyGroupMemberNickname", Kind: providers.Throttled, HTTPStatus: 403},
-			"classin modifyGroupMemberNickname: throttled (HTTP 403)"},
+			"classin modifyGroupMemberNickname: throttled: HTTP 403"},
 		{providers.Error{Platform: "dingtalk", API: "group/update", Kind: providers.Unsent, Err: context.Canceled},
 			"dingtalk group/update: unsent: context canceled"},
 	} {

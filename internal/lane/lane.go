@@ -157,19 +157,23 @@ func (s *Set) Start() error {
 // uncounted, running calls finish. It returns when they have, or after the
 // longest ShutdownTimeout.
 func (s *Set) Stop() {
+	// A server's Stop waits for its poll to end: one after another, a hundred
+	// lanes would take longer than their calls.
+	var polling, running sync.WaitGroup
 	for _, l := range s.lanes {
-		l.server.Stop()
+		polling.Go(l.server.Stop)
 	}
+	polling.Wait()
 	s.stop(ErrStopping)
-	var wg sync.WaitGroup
 	for _, l := range s.lanes {
-		wg.Go(l.server.Shutdown)
+		running.Go(l.server.Shutdown)
 	}
-	wg.Wait()
+	running.Wait()
 }
 
 // Slot returns when the lane's next send may leave. It fails with ErrStopping,
-// with a *HeldError, with the end of ctx, or when Redis does not answer.
+// with a *HeldError, with a *pace.BookedOutError, with the end of ctx, or when
+// Redis does not answer.
 func (l *Lane) Slot(ctx context.Context) error {
 	if l.set.stopping.Err() != nil {
 		return ErrStopping

@@ -12,6 +12,7 @@ import (
 
 	"rollcall/internal/handler"
 	"rollcall/internal/ledger"
+	"rollcall/internal/pace"
 	"rollcall/providers"
 	"rollcall/tasks"
 )
@@ -37,6 +38,7 @@ const (
 	ClassPartial    Class = "partial"    // some members were changed and others not
 	ClassUnlisted   Class = "unlisted"   // an answer that no table knows
 	ClassThrottled  Class = "throttled"  // too fast
+	ClassPaced      Class = "paced"      // the lane's next slot is too far away to wait for
 	ClassQuota      Class = "quota"      // the month's calls are spent
 	ClassRefused    Class = "refused"    // credentials, permissions, our own code
 	ClassRejected   Class = "rejected"   // the task is wrong and stays wrong
@@ -73,6 +75,7 @@ var rules = map[Class]rule{
 	ClassUnlisted:   {attempts: 3, horizon: time.Hour, base: 5 * time.Second, limit: time.Minute},
 	ClassPanic:      {attempts: 3, horizon: time.Hour, base: 5 * time.Second, limit: time.Minute},
 	ClassThrottled:  {base: time.Second, limit: time.Second},
+	ClassPaced:      {base: time.Second, limit: time.Second},
 	ClassQuota:      {base: time.Hour, limit: time.Hour, hold: time.Hour},
 	ClassRefused:    {base: 5 * time.Minute, limit: 5 * time.Minute, hold: 5 * time.Minute},
 	ClassNewer:      {base: time.Minute, limit: time.Minute},
@@ -110,6 +113,9 @@ func Judge(err error, now time.Time, attempts Attempts) Verdict {
 		return Verdict{Action: Done}
 	}
 	class := classify(err)
+	if class == ClassThrottled && repeated(err, attempts) {
+		class = ClassRefused
+	}
 	r := rules[class]
 	v := Verdict{Action: Retry, Class: class, Err: err, Hold: r.hold}
 	if r.dead {
@@ -130,6 +136,18 @@ func Judge(err error, now time.Time, attempts Attempts) Verdict {
 	}
 	v.After = max(backoff(r, n), asked(err))
 	return v
+}
+
+// repeated reports whether a refusal that may be for the rate has come as often
+// as the platform says such a one is worth trying: a bare 403 is either that or
+// a missing permission, and the rate passes.
+func repeated(err error, attempts Attempts) bool {
+	e, ok := errors.AsType[*providers.Error](err)
+	if !ok || e.Tries == 0 {
+		return false
+	}
+	n, _, err := attempts(ClassThrottled)
+	return err == nil && n >= e.Tries
 }
 
 // allowed is the class's bound, or the platform's own for this code if that is
@@ -155,6 +173,9 @@ func asked(err error) time.Duration {
 	}
 	if held, ok := errors.AsType[*HeldError](err); ok {
 		d = held.For
+	}
+	if paced, ok := errors.AsType[*pace.BookedOutError](err); ok {
+		d = paced.For
 	}
 	if d <= 0 {
 		return 0
@@ -197,6 +218,8 @@ func classify(err error) Class {
 		return ClassWaiting
 	case is[*HeldError](err):
 		return ClassHeld
+	case is[*pace.BookedOutError](err):
+		return ClassPaced
 	case is[*tasks.NewerVersionError](err):
 		return ClassNewer
 	case is[*tasks.PayloadError](err), is[*tasks.ValidationError](err), is[*tasks.UnknownTypeError](err),
@@ -245,6 +268,8 @@ func classifyUnsent(e *providers.Error) Class {
 		return ClassOvertaken
 	case is[*HeldError](e.Err):
 		return ClassHeld
+	case is[*pace.BookedOutError](e.Err):
+		return ClassPaced
 	case errors.Is(e.Err, context.DeadlineExceeded):
 		return ClassBusy
 	}
@@ -257,9 +282,14 @@ func (v Verdict) Cause() string {
 	if v.Err == nil {
 		return ""
 	}
-	text := string(v.Class) + ": " + v.Err.Error()
-	if e, ok := errors.AsType[*providers.Error](v.Err); ok && e.Fix != "" {
-		text += " · to do: " + e.Fix
+	text := string(v.Class) + ": "
+	if e, ok := errors.AsType[*providers.Error](v.Err); ok {
+		text += e.Brief()
+		if e.Fix != "" {
+			text += " · to do: " + e.Fix
+		}
+	} else {
+		text += v.Err.Error()
 	}
 	switch {
 	case v.Action == Dead && v.Counted:

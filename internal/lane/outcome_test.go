@@ -11,6 +11,7 @@ import (
 	"rollcall/internal/handler"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
+	"rollcall/internal/pace"
 	"rollcall/providers"
 	"rollcall/tasks"
 )
@@ -52,6 +53,7 @@ func TestVerdicts(t *testing.T) {
 		{"newer wish in the gate", unsent(ledger.ErrStale), lane.ClassOvertaken, lane.Retry, false, false},
 		{"mark lost in the gate", unsent(ledger.ErrLost), lane.ClassOvertaken, lane.Retry, false, false},
 		{"lane held in the gate", unsent(&lane.HeldError{For: time.Minute}), lane.ClassHeld, lane.Retry, false, false},
+		{"next slot far away", unsent(&pace.BookedOutError{For: time.Minute}), lane.ClassPaced, lane.Retry, false, false},
 		{"no time left for a slot", unsent(context.DeadlineExceeded), lane.ClassBusy, lane.Retry, true, false},
 		{"Redis away in the gate", unsent(errors.New("dial tcp: connection refused")), lane.ClassInternal, lane.Retry, false, false},
 		{"Redis away", errors.New("dial tcp: connection refused"), lane.ClassInternal, lane.Retry, false, false},
@@ -167,6 +169,29 @@ func TestWhatThePlatformAsksForIsKept(t *testing.T) {
 	}
 }
 
+// A bare 403 is either the rate, which passes, or a missing permission, which
+// does not: after as many as the platform's notes allow, a person must look.
+func TestABare403ThatRepeatsHoldsTheLane(t *testing.T) {
+	t.Parallel()
+	bare := &providers.Error{Kind: providers.Throttled, HTTPStatus: 403, Tries: 3}
+	if v := lane.Judge(bare, now, nth(2)); v.Class != lane.ClassThrottled || v.Hold > 0 {
+		t.Errorf("second: %s, hold %s", v.Class, v.Hold)
+	}
+	if v := lane.Judge(bare, now, nth(3)); v.Class != lane.ClassRefused || v.Hold == 0 || v.Action != lane.Retry {
+		t.Errorf("third: %s %s, hold %s", v.Action, v.Class, v.Hold)
+	}
+}
+
+// What was held back for a pause of an hour loses nothing and comes back when
+// the pause is over, not before.
+func TestAPauseLongerThanAnAttemptIsNotSleptThrough(t *testing.T) {
+	t.Parallel()
+	v := lane.Judge(unsent(&pace.BookedOutError{For: time.Hour}), now, nth(1))
+	if v.Counted || v.After < time.Hour || v.After > 76*time.Minute {
+		t.Errorf("verdict %s counted=%t after %s", v.Action, v.Counted, v.After)
+	}
+}
+
 func TestTheCauseSaysWhatHappenedAndWhatToDo(t *testing.T) {
 	t.Parallel()
 	err := &providers.Error{
@@ -174,7 +199,7 @@ func TestTheCauseSaysWhatHappenedAndWhatToDo(t *testing.T) {
 		Message: "user not in group", RequestID: "id1aatxt9mco", Fix: "update the roster",
 	}
 	got := lane.Judge(err, now, nth(1)).Cause()
-	want := "rejected: dingtalk updategroupnick: rejected (60124): user not in group [request id1aatxt9mco] · to do: update the roster"
+	want := "rejected: dingtalk updategroupnick: 60124: user not in group [request id1aatxt9mco] · to do: update the roster"
 	if got != want {
 		t.Errorf("cause\n%s\nwant\n%s", got, want)
 	}

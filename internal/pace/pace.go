@@ -25,6 +25,21 @@ const spread = 50 * time.Millisecond
 // sleeps, and with it how long a stop takes.
 const Horizon = time.Second
 
+// patience is how long a sender asks again for a slot of a lane that is booked
+// out. Beyond it the lane is paused, and a sender that slept through that would
+// hold a worker and run out of its own time.
+const patience = 5 * time.Second
+
+// BookedOutError tells that a lane's next slot is too far away to wait for.
+type BookedOutError struct {
+	For time.Duration // how far
+}
+
+// Error says when to come back.
+func (e *BookedOutError) Error() string {
+	return fmt.Sprintf("the lane is paused or booked out: its next slot is %s away", e.For.Round(time.Millisecond))
+}
+
 // Limit is what a platform allows: Calls in any window of length Per.
 type Limit struct {
 	Calls int
@@ -70,15 +85,19 @@ func NewLane(rdb redis.UniversalClient, organisation, name string, limit Limit) 
 // Workers that still keep the old limit space their own slots by it.
 func (l *Lane) SetLimit(limit Limit) { l.limit.Store(&limit) }
 
-// Wait books a slot and returns when it has come. It fails when ctx ends or
-// Redis does not answer: without Redis nothing is sent. A slot that is booked
-// and not used is lost to the lane, 1/N of a window. One round trip while the
-// lane is not booked out.
+// Wait books a slot and returns when it has come. It fails when ctx ends, with
+// a *BookedOutError when the next slot is far away, and when Redis does not
+// answer: without Redis nothing is sent. A slot that is booked and not used is
+// lost to the lane, 1/N of a window. One round trip while the lane is not booked
+// out.
 func (l *Lane) Wait(ctx context.Context) error {
 	for {
 		booked, wait, err := l.Book(ctx)
 		if err != nil {
 			return err
+		}
+		if !booked && wait > patience {
+			return &BookedOutError{For: wait}
 		}
 		if err := sleep(ctx, wait); err != nil {
 			return err

@@ -121,6 +121,24 @@ func TestASleeperGivesItsSlotUpWhenItsContextEnds(t *testing.T) {
 	})
 }
 
+func TestALaneThatIsPausedForLongIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		lane := pace.NewLane(rdb, "lakeside", "a.nickname", twenty)
+		other := pace.NewLane(rdb, "lakeside", "a.nickname", twenty) // another worker's
+		if err := lane.Pause(t.Context(), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range []*pace.Lane{lane, other} {
+			out, ok := errors.AsType[*pace.BookedOutError](l.Wait(t.Context()))
+			if !ok || out.For < 59*time.Minute-pace.Horizon || out.For > time.Hour {
+				t.Errorf("Wait() = %v, want a *BookedOutError of about an hour", out)
+			}
+		}
+	})
+}
+
 func TestWithoutRedisNoSlotIsGiven(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)

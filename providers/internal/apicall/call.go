@@ -84,6 +84,7 @@ func (c *Call) Send(ctx context.Context, wire *Wire, request func() Request) (an
 	e.HTTPStatus, e.Err, e.MaybeApplied = fault.Status, fault.Err, fault.Written
 	if fault.Written && c.Once {
 		e.Kind = providers.Ambiguous
+		e.Fix = "look at the platform whether it was applied before anything else is sent"
 	}
 	_, distrust := errors.AsType[*tls.CertificateVerificationError](fault.Err)
 	if distrust {
