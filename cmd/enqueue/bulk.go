@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"rollcall/internal/roster"
 	"rollcall/tasks"
 )
 
@@ -59,7 +58,7 @@ func (a *app) bulk(ctx context.Context, path string) error {
 		defer file.Close()
 		in, name = file, path
 	}
-	rows, err := readRows(in, defaults, a.now())
+	rows, err := roster.Read(in, defaults, a.now())
 	if err != nil {
 		return badInput("%s: %w; nothing was enqueued", name, err)
 	}
@@ -83,50 +82,21 @@ func (a *app) bulk(ctx context.Context, path string) error {
 	return nil
 }
 
-func (a *app) enqueueRows(ctx context.Context, client *tasks.Client, rows []row, r *report) {
+func (a *app) enqueueRows(ctx context.Context, client *tasks.Client, rows []roster.Row, r *report) {
 	results := make([]tasks.Result, len(rows))
 	var requests []tasks.Request
 	var at []int
 	for i, row := range rows {
-		if len(row.problems) > 0 {
-			results[i] = a.refuse(row)
+		if err := row.Refusal(tasks.Limits{NicknameMax: a.nicknameMax}); err != nil {
+			results[i] = tasks.Result{Outcome: tasks.Refused, Err: err}
 			continue
 		}
-		requests, at = append(requests, row.request), append(at, i)
+		requests, at = append(requests, row.Request), append(at, i)
 	}
 	for i, result := range a.enqueueAll(ctx, client, requests) {
 		results[at[i]] = result
 	}
 	for i, row := range rows {
-		r.add(entry{line: row.line, task: row.request.Task, key: row.request.Options.Key, result: results[i], place: column})
+		r.add(entry{line: row.Line, task: row.Request.Task, key: row.Request.Options.Key, result: results[i], place: roster.Place})
 	}
-}
-
-// refuse refuses a row for its form, and says what else is wrong with it.
-func (a *app) refuse(row row) tasks.Result {
-	kind, _, _ := describe(row.request.Task)
-	all := &tasks.ValidationError{Kind: kind, Problems: row.problems}
-	if row.request.Task != nil {
-		for _, r := range a.enqueueAll(context.Background(), nil, []tasks.Request{row.request}) {
-			if more, ok := r.Err.(*tasks.ValidationError); ok {
-				all.Problems = append(all.Problems, more.Problems...)
-			}
-		}
-	}
-	return tasks.Result{Outcome: tasks.Refused, Err: all}
-}
-
-// column turns options.searchable into "column searchable".
-func column(p tasks.Problem) string {
-	if p.Field == "" {
-		return "the row"
-	}
-	name, index, listed := strings.Cut(strings.TrimPrefix(p.Field, "options."), "[")
-	var i int
-	if listed {
-		if _, err := fmt.Sscanf(index, "%d]", &i); err == nil {
-			return fmt.Sprintf("column %s, entry %d", name, i+1)
-		}
-	}
-	return "column " + name
 }

@@ -3,33 +3,24 @@ package main
 import (
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"rollcall/internal/roster"
 	"rollcall/tasks"
 )
 
-// switchFlag is a group option's column, its flag and what its 1 means.
-type switchFlag struct {
-	column, flag, usage string
-	value               func(*tasks.GroupOptions) **int
-}
-
-func groupSwitches() []switchFlag {
-	return []switchFlag{
-		{"mention_all_authority", "mention-all-authority", "1: the owner alone may @all; 0: everybody",
-			func(o *tasks.GroupOptions) **int { return &o.MentionAllAuthority }},
-		{"show_history_type", "show-history-type", "1: new members see 100 messages; 0: none",
-			func(o *tasks.GroupOptions) **int { return &o.ShowHistoryType }},
-		{"validation_type", "validation-type", "1: joining needs an approval; 0: not",
-			func(o *tasks.GroupOptions) **int { return &o.ValidationType }},
-		{"searchable", "searchable", "1: the group can be found; 0: not",
-			func(o *tasks.GroupOptions) **int { return &o.Searchable }},
-		{"chat_banned_type", "chat-banned-type", "1: nobody may write; 0: everybody",
-			func(o *tasks.GroupOptions) **int { return &o.ChatBannedType }},
-		{"management_type", "management-type", "1: the owner alone manages; 0: everybody",
-			func(o *tasks.GroupOptions) **int { return &o.ManagementType }},
-	}
+// switchUsage says, by column, what the 1 and the 0 of a group's option mean.
+func switchUsage(column string) string {
+	return map[string]string{
+		"mention_all_authority": "1: the owner alone may @all; 0: everybody",
+		"show_history_type":     "1: new members see 100 messages; 0: none",
+		"validation_type":       "1: joining needs an approval; 0: not",
+		"searchable":            "1: the group can be found; 0: not",
+		"chat_banned_type":      "1: nobody may write; 0: everybody",
+		"management_type":       "1: the owner alone manages; 0: everybody",
+	}[column]
 }
 
 // bit is the flag of a switch. It stays nil where it is not given: 0 is sent.
@@ -83,9 +74,10 @@ Lists of ids are separated by commas.`,
 
 	flagOf := map[string]string{
 		"tenant": "--tenant", "chat_id": "--chat", "name": "--name", "owner": "--owner", "owner_type": "--owner-type",
-		"icon": "--icon", "add_user_ids": "--add", "del_user_ids": "--del", "add_ext_ids": "--add-ext", "del_ext_ids": "--del-ext"}
-	for _, s := range groupSwitches() {
-		flags.Var(bit{s.value(&t.Options)}, s.flag, s.usage)
+		"icon": "--icon", "add_user_ids": "--add", "del_user_ids": "--del", "add_ext_ids": "--add-ext", "del_ext_ids": "--del-ext",
+	}
+	for _, s := range roster.Switches() {
+		flags.Var(bit{s.Value(&t.Options)}, strings.ReplaceAll(s.Column, "_", "-"), switchUsage(s.Column))
 	}
 	build := func([]string) tasks.Task {
 		if t.Owner != "" && t.OwnerType == "" {

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/roster"
 	"rollcall/tasks"
 )
 
@@ -46,7 +47,8 @@ func serveAll(s *redistest.Server, db int64) (url string, err error) {
 	}
 	err = tasks.PublishLanes(context.Background(), rdb, []tasks.Lane{
 		lane("lakeside-dt", tasks.KindNickname), lane("lakeside-dt", tasks.KindGroup), lane("lakeside-dt", tasks.KindID),
-		lane("lakeside-ci", tasks.KindCourse)})
+		lane("lakeside-ci", tasks.KindCourse),
+	})
 	return fmt.Sprintf("redis://%s/%d", s.Addr, db), err
 }
 
@@ -144,11 +146,11 @@ func TestThePageNamesEveryFlagColumnAndField(t *testing.T) {
 		}
 	}
 	for _, kind := range tasks.Kinds() {
-		for _, name := range columns(kind) {
+		for _, name := range roster.Columns(kind) {
 			wanted = append(wanted, "`"+name+"`")
 		}
 	}
-	for _, name := range append(commonColumns(), "line", "target", "outcome", "task_id", "queue", "revision", "problems", "error", "warning",
+	for _, name := range append(roster.CommonColumns(), "line", "target", "outcome", "task_id", "queue", "revision", "problems", "error", "warning",
 		"stored", "already_there", "refused", "not_stored", "not_known", "valid") {
 		wanted = append(wanted, "`"+name+"`")
 	}

@@ -50,8 +50,10 @@ type report struct {
 }
 
 func (a *app) newReport() *report {
-	return &report{out: a.stdout, err: a.stderr, json: a.json, dryRun: a.dryRun,
-		colour: isTerminal(a.stdout) && a.getenv("NO_COLOR") == "", counts: map[string]int{}}
+	return &report{
+		out: a.stdout, err: a.stderr, json: a.json, dryRun: a.dryRun,
+		colour: isTerminal(a.stdout) && a.getenv("NO_COLOR") == "", counts: map[string]int{},
+	}
 }
 
 func isTerminal(w io.Writer) bool {
@@ -73,8 +75,10 @@ func (r *report) add(e entry) {
 	r.counts[outcome]++
 	kind, tenant, target := describe(e.task)
 	if r.json {
-		rec := record{Line: e.line, Kind: kind, Tenant: tenant, Target: target, Key: e.key, Outcome: outcome,
-			TaskID: e.result.TaskID, Queue: e.result.Queue, Revision: e.result.Revision, Warning: e.result.Warning}
+		rec := record{
+			Line: e.line, Kind: kind, Tenant: tenant, Target: target, Key: e.key, Outcome: outcome,
+			TaskID: e.result.TaskID, Queue: e.result.Queue, Revision: e.result.Revision, Warning: e.result.Warning,
+		}
 		if err := e.result.Err; err != nil {
 			rec.Error = err.Error()
 			if invalid, ok := errors.AsType[*tasks.ValidationError](err); ok {
@@ -138,8 +142,10 @@ func (r *report) summary() {
 		return
 	}
 	var parts []string
-	for _, outcome := range []string{outcomeValid, tasks.Stored.String(), tasks.AlreadyThere.String(),
-		tasks.Refused.String(), tasks.NotStored.String(), tasks.NotKnown.String()} {
+	for _, outcome := range []string{
+		outcomeValid, tasks.Stored.String(), tasks.AlreadyThere.String(),
+		tasks.Refused.String(), tasks.NotStored.String(), tasks.NotKnown.String(),
+	} {
 		if n := r.counts[outcome]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, strings.ReplaceAll(outcome, "_", " ")))
 		}

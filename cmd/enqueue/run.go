@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/internal/redisdb"
+	"rollcall/internal/roster"
 	"rollcall/internal/secret"
 	"rollcall/tasks"
 )
@@ -128,32 +129,11 @@ Exit codes:
 
 // options turns the flags that all tasks share into the client's.
 func (a *app) options() (tasks.Options, error) {
-	at, err := parseAt(a.at, a.now())
+	at, err := roster.ParseAt(a.at, a.now())
 	if err != nil {
 		return tasks.Options{}, badInput("--at: %w", err)
 	}
 	return tasks.Options{Urgent: a.urgent, At: at, Key: a.key}, nil
-}
-
-var errTime = errors.New("is neither a time such as 2026-03-01T08:00:00+08:00 nor a delay such as +10m")
-
-// parseAt reads a time or a delay. Empty is the zero time: at once.
-func parseAt(text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if delay, ok := strings.CutPrefix(text, "+"); ok {
-		d, err := time.ParseDuration(delay)
-		if err != nil || d < 0 {
-			return time.Time{}, errTime
-		}
-		return now.Add(d), nil
-	}
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return time.Time{}, errTime
-	}
-	return at, nil
 }
 
 // enqueueAll stores requests, or only judges them in a dry run.

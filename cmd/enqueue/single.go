@@ -98,7 +98,8 @@ Write -- before one that begins with a dash.`,
 		return t
 	}
 	return a.single(cmd, build, map[string]string{
-		"tenant": "--tenant", "chat_id": "--chat", "user_id": "--user", "nickname": "the nickname"})
+		"tenant": "--tenant", "chat_id": "--chat", "user_id": "--user", "nickname": "the nickname",
+	})
 }
 
 func (a *app) courseCommand() *cobra.Command {
@@ -144,5 +145,6 @@ digits.`,
 		return t
 	}
 	return a.single(cmd, build, map[string]string{
-		"tenant": "--tenant", "user_id": "--user", "dingtalk_id": "the ID", "alternatives": "the alternatives"})
+		"tenant": "--tenant", "user_id": "--user", "dingtalk_id": "the ID", "alternatives": "the alternatives",
+	})
 }

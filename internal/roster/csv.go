@@ -1,4 +1,4 @@
-package main
+package roster
 
 import (
 	"bytes"
@@ -17,38 +17,14 @@ import (
 // maxFile bounds a CSV file, in bytes: some 500,000 rows.
 const maxFile = 64 << 20
 
-// row is one task of a file.
-type row struct {
-	line     int
-	request  tasks.Request
-	problems []tasks.Problem // with its form; the task is not judged yet
-}
-
-// columns lists the columns of each kind, besides those that all rows have.
-func columns(kind tasks.Kind) []string {
-	switch kind {
-	case tasks.KindNickname:
-		return []string{"chat_id", "user_id", "nickname"}
-	case tasks.KindCourse:
-		return []string{"course_id"}
-	case tasks.KindID:
-		return []string{"user_id", "dingtalk_id", "alternatives"}
-	case tasks.KindGroup:
-		names := []string{"chat_id", "name", "owner", "owner_type", "icon",
-			"add_user_ids", "del_user_ids", "add_ext_ids", "del_ext_ids"}
-		for _, s := range groupSwitches() {
-			names = append(names, s.column)
-		}
-		return names
-	}
-	return nil
-}
-
-func commonColumns() []string { return []string{"kind", "tenant", "key", "urgent", "at"} }
-
-// readRows reads a whole file. An error means that nothing of it can be
-// trusted, e.g. that it is in another encoding; a bad row has problems instead.
-func readRows(r io.Reader, defaults tasks.Options, now time.Time) ([]row, error) {
+// Read reads a whole file: UTF-8, comma-separated, its first line the names of
+// the columns. Rows that do not say otherwise have the options of defaults;
+// delays count from now.
+//
+// An error means that nothing of the file can be trusted, e.g. that it is in
+// another encoding; a bad row has problems instead. It takes some three times
+// the file's size in memory.
+func Read(r io.Reader, defaults tasks.Options, now time.Time) ([]Row, error) {
 	content, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err != nil {
 		return nil, err
@@ -75,7 +51,7 @@ func readRows(r io.Reader, defaults tasks.Options, now time.Time) ([]row, error)
 	if err := checkHeader(header); err != nil {
 		return nil, err
 	}
-	var rows []row
+	var rows []Row
 	for {
 		cells, err := reader.Read()
 		if errors.Is(err, io.EOF) {
@@ -102,9 +78,9 @@ func csvFault(err error) error {
 }
 
 func checkHeader(header []string) error {
-	known := commonColumns()
+	known := CommonColumns()
 	for _, kind := range tasks.Kinds() {
-		known = append(known, columns(kind)...)
+		known = append(known, Columns(kind)...)
 	}
 	for i, name := range header {
 		if !slices.Contains(known, name) {
@@ -140,28 +116,28 @@ func (c *cells) list(column string) []string {
 	return strings.Split(c.values[column], ";")
 }
 
-func newRow(line int, header, values []string, defaults tasks.Options, now time.Time) row {
+func newRow(line int, header, values []string, defaults tasks.Options, now time.Time) Row {
 	c := &cells{values: make(map[string]string, len(values))}
 	if len(values) != len(header) {
 		c.fault("", fmt.Sprintf("has %d cells, the header has %d", len(values), len(header)))
-		return row{line: line, problems: c.problems}
+		return Row{Line: line, Problems: c.problems}
 	}
 	for i, name := range header {
 		c.values[name] = values[i]
 	}
 	kind := tasks.Kind(c.values["kind"])
-	own := columns(kind)
+	own := Columns(kind)
 	if own == nil {
 		c.fault("kind", "must be nickname, course, group or id")
-		return row{line: line, problems: c.problems}
+		return Row{Line: line, Problems: c.problems}
 	}
 	for _, name := range header {
-		if c.values[name] != "" && !slices.Contains(own, name) && !slices.Contains(commonColumns(), name) {
+		if c.values[name] != "" && !slices.Contains(own, name) && !slices.Contains(CommonColumns(), name) {
 			c.fault(name, fmt.Sprintf("does not belong to a %s task: leave it empty", kind))
 		}
 	}
 	request := tasks.Request{Task: c.task(kind), Options: c.options(defaults, now)}
-	return row{line: line, request: request, problems: c.problems}
+	return Row{Line: line, Request: request, Problems: c.problems, kind: kind}
 }
 
 func (c *cells) options(o tasks.Options, now time.Time) tasks.Options {
@@ -177,7 +153,7 @@ func (c *cells) options(o tasks.Options, now time.Time) tasks.Options {
 	}
 	if at := c.values["at"]; at != "" {
 		var err error
-		if o.At, err = parseAt(at, now); err != nil {
+		if o.At, err = ParseAt(at, now); err != nil {
 			c.fault("at", err.Error())
 		}
 	}
@@ -193,22 +169,31 @@ func (c *cells) task(kind tasks.Kind) tasks.Task {
 		return tasks.CourseSync{Tenant: v["tenant"], CourseID: v["course_id"]}
 	case tasks.KindID:
 		return tasks.IDChange{Tenant: v["tenant"], UserID: v["user_id"], DingTalkID: v["dingtalk_id"], Alternatives: c.list("alternatives")}
+	case tasks.KindGroup:
+		return c.group()
 	}
-	group := tasks.GroupUpdate{Tenant: v["tenant"], ChatID: v["chat_id"], Name: v["name"], Owner: v["owner"],
+	return nil
+}
+
+func (c *cells) group() tasks.GroupUpdate {
+	v := c.values
+	group := tasks.GroupUpdate{
+		Tenant: v["tenant"], ChatID: v["chat_id"], Name: v["name"], Owner: v["owner"],
 		OwnerType: v["owner_type"], Icon: v["icon"], AddUserIDs: c.list("add_user_ids"), DelUserIDs: c.list("del_user_ids"),
-		AddExtIDs: c.list("add_ext_ids"), DelExtIDs: c.list("del_ext_ids")}
+		AddExtIDs: c.list("add_ext_ids"), DelExtIDs: c.list("del_ext_ids"),
+	}
 	if group.Owner != "" && group.OwnerType == "" {
 		group.OwnerType = tasks.OwnerEmployee
 	}
-	for _, s := range groupSwitches() {
-		switch v[s.column] {
+	for _, s := range Switches() {
+		switch v[s.Column] {
 		case "":
 		case "0":
-			*s.value(&group.Options) = new(0)
+			*s.Value(&group.Options) = new(0)
 		case "1":
-			*s.value(&group.Options) = new(1)
+			*s.Value(&group.Options) = new(1)
 		default:
-			c.fault(s.column, "must be 0 or 1, or empty to leave it alone")
+			c.fault(s.Column, "must be 0 or 1, or empty to leave it alone")
 		}
 	}
 	return group
