@@ -1,7 +1,8 @@
-// Package monitor is what a person opens in a browser: asynq's web UI, read-only
-// and on this machine alone.
+// Package monitor is what a person opens in a browser, and what machines ask a
+// worker over HTTP: asynq's web UI, the probes, the metrics and the log's level,
+// behind one guard.
 //
-// It must not know lanes, tasks or platforms.
+// It must not know lanes or platforms, nor where its configuration came from.
 package monitor
 
 import (
@@ -11,7 +12,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -21,12 +21,34 @@ import (
 // Path is where asynq's web UI is mounted.
 const Path = "/monitor"
 
-// policy keeps the page from asking anybody else for anything: its index page
-// names a font server of a third party.
-const policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; " +
-	"img-src 'self' data:; frame-ancestors 'none'; base-uri 'self'; form-action 'none'"
+// Config says what is served to whom.
+type Config struct {
+	// Address to listen at. Without Users it must be a loopback one.
+	Address string
+	// Redis is asynq's to use and close.
+	Redis asynq.RedisConnOpt
+	// Users may log in. Empty: whoever is on this machine may see everything.
+	Users []User
+	// Writable lets the web UI run, archive and delete tasks, and pause queues.
+	// False: it shows them.
+	Writable bool
+	// ShowPersonalData shows payloads and results as they are stored. False: names
+	// and ids of people are masked, and what no task can be read out of is shown
+	// by its length.
+	ShowPersonalData bool
+	// PlainTypes are task types that hold nothing personal: shown as they are.
+	PlainTypes []string
+	// Metrics answers /metrics. Nil: there is none.
+	Metrics http.Handler
+	// Ready is what /readyz asks; its error is shown to anybody. Nil: always ready.
+	Ready func(context.Context) error
+	// Level is the log's, which PUT /log/level changes. Nil: there is no such page.
+	Level *slog.LevelVar
+	// Log is told of the level's changes, and of faults. Nil: nobody is.
+	Log *slog.Logger
+}
 
-// Server is the web UI, listening.
+// Server is the pages, listening.
 type Server struct {
 	http     *http.Server
 	ui       *asynqmon.HTTPHandler
@@ -34,23 +56,73 @@ type Server struct {
 	log      *slog.Logger
 }
 
-// Listen binds address, which must be a loopback one. redis is asynq's to use
-// and close. Nothing is served before Serve.
+// Listen binds address for the web UI alone, as in [Config] without users.
 func Listen(ctx context.Context, address string, redis asynq.RedisConnOpt, log *slog.Logger) (*Server, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("web UI: %w: choose another address under listen, or \"off\"", err)
+	return Config{Address: address, Redis: redis, Log: log}.Listen(ctx)
+}
+
+// Listen binds the address. Nothing is served before Serve.
+func (c Config) Listen(ctx context.Context) (*Server, error) {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
 	}
-	ui := asynqmon.New(asynqmon.Options{RootPath: Path, RedisConnOpt: redis, ReadOnly: true})
-	mux := http.NewServeMux()
-	mux.Handle(Path+"/", ui)
-	mux.Handle("/", http.RedirectHandler(Path+"/", http.StatusFound))
+	for _, u := range c.Users {
+		if u.Name == "" || u.Password.IsZero() {
+			return nil, fmt.Errorf("web UI: user %q has no name or no password: give both under http", u.Name)
+		}
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Address)
+	if err != nil {
+		return nil, fmt.Errorf("web UI: %w: choose another address under http, or \"off\"", err)
+	}
+	if tcp, ok := listener.Addr().(*net.TCPAddr); len(c.Users) == 0 && (!ok || !tcp.IP.IsLoopback()) {
+		return nil, errors.Join(
+			fmt.Errorf("web UI: %s can be reached from elsewhere: name users under http, or listen at 127.0.0.1", c.Address),
+			listener.Close())
+	}
+	ui := asynqmon.New(asynqmon.Options{
+		RootPath: Path, RedisConnOpt: c.Redis, ReadOnly: !c.Writable,
+		PayloadFormatter: asynqmon.PayloadFormatterFunc(c.payload),
+		ResultFormatter:  asynqmon.ResultFormatterFunc(c.result),
+	})
 	return &Server{
-		http:     &http.Server{Handler: guard(mux), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute},
+		http:     &http.Server{Handler: c.routes(ui), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute},
 		ui:       ui,
 		listener: listener,
-		log:      log,
+		log:      c.Log,
 	}, nil
+}
+
+// routes are the pages: the probes open to anybody, as whoever asks them has no
+// way to log in, and all else behind the guard.
+func (c Config) routes(ui http.Handler) http.Handler {
+	inner := http.NewServeMux()
+	inner.Handle(Path+"/", c.readOnly(ui))
+	inner.Handle("GET /{$}", http.RedirectHandler(Path+"/", http.StatusFound))
+	if c.Metrics != nil {
+		inner.Handle("GET /metrics", c.Metrics)
+	}
+	if c.Level != nil {
+		inner.HandleFunc("GET /log/level", c.showLevel)
+		inner.HandleFunc("PUT /log/level", c.setLevel)
+	}
+	outer := http.NewServeMux()
+	outer.Handle("/", c.guard(inner))
+	outer.HandleFunc("GET /healthz", alive)
+	outer.HandleFunc("GET /readyz", c.ready)
+	return outer
+}
+
+// readOnly answers 405 to whatever would change a task, before asynqmon sees it.
+func (c Config) readOnly(ui http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !c.Writable && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "the web UI is read-only: set writable under http in the worker's configuration", http.StatusMethodNotAllowed)
+			return
+		}
+		ui.ServeHTTP(w, r)
+	})
 }
 
 // URL is where a browser finds the web UI.
@@ -74,30 +146,4 @@ func (s *Server) Serve(ctx context.Context) error {
 		return fmt.Errorf("web UI: %w", err)
 	}
 	return nil
-}
-
-// guard refuses what did not come to a loopback address by name: a page
-// elsewhere can make a browser send requests here under a name of its own.
-func guard(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !loopback(r.Host) {
-			http.Error(w, "this page is served to this machine only, as 127.0.0.1 or localhost", http.StatusForbidden)
-			return
-		}
-		w.Header().Set("Content-Security-Policy", policy)
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Referrer-Policy", "no-referrer")
-		next.ServeHTTP(w, r)
-	})
-}
-
-func loopback(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	if host == "localhost" {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback()
 }

@@ -1,0 +1,92 @@
+package monitor
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"net/netip"
+
+	"rollcall/internal/secret"
+)
+
+// User is somebody who may log in, by basic authentication. Over plain HTTP the
+// password can be read on the way: beyond this machine put TLS in front.
+type User struct {
+	Name     string
+	Password secret.Text
+}
+
+// policy keeps the page from asking anybody else for anything: its index page
+// names a font server of a third party.
+const policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; " +
+	"img-src 'self' data:; frame-ancestors 'none'; base-uri 'self'; form-action 'none'"
+
+// guard lets through who may see the pages, and only what they asked for
+// themselves: a browser that is logged in would send the same for any site that
+// tells it to, and asynqmon does not ask where a request comes from.
+func (c Config) guard(next http.Handler) http.Handler {
+	elsewhere := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case len(c.Users) == 0 && !loopback(r.Host):
+			// A name elsewhere may be made to lead to this machine.
+			http.Error(w, "without users these pages are served to this machine only, as 127.0.0.1 or localhost", http.StatusForbidden)
+			return
+		case len(c.Users) > 0 && !c.known(r):
+			w.Header().Set("WWW-Authenticate", `Basic realm="rollcall", charset="UTF-8"`)
+			http.Error(w, "log in with a user that the worker's configuration names under http", http.StatusUnauthorized)
+			return
+		case elsewhere.Check(asWrite(r)) != nil && !followed(r):
+			http.Error(w, "another site asked for this", http.StatusForbidden)
+			return
+		}
+		w.Header().Set("Content-Security-Policy", policy)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		w.Header().Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// asWrite has a request judged as if it changed something: nothing here is for
+// other sites to read either.
+func asWrite(r *http.Request) *http.Request {
+	judged := new(http.Request)
+	*judged = *r
+	judged.Method = http.MethodPost
+	return judged
+}
+
+// followed reports whether somebody followed a link from another site.
+func followed(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
+}
+
+// known compares with every user and in the same time, so that how long it took
+// tells nothing.
+func (c Config) known(r *http.Request) bool {
+	name, password, _ := r.BasicAuth()
+	found := 0
+	for _, u := range c.Users {
+		found |= same(name, u.Name) & same(password, u.Password.Reveal())
+	}
+	return found == 1
+}
+
+// same compares digests, as the comparison itself would tell the length.
+func same(a, b string) int {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:])
+}
+
+func loopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}

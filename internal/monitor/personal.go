@@ -1,0 +1,86 @@
+package monitor
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/hibiken/asynqmon"
+
+	"rollcall/internal/logging"
+	"rollcall/tasks"
+)
+
+// payload is what the web UI shows of a task. Names and ids of people are
+// masked; those of chats, courses and tenants stay.
+func (c Config) payload(typename string, payload []byte) string {
+	if c.ShowPersonalData || slices.Contains(c.PlainTypes, typename) {
+		return asynqmon.DefaultPayloadFormatter(typename, payload)
+	}
+	task, meta, err := tasks.Decode(typename, payload)
+	if err != nil {
+		return hidden(payload)
+	}
+	_, shown, err := tasks.Encode(masked(task), meta.Revision)
+	if err != nil {
+		return hidden(payload)
+	}
+	return string(shown)
+}
+
+// hidden is for what cannot be told from a name.
+func hidden(content []byte) string {
+	return fmt.Sprintf("%d bytes, not shown: they may name people", len(content))
+}
+
+func masked(task tasks.Task) tasks.Task {
+	switch t := task.(type) {
+	case tasks.NicknameSync:
+		t.UserID, t.Nickname = logging.Mask(t.UserID), logging.Mask(t.Nickname)
+		return t
+	case tasks.GroupUpdate:
+		t.Name, t.Owner = logging.Mask(t.Name), logging.Mask(t.Owner)
+		t.AddUserIDs, t.DelUserIDs = maskedAll(t.AddUserIDs), maskedAll(t.DelUserIDs)
+		t.AddExtIDs, t.DelExtIDs = maskedAll(t.AddExtIDs), maskedAll(t.DelExtIDs)
+		return t
+	case tasks.IDChange:
+		t.UserID, t.DingTalkID = logging.Mask(t.UserID), logging.Mask(t.DingTalkID)
+		t.Alternatives = maskedAll(t.Alternatives)
+		return t
+	}
+	return task
+}
+
+func maskedAll(ids []string) []string {
+	out := slices.Clone(ids)
+	for i := range out {
+		out[i] = logging.Mask(out[i])
+	}
+	return out
+}
+
+// result is the handlers' report. Took is the DingTalk ID that the platform
+// took.
+func (c Config) result(typename string, result []byte) string {
+	if c.ShowPersonalData || slices.Contains(c.PlainTypes, typename) {
+		return asynqmon.DefaultResultFormatter(typename, result)
+	}
+	var report struct {
+		Outcome   string `json:"outcome,omitempty"`
+		RequestID string `json:"request_id,omitempty"`
+		Sends     int    `json:"sends"`
+		Took      string `json:"took,omitempty"`
+	}
+	if len(result) == 0 {
+		return ""
+	}
+	if _, ours := tasks.KindOfType(typename); !ours || json.Unmarshal(result, &report) != nil {
+		return hidden(result)
+	}
+	report.Took = logging.Mask(report.Took)
+	shown, err := json.Marshal(report)
+	if err != nil {
+		return hidden(result)
+	}
+	return string(shown)
+}
