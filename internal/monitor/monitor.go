@@ -71,14 +71,16 @@ func (c Config) Listen(ctx context.Context) (*Server, error) {
 			return nil, fmt.Errorf("web UI: user %q has no name or no password: give both under http", u.Name)
 		}
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Address)
+	address, err := net.ResolveTCPAddr("tcp", c.Address)
 	if err != nil {
 		return nil, fmt.Errorf("web UI: %w: choose another address under http, or \"off\"", err)
 	}
-	if tcp, ok := listener.Addr().(*net.TCPAddr); len(c.Users) == 0 && (!ok || !tcp.IP.IsLoopback()) {
-		return nil, errors.Join(
-			fmt.Errorf("web UI: %s can be reached from elsewhere: name users under http, or listen at 127.0.0.1", c.Address),
-			listener.Close())
+	if len(c.Users) == 0 && !address.IP.IsLoopback() {
+		return nil, fmt.Errorf("web UI: %s can be reached from elsewhere: name users under http, or listen at 127.0.0.1", c.Address)
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address.String())
+	if err != nil {
+		return nil, fmt.Errorf("web UI: %w: choose another address under http, or \"off\"", err)
 	}
 	ui := asynqmon.New(asynqmon.Options{
 		RootPath: Path, RedisConnOpt: c.Redis, ReadOnly: !c.Writable,
