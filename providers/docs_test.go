@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -97,7 +98,7 @@ func wait(row providers.Code) string {
 func tries(row providers.Code) string {
 	var words []string
 	if row.Tries > 0 {
-		words = append(words, fmt.Sprint(row.Tries))
+		words = append(words, strconv.Itoa(row.Tries))
 	}
 	if row.Quick {
 		words = append(words, "quick")

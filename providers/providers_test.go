@@ -16,12 +16,18 @@ func TestErrorReadsInOneLine(t *testing.T) {
 		err  providers.Error
 		want string
 	}{
-		{providers.Error{Platform: "dingtalk", API: "updategroupnick", Kind: providers.Transient, Code: "400001", HTTPStatus: 200, Message: "try later", RequestID: "r-1"},
-			"dingtalk updategroupnick: transient: 400001: try later [request r-1]"},
-		{providers.Error{Platform: "classin", API: "modifyGroupMemberNickname", Kind: providers.Throttled, HTTPStatus: 403},
-			"classin modifyGroupMemberNickname: throttled: HTTP 403"},
-		{providers.Error{Platform: "dingtalk", API: "group/update", Kind: providers.Unsent, Err: context.Canceled},
-			"dingtalk group/update: unsent: context canceled"},
+		{
+			providers.Error{Platform: "dingtalk", API: "updategroupnick", Kind: providers.Transient, Code: "400001", HTTPStatus: 200, Message: "try later", RequestID: "r-1"},
+			"dingtalk updategroupnick: transient: 400001: try later [request r-1]",
+		},
+		{
+			providers.Error{Platform: "classin", API: "modifyGroupMemberNickname", Kind: providers.Throttled, HTTPStatus: 403},
+			"classin modifyGroupMemberNickname: throttled: HTTP 403",
+		},
+		{
+			providers.Error{Platform: "dingtalk", API: "group/update", Kind: providers.Unsent, Err: context.Canceled},
+			"dingtalk group/update: unsent: context canceled",
+		},
 	} {
 		if got := c.err.Error(); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)

@@ -164,8 +164,10 @@ func (c *Client) admit(ctx context.Context, r Request) (Lane, error) {
 		return Lane{}, err
 	}
 	if laneErr != nil && !isRefusal(laneErr) {
-		return Lane{}, &StoreError{Outcome: NotStored, Step: "look up the lane",
-			Queue: Queue(tenant, kind, r.Options.Urgent), Keyed: r.Options.Key != "", Err: laneErr}
+		return Lane{}, &StoreError{
+			Outcome: NotStored, Step: "look up the lane",
+			Queue: Queue(tenant, kind, r.Options.Urgent), Keyed: r.Options.Key != "", Err: laneErr,
+		}
 	}
 	return lane, laneErr
 }
@@ -178,7 +180,8 @@ type placement struct {
 
 func (p placement) notStored(step string, err error) Result {
 	return Result{Outcome: NotStored, Queue: p.held.Queue, Err: &StoreError{
-		Outcome: NotStored, Step: step, Queue: p.held.Queue, Keyed: p.key != "", Err: err}}
+		Outcome: NotStored, Step: step, Queue: p.held.Queue, Keyed: p.key != "", Err: err,
+	}}
 }
 
 func (c *Client) place(ctx context.Context, r Request, lane Lane, p placement) Result {
@@ -197,8 +200,10 @@ func (c *Client) place(ctx context.Context, r Request, lane Lane, p placement) R
 	case NotStored:
 		return p.notStored("store it", err)
 	case NotKnown:
-		result.Err = &StoreError{Outcome: NotKnown, Step: "store it",
-			Queue: p.held.Queue, TaskID: p.held.ID, Keyed: p.key != "", Err: err}
+		result.Err = &StoreError{
+			Outcome: NotKnown, Step: "store it",
+			Queue: p.held.Queue, TaskID: p.held.ID, Keyed: p.key != "", Err: err,
+		}
 		return result
 	case Stored:
 		result.Revision = revision
@@ -238,8 +243,10 @@ func (c *Client) options(o Options, p placement) []asynq.Option {
 	if p.key != "" {
 		keep = KeyLife
 	}
-	options := []asynq.Option{asynq.TaskID(p.held.ID), asynq.Queue(p.held.Queue),
-		asynq.MaxRetry(maxRetry), asynq.Timeout(taskTimeout), asynq.Retention(keep)}
+	options := []asynq.Option{
+		asynq.TaskID(p.held.ID), asynq.Queue(p.held.Queue),
+		asynq.MaxRetry(maxRetry), asynq.Timeout(taskTimeout), asynq.Retention(keep),
+	}
 	if !o.At.IsZero() {
 		options = append(options, asynq.ProcessAt(o.At))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -27,7 +28,8 @@ func nick(user, name string) tasks.NicknameSync {
 func open(t *testing.T, addr string) *tasks.Client {
 	t.Helper()
 	client, err := tasks.NewClient(tasks.ClientConfig{Redis: &redis.UniversalOptions{
-		Addrs: []string{addr}, DialerRetries: 1, ReadTimeout: time.Second}})
+		Addrs: []string{addr}, DialerRetries: 1, ReadTimeout: time.Second,
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +128,7 @@ func TestRevisionsOfOneTargetRise(t *testing.T) {
 		client := open(t, s.Addr)
 		var last int64
 		for i := range 20 {
-			result, err := client.Enqueue(t.Context(), nick("u1", fmt.Sprint(i)), tasks.Options{})
+			result, err := client.Enqueue(t.Context(), nick("u1", strconv.Itoa(i)), tasks.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,7 +147,7 @@ func TestEnqueueAllKeepsTheOrderOfRowsForOneTarget(t *testing.T) {
 		client := open(t, s.Addr)
 		var requests []tasks.Request
 		for i := range 300 {
-			requests = append(requests, tasks.Request{Task: nick(fmt.Sprintf("u%d", i%7), fmt.Sprint(i))})
+			requests = append(requests, tasks.Request{Task: nick(fmt.Sprintf("u%d", i%7), strconv.Itoa(i))})
 		}
 		results := client.EnqueueAll(t.Context(), requests)
 		if len(results) != len(requests) {
@@ -262,7 +264,8 @@ func TestAQueueThatWasDeletedIsListedAgain(t *testing.T) {
 	serve(t, s)
 	var clock testClock
 	client, err := tasks.NewClient(tasks.ClientConfig{
-		Redis: &redis.UniversalOptions{Addrs: []string{s.Addr}}, Now: clock.now})
+		Redis: &redis.UniversalOptions{Addrs: []string{s.Addr}}, Now: clock.now,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

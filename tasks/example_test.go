@@ -21,8 +21,10 @@ func ExampleNicknameSync_Validate() {
 }
 
 func ExampleEncode() {
-	task := tasks.GroupUpdate{Tenant: "lakeside-dt", ChatID: "chat1", Name: "三年二班",
-		Options: tasks.GroupOptions{Searchable: new(0)}}
+	task := tasks.GroupUpdate{
+		Tenant: "lakeside-dt", ChatID: "chat1", Name: "三年二班",
+		Options: tasks.GroupOptions{Searchable: new(0)},
+	}
 	typename, payload, err := tasks.Encode(task, 1763762142000000)
 	fmt.Println(typename, string(payload), err)
 	// Output:

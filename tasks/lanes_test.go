@@ -17,7 +17,8 @@ import (
 func openAt(t *testing.T, s *redistest.Server, clock *testClock) *tasks.Client {
 	t.Helper()
 	client, err := tasks.NewClient(tasks.ClientConfig{
-		Redis: &redis.UniversalOptions{Addrs: []string{s.Addr}}, Now: clock.now})
+		Redis: &redis.UniversalOptions{Addrs: []string{s.Addr}}, Now: clock.now,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

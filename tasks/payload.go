@@ -92,8 +92,10 @@ func Encode(task Task, revision int64) (typename string, payload []byte, err err
 		return "", nil, &ValidationError{Kind: kind, Problems: []Problem{{Field: "payload", What: "holds text that is not valid UTF-8"}}}
 	}
 	if len(payload) > MaxPayload {
-		return "", nil, &ValidationError{Kind: kind, Problems: []Problem{{Field: "payload",
-			What: fmt.Sprintf("has %d bytes, at most %d: split the member lists", len(payload), MaxPayload)}}}
+		return "", nil, &ValidationError{Kind: kind, Problems: []Problem{{
+			Field: "payload",
+			What:  fmt.Sprintf("has %d bytes, at most %d: split the member lists", len(payload), MaxPayload),
+		}}}
 	}
 	return kind.Type(), payload, nil
 }

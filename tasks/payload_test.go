@@ -26,15 +26,20 @@ func samples() map[string]tasks.Task {
 		"nickname_literal.json": tasks.NicknameSync{Tenant: tenant, ChatID: "c", UserID: "u", Nickname: `[monitor] {"a":1} <&> 👩‍🏫`},
 		"course.json":           tasks.CourseSync{Tenant: "lakeside-ci", CourseID: "561294"},
 		"group_name.json":       tasks.GroupUpdate{Tenant: tenant, ChatID: "chat3929f", Name: "三年二班"},
-		"group_full.json": tasks.GroupUpdate{Tenant: tenant, ChatID: "chat3929f", Name: "Class 3-2", Owner: "u1",
+		"group_full.json": tasks.GroupUpdate{
+			Tenant: tenant, ChatID: "chat3929f", Name: "Class 3-2", Owner: "u1",
 			OwnerType: tasks.OwnerEmployee, Icon: "@lADPDfmV", AddUserIDs: []string{"u2", "u3"}, DelUserIDs: []string{"u4"},
 			AddExtIDs: []string{"x1"}, DelExtIDs: []string{"x2"}, Options: tasks.GroupOptions{
 				MentionAllAuthority: new(1), ShowHistoryType: new(0), ValidationType: new(1),
-				Searchable: new(0), ChatBannedType: new(0), ManagementType: new(1)}},
+				Searchable: new(0), ChatBannedType: new(0), ManagementType: new(1),
+			},
+		},
 		"group_zero_option.json": tasks.GroupUpdate{Tenant: tenant, ChatID: "c", Options: tasks.GroupOptions{Searchable: new(0)}},
 		"id.json":                tasks.IDChange{Tenant: tenant, UserID: "u1", DingTalkID: "zhangsan01"},
-		"id_alternatives.json": tasks.IDChange{Tenant: tenant, UserID: "u1", DingTalkID: "zhangsan01",
-			Alternatives: []string{"zhangsan02", "zhangsan03"}},
+		"id_alternatives.json": tasks.IDChange{
+			Tenant: tenant, UserID: "u1", DingTalkID: "zhangsan01",
+			Alternatives: []string{"zhangsan02", "zhangsan03"},
+		},
 	}
 }
 

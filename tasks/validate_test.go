@@ -99,18 +99,24 @@ func TestGroupUpdates(t *testing.T) {
 		"nothing to change": {func(*tasks.GroupUpdate) {}, []string{"name: nothing to change: give a name, owner, icon, option or member list"}},
 		"empty lists":       {func(g *tasks.GroupUpdate) { g.AddUserIDs = []string{} }, []string{"name: nothing to change: give a name, owner, icon, option or member list"}},
 		"an explicit zero":  {func(g *tasks.GroupUpdate) { g.Options.Searchable = new(0) }, nil},
-		"an option of two": {func(g *tasks.GroupUpdate) { g.Options.ChatBannedType = new(2) },
-			[]string{"options.chat_banned_type: must be 0 or 1"}},
+		"an option of two": {
+			func(g *tasks.GroupUpdate) { g.Options.ChatBannedType = new(2) },
+			[]string{"options.chat_banned_type: must be 0 or 1"},
+		},
 		"a name of 20":          {func(g *tasks.GroupUpdate) { g.Name = strings.Repeat("班", 20) }, nil},
 		"a name of 21":          {func(g *tasks.GroupUpdate) { g.Name = strings.Repeat("班", 21) }, []string{"name: has 21 characters, at most 20"}},
 		"an owner":              {func(g *tasks.GroupUpdate) { g.Owner, g.OwnerType = "u1", "ext" }, nil},
 		"an owner of no type":   {func(g *tasks.GroupUpdate) { g.Owner = "u1" }, []string{"owner_type: is missing: say emp or ext with an owner"}},
 		"an owner of wrong one": {func(g *tasks.GroupUpdate) { g.Owner, g.OwnerType = "u1", "EMP" }, []string{"owner_type: must be emp or ext"}},
 		"a type of no owner":    {func(g *tasks.GroupUpdate) { g.OwnerType = "emp" }, []string{"owner_type: is given without an owner"}},
-		"added and removed": {func(g *tasks.GroupUpdate) { g.AddUserIDs, g.DelUserIDs = []string{"a", "b"}, []string{"b"} },
-			[]string{"del_user_ids[0]: is the same as add_user_ids[1]"}},
-		"added twice": {func(g *tasks.GroupUpdate) { g.AddExtIDs = []string{"a", "a"} },
-			[]string{"add_ext_ids[1]: is the same as add_ext_ids[0]"}},
+		"added and removed": {
+			func(g *tasks.GroupUpdate) { g.AddUserIDs, g.DelUserIDs = []string{"a", "b"}, []string{"b"} },
+			[]string{"del_user_ids[0]: is the same as add_user_ids[1]"},
+		},
+		"added twice": {
+			func(g *tasks.GroupUpdate) { g.AddExtIDs = []string{"a", "a"} },
+			[]string{"add_ext_ids[1]: is the same as add_ext_ids[0]"},
+		},
 		"a user and an external of one id": {func(g *tasks.GroupUpdate) { g.AddUserIDs, g.DelExtIDs = []string{"a"}, []string{"a"} }, nil},
 		"an empty member":                  {func(g *tasks.GroupUpdate) { g.DelUserIDs = []string{"a", ""} }, []string{"del_user_ids[1]: is missing"}},
 		"an icon with a space":             {func(g *tasks.GroupUpdate) { g.Icon = "a b" }, []string{"icon: holds a space or control character"}},
@@ -172,19 +178,35 @@ func TestWishesNameTheirTarget(t *testing.T) {
 		task tasks.Task
 		want wish
 	}{
-		{nick("u1", "张三"), wish{ledger.Target{Organisation: "lakeside", API: "nickname", Key: "chat1/u1"},
-			[]ledger.Field{{Name: "nickname", Value: "张三", Mode: ledger.Value}}}},
-		{tasks.CourseSync{Tenant: "c", CourseID: "7"}, wish{ledger.Target{Organisation: "lakeside", API: "course", Key: "7"},
-			[]ledger.Field{{Name: "names", Mode: ledger.Effect}}}},
-		{tasks.IDChange{Tenant: tenant, UserID: "u1", DingTalkID: "abcdef", Alternatives: []string{"abcdeg"}},
-			wish{ledger.Target{Organisation: "lakeside", API: "id", Key: "u1"},
-				[]ledger.Field{{Name: "id", Value: "abcdef", Mode: ledger.Value}}}},
-		{tasks.GroupUpdate{Tenant: tenant, ChatID: "chat1", Name: "N", Owner: "u1", OwnerType: "emp", Icon: "@i",
-			Options: tasks.GroupOptions{ManagementType: new(1), Searchable: new(0)}, DelExtIDs: []string{"x"}},
+		{nick("u1", "张三"), wish{
+			ledger.Target{Organisation: "lakeside", API: "nickname", Key: "chat1/u1"},
+			[]ledger.Field{{Name: "nickname", Value: "张三", Mode: ledger.Value}},
+		}},
+		{tasks.CourseSync{Tenant: "c", CourseID: "7"}, wish{
+			ledger.Target{Organisation: "lakeside", API: "course", Key: "7"},
+			[]ledger.Field{{Name: "names", Mode: ledger.Effect}},
+		}},
+		{
+			tasks.IDChange{Tenant: tenant, UserID: "u1", DingTalkID: "abcdef", Alternatives: []string{"abcdeg"}},
+			wish{
+				ledger.Target{Organisation: "lakeside", API: "id", Key: "u1"},
+				[]ledger.Field{{Name: "id", Value: "abcdef", Mode: ledger.Value}},
+			},
+		},
+		{
+			tasks.GroupUpdate{
+				Tenant: tenant, ChatID: "chat1", Name: "N", Owner: "u1", OwnerType: "emp", Icon: "@i",
+				Options: tasks.GroupOptions{ManagementType: new(1), Searchable: new(0)}, DelExtIDs: []string{"x"},
+			},
 			wish{ledger.Target{Organisation: "lakeside", API: "group", Key: "chat1"}, []ledger.Field{
-				{Name: "name", Value: "N", Mode: ledger.Value}, {Name: "owner", Value: "emp:u1", Mode: ledger.Value},
-				{Name: "icon", Value: "@i", Mode: ledger.Value}, {Name: "options.searchable", Value: "0", Mode: ledger.Value},
-				{Name: "options.management_type", Value: "1", Mode: ledger.Value}, {Name: "members", Mode: ledger.Edit}}}},
+				{Name: "name", Value: "N", Mode: ledger.Value},
+				{Name: "owner", Value: "emp:u1", Mode: ledger.Value},
+				{Name: "icon", Value: "@i", Mode: ledger.Value},
+				{Name: "options.searchable", Value: "0", Mode: ledger.Value},
+				{Name: "options.management_type", Value: "1", Mode: ledger.Value},
+				{Name: "members", Mode: ledger.Edit},
+			}},
+		},
 	} {
 		target, fields := row.task.Wish("lakeside")
 		if diff := cmp.Diff(row.want, wish{target, fields}); diff != "" {

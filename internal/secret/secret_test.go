@@ -17,7 +17,7 @@ func TestNoWayOfPrintingShowsTheValue(t *testing.T) {
 	t.Parallel()
 	const value = "s3cr3t-value"
 	type owner struct {
-		Exported   secret.Text
+		Exported   secret.Text `json:"exported"`
 		unexported secret.Text
 	}
 	o := owner{Exported: secret.New(value), unexported: secret.New(value)}

@@ -3,6 +3,7 @@ package classin_test
 import (
 	"context"
 	"crypto/md5"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -135,7 +136,7 @@ func TestCodes(t *testing.T) {
 	} {
 		for _, s.code = range []string{row.code, `"` + row.code + `"`} {
 			_, err := s.sync()
-			e, ok := err.(*providers.Error)
+			e, ok := errors.AsType[*providers.Error](err)
 			if !ok || e.Kind != row.kind || e.Scope != row.scope || e.Code != row.code || e.Sends != row.sends || e.Tries != row.tries || e.RetryAfter != row.wait {
 				t.Errorf("%s: %+v; want %+v", s.code, err, row)
 			}
@@ -150,7 +151,7 @@ func TestMaintenanceAsAStatus(t *testing.T) {
 	t.Cleanup(server.Close)
 	c := open(t, classin.Config{BaseURL: server.URL})
 	_, err := c.SyncCourseNicknames(context.Background(), free, "1")
-	if e, ok := err.(*providers.Error); !ok || e.Kind != providers.Transient || e.RetryAfter != 30*time.Minute {
+	if e, ok := errors.AsType[*providers.Error](err); !ok || e.Kind != providers.Transient || e.RetryAfter != 30*time.Minute {
 		t.Errorf("%+v; want transient, again in half an hour", err)
 	}
 }
@@ -209,7 +210,7 @@ func TestAQuickTryKeepsThePlatformsTime(t *testing.T) {
 		return nil
 	}
 	_, err := s.SyncCourseNicknames(context.Background(), gate, "1")
-	if e, ok := err.(*providers.Error); !ok || e.Code != "102" || e.Sends != 3 {
+	if e, ok := errors.AsType[*providers.Error](err); !ok || e.Code != "102" || e.Sends != 3 {
 		t.Errorf("%+v; want 102 after 3 sends: one refused, one signed again, one quick try", err)
 	}
 }
@@ -231,7 +232,7 @@ func TestARefusedSignature(t *testing.T) {
 		s := newSchool(t)
 		s.code, s.date, s.now = "102", test.date, s.here.Add(test.off)
 		_, err := s.sync()
-		e, ok := err.(*providers.Error)
+		e, ok := errors.AsType[*providers.Error](err)
 		if !ok || e.Kind != providers.Misconfigured || e.Scope != providers.ScopeTenant || e.Code != "102" || e.Sends != test.sends || e.MaybeApplied {
 			t.Errorf("%s: %+v; want misconfigured after %d sends", name, err, test.sends)
 			continue

@@ -43,28 +43,44 @@ func syncRows() []providers.Code {
 		support = "if it stays, ask the platform's support"
 	)
 	return []providers.Code{
-		{Code: "100", Kind: providers.Rejected, Meaning: "a parameter is missing or wrong",
-			Fix: "check the course id; if every course ends so, this is a fault of rollcall: report it", Doc: docSync},
-		{Code: codeSignature, Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Meaning: "the signature is refused",
-			Fix: "check the SID, the secret, this machine's clock, and whether the school's contract has run out", Doc: docSync},
+		{
+			Code: "100", Kind: providers.Rejected, Meaning: "a parameter is missing or wrong",
+			Fix: "check the course id; if every course ends so, this is a fault of rollcall: report it", Doc: docSync,
+		},
+		{
+			Code: codeSignature, Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Meaning: "the signature is refused",
+			Fix: "check the SID, the secret, this machine's clock, and whether the school's contract has run out", Doc: docSync,
+		},
 		{Code: "104", Kind: providers.Transient, Tries: 3, Quick: true, Meaning: "an unexpected error", Fix: support, Doc: docSync},
 		{Code: "114", Kind: providers.Transient, Tries: 3, Quick: true, Meaning: "the server threw an exception", Fix: support, Doc: docErrors},
 		{Code: "144", Kind: providers.Rejected, Meaning: "the course is not this school's", Fix: course, Doc: docSync},
 		{Code: "147", Kind: providers.Rejected, Meaning: "no such course", Fix: course, Doc: docSync},
 		{Code: "149", Kind: providers.Rejected, Meaning: "the course is deleted", Fix: archive, Doc: docSync},
 		{Code: "153", Kind: providers.Rejected, Meaning: "the course has ended", Fix: archive, Doc: docSync},
-		{Code: "842", Kind: providers.Partial, Tries: 3, Wait: time.Minute,
-			Meaning: "some members were not renamed, and it does not say which", Fix: members, Doc: docSync},
-		{Code: "843", Kind: providers.Transient, Tries: 3, Wait: time.Minute,
-			Meaning: "no member was renamed", Fix: members, Doc: docSync},
-		{Code: "21323", Kind: providers.Rejected, Meaning: "a deleted student cannot be renamed",
-			Fix: "take the deleted student out of the course", Doc: docSync},
-		{Code: "901", Kind: providers.Transient, Wait: 30 * time.Minute, Meaning: "the platform is under maintenance",
-			Fix: "wait; maintenance is announced and lasts for some hours of the early morning in Beijing", Doc: docOverview},
-		{Code: "101003001", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute,
-			Meaning: "too many requests", Fix: "lower the configured rate", Doc: docClassroom},
-		{Code: "101003002", Kind: providers.Throttled, Scope: providers.ScopeTask, Wait: 5 * time.Second,
-			Meaning: "the same request twice within five seconds", Fix: "look for two producers that ask for the same course", Doc: docHistory},
+		{
+			Code: "842", Kind: providers.Partial, Tries: 3, Wait: time.Minute,
+			Meaning: "some members were not renamed, and it does not say which", Fix: members, Doc: docSync,
+		},
+		{
+			Code: "843", Kind: providers.Transient, Tries: 3, Wait: time.Minute,
+			Meaning: "no member was renamed", Fix: members, Doc: docSync,
+		},
+		{
+			Code: "21323", Kind: providers.Rejected, Meaning: "a deleted student cannot be renamed",
+			Fix: "take the deleted student out of the course", Doc: docSync,
+		},
+		{
+			Code: "901", Kind: providers.Transient, Wait: 30 * time.Minute, Meaning: "the platform is under maintenance",
+			Fix: "wait; maintenance is announced and lasts for some hours of the early morning in Beijing", Doc: docOverview,
+		},
+		{
+			Code: "101003001", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute,
+			Meaning: "too many requests", Fix: "lower the configured rate", Doc: docClassroom,
+		},
+		{
+			Code: "101003002", Kind: providers.Throttled, Scope: providers.ScopeTask, Wait: 5 * time.Second,
+			Meaning: "the same request twice within five seconds", Fix: "look for two producers that ask for the same course", Doc: docHistory,
+		},
 	}
 }
 

@@ -109,16 +109,24 @@ func banRows() []providers.Code {
 func statusRows() []providers.Code {
 	const host = "check the base URLs (their region and any path); if they are right, this is a fault of rollcall: report it"
 	return rows(
-		alike(providers.Code{HTTP: "3xx", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
-			Meaning: "a redirect, which is never followed", Fix: "set the base URL to the platform's own host"}, "", "*"),
-		alike(providers.Code{HTTP: "429", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Second,
-			Meaning: "too many requests", Fix: fixRate, Doc: docCodes}, "", "*"),
-		alike(providers.Code{HTTP: "401", Kind: providers.TokenRejected, Scope: providers.ScopeTenant,
-			Meaning: "the access token is missing or invalid", Fix: fixToken, Doc: docCodes}, "", "*"),
+		alike(providers.Code{
+			HTTP: "3xx", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
+			Meaning: "a redirect, which is never followed", Fix: "set the base URL to the platform's own host",
+		}, "", "*"),
+		alike(providers.Code{
+			HTTP: "429", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Second,
+			Meaning: "too many requests", Fix: fixRate, Doc: docCodes,
+		}, "", "*"),
+		alike(providers.Code{
+			HTTP: "401", Kind: providers.TokenRejected, Scope: providers.ScopeTenant,
+			Meaning: "the access token is missing or invalid", Fix: fixToken, Doc: docCodes,
+		}, "", "*"),
 		[]providers.Code{
-			{HTTP: "403", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: 5 * time.Second, Tries: 3,
+			{
+				HTTP: "403", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: 5 * time.Second, Tries: 3,
 				Meaning: "no permission or too fast: a bare 403 does not say which", Doc: docCodes,
-				Fix: "if it repeats at a low rate, look for a missing permission in the developer console"},
+				Fix: "if it repeats at a low rate, look for a missing permission in the developer console",
+			},
 			{HTTP: "404", Kind: providers.Misconfigured, Scope: providers.ScopeLane, Meaning: "no such path", Fix: host, Doc: docCodes},
 			{HTTP: "405", Kind: providers.Misconfigured, Scope: providers.ScopeLane, Meaning: "method not allowed", Fix: host, Doc: docCodes},
 		},

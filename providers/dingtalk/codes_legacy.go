@@ -32,44 +32,72 @@ func legacyRows() []providers.Code {
 	return rows(legacyPace(), legacyAccess(), legacyTask(), []providers.Code{
 		{Code: "-1", Kind: providers.Transient, Tries: 3, Quick: true, Meaning: "system busy", Doc: docCodes},
 		{Code: "400001", Kind: providers.Transient, Quick: true, Meaning: "system error, try again later", Doc: docNick},
-		{HTTP: "200", Code: "0", Kind: providers.Transient, Tries: 3, Meaning: "says it went well and does not say success",
-			Fix: "look whether the name changed; the answer contradicts itself"},
+		{
+			HTTP: "200", Code: "0", Kind: providers.Transient, Tries: 3, Meaning: "says it went well and does not say success",
+			Fix: "look whether the name changed; the answer contradicts itself",
+		},
 	})
 }
 
 func legacyPace() []providers.Code {
-	isv := providers.Code{Kind: providers.Throttled, Scope: providers.ScopeTenant, Wait: time.Minute,
-		Meaning: "too fast, by a limit for third-party apps", Fix: "not expected for an internal app: check the app's type", Doc: docCodes}
+	isv := providers.Code{
+		Kind: providers.Throttled, Scope: providers.ScopeTenant, Wait: time.Minute,
+		Meaning: "too fast, by a limit for third-party apps", Fix: "not expected for an internal app: check the app's type", Doc: docCodes,
+	}
 	return rows([]providers.Code{
-		{Code: "90018", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Second,
-			Meaning: "too fast: the app's calls of this API in a second", Fix: fixRate, Doc: docThrottle},
-		{Code: "90002", Kind: providers.Throttled, Scope: providers.ScopeAPI, Wait: time.Second,
-			Meaning: "too fast: everybody's calls of this API together", Fix: "avoid the top of the hour", Doc: docFrequency},
-		{Code: "90005", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute,
-			Meaning: "the organisation calls this API too often", Fix: fixRate, Doc: docCodes},
-		{Code: "90006", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute,
-			Meaning: "the credential calls this API too often", Fix: fixRate, Doc: docCodes},
-		{Code: "90003", Kind: providers.Throttled, Scope: providers.ScopeTenant, Wait: banWait,
-			Meaning: "the organisation is shut out of all APIs for a while", Fix: fixRate, Doc: docCodes},
-		{Code: "90004", Kind: providers.Throttled, Scope: providers.ScopeTenant, Wait: banWait,
-			Meaning: "the credential is shut out of all APIs for a while", Fix: fixRate, Doc: docCodes},
-		{Code: "90001", Kind: providers.Throttled, Scope: providers.ScopeAddress, Wait: banWait,
-			Meaning: "our server is shut out of all APIs for a while", Fix: fixRate, Doc: docCodes},
-		{Code: "45009", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute,
-			Meaning: "the limit of calls is reached", Fix: fixRate, Doc: docCodes},
-		{Code: "90020", Kind: providers.QuotaSpent, Scope: providers.ScopeOrganisation,
-			Meaning: "the organisation's calls of this month are used up", Fix: fixQuota, Doc: docThrottle},
-		{Code: "90017", Kind: providers.Misconfigured, Scope: providers.ScopeAddress,
-			Meaning: "too many organisations call from one address", Fix: "spread the tenants over several addresses", Doc: docCodes},
+		{
+			Code: "90018", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Second,
+			Meaning: "too fast: the app's calls of this API in a second", Fix: fixRate, Doc: docThrottle,
+		},
+		{
+			Code: "90002", Kind: providers.Throttled, Scope: providers.ScopeAPI, Wait: time.Second,
+			Meaning: "too fast: everybody's calls of this API together", Fix: "avoid the top of the hour", Doc: docFrequency,
+		},
+		{
+			Code: "90005", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute,
+			Meaning: "the organisation calls this API too often", Fix: fixRate, Doc: docCodes,
+		},
+		{
+			Code: "90006", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute,
+			Meaning: "the credential calls this API too often", Fix: fixRate, Doc: docCodes,
+		},
+		{
+			Code: "90003", Kind: providers.Throttled, Scope: providers.ScopeTenant, Wait: banWait,
+			Meaning: "the organisation is shut out of all APIs for a while", Fix: fixRate, Doc: docCodes,
+		},
+		{
+			Code: "90004", Kind: providers.Throttled, Scope: providers.ScopeTenant, Wait: banWait,
+			Meaning: "the credential is shut out of all APIs for a while", Fix: fixRate, Doc: docCodes,
+		},
+		{
+			Code: "90001", Kind: providers.Throttled, Scope: providers.ScopeAddress, Wait: banWait,
+			Meaning: "our server is shut out of all APIs for a while", Fix: fixRate, Doc: docCodes,
+		},
+		{
+			Code: "45009", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute,
+			Meaning: "the limit of calls is reached", Fix: fixRate, Doc: docCodes,
+		},
+		{
+			Code: "90020", Kind: providers.QuotaSpent, Scope: providers.ScopeOrganisation,
+			Meaning: "the organisation's calls of this month are used up", Fix: fixQuota, Doc: docThrottle,
+		},
+		{
+			Code: "90017", Kind: providers.Misconfigured, Scope: providers.ScopeAddress,
+			Meaning: "too many organisations call from one address", Fix: "spread the tenants over several addresses", Doc: docCodes,
+		},
 	}, alike(isv, "90007", "90008", "90009", "90010", "90011", "90012", "90013", "90014", "90019"))
 }
 
 func legacyAccess() []providers.Code {
 	rejected := providers.Code{Kind: providers.TokenRejected, Scope: providers.ScopeTenant, Fix: fixToken, Doc: docCodes}
-	corp := providers.Code{Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Fix: fixCorp, Doc: docCodes,
-		Meaning: "the organisation's id is wrong or missing"}
-	key := providers.Code{Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Fix: fixKey, Doc: docCodes,
-		Meaning: "the app key or secret is wrong"}
+	corp := providers.Code{
+		Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Fix: fixCorp, Doc: docCodes,
+		Meaning: "the organisation's id is wrong or missing",
+	}
+	key := providers.Code{
+		Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Fix: fixKey, Doc: docCodes,
+		Meaning: "the app key or secret is wrong",
+	}
 	ours := providers.Code{Kind: providers.Misconfigured, Scope: providers.ScopeLane, Fix: fixReport, Doc: docCodes}
 	app := providers.Code{Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Doc: docCodes}
 	say := func(row providers.Code, code, meaning, fix string) providers.Code {
@@ -134,6 +162,8 @@ func legacyTask() []providers.Code {
 // legacyElse: the oapi host answers 200 to everything, so there a code that is
 // not listed is no more than that.
 func legacyElse() []providers.Code {
-	return []providers.Code{{HTTP: "2xx", Code: "*", Kind: providers.Unknown, Tries: 2,
-		Meaning: "a code that no table lists", Fix: fixUnlisted, Doc: docCodes}}
+	return []providers.Code{{
+		HTTP: "2xx", Code: "*", Kind: providers.Unknown, Tries: 2,
+		Meaning: "a code that no table lists", Fix: fixUnlisted, Doc: docCodes,
+	}}
 }

@@ -11,13 +11,19 @@ const fixQuota = "buy more calls (that takes effect at once), or wait for the fi
 // groupRows are what only the group update answers.
 func groupRows() []providers.Code {
 	return []providers.Code{
-		{Code: "parameter.invalid", Kind: providers.Rejected, Meaning: "a parameter is wrong: chat id, a name outside 1..20 characters, media id",
-			Fix: "correct the group's row", Doc: docGroup},
-		{Code: "permession.checkFailed", Kind: providers.Rejected,
+		{
+			Code: "parameter.invalid", Kind: providers.Rejected, Meaning: "a parameter is wrong: chat id, a name outside 1..20 characters, media id",
+			Fix: "correct the group's row", Doc: docGroup,
+		},
+		{
+			Code: "permession.checkFailed", Kind: providers.Rejected,
 			Meaning: "no permission for this group, or its owner is outside the app's visible range",
-			Fix:     "widen the app's visible range to the group's owner, or change the owner", Doc: docGroup},
-		{Code: "system.error", Kind: providers.Transient, Quick: true, Meaning: "system error",
-			Fix: "if it stays, open a ticket with the platform and give the request id", Doc: docGroup},
+			Fix:     "widen the app's visible range to the group's owner, or change the owner", Doc: docGroup,
+		},
+		{
+			Code: "system.error", Kind: providers.Transient, Quick: true, Meaning: "system error",
+			Fix: "if it stays, open a ticket with the platform and give the request id", Doc: docGroup,
+		},
 	}
 }
 
@@ -29,10 +35,14 @@ func changeRows() []providers.Code {
 		return providers.Code{Code: code, Kind: providers.Rejected, Meaning: meaning, Fix: fix, Doc: docID}
 	}
 	const fixID = "an ID has 6 to 20 letters and digits, begins with a letter and holds no prohibited word"
-	busy := providers.Code{HTTP: "403 429", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Second,
-		Meaning: "too fast, refused at the gateway", Fix: fixRate, Doc: docCodes}
-	unsure := providers.Code{Kind: providers.Ambiguous, Doc: docCodes, Fix: fixUnsure,
-		Meaning: "busy or broken: the change may have been applied"}
+	busy := providers.Code{
+		HTTP: "403 429", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Second,
+		Meaning: "too fast, refused at the gateway", Fix: fixRate, Doc: docCodes,
+	}
+	unsure := providers.Code{
+		Kind: providers.Ambiguous, Doc: docCodes, Fix: fixUnsure,
+		Meaning: "busy or broken: the change may have been applied",
+	}
 	odd := providers.Code{Kind: providers.Ambiguous, Fix: fixUnsure, Meaning: "not the documented success: the change may have been applied"}
 	odd2, odd5 := odd, unsure
 	odd2.HTTP, odd5.HTTP = "2xx", "5xx"
@@ -46,9 +56,11 @@ func changeRows() []providers.Code {
 			refused("incorrect.reserved", "the ID is taken, by anyone on the platform", "choose another ID"),
 			refused("have.been.set", "the ID was set before and is locked for a year", "look at the person's ID in the client; only time unlocks it"),
 			refused("emp.not.exist", "no such employee", fixUser),
-			{Code: "internalenterpriseaccount.limit", Kind: providers.Rejected, Doc: docDedicated,
+			{
+				Code: "internalenterpriseaccount.limit", Kind: providers.Rejected, Doc: docDedicated,
 				Meaning: "not an enterprise account of this organisation",
-				Fix:     "only enterprise accounts that the organisation owns can be changed; if all fail so, the feature is not bought"},
+				Fix:     "only enterprise accounts that the organisation owns can be changed; if all fail so, the feature is not bought",
+			},
 		},
 		alike(unsure, "qps.exceed.limit", "request.too.fast", "request.overlimit",
 			"system.*", "*Busy", "*SystemError", "systemError*", "unknownError", "service*", "operationTimeout"),
@@ -69,8 +81,10 @@ func changeElse() []providers.Code {
 // tokenElse: a token call takes nothing from a task, so no refusal of it is a
 // task's fault.
 func tokenElse() []providers.Code {
-	return alike(providers.Code{HTTP: "400", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
-		Meaning: "no token is given out", Fix: fixKey, Doc: docToken}, "", "*")
+	return alike(providers.Code{
+		HTTP: "400", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
+		Meaning: "no token is given out", Fix: fixKey, Doc: docToken,
+	}, "", "*")
 }
 
 // newRows are common to every call of the api host. Throttling shares status
@@ -83,8 +97,10 @@ func newRows() []providers.Code {
 	lane, api := providers.ScopeLane, providers.ScopeAPI
 	daily := throttled(lane, 0, "today's limit of calls is reached", docCodes)
 	daily.Daily = true
-	quota := providers.Code{Kind: providers.QuotaSpent, Scope: providers.ScopeOrganisation,
-		Meaning: "the organisation's calls of this month are used up", Fix: fixQuota, Doc: docThrottle}
+	quota := providers.Code{
+		Kind: providers.QuotaSpent, Scope: providers.ScopeOrganisation,
+		Meaning: "the organisation's calls of this month are used up", Fix: fixQuota, Doc: docThrottle,
+	}
 	return rows(
 		alike(quota, denied+"ApiCountLimitForOrg", "*ApiCountLimit*"),
 		alike(throttled(lane, time.Second, "too fast: the app's calls of this API in a second", docThrottle), denied+"QpsLimitForAppkeyAndApi"),
@@ -103,8 +119,10 @@ func newRows() []providers.Code {
 }
 
 func newAccess() []providers.Code {
-	rejected := providers.Code{Kind: providers.TokenRejected, Scope: providers.ScopeTenant, Fix: fixToken, Doc: docCodes,
-		Meaning: "the access token is not valid or too old"}
+	rejected := providers.Code{
+		Kind: providers.TokenRejected, Scope: providers.ScopeTenant, Fix: fixToken, Doc: docCodes,
+		Meaning: "the access token is not valid or too old",
+	}
 	held := func(scope providers.Scope, code, meaning, fix, doc string) providers.Code {
 		return providers.Code{Code: code, Kind: providers.Misconfigured, Scope: scope, Meaning: meaning, Fix: fix, Doc: doc}
 	}

@@ -25,9 +25,9 @@ const (
 	apiNick   = "updategroupnick"
 	apiGroup  = "group/update"
 	apiChange = "dingTalkIds/change"
-	apiToken  = "oauth2/accessToken"
+	apiToken  = "oauth2/accessToken" //nolint:gosec // a path
 
-	tokenHeader = "X-Acs-Dingtalk-Access-Token"
+	tokenHeader = "X-Acs-Dingtalk-Access-Token" //nolint:gosec // a header's name
 	jsonType    = "application/json; charset=utf-8"
 	formType    = "application/x-www-form-urlencoded;charset=utf-8"
 )
@@ -223,8 +223,10 @@ func (c *Client) send(ctx context.Context, call *apicall.Call, a api, names []st
 // withToken builds a request for the new host, which takes the token in a header.
 func withToken(a api, body []byte) func(string) apicall.Request {
 	return func(token string) apicall.Request {
-		return apicall.Request{URL: a.url, ContentType: jsonType, Body: body,
-			Header: http.Header{tokenHeader: {token}}}
+		return apicall.Request{
+			URL: a.url, ContentType: jsonType, Body: body,
+			Header: http.Header{tokenHeader: {token}},
+		}
 	}
 }
 

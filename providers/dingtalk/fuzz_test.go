@@ -2,6 +2,7 @@ package dingtalk_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -68,7 +69,7 @@ func FuzzAnswer(f *testing.F) {
 				}
 				continue
 			}
-			e, ok := err.(*providers.Error)
+			e, ok := errors.AsType[*providers.Error](err)
 			if !ok || e.RetryAfter < 0 || e.RetryAfter > 24*time.Hour || strings.Contains(e.Error(), token) {
 				t.Errorf("call %d: %+v", i, err)
 			}

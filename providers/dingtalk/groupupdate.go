@@ -2,7 +2,6 @@ package dingtalk
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/go-json-experiment/json"
 
@@ -53,7 +52,7 @@ func (c *Client) UpdateGroup(ctx context.Context, gate providers.Gate, g GroupUp
 		return providers.Receipt{}, c.refuse(c.group, "a text is not valid UTF-8")
 	}
 	if empty, err := json.Marshal(GroupUpdate{ChatID: g.ChatID}); err == nil && string(empty) == string(body) {
-		return providers.Receipt{}, c.refuse(c.group, fmt.Sprintf("nothing to change in group %s", g.ChatID))
+		return providers.Receipt{}, c.refuse(c.group, "nothing to change in group "+g.ChatID)
 	}
 	var names []string
 	if g.Name != nil {

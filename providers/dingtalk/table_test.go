@@ -2,8 +2,10 @@ package dingtalk_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -116,9 +118,7 @@ func newStage(t *testing.T) *stage {
 			fmt.Fprintf(w, `{"accessToken":"t%d","expireIn":7200}`, s.tokens.Add(1))
 			return
 		}
-		for name, values := range s.header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), s.header)
 		w.WriteHeader(s.status)
 		_, _ = io.WriteString(w, s.body)
 	}))
@@ -147,7 +147,7 @@ func (s *stage) changeID() error {
 
 func judged(t *testing.T, what string, err error, want verdict, code string) {
 	t.Helper()
-	e, ok := err.(*providers.Error)
+	e, ok := errors.AsType[*providers.Error](err)
 	if !ok {
 		t.Errorf("%s: %v, want %v", what, err, want.kind)
 		return
@@ -214,7 +214,7 @@ func TestNewCodes(t *testing.T) {
 				s.body = body
 				err := c.call()
 				judged(t, c.name+" HTTP "+status+" "+body, err, want, code)
-				if e, ok := err.(*providers.Error); ok && code != "" && (e.RequestID != "r-1" || e.Message != "m") {
+				if e, ok := errors.AsType[*providers.Error](err); ok && code != "" && (e.RequestID != "r-1" || e.Message != "m") {
 					t.Errorf("%s %s: request id %q, message %q are not read", c.name, body, e.RequestID, e.Message)
 				}
 			}

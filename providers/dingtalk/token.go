@@ -38,7 +38,7 @@ type tokens struct {
 	api    api
 	key    string
 
-	life   context.Context // ends with the Client: a fetch belongs to no single caller
+	life   context.Context //nolint:containedctx // ends with the Client: a fetch belongs to no single caller
 	end    context.CancelFunc
 	flight singleflight.Group
 	under  sync.WaitGroup
@@ -52,8 +52,10 @@ type tokens struct {
 
 func newTokens(c *Client, cfg Config, base string) *tokens {
 	t := &tokens{client: c, key: cfg.AppKey}
-	t.api = api{name: apiToken, url: base + "/v1.0/oauth2/accessToken", rows: CodesFor(apiToken), bans: banRows(),
-		success: func(o apicall.Object) bool { return o.Text("accessToken") != "" }}
+	t.api = api{
+		name: apiToken, url: base + "/v1.0/oauth2/accessToken", rows: CodesFor(apiToken), bans: banRows(),
+		success: func(o apicall.Object) bool { return o.Text("accessToken") != "" },
+	}
 	t.life, t.end = context.WithCancel(context.Background())
 	return t
 }
@@ -106,7 +108,7 @@ func (t *tokens) fetch(ctx context.Context, call *apicall.Call) (string, *provid
 	case <-ctx.Done():
 		return "", call.Unsent(apicall.Ended(ctx))
 	case result := <-t.flight.DoChan("", t.request):
-		if failure, ok := result.Err.(*providers.Error); ok {
+		if failure, ok := errors.AsType[*providers.Error](result.Err); ok {
 			own := *failure // the others get the same one
 			return "", &own
 		}

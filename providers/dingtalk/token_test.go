@@ -61,8 +61,10 @@ func (a *authority) release() {
 
 func (a *authority) open(t *testing.T, url string) *dingtalk.Client {
 	t.Helper()
-	c, err := dingtalk.New(dingtalk.Config{Tenant: "school", AppKey: "ding-key", AppSecret: secret.New(appSecret),
-		API: url, OAPI: url, Timeout: time.Hour, Quick: time.Millisecond, Now: a.clock})
+	c, err := dingtalk.New(dingtalk.Config{
+		Tenant: "school", AppKey: "ding-key", AppSecret: secret.New(appSecret),
+		API: url, OAPI: url, Timeout: time.Hour, Quick: time.Millisecond, Now: a.clock,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +81,7 @@ func (a *authority) serve(w http.ResponseWriter, r *http.Request) {
 		}
 		body, _ := io.ReadAll(r.Body)
 		if string(body) != `{"appKey":"ding-key","appSecret":"`+appSecret+`"}` && string(body) != `{"appSecret":"`+appSecret+`","appKey":"ding-key"}` {
-			w.WriteHeader(400)
+			w.WriteHeader(http.StatusBadRequest)
 			_, _ = io.WriteString(w, `{"code":"invalidClientIdOrSecret","message":"test: `+fmt.Sprintf("%q", body)+`"}`)
 			return
 		}
@@ -90,7 +92,7 @@ func (a *authority) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	a.sends.Add(1)
 	if got := r.Header.Get("x-acs-dingtalk-access-token"); !a.valid(got) {
-		w.WriteHeader(400)
+		w.WriteHeader(http.StatusBadRequest)
 		fmt.Fprintf(w, `{"code":"InvalidAuthentication","requestid":"r-1","message":"token %s is not valid"}`, got)
 		return
 	}

@@ -43,8 +43,10 @@ func script(t *testing.T, now func() time.Time, quick time.Duration, turns ...tu
 		_, _ = io.WriteString(w, now.body)
 	}))
 	t.Cleanup(server.Close)
-	c, err := dingtalk.New(dingtalk.Config{Tenant: "school", AppKey: "k", AppSecret: secret.New(appSecret),
-		API: server.URL, OAPI: server.URL, Now: now, Quick: quick})
+	c, err := dingtalk.New(dingtalk.Config{
+		Tenant: "school", AppKey: "k", AppSecret: secret.New(appSecret),
+		API: server.URL, OAPI: server.URL, Now: now, Quick: quick,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

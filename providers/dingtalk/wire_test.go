@@ -77,14 +77,22 @@ func TestGroupUpdateSendsWhatIsSetAndNothingElse(t *testing.T) {
 	}{
 		{dingtalk.GroupUpdate{Name: &name}, `{"chatid":"c","name":"` + name + `"}`},
 		{dingtalk.GroupUpdate{Name: &none}, `{"chatid":"c","name":""}`},
-		{dingtalk.GroupUpdate{Owner: &none, OwnerType: &none, Icon: &none, Options: &dingtalk.GroupOptions{}},
-			`{"chatid":"c","owner":"","ownerType":"","icon":""}`},
-		{dingtalk.GroupUpdate{AddUsers: []string{"a"}, DelUsers: []string{}, AddExternal: []string{"x", "y"}, DelExternal: []string{"z"}},
-			`{"chatid":"c","add_useridlist":["a"],"add_extidlist":["x","y"],"del_extidlist":["z"]}`},
-		{dingtalk.GroupUpdate{Options: &dingtalk.GroupOptions{MentionAllAuthority: &zero, Searchable: &one}},
-			`{"chatid":"c","managementOptions":{"mentionAllAuthority":0,"searchable":1}}`},
-		{dingtalk.GroupUpdate{Options: &dingtalk.GroupOptions{ShowHistoryType: &zero, ValidationType: &one, ChatBannedType: &zero, ManagementType: &one}},
-			`{"chatid":"c","managementOptions":{"showHistoryType":0,"validationType":1,"chatBannedType":0,"managementType":1}}`},
+		{
+			dingtalk.GroupUpdate{Owner: &none, OwnerType: &none, Icon: &none, Options: &dingtalk.GroupOptions{}},
+			`{"chatid":"c","owner":"","ownerType":"","icon":""}`,
+		},
+		{
+			dingtalk.GroupUpdate{AddUsers: []string{"a"}, DelUsers: []string{}, AddExternal: []string{"x", "y"}, DelExternal: []string{"z"}},
+			`{"chatid":"c","add_useridlist":["a"],"add_extidlist":["x","y"],"del_extidlist":["z"]}`,
+		},
+		{
+			dingtalk.GroupUpdate{Options: &dingtalk.GroupOptions{MentionAllAuthority: &zero, Searchable: &one}},
+			`{"chatid":"c","managementOptions":{"mentionAllAuthority":0,"searchable":1}}`,
+		},
+		{
+			dingtalk.GroupUpdate{Options: &dingtalk.GroupOptions{ShowHistoryType: &zero, ValidationType: &one, ChatBannedType: &zero, ManagementType: &one}},
+			`{"chatid":"c","managementOptions":{"showHistoryType":0,"validationType":1,"chatBannedType":0,"managementType":1}}`,
+		},
 	} {
 		test.update.ChatID = "c"
 		if _, err := c.UpdateGroup(context.Background(), free, test.update); err != nil {
@@ -98,8 +106,10 @@ func TestGroupUpdateSendsWhatIsSetAndNothingElse(t *testing.T) {
 	if _, err := c.ChangeID(context.Background(), free, dingtalk.IDChange{UserID: "u1", DingTalkID: "abc123"}); err != nil {
 		t.Fatal(err)
 	}
-	want := seen{"/v1.0/contact/orgAccounts/dingTalkIds/change", "", "application/json; charset=utf-8", token,
-		`{"userId":"u1","dingTalkId":"abc123"}`}
+	want := seen{
+		"/v1.0/contact/orgAccounts/dingTalkIds/change", "", "application/json; charset=utf-8", token,
+		`{"userId":"u1","dingTalkId":"abc123"}`,
+	}
 	if diff := cmp.Diff(want, *last); diff != "" {
 		t.Error(diff)
 	}
@@ -148,7 +158,7 @@ func TestWhatAnAnswerTellsBesidesItsCode(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	now := time.Now()
-	midnight := time.Duration(0)
+	var midnight time.Duration
 	{
 		y, m, d := now.In(time.FixedZone("", 8*60*60)).Date()
 		midnight = time.Date(y, m, d+1, 0, 0, 0, 0, time.FixedZone("", 8*60*60)).Sub(now)
@@ -163,20 +173,30 @@ func TestWhatAnAnswerTellsBesidesItsCode(t *testing.T) {
 		from, to time.Duration
 		tries    int
 	}{
-		{name: "the missing scope and where to ask for it", call: s.setNick, status: 200,
+		{
+			name: "the missing scope and where to ask for it", call: s.setNick, status: 200,
 			body: `{"errcode":88,"sub_code":"60011","errmsg":"ding talk error[subcode=60011,submsg=没有调用该接口的权限, {requiredScopes=[qyapi_x]} ` +
 				`https://evil.example/x https://open-dev.dingtalk.com/appscope/apply?content=ding#qyapi_x]"}`,
-			fix: "grant the app the permission qyapi_x https://open-dev.dingtalk.com/appscope/apply?content=ding#qyapi_x"},
-		{name: "the scopes of the new host", call: s.changeID, status: 403,
+			fix: "grant the app the permission qyapi_x https://open-dev.dingtalk.com/appscope/apply?content=ding#qyapi_x",
+		},
+		{
+			name: "the scopes of the new host", call: s.changeID, status: 403,
 			body: `{"code":"Forbidden.AccessDenied.AccessTokenPermissionDenied","message":"m","accessdenieddetail":{"requiredScopes":["A.Read","B.Write"]}}`,
-			fix:  "grant the app the permission A.Read, B.Write"},
-		{name: "the end of a ban in Beijing", call: s.setNick, status: 200,
-			body: `{"errcode":90018,"errmsg":"请求总次数超过了 20 次, 处罚将在 ` + inBeijing + ` 结束"}`, from: 39 * time.Minute, to: 40 * time.Minute},
-		{name: "a ban that is over", call: s.setNick, status: 200,
-			body: `{"errcode":90018,"errmsg":"限制将在 2019-01-01 00:00:00 结束"}`, from: time.Second, to: time.Second},
+			fix:  "grant the app the permission A.Read, B.Write",
+		},
+		{
+			name: "the end of a ban in Beijing", call: s.setNick, status: 200,
+			body: `{"errcode":90018,"errmsg":"请求总次数超过了 20 次, 处罚将在 ` + inBeijing + ` 结束"}`, from: 39 * time.Minute, to: 40 * time.Minute,
+		},
+		{
+			name: "a ban that is over", call: s.setNick, status: 200,
+			body: `{"errcode":90018,"errmsg":"限制将在 2019-01-01 00:00:00 结束"}`, from: time.Second, to: time.Second,
+		},
 		{name: "today's limit", call: s.rename, status: 400, body: `{"code":"daily.call.limit"}`, from: midnight - time.Minute, to: midnight},
-		{name: "a minute's limit", call: s.rename, status: 403,
-			body: `{"code":"Forbidden.AccessDenied.QpmLimitForAppkeyAndApi"}`, from: time.Minute, to: time.Minute},
+		{
+			name: "a minute's limit", call: s.rename, status: 403,
+			body: `{"code":"Forbidden.AccessDenied.QpmLimitForAppkeyAndApi"}`, from: time.Minute, to: time.Minute,
+		},
 		{name: "-1 is worth three tries", call: s.setNick, status: 200, body: `{"errcode":-1}`, tries: 3},
 	} {
 		s.status, s.body = test.status, test.body
@@ -200,8 +220,10 @@ func TestWhatAnAnswerTellsBesidesItsCode(t *testing.T) {
 // sent, and no refusal repeats a password.
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
-	good := dingtalk.Config{Tenant: "school", AppKey: "k", AppSecret: secret.New("s"),
-		API: "https://api.dingtalk.com", OAPI: "https://oapi.dingtalk.com/"}
+	good := dingtalk.Config{
+		Tenant: "school", AppKey: "k", AppSecret: secret.New("s"),
+		API: "https://api.dingtalk.com", OAPI: "https://oapi.dingtalk.com/",
+	}
 	c, err := dingtalk.New(good)
 	if err != nil {
 		t.Fatal(err)

@@ -155,7 +155,7 @@ func retryAfter(t *testing.T, s Subject) {
 	date := time.Date(2026, 9, 1, 3, 0, 0, 0, time.UTC)
 	for header, want := range map[string]time.Duration{
 		"7":     7 * time.Second,
-		" 90 ":  90 * time.Second,
+		" 90 ":  90 * time.Second, //nolint:gocritic // a header may be padded
 		"99999": time.Hour,
 		date.Add(50 * time.Second).Format(http.TimeFormat):  50 * time.Second,
 		date.Add(50 * time.Second).Format(time.RFC850):      50 * time.Second,
@@ -211,7 +211,7 @@ func bodies(t *testing.T, s Subject) {
 	}
 }
 
-func bans(t *testing.T, s Subject) {
+func bans(t *testing.T, s Subject) { //nolint:gocognit // one table, one judgement
 	const page = "<!DOCTYPE html><html><body>denied</body></html>"
 	for _, c := range []struct {
 		status  int

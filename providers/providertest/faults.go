@@ -72,7 +72,7 @@ func hangs(t *testing.T, s Subject) {
 	for name, begin := range map[string]func(http.ResponseWriter){
 		"no header": func(http.ResponseWriter) {},
 		"after the header": func(w http.ResponseWriter) {
-			w.WriteHeader(200)
+			w.WriteHeader(http.StatusOK)
 			_ = http.NewResponseController(w).Flush()
 		},
 	} {
@@ -104,7 +104,7 @@ func redirect(t *testing.T, s Subject) {
 	t.Cleanup(other.Close)
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		r := newRig(t, s, func(w http.ResponseWriter, req *http.Request, _ int) {
-			http.Redirect(w, req, other.URL+req.URL.String(), status)
+			http.Redirect(w, req, other.URL+req.URL.String(), status) //nolint:gosec // the test is that it is not followed
 		})
 		_, err := r.do(t)
 		if err == nil || err.Kind != providers.Misconfigured || err.Sends != 1 || err.MaybeApplied {

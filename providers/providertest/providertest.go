@@ -187,10 +187,12 @@ func inspect(t testing.TB, s Subject, e *providers.Error) {
 	if strings.ContainsAny(e.Message+e.Code+e.RequestID, "\x00\x1b\n\r") {
 		t.Errorf("control characters came through: %q", e.Message)
 	}
-	shown := fmt.Sprintf("%v %+v %q", e, *e, e.Fix)
+	var all strings.Builder
+	fmt.Fprintf(&all, "%v %+v %q", e, *e, e.Fix)
 	for err := error(e); err != nil; err = errors.Unwrap(err) {
-		shown += fmt.Sprintf(" %v %+v", err, err)
+		fmt.Fprintf(&all, " %v %+v", err, err)
 	}
+	shown := all.String()
 	for _, word := range append(append([]string{}, s.Secrets...), s.Names...) {
 		if strings.Contains(shown, word) {
 			t.Errorf("the error shows %q: %s", word, shown)

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -122,9 +123,7 @@ func (w *Wire) Exchange(parent context.Context, r Request, clean Cleaner) (Answe
 		// Only the URL can be at fault, and the error would quote it.
 		return Answer{}, &Fault{Err: errors.New("the request's address is not a URL")}
 	}
-	for name, values := range r.Header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, r.Header)
 	req.Header.Set("Content-Type", r.ContentType)
 	req.Header.Set("Accept", "application/json")
 
@@ -134,7 +133,7 @@ func (w *Wire) Exchange(parent context.Context, r Request, clean Cleaner) (Answe
 	if err != nil {
 		return Answer{}, fault(0, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBody+1))
 	if err != nil {
 		return Answer{}, fault(resp.StatusCode, err)
