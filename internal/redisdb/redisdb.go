@@ -73,7 +73,7 @@ func (c Config) Open() (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	return redis.NewUniversalClient(options), nil
+	return New(options), nil
 }
 
 // Options returns what a client is made of, for those that change a part of

@@ -107,6 +107,66 @@ func TestOptionsCarryWhatTheURLSays(t *testing.T) {
 	}
 }
 
+func TestAListOfHostsIsUnderstood(t *testing.T) {
+	t.Parallel()
+	type wanted struct {
+		Addrs                      []string
+		Master                     string
+		Cluster                    bool
+		DB, Pool                   int
+		User, Password             string
+		SentinelUser, SentinelPass string
+		TLS                        bool
+		ServerName                 string
+	}
+	for url, want := range map[string]wanted{
+		"redis+sentinel://h1:7000,h2/school": {Addrs: []string{"h1:7000", "h2:26379"}, Master: "school"},
+		"redis+sentinel://u:p%2F,@h1,[::1]:7000/school/3?sentinel_username=s&sentinel_password=a%40b&pool_size=7": {
+			Addrs: []string{"h1:26379", "[::1]:7000"}, Master: "school", DB: 3, Pool: 7,
+			User: "u", Password: "p/,", SentinelUser: "s", SentinelPass: "a@b",
+		},
+		"rediss+sentinel://h1/my%20school/":                {Addrs: []string{"h1:26379"}, Master: "my school", TLS: true},
+		"redis+cluster://h1":                               {Addrs: []string{"h1:6379"}, Cluster: true},
+		"redis+cluster://:p@h1:7000,h2:7001/0":             {Addrs: []string{"h1:7000", "h2:7001"}, Cluster: true, Password: "p"},
+		"rediss+cluster://h1,h2?tls_server_name=h.example": {Addrs: []string{"h1:6379", "h2:6379"}, Cluster: true, TLS: true, ServerName: "h.example"},
+	} {
+		o, err := redisdb.Config{URL: secretText(url)}.Options()
+		if err != nil {
+			t.Errorf("%s: %v", url, err)
+			continue
+		}
+		got := wanted{
+			Addrs: o.Addrs, Master: o.MasterName, Cluster: o.IsClusterMode, DB: o.DB, Pool: o.PoolSize, User: o.Username, Password: o.Password,
+			SentinelUser: o.SentinelUsername, SentinelPass: o.SentinelPassword, TLS: o.TLSConfig != nil,
+		}
+		if o.TLSConfig != nil {
+			got.ServerName = o.TLSConfig.ServerName
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", url, diff)
+		}
+	}
+}
+
+func TestFieldsThatDoNotFitSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	nodes := []string{"h1:1"}
+	for want, c := range map[string]redisdb.Config{
+		"it is empty":                    {},
+		"more than one of":               {URL: secretText("redis://h"), Cluster: redisdb.Cluster{Addresses: nodes}},
+		"keep the one":                   {Sentinel: redisdb.Sentinel{Master: "m", Addresses: nodes}, Cluster: redisdb.Cluster{Addresses: nodes}},
+		"the master's name is missing":   {Sentinel: redisdb.Sentinel{Addresses: nodes}},
+		"sentinel: there are no":         {Sentinel: redisdb.Sentinel{Master: "m"}},
+		`cluster: address "h2" is not`:   {Cluster: redisdb.Cluster{Addresses: []string{"h1:1", "h2"}}},
+		"cluster: an address holds an @": {Cluster: redisdb.Cluster{Addresses: []string{"redis://u:hunter2@h1:1"}}},
+	} {
+		_, err := c.Options()
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%v, want an error with %q", err, want)
+		}
+	}
+}
+
 func TestAWrongAddressSaysWhatToWrite(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]string{
@@ -122,6 +182,21 @@ func TestAWrongAddressSaysWhatToWrite(t *testing.T) {
 		"redis://h/0#1":                 "percent-encode",
 		"redis://:hunter2%zz@h:6379/0":  "percent-encoded",
 		"unix://":                       "empty unix socket path",
+
+		"redis+sentinel://h1,h2":                     "the master's name is missing",
+		"redis+sentinel:///school":                   "no host:port",
+		"redis+sentinel://h1, h2/school":             "without spaces",
+		"redis+sentinel://h1:x/school":               "no host:port",
+		"redis+sentinel://h1/school/one":             `invalid database number: "one"`,
+		"redis+sentinel://:hunter2/x@h/school":       "percent-encode",
+		"redis+sentinel://h/m?sentinel_password=a@b": "percent-encode",
+		"redis+sentinel://h/m?master_name=school":    "unexpected option: master_name",
+		"redis+cluster://h1,h2/1":                    "database 0 alone",
+		"redis+cluster://h1?sentinel_password=x":     "belong to redis+sentinel://",
+		"redis://h1?sentinel_password=x":             "belong to redis+sentinel://",
+		"redis+cluster://h1?tls_ca=/ca.pem":          "begin the address with rediss",
+		"redis+flock://h1":                           "does not begin with",
+		"unix+cluster://h1":                          "does not begin with",
 	} {
 		client, err := redisdb.Open(address)
 		if err == nil {
@@ -138,13 +213,18 @@ func TestAWrongAddressSaysWhatToWrite(t *testing.T) {
 func TestNoErrorRepeatsThePassword(t *testing.T) {
 	t.Parallel()
 	check := func(before, after string, db uint8) bool {
-		address := "redis://user:" + before + "hunter2" + after + "@127.0.0.1:6379/" + string(rune(db))
-		client, err := redisdb.Open(address)
-		if err == nil {
-			client.Close()
-			return true
+		for _, scheme := range []string{"redis://", "redis+cluster://h1,", "redis+sentinel://", "rediss+cluster://"} {
+			for _, hosts := range []string{"127.0.0.1:6379/", "h1,h2:7/", "h1?sentinel_password=hunter2", "h1?sentinel_password=" + before + "hunter2"} {
+				client, err := redisdb.Open(scheme + "user:" + before + "hunter2" + after + "@" + hosts + string(rune(db)))
+				if err == nil {
+					client.Close()
+				} else if strings.Contains(err.Error(), "hunter2") {
+					t.Log(err)
+					return false
+				}
+			}
 		}
-		return !strings.Contains(err.Error(), "hunter2")
+		return true
 	}
 	if err := quick.Check(check, &quick.Config{MaxCount: 2000}); err != nil {
 		t.Error(err)

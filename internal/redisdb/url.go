@@ -58,10 +58,10 @@ func parseOne(address string) (*redis.UniversalOptions, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := universal(single)
-	if own.sentinelUsername != "" || own.sentinelPassword != "" {
-		return nil, errors.New("redis address: sentinel_username and sentinel_password belong to redis+sentinel:// alone")
+	if own.ofSentinels() {
+		return nil, errSentinelOptions
 	}
+	o := universal(single)
 	return o, own.tls.apply(o)
 }
 
@@ -126,6 +126,9 @@ func parseMany(plain, topology, rest string) (*redis.UniversalOptions, error) {
 	if err != nil {
 		return nil, err
 	}
+	if topology != "sentinel" && own.ofSentinels() {
+		return nil, errSentinelOptions
+	}
 	o := universal(single)
 	o.Addrs, o.MasterName, o.IsClusterMode = addresses, master, topology == "cluster"
 	o.SentinelUsername, o.SentinelPassword = own.sentinelUsername, own.sentinelPassword
@@ -178,6 +181,10 @@ type ownOptions struct {
 	sentinelUsername, sentinelPassword string
 	tls                                TLS
 }
+
+func (o ownOptions) ofSentinels() bool { return o.sentinelUsername != "" || o.sentinelPassword != "" }
+
+var errSentinelOptions = errors.New("redis address: sentinel_username and sentinel_password belong to redis+sentinel:// alone")
 
 // takeOptions takes ours out of a query that begins with "?", or is empty.
 func takeOptions(query string) (rest string, own ownOptions, err error) {

@@ -6,29 +6,14 @@
 package redistest
 
 import (
-	"bufio"
 	"errors"
-	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
-	"runtime"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 )
-
-// startBound is how long a redis-server may take to say that it is ready. It
-// takes some 20 ms; a machine under load takes longer.
-const startBound = 30 * time.Second
-
-// portTries bounds how often a port that somebody else took in between is
-// replaced with another.
-const portTries = 5
 
 // Server is a Redis of one test's own, empty at first, gone when the test ends.
 type Server struct {
@@ -36,8 +21,8 @@ type Server struct {
 	Mini *miniredis.Miniredis // nil on a real one
 
 	// Of a real one alone.
-	stop  func()
-	again func() (stop func(), err error)
+	running *process
+	again   func() (*process, error)
 }
 
 // Each runs test on miniredis and on a real redis-server, as parallel subtests
@@ -71,31 +56,40 @@ func Mini(t *testing.T) *Server {
 // a silent skip would hide something.
 func Real(t *testing.T) *Server {
 	t.Helper()
-	binary, err := exec.LookPath("redis-server")
-	if err != nil {
-		if os.Getenv("ROLLCALL_REQUIRE_REDIS") == "1" {
-			t.Fatalf("redistest: ROLLCALL_REQUIRE_REDIS=1, but redis-server is not on the PATH: %v", err)
-		}
-		t.Skip("redis-server is not on the PATH: install Redis 6.2 or later to run this test")
-	}
-	dir := t.TempDir()
-	var refused error
-	for range portTries {
-		addr, err := freeAddr()
+	binary, dir := lookUp(t), t.TempDir()
+	s := &Server{}
+	retry(t, func() error {
+		ports, err := freePorts(1, 0)
 		if err != nil {
-			t.Fatalf("redistest: find a free port: %v", err)
+			return err
 		}
-		stop, err := start(binary, dir, addr)
-		if err == nil {
-			s := &Server{Addr: addr, stop: stop}
-			s.again = func() (stop func(), err error) { return start(binary, dir, addr) }
-			t.Cleanup(func() { s.stop() })
-			return s
+		start := func() (*process, error) {
+			return launch(binary, "eady to accept connections", "--bind", loopback, "--port", ports[0], "--dir", dir,
+				"--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", "")
 		}
-		refused = errors.Join(refused, err)
+		p, err := start()
+		if err != nil {
+			return err
+		}
+		s.Addr, s.running, s.again = addr(ports[0]), p, start
+		return nil
+	})
+	t.Cleanup(func() { s.running.stop() })
+	return s
+}
+
+// lookUp returns the path of redis-server, or ends the test.
+func lookUp(t *testing.T) string {
+	t.Helper()
+	binary, err := exec.LookPath("redis-server")
+	if err == nil {
+		return binary
 	}
-	t.Fatalf("redistest: redis-server did not start: %v", refused)
-	return nil
+	if os.Getenv("ROLLCALL_REQUIRE_REDIS") == "1" {
+		t.Fatalf("redistest: ROLLCALL_REQUIRE_REDIS=1, but redis-server is not on the PATH: %v", err)
+	}
+	t.Skip("redis-server is not on the PATH: install Redis 6.2 or later to run this test")
+	return ""
 }
 
 // Away ends the server as a restart would: what it holds comes back with Back,
@@ -109,7 +103,7 @@ func (s *Server) Away(t *testing.T) {
 	if err := s.Client(t).Save(t.Context()).Err(); err != nil {
 		t.Fatalf("redistest: keep what the server holds: %v", err)
 	}
-	s.stop()
+	s.running.stop()
 }
 
 // Back starts a server that is Away again, at the same address.
@@ -121,11 +115,11 @@ func (s *Server) Back(t *testing.T) {
 		}
 		return
 	}
-	stop, err := s.again()
+	p, err := s.again()
 	if err != nil {
 		t.Fatalf("redistest: restart redis-server: %v", err)
 	}
-	s.stop = stop
+	s.running = p
 }
 
 // URL returns the server's address as a redis:// URL of database 0.
@@ -141,75 +135,4 @@ func (s *Server) Client(t *testing.T) redis.UniversalClient {
 		}
 	})
 	return client
-}
-
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}
-
-// start returns once the server accepts connections; stop kills that process
-// and returns when it is gone.
-func start(binary, dir, addr string) (stop func(), err error) {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(binary, "--bind", host, "--port", port, "--dir", dir,
-		"--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", "")
-	dieWithParent(cmd)
-	log, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-
-	started, ready, gone := make(chan error, 1), make(chan error, 1), make(chan struct{})
-	go func() {
-		defer close(gone)
-		// The kernel ties dieWithParent to the thread that forked, so that thread
-		// must live as long as the server does.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err != nil {
-			return
-		}
-		ready <- awaitReady(log)
-		_, _ = io.Copy(io.Discard, log) // a full pipe would stop the server
-		_ = cmd.Wait()                  // killed: never nil
-	}()
-	if err := <-started; err != nil {
-		return nil, err
-	}
-	stop = func() {
-		_ = cmd.Process.Kill() // it may have ended by itself
-		<-gone
-	}
-	select {
-	case err = <-ready:
-	case <-time.After(startBound):
-		err = fmt.Errorf("not ready after %s", startBound)
-	}
-	if err != nil {
-		stop()
-		return nil, err
-	}
-	return stop, nil
-}
-
-func awaitReady(log io.Reader) error {
-	var said []string
-	// The scanner may read beyond the line it returns; what it swallows of the
-	// log nobody needs.
-	for lines := bufio.NewScanner(log); lines.Scan(); {
-		if strings.Contains(lines.Text(), "eady to accept connections") {
-			return nil
-		}
-		said = append(said, lines.Text())
-	}
-	return fmt.Errorf("it ended at once and said: %s", strings.Join(said, " / "))
 }

@@ -31,7 +31,7 @@ func TestEachGivesBothAnEmptyServerOfItsOwn(t *testing.T) {
 		if got := other.Get(ctx, "here").Val(); got != t.Name() {
 			t.Errorf("over its URL the key reads %q, want %q", got, t.Name())
 		}
-		if real := s.Mini == nil; real != strings.HasSuffix(t.Name(), "/redis-server") {
+		if onServer := s.Mini == nil; onServer != strings.HasSuffix(t.Name(), "/redis-server") {
 			t.Errorf("Mini is %v in %s", s.Mini, t.Name())
 		}
 	})
@@ -40,7 +40,7 @@ func TestEachGivesBothAnEmptyServerOfItsOwn(t *testing.T) {
 func TestServerIsGoneWhenItsTestEnded(t *testing.T) {
 	t.Parallel()
 	var addrs []string
-	t.Run("inner", func(t *testing.T) {
+	t.Run("inner", func(t *testing.T) { //nolint:paralleltest,tparallel // what is looked for is its end
 		addrs = append(addrs, redistest.Mini(t).Addr)
 		addrs = append(addrs, redistest.Real(t).Addr)
 	})

@@ -1,0 +1,208 @@
+package redistest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	masters = 3
+	slots   = 16384
+	// busOffset is where a node's bus is: its port and so many.
+	busOffset = 10000
+	// nodeTimeout, in milliseconds, is how long a node may be silent. Shorter
+	// fails over sooner, and by mistake on a machine under load.
+	nodeTimeout = "1500"
+)
+
+// Cluster starts three masters with a replica each.
+func Cluster(t *testing.T) *Deployment {
+	t.Helper()
+	binary := lookUp(t)
+	d := &Deployment{Name: "cluster", Env: map[string]string{"REDIS_PASSWORD": Password}}
+	d.build(t, func() error {
+		ports, err := freePorts(2*masters, busOffset)
+		if err != nil {
+			return err
+		}
+		for _, port := range ports {
+			err := d.start(binary, t.TempDir(), port, "cluster-enabled yes", "cluster-config-file nodes.conf",
+				"cluster-node-timeout "+nodeTimeout, "cluster-replica-validity-factor 0")
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := d.join(t.Context()); err != nil {
+		t.Fatalf("redistest: make a cluster: %v", err)
+	}
+	eventually(t, "nodes that know each other", func(ctx context.Context) error {
+		return d.every(func(c *redis.Client) error {
+			nodes, err := c.ClusterNodes(ctx).Result()
+			if err == nil && (strings.Count(nodes, "\n") != 2*masters || strings.Contains(nodes, "handshake")) {
+				err = fmt.Errorf("not all have met:\n%s", nodes)
+			}
+			return err
+		})
+	})
+	if err := d.replicate(t.Context()); err != nil {
+		t.Fatalf("redistest: give the masters replicas: %v", err)
+	}
+	eventually(t, "a cluster that is up", d.up)
+
+	addrs := make([]string, masters)
+	for i := range addrs {
+		addrs[i] = d.nodes[i].addr
+	}
+	d.options = redis.UniversalOptions{Addrs: addrs, IsClusterMode: true, Username: User, Password: Password}
+	d.URL = fmt.Sprintf("redis+cluster://%s:%s@%s", User, Password, strings.Join(addrs, ","))
+	d.Section = fmt.Sprintf("{cluster: {addresses: [%s]}, username: %s, password: {env: REDIS_PASSWORD}}", quoted(addrs), User)
+	d.fail = d.failCluster
+	return d
+}
+
+// every asks each live node.
+func (d *Deployment) every(f func(*redis.Client) error) error {
+	for _, n := range d.live() {
+		if err := d.as(n, f); err != nil {
+			return fmt.Errorf("%s: %w", n.addr, err)
+		}
+	}
+	return nil
+}
+
+// join shares the slots among the first nodes and introduces each to each:
+// gossip would do the rest, more slowly.
+func (d *Deployment) join(ctx context.Context) error {
+	for i, n := range d.nodes {
+		err := d.as(n, func(c *redis.Client) error {
+			// Told apart from the start, as they would otherwise have to find out.
+			if err := c.Do(ctx, "cluster", "set-config-epoch", i+1).Err(); err != nil {
+				return err
+			}
+			if i < masters {
+				if err := c.ClusterAddSlotsRange(ctx, i*slots/masters, (i+1)*slots/masters-1).Err(); err != nil {
+					return err
+				}
+			}
+			for _, other := range d.nodes[:i] {
+				host, port, _ := net.SplitHostPort(other.addr)
+				if err := c.ClusterMeet(ctx, host, port).Err(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replicate makes the last nodes replicas of the first.
+func (d *Deployment) replicate(ctx context.Context) error {
+	for i, n := range d.nodes[masters:] {
+		var id string
+		err := d.as(d.nodes[i], func(c *redis.Client) (err error) {
+			id, err = c.ClusterMyID(ctx).Result()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if err := d.as(n, func(c *redis.Client) error { return c.ClusterReplicate(ctx, id).Err() }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// up tells whether all slots are served and all replicas are in step, as every
+// node sees it.
+func (d *Deployment) up(ctx context.Context) error {
+	for _, n := range d.nodes[masters:] {
+		if err := d.linked(ctx, n); err != nil {
+			return err
+		}
+	}
+	return d.every(func(c *redis.Client) error {
+		if err := stateOK(ctx, c); err != nil {
+			return err
+		}
+		nodes, err := c.ClusterNodes(ctx).Result()
+		if err == nil && strings.Count(nodes, "slave ") != masters {
+			err = fmt.Errorf("the replicas are not all known:\n%s", nodes)
+		}
+		return err
+	})
+}
+
+func stateOK(ctx context.Context, c *redis.Client) error {
+	info, err := c.ClusterInfo(ctx).Result()
+	if err == nil && (!strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, fmt.Sprintf("cluster_slots_assigned:%d", slots))) {
+		err = errors.New(info)
+	}
+	return err
+}
+
+func (d *Deployment) failCluster(t *testing.T, key string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	var holder string
+	err := d.as(d.live()[0], func(c *redis.Client) (err error) {
+		holder, err = holderOf(ctx, c, key)
+		return err
+	})
+	master := d.node(holder)
+	if err != nil || master == nil {
+		t.Fatalf("redistest: the master of %s is %q, none of the live servers: %v", key, holder, err)
+	}
+	master.stop()
+	eventually(t, "another master for "+key, func(ctx context.Context) error {
+		return d.every(func(c *redis.Client) error {
+			if err := stateOK(ctx, c); err != nil {
+				return err
+			}
+			now, err := holderOf(ctx, c, key)
+			if err == nil && d.node(now) == nil {
+				err = fmt.Errorf("%s is still said to hold it", now)
+			}
+			return err
+		})
+	})
+}
+
+// holderOf returns the address of key's master as one node sees it.
+func holderOf(ctx context.Context, c *redis.Client, key string) (string, error) {
+	slot, err := c.ClusterKeySlot(ctx, key).Result()
+	if err != nil {
+		return "", err
+	}
+	nodes, err := c.ClusterNodes(ctx).Result()
+	if err != nil {
+		return "", err
+	}
+	// <id> <host:port@bus> <flags> <master> <ping> <pong> <epoch> <link> <slots…>
+	for line := range strings.Lines(nodes) {
+		fields := strings.Fields(line)
+		for _, held := range fields[min(8, len(fields)):] {
+			first, last, _ := strings.Cut(held, "-")
+			from, errFrom := strconv.ParseInt(first, 10, 64)
+			to, errTo := strconv.ParseInt(last, 10, 64)
+			if errFrom == nil && errTo == nil && from <= slot && slot <= to {
+				holder, _, _ := strings.Cut(fields[1], "@")
+				return holder, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("nobody holds slot %d", slot)
+}
