@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/redisdb"
+	"rollcall/internal/secret"
+	"rollcall/tasks"
+)
+
+const (
+	enqueuedOne  = 1000 // tasks a turn
+	enqueuedBulk = 3000
+	// kept is how long asynq keeps a task that is done. Ours are kept as long.
+	kept = 10 * time.Minute
+)
+
+// Ours is the lane's. The peer has one of its own where both are served together.
+var (
+	queue     = tasks.Queue(tenant, tasks.KindNickname, false)
+	peerQueue = "peer"
+)
+
+// producers are the two clients.
+type producers struct {
+	b    *bench
+	ours *tasks.Client
+	peer *asynq.Client
+}
+
+func newProducers(b *bench) (*producers, error) {
+	options, err := redisdb.Config{URL: secret.New(b.url())}.Options()
+	if err != nil {
+		return nil, err
+	}
+	ours, err := tasks.NewClient(tasks.ClientConfig{Redis: options})
+	if err != nil {
+		return nil, err
+	}
+	return &producers{b: b, ours: ours, peer: asynq.NewClient(asynq.RedisClientOpt{Addr: b.address})}, nil
+}
+
+func (p *producers) close() error { return errors.Join(p.ours.Close(), p.peer.Close()) }
+
+// wish is the nth task; each is for a person of its own.
+func wish(n int) tasks.NicknameSync {
+	return tasks.NicknameSync{
+		Tenant: tenant, ChatID: "chat7Af3929a", UserID: fmt.Sprintf("user%05d", n), Nickname: fmt.Sprintf("7A 张三 %d", n),
+	}
+}
+
+// rate times work on n tasks, in tasks a second.
+func rate(n int, work func() error) (float64, error) {
+	began := time.Now()
+	if err := work(); err != nil {
+		return 0, err
+	}
+	return float64(n) / time.Since(began).Seconds(), nil
+}
+
+// serial enqueues n tasks with asynq's own client, one after another. It is
+// given the payloads: encoding is ours.
+func (p *producers) serial(ctx context.Context, n int) (float64, error) {
+	if err := p.b.clear(ctx); err != nil {
+		return 0, err
+	}
+	waiting := make([]*asynq.Task, n)
+	for i := range waiting {
+		typename, payload, err := tasks.Encode(wish(i), int64(i+1))
+		if err != nil {
+			return 0, err
+		}
+		waiting[i] = asynq.NewTask(typename, payload)
+	}
+	return rate(n, func() error {
+		for _, task := range waiting {
+			if _, err := p.peer.EnqueueContext(ctx, task, asynq.Queue(queue), asynq.Retention(kept)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (p *producers) all(ctx context.Context, n int) error {
+	requests := make([]tasks.Request, n)
+	for i := range requests {
+		requests[i] = tasks.Request{Task: wish(i)}
+	}
+	for _, result := range p.ours.EnqueueAll(ctx, requests) {
+		if result.Err != nil {
+			return result.Err
+		}
+	}
+	return nil
+}
+
+func enqueueOne(_ context.Context, b *bench) (sides, error) {
+	p, err := newProducers(b)
+	if err != nil {
+		return sides{}, err
+	}
+	return sides{
+		ours: func(ctx context.Context) (float64, error) {
+			if err := b.clear(ctx); err != nil {
+				return 0, err
+			}
+			return rate(enqueuedOne, func() error {
+				for i := range enqueuedOne {
+					if _, err := p.ours.Enqueue(ctx, wish(i), tasks.Options{}); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+		peer: func(ctx context.Context) (float64, error) { return p.serial(ctx, enqueuedOne) },
+		end:  p.close,
+	}, nil
+}
+
+func enqueueBulk(_ context.Context, b *bench) (sides, error) {
+	p, err := newProducers(b)
+	if err != nil {
+		return sides{}, err
+	}
+	return sides{
+		ours: func(ctx context.Context) (float64, error) {
+			if err := b.clear(ctx); err != nil {
+				return 0, err
+			}
+			return rate(enqueuedBulk, func() error { return p.all(ctx, enqueuedBulk) })
+		},
+		peer: func(ctx context.Context) (float64, error) { return p.serial(ctx, enqueuedBulk) },
+		end:  p.close,
+	}, nil
+}

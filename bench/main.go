@@ -1,0 +1,136 @@
+// Command bench measures rollcall beside what a user would write instead: a
+// bare asynq client or worker that makes the same call. Both run in one
+// process, turn by turn, on a redis-server that the bench starts, against a
+// platform that says yes at once; so the ratio means more than either number.
+//
+// It must not know how rollcall's parts work inside: it wires them as the
+// worker does and looks at them from outside.
+//
+//	go run ./bench [-rounds N] [-cpuprofile FILE] [PREFIX]
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+	"runtime/pprof"
+	"slices"
+	"strings"
+)
+
+// figure is one comparison. It prints one line.
+type figure struct {
+	name, unit, peerIs string
+	// prepare returns the two sides. Each is called once a round and tells one
+	// value in the figure's unit; end is called when all rounds are over.
+	prepare func(context.Context, *bench) (sides, error)
+}
+
+// sides are the two that are compared.
+type sides struct {
+	ours, peer func(context.Context) (float64, error)
+	end        func() error
+	rounds     int // 0: as many as the command line says
+}
+
+func figures() []figure {
+	return []figure{
+		{"enqueue.one", "tasks/s", "asynq.Client.Enqueue of the same payload, one after another", enqueueOne},
+		{"enqueue.bulk", "tasks/s", "asynq.Client.Enqueue of the same payloads in a loop", enqueueBulk},
+		{"task.end_to_end", "tasks/s", "a bare asynq server of the same concurrency whose handler makes the same call", endToEnd},
+		{"task.pickup_p50", "ms", "a bare asynq server with its defaults whose handler makes the same call", pickup},
+	}
+}
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("bench: ")
+	rounds := flag.Int("rounds", 5, "how often each side has its turn; the median counts")
+	profile := flag.String("cpuprofile", "", "write a CPU profile of everything, both sides, to `FILE`")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Stdout, flag.Arg(0), *rounds, *profile)
+	stop()
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// run prints the figures whose names begin with prefix.
+func run(ctx context.Context, out io.Writer, prefix string, rounds int, profile string) (err error) {
+	if rounds < 1 {
+		return fmt.Errorf("-rounds %d: at least one round is needed", rounds)
+	}
+	chosen := slices.DeleteFunc(figures(), func(f figure) bool { return !strings.HasPrefix(f.name, prefix) })
+	if len(chosen) == 0 {
+		return fmt.Errorf("no figure begins with %q", prefix)
+	}
+	b, err := start(ctx)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	if profile != "" {
+		file, err := os.Create(profile)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }()
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	for _, f := range chosen {
+		ours, peer, err := f.measure(ctx, b, rounds)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+		fmt.Fprintf(out, "figure=%s ours=%.1f peer=%.1f ratio=%.2f unit=%s peer_is=%q\n",
+			f.name, ours, peer, ours/peer, f.unit, f.peerIs)
+	}
+	return nil
+}
+
+// measure gives each side its turns, the other first every second round, and
+// returns the medians. The first round loads scripts and opens connections; it
+// does not count.
+func (f figure) measure(ctx context.Context, b *bench, rounds int) (ours, peer float64, err error) {
+	s, err := f.prepare(ctx, b)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() {
+		if endErr := s.end(); err == nil {
+			err = endErr
+		}
+	}()
+	if s.rounds > 0 {
+		rounds = s.rounds
+	}
+	var values [2][]float64
+	turns := [2]func(context.Context) (float64, error){s.ours, s.peer}
+	for round := range rounds + 1 {
+		for turn := range 2 {
+			side := (round + turn) % 2
+			v, err := turns[side](ctx)
+			if err != nil {
+				return 0, 0, err
+			}
+			if round > 0 {
+				values[side] = append(values[side], v)
+			}
+		}
+	}
+	return median(values[0]), median(values[1]), nil
+}
+
+func median(values []float64) float64 {
+	slices.Sort(values)
+	n := len(values)
+	return (values[(n-1)/2] + values[n/2]) / 2
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/redisdb"
+	"rollcall/tasks"
+)
+
+const (
+	organisation = "bench"
+	tenant       = "bench"
+	redisStarts  = 10 * time.Second
+)
+
+// bench is what all figures share: a redis-server, a client of it for setting
+// up and counting, and a platform.
+type bench struct {
+	address  string
+	rdb      redis.UniversalClient
+	platform *platform
+	stop     func()
+}
+
+// start starts a redis-server of our own that keeps nothing, and a platform.
+func start(ctx context.Context) (*bench, error) {
+	address, stop, err := startRedis(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{address: address, stop: stop}
+	if b.rdb, err = redisdb.Open(b.url()); err == nil {
+		b.platform, err = startPlatform()
+	}
+	if err == nil {
+		err = b.awaitRedis(ctx)
+	}
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *bench) url() string { return "redis://" + b.address + "/0" }
+
+func (b *bench) close() {
+	if b.platform != nil {
+		_ = b.platform.server.Close()
+	}
+	if b.rdb != nil {
+		_ = b.rdb.Close()
+	}
+	b.stop()
+}
+
+func startRedis(ctx context.Context) (address string, stop func(), err error) {
+	binary, err := exec.LookPath("redis-server")
+	if err != nil {
+		return "", nil, errors.New("redis-server is not on the PATH: install Redis 6.2 or later")
+	}
+	dir, err := os.MkdirTemp("", "rollcall-bench")
+	if err != nil {
+		return "", nil, err
+	}
+	// The port is free a moment later still, or Redis says so by not starting.
+	probe, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+	if err != nil {
+		return "", nil, err
+	}
+	port := probe.Addr().(*net.TCPAddr).Port
+	_ = probe.Close()
+	//nolint:gosec // the operator's PATH says which redis-server
+	cmd := exec.CommandContext(ctx, binary, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir,
+		"--save", "", "--appendonly", "no", "--daemonize", "no")
+	if err := cmd.Start(); err != nil {
+		return "", nil, errors.Join(fmt.Errorf("start redis-server: %w", err), os.RemoveAll(dir))
+	}
+	stop = func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // killed: never nil
+		_ = os.RemoveAll(dir)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", port), stop, nil
+}
+
+func (b *bench) awaitRedis(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, redisStarts)
+	defer cancel()
+	var last error
+	for ctx.Err() == nil {
+		if last = b.rdb.Ping(ctx).Err(); last == nil {
+			return nil
+		}
+		pause(ctx, 10*time.Millisecond)
+	}
+	return fmt.Errorf("redis-server at %s does not answer: %w", b.address, last)
+}
+
+// clear empties Redis and says which lanes are served, so that every turn
+// starts from the same.
+func (b *bench) clear(ctx context.Context) error {
+	if err := b.rdb.FlushDB(ctx).Err(); err != nil {
+		return err
+	}
+	return tasks.PublishLanes(ctx, b.rdb, []tasks.Lane{{Organisation: organisation, Tenant: tenant, Kind: tasks.KindNickname}})
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// platform answers every call with success, at once.
+type platform struct {
+	server *http.Server
+	url    string
+	calls  atomic.Int64
+	// came tells when each call arrived, where somebody listens.
+	came chan time.Time
+}
+
+func startPlatform() (*platform, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+	if err != nil {
+		return nil, err
+	}
+	p := &platform{url: "http://" + listener.Addr().String(), came: make(chan time.Time)}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1.0/oauth2/accessToken", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, `{"accessToken":"token","expireIn":7200}`)
+	})
+	mux.HandleFunc("POST /topapi/chat/updategroupnick", func(w http.ResponseWriter, _ *http.Request) {
+		p.calls.Add(1)
+		select {
+		case p.came <- time.Now():
+		default:
+		}
+		answer(w, `{"errcode":0,"errmsg":"ok","success":true,"request_id":"bench"}`)
+	})
+	p.server = &http.Server{Handler: mux, ReadHeaderTimeout: time.Second}
+	go func() { _ = p.server.Serve(listener) }() // ends with Close alone
+	return p, nil
+}
+
+func answer(w http.ResponseWriter, body string) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(body))
+}
