@@ -81,7 +81,9 @@ func NewWire(timeout time.Duration) *Wire {
 		TLSHandshakeTimeout:    10 * time.Second,
 		ResponseHeaderTimeout:  timeout,
 		MaxResponseHeaderBytes: 64 << 10,
-		MaxIdleConnsPerHost:    16,
+		// As many as are under way together at the most: a connection that finds no
+		// room costs the next send a handshake.
+		MaxIdleConnsPerHost: 64,
 		// Below the minute after which servers commonly hang up: a request
 		// written into a connection that is just being closed is a doubt.
 		IdleConnTimeout: 30 * time.Second,
