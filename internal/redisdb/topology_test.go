@@ -20,7 +20,7 @@ func TestOneConstructorReachesEveryTopology(t *testing.T) {
 		defer client.Close()
 		ctx := t.Context()
 		// Enough keys for every node of a Cluster to hold some.
-		for _, key := range strings.FieldsSeq("a b c d e f g h i j k l") {
+		for key := range strings.FieldsSeq("a b c d e f g h i j k l") {
 			if err := client.Set(ctx, "rollcall:{"+key+"}", key, 0).Err(); err != nil {
 				t.Fatal(err)
 			}
@@ -111,7 +111,7 @@ func TestSentinelAndClusterAreNamedByFieldsToo(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer client.Close()
-		for _, key := range strings.FieldsSeq("a b c d e f") {
+		for key := range strings.FieldsSeq("a b c d e f") {
 			if err := client.Set(t.Context(), "rollcall:{"+key+"}", key, 0).Err(); err != nil {
 				t.Fatal(err)
 			}
