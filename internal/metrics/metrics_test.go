@@ -1,0 +1,212 @@
+package metrics_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"go.uber.org/goleak"
+
+	"rollcall/internal/handler"
+	"rollcall/internal/lane"
+	"rollcall/internal/ledger"
+	"rollcall/internal/metrics"
+	"rollcall/internal/pace"
+	"rollcall/internal/redistest"
+	"rollcall/providers"
+	"rollcall/providers/classin"
+	"rollcall/providers/dingtalk"
+	"rollcall/tasks"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const laneName = "lakeside-dt.nickname"
+
+// measured returns the metrics of a process with one lane that takes no task.
+func measured(t *testing.T, s *redistest.Server, c metrics.Config) *metrics.Metrics {
+	t.Helper()
+	rdb := s.Client(t)
+	set := lane.NewSet(rdb, ledger.New(rdb), slog.New(slog.DiscardHandler))
+	set.Add(lane.Config{
+		Organisation: "lakeside", Tenant: "lakeside-dt", Platform: "dingtalk", Kind: tasks.KindNickname,
+		Limit: pace.Limit{Calls: 20, Per: time.Second}, Timeout: time.Second,
+	}, func(func(context.Context) error) handler.Func { return nil })
+	c.Lanes, c.Redis = set.Lanes(), rdb
+	c.Codes = append(dingtalk.Codes(), classin.Codes()...)
+	return metrics.New(c)
+}
+
+// attempt is one that a lane tells of.
+func attempt(action lane.Action, class lane.Class, err error, report handler.Report) lane.Attempt {
+	return lane.Attempt{
+		Lane: laneName, Verdict: lane.Verdict{Action: action, Class: class, Err: err},
+		Report: report, Start: enqueued.Add(90 * time.Second), Took: 2 * time.Second,
+	}
+}
+
+var enqueued = time.Date(2026, 9, 1, 2, 0, 0, 0, time.UTC)
+
+func answer(code string, status int) error {
+	return &providers.Error{Platform: "dingtalk", API: "updategroupnick", Code: code, HTTPStatus: status}
+}
+
+func expect(t *testing.T, m *metrics.Metrics, lines string, names ...string) {
+	t.Helper()
+	status, body := scrape(t, m)
+	if status != http.StatusOK {
+		t.Fatalf("/metrics answered %d", status)
+	}
+	for line := range strings.Lines(lines) {
+		if line = strings.TrimSpace(line); line != "" && !strings.Contains(body, "\n"+line+"\n") {
+			var near []string
+			name, _, _ := strings.Cut(line, "{")
+			for got := range strings.Lines(body) {
+				if strings.HasPrefix(got, name) {
+					near = append(near, got)
+				}
+			}
+			t.Errorf("%s is missing; there is\n%s", line, strings.Join(near, ""))
+		}
+	}
+	for _, name := range names {
+		if strings.Contains(body, "\n"+name) {
+			t.Errorf("%s is there", name)
+		}
+	}
+}
+
+func scrape(t *testing.T, m *metrics.Metrics) (status int, body string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	return w.Code, w.Body.String()
+}
+
+func TestAnAttemptIsCountedOnceInEachSense(t *testing.T) {
+	t.Parallel()
+	m := measured(t, redistest.Mini(t), metrics.Config{})
+	rev := enqueued.UnixMicro()
+	m.Attempt(attempt(lane.Done, "", nil, handler.Report{
+		Outcome: handler.Applied, Sends: 2, Revision: rev, SlotWait: 300 * time.Millisecond, Call: time.Second,
+	}))
+	m.Attempt(attempt(lane.Done, "", nil, handler.Report{Outcome: handler.Unchanged, Revision: rev}))
+	m.Attempt(attempt(lane.Retry, lane.ClassThrottled, answer("90018", 200), handler.Report{Sends: 1, Revision: rev}))
+	m.Attempt(attempt(lane.Dead, lane.ClassRejected, answer("60124", 200), handler.Report{Sends: 1, Revision: rev}))
+	m.Attempt(attempt(lane.Dead, lane.ClassMalformed, errors.New("no task"), handler.Report{}))
+	m.Recovered(laneName)
+
+	expect(t, m, `
+		rollcall_tasks_total{class="",lane="lakeside-dt.nickname",outcome="applied"} 1
+		rollcall_tasks_total{class="",lane="lakeside-dt.nickname",outcome="unchanged"} 1
+		rollcall_tasks_total{class="rejected",lane="lakeside-dt.nickname",outcome="dead"} 1
+		rollcall_tasks_total{class="malformed",lane="lakeside-dt.nickname",outcome="dead"} 1
+		rollcall_attempts_total{action="done",class="",lane="lakeside-dt.nickname"} 2
+		rollcall_attempts_total{action="retry",class="throttled",lane="lakeside-dt.nickname"} 1
+		rollcall_attempts_total{action="dead",class="rejected",lane="lakeside-dt.nickname"} 1
+		rollcall_sends_total{lane="lakeside-dt.nickname"} 4
+		rollcall_calls_total{code="ok",lane="lakeside-dt.nickname"} 1
+		rollcall_calls_total{code="90018",lane="lakeside-dt.nickname"} 1
+		rollcall_calls_total{code="60124",lane="lakeside-dt.nickname"} 1
+		rollcall_tasks_recovered_total{lane="lakeside-dt.nickname"} 1
+		rollcall_slot_wait_seconds_sum{lane="lakeside-dt.nickname"} 0.3
+		rollcall_call_duration_seconds_sum{lane="lakeside-dt.nickname"} 1
+		rollcall_call_duration_seconds_count{lane="lakeside-dt.nickname"} 3
+		rollcall_attempt_duration_seconds_sum{lane="lakeside-dt.nickname"} 10
+		rollcall_task_wait_seconds_sum{lane="lakeside-dt.nickname"} 270
+		rollcall_task_wait_seconds_count{lane="lakeside-dt.nickname"} 3
+		rollcall_task_duration_seconds_sum{lane="lakeside-dt.nickname"} 276
+	`)
+}
+
+// The wait before a task's first try says how far the lane is behind; later
+// tries wait because they should.
+func TestOnlyTheFirstTryThatCountsTellsHowLongATaskWaited(t *testing.T) {
+	t.Parallel()
+	m := measured(t, redistest.Mini(t), metrics.Config{})
+	report := handler.Report{Revision: enqueued.UnixMicro()}
+	uncounted := attempt(lane.Retry, lane.ClassHeld, errors.New("held"), report)
+	counted := attempt(lane.Retry, lane.ClassBusy, errors.New("busy"), report)
+	counted.Verdict.Counted = true
+	second := attempt(lane.Done, "", nil, report)
+	second.Retried = 1
+	for _, a := range []lane.Attempt{uncounted, uncounted, counted, second} {
+		m.Attempt(a)
+	}
+	expect(t, m, `
+		rollcall_task_wait_seconds_count{lane="lakeside-dt.nickname"} 1
+		rollcall_task_duration_seconds_count{lane="lakeside-dt.nickname"} 1
+	`)
+}
+
+// A clock of this machine behind Redis' must not make time run backwards.
+func TestAWaitIsNeverNegative(t *testing.T) {
+	t.Parallel()
+	m := measured(t, redistest.Mini(t), metrics.Config{})
+	m.Attempt(attempt(lane.Done, "", nil, handler.Report{Revision: enqueued.Add(time.Hour).UnixMicro()}))
+	expect(t, m, `rollcall_task_wait_seconds_sum{lane="lakeside-dt.nickname"} 0`)
+}
+
+func TestWhatAPlatformInventsMakesNoNewSeries(t *testing.T) {
+	t.Parallel()
+	m := measured(t, redistest.Mini(t), metrics.Config{})
+	for _, err := range []error{
+		answer("Zoë Brontë", 400), answer("made.up.1", 400), answer("made.up.2", 400),
+		errors.New("redis is away"), // the call was made and could not be settled
+		answer("", 503), answer("", 502), answer("", 999), answer("", 0),
+		answer("INCORRECT.reserved", 400), // spelt as the table has it
+		answer("*", 200),
+	} {
+		m.Attempt(attempt(lane.Retry, lane.ClassBusy, err, handler.Report{Sends: 1}))
+	}
+	expect(t, m, `
+		rollcall_calls_total{code="other",lane="lakeside-dt.nickname"} 5
+		rollcall_calls_total{code="http_5xx",lane="lakeside-dt.nickname"} 2
+		rollcall_calls_total{code="no_answer",lane="lakeside-dt.nickname"} 2
+		rollcall_calls_total{code="incorrect.reserved",lane="lakeside-dt.nickname"} 1
+	`)
+}
+
+// What an alert asks for is there before it happens: an increase from nothing
+// is not seen.
+func TestCountersBeginAtZero(t *testing.T) {
+	t.Parallel()
+	m := measured(t, redistest.Mini(t), metrics.Config{})
+	expect(t, m, `
+		rollcall_tasks_total{class="unverified",lane="lakeside-dt.nickname",outcome="dead"} 0
+		rollcall_tasks_total{class="busy",lane="lakeside-dt.nickname",outcome="dead"} 0
+		rollcall_attempts_total{action="retry",class="throttled",lane="lakeside-dt.nickname"} 0
+		rollcall_attempts_total{action="dead",class="busy",lane="lakeside-dt.nickname"} 0
+		rollcall_lane_held{class="quota",lane="lakeside-dt.nickname"} 0
+		rollcall_lane_held{class="refused",lane="lakeside-dt.nickname"} 0
+	`, `rollcall_attempts_total{action="retry",class="rejected"`, `rollcall_tasks_total{class="throttled"`, `rollcall_lane_held{class="busy"`)
+}
+
+func TestReadinessIsMeasured(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	expect(t, measured(t, s, metrics.Config{}), `rollcall_ready 1`)
+	no := func(context.Context) error { return errors.New("not yet") }
+	expect(t, measured(t, s, metrics.Config{Ready: no}), `rollcall_ready 0`)
+}
+
+func TestNamesFollowTheConventions(t *testing.T) {
+	t.Parallel()
+	families, err := measured(t, redistest.Mini(t), metrics.Config{}).Gatherer().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
