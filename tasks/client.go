@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/ledger"
+	"rollcall/internal/redisdb"
 )
 
 const (
@@ -69,7 +70,7 @@ func NewClient(config ClientConfig) (*Client, error) {
 	if options.PoolSize == 0 {
 		options.PoolSize = concurrency // or callers would wait for connections
 	}
-	rdb := redis.NewUniversalClient(&options)
+	rdb := redisdb.New(&options)
 	return &Client{
 		rdb:         rdb,
 		store:       newStore(options, now),
@@ -195,6 +196,11 @@ func (c *Client) place(ctx context.Context, r Request, lane Lane, p placement) R
 		return refused(err)
 	}
 	outcome, inferred, err := c.store.put(ctx, asynq.NewTask(typename, payload), c.options(r.Options, p))
+	if outcome == AlreadyThere && p.key == "" {
+		// Nobody else draws this id. A Cluster's client repeats a command whose
+		// answer was lost, and finds its own task.
+		outcome, inferred = Stored, true
+	}
 	result := Result{Outcome: outcome, TaskID: p.held.ID, Queue: p.held.Queue}
 	switch outcome {
 	case NotStored:

@@ -10,6 +10,8 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/redisdb"
 )
 
 const (
@@ -42,7 +44,7 @@ type store struct {
 // from one that somebody else made.
 func newStore(options redis.UniversalOptions, now func() time.Time) *store {
 	options.MaxRetries = -1
-	rdb := redis.NewUniversalClient(&options)
+	rdb := redisdb.New(&options)
 	rdb.AddHook(witness{})
 	_, cluster := rdb.(*redis.ClusterClient)
 	return &store{rdb: rdb, now: now, provable: !cluster}

@@ -1,0 +1,143 @@
+package tasks_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/redistest"
+	"rollcall/tasks"
+)
+
+func serveOn(t *testing.T, d *redistest.Deployment) {
+	t.Helper()
+	var lanes []tasks.Lane
+	for _, k := range tasks.Kinds() {
+		lanes = append(lanes, tasks.Lane{Organisation: "lakeside", Tenant: tenant, Kind: k})
+	}
+	if err := tasks.PublishLanes(t.Context(), d.Client(t), lanes); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func pendingOn(t *testing.T, d *redistest.Deployment, queue string) int {
+	t.Helper()
+	info, err := asynq.NewInspectorFromRedisClient(d.Client(t)).GetQueueInfo(queue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Pending
+}
+
+// Lanes, keys, revisions, tasks and wishes have slots of their own: each step
+// must keep to one.
+func TestProducersWorkOnEveryTopologyAndAfterAFailover(t *testing.T) {
+	t.Parallel()
+	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
+		serveOn(t, d)
+		client, err := tasks.NewClient(tasks.ClientConfig{Redis: d.Options()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		batch := func(name string) []tasks.Request {
+			var requests []tasks.Request
+			for i := range 40 {
+				requests = append(requests, tasks.Request{
+					Task: nick(fmt.Sprintf("u%d", i), name), Options: tasks.Options{Key: fmt.Sprint(name, i)},
+				})
+			}
+			return append(requests, tasks.Request{Task: tasks.CourseSync{Tenant: tenant, CourseID: "561294"}})
+		}
+		wantStored := func(results []tasks.Result, want tasks.Outcome) {
+			t.Helper()
+			for i, r := range results {
+				if i < 40 && r.Outcome != want || r.Err != nil || r.Warning != "" {
+					t.Errorf("row %d: %+v", i, r)
+				}
+			}
+		}
+		wantStored(client.EnqueueAll(t.Context(), batch("A")), tasks.Stored)
+		wantStored(client.EnqueueAll(t.Context(), batch("A")), tasks.AlreadyThere)
+		if n := pendingOn(t, d, "lakeside-dt.nickname"); n != 40 {
+			t.Errorf("%d tasks are pending, want 40", n)
+		}
+		if d.Name == "single" {
+			return
+		}
+		d.Settle(t)
+		d.FailOver(t, "asynq:{lakeside-dt.nickname}:pending")
+		awaitStored(t, client)
+		wantStored(client.EnqueueAll(t.Context(), batch("A")), tasks.AlreadyThere)
+		wantStored(client.EnqueueAll(t.Context(), batch("B")), tasks.Stored)
+		if n := pendingOn(t, d, "lakeside-dt.nickname"); n != 80 {
+			t.Errorf("%d tasks are pending, want 80", n)
+		}
+	})
+}
+
+// awaitStored enqueues courses until the client has found the new master.
+func awaitStored(t *testing.T, client *tasks.Client) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		_, err := client.Enqueue(ctx, tasks.CourseSync{Tenant: tenant, CourseID: "1"}, tasks.Options{})
+		if err == nil {
+			_, err = client.Enqueue(ctx, nick("u0", "in between"), tasks.Options{Key: "in between", At: time.Now().Add(time.Hour)})
+		}
+		if err == nil {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("the new master is not found: %v", err)
+		}
+	}
+}
+
+// A Cluster's client repeats a command by itself, so a lost answer comes back
+// as a conflict with the very task that was stored.
+func TestALostAnswerOfAClusterIsAStoredTask(t *testing.T) {
+	t.Parallel()
+	d := redistest.Cluster(t)
+	serveOn(t, d)
+	f := &faults{marks: storing}
+	var mu sync.Mutex
+	proxies := map[string]*proxy{}
+	options := d.Options()
+	options.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		mu.Lock()
+		if proxies[addr] == nil {
+			proxies[addr] = newProxy(t, addr, f.judge)
+		}
+		near := proxies[addr].addr()
+		mu.Unlock()
+		return new(net.Dialer).DialContext(ctx, network, near)
+	}
+	client, err := tasks.NewClient(tasks.ClientConfig{Redis: options})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Enqueue(t.Context(), nick("warm", "up"), tasks.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	f.mu.Lock()
+	f.todo = []fault{loseReply}
+	f.mu.Unlock()
+	result, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{})
+	if err != nil || result.Outcome != tasks.Stored || result.Revision == 0 {
+		t.Errorf("%+v, %v; want it stored, with its revision", result, err)
+	}
+	if f.left() > 0 {
+		t.Error("no answer was lost: the test proves nothing")
+	}
+	if n := pendingOn(t, d, "lakeside-dt.nickname"); n != 2 {
+		t.Errorf("%d tasks are pending, want 2", n)
+	}
+}
