@@ -30,7 +30,7 @@ const silent = slog.LevelError + 100
 // demoConfig is the sample school's, with the addresses to be filled in.
 const demoConfig = `
 redis: {embedded: %q}
-listen: %q
+http: {listen: %q}
 log: {level: info}
 organisations:
   - name: lakeside

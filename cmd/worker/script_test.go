@@ -58,7 +58,7 @@ type sceneKey struct{}
 
 // sceneConfig is the worker's: the sample school at the emulated platforms.
 const sceneConfig = `redis: {url: %q}
-listen: "off"
+http: {listen: "off"}
 log: {level: debug, format: text}
 organisations:
   - name: lakeside

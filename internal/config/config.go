@@ -6,36 +6,78 @@
 package config
 
 import (
-	"errors"
-	"fmt"
-	"os"
-	"strconv"
-	"strings"
 	"time"
-
-	"rollcall/internal/secret"
 )
 
-// Config is what a worker runs by. Load fills every default and judges it.
+// Config is what a worker runs by. Load fills every default and judges it. What
+// each key means, its default and its bounds stand in keys.go.
 type Config struct {
 	Redis         Redis          `yaml:"redis"`
-	Listen        string         `yaml:"listen"` // address of the web UI, loopback; default 127.0.0.1:8080, "off" for none
+	HTTP          HTTP           `yaml:"http"`
 	Log           Log            `yaml:"log"`
+	StopTimeout   Duration       `yaml:"stop_timeout"`
 	Organisations []Organisation `yaml:"organisations"`
+	Schedules     []Schedule     `yaml:"schedules"`
+
+	// Listen is HTTP.Listen, until everybody reads it there.
+	Listen string `yaml:"-"`
 }
 
-// Redis says where the tasks are kept: one of URL and Embedded.
+// Redis says where the tasks are kept: exactly one of URL, Embedded, Sentinel
+// and Cluster is set.
 type Redis struct {
-	URL      string `yaml:"url"`      // redis://host:6379/0 or rediss://…, without a password
-	Embedded string `yaml:"embedded"` // address of a Redis inside the worker that keeps nothing, e.g. 127.0.0.1:6390
-	Username string `yaml:"username"` // ACL user; empty: the default user
+	URL      string    `yaml:"url"`
+	Embedded string    `yaml:"embedded"`
+	Sentinel *Sentinel `yaml:"sentinel"`
+	Cluster  *Cluster  `yaml:"cluster"`
+	Username string    `yaml:"username"`
+	Password Source    `yaml:"password"`
+	TLS      *TLS      `yaml:"tls"` // nil: none beyond what a rediss:// URL asks for
+}
+
+// Sentinel is how the master of a replicated Redis is found. Username and
+// Password are those of the sentinels themselves.
+type Sentinel struct {
+	Master    string   `yaml:"master"`
+	Addresses []string `yaml:"addresses"`
+	Username  string   `yaml:"username"`
+	Password  Source   `yaml:"password"`
+}
+
+// Cluster is a Redis Cluster: some of its nodes, from which the others are
+// learned.
+type Cluster struct {
+	Addresses []string `yaml:"addresses"`
+}
+
+// TLS says how Redis is spoken to in private. Paths are resolved; the zero
+// value takes the machine's authorities and shows no certificate.
+type TLS struct {
+	CA         string `yaml:"ca"`
+	Cert       string `yaml:"cert"`
+	Key        string `yaml:"key"`
+	ServerName string `yaml:"server_name"`
+}
+
+// HTTP is what the worker serves: pages, metrics and probes.
+type HTTP struct {
+	Listen           string `yaml:"listen"` // "off" for none
+	Users            []User `yaml:"users"`
+	Writable         bool   `yaml:"writable"`
+	ShowPersonalData bool   `yaml:"show_personal_data"`
+}
+
+// User may read the pages.
+type User struct {
+	Name     string `yaml:"name"`
 	Password Source `yaml:"password"`
 }
 
 // Log says what is logged and how.
 type Log struct {
-	Level  string `yaml:"level"`  // debug, info (default), warn, error
-	Format string `yaml:"format"` // auto (default: text on a terminal, else json), text, json
+	Level            string `yaml:"level"`
+	Format           string `yaml:"format"`
+	ShowPersonalData bool   `yaml:"show_personal_data"`
 }
 
 // Organisation is a DingTalk corp or a ClassIn school, or both under one name.
@@ -54,17 +96,16 @@ type Tenant struct {
 
 // DingTalk is an internal app of a DingTalk organisation.
 type DingTalk struct {
-	API         string         `yaml:"api"`  // https://api.dingtalk.io or .com
-	OAPI        string         `yaml:"oapi"` // https://oapi.dingtalk.io or .com
+	API         string         `yaml:"api"`
+	OAPI        string         `yaml:"oapi"`
 	AppKey      string         `yaml:"app_key"`
 	AppSecret   Source         `yaml:"app_secret"`
-	Timeout     Duration       `yaml:"timeout"`      // of one HTTP exchange; default 15s
-	NicknameMax int            `yaml:"nickname_max"` // longest nickname, characters; default 30
+	Timeout     Duration       `yaml:"timeout"` // of one HTTP exchange
+	NicknameMax int            `yaml:"nickname_max"`
 	Limits      DingTalkLimits `yaml:"limits"`
 }
 
-// DingTalkLimits are what the platform allows an app at each API; default 20
-// calls a second (standard edition).
+// DingTalkLimits are what the platform allows an app at each API.
 type DingTalkLimits struct {
 	Nickname Limit `yaml:"nickname"`
 	Group    Limit `yaml:"group"`
@@ -73,84 +114,59 @@ type DingTalkLimits struct {
 
 // ClassIn is a school's API access.
 type ClassIn struct {
-	BaseURL string        `yaml:"base_url"` // default https://api.eeo.cn
+	BaseURL string        `yaml:"base_url"`
 	SID     string        `yaml:"sid"`
 	Secret  Source        `yaml:"secret"`
-	Timeout Duration      `yaml:"timeout"` // of one HTTP exchange; default 60s
+	Timeout Duration      `yaml:"timeout"` // of one HTTP exchange
 	Limits  ClassInLimits `yaml:"limits"`
 }
 
-// ClassInLimits are what the platform allows a school; undocumented, default 3
-// calls a second.
+// ClassInLimits are what the platform allows a school.
 type ClassInLimits struct {
 	Course Limit `yaml:"course"`
 }
 
-// Limit is a number of calls in any window of a length. The zero value takes
-// the platform's default.
+// Limit is a number of calls in any window of a length.
 type Limit struct {
 	Calls int      `yaml:"calls"`
 	Per   Duration `yaml:"per"`
 }
 
-// Source says where a secret is read from: the environment variable Env, or the
-// file File. Value is what Load found there.
-type Source struct {
-	Env   string      `yaml:"env"`
-	File  string      `yaml:"file"`
-	Value secret.Text `yaml:"-"`
+// String reads as in 20 per 1s.
+func (l Limit) String() string { return itoa(l.Calls) + " per " + l.Per.String() }
+
+// Schedule is what is enqueued by itself, and when: exactly one of Roster and
+// Courses is set.
+type Schedule struct {
+	Name    string   `yaml:"name"`
+	Cron    string   `yaml:"cron"`
+	Zone    string   `yaml:"zone"`
+	Roster  string   `yaml:"roster"` // path of a CSV file, resolved
+	Courses *Courses `yaml:"courses"`
 }
 
-func (s Source) isZero() bool { return s.Env == "" && s.File == "" }
+// Courses are the ClassIn courses that a schedule syncs.
+type Courses struct {
+	Tenant string   `yaml:"tenant"`
+	IDs    []string `yaml:"ids"`
+}
 
-// read returns the secret, or what is wrong with where it should be.
-func (s Source) read(getenv func(string) string) (secret.Text, error) {
-	switch {
-	case s.Env != "" && s.File != "":
-		return secret.Text{}, errors.New("names both env and file; keep one")
-	case s.Env != "":
-		if v := getenv(s.Env); v != "" {
-			return secret.New(v), nil
+// StopMargin is what a stop needs beyond the longest HTTP exchange: the slot
+// before it and the settling after it. Keep it that of lane.ShutdownTimeout.
+const StopMargin = 31 * time.Second
+
+// LongestStop is how long a stop may take by the tenants' timeouts.
+func (c *Config) LongestStop() time.Duration {
+	var longest time.Duration
+	for _, org := range c.Organisations {
+		for _, t := range org.Tenants {
+			if t.DingTalk != nil {
+				longest = max(longest, time.Duration(t.DingTalk.Timeout))
+			}
+			if t.ClassIn != nil {
+				longest = max(longest, time.Duration(t.ClassIn.Timeout))
+			}
 		}
-		return secret.Text{}, fmt.Errorf("the environment variable %s is empty; set it before the worker starts", s.Env)
-	case s.File != "":
-		return readSecretFile(s.File)
 	}
-	return secret.Text{}, errors.New("is missing; write {env: NAME} or {file: /path}")
-}
-
-func readSecretFile(path string) (secret.Text, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return secret.Text{}, fmt.Errorf("cannot read the file: %w", err)
-	}
-	if perm := info.Mode().Perm(); perm&0o007 != 0 {
-		return secret.Text{}, fmt.Errorf("others can read or write %s (mode %04o); run: chmod o-rwx %s", path, perm, path)
-	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return secret.Text{}, fmt.Errorf("cannot read the file: %w", err)
-	}
-	value := strings.TrimRight(string(content), "\r\n")
-	if value == "" {
-		return secret.Text{}, fmt.Errorf("the file %s is empty", path)
-	}
-	return secret.New(value), nil
-}
-
-// Duration is a length of time written with its unit: 15s, 2m.
-type Duration time.Duration
-
-// UnmarshalText implements encoding.TextUnmarshaler. A bare number is refused:
-// nobody remembers whether it meant seconds or milliseconds.
-func (d *Duration) UnmarshalText(text []byte) error {
-	if _, err := strconv.ParseFloat(string(text), 64); err == nil {
-		return fmt.Errorf("%s has no unit; write it as in 15s, 500ms or 2m", text)
-	}
-	v, err := time.ParseDuration(string(text))
-	if err != nil {
-		return fmt.Errorf("%q is not a length of time; write it as in 15s, 500ms or 2m", text)
-	}
-	*d = Duration(v)
-	return nil
+	return longest + StopMargin
 }

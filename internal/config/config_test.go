@@ -32,7 +32,7 @@ func TestASmallFileGetsEveryDefault(t *testing.T) {
 		t.Errorf("secrets are %q", got)
 	}
 	got := []any{
-		cfg.Redis.URL, cfg.Listen, cfg.Log, time.Duration(dt.Timeout), time.Duration(ci.Timeout),
+		cfg.Redis.URL, cfg.HTTP.Listen, cfg.Log, time.Duration(dt.Timeout), time.Duration(ci.Timeout),
 		dt.NicknameMax, dt.Limits.Group.Calls, ci.Limits.Course.Calls, ci.BaseURL,
 	}
 	want := []any{

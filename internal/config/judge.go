@@ -1,273 +1,187 @@
 package config
 
 import (
-	"fmt"
-	"net"
-	"net/netip"
 	"net/url"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"go.yaml.in/yaml/v4"
 )
 
-// MaxTimeout is the longest HTTP timeout that the chain of budgets allows: the
-// handler's own deadline and the shutdown timeout are set to hold it.
-const MaxTimeout = 2 * time.Minute
+const (
+	// MaxTimeout is the longest HTTP timeout that the chain of budgets allows:
+	// the handler's own deadline is set to hold it.
+	MaxTimeout = 2 * time.Minute
+	// slowest is the longest time a call: at less, the tasks that wait side by
+	// side for their slots outlive the shortest deadline of an attempt, 34 s.
+	slowest = 8 * time.Second
+)
 
-var nameRule = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,38}$`)
-
-// judge collects what is wrong. A path leads from the document's root to a
-// value: keys as strings, positions in a list as ints.
-type judge struct {
-	root     *yaml.Node
-	getenv   func(string) string
-	problems []Problem
-}
-
-func (j *judge) say(path []any, format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	if len(path) > 0 {
-		if key, ok := path[len(path)-1].(string); ok {
-			text = key + ": " + text
-		}
+// judge says what is wrong with values whose form is right, and reads the
+// secrets.
+func (d *document) judge(c *Config) {
+	// What the shortest timeout needs; the tenants' own are judged below.
+	if least := time.Second + StopMargin; time.Duration(c.StopTimeout) <= least {
+		d.sayOnce(under(nil, "stop_timeout"), "is %s; it must be more than %s, which the shortest of all calls and its settling take",
+			c.StopTimeout, Duration(least))
 	}
-	j.problems = append(j.problems, Problem{Line: j.line(path), Text: text})
-}
-
-// line is where the value at path stands, or the nearest thing around it that
-// exists.
-func (j *judge) line(path []any) int {
-	node := j.root
-	if node.Kind == yaml.DocumentNode && len(node.Content) > 0 {
-		node = node.Content[0]
-	}
-	for _, step := range path {
-		next := child(node, step)
-		if next == nil {
-			break
-		}
-		node = next
-	}
-	return node.Line
-}
-
-func child(node *yaml.Node, step any) *yaml.Node {
-	switch s := step.(type) {
-	case int:
-		if node.Kind == yaml.SequenceNode && s < len(node.Content) {
-			return node.Content[s]
-		}
-	case string:
-		if node.Kind == yaml.MappingNode {
-			for i := 0; i+1 < len(node.Content); i += 2 {
-				if node.Content[i].Value == s {
-					return node.Content[i+1]
-				}
-			}
-		}
-	}
-	return nil
-}
-
-func at(path []any, steps ...any) []any {
-	return append(append([]any{}, path...), steps...)
-}
-
-func (j *judge) config(c *Config) {
-	j.redis(&c.Redis)
-	j.logging(c.Log)
-	if c.Listen != "off" {
-		j.loopback(at(nil, "listen"), c.Listen)
-	}
-	if len(c.Organisations) == 0 {
-		j.say(nil, "there are no organisations; add one with at least one tenant")
-	}
+	d.redis(&c.Redis)
+	d.http(&c.HTTP)
 	seen := map[string]bool{}
-	apps := map[string]string{}
+	apps := map[string]string{} // credentials → tenant
 	for i := range c.Organisations {
 		org := &c.Organisations[i]
-		path := at(nil, "organisations", i)
-		j.name(at(path, "name"), "organisation", org.Name)
-		if seen["org "+org.Name] {
-			j.say(at(path, "name"), "there are two organisations named %q; put their tenants under one", org.Name)
-		}
-		seen["org "+org.Name] = true
-		if len(org.Tenants) == 0 {
-			j.say(path, "organisation %q has no tenants", org.Name)
-		}
+		path := under(nil, "organisations", i)
+		d.once(seen, "organisation", org.Name, under(path, "name"), "put the tenants of both under one")
 		for k := range org.Tenants {
 			t := &org.Tenants[k]
-			tpath := at(path, "tenants", k)
-			j.name(at(tpath, "name"), "tenant", t.Name)
-			if seen["tenant "+t.Name] {
-				j.say(at(tpath, "name"), "there are two tenants named %q; a tenant's name is its queues' name, so choose another", t.Name)
-			}
-			seen["tenant "+t.Name] = true
-			j.tenant(tpath, t, c.Redis.Embedded != "")
+			tpath := under(path, "tenants", k)
+			d.once(seen, "tenant", t.Name, under(tpath, "name"), "queues are named after a tenant, so choose another name")
+			d.tenant(tpath, t, c)
 			if app := t.app(); app != "" {
 				if other, taken := apps[app]; taken {
-					j.say(tpath, "tenants %q and %q are the same app; the platform counts them together, so keep one", other, t.Name)
+					d.say(tpath, "is the same app as tenant %s; the platform counts their calls together, so keep one", other)
 				}
 				apps[app] = t.Name
 			}
 		}
 	}
+	for i := range c.Schedules {
+		s := &c.Schedules[i]
+		path := under(nil, "schedules", i)
+		d.once(seen, "schedule", s.Name, under(path, "name"), "choose another name")
+		d.schedule(path, s, c)
+	}
+}
+
+// once refuses a name that another of its kind has. An empty one has been told
+// of already.
+func (d *document) once(seen map[string]bool, kind, name string, path []any, do string) {
+	if name != "" && seen[kind+" "+name] {
+		d.say(path, "is taken by another %s of this file; %s", kind, do)
+	}
+	seen[kind+" "+name] = true
 }
 
 // app identifies the credentials: what the platform counts calls by.
 func (t *Tenant) app() string {
 	switch {
 	case t.DingTalk != nil && t.DingTalk.AppKey != "":
-		return "dingtalk " + t.DingTalk.API + " " + t.DingTalk.AppKey
+		host := hostOf(t.DingTalk.API)
+		if r := region(host); r != "" {
+			host = r
+		}
+		return "dingtalk " + host + " " + t.DingTalk.AppKey
 	case t.ClassIn != nil && t.ClassIn.SID != "":
-		return "classin " + t.ClassIn.BaseURL + " " + t.ClassIn.SID
+		return "classin " + hostOf(t.ClassIn.BaseURL) + " " + t.ClassIn.SID
 	}
 	return ""
 }
 
-func (j *judge) redis(r *Redis) {
-	path := at(nil, "redis")
-	if r.URL != "" && r.Embedded != "" {
-		j.say(path, "names both url and embedded; keep one")
-		return
+func (d *document) tenant(path []any, t *Tenant, c *Config) {
+	if app := t.DingTalk; app != nil {
+		path := under(path, "dingtalk")
+		d.platform(under(path, "api"), app.API, "https://api.dingtalk.io", c)
+		d.platform(under(path, "oapi"), app.OAPI, "https://oapi.dingtalk.io", c)
+		d.hosts(path, app)
+		d.secret(under(path, "app_secret"), &app.AppSecret)
+		d.timeout(under(path, "timeout"), app.Timeout, c.StopTimeout)
+		d.limit(under(path, "limits", "nickname"), app.Limits.Nickname)
+		d.limit(under(path, "limits", "group"), app.Limits.Group)
+		d.limit(under(path, "limits", "id"), app.Limits.ID)
 	}
-	if r.Embedded != "" {
-		j.loopback(at(path, "embedded"), r.Embedded)
-		return
-	}
-	u, err := url.Parse(r.URL)
-	switch {
-	case err != nil:
-		j.say(at(path, "url"), "is not a URL; write it as in redis://127.0.0.1:6379/0")
-	case u.Scheme != "redis" && u.Scheme != "rediss":
-		j.say(at(path, "url"), "begins with %q; write redis://host:port/db, or rediss:// for TLS", u.Scheme)
-	case u.User != nil:
-		j.say(at(path, "url"), "holds a user or password; write them as username and password: {file: …}")
-	}
-	if !r.Password.isZero() {
-		j.secret(at(path, "password"), &r.Password)
+	if school := t.ClassIn; school != nil {
+		path := under(path, "classin")
+		d.platform(under(path, "base_url"), school.BaseURL, "https://api.eeo.cn", c)
+		d.secret(under(path, "secret"), &school.Secret)
+		d.timeout(under(path, "timeout"), school.Timeout, c.StopTimeout)
+		d.limit(under(path, "limits", "course"), school.Limits.Course)
 	}
 }
 
-func (j *judge) logging(l Log) {
-	j.oneOf(at(nil, "log", "level"), l.Level, "debug", "info", "warn", "error")
-	j.oneOf(at(nil, "log", "format"), l.Format, "auto", "text", "json")
+// hosts sees that both addresses of an app belong together.
+func (d *document) hosts(path []any, app *DingTalk) {
+	newer, older := hostOf(app.API), hostOf(app.OAPI)
+	switch {
+	case strings.HasPrefix(newer, "oapi.") && region(newer) != "":
+		d.say(under(path, "api"), "is the older host, %s, which belongs under oapi; write https://api.%s", newer, region(newer))
+	case strings.HasPrefix(older, "api.") && region(older) != "":
+		d.say(under(path, "oapi"), "is the newer host, %s, which belongs under api; write https://oapi.%s", older, region(older))
+	}
+	if a, b := region(newer), region(older); a != "" && b != "" && a != b {
+		d.say(under(path, "oapi"), "is in %s and api in %s; an app belongs to one region, so write both with .com or both with .io", b, a)
+	}
 }
 
-func (j *judge) tenant(path []any, t *Tenant, embedded bool) {
-	switch {
-	case t.DingTalk != nil && t.ClassIn != nil:
-		j.say(path, "tenant %q is on both platforms; make two tenants of it", t.Name)
-	case t.DingTalk != nil:
-		d := t.DingTalk
-		path = at(path, "dingtalk")
-		j.platform(at(path, "api"), d.API, embedded)
-		j.platform(at(path, "oapi"), d.OAPI, embedded)
-		j.required(at(path, "app_key"), d.AppKey)
-		j.secret(at(path, "app_secret"), &d.AppSecret)
-		j.timeout(at(path, "timeout"), d.Timeout)
-		if d.NicknameMax < 30 || d.NicknameMax > 200 {
-			j.say(at(path, "nickname_max"), "is %d; it must be 30 to 200 characters", d.NicknameMax)
+// region is the platform's domain that a host lies in, or "".
+func region(host string) string {
+	for _, domain := range []string{"dingtalk.com", "dingtalk.io"} {
+		if host == domain || strings.HasSuffix(host, "."+domain) {
+			return domain
 		}
-		j.limit(at(path, "limits", "nickname"), d.Limits.Nickname)
-		j.limit(at(path, "limits", "group"), d.Limits.Group)
-		j.limit(at(path, "limits", "id"), d.Limits.ID)
-	case t.ClassIn != nil:
-		c := t.ClassIn
-		path = at(path, "classin")
-		j.platform(at(path, "base_url"), c.BaseURL, embedded)
-		j.required(at(path, "sid"), c.SID)
-		j.secret(at(path, "secret"), &c.Secret)
-		j.timeout(at(path, "timeout"), c.Timeout)
-		j.limit(at(path, "limits", "course"), c.Limits.Course)
-	default:
-		j.say(path, "tenant %q has no platform; add dingtalk: or classin: with its credentials", t.Name)
 	}
+	return ""
 }
 
-func (j *judge) name(path []any, what, name string) {
-	if !nameRule.MatchString(name) {
-		j.say(path, "the %s's name %q must be 1 to 39 of a-z, 0-9 and -, beginning with a letter or digit", what, name)
-	}
-}
-
-func (j *judge) required(path []any, value string) {
-	if value == "" {
-		j.say(path, "is missing")
-	}
-}
-
-func (j *judge) oneOf(path []any, value string, allowed ...string) {
-	if !slices.Contains(allowed, value) {
-		j.say(path, "is %q; it must be one of %s", value, strings.Join(allowed, ", "))
-	}
-}
-
-func (j *judge) secret(path []any, s *Source) {
-	value, err := s.read(j.getenv)
+func hostOf(base string) string {
+	u, err := url.Parse(base)
 	if err != nil {
-		j.say(path, "%v", err)
+		return ""
+	}
+	return strings.ToLower(u.Host)
+}
+
+// platform judges a base URL. A worker whose Redis forgets everything may only
+// ever talk to a platform on this machine. What is no URL is not shown: it may
+// hold a password.
+func (d *document) platform(path []any, base, example string, c *Config) {
+	u, err := url.Parse(base)
+	switch {
+	case err != nil || u.Hostname() == "":
+		d.say(path, "is not a URL; write it as in %s", example)
+	case u.User != nil:
+		d.say(path, "holds a user name, which nothing reads; take it out")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		d.say(path, "holds more than an address; take out what follows the ? or #")
+	case u.Scheme == "http" && !isLoopback(u.Host):
+		d.say(path, "begins with http:// and so would show the credentials to everyone on the way; write https://%s", u.Host)
+	case u.Scheme != "http" && u.Scheme != "https":
+		d.say(path, "begins with %s://; write https://%s", shortened(u.Scheme), u.Host)
+	case c.Redis.Embedded != "" && !isLoopback(u.Host):
+		d.say(path, "is a real platform, and the embedded Redis forgets on every restart what was done there; "+
+			"name a real Redis by redis.url")
+	}
+}
+
+func (d *document) secret(path []any, s *Source) {
+	if s.IsZero() {
+		return // told of already, or not required
+	}
+	value, err := s.read(d.getenv, d.dir)
+	if err != nil {
+		d.say(path, "%v", err)
 		return
 	}
 	s.Value = value
 }
 
-func (j *judge) timeout(path []any, d Duration) {
-	if d := time.Duration(d); d < time.Second || d > MaxTimeout {
-		j.say(path, "is %s; it must be 1s to %s, so that a stop can wait for a running call", d, MaxTimeout)
-	}
-}
-
-func (j *judge) limit(path []any, l Limit) {
-	if l.Calls < 1 || time.Duration(l.Per) < 100*time.Millisecond {
-		j.say(path, "is %d calls per %s; write it as in {calls: 20, per: 1s}, per at least 100ms", l.Calls, time.Duration(l.Per))
-	}
-}
-
-// platform judges a base URL. A worker whose Redis forgets everything may only
-// ever talk to a platform on this machine.
-func (j *judge) platform(path []any, base string, embedded bool) {
-	u, err := url.Parse(base)
+// timeout judges the length of one exchange, which a stop has to wait for.
+func (d *document) timeout(path []any, length, stop Duration) {
+	longest := time.Duration(length) + StopMargin
 	switch {
-	case base == "":
-		j.say(path, "is missing")
-	case err != nil || u.Host == "":
-		j.say(path, "%q is not a URL; write it as in https://api.dingtalk.io", base)
-	case u.Scheme == "http" && !isLoopback(u.Host):
-		j.say(path, "%s would send credentials in the clear; use https", base)
-	case u.Scheme != "http" && u.Scheme != "https":
-		j.say(path, "%s must begin with https://", base)
-	case embedded && !isLoopback(u.Host):
-		j.say(path, "%s is a real platform and the embedded Redis forgets everything on a restart; "+
-			"name a real Redis under redis: url", base)
+	case time.Duration(length) < time.Second || time.Duration(length) > MaxTimeout:
+		d.say(path, "is %s; it must be 1s to %s", length, Duration(MaxTimeout))
+	case stop > Duration(time.Second+StopMargin) && longest >= time.Duration(stop):
+		d.say(path, "is %s, and a stop needs %s more: that is not less than stop_timeout, %s; shorten it, "+
+			"or raise stop_timeout to %s or more, and with it what systemd or Kubernetes grants",
+			length, Duration(StopMargin), stop, Duration(longest+time.Second))
 	}
 }
 
-func (j *judge) loopback(path []any, address string) {
-	_, port, err := net.SplitHostPort(address)
-	if n, convErr := strconv.Atoi(port); err != nil || convErr != nil || n < 0 || n > 65535 {
-		j.say(path, "%q is not an address; write it as in 127.0.0.1:8080", address)
-		return
+func (d *document) limit(path []any, l Limit) {
+	per := time.Duration(l.Per)
+	switch {
+	case per < 100*time.Millisecond:
+		d.say(under(path, "per"), "is %s; it must be 100ms or more, as in {calls: 20, per: 1s}", l.Per)
+	case l.Calls > 0 && per/time.Duration(l.Calls) > slowest:
+		d.say(path, "is %s; tasks would run out of time while they wait, so allow at least one call in %s", l, Duration(slowest))
 	}
-	if !isLoopback(address) {
-		j.say(path, "%s can be reached from other machines; use 127.0.0.1 or [::1]", address)
-	}
-}
-
-// isLoopback reports whether host, with or without a port, is this machine. A
-// name other than localhost is not looked up: it may change.
-func isLoopback(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.Trim(host, "[]")
-	if host == "localhost" {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback()
 }

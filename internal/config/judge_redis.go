@@ -1,0 +1,177 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+)
+
+func (d *document) redis(r *Redis) {
+	path := under(nil, "redis")
+	if r.Embedded != "" {
+		d.embedded(path, r)
+		return
+	}
+	if r.URL != "" {
+		d.redisURL(under(path, "url"), r)
+	}
+	if s := r.Sentinel; s != nil {
+		d.addresses(under(path, "sentinel", "addresses"), s.Addresses, "127.0.0.1:26379")
+		d.secret(under(path, "sentinel", "password"), &s.Password)
+		if s.Username != "" && s.Password.IsZero() {
+			d.say(under(path, "sentinel", "username"), "has no password beside it; add password: {file: /path}")
+		}
+	}
+	if c := r.Cluster; c != nil {
+		d.addresses(under(path, "cluster", "addresses"), c.Addresses, "127.0.0.1:7000")
+	}
+	d.secret(under(path, "password"), &r.Password)
+	if r.TLS != nil {
+		d.tls(under(path, "tls"), r.TLS)
+	}
+}
+
+func (d *document) embedded(path []any, r *Redis) {
+	d.listener(under(path, "embedded"), r.Embedded, "127.0.0.1:6390")
+	if isAddress(r.Embedded) && !isLoopback(r.Embedded) {
+		d.say(under(path, "embedded"), "is %s, which other machines can reach, and it asks nobody for a password; "+
+			"write a loopback address, as in 127.0.0.1:6390", r.Embedded)
+	}
+	if r.Username != "" || !r.Password.IsZero() || r.TLS != nil {
+		d.say(path, "has username, password or tls beside embedded, whose Redis knows none of them; take them out")
+	}
+}
+
+// redisURL never shows the address: it may hold a password.
+func (d *document) redisURL(path []any, r *Redis) {
+	u, err := url.Parse(r.URL)
+	switch {
+	case err != nil || u.Scheme == "" || u.Opaque != "":
+		d.say(path, "is not a URL; write it as in redis://127.0.0.1:6379/0")
+	case u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix":
+		d.say(path, "begins with %s://; write redis://host:port/db, or rediss:// for TLS", shortened(u.Scheme))
+	case u.User != nil || strings.Contains(u.Path+u.RawQuery+u.Fragment, "@"):
+		d.say(path, "holds a user or a password; take them out, and write username: NAME and password: {file: /path} beside url")
+	case u.Scheme != "unix" && u.Hostname() == "":
+		d.say(path, "names no host; write it as in redis://127.0.0.1:6379/0")
+	case r.TLS != nil && u.Scheme != "rediss":
+		d.say(path, "begins with %s://, so redis.tls would not be used; write rediss://, or take tls out", u.Scheme)
+	}
+}
+
+func (d *document) addresses(path []any, addresses []string, example string) {
+	seen := map[string]bool{}
+	for i, address := range addresses {
+		here := under(path, i)
+		host, _, err := net.SplitHostPort(address)
+		switch {
+		case strings.Contains(address, "@"):
+			d.say(here, "has an entry with an @; user and password have keys of their own")
+		case strings.Contains(address, "://"):
+			d.say(here, "has an entry that is a URL; write host and port alone, as in %s", example)
+		case err != nil || host == "" || !isAddress(address):
+			d.say(here, "has the entry %s, which is no address; write host and port, as in %s", shortened(address), example)
+		case seen[address]:
+			d.say(here, "names %s twice; take one out", address)
+		}
+		seen[address] = true
+	}
+}
+
+// tls resolves the paths, and reads the files once: that a certificate and its
+// key do not fit is better told now than by the first connection.
+func (d *document) tls(path []any, t *TLS) {
+	for _, p := range []*string{&t.CA, &t.Cert, &t.Key} {
+		if *p != "" {
+			*p = beside(d.dir, *p)
+		}
+	}
+	if t.CA != "" {
+		pem, err := os.ReadFile(t.CA)
+		switch {
+		case err != nil:
+			d.say(under(path, "ca"), "comes from the file %s, %s", t.CA, reason(err))
+		case !x509.NewCertPool().AppendCertsFromPEM(pem):
+			d.say(under(path, "ca"), "comes from the file %s, which holds no certificate in PEM form", t.CA)
+		}
+	}
+	switch {
+	case t.Cert != "" && t.Key == "":
+		d.say(under(path, "cert"), "has no key beside it; add key: /path")
+	case t.Cert == "" && t.Key != "":
+		d.say(under(path, "key"), "has no cert beside it; add cert: /path")
+	case t.Cert != "":
+		d.pair(path, t)
+	}
+}
+
+func (d *document) pair(path []any, t *TLS) {
+	cert, certErr := os.ReadFile(t.Cert)
+	if certErr != nil {
+		d.say(under(path, "cert"), "comes from the file %s, %s", t.Cert, reason(certErr))
+	}
+	key, keyErr := readPrivate(t.Key)
+	if keyErr != nil {
+		d.say(under(path, "key"), "%v", keyErr)
+	}
+	if certErr != nil || keyErr != nil {
+		return
+	}
+	if _, err := tls.X509KeyPair(cert, key); err != nil {
+		d.say(under(path, "key"), "comes from the file %s, which is not the key of the certificate in %s; name a pair in PEM form", t.Key, t.Cert)
+	}
+}
+
+func (d *document) http(h *HTTP) {
+	path := under(nil, "http")
+	if h.Listen != Off {
+		d.listener(under(path, "listen"), h.Listen, "127.0.0.1:8080")
+	}
+	if isAddress(h.Listen) && !isLoopback(h.Listen) && len(h.Users) == 0 {
+		d.say(under(path, "listen"), "is %s, which other machines can reach, and there is no user who would have to log in; "+
+			"add one under http.users, or write 127.0.0.1", h.Listen)
+	}
+	seen := map[string]bool{}
+	for i := range h.Users {
+		u := &h.Users[i]
+		here := under(path, "users", i)
+		d.once(seen, "user", u.Name, under(here, "name"), "choose another name")
+		if strings.Contains(u.Name, ":") {
+			d.say(under(here, "name"), "holds a colon, which ends the name in HTTP's basic auth; choose another name")
+		}
+		d.secret(under(here, "password"), &u.Password)
+	}
+}
+
+func (d *document) listener(path []any, address, example string) {
+	if !isAddress(address) {
+		d.say(path, "is %s, which is no address; write host and port, as in %s", shortened(address), example)
+	}
+}
+
+// isAddress reports whether text is host:port; an empty host is every address
+// of this machine.
+func isAddress(text string) bool {
+	host, port, err := net.SplitHostPort(text)
+	n, convErr := strconv.Atoi(port)
+	return err == nil && convErr == nil && n >= 0 && n <= 65535 && !strings.ContainsAny(host, "/@ ")
+}
+
+// isLoopback reports whether host, with or without a port, is this machine. A
+// name other than localhost is not looked up: it may change.
+func isLoopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	if host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}

@@ -1,0 +1,134 @@
+package config
+
+import (
+	"os"
+	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
+)
+
+func (d *document) schedule(path []any, s *Schedule, c *Config) {
+	if s.Zone == "Local" {
+		d.say(under(path, "zone"), "is Local, which is another one on another machine; write an IANA name, as in Asia/Shanghai or UTC")
+	} else if _, err := time.LoadLocation(s.Zone); err != nil {
+		d.say(under(path, "zone"), "is %s, which is no time zone; write an IANA name, as in Asia/Shanghai or UTC", shortened(s.Zone))
+	}
+	d.cron(under(path, "cron"), s)
+	if s.Roster != "" {
+		s.Roster = beside(d.dir, s.Roster)
+		d.roster(under(path, "roster"), s.Roster, c)
+	}
+	if s.Courses != nil {
+		d.courses(under(path, "courses"), s.Courses, c)
+	}
+}
+
+func (d *document) cron(path []any, s *Schedule) {
+	const form = "write minute, hour, day of the month, month and weekday, as in 30 2 * * * for half past two every night"
+	switch fields := strings.Fields(s.Cron); {
+	case len(fields) == 0:
+		return // told of already
+	case strings.HasPrefix(s.Cron, "@"):
+		d.say(path, "is %s, a short form that is not taken here; %s", shortened(s.Cron), form)
+		return
+	case strings.Contains(fields[0], "TZ="):
+		d.say(path, "names a time zone; write it under zone")
+		return
+	case len(fields) != 5:
+		d.say(path, "is %q, which has %d fields instead of five; %s", s.Cron, len(fields), form)
+		return
+	}
+	parsed, err := cron.ParseStandard(s.Cron)
+	switch {
+	case err != nil:
+		d.say(path, "is %q: %v; %s", s.Cron, err, form)
+	case parsed.Next(time.Unix(0, 0).UTC()).IsZero():
+		d.say(path, "is %q, a day that never comes; %s", s.Cron, form)
+	}
+}
+
+func (d *document) roster(path []any, file string, c *Config) {
+	info, err := os.Stat(file)
+	switch {
+	case err != nil:
+		d.say(path, "is the file %s, %s", file, reason(err))
+		return
+	case !info.Mode().IsRegular():
+		d.say(path, "is %s, which is no file; name a CSV file", file)
+		return
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		d.say(path, "is the file %s, %s", file, reason(err))
+		return
+	}
+	_ = f.Close() // it was only read from
+	if !c.anyTenant(func(t *Tenant) bool { return t.DingTalk != nil }) {
+		d.say(path, "holds nicknames, and no tenant of this file is on DingTalk; add one, or sync courses instead")
+	}
+}
+
+func (d *document) courses(path []any, courses *Courses, c *Config) {
+	named := func(t *Tenant) bool { return t.Name == courses.Tenant }
+	switch tenant := under(path, "tenant"); {
+	case !c.anyTenant(named):
+		d.say(tenant, "is %s, and this file has no tenant of that name; %s", shortened(courses.Tenant), c.schools())
+	case !c.anyTenant(func(t *Tenant) bool { return named(t) && t.DingTalk == nil }):
+		d.say(tenant, "is %s, which is on DingTalk, and courses are ClassIn's; %s", courses.Tenant, c.schools())
+	}
+	seen := map[string]bool{}
+	for i, id := range courses.IDs {
+		if id != "" && seen[id] {
+			d.say(under(path, "ids", i), "names course %s twice; take one out", id)
+		}
+		seen[id] = true
+	}
+}
+
+func (c *Config) anyTenant(is func(*Tenant) bool) bool {
+	for _, org := range c.Organisations {
+		for i := range org.Tenants {
+			if is(&org.Tenants[i]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// schools says which tenants courses can be synced for.
+func (c *Config) schools() string {
+	var names []string
+	c.anyTenant(func(t *Tenant) bool {
+		if t.ClassIn != nil {
+			names = append(names, t.Name)
+		}
+		return false
+	})
+	if len(names) == 0 {
+		return "add a tenant with classin"
+	}
+	return "on ClassIn there is " + strings.Join(names, ", ")
+}
+
+// Next lists the next n times of the schedule after a time, in its zone. It
+// needs a Schedule that Load has judged.
+func (s Schedule) Next(after time.Time, n int) []time.Time {
+	location, err := time.LoadLocation(s.Zone)
+	if err != nil {
+		return nil
+	}
+	parsed, err := cron.ParseStandard(s.Cron)
+	if err != nil {
+		return nil
+	}
+	var times []time.Time
+	for t := after.In(location); len(times) < n; {
+		if t = parsed.Next(t); t.IsZero() {
+			break
+		}
+		times = append(times, t)
+	}
+	return times
+}

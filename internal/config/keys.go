@@ -1,0 +1,117 @@
+package config
+
+import "slices"
+
+// key is what a key of the file means. The shape of a file (shape.go), the
+// page, the schema and the defaults all come from here.
+type key struct {
+	path     string   // from the top; [] after what is a list
+	required bool     // it must be there wherever what holds it is
+	one      string   // of the keys beside it with the same word, exactly one must be there
+	def      string   // YAML that stands in for a missing key; in a group of one, where none is there
+	enum     []string // the values that it may have
+	pattern  string   // that a text must match, or each one in a list
+	min, max int      // of a number; of a list, how many; 0: none
+	says     string   // the pattern in words
+	eg       string   // what could stand there, for advice
+	doc      string   // of a key: for a cell of a table. Of a section: a paragraph
+}
+
+const (
+	// namePattern is that of a queue's first part; tasks judges it again.
+	namePattern     = `^[a-z0-9][a-z0-9-]{0,38}$`
+	nameWords       = "1 to 39 of a-z, 0-9 and -, not beginning with -"
+	coursePattern   = `^[1-9][0-9]{0,18}$`
+	courseWords     = "1 to 19 digits, not beginning with 0"
+	durationPattern = `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	// Off is the address of a listener that is not wanted.
+	Off = "off"
+)
+
+// keys is in the order of the page. What stands under "secret" and "limit" is
+// what every secret and every limit holds.
+var keys = []key{
+	{path: "", doc: "One file describes a worker. The same file can stand on every machine: what differs, the secrets, comes from outside."},
+	{path: "stop_timeout", def: "150s", doc: "how long the service manager lets a worker stop before it kills it; set systemd's `TimeoutStopSec` or Kubernetes' `terminationGracePeriodSeconds` to the same. Must be more than the longest `timeout` + 31 s"},
+
+	{path: "redis", doc: "Where the tasks and rollcall's own record are: exactly one of `url`, `embedded`, `sentinel` and `cluster`. Redis 6.2 or later, persistent, with `maxmemory-policy noeviction`: what it loses, rollcall forgets."},
+	{path: "redis.url", one: "redis", def: "redis://127.0.0.1:6379/0", doc: "of a single server: `redis://host:port/db`, or `rediss://` for TLS. No user or password in it; go-redis' [options](https://pkg.go.dev/github.com/redis/go-redis/v9#ParseURL) may stand in the query"},
+	{path: "redis.embedded", one: "redis", doc: "the loopback address of a Redis inside the worker, for trying out. It keeps nothing, so platforms must be on a loopback address too"},
+	{path: "redis.sentinel", one: "redis", doc: "A master with replicas, found through its sentinels."},
+	{path: "redis.sentinel.master", required: true, eg: `mymaster`, doc: "the name under which the sentinels watch the master"},
+	{path: "redis.sentinel.addresses", required: true, eg: `["10.0.0.1:26379", "10.0.0.2:26379"]`, min: 1, doc: "of the sentinels, each `host:port`"},
+	{path: "redis.sentinel.username", doc: "ACL user at the sentinels"},
+	{path: "redis.sentinel.password", doc: "of that user, or of the sentinels' default user"},
+	{path: "redis.cluster", one: "redis", doc: "A Redis Cluster."},
+	{path: "redis.cluster.addresses", required: true, eg: `["10.0.0.1:7000", "10.0.0.2:7000"]`, min: 1, doc: "of some of its nodes, each `host:port`; the others are learned from them"},
+	{path: "redis.username", doc: "ACL user"},
+	{path: "redis.password", doc: "of that user, or of the default user"},
+	{path: "redis.tls", doc: "How Redis is spoken to in private. With `sentinel` or `cluster` an empty section, `tls: {}`, turns TLS on with the machine's own authorities; with `url` write `rediss://`, and this section where that is not enough."},
+	{path: "redis.tls.ca", doc: "PEM file with the authorities that sign the server's certificate; default: those of the machine"},
+	{path: "redis.tls.cert", doc: "PEM file with the worker's own certificate, where the server asks for one; needs `key`"},
+	{path: "redis.tls.key", doc: "PEM file with its key; one that others can read is refused"},
+	{path: "redis.tls.server_name", doc: "the name in the server's certificate, where it is not the host of the address"},
+
+	{path: "http", doc: "What the worker serves to people and machines: the [web UI](worker.md#the-web-ui), metrics and probes."},
+	{path: "http.listen", def: "127.0.0.1:8080", doc: "where it listens, `host:port`, or `\"off\"`. An address that other machines reach needs at least one user"},
+	{path: "http.users", doc: "Who may log in, by name and password (HTTP basic auth). None: everybody who reaches the address, which must be a loopback one. On other addresses put a proxy that speaks TLS in front: basic auth alone is readable on the way."},
+	{path: "http.users[].name", required: true, eg: `operator`, doc: "without a colon; each name once"},
+	{path: "http.users[].password", required: true, doc: "of that user"},
+	{path: "http.writable", def: "false", doc: "whether the web UI may run, delete and archive tasks and pause queues"},
+	{path: "http.show_personal_data", def: "false", doc: "whether it shows names and IDs of people; else they are masked"},
+
+	{path: "log", doc: "What is logged, to the standard error."},
+	{path: "log.level", def: "info", enum: []string{"debug", "info", "warn", "error"}, doc: "the least that is logged"},
+	{path: "log.format", def: "auto", enum: []string{"auto", "text", "json"}, doc: "`auto`: text on a terminal, else JSON"},
+	{path: "log.show_personal_data", def: "false", doc: "whether names and IDs of people are written out; else they are masked"},
+
+	{path: "organisations", required: true, min: 1, doc: "At least one. An organisation is a DingTalk corp or a ClassIn school, or both under one name."},
+	{path: "organisations[].name", required: true, eg: `lakeside`, pattern: namePattern, says: nameWords, doc: "1 to 39 of `a-z`, `0-9` and `-`, not beginning with `-`. It is part of the keys in Redis: another name is another record"},
+	{path: "organisations[].tenants", required: true, min: 1, doc: "At least one. A tenant is one set of credentials: exactly one of `dingtalk` and `classin`. Two tenants of one app (or SID) are refused, since the platform counts them together."},
+	{path: "organisations[].tenants[].name", required: true, eg: `lakeside-dingtalk`, pattern: namePattern, says: nameWords, doc: "as that of an organisation, and unique in the file. Queues are named after it: another name is another set of queues"},
+
+	{path: "organisations[].tenants[].dingtalk", one: "platform", doc: "An internal app. Both addresses belong to the region of the app, `.com` or `.io`; its credentials are unknown in the other. The limits' default is what the standard edition allows an app at each API ([call frequency](https://open.dingtalk.com/document/development/call-frequency-limit))."},
+	{path: "organisations[].tenants[].dingtalk.api", required: true, eg: `https://api.dingtalk.io`, doc: "the newer host, `https://api.dingtalk.io` or `.com`. Plain http is taken for a loopback address only"},
+	{path: "organisations[].tenants[].dingtalk.oapi", required: true, eg: `https://oapi.dingtalk.io`, doc: "the older host, `https://oapi.dingtalk.io` or `.com`"},
+	{path: "organisations[].tenants[].dingtalk.app_key", required: true, eg: `dingabc123`, doc: "\"Client ID\" in the developer console"},
+	{path: "organisations[].tenants[].dingtalk.app_secret", required: true, doc: "\"Client Secret\" there"},
+	{path: "organisations[].tenants[].dingtalk.timeout", def: "15s", doc: "of one HTTP exchange, 1 s to 2 min"},
+	{path: "organisations[].tenants[].dingtalk.nickname_max", def: "30", min: 30, max: 200, doc: "longest nickname in characters, 30 to 200; producers refuse longer ones"},
+	{path: "organisations[].tenants[].dingtalk.limits"},
+	{path: "organisations[].tenants[].dingtalk.limits.nickname", def: "{calls: 20, per: 1s}", doc: "of `updategroupnick`"},
+	{path: "organisations[].tenants[].dingtalk.limits.group", def: "{calls: 20, per: 1s}", doc: "of `group/update`"},
+	{path: "organisations[].tenants[].dingtalk.limits.id", def: "{calls: 20, per: 1s}", doc: "of `dingTalkIds/change`"},
+
+	{path: "organisations[].tenants[].classin", one: "platform", doc: "A school's API access. ClassIn documents no rate; the limit's default is careful."},
+	{path: "organisations[].tenants[].classin.base_url", def: "https://api.eeo.cn", doc: "ClassIn's host"},
+	{path: "organisations[].tenants[].classin.sid", required: true, eg: `"1234567"`, doc: "the school's number"},
+	{path: "organisations[].tenants[].classin.secret", required: true, doc: "the school's secret"},
+	{path: "organisations[].tenants[].classin.timeout", def: "60s", doc: "of one HTTP exchange, 1 s to 2 min. A call renames a whole course"},
+	{path: "organisations[].tenants[].classin.limits"},
+	{path: "organisations[].tenants[].classin.limits.course", def: "{calls: 3, per: 1s}", doc: "of `modifyGroupMemberNickname`"},
+
+	{path: "schedules", doc: "What is enqueued by itself, and when. However many workers run, each time counts once. [`worker check`](worker.md) shows the next times."},
+	{path: "schedules[].name", required: true, eg: `nightly`, pattern: namePattern, says: nameWords, doc: "as that of an organisation; each name once"},
+	{path: "schedules[].cron", required: true, eg: `30 2 * * *`, doc: "five fields: minute, hour, day of the month, month, weekday. `30 2 * * *` is half past two every night; in quotes where it begins with `*`"},
+	{path: "schedules[].zone", def: "Asia/Shanghai", doc: "the time zone that the fields are read in, by its IANA name"},
+	{path: "schedules[].roster", one: "work", doc: "a CSV file whose nickname rows are enqueued, in the form that [`enqueue bulk`](enqueue.md) takes. It is read anew each time; it must exist when the worker starts"},
+	{path: "schedules[].courses", one: "work", doc: "The courses of a ClassIn tenant, in place of a roster."},
+	{path: "schedules[].courses.tenant", required: true, eg: `lakeside-classin`, doc: "the name of a tenant in this file with `classin`"},
+	{path: "schedules[].courses.ids", required: true, eg: `["561290", "561291"]`, min: 1, pattern: coursePattern, says: courseWords, doc: "course ids, digits; each once"},
+
+	{path: "secret", doc: "A secret never stands in the file. In its place stands where to find it, exactly one of:"},
+	{path: "secret.env", one: "source", doc: "the environment variable that holds it"},
+	{path: "secret.file", one: "source", doc: "the file that holds it; line ends at its end are dropped. A file that others may read or write is refused"},
+
+	{path: "limit", doc: "Calls in any window of a length. A value below what the platform allows leaves room for other programs that use the same credentials. Sends leave evenly spaced, (`per` + 50 ms) / `calls` apart, since requests that leave evenly do not arrive so. At least one call in 8 s: at a slower pace tasks run out of time while they wait."},
+	{path: "limit.calls", required: true, eg: `20`, min: 1, doc: "1 or more"},
+	{path: "limit.per", required: true, eg: `1s`, doc: "the length, 100 ms or more"},
+}
+
+// find returns what is said of a key; the zero key if nothing is.
+func find(path string) key {
+	if i := slices.IndexFunc(keys, func(k key) bool { return k.path == path }); i >= 0 {
+		return keys[i]
+	}
+	return key{}
+}

@@ -1,0 +1,417 @@
+package config_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v4"
+
+	"rollcall/internal/config"
+)
+
+const (
+	pageFile   = "../../docs/config.md"
+	schemaFile = "../../docs/rollcall.schema.json"
+	sampleFile = "../../docs/rollcall.sample.yaml"
+)
+
+// described walks the types as the file shows them and calls visit for each key,
+// sections and what lies in them alike.
+func described(t reflect.Type, path string, visit func(path string, of reflect.Type)) {
+	switch t.Kind() {
+	case reflect.Pointer:
+		described(t.Elem(), path, visit)
+		return
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Struct {
+			described(t.Elem(), path+"[]", visit)
+		}
+		return
+	case reflect.Struct:
+	default:
+		return
+	}
+	for field := range t.Fields() {
+		name := field.Tag.Get("yaml")
+		if name == "-" {
+			continue
+		}
+		here := name
+		if path != "" {
+			here = path + "." + name
+		}
+		visit(here, field.Type)
+		if field.Type != reflect.TypeFor[config.Source]() && field.Type != reflect.TypeFor[config.Limit]() {
+			described(field.Type, here, visit)
+		}
+	}
+}
+
+// types are those of all keys, by path.
+func types() map[string]reflect.Type {
+	all := map[string]reflect.Type{}
+	visit := func(path string, of reflect.Type) { all[path] = of }
+	described(reflect.TypeFor[config.Config](), "", visit)
+	described(reflect.TypeFor[config.Source](), "secret", visit)
+	described(reflect.TypeFor[config.Limit](), "limit", visit)
+	return all
+}
+
+func TestEveryKeyHasItsRowAndEveryRowItsKey(t *testing.T) {
+	t.Parallel()
+	all := types()
+	seen := map[string]bool{}
+	for _, k := range config.Keys() {
+		of, exists := all[k.Path()]
+		if pseudo := k.Path() == "" || k.Path() == "secret" || k.Path() == "limit"; !exists && !pseudo {
+			t.Errorf("keys.go tells of %q, which no struct has", k.Path())
+		}
+		if seen[k.Path()] {
+			t.Errorf("keys.go tells of %q twice", k.Path())
+		}
+		seen[k.Path()] = true
+		if exists && k.Doc() == "" && of.Kind() != reflect.Struct {
+			t.Errorf("keys.go does not say what %q means", k.Path())
+		}
+	}
+	for path := range all {
+		if !seen[path] {
+			t.Errorf("keys.go has no row for %q", path)
+		}
+	}
+}
+
+// isSection tells a key that has a heading of its own on the page.
+func isSection(of reflect.Type) bool {
+	switch of {
+	case nil:
+		return true // top level, secret, limit
+	case reflect.TypeFor[config.Source](), reflect.TypeFor[config.Limit](), reflect.TypeFor[config.Duration]():
+		return false
+	}
+	for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
+		of = of.Elem()
+	}
+	return of.Kind() == reflect.Struct
+}
+
+func word(of reflect.Type) string {
+	switch of {
+	case reflect.TypeFor[config.Source]():
+		return "[secret](#a-secret)"
+	case reflect.TypeFor[config.Limit]():
+		return "[limit](#a-limit)"
+	case reflect.TypeFor[config.Duration]():
+		return "duration"
+	}
+	switch of.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int:
+		return "whole number"
+	case reflect.Slice:
+		return "list of texts"
+	default:
+		return "text"
+	}
+}
+
+func heading(k config.Key, of reflect.Type) string {
+	switch k.Path() {
+	case "":
+		return "Top level"
+	case "secret":
+		return "A secret"
+	case "limit":
+		return "A limit"
+	}
+	if of.Kind() == reflect.Slice {
+		return "`" + k.Path() + "[]`"
+	}
+	return "`" + k.Path() + "`"
+}
+
+func defaultOf(k config.Key) string {
+	switch {
+	case k.Required():
+		return "required"
+	case k.Default() != "":
+		return "`" + k.Default() + "`"
+	}
+	return "none"
+}
+
+const pageTop = `<!-- Made by "go test ./internal/config -update" from internal/config/keys.go. -->
+
+# Configuration
+
+One YAML file, named by ` + "`worker run --config`" + `. The worker reads it at the start and prints everything that is wrong with it,
+each with its line and what to do; it then exits with code 2. A key that does not exist is an error. ` + "`worker check --config`" + ` does
+the same without starting anything, and says what would run.
+
+Lengths of time have a unit: ` + "`500ms`, `15s`, `2m`" + `. "Required" means that there is no default. Relative paths begin at the file's
+directory. A value can be repeated with YAML's anchors (` + "`&name`, `*name`" + `).
+
+[A sample](rollcall.sample.yaml) shows every section. Editors that know JSON Schema can check the file while it is written against
+[the schema](rollcall.schema.json); whether secrets, files, tenants and timeouts fit together, the worker alone tells.
+
+On SIGHUP the worker reads the file again. Limits and schedules take effect at once; of anything else that differs it says that it
+needs a restart. A file that is wrong changes nothing. How many tasks a lane is at together follows from its limit at the start, so
+a limit that is raised a great deal needs a restart to be reached in full.
+
+## Example
+
+` + "```yaml\n"
+
+func page(t *testing.T) string {
+	t.Helper()
+	example, err := os.ReadFile("testdata/example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString(pageTop)
+	b.Write(example)
+	b.WriteString("```\n")
+	all := types()
+	for i, k := range config.Keys() {
+		of := all[k.Path()]
+		if !isSection(of) || k.Doc() == "" {
+			continue
+		}
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n", heading(k, of), k.Doc())
+		pseudo := k.Path() == "secret" || k.Path() == "limit"
+		rows := 0
+		for _, other := range config.Keys()[i+1:] {
+			name, inside := below(k, other)
+			if !inside || isSection(all[other.Path()]) {
+				continue
+			}
+			if rows++; rows == 1 && pseudo {
+				b.WriteString("\n| key | meaning |\n|---|---|\n")
+			} else if rows == 1 {
+				b.WriteString("\n| key | type | default | meaning |\n|---|---|---|---|\n")
+			}
+			if pseudo {
+				fmt.Fprintf(&b, "| `%s` | %s |\n", name, cell(other))
+			} else {
+				fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, word(all[other.Path()]), defaultOf(other), cell(other))
+			}
+		}
+	}
+	return b.String()
+}
+
+// below returns a key's name in a section's table: sections without a text of
+// their own are part of the names of what they hold.
+func below(section, k config.Key) (name string, inside bool) {
+	parent := k.Path()
+	for {
+		i := strings.LastIndexByte(parent, '.')
+		parent = strings.TrimSuffix(parent[:max(i, 0)], "[]")
+		if config.Find(parent).Doc() != "" || parent == "" {
+			break
+		}
+	}
+	name = strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(k.Path(), parent), "[]"), ".")
+	return name, parent == section.Path()
+}
+
+func cell(k config.Key) string {
+	text := k.Doc()
+	if enum := k.Enum(); len(enum) > 0 && !strings.Contains(text, enum[0]) {
+		text += ": `" + strings.Join(enum[:len(enum)-1], "`, `") + "` or `" + enum[len(enum)-1] + "`"
+	}
+	return text
+}
+
+func compare(t *testing.T, file string, want []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, want, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s is not what keys.go says; run: go test ./internal/config -update (-code +file):\n%s", filepath.Base(file), diff)
+	}
+}
+
+func TestThePageIsMadeFromTheKeys(t *testing.T) {
+	t.Parallel()
+	compare(t, pageFile, []byte(page(t)))
+}
+
+func TestTheSchemaIsMadeFromTheKeys(t *testing.T) {
+	t.Parallel()
+	root := schema(reflect.TypeFor[config.Config](), "")
+	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	root["title"] = "rollcall's configuration"
+	root["$defs"] = map[string]any{
+		"secret": object(reflect.TypeFor[config.Source](), "secret"),
+		"limit":  object(reflect.TypeFor[config.Limit](), "limit"),
+	}
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(root); err != nil {
+		t.Fatal(err)
+	}
+	compare(t, schemaFile, b.Bytes())
+}
+
+func schema(of reflect.Type, rule string) map[string]any {
+	k := config.Find(rule)
+	switch of {
+	case reflect.TypeFor[config.Source]():
+		return map[string]any{"$ref": "#/$defs/secret"}
+	case reflect.TypeFor[config.Limit]():
+		return map[string]any{"$ref": "#/$defs/limit"}
+	case reflect.TypeFor[config.Duration]():
+		return map[string]any{"type": "string", "pattern": config.DurationPattern}
+	}
+	switch of.Kind() {
+	case reflect.Pointer:
+		return schema(of.Elem(), rule)
+	case reflect.Struct:
+		return object(of, rule)
+	case reflect.Slice:
+		s := map[string]any{"type": "array", "items": schema(of.Elem(), rule+"[]")}
+		if of.Elem().Kind() == reflect.String {
+			s["items"] = text(k)
+		}
+		if k.Min() > 0 {
+			s["minItems"] = k.Min()
+		}
+		return s
+	case reflect.Bool:
+		return map[string]any{"type": "boolean"}
+	case reflect.Int:
+		s := map[string]any{"type": "integer"}
+		if k.Min() > 0 {
+			s["minimum"] = k.Min()
+		}
+		if k.Max() > 0 {
+			s["maximum"] = k.Max()
+		}
+		return s
+	default:
+		return text(k)
+	}
+}
+
+func text(k config.Key) map[string]any {
+	s := map[string]any{"type": "string"}
+	switch {
+	case len(k.Enum()) > 0:
+		s["enum"] = k.Enum()
+	case k.Pattern() != "":
+		s["pattern"] = k.Pattern()
+	default:
+		s["minLength"] = 1
+	}
+	return s
+}
+
+func object(of reflect.Type, rule string) map[string]any {
+	properties := map[string]any{}
+	var required, one []string
+	optional := false // none of the group need be there
+	for field := range of.Fields() {
+		name := field.Tag.Get("yaml")
+		if name == "-" {
+			continue
+		}
+		path := strings.TrimPrefix(rule+"."+name, ".")
+		k := config.Find(path)
+		p := schema(field.Type, path)
+		if k.Doc() != "" {
+			p["description"] = k.Doc()
+		}
+		if k.Default() != "" {
+			var def any
+			if err := yaml.Load([]byte(k.Default()), &def); err != nil {
+				panic(err)
+			}
+			p["default"] = def
+		}
+		properties[name] = p
+		if k.Required() {
+			required = append(required, name)
+		}
+		if k.One() != "" {
+			one = append(one, name)
+			optional = optional || k.Default() != ""
+		}
+	}
+	s := map[string]any{"type": "object", "additionalProperties": false, "properties": properties}
+	if len(required) > 0 {
+		slices.Sort(required)
+		s["required"] = required
+	}
+	if len(one) > 0 {
+		var choices []any
+		for _, name := range one {
+			choices = append(choices, map[string]any{"required": []string{name}})
+		}
+		if optional {
+			choices = append(choices, map[string]any{"not": map[string]any{"anyOf": slices.Clone(choices)}})
+		}
+		s["oneOf"] = choices
+	}
+	return s
+}
+
+// inPlace copies a file to a directory where the roster that it names is, too.
+func inPlace(t *testing.T, file string) string {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, filepath.Base(file))
+	for name, content := range map[string][]byte{path: content, filepath.Join(dir, "roster.csv"): nil} {
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path
+}
+
+func TestTheSampleAndTheExampleAreTaken(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{sampleFile, "testdata/example.yaml"} {
+		if _, err := config.Load(inPlace(t, file), func(string) string { return "s3cret" }); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The sample shows every key: those that stand in comments count as well.
+func TestTheSampleShowsEveryKey(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile(sampleFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path := range types() {
+		name := path[strings.LastIndexByte(path, '.')+1:]
+		if !bytes.Contains(content, []byte(name+":")) {
+			t.Errorf("docs/rollcall.sample.yaml does not show %s", path)
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Problem is one thing that is wrong with a file.
+type Problem struct {
+	Line int    `json:"line,omitzero"` // 0: the file as a whole
+	Text string `json:"problem"`
+}
+
+// ProblemsError is all that is wrong with a file, from its first line to its last.
+type ProblemsError struct {
+	File     string
+	Problems []Problem // at least one
+}
+
+// Error prints one problem a line, each with file and line.
+func (e *ProblemsError) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		if p.Line > 0 {
+			lines[i] = fmt.Sprintf("%s:%d: %s", e.File, p.Line, p.Text)
+		} else {
+			lines[i] = fmt.Sprintf("%s: %s", e.File, p.Text)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// document is one file while it is judged. A path leads from its root to a
+// value: keys as strings, positions in a list as ints.
+type document struct {
+	root     *yaml.Node // as it was written
+	dir      string     // the file's, which relative paths begin at
+	getenv   func(string) string
+	problems []Problem
+	told     [][]any // paths of which enough is said: what follows from them is left out
+}
+
+// say adds a problem with the value at path. The text goes on after its name.
+func (d *document) say(path []any, format string, args ...any) {
+	for _, told := range d.told {
+		if len(told) <= len(path) && slices.Equal(told, path[:len(told)]) {
+			return
+		}
+	}
+	d.sayOn(d.line(path), path, format, args...)
+}
+
+// sayOnce is say, and whatever else is wrong with that value is its consequence.
+func (d *document) sayOnce(path []any, format string, args ...any) {
+	d.say(path, format, args...)
+	d.told = append(d.told, path)
+}
+
+func (d *document) sayOn(line int, path []any, format string, args ...any) {
+	d.problems = append(d.problems, Problem{Line: line, Text: d.place(path) + " " + fmt.Sprintf(format, args...)})
+}
+
+// line is where the value at path begins, or the nearest thing around it that
+// exists.
+func (d *document) line(path []any) int {
+	node, line := d.root, d.root.Line
+	for _, step := range path {
+		next, at := child(node, step)
+		if next == nil {
+			break
+		}
+		node, line = next, at
+	}
+	return line
+}
+
+// child is a value in a node, and the line that it or its key stands on.
+func child(node *yaml.Node, step any) (*yaml.Node, int) {
+	node = resolve(node)
+	switch s := step.(type) {
+	case int:
+		if node.Kind == yaml.SequenceNode && s < len(node.Content) {
+			return resolve(node.Content[s]), node.Content[s].Line
+		}
+	case string:
+		if node.Kind == yaml.MappingNode {
+			for i := 0; i+1 < len(node.Content); i += 2 {
+				if node.Content[i].Value == s {
+					return resolve(node.Content[i+1]), node.Content[i].Line
+				}
+			}
+		}
+	}
+	return nil, 0
+}
+
+// resolve follows *name to what bears the anchor &name.
+func resolve(node *yaml.Node) *yaml.Node {
+	if node.Kind == yaml.AliasNode {
+		return node.Alias
+	}
+	return node
+}
+
+// place names a value for a person: by the names that are given in the file
+// rather than by positions.
+func (d *document) place(path []any) string {
+	subject, rest := "", []string(nil)
+	for i, step := range path {
+		position, listed := step.(int)
+		if !listed {
+			rest = append(rest, step.(string))
+			continue
+		}
+		singular := map[string]string{
+			"organisations": "organisation", "tenants": "tenant", "schedules": "schedule", "users": "user",
+		}[path[i-1].(string)]
+		if singular == "" {
+			continue // an entry of a plain list is told by its value
+		}
+		rest = nil
+		subject = fmt.Sprintf("%s %d", singular, position+1)
+		if node := d.at(append(slices.Clone(path[:i+1]), "name")); node != nil && node.Kind == yaml.ScalarNode && node.Value != "" {
+			subject = singular + " " + shortened(node.Value)
+		}
+	}
+	switch name := strings.Join(rest, "."); {
+	case subject == "" && name == "":
+		return "the file"
+	case subject == "":
+		return name
+	case name == "":
+		return subject
+	default:
+		return subject + ": " + name
+	}
+}
+
+func (d *document) at(path []any) *yaml.Node {
+	node := d.root
+	for _, step := range path {
+		if node, _ = child(node, step); node == nil {
+			return nil
+		}
+	}
+	return node
+}
+
+// shortened keeps a message on a screen, whatever stands in the file.
+func shortened(text string) string {
+	if r := []rune(text); len(r) > 40 {
+		text = string(r[:40]) + "…"
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == '"' }) {
+		return fmt.Sprintf("%q", text)
+	}
+	return text
+}
+
+// under is a path below another; it never shares memory with its kin.
+func under(path []any, steps ...any) []any { return slices.Concat(path, steps) }

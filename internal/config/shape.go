@@ -1,0 +1,349 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// shape checks the form of a value against the type that it will become and
+// against its row in keys. It returns the value as it can be loaded: without
+// what is wrong with it, and with its defaults; nil if nothing is left.
+func (d *document) shape(n *yaml.Node, t reflect.Type, path []any, rule string) *yaml.Node {
+	n = resolve(n)
+	switch {
+	case t == reflect.TypeFor[Source]() && n.Kind == yaml.ScalarNode:
+		d.sayOnce(path, "is a secret, and a secret never stands in this file; put it into an environment variable "+
+			"and write {env: NAME}, or into a file and write {file: /path}")
+		return nil
+	case t == reflect.TypeFor[Duration]():
+		return d.duration(n, path)
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return d.shape(n, t.Elem(), path, rule)
+	case reflect.Struct:
+		if n.Kind != yaml.MappingNode {
+			d.sayOnce(path, "is %s, but keys belong there: %s", form(n), strings.Join(fieldNames(t), ", "))
+			return nil
+		}
+		return d.mapping(n, t, path, rule)
+	case reflect.Slice:
+		return d.list(n, t, path, rule)
+	default:
+		return d.scalar(n, t, path, find(rule))
+	}
+}
+
+// form names what a node is, without showing it: it may be a secret.
+func form(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case n.Kind == yaml.MappingNode:
+		return "a section with keys of its own"
+	case n.Tag == "!!null":
+		return "empty"
+	default:
+		return "a single value"
+	}
+}
+
+func (d *document) mapping(n *yaml.Node, t reflect.Type, path []any, rule string) *yaml.Node {
+	switch t {
+	case reflect.TypeFor[Source]():
+		rule = "secret"
+	case reflect.TypeFor[Limit]():
+		rule = "limit"
+	}
+	clean := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line}
+	first := map[string]int{} // key → its line
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], resolve(n.Content[i+1])
+		field, known := fieldOf(t, k.Value)
+		switch {
+		case !known:
+			d.unknown(k, t, path)
+			continue
+		case first[k.Value] > 0:
+			d.sayOn(k.Line, under(path, k.Value), "stands there twice, first on line %d; keep one", first[k.Value])
+			continue
+		}
+		first[k.Value] = k.Line
+		section := field.Type.Kind() == reflect.Struct && field.Type != reflect.TypeFor[Source]() && field.Type != reflect.TypeFor[Limit]()
+		list := field.Type.Kind() == reflect.Slice && !find(join(rule, k.Value)).required
+		if v.Tag == "!!null" && (section || list) {
+			continue // all that stood in it is commented out
+		}
+		if v.Tag == "!!null" {
+			d.sayOnce(under(path, k.Value), "has no value; write one, or take the key out")
+			continue
+		}
+		if value := d.shape(v, field.Type, under(path, k.Value), join(rule, k.Value)); value != nil {
+			put(clean, k.Value, value)
+		}
+	}
+	present := func(name string) bool { return first[name] > 0 }
+	d.oneOfEach(clean, t, path, rule, present)
+	d.fill(clean, t, path, rule, present)
+	return clean
+}
+
+// oneOfEach sees that of the keys that exclude each other one is there.
+func (d *document) oneOfEach(clean *yaml.Node, t reflect.Type, path []any, rule string, present func(string) bool) {
+	var names, given []string
+	def := ""
+	for _, name := range fieldNames(t) {
+		if k := find(join(rule, name)); k.one != "" {
+			names = append(names, name)
+			if present(name) {
+				given = append(given, name)
+			}
+			if k.def != "" {
+				def = name
+				if len(given) == 0 {
+					continue
+				}
+			}
+		}
+	}
+	switch {
+	case len(names) == 0 || len(given) == 1:
+	case len(given) > 1:
+		d.say(path, "has both %s; keep one of them", strings.Join(given, " and "))
+		drop(clean, given[1:])
+	case def != "":
+		put(clean, def, standIn(find(join(rule, def)).def))
+	default:
+		d.say(path, "needs %s; add one of them", strings.Join(names, " or "))
+	}
+}
+
+// fill adds what is missing: defaults, and the sections that hold some.
+func (d *document) fill(clean *yaml.Node, t reflect.Type, path []any, rule string, present func(string) bool) {
+	for _, name := range fieldNames(t) {
+		if present(name) {
+			if v, _ := child(clean, name); v != nil || !isSection(t, name) {
+				continue
+			}
+		}
+		field, _ := fieldOf(t, name)
+		k := find(join(rule, name))
+		switch {
+		case k.required:
+			d.sayOnce(under(path, name), "is missing%s", advice(under(path, name), field.Type, k))
+		case k.one != "":
+		case k.def != "":
+			put(clean, name, standIn(k.def))
+		case isSection(t, name):
+			empty := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+			put(clean, name, d.mapping(empty, field.Type, under(path, name), join(rule, name)))
+		}
+	}
+}
+
+// isSection tells a struct that is always there from one that may be absent.
+func isSection(t reflect.Type, name string) bool {
+	field, _ := fieldOf(t, name)
+	switch field.Type {
+	case reflect.TypeFor[Source](), reflect.TypeFor[Limit]():
+		return false
+	}
+	return field.Type.Kind() == reflect.Struct
+}
+
+func advice(path []any, t reflect.Type, k key) string {
+	if t == reflect.TypeFor[Source]() {
+		name, _ := path[len(path)-1].(string)
+		return "; write " + name + ": {env: NAME} or " + name + ": {file: /path}"
+	}
+	return cmp.Or(example(path, k), "; add at least one entry")
+}
+
+func example(path []any, k key) string {
+	name, named := path[len(path)-1].(string)
+	if !named || k.eg == "" {
+		return ""
+	}
+	return "; write it as in " + name + ": " + k.eg
+}
+
+func (d *document) unknown(k *yaml.Node, t reflect.Type, path []any) {
+	switch {
+	case t == reflect.TypeFor[Source]():
+		// The key may be the secret itself.
+		d.sayOn(k.Line, path, "holds a key other than env and file; write {env: NAME} or {file: /path}")
+		d.told = append(d.told, path)
+		return
+	case k.Tag == "!!merge":
+		d.sayOn(k.Line, path, "uses <<, which is not taken here; write the keys out, or give a whole value by *name")
+		return
+	}
+	names := fieldNames(t)
+	known := "the keys here are " + strings.Join(names, ", ")
+	if i := slices.IndexFunc(names, func(name string) bool { return alike(name, k.Value) }); i >= 0 {
+		known = "did you mean " + names[i] + "?"
+	} else if places := elsewhere(k.Value); len(places) == 1 || len(places) == 2 {
+		known = "it belongs under " + strings.Join(places, " or ") + "; check the indentation"
+	}
+	d.sayOn(k.Line, path, "has no use for a key %s; %s", shortened(k.Value), known)
+}
+
+// alike finds the slips of memory: appKey, app-key, tenant, rediss.
+func alike(name, written string) bool {
+	fold := func(s string) string { return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(s)) }
+	name, written = fold(name), fold(written)
+	return name == written || len(written) > 2 && (strings.HasPrefix(name, written) || strings.HasPrefix(written, name))
+}
+
+// elsewhere lists the sections that have a key of that name.
+func elsewhere(name string) []string {
+	var sections []string
+	for _, k := range keys {
+		i := strings.LastIndexByte(k.path, '.')
+		section := k.path[:max(i, 0)]
+		if k.path[i+1:] != name || name == "" || section == "secret" || section == "limit" {
+			continue
+		}
+		if section == "" {
+			section = "the top level"
+		}
+		sections = append(sections, section)
+	}
+	return sections
+}
+
+func (d *document) list(n *yaml.Node, t reflect.Type, path []any, rule string) *yaml.Node {
+	if n.Kind != yaml.SequenceNode {
+		d.sayOnce(path, "is %s, but a list belongs there; begin each entry with \"- \"", form(n))
+		return nil
+	}
+	if k := find(rule); len(n.Content) < k.min {
+		d.sayOnce(path, "is an empty list; add at least one entry")
+		return nil
+	}
+	clean := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Line: n.Line}
+	entryRule := rule + "[]"
+	if t.Elem().Kind() == reflect.String {
+		entryRule = rule // a list of texts and its texts share a row
+	}
+	for i, entry := range n.Content {
+		value := d.shape(entry, t.Elem(), under(path, i), entryRule)
+		if value == nil {
+			// Positions must stay those of the file.
+			value = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null", Line: entry.Line}
+		}
+		clean.Content = append(clean.Content, value)
+	}
+	return clean
+}
+
+func (d *document) scalar(n *yaml.Node, t reflect.Type, path []any, k key) *yaml.Node {
+	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+		d.sayOnce(path, "is %s, but a single value belongs there", form(n))
+		return nil
+	}
+	clean := &yaml.Node{Kind: yaml.ScalarNode, Value: n.Value, Line: n.Line}
+	switch t.Kind() {
+	case reflect.Bool:
+		clean.Tag = "!!bool"
+		if n.Value != "true" && n.Value != "false" {
+			d.sayOnce(path, "must be true or false")
+			return nil
+		}
+	case reflect.Int:
+		clean.Tag = "!!int"
+		number, err := strconv.Atoi(n.Value)
+		switch {
+		case err != nil:
+			d.sayOnce(path, "is %s; write a whole number", shortened(n.Value))
+			return nil
+		case k.max > 0 && (number < k.min || number > k.max):
+			d.sayOnce(path, "is %d; it must be %d to %d", number, k.min, k.max)
+			return nil
+		case number < k.min:
+			d.sayOnce(path, "is %d; it must be at least %d", number, k.min)
+			return nil
+		}
+	default:
+		clean.Tag = "!!str"
+		clean.Style = yaml.DoubleQuotedStyle
+		switch {
+		case len(k.enum) > 0 && !slices.Contains(k.enum, n.Value):
+			d.sayOnce(path, "is %s; it must be one of %s", shortened(n.Value), strings.Join(k.enum, ", "))
+			return nil
+		case k.pattern != "" && !regexp.MustCompile(k.pattern).MatchString(n.Value):
+			d.sayOnce(path, "is %q; it must be %s", n.Value, k.says)
+			return nil
+		case strings.TrimSpace(n.Value) == "":
+			d.sayOnce(path, "is empty%s", cmp.Or(example(path, k), "; write a value, or take the key out"))
+			return nil
+		}
+	}
+	return clean
+}
+
+func (d *document) duration(n *yaml.Node, path []any) *yaml.Node {
+	if n.Kind != yaml.ScalarNode {
+		d.sayOnce(path, "is %s, but a length of time belongs there; write it as in 15s, 500ms or 2m", form(n))
+		return nil
+	}
+	if err := new(Duration).UnmarshalText([]byte(n.Value)); err != nil {
+		d.sayOnce(path, "%v", err)
+		return nil
+	}
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: n.Value, Line: n.Line}
+}
+
+func drop(mapping *yaml.Node, names []string) {
+	for i := len(mapping.Content) - 2; i >= 0; i -= 2 {
+		if slices.Contains(names, mapping.Content[i].Value) {
+			mapping.Content = slices.Delete(mapping.Content, i, i+2)
+		}
+	}
+}
+
+func put(mapping *yaml.Node, name string, value *yaml.Node) {
+	mapping.Content = append(mapping.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: name}, value)
+}
+
+// standIn is a default as a node.
+func standIn(text string) *yaml.Node {
+	var n yaml.Node
+	if err := yaml.Load([]byte(text), &n); err != nil || len(n.Content) != 1 {
+		panic(fmt.Sprintf("config: the default %q in keys.go is no YAML: %v", text, err))
+	}
+	return n.Content[0]
+}
+
+func fieldNames(t reflect.Type) []string {
+	var names []string
+	for field := range t.Fields() {
+		if name := field.Tag.Get("yaml"); name != "-" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func fieldOf(t reflect.Type, name string) (reflect.StructField, bool) {
+	for field := range t.Fields() {
+		if tag := field.Tag.Get("yaml"); tag == name && tag != "-" {
+			return field, true
+		}
+	}
+	return reflect.StructField{}, false
+}
+
+func join(rule, name string) string {
+	if rule == "" {
+		return name
+	}
+	return rule + "." + name
+}

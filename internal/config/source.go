@@ -1,0 +1,124 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/internal/secret"
+)
+
+// Source says where a secret is read from: the environment variable Env, or the
+// file File. Value is what Load found there; the zero Source has none.
+type Source struct {
+	Env   string      `yaml:"env"`
+	File  string      `yaml:"file"`
+	Value secret.Text `yaml:"-"`
+}
+
+// IsZero reports whether no source is given.
+func (s Source) IsZero() bool { return s.Env == "" && s.File == "" }
+
+// String names the place, never the secret.
+func (s Source) String() string {
+	switch {
+	case s.Env != "":
+		return "$" + s.Env
+	case s.File != "":
+		return s.File
+	}
+	return ""
+}
+
+// read returns the secret, or what is wrong with where it should be.
+func (s Source) read(getenv func(string) string, dir string) (secret.Text, error) {
+	if s.Env != "" {
+		if v := getenv(s.Env); v != "" {
+			return secret.New(v), nil
+		}
+		return secret.Text{}, fmt.Errorf("comes from the environment variable %s, which is not set or empty; set it before the worker starts", s.Env)
+	}
+	path := beside(dir, s.File)
+	content, err := readPrivate(path)
+	if err != nil {
+		return secret.Text{}, err
+	}
+	value := strings.TrimRight(string(content), "\r\n")
+	if value == "" {
+		return secret.Text{}, fmt.Errorf("comes from the file %s, which is empty; write the secret into it", path)
+	}
+	return secret.New(value), nil
+}
+
+// readPrivate reads a file that others must not read.
+func readPrivate(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("comes from the file %s, %s", path, reason(err))
+	}
+	if perm := info.Mode().Perm(); perm&0o007 != 0 {
+		return nil, fmt.Errorf("comes from the file %s, which others can read or write (mode %04o); run: chmod o-rwx %s", path, perm, path)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("comes from the file %s, %s", path, reason(err))
+	}
+	return content, nil
+}
+
+// reason says in the words of a person why a file could not be read.
+func reason(err error) string {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return "which does not exist; create it, or correct the path"
+	case errors.Is(err, os.ErrPermission):
+		return "which the user that runs this may not read; give it to that user or a group of theirs"
+	}
+	if fault, ok := errors.AsType[*os.PathError](err); ok {
+		return "which cannot be read: " + fault.Err.Error()
+	}
+	return "which cannot be read"
+}
+
+// beside resolves a path that stands in a file of the directory dir.
+func beside(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// Duration is a length of time written with its unit: 15s, 2m.
+type Duration time.Duration
+
+// String leaves out what is zero: 2m, not 2m0s.
+func (d Duration) String() string {
+	text := time.Duration(d).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler. A bare number is refused:
+// nobody remembers whether it meant seconds or milliseconds.
+func (d *Duration) UnmarshalText(text []byte) error {
+	if _, err := strconv.ParseFloat(string(text), 64); err == nil {
+		return fmt.Errorf("is %s, without a unit; write it as in 15s, 500ms or 2m", text)
+	}
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("is %q, which is no length of time; write it as in 15s, 500ms or 2m", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
