@@ -236,3 +236,29 @@ func offset(info, mark string) (n int64) {
 	}
 	return n
 }
+
+// Part keeps the replicas from receiving what is written from now on, as a
+// network that lags does: FailOver then loses it for certain.
+func (d *Deployment) Part(t *testing.T) {
+	t.Helper()
+	ctx := t.Context()
+	var masters []*node
+	for _, n := range d.live() {
+		err := d.as(n, func(c *redis.Client) error {
+			info, err := c.Info(ctx, "replication").Result()
+			if err != nil || strings.Contains(info, "role:master") {
+				masters = append(masters, n)
+				return err
+			}
+			return c.ConfigSet(ctx, "masterauth", "no longer valid").Err()
+		})
+		if err != nil {
+			t.Fatalf("redistest: part %s: %v", n.addr, err)
+		}
+	}
+	for _, n := range masters {
+		if err := d.as(n, func(c *redis.Client) error { return c.ClientKillByFilter(ctx, "type", "replica").Err() }); err != nil {
+			t.Fatalf("redistest: part the replicas of %s: %v", n.addr, err)
+		}
+	}
+}
