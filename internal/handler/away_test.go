@@ -1,0 +1,111 @@
+package handler_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/handler"
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
+	"rollcall/internal/sandbox"
+)
+
+// failures tells when the first command has failed.
+type failures struct {
+	once  sync.Once
+	first chan struct{}
+}
+
+func (f *failures) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (f *failures) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if _, answered := errors.AsType[redis.Error](err); err != nil && !answered {
+			f.once.Do(func() { close(f.first) })
+		}
+		return err
+	}
+}
+
+func (f *failures) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// The platform has said yes and Redis is away: what is not written down now is
+// a call made twice.
+func TestAnAnswerIsWrittenDownByTheTimeRedisIsBack(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		watch := &failures{first: make(chan struct{})}
+		r.rdb.AddHook(watch)
+		called, away := make(chan struct{}), make(chan struct{})
+		r.during = sync.OnceFunc(func() { close(called); <-away })
+		revision := r.wish(nickname("A"))
+
+		type result struct {
+			report handler.Report
+			err    error
+		}
+		ended := make(chan result, 1)
+		go func() {
+			report, err := r.attempt(nickname("A"), revision)
+			ended <- result{report, err}
+		}()
+		<-called
+		r.redis.Away(t)
+		close(away)
+		<-watch.first
+		r.redis.Back(t)
+		if got := <-ended; got.err != nil || got.report.Outcome != handler.Applied {
+			t.Fatalf("%+v, %v", got.report, got.err)
+		}
+		r.must(nickname("A"), handler.Unchanged)
+		r.calls(1)
+	})
+}
+
+// The mark ran out while the platform thought, and another worker took over:
+// what became of the target is the other's to say.
+func TestAnAttemptThatLostItsTargetDoesNotSettle(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	r := newRig(t, s)
+	task := nickname("A")
+	target, fields := task.Wish(school)
+	r.during = sync.OnceFunc(func() {
+		s.Mini.SetTime(time.Now().Add(time.Minute))
+		newer := r.wish(nickname("B"))
+		if _, _, err := r.ledger.Begin(t.Context(), target, newer, fields); err != nil {
+			t.Errorf("the other worker: %v", err)
+		}
+	})
+	if _, err := r.run(task); !errors.Is(err, ledger.ErrLost) {
+		t.Fatalf("error %v, want %v", err, ledger.ErrLost)
+	}
+	r.changes(sandbox.Change{Field: "nick", New: "A"})
+	s.Mini.SetTime(time.Now().Add(2 * time.Minute))
+	// The platform may hold either name, so even the one that it does hold is sent.
+	r.must(nickname("A"), handler.Applied)
+	r.calls(2)
+}
+
+func TestWithoutRedisNothingIsSent(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		revision := r.wish(nickname("A"))
+		r.slot = func(context.Context) error { r.redis.Away(t); return nil }
+		if report, err := r.attempt(nickname("A"), revision); err == nil || report.Sends != 0 {
+			t.Errorf("Redis went away before the last look: %+v, %v", report, err)
+		}
+		if _, err := r.attempt(nickname("A"), revision); err == nil {
+			t.Error("Redis is away, and the task ended well")
+		}
+		r.calls(0)
+	})
+}

@@ -1,0 +1,199 @@
+package handler_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/handler"
+	"rollcall/internal/ledger"
+	"rollcall/internal/sandbox"
+	"rollcall/providers"
+	"rollcall/tasks"
+)
+
+func TestANameThatIsKnownToBeRightCostsNoCall(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		report := r.must(nickname("A"), handler.Applied)
+		r.changes(sandbox.Change{Field: "nick", New: "A"})
+		if report.Sends != 1 || report.RequestID == "" || report.Target != "chat1/ann" || report.Revision == 0 {
+			t.Errorf("report of the call: %+v", report)
+		}
+		report = r.must(nickname("A"), handler.Unchanged)
+		if report.Sends != 0 || report.RequestID != "" || report.Call != 0 {
+			t.Errorf("report without a call: %+v", report)
+		}
+		r.calls(1)
+	})
+}
+
+func TestAnOlderWishMakesNoCallWhetherTheNewerOneIsAppliedOrOnlyKnown(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		older, newer := r.wish(nickname("old")), r.wish(nickname("new"))
+		for _, calls := range []int{0, 1} {
+			if report, err := r.attempt(nickname("old"), older); err != nil || report.Outcome != handler.Superseded {
+				t.Fatalf("older wish: %+v, %v", report, err)
+			}
+			r.calls(calls)
+			if calls == 0 {
+				if _, err := r.attempt(nickname("new"), newer); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		r.changes(sandbox.Change{Field: "nick", New: "new"})
+	})
+}
+
+// A course has no value of ours, so the same wish again is a call; the same
+// task again, as after a lost reply, is not.
+func TestATaskThatComesTwiceIsCarriedOutOnce(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		revision := r.wish(course)
+		for i, want := range []handler.Outcome{handler.Applied, handler.Settled, handler.Settled} {
+			if report, err := r.attempt(course, revision); err != nil || report.Outcome != want {
+				t.Fatalf("delivery %d: %+v, %v, want %s", i+1, report, err, want)
+			}
+		}
+		r.calls(1)
+		r.must(course, handler.Applied)
+		r.calls(2)
+	})
+}
+
+// The slot may be a second away: what is true before it need not be after.
+func TestTheLastLookComesAfterTheSlot(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		revision := r.wish(nickname("old"))
+		r.slot = func(context.Context) error {
+			r.wish(nickname("new"))
+			return nil
+		}
+		if _, err := r.attempt(nickname("old"), revision); !errors.Is(err, ledger.ErrStale) {
+			t.Errorf("error %v, want %v", err, ledger.ErrStale)
+		}
+		r.calls(0)
+	})
+}
+
+func TestWithoutASlotNothingIsSentAndTheTargetIsFree(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		r.must(nickname("A"), handler.Applied)
+		stopping := errors.New("no slot")
+		r.slot = func(context.Context) error { return stopping }
+		if report, err := r.run(nickname("B")); !errors.Is(err, stopping) || report.Sends != 0 {
+			t.Errorf("%+v, %v", report, err)
+		}
+		// Nothing left, so nothing is in doubt: A still stands.
+		r.must(nickname("A"), handler.Unchanged)
+		r.calls(1)
+	})
+}
+
+// Quick tries are sends like any other: they wait for a slot of their own.
+func TestEverySendPassesTheGate(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		slots := 0
+		r.slot = func(context.Context) error { slots++; return nil }
+		r.arm(sandbox.Fault{API: sandbox.APIGroupNick, First: 2, Kind: sandbox.FaultAnswer, Code: "-1"})
+		if report := r.must(nickname("A"), handler.Applied); report.Sends != 3 || slots != 3 {
+			t.Errorf("%d sends through %d slots, want 3 through 3", report.Sends, slots)
+		}
+	})
+}
+
+func TestACleanRefusalLeavesNoDoubt(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		r.must(nickname("A"), handler.Applied)
+		r.arm(sandbox.Fault{API: sandbox.APIGroupNick, At: 1, Kind: sandbox.FaultAnswer, Code: "60124"})
+		report, err := r.run(nickname("B"))
+		if providers.KindOf(err) != providers.Rejected || report.Sends != 1 || report.RequestID == "" {
+			t.Fatalf("refused call: %+v, %v", report, err)
+		}
+		r.must(nickname("A"), handler.Unchanged)
+		r.calls(2)
+	})
+}
+
+// A was applied, B may have been: wished for again, A is sent.
+func TestALostAnswerLeavesADoubtAndTheNextWishIsSent(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		r.must(nickname("A"), handler.Applied)
+		r.arm(sandbox.Fault{API: sandbox.APIGroupNick, First: 3, Kind: sandbox.FaultReset, Applied: true})
+		if _, err := r.run(nickname("B")); providers.KindOf(err) != providers.Transient {
+			t.Fatalf("error %v, want a transient one", err)
+		}
+		r.must(nickname("A"), handler.Applied)
+		r.changes(sandbox.Change{Field: "nick", Old: "B", New: "A"})
+	})
+}
+
+func TestTwoTasksAreNeverAtOneTargetTogether(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		var second error
+		r.during = func() { _, second = r.run(nickname("B")) }
+		r.must(nickname("A"), handler.Applied)
+		if busy, ok := errors.AsType[*ledger.BusyError](second); !ok || busy.For <= 0 {
+			t.Errorf("the second: %v, want a *ledger.BusyError", second)
+		}
+		r.calls(1)
+	})
+}
+
+func TestAnAttemptThatHangsEndsAtItsDeadlineInDoubt(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		r.must(nickname("A"), handler.Applied)
+		r.arm(sandbox.Fault{API: sandbox.APIGroupNick, At: 1, Kind: sandbox.FaultHang})
+		r.env.Deadline = 300 * time.Millisecond
+		if _, err := r.run(nickname("B")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("error %v, want %v", err, context.DeadlineExceeded)
+		}
+		r.env.Deadline = inFlight
+		r.must(nickname("A"), handler.Applied)
+		r.calls(3)
+	})
+}
+
+func TestWhatIsNoTaskOfTheKindIsRefusedBeforeAnything(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		long := strings.Repeat("n", tasks.DefaultNicknameMax+1)
+		nick := handler.Nickname(r.env, r.dingtalk)
+		_, err := nick(t.Context(), tasks.TypeGroupUpdate, nil)
+		if _, ok := errors.AsType[*handler.MisplacedError](err); !ok {
+			t.Errorf("another kind: %v", err)
+		}
+		_, err = nick(t.Context(), tasks.TypeNicknameSync, []byte(`{"v":1,"rev":1,"who":"ann"}`))
+		if _, ok := errors.AsType[*tasks.PayloadError](err); !ok {
+			t.Errorf("unknown field: %v", err)
+		}
+		_, err = nick(t.Context(), tasks.TypeNicknameSync, []byte(`{"v":99,"rev":1,"mood":"new"}`))
+		if _, ok := errors.AsType[*tasks.NewerVersionError](err); !ok {
+			t.Errorf("newer version: %v", err)
+		}
+		_, err = r.attempt(nickname(long), 1)
+		if _, ok := errors.AsType[*tasks.ValidationError](err); !ok {
+			t.Errorf("longer than the tenant allows: %v", err)
+		}
+		r.calls(0)
+		if n := r.rdb.DBSize(t.Context()).Val(); n != 0 {
+			t.Errorf("the ledger holds %d keys, want none", n)
+		}
+		r.env.Limits = tasks.Limits{NicknameMax: len(long)}
+		if _, err = r.run(nickname(long)); providers.KindOf(err) != providers.Rejected {
+			t.Errorf("as long as the tenant allows: %v, want the platform's own refusal", err)
+		}
+	})
+}

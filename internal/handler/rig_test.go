@@ -1,0 +1,215 @@
+package handler_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+	"go.uber.org/goleak"
+
+	"rollcall/internal/handler"
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
+	"rollcall/internal/sandbox"
+	"rollcall/internal/secret"
+	"rollcall/providers/classin"
+	"rollcall/providers/dingtalk"
+	"rollcall/tasks"
+)
+
+func TestMain(m *testing.M) {
+	redis.SetLogger(&logging.VoidLogger{}) // a Redis that is away is what some tests are about
+	goleak.VerifyTestMain(m)
+}
+
+const (
+	school   = "lakeside"
+	dt, ci   = "lakeside-dt", "lakeside-ci"
+	inFlight = time.Minute // the longest that an attempt may take
+)
+
+// village is the world of the tests.
+func village() sandbox.World {
+	return sandbox.World{
+		TakenIDs: []string{"zhangsan01", "zhangsan02"},
+		Organisations: []sandbox.Organisation{{
+			Name: school,
+			Apps: []sandbox.App{{Key: "app", Secret: "app-secret"}},
+			Employees: []sandbox.Employee{
+				{UserID: "ann", EnterpriseAccount: true}, {UserID: "bob", EnterpriseAccount: true}, {UserID: "cat"},
+			},
+			Externals: []string{"u-guest"},
+			Chats: []sandbox.Chat{{ID: "chat1", Name: "Class 1", Owner: "ann", Members: []sandbox.Member{
+				{UserID: "ann"}, {UserID: "bob"},
+			}}},
+			Schools: []sandbox.School{{SID: "1001", Secret: "school-secret", Courses: []sandbox.Course{
+				{ID: "501", Students: []sandbox.Student{{UID: "1", Name: "Ann A", Nickname: "annie"}}},
+			}}},
+		}},
+	}
+}
+
+// rig is a ledger on a Redis, both platforms' clients on the emulated
+// platforms, and the handlers of the four kinds.
+type rig struct {
+	t      *testing.T
+	redis  *redistest.Server
+	rdb    redis.UniversalClient
+	ledger *ledger.Ledger
+	box    *sandbox.Sandbox
+	env    handler.Env
+
+	dingtalk *dingtalk.Client
+	classin  *classin.Client
+
+	// slot is the lane's; during runs at the platform before a call is judged.
+	slot   func(context.Context) error
+	during func()
+}
+
+// each runs test on a rig of its own on either Redis.
+func each(t *testing.T, test func(t *testing.T, r *rig)) {
+	t.Helper()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) { test(t, newRig(t, s)) })
+}
+
+func newRig(t *testing.T, s *redistest.Server) *rig {
+	t.Helper()
+	box, err := sandbox.New(sandbox.Config{World: village()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{
+		t: t, redis: s, rdb: s.Client(t), box: box,
+		slot: func(context.Context) error { return nil }, during: func() {},
+	}
+	r.ledger = ledger.New(r.rdb)
+	platforms := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if !strings.HasSuffix(req.URL.Path, "/accessToken") {
+			r.during()
+		}
+		box.ServeHTTP(w, req)
+	}))
+	t.Cleanup(func() { box.Close(); platforms.Close() })
+	r.dingtalk, err = dingtalk.New(dingtalk.Config{
+		Tenant: dt, AppKey: "app", AppSecret: secret.New("app-secret"),
+		API: platforms.URL, OAPI: platforms.URL, Quick: time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.dingtalk.Close)
+	r.classin, err = classin.New(classin.Config{
+		Tenant: ci, SID: "1001", Secret: secret.New("school-secret"),
+		BaseURL: platforms.URL, Quick: time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.classin.Close)
+	r.env = handler.Env{
+		Organisation: school, Ledger: r.ledger, Deadline: inFlight,
+		Slot: func(ctx context.Context) error { return r.slot(ctx) },
+	}
+	return r
+}
+
+// handle returns the handler of the task's kind.
+func (r *rig) handle(task tasks.Task) handler.Func {
+	switch task.(type) {
+	case tasks.NicknameSync:
+		return handler.Nickname(r.env, r.dingtalk)
+	case tasks.GroupUpdate:
+		return handler.Group(r.env, r.dingtalk)
+	case tasks.IDChange:
+		return handler.ID(r.env, r.dingtalk)
+	default:
+		return handler.Course(r.env, r.classin)
+	}
+}
+
+// wish takes a revision for the task and marks it as the newest wish, as a
+// producer does.
+func (r *rig) wish(task tasks.Task) (revision int64) {
+	r.t.Helper()
+	target, fields := task.Wish(school)
+	revision, err := r.ledger.Revise(r.t.Context(), target)
+	if err == nil {
+		err = r.ledger.Wish(r.t.Context(), target, revision, fields)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return revision
+}
+
+// attempt is one attempt at the task that was stored with the revision.
+func (r *rig) attempt(task tasks.Task, revision int64) (handler.Report, error) {
+	r.t.Helper()
+	typename, payload, err := tasks.Encode(task, revision)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return r.handle(task)(r.t.Context(), typename, payload)
+}
+
+// run wishes for a task and attempts it.
+func (r *rig) run(task tasks.Task) (handler.Report, error) {
+	r.t.Helper()
+	return r.attempt(task, r.wish(task))
+}
+
+// must runs a task that ends well, and checks how.
+func (r *rig) must(task tasks.Task, want handler.Outcome) handler.Report {
+	r.t.Helper()
+	report, err := r.run(task)
+	if err != nil || report.Outcome != want {
+		r.t.Fatalf("%+v: outcome %q, error %v, want %s", task, report.Outcome, err, want)
+	}
+	return report
+}
+
+// calls fails the test unless so many calls, token calls apart, have arrived.
+func (r *rig) calls(want int) {
+	r.t.Helper()
+	var got []sandbox.Call
+	for _, c := range r.box.Calls() {
+		if c.API != sandbox.APIToken {
+			got = append(got, c)
+		}
+	}
+	if len(got) != want {
+		r.t.Errorf("%d calls, want %d: %+v", len(got), want, got)
+	}
+}
+
+// changes fails the test unless the last effect was this.
+func (r *rig) changes(want ...sandbox.Change) {
+	r.t.Helper()
+	effects := r.box.Effects()
+	if len(effects) == 0 {
+		r.t.Fatal("the platform changed nothing")
+	}
+	if diff := cmp.Diff(want, effects[len(effects)-1].Changes); diff != "" {
+		r.t.Errorf("the last effect (-want +got):\n%s", diff)
+	}
+}
+
+func (r *rig) arm(f sandbox.Fault) {
+	r.t.Helper()
+	if _, err := r.box.Arm(f); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func nickname(nick string) tasks.NicknameSync {
+	return tasks.NicknameSync{Tenant: dt, ChatID: "chat1", UserID: "ann", Nickname: nick}
+}
+
+var course = tasks.CourseSync{Tenant: ci, CourseID: "501"}
