@@ -1,13 +1,20 @@
 package config_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"flag"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+	_ "time/tzdata" // zones are judged where a machine has none
 
 	"github.com/google/go-cmp/cmp"
 
@@ -63,6 +70,9 @@ func TestWrongFilesSayWhatToDo(t *testing.T) {
 			if err == nil {
 				t.Fatal("the file was accepted")
 			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Error("a secret that stands in the file is repeated")
+			}
 			golden := strings.TrimSuffix(file, ".yaml") + ".txt"
 			if *update {
 				if err := os.WriteFile(golden, []byte(err.Error()+"\n"), 0o600); err != nil {
@@ -99,5 +109,93 @@ func TestASecretFileThatOthersCanReadIsRefused(t *testing.T) {
 	}
 	if _, err := config.Parse("x.yaml", yaml, env(nil)); err == nil || !strings.Contains(err.Error(), "chmod o-rwx") {
 		t.Errorf("Parse() = %v, want a refusal that says chmod", err)
+	}
+}
+
+func TestPathsBeginAtTheFilesDirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"secret": "hush\n", "roster.csv": "kind,tenant\n",
+		"rollcall.yaml": `{organisations: [{name: o, tenants: [{name: t, dingtalk: {api: "https://api.dingtalk.io",
+			oapi: "https://oapi.dingtalk.io", app_key: k, app_secret: {file: secret}}}]}],
+			schedules: [{name: nightly, cron: 30 2 * * *, roster: roster.csv}]}`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.ReplaceAll(content, "\t", " ")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg, err := config.Load(filepath.Join(dir, "rollcall.yaml"), env(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{cfg.Organisations[0].Tenants[0].DingTalk.AppSecret.Value.Reveal(), cfg.Schedules[0].Roster, cfg.Schedules[0].Zone}
+	if diff := cmp.Diff([]string{"hush", filepath.Join(dir, "roster.csv"), "Asia/Shanghai"}, got); diff != "" {
+		t.Errorf("secret, roster and zone (-want +got):\n%s", diff)
+	}
+}
+
+func TestAKeyOfACertificateMustBeItsOwnAndPrivate(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(nil)
+	server.StartTLS()
+	defer server.Close()
+	pair := server.TLS.Certificates[0]
+	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	otherDER, err := x509.MarshalPKCS8PrivateKey(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write := func(name, kind string, der []byte) {
+		t.Helper()
+		content := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("cert.pem", "CERTIFICATE", pair.Certificate[0])
+	write("key.pem", "PRIVATE KEY", der)
+	load := func() error {
+		_, err := config.Parse(filepath.Join(dir, "x.yaml"), []byte(`
+redis: {cluster: {addresses: ["127.0.0.1:7000"]}, tls: {ca: cert.pem, cert: cert.pem, key: key.pem}}
+organisations: [{name: o, tenants: [{name: t, classin: {sid: "1", secret: {env: S}}}]}]`), env(map[string]string{"S": "s"}))
+		return err
+	}
+	if err := load(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "key.pem"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := load(); err == nil || !strings.Contains(err.Error(), "chmod o-rwx") {
+		t.Errorf("with a key that all can read: %v, want a refusal that says chmod", err)
+	}
+	write("key.pem", "PRIVATE KEY", otherDER)
+	if err := os.Chmod(filepath.Join(dir, "key.pem"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := load(); err == nil || !strings.Contains(err.Error(), "not the key of the certificate") {
+		t.Errorf("with another key: %v, want a refusal that says so", err)
+	}
+}
+
+func TestTheNextTimesOfAScheduleAreInItsZone(t *testing.T) {
+	t.Parallel()
+	s := config.Schedule{Cron: "30 2 * * *", Zone: "Asia/Shanghai"}
+	got := s.Next(time.Date(2026, 9, 1, 18, 30, 0, 0, time.UTC), 2)
+	var text []string
+	for _, at := range got {
+		text = append(text, at.Format(time.RFC3339))
+	}
+	if diff := cmp.Diff([]string{"2026-09-03T02:30:00+08:00", "2026-09-04T02:30:00+08:00"}, text); diff != "" {
+		t.Errorf("next times (-want +got):\n%s", diff)
 	}
 }

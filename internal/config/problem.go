@@ -115,16 +115,15 @@ func (d *document) place(path []any) string {
 			rest = append(rest, step.(string))
 			continue
 		}
-		singular := map[string]string{
-			"organisations": "organisation", "tenants": "tenant", "schedules": "schedule", "users": "user",
-		}[path[i-1].(string)]
-		if singular == "" {
+		list, _ := path[i-1].(string)
+		kind := singular(list)
+		if kind == "" {
 			continue // an entry of a plain list is told by its value
 		}
 		rest = nil
-		subject = fmt.Sprintf("%s %d", singular, position+1)
+		subject = fmt.Sprintf("%s %d", kind, position+1)
 		if node := d.at(append(slices.Clone(path[:i+1]), "name")); node != nil && node.Kind == yaml.ScalarNode && node.Value != "" {
-			subject = singular + " " + shortened(node.Value)
+			subject = kind + " " + shortened(node.Value)
 		}
 	}
 	switch name := strings.Join(rest, "."); {

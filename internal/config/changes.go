@@ -1,0 +1,159 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Changes says, a line each, in what a configuration differs from the one
+// before it: what a running worker can take over (limits, schedules), and what
+// needs a restart. Both must come from Load. No line shows a secret.
+func Changes(before, after *Config) (reloadable, needsRestart []string) {
+	was, is := leavesOf(before), leavesOf(after)
+	tell := func(l leaf, line string) {
+		if l.live {
+			reloadable = append(reloadable, line)
+		} else {
+			needsRestart = append(needsRestart, line)
+		}
+	}
+	told := map[string]bool{} // subjects that are new or gone as a whole
+	for _, l := range is {
+		old, existed := lookUp(was, l)
+		switch {
+		case existed && old.value == l.value:
+		case existed && l.secret:
+			tell(l, l.name()+" is another one")
+		case existed:
+			tell(l, l.name()+" was "+old.value+", is "+l.value)
+		case l.subject != "" && !hasSubject(was, l.subject):
+			if !told[l.subject] {
+				told[l.subject] = true
+				tell(leaf{live: strings.HasPrefix(l.subject, "schedule ")}, l.subject+" is new")
+			}
+		default:
+			tell(l, l.name()+" is new")
+		}
+	}
+	for _, l := range was {
+		switch _, exists := lookUp(is, l); {
+		case exists:
+		case l.subject != "" && !hasSubject(is, l.subject):
+			if !told[l.subject] {
+				told[l.subject] = true
+				tell(leaf{live: strings.HasPrefix(l.subject, "schedule ")}, l.subject+" is gone")
+			}
+		default:
+			tell(l, l.name()+" is gone")
+		}
+	}
+	return reloadable, needsRestart
+}
+
+// leaf is one value of a configuration.
+type leaf struct {
+	subject, key, value string
+	secret, live        bool
+}
+
+func (l leaf) name() string {
+	if l.subject == "" {
+		return l.key
+	}
+	return l.subject + ": " + l.key
+}
+
+func lookUp(all []leaf, l leaf) (leaf, bool) {
+	i := slices.IndexFunc(all, func(other leaf) bool { return other.subject == l.subject && other.key == l.key })
+	if i < 0 {
+		return leaf{}, false
+	}
+	return all[i], true
+}
+
+func hasSubject(all []leaf, subject string) bool {
+	return slices.ContainsFunc(all, func(l leaf) bool { return l.subject == subject })
+}
+
+func leavesOf(c *Config) []leaf {
+	var all []leaf
+	collect(reflect.ValueOf(*c), "", "", &all)
+	for _, org := range c.Organisations {
+		for _, t := range org.Tenants {
+			all = append(all, leaf{subject: "tenant " + t.Name, key: "organisation", value: org.Name})
+		}
+	}
+	return all
+}
+
+// collect adds what v holds. subject is the innermost thing with a name of its
+// own, key the way from there to v.
+func collect(v reflect.Value, subject, key string, all *[]leaf) {
+	add := func(value string, secret bool) {
+		*all = append(*all, leaf{
+			subject: subject, key: key, value: value, secret: secret,
+			live: strings.HasPrefix(subject, "schedule ") || strings.Contains(key, "limits."),
+		})
+	}
+	switch value := v.Interface().(type) {
+	case Source:
+		if !value.IsZero() {
+			add(value.String()+" "+value.Value.Reveal(), true)
+		}
+		return
+	case Limit:
+		add(value.String(), false)
+		return
+	case Duration:
+		add(value.String(), false)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			add("there", false)
+			collect(v.Elem(), subject, key, all)
+		}
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.String {
+			add(strings.Join(v.Interface().([]string), ", "), false)
+			return
+		}
+		for i := range v.Len() {
+			entry := v.Index(i)
+			collect(entry, singular(key)+" "+entry.FieldByName("Name").String(), "", all)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			name := v.Type().Field(i).Tag.Get("yaml")
+			if name == "-" {
+				continue
+			}
+			collect(v.Field(i), subject, join(key, name), all)
+		}
+	case reflect.Bool:
+		add(map[bool]string{true: "true", false: "false"}[v.Bool()], false)
+	case reflect.Int:
+		add(itoa(int(v.Int())), false)
+	default:
+		if v.String() != "" {
+			add(v.String(), false)
+		}
+	}
+}
+
+// singular names an entry of a list whose entries have names.
+func singular(list string) string {
+	switch list[strings.LastIndexByte(list, '.')+1:] {
+	case "organisations":
+		return "organisation"
+	case "tenants":
+		return "tenant"
+	case "schedules":
+		return "schedule"
+	case "users":
+		return "user"
+	}
+	return ""
+}
