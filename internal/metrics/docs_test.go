@@ -1,0 +1,289 @@
+package metrics_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	dto "github.com/prometheus/client_model/go"
+	"go.yaml.in/yaml/v4"
+
+	"rollcall/internal/handler"
+	"rollcall/internal/lane"
+	"rollcall/internal/metrics"
+	"rollcall/internal/redistest"
+)
+
+var update = flag.Bool("update", false, "rewrite docs/metrics.md")
+
+const (
+	page       = "../../docs/metrics.md"
+	runbooks   = "../../docs/runbook"
+	prometheus = "../../deploy/prometheus"
+)
+
+// families are all that a worker answers, each with at least one series.
+func families(t *testing.T) []*dto.MetricFamily {
+	t.Helper()
+	m := measured(t, redistest.Mini(t), metrics.Config{})
+	m.Attempt(attempt(lane.Done, "", nil, handler.Report{Outcome: handler.Applied, Sends: 1, Revision: 1}))
+	all, err := m.Gatherer().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// The tables between the markers come from the registry; what stands around
+// them is written by hand.
+func TestThePageListsEveryMetric(t *testing.T) {
+	t.Parallel()
+	const begin, end = "<!-- generated: make update -->\n", "<!-- end -->\n"
+	var table strings.Builder
+	table.WriteString("\n| metric | type | labels | meaning |\n|---|---|---|---|\n")
+	for _, f := range families(t) {
+		if !strings.HasPrefix(f.GetName(), "rollcall_") {
+			continue
+		}
+		var labels []string
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			labels = append(labels, "`"+l.GetName()+"`")
+		}
+		fmt.Fprintf(&table, "| `%s` | %s | %s | %s |\n",
+			f.GetName(), strings.ToLower(f.GetType().String()), strings.Join(labels, ", "), f.GetHelp())
+	}
+	table.WriteString("\n")
+
+	content, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(content), begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		t.Fatalf("%s has lost the markers around its table", page)
+	}
+	want := before + begin + table.String() + end + after
+	if *update {
+		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if string(content) != want {
+		t.Errorf("%s is not what the registry says: go test ./internal/metrics -update", page)
+	}
+}
+
+// alerts is deploy/prometheus/alerts.yml as far as the tests need it.
+type alerts struct {
+	Groups []struct {
+		Name  string `yaml:"name"`
+		Rules []struct {
+			Alert       string            `yaml:"alert"`
+			Record      string            `yaml:"record"`
+			Expr        string            `yaml:"expr"`
+			For         string            `yaml:"for"`
+			Labels      map[string]string `yaml:"labels"`
+			Annotations map[string]string `yaml:"annotations"`
+		} `yaml:"rules"`
+	} `yaml:"groups"`
+}
+
+func readAlerts(t *testing.T) alerts {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(prometheus, "alerts.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a alerts
+	if err := yaml.Unmarshal(content, &a); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// Somebody is woken up by it: it says what is wrong, and where it is written
+// what to do.
+func TestEachAlertHasItsPageAndEachPageItsAlert(t *testing.T) {
+	t.Parallel()
+	var named []string
+	for _, group := range readAlerts(t).Groups {
+		for _, rule := range group.Rules {
+			named = append(named, rule.Alert)
+			path := "docs/runbook/" + rule.Alert + ".md"
+			if rule.Annotations["runbook"] != path {
+				t.Errorf("%s: runbook %q, want %s", rule.Alert, rule.Annotations["runbook"], path)
+			}
+			if rule.Annotations["summary"] == "" || rule.Annotations["description"] == "" || rule.Labels["severity"] == "" {
+				t.Errorf("%s lacks a summary, a description or a severity", rule.Alert)
+			}
+			content, err := os.ReadFile("../../" + path)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			for _, part := range []string{"# " + rule.Alert + "\n", "\n## What it means\n", "\n## How to see it\n", "\n## What to do\n"} {
+				if !strings.Contains(string(content), part) {
+					t.Errorf("%s has no %q", path, strings.TrimSpace(part))
+				}
+			}
+		}
+	}
+	pages, err := filepath.Glob(runbooks + "/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no runbook: %v", err)
+	}
+	for _, p := range pages {
+		if name := strings.TrimSuffix(filepath.Base(p), ".md"); !slices.Contains(named, name) {
+			t.Errorf("%s is the page of no alert", p)
+		}
+	}
+}
+
+var ours = regexp.MustCompile(`\brollcall_[a-z_]+\b`)
+
+// A name that is not measured makes an alert that never fires.
+func TestWhatIsAskedForIsMeasured(t *testing.T) {
+	t.Parallel()
+	labels := map[string][]string{} // by metric
+	for _, f := range families(t) {
+		names := []string{f.GetName()}
+		if f.GetType() == dto.MetricType_HISTOGRAM {
+			names = []string{f.GetName() + "_bucket", f.GetName() + "_sum", f.GetName() + "_count"}
+		}
+		for _, name := range names {
+			for _, l := range f.GetMetric()[0].GetLabel() {
+				labels[name] = append(labels[name], l.GetName())
+			}
+			labels[name] = append(labels[name], "le", "job", "instance")
+		}
+	}
+	queries := map[string][]string{"dashboard": dashboardQueries(t)}
+	for _, group := range readAlerts(t).Groups {
+		for _, rule := range group.Rules {
+			queries[rule.Alert] = append(queries[rule.Alert], rule.Expr)
+		}
+	}
+	selector := regexp.MustCompile(`\b(rollcall_[a-z_]+)\{([^}]*)\}`)
+	label := regexp.MustCompile(`([a-z_]+)\s*(?:=~|!~|!=|=)`)
+	for where, all := range queries {
+		for _, query := range all {
+			for _, name := range ours.FindAllString(query, -1) {
+				if labels[name] == nil {
+					t.Errorf("%s asks for %s, which is not measured", where, name)
+				}
+			}
+			for _, m := range selector.FindAllStringSubmatch(query, -1) {
+				for _, l := range label.FindAllStringSubmatch(m[2], -1) {
+					if !slices.Contains(labels[m[1]], l[1]) {
+						t.Errorf("%s asks for %s by %s, a label that it does not have", where, m[1], l[1])
+					}
+				}
+			}
+		}
+	}
+}
+
+func dashboardQueries(t *testing.T) []string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(prometheus, "dashboard.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var board struct {
+		UID    string `json:"uid"`
+		Panels []struct {
+			ID          int    `json:"id"`
+			Title       string `json:"title"`
+			Description string `json:"description"`
+			Targets     []struct {
+				Expr string `json:"expr"`
+			} `json:"targets"`
+		} `json:"panels"`
+	}
+	if err := json.Unmarshal(content, &board); err != nil {
+		t.Fatal(err)
+	}
+	var queries []string
+	seen := map[int]bool{}
+	for _, p := range board.Panels {
+		if seen[p.ID] || p.Title == "" {
+			t.Errorf("panel %d %q has no title, or another has its id", p.ID, p.Title)
+		}
+		seen[p.ID] = true
+		for _, target := range p.Targets {
+			queries = append(queries, target.Expr)
+		}
+	}
+	if board.UID == "" || len(queries) < 10 {
+		t.Errorf("a dashboard with uid %q and %d queries", board.UID, len(queries))
+	}
+	return queries
+}
+
+// What Prometheus itself says of the metrics, the alerts and when they fire.
+func TestPrometheusAgrees(t *testing.T) {
+	t.Parallel()
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("promtool is not on the PATH: install Prometheus to run this test")
+	}
+	_, body := scrape(t, measured(t, redistest.Mini(t), metrics.Config{}))
+	for _, row := range []struct {
+		stdin string
+		args  []string
+	}{
+		{body, []string{"check", "metrics"}},
+		{"", []string{"check", "rules", filepath.Join(prometheus, "alerts.yml")}},
+		{"", []string{"test", "rules", filepath.Join(prometheus, "alerts_test.yml")}},
+	} {
+		cmd := exec.CommandContext(t.Context(), promtool, row.args...)
+		cmd.Stdin = strings.NewReader(row.stdin)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("promtool %s: %v\n%s", strings.Join(row.args, " "), err, out)
+		}
+	}
+}
+
+// Each alert is shown to fire by deploy/prometheus/alerts_test.yml.
+func TestEachAlertIsTested(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile(filepath.Join(prometheus, "alerts_test.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests struct {
+		Tests []struct {
+			AlertRuleTest []struct {
+				Alertname string `yaml:"alertname"`
+				ExpAlerts []any  `yaml:"exp_alerts"`
+			} `yaml:"alert_rule_test"`
+		} `yaml:"tests"`
+	}
+	if err := yaml.Unmarshal(content, &tests); err != nil {
+		t.Fatal(err)
+	}
+	fires, silent := map[string]bool{}, map[string]bool{}
+	for _, test := range tests.Tests {
+		for _, a := range test.AlertRuleTest {
+			fires[a.Alertname] = fires[a.Alertname] || len(a.ExpAlerts) > 0
+			silent[a.Alertname] = silent[a.Alertname] || len(a.ExpAlerts) == 0
+		}
+	}
+	for _, group := range readAlerts(t).Groups {
+		for _, rule := range group.Rules {
+			if !fires[rule.Alert] || !silent[rule.Alert] {
+				t.Errorf("%s: shown to fire %t, shown to stay silent %t", rule.Alert, fires[rule.Alert], silent[rule.Alert])
+			}
+		}
+	}
+}
