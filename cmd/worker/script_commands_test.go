@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/csv"
 	"fmt"
 	"os"
 	"regexp"
@@ -49,6 +50,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"logged":    with((*scene).logged),
 		"terminate": with((*scene).terminate),
 		"overlaps":  with((*scene).overlaps),
+		"nicks":     with((*scene).nicks),
 	}
 }
 
@@ -218,6 +220,16 @@ func (s *scene) nick(ts *testscript.TestScript, args []string) {
 	}
 }
 
+// nicks FILE wants every member that a file of nickname tasks names to be called
+// as it says.
+func (s *scene) nicks(ts *testscript.TestScript, args []string) {
+	rows, err := csv.NewReader(strings.NewReader(ts.ReadFile(args[0]))).ReadAll()
+	ts.Check(err)
+	for _, row := range rows[1:] {
+		s.nick(ts, row[2:5])
+	}
+}
+
 // put QUEUE TYPE FILE stores a task as asynq's client does, whatever its payload.
 func (s *scene) put(ts *testscript.TestScript, args []string) {
 	_, err := s.client.Enqueue(asynq.NewTask(args[1], []byte(ts.ReadFile(args[2]))),
@@ -234,22 +246,27 @@ func (s *scene) putRaw(ts *testscript.TestScript, args []string) {
 	ts.Check(s.rdb.LPush(ctx, "asynq:{"+queue+"}:pending", id).Err())
 }
 
-// redis away | back | pause D
+// redis away | back | gone-for D, of a server; redis settle | fail-over KEY, of
+// a deployment: the replicas have what was written; the master of a key dies.
 func (s *scene) control(ts *testscript.TestScript, args []string) {
 	switch args[0] {
+	case "settle":
+		s.redis.deployment.Settle(s.t)
+	case "fail-over":
+		s.redis.deployment.FailOver(s.t, args[1])
 	case "away":
-		s.redis.Away(s.t)
+		s.redis.server.Away(s.t)
 	case "back":
-		s.redis.Back(s.t)
+		s.redis.server.Back(s.t)
 	case "gone-for":
 		d, err := time.ParseDuration(args[1])
 		ts.Check(err)
-		s.redis.Away(s.t)
+		s.redis.server.Away(s.t)
 		select {
 		case <-s.t.Context().Done():
 		case <-time.After(d):
 		}
-		s.redis.Back(s.t)
+		s.redis.server.Back(s.t)
 	default:
 		ts.Fatalf("redis %s?", args[0])
 	}

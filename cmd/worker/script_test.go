@@ -47,17 +47,44 @@ func (w withEnqueue) Run() int {
 // and asynq's record of the tasks.
 type scene struct {
 	t         *testing.T
-	redis     *redistest.Server
+	redis     place
 	rdb       redis.UniversalClient
 	platforms *sandbox.Sandbox
 	client    *asynq.Client
 	inspector *asynq.Inspector
 }
 
+// place is a script's Redis: how a worker's configuration and a producer name
+// it, and what a script may do to it.
+type place struct {
+	section string            // redis: of the configuration
+	url     string            // ROLLCALL_REDIS_URL
+	env     map[string]string // the passwords that section names
+
+	server     *redistest.Server     // goes away and comes back; nil in a deployment
+	deployment *redistest.Deployment // loses its master; nil on a server
+}
+
+func at(s *redistest.Server) place {
+	return place{section: fmt.Sprintf("{url: %q}", s.URL()), url: s.URL(), server: s}
+}
+
+func in(d *redistest.Deployment) place {
+	return place{section: d.Section, url: d.URL, env: d.Env, deployment: d}
+}
+
+func (p place) client(t *testing.T) redis.UniversalClient {
+	t.Helper()
+	if p.deployment != nil {
+		return p.deployment.Client(t)
+	}
+	return p.server.Client(t)
+}
+
 type sceneKey struct{}
 
 // sceneConfig is the worker's: the sample school at the emulated platforms.
-const sceneConfig = `redis: {url: %q}
+const sceneConfig = `redis: %s
 http: {listen: "off"}
 log: {level: debug, format: text}
 organisations:
@@ -76,7 +103,7 @@ func TestScripts(t *testing.T) {
 	for _, script := range scripts(t, "testdata/script/*.txtar") {
 		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
 			t.Parallel()
-			redistest.Each(t, func(t *testing.T, server *redistest.Server) { play(t, script, server) })
+			redistest.Each(t, func(t *testing.T, server *redistest.Server) { play(t, script, at(server)) })
 		})
 	}
 }
@@ -87,7 +114,7 @@ func TestScriptsThatStandAlone(t *testing.T) {
 	for _, script := range scripts(t, "testdata/alone/*.txtar") {
 		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
 			t.Parallel()
-			play(t, script, redistest.Mini(t))
+			play(t, script, at(redistest.Mini(t)))
 		})
 	}
 }
@@ -101,17 +128,17 @@ func scripts(t *testing.T, pattern string) []string {
 	return found
 }
 
-func play(t *testing.T, script string, server *redistest.Server) {
+func play(t *testing.T, script string, where place) {
 	t.Helper()
-	s := newScene(t, server)
+	s := newScene(t, where)
 	testscript.Run(t, testscript.Params{Files: []string{script}, Setup: s.setUp, Cmds: commands()})
 }
 
-func newScene(t *testing.T, server *redistest.Server) *scene {
+func newScene(t *testing.T, where place) *scene {
 	t.Helper()
-	rdb := server.Client(t)
+	rdb := where.client(t)
 	return &scene{
-		t: t, redis: server, rdb: rdb,
+		t: t, redis: where, rdb: rdb,
 		client:    asynq.NewClientFromRedisClient(rdb),
 		inspector: asynq.NewInspectorFromRedisClient(rdb),
 	}
@@ -128,14 +155,17 @@ func (s *scene) setUp(env *testscript.Env) error {
 	env.Defer(platforms.Close)
 
 	config := filepath.Join(env.WorkDir, "rollcall.yaml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, sceneConfig, s.redis.URL(), listening.URL), 0o600); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, sceneConfig, s.redis.section, listening.URL), 0o600); err != nil {
 		return err
 	}
 	env.Values[sceneKey{}] = s
 	env.Setenv("CONFIG", config)
 	env.Setenv("APP_SECRET", demo.AppSecret)
 	env.Setenv("SCHOOL_SECRET", demo.Secret)
-	env.Setenv("ROLLCALL_REDIS_URL", s.redis.URL())
+	env.Setenv("ROLLCALL_REDIS_URL", s.redis.url)
+	for name, value := range s.redis.env {
+		env.Setenv(name, value)
+	}
 	env.Setenv("PATH", binaries+string(os.PathListSeparator)+env.Getenv("PATH"))
 	return nil
 }
