@@ -1,0 +1,185 @@
+package schedule
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"rollcall/internal/ledger"
+	"rollcall/internal/roster"
+	"rollcall/tasks"
+)
+
+// mostProblems bounds what a result and a line of the log hold of a bad file.
+const mostProblems = 20
+
+// item is one task of a tick.
+type item struct {
+	place   string // "line 7"; in a list of courses "course 561294"
+	request tasks.Request
+	refusal error // of a row that is badly formed
+}
+
+// items returns what a tick enqueues. Each has a key of its own, so that a tick
+// that is carried out twice stores it once. The key holds what is to be done,
+// as a roster may be mended between two attempts; it takes the place of one
+// that the file gives, which would swallow the next night's.
+func (p *planned) items(t Tick) ([]item, error) {
+	if p.Roster == "" {
+		items := make([]item, len(p.Courses.IDs))
+		for i, id := range p.Courses.IDs {
+			task := tasks.CourseSync{Tenant: p.Courses.Tenant, CourseID: id}
+			items[i] = item{place: "course " + id, request: tasks.Request{Task: task, Options: tasks.Options{Key: t.ID() + "/" + id}}}
+		}
+		return items, nil
+	}
+	file, err := os.Open(p.Roster)
+	if err != nil {
+		return nil, fmt.Errorf("schedule %s: %w: put the roster there, or mend its path in the configuration", t.Schedule, err)
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	// Delays count from the tick, so that a second attempt means the same.
+	rows, err := roster.Read(file, tasks.Options{}, t.At)
+	if err != nil {
+		return nil, fmt.Errorf("schedule %s: roster %s: %w; nothing of it was enqueued", t.Schedule, p.Roster, err)
+	}
+	items := make([]item, len(rows))
+	for i, row := range rows {
+		row.Request.Options.Key = fmt.Sprintf("%s/%d/%s", t.ID(), row.Line, digest(row.Request.Task))
+		items[i] = item{place: fmt.Sprintf("line %d", row.Line), request: row.Request, refusal: row.Refusal(tasks.Limits{})}
+	}
+	return items, nil
+}
+
+// digest tells apart what one line asked for at different times. It is empty
+// for a task that is refused anyway.
+func digest(task tasks.Task) string {
+	typename, content, err := tasks.Encode(task, 1)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(append([]byte(typename+"\n"), content...))
+	return hex.EncodeToString(sum[:8])
+}
+
+// summary is what became of a tick: the result that asynqmon shows. It holds no
+// names of people.
+type summary struct {
+	Schedule     string   `json:"schedule"`
+	Tick         string   `json:"tick"`
+	Tasks        int      `json:"tasks"`
+	Stored       int      `json:"stored"`
+	AlreadyThere int      `json:"already_there"`
+	Refused      int      `json:"refused"`
+	NotStored    int      `json:"not_stored"`
+	Problems     []string `json:"problems,omitempty"` // of what was refused; the first of them
+	NotShown     int      `json:"problems_not_shown,omitzero"`
+
+	fault error // why the first that was not stored was not
+}
+
+func (s *summary) add(place string, result tasks.Result) {
+	switch result.Outcome {
+	case tasks.Stored:
+		s.Stored++
+	case tasks.AlreadyThere:
+		s.AlreadyThere++
+	case tasks.Refused:
+		s.Refused++
+		s.refuse(place, result.Err)
+	case tasks.NotStored, tasks.NotKnown:
+		s.NotStored++
+		if s.fault == nil {
+			s.fault = result.Err
+		}
+	}
+}
+
+func (s *summary) refuse(place string, err error) {
+	reasons := []string{}
+	if invalid, ok := errors.AsType[*tasks.ValidationError](err); ok {
+		for _, p := range invalid.Problems {
+			reasons = append(reasons, roster.Place(p)+" "+p.What)
+		}
+	} else {
+		reasons = append(reasons, err.Error())
+	}
+	if len(s.Problems) >= mostProblems {
+		s.NotShown++
+		return
+	}
+	s.Problems = append(s.Problems, place+": "+strings.Join(reasons, "; "))
+}
+
+// tell logs a summary: a warning where a person has to mend a file.
+func (s *summary) tell(log *slog.Logger) {
+	level, attrs := slog.LevelInfo, []any{
+		"tasks", s.Tasks, "stored", s.Stored,
+		"already_there", s.AlreadyThere, "refused", s.Refused, "not_stored", s.NotStored,
+	}
+	if s.Refused > 0 || s.Tasks == 0 {
+		level = slog.LevelWarn
+		attrs = append(attrs, "problems", s.Problems, "problems_not_shown", s.NotShown)
+	}
+	log.Log(context.Background(), level, "schedule: carried out", attrs...)
+}
+
+// store enqueues the items. Those for one target go one after the other, and
+// none after one that was not stored: the next attempt would store that one
+// last, and the older wish would win.
+func (c *carrier) store(ctx context.Context, t Tick, items []item) *summary {
+	s := &summary{Schedule: t.Schedule, Tick: t.ID()[len(t.Schedule)+1:], Tasks: len(items)}
+	results := make([]tasks.Result, len(items))
+	for wave := byTarget(items, results); len(wave) > 0; {
+		requests := make([]tasks.Request, len(wave))
+		for i, rows := range wave {
+			requests[i] = items[rows[0]].request
+		}
+		var next [][]int
+		for i, result := range c.producer.EnqueueAll(ctx, requests) {
+			rows := wave[i]
+			results[rows[0]] = result
+			rest := rows[1:]
+			if result.Outcome == tasks.NotStored || result.Outcome == tasks.NotKnown {
+				for _, row := range rest {
+					results[row] = result
+				}
+				continue
+			}
+			if len(rest) > 0 {
+				next = append(next, rest)
+			}
+		}
+		wave = next
+	}
+	for i, result := range results {
+		s.add(items[i].place, result)
+	}
+	return s
+}
+
+// byTarget puts the items of one target together, targets by their first item.
+// Badly formed ones get their result here.
+func byTarget(items []item, results []tasks.Result) [][]int {
+	var groups [][]int
+	at := make(map[ledger.Target]int, len(items))
+	for i, it := range items {
+		if it.refusal != nil {
+			results[i] = tasks.Result{Outcome: tasks.Refused, Err: it.refusal}
+			continue
+		}
+		target, _ := it.request.Task.Wish("")
+		n, there := at[target]
+		if !there {
+			n = len(groups)
+			at[target], groups = n, append(groups, nil)
+		}
+		groups[n] = append(groups[n], i)
+	}
+	return groups
+}

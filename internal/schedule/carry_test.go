@@ -1,0 +1,309 @@
+package schedule_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/redistest"
+	"rollcall/internal/schedule"
+)
+
+func TestATickThatIsCarriedOutTwiceEnqueuesOnce(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		path := threePeople(t)
+		r.run(r.config(night(path)))
+		r.enqueue("night", nightID)
+		if got := r.done(nightID); got.Stored != 3 {
+			t.Fatalf("%d stored, want 3", got.Stored)
+		}
+		// Line 3 is mended in between.
+		content := "kind,tenant,chat_id,user_id,nickname\nnickname,lakeside-dt,c1,u1,张三\nnickname,lakeside-dt,c1,u2,李四四\nnickname,lakeside-dt,c1,u3,Ann\n"
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.inspector.DeleteTask(schedule.Queue, nightID); err != nil {
+			t.Fatal(err)
+		}
+		r.enqueue("night", nightID)
+		want := result{Schedule: "night", Tick: "2026-03-01T18:30:00Z", Tasks: 3, Stored: 1, AlreadyThere: 2}
+		if diff := cmp.Diff(want, r.done(nightID)); diff != "" {
+			t.Errorf("the second time (-want +got):\n%s", diff)
+		}
+		if got := r.stored(nickQueue); got != 4 {
+			t.Errorf("%d tasks stored, want 3 and the mended one", got)
+		}
+	})
+}
+
+func TestTheNextNightEnqueuesTheSameRowsAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	path := filepath.Join(t.TempDir(), "roster.csv")
+	content := "kind,tenant,chat_id,user_id,nickname,key\nnickname,lakeside-dt,c1,u1,Ann,mine\n"
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.run(r.config(night(path)))
+	for _, id := range []string{nightID, "night@2026-03-02T18:30:00Z"} {
+		r.enqueue("night", id)
+		if got := r.done(id); got.Stored != 1 {
+			t.Errorf("%s: %+v, want one stored although the file gives it a key", id, got)
+		}
+	}
+}
+
+func TestBadRowsAreReportedAndTheOthersGo(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	path := writeRoster(t,
+		"nickname,lakeside-dt,c1,u1,张三",
+		"nickname,lakeside-dt,c1,u2,",
+		"nickname,nobody,c1,u3,Ann",
+		"name,lakeside-dt,c1,u4,Bo",
+		"nickname,lakeside-dt,c1",
+		"nickname,lakeside-dt,c1,u5,李四")
+	cfg := r.config(night(path))
+	log := &journal{}
+	cfg.Log = log.logger()
+	w := r.run(cfg)
+	r.enqueue("night", nightID)
+	want := result{
+		Schedule: "night", Tick: "2026-03-01T18:30:00Z", Tasks: 6, Stored: 2, Refused: 4,
+		Problems: []string{
+			"line 3: column nickname is missing",
+			`line 4: no worker serves nickname tasks of tenant "nobody": served for nickname tasks are lakeside-dt`,
+			"line 5: column kind must be nickname, course, group or id",
+			"line 6: the row has 3 cells, the header has 5",
+		},
+	}
+	if diff := cmp.Diff(want, r.done(nightID)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	w.end(t)
+	text := log.String()
+	if !strings.Contains(text, "level=WARN") || !strings.Contains(text, "line 3: column nickname is missing") {
+		t.Errorf("the log does not tell:\n%s", text)
+	}
+	if strings.Contains(text, "张三") {
+		t.Errorf("the log tells a name:\n%s", text)
+	}
+}
+
+func TestAResultHoldsTheFirstProblemsAndCountsTheRest(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	r.run(r.config(night(writeRoster(t, strings.Split(strings.Repeat("nickname,lakeside-dt,c1,,x\n", 500), "\n")...))))
+	r.enqueue("night", nightID)
+	if got := r.done(nightID); got.Refused != 500 || len(got.Problems) != 20 {
+		t.Errorf("%d refused and %d problems shown, want 500 and 20", got.Refused, len(got.Problems))
+	}
+	if result := string(r.tick(nightID).Result); !strings.Contains(result, `"problems_not_shown":480`) {
+		t.Errorf("the rest is not counted: %s", result)
+	}
+}
+
+func TestCoursesAreEnqueuedByTheirIDs(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	r.run(r.config(schedule.Entry{
+		Name: "courses", Cron: "0 3 * * *",
+		Courses: schedule.Courses{Tenant: "lakeside-ci", IDs: []string{"561294", "561295"}},
+	}))
+	r.enqueue("courses", "courses@2026-03-01T03:00:00Z")
+	if got := r.done("courses@2026-03-01T03:00:00Z"); got.Stored != 2 {
+		t.Errorf("%+v, want two stored", got)
+	}
+	if got := r.stored("lakeside-ci.course"); got != 2 {
+		t.Errorf("%d tasks stored, want 2", got)
+	}
+}
+
+// dead waits until a tick is a dead letter, and returns its cause.
+func (r *rig) dead(id string) string {
+	r.t.Helper()
+	r.until(id+" is a dead letter", func() bool {
+		info, err := r.inspector.GetTaskInfo(schedule.Queue, id)
+		return err == nil && info.State == asynq.TaskStateArchived
+	})
+	return r.tick(id).LastErr
+}
+
+func TestAMissingRosterIsADeadLetterWithItsCauseAfterItsAttempts(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		path := filepath.Join(t.TempDir(), "gone.csv")
+		r.run(r.config(night(path)))
+		r.enqueue("night", nightID)
+		want := fmt.Sprintf("schedule night: open %s: no such file or directory: put the roster there, "+
+			"or mend its path in the configuration · given up after 2 attempts", path)
+		if got := r.dead(nightID); got != want {
+			t.Errorf("cause:\n%s\nwant:\n%s", got, want)
+		}
+	})
+}
+
+func TestAnUnreadableRosterEnqueuesNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	r.run(r.config(night(writeRoster(t, "nickname,lakeside-dt,c1,u1,Ann", "nickname,lakeside-dt,c1,u2,\"Bo"))))
+	r.enqueue("night", nightID)
+	if got := r.dead(nightID); !strings.Contains(got, "roster.csv: line 3, character") || !strings.Contains(got, "nothing of it was enqueued") {
+		t.Errorf("cause: %s", got)
+	}
+	if got := r.stored(nickQueue); got != 0 {
+		t.Errorf("%d tasks stored, want none", got)
+	}
+}
+
+func TestWhatIsNoTickIsADeadLetterAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	cfg := r.config(night(threePeople(t)))
+	cfg.Waits = []time.Duration{time.Hour}
+	r.run(cfg)
+	r.enqueue("night", "night@yesterday")
+	want := `not a tick: its id is "night@yesterday", not night@ and a time in UTC: ` +
+		"find out who writes to queue rollcall.schedule besides rollcall, and discard it"
+	if got := r.dead("night@yesterday"); got != want {
+		t.Errorf("cause:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// waits waits until a tick waits for another attempt, which must not have been
+// counted, and returns why.
+func (r *rig) waits(id string) string {
+	r.t.Helper()
+	var info *asynq.TaskInfo
+	r.until(id+" waits for a retry", func() bool {
+		var err error
+		info, err = r.inspector.GetTaskInfo(schedule.Queue, id)
+		return err == nil && info.State == asynq.TaskStateRetry
+	})
+	if info.Retried != 0 {
+		r.t.Errorf("%s: an attempt was counted", id)
+	}
+	return info.LastErr
+}
+
+func TestATickOfANewerWorkerWaitsForAnUpgrade(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	r.run(r.config(night(threePeople(t))))
+	client := asynq.NewClientFromRedisClient(r.rdb)
+	_, err := client.EnqueueContext(t.Context(), asynq.NewTask(schedule.Type, []byte(`{"v":2,"plan":"night"}`)),
+		asynq.Queue(schedule.Queue), asynq.TaskID(nightID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.waits(nightID); !strings.Contains(got, "upgrade the other workers") {
+		t.Errorf("cause: %s", got)
+	}
+}
+
+func TestTicksOfOneEntryDoNotOverlap(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		const running = "rollcall:{schedule}:running:night"
+		r.rdb.Set(t.Context(), running, "another tick", time.Hour)
+		r.run(r.config(night(threePeople(t))))
+		r.enqueue("night", nightID)
+		if got := r.waits(nightID); !strings.Contains(got, "another tick of this schedule") {
+			t.Errorf("cause: %s", got)
+		}
+		r.rdb.Del(t.Context(), running)
+		if got := r.done(nightID); got.Stored != 3 {
+			t.Errorf("%+v, want three stored", got)
+		}
+		if r.rdb.Exists(t.Context(), running).Val() != 0 {
+			t.Error("the tick is over, and still marked as running")
+		}
+	})
+}
+
+// slowRoster is a file that is read for as long as the test wants: opening it
+// for writing returns when a tick has begun to read.
+func slowRoster(t *testing.T) (path string, open func() *os.File) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "roster.csv")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Skipf("no named pipes here: %v", err)
+	}
+	return path, func() *os.File {
+		file, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+}
+
+func TestAStopWaitsForATickUnderWay(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		path, open := slowRoster(t)
+		cfg := r.config(night(path))
+		cfg.Grace = patience
+		w := r.run(cfg)
+		r.enqueue("night", nightID)
+		file := open()
+		w.stop()
+		r.until("nobody leads", func() bool { return r.rdb.Exists(t.Context(), leaderKey).Val() == 0 })
+		if _, err := file.WriteString("kind,tenant,chat_id,user_id,nickname\nnickname,lakeside-dt,c1,u1,Ann\n"); err != nil {
+			t.Fatal(err)
+		}
+		file.Close()
+		w.end(t)
+		if info := r.tick(nightID); info.State != asynq.TaskStateCompleted || r.stored(nickQueue) != 1 {
+			t.Errorf("the tick is %s, %d stored: the stop did not wait for it", info.State, r.stored(nickQueue))
+		}
+	})
+}
+
+func TestATickThatOutlivesTheGraceGoesBackUncounted(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		path, open := slowRoster(t)
+		cfg := r.config(night(path))
+		cfg.Grace = time.Millisecond
+		log := &journal{}
+		cfg.Log = log.logger()
+		w := r.run(cfg)
+		r.enqueue("night", nightID)
+		file := open()
+		w.stop()
+		r.until("the tick is cut off", func() bool { return strings.Contains(log.String(), "cut off") })
+		if _, err := file.WriteString("kind,tenant,chat_id,user_id,nickname\nnickname,lakeside-dt,c1,u1,Ann\n"); err != nil {
+			t.Fatal(err)
+		}
+		file.Close()
+		w.end(t)
+		if got := r.waits(nightID); !strings.Contains(got, "1 of 1 tasks are not stored yet: the worker stopped") {
+			t.Errorf("cause: %s", got)
+		}
+		// Whoever comes next carries it on.
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("kind,tenant,chat_id,user_id,nickname\nnickname,lakeside-dt,c1,u1,Ann\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.run(r.config(night(path)))
+		if got := r.done(nightID); got.Stored != 1 {
+			t.Errorf("%+v, want one stored", got)
+		}
+	})
+}

@@ -1,0 +1,133 @@
+package schedule_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/redisdb"
+	"rollcall/internal/redistest"
+)
+
+// asynq does not say so, but everything here rests on it: what PreEnqueueFunc
+// puts into the options is what the task is then enqueued with, by several
+// schedulers alike; an option that asynq does not know is passed over; and of
+// two tasks with one id the second is refused.
+func TestAsynqEnqueuesWithTheOptionsThatPreEnqueueFuncLeaves(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		events := make(chan error, 1000)
+		for range 2 {
+			client, err := redisdb.Open(s.URL())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var mu sync.Mutex // asynq rings from a goroutine of its own each time
+			scheduler := asynq.NewScheduler(redisdb.ConnOpt(client), &asynq.SchedulerOpts{
+				LogLevel: asynq.FatalLevel,
+				PreEnqueueFunc: func(_ *asynq.Task, options []asynq.Option) {
+					mu.Lock()
+					defer mu.Unlock()
+					options[1] = asynq.TaskID("tick-1")
+				},
+				PostEnqueueFunc: func(_ *asynq.TaskInfo, err error) {
+					mu.Lock()
+					defer mu.Unlock()
+					events <- err
+				},
+			})
+			_, err = scheduler.Register("@every 1s", asynq.NewTask("t", nil), unknown{}, asynq.TaskID("next"), asynq.Queue("contract"), asynq.Retention(time.Hour))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := scheduler.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(scheduler.Shutdown)
+		}
+		stored, refused := 0, 0
+		for range 4 {
+			select {
+			case err := <-events:
+				switch {
+				case err == nil:
+					stored++
+				case errors.Is(err, asynq.ErrTaskIDConflict):
+					refused++
+				default:
+					t.Error(err)
+				}
+			case <-time.After(patience):
+				t.Fatal("asynq's schedulers do not ring")
+			}
+		}
+		if stored != 1 || refused != 3 {
+			t.Errorf("of four rings of two schedulers %d were stored and %d refused, want 1 and 3", stored, refused)
+		}
+		if info, err := r.inspector.GetTaskInfo("contract", "tick-1"); err != nil || info.Type != "t" {
+			t.Errorf("the task: %v, %v", info, err)
+		}
+	})
+}
+
+// unknown is an option that asynq does not have.
+type unknown struct{}
+
+func (unknown) String() string         { return "Unknown()" }
+func (unknown) Type() asynq.OptionType { return -1 }
+func (unknown) Value() any             { return nil }
+
+// The id is kept from asynq's heartbeat by the options around it, as long as the
+// heartbeat reads all of them once, in their order and by String; and the page
+// must bear options that asynq does not know.
+func TestAsynqReadsTheOptionsOfAnEntryInTheirOrder(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	client, err := redisdb.Open(r.server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads := make(chan string, 100)
+	scheduler := asynq.NewScheduler(redisdb.ConnOpt(client), &asynq.SchedulerOpts{HeartbeatInterval: 500 * time.Millisecond, LogLevel: asynq.FatalLevel})
+	_, err = scheduler.Register("0 0 1 1 *", asynq.NewTask("t", nil),
+		told{"first", reads}, asynq.TaskID("next"), told{"last", reads})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := scheduler.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer scheduler.Shutdown()
+	for i, want := range []string{"first", "last", "first", "last"} {
+		select {
+		case got := <-reads:
+			if got != want {
+				t.Errorf("read %d is of %s, want %s", i+1, got, want)
+			}
+		case <-time.After(patience):
+			t.Fatal("asynq's heartbeat does not read the options")
+		}
+	}
+	if entries, err := r.inspector.SchedulerEntries(); err != nil || len(entries) != 1 {
+		t.Errorf("%d entries are shown, %v", len(entries), err)
+	}
+}
+
+type told struct {
+	name  string
+	reads chan<- string
+}
+
+func (o told) String() string {
+	select {
+	case o.reads <- o.name:
+	default: // enough is known
+	}
+	return "Told()"
+}
+func (told) Type() asynq.OptionType { return -1 }
+func (told) Value() any             { return nil }

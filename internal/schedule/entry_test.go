@@ -1,0 +1,120 @@
+package schedule_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/schedule"
+)
+
+func next(t *testing.T, e schedule.Entry, after string, n int) []string {
+	t.Helper()
+	e.Name, e.Roster = "night", "roster.csv"
+	var got []string
+	for _, at := range schedule.Next(e, at(t, after)(), n) {
+		got = append(got, at.Format(time.RFC3339))
+	}
+	return got
+}
+
+func TestNextIsInTheZoneOfTheEntry(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		entry schedule.Entry
+		after string
+		want  []string
+	}{
+		{
+			schedule.Entry{Cron: "30 2 * * *", Zone: "Asia/Shanghai"},
+			"2026-03-01T18:30:00Z",
+			[]string{"2026-03-03T02:30:00+08:00", "2026-03-04T02:30:00+08:00"},
+		},
+		{
+			schedule.Entry{Cron: "0 4 * * 1-5"},
+			"2026-03-06T12:00:00Z",
+			[]string{"2026-03-09T04:00:00Z", "2026-03-10T04:00:00Z"},
+		},
+		{
+			schedule.Entry{Cron: "@every 10m"},
+			"2026-03-01T18:33:07Z",
+			[]string{"2026-03-01T18:40:00Z", "2026-03-01T18:50:00Z"},
+		},
+		{schedule.Entry{Cron: "0 0 29 2 *"}, "2026-03-01T00:00:00Z", []string{"2028-02-29T00:00:00Z"}},
+		// Clocks go forward from 02:00 to 03:00 on 29 March: no 02:30 that night.
+		{
+			schedule.Entry{Cron: "30 2 * * *", Zone: "Europe/Berlin"},
+			"2026-03-27T12:00:00Z",
+			[]string{"2026-03-28T02:30:00+01:00", "2026-03-30T02:30:00+02:00"},
+		},
+		// They go back from 03:00 to 02:00 on 25 October: 02:30 comes twice.
+		{
+			schedule.Entry{Cron: "30 2 * * *", Zone: "Europe/Berlin"},
+			"2026-10-24T12:00:00Z",
+			[]string{"2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00", "2026-10-26T02:30:00+01:00"},
+		},
+		// Where midnight itself is left out, that day's is too.
+		{
+			schedule.Entry{Cron: "0 0 * * *", Zone: "America/Santiago"},
+			"2026-09-05T12:00:00Z",
+			[]string{"2026-09-07T00:00:00-03:00"},
+		},
+	} {
+		if diff := cmp.Diff(row.want, next(t, row.entry, row.after, len(row.want))); diff != "" {
+			t.Errorf("%s %s after %s (-want +got):\n%s", row.entry.Cron, row.entry.Zone, row.after, diff)
+		}
+	}
+}
+
+func TestNextOfARefusedEntryIsEmpty(t *testing.T) {
+	t.Parallel()
+	if got := next(t, schedule.Entry{Cron: "30 2 * *"}, "2026-03-01T18:30:00Z", 3); got != nil {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestNewNamesEverythingThatIsWrong(t *testing.T) {
+	t.Parallel()
+	entry := func(change func(*schedule.Entry)) schedule.Entry {
+		e := schedule.Entry{Name: "night", Cron: "30 2 * * *", Zone: "Asia/Shanghai", Roster: "roster.csv"}
+		change(&e)
+		return e
+	}
+	for want, e := range map[string]schedule.Entry{
+		`schedule "Night": name: must be`:             entry(func(e *schedule.Entry) { e.Name = "Night" }),
+		`cron: "30 2 * *": expected exactly 5 fields`: entry(func(e *schedule.Entry) { e.Cron = "30 2 * *" }),
+		`cron: "": `: entry(func(e *schedule.Entry) { e.Cron = "" }),
+		`cron: "61 2 * * *": end of range (61) above maximum (59)`:   entry(func(e *schedule.Entry) { e.Cron = "61 2 * * *" }),
+		`cron: the time zone does not stand in it but under zone`:    entry(func(e *schedule.Entry) { e.Cron = "TZ=UTC" }),
+		`cron: "0 0 30 2 *": there is no such day`:                   entry(func(e *schedule.Entry) { e.Cron = "0 0 30 2 *" }),
+		`cron: "@every 1500ms": must be whole seconds`:               entry(func(e *schedule.Entry) { e.Cron = "@every 1500ms" }),
+		`zone: "Asia/Peking" is not known: write a name of the IANA`: entry(func(e *schedule.Entry) { e.Zone = "Asia/Peking" }),
+		`zone: "Local" is not known`:                                 entry(func(e *schedule.Entry) { e.Zone = "Local" }),
+		`it does nothing: give a roster file or courses`:             entry(func(e *schedule.Entry) { e.Roster = "" }),
+		`it has a roster and courses`:                                entry(func(e *schedule.Entry) { e.Courses.Tenant = "ci" }),
+		`courses: no course is named`:                                entry(func(e *schedule.Entry) { e.Roster, e.Courses.Tenant = "", "ci" }),
+		`courses: entry 2: course_id must be 1 to 19 digits`: entry(func(e *schedule.Entry) {
+			e.Roster, e.Courses = "", schedule.Courses{Tenant: "ci", IDs: []string{"1", "x"}}
+		}),
+		`courses: entry 2: course "1" stands there twice`: entry(func(e *schedule.Entry) {
+			e.Roster, e.Courses = "", schedule.Courses{Tenant: "ci", IDs: []string{"1", "1"}}
+		}),
+		`courses: entry 1: tenant is missing`: entry(func(e *schedule.Entry) { e.Roster, e.Courses = "", schedule.Courses{IDs: []string{"1"}} }),
+	} {
+		_, err := schedule.New(schedule.Config{Entries: []schedule.Entry{e}, Redis: &redis.UniversalOptions{}})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one that says %q", err, want)
+		}
+	}
+	good := entry(func(*schedule.Entry) {})
+	_, err := schedule.New(schedule.Config{Entries: []schedule.Entry{good, good, {Name: "x"}}, Redis: &redis.UniversalOptions{}})
+	if err == nil || strings.Count(err.Error(), "\n") != 2 || !strings.Contains(err.Error(), "its name stands there twice") {
+		t.Errorf("three things are wrong, and the error is:\n%v", err)
+	}
+	if _, err := schedule.New(schedule.Config{Entries: []schedule.Entry{good}}); err == nil {
+		t.Error("no Redis, and no error")
+	}
+}

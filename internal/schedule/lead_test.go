@@ -1,0 +1,260 @@
+package schedule_test
+
+import (
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rollcall/internal/redistest"
+	"rollcall/internal/schedule"
+)
+
+const leaderKey = "rollcall:{schedule}:leader"
+
+func TestOneTickEnqueuesEachRowOnceWithThreeWorkers(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		cfg := r.config(night(threePeople(t)))
+		cfg.Now = nightClock(t)
+		var workers []*running
+		for range 3 {
+			workers = append(workers, r.run(cfg))
+		}
+		want := result{Schedule: "night", Tick: "2026-03-01T18:30:00Z", Tasks: 3, Stored: 3}
+		if diff := cmp.Diff(want, r.done(nightID)); diff != "" {
+			t.Errorf("result (-want +got):\n%s", diff)
+		}
+		for _, w := range workers { // each leads in turn, and looks back
+			w.end(t)
+		}
+		if got := r.ids("completed"); len(got) != 1 {
+			t.Errorf("ticks %v, want one", got)
+		}
+		if got := r.stored(nickQueue); got != 3 {
+			t.Errorf("%d tasks stored, want 3", got)
+		}
+	})
+}
+
+// A thief takes the lease away again and again: then there are two leaders for a
+// while, as the old one has not noticed yet, or none.
+func TestEverySecondIsRungOnceHoweverOftenTheLeadChanges(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		cfg := r.config(schedule.Entry{Name: "often", Cron: "@every 1s", Roster: threePeople(t)})
+		for range 3 {
+			r.run(cfg)
+		}
+		r.until("a leader", func() bool { return r.rdb.Exists(t.Context(), leaderKey).Val() == 1 })
+		for range 3 {
+			before := len(r.ids("completed"))
+			r.rdb.Set(t.Context(), leaderKey, "thief", 100*time.Millisecond)
+			if s.Mini != nil {
+				s.Mini.FastForward(100 * time.Millisecond)
+			}
+			r.until("another leader, and ticks of it", func() bool {
+				holder := r.rdb.Get(t.Context(), leaderKey).Val()
+				return holder != "" && holder != "thief" && len(r.ids("completed")) > before+1
+			})
+		}
+		for _, id := range r.ids("completed") {
+			if got := r.result(id); got.Stored != 3 || got.AlreadyThere != 0 {
+				t.Errorf("%s stored %d of 3, %d were there already", id, got.Stored, got.AlreadyThere)
+			}
+		}
+	})
+}
+
+func TestOnlyTheLeaderShowsEntriesOnTheSchedulerPage(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		cfg := r.config(schedule.Entry{Name: "yearly", Cron: "0 4 1 1 *", Zone: "Asia/Shanghai", Roster: threePeople(t)})
+		for range 3 {
+			r.run(cfg)
+		}
+		beats := 0
+		for before := ""; beats < 2; {
+			r.until("a heartbeat of the scheduler", func() bool {
+				now := strings.Join(r.rdb.ZRange(t.Context(), "asynq:schedulers", 0, -1).Val(), ",") +
+					r.rdb.ZScore(t.Context(), "asynq:schedulers", r.first("asynq:schedulers")).String()
+				changed := now != before && r.first("asynq:schedulers") != ""
+				before = now
+				return changed
+			})
+			beats++
+		}
+		entries, err := r.inspector.SchedulerEntries()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(entries) != 1 {
+			t.Fatalf("%d entries are shown, want one", len(entries))
+		}
+		e := entries[0]
+		want := []string{"CRON_TZ=Asia/Shanghai 0 4 1 1 *", schedule.Type, `{"v":1,"schedule":"yearly"}`}
+		if diff := cmp.Diff(want, []string{e.Spec, e.Task.Type(), string(e.Task.Payload())}); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if e.Next.Before(time.Now()) || e.Next.UTC().Hour() != 20 {
+			t.Errorf("next at %s, want 20:00 in UTC of a year's last day", e.Next)
+		}
+	})
+}
+
+// first is the first member of a sorted set.
+func (r *rig) first(key string) string {
+	for _, member := range r.rdb.ZRange(r.t.Context(), key, 0, 0).Val() {
+		return member
+	}
+	return ""
+}
+
+func TestALeaderThatFallsSilentIsReplacedWithinItsLease(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		path := threePeople(t)
+		cut := newCable(t, s.Addr)
+		first := r.config(schedule.Entry{Name: "often", Cron: "@every 1s", Roster: path})
+		first.Redis = redisOptions(t, cut.addr())
+		log := &journal{}
+		first.Log = log.logger()
+		leader := r.run(first)
+		r.until("the first leads", func() bool { return r.rdb.Exists(t.Context(), leaderKey).Val() == 1 })
+		token := r.rdb.Get(t.Context(), leaderKey).Val()
+
+		r.run(r.config(schedule.Entry{Name: "often", Cron: "@every 1s", Roster: path}))
+		cut.cut()
+		r.until("the first has noticed", func() bool { return strings.Contains(log.String(), "rings no more") })
+		if s.Mini != nil {
+			s.Mini.FastForward(first.Lease)
+		}
+		r.until("the second leads", func() bool {
+			holder := r.rdb.Get(t.Context(), leaderKey).Val()
+			return holder != "" && holder != token
+		})
+		before := len(r.ids("completed"))
+		r.until("ticks go on", func() bool { return len(r.ids("completed")) > before+1 })
+		leader.end(t)
+	})
+}
+
+func TestALeaderThatEndsLeavesAtOnce(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		cfg := r.config(night(threePeople(t)))
+		cfg.Lease = time.Hour // nobody could wait for that
+		leader := r.run(cfg)
+		r.until("it leads", func() bool { return r.rdb.Exists(t.Context(), leaderKey).Val() == 1 })
+		leader.end(t)
+		if r.rdb.Exists(t.Context(), leaderKey).Val() != 0 {
+			t.Error("the lease is still held")
+		}
+		if got := r.rdb.ZCard(t.Context(), "asynq:schedulers").Val(); got != 0 {
+			t.Errorf("%d schedulers are still shown", got)
+		}
+	})
+}
+
+func TestATickThatWasMissedLongAgoIsNotMadeUpFor(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	cfg := r.config(night(threePeople(t)), schedule.Entry{Name: "now", Cron: "31 2 * * *", Zone: "Asia/Shanghai", Roster: threePeople(t)})
+	cfg.Now = at(t, "2026-03-02T02:31:04+08:00")
+	r.run(cfg)
+	r.done("now@2026-03-01T18:31:00Z")
+	if got := r.ids("completed"); len(got) != 1 {
+		t.Errorf("ticks %v, want the one of a moment ago", got)
+	}
+}
+
+func TestReplacedEntriesHoldFromTheNextTickOn(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		path := threePeople(t)
+		cfg := r.config() // none: nothing is taken, nobody leads
+		cfg.Now = nightClock(t)
+		w := r.run(cfg)
+		if err := w.Replace([]schedule.Entry{{Name: "Night", Cron: "30 2 * * *", Roster: path}}); err == nil {
+			t.Error("an entry with a wrong name was taken over")
+		}
+		if err := w.Replace([]schedule.Entry{night(path), {Name: "often", Cron: "@every 1s", Roster: path}}); err != nil {
+			t.Fatal(err)
+		}
+		r.until("the new entry's ticks", func() bool { return strings.Contains(strings.Join(r.ids("completed"), " "), "often@") })
+		if strings.Contains(strings.Join(r.ids("completed"), " "), "night@") {
+			t.Error("a tick from before the entry was there was made good")
+		}
+		if err := w.Replace(nil); err != nil {
+			t.Fatal(err)
+		}
+		r.until("nobody leads", func() bool { return r.rdb.Exists(t.Context(), leaderKey).Val() == 0 })
+	})
+}
+
+// cable is a connection to Redis that can be cut, and stays so.
+type cable struct {
+	listener net.Listener
+	mu       sync.Mutex
+	severed  bool
+	conns    []net.Conn
+	flows    sync.WaitGroup
+}
+
+func newCable(t *testing.T, server string) *cable {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cable{listener: l}
+	c.flows.Go(func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", server)
+			if err != nil || !c.keep(near, far) {
+				near.Close()
+				continue
+			}
+			c.flows.Go(func() { _, _ = io.Copy(far, near); far.Close() })
+			c.flows.Go(func() { _, _ = io.Copy(near, far); near.Close() })
+		}
+	})
+	t.Cleanup(func() {
+		c.cut()
+		c.flows.Wait()
+	})
+	return c
+}
+
+func (c *cable) addr() string { return c.listener.Addr().String() }
+
+func (c *cable) keep(conns ...net.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conns = append(c.conns, conns...)
+	return !c.severed
+}
+
+func (c *cable) cut() {
+	c.listener.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.severed = true
+	for _, conn := range c.conns {
+		conn.Close()
+	}
+}

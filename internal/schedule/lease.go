@@ -1,0 +1,80 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// errLost is why work ended whose lease somebody else may have by now.
+var errLost = errors.New("the lease was lost: it was not renewed in time, or somebody took it away")
+
+// lease is a key in Redis that one of many holds at a time. Redis' clock ends
+// it, so that the clocks of those who compete do not matter.
+type lease struct {
+	rdb   redis.UniversalClient
+	key   string
+	token string // says whose it is
+	life  time.Duration
+}
+
+// Taking is renewing too: whoever finds the key gone may have it, if it was
+// theirs or not.
+var takeLease = redis.NewScript(`
+local holder = redis.call("GET", KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2])
+return 1`)
+
+var leaveLease = redis.NewScript(`
+if redis.call("GET", KEYS[1]) == ARGV[1] then redis.call("DEL", KEYS[1]) end
+return 1`)
+
+// take takes or renews the lease; false if somebody else has it.
+func (l lease) take(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.life/3)
+	defer cancel()
+	taken, err := takeLease.Run(ctx, l.rdb, []string{l.key}, l.token, l.life.Milliseconds()).Int()
+	return taken == 1, err
+}
+
+// keep renews a lease that was just taken, at taken at the latest, until ctx or
+// leave ends it. The context that it returns ends then too, and with errLost
+// before anybody else can have the lease.
+func (l lease) keep(ctx context.Context, taken time.Time) (held context.Context, leave func()) {
+	held, end := context.WithCancelCause(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		// Two thirds of the life: the rest is for whatever runs to notice.
+		lost := time.AfterFunc(l.life*2/3-time.Since(taken), func() { end(errLost) })
+		defer lost.Stop()
+		ticker := time.NewTicker(l.life / 3)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-held.Done():
+				return
+			case <-ticker.C:
+			}
+			asked := time.Now()
+			ours, err := l.take(held)
+			switch {
+			case err == nil && !ours:
+				end(errLost)
+			case err == nil:
+				lost.Reset(l.life*2/3 - time.Since(asked))
+			}
+		}
+	}()
+	return held, func() {
+		end(context.Canceled)
+		<-ended
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(l.life/3, time.Second))
+		defer cancel()
+		// One that is not left runs out.
+		_ = leaveLease.Run(ctx, l.rdb, []string{l.key}, l.token).Err()
+	}
+}

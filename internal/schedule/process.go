@@ -1,0 +1,179 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/logging"
+	"rollcall/tasks"
+)
+
+const (
+	// tickBound is how long one attempt at a tick may take: some 500,000 rows
+	// need a few minutes.
+	tickBound = 30 * time.Minute
+	// together is how many entries' ticks one worker carries out side by side.
+	together = 4
+
+	// uncountedWait is the wait before the next attempt where nobody is to blame:
+	// the worker stopped, or another tick of the entry is not over.
+	uncountedWait = 2 * time.Second
+	newerWait     = time.Minute
+)
+
+var errStopping = errors.New("the worker stopped: the tick is carried on by another, or when it is back")
+
+// carrier carries out ticks.
+type carrier struct {
+	schedule *Schedule
+	rdb      redis.UniversalClient
+	producer *tasks.Client
+	running  context.Context //nolint:containedctx // ends when the grace of a stop is over
+}
+
+func (c *carrier) serverConfig() asynq.Config {
+	return asynq.Config{
+		Concurrency: together,
+		Queues:      map[string]int{Queue: 1},
+		IsFailure: func(err error) bool {
+			f, ok := errors.AsType[*failure](err)
+			return ok && f.counted
+		},
+		RetryDelayFunc: func(_ int, err error, _ *asynq.Task) time.Duration {
+			if f, ok := errors.AsType[*failure](err); ok {
+				return f.after
+			}
+			return uncountedWait // asynq itself cut it off
+		},
+		TaskCheckInterval:        time.Second,
+		DelayedTaskCheckInterval: time.Second,
+		ShutdownTimeout:          StopTakes(c.schedule.grace),
+		Logger:                   logging.Asynq{Log: c.schedule.log},
+		LogLevel:                 asynq.InfoLevel,
+	}
+}
+
+// failure is how an attempt that came to nothing travels through asynq, which
+// shows its words beside the task.
+type failure struct {
+	err     error
+	counted bool
+	dead    bool
+	after   time.Duration
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// Is makes asynq archive what is dead.
+func (f *failure) Is(target error) bool { return f.dead && target == asynq.SkipRetry }
+
+// process is one attempt at one tick.
+func (c *carrier) process(ctx context.Context, task *asynq.Task) error {
+	id, _ := asynq.GetTaskID(ctx)
+	log := c.schedule.log.With("tick", id)
+	summary, err := c.attempt(ctx, id, task.Payload())
+	if summary != nil {
+		summary.tell(log)
+		keepResult(task, summary, log)
+	}
+	if err == nil {
+		return nil
+	}
+	failed, _ := asynq.GetRetryCount(ctx)
+	f := c.judge(err, failed)
+	switch {
+	case f.dead:
+		log.Error("schedule: dead letter", "cause", f.err)
+	case f.counted:
+		log.Warn("schedule: will retry", "in", f.after, "cause", f.err)
+	default:
+		log.Info("schedule: goes back", "in", f.after, "cause", f.err)
+	}
+	return f
+}
+
+// judge says what becomes of a tick whose attempt came to nothing after failed
+// counted ones.
+func (c *carrier) judge(err error, failed int) *failure {
+	newer, malformed := (*NewerVersionError)(nil), (*PayloadError)(nil)
+	switch {
+	case errors.As(err, &malformed):
+		return &failure{err: err, counted: true, dead: true}
+	case errors.As(err, &newer):
+		return &failure{err: err, after: newerWait}
+	case errors.Is(err, errStopping), errors.Is(err, errLost), errors.Is(err, errBusy):
+		return &failure{err: err, after: uncountedWait}
+	}
+	waits := c.schedule.waits
+	if failed >= len(waits) {
+		return &failure{err: fmt.Errorf("%w · given up after %d attempts", err, failed+1), counted: true, dead: true}
+	}
+	return &failure{err: fmt.Errorf("%w · attempt %d of %d", err, failed+1, len(waits)+1), counted: true, after: waits[failed]}
+}
+
+// errBusy keeps the ticks of one entry in their order: an older reading of a
+// roster must not be enqueued after a newer one.
+var errBusy = errors.New("another tick of this schedule is not over yet")
+
+func (c *carrier) attempt(ctx context.Context, id string, data []byte) (*summary, error) {
+	t, err := DecodeTick(id, data)
+	if err != nil {
+		return nil, err
+	}
+	entries, _ := c.schedule.current()
+	entry := entries[t.Schedule]
+	if entry == nil {
+		return nil, fmt.Errorf("schedule %s is not in this worker's configuration: give all workers the same, or discard the tick", t.Schedule)
+	}
+
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	defer context.AfterFunc(c.running, func() { end(context.Cause(c.running)) })()
+	ctx, cancel := context.WithTimeoutCause(ctx, tickBound, fmt.Errorf("schedule %s took more than %s", t.Schedule, tickBound))
+	defer cancel()
+
+	l := lease{rdb: c.rdb, key: keyPrefix + "running:" + t.Schedule, token: uuid.NewString(), life: c.schedule.lease}
+	asked := time.Now()
+	alone, err := l.take(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("schedule %s: ask whether another tick is under way: %w", t.Schedule, err)
+	}
+	if !alone {
+		return nil, errBusy
+	}
+	ctx, leave := l.keep(ctx, asked)
+	defer leave()
+
+	items, err := entry.items(t)
+	if err != nil {
+		return nil, err
+	}
+	s := c.store(ctx, t, items)
+	if s.NotStored == 0 {
+		return s, nil
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return s, fmt.Errorf("schedule %s: %d of %d tasks are not stored yet: %w", t.Schedule, s.NotStored, s.Tasks, cause)
+	}
+	return s, fmt.Errorf("schedule %s: %d of %d tasks are not stored yet: %w: the next attempt stores these alone",
+		t.Schedule, s.NotStored, s.Tasks, s.fault)
+}
+
+func keepResult(task *asynq.Task, s *summary, log *slog.Logger) {
+	result, err := json.Marshal(s)
+	if err == nil {
+		_, err = task.ResultWriter().Write(result)
+	}
+	if err != nil {
+		log.Debug("schedule: the result of a tick is not shown", "err", err)
+	}
+}

@@ -1,0 +1,259 @@
+package schedule_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+	"go.uber.org/goleak"
+
+	"rollcall/internal/redisdb"
+	"rollcall/internal/redistest"
+	"rollcall/internal/schedule"
+	"rollcall/internal/secret"
+	"rollcall/tasks"
+)
+
+func TestMain(m *testing.M) {
+	redis.SetLogger(&logging.VoidLogger{}) // connections are refused on purpose
+	goleak.VerifyTestMain(m)
+}
+
+// patience bounds every wait: far above what a loaded machine takes.
+const patience = time.Minute
+
+// nickQueue is where the nicknames of these tests end up.
+const nickQueue = "lakeside-dt.nickname"
+
+// rig is a Redis whose lanes are served, with what the tests ask of it.
+type rig struct {
+	t         *testing.T
+	server    *redistest.Server
+	rdb       redis.UniversalClient
+	inspector *asynq.Inspector
+}
+
+func newRig(t *testing.T, s *redistest.Server) *rig {
+	t.Helper()
+	r := &rig{t: t, server: s, rdb: s.Client(t)}
+	err := tasks.PublishLanes(t.Context(), r.rdb, []tasks.Lane{
+		{Organisation: "lakeside", Tenant: "lakeside-dt", Kind: tasks.KindNickname},
+		{Organisation: "lakeside", Tenant: "lakeside-ci", Kind: tasks.KindCourse},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.inspector = asynq.NewInspectorFromRedisClient(r.rdb)
+	return r
+}
+
+func redisOptions(t *testing.T, addr string) *redis.UniversalOptions {
+	t.Helper()
+	o, err := redisdb.Config{URL: secret.New("redis://" + addr)}.Options()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// at is a clock that stands still.
+func at(t *testing.T, text string) func() time.Time {
+	t.Helper()
+	now, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() time.Time { return now }
+}
+
+// config has a short lease, and attempts that follow each other closely.
+func (r *rig) config(entries ...schedule.Entry) schedule.Config {
+	return schedule.Config{
+		Entries: entries, Redis: redisOptions(r.t, r.server.Addr),
+		Lease: 1500 * time.Millisecond, Waits: []time.Duration{time.Second},
+	}
+}
+
+// running is a Schedule under way.
+type running struct {
+	*schedule.Schedule
+
+	stop  context.CancelFunc
+	ended chan error
+}
+
+// run starts a Schedule that ends with the test at the latest.
+func (r *rig) run(cfg schedule.Config) *running {
+	r.t.Helper()
+	s, err := schedule.New(cfg)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	run := &running{Schedule: s, stop: cancel, ended: make(chan error, 1)}
+	go func() { run.ended <- s.Run(ctx) }()
+	r.t.Cleanup(func() { run.end(r.t) })
+	return run
+}
+
+// end ends a Schedule, and waits until it has; again if it has been before.
+func (run *running) end(t *testing.T) {
+	t.Helper()
+	run.stop()
+	select {
+	case err := <-run.ended:
+		if err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		run.ended <- nil
+	case <-time.After(patience):
+		t.Fatal("Run did not end")
+	}
+}
+
+// until asks until the answer is yes.
+func (r *rig) until(what string, yes func() bool) {
+	r.t.Helper()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	timeout := time.After(patience)
+	for !yes() {
+		select {
+		case <-ticker.C:
+		case <-timeout:
+			for _, state := range []string{"pending", "active", "retry", "archived", "completed"} {
+				r.t.Logf("%s: %v", state, r.ids(state))
+			}
+			r.t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+// ids are those of the ticks in a state, by asynq's own keys.
+func (r *rig) ids(state string) []string {
+	r.t.Helper()
+	key := "asynq:{" + schedule.Queue + "}:" + state
+	if state == "pending" || state == "active" {
+		return r.rdb.LRange(r.t.Context(), key, 0, -1).Val()
+	}
+	return r.rdb.ZRange(r.t.Context(), key, 0, -1).Val()
+}
+
+func (r *rig) stored(queue string) int {
+	r.t.Helper()
+	n, err := r.rdb.LLen(r.t.Context(), "asynq:{"+queue+"}:pending").Result()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return int(n)
+}
+
+func (r *rig) tick(id string) *asynq.TaskInfo {
+	r.t.Helper()
+	info, err := r.inspector.GetTaskInfo(schedule.Queue, id)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return info
+}
+
+// result is what a tick left for its reader.
+type result struct {
+	Schedule     string   `json:"schedule"`
+	Tick         string   `json:"tick"`
+	Tasks        int      `json:"tasks"`
+	Stored       int      `json:"stored"`
+	AlreadyThere int      `json:"already_there"`
+	Refused      int      `json:"refused"`
+	NotStored    int      `json:"not_stored"`
+	Problems     []string `json:"problems"`
+}
+
+func (r *rig) result(id string) result {
+	r.t.Helper()
+	var got result
+	if err := json.Unmarshal(r.tick(id).Result, &got); err != nil {
+		r.t.Fatal(err)
+	}
+	return got
+}
+
+// done waits for the end of a tick, and tells whether it was carried out.
+func (r *rig) done(id string) result {
+	r.t.Helper()
+	r.until(id+" is carried out", func() bool {
+		info, err := r.inspector.GetTaskInfo(schedule.Queue, id)
+		return err == nil && info.State == asynq.TaskStateCompleted
+	})
+	return r.result(id)
+}
+
+// enqueue puts a tick into its queue as a worker would.
+func (r *rig) enqueue(name, id string) {
+	r.t.Helper()
+	client := asynq.NewClientFromRedisClient(r.rdb)
+	_, err := client.EnqueueContext(r.t.Context(), asynq.NewTask(schedule.Type, []byte(`{"v":1,"schedule":"`+name+`"}`)),
+		asynq.Queue(schedule.Queue), asynq.TaskID(id), asynq.MaxRetry(1<<20), asynq.Retention(time.Hour))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// roster writes a file of nicknames, and returns where it is.
+func writeRoster(t *testing.T, rows ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "roster.csv")
+	content := "kind,tenant,chat_id,user_id,nickname\n" + strings.Join(rows, "\n") + "\n"
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func threePeople(t *testing.T) string {
+	t.Helper()
+	return writeRoster(t, "nickname,lakeside-dt,c1,u1,张三", "nickname,lakeside-dt,c1,u2,李四", "nickname,lakeside-dt,c1,u3,Ann")
+}
+
+// night is an entry whose only tick near the clock of nightClock is nightID.
+func night(path string) schedule.Entry {
+	return schedule.Entry{Name: "night", Cron: "30 2 * * *", Zone: "Asia/Shanghai", Roster: path}
+}
+
+const nightID = "night@2026-03-01T18:30:00Z"
+
+// nightClock stands 3 s after the tick, so that whoever comes to lead makes it
+// good at once.
+func nightClock(t *testing.T) func() time.Time {
+	t.Helper()
+	return at(t, "2026-03-02T02:30:03+08:00")
+}
+
+// journal keeps what is logged.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+func (j *journal) logger() *slog.Logger { return slog.New(slog.NewTextHandler(j, nil)) }
