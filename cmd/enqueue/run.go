@@ -96,6 +96,12 @@ Redis is named by --redis, else by ROLLCALL_REDIS_URL, else by the file that
 ROLLCALL_REDIS_URL_FILE names, else it is ` + defaultRedis + `.
 A password given with --redis is seen by whoever lists processes.
 
+A URL is one of
+  redis://[user:password@]host[:port][/db]
+  redis+sentinel://[user:password@]host[:port],host[:port]/master[/db]
+  redis+cluster://[user:password@]host[:port],host[:port]
+and begins with rediss instead of redis for TLS; docs/redis.md says the rest.
+
 Exit codes:
   0  all tasks are stored, or were there already
   2  bad usage or input: nothing was enqueued
@@ -117,7 +123,7 @@ Exit codes:
 	root.CompletionOptions.HiddenDefaultCmd = true
 	flags := root.PersistentFlags()
 	flags.SortFlags = false
-	flags.StringVar(&a.redis, "redis", "", "where Redis is: redis://, rediss:// or unix:// `URL`")
+	flags.StringVar(&a.redis, "redis", "", "where Redis is, as a `URL`; see enqueue --help")
 	flags.BoolVar(&a.json, "json", false, "print one JSON object a task")
 	flags.BoolVar(&a.dryRun, "dry-run", false, "only judge the input; ask no Redis, store nothing")
 	flags.IntVar(&a.nicknameMax, "nickname-max", 0, "for --dry-run: longest nickname, `N` characters")
