@@ -87,6 +87,9 @@ type Personal string
 // String returns the masked form.
 func (p Personal) String() string { return Mask(string(p)) }
 
+// GoString returns the masked form.
+func (p Personal) GoString() string { return p.String() }
+
 // MarshalText returns the masked form, for text and JSON alike.
 func (p Personal) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 

@@ -3,6 +3,7 @@ package logging_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -61,6 +62,53 @@ func TestAsynqsMessagesComeThroughALevelLower(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in:\n%s", want, out.String())
 		}
+	}
+}
+
+func TestWhoIsMeantIsMaskedUnlessTheLoggerWasToldToShowIt(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"text", "json"} {
+		var masked, shown bytes.Buffer
+		logging.Config{Format: format}.Logger(&masked).Info("done", "target", logging.Personal("chat1/employee7"))
+		logging.Config{Format: format, ShowPersonalData: true}.Logger(&shown).
+			Info("done", "target", logging.Personal("chat1/employee7"), slog.Group("in", "group", logging.Personal("Zoë Brontë")))
+		if got := masked.String(); strings.Contains(got, "employee7") || !strings.Contains(got, "ch…e7(15)") {
+			t.Errorf("%s, masked: %s", format, got)
+		}
+		if got := shown.String(); !strings.Contains(got, "chat1/employee7") || !strings.Contains(got, "Zoë Brontë") {
+			t.Errorf("%s, shown: %s", format, got)
+		}
+	}
+}
+
+// A value that masks itself stays masked where nobody thought of it.
+func TestWhoIsMeantIsMaskedHoweverItIsPrinted(t *testing.T) {
+	t.Parallel()
+	name := logging.Personal("Zoë Brontë")
+	var foreign bytes.Buffer
+	slog.New(slog.NewTextHandler(&foreign, nil)).Info("done", "target", name)
+	slog.New(slog.NewJSONHandler(&foreign, nil)).Info("done", "target", name)
+	inJSON, err := json.Marshal(map[string]any{"name": name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range []string{
+		foreign.String(), string(inJSON), fmt.Sprint(name), fmt.Sprintf("%s %v %+v %#v %q", name, name, name, name, name), fmt.Errorf("of %v", name).Error(),
+	} {
+		if strings.Contains(got, "Brontë") || !strings.Contains(got, "të(10)") {
+			t.Errorf("printed: %s", got)
+		}
+	}
+}
+
+func TestALoggerOfTheZeroConfigurationWritesFromInfoOn(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	log := logging.Config{}.Logger(&out)
+	log.Debug("hidden")
+	log.Info("shown")
+	if got := out.String(); strings.Contains(got, "hidden") || !strings.HasPrefix(got, `{"time":`) {
+		t.Errorf("logged %q", got)
 	}
 }
 
