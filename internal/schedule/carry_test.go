@@ -307,3 +307,51 @@ func TestATickThatOutlivesTheGraceGoesBackUncounted(t *testing.T) {
 		}
 	})
 }
+
+// Of two rows for one target the later must be stored later, at every attempt.
+func TestNoRowIsStoredBeforeAnEarlierOneOfItsTarget(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		r.run(r.config(night(writeRoster(t,
+			"nickname,lakeside-dt,c1,u1,Ann", "nickname,lakeside-dt,c1,u1,Anna", "nickname,lakeside-dt,c1,u2,Bo"))))
+		r.enqueue("night", nightID)
+		if got := r.done(nightID); got.Stored != 3 {
+			t.Fatalf("%+v, want three stored", got)
+		}
+		// The same once more, as if the first row's key could not be had and the
+		// second row had not been stored.
+		first, second := r.rowKey(2), r.rowKey(3)
+		held := r.rdb.Get(t.Context(), first).Val()
+		r.rdb.Set(t.Context(), first, "no reservation", 0)
+		r.rdb.Del(t.Context(), second)
+		if err := r.inspector.DeleteTask(schedule.Queue, nightID); err != nil {
+			t.Fatal(err)
+		}
+		r.enqueue("night", nightID)
+		r.until("an attempt that came to nothing", func() bool {
+			info, err := r.inspector.GetTaskInfo(schedule.Queue, nightID)
+			return err == nil && info.LastErr != ""
+		})
+		if got := r.result(nightID); got.NotStored != 2 || got.AlreadyThere != 1 {
+			t.Errorf("%+v, want two not stored and one already there", got)
+		}
+		if r.rdb.Exists(t.Context(), second).Val() != 0 {
+			t.Error("the second row was stored although the first was not")
+		}
+		r.rdb.Set(t.Context(), first, held, 0)
+		if got := r.done(nightID); got.Stored != 1 || got.AlreadyThere != 2 {
+			t.Errorf("at the next attempt: %+v, want the second row stored", got)
+		}
+	})
+}
+
+// rowKey is the Redis key of a row's reservation.
+func (r *rig) rowKey(line int) string {
+	r.t.Helper()
+	keys := r.rdb.Keys(r.t.Context(), fmt.Sprintf("rollcall:key:lakeside-dt:%s/%d/*", nightID, line)).Val()
+	if len(keys) != 1 {
+		r.t.Fatalf("line %d has %d keys", line, len(keys))
+	}
+	return keys[0]
+}

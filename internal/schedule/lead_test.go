@@ -177,6 +177,37 @@ func TestATickThatWasMissedLongAgoIsNotMadeUpFor(t *testing.T) {
 	}
 }
 
+func TestATickThatCameWhileRedisWasAwayIsMadeGood(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		cfg := r.config(night(threePeople(t)))
+		var mu sync.Mutex
+		now := nightClock(t)().Add(-time.Minute)
+		cfg.Now = func() time.Time {
+			mu.Lock()
+			defer mu.Unlock()
+			return now
+		}
+		log := &journal{}
+		cfg.Log = log.logger()
+		r.run(cfg)
+		r.until("a leader", func() bool { return strings.Contains(log.String(), "rings from now on") })
+		s.Away(t)
+		r.until("the leader has noticed", func() bool { return strings.Contains(log.String(), "rings no more") })
+		mu.Lock()
+		now = now.Add(20 * time.Minute)
+		mu.Unlock()
+		s.Back(t)
+		if s.Mini != nil {
+			s.Mini.FastForward(cfg.Lease)
+		}
+		if got := r.done(nightID); got.Stored != 3 {
+			t.Errorf("%+v, want three stored", got)
+		}
+	})
+}
+
 func TestReplacedEntriesHoldFromTheNextTickOn(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
