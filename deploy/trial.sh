@@ -80,12 +80,12 @@ redis_up() {
   eventually 20 "Redis" as_rollcall ping
 }
 sandbox_up() {
-  launch sandbox "$bin/worker" sandbox --listen 127.0.0.1:19090 --world etc/world.yaml
+  launch sandbox "$bin/worker" sandbox --listen 127.0.0.1:19090 --world world.yaml
   eventually 20 "the emulated platforms" curl -fsS http://127.0.0.1:19090/_sandbox/
 }
 # worker_up N: the N-th worker, with a web UI of its own.
 worker_up() {
-  sed "s/127.0.0.1:18081/127.0.0.1:1808$1/" etc/rollcall.yaml >"worker$1.yaml"
+  sed "s/127.0.0.1:18081/127.0.0.1:1808$1/" rollcall.yaml >"worker$1.yaml"
   launch "worker$1" "$bin/worker" run --config "worker$1.yaml"
   eventually 30 "worker $1" curl -fsS "http://127.0.0.1:1808$1/readyz"
 }
@@ -93,8 +93,8 @@ worker_up() {
 step "1. A directory for the trial: configuration, secrets, roster"
 cd "$dir"
 mkdir -m 700 etc secrets data
-cp "$here/redis/redis.conf" "$here/trial/world.yaml" "$here/trial/rollcall.yaml" "$here/trial/schedules.yaml" etc/
-cp "$here/trial/roster.csv" .
+cp "$here/redis/redis.conf" etc/
+cp "$here"/trial/*.yaml "$here/trial/roster.csv" .
 umask 077
 # Hexadecimal, so that the password needs no escapes in a URL.
 password() { od -An -N 24 -tx1 /dev/urandom | tr -d ' \n'; }
@@ -119,8 +119,8 @@ sandbox_up
 cat sandbox.log
 
 step "4. The configuration is judged"
-show "$bin/worker" check --config etc/rollcall.yaml
-show "$bin/worker" check --config etc/rollcall.yaml --connect
+show "$bin/worker" check --config rollcall.yaml
+show "$bin/worker" check --config rollcall.yaml --connect
 
 step "5. A worker, and a first task of every kind"
 worker_up 1
@@ -150,10 +150,10 @@ must "calls for nicknames that were right before the restart" "$(calls updategro
 
 step "7. Three workers, and a schedule that fires every minute"
 quit worker1
-cat etc/schedules.yaml >>etc/rollcall.yaml
+cat schedules.yaml >>rollcall.yaml
 before=$(calls modifyGroupMemberNickname)
 for n in 1 2 3; do worker_up "$n"; done
-show "$bin/worker" check --config etc/rollcall.yaml
+show "$bin/worker" check --config rollcall.yaml
 eventually 90 "the first tick" called modifyGroupMemberNickname $((before + 2))
 first=$(date +%H:%M:%S)
 eventually 90 "the second tick" called modifyGroupMemberNickname $((before + 4))

@@ -22,5 +22,9 @@ admin=
 # The user default is off, and yet may do everything: Redis replays its AOF as that user, and drops
 # each transaction that the user may not run (7.0.15 does so, with no more than a line in its log).
 echo "user default off resetpass ~* &* +@all"
-echo "user rollcall on #$rollcall ~asynq:* ~rollcall:* &asynq:cancel +@read +@write +@connection +@scripting +@pubsub -@dangerous +info +time"
+# The rights of docs/redis.md.
+keys="~asynq:* ~rollcall:* resetchannels &asynq:cancel"
+commands="-@all +@read +@write +@connection +eval +evalsha +time +multi +exec +publish +subscribe +unsubscribe -@dangerous"
+topology="+info +cluster|slots +cluster|info +cluster|nodes +cluster|keyslot"
+echo "user rollcall on #$rollcall $keys $commands $topology"
 [ -z "$admin" ] || echo "user admin on #$admin ~* &* +@all"
