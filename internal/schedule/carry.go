@@ -10,7 +10,6 @@ import (
 	"os"
 	"strings"
 
-	"rollcall/internal/ledger"
 	"rollcall/internal/roster"
 	"rollcall/tasks"
 )
@@ -167,7 +166,7 @@ func (c *carrier) store(ctx context.Context, t Tick, items []item) *summary {
 // Badly formed ones get their result here.
 func byTarget(items []item, results []tasks.Result) [][]int {
 	var groups [][]int
-	at := make(map[ledger.Target]int, len(items))
+	at := make(map[any]int, len(items)) // by ledger.Target, which this room need not know
 	for i, it := range items {
 		if it.refusal != nil {
 			results[i] = tasks.Result{Outcome: tasks.Refused, Err: it.refusal}
