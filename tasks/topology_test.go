@@ -81,6 +81,49 @@ func TestProducersWorkOnEveryTopologyAndAfterAFailover(t *testing.T) {
 	})
 }
 
+// What docs/guarantees.md says: the task is gone though it was stored; its key
+// survives it only where it lies on another node.
+func TestATaskThatWasNotReplicatedIsLostWithItsMaster(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		start func(*testing.T) *redistest.Deployment
+		again tasks.Outcome
+	}{"sentinel": {redistest.Sentinel, tasks.Stored}, "cluster": {redistest.Cluster, tasks.AlreadyThere}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := row.start(t)
+			serveOn(t, d)
+			client, err := tasks.NewClient(tasks.ClientConfig{Redis: d.Options()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			queue := "asynq:{lakeside-dt.nickname}:pending"
+			keyed := tasks.Options{Key: "k"}
+			for i := 0; d.Together(t, "rollcall:key:"+tenant+":"+keyed.Key, queue) && name == "cluster"; i++ {
+				keyed.Key = fmt.Sprint("k", i)
+			}
+			if _, err := client.Enqueue(t.Context(), nick("u0", "A"), tasks.Options{}); err != nil {
+				t.Fatal(err)
+			}
+			d.Settle(t)
+			d.Part(t)
+			if result, err := client.Enqueue(t.Context(), nick("u1", "A"), keyed); err != nil || result.Outcome != tasks.Stored {
+				t.Fatalf("%+v, %v", result, err)
+			}
+			d.FailOver(t, queue)
+			awaitStored(t, client)
+			if n := pendingOn(t, d, "lakeside-dt.nickname"); n != 1 {
+				t.Errorf("%d tasks are pending, want the one that was replicated", n)
+			}
+			result, err := client.Enqueue(t.Context(), nick("u1", "A"), keyed)
+			if err != nil || result.Outcome != row.again {
+				t.Errorf("the same key again: %+v, %v; want %s", result, err, row.again)
+			}
+		})
+	}
+}
+
 // awaitStored enqueues courses until the client has found the new master.
 func awaitStored(t *testing.T, client *tasks.Client) {
 	t.Helper()

@@ -262,3 +262,22 @@ func (d *Deployment) Part(t *testing.T) {
 		}
 	}
 }
+
+// Together tells whether two keys lie on one master.
+func (d *Deployment) Together(t *testing.T, one, other string) bool {
+	t.Helper()
+	if d.Name != "cluster" {
+		return true
+	}
+	var holders [2]string
+	for i, key := range []string{one, other} {
+		err := d.as(d.live()[0], func(c *redis.Client) (err error) {
+			holders[i], err = holderOf(t.Context(), c, key)
+			return err
+		})
+		if err != nil {
+			t.Fatalf("redistest: who holds %s: %v", key, err)
+		}
+	}
+	return holders[0] == holders[1]
+}
