@@ -2,9 +2,16 @@ package redisdb_test
 
 import (
 	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/hibiken/asynqmon"
+	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/redisdb"
 	"rollcall/internal/redistest"
@@ -120,4 +127,110 @@ func TestSentinelAndClusterAreNamedByFieldsToo(t *testing.T) {
 			t.Errorf("the connection is called %v", got)
 		}
 	})
+}
+
+// asynq's server, scheduler, inspector and web UI, through clients of ours and
+// under the ACL user: what that user may not do would fail this test's end.
+func TestAsynqWorksOnEveryTopology(t *testing.T) {
+	t.Parallel()
+	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
+		open := func() redis.UniversalClient {
+			client, err := redisdb.Open(d.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return client
+		}
+		rdb := open()
+		defer rdb.Close()
+		// Queues with tags of their own: they lie on several nodes.
+		queues := map[string]int{"a.nickname": 1, "b.nickname": 1, "c.group": 1, "d.id": 1}
+		done := make(chan string, 100)
+		server := asynq.NewServerFromRedisClient(rdb, asynq.Config{
+			Queues: queues, TaskCheckInterval: 20 * time.Millisecond, DelayedTaskCheckInterval: 100 * time.Millisecond,
+			RetryDelayFunc: func(int, error, *asynq.Task) time.Duration { return 0 }, LogLevel: asynq.FatalLevel,
+		})
+		err := server.Start(asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) error {
+			retried, _ := asynq.GetRetryCount(ctx)
+			switch {
+			case task.Type() == "dead":
+				defer func() { done <- "dead" }()
+				return asynq.SkipRetry
+			case task.Type() == "retried" && retried == 0:
+				return errors.New("once more")
+			}
+			done <- task.Type()
+			return nil
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		scheduler := asynq.NewSchedulerFromRedisClient(rdb, &asynq.SchedulerOpts{LogLevel: asynq.FatalLevel})
+		if _, err := scheduler.Register("@every 1s", asynq.NewTask("scheduled", nil), asynq.Queue("b.nickname")); err != nil {
+			t.Fatal(err)
+		}
+		if err := scheduler.Start(); err != nil {
+			t.Fatal(err)
+		}
+		producer := asynq.NewClientFromRedisClient(rdb)
+		for queue := range queues {
+			for _, task := range []string{"plain", "retried", "dead"} {
+				if _, err := producer.Enqueue(asynq.NewTask(task, nil), asynq.Queue(queue), asynq.Retention(time.Hour)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := producer.Enqueue(asynq.NewTask("later", nil), asynq.Queue(queue), asynq.ProcessIn(time.Second)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		counts := map[string]int{}
+		for counts["scheduled"] < 1 || counts["plain"]+counts["retried"]+counts["dead"]+counts["later"] < 4*len(queues) {
+			select {
+			case what := <-done:
+				counts[what]++
+			case <-time.After(time.Minute):
+				t.Fatalf("only %v were carried out", counts)
+			}
+		}
+		wantPages(t, redisdb.ConnOpt(open()), queues)
+		scheduler.Shutdown()
+		server.Shutdown()
+		inspect(t, asynq.NewInspectorFromRedisClient(rdb), queues)
+	})
+}
+
+// wantPages asks the web UI for what its pages ask for.
+func wantPages(t *testing.T, conn asynq.RedisConnOpt, queues map[string]int) {
+	t.Helper()
+	ui := asynqmon.New(asynqmon.Options{RootPath: "/monitor", RedisConnOpt: conn})
+	defer ui.Close()
+	paths := []string{"queues", "queue_stats", "servers", "scheduler_entries", "redis_info"}
+	for queue := range queues {
+		for _, state := range []string{"active", "pending", "scheduled", "retry", "archived", "completed"} {
+			paths = append(paths, "queues/"+queue+"/"+state+"_tasks")
+		}
+	}
+	for _, path := range paths {
+		answer := httptest.NewRecorder()
+		ui.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/monitor/api/"+path, nil))
+		if answer.Code != http.StatusOK {
+			t.Errorf("page %s: %d %s", path, answer.Code, answer.Body)
+		}
+	}
+}
+
+// inspect does to the queues what an operator may.
+func inspect(t *testing.T, inspector *asynq.Inspector, queues map[string]int) {
+	t.Helper()
+	for queue := range queues {
+		_, runErr := inspector.RunAllArchivedTasks(queue)
+		_, deleteErr := inspector.DeleteAllCompletedTasks(queue)
+		_, archiveErr := inspector.ArchiveAllPendingTasks(queue)
+		_, historyErr := inspector.History(queue, 3)
+		err := errors.Join(runErr, deleteErr, archiveErr, historyErr,
+			inspector.PauseQueue(queue), inspector.UnpauseQueue(queue), inspector.CancelProcessing("nobody"), inspector.DeleteQueue(queue, true))
+		if err != nil {
+			t.Errorf("queue %s: %v", queue, err)
+		}
+	}
 }

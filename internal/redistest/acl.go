@@ -2,6 +2,7 @@ package redistest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -25,8 +26,8 @@ const (
 	adminPassword = "pass-of-admin"
 )
 
-// Denied lists what the live servers have refused the user since the test
-// began, one line a command or key.
+// Denied lists what the live servers have refused the user since they were
+// last asked, one line a command, key or channel.
 func (d *Deployment) Denied(ctx context.Context) ([]string, error) {
 	var denied []string
 	for _, n := range d.live() {
@@ -37,7 +38,7 @@ func (d *Deployment) Denied(ctx context.Context) ([]string, error) {
 					denied = append(denied, fmt.Sprintf("%s: %s %s (%s)", n.addr, e.Reason, e.Object, e.Context))
 				}
 			}
-			return err
+			return errors.Join(err, c.ACLLogReset(ctx).Err())
 		})
 		if err != nil {
 			return nil, fmt.Errorf("read the ACL log of %s: %w", n.addr, err)

@@ -2,6 +2,9 @@ package redistest_test
 
 import (
 	"context"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,5 +35,53 @@ func TestADeploymentOutlivesItsMaster(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTheUserMayDoNothingBesides(t *testing.T) {
+	t.Parallel()
+	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
+		ctx, rdb := t.Context(), d.Client(t)
+		tried := map[string]error{
+			"set":      rdb.Set(ctx, "other:{a}", "x", 0).Err(),
+			"keys":     rdb.Do(ctx, "keys", "*").Err(),
+			"flushall": rdb.FlushAll(ctx).Err(),
+			"config":   rdb.ConfigGet(ctx, "*").Err(),
+			"acl":      rdb.Do(ctx, "acl", "list").Err(),
+			"publish":  rdb.Publish(ctx, "other", "x").Err(),
+		}
+		for command, err := range tried {
+			if err == nil || !strings.Contains(err.Error(), "NOPERM") {
+				t.Errorf("%s: %v, want it refused", command, err)
+			}
+		}
+		denied, err := d.Denied(ctx)
+		if err != nil || len(denied) < len(tried) {
+			t.Errorf("the servers name %q, %v; want all that was tried", denied, err)
+		}
+		if again, err := d.Denied(ctx); err != nil || len(again) > 0 {
+			t.Errorf("asked again they name %q, %v", again, err)
+		}
+
+		options := d.Options()
+		options.Username, options.Password, options.DialerRetries, options.MaxRedirects = "", "", 1, -1
+		stranger := redis.NewUniversalClient(options)
+		defer stranger.Close()
+		if err := stranger.Get(ctx, "rollcall:{a}").Err(); err == nil || !strings.Contains(err.Error(), "NOAUTH") {
+			t.Errorf("without a password: %v", err)
+		}
+	})
+}
+
+// The tests run as the user that the page tells operators to make.
+func TestThePageHasTheUserOfTheTests(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/redis.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "user " + redistest.User + " on >PASSWORD " + redistest.Rules
+	if !slices.Contains(strings.Split(string(page), "\n"), want) {
+		t.Errorf("docs/redis.md does not hold the line\n%s", want)
 	}
 }
