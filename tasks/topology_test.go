@@ -25,9 +25,9 @@ func serveOn(t *testing.T, d *redistest.Deployment) {
 	}
 }
 
-func pendingOn(t *testing.T, d *redistest.Deployment, queue string) int {
+func nicknamesOn(t *testing.T, d *redistest.Deployment) int {
 	t.Helper()
-	info, err := asynq.NewInspectorFromRedisClient(d.Client(t)).GetQueueInfo(queue)
+	info, err := asynq.NewInspectorFromRedisClient(d.Client(t)).GetQueueInfo("lakeside-dt.nickname")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestProducersWorkOnEveryTopologyAndAfterAFailover(t *testing.T) {
 		}
 		wantStored(client.EnqueueAll(t.Context(), batch("A")), tasks.Stored)
 		wantStored(client.EnqueueAll(t.Context(), batch("A")), tasks.AlreadyThere)
-		if n := pendingOn(t, d, "lakeside-dt.nickname"); n != 40 {
+		if n := nicknamesOn(t, d); n != 40 {
 			t.Errorf("%d tasks are pending, want 40", n)
 		}
 		if d.Name == "single" {
@@ -75,7 +75,7 @@ func TestProducersWorkOnEveryTopologyAndAfterAFailover(t *testing.T) {
 		awaitStored(t, client)
 		wantStored(client.EnqueueAll(t.Context(), batch("A")), tasks.AlreadyThere)
 		wantStored(client.EnqueueAll(t.Context(), batch("B")), tasks.Stored)
-		if n := pendingOn(t, d, "lakeside-dt.nickname"); n != 80 {
+		if n := nicknamesOn(t, d); n != 80 {
 			t.Errorf("%d tasks are pending, want 80", n)
 		}
 	})
@@ -113,7 +113,7 @@ func TestATaskThatWasNotReplicatedIsLostWithItsMaster(t *testing.T) {
 			}
 			d.FailOver(t, queue)
 			awaitStored(t, client)
-			if n := pendingOn(t, d, "lakeside-dt.nickname"); n != 1 {
+			if n := nicknamesOn(t, d); n != 1 {
 				t.Errorf("%d tasks are pending, want the one that was replicated", n)
 			}
 			result, err := client.Enqueue(t.Context(), nick("u1", "A"), keyed)
@@ -180,7 +180,7 @@ func TestALostAnswerOfAClusterIsAStoredTask(t *testing.T) {
 	if f.left() > 0 {
 		t.Error("no answer was lost: the test proves nothing")
 	}
-	if n := pendingOn(t, d, "lakeside-dt.nickname"); n != 2 {
+	if n := nicknamesOn(t, d); n != 2 {
 		t.Errorf("%d tasks are pending, want 2", n)
 	}
 }
