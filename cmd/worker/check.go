@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/internal/config"
+)
+
+type checkOptions struct {
+	file          string
+	connect, json bool
+}
+
+// errWrong ends a check that found something, all of which has been printed.
+var errWrong = errors.New("the check found problems; see above")
+
+func (p *program) checkCommand() *cobra.Command {
+	var o checkOptions
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Judge a configuration and say what would run",
+		Long: `check reads a configuration as run does, starts nothing, and prints what would
+run: lanes, schedules with their next times, listeners. Everything that is
+wrong goes to the standard error, each with its line and what to do.
+
+With --connect it also asks Redis whether it fits (version, eviction,
+persistence, the user's permissions) and DingTalk for a token of each tenant.
+Neither costs a metered call.
+
+Without --config it judges what run would run without: the demo.
+
+Exit codes: 0 all is well, perhaps with warnings; 1 something is wrong; 2 wrong
+flags.`,
+		Example: "  worker check --config /etc/rollcall/rollcall.yaml\n  worker check -c rollcall.yaml --connect --json | jq .lanes",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return p.check(cmd.Context(), o, time.Now()) },
+	}
+	cmd.Flags().StringVarP(&o.file, "config", "c", "", "configuration `file` (YAML)")
+	cmd.Flags().BoolVar(&o.connect, "connect", false, "try Redis and the credentials, too")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	return cmd
+}
+
+// outcome is what a check found, as --json prints it.
+type outcome struct {
+	File     string           `json:"file,omitzero"`
+	OK       bool             `json:"ok"`
+	Problems []config.Problem `json:"problems,omitzero"` // of the file
+	*plan
+	Findings []finding `json:"findings,omitzero"` // of rosters, and of --connect
+}
+
+// finding is what came of a try at something outside the file.
+type finding struct {
+	Subject string  `json:"subject"` // "redis", or a name of the file
+	Verdict verdict `json:"verdict"`
+	Text    string  `json:"text"`
+}
+
+type verdict string
+
+const (
+	fine     verdict = "ok"
+	warning  verdict = "warning"
+	problem  verdict = "problem" // the worker would not do its work
+	notTried verdict = "not tried"
+)
+
+func (p *program) check(ctx context.Context, o checkOptions, now time.Time) error {
+	if o.file == "" && o.connect {
+		return &usageError{errors.New("--connect needs a --config: the demo brings its own Redis and platforms")}
+	}
+	result := outcome{File: o.file}
+	cfg, err := p.readForCheck(o.file)
+	wrong, judged := errors.AsType[*config.ProblemsError](err)
+	switch {
+	case judged:
+		fmt.Fprintln(p.stderr, wrong)
+		result.Problems = wrong.Problems
+	case err != nil:
+		fmt.Fprintln(p.stderr, err)
+		result.Problems = []config.Problem{{Text: err.Error()}}
+	default:
+		result.plan, result.Findings = newPlan(cfg, now)
+		if o.connect {
+			result.Findings = append(result.Findings, tryAll(ctx, cfg)...)
+		}
+		for _, f := range result.Findings {
+			if f.Verdict == problem {
+				fmt.Fprintf(p.stderr, "%s: %s\n", f.Subject, f.Text)
+				err = errWrong
+			}
+		}
+	}
+	result.OK = err == nil
+	if err := result.tell(p.stdout, o.json); err != nil {
+		return err
+	}
+	if !result.OK {
+		return errWrong
+	}
+	return nil
+}
+
+func (p *program) readForCheck(file string) (*config.Config, error) {
+	if file == "" {
+		return p.parseDemoConfig("http://127.0.0.1:0", true)
+	}
+	return config.Load(file, p.getenv)
+}
+
+func (o outcome) tell(w io.Writer, asJSON bool) error {
+	if asJSON {
+		encoder := json.NewEncoder(w)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(o)
+	}
+	if o.plan == nil {
+		return nil
+	}
+	file := o.File
+	if file == "" {
+		file = "The demo's configuration"
+	}
+	if o.OK {
+		fmt.Fprintf(w, "%s can be used. A worker would run:\n\n", file)
+	} else {
+		fmt.Fprintf(w, "%s is well formed, but would not work; the problems are at the end. A worker would run:\n\n", file)
+	}
+	o.plan.tell(w)
+	if len(o.Findings) > 0 {
+		fmt.Fprintln(w)
+		t := columnsOf(w)
+		for _, f := range o.Findings {
+			fmt.Fprintf(t, "%s\t%s\t%s\n", f.Subject, f.Verdict, strings.ReplaceAll(f.Text, "\n", " "))
+		}
+		return t.Flush()
+	}
+	return nil
+}

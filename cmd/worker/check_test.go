@@ -1,0 +1,307 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rollcall/internal/config"
+	"rollcall/internal/demo"
+	"rollcall/internal/lane"
+	"rollcall/internal/redistest"
+	"rollcall/internal/sandbox"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// checked is what a run of the command left behind.
+type checked struct {
+	code     int
+	out, err string
+}
+
+func runCheck(t *testing.T, env map[string]string, args ...string) checked {
+	t.Helper()
+	var out, errs bytes.Buffer
+	p := &program{getenv: func(name string) string { return env[name] }, stdout: &out, stderr: &errs}
+	cmd := p.checkCommand()
+	cmd.SetArgs(append([]string{}, args...)) // nil would be the test's own
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	code := exitOK
+	if err := cmd.ExecuteContext(t.Context()); err != nil {
+		code = exitFailed
+		t.Logf("check %v: %v", args, err)
+		if _, ok := errors.AsType[*usageError](err); ok {
+			code = exitBadUsage
+		}
+	}
+	return checked{code, out.String(), errs.String()}
+}
+
+// told is what scripts read of --json.
+type told struct {
+	OK       bool             `json:"ok"`
+	Problems []config.Problem `json:"problems"`
+	Findings []finding        `json:"findings"`
+}
+
+func (c checked) outcome(t *testing.T) told {
+	t.Helper()
+	var o told
+	if err := json.Unmarshal([]byte(c.out), &o); err != nil {
+		t.Fatalf("%v in:\n%s\n%s", err, c.out, c.err)
+	}
+	return o
+}
+
+// findings are what a run with --json found outside the file.
+func (c checked) findings(t *testing.T) []finding {
+	t.Helper()
+	o := c.outcome(t)
+	if o.OK != (c.code == exitOK) {
+		t.Errorf("ok is %t and the exit code %d", o.OK, c.code)
+	}
+	return o.Findings
+}
+
+func wantFinding(t *testing.T, all []finding, subject string, v verdict, text string) {
+	t.Helper()
+	for _, f := range all {
+		if f.Subject == subject && f.Verdict == v && strings.Contains(f.Text, text) {
+			return
+		}
+	}
+	t.Errorf("no %s on %s says %q; there is:\n%v", v, subject, text, all)
+}
+
+func writeFile(t *testing.T, dir, name, content string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const checkRoster = `kind,tenant,chat_id,user_id,nickname
+nickname,lakeside-dingtalk,c,u1,Ann
+nickname,hillside-dingtalk,c,u2,Bob
+nickname,lakeside-dingtalk,c,,Eve
+course,lakeside-classin,,,
+`
+
+func TestCheckSaysWhatWouldRun(t *testing.T) {
+	t.Parallel()
+	sample, err := os.ReadFile("../../docs/rollcall.sample.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file := writeFile(t, dir, "rollcall.yaml", string(sample))
+	writeFile(t, dir, "roster.csv", checkRoster)
+	for name, o := range map[string]checkOptions{"check.txt": {file: file}, "check.json": {file: file, json: true}} {
+		var out, errs bytes.Buffer
+		p := &program{getenv: func(string) string { return "hunter2" }, stdout: &out, stderr: &errs}
+		if err := p.check(t.Context(), o, time.Date(2026, 9, 1, 18, 30, 0, 0, time.UTC)); err != nil {
+			t.Fatalf("%v\n%s", err, errs.String())
+		}
+		got := strings.ReplaceAll(out.String(), dir, "/etc/rollcall")
+		golden := filepath.Join("testdata", name)
+		if *update {
+			if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if strings.Contains(got, "hunter2") {
+			t.Errorf("%s shows a secret", name)
+		}
+	}
+}
+
+func TestCheckPrintsEveryProblemAndExitsOne(t *testing.T) {
+	t.Parallel()
+	file := writeFile(t, t.TempDir(), "rollcall.yaml", "stop_timeout: 150\norganisations: []\n")
+	want := file + ":1: stop_timeout is 150, without a unit; write it as in 15s, 500ms or 2m\n" +
+		file + ":2: organisations is an empty list; add at least one entry\n"
+	plain := runCheck(t, nil, "--config", file)
+	if diff := cmp.Diff(checked{exitFailed, "", want}, plain, cmp.AllowUnexported(checked{})); diff != "" {
+		t.Errorf("check (-want +got):\n%s", diff)
+	}
+	asJSON := runCheck(t, nil, "--config", file, "--json")
+	o := asJSON.outcome(t)
+	if asJSON.code != exitFailed || asJSON.err != want || o.OK || len(o.Problems) != 2 || o.Problems[1].Line != 2 {
+		t.Errorf("check --json = %+v, want both problems on both streams", asJSON)
+	}
+	if missing := runCheck(t, nil, "-c", file+".yml"); missing.code != exitFailed || !strings.Contains(missing.err, "does not exist") {
+		t.Errorf("a file that is not there: %+v", missing)
+	}
+}
+
+func TestCheckWithoutAFileJudgesTheDemo(t *testing.T) {
+	t.Parallel()
+	if c := runCheck(t, nil); c.code != exitOK || !strings.Contains(c.out, "keeps nothing") {
+		t.Errorf("check = %+v, want the demo", c)
+	}
+	if c := runCheck(t, nil, "--connect"); c.code != exitBadUsage {
+		t.Errorf("check --connect = %+v, want a wrong use", c)
+	}
+}
+
+func TestCheckRefusesARosterThatTheNightCouldNotRead(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeFile(t, dir, "roster.csv", "name,class\nAnn,7A\n")
+	file := writeFile(t, dir, "rollcall.yaml", fmt.Sprintf(checkConfig, "{url: 'redis://127.0.0.1:6379'}", "http://127.0.0.1:1")+
+		"schedules: [{name: nightly, cron: 30 2 * * *, roster: roster.csv}]\n")
+	c := runCheck(t, checkEnv, "-c", file, "--json")
+	wantFinding(t, c.findings(t), "schedule nightly", problem, "line 1")
+	if c.code != exitFailed {
+		t.Errorf("exit code %d, want %d", c.code, exitFailed)
+	}
+}
+
+const checkConfig = `redis: %s
+http: {listen: "off"}
+organisations:
+  - name: lakeside
+    tenants:
+      - name: lakeside-dingtalk
+        dingtalk: {api: %[2]q, oapi: %[2]q, app_key: dingdemo, app_secret: {env: APP_SECRET}}
+      - name: lakeside-classin
+        classin: {base_url: %[2]q, sid: "1000082", secret: {env: SCHOOL_SECRET}}
+`
+
+var checkEnv = map[string]string{"APP_SECRET": demo.AppSecret, "SCHOOL_SECRET": demo.Secret}
+
+// connect checks a configuration with the Redis section and the sandbox.
+func connect(t *testing.T, section string, env map[string]string) checked {
+	t.Helper()
+	platforms, err := sandbox.New(sandbox.Config{World: demo.World(testStart), Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(platforms.Close)
+	server := httptest.NewServer(platforms)
+	t.Cleanup(server.Close)
+	file := writeFile(t, t.TempDir(), "rollcall.yaml", fmt.Sprintf(checkConfig, section, server.URL))
+	all := maps.Clone(checkEnv)
+	maps.Copy(all, env)
+	c := runCheck(t, all, "-c", file, "--connect", "--json")
+	for _, value := range all {
+		if strings.Contains(c.out+c.err, value) {
+			t.Errorf("a secret is shown:\n%s%s", c.out, c.err)
+		}
+	}
+	return c
+}
+
+func TestConnectFindsNothingWrongWithTheDocumentedUserOnAnyTopology(t *testing.T) {
+	t.Parallel()
+	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
+		c := connect(t, d.Section, d.Env)
+		found := c.findings(t)
+		wantFinding(t, found, "redis", fine, "is of version")
+		wantFinding(t, found, "redis", fine, "the user may do what a worker does")
+		wantFinding(t, found, "redis", warning, "append-only")
+		wantFinding(t, found, "tenant lakeside-dingtalk", fine, "token")
+		wantFinding(t, found, "tenant lakeside-classin", notTried, "ClassIn")
+		if c.code != exitOK {
+			t.Errorf("exit code %d:\n%s", c.code, c.err)
+		}
+	})
+}
+
+func TestConnectSaysWhatOfARedisDoesNotFit(t *testing.T) {
+	t.Parallel()
+	s := redistest.Real(t)
+	rdb := s.Client(t)
+	if err := rdb.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err(); err != nil {
+		t.Fatal(err)
+	}
+	c := connect(t, fmt.Sprintf("{url: %q}", s.URL()), nil)
+	wantFinding(t, c.findings(t), "redis", problem, "maxmemory-policy allkeys-lru")
+	if c.code != exitFailed || !strings.Contains(c.err, "noeviction") {
+		t.Errorf("exit code %d, on the standard error:\n%s", c.code, c.err)
+	}
+	if keys, err := rdb.Keys(t.Context(), "*").Result(); err != nil || len(keys) > 0 {
+		t.Errorf("the check left %v behind, %v", keys, err)
+	}
+}
+
+func TestConnectSaysWhichRightIsMissing(t *testing.T) {
+	t.Parallel()
+	s := redistest.Real(t)
+	rdb := s.Client(t)
+	const all = "+@all ~* &*"
+	for name, c := range map[string]struct{ rules, want string }{
+		"eviction":  {all + " -info", "give the user +info"},
+		"commands":  {all + " -zadd -rpoplpush", "add +rpoplpush +zadd"},
+		"scripts":   {all + " -eval", "+eval"},
+		"digests":   {all + " -evalsha", "+evalsha"},
+		"keys":      {"+@all &* ~asynq:*", "add ~rollcall:*"},
+		"channels":  {"+@all ~* resetchannels", "&asynq:cancel"},
+		"subscribe": {all + " -subscribe", "+subscribe"},
+		"exec":      {all + " -multi -exec", "+multi +exec"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			args := []any{"ACL", "SETUSER", name, "reset", "on", ">pass-of-" + name}
+			for rule := range strings.FieldsSeq(c.rules) {
+				args = append(args, rule)
+			}
+			if err := rdb.Do(t.Context(), args...).Err(); err != nil {
+				t.Fatal(err)
+			}
+			section := fmt.Sprintf("{url: %q, username: %s, password: {env: REDIS_PASSWORD}}", s.URL(), name)
+			v := problem
+			if name == "eviction" {
+				v = warning
+			}
+			found := connect(t, section, map[string]string{"REDIS_PASSWORD": "pass-of-" + name}).findings(t)
+			wantFinding(t, found, "redis", v, c.want)
+		})
+	}
+	section := fmt.Sprintf("{url: %q, username: nobody, password: {env: REDIS_PASSWORD}}", s.URL())
+	wrong := connect(t, section, map[string]string{"REDIS_PASSWORD": "pass-of-nobody"})
+	wantFinding(t, wrong.findings(t), "redis", problem, "refuses the user or the password")
+}
+
+func TestConnectSaysThatNobodyAnswersAndThatCredentialsAreRefused(t *testing.T) {
+	t.Parallel()
+	c := connect(t, "{url: 'redis://127.0.0.1:1/0'}", map[string]string{"APP_SECRET": "not-the-secret"})
+	found := c.findings(t)
+	wantFinding(t, found, "redis", problem, "does not answer")
+	wantFinding(t, found, "tenant lakeside-dingtalk", problem, "no token")
+	if c.code != exitFailed {
+		t.Errorf("exit code %d, want %d", c.code, exitFailed)
+	}
+}
+
+// The configuration judges the chain of timeouts by numbers of its own, since
+// it must not know lanes.
+func TestTheConfigurationGrantsWhatAStopTakes(t *testing.T) {
+	t.Parallel()
+	for _, timeout := range []time.Duration{time.Second, 15 * time.Second, config.MaxTimeout} {
+		if got, want := timeout+config.StopMargin, lane.ShutdownTimeout(timeout); got != want {
+			t.Errorf("with calls of %s the configuration grants a stop %s, a lane takes %s", timeout, got, want)
+		}
+	}
+}

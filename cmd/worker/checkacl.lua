@@ -1,0 +1,54 @@
+-- Does, harmlessly and on keys of its own, what asynq's and rollcall's scripts
+-- do, and returns the commands that the user may not use.
+-- KEYS a text, a list, a hash, a set and a sorted set, none of which exists
+-- Whatever cannot be deleted expires after ten seconds.
+local text, list, hash, set, sorted = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local tries = {
+	{ 'TIME' },
+	{ 'SET', text, '1', 'PX', '10000' },
+	{ 'SETEX', text, '10', '1' },
+	{ 'GET', text },
+	{ 'EXISTS', text },
+	{ 'INCR', text },
+	{ 'EXPIREAT', text, '4102444800' },
+	{ 'EXPIRE', text, '10' },
+	{ 'RPUSH', list, '1' },
+	{ 'PEXPIRE', list, '10000' },
+	{ 'LPUSH', list, '2' },
+	{ 'RPOPLPUSH', list, list },
+	{ 'LLEN', list },
+	{ 'LRANGE', list, '0', '1' },
+	{ 'LREM', list, '1', '2' },
+	{ 'HSET', hash, 'a', '1' },
+	{ 'PEXPIRE', hash, '10000' },
+	{ 'HGET', hash, 'a' },
+	{ 'HMGET', hash, 'a' },
+	{ 'HDEL', hash, 'b' },
+	{ 'SADD', set, '1' },
+	{ 'PEXPIRE', set, '10000' },
+	{ 'SMEMBERS', set },
+	{ 'SREM', set, '2' },
+	{ 'ZADD', sorted, '1', 'a' },
+	{ 'PEXPIRE', sorted, '10000' },
+	{ 'ZCARD', sorted },
+	{ 'ZSCORE', sorted, 'a' },
+	{ 'ZRANGE', sorted, '0', '1' },
+	{ 'ZREVRANGE', sorted, '0', '1' },
+	{ 'ZRANGEBYSCORE', sorted, '0', '1' },
+	{ 'ZREMRANGEBYSCORE', sorted, '2', '3' },
+	{ 'ZREMRANGEBYRANK', sorted, '5', '6' },
+	{ 'ZREM', sorted, 'b' },
+	{ 'DEL', text, list, hash, set, sorted },
+}
+local refused = {}
+for _, try in ipairs(tries) do
+	local answer = redis.pcall(unpack(try))
+	if type(answer) == 'table' and answer.err then
+		if string.find(answer.err, "can't run this command") or string.find(answer.err, 'NOPERM') then
+			table.insert(refused, string.lower(try[1]))
+		else
+			return redis.error_reply(answer.err)
+		end
+	end
+end
+return refused

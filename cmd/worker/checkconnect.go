@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"rollcall/internal/config"
+	"rollcall/internal/redisdb"
+	"rollcall/internal/secret"
+	"rollcall/providers/dingtalk"
+)
+
+// tryFor bounds each try.
+const tryFor = 15 * time.Second
+
+// tryAll tries everything outside that costs nothing, side by side. The
+// findings are in the order of the file.
+func tryAll(ctx context.Context, cfg *config.Config) []finding {
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
+	tries := []func() []finding{func() []finding { return tryRedis(ctx, cfg.Redis) }}
+	for _, org := range cfg.Organisations {
+		for _, t := range org.Tenants {
+			tries = append(tries, func() []finding { return []finding{tryTenant(ctx, t)} })
+		}
+	}
+	found := make([][]finding, len(tries))
+	var wg sync.WaitGroup
+	for i, try := range tries {
+		wg.Go(func() { found[i] = try() })
+	}
+	wg.Wait()
+	var all []finding
+	for _, f := range found {
+		all = append(all, f...)
+	}
+	return all
+}
+
+func tryTenant(ctx context.Context, t config.Tenant) finding {
+	f := finding{Subject: "tenant " + t.Name}
+	d := t.DingTalk
+	if d == nil {
+		f.Verdict = notTried
+		f.Text = "ClassIn has no call that costs and changes nothing; the first task shows whether the secret is right"
+		return f
+	}
+	client, err := dingtalk.New(dingtalk.Config{
+		Tenant: t.Name, AppKey: d.AppKey, AppSecret: d.AppSecret.Value,
+		API: d.API, OAPI: d.OAPI, Timeout: time.Duration(d.Timeout),
+	})
+	if err == nil {
+		defer client.Close()
+		err = client.CheckToken(ctx)
+	}
+	if err != nil {
+		f.Verdict, f.Text = problem, "no token: "+err.Error()
+		return f
+	}
+	f.Verdict, f.Text = fine, "DingTalk gave a token; what the app is permitted to do, the first task of each kind shows"
+	return f
+}
+
+// redisConfigOf turns the file's section into what redisdb takes. An embedded
+// Redis has an address of its own.
+func redisConfigOf(r config.Redis, clientName string) redisdb.Config {
+	c := redisdb.Config{Username: r.Username, Password: r.Password.Value, ClientName: clientName}
+	switch {
+	case r.Sentinel != nil:
+		s := r.Sentinel
+		c.Sentinel = redisdb.Sentinel{Master: s.Master, Addresses: s.Addresses, Username: s.Username, Password: s.Password.Value}
+	case r.Cluster != nil:
+		c.Cluster = redisdb.Cluster{Addresses: r.Cluster.Addresses}
+	default:
+		c.URL = secret.New(r.URL)
+	}
+	if r.TLS != nil {
+		c.TLS = &redisdb.TLS{CA: r.TLS.CA, Cert: r.TLS.Cert, Key: r.TLS.Key, ServerName: r.TLS.ServerName}
+	}
+	return c
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"rollcall/internal/config"
+	"rollcall/internal/lane"
+	"rollcall/tasks"
+)
+
+// nextTimes is how many of a schedule's next times are shown.
+const nextTimes = 3
+
+// plan is what a worker would run. It holds no secret.
+type plan struct {
+	Redis     redisPlan      `json:"redis"`
+	HTTP      httpPlan       `json:"http"`
+	Log       logPlan        `json:"log"`
+	Stop      stopPlan       `json:"stop"`
+	Lanes     []lanePlan     `json:"lanes"`
+	Schedules []schedulePlan `json:"schedules"`
+}
+
+type redisPlan struct {
+	Kind      string   `json:"kind"` // single, embedded, sentinel, cluster
+	Addresses []string `json:"addresses"`
+	Master    string   `json:"master,omitzero"`
+	Username  string   `json:"username,omitzero"`
+	Password  string   `json:"password_from,omitzero"`
+	TLS       bool     `json:"tls"`
+}
+
+type httpPlan struct {
+	Listen           string   `json:"listen"`
+	Users            []string `json:"users"`
+	Writable         bool     `json:"writable"`
+	ShowPersonalData bool     `json:"show_personal_data"`
+}
+
+type logPlan struct {
+	Level            string `json:"level"`
+	Format           string `json:"format"`
+	ShowPersonalData bool   `json:"show_personal_data"`
+}
+
+type stopPlan struct {
+	Longest string `json:"longest"`
+	Granted string `json:"granted"`
+}
+
+type lanePlan struct {
+	Name         string   `json:"name"`
+	Organisation string   `json:"organisation"`
+	Platform     string   `json:"platform"`
+	Queues       []string `json:"queues"` // in the order in which they are served
+	Limit        string   `json:"limit"`
+	Timeout      string   `json:"timeout"`
+	Deadline     string   `json:"deadline"` // of one attempt
+}
+
+type schedulePlan struct {
+	Name    string   `json:"name"`
+	Cron    string   `json:"cron"`
+	Zone    string   `json:"zone"`
+	Roster  string   `json:"roster,omitzero"`
+	Tenant  string   `json:"tenant,omitzero"`
+	Courses int      `json:"courses,omitzero"`
+	Next    []string `json:"next"` // RFC 3339
+
+	next []time.Time
+}
+
+// newPlan lists what cfg stands for. The findings are those about the rosters,
+// which are looked through for what would go wrong in the night.
+func newPlan(cfg *config.Config, now time.Time) (*plan, []finding) {
+	p := &plan{
+		Redis:     newRedisPlan(cfg.Redis),
+		HTTP:      httpPlan{Listen: cfg.HTTP.Listen, Users: []string{}, Writable: cfg.HTTP.Writable, ShowPersonalData: cfg.HTTP.ShowPersonalData},
+		Log:       logPlan(cfg.Log),
+		Stop:      stopPlan{Longest: config.Duration(cfg.LongestStop()).String(), Granted: cfg.StopTimeout.String()},
+		Schedules: []schedulePlan{},
+	}
+	for _, u := range cfg.HTTP.Users {
+		p.HTTP.Users = append(p.HTTP.Users, u.Name)
+	}
+	for _, org := range cfg.Organisations {
+		for _, t := range org.Tenants {
+			p.addLanes(org.Name, t)
+		}
+	}
+	var findings []finding
+	for _, s := range cfg.Schedules {
+		sp := schedulePlan{Name: s.Name, Cron: s.Cron, Zone: s.Zone, Roster: s.Roster, next: s.Next(now, nextTimes)}
+		for _, at := range sp.next {
+			sp.Next = append(sp.Next, at.Format(time.RFC3339))
+		}
+		if s.Courses != nil {
+			sp.Tenant, sp.Courses = s.Courses.Tenant, len(s.Courses.IDs)
+		}
+		p.Schedules = append(p.Schedules, sp)
+		if s.Roster != "" {
+			findings = append(findings, lookThrough(cfg, s, now))
+		}
+	}
+	return p, findings
+}
+
+func newRedisPlan(r config.Redis) redisPlan {
+	p := redisPlan{Username: r.Username, Password: r.Password.String(), TLS: r.TLS != nil}
+	switch {
+	case r.Sentinel != nil:
+		p.Kind, p.Master, p.Addresses = "sentinel", r.Sentinel.Master, r.Sentinel.Addresses
+	case r.Cluster != nil:
+		p.Kind, p.Addresses = "cluster", r.Cluster.Addresses
+	case r.Embedded != "":
+		p.Kind, p.Addresses = "embedded", []string{r.Embedded}
+	default:
+		p.Kind, p.Addresses = "single", []string{r.URL}
+		if u, err := url.Parse(r.URL); err == nil {
+			p.Addresses = []string{u.Redacted()}
+			p.TLS = u.Scheme == "rediss"
+		}
+	}
+	return p
+}
+
+func (p *plan) addLanes(organisation string, t config.Tenant) {
+	add := func(platform string, kind tasks.Kind, limit config.Limit, timeout config.Duration) {
+		p.Lanes = append(p.Lanes, lanePlan{
+			Name: t.Name + "." + string(kind), Organisation: organisation, Platform: platform,
+			Queues: []string{tasks.Queue(t.Name, kind, true), tasks.Queue(t.Name, kind, false)},
+			Limit:  limit.String(), Timeout: timeout.String(),
+			Deadline: config.Duration(lane.Deadline(time.Duration(timeout))).String(),
+		})
+	}
+	if d := t.DingTalk; d != nil {
+		add("dingtalk", tasks.KindNickname, d.Limits.Nickname, d.Timeout)
+		add("dingtalk", tasks.KindGroup, d.Limits.Group, d.Timeout)
+		add("dingtalk", tasks.KindID, d.Limits.ID, d.Timeout)
+	}
+	if c := t.ClassIn; c != nil {
+		add("classin", tasks.KindCourse, c.Limits.Course, c.Timeout)
+	}
+}
+
+func columnsOf(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
+
+func (p *plan) tell(w io.Writer) {
+	t := columnsOf(w)
+	fmt.Fprintf(t, "redis\t%s\n", p.Redis)
+	fmt.Fprintf(t, "http\t%s\n", p.HTTP)
+	fmt.Fprintf(t, "log\t%s, %s, %s\n", p.Log.Level, p.Log.Format, people(p.Log.ShowPersonalData))
+	fmt.Fprintf(t, "stop\ttakes %s at the most; %s are granted\n", p.Stop.Longest, p.Stop.Granted)
+	_ = t.Flush() // to a terminal: nobody is left to tell
+
+	fmt.Fprintf(t, "\nlane\tplatform\tlimit\ttimeout\tattempt\n")
+	for _, l := range p.Lanes {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", l.Name, l.Platform, l.Limit, l.Timeout, l.Deadline)
+	}
+	_ = t.Flush()
+	fmt.Fprintln(w, "Queues bear the name of their lane; those of urgent tasks end in .urgent.")
+	for _, s := range p.Schedules {
+		what := s.Roster
+		if what == "" {
+			what = fmt.Sprintf("%d courses of %s", s.Courses, s.Tenant)
+		}
+		fmt.Fprintf(w, "\nschedule %s: %s (%s): %s\n", s.Name, s.Cron, s.Zone, what)
+		for _, at := range s.next {
+			fmt.Fprintf(w, "  %s\n", at.Format("Mon 2006-01-02 15:04 MST"))
+		}
+	}
+}
+
+// String is the Redis on one line.
+func (r redisPlan) String() string {
+	text := r.Kind + " " + strings.Join(r.Addresses, " ")
+	if r.Master != "" {
+		text += ", master " + r.Master
+	}
+	if r.Kind == "embedded" {
+		return text + ": keeps nothing"
+	}
+	text += ", user " + cmp.Or(r.Username, "default")
+	if r.Password != "" {
+		text += ", password from " + r.Password
+	}
+	if r.TLS {
+		text += ", TLS"
+	}
+	return text
+}
+
+// String is the listener on one line.
+func (h httpPlan) String() string {
+	if h.Listen == config.Off {
+		return "off: no web UI, metrics or probes"
+	}
+	users := "no login"
+	if len(h.Users) > 0 {
+		users = "login as " + strings.Join(h.Users, ", ")
+	}
+	access := "read-only"
+	if h.Writable {
+		access = "writable"
+	}
+	return h.Listen + ", " + users + ", " + access + ", " + people(h.ShowPersonalData)
+}
+
+func people(shown bool) string {
+	if shown {
+		return "personal data shown"
+	}
+	return "personal data masked"
+}
