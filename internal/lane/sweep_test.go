@@ -1,0 +1,147 @@
+package lane_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/lane"
+	"rollcall/internal/redistest"
+	"rollcall/tasks"
+)
+
+// severed is a hook that cuts a client off: what a worker that was killed can
+// still say to Redis.
+type severed struct{ cut atomic.Bool }
+
+var errSevered = errors.New("cut off by the test")
+
+func (s *severed) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (s *severed) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if s.cut.Load() {
+			cmd.SetErr(errSevered)
+			return errSevered
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (s *severed) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if s.cut.Load() {
+			return errSevered
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// die lets a worker take a task of the queue and then hear and say nothing more.
+func die(t *testing.T, s *redistest.Server, queue string) {
+	t.Helper()
+	rdb := s.Client(t)
+	line := &severed{}
+	rdb.AddHook(line)
+	taken, buried := make(chan struct{}), make(chan struct{})
+	// Everything that asynq needs to know of the task's worker to be gone is in
+	// Redis: no server list, no heartbeat, a lease that nobody moves.
+	server := asynq.NewServerFromRedisClient(rdb, asynq.Config{
+		Concurrency: 1, Queues: map[string]int{queue: 1}, TaskCheckInterval: 10 * time.Millisecond,
+		LogLevel: asynq.FatalLevel, ShutdownTimeout: time.Nanosecond,
+	})
+	err := server.Start(asynq.HandlerFunc(func(context.Context, *asynq.Task) error {
+		line.cut.Store(true)
+		close(taken)
+		<-buried
+		return nil
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Shutdown)
+	t.Cleanup(func() { close(buried) })
+	await(t, taken, "the worker that is to die")
+}
+
+// An id without a task would otherwise come and go for ever.
+//
+// asynq's keys are read and written here by their layout: this test fails if a
+// new version changes it.
+func TestASweepMendsWhatAsynqLeavesBehind(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		started, release := make(chan string, 100), make(chan struct{})
+		r.add("lakeside", "dt", "dingtalk", tasks.KindNickname, slow, func(_ context.Context, _ func(context.Context) error, payload string) error {
+			started <- payload
+			if payload == "long" {
+				<-release
+			}
+			return nil
+		})
+		lost := r.put(nicknames, "lost")
+		die(t, s, nicknames)
+		long := r.put(nicknames, "long")
+		r.start()
+		if got := await(t, started, "the long task"); got != "long" {
+			t.Fatalf("%q was taken, want long: the lost one is another worker's", got)
+		}
+		// Bytes that no client of asynq wrote, and an id without a task.
+		ctx := t.Context()
+		if err := errors.Join(
+			r.rdb.HSet(ctx, "asynq:{"+nicknames+"}:t:raw", "msg", "\xff\xff no message", "state", "pending").Err(),
+			r.rdb.LPush(ctx, "asynq:{"+nicknames+"}:pending", "raw", "missing").Err(),
+		); err != nil {
+			t.Fatal(err)
+		}
+		r.sweep()
+
+		for id, cause := range map[string]string{
+			"undecodable-raw":     "malformed: queue dt.nickname held a message raw of 13 bytes that is no asynq task",
+			"undecodable-missing": "malformed: queue dt.nickname listed a task missing that has no message in Redis",
+		} {
+			if info := r.ends(nicknames, id, asynq.TaskStateArchived); !strings.HasPrefix(info.LastErr, cause) {
+				t.Errorf("%s: %q, want %q", id, info.LastErr, cause)
+			}
+		}
+		if name := await(t, r.watch.recovered, "the lost task to be found"); name != nicknames {
+			t.Errorf("recovered in lane %q", name)
+		}
+		if got := await(t, started, "the lost task"); got != "lost" {
+			t.Errorf("%q ran again: its worker lives", got)
+		}
+		if info := r.ends(nicknames, lost, asynq.TaskStateCompleted); info.Retried != 0 {
+			t.Errorf("the lost task spent %d attempts on its worker's death", info.Retried)
+		}
+		close(release)
+		r.ends(nicknames, long, asynq.TaskStateCompleted)
+		r.nothingLeft(nicknames)
+		if len(started) != 0 || len(r.watch.recovered) != 0 {
+			t.Error("a task whose worker lives was made pending again")
+		}
+	})
+}
+
+// nothingLeft fails the test unless asynq's books of what runs are empty.
+func (r *rig) nothingLeft(queue string) {
+	r.t.Helper()
+	ctx, prefix := r.t.Context(), "asynq:{"+queue+"}:"
+	if active, leased := r.rdb.LLen(ctx, prefix+"active").Val(), r.rdb.ZCard(ctx, prefix+"lease").Val(); active+leased != 0 {
+		r.t.Errorf("%d tasks are active and %d have a lease, want none", active, leased)
+	}
+	if n := r.rdb.Exists(ctx, prefix+"t:raw").Val(); n != 0 {
+		r.t.Error("the unreadable message is still there, besides its stand-in")
+	}
+	for range len(r.watch.attempts) {
+		if a := <-r.watch.attempts; a.Verdict.Action != lane.Done && a.Verdict.Class != lane.ClassMalformed {
+			r.t.Errorf("an attempt ended so: %+v", a.Verdict)
+		}
+	}
+}
