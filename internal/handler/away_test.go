@@ -95,6 +95,25 @@ func TestAnAttemptThatLostItsTargetDoesNotSettle(t *testing.T) {
 	r.calls(2)
 }
 
+// A send that hangs is not waited for once its target is another's.
+func TestASendWhoseTargetWasTakenOverIsCutOff(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	r := newRig(t, s)
+	r.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultHang})
+	target, fields := nickname("A").Wish(school)
+	r.during = sync.OnceFunc(func() {
+		s.Mini.SetTime(time.Now().Add(time.Minute))
+		if _, _, err := r.ledger.Begin(t.Context(), target, r.wish(nickname("B")), fields); err != nil {
+			t.Errorf("the other worker: %v", err)
+		}
+	})
+	_, err := r.run(nickname("A"))
+	if !errors.Is(err, ledger.ErrLost) || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v, want %v and no timeout", err, ledger.ErrLost)
+	}
+}
+
 func TestWithoutRedisNothingIsSent(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {

@@ -157,6 +157,13 @@ func TestAnAttemptThatHangsEndsAtItsDeadlineInDoubt(t *testing.T) {
 		r.must(nickname("A"), handler.Applied)
 		r.arm(sandbox.Fault{API: sandbox.APIGroupNick, At: 1, Kind: sandbox.FaultHang})
 		r.env.Deadline = 300 * time.Millisecond
+		r.slot = func(ctx context.Context) error {
+			// Its own, and not the longer one of an exchange.
+			if end, bounded := ctx.Deadline(); !bounded || time.Until(end) > r.env.Deadline {
+				t.Errorf("the attempt ends at %v (bounded: %t)", end, bounded)
+			}
+			return nil
+		}
 		if _, err := r.run(nickname("B")); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("error %v, want %v", err, context.DeadlineExceeded)
 		}
