@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 )
@@ -92,7 +91,7 @@ func (d *document) tls(path []any, t *TLS) {
 		}
 	}
 	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
+		pem, err := readRegular(t.CA)
 		switch {
 		case err != nil:
 			d.say(under(path, "ca"), "comes from the file %s, %s", t.CA, reason(err))
@@ -111,7 +110,7 @@ func (d *document) tls(path []any, t *TLS) {
 }
 
 func (d *document) pair(path []any, t *TLS) {
-	cert, certErr := os.ReadFile(t.Cert)
+	cert, certErr := readRegular(t.Cert)
 	if certErr != nil {
 		d.say(under(path, "cert"), "comes from the file %s, %s", t.Cert, reason(certErr))
 	}

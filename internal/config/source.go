@@ -70,6 +70,18 @@ func readPrivate(path string) ([]byte, error) {
 	return content, nil
 }
 
+// readRegular reads a file that is no secret, and nothing without an end.
+func readRegular(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &os.PathError{Op: "read", Path: path, Err: errors.New("it is no regular file")}
+	}
+	return os.ReadFile(path)
+}
+
 // reason says in the words of a person why a file could not be read.
 func reason(err error) string {
 	switch {
