@@ -23,6 +23,9 @@ const (
 	// together is how many entries' ticks one worker carries out side by side.
 	together = 4
 
+	// pollEvery is how often an idle worker looks for a tick; asynq spreads it by
+	// half.
+	pollEvery = 500 * time.Millisecond
 	// uncountedWait is the wait before the next attempt where nobody is to blame:
 	// the worker stopped, or another tick of the entry is not over.
 	uncountedWait = 2 * time.Second
@@ -53,7 +56,7 @@ func (c *carrier) serverConfig() asynq.Config {
 			}
 			return uncountedWait // asynq itself cut it off
 		},
-		TaskCheckInterval:        time.Second,
+		TaskCheckInterval:        pollEvery,
 		DelayedTaskCheckInterval: time.Second,
 		ShutdownTimeout:          StopTakes(c.schedule.grace),
 		Logger:                   logging.Asynq{Log: c.schedule.log},
