@@ -88,7 +88,10 @@ func (c Config) Listen(ctx context.Context) (*Server, error) {
 		ResultFormatter:  asynqmon.ResultFormatterFunc(c.result),
 	})
 	return &Server{
-		http:     &http.Server{Handler: c.routes(ui), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute},
+		http: &http.Server{
+			Handler: c.routes(ui), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+			WriteTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		},
 		ui:       ui,
 		listener: listener,
 		log:      c.Log,
