@@ -10,7 +10,7 @@ mkdir -p /run/credentials
 exec unshare --mount sh -euc '
   seen=/run/credentials/rollcall-worker.service
   mount -t tmpfs -o mode=0755 tmpfs /run/credentials
-  mkdir "$seen"
+  mkdir -m 0755 "$seen"
   for secret in /etc/rollcall/secrets/*; do
     install -o rollcall -g rollcall -m 0400 "$secret" "$seen/"
   done
