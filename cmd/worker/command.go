@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -31,11 +32,14 @@ func (e *usageError) Unwrap() error { return e.err }
 type program struct {
 	getenv         func(string) string
 	stdout, stderr io.Writer
+	hangup         <-chan os.Signal // asks for a reload; may be nil
 }
 
 // run is the whole program, for main and for tests.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	p := &program{getenv: getenv, stdout: stdout, stderr: stderr}
+func run(
+	ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer, hangup <-chan os.Signal,
+) int {
+	p := &program{getenv: getenv, stdout: stdout, stderr: stderr, hangup: hangup}
 	root := p.command()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -84,7 +88,8 @@ func (p *program) runCommand() *cobra.Command {
 		Use:   "run",
 		Short: "Run the worker until it is told to stop",
 		Long: `run takes tasks until SIGINT or SIGTERM. Then nothing new is taken, what waits
-goes back to its queue, and running calls finish.
+goes back to its queue, and running calls finish. SIGHUP reloads limits and
+schedules from the configuration.
 
 Without --config it runs the demo's configuration: a Redis inside the process
 that keeps nothing, and both platforms emulated on this machine.`,
@@ -94,21 +99,24 @@ that keeps nothing, and both platforms emulated on this machine.`,
 			if file == "" {
 				return p.runDemo(cmd.Context(), demoOptions{stay: true})
 			}
-			cfg, err := config.Load(file, p.getenv)
+			load := func() (*config.Config, error) { return config.Load(file, p.getenv) }
+			cfg, err := load()
 			if err != nil {
 				return &usageError{err}
 			}
-			w, err := newWorker(cmd.Context(), cfg, p.logger(cfg.Log))
+			var level slog.LevelVar
+			level.Set(logging.Level(cfg.Log.Level))
+			w, err := newWorker(cmd.Context(), cfg, p.logger(cfg.Log, &level), &level)
 			if err != nil {
 				return err
 			}
-			return w.run(cmd.Context(), nil)
+			return w.run(cmd.Context(), runtime{hangup: p.hangup, load: load})
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `file` (YAML)")
 	return cmd
 }
 
-func (p *program) logger(cfg config.Log) *slog.Logger {
-	return logging.New(p.stderr, cfg.Format, logging.Level(cfg.Level))
+func (p *program) logger(cfg config.Log, level *slog.LevelVar) *slog.Logger {
+	return logging.Config{Format: cfg.Format, Level: level, ShowPersonalData: cfg.ShowPersonalData}.Logger(p.stderr)
 }

@@ -16,7 +16,6 @@ import (
 	"rollcall/internal/logging"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/sandbox"
-	"rollcall/internal/secret"
 	"rollcall/tasks"
 )
 
@@ -85,7 +84,7 @@ func (p *program) runDemo(ctx context.Context, o demoOptions) error {
 	if !o.verbose {
 		level.Set(silent)
 	}
-	w, err := newWorker(ctx, cfg, logging.New(p.stderr, "auto", &level))
+	w, err := newWorker(ctx, cfg, logging.New(p.stderr, "auto", &level), &level)
 	if err != nil {
 		return err
 	}
@@ -93,7 +92,7 @@ func (p *program) runDemo(ctx context.Context, o demoOptions) error {
 	running, stop := context.WithCancel(ctx)
 	readied := make(chan ready, 1)
 	ended := make(chan error, 1)
-	go func() { ended <- w.run(running, func(r ready) { readied <- r }) }()
+	go func() { ended <- w.run(running, runtime{tell: func(r ready) { readied <- r }}) }()
 	var result error
 	select {
 	case r := <-readied:
@@ -129,7 +128,7 @@ func (p *program) present(ctx context.Context, platforms *emulated, r ready) err
 	defer cancel()
 
 	before, _ := platforms.State().Organisation(demo.Organisation)
-	run, err := enqueueDemo(bounded, r.redisURL, platforms)
+	run, err := enqueueDemo(bounded, r.redis, platforms)
 	if err != nil {
 		return err
 	}
@@ -151,7 +150,7 @@ func (p *program) present(ctx context.Context, platforms *emulated, r ready) err
 func (p *program) stayUp(ctx context.Context, platforms *emulated, r ready) {
 	fmt.Fprintf(p.stdout, "\nStill up, until interrupted (Ctrl-C):\n  web UI     %s\n  platforms  %s/_sandbox/\n"+
 		"  enqueue    bin/enqueue nickname --redis %s --tenant %s --chat chat7Af3929 --user u001 \"7A 新名\"\n",
-		r.page, platforms.url, r.redisURL.Reveal(), demo.DingTalk)
+		r.page, platforms.url, r.redis.URL.Reveal(), demo.DingTalk)
 	<-ctx.Done()
 }
 
@@ -170,8 +169,9 @@ func (r *demoRun) close() {
 
 // enqueueDemo enqueues the wish that a retry is to delay, waits until the
 // platform has seen it, and then enqueues the whole roster.
-func enqueueDemo(ctx context.Context, url secret.Text, platforms *emulated) (*demoRun, error) {
-	options, err := redisdb.Config{URL: url, ClientName: "rollcall-demo"}.Options()
+func enqueueDemo(ctx context.Context, at redisdb.Config, platforms *emulated) (*demoRun, error) {
+	at.ClientName = "rollcall-demo"
+	options, err := at.Options()
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +179,7 @@ func enqueueDemo(ctx context.Context, url secret.Text, platforms *emulated) (*de
 	if err != nil {
 		return nil, err
 	}
-	rdb, err := redisdb.Config{URL: url, ClientName: "rollcall-demo-inspector"}.Open()
+	rdb, err := at.Open()
 	if err != nil {
 		return nil, errors.Join(err, client.Close())
 	}

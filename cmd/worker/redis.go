@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/config"
+	"rollcall/internal/redisdb"
+	"rollcall/internal/redisdb/embedded"
+	"rollcall/internal/secret"
+)
+
+func (w *worker) openRedis() error {
+	w.redis = redisConfig(w.cfg.Redis)
+	if w.cfg.Redis.Embedded != "" {
+		server, err := embedded.Start(w.cfg.Redis.Embedded)
+		if err != nil {
+			return err
+		}
+		w.onClose(server.Close)
+		aging, stop := context.WithCancel(context.Background())
+		var wg sync.WaitGroup
+		wg.Go(func() { server.Age(aging) })
+		w.onClose(func() { stop(); wg.Wait() })
+		w.redis.URL = secret.New(server.URL())
+		w.log.Warn("this Redis is inside the worker and keeps nothing: for trying out only", "redis", server.URL())
+	}
+	var err error
+	if w.rdb, err = w.newClient("rollcall-worker"); err != nil {
+		return &usageError{err}
+	}
+	w.onClose(func() { _ = w.rdb.Close() })
+	return nil
+}
+
+func (w *worker) newClient(name string) (redis.UniversalClient, error) {
+	named := w.redis
+	named.ClientName = name
+	return named.Open()
+}
+
+// redisConfig says in redisdb's words what the file says.
+func redisConfig(r config.Redis) redisdb.Config {
+	cfg := redisdb.Config{Username: r.Username, Password: r.Password.Value}
+	switch {
+	case r.Sentinel != nil:
+		cfg.Sentinel = redisdb.Sentinel{
+			Master: r.Sentinel.Master, Addresses: r.Sentinel.Addresses,
+			Username: r.Sentinel.Username, Password: r.Sentinel.Password.Value,
+		}
+	case r.Cluster != nil:
+		cfg.Cluster = redisdb.Cluster{Addresses: r.Cluster.Addresses}
+	case r.URL != "":
+		cfg.URL = secret.New(r.URL)
+	}
+	if t := r.TLS; t != nil {
+		cfg.TLS = &redisdb.TLS{CA: t.CA, Cert: t.Cert, Key: t.Key, ServerName: t.ServerName}
+	}
+	return cfg
+}
+
+// redisName is what the log calls the Redis of a configuration.
+func redisName(r config.Redis) string {
+	switch {
+	case r.Sentinel != nil:
+		return "master " + r.Sentinel.Master + " behind Sentinel"
+	case r.Cluster != nil:
+		return "a Cluster"
+	case r.Embedded != "":
+		return "embedded"
+	}
+	return r.URL
+}

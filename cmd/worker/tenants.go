@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"rollcall/internal/config"
+	"rollcall/internal/handler"
+	"rollcall/internal/lane"
+	"rollcall/internal/ledger"
+	"rollcall/providers/classin"
+	"rollcall/providers/dingtalk"
+	"rollcall/tasks"
+)
+
+// laneLimits are the kinds of task that a tenant's platform knows, each a lane,
+// with its limit.
+func laneLimits(t config.Tenant) map[tasks.Kind]config.Limit {
+	if d := t.DingTalk; d != nil {
+		return map[tasks.Kind]config.Limit{
+			tasks.KindNickname: d.Limits.Nickname, tasks.KindGroup: d.Limits.Group, tasks.KindID: d.Limits.ID,
+		}
+	}
+	return map[tasks.Kind]config.Limit{tasks.KindCourse: t.ClassIn.Limits.Course}
+}
+
+// addTenant makes the tenant's client and adds a lane for each API of its
+// platform.
+func (w *worker) addTenant(organisation string, t config.Tenant, record *ledger.Ledger) error {
+	platform, timeout, build, err := w.connect(t)
+	if err != nil {
+		return err
+	}
+	limits := laneLimits(t)
+	for _, kind := range tasks.Kinds() {
+		limit, served := limits[kind]
+		if !served {
+			continue
+		}
+		cfg := lane.Config{
+			Organisation: organisation, Tenant: t.Name, Platform: platform, Kind: kind,
+			Limit: paceLimit(limit), Timeout: timeout,
+		}
+		w.lanes.Add(cfg, func(slot func(context.Context) error) handler.Func {
+			env := handler.Env{Organisation: organisation, Ledger: record, Slot: slot, Deadline: lane.Deadline(timeout)}
+			if t.DingTalk != nil {
+				env.Limits.NicknameMax = t.DingTalk.NicknameMax
+			}
+			return build(kind, env)
+		})
+	}
+	return nil
+}
+
+// connect makes the client of a tenant. It connects to nothing.
+func (w *worker) connect(t config.Tenant) (
+	platform string, timeout time.Duration, build func(tasks.Kind, handler.Env) handler.Func, err error,
+) {
+	if d := t.DingTalk; d != nil {
+		timeout = time.Duration(d.Timeout)
+		client, err := dingtalk.New(dingtalk.Config{
+			Tenant: t.Name, AppKey: d.AppKey, AppSecret: d.AppSecret.Value, API: d.API, OAPI: d.OAPI, Timeout: timeout,
+		})
+		if err != nil {
+			return "", 0, nil, err
+		}
+		w.onClose(client.Close)
+		return "dingtalk", timeout, func(kind tasks.Kind, env handler.Env) handler.Func {
+			switch kind {
+			case tasks.KindNickname:
+				return handler.Nickname(env, client)
+			case tasks.KindGroup:
+				return handler.Group(env, client)
+			default:
+				return handler.ID(env, client)
+			}
+		}, nil
+	}
+	c := t.ClassIn
+	timeout = time.Duration(c.Timeout)
+	client, err := classin.New(classin.Config{
+		Tenant: t.Name, SID: c.SID, Secret: c.Secret.Value, BaseURL: c.BaseURL, Timeout: timeout,
+	})
+	if err != nil {
+		return "", 0, nil, err
+	}
+	w.onClose(client.Close)
+	return "classin", timeout, func(_ tasks.Kind, env handler.Env) handler.Func { return handler.Course(env, client) }, nil
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/config"
+	"rollcall/internal/lane"
+	"rollcall/internal/ledger"
+	"rollcall/internal/metrics"
+	"rollcall/internal/monitor"
+	"rollcall/internal/pace"
+	"rollcall/internal/redisdb"
+	"rollcall/internal/schedule"
+	"rollcall/providers/classin"
+	"rollcall/providers/dingtalk"
+	"rollcall/tasks"
+)
+
+// worker is one process' wiring. Its parts are ended in the reverse order of
+// their making.
+type worker struct {
+	cfg      *config.Config
+	log      *slog.Logger
+	redis    redisdb.Config
+	rdb      redis.UniversalClient
+	lanes    *lane.Set
+	schedule *schedule.Schedule
+	ready    *monitor.Readiness
+	page     *monitor.Server // nil: off
+	closers  []func()
+}
+
+// newWorker builds every part and connects to nothing yet but the embedded
+// Redis and the page's port. level is the log's, for the page that changes it.
+func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (w *worker, err error) {
+	w = &worker{cfg: cfg, log: log}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	if err := w.openRedis(); err != nil {
+		return nil, err
+	}
+	w.ready = monitor.NewReadiness(w.rdb)
+	record := ledger.New(w.rdb)
+	w.lanes = lane.NewSet(w.rdb, record, log)
+	for _, org := range cfg.Organisations {
+		for _, tenant := range org.Tenants {
+			if err := w.addTenant(org.Name, tenant, record); err != nil {
+				return nil, &usageError{err}
+			}
+		}
+	}
+	counts := metrics.New(metrics.Config{
+		Lanes: w.lanes.Lanes(), Redis: w.rdb, Ready: w.ready.Check,
+		Codes: slices.Concat(dingtalk.Codes(), classin.Codes()),
+	})
+	w.lanes.Observe(counts)
+	if err := w.openSchedule(); err != nil {
+		return nil, err
+	}
+	if cfg.HTTP.Listen != "off" {
+		if err := w.openPage(ctx, counts, level); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+func (w *worker) onClose(f func()) { w.closers = append(w.closers, f) }
+
+func (w *worker) close() {
+	for _, c := range slices.Backward(w.closers) {
+		c()
+	}
+}
+
+// openSchedule makes the schedule even of no entries: a reload may bring some.
+func (w *worker) openSchedule() error {
+	named := w.redis
+	named.ClientName = "rollcall-schedule"
+	options, err := named.Options()
+	if err != nil {
+		return &usageError{err}
+	}
+	w.schedule, err = schedule.New(schedule.Config{Entries: scheduleEntries(w.cfg), Redis: options, Log: w.log})
+	if err != nil {
+		return &usageError{err}
+	}
+	return nil
+}
+
+func scheduleEntries(cfg *config.Config) []schedule.Entry {
+	entries := make([]schedule.Entry, len(cfg.Schedules))
+	for i, s := range cfg.Schedules {
+		entries[i] = schedule.Entry{Name: s.Name, Cron: s.Cron, Zone: s.Zone, Roster: s.Roster}
+		if s.Courses != nil {
+			entries[i].Courses = schedule.Courses{Tenant: s.Courses.Tenant, IDs: s.Courses.IDs}
+		}
+	}
+	return entries
+}
+
+func (w *worker) openPage(ctx context.Context, counts *metrics.Metrics, level *slog.LevelVar) error {
+	client, err := w.newClient("rollcall-monitor")
+	if err != nil {
+		return err
+	}
+	page := monitor.Config{
+		Address: w.cfg.HTTP.Listen, Redis: redisdb.ConnOpt(client), Writable: w.cfg.HTTP.Writable,
+		ShowPersonalData: w.cfg.HTTP.ShowPersonalData, PlainTypes: []string{schedule.Type},
+		Metrics: counts.Handler(), Ready: w.ready.Check, Level: level, Log: w.log,
+	}
+	for _, u := range w.cfg.HTTP.Users {
+		page.Users = append(page.Users, monitor.User{Name: u.Name, Password: u.Password.Value})
+	}
+	if w.page, err = page.Listen(ctx); err != nil {
+		return errors.Join(err, client.Close())
+	}
+	return nil
+}
+
+// reload takes over what a running worker can: limits and schedules. What needs
+// a restart is told, and left as it is.
+func (w *worker) reload(load func() (*config.Config, error)) {
+	next, err := load()
+	if err != nil {
+		w.log.Error("the configuration was not reloaded; the worker goes on as it was", "err", err)
+		return
+	}
+	reloadable, needsRestart := config.Changes(w.cfg, next)
+	for _, line := range needsRestart {
+		w.log.Warn("this change of the configuration needs a restart", "change", line)
+	}
+	if err := w.schedule.Replace(scheduleEntries(next)); err != nil {
+		w.log.Error("the schedules were not reloaded; the old ones go on", "err", err)
+		return
+	}
+	for _, org := range next.Organisations {
+		for _, t := range org.Tenants {
+			for kind, limit := range laneLimits(t) {
+				// A lane that is new needs a restart, which was told above.
+				w.lanes.SetLimit(t.Name, kind, paceLimit(limit))
+			}
+		}
+	}
+	// What was taken over is what the next reload compares with.
+	w.cfg = config.TakeOver(w.cfg, next)
+	for _, line := range reloadable {
+		w.log.Info("reloaded", "change", line)
+	}
+	w.log.Info("configuration reloaded", "taken_over", len(reloadable), "need_a_restart", len(needsRestart))
+}
+
+func paceLimit(l config.Limit) pace.Limit {
+	return pace.Limit{Calls: l.Calls, Per: time.Duration(l.Per)}
+}
+
+// publish says which lanes are served, so that producers can refuse the others.
+func (w *worker) publish(ctx context.Context) error {
+	var served []tasks.Lane
+	for _, org := range w.cfg.Organisations {
+		for _, t := range org.Tenants {
+			for kind := range laneLimits(t) {
+				l := tasks.Lane{Organisation: org.Name, Tenant: t.Name, Kind: kind}
+				if kind == tasks.KindNickname {
+					l.NicknameMax = t.DingTalk.NicknameMax
+				}
+				served = append(served, l)
+			}
+		}
+	}
+	if err := tasks.PublishLanes(ctx, w.rdb, served); err != nil {
+		return fmt.Errorf("say which lanes are served: %w", err)
+	}
+	return nil
+}
