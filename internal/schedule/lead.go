@@ -24,6 +24,8 @@ const (
 	// settled is how old a tick is before it is asked whether it was enqueued:
 	// asynq's scheduler, which keeps a history of what it enqueued, goes first.
 	settled = 2 * time.Second
+	// tidyBound is how long the end of asynq's scheduler may take.
+	tidyBound = 3 * time.Second
 	// lateMost is how late a tick is still enqueued by a worker that was there
 	// all the time while Redis was not.
 	lateMost = time.Hour
@@ -76,14 +78,14 @@ func (s *Schedule) lead(ctx context.Context, l lease, taken time.Time) {
 
 // ring runs asynq's scheduler with the entries until ctx ends or they change.
 func (s *Schedule) ring(ctx context.Context, rdb redis.UniversalClient, entries map[string]*planned, changed <-chan struct{}) {
-	scheduler, err := s.startScheduler(entries)
+	stop, err := s.startScheduler(entries)
 	if err != nil {
 		// The entries were judged, with the library that refuses them here.
 		s.log.Error("schedule: asynq refuses the entries: nothing is enqueued by time; please report it", "err", err)
 		pause(ctx, s.lease)
 		return
 	}
-	defer scheduler.Shutdown()
+	defer stop()
 	ticker := time.NewTicker(s.lease / 3)
 	defer ticker.Stop()
 	for {
@@ -98,7 +100,7 @@ func (s *Schedule) ring(ctx context.Context, rdb redis.UniversalClient, entries 
 	}
 }
 
-func (s *Schedule) startScheduler(entries map[string]*planned) (*asynq.Scheduler, error) {
+func (s *Schedule) startScheduler(entries map[string]*planned) (stop func(), err error) {
 	b := &bells{options: make(map[string][]asynq.Option, len(entries))}
 	client := redis.NewUniversalClient(&s.redis)
 	scheduler := asynq.NewScheduler(redisdb.ConnOpt(client), &asynq.SchedulerOpts{
@@ -127,7 +129,13 @@ func (s *Schedule) startScheduler(entries map[string]*planned) (*asynq.Scheduler
 	if err := scheduler.Start(); err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
-	return scheduler, nil
+	return func() {
+		// It tidies up with a command an entry, each of which a Redis that hangs
+		// would hold up for as long as it can.
+		enough := time.AfterFunc(tidyBound, func() { s.close("scheduler's client", client) })
+		defer enough.Stop()
+		scheduler.Shutdown()
+	}, nil
 }
 
 // dueTick is the tick that asynq is about to enqueue a task for.
