@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"rollcall/internal/config"
-	"rollcall/internal/redisdb"
-	"rollcall/internal/secret"
 	"rollcall/providers/dingtalk"
 )
 
@@ -60,23 +58,4 @@ func tryTenant(ctx context.Context, t config.Tenant) finding {
 	}
 	f.Verdict, f.Text = fine, "DingTalk gave a token; what the app is permitted to do, the first task of each kind shows"
 	return f
-}
-
-// redisConfigOf turns the file's section into what redisdb takes. An embedded
-// Redis has an address of its own.
-func redisConfigOf(r config.Redis, clientName string) redisdb.Config {
-	c := redisdb.Config{Username: r.Username, Password: r.Password.Value, ClientName: clientName}
-	switch {
-	case r.Sentinel != nil:
-		s := r.Sentinel
-		c.Sentinel = redisdb.Sentinel{Master: s.Master, Addresses: s.Addresses, Username: s.Username, Password: s.Password.Value}
-	case r.Cluster != nil:
-		c.Cluster = redisdb.Cluster{Addresses: r.Cluster.Addresses}
-	default:
-		c.URL = secret.New(r.URL)
-	}
-	if r.TLS != nil {
-		c.TLS = &redisdb.TLS{CA: r.TLS.CA, Cert: r.TLS.Cert, Key: r.TLS.Key, ServerName: r.TLS.ServerName}
-	}
-	return c
 }

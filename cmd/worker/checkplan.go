@@ -11,6 +11,7 @@ import (
 
 	"rollcall/internal/config"
 	"rollcall/internal/lane"
+	"rollcall/internal/schedule"
 	"rollcall/tasks"
 )
 
@@ -95,8 +96,9 @@ func newPlan(cfg *config.Config, now time.Time) (*plan, []finding) {
 		}
 	}
 	var findings []finding
-	for _, s := range cfg.Schedules {
-		sp := schedulePlan{Name: s.Name, Cron: s.Cron, Zone: s.Zone, Roster: s.Roster, next: s.Next(now, nextTimes)}
+	for i, entry := range scheduleEntries(cfg) {
+		s := cfg.Schedules[i]
+		sp := schedulePlan{Name: s.Name, Cron: s.Cron, Zone: s.Zone, Roster: s.Roster, next: schedule.Next(entry, now, nextTimes)}
 		for _, at := range sp.next {
 			sp.Next = append(sp.Next, at.Format(time.RFC3339))
 		}

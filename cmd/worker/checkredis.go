@@ -43,7 +43,9 @@ func tryRedis(ctx context.Context, cfg config.Redis) []finding {
 		return r.findings
 	}
 	var err error
-	if r.rdb, err = redisConfigOf(cfg, "rollcall-check").Open(); err != nil {
+	at := redisConfig(cfg)
+	at.ClientName = "rollcall-check"
+	if r.rdb, err = at.Open(); err != nil {
 		r.found(problem, "%v", err)
 		return r.findings
 	}

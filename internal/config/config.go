@@ -18,9 +18,6 @@ type Config struct {
 	StopTimeout   Duration       `yaml:"stop_timeout"`
 	Organisations []Organisation `yaml:"organisations"`
 	Schedules     []Schedule     `yaml:"schedules"`
-
-	// Listen is HTTP.Listen, until everybody reads it there.
-	Listen string `yaml:"-"`
 }
 
 // Redis says where the tasks are kept: exactly one of URL, Embedded, Sentinel

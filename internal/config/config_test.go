@@ -186,16 +186,3 @@ organisations: [{name: o, tenants: [{name: t, classin: {sid: "1", secret: {env: 
 		t.Errorf("with another key: %v, want a refusal that says so", err)
 	}
 }
-
-func TestTheNextTimesOfAScheduleAreInItsZone(t *testing.T) {
-	t.Parallel()
-	s := config.Schedule{Cron: "30 2 * * *", Zone: "Asia/Shanghai"}
-	got := s.Next(time.Date(2026, 9, 1, 18, 30, 0, 0, time.UTC), 2)
-	var text []string
-	for _, at := range got {
-		text = append(text, at.Format(time.RFC3339))
-	}
-	if diff := cmp.Diff([]string{"2026-09-03T02:30:00+08:00", "2026-09-04T02:30:00+08:00"}, text); diff != "" {
-		t.Errorf("next times (-want +got):\n%s", diff)
-	}
-}

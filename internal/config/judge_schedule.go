@@ -111,24 +111,3 @@ func (c *Config) schools() string {
 	}
 	return "on ClassIn there is " + strings.Join(names, ", ")
 }
-
-// Next lists the next n times of the schedule after a time, in its zone. It
-// needs a Schedule that Load has judged.
-func (s Schedule) Next(after time.Time, n int) []time.Time {
-	location, err := time.LoadLocation(s.Zone)
-	if err != nil {
-		return nil
-	}
-	parsed, err := cron.ParseStandard(s.Cron)
-	if err != nil {
-		return nil
-	}
-	var times []time.Time
-	for t := after.In(location); len(times) < n; {
-		if t = parsed.Next(t); t.IsZero() {
-			break
-		}
-		times = append(times, t)
-	}
-	return times
-}

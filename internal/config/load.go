@@ -43,7 +43,6 @@ func Parse(name string, content []byte, getenv func(string) string) (*Config, er
 		slices.SortStableFunc(d.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 		return nil, &ProblemsError{File: name, Problems: d.problems}
 	}
-	cfg.Listen = cfg.HTTP.Listen
 	return cfg, nil
 }
 
