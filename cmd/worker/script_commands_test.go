@@ -48,7 +48,8 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"putraw":    with((*scene).putRaw),
 		"redis":     with((*scene).control),
 		"logged":    with((*scene).logged),
-		"terminate": with((*scene).terminate),
+		"terminate": with(send(syscall.SIGTERM)),
+		"hangup":    with(send(syscall.SIGHUP)),
 		"overlaps":  with((*scene).overlaps),
 		"nicks":     with((*scene).nicks),
 	}
@@ -290,13 +291,15 @@ func (s *scene) logged(ts *testscript.TestScript, args []string) {
 	})
 }
 
-// terminate sends SIGTERM to the last command in the background.
-func (s *scene) terminate(ts *testscript.TestScript, _ []string) {
-	running := ts.BackgroundCmds()
-	if len(running) == 0 {
-		ts.Fatalf("nothing runs in the background")
+// send sends a signal to the last command in the background.
+func send(sig os.Signal) func(*scene, *testscript.TestScript, []string) {
+	return func(_ *scene, ts *testscript.TestScript, _ []string) {
+		running := ts.BackgroundCmds()
+		if len(running) == 0 {
+			ts.Fatalf("nothing runs in the background")
+		}
+		ts.Check(running[len(running)-1].Process.Signal(sig))
 	}
-	ts.Check(running[len(running)-1].Process.Signal(syscall.SIGTERM))
 }
 
 // overlaps wants that no two calls were at one target together.
