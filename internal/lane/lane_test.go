@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"rollcall/internal/lane"
+	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 	"rollcall/providers"
 	"rollcall/tasks"
@@ -78,43 +78,52 @@ func TestAPanicIsAnAttemptAndTheLaneGoesOn(t *testing.T) {
 	})
 }
 
-// gather returns a function that blocks until n callers are in it, and tells
-// how many were at most.
-func gather(n int) (enter func(), most func() int) {
-	var mu sync.Mutex
-	inside, highest, open := 0, 0, make(chan struct{})
-	return func() {
-			mu.Lock()
-			inside++
-			highest = max(highest, inside)
-			gate := open
-			if inside == n {
-				close(open)
-				open = make(chan struct{})
-			}
-			mu.Unlock()
-			<-gate
-			mu.Lock()
-			inside--
-			mu.Unlock()
-		}, func() int {
-			mu.Lock()
-			defer mu.Unlock()
-			return highest
+// What the limit lets through in a second and two more, so that slow answers do
+// not leave slots unused; bounded, as each may need a connection.
+func TestHowManyTasksALaneIsAtTogetherFollowsItsLimit(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	want := map[string]int{}
+	for name, row := range map[string]struct {
+		limit    pace.Limit
+		together int
+	}{
+		"slow":    {slow, 4},
+		"hourly":  {pace.Limit{Calls: 100, Per: time.Hour}, 4},
+		"twenty":  {pace.Limit{Calls: 20, Per: time.Second}, 22},
+		"minutes": {pace.Limit{Calls: 600, Per: time.Minute}, 12},
+		"fast":    {pace.Limit{Calls: 1000, Per: time.Second}, 64},
+	} {
+		r.add("lakeside", name, "dingtalk", tasks.KindNickname, row.limit, nil)
+		want[name+".nickname"] = row.together
+	}
+	r.start()
+	eventually(t, func() error {
+		servers, err := r.inspector.Servers()
+		if err != nil {
+			return err
 		}
+		got := map[string]int{}
+		for _, s := range servers {
+			for queue := range s.Queues {
+				got[strings.TrimSuffix(queue, ".urgent")] = s.Concurrency
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			return errors.New(diff)
+		}
+		return nil
+	})
 }
 
-// A lane of one call a second runs four together: what waits for its slot, and
-// some whose answers are slow. Urgent ones are taken first.
-func TestALaneRunsSoManyTogetherAndUrgentOnesFirst(t *testing.T) {
+func TestUrgentTasksAreTakenFirst(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
-		enter, most := gather(4)
-		order := make(chan string, 100)
+		order, free := make(chan string, 100), make(chan struct{})
 		r.add("lakeside", "dt", "dingtalk", tasks.KindNickname, slow, func(_ context.Context, _ func(context.Context) error, payload string) error {
 			order <- payload
-			enter()
+			<-free
 			return nil
 		})
 		for range 8 {
@@ -124,15 +133,14 @@ func TestALaneRunsSoManyTogetherAndUrgentOnesFirst(t *testing.T) {
 			r.put(urgent, "urgent")
 		}
 		r.start()
-		var got []string
+		for range 4 { // as many as are taken together
+			if got := await(t, order, "a task"); got != "urgent" {
+				t.Errorf("%s was taken among the first four", got)
+			}
+		}
+		close(free)
 		for range 12 {
-			got = append(got, await(t, order, "a task"))
-		}
-		if diff := cmp.Diff([]string{"urgent", "urgent", "urgent", "urgent"}, got[:4]); diff != "" {
-			t.Errorf("the first to be taken (-want +got):\n%s", diff)
-		}
-		if most() != 4 {
-			t.Errorf("%d ran together, want 4", most())
+			r.attempt()
 		}
 	})
 }
