@@ -9,7 +9,7 @@ ONLY     ?=
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 .PHONY: build
 build: ## Build bin/worker and bin/enqueue
@@ -43,6 +43,14 @@ lint: ## go vet, staticcheck (all checks) and golangci-lint, at the pinned versi
 .PHONY: format
 format: ## Format all Go code
 	$(TOOL) gofumpt -w .
+
+.PHONY: bench
+bench: ## Measure beside bare asynq in the same run; ONLY=prefix for some
+	@$(GO) run ./bench $(ONLY)
+
+.PHONY: deploy-check
+deploy-check: ## Judge image, compose and Kubernetes files by the code of those who read them
+	cd deploy/check && $(GO) test ./...
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)

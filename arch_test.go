@@ -27,9 +27,10 @@ var imports = map[string][]string{
 	"internal/pace":   {},
 
 	// Producers: they know no platform.
-	"tasks":            {"internal/ledger"},
+	"tasks":            {"internal/ledger", "internal/redisdb"},
 	"internal/redisdb": {"internal/secret"},
-	"cmd/enqueue":      {"tasks", "internal/redisdb", "internal/secret"},
+	"internal/roster":  {"tasks"},
+	"cmd/enqueue":      {"tasks", "internal/redisdb", "internal/roster", "internal/secret"},
 
 	// Platforms: they know no task and no queue.
 	"providers/internal/apicall": {"providers"},
@@ -42,7 +43,9 @@ var imports = map[string][]string{
 	"internal/lane":             {"tasks", "providers", "internal/handler", "internal/ledger", "internal/logging", "internal/pace"},
 	"internal/config":           {"internal/secret"},
 	"internal/logging":          {},
-	"internal/monitor":          {},
+	"internal/metrics":          {"internal/handler", "internal/lane", "providers", "tasks"},
+	"internal/monitor":          {"internal/logging", "internal/secret", "tasks"},
+	"internal/schedule":         {"internal/logging", "internal/redisdb", "internal/roster", "tasks"},
 	"internal/redisdb/embedded": {},
 
 	// The emulation knows nothing of what it is there to catch.
@@ -52,8 +55,14 @@ var imports = map[string][]string{
 	// The one place that knows everybody.
 	"cmd/worker": {
 		"internal/config", "internal/demo", "internal/handler", "internal/lane", "internal/ledger", "internal/logging",
-		"internal/monitor", "internal/pace", "internal/redisdb", "internal/redisdb/embedded", "internal/sandbox",
-		"internal/secret", "providers/classin", "providers/dingtalk", "tasks",
+		"internal/metrics", "internal/monitor", "internal/pace", "internal/redisdb", "internal/redisdb/embedded",
+		"internal/roster", "internal/sandbox", "internal/schedule", "internal/secret", "providers/classin", "providers/dingtalk", "tasks",
+	},
+
+	// Beside the house: what it is measured against.
+	"bench": {
+		"internal/handler", "internal/lane", "internal/ledger", "internal/pace", "internal/redisdb",
+		"internal/secret", "providers/dingtalk", "tasks",
 	},
 
 	// For tests alone; no production code may import them.

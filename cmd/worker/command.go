@@ -70,8 +70,7 @@ or configuration (nothing was started).`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(p.runCommand(), p.demoCommand(), p.sandboxCommand())
+	root.AddCommand(p.runCommand(), p.checkCommand(), p.demoCommand(), p.sandboxCommand(), p.healthyCommand())
 	return root
 }
 
