@@ -48,9 +48,14 @@ format: ## Format all Go code
 bench: ## Measure beside bare asynq in the same run; ONLY=prefix for some
 	@$(GO) run ./bench $(ONLY)
 
-.PHONY: deploy-check
-deploy-check: ## Judge image, compose and Kubernetes files by the code of those who read them
-	cd deploy/check && $(GO) test ./...
+# -count=1: the cache of results does not see files outside that module.
+.PHONY: check-deploy
+check-deploy: ## Judge deploy/ by the code of Kubernetes, Compose and BuildKit
+	$(GO) -C deploy/check test -count=1 ./...
+
+.PHONY: trial
+trial: build ## The trial of deploy/README.md, on a real Redis (2 to 4 minutes)
+	@deploy/trial.sh
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)

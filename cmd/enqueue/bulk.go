@@ -55,7 +55,7 @@ func (a *app) bulk(ctx context.Context, path string) error {
 		if err != nil {
 			return &exitError{exitInput, err}
 		}
-		defer file.Close()
+		defer func() { _ = file.Close() }()
 		in, name = file, path
 	}
 	rows, err := roster.Read(in, defaults, a.now())
@@ -67,7 +67,7 @@ func (a *app) bulk(ctx context.Context, path string) error {
 		return err
 	}
 	if client != nil {
-		defer client.Close()
+		defer func() { _ = client.Close() }()
 	}
 	r := a.newReport()
 	for len(rows) > 0 {

@@ -116,11 +116,10 @@ Exit codes:
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(*cobra.Command, []string) error {
 			return errors.New("no task was named: say nickname, course, group, id or bulk")
 		},
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	flags := root.PersistentFlags()
 	flags.SortFlags = false
 	flags.StringVar(&a.redis, "redis", "", "where Redis is, as a `URL`; see enqueue --help")
@@ -160,7 +159,7 @@ func (a *app) enqueueAll(ctx context.Context, client *tasks.Client, requests []t
 // connect returns a client, or nil for a dry run.
 func (a *app) connect() (*tasks.Client, error) {
 	if a.dryRun {
-		return nil, nil
+		return nil, nil //nolint:nilnil // a dry run needs none, and asks for none
 	}
 	address, err := a.address()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -53,7 +54,7 @@ func pending(ts *testscript.TestScript, neg bool, args []string) {
 	defer rdb.Close()
 	n, err := rdb.LLen(context.Background(), "asynq:{"+args[0]+"}:pending").Result()
 	ts.Check(err)
-	if got := fmt.Sprint(n); (got == args[1]) == neg {
+	if got := strconv.FormatInt(n, 10); (got == args[1]) == neg {
 		ts.Fatalf("%s tasks are pending in %s, not %s", got, args[0], args[1])
 	}
 }

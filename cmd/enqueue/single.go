@@ -35,7 +35,7 @@ func (a *app) single(cmd *cobra.Command, build func(args []string) tasks.Task, f
 			return err
 		}
 		if client != nil {
-			defer client.Close()
+			defer func() { _ = client.Close() }()
 		}
 		task := build(args)
 		result := a.enqueueAll(cmd.Context(), client, []tasks.Request{{Task: task, Options: options}})[0]

@@ -2,6 +2,7 @@ package classin_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -47,7 +48,7 @@ func FuzzAnswer(f *testing.F) {
 			}
 			return
 		}
-		e, ok := err.(*providers.Error)
+		e, ok := errors.AsType[*providers.Error](err)
 		if !ok || e.RetryAfter < 0 || e.RetryAfter > time.Hour || strings.Contains(e.Error(), schoolSecret) {
 			t.Errorf("%+v", err)
 		}

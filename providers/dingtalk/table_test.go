@@ -232,7 +232,7 @@ func TestNewCodes(t *testing.T) {
 		`{"success":false,"success":true,"code":"contradicts"}`: {providers.Transient, providers.ScopeTask},
 	} {
 		s.body = body
-		e, ok := s.rename().(*providers.Error)
+		e, ok := errors.AsType[*providers.Error](s.rename())
 		if !ok || e.Kind != want.kind || e.Scope != want.scope {
 			t.Errorf("group/update HTTP 200 %s: %v, want %v, %v", body, e, want.kind, want.scope)
 		}

@@ -198,7 +198,7 @@ func TestATokenThatStaysRejectedIsAPersonsMatter(t *testing.T) {
 			a.give = func(int) (int, string) { return 200, test.body }
 		}
 		_, err := a.rename(context.Background())
-		e, ok := err.(*providers.Error)
+		e, ok := errors.AsType[*providers.Error](err)
 		if !ok || e.Kind != providers.Misconfigured || e.Scope != providers.ScopeTenant || e.Code != "InvalidAuthentication" ||
 			e.Sends != test.sends || e.MaybeApplied || e.Fix == "" {
 			t.Errorf("%s: %+v; want misconfigured for the tenant, the code verbatim, %d sends", name, err, test.sends)
@@ -225,7 +225,7 @@ func TestAQuickTryGetsNoSecondRefresh(t *testing.T) {
 		return false
 	}
 	_, err := a.rename(context.Background())
-	e, ok := err.(*providers.Error)
+	e, ok := errors.AsType[*providers.Error](err)
 	if !ok || e.Kind != providers.Misconfigured || e.Sends != 3 || a.asked.Load() != 2 {
 		t.Errorf("%+v after %d token requests; want misconfigured after 3 sends, 2 token requests", err, a.asked.Load())
 	}
@@ -323,7 +323,7 @@ func TestACancelledCallerDoesNotTakeTheRefreshAlong(t *testing.T) {
 	<-a.arrived
 	cancel()
 	err := <-first
-	e, ok := err.(*providers.Error)
+	e, ok := errors.AsType[*providers.Error](err)
 	if !ok || e.Kind != providers.Unsent || !errors.Is(err, context.Canceled) || e.Sends != 0 {
 		t.Errorf("the cancelled caller: %+v; want unsent", err)
 	}
