@@ -40,6 +40,9 @@ hold for rows that do not say otherwise.`,
   enqueue bulk --dry-run roster.csv
   export-roster | enqueue bulk --json - | jq 'select(.outcome == "refused")'`,
 		Args: exactly("the file, or -"),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return []string{"csv"}, cobra.ShellCompDirectiveFilterFileExt
+		},
 		RunE: func(cmd *cobra.Command, args []string) error { return a.bulk(cmd.Context(), args[0]) },
 	}
 }

@@ -120,6 +120,8 @@ Exit codes:
 			return errors.New("no task was named: say nickname, course, group, id or bulk")
 		},
 	}
+	// Of all arguments that of bulk alone is a file.
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	flags := root.PersistentFlags()
 	flags.SortFlags = false
 	flags.StringVar(&a.redis, "redis", "", "where Redis is, as a `URL`; see enqueue --help")

@@ -28,7 +28,7 @@ It is for container engines: an image without a shell has no curl.`,
 			return p.healthy(cmd.Context(), url)
 		},
 	}
-	cmd.Flags().StringVar(&url, "url", url, "`address` of the probe")
+	cmd.Flags().StringVar(&url, "url", url, "`URL` of the probe")
 	return cmd
 }
 

@@ -43,8 +43,8 @@ Without --world it holds the sample school of the demo.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&listen, "listen", "l", "127.0.0.1:9090", "`address` to listen on, this machine only")
-	cmd.Flags().StringVar(&world, "world", "", "`file` (YAML) with the organisations; default: the sample school")
+	cmd.Flags().StringVarP(&listen, "listen", "l", "127.0.0.1:9090", "loopback `address` to serve at")
+	cmd.Flags().StringVar(&world, "world", "", "`file` (YAML) of organisations; else the sample school")
 	cmd.Flags().StringVar(&scenario, "scenario", "", "`file` (YAML) with limits and faults")
 	return cmd
 }

@@ -50,7 +50,7 @@ func TestTokenErrors(t *testing.T) {
 		passes := 0
 		_, err := a.ChangeID(context.Background(), func(context.Context) error { passes++; return nil },
 			dingtalk.IDChange{UserID: "u", DingTalkID: "abc123"})
-		e, ok := err.(*providers.Error)
+		e, ok := errors.AsType[*providers.Error](err)
 		if !ok || e.Kind != test.kind || e.Scope != test.scope || e.API != "oauth2/accessToken" || e.MaybeApplied || e.Sends != 0 {
 			t.Errorf("HTTP %d %s: %+v; want %v, %v of the token's call, nothing sent", test.status, test.body, err, test.kind, test.scope)
 			continue
@@ -81,7 +81,7 @@ func TestATokenIsTriedAgainOnConnectionFaults(t *testing.T) {
 	b := newAuthority(t)
 	b.give = func(int) (int, string) { panic(http.ErrAbortHandler) }
 	_, err := b.rename(context.Background())
-	e, ok := err.(*providers.Error)
+	e, ok := errors.AsType[*providers.Error](err)
 	if !ok || e.Kind != providers.Transient || e.MaybeApplied || e.Sends != 0 || b.asked.Load() != 3 {
 		t.Errorf("%+v after %d requests; want transient after 3, nothing in doubt", err, b.asked.Load())
 	}

@@ -61,7 +61,7 @@ func TestADoubtOutlivesALaterRefusal(t *testing.T) {
 	for _, first := range []turn{{200, `{"errcode":400001}`, ""}, {503, "", ""}, {}} {
 		c := script(t, nil, time.Millisecond, first, turn{200, `{"errcode":60124,"errmsg":"m"}`, ""})
 		_, err := c.UpdateGroupNick(context.Background(), free, dingtalk.GroupNick{ChatID: "c", UserID: "u", Nick: "n"})
-		e, ok := err.(*providers.Error)
+		e, ok := errors.AsType[*providers.Error](err)
 		if !ok || e.Kind != providers.Rejected || e.Code != "60124" || !e.MaybeApplied || e.Sends != 2 {
 			t.Errorf("first %+v: %+v; want the refusal, with the first send in doubt", first, err)
 		}
@@ -79,7 +79,7 @@ func TestGatewayFaultsAreTriedAgainUnlessTheyAskForTime(t *testing.T) {
 			c := script(t, nil, time.Millisecond, turn{status, "", retryAfter})
 			name := "n"
 			_, err := c.UpdateGroup(context.Background(), free, dingtalk.GroupUpdate{ChatID: "c", Name: &name})
-			e, ok := err.(*providers.Error)
+			e, ok := errors.AsType[*providers.Error](err)
 			if !ok || e.Kind != providers.Transient || e.Sends != want {
 				t.Errorf("HTTP %d, Retry-After %q: %+v; want transient after %d sends", status, retryAfter, err, want)
 			}
@@ -103,7 +103,7 @@ func TestACancelledWaitKeepsTheVerdict(t *testing.T) {
 	c := script(t, clock, 1000*time.Hour, turn{200, `{"errcode":400001}`, ""})
 	_, err := c.UpdateGroupNick(ctx, func(context.Context) error { sent = true; return nil },
 		dingtalk.GroupNick{ChatID: "c", UserID: "u", Nick: "n"})
-	e, ok := err.(*providers.Error)
+	e, ok := errors.AsType[*providers.Error](err)
 	if !ok || e.Code != "400001" || e.Kind != providers.Transient || !errors.Is(err, context.Canceled) || e.Sends != 1 {
 		t.Errorf("%+v; want 400001, unwrapping to the cancellation", err)
 	}
