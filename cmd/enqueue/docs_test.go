@@ -1,0 +1,35 @@
+package main
+
+import (
+	"flag"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/internal/manual"
+)
+
+var update = flag.Bool("update", false, "write docs/commands and deploy/man")
+
+func build() *cobra.Command {
+	a := &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard, getenv: func(string) string { return "" }, now: time.Now}
+	return a.command()
+}
+
+func TestEveryHelpFitsATerminalAndItsExamplesAreValid(t *testing.T) {
+	t.Parallel()
+	manual.Helps(t, build)
+}
+
+func TestThePagesOfTheCommandsSayWhatHelpSays(t *testing.T) {
+	t.Parallel()
+	manual.Pages(t, build(), "../../docs/commands", "../../deploy/man", *update)
+}
+
+func TestEveryShellHasItsCompletion(t *testing.T) {
+	t.Parallel()
+	manual.Completions(t, build)
+}
