@@ -107,7 +107,7 @@ func Completions(t *testing.T, build func() *cobra.Command) {
 			continue
 		}
 		if path, err := exec.LookPath(shell); err == nil {
-			check := exec.CommandContext(t.Context(), path, "-n")
+			check := exec.CommandContext(t.Context(), path, "-n") //nolint:gosec // a shell of ours
 			check.Stdin = &script
 			if out, err := check.CombinedOutput(); err != nil {
 				t.Errorf("%s does not read its script: %v: %s", shell, err, out)
