@@ -32,14 +32,15 @@ func (e *usageError) Unwrap() error { return e.err }
 type program struct {
 	getenv         func(string) string
 	stdout, stderr io.Writer
-	hangup         <-chan os.Signal // asks for a reload; may be nil
+	hangups        func() <-chan os.Signal // from its call on, asks for a reload
 }
 
 // run is the whole program, for main and for tests.
 func run(
-	ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer, hangup <-chan os.Signal,
+	ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer,
+	hangups func() <-chan os.Signal,
 ) int {
-	p := &program{getenv: getenv, stdout: stdout, stderr: stderr, hangup: hangup}
+	p := &program{getenv: getenv, stdout: stdout, stderr: stderr, hangups: hangups}
 	root := p.command()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -109,7 +110,7 @@ that keeps nothing, and both platforms emulated on this machine.`,
 			if err != nil {
 				return err
 			}
-			return w.run(cmd.Context(), runtime{hangup: p.hangup, load: load})
+			return w.run(cmd.Context(), runtime{hangup: p.hangups(), load: load})
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `file` (YAML)")

@@ -19,7 +19,13 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	// A second signal kills: the first one's handler is gone by then.
 	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr, hangups))
+}
+
+// hangups catches SIGHUP from now on. A command that does not ask for it ends
+// with its terminal, as is usual.
+func hangups() <-chan os.Signal {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
-	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr, hangup))
+	return hangup
 }

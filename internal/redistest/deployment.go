@@ -127,7 +127,7 @@ func (d *Deployment) start(binary, dir, port string, settings ...string) error {
 	file := filepath.Join(dir, "redis.conf")
 	all := append([]string{
 		"bind " + loopback, "port " + port, "dir " + dir, "daemonize no", `save ""`, "appendonly no",
-		"user default off",
+		"user default off resetpass ~* &* +@all",
 		"user " + User + " on >" + Password + " " + Rules,
 		// The test's own, and the servers' among each other.
 		"user " + admin + " on >" + adminPassword + " ~* &* +@all",
