@@ -77,6 +77,9 @@ func parseURL(address string) (*redis.Options, error) {
 	if u.Fragment != "" {
 		return nil, errors.New("redis address: a # has no meaning in it: percent-encode it if it belongs to the password")
 	}
+	if strings.Count(u.Host, ":") > 1 && !strings.HasPrefix(u.Host, "[") {
+		return nil, notAURL() // user:password: where a host belongs
+	}
 	o, err := redis.ParseURL(address)
 	if err != nil {
 		// No @ stood behind the host, so no piece of a password can be in here.
