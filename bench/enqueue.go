@@ -16,6 +16,9 @@ import (
 const (
 	enqueuedOne  = 1000 // tasks a turn
 	enqueuedBulk = 3000
+	enqueuedFar  = 300
+	// oneWay makes a millisecond of a round trip: another machine, the same city.
+	oneWay = 500 * time.Microsecond
 	// kept is how long asynq keeps a task that is done. Ours are kept as long.
 	kept = 10 * time.Minute
 )
@@ -33,8 +36,9 @@ type producers struct {
 	peer *asynq.Client
 }
 
-func newProducers(b *bench) (*producers, error) {
-	options, err := redisdb.Config{URL: secret.New(b.url())}.Options()
+// newProducers connects both to a Redis at an address.
+func newProducers(b *bench, address string) (*producers, error) {
+	options, err := redisdb.Config{URL: secret.New("redis://" + address + "/0")}.Options()
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +46,7 @@ func newProducers(b *bench) (*producers, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &producers{b: b, ours: ours, peer: asynq.NewClient(asynq.RedisClientOpt{Addr: b.address})}, nil
+	return &producers{b: b, ours: ours, peer: asynq.NewClient(asynq.RedisClientOpt{Addr: address})}, nil
 }
 
 func (p *producers) close() error { return errors.Join(p.ours.Close(), p.peer.Close()) }
@@ -101,7 +105,7 @@ func (p *producers) all(ctx context.Context, n int) error {
 }
 
 func enqueueOne(_ context.Context, b *bench) (sides, error) {
-	p, err := newProducers(b)
+	p, err := newProducers(b, b.address)
 	if err != nil {
 		return sides{}, err
 	}
@@ -124,19 +128,40 @@ func enqueueOne(_ context.Context, b *bench) (sides, error) {
 	}, nil
 }
 
+// bulk compares EnqueueAll with a loop.
+func (p *producers) bulk(n int, end func() error) sides {
+	return sides{
+		ours: func(ctx context.Context) (float64, error) {
+			if err := p.b.clear(ctx); err != nil {
+				return 0, err
+			}
+			return rate(n, func() error { return p.all(ctx, n) })
+		},
+		peer: func(ctx context.Context) (float64, error) { return p.serial(ctx, n) },
+		end:  end,
+	}
+}
+
 func enqueueBulk(_ context.Context, b *bench) (sides, error) {
-	p, err := newProducers(b)
+	p, err := newProducers(b, b.address)
 	if err != nil {
 		return sides{}, err
 	}
-	return sides{
-		ours: func(ctx context.Context) (float64, error) {
-			if err := b.clear(ctx); err != nil {
-				return 0, err
-			}
-			return rate(enqueuedBulk, func() error { return p.all(ctx, enqueuedBulk) })
-		},
-		peer: func(ctx context.Context) (float64, error) { return p.serial(ctx, enqueuedBulk) },
-		end:  p.close,
-	}, nil
+	return p.bulk(enqueuedBulk, p.close), nil
+}
+
+func enqueueFar(_ context.Context, b *bench) (sides, error) {
+	between, err := newDistance(b.address, oneWay)
+	if err != nil {
+		return sides{}, err
+	}
+	p, err := newProducers(b, between.address())
+	if err != nil {
+		between.close()
+		return sides{}, err
+	}
+	return p.bulk(enqueuedFar, func() error {
+		defer between.close()
+		return p.close()
+	}), nil
 }

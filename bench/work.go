@@ -138,7 +138,7 @@ func bareCall(ctx context.Context, client *http.Client, base string, payload []b
 // endToEnd fills a queue first, and times from the start of the server until
 // all tasks are done and written down.
 func endToEnd(_ context.Context, b *bench) (sides, error) {
-	p, err := newProducers(b)
+	p, err := newProducers(b, b.address)
 	if err != nil {
 		return sides{}, err
 	}
@@ -193,7 +193,7 @@ func pickup(ctx context.Context, b *bench) (sides, error) {
 	if err := b.clear(ctx); err != nil {
 		return sides{}, err
 	}
-	p, err := newProducers(b)
+	p, err := newProducers(b, b.address)
 	if err != nil {
 		return sides{}, err
 	}
