@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"net"
 	"sync"
 	"time"
@@ -78,12 +79,12 @@ func (d *distance) carry(to, from net.Conn) {
 		}
 	})
 	defer close(under)
+	data := make([]byte, 32<<10)
 	for {
-		data := make([]byte, 32<<10)
 		n, err := from.Read(data)
 		if err != nil {
 			return
 		}
-		under <- parcel{time.Now().Add(d.oneWay), data[:n]}
+		under <- parcel{time.Now().Add(d.oneWay), bytes.Clone(data[:n])}
 	}
 }
