@@ -24,9 +24,11 @@ demo: build ## Send a sample school through, on this machine alone, and compare
 run: build ## The same, and stay up with the web UI
 	@bin/worker run
 
+# One package at a time: tests that let Redis servers fail over need the
+# processors that other packages would take.
 .PHONY: test
 test: ## Run all tests; those on a real Redis where redis-server is on the PATH
-	$(GO) test $(RACE) -shuffle=on ./...
+	$(GO) test $(RACE) -shuffle=on -p 1 ./...
 	@if [ -z "$(RACE)" ]; then echo "no C compiler: the race detector did not run"; fi
 	@if command -v redis-server >/dev/null 2>&1; then \
 		echo "tested on miniredis and on $$(redis-server --version | cut -d' ' -f1-3)"; \

@@ -41,7 +41,7 @@ func (d *Deployment) Denied(ctx context.Context) ([]string, error) {
 			return errors.Join(err, c.ACLLogReset(ctx).Err())
 		})
 		if err != nil {
-			return nil, fmt.Errorf("read the ACL log of %s: %w", n.addr, err)
+			return nil, fmt.Errorf("read the ACL log of %s: %w; it said last:\n%s", n.addr, err, n.last.String())
 		}
 	}
 	return denied, nil

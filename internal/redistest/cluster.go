@@ -167,7 +167,7 @@ func (d *Deployment) failCluster(t *testing.T, key string) {
 		t.Fatalf("redistest: the master of %s is %q, none of the live servers: %v", key, holder, err)
 	}
 	master.stop()
-	eventually(t, "another master for "+key, func(ctx context.Context) error {
+	within(t, takeOverBound, "another master for "+key, func(ctx context.Context) error {
 		return d.every(func(c *redis.Client) error {
 			if err := stateOK(ctx, c); err != nil {
 				return err

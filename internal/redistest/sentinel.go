@@ -147,7 +147,7 @@ func (d *Deployment) failSentinel(t *testing.T, watchers []*sentinel) {
 		t.Fatalf("redistest: the master %s is none of the live servers", before)
 	}
 	master.stop()
-	eventually(t, "another master", func(ctx context.Context) error {
+	within(t, takeOverBound, "another master", func(ctx context.Context) error {
 		for _, s := range watchers {
 			now, err := masterAddr(ctx, s)
 			if err != nil {
