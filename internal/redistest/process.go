@@ -97,7 +97,7 @@ func launch(binary, ready string, args ...string) (*process, error) {
 		}
 		said <- await(log, ready)
 		_, _ = io.Copy(&p.last, log) // a full pipe would stop the server
-		_ = cmd.Wait()                  // killed: never nil
+		_ = cmd.Wait()               // killed: never nil
 	}()
 	if err := <-started; err != nil {
 		return nil, err
