@@ -66,11 +66,12 @@ var imports = map[string][]string{
 	},
 
 	// For tests alone; no production code may import them.
+	"internal/manual":        {},
 	"internal/redistest":     {},
 	"providers/providertest": {"providers"},
 }
 
-var forTests = []string{"internal/redistest", "providers/providertest"}
+var forTests = []string{"internal/manual", "internal/redistest", "providers/providertest"}
 
 // noRoom are names under which anything and everything gathers.
 var noRoom = []string{"util", "utils", "common", "helper", "helpers", "misc", "shared", "types", "base"}
