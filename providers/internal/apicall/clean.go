@@ -51,7 +51,9 @@ func (c *Cleaner) add(word, to string) {
 		inJSON = string(quoted[1 : len(quoted)-1])
 	}
 	for _, form := range []string{word, visible(word), inJSON, query, path, lowerEscapes(query), lowerEscapes(path)} {
-		if form != "" && !slices.Contains(c.swaps, swap{form, to}) {
+		// The text is valid UTF-8 by then: a form that is not could only match a
+		// piece of a character and break it.
+		if form != "" && utf8.ValidString(form) && !slices.Contains(c.swaps, swap{form, to}) {
 			c.swaps = append(c.swaps, swap{form, to})
 		}
 	}
