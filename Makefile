@@ -17,7 +17,7 @@ build: ## Build bin/worker and bin/enqueue
 	$(GO) build -trimpath -o bin/ ./cmd/...
 
 .PHONY: demo
-demo: build ## Send a sample school through, on this machine alone, and compare
+demo: build ## Send a sample school through on this machine, and compare
 	@bin/worker demo
 
 .PHONY: run
@@ -27,7 +27,7 @@ run: build ## The same, and stay up with the web UI
 # One package at a time: tests that let Redis servers fail over need the
 # processors that other packages would take.
 .PHONY: test
-test: ## Run all tests; those on a real Redis where redis-server is on the PATH
+test: ## Run all tests; on a real Redis too, if redis-server is there
 	$(GO) test $(RACE) -shuffle=on -p 1 ./...
 	@if [ -z "$(RACE)" ]; then echo "no C compiler: the race detector did not run"; fi
 	@if command -v redis-server >/dev/null 2>&1; then \
@@ -37,7 +37,7 @@ test: ## Run all tests; those on a real Redis where redis-server is on the PATH
 	fi
 
 .PHONY: lint
-lint: ## go vet, staticcheck (all checks) and golangci-lint, at the pinned versions
+lint: ## go vet, staticcheck and golangci-lint, at pinned versions
 	$(GO) vet ./...
 	$(TOOL) staticcheck -checks all ./...
 	$(TOOL) golangci-lint run
@@ -47,16 +47,16 @@ format: ## Format all Go code
 	$(TOOL) gofumpt -w .
 
 .PHONY: bench
-bench: ## Measure beside bare asynq in the same run; ONLY=prefix for some
+bench: ## Measure beside bare asynq in one run; ONLY=prefix for some
 	@$(GO) run ./bench $(ONLY)
 
 # -count=1: the cache of results does not see files outside that module.
 .PHONY: check-deploy
-check-deploy: ## Judge deploy/ by the code of Kubernetes, Compose and BuildKit
+check-deploy: ## Judge deploy/ by the code of those who read it
 	$(GO) -C deploy/check test -count=1 ./...
 
 .PHONY: trial
-trial: build ## The trial of deploy/README.md, on a real Redis (2 to 4 minutes)
+trial: build ## The trial of deploy/README.md, on a real Redis (3 minutes)
 	@deploy/trial.sh
 
 .PHONY: fuzz
@@ -69,7 +69,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 	done
 
 .PHONY: update
-update: ## Rewrite golden files and generated documentation from the code
+update: ## Rewrite golden files and generated pages from the code
 	@for dir in $$(grep -rlE 'flag\.Bool\("update"' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \
 		$(GO) test $$dir -update || exit 1; \
 	done
