@@ -27,7 +27,7 @@ run: build ## The same, and stay up with the web UI
 # One package at a time: tests that let Redis servers fail over need the
 # processors that other packages would take.
 .PHONY: test
-test: ## Run all tests; on a real Redis too, if redis-server is there
+test: ## Run all tests; on a real Redis too, where there is one
 	$(GO) test $(RACE) -shuffle=on -p 1 ./...
 	@if [ -z "$(RACE)" ]; then echo "no C compiler: the race detector did not run"; fi
 	@if command -v redis-server >/dev/null 2>&1; then \
