@@ -17,8 +17,8 @@ const (
 	enqueuedOne  = 1000 // tasks a turn
 	enqueuedBulk = 3000
 	enqueuedFar  = 300
-	// oneWay makes a millisecond of a round trip: another machine, the same city.
-	oneWay = 500 * time.Microsecond
+	// oneWay is that of another machine in the same city. Timers add to it.
+	oneWay = time.Millisecond
 	// kept is how long asynq keeps a task that is done. Ours are kept as long.
 	kept = 10 * time.Minute
 )

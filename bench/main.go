@@ -41,7 +41,7 @@ func figures() []figure {
 	return []figure{
 		{"enqueue.one", "tasks/s", "asynq.Client.Enqueue of the same payload, one after another", enqueueOne},
 		{"enqueue.bulk", "tasks/s", "asynq.Client.Enqueue of the same payloads in a loop", enqueueBulk},
-		{"enqueue.bulk_1ms", "tasks/s", "the same loop; Redis is a round trip of 1 ms away from both", enqueueFar},
+		{"enqueue.bulk_far", "tasks/s", "the same loop; Redis is 1 ms each way and what timers add away from both", enqueueFar},
 		{"task.end_to_end", "tasks/s", "a bare asynq server of the same concurrency whose handler makes the same call", endToEnd},
 		{"task.pickup_p50", "ms", "a bare asynq server with its defaults whose handler makes the same call", pickup},
 	}
