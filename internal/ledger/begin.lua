@@ -14,14 +14,14 @@ local rev = tonumber(ARGV[4])
 local out = { 'done' }
 for i = 5, #ARGV, 3 do
 	local name, mode, value = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-	local h = redis.call('HMGET', KEYS[1], 'n:' .. name, 'r:' .. name, 'v:' .. name, 'd:' .. name)
+	local h = redis.call('HMGET', KEYS[1], 'n:' .. name, 'r:' .. name, 'v:' .. name, 'd:' .. name, 'w:' .. name)
 	local newest, applied, doubt = tonumber(h[1] or 0), tonumber(h[2] or 0), h[4]
 	local standing = 'send'
 	if mode ~= 'edit' and (newest > rev or applied > rev) then
 		standing = 'superseded'
 	elseif applied == rev and not doubt then
 		standing = 'settled'
-	elseif mode == 'value' and applied > 0 and h[3] == value and not doubt then
+	elseif mode == 'value' and applied > 0 and (h[3] == value or h[5] == value) and not doubt then
 		standing = 'unchanged'
 		redis.call('HSET', KEYS[1], 'r:' .. name, ARGV[4])
 	else

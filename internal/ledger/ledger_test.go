@@ -235,6 +235,11 @@ func TestSettleRecordsTheValueThatThePlatformTook(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantStanding(t, l, person, revise(t, l, person), id("zhangsan2"), ledger.Unchanged)
+		// The wish was fulfilled by an alternative: wished again, it still is.
+		wantStanding(t, l, person, revise(t, l, person), id("zhangsan"), ledger.Unchanged)
+		wantStanding(t, l, person, revise(t, l, person), id("lisi"), ledger.Send)
+		apply(t, l, person, revise(t, l, person), id("lisi"))
+		wantStanding(t, l, person, revise(t, l, person), id("zhangsan"), ledger.Send)
 	})
 }
 

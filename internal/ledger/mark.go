@@ -158,16 +158,17 @@ func (m *Mark) Gate(ctx context.Context) error {
 
 // Settle writes down that the fields were applied at the mark's revision, and
 // lets the target go. values replaces the value of a field by its name, for a
-// platform that took another than the one wished for; nil: none. ErrLost: the
+// platform that took another than the one wished for; nil: none. Either wish
+// again needs no call then. ErrLost: the
 // record still says in doubt, and the task is to be tried again. One round trip.
 func (m *Mark) Settle(ctx context.Context, requestID string, values map[string]string) error {
 	args := []any{keep.Milliseconds(), m.rev, requestID}
 	for _, f := range m.fields {
-		value := f.Value
+		value, wished := f.Value, ""
 		if v, ok := values[f.Name]; ok {
-			value = v
+			value, wished = v, f.Value
 		}
-		args = append(args, f.Name, f.Mode.String(), value)
+		args = append(args, f.Name, f.Mode.String(), value, wished)
 	}
 	answer, err := m.run(ctx, m.ledger.settle, args...)
 	if err != nil {

@@ -2,6 +2,7 @@ package dingtalk_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -143,7 +144,7 @@ func TestSureRefusalsAreNotSent(t *testing.T) {
 		func() (providers.Receipt, error) { return c.ChangeID(ctx, free, dingtalk.IDChange{UserID: "u"}) },
 	} {
 		_, err := call()
-		e, ok := err.(*providers.Error)
+		e, ok := errors.AsType[*providers.Error](err)
 		if !ok || e.Kind != providers.Rejected || e.Sends != 0 || e.MaybeApplied || e.Message == "" {
 			t.Errorf("call %d: %+v, want rejected without a send", i, err)
 		}
@@ -200,7 +201,7 @@ func TestWhatAnAnswerTellsBesidesItsCode(t *testing.T) {
 		{name: "-1 is worth three tries", call: s.setNick, status: 200, body: `{"errcode":-1}`, tries: 3},
 	} {
 		s.status, s.body = test.status, test.body
-		e, ok := test.call().(*providers.Error)
+		e, ok := errors.AsType[*providers.Error](test.call())
 		if !ok {
 			t.Fatalf("%s: no error", test.name)
 		}
@@ -286,7 +287,7 @@ func TestAnUntrustedCertificateLeavesNoDoubt(t *testing.T) {
 	}
 	t.Cleanup(c.Close)
 	_, err = c.UpdateGroupNick(context.Background(), free, dingtalk.GroupNick{ChatID: "c", UserID: "u", Nick: "n"})
-	e, ok := err.(*providers.Error)
+	e, ok := errors.AsType[*providers.Error](err)
 	if !ok || e.Kind != providers.Transient || e.MaybeApplied || e.Sends != 0 || e.Fix == "" {
 		t.Errorf("%+v; want transient, not applied, no send, and what to look at", err)
 	}
