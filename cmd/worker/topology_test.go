@@ -10,7 +10,7 @@ import (
 
 // What the scripts tell of a single Redis holds behind Sentinel and on a
 // Cluster, under the ACL user of docs/redis.md; and in the middle of a
-// failover. A chosen few: a deployment is five or six servers.
+// failover. Those that take their Redis away themselves are for a single one.
 func TestScriptsOnEveryTopology(t *testing.T) {
 	t.Parallel()
 	both := map[string]func(*testing.T) *redistest.Deployment{"sentinel": redistest.Sentinel, "cluster": redistest.Cluster}
@@ -21,6 +21,13 @@ func TestScriptsOnEveryTopology(t *testing.T) {
 		"testdata/script/stale_name.txtar":   both,
 		"testdata/script/malformed.txtar":    both,
 		"testdata/script/killed.txtar":       {"single": redistest.Single},
+
+		"testdata/script/alternative.txtar":   both,
+		"testdata/script/ambiguous_id.txtar":  both,
+		"testdata/script/busy_twice.txtar":    both,
+		"testdata/script/expired_token.txtar": both,
+		"testdata/script/have_been_set.txtar": both,
+		"testdata/script/unchanged.txtar":     both,
 	} {
 		for name, start := range places {
 			t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar")+"/"+name, func(t *testing.T) {
