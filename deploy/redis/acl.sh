@@ -8,6 +8,9 @@
 # is off: without a password nobody gets in. Passwords appear as SHA-256 sums alone.
 set -eu
 
+# Without it the sums would be empty, and Redis would refuse the file.
+command -v sha256sum >/dev/null || { echo "acl.sh: sha256sum is missing; install coreutils" >&2; exit 2; }
+
 sum() {
   [ -s "$1" ] || { echo "acl.sh: $1 is empty or missing; put the password into it" >&2; exit 2; }
   # The line end is not part of the password: rollcall drops it, too.
