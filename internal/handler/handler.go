@@ -52,14 +52,21 @@ type Report struct {
 	Call     time.Duration `json:"-"`
 }
 
+// Pacer is the lane's side of the send gate. ctx is that of the attempt.
+type Pacer interface {
+	// Slot returns when the next send of the lane may leave. Its error is the
+	// reason why it may not: the worker stops, the lane is on hold, Redis is away.
+	Slot(ctx context.Context) error
+	// Unused gives the last slot back: its send does not leave.
+	Unused(ctx context.Context)
+}
+
 // Env is what every kind of task needs of its lane.
 type Env struct {
 	Organisation string
 	Limits       tasks.Limits
 	Ledger       *ledger.Ledger
-	// Slot returns when the next send of the lane may leave. Its error is the
-	// reason why it may not: the worker stops, Redis is away.
-	Slot func(ctx context.Context) error
+	Pacer        Pacer
 	// Deadline is the longest an attempt may take, slots and quick tries included.
 	Deadline time.Duration
 }
@@ -117,10 +124,14 @@ func (e Env) carryOut(ctx context.Context, task tasks.Task, meta tasks.Meta, do 
 	gate := func(ctx context.Context) error {
 		asked := time.Now()
 		defer func() { report.SlotWait += time.Since(asked) }()
-		if err := e.Slot(ctx); err != nil {
+		if err := e.Pacer.Slot(ctx); err != nil {
 			return err
 		}
-		return mark.Gate(ctx)
+		if err := mark.Gate(ctx); err != nil {
+			e.Pacer.Unused(ctx)
+			return err
+		}
+		return nil
 	}
 	began := time.Now()
 	receipt, values, err := do(kept, gate, mark)

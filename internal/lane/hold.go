@@ -6,69 +6,150 @@ import (
 	"fmt"
 	"time"
 
+	"rollcall/internal/hold"
+	"rollcall/internal/pace"
 	"rollcall/providers"
 )
 
-// hold is a lane that tries no task for a while. Its first form: it lives in
-// this process, is lifted by time alone, and tasks are still taken and sent
-// back.
-type hold struct {
-	until  time.Time
-	class  Class
-	reason string
-}
-
 // HeldError tells that a lane is on hold.
-type HeldError struct {
-	For    time.Duration // how long it will be
-	Reason string
-}
+type HeldError struct{ hold.Hold }
 
-// Error says why the lane is on hold and for how long.
+// Error says what holds the lane, and why.
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("the lane is on hold for %s: %s", e.For.Round(time.Second), e.Reason)
-}
-
-// held returns a *HeldError while the lane is on hold, else nil.
-func (l *Lane) held(now time.Time) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if left := l.hold.until.Sub(now); left > 0 {
-		return &HeldError{For: left, Reason: l.hold.reason}
+	text := fmt.Sprintf("the lane is on hold (%s)", e.Class)
+	if !e.Until.IsZero() {
+		text += " until " + e.Until.UTC().Format(time.RFC3339)
 	}
-	return nil
+	return text + ": " + e.Reason
 }
 
-// react does to the lanes what a verdict says about more than its own task: a
-// hold, or a pause after a refusal for being too fast.
-func (l *Lane) react(ctx context.Context, v Verdict, now time.Time) {
+// Hold is the hold that keeps the lane from taking tasks, or from taking any but
+// urgent ones; false if there is none.
+func (l *Lane) Hold() (hold.Hold, bool) {
+	l.gate.mu.Lock()
+	defer l.gate.mu.Unlock()
+	if l.gate.state.err == nil {
+		return hold.Hold{}, false
+	}
+	return l.gate.state.err.Hold, true
+}
+
+// follow brings the gate in line with the holds as they were last read.
+func (l *Lane) follow(now time.Time) {
+	var s state
+	for _, h := range l.set.board.Of(l.places()...) {
+		if !h.Until.IsZero() && !now.Before(h.Until) {
+			continue
+		}
+		if s.err == nil {
+			s.err = &HeldError{h}
+		}
+		if h.Bulk {
+			s.bulk = true
+		} else {
+			s.shut = true
+		}
+	}
+	l.gate.set(s)
+}
+
+// react does what a verdict says about more than its own task: a hold, or a
+// pause after a refusal for being too fast.
+func (l *Lane) react(ctx context.Context, a *attempt, v Verdict) {
 	e, ok := errors.AsType[*providers.Error](v.Err)
-	if !ok {
+	switch {
+	case v.Class == ClassRefused && ok:
+		l.holdRefused(ctx, e, v)
+	case v.Class == ClassQuota && is[*pace.SpentError](v.Err):
+		l.holdSpent(ctx, v.Err)
+	case v.Class == ClassQuota && ok:
+		if err := pace.SayMonthSpent(ctx, l.set.rdb, l.Organisation); err != nil {
+			l.log.Warn("that the month's calls are spent could not be shared with the other workers", "err", err)
+		}
+		l.set.lookSoon()
+	case v.Class == ClassThrottled && ok:
+		l.throttled(ctx, a, e)
+	}
+	if l.trips(v) {
+		l.put(ctx, hold.Hold{
+			Place: hold.Place{Level: hold.Lane, Name: l.Name()}, Class: hold.Failing, Probe: hold.ByTask,
+			Reason: "the platform answers with faults or not at all; one task at a time finds out whether it is back",
+		})
+	}
+	if a.probe {
+		l.probed(ctx, v)
+	}
+}
+
+func (l *Lane) holdRefused(ctx context.Context, e *providers.Error, v Verdict) {
+	h := hold.Hold{
+		Place: l.place(e.Scope), Class: hold.Refused, Probe: hold.ByTask,
+		Reason: v.Cause(),
+	}
+	if e.Credentials && l.Probe != nil {
+		h.Probe = hold.ByToken
+	}
+	l.put(ctx, h)
+}
+
+// holdSpent holds the lane for the rest of the day if the day's calls are spent.
+// The month's are looked at by all workers, whoever found out.
+func (l *Lane) holdSpent(ctx context.Context, err error) {
+	if spent, ok := errors.AsType[*pace.SpentError](err); !ok || spent.Why != pace.WhyDay {
 		return
 	}
-	switch {
-	case v.Hold > 0:
-		for _, other := range l.concerned(e.Scope) {
-			other.putOnHold(v, now)
-		}
-	case v.Class == ClassThrottled:
-		for _, other := range l.concerned(e.Scope) {
-			if err := other.pacer.Pause(ctx, max(e.RetryAfter, time.Second)); err != nil {
-				other.log.Warn("a pause after a refusal could not be shared with the other workers", "err", err)
-			}
-		}
-	}
+	y, m, d := time.Now().In(beijing).Date()
+	l.put(ctx, hold.Hold{
+		Place: hold.Place{Level: hold.Lane, Name: l.Name()}, Class: hold.Quota, Until: time.Date(y, m, d+1, 0, 0, 0, 0, beijing),
+		Reason: "the calls of this API for the day are spent: raise the lane's limit per 24h in the configuration if it has more",
+	})
 }
 
-// concerned are the lanes that a failure of l reaches.
-func (l *Lane) concerned(scope providers.Scope) []*Lane {
-	var reached []*Lane
+// beijing is the platforms' time, without summer time since 1991.
+var beijing = time.FixedZone("Asia/Shanghai", 8*60*60)
+
+// place is what a failure of a scope holds.
+func (l *Lane) place(scope providers.Scope) hold.Place {
+	switch {
+	case scope == providers.ScopeAddress && l.AddressName != "":
+		return hold.Place{Level: hold.Address, Name: l.AddressName}
+	case scope == providers.ScopeOrganisation && l.Metered:
+		return hold.Place{Level: hold.Organisation, Name: l.Organisation}
+	case scope >= providers.ScopeTenant && scope != providers.ScopeAPI:
+		return hold.Place{Level: hold.Tenant, Name: l.Tenant}
+	}
+	return hold.Place{Level: hold.Lane, Name: l.Name()}
+}
+
+// longPause is how long a pause must be to be worth a hold that people see.
+const longPause = 30 * time.Second
+
+// throttled pauses all lanes that a refusal for the rate reaches.
+func (l *Lane) throttled(ctx context.Context, a *attempt, e *providers.Error) {
+	lesson, err := l.refused(ctx, a, e)
+	pause := lesson.Pause
+	if err == nil {
+		l.log.Info("refused for its rate; the lane pauses for all workers", "code", e.Code, "pause", pause,
+			"share", lesson.Share, "spread", lesson.Spread)
+	}
+	if e.Scope == providers.ScopeAddress && l.Address != nil {
+		err = errors.Join(err, l.Address.Pause(ctx, pause))
+	}
 	for _, other := range l.set.lanes {
-		if other == l || l.reaches(other, scope) {
-			reached = append(reached, other)
+		if other != l && l.reaches(other, e.Scope) {
+			_, pauseErr := other.pacer.Pause(ctx, pause)
+			err = errors.Join(err, pauseErr)
 		}
 	}
-	return reached
+	if err != nil {
+		l.log.Warn("a pause after a refusal could not be shared with the other workers", "err", err)
+	}
+	if pause >= longPause {
+		l.put(ctx, hold.Hold{
+			Place: l.place(e.Scope), Class: hold.Banned, Until: time.Now().Add(pause),
+			Reason: "the platform wants to be left alone: " + e.Brief(),
+		})
+	}
 }
 
 func (l *Lane) reaches(other *Lane, scope providers.Scope) bool {
@@ -87,15 +168,78 @@ func (l *Lane) reaches(other *Lane, scope providers.Scope) bool {
 	return false
 }
 
-// putOnHold logs once on entering and once when the reason changes.
-func (l *Lane) putOnHold(v Verdict, now time.Time) {
-	reason := v.Cause()
-	l.mu.Lock()
-	entering := !l.hold.until.After(now) || l.hold.reason != reason
-	l.hold = hold{until: now.Add(v.Hold), class: v.Class, reason: reason}
-	l.mu.Unlock()
-	if entering {
-		l.log.Error("lane on hold: its tasks wait and lose no attempt",
-			"for", v.Hold, "class", v.Class, "reason", reason)
+// put sets a hold and shuts the lanes of this process at once. Other workers
+// hear of it a moment later.
+func (l *Lane) put(ctx context.Context, h hold.Hold) {
+	h.By = l.set.name
+	stored, change, err := l.set.board.Put(ctx, h)
+	if err != nil {
+		l.log.Warn("a hold could not be shared with the other workers; the next refusal tries again", "err", err)
+		return
+	}
+	l.set.followAll()
+	l.set.report(change, stored, l.set.name)
+}
+
+// report logs one line and tells the observer, in the one worker that made the
+// change.
+func (s *Set) report(change hold.Change, h hold.Hold, by string) {
+	attrs := []any{string(h.Level), h.Name, "class", h.Class, "reason", h.Reason}
+	switch change {
+	case hold.Entered, hold.Changed:
+		if !h.Until.IsZero() {
+			attrs = append(attrs, "until", h.Until)
+		}
+		word := "on hold: pending tasks wait, and none loses an attempt"
+		if change == hold.Changed {
+			word = "on hold for another reason now"
+		}
+		s.log.Error(word, append(attrs, "lift", h.HowToLift())...)
+	case hold.Left:
+		s.log.Info("no longer on hold", append(attrs, "for", time.Since(h.Since).Round(time.Second), "by", by)...)
+	case hold.Same:
+		return
+	}
+	if s.observer != nil {
+		s.observer.Hold(change, h)
+	}
+}
+
+// probed judges what a probing task found out: the hold is over when the
+// platform had anything else to say.
+func (l *Lane) probed(ctx context.Context, v Verdict) {
+	switch v.Class {
+	case ClassRefused, ClassQuota, ClassThrottled, ClassBusy, ClassPaced, ClassHeld, ClassStopping, ClassWaiting,
+		ClassOvertaken, ClassInternal, ClassNewer, ClassPanic, ClassMalformed:
+		return // as before, or nothing was asked
+	}
+	if errors.Is(speaks(v), errFailed) {
+		return
+	}
+	for _, h := range l.set.board.Of(l.places()...) {
+		if h.Probe == hold.ByTask {
+			l.set.lift(ctx, h)
+		}
+	}
+}
+
+func (s *Set) lift(ctx context.Context, h hold.Hold) {
+	lifted, err := s.board.Lift(ctx, h, s.name)
+	if err != nil {
+		s.log.Warn("a hold that is over could not be lifted; the next look tries again", "hold", h.String(), "err", err)
+		return
+	}
+	if !lifted { // changed by another worker: read it anew
+		s.lookSoon()
+		return
+	}
+	s.followAll()
+	s.report(hold.Left, h, s.name)
+}
+
+func (s *Set) followAll() {
+	now := time.Now()
+	for _, l := range s.lanes {
+		l.follow(now)
 	}
 }

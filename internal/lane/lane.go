@@ -1,7 +1,8 @@
 // Package lane runs the lanes: for each tenant and API one asynq server of its
 // own, so that a platform that hangs or refuses holds nobody else's tasks.
 //
-// outcome.go is the only place that turns an error into a task's fate. This
+// gate.go decides when a lane takes a task, hold.go what keeps a lane from it,
+// and outcome.go is the only place that turns an error into a task's fate. This
 // package must not know any platform's client nor how a task is carried out.
 package lane
 
@@ -10,13 +11,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"github.com/sony/gobreaker/v2"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/hold"
 	"rollcall/internal/ledger"
 	"rollcall/internal/logging"
 	"rollcall/internal/pace"
@@ -28,11 +33,15 @@ import (
 var ErrStopping = errors.New("the worker is stopping")
 
 const (
-	// pollEvery is how often an idle lane looks for a task; asynq spreads it by
-	// half. Two queues, so ten requests a second and lane at the most.
-	pollEvery = 200 * time.Millisecond
+	// rest is how long asynq sleeps after a dequeue that yielded nothing, give or
+	// take half. The gate is what waits for tasks, so it is short.
+	rest = 20 * time.Millisecond
 	// forwardEvery is how often tasks whose wait is over are made pending.
 	forwardEvery = time.Second
+	// mostTogether bounds how many tasks a lane is at in one process: each may
+	// need a connection. Urgent ones may be spareUrgent more.
+	mostTogether = 256
+	spareUrgent  = 4
 )
 
 // Deadline is how long one attempt may take when an HTTP exchange may take
@@ -51,65 +60,94 @@ type Config struct {
 	Tenant       string
 	Platform     string // whose API it is, for pauses that concern all of a platform
 	Kind         tasks.Kind
-	Limit        pace.Limit    // at the start; see Set.SetLimit
+	Limits       []pace.Limit  // at the start; see Set.SetLimits
 	Timeout      time.Duration // of one HTTP exchange
+	// Metered tells that calls count against the organisation's month.
+	Metered bool
+	Quota   pace.Quota // of the organisation, at the start; see Set.SetQuota
+	// Address is what all lanes share that call from one address; nil: none.
+	// AddressName names it in holds.
+	Address     *pace.Address
+	AddressName string
+	// Probe finds out by an unmetered call whether the tenant's credentials are
+	// right. nil: the platform has none, and one task finds out.
+	Probe func(context.Context) error
 }
 
 // Name is the lane's name in logs, metrics and queues.
 func (c Config) Name() string { return c.Tenant + "." + string(c.Kind) }
 
-// concurrency is how many tasks are at it together: what the limit lets through
-// in a second, as most answers come within one.
-func (c Config) concurrency() int {
-	perSecond := int(float64(c.Limit.Calls) / c.Limit.Per.Seconds())
-	return min(max(perSecond, 2)+2, 64)
+// places are those whose holds hold the lane.
+func (c Config) places() []hold.Place {
+	places := []hold.Place{{Level: hold.Lane, Name: c.Name()}, {Level: hold.Tenant, Name: c.Tenant}}
+	if c.Metered {
+		places = append(places, hold.Place{Level: hold.Organisation, Name: c.Organisation})
+	}
+	if c.AddressName != "" {
+		places = append(places, hold.Place{Level: hold.Address, Name: c.AddressName})
+	}
+	return places
 }
 
 // Lane is one tenant at one API.
 type Lane struct {
 	Config
 
-	set    *Set
-	pacer  *pace.Lane
-	handle handler.Func
-	server *asynq.Server
-	log    *slog.Logger
-
-	mu   sync.Mutex
-	hold hold
+	set     *Set
+	pacer   *pace.Lane
+	handle  handler.Func
+	server  *asynq.Server
+	log     *slog.Logger
+	gate    *gate
+	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 }
 
 // Set is all lanes of a process.
 type Set struct {
 	rdb    redis.UniversalClient
 	ledger *ledger.Ledger
+	board  *hold.Board
 	log    *slog.Logger
 	lanes  []*Lane
+	quotas sync.Map // organisation → pace.Quota
+	name   string   // of this worker, in holds
+	look   chan struct{}
 	// observer may be nil.
 	observer Observer
+	readyAt  atomic.Int64 // Unix nanoseconds of the last look at Redis that succeeded
 
 	stopping context.Context //nolint:containedctx // the process' end, no request's
 	stop     context.CancelCauseFunc
+	watching sync.WaitGroup
 }
 
-// NewSet returns a Set without lanes. rdb stays the caller's to close, after Stop.
-func NewSet(rdb redis.UniversalClient, record *ledger.Ledger, log *slog.Logger) *Set {
-	s := &Set{rdb: rdb, ledger: record, log: log}
+// NewSet returns a Set without lanes. rdb stays the caller's to close, after
+// Stop. name is the worker's, for those who read who has put a lane on hold.
+func NewSet(rdb redis.UniversalClient, record *ledger.Ledger, name string, log *slog.Logger) *Set {
+	s := &Set{rdb: rdb, ledger: record, board: hold.NewBoard(rdb), name: name, log: log, look: make(chan struct{}, 1)}
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
 	return s
 }
 
 // Add adds a lane. build makes its handler from what the lane provides.
-func (s *Set) Add(cfg Config, build func(slot func(context.Context) error) handler.Func) {
+func (s *Set) Add(cfg Config, build func(handler.Pacer) handler.Func) {
 	l := &Lane{
 		Config: cfg,
 		set:    s,
-		pacer:  pace.NewLane(s.rdb, cfg.Organisation, cfg.Name(), cfg.Limit),
-		log:    s.log.With("lane", cfg.Name()),
+		pacer: pace.New(s.rdb, pace.Config{
+			Organisation: cfg.Organisation, Name: cfg.Name(), Limits: cfg.Limits,
+			Metered: cfg.Metered, Quota: cfg.Quota, Address: cfg.Address,
+		}),
+		log:     s.log.With("lane", cfg.Name()),
+		breaker: newBreaker(cfg.Name()),
 	}
-	l.handle = build(l.Slot)
-	l.server = asynq.NewServerFromRedisClient(s.rdb, asynq.Config{
-		Concurrency: cfg.concurrency(),
+	l.gate = newGate(l)
+	l.handle = build(l)
+	if cfg.Metered {
+		s.quotas.Store(cfg.Organisation, cfg.Quota)
+	}
+	l.server = asynq.NewServerFromRedisClient(gated{UniversalClient: s.rdb, gate: l.gate}, asynq.Config{
+		Concurrency: mostTogether + spareUrgent,
 		Queues: map[string]int{
 			tasks.Queue(cfg.Tenant, cfg.Kind, true):  2,
 			tasks.Queue(cfg.Tenant, cfg.Kind, false): 1,
@@ -117,7 +155,7 @@ func (s *Set) Add(cfg Config, build func(slot func(context.Context) error) handl
 		StrictPriority:           true,
 		RetryDelayFunc:           delay,
 		IsFailure:                counts,
-		TaskCheckInterval:        pollEvery,
+		TaskCheckInterval:        rest,
 		DelayedTaskCheckInterval: forwardEvery,
 		ShutdownTimeout:          ShutdownTimeout(cfg.Timeout),
 		Logger:                   logging.Asynq{Log: l.log},
@@ -129,27 +167,56 @@ func (s *Set) Add(cfg Config, build func(slot func(context.Context) error) handl
 // Lanes are the lanes in the order in which they were added.
 func (s *Set) Lanes() []*Lane { return s.lanes }
 
-// SetLimit has the lane of a tenant and kind keep another limit from its next
-// slot on; false if there is no such lane. How many tasks the lane is at
-// together was fixed when it was added: a limit raised by more than two calls a
-// second is reached only as far as those tasks go.
-func (s *Set) SetLimit(tenant string, kind tasks.Kind, limit pace.Limit) bool {
+// SetLimits has the lane of a tenant and kind keep other limits from its next
+// slot on; false if there is no such lane.
+func (s *Set) SetLimits(ctx context.Context, tenant string, kind tasks.Kind, limits []pace.Limit) (bool, error) {
 	for _, l := range s.lanes {
 		if l.Tenant == tenant && l.Kind == kind {
-			l.pacer.SetLimit(limit)
-			return true
+			l.pacer.SetLimits(limits)
+			return true, l.pacer.Open(ctx)
 		}
 	}
-	return false
+	return false, nil
 }
 
-// Start lets every lane take tasks.
-func (s *Set) Start() error {
+// SetQuota has the metered lanes of an organisation keep another quota from
+// their next slot on.
+func (s *Set) SetQuota(ctx context.Context, organisation string, quota pace.Quota) error {
+	s.quotas.Store(organisation, quota)
+	var failed error
+	for _, l := range s.lanes {
+		if l.Organisation == organisation && l.Metered {
+			l.pacer.SetQuota(quota)
+			failed = errors.Join(failed, l.pacer.Open(ctx))
+		}
+	}
+	s.lookSoon()
+	return failed
+}
+
+// Start lets every lane take tasks, as far as no hold keeps it from that.
+func (s *Set) Start(ctx context.Context) error {
+	if err := s.board.Refresh(ctx); err != nil {
+		return err
+	}
+	for _, l := range s.lanes {
+		if err := l.pacer.Open(ctx); err != nil {
+			return err
+		}
+		l.follow(time.Now())
+	}
 	for _, l := range s.lanes {
 		if err := l.server.Start(asynq.HandlerFunc(l.process)); err != nil {
 			return fmt.Errorf("lane %s: start: %w", l.Name(), err)
 		}
 	}
+	pacers := make([]*pace.Lane, len(s.lanes))
+	for i, l := range s.lanes {
+		pacers[i] = l.pacer
+	}
+	s.watching.Go(func() { pace.Listen(s.stopping, s.rdb, pacers) })
+	s.watching.Go(func() { hold.Listen(s.stopping, s.rdb, s.lookSoon) })
+	s.watching.Go(func() { s.lookOut(s.stopping) })
 	return nil
 }
 
@@ -157,6 +224,10 @@ func (s *Set) Start() error {
 // uncounted, running calls finish. It returns when they have, or after the
 // longest ShutdownTimeout.
 func (s *Set) Stop() {
+	s.stop(ErrStopping)
+	for _, l := range s.lanes {
+		l.gate.close()
+	}
 	// A server's Stop waits for its poll to end: one after another, a hundred
 	// lanes would take longer than their calls.
 	var polling, running sync.WaitGroup
@@ -164,25 +235,23 @@ func (s *Set) Stop() {
 		polling.Go(l.server.Stop)
 	}
 	polling.Wait()
-	s.stop(ErrStopping)
 	for _, l := range s.lanes {
 		running.Go(l.server.Shutdown)
 	}
 	running.Wait()
+	s.watching.Wait()
+	for _, l := range s.lanes {
+		l.pacer.Close()
+	}
 }
 
-// Slot returns when the lane's next send may leave. It fails with ErrStopping,
-// with a *HeldError, with a *pace.BookedOutError, with the end of ctx, or when
-// Redis does not answer.
-func (l *Lane) Slot(ctx context.Context) error {
-	if l.set.stopping.Err() != nil {
-		return ErrStopping
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(l.set.stopping, func() { cancel(ErrStopping) })()
-	if err := l.held(time.Now()); err != nil {
-		return err
-	}
-	return l.pacer.Wait(ctx)
+// room is how many tasks of a lane may be waiting for their slot in this
+// process, and how many it may be at altogether. What is at the platform
+// follows from rate and latency by itself, as a slot is what lets a task go
+// there: it is the waiting that is bounded. Both are read at each dequeue, so
+// that they follow a reload.
+func (l *Lane) room() (waiting, together int) {
+	rate := l.pacer.Rate()
+	waiting = min(int(math.Ceil(rate/4))+2, mostTogether)
+	return waiting, min(int(math.Ceil(rate*4))+waiting, mostTogether)
 }

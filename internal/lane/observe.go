@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/hold"
 )
 
 // Observer is told what happens in the lanes, for metrics. It is called from
@@ -16,6 +17,8 @@ type Observer interface {
 	Attempt(Attempt)
 	// Recovered is called when a task whose worker was gone was made pending again.
 	Recovered(lane string)
+	// Hold is called in the one worker in which a hold began, changed or ended.
+	Hold(hold.Change, hold.Hold)
 }
 
 // Attempt is one attempt at one task. Its report holds the target, which may
@@ -39,21 +42,8 @@ func (s *Set) observe(a Attempt) {
 	}
 }
 
-// Hold says why the lane is on hold and until when; an empty class if it is not.
-func (l *Lane) Hold() (class Class, until time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.hold.until.After(time.Now()) {
-		return "", time.Time{}
-	}
-	return l.hold.class, l.hold.until
-}
-
 // Classes lists every class in alphabetical order.
 func Classes() []Class { return slices.Sorted(maps.Keys(rules)) }
-
-// Holds reports whether a task that ends in the class puts lanes on hold.
-func (c Class) Holds() bool { return rules[c].hold > 0 }
 
 // Kills reports whether a task that ends in the class can become a dead letter.
 func (c Class) Kills() bool { return rules[c].dead || rules[c].attempts > 0 }

@@ -63,10 +63,11 @@ type rule struct {
 	// base and limit are the shortest and longest wait before full jitter: the
 	// wait doubles from base with every attempt counted.
 	base, limit time.Duration
-	// hold keeps the lane from trying further tasks for a while.
-	hold time.Duration
-	dead bool // archived on the first answer
+	dead        bool // archived on the first answer
 }
+
+// A task that a hold keeps back waits in its queue, where it stays until the
+// lane goes on; the wait of a second only brings it there.
 
 // rules is the one table of how often and how long each class is tried.
 var rules = map[Class]rule{
@@ -76,12 +77,12 @@ var rules = map[Class]rule{
 	ClassPanic:      {attempts: 3, horizon: time.Hour, base: 5 * time.Second, limit: time.Minute},
 	ClassThrottled:  {base: time.Second, limit: time.Second},
 	ClassPaced:      {base: time.Second, limit: time.Second},
-	ClassQuota:      {base: time.Hour, limit: time.Hour, hold: time.Hour},
-	ClassRefused:    {base: 5 * time.Minute, limit: 5 * time.Minute, hold: 5 * time.Minute},
+	ClassQuota:      {base: time.Second, limit: time.Second},
+	ClassRefused:    {base: time.Second, limit: time.Second},
 	ClassNewer:      {base: time.Minute, limit: time.Minute},
 	ClassWaiting:    {base: time.Second, limit: time.Second},
 	ClassOvertaken:  {base: time.Second, limit: time.Second},
-	ClassHeld:       {base: time.Minute, limit: time.Minute},
+	ClassHeld:       {base: time.Second, limit: time.Second},
 	ClassStopping:   {},
 	ClassInternal:   {base: 5 * time.Second, limit: 5 * time.Second},
 	ClassRejected:   {dead: true},
@@ -97,7 +98,6 @@ type Verdict struct {
 	Attempt int           // how often it has ended in this class now; 0 if not counted
 	Allowed int           // how often it may; 0 if not counted
 	After   time.Duration // Retry: how long to wait
-	Hold    time.Duration // how long the lane is to try no further task; 0: not at all
 	Err     error
 }
 
@@ -117,7 +117,7 @@ func Judge(err error, now time.Time, attempts Attempts) Verdict {
 		class = ClassRefused
 	}
 	r := rules[class]
-	v := Verdict{Action: Retry, Class: class, Err: err, Hold: r.hold}
+	v := Verdict{Action: Retry, Class: class, Err: err}
 	if r.dead {
 		v.Action = Dead
 		return v
@@ -171,9 +171,6 @@ func asked(err error) time.Duration {
 		// The mark is let go when the other task ends, long before it runs out.
 		d = min(busy.For, 2*time.Second)
 	}
-	if held, ok := errors.AsType[*HeldError](err); ok {
-		d = held.For
-	}
 	if paced, ok := errors.AsType[*pace.BookedOutError](err); ok {
 		d = paced.For
 	}
@@ -220,6 +217,8 @@ func classify(err error) Class {
 		return ClassHeld
 	case is[*pace.BookedOutError](err):
 		return ClassPaced
+	case is[*pace.SpentError](err):
+		return ClassQuota
 	case is[*tasks.NewerVersionError](err):
 		return ClassNewer
 	case is[*tasks.PayloadError](err), is[*tasks.ValidationError](err), is[*tasks.UnknownTypeError](err),
@@ -270,6 +269,8 @@ func classifyUnsent(e *providers.Error) Class {
 		return ClassHeld
 	case is[*pace.BookedOutError](e.Err):
 		return ClassPaced
+	case is[*pace.SpentError](e.Err):
+		return ClassQuota
 	case errors.Is(e.Err, context.DeadlineExceeded):
 		return ClassBusy
 	}

@@ -31,7 +31,11 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	retried, _ := asynq.GetRetryCount(ctx)
 	log := l.log.With("task", id, "type", task.Type())
 
-	report, err := l.attempt(ctx, task, log)
+	queue, _ := asynq.GetQueueName(ctx)
+	a := &attempt{urgent: queue == l.gate.urgent, probe: l.gate.begin()}
+	report, err := l.attempt(context.WithValue(ctx, attemptKey{}, a), task, log)
+	l.gate.end(a.called)
+	l.account(a, report.Sends, err)
 	now := time.Now()
 	// The counters and pauses below must be written even if the task's own time
 	// is over.
@@ -39,7 +43,7 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	v := Judge(err, now, func(class Class) (int, time.Time, error) {
 		return l.set.ledger.CountAttempt(ctx, id, string(class), now)
 	})
-	l.react(ctx, v, now)
+	l.react(ctx, a, v)
 	tell(log, report, v, retried, now.Sub(start))
 	l.set.observe(Attempt{
 		Lane: l.Name(), Verdict: v, Report: report, Retried: retried, Start: start, Took: now.Sub(start),
@@ -68,8 +72,8 @@ func (l *Lane) attempt(ctx context.Context, task *asynq.Task, log *slog.Logger) 
 	if l.set.stopping.Err() != nil {
 		return report, ErrStopping
 	}
-	if err := l.held(time.Now()); err != nil {
-		return report, err
+	if held := l.gate.held(); held != nil && !attemptOf(ctx).probe {
+		return report, held
 	}
 	return l.handle(ctx, task.Type(), task.Payload())
 }

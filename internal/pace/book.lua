@@ -1,18 +1,86 @@
--- Books the next slot of a lane on Redis' clock.
--- KEYS[1] when the next slot is free, microseconds
--- ARGV[1] microseconds between slots · ARGV[2] how far ahead may be booked
--- Returns {1, wait} when booked, {0, wait} when the lane is booked out: ask
--- again after that wait. Waits are in microseconds.
-local t = redis.call('TIME')
-local now = t[1] * 1000000 + t[2]
-local free = tonumber(redis.call('GET', KEYS[1]) or 0)
-if free < now then
-	free = now
+-- Books slots, the urgent ones first.
+-- own arguments: urgent · bulk · horizon of urgent slots · of the others ·
+-- highest seq known · month known · calls of it known · not before, a slot each …
+-- Returns { now, epoch, seq, why, again, month, spent, slot … }
+local urgent, bulk = tonumber(ARGV[base + 1]), tonumber(ARGV[base + 2])
+local far, near = tonumber(ARGV[base + 3]), tonumber(ARGV[base + 4])
+local known = tonumber(ARGV[base + 5])
+if known > s.seq then
+	s.seq = known
+	s.pause = math.max(s.pause, now + math.min(limits[#limits].per, LONGEST) + HORIZON)
+	s.epoch = s.epoch + 1
+	if ARGV[base + 6] == month then
+		spent = math.max(spent, tonumber(ARGV[base + 7]))
+	end
 end
-local wait = free - now
-if wait > tonumber(ARGV[2]) then
-	return { 0, wait - ARGV[2] }
+
+local share = share_now()
+local slots, why, again = {}, '', 0
+for i = 1, urgent + bulk do
+	local left = quota - spent
+	if daily > 0 and s.day_calls >= daily then
+		why = 'day'
+	elseif said or (metered and quota > 0 and left <= 0) then
+		why = 'month'
+	elseif metered and quota > 0 and i > urgent and left <= reserve then
+		why = 'reserve'
+	end
+	if why ~= '' then
+		again = now + HORIZON
+		break
+	end
+
+	local at = math.max(now, s.pause, tonumber(ARGV[base + 7 + i] or 0))
+	local kept, pick = {}, nil
+	for _, f in ipairs(free) do
+		if f >= at then
+			kept[#kept + 1] = f
+			if not pick or f < kept[pick] then
+				pick = #kept
+			end
+		end
+	end
+	free = kept
+	if pick then
+		at = free[pick]
+	else
+		for j, l in ipairs(limits) do
+			at = math.max(at, nexts[j] - l.burst * interval(l, share))
+		end
+	end
+	local horizon = now + (i <= urgent and far or near)
+	if at > horizon then
+		why, again = 'horizon', now + at - horizon + math.floor(near / 4)
+		if s.pause > horizon then
+			why, again = 'paused', s.pause
+		end
+		break
+	end
+
+	s.seq = s.seq + 1
+	s.day_calls = s.day_calls + 1
+	if metered then
+		spent = spent + 1
+	end
+	slots[#slots + 1] = at
+	if pick then
+		table.remove(free, pick)
+	else
+		if at > nexts[1] or share < WHOLE then
+			s.run = at
+		end
+		for j, l in ipairs(limits) do
+			nexts[j] = math.max(nexts[j], at) + interval(l, share)
+		end
+		if at - math.max(s.run, s.learned) >= WINDOWS * limits[1].per then
+			local floor = least
+			if s.bad > 0 and at - s.bad_at < REMEMBERED then
+				floor = math.max(floor, s.bad + CLEAR)
+			end
+			s.spread = math.min(s.spread, math.max(floor, s.spread - math.floor(start / STEPS)))
+			s.learned = at
+		end
+	end
 end
-local ahead = wait + ARGV[1]
-redis.call('SET', KEYS[1], string.format('%.0f', now + ahead), 'PX', math.ceil(ahead / 1000) + 1000)
-return { 1, wait }
+save()
+return { now, s.epoch, s.seq, why, again, month, spent, unpack(slots) }

@@ -1,145 +1,344 @@
-// Package pace lets the sends of a lane leave one after another, evenly spaced,
-// however many workers there are: each books its slot in Redis and sleeps until
-// it. Nothing is refused and asked again, so nothing is starved.
+// Package pace lets the calls of a lane leave one after another, evenly spaced
+// and as fast as the platform allows, however many workers there are: each books
+// its slots in Redis and sleeps until they come. Nothing is refused and asked
+// again, so nothing is starved. What the platform refuses all the same is
+// learned from, for all workers at once.
 //
-// This is its first form: one limit a lane. It must not know tasks or
-// platforms; a lane is a name to it.
+// It must not know tasks or platforms; a lane is a name to it. Model holds the
+// arithmetic.
 package pace
 
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// spread is how unevenly requests that left evenly may arrive: the spread of
-// the one-way delay. N calls per window T are never exceeded on a sliding
-// window if they leave no faster than N per T + spread.
-const spread = 50 * time.Millisecond
-
-// Horizon is how far ahead a slot may be booked. It bounds how long a sender
-// sleeps, and with it how long a stop takes.
-const Horizon = time.Second
-
-// patience is how long a sender asks again for a slot of a lane that is booked
-// out. Beyond it the lane is paused, and a sender that slept through that would
-// hold a worker and run out of its own time.
+// patience is how long a sender waits for a pause to end. Beyond it a sender
+// would hold a worker and run out of its own time.
 const patience = 5 * time.Second
 
-// BookedOutError tells that a lane's next slot is too far away to wait for.
+// most bounds how many slots are asked for at once: a script's arguments and
+// its answer are finite.
+const most = 128
+
+// askFor bounds a round trip to Redis.
+const askFor = 5 * time.Second
+
+// BookedOutError tells that a lane is paused for longer than is waited for.
 type BookedOutError struct {
-	For time.Duration // how far
+	For time.Duration // how long
 }
 
 // Error says when to come back.
 func (e *BookedOutError) Error() string {
-	return fmt.Sprintf("the lane is paused or booked out: its next slot is %s away", e.For.Round(time.Millisecond))
+	return fmt.Sprintf("the lane is paused: its next slot is %s away", e.For.Round(time.Millisecond))
 }
 
-// Limit is what a platform allows: Calls in any window of length Per.
-type Limit struct {
-	Calls int
-	Per   time.Duration
+// SpentError tells that a counted limit allows no further call.
+type SpentError struct {
+	Why   string // WhyMonth, WhyReserve or WhyDay
+	Spent int64  // calls of the month; 0 for WhyDay
+	Calls int    // the quota; 0 for WhyDay
 }
 
-// Interval is the time between two sends that keeps the limit on any window.
-func (l Limit) Interval() time.Duration {
-	return (l.Per + spread) / time.Duration(l.Calls)
+// Error says what is spent.
+func (e *SpentError) Error() string {
+	switch e.Why {
+	case WhyDay:
+		return "the day's calls of this API are spent"
+	case WhyReserve:
+		return fmt.Sprintf("%d of the month's %d calls are spent; the rest is kept for urgent tasks", e.Spent, e.Calls)
+	}
+	return fmt.Sprintf("the month's %d calls are spent", e.Calls)
 }
+
+// Config says what a lane is held to.
+type Config struct {
+	// Organisation chooses the Redis hash tag, and whose month it is.
+	Organisation string
+	// Name is the lane's, unique among all.
+	Name string
+	// Limits are one or more, at least one of them spaced.
+	Limits []Limit
+	// Metered tells that calls count against the organisation's month.
+	Metered bool
+	Quota   Quota
+	// Address is what several organisations share that call from one address.
+	// nil: none.
+	Address *Address
+}
+
+//go:embed state.lua
+var stateLua string
 
 //go:embed book.lua
 var bookLua string
 
+//go:embed refuse.lua
+var refuseLua string
+
 //go:embed pause.lua
 var pauseLua string
 
-// Lane books the slots of one lane. Its methods are safe for concurrent use.
+//go:embed give.lua
+var giveLua string
+
+// Lane books the slots of one lane for one process. Its methods are safe for
+// concurrent use. Close it when done.
 type Lane struct {
-	rdb         redis.UniversalClient
-	key         string
-	limit       atomic.Pointer[Limit]
-	book, pause *redis.Script
-	pausedUntil atomic.Int64 // Unix nanoseconds, of this process' last pause
+	rdb     redis.UniversalClient
+	cfg     Config
+	keys    []string
+	limits  atomic.Pointer[[]Limit]
+	quota   atomic.Pointer[Quota]
+	clock   *clock
+	asked   atomic.Int64
+	bookers sync.WaitGroup
+
+	book, refuse, pause, give *redis.Script
+
+	mu      sync.Mutex
+	urgent  []*waiter // without a slot, first come first
+	bulk    []*waiter
+	booked  map[*waiter]struct{} // whose slot is still to come
+	returns []Slot               // not used, to be given back
+	uncount int                  // calls that the platform did not count
+	booking bool                 // a booker is at work
+	again   time.Time            // not to ask before
+	kick    chan struct{}        // wakes the booker
+	closed  bool
+	seen    seen
 }
 
-// NewLane returns the booking of the lane called name. The organisation chooses
-// the Redis hash tag. It does not talk to Redis yet.
-func NewLane(rdb redis.UniversalClient, organisation, name string, limit Limit) *Lane {
+// seen is the highest that this process has seen of what Redis must not forget.
+type seen struct {
+	seq, epoch, spent int64
+	month             string
+	pausedUntil       time.Time
+}
+
+// LaneKey is the Redis hash of a lane's pace. The tag in braces keeps all lanes
+// of an organisation and its month together.
+func LaneKey(organisation, lane string) string {
+	return "rollcall:{" + organisation + "}:pace:" + lane
+}
+
+// MonthKey is the Redis hash of what an organisation has spent, a field a month.
+func MonthKey(organisation string) string { return "rollcall:{" + organisation + "}:spent" }
+
+// New returns the booking of a lane. It does not talk to Redis yet.
+func New(rdb redis.UniversalClient, cfg Config) *Lane {
 	l := &Lane{
-		rdb:   rdb,
-		key:   "rollcall:{" + organisation + "}:pace:" + name,
-		book:  redis.NewScript(bookLua),
-		pause: redis.NewScript(pauseLua),
+		rdb: rdb, cfg: cfg, clock: newClock(),
+		keys:   []string{LaneKey(cfg.Organisation, cfg.Name), MonthKey(cfg.Organisation)},
+		book:   redis.NewScript(stateLua + bookLua),
+		refuse: redis.NewScript(stateLua + refuseLua),
+		pause:  redis.NewScript(stateLua + pauseLua),
+		give:   redis.NewScript(stateLua + giveLua),
+		booked: map[*waiter]struct{}{},
+		kick:   make(chan struct{}, 1),
 	}
-	l.SetLimit(limit)
+	l.limits.Store(&cfg.Limits)
+	l.quota.Store(&cfg.Quota)
 	return l
 }
 
-// SetLimit has every later booking of this process keep another limit. Slots
-// that are booked stay, and so does the distance of the last one to the next:
-// a lane that becomes faster does so after at most one of its old intervals.
-// Workers that still keep the old limit space their own slots by it.
-func (l *Lane) SetLimit(limit Limit) { l.limit.Store(&limit) }
+// Name is the lane's.
+func (l *Lane) Name() string { return l.cfg.Name }
 
-// Wait books a slot and returns when it has come. It fails when ctx ends, with
-// a *BookedOutError when the next slot is far away, and when Redis does not
-// answer: without Redis nothing is sent. A slot that is booked and not used is
-// lost to the lane, 1/N of a window. One round trip while the lane is not booked
-// out.
-func (l *Lane) Wait(ctx context.Context) error {
-	for {
-		booked, wait, err := l.Book(ctx)
-		if err != nil {
-			return err
-		}
-		if !booked && wait > patience {
-			return &BookedOutError{For: wait}
-		}
-		if err := sleep(ctx, wait); err != nil {
-			return err
-		}
-		if booked && time.Now().UnixNano() >= l.pausedUntil.Load() {
-			return nil
-		}
-	}
+// SetLimits has every later booking of this process keep other limits. Slots
+// that are booked stay. Workers that still keep the old ones go on by them.
+func (l *Lane) SetLimits(limits []Limit) { l.limits.Store(&limits) }
+
+// SetQuota has every later booking of this process keep another quota.
+func (l *Lane) SetQuota(q Quota) { l.quota.Store(&q) }
+
+// Rate is how many calls a second the limits allow while nothing was learned.
+func (l *Lane) Rate() float64 { return Rate(*l.limits.Load()) }
+
+// Asked is how many round trips to Redis the booking has taken so far.
+func (l *Lane) Asked() int64 { return l.asked.Load() }
+
+// Waiting is how many senders wait for a slot, booked or not.
+func (l *Lane) Waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.urgent) + len(l.bulk) + len(l.booked)
 }
 
-// Book asks for the next slot. booked: it is ours, after wait. Not booked: the
-// lane is booked out up to the Horizon; ask again after wait.
-func (l *Lane) Book(ctx context.Context) (booked bool, wait time.Duration, err error) {
-	answer, err := l.book.Run(ctx, l.rdb, []string{l.key},
-		l.limit.Load().Interval().Microseconds(), Horizon.Microseconds()).Int64Slice()
+// PausedUntil is the end of the last pause that this process knows of.
+func (l *Lane) PausedUntil() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.seen.pausedUntil
+}
+
+// Open tells those who look what the lane is held to, and learns what Redis
+// knows of it: a Redis that knows less later has lost its memory. One round trip.
+func (l *Lane) Open(ctx context.Context) error {
+	told, err := describe(*l.limits.Load(), *l.quota.Load(), l.cfg.Metered)
 	if err != nil {
-		return false, 0, fmt.Errorf("pace: book a slot: %w", err)
+		return fmt.Errorf("pace: describe the limits: %w", err)
 	}
-	return answer[0] == 1, time.Duration(answer[1]) * time.Microsecond, nil
-}
-
-// Pause keeps every worker from booking a slot of this lane for d. Slots that
-// this process booked before are given up; those of others, at most Horizon
-// ahead, are not.
-func (l *Lane) Pause(ctx context.Context, d time.Duration) error {
-	l.pausedUntil.Store(time.Now().Add(d).UnixNano())
-	if err := l.pause.Run(ctx, l.rdb, []string{l.key}, d.Microseconds()).Err(); err != nil {
-		return fmt.Errorf("pace: pause the lane: %w", err)
+	var known *redis.SliceCmd
+	_, err = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.HSet(ctx, l.keys[0], "told", told)
+		known = p.HMGet(ctx, l.keys[0], "seq", "epoch")
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("pace: open lane %s: %w", l.cfg.Name, err)
 	}
+	numbers := [2]int64{}
+	for i, v := range known.Val() {
+		if text, ok := v.(string); ok {
+			_, _ = fmt.Sscan(text, &numbers[i])
+		}
+	}
+	l.mu.Lock()
+	l.seen.seq, l.seen.epoch = max(l.seen.seq, numbers[0]), max(l.seen.epoch, numbers[1])
+	l.mu.Unlock()
 	return nil
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return context.Cause(ctx)
+// Close waits until what was given back is written down. Nobody may wait for a
+// slot any more.
+func (l *Lane) Close() {
+	l.mu.Lock()
+	l.closed = true
+	l.wake()
+	l.mu.Unlock()
+	l.bookers.Wait()
+}
+
+// Refused takes into account that the platform refused a call for its rate: the
+// lane pauses for all workers, and they learn. period is the length of the
+// window that was exceeded, 0 if it is not known; after is how long the platform
+// wants to be left alone, 0 if it did not say.
+func (l *Lane) Refused(ctx context.Context, slot Slot, period, after time.Duration) (Lesson, error) {
+	return l.interrupt(ctx, l.refuse, slot.at, period.Microseconds(), after.Microseconds())
+}
+
+// Pause keeps every worker from sending for d.
+func (l *Lane) Pause(ctx context.Context, d time.Duration) (Lesson, error) {
+	return l.interrupt(ctx, l.pause, d.Microseconds())
+}
+
+// Lesson is what became of the pace after a refusal.
+type Lesson struct {
+	Pause time.Duration // from now on
+	// Share of the rate that is used, 0 to 1: below 1 somebody else takes calls
+	// of the same quota, or it has become smaller.
+	Share float64
+	// Spread of the one-way delay that is assumed.
+	Spread time.Duration
+}
+
+func (l *Lane) interrupt(ctx context.Context, script *redis.Script, args ...any) (Lesson, error) {
+	answer, err := script.Run(ctx, l.rdb, l.keys, append(l.terms(), args...)...).Int64Slice()
+	if err != nil {
+		return Lesson{}, fmt.Errorf("pace: pause lane %s: %w", l.cfg.Name, err)
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
+	pause := time.Duration(answer[2]-answer[0]) * time.Microsecond
+	l.void(answer[1], time.Now().Add(pause))
+	lesson := Lesson{Pause: pause, Share: float64(answer[3]) / whole, Spread: time.Duration(answer[4]) * time.Microsecond}
+	// A worker that misses the word voids its slots when it books the next.
+	if err := l.rdb.Publish(ctx, channel, signal(l.cfg.Name, answer[1], pause)).Err(); err != nil {
+		return lesson, fmt.Errorf("pace: tell the other workers of a pause of lane %s: %w", l.cfg.Name, err)
 	}
+	return lesson, nil
+}
+
+// terms are the arguments that all scripts of a lane begin with.
+func (l *Lane) terms() []any {
+	limits, quota := *l.limits.Load(), *l.quota.Load()
+	even := spaced(limits)
+	start, least := even[0].Window.spread()
+	metered := 0
+	if l.cfg.Metered {
+		metered = 1
+	}
+	args := []any{
+		metered, quota.Calls, quota.Reserve, start.Microseconds(), least.Microseconds(), mostSpread(even[0]).Microseconds(),
+		daily(limits), len(even),
+	}
+	for _, e := range even {
+		args = append(args, e.Per.Microseconds(), e.Calls, e.Burst, e.cost())
+	}
+	return args
+}
+
+// ask books slots for so many senders.
+func (l *Lane) ask(urgent, bulk int) (Reply, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), askFor)
+	defer cancel()
+	urgent = min(urgent, most)
+	bulk = min(bulk, most-urgent)
+	var early []int64
+	if a := l.cfg.Address; a != nil {
+		times, none, err := a.times(ctx, urgent+bulk)
+		l.asked.Add(1)
+		if err != nil || len(times) == 0 {
+			return none, err
+		}
+		urgent = min(urgent, len(times))
+		bulk = min(bulk, len(times)-urgent)
+		early = times
+	}
+	l.mu.Lock()
+	known := l.seen
+	l.mu.Unlock()
+	args := append(l.terms(), urgent, bulk, Horizon.Microseconds(), bulkHorizon.Microseconds(), known.seq, known.month, known.spent)
+	for _, at := range early {
+		args = append(args, at)
+	}
+	sent := time.Now()
+	answer, err := l.book.Run(ctx, l.rdb, l.keys, args...).Slice()
+	l.asked.Add(1)
+	if err != nil {
+		return Reply{}, fmt.Errorf("pace: book slots of lane %s: %w", l.cfg.Name, err)
+	}
+	r, err := l.read(answer, sent, time.Now())
+	if a := l.cfg.Address; a != nil && err == nil {
+		a.unused(len(early) - len(r.Slots))
+	}
+	return r, err
+}
+
+var errAnswer = errors.New("pace: Redis gave an answer of another form: is something else writing rollcall's keys?")
+
+func (l *Lane) read(answer []any, sent, received time.Time) (Reply, error) {
+	if len(answer) < 7 {
+		return Reply{}, errAnswer
+	}
+	now, ok1 := answer[0].(int64)
+	epoch, ok2 := answer[1].(int64)
+	seq, ok3 := answer[2].(int64)
+	why, ok4 := answer[3].(string)
+	again, ok5 := answer[4].(int64)
+	month, ok6 := answer[5].(string)
+	spent, ok7 := answer[6].(int64)
+	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || !ok6 || !ok7 {
+		return Reply{}, errAnswer
+	}
+	r := Reply{Why: why, Again: again, Epoch: epoch}
+	for _, v := range answer[7:] {
+		at, ok := v.(int64)
+		if !ok {
+			return Reply{}, errAnswer
+		}
+		r.Slots = append(r.Slots, at)
+	}
+	l.clock.sample(sent, received, now)
+	l.mu.Lock()
+	l.seen.seq, l.seen.month, l.seen.spent = max(l.seen.seq, seq), month, spent
+	l.mu.Unlock()
+	return r, nil
 }

@@ -3,124 +3,197 @@ package pace_test
 import (
 	"context"
 	"errors"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 )
 
-var twenty = pace.Limit{Calls: 20, Per: time.Second}
+var twenty = []pace.Limit{{Calls: 20, Per: time.Second}}
 
-// model is the booking's arithmetic with the time passed in.
-type model struct{ free time.Duration }
+// still is the time at which the miniredis of a test stands.
+var still = time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 
-func (m *model) book(now, interval time.Duration) (booked bool, wait time.Duration) {
-	free := max(m.free, now)
-	if free-now > pace.Horizon {
-		return false, free - now - pace.Horizon
+func lane(t *testing.T, s *redistest.Server, cfg pace.Config) *pace.Lane {
+	t.Helper()
+	if cfg.Organisation == "" {
+		cfg.Organisation = "lakeside"
 	}
-	m.free = free + interval
-	return true, free - now
+	if cfg.Name == "" {
+		cfg.Name = "dt.nickname"
+	}
+	if cfg.Limits == nil {
+		cfg.Limits = twenty
+	}
+	l := pace.New(s.Client(t), cfg)
+	t.Cleanup(l.Close)
+	return l
 }
 
-func (m *model) pause(now, d time.Duration) { m.free = max(m.free, now+d) }
+func TestSlotsAreSpacedEvenlyHoweverManyAskTogether(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		a, b := lane(t, s, pace.Config{}), lane(t, s, pace.Config{}) // two workers
+		var mu sync.Mutex
+		var slots []time.Duration
+		var wg sync.WaitGroup
+		for i := range 12 {
+			wg.Go(func() {
+				slot, err := []*pace.Lane{a, b}[i%2].Wait(t.Context(), false)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				slots = append(slots, slot.Time())
+				mu.Unlock()
+			})
+		}
+		wg.Wait()
+		least := twenty[0].Interval()
+		for i, at := range slots {
+			for _, other := range slots[:i] {
+				if apart := max(at-other, other-at); apart < least {
+					t.Errorf("two slots are %s apart, want %s at the least", apart, least)
+				}
+			}
+		}
+	})
+}
 
-func TestTheScriptAgreesWithTheModelOverRandomHistories(t *testing.T) {
+func TestManyWhoWaitTogetherShareRoundTrips(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := lane(t, s, pace.Config{Limits: []pace.Limit{{Calls: 1000, Per: time.Second}}})
+		var wg sync.WaitGroup
+		for range 200 {
+			wg.Go(func() {
+				if _, err := l.Wait(t.Context(), false); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if asked := l.Asked(); asked > 100 {
+			t.Errorf("200 slots took %d round trips", asked)
+		}
+	})
+}
+
+func TestAnUrgentSenderIsBehindNoMoreThanWhatIsBookedAhead(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
-	rdb := s.Client(t)
-	epoch := time.UnixMicro(1_763_762_142_000_000)
-	rapid.Check(t, func(rt *rapid.T) {
-		s.Mini.FlushAll()
-		limit := pace.Limit{
-			Calls: rapid.IntRange(1, 200).Draw(rt, "calls"),
-			Per:   time.Duration(rapid.IntRange(100, 60_000).Draw(rt, "per_ms")) * time.Millisecond,
-		}
-		lane := pace.NewLane(rdb, "lakeside", "lakeside-dt.nickname", limit)
-		interval := limit.Interval().Truncate(time.Microsecond)
-		var m model
-		var now time.Duration
-		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
-			now += time.Duration(rapid.IntRange(0, 2_000_000).Draw(rt, "step_us")) * time.Microsecond
-			s.Mini.SetTime(epoch.Add(now))
-			if rapid.IntRange(0, 9).Draw(rt, "pause") == 0 {
-				d := time.Duration(rapid.IntRange(1, 5_000_000).Draw(rt, "pause_us")) * time.Microsecond
-				if err := lane.Pause(t.Context(), d); err != nil {
-					rt.Fatal(err)
-				}
-				m.pause(now, d)
-				continue
-			}
-			booked, wait, err := lane.Book(t.Context())
-			if err != nil {
-				rt.Fatal(err)
-			}
-			if wantBooked, wantWait := m.book(now, interval); booked != wantBooked || wait != wantWait {
-				rt.Fatalf("at %s: booked %t after %s, the model says %t after %s", now, booked, wait, wantBooked, wantWait)
-			}
-		}
-	})
+	s.Mini.SetTime(still)
+	l := lane(t, s, pace.Config{})
+	bulk, err := l.Ask(pace.Ask{Bulk: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := bulk.Slots[len(bulk.Slots)-1] - still.UnixMicro()
+	if bulk.Why != pace.WhyHorizon || last > 500_000 {
+		t.Errorf("of 100 bulk slots the last is %d µs ahead and %q kept the rest back, want at most 500 ms ahead", last, bulk.Why)
+	}
+	urgent, err := l.Ask(pace.Ask{Urgent: 1, Bulk: 1})
+	if err != nil || len(urgent.Slots) != 1 {
+		t.Fatalf("Ask() = %+v, %v, want a slot for the urgent one alone", urgent, err)
+	}
+	if ahead := urgent.Slots[0] - still.UnixMicro(); ahead > 600_000 {
+		t.Errorf("the urgent slot is %d µs ahead", ahead)
+	}
 }
 
-func TestNothingIsBookedBeyondTheHorizon(t *testing.T) {
+func TestAllLimitsOfALaneAreKeptTogether(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		lane := pace.NewLane(s.Client(t), "lakeside", "lakeside-dt.nickname", twenty)
-		start := time.Now()
-		booked := 0
-		for {
-			ok, wait, err := lane.Book(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !ok {
-				break
-			}
-			if booked++; wait > pace.Horizon {
-				t.Errorf("slot %d is %s away", booked, wait)
-			}
+	s := redistest.Mini(t)
+	s.Mini.SetTime(still)
+	l := lane(t, s, pace.Config{Limits: []pace.Limit{
+		{Calls: 20, Per: time.Second}, {Calls: 60, Per: time.Minute, Burst: 10}, {Calls: 8, Per: pace.Day},
+	}})
+	r, err := l.Ask(pace.Ask{Urgent: 11})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Slots) != 8 || r.Why != pace.WhyDay {
+		t.Fatalf("Ask() = %+v, want the 8 slots that the day has left", r)
+	}
+	for i, at := range r.Slots[1:] {
+		if apart := time.Duration(at-r.Slots[i]) * time.Microsecond; apart < twenty[0].Interval() || apart > twenty[0].Interval()+time.Microsecond {
+			t.Errorf("slot %d comes %s after the one before, want the second's spacing: the minute's burst allows it", i+1, apart)
 		}
-		// On a slow machine slots pass by while others are booked.
-		most := int((pace.Horizon+time.Since(start))/twenty.Interval()) + 2
-		if booked < 19 || booked > most {
-			t.Errorf("%d slots were booked within a horizon of %s, want 19 to %d", booked, pace.Horizon, most)
-		}
-	})
+	}
 }
 
-func TestTwoLanesDoNotWaitForEachOther(t *testing.T) {
+// A slot that is booked and not used is not lost to the others.
+func TestASlotThatIsGivenBackGoesToWhoWaits(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		rdb := s.Client(t)
-		slow := pace.NewLane(rdb, "lakeside", "a.nickname", pace.Limit{Calls: 1, Per: time.Hour})
-		other := pace.NewLane(rdb, "lakeside", "b.nickname", twenty)
-		for _, lane := range []*pace.Lane{slow, other} {
-			if booked, wait, err := lane.Book(t.Context()); err != nil || !booked || wait != 0 {
-				t.Errorf("Book() = %t, %s, %v, want a slot at once", booked, wait, err)
-			}
-		}
-		if booked, _, err := slow.Book(t.Context()); err != nil || booked {
-			t.Errorf("a second slot within the hour: booked %t, %v", booked, err)
-		}
-	})
-}
-
-func TestASleeperGivesItsSlotUpWhenItsContextEnds(t *testing.T) {
-	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		lane := pace.NewLane(s.Client(t), "lakeside", "a.nickname", pace.Limit{Calls: 1, Per: time.Hour})
-		if err := lane.Wait(t.Context()); err != nil {
+		l := lane(t, s, pace.Config{Limits: []pace.Limit{{Calls: 2, Per: time.Second}}})
+		if _, err := l.Wait(t.Context(), false); err != nil {
 			t.Fatal(err)
 		}
-		stopping := errors.New("the worker is stopping")
 		ctx, cancel := context.WithCancelCause(t.Context())
+		stopping := errors.New("the worker is stopping")
+		ended := make(chan error, 1)
+		go func() {
+			_, err := l.Wait(ctx, false)
+			ended <- err
+		}()
+		for l.Waiting() != 1 {
+			time.Sleep(time.Millisecond)
+		}
 		cancel(stopping)
-		if err := lane.Wait(ctx); !errors.Is(err, stopping) && !errors.Is(err, context.Canceled) {
+		if err := <-ended; !errors.Is(err, stopping) {
 			t.Errorf("Wait() = %v, want the context's cause", err)
+		}
+		status, err := pace.Read(t.Context(), s.Client(t), []pace.Ref{{Organisation: "lakeside", Lane: "dt.nickname"}})
+		if err != nil || status[0].Booked > 2 {
+			t.Fatalf("Read() = %+v, %v", status, err)
+		}
+		began := time.Now()
+		if _, err := l.Wait(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 900*time.Millisecond {
+			t.Errorf("the slot that was given back was not used: the next came after %s", took)
+		}
+	})
+}
+
+func TestAPauseVoidsWhatOtherWorkersHaveBooked(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		a, b := lane(t, s, pace.Config{}), lane(t, s, pace.Config{})
+		listening, stop := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { pace.Listen(listening, s.Client(t), []*pace.Lane{b}) })
+		t.Cleanup(func() { stop(); wg.Wait() })
+		for s.Client(t).PubSubNumSub(t.Context(), "rollcall:pace").Val()["rollcall:pace"] == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		got := make(chan error, 8)
+		for range 8 {
+			go func() {
+				_, err := b.Wait(t.Context(), false)
+				got <- err
+			}()
+		}
+		<-got // one has gone; the others have their slots
+		if _, err := a.Pause(t.Context(), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		out := 0
+		for range 7 {
+			if _, ok := errors.AsType[*pace.BookedOutError](<-got); ok {
+				out++
+			}
+		}
+		if out < 5 {
+			t.Errorf("of 7 senders that waited %d were held back by another worker's pause", out)
 		}
 	})
 }
@@ -128,51 +201,243 @@ func TestASleeperGivesItsSlotUpWhenItsContextEnds(t *testing.T) {
 func TestALaneThatIsPausedForLongIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		rdb := s.Client(t)
-		lane := pace.NewLane(rdb, "lakeside", "a.nickname", twenty)
-		other := pace.NewLane(rdb, "lakeside", "a.nickname", twenty) // another worker's
-		if err := lane.Pause(t.Context(), time.Hour); err != nil {
+		a, b := lane(t, s, pace.Config{}), lane(t, s, pace.Config{})
+		if _, err := a.Pause(t.Context(), time.Hour); err != nil {
 			t.Fatal(err)
 		}
-		for _, l := range []*pace.Lane{lane, other} {
-			out, ok := errors.AsType[*pace.BookedOutError](l.Wait(t.Context()))
-			if !ok || out.For < 59*time.Minute-pace.Horizon || out.For > time.Hour {
-				t.Errorf("Wait() = %v, want a *BookedOutError of about an hour", out)
+		for _, l := range []*pace.Lane{a, b} {
+			_, err := l.Wait(t.Context(), true)
+			out, ok := errors.AsType[*pace.BookedOutError](err)
+			if !ok || out.For < 59*time.Minute || out.For > time.Hour {
+				t.Errorf("Wait() = %v, want a *BookedOutError of about an hour", err)
 			}
 		}
 	})
 }
 
+// A lone refusal is the price of the last per cent, a second one within the
+// window means that the window is full.
+func TestRefusalsPauseTheLaneForAsLongAsTheyMean(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	now := still
+	s.Mini.SetTime(now)
+	l := lane(t, s, pace.Config{})
+	refused := func(after time.Duration, period, said time.Duration) time.Duration {
+		t.Helper()
+		now = now.Add(after)
+		s.Mini.SetTime(now)
+		lesson, err := l.Refused(t.Context(), pace.Slot{}, period, said)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return lesson.Pause
+	}
+	got := []time.Duration{
+		refused(0, time.Second, 0),
+		refused(300*time.Millisecond, time.Second, 0),
+		refused(10*time.Second, time.Second, 0),
+		refused(10*time.Second, time.Minute, 0),
+		refused(2*time.Minute, time.Second, 7*time.Minute),
+	}
+	want := []time.Duration{100 * time.Millisecond, time.Second, 100 * time.Millisecond, time.Minute, 7 * time.Minute}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("pauses (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheMonthsReserveIsForUrgentCallsAlone(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	s.Mini.SetTime(still)
+	cfg := pace.Config{Metered: true, Quota: pace.Quota{Calls: 10, Reserve: 3}}
+	a := lane(t, s, cfg)
+	cfg.Name = "other.group" // another tenant's lane of the same organisation
+	b := lane(t, s, cfg)
+	first, err := a.Ask(pace.Ask{Bulk: 4})
+	if err != nil || len(first.Slots) != 4 {
+		t.Fatalf("Ask() = %+v, %v", first, err)
+	}
+	second, err := b.Ask(pace.Ask{Bulk: 6})
+	if err != nil || len(second.Slots) != 3 || second.Why != pace.WhyReserve {
+		t.Errorf("with 3 of 10 calls kept: %+v, %v, want 3 slots", second, err)
+	}
+	_, err = b.Wait(t.Context(), false)
+	if spent, ok := errors.AsType[*pace.SpentError](err); !ok || spent.Why != pace.WhyReserve || spent.Spent != 7 {
+		t.Errorf("Wait() = %v, want a *SpentError for the reserve after 7 calls", err)
+	}
+	urgent, err := a.Ask(pace.Ask{Urgent: 6})
+	if err != nil || len(urgent.Slots) != 3 || urgent.Why != pace.WhyMonth {
+		t.Errorf("urgent calls got %+v, %v, want the 3 that were kept", urgent, err)
+	}
+	if err := a.Give(urgent.Epoch, 1, nil); err != nil { // one was not counted
+		t.Fatal(err)
+	}
+	if again, err := b.Ask(pace.Ask{Urgent: 2}); err != nil || len(again.Slots) != 1 {
+		t.Errorf("after a refund: %+v, %v, want one slot", again, err)
+	}
+	s.Mini.SetTime(time.Date(2026, 11, 30, 16, 0, 0, 0, time.UTC)) // midnight in Shanghai
+	if turned, err := b.Ask(pace.Ask{Bulk: 6}); err != nil || len(turned.Slots) != 6 {
+		t.Errorf("in the next month: %+v, %v, want 6 slots", turned, err)
+	}
+}
+
+func TestWhatThePlatformSaysIsSpentIsSpent(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		l := lane(t, s, pace.Config{Metered: true})
+		if err := pace.SayMonthSpent(t.Context(), rdb, "lakeside"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Wait(t.Context(), true); err == nil || !strings.Contains(err.Error(), "spent") {
+			t.Errorf("Wait() = %v, want a *SpentError", err)
+		}
+		if err := pace.UnsayMonthSpent(t.Context(), rdb, "lakeside"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Wait(t.Context(), true); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestARedisThatLostItsMemoryIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	s.Mini.SetTime(still)
+	l := lane(t, s, pace.Config{Metered: true, Quota: pace.Quota{Calls: 100}})
+	if _, err := l.Wait(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	s.Mini.FlushAll()
+	done := make(chan error, 1)
+	go func() {
+		_, err := l.Wait(t.Context(), false)
+		done <- err
+	}()
+	var status []pace.Status
+	for len(status) == 0 || status[0].Paused == 0 {
+		var err error
+		if status, err = pace.Read(t.Context(), s.Client(t), []pace.Ref{{Organisation: "lakeside", Lane: "dt.nickname"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status[0].Paused != 2*time.Second {
+		t.Errorf("the lane is paused for %s, want a window and a horizon", status[0].Paused)
+	}
+	if status[0].Month.Spent != 1 {
+		t.Errorf("%d calls of the month are known, want the one that this worker remembers", status[0].Month.Spent)
+	}
+	s.Mini.SetTime(still.Add(3 * time.Second))
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheAddressIsBookedForAllOrganisations(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	s.Mini.SetTime(still)
+	limit := pace.Limit{Calls: 60, Per: time.Minute}
+	fast := []pace.Limit{{Calls: 1000, Per: time.Second}}
+	var lanes []*pace.Lane
+	for _, organisation := range []string{"north", "south"} {
+		lanes = append(lanes, lane(t, s, pace.Config{
+			Organisation: organisation, Limits: fast, Address: pace.NewAddress(s.Client(t), "office", limit),
+		}))
+	}
+	went := 0
+	for i := range 10 { // at once: a twentieth of the limit, and one
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		if _, err := lanes[i%2].Wait(ctx, true); err == nil {
+			went++
+		}
+		cancel()
+	}
+	if went != 4 {
+		t.Errorf("%d calls left at once from an address of 60 a minute, want 4", went)
+	}
+	if err := pace.NewAddress(s.Client(t), "office", limit).Pause(t.Context(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range lanes {
+		if _, err := l.Wait(t.Context(), true); err == nil {
+			t.Error("a call left from an address that is banned")
+		}
+	}
+}
+
 func TestWithoutRedisNoSlotIsGiven(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
-	lane := pace.NewLane(s.Client(t), "lakeside", "a.nickname", twenty)
+	l := lane(t, s, pace.Config{})
 	s.Mini.SetError("LOADING Redis is loading the dataset in memory")
-	if err := lane.Wait(t.Context()); err == nil {
+	if _, err := l.Wait(t.Context(), false); err == nil {
 		t.Error("Wait() let a send go without Redis")
 	}
 }
 
-func TestALimitThatIsSetHoldsFromTheNextBookingOn(t *testing.T) {
+func TestLimitsThatAreSetHoldFromTheNextBookingOn(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
-	s.Mini.SetTime(time.UnixMicro(1_763_762_142_000_000)) // stands still
-	lane := pace.NewLane(s.Client(t), "lakeside", "a.nickname", twenty)
-	next := func() time.Duration {
-		t.Helper()
-		booked, wait, err := lane.Book(t.Context())
-		if err != nil || !booked {
-			t.Fatalf("Book() = %t, %s, %v, want a slot", booked, wait, err)
-		}
-		return wait
+	s.Mini.SetTime(still)
+	l := lane(t, s, pace.Config{})
+	first, err := l.Ask(pace.Ask{Urgent: 2})
+	if err != nil {
+		t.Fatal(err)
 	}
-	two := pace.Limit{Calls: 2, Per: time.Second}
-	got := []time.Duration{next(), next()}
-	lane.SetLimit(two)
-	got = append(got, next(), next())
-	fast := twenty.Interval().Truncate(time.Microsecond)
-	want := []time.Duration{0, fast, 2 * fast, 2*fast + two.Interval()}
+	five := []pace.Limit{{Calls: 5, Per: time.Second}}
+	l.SetLimits(five)
+	second, err := l.Ask(pace.Ask{Urgent: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slots := append(first.Slots, second.Slots...)
+	if len(slots) != 4 {
+		t.Fatalf("slots %v", slots)
+	}
+	fast, slow := twenty[0].Interval(), five[0].Interval()
+	want := []time.Duration{fast, fast, slow}
+	var got []time.Duration
+	for i, at := range slots[1:] {
+		got = append(got, time.Duration(at-slots[i])*time.Microsecond)
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("waits (-want +got):\n%s", diff)
+		t.Errorf("spacing (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhoLooksSeesHowALaneGoes(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	s.Mini.SetTime(still)
+	cfg := pace.Config{Metered: true, Quota: pace.Quota{Calls: 5000, Reserve: 500, Warn: 4000}}
+	l := lane(t, s, cfg)
+	if err := l.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Ask(pace.Ask{Urgent: 5}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Refused(t.Context(), pace.Slot{}, time.Second, 0); err != nil {
+		t.Fatal(err)
+	}
+	ref := pace.Ref{Organisation: "lakeside", Lane: "dt.nickname"}
+	got, err := pace.Read(t.Context(), s.Client(t), []pace.Ref{ref})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []pace.Status{{
+		Ref: ref, Limits: twenty, Metered: true, Quota: cfg.Quota, Allowed: got[0].Allowed, InUse: got[0].InUse,
+		Share: 1, Spread: 45 * time.Millisecond, Refused: 1, Booked: 5, Paused: 100 * time.Millisecond, Day: 5,
+		Month: pace.Month{Name: "2026-11", Spent: 5, Ends: time.Date(2026, 11, 30, 16, 0, 0, 0, time.UTC)},
+	}}
+	equalTimes := cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) })
+	if diff := cmp.Diff(want, got, equalTimes); diff != "" {
+		t.Errorf("Read() (-want +got):\n%s", diff)
+	}
+	if got[0].Allowed < 19 || got[0].Allowed > 20 {
+		t.Errorf("%f calls a second are allowed, want 20 less the spread", got[0].Allowed)
 	}
 }

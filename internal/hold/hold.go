@@ -1,0 +1,372 @@
+// Package hold is the record of which lanes take no tasks, why, since when and
+// until when. It lies in Redis, so that all workers keep a hold, one of them
+// finds out whether it is over, and a person can set and lift one.
+//
+// It must not know tasks, platforms or asynq: a place is a name to it.
+package hold
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// Key is the Redis hash of all holds, a field each.
+	Key = "rollcall:holds"
+	// Events is the Redis stream of holds that began, changed or ended.
+	Events = "rollcall:events"
+	// Channel tells workers that something changed.
+	Channel = "rollcall:holds"
+	// eventsKept bounds the stream, more or less.
+	eventsKept = 10_000
+)
+
+// Level says how far a hold reaches.
+type Level string
+
+// The levels.
+const (
+	Lane         Level = "lane"
+	Tenant       Level = "tenant"       // all its lanes
+	Organisation Level = "organisation" // all its metered lanes
+	Address      Level = "address"      // all lanes that call from it
+)
+
+// Place is what is held.
+type Place struct {
+	Level Level  `json:"level"`
+	Name  string `json:"name"`
+}
+
+func (p Place) String() string { return string(p.Level) + " " + p.Name }
+
+// Class groups holds. Its values are stored, and are labels of metrics.
+type Class string
+
+// The classes.
+const (
+	Operator Class = "operator" // a person said so
+	Quota    Class = "quota"    // the month's or the day's calls are spent
+	Refused  Class = "refused"  // credentials, permissions, an app that is shut off
+	Failing  Class = "failing"  // the platform answers with faults, or not at all
+	Banned   Class = "banned"   // the platform wants to be left alone for long
+)
+
+// Classes lists every Class.
+func Classes() []Class { return []Class{Operator, Quota, Refused, Failing, Banned} }
+
+// Probe is how it is found out that a hold is over.
+type Probe string
+
+// The probes.
+const (
+	ByTime  Probe = ""      // it ends, or somebody lifts it
+	ByToken Probe = "token" // the unmetered call for a token
+	ByTask  Probe = "task"  // one task that waits
+)
+
+// Hold is one hold. A place can have two at once: a person's and one that came
+// by itself. Neither undoes the other.
+type Hold struct {
+	Place
+
+	Class  Class  `json:"class"`
+	Reason string `json:"reason"` // what happened and what to do, for a person
+	// Bulk tells that urgent tasks still go.
+	Bulk  bool      `json:"bulk,omitzero"`
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until,omitzero"` // zero: until it is lifted
+	By    string    `json:"by"`             // who or which worker
+	Probe Probe     `json:"probe,omitzero"`
+	// Next is when it may be probed, and Tries how often it was.
+	Next  time.Time `json:"next,omitzero"`
+	Tries int       `json:"tries,omitzero"`
+
+	raw string // as stored
+}
+
+func (h Hold) field() string {
+	source := "auto"
+	if h.Class == Operator {
+		source = "operator"
+	}
+	return string(h.Level) + ":" + h.Name + "/" + source
+}
+
+// HowToLift says what ends the hold, for a person.
+func (h Hold) HowToLift() string {
+	name := h.Name
+	if h.Level != Lane {
+		name = string(h.Level) + " " + name
+	}
+	switch {
+	case h.Class == Operator:
+		return "enqueue lanes release " + name
+	case h.Probe != ByTime:
+		return "probed by itself; at once by: enqueue lanes release " + name
+	case h.Class == Quota:
+		return "by itself when more calls are allowed or the time is over"
+	}
+	return "by itself when the time is over"
+}
+
+// First and longest wait before a probe: a refusal needs a person, a platform
+// that fails comes back by itself.
+func (c Class) waits() (first, longest time.Duration) {
+	if c == Failing {
+		return 15 * time.Second, 5 * time.Minute
+	}
+	return time.Minute, time.Hour
+}
+
+// Wait is how long the next probe is waited for after so many.
+func (c Class) Wait(tries int) time.Duration {
+	first, longest := c.waits()
+	if tries > 16 {
+		return longest
+	}
+	return min(first<<tries, longest)
+}
+
+// Change is what came of a word about a hold.
+type Change string
+
+// The changes.
+const (
+	Entered Change = "entered"
+	Changed Change = "changed" // another reason
+	Same    Change = "same"
+	Left    Change = "left"
+)
+
+//go:embed put.lua
+var putLua string
+
+//go:embed swap.lua
+var swapLua string
+
+// Board reads and writes the holds, and keeps what it last read. Its methods are
+// safe for concurrent use.
+type Board struct {
+	rdb       redis.UniversalClient
+	put, swap *redis.Script
+
+	mu    sync.Mutex
+	holds map[string]Hold // by field
+}
+
+// NewBoard returns a board on which nothing was read yet.
+func NewBoard(rdb redis.UniversalClient) *Board {
+	return &Board{rdb: rdb, put: redis.NewScript(putLua), swap: redis.NewScript(swapLua), holds: map[string]Hold{}}
+}
+
+// Refresh reads all holds. One round trip.
+func (b *Board) Refresh(ctx context.Context) error {
+	fields, err := b.rdb.HGetAll(ctx, Key).Result()
+	if err != nil {
+		return fmt.Errorf("read the holds: %w", err)
+	}
+	read := make(map[string]Hold, len(fields))
+	for field, raw := range fields {
+		if h, err := decode(raw); err == nil && h.field() == field {
+			read[field] = h
+		}
+	}
+	b.mu.Lock()
+	b.holds = read
+	b.mu.Unlock()
+	return nil
+}
+
+func decode(raw string) (Hold, error) {
+	var h Hold
+	err := json.Unmarshal([]byte(raw), &h)
+	h.raw = raw
+	return h, err
+}
+
+// All are the holds as last read, in a steady order.
+func (b *Board) All() []Hold {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make([]Hold, 0, len(b.holds))
+	for _, field := range slices.Sorted(maps.Keys(b.holds)) {
+		all = append(all, b.holds[field])
+	}
+	return all
+}
+
+// Of are the holds of places as last read, those that hold most first.
+func (b *Board) Of(places ...Place) []Hold {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var of []Hold
+	for _, p := range places {
+		for _, class := range []Class{Operator, ""} {
+			if h, ok := b.holds[Hold{Place: p, Class: class}.field()]; ok {
+				of = append(of, h)
+			}
+		}
+	}
+	slices.SortStableFunc(of, func(x, y Hold) int {
+		switch {
+		case x.Bulk == y.Bulk:
+			return 0
+		case x.Bulk:
+			return 1
+		}
+		return -1
+	})
+	return of
+}
+
+// Put sets a hold, or brings the reason and the end of one up to date. Since,
+// Next and Tries of one that goes on stay as they are. Exactly one of those who
+// put the same hold is told that it Entered.
+func (b *Board) Put(ctx context.Context, h Hold) (Hold, Change, error) {
+	if h.Name == "" || h.Class == "" || h.Reason == "" {
+		return h, Same, errors.New("a hold needs a place, a class and a reason")
+	}
+	if h.Since.IsZero() {
+		h.Since = time.Now()
+	}
+	h.Since = h.Since.UTC().Truncate(time.Millisecond)
+	if h.Probe != ByTime && h.Next.IsZero() {
+		h.Next = h.Since.Add(h.Class.Wait(0))
+	}
+	raw, err := json.Marshal(h, json.Deterministic(true))
+	if err != nil {
+		return h, Same, fmt.Errorf("hold %s: %w", h.Place, err)
+	}
+	answer, err := b.put.Run(ctx, b.rdb, []string{Key}, h.field(), raw).StringSlice()
+	if err != nil {
+		return h, Same, fmt.Errorf("hold %s: %w", h.Place, err)
+	}
+	change := Change(answer[0])
+	stored, err := decode(answer[1])
+	if err != nil {
+		return h, Same, fmt.Errorf("hold %s: read what is stored: %w", h.Place, err)
+	}
+	b.keep(stored)
+	if change != Same {
+		b.tell(ctx, change, stored, h.By)
+	}
+	return stored, change, nil
+}
+
+// Lift ends a hold, if it is still as the caller knows it; false if somebody was
+// faster. by says who found out that it is over.
+func (b *Board) Lift(ctx context.Context, h Hold, by string) (bool, error) {
+	done, err := b.exchange(ctx, h, "")
+	if err == nil && done {
+		b.mu.Lock()
+		delete(b.holds, h.field())
+		b.mu.Unlock()
+		b.tell(ctx, Left, h, by)
+	}
+	return done, err
+}
+
+// Claim takes the probe of a hold, if it is due and nobody was faster: until the
+// next one it is the caller's.
+func (b *Board) Claim(ctx context.Context, h Hold, now time.Time) (Hold, bool, error) {
+	if h.Probe == ByTime || now.Before(h.Next) {
+		return h, false, nil
+	}
+	next := h
+	next.Tries++
+	next.Next = now.Add(h.Class.Wait(next.Tries)).UTC().Truncate(time.Millisecond)
+	return b.update(ctx, h, next)
+}
+
+// ProbeNow makes a hold due for its probe, for a person who has mended its cause.
+func (b *Board) ProbeNow(ctx context.Context, h Hold, now time.Time) (bool, error) {
+	next := h
+	next.Tries, next.Next = 0, now.UTC().Truncate(time.Millisecond)
+	_, done, err := b.update(ctx, h, next)
+	if err == nil && done {
+		err = b.rdb.Publish(ctx, Channel, next.field()).Err()
+	}
+	return done, err
+}
+
+func (b *Board) update(ctx context.Context, h, next Hold) (Hold, bool, error) {
+	raw, err := json.Marshal(next, json.Deterministic(true))
+	if err != nil {
+		return h, false, fmt.Errorf("hold %s: %w", h.Place, err)
+	}
+	done, err := b.exchange(ctx, h, string(raw))
+	if err != nil || !done {
+		return h, false, err
+	}
+	next.raw = string(raw)
+	b.keep(next)
+	return next, true, nil
+}
+
+func (b *Board) keep(h Hold) {
+	b.mu.Lock()
+	b.holds[h.field()] = h
+	b.mu.Unlock()
+}
+
+// exchange replaces a hold by raw, or removes it, if it is still as it was read.
+func (b *Board) exchange(ctx context.Context, h Hold, raw string) (bool, error) {
+	n, err := b.swap.Run(ctx, b.rdb, []string{Key}, h.field(), h.raw, raw).Int()
+	if err != nil {
+		return false, fmt.Errorf("hold %s: %w", h.Place, err)
+	}
+	return n == 1, nil
+}
+
+// tell writes an event and wakes the workers. Both are for those who look on:
+// a fault here changes no hold, and workers read the board anyway.
+func (b *Board) tell(ctx context.Context, change Change, h Hold, by string) {
+	_, _ = b.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.XAdd(ctx, &redis.XAddArgs{Stream: Events, MaxLen: eventsKept, Approx: true, Values: []any{
+			"event", "hold." + string(change), "level", string(h.Level), "name", h.Name, "class", string(h.Class), "reason", h.Reason, "by", by,
+		}})
+		p.Publish(ctx, Channel, h.field())
+		return nil
+	})
+}
+
+// Listen calls changed whenever a word comes that a hold began, changed or
+// ended, until ctx ends. Words get lost while Redis is away.
+func Listen(ctx context.Context, rdb redis.UniversalClient, changed func()) {
+	subscription := rdb.Subscribe(ctx, Channel)
+	defer func() { _ = subscription.Close() }()
+	messages := subscription.Channel()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case _, open := <-messages:
+			if !open {
+				return
+			}
+			changed()
+		}
+	}
+}
+
+// ParsePlace reads "dt.nickname" as a lane, and "tenant dt" or "organisation
+// lakeside" as what they say.
+func ParsePlace(text string) (Place, bool) {
+	for _, level := range []Level{Lane, Tenant, Organisation, Address} {
+		if name, ok := strings.CutPrefix(text, string(level)+" "); ok {
+			return Place{level, name}, name != ""
+		}
+	}
+	return Place{Lane, text}, strings.Contains(text, ".")
+}

@@ -1,0 +1,106 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"rollcall/internal/pace"
+	"rollcall/providers"
+)
+
+// attempt is what a lane keeps of an attempt while it lasts. The context that
+// the handler gets carries it to the send gate.
+type attempt struct {
+	urgent bool
+	probe  bool // let through a hold to find out whether it is over
+
+	mu     sync.Mutex
+	called bool      // it has had a slot
+	slot   pace.Slot // its last
+	passed int       // slots it has had and not given back
+}
+
+type attemptKey struct{}
+
+func attemptOf(ctx context.Context) *attempt {
+	a, _ := ctx.Value(attemptKey{}).(*attempt)
+	if a == nil {
+		a = &attempt{} // a send outside any attempt: as any other task
+	}
+	return a
+}
+
+// Slot returns when the lane's next send may leave. It fails with ErrStopping,
+// with a *HeldError, with a *pace.BookedOutError or *pace.SpentError, with the
+// end of ctx, or when Redis does not answer.
+func (l *Lane) Slot(ctx context.Context) error {
+	a := attemptOf(ctx)
+	if l.set.stopping.Err() != nil {
+		return ErrStopping
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(l.set.stopping, func() { cancel(ErrStopping) })()
+	if !a.probe {
+		if held := l.gate.held(); held != nil {
+			return held
+		}
+		defer l.gate.whenHeld(cancel)()
+	}
+	slot, err := l.pacer.Wait(ctx, a.urgent)
+	if err != nil {
+		if _, spent := errors.AsType[*pace.SpentError](err); spent {
+			l.set.lookSoon() // the hold that follows from it
+		}
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.called {
+		a.called = true
+		l.gate.called()
+	}
+	a.slot = slot
+	a.passed++
+	return nil
+}
+
+// Unused gives the last slot of the attempt back: its send does not leave.
+func (l *Lane) Unused(ctx context.Context) {
+	a := attemptOf(ctx)
+	a.mu.Lock()
+	slot := a.slot
+	a.slot = pace.Slot{}
+	a.passed--
+	a.mu.Unlock()
+	if slot != (pace.Slot{}) {
+		l.pacer.GiveBack(slot)
+	}
+}
+
+// account gives back what was booked for sends that the platform did not count
+// against the month.
+func (l *Lane) account(a *attempt, sends int, err error) {
+	a.mu.Lock()
+	uncounted := a.passed - sends
+	a.mu.Unlock()
+	// A send that did not even leave is not among sends.
+	if e, ok := errors.AsType[*providers.Error](err); ok && e.Unmetered && e.HTTPStatus != 0 {
+		uncounted++
+	}
+	l.pacer.Uncounted(uncounted)
+}
+
+// refused takes in that the platform refused the attempt's last send for its rate.
+func (l *Lane) refused(ctx context.Context, a *attempt, e *providers.Error) (pace.Lesson, error) {
+	a.mu.Lock()
+	slot := a.slot
+	a.mu.Unlock()
+	after := e.RetryAfter
+	if e.Period == 0 && after == 0 {
+		after = time.Second
+	}
+	return l.pacer.Refused(ctx, slot, e.Period, after)
+}

@@ -1,0 +1,67 @@
+package lane
+
+import (
+	"errors"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"rollcall/providers"
+)
+
+// A lane's breaker opens when so large a share of so many calls within a while
+// failed. That it did is shared by a hold; whether it may close again is found
+// out by the hold's probe, so its own half-open state comes at once.
+const (
+	breakerWindow = 30 * time.Second
+	breakerBucket = 5 * time.Second
+	breakerCalls  = 10
+	breakerShare  = 0.5
+)
+
+var (
+	errFailed = errors.New("the platform failed")
+	errAside  = errors.New("says nothing about the platform")
+)
+
+func newBreaker(name string) *gobreaker.TwoStepCircuitBreaker[struct{}] {
+	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		Name: name, MaxRequests: 1, Interval: breakerWindow, BucketPeriod: breakerBucket, Timeout: time.Nanosecond,
+		ReadyToTrip: func(c gobreaker.Counts) bool {
+			return c.Requests >= breakerCalls && float64(c.TotalFailures) >= breakerShare*float64(c.Requests)
+		},
+		IsExcluded: func(err error) bool { return errors.Is(err, errAside) },
+	})
+}
+
+// trips counts an attempt at the breaker, and reports whether it opened it.
+func (l *Lane) trips(v Verdict) bool {
+	word := speaks(v)
+	if errors.Is(word, errAside) {
+		return false
+	}
+	done, err := l.breaker.Allow()
+	if err != nil {
+		return false // it is open, or another attempt is the probe
+	}
+	closed := l.breaker.State() == gobreaker.StateClosed
+	done(word)
+	return closed && errors.Is(word, errFailed) && l.breaker.State() != gobreaker.StateClosed
+}
+
+// speaks is what a verdict says about the health of the platform.
+func speaks(v Verdict) error {
+	if v.Err == nil {
+		return nil
+	}
+	e, ok := errors.AsType[*providers.Error](v.Err)
+	switch {
+	case !ok || e.Kind == providers.Unsent:
+		return errAside
+	case e.Kind == providers.Transient, e.Kind == providers.Ambiguous, e.Kind == providers.Unknown:
+		if e.HTTPStatus == 0 || e.HTTPStatus >= 500 {
+			return errFailed
+		}
+	}
+	return nil
+}

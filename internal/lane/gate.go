@@ -1,0 +1,263 @@
+package lane
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/backlog"
+	"rollcall/tasks"
+)
+
+// gated is the Redis client of a lane's asynq server: its dequeues pass the
+// gate, everything else goes through. asynq has no place of its own to say that
+// a queue is not to be taken from for now: its pause is a key that an operator's
+// button sets and clears, and its concurrency is fixed. That each dequeue comes
+// here, and that redis.Nil means an empty queue to it, is pinned by tests.
+type gated struct {
+	redis.UniversalClient
+
+	gate *gate
+}
+
+// EvalSha is how asynq runs its scripts. While nothing may be taken the first
+// dequeue of a round waits here.
+func (c gated) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
+	queue, dequeue := backlog.DequeueOf(keys)
+	if !dequeue {
+		return c.UniversalClient.EvalSha(ctx, sha, keys, args...)
+	}
+	if !c.gate.admit(queue) {
+		nothing := redis.NewCmd(ctx, "evalsha", sha)
+		nothing.SetErr(redis.Nil)
+		return nothing
+	}
+	cmd := c.UniversalClient.EvalSha(ctx, sha, keys, args...)
+	c.gate.dequeued(queue, cmd)
+	return cmd
+}
+
+// Eval follows an EvalSha that found its script unknown to Redis.
+func (c gated) Eval(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
+	cmd := c.UniversalClient.Eval(ctx, script, keys, args...)
+	if queue, dequeue := backlog.DequeueOf(keys); dequeue {
+		c.gate.dequeued(queue, cmd)
+	}
+	return cmd
+}
+
+// gate decides when a lane takes a task: holds, how many are at it, room for
+// urgent ones, and whether there is anything to take at all. An idle or held
+// lane sends Redis nothing.
+type gate struct {
+	lane   *Lane
+	urgent string // the urgent queue
+
+	mu     sync.Mutex
+	moved  *sync.Cond
+	closed bool
+	// pending is what the last look saw in the urgent queue and the other, less
+	// what was taken since.
+	pending [2]int64
+	state   state
+	// running are the attempts, calling those of them that have had their slot.
+	running, calling int
+	// handed counts tasks given to asynq, begun those that it gave to us. In
+	// between they are no attempt yet.
+	handed, begun int
+	handedAt      time.Time
+	// probe lets one task through a hold.
+	probe, probing bool
+	// unshut ends with a *HeldError as its cause when a hold shuts the lane: what
+	// waits for its slot goes back then.
+	unshut context.Context //nolint:containedctx // the state of the lane, no request's
+	shut   context.CancelCauseFunc
+}
+
+// state is what the holds make of a lane.
+type state struct {
+	shut bool       // nothing is taken
+	bulk bool       // nothing but urgent tasks is taken
+	err  *HeldError // the hold; nil: none
+}
+
+// lost is how long a task that asynq was given may take to arrive here. Some
+// never do: a message that asynq cannot read.
+const lost = time.Second
+
+func newGate(l *Lane) *gate {
+	g := &gate{lane: l, urgent: tasks.Queue(l.Tenant, l.Kind, true)}
+	g.moved = sync.NewCond(&g.mu)
+	g.unshut, g.shut = context.WithCancelCause(context.Background())
+	return g
+}
+
+// admit reports whether a dequeue of queue may go to Redis. For the urgent queue,
+// which asynq asks first, it waits until there is something to take from either.
+func (g *gate) admit(queue string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if queue != g.urgent {
+		_, bulk := g.open()
+		return bulk && !g.closed
+	}
+	for {
+		if g.closed {
+			return false
+		}
+		urgent, bulk := g.open()
+		if urgent || bulk {
+			return urgent
+		}
+		g.moved.Wait()
+	}
+}
+
+// open tells whether an urgent task may be taken, and whether any other. The
+// caller holds mu.
+func (g *gate) open() (urgent, bulk bool) {
+	if g.handed > g.begun && time.Since(g.handedAt) > lost {
+		g.begun = g.handed
+	}
+	some := func(i int) bool { return g.pending[i] > 0 }
+	if g.probe {
+		return some(0), some(1)
+	}
+	if g.state.shut || time.Until(g.lane.pacer.PausedUntil()) > rest {
+		return false, false
+	}
+	coming := g.handed - g.begun
+	waiting, together := g.lane.room()
+	there := g.running + coming
+	urgent = some(0) && there < together+spareUrgent
+	bulk = some(1) && !g.state.bulk && there < together && there-g.calling < waiting
+	return urgent, bulk
+}
+
+// dequeued takes in what a dequeue brought.
+func (g *gate) dequeued(queue string, cmd *redis.Cmd) {
+	i := 1
+	if queue == g.urgent {
+		i = 0
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if cmd.Err() != nil {
+		// Empty, paused by the button, or Redis is away: not before the next look.
+		if !redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+			g.pending[i] = 0
+		}
+		return
+	}
+	g.pending[i] = max(0, g.pending[i]-1)
+	g.handed++
+	g.handedAt = time.Now()
+	if g.probe {
+		g.probe, g.probing = false, true
+	}
+}
+
+// saw takes in how many tasks are pending.
+func (g *gate) saw(urgent, bulk int64) {
+	g.mu.Lock()
+	g.pending = [2]int64{urgent, bulk}
+	g.mu.Unlock()
+	g.moved.Broadcast()
+}
+
+// set takes in what the holds say now.
+func (g *gate) set(s state) {
+	g.mu.Lock()
+	switch was := g.state.shut; {
+	case s.shut && !was:
+		g.shut(s.err)
+	case was && !s.shut:
+		g.unshut, g.shut = context.WithCancelCause(context.Background())
+	}
+	g.state = s
+	if !s.shut {
+		g.probe = false
+	}
+	g.mu.Unlock()
+	g.moved.Broadcast()
+}
+
+// held is the hold that keeps the lane from taking tasks, or nil.
+func (g *gate) held() *HeldError {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.state.shut {
+		return nil
+	}
+	return g.state.err
+}
+
+// whenHeld calls cancel with a *HeldError when a hold shuts the lane, until stop
+// is called.
+func (g *gate) whenHeld(cancel context.CancelCauseFunc) (stop func() bool) {
+	g.mu.Lock()
+	unshut := g.unshut
+	g.mu.Unlock()
+	return context.AfterFunc(unshut, func() { cancel(context.Cause(unshut)) })
+}
+
+// letProbe lets one task through the hold, if one is pending.
+func (g *gate) letProbe() {
+	g.mu.Lock()
+	g.probe = true
+	g.mu.Unlock()
+	g.moved.Broadcast()
+}
+
+// waits reports whether a task is pending.
+func (g *gate) waits() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.pending[0]+g.pending[1] > 0
+}
+
+// begin counts an attempt, and tells whether it is a probe.
+func (g *gate) begin() (probe bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.begun = min(g.begun+1, g.handed)
+	g.running++
+	probe, g.probing = g.probing, false
+	return probe
+}
+
+// called counts an attempt that has had its slot.
+func (g *gate) called() {
+	g.mu.Lock()
+	g.calling++
+	g.mu.Unlock()
+	g.moved.Broadcast()
+}
+
+// end counts an attempt that is over.
+func (g *gate) end(called bool) {
+	g.mu.Lock()
+	g.running--
+	if called {
+		g.calling--
+	}
+	g.mu.Unlock()
+	g.moved.Broadcast()
+}
+
+func (g *gate) close() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.moved.Broadcast()
+}
+
+// together is how many attempts there are, and how many of them have had their
+// slot.
+func (g *gate) together() (running, calling int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.running, g.calling
+}

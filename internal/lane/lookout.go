@@ -1,0 +1,215 @@
+package lane
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"rollcall/internal/backlog"
+	"rollcall/internal/hold"
+	"rollcall/internal/pace"
+	"rollcall/tasks"
+)
+
+const (
+	// lookEvery is how often the lanes' queues are looked at for pending tasks:
+	// one round trip for all of them. It is what an idle lane costs.
+	lookEvery = 100 * time.Millisecond
+	// readEvery is how often the holds and the months are read. A word from
+	// another worker makes it at once.
+	readEvery = 2 * time.Second
+	// lookWithin bounds a look.
+	lookWithin = 5 * time.Second
+)
+
+// lookSoon has the lookout read holds and months at once.
+func (s *Set) lookSoon() {
+	select {
+	case s.look <- struct{}{}:
+	default:
+	}
+}
+
+// lookOut keeps the gates informed until ctx ends. While Redis is away nothing
+// is pending to them: nothing is taken, and a dead Redis is asked only here.
+func (s *Set) lookOut(ctx context.Context) {
+	var queues []string
+	for _, l := range s.lanes {
+		queues = append(queues, tasks.Queue(l.Tenant, l.Kind, true), tasks.Queue(l.Tenant, l.Kind, false))
+	}
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	var read time.Time
+	failed := false
+	for {
+		now := time.Now()
+		err := s.count(ctx, queues)
+		if err == nil && now.Sub(read) >= readEvery {
+			read = now
+			err = s.read(ctx, now)
+		}
+		if (err != nil) != failed && ctx.Err() == nil {
+			failed = err != nil
+			if failed {
+				s.log.Warn("Redis cannot be read; no task is taken until it can", "err", err)
+			} else {
+				s.log.Info("Redis can be read again")
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.look:
+			read = time.Time{}
+		case <-ticker.C:
+		}
+	}
+}
+
+// count tells the gates how many tasks are pending.
+func (s *Set) count(ctx context.Context, queues []string) error {
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	pending, err := backlog.Pending(ctx, s.rdb, queues)
+	for i, l := range s.lanes {
+		if err != nil {
+			l.gate.saw(0, 0)
+			continue
+		}
+		l.gate.saw(pending[2*i], pending[2*i+1])
+	}
+	return err
+}
+
+// read reads the holds, ends those that are over, and lets one worker probe.
+func (s *Set) read(ctx context.Context, now time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	if err := s.board.Refresh(ctx); err != nil {
+		return err
+	}
+	if err := s.months(ctx, now); err != nil {
+		return err
+	}
+	for _, h := range s.board.All() {
+		if !h.Until.IsZero() && !now.Before(h.Until) {
+			s.lift(ctx, h)
+		}
+	}
+	s.followAll()
+	for _, h := range s.board.All() {
+		if h.Probe != hold.ByTime && !now.Before(h.Next) {
+			s.probe(ctx, h, now)
+		}
+	}
+	return nil
+}
+
+// probe finds out whether a hold is over, if a lane of this process can.
+func (s *Set) probe(ctx context.Context, h hold.Hold, now time.Time) {
+	lane := s.prober(h)
+	if lane == nil {
+		return
+	}
+	claimed, mine, err := s.board.Claim(ctx, h, now)
+	if err != nil {
+		s.log.Warn("a hold could not be probed; the next look tries again", "hold", h.String(), "err", err)
+	}
+	if !mine {
+		return
+	}
+	if h.Probe == hold.ByTask {
+		lane.gate.letProbe()
+		return
+	}
+	s.watching.Go(func() {
+		// The process' own end bounds it, and the client's timeout.
+		if err := lane.Probe(s.stopping); err != nil {
+			s.log.Info("still on hold", "hold", h.String(), "next", claimed.Next, "err", err)
+			return
+		}
+		s.lift(context.WithoutCancel(s.stopping), claimed)
+	})
+}
+
+// prober is a lane that can probe a hold: one with a task that waits, if it is
+// to be found out by a task.
+func (s *Set) prober(h hold.Hold) *Lane {
+	for _, l := range s.lanes {
+		for _, place := range l.places() {
+			if place != h.Place {
+				continue
+			}
+			if h.Probe == hold.ByToken && l.Probe != nil || h.Probe == hold.ByTask && l.gate.waits() {
+				return l
+			}
+		}
+	}
+	return nil
+}
+
+// months holds the metered lanes of organisations whose month is spent, and lets
+// them go when the month turns or the quota was raised.
+func (s *Set) months(ctx context.Context, now time.Time) error {
+	var organisations []string
+	var quotas []pace.Quota
+	s.quotas.Range(func(k, v any) bool {
+		organisations, quotas = append(organisations, k.(string)), append(quotas, v.(pace.Quota))
+		return true
+	})
+	if len(organisations) == 0 {
+		return nil
+	}
+	months, err := pace.ReadMonths(ctx, s.rdb, organisations...)
+	for i, m := range months {
+		s.month(ctx, organisations[i], quotas[i], m, now)
+	}
+	return err
+}
+
+func (s *Set) month(ctx context.Context, organisation string, quota pace.Quota, m pace.Month, now time.Time) {
+	h := hold.Hold{
+		Place: hold.Place{Level: hold.Organisation, Name: organisation}, Class: hold.Quota, Until: m.Ends, By: s.name,
+	}
+	switch left := int64(quota.Calls) - m.Spent; {
+	case m.Said:
+		h.Reason = fmt.Sprintf("the platform says that the month's calls are spent (%d were counted here): "+
+			"buy more and release the organisation, or wait for the month to turn", m.Spent)
+	case quota.Calls == 0 || left > int64(quota.Reserve):
+		h.Reason = ""
+	case left > 0:
+		h.Bulk = true
+		h.Reason = fmt.Sprintf("%d of the month's %d calls are left, which are kept for urgent tasks: "+
+			"raise the organisation's quota in the configuration if it has more, or wait for the month to turn", quota.Reserve, quota.Calls)
+	default:
+		h.Reason = fmt.Sprintf("all of the month's %d calls are spent: "+
+			"raise the organisation's quota in the configuration if it has more, or wait for the month to turn", quota.Calls)
+	}
+	s.warn(ctx, organisation, quota, m)
+	if h.Reason != "" {
+		stored, change, err := s.board.Put(ctx, h)
+		if err != nil {
+			s.log.Warn("a hold could not be shared with the other workers; the next look tries again", "err", err)
+			return
+		}
+		s.report(change, stored, s.name)
+		return
+	}
+	for _, old := range s.board.Of(h.Place) {
+		if old.Class == hold.Quota && now.Before(old.Until) {
+			s.lift(ctx, old)
+		}
+	}
+}
+
+// warn says once a month that its end comes sooner than it should.
+func (s *Set) warn(ctx context.Context, organisation string, quota pace.Quota, m pace.Month) {
+	if quota.Calls == 0 || quota.Warn == 0 || m.Spent < int64(quota.Warn) {
+		return
+	}
+	first, err := pace.WarnOnce(ctx, s.rdb, organisation, m.Name)
+	if err == nil && first {
+		s.log.Warn("the month's calls run short", "organisation", organisation, "spent", m.Spent, "of", quota.Calls,
+			"reserve", quota.Reserve, "ends", m.Ends)
+	}
+}

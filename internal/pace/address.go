@@ -1,0 +1,72 @@
+package pace
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed address.lua
+var addressLua string
+
+//go:embed addresspause.lua
+var addressPauseLua string
+
+// addressBurst is the part of an address' limit that may go at once: what the
+// lanes book is spaced already, and a slot that waits for its address is one
+// that its lane waits for too.
+const addressBurst = 20
+
+// Address is one that calls of several organisations leave from. In a Cluster
+// its count lies apart from theirs, so it is booked first and handed on as "not
+// before".
+type Address struct {
+	rdb         redis.UniversalClient
+	key         string
+	step        int64
+	burst       int
+	spare       atomic.Int64 // booked and not used
+	book, pause *redis.Script
+}
+
+// AddressKey is the Redis hash of an address.
+func AddressKey(name string) string { return "rollcall:{address/" + name + "}:pace" }
+
+// NewAddress returns the booking of an address that may make limit.Calls in any
+// limit.Per. Workers that share an address call it by the same name.
+func NewAddress(rdb redis.UniversalClient, name string, limit Limit) *Address {
+	limit.Burst = limit.Calls / addressBurst
+	return &Address{
+		rdb: rdb, key: AddressKey(name), step: limit.Interval().Microseconds() + 1, burst: limit.Burst,
+		book: redis.NewScript(addressLua), pause: redis.NewScript(addressPauseLua),
+	}
+}
+
+// times of n calls at the earliest; fewer if there is no room for all. If there
+// is none, why and when to ask again.
+func (a *Address) times(ctx context.Context, n int) (times []int64, none Reply, err error) {
+	spare := a.spare.Swap(0)
+	answer, err := a.book.Run(ctx, a.rdb, []string{a.key}, n, a.step, a.burst, Horizon.Microseconds(), spare).Int64Slice()
+	if err != nil {
+		return nil, Reply{}, fmt.Errorf("pace: book for the address: %w", err)
+	}
+	now, pause := answer[0], answer[1]
+	if pause > now+Horizon.Microseconds() {
+		return nil, Reply{Why: WhyPaused, Again: pause}, nil
+	}
+	return answer[2:], Reply{Why: WhyHorizon, Again: now + bulkHorizon.Microseconds()/4}, nil
+}
+
+func (a *Address) unused(n int) { a.spare.Add(int64(n)) }
+
+// Pause keeps everything at the address for d.
+func (a *Address) Pause(ctx context.Context, d time.Duration) error {
+	if err := a.pause.Run(ctx, a.rdb, []string{a.key}, d.Microseconds()).Err(); err != nil {
+		return fmt.Errorf("pace: pause the address: %w", err)
+	}
+	return nil
+}

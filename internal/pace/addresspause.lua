@@ -1,0 +1,9 @@
+-- Lets no call leave from an address for a while.
+-- KEYS[1] the address' hash · ARGV[1] how long, microseconds
+local t = redis.call('TIME')
+local till = t[1] * 1000000 + t[2] + ARGV[1]
+if tonumber(redis.call('HGET', KEYS[1], 'pause') or 0) < till then
+	redis.call('HSET', KEYS[1], 'pause', string.format('%.0f', till))
+end
+redis.call('EXPIRE', KEYS[1], 86400)
+return 'ok'

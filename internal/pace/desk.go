@@ -1,0 +1,356 @@
+package pace
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+)
+
+// Slot is when a call may leave.
+type Slot struct{ at, epoch int64 }
+
+// waiter is a sender that waits for its slot.
+type waiter struct {
+	urgent bool
+	slot   Slot          // zero: none yet
+	err    error         // why there will be none
+	news   chan struct{} // told when slot or err changed
+}
+
+func (w *waiter) tell() {
+	select {
+	case w.news <- struct{}{}:
+	default:
+	}
+}
+
+// Wait books a slot and returns when it has come. It fails when ctx ends, with
+// a *BookedOutError while the lane is paused for long, with a *SpentError when
+// a counted limit allows no further call, and when Redis does not answer:
+// without Redis nothing is sent. Senders that wait together share a round trip.
+func (l *Lane) Wait(ctx context.Context, urgent bool) (Slot, error) {
+	w := &waiter{urgent: urgent, news: make(chan struct{}, 1)}
+	l.mu.Lock()
+	l.queue(w, false)
+	l.mu.Unlock()
+	for {
+		slot, err := l.await(ctx, w)
+		if err != nil || slot != (Slot{}) {
+			return slot, err
+		}
+	}
+}
+
+// await returns when the waiter's slot has come, or when its news change.
+func (l *Lane) await(ctx context.Context, w *waiter) (Slot, error) {
+	l.mu.Lock()
+	slot, err := w.slot, w.err
+	l.mu.Unlock()
+	if err != nil {
+		return Slot{}, err
+	}
+	var come <-chan time.Time
+	at := l.clock.local(slot.at)
+	if slot != (Slot{}) {
+		timer := time.NewTimer(time.Until(at))
+		defer timer.Stop()
+		come = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		l.leave(w)
+		return Slot{}, context.Cause(ctx)
+	case <-w.news:
+		return Slot{}, nil
+	case <-come:
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w.slot != slot {
+		return Slot{}, nil // void, or better
+	}
+	delete(l.booked, w)
+	if time.Since(at) > l.tooLate() {
+		// Slots that were slept through, by a machine that stood still, would go
+		// all at once.
+		w.slot = Slot{}
+		l.returns = append(l.returns, slot)
+		l.queue(w, true)
+		return Slot{}, nil
+	}
+	return slot, nil
+}
+
+// tooLate is how late a call may leave and still count as evenly spaced.
+func (l *Lane) tooLate() time.Duration {
+	even := spaced(*l.limits.Load())
+	start, _ := even[0].Window.spread()
+	return max(start/3, 5*time.Millisecond)
+}
+
+// queue puts a waiter at the end of its line, or at the front. The caller holds mu.
+func (l *Lane) queue(w *waiter, front bool) {
+	line := &l.bulk
+	if w.urgent {
+		line = &l.urgent
+		l.again = time.Time{}
+	}
+	if front {
+		*line = slices.Insert(*line, 0, w)
+	} else {
+		*line = append(*line, w)
+	}
+	l.wake()
+}
+
+// wake sees that a booker is at work. The caller holds mu.
+func (l *Lane) wake() {
+	if !l.booking && (len(l.urgent)+len(l.bulk)+len(l.returns) > 0 || l.uncount > 0) {
+		l.booking = true
+		l.bookers.Go(l.serve)
+	}
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+// leave takes a waiter out. A slot that it had goes to another.
+func (l *Lane) leave(w *waiter) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	same := func(o *waiter) bool { return o == w }
+	l.urgent = slices.DeleteFunc(l.urgent, same)
+	l.bulk = slices.DeleteFunc(l.bulk, same)
+	delete(l.booked, w)
+	if w.slot != (Slot{}) {
+		l.hand(w.slot)
+	}
+}
+
+// GiveBack returns a slot whose call does not leave after all.
+func (l *Lane) GiveBack(slot Slot) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hand(slot)
+}
+
+// Uncounted tells that the platform did not count n calls against the month.
+func (l *Lane) Uncounted(n int) {
+	if n <= 0 || !l.cfg.Metered {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.uncount += n
+	l.wake()
+}
+
+// passed is how long after its time a slot is still as good as new to another.
+const passed = 2 * time.Millisecond
+
+// hand gives a slot to who waits without one, else to who has the latest, whose
+// own then goes back. The caller holds mu.
+func (l *Lane) hand(slot Slot) {
+	if slot.epoch == l.seen.epoch && time.Since(l.clock.local(slot.at)) < passed {
+		if w := l.first(); w != nil {
+			l.assign(w, slot)
+			return
+		}
+		var last *waiter
+		for w := range l.booked {
+			if w.slot.at > slot.at && (last == nil || w.slot.at > last.slot.at) {
+				last = w
+			}
+		}
+		if last != nil {
+			last.slot, slot = slot, last.slot
+			last.tell()
+		}
+	}
+	l.returns = append(l.returns, slot)
+	l.wake()
+}
+
+// first takes the first of those without a slot out of its line.
+func (l *Lane) first() *waiter {
+	for _, line := range []*[]*waiter{&l.urgent, &l.bulk} {
+		if len(*line) > 0 {
+			w := (*line)[0]
+			*line = slices.Delete(*line, 0, 1)
+			return w
+		}
+	}
+	return nil
+}
+
+func (l *Lane) assign(w *waiter, slot Slot) {
+	w.slot = slot
+	l.booked[w] = struct{}{}
+	w.tell()
+}
+
+// void takes back the slots of epochs before the given one: their senders book
+// anew, before all others.
+func (l *Lane) void(epoch int64, until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if until.After(l.seen.pausedUntil) {
+		l.seen.pausedUntil = until
+	}
+	if epoch <= l.seen.epoch {
+		return
+	}
+	l.seen.epoch = epoch
+	var again []*waiter
+	for w := range l.booked {
+		if w.slot.epoch < epoch {
+			again = append(again, w)
+		}
+	}
+	slices.SortFunc(again, func(a, b *waiter) int { return cmp.Compare(b.slot.at, a.slot.at) })
+	for _, w := range again {
+		delete(l.booked, w)
+		l.returns = append(l.returns, w.slot)
+		w.slot = Slot{}
+		w.tell()
+		l.queue(w, true)
+	}
+	l.again = time.Time{}
+	l.wake()
+}
+
+// serve is the booker: it gives back what is not used and books for all who
+// wait, until nobody does.
+func (l *Lane) serve() {
+	for {
+		l.mu.Lock()
+		urgent, bulk := len(l.urgent), len(l.bulk)
+		returns, uncount := l.returns, l.uncount
+		l.returns, l.uncount = nil, 0
+		pause := time.Until(l.again)
+		idle := urgent+bulk+len(returns)+uncount == 0
+		if idle {
+			l.booking = false
+			l.mu.Unlock()
+			return
+		}
+		l.mu.Unlock()
+
+		if len(returns)+uncount > 0 {
+			l.giveBack(returns, uncount)
+		}
+		switch {
+		case urgent+bulk == 0:
+		case pause > 0:
+			l.rest(pause)
+		default:
+			reply, err := l.ask(urgent, bulk)
+			l.deal(reply, err)
+		}
+	}
+}
+
+// rest waits for a while, or until somebody comes.
+func (l *Lane) rest(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-l.kick:
+	}
+}
+
+// deal hands out what was booked.
+func (l *Lane) deal(r Reply, err error) {
+	if err == nil && r.Epoch > 0 {
+		l.void(r.Epoch, time.Time{})
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		l.fail(err, err)
+		return
+	}
+	for i, at := range r.Slots {
+		w := l.first()
+		if w == nil { // who waited has left meanwhile
+			for _, rest := range r.Slots[i:] {
+				l.returns = append(l.returns, Slot{rest, r.Epoch})
+			}
+			break
+		}
+		l.assign(w, Slot{at, r.Epoch})
+	}
+	switch r.Why {
+	case "":
+	case WhyHorizon:
+		l.again = l.clock.local(r.Again)
+	case WhyPaused:
+		l.again = l.clock.local(r.Again)
+		if left := time.Until(l.again); left > patience {
+			l.seen.pausedUntil = l.again
+			out := &BookedOutError{For: left}
+			l.fail(out, out)
+		}
+	case WhyReserve:
+		l.fail(nil, l.spentError(r.Why))
+	default:
+		out := l.spentError(r.Why)
+		l.fail(out, out)
+	}
+}
+
+func (l *Lane) spentError(why string) error {
+	e := &SpentError{Why: why}
+	if why != WhyDay {
+		e.Spent, e.Calls = l.seen.spent, l.quota.Load().Calls
+	}
+	return e
+}
+
+// fail tells those without a slot why they get none; nil: they go on waiting.
+// The caller holds mu.
+func (l *Lane) fail(urgent, bulk error) {
+	end := func(line *[]*waiter, err error) {
+		if err == nil {
+			return
+		}
+		for _, w := range *line {
+			w.err = err
+			w.tell()
+		}
+		*line = nil
+	}
+	end(&l.urgent, urgent)
+	end(&l.bulk, bulk)
+}
+
+// giveBack writes down what is not used. What cannot be written is lost to the
+// lane and to the month: fewer calls are made than could be, never more.
+func (l *Lane) giveBack(slots []Slot, uncounted int) {
+	ctx, cancel := context.WithTimeout(context.Background(), askFor)
+	defer cancel()
+	for len(slots) > 0 || uncounted > 0 {
+		n := min(len(slots), most)
+		epoch := int64(0)
+		if n > 0 {
+			epoch = slots[0].epoch
+		}
+		args := append(l.terms(), epoch, uncounted)
+		taken := 0
+		for _, s := range slots[:n] {
+			if s.epoch != epoch {
+				break
+			}
+			args = append(args, s.at)
+			taken++
+		}
+		l.asked.Add(1)
+		if l.give.Run(ctx, l.rdb, l.keys, args...).Err() != nil {
+			return
+		}
+		slots, uncounted = slots[taken:], 0
+	}
+}
