@@ -56,6 +56,19 @@ func TestASmallFileGetsEveryDefault(t *testing.T) {
 	}
 }
 
+func TestANumberIsReadAsPeopleReadIt(t *testing.T) {
+	t.Parallel()
+	for written, want := range map[string]int{"8": 8, "08": 8, "010": 10, "+5": 5} {
+		cfg, err := config.Parse("x.yaml", []byte("organisations: [{name: o, tenants: [{name: t, classin: {sid: '1', secret: {env: S}, "+
+			"limits: {course: {calls: "+written+", per: 1s}}}}]}]"), func(string) string { return "s" })
+		if err != nil {
+			t.Errorf("%s: %v", written, err)
+		} else if got := cfg.Organisations[0].Tenants[0].ClassIn.Limits.Course.Calls; got != want {
+			t.Errorf("%s was read as %d", written, got)
+		}
+	}
+}
+
 // Every wrong file says all that is wrong with it, with lines and advice.
 func TestWrongFilesSayWhatToDo(t *testing.T) {
 	t.Parallel()

@@ -226,6 +226,7 @@ func (d *document) scalar(n *yaml.Node, t reflect.Type, path []any, k key) *yaml
 			d.sayOnce(path, "is %d; it must be at least %d", number, k.min)
 			return nil
 		}
+		clean.Value = strconv.Itoa(number) // YAML would read 010 as an eight
 	default:
 		clean.Tag = "!!str"
 		clean.Style = yaml.DoubleQuotedStyle
