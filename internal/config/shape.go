@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"fmt"
 	"reflect"
 	"regexp"
 	"slices"
@@ -95,85 +94,6 @@ func (d *document) mapping(n *yaml.Node, t reflect.Type, path []any, rule string
 	return clean
 }
 
-// oneOfEach sees that of the keys that exclude each other one is there.
-func (d *document) oneOfEach(clean *yaml.Node, t reflect.Type, path []any, rule string, present func(string) bool) {
-	var names, given []string
-	def := ""
-	for _, name := range fieldNames(t) {
-		if k := find(join(rule, name)); k.one != "" {
-			names = append(names, name)
-			if present(name) {
-				given = append(given, name)
-			}
-			if k.def != "" {
-				def = name
-				if len(given) == 0 {
-					continue
-				}
-			}
-		}
-	}
-	switch {
-	case len(names) == 0 || len(given) == 1:
-	case len(given) > 1:
-		d.say(path, "has both %s; keep one of them", strings.Join(given, " and "))
-		drop(clean, given[1:])
-	case def != "":
-		put(clean, def, standIn(find(join(rule, def)).def))
-	default:
-		d.say(path, "needs %s; add one of them", strings.Join(names, " or "))
-	}
-}
-
-// fill adds what is missing: defaults, and the sections that hold some.
-func (d *document) fill(clean *yaml.Node, t reflect.Type, path []any, rule string, present func(string) bool) {
-	for _, name := range fieldNames(t) {
-		if present(name) {
-			if v, _ := child(clean, name); v != nil || !isSection(t, name) {
-				continue
-			}
-		}
-		field, _ := fieldOf(t, name)
-		k := find(join(rule, name))
-		switch {
-		case k.required:
-			d.sayOnce(under(path, name), "is missing%s", advice(under(path, name), field.Type, k))
-		case k.one != "":
-		case k.def != "":
-			put(clean, name, standIn(k.def))
-		case isSection(t, name):
-			empty := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-			put(clean, name, d.mapping(empty, field.Type, under(path, name), join(rule, name)))
-		}
-	}
-}
-
-// isSection tells a struct that is always there from one that may be absent.
-func isSection(t reflect.Type, name string) bool {
-	field, _ := fieldOf(t, name)
-	switch field.Type {
-	case reflect.TypeFor[Source](), reflect.TypeFor[Limit]():
-		return false
-	}
-	return field.Type.Kind() == reflect.Struct
-}
-
-func advice(path []any, t reflect.Type, k key) string {
-	if t == reflect.TypeFor[Source]() {
-		name, _ := path[len(path)-1].(string)
-		return "; write " + name + ": {env: NAME} or " + name + ": {file: /path}"
-	}
-	return cmp.Or(example(path, k), "; add at least one entry")
-}
-
-func example(path []any, k key) string {
-	name, named := path[len(path)-1].(string)
-	if !named || k.eg == "" {
-		return ""
-	}
-	return "; write it as in " + name + ": " + k.eg
-}
-
 func (d *document) list(n *yaml.Node, t reflect.Type, path []any, rule string) *yaml.Node {
 	if n.Kind != yaml.SequenceNode {
 		d.sayOnce(path, "is %s, but a list belongs there; begin each entry with \"- \"", form(n))
@@ -255,27 +175,6 @@ func (d *document) duration(n *yaml.Node, path []any) *yaml.Node {
 		return nil
 	}
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: n.Value, Line: n.Line}
-}
-
-func drop(mapping *yaml.Node, names []string) {
-	for i := len(mapping.Content) - 2; i >= 0; i -= 2 {
-		if slices.Contains(names, mapping.Content[i].Value) {
-			mapping.Content = slices.Delete(mapping.Content, i, i+2)
-		}
-	}
-}
-
-func put(mapping *yaml.Node, name string, value *yaml.Node) {
-	mapping.Content = append(mapping.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: name}, value)
-}
-
-// standIn is a default as a node.
-func standIn(text string) *yaml.Node {
-	var n yaml.Node
-	if err := yaml.Load([]byte(text), &n); err != nil || len(n.Content) != 1 {
-		panic(fmt.Sprintf("config: the default %q in keys.go is no YAML: %v", text, err))
-	}
-	return n.Content[0]
 }
 
 func fieldNames(t reflect.Type) []string {
