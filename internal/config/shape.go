@@ -111,8 +111,11 @@ func (d *document) list(n *yaml.Node, t reflect.Type, path []any, rule string) *
 	for i, entry := range n.Content {
 		value := d.shape(entry, t.Elem(), under(path, i), entryRule)
 		if value == nil {
-			// Positions must stay those of the file.
-			value = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null", Line: entry.Line}
+			// Positions must stay those of the file, and a null would be left out.
+			value = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.DoubleQuotedStyle, Line: entry.Line}
+			if t.Elem().Kind() == reflect.Struct {
+				value = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: entry.Line}
+			}
 		}
 		clean.Content = append(clean.Content, value)
 	}
