@@ -133,11 +133,11 @@ func newRedisPlan(r config.Redis) redisPlan {
 }
 
 func (p *plan) addLanes(organisation string, t config.Tenant) {
-	add := func(platform string, kind tasks.Kind, limit config.Limit, timeout config.Duration) {
+	add := func(platform string, kind tasks.Kind, limits config.Limits, timeout config.Duration) {
 		p.Lanes = append(p.Lanes, lanePlan{
 			Name: t.Name + "." + string(kind), Organisation: organisation, Platform: platform,
 			Queues: []string{tasks.Queue(t.Name, kind, true), tasks.Queue(t.Name, kind, false)},
-			Limit:  limit.String(), Timeout: timeout.String(),
+			Limit:  limits.String(), Timeout: timeout.String(),
 			Deadline: config.Duration(lane.Deadline(time.Duration(timeout))).String(),
 		})
 	}

@@ -102,7 +102,7 @@ func collect(v reflect.Value, subject, key string, all *[]leaf) {
 			add(value.String()+" "+value.Value.Reveal(), true)
 		}
 		return
-	case Limit:
+	case Limits:
 		add(value.String(), false)
 		return
 	case Duration:

@@ -49,6 +49,16 @@ func TestChangesTellWhatARunningWorkerCanTakeOver(t *testing.T) {
 				"schedule nightly: cron was 30 2 * * *, is 45 2 * * *",
 			},
 		},
+		"limits that become more, or are counted otherwise": {
+			after: edited(t, secret, "id: {calls: 5, per: 1s}", "id: {calls: 5, per: 1s, window: fixed, burst: 2}", "{calls: 4000,", "{calls: 600, per: 1m}, {calls: 4000,"),
+			live: []string{
+				"tenant lakeside-dt: dingtalk.limits.nickname was 20 per 1s and 4000 per 24h, is 20 per 1s and 600 per 1m and 4000 per 24h",
+				"tenant lakeside-dt: dingtalk.limits.id was 5 per 1s, is 5 per 1s (fixed window, burst of 2)",
+			},
+		},
+		"a limit that becomes a list of one": {
+			after: edited(t, secret, "id: {calls: 5, per: 1s}", "id: [{calls: 5, per: 1s}]"),
+		},
 		"a schedule under another name": {
 			after: edited(t, secret, "name: nightly", "name: daily"),
 			live:  []string{"schedule daily is new", "schedule nightly is gone"},

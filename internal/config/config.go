@@ -104,9 +104,9 @@ type DingTalk struct {
 
 // DingTalkLimits are what the platform allows an app at each API.
 type DingTalkLimits struct {
-	Nickname Limit `yaml:"nickname"`
-	Group    Limit `yaml:"group"`
-	ID       Limit `yaml:"id"`
+	Nickname Limits `yaml:"nickname"`
+	Group    Limits `yaml:"group"`
+	ID       Limits `yaml:"id"`
 }
 
 // ClassIn is a school's API access.
@@ -120,17 +120,8 @@ type ClassIn struct {
 
 // ClassInLimits are what the platform allows a school.
 type ClassInLimits struct {
-	Course Limit `yaml:"course"`
+	Course Limits `yaml:"course"`
 }
-
-// Limit is a number of calls in any window of a length.
-type Limit struct {
-	Calls int      `yaml:"calls"`
-	Per   Duration `yaml:"per"`
-}
-
-// String reads as in 20 per 1s.
-func (l Limit) String() string { return itoa(l.Calls) + " per " + l.Per.String() }
 
 // Schedule is what is enqueued by itself, and when: exactly one of Roster and
 // Courses is set.

@@ -55,7 +55,8 @@ func (d *document) fill(clean *yaml.Node, t reflect.Type, path []any, rule strin
 			d.sayOnce(under(path, name), "is missing%s", advice(under(path, name), field.Type, k))
 		case k.one != "":
 		case k.def != "":
-			put(clean, name, standIn(k.def))
+			// Defaults have defaults: a limit's window.
+			put(clean, name, d.shape(standIn(k.def), field.Type, under(path, name), join(rule, name)))
 		case isSection(t, name):
 			empty := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 			put(clean, name, d.mapping(empty, field.Type, under(path, name), join(rule, name)))
@@ -66,11 +67,7 @@ func (d *document) fill(clean *yaml.Node, t reflect.Type, path []any, rule strin
 // isSection tells a struct that is always there from one that may be absent.
 func isSection(t reflect.Type, name string) bool {
 	field, _ := fieldOf(t, name)
-	switch field.Type {
-	case reflect.TypeFor[Source](), reflect.TypeFor[Limit]():
-		return false
-	}
-	return field.Type.Kind() == reflect.Struct
+	return field.Type.Kind() == reflect.Struct && field.Type != reflect.TypeFor[Source]()
 }
 
 func advice(path []any, t reflect.Type, k key) string {

@@ -46,7 +46,7 @@ func described(t reflect.Type, path string, visit func(path string, of reflect.T
 			here = path + "." + name
 		}
 		visit(here, field.Type)
-		if field.Type != reflect.TypeFor[config.Source]() && field.Type != reflect.TypeFor[config.Limit]() {
+		if field.Type != reflect.TypeFor[config.Source]() && field.Type != reflect.TypeFor[config.Limits]() {
 			described(field.Type, here, visit)
 		}
 	}
@@ -91,7 +91,7 @@ func isSection(of reflect.Type) bool {
 	switch of {
 	case nil:
 		return true // top level, secret, limit
-	case reflect.TypeFor[config.Source](), reflect.TypeFor[config.Limit](), reflect.TypeFor[config.Duration]():
+	case reflect.TypeFor[config.Source](), reflect.TypeFor[config.Limits](), reflect.TypeFor[config.Duration]():
 		return false
 	}
 	for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
@@ -104,8 +104,8 @@ func word(of reflect.Type) string {
 	switch of {
 	case reflect.TypeFor[config.Source]():
 		return "[secret](#a-secret)"
-	case reflect.TypeFor[config.Limit]():
-		return "[limit](#a-limit)"
+	case reflect.TypeFor[config.Limits]():
+		return "[limit](#a-limit) or list of them"
 	case reflect.TypeFor[config.Duration]():
 		return "duration"
 	}
@@ -185,19 +185,19 @@ func page(t *testing.T) string {
 			continue
 		}
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n", heading(k, of), k.Doc())
-		pseudo := k.Path() == "secret" || k.Path() == "limit"
+		short := k.Path() == "secret" // of texts without defaults
 		rows := 0
 		for _, other := range config.Keys()[i+1:] {
 			name, inside := below(k, other)
 			if !inside || isSection(all[other.Path()]) {
 				continue
 			}
-			if rows++; rows == 1 && pseudo {
+			if rows++; rows == 1 && short {
 				b.WriteString("\n| key | meaning |\n|---|---|\n")
 			} else if rows == 1 {
 				b.WriteString("\n| key | type | default | meaning |\n|---|---|---|---|\n")
 			}
-			if pseudo {
+			if short {
 				fmt.Fprintf(&b, "| `%s` | %s |\n", name, cell(other))
 			} else {
 				fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, word(all[other.Path()]), defaultOf(other), cell(other))

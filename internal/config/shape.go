@@ -23,6 +23,11 @@ func (d *document) shape(n *yaml.Node, t reflect.Type, path []any, rule string) 
 		return nil
 	case t == reflect.TypeFor[Duration]():
 		return d.duration(n, path)
+	case t == reflect.TypeFor[Limits]():
+		return d.limitOrList(n, path)
+	case t == reflect.TypeFor[Limit]() && n.Kind != yaml.MappingNode:
+		d.sayOnce(path, "is %s, but a limit belongs there; write it as in {calls: 20, per: 1s}", form(n))
+		return nil
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -75,9 +80,8 @@ func (d *document) mapping(n *yaml.Node, t reflect.Type, path []any, rule string
 			continue
 		}
 		first[k.Value] = k.Line
-		section := field.Type.Kind() == reflect.Struct && field.Type != reflect.TypeFor[Source]() && field.Type != reflect.TypeFor[Limit]()
-		list := field.Type.Kind() == reflect.Slice && !find(join(rule, k.Value)).required
-		if v.Tag == "!!null" && (section || list) {
+		list := field.Type.Kind() == reflect.Slice && field.Type != reflect.TypeFor[Limits]() && !find(join(rule, k.Value)).required
+		if v.Tag == "!!null" && (isSection(t, k.Value) || list) {
 			continue // all that stood in it is commented out
 		}
 		if v.Tag == "!!null" {
@@ -94,13 +98,29 @@ func (d *document) mapping(n *yaml.Node, t reflect.Type, path []any, rule string
 	return clean
 }
 
+// limitOrList makes a list of the one limit that stands where a list may.
+func (d *document) limitOrList(n *yaml.Node, path []any) *yaml.Node {
+	if n.Kind == yaml.SequenceNode {
+		return d.list(n, reflect.TypeFor[Limits](), path, "limit")
+	}
+	limit := d.shape(n, reflect.TypeFor[Limit](), path, "limit")
+	if limit == nil {
+		return nil
+	}
+	return &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Line: n.Line, Content: []*yaml.Node{limit}}
+}
+
 func (d *document) list(n *yaml.Node, t reflect.Type, path []any, rule string) *yaml.Node {
 	if n.Kind != yaml.SequenceNode {
 		d.sayOnce(path, "is %s, but a list belongs there; begin each entry with \"- \"", form(n))
 		return nil
 	}
-	if k := find(rule); len(n.Content) < k.min {
+	switch k := find(rule); {
+	case len(n.Content) < k.min:
 		d.sayOnce(path, "is an empty list; add at least one entry")
+		return nil
+	case k.max > 0 && len(n.Content) > k.max:
+		d.sayOnce(path, "has %d entries; keep %d at the most", len(n.Content), k.max)
 		return nil
 	}
 	clean := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Line: n.Line}

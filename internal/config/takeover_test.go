@@ -13,7 +13,7 @@ func TestOnlyLimitsAndSchedulesAreTakenOver(t *testing.T) {
 		return &config.Config{Organisations: []config.Organisation{{Name: "o", Tenants: []config.Tenant{{
 			Name: "t", ClassIn: &config.ClassIn{
 				Timeout: config.Duration(time.Duration(timeout) * time.Second),
-				Limits:  config.ClassInLimits{Course: config.Limit{Calls: calls, Per: config.Duration(time.Second)}},
+				Limits:  config.ClassInLimits{Course: config.Limits{{Calls: calls, Per: config.Duration(time.Second)}}},
 			},
 		}}}}}
 	}
@@ -23,13 +23,13 @@ func TestOnlyLimitsAndSchedulesAreTakenOver(t *testing.T) {
 
 	taken := config.TakeOver(before, after)
 	course := taken.Organisations[0].Tenants[0].ClassIn
-	if course.Limits.Course.Calls != 5 || len(taken.Schedules) != 1 {
+	if course.Limits.Course[0].Calls != 5 || len(taken.Schedules) != 1 {
 		t.Errorf("not taken over: %v, %d schedules", course.Limits.Course, len(taken.Schedules))
 	}
 	if time.Duration(course.Timeout) != time.Minute || taken.HTTP.Listen != "" {
 		t.Errorf("taken over although it needs a restart: timeout %s, listen %q", time.Duration(course.Timeout), taken.HTTP.Listen)
 	}
-	if before.Organisations[0].Tenants[0].ClassIn.Limits.Course.Calls != 3 {
+	if before.Organisations[0].Tenants[0].ClassIn.Limits.Course[0].Calls != 3 {
 		t.Error("the configuration before was changed")
 	}
 	// A second reload of the same file has nothing more to take over.

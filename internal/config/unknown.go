@@ -38,6 +38,9 @@ func alike(name, written string) bool {
 
 // elsewhere lists the sections that have a key of that name.
 func elsewhere(name string) []string {
+	if find("limit."+name).path != "" {
+		return nil // it is a limit's, of which there is one for each API
+	}
 	var sections []string
 	for _, k := range keys {
 		i := strings.LastIndexByte(k.path, '.')
