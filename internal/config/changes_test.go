@@ -59,6 +59,13 @@ func TestChangesTellWhatARunningWorkerCanTakeOver(t *testing.T) {
 		"a limit that becomes a list of one": {
 			after: edited(t, secret, "id: {calls: 5, per: 1s}", "id: [{calls: 5, per: 1s}]"),
 		},
+		"a quota": {
+			after: edited(t, secret, "- name: lakeside\n", "- name: lakeside\n    quota: {calls: 100000, reserve: 0}\n"),
+			live: []string{
+				"organisation lakeside: quota.calls was 5000, is 100000",
+				"organisation lakeside: quota.reserve was 10, is 0",
+			},
+		},
 		"a schedule under another name": {
 			after: edited(t, secret, "name: nightly", "name: daily"),
 			live:  []string{"schedule daily is new", "schedule nightly is gone"},

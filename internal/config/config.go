@@ -80,7 +80,16 @@ type Log struct {
 // Organisation is a DingTalk corp or a ClassIn school, or both under one name.
 type Organisation struct {
 	Name    string   `yaml:"name"`
+	Quota   Quota    `yaml:"quota"`
 	Tenants []Tenant `yaml:"tenants"`
+}
+
+// Quota is what DingTalk grants an organisation in a calendar month in
+// Asia/Shanghai: metered calls of all its tenants together.
+type Quota struct {
+	Calls   int `yaml:"calls"`   // 0: counted, not bounded
+	Warn    int `yaml:"warn"`    // percent of Calls at which a warning begins
+	Reserve int `yaml:"reserve"` // percent of Calls that is kept for urgent tasks
 }
 
 // Tenant is one set of credentials on one platform: exactly one of DingTalk and

@@ -34,6 +34,7 @@ func FuzzParse(f *testing.F) {
 	} {
 		f.Add([]byte("organisations: [{name: o, tenants: [{name: t, classin: {sid: '1', secret: {env: S}, limits: {course: " + limits + "}}}]}]"))
 	}
+	f.Add([]byte("organisations: [{name: o, quota: {calls: 0, warn: 100, reserve: 50}, tenants: [{name: t, classin: {sid: '1', secret: {env: S}}}]}]"))
 	for _, text := range []string{"# nothing\n", "---\n", "--- {}\n--- {}\n", "redis: &a {url: *a}", "? {}\n", "!!binary x", "\xef\xbb\xbfredis:\n"} {
 		f.Add([]byte(text))
 	}
@@ -48,6 +49,11 @@ func FuzzParse(f *testing.F) {
 		if err == nil {
 			if cfg.LongestStop() <= 0 {
 				t.Error("taken, and a stop never ends")
+			}
+			for _, org := range cfg.Organisations {
+				if q := org.Quota; q.Calls < 0 || q.Warn < 1 || q.Warn > 100 || q.Reserve < 0 || q.Reserve > 50 {
+					t.Errorf("taken with the quota %+v", q)
+				}
 			}
 			for _, limits := range limitsOf(cfg) {
 				if fault := unkept(limits); fault != "" {

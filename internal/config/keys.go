@@ -67,6 +67,10 @@ var keys = []key{
 
 	{path: "organisations", required: true, min: 1, doc: "At least one. An organisation is a DingTalk corp or a ClassIn school, or both under one name."},
 	{path: "organisations[].name", required: true, eg: `lakeside`, pattern: namePattern, says: nameWords, doc: "1 to 39 of `a-z`, `0-9` and `-`, not beginning with `-`. It is part of the keys in Redis: another name is another record"},
+	{path: "organisations[].quota", doc: "The metered calls that DingTalk grants the organisation in a calendar month (Asia/Shanghai), over all of its tenants. ClassIn's calls are not metered. When the edition was upgraded, raise `calls`: a reload (SIGHUP) takes it over at once."},
+	{path: "organisations[].quota.calls", def: "5000", max: 1_000_000_000, doc: "a month; the default is the standard edition's number. `0`: counted, but not bounded"},
+	{path: "organisations[].quota.warn", def: "80", min: 1, max: 100, doc: "the percentage of `calls` at which a warning begins, 1 to 100"},
+	{path: "organisations[].quota.reserve", def: "10", max: 50, doc: "the percentage of `calls` that is kept for urgent tasks, 0 to 50"},
 	{path: "organisations[].tenants", required: true, min: 1, doc: "At least one. A tenant is one set of credentials: exactly one of `dingtalk` and `classin`. Two tenants of one app (or SID) are refused, since the platform counts them together."},
 	{path: "organisations[].tenants[].name", required: true, eg: `lakeside-dingtalk`, pattern: namePattern, says: nameWords, doc: "as that of an organisation, and unique in the file. Queues are named after it: another name is another set of queues"},
 

@@ -4,10 +4,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"rollcall/internal/config"
 )
 
-func TestOnlyLimitsAndSchedulesAreTakenOver(t *testing.T) {
+func TestOnlyLimitsQuotasAndSchedulesAreTakenOver(t *testing.T) {
 	t.Parallel()
 	tenant := func(calls, timeout int) *config.Config {
 		return &config.Config{Organisations: []config.Organisation{{Name: "o", Tenants: []config.Tenant{{
@@ -35,5 +38,27 @@ func TestOnlyLimitsAndSchedulesAreTakenOver(t *testing.T) {
 	// A second reload of the same file has nothing more to take over.
 	if live, _ := config.Changes(taken, after); len(live) != 0 {
 		t.Errorf("still to take over: %q", live)
+	}
+}
+
+func TestAQuotaIsTakenOverByTheOrganisationThatIsStillThere(t *testing.T) {
+	t.Parallel()
+	organisations := func(quotas map[string]int) *config.Config {
+		c := &config.Config{}
+		for _, name := range []string{"lakeside", "hillside", "seaside"} {
+			if calls, there := quotas[name]; there {
+				c.Organisations = append(c.Organisations, config.Organisation{Name: name, Quota: config.Quota{Calls: calls}})
+			}
+		}
+		return c
+	}
+	before := organisations(map[string]int{"lakeside": 5000, "hillside": 5000})
+	taken := config.TakeOver(before, organisations(map[string]int{"lakeside": 0, "seaside": 9000}))
+	want := organisations(map[string]int{"lakeside": 0, "hillside": 5000})
+	if diff := cmp.Diff(want.Organisations, taken.Organisations, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("what a worker goes by (-want +got):\n%s", diff)
+	}
+	if before.Organisations[0].Quota.Calls != 5000 {
+		t.Error("the configuration before was changed")
 	}
 }
