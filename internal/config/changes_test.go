@@ -83,6 +83,10 @@ func TestChangesTellWhatARunningWorkerCanTakeOver(t *testing.T) {
 				"organisation lakeside is gone",
 			},
 		},
+		"an address": {
+			after:   edited(t, secret, "organisations:\n", "egress: {name: office, calls: 5000}\norganisations:\n"),
+			restart: []string{"egress.name was default, is office", "egress.calls was 10000, is 5000"},
+		},
 		"the rest": {
 			after: edited(t, secret, "6380/0", "6380/1", "username: rollcall", "tls: {}", "nickname_max: 30", "nickname_max: 40"),
 			restart: []string{

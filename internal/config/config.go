@@ -16,6 +16,7 @@ type Config struct {
 	HTTP          HTTP           `yaml:"http"`
 	Log           Log            `yaml:"log"`
 	StopTimeout   Duration       `yaml:"stop_timeout"`
+	Egress        Egress         `yaml:"egress"`
 	Organisations []Organisation `yaml:"organisations"`
 	Schedules     []Schedule     `yaml:"schedules"`
 }
@@ -75,6 +76,14 @@ type Log struct {
 	Level            string `yaml:"level"`
 	Format           string `yaml:"format"`
 	ShowPersonalData bool   `yaml:"show_personal_data"`
+}
+
+// Egress is the address that DingTalk sees, and what DingTalk lets through from
+// one address, whatever the tenants. Workers with one Name share one count.
+type Egress struct {
+	Name  string   `yaml:"name"`
+	Calls int      `yaml:"calls"`
+	Per   Duration `yaml:"per"`
 }
 
 // Organisation is a DingTalk corp or a ClassIn school, or both under one name.

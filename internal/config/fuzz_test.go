@@ -34,7 +34,7 @@ func FuzzParse(f *testing.F) {
 	} {
 		f.Add([]byte("organisations: [{name: o, tenants: [{name: t, classin: {sid: '1', secret: {env: S}, limits: {course: " + limits + "}}}]}]"))
 	}
-	f.Add([]byte("organisations: [{name: o, quota: {calls: 0, warn: 100, reserve: 50}, tenants: [{name: t, classin: {sid: '1', secret: {env: S}}}]}]"))
+	f.Add([]byte("egress: {name: office, calls: 450, per: 1h}\norganisations: [{name: o, quota: {calls: 0, warn: 100, reserve: 50}, tenants: [{name: t, classin: {sid: '1', secret: {env: S}}}]}]"))
 	for _, text := range []string{"# nothing\n", "---\n", "--- {}\n--- {}\n", "redis: &a {url: *a}", "? {}\n", "!!binary x", "\xef\xbb\xbfredis:\n"} {
 		f.Add([]byte(text))
 	}
@@ -54,6 +54,9 @@ func FuzzParse(f *testing.F) {
 				if q := org.Quota; q.Calls < 0 || q.Warn < 1 || q.Warn > 100 || q.Reserve < 0 || q.Reserve > 50 {
 					t.Errorf("taken with the quota %+v", q)
 				}
+			}
+			if fault := unkept(config.Limits{{Calls: cfg.Egress.Calls, Per: cfg.Egress.Per, Window: config.WindowUnknown}}); fault != "" || cfg.Egress.Name == "" {
+				t.Errorf("taken with the address %+v: %s", cfg.Egress, fault)
 			}
 			for _, limits := range limitsOf(cfg) {
 				if fault := unkept(limits); fault != "" {

@@ -20,6 +20,7 @@ func (d *document) judge(c *Config) {
 	}
 	d.redis(&c.Redis)
 	d.http(&c.HTTP)
+	d.egress(under(nil, "egress"), c.Egress)
 	seen := map[string]bool{}
 	apps := map[string]string{} // credentials → tenant
 	for i := range c.Organisations {

@@ -76,3 +76,17 @@ func (d *document) day(path []any, l Limit) {
 		d.say(under(path, "burst"), "is %d, but the calls of 24h are counted and not spaced; take burst out", l.Burst)
 	}
 }
+
+// egress judges what all lanes that leave from one address share: each of them
+// waits for it as for its own limits.
+func (d *document) egress(path []any, e Egress) {
+	per := time.Duration(e.Per)
+	switch {
+	case per == 0 && d.silent(under(path, "per")):
+	case per < shortestPer || per > longestPer:
+		d.say(under(path, "per"), "is %s; it must be %s to %s, and DingTalk's is 20s", e.Per, Duration(shortestPer), Duration(longestPer))
+	case e.Calls > 0 && per/time.Duration(e.Calls) > slowest:
+		d.say(path, "is %d per %s; tasks would run out of time while they wait, so allow at least one call in %s",
+			e.Calls, e.Per, Duration(slowest))
+	}
+}

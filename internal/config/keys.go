@@ -65,6 +65,11 @@ var keys = []key{
 	{path: "log.format", def: "auto", enum: []string{"auto", "text", "json"}, doc: "`auto`: text on a terminal, else JSON"},
 	{path: "log.show_personal_data", def: "false", doc: "whether names and IDs of people are written out; else they are masked"},
 
+	{path: "egress", doc: "The address that DingTalk sees, and what DingTalk lets through from one address over all tenants. An address that sends more is [banned for five minutes](https://open.dingtalk.com/document/development/how-to-process-api-throttling-on-the-dingtalk-server)."},
+	{path: "egress.name", def: "default", pattern: namePattern, says: nameWords, doc: "as that of an organisation. Workers that share an outgoing address share the name, and so one count; those with an address of their own need another"},
+	{path: "egress.calls", def: "10000", min: 1, doc: "calls in any window of the length `per`, 1 or more. Lower it where other programs use the same address"},
+	{path: "egress.per", def: "20s", doc: "that length, 100 ms to 1 h, with at least one call in 8 s"},
+
 	{path: "organisations", required: true, min: 1, doc: "At least one. An organisation is a DingTalk corp or a ClassIn school, or both under one name."},
 	{path: "organisations[].name", required: true, eg: `lakeside`, pattern: namePattern, says: nameWords, doc: "1 to 39 of `a-z`, `0-9` and `-`, not beginning with `-`. It is part of the keys in Redis: another name is another record"},
 	{path: "organisations[].quota", doc: "The metered calls that DingTalk grants the organisation in a calendar month (Asia/Shanghai), over all of its tenants. ClassIn's calls are not metered. When the edition was upgraded, raise `calls`: a reload (SIGHUP) takes it over at once."},

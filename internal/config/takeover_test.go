@@ -23,14 +23,16 @@ func TestOnlyLimitsQuotasAndSchedulesAreTakenOver(t *testing.T) {
 	before, after := tenant(3, 60), tenant(5, 30)
 	after.Schedules = []config.Schedule{{Name: "nightly"}}
 	after.HTTP.Listen = "off"
+	after.Egress.Name = "office"
 
 	taken := config.TakeOver(before, after)
 	course := taken.Organisations[0].Tenants[0].ClassIn
 	if course.Limits.Course[0].Calls != 5 || len(taken.Schedules) != 1 {
 		t.Errorf("not taken over: %v, %d schedules", course.Limits.Course, len(taken.Schedules))
 	}
-	if time.Duration(course.Timeout) != time.Minute || taken.HTTP.Listen != "" {
-		t.Errorf("taken over although it needs a restart: timeout %s, listen %q", time.Duration(course.Timeout), taken.HTTP.Listen)
+	if time.Duration(course.Timeout) != time.Minute || taken.HTTP.Listen != "" || taken.Egress.Name != "" {
+		t.Errorf("taken over although it needs a restart: timeout %s, listen %q, address %q",
+			time.Duration(course.Timeout), taken.HTTP.Listen, taken.Egress.Name)
 	}
 	if before.Organisations[0].Tenants[0].ClassIn.Limits.Course[0].Calls != 3 {
 		t.Error("the configuration before was changed")
