@@ -50,10 +50,13 @@ func TestCheckShowsEveryLimitQuotaAndTheAddress(t *testing.T) {
 		t.Errorf("check tells of a quota that ClassIn does not have:\n%s", c.out)
 	}
 
+	type limit struct {
+		Limit string `json:"limit"`
+	}
 	type limited struct {
-		Egress egressPlan
-		Quotas []quotaPlan
-		Lanes  []struct{ Limit string }
+		Egress egressPlan  `json:"egress"`
+		Quotas []quotaPlan `json:"quotas"`
+		Lanes  []limit     `json:"lanes"`
 	}
 	var got limited
 	if err := json.Unmarshal([]byte(runCheck(t, checkEnv, "-c", file, "--json").out), &got); err != nil {
@@ -66,7 +69,7 @@ func TestCheckShowsEveryLimitQuotaAndTheAddress(t *testing.T) {
 			{Organisation: "lakeside", Calls: 0, Warn: 80, Reserve: 10},
 			{Organisation: "hillside", Calls: 500_000, Warn: 90, Reserve: 0},
 		},
-		Lanes: []struct{ Limit string }{{"20 per 1s (fixed window, burst of 4) and 600 per 1m and 4000 per 24h"}, {"20 per 1s"}},
+		Lanes: []limit{{"20 per 1s (fixed window, burst of 4) and 600 per 1m and 4000 per 24h"}, {"20 per 1s"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("check --json (-want +got):\n%s", diff)
