@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -24,6 +25,8 @@ type plan struct {
 	HTTP      httpPlan       `json:"http"`
 	Log       logPlan        `json:"log"`
 	Stop      stopPlan       `json:"stop"`
+	Egress    egressPlan     `json:"egress"`
+	Quotas    []quotaPlan    `json:"quotas"` // of the organisations with DingTalk: ClassIn meters nothing
 	Lanes     []lanePlan     `json:"lanes"`
 	Schedules []schedulePlan `json:"schedules"`
 }
@@ -53,6 +56,18 @@ type logPlan struct {
 type stopPlan struct {
 	Longest string `json:"longest"`
 	Granted string `json:"granted"`
+}
+
+type egressPlan struct {
+	Name  string `json:"name"`
+	Limit string `json:"limit"`
+}
+
+type quotaPlan struct {
+	Organisation string `json:"organisation"`
+	Calls        int    `json:"calls"`   // a month; 0: not bounded
+	Warn         int    `json:"warn"`    // percent of them
+	Reserve      int    `json:"reserve"` // percent of them
 }
 
 type lanePlan struct {
@@ -85,12 +100,17 @@ func newPlan(cfg *config.Config, now time.Time) (*plan, []finding) {
 		HTTP:      httpPlan{Listen: cfg.HTTP.Listen, Users: []string{}, Writable: cfg.HTTP.Writable, ShowPersonalData: cfg.HTTP.ShowPersonalData},
 		Log:       logPlan(cfg.Log),
 		Stop:      stopPlan{Longest: config.Duration(cfg.LongestStop()).String(), Granted: cfg.StopTimeout.String()},
+		Egress:    egressPlan{Name: cfg.Egress.Name, Limit: config.Limit{Calls: cfg.Egress.Calls, Per: cfg.Egress.Per}.String()},
+		Quotas:    []quotaPlan{},
 		Schedules: []schedulePlan{},
 	}
 	for _, u := range cfg.HTTP.Users {
 		p.HTTP.Users = append(p.HTTP.Users, u.Name)
 	}
 	for _, org := range cfg.Organisations {
+		if slices.ContainsFunc(org.Tenants, func(t config.Tenant) bool { return t.DingTalk != nil }) {
+			p.Quotas = append(p.Quotas, quotaPlan{Organisation: org.Name, Calls: org.Quota.Calls, Warn: org.Quota.Warn, Reserve: org.Quota.Reserve})
+		}
 		for _, t := range org.Tenants {
 			p.addLanes(org.Name, t)
 		}
@@ -133,11 +153,11 @@ func newRedisPlan(r config.Redis) redisPlan {
 }
 
 func (p *plan) addLanes(organisation string, t config.Tenant) {
-	add := func(platform string, kind tasks.Kind, limit config.Limit, timeout config.Duration) {
+	add := func(platform string, kind tasks.Kind, limits config.Limits, timeout config.Duration) {
 		p.Lanes = append(p.Lanes, lanePlan{
 			Name: t.Name + "." + string(kind), Organisation: organisation, Platform: platform,
 			Queues: []string{tasks.Queue(t.Name, kind, true), tasks.Queue(t.Name, kind, false)},
-			Limit:  limit.String(), Timeout: timeout.String(),
+			Limit:  limits.String(), Timeout: timeout.String(),
 			Deadline: config.Duration(lane.Deadline(time.Duration(timeout))).String(),
 		})
 	}
@@ -159,6 +179,10 @@ func (p *plan) tell(w io.Writer) {
 	fmt.Fprintf(t, "http\t%s\n", p.HTTP)
 	fmt.Fprintf(t, "log\t%s, %s, %s\n", p.Log.Level, p.Log.Format, people(p.Log.ShowPersonalData))
 	fmt.Fprintf(t, "stop\ttakes %s at the most; %s are granted\n", p.Stop.Longest, p.Stop.Granted)
+	fmt.Fprintf(t, "egress\t%s, %s over all tenants\n", p.Egress.Name, p.Egress.Limit)
+	for _, q := range p.Quotas {
+		fmt.Fprintf(t, "quota\t%s\n", q)
+	}
 	_ = t.Flush() // to a terminal: nobody is left to tell
 
 	fmt.Fprintf(t, "\nlane\tplatform\tlimit\ttimeout\tattempt\n")
@@ -212,6 +236,18 @@ func (h httpPlan) String() string {
 		access = "writable"
 	}
 	return h.Listen + ", " + users + ", " + access + ", " + people(h.ShowPersonalData)
+}
+
+// String is the month of an organisation on one line.
+func (q quotaPlan) String() string {
+	if q.Calls == 0 {
+		return q.Organisation + ": the month's calls are counted, not bounded"
+	}
+	kept := "none are kept"
+	if q.Reserve > 0 {
+		kept = fmt.Sprintf("the last %d %% are kept", q.Reserve)
+	}
+	return fmt.Sprintf("%s: %d calls a month; warning at %d %%, %s for urgent tasks", q.Organisation, q.Calls, q.Warn, kept)
 }
 
 func people(shown bool) string {

@@ -14,14 +14,14 @@ import (
 )
 
 // laneLimits are the kinds of task that a tenant's platform knows, each a lane,
-// with its limit.
-func laneLimits(t config.Tenant) map[tasks.Kind]config.Limit {
+// with its limits.
+func laneLimits(t config.Tenant) map[tasks.Kind]config.Limits {
 	if d := t.DingTalk; d != nil {
-		return map[tasks.Kind]config.Limit{
+		return map[tasks.Kind]config.Limits{
 			tasks.KindNickname: d.Limits.Nickname, tasks.KindGroup: d.Limits.Group, tasks.KindID: d.Limits.ID,
 		}
 	}
-	return map[tasks.Kind]config.Limit{tasks.KindCourse: t.ClassIn.Limits.Course}
+	return map[tasks.Kind]config.Limits{tasks.KindCourse: t.ClassIn.Limits.Course}
 }
 
 // addTenant makes the tenant's client and adds a lane for each API of its
@@ -31,15 +31,15 @@ func (w *worker) addTenant(organisation string, t config.Tenant, record *ledger.
 	if err != nil {
 		return err
 	}
-	limits := laneLimits(t)
+	all := laneLimits(t)
 	for _, kind := range tasks.Kinds() {
-		limit, served := limits[kind]
+		limits, served := all[kind]
 		if !served {
 			continue
 		}
 		cfg := lane.Config{
 			Organisation: organisation, Tenant: t.Name, Platform: platform, Kind: kind,
-			Limit: paceLimit(limit), Timeout: timeout,
+			Limit: paceLimit(limits), Timeout: timeout,
 		}
 		w.lanes.Add(cfg, func(slot func(context.Context) error) handler.Func {
 			env := handler.Env{Organisation: organisation, Ledger: record, Slot: slot, Deadline: lane.Deadline(timeout)}

@@ -146,9 +146,9 @@ func (w *worker) reload(load func() (*config.Config, error)) {
 	}
 	for _, org := range next.Organisations {
 		for _, t := range org.Tenants {
-			for kind, limit := range laneLimits(t) {
+			for kind, limits := range laneLimits(t) {
 				// A lane that is new needs a restart, which was told above.
-				w.lanes.SetLimit(t.Name, kind, paceLimit(limit))
+				w.lanes.SetLimit(t.Name, kind, paceLimit(limits))
 			}
 		}
 	}
@@ -160,7 +160,10 @@ func (w *worker) reload(load func() (*config.Config, error)) {
 	w.log.Info("configuration reloaded", "taken_over", len(reloadable), "need_a_restart", len(needsRestart))
 }
 
-func paceLimit(l config.Limit) pace.Limit {
+// paceLimit is all that a lane keeps so far: the first of its limits that is
+// spaced, without a burst.
+func paceLimit(limits config.Limits) pace.Limit {
+	l := limits[slices.IndexFunc(limits, func(l config.Limit) bool { return !l.Daily() })]
 	return pace.Limit{Calls: l.Calls, Per: time.Duration(l.Per)}
 }
 

@@ -7,8 +7,8 @@ import (
 )
 
 // Changes says, a line each, in what a configuration differs from the one
-// before it: what a running worker can take over (limits, schedules), and what
-// needs a restart. Both must come from Load. No line shows a secret.
+// before it: what a running worker can take over (limits, quotas, schedules), and
+// what needs a restart. Both must come from Load. No line shows a secret.
 func Changes(before, after *Config) (reloadable, needsRestart []string) {
 	was, is := leavesOf(before), leavesOf(after)
 	tell := func(l leaf, line string) {
@@ -93,7 +93,7 @@ func collect(v reflect.Value, subject, key string, all *[]leaf) {
 	add := func(value string, secret bool) {
 		*all = append(*all, leaf{
 			subject: subject, key: key, value: value, secret: secret,
-			live: strings.HasPrefix(subject, "schedule ") || strings.Contains(key, "limits."),
+			live: strings.HasPrefix(subject, "schedule ") || strings.Contains(key, "limits.") || strings.HasPrefix(key, "quota."),
 		})
 	}
 	switch value := v.Interface().(type) {
@@ -102,7 +102,7 @@ func collect(v reflect.Value, subject, key string, all *[]leaf) {
 			add(value.String()+" "+value.Value.Reveal(), true)
 		}
 		return
-	case Limit:
+	case Limits:
 		add(value.String(), false)
 		return
 	case Duration:

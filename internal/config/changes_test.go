@@ -49,6 +49,23 @@ func TestChangesTellWhatARunningWorkerCanTakeOver(t *testing.T) {
 				"schedule nightly: cron was 30 2 * * *, is 45 2 * * *",
 			},
 		},
+		"limits that become more, or are counted otherwise": {
+			after: edited(t, secret, "id: {calls: 5, per: 1s}", "id: {calls: 5, per: 1s, window: fixed, burst: 2}", "{calls: 4000,", "{calls: 600, per: 1m}, {calls: 4000,"),
+			live: []string{
+				"tenant lakeside-dt: dingtalk.limits.nickname was 20 per 1s and 4000 per 24h, is 20 per 1s and 600 per 1m and 4000 per 24h",
+				"tenant lakeside-dt: dingtalk.limits.id was 5 per 1s, is 5 per 1s (fixed window, burst of 2)",
+			},
+		},
+		"a limit that becomes a list of one": {
+			after: edited(t, secret, "id: {calls: 5, per: 1s}", "id: [{calls: 5, per: 1s}]"),
+		},
+		"a quota": {
+			after: edited(t, secret, "- name: lakeside\n", "- name: lakeside\n    quota: {calls: 100000, reserve: 0}\n"),
+			live: []string{
+				"organisation lakeside: quota.calls was 5000, is 100000",
+				"organisation lakeside: quota.reserve was 10, is 0",
+			},
+		},
 		"a schedule under another name": {
 			after: edited(t, secret, "name: nightly", "name: daily"),
 			live:  []string{"schedule daily is new", "schedule nightly is gone"},
@@ -65,6 +82,10 @@ func TestChangesTellWhatARunningWorkerCanTakeOver(t *testing.T) {
 				"tenant lakeside-ci: organisation was lakeside, is hillside",
 				"organisation lakeside is gone",
 			},
+		},
+		"an address": {
+			after:   edited(t, secret, "organisations:\n", "egress: {name: office, calls: 5000}\norganisations:\n"),
+			restart: []string{"egress.name was default, is office", "egress.calls was 10000, is 5000"},
 		},
 		"the rest": {
 			after: edited(t, secret, "6380/0", "6380/1", "username: rollcall", "tls: {}", "nickname_max: 30", "nickname_max: 40"),

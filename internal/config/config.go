@@ -16,6 +16,7 @@ type Config struct {
 	HTTP          HTTP           `yaml:"http"`
 	Log           Log            `yaml:"log"`
 	StopTimeout   Duration       `yaml:"stop_timeout"`
+	Egress        Egress         `yaml:"egress"`
 	Organisations []Organisation `yaml:"organisations"`
 	Schedules     []Schedule     `yaml:"schedules"`
 }
@@ -77,10 +78,27 @@ type Log struct {
 	ShowPersonalData bool   `yaml:"show_personal_data"`
 }
 
+// Egress is the address that DingTalk sees, and what DingTalk lets through from
+// one address, whatever the tenants. Workers with one Name share one count.
+type Egress struct {
+	Name  string   `yaml:"name"`
+	Calls int      `yaml:"calls"`
+	Per   Duration `yaml:"per"`
+}
+
 // Organisation is a DingTalk corp or a ClassIn school, or both under one name.
 type Organisation struct {
 	Name    string   `yaml:"name"`
+	Quota   Quota    `yaml:"quota"`
 	Tenants []Tenant `yaml:"tenants"`
+}
+
+// Quota is what DingTalk grants an organisation in a calendar month in
+// Asia/Shanghai: metered calls of all its tenants together.
+type Quota struct {
+	Calls   int `yaml:"calls"`   // 0: counted, not bounded
+	Warn    int `yaml:"warn"`    // percent of Calls at which a warning begins
+	Reserve int `yaml:"reserve"` // percent of Calls that is kept for urgent tasks
 }
 
 // Tenant is one set of credentials on one platform: exactly one of DingTalk and
@@ -104,9 +122,9 @@ type DingTalk struct {
 
 // DingTalkLimits are what the platform allows an app at each API.
 type DingTalkLimits struct {
-	Nickname Limit `yaml:"nickname"`
-	Group    Limit `yaml:"group"`
-	ID       Limit `yaml:"id"`
+	Nickname Limits `yaml:"nickname"`
+	Group    Limits `yaml:"group"`
+	ID       Limits `yaml:"id"`
 }
 
 // ClassIn is a school's API access.
@@ -120,17 +138,8 @@ type ClassIn struct {
 
 // ClassInLimits are what the platform allows a school.
 type ClassInLimits struct {
-	Course Limit `yaml:"course"`
+	Course Limits `yaml:"course"`
 }
-
-// Limit is a number of calls in any window of a length.
-type Limit struct {
-	Calls int      `yaml:"calls"`
-	Per   Duration `yaml:"per"`
-}
-
-// String reads as in 20 per 1s.
-func (l Limit) String() string { return itoa(l.Calls) + " per " + l.Per.String() }
 
 // Schedule is what is enqueued by itself, and when: exactly one of Roster and
 // Courses is set.

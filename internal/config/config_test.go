@@ -40,19 +40,35 @@ func TestASmallFileGetsEveryDefault(t *testing.T) {
 	}
 	got := []any{
 		cfg.Redis.URL, cfg.HTTP.Listen, cfg.Log, time.Duration(dt.Timeout), time.Duration(ci.Timeout),
-		dt.NicknameMax, dt.Limits.Group.Calls, ci.Limits.Course.Calls, ci.BaseURL,
+		dt.NicknameMax, dt.Limits.Group, ci.Limits.Course, ci.BaseURL,
 	}
 	want := []any{
 		"redis://127.0.0.1:6379/0", "127.0.0.1:8080",
 		config.Log{Level: "info", Format: "auto"},
 		15 * time.Second, time.Minute,
-		30, 20, 3, "https://api.eeo.cn",
+		30,
+		config.Limits{{Calls: 20, Per: config.Duration(time.Second), Window: config.WindowUnknown}},
+		config.Limits{{Calls: 3, Per: config.Duration(time.Second), Window: config.WindowUnknown}},
+		"https://api.eeo.cn",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
 	}
 	if strings.Contains(fmt.Sprintf("%+v %#v", cfg, dt), "app-secret") {
 		t.Error("printing the configuration shows a secret")
+	}
+}
+
+func TestANumberIsReadAsPeopleReadIt(t *testing.T) {
+	t.Parallel()
+	for written, want := range map[string]int{"8": 8, "08": 8, "010": 10, "+5": 5} {
+		cfg, err := config.Parse("x.yaml", []byte("organisations: [{name: o, tenants: [{name: t, classin: {sid: '1', secret: {env: S}, "+
+			"limits: {course: {calls: "+written+", per: 1s}}}}]}]"), func(string) string { return "s" })
+		if err != nil {
+			t.Errorf("%s: %v", written, err)
+		} else if got := cfg.Organisations[0].Tenants[0].ClassIn.Limits.Course[0].Calls; got != want {
+			t.Errorf("%s was read as %d", written, got)
+		}
 	}
 }
 

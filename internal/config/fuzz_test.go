@@ -6,13 +6,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall/internal/config"
 )
 
 // FuzzParse: whatever a file holds, it is taken or its problems are named, each
 // on a line that the file has, and no secret that it points to is
-// among them. What is taken has an end to its stop, and is taken again.
+// among them. What is taken has an end to its stop and limits that a lane can
+// keep, and is taken again.
 func FuzzParse(f *testing.F) {
 	const secret = "zq7xk-w9vjm"
 	files, err := filepath.Glob("testdata/*.yaml")
@@ -26,6 +28,13 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(content)
 	}
+	for _, limits := range []string{
+		"[{calls: 20, per: 1s, window: fixed, burst: 4}, {calls: 600, per: 1m, window: bucket}, {calls: 4000, per: 24h}]",
+		"&a [{calls: 9, per: 1s}, *a]", "[{calls: 4000, per: 24h}]", "{calls: 450, per: 1h, burst: 449}",
+	} {
+		f.Add([]byte("organisations: [{name: o, tenants: [{name: t, classin: {sid: '1', secret: {env: S}, limits: {course: " + limits + "}}}]}]"))
+	}
+	f.Add([]byte("egress: {name: office, calls: 450, per: 1h}\norganisations: [{name: o, quota: {calls: 0, warn: 100, reserve: 50}, tenants: [{name: t, classin: {sid: '1', secret: {env: S}}}]}]"))
 	for _, text := range []string{"# nothing\n", "---\n", "--- {}\n--- {}\n", "redis: &a {url: *a}", "? {}\n", "!!binary x", "\xef\xbb\xbfredis:\n"} {
 		f.Add([]byte(text))
 	}
@@ -40,6 +49,19 @@ func FuzzParse(f *testing.F) {
 		if err == nil {
 			if cfg.LongestStop() <= 0 {
 				t.Error("taken, and a stop never ends")
+			}
+			for _, org := range cfg.Organisations {
+				if q := org.Quota; q.Calls < 0 || q.Warn < 1 || q.Warn > 100 || q.Reserve < 0 || q.Reserve > 50 {
+					t.Errorf("taken with the quota %+v", q)
+				}
+			}
+			if fault := unkept(config.Limits{{Calls: cfg.Egress.Calls, Per: cfg.Egress.Per, Window: config.WindowUnknown}}); fault != "" || cfg.Egress.Name == "" {
+				t.Errorf("taken with the address %+v: %s", cfg.Egress, fault)
+			}
+			for _, limits := range limitsOf(cfg) {
+				if fault := unkept(limits); fault != "" {
+					t.Errorf("taken, and %s: %s", fault, limits)
+				}
 			}
 			if _, err := read(); err != nil {
 				t.Errorf("taken, and then not: %v", err)
@@ -64,4 +86,46 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// limitsOf are those of every lane.
+func limitsOf(cfg *config.Config) []config.Limits {
+	var all []config.Limits
+	for _, org := range cfg.Organisations {
+		for _, t := range org.Tenants {
+			if t.DingTalk != nil {
+				all = append(all, t.DingTalk.Limits.Nickname, t.DingTalk.Limits.Group, t.DingTalk.Limits.ID)
+			}
+			if t.ClassIn != nil {
+				all = append(all, t.ClassIn.Limits.Course)
+			}
+		}
+	}
+	return all
+}
+
+// unkept says why a lane could not keep its limits; "" if it can.
+func unkept(limits config.Limits) string {
+	spaced := false
+	pers := map[config.Duration]bool{}
+	for _, l := range limits {
+		switch even := l.Calls - l.Burst; {
+		case l.Calls < 1 || l.Burst < 0 || even < 1:
+			return "nothing is left to space"
+		case l.Window == "":
+			return "a window has no default"
+		case pers[l.Per]:
+			return "two have the same per"
+		case !l.Daily() && (time.Duration(l.Per) < 100*time.Millisecond || time.Duration(l.Per) > time.Hour):
+			return "a per is out of its bounds"
+		case !l.Daily() && time.Duration(l.Per)/time.Duration(even) > 8*time.Second:
+			return "tasks run out of time while they wait"
+		}
+		pers[l.Per] = true
+		spaced = spaced || !l.Daily()
+	}
+	if !spaced || len(limits) > 4 {
+		return "there are too many, or none is spaced"
+	}
+	return ""
 }

@@ -6,14 +6,9 @@ import (
 	"time"
 )
 
-const (
-	// MaxTimeout is the longest HTTP timeout that the chain of budgets allows:
-	// the handler's own deadline is set to hold it.
-	MaxTimeout = 2 * time.Minute
-	// slowest is the longest time a call: at less, the tasks that wait side by
-	// side for their slots outlive the shortest deadline of an attempt, 34 s.
-	slowest = 8 * time.Second
-)
+// MaxTimeout is the longest HTTP timeout that the chain of budgets allows: the
+// handler's own deadline is set to hold it.
+const MaxTimeout = 2 * time.Minute
 
 // judge says what is wrong with values whose form is right, and reads the
 // secrets.
@@ -25,6 +20,7 @@ func (d *document) judge(c *Config) {
 	}
 	d.redis(&c.Redis)
 	d.http(&c.HTTP)
+	d.egress(under(nil, "egress"), c.Egress)
 	seen := map[string]bool{}
 	apps := map[string]string{} // credentials → tenant
 	for i := range c.Organisations {
@@ -84,16 +80,16 @@ func (d *document) tenant(path []any, t *Tenant, c *Config) {
 		d.hosts(path, app)
 		d.secret(under(path, "app_secret"), &app.AppSecret)
 		d.timeout(under(path, "timeout"), app.Timeout, c.StopTimeout)
-		d.limit(under(path, "limits", "nickname"), app.Limits.Nickname)
-		d.limit(under(path, "limits", "group"), app.Limits.Group)
-		d.limit(under(path, "limits", "id"), app.Limits.ID)
+		d.limits(under(path, "limits", "nickname"), app.Limits.Nickname)
+		d.limits(under(path, "limits", "group"), app.Limits.Group)
+		d.limits(under(path, "limits", "id"), app.Limits.ID)
 	}
 	if school := t.ClassIn; school != nil {
 		path := under(path, "classin")
 		d.platform(under(path, "base_url"), school.BaseURL, "https://api.eeo.cn", c)
 		d.secret(under(path, "secret"), &school.Secret)
 		d.timeout(under(path, "timeout"), school.Timeout, c.StopTimeout)
-		d.limit(under(path, "limits", "course"), school.Limits.Course)
+		d.limits(under(path, "limits", "course"), school.Limits.Course)
 	}
 }
 
@@ -173,15 +169,5 @@ func (d *document) timeout(path []any, length, stop Duration) {
 		d.say(path, "is %s, and a stop needs %s more: that is not less than stop_timeout, %s; shorten it, "+
 			"or raise stop_timeout to %s or more, and with it what systemd or Kubernetes grants",
 			length, Duration(StopMargin), stop, Duration(longest+time.Second))
-	}
-}
-
-func (d *document) limit(path []any, l Limit) {
-	per := time.Duration(l.Per)
-	switch {
-	case per < 100*time.Millisecond:
-		d.say(under(path, "per"), "is %s; it must be 100ms or more, as in {calls: 20, per: 1s}", l.Per)
-	case l.Calls > 0 && per/time.Duration(l.Calls) > slowest:
-		d.say(path, "is %s; tasks would run out of time while they wait, so allow at least one call in %s", l, Duration(slowest))
 	}
 }

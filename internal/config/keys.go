@@ -11,7 +11,7 @@ type key struct {
 	def      string   // YAML that stands in for a missing key; in a group of one, where none is there
 	enum     []string // the values that it may have
 	pattern  string   // that a text must match, or each one in a list
-	min, max int      // of a number; of a list, how many; 0: none
+	min, max int      // of a number, which is never less than 0; of a list, how many; max 0: no end
 	says     string   // the pattern in words
 	eg       string   // what could stand there, for advice
 	doc      string   // of a key: for a cell of a table. Of a section: a paragraph
@@ -65,8 +65,17 @@ var keys = []key{
 	{path: "log.format", def: "auto", enum: []string{"auto", "text", "json"}, doc: "`auto`: text on a terminal, else JSON"},
 	{path: "log.show_personal_data", def: "false", doc: "whether names and IDs of people are written out; else they are masked"},
 
+	{path: "egress", doc: "The address that DingTalk sees, and what DingTalk lets through from one address over all tenants. An address that sends more is [banned for five minutes](https://open.dingtalk.com/document/development/how-to-process-api-throttling-on-the-dingtalk-server)."},
+	{path: "egress.name", def: "default", pattern: namePattern, says: nameWords, doc: "as that of an organisation. Workers that share an outgoing address share the name, and so one count; those with an address of their own need another"},
+	{path: "egress.calls", def: "10000", min: 1, doc: "calls in any window of the length `per`, 1 or more. Lower it where other programs use the same address"},
+	{path: "egress.per", def: "20s", doc: "that length, 100 ms to 1 h, with at least one call in 8 s"},
+
 	{path: "organisations", required: true, min: 1, doc: "At least one. An organisation is a DingTalk corp or a ClassIn school, or both under one name."},
 	{path: "organisations[].name", required: true, eg: `lakeside`, pattern: namePattern, says: nameWords, doc: "1 to 39 of `a-z`, `0-9` and `-`, not beginning with `-`. It is part of the keys in Redis: another name is another record"},
+	{path: "organisations[].quota", doc: "The metered calls that DingTalk grants the organisation in a calendar month (Asia/Shanghai), over all of its tenants. ClassIn's calls are not metered. When the edition was upgraded, raise `calls`: a reload (SIGHUP) takes it over at once."},
+	{path: "organisations[].quota.calls", def: "5000", max: 1_000_000_000, doc: "a month; the default is the standard edition's number. `0`: counted, but not bounded"},
+	{path: "organisations[].quota.warn", def: "80", min: 1, max: 100, doc: "the percentage of `calls` at which a warning begins, 1 to 100"},
+	{path: "organisations[].quota.reserve", def: "10", max: 50, doc: "the percentage of `calls` that is kept for urgent tasks, 0 to 50"},
 	{path: "organisations[].tenants", required: true, min: 1, doc: "At least one. A tenant is one set of credentials: exactly one of `dingtalk` and `classin`. Two tenants of one app (or SID) are refused, since the platform counts them together."},
 	{path: "organisations[].tenants[].name", required: true, eg: `lakeside-dingtalk`, pattern: namePattern, says: nameWords, doc: "as that of an organisation, and unique in the file. Queues are named after it: another name is another set of queues"},
 
@@ -103,9 +112,11 @@ var keys = []key{
 	{path: "secret.env", one: "source", doc: "the environment variable that holds it"},
 	{path: "secret.file", one: "source", doc: "the file that holds it; line ends at its end are dropped. A file that others may read or write is refused"},
 
-	{path: "limit", doc: "Calls in any window of a length. A value below what the platform allows leaves room for other programs that use the same credentials. Sends leave evenly spaced, (`per` + 50 ms) / `calls` apart, since requests that leave evenly do not arrive so. At least one call in 8 s: at a slower pace tasks run out of time while they wait."},
+	{path: "limit", min: 1, max: 4, doc: "What a platform allows: one limit, `{calls: 20, per: 1s}`, or a list of up to 4 that hold all at once, `[{calls: 20, per: 1s}, {calls: 600, per: 1m}, {calls: 4000, per: 24h}]`. Each has another `per`, and at least one a shorter one than `24h`. A value below what the platform allows leaves room for other programs that use the same credentials.\n\nSends leave evenly spaced, (`per` + 50 ms) / (`calls` - `burst`) apart, since requests that leave evenly do not arrive so. At least one call in 8 s: at a slower pace tasks run out of time while they wait. `24h` is a calendar day in Asia/Shanghai: its calls are counted, not spaced."},
 	{path: "limit.calls", required: true, eg: `20`, min: 1, doc: "1 or more"},
-	{path: "limit.per", required: true, eg: `1s`, doc: "the length, 100 ms or more"},
+	{path: "limit.per", required: true, eg: `1s`, doc: "the length: 100 ms to 1 h, or `24h` for a calendar day"},
+	{path: "limit.window", def: "unknown", enum: []string{WindowUnknown, WindowSliding, WindowFixed, WindowBucket}, doc: "how the platform counts: in any window of that length, `sliding`; in windows that follow each other, `fixed`; by a `bucket` that fills up again evenly. `unknown` is paced as `sliding`, the strictest; `fixed` and `bucket` let the lane go nearer to the whole limit. With `24h` only `fixed` can stand"},
+	{path: "limit.burst", def: "0", doc: "how many calls may leave back to back beyond the even spacing, less than `calls`. The spacing grows accordingly, so that the limit holds all the same. Not with `24h`"},
 }
 
 // find returns what is said of a key; the zero key if nothing is.

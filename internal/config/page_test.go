@@ -46,7 +46,7 @@ func described(t reflect.Type, path string, visit func(path string, of reflect.T
 			here = path + "." + name
 		}
 		visit(here, field.Type)
-		if field.Type != reflect.TypeFor[config.Source]() && field.Type != reflect.TypeFor[config.Limit]() {
+		if field.Type != reflect.TypeFor[config.Source]() && field.Type != reflect.TypeFor[config.Limits]() {
 			described(field.Type, here, visit)
 		}
 	}
@@ -91,7 +91,7 @@ func isSection(of reflect.Type) bool {
 	switch of {
 	case nil:
 		return true // top level, secret, limit
-	case reflect.TypeFor[config.Source](), reflect.TypeFor[config.Limit](), reflect.TypeFor[config.Duration]():
+	case reflect.TypeFor[config.Source](), reflect.TypeFor[config.Limits](), reflect.TypeFor[config.Duration]():
 		return false
 	}
 	for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
@@ -104,8 +104,8 @@ func word(of reflect.Type) string {
 	switch of {
 	case reflect.TypeFor[config.Source]():
 		return "[secret](#a-secret)"
-	case reflect.TypeFor[config.Limit]():
-		return "[limit](#a-limit)"
+	case reflect.TypeFor[config.Limits]():
+		return "[limit](#a-limit) or list of them"
 	case reflect.TypeFor[config.Duration]():
 		return "duration"
 	}
@@ -160,9 +160,9 @@ directory. A value can be repeated with YAML's anchors (` + "`&name`, `*name`" +
 [A sample](rollcall.sample.yaml) shows every section. Editors that know JSON Schema can check the file while it is written against
 [the schema](rollcall.schema.json); whether secrets, files, tenants and timeouts fit together, the worker alone tells.
 
-On SIGHUP the worker reads the file again. Limits and schedules take effect at once; of anything else that differs it says that it
-needs a restart. A file that is wrong changes nothing. How many tasks a lane is at together follows from its limit at the start, so
-a limit that is raised a great deal needs a restart to be reached in full.
+On SIGHUP the worker reads the file again. Limits, quotas and schedules take effect at once; of anything else that differs it says
+that it needs a restart. A file that is wrong changes nothing. How many tasks a lane is at together follows from its limit at the
+start, so a limit that is raised a great deal needs a restart to be reached in full.
 
 ## Example
 
@@ -185,19 +185,19 @@ func page(t *testing.T) string {
 			continue
 		}
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n", heading(k, of), k.Doc())
-		pseudo := k.Path() == "secret" || k.Path() == "limit"
+		short := k.Path() == "secret" // of texts without defaults
 		rows := 0
 		for _, other := range config.Keys()[i+1:] {
 			name, inside := below(k, other)
 			if !inside || isSection(all[other.Path()]) {
 				continue
 			}
-			if rows++; rows == 1 && pseudo {
+			if rows++; rows == 1 && short {
 				b.WriteString("\n| key | meaning |\n|---|---|\n")
 			} else if rows == 1 {
 				b.WriteString("\n| key | type | default | meaning |\n|---|---|---|---|\n")
 			}
-			if pseudo {
+			if short {
 				fmt.Fprintf(&b, "| `%s` | %s |\n", name, cell(other))
 			} else {
 				fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, word(all[other.Path()]), defaultOf(other), cell(other))

@@ -45,10 +45,8 @@ type document struct {
 
 // say adds a problem with the value at path. The text goes on after its name.
 func (d *document) say(path []any, format string, args ...any) {
-	for _, told := range d.told {
-		if len(told) <= len(path) && slices.Equal(told, path[:len(told)]) {
-			return
-		}
+	if d.silent(path) {
+		return
 	}
 	d.sayOn(d.line(path), path, format, args...)
 }
@@ -57,6 +55,13 @@ func (d *document) say(path []any, format string, args ...any) {
 func (d *document) sayOnce(path []any, format string, args ...any) {
 	d.say(path, format, args...)
 	d.told = append(d.told, path)
+}
+
+// silent reports whether enough is said of a value.
+func (d *document) silent(path []any) bool {
+	return slices.ContainsFunc(d.told, func(told []any) bool {
+		return len(told) <= len(path) && slices.Equal(told, path[:len(told)])
+	})
 }
 
 func (d *document) sayOn(line int, path []any, format string, args ...any) {
@@ -116,6 +121,10 @@ func (d *document) place(path []any) string {
 			continue
 		}
 		list, _ := path[i-1].(string)
+		if i > 1 && path[i-2] == "limits" {
+			subject, rest = fmt.Sprintf("%s: %s, limit %d", subject, strings.Join(rest, "."), position+1), nil
+			continue
+		}
 		kind := singular(list)
 		if kind == "" {
 			continue // an entry of a plain list is told by its value

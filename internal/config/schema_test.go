@@ -21,6 +21,10 @@ func TestTheSchemaIsMadeFromTheKeys(t *testing.T) {
 	root["$defs"] = map[string]any{
 		"secret": object(reflect.TypeFor[config.Source](), "secret"),
 		"limit":  object(reflect.TypeFor[config.Limit](), "limit"),
+		"limits": map[string]any{"oneOf": []any{
+			map[string]any{"$ref": "#/$defs/limit"},
+			bounded(map[string]any{"type": "array", "items": map[string]any{"$ref": "#/$defs/limit"}}, config.Find("limit")),
+		}},
 	}
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
@@ -37,8 +41,8 @@ func schema(of reflect.Type, rule string) map[string]any {
 	switch of {
 	case reflect.TypeFor[config.Source]():
 		return map[string]any{"$ref": "#/$defs/secret"}
-	case reflect.TypeFor[config.Limit]():
-		return map[string]any{"$ref": "#/$defs/limit"}
+	case reflect.TypeFor[config.Limits]():
+		return map[string]any{"$ref": "#/$defs/limits"}
 	case reflect.TypeFor[config.Duration]():
 		return map[string]any{"type": "string", "pattern": config.DurationPattern}
 	}
@@ -52,17 +56,11 @@ func schema(of reflect.Type, rule string) map[string]any {
 		if of.Elem().Kind() == reflect.String {
 			s["items"] = text(k)
 		}
-		if k.Min() > 0 {
-			s["minItems"] = k.Min()
-		}
-		return s
+		return bounded(s, k)
 	case reflect.Bool:
 		return map[string]any{"type": "boolean"}
 	case reflect.Int:
-		s := map[string]any{"type": "integer"}
-		if k.Min() > 0 {
-			s["minimum"] = k.Min()
-		}
+		s := map[string]any{"type": "integer", "minimum": k.Min()}
 		if k.Max() > 0 {
 			s["maximum"] = k.Max()
 		}
@@ -70,6 +68,17 @@ func schema(of reflect.Type, rule string) map[string]any {
 	default:
 		return text(k)
 	}
+}
+
+// bounded says of a list how many entries it may have.
+func bounded(s map[string]any, k config.Key) map[string]any {
+	if k.Min() > 0 {
+		s["minItems"] = k.Min()
+	}
+	if k.Max() > 0 {
+		s["maxItems"] = k.Max()
+	}
+	return s
 }
 
 func text(k config.Key) map[string]any {

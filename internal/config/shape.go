@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"fmt"
 	"reflect"
 	"regexp"
 	"slices"
@@ -24,6 +23,11 @@ func (d *document) shape(n *yaml.Node, t reflect.Type, path []any, rule string) 
 		return nil
 	case t == reflect.TypeFor[Duration]():
 		return d.duration(n, path)
+	case t == reflect.TypeFor[Limits]():
+		return d.limitOrList(n, path)
+	case t == reflect.TypeFor[Limit]() && n.Kind != yaml.MappingNode:
+		d.sayOnce(path, "is %s, but a limit belongs there; write it as in {calls: 20, per: 1s}", form(n))
+		return nil
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -76,9 +80,8 @@ func (d *document) mapping(n *yaml.Node, t reflect.Type, path []any, rule string
 			continue
 		}
 		first[k.Value] = k.Line
-		section := field.Type.Kind() == reflect.Struct && field.Type != reflect.TypeFor[Source]() && field.Type != reflect.TypeFor[Limit]()
-		list := field.Type.Kind() == reflect.Slice && !find(join(rule, k.Value)).required
-		if v.Tag == "!!null" && (section || list) {
+		list := field.Type.Kind() == reflect.Slice && field.Type != reflect.TypeFor[Limits]() && !find(join(rule, k.Value)).required
+		if v.Tag == "!!null" && (isSection(t, k.Value) || list) {
 			continue // all that stood in it is commented out
 		}
 		if v.Tag == "!!null" {
@@ -95,128 +98,16 @@ func (d *document) mapping(n *yaml.Node, t reflect.Type, path []any, rule string
 	return clean
 }
 
-// oneOfEach sees that of the keys that exclude each other one is there.
-func (d *document) oneOfEach(clean *yaml.Node, t reflect.Type, path []any, rule string, present func(string) bool) {
-	var names, given []string
-	def := ""
-	for _, name := range fieldNames(t) {
-		if k := find(join(rule, name)); k.one != "" {
-			names = append(names, name)
-			if present(name) {
-				given = append(given, name)
-			}
-			if k.def != "" {
-				def = name
-				if len(given) == 0 {
-					continue
-				}
-			}
-		}
+// limitOrList makes a list of the one limit that stands where a list may.
+func (d *document) limitOrList(n *yaml.Node, path []any) *yaml.Node {
+	if n.Kind == yaml.SequenceNode {
+		return d.list(n, reflect.TypeFor[Limits](), path, "limit")
 	}
-	switch {
-	case len(names) == 0 || len(given) == 1:
-	case len(given) > 1:
-		d.say(path, "has both %s; keep one of them", strings.Join(given, " and "))
-		drop(clean, given[1:])
-	case def != "":
-		put(clean, def, standIn(find(join(rule, def)).def))
-	default:
-		d.say(path, "needs %s; add one of them", strings.Join(names, " or "))
+	limit := d.shape(n, reflect.TypeFor[Limit](), path, "limit")
+	if limit == nil {
+		return nil
 	}
-}
-
-// fill adds what is missing: defaults, and the sections that hold some.
-func (d *document) fill(clean *yaml.Node, t reflect.Type, path []any, rule string, present func(string) bool) {
-	for _, name := range fieldNames(t) {
-		if present(name) {
-			if v, _ := child(clean, name); v != nil || !isSection(t, name) {
-				continue
-			}
-		}
-		field, _ := fieldOf(t, name)
-		k := find(join(rule, name))
-		switch {
-		case k.required:
-			d.sayOnce(under(path, name), "is missing%s", advice(under(path, name), field.Type, k))
-		case k.one != "":
-		case k.def != "":
-			put(clean, name, standIn(k.def))
-		case isSection(t, name):
-			empty := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-			put(clean, name, d.mapping(empty, field.Type, under(path, name), join(rule, name)))
-		}
-	}
-}
-
-// isSection tells a struct that is always there from one that may be absent.
-func isSection(t reflect.Type, name string) bool {
-	field, _ := fieldOf(t, name)
-	switch field.Type {
-	case reflect.TypeFor[Source](), reflect.TypeFor[Limit]():
-		return false
-	}
-	return field.Type.Kind() == reflect.Struct
-}
-
-func advice(path []any, t reflect.Type, k key) string {
-	if t == reflect.TypeFor[Source]() {
-		name, _ := path[len(path)-1].(string)
-		return "; write " + name + ": {env: NAME} or " + name + ": {file: /path}"
-	}
-	return cmp.Or(example(path, k), "; add at least one entry")
-}
-
-func example(path []any, k key) string {
-	name, named := path[len(path)-1].(string)
-	if !named || k.eg == "" {
-		return ""
-	}
-	return "; write it as in " + name + ": " + k.eg
-}
-
-func (d *document) unknown(k *yaml.Node, t reflect.Type, path []any) {
-	switch {
-	case t == reflect.TypeFor[Source]():
-		// The key may be the secret itself.
-		d.sayOn(k.Line, path, "holds a key other than env and file; write {env: NAME} or {file: /path}")
-		d.told = append(d.told, path)
-		return
-	case k.Tag == "!!merge":
-		d.sayOn(k.Line, path, "uses <<, which is not taken here; write the keys out, or give a whole value by *name")
-		return
-	}
-	names := fieldNames(t)
-	known := "the keys here are " + strings.Join(names, ", ")
-	if i := slices.IndexFunc(names, func(name string) bool { return alike(name, k.Value) }); i >= 0 {
-		known = "did you mean " + names[i] + "?"
-	} else if places := elsewhere(k.Value); len(places) == 1 || len(places) == 2 {
-		known = "it belongs under " + strings.Join(places, " or ") + "; check the indentation"
-	}
-	d.sayOn(k.Line, path, "has no use for a key %s; %s", shortened(k.Value), known)
-}
-
-// alike finds the slips of memory: appKey, app-key, tenant, rediss.
-func alike(name, written string) bool {
-	fold := func(s string) string { return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(s)) }
-	name, written = fold(name), fold(written)
-	return name == written || len(written) > 2 && (strings.HasPrefix(name, written) || strings.HasPrefix(written, name))
-}
-
-// elsewhere lists the sections that have a key of that name.
-func elsewhere(name string) []string {
-	var sections []string
-	for _, k := range keys {
-		i := strings.LastIndexByte(k.path, '.')
-		section := k.path[:max(i, 0)]
-		if k.path[i+1:] != name || name == "" || section == "secret" || section == "limit" {
-			continue
-		}
-		if section == "" {
-			section = "the top level"
-		}
-		sections = append(sections, section)
-	}
-	return sections
+	return &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Line: n.Line, Content: []*yaml.Node{limit}}
 }
 
 func (d *document) list(n *yaml.Node, t reflect.Type, path []any, rule string) *yaml.Node {
@@ -224,8 +115,12 @@ func (d *document) list(n *yaml.Node, t reflect.Type, path []any, rule string) *
 		d.sayOnce(path, "is %s, but a list belongs there; begin each entry with \"- \"", form(n))
 		return nil
 	}
-	if k := find(rule); len(n.Content) < k.min {
+	switch k := find(rule); {
+	case len(n.Content) < k.min:
 		d.sayOnce(path, "is an empty list; add at least one entry")
+		return nil
+	case k.max > 0 && len(n.Content) > k.max:
+		d.sayOnce(path, "has %d entries; keep %d at the most", len(n.Content), k.max)
 		return nil
 	}
 	clean := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Line: n.Line}
@@ -236,8 +131,11 @@ func (d *document) list(n *yaml.Node, t reflect.Type, path []any, rule string) *
 	for i, entry := range n.Content {
 		value := d.shape(entry, t.Elem(), under(path, i), entryRule)
 		if value == nil {
-			// Positions must stay those of the file.
-			value = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null", Line: entry.Line}
+			// Positions must stay those of the file, and a null would be left out.
+			value = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.DoubleQuotedStyle, Line: entry.Line}
+			if t.Elem().Kind() == reflect.Struct {
+				value = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: entry.Line}
+			}
 		}
 		clean.Content = append(clean.Content, value)
 	}
@@ -271,6 +169,7 @@ func (d *document) scalar(n *yaml.Node, t reflect.Type, path []any, k key) *yaml
 			d.sayOnce(path, "is %d; it must be at least %d", number, k.min)
 			return nil
 		}
+		clean.Value = strconv.Itoa(number) // YAML would read 010 as an eight
 	default:
 		clean.Tag = "!!str"
 		clean.Style = yaml.DoubleQuotedStyle
@@ -299,27 +198,6 @@ func (d *document) duration(n *yaml.Node, path []any) *yaml.Node {
 		return nil
 	}
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: n.Value, Line: n.Line}
-}
-
-func drop(mapping *yaml.Node, names []string) {
-	for i := len(mapping.Content) - 2; i >= 0; i -= 2 {
-		if slices.Contains(names, mapping.Content[i].Value) {
-			mapping.Content = slices.Delete(mapping.Content, i, i+2)
-		}
-	}
-}
-
-func put(mapping *yaml.Node, name string, value *yaml.Node) {
-	mapping.Content = append(mapping.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: name}, value)
-}
-
-// standIn is a default as a node.
-func standIn(text string) *yaml.Node {
-	var n yaml.Node
-	if err := yaml.Load([]byte(text), &n); err != nil || len(n.Content) != 1 {
-		panic(fmt.Sprintf("config: the default %q in keys.go is no YAML: %v", text, err))
-	}
-	return n.Content[0]
 }
 
 func fieldNames(t reflect.Type) []string {

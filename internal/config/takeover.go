@@ -1,11 +1,13 @@
 package config
 
 // TakeOver returns what a running worker goes by after it has taken over from
-// after what it can: the limits of the tenants that both have, and the
-// schedules. All else is before's. Neither argument is changed.
+// after what it can: the limits of the tenants and the quotas of the
+// organisations that both have, and the schedules. All else is before's. Neither argument is changed.
 func TakeOver(before, after *Config) *Config {
 	limits := map[string]Tenant{}
+	quotas := map[string]Quota{}
 	for _, org := range after.Organisations {
+		quotas[org.Name] = org.Quota
 		for _, t := range org.Tenants {
 			limits[t.Name] = t
 		}
@@ -18,7 +20,11 @@ func TakeOver(before, after *Config) *Config {
 		for j, t := range org.Tenants {
 			tenants[j] = t.withLimitsOf(limits[t.Name])
 		}
-		taken.Organisations[i] = Organisation{Name: org.Name, Tenants: tenants}
+		org.Tenants = tenants
+		if quota, still := quotas[org.Name]; still {
+			org.Quota = quota
+		}
+		taken.Organisations[i] = org
 	}
 	return &taken
 }

@@ -4,36 +4,63 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"rollcall/internal/config"
 )
 
-func TestOnlyLimitsAndSchedulesAreTakenOver(t *testing.T) {
+func TestOnlyLimitsQuotasAndSchedulesAreTakenOver(t *testing.T) {
 	t.Parallel()
 	tenant := func(calls, timeout int) *config.Config {
 		return &config.Config{Organisations: []config.Organisation{{Name: "o", Tenants: []config.Tenant{{
 			Name: "t", ClassIn: &config.ClassIn{
 				Timeout: config.Duration(time.Duration(timeout) * time.Second),
-				Limits:  config.ClassInLimits{Course: config.Limit{Calls: calls, Per: config.Duration(time.Second)}},
+				Limits:  config.ClassInLimits{Course: config.Limits{{Calls: calls, Per: config.Duration(time.Second)}}},
 			},
 		}}}}}
 	}
 	before, after := tenant(3, 60), tenant(5, 30)
 	after.Schedules = []config.Schedule{{Name: "nightly"}}
 	after.HTTP.Listen = "off"
+	after.Egress.Name = "office"
 
 	taken := config.TakeOver(before, after)
 	course := taken.Organisations[0].Tenants[0].ClassIn
-	if course.Limits.Course.Calls != 5 || len(taken.Schedules) != 1 {
+	if course.Limits.Course[0].Calls != 5 || len(taken.Schedules) != 1 {
 		t.Errorf("not taken over: %v, %d schedules", course.Limits.Course, len(taken.Schedules))
 	}
-	if time.Duration(course.Timeout) != time.Minute || taken.HTTP.Listen != "" {
-		t.Errorf("taken over although it needs a restart: timeout %s, listen %q", time.Duration(course.Timeout), taken.HTTP.Listen)
+	if time.Duration(course.Timeout) != time.Minute || taken.HTTP.Listen != "" || taken.Egress.Name != "" {
+		t.Errorf("taken over although it needs a restart: timeout %s, listen %q, address %q",
+			time.Duration(course.Timeout), taken.HTTP.Listen, taken.Egress.Name)
 	}
-	if before.Organisations[0].Tenants[0].ClassIn.Limits.Course.Calls != 3 {
+	if before.Organisations[0].Tenants[0].ClassIn.Limits.Course[0].Calls != 3 {
 		t.Error("the configuration before was changed")
 	}
 	// A second reload of the same file has nothing more to take over.
 	if live, _ := config.Changes(taken, after); len(live) != 0 {
 		t.Errorf("still to take over: %q", live)
+	}
+}
+
+func TestAQuotaIsTakenOverByTheOrganisationThatIsStillThere(t *testing.T) {
+	t.Parallel()
+	organisations := func(quotas map[string]int) *config.Config {
+		c := &config.Config{}
+		for _, name := range []string{"lakeside", "hillside", "seaside"} {
+			if calls, there := quotas[name]; there {
+				c.Organisations = append(c.Organisations, config.Organisation{Name: name, Quota: config.Quota{Calls: calls}})
+			}
+		}
+		return c
+	}
+	before := organisations(map[string]int{"lakeside": 5000, "hillside": 5000})
+	taken := config.TakeOver(before, organisations(map[string]int{"lakeside": 0, "seaside": 9000}))
+	want := organisations(map[string]int{"lakeside": 0, "hillside": 5000})
+	if diff := cmp.Diff(want.Organisations, taken.Organisations, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("what a worker goes by (-want +got):\n%s", diff)
+	}
+	if before.Organisations[0].Quota.Calls != 5000 {
+		t.Error("the configuration before was changed")
 	}
 }

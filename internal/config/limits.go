@@ -1,0 +1,62 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// Day is the Per of a limit that is one of a calendar day in Asia/Shanghai.
+const Day = Duration(24 * time.Hour)
+
+// How a platform counts the calls of a limit: the values of Limit.Window.
+const (
+	WindowUnknown = "unknown" // paced as sliding
+	WindowSliding = "sliding"
+	WindowFixed   = "fixed"
+	WindowBucket  = "bucket"
+)
+
+// Limits hold all at once. Load gives each lane 1 to 4, each of another Per,
+// of which at least one is spaced.
+type Limits []Limit
+
+// String reads as in 20 per 1s and 600 per 1m.
+func (ls Limits) String() string {
+	texts := make([]string, len(ls))
+	for i, l := range ls {
+		texts[i] = l.String()
+	}
+	return strings.Join(texts, " and ")
+}
+
+// Limit is a number of calls in a length of time.
+type Limit struct {
+	Calls  int      `yaml:"calls"`
+	Per    Duration `yaml:"per"`
+	Window string   `yaml:"window"`
+	Burst  int      `yaml:"burst"` // calls that may leave back to back; less than Calls
+}
+
+// Daily tells a limit of a calendar day, which is counted, from one that is
+// spaced.
+func (l Limit) Daily() bool { return l.Per == Day }
+
+// String reads as in 20 per 1s, or 20 per 1s (fixed window, burst of 5).
+func (l Limit) String() string {
+	var more []string
+	switch l.Window {
+	case "", WindowUnknown:
+	case WindowBucket:
+		more = append(more, "bucket")
+	default:
+		more = append(more, l.Window+" window")
+	}
+	if l.Burst > 0 {
+		more = append(more, "burst of "+itoa(l.Burst))
+	}
+	text := itoa(l.Calls) + " per " + l.Per.String()
+	if len(more) > 0 {
+		text += " (" + strings.Join(more, ", ") + ")"
+	}
+	return text
+}
