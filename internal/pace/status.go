@@ -76,6 +76,20 @@ type Status struct {
 	Month Month // of the organisation
 }
 
+// MonthLeft is how many metered calls the organisation has left, the reserve for
+// urgent ones included; false if the month is not bounded.
+func (s Status) MonthLeft() (left int64, bounded bool) {
+	switch {
+	case !s.Metered:
+		return 0, false
+	case s.Month.Said:
+		return 0, true
+	case s.Quota.Calls == 0:
+		return 0, false
+	}
+	return max(0, int64(s.Quota.Calls)-s.Month.Spent), true
+}
+
 // Month is what an organisation has spent of a calendar month in Asia/Shanghai.
 type Month struct {
 	Name  string // 2006-01
