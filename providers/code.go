@@ -15,6 +15,9 @@ type Code struct {
 	Scope Scope
 	// Tries bounds the attempts that the answer is worth. 0: the Kind's own bound.
 	Tries int
+	// Period is the length of the rate window that was exceeded. Where it is
+	// known, it tells how long to wait, and there is no Wait.
+	Period time.Duration
 	// Wait is how long to leave the platform alone if it does not say so itself.
 	Wait time.Duration
 	// Daily means that the wait ends with the platform's day, 00:00 in Beijing.

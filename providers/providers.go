@@ -119,8 +119,13 @@ type Error struct {
 	RequestID  string // the platform's, for its support; may be empty
 	Fix        string // what to do about it, for a person; may be empty
 
-	// RetryAfter is how long the platform wants to be left alone. 0: it did not say.
+	// RetryAfter is how long the platform wants to be left alone. 0: neither it
+	// nor our table says; where there is a Period, only the platform can.
 	RetryAfter time.Duration
+	// Period is, for a Throttled, the length of the window that the platform
+	// counts in and that was exceeded: a second, a minute. 0: it did not say, or
+	// it is no rate window.
+	Period time.Duration
 	// Tries bounds how often this answer is worth an attempt, where the
 	// platform documents one. 0: the kind's own bound holds.
 	Tries int

@@ -74,8 +74,8 @@ func syncRows() []providers.Code {
 			Fix: "wait; maintenance is announced and lasts for some hours of the early morning in Beijing", Doc: docOverview,
 		},
 		{
-			Code: "101003001", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute,
-			Meaning: "too many requests", Fix: "lower the configured rate", Doc: docClassroom,
+			Code: "101003001", Kind: providers.Throttled, Scope: providers.ScopeLane, Period: time.Minute,
+			Meaning: "too many requests in a minute", Fix: "lower the configured rate", Doc: docClassroom,
 		},
 		{
 			Code: "101003002", Kind: providers.Throttled, Scope: providers.ScopeTask, Wait: 5 * time.Second,

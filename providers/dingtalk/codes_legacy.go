@@ -46,11 +46,11 @@ func legacyPace() []providers.Code {
 	}
 	return rows([]providers.Code{
 		{
-			Code: "90018", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Second,
+			Code: "90018", Kind: providers.Throttled, Scope: providers.ScopeLane, Period: time.Second,
 			Meaning: "too fast: the app's calls of this API in a second", Fix: fixRate, Doc: docThrottle,
 		},
 		{
-			Code: "90002", Kind: providers.Throttled, Scope: providers.ScopeAPI, Wait: time.Second,
+			Code: "90002", Kind: providers.Throttled, Scope: providers.ScopeAPI, Period: time.Second,
 			Meaning: "too fast: everybody's calls of this API together", Fix: "avoid the top of the hour", Doc: docFrequency,
 		},
 		{

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -73,6 +74,12 @@ func codes(t *testing.T, s Subject) {
 		careful := s.Once && err.Kind == providers.Ambiguous && (want == providers.Transient || want == providers.Throttled)
 		if err.Kind != want && !careful {
 			t.Errorf("code %s at HTTP %d is %v, its row says %v", row.Code, status, err.Kind, want)
+		}
+		if err.Kind == row.Kind && err.Period != row.Period {
+			t.Errorf("code %s tells of a window of %v, its row of %v", row.Code, err.Period, row.Period)
+		}
+		if err.Period != 0 && (err.Kind != providers.Throttled || err.RetryAfter != 0) {
+			t.Errorf("code %s is %v with a window of %v, and asks for %v, which the platform did not say", row.Code, err.Kind, err.Period, err.RetryAfter)
 		}
 		if code := row.Code[strings.Index(row.Code, "/")+1:]; err.Code != code || err.HTTPStatus != status {
 			t.Errorf("the error tells of code %q at HTTP %d, want %q at %d", err.Code, err.HTTPStatus, code, status)
@@ -173,12 +180,24 @@ func retryAfter(t *testing.T, s Subject) {
 		if err == nil || err.Kind != providers.Throttled {
 			t.Fatalf("Retry-After %q: %v, want throttled", header, err)
 		}
-		if want < 0 && (err.RetryAfter <= 0 || err.RetryAfter > time.Hour) {
-			t.Errorf("Retry-After %q: the wait is %v, want the table's", header, err.RetryAfter)
+		if row := s.throttleRow(t); err.Period != row.Period {
+			t.Errorf("Retry-After %q: the window is %v, want %v whatever the header says", header, err.Period, row.Period)
+		} else if want < 0 && err.RetryAfter != row.Wait {
+			t.Errorf("Retry-After %q: the wait is %v, want the table's %v", header, err.RetryAfter, row.Wait)
 		} else if want > 0 && err.RetryAfter != want {
 			t.Errorf("Retry-After %q: the wait is %v, want %v", header, err.RetryAfter, want)
 		}
 	}
+}
+
+// throttleRow is the row of the subject's Throttle.
+func (s Subject) throttleRow(t *testing.T) providers.Code {
+	t.Helper()
+	i := slices.IndexFunc(s.Rows, func(row providers.Code) bool { return row.Code == s.Throttle })
+	if i < 0 {
+		t.Fatalf("the subject's table has no row for %s", s.Throttle)
+	}
+	return s.Rows[i]
 }
 
 func bodies(t *testing.T, s Subject) {
