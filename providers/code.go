@@ -23,10 +23,13 @@ type Code struct {
 	// Daily means that the wait ends with the platform's day, 00:00 in Beijing.
 	Daily bool
 	// Quick means that a client may try again at once, twice at the most.
-	Quick   bool
-	Meaning string
-	Fix     string
-	Doc     string // the vendor's page; empty where the row is our own judgement
+	Quick bool
+	// Unmetered means that the platform does not count a request that it answers
+	// so against the month.
+	Unmetered bool
+	Meaning   string
+	Fix       string
+	Doc       string // the vendor's page; empty where the row is our own judgement
 }
 
 // Table is a named part of a platform's answers. The first row that fits an

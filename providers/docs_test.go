@@ -52,10 +52,10 @@ func TestDocsHoldTheTables(t *testing.T) {
 func render(tables []providers.Table) string {
 	var b strings.Builder
 	for _, table := range tables {
-		fmt.Fprintf(&b, "\n### %s\n\n| HTTP | code | kind | scope | period | wait | tries | meaning | what to do |\n|---|---|---|---|---|---|---|---|---|\n", table.Name)
+		fmt.Fprintf(&b, "\n### %s\n\n| HTTP | code | kind | scope | period | wait | tries | counted | meaning | what to do |\n|---|---|---|---|---|---|---|---|---|---|\n", table.Name)
 		for _, row := range table.Codes {
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n",
-				or(row.HTTP, "any"), code(row), row.Kind, row.Scope, span(row.Period), wait(row), tries(row), meaning(row), strings.ReplaceAll(row.Fix, "|", "\\|"))
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n",
+				or(row.HTTP, "any"), code(row), row.Kind, row.Scope, span(row.Period), wait(row), tries(row), counted(row), meaning(row), strings.ReplaceAll(row.Fix, "|", "\\|"))
 		}
 	}
 	return b.String() + "\n"
@@ -111,6 +111,13 @@ func tries(row providers.Code) string {
 	return strings.Join(words, ", ")
 }
 
+func counted(row providers.Code) string {
+	if row.Unmetered {
+		return "no"
+	}
+	return ""
+}
+
 // Every row that a person may have to act on says what to do, links to the
 // vendor over https where there is a page, and is fit for a table.
 func TestRowsAreFitToBeShown(t *testing.T) {
@@ -130,6 +137,12 @@ func TestRowsAreFitToBeShown(t *testing.T) {
 		}
 		if row.Kind == providers.Throttled && row.Period == 0 && row.Wait == 0 && !row.Daily {
 			t.Errorf("%s %q is throttled for no time", row.HTTP, row.Code)
+		}
+		if row.Unmetered && row.Kind != providers.Throttled && row.Kind != providers.QuotaSpent {
+			t.Errorf("%s %q is %v and is said not to be counted", row.HTTP, row.Code, row.Kind)
+		}
+		if (row.Period != 0 || row.Kind == providers.QuotaSpent) && !row.Unmetered {
+			t.Errorf("%s %q refuses for the rate or the month, and is said to be counted", row.HTTP, row.Code)
 		}
 		if row.Period != 0 && (row.Kind != providers.Throttled || row.Wait != 0 || row.Daily) {
 			t.Errorf("%s %q is %v, with a window of %v and a wait of %v: a window is a rate's, and is the wait",

@@ -31,7 +31,7 @@ const (
 	Unknown Kind = iota
 	// Transient passes by itself: system busy, network faults, 5xx.
 	Transient
-	// Throttled means too fast. The request was not processed and not metered.
+	// Throttled means too fast. The request was not processed.
 	Throttled
 	// QuotaSpent means the organisation's calls of this month are used up.
 	QuotaSpent
@@ -135,6 +135,13 @@ type Error struct {
 	// Sends counts the metered requests that left during this call. The gate
 	// may have been passed more often: a dial that fails sends nothing.
 	Sends int
+	// Unmetered tells that the last send for which the gate was passed is not
+	// counted against the organisation's month: it was refused for the rate or
+	// for the month itself, or the connection never stood (then it is not in
+	// Sends either). False where that is not certain, and where the gate never
+	// let a send through.
+	// See https://open.dingtalk.com/document/development/dingtalk-application-development-platform-billing-model.
+	Unmetered bool
 	// Err is the cause underneath, if any: a transport fault, the gate's
 	// refusal, the context's error.
 	Err error

@@ -36,6 +36,7 @@ func (c *Client) judge(call *apicall.Call, answer apicall.Answer) (failure *prov
 		e.RetryAfter = said
 	}
 	e.MaybeApplied = doubtful(row.Kind) || answer.Status >= 500
+	e.Unmetered = row.Unmetered && !e.MaybeApplied
 	return e, row.Quick && said == 0
 }
 

@@ -135,6 +135,7 @@ func (c *Client) judge(call *apicall.Call, api api, answer apicall.Answer) (stri
 	said := apicall.RetryAfter(answer.Header, c.now())
 	e.RetryAfter = c.wait(said, row, r.message)
 	e.MaybeApplied = doubtful(row.Kind) || answer.Status >= 500 && r.ban != codeBan
+	e.Unmetered = row.Unmetered && !e.MaybeApplied
 	return "", e, row.Quick && said == 0
 }
 

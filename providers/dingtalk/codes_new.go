@@ -39,7 +39,9 @@ func changeRows() []providers.Code {
 		HTTP: "403 429", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Second,
 		Meaning: "too fast, refused at the gateway", Fix: fixRate, Doc: docCodes,
 	}
-	second := busy
+	fast := busy
+	fast.Unmetered = true
+	second := fast
 	second.Period, second.Wait = time.Second, 0
 	unsure := providers.Code{
 		Kind: providers.Ambiguous, Doc: docCodes, Fix: fixUnsure,
@@ -50,7 +52,8 @@ func changeRows() []providers.Code {
 	odd2.HTTP, odd5.HTTP = "2xx", "5xx"
 	return rows(
 		alike(second, "qps.exceed.limit"),
-		alike(busy, "request.too.fast", "request.overlimit", "system.busy", "systemBusy", "systemError.busy"),
+		alike(fast, "request.too.fast", "request.overlimit"),
+		alike(busy, "system.busy", "systemBusy", "systemError.busy"),
 		alike(odd2, "", "*"),
 		alike(odd5, "", "*"),
 		[]providers.Code{
@@ -94,7 +97,9 @@ func tokenElse() []providers.Code {
 // 403 with missing permissions, so it is looked for first.
 func newRows() []providers.Code {
 	throttled := func(scope providers.Scope, period time.Duration, meaning, doc string) providers.Code {
-		return providers.Code{Kind: providers.Throttled, Scope: scope, Period: period, Meaning: meaning, Fix: fixRate, Doc: doc}
+		return providers.Code{
+			Kind: providers.Throttled, Scope: scope, Period: period, Unmetered: true, Meaning: meaning, Fix: fixRate, Doc: doc,
+		}
 	}
 	const denied = "Forbidden.AccessDenied."
 	lane, api := providers.ScopeLane, providers.ScopeAPI
@@ -105,9 +110,9 @@ func newRows() []providers.Code {
 	fast := throttled(lane, 0, "too many requests, in what time it does not say", docCodes)
 	fast.Wait = time.Second
 	busy := throttled(lane, 0, "too frequent, or the system is busy", docCodes)
-	busy.Wait = time.Second
+	busy.Wait, busy.Unmetered = time.Second, false // a busy system may have counted it
 	quota := providers.Code{
-		Kind: providers.QuotaSpent, Scope: providers.ScopeOrganisation,
+		Kind: providers.QuotaSpent, Scope: providers.ScopeOrganisation, Unmetered: true,
 		Meaning: "the organisation's calls of this month are used up", Fix: fixQuota, Doc: docThrottle,
 	}
 	return rows(

@@ -48,6 +48,9 @@ func codes(t *testing.T, s Subject) {
 		t.Errorf("%s with HTTP 500 passed for a success", s.Throttle)
 	} else {
 		checkDoubt(t, s, err)
+		if err.Unmetered {
+			t.Errorf("%s with HTTP 500 is said not to be counted; a server error settles nothing", s.Throttle)
+		}
 	}
 	for _, row := range s.Rows {
 		if row.Code == "" || strings.Contains(row.Code, "*") {
@@ -80,6 +83,9 @@ func codes(t *testing.T, s Subject) {
 		}
 		if err.Period != 0 && (err.Kind != providers.Throttled || err.RetryAfter != 0) {
 			t.Errorf("code %s is %v with a window of %v, and asks for %v, which the platform did not say", row.Code, err.Kind, err.Period, err.RetryAfter)
+		}
+		if want := row.Unmetered && err.Kind == row.Kind && status < 500; err.Unmetered != want {
+			t.Errorf("code %s at HTTP %d: not counted %v, want %v", row.Code, status, err.Unmetered, want)
 		}
 		if code := row.Code[strings.Index(row.Code, "/")+1:]; err.Code != code || err.HTTPStatus != status {
 			t.Errorf("the error tells of code %q at HTTP %d, want %q at %d", err.Code, err.HTTPStatus, code, status)
@@ -129,6 +135,9 @@ func statuses(t *testing.T, s Subject) {
 			if err == nil {
 				t.Errorf("HTTP %d with body %q passed for a success", status, body)
 				continue
+			}
+			if wantUnmetered := status == 429; err.Unmetered != wantUnmetered {
+				t.Errorf("HTTP %d with body %q: not counted %v, want %v", status, body, err.Unmetered, wantUnmetered)
 			}
 			if !saneKind(s, status, err.Kind) {
 				t.Errorf("HTTP %d with body %q is %v", status, body, err.Kind)
@@ -273,6 +282,9 @@ func bans(t *testing.T, s Subject) { //nolint:gocognit // one table, one judgeme
 				}
 				if c.certain && err.MaybeApplied {
 					t.Error("said to be maybe applied; a ban is not processed")
+				}
+				if err.Unmetered == err.MaybeApplied {
+					t.Errorf("not counted %v, maybe applied %v; a ban is not counted, and a broken gateway's page may be", err.Unmetered, err.MaybeApplied)
 				}
 				if err.Sends != 1 {
 					t.Errorf("%d sends into a ban, want 1", err.Sends)
