@@ -119,7 +119,7 @@ func (c *Client) judge(call *apicall.Call, api api, answer apicall.Answer) (stri
 	}
 	row := api.find(answer.Status, r)
 	e := call.Error(row.Kind, row.Scope)
-	e.HTTPStatus, e.Tries, e.Fix = answer.Status, row.Tries, row.Fix
+	e.HTTPStatus, e.Tries, e.Period, e.Fix = answer.Status, row.Tries, row.Period, row.Fix
 	e.RequestID = call.Clean.Word(r.requestID)
 	e.Code = call.Clean.Word(r.code)
 	e.Message = call.Clean.Message(r.message)
@@ -135,6 +135,7 @@ func (c *Client) judge(call *apicall.Call, api api, answer apicall.Answer) (stri
 	said := apicall.RetryAfter(answer.Header, c.now())
 	e.RetryAfter = c.wait(said, row, r.message)
 	e.MaybeApplied = doubtful(row.Kind) || answer.Status >= 500 && r.ban != codeBan
+	e.Unmetered = row.Unmetered && !e.MaybeApplied
 	return "", e, row.Quick && said == 0
 }
 
@@ -148,7 +149,8 @@ func doubtful(kind providers.Kind) bool {
 }
 
 // wait prefers the platform's header, then the end of a ban that its message
-// names in Beijing time, then the table.
+// names in Beijing time, then the table. The message is a hint and no more: the
+// vendor may reword it.
 func (c *Client) wait(said time.Duration, row providers.Code, message string) time.Duration {
 	if said > 0 {
 		return said

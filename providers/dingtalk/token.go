@@ -204,5 +204,6 @@ func notTheTasks(e *providers.Error) *providers.Error {
 		e.Scope = max(e.Scope, providers.ScopeTenant)
 	}
 	e.MaybeApplied, e.Sends = false, 0
+	e.Unmetered = false // a send before this, if any, was answered, and that counts
 	return e
 }
