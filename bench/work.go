@@ -52,16 +52,16 @@ func serveOurs(b *bench) (stop func(), err error) {
 		return nil, errors.Join(err, rdb.Close())
 	}
 	record := ledger.New(rdb)
-	set := lane.NewSet(rdb, record, slog.New(slog.DiscardHandler))
+	set := lane.NewSet(rdb, record, "bench", slog.New(slog.DiscardHandler))
 	set.Add(lane.Config{
 		Organisation: organisation, Tenant: tenant, Platform: "dingtalk", Kind: tasks.KindNickname,
-		Limit: outOfReach, Timeout: callTimeout,
-	}, func(slot func(context.Context) error) handler.Func {
+		Limits: []pace.Limit{outOfReach}, Timeout: callTimeout,
+	}, func(pacer handler.Pacer) handler.Func {
 		return handler.Nickname(handler.Env{
-			Organisation: organisation, Ledger: record, Slot: slot, Deadline: lane.Deadline(callTimeout),
+			Organisation: organisation, Ledger: record, Pacer: pacer, Deadline: lane.Deadline(callTimeout),
 		}, client)
 	})
-	if err := set.Start(); err != nil {
+	if err := set.Start(context.Background()); err != nil {
 		return nil, errors.Join(err, rdb.Close())
 	}
 	sweeping, endSweep := context.WithCancel(context.Background())

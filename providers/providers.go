@@ -142,6 +142,9 @@ type Error struct {
 	// let a send through.
 	// See https://open.dingtalk.com/document/development/dingtalk-application-development-platform-billing-model.
 	Unmetered bool
+	// Credentials tells that an unmetered call for a token was refused: the same
+	// call finds out whether they are good again.
+	Credentials bool
 	// Err is the cause underneath, if any: a transport fault, the gate's
 	// refusal, the context's error.
 	Err error

@@ -50,7 +50,29 @@ func (l *Lane) follow(now time.Time) {
 			s.shut = true
 		}
 	}
+	if was, held := l.Hold(); held && was.Probe == hold.ByToken && !s.shut && l.Probe != nil {
+		l.rejoin(s)
+		return
+	}
 	l.gate.set(s)
+}
+
+// rejoin opens a lane whose tenant's credentials are good again, by the word of
+// another worker maybe. This worker's client still knows them as refused, and
+// asks for a token first.
+func (l *Lane) rejoin(s state) {
+	if !l.rejoining.CompareAndSwap(false, true) {
+		return
+	}
+	l.set.watching.Go(func() {
+		defer l.rejoining.Store(false)
+		err := l.Probe(l.set.stopping)
+		if e, ok := errors.AsType[*providers.Error](err); ok && e.Kind == providers.Misconfigured {
+			l.holdRefused(context.WithoutCancel(l.set.stopping), e, Judge(err, time.Now(), nil))
+			return
+		}
+		l.gate.set(s)
+	})
 }
 
 // react does what a verdict says about more than its own task: a hold, or a

@@ -100,6 +100,8 @@ type Lane struct {
 	log     *slog.Logger
 	gate    *gate
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+
+	rejoining atomic.Bool
 }
 
 // Set is all lanes of a process.
@@ -114,7 +116,6 @@ type Set struct {
 	look   chan struct{}
 	// observer may be nil.
 	observer Observer
-	readyAt  atomic.Int64 // Unix nanoseconds of the last look at Redis that succeeded
 
 	stopping context.Context //nolint:containedctx // the process' end, no request's
 	stop     context.CancelCauseFunc

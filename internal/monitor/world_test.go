@@ -130,8 +130,8 @@ func (w *world) add(record *ledger.Ledger, tenant, platform string, kind tasks.K
 	w.lanes.Add(lane.Config{
 		Organisation: demo.Organisation, Tenant: tenant, Platform: platform, Kind: kind,
 		Limit: pace.Limit{Calls: calls, Per: time.Second}, Timeout: 5 * time.Second,
-	}, func(slot func(context.Context) error) handler.Func {
-		return build(handler.Env{Organisation: demo.Organisation, Ledger: record, Slot: slot, Deadline: lane.Deadline(5 * time.Second)})
+	}, func(pacer handler.Pacer) handler.Func {
+		return build(handler.Env{Organisation: demo.Organisation, Ledger: record, Pacer: pacer, Deadline: lane.Deadline(5 * time.Second)})
 	})
 }
 
