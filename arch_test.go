@@ -46,7 +46,7 @@ var imports = map[string][]string{
 	"internal/lane":             {"tasks", "providers", "internal/handler", "internal/ledger", "internal/logging", "internal/pace"},
 	"internal/config":           {"internal/secret"},
 	"internal/logging":          {},
-	"internal/metrics":          {"internal/handler", "internal/lane", "providers", "tasks"},
+	"internal/metrics":          {"internal/backlog", "internal/handler", "internal/lane", "providers", "tasks"},
 	"internal/monitor":          {"internal/logging", "internal/secret", "tasks"},
 	"internal/schedule":         {"internal/logging", "internal/redisdb", "internal/roster", "tasks"},
 	"internal/redisdb/embedded": {},
