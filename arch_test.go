@@ -43,7 +43,7 @@ var imports = map[string][]string{
 	// Where the two meet, and nowhere else.
 	"internal/handler": {"tasks", "providers", "providers/dingtalk", "internal/ledger"},
 
-	"internal/lane":             {"tasks", "providers", "internal/handler", "internal/ledger", "internal/logging", "internal/pace"},
+	"internal/lane":             {"tasks", "providers", "internal/backlog", "internal/handler", "internal/ledger", "internal/logging", "internal/pace"},
 	"internal/config":           {"internal/secret"},
 	"internal/logging":          {},
 	"internal/metrics":          {"internal/backlog", "internal/handler", "internal/lane", "providers", "tasks"},
