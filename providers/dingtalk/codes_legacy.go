@@ -100,6 +100,8 @@ func legacyAccess() []providers.Code {
 	}
 	ours := providers.Code{Kind: providers.Misconfigured, Scope: providers.ScopeLane, Fix: fixReport, Doc: docCodes}
 	app := providers.Code{Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Doc: docCodes}
+	granted := app
+	granted.Scope = providers.ScopeLane // permissions are granted API by API
 	say := func(row providers.Code, code, meaning, fix string) providers.Code {
 		row.Code, row.Meaning = code, meaning
 		if fix != "" {
@@ -115,9 +117,9 @@ func legacyAccess() []providers.Code {
 			"grant the app the permission qyapi_chat_manage, and check that the app key is this organisation's"),
 		say(ours, nested+"40000", "the access token is blank", ""),
 		say(ours, "41001", "the access token is missing", ""),
-		say(app, "60011", "the app lacks a permission", "grant the app the permission qyapi_chat_manage"),
+		say(granted, "60011", "the app lacks a permission", "grant the app the permission qyapi_chat_manage"),
 		say(app, "60020", "our address is not on the app's list", "add this machine's outgoing address to the app's list in the developer console"),
-		say(app, "48002", "the API is disabled for the app", "enable the API in the developer console"),
+		say(granted, "48002", "the API is disabled for the app", "enable the API in the developer console"),
 		say(app, "50003", "the app is disabled", fixApp),
 		say(app, "50005", "the organisation is disabled", fixEnable),
 		say(app, "70001", "the organisation is disabled or dissolved", fixEnable),

@@ -144,28 +144,29 @@ func newAccess() []providers.Code {
 	}
 	const (
 		tenant = providers.ScopeTenant
+		lane   = providers.ScopeLane // permissions are granted API by API
 		grant  = "grant the app the permission that the call's page names, in the developer console"
 	)
 	return rows(
 		alike(rejected, "InvalidAuthentication", "invalidToken", "invalidAccessToken", "accesstoken.expired"),
 		[]providers.Code{
-			held(providers.ScopeLane, "AuthenticationFailed.MissingParameter", "the access token is missing", fixReport, docCodes),
-			held(providers.ScopeLane, "commonParamIllegal", "a common parameter is wrong", fixReport, docCodes),
+			held(lane, "AuthenticationFailed.MissingParameter", "the access token is missing", fixReport, docCodes),
+			held(lane, "commonParamIllegal", "a common parameter is wrong", fixReport, docCodes),
 			held(tenant, "invalidClientIdOrSecret", "the app key or secret is wrong", fixKey, docToken),
 			held(tenant, "invalid.client", "the app key or secret is wrong, or of the other region", fixKey, docs+"api-gettoken"),
 			held(tenant, "unauthorized.client", "the app is not authorised", fixKey, docCodes),
-			held(tenant, "Forbidden.AccessDenied.AccessTokenPermissionDenied", "the app lacks a permission", grant, docPermission),
+			held(lane, "Forbidden.AccessDenied.AccessTokenPermissionDenied", "the app lacks a permission", grant, docPermission),
 			held(tenant, "Forbidden.AccessDenied.IpNotInWhiteList", "our address is not on the app's list",
 				"add this machine's outgoing address to the app's list in the developer console", docCodes),
-			held(tenant, "permissions.error", "the app lacks a permission", grant, docCodes),
-			held(tenant, "permissionDenied", "the app lacks a permission", grant, docCodes),
-			held(tenant, "apiPermissionDenied", "the app lacks a permission", grant, docCodes),
+			held(lane, "permissions.error", "the app lacks a permission", grant, docCodes),
+			held(lane, "permissionDenied", "the app lacks a permission", grant, docCodes),
+			held(lane, "apiPermissionDenied", "the app lacks a permission", grant, docCodes),
 			held(tenant, "orgAuthLevelNotEnough", "the organisation's certification is too low",
 				"certify the organisation at a higher level", docCodes),
 			held(tenant, "no.priviledge", "the organisation is not on the API's list", "ask the platform to open the API", docCodes),
 			held(tenant, "forbidden.accessDenied.realmControl", "the organisation's security policy forbids it",
 				"change the policy in the organisation's console", docCodes),
-			held(tenant, "Forbidden.*", "access denied, for a reason that no table lists", grant, ""),
+			held(lane, "Forbidden.*", "access denied, for a reason that no table lists", grant, ""),
 		},
 	)
 }

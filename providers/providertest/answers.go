@@ -39,19 +39,24 @@ func success(t *testing.T, s Subject) {
 	}
 }
 
-func codes(t *testing.T, s Subject) {
-	r := newRig(t, s, nil)
-	tried := 0
+func throttledByABrokenServer(t *testing.T, s Subject, r *rig) {
 	play := s.refuse(500, s.Throttle)
 	r.play.Store(&play)
-	if _, err := r.do(t); err == nil {
+	_, err := r.do(t)
+	if err == nil {
 		t.Errorf("%s with HTTP 500 passed for a success", s.Throttle)
-	} else {
-		checkDoubt(t, s, err)
-		if err.Unmetered {
-			t.Errorf("%s with HTTP 500 is said not to be counted; a server error settles nothing", s.Throttle)
-		}
+		return
 	}
+	checkDoubt(t, s, err)
+	if err.Unmetered {
+		t.Errorf("%s with HTTP 500 is said not to be counted; a server error settles nothing", s.Throttle)
+	}
+}
+
+func codes(t *testing.T, s Subject) {
+	r := newRig(t, s, nil)
+	throttledByABrokenServer(t, s, r)
+	tried := 0
 	for _, row := range s.Rows {
 		if row.Code == "" || strings.Contains(row.Code, "*") {
 			continue
@@ -78,15 +83,7 @@ func codes(t *testing.T, s Subject) {
 		if err.Kind != want && !careful {
 			t.Errorf("code %s at HTTP %d is %v, its row says %v", row.Code, status, err.Kind, want)
 		}
-		if err.Kind == row.Kind && err.Period != row.Period {
-			t.Errorf("code %s tells of a window of %v, its row of %v", row.Code, err.Period, row.Period)
-		}
-		if err.Period != 0 && (err.Kind != providers.Throttled || err.RetryAfter != 0) {
-			t.Errorf("code %s is %v with a window of %v, and asks for %v, which the platform did not say", row.Code, err.Kind, err.Period, err.RetryAfter)
-		}
-		if want := row.Unmetered && err.Kind == row.Kind && status < 500; err.Unmetered != want {
-			t.Errorf("code %s at HTTP %d: not counted %v, want %v", row.Code, status, err.Unmetered, want)
-		}
+		checkRate(t, row, status, err)
 		if code := row.Code[strings.Index(row.Code, "/")+1:]; err.Code != code || err.HTTPStatus != status {
 			t.Errorf("the error tells of code %q at HTTP %d, want %q at %d", err.Code, err.HTTPStatus, code, status)
 		}
@@ -97,6 +94,21 @@ func codes(t *testing.T, s Subject) {
 	}
 	if tried == 0 {
 		t.Fatal("the subject's table has no codes")
+	}
+}
+
+// checkRate: an error tells the window that was exceeded and whether the send
+// was counted, as its row does.
+func checkRate(t *testing.T, row providers.Code, status int, err *providers.Error) {
+	t.Helper()
+	if err.Kind == row.Kind && err.Period != row.Period {
+		t.Errorf("code %s tells of a window of %v, its row of %v", row.Code, err.Period, row.Period)
+	}
+	if err.Period != 0 && (err.Kind != providers.Throttled || err.RetryAfter != 0) {
+		t.Errorf("code %s is %v with a window of %v, and asks for %v, which the platform did not say", row.Code, err.Kind, err.Period, err.RetryAfter)
+	}
+	if want := row.Unmetered && err.Kind == row.Kind && status < 500; err.Unmetered != want {
+		t.Errorf("code %s at HTTP %d: not counted %v, want %v", row.Code, status, err.Unmetered, want)
 	}
 }
 
