@@ -68,7 +68,7 @@ func (l *Lane) rejoin(s state) {
 		defer l.rejoining.Store(false)
 		err := l.Probe(l.set.stopping)
 		if e, ok := errors.AsType[*providers.Error](err); ok && e.Kind == providers.Misconfigured {
-			l.holdRefused(context.WithoutCancel(l.set.stopping), e, Judge(err, time.Now(), nil))
+			l.holdRefused(context.WithoutCancel(l.set.stopping), e)
 			return
 		}
 		l.gate.set(s)
@@ -81,7 +81,7 @@ func (l *Lane) react(ctx context.Context, a *attempt, v Verdict) {
 	e, ok := errors.AsType[*providers.Error](v.Err)
 	switch {
 	case v.Class == ClassRefused && ok:
-		l.holdRefused(ctx, e, v)
+		l.holdRefused(ctx, e)
 	case v.Class == ClassQuota && is[*pace.SpentError](v.Err):
 		l.holdSpent(ctx, v.Err)
 	case v.Class == ClassQuota && ok:
@@ -103,15 +103,23 @@ func (l *Lane) react(ctx context.Context, a *attempt, v Verdict) {
 	}
 }
 
-func (l *Lane) holdRefused(ctx context.Context, e *providers.Error, v Verdict) {
-	h := hold.Hold{
-		Place: l.place(e.Scope), Class: hold.Refused, Probe: hold.ByTask,
-		Reason: v.Cause(),
-	}
+func (l *Lane) holdRefused(ctx context.Context, e *providers.Error) {
+	h := hold.Hold{Place: l.place(e.Scope), Class: hold.Refused, Probe: hold.ByTask, Reason: reason(e)}
 	if e.Credentials && l.Probe != nil {
 		h.Probe = hold.ByToken
 	}
 	l.put(ctx, h)
+}
+
+// reason is what was refused and what to do, the same for every task that finds
+// out: a hold's reason that changes is news.
+func reason(e *providers.Error) string {
+	same := *e
+	same.RequestID, same.Err = "", nil
+	if same.Fix == "" {
+		return same.Brief()
+	}
+	return same.Brief() + " · to do: " + same.Fix
 }
 
 // holdSpent holds the lane for the rest of the day if the day's calls are spent.
@@ -169,7 +177,7 @@ func (l *Lane) throttled(ctx context.Context, a *attempt, e *providers.Error) {
 	if pause >= longPause {
 		l.put(ctx, hold.Hold{
 			Place: l.place(e.Scope), Class: hold.Banned, Until: time.Now().Add(pause),
-			Reason: "the platform wants to be left alone: " + e.Brief(),
+			Reason: "the platform wants to be left alone: " + reason(e),
 		})
 	}
 }

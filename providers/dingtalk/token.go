@@ -249,6 +249,7 @@ func notTheTasks(e *providers.Error) *providers.Error {
 		e.Scope = max(e.Scope, providers.ScopeTenant)
 	}
 	e.MaybeApplied, e.Sends = false, 0
+	e.Credentials = e.Kind == providers.Misconfigured
 	e.Unmetered = false // a send before this, if any, was answered, and that counts
 	return e
 }
