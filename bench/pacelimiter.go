@@ -26,7 +26,13 @@ const (
 func limiterCalls(ctx context.Context, t *theatre) ([]result, error) {
 	ours, err := t.scriptsPerRequest(ctx, func(rdb redis.UniversalClient) func(context.Context) error {
 		// The one place that knows how a slot is asked for.
-		return pace.NewLane(rdb, organisation, tenant+".nickname", pace.Limit{Calls: manyCalls, Per: time.Second}).Wait
+		lane := pace.New(rdb, pace.Config{
+			Organisation: organisation, Name: tenant + ".nickname", Limits: []pace.Limit{{Calls: manyCalls, Per: time.Second}},
+		})
+		return func(ctx context.Context) error {
+			_, err := lane.Wait(ctx, false)
+			return err
+		}
 	})
 	if err != nil {
 		return nil, err

@@ -175,21 +175,14 @@ func (s *side) startWorker(ctx context.Context, i int) (*process, error) {
 	return startProcess(cmd, filepath.Join(s.theatre.dir, fmt.Sprintf("%s.worker%d.log", s.name, i)), s.fail)
 }
 
-// workerKnows says whether the worker's configuration has the keys `window` and
-// `quota` yet. Until then the figures with a window that is told are those
-// without, and the default quota is none.
-const workerKnows = false
-
 // workerConfig is what every worker of a side is given.
 func workerConfig(s *side) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "redis: {url: \"redis://%s/0\"}\nhttp: {listen: \"off\"}\n", s.redis.address)
 	fmt.Fprintf(&b, "organisations:\n  - name: %s\n", organisation)
-	if workerKnows {
-		fmt.Fprintf(&b, "    quota: {calls: 0}\n")
-	}
+	fmt.Fprintf(&b, "    quota: {calls: 0}\n")
 	limit := fmt.Sprintf("calls: %d, per: %s", s.calls, s.per)
-	if workerKnows && s.told {
+	if s.told {
 		limit += ", window: " + s.kind
 	}
 	fmt.Fprintf(&b, "    tenants:\n")
