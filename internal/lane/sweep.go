@@ -1,17 +1,16 @@
 package lane
 
 import (
+	"cmp"
 	"context"
-	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
-	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/backlog"
 	"rollcall/tasks"
 )
 
@@ -54,28 +53,17 @@ func readUndecodable(payload []byte) error {
 	return &UndecodableError{Queue: u.Queue, ID: u.ID, Bytes: len(u.Raw)}
 }
 
-//go:embed unlist.lua
-var unlistLua string
-
 // sweeper looks through the queues of a Set.
 type sweeper struct {
-	set       *Set
-	client    *asynq.Client
-	inspector *asynq.Inspector
-	unlist    *redis.Script
-	requeue   *redis.Script
+	set    *Set
+	client *asynq.Client
+	mender *backlog.Mender
 }
 
 // Sweep looks through the lanes' queues until ctx ends: for messages that asynq
 // cannot read, and for tasks whose worker is gone.
 func (s *Set) Sweep(ctx context.Context) {
-	w := &sweeper{
-		set:       s,
-		client:    asynq.NewClientFromRedisClient(s.rdb),
-		inspector: asynq.NewInspectorFromRedisClient(s.rdb),
-		unlist:    redis.NewScript(unlistLua),
-		requeue:   redis.NewScript(requeueLua),
-	}
+	w := &sweeper{set: s, client: asynq.NewClientFromRedisClient(s.rdb), mender: backlog.NewMender(s.rdb)}
 	seen := map[string]map[string]sighting{}
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
@@ -99,50 +87,30 @@ func (s *Set) Sweep(ctx context.Context) {
 	}
 }
 
-// queue sweeps one queue. Three round trips when nothing is active.
+// queue sweeps one queue. One round trip when nothing is active, and two more a
+// task. A task that cannot be looked at does not keep the others from it.
 func (s *sweeper) queue(ctx context.Context, l *Lane, queue string, seen map[string]sighting) error {
-	active, err := s.set.rdb.LRange(ctx, key(queue, "active"), 0, -1).Result()
+	active, err := s.mender.Active(ctx, queue)
 	if err != nil {
-		return fmt.Errorf("list active tasks: %w", err)
+		return err
 	}
+	var fault error // the first: while Redis is away they are all the same
 	readable := active[:0]
-	for _, id := range active {
-		info, err := s.inspector.GetTaskInfo(queue, id)
-		// asynq's dequeue of an id without a task leaves a task without a message
-		// behind, which it reads as an empty one.
-		missing := errors.Is(err, asynq.ErrTaskNotFound) || (err == nil && info.ID == "")
-		// asynq gives this error no identity, only words; the test that puts raw
-		// bytes into a queue fails if they change.
-		unreadable := err != nil && strings.Contains(err.Error(), "could not decode task message")
-		if !missing && !unreadable {
-			readable = append(readable, id)
-			continue
+	for _, task := range active {
+		raw, unreadable, err := s.mender.Unreadable(ctx, queue, task.ID)
+		if unreadable {
+			err = s.replace(ctx, queue, task.ID, raw)
+		} else {
+			readable = append(readable, task)
 		}
-		if err := s.replace(ctx, queue, id, missing); err != nil {
-			return err
-		}
+		fault = cmp.Or(fault, err)
 	}
-	return s.orphans(ctx, l, queue, readable, seen)
+	return cmp.Or(fault, s.orphans(ctx, l, queue, readable, seen))
 }
 
 // replace stores the stand-in first and removes the message after, so that a
 // crash in between shows it twice rather than never.
-func (s *sweeper) replace(ctx context.Context, queue, id string, missing bool) error {
-	rdb := s.set.rdb
-	raw, err := rdb.HGet(ctx, key(queue, "t:"+id), "msg").Bytes()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return fmt.Errorf("read message %s: %w", id, err)
-	}
-	keys := []string{key(queue, "active"), key(queue, "lease"), key(queue, "t:"+id)}
-	if missing {
-		// A task that ended between the two looks is no longer listed: nothing to tell.
-		if _, err := rdb.LPos(ctx, keys[0], id, redis.LPosArgs{}).Result(); errors.Is(err, redis.Nil) {
-			return nil
-		}
-		if there, err := rdb.HExists(ctx, keys[2], "msg").Result(); err != nil || there {
-			return err
-		}
-	}
+func (s *sweeper) replace(ctx context.Context, queue, id string, raw []byte) error {
 	payload, err := json.Marshal(undecodable{Queue: queue, ID: id, Raw: raw})
 	if err != nil {
 		return fmt.Errorf("keep message %s: %w", id, err)
@@ -152,8 +120,5 @@ func (s *sweeper) replace(ctx context.Context, queue, id string, missing bool) e
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
 		return fmt.Errorf("keep message %s: %w", id, err)
 	}
-	if err := s.unlist.Run(ctx, rdb, keys, id).Err(); err != nil {
-		return fmt.Errorf("remove message %s: %w", id, err)
-	}
-	return nil
+	return s.mender.Unlist(ctx, queue, id)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/backlog"
 	"rollcall/internal/lane"
 	"rollcall/internal/redistest"
 	"rollcall/tasks"
@@ -71,9 +72,6 @@ func die(t *testing.T, s *redistest.Server, queue string) {
 }
 
 // An id without a task would otherwise come and go for ever.
-//
-// asynq's keys are read and written here by their layout: this test fails if a
-// new version changes it.
 func TestASweepMendsWhatAsynqLeavesBehind(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
@@ -96,8 +94,8 @@ func TestASweepMendsWhatAsynqLeavesBehind(t *testing.T) {
 		// Bytes that no client of asynq wrote, and an id without a task.
 		ctx := t.Context()
 		if err := errors.Join(
-			r.rdb.HSet(ctx, "asynq:{"+nicknames+"}:t:raw", "msg", "\xff\xff no message", "state", "pending").Err(),
-			r.rdb.LPush(ctx, "asynq:{"+nicknames+"}:pending", "raw", "missing").Err(),
+			r.rdb.HSet(ctx, backlog.Key(nicknames, "t:raw"), "msg", "\xff\xff no message", "state", "pending").Err(),
+			r.rdb.LPush(ctx, backlog.Key(nicknames, "pending"), "raw", "missing").Err(),
 		); err != nil {
 			t.Fatal(err)
 		}
@@ -132,11 +130,11 @@ func TestASweepMendsWhatAsynqLeavesBehind(t *testing.T) {
 // nothingLeft fails the test unless asynq's books of what runs are empty.
 func (r *rig) nothingLeft(queue string) {
 	r.t.Helper()
-	ctx, prefix := r.t.Context(), "asynq:{"+queue+"}:"
-	if active, leased := r.rdb.LLen(ctx, prefix+"active").Val(), r.rdb.ZCard(ctx, prefix+"lease").Val(); active+leased != 0 {
+	ctx := r.t.Context()
+	if active, leased := r.rdb.LLen(ctx, backlog.Key(queue, "active")).Val(), r.rdb.ZCard(ctx, backlog.Key(queue, "lease")).Val(); active+leased != 0 {
 		r.t.Errorf("%d tasks are active and %d have a lease, want none", active, leased)
 	}
-	if n := r.rdb.Exists(ctx, prefix+"t:raw").Val(); n != 0 {
+	if n := r.rdb.Exists(ctx, backlog.Key(queue, "t:raw")).Val(); n != 0 {
 		r.t.Error("the unreadable message is still there, besides its stand-in")
 	}
 	for range len(r.watch.attempts) {

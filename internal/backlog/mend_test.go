@@ -1,0 +1,230 @@
+package backlog_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/backlog"
+	"rollcall/internal/redistest"
+)
+
+// stay serves the queue with a handler that tells of each task and keeps it
+// until the test ends.
+func stay(t *testing.T, rdb redis.UniversalClient, concurrency int) (started chan string) {
+	t.Helper()
+	started = make(chan string, 100)
+	ended := make(chan struct{})
+	serve(t, rdb, asynq.Config{Queues: map[string]int{normal: 1}, Concurrency: concurrency}, func(ctx context.Context, _ *asynq.Task) error {
+		id, _ := asynq.GetTaskID(ctx)
+		started <- id
+		<-ended
+		return nil
+	})
+	t.Cleanup(func() { close(ended) })
+	return started
+}
+
+func await(t *testing.T, from <-chan string) string {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(patience):
+		t.Fatal("no task was started")
+		return ""
+	}
+}
+
+func active(t *testing.T, m *backlog.Mender) []backlog.Active {
+	t.Helper()
+	found, err := m.Active(t.Context(), normal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestTheLeaseOfATaskWhoseWorkerLivesMoves(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		m := backlog.NewMender(rdb)
+		if found := active(t, m); len(found) != 0 {
+			t.Fatalf("in an empty queue %+v are active", found)
+		}
+		put(t, rdb, normal, "runs")
+		put(t, rdb, normal, "waits")
+		await(t, stay(t, rdb, 1))
+		first := active(t, m)
+		if len(first) != 1 || first[0].ID != "runs" || first[0].Lease == "" {
+			t.Fatalf("active are %+v, want the one that runs, with a lease", first)
+		}
+		eventually(t, func() error {
+			if now := active(t, m); len(now) != 1 || now[0].ID != "runs" || now[0].Lease <= first[0].Lease {
+				return fmt.Errorf("the task is seen as %+v, and was as %+v", now, first)
+			}
+			return nil
+		})
+		if raw, unreadable, err := m.Unreadable(t.Context(), normal, "runs"); raw != nil || unreadable || err != nil {
+			t.Errorf("a task that runs is unreadable: %v (%q, %v)", unreadable, raw, err)
+		}
+	})
+}
+
+func TestARequeuedTaskRunsAgainBeforeTheRestWithNoAttemptCounted(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		m, inspector := backlog.NewMender(rdb), asynq.NewInspectorFromRedisClient(rdb)
+		put(t, rdb, normal, "lost")
+		put(t, rdb, normal, "waits")
+		await(t, stay(t, rdb, 1))
+
+		for _, stale := range []backlog.Active{{ID: "lost", Lease: "1"}, {ID: "lost"}, {ID: "waits"}, {ID: "nobody", Lease: "1"}} {
+			if moved, err := m.Requeue(t.Context(), normal, stale); moved || err != nil {
+				t.Errorf("seen as %+v: moved %v, %v", stale, moved, err)
+			}
+		}
+		eventually(t, func() error { // the worker lives, and moves its lease
+			moved, err := m.Requeue(t.Context(), normal, active(t, m)[0])
+			if err == nil && !moved {
+				err = errors.New("it was not moved")
+			}
+			return err
+		})
+		if found := active(t, m); len(found) != 0 {
+			t.Errorf("still active: %+v", found)
+		}
+		info, err := inspector.GetTaskInfo(normal, "lost")
+		if err != nil || info.State != asynq.TaskStatePending || info.Retried != 0 {
+			t.Errorf("asynq shows %+v, %v", info, err)
+		}
+		if got := read(t, rdb, normal); got.Pending != 2 || got.Oldest <= 0 || got.Oldest > time.Hour {
+			t.Errorf("the queue is at %+v", got)
+		}
+		again := stay(t, rdb, 2)
+		if first, second := await(t, again), await(t, again); first+second != "lostwaits" && first+second != "waitslost" {
+			t.Errorf("then ran %s and %s", first, second)
+		}
+		order, err := rdb.LRange(t.Context(), backlog.Key(normal, "active"), 0, -1).Result()
+		if diff := cmp.Diff([]string{"waits", "lost"}, order); err != nil || diff != "" {
+			t.Errorf("%v; the last taken first, -want +got:\n%s", err, diff)
+		}
+	})
+}
+
+// Words are all that asynq tells an unreadable message by: this test fails if
+// they change, or what it does with such a message.
+func TestWhatAsynqCannotReadIsFoundAndUnlisted(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		ctx, rdb := t.Context(), s.Client(t)
+		m := backlog.NewMender(rdb)
+		const garbage, blank = "\xff\xff no message", "\x0a\x01x" // the latter a message with a type and no id
+		if err := errors.Join(
+			rdb.HSet(ctx, backlog.Key(normal, "t:raw"), "msg", garbage, "state", "pending").Err(),
+			rdb.LPush(ctx, backlog.Key(normal, "pending"), "raw", "missing").Err(),
+			rdb.HSet(ctx, backlog.Key(normal, "t:blank"), "msg", blank, "state", "active").Err(),
+			rdb.LPush(ctx, backlog.Key(normal, "active"), "blank", "nothing").Err(),
+		); err != nil {
+			t.Fatal(err)
+		}
+		put(t, rdb, normal, "good")
+		if id := await(t, stay(t, rdb, 10)); id != "good" {
+			t.Fatalf("%s was started", id)
+		}
+		want := map[string]string{"raw": garbage, "missing": "", "blank": blank, "nothing": ""}
+		got := map[string]string{}
+		for _, task := range active(t, m) {
+			raw, unreadable, err := m.Unreadable(ctx, normal, task.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if unreadable {
+				got[task.ID] = string(raw)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("unreadable, -want +got:\n%s", diff)
+		}
+		for id := range want {
+			if err := m.Unlist(ctx, normal, id); err != nil {
+				t.Fatal(err)
+			}
+			if raw, unreadable, err := m.Unreadable(ctx, normal, id); raw != nil || unreadable || err != nil {
+				t.Errorf("%s is gone and unreadable: %v (%q, %v)", id, unreadable, raw, err)
+			}
+			if n := rdb.Exists(ctx, backlog.Key(normal, "t:"+id)).Val(); n != 0 {
+				t.Errorf("the message %s is still there", id)
+			}
+		}
+		if found := active(t, m); len(found) != 1 || found[0].ID != "good" {
+			t.Errorf("active are %+v, want the good one", found)
+		}
+		leases, err := rdb.ZRange(ctx, backlog.Key(normal, "lease"), 0, -1).Result()
+		if diff := cmp.Diff([]string{"good"}, leases); err != nil || diff != "" {
+			t.Errorf("%v; leases, -want +got:\n%s", err, diff)
+		}
+	})
+}
+
+// arrives stores a message just before a client's first pipeline.
+type arrives struct {
+	trips
+
+	store func() error
+}
+
+func (a *arrives) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if greets(cmds[0]) {
+			return next(ctx, cmds)
+		}
+		return errors.Join(a.store(), next(ctx, cmds))
+	}
+}
+
+func TestAMessageThatArrivesBetweenTwoLooksIsNotMissing(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		ctx, rdb, other := t.Context(), s.Client(t), s.Client(t)
+		put(t, other, normal, "waits") // asynq knows the queue
+		if err := other.LPush(ctx, backlog.Key(normal, "active"), "late").Err(); err != nil {
+			t.Fatal(err)
+		}
+		rdb.AddHook(&arrives{store: func() error {
+			return other.HSet(ctx, backlog.Key(normal, "t:late"), "msg", "late", "state", "active").Err()
+		}})
+		if raw, unreadable, err := backlog.NewMender(rdb).Unreadable(ctx, normal, "late"); unreadable || err != nil {
+			t.Errorf("it is unreadable: %v (%q, %v)", unreadable, raw, err)
+		}
+	})
+}
+
+func TestWhatCannotBeLookedAtIsAnError(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		ctx, m := t.Context(), backlog.NewMender(s.Client(t))
+		s.Away(t)
+		if found, err := m.Active(ctx, normal); err == nil {
+			t.Errorf("active are %+v", found)
+		}
+		if raw, unreadable, err := m.Unreadable(ctx, normal, "id"); unreadable || err == nil {
+			t.Errorf("unreadable: %v (%q), without an error", unreadable, raw)
+		}
+		if moved, err := m.Requeue(ctx, normal, backlog.Active{ID: "id"}); moved || err == nil {
+			t.Errorf("moved: %v, without an error", moved)
+		}
+		if err := m.Unlist(ctx, normal, "id"); err == nil {
+			t.Error("unlisted, without an error")
+		}
+		s.Back(t)
+	})
+}

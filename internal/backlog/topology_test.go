@@ -1,0 +1,57 @@
+package backlog_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rollcall/internal/backlog"
+	"rollcall/internal/redistest"
+)
+
+// Queues of a Cluster lie on several nodes, and the user may do only so much.
+func TestQueuesAreReadAndMendedInEveryTopology(t *testing.T) {
+	t.Parallel()
+	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
+		ctx, rdb := t.Context(), d.Client(t)
+		queues := []string{"a", "b", "c", "d", normal}
+		if d.Name == "cluster" && d.Together(t, backlog.Key("a", "pending"), backlog.Key("b", "pending")) {
+			t.Fatal("all queues lie on one node: nothing is tried")
+		}
+		for i, queue := range queues {
+			for _, id := range []string{"one", "two", "three", "four", "five"}[:i] {
+				put(t, rdb, queue, id)
+			}
+		}
+		pending, err := backlog.Pending(ctx, rdb, queues)
+		if diff := cmp.Diff([]int64{0, 1, 2, 3, 4}, pending); diff != "" || err != nil {
+			t.Errorf("%v; pending, -want +got:\n%s", err, diff)
+		}
+		all, err := backlog.Read(ctx, rdb, queues)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, queue := range all {
+			if queue.Name != queues[i] || queue.Pending != int64(i) || (queue.Oldest > 0) != (i > 0) {
+				t.Errorf("queue %d reads %+v", i, queue)
+			}
+		}
+
+		m := backlog.NewMender(rdb)
+		if err := rdb.LPush(ctx, backlog.Key(normal, "active"), "lost", "missing").Err(); err != nil {
+			t.Fatal(err)
+		}
+		if raw, unreadable, err := m.Unreadable(ctx, normal, "missing"); !unreadable || err != nil {
+			t.Errorf("unreadable: %v (%q, %v)", unreadable, raw, err)
+		}
+		if err := m.Unlist(ctx, normal, "missing"); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff([]backlog.Active{{ID: "lost"}}, active(t, m)); diff != "" {
+			t.Errorf("active, -want +got:\n%s", diff)
+		}
+		if moved, err := m.Requeue(ctx, normal, backlog.Active{ID: "lost"}); !moved || err != nil {
+			t.Errorf("moved: %v, %v", moved, err)
+		}
+	})
+}
