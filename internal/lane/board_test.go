@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 type wire struct {
 	mu       sync.Mutex
 	dequeues map[string]int // by queue
+	taken    []string       // the messages that they brought
 	reads    int            // of the holds
 }
 
@@ -34,10 +36,13 @@ func (w *wire) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		if cmd.Name() == "hgetall" && args[1] == hold.Key {
 			w.reads++
 		}
-		if cmd.Name() == "evalsha" && args[2] == 4 {
+		if (cmd.Name() == "evalsha" || cmd.Name() == "eval") && args[2] == 4 {
 			keys := []string{fmt.Sprint(args[3]), fmt.Sprint(args[4]), fmt.Sprint(args[5]), fmt.Sprint(args[6])}
 			if queue, ok := backlog.DequeueOf(keys); ok {
 				w.dequeues[queue]++
+				if message, ok := cmd.(*redis.Cmd).Val().(string); ok {
+					w.taken = append(w.taken, message)
+				}
 			}
 		}
 		return err
@@ -56,6 +61,21 @@ func (w *wire) asked(queues ...string) (n int) {
 		n += w.dequeues[queue]
 	}
 	return n
+}
+
+// order returns those of the tasks that were taken, in that order. A message
+// holds its id.
+func (w *wire) order(ids []string) (taken []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, message := range w.taken {
+		for _, id := range ids {
+			if strings.Contains(message, id) {
+				taken = append(taken, id)
+			}
+		}
+	}
+	return taken
 }
 
 func (w *wire) read() int {
