@@ -124,11 +124,8 @@ func (c *Client) Enqueue(ctx context.Context, task Task, options Options) (Resul
 
 func (c *Client) enqueue(ctx context.Context, r Request) Result {
 	lane, err := c.admit(ctx, r)
-	if err != nil {
-		if _, redisFault := errors.AsType[*StoreError](err); redisFault {
-			return Result{Outcome: NotStored, Err: err}
-		}
-		return refused(err)
+	if result, ok := admission(err); !ok {
+		return result
 	}
 	p := placement{tenant: lane.Tenant, key: r.Options.Key}
 	p.held = reservation{ID: uuid.NewString(), Queue: Queue(lane.Tenant, lane.Kind, r.Options.Urgent)}
@@ -177,12 +174,23 @@ func (c *Client) admit(ctx context.Context, r Request) (Lane, error) {
 type placement struct {
 	tenant, key string
 	held        reservation
+	again       bool // the id follows from that of a task that was stored before
 }
+
+// shared tells that others may store under the same id.
+func (p placement) shared() bool { return p.key != "" || p.again }
 
 func (p placement) notStored(step string, err error) Result {
 	return Result{Outcome: NotStored, Queue: p.held.Queue, Err: &StoreError{
 		Outcome: NotStored, Step: step, Queue: p.held.Queue, Keyed: p.key != "", Err: err,
 	}}
+}
+
+func (p placement) notKnown(err error) error {
+	return &StoreError{
+		Outcome: NotKnown, Step: "store it",
+		Queue: p.held.Queue, TaskID: p.held.ID, Keyed: p.shared(), Err: err,
+	}
 }
 
 func (c *Client) place(ctx context.Context, r Request, lane Lane, p placement) Result {
@@ -195,8 +203,8 @@ func (c *Client) place(ctx context.Context, r Request, lane Lane, p placement) R
 	if err != nil {
 		return refused(err)
 	}
-	outcome, inferred, err := c.store.put(ctx, asynq.NewTask(typename, payload), c.options(r.Options, p))
-	if outcome == AlreadyThere && p.key == "" {
+	outcome, inferred, err := c.store.put(ctx, asynq.NewTaskWithHeaders(typename, payload, headers(r.Options)), c.options(r.Options, p))
+	if outcome == AlreadyThere && !p.shared() {
 		// Nobody else draws this id. A Cluster's client repeats a command whose
 		// answer was lost, and finds its own task.
 		outcome, inferred = Stored, true
@@ -206,10 +214,7 @@ func (c *Client) place(ctx context.Context, r Request, lane Lane, p placement) R
 	case NotStored:
 		return p.notStored("store it", err)
 	case NotKnown:
-		result.Err = &StoreError{
-			Outcome: NotKnown, Step: "store it",
-			Queue: p.held.Queue, TaskID: p.held.ID, Keyed: p.key != "", Err: err,
-		}
+		result.Err = p.notKnown(err)
 		return result
 	case Stored:
 		result.Revision = revision
@@ -229,8 +234,8 @@ func (c *Client) place(ctx context.Context, r Request, lane Lane, p placement) R
 	// drop an older wish for nothing. With a key, an inferred task may be that
 	// of another caller, with another revision. And a wish for later must not
 	// put an end to one that is to be carried out before.
-	mine := outcome == Stored && (p.key == "" || !inferred)
-	if p.key != "" && inferred {
+	mine := outcome == Stored && (!p.shared() || !inferred)
+	if p.shared() && inferred {
 		result.Revision = 0
 	}
 	if mine && !r.Options.At.After(c.now()) {
@@ -242,6 +247,17 @@ func (c *Client) place(ctx context.Context, r Request, lane Lane, p placement) R
 		result.Warning = lost.Error()
 	}
 	return result
+}
+
+// KeyHeader is the header of an asynq task that holds its producer's key, for
+// those who look at the task. Nothing is decided by it.
+const KeyHeader = "rollcall-key"
+
+func headers(o Options) map[string]string {
+	if o.Key == "" {
+		return nil
+	}
+	return map[string]string{KeyHeader: o.Key}
 }
 
 func (c *Client) options(o Options, p placement) []asynq.Option {

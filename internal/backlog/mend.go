@@ -83,10 +83,7 @@ func (m *Mender) Unreadable(ctx context.Context, queue, id string) (raw []byte, 
 	// asynq's dequeue of an id without a task leaves a task without a message
 	// behind, which it reads as an empty one.
 	blank := err == nil && info.ID == ""
-	// asynq gives this error no identity, only words; the test that puts raw
-	// bytes into a queue fails if they change.
-	undecodable := err != nil && strings.Contains(err.Error(), "could not decode task message")
-	if !missing && !blank && !undecodable {
+	if !missing && !blank && !undecodable(err) {
 		if err != nil {
 			return nil, false, fmt.Errorf("look at task %s: %w", id, err)
 		}
@@ -115,6 +112,13 @@ func (m *Mender) Unreadable(ctx context.Context, queue, id string) (raw []byte, 
 	}
 	// One that was missing and is there now is for the next look.
 	return raw, !missing, nil
+}
+
+// undecodable tells that asynq could not read a message. It gives this error no
+// identity, only words; the tests that put raw bytes into a queue fail if they
+// change.
+func undecodable(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "could not decode task message")
 }
 
 // Requeue makes an active task pending again, at the head of its queue and with

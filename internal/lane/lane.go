@@ -102,6 +102,7 @@ type Lane struct {
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 
 	rejoining atomic.Bool
+	buried    atomic.Bool // the lane may have dead letters
 }
 
 // Set is all lanes of a process.

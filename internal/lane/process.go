@@ -44,12 +44,19 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 		return l.set.ledger.CountAttempt(ctx, id, string(class), now)
 	})
 	l.react(ctx, a, v)
+	if v.Action == Dead {
+		// Before asynq hears of it: what leaves its queue has its letter.
+		if err := l.bury(ctx, task, id, a.urgent, report, v, now); err != nil {
+			v = Judge(&UnburiedError{Class: v.Class, Err: err}, now, nil)
+		}
+	}
 	tell(log, report, v, retried, now.Sub(start))
 	l.set.observe(Attempt{
 		Lane: l.Name(), Verdict: v, Report: report, Retried: retried, Start: start, Took: now.Sub(start),
 	})
 	if v.Action == Done {
 		keepResult(task, report, log)
+		l.exhume(ctx, id, log)
 	}
 	if retried > 0 && v.Action != Retry {
 		if err := l.set.ledger.ForgetAttempts(ctx, id); err != nil {

@@ -61,10 +61,12 @@ type sweeper struct {
 }
 
 // Sweep looks through the lanes' queues until ctx ends: for messages that asynq
-// cannot read, and for tasks whose worker is gone.
+// cannot read, for tasks whose worker is gone, and for tasks that asynq archived
+// by itself.
 func (s *Set) Sweep(ctx context.Context) {
 	w := &sweeper{set: s, client: asynq.NewClientFromRedisClient(s.rdb), mender: backlog.NewMender(s.rdb)}
 	seen := map[string]map[string]sighting{}
+	archives := map[string]*archive{}
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	for {
@@ -74,13 +76,17 @@ func (s *Set) Sweep(ctx context.Context) {
 		case <-ticker.C:
 		}
 		for _, l := range s.lanes {
+			l.lookForLetters(ctx)
 			for _, urgent := range []bool{true, false} {
 				queue := tasks.Queue(l.Tenant, l.Kind, urgent)
 				if seen[queue] == nil {
-					seen[queue] = map[string]sighting{}
+					seen[queue], archives[queue] = map[string]sighting{}, &archive{}
 				}
 				if err := w.queue(ctx, l, queue, seen[queue]); err != nil && ctx.Err() == nil {
 					l.log.Warn("a queue could not be looked through; the next sweep tries again", "queue", queue, "err", err)
+				}
+				if err := w.archived(ctx, l, queue, urgent, archives[queue]); err != nil && ctx.Err() == nil {
+					l.log.Warn("an archive could not be looked through; the next sweep tries again", "queue", queue, "err", err)
 				}
 			}
 		}

@@ -3,6 +3,8 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -36,6 +38,23 @@ func (l *Ledger) CountAttempt(ctx context.Context, taskID, class string, now tim
 		return 0, time.Time{}, fmt.Errorf("ledger: count an attempt: Redis holds %q as a time: %w", since.Val(), err)
 	}
 	return int(count.Val()), time.UnixMilli(ms), nil
+}
+
+func readAttempts(fields map[string]string) (counts map[string]int, first time.Time) {
+	counts = map[string]int{}
+	for field, text := range fields {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			continue
+		}
+		class, since := strings.CutSuffix(field, ":first")
+		if !since {
+			counts[class] = int(n)
+		} else if at := time.UnixMilli(n); first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	return counts, first
 }
 
 // ForgetAttempts drops a task's counters, once it is done or dead. One round trip.

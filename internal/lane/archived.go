@@ -1,0 +1,126 @@
+package lane
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"rollcall/internal/backlog"
+	"rollcall/internal/ledger"
+	"rollcall/tasks"
+)
+
+// Archived is the class of letters of tasks that asynq archived by itself: its
+// recoverer, or somebody in its web UI. No verdict has it.
+const Archived = "archived"
+
+// mostAdded bounds how many letters one look at an archive adds, so that the
+// other queues are not kept waiting. The next look goes on.
+const mostAdded = 500
+
+// archive is how far a queue's archive has been looked through.
+type archive struct {
+	newest float64 // the newest entry that was seen; 0: none yet
+	there  int64   // entries of that second: more may come within it
+}
+
+// archived adds letters for what lies in a queue's archive and has none. One
+// round trip when nothing came; else the entries since the last look are listed,
+// and each without a letter is read and written down.
+func (s *sweeper) archived(ctx context.Context, l *Lane, queue string, urgent bool, seen *archive) error {
+	there, err := backlog.ArchivedSince(ctx, s.set.rdb, queue, seen.newest)
+	if err != nil || there == seen.there {
+		return err
+	}
+	// At most 9,999 short ids at once, and so many once in the life of a worker:
+	// pages would miss what moves while asynq drops the oldest.
+	entries, err := backlog.Archived(ctx, s.set.rdb, queue, seen.newest)
+	if err != nil {
+		return err
+	}
+	added, reached := 0, archive{newest: seen.newest}
+	for len(entries) > 0 && err == nil && added < mostAdded {
+		page := entries[:min(len(entries), mostAdded)]
+		var n int
+		var all bool
+		n, all, err = s.addLetters(ctx, l, queue, urgent, page, mostAdded-added)
+		added += n
+		if !all {
+			break
+		}
+		reached.take(page)
+		entries = entries[len(page):]
+	}
+	*seen = reached
+	if added > 0 {
+		l.buried.Store(true)
+		l.log.Warn("tasks that asynq archived by itself have a dead letter now", "queue", queue, "letters", added)
+	}
+	return err
+}
+
+// take moves on over entries, the oldest first.
+func (a *archive) take(entries []backlog.ArchivedTask) {
+	for _, e := range entries {
+		if e.Score != a.newest {
+			a.newest, a.there = e.Score, 0
+		}
+		a.there++
+	}
+}
+
+// addLetters writes letters for those of a page that have none, at most so many.
+// all tells that none is left.
+func (s *sweeper) addLetters(
+	ctx context.Context, l *Lane, queue string, urgent bool, page []backlog.ArchivedTask, most int,
+) (added int, all bool, err error) {
+	ids, at := make([]string, len(page)), make(map[string]time.Time, len(page))
+	for i, e := range page {
+		ids[i], at[e.ID] = e.ID, time.UnixMilli(int64(e.Score*1000))
+	}
+	without, err := s.set.ledger.Unburied(ctx, l.Name(), ids)
+	if err != nil {
+		return 0, false, err
+	}
+	for _, id := range without {
+		if added == most {
+			return added, false, nil
+		}
+		fresh, err := s.addLetter(ctx, l, queue, id, urgent, at[id])
+		if err != nil {
+			return added, false, err
+		}
+		if fresh {
+			added++
+		}
+	}
+	return added, true, nil
+}
+
+func (s *sweeper) addLetter(ctx context.Context, l *Lane, queue, id string, urgent bool, at time.Time) (fresh bool, err error) {
+	task, found, err := s.mender.Archived(ctx, queue, id)
+	if err != nil || !found {
+		return false, err // not found: deleted or run again since it was listed
+	}
+	var letter ledger.Letter
+	if task.Info == nil {
+		letter = l.letter(id, typeUndecodable, nil, urgent)
+		letter.Payload = task.Raw
+	} else {
+		letter = l.letter(id, task.Info.Type, task.Info.Payload, urgent)
+		letter.Key = task.Info.Headers[tasks.KeyHeader]
+	}
+	letter.Class, letter.Last = Archived, at
+	letter.Todo = "see why; replay it if it still matters"
+	letter.Cause = Archived + ": asynq archived the task by itself, or somebody did in its web UI: " +
+		cmp.Or(task.LastErr(), "no error is known of it") + " · to do: " + letter.Todo
+	attempts, first, err := s.set.ledger.Attempts(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	if first.IsZero() {
+		first = at
+	}
+	letter.Attempts, letter.First = attempts, first
+	return s.set.ledger.BuryNew(ctx, letter)
+}

@@ -1,0 +1,105 @@
+package lane
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/handler"
+	"rollcall/internal/ledger"
+	"rollcall/providers"
+	"rollcall/tasks"
+)
+
+// UnburiedError tells that a task is dead and its letter could not be written:
+// it stays in its queue until it can.
+type UnburiedError struct {
+	Class Class // in which the task ended
+	Err   error
+}
+
+// Error says what happened and what comes next.
+func (e *UnburiedError) Error() string {
+	return fmt.Sprintf("the task ended as %s, and its dead letter could not be written, so it stays in its queue and is tried again: %v", e.Class, e.Err)
+}
+
+// Unwrap returns why.
+func (e *UnburiedError) Unwrap() error { return e.Err }
+
+// bury writes the letter of a task that is dead.
+func (l *Lane) bury(ctx context.Context, task *asynq.Task, id string, urgent bool, report handler.Report, v Verdict, now time.Time) error {
+	letter := l.letter(id, task.Type(), task.Payload(), urgent)
+	letter.Key = task.Headers()[tasks.KeyHeader]
+	if report.Target != "" {
+		letter.Target, letter.Revision = report.Target, report.Revision
+	}
+	letter.Class, letter.Cause, letter.RequestID = string(v.Class), v.Cause(), report.RequestID
+	if e, ok := errors.AsType[*providers.Error](v.Err); ok {
+		letter.Code, letter.Message, letter.RequestID, letter.Todo = e.Code, e.Message, e.RequestID, e.Fix
+	}
+	attempts, first, err := l.set.ledger.Attempts(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !v.Counted {
+		attempts[string(v.Class)]++
+	}
+	if first.IsZero() {
+		first = now
+	}
+	letter.Attempts, letter.First, letter.Last = attempts, first, now
+	if _, err := l.set.ledger.Bury(ctx, letter); err != nil {
+		return err
+	}
+	l.buried.Store(true)
+	return nil
+}
+
+// letter is what a lane and a message say of a letter by themselves.
+func (l *Lane) letter(id, typename string, payload []byte, urgent bool) ledger.Letter {
+	letter := ledger.Letter{
+		ID: id, Lane: l.Name(), Tenant: l.Tenant, Kind: string(l.Kind), Organisation: l.Organisation, Urgent: urgent,
+		Type: typename, Payload: payload,
+	}
+	if typename == typeUndecodable {
+		var u undecodable
+		if json.Unmarshal(payload, &u) == nil {
+			letter.Payload = u.Raw
+		}
+		return letter
+	}
+	if task, meta, err := tasks.Decode(typename, payload); err == nil {
+		target, _ := task.Wish(l.Organisation)
+		letter.Target, letter.Revision = target.Key, meta.Revision
+	}
+	return letter
+}
+
+// exhume removes the letter of a task that is done after all: it was delivered
+// again, or somebody had asynq's web UI run it. It costs nothing while the lane
+// has no letters.
+func (l *Lane) exhume(ctx context.Context, id string, log *slog.Logger) {
+	if !l.buried.Load() {
+		return
+	}
+	n, err := l.set.ledger.Unbury(ctx, l.Name(), id)
+	switch {
+	case err != nil:
+		log.Warn("the dead letter of a task that is done after all, if it had one, stays: discard it", "err", err)
+	case n > 0:
+		log.Info("a task that was a dead letter is done; the letter is removed")
+	}
+}
+
+// lookForLetters finds out whether exhume has anything to look for.
+func (l *Lane) lookForLetters(ctx context.Context) {
+	n, err := l.set.ledger.DeadCount(ctx, ledger.Letters{Lane: l.Name()})
+	if err == nil {
+		l.buried.Store(n > 0)
+	}
+}

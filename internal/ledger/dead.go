@@ -1,0 +1,251 @@
+package ledger
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/redis/go-redis/v9"
+)
+
+// deadLanes is the Redis set of the lanes that ever had a dead letter: what
+// nobody serves any more is found by it.
+const deadLanes = "rollcall:dead:lanes"
+
+// Letter is a dead letter: a task that no retry will mend, whole, with why. It
+// is kept, however many there are, until a person has dealt with it.
+type Letter struct {
+	ID           string `json:"id"`   // of the task
+	Lane         string `json:"lane"` // whose keys it lies under
+	Tenant       string `json:"tenant"`
+	Kind         string `json:"kind"`
+	Organisation string `json:"organisation"`
+	Urgent       bool   `json:"urgent,omitzero"`
+	Key          string `json:"key,omitzero"` // the producer's own, if it is known
+
+	Type     string `json:"type"`
+	Payload  []byte `json:"payload"` // as it was found
+	Target   string `json:"target,omitzero"`
+	Revision int64  `json:"revision,omitzero"`
+
+	Class     string `json:"class"`
+	Code      string `json:"code,omitzero"`    // the platform's
+	Message   string `json:"message,omitzero"` // the platform's
+	RequestID string `json:"request_id,omitzero"`
+	Todo      string `json:"todo,omitzero"` // what to do about it
+	Cause     string `json:"cause"`         // all that in one line
+
+	Attempts map[string]int `json:"attempts,omitempty"` // that failed, by class
+	First    time.Time      `json:"first"`              // of them
+	Last     time.Time      `json:"last"`
+}
+
+// cause is what letters are grouped by. A code may hold anything, a class does
+// not hold the bar.
+func cause(class, code string) string { return class + "|" + code }
+
+// graveyard is the keys of a lane's letters. The tag in braces keeps them on
+// one node of a Cluster.
+type graveyard string
+
+func (g graveyard) key(name string) string { return "rollcall:{" + string(g) + "}:dead:" + name }
+func (g graveyard) letters() string        { return g.key("letters") }
+func (g graveyard) places() string         { return g.key("places") }
+func (g graveyard) causes() string         { return g.key("causes") }
+
+// index lists letters as members "<time><task id>" of equal score, so that a
+// page begins at a member and not at a rank. "": of all causes.
+func (g graveyard) index(of string) string {
+	if of == "" {
+		return g.key("times")
+	}
+	return g.causes() + ":" + of
+}
+
+func (g graveyard) keys() []string {
+	return []string{g.letters(), g.places(), g.index(""), g.causes()}
+}
+
+// instant is a time as the indexes hold it.
+func instant(t time.Time) string { return fmt.Sprintf("%016d", max(t.UnixMicro(), 0)) }
+
+var (
+	//go:embed bury.lua
+	buryLua string
+	//go:embed unbury.lua
+	unburyLua string
+	//go:embed deadpage.lua
+	deadPageLua string
+
+	bury     = redis.NewScript(buryLua)
+	unbury   = redis.NewScript(unburyLua)
+	deadPage = redis.NewScript(deadPageLua)
+)
+
+// Bury writes a letter down and tells whether its task had none. One that had
+// is written anew, with the time of its first failure: a task that dies twice
+// has one letter. Two round trips, four for a second death.
+func (l *Ledger) Bury(ctx context.Context, letter Letter) (fresh bool, err error) {
+	fresh, err = l.put(ctx, letter, false)
+	if err != nil || fresh {
+		return fresh, err
+	}
+	before, found, err := l.Letter(ctx, letter.Lane, letter.ID)
+	if err != nil {
+		return false, err
+	}
+	if found && before.First.Before(letter.First) {
+		letter.First = before.First
+	}
+	return l.put(ctx, letter, true)
+}
+
+// BuryNew writes a letter down unless its task has one, and tells whether it
+// did. Two round trips.
+func (l *Ledger) BuryNew(ctx context.Context, letter Letter) (fresh bool, err error) {
+	return l.put(ctx, letter, false)
+}
+
+func (l *Ledger) put(ctx context.Context, letter Letter, replace bool) (fresh bool, err error) {
+	letter.First, letter.Last = letter.First.UTC().Truncate(time.Microsecond), letter.Last.UTC().Truncate(time.Microsecond)
+	record, err := json.Marshal(letter, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		return false, fmt.Errorf("ledger: dead letter of task %s: %w", letter.ID, err)
+	}
+	// First the lane: a letter that no list leads to would be as good as lost.
+	if err := l.rdb.SAdd(ctx, deadLanes, letter.Lane).Err(); err != nil {
+		return false, fmt.Errorf("ledger: write down the dead letter of task %s: %w", letter.ID, err)
+	}
+	mode := ""
+	if replace {
+		mode = "replace"
+	}
+	n, err := bury.Run(ctx, l.rdb, graveyard(letter.Lane).keys(),
+		letter.ID, record, instant(letter.Last), cause(letter.Class, letter.Code), mode).Int()
+	if err != nil {
+		return false, fmt.Errorf("ledger: write down the dead letter of task %s: %w", letter.ID, err)
+	}
+	return n == 1, nil
+}
+
+// Unbury removes the letters of tasks and returns how many there were. One
+// round trip; ids should not be more than some hundred.
+func (l *Ledger) Unbury(ctx context.Context, lane string, ids ...string) (int, error) {
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	args := make([]any, len(ids))
+	for i, id := range ids {
+		args[i] = id
+	}
+	n, err := unbury.Run(ctx, l.rdb, graveyard(lane).keys(), args...).Int()
+	if err != nil {
+		return 0, fmt.Errorf("ledger: remove dead letters of lane %s: %w", lane, err)
+	}
+	return n, nil
+}
+
+// Letter reads the letter of a task. One round trip.
+func (l *Ledger) Letter(ctx context.Context, lane, id string) (letter Letter, found bool, err error) {
+	records, err := l.rdb.HMGet(ctx, graveyard(lane).letters(), id).Result()
+	if err != nil {
+		return Letter{}, false, fmt.Errorf("ledger: read the dead letter of task %s: %w", id, err)
+	}
+	record, found := records[0].(string)
+	if !found {
+		return Letter{}, false, nil
+	}
+	return readLetter(lane, id, record), true, nil
+}
+
+// Unburied returns those of ids that have no letter. One round trip.
+func (l *Ledger) Unburied(ctx context.Context, lane string, ids []string) ([]string, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	places, err := l.rdb.HMGet(ctx, graveyard(lane).places(), ids...).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ledger: look for dead letters of lane %s: %w", lane, err)
+	}
+	var without []string
+	for i, place := range places {
+		if place == nil {
+			without = append(without, ids[i])
+		}
+	}
+	return without, nil
+}
+
+// BuriedLanes lists the lanes that ever had a letter, sorted. One round trip.
+func (l *Ledger) BuriedLanes(ctx context.Context) ([]string, error) {
+	lanes, err := l.rdb.SMembers(ctx, deadLanes).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ledger: list the lanes that have dead letters: %w", err)
+	}
+	slices.Sort(lanes)
+	return lanes, nil
+}
+
+// readLetter reads a letter as it is stored. One that cannot be read is shown
+// as it lies there: a newer version may write it otherwise, and what is kept
+// for a person must not hide from him.
+func readLetter(lane, id, record string) Letter {
+	var letter Letter
+	if err := json.Unmarshal([]byte(record), &letter, jsontext.AllowInvalidUTF8(true)); err != nil {
+		return Letter{
+			ID: id, Lane: lane, Class: "unreadable", Payload: []byte(record),
+			Cause: "unreadable: this build cannot read the letter, which is kept as it is in the payload · to do: use the newest version",
+		}
+	}
+	letter.ID, letter.Lane = id, lane // JSON holds no id that is not UTF-8
+	return letter
+}
+
+// CauseCount is how many letters of a lane have one cause.
+type CauseCount struct {
+	Class, Code string
+	Letters     int64
+}
+
+// DeadCauses counts the letters of lanes by cause, the most frequent first. One
+// pipelined round trip, whose cost is that of the causes, not of the letters.
+func (l *Ledger) DeadCauses(ctx context.Context, lanes ...string) (map[string][]CauseCount, error) {
+	answers := make([]*redis.MapStringStringCmd, len(lanes))
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, lane := range lanes {
+			answers[i] = p.HGetAll(ctx, graveyard(lane).causes())
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ledger: count dead letters: %w", err)
+	}
+	counts := make(map[string][]CauseCount, len(lanes))
+	for i, lane := range lanes {
+		counts[lane] = readCauses(answers[i].Val())
+	}
+	return counts, nil
+}
+
+func readCauses(fields map[string]string) []CauseCount {
+	var causes []CauseCount
+	for field, text := range fields {
+		class, code, _ := strings.Cut(field, "|")
+		var n int64
+		if _, err := fmt.Sscan(text, &n); err == nil {
+			causes = append(causes, CauseCount{Class: class, Code: code, Letters: n})
+		}
+	}
+	slices.SortFunc(causes, func(x, y CauseCount) int {
+		if x.Letters != y.Letters {
+			return int(min(max(y.Letters-x.Letters, -1), 1))
+		}
+		return strings.Compare(cause(x.Class, x.Code), cause(y.Class, y.Code))
+	})
+	return causes
+}

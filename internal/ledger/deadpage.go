@@ -1,0 +1,81 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Letters names some of a lane's letters: those of one cause, or all.
+type Letters struct {
+	Lane string
+	// ByCause restricts them to one Class and Code.
+	ByCause     bool
+	Class, Code string
+	// Since and Until bound the time of death, both included. Zero: unbounded.
+	Since, Until time.Time
+}
+
+func (q Letters) index() string {
+	if !q.ByCause {
+		return graveyard(q.Lane).index("")
+	}
+	return graveyard(q.Lane).index(cause(q.Class, q.Code))
+}
+
+func (q Letters) bounds() (lower, upper string) {
+	lower, upper = "-", "+"
+	if !q.Since.IsZero() {
+		lower = "[" + instant(q.Since)
+	}
+	if !q.Until.IsZero() {
+		upper = "(" + instant(q.Until.Add(time.Microsecond))
+	}
+	return lower, upper
+}
+
+// Cursor is where a page ended. The zero value begins at the newest letter.
+type Cursor string
+
+// DeadPage reads at most n letters, newest first, from where the page before
+// ended; next is empty after the last. Letters that are removed or added
+// between two pages do not move the others. O(log n) and the page. One round
+// trip.
+func (l *Ledger) DeadPage(ctx context.Context, q Letters, from Cursor, n int) (letters []Letter, next Cursor, err error) {
+	lower, upper := q.bounds()
+	if from != "" {
+		upper = "(" + string(from)
+	}
+	answer, err := deadPage.Run(ctx, l.rdb, []string{graveyard(q.Lane).letters(), q.index()}, upper, lower, n).StringSlice()
+	if err != nil {
+		return nil, "", fmt.Errorf("ledger: read dead letters of lane %s: %w", q.Lane, err)
+	}
+	for i := 0; i+1 < len(answer); i += 2 {
+		letters = append(letters, readLetter(q.Lane, answer[i][16:], answer[i+1]))
+	}
+	if len(letters) == n {
+		next = Cursor(answer[len(answer)-2])
+	}
+	return letters, next, nil
+}
+
+// DeadCount counts letters. O(log n). One round trip.
+func (l *Ledger) DeadCount(ctx context.Context, q Letters) (int64, error) {
+	lower, upper := q.bounds()
+	n, err := l.rdb.ZLexCount(ctx, q.index(), lower, upper).Result()
+	if err != nil {
+		return 0, fmt.Errorf("ledger: count dead letters of lane %s: %w", q.Lane, err)
+	}
+	return n, nil
+}
+
+// Attempts returns how often a task has failed by class, and when it first did;
+// the zero time if it is not known. One round trip.
+func (l *Ledger) Attempts(ctx context.Context, taskID string) (counts map[string]int, first time.Time, err error) {
+	fields, err := l.rdb.HGetAll(ctx, attemptsKey(taskID)).Result()
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("ledger: read attempts: %w", err)
+	}
+	counts, first = readAttempts(fields)
+	return counts, first, nil
+}
