@@ -33,7 +33,10 @@ var imports = map[string][]string{
 	"tasks":            {"internal/ledger", "internal/redisdb"},
 	"internal/redisdb": {"internal/secret"},
 	"internal/roster":  {"tasks"},
-	"cmd/enqueue":      {"tasks", "internal/redisdb", "internal/roster", "internal/secret"},
+	"cmd/enqueue":      {"tasks", "internal/deadletter", "internal/ledger", "internal/redisdb", "internal/roster", "internal/secret"},
+
+	// What a person does with what died.
+	"internal/deadletter": {"tasks", "internal/backlog", "internal/hold", "internal/ledger", "internal/logging"},
 
 	// Platforms: they know no task and no queue.
 	"providers/internal/apicall": {"providers"},
@@ -47,7 +50,7 @@ var imports = map[string][]string{
 	"internal/config":           {"internal/secret"},
 	"internal/logging":          {},
 	"internal/metrics":          {"internal/backlog", "internal/handler", "internal/lane", "providers", "tasks"},
-	"internal/monitor":          {"internal/logging", "internal/secret", "tasks"},
+	"internal/monitor":          {"internal/deadletter", "internal/logging", "internal/secret", "tasks"},
 	"internal/schedule":         {"internal/logging", "internal/redisdb", "internal/roster", "tasks"},
 	"internal/redisdb/embedded": {},
 

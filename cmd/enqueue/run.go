@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"rollcall/internal/redisdb"
@@ -131,6 +132,7 @@ Exit codes:
 	flags.BoolVar(&a.urgent, "urgent", false, "before all tasks that are not urgent")
 	flags.StringVar(&a.at, "at", "", "not before `TIME`: RFC 3339, or +10m from now")
 	root.AddCommand(a.nicknameCommand(), a.courseCommand(), a.groupCommand(), a.idCommand(), a.bulkCommand())
+	root.AddCommand(a.deadCommand())
 	return root
 }
 
@@ -163,6 +165,18 @@ func (a *app) connect() (*tasks.Client, error) {
 	if a.dryRun {
 		return nil, nil //nolint:nilnil // a dry run needs none, and asks for none
 	}
+	options, err := a.redisOptions()
+	if err != nil {
+		return nil, err
+	}
+	client, err := tasks.NewClient(tasks.ClientConfig{Redis: options})
+	if err != nil {
+		return nil, &exitError{exitInput, err}
+	}
+	return client, nil
+}
+
+func (a *app) redisOptions() (*redis.UniversalOptions, error) {
 	address, err := a.address()
 	if err != nil {
 		return nil, err
@@ -172,11 +186,7 @@ func (a *app) connect() (*tasks.Client, error) {
 		return nil, &exitError{exitInput, err}
 	}
 	options.DialerRetries = 2 // somebody is waiting
-	client, err := tasks.NewClient(tasks.ClientConfig{Redis: options})
-	if err != nil {
-		return nil, &exitError{exitInput, err}
-	}
-	return client, nil
+	return options, nil
 }
 
 func (a *app) address() (secret.Text, error) {

@@ -97,3 +97,13 @@ func Unarchive(ctx context.Context, rdb redis.UniversalClient, queue, id string)
 	}
 	return state, nil
 }
+
+// State is the state of a task as asynq names it, "" for one that it does not
+// know. One round trip.
+func State(ctx context.Context, rdb redis.UniversalClient, queue, id string) (string, error) {
+	state, err := rdb.HGet(ctx, Key(queue, "t:"+id), "state").Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return "", fmt.Errorf("look at task %s: %w", id, err)
+	}
+	return state, nil
+}

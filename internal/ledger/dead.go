@@ -191,6 +191,9 @@ func (l *Ledger) BuriedLanes(ctx context.Context) ([]string, error) {
 	return lanes, nil
 }
 
+// Unreadable is the class of letters that this build cannot read.
+const Unreadable = "unreadable"
+
 // readLetter reads a letter as it is stored. One that cannot be read is shown
 // as it lies there: a newer version may write it otherwise, and what is kept
 // for a person must not hide from him.
@@ -198,7 +201,7 @@ func readLetter(lane, id, record string) Letter {
 	var letter Letter
 	if err := json.Unmarshal([]byte(record), &letter, jsontext.AllowInvalidUTF8(true)); err != nil {
 		return Letter{
-			ID: id, Lane: lane, Class: "unreadable", Payload: []byte(record),
+			ID: id, Lane: lane, Class: Unreadable, Payload: []byte(record),
 			Cause: "unreadable: this build cannot read the letter, which is kept as it is in the payload · to do: use the newest version",
 		}
 	}

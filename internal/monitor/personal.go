@@ -7,6 +7,7 @@ import (
 
 	"github.com/hibiken/asynqmon"
 
+	"rollcall/internal/deadletter"
 	"rollcall/internal/logging"
 	"rollcall/tasks"
 )
@@ -21,7 +22,7 @@ func (c Config) payload(typename string, payload []byte) string {
 	if err != nil {
 		return hidden(payload)
 	}
-	_, shown, err := tasks.Encode(masked(task), meta.Revision)
+	_, shown, err := tasks.Encode(deadletter.Masked(task), meta.Revision)
 	if err != nil {
 		return hidden(payload)
 	}
@@ -31,32 +32,6 @@ func (c Config) payload(typename string, payload []byte) string {
 // hidden is for what cannot be told from a name.
 func hidden(content []byte) string {
 	return fmt.Sprintf("%d bytes, not shown: they may name people", len(content))
-}
-
-func masked(task tasks.Task) tasks.Task {
-	switch t := task.(type) {
-	case tasks.NicknameSync:
-		t.UserID, t.Nickname = logging.Mask(t.UserID), logging.Mask(t.Nickname)
-		return t
-	case tasks.GroupUpdate:
-		t.Name, t.Owner = logging.Mask(t.Name), logging.Mask(t.Owner)
-		t.AddUserIDs, t.DelUserIDs = maskedAll(t.AddUserIDs), maskedAll(t.DelUserIDs)
-		t.AddExtIDs, t.DelExtIDs = maskedAll(t.AddExtIDs), maskedAll(t.DelExtIDs)
-		return t
-	case tasks.IDChange:
-		t.UserID, t.DingTalkID = logging.Mask(t.UserID), logging.Mask(t.DingTalkID)
-		t.Alternatives = maskedAll(t.Alternatives)
-		return t
-	}
-	return task
-}
-
-func maskedAll(ids []string) []string {
-	out := slices.Clone(ids)
-	for i := range out {
-		out[i] = logging.Mask(out[i])
-	}
-	return out
 }
 
 // result is the handlers' report. Took is the DingTalk ID that the platform

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"rollcall/internal/deadletter"
+	"rollcall/internal/ledger"
+	"rollcall/tasks"
+)
+
+// letterRecord is a letter as --json prints it. Its names are a contract: they
+// are added to, never changed.
+type letterRecord struct {
+	ID           string         `json:"id"`
+	Lane         string         `json:"lane"`
+	Tenant       string         `json:"tenant,omitzero"`
+	Kind         string         `json:"kind,omitzero"`
+	Organisation string         `json:"organisation,omitzero"`
+	Urgent       bool           `json:"urgent,omitzero"`
+	Key          string         `json:"key,omitzero"`
+	Type         string         `json:"type,omitzero"`
+	Target       string         `json:"target,omitzero"`
+	Revision     int64          `json:"revision,omitzero"`
+	Class        string         `json:"class"`
+	Code         string         `json:"code,omitzero"`
+	Message      string         `json:"message,omitzero"`
+	RequestID    string         `json:"request_id,omitzero"`
+	Todo         string         `json:"todo,omitzero"`
+	Cause        string         `json:"cause,omitzero"`
+	Attempts     map[string]int `json:"attempts,omitempty"`
+	First        time.Time      `json:"first,omitzero"`
+	Last         time.Time      `json:"last,omitzero"`
+	// One of the three, where the whole letter is printed.
+	Payload       jsontext.Value `json:"payload,omitempty"`
+	PayloadBase64 string         `json:"payload_base64,omitzero"`
+	PayloadBytes  int            `json:"payload_bytes,omitzero"`
+}
+
+// newLetterRecord masks people unless personal.
+func newLetterRecord(l ledger.Letter, personal, whole bool) letterRecord {
+	r := letterRecord{
+		ID: l.ID, Lane: l.Lane, Tenant: l.Tenant, Kind: l.Kind, Organisation: l.Organisation, Urgent: l.Urgent, Key: l.Key,
+		Type: l.Type, Target: l.Target, Revision: l.Revision, Class: l.Class, Code: l.Code, Message: l.Message,
+		RequestID: l.RequestID, Todo: todo(l), Cause: l.Cause, Attempts: l.Attempts, First: l.First, Last: l.Last,
+	}
+	if !personal {
+		r.Target = deadletter.MaskedTarget(l)
+	}
+	if whole {
+		r.payload(l, personal)
+	}
+	return r
+}
+
+func (r *letterRecord) payload(l ledger.Letter, personal bool) {
+	payload := l.Payload
+	task, meta, err := tasks.Decode(l.Type, payload)
+	if !personal {
+		if err == nil {
+			_, payload, err = tasks.Encode(deadletter.Masked(task), meta.Revision)
+		}
+		if err != nil { // what cannot be told from a name is not shown
+			r.PayloadBytes = len(l.Payload)
+			return
+		}
+	}
+	if jsontext.Value(payload).IsValid() {
+		r.Payload = jsontext.Value(payload)
+		return
+	}
+	r.PayloadBase64 = base64.StdEncoding.EncodeToString(payload)
+}
+
+// payloadText is the payload in one line.
+func (r *letterRecord) payloadText() string {
+	switch {
+	case r.Payload != nil:
+		return string(r.Payload)
+	case r.PayloadBase64 != "":
+		return "base64:" + r.PayloadBase64
+	case r.PayloadBytes > 0:
+		return fmt.Sprintf("%d bytes, not shown: they may name people", r.PayloadBytes)
+	}
+	return ""
+}
+
+func todo(l ledger.Letter) string {
+	if l.Todo != "" {
+		return l.Todo
+	}
+	return deadletter.Advice(l.Class)
+}
+
+func (a *app) printRecord(record any) error {
+	line, err := json.Marshal(record, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		return fmt.Errorf("print a dead letter: %w", err)
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s\n", line)
+	return err
+}
+
+func classAndCode(class, code string) string {
+	if code == "" {
+		return class
+	}
+	return printable(class + " " + code)
+}
+
+func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }

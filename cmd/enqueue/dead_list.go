@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+
+	"rollcall/internal/deadletter"
+	"rollcall/internal/ledger"
+)
+
+const deadReadExits = `Exit codes:
+  0  done, also if there are none
+  2  bad usage, or no letter has the id
+  4  Redis cannot be read`
+
+func (a *app) deadListCommand() *cobra.Command {
+	var f deadFlags
+	n := 20
+	cmd := &cobra.Command{
+		Use:   "list [filters]",
+		Short: "Show dead letters by cause, and the newest of them",
+		Long: `Show how many dead letters there are of each cause and what to do about it, and
+the newest of them. With --json an object for each cause, which has letters, and
+then one for each letter, which has an id.
+
+` + deadReadExits,
+		Example: `  enqueue dead list
+  enqueue dead list --tenant lakeside-dt --kind nickname --since 24h -n 100
+  enqueue dead list --json | jq 'select(.letters)'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			filter, err := f.filter(a.now())
+			if err != nil {
+				return err
+			}
+			if n < 0 {
+				return badInput("-n %d: say how many letters to show, 0 or more", n)
+			}
+			return a.withDesk(cmd.Context(), func(ctx context.Context, desk *deadletter.Desk) error {
+				return a.deadList(ctx, desk, filter, n, f.personal)
+			})
+		},
+	}
+	f.filterFlags(cmd)
+	cmd.Flags().IntVarP(&n, "number", "n", n, "show the newest `N` letters")
+	f.personalFlag(cmd)
+	return cmd
+}
+
+// causeRecord is a cause as --json prints it.
+type causeRecord struct {
+	Class   string    `json:"class"`
+	Code    string    `json:"code,omitzero"`
+	Letters int64     `json:"letters"`
+	Lanes   []string  `json:"lanes"`
+	Newest  time.Time `json:"newest"`
+	Todo    string    `json:"todo,omitzero"`
+}
+
+func (a *app) deadList(ctx context.Context, desk *deadletter.Desk, filter deadletter.Filter, n int, personal bool) error {
+	causes, err := desk.Causes(ctx, filter)
+	if err != nil {
+		return err
+	}
+	letters, err := desk.Newest(ctx, filter, n)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		for _, c := range causes {
+			if err := a.printRecord(causeRecord(c)); err != nil {
+				return err
+			}
+		}
+		for _, l := range letters {
+			if err := a.printRecord(newLetterRecord(l, personal, false)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	a.printCauses(causes)
+	if len(letters) > 0 {
+		fmt.Fprintln(a.stdout, "\nnewest:")
+		out := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+		for _, l := range letters {
+			r := newLetterRecord(l, personal, false)
+			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", clock(l.Last), printable(l.Lane), classAndCode(l.Class, l.Code), printable(r.Target), printable(l.ID))
+		}
+		return out.Flush()
+	}
+	return nil
+}
+
+// printCauses prints the total, and each cause with what to do.
+func (a *app) printCauses(causes []deadletter.Cause) {
+	var total int64
+	for _, c := range causes {
+		total += c.Letters
+	}
+	switch total {
+	case 0:
+		fmt.Fprintln(a.stdout, "no dead letters")
+		return
+	case 1:
+		fmt.Fprintln(a.stdout, "1 dead letter")
+	default:
+		fmt.Fprintf(a.stdout, "%d dead letters\n", total)
+	}
+	for _, c := range causes {
+		fmt.Fprintf(a.stdout, "\n%7d  %s  in %s, the newest of %s\n", c.Letters, classAndCode(c.Class, c.Code), strings.Join(c.Lanes, ", "), clock(c.Newest))
+		if c.Todo != "" {
+			fmt.Fprintf(a.stdout, "         to do: %s\n", printable(c.Todo))
+		}
+	}
+}
+
+func (a *app) deadShowCommand() *cobra.Command {
+	var f deadFlags
+	cmd := &cobra.Command{
+		Use:   "show ID",
+		Short: "Show all of one dead letter",
+		Long: `Show all of one dead letter, and where its task is in asynq.
+
+` + deadReadExits,
+		Example: `  enqueue dead show 0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1
+  enqueue dead show --json --show-personal-data 0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1`,
+		Args: exactly("the id of a dead letter"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withDesk(cmd.Context(), func(ctx context.Context, desk *deadletter.Desk) error {
+				letter, err := desk.Find(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				if a.json {
+					return a.printRecord(newLetterRecord(letter, f.personal, true))
+				}
+				state, err := desk.State(ctx, letter)
+				if err != nil {
+					return err
+				}
+				return a.deadShow(letter, state, f.personal)
+			})
+		},
+	}
+	f.personalFlag(cmd)
+	return cmd
+}
+
+func (a *app) deadShow(l ledger.Letter, state string, personal bool) error {
+	r := newLetterRecord(l, personal, true)
+	if state == "" {
+		state = "asynq does not have it any more"
+	}
+	out := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	for _, row := range [][2]string{
+		{"id", l.ID}, {"in asynq", state}, {"type", l.Type}, {"lane", l.Lane}, {"organisation", l.Organisation},
+		{"urgent", yes(l.Urgent)}, {"key", l.Key}, {"target", r.Target}, {"revision", positive(l.Revision)},
+		{"class", l.Class}, {"code", l.Code}, {"message", l.Message}, {"request id", l.RequestID},
+		{"cause", l.Cause}, {"to do", r.Todo}, {"attempts", attemptsText(l.Attempts)},
+		{"first failed", clock(l.First)}, {"died", clock(l.Last)}, {"payload", r.payloadText()},
+	} {
+		if row[1] != "" {
+			fmt.Fprintf(out, "%s\t%s\n", row[0], printable(row[1]))
+		}
+	}
+	return out.Flush()
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return ""
+}
+
+func positive(n int64) string {
+	if n <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+func attemptsText(attempts map[string]int) string {
+	var parts []string
+	for _, class := range slices.Sorted(maps.Keys(attempts)) {
+		parts = append(parts, fmt.Sprintf("%d %s", attempts[class], class))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// deadColumns are those of the CSV of export, in their order.
+var deadColumns = []string{
+	"id", "lane", "tenant", "kind", "organisation", "urgent", "key", "type", "target", "revision", "class", "code", "message",
+	"request_id", "todo", "cause", "attempts", "first", "last", "payload",
+}
+
+func (a *app) deadExportCommand() *cobra.Command {
+	var f deadFlags
+	cmd := &cobra.Command{
+		Use:   "export [filters]",
+		Short: "Write dead letters to the standard output, as CSV or JSON lines",
+		Long: `Write dead letters to the standard output as CSV, or with --json one object a
+line. Lane by lane, cause by cause, the newest first.
+
+` + deadReadExits,
+		Example: `  enqueue dead export --cause rejected > rejected.csv
+  enqueue dead export --json --show-personal-data > letters.jsonl`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			filter, err := f.filter(a.now())
+			if err != nil {
+				return err
+			}
+			return a.withDesk(cmd.Context(), func(ctx context.Context, desk *deadletter.Desk) error {
+				return a.deadExport(ctx, desk, filter, f.personal)
+			})
+		},
+	}
+	f.filterFlags(cmd)
+	f.personalFlag(cmd)
+	return cmd
+}
+
+func (a *app) deadExport(ctx context.Context, desk *deadletter.Desk, filter deadletter.Filter, personal bool) error {
+	if a.json {
+		return desk.Each(ctx, filter, func(letters []ledger.Letter) error {
+			for _, l := range letters {
+				if err := a.printRecord(newLetterRecord(l, personal, true)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	out := csv.NewWriter(a.stdout)
+	if err := out.Write(deadColumns); err != nil {
+		return err
+	}
+	err := desk.Each(ctx, filter, func(letters []ledger.Letter) error {
+		for _, l := range letters {
+			if err := out.Write(row(newLetterRecord(l, personal, true))); err != nil {
+				return err
+			}
+		}
+		out.Flush()
+		return out.Error()
+	})
+	out.Flush()
+	if err != nil {
+		return err
+	}
+	return out.Error()
+}
+
+func row(r letterRecord) []string {
+	attempts := ""
+	if len(r.Attempts) > 0 {
+		if text, err := json.Marshal(r.Attempts, json.Deterministic(true)); err == nil {
+			attempts = string(text)
+		}
+	}
+	return []string{
+		r.ID, r.Lane, r.Tenant, r.Kind, r.Organisation, strconv.FormatBool(r.Urgent), r.Key, r.Type, r.Target, positive(r.Revision),
+		r.Class, r.Code, r.Message, r.RequestID, r.Todo, r.Cause, attempts,
+		r.First.Format(time.RFC3339Nano), r.Last.Format(time.RFC3339Nano), r.payloadText(),
+	}
+}

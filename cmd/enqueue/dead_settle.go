@@ -1,0 +1,319 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/internal/deadletter"
+	"rollcall/internal/ledger"
+	"rollcall/tasks"
+)
+
+const deadSettleExits = `Exit codes:
+  0  done, also if there was nothing to do
+  2  bad usage, no letter has the id, or --all is missing: nothing was done
+  3  some letters stay, as their tasks would only fail again
+  4  Redis did not take some: say it again, nothing is done twice`
+
+const deadWhich = `Letters are named by their ids, or by filters and --all. Filters without --all
+show what would be done and do nothing; so does --dry-run.`
+
+func (f *deadFlags) settleFlags(cmd *cobra.Command) {
+	f.filterFlags(cmd)
+	cmd.Flags().BoolVar(&f.all, "all", false, "all letters that the filters leave, or all there are")
+	cmd.Flags().StringVar(&f.by, "by", "", "`NAME` of who says so (default: the user)")
+}
+
+func (a *app) deadReplayCommand() *cobra.Command {
+	var f deadFlags
+	var set []string
+	var file string
+	cmd := &cobra.Command{
+		Use:   "replay (ID... | [filters] --all)",
+		Short: "Have dead letters tried again, as they were or corrected",
+		Long: `Have dead letters tried again. A task goes back into its queue as it was, with
+its old revision: if a newer wish for its target is known, that one stays, and
+the task ends as superseded. The letter is removed once the task is stored.
+
+--set and --task replace one rejected task by a corrected one, which counts as
+the newest wish. A field is named as in the payload; the parts of a list are
+separated by commas, and nothing after the = leaves the field out. --task reads
+all fields as a JSON object from a file, - is the standard input.
+
+` + deadWhich + `
+
+` + deadSettleExits,
+		Example: `  enqueue dead replay --cause busy --since 24h --all
+  enqueue dead replay 0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1 --set "nickname=Ann Lee"
+  enqueue dead replay --dry-run --tenant lakeside-dt`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			w := errand{a: a, ids: ids, flags: f, outcome: deadletter.Replayed}
+			if len(set) > 0 || file != "" {
+				return w.replace(cmd.Context(), set, file)
+			}
+			return w.run(cmd.Context(), func(ctx context.Context, desk *deadletter.Desk, letters []ledger.Letter) []deadletter.Settled {
+				return desk.Replay(ctx, letters)
+			})
+		},
+	}
+	f.settleFlags(cmd)
+	cmd.Flags().StringArrayVar(&set, "set", nil, "with one id: a corrected `FIELD=VALUE`")
+	cmd.Flags().StringVar(&file, "task", "", "with one id: a corrected task from `FILE`")
+	return cmd
+}
+
+func (a *app) deadDiscardCommand() *cobra.Command {
+	var f deadFlags
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "discard (ID... | [filters] --all) --reason TEXT",
+		Short: "Throw dead letters away, with their tasks in asynq's archive",
+		Long: `Throw dead letters away, with their tasks in asynq's archive. Who did it, why and
+to how many is noted in the stream rollcall:events.
+
+` + deadWhich + `
+
+` + deadSettleExits,
+		Example: `  enqueue dead discard --cause rejected --all --reason "left the school"
+  enqueue dead discard 0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1 --reason "done by hand"`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			if strings.TrimSpace(reason) == "" {
+				return badInput("--reason is missing: say why, for those who look for the letters later")
+			}
+			w := errand{a: a, ids: ids, flags: f, outcome: deadletter.Discarded, reason: reason}
+			return w.run(cmd.Context(), func(ctx context.Context, desk *deadletter.Desk, letters []ledger.Letter) []deadletter.Settled {
+				return desk.Discard(ctx, letters)
+			})
+		},
+	}
+	f.settleFlags(cmd)
+	cmd.Flags().StringVar(&reason, "reason", "", "why: a `TEXT` for others, required")
+	return cmd
+}
+
+// errand is one replay or discard.
+type errand struct {
+	a       *app
+	ids     []string
+	flags   deadFlags
+	outcome deadletter.Outcome
+	reason  string
+
+	counts map[deadletter.Outcome]int
+	tally  deadletter.Tally
+}
+
+type settling func(context.Context, *deadletter.Desk, []ledger.Letter) []deadletter.Settled
+
+func (e *errand) run(ctx context.Context, do settling) error {
+	filter, err := e.flags.filter(e.a.now())
+	switch {
+	case err != nil:
+		return err
+	case len(e.ids) > 0 && (!filter.Zero() || e.flags.all):
+		return badInput("ids and filters are given: say one or the other")
+	case len(e.ids) == 0 && filter.Zero() && !e.flags.all && !e.a.dryRun:
+		return badInput("no letter is named: say ids, or filters and --all, or --all alone for every letter there is")
+	}
+	e.counts, e.tally = map[deadletter.Outcome]int{}, deadletter.Tally{}
+	return e.a.withDesk(ctx, func(ctx context.Context, desk *deadletter.Desk) error {
+		if len(e.ids) == 0 && (!e.flags.all || e.a.dryRun) {
+			return e.announce(ctx, desk, filter)
+		}
+		named, err := e.named(ctx, desk)
+		if err != nil || len(named) > 0 && e.a.dryRun {
+			return err
+		}
+		page := func(letters []ledger.Letter) error {
+			settled := do(ctx, desk, letters)
+			e.tell(settled)
+			// Redis is away for the others as well: what was done is done.
+			if last := settled[len(settled)-1]; last.Outcome == deadletter.Failed {
+				return errStopped
+			}
+			return ctx.Err()
+		}
+		if len(named) > 0 {
+			err = page(named)
+		} else {
+			err = desk.Each(ctx, filter, page)
+		}
+		return e.end(ctx, desk, err)
+	})
+}
+
+var errStopped = errors.New("stopped")
+
+// announce says what would be done to letters that filters name.
+func (e *errand) announce(ctx context.Context, desk *deadletter.Desk, filter deadletter.Filter) error {
+	causes, err := desk.Causes(ctx, filter)
+	if err != nil {
+		return err
+	}
+	if e.a.json {
+		for _, c := range causes {
+			if err := e.a.printRecord(causeRecord(c)); err != nil {
+				return err
+			}
+		}
+	} else {
+		e.a.printCauses(causes)
+	}
+	if e.a.dryRun || len(causes) == 0 {
+		return nil
+	}
+	var n int64
+	for _, c := range causes {
+		n += c.Letters
+	}
+	return badInput("nothing was done: with --all, %d would be %s", n, e.outcome)
+}
+
+// named reads the letters that ids name, all before anything is done.
+func (e *errand) named(ctx context.Context, desk *deadletter.Desk) ([]ledger.Letter, error) {
+	var letters []ledger.Letter
+	seen := map[string]bool{}
+	for _, id := range e.ids {
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		letter, err := desk.Find(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		letters = append(letters, letter)
+		if e.a.dryRun {
+			e.line("would be "+string(e.outcome), deadletter.Settled{Letter: letter})
+		}
+	}
+	return letters, nil
+}
+
+// settledRecord is what became of a letter, as --json prints it.
+type settledRecord struct {
+	ID      string `json:"id"`
+	Lane    string `json:"lane"`
+	Outcome string `json:"outcome"`
+	TaskID  string `json:"task_id,omitzero"`
+	Error   string `json:"error,omitzero"`
+}
+
+// mostFaults bounds how many letters that stay are told one by one.
+const mostFaults = 20
+
+func (e *errand) tell(settled []deadletter.Settled) {
+	e.tally.Add(settled)
+	for _, s := range settled {
+		e.counts[s.Outcome]++
+		kept := s.Outcome == deadletter.Refused || s.Outcome == deadletter.Failed
+		if e.a.json || len(e.ids) > 0 || kept && e.counts[deadletter.Refused]+e.counts[deadletter.Failed] <= mostFaults {
+			e.line(string(s.Outcome), s)
+		}
+	}
+}
+
+func (e *errand) line(outcome string, s deadletter.Settled) {
+	r := settledRecord{ID: s.Letter.ID, Lane: s.Letter.Lane, Outcome: outcome, TaskID: s.TaskID}
+	if s.Err != nil {
+		r.Error = s.Err.Error()
+	}
+	switch {
+	case e.a.json:
+		_ = e.a.printRecord(r) // of text alone; what cannot be written has no reader
+	case s.Err != nil:
+		fmt.Fprintf(e.a.stderr, "%s: %s: %s\n", printable(r.ID), outcome, printable(r.Error))
+	case r.TaskID != "" && r.TaskID != r.ID:
+		fmt.Fprintf(e.a.stdout, "%s %s %s as %s\n", outcome, printable(r.Lane), printable(r.ID), printable(r.TaskID))
+	default:
+		fmt.Fprintf(e.a.stdout, "%s %s %s\n", outcome, printable(r.Lane), printable(r.ID))
+	}
+}
+
+// end notes what was done, also if it was not all, and sums up.
+func (e *errand) end(ctx context.Context, desk *deadletter.Desk, err error) error {
+	by := cmp.Or(e.flags.by, e.a.getenv("USER"), e.a.getenv("LOGNAME"), "somebody")
+	noted := desk.Note(ctx, e.outcome, e.tally, e.reason, by)
+	if !e.a.json {
+		var parts []string
+		for _, o := range []deadletter.Outcome{deadletter.Replayed, deadletter.Discarded, deadletter.Underway, deadletter.Refused, deadletter.Failed} {
+			if n := e.counts[o]; n > 0 {
+				parts = append(parts, fmt.Sprintf("%d %s", n, o))
+			}
+		}
+		if len(parts) == 0 {
+			parts = []string{"no dead letters"}
+		}
+		fmt.Fprintln(e.a.stdout, strings.Join(parts, ", "))
+	}
+	if noted != nil {
+		fmt.Fprintln(e.a.stderr, "warning:", noted)
+	}
+	switch {
+	case e.counts[deadletter.Failed] > 0:
+		return &exitError{exitLetterRedis, errors.New("Redis did not take some; their letters stay: say it again, nothing is done twice")}
+	case err != nil:
+		return err
+	case e.counts[deadletter.Refused] > 0:
+		return &exitError{code: exitLetterStays}
+	}
+	return nil
+}
+
+// replace puts a corrected task in the place of one letter.
+func (e *errand) replace(ctx context.Context, set []string, file string) error {
+	if len(e.ids) != 1 || len(set) > 0 && file != "" {
+		return badInput("a corrected task takes the place of one letter: give one id, and either --set or --task")
+	}
+	fields := map[string]string{}
+	for _, s := range set {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok || name == "" {
+			return badInput("--set %q: say FIELD=VALUE, with the field as it stands in the payload", name)
+		}
+		fields[name] = value
+	}
+	return e.runOne(ctx, func(letter ledger.Letter) (tasks.Task, error) {
+		if file == "" {
+			return tasks.Correct(letter.Type, letter.Payload, fields)
+		}
+		in := io.Reader(e.a.stdin)
+		if file != "-" {
+			f, err := os.Open(file)
+			if err != nil {
+				return nil, err
+			}
+			defer func() { _ = f.Close() }()
+			in = f
+		}
+		text, err := io.ReadAll(io.LimitReader(in, 2*tasks.MaxPayload))
+		if err != nil {
+			return nil, err
+		}
+		return tasks.Parse(tasks.Kind(letter.Kind), text)
+	})
+}
+
+// runOne is run with the task that correct makes of the letter.
+func (e *errand) runOne(ctx context.Context, correct func(ledger.Letter) (tasks.Task, error)) error {
+	err := e.run(ctx, func(ctx context.Context, desk *deadletter.Desk, letters []ledger.Letter) []deadletter.Settled {
+		task, err := correct(letters[0])
+		if err != nil {
+			return []deadletter.Settled{{Letter: letters[0], Outcome: deadletter.Refused, Err: err}}
+		}
+		return []deadletter.Settled{desk.Replace(ctx, letters[0], task)}
+	})
+	if exit, ok := errors.AsType[*exitError](err); ok && exit.code == exitLetterStays {
+		exit.code = exitInput // it was the only one
+	}
+	return err
+}

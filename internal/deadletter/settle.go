@@ -1,0 +1,212 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"rollcall/internal/backlog"
+	"rollcall/internal/hold"
+	"rollcall/internal/ledger"
+	"rollcall/tasks"
+)
+
+// together is how many letters of a page are dealt with at a time.
+const together = 32
+
+// Outcome is what became of a letter that was to be dealt with.
+type Outcome string
+
+// The outcomes.
+const (
+	Replayed  Outcome = "replayed"  // stored anew; the letter is gone
+	Underway  Outcome = "underway"  // its task had been put back already; the letter is gone
+	Discarded Outcome = "discarded" // the letter and the archived task are gone
+	Refused   Outcome = "refused"   // it would only fail again; the letter stays
+	Failed    Outcome = "failed"    // Redis did not take it, or may not have; the letter stays
+)
+
+// Settled is a letter and what became of it.
+type Settled struct {
+	Letter  ledger.Letter
+	Outcome Outcome
+	TaskID  string // of the task that takes its place
+	Err     error  // of Refused and Failed
+}
+
+// ActiveError tells that a letter's task is being carried out at this moment:
+// it was delivered again, or its archiving is under way.
+type ActiveError struct{ ID string }
+
+// Error says what to do.
+func (e *ActiveError) Error() string {
+	return fmt.Sprintf("task %s is being carried out at this moment: try again in a minute", e.ID)
+}
+
+// Replay puts tasks back as they were, with their old revisions, and removes
+// their letters after. Whatever fails in between, a repetition mends.
+func (d *Desk) Replay(ctx context.Context, letters []ledger.Letter) []Settled {
+	return d.settle(ctx, letters, func(letter ledger.Letter) Settled {
+		return d.restore(ctx, letter, func(again tasks.Again) tasks.Result { return d.client.Replay(ctx, again) })
+	})
+}
+
+// Replace puts a corrected task in the place of a letter's, with a new revision.
+func (d *Desk) Replace(ctx context.Context, letter ledger.Letter, task tasks.Task) Settled {
+	return d.settle(ctx, []ledger.Letter{letter}, func(letter ledger.Letter) Settled {
+		return d.restore(ctx, letter, func(again tasks.Again) tasks.Result { return d.client.Replace(ctx, again, task) })
+	})[0]
+}
+
+// Discard removes letters and their archived tasks.
+func (d *Desk) Discard(ctx context.Context, letters []ledger.Letter) []Settled {
+	return d.settle(ctx, letters, func(letter ledger.Letter) Settled {
+		if letter.Class == ledger.Unreadable {
+			return Settled{Letter: letter, Outcome: Refused, Err: errUnreadable}
+		}
+		state, err := backlog.Unarchive(ctx, d.rdb, queue(letter), letter.ID)
+		switch {
+		case err != nil:
+			return Settled{Letter: letter, Outcome: Failed, Err: err}
+		case state == "active":
+			return Settled{Letter: letter, Outcome: Refused, Err: &ActiveError{ID: letter.ID}}
+		case putBack(state):
+			return Settled{Letter: letter, Outcome: Underway, TaskID: letter.ID}
+		}
+		return Settled{Letter: letter, Outcome: Discarded}
+	})
+}
+
+var errUnreadable = errors.New("the letter was written by a newer version of rollcall: use that one")
+
+// restore stores a task before anything of its letter is removed, and removes
+// the archived task before the letter: else a worker that looks through the
+// archive would write it anew.
+func (d *Desk) restore(ctx context.Context, letter ledger.Letter, store func(tasks.Again) tasks.Result) Settled {
+	if letter.Class == ledger.Unreadable {
+		return Settled{Letter: letter, Outcome: Refused, Err: errUnreadable}
+	}
+	s := Settled{Letter: letter, Outcome: Failed}
+	state, err := backlog.State(ctx, d.rdb, queue(letter), letter.ID)
+	switch {
+	case err != nil:
+		s.Err = err
+		return s
+	case state == "active":
+		s.Outcome, s.Err = Refused, &ActiveError{ID: letter.ID}
+		return s
+	case putBack(state):
+		s.Outcome, s.TaskID = Underway, letter.ID
+		return s
+	}
+	result := store(tasks.Again{
+		TaskID: letter.ID, Tenant: letter.Tenant, Kind: tasks.Kind(letter.Kind), Urgent: letter.Urgent, Key: letter.Key,
+		Type: letter.Type, Payload: letter.Payload,
+	})
+	s.TaskID, s.Err = result.TaskID, result.Err
+	switch result.Outcome {
+	case tasks.Refused:
+		s.Outcome = Refused
+		return s
+	case tasks.NotStored, tasks.NotKnown:
+		return s
+	case tasks.Stored, tasks.AlreadyThere:
+	}
+	if _, err := backlog.Unarchive(ctx, d.rdb, queue(letter), letter.ID); err != nil {
+		s.Err = fmt.Errorf("task %s is stored as %s, and its dead letter stays: say it again, nothing is stored twice: %w", letter.ID, s.TaskID, err)
+		return s
+	}
+	s.Outcome = Replayed
+	return s
+}
+
+// putBack tells the states of a task that asynq's web UI was told to run, or
+// that ended well after all.
+func putBack(state string) bool {
+	switch state {
+	case "pending", "scheduled", "retry", "aggregating", "completed":
+		return true
+	}
+	return false
+}
+
+func queue(letter ledger.Letter) string {
+	return tasks.Queue(letter.Tenant, tasks.Kind(letter.Kind), letter.Urgent)
+}
+
+// settle deals with letters side by side, and then removes those of which
+// nothing is left to do.
+func (d *Desk) settle(ctx context.Context, letters []ledger.Letter, do func(ledger.Letter) Settled) []Settled {
+	settled := make([]Settled, len(letters))
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range min(together, len(letters)) {
+		workers.Go(func() {
+			for i := range next {
+				settled[i] = do(letters[i])
+			}
+		})
+	}
+	for i := range letters {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+
+	over := map[string][]string{}
+	for _, s := range settled {
+		if s.over() {
+			over[s.Letter.Lane] = append(over[s.Letter.Lane], s.Letter.ID)
+		}
+	}
+	for lane, ids := range over {
+		if _, err := d.ledger.Unbury(ctx, lane, ids...); err != nil {
+			for i := range settled {
+				if settled[i].over() && settled[i].Letter.Lane == lane {
+					settled[i].Outcome, settled[i].Err = Failed, fmt.Errorf("task %s is dealt with, and its dead letter stays: say it again, nothing is done twice: %w", settled[i].Letter.ID, err)
+				}
+			}
+		}
+	}
+	return settled
+}
+
+func (s Settled) over() bool {
+	return s.Outcome == Replayed || s.Outcome == Underway || s.Outcome == Discarded
+}
+
+// noteFor bounds how long the notes on what was done may take.
+const noteFor = 5 * time.Second
+
+// Tally is what was done to letters, for the events.
+type Tally map[[2]string]int // lane, class
+
+// Add counts what was replayed or discarded.
+func (t Tally) Add(settled []Settled) {
+	for _, s := range settled {
+		if s.Outcome == Replayed || s.Outcome == Discarded {
+			t[[2]string{s.Letter.Lane, s.Letter.Class}]++
+		}
+	}
+}
+
+// Note writes an event for each lane and class of a tally: who did what to how
+// many, and why. It does so although ctx is over.
+func (d *Desk) Note(ctx context.Context, outcome Outcome, tally Tally, reason, by string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteFor)
+	defer cancel()
+	var failed error
+	for of, n := range tally {
+		err := hold.Note(ctx, d.rdb, "dead."+string(outcome), hold.Place{Level: hold.Lane, Name: of[0]}, of[1], reason, by, "count", strconv.Itoa(n))
+		failed = errors.Join(failed, err)
+	}
+	return failed
+}
+
+// State is where the task of a letter is in asynq; "" if asynq does not know it.
+func (d *Desk) State(ctx context.Context, letter ledger.Letter) (string, error) {
+	return backlog.State(ctx, d.rdb, queue(letter), letter.ID)
+}

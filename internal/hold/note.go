@@ -1,0 +1,22 @@
+package hold
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Note adds an event to [Events] that is about no hold: what a person did that
+// others should find later. One round trip.
+func Note(ctx context.Context, rdb redis.UniversalClient, event string, of Place, class, reason, by string, more ...string) error {
+	values := []any{"event", event, "level", string(of.Level), "name", of.Name, "class", class, "reason", reason, "by", by}
+	for _, m := range more {
+		values = append(values, m)
+	}
+	err := rdb.XAdd(ctx, &redis.XAddArgs{Stream: Events, MaxLen: eventsKept, Approx: true, Values: values}).Err()
+	if err != nil {
+		return fmt.Errorf("note %s of %s among the events: %w", event, of, err)
+	}
+	return nil
+}
