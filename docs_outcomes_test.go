@@ -46,7 +46,7 @@ func ruleOf(err error) (class string, rule []string) {
 	}
 	first := judge(1, 0)
 	if first.Action == lane.Dead {
-		return string(first.Class), []string{"–", "–", "–", "–", "–", "at once"}
+		return string(first.Class), []string{"–", "–", "–", "–", "at once"}
 	}
 	attempts, within, end, last := "not counted", "–", "never", 1
 	if first.Counted {
@@ -61,11 +61,7 @@ func ruleOf(err error) (class string, rule []string) {
 		}
 		within = inWords(horizon)
 	}
-	hold := "–"
-	if first.Hold > 0 {
-		hold = inWords(first.Hold)
-	}
-	return string(first.Class), []string{attempts, within, longest(judge, 1), longest(judge, last), hold, end}
+	return string(first.Class), []string{attempts, within, longest(judge, 1), longest(judge, last), end}
 }
 
 // longest is the bound of a random wait, to the second.

@@ -33,11 +33,11 @@ const laneName = "lakeside-dt.nickname"
 func measured(t *testing.T, s *redistest.Server, c metrics.Config) *metrics.Metrics {
 	t.Helper()
 	rdb := s.Client(t)
-	set := lane.NewSet(rdb, ledger.New(rdb), slog.New(slog.DiscardHandler))
+	set := lane.NewSet(rdb, ledger.New(rdb), "worker", slog.New(slog.DiscardHandler))
 	set.Add(lane.Config{
 		Organisation: "lakeside", Tenant: "lakeside-dt", Platform: "dingtalk", Kind: tasks.KindNickname,
-		Limit: pace.Limit{Calls: 20, Per: time.Second}, Timeout: time.Second,
-	}, func(func(context.Context) error) handler.Func { return nil })
+		Limits: []pace.Limit{{Calls: 20, Per: time.Second}}, Timeout: time.Second,
+	}, func(handler.Pacer) handler.Func { return nil })
 	c.Lanes, c.Redis = set.Lanes(), rdb
 	c.Codes = append(dingtalk.Codes(), classin.Codes()...)
 	return metrics.New(c)
