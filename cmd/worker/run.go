@@ -101,11 +101,17 @@ func (w *worker) attend(ctx context.Context, r runtime) {
 			if r.load != nil {
 				w.reload(ctx, r.load)
 			}
+		case <-w.lanes.Back():
+			w.publishAgain(ctx)
 		case <-ticker.C:
-			if err := w.publish(ctx); err != nil && ctx.Err() == nil {
-				w.log.Warn("could not say which lanes are served; the next minute tries again", "err", err)
-			}
+			w.publishAgain(ctx)
 		}
+	}
+}
+
+func (w *worker) publishAgain(ctx context.Context) {
+	if err := w.publish(ctx); err != nil && ctx.Err() == nil {
+		w.log.Warn("could not say which lanes are served; the next minute tries again", "err", err)
 	}
 }
 

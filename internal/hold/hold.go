@@ -135,7 +135,7 @@ func (c Class) Wait(tries int) time.Duration {
 	if tries > 16 {
 		return longest
 	}
-	return min(first<<tries, longest)
+	return min(first<<max(tries, 0), longest)
 }
 
 // Change is what came of a word about a hold.
@@ -144,7 +144,7 @@ type Change string
 // The changes.
 const (
 	Entered Change = "entered"
-	Changed Change = "changed" // another reason
+	Changed Change = "changed" // another reason, or another end of a person's
 	Same    Change = "same"
 	Left    Change = "left"
 )
@@ -161,8 +161,9 @@ type Board struct {
 	rdb       redis.UniversalClient
 	put, swap *redis.Script
 
-	mu    sync.Mutex
-	holds map[string]Hold // by field
+	mu     sync.Mutex
+	holds  map[string]Hold // by field
+	writes int             // by this board
 }
 
 // NewBoard returns a board on which nothing was read yet.
@@ -170,22 +171,35 @@ func NewBoard(rdb redis.UniversalClient) *Board {
 	return &Board{rdb: rdb, put: redis.NewScript(putLua), swap: redis.NewScript(swapLua), holds: map[string]Hold{}}
 }
 
-// Refresh reads all holds. One round trip.
+// rereads bounds how often a reading that was overtaken is repeated.
+const rereads = 3
+
+// Refresh reads all holds. One round trip, unless this board writes meanwhile:
+// what was read before must not hide what was written after. A field that
+// cannot be read is left out: a newer worker may write it otherwise.
 func (b *Board) Refresh(ctx context.Context) error {
-	fields, err := b.rdb.HGetAll(ctx, Key).Result()
-	if err != nil {
-		return fmt.Errorf("read the holds: %w", err)
-	}
-	read := make(map[string]Hold, len(fields))
-	for field, raw := range fields {
-		if h, err := decode(raw); err == nil && h.field() == field {
-			read[field] = h
+	for i := 0; ; i++ {
+		b.mu.Lock()
+		before := b.writes
+		b.mu.Unlock()
+		fields, err := b.rdb.HGetAll(ctx, Key).Result()
+		if err != nil {
+			return fmt.Errorf("read the holds: %w", err)
 		}
+		read := make(map[string]Hold, len(fields))
+		for field, raw := range fields {
+			if h, err := decode(raw); err == nil && h.field() == field {
+				read[field] = h
+			}
+		}
+		b.mu.Lock()
+		if b.writes == before || i == rereads {
+			b.holds = read
+			b.mu.Unlock()
+			return nil
+		}
+		b.mu.Unlock()
 	}
-	b.mu.Lock()
-	b.holds = read
-	b.mu.Unlock()
-	return nil
 }
 
 func decode(raw string) (Hold, error) {
@@ -231,19 +245,24 @@ func (b *Board) Of(places ...Place) []Hold {
 }
 
 // Put sets a hold, or brings the reason and the end of one up to date. Since,
-// Next and Tries of one that goes on stay as they are. Exactly one of those who
-// put the same hold is told that it Entered.
+// Next and Tries of one that goes on, of the same class and probe, stay as they
+// are. One whose time is over does not go on. Exactly one of those who put the
+// same hold is told that it Entered.
 func (b *Board) Put(ctx context.Context, h Hold) (Hold, Change, error) {
-	if h.Name == "" || h.Class == "" || h.Reason == "" {
+	if h.Level == "" || h.Name == "" || h.Class == "" || h.Reason == "" {
 		return h, Same, errors.New("a hold needs a place, a class and a reason")
 	}
+	// A platform's words may hold anything, and a hold must not fail for it.
+	h.Reason, h.By = strings.ToValidUTF8(h.Reason, "\ufffd"), strings.ToValidUTF8(h.By, "\ufffd")
 	if h.Since.IsZero() {
 		h.Since = time.Now()
 	}
-	h.Since = h.Since.UTC().Truncate(time.Millisecond)
+	// One form of a moment, for the script to compare.
+	h.Since, h.Until = stored(h.Since), stored(h.Until)
 	if h.Probe != ByTime && h.Next.IsZero() {
 		h.Next = h.Since.Add(h.Class.Wait(0))
 	}
+	h.Next = stored(h.Next)
 	raw, err := json.Marshal(h, json.Deterministic(true))
 	if err != nil {
 		return h, Same, fmt.Errorf("hold %s: %w", h.Place, err)
@@ -253,16 +272,18 @@ func (b *Board) Put(ctx context.Context, h Hold) (Hold, Change, error) {
 		return h, Same, fmt.Errorf("hold %s: %w", h.Place, err)
 	}
 	change := Change(answer[0])
-	stored, err := decode(answer[1])
+	now, err := decode(answer[1])
 	if err != nil {
 		return h, Same, fmt.Errorf("hold %s: read what is stored: %w", h.Place, err)
 	}
-	b.keep(stored)
+	b.keep(now)
 	if change != Same {
-		b.tell(ctx, change, stored, h.By)
+		b.tell(ctx, change, now, h.By)
 	}
-	return stored, change, nil
+	return now, change, nil
 }
+
+func stored(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // Lift ends a hold, if it is still as the caller knows it; false if somebody was
 // faster. by says who found out that it is over.
@@ -270,7 +291,10 @@ func (b *Board) Lift(ctx context.Context, h Hold, by string) (bool, error) {
 	done, err := b.exchange(ctx, h, "")
 	if err == nil && done {
 		b.mu.Lock()
-		delete(b.holds, h.field())
+		b.writes++
+		if b.holds[h.field()].raw == h.raw { // else it was put anew meanwhile
+			delete(b.holds, h.field())
+		}
 		b.mu.Unlock()
 		b.tell(ctx, Left, h, by)
 	}
@@ -285,17 +309,18 @@ func (b *Board) Claim(ctx context.Context, h Hold, now time.Time) (Hold, bool, e
 	}
 	next := h
 	next.Tries++
-	next.Next = now.Add(h.Class.Wait(next.Tries)).UTC().Truncate(time.Millisecond)
+	next.Next = stored(now.Add(h.Class.Wait(next.Tries)))
 	return b.update(ctx, h, next)
 }
 
-// ProbeNow makes a hold due for its probe, for a person who has mended its cause.
+// ProbeNow makes a hold due for its probe, for a person who has mended its
+// cause; false if it was changed meanwhile.
 func (b *Board) ProbeNow(ctx context.Context, h Hold, now time.Time) (bool, error) {
 	next := h
-	next.Tries, next.Next = 0, now.UTC().Truncate(time.Millisecond)
+	next.Tries, next.Next = 0, stored(now)
 	_, done, err := b.update(ctx, h, next)
-	if err == nil && done {
-		err = b.rdb.Publish(ctx, Channel, next.field()).Err()
+	if done { // a word that is lost only makes them find out later
+		_ = b.rdb.Publish(ctx, Channel, next.field()).Err()
 	}
 	return done, err
 }
@@ -316,6 +341,7 @@ func (b *Board) update(ctx context.Context, h, next Hold) (Hold, bool, error) {
 
 func (b *Board) keep(h Hold) {
 	b.mu.Lock()
+	b.writes++
 	b.holds[h.field()] = h
 	b.mu.Unlock()
 }
@@ -327,37 +353,6 @@ func (b *Board) exchange(ctx context.Context, h Hold, raw string) (bool, error) 
 		return false, fmt.Errorf("hold %s: %w", h.Place, err)
 	}
 	return n == 1, nil
-}
-
-// tell writes an event and wakes the workers. Both are for those who look on:
-// a fault here changes no hold, and workers read the board anyway.
-func (b *Board) tell(ctx context.Context, change Change, h Hold, by string) {
-	_, _ = b.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.XAdd(ctx, &redis.XAddArgs{Stream: Events, MaxLen: eventsKept, Approx: true, Values: []any{
-			"event", "hold." + string(change), "level", string(h.Level), "name", h.Name, "class", string(h.Class), "reason", h.Reason, "by", by,
-		}})
-		p.Publish(ctx, Channel, h.field())
-		return nil
-	})
-}
-
-// Listen calls changed whenever a word comes that a hold began, changed or
-// ended, until ctx ends. Words get lost while Redis is away.
-func Listen(ctx context.Context, rdb redis.UniversalClient, changed func()) {
-	subscription := rdb.Subscribe(ctx, Channel)
-	defer func() { _ = subscription.Close() }()
-	messages := subscription.Channel()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case _, open := <-messages:
-			if !open {
-				return
-			}
-			changed()
-		}
-	}
 }
 
 // ParsePlace reads "dt.nickname" as a lane, and "tenant dt" or "organisation

@@ -2,16 +2,35 @@
 -- KEYS[1] all holds · ARGV[1] field · ARGV[2] the hold, JSON
 -- Returns { 'entered' | 'changed' | 'same', the hold as stored }
 local before = redis.call('HGET', KEYS[1], ARGV[1])
-if not before then
+local new = cjson.decode(ARGV[2])
+-- What cannot be read as a hold must not keep one from being set.
+local sound, old = pcall(cjson.decode, before or '')
+local forms = { class = 'string', reason = 'string', since = 'string', ['until'] = 'string', next = 'string', tries = 'number' }
+if not sound or type(old) ~= 'table' or not old.since then
+	old = nil
+end
+for name, form in pairs(forms) do
+	if old and old[name] ~= nil and type(old[name]) ~= form then
+		old = nil
+	end
+end
+-- Nor does one go on whose time is over, if nobody has lifted it yet.
+local ends = old and old['until']
+if ends and string.sub(ends, -1) == 'Z' and ends <= new.since then
+	old = nil
+end
+if not old then
 	redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 	return { 'entered', ARGV[2] }
 end
-local old, new = cjson.decode(before), cjson.decode(ARGV[2])
 local word = 'changed'
-if old.class == new.class and old.reason == new.reason and old.bulk == new.bulk then
-	word = 'same'
+if old.class == new.class and old.reason == new.reason and (old.bulk or false) == (new.bulk or false) then
 	if old['until'] == new['until'] then
-		return { word, before }
+		return { 'same', before }
+	end
+	-- The end of one that came by itself moves on with every refusal.
+	if new.class ~= 'operator' then
+		word = 'same'
 	end
 end
 -- One that goes on keeps its beginning and its probes.

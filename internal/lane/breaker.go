@@ -34,7 +34,8 @@ func newBreaker(name string) *gobreaker.TwoStepCircuitBreaker[struct{}] {
 	})
 }
 
-// trips counts an attempt at the breaker, and reports whether it opened it.
+// trips counts an attempt at the breaker, and reports whether it is a failure
+// that leaves it open.
 func (l *Lane) trips(v Verdict) bool {
 	word := speaks(v)
 	if errors.Is(word, errAside) {
@@ -42,11 +43,10 @@ func (l *Lane) trips(v Verdict) bool {
 	}
 	done, err := l.breaker.Allow()
 	if err != nil {
-		return false // it is open, or another attempt is the probe
+		return false // another attempt is being counted at this very moment
 	}
-	closed := l.breaker.State() == gobreaker.StateClosed
 	done(word)
-	return closed && errors.Is(word, errFailed) && l.breaker.State() != gobreaker.StateClosed
+	return errors.Is(word, errFailed) && l.breaker.State() != gobreaker.StateClosed
 }
 
 // speaks is what a verdict says about the health of the platform.

@@ -114,6 +114,7 @@ type Set struct {
 	quotas sync.Map // organisation → pace.Quota
 	name   string   // of this worker, in holds
 	look   chan struct{}
+	back   chan struct{}
 	// observer may be nil.
 	observer Observer
 
@@ -125,7 +126,7 @@ type Set struct {
 // NewSet returns a Set without lanes. rdb stays the caller's to close, after
 // Stop. name is the worker's, for those who read who has put a lane on hold.
 func NewSet(rdb redis.UniversalClient, record *ledger.Ledger, name string, log *slog.Logger) *Set {
-	s := &Set{rdb: rdb, ledger: record, board: hold.NewBoard(rdb), name: name, log: log, look: make(chan struct{}, 1)}
+	s := &Set{rdb: rdb, ledger: record, board: hold.NewBoard(rdb), name: name, log: log, look: make(chan struct{}, 1), back: make(chan struct{}, 1)}
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
 	return s
 }

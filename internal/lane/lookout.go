@@ -54,6 +54,7 @@ func (s *Set) lookOut(ctx context.Context) {
 				s.log.Warn("Redis cannot be read; no task is taken until it can", "err", err)
 			} else {
 				s.log.Info("Redis can be read again")
+				s.returned(ctx)
 			}
 		}
 		select {
@@ -65,6 +66,22 @@ func (s *Set) lookOut(ctx context.Context) {
 		}
 	}
 }
+
+// returned tells anew what a Redis that was away may have forgotten.
+func (s *Set) returned(ctx context.Context) {
+	for _, l := range s.lanes {
+		if err := l.pacer.Open(ctx); err != nil {
+			l.log.Warn("what the lane is held to could not be told to those who look", "err", err)
+		}
+	}
+	select {
+	case s.back <- struct{}{}:
+	default:
+	}
+}
+
+// Back tells when a Redis that was away is back, maybe without its memory.
+func (s *Set) Back() <-chan struct{} { return s.back }
 
 // count tells the gates how many tasks are pending.
 func (s *Set) count(ctx context.Context, queues []string) error {

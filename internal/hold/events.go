@@ -1,0 +1,81 @@
+package hold
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Event is what the stream tells of a hold. Fields that the writer did not know
+// of are empty.
+type Event struct {
+	Place
+
+	Time   time.Time
+	Event  string // hold.entered, hold.changed or hold.left
+	Class  Class
+	Reason string // of the hold; one that has ended had it
+	By     string // who put it, or found out that it is over
+}
+
+// ReadEvents returns the last n events, the newest last. One round trip.
+func ReadEvents(ctx context.Context, rdb redis.UniversalClient, n int) ([]Event, error) {
+	messages, err := rdb.XRevRangeN(ctx, Events, "+", "-", int64(n)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read the events of holds: %w", err)
+	}
+	slices.Reverse(messages)
+	events := make([]Event, len(messages))
+	for i, m := range messages {
+		text := func(name string) string {
+			s, _ := m.Values[name].(string)
+			return s
+		}
+		events[i] = Event{
+			Place: Place{Level(text("level")), text("name")}, Event: text("event"),
+			Class: Class(text("class")), Reason: text("reason"), By: text("by"),
+		}
+		// Redis makes the first half of an id from its clock.
+		ms, _, _ := strings.Cut(m.ID, "-")
+		if at, err := strconv.ParseInt(ms, 10, 64); err == nil {
+			events[i].Time = time.UnixMilli(at).UTC()
+		}
+	}
+	return events, nil
+}
+
+// tell writes an event and wakes the workers. Both are for those who look on:
+// a fault here changes no hold, and workers read the board anyway.
+func (b *Board) tell(ctx context.Context, change Change, h Hold, by string) {
+	_, _ = b.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.XAdd(ctx, &redis.XAddArgs{Stream: Events, MaxLen: eventsKept, Approx: true, Values: []any{
+			"event", "hold." + string(change), "level", string(h.Level), "name", h.Name, "class", string(h.Class), "reason", h.Reason, "by", by,
+		}})
+		p.Publish(ctx, Channel, h.field())
+		return nil
+	})
+}
+
+// Listen calls changed whenever a word comes that a hold began, changed or
+// ended, until ctx ends. Words get lost while Redis is away.
+func Listen(ctx context.Context, rdb redis.UniversalClient, changed func()) {
+	subscription := rdb.Subscribe(ctx, Channel)
+	defer func() { _ = subscription.Close() }()
+	messages := subscription.Channel()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case _, open := <-messages:
+			if !open {
+				return
+			}
+			changed()
+		}
+	}
+}
