@@ -39,7 +39,8 @@ func (a *attempt) asked() bool {
 	return a.passed > 0
 }
 
-// Slot returns when the lane's next send may leave. It fails with ErrStopping,
+// Slot returns shortly before the lane's next send may leave; Leave waits for the
+// rest. It fails with ErrStopping,
 // with a *HeldError, with a *pace.BookedOutError or *pace.SpentError, with the
 // end of ctx, or when Redis does not answer.
 func (l *Lane) Slot(ctx context.Context) error {
@@ -72,6 +73,23 @@ func (l *Lane) Slot(ctx context.Context) error {
 	a.slot = slot
 	a.passed++
 	return nil
+}
+
+// Leave returns at the moment of the attempt's last slot; false if it has passed
+// or the lane was paused, and another is to be waited for.
+func (l *Lane) Leave(ctx context.Context) (bool, error) {
+	a := attemptOf(ctx)
+	a.mu.Lock()
+	slot := a.slot
+	a.mu.Unlock()
+	left, err := l.pacer.Leave(ctx, slot)
+	if !left {
+		a.mu.Lock()
+		a.slot = pace.Slot{}
+		a.passed--
+		a.mu.Unlock()
+	}
+	return left, err
 }
 
 // Unused gives the last slot of the attempt back: its send does not leave.
