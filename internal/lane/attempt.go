@@ -32,6 +32,13 @@ func attemptOf(ctx context.Context) *attempt {
 	return a
 }
 
+// asked reports whether anything was sent, or had its slot for it.
+func (a *attempt) asked() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.passed > 0
+}
+
 // Slot returns when the lane's next send may leave. It fails with ErrStopping,
 // with a *HeldError, with a *pace.BookedOutError or *pace.SpentError, with the
 // end of ctx, or when Redis does not answer.

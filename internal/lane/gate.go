@@ -167,8 +167,8 @@ func (g *gate) saw(urgent, bulk int64) {
 	g.moved.Broadcast()
 }
 
-// set takes in what the holds say now.
-func (g *gate) set(s state) {
+// set takes in what the holds say now, and tells whether it opened.
+func (g *gate) set(s state) (opened bool) {
 	g.mu.Lock()
 	switch was := g.state.shut; {
 	case s.shut && !was:
@@ -176,12 +176,14 @@ func (g *gate) set(s state) {
 	case was && !s.shut:
 		g.unshut, g.shut = context.WithCancelCause(context.Background())
 	}
+	opened = g.state.shut && !s.shut
 	g.state = s
 	if !s.shut {
 		g.probe = false
 	}
 	g.mu.Unlock()
 	g.moved.Broadcast()
+	return opened
 }
 
 // held is the hold that keeps the lane from taking tasks, or nil.
@@ -206,7 +208,7 @@ func (g *gate) whenHeld(cancel context.CancelCauseFunc) (stop func() bool) {
 // letProbe lets one task through the hold, if one is pending.
 func (g *gate) letProbe() {
 	g.mu.Lock()
-	g.probe = true
+	g.probe = g.state.shut
 	g.mu.Unlock()
 	g.moved.Broadcast()
 }

@@ -54,7 +54,15 @@ func (l *Lane) follow(now time.Time) {
 		l.rejoin(s)
 		return
 	}
-	l.gate.set(s)
+	l.adopt(s)
+}
+
+// adopt has the gate keep a state. A lane that goes on counts failures from
+// nothing.
+func (l *Lane) adopt(s state) {
+	if l.gate.set(s) {
+		l.breaker.Store(newBreaker(l.Name()))
+	}
 }
 
 // rejoin opens a lane whose tenant's credentials are good again, by the word of
@@ -71,7 +79,7 @@ func (l *Lane) rejoin(s state) {
 			l.holdRefused(context.WithoutCancel(l.set.stopping), e)
 			return
 		}
-		l.gate.set(s)
+		l.adopt(s)
 	})
 }
 
@@ -92,14 +100,14 @@ func (l *Lane) react(ctx context.Context, a *attempt, v Verdict) {
 	case v.Class == ClassThrottled && ok:
 		l.throttled(ctx, a, e)
 	}
-	if l.trips(v) {
+	if l.trips(a, v) {
 		l.put(ctx, hold.Hold{
 			Place: hold.Place{Level: hold.Lane, Name: l.Name()}, Class: hold.Failing, Probe: hold.ByTask,
 			Reason: "the platform answers with faults or not at all; one task at a time finds out whether it is back",
 		})
 	}
 	if a.probe {
-		l.probed(ctx, v)
+		l.probed(ctx, a, v)
 	}
 }
 
@@ -236,14 +244,20 @@ func (s *Set) report(change hold.Change, h hold.Hold, by string) {
 }
 
 // probed judges what a probing task found out: the hold is over when the
-// platform had anything else to say.
-func (l *Lane) probed(ctx context.Context, v Verdict) {
+// platform had anything else to say. One that asked nothing, as its wish was
+// fulfilled or overtaken, leaves it to the next.
+func (l *Lane) probed(ctx context.Context, a *attempt, v Verdict) {
 	switch v.Class {
-	case ClassRefused, ClassQuota, ClassThrottled, ClassBusy, ClassPaced, ClassHeld, ClassStopping, ClassWaiting,
-		ClassOvertaken, ClassInternal, ClassNewer, ClassPanic, ClassMalformed:
-		return // as before, or nothing was asked
+	case ClassRefused, ClassQuota, ClassThrottled, ClassBusy, ClassPaced, ClassHeld, ClassStopping, ClassInternal:
+		return // as before, or it could not ask
 	}
-	if errors.Is(speaks(v), errFailed) {
+	switch {
+	case errors.Is(speaks(a, v), errFailed):
+		return
+	case !a.asked():
+		l.gate.letProbe()
+		return
+	case v.Class == ClassOvertaken, v.Class == ClassPanic: // who knows
 		return
 	}
 	for _, h := range l.set.board.Of(l.places()...) {
