@@ -123,7 +123,7 @@ func (g *gate) open() (urgent, bulk bool) {
 	}
 	some := func(i int) bool { return g.pending[i] > 0 }
 	if g.probe {
-		return some(0), some(1)
+		return some(0), some(1) && !g.state.bulk
 	}
 	if g.state.shut || time.Until(g.lane.pacer.PausedUntil()) > rest {
 		return false, false
@@ -213,11 +213,11 @@ func (g *gate) letProbe() {
 	g.moved.Broadcast()
 }
 
-// waits reports whether a task is pending.
+// waits reports whether a task is pending that might probe a hold.
 func (g *gate) waits() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.pending[0]+g.pending[1] > 0
+	return g.pending[0] > 0 || g.pending[1] > 0 && !g.state.bulk
 }
 
 // begin counts an attempt, and tells whether it is a probe.
