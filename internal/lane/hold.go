@@ -44,11 +44,10 @@ func (l *Lane) follow(now time.Time) {
 		if s.err == nil {
 			s.err = &HeldError{h}
 		}
-		if h.Bulk {
-			s.bulk = true
-		} else {
-			s.shut = true
-		}
+		s.bulk = s.bulk || h.Bulk
+		s.shut = s.shut || !h.Bulk
+		// What was booked of calls that are spent now is counted, and may go.
+		s.cut = s.cut || !h.Bulk && h.Class != hold.Quota
 	}
 	if was, held := l.Hold(); held && was.Probe == hold.ByToken && !s.shut && l.Probe != nil {
 		l.rejoin(s)
