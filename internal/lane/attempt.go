@@ -100,8 +100,11 @@ func (l *Lane) Unused(ctx context.Context) {
 }
 
 // account gives back what was booked for sends that the platform did not count
-// against the month.
+// against the month. Of an attempt that ended in a panic nobody knows the sends.
 func (l *Lane) account(a *attempt, sends int, err error) {
+	if is[*PanicError](err) {
+		return
+	}
 	a.mu.Lock()
 	uncounted := a.passed - sends
 	a.mu.Unlock()

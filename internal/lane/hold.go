@@ -36,6 +36,15 @@ func (l *Lane) Hold() (hold.Hold, bool) {
 
 // follow brings the gate in line with the holds as they were last read.
 func (l *Lane) follow(now time.Time) {
+	s := l.state(now)
+	if was, held := l.Hold(); held && was.Probe == hold.ByToken && !s.shut && l.Probe != nil {
+		l.rejoin()
+		return
+	}
+	l.adopt(s)
+}
+
+func (l *Lane) state(now time.Time) state {
 	var s state
 	for _, h := range l.set.board.Of(l.places()...) {
 		if !h.Until.IsZero() && !now.Before(h.Until) {
@@ -49,11 +58,7 @@ func (l *Lane) follow(now time.Time) {
 		// What was booked of calls that are spent now is counted, and may go.
 		s.cut = s.cut || !h.Bulk && h.Class != hold.Quota
 	}
-	if was, held := l.Hold(); held && was.Probe == hold.ByToken && !s.shut && l.Probe != nil {
-		l.rejoin(s)
-		return
-	}
-	l.adopt(s)
+	return s
 }
 
 // adopt has the gate keep a state. A lane that goes on counts failures from
@@ -66,19 +71,23 @@ func (l *Lane) adopt(s state) {
 
 // rejoin opens a lane whose tenant's credentials are good again, by the word of
 // another worker maybe. This worker's client still knows them as refused, and
-// asks for a token first.
-func (l *Lane) rejoin(s state) {
+// asks for a token first: until it has one, every task would be refused.
+func (l *Lane) rejoin() {
 	if !l.rejoining.CompareAndSwap(false, true) {
 		return
 	}
 	l.set.watching.Go(func() {
 		defer l.rejoining.Store(false)
 		err := l.Probe(l.set.stopping)
-		if e, ok := errors.AsType[*providers.Error](err); ok && e.Kind == providers.Misconfigured {
+		e, ok := errors.AsType[*providers.Error](err)
+		switch {
+		case err == nil:
+			l.adopt(l.state(time.Now()))
+		case ok && e.Kind == providers.Misconfigured:
 			l.holdRefused(context.WithoutCancel(l.set.stopping), e)
-			return
+		case l.set.stopping.Err() == nil:
+			l.log.Warn("no longer on hold, but this worker has no token yet; the next look tries again", "err", err)
 		}
-		l.adopt(s)
 	})
 }
 

@@ -277,3 +277,25 @@ func TestWhatIsBookedOfAMonthIsStillSent(t *testing.T) {
 		saysOnce(t, []*rig{r}, "hold.entered organisation lakeside quota")
 	})
 }
+
+// Of a send before a defect of ours nothing is known.
+func TestACallBeforeAPanicIsCounted(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	r.add(lane.Config{Limits: fast, Metered: true}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+		err := send(ctx, slot, payload)
+		if payload == "bad" {
+			panic("defect")
+		}
+		return err
+	})
+	r.start()
+	for _, payload := range []string{"good", "bad"} {
+		r.put(nicknames, payload)
+		r.attempt()
+	}
+	r.stop()
+	if m, err := pace.ReadMonths(t.Context(), r.rdb, "lakeside"); err != nil || m[0].Spent != 2 {
+		t.Errorf("%+v, %v: two calls may have been made", m, err)
+	}
+}
