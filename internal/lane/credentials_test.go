@@ -200,7 +200,11 @@ func TestAWorkerThatCannotAskForItsTokenGoesOnWhenItCan(t *testing.T) {
 	r.ends(nicknames, id, asynq.TaskStatePending)
 	refused.Store(false)
 	away.Store(true)
+	r.hold(hold.Hold{Place: laneOfNicknames})
+	r.looks()
 	r.release(tenantDT) // by another worker, whose own token is good
+	r.looks()
+	r.release(laneOfNicknames)
 	for range 2 {
 		await(t, tries, "the worker to ask")
 		r.looks()

@@ -82,6 +82,9 @@ type state struct {
 	cut  bool       // nothing that waits for its slot gets it either
 	bulk bool       // nothing but urgent tasks is taken
 	err  *HeldError // the hold; nil: none
+	// token tells that the tenant's credentials were refused, and that this worker
+	// has asked for no token since.
+	token bool
 }
 
 // lost is how long a task that asynq was given may take to arrive here. Some
@@ -185,6 +188,13 @@ func (g *gate) set(s state) (opened bool) {
 	g.mu.Unlock()
 	g.moved.Broadcast()
 	return opened
+}
+
+// last is what the holds said last.
+func (g *gate) last() state {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.state
 }
 
 // held is the hold that keeps the lane from taking tasks, or nil.

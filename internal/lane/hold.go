@@ -26,20 +26,22 @@ func (e *HeldError) Error() string {
 // Hold is the hold that keeps the lane from taking tasks, or from taking any but
 // urgent ones; false if there is none.
 func (l *Lane) Hold() (hold.Hold, bool) {
-	l.gate.mu.Lock()
-	defer l.gate.mu.Unlock()
-	if l.gate.state.err == nil {
+	s := l.gate.last()
+	if s.err == nil {
 		return hold.Hold{}, false
 	}
-	return l.gate.state.err.Hold, true
+	return s.err.Hold, true
 }
 
 // follow brings the gate in line with the holds as they were last read.
 func (l *Lane) follow(now time.Time) {
 	s := l.state(now)
-	if was, held := l.Hold(); held && was.Probe == hold.ByToken && !s.shut && l.Probe != nil {
-		l.rejoin()
-		return
+	if was := l.gate.last(); was.token {
+		if !s.shut {
+			l.rejoin()
+			return
+		}
+		s.token = true // whatever else holds it meanwhile
 	}
 	l.adopt(s)
 }
@@ -53,6 +55,7 @@ func (l *Lane) state(now time.Time) state {
 		if s.err == nil {
 			s.err = &HeldError{h}
 		}
+		s.token = s.token || h.Probe == hold.ByToken && l.Probe != nil
 		s.bulk = s.bulk || h.Bulk
 		s.shut = s.shut || !h.Bulk
 		// What was booked of calls that are spent now is counted, and may go.
@@ -82,7 +85,7 @@ func (l *Lane) rejoin() {
 		e, ok := errors.AsType[*providers.Error](err)
 		switch {
 		case err == nil:
-			l.adopt(l.state(time.Now()))
+			l.adopt(l.state(time.Now())) // which may know of another refusal by now
 		case ok && e.Kind == providers.Misconfigured:
 			l.holdRefused(context.WithoutCancel(l.set.stopping), e)
 		case l.set.stopping.Err() == nil:
