@@ -39,10 +39,19 @@ func (a *attempt) asked() bool {
 	return a.passed > 0
 }
 
+// CrowdedError tells that a send's slot did not come in time.
+type CrowdedError struct{}
+
+// Error says why that may be.
+func (*CrowdedError) Error() string {
+	return "no slot came in time: the lane is slow for what waits, or urgent tasks go first"
+}
+
 // Slot returns shortly before the lane's next send may leave; Leave waits for the
-// rest. It fails with ErrStopping,
-// with a *HeldError, with a *pace.BookedOutError or *pace.SpentError, with the
-// end of ctx, or when Redis does not answer.
+// rest. It fails with ErrStopping, with a *HeldError, with a *CrowdedError, a
+// *pace.BookedOutError or *pace.SpentError, with the end of ctx, or when Redis
+// does not answer. A slot that leaves no time for an exchange before the end of
+// ctx is not waited for.
 func (l *Lane) Slot(ctx context.Context) error {
 	a := attemptOf(ctx)
 	if l.set.stopping.Err() != nil {
@@ -51,6 +60,9 @@ func (l *Lane) Slot(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(l.set.stopping, func() { cancel(ErrStopping) })()
+	if end, bounded := ctx.Deadline(); bounded {
+		defer time.AfterFunc(time.Until(end)-l.Timeout, func() { cancel(&CrowdedError{}) }).Stop()
+	}
 	if !a.probe {
 		if held := l.gate.held(); held != nil {
 			return held
@@ -106,8 +118,11 @@ func (l *Lane) Unused(ctx context.Context) {
 }
 
 // account gives back what was booked for sends that the platform did not count
-// against the month.
+// against the month. Of an attempt that ended in a panic nobody knows the sends.
 func (l *Lane) account(a *attempt, sends int, err error) {
+	if is[*PanicError](err) {
+		return
+	}
 	a.mu.Lock()
 	uncounted := a.passed - sends
 	a.mu.Unlock()
