@@ -164,11 +164,25 @@ func (a *app) deadShow(l ledger.Letter, state string, personal bool) error {
 	}
 	out := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	for _, row := range [][2]string{
-		{"id", l.ID}, {"in asynq", state}, {"type", l.Type}, {"lane", l.Lane}, {"organisation", l.Organisation},
-		{"urgent", yes(l.Urgent)}, {"key", l.Key}, {"target", r.Target}, {"revision", positive(l.Revision)},
-		{"class", l.Class}, {"code", l.Code}, {"message", l.Message}, {"request id", l.RequestID},
-		{"cause", l.Cause}, {"to do", r.Todo}, {"attempts", attemptsText(l.Attempts)},
-		{"first failed", clock(l.First)}, {"died", clock(l.Last)}, {"payload", r.payloadText()},
+		{"id", l.ID},
+		{"in asynq", state},
+		{"type", l.Type},
+		{"lane", l.Lane},
+		{"organisation", l.Organisation},
+		{"urgent", yes(l.Urgent)},
+		{"key", l.Key},
+		{"target", r.Target},
+		{"revision", positive(l.Revision)},
+		{"class", l.Class},
+		{"code", l.Code},
+		{"message", l.Message},
+		{"request id", l.RequestID},
+		{"cause", l.Cause},
+		{"to do", r.Todo},
+		{"attempts", attemptsText(l.Attempts)},
+		{"first failed", clock(l.First)},
+		{"died", clock(l.Last)},
+		{"payload", r.payloadText()},
 	} {
 		if row[1] != "" {
 			fmt.Fprintf(out, "%s\t%s\n", row[0], printable(row[1]))

@@ -131,8 +131,8 @@ func (w *worker) openPage(ctx context.Context, counts *metrics.Metrics, level *s
 	return nil
 }
 
-// reload takes over what a running worker can: limits and schedules. What needs
-// a restart is told, and left as it is.
+// reload takes over what a running worker can: limits, quotas and schedules. What
+// needs a restart is told, and left as it is.
 func (w *worker) reload(ctx context.Context, load func() (*config.Config, error)) {
 	next, err := load()
 	if err != nil {

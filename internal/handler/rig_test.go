@@ -125,8 +125,9 @@ func newRig(t *testing.T, s *redistest.Server) *rig {
 // pacer has the rig's slots, and counts those that were not used.
 type pacer struct{ *rig }
 
-func (p pacer) Slot(ctx context.Context) error { return p.slot(ctx) }
-func (p pacer) Unused(context.Context)         { p.unused.Add(1) }
+func (p pacer) Slot(ctx context.Context) error      { return p.slot(ctx) }
+func (p pacer) Leave(context.Context) (bool, error) { return true, nil }
+func (p pacer) Unused(context.Context)              { p.unused.Add(1) }
 
 // handle returns the handler of the task's kind.
 func (r *rig) handle(task tasks.Task) handler.Func {

@@ -26,16 +26,27 @@ func (e *HeldError) Error() string {
 // Hold is the hold that keeps the lane from taking tasks, or from taking any but
 // urgent ones; false if there is none.
 func (l *Lane) Hold() (hold.Hold, bool) {
-	l.gate.mu.Lock()
-	defer l.gate.mu.Unlock()
-	if l.gate.state.err == nil {
+	s := l.gate.last()
+	if s.err == nil {
 		return hold.Hold{}, false
 	}
-	return l.gate.state.err.Hold, true
+	return s.err.Hold, true
 }
 
 // follow brings the gate in line with the holds as they were last read.
 func (l *Lane) follow(now time.Time) {
+	s := l.state(now)
+	if was := l.gate.last(); was.token {
+		if !s.shut {
+			l.rejoin()
+			return
+		}
+		s.token = true // whatever else holds it meanwhile
+	}
+	l.adopt(s)
+}
+
+func (l *Lane) state(now time.Time) state {
 	var s state
 	for _, h := range l.set.board.Of(l.places()...) {
 		if !h.Until.IsZero() && !now.Before(h.Until) {
@@ -44,34 +55,42 @@ func (l *Lane) follow(now time.Time) {
 		if s.err == nil {
 			s.err = &HeldError{h}
 		}
-		if h.Bulk {
-			s.bulk = true
-		} else {
-			s.shut = true
-		}
+		s.token = s.token || h.Probe == hold.ByToken && l.Probe != nil
+		s.bulk = s.bulk || h.Bulk
+		s.shut = s.shut || !h.Bulk
+		// What was booked of calls that are spent now is counted, and may go.
+		s.cut = s.cut || !h.Bulk && h.Class != hold.Quota
 	}
-	if was, held := l.Hold(); held && was.Probe == hold.ByToken && !s.shut && l.Probe != nil {
-		l.rejoin(s)
-		return
+	return s
+}
+
+// adopt has the gate keep a state. A lane that goes on counts failures from
+// nothing.
+func (l *Lane) adopt(s state) {
+	if l.gate.set(s) {
+		l.breaker.Store(newBreaker(l.Name()))
 	}
-	l.gate.set(s)
 }
 
 // rejoin opens a lane whose tenant's credentials are good again, by the word of
 // another worker maybe. This worker's client still knows them as refused, and
-// asks for a token first.
-func (l *Lane) rejoin(s state) {
+// asks for a token first: until it has one, every task would be refused.
+func (l *Lane) rejoin() {
 	if !l.rejoining.CompareAndSwap(false, true) {
 		return
 	}
 	l.set.watching.Go(func() {
 		defer l.rejoining.Store(false)
 		err := l.Probe(l.set.stopping)
-		if e, ok := errors.AsType[*providers.Error](err); ok && e.Kind == providers.Misconfigured {
+		e, ok := errors.AsType[*providers.Error](err)
+		switch {
+		case err == nil:
+			l.adopt(l.state(time.Now())) // which may know of another refusal by now
+		case ok && e.Kind == providers.Misconfigured:
 			l.holdRefused(context.WithoutCancel(l.set.stopping), e)
-			return
+		case l.set.stopping.Err() == nil:
+			l.log.Warn("no longer on hold, but this worker has no token yet; the next look tries again", "err", err)
 		}
-		l.gate.set(s)
 	})
 }
 
@@ -92,14 +111,14 @@ func (l *Lane) react(ctx context.Context, a *attempt, v Verdict) {
 	case v.Class == ClassThrottled && ok:
 		l.throttled(ctx, a, e)
 	}
-	if l.trips(v) {
+	if l.trips(a, v) {
 		l.put(ctx, hold.Hold{
 			Place: hold.Place{Level: hold.Lane, Name: l.Name()}, Class: hold.Failing, Probe: hold.ByTask,
 			Reason: "the platform answers with faults or not at all; one task at a time finds out whether it is back",
 		})
 	}
 	if a.probe {
-		l.probed(ctx, v)
+		l.probed(ctx, a, v)
 	}
 }
 
@@ -236,14 +255,20 @@ func (s *Set) report(change hold.Change, h hold.Hold, by string) {
 }
 
 // probed judges what a probing task found out: the hold is over when the
-// platform had anything else to say.
-func (l *Lane) probed(ctx context.Context, v Verdict) {
+// platform had anything else to say. One that asked nothing, as its wish was
+// fulfilled or overtaken, leaves it to the next.
+func (l *Lane) probed(ctx context.Context, a *attempt, v Verdict) {
 	switch v.Class {
-	case ClassRefused, ClassQuota, ClassThrottled, ClassBusy, ClassPaced, ClassHeld, ClassStopping, ClassWaiting,
-		ClassOvertaken, ClassInternal, ClassNewer, ClassPanic, ClassMalformed:
-		return // as before, or nothing was asked
+	case ClassRefused, ClassQuota, ClassThrottled, ClassBusy, ClassPaced, ClassHeld, ClassStopping, ClassInternal:
+		return // as before, or it could not ask
 	}
-	if errors.Is(speaks(v), errFailed) {
+	switch {
+	case errors.Is(speaks(a, v), errFailed):
+		return
+	case !a.asked():
+		l.gate.letProbe()
+		return
+	case v.Class == ClassOvertaken, v.Class == ClassPanic: // who knows
 		return
 	}
 	for _, h := range l.set.board.Of(l.places()...) {

@@ -99,7 +99,7 @@ type Lane struct {
 	server  *asynq.Server
 	log     *slog.Logger
 	gate    *gate
-	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+	breaker atomic.Pointer[gobreaker.TwoStepCircuitBreaker[struct{}]]
 
 	rejoining atomic.Bool
 	buried    atomic.Bool // the lane may have dead letters
@@ -141,9 +141,9 @@ func (s *Set) Add(cfg Config, build func(handler.Pacer) handler.Func) {
 			Organisation: cfg.Organisation, Name: cfg.Name(), Limits: cfg.Limits,
 			Metered: cfg.Metered, Quota: cfg.Quota, Address: cfg.Address,
 		}),
-		log:     s.log.With("lane", cfg.Name()),
-		breaker: newBreaker(cfg.Name()),
+		log: s.log.With("lane", cfg.Name()),
 	}
+	l.breaker.Store(newBreaker(cfg.Name()))
 	l.gate = newGate(l)
 	l.handle = build(l)
 	if cfg.Metered {

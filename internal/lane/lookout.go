@@ -3,6 +3,7 @@ package lane
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"rollcall/internal/backlog"
@@ -150,19 +151,23 @@ func (s *Set) probe(ctx context.Context, h hold.Hold, now time.Time) {
 }
 
 // prober is a lane that can probe a hold: one with a task that waits, if it is
-// to be found out by a task.
+// to be found out by a task, and that nothing else keeps from taking it.
 func (s *Set) prober(h hold.Hold) *Lane {
 	for _, l := range s.lanes {
-		for _, place := range l.places() {
-			if place != h.Place {
-				continue
-			}
-			if h.Probe == hold.ByToken && l.Probe != nil || h.Probe == hold.ByTask && l.gate.waits() {
-				return l
-			}
+		if !slices.Contains(l.places(), h.Place) {
+			continue
+		}
+		if h.Probe == hold.ByToken && l.Probe != nil || h.Probe == hold.ByTask && l.gate.waits() && l.probes() {
+			return l
 		}
 	}
 	return nil
+}
+
+// probes reports whether no hold keeps the lane but those that a task finds out
+// about.
+func (l *Lane) probes() bool {
+	return !slices.ContainsFunc(l.set.board.Of(l.places()...), func(h hold.Hold) bool { return !h.Bulk && h.Probe != hold.ByTask })
 }
 
 // months holds the metered lanes of organisations whose month is spent, and lets

@@ -331,3 +331,35 @@ func TestRefusedCredentialsHoldTheTenantUntilTheTokenIsGivenAgain(t *testing.T) 
 		saysOnce(t, both, "hold.entered tenant dt refused", "hold.left tenant dt refused")
 	})
 }
+
+// A probe finds out about one hold. It is no leave to pass another.
+func TestALaneThatIsHeldForAnotherReasonTooIsNotProbed(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		p := &platform{err: refuses(providers.ScopeTenant, "app disabled")}
+		r := newRig(t, s)
+		for _, kind := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup} {
+			r.add(lane.Config{Kind: kind, Limits: fast}, p.do)
+		}
+		r.start()
+		id := r.put(nicknames, "")
+		r.held(0)
+		r.ends(nicknames, id, asynq.TaskStatePending)
+		r.hold(hold.Hold{Place: laneOfNicknames})
+		r.looks()
+		p.answers(nil)
+		r.probeNow(tenantDT)
+		r.looks()
+		if n := p.called(); n != 1 {
+			t.Errorf("%d calls, want 1: a person has put the lane on hold", n)
+		}
+		// The tenant's other lane is free to find out.
+		r.ends(groups, r.put(groups, ""), asynq.TaskStateCompleted)
+		r.free(1)
+		if h := r.held(0); h.Class != hold.Operator || len(r.pending(nicknames)) != 1 {
+			t.Errorf("on hold as %+v with %d tasks", h, len(r.pending(nicknames)))
+		}
+		r.release(laneOfNicknames)
+		r.ends(nicknames, id, asynq.TaskStateCompleted)
+	})
+}

@@ -34,7 +34,6 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	queue, _ := asynq.GetQueueName(ctx)
 	a := &attempt{urgent: queue == l.gate.urgent, probe: l.gate.begin()}
 	report, err := l.attempt(context.WithValue(ctx, attemptKey{}, a), task, log)
-	l.gate.end(a.called)
 	l.account(a, report.Sends, err)
 	now := time.Now()
 	// The counters and pauses below must be written even if the task's own time
@@ -44,6 +43,7 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 		return l.set.ledger.CountAttempt(ctx, id, string(class), now)
 	})
 	l.react(ctx, a, v)
+	l.gate.end(a.called) // not before a hold has shut the gate
 	if v.Action == Dead {
 		// Before asynq hears of it: what leaves its queue has its letter.
 		if err := l.bury(ctx, task, id, a.urgent, report, v, now); err != nil {

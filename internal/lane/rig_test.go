@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 
 // patience bounds how long a test waits for what must come. Nothing is read
 // into how long it took.
-const patience = time.Minute
+const patience = 15 * time.Second
 
 // The limits of the tests. A slow lane lets three tasks wait for their slot and
 // is at seven altogether.

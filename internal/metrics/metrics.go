@@ -76,7 +76,8 @@ func New(cfg Config) *Metrics {
 				"no_answer, or other.", "lane", "code"),
 		sends: counter("sends_total", "Metered requests that left, quick tries included.", "lane"),
 		holds: counter("hold_changes_total",
-			"Holds that began, changed their reason or ended, counted by the one worker that did it.", "level", "class", "change"),
+			"Holds that began, changed their reason or ended, counted by the one worker that did it. What a person did by command is in none.",
+			"level", "class", "change"),
 		recovered: counter("tasks_recovered_total", "Tasks that run again because their worker was gone.", "lane"),
 
 		taskWait: histogram("task_wait_seconds",
@@ -95,6 +96,13 @@ func New(cfg Config) *Metrics {
 	)
 	for _, l := range cfg.Lanes {
 		m.begin(l.Name())
+	}
+	for _, level := range []hold.Level{hold.Lane, hold.Tenant, hold.Organisation, hold.Address} {
+		for _, class := range hold.Classes() {
+			for _, change := range []hold.Change{hold.Entered, hold.Changed, hold.Left} {
+				m.holds.WithLabelValues(string(level), string(class), string(change))
+			}
+		}
 	}
 	return m
 }

@@ -13,26 +13,39 @@ import (
 )
 
 var (
-	paceAllowed = desc("pace_allowed_calls_per_second", "Calls a second that the pace lets through now, for all workers together.", "lane")
-	paceInUse   = desc("pace_used_calls_per_second", "Calls a second that were booked in the last ten seconds or so, by all workers together.", "lane")
-	paceShare   = desc("pace_share", "Share of the limit that is used, 0 to 1. Below 1 somebody else takes calls of the same quota.", "lane")
-	paceSpread  = desc("pace_spread_seconds", "Spread of the one-way delay that the pace assumes, as learned from refusals.", "lane")
-	paceRefused = desc("pace_refused_total", "Calls that were refused for their rate, of all workers together.", "lane")
-	pacePaused  = desc("pace_paused_seconds", "What is left of the lane's pause after a refusal; 0 without one.", "lane")
-	monthSpent  = desc("month_calls", "Metered calls of the organisation in this calendar month in Beijing.", "organisation")
-	monthQuota  = desc("month_quota_calls", "Metered calls that the configuration allows the organisation in a month; 0 for no bound.", "organisation")
-	monthLeft   = desc("month_left_calls", "What is left of them, the reserve for urgent tasks included; 0 also when the platform says so.", "organisation")
-	paceRead    = desc("pace_read", "1 if the pace could be read. If 0, what is measured of it is missing.")
+	paceAllowed = desc("pace_allowed_calls_per_second",
+		"Calls a second that the pace allows the lane now, for all workers together. A pause changes nothing in it.", "lane")
+	paceInUse = desc("pace_used_calls_per_second",
+		"Calls a second that all workers together booked in the last ten to twenty seconds.", "lane")
+	paceShare = desc("pace_share",
+		"Share of its rate that the lane may use, 0.05 to 1. Below 1 somebody else takes calls of the same quota.", "lane")
+	paceSpread = desc("pace_spread_seconds",
+		"Spread of the one-way delay that the pace assumes, as learned from refusals; 0 before the lane's first call.", "lane")
+	paceRefused = desc("pace_refused_total",
+		"Calls refused for their rate, of all workers together, since Redis knows the lane.", "lane")
+	pacePaused = desc("pace_paused_seconds", "What is left of the lane's pause after a refusal; 0 without one.", "lane")
+
+	monthCalls = desc("month_calls",
+		"Metered calls of the organisation in this calendar month in Asia/Shanghai, counted when they are booked.", "organisation")
+	monthQuota   = desc("month_quota_calls", "Metered calls that the organisation may make in a month; 0 for no bound.", "organisation")
+	monthReserve = desc("month_reserve_calls", "How many of them are kept for urgent tasks.", "organisation")
+	monthWarn    = desc("month_warn_calls", "Calls of a month from which a warning stands; 0 for none.", "organisation")
+	monthLeft    = desc("month_left_calls",
+		"Calls that the month has left, the reserve included; 0 also when the platform says so. Missing without a bound.", "organisation")
+	monthEnds = desc("month_ends_timestamp_seconds", "When the month turns.", "organisation")
+
+	paceRead = desc("pace_read", "1 if the pace could be read. If 0, what is measured of it is missing.")
 )
 
-// paces reads how the lanes go, at most once in queuesFresh.
+// paces tells how the lanes get on, as all workers together have written it down.
 type paces struct {
 	redis redis.UniversalClient
 	refs  []pace.Ref
 
 	mu   sync.Mutex // held across a reading, so that one scrape reads for all
 	at   time.Time
-	last []pace.Status // nil: could not be read
+	read []pace.Status // in the order of refs; none with err
+	err  error
 }
 
 func newPaces(rdb redis.UniversalClient, lanes []*lane.Lane) *paces {
@@ -46,7 +59,8 @@ func newPaces(rdb redis.UniversalClient, lanes []*lane.Lane) *paces {
 // Describe implements prometheus.Collector.
 func (*paces) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		paceAllowed, paceInUse, paceShare, paceSpread, paceRefused, pacePaused, monthSpent, monthQuota, monthLeft, paceRead,
+		paceAllowed, paceInUse, paceShare, paceSpread, paceRefused, pacePaused,
+		monthCalls, monthQuota, monthReserve, monthWarn, monthLeft, monthEnds, paceRead,
 	} {
 		out <- d
 	}
@@ -56,29 +70,38 @@ func (*paces) Describe(out chan<- *prometheus.Desc) {
 func (p *paces) Collect(out chan<- prometheus.Metric) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if time.Since(p.at) >= queuesFresh {
-		ctx, cancel := context.WithTimeout(context.Background(), queuesWithin)
-		p.last, _ = pace.Read(ctx, p.redis, p.refs)
+	if time.Since(p.at) >= readingLasts {
+		ctx, cancel := context.WithTimeout(context.Background(), readingWithin)
+		p.read, p.err = pace.Read(ctx, p.redis, p.refs)
 		cancel()
 		p.at = time.Now()
 	}
-	out <- gauge(paceRead, flag(p.last != nil || len(p.refs) == 0))
+	out <- gauge(paceRead, flag(p.err == nil))
 	told := map[string]bool{}
-	for _, s := range p.last {
-		out <- gauge(paceAllowed, s.Allowed, s.Lane)
+	for _, s := range p.read {
+		if len(s.Limits) > 0 { // else no worker has told yet what it is held to
+			out <- gauge(paceAllowed, s.Allowed, s.Lane)
+		}
 		out <- gauge(paceInUse, s.InUse, s.Lane)
 		out <- gauge(paceShare, s.Share, s.Lane)
 		out <- gauge(paceSpread, s.Spread.Seconds(), s.Lane)
 		out <- prometheus.MustNewConstMetric(paceRefused, prometheus.CounterValue, float64(s.Refused), s.Lane)
 		out <- gauge(pacePaused, s.Paused.Seconds(), s.Lane)
-		if !s.Metered || told[s.Organisation] {
-			continue
+		// A month is the organisation's, whichever of its lanes it is read with.
+		if s.Metered && !told[s.Organisation] {
+			told[s.Organisation] = true
+			tellMonth(out, s)
 		}
-		told[s.Organisation] = true
-		out <- gauge(monthSpent, float64(s.Month.Spent), s.Organisation)
-		out <- gauge(monthQuota, float64(s.Quota.Calls), s.Organisation)
-		if left, bounded := s.MonthLeft(); bounded {
-			out <- gauge(monthLeft, float64(left), s.Organisation)
-		}
+	}
+}
+
+func tellMonth(out chan<- prometheus.Metric, s pace.Status) {
+	out <- gauge(monthCalls, float64(s.Month.Spent), s.Organisation)
+	out <- gauge(monthQuota, float64(s.Quota.Calls), s.Organisation)
+	out <- gauge(monthReserve, float64(s.Quota.Reserve), s.Organisation)
+	out <- gauge(monthWarn, float64(s.Quota.Warn), s.Organisation)
+	out <- gauge(monthEnds, float64(s.Month.Ends.Unix()), s.Organisation)
+	if left, bounded := s.MonthLeft(); bounded {
+		out <- gauge(monthLeft, float64(left), s.Organisation)
 	}
 }

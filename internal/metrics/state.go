@@ -28,7 +28,7 @@ func flag(b bool) float64 {
 }
 
 var heldDesc = desc("lane_held",
-	"1 while the lane is on hold for a reason of the class, else 0. Class quota with urgent tasks still going counts too.",
+	"1 while the lane is on hold for a reason of the class, else 0. Of several holds that which holds most; one that lets urgent tasks go counts too.",
 	"lane", "class")
 
 // holds tells which lanes are on hold at the moment of a scrape.
