@@ -3,6 +3,7 @@ package lane
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"rollcall/internal/backlog"
@@ -14,9 +15,13 @@ import (
 // recoverer, or somebody in its web UI. No verdict has it.
 const Archived = "archived"
 
-// mostAdded bounds how many letters one look at an archive adds, so that the
-// other queues are not kept waiting. The next look goes on.
-const mostAdded = 500
+const (
+	// addFor bounds how long one look at an archive adds letters, so that the
+	// other queues are not kept waiting. The next look goes on.
+	addFor = time.Second
+	// archivePage is how many entries are asked for their letters at once.
+	archivePage = 500
+)
 
 // archive is how far a queue's archive has been looked through.
 type archive struct {
@@ -38,18 +43,17 @@ func (s *sweeper) archived(ctx context.Context, l *Lane, queue string, urgent bo
 	if err != nil {
 		return err
 	}
+	until := time.Now().Add(addFor)
 	added, reached := 0, archive{newest: seen.newest}
-	for len(entries) > 0 && err == nil && added < mostAdded {
-		page := entries[:min(len(entries), mostAdded)]
+	for page := range slices.Chunk(entries, archivePage) {
 		var n int
 		var all bool
-		n, all, err = s.addLetters(ctx, l, queue, urgent, page, mostAdded-added)
+		n, all, err = s.addLetters(ctx, l, queue, urgent, page, until)
 		added += n
 		if !all {
 			break
 		}
 		reached.take(page)
-		entries = entries[len(page):]
 	}
 	*seen = reached
 	if added > 0 {
@@ -69,10 +73,10 @@ func (a *archive) take(entries []backlog.ArchivedTask) {
 	}
 }
 
-// addLetters writes letters for those of a page that have none, at most so many.
-// all tells that none is left.
+// addLetters writes letters for those of a page that have none, until its time is
+// over. all tells that none is left.
 func (s *sweeper) addLetters(
-	ctx context.Context, l *Lane, queue string, urgent bool, page []backlog.ArchivedTask, most int,
+	ctx context.Context, l *Lane, queue string, urgent bool, page []backlog.ArchivedTask, until time.Time,
 ) (added int, all bool, err error) {
 	ids, at := make([]string, len(page)), make(map[string]time.Time, len(page))
 	for i, e := range page {
@@ -83,7 +87,7 @@ func (s *sweeper) addLetters(
 		return 0, false, err
 	}
 	for _, id := range without {
-		if added == most {
+		if time.Now().After(until) {
 			return added, false, nil
 		}
 		fresh, err := s.addLetter(ctx, l, queue, id, urgent, at[id])

@@ -1,0 +1,358 @@
+package lane_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/backlog"
+	"rollcall/internal/lane"
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
+	"rollcall/providers"
+	"rollcall/tasks"
+)
+
+// letter reads the letter of a task, which must be there.
+func (r *rig) letter(id string) ledger.Letter {
+	r.t.Helper()
+	letter, found, err := ledger.New(r.rdb).Letter(r.t.Context(), nicknames, id)
+	if err != nil || !found {
+		r.t.Fatalf("the letter of task %s: found %t, %v", id, found, err)
+	}
+	return letter
+}
+
+func (r *rig) letters() int64 {
+	r.t.Helper()
+	n, err := ledger.New(r.rdb).DeadCount(r.t.Context(), ledger.Letters{Lane: nicknames})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return n
+}
+
+// turnsDown is a platform that turns every task down.
+func turnsDown(context.Context, func(context.Context) error, string) error {
+	return &providers.Error{
+		Platform: "dingtalk", API: "updategroupnick", Kind: providers.Rejected, Code: "34001", HTTPStatus: 200,
+		Message: "no such member", RequestID: "r-1", Fix: "correct the roster",
+	}
+}
+
+func TestALetterHoldsAllOfATaskThatDied(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		r.add(lane.Config{}, turnsDown)
+		typename, payload, err := tasks.Encode(tasks.NicknameSync{Tenant: "dt", ChatID: "c1", UserID: "ann", Nickname: "Ann"}, 1234)
+		if err != nil {
+			t.Fatal(err)
+		}
+		task := asynq.NewTaskWithHeaders(typename, payload, map[string]string{tasks.KeyHeader: "night-1"})
+		if _, err := r.client.Enqueue(task, asynq.Queue(urgent), asynq.TaskID("t1"), asynq.MaxRetry(1<<20)); err != nil {
+			t.Fatal(err)
+		}
+		before := time.Now().Add(-time.Second)
+		r.start()
+		r.ends(urgent, "t1", asynq.TaskStateArchived)
+		got := r.letter("t1")
+		if got.Last.Before(before) || got.Last.After(time.Now()) || !got.First.Equal(got.Last) {
+			t.Errorf("it died at %v, having failed first at %v", got.Last, got.First)
+		}
+		want := ledger.Letter{
+			ID: "t1", Lane: nicknames, Tenant: "dt", Kind: "nickname", Organisation: "lakeside", Urgent: true, Key: "night-1",
+			Type: typename, Payload: payload, Target: "c1/ann", Revision: 1234,
+			Class: "rejected", Code: "34001", Message: "no such member", RequestID: "r-1", Todo: "correct the roster",
+			Cause:    "rejected: dingtalk updategroupnick: 34001: no such member [request r-1] · to do: correct the roster",
+			Attempts: map[string]int{"rejected": 1},
+		}
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(ledger.Letter{}, "First", "Last")); diff != "" {
+			t.Errorf("the letter (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestALetterTellsTheAttemptsOfEveryClass(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		n := 0
+		r.add(lane.Config{}, func(context.Context, func(context.Context) error, string) error {
+			if n++; n == 1 {
+				return &providers.Error{Kind: providers.Transient}
+			}
+			return &providers.Error{Kind: providers.Unknown, Tries: 1}
+		})
+		r.start()
+		id := r.put(nicknames, "")
+		first := r.attempt()
+		r.ends(nicknames, id, asynq.TaskStateRetry)
+		_ = r.inspector.RunTask(nicknames, id) // or its time has come by itself
+		r.ends(nicknames, id, asynq.TaskStateArchived)
+		got := r.letter(id)
+		if diff := cmp.Diff(map[string]int{"busy": 1, "unlisted": 1}, got.Attempts); diff != "" {
+			t.Errorf("attempts (-want +got):\n%s", diff)
+		}
+		if got.Class != "unlisted" || got.First.After(got.Last) || got.First.Before(first.Start.Add(-time.Second)) {
+			t.Errorf("it failed first at %v and died at %v of %s", got.First, got.Last, got.Class)
+		}
+	})
+}
+
+// Bytes that no client of asynq wrote are kept as they were found.
+func TestWhatNobodyCanReadHasALetterWithItsBytes(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		r.add(lane.Config{}, turnsDown)
+		r.start()
+		r.put(nicknames, "") // asynq knows the queue from here on
+		ctx := t.Context()
+		if err := errors.Join(
+			r.rdb.HSet(ctx, backlog.Key(nicknames, "t:raw"), "msg", "\xff\xff no message", "state", "pending").Err(),
+			r.rdb.LPush(ctx, backlog.Key(nicknames, "pending"), "raw").Err(),
+		); err != nil {
+			t.Fatal(err)
+		}
+		r.sweep()
+		r.ends(nicknames, "undecodable-raw", asynq.TaskStateArchived)
+		got := r.letter("undecodable-raw")
+		if got.Class != "malformed" || string(got.Payload) != "\xff\xff no message" || got.Target != "" {
+			t.Errorf("the letter %+v", got)
+		}
+	})
+}
+
+// unwritable fails the writing of letters for as long as it is told to.
+type unwritable struct {
+	broken atomic.Bool
+	tried  chan struct{}
+}
+
+func (*unwritable) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (u *unwritable) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if u.broken.Load() && strings.Contains(fmt.Sprint(cmd.Args()...), ":dead:letters") {
+			select {
+			case u.tried <- struct{}{}:
+			default:
+			}
+			err := errors.New("READONLY cut off by the test")
+			cmd.SetErr(err)
+			return err
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (*unwritable) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func TestATaskWhoseLetterCannotBeWrittenStaysInItsQueue(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		hook := &unwritable{tried: make(chan struct{}, 1)}
+		hook.broken.Store(true)
+		r.rdb.AddHook(hook)
+		r.add(lane.Config{}, turnsDown)
+		r.start()
+		id := r.put(nicknames, "")
+		await(t, hook.tried, "a try to write the letter")
+		got := r.attempt().Verdict
+		if got.Action != lane.Retry || got.Class != lane.ClassInternal || got.Counted {
+			t.Errorf("verdict %+v, want an uncounted retry", got)
+		}
+		info := r.ends(nicknames, id, asynq.TaskStateRetry)
+		if want := "internal: the task ended as rejected, and its dead letter could not be written, so it stays in its queue"; info.Retried != 0 || !strings.HasPrefix(info.LastErr, want) {
+			t.Errorf("asynq shows %q after %d attempts", info.LastErr, info.Retried)
+		}
+		hook.broken.Store(false)
+		_ = r.inspector.RunTask(nicknames, id) // or its time has come by itself
+		r.ends(nicknames, id, asynq.TaskStateArchived)
+		if got := r.letter(id); got.Class != "rejected" || r.letters() != 1 {
+			t.Errorf("%d letters, this one of class %s", r.letters(), got.Class)
+		}
+	})
+}
+
+// A task can come back from the dead: asynq loses the word of its archiving, or
+// somebody has its web UI run it.
+func TestATaskThatDiesTwiceHasOneLetterAndOneThatIsDoneAfterAllHasNone(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		var n atomic.Int32
+		r.add(lane.Config{}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+			switch n.Add(1) {
+			case 1:
+				return turnsDown(ctx, slot, payload)
+			case 2:
+				return &providers.Error{Kind: providers.Ambiguous, Code: "504"}
+			}
+			return nil
+		})
+		r.start()
+		id := r.put(nicknames, "")
+		r.ends(nicknames, id, asynq.TaskStateArchived)
+		first := r.letter(id)
+		again := func() {
+			t.Helper()
+			if err := r.inspector.RunTask(nicknames, id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		again()
+		eventually(t, func() error {
+			if got := r.letter(id); got.Class != "unverified" {
+				return fmt.Errorf("class %s", got.Class)
+			}
+			return nil
+		})
+		r.ends(nicknames, id, asynq.TaskStateArchived)
+		if got := r.letter(id); r.letters() != 1 || !got.First.Equal(first.First) || !got.Last.After(first.Last) {
+			t.Errorf("%d letters; it failed first at %v, want %v", r.letters(), got.First, first.First)
+		}
+		again()
+		r.ends(nicknames, id, asynq.TaskStateCompleted)
+		eventually(t, func() error {
+			if n := r.letters(); n != 0 {
+				return fmt.Errorf("%d letters", n)
+			}
+			return nil
+		})
+	})
+}
+
+// asynq's recoverer, and the button of its web UI, tell nobody. The sweep finds
+// a full archive, which it looks through in steps, and then what is added to it.
+func TestASweepWritesLettersForWhatAsynqArchivedByItself(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		r.add(lane.Config{}, turnsDown)
+		const full = 1200
+		for i := range full {
+			id := r.put(nicknames, fmt.Sprint(i))
+			if i%10 == 0 {
+				if err := r.inspector.ArchiveTask(nicknames, id); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if _, err := r.inspector.ArchiveAllPendingTasks(nicknames); err != nil {
+			t.Fatal(err)
+		}
+		r.sweep()
+		wants := func(n int64) {
+			t.Helper()
+			eventually(t, func() error {
+				if got := r.letters(); got != n {
+					return fmt.Errorf("%d letters, want %d", got, n)
+				}
+				return nil
+			})
+		}
+		wants(full)
+		late := r.put(nicknames, "late")
+		if err := r.inspector.ArchiveTask(nicknames, late); err != nil {
+			t.Fatal(err)
+		}
+		ctx := t.Context()
+		if err := errors.Join(
+			r.rdb.HSet(ctx, backlog.Key(nicknames, "t:raw"), "msg", "\xff\xff no message", "state", "archived").Err(),
+			r.rdb.ZAdd(ctx, backlog.Key(nicknames, "archived"), redis.Z{Score: float64(time.Now().Unix()), Member: "raw"}).Err(),
+		); err != nil {
+			t.Fatal(err)
+		}
+		wants(full + 2)
+		if got := r.letter(late); got.Class != lane.Archived || string(got.Payload) != "late" || !strings.HasPrefix(got.Cause, "archived: asynq archived the task by itself") {
+			t.Errorf("the letter %+v", got)
+		}
+		if got := r.letter("raw"); string(got.Payload) != "\xff\xff no message" {
+			t.Errorf("the letter of what asynq cannot read: %+v", got)
+		}
+	})
+}
+
+// asynq's archive keeps 9,999 and forgets the others without a word.
+func TestMoreTasksDieThanAsynqKeepsAndEachHasItsLetter(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("12,000 tasks")
+	}
+	s := redistest.Real(t)
+	r := newRig(t, s)
+	const dead = 12_000
+	var gone atomic.Int32
+	done := make(chan struct{})
+	r.watch.instead = func(a lane.Attempt) {
+		if a.Verdict.Action == lane.Dead && gone.Add(1) == dead {
+			close(done)
+		}
+	}
+	r.add(lane.Config{Limits: fastest}, turnsDown)
+	ids := r.putMany(dead)
+	r.start()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Minute): // whatever else the machine does
+		t.Fatalf("%d of %d died", gone.Load(), dead)
+	}
+	eventually(t, func() error {
+		if n := r.rdb.LLen(t.Context(), backlog.Key(nicknames, "active")).Val(); n != 0 {
+			return fmt.Errorf("%d are active", n)
+		}
+		return nil
+	})
+	if n := r.rdb.ZCard(t.Context(), backlog.Key(nicknames, "archived")).Val(); n != 9999 {
+		t.Errorf("asynq keeps %d archived tasks: its bound has moved, see docs/dead-letters.md", n)
+	}
+	if n := r.letters(); n != dead {
+		t.Errorf("%d letters, want %d", n, dead)
+	}
+	l := ledger.New(r.rdb)
+	for page := range slices.Chunk(ids, 1000) {
+		if without, err := l.Unburied(t.Context(), nicknames, page); err != nil || len(without) != 0 {
+			t.Fatalf("%d of a thousand have no letter: %v", len(without), err)
+		}
+	}
+}
+
+// putMany stores tasks side by side.
+func (r *rig) putMany(n int) []string {
+	r.t.Helper()
+	ids := make([]string, n)
+	var wg sync.WaitGroup
+	var failed atomic.Value
+	for w := range 16 {
+		wg.Go(func() {
+			for i := w; i < n; i += 16 {
+				ids[i] = fmt.Sprintf("t%d", i)
+				_, err := r.client.Enqueue(asynq.NewTask("test", nil), asynq.Queue(nicknames), asynq.MaxRetry(1<<20), asynq.TaskID(ids[i]))
+				if err != nil {
+					failed.Store(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err, ok := failed.Load().(error); ok {
+		r.t.Fatal(err)
+	}
+	return ids
+}
