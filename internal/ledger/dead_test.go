@@ -1,0 +1,321 @@
+package ledger_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
+)
+
+const yard = "dt.nickname"
+
+// died is when the letters of the tests died, a second after another.
+var died = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+
+func letter(id string, second int, class, code string) ledger.Letter {
+	at := died.Add(time.Duration(second) * time.Second)
+	return ledger.Letter{
+		ID: id, Lane: yard, Tenant: "dt", Kind: "nickname", Organisation: "lakeside", Type: "nickname:sync",
+		Payload: []byte(`{"v":1}`), Class: class, Code: code, Cause: class + ": " + code, First: at, Last: at,
+	}
+}
+
+func buried(t *testing.T, l *ledger.Ledger, letters ...ledger.Letter) {
+	t.Helper()
+	for _, one := range letters {
+		if fresh, err := l.Bury(t.Context(), one); err != nil || !fresh {
+			t.Fatalf("Bury(%s) = %t, %v", one.ID, fresh, err)
+		}
+	}
+}
+
+// ids reads letters by pages of n.
+func ids(t *testing.T, l *ledger.Ledger, q ledger.Letters, n int) []string {
+	t.Helper()
+	var all []string
+	var from ledger.Cursor
+	for {
+		letters, next, err := l.DeadPage(t.Context(), q, from, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range letters {
+			all = append(all, one.ID)
+		}
+		if next == "" {
+			return all
+		}
+		from = next
+	}
+}
+
+func wantIDs(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("letters (-want +got):\n%s", diff)
+	}
+}
+
+func TestALetterIsReadAsItWasWrittenWhateverItHolds(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		whole := letter("id with spaces and a |", 0, "rejected", `a "code" | of {sorts}`)
+		whole.Urgent, whole.Key, whole.Target, whole.Revision = true, "k", "c1/张三", 1772323200000001
+		whole.Message, whole.RequestID, whole.Todo = "mes\nsage", "r1", "do it"
+		whole.Payload = []byte("\xff\x00 no JSON")
+		whole.Attempts = map[string]int{"busy": 11, "rejected": 1}
+		buried(t, l, whole)
+		got, found, err := l.Letter(t.Context(), yard, whole.ID)
+		if err != nil || !found {
+			t.Fatalf("found %t, %v", found, err)
+		}
+		if diff := cmp.Diff(whole, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		page, _, err := l.DeadPage(t.Context(), ledger.Letters{Lane: yard, ByCause: true, Class: "rejected", Code: whole.Code}, "", 10)
+		if err != nil || len(page) != 1 {
+			t.Fatalf("%d letters of its cause, %v", len(page), err)
+		}
+		if diff := cmp.Diff(whole, page[0]); diff != "" {
+			t.Errorf("on a page (-want +got):\n%s", diff)
+		}
+		odd := letter("\xff", 1, "rejected", "\xfe")
+		buried(t, l, odd)
+		if got, found, err := l.Letter(t.Context(), yard, "\xff"); err != nil || !found || got.ID != "\xff" {
+			t.Errorf("a letter whose id is no text: %q, %t, %v", got.ID, found, err)
+		}
+	})
+}
+
+func TestLettersAreListedNewestFirstByTimeAndByCause(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		buried(t, l, letter("a", 0, "rejected", "1"), letter("b", 1, "busy", ""), letter("c", 2, "rejected", "1"), letter("d", 2, "rejected", "2"))
+		all := ledger.Letters{Lane: yard}
+		for n := 1; n <= 5; n++ {
+			wantIDs(t, ids(t, l, all, n), "d", "c", "b", "a")
+		}
+		of := all
+		of.ByCause, of.Class, of.Code = true, "rejected", "1"
+		wantIDs(t, ids(t, l, of, 1), "c", "a")
+		some := all
+		some.Since, some.Until = died.Add(time.Second), died.Add(time.Second)
+		wantIDs(t, ids(t, l, some, 10), "b")
+		some.Until = died.Add(2 * time.Second)
+		wantIDs(t, ids(t, l, some, 10), "d", "c", "b")
+		if n, err := l.DeadCount(t.Context(), some); err != nil || n != 3 {
+			t.Errorf("%d are counted, %v", n, err)
+		}
+		counts, err := l.DeadCauses(t.Context(), yard, "ci.course")
+		want := map[string][]ledger.CauseCount{yard: {{"rejected", "1", 2}, {"busy", "", 1}, {"rejected", "2", 1}}, "ci.course": nil}
+		if diff := cmp.Diff(want, counts); diff != "" || err != nil {
+			t.Errorf("counts: %v (-want +got):\n%s", err, diff)
+		}
+		lanes, err := l.BuriedLanes(t.Context())
+		wantIDs(t, lanes, yard)
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A task that runs again may die of something else, and the sweep may come upon
+// a task that has its letter.
+func TestATaskHasOneLetterHoweverOftenItDies(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		buried(t, l, letter("a", 0, "busy", "-1"))
+		again := letter("a", 5, "rejected", "7")
+		if fresh, err := l.Bury(t.Context(), again); fresh || err != nil {
+			t.Errorf("the second death: fresh %t, %v", fresh, err)
+		}
+		for _, late := range []ledger.Letter{letter("a", 9, "archived", ""), again} {
+			if fresh, err := l.BuryNew(t.Context(), late); fresh || err != nil {
+				t.Errorf("BuryNew of one that has a letter: fresh %t, %v", fresh, err)
+			}
+		}
+		got, _, err := l.Letter(t.Context(), yard, "a")
+		again.First = died
+		if diff := cmp.Diff(again, got); diff != "" || err != nil {
+			t.Errorf("%v (-want +got):\n%s", err, diff)
+		}
+		wantIDs(t, ids(t, l, ledger.Letters{Lane: yard}, 10), "a")
+		wantIDs(t, ids(t, l, ledger.Letters{Lane: yard, ByCause: true, Class: "busy", Code: "-1"}, 10))
+		counts, err := l.DeadCauses(t.Context(), yard)
+		if diff := cmp.Diff([]ledger.CauseCount{{"rejected", "7", 1}}, counts[yard]); diff != "" || err != nil {
+			t.Errorf("counts: %v (-want +got):\n%s", err, diff)
+		}
+	})
+}
+
+func TestRemovingTheLastLetterLeavesNoKeyButTheNameOfItsLane(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		l := ledger.New(rdb)
+		buried(t, l, letter("a", 0, "busy", ""), letter("b", 0, "rejected", "1"))
+		if n, err := l.Unbury(t.Context(), yard, "a", "b", "nobody"); n != 2 || err != nil {
+			t.Errorf("%d were removed, %v", n, err)
+		}
+		if n, err := l.Unbury(t.Context(), yard, "a"); n != 0 || err != nil {
+			t.Errorf("%d were removed the second time, %v", n, err)
+		}
+		keys, err := rdb.Keys(t.Context(), "*").Result()
+		wantIDs(t, keys, "rollcall:dead:lanes")
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What is removed between two pages, or dies meanwhile, moves nothing.
+func TestAPageGoesOnWhereTheOneBeforeEnded(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		for i := range 10 {
+			buried(t, l, letter(fmt.Sprint("t", i), 0, "busy", "")) // all at the same moment
+		}
+		var got []string
+		var from ledger.Cursor
+		for {
+			page, next, err := l.DeadPage(t.Context(), ledger.Letters{Lane: yard}, from, 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, one := range page {
+				got = append(got, one.ID)
+				if _, err := l.Unbury(t.Context(), yard, one.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			buried(t, l, letter(fmt.Sprint("new", len(got)), 1+len(got), "busy", ""))
+			if next == "" {
+				break
+			}
+			from = next
+		}
+		wantIDs(t, got, "t9", "t8", "t7", "t6", "t5", "t4", "t3", "t2", "t1", "t0")
+	})
+}
+
+func TestALetterOfANewerVersionIsShownAsItLiesThere(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		l := ledger.New(rdb)
+		buried(t, l, letter("a", 0, "busy", ""))
+		if err := rdb.HSet(t.Context(), "rollcall:{dt.nickname}:dead:letters", "a", "of 2031").Err(); err != nil {
+			t.Fatal(err)
+		}
+		got, found, err := l.Letter(t.Context(), yard, "a")
+		if err != nil || !found || got.ID != "a" || got.Lane != yard || got.Class != ledger.Unreadable || string(got.Payload) != "of 2031" {
+			t.Errorf("%+v, %t, %v", got, found, err)
+		}
+	})
+}
+
+func TestAttemptsAreReadByClassWithTheFirst(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		for i, class := range []string{"busy", "busy", "partial"} {
+			if _, _, err := l.CountAttempt(t.Context(), "a", class, died.Add(time.Duration(i)*time.Second)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		counts, first, err := l.Attempts(t.Context(), "a")
+		if diff := cmp.Diff(map[string]int{"busy": 2, "partial": 1}, counts); diff != "" || err != nil || !first.Equal(died) {
+			t.Errorf("first at %v, %v (-want +got):\n%s", first, err, diff)
+		}
+		if counts, first, err := l.Attempts(t.Context(), "nobody"); len(counts) != 0 || !first.IsZero() || err != nil {
+			t.Errorf("of a task that never failed: %v, %v, %v", counts, first, err)
+		}
+	})
+}
+
+// The indexes and counts hold against a map, whatever the order of deaths and
+// removals.
+func TestTheIndexesOfLettersHoldAgainstAModel(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	l := ledger.New(s.Client(t))
+	run := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		run++
+		lane := fmt.Sprintf("dt%d.nickname", run)
+		model := map[string]ledger.Letter{}
+		rt.Repeat(map[string]func(*rapid.T){
+			"": func(rt *rapid.T) { holds(t, rt, l, lane, model) },
+			"bury": func(rt *rapid.T) {
+				one := letter(rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(rt, "id"), rapid.IntRange(0, 3).Draw(rt, "at"),
+					rapid.SampledFrom([]string{"busy", "rejected"}).Draw(rt, "class"), rapid.SampledFrom([]string{"", "1"}).Draw(rt, "code"))
+				one.Lane = lane
+				before, there := model[one.ID]
+				only := rapid.Bool().Draw(rt, "new alone")
+				bury := l.Bury
+				if only {
+					bury = l.BuryNew
+				}
+				if fresh, err := bury(t.Context(), one); err != nil || fresh == there {
+					rt.Fatalf("fresh %t, %v", fresh, err)
+				}
+				if there && only {
+					return
+				}
+				if there && before.First.Before(one.First) {
+					one.First = before.First
+				}
+				model[one.ID] = one
+			},
+			"unbury": func(rt *rapid.T) {
+				id := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(rt, "id")
+				if _, err := l.Unbury(t.Context(), lane, id); err != nil {
+					rt.Fatal(err)
+				}
+				delete(model, id)
+			},
+		})
+	})
+}
+
+func holds(t *testing.T, rt *rapid.T, l *ledger.Ledger, lane string, model map[string]ledger.Letter) {
+	t.Helper()
+	var want []ledger.Letter
+	counts := map[string]int64{}
+	for _, one := range model {
+		want = append(want, one)
+		counts[one.Class+"|"+one.Code]++
+	}
+	slices.SortFunc(want, func(x, y ledger.Letter) int {
+		if c := y.Last.Compare(x.Last); c != 0 {
+			return c
+		}
+		return strings.Compare(y.ID, x.ID)
+	})
+	got, _, err := l.DeadPage(t.Context(), ledger.Letters{Lane: lane}, "", 100)
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
+		rt.Fatalf("%v (-want +got):\n%s", err, diff)
+	}
+	causes, err := l.DeadCauses(t.Context(), lane)
+	if err != nil || len(causes[lane]) != len(counts) {
+		rt.Fatalf("causes %v, %v; want %v", causes[lane], err, counts)
+	}
+	for _, c := range causes[lane] {
+		n, err := l.DeadCount(t.Context(), ledger.Letters{Lane: lane, ByCause: true, Class: c.Class, Code: c.Code})
+		if err != nil || n != c.Letters || n != counts[c.Class+"|"+c.Code] {
+			rt.Fatalf("%+v: %d are indexed, %d are there, %v", c, n, counts[c.Class+"|"+c.Code], err)
+		}
+	}
+}
