@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
+	"rollcall/tasks"
+)
+
+func TestDeadLettersAreDealtWithAsThePagesSay(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		path := commandPath(t)
+		var next atomic.Int64
+		testscript.Run(t, testscript.Params{
+			Dir:                 filepath.Join("testdata", "dead"),
+			RequireExplicitExec: true,
+			Setup: func(env *testscript.Env) error {
+				url, err := serveAll(s, next.Add(1))
+				env.Setenv("ROLLCALL_REDIS_URL", url)
+				env.Setenv("PATH", path)
+				env.Setenv("NOBODY", nobody(t))
+				env.Setenv("USER", "ann")
+				return err
+			},
+			Cmds: map[string]func(*testscript.TestScript, bool, []string){
+				"pending": pending, "code": code, "die": die, "events": events,
+			},
+		})
+	})
+}
+
+func client(ts *testscript.TestScript) redis.UniversalClient {
+	options, err := redis.ParseURL(ts.Getenv("ROLLCALL_REDIS_URL"))
+	ts.Check(err)
+	rdb := redis.NewClient(options)
+	ts.Defer(func() { _ = rdb.Close() })
+	return rdb
+}
+
+// die ID CLASS CODE TODO has a nickname task die: archived, and with its letter.
+// An id beginning with i is that of an ID change, one with m a message that
+// nobody can read.
+func die(ts *testscript.TestScript, _ bool, args []string) {
+	rdb := client(ts)
+	id, class, code, todo := args[0], args[1], args[2], args[3]
+	kind, task := tasks.KindNickname, tasks.Task(tasks.NicknameSync{Tenant: "lakeside-dt", ChatID: "chat1", UserID: "employee7", Nickname: "Zoë Brontë"})
+	if id[0] == 'i' {
+		kind, task = tasks.KindID, tasks.IDChange{Tenant: "lakeside-dt", UserID: "employee7", DingTalkID: "zoebronte"}
+	}
+	typename, payload, err := tasks.Encode(task, 1234)
+	ts.Check(err)
+	if id[0] == 'm' {
+		payload = []byte("\xff")
+	}
+	queue := tasks.Queue("lakeside-dt", kind, false)
+	_, err = asynq.NewClientFromRedisClient(rdb).Enqueue(asynq.NewTask(typename, payload), asynq.Queue(queue), asynq.TaskID(id))
+	ts.Check(err)
+	ts.Check(asynq.NewInspectorFromRedisClient(rdb).ArchiveTask(queue, id))
+	target := "chat1/employee7"
+	if kind == tasks.KindID {
+		target = "employee7"
+	}
+	at := time.Now().Add(-time.Hour)
+	_, err = ledger.New(rdb).Bury(context.Background(), ledger.Letter{
+		ID: id, Lane: queue, Tenant: "lakeside-dt", Kind: string(kind), Organisation: "lakeside", Type: typename, Payload: payload,
+		Target: target, Revision: 1234, Class: class, Code: code, Message: "not in chat", RequestID: "r-1", Todo: todo,
+		Cause: class + ": dingtalk: " + code + " · to do: " + todo, Attempts: map[string]int{class: 1}, First: at, Last: at,
+	})
+	ts.Check(err)
+}
+
+// events N wants so many events of dead letters.
+func events(ts *testscript.TestScript, _ bool, args []string) {
+	entries, err := client(ts).XRange(context.Background(), "rollcall:events", "-", "+").Result()
+	ts.Check(err)
+	for _, e := range entries {
+		ts.Logf("%s %s by %s: %s x %s (%s)", e.Values["event"], e.Values["name"], e.Values["by"], e.Values["class"], e.Values["count"], e.Values["reason"])
+	}
+	if want := args[0]; want != string(rune('0'+len(entries))) {
+		ts.Fatalf("%d events, want %s", len(entries), want)
+	}
+	if len(args) == 1 {
+		return
+	}
+	last := entries[len(entries)-1].Values
+	for i, field := range []string{"event", "class", "count", "reason", "by"} {
+		if i+1 < len(args) && last[field] != args[i+1] {
+			ts.Fatalf("the last event's %s is %q, want %q", field, last[field], args[i+1])
+		}
+	}
+}
