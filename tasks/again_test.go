@@ -1,0 +1,236 @@
+package tasks_test
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
+	"rollcall/tasks"
+)
+
+const nicknames = tenant + ".nickname"
+
+// ended is a task that was stored as rev and ended.
+func ended(t *testing.T, id string, task tasks.Task, rev int64) tasks.Again {
+	t.Helper()
+	typename, payload, err := tasks.Encode(task, rev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind, _ := tasks.KindOfType(typename)
+	return tasks.Again{TaskID: id, Tenant: tenant, Kind: kind, Type: typename, Payload: payload}
+}
+
+func TestAReplayKeepsThePayloadAndGivesWayToANewerWish(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		serve(t, s)
+		client := open(t, s.Addr)
+		newer, err := client.Enqueue(t.Context(), nick("ann", "new"), tasks.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := ended(t, "t", nick("ann", "old"), newer.Revision-1)
+		again.Urgent, again.Key = true, "night-1"
+		if got, want := client.Replay(t.Context(), again), (tasks.Result{Outcome: tasks.Stored, TaskID: "t~1", Queue: nicknames + ".urgent", Revision: newer.Revision - 1}); got != want {
+			t.Fatalf("Replay() = %+v, want %+v", got, want)
+		}
+		info := stored(t, s, nicknames+".urgent")
+		if len(info) != 1 || string(info[0].Payload) != string(again.Payload) || info[0].Headers[tasks.KeyHeader] != "night-1" || info[0].MaxRetry != 1<<20 {
+			t.Errorf("stored %+v", info)
+		}
+		target, fields := nick("ann", "old").Wish("lakeside")
+		_, standings, err := ledger.New(s.Client(t)).Begin(t.Context(), target, newer.Revision-1, fields)
+		if err != nil || standings[0] != ledger.Superseded {
+			t.Errorf("the old wish stands as %v, %v", standings, err)
+		}
+	})
+}
+
+func TestOfAnyNumberOfReplaysOneIsStored(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		serve(t, s)
+		client := open(t, s.Addr)
+		again := ended(t, "t", nick("ann", "Ann"), 7)
+		results := make([]tasks.Result, 8)
+		var wg sync.WaitGroup
+		for i := range results {
+			wg.Go(func() { results[i] = client.Replay(t.Context(), again) })
+		}
+		wg.Wait()
+		n := 0
+		for _, r := range results {
+			switch r.Outcome {
+			case tasks.Stored:
+				n++
+			case tasks.AlreadyThere:
+			case tasks.NotStored, tasks.NotKnown, tasks.Refused:
+				t.Errorf("%+v", r)
+			}
+		}
+		if n != 1 {
+			t.Errorf("%d say that they stored it", n)
+		}
+		wantPending(t, s, 1)
+		again.TaskID = "t~1"
+		if got := client.Replay(t.Context(), again); got.TaskID != "t~2" || got.Outcome != tasks.Stored {
+			t.Errorf("the replay of a replay: %+v", got)
+		}
+		again.TaskID = "somebody's~own"
+		if got := client.Replay(t.Context(), again); got.Outcome != tasks.Stored || !strings.HasSuffix(got.TaskID, "~1") {
+			t.Errorf("the replay of a foreign id: %+v", got)
+		}
+	})
+}
+
+func TestALostAnswerToAReplayIsSettledByAskingAgain(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		client, _ := throughFaults(t, s, storing, loseReply)
+		if got := client.Replay(t.Context(), ended(t, "t", nick("ann", "Ann"), 7)); got.Outcome != tasks.Stored || got.Err != nil {
+			t.Errorf("%+v", got)
+		}
+		wantPending(t, s, 1)
+	})
+}
+
+func TestWhatWouldOnlyFailAgainIsNotReplayed(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		serve(t, s)
+		client := open(t, s.Addr)
+		raw := ended(t, "t", nick("ann", "Ann"), 7)
+		raw.Payload = []byte("\xff")
+		wrong := ended(t, "t", nick("ann", ""), 7)
+		misplaced := ended(t, "t", nick("ann", "Ann"), 7)
+		misplaced.Kind = tasks.KindGroup
+		elsewhere := ended(t, "t", nick("ann", "Ann"), 7)
+		elsewhere.Tenant = "other"
+		gone := ended(t, "t", tasks.CourseSync{Tenant: "gone", CourseID: "1"}, 7)
+		gone.Tenant = "gone"
+		for name, again := range map[string]tasks.Again{"raw": raw, "wrong": wrong, "misplaced": misplaced, "elsewhere": elsewhere, "gone": gone} {
+			if got := client.Replay(t.Context(), again); got.Outcome != tasks.Refused || got.Err == nil {
+				t.Errorf("%s: %+v", name, got)
+			}
+		}
+		wantPending(t, s, 0)
+	})
+}
+
+func TestAReplacementIsTheNewestWish(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		serve(t, s)
+		client := open(t, s.Addr)
+		newer, err := client.Enqueue(t.Context(), nick("ann", "newer"), tasks.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := ended(t, "t", nick("ann", "wrong"), newer.Revision-1)
+		first := client.Replace(t.Context(), again, nick("ann", "right"))
+		if first.Outcome != tasks.Stored || first.Revision <= newer.Revision || !strings.HasPrefix(first.TaskID, "t~1-") {
+			t.Fatalf("Replace() = %+v", first)
+		}
+		// Said again it is there already, and nothing else is marked as wished for.
+		if second := client.Replace(t.Context(), again, nick("ann", "right")); second.Outcome != tasks.AlreadyThere || second.TaskID != first.TaskID {
+			t.Errorf("again: %+v", second)
+		}
+		target, fields := nick("ann", "right").Wish("lakeside")
+		mark, standings, err := ledger.New(s.Client(t)).Begin(t.Context(), target, first.Revision, fields)
+		if err != nil || standings[0] != ledger.Send {
+			t.Fatalf("the replacement stands as %v, %v", standings, err)
+		}
+		_ = mark.Release(t.Context(), true)
+		if other := client.Replace(t.Context(), again, nick("ann", "another")); other.Outcome != tasks.Stored || other.TaskID == first.TaskID {
+			t.Errorf("another replacement: %+v", other)
+		}
+		if got := client.Replace(t.Context(), again, nick("ann", "")); got.Outcome != tasks.Refused {
+			t.Errorf("a replacement that is wrong: %+v", got)
+		}
+		if got := client.Replace(t.Context(), again, tasks.CourseSync{Tenant: tenant, CourseID: "1"}); got.Outcome != tasks.Refused {
+			t.Errorf("a replacement of another kind: %+v", got)
+		}
+	})
+}
+
+func TestAKeyIsKeptWithItsTask(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		serve(t, s)
+		if _, err := open(t, s.Addr).Enqueue(t.Context(), nick("ann", "Ann"), tasks.Options{Key: "k", At: time.Now().Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		if info := stored(t, s, nicknames); len(info) != 1 || info[0].Headers[tasks.KeyHeader] != "k" {
+			t.Errorf("stored %+v", info)
+		}
+	})
+}
+
+func TestATaskIsCorrectedByTheNamesOfItsFields(t *testing.T) {
+	t.Parallel()
+	group := tasks.GroupUpdate{Tenant: tenant, ChatID: "c", Name: "3-2", DelUserIDs: []string{"u1"}, Options: tasks.GroupOptions{Searchable: new(0)}}
+	for name, row := range map[string]struct {
+		task tasks.Task
+		set  map[string]string
+		want tasks.Task
+	}{
+		"a text":           {nick("ann", "A"), map[string]string{"nickname": "张 = 三"}, nick("ann", "张 = 三")},
+		"two":              {nick("ann", "A"), map[string]string{"nickname": "B", "user_id": "bob"}, nick("bob", "B")},
+		"left out":         {group, map[string]string{"name": ""}, tasks.GroupUpdate{Tenant: tenant, ChatID: "c", DelUserIDs: []string{"u1"}, Options: group.Options}},
+		"a list":           {group, map[string]string{"add_user_ids": "u2,u3", "del_user_ids": ""}, tasks.GroupUpdate{Tenant: tenant, ChatID: "c", Name: "3-2", AddUserIDs: []string{"u2", "u3"}, Options: group.Options}},
+		"an option":        {group, map[string]string{"options.searchable": "1"}, tasks.GroupUpdate{Tenant: tenant, ChatID: "c", Name: "3-2", DelUserIDs: []string{"u1"}, Options: tasks.GroupOptions{Searchable: new(1)}}},
+		"no option":        {group, map[string]string{"options.searchable": "", "options.management_type": "0"}, tasks.GroupUpdate{Tenant: tenant, ChatID: "c", Name: "3-2", DelUserIDs: []string{"u1"}, Options: tasks.GroupOptions{ManagementType: new(0)}}},
+		"digits as a text": {tasks.CourseSync{Tenant: tenant, CourseID: "1"}, map[string]string{"course_id": "22"}, tasks.CourseSync{Tenant: tenant, CourseID: "22"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			again := ended(t, "t", row.task, 7)
+			got, err := tasks.Correct(again.Type, again.Payload, row.set)
+			if diff := cmp.Diff(row.want, got); diff != "" || err != nil {
+				t.Errorf("%v (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+func TestAFieldThatThereIsNotCannotBeCorrected(t *testing.T) {
+	t.Parallel()
+	again := ended(t, "t", nick("ann", "A"), 7)
+	for _, field := range []string{"nick", "v", "rev", "options.searchable"} {
+		_, err := tasks.Correct(again.Type, again.Payload, map[string]string{field: "1"})
+		if _, ok := errors.AsType[*tasks.PayloadError](err); !ok {
+			t.Errorf("%s: %v, want a *PayloadError", field, err)
+		}
+	}
+	for _, text := range []string{"", "[]", "{", `{"tenant":1}`, `{} {}`, `null`} {
+		if _, err := tasks.Parse(tasks.KindNickname, []byte(text)); err == nil {
+			t.Errorf("%s is taken for a task", text)
+		}
+	}
+}
+
+// What people type must not be taken for more than it says.
+func FuzzParse(f *testing.F) {
+	f.Add(`{"tenant":"t","chat_id":"c","user_id":"u","nickname":"n"}`)
+	f.Add(`{"v":1,"rev":9}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		task, err := tasks.Parse(tasks.KindNickname, []byte(text))
+		if err != nil {
+			return
+		}
+		typename, payload, err := tasks.Encode(task, 1)
+		if err != nil {
+			return // too long, or no UTF-8
+		}
+		if again, _, err := tasks.Decode(typename, payload); err != nil || again != task {
+			t.Errorf("%q became %+v, %v", text, again, err)
+		}
+	})
+}
