@@ -1,0 +1,351 @@
+package deadletter_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/backlog"
+	"rollcall/internal/deadletter"
+	"rollcall/internal/hold"
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
+	"rollcall/tasks"
+)
+
+var died = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+
+// office is a desk, and what is around it.
+type office struct {
+	t         *testing.T
+	rdb       redis.UniversalClient
+	ledger    *ledger.Ledger
+	desk      *deadletter.Desk
+	asynq     *asynq.Client
+	inspector *asynq.Inspector
+}
+
+func open(t *testing.T, s *redistest.Server) *office {
+	t.Helper()
+	rdb := s.Client(t)
+	var lanes []tasks.Lane
+	for _, tenant := range []string{"dt", "ci"} {
+		for _, k := range tasks.Kinds() {
+			lanes = append(lanes, tasks.Lane{Organisation: "lakeside", Tenant: tenant, Kind: k})
+		}
+	}
+	if err := tasks.PublishLanes(t.Context(), rdb, lanes); err != nil {
+		t.Fatal(err)
+	}
+	client, err := tasks.NewClient(tasks.ClientConfig{Redis: &redis.UniversalOptions{Addrs: []string{s.Addr}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return &office{
+		t: t, rdb: rdb, ledger: ledger.New(rdb), desk: deadletter.New(rdb, client),
+		asynq: asynq.NewClientFromRedisClient(rdb), inspector: asynq.NewInspectorFromRedisClient(rdb),
+	}
+}
+
+// letter is that of a nickname task of a tenant.
+func letter(t *testing.T, tenant, id string, second int, class, code string) ledger.Letter {
+	t.Helper()
+	typename, payload, err := tasks.Encode(tasks.NicknameSync{Tenant: tenant, ChatID: "c1", UserID: id, Nickname: "N"}, int64(second)+1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := died.Add(time.Duration(second) * time.Second)
+	return ledger.Letter{
+		ID: id, Lane: tenant + ".nickname", Tenant: tenant, Kind: "nickname", Organisation: "lakeside", Type: typename, Payload: payload,
+		Target: "c1/" + id, Revision: int64(second) + 1, Class: class, Code: code, Cause: class, First: at, Last: at,
+	}
+}
+
+// buries writes letters, whose tasks asynq has archived.
+func (o *office) buries(letters ...ledger.Letter) {
+	o.t.Helper()
+	for _, l := range letters {
+		queue := l.Lane
+		_, err := o.asynq.Enqueue(asynq.NewTask(l.Type, l.Payload), asynq.Queue(queue), asynq.TaskID(l.ID))
+		if err := errors.Join(err, o.inspector.ArchiveTask(queue, l.ID)); err != nil {
+			o.t.Fatal(err)
+		}
+		if _, err := o.ledger.Bury(o.t.Context(), l); err != nil {
+			o.t.Fatal(err)
+		}
+	}
+}
+
+// left are the ids of the letters that a filter leaves, in order.
+func (o *office) left(f deadletter.Filter) []string {
+	o.t.Helper()
+	var ids []string
+	err := o.desk.Each(o.t.Context(), f, func(letters []ledger.Letter) error {
+		for _, l := range letters {
+			ids = append(ids, l.ID)
+		}
+		return nil
+	})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return ids
+}
+
+func (o *office) wantLeft(want ...string) {
+	o.t.Helper()
+	if diff := cmp.Diff(want, o.left(deadletter.Filter{}), cmpopts.EquateEmpty(), cmpopts.SortSlices(strings.Compare)); diff != "" {
+		o.t.Errorf("letters (-want +got):\n%s", diff)
+	}
+}
+
+func (o *office) wantState(queue, id, want string) {
+	o.t.Helper()
+	if got, err := backlog.State(o.t.Context(), o.rdb, queue, id); err != nil || got != want {
+		o.t.Errorf("task %s is %q in asynq, %v; want %q", id, got, err, want)
+	}
+}
+
+func outcomes(settled []deadletter.Settled) map[string]deadletter.Outcome {
+	out := map[string]deadletter.Outcome{}
+	for _, s := range settled {
+		out[s.Letter.ID] = s.Outcome
+	}
+	return out
+}
+
+func TestFiltersLeaveWhatTheySay(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		o := open(t, s)
+		o.buries(
+			letter(t, "dt", "a", 0, "rejected", "1"), letter(t, "dt", "b", 1, "busy", ""), letter(t, "dt", "c", 2, "rejected", "2"),
+			letter(t, "ci", "d", 3, "rejected", "1"),
+		)
+		for name, row := range map[string]struct {
+			filter deadletter.Filter
+			want   []string
+		}{
+			"all":       {deadletter.Filter{}, []string{"d", "b", "a", "c"}},
+			"tenant":    {deadletter.Filter{Tenant: "ci"}, []string{"d"}},
+			"kind":      {deadletter.Filter{Kind: tasks.KindGroup}, nil},
+			"class":     {deadletter.Filter{Class: "rejected"}, []string{"d", "a", "c"}},
+			"code":      {deadletter.Filter{Code: "1"}, []string{"d", "a"}},
+			"both":      {deadletter.Filter{Tenant: "dt", Class: "rejected", Code: "1"}, []string{"a"}},
+			"since":     {deadletter.Filter{Since: died.Add(2 * time.Second)}, []string{"d", "c"}},
+			"until":     {deadletter.Filter{Until: died.Add(time.Second)}, []string{"b", "a"}},
+			"a moment":  {deadletter.Filter{Since: died, Until: died, Class: "rejected"}, []string{"a"}},
+			"no moment": {deadletter.Filter{Since: died.Add(time.Hour)}, nil},
+		} {
+			if diff := cmp.Diff(row.want, o.left(row.filter), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+			if n, err := o.desk.Count(t.Context(), row.filter); err != nil || n != int64(len(row.want)) {
+				t.Errorf("%s: %d are counted, %v", name, n, err)
+			}
+		}
+		newest, err := o.desk.Newest(t.Context(), deadletter.Filter{}, 3)
+		if err != nil || len(newest) != 3 || newest[0].ID != "d" || newest[1].ID != "c" || newest[2].ID != "b" {
+			t.Errorf("the newest: %+v, %v", newest, err)
+		}
+		causes, err := o.desk.Causes(t.Context(), deadletter.Filter{})
+		want := []deadletter.Cause{
+			{Class: "rejected", Code: "1", Letters: 2, Lanes: []string{"ci.nickname", "dt.nickname"}, Newest: died.Add(3 * time.Second), Todo: deadletter.Advice("rejected")},
+			{Class: "busy", Letters: 1, Lanes: []string{"dt.nickname"}, Newest: died.Add(time.Second), Todo: deadletter.Advice("busy")},
+			{Class: "rejected", Code: "2", Letters: 1, Lanes: []string{"dt.nickname"}, Newest: died.Add(2 * time.Second), Todo: deadletter.Advice("rejected")},
+		}
+		if diff := cmp.Diff(want, causes); diff != "" || err != nil {
+			t.Errorf("causes: %v (-want +got):\n%s", err, diff)
+		}
+	})
+}
+
+func TestAReplayStoresTheTaskAndThenForgetsItsDeath(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		o := open(t, s)
+		one := letter(t, "dt", "a", 0, "busy", "")
+		o.buries(one)
+		got := o.desk.Replay(t.Context(), []ledger.Letter{one})
+		if diff := cmp.Diff([]deadletter.Settled{{Letter: one, Outcome: deadletter.Replayed, TaskID: "a~1"}}, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		o.wantLeft()
+		o.wantState("dt.nickname", "a", "")
+		o.wantState("dt.nickname", "a~1", "pending")
+		// Somebody who read the letter before says the same: nothing is stored twice.
+		if again := o.desk.Replay(t.Context(), []ledger.Letter{one}); again[0].Outcome != deadletter.Replayed || again[0].TaskID != "a~1" {
+			t.Errorf("again: %+v", again)
+		}
+		if n := o.rdb.LLen(t.Context(), backlog.Key("dt.nickname", "pending")).Val(); n != 1 {
+			t.Errorf("%d are pending", n)
+		}
+	})
+}
+
+// cutting fails one command after so many of its kind have passed.
+type cutting struct {
+	mark string
+	left atomic.Int32
+}
+
+func (*cutting) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (c *cutting) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if strings.Contains(fmt.Sprint(cmd.Args()...), c.mark) && c.left.Add(-1) == 0 {
+			err := errors.New("READONLY cut off by the test")
+			cmd.SetErr(err)
+			return err
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (*cutting) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func TestWhateverFailsInAReplayARepetitionMends(t *testing.T) {
+	t.Parallel()
+	// Of a command's words, written without spaces.
+	for name, mark := range map[string]string{"looking": "hgetasynq:{dt.nickname}:t:astate", "the archive": "asynq:{dt.nickname}:archived", "the letter": ":dead:letters"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+				o := open(t, s)
+				one := letter(t, "dt", "a", 0, "busy", "")
+				o.buries(one)
+				hook := &cutting{mark: mark}
+				hook.left.Store(1)
+				rdb := s.Client(t)
+				rdb.AddHook(hook)
+				client, err := tasks.NewClient(tasks.ClientConfig{Redis: &redis.UniversalOptions{Addrs: []string{s.Addr}}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer client.Close()
+				desk := deadletter.New(rdb, client)
+				if got := desk.Replay(t.Context(), []ledger.Letter{one})[0]; got.Outcome != deadletter.Failed || got.Err == nil {
+					t.Fatalf("%+v", got)
+				}
+				o.wantLeft("a")
+				if got := desk.Replay(t.Context(), []ledger.Letter{one})[0]; got.Outcome != deadletter.Replayed {
+					t.Errorf("again: %+v", got)
+				}
+				o.wantLeft()
+				if n := o.rdb.LLen(t.Context(), backlog.Key("dt.nickname", "pending")).Val(); n != 1 {
+					t.Errorf("%d are pending", n)
+				}
+			})
+		})
+	}
+}
+
+func TestADiscardRemovesTheArchivedTaskAndTheLetterAndIsNoted(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		o := open(t, s)
+		one, other := letter(t, "dt", "a", 0, "rejected", "1"), letter(t, "dt", "b", 1, "rejected", "2")
+		o.buries(one, other)
+		settled := o.desk.Discard(t.Context(), []ledger.Letter{one})
+		if settled[0].Outcome != deadletter.Discarded {
+			t.Fatalf("%+v", settled)
+		}
+		o.wantLeft("b")
+		o.wantState("dt.nickname", "a", "")
+		o.wantState("dt.nickname", "b", "archived")
+		tally := deadletter.Tally{}
+		tally.Add(settled)
+		if err := o.desk.Note(t.Context(), deadletter.Discarded, tally, "left", "bob"); err != nil {
+			t.Fatal(err)
+		}
+		events, err := o.rdb.XRange(t.Context(), hold.Events, "-", "+").Result()
+		if err != nil || len(events) != 1 {
+			t.Fatalf("%d events, %v", len(events), err)
+		}
+		want := map[string]any{"event": "dead.discarded", "level": "lane", "name": "dt.nickname", "class": "rejected", "reason": "left", "by": "bob", "count": "1"}
+		if diff := cmp.Diff(want, events[0].Values); diff != "" {
+			t.Errorf("the event (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A task that somebody had run in asynq's web UI is no dead letter any more, and
+// one that is at work must not lose its letter: it may be about to die.
+func TestWhatIsNotArchivedAnyMoreIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		o := open(t, s)
+		for _, act := range []func(context.Context, []ledger.Letter) []deadletter.Settled{o.desk.Replay, o.desk.Discard} {
+			run, active, gone := letter(t, "dt", "run", 0, "busy", ""), letter(t, "dt", "active", 0, "busy", ""), letter(t, "dt", "gone", 0, "busy", "")
+			o.buries(run, active, gone)
+			err := errors.Join(o.inspector.RunTask("dt.nickname", "run"), o.inspector.DeleteTask("dt.nickname", "gone"),
+				o.rdb.ZRem(t.Context(), backlog.Key("dt.nickname", "archived"), "active").Err(),
+				o.rdb.HSet(t.Context(), backlog.Key("dt.nickname", "t:active"), "state", "active").Err())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := outcomes(act(t.Context(), []ledger.Letter{run, active, gone}))
+			if got["run"] != deadletter.Underway || got["active"] != deadletter.Refused || got["gone"] != deadletter.Replayed && got["gone"] != deadletter.Discarded {
+				t.Errorf("%v", got)
+			}
+			o.wantLeft("active")
+			o.wantState("dt.nickname", "run", "pending")
+			if _, err := o.ledger.Unbury(t.Context(), "dt.nickname", "active"); err != nil {
+				t.Fatal(err)
+			}
+			o.rdb.Del(t.Context(), backlog.Key("dt.nickname", "t:active"), backlog.Key("dt.nickname", "t:run"), backlog.Key("dt.nickname", "pending"))
+		}
+	})
+}
+
+func TestALetterThatCannotBeReadIsNeitherReplayedNorDiscarded(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		o := open(t, s)
+		o.buries(letter(t, "dt", "a", 0, "busy", ""))
+		if err := o.rdb.HSet(t.Context(), "rollcall:{dt.nickname}:dead:letters", "a", "of 2031").Err(); err != nil {
+			t.Fatal(err)
+		}
+		found, err := o.desk.Find(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, settled := range [][]deadletter.Settled{o.desk.Replay(t.Context(), []ledger.Letter{found}), o.desk.Discard(t.Context(), []ledger.Letter{found})} {
+			if settled[0].Outcome != deadletter.Refused {
+				t.Errorf("%+v", settled)
+			}
+		}
+		o.wantLeft("a")
+		_, err = o.desk.Find(t.Context(), "nobody")
+		if _, ok := errors.AsType[*deadletter.MissingError](err); !ok {
+			t.Errorf("Find() of nobody: %v", err)
+		}
+	})
+}
+
+func TestPeopleAreMaskedAndPlacesAreNot(t *testing.T) {
+	t.Parallel()
+	for want, of := range map[string]ledger.Letter{
+		"c1/em…e7(9)": {Kind: "nickname", Target: "c1/employee7"},
+		"em…e7(9)":    {Kind: "id", Target: "employee7"},
+		"course-1234": {Kind: "course", Target: "course-1234"},
+		"chat-12345":  {Kind: "group", Target: "chat-12345"},
+		"":            {Kind: "nickname"},
+	} {
+		if got := deadletter.MaskedTarget(of); got != want {
+			t.Errorf("%s %s is shown as %q, want %q", of.Kind, of.Target, got, want)
+		}
+	}
+}

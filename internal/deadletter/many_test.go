@@ -1,0 +1,114 @@
+package deadletter_test
+
+import (
+	"flag"
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"rollcall/internal/backlog"
+	"rollcall/internal/deadletter"
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
+)
+
+var many = flag.Int("letters", 1000, "how many letters TestManyLetters… deals with; docs/dead-letters.md has the figures of 50,000")
+
+// heap is what is live, and the most that was at the ends of pages.
+type heap struct{ before, most uint64 }
+
+func (h *heap) look() {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	if h.before == 0 {
+		h.before = m.HeapAlloc
+	}
+	h.most = max(h.most, m.HeapAlloc)
+}
+
+// grown is in bytes.
+func (h *heap) grown() int64 { return int64(h.most) - int64(h.before) } //nolint:gosec // a heap is no 9 EB
+
+// What is in memory is a page, however many letters there are. The bound is
+// some pages; all letters would be ten times it at 50,000.
+func TestManyLettersAreListedAndReplayedByCauseInBoundedMemory(t *testing.T) {
+	t.Parallel()
+	s := redistest.Real(t)
+	o := open(t, s)
+	n := *many
+	classes := []string{"busy", "rejected"}
+	start := time.Now()
+	for i := range n {
+		if _, err := o.ledger.BuryNew(t.Context(), letter(t, "dt", fmt.Sprint("t", i), i/100, classes[i%2], fmt.Sprint(i%5))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d letters written in %v", n, time.Since(start))
+
+	var h heap
+	h.look()
+	start = time.Now()
+	seen, page := make([]bool, n), 0
+	err := o.desk.Each(t.Context(), deadletter.Filter{}, func(letters []ledger.Letter) error {
+		for _, l := range letters {
+			var i int
+			if _, err := fmt.Sscanf(l.ID, "t%d", &i); err != nil || seen[i] {
+				return fmt.Errorf("letter %s: %w, seen before %t", l.ID, err, seen[i])
+			}
+			seen[i] = true
+		}
+		if page++; page%50 == 0 {
+			h.look()
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, ok := range seen {
+		if !ok {
+			t.Fatalf("letter t%d is missing", i)
+		}
+	}
+	t.Logf("read through in %v, the heap grew by %d KB", time.Since(start), h.grown()/1024)
+
+	start = time.Now()
+	causes, err := o.desk.Causes(t.Context(), deadletter.Filter{})
+	if err != nil || len(causes) != 10 {
+		t.Fatalf("%d causes, %v", len(causes), err)
+	}
+	newest, err := o.desk.Newest(t.Context(), deadletter.Filter{}, 20)
+	if err != nil || len(newest) != 20 {
+		t.Fatalf("%d newest, %v", len(newest), err)
+	}
+	t.Logf("listed by cause, and the newest 20, in %v", time.Since(start))
+
+	start = time.Now()
+	replayed := 0
+	err = o.desk.Each(t.Context(), deadletter.Filter{Class: "busy"}, func(letters []ledger.Letter) error {
+		for _, one := range o.desk.Replay(t.Context(), letters) {
+			if one.Outcome != deadletter.Replayed {
+				return fmt.Errorf("%s: %s: %w", one.Letter.ID, one.Outcome, one.Err)
+			}
+			replayed++
+		}
+		if page++; page%50 == 0 {
+			h.look()
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := o.desk.Count(t.Context(), deadletter.Filter{})
+	pending := o.rdb.LLen(t.Context(), backlog.Key("dt.nickname", "pending")).Val()
+	if err != nil || replayed != (n+1)/2 || left != int64(n/2) || pending != int64(replayed) {
+		t.Errorf("%d replayed, %d pending, %d letters left, %v", replayed, pending, left, err)
+	}
+	t.Logf("%d replayed in %v, the heap grew by %d KB", replayed, time.Since(start), h.grown()/1024)
+	if grown := h.grown(); grown > 4<<20 {
+		t.Errorf("the heap grew by %d bytes", grown)
+	}
+}
