@@ -56,7 +56,7 @@ var imports = map[string][]string{
 	"internal/config":  {"internal/secret"},
 	"internal/logging": {},
 	"internal/metrics": {
-		"internal/backlog", "internal/handler", "internal/hold", "internal/lane", "internal/pace", "providers", "tasks",
+		"internal/backlog", "internal/handler", "internal/hold", "internal/lane", "internal/ledger", "internal/pace", "providers", "tasks",
 	},
 	"internal/monitor":          {"internal/deadletter", "internal/logging", "internal/secret", "tasks"},
 	"internal/schedule":         {"internal/logging", "internal/redisdb", "internal/roster", "tasks"},

@@ -91,7 +91,7 @@ func New(cfg Config) *Metrics {
 	m.registry.MustRegister(
 		m.tasks, m.attempts, m.calls, m.sends, m.recovered, m.holds,
 		m.taskWait, m.slotWait, m.callTook, m.attemptTook, m.taskTook,
-		&holds{lanes: cfg.Lanes}, newQueues(cfg.Redis, cfg.Lanes), newPaces(cfg.Redis, cfg.Lanes), &pool{redis: cfg.Redis}, readiness(cfg.Ready),
+		&holds{lanes: cfg.Lanes}, newQueues(cfg.Redis, cfg.Lanes), newPaces(cfg.Redis, cfg.Lanes), newDead(cfg.Redis, cfg.Lanes), &pool{redis: cfg.Redis}, readiness(cfg.Ready),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	for _, l := range cfg.Lanes {

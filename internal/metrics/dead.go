@@ -1,0 +1,80 @@
+package metrics
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/lane"
+	"rollcall/internal/ledger"
+)
+
+var (
+	deadLetters = desc("dead_letters",
+		"Dead letters of the lane that wait for a person, of all workers together.", "lane", "class")
+	deadRead = desc("dead_letters_read", "1 if the dead letters could be counted. If 0, what is measured of them is missing.")
+)
+
+// dead counts the dead letters, at most once in readingLasts.
+type dead struct {
+	ledger  *ledger.Ledger
+	lanes   []string
+	classes []string
+
+	mu   sync.Mutex // held across a reading, so that one scrape reads for all
+	at   time.Time
+	last map[string][]ledger.CauseCount
+	err  error
+}
+
+func newDead(rdb redis.UniversalClient, lanes []*lane.Lane) *dead {
+	d := &dead{ledger: ledger.New(rdb), classes: []string{lane.Archived}}
+	for _, class := range lane.Classes() {
+		if class.Kills() {
+			d.classes = append(d.classes, string(class))
+		}
+	}
+	for _, l := range lanes {
+		d.lanes = append(d.lanes, l.Name())
+	}
+	return d
+}
+
+// Describe implements prometheus.Collector.
+func (*dead) Describe(out chan<- *prometheus.Desc) {
+	out <- deadLetters
+	out <- deadRead
+}
+
+// Collect implements prometheus.Collector.
+func (d *dead) Collect(out chan<- prometheus.Metric) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if time.Since(d.at) >= readingLasts {
+		ctx, cancel := context.WithTimeout(context.Background(), readingWithin)
+		d.last, d.err = d.ledger.DeadCauses(ctx, d.lanes...)
+		cancel()
+		d.at = time.Now()
+	}
+	out <- gauge(deadRead, flag(d.err == nil))
+	if d.err != nil {
+		return
+	}
+	for _, name := range d.lanes {
+		sums := map[string]int64{}
+		for _, c := range d.last[name] {
+			class := c.Class
+			if !slices.Contains(d.classes, class) { // a newer worker's
+				class = codeOther
+			}
+			sums[class] += c.Letters
+		}
+		for _, class := range append(slices.Clone(d.classes), codeOther) {
+			out <- gauge(deadLetters, float64(sums[class]), name, class)
+		}
+	}
+}
