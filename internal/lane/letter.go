@@ -96,10 +96,15 @@ func (l *Lane) exhume(ctx context.Context, id string, log *slog.Logger) {
 	}
 }
 
-// lookForLetters finds out whether exhume has anything to look for.
+// lookForLetters finds out whether exhume has anything to look for. Where a lane
+// has letters its name is put among those that have, in case a failover lost it.
 func (l *Lane) lookForLetters(ctx context.Context) {
 	n, err := l.set.ledger.DeadCount(ctx, ledger.Letters{Lane: l.Name()})
-	if err == nil {
-		l.buried.Store(n > 0)
+	if err == nil && n > 0 {
+		err = l.set.ledger.Announce(ctx, l.Name())
 	}
+	if err != nil {
+		return // the next look finds out; the sweep of the queues tells what is wrong
+	}
+	l.buried.Store(n > 0)
 }

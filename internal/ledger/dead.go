@@ -118,8 +118,8 @@ func (l *Ledger) put(ctx context.Context, letter Letter, replace bool) (fresh bo
 		return false, fmt.Errorf("ledger: dead letter of task %s: %w", letter.ID, err)
 	}
 	// First the lane: a letter that no list leads to would be as good as lost.
-	if err := l.rdb.SAdd(ctx, deadLanes, letter.Lane).Err(); err != nil {
-		return false, fmt.Errorf("ledger: write down the dead letter of task %s: %w", letter.ID, err)
+	if err := l.Announce(ctx, letter.Lane); err != nil {
+		return false, err
 	}
 	mode := ""
 	if replace {
@@ -131,6 +131,14 @@ func (l *Ledger) put(ctx context.Context, letter Letter, replace bool) (fresh bo
 		return false, fmt.Errorf("ledger: write down the dead letter of task %s: %w", letter.ID, err)
 	}
 	return n == 1, nil
+}
+
+// Announce puts a lane among those that have letters. One round trip.
+func (l *Ledger) Announce(ctx context.Context, lane string) error {
+	if err := l.rdb.SAdd(ctx, deadLanes, lane).Err(); err != nil {
+		return fmt.Errorf("ledger: put %s among the lanes that have dead letters: %w", lane, err)
+	}
+	return nil
 }
 
 // Unbury removes the letters of tasks and returns how many there were. One
