@@ -30,6 +30,8 @@ func TestScripts(t *testing.T) {
 				env.Setenv("PATH", path)
 				env.Setenv("TZ", "UTC")
 				env.Setenv("USER", "ann")
+				// Under the race detector each call would sleep for a second at its end.
+				env.Setenv("GORACE", "atexit_sleep_ms=10")
 				env.Setenv("NOBODY", nobody(t))
 				return err
 			},
