@@ -25,7 +25,9 @@ var imports = map[string][]string{
 	"providers":       {},
 	"internal/ledger": {},
 	"internal/pace":   {},
-	"internal/hold":   {},
+
+	// What keeps a lane from taking tasks: names of places alone.
+	"internal/hold": {},
 
 	// asynq's own layout, for whoever reads or mends it.
 	"internal/backlog": {},
