@@ -5,10 +5,13 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/google/uuid"
 )
 
-// Slot is when a call may leave.
-type Slot struct{ at, epoch int64 }
+// Slot is when a call may leave: a moment on Redis' clock, the epoch from which
+// it counts, and when it was booked.
+type Slot struct{ at, epoch, counted int64 }
 
 // waiter is a sender that waits for its slot.
 type waiter struct {
@@ -129,7 +132,7 @@ func (l *Lane) queue(w *waiter, front bool) {
 
 // wake sees that a booker is at work. The caller holds mu.
 func (l *Lane) wake() {
-	if !l.booking && (len(l.urgent)+len(l.bulk)+len(l.returns) > 0 || l.uncount > 0) {
+	if !l.booking && len(l.urgent)+len(l.bulk)+len(l.returns) > 0 {
 		l.booking = true
 		l.bookers.Go(l.serve)
 	}
@@ -159,14 +162,17 @@ func (l *Lane) GiveBack(slot Slot) {
 	l.hand(slot)
 }
 
-// Uncounted tells that the platform did not count n calls against the month.
-func (l *Lane) Uncounted(n int) {
+// Uncounted tells that the platform did not count n calls against the month, the
+// last of which left at slot.
+func (l *Lane) Uncounted(n int, slot Slot) {
 	if n <= 0 || !l.cfg.Metered {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.uncount += n
+	for range n {
+		l.returns = append(l.returns, Slot{counted: slot.counted})
+	}
 	l.wake()
 }
 
@@ -250,10 +256,10 @@ func (l *Lane) serve() {
 	for {
 		l.mu.Lock()
 		urgent, bulk := len(l.urgent), len(l.bulk)
-		returns, uncount := l.returns, l.uncount
-		l.returns, l.uncount = nil, 0
+		returns := l.returns
+		l.returns = nil
 		pause := time.Until(l.again)
-		idle := urgent+bulk+len(returns)+uncount == 0
+		idle := urgent+bulk+len(returns) == 0
 		if idle {
 			l.booking = false
 			l.mu.Unlock()
@@ -261,8 +267,8 @@ func (l *Lane) serve() {
 		}
 		l.mu.Unlock()
 
-		if len(returns)+uncount > 0 {
-			l.giveBack(returns, uncount)
+		if len(returns) > 0 {
+			l.giveBack(returns)
 		}
 		switch {
 		case urgent+bulk == 0:
@@ -300,14 +306,15 @@ func (l *Lane) deal(r Reply, err error) {
 		w := l.first()
 		if w == nil { // who waited has left meanwhile
 			for _, rest := range r.Slots[i:] {
-				l.returns = append(l.returns, Slot{rest, r.Epoch})
+				l.returns = append(l.returns, Slot{rest, r.Epoch, r.At})
 			}
 			break
 		}
-		l.assign(w, Slot{at, r.Epoch})
+		l.assign(w, Slot{at, r.Epoch, r.At})
 	}
 	switch r.Why {
 	case "":
+		l.gather(r)
 	case WhyHorizon:
 		l.again = l.clock.local(r.Again)
 	case WhyPaused:
@@ -322,6 +329,19 @@ func (l *Lane) deal(r Reply, err error) {
 	default:
 		out := l.spentError(r.Why)
 		l.fail(out, out)
+	}
+}
+
+// A lane that is booked ahead for longer than enough lets senders gather for a
+// while: they get the same slots, with fewer round trips.
+const (
+	enough = 100 * time.Millisecond
+	while  = 50 * time.Millisecond
+)
+
+func (l *Lane) gather(r Reply) {
+	if n := len(r.Slots); n > 0 && time.Until(l.clock.local(r.Slots[n-1])) > enough {
+		l.again = time.Now().Add(while)
 	}
 }
 
@@ -352,28 +372,17 @@ func (l *Lane) fail(urgent, bulk error) {
 
 // giveBack writes down what is not used. What cannot be written is lost to the
 // lane and to the month: fewer calls are made than could be, never more.
-func (l *Lane) giveBack(slots []Slot, uncounted int) {
+func (l *Lane) giveBack(slots []Slot) {
 	ctx, cancel := context.WithTimeout(context.Background(), askFor)
 	defer cancel()
-	for len(slots) > 0 || uncounted > 0 {
-		n := min(len(slots), most)
-		epoch := int64(0)
-		if n > 0 {
-			epoch = slots[0].epoch
-		}
-		args := append(l.terms(), epoch, uncounted)
-		taken := 0
-		for _, s := range slots[:n] {
-			if s.epoch != epoch {
-				break
-			}
-			args = append(args, s.at)
-			taken++
+	for batch := range slices.Chunk(slots, most) {
+		args := append(l.terms(), uuid.NewString())
+		for _, s := range batch {
+			args = append(args, s.at, s.epoch, s.counted)
 		}
 		l.asked.Add(1)
 		if l.give.Run(ctx, l.rdb, l.keys, args...).Err() != nil {
 			return
 		}
-		slots, uncounted = slots[taken:], 0
 	}
 }

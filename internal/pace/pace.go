@@ -109,7 +109,6 @@ type Lane struct {
 	bulk    []*waiter
 	booked  map[*waiter]struct{} // whose slot is still to come
 	returns []Slot               // not used, to be given back
-	uncount int                  // calls that the platform did not count
 	booking bool                 // a booker is at work
 	again   time.Time            // not to ask before
 	kick    chan struct{}        // wakes the booker
@@ -127,7 +126,7 @@ type seen struct {
 // LaneKey is the Redis hash of a lane's pace. The tag in braces keeps all lanes
 // of an organisation and its month together.
 func LaneKey(organisation, lane string) string {
-	return "rollcall:{" + organisation + "}:pace:" + lane
+	return "rollcall:{" + organisation + "}:lane:" + lane
 }
 
 // MonthKey is the Redis hash of what an organisation has spent, a field a month.
@@ -190,6 +189,9 @@ func (l *Lane) Open(ctx context.Context) error {
 	var known *redis.SliceCmd
 	_, err = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.HSet(ctx, l.keys[0], "told", told)
+		if l.cfg.Metered {
+			p.HSet(ctx, l.keys[1], quotaField, l.quota.Load().text())
+		}
 		known = p.HMGet(ctx, l.keys[0], "seq", "epoch")
 		return nil
 	})
@@ -328,7 +330,7 @@ func (l *Lane) read(answer []any, sent, received time.Time) (Reply, error) {
 	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || !ok6 || !ok7 {
 		return Reply{}, errAnswer
 	}
-	r := Reply{Why: why, Again: again, Epoch: epoch}
+	r := Reply{Why: why, Again: again, Epoch: epoch, At: now}
 	for _, v := range answer[7:] {
 		at, ok := v.(int64)
 		if !ok {

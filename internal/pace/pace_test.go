@@ -270,7 +270,7 @@ func TestTheMonthsReserveIsForUrgentCallsAlone(t *testing.T) {
 	if err != nil || len(urgent.Slots) != 3 || urgent.Why != pace.WhyMonth {
 		t.Errorf("urgent calls got %+v, %v, want the 3 that were kept", urgent, err)
 	}
-	if err := a.Give(urgent.Epoch, 1, nil); err != nil { // one was not counted
+	if err := a.Give(pace.Return{Counted: still.UnixMicro()}); err != nil { // one was not counted
 		t.Fatal(err)
 	}
 	if again, err := b.Ask(pace.Ask{Urgent: 2}); err != nil || len(again.Slots) != 1 {
@@ -431,7 +431,7 @@ func TestWhoLooksSeesHowALaneGoes(t *testing.T) {
 	want := []pace.Status{{
 		Ref: ref, Limits: twenty, Metered: true, Quota: cfg.Quota, Allowed: got[0].Allowed, InUse: got[0].InUse,
 		Share: 1, Spread: 45 * time.Millisecond, Refused: 1, Booked: 5, Paused: 100 * time.Millisecond, Day: 5,
-		Month: pace.Month{Name: "2026-11", Spent: 5, Ends: time.Date(2026, 11, 30, 16, 0, 0, 0, time.UTC)},
+		Month: pace.Month{Name: "2026-11", Spent: 5, Ends: time.Date(2026, 11, 30, 16, 0, 0, 0, time.UTC), Quota: cfg.Quota, Told: true},
 	}}
 	equalTimes := cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) })
 	if diff := cmp.Diff(want, got, equalTimes); diff != "" {
