@@ -26,6 +26,9 @@ var imports = map[string][]string{
 	"internal/ledger": {},
 	"internal/pace":   {},
 
+	// What keeps a lane from taking tasks: names of places alone.
+	"internal/hold": {},
+
 	// asynq's own layout, for whoever reads or mends it.
 	"internal/backlog": {},
 
@@ -33,7 +36,9 @@ var imports = map[string][]string{
 	"tasks":            {"internal/ledger", "internal/redisdb"},
 	"internal/redisdb": {"internal/secret"},
 	"internal/roster":  {"tasks"},
-	"cmd/enqueue":      {"tasks", "internal/redisdb", "internal/roster", "internal/secret"},
+	"cmd/enqueue": {
+		"tasks", "internal/backlog", "internal/hold", "internal/pace", "internal/redisdb", "internal/roster", "internal/secret",
+	},
 
 	// Platforms: they know no task and no queue.
 	"providers/internal/apicall": {"providers"},
