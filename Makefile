@@ -6,6 +6,8 @@ RACE     := $(shell command -v gcc >/dev/null 2>&1 || command -v cc >/dev/null 2
 TOOL      = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 30s
 ONLY     ?=
+QUICK    ?=
+PLOTS    ?=
 
 .PHONY: help
 help: ## Show this list
@@ -47,8 +49,8 @@ format: ## Format all Go code
 	$(TOOL) gofumpt -w .
 
 .PHONY: bench
-bench: ## Measure beside bare asynq in one run; ONLY=prefix for some
-	@$(GO) run ./bench $(ONLY)
+bench: ## Measure beside bare asynq; ONLY=prefix for some, ONLY=pace for pace (9 minutes)
+	@$(GO) run ./bench $(if $(QUICK),-quick) $(if $(PLOTS),-plots $(PLOTS)) $(ONLY)
 
 # -count=1: the cache of results does not see files outside that module.
 .PHONY: check-deploy

@@ -48,10 +48,15 @@ var imports = map[string][]string{
 	// Where the two meet, and nowhere else.
 	"internal/handler": {"tasks", "providers", "providers/dingtalk", "internal/ledger"},
 
-	"internal/lane":             {"tasks", "providers", "internal/backlog", "internal/handler", "internal/ledger", "internal/logging", "internal/pace"},
-	"internal/config":           {"internal/secret"},
-	"internal/logging":          {},
-	"internal/metrics":          {"internal/backlog", "internal/handler", "internal/lane", "providers", "tasks"},
+	"internal/lane": {
+		"tasks", "providers", "internal/backlog", "internal/handler", "internal/hold", "internal/ledger",
+		"internal/logging", "internal/pace",
+	},
+	"internal/config":  {"internal/secret"},
+	"internal/logging": {},
+	"internal/metrics": {
+		"internal/backlog", "internal/handler", "internal/hold", "internal/lane", "internal/pace", "providers", "tasks",
+	},
 	"internal/monitor":          {"internal/logging", "internal/secret", "tasks"},
 	"internal/schedule":         {"internal/logging", "internal/redisdb", "internal/roster", "tasks"},
 	"internal/redisdb/embedded": {},

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"rollcall/internal/hold"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/pace"
@@ -27,7 +28,8 @@ import (
 // say; that all are here is checked against its list.
 func wrong() []error {
 	all := []error{
-		lane.ErrStopping, ledger.ErrLost, &ledger.BusyError{}, &lane.HeldError{}, &pace.BookedOutError{}, &tasks.NewerVersionError{},
+		lane.ErrStopping, ledger.ErrLost, &ledger.BusyError{}, &lane.HeldError{}, &pace.BookedOutError{}, &pace.SpentError{},
+		&tasks.NewerVersionError{},
 		&tasks.PayloadError{}, &lane.PanicError{}, errors.New("connection refused"),
 		&providers.Error{Kind: providers.Unsent, Err: context.DeadlineExceeded},
 	}
@@ -46,7 +48,7 @@ func ruleOf(err error) (class string, rule []string) {
 	}
 	first := judge(1, 0)
 	if first.Action == lane.Dead {
-		return string(first.Class), []string{"–", "–", "–", "–", "–", "at once"}
+		return string(first.Class), []string{"–", "–", "–", "–", "at once"}
 	}
 	attempts, within, end, last := "not counted", "–", "never", 1
 	if first.Counted {
@@ -61,11 +63,7 @@ func ruleOf(err error) (class string, rule []string) {
 		}
 		within = inWords(horizon)
 	}
-	hold := "–"
-	if first.Hold > 0 {
-		hold = inWords(first.Hold)
-	}
-	return string(first.Class), []string{attempts, within, longest(judge, 1), longest(judge, last), hold, end}
+	return string(first.Class), []string{attempts, within, longest(judge, 1), longest(judge, last), end}
 }
 
 // longest is the bound of a random wait, to the second.
@@ -107,7 +105,7 @@ func TestEveryClassIsDocumentedAsItIsTreated(t *testing.T) {
 		class, rule := ruleOf(err)
 		want[class] = rule
 	}
-	for _, class := range classes(t) {
+	for _, class := range constants(t, "internal/lane/outcome.go", "Class") {
 		if want[class] == nil {
 			t.Errorf("no error here is of class %s: add one", class)
 		}
@@ -133,17 +131,20 @@ func TestEveryClassIsDocumentedAsItIsTreated(t *testing.T) {
 	}
 }
 
-// classes are the constants of type Class, as they stand in the code.
-func classes(t *testing.T) []string {
+// constants are those of a type of strings, as they stand in a file.
+func constants(t *testing.T, path, typename string) []string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "internal/lane/outcome.go", nil, parser.SkipObjectResolution)
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var all []string
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)
-		if !ok || len(spec.Names) != 1 || !strings.HasPrefix(spec.Names[0].Name, "Class") {
+		if !ok || len(spec.Values) != 1 {
+			return true
+		}
+		if of, ok := spec.Type.(*ast.Ident); !ok || of.Name != typename {
 			return true
 		}
 		if text, ok := spec.Values[0].(*ast.BasicLit); ok {
@@ -152,9 +153,35 @@ func classes(t *testing.T) []string {
 		return true
 	})
 	if len(all) == 0 {
-		t.Fatal("internal/lane/outcome.go has no constants Class…: have they moved?")
+		t.Fatalf("%s has no constants of type %s: have they moved?", path, typename)
 	}
 	return all
+}
+
+// A class of holds that is probed has its waits on the page, another has "–".
+func TestEveryHoldIsDocumentedWithItsProbes(t *testing.T) {
+	t.Parallel()
+	p := readPage(t, "docs/holds.md")
+	want, documented := map[string][]string{}, map[string][]string{}
+	for _, c := range hold.Classes() {
+		want[string(c)] = []string{"–", "–"}
+	}
+	for _, c := range []hold.Class{hold.Refused, hold.Failing} {
+		want[string(c)] = []string{inWords(c.Wait(0)), inWords(c.Wait(1000))}
+	}
+	for _, row := range tableRows(p, "Classes") {
+		documented[plain(row[0])] = row[len(row)-2:]
+	}
+	if diff := cmp.Diff(want, documented); diff != "" {
+		t.Errorf("docs/holds.md and internal/hold differ on the classes (-code +page):\n%s", diff)
+	}
+	var levels []string
+	for _, row := range tableRows(p, "Levels") {
+		levels = append(levels, plain(row[0]))
+	}
+	if diff := cmp.Diff(constants(t, "internal/hold/hold.go", "Level"), levels); diff != "" {
+		t.Errorf("docs/holds.md and internal/hold differ on the levels (-code +page):\n%s", diff)
+	}
 }
 
 func TestEveryKindIsDocumentedWithItsClass(t *testing.T) {

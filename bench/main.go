@@ -6,7 +6,11 @@
 // It must not know how rollcall's parts work inside: it wires them as the
 // worker does and looks at them from outside.
 //
-//	go run ./bench [-rounds N] [-cpuprofile FILE] [PREFIX]
+// The figures of pace.go are of another kind: whole workers as processes of
+// their own, at a platform that counts. They take minutes and are measured only
+// if the prefix names them.
+//
+//	go run ./bench [-rounds N] [-cpuprofile FILE] [-quick] [-plots DIR] [PREFIX]
 package main
 
 import (
@@ -20,6 +24,10 @@ import (
 	"runtime/pprof"
 	"slices"
 	"strings"
+	"syscall"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 )
 
 // figure is one comparison. It prints one line.
@@ -47,36 +55,79 @@ func figures() []figure {
 	}
 }
 
+// options are what the command line says.
+type options struct {
+	prefix  string // of the figures' names
+	rounds  int
+	profile string
+	quick   bool
+	plots   string
+}
+
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("bench: ")
-	rounds := flag.Int("rounds", 5, "how often each side has its turn; the median counts")
-	profile := flag.String("cpuprofile", "", "write a CPU profile of everything, both sides, to `FILE`")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout, flag.Arg(0), *rounds, *profile)
+	// What go-redis has to say of its connections stands in our errors as well.
+	redis.SetLogger(&logging.VoidLogger{})
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command(ctx, os.Args[1:])
 	stop()
 	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-// run prints the figures whose names begin with prefix.
-func run(ctx context.Context, out io.Writer, prefix string, rounds int, profile string) (err error) {
-	if rounds < 1 {
-		return fmt.Errorf("-rounds %d: at least one round is needed", rounds)
+func command(ctx context.Context, args []string) error {
+	if len(args) == 2 && args[0] == bareArgument {
+		return runBare(ctx, args[1])
 	}
-	chosen := slices.DeleteFunc(figures(), func(f figure) bool { return !strings.HasPrefix(f.name, prefix) })
-	if len(chosen) == 0 {
-		return fmt.Errorf("no figure begins with %q", prefix)
+	var o options
+	flag.IntVar(&o.rounds, "rounds", 5, "how often each side has its turn; the median counts")
+	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of everything in this process, both sides, to `FILE`")
+	flag.BoolVar(&o.quick, "quick", false, "the figures of pace in a minute: only to see that they can be measured")
+	flag.StringVar(&o.plots, "plots", "", "draw runs of pace.goodput into `DIR`")
+	flag.Parse()
+	o.prefix = flag.Arg(0)
+	return run(ctx, os.Stdout, o)
+}
+
+// run prints the figures whose names begin with the prefix.
+func run(ctx context.Context, out io.Writer, o options) error {
+	if o.rounds < 1 {
+		return fmt.Errorf("-rounds %d: at least one round is needed", o.rounds)
 	}
+	chosen := slices.DeleteFunc(figures(), func(f figure) bool { return !strings.HasPrefix(f.name, o.prefix) })
+	var acts []act
+	if o.prefix != "" {
+		acts = paceActs(o.tempo())
+		for i := range acts {
+			acts[i] = acts[i].chosen(o.prefix)
+		}
+		acts = slices.DeleteFunc(acts, func(a act) bool { return len(a) == 0 })
+	}
+	if len(chosen)+len(acts) == 0 {
+		return fmt.Errorf("no figure begins with %q", o.prefix)
+	}
+	if len(chosen) > 0 {
+		if err := takeTurns(ctx, out, chosen, o); err != nil {
+			return err
+		}
+	}
+	if len(acts) > 0 {
+		return perform(ctx, out, acts, o)
+	}
+	return nil
+}
+
+// takeTurns measures the figures whose sides take turns.
+func takeTurns(ctx context.Context, out io.Writer, chosen []figure, o options) error {
 	b, err := start(ctx)
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	if profile != "" {
-		file, err := os.Create(profile)
+	if o.profile != "" {
+		file, err := os.Create(o.profile)
 		if err != nil {
 			return err
 		}
@@ -87,12 +138,11 @@ func run(ctx context.Context, out io.Writer, prefix string, rounds int, profile 
 		defer pprof.StopCPUProfile()
 	}
 	for _, f := range chosen {
-		ours, peer, err := f.measure(ctx, b, rounds)
+		ours, peer, err := f.measure(ctx, b, o.rounds)
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
-		fmt.Fprintf(out, "figure=%s ours=%.1f peer=%.1f ratio=%.2f unit=%s peer_is=%q\n",
-			f.name, ours, peer, ours/peer, f.unit, f.peerIs)
+		printFigure(out, result{f.name, ours, peer, f.unit, f.peerIs})
 	}
 	return nil
 }

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"log"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -10,9 +13,18 @@ import (
 	"rollcall/internal/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// This binary is the peer's process as well, as the bench's own is.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == bareArgument {
+		if err := command(context.Background(), os.Args[1:]); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
-var line = regexp.MustCompile(`^figure=\S+ ours=\d+\.\d peer=\d+\.\d ratio=\d+\.\d\d unit=\S+ peer_is="[^"]+"\n$`)
+var printed = regexp.MustCompile(`^figure=\S+ ours=\d+\.\d+ peer=\d+\.\d+ ratio=\S+ unit=\S+ peer_is="[^"]+"\n$`)
 
 // What is measured must go on being measured; how fast it is, is no test's to say.
 func TestFiguresPrintTheirLines(t *testing.T) {
@@ -20,10 +32,10 @@ func TestFiguresPrintTheirLines(t *testing.T) {
 	redistest.Real(t) // or there is nothing to start
 	for _, name := range []string{"enqueue.one", "task.end_to_end"} {
 		var out strings.Builder
-		if err := run(t.Context(), &out, name, 1, ""); err != nil {
+		if err := run(t.Context(), &out, options{prefix: name, rounds: 1}); err != nil {
 			t.Fatal(err)
 		}
-		if !line.MatchString(out.String()) || !strings.HasPrefix(out.String(), "figure="+name+" ") {
+		if !printed.MatchString(out.String()) || !strings.HasPrefix(out.String(), "figure="+name+" ") {
 			t.Errorf("%s prints %q", name, out.String())
 		}
 	}
@@ -31,7 +43,7 @@ func TestFiguresPrintTheirLines(t *testing.T) {
 
 func TestANameThatNoFigureBeginsWithIsAnError(t *testing.T) {
 	t.Parallel()
-	if err := run(t.Context(), &strings.Builder{}, "nonsense", 1, ""); err == nil || !strings.Contains(err.Error(), `"nonsense"`) {
+	if err := run(t.Context(), &strings.Builder{}, options{prefix: "nonsense", rounds: 1}); err == nil || !strings.Contains(err.Error(), `"nonsense"`) {
 		t.Errorf("error %v", err)
 	}
 }

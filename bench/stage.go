@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -35,18 +36,12 @@ type bench struct {
 
 // start starts a redis-server of our own that keeps nothing, and a platform.
 func start(ctx context.Context) (*bench, error) {
-	address, stop, err := startRedis(ctx)
+	server, rdb, err := openRedis(ctx)
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{address: address, stop: stop}
-	if b.rdb, err = redisdb.Open(b.url()); err == nil {
-		b.platform, err = startPlatform()
-	}
-	if err == nil {
-		err = b.awaitRedis(ctx)
-	}
-	if err != nil {
+	b := &bench{address: server.address, rdb: rdb, stop: server.stop}
+	if b.platform, err = startPlatform(); err != nil {
 		b.close()
 		return nil, err
 	}
@@ -65,19 +60,44 @@ func (b *bench) close() {
 	b.stop()
 }
 
-func startRedis(ctx context.Context) (address string, stop func(), err error) {
+// redisServer is a redis-server of our own that keeps nothing.
+type redisServer struct {
+	address string
+	pid     int
+	stop    func()
+}
+
+// openRedis starts a Redis and returns once it answers, and not another one
+// that was faster to take its port.
+func openRedis(ctx context.Context) (server *redisServer, rdb redis.UniversalClient, err error) {
+	for range 5 {
+		if server, err = startRedis(ctx); err != nil {
+			return nil, nil, err
+		}
+		if rdb, err = redisdb.Open("redis://" + server.address + "/0"); err == nil {
+			if err = server.await(ctx, rdb); err == nil {
+				return server, rdb, nil
+			}
+			_ = rdb.Close()
+		}
+		server.stop()
+	}
+	return nil, nil, err
+}
+
+func startRedis(ctx context.Context) (*redisServer, error) {
 	binary, err := exec.LookPath("redis-server")
 	if err != nil {
-		return "", nil, errors.New("redis-server is not on the PATH: install Redis 6.2 or later")
+		return nil, errors.New("redis-server is not on the PATH: install Redis 6.2 or later")
 	}
 	dir, err := os.MkdirTemp("", "rollcall-bench")
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	// The port is free a moment later still, or Redis says so by not starting.
 	probe, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	port := probe.Addr().(*net.TCPAddr).Port
 	_ = probe.Close()
@@ -85,27 +105,33 @@ func startRedis(ctx context.Context) (address string, stop func(), err error) {
 	cmd := exec.CommandContext(ctx, binary, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir,
 		"--save", "", "--appendonly", "no", "--daemonize", "no")
 	if err := cmd.Start(); err != nil {
-		return "", nil, errors.Join(fmt.Errorf("start redis-server: %w", err), os.RemoveAll(dir))
+		return nil, errors.Join(fmt.Errorf("start redis-server: %w", err), os.RemoveAll(dir))
 	}
-	stop = func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // killed: never nil
-		_ = os.RemoveAll(dir)
-	}
-	return fmt.Sprintf("127.0.0.1:%d", port), stop, nil
+	return &redisServer{
+		address: fmt.Sprintf("127.0.0.1:%d", port), pid: cmd.Process.Pid,
+		stop: func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait() // killed: never nil
+			_ = os.RemoveAll(dir)
+		},
+	}, nil
 }
 
-func (b *bench) awaitRedis(ctx context.Context) error {
+func (s *redisServer) await(ctx context.Context, rdb redis.UniversalClient) error {
 	ctx, cancel := context.WithTimeout(ctx, redisStarts)
 	defer cancel()
 	var last error
 	for ctx.Err() == nil {
-		if last = b.rdb.Ping(ctx).Err(); last == nil {
+		var said string
+		if said, last = rdb.Info(ctx, "server").Result(); last == nil {
+			if !strings.Contains(said, fmt.Sprintf("process_id:%d\r\n", s.pid)) {
+				return fmt.Errorf("another redis-server is at %s", s.address)
+			}
 			return nil
 		}
 		pause(ctx, 10*time.Millisecond)
 	}
-	return fmt.Errorf("redis-server at %s does not answer: %w", b.address, last)
+	return fmt.Errorf("redis-server at %s does not answer: %w", s.address, last)
 }
 
 // clear empties Redis and says which lanes are served, so that every turn

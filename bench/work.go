@@ -52,16 +52,16 @@ func serveOurs(b *bench) (stop func(), err error) {
 		return nil, errors.Join(err, rdb.Close())
 	}
 	record := ledger.New(rdb)
-	set := lane.NewSet(rdb, record, slog.New(slog.DiscardHandler))
+	set := lane.NewSet(rdb, record, "bench", slog.New(slog.DiscardHandler))
 	set.Add(lane.Config{
 		Organisation: organisation, Tenant: tenant, Platform: "dingtalk", Kind: tasks.KindNickname,
-		Limit: outOfReach, Timeout: callTimeout,
-	}, func(slot func(context.Context) error) handler.Func {
+		Limits: []pace.Limit{outOfReach}, Timeout: callTimeout,
+	}, func(pacer handler.Pacer) handler.Func {
 		return handler.Nickname(handler.Env{
-			Organisation: organisation, Ledger: record, Slot: slot, Deadline: lane.Deadline(callTimeout),
+			Organisation: organisation, Ledger: record, Pacer: pacer, Deadline: lane.Deadline(callTimeout),
 		}, client)
 	})
-	if err := set.Start(); err != nil {
+	if err := set.Start(context.Background()); err != nil {
 		return nil, errors.Join(err, rdb.Close())
 	}
 	sweeping, endSweep := context.WithCancel(context.Background())
@@ -105,6 +105,16 @@ func servePeer(b *bench, cfg asynq.Config, queue string) (stop func(), err error
 	}, nil
 }
 
+// answerError is an answer of the platform that is no success.
+type answerError struct {
+	code int
+	sub  string // the gateway's own code
+}
+
+func (e *answerError) Error() string {
+	return fmt.Sprintf("the platform answered %d %s", e.code, e.sub)
+}
+
 func bareCall(ctx context.Context, client *http.Client, base string, payload []byte) error {
 	var task tasks.NicknameSync
 	if err := json.Unmarshal(payload, &task); err != nil {
@@ -123,14 +133,15 @@ func bareCall(ctx context.Context, client *http.Client, base string, payload []b
 	}
 	defer func() { _ = resp.Body.Close() }()
 	var answer struct {
-		Code    int  `json:"errcode"`
-		Success bool `json:"success"`
+		Code    int    `json:"errcode"`
+		SubCode string `json:"sub_code"`
+		Success bool   `json:"success"`
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
 		return err
 	}
 	if answer.Code != 0 || !answer.Success {
-		return fmt.Errorf("the platform answered %d", answer.Code)
+		return &answerError{answer.Code, answer.SubCode}
 	}
 	return nil
 }

@@ -15,15 +15,21 @@ type Code struct {
 	Scope Scope
 	// Tries bounds the attempts that the answer is worth. 0: the Kind's own bound.
 	Tries int
+	// Period is the length of the rate window that was exceeded. Where it is
+	// known, it tells how long to wait, and there is no Wait.
+	Period time.Duration
 	// Wait is how long to leave the platform alone if it does not say so itself.
 	Wait time.Duration
 	// Daily means that the wait ends with the platform's day, 00:00 in Beijing.
 	Daily bool
 	// Quick means that a client may try again at once, twice at the most.
-	Quick   bool
-	Meaning string
-	Fix     string
-	Doc     string // the vendor's page; empty where the row is our own judgement
+	Quick bool
+	// Unmetered means that the platform does not count a request that it answers
+	// so against the month.
+	Unmetered bool
+	Meaning   string
+	Fix       string
+	Doc       string // the vendor's page; empty where the row is our own judgement
 }
 
 // Table is a named part of a platform's answers. The first row that fits an

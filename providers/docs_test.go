@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -51,10 +52,10 @@ func TestDocsHoldTheTables(t *testing.T) {
 func render(tables []providers.Table) string {
 	var b strings.Builder
 	for _, table := range tables {
-		fmt.Fprintf(&b, "\n### %s\n\n| HTTP | code | kind | scope | wait | tries | meaning | what to do |\n|---|---|---|---|---|---|---|---|\n", table.Name)
+		fmt.Fprintf(&b, "\n### %s\n\n| HTTP | code | kind | scope | period | wait | tries | counted | meaning | what to do |\n|---|---|---|---|---|---|---|---|---|---|\n", table.Name)
 		for _, row := range table.Codes {
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n",
-				or(row.HTTP, "any"), code(row), row.Kind, row.Scope, wait(row), tries(row), meaning(row), strings.ReplaceAll(row.Fix, "|", "\\|"))
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n",
+				or(row.HTTP, "any"), code(row), row.Kind, row.Scope, span(row.Period), wait(row), tries(row), counted(row), meaning(row), strings.ReplaceAll(row.Fix, "|", "\\|"))
 		}
 	}
 	return b.String() + "\n"
@@ -82,14 +83,18 @@ func meaning(row providers.Code) string {
 }
 
 func wait(row providers.Code) string {
-	switch {
-	case row.Daily:
+	if row.Daily {
 		return "until midnight in Beijing"
-	case row.Wait == 0:
+	}
+	return span(row.Wait)
+}
+
+func span(d time.Duration) string {
+	if d == 0 {
 		return ""
 	}
-	text := strings.TrimSuffix(row.Wait.String(), "m0s")
-	if text != row.Wait.String() {
+	text := strings.TrimSuffix(d.String(), "m0s")
+	if text != d.String() {
 		return text + " min"
 	}
 	return strings.TrimSuffix(text, "s") + " s"
@@ -104,6 +109,13 @@ func tries(row providers.Code) string {
 		words = append(words, "quick")
 	}
 	return strings.Join(words, ", ")
+}
+
+func counted(row providers.Code) string {
+	if row.Unmetered {
+		return "no"
+	}
+	return ""
 }
 
 // Every row that a person may have to act on says what to do, links to the
@@ -123,8 +135,18 @@ func TestRowsAreFitToBeShown(t *testing.T) {
 		if row.Doc != "" && !slices.ContainsFunc(hosts, func(host string) bool { return strings.HasPrefix(row.Doc, host) }) {
 			t.Errorf("%s %q links to %s", row.HTTP, row.Code, row.Doc)
 		}
-		if row.Kind == providers.Throttled && row.Wait == 0 && !row.Daily {
+		if row.Kind == providers.Throttled && row.Period == 0 && row.Wait == 0 && !row.Daily {
 			t.Errorf("%s %q is throttled for no time", row.HTTP, row.Code)
+		}
+		if row.Unmetered && row.Kind != providers.Throttled && row.Kind != providers.QuotaSpent {
+			t.Errorf("%s %q is %v and is said not to be counted", row.HTTP, row.Code, row.Kind)
+		}
+		if (row.Period != 0 || row.Kind == providers.QuotaSpent) && !row.Unmetered {
+			t.Errorf("%s %q refuses for the rate or the month, and is said to be counted", row.HTTP, row.Code)
+		}
+		if row.Period != 0 && (row.Kind != providers.Throttled || row.Wait != 0 || row.Daily) {
+			t.Errorf("%s %q is %v, with a window of %v and a wait of %v: a window is a rate's, and is the wait",
+				row.HTTP, row.Code, row.Kind, row.Period, row.Wait)
 		}
 	}
 }

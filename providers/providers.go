@@ -31,7 +31,7 @@ const (
 	Unknown Kind = iota
 	// Transient passes by itself: system busy, network faults, 5xx.
 	Transient
-	// Throttled means too fast. The request was not processed and not metered.
+	// Throttled means too fast. The request was not processed.
 	Throttled
 	// QuotaSpent means the organisation's calls of this month are used up.
 	QuotaSpent
@@ -119,8 +119,13 @@ type Error struct {
 	RequestID  string // the platform's, for its support; may be empty
 	Fix        string // what to do about it, for a person; may be empty
 
-	// RetryAfter is how long the platform wants to be left alone. 0: it did not say.
+	// RetryAfter is how long the platform wants to be left alone. 0: neither it
+	// nor our table says; where there is a Period, only the platform can.
 	RetryAfter time.Duration
+	// Period is, for a Throttled, the length of the window that the platform
+	// counts in and that was exceeded: a second, a minute. 0: it did not say, or
+	// it is no rate window.
+	Period time.Duration
 	// Tries bounds how often this answer is worth an attempt, where the
 	// platform documents one. 0: the kind's own bound holds.
 	Tries int
@@ -130,6 +135,16 @@ type Error struct {
 	// Sends counts the metered requests that left during this call. The gate
 	// may have been passed more often: a dial that fails sends nothing.
 	Sends int
+	// Unmetered tells that the last send for which the gate was passed is not
+	// counted against the organisation's month: it was refused for the rate or
+	// for the month itself, or the connection never stood (then it is not in
+	// Sends either). False where that is not certain, and where the gate never
+	// let a send through.
+	// See https://open.dingtalk.com/document/development/dingtalk-application-development-platform-billing-model.
+	Unmetered bool
+	// Credentials tells that an unmetered call for a token was refused: the same
+	// call finds out whether they are good again.
+	Credentials bool
 	// Err is the cause underneath, if any: a transport fault, the gate's
 	// refusal, the context's error.
 	Err error

@@ -258,6 +258,8 @@ func TestConnectSaysWhichRightIsMissing(t *testing.T) {
 		"digests":   {all + " -evalsha", "+evalsha"},
 		"keys":      {"+@all &* ~asynq:*", "add ~rollcall:*"},
 		"channels":  {"+@all ~* resetchannels", "&asynq:cancel"},
+		"words":     {"+@all ~* resetchannels &asynq:cancel", "&rollcall:*"},
+		"streams":   {all + " -xadd", "add +xadd"},
 		"subscribe": {all + " -subscribe", "+subscribe"},
 		"exec":      {all + " -multi -exec", "+multi +exec"},
 	} {

@@ -1,8 +1,8 @@
 -- Does, harmlessly and on keys of its own, what asynq's and rollcall's scripts
 -- do, and returns the commands that the user may not use.
--- KEYS a text, a list, a hash, a set and a sorted set, none of which exists
+-- KEYS a text, a list, a hash, a set, a sorted set and a stream, none of which exists
 -- Whatever cannot be deleted expires after ten seconds.
-local text, list, hash, set, sorted = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local text, list, hash, set, sorted, stream = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local tries = {
 	{ 'TIME' },
 	{ 'SET', text, '1', 'PX', '10000' },
@@ -23,6 +23,8 @@ local tries = {
 	{ 'PEXPIRE', hash, '10000' },
 	{ 'HGET', hash, 'a' },
 	{ 'HMGET', hash, 'a' },
+	{ 'HGETALL', hash },
+	{ 'HSETNX', hash, 'a', '1' },
 	{ 'HDEL', hash, 'b' },
 	{ 'SADD', set, '1' },
 	{ 'PEXPIRE', set, '10000' },
@@ -38,7 +40,10 @@ local tries = {
 	{ 'ZREMRANGEBYSCORE', sorted, '2', '3' },
 	{ 'ZREMRANGEBYRANK', sorted, '5', '6' },
 	{ 'ZREM', sorted, 'b' },
-	{ 'DEL', text, list, hash, set, sorted },
+	{ 'XADD', stream, 'MAXLEN', '~', '1', '*', 'a', '1' },
+	{ 'PEXPIRE', stream, '10000' },
+	{ 'XREVRANGE', stream, '+', '-', 'COUNT', '1' },
+	{ 'DEL', text, list, hash, set, sorted, stream },
 }
 local refused = {}
 for _, try in ipairs(tries) do

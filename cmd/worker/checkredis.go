@@ -138,14 +138,18 @@ func (r *redisTry) permissions(ctx context.Context) {
 	for _, prefix := range []string{"asynq:", "rollcall:"} {
 		r.script(ctx, prefix, prefix+tag)
 	}
-	r.may("rights on channels", "&asynq:cancel +publish", func() error {
-		return r.rdb.Publish(ctx, "asynq:cancel", "no-such-task").Err()
-	})
-	r.may("rights on channels", "&asynq:cancel +subscribe", func() error {
-		subscription := r.rdb.Subscribe(ctx, "asynq:cancel")
-		_, err := subscription.Receive(ctx)
-		return errors.Join(err, subscription.Close())
-	})
+	// What asynq says of tasks to be cancelled, and we of pauses. Nobody knows this
+	// task, or a lane of that name.
+	for _, channel := range []struct{ name, rule string }{{"asynq:cancel", "&asynq:cancel"}, {"rollcall:pace", "&rollcall:*"}} {
+		r.may("rights on channels", channel.rule+" +publish", func() error {
+			return r.rdb.Publish(ctx, channel.name, "no-such-task").Err()
+		})
+		r.may("rights on channels", channel.rule+" +subscribe", func() error {
+			subscription := r.rdb.Subscribe(ctx, channel.name)
+			_, err := subscription.Receive(ctx)
+			return errors.Join(err, subscription.Close())
+		})
+	}
 	r.may("rights to commands", "+multi +exec", func() error {
 		_, err := r.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 			p.Exists(ctx, "rollcall:"+tag+"text")
@@ -159,7 +163,7 @@ func (r *redisTry) permissions(ctx context.Context) {
 }
 
 func (r *redisTry) script(ctx context.Context, prefix, own string) {
-	keys := []string{own + "text", own + "list", own + "hash", own + "set", own + "sorted"}
+	keys := []string{own + "text", own + "list", own + "hash", own + "set", own + "sorted", own + "stream"}
 	// A script goes by its text the first time, by its digest from then on.
 	script := redis.NewScript(checkACLLua)
 	refused, err := script.Eval(ctx, r.rdb, keys).StringSlice()

@@ -88,8 +88,8 @@ func (p *program) runCommand() *cobra.Command {
 		Use:   "run",
 		Short: "Run the worker until it is told to stop",
 		Long: `run takes tasks until SIGINT or SIGTERM. Then nothing new is taken, what waits
-goes back to its queue, and running calls finish. SIGHUP reloads limits and
-schedules from the configuration.
+goes back to its queue, and running calls finish. SIGHUP reloads limits, quotas
+and schedules from the configuration.
 
 Without --config it runs the demo's configuration: a Redis inside the process
 that keeps nothing, and both platforms emulated on this machine.`,

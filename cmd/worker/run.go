@@ -54,7 +54,7 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 	if err := w.publish(ctx); err != nil {
 		return err
 	}
-	if err := w.lanes.Start(); err != nil {
+	if err := w.lanes.Start(ctx); err != nil {
 		return err
 	}
 	wg.Go(func() { w.lanes.Sweep(background) })
@@ -99,13 +99,19 @@ func (w *worker) attend(ctx context.Context, r runtime) {
 			return
 		case <-r.hangup:
 			if r.load != nil {
-				w.reload(r.load)
+				w.reload(ctx, r.load)
 			}
+		case <-w.lanes.Back():
+			w.publishAgain(ctx)
 		case <-ticker.C:
-			if err := w.publish(ctx); err != nil && ctx.Err() == nil {
-				w.log.Warn("could not say which lanes are served; the next minute tries again", "err", err)
-			}
+			w.publishAgain(ctx)
 		}
+	}
+}
+
+func (w *worker) publishAgain(ctx context.Context) {
+	if err := w.publish(ctx); err != nil && ctx.Err() == nil {
+		w.log.Warn("could not say which lanes are served; the next minute tries again", "err", err)
 	}
 }
 

@@ -26,8 +26,8 @@ func laneLimits(t config.Tenant) map[tasks.Kind]config.Limits {
 
 // addTenant makes the tenant's client and adds a lane for each API of its
 // platform.
-func (w *worker) addTenant(organisation string, t config.Tenant, record *ledger.Ledger) error {
-	platform, timeout, build, err := w.connect(t)
+func (w *worker) addTenant(org config.Organisation, t config.Tenant, record *ledger.Ledger) error {
+	c, err := w.connect(t)
 	if err != nil {
 		return err
 	}
@@ -38,34 +38,44 @@ func (w *worker) addTenant(organisation string, t config.Tenant, record *ledger.
 			continue
 		}
 		cfg := lane.Config{
-			Organisation: organisation, Tenant: t.Name, Platform: platform, Kind: kind,
-			Limit: paceLimit(limits), Timeout: timeout,
+			Organisation: org.Name, Tenant: t.Name, Platform: c.platform, Kind: kind,
+			Limits: paceLimits(limits), Timeout: c.timeout, Probe: c.probe,
 		}
-		w.lanes.Add(cfg, func(slot func(context.Context) error) handler.Func {
-			env := handler.Env{Organisation: organisation, Ledger: record, Slot: slot, Deadline: lane.Deadline(timeout)}
+		if t.DingTalk != nil { // ClassIn counts neither a month nor an address
+			cfg.Metered, cfg.Quota = true, paceQuota(org.Quota)
+			cfg.Address, cfg.AddressName = w.address, w.cfg.Egress.Name
+		}
+		w.lanes.Add(cfg, func(pacer handler.Pacer) handler.Func {
+			env := handler.Env{Organisation: org.Name, Ledger: record, Pacer: pacer, Deadline: lane.Deadline(c.timeout)}
 			if t.DingTalk != nil {
 				env.Limits.NicknameMax = t.DingTalk.NicknameMax
 			}
-			return build(kind, env)
+			return c.build(kind, env)
 		})
 	}
 	return nil
 }
 
+// connection is what a tenant's client brings to its lanes.
+type connection struct {
+	platform string
+	timeout  time.Duration
+	build    func(tasks.Kind, handler.Env) handler.Func
+	probe    func(context.Context) error // nil: the platform has no unmetered call
+}
+
 // connect makes the client of a tenant. It connects to nothing.
-func (w *worker) connect(t config.Tenant) (
-	platform string, timeout time.Duration, build func(tasks.Kind, handler.Env) handler.Func, err error,
-) {
+func (w *worker) connect(t config.Tenant) (connection, error) {
 	if d := t.DingTalk; d != nil {
-		timeout = time.Duration(d.Timeout)
+		timeout := time.Duration(d.Timeout)
 		client, err := dingtalk.New(dingtalk.Config{
 			Tenant: t.Name, AppKey: d.AppKey, AppSecret: d.AppSecret.Value, API: d.API, OAPI: d.OAPI, Timeout: timeout,
 		})
 		if err != nil {
-			return "", 0, nil, err
+			return connection{}, err
 		}
 		w.onClose(client.Close)
-		return "dingtalk", timeout, func(kind tasks.Kind, env handler.Env) handler.Func {
+		build := func(kind tasks.Kind, env handler.Env) handler.Func {
 			switch kind {
 			case tasks.KindNickname:
 				return handler.Nickname(env, client)
@@ -74,16 +84,18 @@ func (w *worker) connect(t config.Tenant) (
 			default:
 				return handler.ID(env, client)
 			}
-		}, nil
+		}
+		return connection{platform: "dingtalk", timeout: timeout, build: build, probe: client.CheckToken}, nil
 	}
 	c := t.ClassIn
-	timeout = time.Duration(c.Timeout)
+	timeout := time.Duration(c.Timeout)
 	client, err := classin.New(classin.Config{
 		Tenant: t.Name, SID: c.SID, Secret: c.Secret.Value, BaseURL: c.BaseURL, Timeout: timeout,
 	})
 	if err != nil {
-		return "", 0, nil, err
+		return connection{}, err
 	}
 	w.onClose(client.Close)
-	return "classin", timeout, func(_ tasks.Kind, env handler.Env) handler.Func { return handler.Course(env, client) }, nil
+	build := func(_ tasks.Kind, env handler.Env) handler.Func { return handler.Course(env, client) }
+	return connection{platform: "classin", timeout: timeout, build: build}, nil
 }

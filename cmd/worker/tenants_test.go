@@ -4,18 +4,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"rollcall/internal/config"
 	"rollcall/internal/pace"
 )
 
-func TestALaneIsPacedByTheFirstOfItsLimitsThatIsSpaced(t *testing.T) {
+func TestALaneIsPacedByAllOfItsLimits(t *testing.T) {
 	t.Parallel()
-	got := paceLimit(config.Limits{
+	got := paceLimits(config.Limits{
 		{Calls: 4000, Per: config.Day},
-		{Calls: 20, Per: config.Duration(time.Second)},
+		{Calls: 20, Per: config.Duration(time.Second), Burst: 5, Window: "bucket"},
 		{Calls: 600, Per: config.Duration(time.Minute)},
 	})
-	if want := (pace.Limit{Calls: 20, Per: time.Second}); got != want {
-		t.Errorf("the lane is paced by %+v, want %+v", got, want)
+	want := []pace.Limit{
+		{Calls: 4000, Per: pace.Day}, {Calls: 20, Per: time.Second, Burst: 5, Window: pace.Bucket}, {Calls: 600, Per: time.Minute},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the lane is paced by (-want +got):\n%s", diff)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"time"
 
@@ -31,6 +32,7 @@ type worker struct {
 	redis    redisdb.Config
 	rdb      redis.UniversalClient
 	lanes    *lane.Set
+	address  *pace.Address // what all DingTalk lanes share
 	schedule *schedule.Schedule
 	ready    *monitor.Readiness
 	page     *monitor.Server // nil: off
@@ -51,10 +53,11 @@ func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger, level 
 	}
 	w.ready = monitor.NewReadiness(w.rdb)
 	record := ledger.New(w.rdb)
-	w.lanes = lane.NewSet(w.rdb, record, log)
+	w.lanes = lane.NewSet(w.rdb, record, workerName(), log)
+	w.address = pace.NewAddress(w.rdb, cfg.Egress.Name, pace.Limit{Calls: cfg.Egress.Calls, Per: time.Duration(cfg.Egress.Per)})
 	for _, org := range cfg.Organisations {
 		for _, tenant := range org.Tenants {
-			if err := w.addTenant(org.Name, tenant, record); err != nil {
+			if err := w.addTenant(org, tenant, record); err != nil {
 				return nil, &usageError{err}
 			}
 		}
@@ -128,9 +131,9 @@ func (w *worker) openPage(ctx context.Context, counts *metrics.Metrics, level *s
 	return nil
 }
 
-// reload takes over what a running worker can: limits and schedules. What needs
-// a restart is told, and left as it is.
-func (w *worker) reload(load func() (*config.Config, error)) {
+// reload takes over what a running worker can: limits, quotas and schedules. What
+// needs a restart is told, and left as it is.
+func (w *worker) reload(ctx context.Context, load func() (*config.Config, error)) {
 	next, err := load()
 	if err != nil {
 		w.log.Error("the configuration was not reloaded; the worker goes on as it was", "err", err)
@@ -144,14 +147,7 @@ func (w *worker) reload(load func() (*config.Config, error)) {
 		w.log.Error("the schedules were not reloaded; the old ones go on", "err", err)
 		return
 	}
-	for _, org := range next.Organisations {
-		for _, t := range org.Tenants {
-			for kind, limits := range laneLimits(t) {
-				// A lane that is new needs a restart, which was told above.
-				w.lanes.SetLimit(t.Name, kind, paceLimit(limits))
-			}
-		}
-	}
+	w.takeLimits(ctx, next)
 	// What was taken over is what the next reload compares with.
 	w.cfg = config.TakeOver(w.cfg, next)
 	for _, line := range reloadable {
@@ -160,11 +156,43 @@ func (w *worker) reload(load func() (*config.Config, error)) {
 	w.log.Info("configuration reloaded", "taken_over", len(reloadable), "need_a_restart", len(needsRestart))
 }
 
-// paceLimit is all that a lane keeps so far: the first of its limits that is
-// spaced, without a burst.
-func paceLimit(limits config.Limits) pace.Limit {
-	l := limits[slices.IndexFunc(limits, func(l config.Limit) bool { return !l.Daily() })]
-	return pace.Limit{Calls: l.Calls, Per: time.Duration(l.Per)}
+// takeLimits has the lanes keep the limits and quotas of a new configuration. A
+// lane that is new needs a restart, which was told before.
+func (w *worker) takeLimits(ctx context.Context, next *config.Config) {
+	for _, org := range next.Organisations {
+		err := w.lanes.SetQuota(ctx, org.Name, paceQuota(org.Quota))
+		for _, t := range org.Tenants {
+			for kind, limits := range laneLimits(t) {
+				_, limitErr := w.lanes.SetLimits(ctx, t.Name, kind, paceLimits(limits))
+				err = errors.Join(err, limitErr)
+			}
+		}
+		if err != nil {
+			w.log.Warn("new limits hold, but those who look are told the old ones until Redis is back", "organisation", org.Name, "err", err)
+		}
+	}
+}
+
+func paceLimits(limits config.Limits) []pace.Limit {
+	all := make([]pace.Limit, len(limits))
+	for i, l := range limits {
+		all[i] = pace.Limit{Calls: l.Calls, Per: time.Duration(l.Per), Burst: l.Burst, Window: pace.Window(l.Window)}
+	}
+	return all
+}
+
+// paceQuota turns percents into calls.
+func paceQuota(q config.Quota) pace.Quota {
+	return pace.Quota{Calls: q.Calls, Warn: q.Calls * q.Warn / 100, Reserve: q.Calls * q.Reserve / 100}
+}
+
+// workerName tells workers apart, for those who read who has put a lane on hold.
+func workerName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "worker"
+	}
+	return fmt.Sprintf("%s/%d", host, os.Getpid())
 }
 
 // publish says which lanes are served, so that producers can refuse the others.

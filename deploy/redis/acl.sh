@@ -26,7 +26,7 @@ admin=
 # each transaction that the user may not run (7.0.15 does so, with no more than a line in its log).
 echo "user default off resetpass ~* &* +@all"
 # The rights of docs/redis.md.
-keys="~asynq:* ~rollcall:* resetchannels &asynq:cancel"
+keys="~asynq:* ~rollcall:* resetchannels &asynq:cancel &rollcall:*"
 commands="-@all +@read +@write +@connection +eval +evalsha +time +multi +exec +publish +subscribe +unsubscribe -@dangerous"
 topology="+info +cluster|slots +cluster|info +cluster|nodes +cluster|keyslot"
 echo "user rollcall on #$rollcall $keys $commands $topology"

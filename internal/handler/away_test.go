@@ -126,5 +126,8 @@ func TestWithoutRedisNothingIsSent(t *testing.T) {
 			t.Error("Redis is away, and the task ended well")
 		}
 		r.calls(0)
+		if n := r.unused.Load(); n != 1 {
+			t.Errorf("%d slots were given back, want the one that the last look kept from being used", n)
+		}
 	})
 }

@@ -54,9 +54,13 @@ type Report struct {
 
 // Pacer is the lane's side of the send gate. ctx is that of the attempt.
 type Pacer interface {
-	// Slot returns when the next send of the lane may leave. Its error is the
-	// reason why it may not: the worker stops, the lane is on hold, Redis is away.
+	// Slot returns shortly before the next send of the lane may leave. Its error
+	// is the reason why it may not: the worker stops, the lane is on hold, Redis
+	// is away.
 	Slot(ctx context.Context) error
+	// Leave returns at the very moment. false: the slot has passed or is void, and
+	// another is to be waited for.
+	Leave(ctx context.Context) (bool, error)
 	// Unused gives the last slot back: its send does not leave.
 	Unused(ctx context.Context)
 }
@@ -124,14 +128,11 @@ func (e Env) carryOut(ctx context.Context, task tasks.Task, meta tasks.Meta, do 
 	gate := func(ctx context.Context) error {
 		asked := time.Now()
 		defer func() { report.SlotWait += time.Since(asked) }()
-		if err := e.Pacer.Slot(ctx); err != nil {
-			return err
+		for {
+			if left, err := e.leave(ctx, mark); left || err != nil {
+				return err
+			}
 		}
-		if err := mark.Gate(ctx); err != nil {
-			e.Pacer.Unused(ctx)
-			return err
-		}
-		return nil
 	}
 	began := time.Now()
 	receipt, values, err := do(kept, gate, mark)
@@ -151,6 +152,19 @@ func (e Env) carryOut(ctx context.Context, task tasks.Task, meta tasks.Meta, do 
 	}
 	report.Outcome = Applied
 	return report, nil
+}
+
+// leave waits for a slot, looks at the ledger once more, and returns when the
+// send is to leave; false if the slot has passed meanwhile.
+func (e Env) leave(ctx context.Context, mark *ledger.Mark) (bool, error) {
+	if err := e.Pacer.Slot(ctx); err != nil {
+		return false, err
+	}
+	if err := mark.Gate(ctx); err != nil {
+		e.Pacer.Unused(ctx)
+		return false, err
+	}
+	return e.Pacer.Leave(ctx)
 }
 
 // told is what an error still knows of the sends before it.

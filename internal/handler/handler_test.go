@@ -66,7 +66,8 @@ func TestATaskThatComesTwiceIsCarriedOutOnce(t *testing.T) {
 	})
 }
 
-// The slot may be a second away: what is true before it need not be after.
+// The slot may be a second away: what is true before it need not be after. A slot
+// that is not used then is another's.
 func TestTheLastLookComesAfterTheSlot(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
@@ -79,6 +80,9 @@ func TestTheLastLookComesAfterTheSlot(t *testing.T) {
 			t.Errorf("error %v, want %v", err, ledger.ErrStale)
 		}
 		r.calls(0)
+		if n := r.unused.Load(); n != 1 {
+			t.Errorf("%d slots were given back, want the one whose send did not leave", n)
+		}
 	})
 }
 
@@ -106,6 +110,9 @@ func TestEverySendPassesTheGate(t *testing.T) {
 		r.arm(sandbox.Fault{API: sandbox.APIGroupNick, First: 2, Kind: sandbox.FaultAnswer, Code: "-1"})
 		if report := r.must(nickname("A"), handler.Applied); report.Sends != 3 || slots != 3 {
 			t.Errorf("%d sends through %d slots, want 3 through 3", report.Sends, slots)
+		}
+		if n := r.unused.Load(); n != 0 {
+			t.Errorf("%d slots were given back that were used", n)
 		}
 	})
 }

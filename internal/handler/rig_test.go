@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,6 +72,7 @@ type rig struct {
 	// slot is the lane's; during runs at the platform before a call is judged.
 	slot   func(context.Context) error
 	during func()
+	unused atomic.Int64
 }
 
 // each runs test on a rig of its own on either Redis.
@@ -115,10 +117,17 @@ func newRig(t *testing.T, s *redistest.Server) *rig {
 	t.Cleanup(r.classin.Close)
 	r.env = handler.Env{
 		Organisation: school, Ledger: r.ledger, Deadline: inFlight,
-		Slot: func(ctx context.Context) error { return r.slot(ctx) },
+		Pacer: pacer{r},
 	}
 	return r
 }
+
+// pacer has the rig's slots, and counts those that were not used.
+type pacer struct{ *rig }
+
+func (p pacer) Slot(ctx context.Context) error      { return p.slot(ctx) }
+func (p pacer) Leave(context.Context) (bool, error) { return true, nil }
+func (p pacer) Unused(context.Context)              { p.unused.Add(1) }
 
 // handle returns the handler of the task's kind.
 func (r *rig) handle(task tasks.Task) handler.Func {

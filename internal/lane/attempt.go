@@ -32,9 +32,26 @@ func attemptOf(ctx context.Context) *attempt {
 	return a
 }
 
-// Slot returns when the lane's next send may leave. It fails with ErrStopping,
-// with a *HeldError, with a *pace.BookedOutError or *pace.SpentError, with the
-// end of ctx, or when Redis does not answer.
+// asked reports whether anything was sent, or had its slot for it.
+func (a *attempt) asked() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.passed > 0
+}
+
+// CrowdedError tells that a send's slot did not come in time.
+type CrowdedError struct{}
+
+// Error says why that may be.
+func (*CrowdedError) Error() string {
+	return "no slot came in time: the lane is slow for what waits, or urgent tasks go first"
+}
+
+// Slot returns shortly before the lane's next send may leave; Leave waits for the
+// rest. It fails with ErrStopping, with a *HeldError, with a *CrowdedError, a
+// *pace.BookedOutError or *pace.SpentError, with the end of ctx, or when Redis
+// does not answer. A slot that leaves no time for an exchange before the end of
+// ctx is not waited for.
 func (l *Lane) Slot(ctx context.Context) error {
 	a := attemptOf(ctx)
 	if l.set.stopping.Err() != nil {
@@ -43,6 +60,9 @@ func (l *Lane) Slot(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(l.set.stopping, func() { cancel(ErrStopping) })()
+	if end, bounded := ctx.Deadline(); bounded {
+		defer time.AfterFunc(time.Until(end)-l.Timeout, func() { cancel(&CrowdedError{}) }).Stop()
+	}
 	if !a.probe {
 		if held := l.gate.held(); held != nil {
 			return held
@@ -67,6 +87,23 @@ func (l *Lane) Slot(ctx context.Context) error {
 	return nil
 }
 
+// Leave returns at the moment of the attempt's last slot; false if it has passed
+// or the lane was paused, and another is to be waited for.
+func (l *Lane) Leave(ctx context.Context) (bool, error) {
+	a := attemptOf(ctx)
+	a.mu.Lock()
+	slot := a.slot
+	a.mu.Unlock()
+	left, err := l.pacer.Leave(ctx, slot)
+	if !left {
+		a.mu.Lock()
+		a.slot = pace.Slot{}
+		a.passed--
+		a.mu.Unlock()
+	}
+	return left, err
+}
+
 // Unused gives the last slot of the attempt back: its send does not leave.
 func (l *Lane) Unused(ctx context.Context) {
 	a := attemptOf(ctx)
@@ -81,8 +118,11 @@ func (l *Lane) Unused(ctx context.Context) {
 }
 
 // account gives back what was booked for sends that the platform did not count
-// against the month.
+// against the month. Of an attempt that ended in a panic nobody knows the sends.
 func (l *Lane) account(a *attempt, sends int, err error) {
+	if is[*PanicError](err) {
+		return
+	}
 	a.mu.Lock()
 	uncounted := a.passed - sends
 	a.mu.Unlock()

@@ -11,7 +11,8 @@ import (
 
 // A lane's breaker opens when so large a share of so many calls within a while
 // failed. That it did is shared by a hold; whether it may close again is found
-// out by the hold's probe, so its own half-open state comes at once.
+// out by the hold's probe, so its own half-open state comes at once. A lane that
+// goes on gets a new one: whoever has opened the hold, it counts from nothing.
 const (
 	breakerWindow = 30 * time.Second
 	breakerBucket = 5 * time.Second
@@ -34,24 +35,29 @@ func newBreaker(name string) *gobreaker.TwoStepCircuitBreaker[struct{}] {
 	})
 }
 
-// trips counts an attempt at the breaker, and reports whether it opened it.
-func (l *Lane) trips(v Verdict) bool {
-	word := speaks(v)
+// trips counts an attempt at the breaker, and reports whether that is open and
+// the attempt one of those that failed.
+func (l *Lane) trips(a *attempt, v Verdict) bool {
+	word := speaks(a, v)
 	if errors.Is(word, errAside) {
 		return false
 	}
-	done, err := l.breaker.Allow()
+	breaker := l.breaker.Load()
+	done, err := breaker.Allow()
 	if err != nil {
-		return false // it is open, or another attempt is the probe
+		return false // it is open, and another attempt is just being counted
 	}
-	closed := l.breaker.State() == gobreaker.StateClosed
 	done(word)
-	return closed && errors.Is(word, errFailed) && l.breaker.State() != gobreaker.StateClosed
+	return errors.Is(word, errFailed) && breaker.State() != gobreaker.StateClosed
 }
 
-// speaks is what a verdict says about the health of the platform.
-func speaks(v Verdict) error {
+// speaks is what an attempt says about the health of the platform. One that sent
+// nothing says something only if that was because the platform failed.
+func speaks(a *attempt, v Verdict) error {
 	if v.Err == nil {
+		if !a.asked() {
+			return errAside
+		}
 		return nil
 	}
 	e, ok := errors.AsType[*providers.Error](v.Err)

@@ -70,17 +70,21 @@ type gate struct {
 	handedAt      time.Time
 	// probe lets one task through a hold.
 	probe, probing bool
-	// unshut ends with a *HeldError as its cause when a hold shuts the lane: what
+	// uncut ends with a *HeldError as its cause when a hold cuts the lane off: what
 	// waits for its slot goes back then.
-	unshut context.Context //nolint:containedctx // the state of the lane, no request's
-	shut   context.CancelCauseFunc
+	uncut context.Context //nolint:containedctx // the state of the lane, no request's
+	cut   context.CancelCauseFunc
 }
 
 // state is what the holds make of a lane.
 type state struct {
 	shut bool       // nothing is taken
+	cut  bool       // nothing that waits for its slot gets it either
 	bulk bool       // nothing but urgent tasks is taken
 	err  *HeldError // the hold; nil: none
+	// token tells that the tenant's credentials were refused, and that this worker
+	// has asked for no token since.
+	token bool
 }
 
 // lost is how long a task that asynq was given may take to arrive here. Some
@@ -90,7 +94,7 @@ const lost = time.Second
 func newGate(l *Lane) *gate {
 	g := &gate{lane: l, urgent: tasks.Queue(l.Tenant, l.Kind, true)}
 	g.moved = sync.NewCond(&g.mu)
-	g.unshut, g.shut = context.WithCancelCause(context.Background())
+	g.uncut, g.cut = context.WithCancelCause(context.Background())
 	return g
 }
 
@@ -123,7 +127,7 @@ func (g *gate) open() (urgent, bulk bool) {
 	}
 	some := func(i int) bool { return g.pending[i] > 0 }
 	if g.probe {
-		return some(0), some(1)
+		return some(0), some(1) && !g.state.bulk
 	}
 	if g.state.shut || time.Until(g.lane.pacer.PausedUntil()) > rest {
 		return false, false
@@ -167,21 +171,30 @@ func (g *gate) saw(urgent, bulk int64) {
 	g.moved.Broadcast()
 }
 
-// set takes in what the holds say now.
-func (g *gate) set(s state) {
+// set takes in what the holds say now, and tells whether it opened.
+func (g *gate) set(s state) (opened bool) {
 	g.mu.Lock()
-	switch was := g.state.shut; {
-	case s.shut && !was:
-		g.shut(s.err)
-	case was && !s.shut:
-		g.unshut, g.shut = context.WithCancelCause(context.Background())
+	switch was := g.state.cut; {
+	case s.cut && !was:
+		g.cut(s.err)
+	case was && !s.cut:
+		g.uncut, g.cut = context.WithCancelCause(context.Background())
 	}
+	opened = g.state.shut && !s.shut
 	g.state = s
 	if !s.shut {
 		g.probe = false
 	}
 	g.mu.Unlock()
 	g.moved.Broadcast()
+	return opened
+}
+
+// last is what the holds said last.
+func (g *gate) last() state {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.state
 }
 
 // held is the hold that keeps the lane from taking tasks, or nil.
@@ -194,28 +207,28 @@ func (g *gate) held() *HeldError {
 	return g.state.err
 }
 
-// whenHeld calls cancel with a *HeldError when a hold shuts the lane, until stop
-// is called.
+// whenHeld calls cancel with a *HeldError when a hold cuts the lane off, until
+// stop is called.
 func (g *gate) whenHeld(cancel context.CancelCauseFunc) (stop func() bool) {
 	g.mu.Lock()
-	unshut := g.unshut
+	uncut := g.uncut
 	g.mu.Unlock()
-	return context.AfterFunc(unshut, func() { cancel(context.Cause(unshut)) })
+	return context.AfterFunc(uncut, func() { cancel(context.Cause(uncut)) })
 }
 
 // letProbe lets one task through the hold, if one is pending.
 func (g *gate) letProbe() {
 	g.mu.Lock()
-	g.probe = true
+	g.probe = g.state.shut
 	g.mu.Unlock()
 	g.moved.Broadcast()
 }
 
-// waits reports whether a task is pending.
+// waits reports whether a task is pending that might probe a hold.
 func (g *gate) waits() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.pending[0]+g.pending[1] > 0
+	return g.pending[0] > 0 || g.pending[1] > 0 && !g.state.bulk
 }
 
 // begin counts an attempt, and tells whether it is a probe.

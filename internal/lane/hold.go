@@ -26,16 +26,27 @@ func (e *HeldError) Error() string {
 // Hold is the hold that keeps the lane from taking tasks, or from taking any but
 // urgent ones; false if there is none.
 func (l *Lane) Hold() (hold.Hold, bool) {
-	l.gate.mu.Lock()
-	defer l.gate.mu.Unlock()
-	if l.gate.state.err == nil {
+	s := l.gate.last()
+	if s.err == nil {
 		return hold.Hold{}, false
 	}
-	return l.gate.state.err.Hold, true
+	return s.err.Hold, true
 }
 
 // follow brings the gate in line with the holds as they were last read.
 func (l *Lane) follow(now time.Time) {
+	s := l.state(now)
+	if was := l.gate.last(); was.token {
+		if !s.shut {
+			l.rejoin()
+			return
+		}
+		s.token = true // whatever else holds it meanwhile
+	}
+	l.adopt(s)
+}
+
+func (l *Lane) state(now time.Time) state {
 	var s state
 	for _, h := range l.set.board.Of(l.places()...) {
 		if !h.Until.IsZero() && !now.Before(h.Until) {
@@ -44,13 +55,43 @@ func (l *Lane) follow(now time.Time) {
 		if s.err == nil {
 			s.err = &HeldError{h}
 		}
-		if h.Bulk {
-			s.bulk = true
-		} else {
-			s.shut = true
-		}
+		s.token = s.token || h.Probe == hold.ByToken && l.Probe != nil
+		s.bulk = s.bulk || h.Bulk
+		s.shut = s.shut || !h.Bulk
+		// What was booked of calls that are spent now is counted, and may go.
+		s.cut = s.cut || !h.Bulk && h.Class != hold.Quota
 	}
-	l.gate.set(s)
+	return s
+}
+
+// adopt has the gate keep a state. A lane that goes on counts failures from
+// nothing.
+func (l *Lane) adopt(s state) {
+	if l.gate.set(s) {
+		l.breaker.Store(newBreaker(l.Name()))
+	}
+}
+
+// rejoin opens a lane whose tenant's credentials are good again, by the word of
+// another worker maybe. This worker's client still knows them as refused, and
+// asks for a token first: until it has one, every task would be refused.
+func (l *Lane) rejoin() {
+	if !l.rejoining.CompareAndSwap(false, true) {
+		return
+	}
+	l.set.watching.Go(func() {
+		defer l.rejoining.Store(false)
+		err := l.Probe(l.set.stopping)
+		e, ok := errors.AsType[*providers.Error](err)
+		switch {
+		case err == nil:
+			l.adopt(l.state(time.Now())) // which may know of another refusal by now
+		case ok && e.Kind == providers.Misconfigured:
+			l.holdRefused(context.WithoutCancel(l.set.stopping), e)
+		case l.set.stopping.Err() == nil:
+			l.log.Warn("no longer on hold, but this worker has no token yet; the next look tries again", "err", err)
+		}
+	})
 }
 
 // react does what a verdict says about more than its own task: a hold, or a
@@ -59,7 +100,7 @@ func (l *Lane) react(ctx context.Context, a *attempt, v Verdict) {
 	e, ok := errors.AsType[*providers.Error](v.Err)
 	switch {
 	case v.Class == ClassRefused && ok:
-		l.holdRefused(ctx, e, v)
+		l.holdRefused(ctx, e)
 	case v.Class == ClassQuota && is[*pace.SpentError](v.Err):
 		l.holdSpent(ctx, v.Err)
 	case v.Class == ClassQuota && ok:
@@ -70,26 +111,34 @@ func (l *Lane) react(ctx context.Context, a *attempt, v Verdict) {
 	case v.Class == ClassThrottled && ok:
 		l.throttled(ctx, a, e)
 	}
-	if l.trips(v) {
+	if l.trips(a, v) {
 		l.put(ctx, hold.Hold{
 			Place: hold.Place{Level: hold.Lane, Name: l.Name()}, Class: hold.Failing, Probe: hold.ByTask,
 			Reason: "the platform answers with faults or not at all; one task at a time finds out whether it is back",
 		})
 	}
 	if a.probe {
-		l.probed(ctx, v)
+		l.probed(ctx, a, v)
 	}
 }
 
-func (l *Lane) holdRefused(ctx context.Context, e *providers.Error, v Verdict) {
-	h := hold.Hold{
-		Place: l.place(e.Scope), Class: hold.Refused, Probe: hold.ByTask,
-		Reason: v.Cause(),
-	}
+func (l *Lane) holdRefused(ctx context.Context, e *providers.Error) {
+	h := hold.Hold{Place: l.place(e.Scope), Class: hold.Refused, Probe: hold.ByTask, Reason: reason(e)}
 	if e.Credentials && l.Probe != nil {
 		h.Probe = hold.ByToken
 	}
 	l.put(ctx, h)
+}
+
+// reason is what was refused and what to do, the same for every task that finds
+// out: a hold's reason that changes is news.
+func reason(e *providers.Error) string {
+	same := *e
+	same.RequestID, same.Err = "", nil
+	if same.Fix == "" {
+		return same.Brief()
+	}
+	return same.Brief() + " · to do: " + same.Fix
 }
 
 // holdSpent holds the lane for the rest of the day if the day's calls are spent.
@@ -147,7 +196,7 @@ func (l *Lane) throttled(ctx context.Context, a *attempt, e *providers.Error) {
 	if pause >= longPause {
 		l.put(ctx, hold.Hold{
 			Place: l.place(e.Scope), Class: hold.Banned, Until: time.Now().Add(pause),
-			Reason: "the platform wants to be left alone: " + e.Brief(),
+			Reason: "the platform wants to be left alone: " + reason(e),
 		})
 	}
 }
@@ -206,14 +255,20 @@ func (s *Set) report(change hold.Change, h hold.Hold, by string) {
 }
 
 // probed judges what a probing task found out: the hold is over when the
-// platform had anything else to say.
-func (l *Lane) probed(ctx context.Context, v Verdict) {
+// platform had anything else to say. One that asked nothing, as its wish was
+// fulfilled or overtaken, leaves it to the next.
+func (l *Lane) probed(ctx context.Context, a *attempt, v Verdict) {
 	switch v.Class {
-	case ClassRefused, ClassQuota, ClassThrottled, ClassBusy, ClassPaced, ClassHeld, ClassStopping, ClassWaiting,
-		ClassOvertaken, ClassInternal, ClassNewer, ClassPanic, ClassMalformed:
-		return // as before, or nothing was asked
+	case ClassRefused, ClassQuota, ClassThrottled, ClassBusy, ClassPaced, ClassHeld, ClassStopping, ClassInternal:
+		return // as before, or it could not ask
 	}
-	if errors.Is(speaks(v), errFailed) {
+	switch {
+	case errors.Is(speaks(a, v), errFailed):
+		return
+	case !a.asked():
+		l.gate.letProbe()
+		return
+	case v.Class == ClassOvertaken, v.Class == ClassPanic: // who knows
 		return
 	}
 	for _, h := range l.set.board.Of(l.places()...) {

@@ -99,7 +99,9 @@ type Lane struct {
 	server  *asynq.Server
 	log     *slog.Logger
 	gate    *gate
-	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+	breaker atomic.Pointer[gobreaker.TwoStepCircuitBreaker[struct{}]]
+
+	rejoining atomic.Bool
 }
 
 // Set is all lanes of a process.
@@ -112,9 +114,9 @@ type Set struct {
 	quotas sync.Map // organisation → pace.Quota
 	name   string   // of this worker, in holds
 	look   chan struct{}
+	back   chan struct{}
 	// observer may be nil.
 	observer Observer
-	readyAt  atomic.Int64 // Unix nanoseconds of the last look at Redis that succeeded
 
 	stopping context.Context //nolint:containedctx // the process' end, no request's
 	stop     context.CancelCauseFunc
@@ -124,7 +126,7 @@ type Set struct {
 // NewSet returns a Set without lanes. rdb stays the caller's to close, after
 // Stop. name is the worker's, for those who read who has put a lane on hold.
 func NewSet(rdb redis.UniversalClient, record *ledger.Ledger, name string, log *slog.Logger) *Set {
-	s := &Set{rdb: rdb, ledger: record, board: hold.NewBoard(rdb), name: name, log: log, look: make(chan struct{}, 1)}
+	s := &Set{rdb: rdb, ledger: record, board: hold.NewBoard(rdb), name: name, log: log, look: make(chan struct{}, 1), back: make(chan struct{}, 1)}
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
 	return s
 }
@@ -138,9 +140,9 @@ func (s *Set) Add(cfg Config, build func(handler.Pacer) handler.Func) {
 			Organisation: cfg.Organisation, Name: cfg.Name(), Limits: cfg.Limits,
 			Metered: cfg.Metered, Quota: cfg.Quota, Address: cfg.Address,
 		}),
-		log:     s.log.With("lane", cfg.Name()),
-		breaker: newBreaker(cfg.Name()),
+		log: s.log.With("lane", cfg.Name()),
 	}
+	l.breaker.Store(newBreaker(cfg.Name()))
 	l.gate = newGate(l)
 	l.handle = build(l)
 	if cfg.Metered {

@@ -3,16 +3,13 @@ package lane_test
 import (
 	"context"
 	"errors"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/hibiken/asynq"
 
 	"rollcall/internal/lane"
-	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 	"rollcall/providers"
 	"rollcall/tasks"
@@ -25,7 +22,7 @@ func TestATaskThatIsDoneShowsItsResultAndLeavesNoCounters(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		failures := 1
-		r.add("lakeside", "dt", "dingtalk", tasks.KindNickname, slow, func(context.Context, func(context.Context) error, string) error {
+		r.add(lane.Config{}, func(context.Context, func(context.Context) error, string) error {
 			if failures--; failures >= 0 {
 				return &providers.Error{Kind: providers.Unknown}
 			}
@@ -59,7 +56,7 @@ func TestAPanicIsAnAttemptAndTheLaneGoesOn(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
-		r.add("lakeside", "dt", "dingtalk", tasks.KindNickname, slow, func(_ context.Context, _ func(context.Context) error, payload string) error {
+		r.add(lane.Config{}, func(_ context.Context, _ func(context.Context) error, payload string) error {
 			if payload == "bad" {
 				panic("defect")
 			}
@@ -78,50 +75,12 @@ func TestAPanicIsAnAttemptAndTheLaneGoesOn(t *testing.T) {
 	})
 }
 
-// What the limit lets through in a second and two more, so that slow answers do
-// not leave slots unused; bounded, as each may need a connection.
-func TestHowManyTasksALaneIsAtTogetherFollowsItsLimit(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
-	want := map[string]int{}
-	for name, row := range map[string]struct {
-		limit    pace.Limit
-		together int
-	}{
-		"slow":    {slow, 4},
-		"hourly":  {pace.Limit{Calls: 100, Per: time.Hour}, 4},
-		"twenty":  {pace.Limit{Calls: 20, Per: time.Second}, 22},
-		"minutes": {pace.Limit{Calls: 600, Per: time.Minute}, 12},
-		"fast":    {pace.Limit{Calls: 1000, Per: time.Second}, 64},
-	} {
-		r.add("lakeside", name, "dingtalk", tasks.KindNickname, row.limit, nil)
-		want[name+".nickname"] = row.together
-	}
-	r.start()
-	eventually(t, func() error {
-		servers, err := r.inspector.Servers()
-		if err != nil {
-			return err
-		}
-		got := map[string]int{}
-		for _, s := range servers {
-			for queue := range s.Queues {
-				got[strings.TrimSuffix(queue, ".urgent")] = s.Concurrency
-			}
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			return errors.New(diff)
-		}
-		return nil
-	})
-}
-
 func TestUrgentTasksAreTakenFirst(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		order, free := make(chan string, 100), make(chan struct{})
-		r.add("lakeside", "dt", "dingtalk", tasks.KindNickname, slow, func(_ context.Context, _ func(context.Context) error, payload string) error {
+		r.add(lane.Config{}, func(_ context.Context, _ func(context.Context) error, payload string) error {
 			order <- payload
 			<-free
 			return nil
@@ -129,17 +88,17 @@ func TestUrgentTasksAreTakenFirst(t *testing.T) {
 		for range 8 {
 			r.put(nicknames, "bulk")
 		}
-		for range 4 {
+		for range 3 {
 			r.put(urgent, "urgent")
 		}
 		r.start()
-		for range 4 { // as many as are taken together
+		for range 3 { // as many as wait for their slot together
 			if got := await(t, order, "a task"); got != "urgent" {
-				t.Errorf("%s was taken among the first four", got)
+				t.Errorf("%s was taken among the first three", got)
 			}
 		}
 		close(free)
-		for range 12 {
+		for range 11 {
 			r.attempt()
 		}
 	})
@@ -150,19 +109,19 @@ func TestALaneThatHangsTakesNothingFromTheOthers(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		stuck, free := make(chan string, 100), make(chan struct{})
-		r.add("lakeside", "dt", "dingtalk", tasks.KindNickname, slow, func(_ context.Context, _ func(context.Context) error, payload string) error {
+		r.add(lane.Config{}, func(_ context.Context, _ func(context.Context) error, payload string) error {
 			stuck <- payload
 			<-free
 			return nil
 		})
-		r.add("lakeside", "dt", "dingtalk", tasks.KindGroup, slow, func(context.Context, func(context.Context) error, string) error {
+		r.add(lane.Config{Kind: tasks.KindGroup}, func(context.Context, func(context.Context) error, string) error {
 			return nil
 		})
 		for range 8 {
 			r.put(nicknames, "")
 		}
 		r.start()
-		for range 4 {
+		for range 3 {
 			await(t, stuck, "the lane to be full")
 		}
 		var ids []string
@@ -189,7 +148,7 @@ func TestAStopSendsBackWhatWaitsAndFinishesWhatRuns(t *testing.T) {
 		r := newRig(t, s)
 		running, finish := make(chan struct{}), make(chan struct{})
 		waiting := make(chan struct{}, 10)
-		r.add("lakeside", "dt", "dingtalk", tasks.KindNickname, slow, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+		r.add(lane.Config{}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
 			if payload == "waits" {
 				waiting <- struct{}{}
 				for { // however many slots there are
@@ -225,42 +184,6 @@ func TestAStopSendsBackWhatWaitsAndFinishesWhatRuns(t *testing.T) {
 		r.ends(nicknames, runs, asynq.TaskStateCompleted)
 		if err := r.set.Lanes()[0].Slot(t.Context()); !errors.Is(err, lane.ErrStopping) {
 			t.Errorf("a slot after the stop: %v", err)
-		}
-	})
-}
-
-// A lane on hold makes no call, and its tasks lose no attempt however often
-// they come back.
-func TestTasksOfALaneOnHoldGoBackUncounted(t *testing.T) {
-	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		r := newRig(t, s)
-		calls := make(chan string, 100)
-		r.add("lakeside", "dt", "dingtalk", tasks.KindNickname, slow, func(_ context.Context, _ func(context.Context) error, payload string) error {
-			calls <- payload
-			return &providers.Error{Kind: providers.Misconfigured, Scope: providers.ScopeLane}
-		})
-		r.start()
-		r.put(nicknames, "0")
-		if got := r.attempt().Verdict; got.Class != lane.ClassRefused || got.Hold <= 0 {
-			t.Fatalf("verdict %+v", got)
-		}
-		for n := range 3 {
-			id := r.put(nicknames, strconv.Itoa(n+1))
-			got := r.attempt().Verdict
-			if got.Class != lane.ClassHeld || got.Counted || got.After < 4*time.Minute {
-				t.Errorf("verdict on a task of a lane on hold: %+v", got)
-			}
-			if info := r.ends(nicknames, id, asynq.TaskStateRetry); info.Retried != 0 {
-				t.Errorf("it lost %d attempts", info.Retried)
-			}
-		}
-		if len(calls) != 1 {
-			t.Errorf("%d calls, want 1", len(calls))
-		}
-		_, ok := errors.AsType[*lane.HeldError](r.set.Lanes()[0].Slot(t.Context()))
-		if !ok {
-			t.Error("a lane on hold gives slots")
 		}
 	})
 }

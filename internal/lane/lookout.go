@@ -3,6 +3,7 @@ package lane
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"rollcall/internal/backlog"
@@ -54,6 +55,7 @@ func (s *Set) lookOut(ctx context.Context) {
 				s.log.Warn("Redis cannot be read; no task is taken until it can", "err", err)
 			} else {
 				s.log.Info("Redis can be read again")
+				s.returned(ctx)
 			}
 		}
 		select {
@@ -65,6 +67,22 @@ func (s *Set) lookOut(ctx context.Context) {
 		}
 	}
 }
+
+// returned tells anew what a Redis that was away may have forgotten.
+func (s *Set) returned(ctx context.Context) {
+	for _, l := range s.lanes {
+		if err := l.pacer.Open(ctx); err != nil {
+			l.log.Warn("what the lane is held to could not be told to those who look", "err", err)
+		}
+	}
+	select {
+	case s.back <- struct{}{}:
+	default:
+	}
+}
+
+// Back tells when a Redis that was away is back, maybe without its memory.
+func (s *Set) Back() <-chan struct{} { return s.back }
 
 // count tells the gates how many tasks are pending.
 func (s *Set) count(ctx context.Context, queues []string) error {
@@ -133,19 +151,23 @@ func (s *Set) probe(ctx context.Context, h hold.Hold, now time.Time) {
 }
 
 // prober is a lane that can probe a hold: one with a task that waits, if it is
-// to be found out by a task.
+// to be found out by a task, and that nothing else keeps from taking it.
 func (s *Set) prober(h hold.Hold) *Lane {
 	for _, l := range s.lanes {
-		for _, place := range l.places() {
-			if place != h.Place {
-				continue
-			}
-			if h.Probe == hold.ByToken && l.Probe != nil || h.Probe == hold.ByTask && l.gate.waits() {
-				return l
-			}
+		if !slices.Contains(l.places(), h.Place) {
+			continue
+		}
+		if h.Probe == hold.ByToken && l.Probe != nil || h.Probe == hold.ByTask && l.gate.waits() && l.probes() {
+			return l
 		}
 	}
 	return nil
+}
+
+// probes reports whether no hold keeps the lane but those that a task finds out
+// about.
+func (l *Lane) probes() bool {
+	return !slices.ContainsFunc(l.set.board.Of(l.places()...), func(h hold.Hold) bool { return !h.Bulk && h.Probe != hold.ByTask })
 }
 
 // months holds the metered lanes of organisations whose month is spent, and lets

@@ -38,7 +38,7 @@ const (
 	ClassPartial    Class = "partial"    // some members were changed and others not
 	ClassUnlisted   Class = "unlisted"   // an answer that no table knows
 	ClassThrottled  Class = "throttled"  // too fast
-	ClassPaced      Class = "paced"      // the lane's next slot is too far away to wait for
+	ClassPaced      Class = "paced"      // the task's slot is too far away to wait for
 	ClassQuota      Class = "quota"      // the month's calls are spent
 	ClassRefused    Class = "refused"    // credentials, permissions, our own code
 	ClassRejected   Class = "rejected"   // the task is wrong and stays wrong
@@ -215,7 +215,7 @@ func classify(err error) Class {
 		return ClassWaiting
 	case is[*HeldError](err):
 		return ClassHeld
-	case is[*pace.BookedOutError](err):
+	case is[*pace.BookedOutError](err), is[*CrowdedError](err):
 		return ClassPaced
 	case is[*pace.SpentError](err):
 		return ClassQuota
@@ -267,7 +267,7 @@ func classifyUnsent(e *providers.Error) Class {
 		return ClassOvertaken
 	case is[*HeldError](e.Err):
 		return ClassHeld
-	case is[*pace.BookedOutError](e.Err):
+	case is[*pace.BookedOutError](e.Err), is[*CrowdedError](e.Err):
 		return ClassPaced
 	case is[*pace.SpentError](e.Err):
 		return ClassQuota

@@ -37,36 +37,37 @@ func TestVerdicts(t *testing.T) {
 		class   lane.Class
 		action  lane.Action
 		counted bool
-		hold    bool
 	}{
-		{"nothing wrong", nil, "", lane.Done, false, false},
-		{"system busy", kind(providers.Transient), lane.ClassBusy, lane.Retry, true, false},
-		{"some members failed", kind(providers.Partial), lane.ClassPartial, lane.Retry, true, false},
-		{"an answer nobody listed", kind(providers.Unknown), lane.ClassUnlisted, lane.Retry, true, false},
-		{"too fast", kind(providers.Throttled), lane.ClassThrottled, lane.Retry, false, false},
-		{"month spent", kind(providers.QuotaSpent), lane.ClassQuota, lane.Retry, false, true},
-		{"stale token", kind(providers.TokenRejected), lane.ClassRefused, lane.Retry, false, true},
-		{"no permission", kind(providers.Misconfigured), lane.ClassRefused, lane.Retry, false, true},
-		{"have.been.set", kind(providers.Rejected), lane.ClassRejected, lane.Dead, false, false},
-		{"ID change timed out", kind(providers.Ambiguous), lane.ClassUnverified, lane.Dead, false, false},
-		{"stopped in the gate", unsent(lane.ErrStopping), lane.ClassStopping, lane.Retry, false, false},
-		{"newer wish in the gate", unsent(ledger.ErrStale), lane.ClassOvertaken, lane.Retry, false, false},
-		{"mark lost in the gate", unsent(ledger.ErrLost), lane.ClassOvertaken, lane.Retry, false, false},
-		{"lane held in the gate", unsent(&lane.HeldError{For: time.Minute}), lane.ClassHeld, lane.Retry, false, false},
-		{"next slot far away", unsent(&pace.BookedOutError{For: time.Minute}), lane.ClassPaced, lane.Retry, false, false},
-		{"no time left for a slot", unsent(context.DeadlineExceeded), lane.ClassBusy, lane.Retry, true, false},
-		{"Redis away in the gate", unsent(errors.New("dial tcp: connection refused")), lane.ClassInternal, lane.Retry, false, false},
-		{"Redis away", errors.New("dial tcp: connection refused"), lane.ClassInternal, lane.Retry, false, false},
-		{"mark lost", ledger.ErrLost, lane.ClassOvertaken, lane.Retry, false, false},
-		{"target busy", &ledger.BusyError{For: time.Second}, lane.ClassWaiting, lane.Retry, false, false},
-		{"lane held", &lane.HeldError{For: time.Minute}, lane.ClassHeld, lane.Retry, false, false},
-		{"newer payload", &tasks.NewerVersionError{}, lane.ClassNewer, lane.Retry, false, false},
-		{"bad payload", &tasks.PayloadError{}, lane.ClassMalformed, lane.Dead, false, false},
-		{"bad values", &tasks.ValidationError{}, lane.ClassMalformed, lane.Dead, false, false},
-		{"unknown type", &tasks.UnknownTypeError{}, lane.ClassMalformed, lane.Dead, false, false},
-		{"wrong queue", &handler.MisplacedError{}, lane.ClassMalformed, lane.Dead, false, false},
-		{"unreadable message", &lane.UndecodableError{}, lane.ClassMalformed, lane.Dead, false, false},
-		{"panic", &lane.PanicError{}, lane.ClassPanic, lane.Retry, true, false},
+		{"nothing wrong", nil, "", lane.Done, false},
+		{"system busy", kind(providers.Transient), lane.ClassBusy, lane.Retry, true},
+		{"some members failed", kind(providers.Partial), lane.ClassPartial, lane.Retry, true},
+		{"an answer nobody listed", kind(providers.Unknown), lane.ClassUnlisted, lane.Retry, true},
+		{"too fast", kind(providers.Throttled), lane.ClassThrottled, lane.Retry, false},
+		{"month spent", kind(providers.QuotaSpent), lane.ClassQuota, lane.Retry, false},
+		{"stale token", kind(providers.TokenRejected), lane.ClassRefused, lane.Retry, false},
+		{"no permission", kind(providers.Misconfigured), lane.ClassRefused, lane.Retry, false},
+		{"have.been.set", kind(providers.Rejected), lane.ClassRejected, lane.Dead, false},
+		{"ID change timed out", kind(providers.Ambiguous), lane.ClassUnverified, lane.Dead, false},
+		{"stopped in the gate", unsent(lane.ErrStopping), lane.ClassStopping, lane.Retry, false},
+		{"newer wish in the gate", unsent(ledger.ErrStale), lane.ClassOvertaken, lane.Retry, false},
+		{"mark lost in the gate", unsent(ledger.ErrLost), lane.ClassOvertaken, lane.Retry, false},
+		{"lane held in the gate", unsent(&lane.HeldError{}), lane.ClassHeld, lane.Retry, false},
+		{"month spent in the gate", unsent(&pace.SpentError{Why: pace.WhyMonth}), lane.ClassQuota, lane.Retry, false},
+		{"next slot far away", unsent(&pace.BookedOutError{For: time.Minute}), lane.ClassPaced, lane.Retry, false},
+		{"no slot in time", unsent(&lane.CrowdedError{}), lane.ClassPaced, lane.Retry, false},
+		{"no time left", unsent(context.DeadlineExceeded), lane.ClassBusy, lane.Retry, true},
+		{"Redis away in the gate", unsent(errors.New("dial tcp: connection refused")), lane.ClassInternal, lane.Retry, false},
+		{"Redis away", errors.New("dial tcp: connection refused"), lane.ClassInternal, lane.Retry, false},
+		{"mark lost", ledger.ErrLost, lane.ClassOvertaken, lane.Retry, false},
+		{"target busy", &ledger.BusyError{For: time.Second}, lane.ClassWaiting, lane.Retry, false},
+		{"lane held", &lane.HeldError{}, lane.ClassHeld, lane.Retry, false},
+		{"newer payload", &tasks.NewerVersionError{}, lane.ClassNewer, lane.Retry, false},
+		{"bad payload", &tasks.PayloadError{}, lane.ClassMalformed, lane.Dead, false},
+		{"bad values", &tasks.ValidationError{}, lane.ClassMalformed, lane.Dead, false},
+		{"unknown type", &tasks.UnknownTypeError{}, lane.ClassMalformed, lane.Dead, false},
+		{"wrong queue", &handler.MisplacedError{}, lane.ClassMalformed, lane.Dead, false},
+		{"unreadable message", &lane.UndecodableError{}, lane.ClassMalformed, lane.Dead, false},
+		{"panic", &lane.PanicError{}, lane.ClassPanic, lane.Retry, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -75,9 +76,9 @@ func TestVerdicts(t *testing.T) {
 				err = fmt.Errorf("wrapped: %w", err)
 			}
 			v := lane.Judge(err, now, nth(1))
-			if v.Class != row.class || v.Action != row.action || v.Counted != row.counted || v.Hold > 0 != row.hold {
-				t.Errorf("verdict %s %q counted=%t hold=%s, want %s %q counted=%t hold=%t",
-					v.Action, v.Class, v.Counted, v.Hold, row.action, row.class, row.counted, row.hold)
+			if v.Class != row.class || v.Action != row.action || v.Counted != row.counted {
+				t.Errorf("verdict %s %q counted=%t, want %s %q counted=%t",
+					v.Action, v.Class, v.Counted, row.action, row.class, row.counted)
 			}
 		})
 	}
@@ -174,11 +175,11 @@ func TestWhatThePlatformAsksForIsKept(t *testing.T) {
 func TestABare403ThatRepeatsHoldsTheLane(t *testing.T) {
 	t.Parallel()
 	bare := &providers.Error{Kind: providers.Throttled, HTTPStatus: 403, Tries: 3}
-	if v := lane.Judge(bare, now, nth(2)); v.Class != lane.ClassThrottled || v.Hold > 0 {
-		t.Errorf("second: %s, hold %s", v.Class, v.Hold)
+	if v := lane.Judge(bare, now, nth(2)); v.Class != lane.ClassThrottled {
+		t.Errorf("second: %s", v.Class)
 	}
-	if v := lane.Judge(bare, now, nth(3)); v.Class != lane.ClassRefused || v.Hold == 0 || v.Action != lane.Retry {
-		t.Errorf("third: %s %s, hold %s", v.Action, v.Class, v.Hold)
+	if v := lane.Judge(bare, now, nth(3)); v.Class != lane.ClassRefused || v.Action != lane.Retry {
+		t.Errorf("third: %s %s", v.Action, v.Class)
 	}
 }
 

@@ -34,7 +34,6 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	queue, _ := asynq.GetQueueName(ctx)
 	a := &attempt{urgent: queue == l.gate.urgent, probe: l.gate.begin()}
 	report, err := l.attempt(context.WithValue(ctx, attemptKey{}, a), task, log)
-	l.gate.end(a.called)
 	l.account(a, report.Sends, err)
 	now := time.Now()
 	// The counters and pauses below must be written even if the task's own time
@@ -44,6 +43,7 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 		return l.set.ledger.CountAttempt(ctx, id, string(class), now)
 	})
 	l.react(ctx, a, v)
+	l.gate.end(a.called) // not before a hold has shut the gate
 	tell(log, report, v, retried, now.Sub(start))
 	l.set.observe(Attempt{
 		Lane: l.Name(), Verdict: v, Report: report, Retried: retried, Start: start, Took: now.Sub(start),

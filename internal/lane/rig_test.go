@@ -1,10 +1,12 @@
 package lane_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/hold"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/pace"
@@ -29,24 +32,48 @@ func TestMain(m *testing.M) {
 
 // patience bounds how long a test waits for what must come. Nothing is read
 // into how long it took.
-const patience = time.Minute
+const patience = 15 * time.Second
 
-// slow lets two and two more tasks run together.
-var slow = pace.Limit{Calls: 1, Per: time.Second}
+// The limits of the tests. A slow lane lets three tasks wait for their slot and
+// is at seven altogether.
+var (
+	slow    = []pace.Limit{{Calls: 1, Per: time.Second}}
+	fast    = []pace.Limit{{Calls: 1000, Per: time.Second}}
+	fastest = []pace.Limit{{Calls: 10_000, Per: time.Second}}
+)
+
+// word is what an Observer is told of a hold.
+type word struct {
+	change hold.Change
+	hold   hold.Hold
+}
 
 // watch is an Observer that keeps what it is told until somebody asks.
 type watch struct {
 	attempts  chan lane.Attempt
 	recovered chan string
+	holds     chan word
+	instead   func(lane.Attempt) // of keeping attempts; nil: keep them
 }
 
-func (w *watch) Attempt(a lane.Attempt) { w.attempts <- a }
-func (w *watch) Recovered(lane string)  { w.recovered <- lane }
+func (w *watch) Attempt(a lane.Attempt) {
+	if w.instead != nil {
+		w.instead(a)
+		return
+	}
+	w.attempts <- a
+}
 
-// rig is a Set that is not started yet, on a Redis of its own.
+func (w *watch) Recovered(lane string)                { w.recovered <- lane }
+func (w *watch) Hold(change hold.Change, h hold.Hold) { w.holds <- word{change, h} }
+
+// rig is a Set that is not started yet: one worker.
 type rig struct {
 	t         *testing.T
+	server    *redistest.Server
 	rdb       redis.UniversalClient
+	wire      *wire
+	log       *lines
 	set       *lane.Set
 	watch     *watch
 	client    *asynq.Client
@@ -54,36 +81,65 @@ type rig struct {
 	stop      func() // ends the lanes, once; the end of the test does too
 }
 
+// newRig makes a worker on a Redis. Two on the same one are two workers.
 func newRig(t *testing.T, s *redistest.Server) *rig {
 	t.Helper()
 	rdb := s.Client(t)
 	r := &rig{
-		t: t, rdb: rdb, set: lane.NewSet(rdb, ledger.New(rdb), slog.New(slog.DiscardHandler)),
-		watch:     &watch{attempts: make(chan lane.Attempt, 1000), recovered: make(chan string, 1000)},
+		t: t, server: s, rdb: rdb, wire: &wire{dequeues: map[string]int{}}, log: &lines{},
+		watch: &watch{
+			attempts: make(chan lane.Attempt, 1000), recovered: make(chan string, 1000), holds: make(chan word, 1000),
+		},
 		client:    asynq.NewClientFromRedisClient(rdb),
 		inspector: asynq.NewInspectorFromRedisClient(rdb),
 	}
+	rdb.AddHook(r.wire)
+	r.set = lane.NewSet(rdb, ledger.New(rdb), "worker", slog.New(slog.NewTextHandler(r.log, nil)))
 	r.set.Observe(r.watch)
 	r.stop = sync.OnceFunc(r.set.Stop)
 	return r
 }
 
-// add adds a lane whose tasks do carries out.
-func (r *rig) add(organisation, tenant, platform string, kind tasks.Kind, limit pace.Limit, do func(
-	ctx context.Context, slot func(context.Context) error, payload string) error,
-) {
-	r.set.Add(lane.Config{
-		Organisation: organisation, Tenant: tenant, Platform: platform, Kind: kind, Limit: limit, Timeout: time.Second,
-	}, func(slot func(context.Context) error) handler.Func {
+// doing carries a task out. Each slot that it gets is a send.
+type doing func(ctx context.Context, slot func(context.Context) error, payload string) error
+
+// add adds a lane whose tasks do carries out. What cfg leaves out is that of
+// lakeside's slow lane for nicknames.
+func (r *rig) add(cfg lane.Config, do doing) {
+	if cfg.Organisation == "" {
+		cfg.Organisation = "lakeside"
+	}
+	if cfg.Tenant == "" {
+		cfg.Tenant = "dt"
+	}
+	if cfg.Platform == "" {
+		cfg.Platform = "dingtalk"
+	}
+	if cfg.Kind == "" {
+		cfg.Kind = tasks.KindNickname
+	}
+	if cfg.Limits == nil {
+		cfg.Limits = slow
+	}
+	cfg.Timeout = time.Second
+	r.set.Add(cfg, func(pacer handler.Pacer) handler.Func {
 		return func(ctx context.Context, _ string, payload []byte) (handler.Report, error) {
-			return handler.Report{Outcome: handler.Applied}, do(ctx, slot, string(payload))
+			report := handler.Report{Outcome: handler.Applied}
+			err := do(ctx, func(ctx context.Context) error {
+				err := pacer.Slot(ctx)
+				if err == nil {
+					report.Sends++
+				}
+				return err
+			}, string(payload))
+			return report, err
 		}
 	})
 }
 
 func (r *rig) start() {
 	r.t.Helper()
-	if err := r.set.Start(); err != nil {
+	if err := r.set.Start(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(r.stop)
@@ -109,7 +165,55 @@ func (r *rig) put(queue, payload string) (id string) {
 }
 
 // attempt waits for the next attempt that ends.
-func (r *rig) attempt() lane.Attempt { return await(r.t, r.watch.attempts, "an attempt") }
+func (r *rig) attempt() lane.Attempt {
+	r.t.Helper()
+	return await(r.t, r.watch.attempts, "an attempt")
+}
+
+// held waits until a lane of this worker is on hold.
+func (r *rig) held(i int) hold.Hold {
+	r.t.Helper()
+	var h hold.Hold
+	eventually(r.t, func() (err error) {
+		var held bool
+		if h, held = r.set.Lanes()[i].Hold(); !held {
+			err = fmt.Errorf("%s is not on hold", r.set.Lanes()[i].Name())
+		}
+		return err
+	})
+	return h
+}
+
+// free waits until a lane of this worker is not on hold.
+func (r *rig) free(i int) {
+	r.t.Helper()
+	eventually(r.t, func() error {
+		if h, held := r.set.Lanes()[i].Hold(); held {
+			return fmt.Errorf("%s is on hold: %s", r.set.Lanes()[i].Name(), h.Reason)
+		}
+		return nil
+	})
+}
+
+// ends waits until a task is in a state for good, and returns what asynq shows.
+func (r *rig) ends(queue, id string, want asynq.TaskState) *asynq.TaskInfo {
+	r.t.Helper()
+	var info *asynq.TaskInfo
+	eventually(r.t, func() (err error) {
+		info, err = r.inspector.GetTaskInfo(queue, id)
+		if errors.Is(err, asynq.ErrTaskNotFound) {
+			return err
+		}
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if info.State != want {
+			return fmt.Errorf("task %s is %s, want %s (%s)", id, info.State, want, info.LastErr)
+		}
+		return nil
+	})
+	return info
+}
 
 func await[T any](t *testing.T, from <-chan T, what string) T {
 	t.Helper()
@@ -141,22 +245,27 @@ func eventually(t *testing.T, check func() error) {
 	}
 }
 
-// ends waits until a task is in a state for good, and returns what asynq shows.
-func (r *rig) ends(queue, id string, want asynq.TaskState) *asynq.TaskInfo {
-	r.t.Helper()
-	var info *asynq.TaskInfo
-	eventually(r.t, func() (err error) {
-		info, err = r.inspector.GetTaskInfo(queue, id)
-		if errors.Is(err, asynq.ErrTaskNotFound) {
-			return err
+// lines is a log.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// with returns the lines that hold the words.
+func (l *lines) with(words string) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var found []string
+	for line := range strings.Lines(l.text.String()) {
+		if strings.Contains(line, words) {
+			found = append(found, strings.TrimSpace(line))
 		}
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		if info.State != want {
-			return fmt.Errorf("task %s is %s, want %s (%s)", id, info.State, want, info.LastErr)
-		}
-		return nil
-	})
-	return info
+	}
+	return found
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"rollcall/internal/hold"
 	"rollcall/internal/lane"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
@@ -15,7 +16,7 @@ import (
 	"rollcall/tasks"
 )
 
-// Which lanes a failure in north-1.nickname reaches.
+// Which lanes a refusal for the rate in north-1.nickname reaches.
 var reaches = map[providers.Scope][]string{
 	providers.ScopeTask:         {"north-1.nickname"},
 	providers.ScopeLane:         {"north-1.nickname"},
@@ -25,19 +26,29 @@ var reaches = map[providers.Scope][]string{
 	providers.ScopeAddress:      {"north-1.nickname", "north-1.group", "north-2.nickname", "south.nickname", "south.id"},
 }
 
-// failing starts two organisations' lanes, and lets one task of north-1.nickname
-// fail.
+// failing starts two organisations' lanes, all but the schools' behind one
+// address, and lets one task of north-1.nickname fail.
 func failing(t *testing.T, err error) *rig {
 	t.Helper()
 	r := newRig(t, redistest.Mini(t))
-	do := func(context.Context, func(context.Context) error, string) error { return err }
-	limit := pace.Limit{Calls: 1000, Per: time.Second}
-	r.add("north", "north-1", "dingtalk", tasks.KindNickname, limit, do)
-	r.add("north", "north-1", "dingtalk", tasks.KindGroup, limit, do)
-	r.add("north", "north-2", "dingtalk", tasks.KindNickname, limit, do)
-	r.add("north", "north-ci", "classin", tasks.KindCourse, limit, do)
-	r.add("south", "south", "dingtalk", tasks.KindNickname, limit, do)
-	r.add("south", "south", "dingtalk", tasks.KindID, limit, do)
+	do := func(ctx context.Context, slot func(context.Context) error, _ string) error {
+		if slotErr := slot(ctx); slotErr != nil {
+			return slotErr
+		}
+		return err
+	}
+	address := pace.NewAddress(r.rdb, "egress", fast[0])
+	dingtalk := func(organisation, tenant string, kind tasks.Kind) {
+		r.add(lane.Config{
+			Organisation: organisation, Tenant: tenant, Kind: kind, Limits: fast, Metered: true, Address: address, AddressName: "egress",
+		}, do)
+	}
+	dingtalk("north", "north-1", tasks.KindNickname)
+	dingtalk("north", "north-1", tasks.KindGroup)
+	dingtalk("north", "north-2", tasks.KindNickname)
+	r.add(lane.Config{Organisation: "north", Tenant: "north-ci", Platform: "classin", Kind: tasks.KindCourse, Limits: fast}, do)
+	dingtalk("south", "south", tasks.KindNickname)
+	dingtalk("south", "south", tasks.KindID)
 	r.put("north-1.nickname", "")
 	r.start()
 	r.attempt()
@@ -46,20 +57,34 @@ func failing(t *testing.T, err error) *rig {
 
 func TestAHoldReachesAsFarAsItsCause(t *testing.T) {
 	t.Parallel()
-	for scope, want := range reaches {
-		t.Run(scope.String(), func(t *testing.T) {
+	for _, row := range []struct {
+		scope providers.Scope
+		place hold.Place
+		lanes []string
+	}{
+		{providers.ScopeTask, hold.Place{Level: hold.Lane, Name: "north-1.nickname"}, reaches[providers.ScopeTask]},
+		{providers.ScopeLane, hold.Place{Level: hold.Lane, Name: "north-1.nickname"}, reaches[providers.ScopeLane]},
+		{providers.ScopeTenant, hold.Place{Level: hold.Tenant, Name: "north-1"}, reaches[providers.ScopeTenant]},
+		{providers.ScopeOrganisation, hold.Place{Level: hold.Organisation, Name: "north"}, reaches[providers.ScopeOrganisation]},
+		// Whether another tenant is refused too is its own to find out.
+		{providers.ScopeAPI, hold.Place{Level: hold.Lane, Name: "north-1.nickname"}, reaches[providers.ScopeLane]},
+		{providers.ScopeAddress, hold.Place{Level: hold.Address, Name: "egress"}, reaches[providers.ScopeAddress]},
+	} {
+		t.Run(row.scope.String(), func(t *testing.T) {
 			t.Parallel()
-			r := failing(t, &providers.Error{Kind: providers.Misconfigured, Scope: scope})
+			r := failing(t, &providers.Error{Kind: providers.Misconfigured, Scope: row.scope, Code: "88", Fix: "ask"})
 			var held []string
 			for _, l := range r.set.Lanes() {
-				if class, until := l.Hold(); class != "" {
-					held = append(held, l.Name())
-					if class != lane.ClassRefused || time.Until(until) < 4*time.Minute {
-						t.Errorf("%s is held for %q until %v", l.Name(), class, until)
-					}
+				h, ok := l.Hold()
+				if !ok {
+					continue
+				}
+				held = append(held, l.Name())
+				if h.Place != row.place || h.Class != hold.Refused || h.Probe != hold.ByTask || !h.Until.IsZero() {
+					t.Errorf("%s is held by %+v, want %s", l.Name(), h, row.place)
 				}
 			}
-			if diff := cmp.Diff(want, held); diff != "" {
+			if diff := cmp.Diff(row.lanes, held); diff != "" {
 				t.Errorf("lanes on hold (-want +got):\n%s", diff)
 			}
 		})
@@ -75,11 +100,12 @@ func TestAPauseReachesAsFarAsItsCauseAndOtherWorkers(t *testing.T) {
 			r := failing(t, &providers.Error{Kind: providers.Throttled, Scope: scope, RetryAfter: time.Hour})
 			var paused []string
 			for _, l := range r.set.Lanes() {
-				other := pace.NewLane(r.rdb, l.Organisation, l.Name(), l.Limit)
-				err := other.Wait(t.Context())
+				other := pace.New(r.rdb, pace.Config{Organisation: l.Organisation, Name: l.Name(), Limits: l.Limits})
+				_, err := other.Wait(t.Context(), false)
+				other.Close()
 				if out, ok := errors.AsType[*pace.BookedOutError](err); ok {
 					paused = append(paused, l.Name())
-					if out.For < 59*time.Minute-pace.Horizon {
+					if out.For < 59*time.Minute {
 						t.Errorf("%s is paused for %s, want an hour", l.Name(), out.For)
 					}
 				} else if err != nil {

@@ -14,7 +14,6 @@ import (
 	"rollcall/internal/backlog"
 	"rollcall/internal/lane"
 	"rollcall/internal/redistest"
-	"rollcall/tasks"
 )
 
 // severed is a hook that cuts a client off: what a worker that was killed can
@@ -77,7 +76,7 @@ func TestASweepMendsWhatAsynqLeavesBehind(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		started, release := make(chan string, 100), make(chan struct{})
-		r.add("lakeside", "dt", "dingtalk", tasks.KindNickname, slow, func(_ context.Context, _ func(context.Context) error, payload string) error {
+		r.add(lane.Config{}, func(_ context.Context, _ func(context.Context) error, payload string) error {
 			started <- payload
 			if payload == "long" {
 				<-release

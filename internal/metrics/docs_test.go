@@ -32,7 +32,9 @@ const (
 // families are all that a worker answers, each with at least one series.
 func families(t *testing.T) []*dto.MetricFamily {
 	t.Helper()
-	m := measured(t, redistest.Mini(t), metrics.Config{})
+	s := redistest.Mini(t)
+	open(t, s, school())
+	m := measured(t, s, metrics.Config{})
 	m.Attempt(attempt(lane.Done, "", nil, handler.Report{Outcome: handler.Applied, Sends: 1, Revision: 1}))
 	all, err := m.Gatherer().Gather()
 	if err != nil {
@@ -236,7 +238,9 @@ func TestPrometheusAgrees(t *testing.T) {
 	if err != nil {
 		t.Skip("promtool is not on the PATH: install Prometheus to run this test")
 	}
-	_, body := scrape(t, measured(t, redistest.Mini(t), metrics.Config{}))
+	s := redistest.Mini(t)
+	open(t, s, school())
+	_, body := scrape(t, measured(t, s, metrics.Config{}))
 	for _, row := range []struct {
 		stdin string
 		args  []string

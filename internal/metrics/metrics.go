@@ -19,6 +19,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/hold"
 	"rollcall/internal/lane"
 	"rollcall/providers"
 )
@@ -56,7 +57,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 	codes    map[string]string // by its lower-case form
 
-	tasks, attempts, calls, sends, recovered *prometheus.CounterVec
+	tasks, attempts, calls, sends, recovered, holds *prometheus.CounterVec
 
 	taskWait, slotWait, callTook, attemptTook, taskTook *prometheus.HistogramVec
 }
@@ -73,7 +74,10 @@ func New(cfg Config) *Metrics {
 		calls: counter("calls_total",
 			"Calls that sent something, by the code of the last answer: ok, the platform's own, http_4xx and so on for an answer without one, "+
 				"no_answer, or other.", "lane", "code"),
-		sends:     counter("sends_total", "Metered requests that left, quick tries included.", "lane"),
+		sends: counter("sends_total", "Metered requests that left, quick tries included.", "lane"),
+		holds: counter("hold_changes_total",
+			"Holds that began, changed their reason or ended, counted by the one worker that did it. What a person did by command is in none.",
+			"level", "class", "change"),
 		recovered: counter("tasks_recovered_total", "Tasks that run again because their worker was gone.", "lane"),
 
 		taskWait: histogram("task_wait_seconds",
@@ -85,13 +89,20 @@ func New(cfg Config) *Metrics {
 		taskTook: histogram("task_duration_seconds", "From the enqueueing of a task to its end, retries included.", ages),
 	}
 	m.registry.MustRegister(
-		m.tasks, m.attempts, m.calls, m.sends, m.recovered,
+		m.tasks, m.attempts, m.calls, m.sends, m.recovered, m.holds,
 		m.taskWait, m.slotWait, m.callTook, m.attemptTook, m.taskTook,
-		&holds{lanes: cfg.Lanes}, newQueues(cfg.Redis, cfg.Lanes), &pool{redis: cfg.Redis}, readiness(cfg.Ready),
+		&holds{lanes: cfg.Lanes}, newQueues(cfg.Redis, cfg.Lanes), newPaces(cfg.Redis, cfg.Lanes), &pool{redis: cfg.Redis}, readiness(cfg.Ready),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	for _, l := range cfg.Lanes {
 		m.begin(l.Name())
+	}
+	for _, level := range []hold.Level{hold.Lane, hold.Tenant, hold.Organisation, hold.Address} {
+		for _, class := range hold.Classes() {
+			for _, change := range []hold.Change{hold.Entered, hold.Changed, hold.Left} {
+				m.holds.WithLabelValues(string(level), string(class), string(change))
+			}
+		}
 	}
 	return m
 }
@@ -142,6 +153,11 @@ func (m *Metrics) Handler() http.Handler {
 
 // Recovered implements [lane.Observer].
 func (m *Metrics) Recovered(name string) { m.recovered.WithLabelValues(name).Inc() }
+
+// Hold implements [lane.Observer].
+func (m *Metrics) Hold(change hold.Change, h hold.Hold) {
+	m.holds.WithLabelValues(string(h.Level), string(h.Class), string(change)).Inc()
+}
 
 // Attempt implements [lane.Observer].
 func (m *Metrics) Attempt(a lane.Attempt) {

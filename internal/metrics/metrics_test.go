@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/hold"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/metrics"
@@ -29,15 +30,27 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const laneName = "lakeside-dt.nickname"
 
-// measured returns the metrics of a process with one lane that takes no task.
-func measured(t *testing.T, s *redistest.Server, c metrics.Config) *metrics.Metrics {
+// school is the configuration of the one lane that most tests have.
+func school() lane.Config {
+	return lane.Config{
+		Organisation: "lakeside", Tenant: "lakeside-dt", Platform: "dingtalk", Kind: tasks.KindNickname,
+		Limits: []pace.Limit{{Calls: 20, Per: time.Second}}, Timeout: time.Second,
+		Metered: true, Quota: pace.Quota{Calls: 5000, Reserve: 500, Warn: 4000},
+	}
+}
+
+// measured returns the metrics of a process with lanes that take no task; none
+// given: with that of the school.
+func measured(t *testing.T, s *redistest.Server, c metrics.Config, lanes ...lane.Config) *metrics.Metrics {
 	t.Helper()
 	rdb := s.Client(t)
-	set := lane.NewSet(rdb, ledger.New(rdb), slog.New(slog.DiscardHandler))
-	set.Add(lane.Config{
-		Organisation: "lakeside", Tenant: "lakeside-dt", Platform: "dingtalk", Kind: tasks.KindNickname,
-		Limit: pace.Limit{Calls: 20, Per: time.Second}, Timeout: time.Second,
-	}, func(func(context.Context) error) handler.Func { return nil })
+	set := lane.NewSet(rdb, ledger.New(rdb), "worker-1", slog.New(slog.DiscardHandler))
+	if len(lanes) == 0 {
+		lanes = []lane.Config{school()}
+	}
+	for _, l := range lanes {
+		set.Add(l, func(handler.Pacer) handler.Func { return nil })
+	}
 	c.Lanes, c.Redis = set.Lanes(), rdb
 	c.Codes = append(dingtalk.Codes(), classin.Codes()...)
 	return metrics.New(c)
@@ -185,7 +198,27 @@ func TestCountersBeginAtZero(t *testing.T) {
 		rollcall_attempts_total{action="dead",class="busy",lane="lakeside-dt.nickname"} 0
 		rollcall_lane_held{class="quota",lane="lakeside-dt.nickname"} 0
 		rollcall_lane_held{class="refused",lane="lakeside-dt.nickname"} 0
+		rollcall_lane_held{class="operator",lane="lakeside-dt.nickname"} 0
+		rollcall_hold_changes_total{change="entered",class="refused",level="tenant"} 0
+		rollcall_hold_changes_total{change="left",class="failing",level="lane"} 0
+		rollcall_hold_changes_total{change="entered",class="quota",level="organisation"} 0
 	`, `rollcall_attempts_total{action="retry",class="rejected"`, `rollcall_tasks_total{class="throttled"`, `rollcall_lane_held{class="busy"`)
+}
+
+func TestAHoldIsCountedByWhereAndWhyAndWhatBecameOfIt(t *testing.T) {
+	t.Parallel()
+	m := measured(t, redistest.Mini(t), metrics.Config{})
+	h := hold.Hold{Place: hold.Place{Level: hold.Tenant, Name: "lakeside-dt"}, Class: hold.Refused}
+	m.Hold(hold.Entered, h)
+	m.Hold(hold.Changed, h)
+	m.Hold(hold.Changed, h)
+	m.Hold(hold.Left, h)
+	expect(t, m, `
+		rollcall_hold_changes_total{change="entered",class="refused",level="tenant"} 1
+		rollcall_hold_changes_total{change="changed",class="refused",level="tenant"} 2
+		rollcall_hold_changes_total{change="left",class="refused",level="tenant"} 1
+		rollcall_hold_changes_total{change="entered",class="refused",level="lane"} 0
+	`)
 }
 
 func TestReadinessIsMeasured(t *testing.T) {

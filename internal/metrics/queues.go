@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// queuesFresh is how long a reading serves further scrapes.
-	queuesFresh = 5 * time.Second
-	// queuesWithin bounds a reading, for all queues together.
-	queuesWithin = 2 * time.Second
+	// readingLasts is how long a reading serves further scrapes.
+	readingLasts = 5 * time.Second
+	// readingWithin bounds a reading, of all queues or all lanes together.
+	readingWithin = 2 * time.Second
 )
 
 var (
@@ -63,8 +63,8 @@ func (*queues) Describe(out chan<- *prometheus.Desc) {
 func (q *queues) Collect(out chan<- prometheus.Metric) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if time.Since(q.at) >= queuesFresh {
-		ctx, cancel := context.WithTimeout(context.Background(), queuesWithin)
+	if time.Since(q.at) >= readingLasts {
+		ctx, cancel := context.WithTimeout(context.Background(), readingWithin)
 		q.read, q.err = backlog.Read(ctx, q.redis, q.names)
 		cancel()
 		q.at = time.Now()

@@ -71,12 +71,19 @@ func TestWithoutRedisTheRestIsAnswered(t *testing.T) {
 
 func oldest(t *testing.T, m *metrics.Metrics) time.Duration {
 	t.Helper()
-	_, body := scrape(t, m)
-	_, rest, found := strings.Cut(body, `rollcall_queue_oldest_pending_seconds{lane="lakeside-dt.nickname",priority="normal"} `)
-	value, _, _ := strings.Cut(rest, "\n")
-	seconds, err := strconv.ParseFloat(value, 64)
-	if !found || err != nil {
-		t.Fatalf("the age of the oldest is %q: %v", value, err)
-	}
+	seconds := value(t, m, `rollcall_queue_oldest_pending_seconds{lane="lakeside-dt.nickname",priority="normal"}`)
 	return time.Duration(seconds * float64(time.Second))
+}
+
+// value is that of one series.
+func value(t *testing.T, m *metrics.Metrics, series string) float64 {
+	t.Helper()
+	_, body := scrape(t, m)
+	_, rest, found := strings.Cut(body, "\n"+series+" ")
+	text, _, _ := strings.Cut(rest, "\n")
+	v, err := strconv.ParseFloat(text, 64)
+	if !found || err != nil {
+		t.Fatalf("%s is %q: %v", series, text, err)
+	}
+	return v
 }

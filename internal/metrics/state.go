@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/hold"
 	"rollcall/internal/lane"
 )
 
@@ -27,7 +28,7 @@ func flag(b bool) float64 {
 }
 
 var heldDesc = desc("lane_held",
-	"1 while this worker holds the lane for a reason of the class, else 0. A hold ends by time, one call finds out, and it may begin again.",
+	"1 while the lane is on hold for a reason of the class, else 0. Of several holds that which holds most; one that lets urgent tasks go counts too.",
 	"lane", "class")
 
 // holds tells which lanes are on hold at the moment of a scrape.
@@ -38,10 +39,8 @@ func (*holds) Describe(out chan<- *prometheus.Desc) { out <- heldDesc }
 func (h *holds) Collect(out chan<- prometheus.Metric) {
 	for _, l := range h.lanes {
 		current, _ := l.Hold()
-		for _, class := range lane.Classes() {
-			if class.Holds() {
-				out <- gauge(heldDesc, flag(class == current), l.Name(), string(class))
-			}
+		for _, class := range hold.Classes() {
+			out <- gauge(heldDesc, flag(class == current.Class), l.Name(), string(class))
 		}
 	}
 }

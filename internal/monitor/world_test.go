@@ -84,7 +84,7 @@ func newWorld(t *testing.T, s *redistest.Server) *world {
 		logging.Config{Format: "json", Level: slog.LevelDebug}.Logger(&w.log).Handler(),
 		logging.Config{Format: "text", Level: slog.LevelDebug, ShowPersonalData: true}.Logger(&w.openLog).Handler()))
 	record := ledger.New(w.rdb)
-	w.lanes = lane.NewSet(w.rdb, record, log)
+	w.lanes = lane.NewSet(w.rdb, record, "worker", log)
 	w.addDingTalk(record, listening.URL, demo.DingTalk, demo.AppSecret)
 	w.addDingTalk(record, listening.URL, wrongTenant, wrongAppSecret)
 	school, err := classin.New(classin.Config{
@@ -129,9 +129,9 @@ func (w *world) addDingTalk(record *ledger.Ledger, address, tenant, appSecret st
 func (w *world) add(record *ledger.Ledger, tenant, platform string, kind tasks.Kind, calls int, build func(handler.Env) handler.Func) {
 	w.lanes.Add(lane.Config{
 		Organisation: demo.Organisation, Tenant: tenant, Platform: platform, Kind: kind,
-		Limit: pace.Limit{Calls: calls, Per: time.Second}, Timeout: 5 * time.Second,
-	}, func(slot func(context.Context) error) handler.Func {
-		return build(handler.Env{Organisation: demo.Organisation, Ledger: record, Slot: slot, Deadline: lane.Deadline(5 * time.Second)})
+		Limits: []pace.Limit{{Calls: calls, Per: time.Second}}, Timeout: 5 * time.Second,
+	}, func(pacer handler.Pacer) handler.Func {
+		return build(handler.Env{Organisation: demo.Organisation, Ledger: record, Pacer: pacer, Deadline: lane.Deadline(5 * time.Second)})
 	})
 }
 
@@ -177,10 +177,10 @@ func (w *world) enqueue(requests []tasks.Request) {
 }
 
 // work runs the lanes until nothing is left but the task of the tenant that is
-// refused.
+// refused, which waits in its queue.
 func (w *world) work() {
 	w.t.Helper()
-	if err := w.lanes.Start(); err != nil {
+	if err := w.lanes.Start(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
 	sweeping, stopSweep := context.WithCancel(context.Background())
@@ -194,7 +194,7 @@ func (w *world) work() {
 	patience, tick := time.After(2*time.Minute), time.NewTicker(50*time.Millisecond)
 	defer tick.Stop()
 	for {
-		left, archived := 0, 0
+		left, waiting, archived := 0, 0, 0
 		for _, l := range w.lanes.Lanes() {
 			for _, urgent := range []bool{true, false} {
 				info, err := w.inspector.GetQueueInfo(tasks.Queue(l.Tenant, l.Kind, urgent))
@@ -202,10 +202,11 @@ func (w *world) work() {
 					continue // not yet, or a raw message that asynq cannot count
 				}
 				left += info.Pending + info.Active + info.Retry + info.Scheduled
+				waiting += info.Pending
 				archived += info.Archived
 			}
 		}
-		if left == 1 && archived > 4 && strings.Contains(w.log.String(), "lane on hold") {
+		if left == 1 && waiting == 1 && archived > 4 && strings.Contains(w.log.String(), "on hold: ") {
 			return
 		}
 		select {

@@ -25,10 +25,15 @@ func (w *waiter) tell() {
 	}
 }
 
-// Wait books a slot and returns when it has come. It fails when ctx ends, with
-// a *BookedOutError while the lane is paused for long, with a *SpentError when
-// a counted limit allows no further call, and when Redis does not answer:
-// without Redis nothing is sent. Senders that wait together share a round trip.
+// lead is how long before its slot a sender is let go: what it has to do until
+// its call leaves, a round trip to Redis, must not make the call late.
+const lead = 5 * time.Millisecond
+
+// Wait books a slot and returns when it has almost come; Leave waits for the
+// rest. It fails when ctx ends, with a *BookedOutError while the lane is paused
+// for long, with a *SpentError when a counted limit allows no further call, and
+// when Redis does not answer: without Redis nothing is sent. Senders that wait
+// together share a round trip.
 func (l *Lane) Wait(ctx context.Context, urgent bool) (Slot, error) {
 	w := &waiter{urgent: urgent, news: make(chan struct{}, 1)}
 	l.mu.Lock()
@@ -53,7 +58,7 @@ func (l *Lane) await(ctx context.Context, w *waiter) (Slot, error) {
 	var come <-chan time.Time
 	at := l.clock.local(slot.at)
 	if slot != (Slot{}) {
-		timer := time.NewTimer(time.Until(at))
+		timer := time.NewTimer(time.Until(at.Add(-lead)))
 		defer timer.Stop()
 		come = timer.C
 	}
@@ -71,22 +76,40 @@ func (l *Lane) await(ctx context.Context, w *waiter) (Slot, error) {
 		return Slot{}, nil // void, or better
 	}
 	delete(l.booked, w)
-	if time.Since(at) > l.tooLate() {
-		// Slots that were slept through, by a machine that stood still, would go
-		// all at once.
-		w.slot = Slot{}
-		l.returns = append(l.returns, slot)
-		l.queue(w, true)
-		return Slot{}, nil
-	}
 	return slot, nil
+}
+
+// Leave returns at the moment of a slot. false: it is void, because the lane was
+// paused meanwhile, or its moment has passed, and it is given back: wait for
+// another. Slots that were slept through, by a machine that stood still, would
+// else go all at once.
+func (l *Lane) Leave(ctx context.Context, slot Slot) (bool, error) {
+	at := l.clock.local(slot.at)
+	if wait := time.Until(at); wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+			l.GiveBack(slot)
+			return false, context.Cause(ctx)
+		case <-timer.C:
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if slot.epoch < l.seen.epoch || time.Since(at) > l.tooLate() {
+		l.returns = append(l.returns, slot)
+		l.wake()
+		return false, nil
+	}
+	return true, nil
 }
 
 // tooLate is how late a call may leave and still count as evenly spaced.
 func (l *Lane) tooLate() time.Duration {
 	even := spaced(*l.limits.Load())
 	start, _ := even[0].Window.spread()
-	return max(start/3, 5*time.Millisecond)
+	return max(start/4, 5*time.Millisecond)
 }
 
 // queue puts a waiter at the end of its line, or at the front. The caller holds mu.

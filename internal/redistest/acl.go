@@ -15,7 +15,7 @@ const (
 	// Password is that user's in tests.
 	Password = "pass-of-rollcall"
 	// Rules are that user's rights, as docs/redis.md has them.
-	Rules = "~asynq:* ~rollcall:* resetchannels &asynq:cancel" +
+	Rules = "~asynq:* ~rollcall:* resetchannels &asynq:cancel &rollcall:*" +
 		" -@all +@read +@write +@connection +eval +evalsha +time +multi +exec +publish +subscribe +unsubscribe -@dangerous" +
 		" +info +cluster|slots +cluster|info +cluster|nodes +cluster|keyslot"
 

@@ -21,7 +21,8 @@ func (c *Client) judge(call *apicall.Call, answer apicall.Answer) (failure *prov
 	}
 	row, _ := apicall.Find(c.rows, answer.Status, code)
 	e := call.Error(row.Kind, row.Scope)
-	e.Code, e.HTTPStatus, e.Tries, e.Fix = call.Clean.Word(code), answer.Status, row.Tries, row.Fix
+	e.Code, e.HTTPStatus, e.Tries = call.Clean.Word(code), answer.Status, row.Tries
+	e.Period, e.Fix = row.Period, row.Fix
 	e.Message = call.Clean.Message(message)
 	if e.Message == "" {
 		e.Message = row.Meaning
@@ -35,6 +36,7 @@ func (c *Client) judge(call *apicall.Call, answer apicall.Answer) (failure *prov
 		e.RetryAfter = said
 	}
 	e.MaybeApplied = doubtful(row.Kind) || answer.Status >= 500
+	e.Unmetered = row.Unmetered && !e.MaybeApplied
 	return e, row.Quick && said == 0
 }
 

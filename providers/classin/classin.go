@@ -49,7 +49,10 @@ type Config struct {
 	Quick time.Duration
 }
 
-// Client calls the API for one tenant. It is safe for concurrent use.
+// Client calls the API for one tenant. Nothing can tell beforehand whether the
+// credentials are right: the platform has no call that costs and changes
+// nothing, so they are judged by [Client.SyncCourseNicknames] alone (102). It is
+// safe for concurrent use.
 type Client struct {
 	tenant, sid string
 	secret      secret.Text

@@ -116,7 +116,7 @@ func TestCodes(t *testing.T) {
 		scope providers.Scope
 		sends int
 		tries int
-		wait  time.Duration
+		wait  time.Duration // 0 for a rate window: it is not the platform's word
 	}{
 		{"100", providers.Rejected, providers.ScopeTask, 1, 0, 0},
 		{"102", providers.Misconfigured, providers.ScopeTenant, 1, 0, 0},
@@ -130,7 +130,7 @@ func TestCodes(t *testing.T) {
 		{"843", providers.Transient, providers.ScopeTask, 1, 3, time.Minute},
 		{"21323", providers.Rejected, providers.ScopeTask, 1, 0, 0},
 		{"901", providers.Transient, providers.ScopeTask, 1, 0, 30 * time.Minute},
-		{"101003001", providers.Throttled, providers.ScopeLane, 1, 0, time.Minute},
+		{"101003001", providers.Throttled, providers.ScopeLane, 1, 0, 0},
 		{"101003002", providers.Throttled, providers.ScopeTask, 1, 0, 5 * time.Second},
 		{"7777", providers.Unknown, providers.ScopeTask, 1, 2, 0},
 	} {
@@ -140,6 +140,20 @@ func TestCodes(t *testing.T) {
 			if !ok || e.Kind != row.kind || e.Scope != row.scope || e.Code != row.code || e.Sends != row.sends || e.Tries != row.tries || e.RetryAfter != row.wait {
 				t.Errorf("%s: %+v; want %+v", s.code, err, row)
 			}
+		}
+	}
+}
+
+// The platform documents one rate, by the minute; the rule about the same
+// request twice is not a rate.
+func TestARateRefusalTellsThatAMinuteWasExceeded(t *testing.T) {
+	t.Parallel()
+	s := newSchool(t)
+	for code, want := range map[string]time.Duration{"101003001": time.Minute, "101003002": 0, "842": 0} {
+		s.code = code
+		_, err := s.sync()
+		if e, ok := errors.AsType[*providers.Error](err); !ok || e.Period != want {
+			t.Errorf("%s: %+v; want a window of %v", code, err, want)
 		}
 	}
 }

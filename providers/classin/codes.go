@@ -74,11 +74,11 @@ func syncRows() []providers.Code {
 			Fix: "wait; maintenance is announced and lasts for some hours of the early morning in Beijing", Doc: docOverview,
 		},
 		{
-			Code: "101003001", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute,
-			Meaning: "too many requests", Fix: "lower the configured rate", Doc: docClassroom,
+			Code: "101003001", Kind: providers.Throttled, Scope: providers.ScopeLane, Period: time.Minute, Unmetered: true,
+			Meaning: "too many requests in a minute", Fix: "lower the configured rate", Doc: docClassroom,
 		},
 		{
-			Code: "101003002", Kind: providers.Throttled, Scope: providers.ScopeTask, Wait: 5 * time.Second,
+			Code: "101003002", Kind: providers.Throttled, Scope: providers.ScopeTask, Wait: 5 * time.Second, Unmetered: true,
 			Meaning: "the same request twice within five seconds", Fix: "look for two producers that ask for the same course", Doc: docHistory,
 		},
 	}
@@ -102,7 +102,7 @@ func statusRows() []providers.Code {
 	maintenance := row("901", providers.Transient, providers.ScopeTask, "the platform is under maintenance", "wait")
 	maintenance.Wait, maintenance.Doc = 30*time.Minute, docOverview
 	busy := row("429", providers.Throttled, providers.ScopeLane, "too many requests", "lower the configured rate")
-	busy.Wait = time.Minute
+	busy.Wait, busy.Unmetered = time.Minute, true
 	bare := row("403", providers.Throttled, providers.ScopeLane, "refused without a reason",
 		"if it repeats, ask the platform whether this machine's address is blocked")
 	bare.Wait, bare.Tries = 5*time.Second, 3

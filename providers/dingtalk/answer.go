@@ -28,8 +28,10 @@ type reply struct {
 var (
 	nestedCode     = regexp.MustCompile(`subcode=([^,\]\s]+)`)
 	requiredScopes = regexp.MustCompile(`requiredScopes=\[([^\]]*)\]`)
-	link           = regexp.MustCompile(`https://[^\s\]，。"']+`)
-	banEnd         = regexp.MustCompile(`(\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}) ?结束`)
+	// namedScopes is the message's other way to name them: "permission: [a,b]".
+	namedScopes = regexp.MustCompile(`权限\s*[:：]\s*\[([A-Za-z][\w., ]*)\]`)
+	link        = regexp.MustCompile(`https://[^\s\]，。"']+`)
+	banEnd      = regexp.MustCompile(`(\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}) ?结束`)
 )
 
 // beijing is the platform's time; it has no daylight saving.
@@ -59,10 +61,12 @@ func parse(answer apicall.Answer) reply {
 		detail := object.Object("accessdenieddetail", "AccessDeniedDetail", "accessDeniedDetail")
 		r.scopes = detail.Texts("requiredScopes", "RequiredScopes")
 	}
-	if found := requiredScopes.FindStringSubmatch(r.message); found != nil && r.scopes == nil {
-		r.scopes = strings.FieldsFunc(found[1], func(c rune) bool { return c == ',' || c == ' ' })
+	for _, form := range []*regexp.Regexp{requiredScopes, namedScopes} {
+		if found := form.FindStringSubmatch(r.message); found != nil && len(r.scopes) == 0 {
+			r.scopes = strings.FieldsFunc(found[1], func(c rune) bool { return c == ',' || c == ' ' })
+		}
 	}
-	if r.scopes != nil {
+	if len(r.scopes) > 0 {
 		r.applyLink = ownLink(r.message)
 	}
 	return r
@@ -98,6 +102,7 @@ func page(answer apicall.Answer) string {
 // ownLink returns the first link in text that leads to the platform itself.
 func ownLink(text string) string {
 	for _, found := range link.FindAllString(text, -1) {
+		found = strings.TrimRight(found, ",.;)}）；、") // the sentence's, not the link's
 		u, err := url.Parse(found)
 		if err == nil && (inDomain(u.Hostname(), "dingtalk.com") || inDomain(u.Hostname(), "dingtalk.io")) {
 			return found
@@ -119,7 +124,7 @@ func (c *Client) judge(call *apicall.Call, api api, answer apicall.Answer) (stri
 	}
 	row := api.find(answer.Status, r)
 	e := call.Error(row.Kind, row.Scope)
-	e.HTTPStatus, e.Tries, e.Fix = answer.Status, row.Tries, row.Fix
+	e.HTTPStatus, e.Tries, e.Period, e.Fix = answer.Status, row.Tries, row.Period, row.Fix
 	e.RequestID = call.Clean.Word(r.requestID)
 	e.Code = call.Clean.Word(r.code)
 	e.Message = call.Clean.Message(r.message)
@@ -135,6 +140,7 @@ func (c *Client) judge(call *apicall.Call, api api, answer apicall.Answer) (stri
 	said := apicall.RetryAfter(answer.Header, c.now())
 	e.RetryAfter = c.wait(said, row, r.message)
 	e.MaybeApplied = doubtful(row.Kind) || answer.Status >= 500 && r.ban != codeBan
+	e.Unmetered = row.Unmetered && !e.MaybeApplied
 	return "", e, row.Quick && said == 0
 }
 
@@ -148,7 +154,8 @@ func doubtful(kind providers.Kind) bool {
 }
 
 // wait prefers the platform's header, then the end of a ban that its message
-// names in Beijing time, then the table.
+// names in Beijing time, then the table. The message is a hint and no more: the
+// vendor may reword it.
 func (c *Client) wait(said time.Duration, row providers.Code, message string) time.Duration {
 	if said > 0 {
 		return said

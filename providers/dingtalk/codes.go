@@ -98,7 +98,7 @@ const (
 func banRows() []providers.Code {
 	const fix = "nothing is sent from this address for five minutes; lower the configured rates if it comes back"
 	row := providers.Code{
-		Kind: providers.Throttled, Scope: providers.ScopeAddress, Wait: banWait, Fix: fix, Doc: docThrottle,
+		Kind: providers.Throttled, Scope: providers.ScopeAddress, Wait: banWait, Unmetered: true, Fix: fix, Doc: docThrottle,
 		Meaning: "our address is banned: more than 10,000 requests in 20 s",
 	}
 	return alike(row, codeBan, codePage)
@@ -114,7 +114,7 @@ func statusRows() []providers.Code {
 			Meaning: "a redirect, which is never followed", Fix: "set the base URL to the platform's own host",
 		}, "", "*"),
 		alike(providers.Code{
-			HTTP: "429", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Second,
+			HTTP: "429", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Second, Unmetered: true,
 			Meaning: "too many requests", Fix: fixRate, Doc: docCodes,
 		}, "", "*"),
 		alike(providers.Code{

@@ -41,44 +41,44 @@ func legacyRows() []providers.Code {
 
 func legacyPace() []providers.Code {
 	isv := providers.Code{
-		Kind: providers.Throttled, Scope: providers.ScopeTenant, Wait: time.Minute,
+		Kind: providers.Throttled, Scope: providers.ScopeTenant, Wait: time.Minute, Unmetered: true,
 		Meaning: "too fast, by a limit for third-party apps", Fix: "not expected for an internal app: check the app's type", Doc: docCodes,
 	}
 	return rows([]providers.Code{
 		{
-			Code: "90018", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Second,
+			Code: "90018", Kind: providers.Throttled, Scope: providers.ScopeLane, Period: time.Second, Unmetered: true,
 			Meaning: "too fast: the app's calls of this API in a second", Fix: fixRate, Doc: docThrottle,
 		},
 		{
-			Code: "90002", Kind: providers.Throttled, Scope: providers.ScopeAPI, Wait: time.Second,
+			Code: "90002", Kind: providers.Throttled, Scope: providers.ScopeAPI, Period: time.Second, Unmetered: true,
 			Meaning: "too fast: everybody's calls of this API together", Fix: "avoid the top of the hour", Doc: docFrequency,
 		},
 		{
-			Code: "90005", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute,
+			Code: "90005", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute, Unmetered: true,
 			Meaning: "the organisation calls this API too often", Fix: fixRate, Doc: docCodes,
 		},
 		{
-			Code: "90006", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute,
+			Code: "90006", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute, Unmetered: true,
 			Meaning: "the credential calls this API too often", Fix: fixRate, Doc: docCodes,
 		},
 		{
-			Code: "90003", Kind: providers.Throttled, Scope: providers.ScopeTenant, Wait: banWait,
+			Code: "90003", Kind: providers.Throttled, Scope: providers.ScopeTenant, Wait: banWait, Unmetered: true,
 			Meaning: "the organisation is shut out of all APIs for a while", Fix: fixRate, Doc: docCodes,
 		},
 		{
-			Code: "90004", Kind: providers.Throttled, Scope: providers.ScopeTenant, Wait: banWait,
+			Code: "90004", Kind: providers.Throttled, Scope: providers.ScopeTenant, Wait: banWait, Unmetered: true,
 			Meaning: "the credential is shut out of all APIs for a while", Fix: fixRate, Doc: docCodes,
 		},
 		{
-			Code: "90001", Kind: providers.Throttled, Scope: providers.ScopeAddress, Wait: banWait,
+			Code: "90001", Kind: providers.Throttled, Scope: providers.ScopeAddress, Wait: banWait, Unmetered: true,
 			Meaning: "our server is shut out of all APIs for a while", Fix: fixRate, Doc: docCodes,
 		},
 		{
-			Code: "45009", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute,
+			Code: "45009", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute, Unmetered: true,
 			Meaning: "the limit of calls is reached", Fix: fixRate, Doc: docCodes,
 		},
 		{
-			Code: "90020", Kind: providers.QuotaSpent, Scope: providers.ScopeOrganisation,
+			Code: "90020", Kind: providers.QuotaSpent, Scope: providers.ScopeOrganisation, Unmetered: true,
 			Meaning: "the organisation's calls of this month are used up", Fix: fixQuota, Doc: docThrottle,
 		},
 		{
@@ -100,6 +100,8 @@ func legacyAccess() []providers.Code {
 	}
 	ours := providers.Code{Kind: providers.Misconfigured, Scope: providers.ScopeLane, Fix: fixReport, Doc: docCodes}
 	app := providers.Code{Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Doc: docCodes}
+	granted := app
+	granted.Scope = providers.ScopeLane // permissions are granted API by API
 	say := func(row providers.Code, code, meaning, fix string) providers.Code {
 		row.Code, row.Meaning = code, meaning
 		if fix != "" {
@@ -115,9 +117,9 @@ func legacyAccess() []providers.Code {
 			"grant the app the permission qyapi_chat_manage, and check that the app key is this organisation's"),
 		say(ours, nested+"40000", "the access token is blank", ""),
 		say(ours, "41001", "the access token is missing", ""),
-		say(app, "60011", "the app lacks a permission", "grant the app the permission qyapi_chat_manage"),
+		say(granted, "60011", "the app lacks a permission", "grant the app the permission qyapi_chat_manage"),
 		say(app, "60020", "our address is not on the app's list", "add this machine's outgoing address to the app's list in the developer console"),
-		say(app, "48002", "the API is disabled for the app", "enable the API in the developer console"),
+		say(granted, "48002", "the API is disabled for the app", "enable the API in the developer console"),
 		say(app, "50003", "the app is disabled", fixApp),
 		say(app, "50005", "the organisation is disabled", fixEnable),
 		say(app, "70001", "the organisation is disabled or dissolved", fixEnable),

@@ -39,6 +39,10 @@ func changeRows() []providers.Code {
 		HTTP: "403 429", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Second,
 		Meaning: "too fast, refused at the gateway", Fix: fixRate, Doc: docCodes,
 	}
+	fast := busy
+	fast.Unmetered = true
+	second := fast
+	second.Period, second.Wait = time.Second, 0
 	unsure := providers.Code{
 		Kind: providers.Ambiguous, Doc: docCodes, Fix: fixUnsure,
 		Meaning: "busy or broken: the change may have been applied",
@@ -47,7 +51,9 @@ func changeRows() []providers.Code {
 	odd2, odd5 := odd, unsure
 	odd2.HTTP, odd5.HTTP = "2xx", "5xx"
 	return rows(
-		alike(busy, "system.busy", "systemBusy", "qps.exceed.limit", "request.too.fast", "request.overlimit", "systemError.busy"),
+		alike(second, "qps.exceed.limit"),
+		alike(fast, "request.too.fast", "request.overlimit"),
+		alike(busy, "system.busy", "systemBusy", "systemError.busy"),
 		alike(odd2, "", "*"),
 		alike(odd5, "", "*"),
 		[]providers.Code{
@@ -90,15 +96,23 @@ func tokenElse() []providers.Code {
 // newRows are common to every call of the api host. Throttling shares status
 // 403 with missing permissions, so it is looked for first.
 func newRows() []providers.Code {
-	throttled := func(scope providers.Scope, wait time.Duration, meaning, doc string) providers.Code {
-		return providers.Code{Kind: providers.Throttled, Scope: scope, Wait: wait, Meaning: meaning, Fix: fixRate, Doc: doc}
+	throttled := func(scope providers.Scope, period time.Duration, meaning, doc string) providers.Code {
+		return providers.Code{
+			Kind: providers.Throttled, Scope: scope, Period: period, Unmetered: true, Meaning: meaning, Fix: fixRate, Doc: doc,
+		}
 	}
 	const denied = "Forbidden.AccessDenied."
 	lane, api := providers.ScopeLane, providers.ScopeAPI
 	daily := throttled(lane, 0, "today's limit of calls is reached", docCodes)
 	daily.Daily = true
+	unlisted := throttled(lane, 0, "too fast, by a limit that no table lists", "")
+	unlisted.Wait = time.Second
+	fast := throttled(lane, 0, "too many requests, in what time it does not say", docCodes)
+	fast.Wait = time.Second
+	busy := throttled(lane, 0, "too frequent, or the system is busy", docCodes)
+	busy.Wait, busy.Unmetered = time.Second, false // a busy system may have counted it
 	quota := providers.Code{
-		Kind: providers.QuotaSpent, Scope: providers.ScopeOrganisation,
+		Kind: providers.QuotaSpent, Scope: providers.ScopeOrganisation, Unmetered: true,
 		Meaning: "the organisation's calls of this month are used up", Fix: fixQuota, Doc: docThrottle,
 	}
 	return rows(
@@ -108,10 +122,12 @@ func newRows() []providers.Code {
 		alike(throttled(api, time.Second, "too fast: everybody's calls of this API together", docThrottle), denied+"QpsLimitForApi"),
 		alike(throttled(lane, time.Second, "too fast, by a limit for third-party apps", docCodes), denied+"QpsLimitForSuitekeyAndOrgAndApi"),
 		alike(throttled(lane, time.Minute, "too fast, by a limit for third-party apps", docCodes), denied+"QpmLimitForSuitekeyAndOrgAndApi"),
-		alike(throttled(lane, time.Second, "too fast, by a limit that no table lists", ""), "*QpsLimit*", "Throttling*"),
+		alike(throttled(lane, time.Second, "too fast, by a limit that no table lists", ""), "*QpsLimit*"),
 		alike(throttled(lane, time.Minute, "too fast, by a limit that no table lists", ""), "*QpmLimit*"),
-		alike(throttled(lane, time.Second, "too frequent, or the system is busy", docCodes),
-			"system.busy", "systemBusy", "qps.exceed.limit", "request.too.fast", "request.overlimit", "systemError.busy"),
+		alike(unlisted, "Throttling*"),
+		alike(throttled(lane, time.Second, "too many requests in a second", docCodes), "qps.exceed.limit"),
+		alike(fast, "request.too.fast", "request.overlimit"),
+		alike(busy, "system.busy", "systemBusy", "systemError.busy"),
 		alike(daily, "daily.call.limit", "integrated.qps.exceed"),
 		newAccess(),
 		newFaults(),
@@ -128,28 +144,29 @@ func newAccess() []providers.Code {
 	}
 	const (
 		tenant = providers.ScopeTenant
+		lane   = providers.ScopeLane // permissions are granted API by API
 		grant  = "grant the app the permission that the call's page names, in the developer console"
 	)
 	return rows(
 		alike(rejected, "InvalidAuthentication", "invalidToken", "invalidAccessToken", "accesstoken.expired"),
 		[]providers.Code{
-			held(providers.ScopeLane, "AuthenticationFailed.MissingParameter", "the access token is missing", fixReport, docCodes),
-			held(providers.ScopeLane, "commonParamIllegal", "a common parameter is wrong", fixReport, docCodes),
+			held(lane, "AuthenticationFailed.MissingParameter", "the access token is missing", fixReport, docCodes),
+			held(lane, "commonParamIllegal", "a common parameter is wrong", fixReport, docCodes),
 			held(tenant, "invalidClientIdOrSecret", "the app key or secret is wrong", fixKey, docToken),
 			held(tenant, "invalid.client", "the app key or secret is wrong, or of the other region", fixKey, docs+"api-gettoken"),
 			held(tenant, "unauthorized.client", "the app is not authorised", fixKey, docCodes),
-			held(tenant, "Forbidden.AccessDenied.AccessTokenPermissionDenied", "the app lacks a permission", grant, docPermission),
+			held(lane, "Forbidden.AccessDenied.AccessTokenPermissionDenied", "the app lacks a permission", grant, docPermission),
 			held(tenant, "Forbidden.AccessDenied.IpNotInWhiteList", "our address is not on the app's list",
 				"add this machine's outgoing address to the app's list in the developer console", docCodes),
-			held(tenant, "permissions.error", "the app lacks a permission", grant, docCodes),
-			held(tenant, "permissionDenied", "the app lacks a permission", grant, docCodes),
-			held(tenant, "apiPermissionDenied", "the app lacks a permission", grant, docCodes),
+			held(lane, "permissions.error", "the app lacks a permission", grant, docCodes),
+			held(lane, "permissionDenied", "the app lacks a permission", grant, docCodes),
+			held(lane, "apiPermissionDenied", "the app lacks a permission", grant, docCodes),
 			held(tenant, "orgAuthLevelNotEnough", "the organisation's certification is too low",
 				"certify the organisation at a higher level", docCodes),
 			held(tenant, "no.priviledge", "the organisation is not on the API's list", "ask the platform to open the API", docCodes),
 			held(tenant, "forbidden.accessDenied.realmControl", "the organisation's security policy forbids it",
 				"change the policy in the organisation's console", docCodes),
-			held(tenant, "Forbidden.*", "access denied, for a reason that no table lists", grant, ""),
+			held(lane, "Forbidden.*", "access denied, for a reason that no table lists", grant, ""),
 		},
 	)
 }

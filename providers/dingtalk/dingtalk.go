@@ -142,12 +142,15 @@ func (c *Client) Close() {
 }
 
 // CheckToken asks the platform for an access token, unless a good one is at
-// hand, and so tells whether the credentials are right. It is not metered and
-// passes no gate. The error is a [*providers.Error]; it says nothing about the
-// permissions of the three calls, which the platform judges at each call alone.
+// hand, and so tells whether the credentials are right. It asks even where the
+// other calls do not: once the credentials are refused, those get the same
+// refusal for five minutes without asking, or until CheckToken succeeds. It is
+// not metered and passes no gate. The error is a [*providers.Error]; it says
+// nothing about the permissions of the three calls, which the platform judges at
+// each call alone.
 func (c *Client) CheckToken(ctx context.Context) error {
 	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiToken}
-	if _, err := c.tokens.get(ctx, call); err != nil {
+	if err := c.tokens.check(ctx, call); err != nil {
 		return err
 	}
 	return nil

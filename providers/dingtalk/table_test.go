@@ -37,7 +37,8 @@ quota_spent    organisation  90020
 misconfigured  address       90017
 misconfigured  tenant        40014 42001 40001 43007
 misconfigured  lane          41001
-misconfigured  tenant        33001 40013 41002 52010 40089 40096 60011 60020 48002 50003 50005 70001 70003 70004
+misconfigured  tenant        33001 40013 41002 52010 40089 40096 60020 50003 50005 70001 70003 70004
+misconfigured  lane          60011 48002
 misconfigured  lane          22 404 43001 43002 43003 43004 43005 43008 43009 44002 47001
 rejected       task          40003 33012 60111 60121 46004 60120 60124 50002
 rejected       task          34001 34013 40016 49000 49003 41049 60022
@@ -50,8 +51,9 @@ const commonTable = `
 misconfigured  tenant        400:InvalidAuthentication 400:invalidToken 400:invalidAccessToken 400:accesstoken.expired
 misconfigured  lane          400:AuthenticationFailed.MissingParameter 400:commonParamIllegal
 misconfigured  tenant        400:invalidClientIdOrSecret 401:unauthorized.client
-misconfigured  tenant        403:Forbidden.AccessDenied.AccessTokenPermissionDenied 403:Forbidden.AccessDenied.IpNotInWhiteList
-misconfigured  tenant        403:permissions.error 403:permissionDenied 400:apiPermissionDenied
+misconfigured  tenant        403:Forbidden.AccessDenied.IpNotInWhiteList
+misconfigured  lane          403:Forbidden.AccessDenied.AccessTokenPermissionDenied 403:Forbidden.AccessDenied.SomethingNew
+misconfigured  lane          403:permissions.error 403:permissionDenied 400:apiPermissionDenied
 misconfigured  tenant        403:orgAuthLevelNotEnough 403:no.priviledge 403:forbidden.accessDenied.realmControl
 throttled      lane          403:Forbidden.AccessDenied.QpsLimitForAppkeyAndApi 403:Forbidden.AccessDenied.QpmLimitForAppkeyAndApi
 throttled      api           403:Forbidden.AccessDenied.QpsLimitForApi

@@ -25,6 +25,9 @@ const (
 	// pause keeps a refresh that went wrong from being tried by every call
 	// while the old token still serves.
 	pause = 30 * time.Second
+	// remembered is how long refused credentials are not tried again: nothing but
+	// a person mends them, and the token call is throttled as well.
+	remembered = 5 * time.Minute
 )
 
 var errClosed = errors.New("the client is closed")
@@ -48,6 +51,8 @@ type tokens struct {
 	refresh  time.Time // from then on one caller replaces it
 	expires  time.Time
 	fetching bool
+	refusal  *providers.Error // the platform's last word on the credentials; nil if it took them
+	until    time.Time        // the refusal answers for the platform up to then
 }
 
 func newTokens(c *Client, cfg Config, base string) *tokens {
@@ -81,7 +86,7 @@ func (t *tokens) get(ctx context.Context, call *apicall.Call) (string, *provider
 	t.fetching = true
 	t.mu.Unlock()
 
-	next, err := t.fetch(ctx, call)
+	next, err := t.fetch(ctx, call, joined)
 	if err != nil && valid {
 		return current, nil
 	}
@@ -98,16 +103,37 @@ func (t *tokens) renew(ctx context.Context, call *apicall.Call, rejected string)
 	}
 	t.expires = time.Time{}
 	t.mu.Unlock()
-	return t.fetch(ctx, call)
+	return t.fetch(ctx, call, joined)
 }
 
-// fetch joins the fetch under way or begins one. A caller that goes away
-// leaves it running for the others.
-func (t *tokens) fetch(ctx context.Context, call *apicall.Call) (string, *providers.Error) {
+// check asks the platform unless a good token is at hand, whatever it said
+// before.
+func (t *tokens) check(ctx context.Context, call *apicall.Call) *providers.Error {
+	t.mu.Lock()
+	valid := t.client.now().Before(t.expires)
+	t.mu.Unlock()
+	if valid {
+		return nil
+	}
+	_, err := t.fetch(ctx, call, checked)
+	return err
+}
+
+// The two kinds of fetch. They do not join each other: a call's may end without
+// asking, on a refusal that is remembered.
+const (
+	joined  = "call"
+	checked = "check"
+)
+
+// fetch joins the fetch of its kind that is under way or begins one. A caller
+// that goes away leaves it running for the others.
+func (t *tokens) fetch(ctx context.Context, call *apicall.Call, kind string) (string, *providers.Error) {
+	request := func() (any, error) { return t.request(kind == checked) }
 	select {
 	case <-ctx.Done():
 		return "", call.Unsent(apicall.Ended(ctx))
-	case result := <-t.flight.DoChan("", t.request):
+	case result := <-t.flight.DoChan(kind, request):
 		if failure, ok := errors.AsType[*providers.Error](result.Err); ok {
 			own := *failure // the others get the same one
 			return "", &own
@@ -117,14 +143,17 @@ func (t *tokens) fetch(ctx context.Context, call *apicall.Call) (string, *provid
 }
 
 // request asks the platform, with two quick tries on connection faults, and
-// keeps what it gets. It is not metered and passes no gate.
-func (t *tokens) request() (any, error) {
+// keeps what it gets. It is not metered and passes no gate. anew asks even if
+// the credentials were refused a moment ago.
+func (t *tokens) request(anew bool) (any, error) {
 	c := t.client
 	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiToken}
-	current, ask := t.begin()
+	current, refusal, ask := t.begin(anew)
 	switch {
 	case !ask && t.life.Err() != nil:
 		return nil, call.Unsent(errClosed)
+	case !ask && refusal != nil:
+		return nil, refusal
 	case !ask:
 		return current, nil
 	}
@@ -151,36 +180,52 @@ func (t *tokens) request() (any, error) {
 		}
 		return id, failure, false
 	})
-	t.keep(value, life)
 	if failure, ok := errors.AsType[*providers.Error](err); ok {
-		return nil, notTheTasks(failure)
+		failure = notTheTasks(failure)
+		t.keepFailure(failure)
+		return nil, failure
 	}
+	t.keep(value, life)
 	return value, nil
 }
 
-// begin reports whether there is anything to ask for: the fetch that a caller
-// wanted to join may just have ended.
-func (t *tokens) begin() (current string, ask bool) {
+// begin reports whether there is anything to ask: the fetch that a caller
+// wanted to join may just have ended, with a token or with a refusal.
+func (t *tokens) begin(anew bool) (current string, refusal *providers.Error, ask bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.client.now()
-	if t.life.Err() != nil || now.Before(t.expires) && now.Before(t.refresh) {
-		t.fetching = false
-		return t.value.Reveal(), false
+	current = t.value.Reveal()
+	switch {
+	case t.life.Err() != nil, now.Before(t.expires) && now.Before(t.refresh):
+	case t.refusal != nil && now.Before(t.until) && !anew:
+		refusal = t.refusal
+	default:
+		t.under.Add(1)
+		return current, nil, true
 	}
-	t.under.Add(1)
-	return t.value.Reveal(), true
+	t.fetching = false
+	return current, refusal, false
+}
+
+// keepFailure remembers what only a person can mend. A fault that passes by
+// itself says nothing about the credentials, and changes nothing about a refusal.
+func (t *tokens) keepFailure(failure *providers.Error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.fetching = false
+	now := t.client.now()
+	t.refresh = now.Add(pause)
+	if failure.Kind == providers.Misconfigured {
+		t.refusal, t.until = failure, now.Add(remembered)
+	}
 }
 
 func (t *tokens) keep(value string, life time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.fetching = false
+	t.fetching, t.refusal = false, nil
 	now := t.client.now()
-	if value == "" {
-		t.refresh = now.Add(pause)
-		return
-	}
 	t.value, t.expires = secret.New(value), now.Add(life)
 	t.refresh = t.expires.Add(-min(earlier, life/2))
 }
@@ -204,5 +249,7 @@ func notTheTasks(e *providers.Error) *providers.Error {
 		e.Scope = max(e.Scope, providers.ScopeTenant)
 	}
 	e.MaybeApplied, e.Sends = false, 0
+	e.Credentials = e.Kind == providers.Misconfigured
+	e.Unmetered = false // a send before this, if any, was answered, and that counts
 	return e
 }

@@ -190,14 +190,10 @@ func TestWhatAnAnswerTellsBesidesItsCode(t *testing.T) {
 			body: `{"errcode":90018,"errmsg":"请求总次数超过了 20 次, 处罚将在 ` + inBeijing + ` 结束"}`, from: 39 * time.Minute, to: 40 * time.Minute,
 		},
 		{
-			name: "a ban that is over", call: s.setNick, status: 200,
-			body: `{"errcode":90018,"errmsg":"限制将在 2019-01-01 00:00:00 结束"}`, from: time.Second, to: time.Second,
+			name: "a shut-out that is over", call: s.setNick, status: 200,
+			body: `{"errcode":90004,"errmsg":"限制将在 2019-01-01 00:00:00 结束"}`, from: 5 * time.Minute, to: 5 * time.Minute,
 		},
 		{name: "today's limit", call: s.rename, status: 400, body: `{"code":"daily.call.limit"}`, from: midnight - time.Minute, to: midnight},
-		{
-			name: "a minute's limit", call: s.rename, status: 403,
-			body: `{"code":"Forbidden.AccessDenied.QpmLimitForAppkeyAndApi"}`, from: time.Minute, to: time.Minute,
-		},
 		{name: "-1 is worth three tries", call: s.setNick, status: 200, body: `{"errcode":-1}`, tries: 3},
 	} {
 		s.status, s.body = test.status, test.body

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -38,16 +39,24 @@ func success(t *testing.T, s Subject) {
 	}
 }
 
-func codes(t *testing.T, s Subject) {
-	r := newRig(t, s, nil)
-	tried := 0
+func throttledByABrokenServer(t *testing.T, s Subject, r *rig) {
 	play := s.refuse(500, s.Throttle)
 	r.play.Store(&play)
-	if _, err := r.do(t); err == nil {
+	_, err := r.do(t)
+	if err == nil {
 		t.Errorf("%s with HTTP 500 passed for a success", s.Throttle)
-	} else {
-		checkDoubt(t, s, err)
+		return
 	}
+	checkDoubt(t, s, err)
+	if err.Unmetered {
+		t.Errorf("%s with HTTP 500 is said not to be counted; a server error settles nothing", s.Throttle)
+	}
+}
+
+func codes(t *testing.T, s Subject) {
+	r := newRig(t, s, nil)
+	throttledByABrokenServer(t, s, r)
+	tried := 0
 	for _, row := range s.Rows {
 		if row.Code == "" || strings.Contains(row.Code, "*") {
 			continue
@@ -74,6 +83,7 @@ func codes(t *testing.T, s Subject) {
 		if err.Kind != want && !careful {
 			t.Errorf("code %s at HTTP %d is %v, its row says %v", row.Code, status, err.Kind, want)
 		}
+		checkRate(t, row, status, err)
 		if code := row.Code[strings.Index(row.Code, "/")+1:]; err.Code != code || err.HTTPStatus != status {
 			t.Errorf("the error tells of code %q at HTTP %d, want %q at %d", err.Code, err.HTTPStatus, code, status)
 		}
@@ -84,6 +94,21 @@ func codes(t *testing.T, s Subject) {
 	}
 	if tried == 0 {
 		t.Fatal("the subject's table has no codes")
+	}
+}
+
+// checkRate: an error tells the window that was exceeded and whether the send
+// was counted, as its row does.
+func checkRate(t *testing.T, row providers.Code, status int, err *providers.Error) {
+	t.Helper()
+	if err.Kind == row.Kind && err.Period != row.Period {
+		t.Errorf("code %s tells of a window of %v, its row of %v", row.Code, err.Period, row.Period)
+	}
+	if err.Period != 0 && (err.Kind != providers.Throttled || err.RetryAfter != 0) {
+		t.Errorf("code %s is %v with a window of %v, and asks for %v, which the platform did not say", row.Code, err.Kind, err.Period, err.RetryAfter)
+	}
+	if want := row.Unmetered && err.Kind == row.Kind && status < 500; err.Unmetered != want {
+		t.Errorf("code %s at HTTP %d: not counted %v, want %v", row.Code, status, err.Unmetered, want)
 	}
 }
 
@@ -122,6 +147,9 @@ func statuses(t *testing.T, s Subject) {
 			if err == nil {
 				t.Errorf("HTTP %d with body %q passed for a success", status, body)
 				continue
+			}
+			if wantUnmetered := status == 429; err.Unmetered != wantUnmetered {
+				t.Errorf("HTTP %d with body %q: not counted %v, want %v", status, body, err.Unmetered, wantUnmetered)
 			}
 			if !saneKind(s, status, err.Kind) {
 				t.Errorf("HTTP %d with body %q is %v", status, body, err.Kind)
@@ -173,12 +201,24 @@ func retryAfter(t *testing.T, s Subject) {
 		if err == nil || err.Kind != providers.Throttled {
 			t.Fatalf("Retry-After %q: %v, want throttled", header, err)
 		}
-		if want < 0 && (err.RetryAfter <= 0 || err.RetryAfter > time.Hour) {
-			t.Errorf("Retry-After %q: the wait is %v, want the table's", header, err.RetryAfter)
+		if row := s.throttleRow(t); err.Period != row.Period {
+			t.Errorf("Retry-After %q: the window is %v, want %v whatever the header says", header, err.Period, row.Period)
+		} else if want < 0 && err.RetryAfter != row.Wait {
+			t.Errorf("Retry-After %q: the wait is %v, want the table's %v", header, err.RetryAfter, row.Wait)
 		} else if want > 0 && err.RetryAfter != want {
 			t.Errorf("Retry-After %q: the wait is %v, want %v", header, err.RetryAfter, want)
 		}
 	}
+}
+
+// throttleRow is the row of the subject's Throttle.
+func (s Subject) throttleRow(t *testing.T) providers.Code {
+	t.Helper()
+	i := slices.IndexFunc(s.Rows, func(row providers.Code) bool { return row.Code == s.Throttle })
+	if i < 0 {
+		t.Fatalf("the subject's table has no row for %s", s.Throttle)
+	}
+	return s.Rows[i]
 }
 
 func bodies(t *testing.T, s Subject) {
@@ -254,6 +294,9 @@ func bans(t *testing.T, s Subject) { //nolint:gocognit // one table, one judgeme
 				}
 				if c.certain && err.MaybeApplied {
 					t.Error("said to be maybe applied; a ban is not processed")
+				}
+				if err.Unmetered == err.MaybeApplied {
+					t.Errorf("not counted %v, maybe applied %v; a ban is not counted, and a broken gateway's page may be", err.Unmetered, err.MaybeApplied)
 				}
 				if err.Sends != 1 {
 					t.Errorf("%d sends into a ban, want 1", err.Sends)

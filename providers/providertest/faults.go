@@ -25,8 +25,8 @@ func dead(t *testing.T, s Subject) {
 	}
 	r.server.Close()
 	_, err := r.do(t)
-	if err == nil || err.Kind != providers.Transient || err.MaybeApplied || err.Sends != 0 {
-		t.Fatalf("%+v; want transient, certainly not applied, no send", err)
+	if err == nil || err.Kind != providers.Transient || err.MaybeApplied || err.Sends != 0 || !err.Unmetered {
+		t.Fatalf("%+v; want transient, certainly not applied, no send, not counted", err)
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("the cause is lost: %v", err)
@@ -55,8 +55,8 @@ func breaks(t *testing.T, s Subject) {
 	} {
 		r := newRig(t, s, play)
 		_, err := r.do(t)
-		if err == nil || err.Kind != s.inDoubt() || !err.MaybeApplied || err.Err == nil {
-			t.Fatalf("%s: %+v; want %v, maybe applied, with its cause", name, err, s.inDoubt())
+		if err == nil || err.Kind != s.inDoubt() || !err.MaybeApplied || err.Err == nil || err.Unmetered {
+			t.Fatalf("%s: %+v; want %v, maybe applied and counted, with its cause", name, err, s.inDoubt())
 		}
 		want := 3
 		if s.Once {
@@ -87,6 +87,9 @@ func hangs(t *testing.T, s Subject) {
 		if err == nil || err.Kind != s.inDoubt() || !err.MaybeApplied || !errors.Is(err, context.DeadlineExceeded) && !isTimeout(err) {
 			t.Fatalf("%s: %+v; want %v after a timeout, maybe applied", name, err, s.inDoubt())
 		}
+		if err.Unmetered {
+			t.Errorf("%s: said not to be counted, and the request did leave", name)
+		}
 		if err.Sends != 1 {
 			t.Errorf("%s: %d sends; a server that hangs is not mended by trying again at once", name, err.Sends)
 		}
@@ -107,8 +110,8 @@ func redirect(t *testing.T, s Subject) {
 			http.Redirect(w, req, other.URL+req.URL.String(), status) //nolint:gosec // the test is that it is not followed
 		})
 		_, err := r.do(t)
-		if err == nil || err.Kind != providers.Misconfigured || err.Sends != 1 || err.MaybeApplied {
-			t.Errorf("HTTP %d: %+v; want misconfigured after one send", status, err)
+		if err == nil || err.Kind != providers.Misconfigured || err.Sends != 1 || err.MaybeApplied || err.Unmetered {
+			t.Errorf("HTTP %d: %+v; want misconfigured after one send, which counts", status, err)
 		}
 	}
 	if strayed.Load() != 0 {
@@ -124,8 +127,8 @@ func cancelled(t *testing.T, s Subject) {
 	if err == nil || err.Kind != providers.Unsent || err.MaybeApplied || err.Sends != 0 || !errors.Is(err, context.Canceled) {
 		t.Errorf("before the call: %+v; want unsent, by a cancelled context", err)
 	}
-	if r.passes.Load() != 0 {
-		t.Error("before the call: the gate was passed, and a slot is wasted")
+	if r.passes.Load() != 0 || err.Unmetered {
+		t.Errorf("before the call: the gate was passed %d times, and a slot is wasted; %+v", r.passes.Load(), err)
 	}
 
 	why := errors.New("the worker stops")
@@ -137,8 +140,8 @@ func cancelled(t *testing.T, s Subject) {
 	})
 	_, err = r.doWith(t, ctx, r.gate)
 	close(release)
-	if err == nil || err.Kind != s.inDoubt() || !err.MaybeApplied || err.Sends != 1 {
-		t.Errorf("during the call: %+v; want %v, maybe applied, one send", err, s.inDoubt())
+	if err == nil || err.Kind != s.inDoubt() || !err.MaybeApplied || err.Sends != 1 || err.Unmetered {
+		t.Errorf("during the call: %+v; want %v, maybe applied, one send that counts", err, s.inDoubt())
 	}
 	if !errors.Is(err, context.Canceled) || !errors.Is(err, why) {
 		t.Errorf("during the call: %v; it must unwrap to the cancelled context and to its cause", err)

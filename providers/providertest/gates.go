@@ -16,15 +16,23 @@ func gates(t *testing.T, s Subject) {
 	r := newRig(t, s, say(200, s.Done))
 
 	_, err := r.doWith(t, context.Background(), func(context.Context) error { return no })
-	if err == nil || err.Kind != providers.Unsent || !errors.Is(err, no) || err.MaybeApplied || r.hits.Load() != 0 {
+	if err == nil || err.Kind != providers.Unsent || !errors.Is(err, no) || err.MaybeApplied || err.Unmetered || r.hits.Load() != 0 {
 		t.Errorf("a gate that refuses: %+v after %d requests; want unsent, unwrapping to the gate's error, none", err, r.hits.Load())
 	}
 
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	_, err = r.doWith(t, ctx, func(ctx context.Context) error { cancel(); <-ctx.Done(); return ctx.Err() })
-	if err == nil || err.Kind != providers.Unsent || !errors.Is(err, context.Canceled) || r.hits.Load() != 0 {
+	if err == nil || err.Kind != providers.Unsent || !errors.Is(err, context.Canceled) || err.Unmetered || r.hits.Load() != 0 {
 		t.Errorf("cancelled in the gate: %+v after %d requests; want unsent, none", err, r.hits.Load())
+	}
+
+	// The gate has counted a send that then never leaves: it can be given back.
+	ctx, cancel = context.WithCancel(context.Background())
+	defer cancel()
+	_, err = r.doWith(t, ctx, func(context.Context) error { cancel(); return nil })
+	if err == nil || err.Kind != providers.Unsent || !errors.Is(err, context.Canceled) || !err.Unmetered || r.hits.Load() != 0 {
+		t.Errorf("cancelled behind the gate: %+v after %d requests; want unsent and not counted, none", err, r.hits.Load())
 	}
 
 	if _, err := r.call(context.Background(), nil); err == nil || r.hits.Load() != 0 {
@@ -43,15 +51,15 @@ func gates(t *testing.T, s Subject) {
 		}
 		return nil
 	})
-	if err == nil || err.Kind == providers.Unsent || err.Code != s.Quick || !errors.Is(err, no) || !err.MaybeApplied || err.Sends != 1 {
+	if err == nil || err.Kind == providers.Unsent || err.Code != s.Quick || !errors.Is(err, no) || !err.MaybeApplied || err.Sends != 1 || err.Unmetered {
 		t.Errorf("a gate that refuses the second send: %+v; want the first answer's verdict, unwrapping to the gate's error", err)
 	}
 }
 
 func quickTries(t *testing.T, s Subject) {
 	r := newRig(t, s, s.refuse(429, s.Throttle))
-	if _, err := r.do(t); err == nil || err.Sends != 1 || r.passes.Load() != 1 {
-		t.Errorf("throttled: %+v; a throttled call is not tried again at once", err)
+	if _, err := r.do(t); err == nil || err.Sends != 1 || r.passes.Load() != 1 || !err.Unmetered {
+		t.Errorf("throttled: %+v; a throttled call is not tried again at once, and not counted", err)
 	}
 	if s.Quick == "" {
 		return

@@ -187,6 +187,10 @@ func inspect(t testing.TB, s Subject, e *providers.Error) {
 	if strings.ContainsAny(e.Message+e.Code+e.RequestID, "\x00\x1b\n\r") {
 		t.Errorf("control characters came through: %q", e.Message)
 	}
+	refused := e.Kind == providers.Throttled || e.Kind == providers.QuotaSpent
+	if e.Unmetered && !refused && e.Err == nil {
+		t.Errorf("an answer that is no refusal for the rate or the month is said not to be counted: %+v", e)
+	}
 	var all strings.Builder
 	fmt.Fprintf(&all, "%v %+v %q", e, *e, e.Fix)
 	for err := error(e); err != nil; err = errors.Unwrap(err) {

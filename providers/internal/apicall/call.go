@@ -77,11 +77,14 @@ func (c *Call) Send(ctx context.Context, wire *Wire, request func() Request) (an
 	if fault.Written {
 		c.sends++
 	}
+	unmetered := !fault.Written && c.Gate != nil
 	if fault.Ended && !fault.Written {
-		return Answer{}, c.Unsent(fault.Err), false
+		e := c.Unsent(fault.Err)
+		e.Unmetered = unmetered
+		return Answer{}, e, false
 	}
 	e := c.Error(providers.Transient, providers.ScopeTask)
-	e.HTTPStatus, e.Err, e.MaybeApplied = fault.Status, fault.Err, fault.Written
+	e.HTTPStatus, e.Err, e.MaybeApplied, e.Unmetered = fault.Status, fault.Err, fault.Written, unmetered
 	if fault.Written && c.Once {
 		e.Kind = providers.Ambiguous
 		e.Fix = "look at the platform whether it was applied before anything else is sent"

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// scene is a comparison in which both sides run at the same time, as processes
+// of their own, each with a Redis and a platform of its own. It yields several
+// figures.
+type scene struct {
+	names []string // of its figures
+	play  func(context.Context, *theatre) ([]result, error)
+}
+
+// result is one figure of a scene.
+type result struct {
+	name       string
+	ours, peer float64
+	unit       string
+	peerIs     string
+}
+
+// act are scenes that have the machine for themselves. Its tracks run at the
+// same time, the scenes of a track one after another.
+type act [][]scene
+
+// theatre is what all scenes share.
+type theatre struct {
+	dir    string // for configurations and logs
+	worker string // the binary
+	plots  string // where runs are drawn; empty: nowhere
+	tempo  tempo
+}
+
+// tempo says how long the scenes take.
+type tempo struct {
+	warm, measured time.Duration
+	// minute is the long window, its calls and how long it is measured.
+	minute         time.Duration
+	minuteCalls    int
+	minuteMeasured time.Duration
+	excerpt        time.Duration // what is drawn
+
+	urgent  time.Duration // how long urgent tasks come
+	bulk    int           // tasks that they overtake
+	visit   time.Duration // how long the stranger stays
+	full    time.Duration // over which a lane counts as back at its rate
+	settled time.Duration // over which it counts as settled at another
+	bound   time.Duration // how long either is waited for
+
+	limiter time.Duration
+	idle    time.Duration
+	pickups int
+}
+
+func fullTempo() tempo {
+	return tempo{
+		warm: 10 * time.Second, measured: 30 * time.Second,
+		minute: time.Minute, minuteCalls: 2400, minuteMeasured: 3 * time.Minute, excerpt: 10 * time.Second,
+		urgent: time.Minute, bulk: 20_000,
+		visit: 10 * time.Second, full: 5 * time.Second, settled: 10 * time.Second, bound: 30 * time.Second,
+		limiter: 10 * time.Second, idle: 15 * time.Second, pickups: 40,
+	}
+}
+
+// quickTempo is for seeing that every scene works. Its values mean nothing.
+func quickTempo() tempo {
+	return tempo{
+		warm: time.Second, measured: 2 * time.Second,
+		minute: 4 * time.Second, minuteCalls: 160, minuteMeasured: 4 * time.Second, excerpt: time.Second,
+		urgent: 3 * time.Second, bulk: 300,
+		visit: time.Second, full: time.Second, settled: time.Second, bound: 3 * time.Second,
+		limiter: time.Second, idle: time.Second, pickups: 4,
+	}
+}
+
+func (o options) tempo() tempo {
+	if o.quick {
+		return quickTempo()
+	}
+	return fullTempo()
+}
+
+// perform plays the scenes and prints those of their figures that are asked for.
+func perform(ctx context.Context, out io.Writer, acts []act, o options) error {
+	t := &theatre{plots: o.plots, tempo: o.tempo()}
+	var err error
+	if t.dir, err = os.MkdirTemp("", "rollcall-bench"); err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(t.dir) }()
+	t.worker = filepath.Join(t.dir, "worker")
+	build := exec.CommandContext(ctx, "go", "build", "-o", t.worker, "rollcall/cmd/worker") //nolint:gosec // our own words
+	if said, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the worker: %w\n%s", err, said)
+	}
+	for _, a := range acts {
+		results, err := a.play(ctx, t)
+		if err != nil {
+			return err
+		}
+		for _, r := range results {
+			if strings.HasPrefix(r.name, o.prefix) {
+				printFigure(out, r)
+			}
+		}
+	}
+	return nil
+}
+
+// chosen are the scenes of an act that have a figure whose name begins so.
+func (a act) chosen(prefix string) act {
+	var kept act
+	for _, track := range a {
+		track = slices.DeleteFunc(slices.Clone(track), func(s scene) bool {
+			return !slices.ContainsFunc(s.names, func(name string) bool { return strings.HasPrefix(name, prefix) })
+		})
+		if len(track) > 0 {
+			kept = append(kept, track)
+		}
+	}
+	return kept
+}
+
+// play returns the figures of all scenes in the act's own order.
+func (a act) play(ctx context.Context, t *theatre) ([]result, error) {
+	group, ctx := errgroup.WithContext(ctx)
+	tracks := make([][]result, len(a))
+	for i, track := range a {
+		group.Go(func() error {
+			for _, s := range track {
+				results, err := s.play(ctx, t)
+				if err != nil {
+					return fmt.Errorf("%s: %w", s.names[0], err)
+				}
+				tracks[i] = append(tracks[i], results...)
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	return slices.Concat(tracks...), err
+}
+
+func printFigure(out io.Writer, r result) {
+	fmt.Fprintf(out, "figure=%s ours=%s peer=%s ratio=%.2f unit=%s peer_is=%q\n",
+		r.name, digits(r.ours), digits(r.peer), r.ours/r.peer, r.unit, r.peerIs)
+}
+
+// digits gives small values more of them.
+func digits(v float64) string {
+	if v < 10 {
+		return fmt.Sprintf("%.3f", v)
+	}
+	return fmt.Sprintf("%.1f", v)
+}

@@ -1,0 +1,110 @@
+package lane_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/lane"
+	"rollcall/internal/pace"
+	"rollcall/internal/redistest"
+	"rollcall/providers"
+)
+
+// What is asked of the platform is asked of Redis first.
+func TestWhileRedisIsAwayNothingIsTakenOrSent(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		var log sends
+		first := make(chan struct{}, 100)
+		r.add(lane.Config{Limits: []pace.Limit{{Calls: 5, Per: time.Second}}}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+			err := send(ctx, slot, payload)
+			if err == nil {
+				log.note()
+				first <- struct{}{}
+			}
+			return err
+		})
+		for range 20 {
+			r.put(nicknames, "")
+		}
+		r.start()
+		await(t, first, "a send")
+		s.Away(t)
+		eventually(t, func() error {
+			if len(r.log.with("Redis cannot be read")) == 0 {
+				return errors.New("nobody has noticed")
+			}
+			return nil
+		})
+		// Those that waited for a slot get none, and those that had one have used it.
+		eventually(t, func() error {
+			if err := r.set.Lanes()[0].Slot(t.Context()); err == nil {
+				return errors.New("a slot is given without Redis")
+			}
+			return nil
+		})
+		sent, asked := len(log.all()), r.wire.asked(nicknames, urgent)
+		for range 2 {
+			if err := r.set.Lanes()[0].Slot(t.Context()); err == nil {
+				t.Error("a slot is given without Redis")
+			}
+		}
+		if n := r.wire.asked(nicknames, urgent); len(log.all()) != sent || n > asked+2 {
+			t.Errorf("%d sends and %d dequeues while Redis was away", len(log.all())-sent, n-asked)
+		}
+		s.Back(t)
+		eventually(t, func() error {
+			if len(r.log.with("Redis can be read again")) == 0 {
+				return errors.New("nobody has noticed")
+			}
+			return r.rdb.Ping(t.Context()).Err() // connections come back one by one
+		})
+		r.ends(nicknames, newRig(t, s).put(nicknames, ""), asynq.TaskStateCompleted)
+	})
+}
+
+// The calls of the last window are counted by the platform still.
+func TestAfterRedisHasForgottenEverythingNothingIsSentForAWindow(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		limits := []pace.Limit{{Calls: 20, Per: time.Second}}
+		at := make(chan time.Time, 100)
+		r.add(lane.Config{Limits: limits}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+			if err := slot(ctx); err != nil {
+				return &providers.Error{Kind: providers.Unsent, Err: err}
+			}
+			at <- time.Now()
+			return nil
+		})
+		r.start()
+		for range 5 {
+			r.put(nicknames, "")
+		}
+		for range 5 {
+			await(t, at, "a send")
+			r.attempt()
+		}
+		r.quiet(nicknames)
+		if err := r.rdb.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		flushed := time.Now()
+		for range 10 {
+			r.put(nicknames, "")
+		}
+		var after []time.Time
+		for range 10 {
+			after = append(after, await(t, at, "a send"))
+		}
+		if waited := after[0].Sub(flushed); waited < limits[0].Per+pace.Horizon {
+			t.Errorf("the first send left %s after the loss, want %s at the least", waited, limits[0].Per+pace.Horizon)
+		}
+		even(t, after, limits[0].Interval())
+	})
+}

@@ -1,0 +1,196 @@
+package lane_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/hold"
+	"rollcall/internal/lane"
+	"rollcall/internal/redistest"
+	"rollcall/providers"
+	"rollcall/tasks"
+)
+
+var (
+	fault    = &providers.Error{Kind: providers.Transient, HTTPStatus: 502}
+	noAnswer = &providers.Error{Kind: providers.Transient}
+)
+
+// ill is a platform that answers a payload's first call by the payload's word,
+// and its later ones well, unless it is down.
+type ill struct {
+	mu    sync.Mutex
+	down  bool
+	seen  map[string]bool
+	calls int
+}
+
+func (p *ill) set(down bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = down
+}
+
+func (p *ill) called() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.calls
+}
+
+func (p *ill) do(ctx context.Context, slot func(context.Context) error, payload string) error {
+	if err := send(ctx, slot, payload); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calls++
+	if p.down {
+		return fault
+	}
+	if p.seen[payload] {
+		return nil
+	}
+	p.seen[payload] = true
+	switch word, _, _ := strings.Cut(payload, " "); word {
+	case "fault":
+		return fault
+	case "silent":
+		return noAnswer
+	case "rejected":
+		return &providers.Error{Kind: providers.Rejected, HTTPStatus: 200}
+	case "throttled":
+		return &providers.Error{Kind: providers.Throttled, HTTPStatus: 429, RetryAfter: time.Millisecond}
+	}
+	return nil
+}
+
+// attempts puts so many tasks with a word and waits until each was tried.
+func (r *rig) attempts(n int, word string) (ids []string) {
+	r.t.Helper()
+	for i := range n {
+		ids = append(ids, r.put(nicknames, fmt.Sprintf("%s %d", word, i)))
+	}
+	for range n {
+		r.attempt()
+	}
+	return ids
+}
+
+func TestALaneWhosePlatformFailsHalfItsCallsIsHeldAndProbedByOneTask(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		p := &ill{seen: map[string]bool{}}
+		r.add(lane.Config{Limits: fast}, p.do)
+		r.add(lane.Config{Kind: tasks.KindGroup, Limits: fast}, send)
+		r.start()
+		r.attempts(5, "good")
+		ids := r.attempts(2, "silent")
+		ids = append(ids, r.attempts(2, "fault")...)
+		if h, held := r.set.Lanes()[0].Hold(); held {
+			t.Fatalf("on hold after nine calls: %+v", h)
+		}
+		ids = append(ids, r.attempts(1, "fault later")...)
+		if h := r.held(0); h.Place != laneOfNicknames || h.Class != hold.Failing || h.Probe != hold.ByTask {
+			t.Errorf("on hold as %+v", h)
+		}
+		r.ends(groups, r.put(groups, ""), asynq.TaskStateCompleted)
+		r.attempt()
+
+		p.set(true)
+		for range 5 {
+			ids = append(ids, r.put(nicknames, "good again"))
+		}
+		r.looks()
+		calls := p.called()
+		r.probeNow(laneOfNicknames)
+		if got := r.attempt().Verdict; got.Class != lane.ClassBusy {
+			t.Errorf("the probe ended as %+v", got)
+		}
+		r.looks()
+		if n := p.called(); n != calls+1 || r.stored(laneOfNicknames).Tries != 1 {
+			t.Errorf("%d probes, want one", n-calls)
+		}
+		p.set(false)
+		r.probeNow(laneOfNicknames)
+		for _, id := range ids {
+			r.ends(nicknames, id, asynq.TaskStateCompleted)
+		}
+		saysOnce(t, []*rig{r}, "hold.entered lane dt.nickname failing", "hold.left lane dt.nickname failing")
+	})
+}
+
+func TestAnswersThatAreNoFaultsOfThePlatformHoldNoLane(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	p := &ill{seen: map[string]bool{}}
+	r.add(lane.Config{Limits: fast}, p.do)
+	r.start()
+	r.attempts(12, "rejected")
+	r.attempts(12, "throttled")
+	r.attempts(9, "silent")
+	if got := told(r); len(got) != 0 {
+		t.Errorf("9 of 33 calls failed, and the lane was held: %v", got)
+	}
+}
+
+// A task that needs no call says nothing about the platform.
+func TestWhatWasNotSentNeitherHoldsALaneNorReleasesIt(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	p := &ill{seen: map[string]bool{}}
+	r.add(lane.Config{Limits: fast}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+		if strings.HasPrefix(payload, "unchanged") {
+			return nil
+		}
+		return p.do(ctx, slot, payload)
+	})
+	r.start()
+	r.attempts(30, "unchanged")
+	r.attempts(5, "good")
+	r.attempts(5, "fault")
+	r.held(0)
+	p.set(true)
+	calls := p.called()
+	for i := range 3 {
+		r.put(nicknames, fmt.Sprintf("unchanged %d", i))
+	}
+	waits := r.put(nicknames, "good at last")
+	r.probeNow(laneOfNicknames)
+	eventually(t, func() error {
+		if p.called() == calls {
+			return fmt.Errorf("no task has found out: %+v", r.stored(laneOfNicknames))
+		}
+		return nil
+	})
+	if h := r.stored(laneOfNicknames); h.Class != hold.Failing {
+		t.Errorf("on hold as %+v", h)
+	}
+	p.set(false)
+	r.probeNow(laneOfNicknames)
+	r.ends(nicknames, waits, asynq.TaskStateCompleted)
+}
+
+// Somebody was too early.
+func TestALaneWhosePlatformFailsStillIsHeldAgainAfterItsRelease(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	p := &ill{seen: map[string]bool{}, down: true}
+	r.add(lane.Config{Limits: fast}, p.do)
+	r.start()
+	for range 2 {
+		for range 20 {
+			r.put(nicknames, "good")
+		}
+		r.held(0)
+		r.quiet(nicknames)
+		r.release(laneOfNicknames)
+		r.free(0)
+	}
+}

@@ -1,0 +1,218 @@
+package lane_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/handler"
+	"rollcall/internal/hold"
+	"rollcall/internal/lane"
+	"rollcall/internal/ledger"
+	"rollcall/internal/pace"
+	"rollcall/internal/redistest"
+	"rollcall/internal/secret"
+	"rollcall/providers"
+	"rollcall/providers/dingtalk"
+	"rollcall/tasks"
+)
+
+// app is DingTalk to the workers of one app: a path for each, so that it is seen
+// who asks for what.
+type app struct {
+	revoked  atomic.Bool
+	secret   atomic.Int64 // rises with each one that is given
+	renamed  atomic.Int64
+	stale    atomic.Int64 // renames with a token that is good no more
+	tokens   [2]atomic.Int64
+	refusals [2]atomic.Int64 // token calls that were refused
+}
+
+func (a *app) serve(worker int) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/v1.0/oauth2/accessToken", func(w http.ResponseWriter, _ *http.Request) {
+		if a.revoked.Load() {
+			a.refusals[worker].Add(1)
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = fmt.Fprint(w, `{"code":"invalidClientIdOrSecret","requestid":"r-1","message":"no such app"}`)
+			return
+		}
+		a.tokens[worker].Add(1)
+		_, _ = fmt.Fprintf(w, `{"accessToken":"token-%d","expireIn":7200}`, a.secret.Load())
+	})
+	mux.HandleFunc("/topapi/chat/updategroupnick", func(w http.ResponseWriter, r *http.Request) {
+		if a.revoked.Load() || r.URL.Query().Get("access_token") != fmt.Sprintf("token-%d", a.secret.Load()) {
+			a.stale.Add(1)
+			_, _ = fmt.Fprint(w, `{"errcode":40014,"errmsg":"不合法的access_token","request_id":"r-2"}`)
+			return
+		}
+		a.renamed.Add(1)
+		_, _ = fmt.Fprint(w, `{"errcode":0,"errmsg":"ok","success":true,"request_id":"r-3"}`)
+	})
+	return mux
+}
+
+// A thousand renames are on their way by two workers when somebody revokes the
+// app's secret, and puts it right a while later.
+func TestRevokedCredentialsCostATokenCallAWorkerAndNoTask(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		const renames, before = 1000, 300
+		a := &app{}
+		var both []*rig
+		var done, counted, attempts atomic.Int64
+		some := make(chan struct{}, renames)
+		for i := range 2 {
+			r := newRig(t, s)
+			r.watch.instead = func(a lane.Attempt) {
+				attempts.Add(1)
+				if a.Verdict.Counted || a.Verdict.Action == lane.Dead {
+					counted.Add(1)
+				}
+				if a.Verdict.Action == lane.Done {
+					done.Add(1)
+					some <- struct{}{}
+				}
+			}
+			platform := httptest.NewServer(a.serve(i))
+			t.Cleanup(platform.Close)
+			client, err := dingtalk.New(dingtalk.Config{
+				Tenant: "dt", AppKey: "app", AppSecret: secret.New("app-secret"), API: platform.URL, OAPI: platform.URL, Timeout: 5 * time.Second,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(client.Close)
+			r.set.Add(lane.Config{
+				Organisation: "lakeside", Tenant: "dt", Platform: "dingtalk", Kind: tasks.KindNickname, Limits: fast,
+				Timeout: 5 * time.Second, Metered: true, Probe: client.CheckToken,
+			}, func(pacer handler.Pacer) handler.Func {
+				return handler.Nickname(handler.Env{
+					Organisation: "lakeside", Ledger: ledger.New(r.rdb), Pacer: pacer, Deadline: lane.Deadline(5 * time.Second),
+				}, client)
+			})
+			both = append(both, r)
+		}
+		var ids []string
+		for i := range renames {
+			ids = append(ids, both[0].rename(i))
+		}
+		for _, r := range both {
+			r.start()
+		}
+		for range before {
+			await(t, some, "the first renames")
+		}
+		a.revoked.Store(true)
+		settle(t, both, 0, nicknames)
+		left := renames - int(done.Load())
+		eventually(t, func() error {
+			if n := len(both[0].pending(nicknames)); n != left {
+				return fmt.Errorf("%d tasks wait of %d", n, left)
+			}
+			return nil
+		})
+		for i := range a.refusals {
+			if n := a.refusals[i].Load(); n > 1 {
+				t.Errorf("worker %d had %d token calls refused", i, n)
+			}
+		}
+		if h := both[0].stored(tenantDT); h.Class != hold.Refused || h.Probe != hold.ByToken {
+			t.Errorf("on hold as %+v", h)
+		}
+		t.Logf("%d of %d were done when the secret was revoked; %d attempts in all; refused token calls %d and %d",
+			done.Load(), renames, attempts.Load(), a.refusals[0].Load(), a.refusals[1].Load())
+
+		a.secret.Add(1)
+		a.revoked.Store(false)
+		both[1].probeNow(tenantDT)
+		for _, id := range ids {
+			if info := both[0].ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
+				t.Fatalf("task %s lost %d attempts", id, info.Retried)
+			}
+		}
+		if counted.Load() != 0 || a.renamed.Load() != renames {
+			t.Errorf("%d attempts were counted, and %d renames made for %d tasks", counted.Load(), a.renamed.Load(), renames)
+		}
+		for i := range a.tokens {
+			if n := a.tokens[i].Load(); n > 2 {
+				t.Errorf("worker %d asked for %d tokens that it was given", i, n)
+			}
+		}
+		saysOnce(t, both, "hold.entered tenant dt refused", "hold.left tenant dt refused")
+		// The platform has answered those with the old token too, and counts them.
+		eventually(t, func() error {
+			m, err := pace.ReadMonths(t.Context(), both[0].rdb, "lakeside")
+			if want := renames + a.stale.Load(); err == nil && m[0].Spent != want {
+				err = fmt.Errorf("the month's calls are %d, want %d", m[0].Spent, want)
+			}
+			return err
+		})
+	})
+}
+
+// rename stores the nth of many renames as a producer does.
+func (r *rig) rename(n int) string {
+	r.t.Helper()
+	task := tasks.NicknameSync{Tenant: "dt", ChatID: fmt.Sprintf("chat%d", n%20), UserID: fmt.Sprintf("user%d", n), Nickname: "Zoë"}
+	target, fields := task.Wish("lakeside")
+	book := ledger.New(r.rdb)
+	revision, err := book.Revise(r.t.Context(), target)
+	wishErr := book.Wish(r.t.Context(), target, revision, fields)
+	typename, payload, encodeErr := tasks.Encode(task, revision)
+	if err := errors.Join(err, wishErr, encodeErr); err != nil {
+		r.t.Fatal(err)
+	}
+	info, err := r.client.EnqueueContext(r.t.Context(), asynq.NewTask(typename, payload),
+		asynq.Queue(nicknames), asynq.MaxRetry(1<<20), asynq.Retention(time.Hour))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return info.ID
+}
+
+// The client of a worker that cannot reach the platform still answers every task
+// with the refusal that it remembers.
+func TestAWorkerThatCannotAskForItsTokenGoesOnWhenItCan(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	var refused, away atomic.Bool
+	refused.Store(true)
+	k := &token{refused: &refused, err: &providers.Error{Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Credentials: true}}
+	tries := make(chan struct{}, 1000)
+	r.add(lane.Config{Limits: fast, Probe: func(ctx context.Context) error {
+		tries <- struct{}{}
+		if away.Load() {
+			return noAnswer
+		}
+		return k.probe(ctx)
+	}}, k.do)
+	r.start()
+	id := r.put(nicknames, "")
+	r.held(0)
+	r.ends(nicknames, id, asynq.TaskStatePending)
+	refused.Store(false)
+	away.Store(true)
+	r.hold(hold.Hold{Place: laneOfNicknames})
+	r.looks()
+	r.release(tenantDT) // by another worker, whose own token is good
+	r.looks()
+	r.release(laneOfNicknames)
+	for range 2 {
+		await(t, tries, "the worker to ask")
+		r.looks()
+	}
+	if _, held := r.set.Lanes()[0].Hold(); !held || len(r.board().All()) != 0 {
+		t.Errorf("the lane goes on (%t) or its tenant is on hold again: %v", !held, r.board().All())
+	}
+	away.Store(false)
+	r.ends(nicknames, id, asynq.TaskStateCompleted)
+	r.free(0)
+}

@@ -1,0 +1,288 @@
+package lane_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/backlog"
+	"rollcall/internal/hold"
+	"rollcall/internal/lane"
+	"rollcall/internal/pace"
+	"rollcall/internal/redistest"
+	"rollcall/providers"
+)
+
+var (
+	laneOfNicknames = hold.Place{Level: hold.Lane, Name: nicknames}
+	tenantDT        = hold.Place{Level: hold.Tenant, Name: "dt"}
+)
+
+func nothing(context.Context, func(context.Context) error, string) error { return nil }
+
+// send takes one slot.
+func send(ctx context.Context, slot func(context.Context) error, _ string) error {
+	if err := slot(ctx); err != nil {
+		return &providers.Error{Kind: providers.Unsent, Err: err}
+	}
+	return nil
+}
+
+// pending lists the tasks that wait in a queue, the next one first.
+func (r *rig) pending(queue string) []string {
+	r.t.Helper()
+	ids, err := r.rdb.LRange(r.t.Context(), backlog.Key(queue, "pending"), 0, -1).Result()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	slices.Reverse(ids)
+	return ids
+}
+
+// quiet waits until no worker is at a task of the queue.
+func (r *rig) quiet(queue string) {
+	r.t.Helper()
+	eventually(r.t, func() error {
+		if n := r.rdb.LLen(r.t.Context(), backlog.Key(queue, "active")).Val(); n != 0 {
+			return fmt.Errorf("%d tasks are active", n)
+		}
+		return nil
+	})
+}
+
+func TestALaneOnHoldTakesNothingAndItsTasksKeepTheirPlace(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		r.add(lane.Config{Limits: fast}, send)
+		r.hold(hold.Hold{Place: laneOfNicknames})
+		r.start()
+		var ids []string
+		for i := range 20 {
+			ids = append(ids, r.put(nicknames, strconv.Itoa(i)))
+		}
+		r.put(urgent, "")
+		r.looks()
+		if h, held := r.set.Lanes()[0].Hold(); !held || h.Class != hold.Operator || h.By != "somebody" {
+			t.Errorf("Hold() = %+v, %t", h, held)
+		}
+		if held, ok := errors.AsType[*lane.HeldError](r.set.Lanes()[0].Slot(t.Context())); !ok || held.Reason != "said so" {
+			t.Error("a lane on hold gives slots")
+		}
+		if diff := cmp.Diff(ids, r.pending(nicknames)); diff != "" {
+			t.Errorf("what waits (-want +got):\n%s", diff)
+		}
+		if n := r.wire.asked(nicknames, urgent); n != 0 || len(r.pending(urgent)) != 1 {
+			t.Errorf("Redis was asked %d times for a task, and %d urgent ones wait", n, len(r.pending(urgent)))
+		}
+		r.release(laneOfNicknames)
+		for range 21 {
+			if got := r.attempt(); got.Verdict.Action != lane.Done {
+				t.Errorf("%+v", got.Verdict)
+			}
+		}
+		if diff := cmp.Diff(ids, r.wire.order(ids)); diff != "" {
+			t.Errorf("the order in which they were taken (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// It has sent nothing, so it loses nothing.
+func TestWhatWaitsForItsSlotWhenAHoldComesGoesBackUncounted(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		waiting := make(chan struct{}, 100)
+		var released atomic.Bool
+		r.add(lane.Config{}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+			waiting <- struct{}{}
+			for !released.Load() { // however many slots there are
+				if err := send(ctx, slot, payload); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		r.start()
+		var ids []string
+		for range 3 {
+			ids = append(ids, r.put(nicknames, ""))
+		}
+		for range ids {
+			await(t, waiting, "the lane to be full")
+		}
+		r.hold(hold.Hold{Place: tenantDT})
+		for range ids {
+			if got := r.attempt().Verdict; got.Class != lane.ClassHeld || got.Counted || got.Action != lane.Retry {
+				t.Errorf("a task that waited: %+v", got)
+			}
+		}
+		for _, id := range ids { // it waits where the others do
+			if info := r.ends(nicknames, id, asynq.TaskStatePending); info.Retried != 0 {
+				t.Errorf("it lost %d attempts", info.Retried)
+			}
+		}
+		released.Store(true)
+		r.release(tenantDT)
+		for _, id := range ids {
+			r.ends(nicknames, id, asynq.TaskStateCompleted)
+		}
+	})
+}
+
+func TestAnotherWorkerKeepsAHoldAndLiftsIt(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		one, other := newRig(t, s), newRig(t, s)
+		for _, r := range []*rig{one, other} {
+			r.add(lane.Config{Limits: fast}, send)
+			r.start()
+		}
+		one.hold(hold.Hold{Place: laneOfNicknames})
+		one.held(0)
+		other.held(0)
+		var ids []string
+		for range 50 {
+			ids = append(ids, one.put(nicknames, ""))
+		}
+		one.looks()
+		other.looks()
+		if diff := cmp.Diff(ids, one.pending(nicknames)); diff != "" {
+			t.Errorf("what waits (-want +got):\n%s", diff)
+		}
+		other.release(laneOfNicknames)
+		for _, id := range ids {
+			one.ends(nicknames, id, asynq.TaskStateCompleted)
+		}
+		one.free(0)
+		other.free(0)
+	})
+}
+
+// asynq's own pause is asynqmon's button. It stops a queue, where a hold stops a
+// lane.
+func TestTheButtonOfTheWebUIAndAHoldLeaveEachOtherAlone(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		r.add(lane.Config{Limits: fast}, send)
+		id := r.put(nicknames, "")
+		pause, unpause := r.inspector.PauseQueue, r.inspector.UnpauseQueue
+		still := func(when string) {
+			t.Helper()
+			if diff := cmp.Diff([]string{id}, r.pending(nicknames)); diff != "" {
+				t.Fatalf("%s (-want +got):\n%s", when, diff)
+			}
+		}
+		if err := pause(nicknames); err != nil {
+			t.Fatal(err)
+		}
+		r.hold(hold.Hold{Place: laneOfNicknames})
+		r.start()
+		if err := unpause(nicknames); err != nil {
+			t.Fatal(err)
+		}
+		r.looks()
+		still("on hold, after the button")
+		if err := pause(nicknames); err != nil {
+			t.Fatal(err)
+		}
+		r.release(laneOfNicknames)
+		r.free(0)
+		eventually(t, func() error {
+			if r.wire.asked(nicknames) == 0 {
+				return errors.New("the lane does not go on")
+			}
+			return nil
+		})
+		still("paused by the button, after the release")
+		if err := unpause(nicknames); err != nil {
+			t.Fatal(err)
+		}
+		r.ends(nicknames, id, asynq.TaskStateCompleted)
+	})
+}
+
+func TestAHoldOfBulkTasksLetsUrgentOnesThrough(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		r.add(lane.Config{Limits: fast}, send)
+		r.hold(hold.Hold{Place: tenantDT, Bulk: true})
+		r.start()
+		bulk := r.put(nicknames, "")
+		for range 10 {
+			r.ends(urgent, r.put(urgent, ""), asynq.TaskStateCompleted)
+		}
+		if h, held := r.set.Lanes()[0].Hold(); !held || !h.Bulk {
+			t.Errorf("Hold() = %+v, %t", h, held)
+		}
+		if n := r.wire.asked(nicknames); n != 0 || !slices.Equal(r.pending(nicknames), []string{bulk}) {
+			t.Errorf("Redis was asked %d times for a bulk task; waiting are %v", n, r.pending(nicknames))
+		}
+		r.release(tenantDT)
+		r.ends(nicknames, bulk, asynq.TaskStateCompleted)
+	})
+}
+
+func TestAnIdleLaneAsksForNothingAndStartsWhenATaskComes(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		r.add(lane.Config{}, nothing)
+		r.start()
+		for range 3 {
+			r.looks()
+		}
+		if n := r.wire.asked(nicknames, urgent); n != 0 {
+			t.Errorf("an idle lane asked %d times for a task", n)
+		}
+		for _, queue := range []string{nicknames, urgent} {
+			before := r.wire.asked(nicknames, urgent)
+			r.ends(queue, r.put(queue, ""), asynq.TaskStateCompleted)
+			r.looks()
+			// Redis may not know the script yet, and a task of the one queue makes the
+			// server ask for the other at the most.
+			if n := r.wire.asked(nicknames, urgent) - before; n > 3 {
+				t.Errorf("for one task Redis was asked %d times", n)
+			}
+		}
+	})
+}
+
+// Two per second leave, and fifty are before it.
+func TestAnUrgentTaskIsSentNextWhateverWaits(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		sent, ends := make(chan string, 100), make(chan struct{})
+		r.add(lane.Config{Limits: []pace.Limit{{Calls: 2, Per: pace.Horizon}}}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+			err := send(ctx, slot, payload)
+			if err == nil {
+				sent <- payload
+				<-ends
+			}
+			return err
+		})
+		defer close(ends)
+		for range 50 {
+			r.put(nicknames, "bulk")
+		}
+		r.start()
+		await(t, sent, "the first send")
+		r.put(urgent, "urgent")
+		for n := 0; await(t, sent, "a send") != "urgent"; n++ {
+			// One is booked at any moment, and one may come by while the task is found.
+			if n == 2 {
+				t.Fatal("three bulk tasks were sent before it")
+			}
+		}
+	})
+}

@@ -1,0 +1,147 @@
+package lane_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rollcall/internal/lane"
+	"rollcall/internal/pace"
+	"rollcall/internal/redistest"
+	"rollcall/tasks"
+)
+
+func TestALimitIsSetOnTheLaneThatItNamesAlone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	for _, kind := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup} {
+		r.add(lane.Config{Kind: kind, Limits: fast}, nil)
+	}
+	other := []pace.Limit{{Calls: 20, Per: time.Minute, Burst: 5}, {Calls: 4000, Per: pace.Day}}
+	for name, want := range map[tasks.Lane]bool{
+		{Tenant: "dt", Kind: tasks.KindGroup}:    true,
+		{Tenant: "dt", Kind: tasks.KindCourse}:   false,
+		{Tenant: "other", Kind: tasks.KindGroup}: false,
+	} {
+		if got, err := r.set.SetLimits(t.Context(), name.Tenant, name.Kind, other); got != want || err != nil {
+			t.Errorf("SetLimits() of %s.%s = %t, %v, want %t", name.Tenant, name.Kind, got, err, want)
+		}
+	}
+	r.start()
+	all, err := pace.Read(t.Context(), r.rdb, []pace.Ref{{Organisation: "lakeside", Lane: nicknames}, {Organisation: "lakeside", Lane: groups}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([][]pace.Limit{fast, other}, [][]pace.Limit{all[0].Limits, all[1].Limits}); diff != "" {
+		t.Errorf("limits of the lanes (-want +got):\n%s", diff)
+	}
+}
+
+// What is at the platform follows from rate and latency. Nobody waits who could
+// not leave within a quarter of a second, and a lane that is slow still has two.
+func TestHowManyTasksALaneTakesFollowsItsRate(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	type room struct{ Waiting, Together int }
+	rows := []struct {
+		limit pace.Limit
+		room  room
+	}{
+		{pace.Limit{Calls: 100, Per: time.Hour}, room{3, 4}},
+		{pace.Limit{Calls: 1, Per: time.Second}, room{3, 7}},
+		{pace.Limit{Calls: 600, Per: time.Minute}, room{5, 45}},
+		{pace.Limit{Calls: 20, Per: time.Second}, room{7, 84}},
+		{pace.Limit{Calls: 1000, Per: time.Second}, room{242, 256}},
+		{pace.Limit{Calls: 10_000, Per: time.Second}, room{256, 256}},
+	}
+	for i, row := range rows {
+		r.add(lane.Config{Tenant: string(rune('a' + i)), Limits: []pace.Limit{row.limit}}, nil)
+		var got room
+		got.Waiting, got.Together = r.set.Lanes()[i].Room()
+		if got != row.room {
+			t.Errorf("%+v: %+v, want %+v", row.limit, got, row.room)
+		}
+	}
+	if _, err := r.set.SetLimits(t.Context(), "a", tasks.KindNickname, fast); err != nil {
+		t.Fatal(err)
+	}
+	if waiting, together := r.set.Lanes()[0].Room(); waiting != 242 || together != 256 {
+		t.Errorf("with another limit %d may wait and %d be together", waiting, together)
+	}
+}
+
+// Nothing else ends here: what is taken is what there is room for.
+func TestOfManyBulkTasksFewWaitAndUrgentOnesAreTakenStill(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		taken, free := make(chan string, 100), make(chan struct{})
+		r.add(lane.Config{}, func(_ context.Context, _ func(context.Context) error, payload string) error {
+			taken <- payload
+			<-free
+			return nil
+		})
+		for range 20 {
+			r.put(nicknames, "bulk")
+		}
+		r.start()
+		for range 3 { // wait for a slot
+			await(t, taken, "a bulk task")
+		}
+		for range 12 {
+			r.put(urgent, "urgent")
+		}
+		for range 8 { // with the three they are seven and four
+			if got := await(t, taken, "an urgent task"); got != "urgent" {
+				t.Errorf("a %s task was taken from a lane where three wait", got)
+			}
+		}
+		r.looks()
+		if len(taken) != 0 {
+			t.Errorf("%d tasks more were taken, the first of them %s", len(taken), <-taken)
+		}
+		close(free)
+		for range 32 {
+			r.attempt()
+		}
+	})
+}
+
+func TestATaskThatHasItsSlotMakesRoomForTheNext(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	sent, free := make(chan string, 1000), make(chan struct{})
+	r.add(lane.Config{Limits: fast}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+		if err := slot(ctx); err != nil {
+			return err
+		}
+		sent <- payload
+		<-free
+		return nil
+	})
+	for range 300 {
+		r.put(nicknames, "bulk")
+	}
+	r.start()
+	for range 256 {
+		await(t, sent, "a send")
+	}
+	for range 8 {
+		r.put(urgent, "urgent")
+	}
+	for range 4 {
+		if got := await(t, sent, "an urgent send"); got != "urgent" {
+			t.Errorf("a %s task was taken by a lane that is full", got)
+		}
+	}
+	r.looks()
+	if len(sent) != 0 {
+		t.Errorf("%d more were sent", len(sent))
+	}
+	close(free)
+	for range 308 {
+		r.attempt()
+	}
+}

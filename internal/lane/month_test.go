@@ -1,0 +1,301 @@
+package lane_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/hold"
+	"rollcall/internal/lane"
+	"rollcall/internal/pace"
+	"rollcall/internal/redistest"
+)
+
+var (
+	lakeside = hold.Place{Level: hold.Organisation, Name: "lakeside"}
+	shanghai = time.FixedZone("Asia/Shanghai", 8*60*60)
+)
+
+// calendar is the clock of a miniredis, in the middle of a month that is still
+// to come here.
+type calendar struct {
+	server *redistest.Server
+	mu     sync.Mutex
+	now    time.Time
+}
+
+// runs sets the clock going until the test ends.
+func runs(t *testing.T, s *redistest.Server) *calendar {
+	t.Helper()
+	y, m, _ := time.Now().In(shanghai).Date()
+	c := &calendar{server: s, now: time.Date(y, m+1, 15, 12, 0, 0, 0, shanghai)}
+	s.Mini.SetTime(c.now)
+	ticker, last := time.NewTicker(5*time.Millisecond), time.Now()
+	done, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-done:
+				return
+			case now := <-ticker.C:
+				c.pass(now.Sub(last))
+				last = now
+			}
+		}
+	}()
+	t.Cleanup(func() { ticker.Stop(); close(done); <-stopped })
+	return c
+}
+
+func (c *calendar) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+	c.server.Mini.SetTime(c.now)
+}
+
+// turn moves the clock on into the next month.
+func (c *calendar) turn() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	y, m, _ := c.now.Date()
+	c.now = time.Date(y, m+1, 1, 0, 0, 0, 0, shanghai)
+	c.server.Mini.SetTime(c.now)
+}
+
+// term is two workers of an organisation with 500 calls a month, 50 of them kept
+// for urgent tasks, and 1,940 bulk tasks and 60 urgent ones that want a call each.
+type term struct {
+	t        *testing.T
+	calendar *calendar
+	both     []*rig
+
+	bulk, urgent, done atomic.Int64 // sends, and tasks that are done
+	attempts, lost     atomic.Int64 // all, and those that were counted
+}
+
+const bulkTasks, urgentTasks = 1940, 60
+
+func begin(t *testing.T) *term {
+	t.Helper()
+	s := redistest.Mini(t)
+	w := &term{t: t, calendar: runs(t, s)}
+	for range 2 {
+		r := newRig(t, s)
+		r.watch.instead = func(a lane.Attempt) {
+			w.attempts.Add(1)
+			if a.Verdict.Action == lane.Done {
+				w.done.Add(1)
+			}
+			if a.Verdict.Counted {
+				w.lost.Add(1)
+			}
+		}
+		r.add(lane.Config{Limits: fastest, Metered: true, Quota: pace.Quota{Calls: 500, Reserve: 50}},
+			func(ctx context.Context, slot func(context.Context) error, payload string) error {
+				if err := send(ctx, slot, payload); err != nil {
+					return err
+				}
+				if payload == "urgent" {
+					w.urgent.Add(1)
+				} else {
+					w.bulk.Add(1)
+				}
+				return nil
+			})
+		w.both = append(w.both, r)
+	}
+	for range bulkTasks {
+		w.both[0].put(nicknames, "bulk")
+	}
+	for _, r := range w.both {
+		r.start()
+	}
+	return w
+}
+
+// spends waits until the month's calls are spent up to a hold, and checks that
+// no call more was made and that nothing is lost.
+func (w *term) spends(bulk, urgentOnes int64, bulkOnly bool) {
+	w.t.Helper()
+	r := w.both[0]
+	eventually(w.t, func() error {
+		all := r.board().Of(lakeside)
+		if len(all) != 1 || all[0].Class != hold.Quota || all[0].Bulk != bulkOnly {
+			return fmt.Errorf("the organisation is held by %+v; %d bulk and %d urgent calls were made", all, w.bulk.Load(), w.urgent.Load())
+		}
+		if got, want := w.bulk.Load()+w.urgent.Load(), bulk+urgentOnes; got != want {
+			return fmt.Errorf("%d calls were made, want %d", got, want)
+		}
+		return nil
+	})
+	for _, r := range w.both {
+		r.looks()
+	}
+	r.quiet(nicknames)
+	r.quiet(urgent)
+	for _, r := range w.both {
+		r.looks()
+	}
+	if gotBulk, gotUrgent := w.bulk.Load(), w.urgent.Load(); gotBulk != bulk || gotUrgent != urgentOnes {
+		w.t.Errorf("%d bulk and %d urgent calls, want %d and %d", gotBulk, gotUrgent, bulk, urgentOnes)
+	}
+	if m, err := pace.ReadMonths(w.t.Context(), r.rdb, "lakeside"); err != nil || m[0].Spent != bulk+urgentOnes {
+		w.t.Errorf("%+v, %v: %d calls were made", m, err, bulk+urgentOnes)
+	}
+	w.untouched()
+}
+
+// untouched checks that every task that is not done waits, and has lost nothing.
+func (w *term) untouched() {
+	w.t.Helper()
+	put := bulkTasks
+	if w.urgent.Load() > 0 {
+		put += urgentTasks
+	}
+	eventually(w.t, func() error { // those that come back from a wait move while they are listed
+		if n := w.waiting(); n != put-int(w.done.Load()) {
+			return fmt.Errorf("%d tasks wait and %d of %d are done", n, w.done.Load(), put)
+		}
+		return nil
+	})
+	if n := w.lost.Load(); n != 0 {
+		w.t.Errorf("%d attempts were counted", n)
+	}
+}
+
+// waiting is how many tasks wait. None of them may have lost an attempt.
+func (w *term) waiting() int {
+	w.t.Helper()
+	waiting := map[string]bool{}
+	for _, queue := range []string{nicknames, urgent} {
+		for page := 1; ; page++ {
+			at := []asynq.ListOption{asynq.PageSize(500), asynq.Page(page)}
+			pending, err := w.both[0].inspector.ListPendingTasks(queue, at...)
+			retry, retryErr := w.both[0].inspector.ListRetryTasks(queue, at...)
+			if errors.Is(err, asynq.ErrQueueNotFound) {
+				break
+			}
+			if err := errors.Join(err, retryErr); err != nil {
+				w.t.Fatal(err)
+			}
+			for _, info := range append(pending, retry...) {
+				if waiting[info.ID] = true; info.Retried != 0 {
+					w.t.Fatalf("task %s has lost %d attempts: %s", info.ID, info.Retried, info.LastErr)
+				}
+			}
+			if len(pending)+len(retry) == 0 {
+				break
+			}
+		}
+	}
+	return len(waiting)
+}
+
+func (w *term) spend() {
+	w.t.Helper()
+	w.spends(450, 0, true)
+	for range urgentTasks {
+		w.both[1].put(urgent, "urgent")
+	}
+	w.spends(450, 50, false)
+}
+
+func TestAMonthIsSpentToTheLastCallAndGoesOnWhenItTurns(t *testing.T) {
+	t.Parallel()
+	w := begin(t)
+	w.spend()
+	// Ten urgent ones are left, and bulk tasks up to the reserve.
+	w.calendar.turn()
+	eventually(t, func() error {
+		if sent := w.bulk.Load() + w.urgent.Load(); w.urgent.Load() != 60 || sent != 950 {
+			return fmt.Errorf("%d calls were made, %d of them urgent", sent, w.urgent.Load())
+		}
+		return nil
+	})
+	if changes := told(w.both...); len(changes) > 4 {
+		t.Errorf("the workers could not make up their minds: %v", changes)
+	}
+	w.untouched()
+}
+
+func TestAMonthThatIsSpentGoesOnWhenItsQuotaIsRaised(t *testing.T) {
+	t.Parallel()
+	w := begin(t)
+	w.spend()
+	for _, r := range w.both {
+		if err := r.set.SetQuota(t.Context(), "lakeside", pace.Quota{Calls: 3000, Reserve: 300}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, func() error {
+		if n := w.done.Load(); n != bulkTasks+urgentTasks {
+			return fmt.Errorf("%d tasks are done", n)
+		}
+		return nil
+	})
+	if sent := w.bulk.Load() + w.urgent.Load(); sent != bulkTasks+urgentTasks || w.lost.Load() != 0 {
+		t.Errorf("%d calls were made for %d tasks, and %d attempts counted", sent, bulkTasks+urgentTasks, w.lost.Load())
+	}
+	for _, r := range w.both {
+		r.free(0)
+	}
+}
+
+// The last calls are booked, and their slots are still to come, when the month
+// is known to be spent.
+func TestWhatIsBookedOfAMonthIsStillSent(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		var log sends
+		r.add(lane.Config{Limits: []pace.Limit{{Calls: 20, Per: time.Second}}, Metered: true, Quota: pace.Quota{Calls: 10}},
+			func(ctx context.Context, slot func(context.Context) error, payload string) error {
+				err := send(ctx, slot, payload)
+				if err == nil {
+					log.note()
+				}
+				return err
+			})
+		for range 30 {
+			r.put(urgent, "")
+		}
+		r.start()
+		r.held(0)
+		r.quiet(urgent)
+		r.looks()
+		if n := len(log.all()); n != 10 {
+			t.Errorf("%d calls left, want 10", n)
+		}
+		saysOnce(t, []*rig{r}, "hold.entered organisation lakeside quota")
+	})
+}
+
+// Of a send before a defect of ours nothing is known.
+func TestACallBeforeAPanicIsCounted(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	r.add(lane.Config{Limits: fast, Metered: true}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+		err := send(ctx, slot, payload)
+		if payload == "bad" {
+			panic("defect")
+		}
+		return err
+	})
+	r.start()
+	for _, payload := range []string{"good", "bad"} {
+		r.put(nicknames, payload)
+		r.attempt()
+	}
+	r.stop()
+	if m, err := pace.ReadMonths(t.Context(), r.rdb, "lakeside"); err != nil || m[0].Spent != 2 {
+		t.Errorf("%+v, %v: two calls may have been made", m, err)
+	}
+}

@@ -1,0 +1,199 @@
+package lane_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/hold"
+	"rollcall/internal/lane"
+	"rollcall/internal/pace"
+	"rollcall/internal/redistest"
+	"rollcall/providers"
+)
+
+// sends are when sends left, of all workers.
+type sends struct {
+	mu sync.Mutex
+	at []time.Time
+}
+
+// note takes one down and returns how many there are.
+func (s *sends) note() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at = append(s.at, time.Now())
+	return len(s.at)
+}
+
+func (s *sends) all() []time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.at)
+}
+
+// even fails the test if more left together than may, by this spacing.
+func even(t *testing.T, at []time.Time, apart time.Duration) {
+	t.Helper()
+	// A slot is used up to so late; later ones are booked anew.
+	const late = 15 * time.Millisecond
+	for i := range at {
+		for j := i + 1; j < len(at); j++ {
+			if got, least := at[j].Sub(at[i]), time.Duration(j-i)*apart-late; got < least {
+				t.Errorf("sends %d to %d left within %s, want %s at the least", i, j, got, least)
+				return
+			}
+		}
+	}
+}
+
+// Two workers wait for the end of a pause with all that they have, and go on as
+// if nobody had waited.
+func TestAPauseEndsByTimeAndNobodyBursts(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		fifty := []pace.Limit{{Calls: 50, Per: time.Second}}
+		const pause = 700 * time.Millisecond
+		var log sends
+		var both []*rig
+		refused := make(chan time.Time, 1)
+		for range 2 {
+			r := newRig(t, s)
+			r.add(lane.Config{Limits: fifty}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+				if err := send(ctx, slot, payload); err != nil {
+					return err
+				}
+				if log.note() == 10 {
+					refused <- time.Now()
+					return &providers.Error{Kind: providers.Throttled, Scope: providers.ScopeLane, HTTPStatus: 429, RetryAfter: pause}
+				}
+				return nil
+			})
+			both = append(both, r)
+		}
+		var ids []string
+		for range 60 {
+			ids = append(ids, both[0].put(nicknames, ""))
+		}
+		for _, r := range both {
+			r.start()
+		}
+		at := await(t, refused, "the refusal")
+		for _, id := range ids {
+			if info := both[0].ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
+				t.Errorf("the pause cost an attempt")
+			}
+		}
+		all := log.all()
+		first := slices.IndexFunc(all, func(s time.Time) bool { return s.After(at.Add(pause / 2)) })
+		if first < 0 || all[first].Before(at.Add(pause)) {
+			t.Errorf("of %d sends, %d came before the half of the pause, and the next %s after its begin", len(all), first, all[first].Sub(at))
+		}
+		even(t, all[:first], fifty[0].Interval())
+		even(t, all[first:], fifty[0].Interval())
+	})
+}
+
+func TestABanOfTheAddressHoldsEveryLaneBehindItForItsTime(t *testing.T) {
+	t.Parallel()
+	r := failing(t, &providers.Error{
+		Platform: "dingtalk", API: "updategroupnick", Kind: providers.Throttled, Scope: providers.ScopeAddress, Code: "88",
+		RetryAfter: 10 * time.Minute,
+	})
+	other := newRig(t, r.server)
+	other.add(lane.Config{Organisation: "east", Tenant: "east", AddressName: "egress"}, send)
+	other.start()
+	place := hold.Place{Level: hold.Address, Name: "egress"}
+	for i, behind := range []bool{true, true, true, false, true, true} {
+		h, held := r.set.Lanes()[i].Hold()
+		if held != behind || behind && h.Place != place {
+			t.Errorf("%s is held (%t) by %+v", r.set.Lanes()[i].Name(), held, h)
+		}
+	}
+	h := other.held(0)
+	if left := time.Until(h.Until); h.Place != place || h.Class != hold.Banned || left < 9*time.Minute || left > 10*time.Minute {
+		t.Errorf("another worker's lane is held for %s by %+v", left, h)
+	}
+}
+
+// Another tenant of the same API is paused, and is nobody's to hold.
+func TestALongRefusalOfAnAPIHoldsTheLaneThatWasRefused(t *testing.T) {
+	t.Parallel()
+	r := failing(t, &providers.Error{Kind: providers.Throttled, Scope: providers.ScopeAPI, Code: "90018", RetryAfter: 10 * time.Minute})
+	for i, want := range []bool{true, false, false, false, false, false} {
+		if h, held := r.set.Lanes()[i].Hold(); held != want || want && (h.Class != hold.Banned || h.Until.IsZero()) {
+			t.Errorf("%s is held (%t) by %+v", r.set.Lanes()[i].Name(), held, h)
+		}
+	}
+}
+
+func TestAHoldWithAnEndIsOverThenInEveryWorker(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		both := []*rig{newRig(t, s), newRig(t, s)}
+		var log sends
+		until := time.Now().Add(1500 * time.Millisecond)
+		both[0].hold(hold.Hold{Place: laneOfNicknames, Class: hold.Banned, Until: until})
+		var ids []string
+		for range 40 {
+			ids = append(ids, both[0].put(nicknames, ""))
+		}
+		for _, r := range both {
+			r.add(lane.Config{Limits: fast}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+				log.note()
+				return send(ctx, slot, payload)
+			})
+			r.start()
+		}
+		for _, id := range ids {
+			both[0].ends(nicknames, id, asynq.TaskStateCompleted)
+		}
+		if first := log.all()[0]; first.Before(until.Truncate(time.Millisecond)) {
+			t.Errorf("a task was taken %s before the hold was over", until.Sub(first))
+		}
+		for _, r := range both {
+			r.free(0)
+			r.looks()
+		}
+		if diff := cmp.Diff([]string{"hold.left lane dt.nickname banned"}, told(both...)); diff != "" {
+			t.Errorf("told of holds (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// On a lane that is slow, or where urgent tasks go first for long, a task may
+// wait for its slot for as long as an attempt may take. That is nobody's fault.
+func TestATaskWhoseSlotDoesNotComeInTimeGoesBackUncounted(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	r.add(lane.Config{Limits: []pace.Limit{{Calls: 1, Per: time.Hour}}}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+		// An exchange may take a second, so that the slot is waited for for a tenth.
+		ctx, cancel := context.WithTimeout(ctx, 1100*time.Millisecond)
+		defer cancel()
+		err := send(ctx, slot, payload)
+		if ctx.Err() != nil {
+			return errors.New("the slot was waited for when no time was left to use it")
+		}
+		return err
+	})
+	r.start()
+	r.put(nicknames, "goes")
+	if got := r.attempt().Verdict; got.Action != lane.Done {
+		t.Fatalf("%+v", got)
+	}
+	id := r.put(nicknames, "waits in vain")
+	for range 2 {
+		if got := r.attempt().Verdict; got.Class != lane.ClassPaced || got.Counted || got.Action != lane.Retry {
+			t.Errorf("%+v", got)
+		}
+	}
+	if info := r.ends(nicknames, id, asynq.TaskStateRetry); info.Retried != 0 {
+		t.Errorf("it lost %d attempts", info.Retried)
+	}
+}

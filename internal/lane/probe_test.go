@@ -1,0 +1,365 @@
+package lane_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/hold"
+	"rollcall/internal/lane"
+	"rollcall/internal/redistest"
+	"rollcall/providers"
+	"rollcall/tasks"
+)
+
+// platform refuses what it is asked for, until somebody mends that. It is one
+// for all workers of a test.
+type platform struct {
+	mu    sync.Mutex
+	err   error
+	calls int
+}
+
+func (p *platform) answers(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.err = err
+}
+
+func (p *platform) called() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.calls
+}
+
+// do is a task that is sent.
+func (p *platform) do(ctx context.Context, slot func(context.Context) error, payload string) error {
+	if err := send(ctx, slot, payload); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calls++
+	return p.err
+}
+
+func refuses(scope providers.Scope, code string) error {
+	return &providers.Error{
+		Platform: "dingtalk", API: "updategroupnick", Kind: providers.Misconfigured, Scope: scope, Code: code,
+		HTTPStatus: 403, Fix: "ask for it", RequestID: "another each time",
+	}
+}
+
+// workers starts two workers whose lanes of nicknames and groups call p.
+func workers(t *testing.T, s *redistest.Server, p *platform) []*rig {
+	t.Helper()
+	both := []*rig{newRig(t, s), newRig(t, s)}
+	for _, r := range both {
+		for _, kind := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup} {
+			r.add(lane.Config{Kind: kind, Limits: fast}, p.do)
+		}
+		r.start()
+	}
+	return both
+}
+
+// settle waits until both workers keep a hold and nothing is under way any more.
+func settle(t *testing.T, both []*rig, lane int, queues ...string) {
+	t.Helper()
+	for _, r := range both {
+		r.held(lane)
+		r.looks()
+	}
+	for _, queue := range queues {
+		both[0].quiet(queue)
+	}
+}
+
+func uncounted(t *testing.T, r *rig, queue string, ids []string) {
+	t.Helper()
+	for _, id := range ids {
+		info, err := r.inspector.GetTaskInfo(queue, id)
+		if err != nil || info.Retried != 0 || info.State == asynq.TaskStateArchived {
+			t.Errorf("task %s: %v, %+v", id, err, info)
+		}
+	}
+}
+
+func TestAHoldIsToldOnceWhenItBeginsChangesAndEndsWhoeverFindsOut(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		both := []*rig{newRig(t, s), newRig(t, s)}
+		p, together := &platform{}, make(chan struct{})
+		started := make(chan struct{}, 100)
+		p.answers(refuses(providers.ScopeLane, "no permission"))
+		for _, r := range both {
+			r.add(lane.Config{}, func(ctx context.Context, _ func(context.Context) error, payload string) error {
+				started <- struct{}{}
+				<-together
+				return p.do(ctx, func(context.Context) error { return nil }, payload)
+			})
+			r.start()
+		}
+		var ids []string
+		for range 6 { // three each
+			ids = append(ids, both[0].put(nicknames, ""))
+		}
+		for range ids {
+			await(t, started, "both workers to be full")
+		}
+		close(together) // and all are refused
+		settle(t, both, 0, nicknames)
+		if h := both[0].stored(laneOfNicknames); h.Class != hold.Refused || h.Probe != hold.ByTask {
+			t.Errorf("on hold as %+v", h)
+		}
+		p.answers(refuses(providers.ScopeLane, "app disabled"))
+		both[1].probeNow(laneOfNicknames)
+		eventually(t, func() error {
+			if h := both[0].stored(laneOfNicknames); h.Reason != "dingtalk updategroupnick: app disabled · to do: ask for it" {
+				return fmt.Errorf("on hold because of %q", h.Reason)
+			}
+			return nil
+		})
+		p.answers(nil)
+		both[0].probeNow(laneOfNicknames)
+		for _, id := range ids {
+			if info := both[0].ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
+				t.Errorf("it took %d attempts that count", info.Retried)
+			}
+		}
+		saysOnce(t, both, "hold.entered lane dt.nickname refused", "hold.changed lane dt.nickname refused", "hold.left lane dt.nickname refused")
+	})
+}
+
+func TestAPermissionThatIsMissingHoldsItsLaneAlone(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		p := &platform{err: refuses(providers.ScopeLane, "60011")}
+		probe := func(context.Context) error { t.Error("the token was asked for"); return nil }
+		r.add(lane.Config{Limits: fast, Probe: probe}, p.do)
+		r.add(lane.Config{Kind: tasks.KindGroup, Limits: fast, Probe: probe}, send)
+		r.start()
+		id := r.put(nicknames, "")
+		if h := r.held(0); h.Place != laneOfNicknames || h.Class != hold.Refused || h.Probe != hold.ByTask {
+			t.Errorf("on hold as %+v", h)
+		}
+		r.ends(groups, r.put(groups, ""), asynq.TaskStateCompleted)
+		p.answers(nil)
+		r.probeNow(laneOfNicknames)
+		if info := r.ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
+			t.Errorf("it lost %d attempts", info.Retried)
+		}
+		r.free(0)
+	})
+}
+
+// Two workers have ten tasks that wait, and the platform hears of one.
+func TestATenantIsProbedByOneTaskWhichLosesNothing(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		p := &platform{err: refuses(providers.ScopeTenant, "app disabled")}
+		both := workers(t, s, p)
+		ids := []string{both[0].put(nicknames, "")}
+		settle(t, both, 0, nicknames)
+		for range 9 {
+			ids = append(ids, both[0].put(nicknames, ""))
+		}
+		group := both[0].put(groups, "")
+		eventually(t, func() error {
+			if n := len(both[0].pending(nicknames)); n != len(ids) {
+				return fmt.Errorf("%d tasks are pending", n)
+			}
+			return nil
+		})
+		first, called := both[0].stored(tenantDT), p.called()
+		if called != 1 || first.Tries != 0 {
+			t.Fatalf("%d calls and %d probes before one was due", called, first.Tries)
+		}
+		for try := 1; try <= 2; try++ {
+			if try == 1 { // later ones come by themselves when they are due
+				both[1].probeNow(tenantDT)
+			} else {
+				both[0].overdue(tenantDT)
+			}
+			eventually(t, func() error {
+				if n := p.called(); n == called {
+					return errors.New("no probe has come")
+				}
+				return nil
+			})
+			settle(t, both, 0, nicknames, groups)
+			called++
+			h := both[0].stored(tenantDT)
+			if n := p.called(); n != called || h.Tries != try {
+				t.Errorf("%d calls after %d probes, want %d", n, h.Tries, called)
+			}
+			if wait := time.Until(h.Next); wait < hold.Refused.Wait(try)-time.Minute || wait > hold.Refused.Wait(try) {
+				t.Errorf("after probe %d the next is in %s, want %s", try, wait, hold.Refused.Wait(try))
+			}
+		}
+		uncounted(t, both[0], nicknames, ids)
+		p.answers(nil)
+		both[0].probeNow(tenantDT)
+		for _, id := range ids {
+			both[0].ends(nicknames, id, asynq.TaskStateCompleted)
+		}
+		both[0].ends(groups, group, asynq.TaskStateCompleted)
+		saysOnce(t, both, "hold.entered tenant dt refused", "hold.left tenant dt refused")
+	})
+}
+
+// overdue lets time pass for a hold until its next probe is due.
+func (r *rig) overdue(place hold.Place) {
+	r.t.Helper()
+	// ProbeNow would begin the waits anew.
+	field := string(place.Level) + ":" + place.Name + "/auto"
+	var stored map[string]any
+	raw, err := r.rdb.HGet(r.t.Context(), hold.Key, field).Bytes()
+	if err == nil {
+		err = json.Unmarshal(raw, &stored)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	stored["next"] = time.Now().UTC().Format(time.RFC3339Nano)
+	raw, err = json.Marshal(stored)
+	if err == nil {
+		err = r.rdb.HSet(r.t.Context(), hold.Key, field, raw).Err()
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// token is a tenant's credentials as one worker's client knows them: refused
+// until its own question is answered well.
+type token struct {
+	refused *atomic.Bool // by the platform
+	known   atomic.Bool  // as refused, to this client
+	asked   atomic.Int64
+	calls   atomic.Int64
+	err     error
+}
+
+func (k *token) probe(context.Context) error {
+	k.asked.Add(1)
+	if k.refused.Load() {
+		k.known.Store(true)
+		return k.err
+	}
+	k.known.Store(false)
+	return nil
+}
+
+func (k *token) do(ctx context.Context, slot func(context.Context) error, payload string) error {
+	if k.refused.Load() || k.known.Load() {
+		k.known.Store(true)
+		return k.err
+	}
+	k.calls.Add(1)
+	return send(ctx, slot, payload)
+}
+
+func TestRefusedCredentialsHoldTheTenantUntilTheTokenIsGivenAgain(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		var refused atomic.Bool
+		refused.Store(true)
+		var both []*rig
+		var tokens []*token
+		for range 2 {
+			r, k := newRig(t, s), &token{refused: &refused, err: &providers.Error{
+				Platform: "dingtalk", API: "oauth2/accessToken", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
+				Code: "invalidClientIdOrSecret", Credentials: true,
+			}}
+			for _, kind := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup} {
+				r.add(lane.Config{Kind: kind, Limits: fast, Probe: k.probe}, k.do)
+			}
+			r.add(lane.Config{Tenant: "other", Limits: fast}, send)
+			r.start()
+			both, tokens = append(both, r), append(tokens, k)
+		}
+		asked := func() int64 { return tokens[0].asked.Load() + tokens[1].asked.Load() }
+		var ids []string
+		for range 20 {
+			ids = append(ids, both[0].put(nicknames, ""))
+		}
+		settle(t, both, 0, nicknames)
+		settle(t, both, 1)
+		group := both[0].put(groups, "")
+		both[0].ends("other.nickname", both[0].put("other.nickname", ""), asynq.TaskStateCompleted)
+		if h := both[0].stored(tenantDT); h.Class != hold.Refused || h.Probe != hold.ByToken || asked() != 0 {
+			t.Errorf("on hold as %+v, and the token was asked for %d times before it was due", h, asked())
+		}
+		uncounted(t, both[0], nicknames, ids)
+
+		both[0].probeNow(tenantDT)
+		eventually(t, func() error {
+			if both[0].stored(tenantDT).Tries == 0 || asked() == 0 {
+				return errors.New("nobody has asked")
+			}
+			return nil
+		})
+		settle(t, both, 0)
+		if asked() != 1 {
+			t.Errorf("the token was asked for %d times by two workers, want once", asked())
+		}
+
+		refused.Store(false)
+		both[0].probeNow(tenantDT)
+		for _, id := range ids {
+			if info := both[0].ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
+				t.Errorf("it lost %d attempts", info.Retried)
+			}
+		}
+		both[0].ends(groups, group, asynq.TaskStateCompleted)
+		for i, r := range both {
+			r.free(0)
+			r.free(1)
+			if tokens[i].known.Load() || tokens[i].asked.Load() == 0 {
+				t.Errorf("worker %d goes on and has not asked for a token", i)
+			}
+		}
+		saysOnce(t, both, "hold.entered tenant dt refused", "hold.left tenant dt refused")
+	})
+}
+
+// A probe finds out about one hold. It is no leave to pass another.
+func TestALaneThatIsHeldForAnotherReasonTooIsNotProbed(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		p := &platform{err: refuses(providers.ScopeTenant, "app disabled")}
+		r := newRig(t, s)
+		for _, kind := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup} {
+			r.add(lane.Config{Kind: kind, Limits: fast}, p.do)
+		}
+		r.start()
+		id := r.put(nicknames, "")
+		r.held(0)
+		r.ends(nicknames, id, asynq.TaskStatePending)
+		r.hold(hold.Hold{Place: laneOfNicknames})
+		r.looks()
+		p.answers(nil)
+		r.probeNow(tenantDT)
+		r.looks()
+		if n := p.called(); n != 1 {
+			t.Errorf("%d calls, want 1: a person has put the lane on hold", n)
+		}
+		// The tenant's other lane is free to find out.
+		r.ends(groups, r.put(groups, ""), asynq.TaskStateCompleted)
+		r.free(1)
+		if h := r.held(0); h.Class != hold.Operator || len(r.pending(nicknames)) != 1 {
+			t.Errorf("on hold as %+v with %d tasks", h, len(r.pending(nicknames)))
+		}
+		r.release(laneOfNicknames)
+		r.ends(nicknames, id, asynq.TaskStateCompleted)
+	})
+}

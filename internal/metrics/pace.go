@@ -1,0 +1,107 @@
+package metrics
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/lane"
+	"rollcall/internal/pace"
+)
+
+var (
+	paceAllowed = desc("pace_allowed_calls_per_second",
+		"Calls a second that the pace allows the lane now, for all workers together. A pause changes nothing in it.", "lane")
+	paceInUse = desc("pace_used_calls_per_second",
+		"Calls a second that all workers together booked in the last ten to twenty seconds.", "lane")
+	paceShare = desc("pace_share",
+		"Share of its rate that the lane may use, 0.05 to 1. Below 1 somebody else takes calls of the same quota.", "lane")
+	paceSpread = desc("pace_spread_seconds",
+		"Spread of the one-way delay that the pace assumes, as learned from refusals; 0 before the lane's first call.", "lane")
+	paceRefused = desc("pace_refused_total",
+		"Calls refused for their rate, of all workers together, since Redis knows the lane.", "lane")
+	pacePaused = desc("pace_paused_seconds", "What is left of the lane's pause after a refusal; 0 without one.", "lane")
+
+	monthCalls = desc("month_calls",
+		"Metered calls of the organisation in this calendar month in Asia/Shanghai, counted when they are booked.", "organisation")
+	monthQuota   = desc("month_quota_calls", "Metered calls that the organisation may make in a month; 0 for no bound.", "organisation")
+	monthReserve = desc("month_reserve_calls", "How many of them are kept for urgent tasks.", "organisation")
+	monthWarn    = desc("month_warn_calls", "Calls of a month from which a warning stands; 0 for none.", "organisation")
+	monthLeft    = desc("month_left_calls",
+		"Calls that the month has left, the reserve included; 0 also when the platform says so. Missing without a bound.", "organisation")
+	monthEnds = desc("month_ends_timestamp_seconds", "When the month turns.", "organisation")
+
+	paceRead = desc("pace_read", "1 if the pace could be read. If 0, what is measured of it is missing.")
+)
+
+// paces tells how the lanes get on, as all workers together have written it down.
+type paces struct {
+	redis redis.UniversalClient
+	refs  []pace.Ref
+
+	mu   sync.Mutex // held across a reading, so that one scrape reads for all
+	at   time.Time
+	read []pace.Status // in the order of refs; none with err
+	err  error
+}
+
+func newPaces(rdb redis.UniversalClient, lanes []*lane.Lane) *paces {
+	p := &paces{redis: rdb}
+	for _, l := range lanes {
+		p.refs = append(p.refs, pace.Ref{Organisation: l.Organisation, Lane: l.Name()})
+	}
+	return p
+}
+
+// Describe implements prometheus.Collector.
+func (*paces) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		paceAllowed, paceInUse, paceShare, paceSpread, paceRefused, pacePaused,
+		monthCalls, monthQuota, monthReserve, monthWarn, monthLeft, monthEnds, paceRead,
+	} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (p *paces) Collect(out chan<- prometheus.Metric) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.at) >= readingLasts {
+		ctx, cancel := context.WithTimeout(context.Background(), readingWithin)
+		p.read, p.err = pace.Read(ctx, p.redis, p.refs)
+		cancel()
+		p.at = time.Now()
+	}
+	out <- gauge(paceRead, flag(p.err == nil))
+	told := map[string]bool{}
+	for _, s := range p.read {
+		if len(s.Limits) > 0 { // else no worker has told yet what it is held to
+			out <- gauge(paceAllowed, s.Allowed, s.Lane)
+		}
+		out <- gauge(paceInUse, s.InUse, s.Lane)
+		out <- gauge(paceShare, s.Share, s.Lane)
+		out <- gauge(paceSpread, s.Spread.Seconds(), s.Lane)
+		out <- prometheus.MustNewConstMetric(paceRefused, prometheus.CounterValue, float64(s.Refused), s.Lane)
+		out <- gauge(pacePaused, s.Paused.Seconds(), s.Lane)
+		// A month is the organisation's, whichever of its lanes it is read with.
+		if s.Metered && !told[s.Organisation] {
+			told[s.Organisation] = true
+			tellMonth(out, s)
+		}
+	}
+}
+
+func tellMonth(out chan<- prometheus.Metric, s pace.Status) {
+	out <- gauge(monthCalls, float64(s.Month.Spent), s.Organisation)
+	out <- gauge(monthQuota, float64(s.Quota.Calls), s.Organisation)
+	out <- gauge(monthReserve, float64(s.Quota.Reserve), s.Organisation)
+	out <- gauge(monthWarn, float64(s.Quota.Warn), s.Organisation)
+	out <- gauge(monthEnds, float64(s.Month.Ends.Unix()), s.Organisation)
+	if left, bounded := s.MonthLeft(); bounded {
+		out <- gauge(monthLeft, float64(left), s.Organisation)
+	}
+}
