@@ -137,6 +137,9 @@ func (p *printer) notes(l laneState, detailed bool) {
 		warn("no worker has told its limits")
 	}
 	if detailed {
+		if limits := l.limits(); limits != "" {
+			tell("limits: %s", limits)
+		}
 		tell("%s", l.learned())
 		if oldest := max(l.urgent.Oldest, l.bulk.Oldest); oldest > 0 {
 			tell("the oldest pending task waits for %s", short(oldest))
@@ -174,6 +177,25 @@ func (l laneState) learned() string {
 		text += ", the last to tell at " + spread(s.Bad)
 	}
 	return text
+}
+
+// limits are what a worker has told that the lane is held to.
+func (l laneState) limits() string {
+	parts := make([]string, len(l.pace.Limits))
+	for i, limit := range l.pace.Limits {
+		per := limit.Per.String()
+		switch {
+		case limit.Per >= time.Hour:
+			per = strings.TrimSuffix(strings.TrimSuffix(per, "0s"), "0m")
+		case limit.Per >= time.Minute:
+			per = strings.TrimSuffix(per, "0s")
+		}
+		parts[i] = fmt.Sprintf("%d calls in %s", limit.Calls, per)
+		if limit.Cost > 1 {
+			parts[i] += fmt.Sprintf(", of which one takes %d", limit.Cost)
+		}
+	}
+	return strings.Join(parts, "; ")
 }
 
 func spread(d time.Duration) string {
