@@ -3,6 +3,7 @@ package pace_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -32,6 +33,21 @@ func lane(t *testing.T, s *redistest.Server, cfg pace.Config) *pace.Lane {
 	l := pace.New(s.Client(t), cfg)
 	t.Cleanup(l.Close)
 	return l
+}
+
+// until returns when what must come has come. Nothing is read into how long it
+// took.
+func until(t *testing.T, come func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !come() {
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatal("waited in vain")
+		}
+	}
 }
 
 func TestSlotsAreSpacedEvenlyHoweverManyAskTogether(t *testing.T) {
@@ -142,9 +158,7 @@ func TestASlotThatIsGivenBackGoesToWhoWaits(t *testing.T) {
 			_, err := l.Wait(ctx, false)
 			ended <- err
 		}()
-		for l.Waiting() != 1 {
-			time.Sleep(time.Millisecond)
-		}
+		until(t, func() bool { return l.Waiting() == 1 })
 		cancel(stopping)
 		if err := <-ended; !errors.Is(err, stopping) {
 			t.Errorf("Wait() = %v, want the context's cause", err)
@@ -171,9 +185,7 @@ func TestAPauseVoidsWhatOtherWorkersHaveBooked(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() { pace.Listen(listening, s.Client(t), []*pace.Lane{b}) })
 		t.Cleanup(func() { stop(); wg.Wait() })
-		for s.Client(t).PubSubNumSub(t.Context(), "rollcall:pace").Val()["rollcall:pace"] == 0 {
-			time.Sleep(time.Millisecond)
-		}
+		until(t, func() bool { return s.Client(t).PubSubNumSub(t.Context(), "rollcall:pace").Val()["rollcall:pace"] > 0 })
 		got := make(chan error, 8)
 		for range 8 {
 			go func() {
@@ -303,7 +315,7 @@ func TestLimitsThatAreSetHoldFromTheNextBookingOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	slots := append(first.Slots, second.Slots...)
+	slots := slices.Concat(first.Slots, second.Slots)
 	if len(slots) != 4 {
 		t.Fatalf("slots %v", slots)
 	}
