@@ -278,10 +278,10 @@ func (m *Model) PauseFor(now, d int64) {
 
 // stop voids what is booked and lets no slot be booked before until.
 func (m *Model) stop(limits []Limit, now, until, share int64) {
-	// What a burst let through at once has left already, though it is in the books
-	// ahead.
+	// The last slot has come already if the next is due within one interval; and
+	// what a burst let through at once is in the books ahead.
 	first := limits[0].interval(m.Spread, share)
-	void := max(0, m.Next[limits[0].length()]-limits[0].tolerance(first)-now) / first
+	void := max(0, m.Next[limits[0].length()]-limits[0].tolerance(first)-now-1) / first
 	for _, l := range limits {
 		m.Next[l.length()] -= void * l.interval(m.Spread, share)
 	}

@@ -96,7 +96,7 @@ end
 
 local function stop(till, share)
 	local first = interval(limits[1], share)
-	local void = math.floor(math.max(0, nexts[1] - limits[1].burst * first - now) / first)
+	local void = math.floor(math.max(0, nexts[1] - limits[1].burst * first - now - 1) / first)
 	for i, l in ipairs(limits) do
 		nexts[i] = nexts[i] - void * interval(l, share)
 	end
