@@ -36,7 +36,10 @@ var imports = map[string][]string{
 	"tasks":            {"internal/ledger", "internal/redisdb"},
 	"internal/redisdb": {"internal/secret"},
 	"internal/roster":  {"tasks"},
-	"cmd/enqueue":      {"tasks", "internal/deadletter", "internal/ledger", "internal/redisdb", "internal/roster", "internal/secret"},
+	"cmd/enqueue": {
+		"tasks", "internal/backlog", "internal/deadletter", "internal/hold", "internal/ledger", "internal/pace", "internal/redisdb",
+		"internal/roster", "internal/secret",
+	},
 
 	// What a person does with what died.
 	"internal/deadletter": {"tasks", "internal/backlog", "internal/hold", "internal/ledger", "internal/logging"},

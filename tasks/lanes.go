@@ -33,6 +33,9 @@ type Lane struct {
 	// NicknameMax is the longest nickname that the tenant allows, in
 	// characters. 0: DefaultNicknameMax.
 	NicknameMax int `json:"nickname_max,omitzero"`
+	// Address names what the lane's calls leave from, where several lanes share
+	// a limit of it. Empty: none.
+	Address string `json:"address,omitzero"`
 	// Seen is when a worker last published the lane; PublishLanes sets it.
 	Seen time.Time `json:"seen"`
 }

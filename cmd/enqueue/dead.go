@@ -59,7 +59,7 @@ Names and ids of people are masked unless --show-personal-data is given.`,
 // hideTaskFlags refuses what is about the enqueueing of a task: it would be
 // taken and not heeded.
 func hideTaskFlags(cmd *cobra.Command) {
-	names := []string{"nickname-max", "urgent", "at"}
+	names := slices.DeleteFunc(aboutTasks(), func(name string) bool { return name == "dry-run" })
 	for _, name := range names {
 		cmd.Flags().String(name, "", "")
 		if name == "urgent" {
@@ -146,6 +146,9 @@ func (a *app) withDesk(ctx context.Context, do func(context.Context, *deadletter
 	if err != nil {
 		return err
 	}
+	if options.DialTimeout == 0 {
+		options.DialTimeout = dialWithin
+	}
 	client, err := tasks.NewClient(tasks.ClientConfig{Redis: options})
 	if err != nil {
 		return &exitError{exitInput, err}
@@ -164,15 +167,4 @@ func (a *app) withDesk(ctx context.Context, do func(context.Context, *deadletter
 		return &exitError{exitInput, err}
 	}
 	return &exitError{exitLetterRedis, fmt.Errorf("%w; see that --redis names a Redis that answers, and say it again", err)}
-}
-
-// printable takes out what would move the cursor of a terminal: codes and
-// messages come from outside.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, text)
 }

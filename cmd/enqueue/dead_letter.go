@@ -109,7 +109,7 @@ func classAndCode(class, code string) string {
 	if code == "" {
 		return class
 	}
-	return printable(class + " " + code)
+	return plain(class + " " + code)
 }
 
 func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }

@@ -95,7 +95,7 @@ func (a *app) deadList(ctx context.Context, desk *deadletter.Desk, filter deadle
 		out := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 		for _, l := range letters {
 			r := newLetterRecord(l, personal, false)
-			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", clock(l.Last), printable(l.Lane), classAndCode(l.Class, l.Code), printable(r.Target), printable(l.ID))
+			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", clock(l.Last), plain(l.Lane), classAndCode(l.Class, l.Code), plain(r.Target), plain(l.ID))
 		}
 		return out.Flush()
 	}
@@ -120,7 +120,7 @@ func (a *app) printCauses(causes []deadletter.Cause) {
 	for _, c := range causes {
 		fmt.Fprintf(a.stdout, "\n%7d  %s  in %s, the newest of %s\n", c.Letters, classAndCode(c.Class, c.Code), strings.Join(c.Lanes, ", "), clock(c.Newest))
 		if c.Todo != "" {
-			fmt.Fprintf(a.stdout, "         to do: %s\n", printable(c.Todo))
+			fmt.Fprintf(a.stdout, "         to do: %s\n", plain(c.Todo))
 		}
 	}
 }
@@ -134,7 +134,8 @@ func (a *app) deadShowCommand() *cobra.Command {
 
 ` + deadReadExits,
 		Example: `  enqueue dead show 0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1
-  enqueue dead show --json --show-personal-data 0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1`,
+  enqueue dead show --json --show-personal-data \
+      0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1`,
 		Args: exactly("the id of a dead letter"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withDesk(cmd.Context(), func(ctx context.Context, desk *deadletter.Desk) error {
@@ -185,7 +186,7 @@ func (a *app) deadShow(l ledger.Letter, state string, personal bool) error {
 		{"payload", r.payloadText()},
 	} {
 		if row[1] != "" {
-			fmt.Fprintf(out, "%s\t%s\n", row[0], printable(row[1]))
+			fmt.Fprintf(out, "%s\t%s\n", row[0], plain(row[1]))
 		}
 	}
 	return out.Flush()
@@ -228,8 +229,8 @@ func (a *app) deadExportCommand() *cobra.Command {
 line. Lane by lane, cause by cause, the newest first.
 
 ` + deadReadExits,
-		Example: `  enqueue dead export --cause rejected > rejected.csv
-  enqueue dead export --json --show-personal-data > letters.jsonl`,
+		Example: `  enqueue dead export --cause rejected
+  enqueue dead export --json --show-personal-data | gzip`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			filter, err := f.filter(a.now())

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +27,7 @@ show what would be done and do nothing; so does --dry-run.`
 func (f *deadFlags) settleFlags(cmd *cobra.Command) {
 	f.filterFlags(cmd)
 	cmd.Flags().BoolVar(&f.all, "all", false, "all letters that the filters leave, or all there are")
-	cmd.Flags().StringVar(&f.by, "by", "", "`NAME` of who says so (default: the user)")
+	cmd.Flags().StringVar(&f.by, "by", "", "`NAME` of who says so (default: user@host)")
 }
 
 func (a *app) deadReplayCommand() *cobra.Command {
@@ -51,7 +50,8 @@ all fields as a JSON object from a file, - is the standard input.
 
 ` + deadSettleExits,
 		Example: `  enqueue dead replay --cause busy --since 24h --all
-  enqueue dead replay 0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1 --set "nickname=Ann Lee"
+  enqueue dead replay --set "nickname=Ann Lee" \
+      0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1
   enqueue dead replay --dry-run --tenant lakeside-dt`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, ids []string) error {
@@ -76,14 +76,15 @@ func (a *app) deadDiscardCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "discard (ID... | [filters] --all) --reason TEXT",
 		Short: "Throw dead letters away, with their tasks in asynq's archive",
-		Long: `Throw dead letters away, with their tasks in asynq's archive. Who did it, why and
-to how many is noted in the stream rollcall:events.
+		Long: `Throw dead letters away, with their tasks in asynq's archive. Who did it, why
+and to how many stands among the events: enqueue lanes events.
 
 ` + deadWhich + `
 
 ` + deadSettleExits,
 		Example: `  enqueue dead discard --cause rejected --all --reason "left the school"
-  enqueue dead discard 0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1 --reason "done by hand"`,
+  enqueue dead discard --reason "done by hand" \
+      0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			if strings.TrimSpace(reason) == "" {
@@ -231,18 +232,17 @@ func (e *errand) line(outcome string, s deadletter.Settled) {
 	case e.a.json:
 		_ = e.a.printRecord(r) // of text alone; what cannot be written has no reader
 	case s.Err != nil:
-		fmt.Fprintf(e.a.stderr, "%s: %s: %s\n", printable(r.ID), outcome, printable(r.Error))
+		fmt.Fprintf(e.a.stderr, "%s: %s: %s\n", plain(r.ID), outcome, plain(r.Error))
 	case r.TaskID != "" && r.TaskID != r.ID:
-		fmt.Fprintf(e.a.stdout, "%s %s %s as %s\n", outcome, printable(r.Lane), printable(r.ID), printable(r.TaskID))
+		fmt.Fprintf(e.a.stdout, "%s %s %s as %s\n", outcome, plain(r.Lane), plain(r.ID), plain(r.TaskID))
 	default:
-		fmt.Fprintf(e.a.stdout, "%s %s %s\n", outcome, printable(r.Lane), printable(r.ID))
+		fmt.Fprintf(e.a.stdout, "%s %s %s\n", outcome, plain(r.Lane), plain(r.ID))
 	}
 }
 
 // end notes what was done, also if it was not all, and sums up.
 func (e *errand) end(ctx context.Context, desk *deadletter.Desk, err error) error {
-	by := cmp.Or(e.flags.by, e.a.getenv("USER"), e.a.getenv("LOGNAME"), "somebody")
-	noted := desk.Note(ctx, e.outcome, e.tally, e.reason, by)
+	noted := desk.Note(ctx, e.outcome, e.tally, e.reason, e.a.by(e.flags.by))
 	if !e.a.json {
 		var parts []string
 		for _, o := range []deadletter.Outcome{deadletter.Replayed, deadletter.Discarded, deadletter.Underway, deadletter.Refused, deadletter.Failed} {

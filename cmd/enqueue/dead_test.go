@@ -2,56 +2,21 @@ package main
 
 import (
 	"context"
-	"path/filepath"
-	"sync/atomic"
-	"testing"
 	"time"
 
 	"github.com/hibiken/asynq"
-	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"rollcall/internal/ledger"
-	"rollcall/internal/redistest"
 	"rollcall/tasks"
 )
-
-func TestDeadLettersAreDealtWithAsThePagesSay(t *testing.T) {
-	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		path := commandPath(t)
-		var next atomic.Int64
-		testscript.Run(t, testscript.Params{
-			Dir:                 filepath.Join("testdata", "dead"),
-			RequireExplicitExec: true,
-			Setup: func(env *testscript.Env) error {
-				url, err := serveAll(s, next.Add(1))
-				env.Setenv("ROLLCALL_REDIS_URL", url)
-				env.Setenv("PATH", path)
-				env.Setenv("NOBODY", nobody(t))
-				env.Setenv("USER", "ann")
-				return err
-			},
-			Cmds: map[string]func(*testscript.TestScript, bool, []string){
-				"pending": pending, "code": code, "die": die, "events": events,
-			},
-		})
-	})
-}
-
-func client(ts *testscript.TestScript) redis.UniversalClient {
-	options, err := redis.ParseURL(ts.Getenv("ROLLCALL_REDIS_URL"))
-	ts.Check(err)
-	rdb := redis.NewClient(options)
-	ts.Defer(func() { _ = rdb.Close() })
-	return rdb
-}
 
 // die ID CLASS CODE TODO has a nickname task die: archived, and with its letter.
 // An id beginning with i is that of an ID change, one with m a message that
 // nobody can read.
 func die(ts *testscript.TestScript, _ bool, args []string) {
 	rdb := client(ts)
+	defer rdb.Close()
 	id, class, code, todo := args[0], args[1], args[2], args[3]
 	kind, task := tasks.KindNickname, tasks.Task(tasks.NicknameSync{Tenant: "lakeside-dt", ChatID: "chat1", UserID: "employee7", Nickname: "Zoë Brontë"})
 	if id[0] == 'i' {
@@ -81,7 +46,9 @@ func die(ts *testscript.TestScript, _ bool, args []string) {
 
 // events N wants so many events of dead letters.
 func events(ts *testscript.TestScript, _ bool, args []string) {
-	entries, err := client(ts).XRange(context.Background(), "rollcall:events", "-", "+").Result()
+	rdb := client(ts)
+	defer rdb.Close()
+	entries, err := rdb.XRange(context.Background(), "rollcall:events", "-", "+").Result()
 	ts.Check(err)
 	for _, e := range entries {
 		ts.Logf("%s %s by %s: %s x %s (%s)", e.Values["event"], e.Values["name"], e.Values["by"], e.Values["class"], e.Values["count"], e.Values["reason"])

@@ -14,8 +14,13 @@ import (
 
 var update = flag.Bool("update", false, "write docs/commands and deploy/man")
 
+// nowhere is a process without an environment.
+func nowhere() environment {
+	return environment{func(string) string { return "" }, func() (string, error) { return "desk", nil }}
+}
+
 func build() *cobra.Command {
-	a := &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard, getenv: func(string) string { return "" }, now: time.Now}
+	a := &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard, environment: nowhere(), now: time.Now}
 	return a.command()
 }
 

@@ -1,5 +1,6 @@
 // Command enqueue puts tasks into Redis for rollcall's workers: one from its
-// arguments, or many from a CSV file.
+// arguments, or many from a CSV file. It also shows how the workers' lanes get
+// on, and holds and releases them.
 //
 // It must not know any platform: the workers alone talk to one.
 package main
@@ -18,7 +19,7 @@ func main() {
 	// What go-redis has to say of its connections stands in our errors as well.
 	redis.SetLogger(&logging.VoidLogger{})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, environment{os.Getenv, os.Hostname})
 	stop()
 	os.Exit(code)
 }

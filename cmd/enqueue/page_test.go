@@ -2,15 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 	"rollcall/internal/roster"
 	"rollcall/tasks"
@@ -38,17 +42,33 @@ func commandPath(t *testing.T) string {
 	return dir + string(os.PathListSeparator) + os.Getenv("PATH")
 }
 
-// serveAll makes a database of s ready for a script: tenants are served.
+// serveAll makes a database of s ready for a script: tenants are served, and
+// the calls of one count against the organisation's month.
 func serveAll(s *redistest.Server, db int64) (url string, err error) {
+	ctx := context.Background()
 	rdb := redis.NewClient(&redis.Options{Addr: s.Addr, DB: int(db)})
 	defer rdb.Close()
 	lane := func(tenant string, kind tasks.Kind) tasks.Lane {
 		return tasks.Lane{Organisation: "lakeside", Tenant: tenant, Kind: kind}
 	}
-	err = tasks.PublishLanes(context.Background(), rdb, []tasks.Lane{
+	lanes := []tasks.Lane{
 		lane("lakeside-dt", tasks.KindNickname), lane("lakeside-dt", tasks.KindGroup), lane("lakeside-dt", tasks.KindID),
 		lane("lakeside-ci", tasks.KindCourse),
-	})
+	}
+	err = tasks.PublishLanes(ctx, rdb, lanes)
+	for _, l := range lanes {
+		c := pace.Config{
+			Organisation: l.Organisation, Name: tasks.Queue(l.Tenant, l.Kind, false),
+			Limits: []pace.Limit{{Calls: 20, Per: time.Second}}, Metered: l.Tenant == "lakeside-dt",
+		}
+		if c.Metered {
+			c.Quota = pace.Quota{Calls: 5000, Reserve: 500, Warn: 4000}
+		}
+		if l.Kind == tasks.KindID {
+			c.Limits = append(c.Limits, pace.Limit{Calls: 1000, Per: pace.Day})
+		}
+		err = errors.Join(err, pace.New(rdb, c).Open(ctx))
+	}
 	return fmt.Sprintf("redis://%s/%d", s.Addr, db), err
 }
 
@@ -108,10 +128,10 @@ func fenced(page, language string) []string {
 func helps(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	for _, name := range []string{"", "nickname", "course", "group", "id", "bulk"} {
+	for _, name := range []string{"", "nickname", "course", "group", "id", "bulk", "lanes", "lanes hold", "lanes release", "lanes events", "dead", "dead list", "dead show", "dead replay", "dead discard", "dead export"} {
 		var text, fault strings.Builder
 		args := append(strings.Fields(name), "--help")
-		if code := run(t.Context(), args, strings.NewReader(""), &text, &fault, func(string) string { return "" }); code != exitOK {
+		if code := run(t.Context(), args, strings.NewReader(""), &text, &fault, nowhere()); code != exitOK {
 			t.Fatalf("%s --help: exit code %d: %s", name, code, fault.String())
 		}
 		out[name] = text.String()
@@ -153,6 +173,13 @@ func TestThePageNamesEveryFlagColumnAndField(t *testing.T) {
 	for _, name := range append(roster.CommonColumns(), "line", "target", "outcome", "task_id", "queue", "revision", "problems", "error", "warning",
 		"stored", "already_there", "refused", "not_stored", "not_known", "valid") {
 		wanted = append(wanted, "`"+name+"`")
+	}
+	for _, record := range []any{laneRecord{}, monthRecord{}, dayRecord{}, holdRecord{}, step{}, eventRecord{}} {
+		for _, field := range reflect.VisibleFields(reflect.TypeOf(record)) {
+			if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" {
+				wanted = append(wanted, "`"+name+"`")
+			}
+		}
 	}
 	for _, code := range []int{exitOK, exitInput, exitRefused, exitNotStored, exitNotKnown} {
 		wanted = append(wanted, fmt.Sprintf("\n| %d | ", code))

@@ -25,6 +25,10 @@ const (
 	exitRefused   = 3 // some rows of a file were refused
 	exitNotStored = 4 // Redis did not take all
 	exitNotKnown  = 5 // Redis may or may not have taken some
+
+	// Of lanes, beside exitOK and exitInput.
+	exitHeld    = 3 // the place is still on hold
+	exitNoRedis = 4 // Redis cannot be read or written
 )
 
 const defaultRedis = "redis://127.0.0.1:6379/0"
@@ -49,8 +53,8 @@ func badInput(format string, args ...any) error {
 }
 
 // run is the command without the process around it.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv, now: time.Now}
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env environment) int {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, environment: env, now: time.Now}
 	root := a.command()
 	root.SetArgs(args)
 	root.SetIn(stdin)
@@ -70,11 +74,18 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return exit.code
 }
 
+// environment is what main alone may ask the process for.
+type environment struct {
+	getenv   func(string) string
+	hostname func() (string, error)
+}
+
 // app holds what all subcommands share.
 type app struct {
+	environment
+
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	getenv         func(string) string
 	now            func() time.Time
 
 	redis       string
@@ -91,7 +102,8 @@ func (a *app) command() *cobra.Command {
 		Use:   "enqueue",
 		Short: "Put tasks into Redis for rollcall's workers",
 		Long: `Put tasks into Redis for rollcall's workers: one from the arguments, or many
-from a CSV file.
+from a CSV file. The command lanes shows how they get on, and holds them; dead
+deals with those that no retry mends.
 
 Redis is named by --redis, else by ROLLCALL_REDIS_URL, else by the file that
 ROLLCALL_REDIS_URL_FILE names, else it is ` + defaultRedis + `.
@@ -103,7 +115,7 @@ A URL is one of
   redis+cluster://[user:password@]host[:port],host[:port]
 and begins with rediss instead of redis for TLS; docs/redis.md says the rest.
 
-Exit codes:
+Exit codes; lanes and dead have their own:
   0  all tasks are stored, or were there already
   2  bad usage or input: nothing was enqueued
   3  some rows of a file were refused; the others are stored
@@ -113,12 +125,14 @@ Exit codes:
   enqueue course --tenant lakeside-ci 561294
   enqueue group --tenant lakeside-dt --chat chat1 --name "Class 3-2"
   enqueue id --tenant lakeside-dt --user u1 zhangsan01 zhangsan02
-  enqueue bulk roster.csv`,
+  enqueue bulk roster.csv
+  enqueue lanes
+  enqueue dead list`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return errors.New("no task was named: say nickname, course, group, id or bulk")
+			return errors.New("no task was named: say nickname, course, group, id or bulk; or lanes, to see how they get on, or dead, for dead letters")
 		},
 	}
 	// Of all arguments that of bulk alone is a file.
@@ -131,7 +145,7 @@ Exit codes:
 	flags.IntVar(&a.nicknameMax, "nickname-max", 0, "for --dry-run: longest nickname, `N` characters")
 	flags.BoolVar(&a.urgent, "urgent", false, "before all tasks that are not urgent")
 	flags.StringVar(&a.at, "at", "", "not before `TIME`: RFC 3339, or +10m from now")
-	root.AddCommand(a.nicknameCommand(), a.courseCommand(), a.groupCommand(), a.idCommand(), a.bulkCommand())
+	root.AddCommand(a.nicknameCommand(), a.courseCommand(), a.groupCommand(), a.idCommand(), a.bulkCommand(), a.lanesCommand())
 	root.AddCommand(a.deadCommand())
 	return root
 }

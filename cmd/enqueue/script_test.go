@@ -28,10 +28,16 @@ func TestScripts(t *testing.T) {
 				url, err := serveAll(s, next.Add(1))
 				env.Setenv("ROLLCALL_REDIS_URL", url)
 				env.Setenv("PATH", path)
+				env.Setenv("TZ", "UTC")
+				env.Setenv("USER", "ann")
+				// Under the race detector each call would sleep for a second at its end.
+				env.Setenv("GORACE", "atexit_sleep_ms=10")
 				env.Setenv("NOBODY", nobody(t))
 				return err
 			},
-			Cmds: map[string]func(*testscript.TestScript, bool, []string){"pending": pending, "code": code},
+			Cmds: map[string]func(*testscript.TestScript, bool, []string){
+				"pending": pending, "code": code, "seed": seed, "worker": worker, "die": die, "events": events,
+			},
 		})
 	})
 }
@@ -46,11 +52,16 @@ func nobody(t *testing.T) string {
 	return "redis://" + l.Addr().String()
 }
 
-// pending QUEUE N counts the tasks that wait in a queue.
-func pending(ts *testscript.TestScript, neg bool, args []string) {
+// client is one of the script's own database.
+func client(ts *testscript.TestScript) *redis.Client {
 	options, err := redis.ParseURL(ts.Getenv("ROLLCALL_REDIS_URL"))
 	ts.Check(err)
-	rdb := redis.NewClient(options)
+	return redis.NewClient(options)
+}
+
+// pending QUEUE N counts the tasks that wait in a queue.
+func pending(ts *testscript.TestScript, neg bool, args []string) {
+	rdb := client(ts)
 	defer rdb.Close()
 	n, err := rdb.LLen(context.Background(), "asynq:{"+args[0]+"}:pending").Result()
 	ts.Check(err)

@@ -202,6 +202,9 @@ func (w *worker) publish(ctx context.Context) error {
 		for _, t := range org.Tenants {
 			for kind := range laneLimits(t) {
 				l := tasks.Lane{Organisation: org.Name, Tenant: t.Name, Kind: kind}
+				if t.DingTalk != nil {
+					l.Address = w.cfg.Egress.Name
+				}
 				if kind == tasks.KindNickname {
 					l.NicknameMax = t.DingTalk.NicknameMax
 				}

@@ -161,8 +161,7 @@ directory. A value can be repeated with YAML's anchors (` + "`&name`, `*name`" +
 [the schema](rollcall.schema.json); whether secrets, files, tenants and timeouts fit together, the worker alone tells.
 
 On SIGHUP the worker reads the file again. Limits, quotas and schedules take effect at once; of anything else that differs it says
-that it needs a restart. A file that is wrong changes nothing. How many tasks a lane is at together follows from its limit at the
-start, so a limit that is raised a great deal needs a restart to be reached in full.
+that it needs a restart. A file that is wrong changes nothing.
 
 ## Example
 

@@ -274,7 +274,7 @@ func TestADiscardRemovesTheArchivedTaskAndTheLetterAndIsNoted(t *testing.T) {
 		if err != nil || len(events) != 1 {
 			t.Fatalf("%d events, %v", len(events), err)
 		}
-		want := map[string]any{"event": "dead.discarded", "level": "lane", "name": "dt.nickname", "class": "rejected", "reason": "left", "by": "bob", "count": "1"}
+		want := map[string]any{"event": "dead.discarded", "level": "lane", "name": "dt.nickname", "class": "rejected", "reason": "1 letter: left", "by": "bob", "count": "1"}
 		if diff := cmp.Diff(want, events[0].Values); diff != "" {
 			t.Errorf("the event (-want +got):\n%s", diff)
 		}

@@ -200,7 +200,14 @@ func (d *Desk) Note(ctx context.Context, outcome Outcome, tally Tally, reason, b
 	defer cancel()
 	var failed error
 	for of, n := range tally {
-		err := hold.Note(ctx, d.rdb, "dead."+string(outcome), hold.Place{Level: hold.Lane, Name: of[0]}, of[1], reason, by, "count", strconv.Itoa(n))
+		what := strconv.Itoa(n) + " letters"
+		if n == 1 {
+			what = "1 letter"
+		}
+		if reason != "" {
+			what += ": " + reason
+		}
+		err := hold.Note(ctx, d.rdb, "dead."+string(outcome), hold.Place{Level: hold.Lane, Name: of[0]}, of[1], what, by, "count", strconv.Itoa(n))
 		failed = errors.Join(failed, err)
 	}
 	return failed

@@ -95,9 +95,8 @@ func (l *Lane) Leave(ctx context.Context) (bool, error) {
 	slot := a.slot
 	a.mu.Unlock()
 	left, err := l.pacer.Leave(ctx, slot)
-	if !left {
+	if !left { // given back already
 		a.mu.Lock()
-		a.slot = pace.Slot{}
 		a.passed--
 		a.mu.Unlock()
 	}
@@ -124,13 +123,13 @@ func (l *Lane) account(a *attempt, sends int, err error) {
 		return
 	}
 	a.mu.Lock()
-	uncounted := a.passed - sends
+	uncounted, slot := a.passed-sends, a.slot
 	a.mu.Unlock()
 	// A send that did not even leave is not among sends.
 	if e, ok := errors.AsType[*providers.Error](err); ok && e.Unmetered && e.HTTPStatus != 0 {
 		uncounted++
 	}
-	l.pacer.Uncounted(uncounted)
+	l.pacer.Uncounted(uncounted, slot)
 }
 
 // refused takes in that the platform refused the attempt's last send for its rate.

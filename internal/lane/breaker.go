@@ -62,7 +62,7 @@ func speaks(a *attempt, v Verdict) error {
 	}
 	e, ok := errors.AsType[*providers.Error](v.Err)
 	switch {
-	case !ok || e.Kind == providers.Unsent:
+	case !ok, e.Kind == providers.Unsent, e.Kind == providers.Ambiguous && !a.asked():
 		return errAside
 	case e.Kind == providers.Transient, e.Kind == providers.Ambiguous, e.Kind == providers.Unknown:
 		if e.HTTPStatus == 0 || e.HTTPStatus >= 500 {

@@ -108,7 +108,7 @@ func (l *Lane) react(ctx context.Context, a *attempt, v Verdict) {
 			l.log.Warn("that the month's calls are spent could not be shared with the other workers", "err", err)
 		}
 		l.set.lookSoon()
-	case v.Class == ClassThrottled && ok:
+	case v.Class == ClassThrottled && ok && e.Scope != providers.ScopeTask:
 		l.throttled(ctx, a, e)
 	}
 	if l.trips(a, v) {

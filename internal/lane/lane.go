@@ -174,10 +174,16 @@ func (s *Set) Lanes() []*Lane { return s.lanes }
 // slot on; false if there is no such lane.
 func (s *Set) SetLimits(ctx context.Context, tenant string, kind tasks.Kind, limits []pace.Limit) (bool, error) {
 	for _, l := range s.lanes {
-		if l.Tenant == tenant && l.Kind == kind {
-			l.pacer.SetLimits(limits)
-			return true, l.pacer.Open(ctx)
+		if l.Tenant != tenant || l.Kind != kind {
+			continue
 		}
+		l.pacer.SetLimits(limits)
+		for _, h := range s.board.Of(hold.Place{Level: hold.Lane, Name: l.Name()}) {
+			if h.Class == hold.Quota { // a day's calls: there may be more now
+				s.lift(ctx, h)
+			}
+		}
+		return true, l.pacer.Open(ctx)
 	}
 	return false, nil
 }

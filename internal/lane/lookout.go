@@ -184,6 +184,9 @@ func (s *Set) months(ctx context.Context, now time.Time) error {
 	}
 	months, err := pace.ReadMonths(ctx, s.rdb, organisations...)
 	for i, m := range months {
+		if m.Told { // by the worker that was last started or reloaded
+			quotas[i] = m.Quota
+		}
 		s.month(ctx, organisations[i], quotas[i], m, now)
 	}
 	return err

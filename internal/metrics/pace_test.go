@@ -48,7 +48,7 @@ func TestThePaceIsMeasuredAsAllWorkersHaveWrittenIt(t *testing.T) {
 		}
 		l := open(t, s, school())
 		last := book(t, l, 3)
-		l.Uncounted(1) // the platform refused one, and a refusal is not metered
+		l.Uncounted(1, last) // the platform refused one, and a refusal is not metered
 		l.Close()
 		before := measured(t, s, metrics.Config{})
 		expect(t, before, `

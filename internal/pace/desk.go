@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Slot is when a call may leave.
-type Slot struct{ at, epoch int64 }
+// Slot is when a call may leave: a moment on Redis' clock, the epoch from which
+// it counts, and when it was booked.
+type Slot struct{ at, epoch, counted int64 }
 
 // waiter is a sender that waits for its slot.
 type waiter struct {
@@ -129,7 +130,7 @@ func (l *Lane) queue(w *waiter, front bool) {
 
 // wake sees that a booker is at work. The caller holds mu.
 func (l *Lane) wake() {
-	if !l.booking && (len(l.urgent)+len(l.bulk)+len(l.returns) > 0 || l.uncount > 0) {
+	if !l.booking && len(l.urgent)+len(l.bulk)+len(l.returns) > 0 {
 		l.booking = true
 		l.bookers.Go(l.serve)
 	}
@@ -150,50 +151,6 @@ func (l *Lane) leave(w *waiter) {
 	if w.slot != (Slot{}) {
 		l.hand(w.slot)
 	}
-}
-
-// GiveBack returns a slot whose call does not leave after all.
-func (l *Lane) GiveBack(slot Slot) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.hand(slot)
-}
-
-// Uncounted tells that the platform did not count n calls against the month.
-func (l *Lane) Uncounted(n int) {
-	if n <= 0 || !l.cfg.Metered {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.uncount += n
-	l.wake()
-}
-
-// passed is how long after its time a slot is still as good as new to another.
-const passed = 2 * time.Millisecond
-
-// hand gives a slot to who waits without one, else to who has the latest, whose
-// own then goes back. The caller holds mu.
-func (l *Lane) hand(slot Slot) {
-	if slot.epoch == l.seen.epoch && time.Since(l.clock.local(slot.at)) < passed {
-		if w := l.first(); w != nil {
-			l.assign(w, slot)
-			return
-		}
-		var last *waiter
-		for w := range l.booked {
-			if w.slot.at > slot.at && (last == nil || w.slot.at > last.slot.at) {
-				last = w
-			}
-		}
-		if last != nil {
-			last.slot, slot = slot, last.slot
-			last.tell()
-		}
-	}
-	l.returns = append(l.returns, slot)
-	l.wake()
 }
 
 // first takes the first of those without a slot out of its line.
@@ -250,10 +207,10 @@ func (l *Lane) serve() {
 	for {
 		l.mu.Lock()
 		urgent, bulk := len(l.urgent), len(l.bulk)
-		returns, uncount := l.returns, l.uncount
-		l.returns, l.uncount = nil, 0
+		returns := l.returns
+		l.returns = nil
 		pause := time.Until(l.again)
-		idle := urgent+bulk+len(returns)+uncount == 0
+		idle := urgent+bulk+len(returns) == 0
 		if idle {
 			l.booking = false
 			l.mu.Unlock()
@@ -261,8 +218,8 @@ func (l *Lane) serve() {
 		}
 		l.mu.Unlock()
 
-		if len(returns)+uncount > 0 {
-			l.giveBack(returns, uncount)
+		if len(returns) > 0 {
+			l.giveBack(returns)
 		}
 		switch {
 		case urgent+bulk == 0:
@@ -300,14 +257,15 @@ func (l *Lane) deal(r Reply, err error) {
 		w := l.first()
 		if w == nil { // who waited has left meanwhile
 			for _, rest := range r.Slots[i:] {
-				l.returns = append(l.returns, Slot{rest, r.Epoch})
+				l.returns = append(l.returns, Slot{rest, r.Epoch, r.At})
 			}
 			break
 		}
-		l.assign(w, Slot{at, r.Epoch})
+		l.assign(w, Slot{at, r.Epoch, r.At})
 	}
 	switch r.Why {
 	case "":
+		l.gather(r)
 	case WhyHorizon:
 		l.again = l.clock.local(r.Again)
 	case WhyPaused:
@@ -322,6 +280,19 @@ func (l *Lane) deal(r Reply, err error) {
 	default:
 		out := l.spentError(r.Why)
 		l.fail(out, out)
+	}
+}
+
+// A lane that is booked ahead for longer than enough lets senders gather for a
+// while: they get the same slots, with fewer round trips.
+const (
+	enough = 100 * time.Millisecond
+	while  = 50 * time.Millisecond
+)
+
+func (l *Lane) gather(r Reply) {
+	if n := len(r.Slots); n > 0 && time.Until(l.clock.local(r.Slots[n-1])) > enough {
+		l.again = time.Now().Add(while)
 	}
 }
 
@@ -348,32 +319,4 @@ func (l *Lane) fail(urgent, bulk error) {
 	}
 	end(&l.urgent, urgent)
 	end(&l.bulk, bulk)
-}
-
-// giveBack writes down what is not used. What cannot be written is lost to the
-// lane and to the month: fewer calls are made than could be, never more.
-func (l *Lane) giveBack(slots []Slot, uncounted int) {
-	ctx, cancel := context.WithTimeout(context.Background(), askFor)
-	defer cancel()
-	for len(slots) > 0 || uncounted > 0 {
-		n := min(len(slots), most)
-		epoch := int64(0)
-		if n > 0 {
-			epoch = slots[0].epoch
-		}
-		args := append(l.terms(), epoch, uncounted)
-		taken := 0
-		for _, s := range slots[:n] {
-			if s.epoch != epoch {
-				break
-			}
-			args = append(args, s.at)
-			taken++
-		}
-		l.asked.Add(1)
-		if l.give.Run(ctx, l.rdb, l.keys, args...).Err() != nil {
-			return
-		}
-		slots, uncounted = slots[taken:], 0
-	}
 }

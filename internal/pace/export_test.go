@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/google/uuid"
 )
 
 var ctx = context.Background()
@@ -28,17 +28,19 @@ func (l *Lane) Refuse(r Refusal) error {
 	return l.refuse.Run(ctx, l.rdb, l.keys, append(l.terms(), r.Slot, r.Period, r.After)...).Err()
 }
 
-// Give gives back at once.
-func (l *Lane) Give(epoch int64, uncounted int, slots []int64) error {
-	args := append(l.terms(), epoch, uncounted)
-	for _, at := range slots {
-		args = append(args, at)
+// Give gives back at once, twice with the same word: as a client does whose
+// answer was lost.
+func (l *Lane) Give(returns ...Return) error {
+	args := append(l.terms(), uuid.NewString())
+	for _, r := range returns {
+		args = append(args, r.Slot, r.Epoch, r.Counted)
 	}
-	err := l.give.Run(ctx, l.rdb, l.keys, args...).Err()
-	if err == redis.Nil {
-		return nil
+	for range 2 {
+		if err := l.give.Run(ctx, l.rdb, l.keys, args...).Err(); err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // Time is the slot's on Redis' clock, since 1970.

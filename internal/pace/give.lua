@@ -1,16 +1,26 @@
 -- Takes back what was booked and is not used: slots whose calls do not leave,
 -- and calls that the platform did not count.
--- own arguments: epoch of the slots · calls not counted · slot …
+-- own arguments: a word of its own for this giving, which a repeated command
+-- brings again · for each: slot, 0 for a call that left and was not counted; its
+-- epoch; when it was booked
 -- Returns the calls of the month.
-local epoch, uncounted = tonumber(ARGV[base + 1]), tonumber(ARGV[base + 2])
-local n = #ARGV - base - 2
-for i = 1, n do
-	local slot = tonumber(ARGV[base + 2 + i])
+local word = ARGV[base + 1]
+if string.find(' ' .. gave .. ' ', ' ' .. word .. ' ', 1, true) then
+	return spent
+end
+gave = string.sub(word .. ' ' .. gave, 1, 400)
+for i = base + 2, #ARGV, 3 do
+	local slot, epoch, counted = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
 	if slot > now and epoch == s.epoch and #free < FREE_MOST then
 		free[#free + 1] = slot
 	end
+	local its_month, its_day = shanghai(counted)
+	if its_day == day then
+		s.day_calls = math.max(0, s.day_calls - 1)
+	end
+	if its_month == month then
+		spent = math.max(0, spent - 1)
+	end
 end
-s.day_calls = math.max(0, s.day_calls - n - uncounted)
-spent = math.max(0, spent - n - uncounted)
 save()
 return spent

@@ -1,6 +1,7 @@
 package pace
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -87,6 +88,9 @@ func (l Limit) interval(spread, share int64) int64 {
 	return (n + d - 1) / d
 }
 
+// length is the window's, in microseconds: what the limit is told apart by.
+func (l Limit) length() int64 { return l.Per.Microseconds() }
+
 func (l Limit) cost() int64 { return int64(max(l.Cost, 1)) }
 
 // tolerance is how early a call may come, by the burst.
@@ -128,4 +132,13 @@ type Quota struct {
 	Calls   int // 0: counted, not bounded
 	Reserve int // of Calls, kept for urgent calls
 	Warn    int // from so many calls spent on a warning stands; 0: none
+}
+
+// text is the quota as it is stored for all workers, numbers apart by blanks.
+func (q Quota) text() string { return fmt.Sprintf("%d %d %d", q.Calls, q.Reserve, q.Warn) }
+
+// readQuota reads it; false if there is none.
+func readQuota(text string) (q Quota, ok bool) {
+	n, err := fmt.Sscanf(text, "%d %d %d", &q.Calls, &q.Reserve, &q.Warn)
+	return q, err == nil && n == 3
 }

@@ -15,12 +15,14 @@ type Model struct {
 	// Metered tells that calls count against the month.
 	Metered bool
 
-	Seq       int64   // slots booked so far
-	Next      []int64 // of each spaced limit: when the next call is due
-	Pause     int64   // no slot before it
-	Epoch     int64   // rises when slots that were booked are void
-	Spread    int64   // in use
-	Bad       int64   // the spread at which a call was refused; 0: none
+	Seq int64 // slots booked so far
+	// Next is when the next call is due, for each spaced limit by its length.
+	Next      map[int64]int64
+	Pause     int64 // no slot before it
+	Epoch     int64 // rises when slots that were booked are void
+	Start     int64 // the Spread that the lane began with, by its window
+	Spread    int64 // in use
+	Bad       int64 // the spread at which a call was refused; 0: none
 	BadAt     int64
 	Share     int64 // of the rate, in thousandths, at ShareAt; it grows from there
 	ShareAt   int64
@@ -81,6 +83,7 @@ type Reply struct {
 	Why   string // empty: all were booked
 	Again int64
 	Epoch int64 // of the slots; a higher one means that they are void
+	At    int64 // when they were booked
 }
 
 // Book books slots.
@@ -115,18 +118,18 @@ func (m *Model) Book(now int64, a Ask) Reply {
 		m.take(limits, at, free, share)
 		r.Slots = append(r.Slots, at)
 	}
-	r.Epoch = m.Epoch
+	r.Epoch, r.At = m.Epoch, now
 	return r
 }
 
 // begin brings the state up to date before anything is booked.
 func (m *Model) begin(limits []Limit, now int64, a Ask) {
-	for len(m.Next) < len(limits) {
-		m.Next = append(m.Next, 0)
+	if m.Next == nil {
+		m.Next = map[int64]int64{}
 	}
 	start, _ := limits[0].Window.spread()
-	if m.Spread == 0 {
-		m.Spread = start.Microseconds()
+	if m.Start != start.Microseconds() { // new, or told of another window
+		m.Start, m.Spread, m.Bad = start.Microseconds(), start.Microseconds(), 0
 	}
 	if m.Share == 0 {
 		m.Share = whole
@@ -179,8 +182,8 @@ func (m *Model) due(limits []Limit, early, share int64) (at int64, free bool) {
 	if len(m.Free) > 0 {
 		return slices.Min(m.Free), true
 	}
-	for i, l := range limits {
-		early = max(early, m.Next[i]-l.tolerance(l.interval(m.Spread, share)))
+	for _, l := range limits {
+		early = max(early, m.Next[l.length()]-l.tolerance(l.interval(m.Spread, share)))
 	}
 	return early, false
 }
@@ -196,11 +199,11 @@ func (m *Model) take(limits []Limit, at int64, free bool, share int64) {
 		m.Free = slices.Delete(m.Free, i, i+1)
 		return
 	}
-	if at > m.Next[0] || share < whole {
+	if at > m.Next[limits[0].length()] || share < whole {
 		m.Run = at
 	}
-	for i, l := range limits {
-		m.Next[i] = max(m.Next[i], at) + l.interval(m.Spread, share)
+	for _, l := range limits {
+		m.Next[l.length()] = max(m.Next[l.length()], at) + l.interval(m.Spread, share)
 	}
 	m.learn(limits[0], at)
 }
@@ -247,7 +250,7 @@ func (m *Model) Refuse(now int64, r Refusal) {
 	if r.Slot > m.Learned && (r.Period == 0 || r.Period <= window) {
 		if full {
 			m.Before, m.Bad, m.BadAt = m.Spread, m.Spread, now
-			m.Spread = min(m.Spread+m.Spread*15/100+1, mostSpread(limits[0]).Microseconds())
+			m.Spread = min(max(m.Spread+m.Spread*15/100+1, m.Bad+clearOf), mostSpread(limits[0]).Microseconds())
 		} else {
 			// A refusal below the limit: somebody else is on it. What the one just
 			// before was taken for is taken back.
@@ -275,29 +278,38 @@ func (m *Model) PauseFor(now, d int64) {
 
 // stop voids what is booked and lets no slot be booked before until.
 func (m *Model) stop(limits []Limit, now, until, share int64) {
+	// The last slot has come already if the next is due within one interval; and
+	// what a burst let through at once is in the books ahead.
 	first := limits[0].interval(m.Spread, share)
-	void := max(0, m.Next[0]-now) / first
-	for i, l := range limits {
-		m.Next[i] -= void * l.interval(m.Spread, share)
+	void := max(0, m.Next[limits[0].length()]-limits[0].tolerance(first)-now-1) / first
+	for _, l := range limits {
+		m.Next[l.length()] -= void * l.interval(m.Spread, share)
 	}
 	m.Free = nil
 	m.Epoch++
 	m.Pause = max(m.Pause, until)
 }
 
-// GiveBack returns slots of an epoch whose calls do not leave, and calls that
-// the platform did not count.
-func (m *Model) GiveBack(now, epoch int64, uncounted int, slots ...int64) {
+// Return is a slot that is given back, or a call that the platform did not count.
+type Return struct {
+	Slot    int64 // 0: the call left, and the platform did not count it
+	Epoch   int64
+	Counted int64 // when it was booked: the day and the month that it was counted in
+}
+
+// GiveBack takes back what was booked and is not used.
+func (m *Model) GiveBack(now int64, returns ...Return) {
 	m.begin(spaced(m.Limits), now, Ask{})
-	for _, slot := range slots {
-		if slot > now && epoch == m.Epoch && len(m.Free) < freeMost {
-			m.Free = append(m.Free, slot)
+	for _, r := range returns {
+		if r.Slot > now && r.Epoch == m.Epoch && len(m.Free) < freeMost {
+			m.Free = append(m.Free, r.Slot)
 		}
-	}
-	n := int64(uncounted + len(slots))
-	m.DayCalls = max(0, m.DayCalls-n)
-	if m.Metered {
-		m.Spent = max(0, m.Spent-n)
+		if shanghai(r.Counted).Format("2006-01-02") == m.Day {
+			m.DayCalls = max(0, m.DayCalls-1)
+		}
+		if m.Metered && shanghai(r.Counted).Format("2006-01") == m.Month {
+			m.Spent = max(0, m.Spent-1)
+		}
 	}
 }
 

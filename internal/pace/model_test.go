@@ -1,7 +1,6 @@
 package pace_test
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,7 +22,7 @@ func drawLimits(rt *rapid.T) []pace.Limit {
 	for i := range rapid.IntRange(1, 3).Draw(rt, "limits") {
 		l := pace.Limit{
 			Calls:  rapid.IntRange(1, 300).Draw(rt, "calls"),
-			Per:    time.Duration(rapid.IntRange(100, 90_000).Draw(rt, "per_ms")) * time.Millisecond,
+			Per:    time.Duration(3*rapid.IntRange(100, 30_000).Draw(rt, "per_3ms")+i) * time.Millisecond,
 			Cost:   rapid.IntRange(0, 3).Draw(rt, "cost"),
 			Window: rapid.SampledFrom(kinds).Draw(rt, "window"),
 		}
@@ -90,13 +89,18 @@ func TestTheScriptsAgreeWithTheModelOverRandomHistories(t *testing.T) {
 				}
 				m.PauseFor(us, d.Microseconds())
 			case "give":
-				n := rapid.IntRange(0, min(3, len(booked))).Draw(rt, "slots")
-				uncounted := rapid.IntRange(0, 2).Draw(rt, "uncounted")
-				slots := slices.Clone(booked[len(booked)-n:])
-				if err := lane.Give(m.Epoch, uncounted, slots); err != nil {
+				var returns []pace.Return
+				for i := range rapid.IntRange(0, min(3, len(booked))).Draw(rt, "slots") {
+					at := booked[len(booked)-1-i]
+					returns = append(returns, pace.Return{Slot: at, Epoch: m.Epoch, Counted: at})
+				}
+				for range rapid.IntRange(0, 2).Draw(rt, "uncounted") {
+					returns = append(returns, pace.Return{Counted: us - rapid.Int64Range(0, 60_000_000).Draw(rt, "before")})
+				}
+				if err := lane.Give(returns...); err != nil {
 					rt.Fatal(err)
 				}
-				m.GiveBack(us, m.Epoch, uncounted, slots...)
+				m.GiveBack(us, returns...)
 			case "said":
 				if rapid.IntRange(0, 5).Draw(rt, "rarely") == 0 {
 					if err := pace.SayMonthSpent(t.Context(), rdb, "lakeside"); err != nil {
@@ -123,20 +127,22 @@ func fields(m *pace.Model) map[string]string {
 	}
 	f := map[string]string{"day": m.Day, "free": strings.Join(free, " ")}
 	for name, v := range map[string]int64{
-		"seq": m.Seq, "pause": m.Pause, "epoch": m.Epoch, "spread": m.Spread, "bad": m.Bad, "bad_at": m.BadAt,
+		"seq": m.Seq, "pause": m.Pause, "epoch": m.Epoch, "start": m.Start, "spread": m.Spread, "bad": m.Bad, "bad_at": m.BadAt,
 		"share": m.Share, "share_at": m.ShareAt, "cut_at": m.CutAt, "run": m.Run, "learned": m.Learned, "before": m.Before,
 		"refused_at": m.RefusedAt, "refused": m.Refused, "day_calls": m.DayCalls,
 	} {
 		f[name] = strconv.FormatInt(v, 10)
 	}
-	for i, at := range m.Next {
-		f["next"+strconv.Itoa(i+1)] = strconv.FormatInt(at, 10)
+	for _, l := range m.Limits {
+		if per := l.Per.Microseconds(); l.Per < pace.Day {
+			f["next:"+strconv.FormatInt(per, 10)] = strconv.FormatInt(m.Next[per], 10)
+		}
 	}
 	return f
 }
 
 func stored(h map[string]string) map[string]string {
-	for _, name := range []string{"mark_at", "mark_seq", "old_at", "old_seq", "told"} {
+	for _, name := range []string{"mark_at", "mark_seq", "old_at", "old_seq", "told", "gave"} {
 		delete(h, name)
 	}
 	return h

@@ -11,7 +11,6 @@ package pace
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -109,7 +108,6 @@ type Lane struct {
 	bulk    []*waiter
 	booked  map[*waiter]struct{} // whose slot is still to come
 	returns []Slot               // not used, to be given back
-	uncount int                  // calls that the platform did not count
 	booking bool                 // a booker is at work
 	again   time.Time            // not to ask before
 	kick    chan struct{}        // wakes the booker
@@ -127,7 +125,7 @@ type seen struct {
 // LaneKey is the Redis hash of a lane's pace. The tag in braces keeps all lanes
 // of an organisation and its month together.
 func LaneKey(organisation, lane string) string {
-	return "rollcall:{" + organisation + "}:pace:" + lane
+	return "rollcall:{" + organisation + "}:lane:" + lane
 }
 
 // MonthKey is the Redis hash of what an organisation has spent, a field a month.
@@ -190,6 +188,9 @@ func (l *Lane) Open(ctx context.Context) error {
 	var known *redis.SliceCmd
 	_, err = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.HSet(ctx, l.keys[0], "told", told)
+		if l.cfg.Metered {
+			p.HSet(ctx, l.keys[1], quotaField, l.quota.Load().text())
+		}
 		known = p.HMGet(ctx, l.keys[0], "seq", "epoch")
 		return nil
 	})
@@ -218,44 +219,6 @@ func (l *Lane) Close() {
 	l.bookers.Wait()
 }
 
-// Refused takes into account that the platform refused a call for its rate: the
-// lane pauses for all workers, and they learn. period is the length of the
-// window that was exceeded, 0 if it is not known; after is how long the platform
-// wants to be left alone, 0 if it did not say.
-func (l *Lane) Refused(ctx context.Context, slot Slot, period, after time.Duration) (Lesson, error) {
-	return l.interrupt(ctx, l.refuse, slot.at, period.Microseconds(), after.Microseconds())
-}
-
-// Pause keeps every worker from sending for d.
-func (l *Lane) Pause(ctx context.Context, d time.Duration) (Lesson, error) {
-	return l.interrupt(ctx, l.pause, d.Microseconds())
-}
-
-// Lesson is what became of the pace after a refusal.
-type Lesson struct {
-	Pause time.Duration // from now on
-	// Share of the rate that is used, 0 to 1: below 1 somebody else takes calls
-	// of the same quota, or it has become smaller.
-	Share float64
-	// Spread of the one-way delay that is assumed.
-	Spread time.Duration
-}
-
-func (l *Lane) interrupt(ctx context.Context, script *redis.Script, args ...any) (Lesson, error) {
-	answer, err := script.Run(ctx, l.rdb, l.keys, append(l.terms(), args...)...).Int64Slice()
-	if err != nil {
-		return Lesson{}, fmt.Errorf("pace: pause lane %s: %w", l.cfg.Name, err)
-	}
-	pause := time.Duration(answer[2]-answer[0]) * time.Microsecond
-	l.void(answer[1], time.Now().Add(pause))
-	lesson := Lesson{Pause: pause, Share: float64(answer[3]) / whole, Spread: time.Duration(answer[4]) * time.Microsecond}
-	// A worker that misses the word voids its slots when it books the next.
-	if err := l.rdb.Publish(ctx, channel, signal(l.cfg.Name, answer[1], pause)).Err(); err != nil {
-		return lesson, fmt.Errorf("pace: tell the other workers of a pause of lane %s: %w", l.cfg.Name, err)
-	}
-	return lesson, nil
-}
-
 // terms are the arguments that all scripts of a lane begin with.
 func (l *Lane) terms() []any {
 	limits, quota := *l.limits.Load(), *l.quota.Load()
@@ -273,72 +236,4 @@ func (l *Lane) terms() []any {
 		args = append(args, e.Per.Microseconds(), e.Calls, e.Burst, e.cost())
 	}
 	return args
-}
-
-// ask books slots for so many senders.
-func (l *Lane) ask(urgent, bulk int) (Reply, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), askFor)
-	defer cancel()
-	urgent = min(urgent, most)
-	bulk = min(bulk, most-urgent)
-	var early []int64
-	if a := l.cfg.Address; a != nil {
-		times, none, err := a.times(ctx, urgent+bulk)
-		l.asked.Add(1)
-		if err != nil || len(times) == 0 {
-			return none, err
-		}
-		urgent = min(urgent, len(times))
-		bulk = min(bulk, len(times)-urgent)
-		early = times
-	}
-	l.mu.Lock()
-	known := l.seen
-	l.mu.Unlock()
-	args := append(l.terms(), urgent, bulk, Horizon.Microseconds(), bulkHorizon.Microseconds(), known.seq, known.month, known.spent)
-	for _, at := range early {
-		args = append(args, at)
-	}
-	sent := time.Now()
-	answer, err := l.book.Run(ctx, l.rdb, l.keys, args...).Slice()
-	l.asked.Add(1)
-	if err != nil {
-		return Reply{}, fmt.Errorf("pace: book slots of lane %s: %w", l.cfg.Name, err)
-	}
-	r, err := l.read(answer, sent, time.Now())
-	if a := l.cfg.Address; a != nil && err == nil {
-		a.unused(len(early) - len(r.Slots))
-	}
-	return r, err
-}
-
-var errAnswer = errors.New("pace: Redis gave an answer of another form: is something else writing rollcall's keys?")
-
-func (l *Lane) read(answer []any, sent, received time.Time) (Reply, error) {
-	if len(answer) < 7 {
-		return Reply{}, errAnswer
-	}
-	now, ok1 := answer[0].(int64)
-	epoch, ok2 := answer[1].(int64)
-	seq, ok3 := answer[2].(int64)
-	why, ok4 := answer[3].(string)
-	again, ok5 := answer[4].(int64)
-	month, ok6 := answer[5].(string)
-	spent, ok7 := answer[6].(int64)
-	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || !ok6 || !ok7 {
-		return Reply{}, errAnswer
-	}
-	r := Reply{Why: why, Again: again, Epoch: epoch}
-	for _, v := range answer[7:] {
-		at, ok := v.(int64)
-		if !ok {
-			return Reply{}, errAnswer
-		}
-		r.Slots = append(r.Slots, at)
-	}
-	l.clock.sample(sent, received, now)
-	l.mu.Lock()
-	l.seen.seq, l.seen.month, l.seen.spent = max(l.seen.seq, seq), month, spent
-	l.mu.Unlock()
-	return r, nil
 }

@@ -19,7 +19,7 @@ local full = share == WHOLE and s.run > 0 and slot - s.run >= window
 if slot > s.learned and period <= window then
 	if full then
 		s.before, s.bad, s.bad_at = s.spread, s.spread, now
-		s.spread = math.min(s.spread + math.floor(s.spread * 15 / 100) + 1, most)
+		s.spread = math.min(math.max(s.spread + math.floor(s.spread * 15 / 100) + 1, s.bad + CLEAR), most)
 	else
 		if s.before > 0 and now - s.learned < 2 * window then
 			s.spread, s.bad = s.before, 0

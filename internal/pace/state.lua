@@ -9,6 +9,8 @@ local LONE, REMEMBERED, CLEAR, WINDOWS, STEPS = 100000, 3600000000, 2000, 5, 100
 local KEPT, KEPT_AGAIN, LEAST_SHARE, GROWTH, WHOLE = 850, 700, 50, 30, 1000
 local FREE_MOST, LONGEST, HORIZON, KEEP = 64, 60000000, 1000000, 7776000
 
+local function text(n) return string.format('%.0f', n) end
+
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local metered, quota, reserve = ARGV[1] == '1', tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -25,7 +27,7 @@ end
 local base = 8 + #limits * 4 -- where the script's own arguments begin, less one
 
 local names = {
-	'seq', 'pause', 'epoch', 'spread', 'bad', 'bad_at', 'share', 'share_at', 'cut_at', 'run', 'learned', 'before',
+	'seq', 'pause', 'epoch', 'start', 'spread', 'bad', 'bad_at', 'share', 'share_at', 'cut_at', 'run', 'learned', 'before',
 	'refused_at', 'refused', 'day_calls', 'mark_at', 'mark_seq', 'old_at', 'old_seq',
 }
 local s, written = {}, {}
@@ -36,15 +38,15 @@ for i, name in ipairs(names) do
 end
 local nexts, next_names = {}, {}
 for i = 1, #limits do
-	next_names[i] = 'next' .. i
+	next_names[i] = 'next:' .. text(limits[i].per)
 end
-values = redis.call('HMGET', KEYS[1], 'day', 'free', unpack(next_names))
-local day, free = values[1] or '', {}
+values = redis.call('HMGET', KEYS[1], 'day', 'free', 'gave', unpack(next_names))
+local day, free, gave = values[1] or '', {}, values[3] or ''
 for at in string.gmatch(values[2] or '', '%d+') do
 	free[#free + 1] = tonumber(at)
 end
 for i = 1, #limits do
-	nexts[i] = tonumber(values[2 + i] or 0)
+	nexts[i] = tonumber(values[3 + i] or 0)
 end
 
 -- The date in Asia/Shanghai, by counting days from the first of March.
@@ -65,12 +67,17 @@ end
 local month, today = shanghai(now)
 local spent, said = 0, false
 if metered then
-	local h = redis.call('HMGET', KEYS[2], month, month .. ':said')
+	local h = redis.call('HMGET', KEYS[2], month, month .. ':said', 'quota')
 	spent, said = tonumber(h[1] or 0), h[2] and true
+	-- What the worker that was last configured says holds for all.
+	local calls, kept = string.match(h[3] or '', '^(%d+) (%d+)')
+	if calls then
+		quota, reserve = tonumber(calls), tonumber(kept)
+	end
 end
 local spent_before = spent
-if s.spread == 0 then
-	s.spread = start
+if s.start ~= start then
+	s.start, s.spread, s.bad = start, start, 0
 end
 if s.share == 0 then
 	s.share = WHOLE
@@ -87,11 +94,9 @@ local function interval(l, share)
 	return math.ceil((l.per + s.spread) * WHOLE * l.cost / ((l.calls - l.burst) * share))
 end
 
-local function text(n) return string.format('%.0f', n) end
-
--- A lane that somebody waits a little longer for is better than one refused.
 local function stop(till, share)
-	local void = math.floor(math.max(0, nexts[1] - now) / interval(limits[1], share))
+	local first = interval(limits[1], share)
+	local void = math.floor(math.max(0, nexts[1] - limits[1].burst * first - now - 1) / first)
 	for i, l in ipairs(limits) do
 		nexts[i] = nexts[i] - void * interval(l, share)
 	end
@@ -120,7 +125,7 @@ local function save()
 	for i = 1, #free do
 		free[i] = text(free[i])
 	end
-	redis.call('HSET', KEYS[1], 'day', day, 'free', table.concat(free, ' '), unpack(out))
+	redis.call('HSET', KEYS[1], 'day', day, 'free', table.concat(free, ' '), 'gave', gave, unpack(out))
 	redis.call('EXPIRE', KEYS[1], KEEP)
 	if metered and spent ~= spent_before then
 		redis.call('HSET', KEYS[2], month, text(spent))

@@ -96,8 +96,15 @@ type Month struct {
 	Spent int64  // metered calls
 	// Said tells that the platform says they are used up.
 	Said bool
-	Ends time.Time
+	// Quota is the one that all workers keep, if Told.
+	Quota Quota
+	Told  bool
+	Ends  time.Time
 }
+
+// quotaField holds the organisation's quota, as the worker that was last started
+// or reloaded has it: all keep that one.
+const quotaField = "quota"
 
 // saidField marks a month of which the platform says that it is spent.
 func saidField(month string) string { return month + ":said" }
@@ -115,7 +122,7 @@ func Read(ctx context.Context, rdb redis.UniversalClient, refs []Ref) ([]Status,
 		for i, ref := range refs {
 			lanes[i] = p.HGetAll(ctx, LaneKey(ref.Organisation, ref.Lane))
 			if months[ref.Organisation] == nil {
-				months[ref.Organisation] = p.HMGet(ctx, MonthKey(ref.Organisation), month, saidField(month))
+				months[ref.Organisation] = p.HMGet(ctx, MonthKey(ref.Organisation), month, saidField(month), quotaField)
 			}
 		}
 		return nil
@@ -126,6 +133,9 @@ func Read(ctx context.Context, rdb redis.UniversalClient, refs []Ref) ([]Status,
 	for i, ref := range refs {
 		all[i] = status(ref, lanes[i].Val(), now.UnixMicro())
 		all[i].Month = monthOf(month, months[ref.Organisation].Val(), now)
+		if all[i].Month.Told && all[i].Metered {
+			all[i].Quota = all[i].Month.Quota
+		}
 	}
 	return all, nil
 }
@@ -141,7 +151,7 @@ func ReadMonths(ctx context.Context, rdb redis.UniversalClient, organisations ..
 	read := make([]*redis.SliceCmd, len(organisations))
 	if _, err = rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, o := range organisations {
-			read[i] = p.HMGet(ctx, MonthKey(o), month, saidField(month))
+			read[i] = p.HMGet(ctx, MonthKey(o), month, saidField(month), quotaField)
 		}
 		return nil
 	}); err != nil {
@@ -191,11 +201,14 @@ func WarnOnce(ctx context.Context, rdb redis.UniversalClient, organisation, mont
 func monthOf(name string, values []any, now time.Time) Month {
 	y, mon, _ := shanghai(now.UnixMicro()).Date()
 	m := Month{Name: name, Ends: time.Date(y, mon+1, 1, 0, 0, 0, 0, shanghai(0).Location())}
-	if len(values) == 2 {
+	if len(values) == 3 {
 		if text, ok := values[0].(string); ok {
 			m.Spent, _ = strconv.ParseInt(text, 10, 64)
 		}
 		m.Said = values[1] != nil
+		if text, ok := values[2].(string); ok {
+			m.Quota, m.Told = readQuota(text)
+		}
 	}
 	return m
 }

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+
+	"rollcall/internal/hold"
+	"rollcall/internal/roster"
+)
+
+// holdFlags are those of lanes hold.
+type holdFlags struct {
+	reason   string
+	length   string
+	until    string
+	bulkOnly bool
+	by       string
+}
+
+const placeHelp = `PLACE is a lane (lakeside-dt.nickname), a tenant with all its lanes (tenant
+lakeside-dt), or an organisation with all whose calls count against its month
+(organisation lakeside).`
+
+func (a *app) holdCommand() *cobra.Command {
+	var f holdFlags
+	cmd := &cobra.Command{
+		Use:   "hold PLACE --reason TEXT",
+		Short: "Keep a lane, a tenant or an organisation from sending",
+		Long: `Keep a lane, a tenant or an organisation from sending. Within some two seconds
+workers take no more task of it; those that are running are finished. What is
+enqueued waits, and loses no attempt. The hold outlives workers and restarts.
+
+` + placeHelp + `
+
+A person's hold stands beside one that comes by itself; neither undoes the
+other. Said again, it takes the new reason and the new end.
+
+Exit codes:
+  0  the place is on hold
+  2  bad usage, or a place that no worker serves: nothing is held
+  4  Redis cannot be reached: say it again, that does no harm`,
+		Example: `  enqueue lanes hold lakeside-dt.nickname --reason "wrong roster" --for 2h
+  enqueue lanes hold tenant lakeside-dt --reason "moving to another app"
+  enqueue lanes hold organisation lakeside --reason "saving calls" --bulk-only`,
+		Args: placeArgs,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.hold(cmd.Context(), args, f) },
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.reason, "reason", "", "why, for whoever finds it on hold; required")
+	flags.StringVar(&f.length, "for", "", "for a `DURATION`, as 90m or 36h")
+	flags.StringVar(&f.until, "until", "", "until `TIME`: RFC 3339, or +10m from now")
+	flags.BoolVar(&f.bulkOnly, "bulk-only", false, "let urgent tasks go")
+	flags.StringVar(&f.by, "by", "", "`NAME` of who says so (default: user@host)")
+	return cmd
+}
+
+func placeArgs(_ *cobra.Command, args []string) error {
+	if len(args) == 0 || len(args) > 2 {
+		return fmt.Errorf("%d arguments are given, a place is wanted: a lane, or tenant NAME, or organisation NAME", len(args))
+	}
+	return nil
+}
+
+// place reads a place that lanes know.
+func (s *survey) place(args []string) (hold.Place, error) {
+	text := strings.Join(args, " ")
+	p, ok := hold.ParsePlace(text)
+	known := func(o hold.Place) bool { return s.knows(o) }
+	if ok && known(p) {
+		return p, nil
+	}
+	if len(args) == 1 {
+		for _, level := range []hold.Level{hold.Tenant, hold.Organisation} {
+			if meant := (hold.Place{Level: level, Name: text}); known(meant) {
+				return p, badInput("%q is no lane: say %s for all lanes of that %s", text, meant, level)
+			}
+		}
+	}
+	if !ok {
+		return p, badInput("%q is no place: say a lane, or tenant NAME, or organisation NAME; %s", text, s.served())
+	}
+	return p, badInput("no worker serves %s; %s", p, s.served())
+}
+
+func (s *survey) knows(p hold.Place) bool {
+	held, not := s.lanesOf(p)
+	return len(held)+len(not) > 0
+}
+
+// hold puts a person's hold.
+func (a *app) hold(ctx context.Context, args []string, f holdFlags) error {
+	until, err := a.end(f)
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(f.reason) == "" {
+		return badInput("--reason is missing: say why, for whoever finds %s on hold at night", strings.Join(args, " "))
+	}
+	return a.withRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
+		ctx, cancel := context.WithTimeout(ctx, answerWithin)
+		defer cancel()
+		s, err := readSurvey(ctx, rdb, a.now())
+		if err != nil {
+			return err
+		}
+		place, err := s.place(args)
+		if err != nil {
+			return err
+		}
+		held, not := s.lanesOf(place)
+		if len(held) == 0 {
+			return badInput("%s would hold nothing: an organisation's hold is for lanes whose calls count against its month, and %s do not; hold their tenants",
+				place, listed(not))
+		}
+		h, change, err := hold.NewBoard(rdb).Put(ctx, hold.Hold{
+			Place: place, Class: hold.Operator, Reason: strings.TrimSpace(f.reason), Bulk: f.bulkOnly, Since: a.now(), Until: until, By: a.by(f.by),
+		})
+		if err != nil {
+			return err
+		}
+		return a.reportHold(s, h, change, held, not)
+	})
+}
+
+func (a *app) reportHold(s *survey, h hold.Hold, change hold.Change, held, not []string) error {
+	if a.json {
+		return a.printJSON(struct {
+			Outcome hold.Change `json:"outcome"`
+			holdRecord
+
+			Lanes []string `json:"lanes"`
+		}{change, s.record(h), held})
+	}
+	p := a.newPrinter()
+	text := h.String() + " is on hold"
+	if !h.Until.IsZero() {
+		text += " until " + p.at(h.Until)
+	}
+	text += map[hold.Change]string{hold.Changed: ", which is changed", hold.Same: ", as it was"}[change]
+	p.text(bold, 0, text)
+	takes := ": no task is taken of "
+	if h.Bulk {
+		takes = ": urgent tasks alone are taken of "
+	}
+	p.text("", 2, count(len(held), "lane")+takes+listed(held))
+	if len(not) > 0 {
+		p.text(yellow, 2, "not held, as their calls do not count against the month: "+listed(not)+"; hold them by lane or tenant")
+	}
+	p.text("", 2, "what is running is finished; lift: "+glueCommand(h.HowToLift()))
+	return nil
+}
+
+// end is when a hold is to end; zero: when somebody lifts it.
+func (a *app) end(f holdFlags) (time.Time, error) {
+	now := a.now()
+	switch {
+	case f.length != "" && f.until != "":
+		return now, badInput("--for and --until are both given: keep one")
+	case f.length != "":
+		d, err := time.ParseDuration(f.length)
+		if err != nil || d <= 0 {
+			return now, badInput("--for: %q is no length of time: say 90m, 2h30m or 36h", f.length)
+		}
+		return now.Add(d), nil
+	}
+	until, err := roster.ParseAt(f.until, now)
+	if err != nil {
+		return now, badInput("--until: %w", err)
+	}
+	if !until.IsZero() && !until.After(now) {
+		return now, badInput("--until: %s is over", f.until)
+	}
+	return until, nil
+}
+
+// by names who gives the command, for others who find what was done.
+func (a *app) by(flag string) string {
+	if flag != "" {
+		return flag
+	}
+	user := cmp.Or(a.getenv("USER"), a.getenv("LOGNAME"), "somebody")
+	host, err := a.hostname()
+	if err != nil || host == "" {
+		return user
+	}
+	return user + "@" + host
+}
+
+func (a *app) eventsCommand() *cobra.Command {
+	var n int
+	cmd := &cobra.Command{
+		Use:   "events",
+		Short: "Show when lanes were held and released, and by whom",
+		Long: `Show the last holds that began, changed or ended, the newest last: when, what,
+which place, of which class, by whom, and why. Redis keeps some 10,000 of them.
+
+Exit codes:
+  0  done
+  2  bad usage
+  4  Redis cannot be read`,
+		Example: `  enqueue lanes events
+  enqueue lanes events -n 100 --json | jq 'select(.class == "quota")'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.events(cmd.Context(), n) },
+	}
+	cmd.Flags().IntVarP(&n, "last", "n", 20, "the last `N`")
+	return cmd
+}
+
+// eventRecord is an event as --json prints it; its names are a contract.
+type eventRecord struct {
+	Time   time.Time  `json:"time"`
+	Event  string     `json:"event"`
+	Level  hold.Level `json:"level"`
+	Name   string     `json:"name"`
+	Class  hold.Class `json:"class"`
+	Reason string     `json:"reason"`
+	By     string     `json:"by"`
+}
+
+func (a *app) events(ctx context.Context, n int) error {
+	if n < 1 {
+		return badInput("-n %d: say how many, 1 or more", n)
+	}
+	return a.withRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
+		ctx, cancel := context.WithTimeout(ctx, answerWithin)
+		defer cancel()
+		events, err := hold.ReadEvents(ctx, rdb, n)
+		if err != nil {
+			return err
+		}
+		if len(events) == 0 {
+			fmt.Fprintln(a.stderr, "nothing was held yet, as far as Redis knows")
+			return nil
+		}
+		p := a.newPrinter()
+		for _, e := range events {
+			if !a.json {
+				p.event(e)
+				continue
+			}
+			err = errors.Join(err, a.printJSON(eventRecord{e.Time, e.Event, e.Level, e.Name, e.Class, e.Reason, e.By}))
+		}
+		return err
+	})
+}
+
+func (p *printer) event(e hold.Event) {
+	word, _ := strings.CutPrefix(e.Event, "hold.")
+	colour := ""
+	switch {
+	case slices.Contains([]string{string(hold.Entered), string(hold.Changed)}, word):
+		colour = red
+	case word == string(hold.Left):
+		colour = green
+	}
+	clock := e.Time.In(p.now.Location()).Format("2006-01-02 15:04:05")
+	said := fmt.Sprintf("%-7s", word)
+	for i, line := range wrap(glued(clock)+" "+glued(said)+" "+e.String()+", "+string(e.Class)+", by "+e.By, p.width-2) {
+		if i == 0 {
+			fmt.Fprintln(p.out, strings.Replace(line, said, p.paint(colour, said), 1))
+			continue
+		}
+		fmt.Fprintln(p.out, "  "+line)
+	}
+	p.text("", 2, e.Reason)
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+
+	"rollcall/internal/hold"
+)
+
+type releaseFlags struct {
+	by    string
+	wait  time.Duration
+	force bool
+}
+
+func (a *app) releaseCommand() *cobra.Command {
+	var f releaseFlags
+	cmd := &cobra.Command{
+		Use:   "release PLACE",
+		Short: "Lift what holds a lane, a tenant or an organisation",
+		Long: `Lift what holds a lane, a tenant or an organisation, once its cause is mended.
+
+` + placeHelp + `
+
+What is done goes by the hold:
+
+  put by a person        lifted
+  refused or failing     probed by a worker at once, and lifted if the cause
+                         is gone; a task that waits may be the probe
+  the platform says the  lifted, for when more calls were bought
+  month is spent
+  a quota of our own is  not lifted: raise it in the configuration and reload
+  spent                  the workers, who then lift it by themselves
+  banned                 lifted with --force only: the platform bans an address
+                         again at once
+
+Exit codes:
+  0  the place is not on hold, or, with --wait 0, the probe was asked for
+  2  bad usage, or a place that no worker serves
+  3  the place is still on hold, or a lane is by its tenant or organisation;
+     what holds it is said
+  4  Redis cannot be reached: say it again, that does no harm`,
+		Example: `  enqueue lanes release lakeside-dt.nickname
+  enqueue lanes release tenant lakeside-dt --wait 30s
+  enqueue lanes release organisation lakeside`,
+		Args: placeArgs,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.release(cmd.Context(), args, f) },
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.by, "by", "", "`NAME` of who says so (default: user@host)")
+	flags.DurationVar(&f.wait, "wait", 5*time.Second, "wait so long for the probe; 0: not at all")
+	flags.BoolVar(&f.force, "force", false, "lift a ban before its time, and others without a probe")
+	return cmd
+}
+
+// What became of a hold.
+const (
+	stepLifted  = "lifted"
+	stepProbing = "probing" // asked for, not waited for
+	stepHeld    = "still_held"
+)
+
+// step is what release did about one hold; its names are a contract.
+type step struct {
+	Outcome string `json:"outcome"`
+	holdRecord
+
+	Message string `json:"message,omitzero"`
+}
+
+// releaser lifts what holds one place.
+type releaser struct {
+	*app
+
+	rdb    redis.UniversalClient
+	board  *hold.Board
+	survey *survey
+	place  hold.Place
+	by     string
+	flags  releaseFlags
+}
+
+func (a *app) release(ctx context.Context, args []string, f releaseFlags) error {
+	if f.wait < 0 {
+		return badInput("--wait: %s is no time to wait", f.wait)
+	}
+	return a.withRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
+		ctx, cancel := context.WithTimeout(ctx, answerWithin+f.wait)
+		defer cancel()
+		s, err := readSurvey(ctx, rdb, a.now())
+		if err != nil {
+			return err
+		}
+		r := &releaser{app: a, rdb: rdb, board: hold.NewBoard(rdb), survey: s, by: a.by(f.by), flags: f}
+		if err := r.board.Refresh(ctx); err != nil {
+			return err
+		}
+		// What is held can be released, even where nobody serves it any more.
+		if p, ok := hold.ParsePlace(strings.Join(args, " ")); ok && len(r.board.Of(p)) > 0 {
+			r.place = p
+		} else if r.place, err = s.place(args); err != nil {
+			return err
+		}
+		return r.releaseAll(ctx)
+	})
+}
+
+func (r *releaser) releaseAll(ctx context.Context) error {
+	holds := r.board.Of(r.place)
+	p := r.newPrinter()
+	if len(holds) == 0 && !r.json {
+		p.text("", 0, r.place.String()+" itself is not on hold")
+	}
+	held := false
+	for _, h := range holds {
+		done, err := r.lift(ctx, h)
+		if err != nil {
+			return err
+		}
+		held = held || done.Outcome == stepHeld
+		if r.json {
+			err = r.printJSON(done)
+		} else {
+			p.step(h, done)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, h := range r.above() {
+		held = true
+		if !r.json {
+			p.text(red, 0, fmt.Sprintf("%s is held by another hold, of %s: %s", r.place, heldBy(h), glueCommand(r.survey.lift(h))))
+		}
+	}
+	if held {
+		return &exitError{code: exitHeld}
+	}
+	return nil
+}
+
+func (p *printer) step(h hold.Hold, s step) {
+	colour := map[string]string{stepLifted: green, stepProbing: yellow, stepHeld: red}[s.Outcome]
+	title := map[string]string{stepLifted: "lifted", stepProbing: "probing", stepHeld: "still on hold"}[s.Outcome]
+	p.text(colour, 0, title+": "+heldBy(h)+", by "+h.By+" since "+p.at(h.Since))
+	p.text("", 2, h.Reason)
+	p.text("", 2, glueCommand(s.Message))
+}
+
+// above are the holds of other places that hold the lane, if it is one.
+func (r *releaser) above() []hold.Hold {
+	for _, l := range r.survey.lanes {
+		if r.place.Level == hold.Lane && l.name() == r.place.Name {
+			return slices.DeleteFunc(slices.Clone(l.holds), func(h hold.Hold) bool { return h.Place == r.place })
+		}
+	}
+	return nil
+}

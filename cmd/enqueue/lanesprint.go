@@ -1,0 +1,224 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"rollcall/internal/hold"
+	"rollcall/internal/pace"
+)
+
+const (
+	// columns is how wide the output is that no terminal bounds.
+	columns = 80
+
+	bold   = "\x1b[1m"
+	red    = "\x1b[1;31m"
+	yellow = "\x1b[33m"
+	green  = "\x1b[32m"
+)
+
+// printer prints lanes, holds and events for a person.
+type printer struct {
+	out    io.Writer
+	now    time.Time
+	width  int
+	colour bool
+}
+
+func (a *app) newPrinter() *printer {
+	p := &printer{out: a.stdout, now: a.now(), width: columns, colour: isTerminal(a.stdout) && a.getenv("NO_COLOR") == ""}
+	if f, ok := a.stdout.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width >= 40 {
+			p.width = min(width, 120)
+		}
+	}
+	return p
+}
+
+func (p *printer) paint(colour, text string) string {
+	if !p.colour || colour == "" {
+		return text
+	}
+	return colour + text + "\x1b[0m"
+}
+
+// text prints a text wrapped and indented, its later lines a little more.
+func (p *printer) text(colour string, indent int, text string) {
+	const hang = 2
+	for i, line := range wrap(text, p.width-indent-hang) {
+		if i == 1 {
+			indent += hang
+		}
+		fmt.Fprintln(p.out, strings.Repeat(" ", indent)+p.paint(colour, line))
+	}
+}
+
+// at is a moment and how far away it is.
+func (p *printer) at(t time.Time) string {
+	local, today := t.In(p.now.Location()), p.now.Format(time.DateOnly)
+	clock := local.Format("2006-01-02 15:04")
+	if local.Format(time.DateOnly) == today {
+		clock = local.Format("15:04")
+	}
+	switch d := t.Sub(p.now); {
+	case d > 0:
+		return clock + " (in " + short(d) + ")"
+	case -d < time.Second:
+		return clock + " (now)"
+	default:
+		return clock + " (" + short(-d) + " ago)"
+	}
+}
+
+// survey prints all lanes. detailed tells what each has learned, too.
+func (p *printer) survey(s *survey, detailed bool) {
+	p.headline(s)
+	p.holds(s)
+	if len(s.lanes) > 0 {
+		fmt.Fprintln(p.out)
+		p.table(s, detailed)
+	}
+	p.months(s)
+}
+
+func (p *printer) headline(s *survey) {
+	held, unseen := 0, 0
+	for _, l := range s.lanes {
+		if len(l.holds) > 0 {
+			held++
+		}
+		if l.unseen {
+			unseen++
+		}
+	}
+	text, colour := count(len(s.lanes), "lane")+", none on hold", green
+	if held > 0 {
+		text, colour = fmt.Sprintf("%d of %s on hold", held, count(len(s.lanes), "lane")), red
+	}
+	if unseen > 0 {
+		text += fmt.Sprintf(", %d without a worker", unseen)
+		if held == 0 {
+			colour = yellow
+		}
+	}
+	fmt.Fprintln(p.out, p.paint(colour, text))
+}
+
+// holds prints each hold once, however many lanes it holds.
+func (p *printer) holds(s *survey) {
+	var all []hold.Hold
+	for _, l := range s.lanes {
+		for _, h := range l.holds {
+			same := func(o hold.Hold) bool { return o.Place == h.Place && o.Class == h.Class }
+			if !slices.ContainsFunc(all, same) {
+				all = append(all, h)
+			}
+		}
+	}
+	for _, h := range append(all, s.strays...) {
+		fmt.Fprintln(p.out)
+		p.hold(s, h)
+	}
+}
+
+func (p *printer) hold(s *survey, h hold.Hold) {
+	const indent = 6
+	title := glued("HELD  ") + heldBy(h)
+	if h.Bulk {
+		title += ": urgent tasks still go"
+	}
+	p.text(red, 0, title)
+	p.text("", indent, h.Reason)
+	since := "since " + p.at(h.Since) + ", by " + h.By
+	if h.Until.IsZero() {
+		p.text("", indent, since)
+	} else {
+		p.text("", indent, since+"; until "+p.at(h.Until))
+	}
+	if h.Probe != hold.ByTime {
+		next := "next probe " + p.at(h.Next)
+		if !p.now.Before(h.Next) {
+			next = "to be probed now"
+			if h.Probe == hold.ByTask {
+				next += ", by the first task that waits"
+			}
+		}
+		p.text("", indent, next+", "+count(h.Tries, "probe")+" so far")
+	}
+	p.text("", indent, "lift: "+glueCommand(s.lift(h)))
+	held, _ := s.lanesOf(h.Place)
+	switch {
+	case h.Level == hold.Lane && len(held) > 0:
+	case len(held) > 0:
+		p.text("", indent, "lanes: "+strings.Join(held, ", "))
+	case h.Level == hold.Address:
+		p.text("", indent, "lanes: all that call from there; no lane here says that it does")
+	default:
+		p.text("", indent, "lanes: none that a worker serves")
+	}
+}
+
+func heldBy(h hold.Hold) string {
+	class := string(h.Class)
+	if h.Class == hold.Operator {
+		class = "by a person"
+	}
+	return plain(h.String()) + ", " + class
+}
+
+// glueCommand keeps the command of an advice on one line.
+func glueCommand(text string) string {
+	if i := strings.Index(text, "enqueue lanes "); i >= 0 {
+		return text[:i] + glued(text[i:])
+	}
+	return text
+}
+
+func (p *printer) months(s *survey) {
+	all := s.organisations()
+	if len(all) == 0 {
+		return
+	}
+	month := all[0].status.Month
+	fmt.Fprintln(p.out)
+	fmt.Fprintln(p.out, p.paint(bold, "CALLS OF "+month.Name)+"  until "+p.at(month.Ends))
+	width := 0
+	for _, o := range all {
+		width = max(width, cells(o.name))
+	}
+	for _, o := range all {
+		text, colour := spent(o.status)
+		text = glued(o.name+strings.Repeat(" ", width-cells(o.name))) + "  " + text
+		p.text(colour, 2, text)
+	}
+}
+
+func spent(s pace.Status) (text, colour string) {
+	left, bounded := s.MonthLeft()
+	reserve := min(left, int64(s.Quota.Reserve))
+	switch {
+	case s.Month.Said:
+		text = fmt.Sprintf("%d spent; the platform says there are no more", s.Month.Spent)
+		return text, red
+	case !bounded:
+		return fmt.Sprintf("%d spent, no quota is configured", s.Month.Spent), ""
+	}
+	text = fmt.Sprintf("%d of %d spent, %d left", s.Month.Spent, s.Quota.Calls, left)
+	if reserve > 0 {
+		text += fmt.Sprintf(", %d of them for urgent tasks", reserve)
+	}
+	switch {
+	case left <= int64(s.Quota.Reserve):
+		return text, red
+	case s.Quota.Warn > 0 && s.Month.Spent >= int64(s.Quota.Warn):
+		return text, yellow
+	}
+	return text, ""
+}

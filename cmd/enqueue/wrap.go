@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// cells is how many columns of a terminal a text takes: Chinese, Japanese and
+// Korean characters and emoji take two, what is set upon another none.
+func cells(text string) int {
+	n := 0
+	for _, r := range text {
+		n += cell(r)
+	}
+	return n
+}
+
+func cell(r rune) int {
+	switch {
+	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+		return 0
+	case wide(r):
+		return 2
+	}
+	return 1
+}
+
+func wide(r rune) bool {
+	return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul, unicode.Bopomofo) ||
+		r >= 0x3000 && r <= 0x303e || r >= 0xff01 && r <= 0xff60 || r >= 0xffe0 && r <= 0xffe6 || r >= 0x1f300 && r <= 0x1faff
+}
+
+// plain takes out what would move the cursor of a terminal or colour it: a
+// platform's words come from outside.
+func plain(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\ufffd"))
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == ' ' }), " ")
+}
+
+// glued is a text that wrap leaves on one line: a command that a person copies.
+func glued(text string) string { return strings.ReplaceAll(text, " ", "\u00a0") }
+
+// wrap breaks a text into lines of at most so many cells, at spaces and beside
+// wide characters, which have none between them. A word that is longer has a
+// line of its own.
+func wrap(text string, width int) []string {
+	var lines []string
+	line, at := "", 0
+	flush := func() {
+		lines = append(lines, strings.ReplaceAll(strings.TrimRight(line, " "), "\u00a0", " "))
+		line, at = "", 0
+	}
+	for _, piece := range pieces(plain(text)) {
+		n := cells(piece)
+		if at > 0 && at+cells(strings.TrimRight(piece, " ")) > width {
+			flush()
+		}
+		line, at = line+piece, at+n
+	}
+	if at > 0 {
+		flush()
+	}
+	return lines
+}
+
+// closing must not begin a line.
+const closing = "，。、；：？！）》」』】”’"
+
+// pieces are the parts of a text between which a line may end.
+func pieces(text string) []string {
+	var all []string
+	var b strings.Builder
+	runes := []rune(text)
+	for i, r := range runes {
+		b.WriteRune(r)
+		last := i == len(runes)-1
+		if last || r == ' ' || !strings.ContainsRune(closing+" ", runes[i+1]) && (wide(r) || wide(runes[i+1])) {
+			all = append(all, b.String())
+			b.Reset()
+		}
+	}
+	return all
+}
+
+// short is a length of time as a person says it: two units at most.
+func short(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int((d+time.Second-1)/time.Second))
+	case d < 10*time.Minute:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	case d < 1000*24*time.Hour:
+		return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
+	}
+	return "years"
+}
+
+// count is "1 lane" or "3 lanes".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,112 @@
+package hold_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/hold"
+	"rollcall/internal/redistest"
+)
+
+func TestEachTransitionIsToldOnce(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		b := hold.NewBoard(rdb)
+		put(t, b, refused(lane), hold.Entered)
+		put(t, b, refused(lane), hold.Same)
+		longer := refused(lane)
+		longer.Until = began.Add(time.Hour)
+		h := put(t, b, longer, hold.Same)
+		h, _, err := b.Claim(t.Context(), h, h.Next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.ProbeNow(t.Context(), h, began); err != nil {
+			t.Fatal(err)
+		}
+		other := refused(lane)
+		other.Reason, other.By = "88: no permission", "worker-2"
+		h = put(t, b, other, hold.Changed)
+		for range 2 { // the second comes too late
+			if _, err := b.Lift(t.Context(), h, "worker-3"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		events, err := hold.ReadEvents(t.Context(), rdb, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		event := func(word, reason, by string) hold.Event {
+			return hold.Event{Place: lane, Event: word, Class: hold.Refused, Reason: reason, By: by}
+		}
+		want := []hold.Event{
+			event("hold.entered", "40014: the app secret is wrong", "worker-1"),
+			event("hold.changed", "88: no permission", "worker-2"),
+			event("hold.left", "88: no permission", "worker-3"),
+		}
+		if diff := cmp.Diff(want, events, cmpopts.IgnoreFields(hold.Event{}, "Time")); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+		for _, e := range events {
+			if age := time.Since(e.Time); age < -time.Minute || age > time.Hour {
+				t.Errorf("an event that was just written is %s old", age)
+			}
+		}
+		last, err := hold.ReadEvents(t.Context(), rdb, 2)
+		if diff := cmp.Diff(events[1:], last); diff != "" || err != nil {
+			t.Errorf("%v; the last two, -want +got:\n%s", err, diff)
+		}
+	})
+}
+
+func TestAnEventOfANewerVersionIsReadAsFarAsItGoes(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		if events, err := hold.ReadEvents(t.Context(), rdb, 5); len(events) != 0 || err != nil {
+			t.Errorf("before anything happened: %+v, %v", events, err)
+		}
+		if err := rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: hold.Events, Values: []any{"event", "hold.paused", "colour", "red"}}).Err(); err != nil {
+			t.Fatal(err)
+		}
+		events, err := hold.ReadEvents(t.Context(), rdb, 5)
+		want := []hold.Event{{Event: "hold.paused"}}
+		if diff := cmp.Diff(want, events, cmpopts.IgnoreFields(hold.Event{}, "Time")); diff != "" || err != nil {
+			t.Errorf("%v; -want +got:\n%s", err, diff)
+		}
+	})
+}
+
+func TestAWordOfAChangeReachesThoseWhoListen(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		ctx, stop := context.WithCancel(t.Context())
+		heard, ended := make(chan struct{}, 100), make(chan struct{})
+		go func() {
+			defer close(ended)
+			hold.Listen(ctx, rdb, func() { heard <- struct{}{} })
+		}()
+		b := hold.NewBoard(rdb)
+		h := operator(lane)
+		for told := false; !told; {
+			h.Reason += "!" // until the subscription stands
+			if _, _, err := b.Put(t.Context(), h); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-heard:
+				told = true
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+		stop()
+		<-ended
+	})
+}

@@ -1,0 +1,76 @@
+package pace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ask books slots for so many senders.
+func (l *Lane) ask(urgent, bulk int) (Reply, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), askFor)
+	defer cancel()
+	urgent = min(urgent, most)
+	bulk = min(bulk, most-urgent)
+	var early []int64
+	if a := l.cfg.Address; a != nil {
+		times, none, err := a.times(ctx, urgent+bulk)
+		l.asked.Add(1)
+		if err != nil || len(times) == 0 {
+			return none, err
+		}
+		urgent = min(urgent, len(times))
+		bulk = min(bulk, len(times)-urgent)
+		early = times
+	}
+	l.mu.Lock()
+	known := l.seen
+	l.mu.Unlock()
+	args := append(l.terms(), urgent, bulk, Horizon.Microseconds(), bulkHorizon.Microseconds(), known.seq, known.month, known.spent)
+	for _, at := range early {
+		args = append(args, at)
+	}
+	sent := time.Now()
+	answer, err := l.book.Run(ctx, l.rdb, l.keys, args...).Slice()
+	l.asked.Add(1)
+	if err != nil {
+		return Reply{}, fmt.Errorf("pace: book slots of lane %s: %w", l.cfg.Name, err)
+	}
+	r, err := l.read(answer, sent, time.Now())
+	if a := l.cfg.Address; a != nil && err == nil {
+		a.unused(len(early) - len(r.Slots))
+	}
+	return r, err
+}
+
+var errAnswer = errors.New("pace: Redis gave an answer of another form: is something else writing rollcall's keys?")
+
+func (l *Lane) read(answer []any, sent, received time.Time) (Reply, error) {
+	if len(answer) < 7 {
+		return Reply{}, errAnswer
+	}
+	now, ok1 := answer[0].(int64)
+	epoch, ok2 := answer[1].(int64)
+	seq, ok3 := answer[2].(int64)
+	why, ok4 := answer[3].(string)
+	again, ok5 := answer[4].(int64)
+	month, ok6 := answer[5].(string)
+	spent, ok7 := answer[6].(int64)
+	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || !ok6 || !ok7 {
+		return Reply{}, errAnswer
+	}
+	r := Reply{Why: why, Again: again, Epoch: epoch, At: now}
+	for _, v := range answer[7:] {
+		at, ok := v.(int64)
+		if !ok {
+			return Reply{}, errAnswer
+		}
+		r.Slots = append(r.Slots, at)
+	}
+	l.clock.sample(sent, received, now)
+	l.mu.Lock()
+	l.seen.seq, l.seen.month, l.seen.spent = max(l.seen.seq, seq), month, spent
+	l.mu.Unlock()
+	return r, nil
+}

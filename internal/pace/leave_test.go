@@ -1,0 +1,104 @@
+package pace_test
+
+import (
+	"testing"
+	"time"
+
+	"rollcall/internal/pace"
+	"rollcall/internal/redistest"
+)
+
+// Slots that a machine slept through would leave in a heap.
+func TestASlotThatHasPassedIsNotUsed(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := lane(t, s, pace.Config{Metered: true})
+		slot, err := l.Wait(t.Context(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		until(t, func() bool { return time.Since(began) > 50*time.Millisecond })
+		if left, err := l.Leave(t.Context(), slot); left || err != nil {
+			t.Errorf("Leave() = %t, %v long after the slot, want false", left, err)
+		}
+		spent(t, s, 0)
+	})
+}
+
+func TestASlotIsVoidWhenTheLaneIsPausedBeforeItIsUsed(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := lane(t, s, pace.Config{Metered: true})
+		slot, err := l.Wait(t.Context(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Pause(t.Context(), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := l.Leave(t.Context(), slot); left || err != nil {
+			t.Errorf("Leave() = %t, %v during a pause, want false", left, err)
+		}
+		spent(t, s, 0)
+	})
+}
+
+// spent waits until so many calls of the month are counted.
+func spent(t *testing.T, s *redistest.Server, want int64) {
+	t.Helper()
+	until(t, func() bool {
+		months, err := pace.ReadMonths(t.Context(), s.Client(t), "lakeside")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return months[0].Spent == want
+	})
+}
+
+// A burst that has left is not taken back by a pause, or it would leave again.
+func TestAPauseTakesBackNoneOfABurstThatHasLeft(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	s.Mini.SetTime(still)
+	l := lane(t, s, pace.Config{Limits: []pace.Limit{{Calls: 20, Per: time.Second, Burst: 10}}})
+	first, err := l.Ask(pace.Ask{Urgent: 11})
+	if err != nil || first.Slots[10] != first.Slots[0] {
+		t.Fatalf("Ask() = %+v, %v, want eleven slots at once", first, err)
+	}
+	if _, err := l.Pause(t.Context(), 100*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	s.Mini.SetTime(still.Add(105 * time.Millisecond))
+	second, err := l.Ask(pace.Ask{Urgent: 11})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := 0
+	for _, slot := range second.Slots {
+		if slot <= still.Add(110*time.Millisecond).UnixMicro() {
+			at++
+		}
+	}
+	if at > 1 {
+		t.Errorf("%d more leave at once 105 ms later", at)
+	}
+}
+
+// What a limit is told apart by is its length: another one beside it changes
+// nothing for it.
+func TestALimitThatIsAddedDisturbsNoOther(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	s.Mini.SetTime(still)
+	minute := pace.Limit{Calls: 60, Per: time.Minute, Burst: 30}
+	l := lane(t, s, pace.Config{Limits: []pace.Limit{minute}})
+	if r, err := l.Ask(pace.Ask{Urgent: 31}); err != nil || len(r.Slots) != 31 {
+		t.Fatalf("Ask() = %+v, %v, want the burst", r, err)
+	}
+	l.SetLimits([]pace.Limit{twenty[0], minute})
+	s.Mini.SetTime(still.Add(2100 * time.Millisecond))
+	if r, err := l.Ask(pace.Ask{Urgent: 3}); err != nil || len(r.Slots) != 1 {
+		t.Errorf("two seconds later: %+v, %v, want the one slot that the minute allows", r, err)
+	}
+}

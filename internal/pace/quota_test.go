@@ -1,0 +1,101 @@
+package pace_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/pace"
+	"rollcall/internal/redistest"
+)
+
+func TestTheMonthsReserveIsForUrgentCallsAlone(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	s.Mini.SetTime(still)
+	cfg := pace.Config{Metered: true, Quota: pace.Quota{Calls: 10, Reserve: 3}}
+	a := lane(t, s, cfg)
+	cfg.Name = "other.group" // another tenant's lane of the same organisation
+	b := lane(t, s, cfg)
+	first, err := a.Ask(pace.Ask{Bulk: 4})
+	if err != nil || len(first.Slots) != 4 {
+		t.Fatalf("Ask() = %+v, %v", first, err)
+	}
+	second, err := b.Ask(pace.Ask{Bulk: 6})
+	if err != nil || len(second.Slots) != 3 || second.Why != pace.WhyReserve {
+		t.Errorf("with 3 of 10 calls kept: %+v, %v, want 3 slots", second, err)
+	}
+	_, err = b.Wait(t.Context(), false)
+	if spent, ok := errors.AsType[*pace.SpentError](err); !ok || spent.Why != pace.WhyReserve || spent.Spent != 7 {
+		t.Errorf("Wait() = %v, want a *SpentError for the reserve after 7 calls", err)
+	}
+	urgent, err := a.Ask(pace.Ask{Urgent: 6})
+	if err != nil || len(urgent.Slots) != 3 || urgent.Why != pace.WhyMonth {
+		t.Errorf("urgent calls got %+v, %v, want the 3 that were kept", urgent, err)
+	}
+	if err := a.Give(pace.Return{Counted: still.UnixMicro()}); err != nil { // one was not counted
+		t.Fatal(err)
+	}
+	if again, err := b.Ask(pace.Ask{Urgent: 2}); err != nil || len(again.Slots) != 1 {
+		t.Errorf("after a refund: %+v, %v, want one slot", again, err)
+	}
+	s.Mini.SetTime(time.Date(2026, 11, 30, 16, 0, 0, 0, time.UTC)) // midnight in Shanghai
+	if turned, err := b.Ask(pace.Ask{Bulk: 6}); err != nil || len(turned.Slots) != 6 {
+		t.Errorf("in the next month: %+v, %v, want 6 slots", turned, err)
+	}
+}
+
+func TestWhatThePlatformSaysIsSpentIsSpent(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		l := lane(t, s, pace.Config{Metered: true})
+		if err := pace.SayMonthSpent(t.Context(), rdb, "lakeside"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Wait(t.Context(), true); err == nil || !strings.Contains(err.Error(), "spent") {
+			t.Errorf("Wait() = %v, want a *SpentError", err)
+		}
+		if err := pace.UnsayMonthSpent(t.Context(), rdb, "lakeside"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Wait(t.Context(), true); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestTheAddressIsBookedForAllOrganisations(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	s.Mini.SetTime(still)
+	limit := pace.Limit{Calls: 60, Per: time.Minute}
+	fast := []pace.Limit{{Calls: 1000, Per: time.Second}}
+	var lanes []*pace.Lane
+	for _, organisation := range []string{"north", "south"} {
+		lanes = append(lanes, lane(t, s, pace.Config{
+			Organisation: organisation, Limits: fast, Address: pace.NewAddress(s.Client(t), "office", limit),
+		}))
+	}
+	went := 0
+	for i := range 10 { // at once: a twentieth of the limit, and one
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		if _, err := lanes[i%2].Wait(ctx, true); err == nil {
+			went++
+		}
+		cancel()
+	}
+	if went != 4 {
+		t.Errorf("%d calls left at once from an address of 60 a minute, want 4", went)
+	}
+	if err := pace.NewAddress(s.Client(t), "office", limit).Pause(t.Context(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range lanes {
+		if _, err := l.Wait(t.Context(), true); err == nil {
+			t.Error("a call left from an address that is banned")
+		}
+	}
+}
