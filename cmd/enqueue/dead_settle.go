@@ -35,7 +35,7 @@ func (a *app) deadReplayCommand() *cobra.Command {
 	var set []string
 	var file string
 	cmd := &cobra.Command{
-		Use:   "replay (ID... | [filters] --all)",
+		Use:   "replay ID... | --all [filters]",
 		Short: "Have dead letters tried again, as they were or corrected",
 		Long: `Have dead letters tried again. A task goes back into its queue as it was, with
 its old revision: if a newer wish for its target is known, that one stays, and
@@ -74,7 +74,7 @@ func (a *app) deadDiscardCommand() *cobra.Command {
 	var f deadFlags
 	var reason string
 	cmd := &cobra.Command{
-		Use:   "discard (ID... | [filters] --all) --reason TEXT",
+		Use:   "discard --reason TEXT ID... | --all [filters]",
 		Short: "Throw dead letters away, with their tasks in asynq's archive",
 		Long: `Throw dead letters away, with their tasks in asynq's archive. Who did it, why
 and to how many stands among the events: enqueue lanes events.
