@@ -16,15 +16,15 @@ import (
 
 const nicknames = tenant + ".nickname"
 
-// ended is a task that was stored as rev and ended.
-func ended(t *testing.T, id string, task tasks.Task, rev int64) tasks.Again {
+// ended is a task t that was stored as rev and ended.
+func ended(t *testing.T, task tasks.Task, rev int64) tasks.Again {
 	t.Helper()
 	typename, payload, err := tasks.Encode(task, rev)
 	if err != nil {
 		t.Fatal(err)
 	}
 	kind, _ := tasks.KindOfType(typename)
-	return tasks.Again{TaskID: id, Tenant: tenant, Kind: kind, Type: typename, Payload: payload}
+	return tasks.Again{TaskID: "t", Tenant: tenant, Kind: kind, Type: typename, Payload: payload}
 }
 
 func TestAReplayKeepsThePayloadAndGivesWayToANewerWish(t *testing.T) {
@@ -36,7 +36,7 @@ func TestAReplayKeepsThePayloadAndGivesWayToANewerWish(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again := ended(t, "t", nick("ann", "old"), newer.Revision-1)
+		again := ended(t, nick("ann", "old"), newer.Revision-1)
 		again.Urgent, again.Key = true, "night-1"
 		if got, want := client.Replay(t.Context(), again), (tasks.Result{Outcome: tasks.Stored, TaskID: "t~1", Queue: nicknames + ".urgent", Revision: newer.Revision - 1}); got != want {
 			t.Fatalf("Replay() = %+v, want %+v", got, want)
@@ -58,7 +58,7 @@ func TestOfAnyNumberOfReplaysOneIsStored(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
 		client := open(t, s.Addr)
-		again := ended(t, "t", nick("ann", "Ann"), 7)
+		again := ended(t, nick("ann", "Ann"), 7)
 		results := make([]tasks.Result, 8)
 		var wg sync.WaitGroup
 		for i := range results {
@@ -94,7 +94,7 @@ func TestALostAnswerToAReplayIsSettledByAskingAgain(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client, _ := throughFaults(t, s, storing, loseReply)
-		if got := client.Replay(t.Context(), ended(t, "t", nick("ann", "Ann"), 7)); got.Outcome != tasks.Stored || got.Err != nil {
+		if got := client.Replay(t.Context(), ended(t, nick("ann", "Ann"), 7)); got.Outcome != tasks.Stored || got.Err != nil {
 			t.Errorf("%+v", got)
 		}
 		wantPending(t, s, 1)
@@ -106,14 +106,14 @@ func TestWhatWouldOnlyFailAgainIsNotReplayed(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
 		client := open(t, s.Addr)
-		raw := ended(t, "t", nick("ann", "Ann"), 7)
+		raw := ended(t, nick("ann", "Ann"), 7)
 		raw.Payload = []byte("\xff")
-		wrong := ended(t, "t", nick("ann", ""), 7)
-		misplaced := ended(t, "t", nick("ann", "Ann"), 7)
+		wrong := ended(t, nick("ann", ""), 7)
+		misplaced := ended(t, nick("ann", "Ann"), 7)
 		misplaced.Kind = tasks.KindGroup
-		elsewhere := ended(t, "t", nick("ann", "Ann"), 7)
+		elsewhere := ended(t, nick("ann", "Ann"), 7)
 		elsewhere.Tenant = "other"
-		gone := ended(t, "t", tasks.CourseSync{Tenant: "gone", CourseID: "1"}, 7)
+		gone := ended(t, tasks.CourseSync{Tenant: "gone", CourseID: "1"}, 7)
 		gone.Tenant = "gone"
 		for name, again := range map[string]tasks.Again{"raw": raw, "wrong": wrong, "misplaced": misplaced, "elsewhere": elsewhere, "gone": gone} {
 			if got := client.Replay(t.Context(), again); got.Outcome != tasks.Refused || got.Err == nil {
@@ -133,7 +133,7 @@ func TestAReplacementIsTheNewestWish(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again := ended(t, "t", nick("ann", "wrong"), newer.Revision-1)
+		again := ended(t, nick("ann", "wrong"), newer.Revision-1)
 		first := client.Replace(t.Context(), again, nick("ann", "right"))
 		if first.Outcome != tasks.Stored || first.Revision <= newer.Revision || !strings.HasPrefix(first.TaskID, "t~1-") {
 			t.Fatalf("Replace() = %+v", first)
@@ -191,7 +191,7 @@ func TestATaskIsCorrectedByTheNamesOfItsFields(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			again := ended(t, "t", row.task, 7)
+			again := ended(t, row.task, 7)
 			got, err := tasks.Correct(again.Type, again.Payload, row.set)
 			if diff := cmp.Diff(row.want, got); diff != "" || err != nil {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
@@ -202,7 +202,7 @@ func TestATaskIsCorrectedByTheNamesOfItsFields(t *testing.T) {
 
 func TestAFieldThatThereIsNotCannotBeCorrected(t *testing.T) {
 	t.Parallel()
-	again := ended(t, "t", nick("ann", "A"), 7)
+	again := ended(t, nick("ann", "A"), 7)
 	for _, field := range []string{"nick", "v", "rev", "options.searchable"} {
 		_, err := tasks.Correct(again.Type, again.Payload, map[string]string{field: "1"})
 		if _, ok := errors.AsType[*tasks.PayloadError](err); !ok {

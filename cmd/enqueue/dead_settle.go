@@ -260,7 +260,7 @@ func (e *errand) end(ctx context.Context, desk *deadletter.Desk, err error) erro
 	}
 	switch {
 	case e.counts[deadletter.Failed] > 0:
-		return &exitError{exitLetterRedis, errors.New("Redis did not take some; their letters stay: say it again, nothing is done twice")}
+		return &exitError{exitLetterRedis, errors.New("some were not taken by Redis, and their letters stay: say it again, nothing is done twice")}
 	case err != nil:
 		return err
 	case e.counts[deadletter.Refused] > 0:
@@ -284,9 +284,12 @@ func (e *errand) replace(ctx context.Context, set []string, file string) error {
 	}
 	return e.runOne(ctx, func(letter ledger.Letter) (tasks.Task, error) {
 		if file == "" {
+			if _, _, err := tasks.Decode(letter.Type, letter.Payload); err != nil {
+				return nil, fmt.Errorf("%w: there is nothing to correct, give the whole task with --task", err)
+			}
 			return tasks.Correct(letter.Type, letter.Payload, fields)
 		}
-		in := io.Reader(e.a.stdin)
+		in := e.a.stdin
 		if file != "-" {
 			f, err := os.Open(file)
 			if err != nil {

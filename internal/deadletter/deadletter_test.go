@@ -109,9 +109,9 @@ func (o *office) wantLeft(want ...string) {
 	}
 }
 
-func (o *office) wantState(queue, id, want string) {
+func (o *office) wantState(id, want string) {
 	o.t.Helper()
-	if got, err := backlog.State(o.t.Context(), o.rdb, queue, id); err != nil || got != want {
+	if got, err := backlog.State(o.t.Context(), o.rdb, "dt.nickname", id); err != nil || got != want {
 		o.t.Errorf("task %s is %q in asynq, %v; want %q", id, got, err, want)
 	}
 }
@@ -181,8 +181,8 @@ func TestAReplayStoresTheTaskAndThenForgetsItsDeath(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		o.wantLeft()
-		o.wantState("dt.nickname", "a", "")
-		o.wantState("dt.nickname", "a~1", "pending")
+		o.wantState("a", "")
+		o.wantState("a~1", "pending")
 		// Somebody who read the letter before says the same: nothing is stored twice.
 		if again := o.desk.Replay(t.Context(), []ledger.Letter{one}); again[0].Outcome != deadletter.Replayed || again[0].TaskID != "a~1" {
 			t.Errorf("again: %+v", again)
@@ -263,8 +263,8 @@ func TestADiscardRemovesTheArchivedTaskAndTheLetterAndIsNoted(t *testing.T) {
 			t.Fatalf("%+v", settled)
 		}
 		o.wantLeft("b")
-		o.wantState("dt.nickname", "a", "")
-		o.wantState("dt.nickname", "b", "archived")
+		o.wantState("a", "")
+		o.wantState("b", "archived")
 		tally := deadletter.Tally{}
 		tally.Add(settled)
 		if err := o.desk.Note(t.Context(), deadletter.Discarded, tally, "left", "bob"); err != nil {
@@ -301,7 +301,7 @@ func TestWhatIsNotArchivedAnyMoreIsLeftAlone(t *testing.T) {
 				t.Errorf("%v", got)
 			}
 			o.wantLeft("active")
-			o.wantState("dt.nickname", "run", "pending")
+			o.wantState("run", "pending")
 			if _, err := o.ledger.Unbury(t.Context(), "dt.nickname", "active"); err != nil {
 				t.Fatal(err)
 			}

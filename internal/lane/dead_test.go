@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -250,7 +251,7 @@ func TestASweepWritesLettersForWhatAsynqArchivedByItself(t *testing.T) {
 		r.add(lane.Config{}, turnsDown)
 		full := int64(*archived)
 		for i := range *archived {
-			id := r.put(nicknames, fmt.Sprint(i))
+			id := r.put(nicknames, strconv.Itoa(i))
 			if i%10 == 0 {
 				if err := r.inspector.ArchiveTask(nicknames, id); err != nil {
 					t.Fatal(err)

@@ -212,6 +212,7 @@ func (s *Set) Start(ctx context.Context) error {
 		if err := l.pacer.Open(ctx); err != nil {
 			return err
 		}
+		l.lookForLetters(ctx)
 		l.follow(time.Now())
 	}
 	for _, l := range s.lanes {

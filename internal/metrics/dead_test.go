@@ -1,7 +1,7 @@
 package metrics_test
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 
 	"rollcall/internal/ledger"
@@ -16,7 +16,7 @@ func TestDeadLettersAreCountedByLaneAndClass(t *testing.T) {
 		for i, of := range []ledger.Letter{
 			{Class: "rejected", Code: "1"}, {Class: "rejected", Code: "2"}, {Class: "archived"}, {Class: "of 2031"}, {Class: "rejected", Lane: "other.nickname"},
 		} {
-			of.ID = fmt.Sprint(i)
+			of.ID = strconv.Itoa(i)
 			if of.Lane == "" {
 				of.Lane = laneName
 			}

@@ -1,0 +1,102 @@
+package backlog_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/backlog"
+	"rollcall/internal/redistest"
+)
+
+// asynq's own deletion is what Unarchive does to an archived task, and nothing
+// is what it does to any other.
+func TestAnArchivedTaskIsRemovedWithAllThatAsynqKeepsOfIt(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		ctx, rdb := t.Context(), s.Client(t)
+		client, inspector := asynq.NewClientFromRedisClient(rdb), asynq.NewInspectorFromRedisClient(rdb)
+		for _, id := range []string{"a", "waits"} {
+			if _, err := client.Enqueue(asynq.NewTask("t", []byte(id)), asynq.Queue("q"), asynq.TaskID(id), asynq.Unique(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := inspector.ArchiveTask("q", "a"); err != nil {
+			t.Fatal(err)
+		}
+		// Dropped from the archive by its web UI, which leaves the task behind.
+		if err := rdb.HSet(ctx, backlog.Key("q", "t:left"), "state", "archived").Err(); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct{ id, found, then string }{
+			{"a", "archived", ""}, {"a", "", ""}, {"waits", "pending", "pending"}, {"left", "archived", ""}, {"nobody", "", ""},
+		} {
+			found, err := backlog.Unarchive(ctx, rdb, "q", step.id)
+			then, stateErr := backlog.State(ctx, rdb, "q", step.id)
+			if err := errors.Join(err, stateErr); err != nil || found != step.found || then != step.then {
+				t.Errorf("%s was %q and is %q, %v; want %q and %q", step.id, found, then, err, step.found, step.then)
+			}
+		}
+		// Its lock is gone, that of the other is not.
+		if _, err := client.Enqueue(asynq.NewTask("t", []byte("a")), asynq.Queue("q"), asynq.Unique(time.Hour)); err != nil {
+			t.Errorf("the same task anew: %v", err)
+		}
+		if _, err := client.Enqueue(asynq.NewTask("t", []byte("waits")), asynq.Queue("q"), asynq.Unique(time.Hour)); !errors.Is(err, asynq.ErrDuplicateTask) {
+			t.Errorf("a second of the one that waits: %v", err)
+		}
+	})
+}
+
+func TestAnArchiveIsListedFromAMomentOn(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		ctx, rdb := t.Context(), s.Client(t)
+		if entries, err := backlog.Archived(ctx, rdb, "q", 0); err != nil || len(entries) != 0 {
+			t.Errorf("an empty archive: %v, %v", entries, err)
+		}
+		for id, score := range map[string]float64{"a": 1, "b": 2, "c": 2, "d": 3} {
+			if err := rdb.ZAdd(ctx, backlog.Key("q", "archived"), redis.Z{Score: score, Member: id}).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n, err := backlog.ArchivedSince(ctx, rdb, "q", 2)
+		entries, listErr := backlog.Archived(ctx, rdb, "q", 2)
+		if err := errors.Join(err, listErr); err != nil || n != 3 || len(entries) != 3 || entries[0] != (backlog.ArchivedTask{ID: "b", Score: 2}) || entries[2].ID != "d" {
+			t.Errorf("%d are counted, %v listed, %v", n, entries, err)
+		}
+	})
+}
+
+func TestAnArchivedMessageIsReadAsFarAsAsynqCanReadIt(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		ctx, rdb := t.Context(), s.Client(t)
+		mender := backlog.NewMender(rdb)
+		client, inspector := asynq.NewClientFromRedisClient(rdb), asynq.NewInspectorFromRedisClient(rdb)
+		for _, id := range []string{"a", "waits"} {
+			if _, err := client.Enqueue(asynq.NewTask("t", []byte("p")), asynq.Queue("q"), asynq.TaskID(id)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := errors.Join(inspector.ArchiveTask("q", "a"),
+			rdb.HSet(ctx, backlog.Key("q", "t:raw"), "msg", "\xff\xff no message", "state", "archived").Err(),
+			rdb.ZAdd(ctx, backlog.Key("q", "archived"), redis.Z{Score: 1, Member: "raw"}).Err())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, found, err := mender.Archived(ctx, "q", "a"); err != nil || !found || string(got.Info.Payload) != "p" || got.LastErr() != "" {
+			t.Errorf("%+v, %t, %v", got, found, err)
+		}
+		if got, found, err := mender.Archived(ctx, "q", "raw"); err != nil || !found || string(got.Raw) != "\xff\xff no message" || got.LastErr() == "" {
+			t.Errorf("what asynq cannot read: %+v, %t, %v", got, found, err)
+		}
+		for _, id := range []string{"waits", "nobody"} {
+			if _, found, err := mender.Archived(ctx, "q", id); found || err != nil {
+				t.Errorf("%s is not archived: %t, %v", id, found, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,70 @@
+package deadletter_test
+
+import (
+	"testing"
+
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/deadletter"
+	"rollcall/internal/ledger"
+	"rollcall/internal/redisdb"
+	"rollcall/internal/redistest"
+	"rollcall/tasks"
+)
+
+// Letters, queues and events lie on different nodes; the user of docs/redis.md
+// may do all that the desk does.
+func TestLettersAreDealtWithOnEveryTopology(t *testing.T) {
+	t.Parallel()
+	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
+		rdb := redisdb.New(d.Options())
+		t.Cleanup(func() { rdb.Close() })
+		client, err := tasks.NewClient(tasks.ClientConfig{Redis: d.Options()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { client.Close() })
+		var lanes []tasks.Lane
+		tenants := []string{"dt1", "dt2", "dt3", "dt4", "dt5", "dt6"}
+		for _, tenant := range tenants {
+			lanes = append(lanes, tasks.Lane{Organisation: "lakeside", Tenant: tenant, Kind: tasks.KindNickname})
+		}
+		if err := tasks.PublishLanes(t.Context(), rdb, lanes); err != nil {
+			t.Fatal(err)
+		}
+		o := &office{
+			t: t, rdb: rdb, ledger: ledger.New(rdb), desk: deadletter.New(rdb, client),
+			asynq: asynq.NewClientFromRedisClient(rdb), inspector: asynq.NewInspectorFromRedisClient(rdb),
+		}
+		for i, tenant := range tenants {
+			o.buries(letter(t, tenant, tenant+"-a", i, "busy", ""), letter(t, tenant, tenant+"-b", i, "rejected", "1"))
+		}
+		causes, err := o.desk.Causes(t.Context(), deadletter.Filter{})
+		if err != nil || len(causes) != 2 || causes[0].Letters != 6 || len(causes[0].Lanes) != 6 {
+			t.Fatalf("%+v, %v", causes, err)
+		}
+		for outcome, class := range map[deadletter.Outcome]string{deadletter.Replayed: "busy", deadletter.Discarded: "rejected"} {
+			tally := deadletter.Tally{}
+			err := o.desk.Each(t.Context(), deadletter.Filter{Class: class}, func(letters []ledger.Letter) error {
+				settled := o.desk.Discard
+				if outcome == deadletter.Replayed {
+					settled = o.desk.Replay
+				}
+				for _, one := range settled(t.Context(), letters) {
+					if one.Outcome != outcome {
+						t.Errorf("%s: %s, %v", one.Letter.ID, one.Outcome, one.Err)
+					}
+					tally.Add([]deadletter.Settled{one})
+				}
+				return nil
+			})
+			if err != nil || len(tally) != 6 {
+				t.Fatalf("%d lanes were gone through, %v", len(tally), err)
+			}
+			if err := o.desk.Note(t.Context(), outcome, tally, "over", "bob"); err != nil {
+				t.Error(err)
+			}
+		}
+		o.wantLeft()
+	})
+}
