@@ -71,7 +71,7 @@ func (s *Set) lookOut(ctx context.Context) {
 // returned tells anew what a Redis that was away may have forgotten.
 func (s *Set) returned(ctx context.Context) {
 	for _, l := range s.lanes {
-		if err := l.pacer.Open(ctx); err != nil {
+		if err := l.pacer.Remind(ctx); err != nil {
 			l.log.Warn("what the lane is held to could not be told to those who look", "err", err)
 		}
 	}
