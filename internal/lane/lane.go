@@ -111,8 +111,8 @@ type Set struct {
 	board  *hold.Board
 	log    *slog.Logger
 	lanes  []*Lane
-	quotas sync.Map // organisation → pace.Quota
-	name   string   // of this worker, in holds
+	months *months
+	name   string // of this worker, in holds
 	look   chan struct{}
 	// observer may be nil.
 	observer Observer
@@ -126,6 +126,7 @@ type Set struct {
 // Stop. name is the worker's, for those who read who has put a lane on hold.
 func NewSet(rdb redis.UniversalClient, record *ledger.Ledger, name string, log *slog.Logger) *Set {
 	s := &Set{rdb: rdb, ledger: record, board: hold.NewBoard(rdb), name: name, log: log, look: make(chan struct{}, 1)}
+	s.months = &months{set: s, quotas: map[string]quota{}}
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
 	return s
 }
@@ -145,7 +146,7 @@ func (s *Set) Add(cfg Config, build func(handler.Pacer) handler.Func) {
 	l.gate = newGate(l)
 	l.handle = build(l)
 	if cfg.Metered {
-		s.quotas.Store(cfg.Organisation, cfg.Quota)
+		s.months.expect(cfg.Organisation, cfg.Quota)
 	}
 	l.server = asynq.NewServerFromRedisClient(gated{UniversalClient: s.rdb, gate: l.gate}, asynq.Config{
 		Concurrency: mostTogether + spareUrgent,
@@ -181,23 +182,20 @@ func (s *Set) SetLimits(ctx context.Context, tenant string, kind tasks.Kind, lim
 }
 
 // SetQuota has the metered lanes of an organisation keep another quota from
-// their next slot on.
-func (s *Set) SetQuota(ctx context.Context, organisation string, quota pace.Quota) error {
-	s.quotas.Store(organisation, quota)
-	var failed error
-	for _, l := range s.lanes {
-		if l.Organisation == organisation && l.Metered {
-			l.pacer.SetQuota(quota)
-			failed = errors.Join(failed, l.pacer.Open(ctx))
-		}
-	}
+// their next slot on, and those of the other workers a moment later.
+func (s *Set) SetQuota(ctx context.Context, organisation string, q pace.Quota) error {
+	s.months.expect(organisation, q)
+	err := errors.Join(s.months.keep(ctx, organisation, q), s.months.say(ctx))
 	s.lookSoon()
-	return failed
+	return err
 }
 
 // Start lets every lane take tasks, as far as no hold keeps it from that.
 func (s *Set) Start(ctx context.Context) error {
 	if err := s.board.Refresh(ctx); err != nil {
+		return err
+	}
+	if err := s.months.say(ctx); err != nil {
 		return err
 	}
 	for _, l := range s.lanes {

@@ -97,6 +97,9 @@ type Month struct {
 	// Said tells that the platform says they are used up.
 	Said bool
 	Ends time.Time
+	// Quota is what was said last of the organisation's; nil: nothing. ReadMonths
+	// alone reads it.
+	Quota *Quota
 }
 
 // saidField marks a month of which the platform says that it is spent.
@@ -141,7 +144,7 @@ func ReadMonths(ctx context.Context, rdb redis.UniversalClient, organisations ..
 	read := make([]*redis.SliceCmd, len(organisations))
 	if _, err = rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, o := range organisations {
-			read[i] = p.HMGet(ctx, MonthKey(o), month, saidField(month))
+			read[i] = p.HMGet(ctx, MonthKey(o), month, saidField(month), quotaField)
 		}
 		return nil
 	}); err != nil {
@@ -191,11 +194,14 @@ func WarnOnce(ctx context.Context, rdb redis.UniversalClient, organisation, mont
 func monthOf(name string, values []any, now time.Time) Month {
 	y, mon, _ := shanghai(now.UnixMicro()).Date()
 	m := Month{Name: name, Ends: time.Date(y, mon+1, 1, 0, 0, 0, 0, shanghai(0).Location())}
-	if len(values) == 2 {
+	if len(values) >= 2 {
 		if text, ok := values[0].(string); ok {
 			m.Spent, _ = strconv.ParseInt(text, 10, 64)
 		}
 		m.Said = values[1] != nil
+	}
+	if len(values) == 3 {
+		m.Quota = readQuota(values[2])
 	}
 	return m
 }
