@@ -7,7 +7,6 @@ import (
 
 	"rollcall/internal/backlog"
 	"rollcall/internal/hold"
-	"rollcall/internal/pace"
 	"rollcall/tasks"
 )
 
