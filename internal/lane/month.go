@@ -23,7 +23,10 @@ func (s *Set) months(ctx context.Context, now time.Time) error {
 	}
 	months, err := pace.ReadMonths(ctx, s.rdb, organisations...)
 	for i, m := range months {
-		if m.Told { // by the worker that was last started or reloaded
+		if m.Told && m.Quota != quotas[i] { // by the worker that was last started or reloaded
+			s.quotas.Store(organisations[i], m.Quota)
+			s.log.Info("another worker was told another quota, which holds for all", "organisation", organisations[i],
+				"calls", m.Quota.Calls, "reserve", m.Quota.Reserve, "before", quotas[i].Calls)
 			quotas[i] = m.Quota
 		}
 		s.month(ctx, organisations[i], quotas[i], m, now)

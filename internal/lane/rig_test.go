@@ -132,11 +132,18 @@ func (r *rig) add(cfg lane.Config, do doing) {
 		return func(ctx context.Context, _ string, payload []byte) (handler.Report, error) {
 			report := handler.Report{Outcome: handler.Applied}
 			err := do(ctx, func(ctx context.Context) error {
-				err := pacer.Slot(ctx)
-				if err == nil {
-					report.Sends++
+				for {
+					if err := pacer.Slot(ctx); err != nil {
+						return err
+					}
+					left, err := pacer.Leave(ctx)
+					if left {
+						report.Sends++
+					}
+					if left || err != nil {
+						return err
+					}
 				}
-				return err
 			}, string(payload))
 			return report, err
 		}
