@@ -125,12 +125,21 @@ func (e Env) carryOut(ctx context.Context, task tasks.Task, meta tasks.Meta, do 
 	}
 
 	kept, stop := mark.Keep(ctx)
+	sent := false
 	gate := func(ctx context.Context) error {
 		asked := time.Now()
 		defer func() { report.SlotWait += time.Since(asked) }()
 		for {
-			if left, err := e.leave(ctx, mark); left || err != nil {
+			left, err := e.leave(ctx, mark)
+			if left || err != nil {
+				sent = sent || left
 				return err
+			}
+			// What stays in doubt would keep an ID change from ever being tried.
+			if !sent {
+				if err := mark.Ungate(ctx); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -183,10 +183,18 @@ func told(workers ...*rig) []string {
 func saysOnce(t *testing.T, workers []*rig, want ...string) {
 	t.Helper()
 	slices.Sort(want)
-	events, err := hold.ReadEvents(t.Context(), workers[0].rdb, 100)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var events []hold.Event
+	eventually(t, func() (err error) { // the change comes first, then what is told of it
+		observed := 0
+		for _, r := range workers {
+			observed += len(r.watch.holds)
+		}
+		events, err = hold.ReadEvents(t.Context(), workers[0].rdb, 100)
+		if err == nil && min(observed, len(events)) < len(want) {
+			err = fmt.Errorf("%d events and %d words to observers, want %d", len(events), observed, len(want))
+		}
+		return err
+	})
 	var streamed []string
 	for _, e := range events {
 		streamed = append(streamed, fmt.Sprintf("%s %s %s", e.Event, e.Place, e.Class))

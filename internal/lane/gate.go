@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/backlog"
+	"rollcall/internal/hold"
 	"rollcall/tasks"
 )
 
@@ -182,7 +183,7 @@ func (g *gate) set(s state) (opened bool) {
 	}
 	opened = g.state.shut && !s.shut
 	g.state = s
-	if !s.shut {
+	if !s.shut || s.err.Probe != hold.ByTask {
 		g.probe = false
 	}
 	g.mu.Unlock()

@@ -266,7 +266,9 @@ func (l *Lane) probed(ctx context.Context, a *attempt, v Verdict) {
 	case errors.Is(speaks(a, v), errFailed):
 		return
 	case !a.asked():
-		l.gate.letProbe()
+		if l.probes() {
+			l.gate.letProbe()
+		}
 		return
 	case v.Class == ClassOvertaken, v.Class == ClassPanic: // who knows
 		return

@@ -177,9 +177,9 @@ func (s *Set) SetLimits(ctx context.Context, tenant string, kind tasks.Kind, lim
 		if l.Tenant != tenant || l.Kind != kind {
 			continue
 		}
-		l.pacer.SetLimits(limits)
+		changed := l.pacer.SetLimits(limits)
 		for _, h := range s.board.Of(hold.Place{Level: hold.Lane, Name: l.Name()}) {
-			if h.Class == hold.Quota { // a day's calls: there may be more now
+			if changed && h.Class == hold.Quota { // a day's calls: there may be more now
 				s.lift(ctx, h)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
+	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 	"rollcall/providers"
 	"rollcall/tasks"
@@ -96,14 +97,18 @@ func TestAHoldIsToldOnceWhenItBeginsChangesAndEndsWhoeverFindsOut(t *testing.T) 
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		both := []*rig{newRig(t, s), newRig(t, s)}
-		p, together := &platform{}, make(chan struct{})
+		p, together, noSlot := &platform{}, make(chan struct{}), func(context.Context) error { return nil }
+		var n atomic.Int64
 		started := make(chan struct{}, 100)
 		p.answers(refuses(providers.ScopeLane, "no permission"))
 		for _, r := range both {
-			r.add(lane.Config{}, func(ctx context.Context, _ func(context.Context) error, payload string) error {
+			r.add(lane.Config{Limits: []pace.Limit{{Calls: 4, Per: time.Second}}}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+				if n.Add(1) > 6 {
+					return p.do(ctx, slot, payload)
+				}
 				started <- struct{}{}
 				<-together
-				return p.do(ctx, func(context.Context) error { return nil }, payload)
+				return p.do(ctx, noSlot, payload)
 			})
 			r.start()
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -27,12 +28,17 @@ import (
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(&logging.VoidLogger{}) // connections that a test cuts
+	// Lanes wait most of their time, and their tests with them. The command line
+	// still has the last word.
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m)
 }
 
 // patience bounds how long a test waits for what must come. Nothing is read
 // into how long it took.
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // The limits of the tests. A slow lane lets three tasks wait for their slot and
 // is at seven altogether.
@@ -126,11 +132,18 @@ func (r *rig) add(cfg lane.Config, do doing) {
 		return func(ctx context.Context, _ string, payload []byte) (handler.Report, error) {
 			report := handler.Report{Outcome: handler.Applied}
 			err := do(ctx, func(ctx context.Context) error {
-				err := pacer.Slot(ctx)
-				if err == nil {
-					report.Sends++
+				for {
+					if err := pacer.Slot(ctx); err != nil {
+						return err
+					}
+					left, err := pacer.Leave(ctx)
+					if left {
+						report.Sends++
+					}
+					if left || err != nil {
+						return err
+					}
 				}
-				return err
 			}, string(payload))
 			return report, err
 		}

@@ -72,6 +72,9 @@ var beginLua string
 //go:embed send.lua
 var sendLua string
 
+//go:embed ungate.lua
+var ungateLua string
+
 //go:embed renew.lua
 var renewLua string
 
@@ -85,7 +88,7 @@ var releaseLua string
 type Ledger struct {
 	rdb redis.UniversalClient
 
-	revise, wish, begin, send, renew, settle, release *redis.Script
+	revise, wish, begin, send, ungate, renew, settle, release *redis.Script
 }
 
 // New returns a Ledger on rdb. It does not talk to Redis yet.
@@ -96,6 +99,7 @@ func New(rdb redis.UniversalClient) *Ledger {
 		wish:    redis.NewScript(wishLua),
 		begin:   redis.NewScript(beginLua),
 		send:    redis.NewScript(sendLua),
+		ungate:  redis.NewScript(ungateLua),
 		renew:   redis.NewScript(renewLua),
 		settle:  redis.NewScript(settleLua),
 		release: redis.NewScript(releaseLua),

@@ -156,6 +156,23 @@ func (m *Mark) Gate(ctx context.Context) error {
 	return nil
 }
 
+// Ungate takes back what Gate noted, when the send did not leave after all and
+// none of this mark has before. One round trip.
+func (m *Mark) Ungate(ctx context.Context) error {
+	args := make([]any, len(m.clear))
+	for i, name := range m.clear {
+		args[i] = name
+	}
+	answer, err := m.run(ctx, m.ledger.ungate, args...)
+	switch {
+	case err != nil:
+		return fmt.Errorf("ledger: take back that a send is in doubt: %w", err)
+	case answer == "lost":
+		return ErrLost
+	}
+	return nil
+}
+
 // Settle writes down that the fields were applied at the mark's revision, and
 // lets the target go. values replaces the value of a field by its name, for a
 // platform that took another than the one wished for; nil: none. Either wish

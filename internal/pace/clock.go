@@ -40,3 +40,12 @@ func (c *clock) local(us int64) time.Time {
 	defer c.mu.Unlock()
 	return c.base.Add(time.Duration(us-c.ahead) * time.Microsecond)
 }
+
+// lead is how long before its slot a sender is let go: what it has to do until
+// its call leaves, a round trip to Redis, must not make the call late.
+func (c *clock) lead() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	trip := 2 * time.Duration(c.error) * time.Microsecond // the shortest of late
+	return min(5*time.Millisecond+trip+trip/2, Horizon/2)
+}

@@ -26,10 +26,6 @@ func (w *waiter) tell() {
 	}
 }
 
-// lead is how long before its slot a sender is let go: what it has to do until
-// its call leaves, a round trip to Redis, must not make the call late.
-const lead = 5 * time.Millisecond
-
 // Wait books a slot and returns when it has almost come; Leave waits for the
 // rest. It fails when ctx ends, with a *BookedOutError while the lane is paused
 // for long, with a *SpentError when a counted limit allows no further call, and
@@ -59,7 +55,7 @@ func (l *Lane) await(ctx context.Context, w *waiter) (Slot, error) {
 	var come <-chan time.Time
 	at := l.clock.local(slot.at)
 	if slot != (Slot{}) {
-		timer := time.NewTimer(time.Until(at.Add(-lead)))
+		timer := time.NewTimer(time.Until(at.Add(-l.clock.lead())))
 		defer timer.Stop()
 		come = timer.C
 	}
@@ -299,7 +295,7 @@ func (l *Lane) gather(r Reply) {
 func (l *Lane) spentError(why string) error {
 	e := &SpentError{Why: why}
 	if why != WhyDay {
-		e.Spent, e.Calls = l.seen.spent, l.quota.Load().Calls
+		e.Spent = l.seen.spent
 	}
 	return e
 }

@@ -61,7 +61,7 @@ func (l *Lane) giveBack(slots []Slot) {
 	ctx, cancel := context.WithTimeout(context.Background(), askFor)
 	defer cancel()
 	for batch := range slices.Chunk(slots, most) {
-		args := append(l.terms(), uuid.NewString())
+		args := append(l.terms(), uuid.NewString()[:8])
 		for _, s := range batch {
 			args = append(args, s.at, s.epoch, s.counted)
 		}

@@ -12,6 +12,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,7 +45,6 @@ func (e *BookedOutError) Error() string {
 type SpentError struct {
 	Why   string // WhyMonth, WhyReserve or WhyDay
 	Spent int64  // calls of the month; 0 for WhyDay
-	Calls int    // the quota; 0 for WhyDay
 }
 
 // Error says what is spent.
@@ -53,9 +53,9 @@ func (e *SpentError) Error() string {
 	case WhyDay:
 		return "the day's calls of this API are spent"
 	case WhyReserve:
-		return fmt.Sprintf("%d of the month's %d calls are spent; the rest is kept for urgent tasks", e.Spent, e.Calls)
+		return fmt.Sprintf("%d calls of the month are spent; the rest is kept for urgent tasks", e.Spent)
 	}
-	return fmt.Sprintf("the month's %d calls are spent", e.Calls)
+	return fmt.Sprintf("the month's calls are spent, %d were counted", e.Spent)
 }
 
 // Config says what a lane is held to.
@@ -153,7 +153,10 @@ func (l *Lane) Name() string { return l.cfg.Name }
 
 // SetLimits has every later booking of this process keep other limits. Slots
 // that are booked stay. Workers that still keep the old ones go on by them.
-func (l *Lane) SetLimits(limits []Limit) { l.limits.Store(&limits) }
+// It reports whether they are others.
+func (l *Lane) SetLimits(limits []Limit) (changed bool) {
+	return !slices.Equal(*l.limits.Swap(&limits), limits)
+}
 
 // SetQuota has every later booking of this process keep another quota.
 func (l *Lane) SetQuota(q Quota) { l.quota.Store(&q) }
@@ -178,9 +181,21 @@ func (l *Lane) PausedUntil() time.Time {
 	return l.seen.pausedUntil
 }
 
-// Open tells those who look what the lane is held to, and learns what Redis
-// knows of it: a Redis that knows less later has lost its memory. One round trip.
-func (l *Lane) Open(ctx context.Context) error {
+// Open tells all who look what the lane is held to, and all workers the
+// organisation's quota, and learns what Redis knows of the lane: a Redis that
+// knows less later has lost its memory. One round trip.
+func (l *Lane) Open(ctx context.Context) error { return l.tell(ctx, redis.Pipeliner.HSet) }
+
+// Remind does the same for a Redis that may have forgotten; a quota that it knows
+// is another worker's, and newer maybe.
+func (l *Lane) Remind(ctx context.Context) error {
+	return l.tell(ctx, func(p redis.Pipeliner, ctx context.Context, key string, values ...any) *redis.IntCmd {
+		p.HSetNX(ctx, key, quotaField, values[1])
+		return nil
+	})
+}
+
+func (l *Lane) tell(ctx context.Context, quota func(redis.Pipeliner, context.Context, string, ...any) *redis.IntCmd) error {
 	told, err := describe(*l.limits.Load(), *l.quota.Load(), l.cfg.Metered)
 	if err != nil {
 		return fmt.Errorf("pace: describe the limits: %w", err)
@@ -189,7 +204,7 @@ func (l *Lane) Open(ctx context.Context) error {
 	_, err = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.HSet(ctx, l.keys[0], "told", told)
 		if l.cfg.Metered {
-			p.HSet(ctx, l.keys[1], quotaField, l.quota.Load().text())
+			quota(p, ctx, l.keys[1], quotaField, l.quota.Load().text())
 		}
 		known = p.HMGet(ctx, l.keys[0], "seq", "epoch")
 		return nil

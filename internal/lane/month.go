@@ -1,0 +1,82 @@
+package lane
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"rollcall/internal/hold"
+	"rollcall/internal/pace"
+)
+
+// months holds the metered lanes of organisations whose month is spent, and lets
+// them go when the month turns or the quota was raised.
+func (s *Set) months(ctx context.Context, now time.Time) error {
+	var organisations []string
+	var quotas []pace.Quota
+	s.quotas.Range(func(k, v any) bool {
+		organisations, quotas = append(organisations, k.(string)), append(quotas, v.(pace.Quota))
+		return true
+	})
+	if len(organisations) == 0 {
+		return nil
+	}
+	months, err := pace.ReadMonths(ctx, s.rdb, organisations...)
+	for i, m := range months {
+		if m.Told && m.Quota != quotas[i] { // by the worker that was last started or reloaded
+			s.quotas.Store(organisations[i], m.Quota)
+			s.log.Info("another worker was told another quota, which holds for all", "organisation", organisations[i],
+				"calls", m.Quota.Calls, "reserve", m.Quota.Reserve, "before", quotas[i].Calls)
+			quotas[i] = m.Quota
+		}
+		s.month(ctx, organisations[i], quotas[i], m, now)
+	}
+	return err
+}
+
+func (s *Set) month(ctx context.Context, organisation string, quota pace.Quota, m pace.Month, now time.Time) {
+	h := hold.Hold{
+		Place: hold.Place{Level: hold.Organisation, Name: organisation}, Class: hold.Quota, Until: m.Ends, By: s.name,
+	}
+	switch left := int64(quota.Calls) - m.Spent; {
+	case m.Said:
+		h.Reason = fmt.Sprintf("the platform says that the month's calls are spent (%d were counted here): "+
+			"buy more and release the organisation, or wait for the month to turn", m.Spent)
+	case quota.Calls == 0 || left > int64(quota.Reserve):
+		h.Reason = ""
+	case left > 0:
+		h.Bulk = true
+		h.Reason = fmt.Sprintf("%d of the month's %d calls are left, which are kept for urgent tasks: "+
+			"raise the organisation's quota in the configuration if it has more, or wait for the month to turn", quota.Reserve, quota.Calls)
+	default:
+		h.Reason = fmt.Sprintf("all of the month's %d calls are spent: "+
+			"raise the organisation's quota in the configuration if it has more, or wait for the month to turn", quota.Calls)
+	}
+	s.warn(ctx, organisation, quota, m)
+	if h.Reason != "" {
+		stored, change, err := s.board.Put(ctx, h)
+		if err != nil {
+			s.log.Warn("a hold could not be shared with the other workers; the next look tries again", "err", err)
+			return
+		}
+		s.report(change, stored, s.name)
+		return
+	}
+	for _, old := range s.board.Of(h.Place) {
+		if old.Class == hold.Quota && now.Before(old.Until) {
+			s.lift(ctx, old)
+		}
+	}
+}
+
+// warn says once a month that its end comes sooner than it should.
+func (s *Set) warn(ctx context.Context, organisation string, quota pace.Quota, m pace.Month) {
+	if quota.Calls == 0 || quota.Warn == 0 || m.Spent < int64(quota.Warn) {
+		return
+	}
+	first, err := pace.WarnOnce(ctx, s.rdb, organisation, m.Name)
+	if err == nil && first {
+		s.log.Warn("the month's calls run short", "organisation", organisation, "spent", m.Spent, "of", quota.Calls,
+			"reserve", quota.Reserve, "ends", m.Ends)
+	}
+}

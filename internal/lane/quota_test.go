@@ -1,0 +1,56 @@
+package lane_test
+
+import (
+	"testing"
+
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/lane"
+	"rollcall/internal/pace"
+	"rollcall/internal/redistest"
+)
+
+// Workers are reloaded one after another, and one may be forgotten: what the one
+// lifts by its new quota the other must not put again by its old one.
+func TestAQuotaThatOneWorkerWasToldHoldsForAll(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		both := []*rig{newRig(t, s), newRig(t, s)}
+		m, err := pace.ReadMonths(t.Context(), both[0].rdb, "lakeside")
+		if err == nil {
+			err = both[0].rdb.HSet(t.Context(), pace.MonthKey("lakeside"), m[0].Name, 10).Err()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range both {
+			r.add(lane.Config{Limits: fast, Metered: true, Quota: pace.Quota{Calls: 10}}, send)
+			r.start()
+		}
+		var ids []string
+		for range 20 {
+			ids = append(ids, both[0].put(nicknames, ""))
+		}
+		for _, r := range both {
+			r.held(0)
+			r.looks()
+		}
+		if err := both[0].set.SetQuota(t.Context(), "lakeside", pace.Quota{Calls: 1000, Reserve: 100}); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range both {
+			r.free(0)
+			r.looks()
+		}
+		both[0].stop()
+		ids = append(ids, both[1].put(nicknames, ""))
+		for _, id := range ids {
+			both[1].ends(nicknames, id, asynq.TaskStateCompleted)
+		}
+		both[1].looks()
+		if n := len(both[1].log.with("another worker was told another quota")); n != 1 {
+			t.Errorf("the other worker said %d times that it keeps another quota than its configuration's", n)
+		}
+		saysOnce(t, both, "hold.entered organisation lakeside quota", "hold.left organisation lakeside quota")
+	})
+}

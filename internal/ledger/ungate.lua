@@ -1,0 +1,9 @@
+-- Clears the doubt of fields whose send did not leave. The target stays ours.
+-- KEYS[1] target hash · ARGV[1] owner · ARGV[2…] field names
+if redis.call('HGET', KEYS[1], 'own') ~= ARGV[1] then
+	return 'lost'
+end
+for i = 2, #ARGV do
+	redis.call('HDEL', KEYS[1], 'd:' .. ARGV[i])
+end
+return 'ok'
