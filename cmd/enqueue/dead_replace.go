@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"rollcall/internal/deadletter"
+	"rollcall/internal/ledger"
+	"rollcall/tasks"
+)
+
+// replace puts a corrected task in the place of one letter.
+func (e *errand) replace(ctx context.Context, set []string, file string) error {
+	if len(e.ids) != 1 || len(set) > 0 && file != "" {
+		return badInput("a corrected task takes the place of one letter: give one id, and either --set or --task")
+	}
+	fields := map[string]string{}
+	for _, s := range set {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok || name == "" {
+			return badInput("--set %q: say FIELD=VALUE, with the field as it stands in the payload", name)
+		}
+		fields[name] = value
+	}
+	return e.runOne(ctx, func(letter ledger.Letter) (tasks.Task, error) {
+		if file == "" {
+			if _, _, err := tasks.Decode(letter.Type, letter.Payload); err != nil {
+				return nil, fmt.Errorf("%w: there is nothing to correct, give the whole task with --task", err)
+			}
+			return tasks.Correct(letter.Type, letter.Payload, fields)
+		}
+		in := e.a.stdin
+		if file != "-" {
+			f, err := os.Open(file)
+			if err != nil {
+				return nil, err
+			}
+			defer func() { _ = f.Close() }()
+			in = f
+		}
+		text, err := io.ReadAll(io.LimitReader(in, 2*tasks.MaxPayload))
+		if err != nil {
+			return nil, err
+		}
+		return tasks.Parse(tasks.Kind(letter.Kind), text)
+	})
+}
+
+// runOne is run with the task that correct makes of the letter.
+func (e *errand) runOne(ctx context.Context, correct func(ledger.Letter) (tasks.Task, error)) error {
+	err := e.run(ctx, func(ctx context.Context, desk *deadletter.Desk, letters []ledger.Letter) []deadletter.Settled {
+		task, err := correct(letters[0])
+		if err != nil {
+			return []deadletter.Settled{{Letter: letters[0], Outcome: deadletter.Refused, Err: err}}
+		}
+		return []deadletter.Settled{desk.Replace(ctx, letters[0], task)}
+	})
+	if exit, ok := errors.AsType[*exitError](err); ok && exit.code == exitLetterStays {
+		exit.code = exitInput // it was the only one
+	}
+	return err
+}
