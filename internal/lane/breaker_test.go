@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	fault    = &providers.Error{Kind: providers.Transient, HTTPStatus: 502}
+	fault       = &providers.Error{Kind: providers.Transient, HTTPStatus: 502}
 	errNoAnswer = &providers.Error{Kind: providers.Transient}
 )
 
