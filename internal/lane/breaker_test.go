@@ -18,8 +18,8 @@ import (
 )
 
 var (
-	fault    = &providers.Error{Kind: providers.Transient, HTTPStatus: 502}
-	noAnswer = &providers.Error{Kind: providers.Transient}
+	fault       = &providers.Error{Kind: providers.Transient, HTTPStatus: 502}
+	errNoAnswer = &providers.Error{Kind: providers.Transient}
 )
 
 // ill is a platform that answers a payload's first call by the payload's word,
@@ -61,7 +61,7 @@ func (p *ill) do(ctx context.Context, slot func(context.Context) error, payload 
 	case "fault":
 		return fault
 	case "silent":
-		return noAnswer
+		return errNoAnswer
 	case "rejected":
 		return &providers.Error{Kind: providers.Rejected, HTTPStatus: 200}
 	case "throttled":

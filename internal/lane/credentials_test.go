@@ -190,7 +190,7 @@ func TestAWorkerThatCannotAskForItsTokenGoesOnWhenItCan(t *testing.T) {
 	r.add(lane.Config{Limits: fast, Probe: func(ctx context.Context) error {
 		tries <- struct{}{}
 		if away.Load() {
-			return noAnswer
+			return errNoAnswer
 		}
 		return k.probe(ctx)
 	}}, k.do)

@@ -267,11 +267,3 @@ func (g *gate) close() {
 	g.mu.Unlock()
 	g.moved.Broadcast()
 }
-
-// together is how many attempts there are, and how many of them have had their
-// slot.
-func (g *gate) together() (running, calling int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.running, g.calling
-}
