@@ -79,7 +79,9 @@ func (l *Lane) await(ctx context.Context, w *waiter) (Slot, error) {
 // Leave returns at the moment of a slot. false: it is void, because the lane was
 // paused meanwhile, or its moment has passed, and it is given back: wait for
 // another. Slots that were slept through, by a machine that stood still, would
-// else go all at once.
+// else go all at once. Where the machine is always late a send leaves all the
+// same, as far from the one before as the limits want, and the platform's
+// refusals teach the rest.
 func (l *Lane) Leave(ctx context.Context, slot Slot) (bool, error) {
 	at := l.clock.local(slot.at)
 	if wait := time.Until(at); wait > 0 {
@@ -94,19 +96,38 @@ func (l *Lane) Leave(ctx context.Context, slot Slot) (bool, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if slot.epoch < l.seen.epoch || time.Since(at) > l.tooLate() {
+	now := time.Now()
+	late := now.Sub(at) > l.tooLate()
+	if late {
+		l.late++
+	} else {
+		l.late = 0
+	}
+	always := l.late > lateInARow && now.Sub(l.left) >= l.apart()
+	if slot.epoch < l.seen.epoch || late && !always {
 		l.returns = append(l.returns, slot)
 		l.wake()
 		return false, nil
 	}
+	l.left = now
 	return true, nil
 }
 
-// tooLate is how late a call may leave and still count as evenly spaced.
+// lateInARow is after how many slots that have passed the machine counts as one
+// that is always late.
+const lateInARow = 3
+
+// apart is how far the limits want two calls apart, nothing learned.
+func (l *Lane) apart() time.Duration {
+	return time.Duration(float64(time.Second) / l.Rate())
+}
+
+// tooLate is how late a call may leave and still count as evenly spaced. Where
+// calls are far apart it matters less, and the next slot is far away.
 func (l *Lane) tooLate() time.Duration {
 	even := spaced(*l.limits.Load())
 	start, _ := even[0].Window.spread()
-	return max(start/4, 5*time.Millisecond)
+	return max(start/4, 5*time.Millisecond, min(l.apart()/8, time.Second))
 }
 
 // queue puts a waiter at the end of its line, or at the front. The caller holds mu.

@@ -26,6 +26,25 @@ func TestASlotThatHasPassedIsNotUsed(t *testing.T) {
 	})
 }
 
+// A machine that is too slow for its slots is slow, and does not stand still.
+func TestAMachineThatIsAlwaysLateStillSends(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	l := lane(t, s, pace.Config{})
+	for range 10 {
+		slot, err := l.Wait(t.Context(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		until(t, func() bool { return time.Since(began) > 50*time.Millisecond })
+		if left, err := l.Leave(t.Context(), slot); left || err != nil {
+			return
+		}
+	}
+	t.Error("ten slots in a row have passed, and no call has left")
+}
+
 func TestASlotIsVoidWhenTheLaneIsPausedBeforeItIsUsed(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {

@@ -111,6 +111,8 @@ type Lane struct {
 	booking bool                 // a booker is at work
 	again   time.Time            // not to ask before
 	kick    chan struct{}        // wakes the booker
+	late    int                  // slots in a row that have passed before their calls could leave
+	left    time.Time            // when the last call did
 	closed  bool
 	seen    seen
 }
