@@ -75,7 +75,7 @@ func TestAfterRedisHasForgottenEverythingNothingIsSentForAWindow(t *testing.T) {
 		r := newRig(t, s)
 		limits := []pace.Limit{{Calls: 20, Per: time.Second}}
 		at := make(chan time.Time, 100)
-		r.add(lane.Config{Limits: limits}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+		r.add(lane.Config{Limits: limits}, func(ctx context.Context, slot func(context.Context) error, _ string) error {
 			if err := slot(ctx); err != nil {
 				return &providers.Error{Kind: providers.Unsent, Err: err}
 			}

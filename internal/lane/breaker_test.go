@@ -18,8 +18,8 @@ import (
 )
 
 var (
-	fault    = &providers.Error{Kind: providers.Transient, HTTPStatus: 502}
-	noAnswer = &providers.Error{Kind: providers.Transient}
+	errFault    = &providers.Error{Kind: providers.Transient, HTTPStatus: 502}
+	errNoAnswer = &providers.Error{Kind: providers.Transient}
 )
 
 // ill is a platform that answers a payload's first call by the payload's word,
@@ -51,7 +51,7 @@ func (p *ill) do(ctx context.Context, slot func(context.Context) error, payload 
 	defer p.mu.Unlock()
 	p.calls++
 	if p.down {
-		return fault
+		return errFault
 	}
 	if p.seen[payload] {
 		return nil
@@ -59,9 +59,9 @@ func (p *ill) do(ctx context.Context, slot func(context.Context) error, payload 
 	p.seen[payload] = true
 	switch word, _, _ := strings.Cut(payload, " "); word {
 	case "fault":
-		return fault
+		return errFault
 	case "silent":
-		return noAnswer
+		return errNoAnswer
 	case "rejected":
 		return &providers.Error{Kind: providers.Rejected, HTTPStatus: 200}
 	case "throttled":

@@ -89,7 +89,7 @@ type state struct {
 
 // lost is how long a task that asynq was given may take to arrive here. Some
 // never do: a message that asynq cannot read.
-const lost = time.Second
+const lost = 3 * time.Second
 
 func newGate(l *Lane) *gate {
 	g := &gate{lane: l, urgent: tasks.Queue(l.Tenant, l.Kind, true)}
@@ -265,12 +265,4 @@ func (g *gate) close() {
 	g.closed = true
 	g.mu.Unlock()
 	g.moved.Broadcast()
-}
-
-// together is how many attempts there are, and how many of them have had their
-// slot.
-func (g *gate) together() (running, calling int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.running, g.calling
 }

@@ -76,8 +76,9 @@ func (c *months) look(ctx context.Context, now time.Time) error {
 		return err
 	}
 	c.mu.Lock()
-	organisations := slices.Sorted(maps.Keys(c.quotas))
+	before := maps.Clone(c.quotas)
 	c.mu.Unlock()
+	organisations := slices.Sorted(maps.Keys(before))
 	if len(organisations) == 0 {
 		return nil
 	}
@@ -86,7 +87,7 @@ func (c *months) look(ctx context.Context, now time.Time) error {
 		return err
 	}
 	for i, m := range read {
-		q, err := c.follow(ctx, organisations[i], m.Quota)
+		q, err := c.follow(ctx, organisations[i], before[organisations[i]], m.Quota)
 		if err != nil {
 			return err
 		}
@@ -95,11 +96,12 @@ func (c *months) look(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// follow keeps the quota that another worker was told after this one.
-func (c *months) follow(ctx context.Context, organisation string, last *pace.Quota) (pace.Quota, error) {
+// follow keeps the quota that another worker was told after this one. before is
+// what this one kept when that was read.
+func (c *months) follow(ctx context.Context, organisation string, before quota, last *pace.Quota) (pace.Quota, error) {
 	c.mu.Lock()
 	own := c.quotas[organisation]
-	news := own.said && last != nil && *last != own.Quota
+	news := own == before && own.said && last != nil && *last != own.Quota
 	if news {
 		c.quotas[organisation] = quota{*last, true}
 	}
