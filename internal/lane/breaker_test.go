@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	fault       = &providers.Error{Kind: providers.Transient, HTTPStatus: 502}
+	errFault    = &providers.Error{Kind: providers.Transient, HTTPStatus: 502}
 	errNoAnswer = &providers.Error{Kind: providers.Transient}
 )
 
@@ -51,7 +51,7 @@ func (p *ill) do(ctx context.Context, slot func(context.Context) error, payload 
 	defer p.mu.Unlock()
 	p.calls++
 	if p.down {
-		return fault
+		return errFault
 	}
 	if p.seen[payload] {
 		return nil
@@ -59,7 +59,7 @@ func (p *ill) do(ctx context.Context, slot func(context.Context) error, payload 
 	p.seen[payload] = true
 	switch word, _, _ := strings.Cut(payload, " "); word {
 	case "fault":
-		return fault
+		return errFault
 	case "silent":
 		return errNoAnswer
 	case "rejected":

@@ -1,7 +1,6 @@
 package lane_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -19,7 +18,6 @@ import (
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 	"rollcall/internal/secret"
-	"rollcall/providers"
 	"rollcall/providers/dingtalk"
 	"rollcall/tasks"
 )
@@ -176,43 +174,4 @@ func (r *rig) rename(n int) string {
 		r.t.Fatal(err)
 	}
 	return info.ID
-}
-
-// The client of a worker that cannot reach the platform still answers every task
-// with the refusal that it remembers.
-func TestAWorkerThatCannotAskForItsTokenGoesOnWhenItCan(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
-	var refused, away atomic.Bool
-	refused.Store(true)
-	k := &token{refused: &refused, err: &providers.Error{Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Credentials: true}}
-	tries := make(chan struct{}, 1000)
-	r.add(lane.Config{Limits: fast, Probe: func(ctx context.Context) error {
-		tries <- struct{}{}
-		if away.Load() {
-			return errNoAnswer
-		}
-		return k.probe(ctx)
-	}}, k.do)
-	r.start()
-	id := r.put(nicknames, "")
-	r.held(0)
-	r.ends(nicknames, id, asynq.TaskStatePending)
-	refused.Store(false)
-	away.Store(true)
-	r.hold(hold.Hold{Place: laneOfNicknames})
-	r.looks()
-	r.release(tenantDT) // by another worker, whose own token is good
-	r.looks()
-	r.release(laneOfNicknames)
-	for range 2 {
-		await(t, tries, "the worker to ask")
-		r.looks()
-	}
-	if _, held := r.set.Lanes()[0].Hold(); !held || len(r.board().All()) != 0 {
-		t.Errorf("the lane goes on (%t) or its tenant is on hold again: %v", !held, r.board().All())
-	}
-	away.Store(false)
-	r.ends(nicknames, id, asynq.TaskStateCompleted)
-	r.free(0)
 }

@@ -90,7 +90,7 @@ type state struct {
 
 // lost is how long a task that asynq was given may take to arrive here. Some
 // never do: a message that asynq cannot read.
-const lost = time.Second
+const lost = 3 * time.Second
 
 func newGate(l *Lane) *gate {
 	g := &gate{lane: l, urgent: tasks.Queue(l.Tenant, l.Kind, true)}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,58 +16,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-var (
-	lakeside = hold.Place{Level: hold.Organisation, Name: "lakeside"}
-	shanghai = time.FixedZone("Asia/Shanghai", 8*60*60)
-)
-
-// calendar is the clock of a miniredis, in the middle of a month that is still
-// to come here.
-type calendar struct {
-	server *redistest.Server
-	mu     sync.Mutex
-	now    time.Time
-}
-
-// runs sets the clock going until the test ends.
-func runs(t *testing.T, s *redistest.Server) *calendar {
-	t.Helper()
-	y, m, _ := time.Now().In(shanghai).Date()
-	c := &calendar{server: s, now: time.Date(y, m+1, 15, 12, 0, 0, 0, shanghai)}
-	s.Mini.SetTime(c.now)
-	ticker, last := time.NewTicker(5*time.Millisecond), time.Now()
-	done, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-done:
-				return
-			case now := <-ticker.C:
-				c.pass(now.Sub(last))
-				last = now
-			}
-		}
-	}()
-	t.Cleanup(func() { ticker.Stop(); close(done); <-stopped })
-	return c
-}
-
-func (c *calendar) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-	c.server.Mini.SetTime(c.now)
-}
-
-// turn moves the clock on into the next month.
-func (c *calendar) turn() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	y, m, _ := c.now.Date()
-	c.now = time.Date(y, m+1, 1, 0, 0, 0, 0, shanghai)
-	c.server.Mini.SetTime(c.now)
-}
+var lakeside = hold.Place{Level: hold.Organisation, Name: "lakeside"}
 
 // term is two workers of an organisation with 500 calls a month, 50 of them kept
 // for urgent tasks, and 1,940 bulk tasks and 60 urgent ones that want a call each.

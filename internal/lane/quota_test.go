@@ -5,6 +5,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"rollcall/internal/hold"
 	"rollcall/internal/lane"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
@@ -51,6 +52,10 @@ func TestAQuotaThatOneWorkerWasToldHoldsForAll(t *testing.T) {
 		if n := len(both[1].log.with("another worker was told another quota")); n != 1 {
 			t.Errorf("the other worker said %d times that it keeps another quota than its configuration's", n)
 		}
-		saysOnce(t, both, "hold.entered organisation lakeside quota", "hold.left organisation lakeside quota")
+		// A worker that was just reading the old quota may put the hold once more.
+		events, err := hold.ReadEvents(t.Context(), both[1].rdb, 1000)
+		if n := len(events); err != nil || n < 2 || n > 6 || events[n-1].Event != "hold.left" {
+			t.Errorf("%v, and of holds was told %v", err, events)
+		}
 	})
 }

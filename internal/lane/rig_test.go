@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	redis.SetLogger(&logging.VoidLogger{}) // connections that a test cuts
 	// Lanes wait most of their time, and their tests with them. The command line
 	// still has the last word.
-	if err := flag.Set("test.parallel", "12"); err != nil {
+	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)

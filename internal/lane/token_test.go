@@ -1,0 +1,148 @@
+package lane_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/hold"
+	"rollcall/internal/lane"
+	"rollcall/internal/redistest"
+	"rollcall/providers"
+	"rollcall/tasks"
+)
+
+// token is a tenant's credentials as one worker's client knows them: refused
+// until its own question is answered well.
+type token struct {
+	refused *atomic.Bool // by the platform
+	known   atomic.Bool  // as refused, to this client
+	asked   atomic.Int64
+	calls   atomic.Int64
+	err     error
+}
+
+func (k *token) probe(context.Context) error {
+	k.asked.Add(1)
+	if k.refused.Load() {
+		k.known.Store(true)
+		return k.err
+	}
+	k.known.Store(false)
+	return nil
+}
+
+func (k *token) do(ctx context.Context, slot func(context.Context) error, payload string) error {
+	if k.refused.Load() || k.known.Load() {
+		k.known.Store(true)
+		return k.err
+	}
+	k.calls.Add(1)
+	return send(ctx, slot, payload)
+}
+
+func TestRefusedCredentialsHoldTheTenantUntilTheTokenIsGivenAgain(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		var refused atomic.Bool
+		refused.Store(true)
+		var both []*rig
+		var tokens []*token
+		for range 2 {
+			r, k := newRig(t, s), &token{refused: &refused, err: &providers.Error{
+				Platform: "dingtalk", API: "oauth2/accessToken", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
+				Code: "invalidClientIdOrSecret", Credentials: true,
+			}}
+			for _, kind := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup} {
+				r.add(lane.Config{Kind: kind, Limits: fast, Probe: k.probe}, k.do)
+			}
+			r.add(lane.Config{Tenant: "other", Limits: fast}, send)
+			r.start()
+			both, tokens = append(both, r), append(tokens, k)
+		}
+		asked := func() int64 { return tokens[0].asked.Load() + tokens[1].asked.Load() }
+		var ids []string
+		for range 20 {
+			ids = append(ids, both[0].put(nicknames, ""))
+		}
+		settle(t, both, 0, nicknames)
+		settle(t, both, 1)
+		group := both[0].put(groups, "")
+		both[0].ends("other.nickname", both[0].put("other.nickname", ""), asynq.TaskStateCompleted)
+		if h := both[0].stored(tenantDT); h.Class != hold.Refused || h.Probe != hold.ByToken || asked() != 0 {
+			t.Errorf("on hold as %+v, and the token was asked for %d times before it was due", h, asked())
+		}
+		uncounted(t, both[0], nicknames, ids)
+
+		both[0].probeNow(tenantDT)
+		eventually(t, func() error {
+			if both[0].stored(tenantDT).Tries == 0 || asked() == 0 {
+				return errors.New("nobody has asked")
+			}
+			return nil
+		})
+		settle(t, both, 0)
+		if asked() != 1 {
+			t.Errorf("the token was asked for %d times by two workers, want once", asked())
+		}
+
+		refused.Store(false)
+		both[0].probeNow(tenantDT)
+		for _, id := range ids {
+			if info := both[0].ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
+				t.Errorf("it lost %d attempts", info.Retried)
+			}
+		}
+		both[0].ends(groups, group, asynq.TaskStateCompleted)
+		for i, r := range both {
+			r.free(0)
+			r.free(1)
+			if tokens[i].known.Load() || tokens[i].asked.Load() == 0 {
+				t.Errorf("worker %d goes on and has not asked for a token", i)
+			}
+		}
+		saysOnce(t, both, "hold.entered tenant dt refused", "hold.left tenant dt refused")
+	})
+}
+
+// The client of a worker that cannot reach the platform still answers every task
+// with the refusal that it remembers.
+func TestAWorkerThatCannotAskForItsTokenGoesOnWhenItCan(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	var refused, away atomic.Bool
+	refused.Store(true)
+	k := &token{refused: &refused, err: &providers.Error{Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Credentials: true}}
+	tries := make(chan struct{}, 1000)
+	r.add(lane.Config{Limits: fast, Probe: func(ctx context.Context) error {
+		tries <- struct{}{}
+		if away.Load() {
+			return errNoAnswer
+		}
+		return k.probe(ctx)
+	}}, k.do)
+	r.start()
+	id := r.put(nicknames, "")
+	r.held(0)
+	r.ends(nicknames, id, asynq.TaskStatePending)
+	refused.Store(false)
+	away.Store(true)
+	r.hold(hold.Hold{Place: laneOfNicknames})
+	r.looks()
+	r.release(tenantDT) // by another worker, whose own token is good
+	r.looks()
+	r.release(laneOfNicknames)
+	for range 2 {
+		await(t, tries, "the worker to ask")
+		r.looks()
+	}
+	if _, held := r.set.Lanes()[0].Hold(); !held || len(r.board().All()) != 0 {
+		t.Errorf("the lane goes on (%t) or its tenant is on hold again: %v", !held, r.board().All())
+	}
+	away.Store(false)
+	r.ends(nicknames, id, asynq.TaskStateCompleted)
+	r.free(0)
+}
