@@ -41,8 +41,9 @@ func (s *sends) all() []time.Time {
 // even fails the test if more left together than may, by this spacing.
 func even(t *testing.T, at []time.Time, apart time.Duration) {
 	t.Helper()
-	// A slot is used up to so late; later ones are booked anew.
-	const late = 15 * time.Millisecond
+	// A slot is used up to 15 ms late; later ones are booked anew. The rest is for
+	// taking it down.
+	const late = 40 * time.Millisecond
 	for i := range at {
 		for j := i + 1; j < len(at); j++ {
 			if got, least := at[j].Sub(at[i]), time.Duration(j-i)*apart-late; got < least {
