@@ -193,7 +193,7 @@ func TestATaskWhoseSlotDoesNotComeInTimeGoesBackUncounted(t *testing.T) {
 		return err
 	})
 	next := time.Now().Add(time.Hour).UnixMicro()
-	if err := r.rdb.HSet(t.Context(), pace.LaneKey("lakeside", nicknames), "next1", next).Err(); err != nil {
+	if err := r.rdb.HSet(t.Context(), pace.LaneKey("lakeside", nicknames), "next:3600000000", next).Err(); err != nil {
 		t.Fatal(err)
 	}
 	r.start()

@@ -214,6 +214,7 @@ func (l *Lane) tell(ctx context.Context, quota func(redis.Pipeliner, context.Con
 	if err != nil {
 		return fmt.Errorf("pace: open lane %s: %w", l.cfg.Name, err)
 	}
+	l.setClock(ctx)
 	numbers := [2]int64{}
 	for i, v := range known.Val() {
 		if text, ok := v.(string); ok {
@@ -224,6 +225,19 @@ func (l *Lane) tell(ctx context.Context, quota func(redis.Pipeliner, context.Con
 	l.seen.seq, l.seen.epoch = max(l.seen.seq, numbers[0]), max(l.seen.epoch, numbers[1])
 	l.mu.Unlock()
 	return nil
+}
+
+// setClock reads Redis' clock a few times by a command that is always quick: a
+// lane's first booking brings a script, and takes too long to tell the time.
+func (l *Lane) setClock(ctx context.Context) {
+	for range 3 {
+		sent := time.Now()
+		now, err := l.rdb.Time(ctx).Result()
+		if err != nil {
+			return // the bookings will tell
+		}
+		l.clock.sample(sent, time.Now(), now.UnixMicro())
+	}
 }
 
 // Close waits until what was given back is written down. Nobody may wait for a
