@@ -11,7 +11,7 @@ import (
 	"rollcall/tasks"
 )
 
-// die ID CLASS CODE TODO has a nickname task die: archived, and with its letter.
+// die ID CLASS CODE ADVICE has a nickname task die: archived, and with its letter.
 // An id beginning with i is that of an ID change, one with m a message that
 // nobody can read.
 func die(ts *testscript.TestScript, _ bool, args []string) {
