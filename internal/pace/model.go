@@ -49,7 +49,7 @@ const (
 	steps       = 100           // of its start, in which it shrinks
 	shareKept   = 850           // thousandths of the share after a cut
 	// the same after a cut on the heels of another: the quota has become smaller
-	shareKeptAgain = 700
+	shareKeptAgain = 750
 	shareLeast     = 50         // thousandths
 	shareGrowth    = 30         // thousandths a second
 	freeMost       = 64         // slots given back that are kept

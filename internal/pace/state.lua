@@ -6,7 +6,7 @@
 -- ARGV[7] calls of a day, 0 for no limit · ARGV[8] number of spaced limits
 -- then for each: its length, calls, burst, cost. Times are microseconds.
 local LONE, REMEMBERED, CLEAR, WINDOWS, STEPS = 100000, 3600000000, 2000, 5, 100
-local KEPT, KEPT_AGAIN, LEAST_SHARE, GROWTH, WHOLE = 850, 700, 50, 30, 1000
+local KEPT, KEPT_AGAIN, LEAST_SHARE, GROWTH, WHOLE = 850, 750, 50, 30, 1000
 local FREE_MOST, LONGEST, HORIZON, KEEP = 64, 60000000, 1000000, 7776000
 
 local function text(n) return string.format('%.0f', n) end
