@@ -45,7 +45,7 @@ func isNoSuchApp(t *testing.T, err error) {
 	got.Sends, got.Fix = 0, ""
 	want := providers.Error{
 		Platform: "dingtalk", Tenant: "school", API: "oauth2/accessToken", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
-		Code: "invalidClientIdOrSecret", HTTPStatus: 400, Message: "no such app", RequestID: "r-7",
+		Code: "invalidClientIdOrSecret", HTTPStatus: 400, Message: "no such app", RequestID: "r-7", Credentials: true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" || e.Fix == "" {
 		t.Errorf("not the platform's refusal, or nothing to do about it (%q):\n%s", e.Fix, diff)
