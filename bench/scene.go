@@ -153,8 +153,12 @@ func (a act) play(ctx context.Context, t *theatre) ([]result, error) {
 }
 
 func printFigure(out io.Writer, r result) {
-	fmt.Fprintf(out, "figure=%s ours=%s peer=%s ratio=%.2f unit=%s peer_is=%q\n",
-		r.name, digits(r.ours), digits(r.peer), r.ours/r.peer, r.unit, r.peerIs)
+	ratio := "none" // to nothing
+	if r.peer != 0 {
+		ratio = fmt.Sprintf("%.2f", r.ours/r.peer)
+	}
+	fmt.Fprintf(out, "figure=%s ours=%s peer=%s ratio=%s unit=%s peer_is=%q\n",
+		r.name, digits(r.ours), digits(r.peer), ratio, r.unit, r.peerIs)
 }
 
 // digits gives small values more of them.
