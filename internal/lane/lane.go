@@ -191,11 +191,10 @@ func (s *Set) SetLimits(ctx context.Context, tenant string, kind tasks.Kind, lim
 // SetQuota has the metered lanes of an organisation keep another quota from
 // their next slot on.
 func (s *Set) SetQuota(ctx context.Context, organisation string, quota pace.Quota) error {
-	s.quotas.Store(organisation, quota)
+	s.adopt(organisation, quota)
 	var failed error
 	for _, l := range s.lanes {
 		if l.Organisation == organisation && l.Metered {
-			l.pacer.SetQuota(quota)
 			failed = errors.Join(failed, l.pacer.Open(ctx))
 		}
 	}

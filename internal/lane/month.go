@@ -24,7 +24,7 @@ func (s *Set) months(ctx context.Context, now time.Time) error {
 	months, err := pace.ReadMonths(ctx, s.rdb, organisations...)
 	for i, m := range months {
 		if m.Told && m.Quota != quotas[i] { // by the worker that was last started or reloaded
-			s.quotas.Store(organisations[i], m.Quota)
+			s.adopt(organisations[i], m.Quota)
 			s.log.Info("another worker was told another quota, which holds for all", "organisation", organisations[i],
 				"calls", m.Quota.Calls, "reserve", m.Quota.Reserve, "before", quotas[i].Calls)
 			quotas[i] = m.Quota
@@ -32,6 +32,17 @@ func (s *Set) months(ctx context.Context, now time.Time) error {
 		s.month(ctx, organisations[i], quotas[i], m, now)
 	}
 	return err
+}
+
+// adopt has the lanes of an organisation keep a quota, and tell that one to a
+// Redis that forgets it.
+func (s *Set) adopt(organisation string, quota pace.Quota) {
+	s.quotas.Store(organisation, quota)
+	for _, l := range s.lanes {
+		if l.Organisation == organisation && l.Metered {
+			l.pacer.SetQuota(quota)
+		}
+	}
 }
 
 func (s *Set) month(ctx context.Context, organisation string, quota pace.Quota, m pace.Month, now time.Time) {
