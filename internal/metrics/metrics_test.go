@@ -125,8 +125,8 @@ func TestAnAttemptIsCountedOnceInEachSense(t *testing.T) {
 		rollcall_tasks_total{class="malformed",lane="lakeside-dt.nickname",outcome="dead"} 1
 		rollcall_tasks_total{class="poison",lane="lakeside-dt.nickname",outcome="dead"} 1
 		rollcall_attempts_total{action="dead",class="poison",lane="lakeside-dt.nickname"} 0
-		rollcall_unserved_queues{} 1
-		rollcall_unserved_tasks{} 30
+		rollcall_unserved_queues 1
+		rollcall_unserved_tasks 30
 		rollcall_attempts_total{action="done",class="",lane="lakeside-dt.nickname"} 2
 		rollcall_attempts_total{action="retry",class="throttled",lane="lakeside-dt.nickname"} 1
 		rollcall_attempts_total{action="dead",class="rejected",lane="lakeside-dt.nickname"} 1
