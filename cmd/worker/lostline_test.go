@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"rollcall/internal/redistest"
+)
+
+// loss says which reply is lost, and how. The zero value loses none.
+type loss struct {
+	command string // its name
+	fault   redistest.Fault
+}
+
+// line is somebody's way to Redis. From when it is opened on it keeps which
+// commands went by, and loses one reply.
+type line struct {
+	scripts *luaScripts
+	proxy   *redistest.Proxy
+
+	mu     sync.Mutex
+	open   bool
+	loss   loss
+	counts map[string]int
+	seen   []string // in the order of their first time
+	lost   []byte   // the command whose reply was lost
+	told   string   // that reply
+	again  string   // what the same command was answered when it came again
+	anew   bool     // one of that name came again, with other words
+}
+
+func newLine(t *testing.T, s *redistest.Server, known *luaScripts) *line {
+	t.Helper()
+	l := &line{scripts: known, counts: map[string]int{}}
+	l.proxy = redistest.NewProxy(t, s.Addr, l.judge, l.answered)
+	return l
+}
+
+// start keeps and loses from now on.
+func (l *line) start(what loss) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open, l.loss = true, what
+}
+
+// stop ends what start began.
+func (l *line) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open = false
+}
+
+// ordinal tells the ledger's steps apart, which mean another thing each time.
+func ordinal(name string, n int) string {
+	if n == 1 || !strings.HasPrefix(name, "`internal/ledger/") {
+		return name
+	}
+	return fmt.Sprintf("%s (%d)", name, n)
+}
+
+func (l *line) judge(request []byte) redistest.Fault {
+	words := redistest.Words(request)
+	if len(words) == 0 {
+		return redistest.Pass
+	}
+	name := l.scripts.name(words)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.open || name == "" {
+		return redistest.Pass
+	}
+	if bytes.Equal(request, l.lost) {
+		return redistest.Pass
+	}
+	l.counts[name]++
+	nth := ordinal(name, l.counts[name])
+	if !slices.Contains(l.seen, nth) {
+		l.seen = append(l.seen, nth)
+	}
+	if l.lost == nil && nth == l.loss.command {
+		l.lost = bytes.Clone(request)
+		return l.loss.fault
+	}
+	lostName, _, _ := strings.Cut(l.loss.command, " (")
+	l.anew = l.anew || l.lost != nil && name == lostName
+	return redistest.Pass
+}
+
+func (l *line) answered(request, reply []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.lost == nil || !bytes.Equal(request, l.lost):
+	case l.told == "":
+		l.told = string(reply)
+	case l.again == "":
+		l.again = string(reply)
+	}
+}
+
+// commands are those that went by, in the order of their first time.
+func (l *line) commands() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.seen)
+}
+
+// said tells what became of the command whose reply was lost: whether it was
+// repeated, and what the repetition was answered. false: no reply was lost.
+func (l *line) said() (string, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.lost == nil:
+		return "", false
+	case l.again == "" && l.anew:
+		return "an error; another try follows", true
+	case l.again == "":
+		return "an error", true
+	case l.again == l.told:
+		return "repeated, same answer", true
+	case strings.HasPrefix(l.again, "-"):
+		word, _, _ := strings.Cut(strings.TrimSpace(l.again[1:]), ":")
+		return "repeated, refused: `" + word + "`", true
+	case l.again == "_\r\n" || l.again == "$-1\r\n" || l.again == "*-1\r\n":
+		return "repeated, answer: nothing", true
+	}
+	return "repeated, another answer", true
+}
