@@ -17,6 +17,9 @@ type loss struct {
 	fault   redistest.Fault
 }
 
+// forward is asked every second, and is a step of the path where it moved a task.
+const forward = "asynq's `forward`"
+
 // line is somebody's way to Redis. From when it is opened on it keeps which
 // commands went by, and loses one reply.
 type line struct {
@@ -82,7 +85,7 @@ func (l *line) judge(request []byte) redistest.Fault {
 	if !slices.Contains(l.seen, nth) {
 		l.seen = append(l.seen, nth)
 	}
-	if l.lost == nil && nth == l.loss.command {
+	if l.lost == nil && nth == l.loss.command && nth != forward {
 		l.lost = bytes.Clone(request)
 		return l.loss.fault
 	}
@@ -91,9 +94,14 @@ func (l *line) judge(request []byte) redistest.Fault {
 	return redistest.Pass
 }
 
-func (l *line) answered(request, reply []byte) {
+func (l *line) answered(request, reply []byte) redistest.Fault {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.open && l.lost == nil && l.loss.command == forward && string(reply) != ":0\r\n" &&
+		l.scripts.name(redistest.Words(request)) == forward {
+		l.lost, l.told = bytes.Clone(request), string(reply)
+		return l.loss.fault
+	}
 	switch {
 	case l.lost == nil || !bytes.Equal(request, l.lost):
 	case l.told == "":
@@ -101,6 +109,7 @@ func (l *line) answered(request, reply []byte) {
 	case l.again == "":
 		l.again = string(reply)
 	}
+	return redistest.Pass
 }
 
 // commands are those that went by, in the order of their first time.

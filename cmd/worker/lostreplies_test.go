@@ -2,19 +2,15 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"rollcall/internal/redistest"
+	"rollcall/tasks"
 )
-
-const lostPage = "../../docs/lost-replies.md"
 
 // together is how many passages are under way at a time. They wait most of
 // their time.
@@ -46,19 +42,13 @@ func TestALostReplyAtAnyCommandOfThePathDoesNoHarm(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	compareLost(t, lostText(told))
+	compareLost(t, told)
 }
 
 // step is one command of somebody's.
 type step struct {
 	ofProducer bool
 	command    string
-}
-
-// row is what became of a story when a reply was lost.
-type row struct {
-	step
-	said, ends, calls string
 }
 
 type runner func(name string, f func(t *testing.T))
@@ -90,8 +80,7 @@ func recordAll(t *testing.T, known *luaScripts, run runner) [][]step {
 	seen := map[step]bool{}
 	for i, s := range stories() {
 		paths[i] = slices.DeleteFunc(paths[i], func(st step) bool {
-			_, aside := beside[strings.TrimSuffix(st.command, ", urgent")]
-			return aside || s.news && seen[st]
+			return isBeside(st.command) || s.news && seen[st]
 		})
 		for _, st := range paths[i] {
 			seen[st] = true
@@ -122,41 +111,51 @@ func (p *passage) tell(s story, at step, fault redistest.Fault) row {
 		}
 	}
 	results := p.enqueue(requests...)
+	if s.during != nil {
+		s.during(p)
+	}
 	ends := p.settle(results)
 	p.producer.stop()
 	p.worker.stop()
-	r := row{step: at}
-	r.said, _ = mine.said()
+	r := row{step: at, ends: p.sum(s, results, ends)}
+	r.said, r.met = mine.said()
 	calls := len(p.calls()) - before
 	r.calls = fmt.Sprint(calls)
 	if calls > s.most {
 		p.t.Errorf("%d calls, want at most %d", calls, s.most)
 	}
-	for i, e := range ends {
-		if !slices.Contains(s.ends, e.String()) {
-			p.t.Errorf("a task ended as %s, want one of %v", e, s.ends)
-		}
-		if i == 0 {
-			r.ends = e.String()
-		} else if r.ends != e.String() {
-			r.ends += " and " + e.String()
-		}
-		if w := results[i].Warning; w != "" {
-			r.ends += ", and the producer is warned"
-		}
-	}
-	if p.log.holds("a task whose worker is gone runs again") {
-		r.ends += ", when the worker looks for lost tasks"
-	}
 	p.must(s.wrong(p))
 	if n := p.letters(); n != s.letters {
 		p.t.Errorf("%d dead letters, want %d", n, s.letters)
 	}
-	s.after(p)
+	if word := s.after(p); word != "" {
+		r.ends += "; " + word
+	}
 	if p.t.Failed() {
 		p.t.Logf("the worker's log:\n%s", p.log)
 	}
 	return r
+}
+
+// sum says how the tasks of a story ended, and judges it.
+func (p *passage) sum(s story, results []tasks.Result, ends []end) string {
+	p.t.Helper()
+	var parts []string
+	for i, e := range ends {
+		if !slices.Contains(s.ends, e.String()) {
+			p.t.Errorf("a task ended as %s, want one of %v", e, s.ends)
+		}
+		parts = append(parts, e.String())
+		if results[i].Warning != "" {
+			parts[i] += ", and the producer is warned"
+		}
+	}
+	slices.Sort(parts)
+	sum := strings.Join(slices.Compact(parts), " and ")
+	if p.log.holds("a task whose worker is gone runs again") {
+		sum += ", when the worker looks for lost tasks"
+	}
+	return sum
 }
 
 // loseEither loses a reply with its connection, and again by silence.
@@ -179,48 +178,5 @@ func loseEither(s story, at step, known *luaScripts, run runner) row {
 		}
 		return a + "; after silence " + b
 	}
-	return row{step: at, said: join(one.said, two.said), ends: join(one.ends, two.ends), calls: join(one.calls, two.calls)}
+	return row{step: at, met: one.met && two.met, said: join(one.said, two.said), ends: join(one.ends, two.ends), calls: join(one.calls, two.calls)}
 }
-
-func lostText(told [][]row) string {
-	var text strings.Builder
-	for i, s := range stories() {
-		fmt.Fprintf(&text, "\n## %s\n\n%s\n\n", strings.ToUpper(s.name[:1])+s.name[1:], s.intro)
-		text.WriteString("| whose | command | what becomes of it | the task ends as | calls |\n|---|---|---|---|---|\n")
-		for _, r := range told[i] {
-			who := "worker"
-			if r.ofProducer {
-				who = "producer"
-			}
-			fmt.Fprintf(&text, "| %s | %s | %s | %s | %s |\n", who, r.command, r.said, r.ends, r.calls)
-		}
-	}
-	return text.String()
-}
-
-func compareLost(t *testing.T, want string) {
-	t.Helper()
-	got, err := os.ReadFile(lostPage)
-	if *update {
-		if err = os.WriteFile(lostPage, []byte(want), 0o644); err != nil { //nolint:gosec // a page
-			t.Fatal(err)
-		}
-		return
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(sorted(string(got)), sorted(want)); diff != "" {
-		t.Errorf("%s is not what was seen; go test ./cmd/worker -run LostReply -update writes it (-page +seen):\n%s", lostPage, diff)
-	}
-}
-
-// sorted leaves out in which order the commands came: some are sent side by side.
-func sorted(text string) []string {
-	lines := strings.Split(text, "\n")
-	slices.Sort(lines)
-	return lines
-}
-
-// beside are the commands that are no step of a task's path, and why.
-var beside = map[string]string{}

@@ -29,7 +29,7 @@ type Proxy struct {
 	listener net.Listener
 	server   string
 	judge    func(request []byte) Fault
-	answered func(request, reply []byte)
+	answered func(request, reply []byte) Fault
 
 	mu       sync.Mutex
 	conns    map[net.Conn]bool // true: to a client
@@ -40,15 +40,16 @@ type Proxy struct {
 // NewProxy starts a proxy before the server at an address; it ends with the
 // test. judge says what happens to a command, which it gets as it is on the
 // wire; [Words] takes it apart. answered is told each command's answer, that of
-// a lost reply too; nil: nobody is. Both are called by several goroutines.
-func NewProxy(t *testing.T, server string, judge func(request []byte) Fault, answered func(request, reply []byte)) *Proxy {
+// a lost reply too, and may lose it; nil: nobody is. Both are called by several
+// goroutines.
+func NewProxy(t *testing.T, server string, judge func(request []byte) Fault, answered func(request, reply []byte) Fault) *Proxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", addr("0")) //nolint:noctx // it listens until the test ends
 	if err != nil {
 		t.Fatalf("redistest: listen for a proxy: %v", err)
 	}
 	if answered == nil {
-		answered = func([]byte, []byte) {}
+		answered = func([]byte, []byte) Fault { return Pass }
 	}
 	p := &Proxy{
 		listener: listener, server: server, judge: judge, answered: answered,
@@ -209,7 +210,9 @@ func (c *crossing) replies() {
 		reply := []byte(text)
 		answers := c.first(reply)
 		if answers.request != nil {
-			c.proxy.answered(answers.request, reply)
+			if late := c.proxy.answered(answers.request, reply); late != Pass {
+				answers.fault = late
+			}
 		}
 		if answers.fault == LoseReply {
 			return
