@@ -29,7 +29,7 @@ const lostIntro = `# Lost replies
 Redis carries a command out, and its reply is lost on the way back. That is when a queue that runs each task at
 least once runs one twice, and when a producer does not know whether its task is stored. Below is each command on a
 task's path through Redis, in order, and what followed when exactly that reply was lost: once with its connection,
-once by a silence that the client gave up on after 3 s. The test that loses them writes this page
+once by a silence that the client gave up on after 5 s. The test that loses them writes this page
 (` + "`go test ./cmd/worker -run LostReply -update`" + `): a proxy between Redis and a producer, and another between Redis and
 a worker, on a real redis-server.
 
