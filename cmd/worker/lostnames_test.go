@@ -1,8 +1,9 @@
 package main
 
 import (
-	"crypto/sha1" //nolint:gosec // what Redis names scripts by
+	"crypto/sha1"
 	"encoding/hex"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,7 +77,7 @@ func content(t *testing.T, file string) string {
 // learn keeps a body that was sent. One that begins with what several scripts
 // share goes by its end.
 func (s *luaScripts) learn(body string) (sha string) {
-	sum := sha1.Sum([]byte(body)) //nolint:gosec // as above
+	sum := sha1.Sum([]byte(body))
 	sha = hex.EncodeToString(sum[:])
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,11 +94,7 @@ func (s *luaScripts) learn(body string) (sha string) {
 func (s *luaScripts) all() map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := map[string]string{}
-	for sha, body := range s.bodies {
-		all[sha] = body
-	}
-	return all
+	return maps.Clone(s.bodies)
 }
 
 var (

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -62,7 +62,7 @@ func recordAll(t *testing.T, known *luaScripts, run runner) [][]step {
 		var wg sync.WaitGroup
 		for i, s := range stories() {
 			wg.Go(func() {
-				run(s.name+"/nothing is lost", func(t *testing.T) { //nolint:tparallel // seats bound it
+				run(s.name+"/nothing is lost", func(t *testing.T) {
 					p := newPassage(t, known)
 					p.tell(s, step{}, redistest.Pass)
 					paths[i] = nil
@@ -120,7 +120,7 @@ func (p *passage) tell(s story, at step, fault redistest.Fault) row {
 	r := row{step: at, ends: p.sum(s, results, ends)}
 	r.said, r.met = mine.said()
 	calls := len(p.calls()) - before
-	r.calls = fmt.Sprint(calls)
+	r.calls = strconv.Itoa(calls)
 	if calls > s.most {
 		p.t.Errorf("%d calls, want at most %d", calls, s.most)
 	}

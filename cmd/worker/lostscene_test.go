@@ -159,12 +159,12 @@ func (p *passage) settle(results []tasks.Result) []end {
 	late := time.After(patience)
 	for {
 		over, left := p.over()
-		if left == "" && over == p.stored {
+		if len(left) == 0 && over == p.stored {
 			break
 		}
 		select {
 		case <-late:
-			p.t.Fatalf("%d of %d tasks came to an end; left are: %s\n%s", over, p.stored, left, p.log)
+			p.t.Fatalf("%d of %d tasks came to an end; left are: %v\n%s", over, p.stored, left, p.log)
 		case <-tick.C:
 		}
 	}
@@ -175,7 +175,7 @@ func (p *passage) settle(results []tasks.Result) []end {
 	return ends
 }
 
-func (p *passage) over() (ended int, left string) {
+func (p *passage) over() (ended int, left []string) {
 	p.t.Helper()
 	queues, err := p.inspector.Queues()
 	if err != nil {
@@ -188,7 +188,7 @@ func (p *passage) over() (ended int, left string) {
 		}
 		ended += info.Completed + info.Archived
 		if n := info.Size - info.Completed - info.Archived; n > 0 {
-			left += fmt.Sprintf("%d in %s (%+v)", n, queue, info)
+			left = append(left, fmt.Sprintf("%d in %s (%+v)", n, queue, info))
 		}
 	}
 	return ended, left
