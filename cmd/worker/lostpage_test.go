@@ -39,7 +39,8 @@ Whatever is lost, this holds, or the test fails:
 - the platform ends with what the newest wish says;
 - no ID is sent twice;
 - no task is left behind, and none ends as a dead letter that should not; the one that should has one letter;
-- a wish for the value before, enqueued afterwards, is carried out: nothing wrong was written down.
+- a wish for the value before, enqueued afterwards, is carried out: nothing wrong was written down. The same wish
+  again is mostly ` + "`unchanged`" + `; after a lost reply to ` + "`begin.lua`" + ` it may cost a call, as the send counts as in doubt.
 
 *What becomes of it* is what the sender of the command sees. *Repeated* means that go-redis sends the very command
 again, and what that is answered. A second number of calls, or another end, is that after silence.
