@@ -47,8 +47,8 @@ again, and what that is answered. A second number of calls, or another end, is t
 
 Not lost here, as they are no step of a task's path: what only looks (the lookout, the sweep, housekeeping of asynq's
 for expired leases and completed tasks), which looks again within seconds; what tells people or other processes how
-things stand (server state, lanes served); words on channels, which nobody relies on; and the giving back of a slot
-that has passed, which costs a slot. The commands by which a connection is made belong to no task.
+things stand (server state, lanes served); what listens to channels, whose words nobody relies on; and the giving back
+of a slot that has passed, which costs a slot. The commands by which a connection is made belong to no task.
 [What is guaranteed](guarantees.md) says what a Redis that is away for longer costs.
 `
 
