@@ -147,11 +147,10 @@ func (c *crossing) requests() {
 	defer c.end()
 	reader := bufio.NewReaderSize(c.client, 64<<10)
 	for {
-		text, err := proto.Read(reader)
+		request, err := readMessage(reader)
 		if err != nil {
 			return
 		}
-		request := []byte(text)
 		fault := c.proxy.judge(request)
 		switch fault {
 		case LoseSend:
@@ -203,11 +202,10 @@ func (c *crossing) replies() {
 	reader := bufio.NewReaderSize(c.server, 64<<10)
 	muted := false
 	for {
-		text, err := proto.Read(reader)
+		reply, err := readMessage(reader)
 		if err != nil {
 			return
 		}
-		reply := []byte(text)
 		answers := c.first(reply)
 		if answers.request != nil {
 			if late := c.proxy.answered(answers.request, reply); late != Pass {
