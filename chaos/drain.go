@@ -70,8 +70,7 @@ func (d desk) each(states []asynq.TaskState, do func(*asynq.TaskInfo)) error {
 
 // drain waits until all tasks have ended, and brings forward the retries that
 // are far off: how long a platform is left alone is not what is asked here.
-// settled tells which of the open ones are not waited for.
-func (d desk) drain(ctx context.Context, bound time.Duration, settled func(*asynq.TaskInfo) bool, tell func(string, ...any)) (forward int, err error) {
+func (d desk) drain(ctx context.Context, bound time.Duration, tell func(string, ...any)) (forward int, err error) {
 	deadline := time.Now().Add(bound)
 	told := time.Now()
 	for {
@@ -79,9 +78,6 @@ func (d desk) drain(ctx context.Context, bound time.Duration, settled func(*asyn
 		err := d.each([]asynq.TaskState{
 			asynq.TaskStatePending, asynq.TaskStateActive, asynq.TaskStateScheduled, asynq.TaskStateRetry,
 		}, func(t *asynq.TaskInfo) {
-			if settled(t) {
-				return
-			}
 			open++
 			if t.State == asynq.TaskStateRetry && time.Until(t.NextProcessAt) > soon && d.inspector.RunTask(t.Queue, t.ID) == nil {
 				forward++

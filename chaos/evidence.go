@@ -132,9 +132,8 @@ func (ev *evidence) inDoubt(t ledger.Target, field string) bool {
 
 // fate is what became of a wish.
 type fate struct {
-	what  what
-	word  string // the outcome, the class of the letter, or the state in asynq
-	doubt bool   // open because it is in doubt, which the ledger says
+	what what
+	word string // the outcome, the class of the letter, or the state in asynq
 }
 
 type what uint8
@@ -147,8 +146,7 @@ const (
 	gone // it was acknowledged, and nothing is left of it
 )
 
-// fateOf tells what became of a wish. latest is the highest revision that the
-// ledger has for the wish's target.
+// fateOf tells what became of a wish.
 func (ev *evidence) fateOf(w *wish) fate {
 	// A task that vanished may have been stored again, under an id that follows.
 	for id := w.id; id != ""; id += "~1" {
@@ -158,7 +156,7 @@ func (ev *evidence) fateOf(w *wish) fate {
 		case there && task.state == asynq.TaskStateCompleted:
 			return fate{what: done, word: task.outcome}
 		case there && !ended(task.state):
-			return fate{what: open, word: task.state.String(), doubt: w.target.API == string(tasks.KindID) && ev.inDoubt(w.target, "id")}
+			return fate{what: open, word: task.state.String()}
 		case buried:
 			return fate{what: dead, word: letter.Class}
 		case there:

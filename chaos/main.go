@@ -37,7 +37,6 @@ type settings struct {
 	workers  int
 	seed     uint64
 	drain    time.Duration // how long is waited for the tasks to end
-	late     bool          // wait for ID changes in doubt, too
 	keep     bool          // the directory with logs and Redis' files
 }
 
@@ -96,7 +95,6 @@ func parse(args []string) (settings, error) {
 	flags.IntVar(&s.workers, "workers", 4, "how many worker processes")
 	flags.Uint64Var(&s.seed, "seed", 1, "equal seeds give equal tasks, faults and intervals")
 	flags.DurationVar(&s.drain, "drain", 20*time.Minute, "how long the tasks may take to end afterwards")
-	flags.BoolVar(&s.late, "late", false, "wait for ID changes that are in doubt, too, until they are asked again")
 	flags.BoolVar(&s.keep, "keep", false, "keep the logs even if all is well")
 	if err := flags.Parse(args); err != nil {
 		return s, err

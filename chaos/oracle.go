@@ -98,9 +98,7 @@ func (o *oracle) ending(w *wish) {
 		}
 	case open:
 		o.ends["open, "+f.word]++
-		if !f.doubt {
-			o.blame(ruleLimbo, "%s is still %s", w, f.word)
-		}
+		o.blame(ruleLimbo, "%s is still %s", w, f.word)
 	case gone:
 		o.ends["gone"]++
 		o.lost = append(o.lost, w)
@@ -208,14 +206,15 @@ func incomplete(letter ledger.Letter, w *wish, answered map[string]bool) (proble
 	want(!letter.First.IsZero() && !letter.Last.Before(letter.First), "has no times, or they run backwards")
 	want(letter.Code == "" || letter.Message != "", "has a code and no message")
 	want(letter.Class != "rejected" || letter.Code != "", "has no code of the platform that refused it")
-	// ClassIn names no request.
-	want(letter.Code == "" || letter.Kind == string(tasks.KindCourse) || letter.RequestID != "", "has a code and no request id")
+	// ClassIn names no request, and where the ledger knows the lock there was none.
+	want(letter.Code == "" || letter.Code == "locked" || letter.Kind == string(tasks.KindCourse) || letter.RequestID != "",
+		"has a code and no request id")
 	want(letter.RequestID == "" || answered[letter.RequestID], "names a request that the platform does not know")
 	return problems
 }
 
-// judged tells whether a call was seen by its service or by the gateway, and so
-// answered with a code of the platform's.
+// answeredCleanly tells whether a call of the ID change was refused for certain,
+// in an answer that left.
 func answeredCleanly(c sandbox.Call) bool {
 	return c.Status != 0 && c.Effect == 0 && cleanCodes[c.Code]
 }

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/tasks"
@@ -169,7 +168,7 @@ func (s *scene) progress() {
 // judge waits until all tasks have ended and asks the oracle.
 func (s *scene) judge(ctx context.Context, when string) (verdict, error) {
 	ev := &evidence{records: nil}
-	n, err := s.desk.drain(ctx, s.drain, func(t *asynq.TaskInfo) bool { return s.isLeftInDoubt(ctx, t) }, s.tell)
+	n, err := s.desk.drain(ctx, s.drain, s.tell)
 	s.forward += n
 	if err != nil {
 		return verdict{}, err
@@ -187,21 +186,6 @@ func (s *scene) judge(ctx context.Context, when string) (verdict, error) {
 	v := consult(ev, s.wishes, s.lossy())
 	s.describe(when, ev, v)
 	return v, nil
-}
-
-// isLeftInDoubt tells whether a task is an ID change that waits until it may be
-// asked again, which takes minutes.
-func (s *scene) isLeftInDoubt(ctx context.Context, t *asynq.TaskInfo) bool {
-	if s.late || t.Type != tasks.TypeIDChange || t.State != asynq.TaskStateRetry {
-		return false
-	}
-	task, _, err := tasks.Decode(t.Type, t.Payload)
-	if err != nil {
-		return false
-	}
-	target, _ := task.Wish(organisation)
-	doubt, err := s.rdb.HExists(ctx, ledgerKey(target.API)+"target:"+target.Key, "d:id").Result()
-	return err == nil && doubt
 }
 
 // report lists what went wrong, the first of each rule on the screen and all in

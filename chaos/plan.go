@@ -49,16 +49,11 @@ func (w *wish) String() string {
 }
 
 func content(t tasks.Task) string {
-	switch t := t.(type) {
-	case tasks.NicknameSync:
-		return fmt.Sprintf("%q", t.Nickname)
-	case tasks.IDChange:
-		return fmt.Sprintf("%s %v", t.DingTalkID, t.Alternatives)
-	case tasks.GroupUpdate:
-		t.Tenant, t.ChatID = "", ""
-		return fmt.Sprintf("%+v", t)
+	_, payload, err := tasks.Encode(t, 1)
+	if err != nil {
+		return err.Error()
 	}
-	return ""
+	return string(payload)
 }
 
 // plan draws n wishes for a school, by the seed alone.

@@ -28,6 +28,9 @@ const (
 	// after its sender has given up cannot be fenced (docs/guarantees.md), and so
 	// cannot be asked of anybody.
 	timeout = 5 * time.Second
+	// rest of an ID in doubt before the same is sent again. Here no request lands
+	// later than the timeout, so seconds do for minutes.
+	rest = 20 * time.Second
 )
 
 // school is who and what the tasks are about.
@@ -139,6 +142,11 @@ func faults() []sandbox.Fault {
 	}
 	for i := range all {
 		all[i].Share = each
+		if all[i].Kind == sandbox.FaultExpiredToken {
+			// All calls share the token: one that is refused twice puts the tenant on
+			// hold for a minute, as it should.
+			all[i].Share = each / 8
+		}
 	}
 	// Refused for the rate. ClassIn's refusal is for a minute, and so is left to
 	// its own limit.
@@ -204,10 +212,10 @@ organisations:
     tenants:
       - name: %s
         dingtalk:
-          {api: %[4]q, oapi: %[4]q, app_key: %s, app_secret: {env: CHAOS_SECRET}, timeout: %s, limits: {
+          {api: %[4]q, oapi: %[4]q, app_key: %s, app_secret: {env: CHAOS_SECRET}, timeout: %s, id_resend_after: %s, limits: {
             nickname: {calls: %d, per: 1s}, group: {calls: %d, per: 1s}, id: {calls: %d, per: 1s}}}
       - name: %s
-        classin: {base_url: %[4]q, sid: %[11]q, secret: {env: CHAOS_SECRET}, timeout: %[6]s, limits: {course: {calls: %[12]d, per: 1s}}}
-`, redis, organisation, dingtalk, platforms, appKey, timeout,
+        classin: {base_url: %[4]q, sid: %[12]q, secret: {env: CHAOS_SECRET}, timeout: %[6]s, limits: {course: {calls: %[13]d, per: 1s}}}
+`, redis, organisation, dingtalk, platforms, appKey, timeout, rest,
 		nicknameRate, groupRate, idRate, classin, schoolID, courseRate)
 }
