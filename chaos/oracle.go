@@ -47,12 +47,13 @@ type oracle struct {
 	verdict
 
 	lossy   bool // what Redis acknowledged may be gone: count it
+	alone   bool // so may what is asked of replicas elsewhere before an ID is sent
 	targets map[ledger.Target][]*wish
 }
 
 // consult judges wishes, in the order of the plan, by the evidence.
-func consult(ev *evidence, wishes []*wish, lossy bool) verdict {
-	o := &oracle{evidence: ev, lossy: lossy, targets: map[ledger.Target][]*wish{}}
+func consult(ev *evidence, wishes []*wish, variant string) verdict {
+	o := &oracle{evidence: ev, lossy: variant != always, alone: variant == everysec, targets: map[ledger.Target][]*wish{}}
 	o.fates, o.ends, o.excused = map[*wish]fate{}, map[string]int{}, map[string]int{}
 	for _, w := range wishes {
 		o.targets[w.target] = append(o.targets[w.target], w)

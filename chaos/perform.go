@@ -167,7 +167,7 @@ func (s *scene) progress() {
 
 // judge waits until all tasks have ended and asks the oracle.
 func (s *scene) judge(ctx context.Context, when string) (verdict, error) {
-	ev := &evidence{records: nil}
+	var ev *evidence
 	n, err := s.desk.drain(ctx, s.drain, s.tell)
 	s.forward += n
 	if err != nil {
@@ -183,7 +183,7 @@ func (s *scene) judge(ctx context.Context, when string) (verdict, error) {
 	if err != nil {
 		return verdict{}, err
 	}
-	v := consult(ev, s.wishes, s.lossy())
+	v := consult(ev, s.wishes, s.variant)
 	s.describe(when, ev, v)
 	return v, nil
 }
