@@ -87,7 +87,7 @@ func (o *oracle) values(target ledger.Target, of []*wish, beliefs map[place]stri
 
 func (o *oracle) value(target ledger.Target, field string, wishes []*wish, holds string) {
 	newest := wishes[len(wishes)-1]
-	if slices.Contains(takes(newest, field), holds) {
+	if slices.Contains(takes(newest, field), holds) || o.alternative(newest, wishes, holds) {
 		return
 	}
 	text := fmt.Sprintf("%s %s: %s holds %q, and the newest is %s, which ended as %s%s",
@@ -112,6 +112,17 @@ func (o *oracle) value(target ledger.Target, field string, wishes []*wish, holds
 	if o.touched(target, field) {
 		o.blame(ruleStrange, "%s", text)
 	}
+}
+
+// alternative tells whether a person has what an alternative of an earlier wish
+// for the same ID brought: that wish is fulfilled, and so is one that repeats it
+// with other alternatives (docs/guarantees.md).
+func (o *oracle) alternative(newest *wish, wishes []*wish, holds string) bool {
+	again, ok := newest.task.(tasks.IDChange)
+	return ok && o.fates[newest].word == "unchanged" && slices.ContainsFunc(wishes, func(w *wish) bool {
+		before, _ := w.task.(tasks.IDChange)
+		return o.fates[w].what == done && before.DingTalkID == again.DingTalkID && slices.Contains(before.Alternatives, holds)
+	})
 }
 
 // takes are the values that fulfil a wish for a field.
@@ -162,45 +173,68 @@ func (o *oracle) history(wishes []*wish) string {
 	return b.String()
 }
 
+// standing is whether somebody is to be in a chat. Both: it is not known.
+type standing struct{ in, out bool }
+
+// edited calls do for everybody whom an edit names.
+func edited(t tasks.GroupUpdate, do func(id string, is standing)) {
+	for _, list := range []struct {
+		ids []string
+		is  standing
+	}{
+		{t.AddUserIDs, standing{in: true}},
+		{t.AddExtIDs, standing{in: true}},
+		{t.DelUserIDs, standing{out: true}},
+		{t.DelExtIDs, standing{out: true}},
+	} {
+		for _, id := range list.ids {
+			do(id, list.is)
+		}
+	}
+}
+
 // members holds the members of a chat against all edits of it, in their order.
 // What an edit that is a dead letter did is not known, unless the platform
 // refused it.
 func (o *oracle) members(target ledger.Target, of []*wish) {
-	type standing struct{ in, out bool } // both: not known
 	could := map[string]standing{}
 	said := map[string][]*wish{}
 	for _, w := range of {
 		t, _ := w.task.(tasks.GroupUpdate)
 		f := o.fates[w]
-		if f.what == never || f.what == gone || f.what == dead && f.word == "rejected" && len(t.AddUserIDs) <= 40 {
+		// One of several calls may have been carried out before another was refused.
+		refused := f.what == dead && f.word == "rejected" && len(t.AddUserIDs) <= 40
+		if f.what == never || f.what == gone || refused {
 			continue
 		}
-		for _, list := range []struct {
-			ids []string
-			is  standing
-		}{
-			{t.AddUserIDs, standing{in: true}},
-			{t.AddExtIDs, standing{in: true}},
-			{t.DelUserIDs, standing{out: true}},
-			{t.DelExtIDs, standing{out: true}},
-		} {
-			for _, id := range list.ids {
-				before, known := could[id]
-				if !known {
-					before = standing{out: true} // nobody who is edited was there at first
-				}
-				now := list.is
-				if f.what != done {
-					now = standing{now.in || before.in, now.out || before.out}
-				}
-				could[id] = now
-				said[id] = append(said[id], w)
+		edited(t, func(id string, is standing) {
+			before, known := could[id]
+			if !known {
+				before = standing{out: true} // nobody who is edited was there at first
 			}
+			if f.what != done {
+				is = standing{is.in || before.in, is.out || before.out}
+			}
+			could[id] = is
+			said[id] = append(said[id], w)
+		})
+	}
+	is := present(o.state, target.Key)
+	for id, can := range could {
+		switch {
+		case can.in && can.out:
+			o.excused["members touched by an edit that is a dead letter"]++
+		case can.in != is[id]:
+			o.blame(ruleMember, "%s: %s is a member: %t, and should be: %t%s", target.Key, id, is[id], can.in, o.history(said[id]))
 		}
 	}
+}
+
+// present are all members of a chat, from inside and outside.
+func present(state sandbox.OrganisationState, chat string) map[string]bool {
 	is := map[string]bool{}
-	for _, c := range o.state.Chats {
-		if c.ID != target.Key {
+	for _, c := range state.Chats {
+		if c.ID != chat {
 			continue
 		}
 		for _, m := range c.Members {
@@ -210,12 +244,5 @@ func (o *oracle) members(target ledger.Target, of []*wish) {
 			is[id] = true
 		}
 	}
-	for id, can := range could {
-		switch {
-		case can.in && can.out:
-			o.excused["members touched by an edit that is a dead letter"]++
-		case can.in != is[id]:
-			o.blame(ruleMember, "%s: %s is a member: %t, and should be: %t%s", target.Key, id, is[id], can.in, o.history(said[id]))
-		}
-	}
+	return is
 }

@@ -138,12 +138,12 @@ func (d *drawer) course() tasks.Task {
 func (d *drawer) id() tasks.Task {
 	t := tasks.IDChange{Tenant: dingtalk, UserID: one(d, d.school.people)}
 	candidates := some(d, d.school.ids, 1+d.rand.IntN(4))
-	switch {
-	case d.chance(wrong):
+	switch p := d.rand.Float64(); {
+	case p < wrong:
 		candidates[0] = prohibited + candidates[0]
-	case d.chance(0.3):
+	case p < 0.3:
 		candidates[0] = one(d, d.school.taken)
-	case d.chance(0.3): // as most rosters would have it: an ID of one's own
+	case p < 0.5: // as most rosters would have it: an ID of one's own
 		candidates[0] = "id" + t.UserID
 	}
 	t.DingTalkID, t.Alternatives = candidates[0], candidates[1:]

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,9 +46,10 @@ func (n *node) ask(f func(*redis.Client) error) error {
 	return errors.Join(f(client), client.Close())
 }
 
-func (n *node) info(ctx context.Context, section string) (text string, err error) {
+// replication is what a server says of itself and those that follow it.
+func (n *node) replication(ctx context.Context) (text string, err error) {
 	err = n.ask(func(c *redis.Client) (err error) {
-		text, err = c.Info(ctx, section).Result()
+		text, err = c.Info(ctx, "replication").Result()
 		return err
 	})
 	return text, err
@@ -142,13 +144,13 @@ func freePorts(n, beside int) ([]string, error) {
 		defer func() { _ = l.Close() }()
 		port := l.Addr().(*net.TCPAddr).Port
 		if beside > 0 {
-			other, err := net.Listen("tcp", net.JoinHostPort(loopback, fmt.Sprint(port+beside))) //nolint:noctx // returns at once
-			if err != nil {                                                                      // taken, or beyond 65535
+			other, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port+beside))) //nolint:noctx // returns at once
+			if err != nil {                                                                        // taken, or beyond 65535
 				continue
 			}
 			defer func() { _ = other.Close() }()
 		}
-		ports = append(ports, fmt.Sprint(port))
+		ports = append(ports, strconv.Itoa(port))
 	}
 	return ports, nil
 }

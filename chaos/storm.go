@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -25,16 +26,15 @@ func (s *storm) rage(ctx context.Context, length time.Duration) error {
 	outlive := context.WithoutCancel(ctx)
 	var group sync.WaitGroup
 	var failed [2]error
-	every := func(stream uint64, least, most time.Duration, do func(*rand.Rand) error) error {
+	every := func(stream uint64, least, most time.Duration, do func(*rand.Rand) error) (err error) {
 		r := rand.New(rand.NewPCG(s.seed, stream)) //nolint:gosec // equal seeds must give equal chaos
-		for {
+		for err == nil {
 			if pause(ctx, between(r, least, most)); ctx.Err() != nil {
-				return nil
+				break // it is over, as it should be
 			}
-			if err := do(r); err != nil {
-				return err
-			}
+			err = do(r)
 		}
+		return err
 	}
 	group.Go(func() {
 		failed[0] = every(2, 2*time.Second, 5*time.Second, func(r *rand.Rand) error {
@@ -60,10 +60,5 @@ func (s *storm) rage(ctx context.Context, length time.Duration) error {
 		})
 	})
 	group.Wait()
-	for _, err := range failed {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(failed[:]...)
 }

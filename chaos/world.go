@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"rollcall/internal/sandbox"
@@ -89,7 +90,7 @@ func (s school) world() sandbox.World {
 	for i, id := range s.courses {
 		course := sandbox.Course{ID: id}
 		for j := range 3 {
-			course.Students = append(course.Students, sandbox.Student{UID: fmt.Sprint(j), Name: fmt.Sprintf("student %d", j)})
+			course.Students = append(course.Students, sandbox.Student{UID: strconv.Itoa(j), Name: fmt.Sprintf("student %d", j)})
 		}
 		// Somebody who cannot be renamed: the platform says so, and not who.
 		if i > 0 && i%25 == 0 {
