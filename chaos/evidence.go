@@ -125,6 +125,17 @@ func ended(s asynq.TaskState) bool {
 	return s == asynq.TaskStateCompleted || s == asynq.TaskStateArchived
 }
 
+// settled tells that all has been followed up: what is archived has its letter,
+// and the ledger waits for nothing.
+func (ev *evidence) settled() bool {
+	for id, task := range ev.tasks {
+		if _, buried := ev.letters[id]; task.state != asynq.TaskStateCompleted && !buried {
+			return false
+		}
+	}
+	return len(ev.open) == 0
+}
+
 // inDoubt tells whether the ledger says that it does not know what a field holds.
 func (ev *evidence) inDoubt(t ledger.Target, field string) bool {
 	return ev.records[t]["d:"+field] != ""

@@ -167,25 +167,37 @@ func (s *scene) progress() {
 
 // judge waits until all tasks have ended and asks the oracle.
 func (s *scene) judge(ctx context.Context, when string) (verdict, error) {
-	var ev *evidence
 	n, err := s.desk.drain(ctx, s.drain, s.tell)
 	s.forward += n
 	if err != nil {
 		return verdict{}, err
 	}
 	s.tell("drained; %d retries that were more than %s off were brought forward", s.forward, soon)
-	// The sweeps that follow up what asynq did by itself run every 5 s.
-	pause(ctx, 12*time.Second)
-	err = eventually(ctx, "Redis, to be read", func(ctx context.Context) (err error) {
-		ev, err = collect(ctx, s.rdb, s.desk, s.platforms, s.wishes)
-		return err
-	})
+	ev, err := s.evidence(ctx)
 	if err != nil {
 		return verdict{}, err
 	}
 	v := consult(ev, s.wishes, s.variant)
 	s.describe(when, ev, v)
 	return v, nil
+}
+
+// sweepsTake bounds how long is waited for what follows up tasks that ended
+// unseen: it runs every few seconds, and some of it less often.
+const sweepsTake = 90 * time.Second
+
+// evidence collects it once nothing is left for a sweep to do, or time is up.
+func (s *scene) evidence(ctx context.Context) (ev *evidence, err error) {
+	for deadline := time.Now().Add(sweepsTake); ; {
+		pause(ctx, 6*time.Second)
+		err = eventually(ctx, "Redis, to be read", func(ctx context.Context) (err error) {
+			ev, err = collect(ctx, s.rdb, s.desk, s.platforms, s.wishes)
+			return err
+		})
+		if err != nil || ev.settled() || time.Now().After(deadline) || ctx.Err() != nil {
+			return ev, err
+		}
+	}
 }
 
 // report lists what went wrong, the first of each rule on the screen and all in
