@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"rollcall/internal/ledger"
@@ -16,14 +17,38 @@ const healFor = time.Minute
 // acknowledged and whatever is left of it. Afterwards nothing may be wrong.
 func (s *scene) heal(ctx context.Context, before verdict) (verdict, error) {
 	s.tell("%d acknowledged tasks are gone, %d findings; the roster is enqueued again", len(before.lost), len(before.violations))
-	again := roster(s.wishes)
-	s.producer.run(ctx, again, min(healFor, s.duration))
-	s.wishes = append(s.wishes, again...)
-	return s.judge(ctx, "after the roster was enqueued again")
+	s.enqueue(ctx, roster(s.wishes))
+	v, err := s.judge(ctx, "after the roster was enqueued again")
+	if err != nil || len(v.drop) == 0 {
+		return v, err
+	}
+	s.tell("the records of %d targets are dropped, and their rows enqueued once more", len(v.drop))
+	for _, t := range v.drop {
+		if err := s.rdb.Del(ctx, ledgerKey(t.API)+"target:"+t.Key).Err(); err != nil {
+			return v, err
+		}
+	}
+	s.enqueue(ctx, slices.DeleteFunc(roster(s.wishes), func(w *wish) bool { return !slices.Contains(v.drop, w.target) }))
+	v, err = s.judge(ctx, "after the records were dropped")
+	for _, t := range v.drop {
+		v.violations = append(v.violations, violation{ruleValue, fmt.Sprintf("%s %s is not healed by dropping its record", t.API, t.Key)})
+	}
+	return v, err
 }
 
-// roster sums up all wishes of a plan as a school's own list would have them,
-// without keys: those of tasks that are gone still say that they are stored.
+// enqueue adds wishes to the plan and asks for them.
+func (s *scene) enqueue(ctx context.Context, more []*wish) {
+	for i, w := range more {
+		w.n = len(s.wishes) + i
+		w.options.Key = fmt.Sprintf("heal/%d", w.n)
+	}
+	s.producer.run(ctx, more, min(healFor, s.duration))
+	s.wishes = append(s.wishes, more...)
+}
+
+// roster sums up all wishes of a plan as a school's own list would have them. They
+// get keys of their own: those of tasks that are gone may still say that they are
+// stored.
 func roster(wishes []*wish) []*wish {
 	last := map[ledger.Target]*wish{}
 	var order []ledger.Target
@@ -39,13 +64,12 @@ func roster(wishes []*wish) []*wish {
 		last[w.target] = &wish{task: task, target: w.target}
 	}
 	var again []*wish
-	for i, target := range order {
+	for _, target := range order {
 		w := last[target]
 		if w.task.Validate(tasks.Limits{}) != nil {
 			continue // all that was wished for the group was somebody who does not exist
 		}
-		w.n, w.outcome = len(wishes)+len(again), tasks.NotStored
-		w.options.Key = fmt.Sprintf("heal/%d", i)
+		w.outcome = tasks.NotStored
 		_, w.fields = w.task.Wish(organisation)
 		again = append(again, w)
 	}

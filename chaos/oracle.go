@@ -39,6 +39,8 @@ type verdict struct {
 	// that is told.
 	excused map[string]int
 	lost    []*wish
+	// drop are targets whose record must be dropped before the roster heals them.
+	drop []ledger.Target
 }
 
 // oracle compares.

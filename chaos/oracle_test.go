@@ -212,6 +212,22 @@ func TestASecondIDIsCountedWhereRedisForgotTheFirst(t *testing.T) {
 	}
 }
 
+// Redis forgot a name that landed, and the newest wish is for the one before it:
+// the ledger takes it for unchanged, and a person must drop the record.
+func TestAWishForWhatWasBeforeAForgottenWriteIsToldApart(t *testing.T) {
+	t.Parallel()
+	c := newCourse(t)
+	delete(c.ev.tasks, "new")
+	c.done(t, "back", tasks.NicknameSync{Tenant: dingtalk, ChatID: "chat", UserID: "ann", Nickname: "old"}, "unchanged")
+	v := consult(c.ev, c.wishes, everysec)
+	if len(v.violations) > 0 || len(v.drop) != 1 || v.drop[0].Key != "chat/ann" {
+		t.Errorf("violations %v, to be dropped %v", v.violations, v.drop)
+	}
+	if got := rules(consult(c.ev, c.wishes, always)); !slices.Contains(got, ruleValue) {
+		t.Errorf("broken rules where nothing may be lost: %q, want %q among them", got, ruleValue)
+	}
+}
+
 // The answer to a task without a key may be lost: it is there or it is not.
 func TestAWishOfWhichNothingIsKnownMayBeThereOrNot(t *testing.T) {
 	t.Parallel()

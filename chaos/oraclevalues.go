@@ -99,6 +99,9 @@ func (o *oracle) value(target ledger.Target, field string, wishes []*wish, holds
 		o.excused["the newest wish is still "+f.word]++
 	case strings.Contains(f.word, "unverified"), o.inDoubt(target, field):
 		o.excused["in doubt, and reported so"]++
+	case f.word == "unchanged" && o.forgotten(target, field, holds):
+		o.excused["a write that Redis forgot, and the wish before it again"]++
+		o.drop = append(o.drop, target)
 	default:
 		o.blame(ruleValue, "%s", text)
 		return
@@ -112,6 +115,15 @@ func (o *oracle) value(target ledger.Target, field string, wishes []*wish, holds
 	if o.touched(target, field) {
 		o.blame(ruleStrange, "%s", text)
 	}
+}
+
+// forgotten tells whether a value came of a wish that is gone. Where the roster
+// then says what was there before, the ledger takes it for unchanged: the record
+// must be dropped by hand (docs/guarantees.md).
+func (o *oracle) forgotten(target ledger.Target, field, holds string) bool {
+	return o.lossy && slices.ContainsFunc(o.targets[target], func(w *wish) bool {
+		return o.fates[w].what == gone && slices.Contains(takes(w, field), holds)
+	})
 }
 
 // alternative tells whether a person has what an alternative of an earlier wish
