@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"rollcall/internal/ledger"
 	"rollcall/internal/sandbox"
@@ -148,10 +149,22 @@ func revision(w *wish, payload []byte) int64 {
 // overlaps: two tasks for one target are never carried out together. Where a
 // mark can be lost with its Redis it may happen once.
 func (o *oracle) overlaps() {
-	for _, c := range o.calls {
-		if c.Overlapping > 0 && !o.lossy {
+	if o.lossy {
+		return
+	}
+	// A client that gives up, or is cut off, is noticed by the platform a moment
+	// later, and what follows at once seems to overlap.
+	cut := map[string]time.Time{}
+	calls := slices.Clone(o.calls)
+	slices.SortFunc(calls, func(a, b sandbox.Call) int { return int(a.Number - b.Number) })
+	for _, c := range calls {
+		about := c.API + " " + c.Target.Chat + " " + c.Target.User + " " + c.Target.Course
+		if c.Overlapping > 0 && c.Time.Sub(cut[about]) > timeout+2*time.Second {
 			o.blame(ruleOverlap, "call %d (%s %+v at %s) arrived while %d for the same were under way",
 				c.Number, c.API, c.Target, c.Time.Format("15:04:05.000"), c.Overlapping)
+		}
+		if c.Fault != "" {
+			cut[about] = c.Time
 		}
 	}
 }

@@ -35,7 +35,7 @@ func newCourse(t *testing.T) *course {
 		calls: []sandbox.Call{
 			{Number: 1, API: sandbox.APIChangeID, Target: sandbox.Target{User: "ann", WantedID: "wanted1"}, Status: 400, Code: "incorrect.reserved"},
 			{Number: 2, API: sandbox.APIChangeID, Target: sandbox.Target{User: "ann", WantedID: "spare01"}, Status: 200, Code: "ok", Effect: 1},
-			{Number: 3, API: sandbox.APIGroupNick, Target: sandbox.Target{Chat: "chat", User: "bob"}, Status: 200, Code: "41049", RequestID: "r3"},
+			{Number: 3, API: sandbox.APIGroupNick, Target: sandbox.Target{Chat: "chat", User: "bob"}, Status: 200, Code: "41049", RequestID: "r3", Time: time.Unix(1000, 0)},
 		},
 		effects: []sandbox.Effect{{
 			Number: 1, Call: 2, API: sandbox.APIChangeID, Target: sandbox.Target{User: "ann", WantedID: "spare01"},
@@ -148,7 +148,8 @@ func TestTheOracleFindsWhatIsWrong(t *testing.T) {
 			})
 		}, ruleSecondID},
 		"two IDs took hold":                {func(c *course) { c.ev.effects = append(c.ev.effects, c.ev.effects[0]) }, ruleEffectID},
-		"two calls at once":                {func(c *course) { c.ev.calls[2].Overlapping = 1 }, ruleOverlap},
+		"two calls at once":                {func(c *course) { c.overlap("", 0) }, ruleOverlap},
+		"two calls long after one was cut": {func(c *course) { c.overlap("reset before", time.Minute) }, ruleOverlap},
 		"a letter without a code":          {func(c *course) { c.letter(func(l *ledger.Letter) { l.Code = "" }) }, ruleLetter},
 		"a letter without a message":       {func(c *course) { c.letter(func(l *ledger.Letter) { l.Message = "" }) }, ruleLetter},
 		"a letter without a request":       {func(c *course) { c.letter(func(l *ledger.Letter) { l.RequestID = "" }) }, ruleLetter},
@@ -170,6 +171,25 @@ func TestTheOracleFindsWhatIsWrong(t *testing.T) {
 				t.Errorf("broken rules %q, want %q among them", got, row.want)
 			}
 		})
+	}
+}
+
+// overlap has a call for bob overlap with one that came before it, and perhaps
+// met a fault.
+func (c *course) overlap(fault string, after time.Duration) {
+	c.ev.calls[2].Fault = fault
+	next := c.ev.calls[2]
+	next.Number, next.Overlapping, next.Fault, next.Time = 4, 1, "", next.Time.Add(after)
+	c.ev.calls = append(c.ev.calls, next)
+}
+
+// A platform notices a moment later that it talks to nobody.
+func TestACallRightAfterOneThatWasCutDoesNotOverlap(t *testing.T) {
+	t.Parallel()
+	c := newCourse(t)
+	c.overlap("reset before", time.Second)
+	if v := consult(c.ev, c.wishes, always); len(v.violations) > 0 {
+		t.Errorf("violations: %v", v.violations)
 	}
 }
 

@@ -28,7 +28,7 @@ const (
 	// timeout of one exchange. No latency of the platforms is as long: what lands
 	// after its sender has given up cannot be fenced (docs/guarantees.md), and so
 	// cannot be asked of anybody.
-	timeout = 5 * time.Second
+	timeout = 8 * time.Second
 	// rest of an ID in doubt before the same is sent again. Here no request lands
 	// later than the timeout, so seconds do for minutes.
 	rest = 20 * time.Second
