@@ -132,6 +132,10 @@ type Error struct {
 	// MaybeApplied tells that the request left and the platform may have acted
 	// on it, whatever it answered.
 	MaybeApplied bool
+	// Late tells that a request left and no answer of the platform's own came, but
+	// at most a gateway's that gave up on it: it may still be carried out, minutes
+	// later.
+	Late bool
 	// Sends counts the metered requests that left during this call. The gate
 	// may have been passed more often: a dial that fails sends nothing.
 	Sends int
@@ -195,4 +199,7 @@ func KindOf(err error) Kind {
 type Receipt struct {
 	RequestID string // the platform's own; may be empty
 	Sends     int    // metered requests that left, quick retries included
+	// Late tells that one of them was given up without an answer of the platform's
+	// own: it may still be carried out, after the one that succeeded.
+	Late bool
 }

@@ -195,10 +195,12 @@ func (p placement) notKnown(err error) error {
 
 func (c *Client) place(ctx context.Context, r Request, lane Lane, p placement) Result {
 	target, fields := r.Task.Wish(lane.Organisation)
-	revision, err := c.ledger.Revise(ctx, target)
-	if err != nil {
-		return p.notStored("take a revision", err)
+	wish := ledger.Wish{Target: target, Fields: fields, TaskID: p.held.ID, Later: r.Options.At.After(c.now())}
+	revised := c.ledger.Revise(ctx, wish)[0]
+	if revised.Err != nil {
+		return p.notStored("take a revision", revised.Err)
 	}
+	revision := revised.Revision
 	typename, payload, err := Encode(r.Task, revision)
 	if err != nil {
 		return refused(err)
@@ -238,8 +240,9 @@ func (c *Client) place(ctx context.Context, r Request, lane Lane, p placement) R
 	if p.shared() && inferred {
 		result.Revision = 0
 	}
-	if mine && !r.Options.At.After(c.now()) {
-		if err := c.ledger.Wish(ctx, target, revision, fields); err != nil {
+	if mine {
+		open := ledger.Open{Wish: wish, Revision: revision, Queue: p.held.Queue, Key: r.Options.Key, Type: typename, Payload: payload}
+		if err := c.ledger.Stored(ctx, open); err != nil {
 			lost = errors.Join(lost, fmt.Errorf("not marked as the newest wish, which costs at most one call: %w", err))
 		}
 	}

@@ -53,8 +53,8 @@ func (x *examiner) dingTalkID(field, id string) {
 	}
 }
 
-// Wish implements [Task]: a value for one employee.
+// Wish implements [Task]: a value for one employee, once a year.
 func (t IDChange) Wish(organisation string) (ledger.Target, []ledger.Field) {
 	return ledger.Target{Organisation: organisation, API: string(KindID), Key: t.UserID},
-		[]ledger.Field{{Name: "id", Value: t.DingTalkID, Mode: ledger.Value}}
+		[]ledger.Field{{Name: "id", Value: t.DingTalkID, Mode: ledger.Once}}
 }

@@ -46,7 +46,7 @@ func (w *worker) addTenant(org config.Organisation, t config.Tenant, record *led
 			cfg.Address, cfg.AddressName = w.address, w.cfg.Egress.Name
 		}
 		w.lanes.Add(cfg, func(pacer handler.Pacer) handler.Func {
-			env := handler.Env{Organisation: org.Name, Ledger: record, Pacer: pacer, Deadline: lane.Deadline(c.timeout)}
+			env := handler.Env{Organisation: org.Name, Tenant: t.Name, Ledger: record, Pacer: pacer, Deadline: lane.Deadline(c.timeout)}
 			if t.DingTalk != nil {
 				env.Limits.NicknameMax = t.DingTalk.NicknameMax
 			}

@@ -14,12 +14,13 @@ type courseSyncer interface {
 
 // Course carries out nickname:sync_course.
 func Course(e Env, client courseSyncer) Func {
-	return func(ctx context.Context, typename string, payload []byte) (Report, error) {
-		task, meta, err := decode[tasks.CourseSync](e, tasks.TypeCourseSync, typename, payload)
+	c := &crew{Env: e}
+	return func(ctx context.Context, d Delivery) (Report, error) {
+		task, meta, err := decode[tasks.CourseSync](e, tasks.TypeCourseSync, d)
 		if err != nil {
 			return Report{}, err
 		}
-		return e.carryOut(ctx, task, meta, func(ctx context.Context, gate providers.Gate, _ *ledger.Mark) (
+		return c.carryOut(ctx, d, task, meta, func(ctx context.Context, gate providers.Gate, _ *ledger.Mark) (
 			providers.Receipt, map[string]string, error,
 		) {
 			receipt, err := client.SyncCourseNicknames(ctx, gate, task.CourseID)

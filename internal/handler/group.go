@@ -2,6 +2,7 @@ package handler
 
 import (
 	"context"
+	"errors"
 
 	"rollcall/internal/ledger"
 	"rollcall/providers"
@@ -13,21 +14,74 @@ type grouper interface {
 	UpdateGroup(context.Context, providers.Gate, dingtalk.GroupUpdate) (providers.Receipt, error)
 }
 
+// maxAdded is how many members one call may add. The vendor's page names no
+// bound; the page of the older call, which this one replaces, says 40.
+// See https://open.dingtalk.com/document/development/modify-a-group-session.
+const maxAdded = 40
+
 // Group carries out group:update. Of the attributes only those are sent that
-// the ledger says need it: a newer wish for one of them may have landed.
+// the ledger says need it: a newer wish for one of them may have landed. More new
+// members than a call may add go in several, of which the last carries the rest;
+// the ledger notes how many are done.
 func Group(e Env, client grouper) Func {
-	return func(ctx context.Context, typename string, payload []byte) (Report, error) {
-		task, meta, err := decode[tasks.GroupUpdate](e, tasks.TypeGroupUpdate, typename, payload)
+	c := &crew{Env: e}
+	return func(ctx context.Context, d Delivery) (Report, error) {
+		task, meta, err := decode[tasks.GroupUpdate](e, tasks.TypeGroupUpdate, d)
 		if err != nil {
 			return Report{}, err
 		}
-		return e.carryOut(ctx, task, meta, func(ctx context.Context, gate providers.Gate, mark *ledger.Mark) (
+		return c.carryOut(ctx, d, task, meta, func(ctx context.Context, gate providers.Gate, mark *ledger.Mark) (
 			providers.Receipt, map[string]string, error,
 		) {
-			receipt, err := client.UpdateGroup(ctx, gate, groupUpdate(task, mark.Fields()))
+			receipt, err := updateGroup(ctx, gate, client, mark, split(groupUpdate(task, mark.Fields())))
 			return receipt, nil, err
 		})
 	}
+}
+
+// updateGroup makes the calls of a task that are not done yet.
+func updateGroup(ctx context.Context, gate providers.Gate, client grouper, mark *ledger.Mark, calls []dingtalk.GroupUpdate) (
+	providers.Receipt, error,
+) {
+	first := min(mark.Step(), len(calls)-1)
+	var all providers.Receipt
+	for i, update := range calls[first:] {
+		receipt, err := client.UpdateGroup(ctx, gate, update)
+		if err != nil {
+			if e, ok := errors.AsType[*providers.Error](err); ok {
+				e.Sends += all.Sends
+			}
+			return providers.Receipt{}, err
+		}
+		all = providers.Receipt{RequestID: receipt.RequestID, Sends: all.Sends + receipt.Sends, Late: all.Late || receipt.Late}
+		if n := first + i + 1; n < len(calls) {
+			if err := mark.Note(ctx, n); err != nil {
+				return all, err
+			}
+		}
+	}
+	return all, nil
+}
+
+// split spreads new members over as many calls as they need. Who leaves goes
+// first, to make room; the attributes last, for a new owner must be a member.
+func split(update dingtalk.GroupUpdate) []dingtalk.GroupUpdate {
+	users, outsiders := update.AddUsers, update.AddExternal
+	var calls []dingtalk.GroupUpdate
+	for len(users)+len(outsiders) > maxAdded {
+		part := dingtalk.GroupUpdate{ChatID: update.ChatID}
+		n := min(len(users), maxAdded)
+		m := min(len(outsiders), maxAdded-n)
+		part.AddUsers, users = users[:n], users[n:]
+		part.AddExternal, outsiders = outsiders[:m], outsiders[m:]
+		if calls == nil {
+			part.DelUsers, part.DelExternal = update.DelUsers, update.DelExternal
+			update.DelUsers, update.DelExternal = nil, nil
+		}
+		calls = append(calls, part)
+	}
+	update.AddUsers, update.AddExternal = users, outsiders
+	return append(calls, update)
 }
 
 // groupUpdate is the request for those fields of the task that are to be sent.

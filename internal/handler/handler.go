@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/sethvargo/go-retry"
@@ -19,8 +20,17 @@ import (
 	"rollcall/tasks"
 )
 
-// Func carries out the task in a payload.
-type Func func(ctx context.Context, typename string, payload []byte) (Report, error)
+// Delivery is a task as it came out of its queue.
+type Delivery struct {
+	TaskID  string
+	Type    string
+	Payload []byte
+	Run     string // that it came in with; "": none
+	Row     int    // of the run, from 0
+}
+
+// Func carries out the task that was delivered.
+type Func func(ctx context.Context, d Delivery) (Report, error)
 
 // Outcome is how a task that needs nothing more ended.
 type Outcome string
@@ -43,7 +53,7 @@ type Report struct {
 	RequestID string  `json:"request_id,omitempty"` // the platform's
 	Sends     int     `json:"sends"`                // metered requests that left
 	Took      string  `json:"took,omitempty"`       // the value the platform took, if not the one wished for
-	Target    string  `json:"-"`                    // e.g. "chat1/ann"
+	Target    string  `json:"-"`                    // e.g. "chat1/ann"; empty where no task could be read
 	Revision  int64   `json:"-"`
 	// SlotWait is the time spent before sends: until their slots came, and the
 	// last look at the ledger. Call is what the call took besides: sends, quick
@@ -68,6 +78,7 @@ type Pacer interface {
 // Env is what every kind of task needs of its lane.
 type Env struct {
 	Organisation string
+	Tenant       string
 	Limits       tasks.Limits
 	Ledger       *ledger.Ledger
 	Pacer        Pacer
@@ -76,20 +87,37 @@ type Env struct {
 }
 
 // call makes the calls for the fields that the mark says need one. values names
-// the fields whose value the platform took differs from the wish.
+// the fields whose value the platform took differs from the wish. An *endedError
+// says that it has let the target go by itself.
 type call func(ctx context.Context, gate providers.Gate, mark *ledger.Mark) (
 	receipt providers.Receipt, values map[string]string, err error)
+
+// endedError is an error whose call has ended the mark.
+type endedError struct{ error }
+
+func (e endedError) Unwrap() error { return e.error }
+
+// crew carries out the tasks of one kind of a lane.
+type crew struct {
+	Env
+	// prompt says that the last slot came at once, so that the next is expected to.
+	prompt atomic.Bool
+}
+
+// promptly bounds how long after Begin a send may leave without another look at
+// the ledger. What comes in between costs at most a call: the target is taken.
+const promptly = 50 * time.Millisecond
 
 // decode reads and judges the payload of a handler's own type.
 func decode[T interface {
 	tasks.Task
 	tasks.NicknameSync | tasks.CourseSync | tasks.GroupUpdate | tasks.IDChange
-}](e Env, want, typename string, payload []byte) (T, tasks.Meta, error) {
+}](e Env, want string, d Delivery) (T, tasks.Meta, error) {
 	var zero T
-	if typename != want {
-		return zero, tasks.Meta{}, &MisplacedError{Type: typename, Want: want}
+	if d.Type != want {
+		return zero, tasks.Meta{}, &MisplacedError{Type: d.Type, Want: want}
 	}
-	task, meta, err := tasks.DecodeAs[T](payload)
+	task, meta, err := tasks.DecodeAs[T](d.Payload)
 	if err != nil {
 		return zero, tasks.Meta{}, err
 	}
@@ -109,13 +137,17 @@ func (e *MisplacedError) Error() string {
 }
 
 // carryOut is the straight path of every kind: begin, call, settle.
-func (e Env) carryOut(ctx context.Context, task tasks.Task, meta tasks.Meta, do call) (Report, error) {
-	ctx, cancel := context.WithTimeout(ctx, e.Deadline)
+func (c *crew) carryOut(ctx context.Context, d Delivery, task tasks.Task, meta tasks.Meta, do call) (Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.Deadline)
 	defer cancel()
-	target, fields := task.Wish(e.Organisation)
+	target, fields := task.Wish(c.Organisation)
 	report := Report{Target: target.Key, Revision: meta.Revision}
 
-	mark, standings, err := e.Ledger.Begin(ctx, target, meta.Revision, fields)
+	p := passage{crew: c, began: time.Now(), prompt: c.prompt.Load()}
+	mark, standings, err := c.Ledger.Begin(ctx, ledger.Delivery{
+		TaskID: d.TaskID, Target: target, Revision: meta.Revision, Fields: fields, Prompt: p.prompt,
+		Row: ledger.Row{Tenant: c.Tenant, Run: d.Run, Row: d.Row},
+	})
 	if err != nil {
 		return report, err
 	}
@@ -123,57 +155,77 @@ func (e Env) carryOut(ctx context.Context, task tasks.Task, meta tasks.Meta, do 
 		report.Outcome = doneBy(standings)
 		return report, nil
 	}
+	p.mark = mark
 
 	kept, stop := mark.Keep(ctx)
-	sent := false
-	gate := func(ctx context.Context) error {
-		asked := time.Now()
-		defer func() { report.SlotWait += time.Since(asked) }()
-		for {
-			left, err := e.leave(ctx, mark)
-			if left || err != nil {
-				sent = sent || left
-				return err
-			}
-			// What stays in doubt would keep an ID change from ever being tried.
-			if !sent {
-				if err := mark.Ungate(ctx); err != nil {
-					return err
-				}
-			}
-		}
-	}
 	began := time.Now()
-	receipt, values, err := do(kept, gate, mark)
-	report.Call = time.Since(began) - report.SlotWait
+	receipt, values, err := do(kept, p.gate, mark)
+	report.SlotWait = p.waited
+	report.Call = time.Since(began) - p.waited
 	lost := errors.Is(context.Cause(kept), ledger.ErrLost)
 	stop()
 	report.RequestID, report.Sends = receipt.RequestID, receipt.Sends
 	if err != nil {
-		report.RequestID, report.Sends = told(err)
-		return report, errors.Join(err, release(ctx, mark, untouched(err), lost))
+		id, sends := told(err)
+		report.RequestID, report.Sends = id, max(sends, receipt.Sends)
+		return report, errors.Join(err, release(ctx, mark, err, lost))
 	}
 	for _, v := range values {
 		report.Took = v
 	}
-	if err := settle(ctx, mark, receipt.RequestID, values); err != nil {
+	if err := settle(ctx, mark, receipt, values); err != nil {
 		return report, err
 	}
 	report.Outcome = Applied
 	return report, nil
 }
 
+// passage is the way of one attempt through the send gate.
+type passage struct {
+	crew   *crew
+	mark   *ledger.Mark
+	began  time.Time // before Begin
+	prompt bool      // Begin has noted the doubt already
+	sent   bool
+	waited time.Duration
+}
+
+// gate is passed before each send of the attempt.
+func (p *passage) gate(ctx context.Context) error {
+	asked := time.Now()
+	defer func() { p.waited += time.Since(asked) }()
+	for {
+		left, err := p.leave(ctx)
+		if left || err != nil {
+			p.sent = p.sent || left
+			return err
+		}
+		// What stays in doubt would keep an ID change from ever being tried.
+		if err := p.mark.Ungate(ctx, p.sent); err != nil {
+			return err
+		}
+		p.prompt = false
+	}
+}
+
 // leave waits for a slot, looks at the ledger once more, and returns when the
-// send is to leave; false if the slot has passed meanwhile.
-func (e Env) leave(ctx context.Context, mark *ledger.Mark) (bool, error) {
-	if err := e.Pacer.Slot(ctx); err != nil {
+// send is to leave; false if the slot has passed meanwhile. A slot that came at
+// once needs no second look.
+func (p *passage) leave(ctx context.Context) (bool, error) {
+	pacer := p.crew.Pacer
+	asked := time.Now()
+	if err := pacer.Slot(ctx); err != nil {
 		return false, err
 	}
-	if err := mark.Gate(ctx); err != nil {
-		e.Pacer.Unused(ctx)
-		return false, err
+	soon := time.Since(p.began) < promptly
+	p.crew.prompt.Store(soon || time.Since(asked) < promptly/2)
+	if !p.prompt || p.sent || !soon || p.mark.Once() {
+		if err := p.mark.Gate(ctx); err != nil {
+			pacer.Unused(ctx)
+			return false, err
+		}
 	}
-	return e.Pacer.Leave(ctx)
+	return pacer.Leave(ctx)
 }
 
 // told is what an error still knows of the sends before it.
@@ -184,11 +236,16 @@ func told(err error) (requestID string, sends int) {
 	return "", 0
 }
 
-// untouched reports whether an attempt that ended in err left the target as it
-// was.
-func untouched(err error) bool {
+// left says what an attempt that ended in err may have left behind.
+func left(err error) ledger.Left {
 	e, ok := errors.AsType[*providers.Error](err)
-	return ok && !e.MaybeApplied
+	switch {
+	case !ok || e.Late:
+		return ledger.Unanswered
+	case e.MaybeApplied:
+		return ledger.Answered
+	}
+	return ledger.Untouched
 }
 
 // settleFor bounds how long a settle is tried again. A Redis that comes back
@@ -197,12 +254,12 @@ const settleFor = 25 * time.Second
 
 // settle goes on when the task's own context has ended: the platform has
 // answered, and what is not written down now is a call made twice.
-func settle(ctx context.Context, mark *ledger.Mark, requestID string, values map[string]string) error {
+func settle(ctx context.Context, mark *ledger.Mark, receipt providers.Receipt, values map[string]string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
 	defer cancel()
 	var last error
 	err := retry.Do(ctx, retry.NewConstant(500*time.Millisecond), func(ctx context.Context) error {
-		last = mark.Settle(ctx, requestID, values)
+		last = mark.Settle(ctx, receipt.RequestID, receipt.Late, values)
 		if last == nil || errors.Is(last, ledger.ErrLost) {
 			return last
 		}
@@ -220,13 +277,16 @@ const releaseFor = 2 * time.Second
 
 // release lets the target go. Only the loss of the mark is worth an error of
 // its own: it says that the attempt was cut off, not refused.
-func release(ctx context.Context, mark *ledger.Mark, untouched, lost bool) error {
+func release(ctx context.Context, mark *ledger.Mark, cause error, lost bool) error {
 	if lost {
 		return ledger.ErrLost
 	}
+	if _, ended := errors.AsType[endedError](cause); ended {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseFor)
 	defer cancel()
-	_ = mark.Release(ctx, untouched)
+	_ = mark.Release(ctx, left(cause))
 	return nil
 }
 

@@ -15,12 +15,13 @@ type nicker interface {
 
 // Nickname carries out nickname:sync.
 func Nickname(e Env, client nicker) Func {
-	return func(ctx context.Context, typename string, payload []byte) (Report, error) {
-		task, meta, err := decode[tasks.NicknameSync](e, tasks.TypeNicknameSync, typename, payload)
+	c := &crew{Env: e}
+	return func(ctx context.Context, d Delivery) (Report, error) {
+		task, meta, err := decode[tasks.NicknameSync](e, tasks.TypeNicknameSync, d)
 		if err != nil {
 			return Report{}, err
 		}
-		return e.carryOut(ctx, task, meta, func(ctx context.Context, gate providers.Gate, _ *ledger.Mark) (
+		return c.carryOut(ctx, d, task, meta, func(ctx context.Context, gate providers.Gate, _ *ledger.Mark) (
 			providers.Receipt, map[string]string, error,
 		) {
 			receipt, err := client.UpdateGroupNick(ctx, gate, dingtalk.GroupNick{

@@ -148,9 +148,11 @@ func (r *rig) handle(task tasks.Task) handler.Func {
 func (r *rig) wish(task tasks.Task) (revision int64) {
 	r.t.Helper()
 	target, fields := task.Wish(school)
-	revision, err := r.ledger.Revise(r.t.Context(), target)
+	wish := ledger.Wish{Target: target, Fields: fields, TaskID: uuid.NewString()}
+	revised := r.ledger.Revise(r.t.Context(), wish)[0]
+	revision, err := revised.Revision, revised.Err
 	if err == nil {
-		err = r.ledger.Wish(r.t.Context(), target, revision, fields)
+		err = r.ledger.Stored(r.t.Context(), ledger.Open{Wish: wish, Revision: revision, Payload: []byte("{}")})
 	}
 	if err != nil {
 		r.t.Fatal(err)

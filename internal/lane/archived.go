@@ -113,6 +113,7 @@ func (s *sweeper) addLetter(ctx context.Context, l *Lane, queue, id string, urge
 	} else {
 		letter = l.letter(id, task.Info.Type, task.Info.Payload, urgent)
 		letter.Key = task.Info.Headers[tasks.KeyHeader]
+		letter.Run, letter.Row = tasks.RunOf(task.Info.Headers)
 	}
 	letter.Class, letter.Last = Archived, at
 	letter.Todo = "see why; replay it if it still matters"
@@ -126,5 +127,9 @@ func (s *sweeper) addLetter(ctx context.Context, l *Lane, queue, id string, urge
 		first = at
 	}
 	letter.Attempts, letter.First = attempts, first
-	return s.set.ledger.BuryNew(ctx, letter)
+	fresh, err = s.set.ledger.BuryNew(ctx, letter)
+	if err == nil {
+		l.end(ctx, letter)
+	}
+	return fresh, err
 }

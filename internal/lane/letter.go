@@ -35,6 +35,7 @@ func (e *UnburiedError) Unwrap() error { return e.Err }
 func (l *Lane) bury(ctx context.Context, task *asynq.Task, id string, urgent bool, report handler.Report, v Verdict, now time.Time) error {
 	letter := l.letter(id, task.Type(), task.Payload(), urgent)
 	letter.Key = task.Headers()[tasks.KeyHeader]
+	letter.Run, letter.Row = tasks.RunOf(task.Headers())
 	if report.Target != "" {
 		letter.Target, letter.Revision = report.Target, report.Revision
 	}
@@ -57,7 +58,19 @@ func (l *Lane) bury(ctx context.Context, task *asynq.Task, id string, urgent boo
 		return err
 	}
 	l.buried.Store(true)
+	l.end(ctx, letter)
 	return nil
+}
+
+// end closes what the ledger keeps of a task that has its letter now: edits of
+// its target no longer wait for it. Where Redis does not take it, the look for
+// vanished tasks does later.
+func (l *Lane) end(ctx context.Context, letter ledger.Letter) {
+	target := ledger.Target{Organisation: l.Organisation, API: string(l.Kind), Key: letter.Target}
+	row := ledger.Row{Tenant: l.Tenant, Run: letter.Run, Row: letter.Row}
+	if err := l.set.ledger.Close(ctx, target, letter.ID, row); err != nil {
+		l.log.Warn("a dead task is still kept as open; it is closed once asynq has forgotten it", "task", letter.ID, "err", err)
+	}
 }
 
 // letter is what a lane and a message say of a letter by themselves.

@@ -46,6 +46,7 @@ const (
 	ClassMalformed  Class = "malformed"  // no task can be read out of it
 	ClassNewer      Class = "newer"      // written by a newer producer
 	ClassWaiting    Class = "waiting"    // another task is at the target
+	ClassDoubtful   Class = "doubtful"   // may have been applied: the same is sent again, minutes later
 	ClassOvertaken  Class = "overtaken"  // the target changed hands or a newer wish came: look again
 	ClassHeld       Class = "held"       // the lane is on hold
 	ClassStopping   Class = "stopping"   // the worker stops
@@ -81,6 +82,7 @@ var rules = map[Class]rule{
 	ClassRefused:    {base: time.Second, limit: time.Second},
 	ClassNewer:      {base: time.Minute, limit: time.Minute},
 	ClassWaiting:    {base: time.Second, limit: time.Second},
+	ClassDoubtful:   {base: time.Second, limit: time.Second},
 	ClassOvertaken:  {base: time.Second, limit: time.Second},
 	ClassHeld:       {base: time.Second, limit: time.Second},
 	ClassStopping:   {},
@@ -168,8 +170,12 @@ func asked(err error) time.Duration {
 		d = e.RetryAfter
 	}
 	if busy, ok := errors.AsType[*ledger.BusyError](err); ok {
-		// The mark is let go when the other task ends, long before it runs out.
-		d = min(busy.For, 2*time.Second)
+		// The mark is let go when the other task ends, long before it runs out. Who
+		// is far back in a line of edits need not look as often.
+		d = min(busy.For+time.Duration(busy.Place)*time.Second, 2*time.Second+time.Duration(busy.Place)*time.Second/2, 30*time.Second)
+	}
+	if again, ok := errors.AsType[*handler.AgainError](err); ok {
+		d = max(d, again.After)
 	}
 	if paced, ok := errors.AsType[*pace.BookedOutError](err); ok {
 		d = paced.For
@@ -204,6 +210,8 @@ func classify(err error) Class {
 		return ClassStopping
 	case errors.Is(err, ledger.ErrStale):
 		return ClassOvertaken
+	case is[*handler.AgainError](err):
+		return ClassDoubtful
 	}
 	if e, ok := errors.AsType[*providers.Error](err); ok {
 		return classifyProvider(e)

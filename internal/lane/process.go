@@ -14,6 +14,7 @@ import (
 	"rollcall/internal/handler"
 	"rollcall/internal/logging"
 	"rollcall/providers"
+	"rollcall/tasks"
 )
 
 // PanicError is a defect of ours that a task brought to light.
@@ -33,7 +34,8 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 
 	queue, _ := asynq.GetQueueName(ctx)
 	a := &attempt{urgent: queue == l.gate.urgent, probe: l.gate.begin()}
-	report, err := l.attempt(context.WithValue(ctx, attemptKey{}, a), task, log)
+	delivery := l.delivery(id, task)
+	report, err := l.attempt(context.WithValue(ctx, attemptKey{}, a), delivery, log)
 	l.account(a, report.Sends, err)
 	now := time.Now()
 	// The counters and pauses below must be written even if the task's own time
@@ -66,15 +68,21 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	return v.asynqError()
 }
 
-func (l *Lane) attempt(ctx context.Context, task *asynq.Task, log *slog.Logger) (report handler.Report, err error) {
+// delivery is the task as its handler gets it. A row that cannot be read is none.
+func (l *Lane) delivery(id string, task *asynq.Task) handler.Delivery {
+	run, row := tasks.RunOf(task.Headers())
+	return handler.Delivery{TaskID: id, Type: task.Type(), Payload: task.Payload(), Run: run, Row: row}
+}
+
+func (l *Lane) attempt(ctx context.Context, d handler.Delivery, log *slog.Logger) (report handler.Report, err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			log.Error("panic", "value", value, "stack", string(debug.Stack()))
 			err = &PanicError{Value: value}
 		}
 	}()
-	if task.Type() == typeUndecodable {
-		return report, readUndecodable(task.Payload())
+	if d.Type == typeUndecodable {
+		return report, readUndecodable(d.Payload)
 	}
 	if l.set.stopping.Err() != nil {
 		return report, ErrStopping
@@ -82,7 +90,7 @@ func (l *Lane) attempt(ctx context.Context, task *asynq.Task, log *slog.Logger) 
 	if held := l.gate.held(); held != nil && !attemptOf(ctx).probe {
 		return report, held
 	}
-	return l.handle(ctx, task.Type(), task.Payload())
+	return l.handle(ctx, d)
 }
 
 // tell logs an attempt: silent when all is well, louder the more a person is

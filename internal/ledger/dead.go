@@ -29,7 +29,9 @@ type Letter struct {
 	Key          string `json:"key,omitzero"` // the producer's own, if it is known
 
 	Type     string `json:"type"`
-	Payload  []byte `json:"payload"` // as it was found
+	Payload  []byte `json:"payload"`      // as it was found
+	Run      string `json:"run,omitzero"` // that it came in with
+	Row      int    `json:"row,omitzero"`
 	Target   string `json:"target,omitzero"`
 	Revision int64  `json:"revision,omitzero"`
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,13 +27,18 @@ var (
 	ErrStale = errors.New("a newer wish for this target arrived")
 )
 
-// BusyError means that another task is at the target.
+// BusyError means that the task's turn at the target has not come.
 type BusyError struct {
-	For time.Duration // how long its mark still lasts, unless it is renewed
+	For   time.Duration // how long the mark of the task at it lasts, unless it is renewed
+	After string        // or: the id of an edit that goes before
+	Place int           // then how many do
 }
 
-// Error says how long the other task may take.
+// Error says who is at the target.
 func (e *BusyError) Error() string {
+	if e.After != "" {
+		return fmt.Sprintf("membership edits keep their order, and %d of this target go before, first task %s", e.Place, e.After)
+	}
 	return fmt.Sprintf("another task is working on this target, for up to %s", e.For)
 }
 
@@ -42,7 +48,8 @@ type Standing string
 const (
 	// Send means that the field needs a call.
 	Send Standing = "send"
-	// Doubtful means that it needs a call and an earlier one was never settled.
+	// Doubtful means that it needs a call, and an earlier one was never settled or
+	// may still land.
 	Doubtful Standing = "doubtful"
 	// Superseded means that a newer wish is known or applied.
 	Superseded Standing = "superseded"
@@ -52,51 +59,71 @@ const (
 	Settled Standing = "settled"
 )
 
+// Delivery is a task that was handed to a worker.
+type Delivery struct {
+	TaskID   string
+	Target   Target
+	Revision int64
+	Fields   []Field
+	Row      Row
+	// Prompt says that the send will follow at once: what is to be sent is noted
+	// as in doubt with Begin, and Gate may be left out. A field of mode Once is
+	// not, and must pass it.
+	Prompt bool
+}
+
 // Mark is a target taken by one attempt at one task. It is used by one
 // goroutine at a time, but for Gate, which the sender's may call.
 type Mark struct {
 	ledger *Ledger
-	target Target
+	task   Delivery
 	owner  string
-	rev    int64
 	fields []Field
 	clear  []string // fields that were not in doubt before this mark
+	late   bool     // a send before this mark may still land
+	once   string   // the field of mode Once, if there is one
+
+	intent  Intent // of that field: what is in doubt, what is about to be sent
+	doubted bool   // intent was in doubt when this mark was taken
+	noted   bool   // this mark wrote intent down
+	step    int    // how far the task has come, by Note
 }
 
-// Begin asks whether the wish of revision rev for fields of target still needs
-// a call. The standings are in the order of fields. If any field needs a call
-// the target is taken and the Mark is not nil; the caller must end it by Settle
-// or Release. A *BusyError means that another task is at the target. One round
-// trip.
-func (l *Ledger) Begin(ctx context.Context, target Target, rev int64, fields []Field) (*Mark, []Standing, error) {
+// Begin asks whether a task still needs a call. The standings are in the order of
+// its fields. If any field needs a call the target is taken and the Mark is not
+// nil; the caller must end it by Settle, Lock or Release. If none does, the task
+// has ended. Else a *BusyError: its turn has not come; a *LockedError or
+// *UnverifiedError: nothing may be sent. One round trip.
+func (l *Ledger) Begin(ctx context.Context, task Delivery) (*Mark, []Standing, error) {
 	owner := uuid.NewString()
-	args := []any{owner, markLasts.Milliseconds(), keep.Milliseconds(), rev}
-	for _, f := range fields {
+	t := task.Target
+	args := []any{
+		owner, markLasts.Milliseconds(), keep.Milliseconds(), task.Revision, task.TaskID, task.Row.number(), flag(task.Prompt),
+	}
+	for _, f := range task.Fields {
 		args = append(args, f.Name, f.Mode.String(), f.Value)
 	}
-	answer, err := l.begin.Run(ctx, l.rdb, []string{target.redisKey()}, args...).StringSlice()
+	keys := []string{t.redisKey(), t.edits(), t.tasks(), task.Row.key(t)}
+	answer, err := begin.Run(ctx, l.rdb, keys, args...).StringSlice()
 	if err != nil {
 		return nil, nil, fmt.Errorf("ledger: begin: %w", err)
 	}
-	if answer[0] == "busy" {
-		ms, err := strconv.ParseInt(answer[1], 10, 64)
+	switch answer[0] {
+	case "busy", "behind":
+		n, err := strconv.Atoi(answer[1])
 		if err != nil {
 			return nil, nil, fmt.Errorf("ledger: begin: Redis answered %q: %w", answer, err)
 		}
-		return nil, nil, &BusyError{For: time.Duration(ms) * time.Millisecond}
+		if answer[0] == "busy" {
+			return nil, nil, &BusyError{For: time.Duration(n) * time.Millisecond}
+		}
+		return nil, nil, &BusyError{After: answer[2], Place: n}
 	}
-
-	standings := make([]Standing, len(fields))
-	mark := &Mark{ledger: l, target: target, owner: owner, rev: rev}
-	for i, f := range fields {
-		standings[i] = Standing(answer[i+1])
-		switch standings[i] {
-		case Send:
-			mark.clear = append(mark.clear, f.Name)
-			mark.fields = append(mark.fields, f)
-		case Doubtful:
-			mark.fields = append(mark.fields, f)
-		case Superseded, Unchanged, Settled:
+	mark := &Mark{ledger: l, task: task, owner: owner}
+	standings := make([]Standing, len(task.Fields))
+	for i, f := range task.Fields {
+		if standings[i], err = mark.take(f, answer[i+1]); err != nil {
+			return nil, nil, err
 		}
 	}
 	if answer[0] == "done" {
@@ -105,46 +132,61 @@ func (l *Ledger) Begin(ctx context.Context, target Target, rev int64, fields []F
 	return mark, standings, nil
 }
 
-// Keep renews the mark until stop is called. The context it returns ends with
-// ErrLost as its cause when the mark is no longer ours or could not be renewed
-// for as long as it lasts: whatever is being sent under it is cancelled. stop
-// waits for the renewals to end.
-func (m *Mark) Keep(ctx context.Context) (kept context.Context, stop func()) {
-	kept, cancel := context.WithCancelCause(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		ticker := time.NewTicker(markRenewed)
-		defer ticker.Stop()
-		renewed := time.Now()
-		for {
-			select {
-			case <-kept.Done():
-				return
-			case <-ticker.C:
-			}
-			answer, err := m.run(kept, m.ledger.renew, markLasts.Milliseconds())
-			switch {
-			case err == nil && answer == "ok":
-				renewed = time.Now()
-			case err == nil || time.Since(renewed) > markLasts-markRenewed:
-				cancel(ErrLost)
-				return
-			}
+// take reads the standing of a field and adds it to those to be sent.
+func (m *Mark) take(f Field, answer string) (Standing, error) {
+	word, more, _ := strings.Cut(answer, "|")
+	standing := Standing(word)
+	switch {
+	case word == "locked":
+		return "", readLock(more)
+	case word == "unverified":
+		intent, err := readIntent(more)
+		if err != nil {
+			return "", err
 		}
-	}()
-	return kept, func() { cancel(context.Canceled); <-done }
+		return "", &UnverifiedError{Intent: intent}
+	case standing == Doubtful && f.Mode == Once:
+		intent, err := readIntent(more)
+		if err != nil {
+			return "", err
+		}
+		m.intent, m.doubted = intent, true
+	case standing == Doubtful:
+		m.late = m.late || more == "1"
+	case standing == Send:
+		if more != "" {
+			m.step, _ = strconv.Atoi(more)
+		}
+		if f.Mode != Once { // how a send of that is taken back is its own matter
+			m.clear = append(m.clear, f.Name)
+		}
+	}
+	if f.Mode == Once {
+		m.once = f.Name
+	}
+	if standing == Send || standing == Doubtful {
+		m.fields = append(m.fields, f)
+	}
+	return standing, nil
 }
 
 // Gate is the last look before a send leaves: it fails with ErrLost or ErrStale
 // when the send must not happen, and marks the fields as in doubt when it may.
-// One round trip.
+// One round trip; for a field of mode Once, on a Redis with replicas, two or
+// three.
 func (m *Mark) Gate(ctx context.Context) error {
-	args := []any{markLasts.Milliseconds(), m.rev}
+	if m.once != "" {
+		return m.writeIntent(ctx)
+	}
+	args := []any{markLasts.Milliseconds(), m.task.Revision}
 	for _, f := range m.fields {
 		args = append(args, f.Name, f.Mode.String())
 	}
-	answer, err := m.run(ctx, m.ledger.send, args...)
+	answer, err := m.run(ctx, send, args...)
+	return gated(answer, err)
+}
+
+func gated(answer string, err error) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("ledger: last look before the send: %w", err)
@@ -156,38 +198,65 @@ func (m *Mark) Gate(ctx context.Context) error {
 	return nil
 }
 
-// Ungate takes back what Gate noted, when the send did not leave after all and
-// none of this mark has before. One round trip.
-func (m *Mark) Ungate(ctx context.Context) error {
-	args := make([]any, len(m.clear))
-	for i, name := range m.clear {
-		args[i] = name
+// Ungate takes back what Gate noted, when the send did not leave after all. sent
+// tells that one of this mark has before. One round trip.
+func (m *Mark) Ungate(ctx context.Context, sent bool) error {
+	args := []any{"0"}
+	if !sent || m.once != "" {
+		args = append(args, m.untouched()...)
 	}
-	answer, err := m.run(ctx, m.ledger.ungate, args...)
+	if len(args) == 1 {
+		return nil
+	}
+	answer, err := m.run(ctx, ungate, args...)
 	switch {
 	case err != nil:
 		return fmt.Errorf("ledger: take back that a send is in doubt: %w", err)
 	case answer == "lost":
 		return ErrLost
 	}
+	m.noted = false
 	return nil
 }
 
-// Settle writes down that the fields were applied at the mark's revision, and
-// lets the target go. values replaces the value of a field by its name, for a
+// untouched are the fields whose doubt is of this mark, and how it is taken back.
+func (m *Mark) untouched() []any {
+	var args []any
+	for _, name := range m.clear {
+		args = append(args, name, "doubt")
+	}
+	if m.noted {
+		args = append(args, m.once, Once.String())
+	}
+	return args
+}
+
+// Settle writes down that the fields were applied at the mark's revision, ends
+// the task and lets the target go. late says that an earlier send of this mark
+// may still land. values replaces the value of a field by its name, for a
 // platform that took another than the one wished for; nil: none. Either wish
-// again needs no call then. ErrLost: the
-// record still says in doubt, and the task is to be tried again. One round trip.
-func (m *Mark) Settle(ctx context.Context, requestID string, values map[string]string) error {
-	args := []any{keep.Milliseconds(), m.rev, requestID}
+// again needs no call then. ErrLost: the record still says in doubt, and the
+// task is to be tried again. One round trip.
+func (m *Mark) Settle(ctx context.Context, requestID string, late bool, values map[string]string) error {
+	t := m.task.Target
+	set := map[string]string{}
+	var changes []any
 	for _, f := range m.fields {
 		value, wished := f.Value, ""
 		if v, ok := values[f.Name]; ok {
 			value, wished = v, f.Value
 		}
-		args = append(args, f.Name, f.Mode.String(), value, wished)
+		changes = append(changes, f.Name, f.Mode.String(), value, wished)
+		set[f.Name] = value
 	}
-	answer, err := m.run(ctx, m.ledger.settle, args...)
+	entry := effectEntry(Event{Revision: m.task.Revision, TaskID: m.task.TaskID, RequestID: requestID, Set: set})
+	late = late || m.late
+	keys := []string{t.redisKey(), t.edits(), t.tasks(), m.task.Row.key(t), t.effects(), t.doubts()}
+	args := append([]any{
+		m.owner, keep.Milliseconds(), m.task.Revision, requestID, m.task.TaskID, m.task.Row.number(), flag(late),
+		int(lateLanding.Seconds()), time.Now().AddDate(1, 0, 0).Unix(), entry, t.Key,
+	}, changes...)
+	answer, err := settle.Run(ctx, m.ledger.rdb, keys, args...).Text()
 	if err != nil {
 		return fmt.Errorf("ledger: settle: %w", err)
 	}
@@ -197,33 +266,75 @@ func (m *Mark) Settle(ctx context.Context, requestID string, values map[string]s
 	return nil
 }
 
-// Release lets the target go without an effect. untouched says that none of
-// this mark's sends can have changed anything, so that the doubt they raised is
-// cleared; a doubt from before stays. One round trip.
-func (m *Mark) Release(ctx context.Context, untouched bool) error {
-	var args []any
-	if untouched {
+// Left says what the sends of a mark that ends without an effect may have left
+// behind.
+type Left uint8
+
+const (
+	// Unanswered means that one may have been carried out, or still be.
+	Unanswered Left = iota
+	// Answered means that one may have been carried out, and will not be any more.
+	Answered
+	// Untouched means that none of them can have changed anything.
+	Untouched
+)
+
+// Release lets the target go without an effect. The doubt that this mark's sends
+// raised is cleared if they left it untouched; a doubt from before stays. One
+// round trip.
+func (m *Mark) Release(ctx context.Context, left Left) error {
+	args := []any{"1"}
+	switch left {
+	case Untouched:
+		args = append(args, m.untouched()...)
+	case Answered:
 		for _, name := range m.clear {
-			args = append(args, name)
+			args = append(args, name, "answered")
 		}
+	case Unanswered:
 	}
-	if _, err := m.run(ctx, m.ledger.release, args...); err != nil {
+	if _, err := m.run(ctx, ungate, args...); err != nil {
 		return fmt.Errorf("ledger: release: %w", err)
 	}
 	return nil
 }
 
-// run runs one of the scripts whose first argument is the owner.
-func (m *Mark) run(ctx context.Context, script *redis.Script, args ...any) (string, error) {
-	return script.Run(ctx, m.ledger.rdb, []string{m.target.redisKey()}, append([]any{m.owner}, args...)...).Text()
+// Note writes down how far a task has come, so that its next attempt goes on
+// from there: Step tells it then. What was sent up to here is settled by a clear
+// answer. One round trip.
+func (m *Mark) Note(ctx context.Context, step int) error {
+	args := []any{"p:" + strconv.FormatInt(m.task.Revision, 10), step}
+	if m.once != "" {
+		args = []any{"k:" + m.once, fmt.Sprintf("%d %d", m.task.Revision, step), "d:" + m.once, "i:" + m.once}
+	}
+	answer, err := m.run(ctx, note, args...)
+	switch {
+	case err != nil:
+		return fmt.Errorf("ledger: note how far a task has come: %w", err)
+	case answer == "lost":
+		return ErrLost
+	}
+	m.step, m.intent, m.doubted, m.noted = step, Intent{}, false, false
+	return nil
 }
 
-// Fields are those that need the call, in the order given to Begin.
+// run runs one of the scripts on the target alone whose first argument is the
+// owner.
+func (m *Mark) run(ctx context.Context, script *redis.Script, args ...any) (string, error) {
+	return script.Run(ctx, m.ledger.rdb, []string{m.task.Target.redisKey()}, append([]any{m.owner}, args...)...).Text()
+}
+
+// Fields are those that need the call, in the order of the task's.
 func (m *Mark) Fields() []Field { return m.fields }
 
-// Revision is the revision of the wish.
-func (m *Mark) Revision() int64 { return m.rev }
+// Step is how far earlier attempts at the task have come, by Note. 0: nowhere.
+func (m *Mark) Step() int { return m.step }
 
 // Doubtful reports whether an earlier send for one of the fields was never
-// settled: the target may hold the old value or that one.
-func (m *Mark) Doubtful() bool { return len(m.clear) < len(m.fields) }
+// settled or may still land: the target may hold the old value or that one.
+func (m *Mark) Doubtful() bool {
+	if m.once != "" {
+		return m.doubted
+	}
+	return len(m.clear) < len(m.fields)
+}

@@ -1,19 +1,30 @@
--- Writes down what was applied, clears the doubt and lets the target go.
--- KEYS[1] target hash
--- ARGV[1] owner · ARGV[2] keep, ms · ARGV[3] revision · ARGV[4] request id
--- ARGV[5…] field name, mode, value, and the value wished for if that was
+-- Writes down what was applied, clears the doubt, ends the task and lets the
+-- target go.
+-- KEYS[1] target hash · KEYS[2] its open edits · KEYS[3] records of open tasks ·
+-- KEYS[4] the task's run (KEYS[3] for none) · KEYS[5] the target's effects ·
+-- KEYS[6] targets in doubt · ARGV[1] owner · ARGV[2] keep, ms · ARGV[3] revision
+-- ARGV[4] request id · ARGV[5] task id · ARGV[6] row, '' for none
+-- ARGV[7] 1: an earlier send may still land · ARGV[8] how long that may take, s
+-- ARGV[9] until when a value that is set once is locked, Unix s
+-- ARGV[10] the effect, for those who look · ARGV[11] the target's key
+-- ARGV[12…] field name, mode, value, and the value wished for if that was
 -- another, else ''; and so on
 if redis.call('HGET', KEYS[1], 'own') ~= ARGV[1] then
 	return 'lost'
 end
 local t = redis.call('TIME')
-for i = 5, #ARGV, 4 do
+for i = 12, #ARGV, 4 do
 	local name, mode, value, wished = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
 	local applied = tonumber(redis.call('HGET', KEYS[1], 'r:' .. name) or 0)
 	if tonumber(ARGV[3]) > applied then
 		redis.call('HSET', KEYS[1], 'r:' .. name, ARGV[3])
 	end
-	if mode == 'value' then
+	if mode == 'edit' then
+		-- The last 64, so that one that is delivered again is known.
+		local done = (redis.call('HGET', KEYS[1], 'm:' .. name) or '') .. ARGV[3] .. ' '
+		redis.call('HSET', KEYS[1], 'm:' .. name, done:sub(-64 * 17))
+		redis.call('HDEL', KEYS[1], 'p:' .. ARGV[3])
+	elseif mode ~= 'effect' then
 		redis.call('HSET', KEYS[1], 'v:' .. name, value)
 		-- The same wish again is fulfilled, though it was not taken to the letter.
 		if wished ~= '' then
@@ -22,9 +33,29 @@ for i = 5, #ARGV, 4 do
 			redis.call('HDEL', KEYS[1], 'w:' .. name)
 		end
 	end
+	if mode == 'once' then
+		redis.call('HSET', KEYS[1], 'l:' .. name, ARGV[9] .. ' applied')
+		redis.call('HDEL', KEYS[1], 'i:' .. name, 'k:' .. name)
+		redis.call('ZREM', KEYS[6], ARGV[11])
+	elseif ARGV[7] == '1' then
+		redis.call('HSET', KEYS[1], 'q:' .. name, t[1])
+	else
+		local late = redis.call('HGET', KEYS[1], 'q:' .. name)
+		if late and t[1] - late > tonumber(ARGV[8]) then
+			redis.call('HDEL', KEYS[1], 'q:' .. name)
+		end
+	end
 	redis.call('HDEL', KEYS[1], 'd:' .. name)
 end
 redis.call('HSET', KEYS[1], 'rid', ARGV[4], 'at', t[1])
 redis.call('HDEL', KEYS[1], 'own', 'until')
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('LPUSH', KEYS[5], t[1] .. ' ' .. ARGV[10])
+redis.call('LTRIM', KEYS[5], 0, 9)
+redis.call('PEXPIRE', KEYS[5], ARGV[2])
+redis.call('HDEL', KEYS[3], ARGV[5])
+redis.call('ZREM', KEYS[2], ARGV[5])
+if ARGV[6] ~= '' then
+	redis.call('SETRANGE', KEYS[4], ARGV[6], 'a')
+end
 return 'ok'

@@ -2,6 +2,7 @@ package apicall
 
 import (
 	"context"
+	"net/http"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ type Call struct {
 
 	sends   int
 	doubt   bool             // a send left whose effect is not known
+	late    bool             // one may still be carried out
 	earlier *providers.Error // the verdict on the last send that was answered
 }
 
@@ -139,6 +141,7 @@ func (c *Call) Do(ctx context.Context, first time.Duration,
 			return nil
 		}
 		c.doubt = c.doubt || last.MaybeApplied
+		c.late = c.late || unanswered(last)
 		c.earlier = last
 		if again {
 			return retry.RetryableError(last)
@@ -146,7 +149,7 @@ func (c *Call) Do(ctx context.Context, first time.Duration,
 		return last
 	})
 	if err == nil {
-		return providers.Receipt{RequestID: id, Sends: c.sends}, nil
+		return providers.Receipt{RequestID: id, Sends: c.sends, Late: c.late}, nil
 	}
 	if last == nil {
 		last = c.Unsent(Ended(ctx))
@@ -154,8 +157,13 @@ func (c *Call) Do(ctx context.Context, first time.Duration,
 	if again && last.Err == nil && ctx.Err() != nil {
 		last.Err = Ended(ctx)
 	}
-	last.Sends, last.MaybeApplied = c.sends, c.doubt
+	last.Sends, last.MaybeApplied, last.Late = c.sends, c.doubt, c.late
 	return providers.Receipt{}, last
+}
+
+// unanswered reports whether a send may still be carried out.
+func unanswered(e *providers.Error) bool {
+	return e.MaybeApplied && (e.HTTPStatus == 0 || e.HTTPStatus == http.StatusBadGateway || e.HTTPStatus == http.StatusGatewayTimeout)
 }
 
 func (c *Call) backoff(ctx context.Context, first time.Duration) retry.Backoff {

@@ -1,0 +1,29 @@
+-- Ends a task that will not be settled.
+-- KEYS[1] target hash · KEYS[2] its open edits · KEYS[3] records of open tasks ·
+-- KEYS[4] the task's run (KEYS[3] for none)
+-- ARGV[1] task id · ARGV[2] row, '' for none · ARGV[3] how it ended, a letter
+-- ARGV[4] revision: close only what was settled or superseded; '': at any rate
+-- ARGV[5…] field name, mode; and so on
+-- Returns 1 if it was closed.
+if ARGV[4] ~= '' then
+	local rev = tonumber(ARGV[4])
+	for i = 5, #ARGV, 2 do
+		local name = ARGV[i]
+		local h = redis.call('HMGET', KEYS[1], 'n:' .. name, 'r:' .. name, 'm:' .. name)
+		local over = tonumber(h[1] or 0) > rev or tonumber(h[2] or 0) >= rev
+		if ARGV[i + 1] == 'edit' then
+			over = h[3] and (' ' .. h[3]):find(' ' .. ARGV[4] .. ' ', 1, true)
+				-- An older worker settles edits without a list of them.
+				or tonumber(h[2] or 0) == rev
+		end
+		if not over then
+			return 0
+		end
+	end
+end
+redis.call('HDEL', KEYS[3], ARGV[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+if ARGV[2] ~= '' and ARGV[3] ~= '' then
+	redis.call('SETRANGE', KEYS[4], ARGV[2], ARGV[3])
+end
+return 1

@@ -1,0 +1,191 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/redis/go-redis/v9"
+)
+
+// Event is something that happened to a target.
+type Event struct {
+	At        time.Time         `json:"at,omitzero"` // Redis' clock, whole seconds
+	Revision  int64             `json:"revision,omitzero"`
+	TaskID    string            `json:"task,omitzero"`
+	RequestID string            `json:"request_id,omitzero"` // the platform's
+	Set       map[string]string `json:"set,omitempty"`       // by field; "" where it has no value of ours
+	By        string            `json:"by,omitzero"`         // a person, who settled a doubt
+	Did       string            `json:"did,omitzero"`        // confirm or reject
+}
+
+// effectEntry is an event as it is stored, without its time, which is Redis'.
+func effectEntry(e Event) string {
+	text, err := json.Marshal(e, json.Deterministic(true))
+	if err != nil { // invalid UTF-8, which no payload holds
+		return "{}"
+	}
+	return string(text)
+}
+
+func readEffect(entry string) Event {
+	seconds, text, _ := strings.Cut(entry, " ")
+	var e Event
+	_ = json.Unmarshal([]byte(text), &e) // of a newer version, perhaps: its time is still told
+	if at, err := strconv.ParseInt(seconds, 10, 64); err == nil {
+		e.At = time.Unix(at, 0)
+	}
+	return e
+}
+
+// State is what is known of one field of a target.
+type State struct {
+	Newest   int64     // revision of the newest wish; 0: none
+	TaskID   string    // that carries it
+	Applied  int64     // revision that was applied; 0: none
+	Value    string    // that was applied
+	Wished   string    // what was wished for instead, if another was applied
+	Doubt    int64     // revision of a send that was never settled; 0: none
+	Late     time.Time // when a doubtful send was settled by another that it may still overwrite; zero: none
+	Intent   *Intent   // of a field of mode Once: what is in doubt
+	Lock     *LockedError
+	Attempts int // candidates of an ID change that were refused
+}
+
+// Record is all that is known of a target.
+type Record struct {
+	Target   Target
+	Revision int64 // the last that was taken; 0: nothing is known of the target
+	Fields   map[string]State
+	InFlight bool      // a task is at it
+	Until    time.Time // when its mark runs out, if it is not renewed
+	Sources  map[string]int64
+	Edits    []Place // open membership edits, the next first
+	Effects  []Event // the last ten, the newest first
+}
+
+// Place is that of an open membership edit.
+type Place struct {
+	Revision int64
+	TaskID   string
+}
+
+// Look reads the record of a target. One round trip.
+func (l *Ledger) Look(ctx context.Context, target Target) (Record, error) {
+	var (
+		hash    *redis.MapStringStringCmd
+		effects *redis.StringSliceCmd
+		edits   *redis.ZSliceCmd
+		clock   *redis.TimeCmd
+	)
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		hash = p.HGetAll(ctx, target.redisKey())
+		effects = p.LRange(ctx, target.effects(), 0, -1)
+		edits = p.ZRangeWithScores(ctx, target.edits(), 0, -1)
+		clock = p.Time(ctx)
+		return nil
+	})
+	if err != nil {
+		return Record{}, fmt.Errorf("ledger: read the record of a target: %w", err)
+	}
+	r := readRecord(target, hash.Val(), clock.Val())
+	for _, entry := range effects.Val() {
+		r.Effects = append(r.Effects, readEffect(entry))
+	}
+	for _, z := range edits.Val() {
+		id, _ := z.Member.(string)
+		r.Edits = append(r.Edits, Place{Revision: int64(z.Score), TaskID: id})
+	}
+	return r, nil
+}
+
+func readRecord(target Target, hash map[string]string, now time.Time) Record {
+	r := Record{Target: target, Fields: map[string]State{}, Sources: map[string]int64{}}
+	for name, value := range hash {
+		n, _ := strconv.ParseInt(value, 10, 64)
+		kind, field, of := strings.Cut(name, ":")
+		if !of {
+			switch kind {
+			case "rev":
+				r.Revision = n
+			case "until":
+				r.Until = time.UnixMilli(n)
+				r.InFlight = r.Until.After(now)
+			}
+			continue
+		}
+		if kind == "s" {
+			r.Sources[field] = n
+			continue
+		}
+		if s := r.Fields[field]; s.read(kind, value, n, now) {
+			r.Fields[field] = s
+		}
+	}
+	return r
+}
+
+// read takes one entry of a field in; false for one that is no field's.
+func (s *State) read(kind, value string, n int64, now time.Time) bool {
+	switch kind {
+	case "n":
+		s.Newest = n
+	case "t":
+		s.TaskID = value
+	case "r":
+		s.Applied = n
+	case "v":
+		s.Value = value
+	case "w":
+		s.Wished = value
+	case "d":
+		rev, _, _ := strings.Cut(value, " ")
+		s.Doubt, _ = strconv.ParseInt(rev, 10, 64)
+	case "q":
+		s.Late = time.Unix(n, 0)
+	case "i":
+		if in, err := readIntent(strconv.FormatInt(now.UnixMilli(), 10) + "|" + value); err == nil {
+			s.Intent = &in
+		}
+	case "l":
+		var lock *LockedError
+		if errors.As(readLock(value), &lock) {
+			s.Lock = lock
+		}
+	case "k":
+		_, step, _ := strings.Cut(value, " ")
+		s.Attempts, _ = strconv.Atoi(step)
+	default:
+		return false
+	}
+	return true
+}
+
+// Doubts lists the targets of an organisation's API that a person must settle,
+// the longest in doubt first. One round trip.
+func (l *Ledger) Doubts(ctx context.Context, organisation, api string) ([]Target, error) {
+	keys, err := l.rdb.ZRange(ctx, tagged(organisation, api, "doubts"), 0, -1).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ledger: list what is in doubt: %w", err)
+	}
+	targets := make([]Target, len(keys))
+	for i, key := range keys {
+		targets[i] = Target{Organisation: organisation, API: api, Key: key}
+	}
+	return targets, nil
+}
+
+// Names are the fields of a record, sorted.
+func (r Record) Names() []string {
+	names := make([]string, 0, len(r.Fields))
+	for name := range r.Fields {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

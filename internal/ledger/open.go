@@ -1,0 +1,84 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+)
+
+// OpenTasks reads some of the records of stored tasks that have not ended, from
+// cursor on, which is 0 for a start; next is 0 after the last. A record may come
+// twice. One round trip.
+func (l *Ledger) OpenTasks(ctx context.Context, organisation, api string, cursor uint64, about int64) (tasks []Open, next uint64, err error) {
+	entries, next, err := l.rdb.HScan(ctx, tagged(organisation, api, "tasks"), cursor, "", about).Result()
+	if err != nil {
+		return nil, 0, fmt.Errorf("ledger: read the open tasks: %w", err)
+	}
+	for i := 0; i+1 < len(entries); i += 2 {
+		tasks = append(tasks, readOpen(organisation, api, entries[i], entries[i+1]))
+	}
+	return tasks, next, nil
+}
+
+// OpenTask reads the record of one. One round trip.
+func (l *Ledger) OpenTask(ctx context.Context, organisation, api, id string) (task Open, found bool, err error) {
+	values, err := l.rdb.HMGet(ctx, tagged(organisation, api, "tasks"), id).Result()
+	if err != nil {
+		return Open{}, false, fmt.Errorf("ledger: read open task %s: %w", id, err)
+	}
+	text, found := values[0].(string)
+	if !found {
+		return Open{}, false, nil
+	}
+	return readOpen(organisation, api, id, text), true, nil
+}
+
+// readOpen reads a record. Of one that cannot be read, of a newer version
+// perhaps, the id is known, and Queue is empty.
+func readOpen(organisation, api, id, text string) Open {
+	var r record
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		r = record{}
+	}
+	r.Task.Wish.TaskID, r.Task.Payload = id, r.Payload
+	r.Task.Wish.Target = Target{Organisation: organisation, API: api, Key: r.Target}
+	return r.Task
+}
+
+// The letters that the result of a row of a run is told by.
+const (
+	RowStored     = 'w'
+	RowApplied    = 'a'
+	RowUnchanged  = 'u'
+	RowSuperseded = 's'
+	RowSettled    = 't'
+	RowDead       = 'd'
+)
+
+// Close ends a task that will not be settled: it died. Its record goes, and
+// edits no longer wait for it. One round trip.
+func (l *Ledger) Close(ctx context.Context, target Target, taskID string, row Row) error {
+	_, err := l.close(ctx, target, taskID, row, string(RowDead), "", nil)
+	return err
+}
+
+// CloseEnded ends a task if all its fields were settled at its revision or
+// superseded, and tells whether it did: the word of its end was lost, or an older
+// worker carried it out. One round trip.
+func (l *Ledger) CloseEnded(ctx context.Context, task Open) (ended bool, err error) {
+	return l.close(ctx, task.Wish.Target, task.Wish.TaskID, task.Row, "", fmt.Sprint(task.Revision), task.Wish.Fields)
+}
+
+func (l *Ledger) close(ctx context.Context, t Target, taskID string, row Row, how, revision string, fields []Field) (bool, error) {
+	args := []any{taskID, row.number(), how, revision}
+	for _, f := range fields {
+		args = append(args, f.Name, f.Mode.String())
+	}
+	keys := []string{t.redisKey(), t.edits(), t.tasks(), row.key(t)}
+	n, err := closing.Run(ctx, l.rdb, keys, args...).Int()
+	if err != nil {
+		return false, fmt.Errorf("ledger: end task %s: %w", taskID, err)
+	}
+	return n == 1, nil
+}

@@ -1,0 +1,215 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Wish is what a task is about to ask for.
+type Wish struct {
+	Target Target
+	Fields []Field
+	TaskID string // that it will be stored under
+	// Later says that it is not to be carried out yet. It takes a revision, but no
+	// place among the edits until it begins, and is not the newest wish.
+	Later bool
+	// Source and Number order the wishes of one source for a field among each
+	// other: a change time, a counter. "": it has no order of its own.
+	Source string
+	Number int64 // at least 0
+}
+
+// Revised is the revision of a wish, or why it has none.
+type Revised struct {
+	Revision int64
+	// Older says that the source has said more since about every field: there is
+	// nothing left to wish for.
+	Older bool
+	// Mixed says so of some fields and not of others.
+	Mixed bool
+	Err   error // Redis'; no revision was handed out
+}
+
+// block is how many tasks one script takes: some milliseconds of Redis' time.
+const block = 64
+
+// Revise takes revisions for new wishes: Redis' clock in microseconds, at least
+// one more than the last one taken for the target, in the order of the wishes.
+// Taking one and not using it costs nothing, but that edits wait two minutes for
+// the place of one that is neither stored nor withdrawn. One round trip for each
+// 64 wishes of an organisation's API.
+func (l *Ledger) Revise(ctx context.Context, wishes ...Wish) []Revised {
+	revised := make([]Revised, len(wishes))
+	for _, rows := range byTag(len(wishes), func(i int) Target { return wishes[i].Target }) {
+		var keys []string
+		args := []any{keep.Milliseconds()}
+		for _, i := range rows {
+			w := wishes[i]
+			keys = append(keys, w.Target.redisKey(), w.Target.edits())
+			args = append(args, w.TaskID, flag(edits(w.Fields) && !w.Later), w.Source, w.Number, len(w.Fields))
+			for _, f := range w.Fields {
+				args = append(args, f.Name)
+			}
+		}
+		answer, err := revise.Run(ctx, l.rdb, keys, args...).StringSlice()
+		for n, i := range rows {
+			switch {
+			case err != nil:
+				revised[i].Err = fmt.Errorf("ledger: take a revision: %w", err)
+			case answer[n] == "older":
+				revised[i].Older = true
+			case answer[n] == "mixed":
+				revised[i].Mixed = true
+			default:
+				revised[i].Revision, revised[i].Err = strconv.ParseInt(answer[n], 10, 64)
+			}
+		}
+	}
+	return revised
+}
+
+// byTag puts the rows of one organisation's API together, in blocks and in their
+// order.
+func byTag(n int, target func(int) Target) [][]int {
+	var blocks [][]int
+	open := map[[2]string]int{}
+	for i := range n {
+		t := target(i)
+		tag := [2]string{t.Organisation, t.API}
+		at, there := open[tag]
+		if !there || len(blocks[at]) == block {
+			at = len(blocks)
+			open[tag], blocks = at, append(blocks, nil)
+		}
+		blocks[at] = append(blocks[at], i)
+	}
+	return blocks
+}
+
+func edits(fields []Field) bool {
+	for _, f := range fields {
+		if f.Mode == Edit {
+			return true
+		}
+	}
+	return false
+}
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}
+
+// Withdraw gives up the place among the edits of a wish whose task was certainly
+// not stored. Without it they wait for two minutes. One round trip, none for
+// wishes without edits.
+func (l *Ledger) Withdraw(ctx context.Context, wish Wish) error {
+	if !edits(wish.Fields) || wish.Later {
+		return nil
+	}
+	if err := withdraw.Run(ctx, l.rdb, []string{wish.Target.edits()}, wish.TaskID).Err(); err != nil {
+		return fmt.Errorf("ledger: withdraw an edit: %w", err)
+	}
+	return nil
+}
+
+// Row is the place of a task in a run: what came in together, a file, a request,
+// a night. The zero value: none.
+type Row struct {
+	Tenant string `json:"tenant,omitzero"`
+	Run    string `json:"run,omitzero"`
+	Row    int    `json:"row,omitzero"` // from 0
+}
+
+// MaxRow bounds a row: the results of a run are one byte each.
+const MaxRow = 1_000_000
+
+func (r Row) none() bool { return r.Run == "" }
+
+func (r Row) name() string { return r.Tenant + "/" + r.Run }
+
+// key is where the results of the run are; target's records where there is none,
+// for a script wants a key of the same tag.
+func (r Row) key(target Target) string {
+	if r.none() {
+		return target.tasks()
+	}
+	return target.shared("run:" + r.name())
+}
+
+func (r Row) number() string {
+	if r.none() {
+		return ""
+	}
+	return strconv.Itoa(min(max(r.Row, 0), MaxRow))
+}
+
+// Open is a stored task that has not ended, with what it takes to enqueue it
+// again if it vanishes.
+type Open struct {
+	Wish     Wish   `json:"-"`
+	Revision int64  `json:"revision"`
+	Row      Row    `json:"row,omitzero"`
+	Queue    string `json:"queue"`
+	Key      string `json:"key,omitzero"` // its producer's
+	Type     string `json:"type"`
+	Payload  []byte `json:"-"` // JSON
+}
+
+// record is an Open as it is stored.
+type record struct {
+	Target  string         `json:"target"`
+	Task    Open           `json:",embed"`
+	Payload jsontext.Value `json:"payload"`
+}
+
+// Stored notes that tasks were stored: their revisions are the newest wishes for
+// their fields now, where no newer is known, and a record of each is kept until
+// it ends. It is called after a task was stored: a wish whose mark is lost costs
+// at most one call, a mark whose task was never stored would lose the older wish.
+// One round trip for each 64 tasks of an organisation's API.
+func (l *Ledger) Stored(ctx context.Context, tasks ...Open) error {
+	for _, rows := range byTag(len(tasks), func(i int) Target { return tasks[i].Wish.Target }) {
+		first := tasks[rows[0]].Wish.Target
+		keys := []string{first.tasks(), first.shared("runs")}
+		args := []any{keep.Milliseconds(), runKept.Milliseconds()}
+		for _, i := range rows {
+			o := tasks[i]
+			w := o.Wish
+			text, err := json.Marshal(record{Target: w.Target.Key, Task: o, Payload: o.Payload})
+			if err != nil {
+				return fmt.Errorf("ledger: record of task %s: %w", w.TaskID, err)
+			}
+			run := ""
+			if !o.Row.none() {
+				run = o.Row.name()
+			}
+			keys = append(keys, w.Target.redisKey(), o.Row.key(w.Target))
+			single := len(w.Fields) == 1 && w.Fields[0].Mode != Edit
+			args = append(args, w.TaskID, o.Revision, text, flag(!w.Later), flag(single), run, o.Row.number())
+			names := wished(w.Fields)
+			args = append(append(args, len(names)), names...)
+		}
+		if err := stored.Run(ctx, l.rdb, keys, args...).Err(); err != nil {
+			return fmt.Errorf("ledger: mark the newest wish: %w", err)
+		}
+	}
+	return nil
+}
+
+// wished names the fields that have a newest wish: edits have none.
+func wished(fields []Field) []any {
+	var names []any
+	for _, f := range fields {
+		if f.Mode != Edit {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
