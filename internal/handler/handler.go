@@ -84,6 +84,15 @@ type Env struct {
 	Pacer        Pacer
 	// Deadline is the longest an attempt may take, slots and quick tries included.
 	Deadline time.Duration
+	// Now is the clock. Nil: time.Now.
+	Now func() time.Time
+}
+
+func (e Env) now() time.Time {
+	if e.Now == nil {
+		return time.Now()
+	}
+	return e.Now()
 }
 
 // call makes the calls for the fields that the mark says need one. values names
@@ -143,7 +152,7 @@ func (c *crew) carryOut(ctx context.Context, d Delivery, task tasks.Task, meta t
 	target, fields := task.Wish(c.Organisation)
 	report := Report{Target: target.Key, Revision: meta.Revision}
 
-	p := passage{crew: c, began: time.Now(), prompt: c.prompt.Load()}
+	p := passage{crew: c, began: c.now(), prompt: c.prompt.Load()}
 	mark, standings, err := c.Ledger.Begin(ctx, ledger.Delivery{
 		TaskID: d.TaskID, Target: target, Revision: meta.Revision, Fields: fields, Prompt: p.prompt,
 		Row: ledger.Row{Tenant: c.Tenant, Run: d.Run, Row: d.Row},
@@ -213,12 +222,13 @@ func (p *passage) gate(ctx context.Context) error {
 // once needs no second look.
 func (p *passage) leave(ctx context.Context) (bool, error) {
 	pacer := p.crew.Pacer
-	asked := time.Now()
+	asked := p.crew.now()
 	if err := pacer.Slot(ctx); err != nil {
 		return false, err
 	}
-	soon := time.Since(p.began) < promptly
-	p.crew.prompt.Store(soon || time.Since(asked) < promptly/2)
+	came := p.crew.now()
+	soon := came.Sub(p.began) < promptly
+	p.crew.prompt.Store(soon || came.Sub(asked) < promptly/2)
 	if !p.prompt || p.sent || !soon || p.mark.Once() {
 		if err := p.mark.Gate(ctx); err != nil {
 			pacer.Unused(ctx)

@@ -34,12 +34,17 @@ type attempt struct {
 	commands, exchanges, slots int
 
 	crashed atomic.Bool
-	yes     bool        // the platform said yes last
-	place   string      // where it stands still
-	sentAt  time.Time   // when its last request left, by Redis' clock
-	stands  chan string // says where
-	goOn    chan string // says how: goOn, goCrash, goTimeout
-	ended   chan ended  // has room for one
+	yes     bool      // the platform said yes last
+	answer  string    // what it said of an ID, in one word; "": that is taken in
+	place   string    // where it stands still, or stood last
+	sentAt  time.Time // when its last request left, by Redis' clock
+
+	finished bool             // the task was done before, and nothing in doubt
+	newest   map[string]int64 // newest wishes that the ledger knew of, by field
+	world    *world
+	stands   chan string // says where
+	goOn     chan string // says how: goOn, goCrash, goTimeout
+	ended    chan ended  // has room for one
 }
 
 type ended struct {
@@ -69,6 +74,7 @@ const (
 	pauseAfter fault = "pause after" // the platform has acted and not answered
 	refuse     fault = "refused"     // by the platform, or by the lane at the slot
 	passed     fault = "slot passed"
+	slow       fault = "slot comes late"
 	busy       fault = "busy"
 	busyDone   fault = "busy, and done"
 	outage     fault = "outage"
@@ -169,6 +175,8 @@ func (modelPacer) Slot(ctx context.Context) error {
 		if a.stand("at the slot") == goCrash {
 			a.crash()
 		}
+	case slow:
+		a.world.clock(time.Second)
 	case refuse:
 		return errHeld
 	}
@@ -236,7 +244,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	away.Body = io.NopCloser(bytes.NewReader(body))
 	a := world.running
 	a.exchanges++
-	a.yes = false
+	world.model.told(a, true)
 	l := &landing{request: away, sent: world.redisNow(), by: a, what: string(body)}
 	world.left(l, body)
 	what := fine
@@ -265,29 +273,8 @@ func (w *world) exchange(out http.ResponseWriter, r *http.Request, l *landing, w
 			a.giveUp()
 		}
 		panic(http.ErrAbortHandler)
-	case reset, timeout, pauseAfter:
-		recorder := httptest.NewRecorder()
-		w.carryOut(recorder, r, a)
-		if what == pauseAfter {
-			switch a.stand("in an exchange, after") {
-			case goCrash:
-				a.crashed.Store(true)
-				panic(http.ErrAbortHandler)
-			case goOn:
-				for name, values := range recorder.Header() {
-					out.Header()[name] = values
-				}
-				out.WriteHeader(recorder.Code)
-				_, _ = out.Write(recorder.Body.Bytes())
-				a.yes = true
-				return
-			}
-		}
-		if what != reset {
-			a.giveUp()
-		}
-		panic(http.ErrAbortHandler)
 	}
+	answer := httptest.NewRecorder()
 	if f, armed := w.faultFor(l, what); armed {
 		ids, err := w.box.Arm(f)
 		if err != nil {
@@ -295,10 +282,47 @@ func (w *world) exchange(out http.ResponseWriter, r *http.Request, l *landing, w
 			return
 		}
 		defer w.box.Disarm(ids[0])
-	} else {
-		a.yes = true
 	}
-	w.carryOut(out, r, a)
+	w.carryOut(answer, r, a)
+	switch what {
+	case pauseAfter:
+		switch a.stand("in an exchange, after the platform acted") {
+		case goCrash:
+			a.crashed.Store(true)
+			panic(http.ErrAbortHandler)
+		case goTimeout:
+			a.giveUp()
+			panic(http.ErrAbortHandler)
+		}
+	case timeout:
+		a.giveUp()
+		panic(http.ErrAbortHandler)
+	case reset:
+		panic(http.ErrAbortHandler)
+	}
+	a.read(answer)
+	w.model.told(a, false)
+	for name, values := range answer.Header() {
+		out.Header()[name] = values
+	}
+	out.WriteHeader(answer.Code)
+	_, _ = out.Write(answer.Body.Bytes())
+}
+
+// read notes what the platform told the attempt.
+func (a *attempt) read(answer *httptest.ResponseRecorder) {
+	body := answer.Body.String()
+	a.yes, a.answer = false, idUnclear
+	for _, word := range []struct{ in, answer string }{
+		{`"success":true`, idApplied}, {`"result":true`, idApplied}, {`"errno":1,`, idApplied},
+		{"incorrect.reserved", idReserved}, {"have.been.set", idLocked},
+		{"incorrect.", idRefused}, {"emp.not.exist", idRefused}, {"QpsLimit", idUnread}, {"InvalidAuthentication", idUnread},
+	} {
+		if answer.Code < 500 && strings.Contains(body, word.in) {
+			a.yes, a.answer = word.answer == idApplied, word.answer
+			return
+		}
+	}
 }
 
 // carryOut lets the platform act.
@@ -307,7 +331,9 @@ func (w *world) carryOut(out http.ResponseWriter, r *http.Request, by *attempt) 
 	w.box.ServeHTTP(out, r)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	by.task.effects += len(w.box.Effects()) - before
+	if n := len(w.box.Effects()) - before; n > 0 {
+		by.task.acted = true
+	}
 }
 
 // faultFor is the sandbox's fault for what goes wrong at the platform itself.
