@@ -100,8 +100,8 @@ func newWorld(t *rapid.T, f *front) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		for _, a := range w.still {
-			w.resume(a, goCrash)
+		for len(w.still) > 0 {
+			w.resume(w.still[0], goCrash)
 		}
 		ding.Close()
 		class.Close()
@@ -370,17 +370,20 @@ func (w *world) land(l *landing) {
 	w.log("%s of %s lands late: %d %s", l.what, l.by.task.id, recorder.Code, recorder.Body)
 }
 
-// landAll lets all land that must within d from now.
+// landAll lets all land that must within d from now. Who stands still before the
+// platform acts has given up by then.
 func (w *world) landAll(d time.Duration) {
-	for _, l := range slices.Clone(w.late) {
-		if l.sent.Add(landsWithin).Before(w.redisNow().Add(d)) {
-			w.land(l)
+	due := func(sent time.Time) bool { return sent.Add(landsWithin).Before(w.redisNow().Add(d)) }
+	for {
+		i := slices.IndexFunc(w.still, func(a *attempt) bool { return a.place == beforeExchange && due(a.sentAt) })
+		if i < 0 {
+			break
 		}
+		w.resume(w.still[i], goTimeout)
 	}
-	for _, a := range slices.Clone(w.still) {
-		if a.sentAt.Add(landsWithin).Before(w.redisNow().Add(d)) && a.place == beforeExchange {
-			w.resume(a, goTimeout)
-			w.landAll(d)
+	for _, l := range slices.Clone(w.late) {
+		if due(l.sent) {
+			w.land(l)
 		}
 	}
 }

@@ -136,12 +136,15 @@ func (p *person) learn(answer string, certain bool, now time.Time) bool {
 		*p = person{}
 	case answer == idUnread:
 		p.sends--
+	case answer == idLocked && !again && certain:
+		*p = person{locked: now.AddDate(0, 0, 29)}
+	case answer == idLocked && !again:
+		*p = person{}
+		return false
 	case !certain:
 		return false
 	case answer == idApplied:
 		*p = person{locked: now.AddDate(0, 11, 0)}
-	case answer == idLocked && !again:
-		*p = person{locked: now.AddDate(0, 0, 29)}
 	case answer != idUnclear || p.sends == 3:
 		p.given = true
 	}
