@@ -20,6 +20,7 @@ import (
 
 	"rollcall/internal/handler"
 	"rollcall/internal/sandbox"
+	"rollcall/tasks"
 )
 
 // attempt is one attempt at a task, and what goes wrong with it. It runs in a
@@ -259,6 +260,9 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // exchange carries a request out in the way that the plan says.
 func (w *world) exchange(out http.ResponseWriter, r *http.Request, l *landing, what fault) {
 	a := l.by
+	if t, ok := a.task.task.(tasks.IDChange); ok && what == refuse && w.model.person(t.UserID).sends > 1 {
+		what = fine // what it is refused for, it would have been refused for the first time
+	}
 	if what == pause {
 		switch a.stand(beforeExchange) {
 		case goTimeout:
