@@ -17,9 +17,10 @@ var advice = map[string]string{
 	"unlisted":        "no table knows the answer: report it with its code; replay one, and the others if it goes through",
 	"panic":           "a defect of rollcall: report it with the stack from the log; replay them with a version that mends it",
 	"rejected":        "the task is wrong: correct it with replay --set, or correct the roster and discard the letter",
-	"unverified":      "an ID change that may have been applied: look the person up before anything else; never replay it unseen",
+	"unverified":      "an ID change that may have been applied: look the person up, then say enqueue id confirm or enqueue id reject",
 	"malformed":       "no task can be read out of it: find out who wrote it; replay it with a task from --task, or discard it",
 	"archived":        "asynq gave up by itself, or somebody archived them: see why; replay what still matters",
+	"vanished":        "deleted in the web UI, or lost by a failover or a restored Redis: replay what still matters, discard the rest",
 	ledger.Unreadable: "written by a newer version: use that one",
 }
 

@@ -55,16 +55,23 @@ func readUndecodable(payload []byte) error {
 
 // sweeper looks through the queues of a Set.
 type sweeper struct {
-	set    *Set
-	client *asynq.Client
-	mender *backlog.Mender
+	set       *Set
+	client    *asynq.Client
+	mender    *backlog.Mender
+	registers []*register
+}
+
+func (s *Set) sweeper() *sweeper {
+	return &sweeper{
+		set: s, client: asynq.NewClientFromRedisClient(s.rdb), mender: backlog.NewMender(s.rdb), registers: registers(s.lanes),
+	}
 }
 
 // Sweep looks through the lanes' queues until ctx ends: for messages that asynq
-// cannot read, for tasks whose worker is gone, and for tasks that asynq archived
-// by itself.
+// cannot read, for tasks whose worker is gone, for tasks that asynq archived by
+// itself, and for those that it has lost.
 func (s *Set) Sweep(ctx context.Context) {
-	w := &sweeper{set: s, client: asynq.NewClientFromRedisClient(s.rdb), mender: backlog.NewMender(s.rdb)}
+	w := s.sweeper()
 	seen := map[string]map[string]sighting{}
 	archives := map[string]*archive{}
 	ticker := time.NewTicker(sweepEvery)
@@ -75,6 +82,7 @@ func (s *Set) Sweep(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
+		w.lookForVanished(ctx, time.Now())
 		for _, l := range s.lanes {
 			l.lookForLetters(ctx)
 			for _, urgent := range []bool{true, false} {
