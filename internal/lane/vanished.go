@@ -132,7 +132,7 @@ func (s *sweeper) endMissed(ctx context.Context, r *register, now time.Time) err
 	defer func() {
 		for l, n := range letters {
 			l.buried.Store(true)
-			l.log.Warn("tasks that had not ended are gone from asynq, and have a dead letter now", "letters", n)
+			l.log.Warn("tasks that had not ended are no longer among those that asynq carries out, and have a dead letter now", "letters", n)
 		}
 	}()
 	for id, since := range r.missed {
@@ -166,7 +166,8 @@ func (s *sweeper) endOne(ctx context.Context, r *register, id string, now time.T
 		return l, false, err
 	}
 	if state == "archived" {
-		return l, false, s.endArchived(ctx, l, task)
+		fresh, err = s.endArchived(ctx, l, task, now)
+		return l, fresh, err
 	}
 	decoded, _, err := tasks.Decode(task.Type, task.Payload)
 	switch {
@@ -188,12 +189,19 @@ func (s *sweeper) endOne(ctx context.Context, r *register, id string, now time.T
 }
 
 // endArchived closes a dead task whose letter was written and whose end was not.
-func (s *sweeper) endArchived(ctx context.Context, l *Lane, task ledger.Open) error {
-	without, err := s.set.ledger.Unburied(ctx, l.Name(), []string{task.Wish.TaskID})
-	if err != nil || len(without) > 0 { // the look at the archive writes its letter, and ends it
-		return err
+// One without a letter gets it, as from the look at the archive: asynq drops tasks
+// from that list, and leaves them behind as archived.
+func (s *sweeper) endArchived(ctx context.Context, l *Lane, task ledger.Open, now time.Time) (fresh bool, err error) {
+	id := task.Wish.TaskID
+	without, err := s.set.ledger.Unburied(ctx, l.Name(), []string{id})
+	if err != nil {
+		return false, err
 	}
-	return s.set.ledger.Close(ctx, task.Wish.Target, task.Wish.TaskID, task.Row)
+	if len(without) > 0 {
+		_, _, urgent, _ := tasks.ParseQueue(task.Queue)
+		return s.addLetter(ctx, l, task.Queue, id, urgent, now)
+	}
+	return false, s.set.ledger.Close(ctx, task.Wish.Target, id, task.Row)
 }
 
 const (
