@@ -60,15 +60,27 @@ func maskedAll(ids []string) []string {
 }
 
 // MaskedTarget names a letter's target without naming a person.
-func MaskedTarget(letter ledger.Letter) string {
-	switch tasks.Kind(letter.Kind) {
+func MaskedTarget(letter ledger.Letter) string { return MaskedKey(tasks.Kind(letter.Kind), letter.Target) }
+
+// MaskedKey is the key of a target of a kind without the name of a person.
+func MaskedKey(kind tasks.Kind, key string) string {
+	switch kind {
 	case tasks.KindGroup, tasks.KindCourse:
-		return letter.Target
+		return key
 	case tasks.KindNickname:
-		if chat, user, ok := strings.Cut(letter.Target, "/"); ok {
+		if chat, user, ok := strings.Cut(key, "/"); ok {
 			return chat + "/" + logging.Mask(user)
 		}
 	case tasks.KindID:
 	}
-	return logging.Mask(letter.Target)
+	return logging.Mask(key)
+}
+
+// MaskedValue is the value of a field of a kind, by the ledger's name of it,
+// without the name of a person.
+func MaskedValue(kind tasks.Kind, field, value string) string {
+	if kind == tasks.KindGroup && field != "name" && field != "owner" || value == "" {
+		return value
+	}
+	return logging.Mask(value)
 }
