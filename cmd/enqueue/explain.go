@@ -27,10 +27,10 @@ func (a *app) explainCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain LANE TARGET | --task ID",
 		Short: "Tell all that is known of one target",
-		Long: `Tell all that is known of one target: the newest wish and where its task is, what
-was applied and when, what is in doubt and what that means, what is under way or
-waits, the last ten effects with the platform's request ids, dead letters, and
-how its lane gets on. The first line says what to conclude.
+		Long: `Tell all that is known of one target: the newest wish and where its task is,
+what was applied and when, what is in doubt and what that means, what is under
+way or waits, the last ten effects with the platform's request ids, dead
+letters, and how its lane gets on. The first line says what to conclude.
 
 LANE is the lane as logs and enqueue lanes show it. TARGET is chat/user for a
 nickname, the chat for a group, the user for an ID, the course for a course.

@@ -280,7 +280,7 @@ func (s *idSettlement) tell(done settledID) {
 		p.text("", 2, "no other ID is sent for this person until a year after it was sent")
 		return
 	}
-	p.text("", 2, "another ID change of this person is sent again")
+	p.text("", 2, "from now on an ID is sent for this person again, the same or another")
 	if len(done.Letters) == 0 && done.State == "" {
 		p.text("", 2, "no dead letter holds the wish: enqueue it again if it still matters")
 	}
