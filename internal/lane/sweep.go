@@ -56,13 +56,14 @@ func readUndecodable(payload []byte) error {
 // sweeper looks through the queues of a Set. Each pass over them is a method in a
 // file of its own.
 type sweeper struct {
-	set    *Set
-	client *asynq.Client
-	mender *backlog.Mender
-	queues []*swept
-	names  []string // of queues, in their order
-	strays strays
-	failed bool // the last sweep, somewhere
+	set       *Set
+	client    *asynq.Client
+	mender    *backlog.Mender
+	queues    []*swept
+	names     []string // of queues, in their order
+	strays    strays
+	registers []*register
+	failed    bool // the last sweep, somewhere
 }
 
 // swept is a queue of a lane, and what the sweeps before have found in it.
@@ -75,7 +76,7 @@ type swept struct {
 }
 
 func newSweeper(set *Set) *sweeper {
-	s := &sweeper{set: set, client: asynq.NewClientFromRedisClient(set.rdb), mender: backlog.NewMender(set.rdb)}
+	s := &sweeper{set: set, client: asynq.NewClientFromRedisClient(set.rdb), mender: backlog.NewMender(set.rdb), registers: registers(set.lanes)}
 	for _, l := range set.lanes {
 		for _, urgent := range []bool{true, false} {
 			q := &swept{lane: l, name: tasks.Queue(l.Tenant, l.Kind, urgent), urgent: urgent}
@@ -86,8 +87,8 @@ func newSweeper(set *Set) *sweeper {
 }
 
 // Sweep looks through the lanes' queues until ctx ends: for tasks whose worker is
-// gone, for messages that asynq cannot read, and for tasks that asynq archived by
-// itself. Beside them it looks for queues that nobody serves.
+// gone, for messages that asynq cannot read, for tasks that asynq archived by
+// itself, and for those that it has lost. Beside them it looks for queues that nobody serves.
 func (s *Set) Sweep(ctx context.Context) {
 	w := newSweeper(s)
 	ticker := time.NewTicker(sweepEvery)
@@ -105,6 +106,7 @@ func (s *Set) Sweep(ctx context.Context) {
 // sweep goes over all queues once. What goes wrong in one pass or queue keeps no
 // other from it.
 func (s *sweeper) sweep(ctx context.Context, now time.Time) {
+	s.lookForVanished(ctx, now)
 	err := errors.Join(s.orphans(ctx), s.set.lookForLetters(ctx), s.archives(ctx), s.unserved(ctx, now))
 	if (err != nil) == s.failed || ctx.Err() != nil {
 		return
