@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rollcall/internal/hold"
+	"rollcall/internal/handler"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/pace"
@@ -29,7 +30,7 @@ import (
 func wrong() []error {
 	all := []error{
 		lane.ErrStopping, ledger.ErrLost, &ledger.BusyError{}, &lane.HeldError{}, &pace.BookedOutError{}, &pace.SpentError{},
-		&tasks.NewerVersionError{},
+		&tasks.NewerVersionError{}, &handler.AgainError{After: 5 * time.Minute},
 		&tasks.PayloadError{}, &lane.PanicError{}, errors.New("connection refused"),
 		&providers.Error{Kind: providers.Unsent, Err: context.DeadlineExceeded},
 	}

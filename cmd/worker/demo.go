@@ -35,7 +35,7 @@ organisations:
   - name: lakeside
     tenants:
       - name: lakeside-dingtalk
-        dingtalk: {api: %[3]q, oapi: %[3]q, app_key: dingdemo, app_secret: {env: DEMO_APP_SECRET}}
+        dingtalk: {api: %[3]q, oapi: %[3]q, app_key: dingdemo, id_resend_after: 3s, app_secret: {env: DEMO_APP_SECRET}}
       - name: lakeside-classin
         classin: {base_url: %[3]q, sid: "1000082", secret: {env: DEMO_SCHOOL_SECRET}}
 `

@@ -49,6 +49,7 @@ func (w *worker) addTenant(org config.Organisation, t config.Tenant, record *led
 			env := handler.Env{Organisation: org.Name, Tenant: t.Name, Ledger: record, Pacer: pacer, Deadline: lane.Deadline(c.timeout)}
 			if t.DingTalk != nil {
 				env.Limits.NicknameMax = t.DingTalk.NicknameMax
+				env.ResendAfter = time.Duration(t.DingTalk.IDResendAfter)
 			}
 			return c.build(kind, env)
 		})

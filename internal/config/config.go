@@ -111,13 +111,15 @@ type Tenant struct {
 
 // DingTalk is an internal app of a DingTalk organisation.
 type DingTalk struct {
-	API         string         `yaml:"api"`
-	OAPI        string         `yaml:"oapi"`
-	AppKey      string         `yaml:"app_key"`
-	AppSecret   Source         `yaml:"app_secret"`
-	Timeout     Duration       `yaml:"timeout"` // of one HTTP exchange
-	NicknameMax int            `yaml:"nickname_max"`
-	Limits      DingTalkLimits `yaml:"limits"`
+	API         string   `yaml:"api"`
+	OAPI        string   `yaml:"oapi"`
+	AppKey      string   `yaml:"app_key"`
+	AppSecret   Source   `yaml:"app_secret"`
+	Timeout     Duration `yaml:"timeout"` // of one HTTP exchange
+	NicknameMax int      `yaml:"nickname_max"`
+	// IDResendAfter is how long an ID change in doubt rests before it is sent again.
+	IDResendAfter Duration       `yaml:"id_resend_after"`
+	Limits        DingTalkLimits `yaml:"limits"`
 }
 
 // DingTalkLimits are what the platform allows an app at each API.

@@ -80,6 +80,9 @@ func (d *document) tenant(path []any, t *Tenant, c *Config) {
 		d.hosts(path, app)
 		d.secret(under(path, "app_secret"), &app.AppSecret)
 		d.timeout(under(path, "timeout"), app.Timeout, c.StopTimeout)
+		if rest := app.IDResendAfter; time.Duration(rest) < time.Second || time.Duration(rest) > 24*time.Hour {
+			d.say(under(path, "id_resend_after"), "is %s; it must be 1s to 24h", rest)
+		}
 		d.limits(under(path, "limits", "nickname"), app.Limits.Nickname)
 		d.limits(under(path, "limits", "group"), app.Limits.Group)
 		d.limits(under(path, "limits", "id"), app.Limits.ID)

@@ -86,6 +86,7 @@ var keys = []key{
 	{path: "organisations[].tenants[].dingtalk.app_secret", required: true, doc: "\"Client Secret\" there"},
 	{path: "organisations[].tenants[].dingtalk.timeout", def: "15s", doc: "of one HTTP exchange, 1 s to 2 min"},
 	{path: "organisations[].tenants[].dingtalk.nickname_max", def: "30", min: 30, max: 200, doc: "longest nickname in characters, 30 to 200; producers refuse longer ones"},
+	{path: "organisations[].tenants[].dingtalk.id_resend_after", def: "5m", doc: "how long an ID change of which it is not known whether it was applied rests before the same ID is sent again, 1 s to 24 h. Less than some minutes only for trying out: a request that was given up may still be under way"},
 	{path: "organisations[].tenants[].dingtalk.limits"},
 	{path: "organisations[].tenants[].dingtalk.limits.nickname", def: "{calls: 20, per: 1s}", doc: "of `updategroupnick`"},
 	{path: "organisations[].tenants[].dingtalk.limits.group", def: "{calls: 20, per: 1s}", doc: "of `group/update`"},

@@ -81,7 +81,7 @@ func TestAnAttemptThatLostItsTargetDoesNotSettle(t *testing.T) {
 	r.during = sync.OnceFunc(func() {
 		s.Mini.SetTime(time.Now().Add(time.Minute))
 		newer := r.wish(nickname("B"))
-		if _, _, err := r.ledger.Begin(t.Context(), target, newer, fields); err != nil {
+		if _, _, err := r.ledger.Begin(t.Context(), ledger.Delivery{TaskID: "other", Target: target, Revision: newer, Fields: fields}); err != nil {
 			t.Errorf("the other worker: %v", err)
 		}
 	})
@@ -104,7 +104,7 @@ func TestASendWhoseTargetWasTakenOverIsCutOff(t *testing.T) {
 	target, fields := nickname("A").Wish(school)
 	r.during = sync.OnceFunc(func() {
 		s.Mini.SetTime(time.Now().Add(time.Minute))
-		if _, _, err := r.ledger.Begin(t.Context(), target, r.wish(nickname("B")), fields); err != nil {
+		if _, _, err := r.ledger.Begin(t.Context(), ledger.Delivery{TaskID: "other", Target: target, Revision: r.wish(nickname("B")), Fields: fields}); err != nil {
 			t.Errorf("the other worker: %v", err)
 		}
 	})

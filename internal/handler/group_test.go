@@ -1,10 +1,15 @@
 package handler_test
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
 	"rollcall/internal/sandbox"
+	"rollcall/providers"
 	"rollcall/tasks"
 )
 
@@ -66,19 +71,91 @@ func TestOfAGroupUpdateOnlyThatIsSentWhichNeedsIt(t *testing.T) {
 }
 
 // Adding somebody is not a wish for a state: it was taken back elsewhere, so the
-// same edit again is a call, and an older one still counts after a newer one.
-func TestMembershipEditsAreAlwaysSent(t *testing.T) {
+// same edit again is a call. And what was added last is what stays.
+func TestMembershipEditsAreAlwaysSentAndKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		add := tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", AddUserIDs: []string{"cat"}}
-		older := r.wish(add)
-		r.must(tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", DelUserIDs: []string{"bob"}}, handler.Applied)
-		if report, err := r.attempt(add, older); err != nil || report.Outcome != handler.Applied {
-			t.Fatalf("the older edit: %+v, %v", report, err)
+		remove := tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", DelUserIDs: []string{"cat"}}
+		first, second := r.wish(add), r.wish(remove)
+		_, err := r.attempt(remove, second)
+		if busy, ok := errors.AsType[*ledger.BusyError](err); !ok || busy.Place != 1 {
+			t.Fatalf("the second edit before the first: %v", err)
 		}
-		r.changes(sandbox.Change{Field: "member", New: "cat"})
-		r.must(tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", DelUserIDs: []string{"cat"}}, handler.Applied)
+		for _, edit := range []struct {
+			task     tasks.GroupUpdate
+			revision int64
+		}{{add, first}, {remove, second}} {
+			if report, err := r.attempt(edit.task, edit.revision); err != nil || report.Outcome != handler.Applied {
+				t.Fatalf("%+v, %v", report, err)
+			}
+		}
+		r.changes(sandbox.Change{Field: "member", Old: "cat"})
 		r.must(add, handler.Applied)
+		// Delivered again, neither of the first two is sent.
+		for _, revision := range []int64{first, second} {
+			if report, err := r.attempt(add, revision); err != nil || report.Outcome != handler.Settled {
+				t.Errorf("%+v, %v, want it settled", report, err)
+			}
+		}
+		r.calls(3)
+	})
+}
+
+// A name waits for no edit.
+func TestAnEditThatWaitsHoldsBackNoAttribute(t *testing.T) {
+	t.Parallel()
+	each(t, func(_ *testing.T, r *rig) {
+		r.wish(tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", AddUserIDs: []string{"cat"}})
+		r.must(tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", Name: "Class 2"}, handler.Applied)
+	})
+}
+
+// The platform takes 40 new members a call. The task is done when all are in, and
+// what was done is not done again.
+func TestManyNewMembersGoInSeveralCallsThatAreOneTask(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		var crowd []string
+		r := newRig(t, s, func(c *sandbox.Config) {
+			for i := range 95 {
+				id := fmt.Sprintf("new%02d", i)
+				crowd = append(crowd, id)
+				c.World.Organisations[0].Employees = append(c.World.Organisations[0].Employees, sandbox.Employee{UserID: id})
+			}
+		})
+		task := tasks.GroupUpdate{
+			Tenant: dt, ChatID: "chat1", Name: "Crowd", Owner: crowd[94], OwnerType: tasks.OwnerEmployee,
+			AddUserIDs: crowd, DelUserIDs: []string{"bob"}, AddExtIDs: []string{"u-guest"},
+		}
+		revision := r.wish(task)
+		r.arm(sandbox.Fault{API: sandbox.APIGroupUpdate, At: 2, Kind: sandbox.FaultAnswer, Code: "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"})
+		if report, err := r.attempt(task, revision); providers.KindOf(err) != providers.Throttled || report.Sends != 2 {
+			t.Fatalf("%+v, %v, want the second call refused", report, err)
+		}
+		report, err := r.attempt(task, revision)
+		if err != nil || report.Outcome != handler.Applied || report.Sends != 2 {
+			t.Fatalf("%+v, %v, want it done with two calls more", report, err)
+		}
 		r.calls(4)
+		var joined, left int
+		effects := r.box.Effects()
+		for _, e := range effects {
+			added := 0
+			for _, c := range e.Changes {
+				if c.Field == "member" && c.Old == "" || c.Field == "external" {
+					added++
+				}
+				if c.Field == "member" && c.New == "" {
+					left++
+				}
+			}
+			if joined += added; added > 40 {
+				t.Errorf("a call added %d", added)
+			}
+		}
+		if joined != 96 || left != 1 || len(effects) != 3 {
+			t.Errorf("%d joined and %d left in %d calls, want 96, 1 and 3", joined, left, len(effects))
+		}
 	})
 }

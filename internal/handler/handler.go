@@ -84,6 +84,9 @@ type Env struct {
 	Pacer        Pacer
 	// Deadline is the longest an attempt may take, slots and quick tries included.
 	Deadline time.Duration
+	// ResendAfter is how long an ID in doubt rests before it is sent again: a
+	// platform that is busy gets over it, and a late request has landed. 0: 5 min.
+	ResendAfter time.Duration
 }
 
 // call makes the calls for the fields that the mark says need one. values names

@@ -185,15 +185,15 @@ func TestWhatIsNoTaskOfTheKindIsRefusedBeforeAnything(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		long := strings.Repeat("n", tasks.DefaultNicknameMax+1)
 		nick := handler.Nickname(r.env, r.dingtalk)
-		_, err := nick(t.Context(), tasks.TypeGroupUpdate, nil)
+		_, err := nick(t.Context(), handler.Delivery{Type: tasks.TypeGroupUpdate})
 		if _, ok := errors.AsType[*handler.MisplacedError](err); !ok {
 			t.Errorf("another kind: %v", err)
 		}
-		_, err = nick(t.Context(), tasks.TypeNicknameSync, []byte(`{"v":1,"rev":1,"who":"ann"}`))
+		_, err = nick(t.Context(), handler.Delivery{Type: tasks.TypeNicknameSync, Payload: []byte(`{"v":1,"rev":1,"who":"ann"}`)})
 		if _, ok := errors.AsType[*tasks.PayloadError](err); !ok {
 			t.Errorf("unknown field: %v", err)
 		}
-		_, err = nick(t.Context(), tasks.TypeNicknameSync, []byte(`{"v":99,"rev":1,"mood":"new"}`))
+		_, err = nick(t.Context(), handler.Delivery{Type: tasks.TypeNicknameSync, Payload: []byte(`{"v":99,"rev":1,"mood":"new"}`)})
 		if _, ok := errors.AsType[*tasks.NewerVersionError](err); !ok {
 			t.Errorf("newer version: %v", err)
 		}

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,9 +28,7 @@ const (
 	// maxSends bounds how often one ID is sent for a person while it is not known
 	// whether it was taken.
 	maxSends = 3
-	// sendAgainAfter is how long an ID in doubt rests before it is sent again: a
-	// platform that is busy gets over it, and a late request has landed.
-	sendAgainAfter = 5 * time.Minute
+	resendAfter = 5 * time.Minute
 	// askAgainAfter is for how long a person whom the platform calls locked is not
 	// asked for again: the end of the lock is not known.
 	askAgainAfter = 30 * 24 * time.Hour
@@ -68,7 +67,7 @@ func ID(e Env, client idChanger) Func {
 		report, err := c.carryOut(ctx, d, task, meta, func(ctx context.Context, gate providers.Gate, mark *ledger.Mark) (
 			providers.Receipt, map[string]string, error,
 		) {
-			change := idChange{client: client, gate: gate, mark: mark, task: task}
+			change := idChange{client: client, gate: gate, mark: mark, task: task, rest: cmp.Or(e.ResendAfter, resendAfter)}
 			receipt, id, err := change.do(ctx)
 			receipt.Sends = change.sends
 			if err != nil || id == task.DingTalkID {
@@ -86,6 +85,7 @@ type idChange struct {
 	gate   providers.Gate
 	mark   *ledger.Mark
 	task   tasks.IDChange
+	rest   time.Duration // of an ID in doubt before it is sent again
 	sends  int
 }
 
@@ -98,8 +98,8 @@ func (c *idChange) do(ctx context.Context) (providers.Receipt, string, error) {
 			return providers.Receipt{}, "", c.unverified(ctx, "another ID of this person is in doubt, and no other may be sent until that is settled", nil)
 		case intent.Sends >= maxSends:
 			return providers.Receipt{}, "", c.unverified(ctx, mayBeApplied, nil)
-		case intent.Age < sendAgainAfter:
-			return providers.Receipt{}, "", &AgainError{After: sendAgainAfter - intent.Age}
+		case intent.Age < c.rest:
+			return providers.Receipt{}, "", &AgainError{After: c.rest - intent.Age}
 		}
 		receipt, err := c.send(ctx, intent.Value)
 		if err != nil {
@@ -119,7 +119,7 @@ func (c *idChange) do(ctx context.Context) (providers.Receipt, string, error) {
 		case !ok:
 			return providers.Receipt{}, "", err
 		case e.MaybeApplied:
-			return providers.Receipt{}, "", &AgainError{After: sendAgainAfter, Err: err}
+			return providers.Receipt{}, "", &AgainError{After: c.rest, Err: err}
 		case e.Kind == providers.Rejected && e.Code == codeLocked:
 			return providers.Receipt{}, "", c.lock(ctx, time.Now().Add(askAgainAfter), ledger.LockSaid, err)
 		case e.Kind != providers.Rejected || e.Code != codeReserved || first+i == len(candidates)-1:
@@ -149,7 +149,7 @@ func (c *idChange) resent(ctx context.Context, sends int, err error) error {
 	case !ok:
 		return err
 	case e.MaybeApplied && sends < maxSends:
-		return &AgainError{After: sendAgainAfter, Err: err}
+		return &AgainError{After: c.rest, Err: err}
 	case e.MaybeApplied, e.Kind == providers.Rejected && (e.Code == codeLocked || e.Code == codeReserved):
 		// Locked by our own send, as a rule, or by somebody else's before.
 		return c.unverified(ctx, mayBeApplied, e)

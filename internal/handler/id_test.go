@@ -1,9 +1,15 @@
 package handler_test
 
 import (
+	"errors"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
 	"rollcall/internal/sandbox"
 	"rollcall/providers"
 	"rollcall/tasks"
@@ -24,6 +30,11 @@ func TestTheNextIDIsTriedOnlyWhenTheOneBeforeIsSomebodyElses(t *testing.T) {
 		r.calls(3)
 		// What the platform took is what the ledger knows.
 		r.must(change("ann", "zhangsan03"), handler.Unchanged)
+		// And for a year it does not even ask for another.
+		report, err := r.run(change("ann", "lisi0001"))
+		if e, ok := errors.AsType[*providers.Error](err); !ok || e.Kind != providers.Rejected || e.Code != "locked" || report.Sends != 0 {
+			t.Errorf("another ID within the year: %+v, %v", report, err)
+		}
 		r.calls(3)
 	})
 }
@@ -50,36 +61,232 @@ func TestAnyOtherRefusalEndsTheSearchForAnID(t *testing.T) {
 	})
 }
 
-// The change was made and its answer lost. Neither the same ID again, nor an
-// alternative, nor another wish may be sent: any of them could burn the year.
-func TestAPersonWhoseIDIsInDoubtGetsNoCall(t *testing.T) {
+// doubt is an ID change whose answer is lost, at a platform that made it or not.
+type doubt struct {
+	*rig
+	clock    time.Time
+	task     tasks.IDChange
+	revision int64
+}
+
+func newDoubt(t *testing.T, fault sandbox.Fault, repeated sandbox.RepeatedID) *doubt {
+	t.Helper()
+	s := redistest.Mini(t)
+	rig := newRig(t, s, func(c *sandbox.Config) { c.RepeatedID = repeated })
+	d := &doubt{rig: rig, clock: time.Now(), task: change("ann", "zhangsan03", "zhangsan04")}
+	s.Mini.SetTime(d.clock)
+	fault.API, fault.At = sandbox.APIChangeID, 1
+	d.arm(fault)
+	d.revision = d.wish(d.task)
+	d.again(4*time.Minute, 6*time.Minute)
+	d.calls(1)
+	return d
+}
+
+// again attempts the task, which is to be tried again after a while.
+func (d *doubt) again(least, most time.Duration) {
+	d.t.Helper()
+	_, err := d.attempt(d.task, d.revision)
+	again, ok := errors.AsType[*handler.AgainError](err)
+	if !ok || again.After < least || again.After > most {
+		d.t.Fatalf("error %v, want to send again after %s to %s", err, least, most)
+	}
+}
+
+// unverified attempts a task, which is to be given up to a person.
+func (d *doubt) unverified(task tasks.IDChange, revision int64) {
+	d.t.Helper()
+	if _, err := d.attempt(task, revision); providers.KindOf(err) != providers.Ambiguous || errors.As(err, new(*handler.AgainError)) {
+		d.t.Fatalf("error %v, want the change given up as unverified", err)
+	}
+}
+
+func (d *doubt) wait(long time.Duration) {
+	d.clock = d.clock.Add(long)
+	d.redis.Mini.SetTime(d.clock)
+}
+
+// sent fails the test unless these IDs were asked for, in this order.
+func (d *doubt) sent(want ...string) {
+	d.t.Helper()
+	var got []string
+	for _, c := range d.box.Calls() {
+		if c.API == sandbox.APIChangeID {
+			got = append(got, c.Target.WantedID)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		d.t.Errorf("IDs asked for (-want +got):\n%s", diff)
+	}
+}
+
+// A crash before the answer is the same to the ledger as a lost answer: the
+// intent is all that is left of either.
+func TestAnIDInDoubtIsSentAgainMinutesLaterAndNothingElseIs(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]sandbox.Fault{
-		"reset":  {API: sandbox.APIChangeID, At: 1, Kind: sandbox.FaultReset, Applied: true},
-		"odd":    {API: sandbox.APIChangeID, At: 1, Kind: sandbox.FaultOddBody, Applied: true},
-		"outage": {API: sandbox.APIChangeID, At: 1, Kind: sandbox.FaultOutage},
+		"reset":  {Kind: sandbox.FaultReset, Applied: true},
+		"odd":    {Kind: sandbox.FaultOddBody, Applied: true},
+		"outage": {Kind: sandbox.FaultOutage},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			each(t, func(t *testing.T, r *rig) {
-				r.arm(fault)
-				task := change("ann", "zhangsan03", "zhangsan04")
-				revision := r.wish(task)
-				if _, err := r.attempt(task, revision); providers.KindOf(err) != providers.Ambiguous {
-					t.Fatalf("error %v, want an ambiguous one", err)
-				}
-				r.calls(1)
-				for _, again := range []func() (handler.Report, error){
-					func() (handler.Report, error) { return r.attempt(task, revision) },
-					func() (handler.Report, error) { return r.run(change("ann", "zhangsan05")) },
-				} {
-					if report, err := again(); providers.KindOf(err) != providers.Ambiguous || report.Sends != 0 {
-						t.Errorf("afterwards: %+v, %v, want an ambiguous error without a send", report, err)
-					}
-				}
-				r.calls(1)
-				r.must(change("bob", "lisi0001"), handler.Applied) // nobody else is held back
-			})
+			d := newDoubt(t, fault, sandbox.RepeatAccepted)
+			d.wait(2 * time.Minute)
+			d.again(2*time.Minute, 4*time.Minute)
+			d.must(change("bob", "lisi0001"), handler.Applied) // nobody else is held back
+			d.wait(4 * time.Minute)
+			if report, err := d.attempt(d.task, d.revision); err != nil || report.Outcome != handler.Applied || report.Took != "" {
+				t.Fatalf("sent again: %+v, %v", report, err)
+			}
+			if report, err := d.attempt(d.task, d.revision); err != nil || report.Outcome != handler.Settled {
+				t.Errorf("delivered again: %+v, %v", report, err)
+			}
+			d.sent("zhangsan03", "lisi0001", "zhangsan03")
 		})
 	}
+}
+
+func TestAnIDInDoubtIsSentThreeTimesAtMost(t *testing.T) {
+	t.Parallel()
+	d := newDoubt(t, sandbox.Fault{Kind: sandbox.FaultOutage}, "")
+	d.arm(sandbox.Fault{API: sandbox.APIChangeID, First: 2, Kind: sandbox.FaultOutage})
+	d.wait(6 * time.Minute)
+	d.again(4*time.Minute, 6*time.Minute)
+	d.wait(6 * time.Minute)
+	d.unverified(d.task, d.revision)
+	d.wait(time.Hour)
+	d.unverified(d.task, d.revision)
+	d.unverified(d.task, d.wish(d.task))
+	d.sent("zhangsan03", "zhangsan03", "zhangsan03")
+	d.waitingForAPerson("ann")
+}
+
+func (d *doubt) waitingForAPerson(users ...string) {
+	d.t.Helper()
+	doubts, err := d.ledger.Doubts(d.t.Context(), school, "id")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var got []string
+	for _, target := range doubts {
+		got = append(got, target.Key)
+	}
+	if diff := cmp.Diff(users, got); diff != "" {
+		d.t.Errorf("people in doubt (-want +got):\n%s", diff)
+	}
+}
+
+// The platform calls the person locked, or the ID taken: by the first send, or by
+// somebody else. Only a person can know.
+func TestARefusalOfAnIDInDoubtIsForAPersonToSettle(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []sandbox.RepeatedID{sandbox.RepeatLocked, sandbox.RepeatReserved} {
+		t.Run(string(answer), func(t *testing.T) {
+			t.Parallel()
+			d := newDoubt(t, sandbox.Fault{Kind: sandbox.FaultReset, Applied: true}, answer)
+			d.wait(6 * time.Minute)
+			d.unverified(d.task, d.revision)
+			d.unverified(change("ann", "zhangsan05"), d.wish(change("ann", "zhangsan05")))
+			d.sent("zhangsan03", "zhangsan03")
+			d.waitingForAPerson("ann")
+
+			target, _ := d.task.Wish(school)
+			if value, _, err := d.ledger.Confirm(t.Context(), target, "id", "somebody"); err != nil || value != "zhangsan03" {
+				t.Fatalf("confirmed %q, %v", value, err)
+			}
+			d.waitingForAPerson()
+			d.must(d.task, handler.Unchanged)
+			if _, err := d.run(change("ann", "zhangsan05")); providers.KindOf(err) != providers.Rejected {
+				t.Errorf("another ID after that: %v, want it locked", err)
+			}
+			d.sent("zhangsan03", "zhangsan03")
+		})
+	}
+}
+
+func TestWhatAPersonRejectedMayBeTriedAnew(t *testing.T) {
+	t.Parallel()
+	d := newDoubt(t, sandbox.Fault{Kind: sandbox.FaultOutage}, "")
+	// Another wish for the person is not sent while the first is in doubt, nor is
+	// the first any more, which it supersedes.
+	other := change("ann", "zhangsan05")
+	revision := d.wish(other)
+	d.unverified(other, revision)
+	if report, err := d.attempt(d.task, d.revision); err != nil || report.Outcome != handler.Superseded {
+		t.Fatalf("the older wish: %+v, %v", report, err)
+	}
+	target, _ := d.task.Wish(school)
+	if value, _, err := d.ledger.Reject(t.Context(), target, "id", "somebody"); err != nil || value != "zhangsan03" {
+		t.Fatalf("rejected %q, %v", value, err)
+	}
+	if _, _, err := d.ledger.Reject(t.Context(), target, "id", "somebody"); !errors.Is(err, ledger.ErrNoDoubt) {
+		t.Errorf("rejected twice: %v", err)
+	}
+	if report, err := d.attempt(other, revision); err != nil || report.Outcome != handler.Applied {
+		t.Fatalf("the other wish: %+v, %v", report, err)
+	}
+	d.sent("zhangsan03", "zhangsan05")
+}
+
+// A refusal that would have met the first send as well shows that it did nothing.
+func TestAClearRefusalOfAnIDInDoubtEndsTheDoubt(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	d := &doubt{rig: newRig(t, s), clock: time.Now(), task: change("cat", "zhangsan03")}
+	s.Mini.SetTime(d.clock)
+	d.arm(sandbox.Fault{API: sandbox.APIChangeID, At: 1, Kind: sandbox.FaultOutage})
+	d.revision = d.wish(d.task)
+	d.again(4*time.Minute, 6*time.Minute)
+	d.wait(6 * time.Minute)
+	_, err := d.attempt(d.task, d.revision)
+	if e, ok := errors.AsType[*providers.Error](err); !ok || e.Kind != providers.Rejected || e.Code != "internalenterpriseaccount.limit" {
+		t.Fatalf("error %v, want the true cause", err)
+	}
+	target, _ := d.task.Wish(school)
+	if _, _, err := d.ledger.Confirm(t.Context(), target, "id", "somebody"); !errors.Is(err, ledger.ErrNoDoubt) {
+		t.Errorf("a doubt is left: %v", err)
+	}
+}
+
+// Somebody changed it by hand within the year.
+func TestAPersonWhomThePlatformCallsLockedIsNotAskedForAgainInAMonth(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	r := newRig(t, s)
+	s.Mini.SetTime(time.Now())
+	r.must(change("ann", "zhangsan03"), handler.Applied)
+	if err := s.Client(t).FlushAll(t.Context()).Err(); err != nil { // as if it had not been us
+		t.Fatal(err)
+	}
+	for _, code := range []string{"have.been.set", "locked"} {
+		_, err := r.run(change("ann", "zhangsan05"))
+		if e, ok := errors.AsType[*providers.Error](err); !ok || e.Kind != providers.Rejected || e.Code != code {
+			t.Fatalf("error %v, want code %s", err, code)
+		}
+	}
+	r.calls(2)
+	s.Mini.SetTime(time.Now().Add(31 * 24 * time.Hour))
+	if _, err := r.run(change("ann", "zhangsan05")); providers.KindOf(err) != providers.Rejected {
+		t.Errorf("a month later: %v", err)
+	}
+	r.calls(3)
+}
+
+// The first candidate is known to be taken; what comes after it was refused for
+// its rate.
+func TestACandidateThatIsTakenIsNotAskedForTwice(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		r.arm(sandbox.Fault{API: sandbox.APIChangeID, At: 2, Kind: sandbox.FaultAnswer, Code: "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"})
+		task := change("ann", "zhangsan01", "zhangsan03")
+		revision := r.wish(task)
+		if _, err := r.attempt(task, revision); providers.KindOf(err) != providers.Throttled {
+			t.Fatalf("error %v", err)
+		}
+		if report, err := r.attempt(task, revision); err != nil || report.Took != "zhangsan03" || report.Sends != 1 {
+			t.Fatalf("%+v, %v, want the second candidate with one send", report, err)
+		}
+		r.calls(3)
+	})
 }

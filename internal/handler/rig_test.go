@@ -5,11 +5,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 	"go.uber.org/goleak"
@@ -73,6 +75,9 @@ type rig struct {
 	slot   func(context.Context) error
 	during func()
 	unused atomic.Int64
+
+	mu  sync.Mutex
+	ids map[int64]string // of the tasks, by revision
 }
 
 // each runs test on a rig of its own on either Redis.
@@ -81,14 +86,18 @@ func each(t *testing.T, test func(t *testing.T, r *rig)) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) { test(t, newRig(t, s)) })
 }
 
-func newRig(t *testing.T, s *redistest.Server) *rig {
+func newRig(t *testing.T, s *redistest.Server, configure ...func(*sandbox.Config)) *rig {
 	t.Helper()
-	box, err := sandbox.New(sandbox.Config{World: village()})
+	cfg := sandbox.Config{World: village()}
+	for _, c := range configure {
+		c(&cfg)
+	}
+	box, err := sandbox.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &rig{
-		t: t, redis: s, rdb: s.Client(t), box: box,
+		t: t, ids: map[int64]string{}, redis: s, rdb: s.Client(t), box: box,
 		slot: func(context.Context) error { return nil }, during: func() {},
 	}
 	r.ledger = ledger.New(r.rdb)
@@ -157,6 +166,9 @@ func (r *rig) wish(task tasks.Task) (revision int64) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ids[revision] = wish.TaskID
 	return revision
 }
 
@@ -167,7 +179,10 @@ func (r *rig) attempt(task tasks.Task, revision int64) (handler.Report, error) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return r.handle(task)(r.t.Context(), typename, payload)
+	r.mu.Lock()
+	id := r.ids[revision]
+	r.mu.Unlock()
+	return r.handle(task)(r.t.Context(), handler.Delivery{TaskID: id, Type: typename, Payload: payload})
 }
 
 // run wishes for a task and attempts it.

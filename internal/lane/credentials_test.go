@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/hibiken/asynq"
 
 	"rollcall/internal/handler"
@@ -162,16 +163,19 @@ func (r *rig) rename(n int) string {
 	task := tasks.NicknameSync{Tenant: "dt", ChatID: fmt.Sprintf("chat%d", n%20), UserID: fmt.Sprintf("user%d", n), Nickname: "Zoë"}
 	target, fields := task.Wish("lakeside")
 	book := ledger.New(r.rdb)
-	revision, err := book.Revise(r.t.Context(), target)
-	wishErr := book.Wish(r.t.Context(), target, revision, fields)
-	typename, payload, encodeErr := tasks.Encode(task, revision)
-	if err := errors.Join(err, wishErr, encodeErr); err != nil {
+	wish := ledger.Wish{Target: target, Fields: fields, TaskID: uuid.NewString()}
+	revised := book.Revise(r.t.Context(), wish)[0]
+	typename, payload, encodeErr := tasks.Encode(task, revised.Revision)
+	storedErr := book.Stored(r.t.Context(), ledger.Open{
+		Wish: wish, Revision: revised.Revision, Queue: nicknames, Type: typename, Payload: payload,
+	})
+	if err := errors.Join(revised.Err, storedErr, encodeErr); err != nil {
 		r.t.Fatal(err)
 	}
-	info, err := r.client.EnqueueContext(r.t.Context(), asynq.NewTask(typename, payload),
+	_, err := r.client.EnqueueContext(r.t.Context(), asynq.NewTask(typename, payload), asynq.TaskID(wish.TaskID),
 		asynq.Queue(nicknames), asynq.MaxRetry(1<<20), asynq.Retention(time.Hour))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return info.ID
+	return wish.TaskID
 }

@@ -129,7 +129,7 @@ func (r *rig) add(cfg lane.Config, do doing) {
 	}
 	cfg.Timeout = time.Second
 	r.set.Add(cfg, func(pacer handler.Pacer) handler.Func {
-		return func(ctx context.Context, _ string, payload []byte) (handler.Report, error) {
+		return func(ctx context.Context, d handler.Delivery) (handler.Report, error) {
 			report := handler.Report{Outcome: handler.Applied}
 			err := do(ctx, func(ctx context.Context) error {
 				for {
@@ -144,7 +144,7 @@ func (r *rig) add(cfg lane.Config, do doing) {
 						return err
 					}
 				}
-			}, string(payload))
+			}, string(d.Payload))
 			return report, err
 		}
 	})

@@ -54,7 +54,8 @@ for i = 8, #ARGV, 3 do
 			standing = 'settled'
 		else
 			go = true
-			standing = standing .. '|' .. (redis.call('HGET', KEYS[1], 'p:' .. ARGV[4]) or '0')
+			standing = (doubt and 'doubtful|' or 'send|') .. (redis.call('HGET', KEYS[1], 'p:' .. ARGV[4]) or '0')
+				.. (doubt and not doubt:find(' answered', 1, true) and '|late' or '')
 		end
 	elseif stale then
 		standing = 'superseded'

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -53,7 +54,7 @@ func TestAWishThatIsNoLongerTheNewestIsNotSent(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
 		older, newer := revise(t, l, ann), revise(t, l, ann)
-		if err := l.Wish(t.Context(), ann, newer, nick("new")); err != nil {
+		if err := l.Stored(t.Context(), wished(ann, newer, nick("new"))); err != nil {
 			t.Fatal(err)
 		}
 		wantStanding(t, l, ann, older, nick("old"), ledger.Superseded)
@@ -67,7 +68,7 @@ func TestANewerWishThatArrivesDuringTheWaitStopsTheSend(t *testing.T) {
 		older := revise(t, l, ann)
 		mark := begin(t, l, ann, older, nick("old"))
 		newer := revise(t, l, ann)
-		if err := l.Wish(t.Context(), ann, newer, nick("new")); err != nil {
+		if err := l.Stored(t.Context(), wished(ann, newer, nick("new"))); err != nil {
 			t.Fatal(err)
 		}
 		if err := mark.Gate(t.Context()); !errors.Is(err, ledger.ErrStale) {
@@ -110,14 +111,12 @@ func TestWithADoubtTheCallIsSent(t *testing.T) {
 
 		b := begin(t, l, ann, revise(t, l, ann), nick("B"))
 		gate(t, b)
-		if err := b.Release(t.Context(), false); err != nil {
+		if err := b.Release(t.Context(), ledger.Unanswered); err != nil {
 			t.Fatal(err)
 		}
 
 		again := revise(t, l, ann)
 		wantStanding(t, l, ann, again, nick("A"), ledger.Doubtful)
-		apply(t, l, ann, revise(t, l, ann), nick("A"))
-		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
 	})
 }
 
@@ -129,15 +128,15 @@ func TestACleanRefusalLeavesNoDoubtOfItsOwnAndKeepsAnEarlierOne(t *testing.T) {
 
 		refused := begin(t, l, ann, revise(t, l, ann), nick("B"))
 		gate(t, refused)
-		release(t, refused, true)
+		release(t, refused, ledger.Untouched)
 		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
 
 		timedOut := begin(t, l, ann, revise(t, l, ann), nick("C"))
 		gate(t, timedOut)
-		release(t, timedOut, false)
+		release(t, timedOut, ledger.Unanswered)
 		refused = begin(t, l, ann, revise(t, l, ann), nick("D"))
 		gate(t, refused)
-		release(t, refused, true)
+		release(t, refused, ledger.Untouched)
 		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
 	})
 }
@@ -148,12 +147,12 @@ func TestTwoTasksAreNeverAtOneTargetTogether(t *testing.T) {
 		l := ledger.New(s.Client(t))
 		first := begin(t, l, ann, revise(t, l, ann), nick("A"))
 		second := revise(t, l, ann)
-		_, _, err := l.Begin(t.Context(), ann, second, nick("B"))
+		_, _, err := l.Begin(t.Context(), delivery(ann, second, nick("B")))
 		busy, ok := errors.AsType[*ledger.BusyError](err)
 		if !ok || busy.For <= 0 || busy.For > 20*time.Second {
 			t.Fatalf("Begin() = %v, want a *BusyError of up to 20 s", err)
 		}
-		release(t, first, true)
+		release(t, first, ledger.Untouched)
 		begin(t, l, ann, second, nick("B"))
 	})
 }
@@ -173,11 +172,11 @@ func TestAMarkRunsOutAndItsOldOwnerIsFencedOff(t *testing.T) {
 	if err := dead.Gate(t.Context()); !errors.Is(err, ledger.ErrLost) {
 		t.Errorf("the old owner's Gate() = %v, want ErrLost", err)
 	}
-	if err := dead.Settle(t.Context(), "", nil); !errors.Is(err, ledger.ErrLost) {
+	if err := dead.Settle(t.Context(), "", false, nil); !errors.Is(err, ledger.ErrLost) {
 		t.Errorf("the old owner's Settle() = %v, want ErrLost", err)
 	}
 	gate(t, heir)
-	if err := heir.Settle(t.Context(), "req", nil); err != nil {
+	if err := heir.Settle(t.Context(), "req", false, nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -193,7 +192,7 @@ func TestFieldsOfAGroupDoNotSupersedeEachOther(t *testing.T) {
 
 		older, newer := revise(t, l, chat), revise(t, l, chat)
 		apply(t, l, chat, newer, []ledger.Field{rename("7B")})
-		mark, standings, err := l.Begin(t.Context(), chat, older, []ledger.Field{rename("7A"), owner, members})
+		mark, standings, err := l.Begin(t.Context(), delivery(chat, older, []ledger.Field{rename("7A"), owner, members}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +213,7 @@ func TestMembershipEditsAreNeverSuperseded(t *testing.T) {
 		chat := ledger.Target{Organisation: "lakeside", API: "group", Key: "chat1"}
 		members := []ledger.Field{{Name: "members", Mode: ledger.Edit}}
 		older, newer := revise(t, l, chat), revise(t, l, chat)
-		if err := l.Wish(t.Context(), chat, newer, members); err != nil {
+		if err := l.Stored(t.Context(), wished(chat, newer, members)); err != nil {
 			t.Fatal(err)
 		}
 		apply(t, l, chat, newer, members)
@@ -231,7 +230,7 @@ func TestSettleRecordsTheValueThatThePlatformTook(t *testing.T) {
 		id := func(v string) []ledger.Field { return []ledger.Field{{Name: "id", Value: v}} }
 		mark := begin(t, l, person, revise(t, l, person), id("zhangsan"))
 		gate(t, mark)
-		if err := mark.Settle(t.Context(), "req", map[string]string{"id": "zhangsan2"}); err != nil {
+		if err := mark.Settle(t.Context(), "req", false, map[string]string{"id": "zhangsan2"}); err != nil {
 			t.Fatal(err)
 		}
 		wantStanding(t, l, person, revise(t, l, person), id("zhangsan2"), ledger.Unchanged)
@@ -289,16 +288,31 @@ func TestKeepEndsTheContextWhenTheMarkIsLost(t *testing.T) {
 
 func revise(t *testing.T, l *ledger.Ledger, target ledger.Target) int64 {
 	t.Helper()
-	rev, err := l.Revise(t.Context(), target)
-	if err != nil {
-		t.Fatal(err)
+	revised := l.Revise(t.Context(), ledger.Wish{Target: target, TaskID: "producer"})[0]
+	if revised.Err != nil {
+		t.Fatal(revised.Err)
 	}
-	return rev
+	return revised.Revision
+}
+
+// delivery is the task of a revision, under an id of its own.
+func delivery(target ledger.Target, rev int64, fields []ledger.Field) ledger.Delivery {
+	return ledger.Delivery{TaskID: taskID(rev), Target: target, Revision: rev, Fields: fields}
+}
+
+func taskID(rev int64) string { return fmt.Sprintf("task-%d", rev) }
+
+// wished is the same task as its producer stored it.
+func wished(target ledger.Target, rev int64, fields []ledger.Field) ledger.Open {
+	return ledger.Open{
+		Wish: ledger.Wish{Target: target, Fields: fields, TaskID: taskID(rev)}, Revision: rev,
+		Queue: "lakeside-dt.nickname", Type: "nickname:sync", Payload: []byte(`{"v":1}`),
+	}
 }
 
 func begin(t *testing.T, l *ledger.Ledger, target ledger.Target, rev int64, fields []ledger.Field) *ledger.Mark {
 	t.Helper()
-	mark, standings, err := l.Begin(t.Context(), target, rev, fields)
+	mark, standings, err := l.Begin(t.Context(), delivery(target, rev, fields))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,9 +329,9 @@ func gate(t *testing.T, m *ledger.Mark) {
 	}
 }
 
-func release(t *testing.T, m *ledger.Mark, untouched bool) {
+func release(t *testing.T, m *ledger.Mark, left ledger.Left) {
 	t.Helper()
-	if err := m.Release(t.Context(), untouched); err != nil {
+	if err := m.Release(t.Context(), left); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -326,7 +340,7 @@ func apply(t *testing.T, l *ledger.Ledger, target ledger.Target, rev int64, fiel
 	t.Helper()
 	mark := begin(t, l, target, rev, fields)
 	gate(t, mark)
-	if err := mark.Settle(t.Context(), "req", nil); err != nil {
+	if err := mark.Settle(t.Context(), "req", false, nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -336,12 +350,12 @@ func wantStanding(
 	t *testing.T, l *ledger.Ledger, target ledger.Target, rev int64, fields []ledger.Field, want ledger.Standing,
 ) {
 	t.Helper()
-	mark, standings, err := l.Begin(t.Context(), target, rev, fields)
+	mark, standings, err := l.Begin(t.Context(), delivery(target, rev, fields))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if mark != nil {
-		release(t, mark, true)
+		release(t, mark, ledger.Untouched)
 	}
 	if diff := cmp.Diff([]ledger.Standing{want}, standings); diff != "" {
 		t.Errorf("standing (-want +got):\n%s", diff)

@@ -151,18 +151,19 @@ func (m *Mark) take(f Field, answer string) (Standing, error) {
 			return "", err
 		}
 		m.intent, m.doubted = intent, true
+	case f.Mode == Edit && (standing == Send || standing == Doubtful):
+		step, late, _ := strings.Cut(more, "|")
+		m.step, _ = strconv.Atoi(step)
+		m.late = m.late || late != ""
 	case standing == Doubtful:
 		m.late = m.late || more == "1"
-	case standing == Send:
-		if more != "" {
-			m.step, _ = strconv.Atoi(more)
-		}
-		if f.Mode != Once { // how a send of that is taken back is its own matter
-			m.clear = append(m.clear, f.Name)
-		}
+	case standing == Send && f.Mode == Once:
+		m.step, _ = strconv.Atoi(more)
 	}
 	if f.Mode == Once {
 		m.once = f.Name
+	} else if standing == Send { // how a send of that is taken back is its own matter
+		m.clear = append(m.clear, f.Name)
 	}
 	if standing == Send || standing == Doubtful {
 		m.fields = append(m.fields, f)

@@ -26,7 +26,7 @@ func awaitMaster(t *testing.T, l *ledger.Ledger) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for {
-		_, err := l.Revise(ctx, ann)
+		err := l.Revise(ctx, ledger.Wish{Target: ann})[0].Err
 		if err == nil {
 			return
 		}
@@ -66,7 +66,7 @@ func TestTheRecordIsKeptOnEveryTopologyAndThroughAFailover(t *testing.T) {
 		d.FailOver(t, "rollcall:{lakeside/nickname}:target:chat1/ann")
 		awaitMaster(t, l)
 		wantStanding(t, l, ann, revise(t, l, ann), nick("ann"), ledger.Unchanged)
-		_, _, err := l.Begin(t.Context(), doubtful, revise(t, l, doubtful), nick("C"))
+		_, _, err := l.Begin(t.Context(), delivery(doubtful, revise(t, l, doubtful), nick("C")))
 		if _, ok := errors.AsType[*ledger.BusyError](err); !ok {
 			t.Errorf("Begin() at a target that is taken = %v, want a *BusyError", err)
 		}
@@ -110,11 +110,11 @@ func TestWhatAFailoverMayLose(t *testing.T) {
 			if rev <= last {
 				t.Errorf("revision %d is handed out after %d was", rev, last)
 			}
-			mark, standings, err := l.Begin(t.Context(), ann, rev, nick("new"))
+			mark, standings, err := l.Begin(t.Context(), delivery(ann, rev, nick("new")))
 			if err != nil || standings[0] != ledger.Send {
 				t.Fatalf("the newer value stands as %v, %v; want it sent again", standings, err)
 			}
-			release(t, mark, true)
+			release(t, mark, ledger.Untouched)
 			wantStanding(t, l, ann, revise(t, l, ann), nick("old"), ledger.Unchanged)
 		})
 	}

@@ -2,10 +2,10 @@ package apicall
 
 import (
 	"context"
-	"net/http"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/sethvargo/go-retry"

@@ -1,0 +1,163 @@
+package ledger_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
+)
+
+var (
+	chat    = ledger.Target{Organisation: "lakeside", API: "group", Key: "chat1"}
+	members = []ledger.Field{{Name: "members", Mode: ledger.Edit}}
+)
+
+// edit takes a revision for a membership edit, with its place.
+func edit(t *testing.T, l *ledger.Ledger, id string) int64 {
+	t.Helper()
+	revised := l.Revise(t.Context(), ledger.Wish{Target: chat, Fields: members, TaskID: id})[0]
+	if revised.Err != nil {
+		t.Fatal(revised.Err)
+	}
+	return revised.Revision
+}
+
+// note tells that the edit was stored.
+func note(t *testing.T, l *ledger.Ledger, id string, rev int64) {
+	t.Helper()
+	open := wished(chat, rev, members)
+	open.Wish.TaskID = id
+	if err := l.Stored(t.Context(), open); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func arrive(t *testing.T, l *ledger.Ledger, id string, rev int64) (*ledger.Mark, []ledger.Standing, error) {
+	t.Helper()
+	return l.Begin(t.Context(), ledger.Delivery{TaskID: id, Target: chat, Revision: rev, Fields: members})
+}
+
+func TestEditsGoInTheOrderInWhichTheyWereWishedFor(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		one, two, three := edit(t, l, "one"), edit(t, l, "two"), edit(t, l, "three")
+		note(t, l, "one", one)
+		_, _, err := arrive(t, l, "three", three)
+		busy, ok := errors.AsType[*ledger.BusyError](err)
+		if !ok || busy.After != "one" || busy.Place != 2 {
+			t.Fatalf("the third edit began with %v, want to wait after two others, first of them one", err)
+		}
+		mark, _, err := arrive(t, l, "one", one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gate(t, mark)
+		if err := mark.Settle(t.Context(), "req", false, nil); err != nil {
+			t.Fatal(err)
+		}
+		// One that died does not keep the others waiting.
+		if err := l.Close(t.Context(), chat, "two", ledger.Row{}); err != nil {
+			t.Fatal(err)
+		}
+		mark, _, err = arrive(t, l, "three", three)
+		if err != nil {
+			t.Fatal(err)
+		}
+		release(t, mark, ledger.Untouched)
+		if _, standings, err := arrive(t, l, "one", one); err != nil || standings[0] != ledger.Settled {
+			t.Errorf("an edit that comes again stands as %v, %v", standings, err)
+		}
+		// Replayed, it has its old place: before all that wait.
+		if mark, _, err = arrive(t, l, "two~1", two); err != nil || mark == nil {
+			t.Errorf("the replay of a dead edit: %v", err)
+		}
+	})
+}
+
+func TestAnEditThatWasSettledBeforeALaterOneIsKnownWhenItComesAgain(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		one, two := edit(t, l, "one"), edit(t, l, "two")
+		for id, rev := range map[string]int64{"one": one} {
+			mark, _, err := arrive(t, l, id, rev)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := mark.Settle(t.Context(), "req", false, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		mark, _, err := arrive(t, l, "two", two)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := mark.Settle(t.Context(), "req", false, nil); err != nil {
+			t.Fatal(err)
+		}
+		for id, rev := range map[string]int64{"one": one, "two": two} {
+			if mark, standings, err := arrive(t, l, id, rev); err != nil || mark != nil || standings[0] != ledger.Settled {
+				t.Errorf("%s stands as %v, %v", id, standings, err)
+			}
+		}
+	})
+}
+
+// Its producer died between the revision and the task, or took the place back.
+func TestAnEditThatWasNeverStoredKeepsNobodyWaitingForLong(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	l := ledger.New(s.Client(t))
+	now := time.Now()
+	s.Mini.SetTime(now)
+	edit(t, l, "lost")
+	next := edit(t, l, "next")
+	note(t, l, "next", next)
+	if _, _, err := arrive(t, l, "next", next); err == nil {
+		t.Fatal("the next edit did not wait for one that may just be being stored")
+	}
+	s.Mini.SetTime(now.Add(3 * time.Minute))
+	mark, _, err := arrive(t, l, "next", next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release(t, mark, ledger.Untouched)
+
+	edit(t, l, "withdrawn")
+	after := edit(t, l, "after")
+	if err := l.Close(t.Context(), chat, "next", ledger.Row{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Withdraw(t.Context(), ledger.Wish{Target: chat, Fields: members, TaskID: "withdrawn"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := arrive(t, l, "after", after); err != nil {
+		t.Errorf("after the withdrawn edit: %v", err)
+	}
+}
+
+func TestATaskOfSeveralCallsGoesOnWhereItWas(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		rev := edit(t, l, "big")
+		mark, _, err := arrive(t, l, "big", rev)
+		if err != nil || mark.Step() != 0 {
+			t.Fatalf("step %d, %v", mark.Step(), err)
+		}
+		gate(t, mark)
+		if err := mark.Note(t.Context(), 2); err != nil {
+			t.Fatal(err)
+		}
+		release(t, mark, ledger.Unanswered)
+		if mark, _, err = arrive(t, l, "big", rev); err != nil || mark.Step() != 2 {
+			t.Fatalf("step %d, %v, want 2", mark.Step(), err)
+		}
+		if err := mark.Settle(t.Context(), "req", false, nil); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -1,0 +1,80 @@
+package ledger_test
+
+import (
+	"testing"
+	"time"
+
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
+)
+
+// B timed out and A was sent after it. B may still land on top of A, so the next
+// wish for A is sent and not believed; once nothing can land any more it ends that.
+func TestAfterASendThatMayStillLandAnEqualWishIsSentOnceMore(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	l := ledger.New(s.Client(t))
+	now := time.Now()
+	s.Mini.SetTime(now)
+	late := begin(t, l, ann, revise(t, l, ann), nick("B"))
+	gate(t, late)
+	release(t, late, ledger.Unanswered)
+	apply(t, l, ann, revise(t, l, ann), nick("A"))
+	// Within the time that it may take, sending again proves nothing.
+	apply(t, l, ann, revise(t, l, ann), nick("A"))
+	wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+
+	s.Mini.SetTime(now.Add(6 * time.Minute))
+	apply(t, l, ann, revise(t, l, ann), nick("A"))
+	wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
+}
+
+// The platform was busy and said so: nothing of that send is under way any more.
+func TestADoubtThatWasAnsweredEndsWithTheNextSend(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		busy := begin(t, l, ann, revise(t, l, ann), nick("B"))
+		gate(t, busy)
+		release(t, busy, ledger.Answered)
+		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+		apply(t, l, ann, revise(t, l, ann), nick("A"))
+		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
+	})
+}
+
+// Of two sends of one attempt the first had no answer.
+func TestAnAttemptTellsThatItsFirstSendMayStillLand(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		mark := begin(t, l, ann, revise(t, l, ann), nick("A"))
+		gate(t, mark)
+		if err := mark.Settle(t.Context(), "req", true, nil); err != nil {
+			t.Fatal(err)
+		}
+		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+	})
+}
+
+// A send that follows at once has its doubt from the beginning, and a crash before
+// it leaves it.
+func TestAPromptSendIsInDoubtFromTheBeginning(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		apply(t, l, ann, revise(t, l, ann), nick("A"))
+		prompt := delivery(ann, revise(t, l, ann), nick("B"))
+		prompt.Prompt = true
+		mark, _, err := l.Begin(t.Context(), prompt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		record, err := l.Look(t.Context(), ann)
+		if err != nil || record.Fields["nickname"].Doubt != prompt.Revision || !record.InFlight {
+			t.Errorf("record %+v, %v: want it in doubt and in flight", record, err)
+		}
+		release(t, mark, ledger.Untouched)
+		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
+	})
+}
