@@ -27,7 +27,7 @@ admin=
 echo "user default off resetpass ~* &* +@all"
 # The rights of docs/redis.md.
 keys="~asynq:* ~rollcall:* resetchannels &asynq:cancel &rollcall:*"
-commands="-@all +@read +@write +@connection +eval +evalsha +time +multi +exec +publish +subscribe +unsubscribe -@dangerous"
+commands="-@all +@read +@write +@connection +eval +evalsha +time +wait +multi +exec +publish +subscribe +unsubscribe -@dangerous"
 topology="+info +cluster|slots +cluster|info +cluster|nodes +cluster|keyslot"
 echo "user rollcall on #$rollcall $keys $commands $topology"
 [ -z "$admin" ] || echo "user admin on #$admin ~* &* +@all"

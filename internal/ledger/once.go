@@ -124,31 +124,51 @@ func (m *Mark) writeIntent(ctx context.Context) error {
 		m.intent.Sends++
 		m.noted = true
 	}
-	return m.ledger.replicated(ctx, m.task.Target.redisKey())
+	return m.ledger.replicated(ctx, m.task.Target)
 }
 
 // replicaWait is how long a replica may take to confirm an intent.
 const replicaWait = time.Second
 
-// replicated returns when a replica has what was written to key, if its node has
-// replicas: a failover must not forget that an ID may have been changed.
-func (l *Ledger) replicated(ctx context.Context, key string) error {
+// replicas is where it is remembered that there are replicas.
+func (t Target) replicas() string { return t.shared("replicas") }
+
+// neverReplicated is nil for a Redis that is not known to have had replicas. One
+// whose replicas are gone for now may lose an intent to the next failover.
+func (l *Ledger) neverReplicated(ctx context.Context, target Target) error {
+	before, err := l.rdb.Exists(ctx, target.replicas()).Result()
+	if err != nil {
+		return fmt.Errorf("ledger: ask for replicas: %w", err)
+	}
+	if before != 0 {
+		return fmt.Errorf("ledger: Redis has no replica connected, as it had before, so nothing was sent: "+
+			"see that replication works, or, if it is to have none any more, DEL %s", target.replicas())
+	}
+	return nil
+}
+
+// replicated returns when a replica has what was written to a target, if its node
+// has replicas: a failover must not forget that an ID may have been changed.
+func (l *Ledger) replicated(ctx context.Context, target Target) error {
 	var node redis.UniversalClient = l.rdb
 	if cluster, ok := l.rdb.(*redis.ClusterClient); ok {
-		master, err := cluster.MasterForKey(ctx, key)
+		master, err := cluster.MasterForKey(ctx, target.replicas())
 		if err != nil {
 			return fmt.Errorf("ledger: find the node of an intent: %w", err)
 		}
 		node = master
 	}
 	replicas, err := countReplicas(ctx, node)
-	if err != nil || replicas == 0 {
+	if err != nil {
 		return err
+	}
+	if replicas == 0 {
+		return l.neverReplicated(ctx, target)
 	}
 	var have *redis.Cmd
 	// WAIT is about the writes of its own connection, hence one in front of it.
 	_, err = node.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.PExpire(ctx, key, keep)
+		p.Set(ctx, target.replicas(), replicas, 0)
 		have = p.Do(ctx, "WAIT", 1, replicaWait.Milliseconds())
 		return nil
 	})
@@ -162,20 +182,22 @@ func (l *Ledger) replicated(ctx context.Context, key string) error {
 }
 
 // countReplicas asks a node how many replicas are connected. One that does not
-// know the command, as the embedded one, has none.
+// know the question, as the embedded one, has none.
 func countReplicas(ctx context.Context, node redis.UniversalClient) (int, error) {
-	answer, err := node.Do(ctx, "ROLE").Slice()
-	if err != nil {
-		if _, said := errors.AsType[redis.Error](err); said {
-			return 0, nil
-		}
-		return 0, fmt.Errorf("ledger: ask for replicas: %w", err)
-	}
-	if len(answer) < 3 || answer[0] != "master" {
+	answer, err := node.Info(ctx, "replication").Result()
+	if _, said := errors.AsType[redis.Error](err); said && !strings.HasPrefix(err.Error(), "NOPERM") {
 		return 0, nil
 	}
-	replicas, _ := answer[2].([]any)
-	return len(replicas), nil
+	if err != nil {
+		return 0, fmt.Errorf("ledger: ask for replicas: %w", err)
+	}
+	_, after, _ := strings.Cut(answer, "connected_slaves:")
+	number, _, _ := strings.Cut(after, "\r\n")
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		return 0, fmt.Errorf("ledger: ask for replicas: Redis answered %q", number)
+	}
+	return n, nil
 }
 
 // Lock writes down that the field of mode Once cannot be changed before until,

@@ -16,7 +16,7 @@ const (
 	Password = "pass-of-rollcall"
 	// Rules are that user's rights, as docs/redis.md has them.
 	Rules = "~asynq:* ~rollcall:* resetchannels &asynq:cancel &rollcall:*" +
-		" -@all +@read +@write +@connection +eval +evalsha +time +multi +exec +publish +subscribe +unsubscribe -@dangerous" +
+		" -@all +@read +@write +@connection +eval +evalsha +time +wait +multi +exec +publish +subscribe +unsubscribe -@dangerous" +
 		" +info +cluster|slots +cluster|info +cluster|nodes +cluster|keyslot"
 
 	// SentinelPassword is what the Sentinels of a test ask for.
