@@ -49,7 +49,7 @@ format: ## Format all Go code
 	$(TOOL) gofumpt -w .
 
 .PHONY: bench
-bench: ## Measure beside bare asynq; ONLY=prefix for some, ONLY=pace for pace (9 minutes)
+bench: ## Measure beside bare asynq; ONLY=prefix for some, ONLY=ledger and ONLY=pace for more
 	@$(GO) run ./bench $(if $(QUICK),-quick) $(if $(PLOTS),-plots $(PLOTS)) $(ONLY)
 
 # -count=1: the cache of results does not see files outside that module.
