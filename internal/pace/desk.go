@@ -243,7 +243,7 @@ func (l *Lane) serve() {
 		case pause > 0:
 			l.rest(pause)
 		case time.Since(l.last) < busy:
-			time.Sleep(busy - time.Since(l.last))
+			<-time.After(busy - time.Since(l.last))
 		default:
 			l.last = time.Now()
 			reply, err := l.ask(urgent, bulk)
