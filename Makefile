@@ -54,7 +54,7 @@ format: ## Format all Go code
 	$(TOOL) gofumpt -w .
 
 .PHONY: bench
-bench: ## Measure beside bare asynq; ONLY=prefix for some, ONLY=pace for pace (9 minutes)
+bench: ## Measure beside bare asynq; ONLY=prefix for some, ONLY=ledger and ONLY=pace for more
 	@$(GO) run ./bench $(if $(QUICK),-quick) $(if $(PLOTS),-plots $(PLOTS)) $(ONLY)
 
 .PHONY: chaos

@@ -6,9 +6,9 @@
 // It must not know how rollcall's parts work inside: it wires them as the
 // worker does and looks at them from outside.
 //
-// The figures of pace.go are of another kind: whole workers as processes of
-// their own, at a platform that counts. They take minutes and are measured only
-// if the prefix names them.
+// The figures of scenes.go are of another kind: whole workers as processes of
+// their own, or a Redis that is filled. They take minutes and are played only if
+// the prefix names them.
 //
 //	go run ./bench [-rounds N] [-cpuprofile FILE] [-quick] [-plots DIR] [PREFIX]
 package main
@@ -50,7 +50,7 @@ func figures() []figure {
 		{"enqueue.one", "tasks/s", "asynq.Client.Enqueue of the same payload, one after another", enqueueOne},
 		{"enqueue.bulk", "tasks/s", "asynq.Client.Enqueue of the same payloads in a loop", enqueueBulk},
 		{"enqueue.bulk_far", "tasks/s", "the same loop; Redis is 1 ms each way and what timers add away from both", enqueueFar},
-		{"task.end_to_end", "tasks/s", "a bare asynq server of the same concurrency whose handler makes the same call", endToEnd},
+		{"ledger.overhead", "tasks/s", "a bare asynq server of the same concurrency whose handler makes the same call", overhead},
 		{"task.pickup_p50", "ms", "a bare asynq server with its defaults whose handler makes the same call", pickup},
 	}
 }
@@ -84,7 +84,7 @@ func command(ctx context.Context, args []string) error {
 	var o options
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each side has its turn; the median counts")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of everything in this process, both sides, to `FILE`")
-	flag.BoolVar(&o.quick, "quick", false, "the figures of pace in a minute: only to see that they can be measured")
+	flag.BoolVar(&o.quick, "quick", false, "one round, and short scenes: only to see that all can be measured")
 	flag.StringVar(&o.plots, "plots", "", "draw runs of pace.goodput into `DIR`")
 	flag.Parse()
 	o.prefix = flag.Arg(0)
@@ -99,11 +99,7 @@ func run(ctx context.Context, out io.Writer, o options) error {
 	chosen := slices.DeleteFunc(figures(), func(f figure) bool { return !strings.HasPrefix(f.name, o.prefix) })
 	var acts []act
 	if o.prefix != "" {
-		acts = paceActs(o.tempo())
-		for i := range acts {
-			acts[i] = acts[i].chosen(o.prefix)
-		}
-		acts = slices.DeleteFunc(acts, func(a act) bool { return len(a) == 0 })
+		acts = chosenActs(o)
 	}
 	if len(chosen)+len(acts) == 0 {
 		return fmt.Errorf("no figure begins with %q", o.prefix)
@@ -126,6 +122,9 @@ func takeTurns(ctx context.Context, out io.Writer, chosen []figure, o options) e
 		return err
 	}
 	defer b.close()
+	if o.quick {
+		o.rounds, b.carried = 1, carriedQuick
+	}
 	if o.profile != "" {
 		file, err := os.Create(o.profile)
 		if err != nil {

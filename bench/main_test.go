@@ -30,7 +30,7 @@ var printed = regexp.MustCompile(`^figure=\S+ ours=\d+\.\d+ peer=\d+\.\d+ ratio=
 func TestFiguresPrintTheirLines(t *testing.T) {
 	t.Parallel()
 	redistest.Real(t) // or there is nothing to start
-	for _, name := range []string{"enqueue.one", "task.end_to_end"} {
+	for _, name := range []string{"enqueue.one", "ledger.overhead"} {
 		var out strings.Builder
 		if err := run(t.Context(), &out, options{prefix: name, rounds: 1}); err != nil {
 			t.Fatal(err)

@@ -38,11 +38,11 @@ func paceActs(t tempo) []act {
 			},
 		},
 		{
-			{{[]string{"pace.stranger.refused", "pace.stranger.back"}, stranger}},
-			{{[]string{"pace.halved.settled", "pace.halved.back"}, halved}},
+			{{names: []string{"pace.stranger.refused", "pace.stranger.back"}, play: stranger}},
+			{{names: []string{"pace.halved.settled", "pace.halved.back"}, play: halved}},
 		},
-		{{{[]string{"pace.urgent_p99"}, urgent}}},
-		{{{[]string{"pace.idle.cpu", "pace.idle.memory", "pace.idle.pickup_p50"}, idle}}},
-		{{{[]string{"pace.limiter_calls_per_request"}, limiterCalls}}},
+		{{{names: []string{"pace.urgent_p99"}, play: urgent}}},
+		{{{names: []string{"pace.idle.cpu", "pace.idle.memory", "pace.idle.pickup_p50"}, play: idle}}},
+		{{{names: []string{"pace.limiter_calls_per_request"}, play: limiterCalls}}},
 	}
 }

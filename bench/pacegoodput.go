@@ -28,7 +28,7 @@ type yield struct {
 
 func (g goodput) scene() scene {
 	names := []string{"pace.goodput." + g.name, "pace.refused." + g.name}
-	return scene{names, func(ctx context.Context, t *theatre) ([]result, error) {
+	return scene{names: names, play: func(ctx context.Context, t *theatre) ([]result, error) {
 		s := setting{name: g.name, kind: g.kind, told: g.told, calls: g.calls, per: g.per}
 		ours, peer, err := both(ctx, t, s, g.play)
 		if err != nil {

@@ -34,6 +34,7 @@ type bareSpec struct {
 	PerSecond   float64 `json:"per_second"`  // this process' share of the limit
 	Concurrency int     `json:"concurrency"` // 0: asynq's default
 	Servers     int     `json:"servers"`
+	First       int     `json:"first"` // the number of its first server
 }
 
 // bareIs says what the peer is.
@@ -71,6 +72,10 @@ func (s *side) startBare(ctx context.Context, n, i int) (*process, error) {
 	if s.many {
 		spec.Servers, spec.Concurrency = manyLanes, 0
 	}
+	return s.theatre.startBare(ctx, spec, fmt.Sprintf("%s.peer%d.log", s.name, i), s.fail)
+}
+
+func (t *theatre) startBare(ctx context.Context, spec bareSpec, log string, fail context.CancelCauseFunc) (*process, error) {
 	said, err := json.Marshal(spec)
 	if err != nil {
 		return nil, err
@@ -80,7 +85,7 @@ func (s *side) startBare(ctx context.Context, n, i int) (*process, error) {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, binary, bareArgument, string(said)) //nolint:gosec // this very binary
-	return startProcess(cmd, filepath.Join(s.theatre.dir, fmt.Sprintf("%s.peer%d.log", s.name, i)), s.fail)
+	return startProcess(cmd, filepath.Join(t.dir, log), fail)
 }
 
 // rateLimitError is the wiki's: not a failure, and tried again after a while.
@@ -107,7 +112,7 @@ func runBare(ctx context.Context, said string) error {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = concurrency
 	client := &http.Client{Transport: transport, Timeout: callTimeout}
-	for i := range spec.Servers {
+	for i := spec.First; i < spec.First+spec.Servers; i++ {
 		// One second's share as the burst: a limiter that lets a whole longer
 		// window go at once is refused by most platforms.
 		limiter := timerate.NewLimiter(timerate.Limit(spec.PerSecond), max(int(spec.PerSecond), 1))

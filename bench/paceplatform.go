@@ -31,6 +31,7 @@ type gate struct {
 	url    string
 	server *http.Server
 	prompt bool // without a way and without work
+	stalls bool // the first call for a person is never answered
 	began  time.Time
 	early  time.Duration // from the beginning of a period to began
 
@@ -72,8 +73,13 @@ func (g *gate) nickname(w http.ResponseWriter, r *http.Request) {
 	if !g.prompt {
 		<-time.After(rand.N(uplink)) //nolint:gosec // spreads, keeps no secret
 	}
+	seen := g.stalls && len(g.calls().of(who)) > 0
 	if !g.judge(who) {
 		answer(w, throttled)
+		return
+	}
+	if g.stalls && !seen {
+		<-r.Context().Done()
 		return
 	}
 	if !g.prompt {

@@ -30,6 +30,10 @@ type setting struct {
 	many bool
 	// prompt is a platform that counts and answers at once.
 	prompt bool
+	// stalls is a platform that never answers the first call for a person.
+	stalls bool
+	// named are the tenants, where there are others than one.
+	named []string
 }
 
 // perSecond is the limit's rate.
@@ -84,6 +88,7 @@ func (s *side) open(ctx context.Context) (err error) {
 	if s.gate, err = openGate(s.kind, s.calls, s.per, s.prompt); err != nil {
 		return err
 	}
+	s.gate.stalls = s.stalls
 	if s.clients, err = newProducers(nil, s.redis.address); err != nil {
 		return err
 	}
@@ -111,6 +116,9 @@ func (s *side) close() {
 }
 
 func (s *side) tenants() []string {
+	if s.named != nil {
+		return s.named
+	}
 	if !s.many {
 		return []string{tenant}
 	}
@@ -165,28 +173,39 @@ func (s *side) staff(ctx context.Context, n int) error {
 func (s *side) startWorker(ctx context.Context, i int) (*process, error) {
 	file := filepath.Join(s.theatre.dir, s.name+".yaml")
 	if i == 0 {
-		if err := os.WriteFile(file, []byte(workerConfig(s)), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(s.workerConfig()), 0o600); err != nil {
 			return nil, err
 		}
 	}
-	//nolint:gosec // built by us
-	cmd := exec.CommandContext(ctx, s.theatre.worker, "run", "--config", file)
+	return s.theatre.startWorker(ctx, file, fmt.Sprintf("%s.worker%d.log", s.name, i), s.fail)
+}
+
+// startWorker starts a worker with that configuration.
+func (t *theatre) startWorker(ctx context.Context, file, log string, fail context.CancelCauseFunc) (*process, error) {
+	cmd := exec.CommandContext(ctx, t.worker, "run", "--config", file) //nolint:gosec // built by us
 	cmd.Env = append(os.Environ(), variable+"=bench")
-	return startProcess(cmd, filepath.Join(s.theatre.dir, fmt.Sprintf("%s.worker%d.log", s.name, i)), s.fail)
+	return startProcess(cmd, filepath.Join(t.dir, log), fail)
 }
 
 // workerConfig is what every worker of a side is given.
-func workerConfig(s *side) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "redis: {url: \"redis://%s/0\"}\nhttp: {listen: \"off\"}\n", s.redis.address)
-	fmt.Fprintf(&b, "organisations:\n  - name: %s\n", organisation)
-	fmt.Fprintf(&b, "    quota: {calls: 0}\n")
+func (s *side) workerConfig() string {
 	limit := fmt.Sprintf("calls: %d, per: %s", s.calls, s.per)
 	if s.told {
 		limit += ", window: " + s.kind
 	}
-	fmt.Fprintf(&b, "    tenants:\n")
-	for _, name := range s.tenants() {
+	said := workerConfig(s.redis.address, s.gate.url, limit, s.tenants())
+	if s.many {
+		said += fmt.Sprintf("      - name: ci\n        classin: {base_url: %q, sid: \"1\", secret: {env: %s}}\n", s.gate.url, variable)
+	}
+	return said
+}
+
+// workerConfig is a worker's with some tenants at one platform.
+func workerConfig(redisAddress, platform, limit string, tenants []string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "redis: {url: \"redis://%s/0\"}\nhttp: {listen: \"off\"}\n", redisAddress)
+	fmt.Fprintf(&b, "organisations:\n  - name: %s\n    quota: {calls: 0}\n    tenants:\n", organisation)
+	for _, name := range tenants {
 		fmt.Fprintf(&b, `      - name: %s
         dingtalk:
           api: %s
@@ -194,10 +213,7 @@ func workerConfig(s *side) string {
           app_key: %s
           app_secret: {env: %s}
           limits: {nickname: {%s}}
-`, name, s.gate.url, s.gate.url, name, variable, limit)
-	}
-	if s.many {
-		fmt.Fprintf(&b, "      - name: ci\n        classin: {base_url: %q, sid: \"1\", secret: {env: %s}}\n", s.gate.url, variable)
+`, name, platform, platform, name, variable, limit)
 	}
 	return b.String()
 }

@@ -20,6 +20,13 @@ import (
 type scene struct {
 	names []string // of its figures
 	play  func(context.Context, *theatre) ([]result, error)
+	// with is another prefix that asks for them; empty: none.
+	with string
+}
+
+// asked reports whether a prefix asks for a figure of the scene.
+func (s scene) asked(name, prefix string) bool {
+	return strings.HasPrefix(name, prefix) || s.with != "" && s.with == prefix
 }
 
 // result is one figure of a scene.
@@ -61,6 +68,12 @@ type tempo struct {
 	limiter time.Duration
 	idle    time.Duration
 	pickups int
+
+	queued   int // tasks that wait while their bytes are counted
+	targets  int // that are settled while theirs are
+	killed   int // workers
+	killing  time.Duration
+	deadline time.Duration // how long the task of a killed worker is waited for
 }
 
 func fullTempo() tempo {
@@ -70,6 +83,7 @@ func fullTempo() tempo {
 		urgent: time.Minute, bulk: 20_000,
 		visit: 10 * time.Second, full: 5 * time.Second, settled: 10 * time.Second, bound: 30 * time.Second,
 		limiter: 10 * time.Second, idle: 15 * time.Second, pickups: 40,
+		queued: 200_000, targets: 1_000_000, killed: 9, killing: 6 * time.Second, deadline: 3 * time.Minute,
 	}
 }
 
@@ -81,6 +95,7 @@ func quickTempo() tempo {
 		urgent: 3 * time.Second, bulk: 300,
 		visit: time.Second, full: time.Second, settled: time.Second, bound: 3 * time.Second,
 		limiter: time.Second, idle: time.Second, pickups: 4,
+		queued: 2_000, targets: 20_000, killed: 1, killing: time.Second, deadline: 50 * time.Second,
 	}
 }
 
@@ -89,6 +104,15 @@ func (o options) tempo() tempo {
 		return quickTempo()
 	}
 	return fullTempo()
+}
+
+// chosenActs are the scenes that a prefix asks for.
+func chosenActs(o options) []act {
+	acts := slices.Concat(ledgerActs(), paceActs(o.tempo()))
+	for i := range acts {
+		acts[i] = acts[i].chosen(o.prefix)
+	}
+	return slices.DeleteFunc(acts, func(a act) bool { return len(a) == 0 })
 }
 
 // perform plays the scenes and prints those of their figures that are asked for.
@@ -110,7 +134,7 @@ func perform(ctx context.Context, out io.Writer, acts []act, o options) error {
 			return err
 		}
 		for _, r := range results {
-			if strings.HasPrefix(r.name, o.prefix) {
+			if a.asked(r.name, o.prefix) {
 				printFigure(out, r)
 			}
 		}
@@ -118,12 +142,19 @@ func perform(ctx context.Context, out io.Writer, acts []act, o options) error {
 	return nil
 }
 
+// asked reports whether a prefix asks for a figure of the act.
+func (a act) asked(name, prefix string) bool {
+	return slices.ContainsFunc(slices.Concat(a...), func(s scene) bool {
+		return slices.Contains(s.names, name) && s.asked(name, prefix)
+	})
+}
+
 // chosen are the scenes of an act that have a figure whose name begins so.
 func (a act) chosen(prefix string) act {
 	var kept act
 	for _, track := range a {
 		track = slices.DeleteFunc(slices.Clone(track), func(s scene) bool {
-			return !slices.ContainsFunc(s.names, func(name string) bool { return strings.HasPrefix(name, prefix) })
+			return !slices.ContainsFunc(s.names, func(name string) bool { return s.asked(name, prefix) })
 		})
 		if len(track) > 0 {
 			kept = append(kept, track)

@@ -32,6 +32,8 @@ type bench struct {
 	rdb      redis.UniversalClient
 	platform *platform
 	stop     func()
+	// carried is how many tasks are carried out in a turn.
+	carried int
 }
 
 // start starts a redis-server of our own that keeps nothing, and a platform.
@@ -40,7 +42,7 @@ func start(ctx context.Context) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{address: server.address, rdb: rdb, stop: server.stop}
+	b := &bench{address: server.address, rdb: rdb, stop: server.stop, carried: carriedOut}
 	if b.platform, err = startPlatform(); err != nil {
 		b.close()
 		return nil, err

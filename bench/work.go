@@ -26,8 +26,9 @@ import (
 )
 
 const (
-	carriedOut = 2000 // tasks a turn
-	pickups    = 21   // tasks that each side picks up
+	carriedOut   = 4000 // tasks a turn
+	carriedQuick = 500
+	pickups      = 21 // tasks that each side picks up
 	// concurrency is that of a lane whose limit is out of reach.
 	concurrency = 64
 	callTimeout = 15 * time.Second
@@ -146,9 +147,9 @@ func bareCall(ctx context.Context, client *http.Client, base string, payload []b
 	return nil
 }
 
-// endToEnd fills a queue first, and times from the start of the server until
-// all tasks are done and written down.
-func endToEnd(_ context.Context, b *bench) (sides, error) {
+// overhead fills a queue first, and times from the start of the server until
+// all tasks are done and written down: what the ledger and the pace cost.
+func overhead(_ context.Context, b *bench) (sides, error) {
 	p, err := newProducers(b, b.address)
 	if err != nil {
 		return sides{}, err
@@ -158,15 +159,15 @@ func endToEnd(_ context.Context, b *bench) (sides, error) {
 			if err := b.clear(ctx); err != nil {
 				return 0, err
 			}
-			if err := p.all(ctx, carriedOut); err != nil {
+			if err := p.all(ctx, b.carried); err != nil {
 				return 0, err
 			}
 			var stop func()
-			v, err := rate(carriedOut, func() (err error) {
+			v, err := rate(b.carried, func() (err error) {
 				if stop, err = serve(); err != nil {
 					return err
 				}
-				return b.drained(ctx, carriedOut)
+				return b.drained(ctx, int64(b.carried))
 			})
 			if stop != nil {
 				stop()

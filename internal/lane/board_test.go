@@ -23,6 +23,7 @@ type wire struct {
 	dequeues map[string]int // by queue
 	taken    []string       // the messages that they brought
 	reads    int            // of the holds
+	results  int            // that were written by a command of their own
 }
 
 func (*wire) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -35,6 +36,9 @@ func (w *wire) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		args := cmd.Args()
 		if cmd.Name() == "hgetall" && args[1] == hold.Key {
 			w.reads++
+		}
+		if cmd.Name() == "hset" && args[2] == "result" {
+			w.results++
 		}
 		if (cmd.Name() == "evalsha" || cmd.Name() == "eval") && args[2] == 4 {
 			keys := []string{fmt.Sprint(args[3]), fmt.Sprint(args[4]), fmt.Sprint(args[5]), fmt.Sprint(args[6])}

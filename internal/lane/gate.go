@@ -28,7 +28,7 @@ type gated struct {
 func (c gated) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
 	queue, dequeue := backlog.DequeueOf(keys)
 	if !dequeue {
-		return c.UniversalClient.EvalSha(ctx, sha, keys, args...)
+		return c.evalSha(ctx, sha, keys, args...)
 	}
 	if !c.gate.admit(queue) {
 		nothing := redis.NewCmd(ctx, "evalsha", sha)
@@ -55,6 +55,8 @@ func (c gated) Eval(ctx context.Context, script string, keys []string, args ...a
 type gate struct {
 	lane   *Lane
 	urgent string // the urgent queue
+	// results wait for their tasks' completion.
+	results results
 
 	mu     sync.Mutex
 	moved  *sync.Cond

@@ -52,6 +52,26 @@ func TestATaskThatIsDoneShowsItsResultAndLeavesNoCounters(t *testing.T) {
 	})
 }
 
+func TestAResultGoesToRedisTogetherWithItsTasksCompletion(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		r.add(lane.Config{Limits: fast}, nothing)
+		r.start()
+		for range 3 {
+			info := r.ends(nicknames, r.put(nicknames, ""), asynq.TaskStateCompleted)
+			if string(info.Result) != `{"outcome":"applied","sends":0}` {
+				t.Errorf("asynq shows the result %s", info.Result)
+			}
+		}
+		r.wire.mu.Lock()
+		defer r.wire.mu.Unlock()
+		if r.wire.results != 0 {
+			t.Errorf("%d of 3 results cost a round trip of their own", r.wire.results)
+		}
+	})
+}
+
 func TestAPanicIsAnAttemptAndTheLaneGoesOn(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {

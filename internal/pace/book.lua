@@ -7,10 +7,10 @@ local far, near = tonumber(ARGV[base + 3]), tonumber(ARGV[base + 4])
 local known = tonumber(ARGV[base + 5])
 if known > s.seq then
 	s.seq = known
-	s.pause = math.max(s.pause, now + math.min(limits[#limits].per, LONGEST) + HORIZON)
+	s.pause = max(s.pause, now + min(limits[#limits].per, LONGEST) + HORIZON)
 	s.epoch = s.epoch + 1
 	if ARGV[base + 6] == month then
-		spent = math.max(spent, tonumber(ARGV[base + 7]))
+		spent = max(spent, tonumber(ARGV[base + 7]))
 	end
 end
 
@@ -30,7 +30,7 @@ for i = 1, urgent + bulk do
 		break
 	end
 
-	local at = math.max(now, s.pause, tonumber(ARGV[base + 7 + i] or 0))
+	local at = max(now, s.pause, tonumber(ARGV[base + 7 + i] or 0))
 	local kept, pick = {}, nil
 	for _, f in ipairs(free) do
 		if f >= at then
@@ -45,12 +45,12 @@ for i = 1, urgent + bulk do
 		at = free[pick]
 	else
 		for j, l in ipairs(limits) do
-			at = math.max(at, nexts[j] - l.burst * interval(l, share))
+			at = max(at, nexts[j] - l.burst * interval(l, share))
 		end
 	end
 	local horizon = now + (i <= urgent and far or near)
 	if at > horizon then
-		why, again = 'horizon', now + at - horizon + math.floor(near / 4)
+		why, again = 'horizon', now + at - horizon + floor(near / 4)
 		if s.pause > horizon then
 			why, again = 'paused', s.pause
 		end
@@ -70,14 +70,14 @@ for i = 1, urgent + bulk do
 			s.run = at
 		end
 		for j, l in ipairs(limits) do
-			nexts[j] = math.max(nexts[j], at) + interval(l, share)
+			nexts[j] = max(nexts[j], at) + interval(l, share)
 		end
-		if at - math.max(s.run, s.learned) >= WINDOWS * limits[1].per then
-			local floor = least
+		if at - max(s.run, s.learned) >= WINDOWS * limits[1].per then
+			local lowest = least
 			if s.bad > 0 and at - s.bad_at < REMEMBERED then
-				floor = math.max(floor, s.bad + CLEAR)
+				lowest = max(lowest, s.bad + CLEAR)
 			end
-			s.spread = math.min(s.spread, math.max(floor, s.spread - math.floor(start / STEPS)))
+			s.spread = min(s.spread, max(lowest, s.spread - floor(start / STEPS)))
 			s.learned = at
 		end
 	end

@@ -109,6 +109,7 @@ type Lane struct {
 	booked  map[*waiter]struct{} // whose slot is still to come
 	returns []Slot               // not used, to be given back
 	booking bool                 // a booker is at work
+	last    time.Time            // when it asked last; the booker's alone
 	again   time.Time            // not to ask before
 	kick    chan struct{}        // wakes the booker
 	late    int                  // slots in a row that have passed before their calls could leave

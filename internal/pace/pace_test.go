@@ -100,6 +100,28 @@ func TestManyWhoWaitTogetherShareRoundTrips(t *testing.T) {
 	})
 }
 
+func TestBookingsInARowAreAMillisecondApart(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := lane(t, s, pace.Config{Limits: []pace.Limit{{Calls: 1_000_000, Per: time.Second}}})
+		began := time.Now()
+		var wg sync.WaitGroup
+		for range 8 { // senders that always have something to send
+			wg.Go(func() {
+				for range 100 {
+					if _, err := l.Wait(t.Context(), false); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if asked, most := l.Asked(), time.Since(began).Milliseconds()+1; asked > most {
+			t.Errorf("%d round trips in less than %d ms", asked, most)
+		}
+	})
+}
+
 func TestAnUrgentSenderIsBehindNoMoreThanWhatIsBookedAhead(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)

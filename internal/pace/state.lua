@@ -9,9 +9,10 @@ local LONE, REMEMBERED, CLEAR, WINDOWS, STEPS = 100000, 3600000000, 2000, 5, 100
 local KEPT, KEPT_AGAIN, LEAST_SHARE, GROWTH, WHOLE = 850, 750, 50, 30, 1000
 local FREE_MOST, LONGEST, HORIZON, KEEP = 64, 60000000, 1000000, 7776000
 
+local call, floor, max, min = redis.call, math.floor, math.max, math.min
 local function text(n) return string.format('%.0f', n) end
 
-local t = redis.call('TIME')
+local t = call('TIME')
 local now = t[1] * 1000000 + t[2]
 local metered, quota, reserve = ARGV[1] == '1', tonumber(ARGV[2]), tonumber(ARGV[3])
 local start, least, most = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -26,48 +27,52 @@ for i = 1, tonumber(ARGV[8]) do
 end
 local base = 8 + #limits * 4 -- where the script's own arguments begin, less one
 
+-- Fields that hold a number, in one reading with the others: half of what a
+-- booking costs is reading and writing.
 local names = {
 	'seq', 'pause', 'epoch', 'start', 'spread', 'bad', 'bad_at', 'share', 'share_at', 'cut_at', 'run', 'learned', 'before',
 	'refused_at', 'refused', 'day_calls', 'mark_at', 'mark_seq', 'old_at', 'old_seq',
+	'day', 'free', 'gave',
 }
-local s, written = {}, {}
-local values = redis.call('HMGET', KEYS[1], unpack(names))
-for i, name in ipairs(names) do
-	s[name] = tonumber(values[i] or 0)
-	written[name] = values[i]
-end
-local nexts, next_names = {}, {}
+local numbers = #names - 3
 for i = 1, #limits do
-	next_names[i] = 'next:' .. text(limits[i].per)
+	names[numbers + 3 + i] = 'next:' .. ARGV[9 + (i - 1) * 4]
 end
-values = redis.call('HMGET', KEYS[1], 'day', 'free', 'gave', unpack(next_names))
-local day, free, gave = values[1] or '', {}, values[3] or ''
-for at in string.gmatch(values[2] or '', '%d+') do
+local values = call('HMGET', KEYS[1], unpack(names))
+local s, written = {}, {}
+for i = 1, numbers do
+	local n = tonumber(values[i] or nil)
+	s[names[i]], written[i] = n or 0, n
+end
+local day, gave, free = values[numbers + 1] or '', values[numbers + 3] or '', {}
+for at in string.gmatch(values[numbers + 2] or '', '%d+') do
 	free[#free + 1] = tonumber(at)
 end
+local nexts = {}
 for i = 1, #limits do
-	nexts[i] = tonumber(values[3 + i] or 0)
+	nexts[i] = tonumber(values[numbers + 3 + i] or 0)
 end
 
 -- The date in Asia/Shanghai, by counting days from the first of March.
 local function shanghai(us)
-	local z = math.floor((us / 1000000 + 28800) / 86400) + 719468
-	local era = math.floor(z / 146097)
+	local z = floor((us / 1000000 + 28800) / 86400) + 719468
+	local era = floor(z / 146097)
 	local doe = z - era * 146097
-	local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
-	local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
-	local mp = math.floor((5 * doy + 2) / 153)
-	local d, m, y = doy - math.floor((153 * mp + 2) / 5) + 1, mp + 3, yoe + era * 400
+	local yoe = floor((doe - floor(doe / 1460) + floor(doe / 36524) - floor(doe / 146096)) / 365)
+	local doy = doe - (365 * yoe + floor(yoe / 4) - floor(yoe / 100))
+	local mp = floor((5 * doy + 2) / 153)
+	local d, m, y = doy - floor((153 * mp + 2) / 5) + 1, mp + 3, yoe + era * 400
 	if m > 12 then
 		m, y = m - 12, y + 1
 	end
-	return string.format('%04d-%02d', y, m), string.format('%04d-%02d-%02d', y, m, d)
+	local date = string.format('%04d-%02d-%02d', y, m, d)
+	return string.sub(date, 1, 7), date
 end
 
 local month, today = shanghai(now)
 local spent, said = 0, false
 if metered then
-	local h = redis.call('HMGET', KEYS[2], month, month .. ':said', 'quota')
+	local h = call('HMGET', KEYS[2], month, month .. ':said', 'quota')
 	spent, said = tonumber(h[1] or 0), h[2] and true
 	-- What the worker that was last configured says holds for all.
 	local calls, kept = string.match(h[3] or '', '^(%d+) (%d+)')
@@ -87,7 +92,7 @@ if day ~= today then
 end
 
 local function share_now()
-	return math.min(WHOLE, s.share + math.floor(math.max(now - s.share_at, 0) * GROWTH / 1000000))
+	return min(WHOLE, s.share + floor(max(now - s.share_at, 0) * GROWTH / 1000000))
 end
 
 local function interval(l, share)
@@ -96,38 +101,46 @@ end
 
 local function stop(till, share)
 	local first = interval(limits[1], share)
-	local void = math.floor(math.max(0, nexts[1] - limits[1].burst * first - now - 1) / first)
+	local void = floor(max(0, nexts[1] - limits[1].burst * first - now - 1) / first)
 	for i, l in ipairs(limits) do
 		nexts[i] = nexts[i] - void * interval(l, share)
 	end
 	free = {}
 	s.epoch = s.epoch + 1
-	s.pause = math.max(s.pause, till)
+	s.pause = max(s.pause, till)
 end
 
+-- save writes what has changed.
 local function save()
 	-- How many slots the last ten seconds and more had, for those who look.
 	if now - s.mark_at >= 10000000 then
 		s.old_at, s.old_seq, s.mark_at, s.mark_seq = s.mark_at, s.mark_seq, now, s.seq
+		call('EXPIRE', KEYS[1], KEEP)
 	end
 	local out = {}
-	for _, name in ipairs(names) do
-		local value = text(s[name])
-		if written[name] ~= value then
-			out[#out + 1] = name
-			out[#out + 1] = value
-		end
+	local function put(i, value)
+		out[#out + 1] = names[i]
+		out[#out + 1] = value
 	end
-	for i = 1, #limits do
-		out[#out + 1] = next_names[i]
-		out[#out + 1] = text(nexts[i])
+	for i = 1, numbers do
+		local n = s[names[i]]
+		if written[i] ~= n then
+			put(i, text(n))
+		end
 	end
 	for i = 1, #free do
 		free[i] = text(free[i])
 	end
-	redis.call('HSET', KEYS[1], 'day', day, 'free', table.concat(free, ' '), 'gave', gave, unpack(out))
-	redis.call('EXPIRE', KEYS[1], KEEP)
+	for i, value in ipairs({ day, table.concat(free, ' '), gave }) do
+		if values[numbers + i] ~= value then
+			put(numbers + i, value)
+		end
+	end
+	for i = 1, #limits do
+		put(numbers + 3 + i, text(nexts[i]))
+	end
+	call('HSET', KEYS[1], unpack(out))
 	if metered and spent ~= spent_before then
-		redis.call('HSET', KEYS[2], month, text(spent))
+		call('HSET', KEYS[2], month, text(spent))
 	end
 end
