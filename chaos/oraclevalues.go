@@ -107,7 +107,7 @@ func (o *oracle) value(target ledger.Target, field string, wishes []*wish, holds
 		return
 	}
 	// Whatever became of the newest, nobody else writes there.
-	for _, w := range wishes {
+	for _, w := range o.targets[target] {
 		if slices.Contains(takes(w, field), holds) {
 			return
 		}
