@@ -107,7 +107,7 @@ func (o *oracle) value(target ledger.Target, field string, wishes []*wish, holds
 		return
 	}
 	// Whatever became of the newest, nobody else writes there.
-	for _, w := range wishes {
+	for _, w := range o.targets[target] {
 		if slices.Contains(takes(w, field), holds) {
 			return
 		}
@@ -117,13 +117,12 @@ func (o *oracle) value(target ledger.Target, field string, wishes []*wish, holds
 	}
 }
 
-// forgotten tells whether a value came of a wish that is gone. Where the roster
-// then says what was there before, the ledger takes it for unchanged: the record
-// must be dropped by hand (docs/guarantees.md).
+// forgotten tells whether a value came of a wish that Redis may have forgotten,
+// whole or that it was carried out. Where the roster then says what was there
+// before, the ledger takes it for unchanged: the record must be dropped by hand
+// (docs/guarantees.md).
 func (o *oracle) forgotten(target ledger.Target, field, holds string) bool {
-	return o.lossy && slices.ContainsFunc(o.targets[target], func(w *wish) bool {
-		return o.fates[w].what == gone && slices.Contains(takes(w, field), holds)
-	})
+	return o.lossy && slices.ContainsFunc(o.targets[target], func(w *wish) bool { return slices.Contains(takes(w, field), holds) })
 }
 
 // alternative tells whether a person has what an alternative of an earlier wish
