@@ -245,6 +245,16 @@ func TestHoweverManyQueuesTheRoundTripsAreFew(t *testing.T) {
 		if got := said.pipelines.Load() - most; err != nil || len(all) != n || got != 2*most {
 			t.Errorf("all of %d queues: %d answers in %d round trips, %v", n, len(all), got, err)
 		}
+		mender, trip := backlog.NewMender(rdb), int64(0)
+		for range 2 { // the first one brings the script
+			trip = said.pipelines.Load()
+			if looks := mender.Look(t.Context(), queues); len(looks) != n {
+				t.Errorf("a look at %d queues: %d answers", n, len(looks))
+			}
+		}
+		if got := said.pipelines.Load() - trip; got != most {
+			t.Errorf("a look at %d queues took %d round trips", n, got)
+		}
 		if got := said.commands.Load(); got != 0 {
 			t.Errorf("%d commands went beside the pipelines", got)
 		}

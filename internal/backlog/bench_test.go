@@ -15,26 +15,8 @@ import (
 
 // What is counted is the client's side alone: the server makes nothing.
 func BenchmarkPendingOf220Queues(b *testing.B) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer listener.Close()
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go sevens(conn)
-		}
-	}()
-	rdb := redis.NewClient(&redis.Options{Addr: listener.Addr().String()})
-	defer rdb.Close()
-	queues := make([]string, 220)
-	for i := range queues {
-		queues[i] = fmt.Sprintf("school-%d-dingtalk.nickname", i)
-	}
+	rdb := answered(b, "llen", ":7\r\n")
+	queues := names(220)
 	b.ReportAllocs()
 	for b.Loop() {
 		if pending, err := backlog.Pending(b.Context(), rdb, queues); err != nil || pending[219] != 7 {
@@ -43,9 +25,50 @@ func BenchmarkPendingOf220Queues(b *testing.B) {
 	}
 }
 
-// sevens is a Redis all of whose lists have seven entries, and that knows no
-// other command.
-func sevens(conn net.Conn) {
+// As above: what a sweep of idle lanes costs a worker every 5 s.
+func BenchmarkLookAt220IdleQueues(b *testing.B) {
+	mender := backlog.NewMender(answered(b, "evalsha", "*1\r\n:1763762142000000\r\n"))
+	queues := names(220)
+	b.ReportAllocs()
+	for b.Loop() {
+		if looks := mender.Look(b.Context(), queues); looks[219].Err != nil || looks[219].Now.IsZero() {
+			b.Fatal(looks[219])
+		}
+	}
+}
+
+func names(n int) []string {
+	queues := make([]string, n)
+	for i := range queues {
+		queues[i] = fmt.Sprintf("school-%d-dingtalk.nickname", i)
+	}
+	return queues
+}
+
+// answered returns a client of a server that answers a command, and no other.
+func answered(b *testing.B, command, with string) redis.UniversalClient {
+	b.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go answer(conn, command, with)
+		}
+	}()
+	rdb := redis.NewClient(&redis.Options{Addr: listener.Addr().String()})
+	b.Cleanup(func() { _ = rdb.Close() })
+	return rdb
+}
+
+// answer is a Redis that knows one command, in lower case, and one answer to it.
+func answer(conn net.Conn, command, with string) {
 	defer conn.Close()
 	in, out := bufio.NewReader(conn), bufio.NewWriter(conn)
 	for {
@@ -54,19 +77,22 @@ func sevens(conn net.Conn) {
 			return
 		}
 		words, _ := strconv.Atoi(string(line[1 : len(line)-2]))
-		llen := false
+		known := false
 		for i := range words {
-			if _, err := in.ReadSlice('\n'); err != nil { // $<length>
-				return
-			}
-			word, err := in.ReadSlice('\n')
+			size, err := in.ReadSlice('\n') // $<length>
 			if err != nil {
 				return
 			}
-			llen = llen || i == 0 && string(word) == "llen\r\n"
+			length, _ := strconv.Atoi(string(size[1 : len(size)-2]))
+			word, err := in.Peek(length + 2)
+			if err != nil {
+				return
+			}
+			known = known || i == 0 && string(word[:length]) == command
+			_, _ = in.Discard(len(word)) // it is there
 		}
-		if llen {
-			_, err = out.WriteString(":7\r\n")
+		if known {
+			_, err = out.WriteString(with)
 		} else {
 			_, err = out.WriteString("-ERR unknown command\r\n")
 		}

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,17 +41,13 @@ type Look struct {
 
 // Look lists the active tasks of queues with their leases, in the order given.
 // One pipelined round trip however many there are, or one to each node of a
-// Cluster; the list and the leases of a queue are of one moment. 200 queues in
-// which nothing is active cost the server 1 ms and the wire 60 KB.
+// Cluster; the list and the leases of a queue are of one moment. 220 queues in
+// which nothing is active cost 0.8 ms of a processor.
 func (m *Mender) Look(ctx context.Context, queues []string) []Look {
-	answers := make([]*redis.Cmd, len(queues))
-	// Each command has its own error: one node of a Cluster may be away alone.
-	_, _ = m.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, queue := range queues {
-			answers[i] = m.look.Eval(ctx, p, []string{Key(queue, "active"), Key(queue, "lease")})
-		}
-		return nil
-	})
+	answers := m.lookBy(ctx, queues, m.look.EvalSha)
+	if slices.ContainsFunc(answers, func(a *redis.Cmd) bool { return redis.HasErrorPrefix(a.Err(), "NOSCRIPT") }) {
+		answers = m.lookBy(ctx, queues, m.look.Eval)
+	}
 	looks := make([]Look, len(queues))
 	for i, answer := range answers {
 		if looks[i] = readLook(answer); looks[i].Err != nil {
@@ -60,13 +57,27 @@ func (m *Mender) Look(ctx context.Context, queues []string) []Look {
 	return looks
 }
 
+func (m *Mender) lookBy(
+	ctx context.Context, queues []string, run func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd,
+) []*redis.Cmd {
+	answers := make([]*redis.Cmd, len(queues))
+	// Each command has its own error: one node of a Cluster may be away alone.
+	_, _ = m.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, queue := range queues {
+			answers[i] = run(ctx, p, []string{Key(queue, "active"), Key(queue, "lease")})
+		}
+		return nil
+	})
+	return answers
+}
+
 func readLook(answer *redis.Cmd) Look {
 	found, err := answer.Slice()
 	if err != nil {
 		return Look{Err: err}
 	}
-	µs, ok := found[0].(int64)
-	look := Look{Now: time.UnixMicro(µs)}
+	micros, ok := found[0].(int64)
+	look := Look{Now: time.UnixMicro(micros)}
 	for i := 1; ok && i+1 < len(found); i += 2 {
 		var task Active
 		task.ID, ok = found[i].(string)
@@ -160,5 +171,5 @@ func failed(cause string, at time.Time) []byte {
 	b := protowire.AppendTag(nil, errorMessage, protowire.BytesType)
 	b = protowire.AppendString(b, strings.ToValidUTF8(cause, "\uFFFD"))
 	b = protowire.AppendTag(b, lastFailedAt, protowire.VarintType)
-	return protowire.AppendVarint(b, uint64(at.Unix()))
+	return protowire.AppendVarint(b, uint64(at.Unix())) //nolint:gosec // two's complement is how a varint holds it
 }

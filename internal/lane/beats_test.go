@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ func at(seconds float64, lease string) backlog.Look {
 	}
 }
 
-var away = backlog.Look{Err: errors.New("Redis is away")}
+var away = backlog.Look{Err: errors.New("nobody answers")}
 
 func TestAWorkerIsGoneWhoseLeaseStoodStillForTwentySecondsInFourLooks(t *testing.T) {
 	t.Parallel()
@@ -67,7 +68,7 @@ func TestEachTaskHasItsOwnLooks(t *testing.T) {
 	var beats lane.Beats
 	var gone []string
 	for i := range 6 {
-		look := at(float64(5*i), fmt.Sprint(i)) // task: its worker lives
+		look := at(float64(5*i), strconv.Itoa(i)) // task: its worker lives
 		look.Active = append(look.Active, backlog.Active{ID: "old", Lease: "1"})
 		if i > 0 {
 			look.Active = append(look.Active, backlog.Active{ID: "late", Lease: "1"})
@@ -109,7 +110,7 @@ func TestNoWorkerThatCouldMoveItsLeaseIsFoundGone(t *testing.T) {
 			if clock >= nextLook {
 				switch {
 				case !down:
-					if orphans := beats.Look(at(float64(clock)/10, fmt.Sprint(lease))); len(orphans) > 0 {
+					if orphans := beats.Look(at(float64(clock)/10, strconv.Itoa(lease))); len(orphans) > 0 {
 						t.Fatalf("at %d its worker is gone: %+v", clock, orphans)
 					}
 					nextLook += 50

@@ -18,22 +18,21 @@ import (
 	"rollcall/tasks"
 )
 
-// kill takes the first task of a queue as a worker does that is killed at once.
-func (r *rig) kill(queue string) (id string) {
+// kill takes the first task of the queue as a worker does that is killed at once.
+func (r *rig) kill() {
 	r.t.Helper()
 	ctx := r.t.Context()
-	id, err := r.rdb.RPopLPush(ctx, backlog.Key(queue, "pending"), backlog.Key(queue, "active")).Result()
+	id, err := r.rdb.RPopLPush(ctx, backlog.Key(nicknames, "pending"), backlog.Key(nicknames, "active")).Result()
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	lease := float64(time.Now().Add(30 * time.Second).Unix())
 	if err := errors.Join(
-		r.rdb.HSet(ctx, backlog.Key(queue, "t:"+id), "state", "active").Err(),
-		r.rdb.ZAdd(ctx, backlog.Key(queue, "lease"), redis.Z{Score: lease, Member: id}).Err(),
+		r.rdb.HSet(ctx, backlog.Key(nicknames, "t:"+id), "state", "active").Err(),
+		r.rdb.ZAdd(ctx, backlog.Key(nicknames, "lease"), redis.Z{Score: lease, Member: id}).Err(),
 	); err != nil {
 		r.t.Fatal(err)
 	}
-	return id
 }
 
 func TestATaskThatThreeWorkersDiedWithIsADeadLetter(t *testing.T) {
@@ -65,13 +64,13 @@ func TestATaskThatThreeWorkersDiedWithIsADeadLetter(t *testing.T) {
 		}
 	}
 	for range 2 {
-		r.kill(nicknames)
+		r.kill()
 		sweeps("pending")
 		if n := r.letters(); n != 0 {
 			t.Errorf("%d letters", n)
 		}
 	}
-	r.kill(nicknames)
+	r.kill()
 	sweeps("archived")
 	letter := r.letter(poison)
 	if letter.Class != "poison" || letter.Type != "kills" || string(letter.Payload) != "payload" || letter.Key != "mine" ||
@@ -103,7 +102,7 @@ func TestATaskThatThreeWorkersDiedWithIsADeadLetter(t *testing.T) {
 	if err := r.inspector.RunTask(nicknames, poison); err != nil {
 		t.Fatal(err)
 	}
-	r.kill(nicknames)
+	r.kill()
 	sweeps("pending")
 	r.start()
 	r.ends(nicknames, poison, asynq.TaskStateCompleted)
@@ -124,7 +123,7 @@ func TestKillsMoreThanAnHourApartMakeNoPoison(t *testing.T) {
 	id := r.put(nicknames, "innocent")
 	clock, sweep := time.Now(), r.set.Sweeps()
 	for range 4 {
-		r.kill(nicknames)
+		r.kill()
 		for range 5 {
 			clock = clock.Add(5 * time.Second)
 			s.Mini.SetTime(clock)
@@ -168,7 +167,7 @@ func TestWhoeverIsFasterLeavesALetterForWhatIsArchivedAlone(t *testing.T) {
 			r := newRig(t, s)
 			r.add(lane.Config{}, nil)
 			id := r.put(nicknames, "poison")
-			r.kill(nicknames)
+			r.kill()
 			ctx, clock, sweep := t.Context(), time.Now(), r.set.Sweeps()
 			s.Mini.SetTime(clock)
 			if err := r.rdb.HSet(ctx, backlog.Key(nicknames, "t:"+id), "rollcall_kills", fmt.Sprintf("2 1 %d", clock.UnixMicro())).Err(); err != nil {

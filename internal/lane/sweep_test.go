@@ -3,6 +3,7 @@ package lane_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -131,6 +132,44 @@ func TestASweepMendsWhatAsynqLeavesBehind(t *testing.T) {
 		r.nothingLeft(nicknames)
 		if len(started) != 0 || len(r.watch.recovered) != 0 {
 			t.Error("a task whose worker lives was made pending again")
+		}
+	})
+}
+
+// trips counts what is said to Redis.
+type trips struct{ n atomic.Int64 }
+
+func (*trips) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (c *trips) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		c.n.Add(1)
+		return next(ctx, cmd)
+	}
+}
+
+func (c *trips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if name := cmds[0].Name(); name != "hello" && name != "client" { // a connection begins
+			c.n.Add(1)
+		}
+		return next(ctx, cmds)
+	}
+}
+
+func TestASweepOfAHundredIdleLanesTakesThreeRoundTrips(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		for i := range 100 {
+			r.add(lane.Config{Tenant: fmt.Sprintf("dt%d", i)}, nil)
+		}
+		sweep, clock, said := r.set.Sweeps(), time.Now(), &trips{}
+		sweep(t.Context(), clock) // brings the script, and looks for queues that nobody serves
+		r.rdb.AddHook(said)
+		sweep(t.Context(), clock.Add(5*time.Second))
+		if n := said.n.Load(); n != 3 {
+			t.Errorf("it took %d", n)
 		}
 	})
 }
