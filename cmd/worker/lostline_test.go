@@ -128,9 +128,9 @@ func (l *line) said() (string, bool) {
 	case l.lost == nil:
 		return "", false
 	case l.again == "" && l.anew:
-		return "an error; another try follows", true
+		return "another try follows", true
 	case l.again == "":
-		return "an error", true
+		return "not repeated while the test looked", true
 	case l.again == l.told:
 		return "repeated, same answer", true
 	case strings.HasPrefix(l.again, "-"):

@@ -43,7 +43,8 @@ Whatever is lost, this holds, or the test fails:
   again is mostly ` + "`unchanged`" + `; after a lost reply to ` + "`begin.lua`" + ` it may cost a call, as the send counts as in doubt.
 
 *What becomes of it* is what the sender of the command sees. *Repeated* means that go-redis sends the very command
-again, and what that is answered. A second number of calls, or another end, is that after silence.
+again, and what that is answered; *another try*, that our code or asynq's sends one of its kind. A second end, or
+number of calls, is that after silence. Who repeats what may change with the moment; ends and calls are compared.
 
 Not lost here, as they are no step of a task's path: what only looks (the lookout, the sweep, housekeeping of asynq's
 for expired leases and completed tasks), which looks again within seconds; what tells people or other processes how

@@ -118,7 +118,6 @@ func (p *passage) tell(s story, at step, fault redistest.Fault) row {
 	p.producer.stop()
 	p.worker.stop()
 	r := row{step: at, ends: p.sum(s, results, ends)}
-	r.said, r.met = mine.said()
 	calls := len(p.calls()) - before
 	r.calls = strconv.Itoa(calls)
 	if calls > s.most {
@@ -129,6 +128,7 @@ func (p *passage) tell(s story, at step, fault redistest.Fault) row {
 		p.t.Errorf("%d dead letters, want %d", n, s.letters)
 	}
 	s.after(p)
+	r.said, r.met = mine.said() // so late, as it may come again after the task's end
 	if p.t.Failed() {
 		p.t.Logf("the worker's log:\n%s", p.log)
 	}
