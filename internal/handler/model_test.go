@@ -28,13 +28,11 @@ type deed struct {
 
 type wish struct {
 	*deed
-
 	value string
 }
 
 type edit struct {
 	*deed
-
 	add, del []string
 }
 
@@ -43,12 +41,12 @@ func newModel() *model {
 }
 
 // revised takes in a revision; each must be above the last of its target.
-func (m *model) revised(target string, rev int64) error {
+func (m *model) revised(target string, rev int64) (err error) {
 	if last := m.last[target]; rev <= last {
-		return fmt.Errorf("revision %d of %s comes after %d", rev, target, last)
+		err = fmt.Errorf("revision %d of %s comes after %d", rev, target, last)
 	}
 	m.last[target] = rev
-	return nil
+	return err
 }
 
 // newest is the newest wish for a place: what it must hold in the end. A dead
@@ -109,7 +107,7 @@ func (m *model) person(who string) *person {
 	return m.people[who]
 }
 
-// sends says whether an ID may leave now.
+// send says whether an ID may leave now.
 func (p *person) send(id string, now time.Time) error {
 	switch {
 	case p.given:
@@ -130,8 +128,7 @@ func (p *person) send(id string, now time.Time) error {
 // learn takes in an answer. What forbids to send counts only if it is certain
 // that it was written down; what allows it may have been. It tells whether it did.
 func (p *person) learn(answer string, certain bool, now time.Time) bool {
-	again := p.sends > 1
-	switch {
+	switch again := p.sends > 1; {
 	case answer == idRefused, answer == idReserved && !again, answer == idUnread && !again:
 		*p = person{}
 	case answer == idUnread:

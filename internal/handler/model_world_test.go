@@ -51,7 +51,9 @@ type world struct {
 	skew    time.Duration // of Redis' clock
 	running *attempt
 	still   []*attempt
-	healed  int // wishes since, that nothing disturbed
+	started time.Time
+	landed  map[string]bool // places that a request reached after its sender had gone
+	healed  int             // wishes since, that nothing disturbed
 
 	mu     sync.Mutex // the front's goroutines and the driver take turns, and the race detector cannot see it
 	late   []*landing
@@ -60,7 +62,8 @@ type world struct {
 }
 
 func newWorld(t *rapid.T, f *front) *world {
-	w := &world{t: t, front: f, model: newModel(), now: time.Now()}
+	w := &world{t: t, front: f, model: newModel(), now: time.Now(), landed: map[string]bool{}}
+	w.started = w.now
 	f.mini.FlushAll()
 	w.clock(0)
 	box, err := sandbox.New(sandbox.Config{
