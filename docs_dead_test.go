@@ -13,7 +13,7 @@ import (
 // and by the page in the same words.
 func TestThereIsAdviceForEveryClassThatKills(t *testing.T) {
 	t.Parallel()
-	advised := map[string]bool{lane.Archived: true, ledger.Unreadable: true}
+	advised := map[string]bool{lane.Archived: true, lane.Vanished: true, ledger.Unreadable: true}
 	for _, class := range lane.Classes() {
 		if class.Kills() {
 			advised[string(class)] = true

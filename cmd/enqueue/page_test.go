@@ -128,7 +128,7 @@ func fenced(page, language string) []string {
 func helps(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	for _, name := range []string{"", "nickname", "course", "group", "id", "bulk", "lanes", "lanes hold", "lanes release", "lanes events", "dead", "dead list", "dead show", "dead replay", "dead discard", "dead export"} {
+	for _, name := range []string{"", "nickname", "course", "group", "id", "bulk", "lanes", "lanes hold", "lanes release", "lanes events", "dead", "dead list", "dead show", "dead replay", "dead discard", "dead export", "explain", "id list", "id confirm", "id reject"} {
 		var text, fault strings.Builder
 		args := append(strings.Fields(name), "--help")
 		if code := run(t.Context(), args, strings.NewReader(""), &text, &fault, nowhere()); code != exitOK {
@@ -174,7 +174,8 @@ func TestThePageNamesEveryFlagColumnAndField(t *testing.T) {
 		"stored", "already_there", "refused", "not_stored", "not_known", "valid") {
 		wanted = append(wanted, "`"+name+"`")
 	}
-	for _, record := range []any{laneRecord{}, monthRecord{}, dayRecord{}, holdRecord{}, step{}, eventRecord{}} {
+	for _, record := range []any{laneRecord{}, monthRecord{}, dayRecord{}, holdRecord{}, step{}, eventRecord{},
+		explainRecord{}, fieldRecord{}, intentRecord{}, taskRecord{}, editRecord{}, effectRecord{}, settledID{}, doubtRecord{}} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(record)) {
 			if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" {
 				wanted = append(wanted, "`"+name+"`")

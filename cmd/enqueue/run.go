@@ -103,7 +103,8 @@ func (a *app) command() *cobra.Command {
 		Short: "Put tasks into Redis for rollcall's workers",
 		Long: `Put tasks into Redis for rollcall's workers: one from the arguments, or many
 from a CSV file. The command lanes shows how they get on, and holds them; dead
-deals with those that no retry mends.
+deals with those that no retry mends; explain tells all that is known of a
+target.
 
 Redis is named by --redis, else by ROLLCALL_REDIS_URL, else by the file that
 ROLLCALL_REDIS_URL_FILE names, else it is ` + defaultRedis + `.
@@ -132,7 +133,7 @@ Exit codes; lanes and dead have their own:
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return errors.New("no task was named: say nickname, course, group, id or bulk; or lanes, to see how they get on, or dead, for dead letters")
+			return errors.New("no task was named: say nickname, course, group, id or bulk; or lanes, to see how they get on, dead, for dead letters, or explain, for a target")
 		},
 	}
 	// Of all arguments that of bulk alone is a file.
@@ -146,7 +147,7 @@ Exit codes; lanes and dead have their own:
 	flags.BoolVar(&a.urgent, "urgent", false, "before all tasks that are not urgent")
 	flags.StringVar(&a.at, "at", "", "not before `TIME`: RFC 3339, or +10m from now")
 	root.AddCommand(a.nicknameCommand(), a.courseCommand(), a.groupCommand(), a.idCommand(), a.bulkCommand(), a.lanesCommand())
-	root.AddCommand(a.deadCommand())
+	root.AddCommand(a.deadCommand(), a.explainCommand())
 	return root
 }
 

@@ -37,6 +37,7 @@ func TestScripts(t *testing.T) {
 			},
 			Cmds: map[string]func(*testscript.TestScript, bool, []string){
 				"pending": pending, "code": code, "seed": seed, "worker": worker, "die": die, "events": events,
+				"attempt": attempt, "taskid": taskid, "vanish": vanish,
 			},
 		})
 	})

@@ -128,7 +128,10 @@ func (a *app) idCommand() *cobra.Command {
 		Long: `Change an employee's DingTalk ID. DingTalk allows it once a year, and nobody can
 take it back. An alternative is tried when the ID before it is somebody else's,
 in the order given, at most 10. An ID is a letter, then 5 to 19 letters and
-digits.`,
+digits. One that is spelt "confirm" or "reject" is enqueued from a file.
+
+A change that may or may not have been applied waits for a person: id list
+shows those, id confirm and id reject settle one.`,
 		Example: `  enqueue id --tenant lakeside-dt --user u1 zhangsan01
   enqueue id --tenant lakeside-dt --user u1 zhangsan01 zhangsan02 zhangsan03`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -144,6 +147,7 @@ digits.`,
 		t.DingTalkID, t.Alternatives = args[0], args[1:]
 		return t
 	}
+	cmd.AddCommand(a.idListCommand(), a.idSettleCommand(confirms), a.idSettleCommand(rejects))
 	return a.single(cmd, build, map[string]string{
 		"tenant": "--tenant", "user_id": "--user", "dingtalk_id": "the ID", "alternatives": "the alternatives",
 	})

@@ -13,6 +13,7 @@ import (
 
 	"rollcall/internal/backlog"
 	"rollcall/internal/lane"
+	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
 )
 
@@ -98,6 +99,7 @@ func TestASweepMendsWhatAsynqLeavesBehind(t *testing.T) {
 		); err != nil {
 			t.Fatal(err)
 		}
+		r.lost("vanished")
 		r.sweep()
 
 		for id, cause := range map[string]string{
@@ -117,6 +119,13 @@ func TestASweepMendsWhatAsynqLeavesBehind(t *testing.T) {
 		if info := r.ends(nicknames, lost, asynq.TaskStateCompleted); info.Retried != 0 {
 			t.Errorf("the lost task spent %d attempts on its worker's death", info.Retried)
 		}
+		eventually(t, func() error {
+			_, found, err := ledger.New(r.rdb).Letter(ctx, nicknames, "vanished")
+			if err == nil && !found {
+				err = errors.New("the vanished task has no letter")
+			}
+			return err
+		})
 		close(release)
 		r.ends(nicknames, long, asynq.TaskStateCompleted)
 		r.nothingLeft(nicknames)

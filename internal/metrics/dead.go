@@ -32,7 +32,7 @@ type dead struct {
 }
 
 func newDead(rdb redis.UniversalClient, lanes []*lane.Lane) *dead {
-	d := &dead{ledger: ledger.New(rdb), classes: []string{lane.Archived}}
+	d := &dead{ledger: ledger.New(rdb), classes: []string{lane.Archived, lane.Vanished}}
 	for _, class := range lane.Classes() {
 		if class.Kills() {
 			d.classes = append(d.classes, string(class))

@@ -1,0 +1,42 @@
+package backlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Task names a task of a queue.
+type Task struct{ Queue, ID string }
+
+// States tells where asynq has tasks, in the order given, as [State] does for
+// one, and Redis' clock. One pipelined round trip, or one to each node of a
+// Cluster, whose clock is that of any of them.
+func States(ctx context.Context, rdb redis.UniversalClient, tasks []Task) (states []string, now time.Time, err error) {
+	answers := make([]*redis.StringCmd, len(tasks))
+	var clock *redis.TimeCmd
+	_, err = rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		clock = p.Time(ctx)
+		for i, t := range tasks {
+			answers[i] = p.HGet(ctx, Key(t.Queue, "t:"+t.ID), "state")
+		}
+		return nil
+	})
+	// The pipeline's error is the first of its commands, and a task that is not
+	// known is no fault.
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, time.Time{}, fmt.Errorf("look at %d tasks: %w", len(tasks), err)
+	}
+	states = make([]string, len(tasks))
+	for i, answer := range answers {
+		state, err := answer.Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return nil, time.Time{}, fmt.Errorf("look at task %s: %w", tasks[i].ID, err)
+		}
+		states[i] = state
+	}
+	return states, clock.Val(), nil
+}
