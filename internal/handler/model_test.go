@@ -83,11 +83,11 @@ func (e edit) applied(before []string) []string {
 
 // person is somebody whose ID is to change.
 type person struct {
-	id     string // in doubt; "": none
-	sends  int
-	at     time.Time // of the last
-	locked time.Time // nothing may be sent before
-	given  bool      // to somebody who looks: nothing may be sent until then
+	id      string // in doubt; "": none
+	sends   int
+	at, was time.Time // of the last, and of the one before
+	locked  time.Time // nothing may be sent before
+	given   bool      // to somebody who looks: nothing may be sent until then
 }
 
 // What an attempt learns of an ID that it sent.
@@ -121,7 +121,7 @@ func (p *person) send(id string, now time.Time) error {
 	case p.sends > 0 && now.Sub(p.at) < 2*time.Minute:
 		return fmt.Errorf("%s is sent again %s after it was sent", id, now.Sub(p.at))
 	}
-	p.id, p.sends, p.at = id, p.sends+1, now
+	p.id, p.sends, p.at, p.was = id, p.sends+1, now, p.at
 	return nil
 }
 
@@ -132,7 +132,7 @@ func (p *person) learn(answer string, certain bool, now time.Time) bool {
 	case answer == idRefused, answer == idReserved && !again, answer == idUnread && !again:
 		*p = person{}
 	case answer == idUnread:
-		p.sends--
+		p.sends, p.at = p.sends-1, p.was
 	case answer == idLocked && !again && certain:
 		*p = person{locked: now.AddDate(0, 0, 29)}
 	case answer == idLocked && !again:
