@@ -196,7 +196,8 @@ func (w *world) enqueue(task tasks.Task, how string) *stored {
 	if err != nil {
 		w.fatalf("%v", err)
 	}
-	s := &stored{deed: deed{rev: rev, before: len(w.box.Effects())}, id: id, task: task, typ: typ, payload: payload}
+	// The place of an edit that was never noted as stored is kept for two minutes.
+	s := &stored{deed: deed{rev: rev, before: len(w.box.Effects()), loose: how == doesNotMark}, id: id, task: task, typ: typ, payload: payload}
 	w.tasks = append(w.tasks, s)
 	for _, f := range fields {
 		if f.Mode == ledger.Value || f.Mode == ledger.Effect {
