@@ -132,6 +132,7 @@ func (w *world) aside(l *landing) {
 // land lets a request arrive that its sender has given up.
 func (w *world) land(l *landing) {
 	w.late = slices.DeleteFunc(w.late, func(m *landing) bool { return m == l })
+	w.lands(l)
 	recorder := httptest.NewRecorder()
 	w.carryOut(recorder, l.request, l.by)
 	w.log("%s of %s lands late: %d %s", l.what, l.by.task.id, recorder.Code, recorder.Body)
@@ -152,5 +153,15 @@ func (w *world) landAll(d time.Duration) {
 		if due(l.sent) {
 			w.land(l)
 		}
+	}
+}
+
+// lands notes where a request may act after somebody else has come.
+func (w *world) lands(l *landing) {
+	target, fields := l.by.task.task.Wish(school)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, f := range fields {
+		w.landed[place(target, f.Name)] = true
 	}
 }

@@ -83,6 +83,7 @@ func (w *world) exchange(out http.ResponseWriter, r *http.Request, l *landing, w
 		what = fine // what it is refused for, it would have been refused for the first time
 	}
 	if what == pause {
+		w.lands(l)
 		switch a.stand(beforeExchange) {
 		case goTimeout:
 			what = late

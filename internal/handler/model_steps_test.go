@@ -109,7 +109,7 @@ func (p *plan) atRedis(t *rapid.T) {
 	p.atCommand = rapid.SampledFrom([]fault{crash, crashAfter, lost, twice, pause}).Draw(t, "at Redis")
 }
 
-var platformFaults = []fault{refuse, busy, busyDone, outage, fast, odd, reset, timeout, pause, pauseAfter, late, resetLate}
+var platformFaults = []fault{pauseAfter, pause, refuse, busy, busyDone, outage, fast, odd, reset, timeout, pause, pauseAfter, late, resetLate}
 
 func (p plan) String() string {
 	text := "all goes well"
@@ -163,7 +163,7 @@ func (w *world) steps() map[string]func(*rapid.T) {
 			d := rapid.SampledFrom([]time.Duration{
 				time.Second, 30 * time.Second, 3 * time.Minute, 6 * time.Minute, 0, 31 * 24 * time.Hour,
 			}).Draw(t, "time passes")
-			if d > 0 {
+			if d > 0 && w.now.Add(d).Before(w.started.AddDate(0, 4, 0)) {
 				w.landAll(d)
 				w.log("%s pass", d)
 				w.clock(d)
@@ -187,6 +187,20 @@ func (w *world) steps() map[string]func(*rapid.T) {
 			w.bury(s)
 		},
 		"look": func(t *rapid.T) { w.look(t, rapid.SampledFrom([]string{"ann", "eve"}).Draw(t, "person")) },
+		"overtake": func(t *rapid.T) { // somebody else comes to a target whose worker is frozen
+			if len(w.still) == 0 {
+				t.Skip("nobody stands still")
+			}
+			a := w.still[rapid.IntRange(0, len(w.still)-1).Draw(t, "whom")]
+			target, _ := a.task.task.Wish(school)
+			other := w.pick(t, func(s *stored) bool {
+				at, _ := s.task.Wish(school)
+				return s.waits() && at == target
+			})
+			w.landAll(30 * time.Second)
+			w.clock(30 * time.Second)
+			w.deliver(other, drawPlan(t))
+		},
 		"replay": func(t *rapid.T) {
 			w.replay(w.pick(t, func(s *stored) bool { return s.dead }))
 		},

@@ -28,13 +28,11 @@ type deed struct {
 
 type wish struct {
 	*deed
-
 	value string
 }
 
 type edit struct {
 	*deed
-
 	add, del []string
 }
 
@@ -43,12 +41,12 @@ func newModel() *model {
 }
 
 // revised takes in a revision; each must be above the last of its target.
-func (m *model) revised(target string, rev int64) error {
+func (m *model) revised(target string, rev int64) (err error) {
 	if last := m.last[target]; rev <= last {
-		return fmt.Errorf("revision %d of %s comes after %d", rev, target, last)
+		err = fmt.Errorf("revision %d of %s comes after %d", rev, target, last)
 	}
 	m.last[target] = rev
-	return nil
+	return err
 }
 
 // newest is the newest wish for a place: what it must hold in the end. A dead
@@ -85,11 +83,11 @@ func (e edit) applied(before []string) []string {
 
 // person is somebody whose ID is to change.
 type person struct {
-	id     string // in doubt; "": none
-	sends  int
-	at     time.Time // of the last
-	locked time.Time // nothing may be sent before
-	given  bool      // to somebody who looks: nothing may be sent until then
+	id      string // in doubt; "": none
+	sends   int
+	at, was time.Time // of the last, and of the one before
+	locked  time.Time // nothing may be sent before
+	given   bool      // to somebody who looks: nothing may be sent until then
 }
 
 // What an attempt learns of an ID that it sent.
@@ -109,7 +107,7 @@ func (m *model) person(who string) *person {
 	return m.people[who]
 }
 
-// sends says whether an ID may leave now.
+// send says whether an ID may leave now.
 func (p *person) send(id string, now time.Time) error {
 	switch {
 	case p.given:
@@ -123,19 +121,18 @@ func (p *person) send(id string, now time.Time) error {
 	case p.sends > 0 && now.Sub(p.at) < 2*time.Minute:
 		return fmt.Errorf("%s is sent again %s after it was sent", id, now.Sub(p.at))
 	}
-	p.id, p.sends, p.at = id, p.sends+1, now
+	p.id, p.sends, p.at, p.was = id, p.sends+1, now, p.at
 	return nil
 }
 
 // learn takes in an answer. What forbids to send counts only if it is certain
 // that it was written down; what allows it may have been. It tells whether it did.
 func (p *person) learn(answer string, certain bool, now time.Time) bool {
-	again := p.sends > 1
-	switch {
+	switch again := p.sends > 1; {
 	case answer == idRefused, answer == idReserved && !again, answer == idUnread && !again:
 		*p = person{}
 	case answer == idUnread:
-		p.sends--
+		p.sends, p.at = p.sends-1, p.was
 	case answer == idLocked && !again && certain:
 		*p = person{locked: now.AddDate(0, 0, 29)}
 	case answer == idLocked && !again:

@@ -51,7 +51,9 @@ type world struct {
 	skew    time.Duration // of Redis' clock
 	running *attempt
 	still   []*attempt
-	healed  int // wishes since, that nothing disturbed
+	started time.Time
+	landed  map[string]bool // places that a request reached after its sender had gone
+	healed  int             // wishes since, that nothing disturbed
 
 	mu     sync.Mutex // the front's goroutines and the driver take turns, and the race detector cannot see it
 	late   []*landing
@@ -60,7 +62,8 @@ type world struct {
 }
 
 func newWorld(t *rapid.T, f *front) *world {
-	w := &world{t: t, front: f, model: newModel(), now: time.Now()}
+	w := &world{t: t, front: f, model: newModel(), now: time.Now(), landed: map[string]bool{}}
+	w.started = w.now
 	f.mini.FlushAll()
 	w.clock(0)
 	box, err := sandbox.New(sandbox.Config{
@@ -193,7 +196,8 @@ func (w *world) enqueue(task tasks.Task, how string) *stored {
 	if err != nil {
 		w.fatalf("%v", err)
 	}
-	s := &stored{deed: deed{rev: rev, before: len(w.box.Effects())}, id: id, task: task, typ: typ, payload: payload}
+	// The place of an edit that was never noted as stored is kept for two minutes.
+	s := &stored{deed: deed{rev: rev, before: len(w.box.Effects()), loose: how == doesNotMark}, id: id, task: task, typ: typ, payload: payload}
 	w.tasks = append(w.tasks, s)
 	for _, f := range fields {
 		if f.Mode == ledger.Value || f.Mode == ledger.Effect {
