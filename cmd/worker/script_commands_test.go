@@ -47,6 +47,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"put":       with((*scene).put),
 		"putraw":    with((*scene).putRaw),
 		"redis":     with((*scene).control),
+		"schema":    with((*scene).schema),
 		"logged":    with((*scene).logged),
 		"terminate": with(send(syscall.SIGTERM)),
 		"hangup":    with(send(syscall.SIGHUP)),
@@ -103,6 +104,11 @@ func (s *scene) tasks(ts *testscript.TestScript, args []string) {
 		}
 		return nil
 	})
+}
+
+// schema VERSION OLDEST is what a newer worker leaves behind.
+func (s *scene) schema(ts *testscript.TestScript, args []string) {
+	ts.Check(s.rdb.HSet(s.t.Context(), "rollcall:schema", "version", args[0], "oldest", args[1]).Err())
 }
 
 func (s *scene) counts() (map[string]int, error) {

@@ -64,10 +64,14 @@ func letter(t *testing.T, tenant, id string, second int, class, code string) led
 	if err != nil {
 		t.Fatal(err)
 	}
+	run := ""
+	if id == "a" || id == "d" {
+		run = "night"
+	}
 	at := died.Add(time.Duration(second) * time.Second)
 	return ledger.Letter{
 		ID: id, Lane: tenant + ".nickname", Tenant: tenant, Kind: "nickname", Organisation: "lakeside", Type: typename, Payload: payload,
-		Target: "c1/" + id, Revision: int64(second) + 1, Class: class, Code: code, Cause: class, First: at, Last: at,
+		Run: run, Row: second, Target: "c1/" + id, Revision: int64(second) + 1, Class: class, Code: code, Cause: class, First: at, Last: at,
 	}
 }
 
@@ -145,6 +149,9 @@ func TestFiltersLeaveWhatTheySay(t *testing.T) {
 			"since":     {deadletter.Filter{Since: died.Add(2 * time.Second)}, []string{"d", "c"}},
 			"until":     {deadletter.Filter{Until: died.Add(time.Second)}, []string{"b", "a"}},
 			"a moment":  {deadletter.Filter{Since: died, Until: died, Class: "rejected"}, []string{"a"}},
+			"run":       {deadletter.Filter{Run: "night"}, []string{"d", "a"}},
+			"a lane's":  {deadletter.Filter{Run: "night", Tenant: "ci"}, []string{"d"}},
+			"no run":    {deadletter.Filter{Run: "day"}, nil},
 			"no moment": {deadletter.Filter{Since: died.Add(time.Hour)}, nil},
 		} {
 			if diff := cmp.Diff(row.want, o.left(row.filter), cmpopts.EquateEmpty()); diff != "" {
@@ -157,6 +164,12 @@ func TestFiltersLeaveWhatTheySay(t *testing.T) {
 		newest, err := o.desk.Newest(t.Context(), deadletter.Filter{}, 3)
 		if err != nil || len(newest) != 3 || newest[0].ID != "d" || newest[1].ID != "c" || newest[2].ID != "b" {
 			t.Errorf("the newest: %+v, %v", newest, err)
+		}
+		if newest, err := o.desk.Newest(t.Context(), deadletter.Filter{Run: "night"}, 1); err != nil || len(newest) != 1 || newest[0].ID != "d" {
+			t.Errorf("the newest of the run: %+v, %v", newest, err)
+		}
+		if causes, err := o.desk.Causes(t.Context(), deadletter.Filter{Run: "night"}); err != nil || len(causes) != 1 || causes[0].Letters != 2 {
+			t.Errorf("causes of the run: %+v, %v", causes, err)
 		}
 		causes, err := o.desk.Causes(t.Context(), deadletter.Filter{})
 		want := []deadletter.Cause{

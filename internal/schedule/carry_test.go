@@ -14,6 +14,7 @@ import (
 
 	"rollcall/internal/redistest"
 	"rollcall/internal/schedule"
+	"rollcall/tasks"
 )
 
 func TestATickThatIsCarriedOutTwiceEnqueuesOnce(t *testing.T) {
@@ -41,6 +42,21 @@ func TestATickThatIsCarriedOutTwiceEnqueuesOnce(t *testing.T) {
 		}
 		if got := r.stored(nickQueue); got != 4 {
 			t.Errorf("%d tasks stored, want 3 and the mended one", got)
+		}
+		pending, err := r.inspector.ListPendingTasks(nickQueue)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := map[int]int{}
+		for _, info := range pending {
+			run, row := tasks.RunOf(info.Headers)
+			if run != "night.20260301T183000Z" {
+				t.Errorf("task %s is of run %q", info.ID, run)
+			}
+			rows[row]++
+		}
+		if diff := cmp.Diff(map[int]int{2: 1, 3: 2, 4: 1}, rows); diff != "" {
+			t.Errorf("rows (-want +got):\n%s", diff)
 		}
 	})
 }

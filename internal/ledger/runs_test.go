@@ -1,0 +1,107 @@
+package ledger_test
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
+)
+
+func TestARunTellsWhatBecameOfEachRow(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l, name := ledger.New(s.Client(t)), ledger.RunName{Tenant: "dt", Run: "night"}
+		carry := func(o ledger.Open) {
+			t.Helper()
+			mark, _, err := l.Begin(t.Context(), ledger.Delivery{
+				TaskID: o.Wish.TaskID, Target: o.Wish.Target, Revision: o.Revision, Fields: o.Wish.Fields, Row: o.Row,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if mark != nil {
+				gate(t, mark)
+				if err := mark.Settle(t.Context(), "req", false, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		target := func(user string) ledger.Target {
+			return ledger.Target{Organisation: "lakeside", API: "nickname", Key: "chat1/" + user}
+		}
+		applied := noted(t, l, target("a"), "applied", 2, nick("A"))
+		carry(applied)
+		carry(applied) // delivered again, it stays what it was
+		carry(noted(t, l, target("a"), "unchanged", 3, nick("A")))
+		superseded := noted(t, l, target("b"), "superseded", 4, nick("A"))
+		noted(t, l, target("b"), "open", 5, nick("B"))
+		carry(superseded)
+		dead := noted(t, l, target("c"), "dead", 7, nick("A"))
+		if err := l.Close(t.Context(), dead.Wish.Target, dead.Wish.TaskID, dead.Row); err != nil {
+			t.Fatal(err)
+		}
+		results, err := l.ReadRun(t.Context(), "lakeside", "nickname", name)
+		if err != nil || string(results) != "\x00\x00ausw\x00d" {
+			t.Fatalf("%q, %v", results, err)
+		}
+		if diff := cmp.Diff(map[byte]int{'a': 1, 'u': 1, 's': 1, 'w': 1, 'd': 1}, results.Counts()); diff != "" {
+			t.Errorf("counts (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]int{7}, results.Rows(ledger.RowDead)); diff != "" {
+			t.Errorf("the dead (-want +got):\n%s", diff)
+		}
+		// Stored again it is open again, and no longer dead once it is applied.
+		dead.Wish.TaskID = "dead~1"
+		if err := l.Stored(t.Context(), dead); err != nil {
+			t.Fatal(err)
+		}
+		if results, err = l.ReadRun(t.Context(), "lakeside", "nickname", name); err != nil || results[7] != ledger.RowStored {
+			t.Errorf("%q, %v", results, err)
+		}
+		carry(dead)
+		if results, err = l.ReadRun(t.Context(), "lakeside", "nickname", name); err != nil || results[7] != ledger.RowApplied {
+			t.Errorf("%q, %v", results, err)
+		}
+	})
+}
+
+func TestRunsAreListedTheNewestFirstAndForNinetyDays(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		l := ledger.New(rdb)
+		for i, run := range []string{"first", "second", "third"} {
+			o := wished(ann, int64(i+1), nick("A"))
+			o.Row = ledger.Row{Tenant: "dt", Run: run}
+			if err := l.Stored(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+			// A millisecond is the least that tells them apart.
+			at := strconv.FormatInt(time.Now().UnixMilli()+int64(i), 10)
+			if err := rdb.Do(t.Context(), "ZADD", "rollcall:{lakeside/nickname}:runs", at, "dt/"+run).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		runs, err := l.Runs(t.Context(), "lakeside", "nickname", 2)
+		if err != nil || len(runs) != 2 || runs[0].Run != "third" || runs[1].Run != "second" || runs[0].Tenant != "dt" {
+			t.Fatalf("%+v, %v", runs, err)
+		}
+		if age := time.Since(runs[0].Began); age < -time.Minute || age > time.Minute {
+			t.Errorf("it began %s ago", age)
+		}
+		key := "rollcall:{lakeside/nickname}:run:dt/third"
+		if left := rdb.TTL(t.Context(), key).Val(); left < 89*24*time.Hour || left > 90*24*time.Hour {
+			t.Errorf("its results are kept for %s", left)
+		}
+		if n := rdb.StrLen(t.Context(), key).Val(); n != 1 {
+			t.Errorf("a row takes %d bytes", n)
+		}
+		if _, found, err := l.RunBegan(t.Context(), "lakeside", "nickname", ledger.RunName{Tenant: "dt", Run: "none"}); found || err != nil {
+			t.Errorf("a run that there was not: %v, %v", found, err)
+		}
+	})
+}
