@@ -48,6 +48,7 @@ type world struct {
 	model   *model
 	tasks   []*stored
 	now     time.Time
+	moved   time.Duration // by w.latest
 	skew    time.Duration // of Redis' clock
 	running *attempt
 	still   []*attempt
@@ -128,13 +129,25 @@ func modelVillage(now time.Time) sandbox.World {
 
 func (w *world) redisNow() time.Time { return w.now.Add(w.skew) }
 
+// latest is the time by a clock that takes part in all that time and jumps bring
+// forward: at least as long has passed on it as on any other.
+func (w *world) latest() time.Time { return w.started.Add(w.moved) }
+
 // clock moves the time on.
 func (w *world) clock(d time.Duration) {
 	w.now = w.now.Add(d)
+	w.moved += d
 	w.front.mini.SetTime(w.redisNow())
 	if d > 0 {
 		w.front.mini.FastForward(d)
 	}
+}
+
+// jump moves Redis' clock alone.
+func (w *world) jump(d time.Duration) {
+	w.skew += d
+	w.moved += max(d, 0)
+	w.clock(0)
 }
 
 func (w *world) log(format string, args ...any) {
