@@ -8,6 +8,11 @@ FUZZTIME ?= 30s
 ONLY     ?=
 QUICK    ?=
 PLOTS    ?=
+DURATION ?= 10m
+TASKS    ?= 20000
+VARIANT  ?= always
+SEED     ?= 1
+CHAOS    ?=
 
 .PHONY: help
 help: ## Show this list
@@ -51,6 +56,10 @@ format: ## Format all Go code
 .PHONY: bench
 bench: ## Measure beside bare asynq; ONLY=prefix for some, ONLY=pace for pace (9 minutes)
 	@$(GO) run ./bench $(if $(QUICK),-quick) $(if $(PLOTS),-plots $(PLOTS)) $(ONLY)
+
+.PHONY: chaos
+chaos: build ## Kill everything for DURATION (10m) around TASKS (20000), and compare; VARIANT, SEED
+	@$(GO) run ./chaos -worker bin/worker -duration $(DURATION) -tasks $(TASKS) -variant $(VARIANT) -seed $(SEED) $(CHAOS)
 
 # -count=1: the cache of results does not see files outside that module.
 .PHONY: check-deploy

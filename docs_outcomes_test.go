@@ -31,7 +31,7 @@ func wrong() []error {
 	all := []error{
 		lane.ErrStopping, ledger.ErrLost, &ledger.BusyError{}, &lane.HeldError{}, &pace.BookedOutError{}, &pace.SpentError{},
 		&tasks.NewerVersionError{}, &handler.AgainError{After: 5 * time.Minute},
-		&tasks.PayloadError{}, &lane.PanicError{}, errors.New("connection refused"),
+		&tasks.PayloadError{}, &lane.PanicError{}, &lane.PoisonError{}, errors.New("connection refused"),
 		&providers.Error{Kind: providers.Unsent, Err: context.DeadlineExceeded},
 	}
 	for _, k := range providers.Kinds() {

@@ -93,7 +93,7 @@ func TestOfAnyNumberOfReplaysOneIsStored(t *testing.T) {
 func TestALostAnswerToAReplayIsSettledByAskingAgain(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		client, _ := throughFaults(t, s, storing, loseReply)
+		client, _ := throughFaults(t, s, storing, redistest.LoseReply)
 		if got := client.Replay(t.Context(), ended(t, nick("ann", "Ann"), 7)); got.Outcome != tasks.Stored || got.Err != nil {
 			t.Errorf("%+v", got)
 		}

@@ -20,7 +20,7 @@ var storing = []string{"asynq:{lakeside-dt.nickname}:pending"}
 
 // throughFaults returns a client whose requests with the marks meet todo, one
 // after the other. Its Redis knows all scripts, so each step is one request.
-func throughFaults(t *testing.T, s *redistest.Server, marks []string, todo ...fault) (*tasks.Client, *faults) {
+func throughFaults(t *testing.T, s *redistest.Server, marks []string, todo ...redistest.Fault) (*tasks.Client, *faults) {
 	t.Helper()
 	serve(t, s)
 	if _, err := open(t, s.Addr).Enqueue(t.Context(), nick("warm", "up"), tasks.Options{}); err != nil {
@@ -30,13 +30,13 @@ func throughFaults(t *testing.T, s *redistest.Server, marks []string, todo ...fa
 		t.Fatal(err)
 	}
 	f := &faults{marks: marks, todo: todo}
-	p := newProxy(t, s.Addr, f.judge)
+	p := redistest.NewProxy(t, s.Addr, f.judge, nil)
 	t.Cleanup(func() {
 		if n := f.left(); n > 0 {
 			t.Errorf("%d faults never happened: the test proves nothing", n)
 		}
 	})
-	return open(t, p.addr()), f
+	return open(t, p.Addr()), f
 }
 
 func wantPending(t *testing.T, s *redistest.Server, want int64) {
@@ -48,7 +48,7 @@ func wantPending(t *testing.T, s *redistest.Server, want int64) {
 
 func TestOneLostAnswerIsSettledByAskingAgain(t *testing.T) {
 	t.Parallel()
-	for name, broken := range map[string]fault{"after": loseReply, "before": loseSend, "mute": mute} {
+	for name, broken := range map[string]redistest.Fault{"after": redistest.LoseReply, "before": redistest.LoseSend, "mute": redistest.Mute} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
@@ -72,13 +72,13 @@ func TestOneLostAnswerIsSettledByAskingAgain(t *testing.T) {
 func TestTwoLostAnswersAreSaidToBeNotKnown(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
-		todo    []fault
+		todo    []redistest.Fault
 		pending int64
 		again   tasks.Outcome
 	}{
-		"it was stored":     {[]fault{loseReply, loseReply}, 1, tasks.AlreadyThere},
-		"it was not":        {[]fault{loseSend, loseSend}, 0, tasks.Stored},
-		"refused at second": {[]fault{loseReply, refuse}, 1, tasks.AlreadyThere},
+		"it was stored":     {[]redistest.Fault{redistest.LoseReply, redistest.LoseReply}, 1, tasks.AlreadyThere},
+		"it was not":        {[]redistest.Fault{redistest.LoseSend, redistest.LoseSend}, 0, tasks.Stored},
+		"refused at second": {[]redistest.Fault{redistest.LoseReply, redistest.Refuse}, 1, tasks.AlreadyThere},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -108,7 +108,7 @@ func TestTwoLostAnswersAreSaidToBeNotKnown(t *testing.T) {
 func TestWithoutAKeyTheAdviceIsAnother(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
-	client, _ := throughFaults(t, s, storing, loseReply, loseReply)
+	client, _ := throughFaults(t, s, storing, redistest.LoseReply, redistest.LoseReply)
 	_, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{})
 	if err == nil || !strings.Contains(err.Error(), "at most one call too many") {
 		t.Errorf("%v", err)
@@ -118,7 +118,7 @@ func TestWithoutAKeyTheAdviceIsAnother(t *testing.T) {
 func TestARefusalOfRedisIsNotStored(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		client, f := throughFaults(t, s, storing, refuse)
+		client, f := throughFaults(t, s, storing, redistest.Refuse)
 		result, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{})
 		if _, ok := errors.AsType[redis.Error](err); result.Outcome != tasks.NotStored || !ok {
 			t.Errorf("%+v: %v", result, err)
@@ -133,7 +133,7 @@ func TestARefusalOfRedisIsNotStored(t *testing.T) {
 func TestNoConnectionIsNotStored(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		client, _ := throughFaults(t, s, []string{"asynq:queues"}, shutDown)
+		client, _ := throughFaults(t, s, []string{"asynq:queues"}, redistest.ShutDown)
 		result, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{})
 		if _, ok := errors.AsType[*tasks.StoreError](err); result.Outcome != tasks.NotStored || !ok {
 			t.Errorf("%+v: %v", result, err)
@@ -146,7 +146,7 @@ func TestNoConnectionIsNotStored(t *testing.T) {
 func TestAQueueThatCouldNotBeListedHoldsNoTask(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		client, _ := throughFaults(t, s, []string{"asynq:queues"}, loseReply, loseReply, loseReply)
+		client, _ := throughFaults(t, s, []string{"asynq:queues"}, redistest.LoseReply, redistest.LoseReply, redistest.LoseReply)
 		result, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{})
 		if result.Outcome != tasks.NotStored || err == nil {
 			t.Errorf("%+v: %v", result, err)
@@ -165,7 +165,7 @@ func TestNoConnectionForTheTaskItselfIsNotStored(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		// While the second task takes its revision, Redis is lost to all but that
 		// connection. The third takes one on it too, and finds none to be sent on.
-		client, _ := throughFaults(t, s, []string{"evalsha", "rollcall:", "lakeside", "chat1/u2"}, seal)
+		client, _ := throughFaults(t, s, []string{"evalsha", "rollcall:", "lakeside", "chat1/u2"}, redistest.Seal)
 		if _, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{}); err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +184,7 @@ func TestNoConnectionForTheTaskItselfIsNotStored(t *testing.T) {
 func TestRedisThatGoesAwayInBetweenIsNotKnown(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		client, _ := throughFaults(t, s, storing, shutDown)
+		client, _ := throughFaults(t, s, storing, redistest.ShutDown)
 		result, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{})
 		if result.Outcome != tasks.NotKnown {
 			t.Errorf("%+v: %v", result, err)
@@ -199,15 +199,15 @@ func TestADeadlineThatCutsTheAnswerOffIsSettledAllTheSame(t *testing.T) {
 		defer cancel()
 		serve(t, s)
 		var once faults
-		once.marks, once.todo = storing, []fault{loseReply}
-		p := newProxy(t, s.Addr, func(request []byte) fault {
+		once.marks, once.todo = storing, []redistest.Fault{redistest.LoseReply}
+		p := redistest.NewProxy(t, s.Addr, func(request []byte) redistest.Fault {
 			verdict := once.judge(request)
-			if verdict != pass {
+			if verdict != redistest.Pass {
 				cancel() // the caller gives up while the answer is on its way
 			}
 			return verdict
-		})
-		result, err := open(t, p.addr()).Enqueue(ctx, nick("u1", "A"), tasks.Options{})
+		}, nil)
+		result, err := open(t, p.Addr()).Enqueue(ctx, nick("u1", "A"), tasks.Options{})
 		if err != nil || result.Outcome != tasks.Stored {
 			t.Errorf("%+v: %v", result, err)
 		}
@@ -219,7 +219,7 @@ func TestALostAnswerToTheReservationStoresOnce(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client, _ := throughFaults(t, s, []string{"rollcall:key:", `"reserved"`, "24"}, nil...)
-		lost, f := throughFaults(t, s, []string{"rollcall:key:", `"reserved"`}, loseReply)
+		lost, f := throughFaults(t, s, []string{"rollcall:key:", `"reserved"`}, redistest.LoseReply)
 		for _, c := range []*tasks.Client{lost, client} {
 			if _, err := c.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{Key: "k"}); err != nil {
 				t.Fatal(err)
@@ -235,7 +235,7 @@ func TestALostAnswerToTheReservationStoresOnce(t *testing.T) {
 func TestALostMarkIsAWarningAndNotAnError(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		lose := []fault{loseSend, loseSend, loseSend, loseSend}
+		lose := []redistest.Fault{redistest.LoseSend, redistest.LoseSend, redistest.LoseSend, redistest.LoseSend}
 		client, _ := throughFaults(t, s, []string{"evalsha", "\r\nnickname\r\n"}, lose...)
 		result, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{})
 		if err != nil || result.Outcome != tasks.Stored || !strings.Contains(result.Warning, "newest wish") {
@@ -250,7 +250,7 @@ func TestALostMarkIsAWarningAndNotAnError(t *testing.T) {
 func TestATaskThatMayBeAnothersIsNotMarked(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		client, _ := throughFaults(t, s, storing, pass, loseReply)
+		client, _ := throughFaults(t, s, storing, redistest.Pass, redistest.LoseReply)
 		first, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{})
 		if err != nil {
 			t.Fatal(err)

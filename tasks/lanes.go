@@ -100,8 +100,9 @@ func PublishLanes(ctx context.Context, rdb redis.UniversalClient, lanes []Lane) 
 	return nil
 }
 
-// ReadLanes returns the lanes that are served at now, sorted by name. Records
-// that cannot be read are left out: a newer worker may write them otherwise.
+// ReadLanes returns the lanes that are served at now, sorted by name; for a now
+// of zero all that ever were. Records that cannot be read are left out: a newer
+// worker may write them otherwise.
 func ReadLanes(ctx context.Context, rdb redis.UniversalClient, now time.Time) ([]Lane, error) {
 	records, err := rdb.HGetAll(ctx, LanesKey).Result()
 	if err != nil {

@@ -113,8 +113,8 @@ func TestLanesAreReadOncePerHalfMinuteAndAgainForOneThatIsMissing(t *testing.T) 
 	serve(t, s)
 	var clock testClock
 	f := &faults{marks: []string{"hgetall"}}
-	p := newProxy(t, s.Addr, f.judge)
-	client := openAt(t, &redistest.Server{Addr: p.addr()}, &clock)
+	p := redistest.NewProxy(t, s.Addr, f.judge, nil)
+	client := openAt(t, &redistest.Server{Addr: p.Addr()}, &clock)
 	enqueue := func(task tasks.Task, want tasks.Outcome, reads int) {
 		t.Helper()
 		result, err := client.Enqueue(t.Context(), task, tasks.Options{})

@@ -151,14 +151,14 @@ func TestALostAnswerOfAClusterIsAStoredTask(t *testing.T) {
 	serveOn(t, d)
 	f := &faults{marks: storing}
 	var mu sync.Mutex
-	proxies := map[string]*proxy{}
+	proxies := map[string]*redistest.Proxy{}
 	options := d.Options()
 	options.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		mu.Lock()
 		if proxies[addr] == nil {
-			proxies[addr] = newProxy(t, addr, f.judge)
+			proxies[addr] = redistest.NewProxy(t, addr, f.judge, nil)
 		}
-		near := proxies[addr].addr()
+		near := proxies[addr].Addr()
 		mu.Unlock()
 		return new(net.Dialer).DialContext(ctx, network, near)
 	}
@@ -171,7 +171,7 @@ func TestALostAnswerOfAClusterIsAStoredTask(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.mu.Lock()
-	f.todo = []fault{loseReply}
+	f.todo = []redistest.Fault{redistest.LoseReply}
 	f.mu.Unlock()
 	result, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{})
 	if err != nil || result.Outcome != tasks.Stored || result.Revision == 0 {

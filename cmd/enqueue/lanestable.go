@@ -109,7 +109,10 @@ func (p *printer) notes(l laneState, detailed bool) {
 		}
 		p.text(red, 2, text)
 	}
-	if l.unseen {
+	switch {
+	case l.unseen && l.Seen.IsZero():
+		warn("no worker has ever said that it serves this lane: start one, or delete the tasks in the web UI")
+	case l.unseen:
 		warn("no worker since %s: start one, or look why it is gone", p.at(l.Seen))
 	}
 	if queues := l.pausedQueues(); queues != "" {

@@ -21,6 +21,7 @@ import (
 //
 //	seed hold JSON             a hold, its Since now
 //	seed queue QUEUE STATE N   tasks: pending, active, scheduled, due, retry or archived
+//	seed empty QUEUE           nothing waits there any more
 //	seed paused QUEUE          asynq's pause button
 //	seed spent ORG N [said]    the month's calls; said: the platform says no more
 //	seed refused LANE          a call that was refused for its rate
@@ -38,11 +39,14 @@ func seed(ts *testscript.TestScript, _ bool, args []string) {
 		_, _, err := hold.NewBoard(rdb).Put(ctx, h)
 		ts.Check(err)
 	case "queue":
+		ts.Check(rdb.SAdd(ctx, "asynq:queues", args[0]).Err())
 		n, err := strconv.Atoi(args[2])
 		ts.Check(err)
 		for i := range n {
 			ts.Check(store(ctx, rdb, args[0], args[1], fmt.Sprintf("%s-%d", args[1], i)))
 		}
+	case "empty":
+		ts.Check(rdb.Del(ctx, backlog.Key(args[0], "pending"), backlog.Key(args[0], "scheduled")).Err())
 	case "paused":
 		ts.Check(rdb.Set(ctx, backlog.Key(args[0], "paused"), 1, 0).Err())
 	case "spent":

@@ -57,9 +57,10 @@ func (l laneState) places() []hold.Place {
 	return places
 }
 
-// readSurvey reads all lanes, in six round trips however many there are.
+// readSurvey reads all lanes, in seven round trips however many there are, and
+// two more where queues of others are left.
 func readSurvey(ctx context.Context, rdb redis.UniversalClient, now time.Time) (*survey, error) {
-	lanes, err := tasks.ReadLanes(ctx, rdb, now)
+	lanes, err := readLanes(ctx, rdb, now)
 	if err != nil {
 		return nil, err
 	}

@@ -17,13 +17,25 @@ type ArchivedTask struct {
 	Score float64 // when it was archived, Unix seconds
 }
 
-// ArchivedSince counts what was archived at score or after it. One round trip.
-func ArchivedSince(ctx context.Context, rdb redis.UniversalClient, queue string, score float64) (int64, error) {
-	n, err := rdb.ZCount(ctx, Key(queue, "archived"), from(score), "+inf").Result()
+// ArchivedSince counts what was archived in each queue at its score or after it.
+// One pipelined round trip, or one to each node of a Cluster. If one queue cannot
+// be read, none is told.
+func ArchivedSince(ctx context.Context, rdb redis.UniversalClient, queues []string, scores []float64) ([]int64, error) {
+	answers := make([]*redis.IntCmd, len(queues))
+	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, queue := range queues {
+			answers[i] = p.ZCount(ctx, Key(queue, "archived"), from(scores[i]), "+inf")
+		}
+		return nil
+	})
 	if err != nil {
-		return 0, fmt.Errorf("count archived tasks: %w", err)
+		return nil, fmt.Errorf("count archived tasks: %w", err)
 	}
-	return n, nil
+	counts := make([]int64, len(queues))
+	for i, answer := range answers {
+		counts[i] = answer.Val()
+	}
+	return counts, nil
 }
 
 // Archived lists what was archived at score or after it, the oldest first: at

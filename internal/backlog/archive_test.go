@@ -2,6 +2,7 @@ package backlog_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,10 +63,10 @@ func TestAnArchiveIsListedFromAMomentOn(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		n, err := backlog.ArchivedSince(ctx, rdb, "q", 2)
+		n, err := backlog.ArchivedSince(ctx, rdb, []string{"q", "of nobody"}, []float64{2, 0})
 		entries, listErr := backlog.Archived(ctx, rdb, "q", 2)
-		if err := errors.Join(err, listErr); err != nil || n != 3 || len(entries) != 3 || entries[0] != (backlog.ArchivedTask{ID: "b", Score: 2}) || entries[2].ID != "d" {
-			t.Errorf("%d are counted, %v listed, %v", n, entries, err)
+		if err := errors.Join(err, listErr); err != nil || !slices.Equal(n, []int64{3, 0}) || len(entries) != 3 || entries[0] != (backlog.ArchivedTask{ID: "b", Score: 2}) || entries[2].ID != "d" {
+			t.Errorf("%v are counted, %v listed, %v", n, entries, err)
 		}
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,6 +23,17 @@ import (
 // scheduled, retry, archived, completed, lease, paused, or t:<id> for a task.
 // The braces keep a queue on one node of a Cluster.
 func Key(queue, name string) string { return "asynq:{" + queue + "}:" + name }
+
+// Queues lists the queues that asynq knows: all that ever had a task, unless
+// somebody deleted them. Sorted. One round trip.
+func Queues(ctx context.Context, rdb redis.UniversalClient) ([]string, error) {
+	queues, err := rdb.SMembers(ctx, "asynq:queues").Result()
+	if err != nil {
+		return nil, fmt.Errorf("list queues: %w", err)
+	}
+	slices.Sort(queues)
+	return queues, nil
+}
 
 // Pending returns how many tasks are pending in each queue, in the order given.
 // One pipelined round trip however many there are, or one to each node of a
@@ -59,6 +71,9 @@ type Queue struct {
 	Paused bool
 	Oldest time.Duration // since the eldest pending task became pending; 0 without one
 }
+
+// Waiting is how many tasks have not ended.
+func (q Queue) Waiting() int64 { return q.Pending + q.Active + q.Scheduled + q.Retry }
 
 // eldest is how many tasks at the head of a queue are asked for their age: one
 // that was put back there by a worker that stopped has none.

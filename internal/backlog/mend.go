@@ -5,26 +5,23 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 )
 
-var (
-	//go:embed requeue.lua
-	requeueLua string
-	//go:embed unlist.lua
-	unlistLua string
-)
+//go:embed unlist.lua
+var unlistLua string
 
 // Mender finds and mends what asynq leaves behind in the list of a queue's
 // active tasks.
 type Mender struct {
 	rdb       redis.UniversalClient
 	inspector *asynq.Inspector
+	look      *redis.Script
 	requeue   *redis.Script
+	condemn   *redis.Script
 	unlist    *redis.Script
 }
 
@@ -33,43 +30,11 @@ func NewMender(rdb redis.UniversalClient) *Mender {
 	return &Mender{
 		rdb:       rdb,
 		inspector: asynq.NewInspectorFromRedisClient(rdb),
+		look:      redis.NewScript(lookLua),
 		requeue:   redis.NewScript(requeueLua),
+		condemn:   redis.NewScript(condemnLua),
 		unlist:    redis.NewScript(unlistLua),
 	}
-}
-
-// Active is a task that is listed as active.
-type Active struct {
-	ID string
-	// Lease tells one look from the next: the worker that runs the task moves it
-	// every 5 s. "" for none.
-	Lease string
-}
-
-// Active lists the active tasks of a queue with their leases. One round trip.
-func (m *Mender) Active(ctx context.Context, queue string) ([]Active, error) {
-	var (
-		ids    *redis.StringSliceCmd
-		leases *redis.ZSliceCmd
-	)
-	_, err := m.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		ids = p.LRange(ctx, Key(queue, "active"), 0, -1)
-		leases = p.ZRangeWithScores(ctx, Key(queue, "lease"), 0, -1)
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list active tasks: %w", err)
-	}
-	held := make(map[string]string, len(leases.Val()))
-	for _, z := range leases.Val() {
-		id, _ := z.Member.(string)
-		held[id] = strconv.FormatFloat(z.Score, 'f', -1, 64)
-	}
-	active := make([]Active, len(ids.Val()))
-	for i, id := range ids.Val() {
-		active[i] = Active{ID: id, Lease: held[id]}
-	}
-	return active, nil
 }
 
 // Unreadable tells whether asynq cannot read the message of an active task, and
@@ -119,20 +84,6 @@ func (m *Mender) Unreadable(ctx context.Context, queue, id string) (raw []byte, 
 // change.
 func undecodable(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "could not decode task message")
-}
-
-// Requeue makes an active task pending again, at the head of its queue and with
-// no attempt counted, unless it ended or its lease moved since it was seen. It
-// tells whether the task was moved. asynq's recoverer does the same one or two
-// minutes after a worker died; both may run, as each moves only what is still
-// listed as active. One round trip.
-func (m *Mender) Requeue(ctx context.Context, queue string, seen Active) (moved bool, err error) {
-	keys := []string{Key(queue, "active"), Key(queue, "lease"), Key(queue, "pending"), Key(queue, "t:"+seen.ID)}
-	n, err := m.requeue.Run(ctx, m.rdb, keys, seen.ID, seen.Lease).Int()
-	if err != nil {
-		return false, fmt.Errorf("make task %s pending again: %w", seen.ID, err)
-	}
-	return n == 1, nil
 }
 
 // Unlist removes a task, and its message with it, from asynq's books for good.

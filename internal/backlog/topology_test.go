@@ -54,8 +54,23 @@ func TestQueuesAreReadAndMendedInEveryTopology(t *testing.T) {
 		if diff := cmp.Diff([]backlog.Active{{ID: "lost"}}, active(t, m)); diff != "" {
 			t.Errorf("active, -want +got:\n%s", diff)
 		}
-		if moved, err := m.Requeue(ctx, normal, backlog.Active{ID: "lost"}); !moved || err != nil {
-			t.Errorf("moved: %v, %v", moved, err)
+		seen := backlog.Orphan{Active: backlog.Active{ID: "lost"}, Since: look(t, m).Now}
+		if fate, kills, err := m.Requeue(ctx, normal, seen, bound); fate != backlog.Requeued || kills.Times != 1 || err != nil {
+			t.Errorf("fate %d, %+v, %v", fate, kills, err)
+		}
+		looks := m.Look(ctx, queues)
+		for i, found := range looks {
+			if found.Err != nil || len(found.Active) != 0 || found.Now.Before(seen.Since) {
+				t.Errorf("queue %d is seen as %+v", i, found)
+			}
+		}
+		put(t, rdb, "d", "poison")
+		if err := rdb.RPopLPush(ctx, backlog.Key("d", "pending"), backlog.Key("d", "active")).Err(); err != nil {
+			t.Fatal(err)
+		}
+		seen.Active = m.Look(ctx, []string{"d"})[0].Active[0]
+		if archived, err := m.Condemn(ctx, "d", seen, "poison", seen.Since); !archived || err != nil {
+			t.Errorf("archived: %v, %v", archived, err)
 		}
 	})
 }

@@ -16,6 +16,7 @@ var advice = map[string]string{
 	"partial":         "some members were changed and others not: look at the course, then replay what matters",
 	"unlisted":        "no table knows the answer: report it with its code; replay one, and the others if it goes through",
 	"panic":           "a defect of rollcall: report it with the stack from the log; replay them with a version that mends it",
+	"poison":          "workers died with it, three in a row: find out why from their logs; replay one after another, the one that kills again is to blame",
 	"rejected":        "the task is wrong: correct it with replay --set, or correct the roster and discard the letter",
 	"unverified":      "an ID change that may have been applied: look the person up, then say enqueue id confirm or enqueue id reject",
 	"malformed":       "no task can be read out of it: find out who wrote it; replay it with a task from --task, or discard it",
@@ -60,7 +61,9 @@ func maskedAll(ids []string) []string {
 }
 
 // MaskedTarget names a letter's target without naming a person.
-func MaskedTarget(letter ledger.Letter) string { return MaskedKey(tasks.Kind(letter.Kind), letter.Target) }
+func MaskedTarget(letter ledger.Letter) string {
+	return MaskedKey(tasks.Kind(letter.Kind), letter.Target)
+}
 
 // MaskedKey is the key of a target of a kind without the name of a person.
 func MaskedKey(kind tasks.Kind, key string) string {

@@ -87,6 +87,15 @@ type Env struct {
 	// ResendAfter is how long an ID in doubt rests before it is sent again: a
 	// platform that is busy gets over it, and a late request has landed. 0: 5 min.
 	ResendAfter time.Duration
+	// Now is the clock. Nil: time.Now.
+	Now func() time.Time
+}
+
+func (e Env) now() time.Time {
+	if e.Now == nil {
+		return time.Now()
+	}
+	return e.Now()
 }
 
 // call makes the calls for the fields that the mark says need one. values names
@@ -146,7 +155,7 @@ func (c *crew) carryOut(ctx context.Context, d Delivery, task tasks.Task, meta t
 	target, fields := task.Wish(c.Organisation)
 	report := Report{Target: target.Key, Revision: meta.Revision}
 
-	p := passage{crew: c, began: time.Now(), prompt: c.prompt.Load()}
+	p := passage{crew: c, began: c.now(), prompt: c.prompt.Load()}
 	mark, standings, err := c.Ledger.Begin(ctx, ledger.Delivery{
 		TaskID: d.TaskID, Target: target, Revision: meta.Revision, Fields: fields, Prompt: p.prompt,
 		Row: ledger.Row{Tenant: c.Tenant, Run: d.Run, Row: d.Row},
@@ -216,12 +225,13 @@ func (p *passage) gate(ctx context.Context) error {
 // once needs no second look.
 func (p *passage) leave(ctx context.Context) (bool, error) {
 	pacer := p.crew.Pacer
-	asked := time.Now()
+	asked := p.crew.now()
 	if err := pacer.Slot(ctx); err != nil {
 		return false, err
 	}
-	soon := time.Since(p.began) < promptly
-	p.crew.prompt.Store(soon || time.Since(asked) < promptly/2)
+	came := p.crew.now()
+	soon := came.Sub(p.began) < promptly
+	p.crew.prompt.Store(soon || came.Sub(asked) < promptly/2)
 	if !p.prompt || p.sent || !soon || p.mark.Once() {
 		if err := p.mark.Gate(ctx); err != nil {
 			pacer.Unused(ctx)

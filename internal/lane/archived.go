@@ -3,6 +3,7 @@ package lane
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -16,8 +17,8 @@ import (
 const Archived = "archived"
 
 const (
-	// addFor bounds how long one look at an archive adds letters, so that the
-	// other queues are not kept waiting. The next look goes on.
+	// addFor bounds how long a sweep adds letters, of all archives together: lost
+	// tasks are not to be kept waiting. The next sweep goes on.
 	addFor = time.Second
 	// archivePage is how many entries are asked for their letters at once.
 	archivePage = 500
@@ -29,21 +30,36 @@ type archive struct {
 	there  int64   // entries of that second: more may come within it
 }
 
-// archived adds letters for what lies in a queue's archive and has none. One
-// round trip when nothing came; else the entries since the last look are listed,
-// and each without a letter is read and written down.
-func (s *sweeper) archived(ctx context.Context, l *Lane, queue string, urgent bool, seen *archive) error {
-	there, err := backlog.ArchivedSince(ctx, s.set.rdb, queue, seen.newest)
-	if err != nil || there == seen.there {
+// archives adds letters for what lies in the archives and has none. One round
+// trip for all where nothing came.
+func (s *sweeper) archives(ctx context.Context) error {
+	from := make([]float64, len(s.queues))
+	for i, q := range s.queues {
+		from[i] = q.archive.newest
+	}
+	there, err := backlog.ArchivedSince(ctx, s.set.rdb, s.names, from)
+	if err != nil {
 		return err
 	}
+	until := time.Now().Add(addFor)
+	var faults []error
+	for i, q := range s.queues {
+		if there[i] != q.archive.there {
+			faults = append(faults, s.archived(ctx, q.lane, q.name, q.urgent, &q.archive, until))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// archived goes through one archive: the entries since the last look are listed,
+// and each without a letter is read and written down.
+func (s *sweeper) archived(ctx context.Context, l *Lane, queue string, urgent bool, seen *archive, until time.Time) error {
 	// At most 9,999 short ids at once, and so many once in the life of a worker:
 	// pages would miss what moves while asynq drops the oldest.
 	entries, err := backlog.Archived(ctx, s.set.rdb, queue, seen.newest)
 	if err != nil {
 		return err
 	}
-	until := time.Now().Add(addFor)
 	added, reached := 0, archive{newest: seen.newest}
 	for page := range slices.Chunk(entries, archivePage) {
 		var n int

@@ -211,8 +211,10 @@ func (s *Set) Start(ctx context.Context) error {
 		if err := l.pacer.Open(ctx); err != nil {
 			return err
 		}
-		l.lookForLetters(ctx)
 		l.follow(time.Now())
+	}
+	if err := s.lookForLetters(ctx); err != nil {
+		return err
 	}
 	for _, l := range s.lanes {
 		if err := l.server.Start(asynq.HandlerFunc(l.process)); err != nil {

@@ -109,15 +109,24 @@ func (l *Lane) exhume(ctx context.Context, id string, log *slog.Logger) {
 	}
 }
 
-// lookForLetters finds out whether exhume has anything to look for. Where a lane
-// has letters its name is put among those that have, in case a failover lost it.
-func (l *Lane) lookForLetters(ctx context.Context) {
-	n, err := l.set.ledger.DeadCount(ctx, ledger.Letters{Lane: l.Name()})
-	if err == nil && n > 0 {
-		err = l.set.ledger.Announce(ctx, l.Name())
+// lookForLetters finds out where exhume has anything to look for. One round trip
+// for all lanes, and one more for each that has letters: its name is put among
+// those that have, in case a failover lost it.
+func (s *Set) lookForLetters(ctx context.Context) error {
+	names := make([]string, len(s.lanes))
+	for i, l := range s.lanes {
+		names[i] = l.Name()
 	}
+	causes, err := s.ledger.DeadCauses(ctx, names...)
 	if err != nil {
-		return // the next look finds out; the sweep of the queues tells what is wrong
+		return err
 	}
-	l.buried.Store(n > 0)
+	var faults []error
+	for _, l := range s.lanes {
+		if len(causes[l.Name()]) > 0 {
+			faults = append(faults, s.ledger.Announce(ctx, l.Name()))
+		}
+		l.buried.Store(len(causes[l.Name()]) > 0)
+	}
+	return errors.Join(faults...)
 }

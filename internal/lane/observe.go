@@ -17,6 +17,13 @@ type Observer interface {
 	Attempt(Attempt)
 	// Recovered is called when a task whose worker was gone was made pending again.
 	Recovered(lane string)
+	// Condemned is called when a task died without an attempt's verdict: too many
+	// workers died with it.
+	Condemned(lane string, class Class)
+	// Unserved is called every 30 s with the queues that nobody serves and the
+	// tasks that wait there, unless they cannot be counted. Every worker is told
+	// the same.
+	Unserved(queues int, tasks int64)
 	// Hold is called in the one worker in which a hold began, changed or ended.
 	Hold(hold.Change, hold.Hold)
 }

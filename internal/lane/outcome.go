@@ -52,6 +52,7 @@ const (
 	ClassStopping   Class = "stopping"   // the worker stops
 	ClassInternal   Class = "internal"   // Redis or something of ours
 	ClassPanic      Class = "panic"      // a defect of ours
+	ClassPoison     Class = "poison"     // too many workers died with it
 )
 
 // rule is how a class is treated.
@@ -90,6 +91,7 @@ var rules = map[Class]rule{
 	ClassRejected:   {dead: true},
 	ClassUnverified: {dead: true},
 	ClassMalformed:  {dead: true},
+	ClassPoison:     {dead: true},
 }
 
 // Verdict is what becomes of a task, and why.
@@ -234,6 +236,8 @@ func classify(err error) Class {
 		return ClassMalformed
 	case is[*PanicError](err):
 		return ClassPanic
+	case is[*PoisonError](err):
+		return ClassPoison
 	}
 	return ClassInternal
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,6 +59,8 @@ type word struct {
 type watch struct {
 	attempts  chan lane.Attempt
 	recovered chan string
+	condemned chan string
+	unserved  atomic.Value // the last word
 	holds     chan word
 	instead   func(lane.Attempt) // of keeping attempts; nil: keep them
 }
@@ -70,7 +73,11 @@ func (w *watch) Attempt(a lane.Attempt) {
 	w.attempts <- a
 }
 
-func (w *watch) Recovered(lane string)                { w.recovered <- lane }
+func (w *watch) Recovered(lane string)               { w.recovered <- lane }
+func (w *watch) Condemned(name string, c lane.Class) { w.condemned <- name + " " + string(c) }
+func (w *watch) Unserved(queues int, tasks int64) {
+	w.unserved.Store(fmt.Sprintf("%d queues, %d tasks", queues, tasks))
+}
 func (w *watch) Hold(change hold.Change, h hold.Hold) { w.holds <- word{change, h} }
 
 // rig is a Set that is not started yet: one worker.
@@ -94,7 +101,7 @@ func newRig(t *testing.T, s *redistest.Server) *rig {
 	r := &rig{
 		t: t, server: s, rdb: rdb, wire: &wire{dequeues: map[string]int{}}, log: &lines{},
 		watch: &watch{
-			attempts: make(chan lane.Attempt, 1000), recovered: make(chan string, 1000), holds: make(chan word, 1000),
+			attempts: make(chan lane.Attempt, 1000), recovered: make(chan string, 1000), condemned: make(chan string, 1000), holds: make(chan word, 1000),
 		},
 		client:    asynq.NewClientFromRedisClient(rdb),
 		inspector: asynq.NewInspectorFromRedisClient(rdb),

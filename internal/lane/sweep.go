@@ -1,7 +1,6 @@
 package lane
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,13 +13,14 @@ import (
 	"rollcall/tasks"
 )
 
-// sweepEvery is how often the queues are looked through for tasks whose worker
-// is gone, and for messages that asynq cannot read: it takes such a one out of
-// a queue, fails to decode it, and leaves it "active" for ever.
+// sweepEvery is how often the queues are looked through. All of them together
+// cost three round trips while there is nothing to mend.
 const sweepEvery = 5 * time.Second
 
-// typeUndecodable is the asynq type of the stand-in for such a message: a task
-// that asynq can read, show and archive.
+// typeUndecodable is the asynq type of the stand-in for a message that asynq
+// cannot read: it takes such a one out of a queue, fails to decode it, and leaves
+// it "active" for ever. The stand-in is a task that asynq can read, show and
+// archive.
 const typeUndecodable = "rollcall:undecodable"
 
 // undecodable is the stand-in's payload.
@@ -53,27 +53,45 @@ func readUndecodable(payload []byte) error {
 	return &UndecodableError{Queue: u.Queue, ID: u.ID, Bytes: len(u.Raw)}
 }
 
-// sweeper looks through the queues of a Set.
+// sweeper looks through the queues of a Set. Each pass over them is a method in a
+// file of its own.
 type sweeper struct {
-	set       *Set
-	client    *asynq.Client
-	mender    *backlog.Mender
+	set    *Set
+	client *asynq.Client
+	mender *backlog.Mender
+	queues []*swept
+	names  []string // of queues, in their order
+	strays strays
+	// registers are those of the lanes' open tasks.
 	registers []*register
+	failed    bool // the last sweep, somewhere
 }
 
-func (s *Set) sweeper() *sweeper {
-	return &sweeper{
-		set: s, client: asynq.NewClientFromRedisClient(s.rdb), mender: backlog.NewMender(s.rdb), registers: registers(s.lanes),
+// swept is a queue of a lane, and what the sweeps before have found in it.
+type swept struct {
+	lane    *Lane
+	name    string
+	urgent  bool
+	beats   beats
+	archive archive
+}
+
+func newSweeper(set *Set) *sweeper {
+	s := &sweeper{set: set, client: asynq.NewClientFromRedisClient(set.rdb), mender: backlog.NewMender(set.rdb), registers: registers(set.lanes)}
+	for _, l := range set.lanes {
+		for _, urgent := range []bool{true, false} {
+			q := &swept{lane: l, name: tasks.Queue(l.Tenant, l.Kind, urgent), urgent: urgent}
+			s.queues, s.names = append(s.queues, q), append(s.names, q.name)
+		}
 	}
+	return s
 }
 
-// Sweep looks through the lanes' queues until ctx ends: for messages that asynq
-// cannot read, for tasks whose worker is gone, for tasks that asynq archived by
-// itself, and for those that it has lost.
+// Sweep looks through the lanes' queues until ctx ends: for tasks whose worker is
+// gone, for messages that asynq cannot read, for tasks that asynq archived by
+// itself, and for those that it has lost. Beside them it looks for queues that nobody serves.
 func (s *Set) Sweep(ctx context.Context) {
-	w := s.sweeper()
-	seen := map[string]map[string]sighting{}
-	archives := map[string]*archive{}
+	w := newSweeper(s)
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	for {
@@ -81,45 +99,24 @@ func (s *Set) Sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-		}
-		w.lookForVanished(ctx, time.Now())
-		for _, l := range s.lanes {
-			l.lookForLetters(ctx)
-			for _, urgent := range []bool{true, false} {
-				queue := tasks.Queue(l.Tenant, l.Kind, urgent)
-				if seen[queue] == nil {
-					seen[queue], archives[queue] = map[string]sighting{}, &archive{}
-				}
-				if err := w.queue(ctx, l, queue, seen[queue]); err != nil && ctx.Err() == nil {
-					l.log.Warn("a queue could not be looked through; the next sweep tries again", "queue", queue, "err", err)
-				}
-				if err := w.archived(ctx, l, queue, urgent, archives[queue]); err != nil && ctx.Err() == nil {
-					l.log.Warn("an archive could not be looked through; the next sweep tries again", "queue", queue, "err", err)
-				}
-			}
+			w.sweep(ctx, time.Now())
 		}
 	}
 }
 
-// queue sweeps one queue. One round trip when nothing is active, and two more a
-// task. A task that cannot be looked at does not keep the others from it.
-func (s *sweeper) queue(ctx context.Context, l *Lane, queue string, seen map[string]sighting) error {
-	active, err := s.mender.Active(ctx, queue)
-	if err != nil {
-		return err
+// sweep goes over all queues once. What goes wrong in one pass or queue keeps no
+// other from it.
+func (s *sweeper) sweep(ctx context.Context, now time.Time) {
+	err := errors.Join(s.orphans(ctx), s.set.lookForLetters(ctx), s.archives(ctx), s.vanished(ctx, now), s.unserved(ctx, now))
+	if (err != nil) == s.failed || ctx.Err() != nil {
+		return
 	}
-	var fault error // the first: while Redis is away they are all the same
-	readable := active[:0]
-	for _, task := range active {
-		raw, unreadable, err := s.mender.Unreadable(ctx, queue, task.ID)
-		if unreadable {
-			err = s.replace(ctx, queue, task.ID, raw)
-		} else {
-			readable = append(readable, task)
-		}
-		fault = cmp.Or(fault, err)
+	s.failed = err != nil
+	if s.failed {
+		s.set.log.Warn("not all queues can be looked through for lost tasks; each sweep tries again", "err", err)
+	} else {
+		s.set.log.Info("all queues are looked through for lost tasks again")
 	}
-	return cmp.Or(fault, s.orphans(ctx, l, queue, readable, seen))
 }
 
 // replace stores the stand-in first and removes the message after, so that a

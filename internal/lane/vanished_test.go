@@ -34,7 +34,7 @@ func produce(t *testing.T, s *redistest.Server, kinds ...tasks.Kind) *producer {
 	for _, k := range kinds {
 		p.add(lane.Config{Kind: k}, turnsDown)
 	}
-	began, look := time.Now(), p.set.LookForVanished()
+	began, look := time.Now(), p.set.Sweeps()
 	p.look = func(after time.Duration) { look(t.Context(), began.Add(after)) }
 	return p
 }

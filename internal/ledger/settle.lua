@@ -41,7 +41,8 @@ for i = 12, #ARGV, 4 do
 		redis.call('HSET', KEYS[1], 'q:' .. name, t[1])
 	else
 		local late = redis.call('HGET', KEYS[1], 'q:' .. name)
-		if late and t[1] - late > tonumber(ARGV[8]) then
+		-- A later edit does not undo what an earlier one did when it landed late.
+		if late and mode ~= 'edit' and t[1] - late > tonumber(ARGV[8]) then
 			redis.call('HDEL', KEYS[1], 'q:' .. name)
 		end
 	end

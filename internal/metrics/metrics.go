@@ -59,6 +59,8 @@ type Metrics struct {
 
 	tasks, attempts, calls, sends, recovered, holds *prometheus.CounterVec
 
+	unservedQueues, unservedTasks prometheus.Gauge
+
 	taskWait, slotWait, callTook, attemptTook, taskTook *prometheus.HistogramVec
 }
 
@@ -80,6 +82,10 @@ func New(cfg Config) *Metrics {
 			"level", "class", "change"),
 		recovered: counter("tasks_recovered_total", "Tasks that run again because their worker was gone.", "lane"),
 
+		unservedQueues: plain("unserved_queues",
+			"Queues that hold tasks and that no worker serves, as of the last look, which comes every 30 s. Every worker says the same."),
+		unservedTasks: plain("unserved_tasks", "Tasks that wait in them."),
+
 		taskWait: histogram("task_wait_seconds",
 			"From the enqueueing of a task to its first attempt that came to more than waiting. A time it was scheduled for is included.", ages),
 		slotWait: histogram("slot_wait_seconds", "Time a call spent waiting for its slots, of all its sends together.", slots),
@@ -89,7 +95,7 @@ func New(cfg Config) *Metrics {
 		taskTook: histogram("task_duration_seconds", "From the enqueueing of a task to its end, retries included.", ages),
 	}
 	m.registry.MustRegister(
-		m.tasks, m.attempts, m.calls, m.sends, m.recovered, m.holds,
+		m.tasks, m.attempts, m.calls, m.sends, m.recovered, m.holds, m.unservedQueues, m.unservedTasks,
 		m.taskWait, m.slotWait, m.callTook, m.attemptTook, m.taskTook,
 		&holds{lanes: cfg.Lanes}, newQueues(cfg.Redis, cfg.Lanes), newPaces(cfg.Redis, cfg.Lanes), newDead(cfg.Redis, cfg.Lanes), &pool{redis: cfg.Redis}, readiness(cfg.Ready),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -109,6 +115,10 @@ func New(cfg Config) *Metrics {
 
 func counter(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+}
+
+func plain(name, help string) prometheus.Gauge {
+	return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help})
 }
 
 func histogram(name, help string, buckets []float64) *prometheus.HistogramVec {
@@ -153,6 +163,17 @@ func (m *Metrics) Handler() http.Handler {
 
 // Recovered implements [lane.Observer].
 func (m *Metrics) Recovered(name string) { m.recovered.WithLabelValues(name).Inc() }
+
+// Condemned implements [lane.Observer].
+func (m *Metrics) Condemned(name string, class lane.Class) {
+	m.tasks.WithLabelValues(name, Dead, string(class)).Inc()
+}
+
+// Unserved implements [lane.Observer].
+func (m *Metrics) Unserved(queues int, tasks int64) {
+	m.unservedQueues.Set(float64(queues))
+	m.unservedTasks.Set(float64(tasks))
+}
 
 // Hold implements [lane.Observer].
 func (m *Metrics) Hold(change hold.Change, h hold.Hold) {

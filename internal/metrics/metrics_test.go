@@ -114,12 +114,19 @@ func TestAnAttemptIsCountedOnceInEachSense(t *testing.T) {
 	m.Attempt(attempt(lane.Dead, lane.ClassRejected, answer("60124", 200), handler.Report{Sends: 1, Revision: rev}))
 	m.Attempt(attempt(lane.Dead, lane.ClassMalformed, errors.New("no task"), handler.Report{}))
 	m.Recovered(laneName)
+	m.Condemned(laneName, lane.ClassPoison)
+	m.Unserved(2, 40)
+	m.Unserved(1, 30)
 
 	expect(t, m, `
 		rollcall_tasks_total{class="",lane="lakeside-dt.nickname",outcome="applied"} 1
 		rollcall_tasks_total{class="",lane="lakeside-dt.nickname",outcome="unchanged"} 1
 		rollcall_tasks_total{class="rejected",lane="lakeside-dt.nickname",outcome="dead"} 1
 		rollcall_tasks_total{class="malformed",lane="lakeside-dt.nickname",outcome="dead"} 1
+		rollcall_tasks_total{class="poison",lane="lakeside-dt.nickname",outcome="dead"} 1
+		rollcall_attempts_total{action="dead",class="poison",lane="lakeside-dt.nickname"} 0
+		rollcall_unserved_queues 1
+		rollcall_unserved_tasks 30
 		rollcall_attempts_total{action="done",class="",lane="lakeside-dt.nickname"} 2
 		rollcall_attempts_total{action="retry",class="throttled",lane="lakeside-dt.nickname"} 1
 		rollcall_attempts_total{action="dead",class="rejected",lane="lakeside-dt.nickname"} 1

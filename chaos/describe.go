@@ -1,0 +1,95 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"rollcall/internal/sandbox"
+	"rollcall/tasks"
+)
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+// describe prints what happened, in numbers.
+func (s *scene) describe(when string, ev *evidence, v verdict) {
+	s.tell("%s:", when)
+	row := func(name string, n any) { fmt.Fprintf(s.out, "  %-60s %7v\n", name, n) }
+	row("workers killed", s.storm.kills.Load())
+	row("Redis killed", s.storm.strikes.Load())
+	row("connections cut", s.storm.cuts.Load())
+	said, err := s.fleet.said(saidRecovered, saidArchived)
+	if err == nil {
+		row("tasks whose worker was gone, run again", said[saidRecovered])
+		row("archived by asynq alone, and found", said[saidArchived])
+	}
+	row("answers to producers lost twice", s.producer.unknown.Load())
+	row("times a producer was told that nothing is stored", s.producer.refused.Load())
+	for _, end := range sortedKeys(v.ends) {
+		row("tasks: "+end, v.ends[end])
+	}
+	for _, reason := range sortedKeys(v.excused) {
+		row("not as the newest wish says: "+reason, v.excused[reason])
+	}
+	c := count(ev, s.wishes, v)
+	row("calls", c.calls)
+	row("calls refused for the rate", c.refused)
+	row("calls struck by a fault", c.struck)
+	row("calls carried out", c.carried)
+	row("tasks that needed one, and calls beyond 40 members each", c.needed)
+	row("duplicate calls", c.duplicate)
+	if s.lossy() {
+		row("acknowledged and gone", len(v.lost))
+	}
+	for _, rule := range sortedKeys(byRule(v)) {
+		row("wrong: "+rule, byRule(v)[rule])
+	}
+}
+
+func byRule(v verdict) map[string]int {
+	counts := map[string]int{}
+	for _, x := range v.violations {
+		counts[x.rule]++
+	}
+	return counts
+}
+
+// What workers log, docs/worker.md.
+const (
+	saidRecovered = "a task whose worker is gone runs again"
+	saidArchived  = "what asynq archived by itself"
+)
+
+type counts struct{ calls, refused, struck, carried, needed, duplicate int }
+
+// count counts calls. One that a platform carried out beyond the one that its
+// task needed is a duplicate: it did no harm, and it cost.
+func count(ev *evidence, wishes []*wish, v verdict) (c counts) {
+	for _, call := range ev.calls {
+		if call.API == "" || call.API == sandbox.APIToken {
+			continue
+		}
+		c.calls++
+		if call.Fault != "" {
+			c.struck++
+		}
+		switch {
+		case strings.Contains(call.Code, "QpsLimit"), call.Code == "90018", call.Code == "101003001":
+			c.refused++
+		case call.Effect != 0, call.Code == "0", call.Code == "1", call.Code == "ok":
+			c.carried++
+		}
+	}
+	for _, w := range wishes {
+		if f := v.fates[w]; f.what == done && f.word != "unchanged" && f.word != "superseded" {
+			c.needed++
+			if t, ok := w.task.(tasks.GroupUpdate); ok {
+				c.needed += max(0, len(t.AddUserIDs)-1) / 40
+			}
+		}
+	}
+	c.duplicate = c.carried - c.needed
+	return c
+}

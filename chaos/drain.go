@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/redisdb"
+	"rollcall/tasks"
+)
+
+// soon is how far off a retry may be without being brought forward.
+const soon = 15 * time.Second
+
+// queues are those of all lanes.
+func queues() []string {
+	var names []string
+	for _, lane := range []struct {
+		tenant string
+		kind   tasks.Kind
+	}{{dingtalk, tasks.KindNickname}, {dingtalk, tasks.KindGroup}, {dingtalk, tasks.KindID}, {classin, tasks.KindCourse}} {
+		names = append(names, tasks.Queue(lane.tenant, lane.kind, false), tasks.Queue(lane.tenant, lane.kind, true))
+	}
+	return names
+}
+
+// desk is what an operator looks at asynq with.
+type desk struct{ inspector *asynq.Inspector }
+
+func openDesk(place redisdb.Config) (desk, error) {
+	rdb, err := place.Open()
+	if err != nil {
+		return desk{}, err
+	}
+	return desk{asynq.NewInspector(redisdb.ConnOpt(rdb))}, nil
+}
+
+// each calls do with every task in one of the states.
+func (d desk) each(states []asynq.TaskState, do func(*asynq.TaskInfo)) error {
+	list := map[asynq.TaskState]func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
+		asynq.TaskStatePending: d.inspector.ListPendingTasks, asynq.TaskStateActive: d.inspector.ListActiveTasks,
+		asynq.TaskStateScheduled: d.inspector.ListScheduledTasks, asynq.TaskStateRetry: d.inspector.ListRetryTasks,
+		asynq.TaskStateArchived: d.inspector.ListArchivedTasks, asynq.TaskStateCompleted: d.inspector.ListCompletedTasks,
+	}
+	const size = 1000
+	for _, name := range queues() {
+		for _, state := range states {
+			for page := 1; ; page++ {
+				infos, err := list[state](name, asynq.PageSize(size), asynq.Page(page))
+				if errors.Is(err, asynq.ErrQueueNotFound) {
+					break // nothing was ever put into it
+				}
+				if err != nil {
+					return fmt.Errorf("list the %s tasks of %s: %w", state, name, err)
+				}
+				for _, info := range infos {
+					do(info)
+				}
+				if len(infos) < size {
+					break
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// drain waits until all tasks have ended, and brings forward the retries that
+// are far off: how long a platform is left alone is not what is asked here.
+func (d desk) drain(ctx context.Context, bound time.Duration, tell func(string, ...any)) (forward int, err error) {
+	deadline := time.Now().Add(bound)
+	told := time.Now()
+	for {
+		open := 0
+		err := d.each([]asynq.TaskState{
+			asynq.TaskStatePending, asynq.TaskStateActive, asynq.TaskStateScheduled, asynq.TaskStateRetry,
+		}, func(t *asynq.TaskInfo) {
+			open++
+			if t.State == asynq.TaskStateRetry && time.Until(t.NextProcessAt) > soon && d.inspector.RunTask(t.Queue, t.ID) == nil {
+				forward++
+			}
+		})
+		switch {
+		case ctx.Err() != nil:
+			return forward, ctx.Err()
+		case err != nil && time.Now().After(deadline):
+			return forward, err
+		case err == nil && open == 0, time.Now().After(deadline):
+			return forward, nil // what is still open is a violation, and told so
+		}
+		if time.Since(told) >= tellEvery {
+			told = time.Now()
+			tell("%d tasks are still open", open)
+		}
+		pause(ctx, 2*time.Second)
+	}
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// fleet is the workers.
+type fleet struct {
+	binary, config string
+	logs           []string
+	quits          atomic.Int64 // workers that ended by themselves
+
+	mu      sync.Mutex
+	workers []*child
+	closed  bool
+}
+
+func openFleet(binary, dir, redis, platforms string, n int) (*fleet, error) {
+	f := &fleet{binary: binary, config: filepath.Join(dir, "worker.yaml")}
+	if err := os.WriteFile(f.config, []byte(workerConfig(redis, platforms)), 0o600); err != nil {
+		return nil, err
+	}
+	f.workers = make([]*child, n)
+	for i := range n {
+		f.logs = append(f.logs, filepath.Join(dir, fmt.Sprintf("worker-%d.log", i+1)))
+		if err := f.start(i); err != nil {
+			f.close()
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+// start starts a worker, and again if it ends without being told to.
+func (f *fleet) start(i int) error {
+	c, err := spawn(f.logs[i], []string{"CHAOS_SECRET=secret"}, f.binary, "run", "--config", f.config)
+	if err != nil {
+		return err
+	}
+	f.workers[i] = c
+	go func() {
+		<-c.gone
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.closed || f.workers[i] != c {
+			return
+		}
+		f.quits.Add(1)
+		_ = f.start(i) // if it cannot be started the others do its work
+	}()
+	return nil
+}
+
+// kill kills a worker and starts it again at once.
+func (f *fleet) kill(i int) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.workers[i]
+	f.workers[i] = nil
+	c.kill()
+	return f.start(i)
+}
+
+func (f *fleet) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	for _, c := range f.workers {
+		if c != nil {
+			c.kill()
+		}
+	}
+}
+
+// said counts the lines of all logs that hold each of the phrases.
+func (f *fleet) said(phrases ...string) (map[string]int, error) {
+	counts := map[string]int{}
+	for _, name := range f.logs {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		lines := bufio.NewScanner(file)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			for _, phrase := range phrases {
+				if strings.Contains(lines.Text(), phrase) {
+					counts[phrase]++
+				}
+			}
+		}
+		if err := errors.Join(lines.Err(), file.Close()); err != nil {
+			return nil, err
+		}
+	}
+	return counts, nil
+}

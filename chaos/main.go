@@ -1,0 +1,119 @@
+// Command chaos runs rollcall while everything around it is killed, and then
+// holds what the platforms believe against what was acknowledged: a real
+// redis-server, four workers as processes of their own, both platforms emulated
+// in this process with faults of every sort.
+//
+// It must not know how rollcall's parts work inside: it enqueues as a producer
+// does, kills as an operator's bad day does, and reads what an operator can read.
+//
+//	go run ./chaos -worker bin/worker [-duration 10m] [-tasks 20000] [-variant always] [-seed N]
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+)
+
+// settings are what the command line says.
+type settings struct {
+	worker   string        // the worker's binary
+	variant  string        // one of variants
+	duration time.Duration // of the chaos; the rest takes as long as it takes
+	tasks    int
+	workers  int
+	seed     uint64
+	drain    time.Duration // how long is waited for the tasks to end
+	keep     bool          // the directory with logs and Redis' files
+}
+
+// The topologies, and what befalls each.
+const (
+	always   = "always"   // appendfsync always: killed, nothing may be lost
+	everysec = "everysec" // appendfsync everysec: power loss, up to two seconds are lost
+	sentinel = "sentinel" // a master dies whose replica lags
+	cluster  = "cluster"  // so does one of three masters
+)
+
+var variants = []string{always, everysec, sentinel, cluster}
+
+// lossy tells that acknowledged writes may be lost: it is counted and healed.
+func (s settings) lossy() bool { return s.variant != always }
+
+var errViolated = errors.New("what was promised was not kept")
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("chaos: ")
+	// What go-redis has to say of its connections is what this is about.
+	redis.SetLogger(&logging.VoidLogger{})
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command(ctx, os.Stdout, os.Args[1:])
+	stop()
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+func command(ctx context.Context, out io.Writer, args []string) error {
+	s, err := parse(args)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "rollcall-chaos-")
+	if err != nil {
+		return err
+	}
+	err = perform(ctx, out, s, dir)
+	if err != nil || s.keep {
+		fmt.Fprintf(out, "logs of workers and Redis are in %s\n", dir)
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
+func parse(args []string) (settings, error) {
+	var s settings
+	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
+	flags.StringVar(&s.worker, "worker", "bin/worker", "the worker's `FILE`, as make build builds it")
+	flags.StringVar(&s.variant, "variant", always, "which Redis: always, everysec, sentinel or cluster")
+	flags.DurationVar(&s.duration, "duration", 10*time.Minute, "how long the chaos lasts")
+	flags.IntVar(&s.tasks, "tasks", 20_000, "how many tasks are enqueued meanwhile")
+	flags.IntVar(&s.workers, "workers", 4, "how many worker processes")
+	flags.Uint64Var(&s.seed, "seed", 1, "equal seeds give equal tasks, faults and intervals")
+	flags.DurationVar(&s.drain, "drain", 20*time.Minute, "how long the tasks may take to end afterwards")
+	flags.BoolVar(&s.keep, "keep", false, "keep the logs even if all is well")
+	if err := flags.Parse(args); err != nil {
+		return s, err
+	}
+	switch {
+	case flags.NArg() > 0:
+		return s, fmt.Errorf("%q is no flag", flags.Arg(0))
+	case !slices.Contains(variants, s.variant):
+		return s, fmt.Errorf("-variant %s: want %s", s.variant, strings.Join(variants, ", "))
+	case s.tasks < 100 || s.workers < 1 || s.duration < 10*time.Second:
+		return s, errors.New("at least 100 tasks, one worker and ten seconds are needed to see anything")
+	}
+	worker, err := filepath.Abs(s.worker)
+	if err != nil {
+		return s, err
+	}
+	if _, err := os.Stat(worker); err != nil {
+		return s, fmt.Errorf("-worker: %w: build it with make build", err)
+	}
+	s.worker = worker
+	return s, nil
+}

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"rollcall/internal/ledger"
+	"rollcall/internal/sandbox"
+	"rollcall/tasks"
+)
+
+// The rules, as docs/chaos.md lists them.
+const (
+	ruleLost     = "lost wish"          // acknowledged, and it neither ended nor waits
+	ruleLimbo    = "limbo"              // it has not ended, or something still waits for it
+	ruleOrder    = "order of revisions" // a later wish has the lower revision
+	ruleValue    = "wrong value"
+	ruleMember   = "wrong member"
+	ruleSecondID = "second ID"     // another candidate was sent, though the one before may have been applied
+	ruleEffectID = "ID twice"      // an ID took hold twice
+	ruleLetter   = "dead letter"   // incomplete
+	ruleOverlap  = "overlap"       // two calls for one target at once
+	rulePlan     = "refused"       // what every producer may ask for was refused
+	ruleWorker   = "worker's end"  // it ended without being killed
+	ruleStrange  = "strange value" // that nobody wished for
+)
+
+// violation is a promise that was not kept.
+type violation struct{ rule, text string }
+
+// verdict is what the oracle says.
+type verdict struct {
+	violations []violation
+	fates      map[*wish]fate
+	ends       map[string]int // fates in words
+	// excused counts fields whose value is not that of the newest wish, and why
+	// that is told.
+	excused map[string]int
+	lost    []*wish
+	// drop are targets whose record must be dropped before the roster heals them.
+	drop []ledger.Target
+}
+
+// oracle compares.
+type oracle struct {
+	*evidence
+	verdict
+
+	lossy   bool // what Redis acknowledged may be gone: count it
+	alone   bool // so may what is asked of replicas elsewhere before an ID is sent
+	targets map[ledger.Target][]*wish
+}
+
+// consult judges wishes, in the order of the plan, by the evidence.
+func consult(ev *evidence, wishes []*wish, variant string) verdict {
+	o := &oracle{evidence: ev, lossy: variant != always, alone: variant == everysec, targets: map[ledger.Target][]*wish{}}
+	o.fates, o.ends, o.excused = map[*wish]fate{}, map[string]int{}, map[string]int{}
+	for _, w := range wishes {
+		o.targets[w.target] = append(o.targets[w.target], w)
+		o.ending(w)
+	}
+	for _, note := range ev.open {
+		o.blame(ruleLimbo, "%s", note)
+	}
+	beliefs := believed(ev.state)
+	for target, of := range o.targets {
+		o.revisions(of)
+		o.values(target, of, beliefs)
+		if target.API == string(tasks.KindGroup) {
+			o.members(target, of)
+		}
+	}
+	o.ids()
+	o.letters(wishes)
+	o.overlaps()
+	slices.SortFunc(o.violations, func(a, b violation) int {
+		return strings.Compare(a.rule+a.text, b.rule+b.text)
+	})
+	return o.verdict
+}
+
+func (o *oracle) blame(rule, format string, arguments ...any) {
+	o.violations = append(o.violations, violation{rule, fmt.Sprintf(format, arguments...)})
+}
+
+// ending notes what became of a wish.
+func (o *oracle) ending(w *wish) {
+	f := o.fateOf(w)
+	o.fates[w] = f
+	switch f.what {
+	case done:
+		o.ends["done, "+f.word]++
+	case dead:
+		o.ends["dead letter, "+f.word]++
+	case never:
+		o.ends["never stored ("+w.outcome.String()+")"]++
+		if w.outcome == tasks.Refused {
+			o.blame(rulePlan, "%s: %v", w, w.err)
+		}
+	case open:
+		o.ends["open, "+f.word]++
+		o.blame(ruleLimbo, "%s is still %s", w, f.word)
+	case gone:
+		o.ends["gone"]++
+		o.lost = append(o.lost, w)
+		if !o.lossy {
+			o.blame(ruleLost, "%s was acknowledged as %s, and nothing is left of it", w, w.outcome)
+		}
+	}
+}
+
+// revisions holds the order in which wishes were acknowledged against their
+// revisions.
+func (o *oracle) revisions(of []*wish) {
+	var last *wish
+	for _, w := range of {
+		if w.rev == 0 {
+			if task, there := o.tasks[w.id]; there {
+				w.rev = revision(w, task.payload)
+			} else if letter, there := o.evidence.letters[w.id]; there {
+				w.rev = letter.Revision
+			}
+		}
+		if w.rev == 0 {
+			continue
+		}
+		if last != nil && w.rev <= last.rev {
+			o.blame(ruleOrder, "%s was asked for after %s", w, last)
+		}
+		last = w
+	}
+}
+
+func revision(w *wish, payload []byte) int64 {
+	typename, _, err := tasks.Encode(w.task, 1)
+	if err != nil {
+		return 0
+	}
+	_, meta, err := tasks.Decode(typename, payload)
+	if err != nil {
+		return 0
+	}
+	return meta.Revision
+}
+
+// overlaps: two tasks for one target are never carried out together. Where a
+// mark can be lost with its Redis it may happen once.
+func (o *oracle) overlaps() {
+	if o.lossy {
+		return
+	}
+	// A client that gives up, or is cut off, is noticed by the platform a moment
+	// later, and what follows at once seems to overlap.
+	cut := map[string]time.Time{}
+	calls := slices.Clone(o.calls)
+	slices.SortFunc(calls, func(a, b sandbox.Call) int { return int(a.Number - b.Number) })
+	for _, c := range calls {
+		about := c.API + " " + c.Target.Chat + " " + c.Target.User + " " + c.Target.Course
+		if c.Overlapping > 0 && c.Time.Sub(cut[about]) > timeout+2*time.Second {
+			o.blame(ruleOverlap, "call %d (%s %+v at %s) arrived while %d for the same were under way",
+				c.Number, c.API, c.Target, c.Time.Format("15:04:05.000"), c.Overlapping)
+		}
+		if c.Fault != "" {
+			cut[about] = c.Time
+		}
+	}
+}
+
+// letters: every dead letter is complete, and tells of the task that was stored.
+func (o *oracle) letters(wishes []*wish) {
+	byID := map[string]*wish{}
+	for _, w := range wishes {
+		if w.id != "" {
+			byID[w.id] = w
+		}
+	}
+	answered := map[string]bool{}
+	for _, c := range o.calls {
+		answered[c.RequestID] = true
+	}
+	for id, letter := range o.evidence.letters {
+		w := byID[strings.TrimSuffix(id, "~1")]
+		if w == nil {
+			o.blame(ruleLetter, "the letter of task %s is of no task that was asked for: %s", id, letter.Cause)
+			continue
+		}
+		for _, problem := range incomplete(letter, w, answered) {
+			o.blame(ruleLetter, "%s: its letter of class %s %s (%s)", w, letter.Class, problem, letter.Cause)
+		}
+	}
+}
+
+// incomplete lists what a letter lacks.
+func incomplete(letter ledger.Letter, w *wish, answered map[string]bool) (problems []string) {
+	want := func(ok bool, problem string) {
+		if !ok {
+			problems = append(problems, problem)
+		}
+	}
+	decoded, meta, err := tasks.Decode(letter.Type, letter.Payload)
+	want(err == nil, fmt.Sprintf("has a payload that cannot be read: %v", err))
+	if err == nil {
+		_, ours, errOurs := tasks.Encode(w.task, meta.Revision)
+		_, theirs, errTheirs := tasks.Encode(decoded, meta.Revision)
+		want(errOurs == nil && errTheirs == nil && bytes.Equal(ours, theirs), "holds another task")
+		want(letter.Revision == meta.Revision, "has another revision than its payload")
+	}
+	n := 0
+	for _, times := range letter.Attempts {
+		n += times
+	}
+	want(letter.Tenant != "" && letter.Kind == w.target.API && letter.Lane == letter.Tenant+"."+letter.Kind, "does not say whose it is")
+	want(letter.Target == w.target.Key && letter.Organisation == organisation, "has another target")
+	want(letter.Key == w.options.Key, "has lost its producer's key")
+	want(letter.Urgent == w.options.Urgent, "does not say rightly whether it is urgent")
+	want(letter.Class != "" && letter.Class != ledger.Unreadable, "has no class")
+	want(letter.Cause != "", "has no cause")
+	want(n > 0, "tells of no attempt")
+	want(!letter.First.IsZero() && !letter.Last.Before(letter.First), "has no times, or they run backwards")
+	want(letter.Code == "" || letter.Message != "", "has a code and no message")
+	want(letter.Class != "rejected" || letter.Code != "", "has no code of the platform that refused it")
+	// ClassIn names no request, and where the ledger knows the lock there was none.
+	want(letter.Code == "" || letter.Code == "locked" || letter.Kind == string(tasks.KindCourse) || letter.RequestID != "",
+		"has a code and no request id")
+	want(letter.RequestID == "" || answered[letter.RequestID], "names a request that the platform does not know")
+	return problems
+}
+
+// answeredCleanly tells whether a call of the ID change was refused for certain,
+// in an answer that left.
+func answeredCleanly(c sandbox.Call) bool {
+	return c.Status != 0 && c.Effect == 0 && cleanCodes[c.Code]
+}
+
+// cleanCodes are definite refusals of an ID change: nothing was done.
+var cleanCodes = map[string]bool{
+	"incorrect.reserved": true, "incorrect.format": true, "incorrect.length": true, "emp.not.exist": true,
+	"internalenterpriseaccount.limit": true, "have.been.set": true, "InvalidAuthentication": true,
+	"Forbidden.AccessDenied.QpsLimitForAppkeyAndApi": true, "Forbidden.AccessDenied.QpmLimitForAppkeyAndApi": true,
+}

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"rollcall/internal/ledger"
+	"rollcall/internal/sandbox"
+	"rollcall/tasks"
+)
+
+// place is a field of a target.
+type place struct{ api, key, field string }
+
+// believed is what the platforms hold, named as wishes name it. A field that was
+// never set is absent.
+func believed(state sandbox.OrganisationState) map[place]string {
+	b := map[place]string{}
+	options := map[string]string{}
+	for _, name := range []string{
+		"mention_all_authority", "show_history_type", "validation_type", "searchable", "chat_banned_type", "management_type",
+	} {
+		options[camel(name)] = name
+	}
+	for _, c := range state.Chats {
+		group := string(tasks.KindGroup)
+		b[place{group, c.ID, "name"}] = c.Name
+		b[place{group, c.ID, "icon"}] = c.Icon
+		kind := c.OwnerType
+		if kind == "" {
+			kind = tasks.OwnerEmployee
+		}
+		b[place{group, c.ID, "owner"}] = kind + ":" + c.Owner
+		for name, value := range c.Options {
+			b[place{group, c.ID, "options." + options[name]}] = strconv.Itoa(value)
+		}
+		for _, m := range c.Members {
+			b[place{string(tasks.KindNickname), c.ID + "/" + m.UserID, "nickname"}] = m.Nick
+		}
+	}
+	for _, e := range state.Employees {
+		b[place{string(tasks.KindID), e.UserID, "id"}] = e.DingTalkID
+	}
+	for _, s := range state.Schools {
+		for _, c := range s.Courses {
+			as := "as in the console"
+			for _, student := range c.Students {
+				if !student.Deleted && student.Nickname != student.Name {
+					as = "not as in the console"
+				}
+			}
+			b[place{string(tasks.KindCourse), c.ID, "names"}] = as
+		}
+	}
+	return b
+}
+
+// camel spells mention_all_authority as the platform does.
+func camel(name string) string {
+	words := strings.Split(name, "_")
+	for i, word := range words[1:] {
+		words[i+1] = strings.ToUpper(word[:1]) + word[1:]
+	}
+	return strings.Join(words, "")
+}
+
+// values holds what the platform believes of a target against the newest wish
+// for each of its fields.
+func (o *oracle) values(target ledger.Target, of []*wish, beliefs map[place]string) {
+	wished := map[string][]*wish{} // by field, oldest first
+	for _, w := range of {
+		if f := o.fates[w]; f.what == never || f.what == gone {
+			continue
+		}
+		for _, field := range w.fields {
+			if field.Mode != ledger.Edit {
+				wished[field.Name] = append(wished[field.Name], w)
+			}
+		}
+	}
+	for field, wishes := range wished {
+		o.value(target, field, wishes, beliefs[place{target.API, target.Key, field}])
+	}
+}
+
+func (o *oracle) value(target ledger.Target, field string, wishes []*wish, holds string) {
+	newest := wishes[len(wishes)-1]
+	if slices.Contains(takes(newest, field), holds) || o.alternative(newest, wishes, holds) {
+		return
+	}
+	text := fmt.Sprintf("%s %s: %s holds %q, and the newest is %s, which ended as %s%s",
+		target.API, target.Key, field, holds, newest, o.fates[newest].word, o.history(wishes))
+	switch f := o.fates[newest]; {
+	case f.what == dead:
+		o.excused["the newest wish is a dead letter, "+f.word]++
+	case f.what == open:
+		o.excused["the newest wish is still "+f.word]++
+	case strings.Contains(f.word, "unverified"), o.inDoubt(target, field):
+		o.excused["in doubt, and reported so"]++
+	case f.word == "unchanged" && o.forgotten(target, field, holds):
+		o.excused["a write that Redis forgot, and the wish before it again"]++
+		o.drop = append(o.drop, target)
+	default:
+		o.blame(ruleValue, "%s", text)
+		return
+	}
+	// Whatever became of the newest, nobody else writes there.
+	for _, w := range wishes {
+		if slices.Contains(takes(w, field), holds) {
+			return
+		}
+	}
+	if o.touched(target, field) {
+		o.blame(ruleStrange, "%s", text)
+	}
+}
+
+// forgotten tells whether a value came of a wish that is gone. Where the roster
+// then says what was there before, the ledger takes it for unchanged: the record
+// must be dropped by hand (docs/guarantees.md).
+func (o *oracle) forgotten(target ledger.Target, field, holds string) bool {
+	return o.lossy && slices.ContainsFunc(o.targets[target], func(w *wish) bool {
+		return o.fates[w].what == gone && slices.Contains(takes(w, field), holds)
+	})
+}
+
+// alternative tells whether a person has what an alternative of an earlier wish
+// for the same ID brought: that wish is fulfilled, and so is one that repeats it
+// with other alternatives (docs/guarantees.md).
+func (o *oracle) alternative(newest *wish, wishes []*wish, holds string) bool {
+	again, ok := newest.task.(tasks.IDChange)
+	return ok && o.fates[newest].word == "unchanged" && slices.ContainsFunc(wishes, func(w *wish) bool {
+		before, _ := w.task.(tasks.IDChange)
+		return o.fates[w].what == done && before.DingTalkID == again.DingTalkID && slices.Contains(before.Alternatives, holds)
+	})
+}
+
+// takes are the values that fulfil a wish for a field.
+func takes(w *wish, field string) []string {
+	switch t := w.task.(type) {
+	case tasks.IDChange:
+		return append([]string{t.DingTalkID}, t.Alternatives...)
+	case tasks.CourseSync:
+		return []string{"as in the console"}
+	}
+	for _, f := range w.fields {
+		if f.Name == field {
+			return []string{f.Value}
+		}
+	}
+	return nil
+}
+
+// touched tells whether any call ever changed a field.
+func (o *oracle) touched(target ledger.Target, field string) bool {
+	for _, e := range o.effects {
+		for _, c := range e.Changes {
+			switch target.API {
+			case string(tasks.KindNickname):
+				if c.Field == "nick" && e.Target.Chat+"/"+e.Target.User == target.Key {
+					return true
+				}
+			case string(tasks.KindGroup):
+				if e.Target.Chat == target.Key && (c.Field == field || "options."+c.Field == "options.managementOptions."+camel(strings.TrimPrefix(field, "options."))) {
+					return true
+				}
+			case string(tasks.KindID):
+				if c.Field == "dingTalkId" && e.Target.User == target.Key {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// history is the last wishes for a field, for whoever looks into a violation.
+func (o *oracle) history(wishes []*wish) string {
+	var b strings.Builder
+	for _, w := range wishes[max(0, len(wishes)-4):] {
+		fmt.Fprintf(&b, "\n      %s: %s", w, o.fates[w].word)
+	}
+	return b.String()
+}
+
+// standing is whether somebody is to be in a chat. Both: it is not known.
+type standing struct{ in, out bool }
+
+// edited calls do for everybody whom an edit names.
+func edited(t tasks.GroupUpdate, do func(id string, is standing)) {
+	for _, list := range []struct {
+		ids []string
+		is  standing
+	}{
+		{t.AddUserIDs, standing{in: true}},
+		{t.AddExtIDs, standing{in: true}},
+		{t.DelUserIDs, standing{out: true}},
+		{t.DelExtIDs, standing{out: true}},
+	} {
+		for _, id := range list.ids {
+			do(id, list.is)
+		}
+	}
+}
+
+// members holds the members of a chat against all edits of it, in their order.
+// What an edit that is a dead letter did is not known, unless the platform
+// refused it.
+func (o *oracle) members(target ledger.Target, of []*wish) {
+	could := map[string]standing{}
+	said := map[string][]*wish{}
+	for _, w := range of {
+		t, _ := w.task.(tasks.GroupUpdate)
+		f := o.fates[w]
+		// One of several calls may have been carried out before another was refused.
+		refused := f.what == dead && f.word == "rejected" && len(t.AddUserIDs) <= 40
+		if f.what == never || f.what == gone || refused {
+			continue
+		}
+		edited(t, func(id string, is standing) {
+			before, known := could[id]
+			if !known {
+				before = standing{out: true} // nobody who is edited was there at first
+			}
+			if f.what != done {
+				is = standing{is.in || before.in, is.out || before.out}
+			}
+			could[id] = is
+			said[id] = append(said[id], w)
+		})
+	}
+	is := present(o.state, target.Key)
+	for id, can := range could {
+		switch {
+		case can.in && can.out:
+			o.excused["members touched by an edit that is a dead letter"]++
+		case can.in != is[id]:
+			o.blame(ruleMember, "%s: %s is a member: %t, and should be: %t%s", target.Key, id, is[id], can.in, o.history(said[id]))
+		}
+	}
+}
+
+// present are all members of a chat, from inside and outside.
+func present(state sandbox.OrganisationState, chat string) map[string]bool {
+	is := map[string]bool{}
+	for _, c := range state.Chats {
+		if c.ID != chat {
+			continue
+		}
+		for _, m := range c.Members {
+			is[m.UserID] = true
+		}
+		for _, id := range c.Externals {
+			is[id] = true
+		}
+	}
+	return is
+}

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/tasks"
+)
+
+// tellEvery is how often progress is printed.
+const tellEvery = 10 * time.Second
+
+// scene is everything that takes part.
+type scene struct {
+	settings
+
+	out       io.Writer
+	dir       string
+	began     time.Time
+	school    school
+	platforms *platforms
+	servers   *servers
+	fleet     *fleet
+	storm     *storm
+	producer  *producer
+	rdb       redis.UniversalClient
+	desk      desk
+	wishes    []*wish
+	forward   int // retries that were brought forward
+}
+
+// perform is the whole of a run.
+func perform(ctx context.Context, out io.Writer, o settings, dir string) (err error) {
+	s := &scene{settings: o, out: out, dir: dir, began: time.Now(), school: newSchool(o.tasks)}
+	defer s.close()
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	s.wishes = plan(s.school, o.tasks, o.seed)
+	if err := s.rage(ctx); err != nil {
+		return err
+	}
+	verdict, err := s.judge(ctx, "after the chaos")
+	if err != nil {
+		return err
+	}
+	if s.lossy() {
+		if verdict, err = s.heal(ctx, verdict); err != nil {
+			return err
+		}
+	}
+	if n := s.fleet.quits.Load(); n > 0 {
+		verdict.violations = append(verdict.violations, violation{ruleWorker, fmt.Sprintf("%d workers ended by themselves: see their logs", n)})
+	}
+	return s.report(verdict)
+}
+
+func (s *scene) open(ctx context.Context) (err error) {
+	if s.platforms, err = openPlatforms(s.school, s.settings); err != nil {
+		return err
+	}
+	if s.servers, err = openServers(ctx, s.variant, s.dir); err != nil {
+		return err
+	}
+	if s.rdb, err = s.servers.place.Open(); err != nil {
+		return err
+	}
+	if s.desk, err = openDesk(s.servers.place); err != nil {
+		return err
+	}
+	options, err := s.servers.place.Options()
+	if err != nil {
+		return err
+	}
+	client, err := tasks.NewClient(tasks.ClientConfig{Redis: options})
+	if err != nil {
+		return err
+	}
+	s.producer = &producer{client: client}
+	if s.fleet, err = openFleet(s.worker, s.dir, s.servers.section, s.platforms.url, s.workers); err != nil {
+		return err
+	}
+	s.storm = &storm{fleet: s.fleet, servers: s.servers, seed: s.seed, tell: s.tell}
+	return eventually(ctx, "workers that serve all lanes", func(ctx context.Context) error {
+		lanes, err := tasks.ReadLanes(ctx, s.rdb, time.Now())
+		if err == nil && len(lanes) < len(tasks.Kinds()) {
+			err = fmt.Errorf("%d of %d lanes are served; see %s", len(lanes), len(tasks.Kinds()), s.fleet.logs[0])
+		}
+		return err
+	})
+}
+
+func (s *scene) close() {
+	if s.fleet != nil {
+		s.fleet.close()
+	}
+	if s.producer != nil {
+		_ = s.producer.client.Close()
+	}
+	if s.desk.inspector != nil {
+		_ = s.desk.inspector.Close()
+	}
+	if s.rdb != nil {
+		_ = s.rdb.Close()
+	}
+	if s.servers != nil {
+		s.servers.close()
+	}
+	if s.platforms != nil {
+		s.platforms.close()
+	}
+}
+
+func (s *scene) tell(format string, arguments ...any) {
+	fmt.Fprintf(s.out, "%6.1fs  %s\n", time.Since(s.began).Seconds(), fmt.Sprintf(format, arguments...))
+}
+
+// rage lets the producer and the storm at it, and waits for both.
+func (s *scene) rage(ctx context.Context) error {
+	s.tell("chaos: %s, %d workers, %d tasks in %s, seed %d", s.variant, s.workers, s.tasks, s.duration, s.seed)
+	raging, calm := context.WithTimeout(ctx, s.duration)
+	defer calm()
+	ended := make(chan error, 1)
+	go func() { ended <- s.storm.rage(raging, s.duration) }()
+	asked := make(chan struct{})
+	// What was not stored by the end of the chaos is asked for a while longer.
+	asking, enough := context.WithTimeout(ctx, s.duration+2*time.Minute)
+	defer enough()
+	go func() {
+		defer close(asked)
+		s.producer.run(asking, s.wishes, s.duration*9/10)
+	}()
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
+	for waiting := 2; waiting > 0; {
+		select {
+		case <-tick.C:
+			s.progress()
+		case err := <-ended:
+			ended = nil
+			waiting--
+			if err != nil {
+				return err
+			}
+			s.tell("the chaos is over")
+			s.platforms.DisarmAll()
+		case <-asked:
+			asked = nil
+			waiting--
+		}
+	}
+	s.progress()
+	return ctx.Err()
+}
+
+func (s *scene) progress() {
+	s.tell("%d of %d tasks acknowledged; %d calls; %d workers killed, Redis %d times, connections cut %d times",
+		s.producer.acknowledged.Load(), len(s.wishes), s.platforms.Arrived(), s.storm.kills.Load(), s.storm.strikes.Load(), s.storm.cuts.Load())
+}
+
+// judge waits until all tasks have ended and asks the oracle.
+func (s *scene) judge(ctx context.Context, when string) (verdict, error) {
+	n, err := s.desk.drain(ctx, s.drain, s.tell)
+	s.forward += n
+	if err != nil {
+		return verdict{}, err
+	}
+	s.tell("drained; %d retries that were more than %s off were brought forward", s.forward, soon)
+	ev, err := s.evidence(ctx)
+	if err != nil {
+		return verdict{}, err
+	}
+	v := consult(ev, s.wishes, s.variant)
+	s.describe(when, ev, v)
+	return v, nil
+}
+
+// sweepsTake bounds how long is waited for what follows up tasks that ended
+// unseen: it runs every few seconds, and some of it less often.
+const sweepsTake = 90 * time.Second
+
+// evidence collects it once nothing is left for a sweep to do, or time is up.
+func (s *scene) evidence(ctx context.Context) (ev *evidence, err error) {
+	for deadline := time.Now().Add(sweepsTake); ; {
+		pause(ctx, 6*time.Second)
+		err = eventually(ctx, "Redis, to be read", func(ctx context.Context) (err error) {
+			ev, err = collect(ctx, s.rdb, s.desk, s.platforms, s.wishes)
+			return err
+		})
+		if err != nil || ev.settled() || time.Now().After(deadline) || ctx.Err() != nil {
+			return ev, err
+		}
+	}
+}
+
+// report lists what went wrong, the first of each rule on the screen and all in
+// a file.
+func (s *scene) report(v verdict) error {
+	if len(v.violations) == 0 {
+		s.tell("nothing is wrong")
+		return nil
+	}
+	file, err := os.Create(filepath.Join(s.dir, "violations.txt"))
+	if err != nil {
+		return err
+	}
+	const shown = 5
+	counts := map[string]int{}
+	for _, x := range v.violations {
+		fmt.Fprintf(file, "%s: %s\n", x.rule, x.text)
+		if counts[x.rule]++; counts[x.rule] <= shown {
+			fmt.Fprintf(s.out, "  %s: %s\n", x.rule, x.text)
+		}
+	}
+	for _, rule := range sortedKeys(counts) {
+		s.tell("%d × %s", counts[rule], rule)
+	}
+	return errors.Join(fmt.Errorf("%w, %d times: seed %d, %s", errViolated, len(v.violations), s.seed, file.Name()), file.Close())
+}

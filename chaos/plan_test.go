@@ -1,0 +1,129 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rollcall/internal/ledger"
+	"rollcall/internal/sandbox"
+	"rollcall/tasks"
+)
+
+func TestEqualSeedsGiveEqualPlans(t *testing.T) {
+	t.Parallel()
+	draw := func(seed uint64) []tasks.Task {
+		var drawn []tasks.Task
+		for _, w := range plan(newSchool(2000), 2000, seed) {
+			drawn = append(drawn, w.task)
+		}
+		return drawn
+	}
+	if diff := cmp.Diff(draw(7), draw(7)); diff != "" {
+		t.Errorf("two plans of one seed:\n%s", diff)
+	}
+	if cmp.Equal(draw(7), draw(8)) {
+		t.Error("two seeds give one plan")
+	}
+}
+
+// Each wish is one that every producer may ask for, and each kind has targets
+// that are wished for again and again.
+func TestAPlanIsValidAndMeetsItself(t *testing.T) {
+	t.Parallel()
+	school := newSchool(2000)
+	if _, err := sandbox.New(sandbox.Config{World: school.world(), Scenario: sandbox.Scenario{Faults: faults()}}); err != nil {
+		t.Fatalf("the platforms do not take the world or the faults: %v", err)
+	}
+	wishes, targets, times := map[string]int{}, map[string]int{}, map[ledger.Target]int{}
+	for _, w := range plan(school, 2000, 1) {
+		if err := w.task.Validate(tasks.Limits{}); err != nil {
+			t.Errorf("%s: %v", w, err)
+		}
+		wishes[w.target.API]++
+		if times[w.target]++; times[w.target] == 1 {
+			targets[w.target.API]++
+		}
+	}
+	for _, kind := range tasks.Kinds() {
+		if n, of := wishes[string(kind)], targets[string(kind)]; n < 3*of/2 {
+			t.Errorf("%d %s tasks for %d targets: none meets another", n, kind, of)
+		}
+	}
+}
+
+// All kinds of faults that the sandbox knows but a ban strike, 5 % of calls.
+func TestFaultsOfEverySortStrike(t *testing.T) {
+	t.Parallel()
+	kinds := map[sandbox.FaultKind]bool{}
+	share := 0.0
+	for _, f := range faults() {
+		kinds[f.Kind] = true
+		if f.API == "" || f.API == sandbox.APIGroupNick {
+			share += f.Share
+		}
+	}
+	for _, kind := range []sandbox.FaultKind{
+		sandbox.FaultLatency, sandbox.FaultAnswer, sandbox.FaultHang, sandbox.FaultReset, sandbox.FaultOutage,
+		sandbox.FaultRefused, sandbox.FaultTruncated, sandbox.FaultOddBody, sandbox.FaultExpiredToken,
+	} {
+		if !kinds[kind] {
+			t.Errorf("no fault is of kind %s", kind)
+		}
+	}
+	if share < 0.045 || share > 0.055 {
+		t.Errorf("%.4f of all calls are struck, want 0.05", share)
+	}
+}
+
+func TestWishesForOneTargetDoNotGoSideBySide(t *testing.T) {
+	t.Parallel()
+	wishes := plan(newSchool(100), 100, 1)
+	second := *wishes[0]
+	shard := []*wish{wishes[0], &second, wishes[1]}
+	now := func(*wish) time.Duration { return 0 }
+	if n := ready(shard, now); n != 1 {
+		t.Errorf("%d wishes go side by side, want 1: the next is for the same target", n)
+	}
+	if n := ready(shard[1:], now); n != 2 {
+		t.Errorf("%d wishes go side by side, want 2", n)
+	}
+	later := func(w *wish) time.Duration { return time.Duration(w.n) * time.Hour }
+	if n := ready(shard[1:], later); n != 1 {
+		t.Errorf("%d wishes go, want the one that is due", n)
+	}
+}
+
+// The roster is the newest of everything: a group's attributes each by
+// themselves, and where all edits together lead to.
+func TestTheRosterSumsUpAllWishes(t *testing.T) {
+	t.Parallel()
+	group := func(g tasks.GroupUpdate) tasks.Task {
+		g.Tenant, g.ChatID = dingtalk, "chat"
+		return g
+	}
+	var wishes []*wish
+	for _, task := range []tasks.Task{
+		group(tasks.GroupUpdate{Name: "first", AddUserIDs: []string{"ann", "bob"}}),
+		tasks.NicknameSync{Tenant: dingtalk, ChatID: "chat", UserID: "ann", Nickname: "old"},
+		group(tasks.GroupUpdate{Icon: "@icon", DelUserIDs: []string{"ann"}, AddUserIDs: []string{nobody}}),
+		tasks.NicknameSync{Tenant: dingtalk, ChatID: "chat", UserID: "ann", Nickname: "new"},
+		group(tasks.GroupUpdate{Name: "last", AddUserIDs: []string{"cat"}}),
+	} {
+		w := &wish{n: len(wishes), task: task}
+		w.target, w.fields = task.Wish(organisation)
+		wishes = append(wishes, w)
+	}
+	var got []tasks.Task
+	for _, w := range roster(wishes) {
+		got = append(got, w.task)
+	}
+	want := []tasks.Task{
+		group(tasks.GroupUpdate{Name: "last", Icon: "@icon", AddUserIDs: []string{"bob", "cat"}, DelUserIDs: []string{"ann"}}),
+		tasks.NicknameSync{Tenant: dingtalk, ChatID: "chat", UserID: "ann", Nickname: "new"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the roster (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"rollcall/internal/sandbox"
+)
+
+const (
+	organisation = "harbour"
+	dingtalk     = "harbour-dt"
+	classin      = "harbour-ci"
+	appKey       = "dingharbour"
+	schoolID     = "1000099"
+	prohibited   = "casino" // in names and in IDs
+	nobody       = "nobody" // is no employee
+
+	// What both platforms allow in a second, and what the workers are told.
+	nicknameRate = 60
+	groupRate    = 40
+	idRate       = 10
+	courseRate   = 30
+
+	// timeout of one exchange. No latency of the platforms is as long: what lands
+	// after its sender has given up cannot be fenced (docs/guarantees.md), and so
+	// cannot be asked of anybody.
+	timeout = 8 * time.Second
+	// rest of an ID in doubt before the same is sent again. Here no request lands
+	// later than the timeout, so seconds do for minutes.
+	rest = 20 * time.Second
+)
+
+// school is who and what the tasks are about.
+type school struct {
+	chats   []string
+	owners  []string // in every chat, one of them its owner
+	pupils  []string // in every chat: they get nicknames
+	movers  []string // they come and go
+	guests  []string // external contacts; they come and go
+	people  []string // they get IDs
+	ids     []string // free at first, and fewer than those who want them
+	taken   []string // belong to somebody else
+	courses []string
+	gone    []string // deleted courses
+}
+
+// newSchool grows with the number of tasks, so that a target gets about as many
+// of them whatever that is.
+func newSchool(n int) school {
+	names := func(prefix string, n int) []string {
+		all := make([]string, n)
+		for i := range all {
+			all[i] = fmt.Sprintf("%s%04d", prefix, i)
+		}
+		return all
+	}
+	courses := names("7", max(4, n/200))
+	return school{
+		chats: names("chat", max(4, n/200)), owners: names("owner", 3), pupils: names("pupil", 22),
+		movers: names("mover", 80), guests: names("guest", 6),
+		people: names("person", max(8, n/30)), ids: names("free", max(12, n/25)), taken: names("taken", 20),
+		courses: courses, gone: names("8", 2),
+	}
+}
+
+func (s school) world() sandbox.World {
+	o := sandbox.Organisation{
+		Name: organisation, Quota: -1, Externals: s.guests,
+		Apps: []sandbox.App{{Key: appKey, Secret: "secret"}},
+	}
+	for _, list := range [][]string{s.owners, s.pupils, s.movers, s.people} {
+		for _, id := range list {
+			o.Employees = append(o.Employees, sandbox.Employee{UserID: id, Name: id, EnterpriseAccount: true})
+		}
+	}
+	for _, id := range s.chats {
+		chat := sandbox.Chat{ID: id, Name: "?", Owner: s.owners[0]}
+		for _, list := range [][]string{s.owners, s.pupils} {
+			for _, user := range list {
+				chat.Members = append(chat.Members, sandbox.Member{UserID: user})
+			}
+		}
+		o.Chats = append(o.Chats, chat)
+	}
+	classes := sandbox.School{SID: schoolID, Secret: "secret"}
+	for i, id := range s.courses {
+		course := sandbox.Course{ID: id}
+		for j := range 3 {
+			course.Students = append(course.Students, sandbox.Student{UID: strconv.Itoa(j), Name: fmt.Sprintf("student %d", j)})
+		}
+		// Somebody who cannot be renamed: the platform says so, and not who.
+		if i > 0 && i%25 == 0 {
+			course.Students = append(course.Students, sandbox.Student{UID: "deleted", Name: "x", Deleted: true})
+		}
+		classes.Courses = append(classes.Courses, course)
+	}
+	for _, id := range s.gone {
+		classes.Courses = append(classes.Courses, sandbox.Course{ID: id, State: sandbox.CourseDeleted})
+	}
+	o.Schools = []sandbox.School{classes}
+	return sandbox.World{
+		Organisations: []sandbox.Organisation{o}, TakenIDs: s.taken,
+		ProhibitedNames: []string{prohibited}, ProhibitedIDs: []string{prohibited},
+	}
+}
+
+// faults strike 5 % of all calls, with everything the sandbox knows but the ban
+// of an address, which would keep everybody waiting for five minutes.
+func faults() []sandbox.Fault {
+	const each = 0.05 / 13
+	all := []sandbox.Fault{
+		{Name: "reset after the effect", Kind: sandbox.FaultReset, Applied: true},
+		{Name: "reset before", Kind: sandbox.FaultReset},
+		{Name: "refused", Kind: sandbox.FaultRefused},
+		{Name: "no answer after the effect", Kind: sandbox.FaultHang, Applied: true},
+		{Name: "no answer", Kind: sandbox.FaultHang},
+		// In plain text: an HTML page at DingTalk means the ban.
+		{
+			Name: "bad gateway", Kind: sandbox.FaultOutage, Status: http.StatusServiceUnavailable,
+			Body: "no healthy upstream", Headers: map[string]string{"Content-Type": "text/plain"},
+		},
+		{Name: "half an answer", Kind: sandbox.FaultTruncated},
+		{Name: "an odd answer after the effect", Kind: sandbox.FaultOddBody, Applied: true},
+		{Name: "an odd answer", Kind: sandbox.FaultOddBody},
+		{Name: "slow", Kind: sandbox.FaultLatency, Latency: 200 * time.Millisecond, Jitter: 2 * time.Second},
+	}
+	for _, busy := range []struct{ api, code string }{
+		{sandbox.APIGroupNick, "-1"},
+		{sandbox.APIGroupUpdate, "system.error"},
+		{sandbox.APIChangeID, "system.busy"},
+		{sandbox.APIClassNick, "104"},
+	} {
+		all = append(all,
+			sandbox.Fault{Name: "busy", API: busy.api, Kind: sandbox.FaultAnswer, Code: busy.code},
+			sandbox.Fault{Name: "busy after the effect", API: busy.api, Kind: sandbox.FaultAnswer, Code: busy.code, Applied: true})
+		if busy.api != sandbox.APIClassNick {
+			all = append(all, sandbox.Fault{Name: "expired token", API: busy.api, Kind: sandbox.FaultExpiredToken})
+		}
+	}
+	for i := range all {
+		all[i].Share = each
+		if all[i].Kind == sandbox.FaultExpiredToken {
+			// All calls share the token: one that is refused twice puts the tenant on
+			// hold for a minute, as it should.
+			all[i].Share = each / 8
+		}
+	}
+	// Refused for the rate. ClassIn's refusal is for a minute, and so is left to
+	// its own limit.
+	const qps = "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"
+	for _, fast := range []struct{ api, code string }{
+		{sandbox.APIGroupNick, "90018"},
+		{sandbox.APIGroupUpdate, qps},
+		{sandbox.APIChangeID, qps},
+	} {
+		all = append(all, sandbox.Fault{Name: "too fast", API: fast.api, Kind: sandbox.FaultAnswer, Code: fast.code, Share: each / 4})
+	}
+	return all
+}
+
+// platforms are both of them, in this process, so that no kill takes what they
+// remember.
+type platforms struct {
+	*sandbox.Sandbox
+
+	url    string
+	server *http.Server
+}
+
+func openPlatforms(s school, o settings) (*platforms, error) {
+	second := func(calls int) []sandbox.Window { return []sandbox.Window{{Calls: calls, Per: time.Second}} }
+	box, err := sandbox.New(sandbox.Config{
+		World: s.world(), Seed: o.seed, KeepCalls: 20*o.tasks + 10_000,
+		Limits: sandbox.Limits{MonthlyQuota: -1, Windows: map[string][]sandbox.Window{
+			sandbox.APIGroupNick: second(nicknameRate), sandbox.APIGroupUpdate: second(groupRate),
+			sandbox.APIChangeID: second(idRate), sandbox.APIClassNick: second(courseRate),
+		}},
+		Scenario: sandbox.Scenario{Faults: faults()},
+	})
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+	if err != nil {
+		return nil, err
+	}
+	p := &platforms{
+		Sandbox: box, url: "http://" + listener.Addr().String(),
+		server: &http.Server{Handler: box, ReadHeaderTimeout: 5 * time.Second},
+	}
+	go func() { _ = p.server.Serve(listener) }() // ends with close alone
+	return p, nil
+}
+
+func (p *platforms) close() {
+	p.Close()
+	_ = p.server.Close()
+}
+
+// workerConfig is the file that all workers are given. redis is the section of
+// that name, in YAML's flow style.
+func workerConfig(redis, platforms string) string {
+	return fmt.Sprintf(`redis: %s
+http: {listen: "off"}
+log: {level: debug, format: json, show_personal_data: true}
+organisations:
+  - name: %s
+    quota: {calls: 0}
+    tenants:
+      - name: %s
+        dingtalk:
+          {api: %[4]q, oapi: %[4]q, app_key: %s, app_secret: {env: CHAOS_SECRET}, timeout: %s, id_resend_after: %s, limits: {
+            nickname: {calls: %d, per: 1s}, group: {calls: %d, per: 1s}, id: {calls: %d, per: 1s}}}
+      - name: %s
+        classin: {base_url: %[4]q, sid: %[12]q, secret: {env: CHAOS_SECRET}, timeout: %[6]s, limits: {course: {calls: %[13]d, per: 1s}}}
+`, redis, organisation, dingtalk, platforms, appKey, timeout, rest,
+		nicknameRate, groupRate, idRate, classin, schoolID, courseRate)
+}

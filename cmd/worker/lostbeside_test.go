@@ -1,0 +1,53 @@
+package main
+
+import "strings"
+
+// Why a command is no step of a task's path: its reply is not lost here.
+const (
+	telling   = "tells people, or other processes, how things stand; told again within seconds"
+	listening = "listens for words that nobody relies on"
+	looking   = "only reads, and reads again within seconds"
+	along     = "sent together with `EXEC`, whose reply is lost"
+)
+
+// beside are those, and why.
+var beside = map[string]string{
+	"asynq's `writeServerState`":              telling,
+	"`ZADD asynq:servers`":                    telling,
+	"`ZADD asynq:workers`":                    telling,
+	"`HSET rollcall:lanes`":                   telling,
+	"`EXPIRE rollcall:lanes`":                 telling,
+	"`SUBSCRIBE asynq:cancel`":                listening,
+	"`SUBSCRIBE rollcall:holds`":              listening,
+	"`SUBSCRIBE rollcall:pace`":               listening,
+	"`HGETALL rollcall:holds`":                looking,
+	"`HMGET rollcall:{lakeside}:spent`":       looking,
+	"`TIME`":                                  looking,
+	"`SISMEMBER asynq:queues`":                looking,
+	"asynq's `listLeaseExpired`":              looking,
+	"asynq's `reclaimStateAggregationSets`":   looking,
+	"asynq's `deleteExpiredCompletedTasks`":   "removes what is over; asked again within seconds",
+	"asynq's `forward`, urgent":               "as that of the other queue",
+	"`MULTI`":                                 along,
+	"`HINCRBY rollcall:{<task id>}:attempts`": along,
+	"`HSETNX rollcall:{<task id>}:attempts`":  along,
+	"`HGET rollcall:{<task id>}:attempts`":    along,
+	"`PEXPIRE rollcall:{<task id>}:attempts`": along,
+	"`internal/pace/give.lua`":                "gives back a slot that has passed; lost, one call too few leaves",
+}
+
+// verbs are those of commands that look at what there is, again and again: the
+// lookout every 100 ms, the sweep every 5 s.
+var verbs = []string{"LLEN", "LRANGE", "ZRANGE", "ZCOUNT", "ZLEXCOUNT", "ZCARD", "HLEN"}
+
+func isBeside(command string) bool {
+	if beside[command] != "" || beside[strings.TrimSuffix(command, ", urgent")] != "" {
+		return true
+	}
+	for _, verb := range verbs {
+		if strings.HasPrefix(command, "`"+verb+" ") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"rollcall/internal/redistest"
+)
+
+// loss says which reply is lost, and how. The zero value loses none.
+type loss struct {
+	command string // its name
+	fault   redistest.Fault
+}
+
+// forward is asked every second, and is a step of the path where it moved a task.
+const forward = "asynq's `forward`"
+
+// line is somebody's way to Redis. From when it is opened on it keeps which
+// commands went by, and loses one reply.
+type line struct {
+	scripts *luaScripts
+	proxy   *redistest.Proxy
+
+	mu     sync.Mutex
+	open   bool
+	loss   loss
+	counts map[string]int
+	seen   []string // in the order of their first time
+	lost   []byte   // the command whose reply was lost
+	told   string   // that reply
+	again  string   // what the same command was answered when it came again
+	anew   bool     // one of that name came again, with other words
+}
+
+func newLine(t *testing.T, s *redistest.Server, known *luaScripts) *line {
+	t.Helper()
+	l := &line{scripts: known, counts: map[string]int{}}
+	l.proxy = redistest.NewProxy(t, s.Addr, l.judge, l.answered)
+	return l
+}
+
+// start keeps and loses from now on.
+func (l *line) start(what loss) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open, l.loss = true, what
+}
+
+// stop ends what start began.
+func (l *line) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open = false
+}
+
+// ordinal tells the ledger's steps apart, which mean another thing each time.
+func ordinal(name string, n int) string {
+	if n == 1 || !strings.HasPrefix(name, "`internal/ledger/") {
+		return name
+	}
+	return fmt.Sprintf("%s (%d)", name, n)
+}
+
+func (l *line) judge(request []byte) redistest.Fault {
+	words := redistest.Words(request)
+	if len(words) == 0 {
+		return redistest.Pass
+	}
+	name := l.scripts.name(words)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.open || name == "" {
+		return redistest.Pass
+	}
+	if bytes.Equal(request, l.lost) {
+		return redistest.Pass
+	}
+	l.counts[name]++
+	nth := ordinal(name, l.counts[name])
+	if !slices.Contains(l.seen, nth) {
+		l.seen = append(l.seen, nth)
+	}
+	if l.lost == nil && nth == l.loss.command && nth != forward {
+		l.lost = bytes.Clone(request)
+		return l.loss.fault
+	}
+	lostName, _, _ := strings.Cut(l.loss.command, " (")
+	l.anew = l.anew || l.lost != nil && name == lostName
+	return redistest.Pass
+}
+
+func (l *line) answered(request, reply []byte) redistest.Fault {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open && l.lost == nil && l.loss.command == forward && string(reply) != ":0\r\n" &&
+		l.scripts.name(redistest.Words(request)) == forward {
+		l.lost, l.told = bytes.Clone(request), string(reply)
+		return l.loss.fault
+	}
+	switch {
+	case l.lost == nil || !bytes.Equal(request, l.lost):
+	case l.told == "":
+		l.told = string(reply)
+	case l.again == "":
+		l.again = string(reply)
+	}
+	return redistest.Pass
+}
+
+// commands are those that went by, in the order of their first time.
+func (l *line) commands() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.seen)
+}
+
+// said tells what became of the command whose reply was lost: whether it was
+// repeated, and what the repetition was answered. false: no reply was lost.
+func (l *line) said() (string, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.lost == nil:
+		return "", false
+	case l.again == "" && l.anew:
+		return "an error; another try follows", true
+	case l.again == "":
+		return "an error", true
+	case l.again == l.told:
+		return "repeated, same answer", true
+	case strings.HasPrefix(l.again, "-"):
+		word, _, _ := strings.Cut(strings.TrimSpace(l.again[1:]), ":")
+		return "repeated, refused: `" + word + "`", true
+	case l.again == "_\r\n" || l.again == "$-1\r\n" || l.again == "*-1\r\n":
+		return "repeated, answer: nothing", true
+	}
+	return "repeated, another answer", true
+}

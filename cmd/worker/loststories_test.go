@@ -1,0 +1,251 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"rollcall/internal/demo"
+	"rollcall/internal/hold"
+	"rollcall/internal/sandbox"
+	"rollcall/tasks"
+)
+
+// story is something that goes the whole path, and how it must end whichever
+// reply is lost.
+type story struct {
+	name, intro string
+	before      func(*passage)  // what came first
+	requests    []tasks.Request // enqueued in one piece
+	during      func(*passage)  // what a person does while they are on their way; may be nil
+	ends        []string        // each task as one of these
+	most        int             // calls
+	wrong       func(*passage) error
+	letters     int
+	// after goes on with the same target: what was written down must be right.
+	after func(*passage)
+	// news: only commands that no story before had.
+	news bool
+	// in is when the tasks are to be carried out; 0: at once.
+	in time.Duration
+}
+
+const classroom = "chat7Af3929"
+
+func nicknameOf(user, name string) tasks.NicknameSync {
+	return tasks.NicknameSync{Tenant: demo.DingTalk, ChatID: classroom, UserID: user, Nickname: name}
+}
+
+func one(task tasks.Task, options tasks.Options) []tasks.Request {
+	return []tasks.Request{{Task: task, Options: options}}
+}
+
+// carry enqueues a task and waits for its end, which must be one of those wanted.
+func (p *passage) carry(task tasks.Task, want ...string) {
+	p.t.Helper()
+	for _, e := range p.settle(p.enqueue(tasks.Request{Task: task})) {
+		if got := e.String(); !slices.Contains(want, got) {
+			p.t.Errorf("%+v ended as %s, want %v", task, got, want)
+		}
+	}
+}
+
+func (p *passage) arm(f sandbox.Fault) {
+	p.t.Helper()
+	if _, err := p.platforms.Arm(f); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func named(user, want string) func(*passage) error {
+	return func(p *passage) error {
+		if got, in := p.school().Nick(classroom, user); got != want {
+			return fmt.Errorf("%s is called %q (a member: %t), want %q", user, got, in, want)
+		}
+		return nil
+	}
+}
+
+func (p *passage) must(err error) {
+	p.t.Helper()
+	if err != nil {
+		p.t.Error(err)
+	}
+}
+
+func stories() []story {
+	return []story{
+		nicknameStory("a nickname, with a key", "A member is renamed for the second time.", tasks.Options{Key: "7"}),
+		groupStory(), idStory(), rejectedStory(), slowStory(), throttledStory(), heldStory(), laterStory(),
+	}
+}
+
+func nicknameStory(name, intro string, options tasks.Options) story {
+	return story{
+		name: name, intro: intro,
+		before:   func(p *passage) { p.carry(nicknameOf("u001", "old"), "`applied`") },
+		requests: one(nicknameOf("u001", "new"), options),
+		ends:     []string{"`applied`", "`settled`", "`done`"}, most: 2,
+		wrong: named("u001", "new"),
+		after: func(p *passage) {
+			// A call too many where the doubt was noted by a begin that came twice.
+			p.carry(nicknameOf("u001", "new"), "`unchanged`", "`applied`")
+			p.carry(nicknameOf("u001", "old"), "`applied`")
+			p.must(named("u001", "old")(p))
+		},
+	}
+}
+
+func group(name string) tasks.GroupUpdate {
+	return tasks.GroupUpdate{Tenant: demo.DingTalk, ChatID: classroom, Name: name}
+}
+
+func groupStory() story {
+	task := group("new")
+	task.AddUserIDs = []string{"u101"}
+	wrong := func(p *passage, name string, want bool) error {
+		for _, c := range p.school().Chats {
+			if c.ID != classroom {
+				continue
+			}
+			in := slices.ContainsFunc(c.Members, func(m sandbox.Member) bool { return m.UserID == "u101" })
+			if c.Name != name || in != want {
+				return fmt.Errorf("the chat is called %q, u101 is in it: %t; want %q, %t", c.Name, in, name, want)
+			}
+		}
+		return nil
+	}
+	return story{
+		name: "a chat's name and members", intro: "One task renames a chat and adds a member.",
+		before: func(p *passage) { p.carry(group("old"), "`applied`") }, requests: one(task, tasks.Options{}),
+		ends: []string{"`applied`", "`settled`", "`done`"}, most: 2,
+		wrong: func(p *passage) error { return wrong(p, "new", true) },
+		after: func(p *passage) {
+			back := group("old")
+			back.DelUserIDs = []string{"u101"}
+			p.carry(back, "`applied`")
+			p.must(wrong(p, "old", false))
+		},
+	}
+}
+
+func idStory() story {
+	task := tasks.IDChange{Tenant: demo.DingTalk, UserID: "u011", DingTalkID: "lakeside005", Alternatives: []string{"lakeside011"}}
+	return story{
+		name:     "an ID change",
+		intro:    "The ID that is wanted is taken, and the alternative is not: two calls, one effect, and no ID is sent twice.",
+		requests: one(task, tasks.Options{}), before: func(*passage) {},
+		ends: []string{"`applied`", "`settled`", "`done`"}, most: 2,
+		wrong: func(p *passage) error {
+			asked := map[string]int{}
+			for _, c := range p.calls() {
+				asked[c.Target.WantedID]++
+			}
+			if len(asked) != 2 || asked["lakeside005"] != 1 || asked["lakeside011"] != 1 {
+				return fmt.Errorf("the IDs were asked for so often: %v", asked)
+			}
+			for _, e := range p.school().Employees {
+				if e.UserID == "u011" && e.DingTalkID != "lakeside011" {
+					return fmt.Errorf("u011 has the ID %s", e.DingTalkID)
+				}
+			}
+			return nil
+		},
+		after: func(p *passage) {
+			before := len(p.calls())
+			p.carry(task, "`unchanged`")
+			if n := len(p.calls()) - before; n > 0 {
+				p.t.Errorf("the fulfilled wish cost %d calls", n)
+			}
+		},
+	}
+}
+
+func rejectedStory() story {
+	return story{
+		name:  "a nickname that is refused for good",
+		intro: "The platform is busy for an attempt, and then refuses the name: one dead letter, in rollcall's record and in asynq's archive.",
+		before: func(p *passage) {
+			p.carry(nicknameOf("u007", "old"), "`applied`")
+			p.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultAnswer, Code: "400001", First: 3})
+		},
+		requests: one(nicknameOf("u007", "赌博"), tasks.Options{}),
+		ends:     []string{"dead letter `rejected`"}, most: 5, letters: 1,
+		wrong: named("u007", "old"), news: true,
+		after: func(p *passage) {
+			p.carry(nicknameOf("u007", "new"), "`applied`")
+			p.must(named("u007", "new")(p))
+		},
+	}
+}
+
+func slowStory() story {
+	s := nicknameStory("a platform that takes its time", "The call takes six seconds, so that the target's mark and asynq's lease are renewed.", tasks.Options{})
+	before := s.before
+	s.before = func(p *passage) {
+		before(p)
+		p.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultLatency, Latency: 6500 * time.Millisecond, First: 1})
+	}
+	s.news = true
+	return s
+}
+
+func throttledStory() story {
+	s := nicknameStory("a call that is refused for its rate", "The lane pauses for all workers, and the call is made again.", tasks.Options{})
+	before := s.before
+	s.before = func(p *passage) {
+		before(p)
+		p.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultAnswer, Code: "90018", First: 1})
+	}
+	s.news, s.most = true, 3
+	return s
+}
+
+func heldStory() story {
+	s := nicknameStory("a lane that is put on hold", "A permission is missing for a moment. One task finds out that it is back.", tasks.Options{})
+	before := s.before
+	s.before = func(p *passage) {
+		before(p)
+		p.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultAnswer, Code: "60011", First: 1})
+	}
+	s.news, s.most, s.during = true, 3, probe
+	return s
+}
+
+// probe asks for a probe of the lane's hold, as somebody does who knows that it
+// is over.
+func probe(p *passage) {
+	p.t.Helper()
+	board := hold.NewBoard(p.rdb)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(patience)
+	for {
+		err := board.Refresh(p.t.Context())
+		for _, h := range board.All() {
+			done, failed := board.ProbeNow(p.t.Context(), h, time.Now())
+			if err = errors.Join(err, failed); done {
+				return
+			}
+		}
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		select {
+		case <-late:
+			p.t.Fatal("the lane is not on hold")
+		case <-tick.C:
+		}
+	}
+}
+
+func laterStory() story {
+	s := nicknameStory("a batch for later", "Two nicknames are enqueued together, to be carried out in two seconds.", tasks.Options{})
+	s.requests = nil
+	for _, user := range []string{"u001", "u013"} {
+		s.requests = append(s.requests, tasks.Request{Task: nicknameOf(user, "new")})
+	}
+	s.news, s.most, s.in = true, 3, 2*time.Second
+	return s
+}

@@ -1,0 +1,186 @@
+package handler_test
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/internal/ledger"
+	"rollcall/internal/sandbox"
+	"rollcall/tasks"
+)
+
+// finish lets everything come to its end.
+func (w *world) finish() {
+	for len(w.still) > 0 {
+		w.resume(w.still[0], goOn)
+	}
+	for len(w.late) > 0 {
+		w.land(w.late[0])
+	}
+	w.clock(15 * time.Minute)
+	w.drain()
+}
+
+func (w *world) drain() {
+	for range 30 {
+		left := false
+		for _, s := range w.tasks {
+			if s.waits() {
+				w.deliver(s, plan{})
+				left = left || s.waits()
+			}
+		}
+		if !left {
+			return
+		}
+		w.clock(time.Minute)
+	}
+	w.fatalf("a task does not end")
+}
+
+// compare holds the platform against the model.
+func (w *world) compare() {
+	for _, p := range w.model.places() {
+		parts := strings.Fields(p)
+		target, field := ledger.Target{Organisation: school, API: parts[0], Key: parts[1]}, parts[2]
+		if field == "names" {
+			w.compareCourse(p)
+			continue
+		}
+		newest := w.model.newest(p)
+		want, bound := newest.value, !newest.dead
+		got, doubted := w.believes(target, field), w.doubted(target, field)
+		switch {
+		case doubted && w.healed == 0: // and reported so
+		case doubted && w.healed == 2:
+			w.fatalf("%s is in doubt after two wishes that nothing disturbed", p)
+		case bound && got != want:
+			w.fatalf("%s: the platform has %q, the newest wish is %q, and the ledger doubts nothing", p, got, want)
+		case !doubted && w.field(target, "r:"+field) != "" && got != w.field(target, "v:"+field):
+			w.fatalf("%s: the platform has %q, the ledger %q, and it doubts nothing", p, got, w.field(target, "v:"+field))
+		}
+	}
+	w.compareMembers()
+	w.compareIDs()
+	if w.healed < 2 {
+		w.heal()
+	}
+}
+
+func (w *world) compareMembers() {
+	target := ledger.Target{Organisation: school, API: string(tasks.KindGroup), Key: "chat1"}
+	if now := w.members(); (w.healed > 0 || !w.doubted(target, "members")) && !membersMayBe([]string{"ann", "bob"}, now, w.model.edits) {
+		w.fatalf("the members are %v, which is not what the edits say, and the ledger doubts nothing", now)
+	}
+}
+
+// compareIDs: what the ledger says was applied is what the platform has, or it
+// is in doubt.
+func (w *world) compareIDs() {
+	org, _ := w.box.State().Organisation(school)
+	for _, e := range org.Employees {
+		target := ledger.Target{Organisation: school, API: string(tasks.KindID), Key: e.UserID}
+		if known := w.field(target, "v:id"); known != e.DingTalkID && !w.doubted(target, "id") {
+			w.fatalf("the ID of %s is %q, the ledger says %q, and doubts nothing", e.UserID, e.DingTalkID, known)
+		}
+	}
+	changed := map[string]int{}
+	for _, e := range w.box.Effects() {
+		if e.API == sandbox.APIChangeID {
+			changed[e.Target.User]++
+		}
+	}
+	for who, n := range changed {
+		if n > 1 {
+			w.fatalf("the ID of %s was changed %d times", who, n)
+		}
+	}
+}
+
+// compareCourse: names that are not ours, so all that is to be seen is that
+// they were copied after the newest wish.
+func (w *world) compareCourse(p string) {
+	newest := w.model.newest(p)
+	copied := false
+	for _, e := range w.box.Effects() {
+		copied = copied || e.Number > int64(newest.before) && e.API == sandbox.APIClassNick
+	}
+	if !copied && !newest.dead {
+		w.fatalf("%s: nothing was copied after the newest wish", p)
+	}
+}
+
+// heal wishes for the newest values once more, and for members that are what
+// they are to be: after that nothing is wrong, and after another time nothing in
+// doubt.
+func (w *world) heal() {
+	w.healed++
+	w.clock(2 * landsWithin)
+	w.log("once more:")
+	seen := map[string]bool{}
+	var again []tasks.Task
+	for _, s := range slices.Backward(w.tasks) {
+		target, fields := s.task.Wish(school)
+		fresh := false
+		for _, f := range fields {
+			p := place(target, f.Name)
+			fresh = fresh || !seen[p] && f.Mode != ledger.Once && f.Mode != ledger.Edit
+			seen[p] = true
+		}
+		if fresh {
+			again = append(again, s.task)
+		}
+	}
+	for _, task := range slices.Backward(again) {
+		w.enqueue(task, stores)
+	}
+	if len(w.model.edits) > 0 {
+		w.enqueue(tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", AddUserIDs: []string{"cat"}, DelUserIDs: []string{"dan"}}, stores)
+	}
+	w.drain()
+	w.compare()
+}
+
+func (w *world) believes(t ledger.Target, field string) string {
+	org, _ := w.box.State().Organisation(school)
+	chat := org.Chats[0]
+	switch field {
+	case "nickname":
+		member, _ := url.PathUnescape(strings.TrimPrefix(t.Key, chat.ID+"/"))
+		nick, _ := org.Nick(chat.ID, member)
+		return nick
+	case "name":
+		return chat.Name
+	case "icon":
+		return chat.Icon
+	case "options.searchable":
+		if v, set := chat.Options["searchable"]; set {
+			return strconv.Itoa(v)
+		}
+		return ""
+	}
+	panic("no field " + field)
+}
+
+func (w *world) members() []string {
+	org, _ := w.box.State().Organisation(school)
+	var ids []string
+	for _, m := range org.Chats[0].Members {
+		ids = append(ids, m.UserID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (w *world) field(t ledger.Target, name string) string {
+	return w.front.mini.HGet("rollcall:{"+t.Organisation+"/"+t.API+"}:target:"+t.Key, name)
+}
+
+// doubted tells whether the ledger says of a field that the platform may hold
+// something else.
+func (w *world) doubted(t ledger.Target, field string) bool {
+	return w.field(t, "d:"+field) != "" || w.field(t, "q:"+field) != ""
+}

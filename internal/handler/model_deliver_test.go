@@ -1,0 +1,156 @@
+package handler_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/internal/handler"
+	"rollcall/internal/ledger"
+	"rollcall/providers"
+	"rollcall/tasks"
+)
+
+// The ways in which an attempt that stands still goes on.
+const (
+	goOn      = "goes on"
+	goCrash   = "crashes"
+	goTimeout = "times out" // in an exchange; elsewhere it goes on
+)
+
+// deliver runs an attempt until it ends or stands still.
+func (w *world) deliver(s *stored, p plan) {
+	ctx, cancel := context.WithCancel(context.Background())
+	a := &attempt{
+		task: s, giveUp: cancel, plan: p, world: w, finished: s.done, newest: map[string]int64{},
+		stands: make(chan string), goOn: make(chan string), ended: make(chan ended, 1),
+	}
+	a.ctx = context.WithValue(ctx, attemptKey{}, a)
+	target, fields := s.task.Wish(school)
+	for _, f := range fields {
+		a.finished = a.finished && !w.doubted(target, f.Name)
+		a.newest[f.Name], _ = strconv.ParseInt(w.field(target, "n:"+f.Name), 10, 64)
+	}
+	w.log("deliver %s: %s", s.id, p)
+	w.running = a
+	go func() {
+		e := ended{crashed: true}
+		defer func() { a.ended <- e }()
+		report, err := w.handle[s.typ](a.ctx, handler.Delivery{TaskID: s.id, Type: s.typ, Payload: s.payload})
+		e = ended{report: report, err: err}
+	}()
+	w.wait(a)
+}
+
+func (w *world) wait(a *attempt) {
+	select {
+	case a.place = <-a.stands:
+		w.log("  %s stands still %s", a.task.id, a.place)
+		w.still = append(w.still, a)
+	case e := <-a.ended:
+		a.giveUp()
+		w.ended(a, e)
+	}
+	w.running = nil
+}
+
+func (w *world) resume(a *attempt, how string) {
+	w.still = slices.DeleteFunc(w.still, func(b *attempt) bool { return a == b })
+	w.log("%s %s", a.task.id, how)
+	w.clock(time.Second) // who stands still does so for a while
+	w.running = a
+	a.goOn <- how
+	w.wait(a)
+}
+
+// ended is what the lane makes of the end of an attempt.
+func (w *world) ended(a *attempt, e ended) {
+	s := a.task
+	w.model.told(a, !e.crashed && (e.err == nil || isDead(e.err)))
+	switch {
+	case e.crashed:
+		w.log("  %s crashed", s.id)
+	case e.err == nil:
+		w.log("  %s ended as %s", s.id, e.report.Outcome)
+		s.done, s.dead = true, false
+	case isDead(e.err) && !s.done:
+		w.log("  %s is dead: %v", s.id, e.err)
+		w.bury(s)
+	default:
+		w.log("  %s: %v", s.id, e.err)
+	}
+}
+
+// told takes in what the platform said of an ID. Whether that was written down is
+// certain, or not.
+func (m *model) told(a *attempt, certain bool) {
+	t, ok := a.task.task.(tasks.IDChange)
+	if !ok || a.answer == "" || m.person(t.UserID).learn(a.answer, certain, a.world.redisNow()) {
+		a.answer = ""
+	}
+}
+
+// isDead is internal/lane's judgement, as far as it does not count attempts.
+func isDead(err error) bool {
+	if _, again := errors.AsType[*handler.AgainError](err); again || errors.Is(err, ledger.ErrStale) {
+		return false
+	}
+	e, ok := errors.AsType[*providers.Error](err)
+	return ok && (e.Kind == providers.Rejected || e.Kind == providers.Ambiguous)
+}
+
+// bury is what the lane does when a task is dead.
+func (w *world) bury(s *stored) {
+	s.dead = true
+	target, _ := s.task.Wish(school)
+	if err := w.ledger.Close(context.Background(), target, s.id, ledger.Row{}); err != nil {
+		w.fatalf("%v", err)
+	}
+}
+
+// replay stores a dead task again, as it was.
+func (w *world) replay(s *stored) {
+	w.log("%s is replayed", s.id)
+	s.dead, s.loose = false, true
+	s.replays++
+	s.id = fmt.Sprintf("%s~%d", strings.Split(s.id, "~")[0], s.replays)
+	w.mark(s)
+}
+
+// aside keeps a request from the platform until it lands.
+func (w *world) aside(l *landing) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.late = append(w.late, l)
+}
+
+// land lets a request arrive that its sender has given up.
+func (w *world) land(l *landing) {
+	w.late = slices.DeleteFunc(w.late, func(m *landing) bool { return m == l })
+	recorder := httptest.NewRecorder()
+	w.carryOut(recorder, l.request, l.by)
+	w.log("%s of %s lands late: %d %s", l.what, l.by.task.id, recorder.Code, recorder.Body)
+}
+
+// landAll lets all land that must within d from now. Who stands still before the
+// platform acts has given up by then.
+func (w *world) landAll(d time.Duration) {
+	due := func(sent time.Time) bool { return sent.Add(landsWithin).Before(w.redisNow().Add(d)) }
+	for {
+		i := slices.IndexFunc(w.still, func(a *attempt) bool { return a.place == beforeExchange && due(a.sentAt) })
+		if i < 0 {
+			break
+		}
+		w.resume(w.still[i], goTimeout)
+	}
+	for _, l := range slices.Clone(w.late) {
+		if due(l.sent) {
+			w.land(l)
+		}
+	}
+}

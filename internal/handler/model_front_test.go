@@ -1,0 +1,265 @@
+package handler_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/go-json-experiment/json"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/ledger"
+	"rollcall/internal/sandbox"
+	"rollcall/tasks"
+)
+
+// front is what stands before the platforms: it loses, delays and holds
+// requests. One for all sequences of a test.
+type front struct {
+	server *httptest.Server
+	mini   *miniredis.Miniredis
+	rdb    redis.UniversalClient
+
+	mu    sync.Mutex
+	world *world
+}
+
+func newFront(t *testing.T, mini *miniredis.Miniredis, rdb redis.UniversalClient) *front {
+	f := &front{mini: mini, rdb: rdb}
+	f.server = httptest.NewServer(f)
+	t.Cleanup(f.server.Close)
+	rdb.AddHook(hook{})
+	return f
+}
+
+// landing is a request that has left and not arrived.
+type landing struct {
+	request *http.Request
+	sent    time.Time // by Redis' clock
+	by      *attempt
+	what    string
+}
+
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	world := f.world
+	f.mu.Unlock()
+	if strings.HasSuffix(r.URL.Path, "/accessToken") {
+		world.box.ServeHTTP(w, r)
+		return
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	away := r.Clone(context.Background())
+	away.Body = io.NopCloser(bytes.NewReader(body))
+	a := world.running
+	a.exchanges++
+	world.model.told(a, true)
+	l := &landing{request: away, sent: world.redisNow(), by: a, what: string(body)}
+	world.left(l, body)
+	what := fine
+	if a.exchanges == a.plan.exchange {
+		what = a.plan.atExchange
+	}
+	world.exchange(w, r, l, what)
+}
+
+// exchange carries a request out in the way that the plan says.
+func (w *world) exchange(out http.ResponseWriter, r *http.Request, l *landing, what fault) {
+	a := l.by
+	if t, ok := a.task.task.(tasks.IDChange); ok && what == refuse && w.model.person(t.UserID).sends > 1 {
+		what = fine // what it is refused for, it would have been refused for the first time
+	}
+	if what == pause {
+		switch a.stand(beforeExchange) {
+		case goTimeout:
+			what = late
+		case goCrash:
+			a.crashed.Store(true)
+			what = late
+		}
+	}
+	switch what {
+	case late, resetLate:
+		w.aside(l)
+		if what == late {
+			a.giveUp()
+		}
+		panic(http.ErrAbortHandler)
+	}
+	answer := httptest.NewRecorder()
+	if f, armed := w.faultFor(l, what); armed {
+		ids, err := w.box.Arm(f)
+		if err != nil {
+			w.violated("arm %+v: %v", f, err)
+			return
+		}
+		defer w.box.Disarm(ids[0])
+	}
+	w.carryOut(answer, r, a)
+	switch what {
+	case pauseAfter:
+		switch a.stand("in an exchange, after the platform acted") {
+		case goCrash:
+			a.crashed.Store(true)
+			panic(http.ErrAbortHandler)
+		case goTimeout:
+			a.giveUp()
+			panic(http.ErrAbortHandler)
+		}
+	case timeout:
+		a.giveUp()
+		panic(http.ErrAbortHandler)
+	case reset:
+		panic(http.ErrAbortHandler)
+	}
+	a.read(answer)
+	w.model.told(a, false)
+	for name, values := range answer.Header() {
+		out.Header()[name] = values
+	}
+	out.WriteHeader(answer.Code)
+	_, _ = out.Write(answer.Body.Bytes())
+}
+
+// read notes what the platform told the attempt.
+func (a *attempt) read(answer *httptest.ResponseRecorder) {
+	body := answer.Body.String()
+	a.yes, a.answer = false, idUnclear
+	for _, word := range []struct{ in, answer string }{
+		{`"success":true`, idApplied}, {`"result":true`, idApplied}, {`"errno":1,`, idApplied},
+		{"incorrect.reserved", idReserved}, {"have.been.set", idLocked},
+		{"incorrect.", idRefused}, {"emp.not.exist", idRefused}, {"QpsLimit", idUnread}, {"InvalidAuthentication", idUnread},
+	} {
+		if answer.Code < 500 && strings.Contains(body, word.in) {
+			a.yes, a.answer = word.answer == idApplied, word.answer
+			return
+		}
+	}
+}
+
+// carryOut lets the platform act.
+func (w *world) carryOut(out http.ResponseWriter, r *http.Request, by *attempt) {
+	before := len(w.box.Effects())
+	w.box.ServeHTTP(out, r)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := len(w.box.Effects()) - before; n > 0 {
+		by.task.acted = true
+	}
+}
+
+// faultFor is the sandbox's fault for what goes wrong at the platform itself.
+func (w *world) faultFor(l *landing, what fault) (sandbox.Fault, bool) {
+	api := l.api()
+	answer := func(codes map[string]string, applied bool) (sandbox.Fault, bool) {
+		return sandbox.Fault{API: api, Kind: sandbox.FaultAnswer, Code: codes[api], Applied: applied}, true
+	}
+	switch what {
+	case refuse:
+		return answer(refusals, false)
+	case busy:
+		return answer(busyCodes, false)
+	case busyDone:
+		return answer(busyCodes, true)
+	case fast:
+		return answer(fastCodes, false)
+	case outage:
+		return sandbox.Fault{API: api, Kind: sandbox.FaultOutage}, true
+	case odd:
+		return sandbox.Fault{API: api, Kind: sandbox.FaultOddBody, Applied: true}, true
+	}
+	return sandbox.Fault{}, false
+}
+
+// What the platforms answer when the task is wrong, when they are busy, and
+// when it was too fast.
+var (
+	refusals = map[string]string{
+		sandbox.APIGroupNick: "41049", sandbox.APIGroupUpdate: "parameter.invalid",
+		sandbox.APIChangeID: "incorrect.format", sandbox.APIClassNick: "144",
+	}
+	busyCodes = map[string]string{
+		sandbox.APIGroupNick: "-1", sandbox.APIGroupUpdate: "system.error",
+		sandbox.APIChangeID: "system.busy", sandbox.APIClassNick: "104",
+	}
+	fastCodes = map[string]string{
+		sandbox.APIGroupNick: "90018", sandbox.APIGroupUpdate: "Forbidden.AccessDenied.QpsLimitForApi",
+		sandbox.APIChangeID: "Forbidden.AccessDenied.QpsLimitForApi", sandbox.APIClassNick: "101003001",
+	}
+)
+
+func (l *landing) api() string {
+	for _, api := range []struct{ path, name string }{
+		{"updategroupnick", sandbox.APIGroupNick}, {"group/update", sandbox.APIGroupUpdate},
+		{"dingTalkIds/change", sandbox.APIChangeID}, {"course.api.php", sandbox.APIClassNick},
+	} {
+		if strings.Contains(l.request.URL.Path, api.path) {
+			return api.name
+		}
+	}
+	panic(fmt.Sprintf("no API has the path %s", l.request.URL.Path))
+}
+
+// left looks at a request that is leaving.
+func (w *world) left(l *landing, body []byte) {
+	l.by.sentAt = l.sent
+	target, fields := l.by.task.task.Wish(school)
+	var sent []ledger.Field
+	for _, f := range fields {
+		if l.carries(f.Name, body) {
+			sent = append(sent, f)
+		}
+	}
+	w.log("  %s sends %s", l.by.task.id, l.what)
+	if l.by.finished && l.by.place == "" {
+		w.violated("%s is sent again, and was done", l.by.task.id)
+	}
+	for _, f := range sent {
+		if !w.doubted(target, f.Name) {
+			w.violated("%s sends %s, which is not in doubt", l.by.task.id, f.Name)
+		}
+		if f.Mode != ledger.Edit && l.by.newest[f.Name] > l.by.task.rev {
+			w.violated("%s sends %s, and a newer wish was known", l.by.task.id, f.Name)
+		}
+	}
+	if t, ok := l.by.task.task.(tasks.IDChange); ok {
+		var order struct {
+			ID string `json:"dingtalkId"`
+		}
+		if err := json.Unmarshal(body, &order, json.MatchCaseInsensitiveNames(true)); err != nil {
+			w.violated("%s: %v", body, err)
+		}
+		if err := w.model.person(t.UserID).send(order.ID, w.redisNow()); err != nil {
+			w.violated("%s of %s: %v", l.by.task.id, t.UserID, err)
+		}
+	}
+}
+
+// carries tells whether a field is part of the request.
+func (l *landing) carries(field string, body []byte) bool {
+	if l.api() != sandbox.APIGroupUpdate {
+		return true
+	}
+	var parts map[string]any
+	if err := json.Unmarshal(body, &parts); err != nil {
+		panic(err)
+	}
+	names := map[string][]string{
+		"members": {"add_useridlist", "del_useridlist"}, "options.searchable": {"managementOptions"},
+		"name": {"name"}, "icon": {"icon"},
+	}
+	return slices.ContainsFunc(names[field], func(name string) bool { _, there := parts[name]; return there })
+}

@@ -1,0 +1,194 @@
+package handler_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/handler"
+)
+
+// attempt is one attempt at a task, and what goes wrong with it. It runs in a
+// goroutine of its own, but never beside the driver: the driver waits until it
+// ends or stands still.
+type attempt struct {
+	task   *stored
+	ctx    context.Context
+	giveUp context.CancelFunc
+	plan   plan
+
+	commands, exchanges, slots int
+
+	crashed atomic.Bool
+	yes     bool      // the platform said yes last
+	answer  string    // what it said of an ID, in one word; "": that is taken in
+	place   string    // where it stands still, or stood last
+	slotAt  time.Time // when its last slot came
+	sentAt  time.Time // when its last request left, by Redis' clock
+
+	finished bool             // the task was done before, and nothing in doubt
+	newest   map[string]int64 // newest wishes that the ledger knew of, by field
+	world    *world
+	stands   chan string // says where
+	goOn     chan string // says how: goOn, goCrash, goTimeout
+	ended    chan ended  // has room for one
+}
+
+type ended struct {
+	report  handler.Report
+	err     error
+	crashed bool
+}
+
+// plan says what goes wrong with an attempt: with its n-th command to Redis, its
+// n-th request to the platform, its first slot. Zero: nothing.
+type plan struct {
+	command, exchange     int
+	atCommand, atExchange fault
+	atSlot                fault
+}
+
+// fault is one thing that goes wrong.
+type fault string
+
+const (
+	fine       fault = "fine"
+	crash      fault = "crash"       // before the command is sent
+	crashAfter fault = "crash after" // Redis carried it out
+	lost       fault = "lost reply"  // Redis carried it out, and the caller gets an error
+	twice      fault = "sent twice"  // the first reply is lost, and go-redis asks again
+	pause      fault = "pause"
+	pauseAfter fault = "pause after" // the platform has acted and not answered
+	refuse     fault = "refused"     // by the platform, or by the lane at the slot
+	passed     fault = "slot passed"
+	slow       fault = "slot comes late"
+	busy       fault = "busy"
+	busyDone   fault = "busy, and done"
+	outage     fault = "outage"
+	fast       fault = "too fast"
+	odd        fault = "odd answer, and done"
+	reset      fault = "reset, and done"
+	resetLate  fault = "reset, and late"
+	timeout    fault = "timeout, and done"
+	late       fault = "timeout, and late" // the request lands in a later step
+)
+
+type attemptKey struct{}
+
+func attemptOf(ctx context.Context) *attempt {
+	a, _ := ctx.Value(attemptKey{}).(*attempt)
+	return a
+}
+
+// crash ends the attempt's goroutine as the death of its process would: nothing
+// that it would do from here on reaches anybody.
+func (a *attempt) crash() {
+	a.crashed.Store(true)
+	runtime.Goexit()
+}
+
+const beforeExchange = "in an exchange, before the platform acts"
+
+// stand stops the attempt until the driver lets it go on, and returns how.
+func (a *attempt) stand(place string) string {
+	a.stands <- place
+	return <-a.goOn
+}
+
+// hook is between the ledger and Redis.
+type hook struct{}
+
+func (hook) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		return attemptOf(ctx).send(func() error { return next(ctx, cmd) })
+	}
+}
+
+func (hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		return attemptOf(ctx).send(func() error { return next(ctx, cmds) })
+	}
+}
+
+func (a *attempt) send(do func() error) error {
+	if a == nil { // the driver's
+		return do()
+	}
+	if a.crashed.Load() {
+		runtime.Goexit()
+	}
+	a.commands++
+	if a.commands != a.plan.command {
+		return do()
+	}
+	switch f := a.plan.atCommand; {
+	case f == crash:
+		a.crash()
+	case f == crashAfter:
+		_ = do()
+		a.crash()
+	case f == pause:
+		if a.stand("before a command") == goCrash {
+			a.crash()
+		}
+	case f == twice, f == lost && a.yes:
+		// What the platform has done is settled until a reply arrives.
+		_ = do()
+	case f == lost:
+		_ = do()
+		return io.ErrUnexpectedEOF
+	}
+	return do()
+}
+
+// modelPacer is the lane of all attempts.
+type modelPacer struct{}
+
+func (modelPacer) Slot(ctx context.Context) error {
+	a := attemptOf(ctx)
+	if a.crashed.Load() {
+		runtime.Goexit()
+	}
+	a.slots++
+	defer func() { a.slotAt = a.world.now }()
+	if a.slots > 1 {
+		return ctx.Err()
+	}
+	switch a.plan.atSlot {
+	case crash:
+		a.crash()
+	case pause:
+		if a.stand("at the slot") == goCrash {
+			a.crash()
+		}
+	case slow:
+		a.world.clock(time.Second)
+	case refuse:
+		return errHeld
+	}
+	return ctx.Err()
+}
+
+var errHeld = errors.New("the lane is on hold")
+
+func (modelPacer) Leave(ctx context.Context) (bool, error) {
+	a := attemptOf(ctx)
+	if a.slots == 1 {
+		switch a.plan.atSlot {
+		case crashAfter:
+			a.crash()
+		case passed:
+			return false, nil
+		}
+	}
+	return a.world.now.Sub(a.slotAt) < 10*time.Millisecond, nil // a slot that has passed is not used
+}
+
+func (modelPacer) Unused(context.Context) {}

@@ -1,0 +1,242 @@
+package handler_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"rollcall/internal/handler"
+	"rollcall/internal/ledger"
+	"rollcall/internal/sandbox"
+	"rollcall/internal/secret"
+	"rollcall/providers/classin"
+	"rollcall/providers/dingtalk"
+	"rollcall/tasks"
+)
+
+// landsWithin is how long after it was sent a request may still reach the
+// platform, by Redis' clock: the guarantee is given for that long.
+const landsWithin = 5 * time.Minute
+
+// stored is a task in its queue.
+type stored struct {
+	deed
+
+	id      string
+	task    tasks.Task
+	typ     string
+	payload []byte
+	done    bool
+	marked  bool
+	replays int
+}
+
+func (s *stored) waits() bool { return !s.done && !s.dead }
+
+// world is one sequence.
+type world struct {
+	t       *rapid.T
+	front   *front
+	box     *sandbox.Sandbox
+	ledger  *ledger.Ledger
+	handle  map[string]handler.Func // by type
+	model   *model
+	tasks   []*stored
+	now     time.Time
+	skew    time.Duration // of Redis' clock
+	running *attempt
+	still   []*attempt
+	healed  int // wishes since, that nothing disturbed
+
+	mu     sync.Mutex // the front's goroutines and the driver take turns, and the race detector cannot see it
+	late   []*landing
+	trace  []string
+	broken error
+}
+
+func newWorld(t *rapid.T, f *front) *world {
+	w := &world{t: t, front: f, model: newModel(), now: time.Now()}
+	f.mini.FlushAll()
+	w.clock(0)
+	box, err := sandbox.New(sandbox.Config{
+		World: modelVillage(w.now), Clock: func() time.Time { return w.now },
+		Limits: sandbox.Limits{MonthlyQuota: -1, Address: sandbox.Window{Calls: -1}, Windows: map[string][]sandbox.Window{
+			sandbox.APIToken: {}, sandbox.APIGroupNick: {}, sandbox.APIGroupUpdate: {}, sandbox.APIChangeID: {}, sandbox.APIClassNick: {},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.box = box
+	f.mu.Lock()
+	f.world = w
+	f.mu.Unlock()
+	ding, err := dingtalk.New(dingtalk.Config{
+		Tenant: dt, AppKey: "app", AppSecret: secret.New("app-secret"),
+		API: f.server.URL, OAPI: f.server.URL, Quick: time.Microsecond,
+		Now: func() time.Time { return w.now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	class, err := classin.New(classin.Config{
+		Tenant: ci, SID: "1001", Secret: secret.New("school-secret"), BaseURL: f.server.URL, Quick: time.Microsecond,
+		Now: func() time.Time { return w.now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for len(w.still) > 0 {
+			w.resume(w.still[0], goCrash)
+		}
+		ding.Close()
+		class.Close()
+		box.Close()
+	})
+	if err := ding.CheckToken(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.ledger = ledger.New(f.rdb)
+	env := handler.Env{
+		Organisation: school, Tenant: dt, Ledger: w.ledger, Deadline: time.Hour, Pacer: modelPacer{},
+		Now: func() time.Time { return w.now },
+	}
+	w.handle = map[string]handler.Func{
+		tasks.TypeNicknameSync: handler.Nickname(env, ding), tasks.TypeGroupUpdate: handler.Group(env, ding),
+		tasks.TypeIDChange: handler.ID(env, ding), tasks.TypeCourseSync: handler.Course(env, class),
+	}
+	return w
+}
+
+// modelVillage is small, so that tasks meet at its targets.
+func modelVillage(now time.Time) sandbox.World {
+	v := village()
+	o := &v.Organisations[0]
+	o.Employees = append(o.Employees, sandbox.Employee{UserID: "dan"},
+		sandbox.Employee{UserID: "eve", EnterpriseAccount: true, IDSetAt: now.AddDate(0, -11, -15)})
+	return v
+}
+
+func (w *world) redisNow() time.Time { return w.now.Add(w.skew) }
+
+// clock moves the time on.
+func (w *world) clock(d time.Duration) {
+	w.now = w.now.Add(d)
+	w.front.mini.SetTime(w.redisNow())
+	if d > 0 {
+		w.front.mini.FastForward(d)
+	}
+}
+
+func (w *world) log(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.trace = append(w.trace, fmt.Sprintf(format, args...))
+}
+
+// violated notes what must not be; the driver fails the sequence for it.
+func (w *world) violated(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.broken == nil {
+		w.broken = fmt.Errorf(format, args...)
+	}
+}
+
+func (w *world) fatalf(format string, args ...any) {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.t.Fatalf("%s\n%s", fmt.Sprintf(format, args...), strings.Join(w.trace, "\n"))
+}
+
+func (w *world) check() {
+	w.mu.Lock()
+	err := w.broken
+	w.mu.Unlock()
+	if err != nil {
+		w.fatalf("%v", err)
+	}
+}
+
+// What the producer does of its three writes.
+const (
+	stores       = "stores"
+	doesNotMark  = "dies before it marks the wish"
+	doesNotStore = "dies before it stores the task"
+)
+
+// enqueue is the producer: a revision, the task, the mark.
+func (w *world) enqueue(task tasks.Task, how string) *stored {
+	target, fields := task.Wish(school)
+	id := "t" + strconv.Itoa(len(w.tasks)+1)
+	wish := ledger.Wish{Target: target, Fields: fields, TaskID: id}
+	revised := w.ledger.Revise(context.Background(), wish)[0]
+	rev, err := revised.Revision, revised.Err
+	if err == nil {
+		err = w.model.revised(target.API+" "+target.Key, rev)
+	}
+	if err != nil {
+		w.fatalf("take a revision: %v", err)
+	}
+	if how == doesNotStore {
+		w.log("a producer %s: %s", how, wishOf(task))
+		return nil
+	}
+	typ, payload, err := tasks.Encode(task, rev)
+	if err != nil {
+		w.fatalf("%v", err)
+	}
+	s := &stored{deed: deed{rev: rev, before: len(w.box.Effects())}, id: id, task: task, typ: typ, payload: payload}
+	w.tasks = append(w.tasks, s)
+	for _, f := range fields {
+		if f.Mode == ledger.Value || f.Mode == ledger.Effect {
+			p := place(target, f.Name)
+			w.model.wishes[p] = append(w.model.wishes[p], newWish(s, f.Value))
+		}
+	}
+	if g, ok := task.(tasks.GroupUpdate); ok && len(g.AddUserIDs)+len(g.DelUserIDs) > 0 {
+		w.model.edits = append(w.model.edits, edit{&s.deed, g.AddUserIDs, g.DelUserIDs})
+	}
+	w.log("a producer %s: %s is %s at %d", how, s.id, wishOf(task), rev)
+	if how == stores {
+		w.mark(s)
+	}
+	return s
+}
+
+// mark opens the task's record, and marks the newest wishes.
+func (w *world) mark(s *stored) {
+	target, fields := s.task.Wish(school)
+	open := ledger.Open{
+		Wish: ledger.Wish{Target: target, Fields: fields, TaskID: s.id}, Revision: s.rev,
+		Queue: "q", Type: s.typ, Payload: s.payload,
+	}
+	if err := w.ledger.Stored(context.Background(), open); err != nil {
+		w.fatalf("%v", err)
+	}
+	s.marked = true
+}
+
+func newWish(s *stored, value string) wish { return wish{&s.deed, value} }
+
+func place(t ledger.Target, field string) string { return t.API + " " + t.Key + " " + field }
+
+// wishOf is a task in a few words.
+func wishOf(task tasks.Task) string {
+	target, fields := task.Wish(school)
+	var parts []string
+	for _, f := range fields {
+		parts = append(parts, place(target, f.Name)+"="+f.Value)
+	}
+	if g, ok := task.(tasks.GroupUpdate); ok {
+		parts = append(parts, fmt.Sprintf("+%v -%v", g.AddUserIDs, g.DelUserIDs))
+	}
+	return strings.Join(parts, ", ")
+}

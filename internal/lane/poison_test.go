@@ -1,0 +1,213 @@
+package lane_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/backlog"
+	"rollcall/internal/lane"
+	"rollcall/internal/redistest"
+	"rollcall/tasks"
+)
+
+// kill takes the first task of a queue as a worker does that is killed at once.
+func (r *rig) kill(queue string) (id string) {
+	r.t.Helper()
+	ctx := r.t.Context()
+	id, err := r.rdb.RPopLPush(ctx, backlog.Key(queue, "pending"), backlog.Key(queue, "active")).Result()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	lease := float64(time.Now().Add(30 * time.Second).Unix())
+	if err := errors.Join(
+		r.rdb.HSet(ctx, backlog.Key(queue, "t:"+id), "state", "active").Err(),
+		r.rdb.ZAdd(ctx, backlog.Key(queue, "lease"), redis.Z{Score: lease, Member: id}).Err(),
+	); err != nil {
+		r.t.Fatal(err)
+	}
+	return id
+}
+
+func TestATaskThatThreeWorkersDiedWithIsADeadLetter(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t) // whose clock can be set
+	r := newRig(t, s)
+	r.add(lane.Config{}, func(context.Context, func(context.Context) error, string) error { return nil })
+	info, err := r.client.Enqueue(asynq.NewTaskWithHeaders("kills", []byte("payload"), map[string]string{tasks.KeyHeader: "mine"}),
+		asynq.Queue(nicknames), asynq.MaxRetry(1<<20), asynq.Retention(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	poison := info.ID
+	began, sweep := time.Now(), r.set.Sweeps()
+	clock := began
+	// Five looks, the last of which finds the worker gone.
+	sweeps := func(want string) {
+		t.Helper()
+		for i := range 5 {
+			if id := r.state(nicknames, poison); id != "active" {
+				t.Errorf("after %d looks it is %s", i, id)
+			}
+			clock = clock.Add(5 * time.Second)
+			s.Mini.SetTime(clock)
+			sweep(t.Context(), clock)
+		}
+		if got := r.state(nicknames, poison); got != want {
+			t.Errorf("then it is %s, want %s", got, want)
+		}
+	}
+	for range 2 {
+		r.kill(nicknames)
+		sweeps("pending")
+		if n := r.letters(); n != 0 {
+			t.Errorf("%d letters", n)
+		}
+	}
+	r.kill(nicknames)
+	sweeps("archived")
+	letter := r.letter(poison)
+	if letter.Class != "poison" || letter.Type != "kills" || string(letter.Payload) != "payload" || letter.Key != "mine" ||
+		letter.Attempts["poison"] != 3 || letter.Last.Sub(letter.First) != 50*time.Second ||
+		!strings.HasPrefix(letter.Cause, "poison: 3 workers died while they were at this task, all within 50s; ") ||
+		!strings.Contains(letter.Cause, "to do: "+letter.Todo) {
+		t.Errorf("the letter %+v", letter)
+	}
+	shown, err := r.inspector.GetTaskInfo(nicknames, poison)
+	if err != nil || shown.LastErr != letter.Cause || shown.Retried != 0 {
+		t.Errorf("asynq shows %+v, %v", shown, err)
+	}
+	if len(r.watch.recovered) != 2 || len(r.watch.condemned) != 1 || <-r.watch.condemned != nicknames+" poison" {
+		t.Errorf("%d times it was told that it runs again, and %d times that it is dead", len(r.watch.recovered), len(r.watch.condemned))
+	}
+	if lines := r.log.with("dead letter"); len(lines) != 1 || !strings.Contains(lines[0], "class=poison") {
+		t.Errorf("the log says %q", lines)
+	}
+	for range 3 {
+		clock = clock.Add(5 * time.Second)
+		s.Mini.SetTime(clock)
+		sweep(t.Context(), clock)
+	}
+	if got := r.letter(poison); got.Class != "poison" || r.letters() != 1 {
+		t.Errorf("later sweeps made of it %+v", got)
+	}
+
+	// Whoever has it run gives it three more tries, and is told if it went well.
+	if err := r.inspector.RunTask(nicknames, poison); err != nil {
+		t.Fatal(err)
+	}
+	r.kill(nicknames)
+	sweeps("pending")
+	r.start()
+	r.ends(nicknames, poison, asynq.TaskStateCompleted)
+	eventually(t, func() error {
+		if r.letters() != 0 {
+			return errors.New("its letter is still there")
+		}
+		return nil
+	})
+}
+
+// An innocent one is under way at three deaths only where all die all the time.
+func TestKillsMoreThanAnHourApartMakeNoPoison(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	r := newRig(t, s)
+	r.add(lane.Config{}, nil)
+	id := r.put(nicknames, "innocent")
+	clock, sweep := time.Now(), r.set.Sweeps()
+	for range 4 {
+		r.kill(nicknames)
+		for range 5 {
+			clock = clock.Add(5 * time.Second)
+			s.Mini.SetTime(clock)
+			sweep(t.Context(), clock)
+		}
+		if state := r.state(nicknames, id); state != "pending" {
+			t.Errorf("it is %s", state)
+		}
+		clock = clock.Add(time.Hour)
+	}
+}
+
+// between does something just before a task is archived for its kills.
+type between struct {
+	archive string
+	do      func()
+}
+
+func (*between) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (b *between) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if args := cmd.Args(); cmd.Name() == "evalsha" && slices.Contains(args, any(b.archive)) {
+			b.do()
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (*between) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// asynq's recoverer, or another sweep, comes between the letter and the archive.
+func TestWhoeverIsFasterLeavesALetterForWhatIsArchivedAlone(t *testing.T) {
+	t.Parallel()
+	for state, letters := range map[string]int64{"retry": 0, "archived": 1} {
+		t.Run(state, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Mini(t)
+			r := newRig(t, s)
+			r.add(lane.Config{}, nil)
+			id := r.put(nicknames, "poison")
+			r.kill(nicknames)
+			ctx, clock, sweep := t.Context(), time.Now(), r.set.Sweeps()
+			s.Mini.SetTime(clock)
+			if err := r.rdb.HSet(ctx, backlog.Key(nicknames, "t:"+id), "rollcall_kills", fmt.Sprintf("2 1 %d", clock.UnixMicro())).Err(); err != nil {
+				t.Fatal(err)
+			}
+			other, met := s.Client(t), 0
+			r.rdb.AddHook(&between{archive: backlog.Key(nicknames, "archived"), do: func() {
+				met++
+				if n := r.letters(); n != 1 {
+					t.Errorf("%d letters before it is archived", n)
+				}
+				if err := errors.Join(
+					other.LRem(ctx, backlog.Key(nicknames, "active"), 1, id).Err(),
+					other.ZAdd(ctx, backlog.Key(nicknames, state), redis.Z{Score: 1, Member: id}).Err(),
+					other.HSet(ctx, backlog.Key(nicknames, "t:"+id), "state", state).Err(),
+				); err != nil {
+					t.Error(err)
+				}
+			}})
+			for range 6 {
+				sweep(ctx, clock)
+				clock = clock.Add(5 * time.Second)
+				s.Mini.SetTime(clock)
+			}
+			if met != 1 || len(r.watch.condemned) != 0 {
+				t.Errorf("it was to be archived %d times, and %d times it was told", met, len(r.watch.condemned))
+			}
+			if n := r.letters(); n != letters {
+				t.Errorf("%d letters, want %d", n, letters)
+			}
+		})
+	}
+}
+
+func (r *rig) state(queue, id string) string {
+	r.t.Helper()
+	state, err := backlog.State(r.t.Context(), r.rdb, queue, id)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return state
+}

@@ -1,0 +1,129 @@
+package lane_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/lane"
+	"rollcall/internal/redistest"
+	"rollcall/tasks"
+)
+
+func TestQueuesThatNobodyServesAreReported(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		r.add(lane.Config{}, nil)
+		served := tasks.Lane{Organisation: "lakeside", Tenant: "other", Kind: tasks.KindNickname}
+		gone := tasks.Lane{Organisation: "lakeside", Tenant: "gone", Kind: tasks.KindNickname}
+		publish := func(lanes ...tasks.Lane) {
+			t.Helper()
+			if err := tasks.PublishLanes(t.Context(), r.rdb, lanes); err != nil {
+				t.Fatal(err)
+			}
+		}
+		publish(served, gone)
+		// Of a kind that a newer worker knew.
+		if err := r.rdb.HSet(t.Context(), tasks.LanesKey, "gone.avatar", `{"organisation":"lakeside","tenant":"gone","kind":"avatar"}`).Err(); err != nil {
+			t.Fatal(err)
+		}
+		waits := map[string]string{}
+		for _, queue := range []string{
+			nicknames, "other.nickname", "other.nickname.urgent", "gone.nickname", "gone.avatar.urgent", "never.group", // these are lanes'
+			"rollcall.schedule", "mail", "other.software",
+		} {
+			waits[queue] = r.put(queue, "waits")
+		}
+		r.put("gone.nickname", "waits, too")
+		if _, err := r.client.Enqueue(asynq.NewTask("test", nil), asynq.Queue("never.group"), asynq.ProcessIn(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		r.put("empty.nickname", "waits")
+		if _, err := r.inspector.DeleteAllPendingTasks("empty.nickname"); err != nil {
+			t.Fatal(err)
+		}
+
+		sweep, clock := r.set.Sweeps(), time.Now()
+		after := func(d time.Duration) {
+			for range d / (5 * time.Second) {
+				clock = clock.Add(5 * time.Second)
+				sweep(t.Context(), clock)
+			}
+		}
+		reported := func(want ...string) {
+			t.Helper()
+			got := map[string]int{}
+			for _, line := range r.log.with("nobody serves this queue") {
+				for queue := range waits {
+					if strings.Contains(line, "queue="+queue+" ") {
+						got[queue]++
+					}
+				}
+			}
+			wants := map[string]int{}
+			for _, queue := range want {
+				wants[queue] = 1
+			}
+			if diff := cmp.Diff(wants, got); diff != "" {
+				t.Errorf("reported so often, -want +got:\n%s", diff)
+			}
+		}
+		after(3 * time.Minute)
+		reported()
+		for range 4 { // a worker lives, however wrong its clock
+			publish(served)
+			after(time.Minute)
+		}
+		reported("gone.nickname", "gone.avatar.urgent", "never.group")
+		if got := r.watch.unserved.Load(); got != "3 queues, 5 tasks" {
+			t.Errorf("the metrics are told of %v", got)
+		}
+
+		// One is served again, one is emptied.
+		publish(served, gone)
+		if err := r.inspector.DeleteTask("gone.avatar.urgent", waits["gone.avatar.urgent"]); err != nil {
+			t.Fatal(err)
+		}
+		after(30 * time.Second)
+		if lines := r.log.with("is served again, or empty"); len(lines) != 2 {
+			t.Errorf("the log says %q", lines)
+		}
+		if got := r.watch.unserved.Load(); got != "1 queues, 2 tasks" {
+			t.Errorf("the metrics are told of %v", got)
+		}
+	})
+}
+
+// While Redis is away no worker could have published anything.
+func TestAnOutageMakesNoQueueUnserved(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		r.add(lane.Config{}, nil)
+		r.put("gone.nickname", "waits")
+		sweep, clock := r.set.Sweeps(), time.Now()
+		sweep(t.Context(), clock)
+		s.Away(t)
+		sweep(t.Context(), clock.Add(2*time.Minute))
+		s.Back(t)
+		sweep(t.Context(), clock.Add(4*time.Minute))
+		sweep(t.Context(), clock.Add(7*time.Minute-time.Second))
+		if lines := r.log.with("nobody serves"); len(lines) != 0 {
+			t.Errorf("the log says %q", lines)
+		}
+		sweep(t.Context(), clock.Add(7*time.Minute+30*time.Second))
+		if lines := r.log.with("nobody serves"); len(lines) != 1 {
+			t.Errorf("the log says %q", lines)
+		}
+		if lines := r.log.with("queues can"); len(lines) != 1 {
+			t.Errorf("of the outage the log says %q", lines)
+		}
+		if lines := r.log.with("looked through for lost tasks again"); len(lines) != 1 {
+			t.Errorf("of its end the log says %q", lines)
+		}
+	})
+}
