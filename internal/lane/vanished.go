@@ -188,6 +188,9 @@ func (s *sweeper) endOne(ctx context.Context, r *register, id string, now time.T
 	return l, fresh, err
 }
 
+// urgent tells which of the lane's queues one is.
+func (l *Lane) urgent(queue string) bool { return queue == tasks.Queue(l.Tenant, l.Kind, true) }
+
 // endArchived closes a dead task whose letter was written and whose end was not.
 // One without a letter gets it, as from the look at the archive: asynq drops tasks
 // from that list, and leaves them behind as archived.
@@ -198,8 +201,7 @@ func (s *sweeper) endArchived(ctx context.Context, l *Lane, task ledger.Open, no
 		return false, err
 	}
 	if len(without) > 0 {
-		_, _, urgent, _ := tasks.ParseQueue(task.Queue)
-		return s.addLetter(ctx, l, task.Queue, id, urgent, now)
+		return s.addLetter(ctx, l, task.Queue, id, l.urgent(task.Queue), now)
 	}
 	return false, s.set.ledger.Close(ctx, task.Wish.Target, id, task.Row)
 }
@@ -214,8 +216,7 @@ const (
 // is done at the next look.
 func (s *sweeper) buryVanished(ctx context.Context, l *Lane, task ledger.Open, now time.Time) (fresh bool, err error) {
 	id := task.Wish.TaskID
-	_, _, urgent, _ := tasks.ParseQueue(task.Queue)
-	letter := l.letter(id, task.Type, task.Payload, urgent)
+	letter := l.letter(id, task.Type, task.Payload, l.urgent(task.Queue))
 	letter.Target, letter.Revision = task.Wish.Target.Key, task.Revision
 	letter.Key, letter.Run, letter.Row = task.Key, task.Row.Run, task.Row.Row
 	letter.Class, letter.Cause, letter.Todo = Vanished, vanishedCause, vanishedTodo

@@ -322,8 +322,8 @@ func TestWhatANewerVersionOrAnotherLaneIsToDealWithIsLeftAlone(t *testing.T) {
 		).Err(); err != nil {
 			t.Fatal(err)
 		}
-		for _, after := range []time.Duration{0, 10, 20, 30} {
-			p.look(after * time.Second)
+		for after := time.Duration(0); after <= time.Minute; after += 10 * time.Second {
+			p.look(after)
 		}
 		for _, id := range []string{"record", "payload", "other"} {
 			p.wantOpen(tasks.KindNickname, id, true)
