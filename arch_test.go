@@ -71,7 +71,7 @@ var imports = map[string][]string{
 
 	// The one place that knows everybody.
 	"cmd/worker": {
-		"internal/config", "internal/demo", "internal/handler", "internal/lane", "internal/ledger", "internal/logging",
+		"internal/config", "internal/deadletter", "internal/demo", "internal/handler", "internal/lane", "internal/ledger", "internal/logging",
 		"internal/metrics", "internal/monitor", "internal/pace", "internal/redisdb", "internal/redisdb/embedded",
 		"internal/roster", "internal/sandbox", "internal/schedule", "internal/secret", "providers/classin", "providers/dingtalk", "tasks",
 	},

@@ -4,11 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"strconv"
 	"strings"
 
 	"github.com/hibiken/asynq"
+
+	"rollcall/internal/ledger"
 )
 
 // Again is a task that was stored before, ended without effect, and is to be
@@ -19,6 +20,8 @@ type Again struct {
 	Kind   Kind
 	Urgent bool
 	Key    string // its producer's, to be kept with it; not used up anew
+	Run    string // that it came in with, and its row there, to be kept too
+	Row    int
 
 	Type    string
 	Payload []byte
@@ -40,20 +43,31 @@ func (c *Client) Replay(ctx context.Context, again Again) Result {
 	if err := again.stays(task); err != nil {
 		return refused(err)
 	}
-	_, err = c.admit(ctx, r)
+	lane, err := c.admit(ctx, r)
 	if result, ok := admission(err); !ok {
 		return result
 	}
-	p := again.placement(nextID(again.TaskID))
-	outcome, _, err := c.store.put(ctx, asynq.NewTaskWithHeaders(again.Type, again.Payload, headers(Options{Key: again.Key})), c.options(r.Options, p))
-	result := Result{Outcome: outcome, TaskID: p.held.ID, Queue: p.held.Queue, Revision: meta.Revision}
+	target, fields := task.Wish(lane.Organisation)
+	p := &passage{
+		placement: again.placement(nextID(again.TaskID)), request: r, lane: lane,
+		revision: meta.Revision, typename: again.Type, payload: again.Payload,
+	}
+	p.wish = ledger.Wish{Target: target, Fields: fields, TaskID: p.held.ID}
+	if err := c.ledger.Retake(ctx, p.wish, p.revision); err != nil {
+		return p.notStored("take its place among the edits", err)
+	}
+	outcome, _, err := c.store.put(ctx, asynq.NewTaskWithHeaders(again.Type, again.Payload, headers(r.Options)), c.options(r.Options, p.placement))
+	p.result = Result{Outcome: outcome, TaskID: p.held.ID, Queue: p.held.Queue, Revision: meta.Revision}
 	switch outcome {
 	case NotStored:
 		return p.notStored("store it", err)
 	case NotKnown:
-		result.Err = p.notKnown(err)
+		p.result.Err = p.notKnown(err)
+	case Stored: // by us, or by another replay, whose task is the same
+		p.note = true
+		c.note(ctx, []*passage{p})
 	}
-	return result
+	return p.result
 }
 
 // Replace stores task in the place of one that ended: with a revision of its
@@ -72,11 +86,24 @@ func (c *Client) Replace(ctx context.Context, again Again, task Task) Result {
 	if err != nil {
 		return refused(err)
 	}
-	return c.place(ctx, r, lane, again.placement(nextID(again.TaskID)+"-"+sum[:8]))
+	p := &passage{placement: again.placement(nextID(again.TaskID) + "-" + sum[:8]), request: r, lane: lane}
+	c.revise(ctx, []*passage{p})
+	if !p.over {
+		c.put(ctx, p)
+	}
+	c.note(ctx, []*passage{p})
+	return p.result
 }
 
 func (a Again) request(task Task) Request {
-	return Request{Task: task, Options: Options{Urgent: a.Urgent}}
+	o := Options{Urgent: a.Urgent}
+	if checkKey(a.Key) == nil { // what is wrong with it is no fault of the task
+		o.Key = a.Key
+	}
+	if ValidRun(a.Run) && a.Row >= 0 && a.Row < MaxRows {
+		o.Run, o.Row = a.Run, a.Row
+	}
+	return Request{Task: task, Options: o}
 }
 
 func (a Again) placement(id string) placement {
@@ -95,17 +122,6 @@ func (a Again) stays(task Task) error {
 		return &ValidationError{Kind: kind, Problems: []Problem{{Field: "tenant", What: "is not " + a.Tenant + ": enqueue it as a task of its own"}}}
 	}
 	return nil
-}
-
-// admission is the result of a request that was not admitted.
-func admission(err error) (Result, bool) {
-	if err == nil {
-		return Result{}, true
-	}
-	if _, redisFault := errors.AsType[*StoreError](err); redisFault {
-		return Result{Outcome: NotStored, Err: err}, false
-	}
-	return refused(err), false
 }
 
 // nextID numbers the replays of a task: id, id~1, id~2. What a replacement added

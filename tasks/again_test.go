@@ -45,10 +45,8 @@ func TestAReplayKeepsThePayloadAndGivesWayToANewerWish(t *testing.T) {
 		if len(info) != 1 || string(info[0].Payload) != string(again.Payload) || info[0].Headers[tasks.KeyHeader] != "night-1" || info[0].MaxRetry != 1<<20 {
 			t.Errorf("stored %+v", info)
 		}
-		target, fields := nick("ann", "old").Wish("lakeside")
-		_, standings, err := ledger.New(s.Client(t)).Begin(t.Context(), target, newer.Revision-1, fields)
-		if err != nil || standings[0] != ledger.Superseded {
-			t.Errorf("the old wish stands as %v, %v", standings, err)
+		if got := standing(t, s, nick("ann", "old"), newer.Revision-1); got != ledger.Superseded {
+			t.Errorf("the old wish is %s, want superseded", got)
 		}
 	})
 }
@@ -142,12 +140,9 @@ func TestAReplacementIsTheNewestWish(t *testing.T) {
 		if second := client.Replace(t.Context(), again, nick("ann", "right")); second.Outcome != tasks.AlreadyThere || second.TaskID != first.TaskID {
 			t.Errorf("again: %+v", second)
 		}
-		target, fields := nick("ann", "right").Wish("lakeside")
-		mark, standings, err := ledger.New(s.Client(t)).Begin(t.Context(), target, first.Revision, fields)
-		if err != nil || standings[0] != ledger.Send {
-			t.Fatalf("the replacement stands as %v, %v", standings, err)
+		if got := standing(t, s, nick("ann", "right"), first.Revision); got != ledger.Send {
+			t.Errorf("the replacement is %s, want send", got)
 		}
-		_ = mark.Release(t.Context(), true)
 		if other := client.Replace(t.Context(), again, nick("ann", "another")); other.Outcome != tasks.Stored || other.TaskID == first.TaskID {
 			t.Errorf("another replacement: %+v", other)
 		}

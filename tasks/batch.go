@@ -2,9 +2,20 @@ package tasks
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"rollcall/internal/ledger"
+)
+
+const (
+	// chunk is how many tasks go through the steps together: one round trip for
+	// all their revisions, one for all the notes. A crash leaves at most so many
+	// stored that are not noted as such.
+	chunk = 64
+	// abreast is how many chunks are under way at a time, so that one stores
+	// while others wait for their revisions.
+	abreast = 4
 )
 
 // EnqueueAll stores many tasks and returns a result for each, in their order.
@@ -15,35 +26,117 @@ import (
 // what was not sent yet is NotStored.
 func (c *Client) EnqueueAll(ctx context.Context, requests []Request) []Result {
 	results := make([]Result, len(requests))
-	queue := make(chan []int)
+	// No more than the client's connections store at a time.
+	b := &batch{client: c, requests: requests, results: results, slots: make(chan struct{}, c.concurrency)}
+	chunks := b.chunks()
+	if len(chunks) == 1 {
+		b.carry(ctx, chunks[0])
+		return results
+	}
+	queue := make(chan [][]int)
 	var workers sync.WaitGroup
-	for range min(c.concurrency, len(requests)) {
+	for range min(abreast, len(chunks)) {
 		workers.Go(func() {
-			for rows := range queue {
-				for _, i := range rows {
-					results[i] = c.enqueue(ctx, requests[i])
-				}
+			for groups := range queue {
+				b.carry(ctx, groups)
 			}
 		})
 	}
-	for _, rows := range c.order(requests, results) {
-		queue <- rows
+	for _, groups := range chunks {
+		queue <- groups
 	}
 	close(queue)
 	workers.Wait()
 	return results
 }
 
-// order puts the rows of one target together, targets by their first row. Rows
-// that need no Redis to be refused get their result here.
-func (c *Client) order(requests []Request, results []Result) [][]int {
+// batch is one call of EnqueueAll.
+type batch struct {
+	client   *Client
+	requests []Request
+	results  []Result
+	slots    chan struct{}
+}
+
+// carry takes a chunk through the steps, in the order that docs/guarantees.md
+// gives reasons for: revisions, tasks, notes. It is given the rows by target.
+func (b *batch) carry(ctx context.Context, groups [][]int) {
+	if len(groups) == 1 && len(groups[0]) > chunk { // one target, whose rows stay in their order
+		for rows := groups[0]; len(rows) > 0; {
+			n := min(chunk, len(rows))
+			b.carry(ctx, [][]int{rows[:n]})
+			rows = rows[n:]
+		}
+		return
+	}
+	c := b.client
+	passages := make([][]*passage, len(groups))
+	for g, rows := range groups {
+		passages[g] = make([]*passage, len(rows))
+	}
+	b.each(groups, func(g, i int) { passages[g][i] = c.enter(ctx, b.requests[groups[g][i]]) })
+	var admitted []*passage
+	for _, p := range slices.Concat(passages...) {
+		if !p.over {
+			admitted = append(admitted, p)
+		}
+	}
+	c.revise(ctx, admitted)
+	b.each(groups, func(g, i int) {
+		if p := passages[g][i]; !p.over {
+			c.put(ctx, p)
+		}
+	})
+	c.note(ctx, admitted)
+	for g, rows := range groups {
+		for i, row := range rows {
+			b.results[row] = passages[g][i].result
+		}
+	}
+}
+
+// each does the groups side by side, and the rows of a group one after another.
+func (b *batch) each(groups [][]int, do func(group, i int)) {
+	var running sync.WaitGroup
+	for g, rows := range groups {
+		one := func() {
+			for i := range rows {
+				b.slots <- struct{}{}
+				do(g, i)
+				<-b.slots
+			}
+		}
+		if len(groups) == 1 {
+			one()
+			return
+		}
+		running.Go(one)
+	}
+	running.Wait()
+}
+
+// chunks puts the rows of one target together, and targets into chunks, by their
+// first row. Rows that need no Redis to be refused get their result here.
+func (b *batch) chunks() [][][]int {
+	var chunks [][][]int
+	n := chunk
+	for _, rows := range b.order() {
+		if n += len(rows); n > chunk {
+			chunks, n = append(chunks, nil), len(rows)
+		}
+		chunks[len(chunks)-1] = append(chunks[len(chunks)-1], rows)
+	}
+	return chunks
+}
+
+func (b *batch) order() [][]int {
 	var groups [][]int
-	at := make(map[ledger.Target]int, len(requests))
+	at := make(map[ledger.Target]int, len(b.requests))
 	digests := make(map[[2]string]string)
-	for i, r := range requests {
+	for i, r := range b.requests {
 		tenant, _, ok := laneOf(r.Task)
 		if !ok {
-			results[i] = refused(errNotATask(r.Task))
+			b.results[i] = refused(errNotATask(r.Task))
 			continue
 		}
 		// Which of two tasks with one key is stored must not depend on which of
@@ -51,7 +144,7 @@ func (c *Client) order(requests []Request, results []Result) [][]int {
 		if key := r.Options.Key; key != "" {
 			sum, _ := digest(r.Task) // a task without one is refused further on
 			if before, there := digests[[2]string{tenant, key}]; there && before != sum {
-				results[i] = refused(&KeyReusedError{Key: key})
+				b.results[i] = refused(&KeyReusedError{Key: key})
 				continue
 			}
 			digests[[2]string{tenant, key}] = sum

@@ -246,12 +246,14 @@ func TestAWishForNowSupersedesOlderOnesAndOneForLaterDoesNot(t *testing.T) {
 func standing(t *testing.T, s *redistest.Server, task tasks.NicknameSync, revision int64) ledger.Standing {
 	t.Helper()
 	target, fields := task.Wish("lakeside")
-	mark, standings, err := ledger.New(s.Client(t)).Begin(t.Context(), target, revision, fields)
+	mark, standings, err := ledger.New(s.Client(t)).Begin(t.Context(), ledger.Delivery{
+		TaskID: "asked", Target: target, Revision: revision, Fields: fields,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if mark != nil {
-		if err := mark.Release(t.Context(), true); err != nil {
+		if err := mark.Release(t.Context(), ledger.Untouched); err != nil {
 			t.Fatal(err)
 		}
 	}

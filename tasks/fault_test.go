@@ -236,7 +236,7 @@ func TestALostMarkIsAWarningAndNotAnError(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		lose := []redistest.Fault{redistest.LoseSend, redistest.LoseSend, redistest.LoseSend, redistest.LoseSend}
-		client, _ := throughFaults(t, s, []string{"evalsha", "\r\nnickname\r\n"}, lose...)
+		client, _ := throughFaults(t, s, []string{"evalsha", "rollcall:{lakeside/nickname}:runs"}, lose...)
 		result, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{})
 		if err != nil || result.Outcome != tasks.Stored || !strings.Contains(result.Warning, "newest wish") {
 			t.Errorf("%+v: %v", result, err)

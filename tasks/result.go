@@ -22,10 +22,14 @@ const (
 	// Refused means that the task is certainly not in Redis, and that asking
 	// again for the same will not help.
 	Refused
+	// Outdated means that the source has said more since of all that the task
+	// changes: nothing was stored, and nothing is left to do.
+	Outdated
 )
 
 var outcomeNames = [...]string{
 	NotStored: "not_stored", Stored: "stored", AlreadyThere: "already_there", NotKnown: "not_known", Refused: "refused",
+	Outdated: "outdated",
 }
 
 // String returns the outcome's name as it stands in the command's JSON.
@@ -47,7 +51,7 @@ type Result struct {
 	Revision int64
 	// Warning tells of a loss that costs at most one call; empty as a rule.
 	Warning string
-	// Err is nil for Stored and AlreadyThere. Refused: [*ValidationError],
+	// Err is nil for Stored, AlreadyThere and Outdated. Refused: [*ValidationError],
 	// [*UnservedError], [*KeyReusedError] or, for a key of the wrong form,
 	// [*KeyError]. NotStored and NotKnown: [*StoreError].
 	Err error

@@ -8,7 +8,6 @@ package tasks
 import (
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"rollcall/internal/ledger"
@@ -87,22 +86,6 @@ func laneOf(task Task) (tenant string, kind Kind, ok bool) {
 	}
 	return "", "", false
 }
-
-// RunOf tells which run a task came in with and its row there, by the headers of
-// its asynq task. "": none.
-func RunOf(headers map[string]string) (run string, row int) {
-	row, err := strconv.Atoi(headers[RowHeader])
-	if run = headers[RunHeader]; run == "" || err != nil || row < 0 {
-		return "", 0
-	}
-	return run, row
-}
-
-// The headers of an asynq task that name its run, and its row there.
-const (
-	RunHeader = "rollcall-run"
-	RowHeader = "rollcall-row"
-)
 
 // Queue returns the asynq queue of a lane, e.g. "lakeside-dt.nickname" or
 // "lakeside-dt.nickname.urgent".

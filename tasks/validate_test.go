@@ -190,7 +190,7 @@ func TestWishesNameTheirTarget(t *testing.T) {
 			tasks.IDChange{Tenant: tenant, UserID: "u1", DingTalkID: "abcdef", Alternatives: []string{"abcdeg"}},
 			wish{
 				ledger.Target{Organisation: "lakeside", API: "id", Key: "u1"},
-				[]ledger.Field{{Name: "id", Value: "abcdef", Mode: ledger.Value}},
+				[]ledger.Field{{Name: "id", Value: "abcdef", Mode: ledger.Once}},
 			},
 		},
 		{

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,13 +18,14 @@ import (
 const chunk = 2000
 
 func (a *app) bulkCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "bulk FILE",
+	var run string
+	cmd := &cobra.Command{
+		Use:   "bulk [--run NAME] FILE",
 		Short: "Enqueue a CSV file of tasks",
 		Long: `Enqueue a CSV file of tasks; - is the standard input. The first line names the
 columns, in any order; kind and tenant must be among them:
 
-  all       kind, tenant, key, urgent, at
+  all       kind, tenant, key, urgent, at, source, number
   nickname  chat_id, user_id, nickname
   course    course_id
   group     chat_id, name, owner, owner_type, icon, add_user_ids,
@@ -35,7 +39,10 @@ file is UTF-8, with or without a byte order mark; lines end in LF or CRLF.
 
 Rows for one target are stored in their order: the last one wins. A bad row is
 reported with its line and column, and the others are stored. --urgent and --at
-hold for rows that do not say otherwise.`,
+hold for rows that do not say otherwise.
+
+The rows are a run, whose name is printed first: enqueue runs show NAME tells
+how it gets on.`,
 		Example: `  enqueue bulk roster.csv
   enqueue bulk --dry-run roster.csv
   export-roster | enqueue bulk --json - | jq 'select(.outcome == "refused")'`,
@@ -43,11 +50,29 @@ hold for rows that do not say otherwise.`,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return []string{"csv"}, cobra.ShellCompDirectiveFilterFileExt
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return a.bulk(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("run") && !tasks.ValidRun(run) {
+				return badInput("--run %.80q is no name of a run: 1 to 64 of A-Z, a-z, 0-9, ., _ and -", run)
+			}
+			if run == "" {
+				run = newRun(a.now())
+			}
+			return a.bulk(cmd.Context(), args[0], run)
+		},
 	}
+	cmd.Flags().StringVar(&run, "run", "", "what the rows are called together: a `NAME`;\nwithout it one is made of the time")
+	return cmd
 }
 
-func (a *app) bulk(ctx context.Context, path string) error {
+// newRun names a run so that it sorts by time and no two are alike: a file that
+// is enqueued twice is two runs.
+func newRun(now time.Time) string {
+	var salt [3]byte
+	_, _ = rand.Read(salt[:]) // it never fails
+	return now.UTC().Format("20060102-150405-") + hex.EncodeToString(salt[:])
+}
+
+func (a *app) bulk(ctx context.Context, path, run string) error {
 	defaults, err := a.options()
 	if err != nil {
 		return err
@@ -65,6 +90,12 @@ func (a *app) bulk(ctx context.Context, path string) error {
 	if err != nil {
 		return badInput("%s: %w; nothing was enqueued", name, err)
 	}
+	if n := len(rows); n > 0 && rows[n-1].Line >= tasks.MaxRows {
+		return badInput("%s: has more than %d lines: split it; nothing was enqueued", name, tasks.MaxRows-1)
+	}
+	for i := range rows {
+		rows[i].Request.Options.Run, rows[i].Request.Options.Row = run, rows[i].Line
+	}
 	client, err := a.connect()
 	if err != nil {
 		return err
@@ -73,6 +104,9 @@ func (a *app) bulk(ctx context.Context, path string) error {
 		defer func() { _ = client.Close() }()
 	}
 	r := a.newReport()
+	if client != nil {
+		r.begin(run)
+	}
 	for len(rows) > 0 {
 		n := min(chunk, len(rows))
 		a.enqueueRows(ctx, client, rows[:n], r)

@@ -24,7 +24,7 @@ const (
 
 // deadFlags say which letters are meant, and how they are shown.
 type deadFlags struct {
-	tenant, kind, class, code, since, until string
+	tenant, kind, class, code, run, since, until string
 
 	personal bool
 	all      bool
@@ -51,18 +51,22 @@ Names and ids of people are masked unless --show-personal-data is given.`,
 	}
 	cmd.AddCommand(a.deadListCommand(), a.deadShowCommand(), a.deadReplayCommand(), a.deadDiscardCommand(), a.deadExportCommand())
 	for _, sub := range cmd.Commands() {
-		hideTaskFlags(sub)
+		hideTaskFlags(sub, aboutNewTasks()...)
 	}
 	return cmd
 }
 
+// aboutNewTasks are the flags of which --dry-run has a meaning of its own here.
+func aboutNewTasks() []string {
+	return slices.DeleteFunc(aboutTasks(), func(name string) bool { return name == "dry-run" })
+}
+
 // hideTaskFlags refuses what is about the enqueueing of a task: it would be
 // taken and not heeded.
-func hideTaskFlags(cmd *cobra.Command) {
-	names := slices.DeleteFunc(aboutTasks(), func(name string) bool { return name == "dry-run" })
+func hideTaskFlags(cmd *cobra.Command, names ...string) {
 	for _, name := range names {
 		cmd.Flags().String(name, "", "")
-		if name == "urgent" {
+		if name == "urgent" || name == "dry-run" {
 			cmd.Flags().Lookup(name).NoOptDefVal = "true"
 		}
 		_ = cmd.Flags().MarkHidden(name) // it is there
@@ -86,6 +90,7 @@ func (f *deadFlags) filterFlags(cmd *cobra.Command) {
 	flags.StringVar(&f.kind, "kind", "", "of this `KIND`: nickname, course, group, id")
 	flags.StringVar(&f.class, "cause", "", "that ended in this `CLASS`: rejected, busy, ...")
 	flags.StringVar(&f.code, "code", "", "with this `CODE` of the platform")
+	flags.StringVar(&f.run, "run", "", "that came in with this run: its `NAME`")
 	flags.StringVar(&f.since, "since", "", "that died at `TIME` or later: RFC 3339, a day,\nor 24h for so long ago")
 	flags.StringVar(&f.until, "until", "", "that died at `TIME` or before")
 }
@@ -96,12 +101,15 @@ func (f *deadFlags) personalFlag(cmd *cobra.Command) {
 
 // filter reads the flags.
 func (f *deadFlags) filter(now time.Time) (deadletter.Filter, error) {
-	filter := deadletter.Filter{Tenant: f.tenant, Kind: tasks.Kind(f.kind), Class: f.class, Code: f.code}
+	filter := deadletter.Filter{Tenant: f.tenant, Kind: tasks.Kind(f.kind), Class: f.class, Code: f.code, Run: f.run}
 	if f.kind != "" && filter.Kind.Type() == "" {
 		return filter, badInput("--kind %q is none: say nickname, course, group or id", f.kind)
 	}
 	if f.tenant != "" && !tasks.ValidTenant(f.tenant) {
 		return filter, badInput("--tenant %q is no name of a tenant: 1 to 39 of a-z, 0-9 and -, not beginning with -", f.tenant)
+	}
+	if f.run != "" && !tasks.ValidRun(f.run) {
+		return filter, badInput("--run %.80q is no name of a run: 1 to 64 of A-Z, a-z, 0-9, ., _ and -", f.run)
 	}
 	if f.class != "" && deadletter.Advice(f.class) == "" {
 		return filter, badInput("--cause %q is no class of dead letters: say one of %s", f.class, strings.Join(deadletter.Classes(), ", "))

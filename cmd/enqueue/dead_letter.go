@@ -23,6 +23,8 @@ type letterRecord struct {
 	Organisation string         `json:"organisation,omitzero"`
 	Urgent       bool           `json:"urgent,omitzero"`
 	Key          string         `json:"key,omitzero"`
+	Run          string         `json:"run,omitzero"`
+	Row          *int           `json:"row,omitzero"` // of the run, from 0
 	Type         string         `json:"type,omitzero"`
 	Target       string         `json:"target,omitzero"`
 	Revision     int64          `json:"revision,omitzero"`
@@ -47,6 +49,9 @@ func newLetterRecord(l ledger.Letter, personal, whole bool) letterRecord {
 		ID: l.ID, Lane: l.Lane, Tenant: l.Tenant, Kind: l.Kind, Organisation: l.Organisation, Urgent: l.Urgent, Key: l.Key,
 		Type: l.Type, Target: l.Target, Revision: l.Revision, Class: l.Class, Code: l.Code, Message: l.Message,
 		RequestID: l.RequestID, Todo: todo(l), Cause: l.Cause, Attempts: l.Attempts, First: l.First, Last: l.Last,
+	}
+	if l.Run != "" {
+		r.Run, r.Row = l.Run, new(l.Row)
 	}
 	if !personal {
 		r.Target = deadletter.MaskedTarget(l)

@@ -172,6 +172,7 @@ func (a *app) deadShow(l ledger.Letter, state string, personal bool) error {
 		{"organisation", l.Organisation},
 		{"urgent", yes(l.Urgent)},
 		{"key", l.Key},
+		{"run", rowText(l)},
 		{"target", r.Target},
 		{"revision", positive(l.Revision)},
 		{"class", l.Class},
@@ -190,6 +191,13 @@ func (a *app) deadShow(l ledger.Letter, state string, personal bool) error {
 		}
 	}
 	return out.Flush()
+}
+
+func rowText(l ledger.Letter) string {
+	if l.Run == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s, row %d", l.Run, l.Row)
 }
 
 func yes(b bool) string {
@@ -217,7 +225,7 @@ func attemptsText(attempts map[string]int) string {
 // deadColumns are those of the CSV of export, in their order.
 var deadColumns = []string{
 	"id", "lane", "tenant", "kind", "organisation", "urgent", "key", "type", "target", "revision", "class", "code", "message",
-	"request_id", "todo", "cause", "attempts", "first", "last", "payload",
+	"request_id", "todo", "cause", "attempts", "first", "last", "payload", "run", "row",
 }
 
 func (a *app) deadExportCommand() *cobra.Command {
@@ -285,9 +293,14 @@ func row(r letterRecord) []string {
 			attempts = string(text)
 		}
 	}
+	number := ""
+	if r.Row != nil {
+		number = strconv.Itoa(*r.Row)
+	}
 	return []string{
 		r.ID, r.Lane, r.Tenant, r.Kind, r.Organisation, strconv.FormatBool(r.Urgent), r.Key, r.Type, r.Target, positive(r.Revision),
 		r.Class, r.Code, r.Message, r.RequestID, r.Todo, r.Cause, attempts,
 		r.First.Format(time.RFC3339Nano), r.Last.Format(time.RFC3339Nano), r.payloadText(),
+		r.Run, number,
 	}
 }

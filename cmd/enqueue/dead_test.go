@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -35,13 +36,27 @@ func die(ts *testscript.TestScript, _ bool, args []string) {
 	if kind == tasks.KindID {
 		target = "employee7"
 	}
-	at := time.Now().Add(-time.Hour)
+	at, run, row := time.Now().Add(-time.Hour), "", 0
+	if id == "t2" {
+		run, row = "night-1", 7
+	}
 	_, err = ledger.New(rdb).Bury(context.Background(), ledger.Letter{
 		ID: id, Lane: queue, Tenant: "lakeside-dt", Kind: string(kind), Organisation: "lakeside", Type: typename, Payload: payload,
+		Run: run, Row: row,
 		Target: target, Revision: 1234, Class: class, Code: code, Message: "not in chat", RequestID: "r-1", Todo: todo,
 		Cause: class + ": dingtalk: " + code + " · to do: " + todo, Attempts: map[string]int{class: 1}, First: at, Last: at,
 	})
 	ts.Check(err)
+}
+
+// ends RUN ROW has the nickname task of a row of a run die.
+func ends(ts *testscript.TestScript, _ bool, args []string) {
+	rdb := client(ts)
+	defer rdb.Close()
+	row, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	target := ledger.Target{Organisation: "lakeside", API: "nickname", Key: "any"}
+	ts.Check(ledger.New(rdb).Close(context.Background(), target, "any", ledger.Row{Tenant: "lakeside-dt", Run: args[0], Row: row}))
 }
 
 // events N wants so many events of dead letters.

@@ -63,7 +63,7 @@ Exit codes:
 	cmd.Flags().SortFlags = false
 	cmd.Flags().StringVar(&f.task, "task", "", "the target of this task: its `ID`")
 	cmd.Flags().BoolVar(&f.personal, "show-personal-data", false, "names and ids of people as they are")
-	hideTaskFlags(cmd)
+	hideTaskFlags(cmd, aboutTasks()...)
 	return cmd
 }
 

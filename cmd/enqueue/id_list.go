@@ -50,7 +50,7 @@ Exit codes:
 	flags.StringVar(&tenant, "tenant", "", "of the organisation of this tenant: its `NAME`")
 	flags.IntVarP(&n, "number", "n", n, "at most `N` of an organisation")
 	flags.BoolVar(&personal, "show-personal-data", false, "names and ids of people as they are")
-	hideTaskFlags(cmd)
+	hideTaskFlags(cmd, aboutTasks()...)
 	return cmd
 }
 

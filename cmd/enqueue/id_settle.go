@@ -85,7 +85,7 @@ Exit codes:
 	flags.StringVar(&f.user, "user", "", "the employee's user `ID`")
 	flags.StringVar(&f.by, "by", "", "`NAME` of who says so (default: user@host)")
 	flags.BoolVar(&f.personal, "show-personal-data", false, "names and ids of people as they are")
-	hideTaskFlags(cmd)
+	hideTaskFlags(cmd, aboutNewTasks()...)
 	return cmd
 }
 

@@ -35,6 +35,7 @@ type record struct {
 	TaskID   string          `json:"task_id,omitzero"`
 	Queue    string          `json:"queue,omitzero"`
 	Revision int64           `json:"revision,omitzero"`
+	Run      string          `json:"run,omitzero"`
 	Problems []tasks.Problem `json:"problems,omitempty"`
 	Error    string          `json:"error,omitzero"`
 	Warning  string          `json:"warning,omitzero"`
@@ -46,6 +47,7 @@ type report struct {
 	json     bool
 	dryRun   bool
 	colour   bool
+	run      string // that the tasks come in with; empty: none
 	counts   map[string]int
 }
 
@@ -59,6 +61,14 @@ func (a *app) newReport() *report {
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// begin tells of a run, before its rows: an interrupt leaves its name behind.
+func (r *report) begin(run string) {
+	r.run = run
+	if !r.json {
+		fmt.Fprintln(r.out, "run", run)
+	}
 }
 
 const outcomeValid = "valid"
@@ -78,6 +88,9 @@ func (r *report) add(e entry) {
 		rec := record{
 			Line: e.line, Kind: kind, Tenant: tenant, Target: target, Key: e.key, Outcome: outcome,
 			TaskID: e.result.TaskID, Queue: e.result.Queue, Revision: e.result.Revision, Warning: e.result.Warning,
+		}
+		if e.result.Outcome == tasks.Stored {
+			rec.Run = r.run
 		}
 		if err := e.result.Err; err != nil {
 			rec.Error = err.Error()
@@ -130,7 +143,7 @@ func (r *report) paint(outcome string) string {
 		return text
 	}
 	switch outcome {
-	case outcomeValid, tasks.Stored.String(), tasks.AlreadyThere.String():
+	case outcomeValid, tasks.Stored.String(), tasks.AlreadyThere.String(), tasks.Outdated.String():
 		return "\x1b[32m" + text + "\x1b[0m"
 	}
 	return "\x1b[31m" + text + "\x1b[0m"
@@ -143,7 +156,7 @@ func (r *report) summary() {
 	}
 	var parts []string
 	for _, outcome := range []string{
-		outcomeValid, tasks.Stored.String(), tasks.AlreadyThere.String(),
+		outcomeValid, tasks.Stored.String(), tasks.AlreadyThere.String(), tasks.Outdated.String(),
 		tasks.Refused.String(), tasks.NotStored.String(), tasks.NotKnown.String(),
 	} {
 		if n := r.counts[outcome]; n > 0 {

@@ -95,6 +95,8 @@ type app struct {
 	urgent      bool
 	at          string
 	key         string
+	source      string
+	number      int64
 }
 
 func (a *app) command() *cobra.Command {
@@ -102,9 +104,9 @@ func (a *app) command() *cobra.Command {
 		Use:   "enqueue",
 		Short: "Put tasks into Redis for rollcall's workers",
 		Long: `Put tasks into Redis for rollcall's workers: one from the arguments, or many
-from a CSV file. The command lanes shows how they get on, and holds them; dead
-deals with those that no retry mends; explain tells all that is known of a
-target.
+from a CSV file. The command lanes shows how they get on, and holds them; runs
+tells what became of a file; dead deals with those that no retry mends; explain
+tells all that is known of a target.
 
 Redis is named by --redis, else by ROLLCALL_REDIS_URL, else by the file that
 ROLLCALL_REDIS_URL_FILE names, else it is ` + defaultRedis + `.
@@ -116,7 +118,7 @@ A URL is one of
   redis+cluster://[user:password@]host[:port],host[:port]
 and begins with rediss instead of redis for TLS; docs/redis.md says the rest.
 
-Exit codes; lanes and dead have their own:
+Exit codes; lanes, runs and dead have their own:
   0  all tasks are stored, or were there already
   2  bad usage or input: nothing was enqueued
   3  some rows of a file were refused; the others are stored
@@ -147,7 +149,7 @@ Exit codes; lanes and dead have their own:
 	flags.BoolVar(&a.urgent, "urgent", false, "before all tasks that are not urgent")
 	flags.StringVar(&a.at, "at", "", "not before `TIME`: RFC 3339, or +10m from now")
 	root.AddCommand(a.nicknameCommand(), a.courseCommand(), a.groupCommand(), a.idCommand(), a.bulkCommand(), a.lanesCommand())
-	root.AddCommand(a.deadCommand(), a.explainCommand())
+	root.AddCommand(a.deadCommand(), a.runsCommand(), a.explainCommand())
 	return root
 }
 
@@ -157,7 +159,7 @@ func (a *app) options() (tasks.Options, error) {
 	if err != nil {
 		return tasks.Options{}, badInput("--at: %w", err)
 	}
-	return tasks.Options{Urgent: a.urgent, At: at, Key: a.key}, nil
+	return tasks.Options{Urgent: a.urgent, At: at, Key: a.key, Source: a.source, Number: a.number}, nil
 }
 
 // enqueueAll stores requests, or only judges them in a dry run.

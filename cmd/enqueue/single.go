@@ -16,6 +16,8 @@ import (
 func (a *app) single(cmd *cobra.Command, build func(args []string) tasks.Task, flagOf map[string]string) *cobra.Command {
 	cmd.Flags().SortFlags = false
 	cmd.Flags().StringVar(&a.key, "key", "", "your own `NAME` for the task: within 24 h\nit is stored once")
+	cmd.Flags().StringVar(&a.source, "source", "", "who says it: a `NAME`. Of one source\nthe highest --number wins")
+	cmd.Flags().Int64Var(&a.number, "number", 0, "the source's own change time or counter, `N`")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var empty []string
 		cmd.Flags().Visit(func(f *pflag.Flag) {
@@ -25,6 +27,9 @@ func (a *app) single(cmd *cobra.Command, build func(args []string) tasks.Task, f
 		})
 		if len(empty) > 0 {
 			return badInput("%s: nothing is given: leave it out, or say what", strings.Join(empty, ", "))
+		}
+		if cmd.Flags().Changed("source") != cmd.Flags().Changed("number") {
+			return badInput("--source and --number go together: say both, or neither")
 		}
 		options, err := a.options()
 		if err != nil {
@@ -56,7 +61,10 @@ func (a *app) single(cmd *cobra.Command, build func(args []string) tasks.Task, f
 func flagName(field string, flagOf map[string]string) string {
 	name, index, listed := strings.Cut(field, "[")
 	flag, known := flagOf[name]
-	if !known {
+	switch {
+	case name == "source" || name == "number":
+		return "--" + name
+	case !known:
 		return field
 	}
 	var i int

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/config"
+	"rollcall/internal/ledger"
 )
 
 // oldest is the least Redis version, 6.2: the scripts use what came with it.
@@ -64,6 +65,7 @@ func tryRedis(ctx context.Context, cfg config.Redis) []finding {
 		r.found(problem, "the Cluster does not tell its masters: %v", err)
 	}
 	r.permissions(ctx)
+	r.schema(ctx)
 	return r.findings
 }
 
@@ -159,6 +161,19 @@ func (r *redisTry) permissions(ctx context.Context) {
 	})
 	if len(r.findings) == before {
 		r.found(fine, "the user may do what a worker does")
+	}
+}
+
+// schema sees whether a newer version has been here that this one cannot work
+// beside.
+func (r *redisTry) schema(ctx context.Context) {
+	version, err := ledger.New(r.rdb).Fits(ctx)
+	if err != nil {
+		r.found(problem, "%v", err)
+		return
+	}
+	if version > 0 {
+		r.found(fine, "the record of schema %d fits this version of rollcall", version)
 	}
 }
 

@@ -51,6 +51,9 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 	if !w.awaitRedis(ctx) {
 		return nil
 	}
+	if err := w.record.Enter(ctx); err != nil {
+		return err
+	}
 	if err := w.publish(ctx); err != nil {
 		return err
 	}
@@ -58,6 +61,7 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 		return err
 	}
 	wg.Go(func() { w.lanes.Sweep(background) })
+	wg.Go(func() { w.expireLetters(background) })
 	// The schedule ends with ctx, beside the lanes: it waits for a running tick.
 	wg.Go(func() {
 		if err := w.schedule.Run(ctx); err != nil {

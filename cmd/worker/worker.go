@@ -31,6 +31,7 @@ type worker struct {
 	log      *slog.Logger
 	redis    redisdb.Config
 	rdb      redis.UniversalClient
+	record   *ledger.Ledger
 	lanes    *lane.Set
 	address  *pace.Address // what all DingTalk lanes share
 	schedule *schedule.Schedule
@@ -53,6 +54,7 @@ func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger, level 
 	}
 	w.ready = monitor.NewReadiness(w.rdb)
 	record := ledger.New(w.rdb)
+	w.record = record
 	w.lanes = lane.NewSet(w.rdb, record, workerName(), log)
 	w.address = pace.NewAddress(w.rdb, cfg.Egress.Name, pace.Limit{Calls: cfg.Egress.Calls, Per: time.Duration(cfg.Egress.Per)})
 	for _, org := range cfg.Organisations {

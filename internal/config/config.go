@@ -16,6 +16,7 @@ type Config struct {
 	HTTP          HTTP           `yaml:"http"`
 	Log           Log            `yaml:"log"`
 	StopTimeout   Duration       `yaml:"stop_timeout"`
+	DeadLetters   DeadLetters    `yaml:"dead_letters"`
 	Egress        Egress         `yaml:"egress"`
 	Organisations []Organisation `yaml:"organisations"`
 	Schedules     []Schedule     `yaml:"schedules"`
@@ -76,6 +77,11 @@ type Log struct {
 	Level            string `yaml:"level"`
 	Format           string `yaml:"format"`
 	ShowPersonalData bool   `yaml:"show_personal_data"`
+}
+
+// DeadLetters says what becomes of those that nobody deals with.
+type DeadLetters struct {
+	Keep Duration `yaml:"keep"` // 0: for ever
 }
 
 // Egress is the address that DingTalk sees, and what DingTalk lets through from

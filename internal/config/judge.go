@@ -20,6 +20,9 @@ func (d *document) judge(c *Config) {
 	}
 	d.redis(&c.Redis)
 	d.http(&c.HTTP)
+	if keep := time.Duration(c.DeadLetters.Keep); keep != 0 && keep < 24*time.Hour {
+		d.sayOnce(under(nil, "dead_letters", "keep"), "is %s; it must be 0s, for ever, or 24h or more", c.DeadLetters.Keep)
+	}
 	d.egress(under(nil, "egress"), c.Egress)
 	seen := map[string]bool{}
 	apps := map[string]string{} // credentials → tenant

@@ -65,6 +65,9 @@ var keys = []key{
 	{path: "log.format", def: "auto", enum: []string{"auto", "text", "json"}, doc: "`auto`: text on a terminal, else JSON"},
 	{path: "log.show_personal_data", def: "false", doc: "whether names and IDs of people are written out; else they are masked"},
 
+	{path: "dead_letters", doc: "How long [dead letters](dead-letters.md) are kept that nobody deals with."},
+	{path: "dead_letters.keep", def: "0s", doc: "what died longer ago is discarded with its archived task, looked for every hour: 24h or more, e.g. `8760h` for a year. `0s`: never, a person deals with each. Workers of one Redis should say the same: the shortest counts"},
+
 	{path: "egress", doc: "The address that DingTalk sees, and what DingTalk lets through from one address over all tenants. An address that sends more is [banned for five minutes](https://open.dingtalk.com/document/development/how-to-process-api-throttling-on-the-dingtalk-server)."},
 	{path: "egress.name", def: "default", pattern: namePattern, says: nameWords, doc: "as that of an organisation. Workers that share an outgoing address share the name, and so one count; those with an address of their own need another"},
 	{path: "egress.calls", def: "10000", min: 1, doc: "calls in any window of the length `per`, 1 or more. Lower it where other programs use the same address"},

@@ -30,6 +30,9 @@ type Filter struct {
 	Kind   tasks.Kind
 	Class  string
 	Code   string
+	// Run is what the tasks came in with. Letters are not listed by it: all that the
+	// rest of the filter leaves are read.
+	Run string
 	// Since and Until bound the time of death, both included.
 	Since, Until time.Time
 }
@@ -66,7 +69,8 @@ type Cause struct {
 }
 
 // Causes counts the letters by cause, the most frequent first. It costs a few
-// round trips a cause and lane, however many letters there are.
+// round trips a cause and lane, however many letters there are; of a run, a reading
+// of them all.
 func (d *Desk) Causes(ctx context.Context, f Filter) ([]Cause, error) {
 	heaps, err := d.heaps(ctx, f)
 	if err != nil {
@@ -85,12 +89,14 @@ func (d *Desk) Causes(ctx context.Context, f Filter) ([]Cause, error) {
 		}
 		c.Letters += h.letters
 		c.Lanes = append(c.Lanes, h.Lane)
-		newest, _, err := d.ledger.DeadPage(ctx, h.Letters, "", 1)
+		err := d.pages(ctx, h, 1, func(newest []ledger.Letter) (bool, error) {
+			if newest[0].Last.After(c.Newest) {
+				c.Newest, c.Todo = newest[0].Last, cmp.Or(newest[0].Todo, Advice(c.Class))
+			}
+			return false, nil
+		})
 		if err != nil {
 			return nil, err
-		}
-		if len(newest) == 1 && newest[0].Last.After(c.Newest) {
-			c.Newest, c.Todo = newest[0].Last, cmp.Or(newest[0].Todo, Advice(c.Class))
 		}
 	}
 	causes := make([]Cause, 0, len(at))
@@ -106,11 +112,13 @@ func (d *Desk) Causes(ctx context.Context, f Filter) ([]Cause, error) {
 // heap is the letters of one lane and cause.
 type heap struct {
 	ledger.Letters
+
+	run     string // those of one run alone; empty: all
 	letters int64
 }
 
 // heaps are those that a filter leaves, each with its count. Nothing but the
-// indexes is read.
+// indexes is read, unless the letters of a run are to be counted.
 func (d *Desk) heaps(ctx context.Context, f Filter) ([]heap, error) {
 	lanes, err := d.ledger.BuriedLanes(ctx)
 	if err != nil {
@@ -130,10 +138,20 @@ func (d *Desk) heaps(ctx context.Context, f Filter) ([]heap, error) {
 			if f.Class != "" && f.Class != c.Class || f.Code != "" && f.Code != c.Code {
 				continue
 			}
-			h := heap{letters: c.Letters, Letters: ledger.Letters{
+			h := heap{run: f.Run, letters: c.Letters, Letters: ledger.Letters{
 				Lane: lane, ByCause: true, Class: c.Class, Code: c.Code, Since: f.Since, Until: f.Until,
 			}}
-			if !f.Since.IsZero() || !f.Until.IsZero() {
+			switch {
+			case f.Run != "":
+				h.letters = 0
+				err := d.pages(ctx, h, page, func(letters []ledger.Letter) (bool, error) {
+					h.letters += int64(len(letters))
+					return true, nil
+				})
+				if err != nil {
+					return nil, err
+				}
+			case !f.Since.IsZero() || !f.Until.IsZero():
 				if h.letters, err = d.ledger.DeadCount(ctx, h.Letters); err != nil {
 					return nil, err
 				}
@@ -164,7 +182,7 @@ func (d *Desk) Newest(ctx context.Context, f Filter, n int) ([]ledger.Letter, er
 	var newest []ledger.Letter
 	for _, h := range heaps {
 		left := n
-		err := d.pages(ctx, h.Letters, func(letters []ledger.Letter) (bool, error) {
+		err := d.pages(ctx, h, page, func(letters []ledger.Letter) (bool, error) {
 			letters = letters[:min(len(letters), left)]
 			left -= len(letters)
 			newest = append(newest, letters...)
@@ -188,7 +206,7 @@ func (d *Desk) Each(ctx context.Context, f Filter, do func([]ledger.Letter) erro
 		return err
 	}
 	for _, h := range heaps {
-		err := d.pages(ctx, h.Letters, func(letters []ledger.Letter) (bool, error) { return true, do(letters) })
+		err := d.pages(ctx, h, page, func(letters []ledger.Letter) (bool, error) { return true, do(letters) })
 		if err != nil {
 			return err
 		}
@@ -196,12 +214,19 @@ func (d *Desk) Each(ctx context.Context, f Filter, do func([]ledger.Letter) erro
 	return nil
 }
 
-func (d *Desk) pages(ctx context.Context, q ledger.Letters, do func([]ledger.Letter) (more bool, err error)) error {
+// pages calls do with the letters of a heap, at most n at a time and at least one.
+func (d *Desk) pages(ctx context.Context, h heap, n int, do func([]ledger.Letter) (more bool, err error)) error {
+	if h.run != "" {
+		n = page // most are of other runs
+	}
 	var from ledger.Cursor
 	for {
-		letters, next, err := d.ledger.DeadPage(ctx, q, from, page)
+		letters, next, err := d.ledger.DeadPage(ctx, h.Letters, from, n)
 		if err != nil {
 			return err
+		}
+		if h.run != "" {
+			letters = slices.DeleteFunc(letters, func(l ledger.Letter) bool { return l.Run != h.run })
 		}
 		if len(letters) > 0 {
 			more, err := do(letters)

@@ -104,7 +104,7 @@ func (d *Desk) restore(ctx context.Context, letter ledger.Letter, store func(tas
 	}
 	result := store(tasks.Again{
 		TaskID: letter.ID, Tenant: letter.Tenant, Kind: tasks.Kind(letter.Kind), Urgent: letter.Urgent, Key: letter.Key,
-		Type: letter.Type, Payload: letter.Payload,
+		Run: letter.Run, Row: letter.Row, Type: letter.Type, Payload: letter.Payload,
 	})
 	s.TaskID, s.Err = result.TaskID, result.Err
 	switch result.Outcome {
@@ -113,7 +113,7 @@ func (d *Desk) restore(ctx context.Context, letter ledger.Letter, store func(tas
 		return s
 	case tasks.NotStored, tasks.NotKnown:
 		return s
-	case tasks.Stored, tasks.AlreadyThere:
+	case tasks.Stored, tasks.AlreadyThere, tasks.Outdated: // the last is not to be had without a source
 	}
 	if _, err := backlog.Unarchive(ctx, d.rdb, queue(letter), letter.ID); err != nil {
 		s.Err = fmt.Errorf("task %s is stored as %s, and its dead letter stays: say it again, nothing is stored twice: %w", letter.ID, s.TaskID, err)

@@ -1,11 +1,14 @@
 -- Ends a task that will not be settled.
 -- KEYS[1] target hash · KEYS[2] its open edits · KEYS[3] records of open tasks ·
 -- KEYS[4] the task's run (KEYS[3] for none)
--- ARGV[1] task id · ARGV[2] row, '' for none · ARGV[3] how it ended, a letter
+-- ARGV[1] task id · ARGV[2] row, '' for none · ARGV[3] how it ended, a letter;
+-- '': as the target tells, unless the row tells already
 -- ARGV[4] revision: close only what was settled or superseded; '': at any rate
 -- ARGV[5…] field name, mode; and so on
 -- Returns 1 if it was closed.
+local how = ARGV[3]
 if ARGV[4] ~= '' then
+	how = 't'
 	local rev = tonumber(ARGV[4])
 	for i = 5, #ARGV, 2 do
 		local name = ARGV[i]
@@ -19,11 +22,14 @@ if ARGV[4] ~= '' then
 		if not over then
 			return 0
 		end
+		if ARGV[i + 1] ~= 'edit' and h[2] ~= ARGV[4] then
+			how = 's'
+		end
 	end
 end
 redis.call('HDEL', KEYS[3], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
-if ARGV[2] ~= '' and ARGV[3] ~= '' then
-	redis.call('SETRANGE', KEYS[4], ARGV[2], ARGV[3])
+if ARGV[2] ~= '' and (ARGV[3] ~= '' or redis.call('GETRANGE', KEYS[4], ARGV[2], ARGV[2]) == 'w') then
+	redis.call('SETRANGE', KEYS[4], ARGV[2], how)
 end
 return 1

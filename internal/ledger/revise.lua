@@ -32,7 +32,8 @@ for k = 1, #KEYS, 2 do
 			end
 		end
 		if place == '1' then
-			redis.call('ZADD', KEYS[k + 1], text, id)
+			-- NX: a task that others store under the same id keeps its first place.
+			redis.call('ZADD', KEYS[k + 1], 'NX', text, id)
 			redis.call('PEXPIRE', KEYS[k + 1], ARGV[1])
 		end
 		redis.call('PEXPIRE', KEYS[k], ARGV[1])

@@ -24,7 +24,8 @@ for k = 3, #KEYS, 2 do
 		if tonumber(h[2] or 0) < rev and not (single and newest and known > rev) then
 			ended = false
 		end
-		if newest and rev > known then
+		-- A task that is stored again, with its old revision, has another id.
+		if newest and rev >= known then
 			redis.call('HSET', target, 'n:' .. field, text, 't:' .. field, id)
 			if single and h[3] and h[3] ~= id then
 				redis.call('HDEL', KEYS[1], h[3])

@@ -127,7 +127,7 @@ func (w *world) expectStory(log string) {
 	for _, want := range []string{
 		`"level":"DEBUG","msg":"done"`, `"level":"INFO","msg":"done"`, `"level":"WARN","msg":"will retry"`,
 		`"level":"ERROR","msg":"dead letter"`, `"level":"ERROR","msg":"on hold: `, `"code":"60124"`, `"code":"incorrect.reserved"`,
-		`"request_id":"`, `"lane":"lakeside-dingtalk.nickname"`, `"target":"ch…01(16)"`, `"class":"malformed"`, `"class":"unverified"`,
+		`"request_id":"`, `"lane":"lakeside-dingtalk.nickname"`, `"target":"ch…01(16)"`, `"class":"malformed"`, `"class":"doubtful"`,
 	} {
 		if !strings.Contains(log, want) {
 			w.t.Errorf("the log tells nothing of %s", want)
@@ -141,7 +141,7 @@ func (w *world) expectMetrics(text string) {
 		`rollcall_lane_held{class="refused",lane="withdrawn-dt.nickname"} 1`,
 		`rollcall_lane_held{class="refused",lane="lakeside-dingtalk.nickname"} 0`,
 		`rollcall_tasks_total{class="malformed",lane="lakeside-dingtalk.nickname",outcome="dead"} 4`,
-		`rollcall_tasks_total{class="unverified",lane="lakeside-dingtalk.id",outcome="dead"} 2`,
+		`rollcall_attempts_total{action="retry",class="doubtful",lane="lakeside-dingtalk.id"} 2`,
 		`rollcall_queue_tasks{lane="withdrawn-dt.nickname",priority="normal",state="pending"} 1`,
 	} {
 		if !strings.Contains(text, "\n"+want+"\n") {

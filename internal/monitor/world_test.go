@@ -177,7 +177,8 @@ func (w *world) enqueue(requests []tasks.Request) {
 }
 
 // work runs the lanes until nothing is left but the task of the tenant that is
-// refused, which waits in its queue.
+// refused, which waits in its queue, and two ID changes in doubt, which wait for
+// minutes.
 func (w *world) work() {
 	w.t.Helper()
 	if err := w.lanes.Start(w.t.Context()); err != nil {
@@ -194,7 +195,7 @@ func (w *world) work() {
 	patience, tick := time.After(2*time.Minute), time.NewTicker(50*time.Millisecond)
 	defer tick.Stop()
 	for {
-		left, waiting, archived := 0, 0, 0
+		left, waiting, retried, archived := 0, 0, 0, 0
 		for _, l := range w.lanes.Lanes() {
 			for _, urgent := range []bool{true, false} {
 				info, err := w.inspector.GetQueueInfo(tasks.Queue(l.Tenant, l.Kind, urgent))
@@ -203,10 +204,13 @@ func (w *world) work() {
 				}
 				left += info.Pending + info.Active + info.Retry + info.Scheduled
 				waiting += info.Pending
+				if l.Kind == tasks.KindID {
+					retried += info.Retry
+				}
 				archived += info.Archived
 			}
 		}
-		if left == 1 && waiting == 1 && archived > 4 && strings.Contains(w.log.String(), "on hold: ") {
+		if left == 3 && waiting == 1 && retried == 2 && archived > 4 && strings.Contains(w.log.String(), "on hold: ") {
 			return
 		}
 		select {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -156,6 +157,21 @@ func (c *cells) options(o tasks.Options, now time.Time) tasks.Options {
 		if o.At, err = ParseAt(at, now); err != nil {
 			c.fault("at", err.Error())
 		}
+	}
+	o.Source = c.values["source"]
+	switch number := c.values["number"]; {
+	case number != "":
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err != nil || n < 0 || n > tasks.MaxNumber {
+			c.fault("number", fmt.Sprintf("must be a whole number, 0 to %d", int64(tasks.MaxNumber)))
+			break
+		}
+		if o.Number = n; o.Source == "" {
+			c.fault("number", "is given without a source")
+			o.Number = 0 // said once
+		}
+	case o.Source != "":
+		c.fault("number", "is missing: a source orders its tasks by it")
 	}
 	return o
 }

@@ -104,7 +104,9 @@ func Columns(kind tasks.Kind) []string {
 }
 
 // CommonColumns lists the columns that rows of every kind have.
-func CommonColumns() []string { return []string{"kind", "tenant", "key", "urgent", "at"} }
+func CommonColumns() []string {
+	return []string{"kind", "tenant", "key", "urgent", "at", "source", "number"}
+}
 
 var errTime = errors.New("is neither a time such as 2026-03-01T08:00:00+08:00 nor a delay such as +10m")
 

@@ -33,7 +33,8 @@ func (p *planned) items(t Tick) ([]item, error) {
 		items := make([]item, len(p.Courses.IDs))
 		for i, id := range p.Courses.IDs {
 			task := tasks.CourseSync{Tenant: p.Courses.Tenant, CourseID: id}
-			items[i] = item{place: "course " + id, request: tasks.Request{Task: task, Options: tasks.Options{Key: t.ID() + "/" + id}}}
+			options := tasks.Options{Key: t.ID() + "/" + id, Run: t.run(), Row: i + 1}
+			items[i] = item{place: "course " + id, request: tasks.Request{Task: task, Options: options}}
 		}
 		return items, nil
 	}
@@ -49,6 +50,9 @@ func (p *planned) items(t Tick) ([]item, error) {
 	}
 	items := make([]item, len(rows))
 	for i, row := range rows {
+		if row.Line < tasks.MaxRows { // what becomes of the others is not kept
+			row.Request.Options.Run, row.Request.Options.Row = t.run(), row.Line
+		}
 		row.Request.Options.Key = fmt.Sprintf("%s/%d/%s", t.ID(), row.Line, digest(row.Request.Task))
 		items[i] = item{place: fmt.Sprintf("line %d", row.Line), request: row.Request, refusal: row.Refusal(tasks.Limits{})}
 	}
@@ -74,6 +78,7 @@ type summary struct {
 	Tasks        int      `json:"tasks"`
 	Stored       int      `json:"stored"`
 	AlreadyThere int      `json:"already_there"`
+	Outdated     int      `json:"outdated,omitzero"`
 	Refused      int      `json:"refused"`
 	NotStored    int      `json:"not_stored"`
 	Problems     []string `json:"problems,omitempty"` // of what was refused; the first of them
@@ -88,6 +93,8 @@ func (s *summary) add(place string, result tasks.Result) {
 		s.Stored++
 	case tasks.AlreadyThere:
 		s.AlreadyThere++
+	case tasks.Outdated:
+		s.Outdated++
 	case tasks.Refused:
 		s.Refused++
 		s.refuse(place, result.Err)

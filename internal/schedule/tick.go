@@ -46,6 +46,12 @@ type Tick struct {
 // ID is the id of the tick's asynq task, which two leaders give it alike.
 func (t Tick) ID() string { return t.Schedule + "@" + t.At.UTC().Format(time.RFC3339) }
 
+// run names what the tick enqueues, alike for each attempt at it.
+func (t Tick) run() string {
+	const most = 64 - len(".20060102T150405Z") // of a run's name
+	return t.Schedule[:min(len(t.Schedule), most)] + t.At.UTC().Format(".20060102T150405Z")
+}
+
 // PayloadError tells that a task in the queue of ticks is none.
 type PayloadError struct{ What string }
 

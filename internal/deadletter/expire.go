@@ -1,0 +1,29 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"rollcall/internal/ledger"
+)
+
+// Expire discards the letters that died before a time, notes so, and returns how
+// many there were. A page of them is in memory at a time. What it cannot discard,
+// as its task is being carried out or Redis did not take it, is left for the next
+// time.
+func (d *Desk) Expire(ctx context.Context, before time.Time, reason, by string) (int, error) {
+	tally := Tally{}
+	failed := d.Each(ctx, Filter{Until: before}, func(letters []ledger.Letter) error {
+		tally.Add(d.Discard(ctx, letters))
+		return ctx.Err()
+	})
+	n := 0
+	for _, count := range tally {
+		n += count
+	}
+	if n > 0 {
+		failed = errors.Join(failed, d.Note(ctx, Discarded, tally, reason, by))
+	}
+	return n, failed
+}
