@@ -225,6 +225,14 @@ func (w *world) left(l *landing, body []byte) {
 		}
 	}
 	w.log("  %s sends %s", l.by.task.id, l.what)
+	for _, other := range w.still {
+		if at, _ := other.task.task.Wish(school); at == target && other.slots > 0 {
+			other.overtaken = true
+		}
+	}
+	if l.by.overtaken {
+		w.violated("%s sends, and its target was another's meanwhile", l.by.task.id)
+	}
 	if l.by.finished && l.by.place == "" {
 		w.violated("%s is sent again, and was done", l.by.task.id)
 	}

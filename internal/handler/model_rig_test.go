@@ -31,12 +31,13 @@ type attempt struct {
 	slotAt  time.Time // when its last slot came
 	sentAt  time.Time // when its last request left, by Redis' clock
 
-	finished bool             // the task was done before, and nothing in doubt
-	newest   map[string]int64 // newest wishes that the ledger knew of, by field
-	world    *world
-	stands   chan string // says where
-	goOn     chan string // says how: goOn, goCrash, goTimeout
-	ended    chan ended  // has room for one
+	overtaken bool             // another has sent something to its target since it was let through
+	finished  bool             // the task was done before, and nothing in doubt
+	newest    map[string]int64 // newest wishes that the ledger knew of, by field
+	world     *world
+	stands    chan string // says where
+	goOn      chan string // says how: goOn, goCrash, goTimeout
+	ended     chan ended  // has room for one
 }
 
 type ended struct {
