@@ -27,7 +27,7 @@ const (
 const (
 	// maxSends bounds how often one ID is sent for a person while it is not known
 	// whether it was taken.
-	maxSends = 3
+	maxSends    = 3
 	resendAfter = 5 * time.Minute
 	// askAgainAfter is for how long a person whom the platform calls locked is not
 	// asked for again: the end of the lock is not known.

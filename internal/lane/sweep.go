@@ -14,7 +14,8 @@ import (
 )
 
 // sweepEvery is how often the queues are looked through. All of them together
-// cost three round trips while there is nothing to mend.
+// cost three round trips while there is nothing to mend, and one more for each
+// organisation's API.
 const sweepEvery = 5 * time.Second
 
 // typeUndecodable is the asynq type of the stand-in for a message that asynq
