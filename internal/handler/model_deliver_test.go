@@ -30,7 +30,7 @@ func (w *world) deliver(s *stored, p plan) {
 		task: s, giveUp: cancel, plan: p, world: w, finished: s.done, newest: map[string]int64{},
 		stands: make(chan string), goOn: make(chan string), ended: make(chan ended, 1),
 	}
-	a.ctx = context.WithValue(ctx, attemptKey{}, a)
+	ctx = context.WithValue(ctx, attemptKey{}, a)
 	target, fields := s.task.Wish(school)
 	for _, f := range fields {
 		a.finished = a.finished && !w.doubted(target, f.Name)
@@ -41,7 +41,7 @@ func (w *world) deliver(s *stored, p plan) {
 	go func() {
 		e := ended{crashed: true}
 		defer func() { a.ended <- e }()
-		report, err := w.handle[s.typ](a.ctx, handler.Delivery{TaskID: s.id, Type: s.typ, Payload: s.payload})
+		report, err := w.handle[s.typ](ctx, handler.Delivery{TaskID: s.id, Type: s.typ, Payload: s.payload})
 		e = ended{report: report, err: err}
 	}()
 	w.wait(a)

@@ -3,8 +3,8 @@ package handler_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -128,9 +128,7 @@ func (w *world) exchange(out http.ResponseWriter, r *http.Request, l *landing, w
 	}
 	a.read(answer)
 	w.model.told(a, false)
-	for name, values := range answer.Header() {
-		out.Header()[name] = values
-	}
+	maps.Copy(out.Header(), answer.Header())
 	out.WriteHeader(answer.Code)
 	_, _ = out.Write(answer.Body.Bytes())
 }
@@ -140,9 +138,15 @@ func (a *attempt) read(answer *httptest.ResponseRecorder) {
 	body := answer.Body.String()
 	a.yes, a.answer = false, idUnclear
 	for _, word := range []struct{ in, answer string }{
-		{`"success":true`, idApplied}, {`"result":true`, idApplied}, {`"errno":1,`, idApplied},
-		{"incorrect.reserved", idReserved}, {"have.been.set", idLocked},
-		{"incorrect.", idRefused}, {"emp.not.exist", idRefused}, {"QpsLimit", idUnread}, {"InvalidAuthentication", idUnread},
+		{`"success":true`, idApplied},
+		{`"result":true`, idApplied},
+		{`"errno":1,`, idApplied},
+		{"incorrect.reserved", idReserved},
+		{"have.been.set", idLocked},
+		{"incorrect.", idRefused},
+		{"emp.not.exist", idRefused},
+		{"QpsLimit", idUnread},
+		{"InvalidAuthentication", idUnread},
 	} {
 		if answer.Code < 500 && strings.Contains(body, word.in) {
 			a.yes, a.answer = word.answer == idApplied, word.answer
@@ -204,14 +208,16 @@ var (
 
 func (l *landing) api() string {
 	for _, api := range []struct{ path, name string }{
-		{"updategroupnick", sandbox.APIGroupNick}, {"group/update", sandbox.APIGroupUpdate},
-		{"dingTalkIds/change", sandbox.APIChangeID}, {"course.api.php", sandbox.APIClassNick},
+		{"updategroupnick", sandbox.APIGroupNick},
+		{"group/update", sandbox.APIGroupUpdate},
+		{"dingTalkIds/change", sandbox.APIChangeID},
+		{"course.api.php", sandbox.APIClassNick},
 	} {
 		if strings.Contains(l.request.URL.Path, api.path) {
 			return api.name
 		}
 	}
-	panic(fmt.Sprintf("no API has the path %s", l.request.URL.Path))
+	panic("no API has the path " + l.request.URL.Path)
 }
 
 // left looks at a request that is leaving.

@@ -18,7 +18,6 @@ import (
 // ends or stands still.
 type attempt struct {
 	task   *stored
-	ctx    context.Context
 	giveUp context.CancelFunc
 	plan   plan
 

@@ -176,7 +176,7 @@ const (
 )
 
 // enqueue is the producer: a revision, the task, the mark.
-func (w *world) enqueue(task tasks.Task, how string) *stored {
+func (w *world) enqueue(task tasks.Task, how string) {
 	target, fields := task.Wish(school)
 	id := "t" + strconv.Itoa(len(w.tasks)+1)
 	wish := ledger.Wish{Target: target, Fields: fields, TaskID: id}
@@ -190,7 +190,7 @@ func (w *world) enqueue(task tasks.Task, how string) *stored {
 	}
 	if how == doesNotStore {
 		w.log("a producer %s: %s", how, wishOf(task))
-		return nil
+		return
 	}
 	typ, payload, err := tasks.Encode(task, rev)
 	if err != nil {
@@ -212,7 +212,6 @@ func (w *world) enqueue(task tasks.Task, how string) *stored {
 	if how == stores {
 		w.mark(s)
 	}
-	return s
 }
 
 // mark opens the task's record, and marks the newest wishes.
