@@ -128,8 +128,9 @@ func (c *Client) revise(ctx context.Context, passages []*passage) {
 		}
 		wishes[i] = p.wish
 	}
-	for i, revised := range c.ledger.Revise(ctx, wishes...) {
-		p := passages[i]
+	all := c.ledger.Revise(ctx, wishes...)
+	for i, p := range passages {
+		revised := all[i]
 		switch {
 		case revised.Err != nil:
 			p.end(p.notStored("take a revision", revised.Err))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -23,14 +24,12 @@ func attempt(ts *testscript.TestScript, _ bool, args []string) {
 	rdb := client(ts)
 	defer rdb.Close()
 	ctx, l := context.Background(), ledger.New(rdb)
-	how, lane, key, value := args[0], args[1], "", ""
+	how, lane, key, value := args[0], args[1], args[2], ""
 	if how == "unverified" || how == "again" {
 		lane, key, value = "lakeside-dt.id", args[1], args[2]
-	} else {
-		key = args[2]
 	}
-	_, kind, _, _ := tasks.ParseQueue(lane)
-	target := ledger.Target{Organisation: "lakeside", API: string(kind), Key: key}
+	target := targetOf(lane, key)
+	kind := tasks.Kind(target.API)
 	record, err := l.Look(ctx, target)
 	ts.Check(err)
 	if len(record.Fields) != 1 {
@@ -70,6 +69,12 @@ func attempt(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// targetOf is a target of a lane of the script's organisation.
+func targetOf(lane, key string) ledger.Target {
+	_, kind, _ := strings.Cut(lane, ".")
+	return ledger.Target{Organisation: "lakeside", API: kind, Key: key}
+}
+
 // dies archives an ID change, with its letter.
 func dies(ts *testscript.TestScript, rdb redis.UniversalClient, id, user, value string, revision int64) {
 	ts.Check(asynq.NewInspectorFromRedisClient(rdb).ArchiveTask("lakeside-dt.id", id))
@@ -89,8 +94,7 @@ func dies(ts *testscript.TestScript, rdb redis.UniversalClient, id, user, value 
 func taskid(ts *testscript.TestScript, _ bool, args []string) {
 	rdb := client(ts)
 	defer rdb.Close()
-	_, kind, _, _ := tasks.ParseQueue(args[1])
-	record, err := ledger.New(rdb).Look(context.Background(), ledger.Target{Organisation: "lakeside", API: string(kind), Key: args[2]})
+	record, err := ledger.New(rdb).Look(context.Background(), targetOf(args[1], args[2]))
 	ts.Check(err)
 	for _, f := range record.Fields {
 		ts.Setenv(args[0], f.TaskID)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -76,10 +77,9 @@ func (p *printer) field(x *explanation, name string, f ledger.State) {
 			p.fact("its task", x.tasks[f.TaskID].words(p))
 		}
 	}
-	switch {
-	case f.Applied == 0:
+	if f.Applied == 0 {
 		p.fact("applied", "nothing yet, as far as the ledger knows")
-	default:
+	} else {
 		text := x.value(name, f.Value)
 		if f.Wished != "" {
 			text += ", where " + x.value(name, f.Wished) + " was wished for"
@@ -133,12 +133,12 @@ func lockWords(why string) string {
 
 // revision is when a wish was enqueued, and its number.
 func (p *printer) revision(rev int64) string {
-	return p.moment(time.UnixMicro(rev)) + ", revision " + fmt.Sprint(rev)
+	return p.moment(time.UnixMicro(rev)) + ", revision " + strconv.FormatInt(rev, 10)
 }
 
 // words say where a task is. Without a printer no times are told.
 func (t taskFacts) words(p *printer) string {
-	text := ""
+	var text string
 	switch {
 	case t.ID == "":
 		return "not known: its producer is older than the ledger's notes of tasks"
@@ -187,7 +187,7 @@ func (p *printer) sources(sources map[string]int64) {
 	}
 	p.title("highest number of each source")
 	for _, name := range slices.Sorted(maps.Keys(sources)) {
-		p.fact(name, fmt.Sprint(sources[name]))
+		p.fact(name, strconv.FormatInt(sources[name], 10))
 	}
 }
 

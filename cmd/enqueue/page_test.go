@@ -174,8 +174,22 @@ func TestThePageNamesEveryFlagColumnAndField(t *testing.T) {
 		"stored", "already_there", "refused", "not_stored", "not_known", "valid") {
 		wanted = append(wanted, "`"+name+"`")
 	}
-	for _, record := range []any{laneRecord{}, monthRecord{}, dayRecord{}, holdRecord{}, step{}, eventRecord{},
-		explainRecord{}, fieldRecord{}, intentRecord{}, taskRecord{}, editRecord{}, effectRecord{}, settledID{}, doubtRecord{}} {
+	for _, record := range []any{
+		laneRecord{},
+		monthRecord{},
+		dayRecord{},
+		holdRecord{},
+		step{},
+		eventRecord{},
+		explainRecord{},
+		fieldRecord{},
+		intentRecord{},
+		taskRecord{},
+		editRecord{},
+		effectRecord{},
+		settledID{},
+		doubtRecord{},
+	} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(record)) {
 			if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" {
 				wanted = append(wanted, "`"+name+"`")

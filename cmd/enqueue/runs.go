@@ -53,8 +53,12 @@ func results() []struct {
 		letter byte
 		name   string
 	}{
-		{ledger.RowStored, "open"}, {ledger.RowDead, "dead"}, {ledger.RowApplied, "applied"}, {ledger.RowUnchanged, "unchanged"},
-		{ledger.RowSuperseded, "superseded"}, {ledger.RowSettled, "settled"},
+		{ledger.RowStored, "open"},
+		{ledger.RowDead, "dead"},
+		{ledger.RowApplied, "applied"},
+		{ledger.RowUnchanged, "unchanged"},
+		{ledger.RowSuperseded, "superseded"},
+		{ledger.RowSettled, "settled"},
 	}
 }
 

@@ -23,6 +23,7 @@ var beside = map[string]string{
 	"`HGETALL rollcall:holds`":                looking,
 	"`HMGET rollcall:{lakeside}:spent`":       looking,
 	"`TIME`":                                  looking,
+	"`internal/backlog/look.lua`":             looking,
 	"`SISMEMBER asynq:queues`":                looking,
 	"asynq's `listLeaseExpired`":              looking,
 	"asynq's `reclaimStateAggregationSets`":   looking,
@@ -38,11 +39,14 @@ var beside = map[string]string{
 
 // verbs are those of commands that look at what there is, again and again: the
 // lookout every 100 ms, the sweep every 5 s.
-var verbs = []string{"LLEN", "LRANGE", "ZRANGE", "ZCOUNT", "ZLEXCOUNT", "ZCARD", "HLEN"}
+var verbs = []string{"LLEN", "LRANGE", "ZRANGE", "ZCOUNT", "ZLEXCOUNT", "ZCARD", "HLEN", "HSCAN", "SMEMBERS"}
 
 func isBeside(command string) bool {
 	if beside[command] != "" || beside[strings.TrimSuffix(command, ", urgent")] != "" {
 		return true
+	}
+	if strings.HasSuffix(command, ":dead:causes`") || strings.HasPrefix(command, "`HGET asynq:") {
+		return true // the sweep's, too
 	}
 	for _, verb := range verbs {
 		if strings.HasPrefix(command, "`"+verb+" ") {

@@ -59,8 +59,14 @@ func TestTheStatesOfManyTasksAreReadAtOnce(t *testing.T) {
 		<-ended
 
 		asked := []backlog.Task{
-			{Queue: "q", ID: "waits"}, {Queue: "q", ID: "gone"}, {Queue: "q", ID: "later"}, {Queue: "q", ID: "dead"},
-			{Queue: "busy", ID: "runs"}, {Queue: "busy", ID: "done"}, {Queue: "busy", ID: "again"}, {Queue: "none", ID: "waits"},
+			{Queue: "q", ID: "waits"},
+			{Queue: "q", ID: "gone"},
+			{Queue: "q", ID: "later"},
+			{Queue: "q", ID: "dead"},
+			{Queue: "busy", ID: "runs"},
+			{Queue: "busy", ID: "done"},
+			{Queue: "busy", ID: "again"},
+			{Queue: "none", ID: "waits"},
 		}
 		want := []string{"pending", "", "scheduled", "archived", "active", "completed", "retry", ""}
 		tick := time.NewTicker(10 * time.Millisecond) // a task ends a moment after its handler

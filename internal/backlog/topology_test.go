@@ -36,6 +36,10 @@ func TestQueuesAreReadAndMendedInEveryTopology(t *testing.T) {
 				t.Errorf("queue %d reads %+v", i, queue)
 			}
 		}
+		states, _, err := backlog.States(ctx, rdb, []backlog.Task{{Queue: "b", ID: "one"}, {Queue: "a", ID: "one"}, {Queue: "c", ID: "two"}})
+		if diff := cmp.Diff([]string{"pending", "", "pending"}, states); diff != "" || err != nil {
+			t.Errorf("%v; states, -want +got:\n%s", err, diff)
+		}
 
 		m := backlog.NewMender(rdb)
 		if err := rdb.LPush(ctx, backlog.Key(normal, "active"), "lost", "missing").Err(); err != nil {

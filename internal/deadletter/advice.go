@@ -61,7 +61,9 @@ func maskedAll(ids []string) []string {
 }
 
 // MaskedTarget names a letter's target without naming a person.
-func MaskedTarget(letter ledger.Letter) string { return MaskedKey(tasks.Kind(letter.Kind), letter.Target) }
+func MaskedTarget(letter ledger.Letter) string {
+	return MaskedKey(tasks.Kind(letter.Kind), letter.Target)
+}
 
 // MaskedKey is the key of a target of a kind without the name of a person.
 func MaskedKey(kind tasks.Kind, key string) string {

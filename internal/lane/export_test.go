@@ -20,9 +20,3 @@ func (b *Beats) Look(found backlog.Look) []backlog.Orphan { return b.look(found)
 // Sweeps returns what goes over the queues of a Set once, at a time of this
 // worker's clock.
 func (s *Set) Sweeps() func(context.Context, time.Time) { return newSweeper(s).sweep }
-
-// LookForVanished is the sweep's look for tasks that asynq has lost, at times
-// that the test says.
-func (s *Set) LookForVanished() func(ctx context.Context, now time.Time) {
-	return newSweeper(s).lookForVanished
-}

@@ -45,6 +45,7 @@ func (s *sweeper) condemn(ctx context.Context, q *swept, orphan backlog.Orphan, 
 	v := Judge(&PoisonError{Workers: kills.Times, Within: kills.Last.Sub(kills.First)}, kills.Last, nil)
 	letter := l.letter(orphan.ID, info.Type, info.Payload, q.urgent)
 	letter.Key = info.Headers[tasks.KeyHeader]
+	letter.Run, letter.Row = tasks.RunOf(info.Headers)
 	letter.Class, letter.Cause, letter.Todo = string(v.Class), v.Cause(), poisonTodo
 	attempts, first, err := s.set.ledger.Attempts(ctx, orphan.ID)
 	if err != nil {
@@ -66,6 +67,7 @@ func (s *sweeper) condemn(ctx context.Context, q *swept, orphan backlog.Orphan, 
 	if !archived {
 		return s.spare(ctx, q, orphan.ID)
 	}
+	l.end(ctx, letter)
 	l.log.Error("dead letter", "task", orphan.ID, "type", info.Type, "class", v.Class, "cause", letter.Cause)
 	if s.set.observer != nil {
 		s.set.observer.Condemned(l.Name(), v.Class)

@@ -14,7 +14,8 @@ import (
 )
 
 // sweepEvery is how often the queues are looked through. All of them together
-// cost three round trips while there is nothing to mend.
+// cost three round trips while there is nothing to mend, and one more for each
+// organisation's API.
 const sweepEvery = 5 * time.Second
 
 // typeUndecodable is the asynq type of the stand-in for a message that asynq
@@ -56,12 +57,13 @@ func readUndecodable(payload []byte) error {
 // sweeper looks through the queues of a Set. Each pass over them is a method in a
 // file of its own.
 type sweeper struct {
-	set       *Set
-	client    *asynq.Client
-	mender    *backlog.Mender
-	queues    []*swept
-	names     []string // of queues, in their order
-	strays    strays
+	set    *Set
+	client *asynq.Client
+	mender *backlog.Mender
+	queues []*swept
+	names  []string // of queues, in their order
+	strays strays
+	// registers are those of the lanes' open tasks.
 	registers []*register
 	failed    bool // the last sweep, somewhere
 }
@@ -106,8 +108,7 @@ func (s *Set) Sweep(ctx context.Context) {
 // sweep goes over all queues once. What goes wrong in one pass or queue keeps no
 // other from it.
 func (s *sweeper) sweep(ctx context.Context, now time.Time) {
-	s.lookForVanished(ctx, now)
-	err := errors.Join(s.orphans(ctx), s.set.lookForLetters(ctx), s.archives(ctx), s.unserved(ctx, now))
+	err := errors.Join(s.orphans(ctx), s.set.lookForLetters(ctx), s.archives(ctx), s.vanished(ctx, now), s.unserved(ctx, now))
 	if (err != nil) == s.failed || ctx.Err() != nil {
 		return
 	}

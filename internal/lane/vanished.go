@@ -2,6 +2,7 @@ package lane
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -23,8 +24,8 @@ const (
 	// missedFor is how long a task must be missed, at two looks. One look may meet
 	// a task on its way, or a replica that has just become the master.
 	missedFor = 10 * time.Second
-	// endFor bounds how long one look deals with what was missed, so that the
-	// sweep of the queues is not kept waiting. The next look goes on.
+	// endFor bounds how long one sweep deals with what was missed, of all together:
+	// lost tasks are not to be kept waiting. The next sweep goes on.
 	endFor = time.Second
 )
 
@@ -59,20 +60,20 @@ func registers(lanes []*Lane) []*register {
 	return all
 }
 
-// lookForVanished goes on through the open tasks of all lanes: the end of what
-// was settled and not closed is noted, and what asynq has lost gets its letter.
-// now is this worker's clock.
-func (s *sweeper) lookForVanished(ctx context.Context, now time.Time) {
+// vanished goes on through the open tasks of all lanes: the end of what was
+// settled and not closed is noted, and what asynq has lost gets its letter. now is
+// this worker's clock.
+func (s *sweeper) vanished(ctx context.Context, now time.Time) error {
+	until := time.Now().Add(endFor)
+	var faults []error
 	for _, r := range s.registers {
-		err := s.endMissed(ctx, r, now)
+		err := s.endMissed(ctx, r, now, until)
 		if err == nil && len(r.missed) < openPage {
 			err = s.lookFurther(ctx, r, now)
 		}
-		if err != nil && ctx.Err() == nil {
-			r.log.Warn("the open tasks could not be looked through; the next sweep tries again",
-				"organisation", r.organisation, "kind", r.kind, "err", err)
-		}
+		faults = append(faults, err)
 	}
+	return errors.Join(faults...)
 }
 
 // lookFurther looks at the next page. One round trip where no task is open, else
@@ -126,8 +127,7 @@ func (r *register) unreadable(task ledger.Open) {
 
 // endMissed deals with what has been missed for long enough. Some seven round
 // trips a task.
-func (s *sweeper) endMissed(ctx context.Context, r *register, now time.Time) error {
-	until := time.Now().Add(endFor)
+func (s *sweeper) endMissed(ctx context.Context, r *register, now, until time.Time) error {
 	letters := map[*Lane]int{}
 	defer func() {
 		for l, n := range letters {
@@ -188,6 +188,9 @@ func (s *sweeper) endOne(ctx context.Context, r *register, id string, now time.T
 	return l, fresh, err
 }
 
+// urgent tells which of the lane's queues one is.
+func (l *Lane) urgent(queue string) bool { return queue == tasks.Queue(l.Tenant, l.Kind, true) }
+
 // endArchived closes a dead task whose letter was written and whose end was not.
 // One without a letter gets it, as from the look at the archive: asynq drops tasks
 // from that list, and leaves them behind as archived.
@@ -198,8 +201,7 @@ func (s *sweeper) endArchived(ctx context.Context, l *Lane, task ledger.Open, no
 		return false, err
 	}
 	if len(without) > 0 {
-		_, _, urgent, _ := tasks.ParseQueue(task.Queue)
-		return s.addLetter(ctx, l, task.Queue, id, urgent, now)
+		return s.addLetter(ctx, l, task.Queue, id, l.urgent(task.Queue), now)
 	}
 	return false, s.set.ledger.Close(ctx, task.Wish.Target, id, task.Row)
 }
@@ -214,8 +216,7 @@ const (
 // is done at the next look.
 func (s *sweeper) buryVanished(ctx context.Context, l *Lane, task ledger.Open, now time.Time) (fresh bool, err error) {
 	id := task.Wish.TaskID
-	_, _, urgent, _ := tasks.ParseQueue(task.Queue)
-	letter := l.letter(id, task.Type, task.Payload, urgent)
+	letter := l.letter(id, task.Type, task.Payload, l.urgent(task.Queue))
 	letter.Target, letter.Revision = task.Wish.Target.Key, task.Revision
 	letter.Key, letter.Run, letter.Row = task.Key, task.Row.Run, task.Row.Row
 	letter.Class, letter.Cause, letter.Todo = Vanished, vanishedCause, vanishedTodo

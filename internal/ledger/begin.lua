@@ -1,6 +1,6 @@
 -- Asks whether a task still needs a call, and takes its target if it does.
 -- KEYS[1] target hash · KEYS[2] its open edits · KEYS[3] records of open tasks ·
--- KEYS[4] the task's run (KEYS[3] for none)
+-- KEYS[4] the task's run (KEYS[3] for none) · KEYS[5] that it has ended
 -- ARGV[1] owner · ARGV[2] how long the mark lasts, ms · ARGV[3] keep, ms
 -- ARGV[4] revision · ARGV[5] task id · ARGV[6] row, '' for none
 -- ARGV[7] 1: the send follows at once, so note the doubt now
@@ -108,7 +108,9 @@ if out[1] == 'go' then
 	end
 	redis.call('PEXPIRE', KEYS[1], ARGV[3])
 elseif ended then
-	redis.call('HDEL', KEYS[3], ARGV[5])
+	if redis.call('HDEL', KEYS[3], ARGV[5]) == 0 then
+		redis.call('SET', KEYS[5], '1', 'EX', 60) -- for a producer that has yet to open it
+	end
 	redis.call('ZREM', KEYS[2], ARGV[5])
 	if ARGV[6] ~= '' then
 		local was = redis.call('GETRANGE', KEYS[4], ARGV[6], ARGV[6])

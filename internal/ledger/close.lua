@@ -1,6 +1,6 @@
 -- Ends a task that will not be settled.
 -- KEYS[1] target hash · KEYS[2] its open edits · KEYS[3] records of open tasks ·
--- KEYS[4] the task's run (KEYS[3] for none)
+-- KEYS[4] the task's run (KEYS[3] for none) · KEYS[5] that it has ended
 -- ARGV[1] task id · ARGV[2] row, '' for none · ARGV[3] how it ended, a letter;
 -- '': as the target tells, unless the row tells already
 -- ARGV[4] revision: close only what was settled or superseded; '': at any rate
@@ -27,7 +27,9 @@ if ARGV[4] ~= '' then
 		end
 	end
 end
-redis.call('HDEL', KEYS[3], ARGV[1])
+if redis.call('HDEL', KEYS[3], ARGV[1]) == 0 then
+	redis.call('SET', KEYS[5], '1', 'EX', 60) -- for a producer that has yet to open it
+end
 redis.call('ZREM', KEYS[2], ARGV[1])
 if ARGV[2] ~= '' and (ARGV[3] ~= '' or redis.call('GETRANGE', KEYS[4], ARGV[2], ARGV[2]) == 'w') then
 	redis.call('SETRANGE', KEYS[4], ARGV[2], how)

@@ -49,6 +49,10 @@ func (t Target) edits() string             { return t.shared("edits:" + t.Key) }
 // tasks is the hash of the records of stored tasks that have not ended.
 func (t Target) tasks() string { return t.shared("tasks") }
 
+// ended tells for a minute that a task has ended which had no record: its
+// producer may be about to write one.
+func (t Target) ended(taskID string) string { return t.shared("ended:" + taskID) }
+
 // doubts is the set of the targets that a person must settle.
 func (t Target) doubts() string { return t.shared("doubts") }
 

@@ -103,7 +103,7 @@ func (l *Ledger) Begin(ctx context.Context, task Delivery) (*Mark, []Standing, e
 	for _, f := range task.Fields {
 		args = append(args, f.Name, f.Mode.String(), f.Value)
 	}
-	keys := []string{t.redisKey(), t.edits(), t.tasks(), task.Row.key(t)}
+	keys := []string{t.redisKey(), t.edits(), t.tasks(), task.Row.key(t), t.ended(task.TaskID)}
 	answer, err := begin.Run(ctx, l.rdb, keys, args...).StringSlice()
 	if err != nil {
 		return nil, nil, fmt.Errorf("ledger: begin: %w", err)
@@ -252,7 +252,7 @@ func (m *Mark) Settle(ctx context.Context, requestID string, late bool, values m
 	}
 	entry := effectEntry(Event{Revision: m.task.Revision, TaskID: m.task.TaskID, RequestID: requestID, Set: set})
 	late = late || m.late
-	keys := []string{t.redisKey(), t.edits(), t.tasks(), m.task.Row.key(t), t.effects(), t.doubts()}
+	keys := []string{t.redisKey(), t.edits(), t.tasks(), m.task.Row.key(t), t.effects(), t.doubts(), t.ended(m.task.TaskID)}
 	args := append([]any{
 		m.owner, keep.Milliseconds(), m.task.Revision, requestID, m.task.TaskID, m.task.Row.number(), flag(late),
 		int(lateLanding.Seconds()), time.Now().AddDate(1, 0, 0).Unix(), entry, t.Key,

@@ -252,9 +252,8 @@ func (l *Ledger) Reject(ctx context.Context, target Target, field, who string) (
 
 func (l *Ledger) resolve(ctx context.Context, target Target, field, what, who string) (value, taskID string, err error) {
 	year := time.Now().AddDate(1, 0, 0).Sub(time.Now())
-	entry := effectEntry(Event{By: who, Did: what})
 	answer, err := resolve.Run(ctx, l.rdb, []string{target.redisKey(), target.effects(), target.doubts()},
-		field, what, keep.Milliseconds(), target.Key, int(year.Seconds()), entry).StringSlice()
+		field, what, keep.Milliseconds(), target.Key, int(year.Seconds()), who).StringSlice()
 	if err != nil {
 		return "", "", fmt.Errorf("ledger: %s a change in doubt: %w", what, err)
 	}

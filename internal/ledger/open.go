@@ -75,7 +75,7 @@ func (l *Ledger) close(ctx context.Context, t Target, taskID string, row Row, ho
 	for _, f := range fields {
 		args = append(args, f.Name, f.Mode.String())
 	}
-	keys := []string{t.redisKey(), t.edits(), t.tasks(), row.key(t)}
+	keys := []string{t.redisKey(), t.edits(), t.tasks(), row.key(t), t.ended(taskID)}
 	n, err := closing.Run(ctx, l.rdb, keys, args...).Int()
 	if err != nil {
 		return false, fmt.Errorf("ledger: end task %s: %w", taskID, err)

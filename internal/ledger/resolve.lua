@@ -2,7 +2,7 @@
 -- KEYS[1] target hash · KEYS[2] its effects · KEYS[3] targets in doubt
 -- ARGV[1] field name · ARGV[2] confirm or reject · ARGV[3] keep, ms
 -- ARGV[4] the target's key · ARGV[5] how long a value stays locked, s
--- ARGV[6] what the person did, for those who look; %s is the value
+-- ARGV[6] who the person is
 -- Returns {'ok', value, task id}, {'none'} or {'busy'}.
 local t = redis.call('TIME')
 local mark = redis.call('HMGET', KEYS[1], 'own', 'until')
@@ -28,7 +28,7 @@ else
 end
 redis.call('HDEL', KEYS[1], 'd:' .. name, 'i:' .. name, 'own', 'until')
 redis.call('ZREM', KEYS[3], ARGV[4])
-redis.call('LPUSH', KEYS[2], t[1] .. ' ' .. ARGV[6])
+redis.call('LPUSH', KEYS[2], t[1] .. ' ' .. cjson.encode({ by = ARGV[6], did = ARGV[2], task = id, set = { [name] = value } }))
 redis.call('LTRIM', KEYS[2], 0, 9)
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])

@@ -2,7 +2,7 @@
 -- target go.
 -- KEYS[1] target hash · KEYS[2] its open edits · KEYS[3] records of open tasks ·
 -- KEYS[4] the task's run (KEYS[3] for none) · KEYS[5] the target's effects ·
--- KEYS[6] targets in doubt · ARGV[1] owner · ARGV[2] keep, ms · ARGV[3] revision
+-- KEYS[6] targets in doubt · KEYS[7] that the task has ended · ARGV[1] owner · ARGV[2] keep, ms · ARGV[3] revision
 -- ARGV[4] request id · ARGV[5] task id · ARGV[6] row, '' for none
 -- ARGV[7] 1: an earlier send may still land · ARGV[8] how long that may take, s
 -- ARGV[9] until when a value that is set once is locked, Unix s
@@ -54,7 +54,9 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('LPUSH', KEYS[5], t[1] .. ' ' .. ARGV[10])
 redis.call('LTRIM', KEYS[5], 0, 9)
 redis.call('PEXPIRE', KEYS[5], ARGV[2])
-redis.call('HDEL', KEYS[3], ARGV[5])
+if redis.call('HDEL', KEYS[3], ARGV[5]) == 0 then
+	redis.call('SET', KEYS[7], '1', 'EX', 60) -- for a producer that has yet to open it
+end
 redis.call('ZREM', KEYS[2], ARGV[5])
 if ARGV[6] ~= '' then
 	redis.call('SETRANGE', KEYS[4], ARGV[6], 'a')

@@ -1,7 +1,7 @@
 -- Notes that tasks were stored: opens a record for each, which its end closes, and
 -- marks the newest wishes.
--- KEYS[1] records of open tasks · KEYS[2] runs by time; then two a task: its
--- target hash, its run (KEYS[1] for none)
+-- KEYS[1] records of open tasks · KEYS[2] runs by time; then three a task: its
+-- target hash, its run (KEYS[1] for none), whether it has ended
 -- ARGV[1] how long a hash is kept, ms · ARGV[2] how long a run is, ms; then for
 -- each task: id · revision · record · 1 if it may be the newest wish · 1 if it is
 -- about a single value, of which older tasks need no record · name of its run,
@@ -9,7 +9,7 @@
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local i = 3
-for k = 3, #KEYS, 2 do
+for k = 3, #KEYS, 3 do
 	local target, run = KEYS[k], KEYS[k + 1]
 	local id, text, record, newest, single = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3] == '1', ARGV[i + 4] == '1'
 	local name, row, count = ARGV[i + 5], ARGV[i + 6], tonumber(ARGV[i + 7])
@@ -33,6 +33,7 @@ for k = 3, #KEYS, 2 do
 		end
 	end
 	i = i + count
+	ended = ended or redis.call('EXISTS', KEYS[k + 2]) == 1
 	if not ended then
 		redis.call('HSET', KEYS[1], id, record)
 	end

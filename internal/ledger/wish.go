@@ -209,7 +209,7 @@ func (l *Ledger) Stored(ctx context.Context, tasks ...Open) error {
 			if !o.Row.none() {
 				run = o.Row.name()
 			}
-			keys = append(keys, w.Target.redisKey(), o.Row.key(w.Target))
+			keys = append(keys, w.Target.redisKey(), o.Row.key(w.Target), w.Target.ended(w.TaskID))
 			single := len(w.Fields) == 1 && w.Fields[0].Mode != Edit
 			args = append(args, w.TaskID, o.Revision, text, flag(!w.Later), flag(single), run, o.Row.number())
 			names := wished(w.Fields)
