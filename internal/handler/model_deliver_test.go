@@ -90,7 +90,7 @@ func (w *world) ended(a *attempt, e ended) {
 // certain, or not.
 func (m *model) told(a *attempt, certain bool) {
 	t, ok := a.task.task.(tasks.IDChange)
-	if !ok || a.answer == "" || m.person(t.UserID).learn(a.answer, certain, a.world.redisNow()) {
+	if !ok || a.answer == "" || m.person(t.UserID).learn(a.answer, certain, a.world.latest()) {
 		a.answer = ""
 	}
 }

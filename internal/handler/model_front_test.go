@@ -257,7 +257,7 @@ func (w *world) left(l *landing, body []byte) {
 		if err := json.Unmarshal(body, &order, json.MatchCaseInsensitiveNames(true)); err != nil {
 			w.violated("%s: %v", body, err)
 		}
-		if err := w.model.person(t.UserID).send(order.ID, w.redisNow()); err != nil {
+		if err := w.model.person(t.UserID).send(order.ID, w.latest()); err != nil {
 			w.violated("%s of %s: %v", l.by.task.id, t.UserID, err)
 		}
 	}

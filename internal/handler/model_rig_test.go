@@ -157,7 +157,7 @@ func (modelPacer) Slot(ctx context.Context) error {
 		runtime.Goexit()
 	}
 	a.slots++
-	defer func() { a.slotAt = a.world.now }()
+	defer func() { a.slotAt = a.world.time() }()
 	if a.slots > 1 {
 		return ctx.Err()
 	}
@@ -188,7 +188,7 @@ func (modelPacer) Leave(ctx context.Context) (bool, error) {
 			return false, nil
 		}
 	}
-	return a.world.now.Sub(a.slotAt) < 10*time.Millisecond, nil // a slot that has passed is not used
+	return a.world.time().Sub(a.slotAt) < 10*time.Millisecond, nil // a slot that has passed is not used
 }
 
 func (modelPacer) Unused(context.Context) {}

@@ -172,8 +172,7 @@ func (w *world) steps() map[string]func(*rapid.T) {
 			jump := time.Duration(rapid.IntRange(-300, 300).Draw(t, "Redis' clock jumps")) * time.Second
 			w.landAll(jump)
 			w.log("Redis' clock jumps by %s", jump)
-			w.skew += jump
-			w.clock(0)
+			w.jump(jump)
 		},
 		"land": func(t *rapid.T) {
 			if len(w.late) == 0 {

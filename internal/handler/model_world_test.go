@@ -48,6 +48,7 @@ type world struct {
 	model   *model
 	tasks   []*stored
 	now     time.Time
+	moved   time.Duration // by w.latest
 	skew    time.Duration // of Redis' clock
 	running *attempt
 	still   []*attempt
@@ -67,7 +68,7 @@ func newWorld(t *rapid.T, f *front) *world {
 	f.mini.FlushAll()
 	w.clock(0)
 	box, err := sandbox.New(sandbox.Config{
-		World: modelVillage(w.now), Clock: func() time.Time { return w.now },
+		World: modelVillage(w.now), Clock: w.time,
 		Limits: sandbox.Limits{MonthlyQuota: -1, Address: sandbox.Window{Calls: -1}, Windows: map[string][]sandbox.Window{
 			sandbox.APIToken: {}, sandbox.APIGroupNick: {}, sandbox.APIGroupUpdate: {}, sandbox.APIChangeID: {}, sandbox.APIClassNick: {},
 		}},
@@ -82,14 +83,14 @@ func newWorld(t *rapid.T, f *front) *world {
 	ding, err := dingtalk.New(dingtalk.Config{
 		Tenant: dt, AppKey: "app", AppSecret: secret.New("app-secret"),
 		API: f.server.URL, OAPI: f.server.URL, Quick: time.Microsecond,
-		Now: func() time.Time { return w.now },
+		Now: w.time,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	class, err := classin.New(classin.Config{
 		Tenant: ci, SID: "1001", Secret: secret.New("school-secret"), BaseURL: f.server.URL, Quick: time.Microsecond,
-		Now: func() time.Time { return w.now },
+		Now: w.time,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +109,7 @@ func newWorld(t *rapid.T, f *front) *world {
 	w.ledger = ledger.New(f.rdb)
 	env := handler.Env{
 		Organisation: school, Tenant: dt, Ledger: w.ledger, Deadline: time.Hour, Pacer: modelPacer{},
-		Now: func() time.Time { return w.now },
+		Now: w.time,
 	}
 	w.handle = map[string]handler.Func{
 		tasks.TypeNicknameSync: handler.Nickname(env, ding), tasks.TypeGroupUpdate: handler.Group(env, ding),
@@ -126,15 +127,46 @@ func modelVillage(now time.Time) sandbox.World {
 	return v
 }
 
-func (w *world) redisNow() time.Time { return w.now.Add(w.skew) }
+// time is the workers' clock and the platforms'.
+func (w *world) time() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func (w *world) redisNow() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now.Add(w.skew)
+}
+
+// latest is the time by a clock that all time and all jumps bring forward: at
+// least as long has passed on it as on any other.
+func (w *world) latest() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.started.Add(w.moved)
+}
 
 // clock moves the time on.
 func (w *world) clock(d time.Duration) {
+	w.mu.Lock()
 	w.now = w.now.Add(d)
+	w.moved += d
+	w.mu.Unlock()
 	w.front.mini.SetTime(w.redisNow())
 	if d > 0 {
 		w.front.mini.FastForward(d)
 	}
+}
+
+// jump moves Redis' clock alone.
+func (w *world) jump(d time.Duration) {
+	w.mu.Lock()
+	w.skew += d
+	w.moved += max(d, 0)
+	w.mu.Unlock()
+	w.clock(0)
 }
 
 func (w *world) log(format string, args ...any) {
