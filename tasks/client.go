@@ -22,8 +22,9 @@ const (
 	retention = 10 * time.Minute
 
 	defaultConcurrency = 32
-	// noteBound is how long the notes after a stored task may take.
-	noteBound = 5 * time.Second
+	// noteBound is how long the notes after a stored task may take: more than
+	// go-redis waits for an answer, so that a lost one is asked for again.
+	noteBound = 12 * time.Second
 )
 
 // ClientConfig is what a [Client] is made of.

@@ -10,7 +10,7 @@ import (
 // shorter than markRenewed.
 type keeper struct {
 	mark   *Mark
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // that of the sends, which the timer outlives a call of Keep to renew for
 	cancel context.CancelCauseFunc
 
 	mu      sync.Mutex

@@ -153,8 +153,7 @@ func (s *State) read(kind, value string, n int64, now time.Time) bool {
 			s.Intent = &in
 		}
 	case "l":
-		var lock *LockedError
-		if errors.As(readLock(value), &lock) {
+		if lock, ok := errors.AsType[*LockedError](readLock(value)); ok {
 			s.Lock = lock
 		}
 	case "k":

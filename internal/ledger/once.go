@@ -150,7 +150,7 @@ func (l *Ledger) neverReplicated(ctx context.Context, target Target) error {
 // replicated returns when a replica has what was written to a target, if its node
 // has replicas: a failover must not forget that an ID may have been changed.
 func (l *Ledger) replicated(ctx context.Context, target Target) error {
-	var node redis.UniversalClient = l.rdb
+	node := l.rdb
 	if cluster, ok := l.rdb.(*redis.ClusterClient); ok {
 		master, err := cluster.MasterForKey(ctx, target.replicas())
 		if err != nil {
@@ -251,7 +251,7 @@ func (l *Ledger) Reject(ctx context.Context, target Target, field, who string) (
 }
 
 func (l *Ledger) resolve(ctx context.Context, target Target, field, what, who string) (value, taskID string, err error) {
-	year := time.Now().AddDate(1, 0, 0).Sub(time.Now())
+	year := time.Until(time.Now().AddDate(1, 0, 0))
 	answer, err := resolve.Run(ctx, l.rdb, []string{target.redisKey(), target.effects(), target.doubts()},
 		field, what, keep.Milliseconds(), target.Key, int(year.Seconds()), who).StringSlice()
 	if err != nil {

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
@@ -70,6 +71,56 @@ func TestASendThatWasRefusedUnreadDoesNotCount(t *testing.T) {
 		mark = begin(t, l, person, rev, id("zhangsan"))
 		if intent, inDoubt := mark.Intent(); !inDoubt || intent.Sends != 1 {
 			t.Errorf("%+v in doubt %v, want the one send from before", intent, inDoubt)
+		}
+	})
+}
+
+// Every script keeps to one slot of a Cluster, whatever it is about.
+func TestEveryStepWorksOnEveryTopology(t *testing.T) {
+	t.Parallel()
+	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
+		l := on(t, d)
+		must := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		row := ledger.Row{Tenant: "lakeside-dt", Run: "night", Row: 3}
+		rev := edit(t, l, "edit")
+		open := wished(chat, rev, members)
+		open.Wish.TaskID, open.Row = "edit", row
+		must(l.Stored(t.Context(), open))
+		must(l.Withdraw(t.Context(), ledger.Wish{Target: chat, Fields: members, TaskID: "other"}))
+		mark, _, err := l.Begin(t.Context(), ledger.Delivery{TaskID: "edit", Target: chat, Revision: rev, Fields: members, Row: row})
+		must(err)
+		gate(t, mark)
+		must(mark.Ungate(t.Context(), false))
+		must(mark.Note(t.Context(), 1))
+		must(mark.Settle(t.Context(), "req", false, nil))
+		must(l.Close(t.Context(), chat, "gone", row))
+		if ended, err := l.CloseEnded(t.Context(), open); err != nil || !ended {
+			t.Errorf("a settled task is ended: %v, %v", ended, err)
+		}
+
+		for _, id := range []string{"zhangsan", "zhangsan"} {
+			mark := begin(t, l, person, revise(t, l, person), []ledger.Field{{Name: "id", Value: id, Mode: ledger.Once}})
+			mark.Intend(id)
+			gate(t, mark)
+			release(t, mark, ledger.Unanswered)
+		}
+		mark = begin(t, l, person, revise(t, l, person), id("zhangsan"))
+		must(mark.Lock(t.Context(), time.Now().Add(time.Hour), ledger.LockUnverified))
+		doubts, err := l.Doubts(t.Context(), person.Organisation, person.API)
+		if err != nil || len(doubts) != 1 {
+			t.Errorf("in doubt are %v, %v", doubts, err)
+		}
+		if value, _, err := l.Reject(t.Context(), person, "id", "somebody"); err != nil || value != "zhangsan" {
+			t.Errorf("rejected %q, %v", value, err)
+		}
+		record, err := l.Look(t.Context(), person)
+		if err != nil || len(record.Effects) != 1 || record.Effects[0].Did != "reject" || record.Effects[0].Set["id"] != "zhangsan" {
+			t.Errorf("the record says %+v, %v", record, err)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/go-json-experiment/json"
 )
@@ -67,7 +68,7 @@ func (l *Ledger) Close(ctx context.Context, target Target, taskID string, row Ro
 // superseded, and tells whether it did: the word of its end was lost, or an older
 // worker carried it out. One round trip.
 func (l *Ledger) CloseEnded(ctx context.Context, task Open) (ended bool, err error) {
-	return l.close(ctx, task.Wish.Target, task.Wish.TaskID, task.Row, "", fmt.Sprint(task.Revision), task.Wish.Fields)
+	return l.close(ctx, task.Wish.Target, task.Wish.TaskID, task.Row, "", strconv.FormatInt(task.Revision, 10), task.Wish.Fields)
 }
 
 func (l *Ledger) close(ctx context.Context, t Target, taskID string, row Row, how, revision string, fields []Field) (bool, error) {

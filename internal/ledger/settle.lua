@@ -9,8 +9,11 @@
 -- ARGV[10] the effect, for those who look · ARGV[11] the target's key
 -- ARGV[12…] field name, mode, value, and the value wished for if that was
 -- another, else ''; and so on
-if redis.call('HGET', KEYS[1], 'own') ~= ARGV[1] then
-	return 'lost'
+local own = redis.call('HGET', KEYS[1], 'own')
+if own ~= ARGV[1] then
+	-- A settle whose reply was lost comes again.
+	local h = redis.call('HMGET', KEYS[1], 'r:' .. ARGV[12], 'd:' .. ARGV[12])
+	return not own and h[1] == ARGV[3] and not h[2] and 'ok' or 'lost'
 end
 local t = redis.call('TIME')
 for i = 12, #ARGV, 4 do

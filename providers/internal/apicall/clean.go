@@ -21,7 +21,7 @@ const (
 
 // Cleaner makes texts from outside fit to be shown. The zero value bounds them
 // and strips control characters, but knows no secret.
-type Cleaner struct{ swaps []swap }
+type Cleaner struct{ secrets, names []string }
 
 type swap struct{ from, to string }
 
@@ -29,22 +29,40 @@ type swap struct{ from, to string }
 // the names, which are personal data, by "[name]", as they are and as they
 // stand in a URL or in JSON. A name of a single character stays: cutting it out would
 // garble every message and hides nothing.
-func NewCleaner(secrets, names []string) Cleaner {
-	var c Cleaner
-	for _, s := range secrets {
-		c.add(s, "[redacted]")
+func NewCleaner(secrets, names []string) Cleaner { return Cleaner{secrets: secrets, names: names} }
+
+// swaps are all the forms that are replaced.
+type swaps []swap
+
+func (c Cleaner) swaps() swaps {
+	var all swaps
+	for _, s := range c.secrets {
+		all.add(s, "[redacted]")
 	}
-	for _, n := range names {
+	for _, n := range c.names {
 		if utf8.RuneCountInString(n) > 1 {
-			c.add(n, "[name]")
+			all.add(n, "[name]")
 		}
 	}
 	// The longest first, lest a part of it be replaced and the rest remain.
-	slices.SortStableFunc(c.swaps, func(a, b swap) int { return cmp.Compare(len(b.from), len(a.from)) })
-	return c
+	slices.SortStableFunc(all, func(a, b swap) int { return cmp.Compare(len(b.from), len(a.from)) })
+	return all
 }
 
-func (c *Cleaner) add(word, to string) {
+// clean reports that a text needs nothing done: it is a code or an id of plain
+// letters and digits, in which a word could stand as it is alone. The answer to
+// every call that succeeds has one.
+func (c Cleaner) clean(text string) bool {
+	for _, r := range text {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' || r == '_') {
+			return false
+		}
+	}
+	contains := func(word string) bool { return word != "" && strings.Contains(text, visible(word)) }
+	return !slices.ContainsFunc(c.secrets, contains) && !slices.ContainsFunc(c.names, contains)
+}
+
+func (all *swaps) add(word, to string) {
 	query, path := url.QueryEscape(word), url.PathEscape(word)
 	inJSON := ""
 	if quoted, err := json.Marshal(word); err == nil { // it fails on invalid UTF-8, which JSON cannot hold
@@ -53,8 +71,8 @@ func (c *Cleaner) add(word, to string) {
 	for _, form := range []string{word, visible(word), inJSON, query, path, lowerEscapes(query), lowerEscapes(path)} {
 		// The text is valid UTF-8 by then: a form that is not could only match a
 		// piece of a character and break it.
-		if form != "" && utf8.ValidString(form) && !slices.Contains(c.swaps, swap{form, to}) {
-			c.swaps = append(c.swaps, swap{form, to})
+		if form != "" && utf8.ValidString(form) && !slices.Contains(*all, swap{form, to}) {
+			*all = append(*all, swap{form, to})
 		}
 	}
 }
@@ -67,8 +85,10 @@ func (c Cleaner) Word(text string) string { return c.text(text, maxWord) }
 
 func (c Cleaner) text(text string, limit int) string {
 	text = visible(text)
-	for _, s := range c.swaps {
-		text = strings.ReplaceAll(text, s.from, s.to)
+	if !c.clean(text) {
+		for _, s := range c.swaps() {
+			text = strings.ReplaceAll(text, s.from, s.to)
+		}
 	}
 	if utf8.RuneCountInString(text) > limit {
 		text = string([]rune(text)[:limit-1]) + "…"
