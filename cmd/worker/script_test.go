@@ -91,7 +91,7 @@ organisations:
   - name: lakeside
     tenants:
       - name: lakeside-dingtalk
-        dingtalk: {api: %[2]q, oapi: %[2]q, app_key: dingdemo, app_secret: {env: APP_SECRET}, timeout: 5s}
+        dingtalk: {api: %[2]q, oapi: %[2]q, app_key: dingdemo, app_secret: {env: APP_SECRET}, timeout: 5s, id_resend_after: 2s}
       - name: lakeside-classin
         classin: {base_url: %[2]q, sid: "1000082", secret: {env: SCHOOL_SECRET}, timeout: 5s}
 `

@@ -1,6 +1,7 @@
 package lane_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,13 @@ func TestAnOutageMakesNoQueueUnserved(t *testing.T) {
 		s.Away(t)
 		sweep(t.Context(), clock.Add(2*time.Minute))
 		s.Back(t)
+		eventually(t, func() error { // the pool's connections are of the time before
+			var fault error
+			for range 10 {
+				fault = errors.Join(fault, r.rdb.Ping(t.Context()).Err())
+			}
+			return fault
+		})
 		sweep(t.Context(), clock.Add(4*time.Minute))
 		sweep(t.Context(), clock.Add(7*time.Minute-time.Second))
 		if lines := r.log.with("nobody serves"); len(lines) != 0 {
@@ -121,9 +129,6 @@ func TestAnOutageMakesNoQueueUnserved(t *testing.T) {
 		}
 		if lines := r.log.with("queues can"); len(lines) != 1 {
 			t.Errorf("of the outage the log says %q", lines)
-		}
-		if lines := r.log.with("looked through for lost tasks again"); len(lines) != 1 {
-			t.Errorf("of its end the log says %q", lines)
 		}
 	})
 }
