@@ -48,16 +48,7 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 			}
 		})
 	}
-	if !w.awaitRedis(ctx) {
-		return nil
-	}
-	if err := w.record.Enter(ctx); err != nil {
-		return err
-	}
-	if err := w.publish(ctx); err != nil {
-		return err
-	}
-	if err := w.lanes.Start(ctx); err != nil {
+	if begun, err := w.begin(ctx); !begun {
 		return err
 	}
 	wg.Go(func() { w.lanes.Sweep(background) })
@@ -77,6 +68,29 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 	w.lanes.Stop()
 	w.log.Info("worker stopped")
 	return nil
+}
+
+// begin has the lanes take tasks; false if ctx ended before they could, or with
+// why they cannot. A Redis that goes away meanwhile is waited for.
+func (w *worker) begin(ctx context.Context) (bool, error) {
+	for w.awaitRedis(ctx) {
+		err := w.record.Enter(ctx)
+		if err == nil {
+			err = w.publish(ctx)
+		}
+		if err == nil {
+			err = w.lanes.Start(ctx) // before it starts any, it has read what it needs
+		}
+		if err == nil || !redisdb.Away(err) {
+			return err == nil, err
+		}
+		w.log.Warn("Redis went away while the worker started; it begins again", "redis", redisName(w.cfg.Redis), "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(redisAsked):
+		}
+	}
+	return false, nil
 }
 
 func (w *worker) sayReady(r runtime) {

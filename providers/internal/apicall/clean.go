@@ -17,6 +17,8 @@ const (
 	maxMessage = 300
 	// maxWord bounds codes and request ids, in runes.
 	maxWord = 120
+	// plain is what nothing has to be done to.
+	plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
 )
 
 // Cleaner makes texts from outside fit to be shown. The zero value bounds them
@@ -54,7 +56,7 @@ func (c Cleaner) swaps() swaps {
 // every call that succeeds has one.
 func (c Cleaner) clean(text string) bool {
 	for _, r := range text {
-		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' || r == '_') {
+		if !strings.ContainsRune(plain, r) {
 			return false
 		}
 	}
