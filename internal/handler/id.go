@@ -67,7 +67,7 @@ func ID(e Env, client idChanger) Func {
 		report, err := c.carryOut(ctx, d, task, meta, func(ctx context.Context, gate providers.Gate, mark *ledger.Mark) (
 			providers.Receipt, map[string]string, error,
 		) {
-			change := idChange{client: client, gate: gate, mark: mark, task: task, rest: cmp.Or(e.ResendAfter, resendAfter)}
+			change := idChange{client: client, gate: gate, mark: mark, task: task, now: e.now, rest: cmp.Or(e.ResendAfter, resendAfter)}
 			receipt, id, err := change.do(ctx)
 			receipt.Sends = change.sends
 			if err != nil || id == task.DingTalkID {
@@ -85,6 +85,7 @@ type idChange struct {
 	gate   providers.Gate
 	mark   *ledger.Mark
 	task   tasks.IDChange
+	now    func() time.Time
 	rest   time.Duration // of an ID in doubt before it is sent again
 	sends  int
 }
@@ -121,7 +122,7 @@ func (c *idChange) do(ctx context.Context) (providers.Receipt, string, error) {
 		case e.MaybeApplied:
 			return providers.Receipt{}, "", &AgainError{After: c.rest, Err: err}
 		case e.Kind == providers.Rejected && e.Code == codeLocked:
-			return providers.Receipt{}, "", c.lock(ctx, time.Now().Add(askAgainAfter), ledger.LockSaid, err)
+			return providers.Receipt{}, "", c.lock(ctx, c.now().Add(askAgainAfter), ledger.LockSaid, err)
 		case e.Kind != providers.Rejected || e.Code != codeReserved || first+i == len(candidates)-1:
 			return providers.Receipt{}, "", err
 		}
@@ -173,7 +174,7 @@ func (c *idChange) unverified(ctx context.Context, message string, last *provide
 	intent, _ := c.mark.Intent()
 	set := intent.At
 	if set.IsZero() {
-		set = time.Now()
+		set = c.now()
 	}
 	return c.lock(ctx, set.AddDate(1, 0, 0), ledger.LockUnverified, err)
 }

@@ -141,7 +141,7 @@ func (w *world) land(l *landing) {
 // landAll lets all land that must within d from now. Who stands still before the
 // platform acts has given up by then.
 func (w *world) landAll(d time.Duration) {
-	due := func(sent time.Time) bool { return sent.Add(landsWithin).Before(w.redisNow().Add(d)) }
+	due := func(sent time.Time) bool { return sent.Add(landsWithin).Before(w.latest().Add(max(d, 0))) }
 	for {
 		i := slices.IndexFunc(w.still, func(a *attempt) bool { return a.place == beforeExchange && due(a.sentAt) })
 		if i < 0 {

@@ -44,7 +44,7 @@ func newFront(t *testing.T, mini *miniredis.Miniredis, rdb redis.UniversalClient
 // landing is a request that has left and not arrived.
 type landing struct {
 	request *http.Request
-	sent    time.Time // by Redis' clock
+	sent    time.Time // by world.latest
 	by      *attempt
 	what    string
 }
@@ -67,7 +67,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := world.running
 	a.exchanges++
 	world.model.told(a, true)
-	l := &landing{request: away, sent: world.redisNow(), by: a, what: string(body)}
+	l := &landing{request: away, sent: world.latest(), by: a, what: string(body)}
 	world.left(l, body)
 	what := fine
 	if a.exchanges == a.plan.exchange {

@@ -28,7 +28,7 @@ type attempt struct {
 	answer  string    // what it said of an ID, in one word; "": that is taken in
 	place   string    // where it stands still, or stood last
 	slotAt  time.Time // when its last slot came
-	sentAt  time.Time // when its last request left, by Redis' clock
+	sentAt  time.Time // when its last request left, by world.latest
 
 	overtaken bool             // another has sent something to its target since it was let through
 	finished  bool             // the task was done before, and nothing in doubt

@@ -20,7 +20,7 @@ import (
 )
 
 // landsWithin is how long after it was sent a request may still reach the
-// platform, by Redis' clock: the guarantee is given for that long.
+// platform, by world.latest: the guarantee is given for that long.
 const landsWithin = 5 * time.Minute
 
 // stored is a task in its queue.

@@ -7,7 +7,7 @@
 -- ARGV[8…] field name, mode, value; and so on
 -- Returns {'busy', ms left}, {'behind', place in line, task before it}, or
 -- {'go' | 'done', a standing a field …}; what a standing tells more follows it
--- after bars.
+-- after bars, and after those of 'go' the time, Unix s.
 local t = redis.call('TIME')
 local seconds = tonumber(t[1])
 local now = seconds * 1000 + math.floor(t[2] / 1000)
@@ -107,6 +107,7 @@ if out[1] == 'go' then
 		end
 	end
 	redis.call('PEXPIRE', KEYS[1], ARGV[3])
+	out[#out + 1] = t[1]
 elseif ended then
 	if redis.call('HDEL', KEYS[3], ARGV[5]) == 0 then
 		redis.call('SET', KEYS[5], '1', 'EX', 60) -- for a producer that has yet to open it

@@ -29,6 +29,28 @@ func TestAfterASendThatMayStillLandAnEqualWishIsSentOnceMore(t *testing.T) {
 	wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
 }
 
+// A was sent within the time, and its answer came after: B may have landed in
+// between, on top of it.
+func TestWhatCountsIsWhenTheSendLeftAndNotWhenItWasAnswered(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	l := ledger.New(s.Client(t))
+	now := time.Now()
+	s.Mini.SetTime(now)
+	late := begin(t, l, ann, revise(t, l, ann), nick("B"))
+	gate(t, late)
+	release(t, late, ledger.Unanswered)
+	apply(t, l, ann, revise(t, l, ann), nick("A"))
+
+	slow := begin(t, l, ann, revise(t, l, ann), nick("A"))
+	gate(t, slow)
+	s.Mini.SetTime(now.Add(6 * time.Minute))
+	if err := slow.Settle(t.Context(), "req", false, nil); err != nil {
+		t.Fatal(err)
+	}
+	wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+}
+
 // The platform was busy and said so: nothing of that send is under way any more.
 func TestADoubtThatWasAnsweredEndsWithTheNextSend(t *testing.T) {
 	t.Parallel()

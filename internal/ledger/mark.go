@@ -81,6 +81,7 @@ type Mark struct {
 	fields []Field
 	clear  []string // fields that were not in doubt before this mark
 	late   bool     // a send before this mark may still land
+	taken  int64    // when this mark was, on Redis' clock, Unix s
 	once   string   // the field of mode Once, if there is one
 
 	intent  Intent // of that field: what is in doubt, what is about to be sent
@@ -128,6 +129,9 @@ func (l *Ledger) Begin(ctx context.Context, task Delivery) (*Mark, []Standing, e
 	}
 	if answer[0] == "done" {
 		return nil, standings, nil
+	}
+	if mark.taken, err = strconv.ParseInt(answer[len(answer)-1], 10, 64); err != nil {
+		return nil, nil, fmt.Errorf("ledger: begin: Redis answered %q: %w", answer, err)
 	}
 	return mark, standings, nil
 }
@@ -255,7 +259,7 @@ func (m *Mark) Settle(ctx context.Context, requestID string, late bool, values m
 	keys := []string{t.redisKey(), t.edits(), t.tasks(), m.task.Row.key(t), t.effects(), t.doubts(), t.ended(m.task.TaskID)}
 	args := append([]any{
 		m.owner, keep.Milliseconds(), m.task.Revision, requestID, m.task.TaskID, m.task.Row.number(), flag(late),
-		int(lateLanding.Seconds()), time.Now().AddDate(1, 0, 0).Unix(), entry, t.Key,
+		m.taken - int64(lateLanding.Seconds()), time.Now().AddDate(1, 0, 0).Unix(), entry, t.Key,
 	}, changes...)
 	answer, err := settle.Run(ctx, m.ledger.rdb, keys, args...).Text()
 	if err != nil {

@@ -4,7 +4,8 @@
 -- KEYS[4] the task's run (KEYS[3] for none) · KEYS[5] the target's effects ·
 -- KEYS[6] targets in doubt · KEYS[7] that the task has ended · ARGV[1] owner · ARGV[2] keep, ms · ARGV[3] revision
 -- ARGV[4] request id · ARGV[5] task id · ARGV[6] row, '' for none
--- ARGV[7] 1: an earlier send may still land · ARGV[8] how long that may take, s
+-- ARGV[7] 1: an earlier send may still land · ARGV[8] Unix s: what was given up
+-- before it can have landed only before the sends of this mark
 -- ARGV[9] until when a value that is set once is locked, Unix s
 -- ARGV[10] the effect, for those who look · ARGV[11] the target's key
 -- ARGV[12…] field name, mode, value, and the value wished for if that was
@@ -45,7 +46,7 @@ for i = 12, #ARGV, 4 do
 	else
 		local late = redis.call('HGET', KEYS[1], 'q:' .. name)
 		-- A later edit does not undo what an earlier one did when it landed late.
-		if late and mode ~= 'edit' and t[1] - late > tonumber(ARGV[8]) then
+		if late and mode ~= 'edit' and tonumber(late) < tonumber(ARGV[8]) then
 			redis.call('HDEL', KEYS[1], 'q:' .. name)
 		end
 	end
