@@ -35,7 +35,7 @@ run: build ## The same, and stay up with the web UI
 # processors that other packages would take.
 .PHONY: test
 test: ## Run all tests; on a real Redis too, where there is one
-	$(GO) test $(RACE) -shuffle=on -p 1 ./...
+	$(GO) test $(RACE) -timeout 20m -shuffle=on -p 1 ./...
 	@if [ -z "$(RACE)" ]; then echo "no C compiler: the race detector did not run"; fi
 	@if command -v redis-server >/dev/null 2>&1; then \
 		echo "tested on miniredis and on $$(redis-server --version | cut -d' ' -f1-3)"; \
