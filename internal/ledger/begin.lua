@@ -11,7 +11,14 @@
 local t = redis.call('TIME')
 local seconds = tonumber(t[1])
 local now = seconds * 1000 + math.floor(t[2] / 1000)
-local mark = redis.call('HMGET', KEYS[1], 'own', 'until')
+-- All that is asked of every field is read at once.
+local asked = { 'own', 'until' }
+for i = 8, #ARGV, 3 do
+	for _, what in ipairs({ 'n:', 'r:', 'v:', 'd:', 'w:', 'q:' }) do
+		asked[#asked + 1] = what .. ARGV[i]
+	end
+end
+local mark = redis.call('HMGET', KEYS[1], unpack(asked))
 if mark[1] and mark[1] ~= ARGV[1] and tonumber(mark[2]) > now then
 	return { 'busy', tostring(tonumber(mark[2]) - now) }
 end
@@ -45,7 +52,8 @@ end
 local out, ended, sends, code = { 'done' }, true, {}, 'u'
 for i = 8, #ARGV, 3 do
 	local name, mode, value = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-	local h = redis.call('HMGET', KEYS[1], 'n:' .. name, 'r:' .. name, 'v:' .. name, 'd:' .. name, 'w:' .. name, 'q:' .. name)
+	local at = (i - 8) * 2 + 2
+	local h = { mark[at + 1], mark[at + 2], mark[at + 3], mark[at + 4], mark[at + 5], mark[at + 6] }
 	local newest, applied, doubt = tonumber(h[1] or 0), tonumber(h[2] or 0), h[4]
 	local stale = newest > rev or applied > rev
 	local standing, go = 'send', false
@@ -100,12 +108,14 @@ for i = 8, #ARGV, 3 do
 end
 
 if out[1] == 'go' then
-	redis.call('HSET', KEYS[1], 'own', ARGV[1], 'until', now + ARGV[2])
+	local set = { 'own', ARGV[1], 'until', now + ARGV[2] }
 	if ARGV[7] == '1' then
 		for _, field in ipairs(sends) do
-			redis.call('HSET', KEYS[1], field, ARGV[4])
+			set[#set + 1] = field
+			set[#set + 1] = ARGV[4]
 		end
 	end
+	redis.call('HSET', KEYS[1], unpack(set))
 	redis.call('PEXPIRE', KEYS[1], ARGV[3])
 	out[#out + 1] = t[1]
 elseif ended then

@@ -10,58 +10,75 @@
 -- ARGV[10] the effect, for those who look · ARGV[11] the target's key
 -- ARGV[12…] field name, mode, value, and the value wished for if that was
 -- another, else ''; and so on
-local own = redis.call('HGET', KEYS[1], 'own')
-if own ~= ARGV[1] then
+-- The fields are read at once and written at once: what a settle costs Redis is
+-- the number of its commands.
+local asked = { 'own' }
+for i = 12, #ARGV, 4 do
+	asked[#asked + 1] = 'r:' .. ARGV[i]
+	asked[#asked + 1] = 'q:' .. ARGV[i]
+	asked[#asked + 1] = 'd:' .. ARGV[i]
+end
+local h = redis.call('HMGET', KEYS[1], unpack(asked))
+if h[1] ~= ARGV[1] then
 	-- A settle whose reply was lost comes again.
-	local h = redis.call('HMGET', KEYS[1], 'r:' .. ARGV[12], 'd:' .. ARGV[12])
-	return not own and h[1] == ARGV[3] and not h[2] and 'ok' or 'lost'
+	return not h[1] and h[2] == ARGV[3] and not h[4] and 'ok' or 'lost'
 end
 local t = redis.call('TIME')
+local set, gone, edited = { 'rid', ARGV[4], 'at', t[1] }, { 'own', 'until' }, false
+local function put(field, value)
+	set[#set + 1] = field
+	set[#set + 1] = value
+end
+local function drop(field)
+	gone[#gone + 1] = field
+end
 for i = 12, #ARGV, 4 do
 	local name, mode, value, wished = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-	local applied = tonumber(redis.call('HGET', KEYS[1], 'r:' .. name) or 0)
-	if tonumber(ARGV[3]) > applied then
-		redis.call('HSET', KEYS[1], 'r:' .. name, ARGV[3])
+	local applied, late = h[(i - 12) / 4 * 3 + 2], h[(i - 12) / 4 * 3 + 3]
+	if tonumber(ARGV[3]) > tonumber(applied or 0) then
+		put('r:' .. name, ARGV[3])
 	end
 	if mode == 'edit' then
+		edited = true
 		-- The last 64, so that one that is delivered again is known.
 		local done = (redis.call('HGET', KEYS[1], 'm:' .. name) or '') .. ARGV[3] .. ' '
-		redis.call('HSET', KEYS[1], 'm:' .. name, done:sub(-64 * 17))
-		redis.call('HDEL', KEYS[1], 'p:' .. ARGV[3])
+		put('m:' .. name, done:sub(-64 * 17))
+		drop('p:' .. ARGV[3])
 	elseif mode ~= 'effect' then
-		redis.call('HSET', KEYS[1], 'v:' .. name, value)
+		put('v:' .. name, value)
 		-- The same wish again is fulfilled, though it was not taken to the letter.
 		if wished ~= '' then
-			redis.call('HSET', KEYS[1], 'w:' .. name, wished)
+			put('w:' .. name, wished)
 		else
-			redis.call('HDEL', KEYS[1], 'w:' .. name)
+			drop('w:' .. name)
 		end
 	end
 	if mode == 'once' then
-		redis.call('HSET', KEYS[1], 'l:' .. name, ARGV[9] .. ' applied')
-		redis.call('HDEL', KEYS[1], 'i:' .. name, 'k:' .. name)
+		put('l:' .. name, ARGV[9] .. ' applied')
+		drop('i:' .. name)
+		drop('k:' .. name)
 		redis.call('ZREM', KEYS[6], ARGV[11])
 	elseif ARGV[7] == '1' then
-		redis.call('HSET', KEYS[1], 'q:' .. name, t[1])
-	else
-		local late = redis.call('HGET', KEYS[1], 'q:' .. name)
+		put('q:' .. name, t[1])
+	elseif late and mode ~= 'edit' and tonumber(late) < tonumber(ARGV[8]) then
 		-- A later edit does not undo what an earlier one did when it landed late.
-		if late and mode ~= 'edit' and tonumber(late) < tonumber(ARGV[8]) then
-			redis.call('HDEL', KEYS[1], 'q:' .. name)
-		end
+		drop('q:' .. name)
 	end
-	redis.call('HDEL', KEYS[1], 'd:' .. name)
+	drop('d:' .. name)
 end
-redis.call('HSET', KEYS[1], 'rid', ARGV[4], 'at', t[1])
-redis.call('HDEL', KEYS[1], 'own', 'until')
+redis.call('HSET', KEYS[1], unpack(set))
+redis.call('HDEL', KEYS[1], unpack(gone))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-redis.call('LPUSH', KEYS[5], t[1] .. ' ' .. ARGV[10])
-redis.call('LTRIM', KEYS[5], 0, 9)
+if redis.call('LPUSH', KEYS[5], t[1] .. ' ' .. ARGV[10]) > 10 then
+	redis.call('LTRIM', KEYS[5], 0, 9)
+end
 redis.call('PEXPIRE', KEYS[5], ARGV[2])
 if redis.call('HDEL', KEYS[3], ARGV[5]) == 0 then
 	redis.call('SET', KEYS[7], '1', 'EX', 60) -- for a producer that has yet to open it
 end
-redis.call('ZREM', KEYS[2], ARGV[5])
+if edited then
+	redis.call('ZREM', KEYS[2], ARGV[5])
+end
 if ARGV[6] ~= '' then
 	redis.call('SETRANGE', KEYS[4], ARGV[6], 'a')
 end

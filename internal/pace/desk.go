@@ -254,7 +254,7 @@ func (l *Lane) serve() {
 
 // busy is how far apart bookings are while they follow each other: who comes
 // meanwhile shares the next. One costs Redis what five tasks' other scripts do.
-const busy = time.Millisecond
+const busy = 4 * time.Millisecond
 
 // rest waits for a while, or until somebody comes.
 func (l *Lane) rest(d time.Duration) {
