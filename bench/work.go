@@ -52,8 +52,9 @@ func serveOurs(b *bench) (stop func(), err error) {
 	if err != nil {
 		return nil, errors.Join(err, rdb.Close())
 	}
-	record := ledger.New(rdb)
-	set := lane.NewSet(rdb, record, "bench", slog.New(slog.DiscardHandler))
+	shared := redisdb.NewAutopipeline(rdb)
+	record := ledger.NewShared(rdb, shared)
+	set := lane.NewSet(rdb, shared, record, "bench", slog.New(slog.DiscardHandler))
 	set.Add(lane.Config{
 		Organisation: organisation, Tenant: tenant, Platform: "dingtalk", Kind: tasks.KindNickname,
 		Limits: []pace.Limit{outOfReach}, Timeout: callTimeout,

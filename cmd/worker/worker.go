@@ -53,9 +53,10 @@ func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger, level 
 		return nil, err
 	}
 	w.ready = monitor.NewReadiness(w.rdb)
-	record := ledger.New(w.rdb)
+	shared := redisdb.NewAutopipeline(w.rdb)
+	record := ledger.NewShared(w.rdb, shared)
 	w.record = record
-	w.lanes = lane.NewSet(w.rdb, record, workerName(), log)
+	w.lanes = lane.NewSet(w.rdb, shared, record, workerName(), log)
 	w.address = pace.NewAddress(w.rdb, cfg.Egress.Name, pace.Limit{Calls: cfg.Egress.Calls, Per: time.Duration(cfg.Egress.Per)})
 	for _, org := range cfg.Organisations {
 		for _, tenant := range org.Tenants {

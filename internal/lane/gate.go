@@ -9,6 +9,7 @@ import (
 
 	"rollcall/internal/backlog"
 	"rollcall/internal/hold"
+	"rollcall/internal/redisdb"
 	"rollcall/tasks"
 )
 
@@ -20,7 +21,8 @@ import (
 type gated struct {
 	redis.UniversalClient
 
-	gate *gate
+	gate   *gate
+	shared *redisdb.Autopipeline // for what follows each task
 }
 
 // EvalSha is how asynq runs its scripts. While nothing may be taken the first

@@ -25,6 +25,7 @@ import (
 	"rollcall/internal/ledger"
 	"rollcall/internal/logging"
 	"rollcall/internal/pace"
+	"rollcall/internal/redisdb"
 	"rollcall/tasks"
 )
 
@@ -108,6 +109,7 @@ type Lane struct {
 // Set is all lanes of a process.
 type Set struct {
 	rdb    redis.UniversalClient
+	shared *redisdb.Autopipeline
 	ledger *ledger.Ledger
 	board  *hold.Board
 	log    *slog.Logger
@@ -125,9 +127,9 @@ type Set struct {
 }
 
 // NewSet returns a Set without lanes. rdb stays the caller's to close, after
-// Stop. name is the worker's, for those who read who has put a lane on hold.
-func NewSet(rdb redis.UniversalClient, record *ledger.Ledger, name string, log *slog.Logger) *Set {
-	s := &Set{rdb: rdb, ledger: record, board: hold.NewBoard(rdb), name: name, log: log, look: make(chan struct{}, 1), back: make(chan struct{}, 1)}
+// Stop. shared is on rdb, for what follows each task. name is the worker's, for those who read who has put a lane on hold.
+func NewSet(rdb redis.UniversalClient, shared *redisdb.Autopipeline, record *ledger.Ledger, name string, log *slog.Logger) *Set {
+	s := &Set{rdb: rdb, shared: shared, ledger: record, board: hold.NewBoard(rdb), name: name, log: log, look: make(chan struct{}, 1), back: make(chan struct{}, 1)}
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
 	return s
 }
@@ -149,7 +151,7 @@ func (s *Set) Add(cfg Config, build func(handler.Pacer) handler.Func) {
 	if cfg.Metered {
 		s.quotas.Store(cfg.Organisation, cfg.Quota)
 	}
-	l.server = asynq.NewServerFromRedisClient(gated{UniversalClient: s.rdb, gate: l.gate}, asynq.Config{
+	l.server = asynq.NewServerFromRedisClient(gated{UniversalClient: s.rdb, gate: l.gate, shared: s.shared}, asynq.Config{
 		Concurrency: mostTogether + spareUrgent,
 		Queues: map[string]int{
 			tasks.Queue(cfg.Tenant, cfg.Kind, true):  2,

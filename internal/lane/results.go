@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/redisdb"
 )
 
 // results are what asynq was told of tasks that are done and has not written
@@ -62,13 +64,14 @@ func (c gated) HSet(ctx context.Context, key string, values ...any) *redis.IntCm
 func (c gated) evalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
 	key, fields := c.gate.results.take(keys)
 	if fields == nil {
-		return c.UniversalClient.EvalSha(ctx, sha, keys, args...)
+		return c.shared.EvalSha(ctx, sha, keys, args...)
 	}
-	var cmd *redis.Cmd
-	_, _ = c.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.HSet(ctx, key, fields...)
-		cmd = p.EvalSha(ctx, sha, keys, args...)
-		return nil
-	}) // a failure is the command's as well
+	cmd := redisdb.Script(ctx, "evalsha", sha, keys, args...)
+	result := redis.NewIntCmd(ctx, append([]any{"hset", key}, fields...)...)
+	// A failure of the result is the command's as well.
+	if err := c.shared.Do(ctx, result, cmd); err != nil {
+		cmd = redis.NewCmd(ctx, "evalsha", sha)
+		cmd.SetErr(err)
+	}
 	return cmd
 }

@@ -23,6 +23,7 @@ import (
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/pace"
+	"rollcall/internal/redisdb"
 	"rollcall/internal/redistest"
 	"rollcall/tasks"
 )
@@ -107,7 +108,8 @@ func newRig(t *testing.T, s *redistest.Server) *rig {
 		inspector: asynq.NewInspectorFromRedisClient(rdb),
 	}
 	rdb.AddHook(r.wire)
-	r.set = lane.NewSet(rdb, ledger.New(rdb), "worker", slog.New(slog.NewTextHandler(r.log, nil)))
+	shared := redisdb.NewAutopipeline(rdb)
+	r.set = lane.NewSet(rdb, shared, ledger.NewShared(rdb, shared), "worker", slog.New(slog.NewTextHandler(r.log, nil)))
 	r.set.Observe(r.watch)
 	r.stop = sync.OnceFunc(r.set.Stop)
 	return r

@@ -128,7 +128,18 @@ var (
 )
 
 // Ledger reads and writes the record. Its methods are safe for concurrent use.
-type Ledger struct{ rdb redis.UniversalClient }
+type Ledger struct {
+	rdb redis.UniversalClient
+	// steps runs the scripts that every task needs.
+	steps redis.Scripter
+}
 
 // New returns a Ledger on rdb. It does not talk to Redis yet.
-func New(rdb redis.UniversalClient) *Ledger { return &Ledger{rdb: rdb} }
+func New(rdb redis.UniversalClient) *Ledger { return NewShared(rdb, rdb) }
+
+// NewShared returns a Ledger whose steps of a task, from Begin to Settle, go by
+// steps: many tasks at once may share their round trips. steps is on the Redis of
+// rdb.
+func NewShared(rdb redis.UniversalClient, steps redis.Scripter) *Ledger {
+	return &Ledger{rdb: rdb, steps: steps}
+}

@@ -105,7 +105,7 @@ func (l *Ledger) Begin(ctx context.Context, task Delivery) (*Mark, []Standing, e
 		args = append(args, f.Name, f.Mode.String(), f.Value)
 	}
 	keys := []string{t.redisKey(), t.edits(), t.tasks(), task.Row.key(t), t.ended(task.TaskID)}
-	answer, err := begin.Run(ctx, l.rdb, keys, args...).StringSlice()
+	answer, err := begin.Run(ctx, l.steps, keys, args...).StringSlice()
 	if err != nil {
 		return nil, nil, fmt.Errorf("ledger: begin: %w", err)
 	}
@@ -261,7 +261,7 @@ func (m *Mark) Settle(ctx context.Context, requestID string, late bool, values m
 		m.owner, keep.Milliseconds(), m.task.Revision, requestID, m.task.TaskID, m.task.Row.number(), flag(late),
 		m.taken - int64(lateLanding.Seconds()), time.Now().AddDate(1, 0, 0).Unix(), entry, t.Key,
 	}, changes...)
-	answer, err := settle.Run(ctx, m.ledger.rdb, keys, args...).Text()
+	answer, err := settle.Run(ctx, m.ledger.steps, keys, args...).Text()
 	if err != nil {
 		return fmt.Errorf("ledger: settle: %w", err)
 	}
@@ -326,7 +326,7 @@ func (m *Mark) Note(ctx context.Context, step int) error {
 // run runs one of the scripts on the target alone whose first argument is the
 // owner.
 func (m *Mark) run(ctx context.Context, script *redis.Script, args ...any) (string, error) {
-	return script.Run(ctx, m.ledger.rdb, []string{m.task.Target.redisKey()}, append([]any{m.owner}, args...)...).Text()
+	return script.Run(ctx, m.ledger.steps, []string{m.task.Target.redisKey()}, append([]any{m.owner}, args...)...).Text()
 }
 
 // Fields are those that need the call, in the order of the task's.

@@ -19,6 +19,7 @@ import (
 	"rollcall/internal/ledger"
 	"rollcall/internal/metrics"
 	"rollcall/internal/pace"
+	"rollcall/internal/redisdb"
 	"rollcall/internal/redistest"
 	"rollcall/providers"
 	"rollcall/providers/classin"
@@ -44,7 +45,7 @@ func school() lane.Config {
 func measured(t *testing.T, s *redistest.Server, c metrics.Config, lanes ...lane.Config) *metrics.Metrics {
 	t.Helper()
 	rdb := s.Client(t)
-	set := lane.NewSet(rdb, ledger.New(rdb), "worker-1", slog.New(slog.DiscardHandler))
+	set := lane.NewSet(rdb, redisdb.NewAutopipeline(rdb), ledger.New(rdb), "worker-1", slog.New(slog.DiscardHandler))
 	if len(lanes) == 0 {
 		lanes = []lane.Config{school()}
 	}

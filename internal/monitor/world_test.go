@@ -84,7 +84,7 @@ func newWorld(t *testing.T, s *redistest.Server) *world {
 		logging.Config{Format: "json", Level: slog.LevelDebug}.Logger(&w.log).Handler(),
 		logging.Config{Format: "text", Level: slog.LevelDebug, ShowPersonalData: true}.Logger(&w.openLog).Handler()))
 	record := ledger.New(w.rdb)
-	w.lanes = lane.NewSet(w.rdb, record, "worker", log)
+	w.lanes = lane.NewSet(w.rdb, redisdb.NewAutopipeline(w.rdb), record, "worker", log)
 	w.addDingTalk(record, listening.URL, demo.DingTalk, demo.AppSecret)
 	w.addDingTalk(record, listening.URL, wrongTenant, wrongAppSecret)
 	school, err := classin.New(classin.Config{
