@@ -32,21 +32,38 @@ func (c gated) EvalSha(ctx context.Context, sha string, keys []string, args ...a
 	if !dequeue {
 		return c.evalSha(ctx, sha, keys, args...)
 	}
-	if !c.gate.admit(queue) {
+	task, n := c.gate.admit(queue)
+	if task != nil {
+		return task
+	}
+	if n == 0 {
 		nothing := redis.NewCmd(ctx, "evalsha", sha)
 		nothing.SetErr(redis.Nil)
 		return nothing
 	}
-	cmd := c.UniversalClient.EvalSha(ctx, sha, keys, args...)
-	c.gate.dequeued(queue, cmd)
-	return cmd
+	return c.gate.dequeued(queue, c.dequeue(ctx, n, sha, keys, args))
+}
+
+// dequeue asks for n tasks in one round trip.
+func (c gated) dequeue(ctx context.Context, n int, sha string, keys []string, args []any) []*redis.Cmd {
+	if n == 1 {
+		return []*redis.Cmd{c.UniversalClient.EvalSha(ctx, sha, keys, args...)}
+	}
+	cmds := make([]*redis.Cmd, n)
+	_, _ = c.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i := range cmds {
+			cmds[i] = p.EvalSha(ctx, sha, keys, args...)
+		}
+		return nil
+	}) // each has its own error
+	return cmds
 }
 
 // Eval follows an EvalSha that found its script unknown to Redis.
 func (c gated) Eval(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
 	cmd := c.UniversalClient.Eval(ctx, script, keys, args...)
 	if queue, dequeue := backlog.DequeueOf(keys); dequeue {
-		c.gate.dequeued(queue, cmd)
+		return c.gate.dequeued(queue, []*redis.Cmd{cmd})
 	}
 	return cmd
 }
@@ -66,7 +83,9 @@ type gate struct {
 	// pending is what the last look saw in the urgent queue and the other, less
 	// what was taken since.
 	pending [2]int64
-	state   state
+	// taken are the answers of dequeues that asynq has not asked for yet.
+	taken [2][]*redis.Cmd
+	state state
 	// running are the attempts, calling those of them that have had their slot.
 	running, calling int
 	// handed counts tasks given to asynq, begun those that it gave to us. In
@@ -103,68 +122,120 @@ func newGate(l *Lane) *gate {
 	return g
 }
 
-// admit reports whether a dequeue of queue may go to Redis. For the urgent queue,
-// which asynq asks first, it waits until there is something to take from either.
-func (g *gate) admit(queue string) bool {
+// ahead bounds how many tasks are taken from Redis at once. asynq asks for one
+// at a time, and one asker's round trips would bound what a lane carries out.
+const ahead = 16
+
+// admit returns a task of queue that was taken already, or how many may be taken
+// now. For the urgent queue, which asynq asks first, it waits until there is
+// something to take from either. What was taken is given even once the gate is
+// closed: asynq puts it back.
+func (g *gate) admit(queue string) (task *redis.Cmd, n int) {
+	i := g.index(queue)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if queue != g.urgent {
-		_, bulk := g.open()
-		return bulk && !g.closed
-	}
 	for {
+		if len(g.taken[i]) > 0 {
+			task = g.taken[i][0]
+			g.taken[i] = g.taken[i][1:]
+			return task, 0
+		}
 		if g.closed {
-			return false
+			return nil, 0
 		}
 		urgent, bulk := g.open()
-		if urgent || bulk {
-			return urgent
+		switch {
+		case i == bulkQueue:
+			return nil, bulk
+		case urgent > 0, bulk > 0, len(g.taken[bulkQueue]) > 0:
+			return nil, urgent
 		}
 		g.moved.Wait()
 	}
 }
 
-// open tells whether an urgent task may be taken, and whether any other. The
-// caller holds mu.
-func (g *gate) open() (urgent, bulk bool) {
+// The places of a lane's queues in what is kept of each.
+const (
+	urgentQueue = iota
+	bulkQueue
+)
+
+func (g *gate) index(queue string) int {
+	if queue == g.urgent {
+		return urgentQueue
+	}
+	return bulkQueue
+}
+
+// open tells how many urgent tasks may be taken, and how many others. The caller
+// holds mu.
+func (g *gate) open() (urgent, bulk int) {
 	if g.handed > g.begun && time.Since(g.handedAt) > lost {
 		g.begun = g.handed
 	}
-	some := func(i int) bool { return g.pending[i] > 0 }
+	some := func(i, room int) int { return max(0, min(int(g.pending[i]), room, ahead)) }
 	if g.probe {
-		return some(0), some(1) && !g.state.bulk
+		if urgent = some(urgentQueue, 1); urgent == 0 && !g.state.bulk {
+			bulk = some(bulkQueue, 1)
+		}
+		return urgent, bulk
 	}
 	if g.state.shut || time.Until(g.lane.pacer.PausedUntil()) > rest {
-		return false, false
+		return 0, 0
 	}
 	coming := g.handed - g.begun
 	waiting, together := g.lane.room()
 	there := g.running + coming
-	urgent = some(0) && there < together+spareUrgent
-	bulk = some(1) && !g.state.bulk && there < together && there-g.calling < waiting
+	urgent = some(urgentQueue, together+spareUrgent-there)
+	if !g.state.bulk {
+		bulk = some(bulkQueue, min(together-there, waiting-(there-g.calling)))
+	}
 	return urgent, bulk
 }
 
-// dequeued takes in what a dequeue brought.
-func (g *gate) dequeued(queue string, cmd *redis.Cmd) {
-	i := 1
-	if queue == g.urgent {
-		i = 0
-	}
+// dequeued takes in what dequeues brought, and returns the first.
+func (g *gate) dequeued(queue string, cmds []*redis.Cmd) *redis.Cmd {
+	i := g.index(queue)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if cmd.Err() != nil {
-		// Empty, paused by the button, or Redis is away: not before the next look.
-		if !redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-			g.pending[i] = 0
+	for _, cmd := range cmds {
+		if cmd.Err() != nil {
+			// Empty, paused by the button, or Redis is away: not before the next look.
+			if !redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+				g.pending[i] = 0
+			}
+			continue
 		}
-		return
+		g.pending[i] = max(0, g.pending[i]-1)
+		g.handed++
+		g.handedAt = time.Now()
+		if g.probe {
+			g.probe, g.probing = false, true
+		}
+		g.taken[i] = append(g.taken[i], cmd)
 	}
-	g.pending[i] = max(0, g.pending[i]-1)
-	g.handed++
-	g.handedAt = time.Now()
-	if g.probe {
-		g.probe, g.probing = false, true
+	if len(g.taken[i]) == 0 {
+		return cmds[0]
+	}
+	first := g.taken[i][0]
+	g.taken[i] = g.taken[i][1:]
+	return first
+}
+
+// drained returns when all that was taken has been given to asynq, or ctx ends:
+// then it is found as a task whose worker is gone.
+func (g *gate) drained(ctx context.Context) {
+	for ctx.Err() == nil {
+		g.mu.Lock()
+		left := len(g.taken[urgentQueue]) + len(g.taken[bulkQueue])
+		g.mu.Unlock()
+		if left == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(rest):
+		}
 	}
 }
 

@@ -244,8 +244,13 @@ func (s *Set) Stop() {
 	// A server's Stop waits for its poll to end: one after another, a hundred
 	// lanes would take longer than their calls.
 	var polling, running sync.WaitGroup
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
 	for _, l := range s.lanes {
-		polling.Go(l.server.Stop)
+		polling.Go(func() {
+			l.gate.drained(ctx)
+			l.server.Stop()
+		})
 	}
 	polling.Wait()
 	for _, l := range s.lanes {
