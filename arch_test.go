@@ -54,7 +54,7 @@ var imports = map[string][]string{
 
 	"internal/lane": {
 		"tasks", "providers", "internal/backlog", "internal/handler", "internal/hold", "internal/ledger",
-		"internal/logging", "internal/pace",
+		"internal/logging", "internal/pace", "internal/redisdb",
 	},
 	"internal/config":  {"internal/secret"},
 	"internal/logging": {},

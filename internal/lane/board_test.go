@@ -21,6 +21,7 @@ import (
 type wire struct {
 	mu       sync.Mutex
 	dequeues map[string]int // by queue
+	trips    int            // round trips that they took
 	taken    []string       // the messages that they brought
 	reads    int            // of the holds
 	results  int            // that were written by a command of their own
@@ -40,21 +41,45 @@ func (w *wire) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		if cmd.Name() == "hset" && args[2] == "result" {
 			w.results++
 		}
-		if (cmd.Name() == "evalsha" || cmd.Name() == "eval") && args[2] == 4 {
-			keys := []string{fmt.Sprint(args[3]), fmt.Sprint(args[4]), fmt.Sprint(args[5]), fmt.Sprint(args[6])}
-			if queue, ok := backlog.DequeueOf(keys); ok {
-				w.dequeues[queue]++
-				if message, ok := cmd.(*redis.Cmd).Val().(string); ok {
-					w.taken = append(w.taken, message)
-				}
-			}
+		if w.took(cmd) {
+			w.trips++
 		}
 		return err
 	}
 }
 
-func (*wire) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
+func (w *wire) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		took := false
+		for _, cmd := range cmds {
+			took = w.took(cmd) || took
+		}
+		if took {
+			w.trips++
+		}
+		return err
+	}
+}
+
+// took takes a command in, and reports whether it was a dequeue.
+func (w *wire) took(cmd redis.Cmder) bool {
+	args := cmd.Args()
+	if (cmd.Name() != "evalsha" && cmd.Name() != "eval") || args[2] != 4 {
+		return false
+	}
+	keys := []string{fmt.Sprint(args[3]), fmt.Sprint(args[4]), fmt.Sprint(args[5]), fmt.Sprint(args[6])}
+	queue, ok := backlog.DequeueOf(keys)
+	if !ok {
+		return false
+	}
+	w.dequeues[queue]++
+	if message, ok := cmd.(*redis.Cmd).Val().(string); ok {
+		w.taken = append(w.taken, message)
+	}
+	return true
 }
 
 // asked returns how many dequeues of the queues were sent.

@@ -7,66 +7,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/internal/backlog"
 	"rollcall/internal/hold"
-	"rollcall/internal/redisdb"
 	"rollcall/tasks"
 )
-
-// gated is the Redis client of a lane's asynq server: its dequeues pass the
-// gate, everything else goes through. asynq has no place of its own to say that
-// a queue is not to be taken from for now: its pause is a key that an operator's
-// button sets and clears, and its concurrency is fixed. That each dequeue comes
-// here, and that redis.Nil means an empty queue to it, is pinned by tests.
-type gated struct {
-	redis.UniversalClient
-
-	gate   *gate
-	shared *redisdb.Autopipeline // for what follows each task
-}
-
-// EvalSha is how asynq runs its scripts. While nothing may be taken the first
-// dequeue of a round waits here.
-func (c gated) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
-	queue, dequeue := backlog.DequeueOf(keys)
-	if !dequeue {
-		return c.evalSha(ctx, sha, keys, args...)
-	}
-	task, n := c.gate.admit(queue)
-	if task != nil {
-		return task
-	}
-	if n == 0 {
-		nothing := redis.NewCmd(ctx, "evalsha", sha)
-		nothing.SetErr(redis.Nil)
-		return nothing
-	}
-	return c.gate.dequeued(queue, c.dequeue(ctx, n, sha, keys, args))
-}
-
-// dequeue asks for n tasks in one round trip.
-func (c gated) dequeue(ctx context.Context, n int, sha string, keys []string, args []any) []*redis.Cmd {
-	if n == 1 {
-		return []*redis.Cmd{c.UniversalClient.EvalSha(ctx, sha, keys, args...)}
-	}
-	cmds := make([]*redis.Cmd, n)
-	_, _ = c.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i := range cmds {
-			cmds[i] = p.EvalSha(ctx, sha, keys, args...)
-		}
-		return nil
-	}) // each has its own error
-	return cmds
-}
-
-// Eval follows an EvalSha that found its script unknown to Redis.
-func (c gated) Eval(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
-	cmd := c.UniversalClient.Eval(ctx, script, keys, args...)
-	if queue, dequeue := backlog.DequeueOf(keys); dequeue {
-		return c.gate.dequeued(queue, []*redis.Cmd{cmd})
-	}
-	return cmd
-}
 
 // gate decides when a lane takes a task: holds, how many are at it, room for
 // urgent ones, and whether there is anything to take at all. An idle or held
@@ -83,9 +26,11 @@ type gate struct {
 	// pending is what the last look saw in the urgent queue and the other, less
 	// what was taken since.
 	pending [2]int64
-	// taken are the answers of dequeues that asynq has not asked for yet.
-	taken [2][]*redis.Cmd
-	state state
+	// taken are the answers of dequeues that asynq has not asked for yet, asking
+	// tells that others are under way.
+	taken  [2][]*redis.Cmd
+	asking bool
+	state  state
 	// running are the attempts, calling those of them that have had their slot.
 	running, calling int
 	// handed counts tasks given to asynq, begun those that it gave to us. In
@@ -146,8 +91,10 @@ func (g *gate) admit(queue string) (task *redis.Cmd, n int) {
 		urgent, bulk := g.open()
 		switch {
 		case i == bulkQueue:
+			g.asking = bulk > 0
 			return nil, bulk
 		case urgent > 0, bulk > 0, len(g.taken[bulkQueue]) > 0:
+			g.asking = urgent > 0
 			return nil, urgent
 		}
 		g.moved.Wait()
@@ -198,6 +145,7 @@ func (g *gate) dequeued(queue string, cmds []*redis.Cmd) *redis.Cmd {
 	i := g.index(queue)
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.asking = false
 	for _, cmd := range cmds {
 		if cmd.Err() != nil {
 			// Empty, paused by the button, or Redis is away: not before the next look.
@@ -227,9 +175,9 @@ func (g *gate) dequeued(queue string, cmds []*redis.Cmd) *redis.Cmd {
 func (g *gate) drained(ctx context.Context) {
 	for ctx.Err() == nil {
 		g.mu.Lock()
-		left := len(g.taken[urgentQueue]) + len(g.taken[bulkQueue])
+		left := g.asking || len(g.taken[urgentQueue])+len(g.taken[bulkQueue]) > 0
 		g.mu.Unlock()
-		if left == 0 {
+		if !left {
 			return
 		}
 		select {

@@ -1,0 +1,86 @@
+package lane_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"testing"
+
+	"rollcall/internal/backlog"
+	"rollcall/internal/lane"
+	"rollcall/internal/redistest"
+)
+
+func TestTasksThatWaitAreTakenSeveralInARoundTrip(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		const n = 200
+		r := newRig(t, s)
+		r.add(lane.Config{Limits: fast}, nothing)
+		var ids []string
+		for i := range n {
+			ids = append(ids, r.put(nicknames, strconv.Itoa(i)))
+		}
+		r.start()
+		for range n {
+			r.attempt()
+		}
+		r.wire.mu.Lock()
+		trips := r.wire.trips
+		r.wire.mu.Unlock()
+		if trips > n/2 {
+			t.Errorf("%d round trips for %d tasks", trips, n)
+		}
+		if taken := r.wire.order(ids); len(taken) != n {
+			t.Errorf("%d tasks were taken, of %d", len(taken), n)
+		}
+	})
+}
+
+// A lane whose limit is slow has room for few, and takes no more at once.
+func TestNoMoreAreTakenAtOnceThanTheLaneHasRoomFor(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		r.add(lane.Config{Limits: slow}, send)
+		for i := range 30 {
+			r.put(nicknames, strconv.Itoa(i))
+		}
+		r.start()
+		r.attempt()
+		if n := r.rdb.LLen(t.Context(), backlog.Key(nicknames, "active")).Val(); n > 8 {
+			t.Errorf("%d tasks of a slow lane are active", n)
+		}
+	})
+}
+
+// What was taken together and not begun goes back with the rest.
+func TestAStopLosesNothingThatWasTakenAhead(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		const n = 100
+		r := newRig(t, s)
+		begun := make(chan struct{}, n)
+		r.add(lane.Config{Limits: fast}, func(context.Context, func(context.Context) error, string) error {
+			begun <- struct{}{}
+			return nil
+		})
+		var ids []string
+		for i := range n {
+			ids = append(ids, r.put(nicknames, strconv.Itoa(i)))
+		}
+		r.start()
+		<-begun
+		r.stop()
+		if n := r.rdb.LLen(t.Context(), backlog.Key(nicknames, "active")).Val(); n != 0 {
+			t.Errorf("%d tasks are left with a worker that has stopped", n)
+		}
+		counts := map[string]int{}
+		for _, id := range ids {
+			counts[r.state(nicknames, id)]++
+		}
+		if counts["completed"]+counts["pending"]+counts["retry"] != n || counts["completed"] == n {
+			t.Errorf("after the stop: %v", fmt.Sprint(counts))
+		}
+	})
+}
