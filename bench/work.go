@@ -30,7 +30,7 @@ const (
 	carriedQuick = 500
 	pickups      = 21 // tasks that each side picks up
 	// concurrency is that of a lane whose limit is out of reach.
-	concurrency = 64
+	concurrency = 256
 	callTimeout = 15 * time.Second
 	// drains bounds a turn, so that a side that stands still is an error.
 	drains = time.Minute
