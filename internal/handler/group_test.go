@@ -1,9 +1,12 @@
 package handler_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"rollcall/internal/handler"
 	"rollcall/internal/ledger"
@@ -156,6 +159,32 @@ func TestManyNewMembersGoInSeveralCallsThatAreOneTask(t *testing.T) {
 		}
 		if joined != 96 || left != 1 || len(effects) != 3 {
 			t.Errorf("%d joined and %d left in %d calls, want 96, 1 and 3", joined, left, len(effects))
+		}
+	})
+}
+
+// Its producer died between the task and the note of it. The first attempt notes
+// what it takes to miss the task, and to enqueue it again.
+func TestAnEditThatIsTriedAgainIsKnownAsAnOpenTask(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		r.slot = func(context.Context) error { return errors.New("the lane is on hold") }
+		task := tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", DelUserIDs: []string{"ann"}}
+		typename, payload, err := tasks.Encode(task, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := handler.Delivery{TaskID: "t1", Type: typename, Payload: payload, Queue: "q", Key: "key", Run: "night", Row: 3}
+		if _, err := r.handle(task)(t.Context(), d); err == nil {
+			t.Fatal("it ended")
+		}
+		open, found, err := r.ledger.OpenTask(t.Context(), school, string(tasks.KindGroup), "t1")
+		want := ledger.Open{
+			Wish:     ledger.Wish{Target: ledger.Target{Organisation: school, API: string(tasks.KindGroup), Key: "chat1"}, TaskID: "t1"},
+			Revision: 7, Row: ledger.Row{Run: "night", Row: 3}, Queue: "q", Key: "key", Type: typename, Payload: payload,
+		}
+		if diff := cmp.Diff(want, open); err != nil || !found || diff != "" {
+			t.Errorf("it is open: %t, %v (-want +got):\n%s", found, err, diff)
 		}
 	})
 }

@@ -25,6 +25,8 @@ type Delivery struct {
 	TaskID  string
 	Type    string
 	Payload []byte
+	Queue   string
+	Key     string // its producer's; "": none
 	Run     string // that it came in with; "": none
 	Row     int    // of the run, from 0
 }
@@ -158,7 +160,7 @@ func (c *crew) carryOut(ctx context.Context, d Delivery, task tasks.Task, meta t
 	p := passage{crew: c, began: c.now(), prompt: c.prompt.Load()}
 	mark, standings, err := c.Ledger.Begin(ctx, ledger.Delivery{
 		TaskID: d.TaskID, Target: target, Revision: meta.Revision, Fields: fields, Prompt: p.prompt,
-		Row: ledger.Row{Tenant: c.Tenant, Run: d.Run, Row: d.Row},
+		Row: ledger.Row{Tenant: c.Tenant, Run: d.Run, Row: d.Row}, Queue: d.Queue, Key: d.Key, Type: d.Type, Payload: d.Payload,
 	})
 	if err != nil {
 		return report, err

@@ -57,6 +57,7 @@ func (w *world) wait(a *attempt) {
 		w.ended(a, e)
 	}
 	w.running = nil
+	w.met()
 }
 
 func (w *world) resume(a *attempt, how string) {

@@ -40,21 +40,22 @@ func (s *stored) waits() bool { return !s.done && !s.dead }
 
 // world is one sequence.
 type world struct {
-	t       *rapid.T
-	front   *front
-	box     *sandbox.Sandbox
-	ledger  *ledger.Ledger
-	handle  map[string]handler.Func // by type
-	model   *model
-	tasks   []*stored
-	now     time.Time
-	moved   time.Duration // by w.latest
-	skew    time.Duration // of Redis' clock
-	running *attempt
-	still   []*attempt
-	started time.Time
-	landed  map[string]bool // places that a request reached after its sender had gone
-	healed  int             // wishes since, that nothing disturbed
+	t        *rapid.T
+	front    *front
+	box      *sandbox.Sandbox
+	ledger   *ledger.Ledger
+	handle   map[string]handler.Func // by type
+	model    *model
+	tasks    []*stored
+	now      time.Time
+	moved    time.Duration // by w.latest
+	skew     time.Duration // of Redis' clock
+	furthest time.Time     // that Redis' clock ever showed
+	running  *attempt
+	still    []*attempt
+	started  time.Time
+	landed   map[string]bool // places that a request reached after its sender had gone
+	healed   int             // wishes since, that nothing disturbed
 
 	mu     sync.Mutex // the front's goroutines and the driver take turns, and the race detector cannot see it
 	late   []*landing
@@ -154,7 +155,11 @@ func (w *world) clock(d time.Duration) {
 	w.now = w.now.Add(d)
 	w.moved += d
 	w.mu.Unlock()
-	w.front.mini.SetTime(w.redisNow())
+	now := w.redisNow()
+	w.front.mini.SetTime(now)
+	if now.After(w.furthest) {
+		w.furthest = now
+	}
 	if d > 0 {
 		w.front.mini.FastForward(d)
 	}
@@ -228,7 +233,8 @@ func (w *world) enqueue(task tasks.Task, how string) {
 	if err != nil {
 		w.fatalf("%v", err)
 	}
-	// The place of an edit that was never noted as stored is kept for two minutes.
+	// The place of an edit that was never noted as stored is kept for two minutes, or
+	// until a worker meets it.
 	s := &stored{deed: deed{rev: rev, before: len(w.box.Effects()), loose: how == doesNotMark}, id: id, task: task, typ: typ, payload: payload}
 	w.tasks = append(w.tasks, s)
 	for _, f := range fields {
@@ -243,6 +249,16 @@ func (w *world) enqueue(task tasks.Task, how string) {
 	w.log("a producer %s: %s is %s at %d", how, s.id, wishOf(task), rev)
 	if how == stores {
 		w.mark(s)
+	}
+}
+
+// met looks whether workers have come to edits before their places could be lost.
+func (w *world) met() {
+	for _, s := range w.tasks {
+		if s.loose && s.replays == 0 && w.front.mini.HGet("rollcall:{"+school+"/group}:tasks", s.id) != "" &&
+			w.furthest.Sub(time.UnixMicro(s.rev)) < 2*time.Minute {
+			s.loose = false
+		}
 	}
 }
 

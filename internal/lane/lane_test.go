@@ -7,8 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/hibiken/asynq"
 
+	"rollcall/internal/handler"
 	"rollcall/internal/lane"
 	"rollcall/internal/redistest"
 	"rollcall/providers"
@@ -204,6 +206,32 @@ func TestAStopSendsBackWhatWaitsAndFinishesWhatRuns(t *testing.T) {
 		r.ends(nicknames, runs, asynq.TaskStateCompleted)
 		if err := r.set.Lanes()[0].Slot(t.Context()); !errors.Is(err, lane.ErrStopping) {
 			t.Errorf("a slot after the stop: %v", err)
+		}
+	})
+}
+
+// What a handler is handed is what it takes to enqueue the task again.
+func TestAHandlerGetsTheTaskWithAllThatItsProducerSaid(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		got := make(chan handler.Delivery, 1)
+		r.set.Add(lane.Config{
+			Organisation: "lakeside", Tenant: "dt", Platform: "dingtalk", Kind: tasks.KindNickname, Limits: slow, Timeout: time.Second,
+		}, func(handler.Pacer) handler.Func {
+			return func(_ context.Context, d handler.Delivery) (handler.Report, error) {
+				got <- d
+				return handler.Report{Outcome: handler.Applied}, nil
+			}
+		})
+		headers := map[string]string{tasks.KeyHeader: "mine"}
+		if _, err := r.client.Enqueue(asynq.NewTaskWithHeaders("type", []byte("{}"), headers), asynq.Queue(urgent), asynq.TaskID("t1")); err != nil {
+			t.Fatal(err)
+		}
+		r.start()
+		want := handler.Delivery{TaskID: "t1", Type: "type", Payload: []byte("{}"), Queue: urgent, Key: "mine"}
+		if diff := cmp.Diff(want, <-got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
 }

@@ -34,7 +34,7 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 
 	queue, _ := asynq.GetQueueName(ctx)
 	a := &attempt{urgent: queue == l.gate.urgent, probe: l.gate.begin()}
-	delivery := l.delivery(id, task)
+	delivery := l.delivery(id, queue, task)
 	report, err := l.attempt(context.WithValue(ctx, attemptKey{}, a), delivery, log)
 	l.account(a, report.Sends, err)
 	now := time.Now()
@@ -69,9 +69,11 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 }
 
 // delivery is the task as its handler gets it. A row that cannot be read is none.
-func (l *Lane) delivery(id string, task *asynq.Task) handler.Delivery {
+func (l *Lane) delivery(id, queue string, task *asynq.Task) handler.Delivery {
 	run, row := tasks.RunOf(task.Headers())
-	return handler.Delivery{TaskID: id, Type: task.Type(), Payload: task.Payload(), Run: run, Row: row}
+	return handler.Delivery{
+		TaskID: id, Type: task.Type(), Payload: task.Payload(), Queue: queue, Key: task.Headers()[tasks.KeyHeader], Run: run, Row: row,
+	}
 }
 
 func (l *Lane) attempt(ctx context.Context, d handler.Delivery, log *slog.Logger) (report handler.Report, err error) {

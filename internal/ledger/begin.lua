@@ -4,7 +4,8 @@
 -- ARGV[1] owner · ARGV[2] how long the mark lasts, ms · ARGV[3] keep, ms
 -- ARGV[4] revision · ARGV[5] task id · ARGV[6] row, '' for none
 -- ARGV[7] 1: the send follows at once, so note the doubt now
--- ARGV[8…] field name, mode, value; and so on
+-- ARGV[8] its record, if it holds an edit, else ''
+-- ARGV[9…] field name, mode, value; and so on
 -- Returns {'busy', ms left}, {'behind', place in line, task before it}, or
 -- {'go' | 'done', a standing a field …}; what a standing tells more follows it
 -- after bars, and after those of 'go' the time, Unix s.
@@ -13,15 +14,12 @@ local seconds = tonumber(t[1])
 local now = seconds * 1000 + math.floor(t[2] / 1000)
 -- All that is asked of every field is read at once.
 local asked = { 'own', 'until' }
-for i = 8, #ARGV, 3 do
+for i = 9, #ARGV, 3 do
 	for _, what in ipairs({ 'n:', 'r:', 'v:', 'd:', 'w:', 'q:' }) do
 		asked[#asked + 1] = what .. ARGV[i]
 	end
 end
 local mark = redis.call('HMGET', KEYS[1], unpack(asked))
-if mark[1] and mark[1] ~= ARGV[1] and tonumber(mark[2]) > now then
-	return { 'busy', tostring(tonumber(mark[2]) - now) }
-end
 local rev = tonumber(ARGV[4])
 
 -- An older worker settles an edit without a list of those that were.
@@ -30,29 +28,39 @@ local function settled(name)
 	return (' ' .. (h[1] or '')):find(' ' .. ARGV[4] .. ' ', 1, true) or h[2] == ARGV[4] and not h[3]
 end
 
--- Edits go in the order of their revisions. One that took its place and was
--- never stored is passed over after two minutes.
-for i = 8, #ARGV, 3 do
-	if ARGV[i + 1] == 'edit' and not settled(ARGV[i]) then
-		redis.call('ZADD', KEYS[2], ARGV[4], ARGV[5])
-		redis.call('PEXPIRE', KEYS[2], ARGV[3])
-		while true do
-			local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
-			if tonumber(first[2]) >= rev then
-				break
-			end
-			if redis.call('HEXISTS', KEYS[3], first[1]) == 1 or now * 1000 - tonumber(first[2]) < 120000000 then
-				return { 'behind', tostring(redis.call('ZRANK', KEYS[2], ARGV[5])), first[1] }
-			end
-			redis.call('ZREM', KEYS[2], first[1])
-		end
+-- An edit that was met stands in line until it ends. Its producer may have died
+-- before it noted that it is stored; with its record it is missed if it vanishes.
+local inLine = false
+for i = 9, #ARGV, 3 do
+	inLine = inLine or ARGV[i + 1] == 'edit' and not settled(ARGV[i])
+end
+if inLine then
+	redis.call('ZADD', KEYS[2], ARGV[4], ARGV[5])
+	redis.call('PEXPIRE', KEYS[2], ARGV[3])
+	redis.call('HSETNX', KEYS[3], ARGV[5], ARGV[8])
+end
+
+if mark[1] and mark[1] ~= ARGV[1] and tonumber(mark[2]) > now then
+	return { 'busy', tostring(tonumber(mark[2]) - now) }
+end
+
+-- Edits go in the order of their revisions. One that took its place, and that
+-- neither was noted as stored nor met, is passed over after two minutes.
+while inLine do
+	local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
+	if tonumber(first[2]) >= rev then
+		break
 	end
+	if redis.call('HEXISTS', KEYS[3], first[1]) == 1 or now * 1000 - tonumber(first[2]) < 120000000 then
+		return { 'behind', tostring(redis.call('ZRANK', KEYS[2], ARGV[5])), first[1] }
+	end
+	redis.call('ZREM', KEYS[2], first[1])
 end
 
 local out, ended, sends, code = { 'done' }, true, {}, 'u'
-for i = 8, #ARGV, 3 do
+for i = 9, #ARGV, 3 do
 	local name, mode, value = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-	local at = (i - 8) * 2 + 2
+	local at = (i - 9) * 2 + 2
 	local h = { mark[at + 1], mark[at + 2], mark[at + 3], mark[at + 4], mark[at + 5], mark[at + 6] }
 	local newest, applied, doubt = tonumber(h[1] or 0), tonumber(h[2] or 0), h[4]
 	local stale = newest > rev or applied > rev
@@ -119,8 +127,9 @@ if out[1] == 'go' then
 	redis.call('PEXPIRE', KEYS[1], ARGV[3])
 	out[#out + 1] = t[1]
 elseif ended then
-	if redis.call('HDEL', KEYS[3], ARGV[5]) == 0 then
-		redis.call('SET', KEYS[5], '1', 'EX', 60) -- for a producer that has yet to open it
+	-- For a producer that has yet to open it. The record of an edit may be ours.
+	if redis.call('HDEL', KEYS[3], ARGV[5]) == 0 or ARGV[8] ~= '' then
+		redis.call('SET', KEYS[5], '1', 'EX', 60)
 	end
 	redis.call('ZREM', KEYS[2], ARGV[5])
 	if ARGV[6] ~= '' then

@@ -27,10 +27,12 @@ if ARGV[4] ~= '' then
 		end
 	end
 end
-if redis.call('HDEL', KEYS[3], ARGV[1]) == 0 then
-	redis.call('SET', KEYS[5], '1', 'EX', 60) -- for a producer that has yet to open it
+-- For a producer that has yet to open it. The record of an edit, which had a place,
+-- may be begin's.
+local open, placed = redis.call('HDEL', KEYS[3], ARGV[1]), redis.call('ZREM', KEYS[2], ARGV[1])
+if open == 0 or placed == 1 then
+	redis.call('SET', KEYS[5], '1', 'EX', 60)
 end
-redis.call('ZREM', KEYS[2], ARGV[1])
 if ARGV[2] ~= '' and (ARGV[3] ~= '' or redis.call('GETRANGE', KEYS[4], ARGV[2], ARGV[2]) == 'w') then
 	redis.call('SETRANGE', KEYS[4], ARGV[2], how)
 end

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
 )
@@ -37,6 +39,15 @@ func note(t *testing.T, l *ledger.Ledger, id string, rev int64) {
 func arrive(t *testing.T, l *ledger.Ledger, id string, rev int64) (*ledger.Mark, []ledger.Standing, error) {
 	t.Helper()
 	return l.Begin(t.Context(), ledger.Delivery{TaskID: id, Target: chat, Revision: rev, Fields: members})
+}
+
+// meet is arrive by a worker that knows the task whole.
+func meet(t *testing.T, l *ledger.Ledger, id string, rev int64) (*ledger.Mark, []ledger.Standing, error) {
+	t.Helper()
+	return l.Begin(t.Context(), ledger.Delivery{
+		TaskID: id, Target: chat, Revision: rev, Fields: members,
+		Queue: "q", Key: "key", Type: "type", Payload: []byte(`{"id":"` + id + `"}`),
+	})
 }
 
 func TestEditsGoInTheOrderInWhichTheyWereWishedFor(t *testing.T) {
@@ -160,4 +171,62 @@ func TestATaskOfSeveralCallsGoesOnWhereItWas(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// Its producer died after it had stored the task. A worker that comes to it writes
+// down what the producer did not.
+func TestAnEditThatAWorkerHasMetKeepsItsPlaceThoughItsProducerDied(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	l := ledger.New(s.Client(t))
+	now := time.Now()
+	s.Mini.SetTime(now)
+	one, two, three := edit(t, l, "one"), edit(t, l, "two"), edit(t, l, "three")
+	note(t, l, "three", three)
+	behind := func(id string, rev int64, after string) {
+		t.Helper()
+		_, _, err := meet(t, l, id, rev)
+		if busy, ok := errors.AsType[*ledger.BusyError](err); !ok || busy.After != after {
+			t.Fatalf("%s began with %v, want it to wait for %s", id, err, after)
+		}
+	}
+	mark, _, err := meet(t, l, "one", one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// While somebody is at the chat no edit begins, and each is met all the same.
+	if _, _, err := meet(t, l, "two", two); err == nil {
+		t.Fatal("two edits began together")
+	}
+	release(t, mark, ledger.Untouched)
+	s.Mini.SetTime(now.Add(3 * time.Minute))
+	behind("three", three, "one")
+	open, found, err := l.OpenTask(t.Context(), chat.Organisation, chat.API, "one")
+	if want := (ledger.Open{
+		Wish: ledger.Wish{Target: chat, TaskID: "one"}, Revision: one, Queue: "q", Key: "key", Type: "type", Payload: []byte(`{"id":"one"}`),
+	}); err != nil || !found || !cmp.Equal(want, open) {
+		t.Errorf("open is %v, %v (-want +got):\n%s", found, err, cmp.Diff(want, open))
+	}
+	if mark, _, err = meet(t, l, "one", one); err != nil {
+		t.Fatal(err)
+	}
+	if err := mark.Settle(t.Context(), "req", false, nil); err != nil {
+		t.Fatal(err)
+	}
+	behind("three", three, "two")
+	if err := l.Close(t.Context(), chat, "two", ledger.Row{}); err != nil {
+		t.Fatal(err)
+	}
+	if mark, _, err = meet(t, l, "three", three); err != nil {
+		t.Fatal(err)
+	}
+	release(t, mark, ledger.Untouched)
+	// Its producer was slow and not dead: what has ended stays so.
+	note(t, l, "one", one)
+	note(t, l, "two", two)
+	for _, id := range []string{"one", "two"} {
+		if _, found, err := l.OpenTask(t.Context(), chat.Organisation, chat.API, id); found || err != nil {
+			t.Errorf("%s has ended, and is open: %v, %v", id, found, err)
+		}
+	}
 }

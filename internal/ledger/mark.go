@@ -70,6 +70,10 @@ type Delivery struct {
 	// as in doubt with Begin, and Gate may be left out. A field of mode Once is
 	// not, and must pass it.
 	Prompt bool
+	// What its record is made of, if it holds an edit and has none: it keeps its
+	// place then, though its producer died, and is looked for if it vanishes.
+	Queue, Key, Type string
+	Payload          []byte // JSON
 }
 
 // Mark is a target taken by one attempt at one task. It is used by one
@@ -98,8 +102,12 @@ type Mark struct {
 func (l *Ledger) Begin(ctx context.Context, task Delivery) (*Mark, []Standing, error) {
 	owner := uuid.NewString()
 	t := task.Target
+	record, err := task.record()
+	if err != nil {
+		return nil, nil, err
+	}
 	args := []any{
-		owner, markLasts.Milliseconds(), keep.Milliseconds(), task.Revision, task.TaskID, task.Row.number(), flag(task.Prompt),
+		owner, markLasts.Milliseconds(), keep.Milliseconds(), task.Revision, task.TaskID, task.Row.number(), flag(task.Prompt), record,
 	}
 	for _, f := range task.Fields {
 		args = append(args, f.Name, f.Mode.String(), f.Value)

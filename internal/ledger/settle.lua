@@ -73,8 +73,9 @@ if redis.call('LPUSH', KEYS[5], t[1] .. ' ' .. ARGV[10]) > 10 then
 	redis.call('LTRIM', KEYS[5], 0, 9)
 end
 redis.call('PEXPIRE', KEYS[5], ARGV[2])
-if redis.call('HDEL', KEYS[3], ARGV[5]) == 0 then
-	redis.call('SET', KEYS[7], '1', 'EX', 60) -- for a producer that has yet to open it
+-- For a producer that has yet to open it. The record of an edit may be begin's.
+if redis.call('HDEL', KEYS[3], ARGV[5]) == 0 or edited then
+	redis.call('SET', KEYS[7], '1', 'EX', 60)
 end
 if edited then
 	redis.call('ZREM', KEYS[2], ARGV[5])

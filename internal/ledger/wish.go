@@ -188,6 +188,26 @@ type record struct {
 	Payload jsontext.Value `json:"payload"`
 }
 
+// text is the record of a task.
+func (o Open) text() (string, error) {
+	text, err := json.Marshal(record{Target: o.Wish.Target.Key, Task: o, Payload: o.Payload})
+	if err != nil {
+		return "", fmt.Errorf("ledger: record of task %s: %w", o.Wish.TaskID, err)
+	}
+	return string(text), nil
+}
+
+// record is what Begin opens for an edit; "" for what holds none.
+func (d Delivery) record() (string, error) {
+	if !edits(d.Fields) {
+		return "", nil
+	}
+	return Open{
+		Wish: Wish{Target: d.Target, TaskID: d.TaskID}, Revision: d.Revision, Row: d.Row,
+		Queue: d.Queue, Key: d.Key, Type: d.Type, Payload: d.Payload,
+	}.text()
+}
+
 // Stored notes that tasks were stored: their revisions are the newest wishes for
 // their fields now, where no newer is known, and a record of each is kept until
 // it ends. It is called after a task was stored: a wish whose mark is lost costs
@@ -201,9 +221,9 @@ func (l *Ledger) Stored(ctx context.Context, tasks ...Open) error {
 		for _, i := range rows {
 			o := tasks[i]
 			w := o.Wish
-			text, err := json.Marshal(record{Target: w.Target.Key, Task: o, Payload: o.Payload})
+			text, err := o.text()
 			if err != nil {
-				return fmt.Errorf("ledger: record of task %s: %w", w.TaskID, err)
+				return err
 			}
 			run := ""
 			if !o.Row.none() {
