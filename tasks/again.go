@@ -65,8 +65,10 @@ func (c *Client) Replay(ctx context.Context, again Again) Result {
 		p.result.Err = p.notKnown(err)
 	case Stored: // by us, or by another replay, whose task is the same
 		p.note = true
-		c.note(ctx, []*passage{p})
+	case AlreadyThere:
+		p.withdraw = c.ghost(p)
 	}
+	c.note(ctx, []*passage{p})
 	return p.result
 }
 

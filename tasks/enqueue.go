@@ -32,7 +32,7 @@ type passage struct {
 	result   Result
 	over     bool // the result is there, and nothing else is to be done
 	note     bool // the task was stored with our revision
-	withdraw bool // it certainly was not, nor by anybody else
+	withdraw bool // it certainly was not, nor by anybody else; or it has ended
 }
 
 func (p *passage) end(result Result) { p.result, p.over = result, true }
@@ -175,6 +175,8 @@ func (c *Client) put(ctx context.Context, p *passage) {
 	// of another caller, with another revision.
 	if p.note = outcome == Stored && (!p.shared() || !inferred); p.note {
 		p.result.Revision = p.revision
+	} else {
+		p.withdraw = c.ghost(p)
 	}
 	if p.key == "" {
 		return
@@ -184,6 +186,14 @@ func (c *Client) put(ctx context.Context, p *passage) {
 	if err := c.keys.settle(ctx, p.tenant, p.key, p.held); err != nil {
 		p.warn(fmt.Errorf("the key is noted as reserved only: %w", err))
 	}
+}
+
+// ghost tells that a task that is there has ended, so that the place that it was
+// given anew among the edits is nobody's. That of one that has not is its own,
+// whoever took it: the first revision under an id takes it, and the attempt at the
+// task puts it where its own revision belongs.
+func (c *Client) ghost(p *passage) bool {
+	return p.wish.Placed() && c.store.over(p.held.Queue, p.held.ID)
 }
 
 func (p *passage) warn(err error) {

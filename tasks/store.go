@@ -100,6 +100,13 @@ func (s *store) send(ctx context.Context, task *asynq.Task, options []asynq.Opti
 	return &seen
 }
 
+// over tells that asynq is done with a task that is there. What is not known is
+// not over. Two round trips.
+func (s *store) over(queue, id string) bool {
+	info, err := asynq.NewInspectorFromRedisClient(s.rdb).GetTaskInfo(queue, id)
+	return err == nil && (info.State == asynq.TaskStateCompleted || info.State == asynq.TaskStateArchived)
+}
+
 // sending is one pass through asynq: what asynq says, and what go-redis said.
 type sending struct {
 	err     error

@@ -51,7 +51,7 @@ func (l *Ledger) Revise(ctx context.Context, wishes ...Wish) []Revised {
 		for _, i := range rows {
 			w := wishes[i]
 			keys = append(keys, w.Target.redisKey(), w.Target.edits())
-			args = append(args, w.TaskID, flag(edits(w.Fields) && !w.Later), w.Source, w.Number, len(w.Fields))
+			args = append(args, w.TaskID, flag(w.Placed()), w.Source, w.Number, len(w.Fields))
 			for _, f := range w.Fields {
 				args = append(args, f.Name)
 			}
@@ -100,6 +100,9 @@ func edits(fields []Field) bool {
 	return false
 }
 
+// Placed tells that the wish takes a place among the edits with its revision.
+func (w Wish) Placed() bool { return edits(w.Fields) && !w.Later }
+
 func flag(b bool) string {
 	if b {
 		return "1"
@@ -108,13 +111,13 @@ func flag(b bool) string {
 }
 
 // Withdraw gives up the place among the edits of a wish whose task was certainly
-// not stored. Without it they wait for two minutes. One round trip, none for
-// wishes without edits.
+// not stored, or has ended. Without it they wait for two minutes. One that is open
+// keeps its place. One round trip, none for wishes without edits.
 func (l *Ledger) Withdraw(ctx context.Context, wish Wish) error {
-	if !edits(wish.Fields) || wish.Later {
+	if !wish.Placed() {
 		return nil
 	}
-	if err := withdraw.Run(ctx, l.rdb, []string{wish.Target.edits()}, wish.TaskID).Err(); err != nil {
+	if err := withdraw.Run(ctx, l.rdb, []string{wish.Target.edits(), wish.Target.tasks()}, wish.TaskID).Err(); err != nil {
 		return fmt.Errorf("ledger: withdraw an edit: %w", err)
 	}
 	return nil
