@@ -143,9 +143,12 @@ func (s *sweeper) addLetter(ctx context.Context, l *Lane, queue, id string, urge
 		first = at
 	}
 	letter.Attempts, letter.First = attempts, first
-	fresh, err = s.set.ledger.BuryNew(ctx, letter)
-	if err == nil {
-		l.end(ctx, letter)
+	if fresh, err = s.set.ledger.BuryNew(ctx, letter); err != nil {
+		return fresh, err
 	}
-	return fresh, err
+	if fresh {
+		l.condemned(Archived)
+	}
+	l.end(ctx, letter)
+	return fresh, nil
 }

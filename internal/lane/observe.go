@@ -18,7 +18,8 @@ type Observer interface {
 	// Recovered is called when a task whose worker was gone was made pending again.
 	Recovered(lane string)
 	// Condemned is called when a task died without an attempt's verdict: too many
-	// workers died with it.
+	// workers died with it, asynq archived it by itself, or asynq has lost it. Of
+	// all workers one is told.
 	Condemned(lane string, class Class)
 	// Unserved is called every 30 s with the queues that nobody serves and the
 	// tasks that wait there, unless they cannot be counted. Every worker is told
@@ -46,6 +47,13 @@ func (s *Set) Observe(o Observer) { s.observer = o }
 func (s *Set) observe(a Attempt) {
 	if s.observer != nil {
 		s.observer.Attempt(a)
+	}
+}
+
+// condemned tells of a letter that no attempt led to.
+func (l *Lane) condemned(class Class) {
+	if l.set.observer != nil {
+		l.set.observer.Condemned(l.Name(), class)
 	}
 }
 

@@ -69,9 +69,7 @@ func (s *sweeper) condemn(ctx context.Context, q *swept, orphan backlog.Orphan, 
 	}
 	l.end(ctx, letter)
 	l.log.Error("dead letter", "task", orphan.ID, "type", info.Type, "class", v.Class, "cause", letter.Cause)
-	if s.set.observer != nil {
-		s.set.observer.Condemned(l.Name(), v.Class)
-	}
+	l.condemned(v.Class)
 	if err := s.set.ledger.ForgetAttempts(ctx, orphan.ID); err != nil {
 		l.log.Debug("counters of a dead task are left to expire", "task", orphan.ID, "err", err)
 	}

@@ -102,7 +102,7 @@ func newRig(t *testing.T, s *redistest.Server) *rig {
 	r := &rig{
 		t: t, server: s, rdb: rdb, wire: &wire{dequeues: map[string]int{}}, log: &lines{},
 		watch: &watch{
-			attempts: make(chan lane.Attempt, 1000), recovered: make(chan string, 1000), condemned: make(chan string, 1000), holds: make(chan word, 1000),
+			attempts: make(chan lane.Attempt, 1000), recovered: make(chan string, 1000), condemned: make(chan string, 20_000), holds: make(chan word, 1000),
 		},
 		client:    asynq.NewClientFromRedisClient(rdb),
 		inspector: asynq.NewInspectorFromRedisClient(rdb),

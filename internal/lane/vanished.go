@@ -232,5 +232,8 @@ func (s *sweeper) buryVanished(ctx context.Context, l *Lane, task ledger.Open, n
 	if err != nil {
 		return false, err
 	}
+	if fresh {
+		l.condemned(Vanished)
+	}
 	return fresh, s.set.ledger.Close(ctx, task.Wish.Target, id, task.Row)
 }

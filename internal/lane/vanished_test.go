@@ -134,6 +134,9 @@ func TestATaskThatAsynqHasLostGetsALetter(t *testing.T) {
 		if n := p.letters(); n != 1 {
 			t.Errorf("%d letters, want one", n)
 		}
+		if n := len(p.watch.condemned); n != 1 || <-p.watch.condemned != nicknames+" vanished" {
+			t.Errorf("%d times it was told that it is dead", n)
+		}
 		p.wantOpen(tasks.KindNickname, "lost", false)
 		for _, id := range []string{"later", "waits", "young"} {
 			p.wantOpen(tasks.KindNickname, id, true)

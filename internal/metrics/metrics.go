@@ -142,6 +142,9 @@ func (m *Metrics) begin(name string) {
 			m.attempts.WithLabelValues(name, string(lane.Retry), string(class))
 		}
 	}
+	for _, class := range []string{lane.Archived, lane.Vanished} {
+		m.tasks.WithLabelValues(name, Dead, class)
+	}
 	m.calls.WithLabelValues(name, codeOK)
 	m.sends.WithLabelValues(name)
 	m.recovered.WithLabelValues(name)

@@ -116,6 +116,7 @@ func TestAnAttemptIsCountedOnceInEachSense(t *testing.T) {
 	m.Attempt(attempt(lane.Dead, lane.ClassMalformed, errors.New("no task"), handler.Report{}))
 	m.Recovered(laneName)
 	m.Condemned(laneName, lane.ClassPoison)
+	m.Condemned(laneName, lane.Vanished)
 	m.Unserved(2, 40)
 	m.Unserved(1, 30)
 
@@ -125,6 +126,8 @@ func TestAnAttemptIsCountedOnceInEachSense(t *testing.T) {
 		rollcall_tasks_total{class="rejected",lane="lakeside-dt.nickname",outcome="dead"} 1
 		rollcall_tasks_total{class="malformed",lane="lakeside-dt.nickname",outcome="dead"} 1
 		rollcall_tasks_total{class="poison",lane="lakeside-dt.nickname",outcome="dead"} 1
+		rollcall_tasks_total{class="vanished",lane="lakeside-dt.nickname",outcome="dead"} 1
+		rollcall_tasks_total{class="archived",lane="lakeside-dt.nickname",outcome="dead"} 0
 		rollcall_attempts_total{action="dead",class="poison",lane="lakeside-dt.nickname"} 0
 		rollcall_unserved_queues 1
 		rollcall_unserved_tasks 30
