@@ -17,6 +17,7 @@ import (
 //
 //	attempt applied LANE KEY VALUE   the platform takes it, request r-1
 //	attempt cut LANE KEY             its send is never answered
+//	attempt busy LANE KEY            its send is answered, and not clearly
 //	attempt begun LANE KEY           a worker is at it
 //	attempt unverified USER ID       of lakeside-dt.id: sent, and given up to a person
 //	attempt again USER ID            of lakeside-dt.id: sent, and to be sent again
@@ -57,6 +58,9 @@ func attempt(ts *testscript.TestScript, _ bool, args []string) {
 	case "cut":
 		ts.Check(mark.Gate(ctx))
 		ts.Check(mark.Release(ctx, ledger.Unanswered))
+	case "busy":
+		ts.Check(mark.Gate(ctx))
+		ts.Check(mark.Release(ctx, ledger.Answered))
 	case "unverified":
 		mark.Intend(value)
 		ts.Check(mark.Gate(ctx))

@@ -17,6 +17,7 @@ type explainRecord struct {
 	Target       string `json:"target"`
 
 	InFlightUntil time.Time        `json:"in_flight_until,omitzero"`
+	SettledAt     time.Time        `json:"settled_at,omitzero"` // when a task was last applied
 	Fields        []fieldRecord    `json:"fields,omitempty"`
 	Edits         []editRecord     `json:"edits,omitempty"`
 	Sources       map[string]int64 `json:"sources,omitempty"`
@@ -37,6 +38,7 @@ type fieldRecord struct {
 	Value      string        `json:"value,omitzero"`
 	Wished     string        `json:"wished,omitzero"` // where another was applied
 	Doubt      int64         `json:"doubt,omitzero"`
+	Answered   bool          `json:"answered,omitzero"` // what is in doubt cannot land any more
 	Late       time.Time     `json:"late,omitzero"`
 	Intent     *intentRecord `json:"intent,omitempty"`
 	Refused    int           `json:"refused,omitzero"` // candidates
@@ -86,6 +88,9 @@ func (x *explanation) json() explainRecord {
 	if x.record.InFlight {
 		r.InFlightUntil = x.record.Until.UTC()
 	}
+	if !x.record.Settled.IsZero() {
+		r.SettledAt = x.record.Settled.UTC()
+	}
 	for _, name := range x.record.Names() {
 		r.Fields = append(r.Fields, x.fieldRecord(name))
 	}
@@ -109,7 +114,7 @@ func (x *explanation) fieldRecord(name string) fieldRecord {
 	f := x.record.Fields[name]
 	r := fieldRecord{
 		Name: name, Conclusion: x.concludeField(name).Word, Newest: f.Newest, Applied: f.Applied,
-		Value: x.shown(name, f.Value), Wished: x.shown(name, f.Wished), Doubt: f.Doubt, Refused: f.Attempts,
+		Value: x.shown(name, f.Value), Wished: x.shown(name, f.Wished), Doubt: f.Doubt, Answered: f.Answered, Refused: f.Attempts,
 	}
 	if f.TaskID != "" {
 		r.Task = x.taskRecord(f.TaskID)

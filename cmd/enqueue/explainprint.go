@@ -30,6 +30,9 @@ func (p *printer) explanation(x *explanation) {
 	if x.record.InFlight {
 		p.fact("in flight", "a task is at it; its mark runs out "+p.moment(x.record.Until)+" unless it is renewed, or goes when the task ends")
 	}
+	if !x.record.Settled.IsZero() {
+		p.fact("last settled", p.moment(x.record.Settled))
+	}
 	for _, name := range x.record.Names() {
 		p.field(x, name, x.record.Fields[name])
 	}
@@ -115,8 +118,11 @@ func (p *printer) doubtOf(x *explanation, name string, f ledger.State) {
 		p.fact("in doubt", "a send of the wish of "+p.revision(f.Doubt)+" may be under way at this moment")
 		return
 	}
-	p.fact("in doubt", "a send of the wish of "+p.revision(f.Doubt)+" has had no clear answer: the platform may have it, or what was before. "+
-		"The next task for it sends, even if the value is the same")
+	how := " has had no clear answer: the platform may have it, or what was before, or may still carry it out. "
+	if f.Answered {
+		how = " was answered, and not clearly: the platform may have it, or what was before, and nothing of it is under way any more. "
+	}
+	p.fact("in doubt", "a send of the wish of "+p.revision(f.Doubt)+how+"The next task for it sends, even if the value is the same")
 }
 
 func lockWords(why string) string {

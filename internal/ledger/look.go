@@ -51,6 +51,7 @@ type State struct {
 	Value    string    // that was applied
 	Wished   string    // what was wished for instead, if another was applied
 	Doubt    int64     // revision of a send that was never settled; 0: none
+	Answered bool      // it had an answer, and not a clear one: it cannot land any more
 	Late     time.Time // when a doubtful send was settled by another that it may still overwrite; zero: none
 	Intent   *Intent   // of a field of mode Once: what is in doubt
 	Lock     *LockedError
@@ -64,6 +65,7 @@ type Record struct {
 	Fields   map[string]State
 	InFlight bool      // a task is at it
 	Until    time.Time // when its mark runs out, if it is not renewed
+	Settled  time.Time // when a task was last applied, in whole seconds; zero: never
 	Sources  map[string]int64
 	Edits    []Place // open membership edits, the next first
 	Effects  []Event // the last ten, the newest first
@@ -113,6 +115,8 @@ func readRecord(target Target, hash map[string]string, now time.Time) Record {
 			switch kind {
 			case "rev":
 				r.Revision = n
+			case "at":
+				r.Settled = time.Unix(n, 0)
 			case "until":
 				r.Until = time.UnixMilli(n)
 				r.InFlight = r.Until.After(now)
@@ -144,8 +148,9 @@ func (s *State) read(kind, value string, n int64, now time.Time) bool {
 	case "w":
 		s.Wished = value
 	case "d":
-		rev, _, _ := strings.Cut(value, " ")
+		rev, how, _ := strings.Cut(value, " ")
 		s.Doubt, _ = strconv.ParseInt(rev, 10, 64)
+		s.Answered = how == "answered"
 	case "q":
 		s.Late = time.Unix(n, 0)
 	case "i":
