@@ -4,8 +4,8 @@
 -- ARGV[1] owner · ARGV[2] how long the mark lasts, ms · ARGV[3] keep, ms
 -- ARGV[4] revision · ARGV[5] task id · ARGV[6] row, '' for none
 -- ARGV[7] 1: the send follows at once, so note the doubt now
--- ARGV[8] its record, if it holds an edit, else ''
--- ARGV[9…] field name, mode, value; and so on
+-- ARGV[8] its record, if it holds an edit, else '' · ARGV[9] how long a run is kept, ms
+-- ARGV[10…] field name, mode, value; and so on
 -- Returns {'busy', ms left}, {'behind', place in line, task before it}, or
 -- {'go' | 'done', a standing a field …}; what a standing tells more follows it
 -- after bars, and after those of 'go' the time, Unix s.
@@ -14,7 +14,7 @@ local seconds = tonumber(t[1])
 local now = seconds * 1000 + math.floor(t[2] / 1000)
 -- All that is asked of every field is read at once.
 local asked = { 'own', 'until' }
-for i = 9, #ARGV, 3 do
+for i = 10, #ARGV, 3 do
 	for _, what in ipairs({ 'n:', 'r:', 'v:', 'd:', 'w:', 'q:' }) do
 		asked[#asked + 1] = what .. ARGV[i]
 	end
@@ -31,7 +31,7 @@ end
 -- An edit that was met stands in line until it ends. Its producer may have died
 -- before it noted that it is stored; with its record it is missed if it vanishes.
 local inLine = false
-for i = 9, #ARGV, 3 do
+for i = 10, #ARGV, 3 do
 	inLine = inLine or ARGV[i + 1] == 'edit' and not settled(ARGV[i])
 end
 if inLine then
@@ -58,9 +58,9 @@ while inLine do
 end
 
 local out, ended, sends, code = { 'done' }, true, {}, 'u'
-for i = 9, #ARGV, 3 do
+for i = 10, #ARGV, 3 do
 	local name, mode, value = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-	local at = (i - 9) * 2 + 2
+	local at = (i - 10) * 2 + 2
 	local h = { mark[at + 1], mark[at + 2], mark[at + 3], mark[at + 4], mark[at + 5], mark[at + 6] }
 	local newest, applied, doubt = tonumber(h[1] or 0), tonumber(h[2] or 0), h[4]
 	local stale = newest > rev or applied > rev
@@ -136,6 +136,9 @@ elseif ended then
 		local was = redis.call('GETRANGE', KEYS[4], ARGV[6], ARGV[6])
 		if code ~= 't' or was ~= 'a' then
 			redis.call('SETRANGE', KEYS[4], ARGV[6], code)
+		end
+		if was == '' then -- perhaps there was nothing, as its producer has not come to it
+			redis.call('PEXPIRE', KEYS[4], ARGV[9])
 		end
 	end
 end

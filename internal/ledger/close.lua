@@ -4,13 +4,14 @@
 -- ARGV[1] task id · ARGV[2] row, '' for none · ARGV[3] how it ended, a letter;
 -- '': as the target tells, unless the row tells already
 -- ARGV[4] revision: close only what was settled or superseded; '': at any rate
--- ARGV[5…] field name, mode; and so on
+-- ARGV[5] how long a run is kept, ms
+-- ARGV[6…] field name, mode; and so on
 -- Returns 1 if it was closed.
 local how = ARGV[3]
 if ARGV[4] ~= '' then
 	how = 't'
 	local rev = tonumber(ARGV[4])
-	for i = 5, #ARGV, 2 do
+	for i = 6, #ARGV, 2 do
 		local name = ARGV[i]
 		local h = redis.call('HMGET', KEYS[1], 'n:' .. name, 'r:' .. name, 'm:' .. name)
 		local over = tonumber(h[1] or 0) > rev or tonumber(h[2] or 0) >= rev
@@ -35,5 +36,6 @@ if open == 0 or placed == 1 then
 end
 if ARGV[2] ~= '' and (ARGV[3] ~= '' or redis.call('GETRANGE', KEYS[4], ARGV[2], ARGV[2]) == 'w') then
 	redis.call('SETRANGE', KEYS[4], ARGV[2], how)
+	redis.call('PEXPIRE', KEYS[4], ARGV[5])
 end
 return 1

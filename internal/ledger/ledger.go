@@ -24,7 +24,8 @@ const (
 	// than the year for which an ID change is locked; forgetting an applied value
 	// costs one call.
 	keep = 400 * 24 * time.Hour
-	// runKept is how long the results of a run are kept after they last changed.
+	// runKept is how long the results of a run are kept after its last task was
+	// stored.
 	runKept = 90 * 24 * time.Hour
 	// lateLanding is how long a request that was given up here may still be
 	// carried out at the platform.

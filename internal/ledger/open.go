@@ -72,7 +72,7 @@ func (l *Ledger) CloseEnded(ctx context.Context, task Open) (ended bool, err err
 }
 
 func (l *Ledger) close(ctx context.Context, t Target, taskID string, row Row, how, revision string, fields []Field) (bool, error) {
-	args := []any{taskID, row.number(), how, revision}
+	args := []any{taskID, row.number(), how, revision, runKept.Milliseconds()}
 	for _, f := range fields {
 		args = append(args, f.Name, f.Mode.String())
 	}

@@ -105,3 +105,42 @@ func TestRunsAreListedTheNewestFirstAndForNinetyDays(t *testing.T) {
 		}
 	})
 }
+
+// The producer died before its note, which else begins the results of a run.
+func TestTheResultsOfARunWhoseProducerDiedAreNotKeptForEver(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		l := ledger.New(rdb)
+		target := ledger.Target{Organisation: "lakeside", API: "nickname", Key: "chat1/a"}
+		rev := revise(t, l, target)
+		carry := func(run string, rev int64, want bool) {
+			t.Helper()
+			d := delivery(target, rev, nick("A"))
+			d.Row = ledger.Row{Tenant: "dt", Run: run, Row: 2}
+			mark, _, err := l.Begin(t.Context(), d)
+			if err != nil || (mark != nil) != want {
+				t.Fatalf("%s began with %v, %v", run, mark, err)
+			}
+			if mark != nil {
+				if err := mark.Settle(t.Context(), "req", false, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		carry("applied", rev, true)
+		carry("settled", rev, false)
+		if err := l.Close(t.Context(), target, "t3", ledger.Row{Tenant: "dt", Run: "dead", Row: 2}); err != nil {
+			t.Fatal(err)
+		}
+		for run, want := range map[string]string{"applied": "\x00\x00a", "settled": "\x00\x00t", "dead": "\x00\x00d"} {
+			key := "rollcall:{lakeside/nickname}:run:dt/" + run
+			if left := rdb.TTL(t.Context(), key).Val(); left < 89*24*time.Hour || left > 90*24*time.Hour {
+				t.Errorf("the results of %s are kept for %s", run, left)
+			}
+			if got := rdb.Get(t.Context(), key).Val(); got != want {
+				t.Errorf("%s reads %q, want %q", run, got, want)
+			}
+		}
+	})
+}

@@ -8,12 +8,13 @@
 -- before it can have landed only before the sends of this mark
 -- ARGV[9] until when a value that is set once is locked, Unix s
 -- ARGV[10] the effect, for those who look · ARGV[11] the target's key
--- ARGV[12…] field name, mode, value, and the value wished for if that was
+-- ARGV[12] how long a run is kept, ms
+-- ARGV[13…] field name, mode, value, and the value wished for if that was
 -- another, else ''; and so on
 -- The fields are read at once and written at once: what a settle costs Redis is
 -- the number of its commands.
 local asked = { 'own' }
-for i = 12, #ARGV, 4 do
+for i = 13, #ARGV, 4 do
 	asked[#asked + 1] = 'r:' .. ARGV[i]
 	asked[#asked + 1] = 'q:' .. ARGV[i]
 	asked[#asked + 1] = 'd:' .. ARGV[i]
@@ -32,9 +33,9 @@ end
 local function drop(field)
 	gone[#gone + 1] = field
 end
-for i = 12, #ARGV, 4 do
+for i = 13, #ARGV, 4 do
 	local name, mode, value, wished = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-	local applied, late = h[(i - 12) / 4 * 3 + 2], h[(i - 12) / 4 * 3 + 3]
+	local applied, late = h[(i - 13) / 4 * 3 + 2], h[(i - 13) / 4 * 3 + 3]
 	if tonumber(ARGV[3]) > tonumber(applied or 0) then
 		put('r:' .. name, ARGV[3])
 	end
@@ -80,7 +81,8 @@ end
 if edited then
 	redis.call('ZREM', KEYS[2], ARGV[5])
 end
-if ARGV[6] ~= '' then
-	redis.call('SETRANGE', KEYS[4], ARGV[6], 'a')
+-- A row that is the last may be the only one, as its producer has yet to note it.
+if ARGV[6] ~= '' and redis.call('SETRANGE', KEYS[4], ARGV[6], 'a') == ARGV[6] + 1 then
+	redis.call('PEXPIRE', KEYS[4], ARGV[12])
 end
 return 'ok'
