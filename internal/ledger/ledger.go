@@ -27,6 +27,9 @@ const (
 	// runKept is how long the results of a run are kept after its last task was
 	// stored.
 	runKept = 90 * 24 * time.Hour
+	// lockedFor is how long a value that was set once is locked: the year of the
+	// platform, whichever it is.
+	lockedFor = 366 * 24 * time.Hour
 	// lateLanding is how long a request that was given up here may still be
 	// carried out at the platform.
 	lateLanding = 5 * time.Minute

@@ -268,7 +268,7 @@ func (m *Mark) Settle(ctx context.Context, requestID string, late bool, values m
 	keys := []string{t.redisKey(), t.edits(), t.tasks(), m.task.Row.key(t), t.effects(), t.doubts(), t.ended(m.task.TaskID)}
 	args := append([]any{
 		m.owner, keep.Milliseconds(), m.task.Revision, requestID, m.task.TaskID, m.task.Row.number(), flag(late),
-		m.taken - int64(lateLanding.Seconds()), time.Now().AddDate(1, 0, 0).Unix(), entry, t.Key, runKept.Milliseconds(),
+		m.taken - int64(lateLanding.Seconds()), int64(lockedFor.Seconds()), entry, t.Key, runKept.Milliseconds(),
 	}, changes...)
 	answer, err := settle.Run(ctx, m.ledger.steps, keys, args...).Text()
 	if err != nil {

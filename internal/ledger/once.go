@@ -251,9 +251,8 @@ func (l *Ledger) Reject(ctx context.Context, target Target, field, who string) (
 }
 
 func (l *Ledger) resolve(ctx context.Context, target Target, field, what, who string) (value, taskID string, err error) {
-	year := time.Until(time.Now().AddDate(1, 0, 0))
 	answer, err := resolve.Run(ctx, l.rdb, []string{target.redisKey(), target.effects(), target.doubts()},
-		field, what, keep.Milliseconds(), target.Key, int(year.Seconds()), who).StringSlice()
+		field, what, keep.Milliseconds(), target.Key, int64(lockedFor.Seconds()), who).StringSlice()
 	if err != nil {
 		return "", "", fmt.Errorf("ledger: %s a change in doubt: %w", what, err)
 	}

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -123,4 +124,19 @@ func TestEveryStepWorksOnEveryTopology(t *testing.T) {
 			t.Errorf("the record says %+v, %v", record, err)
 		}
 	})
+}
+
+// A worker's clock may be wrong by days; the marks and the doubts go by Redis'.
+func TestTheYearOfALockBeginsOnRedisClock(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	l := ledger.New(s.Client(t))
+	now := time.Unix(2_000_000_000, 0) // years from this machine's
+	s.Mini.SetTime(now)
+	apply(t, l, person, revise(t, l, person), id("zhangsan"))
+	_, _, err := l.Begin(t.Context(), delivery(person, revise(t, l, person), id("lisi0001")))
+	locked, ok := errors.AsType[*ledger.LockedError](err)
+	if want := now.Add(366 * 24 * time.Hour); !ok || !locked.Until.Equal(want) || locked.Why != ledger.LockApplied {
+		t.Errorf("%v, want it locked until %s", err, want)
+	}
 }

@@ -6,7 +6,7 @@
 -- ARGV[4] request id · ARGV[5] task id · ARGV[6] row, '' for none
 -- ARGV[7] 1: an earlier send may still land · ARGV[8] Unix s: what was given up
 -- before it can have landed only before the sends of this mark
--- ARGV[9] until when a value that is set once is locked, Unix s
+-- ARGV[9] how long a value that is set once is locked, s
 -- ARGV[10] the effect, for those who look · ARGV[11] the target's key
 -- ARGV[12] how long a run is kept, ms
 -- ARGV[13…] field name, mode, value, and the value wished for if that was
@@ -55,7 +55,7 @@ for i = 13, #ARGV, 4 do
 		end
 	end
 	if mode == 'once' then
-		put('l:' .. name, ARGV[9] .. ' applied')
+		put('l:' .. name, string.format('%.0f', t[1] + ARGV[9]) .. ' applied')
 		drop('i:' .. name)
 		drop('k:' .. name)
 		redis.call('ZREM', KEYS[6], ARGV[11])
