@@ -78,7 +78,7 @@ for i = 10, #ARGV, 3 do
 	elseif mode == 'once' and doubt then
 		-- Whoever comes learns what is in doubt, for nothing else may be sent; once
 		-- it was given up to a person, not even that.
-		local given = redis.call('HEXISTS', KEYS[1], 'l:' .. name) == 1
+		local given = (redis.call('HGET', KEYS[1], 'l:' .. name) or ''):find(' unverified', 1, true) ~= nil
 		go, ended = not given, not given
 		standing = (given and 'unverified|' or 'doubtful|') .. now .. '|' .. (redis.call('HGET', KEYS[1], 'i:' .. name) or '')
 	elseif applied == rev and not doubt then

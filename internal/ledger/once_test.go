@@ -140,3 +140,23 @@ func TestTheYearOfALockBeginsOnRedisClock(t *testing.T) {
 		t.Errorf("%v, want it locked until %s", err, want)
 	}
 }
+
+// It has run out, and the same value may be sent again, minutes later.
+func TestALockThatHasRunOutGivesNoDoubtToAPerson(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	l := ledger.New(s.Client(t))
+	now := time.Now()
+	s.Mini.SetTime(now)
+	apply(t, l, person, revise(t, l, person), id("zhangsan"))
+	s.Mini.SetTime(now.Add(367 * 24 * time.Hour))
+	rev := revise(t, l, person)
+	mark := begin(t, l, person, rev, id("lisi0001"))
+	mark.Intend("lisi0001")
+	gate(t, mark)
+	release(t, mark, ledger.Unanswered)
+	mark = begin(t, l, person, rev, id("lisi0001"))
+	if intent, inDoubt := mark.Intent(); !inDoubt || intent.Value != "lisi0001" {
+		t.Errorf("%+v in doubt %v", intent, inDoubt)
+	}
+}
