@@ -21,6 +21,9 @@ for i = 10, #ARGV, 3 do
 end
 local mark = redis.call('HMGET', KEYS[1], unpack(asked))
 local rev = tonumber(ARGV[4])
+-- Whoever held the target died with it. Redis may have lost its doubt and kept its
+-- mark, which is older.
+local abandoned = mark[1] and mark[1] ~= ARGV[1]
 
 -- An older worker settles an edit without a list of those that were.
 local function settled(name)
@@ -84,8 +87,13 @@ for i = 10, #ARGV, 3 do
 	elseif applied == rev and not doubt then
 		standing = 'settled'
 	elseif mode ~= 'effect' and applied > 0 and (h[3] == value or h[5] == value) and not doubt and not h[6] then
-		standing = 'unchanged'
-		redis.call('HSET', KEYS[1], 'r:' .. name, ARGV[4])
+		if abandoned and mode == 'value' then
+			go, standing = true, 'doubtful|0'
+			redis.call('HSET', KEYS[1], 'd:' .. name, ARGV[4] .. ' answered') -- stays until a send is settled
+		else
+			standing = 'unchanged'
+			redis.call('HSET', KEYS[1], 'r:' .. name, ARGV[4])
+		end
 	elseif mode == 'once' then
 		local lock = redis.call('HGET', KEYS[1], 'l:' .. name)
 		if lock and tonumber(lock:match('^%d+')) > seconds then

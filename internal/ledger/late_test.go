@@ -112,6 +112,27 @@ func TestAnAttemptTellsThatItsFirstSendMayStillLand(t *testing.T) {
 
 // A send that follows at once has its doubt from the beginning, and a crash before
 // it leaves it.
+// Redis lost its power: the mark of a worker survived, and the doubt that it noted
+// a moment later did not.
+func TestATargetThatSomebodyDiedAtIsNotTakenForUnchanged(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	rdb := s.Client(t)
+	l := ledger.New(rdb)
+	now := time.Now()
+	s.Mini.SetTime(now)
+	apply(t, l, ann, revise(t, l, ann), nick("A"))
+	gate(t, begin(t, l, ann, revise(t, l, ann), nick("B")))
+	keys := rdb.Keys(t.Context(), "*target:*").Val()
+	if n := rdb.HDel(t.Context(), keys[0], "d:"+nick("B")[0].Name).Val(); n != 1 {
+		t.Fatalf("%d doubts were lost", n)
+	}
+	s.Mini.SetTime(now.Add(21 * time.Second))
+	wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+	apply(t, l, ann, revise(t, l, ann), nick("A")) // which is not refused: it stays so until it was sent
+	wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
+}
+
 func TestAPromptSendIsInDoubtFromTheBeginning(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
