@@ -291,7 +291,8 @@ func settle(ctx context.Context, mark *ledger.Mark, receipt providers.Receipt, v
 const releaseFor = 2 * time.Second
 
 // release lets the target go. Only the loss of the mark is worth an error of
-// its own: it says that the attempt was cut off, not refused.
+// its own: it says that the attempt was cut off, or that its answer, whatever it
+// was, is not the last word.
 func release(ctx context.Context, mark *ledger.Mark, cause error, lost bool) error {
 	if lost {
 		return ledger.ErrLost
@@ -301,7 +302,9 @@ func release(ctx context.Context, mark *ledger.Mark, cause error, lost bool) err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseFor)
 	defer cancel()
-	_ = mark.Release(ctx, left(cause))
+	if err := mark.Release(ctx, left(cause)); errors.Is(err, ledger.ErrLost) {
+		return err
+	}
 	return nil
 }
 

@@ -98,7 +98,7 @@ func (m *model) told(a *attempt, certain bool) {
 
 // isDead is internal/lane's judgement, as far as it does not count attempts.
 func isDead(err error) bool {
-	if _, again := errors.AsType[*handler.AgainError](err); again || errors.Is(err, ledger.ErrStale) {
+	if _, again := errors.AsType[*handler.AgainError](err); again || errors.Is(err, ledger.ErrStale) || errors.Is(err, ledger.ErrLost) {
 		return false
 	}
 	e, ok := errors.AsType[*providers.Error](err)

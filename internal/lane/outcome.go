@@ -210,7 +210,7 @@ func classify(err error) Class {
 	switch {
 	case errors.Is(err, ErrStopping):
 		return ClassStopping
-	case errors.Is(err, ledger.ErrStale):
+	case errors.Is(err, ledger.ErrStale), errors.Is(err, ledger.ErrLost):
 		return ClassOvertaken
 	case is[*handler.AgainError](err):
 		return ClassDoubtful
@@ -219,8 +219,6 @@ func classify(err error) Class {
 		return classifyProvider(e)
 	}
 	switch {
-	case errors.Is(err, ledger.ErrLost):
-		return ClassOvertaken
 	case is[*ledger.BusyError](err):
 		return ClassWaiting
 	case is[*HeldError](err):
@@ -275,8 +273,6 @@ func classifyProvider(e *providers.Error) Class {
 // attempt's own time.
 func classifyUnsent(e *providers.Error) Class {
 	switch {
-	case errors.Is(e.Err, ledger.ErrLost):
-		return ClassOvertaken
 	case is[*HeldError](e.Err):
 		return ClassHeld
 	case is[*pace.BookedOutError](e.Err), is[*CrowdedError](e.Err):

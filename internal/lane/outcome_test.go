@@ -51,6 +51,7 @@ func TestVerdicts(t *testing.T) {
 		{"stopped in the gate", unsent(lane.ErrStopping), lane.ClassStopping, lane.Retry, false},
 		{"newer wish in the gate", unsent(ledger.ErrStale), lane.ClassOvertaken, lane.Retry, false},
 		{"mark lost in the gate", unsent(ledger.ErrLost), lane.ClassOvertaken, lane.Retry, false},
+		{"refused, and the mark lost", errors.Join(kind(providers.Rejected), ledger.ErrLost), lane.ClassOvertaken, lane.Retry, false},
 		{"lane held in the gate", unsent(&lane.HeldError{}), lane.ClassHeld, lane.Retry, false},
 		{"month spent in the gate", unsent(&pace.SpentError{Why: pace.WhyMonth}), lane.ClassQuota, lane.Retry, false},
 		{"next slot far away", unsent(&pace.BookedOutError{For: time.Minute}), lane.ClassPaced, lane.Retry, false},

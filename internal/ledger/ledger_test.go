@@ -175,6 +175,9 @@ func TestAMarkRunsOutAndItsOldOwnerIsFencedOff(t *testing.T) {
 	if err := dead.Settle(t.Context(), "", false, nil); !errors.Is(err, ledger.ErrLost) {
 		t.Errorf("the old owner's Settle() = %v, want ErrLost", err)
 	}
+	if err := dead.Release(t.Context(), ledger.Untouched); !errors.Is(err, ledger.ErrLost) {
+		t.Errorf("the old owner's Release() = %v, want ErrLost", err)
+	}
 	gate(t, heir)
 	if err := heir.Settle(t.Context(), "req", false, nil); err != nil {
 		t.Error(err)

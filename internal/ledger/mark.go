@@ -226,7 +226,7 @@ func (m *Mark) Ungate(ctx context.Context, sent bool) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("ledger: take back that a send is in doubt: %w", err)
-	case answer == "lost":
+	case answer != "ok":
 		return ErrLost
 	}
 	m.noted = false
@@ -294,8 +294,9 @@ const (
 )
 
 // Release lets the target go without an effect. The doubt that this mark's sends
-// raised is cleared if they left it untouched; a doubt from before stays. One
-// round trip.
+// raised is cleared if they left it untouched; a doubt from before stays. ErrLost:
+// it was not ours to let go, and what this mark's sends have met decides nothing.
+// One round trip.
 func (m *Mark) Release(ctx context.Context, left Left) error {
 	args := []any{"1"}
 	switch left {
@@ -307,8 +308,14 @@ func (m *Mark) Release(ctx context.Context, left Left) error {
 		}
 	case Unanswered:
 	}
-	if _, err := m.run(ctx, ungate, args...); err != nil {
+	answer, err := m.run(ctx, ungate, args...)
+	switch {
+	case err != nil:
 		return fmt.Errorf("ledger: release: %w", err)
+	// Nobody's it is, too, when this comes again as its reply was lost. Another try
+	// is right at any rate, and dear for all but an ID.
+	case answer == "lost", answer == "gone" && m.once != "":
+		return ErrLost
 	}
 	return nil
 }

@@ -223,7 +223,7 @@ func (m *Mark) Refute(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("ledger: clear a doubt: %w", err)
-	case answer == "lost":
+	case answer != "ok":
 		return ErrLost
 	}
 	m.intent, m.doubted, m.noted = Intent{}, false, false

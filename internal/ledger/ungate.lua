@@ -4,8 +4,11 @@
 -- ARGV[3…] field name, and what to take back: once, one send of a value that is
 -- set once · clean, all of them · answered, only that the answer is still to come ·
 -- else the doubt; and so on
-if redis.call('HGET', KEYS[1], 'own') ~= ARGV[1] then
-	return 'lost'
+-- Returns 'lost' if it is another's by now, 'gone' if it is nobody's: it was let go
+-- before, or another has come and gone.
+local own = redis.call('HGET', KEYS[1], 'own')
+if own ~= ARGV[1] then
+	return own and 'lost' or 'gone'
 end
 for i = 3, #ARGV, 2 do
 	local name = ARGV[i]
