@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(&logging.VoidLogger{}) // connections that a test cuts
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, redistest.Dials())
 }
 
 const (

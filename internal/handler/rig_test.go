@@ -28,7 +28,7 @@ import (
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(&logging.VoidLogger{}) // a Redis that is away is what some tests are about
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, redistest.Dials())
 }
 
 const (

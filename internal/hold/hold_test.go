@@ -16,7 +16,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, redistest.Dials()) }
 
 var (
 	began = time.Date(2026, 3, 1, 3, 12, 0, 0, time.UTC)

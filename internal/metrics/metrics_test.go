@@ -27,7 +27,7 @@ import (
 	"rollcall/tasks"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, redistest.Dials()) }
 
 const laneName = "lakeside-dt.nickname"
 

@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(&logging.VoidLogger{}) // connections are refused on purpose
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, redistest.Dials())
 }
 
 // patience bounds every wait: far above what a loaded machine takes.
