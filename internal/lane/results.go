@@ -69,7 +69,7 @@ func (c gated) evalSha(ctx context.Context, sha string, keys []string, args ...a
 	cmd := redisdb.Script(ctx, "evalsha", sha, keys, args...)
 	result := redis.NewIntCmd(ctx, append([]any{"hset", key}, fields...)...)
 	// A failure of the result is the command's as well.
-	if err := c.shared.Do(ctx, result, cmd); err != nil {
+	if err := c.shared.Do(ctx, key, result, cmd); err != nil {
 		cmd = redis.NewCmd(ctx, "evalsha", sha)
 		cmd.SetErr(err)
 	}

@@ -2,6 +2,7 @@ package redisdb
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,8 +34,16 @@ const (
 type Autopipeline struct {
 	redis.Scripter // what is not shared
 	rdb            redis.UniversalClient
+	// parted is set on a Cluster: commands of different tags share nothing there,
+	// so that a node that is away keeps nobody waiting but its own.
+	parted bool
 
-	mu      sync.Mutex
+	mu     sync.Mutex
+	queues map[string]*queue // by tag; those that have something to do
+}
+
+// queue is what shares pipelines.
+type queue struct {
 	waiting []*errand
 	running int // pipelines
 }
@@ -49,7 +58,8 @@ type errand struct {
 // NewAutopipeline returns an Autopipeline on rdb, which stays the caller's to
 // close.
 func NewAutopipeline(rdb redis.UniversalClient) *Autopipeline {
-	return &Autopipeline{Scripter: rdb, rdb: rdb}
+	_, cluster := rdb.(*redis.ClusterClient)
+	return &Autopipeline{Scripter: rdb, rdb: rdb, parted: cluster, queues: map[string]*queue{}}
 }
 
 // EvalSha implements [redis.Scripter].
@@ -65,8 +75,12 @@ func (a *Autopipeline) Eval(ctx context.Context, script string, keys []string, a
 // script runs one script. A caller that gives up gets an answer of its own: the
 // pipeline may yet write to the other.
 func (a *Autopipeline) script(ctx context.Context, how, what string, keys []string, args []any) *redis.Cmd {
+	var key string
+	if len(keys) > 0 {
+		key = keys[0]
+	}
 	cmd := Script(ctx, how, what, keys, args...)
-	if err := a.Do(ctx, cmd); err != nil {
+	if err := a.Do(ctx, key, cmd); err != nil {
 		cmd = redis.NewCmd(ctx, how, what)
 		cmd.SetErr(err)
 	}
@@ -88,20 +102,29 @@ func Script(ctx context.Context, how, what string, keys []string, args ...any) *
 	return cmd
 }
 
-// Do runs commands one after another, in a pipeline with those of others. On a
-// Cluster the order holds for commands of one slot. Each command holds its own
-// error, unless Do returns one: then ctx ended first, and no command may be read.
-func (a *Autopipeline) Do(ctx context.Context, cmds ...redis.Cmder) error {
+// Do runs commands one after another, in a pipeline with those of others. key is one
+// of theirs, and the others have its tag. Each command holds its own error, unless
+// Do returns one: then ctx ended first, and no command may be read.
+func (a *Autopipeline) Do(ctx context.Context, key string, cmds ...redis.Cmder) error {
+	tag := ""
+	if a.parted {
+		tag = hashTag(key)
+	}
 	e := &errand{ctx: ctx, cmds: cmds, done: make(chan struct{})}
 	a.mu.Lock()
-	a.waiting = append(a.waiting, e)
-	start := a.running < lines
+	q := a.queues[tag]
+	if q == nil {
+		q = &queue{}
+		a.queues[tag] = q
+	}
+	q.waiting = append(q.waiting, e)
+	start := q.running < lines
 	if start {
-		a.running++
+		q.running++
 	}
 	a.mu.Unlock()
 	if start {
-		go a.serve()
+		go a.serve(tag, q)
 	}
 	select {
 	case <-e.done:
@@ -111,10 +134,20 @@ func (a *Autopipeline) Do(ctx context.Context, cmds ...redis.Cmder) error {
 	}
 }
 
+// hashTag is the part of a key that chooses its node in a Cluster.
+func hashTag(key string) string {
+	if _, rest, found := strings.Cut(key, "{"); found {
+		if tag, _, closed := strings.Cut(rest, "}"); closed && tag != "" {
+			return tag
+		}
+	}
+	return key
+}
+
 // serve is one line: it goes on for as long as there is something to send.
-func (a *Autopipeline) serve() {
+func (a *Autopipeline) serve(tag string, q *queue) {
 	for {
-		errands := a.next()
+		errands := a.next(tag, q)
 		if len(errands) == 0 {
 			return
 		}
@@ -123,19 +156,22 @@ func (a *Autopipeline) serve() {
 }
 
 // next takes what shares the next pipeline; nothing ends the line.
-func (a *Autopipeline) next() []*errand {
+func (a *Autopipeline) next(tag string, q *queue) []*errand {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n, shared := 0, 0
-	for n < len(a.waiting) && (n == 0 || shared+len(a.waiting[n].cmds) <= mostShared) {
-		shared += len(a.waiting[n].cmds)
+	for n < len(q.waiting) && (n == 0 || shared+len(q.waiting[n].cmds) <= mostShared) {
+		shared += len(q.waiting[n].cmds)
 		n++
 	}
-	taken := a.waiting[:n:n]
-	a.waiting = a.waiting[n:]
+	taken := q.waiting[:n:n]
+	q.waiting = q.waiting[n:]
 	if n == 0 {
-		a.waiting = nil
-		a.running--
+		q.waiting = nil
+		q.running--
+		if q.running == 0 {
+			delete(a.queues, tag)
+		}
 	}
 	return taken
 }

@@ -120,7 +120,7 @@ func TestCommandsOfOneCallerStayTogetherAndInOrder(t *testing.T) {
 			callers.Go(func() {
 				set := redis.NewStatusCmd(t.Context(), "set", fmt.Sprint("k", i), i)
 				add := redisdb.Script(t.Context(), "evalsha", adds.Hash(), []string{fmt.Sprint("k", i)}, 1000)
-				if err := a.Do(t.Context(), set, add); err != nil {
+				if err := a.Do(t.Context(), fmt.Sprint("k", i), set, add); err != nil {
 					t.Error(err)
 				}
 				if n, err := add.Int(); n != 1000+i || err != nil {
@@ -231,4 +231,40 @@ func TestScriptsAreSharedInEveryTopology(t *testing.T) {
 		}
 		callers.Wait()
 	})
+}
+
+// A node that is away answers nobody for seconds.
+func TestNobodyWaitsForANodeOfAClusterThatIsNotTheirs(t *testing.T) {
+	t.Parallel()
+	d := redistest.Cluster(t)
+	rdb := d.Client(t)
+	seen := &trips{gate: make(chan struct{})}
+	away := &away{trips: seen}
+	rdb.AddHook(away)
+	a := redisdb.NewAutopipeline(rdb)
+	var callers sync.WaitGroup
+	for range 10 {
+		callers.Go(func() { adds.Run(t.Context(), a, []string{"rollcall:{away}:n"}, 1) })
+	}
+	eventually(t, func() bool { return len(seen.begun()) == 2 })
+	for i := range 10 {
+		if n, err := adds.Run(t.Context(), a, []string{"rollcall:{here}:n"}, 1).Int(); n != i+1 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+	}
+	close(seen.gate)
+	callers.Wait()
+}
+
+// away holds back the pipelines of one tag alone.
+type away struct{ *trips }
+
+func (a *away) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	held := a.trips.ProcessPipelineHook(next)
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if strings.Contains(fmt.Sprint(cmds[0].Args()...), "{away}") {
+			return held(ctx, cmds)
+		}
+		return next(ctx, cmds)
+	}
 }

@@ -1,8 +1,11 @@
 package redisdb
 
 // Waiting is how many callers wait for a pipeline that has not left.
-func Waiting(a *Autopipeline) int {
+func Waiting(a *Autopipeline) (n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return len(a.waiting)
+	for _, q := range a.queues {
+		n += len(q.waiting)
+	}
+	return n
 }
