@@ -248,6 +248,28 @@ func TestAWishForWhatWasBeforeAForgottenWriteIsToldApart(t *testing.T) {
 	}
 }
 
+// The same, of a group whose other fields had a call.
+func TestAFieldThatWasNotInTheCallIsToldApart(t *testing.T) {
+	t.Parallel()
+	c := newCourse(t)
+	named := func(name, icon string) tasks.GroupUpdate {
+		return tasks.GroupUpdate{Tenant: dingtalk, ChatID: "chat", Name: name, Icon: icon}
+	}
+	c.done(t, "a", named("a", ""), "applied")
+	c.add(t, "b", named("b", ""))
+	c.chat().Name, c.chat().Icon = "b", "@icon"
+	c.done(t, "again", named("a", "@icon"), "applied")
+	if v := consult(c.ev, c.wishes, everysec); len(v.violations) > 0 || len(v.drop) != 1 {
+		t.Errorf("violations %v, to be dropped %v", v.violations, v.drop)
+	}
+	c.ev.effects = append(c.ev.effects, sandbox.Effect{
+		Number: 2, Time: time.Unix(1000, 0), Target: sandbox.Target{Chat: "chat"}, Changes: []sandbox.Change{{Field: "name", New: "b"}},
+	})
+	if got := rules(consult(c.ev, c.wishes, everysec)); !slices.Contains(got, ruleValue) {
+		t.Errorf("broken rules where a call came after the newest wish: %q, want %q among them", got, ruleValue)
+	}
+}
+
 // The answer to a task without a key may be lost: it is there or it is not.
 func TestAWishOfWhichNothingIsKnownMayBeThereOrNot(t *testing.T) {
 	t.Parallel()

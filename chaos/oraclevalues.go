@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"rollcall/internal/ledger"
 	"rollcall/internal/sandbox"
@@ -99,7 +100,7 @@ func (o *oracle) value(target ledger.Target, field string, wishes []*wish, holds
 		o.excused["the newest wish is still "+f.word]++
 	case strings.Contains(f.word, "unverified"), o.inDoubt(target, field):
 		o.excused["in doubt, and reported so"]++
-	case f.word == "unchanged" && o.forgotten(target, field, holds):
+	case o.unsent(newest, field) && o.forgotten(target, field, holds):
 		o.excused["a write that Redis forgot, and the wish before it again"]++
 		o.drop = append(o.drop, target)
 	default:
@@ -112,9 +113,21 @@ func (o *oracle) value(target ledger.Target, field string, wishes []*wish, holds
 			return
 		}
 	}
-	if o.touched(target, field) {
+	if o.touched(target, field, time.Time{}) {
 		o.blame(ruleStrange, "%s", text)
 	}
+}
+
+// unsent tells whether a wish was taken for fulfilled without a call for a field. A
+// group's may have had one for its other fields.
+func (o *oracle) unsent(w *wish, field string) bool {
+	switch word := o.fates[w].word; {
+	case word == "unchanged":
+		return true
+	case w.target.API != string(tasks.KindGroup) || word != "applied" || w.rev == 0:
+		return false
+	}
+	return !o.touched(w.target, field, time.UnixMicro(w.rev))
 }
 
 // forgotten tells whether a value came of a wish that Redis may have forgotten,
@@ -152,9 +165,12 @@ func takes(w *wish, field string) []string {
 	return nil
 }
 
-// touched tells whether any call ever changed a field.
-func (o *oracle) touched(target ledger.Target, field string) bool {
+// touched tells whether any call changed a field since a moment.
+func (o *oracle) touched(target ledger.Target, field string, since time.Time) bool {
 	for _, e := range o.effects {
+		if e.Time.Before(since) {
+			continue
+		}
 		for _, c := range e.Changes {
 			switch target.API {
 			case string(tasks.KindNickname):
