@@ -3,6 +3,7 @@ package handler_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -111,6 +112,32 @@ func TestASendWhoseTargetWasTakenOverIsCutOff(t *testing.T) {
 	_, err := r.run(nickname("A"))
 	if !errors.Is(err, ledger.ErrLost) || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v, want %v and no timeout", err, ledger.ErrLost)
+	}
+}
+
+// Redis has lost its memory while the platform thought.
+func TestASendToATargetThatRedisForgotIsRememberedAsInDoubt(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	r := newRig(t, s)
+	r.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultHang})
+	target, _ := nickname("A").Wish(school)
+	r.during = sync.OnceFunc(func() {
+		for _, key := range s.Mini.Keys() {
+			if strings.HasSuffix(key, ":target:"+target.Key) {
+				s.Mini.Del(key)
+			}
+		}
+	})
+	if _, err := r.run(nickname("A")); !errors.Is(err, ledger.ErrLost) {
+		t.Fatalf("error %v, want %v", err, ledger.ErrLost)
+	}
+	if n, err := r.ledger.Recall(t.Context()); n != 1 || err != nil {
+		t.Errorf("Recall() = %d, %v", n, err)
+	}
+	record, err := r.ledger.Look(t.Context(), target)
+	if err != nil || record.Fields["nickname"].Doubt == 0 {
+		t.Errorf("%+v, %v", record, err)
 	}
 }
 

@@ -182,6 +182,9 @@ func (c *crew) carryOut(ctx context.Context, d Delivery, task tasks.Task, meta t
 	if err != nil {
 		id, sends := told(err)
 		report.RequestID, report.Sends = id, max(sends, receipt.Sends)
+		if lost && p.sent {
+			mark.Lost(context.WithoutCancel(ctx))
+		}
 		return report, errors.Join(err, release(ctx, mark, err, lost))
 	}
 	for _, v := range values {

@@ -116,8 +116,10 @@ type Set struct {
 	lanes  []*Lane
 	quotas sync.Map // organisation → pace.Quota
 	name   string   // of this worker, in holds
-	look   chan struct{}
-	back   chan struct{}
+	// servers are those that took writes, by their run ids; the lookout's alone.
+	servers map[string]bool
+	look    chan struct{}
+	back    chan struct{}
 	// observer may be nil.
 	observer Observer
 

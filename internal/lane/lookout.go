@@ -42,6 +42,9 @@ func (s *Set) lookOut(ctx context.Context) {
 	failed := false
 	for {
 		now := time.Now()
+		if failed {
+			s.recall(ctx) // before any task is taken
+		}
 		err := s.count(ctx, queues)
 		if err == nil && now.Sub(read) >= readEvery {
 			read = now
@@ -97,13 +100,14 @@ func (s *Set) count(ctx context.Context, queues []string) error {
 	return err
 }
 
-// read reads the holds, ends those that are over, and lets one worker probe.
+// read reads the holds, sees whether Redis lost its memory, ends those that are over, and lets one worker probe.
 func (s *Set) read(ctx context.Context, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
 	if err := s.board.Refresh(ctx); err != nil {
 		return err
 	}
+	s.recall(ctx)
 	if err := s.months(ctx, now); err != nil {
 		return err
 	}

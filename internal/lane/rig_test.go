@@ -89,6 +89,7 @@ type rig struct {
 	wire      *wire
 	log       *lines
 	set       *lane.Set
+	ledger    *ledger.Ledger // the worker's
 	watch     *watch
 	client    *asynq.Client
 	inspector *asynq.Inspector
@@ -109,7 +110,8 @@ func newRig(t *testing.T, s *redistest.Server) *rig {
 	}
 	rdb.AddHook(r.wire)
 	shared := redisdb.NewAutopipeline(rdb)
-	r.set = lane.NewSet(rdb, shared, ledger.NewShared(rdb, shared), "worker", slog.New(slog.NewTextHandler(r.log, nil)))
+	r.ledger = ledger.NewShared(rdb, shared)
+	r.set = lane.NewSet(rdb, shared, r.ledger, "worker", slog.New(slog.NewTextHandler(r.log, nil)))
 	r.set.Observe(r.watch)
 	r.stop = sync.OnceFunc(r.set.Stop)
 	return r

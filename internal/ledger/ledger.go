@@ -115,6 +115,8 @@ var (
 	closeLua string
 	//go:embed resolve.lua
 	resolveLua string
+	//go:embed recall.lua
+	recallLua string
 
 	revise   = redis.NewScript(reviseLua)
 	stored   = redis.NewScript(storedLua)
@@ -129,13 +131,15 @@ var (
 	lock     = redis.NewScript(lockLua)
 	closing  = redis.NewScript(closeLua)
 	resolve  = redis.NewScript(resolveLua)
+	recall   = redis.NewScript(recallLua)
 )
 
 // Ledger reads and writes the record. Its methods are safe for concurrent use.
 type Ledger struct {
 	rdb redis.UniversalClient
 	// steps runs the scripts that every task needs.
-	steps redis.Scripter
+	steps  redis.Scripter
+	memory *memory
 }
 
 // New returns a Ledger on rdb. It does not talk to Redis yet.
@@ -145,5 +149,5 @@ func New(rdb redis.UniversalClient) *Ledger { return NewShared(rdb, rdb) }
 // steps: many tasks at once may share their round trips. steps is on the Redis of
 // rdb.
 func NewShared(rdb redis.UniversalClient, steps redis.Scripter) *Ledger {
-	return &Ledger{rdb: rdb, steps: steps}
+	return &Ledger{rdb: rdb, steps: steps, memory: &memory{}}
 }

@@ -75,7 +75,7 @@ func held(t *testing.T, s *redistest.Server) (a *redisdb.Autopipeline, seen *tri
 
 func eventually(t *testing.T, check func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !check(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !check(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it did not come about")
 		}

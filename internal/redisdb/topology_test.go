@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,35 @@ func TestOneConstructorReachesEveryTopology(t *testing.T) {
 			t.Errorf("the first write after the failover: %v", err)
 		}
 	})
+}
+
+func TestAServerThatTakesOverIsAnother(t *testing.T) {
+	t.Parallel()
+	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
+		client := d.Client(t)
+		before, err := redisdb.Servers(t.Context(), client)
+		if want := map[string]int{"single": 1, "sentinel": 1, "cluster": 3}[d.Name]; len(before) != want || err != nil {
+			t.Fatalf("Servers() = %q, %v, want %d", before, err, want)
+		}
+		if again, err := redisdb.Servers(t.Context(), client); !slices.Equal(before, again) || err != nil {
+			t.Errorf("asked again it is %q, %v", again, err)
+		}
+		if d.Name == "single" {
+			return
+		}
+		d.FailOver(t, "rollcall:{a}")
+		eventually(t, func() bool {
+			after, err := redisdb.Servers(t.Context(), client)
+			return err == nil && len(after) == len(before) && !slices.Equal(before, after)
+		})
+	})
+}
+
+func TestTheEmbeddedServerHasNoRunID(t *testing.T) {
+	t.Parallel()
+	if ids, err := redisdb.Servers(t.Context(), redistest.Mini(t).Client(t)); len(ids) != 0 || err != nil {
+		t.Errorf("Servers() = %q, %v", ids, err)
+	}
 }
 
 func TestTLSIsVerifiedBothWays(t *testing.T) {

@@ -1,0 +1,152 @@
+package ledger_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
+)
+
+// forgets has Redis lose what happens to a target while it does.
+func forgets(t *testing.T, rdb redis.UniversalClient, does func()) {
+	t.Helper()
+	keys := rdb.Keys(t.Context(), "*}:target:*").Val()
+	before := map[string]map[string]string{}
+	for _, key := range keys {
+		before[key] = rdb.HGetAll(t.Context(), key).Val()
+	}
+	does()
+	for _, key := range rdb.Keys(t.Context(), "*}:target:*").Val() {
+		if err := rdb.Del(t.Context(), key).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if before[key] != nil {
+			if err := rdb.HSet(t.Context(), key, before[key]).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func recalls(t *testing.T, l *ledger.Ledger, want int) {
+	t.Helper()
+	if n, err := l.Recall(t.Context()); n != want || err != nil {
+		t.Errorf("Recall() = %d, %v, want %d", n, err, want)
+	}
+}
+
+// A applied, B applied and forgotten, A wished again: the platform holds B.
+func TestWhatRedisForgotToHaveBeenAppliedIsRecalled(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		l := ledger.New(rdb)
+		older := revise(t, l, ann)
+		apply(t, l, ann, revise(t, l, ann), nick("A"))
+		lost := revise(t, l, ann)
+		forgets(t, rdb, func() { apply(t, l, ann, lost, nick("B")) })
+		recalls(t, l, 1)
+		recalls(t, l, 0)
+		wantStanding(t, l, ann, older, nick("C"), ledger.Superseded)
+		wantStanding(t, l, ann, lost, nick("B"), ledger.Settled)
+		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Send)
+	})
+}
+
+func TestARedisThatKnowsMoreThanIsRecalledKeepsIt(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		l, other := ledger.New(rdb), ledger.New(rdb)
+		lost := revise(t, l, ann)
+		forgets(t, rdb, func() { apply(t, l, ann, lost, nick("B")) })
+		apply(t, other, ann, revise(t, other, ann), nick("C"))
+		recalls(t, l, 0)
+		wantStanding(t, l, ann, revise(t, l, ann), nick("C"), ledger.Unchanged)
+	})
+}
+
+// Whoever sent it has noticed that its mark is gone.
+func TestWhatWasSentToATargetThatRedisForgotIsInDoubt(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		l := ledger.New(rdb)
+		apply(t, l, ann, revise(t, l, ann), nick("A"))
+		rev := revise(t, l, ann)
+		var mark *ledger.Mark
+		forgets(t, rdb, func() {
+			mark = begin(t, l, ann, rev, nick("B"))
+			gate(t, mark)
+		})
+		mark.Lost(t.Context())
+		recalls(t, l, 1)
+		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+	})
+}
+
+// The loss was noticed before the answer came.
+func TestAnAnswerToWhatRedisForgotIsNotedOnceTheLossIsKnown(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		l := ledger.New(rdb)
+		apply(t, l, ann, revise(t, l, ann), nick("A"))
+		rev := revise(t, l, ann)
+		var mark *ledger.Mark
+		forgets(t, rdb, func() {
+			mark = begin(t, l, ann, rev, nick("B"))
+			gate(t, mark)
+		})
+		recalls(t, l, 0)
+		if err := mark.Settle(t.Context(), "req", false, nil); !errors.Is(err, ledger.ErrLost) {
+			t.Errorf("Settle() = %v, want ErrLost", err)
+		}
+		wantStanding(t, l, ann, rev, nick("B"), ledger.Settled)
+		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Send)
+	})
+}
+
+// An ID that Redis forgot to have been set would be set a second time.
+func TestAnIDThatRedisForgotIsLockedAgain(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		l := ledger.New(rdb)
+		person := ledger.Target{Organisation: "lakeside", API: "id", Key: "ann"}
+		id := func(value string) []ledger.Field {
+			return []ledger.Field{{Name: "id", Value: value, Mode: ledger.Once}}
+		}
+		rev := revise(t, l, person)
+		forgets(t, rdb, func() {
+			mark := begin(t, l, person, rev, id("first"))
+			mark.Intend("first")
+			gate(t, mark)
+			if err := mark.Settle(t.Context(), "req", false, nil); err != nil {
+				t.Fatal(err)
+			}
+		})
+		recalls(t, l, 1)
+		_, _, err := l.Begin(t.Context(), delivery(person, revise(t, l, person), id("second")))
+		if _, locked := errors.AsType[*ledger.LockedError](err); !locked {
+			t.Errorf("Begin() for another ID = %v, want a lock", err)
+		}
+
+		lost := revise(t, l, person)
+		rdb.Del(t.Context(), rdb.Keys(t.Context(), "*}:target:ann").Val()...)
+		var mark *ledger.Mark
+		forgets(t, rdb, func() {
+			mark = begin(t, l, person, lost, id("third"))
+			mark.Intend("third")
+			gate(t, mark)
+		})
+		mark.Lost(t.Context())
+		heir := begin(t, l, person, lost, id("third"))
+		if intent, doubted := heir.Intent(); !doubted || intent.Value != "third" || intent.Sends != 1 || intent.Revision != lost {
+			t.Errorf("Intent() = %+v, %t", intent, doubted)
+		}
+	})
+}
