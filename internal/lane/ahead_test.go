@@ -77,7 +77,7 @@ func TestAStopLosesNothingThatWasTakenAhead(t *testing.T) {
 		}
 		counts := map[string]int{}
 		for _, id := range ids {
-			counts[r.state(nicknames, id)]++
+			counts[r.state(id)]++
 		}
 		if counts["completed"]+counts["pending"]+counts["retry"] != n || counts["completed"] == n {
 			t.Errorf("after the stop: %v", fmt.Sprint(counts))

@@ -52,14 +52,14 @@ func TestATaskThatThreeWorkersDiedWithIsADeadLetter(t *testing.T) {
 	sweeps := func(want string) {
 		t.Helper()
 		for i := range 5 {
-			if id := r.state(nicknames, poison); id != "active" {
+			if id := r.state(poison); id != "active" {
 				t.Errorf("after %d looks it is %s", i, id)
 			}
 			clock = clock.Add(5 * time.Second)
 			s.Mini.SetTime(clock)
 			sweep(t.Context(), clock)
 		}
-		if got := r.state(nicknames, poison); got != want {
+		if got := r.state(poison); got != want {
 			t.Errorf("then it is %s, want %s", got, want)
 		}
 	}
@@ -129,7 +129,7 @@ func TestKillsMoreThanAnHourApartMakeNoPoison(t *testing.T) {
 			s.Mini.SetTime(clock)
 			sweep(t.Context(), clock)
 		}
-		if state := r.state(nicknames, id); state != "pending" {
+		if state := r.state(id); state != "pending" {
 			t.Errorf("it is %s", state)
 		}
 		clock = clock.Add(time.Hour)
@@ -202,9 +202,9 @@ func TestWhoeverIsFasterLeavesALetterForWhatIsArchivedAlone(t *testing.T) {
 	}
 }
 
-func (r *rig) state(queue, id string) string {
+func (r *rig) state(id string) string {
 	r.t.Helper()
-	state, err := backlog.State(r.t.Context(), r.rdb, queue, id)
+	state, err := backlog.State(r.t.Context(), r.rdb, nicknames, id)
 	if err != nil {
 		r.t.Fatal(err)
 	}

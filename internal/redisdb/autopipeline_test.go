@@ -75,8 +75,13 @@ func held(t *testing.T, s *redistest.Server) (a *redisdb.Autopipeline, seen *tri
 
 func eventually(t *testing.T, check func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !check(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	end := time.After(time.Minute)
+	for !check() {
+		select {
+		case <-tick.C:
+		case <-end:
 			t.Fatal("it did not come about")
 		}
 	}
