@@ -285,6 +285,20 @@ func TestAWishOfWhichNothingIsKnownMayBeThereOrNot(t *testing.T) {
 	}
 }
 
+// A failover lost it, and kept its record.
+func TestATaskThatVanishedBeforeAnybodyCameToItTellsOfNoAttempt(t *testing.T) {
+	t.Parallel()
+	for class, broken := range map[string]bool{"vanished": false, "busy": true} {
+		c := newCourse(t)
+		c.letter(func(l *ledger.Letter) {
+			l.Class, l.Attempts, l.Code, l.Message, l.RequestID = class, nil, "", "", ""
+		})
+		if got := slices.Contains(rules(consult(c.ev, c.wishes, cluster)), ruleLetter); got != broken {
+			t.Errorf("a letter of class %s without attempts breaks the rule: %t, want %t", class, got, broken)
+		}
+	}
+}
+
 // What an edit did that died otherwise than by a refusal is not known.
 func TestMembersOfAnEditThatDiedMayBeInOrOut(t *testing.T) {
 	t.Parallel()
