@@ -23,6 +23,7 @@ var beside = map[string]string{
 	"`HGETALL rollcall:holds`":                looking,
 	"`HMGET rollcall:{lakeside}:spent`":       looking,
 	"`TIME`":                                  looking,
+	"`INFO server`":                           looking,
 	"`internal/backlog/look.lua`":             looking,
 	"`SISMEMBER asynq:queues`":                looking,
 	"asynq's `listLeaseExpired`":              looking,
@@ -40,6 +41,10 @@ var beside = map[string]string{
 // verbs are those of commands that look at what there is, again and again: the
 // lookout every 100 ms, the sweep every 5 s.
 var verbs = []string{"LLEN", "LRANGE", "ZRANGE", "ZCOUNT", "ZLEXCOUNT", "ZCARD", "HLEN", "HSCAN", "SMEMBERS"}
+
+// isRelease tells that a target is let go: where nothing is refused, because a slot
+// has passed, which may happen anywhere on a machine that is busy.
+func isRelease(command string) bool { return strings.HasPrefix(command, "`internal/ledger/ungate.lua`") }
 
 func isBeside(command string) bool {
 	if beside[command] != "" || beside[strings.TrimSuffix(command, ", urgent")] != "" {
