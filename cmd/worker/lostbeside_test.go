@@ -44,7 +44,9 @@ var verbs = []string{"LLEN", "LRANGE", "ZRANGE", "ZCOUNT", "ZLEXCOUNT", "ZCARD",
 
 // isRelease tells that a target is let go: where nothing is refused, because a slot
 // has passed, which may happen anywhere on a machine that is busy.
-func isRelease(command string) bool { return strings.HasPrefix(command, "`internal/ledger/ungate.lua`") }
+func isRelease(command string) bool {
+	return strings.HasPrefix(command, "`internal/ledger/ungate.lua`")
+}
 
 func isBeside(command string) bool {
 	if beside[command] != "" || beside[strings.TrimSuffix(command, ", urgent")] != "" {
