@@ -14,6 +14,7 @@ import (
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
 	"rollcall/internal/sandbox"
+	"rollcall/providers"
 )
 
 // failures tells when the first command has failed.
@@ -94,6 +95,28 @@ func TestAnAttemptThatLostItsTargetDoesNotSettle(t *testing.T) {
 	// The platform may hold either name, so even the one that it does hold is sent.
 	r.must(nickname("A"), handler.Applied)
 	r.calls(2)
+}
+
+// The same, and the platform has refused it for good: the other may have been
+// carried out, so that it is no answer for a dead letter.
+func TestARefusalOfWhoLostItsTargetIsNotTheLastWord(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	r := newRig(t, s)
+	r.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultAnswer, Code: "41049"})
+	task := nickname("A")
+	target, fields := task.Wish(school)
+	r.during = sync.OnceFunc(func() {
+		s.Mini.SetTime(time.Now().Add(time.Minute))
+		newer := r.wish(nickname("B"))
+		if _, _, err := r.ledger.Begin(t.Context(), ledger.Delivery{TaskID: "other", Target: target, Revision: newer, Fields: fields}); err != nil {
+			t.Errorf("the other worker: %v", err)
+		}
+	})
+	_, err := r.run(task)
+	if e, ok := errors.AsType[*providers.Error](err); !ok || e.Kind != providers.Rejected || !errors.Is(err, ledger.ErrLost) {
+		t.Errorf("error %v, want a refusal and %v", err, ledger.ErrLost)
+	}
 }
 
 // A send that hangs is not waited for once its target is another's.
