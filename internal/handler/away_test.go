@@ -72,6 +72,19 @@ func TestAnAnswerIsWrittenDownByTheTimeRedisIsBack(t *testing.T) {
 	})
 }
 
+// takenOver has the mark of a nickname run out during the first call, and another
+// worker take its target.
+func (r *rig) takenOver(s *redistest.Server) {
+	r.during = sync.OnceFunc(func() {
+		s.Mini.SetTime(time.Now().Add(time.Minute))
+		target, fields := nickname("B").Wish(school)
+		newer := r.wish(nickname("B"))
+		if _, _, err := r.ledger.Begin(r.t.Context(), ledger.Delivery{TaskID: "other", Target: target, Revision: newer, Fields: fields}); err != nil {
+			r.t.Errorf("the other worker: %v", err)
+		}
+	})
+}
+
 // The mark ran out while the platform thought, and another worker took over:
 // what became of the target is the other's to say.
 func TestAnAttemptThatLostItsTargetDoesNotSettle(t *testing.T) {
@@ -79,14 +92,7 @@ func TestAnAttemptThatLostItsTargetDoesNotSettle(t *testing.T) {
 	s := redistest.Mini(t)
 	r := newRig(t, s)
 	task := nickname("A")
-	target, fields := task.Wish(school)
-	r.during = sync.OnceFunc(func() {
-		s.Mini.SetTime(time.Now().Add(time.Minute))
-		newer := r.wish(nickname("B"))
-		if _, _, err := r.ledger.Begin(t.Context(), ledger.Delivery{TaskID: "other", Target: target, Revision: newer, Fields: fields}); err != nil {
-			t.Errorf("the other worker: %v", err)
-		}
-	})
+	r.takenOver(s)
 	if _, err := r.run(task); !errors.Is(err, ledger.ErrLost) {
 		t.Fatalf("error %v, want %v", err, ledger.ErrLost)
 	}
@@ -105,14 +111,7 @@ func TestARefusalOfWhoLostItsTargetIsNotTheLastWord(t *testing.T) {
 	r := newRig(t, s)
 	r.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultAnswer, Code: "41049"})
 	task := nickname("A")
-	target, fields := task.Wish(school)
-	r.during = sync.OnceFunc(func() {
-		s.Mini.SetTime(time.Now().Add(time.Minute))
-		newer := r.wish(nickname("B"))
-		if _, _, err := r.ledger.Begin(t.Context(), ledger.Delivery{TaskID: "other", Target: target, Revision: newer, Fields: fields}); err != nil {
-			t.Errorf("the other worker: %v", err)
-		}
-	})
+	r.takenOver(s)
 	_, err := r.run(task)
 	if e, ok := errors.AsType[*providers.Error](err); !ok || e.Kind != providers.Rejected || !errors.Is(err, ledger.ErrLost) {
 		t.Errorf("error %v, want a refusal and %v", err, ledger.ErrLost)
@@ -125,13 +124,7 @@ func TestASendWhoseTargetWasTakenOverIsCutOff(t *testing.T) {
 	s := redistest.Mini(t)
 	r := newRig(t, s)
 	r.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultHang})
-	target, fields := nickname("A").Wish(school)
-	r.during = sync.OnceFunc(func() {
-		s.Mini.SetTime(time.Now().Add(time.Minute))
-		if _, _, err := r.ledger.Begin(t.Context(), ledger.Delivery{TaskID: "other", Target: target, Revision: r.wish(nickname("B")), Fields: fields}); err != nil {
-			t.Errorf("the other worker: %v", err)
-		}
-	})
+	r.takenOver(s)
 	_, err := r.run(nickname("A"))
 	if !errors.Is(err, ledger.ErrLost) || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v, want %v and no timeout", err, ledger.ErrLost)
