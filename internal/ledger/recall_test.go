@@ -69,19 +69,26 @@ func TestARedisThatKnowsMoreThanIsRecalledKeepsIt(t *testing.T) {
 	})
 }
 
+// sentAndForgotten has A applied to ann, and B sent at a revision that Redis forgets
+// with the mark.
+func sentAndForgotten(t *testing.T, rdb redis.UniversalClient, l *ledger.Ledger) (rev int64, mark *ledger.Mark) {
+	t.Helper()
+	apply(t, l, ann, revise(t, l, ann), nick("A"))
+	rev = revise(t, l, ann)
+	forgets(t, rdb, func() {
+		mark = begin(t, l, ann, rev, nick("B"))
+		gate(t, mark)
+	})
+	return rev, mark
+}
+
 // Whoever sent it has noticed that its mark is gone.
 func TestWhatWasSentToATargetThatRedisForgotIsInDoubt(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
 		l := ledger.New(rdb)
-		apply(t, l, ann, revise(t, l, ann), nick("A"))
-		rev := revise(t, l, ann)
-		var mark *ledger.Mark
-		forgets(t, rdb, func() {
-			mark = begin(t, l, ann, rev, nick("B"))
-			gate(t, mark)
-		})
+		_, mark := sentAndForgotten(t, rdb, l)
 		mark.Lost(t.Context())
 		recalls(t, l, 1)
 		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
@@ -94,13 +101,7 @@ func TestAnAnswerToWhatRedisForgotIsNotedOnceTheLossIsKnown(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
 		l := ledger.New(rdb)
-		apply(t, l, ann, revise(t, l, ann), nick("A"))
-		rev := revise(t, l, ann)
-		var mark *ledger.Mark
-		forgets(t, rdb, func() {
-			mark = begin(t, l, ann, rev, nick("B"))
-			gate(t, mark)
-		})
+		rev, mark := sentAndForgotten(t, rdb, l)
 		recalls(t, l, 0)
 		if err := mark.Settle(t.Context(), "req", false, nil); !errors.Is(err, ledger.ErrLost) {
 			t.Errorf("Settle() = %v, want ErrLost", err)
