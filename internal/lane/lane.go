@@ -129,7 +129,8 @@ type Set struct {
 }
 
 // NewSet returns a Set without lanes. rdb stays the caller's to close, after
-// Stop. shared is on rdb, for what follows each task. name is the worker's, for those who read who has put a lane on hold.
+// Stop. shared is on rdb, for what follows each task. name is the worker's, for
+// those who read who has put a lane on hold.
 func NewSet(rdb redis.UniversalClient, shared *redisdb.Autopipeline, record *ledger.Ledger, name string, log *slog.Logger) *Set {
 	s := &Set{rdb: rdb, shared: shared, ledger: record, board: hold.NewBoard(rdb), name: name, log: log, look: make(chan struct{}, 1), back: make(chan struct{}, 1)}
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
