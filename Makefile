@@ -1,6 +1,8 @@
 # rollcall: everything a person or CI runs. `make help` lists the targets.
 
 GO       ?= go
+# The toolchain line of go.mod names the release with the standard library's fixes.
+export GOTOOLCHAIN ?= auto
 # The race detector needs a C compiler; without one the tests run without it.
 RACE     := $(shell command -v gcc >/dev/null 2>&1 || command -v cc >/dev/null 2>&1 && echo -race)
 TOOL      = $(GO) tool -modfile=tools/go.mod
