@@ -60,7 +60,7 @@ func TestTheImportTableIsDocumented(t *testing.T) {
 func TestEveryRoomIsOnTheMap(t *testing.T) {
 	t.Parallel()
 	var named []string
-	for _, row := range tableRows(readPage(t, "README.md"), "The rooms") {
+	for _, row := range tableRows(readPage(t, "README.md"), "Packages") {
 		for _, m := range codeSpan.FindAllStringSubmatch(row[0], -1) {
 			named = append(named, m[1])
 		}
