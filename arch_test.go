@@ -83,7 +83,7 @@ var imports = map[string][]string{
 	},
 	// It sees what a producer, an operator and the platforms see.
 	"chaos": {
-		"internal/deadletter", "internal/ledger", "internal/redisdb", "internal/sandbox", "internal/secret", "tasks",
+		"internal/deadletter", "internal/hold", "internal/ledger", "internal/redisdb", "internal/sandbox", "internal/secret", "tasks",
 	},
 
 	// For tests alone; no production code may import them.

@@ -25,6 +25,8 @@ func (s *scene) describe(when string, ev *evidence, v verdict) {
 		row("tasks whose worker was gone, run again", said[saidRecovered])
 		row("archived by asynq alone, and found", said[saidArchived])
 	}
+	row("seconds from the last fault until all tasks had ended", int(s.drained.Seconds()))
+	row("holds that workers set", len(s.holds.held()))
 	row("answers to producers lost twice", s.producer.unknown.Load())
 	row("times a producer was told that nothing is stored", s.producer.refused.Load())
 	for _, end := range sortedKeys(v.ends) {
@@ -40,7 +42,7 @@ func (s *scene) describe(when string, ev *evidence, v verdict) {
 	row("calls carried out", c.carried)
 	row("tasks that needed one, and calls beyond 40 members each", c.needed)
 	row("duplicate calls", c.duplicate)
-	if s.lossy() {
+	if lossy(s.variant) {
 		row("acknowledged and gone", len(v.lost))
 	}
 	for _, rule := range sortedKeys(byRule(v)) {

@@ -22,7 +22,7 @@ func TestTheRulesAreDocumented(t *testing.T) {
 	}
 	code := []string{
 		ruleLost, ruleLimbo, ruleOrder, ruleValue, ruleStrange, ruleMember, ruleSecondID, ruleEffectID, ruleLetter,
-		ruleOverlap, rulePlan, ruleWorker,
+		ruleOverlap, rulePlan, ruleWorker, ruleHold, ruleDrain,
 	}
 	slices.Sort(code)
 	slices.Sort(documented)

@@ -69,9 +69,11 @@ func (d desk) each(states []asynq.TaskState, do func(*asynq.TaskInfo)) error {
 }
 
 // drain waits until all tasks have ended, and brings forward the retries that
-// are far off: how long a platform is left alone is not what is asked here.
-func (d desk) drain(ctx context.Context, bound time.Duration, tell func(string, ...any)) (forward int, err error) {
-	deadline := time.Now().Add(bound)
+// are far off: how long a platform is left alone is not what is asked here. For
+// the time alone it brings none forward.
+func (d desk) drain(ctx context.Context, bound, alone time.Duration, tell func(string, ...any)) (forward int, err error) {
+	began := time.Now()
+	deadline := began.Add(bound)
 	told := time.Now()
 	for {
 		open := 0
@@ -79,7 +81,7 @@ func (d desk) drain(ctx context.Context, bound time.Duration, tell func(string, 
 			asynq.TaskStatePending, asynq.TaskStateActive, asynq.TaskStateScheduled, asynq.TaskStateRetry,
 		}, func(t *asynq.TaskInfo) {
 			open++
-			if t.State == asynq.TaskStateRetry && time.Until(t.NextProcessAt) > soon && d.inspector.RunTask(t.Queue, t.ID) == nil {
+			if time.Since(began) >= alone && t.State == asynq.TaskStateRetry && time.Until(t.NextProcessAt) > soon && d.inspector.RunTask(t.Queue, t.ID) == nil {
 				forward++
 			}
 		})

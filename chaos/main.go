@@ -46,12 +46,13 @@ const (
 	everysec = "everysec" // appendfsync everysec: power loss, up to two seconds are lost
 	sentinel = "sentinel" // a master dies whose replica lags
 	cluster  = "cluster"  // so does one of three masters
+	gateway  = "gateway"  // as always, behind a gateway that fails: holds must end soon
 )
 
-var variants = []string{always, everysec, sentinel, cluster}
+var variants = []string{always, everysec, sentinel, cluster, gateway}
 
 // lossy tells that acknowledged writes may be lost: it is counted and healed.
-func (s settings) lossy() bool { return s.variant != always }
+func lossy(variant string) bool { return variant != always && variant != gateway }
 
 var errViolated = errors.New("what was promised was not kept")
 
@@ -89,7 +90,7 @@ func parse(args []string) (settings, error) {
 	var s settings
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.StringVar(&s.worker, "worker", "bin/worker", "the worker's `FILE`, as make build builds it")
-	flags.StringVar(&s.variant, "variant", always, "which Redis: always, everysec, sentinel or cluster")
+	flags.StringVar(&s.variant, "variant", always, "which Redis and faults: always, everysec, sentinel, cluster or gateway")
 	flags.DurationVar(&s.duration, "duration", 10*time.Minute, "how long the chaos lasts")
 	flags.IntVar(&s.tasks, "tasks", 20_000, "how many tasks are enqueued meanwhile")
 	flags.IntVar(&s.workers, "workers", 4, "how many worker processes")

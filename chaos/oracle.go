@@ -26,6 +26,8 @@ const (
 	rulePlan     = "refused"       // what every producer may ask for was refused
 	ruleWorker   = "worker's end"  // it ended without being killed
 	ruleStrange  = "strange value" // that nobody wished for
+	ruleHold     = "long hold"     // a hold that outlasted its cause
+	ruleDrain    = "slow end"      // tasks that had not ended soon after the last fault
 )
 
 // violation is a promise that was not kept.
@@ -56,7 +58,7 @@ type oracle struct {
 
 // consult judges wishes, in the order of the plan, by the evidence.
 func consult(ev *evidence, wishes []*wish, variant string) verdict {
-	o := &oracle{evidence: ev, lossy: variant != always, alone: variant == everysec, targets: map[ledger.Target][]*wish{}}
+	o := &oracle{evidence: ev, lossy: lossy(variant), alone: variant == everysec, targets: map[ledger.Target][]*wish{}}
 	o.fates, o.ends, o.excused = map[*wish]fate{}, map[string]int{}, map[string]int{}
 	for _, w := range wishes {
 		o.targets[w.target] = append(o.targets[w.target], w)

@@ -32,8 +32,11 @@ type scene struct {
 	producer  *producer
 	rdb       redis.UniversalClient
 	desk      desk
+	holds     *holdWatch
 	wishes    []*wish
-	forward   int // retries that were brought forward
+	forward   int           // retries that were brought forward
+	calm      time.Time     // when the last fault was over
+	drained   time.Duration // from then until all tasks had ended
 }
 
 // perform is the whole of a run.
@@ -43,6 +46,9 @@ func perform(ctx context.Context, out io.Writer, o settings, dir string) (err er
 	if err := s.open(ctx); err != nil {
 		return err
 	}
+	watching, enough := context.WithCancel(ctx)
+	defer enough()
+	go s.holds.run(watching)
 	s.wishes = plan(s.school, o.tasks, o.seed)
 	if err := s.rage(ctx); err != nil {
 		return err
@@ -51,9 +57,16 @@ func perform(ctx context.Context, out io.Writer, o settings, dir string) (err er
 	if err != nil {
 		return err
 	}
-	if s.lossy() {
+	if lossy(s.variant) {
 		if verdict, err = s.heal(ctx, verdict); err != nil {
 			return err
+		}
+	}
+	if s.variant == gateway {
+		verdict.violations = append(verdict.violations, s.holds.violations()...)
+		if s.drained > drainMost {
+			verdict.violations = append(verdict.violations, violation{ruleDrain, fmt.Sprintf(
+				"tasks ended %s after the last fault, want %s at most", s.drained.Round(time.Second), drainMost)})
 		}
 	}
 	if n := s.fleet.quits.Load(); n > 0 {
@@ -87,7 +100,8 @@ func (s *scene) open(ctx context.Context) (err error) {
 	if s.fleet, err = openFleet(s.worker, s.dir, s.servers.section, s.platforms.url, s.workers); err != nil {
 		return err
 	}
-	s.storm = &storm{fleet: s.fleet, servers: s.servers, seed: s.seed, tell: s.tell}
+	s.storm = newStorm(s)
+	s.holds = newHoldWatch(s.rdb)
 	return eventually(ctx, "workers that serve all lanes", func(ctx context.Context) error {
 		lanes, err := tasks.ReadLanes(ctx, s.rdb, time.Now())
 		if err == nil && len(lanes) < len(tasks.Kinds()) {
@@ -151,6 +165,7 @@ func (s *scene) rage(ctx context.Context) error {
 			}
 			s.tell("the chaos is over")
 			s.platforms.DisarmAll()
+			s.calm = time.Now()
 		case <-asked:
 			asked = nil
 			waiting--
@@ -167,10 +182,21 @@ func (s *scene) progress() {
 
 // judge waits until all tasks have ended and asks the oracle.
 func (s *scene) judge(ctx context.Context, when string) (verdict, error) {
-	n, err := s.desk.drain(ctx, s.drain, s.tell)
+	// How soon tasks end is a part of what the variant gateway checks.
+	var alone time.Duration
+	if s.variant == gateway {
+		alone = drainMost - time.Since(s.calm)
+	}
+	n, err := s.desk.drain(ctx, s.drain, alone, s.tell)
 	s.forward += n
 	if err != nil {
 		return verdict{}, err
+	}
+	if s.drained == 0 {
+		s.drained = time.Since(s.calm)
+	}
+	if s.variant == gateway { // a hold that began with the last fault is seen to end, or not to
+		pause(ctx, holdMost+4*holdsEvery-time.Since(s.calm))
 	}
 	s.tell("drained; %d retries that were more than %s off were brought forward", s.forward, soon)
 	ev, err := s.evidence(ctx)

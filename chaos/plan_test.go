@@ -33,8 +33,10 @@ func TestEqualSeedsGiveEqualPlans(t *testing.T) {
 func TestAPlanIsValidAndMeetsItself(t *testing.T) {
 	t.Parallel()
 	school := newSchool(2000)
-	if _, err := sandbox.New(sandbox.Config{World: school.world(), Scenario: sandbox.Scenario{Faults: faults()}}); err != nil {
-		t.Fatalf("the platforms do not take the world or the faults: %v", err)
+	for _, variant := range variants {
+		if _, err := sandbox.New(sandbox.Config{World: school.world(), Scenario: sandbox.Scenario{Faults: faults(variant)}}); err != nil {
+			t.Fatalf("%s: the platforms do not take the world or the faults: %v", variant, err)
+		}
 	}
 	wishes, targets, times := map[string]int{}, map[string]int{}, map[ledger.Target]int{}
 	for _, w := range plan(school, 2000, 1) {
@@ -58,7 +60,7 @@ func TestFaultsOfEverySortStrike(t *testing.T) {
 	t.Parallel()
 	kinds := map[sandbox.FaultKind]bool{}
 	share := 0.0
-	for _, f := range faults() {
+	for _, f := range faults(always) {
 		kinds[f.Kind] = true
 		if f.API == "" || f.API == sandbox.APIGroupNick {
 			share += f.Share
@@ -125,5 +127,22 @@ func TestTheRosterSumsUpAllWishes(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the roster (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheFaultsOfAGatewayStrikeInTheSharesThatAreDocumented(t *testing.T) {
+	t.Parallel()
+	got := map[string]float64{}
+	for _, f := range faults(gateway) {
+		if f.API == "" || f.API == sandbox.APIChangeID {
+			got[f.Name] = f.Share
+		}
+	}
+	want := map[string]float64{
+		"HTML page before the effect": 0.005, "HTML page after the effect": 0.005, "busy": 0.02,
+		"reset before the effect": 0.02, "reset after the effect": 0.02, "expired token": 0.005, "valid token refused": 0.001,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("shares of an API's calls (-want +got):\n%s", diff)
 	}
 }

@@ -80,6 +80,11 @@ func openServers(ctx context.Context, variant, dir string) (*servers, error) {
 		everysec: func(ctx context.Context) error { return s.openSingle(ctx, "everysec") },
 		sentinel: s.openSentinel,
 		cluster:  s.openCluster,
+		gateway: func(ctx context.Context) error {
+			err := s.openSingle(ctx, always)
+			s.every = 20 * time.Second
+			return err
+		},
 	}[variant]
 	if err := open(ctx); err != nil {
 		s.close()

@@ -15,8 +15,17 @@ type storm struct {
 	servers *servers
 	seed    uint64
 	tell    func(format string, arguments ...any)
+	spare   time.Duration // the longest time between two kills of workers
 
 	kills, strikes, cuts atomic.Int64
+}
+
+func newStorm(s *scene) *storm {
+	storm := &storm{fleet: s.fleet, servers: s.servers, seed: s.seed, tell: s.tell, spare: 5 * time.Second}
+	if s.variant == gateway {
+		storm.spare = 4 * time.Second
+	}
+	return storm
 }
 
 // rage kills and cuts until ctx ends, and returns when what it took away is
@@ -37,7 +46,7 @@ func (s *storm) rage(ctx context.Context, length time.Duration) error {
 		return err
 	}
 	group.Go(func() {
-		failed[0] = every(2, 2*time.Second, 5*time.Second, func(r *rand.Rand) error {
+		failed[0] = every(2, 2*time.Second, s.spare, func(r *rand.Rand) error {
 			s.kills.Add(1)
 			return s.fleet.kill(r.IntN(len(s.fleet.workers)))
 		})

@@ -110,7 +110,10 @@ func (s school) world() sandbox.World {
 
 // faults strike 5 % of all calls, with everything the sandbox knows but the ban
 // of an address, which would keep everybody waiting for five minutes.
-func faults() []sandbox.Fault {
+func faults(variant string) []sandbox.Fault {
+	if variant == gateway {
+		return gatewayFaults()
+	}
 	const each = 0.05 / 13
 	all := []sandbox.Fault{
 		{Name: "reset after the effect", Kind: sandbox.FaultReset, Applied: true},
@@ -162,6 +165,31 @@ func faults() []sandbox.Fault {
 	return all
 }
 
+// gatewayFaults are those of a gateway in front of the platforms that fails now
+// and then, and none that lets a platform refuse for longer than one call.
+func gatewayFaults() []sandbox.Fault {
+	all := []sandbox.Fault{
+		{Name: "HTML page before the effect", Kind: sandbox.FaultOutage, Share: 0.005},
+		{Name: "HTML page after the effect", Kind: sandbox.FaultOutage, Applied: true, Share: 0.005},
+		{Name: "reset before the effect", Kind: sandbox.FaultReset, Share: 0.02},
+		{Name: "reset after the effect", Kind: sandbox.FaultReset, Applied: true, Share: 0.02},
+	}
+	for _, api := range []struct{ name, busy, badToken string }{
+		{sandbox.APIGroupNick, "-1", "40014"},
+		{sandbox.APIGroupUpdate, "system.error", "InvalidAuthentication"},
+		{sandbox.APIChangeID, "system.busy", "InvalidAuthentication"},
+		{sandbox.APIClassNick, "104", ""},
+	} {
+		all = append(all, sandbox.Fault{Name: "busy", API: api.name, Kind: sandbox.FaultAnswer, Code: api.busy, Share: 0.02})
+		if api.badToken != "" {
+			all = append(all,
+				sandbox.Fault{Name: "expired token", API: api.name, Kind: sandbox.FaultExpiredToken, Share: 0.005},
+				sandbox.Fault{Name: "valid token refused", API: api.name, Kind: sandbox.FaultAnswer, Code: api.badToken, Share: 0.001})
+		}
+	}
+	return all
+}
+
 // platforms are both of them, in this process, so that no kill takes what they
 // remember.
 type platforms struct {
@@ -179,7 +207,7 @@ func openPlatforms(s school, o settings) (*platforms, error) {
 			sandbox.APIGroupNick: second(nicknameRate), sandbox.APIGroupUpdate: second(groupRate),
 			sandbox.APIChangeID: second(idRate), sandbox.APIClassNick: second(courseRate),
 		}},
-		Scenario: sandbox.Scenario{Faults: faults()},
+		Scenario: sandbox.Scenario{Faults: faults(o.variant)},
 	})
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -8,8 +9,12 @@ import (
 	"time"
 )
 
-const outagePage = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n" +
-	"<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>Tengine</center>\r\n</body>\r\n</html>\r\n"
+// gatewayPage is the page that a gateway sends with an HTTP status.
+func gatewayPage(status int) []byte {
+	title := fmt.Sprintf("%d %s", status, http.StatusText(status))
+	return []byte("<html>\r\n<head><title>" + title + "</title></head>\r\n" +
+		"<body>\r\n<center><h1>" + title + "</h1></center>\r\n<hr><center>Tengine</center>\r\n</body>\r\n</html>\r\n")
+}
 
 // armedFault is a Fault that waits for its calls.
 type armedFault struct {
@@ -114,9 +119,9 @@ func (f *armedFault) strikes(random *rand.Rand) bool {
 // all. An answer with a code of the gateway's does: it is not metered.
 func (f *armedFault) beforeGateway(d *dialect) bool {
 	switch f.Kind {
-	case FaultOutage, FaultRefused, FaultBan:
+	case FaultRefused, FaultBan:
 		return true
-	case FaultHang, FaultReset:
+	case FaultHang, FaultReset, FaultOutage:
 		return !f.Applied
 	case FaultAnswer:
 		return !f.Applied && d.codes[f.Code].gateway
@@ -146,9 +151,9 @@ func (f *armedFault) answer(x *exchange) answer {
 			a.body = []byte("{}")
 		}
 	case FaultOutage:
-		a = answer{status: http.StatusBadGateway, contentType: "text/html", body: []byte(outagePage)}
-		if f.Body != "" {
-			a.body = []byte(f.Body)
+		a = answer{status: cmp.Or(f.Status, http.StatusBadGateway), contentType: "text/html", body: []byte(f.Body)}
+		if f.Body == "" {
+			a.body = gatewayPage(a.status)
 		}
 	case FaultBan:
 		a = banAnswer(x.requestID)
@@ -186,7 +191,7 @@ func (f *armedFault) bend(a answer, x *exchange) answer {
 	switch f.Kind {
 	case FaultTruncated:
 		a.body = a.body[:len(a.body)/2]
-	case FaultAnswer, FaultOddBody, FaultHang, FaultReset:
+	case FaultAnswer, FaultOddBody, FaultHang, FaultReset, FaultOutage:
 		if f.Applied {
 			return f.answer(x)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -137,6 +138,48 @@ func TestAnExpiredTokenIsReallyGone(t *testing.T) {
 		t.Error("the expired token came back")
 	} else if got := r.group(next, `{"chatid":"chat1","name":"N"}`); code(got) != "ok" {
 		t.Errorf("the next token: %s", got.Body)
+	}
+}
+
+func TestAGatewaysPageComesBeforeOrAfterTheEffect(t *testing.T) {
+	t.Parallel()
+	for status, title := range map[int]string{
+		0: "502 Bad Gateway", 503: "503 Service Unavailable", 504: "504 Gateway Timeout", 200: "200 OK", 403: "403 Forbidden", 404: "404 Not Found",
+	} {
+		for _, applied := range []bool{false, true} {
+			r, token := faulty(t, sandbox.Fault{Name: "page", API: sandbox.APIChangeID, Kind: sandbox.FaultOutage, Status: status, Applied: applied})
+			got := r.changeID(token, "ann", "annnorth1")
+			if !strings.HasPrefix(title, strconv.Itoa(got.Status)) || got.Type != "text/html" || !strings.Contains(got.Body, "<h1>"+title+"</h1>") {
+				t.Errorf("status %d, applied %v: answer %d %s %s", status, applied, got.Status, got.Type, got.Body)
+			}
+			if changed := r.employee("north", "ann").DingTalkID == "annnorth1"; changed != applied {
+				t.Errorf("status %d, applied %v: the ID was changed: %v", status, applied, changed)
+			}
+			call := r.lastCall()
+			if call.Status != got.Status || call.Code != "" || call.Fault != "page" || (call.Effect != 0) != applied || call.Metered != applied {
+				t.Errorf("status %d, applied %v: call %+v", status, applied, call)
+			}
+		}
+	}
+}
+
+func TestAValidTokenThatIsRefusedOnceStaysValid(t *testing.T) {
+	t.Parallel()
+	r, token := faulty(t,
+		sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultAnswer, Code: "40014", First: 1},
+		sandbox.Fault{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultAnswer, Code: "InvalidAuthentication", First: 1})
+	for _, want := range []string{"40014", "0"} {
+		if got := r.nick(token, "chat1", "ann", "A"); r.lastCall().Code != want {
+			t.Errorf("a nickname: %s, want code %s", got.Body, want)
+		}
+	}
+	for _, want := range []string{"InvalidAuthentication", "ok"} {
+		if got := r.group(token, `{"chatid":"chat1","name":"N"}`); code(got) != want {
+			t.Errorf("a group: %s, want code %s", got.Body, want)
+		}
+	}
+	if again := r.northToken(); again != token {
+		t.Error("the token call gives another token, though the first is valid")
 	}
 }
 

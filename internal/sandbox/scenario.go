@@ -32,8 +32,8 @@ const (
 	FaultHang FaultKind = "hang"
 	// FaultReset closes the connection with RST.
 	FaultReset FaultKind = "reset"
-	// FaultOutage answers 502 (or Status) with a page of HTML; nothing behind
-	// it sees the call.
+	// FaultOutage answers 502 (or Status) with the HTML page of a gateway (or
+	// Body). Unless Applied is set, nothing behind the gateway sees the call.
 	FaultOutage FaultKind = "outage"
 	// FaultRefused resets the connection before anything behind it sees the
 	// call: as near to a refused connection as an open listener comes.
@@ -70,7 +70,7 @@ type Fault struct {
 	For   time.Duration `json:"-" yaml:"for"`
 
 	Kind FaultKind `json:"kind" yaml:"kind"`
-	// Applied carries the call out before answer, hang, reset or odd_body
+	// Applied carries the call out before answer, hang, reset, outage or odd_body
 	// strike: the platform did it and the client cannot tell.
 	Applied bool              `json:"applied,omitempty" yaml:"applied"`
 	Code    string            `json:"code,omitempty"    yaml:"code"`
@@ -196,8 +196,8 @@ func (f Fault) validateKind() error {
 	if f.Envelope != "" && f.API != APIGroupNick {
 		return fmt.Errorf("envelope: only %s has two of them", APIGroupNick)
 	}
-	if f.Applied && !slices.Contains([]FaultKind{FaultAnswer, FaultHang, FaultReset, FaultOddBody}, f.Kind) {
-		return fmt.Errorf("applied means nothing to kind %q: it belongs to answer, hang, reset and odd_body", f.Kind)
+	if f.Applied && !slices.Contains([]FaultKind{FaultAnswer, FaultHang, FaultReset, FaultOutage, FaultOddBody}, f.Kind) {
+		return fmt.Errorf("applied means nothing to kind %q: it belongs to answer, hang, reset, outage and odd_body", f.Kind)
 	}
 	switch f.Kind {
 	case FaultAnswer:

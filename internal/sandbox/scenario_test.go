@@ -128,7 +128,7 @@ func TestAMistakeInAScenarioIsNamedWithItsLine(t *testing.T) {
 		"faults:\n  - {kind: hang, share: 1.5}\n":                                       {"share 1.5"},
 		"faults:\n  - {kind: hang, share: .nan}\n":                                      {"share NaN"},
 		"faults:\n  - {kind: hang, status: 42}\n":                                       {"status 42"},
-		"faults:\n  - {kind: outage, applied: true}\n":                                  {"applied means nothing"},
+		"faults:\n  - {kind: refused, applied: true}\n":                                 {"applied means nothing"},
 		"faults:\n  - {kind: hang, envelope: flat}\n":                                   {"only updategroupnick"},
 		"faults:\n  - {kind: hang, api: updategroupnick, envelope: round}\n":            {`envelope "round"`},
 		"faults:\n  - {kind: ban, api: modifyGroupMemberNickname}\n":                    {"cannot happen"},

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/hold"
+)
+
+const (
+	// holdMost is how long a hold may outlast its cause. A fault of the platforms
+	// ends with the call that it strikes, so this bounds a hold from its begin.
+	holdMost = 30 * time.Second
+	// drainMost is how long tasks may take to end after the last fault.
+	drainMost = time.Minute
+	// holdsEvery is how often the holds are read, and the error of an end.
+	holdsEvery = 500 * time.Millisecond
+)
+
+// heldSpan is a hold and the time in which it was seen.
+type heldSpan struct {
+	hold.Hold
+
+	seen time.Time // last
+}
+
+func (s heldSpan) String() string {
+	const layout = "15:04:05.000"
+	return fmt.Sprintf("%s was on hold from %s to %s or later, %s: class %s, set by %s, %d probes: %s",
+		s.Place, s.Since.Local().Format(layout), s.seen.Local().Format(layout),
+		s.seen.Sub(s.Since).Round(100*time.Millisecond), s.Class, s.By, s.Tries, s.Reason)
+}
+
+// holdWatch records the holds that workers set. It reads the holds themselves
+// and not their events: a worker that is killed right after it has set a hold
+// writes no event. Its methods are safe for concurrent use.
+type holdWatch struct {
+	board *hold.Board
+
+	mu    sync.Mutex
+	spans []heldSpan
+}
+
+func newHoldWatch(rdb redis.UniversalClient) *holdWatch { return &holdWatch{board: hold.NewBoard(rdb)} }
+
+// run reads the holds until ctx ends. While Redis is unavailable it sees none.
+func (w *holdWatch) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := w.board.Refresh(ctx); err == nil {
+			w.see(w.board.All(), time.Now())
+		}
+		pause(ctx, holdsEvery)
+	}
+}
+
+// see records the holds of a moment. An operator's hold ends when the operator
+// says so, and is left out.
+func (w *holdWatch) see(holds []hold.Hold, now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, h := range holds {
+		if h.Class == hold.Operator || !h.Until.IsZero() && !now.Before(h.Until) {
+			continue
+		}
+		// Workers keep the begin of a hold that goes on, whatever else they change.
+		i := slices.IndexFunc(w.spans, func(s heldSpan) bool { return s.Place == h.Place && s.Since.Equal(h.Since) })
+		if i < 0 {
+			w.spans = append(w.spans, heldSpan{h, now})
+			continue
+		}
+		w.spans[i] = heldSpan{h, now}
+	}
+}
+
+// held are all holds that were seen, the first to begin first.
+func (w *holdWatch) held() []heldSpan {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.spans)
+}
+
+// violations names every hold that was there for longer than holdMost.
+func (w *holdWatch) violations() (all []violation) {
+	for _, s := range w.held() {
+		if s.seen.Sub(s.Since) > holdMost {
+			all = append(all, violation{ruleHold, s.String()})
+		}
+	}
+	return all
+}
