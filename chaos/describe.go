@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"rollcall/internal/sandbox"
 	"rollcall/tasks"
@@ -26,7 +27,12 @@ func (s *scene) describe(when string, ev *evidence, v verdict) {
 		row("archived by asynq alone, and found", said[saidArchived])
 	}
 	row("seconds from the last fault until all tasks had ended", int(s.drained.Seconds()))
-	row("holds that workers set", len(s.holds.held()))
+	held, longest := s.holds.held(), time.Duration(0)
+	for _, h := range held {
+		longest = max(longest, h.seen.Sub(h.Since))
+	}
+	row("holds that workers set", len(held))
+	row("the longest of them, in seconds", int(longest.Seconds()))
 	row("answers to producers lost twice", s.producer.unknown.Load())
 	row("times a producer was told that nothing is stored", s.producer.refused.Load())
 	for _, end := range sortedKeys(v.ends) {

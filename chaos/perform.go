@@ -66,7 +66,7 @@ func perform(ctx context.Context, out io.Writer, o settings, dir string) (err er
 		verdict.violations = append(verdict.violations, s.holds.violations()...)
 		if s.drained > drainMost {
 			verdict.violations = append(verdict.violations, violation{ruleDrain, fmt.Sprintf(
-				"tasks ended %s after the last fault, want %s at most", s.drained.Round(time.Second), drainMost)})
+				"tasks were open for %s after the last fault, want %s at most", s.drained.Round(time.Second), drainMost)})
 		}
 	}
 	if n := s.fleet.quits.Load(); n > 0 {
