@@ -5,6 +5,13 @@ GO       ?= go
 export GOTOOLCHAIN ?= auto
 # The race detector needs a C compiler; without one the tests run without it.
 RACE     := $(shell command -v gcc >/dev/null 2>&1 || command -v cc >/dev/null 2>&1 && echo -race)
+# The last line of a test run names what it ran on.
+TESTED    = if [ -z "$(RACE)" ]; then echo "no C compiler: the race detector did not run"; fi; \
+	if command -v redis-server >/dev/null 2>&1; then \
+		echo "tested on miniredis and on $$(redis-server --version | cut -d' ' -f1-3)"; \
+	else \
+		echo "tested on miniredis alone: redis-server is not on the PATH, its tests were skipped"; \
+	fi
 TOOL      = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 30s
 ONLY     ?=
@@ -33,17 +40,18 @@ demo: build ## Send a sample school through on this machine, and compare
 run: build ## The same, and stay up with the web UI
 	@bin/worker run
 
+# Most tests wait for a Redis or for a timer, so more of them run than there are cores.
+.PHONY: test
+test: ## Run the tests that take no minutes; on a real Redis too, where there is one
+	$(GO) test -short $(RACE) -timeout 10m -shuffle=on -parallel 8 ./...
+	@$(TESTED)
+
 # One package at a time: tests that let Redis servers fail over need the
 # processors that other packages would take.
-.PHONY: test
-test: ## Run all tests; on a real Redis too, where there is one
+.PHONY: test-long
+test-long: ## Run all tests: failovers, every topology, every lost reply (15 minutes)
 	$(GO) test $(RACE) -timeout 20m -shuffle=on -p 1 ./...
-	@if [ -z "$(RACE)" ]; then echo "no C compiler: the race detector did not run"; fi
-	@if command -v redis-server >/dev/null 2>&1; then \
-		echo "tested on miniredis and on $$(redis-server --version | cut -d' ' -f1-3)"; \
-	else \
-		echo "tested on miniredis alone: redis-server is not on the PATH, its tests were skipped"; \
-	fi
+	@$(TESTED)
 
 .PHONY: lint
 lint: ## go vet, staticcheck and golangci-lint, at pinned versions

@@ -60,6 +60,9 @@ func TestBytesAreCountedOnARedisThatIsFilled(t *testing.T) {
 }
 
 func TestATargetIsSettledAsAWorkerWould(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 20 s of a whole core: make test-long")
+	}
 	t.Parallel()
 	redistest.Real(t)
 	var out strings.Builder

@@ -28,6 +28,9 @@ var printed = regexp.MustCompile(`^figure=\S+ ours=\d+\.\d+ peer=\d+\.\d+ ratio=
 
 // What is measured must go on being measured; how fast it is, is no test's to say.
 func TestFiguresPrintTheirLines(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 20 s of a whole core: make test-long")
+	}
 	t.Parallel()
 	redistest.Real(t) // or there is nothing to start
 	for _, name := range []string{"enqueue.one", "ledger.overhead"} {

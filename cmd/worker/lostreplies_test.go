@@ -20,6 +20,9 @@ const together = 24
 // after the other, each in a passage of its own. However it goes on, it ends
 // right; docs/lost-replies.md is what was seen.
 func TestALostReplyAtAnyCommandOfThePathDoesNoHarm(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes minutes: make test-long")
+	}
 	t.Parallel()
 	known := readScripts(t)
 	redistest.Real(t) // or skip
@@ -43,6 +46,27 @@ func TestALostReplyAtAnyCommandOfThePathDoesNoHarm(t *testing.T) {
 		return
 	}
 	compareLost(t, told)
+}
+
+// The same at some commands of one story, for those who do not wait for all.
+func TestALostReplyToANicknameTaskDoesNoHarm(t *testing.T) {
+	t.Parallel()
+	known, nickname := readScripts(t), stories()[0]
+	// The first passage also makes the scripts known, so that each step is one command.
+	newPassage(t, known).tell(nickname, step{}, redistest.Pass)
+	for _, at := range []step{
+		{true, "asynq's `enqueue`"},
+		{false, "`internal/ledger/begin.lua`"},
+		{false, "`internal/ledger/settle.lua`"},
+		{false, "asynq's `markAsComplete`"},
+	} {
+		t.Run(at.command, func(t *testing.T) {
+			t.Parallel()
+			if r := newPassage(t, known).tell(nickname, at, redistest.LoseReply); !r.met {
+				t.Errorf("no reply to %s was lost", at.command)
+			}
+		})
+	}
 }
 
 // step is one command of somebody's.

@@ -22,9 +22,12 @@ const (
 	nodeTimeout = "1500"
 )
 
-// Cluster starts three masters with a replica each.
+// Cluster starts three masters with a replica each. Under -short it skips the test.
 func Cluster(t *testing.T) *Deployment {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("six servers take seconds to agree: make test-long")
+	}
 	binary := lookUp(t)
 	d := &Deployment{Name: "cluster", Env: map[string]string{"REDIS_PASSWORD": Password}}
 	d.build(t, func() error {

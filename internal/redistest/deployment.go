@@ -37,7 +37,7 @@ type node struct {
 }
 
 // EachTopology runs test on a single server, behind Sentinel and on a Cluster,
-// as parallel subtests with those names.
+// as parallel subtests with those names. Under -short only on the single server.
 func EachTopology(t *testing.T, test func(t *testing.T, d *Deployment)) {
 	t.Helper()
 	for name, start := range map[string]func(*testing.T) *Deployment{"single": Single, "sentinel": Sentinel, "cluster": Cluster} {

@@ -22,9 +22,12 @@ type sentinel struct {
 }
 
 // Sentinel starts a master, a replica and three Sentinels, which ask for a
-// password of their own.
+// password of their own. Under -short it skips the test.
 func Sentinel(t *testing.T) *Deployment {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("five servers take seconds to agree: make test-long")
+	}
 	binary := lookUp(t)
 	d := &Deployment{Name: "sentinel", Env: map[string]string{"REDIS_PASSWORD": Password, "SENTINEL_PASSWORD": SentinelPassword}}
 	var watchers []*sentinel
