@@ -30,6 +30,9 @@ type gate struct {
 	// tells that others are under way.
 	taken  [2][]*redis.Cmd
 	asking bool
+	// seen tells that a look came while they were under way: it may have counted
+	// without the tasks that they bring.
+	seen bool
 	state  state
 	// running are the attempts, calling those of them that have had their slot.
 	running, calling int
@@ -145,7 +148,9 @@ func (g *gate) dequeued(queue string, cmds []*redis.Cmd) *redis.Cmd {
 	i := g.index(queue)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.asking = false
+	unknown := redis.HasErrorPrefix(cmds[0].Err(), "NOSCRIPT") // asynq follows it up by an Eval
+	seen := g.seen
+	g.asking, g.seen = unknown, seen && unknown
 	for _, cmd := range cmds {
 		if cmd.Err() != nil {
 			// Empty, paused by the button, or Redis is away: not before the next look.
@@ -154,7 +159,9 @@ func (g *gate) dequeued(queue string, cmds []*redis.Cmd) *redis.Cmd {
 			}
 			continue
 		}
-		g.pending[i] = max(0, g.pending[i]-1)
+		if !seen { // one too many costs an empty dequeue; one too few lets bulk tasks pass an urgent one
+			g.pending[i] = max(0, g.pending[i]-1)
+		}
 		g.handed++
 		g.handedAt = time.Now()
 		if g.probe {
@@ -191,6 +198,7 @@ func (g *gate) drained(ctx context.Context) {
 func (g *gate) saw(urgent, bulk int64) {
 	g.mu.Lock()
 	g.pending = [2]int64{urgent, bulk}
+	g.seen = g.asking
 	g.mu.Unlock()
 	g.moved.Broadcast()
 }

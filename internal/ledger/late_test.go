@@ -65,34 +65,36 @@ func TestADoubtThatWasAnsweredEndsWithTheNextSend(t *testing.T) {
 	})
 }
 
-// What lies in the record is told: that no answer is outstanding, and when the
-// target was last settled.
+// The record shows whether an answer is outstanding, and when the target was last
+// settled. Each in a Redis of its own: a send without an answer leaves its trace in
+// the next.
 func TestALookTellsOfADoubtThatWasAnsweredAndOfTheLastSettle(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
-	l := ledger.New(s.Client(t))
-	now := time.Unix(1_780_000_000, 0)
-	s.Mini.SetTime(now)
-	look := func() (ledger.State, time.Time) {
-		t.Helper()
-		record, err := l.Look(t.Context(), ann)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return record.Fields["nickname"], record.Settled
-	}
-	for left, answered := range map[ledger.Left]bool{ledger.Answered: true, ledger.Unanswered: false} {
-		apply(t, l, ann, revise(t, l, ann), nick("A"))
-		settledAt := now
-		now = now.Add(time.Hour)
-		s.Mini.SetTime(now)
-		rev := revise(t, l, ann)
-		mark := begin(t, l, ann, rev, nick("B"))
-		gate(t, mark)
-		release(t, mark, left)
-		if state, settled := look(); state.Doubt != rev || state.Answered != answered || !settled.Equal(settledAt) {
-			t.Errorf("%+v, settled at %v; want it in doubt, answered %t, and settled an hour before", state, settled, answered)
-		}
+	for name, test := range map[string]struct {
+		left     ledger.Left
+		answered bool
+	}{"answered": {ledger.Answered, true}, "unanswered": {ledger.Unanswered, false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Mini(t)
+			l := ledger.New(s.Client(t))
+			settledAt := time.Unix(1_780_000_000, 0)
+			s.Mini.SetTime(settledAt)
+			apply(t, l, ann, revise(t, l, ann), nick("A"))
+			s.Mini.SetTime(settledAt.Add(time.Hour))
+			rev := revise(t, l, ann)
+			mark := begin(t, l, ann, rev, nick("B"))
+			gate(t, mark)
+			release(t, mark, test.left)
+			record, err := l.Look(t.Context(), ann)
+			if err != nil {
+				t.Fatal(err)
+			}
+			state := record.Fields["nickname"]
+			if state.Doubt != rev || state.Answered != test.answered || !record.Settled.Equal(settledAt) {
+				t.Errorf("%+v, settled at %v; want it in doubt, answered %t, and settled an hour before", state, record.Settled, test.answered)
+			}
+		})
 	}
 }
 
