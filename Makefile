@@ -22,6 +22,8 @@ TASKS    ?= 20000
 VARIANT  ?= always
 SEED     ?= 1
 CHAOS    ?=
+PKG      ?= ./...
+RUNS     ?= 20
 
 .PHONY: help
 help: ## Show this list
@@ -52,6 +54,10 @@ test: ## Run the tests that take no minutes; on a real Redis too, where there is
 test-long: ## Run all tests: failovers, every topology, every lost reply (15 minutes)
 	$(GO) test $(RACE) -timeout 20m -shuffle=on -p 1 ./...
 	@$(TESTED)
+
+.PHONY: flake
+flake: ## Run the tests of make test 34 times, shuffled, and list each that failed; PKG, RUNS
+	@GO="$(GO)" RACE="$(RACE)" PKG="$(PKG)" RUNS="$(RUNS)" tools/flake.sh
 
 .PHONY: lint
 lint: ## go vet, staticcheck and golangci-lint, at pinned versions

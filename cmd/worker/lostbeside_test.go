@@ -42,12 +42,6 @@ var beside = map[string]string{
 // lookout every 100 ms, the sweep every 5 s.
 var verbs = []string{"LLEN", "LRANGE", "ZRANGE", "ZCOUNT", "ZLEXCOUNT", "ZCARD", "HLEN", "HSCAN", "SMEMBERS"}
 
-// isRelease tells that a target is let go: where nothing is refused, because a slot
-// has passed, which may happen anywhere on a machine that is busy.
-func isRelease(command string) bool {
-	return strings.HasPrefix(command, "`internal/ledger/ungate.lua`")
-}
-
 func isBeside(command string) bool {
 	if beside[command] != "" || beside[strings.TrimSuffix(command, ", urgent")] != "" {
 		return true

@@ -32,9 +32,6 @@ type line struct {
 	counts map[string]int
 	seen   []string // in the order of their first time
 	lost   []byte   // the command whose reply was lost
-	told   string   // that reply
-	again  string   // what the same command was answered when it came again
-	anew   bool     // one of that name came again, with other words
 }
 
 func newLine(t *testing.T, s *redistest.Server, known *luaScripts) *line {
@@ -89,8 +86,6 @@ func (l *line) judge(request []byte) redistest.Fault {
 		l.lost = bytes.Clone(request)
 		return l.loss.fault
 	}
-	lostName, _, _ := strings.Cut(l.loss.command, " (")
-	l.anew = l.anew || l.lost != nil && name == lostName
 	return redistest.Pass
 }
 
@@ -99,15 +94,8 @@ func (l *line) answered(request, reply []byte) redistest.Fault {
 	defer l.mu.Unlock()
 	if l.open && l.lost == nil && l.loss.command == forward && string(reply) != ":0\r\n" &&
 		l.scripts.name(redistest.Words(request)) == forward {
-		l.lost, l.told = bytes.Clone(request), string(reply)
+		l.lost = bytes.Clone(request)
 		return l.loss.fault
-	}
-	switch {
-	case l.lost == nil || !bytes.Equal(request, l.lost):
-	case l.told == "":
-		l.told = string(reply)
-	case l.again == "":
-		l.again = string(reply)
 	}
 	return redistest.Pass
 }
@@ -119,25 +107,9 @@ func (l *line) commands() []string {
 	return slices.Clone(l.seen)
 }
 
-// said tells what became of the command whose reply was lost: whether it was
-// repeated, and what the repetition was answered. false: no reply was lost.
-func (l *line) said() (string, bool) {
+// lostOne reports whether a reply was lost.
+func (l *line) lostOne() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case l.lost == nil:
-		return "", false
-	case l.again == "" && l.anew:
-		return "another try follows", true
-	case l.again == "":
-		return "not repeated while the test looked", true
-	case l.again == l.told:
-		return "repeated, same answer", true
-	case strings.HasPrefix(l.again, "-"):
-		word, _, _ := strings.Cut(strings.TrimSpace(l.again[1:]), ":")
-		return "repeated, refused: `" + word + "`", true
-	case l.again == "_\r\n" || l.again == "$-1\r\n" || l.again == "*-1\r\n":
-		return "repeated, answer: nothing", true
-	}
-	return "repeated, another answer", true
+	return l.lost != nil
 }

@@ -16,17 +16,18 @@ import (
 // reply is lost.
 type story struct {
 	name, intro string
-	before      func(*passage)  // what came first
-	requests    []tasks.Request // enqueued in one piece
-	during      func(*passage)  // what a person does while they are on their way; may be nil
-	ends        []string        // each task as one of these
-	most        int             // calls
-	wrong       func(*passage) error
-	letters     int
+	// steps are the commands whose replies are lost: all on the path of the first
+	// stories, and only new ones of the later.
+	steps    []step
+	before   func(*passage)  // what came first
+	requests []tasks.Request // enqueued in one piece
+	during   func(*passage)  // what a person does while they are on their way; may be nil
+	ends     []string        // each task as one of these
+	most     int             // calls
+	wrong    func(*passage) error
+	letters  int
 	// after goes on with the same target: what was written down must be right.
 	after func(*passage)
-	// news: only commands that no story before had.
-	news bool
 	// in is when the tasks are to be carried out; 0: at once.
 	in time.Duration
 }
@@ -87,7 +88,7 @@ func nicknameStory(name, intro string, options tasks.Options) story {
 		before:   func(p *passage) { p.carry(nicknameOf("u001", "old"), "`applied`") },
 		requests: one(nicknameOf("u001", "new"), options),
 		ends:     []string{"`applied`", "`settled`", "`done`"}, most: 2,
-		wrong: named("u001", "new"),
+		wrong: named("u001", "new"), steps: nicknameSteps(),
 		after: func(p *passage) {
 			// A call too many where the doubt was noted by a begin that came twice.
 			p.carry(nicknameOf("u001", "new"), "`unchanged`", "`applied`")
@@ -120,7 +121,7 @@ func groupStory() story {
 		name: "a chat's name and members", intro: "One task renames a chat and adds a member.",
 		before: func(p *passage) { p.carry(group("old"), "`applied`") }, requests: one(task, tasks.Options{}),
 		ends: []string{"`applied`", "`settled`", "`done`"}, most: 2,
-		wrong: func(p *passage) error { return wrong(p, "new", true) },
+		wrong: func(p *passage) error { return wrong(p, "new", true) }, steps: groupSteps(),
 		after: func(p *passage) {
 			back := group("old")
 			back.DelUserIDs = []string{"u101"}
@@ -135,7 +136,7 @@ func idStory() story {
 	return story{
 		name:     "an ID change",
 		intro:    "The ID that is wanted is taken, and the alternative is not: two calls, one effect, and no ID is sent twice.",
-		requests: one(task, tasks.Options{}), before: func(*passage) {},
+		requests: one(task, tasks.Options{}), before: func(*passage) {}, steps: idSteps(),
 		ends: []string{"`applied`", "`settled`", "`done`"}, most: 2,
 		wrong: func(p *passage) error {
 			asked := map[string]int{}
@@ -172,7 +173,7 @@ func rejectedStory() story {
 		},
 		requests: one(nicknameOf("u007", "赌博"), tasks.Options{}),
 		ends:     []string{"dead letter `rejected`"}, most: 5, letters: 1,
-		wrong: named("u007", "old"), news: true,
+		wrong: named("u007", "old"), steps: rejectedSteps(),
 		after: func(p *passage) {
 			p.carry(nicknameOf("u007", "new"), "`applied`")
 			p.must(named("u007", "new")(p))
@@ -187,7 +188,7 @@ func slowStory() story {
 		before(p)
 		p.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultLatency, Latency: 6500 * time.Millisecond, First: 1})
 	}
-	s.news = true
+	s.steps = slowSteps()
 	return s
 }
 
@@ -198,7 +199,7 @@ func throttledStory() story {
 		before(p)
 		p.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultAnswer, Code: "90018", First: 1})
 	}
-	s.news, s.most = true, 3
+	s.steps, s.most = throttledSteps(), 3
 	return s
 }
 
@@ -209,7 +210,7 @@ func heldStory() story {
 		before(p)
 		p.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultAnswer, Code: "60011", First: 1})
 	}
-	s.news, s.most, s.during = true, 3, probe
+	s.steps, s.most, s.during = heldSteps(), 3, probe
 	return s
 }
 
@@ -246,6 +247,6 @@ func laterStory() story {
 	for _, user := range []string{"u001", "u013"} {
 		s.requests = append(s.requests, tasks.Request{Task: nicknameOf(user, "new")})
 	}
-	s.news, s.most, s.in = true, 3, 2*time.Second
+	s.steps, s.most, s.in = laterSteps(), 3, 2*time.Second
 	return s
 }
