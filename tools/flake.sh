@@ -36,7 +36,7 @@ once() {
     (cd "$dir" && exec "$work/bin/${name//\//+}" -test.short -test.timeout 20m -test.parallel 8 -test.shuffle "$seed" "$@") \
       >"$out" 2>&1 </dev/null && continue
     failed=$(grep -oE '^ *--- FAIL: [^ ]+' "$out" | sed 's/.* //')
-    for test in ${failed:-the whole binary}; do
+    for test in ${failed:-(binary)}; do
       echo "$name $test" >>"$work/failed"
       echo "$name $test seed=$seed ($title)" >>"$work/seeds"
     done

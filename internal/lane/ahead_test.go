@@ -2,6 +2,7 @@ package lane_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"testing"
@@ -58,11 +59,12 @@ func TestNoMoreAreTakenAtOnceThanTheLaneHasRoomFor(t *testing.T) {
 func TestAStopLosesNothingThatWasTakenAhead(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		const n = 100
+		const n = 300 // more than the lane has room for
 		r := newRig(t, s)
-		begun := make(chan struct{}, n)
+		begun, free := make(chan struct{}, n), make(chan struct{})
 		r.add(lane.Config{Limits: fast}, func(context.Context, func(context.Context) error, string) error {
 			begun <- struct{}{}
+			<-free
 			return nil
 		})
 		var ids []string
@@ -70,8 +72,17 @@ func TestAStopLosesNothingThatWasTakenAhead(t *testing.T) {
 			ids = append(ids, r.put(nicknames, strconv.Itoa(i)))
 		}
 		r.start()
-		<-begun
-		r.stop()
+		await(t, begun, "a task")
+		stopped := make(chan struct{})
+		go func() { defer close(stopped); r.stop() }()
+		eventually(t, func() error {
+			if err := r.set.Lanes()[0].Slot(t.Context()); !errors.Is(err, lane.ErrStopping) {
+				return fmt.Errorf("the lane still gives slots: %v", err)
+			}
+			return nil
+		})
+		close(free)
+		await(t, stopped, "the stop")
 		if n := r.rdb.LLen(t.Context(), backlog.Key(nicknames, "active")).Val(); n != 0 {
 			t.Errorf("%d tasks are left with a worker that has stopped", n)
 		}

@@ -32,8 +32,8 @@ type gate struct {
 	asking bool
 	// seen tells that a look came while they were under way: it may have counted
 	// without the tasks that they bring.
-	seen bool
-	state  state
+	seen  bool
+	state state
 	// running are the attempts, calling those of them that have had their slot.
 	running, calling int
 	// handed counts tasks given to asynq, begun those that it gave to us. In

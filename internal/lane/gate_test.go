@@ -248,9 +248,9 @@ func TestAnIdleLaneAsksForNothingAndStartsWhenATaskComes(t *testing.T) {
 			before := r.wire.asked(nicknames, urgent)
 			r.ends(queue, r.put(queue, ""), asynq.TaskStateCompleted)
 			r.looks()
-			// Redis may not know the script yet, and a task of the one queue makes the
-			// server ask for the other at the most.
-			if n := r.wire.asked(nicknames, urgent) - before; n > 3 {
+			// Redis may not know the script yet, a task of the one queue makes the server
+			// ask for the other at the most, and a look may still have counted the task.
+			if n := r.wire.asked(nicknames, urgent) - before; n > 4 {
 				t.Errorf("for one task Redis was asked %d times", n)
 			}
 		}

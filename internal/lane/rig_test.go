@@ -91,6 +91,7 @@ type rig struct {
 	set       *lane.Set
 	ledger    *ledger.Ledger // the worker's
 	watch     *watch
+	leaves    *leaves // of the worker's calls; several rigs may share one
 	client    *asynq.Client
 	inspector *asynq.Inspector
 	stop      func() // ends the lanes, once; the end of the test does too
@@ -101,7 +102,7 @@ func newRig(t *testing.T, s *redistest.Server) *rig {
 	t.Helper()
 	rdb := s.Client(t)
 	r := &rig{
-		t: t, server: s, rdb: rdb, wire: &wire{dequeues: map[string]int{}}, log: &lines{},
+		t: t, server: s, rdb: rdb, wire: &wire{dequeues: map[string]int{}}, log: &lines{}, leaves: &leaves{},
 		watch: &watch{
 			attempts: make(chan lane.Attempt, 1000), recovered: make(chan string, 1000), condemned: make(chan string, 20_000), holds: make(chan word, 1000),
 		},
@@ -138,7 +139,9 @@ func (r *rig) add(cfg lane.Config, do doing) {
 	if cfg.Limits == nil {
 		cfg.Limits = slow
 	}
-	cfg.Timeout = time.Second
+	if cfg.Timeout == 0 {
+		cfg.Timeout = time.Second
+	}
 	r.set.Add(cfg, func(pacer handler.Pacer) handler.Func {
 		return func(ctx context.Context, d handler.Delivery) (handler.Report, error) {
 			report := handler.Report{Outcome: handler.Applied}
@@ -147,10 +150,12 @@ func (r *rig) add(cfg lane.Config, do doing) {
 					if err := pacer.Slot(ctx); err != nil {
 						return err
 					}
+					from := time.Now()
 					left, err := pacer.Leave(ctx)
 					if left {
 						report.Sends++
 					}
+					r.leaves.note(from, left)
 					if left || err != nil {
 						return err
 					}
