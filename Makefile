@@ -42,10 +42,9 @@ demo: build ## Send a sample school through on this machine, and compare
 run: build ## The same, and stay up with the web UI
 	@bin/worker run
 
-# Most tests wait for a Redis or for a timer, so more of them run than there are cores.
 .PHONY: test
 test: ## Run the tests that take no minutes; on a real Redis too, where there is one
-	$(GO) test -short $(RACE) -timeout 10m -shuffle=on -parallel 8 ./...
+	$(GO) test -short $(RACE) -timeout 10m -shuffle=on ./...
 	@$(TESTED)
 
 # One package at a time: tests that let Redis servers fail over need the

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"rollcall/internal/redistest"
 )
 
@@ -21,7 +19,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	redistest.Main(m)
 }
 
 var printed = regexp.MustCompile(`^figure=\S+ ours=\d+\.\d+ peer=\d+\.\d+ ratio=\S+ unit=\S+ peer_is="[^"]+"\n$`)

@@ -33,7 +33,7 @@ once() {
   while read -r name dir; do
     seed=$((RANDOM * 32768 + RANDOM))
     out=$work/out
-    (cd "$dir" && exec "$work/bin/${name//\//+}" -test.short -test.timeout 20m -test.parallel 8 -test.shuffle "$seed" "$@") \
+    (cd "$dir" && exec "$work/bin/${name//\//+}" -test.short -test.timeout 20m -test.shuffle "$seed" "$@") \
       >"$out" 2>&1 </dev/null && continue
     failed=$(grep -oE '^ *--- FAIL: [^ ]+' "$out" | sed 's/.* //')
     for test in ${failed:-(binary)}; do

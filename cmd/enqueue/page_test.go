@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "enqueue" {
 		main()
 	}
+	redistest.Prepare()
 	os.Exit(m.Run())
 }
 

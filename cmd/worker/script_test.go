@@ -36,6 +36,7 @@ func (w withEnqueue) Run() int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	binaries = dir
+	redistest.Prepare()
 	build := exec.Command("go", "build", "-o", filepath.Join(dir, "enqueue"), "rollcall/cmd/enqueue")
 	if out, err := build.CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("build enqueue: %v\n%s", err, out))

@@ -12,17 +12,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/logging"
-	"go.uber.org/goleak"
 
 	"rollcall/internal/backlog"
 	"rollcall/internal/redistest"
 )
 
-func TestMain(m *testing.M) {
-	redis.SetLogger(&logging.VoidLogger{}) // connections that a test cuts
-	goleak.VerifyTestMain(m, redistest.Dials())
-}
+func TestMain(m *testing.M) { redistest.Main(m) }
 
 const (
 	// patience bounds how long a test waits for what must come. Nothing is read

@@ -13,8 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/logging"
-	"go.uber.org/goleak"
 
 	"rollcall/internal/handler"
 	"rollcall/internal/ledger"
@@ -26,10 +24,7 @@ import (
 	"rollcall/tasks"
 )
 
-func TestMain(m *testing.M) {
-	redis.SetLogger(&logging.VoidLogger{}) // a Redis that is away is what some tests are about
-	goleak.VerifyTestMain(m, redistest.Dials())
-}
+func TestMain(m *testing.M) { redistest.Main(m) }
 
 const (
 	school   = "lakeside"

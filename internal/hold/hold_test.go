@@ -10,13 +10,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/redis/go-redis/v9"
-	"go.uber.org/goleak"
 
 	"rollcall/internal/hold"
 	"rollcall/internal/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, redistest.Dials()) }
+func TestMain(m *testing.M) { redistest.Main(m) }
 
 var (
 	began = time.Date(2026, 3, 1, 3, 12, 0, 0, time.UTC)

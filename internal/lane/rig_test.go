@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -15,8 +14,6 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/logging"
-	"go.uber.org/goleak"
 
 	"rollcall/internal/handler"
 	"rollcall/internal/hold"
@@ -28,15 +25,7 @@ import (
 	"rollcall/tasks"
 )
 
-func TestMain(m *testing.M) {
-	redis.SetLogger(&logging.VoidLogger{}) // connections that a test cuts
-	// Lanes wait most of their time, and their tests with them. The command line
-	// still has the last word.
-	if err := flag.Set("test.parallel", "8"); err != nil {
-		panic(err)
-	}
-	goleak.VerifyTestMain(m, redistest.Dials())
-}
+func TestMain(m *testing.M) { redistest.Main(m) }
 
 // patience bounds how long a test waits for what must come. Nothing is read
 // into how long it took.

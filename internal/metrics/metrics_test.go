@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
-	"go.uber.org/goleak"
 
 	"rollcall/internal/handler"
 	"rollcall/internal/hold"
@@ -27,7 +26,7 @@ import (
 	"rollcall/tasks"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, redistest.Dials()) }
+func TestMain(m *testing.M) { redistest.Main(m) }
 
 const laneName = "lakeside-dt.nickname"
 

@@ -9,16 +9,13 @@ import (
 	"testing"
 
 	"github.com/hibiken/asynq"
-	"go.uber.org/goleak"
 
 	"rollcall/internal/monitor"
 	"rollcall/internal/redistest"
 	"rollcall/internal/secret"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { redistest.Main(m) }
 
 const queue = "lakeside-dt.nickname"
 

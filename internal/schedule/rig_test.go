@@ -13,8 +13,6 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/logging"
-	"go.uber.org/goleak"
 
 	"rollcall/internal/redisdb"
 	"rollcall/internal/redistest"
@@ -23,10 +21,7 @@ import (
 	"rollcall/tasks"
 )
 
-func TestMain(m *testing.M) {
-	redis.SetLogger(&logging.VoidLogger{}) // connections are refused on purpose
-	goleak.VerifyTestMain(m, redistest.Dials())
-}
+func TestMain(m *testing.M) { redistest.Main(m) }
 
 // patience bounds every wait: far above what a loaded machine takes.
 const patience = time.Minute
