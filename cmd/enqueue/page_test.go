@@ -101,7 +101,7 @@ func TestEveryCommandOfThePageRuns(t *testing.T) {
 		cmd := exec.CommandContext(t.Context(), "sh", "-eu")
 		cmd.Stdin = strings.NewReader(block)
 		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "PATH="+path, "ROLLCALL_REDIS_URL="+url)
+		cmd.Env = append(os.Environ(), "PATH="+path, "ROLLCALL_REDIS_URL="+url, "GORACE=atexit_sleep_ms=10")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Errorf("%v\n%s\n%s", err, block, out)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,6 +98,10 @@ organisations:
         classin: {base_url: %[2]q, sid: "1000082", secret: {env: SCHOOL_SECRET}, timeout: 5s}
 `
 
+// These wait half a minute for a worker that is dead. Under -short they run on a real
+// redis-server alone.
+var slowScripts = []string{"killed", "malformed", "redis_away_in_the_middle"}
+
 // Each script is a sentence about the product, told on miniredis and again on a
 // real redis-server.
 func TestScripts(t *testing.T) {
@@ -104,7 +109,12 @@ func TestScripts(t *testing.T) {
 	for _, script := range scripts(t, "testdata/script/*.txtar") {
 		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
 			t.Parallel()
-			redistest.Each(t, func(t *testing.T, server *redistest.Server) { play(t, script, at(server)) })
+			redistest.Each(t, func(t *testing.T, server *redistest.Server) {
+				if testing.Short() && server.Mini != nil && slices.Contains(slowScripts, strings.TrimSuffix(filepath.Base(script), ".txtar")) {
+					t.Skip("takes half a minute: make test-long")
+				}
+				play(t, script, at(server))
+			})
 		})
 	}
 }
@@ -167,6 +177,8 @@ func (s *scene) setUp(env *testscript.Env) error {
 	for name, value := range s.redis.env {
 		env.Setenv(name, value)
 	}
+	// Under the race detector each process would sleep for a second at its end.
+	env.Setenv("GORACE", "atexit_sleep_ms=10")
 	env.Setenv("PATH", binaries+string(os.PathListSeparator)+env.Getenv("PATH"))
 	return nil
 }
