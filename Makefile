@@ -97,7 +97,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 .PHONY: update
 update: ## Rewrite golden files and generated pages from the code
 	@for dir in $$(grep -rlE 'flag\.Bool\("update"' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \
-		$(GO) test $$dir -update || exit 1; \
+		$(GO) test -short $$dir -update || exit 1; \
 	done
 
 .PHONY: clean

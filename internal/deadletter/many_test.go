@@ -42,9 +42,9 @@ func (o *office) used() (n int64) {
 }
 
 // What is in memory is a page and the buffers of the connections, however many
-// letters there are: at 50,000 all of them would be many times the bound.
+// letters there are: at 50,000 all of them would be many times the bound. Not in
+// parallel with the other tests: they have the same heap.
 func TestManyLettersAreListedAndReplayedByCauseInBoundedMemory(t *testing.T) {
-	t.Parallel()
 	s := redistest.Real(t)
 	o := open(t, s)
 	n := *many

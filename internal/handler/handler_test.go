@@ -163,7 +163,7 @@ func TestAnAttemptThatHangsEndsAtItsDeadlineInDoubt(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		r.must(nickname("A"), handler.Applied)
 		r.arm(sandbox.Fault{API: sandbox.APIGroupNick, At: 1, Kind: sandbox.FaultHang})
-		r.env.Deadline = 300 * time.Millisecond
+		r.env.Deadline = 3 * time.Second // time for a busy machine to reach the call
 		r.slot = func(ctx context.Context) error {
 			// Its own, and not the longer one of an exchange.
 			if end, bounded := ctx.Deadline(); !bounded || time.Until(end) > r.env.Deadline {
