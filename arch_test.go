@@ -22,9 +22,12 @@ var imports = map[string][]string{
 	".": {},
 
 	"internal/secret": {},
-	"providers":       {},
-	"internal/ledger": {},
-	"internal/pace":   {},
+	// The exit codes of all commands.
+	"internal/exitcode": {},
+	"internal/readfile": {},
+	"providers":         {},
+	"internal/ledger":   {},
+	"internal/pace":     {},
 
 	// What keeps a lane from taking tasks: names of places alone.
 	"internal/hold": {},
@@ -37,8 +40,8 @@ var imports = map[string][]string{
 	"internal/redisdb": {"internal/secret"},
 	"internal/roster":  {"tasks"},
 	"cmd/enqueue": {
-		"tasks", "internal/backlog", "internal/deadletter", "internal/hold", "internal/ledger", "internal/pace", "internal/redisdb",
-		"internal/roster", "internal/secret",
+		"tasks", "internal/backlog", "internal/deadletter", "internal/exitcode", "internal/hold", "internal/ledger", "internal/pace",
+		"internal/readfile", "internal/redisdb", "internal/roster", "internal/secret",
 	},
 
 	// What a person does with what died.
@@ -56,7 +59,7 @@ var imports = map[string][]string{
 		"tasks", "providers", "internal/backlog", "internal/handler", "internal/hold", "internal/ledger",
 		"internal/logging", "internal/pace", "internal/redisdb",
 	},
-	"internal/config":  {"internal/secret"},
+	"internal/config":  {"internal/readfile", "internal/secret"},
 	"internal/logging": {},
 	"internal/metrics": {
 		"internal/backlog", "internal/handler", "internal/hold", "internal/lane", "internal/ledger", "internal/pace", "providers", "tasks",
@@ -71,7 +74,7 @@ var imports = map[string][]string{
 
 	// The one place that knows everybody.
 	"cmd/worker": {
-		"internal/config", "internal/deadletter", "internal/demo", "internal/handler", "internal/lane", "internal/ledger", "internal/logging",
+		"internal/config", "internal/deadletter", "internal/demo", "internal/exitcode", "internal/handler", "internal/lane", "internal/ledger", "internal/logging",
 		"internal/metrics", "internal/monitor", "internal/pace", "internal/redisdb", "internal/redisdb/embedded",
 		"internal/roster", "internal/sandbox", "internal/schedule", "internal/secret", "providers/classin", "providers/dingtalk", "tasks",
 	},

@@ -46,7 +46,7 @@ Names and ids of people are masked unless --show-personal-data is given.`,
   enqueue dead replay --cause busy --all`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return errors.New("nothing is said to be done: say list, show, replay, discard or export")
+			return badInput("nothing is said to be done: say list, show, replay, discard or export; see enqueue --help")
 		},
 	}
 	cmd.AddCommand(a.deadListCommand(), a.deadShowCommand(), a.deadReplayCommand(), a.deadDiscardCommand(), a.deadExportCommand())

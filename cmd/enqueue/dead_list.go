@@ -19,9 +19,9 @@ import (
 )
 
 const deadReadExits = `Exit codes:
-  0  done, also if there are none
-  2  bad usage, or no letter has the id
-  4  Redis cannot be read`
+  0   done, also if there are none
+  4   Redis cannot be read
+  64  bad usage, or no letter has the id`
 
 func (a *app) deadListCommand() *cobra.Command {
 	var f deadFlags

@@ -13,10 +13,10 @@ import (
 )
 
 const deadSettleExits = `Exit codes:
-  0  done, also if there was nothing to do
-  2  bad usage, no letter has the id, or --all is missing: nothing was done
-  3  some letters stay, as their tasks would only fail again
-  4  Redis did not take some: say it again, nothing is done twice`
+  0   done, also if there was nothing to do
+  3   some letters stay, as their tasks would only fail again
+  4   Redis did not take some: say it again, nothing is done twice
+  64  bad usage, no letter has the id, or --all is missing: nothing was done`
 
 const deadWhich = `Letters are named by their ids, or by filters and --all. Filters without --all
 show what would be done and do nothing; so does --dry-run.`

@@ -39,9 +39,9 @@ nickname, the chat for a group, the user for an ID, the course for a course.
 Names and ids of people are masked unless --show-personal-data is given.
 
 Exit codes:
-  0  done, also if nothing is known of the target
-  2  bad usage, a lane that no worker serves, or a task that is nowhere
-  4  Redis cannot be read`,
+  0   done, also if nothing is known of the target
+  4   Redis cannot be read
+  64  bad usage, a lane that no worker serves, or a task that is nowhere`,
 		Example: `  enqueue explain lakeside-dt.nickname chat1/u1
   enqueue explain lakeside-dt.id u1 --show-personal-data
   enqueue explain --task 0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1`,

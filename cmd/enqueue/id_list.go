@@ -28,9 +28,9 @@ until somebody looks them up, and says id confirm or id reject.
 Names and ids of people are masked unless --show-personal-data is given.
 
 Exit codes:
-  0  done, also if there are none
-  2  bad usage, or a tenant that no worker serves
-  4  Redis cannot be read`,
+  0   done, also if there are none
+  4   Redis cannot be read
+  64  bad usage, or a tenant that no worker serves`,
 		Example: `  enqueue id list --show-personal-data
   enqueue id list --tenant lakeside-dt --json`,
 		Args: cobra.NoArgs,

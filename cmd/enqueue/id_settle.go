@@ -70,10 +70,10 @@ Who said so stands in enqueue explain, and among the events: enqueue lanes
 events. With --dry-run it is only said what is in doubt.
 
 Exit codes:
-  0  done
-  2  bad usage, a tenant that no worker serves, or nothing is in doubt
-  3  a task is at the person right now: nothing was done, try again in a minute
-  4  Redis cannot be reached: say it again, nothing is done twice`,
+  0   done
+  3   a task is at the person right now: nothing was done, try again in a minute
+  4   Redis cannot be reached: say it again, nothing is done twice
+  64  bad usage, a tenant that no worker serves, or nothing is in doubt`,
 		Example: `  enqueue id ` + w.name + ` --tenant lakeside-dt --user u1
   enqueue id ` + w.name + ` --tenant lakeside-dt --user u1 --dry-run`,
 		Args: cobra.NoArgs,

@@ -25,9 +25,9 @@ const (
 )
 
 const lanesExits = `Exit codes:
-  0  done
-  2  bad usage, or a lane, tenant or organisation that no worker serves
-  4  Redis cannot be read`
+  0   done
+  4   Redis cannot be read
+  64  bad usage, or a lane, tenant or organisation that no worker serves`
 
 func (a *app) lanesCommand() *cobra.Command {
 	cmd := &cobra.Command{

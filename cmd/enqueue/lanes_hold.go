@@ -44,9 +44,9 @@ A person's hold stands beside one that comes by itself; neither undoes the
 other. Said again, it takes the new reason and the new end.
 
 Exit codes:
-  0  the place is on hold
-  2  bad usage, or a place that no worker serves: nothing is held
-  4  Redis cannot be reached: say it again, that does no harm`,
+  0   the place is on hold
+  4   Redis cannot be reached: say it again, that does no harm
+  64  bad usage, or a place that no worker serves: nothing is held`,
 		Example: `  enqueue lanes hold lakeside-dt.nickname --reason "wrong roster" --for 2h
   enqueue lanes hold tenant lakeside-dt --reason "moving to another app"
   enqueue lanes hold organisation lakeside --reason "saving calls" --bulk-only`,
@@ -204,9 +204,9 @@ func (a *app) eventsCommand() *cobra.Command {
 which place, of which class, by whom, and why. Redis keeps some 10,000 of them.
 
 Exit codes:
-  0  done
-  2  bad usage
-  4  Redis cannot be read`,
+  0   done
+  4   Redis cannot be read
+  64  bad usage`,
 		Example: `  enqueue lanes events
   enqueue lanes events -n 100 --json | jq 'select(.class == "quota")'`,
 		Args: cobra.NoArgs,

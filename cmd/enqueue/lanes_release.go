@@ -41,11 +41,11 @@ What is done goes by the hold:
                          again at once
 
 Exit codes:
-  0  the place is not on hold, or, with --wait 0, the probe was asked for
-  2  bad usage, or a place that no worker serves
-  3  the place is still on hold, or a lane is by its tenant or organisation;
-     what holds it is said
-  4  Redis cannot be reached: say it again, that does no harm`,
+  0   the place is not on hold, or, with --wait 0, the probe was asked for
+  3   the place is still on hold, or a lane is by its tenant or organisation;
+      what holds it is said
+  4   Redis cannot be reached: say it again, that does no harm
+  64  bad usage, or a place that no worker serves`,
 		Example: `  enqueue lanes release lakeside-dt.nickname
   enqueue lanes release tenant lakeside-dt --wait 30s
   enqueue lanes release organisation lakeside`,

@@ -197,13 +197,26 @@ func TestThePageNamesEveryFlagColumnAndField(t *testing.T) {
 			}
 		}
 	}
-	for _, code := range []int{exitOK, exitInput, exitRefused, exitNotStored, exitNotKnown} {
-		wanted = append(wanted, fmt.Sprintf("\n| %d | ", code))
-	}
 	for _, w := range wanted {
 		if !strings.Contains(page, w) {
 			t.Errorf("docs/enqueue.md does not name %s", strings.TrimSpace(w))
 		}
+	}
+}
+
+func TestThePageOfExitCodesNamesEveryCode(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/exit-codes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range []int{exitOK, exitFailed, exitRefused, exitNotStored, exitNotKnown, exitInput, exitConfig} {
+		if !strings.Contains(string(page), fmt.Sprintf("\n| %d | ", code)) {
+			t.Errorf("docs/exit-codes.md does not name %d", code)
+		}
+	}
+	if strings.Contains(string(page), "\n| 2 | ") && !strings.Contains(string(page), "\n| 2 | Go panic") {
+		t.Error("docs/exit-codes.md gives 2 another meaning than a Go panic")
 	}
 }
 

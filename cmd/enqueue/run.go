@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
+	"rollcall/internal/exitcode"
+	"rollcall/internal/readfile"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/roster"
 	"rollcall/internal/secret"
@@ -20,18 +21,23 @@ import (
 
 // The exit codes. Scripts rely on them: docs/enqueue.md lists them.
 const (
-	exitOK        = 0 // all stored, or there already
-	exitInput     = 2 // bad usage or input: nothing was enqueued
-	exitRefused   = 3 // some rows of a file were refused
-	exitNotStored = 4 // Redis did not take all
-	exitNotKnown  = 5 // Redis may or may not have taken some
+	exitOK        = exitcode.OK     // all stored, or there already
+	exitFailed    = exitcode.Failed // a failure here, as an output that cannot be written
+	exitInput     = exitcode.Usage  // bad usage or input: nothing was enqueued
+	exitConfig    = exitcode.Config // the environment names no usable Redis: nothing was enqueued
+	exitRefused   = 3               // some rows of a file were refused
+	exitNotStored = 4               // Redis did not take all
+	exitNotKnown  = 5               // Redis may or may not have taken some
 
 	// Of lanes, beside exitOK and exitInput.
 	exitHeld    = 3 // the place is still on hold
 	exitNoRedis = 4 // Redis cannot be read or written
 )
 
-const defaultRedis = "redis://127.0.0.1:6379/0"
+const (
+	defaultRedis = "redis://127.0.0.1:6379/0"
+	urlFileMax   = 64 << 10 // bytes of the file that ROLLCALL_REDIS_URL_FILE names
+)
 
 // exitError ends the command with a code. Its message, if any, is printed.
 type exitError struct {
@@ -56,6 +62,7 @@ func badInput(format string, args ...any) error {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env environment) int {
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, environment: env, now: time.Now}
 	root := a.command()
+	withCodes(root)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -72,6 +79,23 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintln(stderr, "enqueue:", exit.err)
 	}
 	return exit.code
+}
+
+// withCodes gives an error of a command that ran the code exitFailed, unless it
+// has one. Errors without a code are then cobra's alone: flags and arguments.
+func withCodes(cmd *cobra.Command) {
+	if runE := cmd.RunE; runE != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			err := runE(cmd, args)
+			if _, coded := errors.AsType[*exitError](err); err == nil || coded {
+				return err
+			}
+			return &exitError{exitFailed, err}
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		withCodes(sub)
+	}
 }
 
 // environment is what main alone may ask the process for.
@@ -118,12 +142,14 @@ A URL is one of
   redis+cluster://[user:password@]host[:port],host[:port]
 and begins with rediss instead of redis for TLS; docs/redis.md says the rest.
 
-Exit codes; lanes, runs and dead have their own:
-  0  all tasks are stored, or were there already
-  2  bad usage or input: nothing was enqueued
-  3  some rows of a file were refused; the others are stored
-  4  Redis did not take some tasks; they are certainly not stored
-  5  Redis may or may not have stored some tasks: its answer was lost`,
+Exit codes; lanes, runs and dead add their own:
+  0   all tasks are stored, or were there already
+  1   a failure while running, such as an output that cannot be written
+  3   some rows of a file were refused; the others are stored
+  4   Redis did not take some tasks; they are certainly not stored
+  5   Redis may or may not have stored some tasks: its answer was lost
+  64  wrong flags, arguments or input: nothing was enqueued
+  78  ROLLCALL_REDIS_URL or ROLLCALL_REDIS_URL_FILE names no usable Redis`,
 		Example: `  enqueue nickname --tenant lakeside-dt --chat chat1 --user u1 "张三"
   enqueue course --tenant lakeside-ci 561294
   enqueue group --tenant lakeside-dt --chat chat1 --name "Class 3-2"
@@ -135,7 +161,7 @@ Exit codes; lanes, runs and dead have their own:
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return errors.New("no task was named: say nickname, course, group, id or bulk; or lanes, to see how they get on, dead, for dead letters, or explain, for a target")
+			return badInput("no task was named: say nickname, course, group, id or bulk; or lanes, to see how they get on, dead, for dead letters, or explain, for a target; see enqueue --help")
 		},
 	}
 	// Of all arguments that of bulk alone is a file.
@@ -199,8 +225,11 @@ func (a *app) redisOptions() (*redis.UniversalOptions, error) {
 		return nil, err
 	}
 	options, err := redisdb.Config{URL: address, ClientName: "rollcall-enqueue"}.Options()
-	if err != nil {
-		return nil, &exitError{exitInput, err}
+	switch {
+	case err != nil && a.redis != "":
+		return nil, badInput("--redis: %w", err)
+	case err != nil:
+		return nil, &exitError{exitConfig, err}
 	}
 	options.DialerRetries = 2 // somebody is waiting
 	return options, nil
@@ -210,16 +239,16 @@ func (a *app) address() (secret.Text, error) {
 	if a.redis != "" {
 		return secret.New(a.redis), nil
 	}
-	if url := a.getenv("ROLLCALL_REDIS_URL"); url != "" {
+	if url := strings.TrimSpace(a.getenv("ROLLCALL_REDIS_URL")); url != "" {
 		return secret.New(url), nil
 	}
 	path := a.getenv("ROLLCALL_REDIS_URL_FILE")
 	if path == "" {
 		return secret.New(defaultRedis), nil
 	}
-	content, err := os.ReadFile(path)
+	content, err := readfile.Whole(path, urlFileMax)
 	if err != nil {
-		return secret.Text{}, badInput("ROLLCALL_REDIS_URL_FILE: %w", err)
+		return secret.Text{}, &exitError{exitConfig, fmt.Errorf("ROLLCALL_REDIS_URL_FILE: %w", err)}
 	}
 	return secret.New(strings.TrimSpace(string(content))), nil
 }

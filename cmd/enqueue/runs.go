@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -19,9 +18,9 @@ import (
 )
 
 const runsExits = `Exit codes:
-  0  done, also if there are none
-  2  bad usage, or no run has the name
-  4  Redis cannot be read`
+  0   done, also if there are none
+  4   Redis cannot be read
+  64  bad usage, or no run has the name`
 
 func (a *app) runsCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -33,7 +32,7 @@ what a service enqueued under one name. The results are kept for 90 days.`,
   enqueue runs show 20260301-191532-3f9a01`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return errors.New("nothing is said to be done: say list or show")
+			return badInput("nothing is said to be done: say list or show; see enqueue --help")
 		},
 	}
 	cmd.AddCommand(a.runsListCommand(), a.runsShowCommand())

@@ -7,8 +7,8 @@ import (
 )
 
 // Changes says, a line each, in what a configuration differs from the one
-// before it: what a running worker can take over (limits, quotas, schedules), and
-// what needs a restart. Both must come from Load. No line shows a secret.
+// before it: what a running worker can take over (limits, quotas, schedules, and
+// secrets that were rotated), and what needs a restart. Both must come from Load. No line shows a secret.
 func Changes(before, after *Config) (reloadable, needsRestart []string) {
 	was, is := leavesOf(before), leavesOf(after)
 	tell := func(l leaf, line string) {
@@ -24,6 +24,7 @@ func Changes(before, after *Config) (reloadable, needsRestart []string) {
 		switch {
 		case existed && old.value == l.value:
 		case existed && l.secret:
+			l.live = rotated(before, after, l)
 			tell(l, l.name()+" is another one")
 		case existed:
 			tell(l, l.name()+" was "+old.value+", is "+l.value)
@@ -33,6 +34,7 @@ func Changes(before, after *Config) (reloadable, needsRestart []string) {
 				tell(leaf{live: strings.HasPrefix(l.subject, "schedule ")}, l.subject+" is new")
 			}
 		default:
+			l.live = l.live || l.secret && rotated(before, after, l)
 			tell(l, l.name()+" is new")
 		}
 	}
@@ -45,6 +47,7 @@ func Changes(before, after *Config) (reloadable, needsRestart []string) {
 				tell(leaf{live: strings.HasPrefix(l.subject, "schedule ")}, l.subject+" is gone")
 			}
 		default:
+			l.live = l.live || l.secret && rotated(before, after, l)
 			tell(l, l.name()+" is gone")
 		}
 	}
@@ -55,6 +58,7 @@ func Changes(before, after *Config) (reloadable, needsRestart []string) {
 type leaf struct {
 	subject, key, value string
 	secret, live        bool
+	source              Source // of a secret
 }
 
 func (l leaf) name() string {
@@ -100,6 +104,7 @@ func collect(v reflect.Value, subject, key string, all *[]leaf) {
 	case Source:
 		if !value.IsZero() {
 			add(value.String()+" "+value.Value.Reveal(), true)
+			(*all)[len(*all)-1].source = value
 		}
 		return
 	case Limits:

@@ -98,10 +98,20 @@ func TestChangesTellWhatARunningWorkerCanTakeOver(t *testing.T) {
 		},
 		"secrets": {
 			after: edited(t, other),
-			restart: []string{
+			live: []string{
 				"redis.password is another one",
 				"tenant lakeside-dt: dingtalk.app_secret is another one",
 				"tenant lakeside-ci: classin.secret is another one",
+			},
+		},
+		"secrets of another app, and of another user of Redis": {
+			after: edited(t, other, "username: rollcall", "username: worker", "dingabc123", "dingxyz"),
+			live:  []string{"tenant lakeside-ci: classin.secret is another one"},
+			restart: []string{
+				"redis.username was rollcall, is worker",
+				"redis.password is another one",
+				"tenant lakeside-dt: dingtalk.app_key was dingabc123, is dingxyz",
+				"tenant lakeside-dt: dingtalk.app_secret is another one",
 			},
 		},
 	} {

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"rollcall/internal/readfile"
 )
 
 func (d *document) redis(r *Redis) {
@@ -91,7 +93,7 @@ func (d *document) tls(path []any, t *TLS) {
 		}
 	}
 	if t.CA != "" {
-		pem, err := readRegular(t.CA)
+		pem, err := readfile.Whole(t.CA, pemMax)
 		switch {
 		case err != nil:
 			d.say(under(path, "ca"), "comes from the file %s, %s", t.CA, reason(err))
@@ -110,11 +112,11 @@ func (d *document) tls(path []any, t *TLS) {
 }
 
 func (d *document) pair(path []any, t *TLS) {
-	cert, certErr := readRegular(t.Cert)
+	cert, certErr := readfile.Whole(t.Cert, pemMax)
 	if certErr != nil {
 		d.say(under(path, "cert"), "comes from the file %s, %s", t.Cert, reason(certErr))
 	}
-	key, keyErr := readPrivate(t.Key)
+	key, keyErr := readPrivate(t.Key, pemMax)
 	if keyErr != nil {
 		d.say(under(path, "key"), "%v", keyErr)
 	}

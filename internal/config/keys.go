@@ -23,6 +23,8 @@ const (
 	nameWords       = "1 to 39 of a-z, 0-9 and -, not beginning with -"
 	coursePattern   = `^[1-9][0-9]{0,18}$`
 	courseWords     = "1 to 19 digits, not beginning with 0"
+	sidPattern      = `^[0-9]{1,19}$`
+	sidWords        = "digits in quotes, as ClassIn shows the number: sid: \"1234567\""
 	durationPattern = `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
 	// Off is the address of a listener that is not wanted.
 	Off = "off"
@@ -97,7 +99,7 @@ var keys = []key{
 
 	{path: "organisations[].tenants[].classin", one: "platform", doc: "A school's API access. ClassIn documents no rate; the limit's default is careful."},
 	{path: "organisations[].tenants[].classin.base_url", def: "https://api.eeo.cn", doc: "ClassIn's host"},
-	{path: "organisations[].tenants[].classin.sid", required: true, eg: `"1234567"`, doc: "the school's number"},
+	{path: "organisations[].tenants[].classin.sid", required: true, eg: `"1234567"`, pattern: sidPattern, says: sidWords, doc: "the school's number: digits, in quotes, as ClassIn shows it"},
 	{path: "organisations[].tenants[].classin.secret", required: true, doc: "the school's secret"},
 	{path: "organisations[].tenants[].classin.timeout", def: "60s", doc: "of one HTTP exchange, 1 s to 2 min. A call renames a whole course"},
 	{path: "organisations[].tenants[].classin.limits"},
@@ -113,8 +115,8 @@ var keys = []key{
 	{path: "schedules[].courses.ids", required: true, eg: `["561290", "561291"]`, min: 1, pattern: coursePattern, says: courseWords, doc: "course ids, digits; each once"},
 
 	{path: "secret", doc: "A secret never stands in the file. In its place stands where to find it, exactly one of:"},
-	{path: "secret.env", one: "source", doc: "the environment variable that holds it"},
-	{path: "secret.file", one: "source", doc: "the file that holds it; line ends at its end are dropped. A file that others may read or write is refused"},
+	{path: "secret.env", one: "source", doc: "the environment variable that holds it; line ends at its end are dropped. It cannot change while the worker runs"},
+	{path: "secret.file", one: "source", doc: "the file that holds it, a regular one of at most 64 KiB; line ends at its end are dropped. A file that others may read or write is refused. A reload (SIGHUP) reads it again"},
 
 	{path: "limit", min: 1, max: 4, doc: "What a platform allows: one limit, `{calls: 20, per: 1s}`, or a list of up to 4 that hold all at once, `[{calls: 20, per: 1s}, {calls: 600, per: 1m}, {calls: 4000, per: 24h}]`. Each has another `per`, and at least one a shorter one than `24h`. A value below what the platform allows leaves room for other programs that use the same credentials.\n\nSends leave evenly spaced, (`per` + spread) / (`calls` - `burst`) apart, since requests that leave evenly do not arrive so. The spread begins at 45 ms (`window: fixed` 25 ms, `bucket` 5 ms) and is [learned](pacing.md#what-the-last-per-cent-costs) from then on. At least one call in 8 s: at a slower pace tasks run out of time while they wait. `24h` is a calendar day in Asia/Shanghai: its calls are counted, not spaced."},
 	{path: "limit.calls", required: true, eg: `20`, min: 1, doc: "1 or more"},

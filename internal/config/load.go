@@ -4,20 +4,21 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"rollcall/internal/readfile"
 )
 
 // Load reads and judges the file at path. getenv is where secrets are looked
 // up. Relative paths in the file begin at its directory. The error is a
 // *ProblemsError unless the file cannot be read.
 func Load(path string, getenv func(string) string) (*Config, error) {
-	content, err := os.ReadFile(path)
+	content, err := readfile.Whole(path, configMax)
 	if err != nil {
 		return nil, fmt.Errorf("the configuration comes from the file %s, %s", path, reason(err))
 	}

@@ -9,7 +9,15 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/internal/readfile"
 	"rollcall/internal/secret"
+)
+
+// Bounds of what is read, in bytes: a secret, a certificate, a configuration.
+const (
+	secretMax = 64 << 10
+	pemMax    = 1 << 20
+	configMax = 4 << 20
 )
 
 // Source says where a secret is read from: the environment variable Env, or the
@@ -37,49 +45,43 @@ func (s Source) String() string {
 // read returns the secret, or what is wrong with where it should be.
 func (s Source) read(getenv func(string) string, dir string) (secret.Text, error) {
 	if s.Env != "" {
-		if v := getenv(s.Env); v != "" {
+		if v := withoutLineEnds(getenv(s.Env)); v != "" {
 			return secret.New(v), nil
 		}
 		return secret.Text{}, fmt.Errorf("comes from the environment variable %s, which is not set or empty; set it before the worker starts", s.Env)
 	}
 	path := beside(dir, s.File)
-	content, err := readPrivate(path)
+	content, err := readPrivate(path, secretMax)
 	if err != nil {
 		return secret.Text{}, err
 	}
-	value := strings.TrimRight(string(content), "\r\n")
+	value := withoutLineEnds(string(content))
 	if value == "" {
 		return secret.Text{}, fmt.Errorf("comes from the file %s, which is empty; write the secret into it", path)
 	}
 	return secret.New(value), nil
 }
 
-// readPrivate reads a file that others must not read.
-func readPrivate(path string) ([]byte, error) {
+// withoutLineEnds drops what an editor or a command adds at the end.
+func withoutLineEnds(text string) string { return strings.TrimRight(text, "\r\n") }
+
+// readPrivate reads a regular file of at most max bytes that others must not read.
+func readPrivate(path string, max int64) ([]byte, error) {
 	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = readfile.ErrNotRegular
+	}
 	if err != nil {
 		return nil, fmt.Errorf("comes from the file %s, %s", path, reason(err))
 	}
 	if perm := info.Mode().Perm(); perm&0o007 != 0 {
 		return nil, fmt.Errorf("comes from the file %s, which others can read or write (mode %04o); run: chmod o-rwx %s", path, perm, path)
 	}
-	content, err := os.ReadFile(path)
+	content, err := readfile.Whole(path, max)
 	if err != nil {
 		return nil, fmt.Errorf("comes from the file %s, %s", path, reason(err))
 	}
 	return content, nil
-}
-
-// readRegular reads a file that is no secret, and nothing without an end.
-func readRegular(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, &os.PathError{Op: "read", Path: path, Err: errors.New("it is no regular file")}
-	}
-	return os.ReadFile(path)
 }
 
 // reason says in the words of a person why a file could not be read.
@@ -89,6 +91,11 @@ func reason(err error) string {
 		return "which does not exist; create it, or correct the path"
 	case errors.Is(err, os.ErrPermission):
 		return "which the user that runs this may not read; give it to that user or a group of theirs"
+	case errors.Is(err, readfile.ErrNotRegular):
+		return "which is not a regular file; a directory, a pipe or a device is not read, so name a file"
+	}
+	if long, ok := errors.AsType[*readfile.TooLongError](err); ok {
+		return fmt.Sprintf("which is longer than %d KiB; check that it is the right file", long.Max>>10)
 	}
 	if fault, ok := errors.AsType[*os.PathError](err); ok {
 		return "which cannot be read: " + fault.Err.Error()

@@ -1,26 +1,40 @@
 package config
 
+import "strings"
+
 // TakeOver returns what a running worker goes by after it has taken over from
-// after what it can: the limits of the tenants and the quotas of the
-// organisations that both have, and the schedules. All else is before's. Neither argument is changed.
+// after what it can: the limits and secrets of the tenants and the quotas of the
+// organisations that both have, the passwords of the users that both have, that
+// of Redis, and the schedules. A secret is taken over where what it opens is the
+// same as before: the app, the school, the Redis and its user. All else is
+// before's. Neither argument is changed.
 func TakeOver(before, after *Config) *Config {
-	limits := map[string]Tenant{}
+	tenants := after.tenants()
 	quotas := map[string]Quota{}
 	for _, org := range after.Organisations {
 		quotas[org.Name] = org.Quota
-		for _, t := range org.Tenants {
-			limits[t.Name] = t
-		}
 	}
 	taken := *before
 	taken.Schedules = after.Schedules
+	if sameRedis(before.Redis, after.Redis) {
+		taken.Redis.Password = after.Redis.Password
+	}
+	taken.HTTP.Users = make([]User, len(before.HTTP.Users))
+	for i, u := range before.HTTP.Users {
+		for _, other := range after.HTTP.Users {
+			if other.Name == u.Name {
+				u.Password = other.Password
+			}
+		}
+		taken.HTTP.Users[i] = u
+	}
 	taken.Organisations = make([]Organisation, len(before.Organisations))
 	for i, org := range before.Organisations {
-		tenants := make([]Tenant, len(org.Tenants))
+		own := make([]Tenant, len(org.Tenants))
 		for j, t := range org.Tenants {
-			tenants[j] = t.withLimitsOf(limits[t.Name])
+			own[j] = t.takenOver(tenants[t.Name])
 		}
-		org.Tenants = tenants
+		org.Tenants = own
 		if quota, still := quotas[org.Name]; still {
 			org.Quota = quota
 		}
@@ -29,16 +43,66 @@ func TakeOver(before, after *Config) *Config {
 	return &taken
 }
 
-func (t Tenant) withLimitsOf(other Tenant) Tenant {
+func (c *Config) tenants() map[string]Tenant {
+	all := map[string]Tenant{}
+	for _, org := range c.Organisations {
+		for _, t := range org.Tenants {
+			all[t.Name] = t
+		}
+	}
+	return all
+}
+
+func (t Tenant) takenOver(other Tenant) Tenant {
+	same := t.app() == other.app()
 	if t.DingTalk != nil && other.DingTalk != nil {
 		d := *t.DingTalk
 		d.Limits = other.DingTalk.Limits
+		if same {
+			d.AppSecret = other.DingTalk.AppSecret
+		}
 		t.DingTalk = &d
 	}
 	if t.ClassIn != nil && other.ClassIn != nil {
 		c := *t.ClassIn
 		c.Limits = other.ClassIn.Limits
+		if same {
+			c.Secret = other.ClassIn.Secret
+		}
 		t.ClassIn = &c
 	}
 	return t
+}
+
+// sameRedis reports whether a password belongs to the same user of the same
+// servers.
+func sameRedis(a, b Redis) bool {
+	place := func(r Redis) string {
+		parts := []string{r.URL, r.Embedded, r.Username}
+		if r.Sentinel != nil {
+			parts = append(parts, "sentinel", r.Sentinel.Master)
+		}
+		if r.Cluster != nil {
+			parts = append(parts, "cluster")
+			parts = append(parts, r.Cluster.Addresses...)
+		}
+		return strings.Join(parts, "\n")
+	}
+	return place(a) == place(b)
+}
+
+// rotated reports whether a running worker can take over another value of a
+// secret: TakeOver does it.
+func rotated(before, after *Config, l leaf) bool {
+	kind, name, _ := strings.Cut(l.subject, " ")
+	switch kind {
+	case "":
+		return l.key == "redis.password" && sameRedis(before.Redis, after.Redis)
+	case "user":
+		return true
+	case "tenant":
+		was, is := before.tenants()[name], after.tenants()[name]
+		return was.app() != "" && was.app() == is.app()
+	}
+	return false
 }

@@ -8,9 +8,10 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"rollcall/internal/config"
+	hush "rollcall/internal/secret"
 )
 
-func TestOnlyLimitsQuotasAndSchedulesAreTakenOver(t *testing.T) {
+func TestLimitsQuotasAndSchedulesAreTakenOver(t *testing.T) {
 	t.Parallel()
 	tenant := func(calls, timeout int) *config.Config {
 		return &config.Config{Organisations: []config.Organisation{{Name: "o", Tenants: []config.Tenant{{
@@ -40,6 +41,44 @@ func TestOnlyLimitsQuotasAndSchedulesAreTakenOver(t *testing.T) {
 	// A second reload of the same file has nothing more to take over.
 	if live, _ := config.Changes(taken, after); len(live) != 0 {
 		t.Errorf("still to take over: %q", live)
+	}
+}
+
+func TestASecretIsTakenOverWhereItOpensTheSameAsBefore(t *testing.T) {
+	t.Parallel()
+	with := func(secret, appKey, user string) *config.Config {
+		source := config.Source{File: "f", Value: hush.New(secret)}
+		return &config.Config{
+			Redis: config.Redis{URL: "redis://r", Username: user, Password: source},
+			HTTP:  config.HTTP{Users: []config.User{{Name: "ops", Password: source}}},
+			Organisations: []config.Organisation{{Name: "o", Tenants: []config.Tenant{
+				{Name: "dt", DingTalk: &config.DingTalk{API: "https://api.dingtalk.com", AppKey: appKey, AppSecret: source}},
+				{Name: "ci", ClassIn: &config.ClassIn{SID: "1", Secret: source}},
+			}}},
+		}
+	}
+	secrets := func(c *config.Config) []string {
+		tenants := c.Organisations[0].Tenants
+		return []string{
+			c.Redis.Password.Value.Reveal(), c.HTTP.Users[0].Password.Value.Reveal(),
+			tenants[0].DingTalk.AppSecret.Value.Reveal(), tenants[1].ClassIn.Secret.Value.Reveal(),
+		}
+	}
+	before := with("old", "app", "worker")
+	for _, c := range []struct {
+		after *config.Config
+		want  []string
+	}{
+		{with("new", "app", "worker"), []string{"new", "new", "new", "new"}},
+		{with("new", "other", "worker"), []string{"new", "new", "old", "new"}},
+		{with("new", "app", "other"), []string{"old", "new", "new", "new"}},
+	} {
+		if diff := cmp.Diff(c.want, secrets(config.TakeOver(before, c.after))); diff != "" {
+			t.Errorf("secrets of redis, user, app and school (-want +got):\n%s", diff)
+		}
+	}
+	if diff := cmp.Diff([]string{"old", "old", "old", "old"}, secrets(before)); diff != "" {
+		t.Errorf("the configuration before was changed (-want +got):\n%s", diff)
 	}
 }
 

@@ -1,0 +1,94 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Warning is what can be used and is probably not what was meant.
+type Warning struct {
+	Subject string // a name of the file, as "tenant lakeside-dt", or a section
+	Text    string // shows no secret
+}
+
+// Warnings says of a configuration that Load has judged which secrets look
+// damaged, and whether Redis is reached without TLS over a network.
+func (c *Config) Warnings() []Warning {
+	var all []Warning
+	for _, l := range leavesOf(c) {
+		if !l.secret {
+			continue
+		}
+		subject, key := l.subject, l.key
+		if subject == "" {
+			subject, key, _ = strings.Cut(l.key, ".")
+		}
+		if odd := oddities(l.source.Value.Reveal()); len(odd) > 0 {
+			all = append(all, Warning{subject, fmt.Sprintf("%s, the value of %s, %s; remove that unless it belongs to the secret",
+				key, l.source, strings.Join(odd, " and "))})
+		}
+	}
+	if host := c.Redis.inTheClear(); host != "" {
+		all = append(all, Warning{"redis", "the connection to " + host + " is not encrypted: everybody on the way can read names and " +
+			"the password; use TLS (rediss:// or redis.tls), or a network that you trust"})
+	}
+	return all
+}
+
+// marks are what stands at an end of a value by mistake.
+var marks = []struct {
+	name string
+	is   func(rune) bool
+}{
+	{"a byte order mark", func(r rune) bool { return r == '\ufeff' }},
+	{"a blank", unicode.IsSpace},
+	{"a quotation mark", func(r rune) bool { return strings.ContainsRune("\"'`\u2018\u2019\u201c\u201d", r) }},
+}
+
+// oddities says what stands at the ends of a secret, or in it, that secrets do
+// not have.
+func oddities(value string) []string {
+	if strings.HasPrefix(value, "\xff\xfe") || strings.HasPrefix(value, "\xfe\xff") {
+		return []string{"begins with the byte order mark of UTF-16, so save it as UTF-8"}
+	}
+	first, _ := utf8.DecodeRuneInString(value)
+	last, _ := utf8.DecodeLastRuneInString(value)
+	var odd []string
+	for _, m := range marks {
+		if m.is(first) {
+			odd = append(odd, "begins with "+m.name)
+		}
+		if m.is(last) {
+			odd = append(odd, "ends with "+m.name)
+		}
+	}
+	if strings.ContainsAny(strings.TrimSpace(value), "\r\n") {
+		odd = append(odd, "has more than one line")
+	}
+	return odd
+}
+
+// inTheClear is a host beyond this machine that Redis is reached at without
+// TLS, or "".
+func (r Redis) inTheClear() string {
+	var addresses []string
+	switch {
+	case r.TLS != nil:
+	case r.Sentinel != nil:
+		addresses = r.Sentinel.Addresses
+	case r.Cluster != nil:
+		addresses = r.Cluster.Addresses
+	case strings.HasPrefix(r.URL, "redis://"):
+		if u, err := url.Parse(r.URL); err == nil {
+			addresses = []string{u.Host}
+		}
+	}
+	if i := slices.IndexFunc(addresses, func(a string) bool { return !isLoopback(a) }); i >= 0 {
+		return addresses[i]
+	}
+	return ""
+}
