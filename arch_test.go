@@ -75,7 +75,7 @@ var imports = map[string][]string{
 	// The one place that knows everybody.
 	"cmd/worker": {
 		"internal/config", "internal/deadletter", "internal/demo", "internal/exitcode", "internal/handler", "internal/lane", "internal/ledger", "internal/logging",
-		"internal/metrics", "internal/monitor", "internal/pace", "internal/redisdb", "internal/redisdb/embedded",
+		"internal/metrics", "internal/monitor", "internal/pace", "internal/readfile", "internal/redisdb", "internal/redisdb/embedded",
 		"internal/roster", "internal/sandbox", "internal/schedule", "internal/secret", "providers/classin", "providers/dingtalk", "tasks",
 	},
 

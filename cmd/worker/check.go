@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/internal/config"
+	"rollcall/internal/exitcode"
 )
 
 type checkOptions struct {
@@ -37,8 +38,11 @@ Neither costs a metered call.
 
 Without --config it judges what run would run without: the demo.
 
-Exit codes: 0 all is well, perhaps with warnings; 1 something is wrong; 2 wrong
-flags.`,
+Exit codes:
+  0   all is well, perhaps with warnings
+  1   something outside the file is wrong: a roster, or what --connect tried
+  64  wrong flags
+  78  the file is wrong, or cannot be read: run would refuse it`,
 		Example: "  worker check --config /etc/rollcall/rollcall.yaml\n  worker check -c rollcall.yaml --connect --json | jq .lanes",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return p.check(cmd.Context(), o, time.Now()) },
@@ -76,10 +80,10 @@ const (
 
 func (p *program) check(ctx context.Context, o checkOptions, now time.Time) error {
 	if o.file == "" && o.connect {
-		return &usageError{errors.New("--connect needs a --config: the demo brings its own Redis and platforms")}
+		return exitcode.AsUsage(errors.New("--connect needs a --config: the demo brings its own Redis and platforms"))
 	}
 	result := outcome{File: o.file}
-	cfg, err := p.readForCheck(o.file)
+	cfg, err := p.readForCheck(ctx, o.file)
 	wrong, judged := errors.AsType[*config.ProblemsError](err)
 	switch {
 	case judged:
@@ -90,6 +94,9 @@ func (p *program) check(ctx context.Context, o checkOptions, now time.Time) erro
 		result.Problems = []config.Problem{{Text: err.Error()}}
 	default:
 		result.plan, result.Findings = newPlan(cfg, now)
+		for _, w := range cfg.Warnings() {
+			result.Findings = append(result.Findings, finding{Subject: w.Subject, Verdict: warning, Text: w.Text})
+		}
 		if o.connect {
 			result.Findings = append(result.Findings, tryAll(ctx, cfg)...)
 		}
@@ -104,17 +111,20 @@ func (p *program) check(ctx context.Context, o checkOptions, now time.Time) erro
 	if err := result.tell(p.stdout, o.json); err != nil {
 		return err
 	}
+	if len(result.Problems) > 0 {
+		return exitcode.AsConfig(errWrong)
+	}
 	if !result.OK {
 		return errWrong
 	}
 	return nil
 }
 
-func (p *program) readForCheck(file string) (*config.Config, error) {
+func (p *program) readForCheck(ctx context.Context, file string) (*config.Config, error) {
 	if file == "" {
 		return p.parseDemoConfig("http://127.0.0.1:0", true)
 	}
-	return config.Load(file, p.getenv)
+	return p.load(ctx, file)
 }
 
 func (o outcome) tell(w io.Writer, asJSON bool) error {

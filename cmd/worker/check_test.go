@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -18,6 +17,7 @@ import (
 
 	"rollcall/internal/config"
 	"rollcall/internal/demo"
+	"rollcall/internal/exitcode"
 	"rollcall/internal/lane"
 	"rollcall/internal/redistest"
 	"rollcall/internal/sandbox"
@@ -38,15 +38,11 @@ func runCheck(t *testing.T, env map[string]string, args ...string) checked {
 	cmd := p.checkCommand()
 	cmd.SetArgs(append([]string{}, args...)) // nil would be the test's own
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	code := exitOK
-	if err := cmd.ExecuteContext(t.Context()); err != nil {
-		code = exitFailed
+	err := cmd.ExecuteContext(t.Context())
+	if err != nil {
 		t.Logf("check %v: %v", args, err)
-		if _, ok := errors.AsType[*usageError](err); ok {
-			code = exitBadUsage
-		}
 	}
-	return checked{code, out.String(), errs.String()}
+	return checked{exitcode.Of(err), out.String(), errs.String()}
 }
 
 // told is what scripts read of --json.
@@ -69,7 +65,7 @@ func (c checked) outcome(t *testing.T) told {
 func (c checked) findings(t *testing.T) []finding {
 	t.Helper()
 	o := c.outcome(t)
-	if o.OK != (c.code == exitOK) {
+	if o.OK != (c.code == exitcode.OK) {
 		t.Errorf("ok is %t and the exit code %d", o.OK, c.code)
 	}
 	return o.Findings
@@ -142,25 +138,25 @@ func TestCheckPrintsEveryProblemAndExitsOne(t *testing.T) {
 	want := file + ":1: stop_timeout is 150, without a unit; write it as in 15s, 500ms or 2m\n" +
 		file + ":2: organisations is an empty list; add at least one entry\n"
 	plain := runCheck(t, nil, "--config", file)
-	if diff := cmp.Diff(checked{exitFailed, "", want}, plain, cmp.AllowUnexported(checked{})); diff != "" {
+	if diff := cmp.Diff(checked{exitcode.Config, "", want}, plain, cmp.AllowUnexported(checked{})); diff != "" {
 		t.Errorf("check (-want +got):\n%s", diff)
 	}
 	asJSON := runCheck(t, nil, "--config", file, "--json")
 	o := asJSON.outcome(t)
-	if asJSON.code != exitFailed || asJSON.err != want || o.OK || len(o.Problems) != 2 || o.Problems[1].Line != 2 {
+	if asJSON.code != exitcode.Config || asJSON.err != want || o.OK || len(o.Problems) != 2 || o.Problems[1].Line != 2 {
 		t.Errorf("check --json = %+v, want both problems on both streams", asJSON)
 	}
-	if missing := runCheck(t, nil, "-c", file+".yml"); missing.code != exitFailed || !strings.Contains(missing.err, "does not exist") {
+	if missing := runCheck(t, nil, "-c", file+".yml"); missing.code != exitcode.Config || !strings.Contains(missing.err, "does not exist") {
 		t.Errorf("a file that is not there: %+v", missing)
 	}
 }
 
 func TestCheckWithoutAFileJudgesTheDemo(t *testing.T) {
 	t.Parallel()
-	if c := runCheck(t, nil); c.code != exitOK || !strings.Contains(c.out, "keeps nothing") {
+	if c := runCheck(t, nil); c.code != exitcode.OK || !strings.Contains(c.out, "keeps nothing") {
 		t.Errorf("check = %+v, want the demo", c)
 	}
-	if c := runCheck(t, nil, "--connect"); c.code != exitBadUsage {
+	if c := runCheck(t, nil, "--connect"); c.code != exitcode.Usage {
 		t.Errorf("check --connect = %+v, want a wrong use", c)
 	}
 }
@@ -173,8 +169,8 @@ func TestCheckRefusesARosterThatTheNightCouldNotRead(t *testing.T) {
 		"schedules: [{name: nightly, cron: 30 2 * * *, roster: roster.csv}]\n")
 	c := runCheck(t, checkEnv, "-c", file, "--json")
 	wantFinding(t, c.findings(t), "schedule nightly", problem, "line 1")
-	if c.code != exitFailed {
-		t.Errorf("exit code %d, want %d", c.code, exitFailed)
+	if c.code != exitcode.Failed {
+		t.Errorf("exit code %d, want %d", c.code, exitcode.Failed)
 	}
 }
 
@@ -223,7 +219,7 @@ func TestConnectFindsNothingWrongWithTheDocumentedUserOnAnyTopology(t *testing.T
 		wantFinding(t, found, "redis", warning, "append-only")
 		wantFinding(t, found, "tenant lakeside-dingtalk", fine, "token")
 		wantFinding(t, found, "tenant lakeside-classin", notTried, "ClassIn")
-		if c.code != exitOK {
+		if c.code != exitcode.OK {
 			t.Errorf("exit code %d:\n%s", c.code, c.err)
 		}
 	})
@@ -238,7 +234,7 @@ func TestConnectSaysWhatOfARedisDoesNotFit(t *testing.T) {
 	}
 	c := connect(t, fmt.Sprintf("{url: %q}", s.URL()), nil)
 	wantFinding(t, c.findings(t), "redis", problem, "maxmemory-policy allkeys-lru")
-	if c.code != exitFailed || !strings.Contains(c.err, "noeviction") {
+	if c.code != exitcode.Failed || !strings.Contains(c.err, "noeviction") {
 		t.Errorf("exit code %d, on the standard error:\n%s", c.code, c.err)
 	}
 	if keys, err := rdb.Keys(t.Context(), "*").Result(); err != nil || len(keys) > 0 {
@@ -292,8 +288,8 @@ func TestConnectSaysThatNobodyAnswersAndThatCredentialsAreRefused(t *testing.T) 
 	found := c.findings(t)
 	wantFinding(t, found, "redis", problem, "does not answer")
 	wantFinding(t, found, "tenant lakeside-dingtalk", problem, "no token")
-	if c.code != exitFailed {
-		t.Errorf("exit code %d, want %d", c.code, exitFailed)
+	if c.code != exitcode.Failed {
+		t.Errorf("exit code %d, want %d", c.code, exitcode.Failed)
 	}
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,21 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/internal/config"
+	"rollcall/internal/exitcode"
 	"rollcall/internal/logging"
 )
-
-// Exit codes, stable: scripts and units rely on them.
-const (
-	exitOK       = 0
-	exitFailed   = 1 // it ran and something went wrong
-	exitBadUsage = 2 // wrong flags or a wrong configuration: nothing was started
-)
-
-// usageError marks what is the caller's to correct.
-type usageError struct{ err error }
-
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
 
 // program is what the commands share: where they write and where secrets come
 // from.
@@ -46,14 +33,10 @@ func run(
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitOK
+	if err != nil {
+		fmt.Fprintf(stderr, "worker: %v\n", err)
 	}
-	fmt.Fprintf(stderr, "worker: %v\n", err)
-	if _, ok := errors.AsType[*usageError](err); ok {
-		return exitBadUsage
-	}
-	return exitFailed
+	return exitcode.Of(err)
 }
 
 func (p *program) command() *cobra.Command {
@@ -63,21 +46,24 @@ func (p *program) command() *cobra.Command {
 		Long: `worker takes nickname syncs, group updates and ID changes from Redis and carries
 them out at DingTalk and ClassIn, exactly as fast as each API allows.
 
-Exit codes: 0 all is well, 1 something went wrong while it ran, 2 wrong flags
-or configuration (nothing was started).`,
+Exit codes:
+  0   all is well
+  1   a failure while running, such as a port that is taken
+  64  wrong flags or arguments: nothing was started
+  78  a wrong configuration: nothing was started`,
 		Args:          noArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitcode.AsUsage(err) })
 	root.AddCommand(p.runCommand(), p.checkCommand(), p.demoCommand(), p.sandboxCommand(), p.healthyCommand())
 	return root
 }
 
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return &usageError{fmt.Errorf("%q is no command of %s; see %s --help", args[0], cmd.CommandPath(), cmd.CommandPath())}
+		return exitcode.AsUsage(fmt.Errorf("%q is no command of %s; see %s --help", args[0], cmd.CommandPath(), cmd.CommandPath()))
 	}
 	return nil
 }
@@ -89,7 +75,7 @@ func (p *program) runCommand() *cobra.Command {
 		Short: "Run the worker until it is told to stop",
 		Long: `run takes tasks until SIGINT or SIGTERM. Then nothing new is taken, what waits
 goes back to its queue, and running calls finish. SIGHUP reloads limits, quotas
-and schedules from the configuration.
+and schedules from the configuration, and secrets from their files.
 
 Without --config it runs the demo's configuration: a Redis inside the process
 that keeps nothing, and both platforms emulated on this machine.`,
@@ -99,14 +85,18 @@ that keeps nothing, and both platforms emulated on this machine.`,
 			if file == "" {
 				return p.runDemo(cmd.Context(), demoOptions{stay: true})
 			}
-			load := func() (*config.Config, error) { return config.Load(file, p.getenv) }
+			load := func() (*config.Config, error) { return p.load(cmd.Context(), file) }
 			cfg, err := load()
 			if err != nil {
-				return &usageError{err}
+				return exitcode.AsConfig(err)
 			}
 			var level slog.LevelVar
 			level.Set(logging.Level(cfg.Log.Level))
-			w, err := newWorker(cmd.Context(), cfg, p.logger(cfg.Log, &level), &level)
+			log := p.logger(cfg.Log, &level)
+			for _, warn := range cfg.Warnings() {
+				log.Warn("doubtful configuration", "subject", warn.Subject, "warning", warn.Text)
+			}
+			w, err := newWorker(cmd.Context(), cfg, log, &level)
 			if err != nil {
 				return err
 			}
@@ -115,6 +105,18 @@ that keeps nothing, and both platforms emulated on this machine.`,
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `file` (YAML)")
 	return cmd
+}
+
+// load reads a configuration and refuses whatever a worker could not be made of.
+func (p *program) load(ctx context.Context, file string) (*config.Config, error) {
+	cfg, err := config.Load(file, p.getenv)
+	if err != nil {
+		return nil, err
+	}
+	if err := tryWiring(ctx, cfg); err != nil {
+		return nil, &config.ProblemsError{File: file, Problems: []config.Problem{{Text: err.Error()}}}
+	}
+	return cfg, nil
 }
 
 func (p *program) logger(cfg config.Log, level *slog.LevelVar) *slog.Logger {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"rollcall/internal/exitcode"
 )
 
 // healthyWithin bounds the question, below what container engines allow.
@@ -37,7 +39,7 @@ func (p *program) healthy(ctx context.Context, url string) error {
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return &usageError{fmt.Errorf("--url: %w", err)}
+		return exitcode.AsUsage(fmt.Errorf("--url: %w", err))
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

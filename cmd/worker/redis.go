@@ -7,6 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/config"
+	"rollcall/internal/exitcode"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/redisdb/embedded"
 	"rollcall/internal/secret"
@@ -14,6 +15,7 @@ import (
 
 func (w *worker) openRedis() error {
 	w.redis = redisConfig(w.cfg.Redis)
+	w.password.Store(&w.cfg.Redis.Password.Value)
 	if w.cfg.Redis.Embedded != "" {
 		server, err := embedded.Start(w.cfg.Redis.Embedded)
 		if err != nil {
@@ -29,16 +31,33 @@ func (w *worker) openRedis() error {
 	}
 	var err error
 	if w.rdb, err = w.newClient("rollcall-worker"); err != nil {
-		return &usageError{err}
+		return err
 	}
 	w.onClose(func() { _ = w.rdb.Close() })
 	return nil
 }
 
 func (w *worker) newClient(name string) (redis.UniversalClient, error) {
+	options, err := w.options(name)
+	if err != nil {
+		return nil, err
+	}
+	return redisdb.New(options), nil
+}
+
+// options are those of a client of the worker's Redis. Each new connection logs
+// in with the password that was loaded last.
+func (w *worker) options(name string) (*redis.UniversalOptions, error) {
 	named := w.redis
 	named.ClientName = name
-	return named.Open()
+	options, err := named.Options()
+	if err != nil {
+		return nil, exitcode.AsConfig(err)
+	}
+	if w.cfg.Redis.Embedded == "" {
+		options.CredentialsProvider = func() (string, string) { return options.Username, w.password.Load().Reveal() }
+	}
+	return options, nil
 }
 
 // redisConfig says in redisdb's words what the file says.

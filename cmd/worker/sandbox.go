@@ -1,19 +1,24 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"rollcall/internal/demo"
+	"rollcall/internal/exitcode"
+	"rollcall/internal/readfile"
 	"rollcall/internal/sandbox"
 )
+
+// sandboxFileMax bounds a world or a scenario, in bytes.
+const sandboxFileMax = 64 << 20
 
 func (p *program) sandboxCommand() *cobra.Command {
 	var listen, world, scenario string
@@ -31,7 +36,7 @@ Without --world it holds the sample school of the demo.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := sandboxConfig(world, scenario)
 			if err != nil {
-				return &usageError{err}
+				return exitcode.AsConfig(err)
 			}
 			s, err := startSandbox(cfg, listen)
 			if err != nil {
@@ -52,22 +57,20 @@ Without --world it holds the sample school of the demo.`,
 func sandboxConfig(world, scenario string) (sandbox.Config, error) {
 	cfg := sandbox.Config{World: demo.World(time.Now())}
 	if world != "" {
-		f, err := os.Open(world)
+		content, err := readfile.Whole(world, sandboxFileMax)
 		if err != nil {
 			return cfg, err
 		}
-		defer func() { _ = f.Close() }()
-		if cfg.World, err = sandbox.LoadWorld(f); err != nil {
+		if cfg.World, err = sandbox.LoadWorld(bytes.NewReader(content)); err != nil {
 			return cfg, fmt.Errorf("%s: %w", world, err)
 		}
 	}
 	if scenario != "" {
-		f, err := os.Open(scenario)
+		content, err := readfile.Whole(scenario, sandboxFileMax)
 		if err != nil {
 			return cfg, err
 		}
-		defer func() { _ = f.Close() }()
-		if cfg.Scenario, err = sandbox.LoadScenario(f); err != nil {
+		if cfg.Scenario, err = sandbox.LoadScenario(bytes.NewReader(content)); err != nil {
 			return cfg, fmt.Errorf("%s: %w", scenario, err)
 		}
 	}
@@ -87,10 +90,10 @@ type emulated struct {
 func startSandbox(cfg sandbox.Config, address string) (*emulated, error) {
 	resolved, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
-		return nil, &usageError{fmt.Errorf("sandbox: %w", err)}
+		return nil, exitcode.AsUsage(fmt.Errorf("sandbox: --listen %s: %w", address, err))
 	}
 	if !resolved.IP.IsLoopback() {
-		return nil, &usageError{fmt.Errorf("sandbox: %s can be reached from other machines; use 127.0.0.1 or [::1]", address)}
+		return nil, exitcode.AsUsage(fmt.Errorf("sandbox: %s can be reached from other machines; use 127.0.0.1 or [::1]", address))
 	}
 	platforms, err := sandbox.New(cfg)
 	if err != nil {
@@ -98,7 +101,8 @@ func startSandbox(cfg sandbox.Config, address string) (*emulated, error) {
 	}
 	listener, err := net.ListenTCP("tcp", resolved)
 	if err != nil {
-		return nil, fmt.Errorf("sandbox: %w", err)
+		platforms.Close()
+		return nil, fmt.Errorf("sandbox: %w; choose another address with --listen", err)
 	}
 	e := &emulated{
 		Sandbox: platforms,

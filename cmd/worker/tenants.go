@@ -76,6 +76,7 @@ func (w *worker) connect(t config.Tenant) (connection, error) {
 			return connection{}, err
 		}
 		w.onClose(client.Close)
+		w.rotate[t.Name] = client.SetSecret
 		build := func(kind tasks.Kind, env handler.Env) handler.Func {
 			switch kind {
 			case tasks.KindNickname:
@@ -97,6 +98,7 @@ func (w *worker) connect(t config.Tenant) (connection, error) {
 		return connection{}, err
 	}
 	w.onClose(client.Close)
+	w.rotate[t.Name] = client.SetSecret
 	build := func(_ tasks.Kind, env handler.Env) handler.Func { return handler.Course(env, client) }
 	return connection{platform: "classin", timeout: timeout, build: build}, nil
 }

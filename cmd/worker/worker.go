@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/config"
+	"rollcall/internal/exitcode"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/metrics"
@@ -19,6 +21,7 @@ import (
 	"rollcall/internal/pace"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/schedule"
+	"rollcall/internal/secret"
 	"rollcall/providers/classin"
 	"rollcall/providers/dingtalk"
 	"rollcall/tasks"
@@ -30,27 +33,53 @@ type worker struct {
 	cfg      *config.Config
 	log      *slog.Logger
 	redis    redisdb.Config
+	password atomic.Pointer[secret.Text] // of Redis, as last loaded
 	rdb      redis.UniversalClient
 	record   *ledger.Ledger
 	lanes    *lane.Set
 	address  *pace.Address // what all DingTalk lanes share
 	schedule *schedule.Schedule
 	ready    *monitor.Readiness
-	page     *monitor.Server // nil: off
+	page     *monitor.Server              // nil: off
+	rotate   map[string]func(secret.Text) // by tenant: gives its client another secret
 	closers  []func()
 }
 
 // newWorker builds every part and connects to nothing yet but the embedded
 // Redis and the page's port. level is the log's, for the page that changes it.
-func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (w *worker, err error) {
-	w = &worker{cfg: cfg, log: log}
-	defer func() {
-		if err != nil {
-			w.close()
-		}
-	}()
-	if err := w.openRedis(); err != nil {
+// On an error all that was opened is closed.
+func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (*worker, error) {
+	w := &worker{cfg: cfg, log: log, rotate: map[string]func(secret.Text){}}
+	if err := w.build(ctx, level); err != nil {
+		w.close()
 		return nil, err
+	}
+	return w, nil
+}
+
+// tryWiring returns what the parts of a worker refuse of a configuration. It
+// connects to nothing and binds nothing.
+func tryWiring(ctx context.Context, cfg *config.Config) error {
+	dry := *cfg
+	dry.HTTP.Listen = config.Off
+	if dry.Redis.Embedded != "" {
+		dry.Redis = config.Redis{URL: "redis://" + dry.Redis.Embedded}
+	}
+	w, err := newWorker(ctx, &dry, slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		return err
+	}
+	w.close()
+	if cfg.HTTP.Listen == config.Off {
+		return nil
+	}
+	return pageConfig(cfg).Check()
+}
+
+func (w *worker) build(ctx context.Context, level *slog.LevelVar) error {
+	cfg, log := w.cfg, w.log
+	if err := w.openRedis(); err != nil {
+		return err
 	}
 	w.ready = monitor.NewReadiness(w.rdb)
 	shared := redisdb.NewAutopipeline(w.rdb)
@@ -61,7 +90,7 @@ func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger, level 
 	for _, org := range cfg.Organisations {
 		for _, tenant := range org.Tenants {
 			if err := w.addTenant(org, tenant, record); err != nil {
-				return nil, &usageError{err}
+				return exitcode.AsConfig(err)
 			}
 		}
 	}
@@ -71,14 +100,12 @@ func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger, level 
 	})
 	w.lanes.Observe(counts)
 	if err := w.openSchedule(); err != nil {
-		return nil, err
+		return err
 	}
-	if cfg.HTTP.Listen != "off" {
-		if err := w.openPage(ctx, counts, level); err != nil {
-			return nil, err
-		}
+	if cfg.HTTP.Listen == config.Off {
+		return nil
 	}
-	return w, nil
+	return w.openPage(ctx, counts, level)
 }
 
 func (w *worker) onClose(f func()) { w.closers = append(w.closers, f) }
@@ -91,17 +118,12 @@ func (w *worker) close() {
 
 // openSchedule makes the schedule even of no entries: a reload may bring some.
 func (w *worker) openSchedule() error {
-	named := w.redis
-	named.ClientName = "rollcall-schedule"
-	options, err := named.Options()
+	options, err := w.options("rollcall-schedule")
 	if err != nil {
-		return &usageError{err}
+		return err
 	}
 	w.schedule, err = schedule.New(schedule.Config{Entries: scheduleEntries(w.cfg), Redis: options, Log: w.log})
-	if err != nil {
-		return &usageError{err}
-	}
-	return nil
+	return exitcode.AsConfig(err)
 }
 
 func scheduleEntries(cfg *config.Config) []schedule.Entry {
@@ -115,27 +137,40 @@ func scheduleEntries(cfg *config.Config) []schedule.Entry {
 	return entries
 }
 
+// pageConfig is what the file says of the page.
+func pageConfig(cfg *config.Config) monitor.Config {
+	return monitor.Config{
+		Address: cfg.HTTP.Listen, Users: pageUsers(cfg), Writable: cfg.HTTP.Writable, ShowPersonalData: cfg.HTTP.ShowPersonalData,
+	}
+}
+
+func pageUsers(cfg *config.Config) []monitor.User {
+	var users []monitor.User
+	for _, u := range cfg.HTTP.Users {
+		users = append(users, monitor.User{Name: u.Name, Password: u.Password.Value})
+	}
+	return users
+}
+
 func (w *worker) openPage(ctx context.Context, counts *metrics.Metrics, level *slog.LevelVar) error {
+	page := pageConfig(w.cfg)
+	if err := page.Check(); err != nil {
+		return exitcode.AsConfig(err)
+	}
 	client, err := w.newClient("rollcall-monitor")
 	if err != nil {
 		return err
 	}
-	page := monitor.Config{
-		Address: w.cfg.HTTP.Listen, Redis: redisdb.ConnOpt(client), Writable: w.cfg.HTTP.Writable,
-		ShowPersonalData: w.cfg.HTTP.ShowPersonalData, PlainTypes: []string{schedule.Type},
-		Metrics: counts.Handler(), Ready: w.ready.Check, Level: level, Log: w.log,
-	}
-	for _, u := range w.cfg.HTTP.Users {
-		page.Users = append(page.Users, monitor.User{Name: u.Name, Password: u.Password.Value})
-	}
+	page.Redis, page.PlainTypes = redisdb.ConnOpt(client), []string{schedule.Type}
+	page.Metrics, page.Ready, page.Level, page.Log = counts.Handler(), w.ready.Check, level, w.log
 	if w.page, err = page.Listen(ctx); err != nil {
 		return errors.Join(err, client.Close())
 	}
 	return nil
 }
 
-// reload takes over what a running worker can: limits, quotas and schedules. What
-// needs a restart is told, and left as it is.
+// reload takes over what a running worker can: limits, quotas, schedules and
+// secrets that were rotated. What needs a restart is reported, and left as it is.
 func (w *worker) reload(ctx context.Context, load func() (*config.Config, error)) {
 	next, err := load()
 	if err != nil {
@@ -151,8 +186,10 @@ func (w *worker) reload(ctx context.Context, load func() (*config.Config, error)
 		return
 	}
 	w.takeLimits(ctx, next)
+	before := w.cfg
 	// What was taken over is what the next reload compares with.
-	w.cfg = config.TakeOver(w.cfg, next)
+	w.cfg = config.TakeOver(before, next)
+	w.takeSecrets(ctx, before)
 	for _, line := range reloadable {
 		w.log.Info("reloaded", "change", line)
 	}

@@ -207,6 +207,30 @@ func (s *Set) SetQuota(ctx context.Context, organisation string, quota pace.Quot
 	return failed
 }
 
+// CredentialsChanged has the refusals that hold lanes of a tenant probed at
+// once, after its credentials were replaced.
+func (s *Set) CredentialsChanged(ctx context.Context, tenant string) error {
+	if err := s.board.Refresh(ctx); err != nil {
+		return err
+	}
+	var failed error
+	now := time.Now()
+	for _, l := range s.lanes {
+		if l.Tenant != tenant {
+			continue
+		}
+		for _, h := range s.board.Of(l.places()...) {
+			// One that another worker changes meanwhile was just probed, or is about to be.
+			if h.Class == hold.Refused && now.Before(h.Next) {
+				_, err := s.board.ProbeNow(ctx, h, now)
+				failed = errors.Join(failed, err)
+			}
+		}
+	}
+	s.lookSoon()
+	return failed
+}
+
 // Start lets every lane take tasks, as far as no hold keeps it from that.
 func (s *Set) Start(ctx context.Context) error {
 	if err := s.board.Refresh(ctx); err != nil {

@@ -68,7 +68,7 @@ func followed(r *http.Request) bool {
 func (c Config) known(r *http.Request) bool {
 	name, password, _ := r.BasicAuth()
 	found := 0
-	for _, u := range c.Users {
+	for _, u := range *c.users.Load() {
 		found |= same(name, u.Name) & same(password, u.Password.Reveal())
 	}
 	return found == 1

@@ -12,6 +12,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -46,6 +48,8 @@ type Config struct {
 	Level *slog.LevelVar
 	// Log is told of the level's changes, and of faults. Nil: nobody is.
 	Log *slog.Logger
+
+	users *atomic.Pointer[[]User] // who may log in now; set by Listen
 }
 
 // Server is the pages, listening.
@@ -53,6 +57,7 @@ type Server struct {
 	http     *http.Server
 	ui       *asynqmon.HTTPHandler
 	listener net.Listener
+	users    *atomic.Pointer[[]User]
 	log      *slog.Logger
 }
 
@@ -66,18 +71,12 @@ func (c Config) Listen(ctx context.Context) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	for _, u := range c.Users {
-		if u.Name == "" || u.Password.IsZero() {
-			return nil, fmt.Errorf("web UI: user %q has no name or no password: give both under http", u.Name)
-		}
-	}
-	address, err := net.ResolveTCPAddr("tcp", c.Address)
+	address, err := c.address()
 	if err != nil {
-		return nil, fmt.Errorf("web UI: %w: choose another address under http, or \"off\"", err)
+		return nil, err
 	}
-	if len(c.Users) == 0 && !address.IP.IsLoopback() {
-		return nil, fmt.Errorf("web UI: %s can be reached from elsewhere: name users under http, or listen at 127.0.0.1", c.Address)
-	}
+	c.users = new(atomic.Pointer[[]User])
+	c.users.Store(&c.Users)
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address.String())
 	if err != nil {
 		return nil, fmt.Errorf("web UI: %w: choose another address under http, or \"off\"", err)
@@ -94,8 +93,46 @@ func (c Config) Listen(ctx context.Context) (*Server, error) {
 		},
 		ui:       ui,
 		listener: listener,
+		users:    c.users,
 		log:      c.Log,
 	}, nil
+}
+
+// Check returns what is wrong with the configuration, as Listen would, and
+// binds nothing.
+func (c Config) Check() error {
+	_, err := c.address()
+	return err
+}
+
+func (c Config) address() (*net.TCPAddr, error) {
+	for _, u := range c.Users {
+		if u.Name == "" || u.Password.IsZero() {
+			return nil, fmt.Errorf("web UI: user %q has no name or no password: give both under http", u.Name)
+		}
+	}
+	address, err := net.ResolveTCPAddr("tcp", c.Address)
+	if err != nil {
+		return nil, fmt.Errorf("web UI: %w: choose another address under http, or \"off\"", err)
+	}
+	if len(c.Users) == 0 && !address.IP.IsLoopback() {
+		return nil, fmt.Errorf("web UI: %s can be reached from elsewhere: name users under http, or listen at 127.0.0.1", c.Address)
+	}
+	return address, nil
+}
+
+// SetPasswords gives the users that the server was made with other passwords,
+// for requests from then on. Other users in the list are left out.
+func (s *Server) SetPasswords(users []User) {
+	current := slices.Clone(*s.users.Load())
+	for i, u := range current {
+		for _, other := range users {
+			if other.Name == u.Name && !other.Password.IsZero() {
+				current[i].Password = other.Password
+			}
+		}
+	}
+	s.users.Store(&current)
 }
 
 // routes are the pages: the probes open to anybody, as whoever asks them has no

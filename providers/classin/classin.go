@@ -55,7 +55,7 @@ type Config struct {
 // safe for concurrent use.
 type Client struct {
 	tenant, sid string
-	secret      secret.Text
+	secret      atomic.Pointer[secret.Text] // never nil
 	url         string
 	wire        *apicall.Wire
 	quick       time.Duration
@@ -91,12 +91,18 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Client{
-		tenant: cfg.Tenant, sid: cfg.SID, secret: cfg.Secret, quick: cfg.Quick, now: cfg.Now,
+	c := &Client{
+		tenant: cfg.Tenant, sid: cfg.SID, quick: cfg.Quick, now: cfg.Now,
 		url:  base + "/partner/api/course.api.php?action=" + apiSync,
 		wire: apicall.NewWire(cfg.Timeout), rows: Codes(),
-	}, nil
+	}
+	c.secret.Store(&cfg.Secret)
+	return c, nil
 }
+
+// SetSecret makes secret the school's, after it was rotated at the platform.
+// Requests that leave from then on are signed with it.
+func (c *Client) SetSecret(secret secret.Text) { c.secret.Store(&secret) }
 
 // Close drops idle connections. Calls under way are not cut off: their contexts
 // are their callers'.
@@ -137,8 +143,9 @@ func (c *Client) SyncCourseNicknames(ctx context.Context, gate providers.Gate, c
 // may make a call wait: the time is read when the gate has let it through.
 func (c *Client) send(ctx context.Context, call *apicall.Call, courseID string, skew time.Duration) (http.Header, *providers.Error, bool) {
 	answer, err, again := call.Send(ctx, c.wire, func() apicall.Request {
-		stamp, key := sign(c.secret, c.now().Add(skew))
-		call.Clean = apicall.NewCleaner([]string{c.secret.Reveal(), key}, nil)
+		current := *c.secret.Load()
+		stamp, key := sign(current, c.now().Add(skew))
+		call.Clean = apicall.NewCleaner([]string{current.Reveal(), key}, nil)
 		form := url.Values{"SID": {c.sid}, "safeKey": {key}, "timeStamp": {stamp}, "courseId": {courseID}}
 		return apicall.Request{URL: c.url, ContentType: formType, Body: []byte(form.Encode())}
 	})

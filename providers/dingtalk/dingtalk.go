@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"rollcall/internal/secret"
@@ -59,7 +60,7 @@ type Config struct {
 // the two do not shut each other out. It is safe for concurrent use.
 type Client struct {
 	tenant string
-	secret secret.Text
+	secret atomic.Pointer[secret.Text] // never nil
 	wire   *apicall.Wire
 	tokens *tokens
 	quick  time.Duration
@@ -111,7 +112,7 @@ func New(cfg Config) (*Client, error) {
 		cfg.Now = time.Now
 	}
 	c := &Client{
-		tenant: cfg.Tenant, secret: cfg.AppSecret, quick: cfg.Quick, now: cfg.Now,
+		tenant: cfg.Tenant, quick: cfg.Quick, now: cfg.Now,
 		wire:   apicall.NewWire(cfg.Timeout),
 		nick:   api{name: apiNick, url: oldBase + "/topapi/chat/updategroupnick", success: nickDone},
 		group:  api{name: apiGroup, url: newBase + "/v1.0/im/group/update", success: groupDone},
@@ -120,6 +121,7 @@ func New(cfg Config) (*Client, error) {
 	for _, a := range []*api{&c.nick, &c.group, &c.change} {
 		a.rows, a.bans = CodesFor(a.name), banRows()
 	}
+	c.secret.Store(&cfg.AppSecret)
 	c.tokens = newTokens(c, cfg, newBase)
 	return c, nil
 }
@@ -139,6 +141,14 @@ func region(host string) string {
 func (c *Client) Close() {
 	c.tokens.close()
 	c.wire.Close()
+}
+
+// SetSecret makes secret the app's, after it was rotated at the platform. The
+// next call fetches a token with it: neither the token at hand nor a refusal of
+// the old secret counts any more. Calls under way keep the token that they have.
+func (c *Client) SetSecret(secret secret.Text) {
+	c.secret.Store(&secret)
+	c.tokens.forget()
 }
 
 // CheckToken asks the platform for an access token, unless a good one is at
@@ -215,7 +225,7 @@ func (c *Client) do(ctx context.Context, gate providers.Gate, a api, names []str
 func (c *Client) send(ctx context.Context, call *apicall.Call, a api, names []string, token string,
 	request func(token string) apicall.Request,
 ) (string, *providers.Error, bool) {
-	call.Clean = apicall.NewCleaner([]string{token, c.secret.Reveal()}, names)
+	call.Clean = apicall.NewCleaner([]string{token, c.secret.Load().Reveal()}, names)
 	answer, err, again := call.Send(ctx, c.wire, func() apicall.Request { return request(token) })
 	if err != nil {
 		return "", err, again

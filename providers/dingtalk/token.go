@@ -51,6 +51,7 @@ type tokens struct {
 	refresh  time.Time // from then on one caller replaces it
 	expires  time.Time
 	fetching bool
+	secrets  int              // how often the secret was replaced
 	refusal  *providers.Error // the platform's last word on the credentials; nil if it took them
 	until    time.Time        // the refusal answers for the platform up to then
 }
@@ -70,6 +71,18 @@ func (t *tokens) close() {
 	t.end() // under the lock, so that no fetch begins between this and the wait
 	t.mu.Unlock()
 	t.under.Wait()
+}
+
+// forget drops what the platform said of an app secret that was replaced. A
+// fetch under way is joined by nobody any more, and nothing of it is kept.
+func (t *tokens) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.secrets++
+	t.value, t.refresh, t.expires, t.fetching = secret.Text{}, time.Time{}, time.Time{}, false
+	t.refusal, t.until = nil, time.Time{}
+	t.flight.Forget(joined)
+	t.flight.Forget(checked)
 }
 
 // get returns a token that is good for a while yet. From ten minutes before a
@@ -149,6 +162,7 @@ func (t *tokens) request(anew bool) (any, error) {
 	c := t.client
 	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiToken}
 	current, refusal, ask := t.begin(anew)
+	replaced, appSecret := t.appSecret()
 	switch {
 	case !ask && t.life.Err() != nil:
 		return nil, call.Unsent(errClosed)
@@ -159,11 +173,11 @@ func (t *tokens) request(anew bool) (any, error) {
 	}
 	defer t.under.Done()
 
-	call.Clean = apicall.NewCleaner([]string{c.secret.Reveal(), current}, nil)
+	call.Clean = apicall.NewCleaner([]string{appSecret, current}, nil)
 	var value string
 	var life time.Duration
 	_, err := call.Do(t.life, c.quick, func(ctx context.Context) (string, *providers.Error, bool) {
-		body, err := json.Marshal(map[string]string{"appKey": t.key, "appSecret": c.secret.Reveal()})
+		body, err := json.Marshal(map[string]string{"appKey": t.key, "appSecret": appSecret})
 		if err != nil {
 			return "", call.Error(providers.Misconfigured, providers.ScopeTenant), false
 		}
@@ -182,10 +196,12 @@ func (t *tokens) request(anew bool) (any, error) {
 	})
 	if failure, ok := errors.AsType[*providers.Error](err); ok {
 		failure = notTheTasks(failure)
-		t.keepFailure(failure)
+		if !t.keepFailure(failure, replaced) {
+			return t.request(true) // with the secret that came meanwhile
+		}
 		return nil, failure
 	}
-	t.keep(value, life)
+	t.keep(value, life, replaced)
 	return value, nil
 }
 
@@ -208,22 +224,38 @@ func (t *tokens) begin(anew bool) (current string, refusal *providers.Error, ask
 	return current, refusal, false
 }
 
-// keepFailure remembers what only a person can mend. A fault that passes by
-// itself says nothing about the credentials, and changes nothing about a refusal.
-func (t *tokens) keepFailure(failure *providers.Error) {
+// appSecret returns the secret, and how often it was replaced before.
+func (t *tokens) appSecret() (replaced int, value string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.secrets, t.client.secret.Load().Reveal()
+}
+
+// keepFailure remembers what only a person can mend. A fault that passes by
+// itself says nothing about the credentials, and changes nothing about a refusal.
+// It returns false, and remembers nothing, if the secret has been replaced since.
+func (t *tokens) keepFailure(failure *providers.Error, replaced int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if replaced != t.secrets {
+		return false
+	}
 	t.fetching = false
 	now := t.client.now()
 	t.refresh = now.Add(pause)
 	if failure.Kind == providers.Misconfigured {
 		t.refusal, t.until = failure, now.Add(remembered)
 	}
+	return true
 }
 
-func (t *tokens) keep(value string, life time.Duration) {
+// keep keeps a token, unless the secret that it was fetched with was replaced.
+func (t *tokens) keep(value string, life time.Duration, replaced int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if replaced != t.secrets {
+		return
+	}
 	t.fetching, t.refusal = false, nil
 	now := t.client.now()
 	t.value, t.expires = secret.New(value), now.Add(life)
