@@ -37,7 +37,7 @@ var imports = map[string][]string{
 
 	// Producers: they know no platform.
 	"tasks":            {"internal/ledger", "internal/redisdb"},
-	"internal/redisdb": {"internal/secret"},
+	"internal/redisdb": {"internal/readfile", "internal/secret"},
 	"internal/roster":  {"tasks"},
 	"cmd/enqueue": {
 		"tasks", "internal/backlog", "internal/deadletter", "internal/exitcode", "internal/hold", "internal/ledger", "internal/pace",

@@ -72,6 +72,7 @@ func TestAFailedStepOfTheWiringIsOneLineAndClosesWhatWasOpened(t *testing.T) { /
 		{"an unknown option in the URL of Redis", func(_ *testing.T, c *config.Config) { c.Redis = config.Redis{URL: "redis://r?poolsize=20"} }, exitcode.Config, "poolsize"},
 		{"a database that is no number", func(_ *testing.T, c *config.Config) { c.Redis = config.Redis{URL: "redis://r?db=abc"} }, exitcode.Config, "database number"},
 		{"a path that is no number", func(_ *testing.T, c *config.Config) { c.Redis = config.Redis{URL: "redis://r/abc"} }, exitcode.Config, "abc"},
+		{"a pool size that go-redis panics on", func(_ *testing.T, c *config.Config) { c.Redis = config.Redis{URL: "redis://r?pool_size=-1"} }, exitcode.Config, "pool_size is -1"},
 		{"an authority that is no certificate", func(_ *testing.T, c *config.Config) {
 			c.Redis = config.Redis{URL: "rediss://r", TLS: &config.TLS{CA: unreadable}}
 		}, exitcode.Config, unreadable},

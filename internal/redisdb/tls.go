@@ -5,10 +5,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/readfile"
 )
+
+// pemMax bounds a file of certificates or a key, in bytes.
+const pemMax = 1 << 20
 
 // TLS says how servers are verified and what we show them. The zero value
 // verifies against the system's roots and shows nothing.
@@ -33,7 +37,7 @@ func (t TLS) config(base *tls.Config) (*tls.Config, error) {
 		c.ServerName = t.ServerName
 	}
 	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
+		pem, err := readfile.Whole(t.CA, pemMax)
 		if err != nil {
 			return nil, fmt.Errorf("redis: tls: ca: %w", err)
 		}
@@ -47,13 +51,26 @@ func (t TLS) config(base *tls.Config) (*tls.Config, error) {
 	}
 	if t.Cert != "" {
 		// Its errors name what is wrong with the files and quote nothing of them.
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		pair, err := loadPair(t.Cert, t.Key)
 		if err != nil {
 			return nil, fmt.Errorf("redis: tls: cert %s and key %s: %w", t.Cert, t.Key, err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
 	return c, nil
+}
+
+// loadPair is [tls.LoadX509KeyPair] for regular files of a bounded length.
+func loadPair(certFile, keyFile string) (tls.Certificate, error) {
+	cert, err := readfile.Whole(certFile, pemMax)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := readfile.Whole(keyFile, pemMax)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
 }
 
 // apply adds what a URL says beyond its scheme.

@@ -85,6 +85,9 @@ func parseURL(address string) (*redis.Options, error) {
 		// No @ stood behind the host, so no piece of a password can be in here.
 		return nil, fmt.Errorf("redis address of host %q: %s", u.Host, strings.TrimPrefix(err.Error(), "redis: "))
 	}
+	if err := checkBounds(o); err != nil {
+		return nil, fmt.Errorf("redis address of host %q: %w", u.Host, err)
+	}
 	return o, nil
 }
 
