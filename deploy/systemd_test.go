@@ -39,7 +39,7 @@ func TestTheUnitStopsReloadsAndRestartsAsTheWorkerNeeds(t *testing.T) {
 		"ExecReload":               "/bin/kill -HUP $MAINPID",
 		"KillMode":                 "mixed",
 		"Restart":                  "on-failure",
-		"RestartPreventExitStatus": "2", // of the worker: its configuration is wrong
+		"RestartPreventExitStatus": "64 78", // wrong flags and a wrong configuration; 2 is a panic
 		"User":                     "rollcall",
 	}
 	got := map[string]string{}

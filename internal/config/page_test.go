@@ -151,7 +151,7 @@ const pageTop = `<!-- Made by "go test ./internal/config -update" from internal/
 # Configuration
 
 One YAML file, named by ` + "`worker run --config`" + `. The worker reads it at the start and prints everything that is wrong with it,
-each with its line and what to do; it then exits with code 2. A key that does not exist is an error. ` + "`worker check --config`" + ` does
+each with its line and what to do; it then exits with code 78. A key that does not exist is an error. ` + "`worker check --config`" + ` does
 the same without starting anything, and says what would run.
 
 Lengths of time have a unit: ` + "`500ms`, `15s`, `2m`" + `. "Required" means that there is no default. Relative paths begin at the file's
@@ -160,7 +160,8 @@ directory. A value can be repeated with YAML's anchors (` + "`&name`, `*name`" +
 [A sample](rollcall.sample.yaml) shows every section. Editors that know JSON Schema can check the file while it is written against
 [the schema](rollcall.schema.json); whether secrets, files, tenants and timeouts fit together, the worker alone tells.
 
-On SIGHUP the worker reads the file again. Limits, quotas and schedules take effect at once; of anything else that differs it says
+On SIGHUP the worker reads the file again, and secrets from their files. Limits, quotas, schedules and [rotated
+secrets](worker.md#signals) take effect at once; of anything else that differs it says
 that it needs a restart. A file that is wrong changes nothing.
 
 ## Example

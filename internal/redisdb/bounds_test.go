@@ -18,8 +18,8 @@ func TestNumbersThatNoServerHasAreRefused(t *testing.T) {
 		"min_idle_conns=-5":                        "min_idle_conns",
 		"max_concurrent_dials=-3":                  "max_concurrent_dials",
 		"pipeline_read_buffer_size=99999999999999": "pipeline_read_buffer_size",
-		"db=-1":                                    "the database is -1",
-		"protocol=7":                               "protocol is 7; it must be 2 or 3",
+		"db=-1":      "the database is -1",
+		"protocol=7": "protocol is 7; it must be 2 or 3",
 	} {
 		for _, form := range []string{"redis://h:1?", "redis+sentinel://h:1/m?", "redis+cluster://h:1?"} {
 			if strings.HasPrefix(query, "db=") && form != "redis://h:1?" {

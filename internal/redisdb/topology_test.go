@@ -120,7 +120,7 @@ func TestTLSIsVerifiedBothWays(t *testing.T) {
 		"the name that is dialled":       {func(tls *redisdb.TLS) { tls.ServerName = "" }, "127.0.0.1"},
 		"no certificate of ours":         {func(tls *redisdb.TLS) { tls.Cert, tls.Key = "", "" }, ""},
 		"a key without a certificate":    {func(tls *redisdb.TLS) { tls.Cert = "" }, "cert and key belong together"},
-		"a CA that is not there":         {func(tls *redisdb.TLS) { tls.CA += "x" }, "redis: tls: ca: open "},
+		"a CA that is not there":         {func(tls *redisdb.TLS) { tls.CA += "x" }, "redis: tls: ca: stat "},
 		"a CA that is none":              {func(tls *redisdb.TLS) { tls.CA = files.Key }, "holds no certificate in PEM form"},
 		"a key that is none":             {func(tls *redisdb.TLS) { tls.Key = files.CA }, "redis: tls: cert "},
 	} {

@@ -14,7 +14,7 @@ import (
 
 // Entry is one thing that happens by itself.
 type Entry struct {
-	// Name is 1 to 64 of a-z, 0-9 and "-", not beginning with "-". It is part of
+	// Name is 1 to 39 of a-z, 0-9 and "-", not beginning with "-". It is part of
 	// what is stored: a renamed entry is another one.
 	Name string
 	// Cron is when: five fields (minute hour day month weekday), @daily and the
@@ -34,7 +34,7 @@ type Courses struct {
 	IDs    []string
 }
 
-var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
+var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,38}$`)
 
 // planned is an entry that was judged.
 type planned struct {
@@ -68,7 +68,7 @@ func (e Entry) judge() (*planned, []string) {
 	p := &planned{Entry: e}
 	var problems []string
 	if !namePattern.MatchString(e.Name) {
-		problems = append(problems, "name: must be 1 to 64 of a-z, 0-9 and -, not beginning with -")
+		problems = append(problems, "name: must be 1 to 39 of a-z, 0-9 and -, not beginning with -")
 	}
 	if err := p.parse(); err != nil {
 		problems = append(problems, err.Error())
