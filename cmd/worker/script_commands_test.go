@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/csv"
 	"fmt"
+	"net"
 	"os"
 	"regexp"
 	"slices"
@@ -53,6 +54,9 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"hangup":    with(send(syscall.SIGHUP)),
 		"overlaps":  with((*scene).overlaps),
 		"nicks":     with((*scene).nicks),
+		"code":      with((*scene).code),
+		"one-line":  with((*scene).oneLine),
+		"taken":     with((*scene).taken),
 	}
 }
 
@@ -312,6 +316,31 @@ func send(sig os.Signal) func(*scene, *testscript.TestScript, []string) {
 		}
 		ts.Check(running[len(running)-1].Process.Signal(sig))
 	}
+}
+
+// code N ARGS... runs worker and wants that exit code, which exec cannot tell.
+func (s *scene) code(ts *testscript.TestScript, args []string) {
+	script := fmt.Sprintf(`code=0; worker "$@" || code=$?; [ $code = %s ] || { echo "exit code $code, want %s" >&2; exit 1; }`, args[0], args[0])
+	if err := ts.Exec("sh", append([]string{"-c", script, "worker"}, args[1:]...)...); err != nil {
+		ts.Fatalf("worker %s: %v", strings.Join(args[1:], " "), err)
+	}
+}
+
+// one-line stderr PATTERN wants the last command's error to be one line like
+// the pattern.
+func (s *scene) oneLine(ts *testscript.TestScript, args []string) {
+	text := strings.TrimSuffix(ts.ReadFile(args[0]), "\n")
+	if re := regexp.MustCompile(args[1]); strings.Contains(text, "\n") || !re.MatchString(text) {
+		ts.Fatalf("want one line like %q, there is:\n%s", args[1], text)
+	}
+}
+
+// taken NAME puts an address at which somebody listens into a variable.
+func (s *scene) taken(ts *testscript.TestScript, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { _ = l.Close() })
+	ts.Setenv(args[0], l.Addr().String())
 }
 
 // overlaps wants that no two calls were at one target together.
