@@ -20,7 +20,8 @@ type Entry struct {
 	// Cron is when: five fields (minute hour day month weekday), @daily and the
 	// like, or @every with a duration of whole seconds.
 	Cron string
-	// Zone is the time zone that Cron is in, e.g. "Asia/Shanghai". Empty: UTC.
+	// Zone is the time zone that Cron is in, e.g. "Asia/Shanghai". Empty: UTC; the
+	// configuration fills in Asia/Shanghai.
 	Zone string
 	// Roster is the path of a CSV file, read anew at each tick. Empty: Courses.
 	Roster string

@@ -1,6 +1,7 @@
 package schedule_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +74,24 @@ func TestNextOfARefusedEntryIsEmpty(t *testing.T) {
 	t.Parallel()
 	if got := next(t, schedule.Entry{Cron: "30 2 * *"}, "2026-03-01T18:30:00Z", 3); got != nil {
 		t.Errorf("%v", got)
+	}
+}
+
+// The configuration and docs/schedule.md allow a name the same length.
+func TestANameHasAtMost39Characters(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/schedule.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), "| 1 to 39 of a-z, 0-9 and -") {
+		t.Error("docs/schedule.md names another length")
+	}
+	for length, good := range map[int]bool{39: true, 40: false} {
+		e := schedule.Entry{Name: strings.Repeat("n", length), Cron: "30 2 * * *", Zone: "Asia/Shanghai", Roster: "roster.csv"}
+		if _, err := schedule.New(schedule.Config{Entries: []schedule.Entry{e}, Redis: &redis.UniversalOptions{}}); (err == nil) != good {
+			t.Errorf("a name of %d characters: %v", length, err)
+		}
 	}
 }
 

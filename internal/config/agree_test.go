@@ -1,0 +1,37 @@
+package config_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/config"
+)
+
+// What other pages say of a default is what a file without the key gets.
+func TestOtherPagesNameTheSameDefaults(t *testing.T) {
+	t.Parallel()
+	cfg, err := config.Parse("x.yaml", []byte(`organisations: [{name: o, tenants: [{name: t, classin: {sid: '1', secret: {env: S}}}]}]
+schedules: [{name: n, cron: 30 2 * * *, courses: {tenant: t, ids: ["1"]}}]`), func(string) string { return "s" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keep := time.Duration(cfg.DeadLetters.Keep); keep != 0 {
+		t.Errorf("dead letters are kept for %s without dead_letters.keep", keep)
+	}
+	for file, want := range map[string]string{
+		"../../docs/schedule.md":     "Default: `" + cfg.Schedules[0].Zone + "`",
+		"../../docs/guarantees.md":   "until a person replays or discards it, or as long as [`dead_letters.keep`]",
+		"../../SECURITY.md":          "`dead_letters.keep`",
+		"../../docs/dead-letters.md": "no end of their time unless `dead_letters.keep`",
+	} {
+		page, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(page), want) {
+			t.Errorf("%s does not hold %q", file, want)
+		}
+	}
+}
