@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { redistest.Main(m) }
 
 // patience bounds how long a test waits for what must come. Nothing is read
 // into how long it took.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // The limits of the tests. A slow lane lets three tasks wait for their slot and
 // is at seven altogether.

@@ -159,7 +159,9 @@ func TestAMissingRosterIsADeadLetterWithItsCauseAfterItsAttempts(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		path := filepath.Join(t.TempDir(), "gone.csv")
-		r.run(r.config(night(path)))
+		cfg := r.config(night(path))
+		cfg.Waits = []time.Duration{time.Second}
+		r.run(cfg)
 		r.enqueue("night", nightID)
 		want := fmt.Sprintf("schedule night: open %s: no such file or directory: put the roster there, "+
 			"or mend its path in the configuration · given up after 2 attempts", path)
