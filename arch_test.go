@@ -64,7 +64,7 @@ var imports = map[string][]string{
 	"internal/metrics": {
 		"internal/backlog", "internal/handler", "internal/hold", "internal/lane", "internal/ledger", "internal/pace", "providers", "tasks",
 	},
-	"internal/monitor":          {"internal/deadletter", "internal/logging", "internal/secret", "tasks"},
+	"internal/monitor":          {"internal/deadletter", "internal/logging", "internal/redisdb", "internal/secret", "tasks"},
 	"internal/schedule":         {"internal/logging", "internal/redisdb", "internal/roster", "tasks"},
 	"internal/redisdb/embedded": {},
 

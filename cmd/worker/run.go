@@ -2,19 +2,22 @@ package main
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
 
 	"rollcall/internal/config"
+	"rollcall/internal/logging"
 	"rollcall/internal/redisdb"
 )
 
 const (
 	// publishEvery is how often the worker says which lanes it serves.
 	publishEvery = time.Minute
-	// redisAsked is how long a Redis that does not answer is waited for before
-	// the next try and the next line in the log.
+	// redisAsked is how long an answer of Redis is waited for, and how long it is
+	// left alone before the next try.
 	redisAsked = 2 * time.Second
 )
 
@@ -59,7 +62,7 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 			w.log.Error("the schedule does not run; tasks go on", "err", err)
 		}
 	})
-	w.ready.Started()
+	w.ready.Started(w.lanes.Ready)
 	w.sayReady(r)
 	w.attend(ctx, r)
 
@@ -71,26 +74,53 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 }
 
 // begin has the lanes take tasks; false if ctx ended before they could, or with
-// why they cannot. A Redis that goes away meanwhile is waited for.
+// why they cannot. A Redis that is unavailable is waited for.
 func (w *worker) begin(ctx context.Context) (bool, error) {
-	for w.awaitRedis(ctx) {
-		err := w.record.Enter(ctx)
-		if err == nil {
-			err = w.publish(ctx)
+	line := &logging.Condition{
+		Log: w.log, Level: slog.LevelWarn,
+		Began: "redis unavailable: the worker waits for it", Ended: "redis available: the worker starts",
+	}
+	for ctx.Err() == nil {
+		answered, err := w.enter(ctx)
+		fault, passing := redisdb.FaultOf(err)
+		switch {
+		case err == nil:
+			line.Gone()
+			return true, nil
+		case ctx.Err() != nil:
+			return false, nil
+		case answered && !passing:
+			return false, err
 		}
-		if err == nil {
-			err = w.lanes.Start(ctx) // before it starts any, it has read what it needs
+		reason := fault.String()
+		if !passing {
+			reason = "Redis refuses the worker; see its log"
 		}
-		if err == nil || !redisdb.Away(err) {
-			return err == nil, err
-		}
-		w.log.Warn("Redis went away while the worker started; it begins again", "redis", redisName(w.cfg.Redis), "err", err)
+		w.ready.Waiting(reason)
+		line.Found(reason, "redis", redisName(w.cfg.Redis), "fault", string(fault), "todo", fault.Todo(), "err", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(redisAsked):
 		}
 	}
 	return false, nil
+}
+
+// enter does what a worker does first at its Redis, and starts the lanes. answered
+// reports whether Redis answered at all.
+func (w *worker) enter(ctx context.Context) (answered bool, err error) {
+	asked, cancel := context.WithTimeout(ctx, redisAsked)
+	defer cancel()
+	if err := w.rdb.Ping(asked).Err(); err != nil {
+		return false, err
+	}
+	if err := w.record.Enter(ctx); err != nil {
+		return true, err
+	}
+	if err := w.publish(ctx); err != nil {
+		return true, err
+	}
+	return true, w.lanes.Start(ctx) // before it starts any, it has read what it needs
 }
 
 func (w *worker) sayReady(r runtime) {
@@ -106,11 +136,15 @@ func (w *worker) sayReady(r runtime) {
 	}
 }
 
-// attend says again and again which lanes are served, and reloads when asked
+// attend publishes again and again which lanes are served, and reloads when asked
 // to, until ctx ends.
 func (w *worker) attend(ctx context.Context, r runtime) {
-	ticker := time.NewTicker(publishEvery)
-	defer ticker.Stop()
+	line := &logging.Condition{
+		Log: w.log, Level: slog.LevelWarn, Began: "lanes not published; tried again", Ended: "lanes published again",
+	}
+	timer := time.NewTimer(publishEvery)
+	defer timer.Stop()
+	back := false // Redis, maybe without its data
 	for {
 		select {
 		case <-ctx.Done():
@@ -119,37 +153,25 @@ func (w *worker) attend(ctx context.Context, r runtime) {
 			if r.load != nil {
 				w.reload(ctx, r.load)
 			}
+			continue
 		case <-w.lanes.Back():
-			w.publishAgain(ctx)
-		case <-ticker.C:
-			w.publishAgain(ctx)
+			back = true
+		case <-timer.C:
 		}
-	}
-}
-
-func (w *worker) publishAgain(ctx context.Context) {
-	if err := w.publish(ctx); err != nil && ctx.Err() == nil {
-		w.log.Warn("could not say which lanes are served; the next minute tries again", "err", err)
-	}
-}
-
-// awaitRedis returns when Redis answers; false if ctx ended before it did.
-func (w *worker) awaitRedis(ctx context.Context) bool {
-	for {
-		asked, cancel := context.WithTimeout(ctx, redisAsked)
-		err := w.rdb.Ping(asked).Err()
-		cancel()
-		if err == nil {
-			return true
+		var err error
+		if back {
+			err = w.record.Enter(ctx)
 		}
-		if ctx.Err() != nil {
-			return false
+		err = errors.Join(err, w.publish(ctx))
+		switch {
+		case err == nil:
+			back = false
+			line.Gone()
+			timer.Reset(publishEvery)
+			continue
+		case ctx.Err() == nil && w.lanes.Ready() == nil: // else the lanes have logged why
+			line.Found("", "err", err)
 		}
-		w.log.Warn("Redis does not answer; the worker waits for it", "redis", redisName(w.cfg.Redis), "err", err)
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(redisAsked):
-		}
+		timer.Reset(redisAsked)
 	}
 }

@@ -149,6 +149,21 @@ func (b *Board) Put(ctx context.Context, h Hold) (Hold, Change, error) {
 	return now, change, nil
 }
 
+// Restore writes holds that a Redis has lost, as they were last read, and leaves
+// out those that are there again. Then it reads all of them. Two round trips.
+func (b *Board) Restore(ctx context.Context, holds []Hold) error {
+	if _, err := b.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, h := range holds {
+			p.HSetNX(ctx, Key, h.field(), h.raw)
+		}
+		p.Publish(ctx, Channel, "restored")
+		return nil
+	}); err != nil {
+		return fmt.Errorf("restore %d holds: %w", len(holds), err)
+	}
+	return b.Refresh(ctx)
+}
+
 func stored(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // Lift ends a hold, if it is still as the caller knows it; false if somebody was

@@ -36,7 +36,7 @@ func TestWhileRedisIsAwayNothingIsTakenOrSent(t *testing.T) {
 		await(t, first, "a send")
 		s.Away(t)
 		eventually(t, func() error {
-			if len(r.log.with("Redis cannot be read")) == 0 {
+			if len(r.log.with("redis unavailable")) == 0 {
 				return errors.New("nobody has noticed")
 			}
 			return nil
@@ -59,7 +59,7 @@ func TestWhileRedisIsAwayNothingIsTakenOrSent(t *testing.T) {
 		}
 		s.Back(t)
 		eventually(t, func() error {
-			if len(r.log.with("Redis can be read again")) == 0 {
+			if len(r.log.with("redis available again")) == 0 {
 				return errors.New("nobody has noticed")
 			}
 			return r.rdb.Ping(t.Context()).Err() // connections come back one by one

@@ -89,7 +89,7 @@ func (l *Lane) rejoin() {
 		case ok && e.Kind == providers.Misconfigured:
 			l.holdRefused(context.WithoutCancel(l.set.stopping), e)
 		case l.set.stopping.Err() == nil:
-			l.log.Warn("no longer on hold, but this worker has no token yet; the next look tries again", "err", err)
+			l.set.outcome("hold is over, but this worker has no token; the next look tries again", "", err, "lane", l.Name())
 		}
 	})
 }
@@ -104,9 +104,8 @@ func (l *Lane) react(ctx context.Context, a *attempt, v Verdict) {
 	case v.Class == ClassQuota && is[*pace.SpentError](v.Err):
 		l.holdSpent(ctx, v.Err)
 	case v.Class == ClassQuota && ok:
-		if err := pace.SayMonthSpent(ctx, l.set.rdb, l.Organisation); err != nil {
-			l.log.Warn("that the month's calls are spent could not be shared with the other workers", "err", err)
-		}
+		l.set.outcome("spent month not shared with the other workers; the next refusal tries again", "",
+			pace.SayMonthSpent(ctx, l.set.rdb, l.Organisation), "organisation", l.Organisation)
 		l.set.lookSoon()
 	case v.Class == ClassThrottled && ok && e.Scope != providers.ScopeTask:
 		l.throttled(ctx, a, e)
@@ -190,9 +189,7 @@ func (l *Lane) throttled(ctx context.Context, a *attempt, e *providers.Error) {
 			err = errors.Join(err, pauseErr)
 		}
 	}
-	if err != nil {
-		l.log.Warn("a pause after a refusal could not be shared with the other workers", "err", err)
-	}
+	l.set.outcome("pause after a refusal not shared with the other workers; the next refusal tries again", "", err, "lane", l.Name())
 	if pause >= longPause {
 		l.put(ctx, hold.Hold{
 			Place: l.place(e.Scope), Class: hold.Banned, Until: time.Now().Add(pause),
@@ -217,13 +214,15 @@ func (l *Lane) reaches(other *Lane, scope providers.Scope) bool {
 	return false
 }
 
+const notShared = "hold not shared with the other workers; the next refusal or look tries again"
+
 // put sets a hold and shuts the lanes of this process at once. Other workers
 // hear of it a moment later.
 func (l *Lane) put(ctx context.Context, h hold.Hold) {
 	h.By = l.set.name
 	stored, change, err := l.set.board.Put(ctx, h)
+	l.set.outcome(notShared, "", err, "hold", h.String())
 	if err != nil {
-		l.log.Warn("a hold could not be shared with the other workers; the next refusal tries again", "err", err)
 		return
 	}
 	l.set.followAll()
@@ -282,8 +281,8 @@ func (l *Lane) probed(ctx context.Context, a *attempt, v Verdict) {
 
 func (s *Set) lift(ctx context.Context, h hold.Hold) {
 	lifted, err := s.board.Lift(ctx, h, s.name)
+	s.outcome("hold that is over not ended; the next look tries again", "", err, "hold", h.String())
 	if err != nil {
-		s.log.Warn("a hold that is over could not be lifted; the next look tries again", "hold", h.String(), "err", err)
 		return
 	}
 	if !lifted { // changed by another worker: read it anew

@@ -116,10 +116,17 @@ type Set struct {
 	lanes  []*Lane
 	quotas sync.Map // organisation → pace.Quota
 	name   string   // of this worker, in holds
-	// servers are those that took writes, by their run ids; the lookout's alone.
+	// servers are those that took writes, by their run ids; the lookout's alone,
+	// and memory too.
 	servers map[string]bool
-	look    chan struct{}
-	back    chan struct{}
+	memory  *redisdb.Memory
+	// unrestored are the holds as they were read before the first look at the
+	// memory that failed; the lookout's alone.
+	unrestored []hold.Hold
+	redis      redisState
+	faults     logging.Conditions // of steps that are repeated
+	look       chan struct{}
+	back       chan struct{}
 	// observer may be nil.
 	observer Observer
 
@@ -133,6 +140,7 @@ type Set struct {
 // those who read who has put a lane on hold.
 func NewSet(rdb redis.UniversalClient, shared *redisdb.Autopipeline, record *ledger.Ledger, name string, log *slog.Logger) *Set {
 	s := &Set{rdb: rdb, shared: shared, ledger: record, board: hold.NewBoard(rdb), name: name, log: log, look: make(chan struct{}, 1), back: make(chan struct{}, 1)}
+	s.faults.Log, s.redis.line = log, redisLine(log)
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
 	return s
 }
@@ -166,7 +174,7 @@ func (s *Set) Add(cfg Config, build func(handler.Pacer) handler.Func) {
 		TaskCheckInterval:        rest,
 		DelayedTaskCheckInterval: forwardEvery,
 		ShutdownTimeout:          ShutdownTimeout(cfg.Timeout),
-		Logger:                   logging.Asynq{Log: l.log},
+		Logger:                   asynqLog{Asynq: logging.Asynq{Log: l.log}, lane: l},
 		LogLevel:                 asynq.InfoLevel,
 	})
 	s.lanes = append(s.lanes, l)
@@ -243,6 +251,10 @@ func (s *Set) Start(ctx context.Context) error {
 		l.follow(time.Now())
 	}
 	if err := s.lookForLetters(ctx); err != nil {
+		return err
+	}
+	s.memory = redisdb.NewMemory(s.rdb, s.memoryKeys()...)
+	if _, err := s.memory.Look(ctx); err != nil {
 		return err
 	}
 	for _, l := range s.lanes {

@@ -1,12 +1,14 @@
 package lane
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
 
 	"rollcall/internal/backlog"
 	"rollcall/internal/hold"
+	"rollcall/internal/redisdb"
 	"rollcall/tasks"
 )
 
@@ -19,6 +21,8 @@ const (
 	readEvery = 2 * time.Second
 	// lookWithin bounds a look.
 	lookWithin = 5 * time.Second
+	// lookAgain is how long a Redis that is unavailable is left alone.
+	lookAgain = 500 * time.Millisecond
 )
 
 // lookSoon has the lookout read holds and months at once.
@@ -29,52 +33,54 @@ func (s *Set) lookSoon() {
 	}
 }
 
-// lookOut keeps the gates informed until ctx ends. While Redis is away nothing
-// is pending to them: nothing is taken, and a dead Redis is asked only here.
+// lookOut keeps the gates informed until ctx ends. While Redis is unavailable, or
+// takes no writes, nothing is pending to them: nothing is taken.
 func (s *Set) lookOut(ctx context.Context) {
 	var queues []string
 	for _, l := range s.lanes {
 		queues = append(queues, tasks.Queue(l.Tenant, l.Kind, true), tasks.Queue(l.Tenant, l.Kind, false))
 	}
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	var read time.Time
-	failed := false
 	for {
 		now := time.Now()
-		if failed {
-			s.recall(ctx) // before any task is taken
-		}
-		err := s.count(ctx, queues)
-		if err == nil && now.Sub(read) >= readEvery {
+		var err error
+		_, unavailable := s.redis.fault()
+		if unavailable || now.Sub(read) >= readEvery {
 			read = now
-			err = s.read(ctx, now)
+			err = s.read(ctx, now, unavailable)
 		}
-		if (err != nil) != failed && ctx.Err() == nil {
-			failed = err != nil
-			if failed {
-				s.log.Warn("Redis cannot be read; no task is taken until it can", "err", err)
-			} else {
-				s.log.Info("Redis can be read again")
+		if _, faulty := redisdb.FaultOf(err); faulty {
+			s.see(nil)
+		} else {
+			err = cmp.Or(s.count(ctx, queues), err)
+		}
+		if ctx.Err() == nil {
+			if s.redis.report(err) {
 				s.returned(ctx)
 			}
+			s.outcome("holds or queues not read; the next look tries again", "holds and queues are read again", err)
+		}
+		timer.Reset(lookEvery)
+		if err != nil {
+			timer.Reset(lookAgain)
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.look:
 			read = time.Time{}
-		case <-ticker.C:
+		case <-timer.C:
 		}
 	}
 }
 
-// returned tells anew what a Redis that was away may have forgotten.
+// returned has the worker publish again what a Redis that was unavailable may have
+// forgotten.
 func (s *Set) returned(ctx context.Context) {
-	for _, l := range s.lanes {
-		if err := l.pacer.Remind(ctx); err != nil {
-			l.log.Warn("what the lane is held to could not be told to those who look", "err", err)
-		}
+	if err := s.remind(ctx); err != nil {
+		s.memory.Forget() // the next look tries again
 	}
 	select {
 	case s.back <- struct{}{}:
@@ -82,7 +88,20 @@ func (s *Set) returned(ctx context.Context) {
 	}
 }
 
-// Back tells when a Redis that was away is back, maybe without its memory.
+// remind publishes the limits of all lanes and the quotas again.
+func (s *Set) remind(ctx context.Context) error {
+	var err error
+	for _, l := range s.lanes {
+		if err = l.pacer.Remind(ctx); err != nil {
+			break
+		}
+	}
+	s.outcome("limits of lanes not published; the next look tries again", "limits of lanes published again", err)
+	return err
+}
+
+// Back reports that Redis is available again, or has lost its data: what only the
+// worker knows is to be published again.
 func (s *Set) Back() <-chan struct{} { return s.back }
 
 // count tells the gates how many tasks are pending.
@@ -90,21 +109,35 @@ func (s *Set) count(ctx context.Context, queues []string) error {
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
 	pending, err := backlog.Pending(ctx, s.rdb, queues)
+	s.see(pending)
+	return err
+}
+
+// see has each gate know how many tasks are pending in its two queues; nil: none.
+func (s *Set) see(pending []int64) {
 	for i, l := range s.lanes {
-		if err != nil {
+		if pending == nil {
 			l.gate.saw(0, 0)
 			continue
 		}
 		l.gate.saw(pending[2*i], pending[2*i+1])
 	}
-	return err
 }
 
-// read reads the holds, sees whether Redis lost its memory, ends those that are over, and lets one worker probe.
-func (s *Set) read(ctx context.Context, now time.Time) error {
+// read reads the holds, checks whether Redis takes writes and has kept its data,
+// ends the holds that are over, and lets one worker probe.
+func (s *Set) read(ctx context.Context, now time.Time, unavailable bool) error {
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
+	if unavailable {
+		s.recall(ctx) // before any task is taken
+	}
+	before := s.board.All()
 	if err := s.board.Refresh(ctx); err != nil {
+		return err
+	}
+	// After the holds were read: what was lost before is noticed here.
+	if err := s.checkMemory(ctx, before); err != nil {
 		return err
 	}
 	s.recall(ctx)
@@ -132,9 +165,7 @@ func (s *Set) probe(ctx context.Context, h hold.Hold, now time.Time) {
 		return
 	}
 	claimed, mine, err := s.board.Claim(ctx, h, now)
-	if err != nil {
-		s.log.Warn("a hold could not be probed; the next look tries again", "hold", h.String(), "err", err)
-	}
+	s.outcome("hold not probed; the next look tries again", "holds are probed again", err, "hold", h.String())
 	if !mine {
 		return
 	}

@@ -66,8 +66,8 @@ func (s *Set) month(ctx context.Context, organisation string, quota pace.Quota, 
 	s.warn(ctx, organisation, quota, m)
 	if h.Reason != "" {
 		stored, change, err := s.board.Put(ctx, h)
+		s.outcome(notShared, "", err, "hold", h.String())
 		if err != nil {
-			s.log.Warn("a hold could not be shared with the other workers; the next look tries again", "err", err)
 			return
 		}
 		s.report(change, stored, s.name)

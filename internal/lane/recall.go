@@ -6,6 +6,12 @@ import (
 	"rollcall/internal/redisdb"
 )
 
+// The messages of a recall that failed, and of one that succeeded after that.
+const (
+	notRecalled = "recent results not written again to a Redis that may have lost them; the next look tries again"
+	recalled    = "recent results written again"
+)
+
 // recall tells a Redis that may have lost its memory what this worker did last. It
 // may have where a server takes writes that did not before: one that was started
 // anew, or a replica that took over. One round trip, or one to each master of a
@@ -23,8 +29,8 @@ func (s *Set) recall(ctx context.Context) {
 	for _, id := range ids {
 		if known != nil && !known[id] {
 			forgotten, err := s.ledger.Recall(ctx)
+			s.outcome(notRecalled, recalled, err)
 			if err != nil {
-				s.log.Warn("what was done last could not all be told to a Redis that may have forgotten it; the next look tries again", "err", err)
 				return
 			}
 			s.log.Info("another Redis server takes writes, or it was started anew, and was told what this worker did last",

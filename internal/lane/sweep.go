@@ -65,7 +65,7 @@ type sweeper struct {
 	strays strays
 	// registers are those of the lanes' open tasks.
 	registers []*register
-	failed    bool // the last sweep, somewhere
+	steps     []int64 // of the search for ids without a task, by queue
 }
 
 // swept is a queue of a lane, and what the sweeps before have found in it.
@@ -85,12 +85,13 @@ func newSweeper(set *Set) *sweeper {
 			s.queues, s.names = append(s.queues, q), append(s.names, q.name)
 		}
 	}
+	s.steps = make([]int64, len(s.names))
 	return s
 }
 
 // Sweep looks through the lanes' queues until ctx ends: for tasks whose worker is
 // gone, for messages that asynq cannot read, for tasks that asynq archived by
-// itself, and for those that it has lost. Beside them it looks for queues that nobody serves.
+// itself, for those that it has lost, and for ids without a task. Beside them it looks for queues that nobody serves.
 func (s *Set) Sweep(ctx context.Context) {
 	w := newSweeper(s)
 	ticker := time.NewTicker(sweepEvery)
@@ -108,15 +109,9 @@ func (s *Set) Sweep(ctx context.Context) {
 // sweep goes over all queues once. What goes wrong in one pass or queue keeps no
 // other from it.
 func (s *sweeper) sweep(ctx context.Context, now time.Time) {
-	err := errors.Join(s.orphans(ctx), s.set.lookForLetters(ctx), s.archives(ctx), s.vanished(ctx, now), s.unserved(ctx, now))
-	if (err != nil) == s.failed || ctx.Err() != nil {
-		return
-	}
-	s.failed = err != nil
-	if s.failed {
-		s.set.log.Warn("not all queues can be looked through for lost tasks; each sweep tries again", "err", err)
-	} else {
-		s.set.log.Info("all queues are looked through for lost tasks again")
+	err := errors.Join(s.orphans(ctx), s.set.lookForLetters(ctx), s.archives(ctx), s.vanished(ctx, now), s.unserved(ctx, now), s.stale(ctx))
+	if ctx.Err() == nil {
+		s.set.outcome("queues not searched for lost tasks; each sweep tries again", "all queues are searched for lost tasks again", err)
 	}
 }
 

@@ -30,11 +30,11 @@ func TestAWorkerIsReadyOnceItTakesTasksAndWhileRedisAnswers(t *testing.T) {
 		}
 
 		says(http.StatusServiceUnavailable, "not started yet")
-		readiness.Started()
+		readiness.Started(nil)
 		says(http.StatusOK, "ready")
 		s.Away(t)
 		await(t, func() bool { return errors.Is(readiness.Check(t.Context()), monitor.ErrRedis) })
-		says(http.StatusServiceUnavailable, "redis does not answer")
+		says(http.StatusServiceUnavailable, "redis unavailable: Redis cannot be reached or does not answer")
 		if _, body := ask(t, get(url+"/readyz")); strings.Contains(body, s.Addr) {
 			t.Errorf("/readyz tells anybody where Redis is: %s", body)
 		}
@@ -43,6 +43,47 @@ func TestAWorkerIsReadyOnceItTakesTasksAndWhileRedisAnswers(t *testing.T) {
 		readiness.Stopping()
 		says(http.StatusServiceUnavailable, "stopping")
 	})
+}
+
+func TestReadinessNamesTheFaultOfRedis(t *testing.T) {
+	t.Parallel()
+	s := redistest.Real(t)
+	admin := s.Client(t)
+	set := func(name, value string) {
+		t.Helper()
+		if err := admin.Do(t.Context(), "config", "set", name, value).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	readiness := monitor.NewReadiness(s.Client(t))
+	wants := func(want string) {
+		t.Helper()
+		var got string
+		await(t, func() bool {
+			got = "ready"
+			if err := readiness.Check(t.Context()); err != nil {
+				got = err.Error()
+			}
+			return got == want
+		})
+	}
+	readiness.Waiting("Redis is out of memory")
+	wants("the lanes are not started yet: Redis is out of memory")
+	readiness.Started(nil)
+	wants("ready")
+	set("maxmemory", "1")
+	wants("redis unavailable: Redis is out of memory")
+	set("maxmemory", "0")
+	wants("ready")
+	set("min-replicas-to-write", "1")
+	wants("redis unavailable: Redis has too few replicas to take writes")
+	set("min-replicas-to-write", "0")
+	wants("ready")
+	if keys := admin.Keys(t.Context(), "*").Val(); len(keys) != 0 {
+		t.Errorf("the probe has left %v behind", keys)
+	}
+	readiness.Started(func() error { return errors.New("another node is loading its data") })
+	wants("redis unavailable: another node is loading its data")
 }
 
 // await asks again and again; readings are cached for a second.

@@ -9,14 +9,21 @@ import (
 )
 
 // New returns a client of what [Config.Options] describes, as
-// redis.NewUniversalClient does, but one of a Cluster that notices within a
-// second or so that a master was replaced. It does not connect: the first
-// command does. The caller closes it.
+// redis.NewUniversalClient does. Its connections work without a client name if
+// Redis refuses one, its errors report too many clients, and the client of a
+// Cluster notices within a second or so that a master was replaced. It does not
+// connect: the first command does. The caller closes it.
 func New(options *redis.UniversalOptions) redis.UniversalClient {
-	client := redis.NewUniversalClient(options)
-	if cluster, ok := client.(*redis.ClusterClient); ok {
-		cluster.OnNewNode(func(node *redis.Client) { node.AddHook(relearn{cluster}) })
+	client := redis.NewUniversalClient(courteous(*options))
+	cluster, ok := client.(*redis.ClusterClient)
+	if !ok {
+		client.AddHook(greet{})
+		return client
 	}
+	cluster.OnNewNode(func(node *redis.Client) {
+		node.AddHook(greet{})
+		node.AddHook(relearn{cluster})
+	})
 	return client
 }
 

@@ -102,7 +102,7 @@ func (s *Schedule) ring(ctx context.Context, rdb redis.UniversalClient, entries 
 
 func (s *Schedule) startScheduler(entries map[string]*planned) (stop func(), err error) {
 	b := &bells{options: make(map[string][]asynq.Option, len(entries))}
-	client := redis.NewUniversalClient(&s.redis)
+	client := redisdb.New(&s.redis)
 	scheduler := asynq.NewScheduler(redisdb.ConnOpt(client), &asynq.SchedulerOpts{
 		HeartbeatInterval: beatEvery,
 		Logger:            logging.Asynq{Log: s.log},

@@ -159,7 +159,7 @@ func (s *Schedule) Run(ctx context.Context) error {
 	if !s.awaitEntries(ctx) {
 		return nil
 	}
-	rdb := redis.NewUniversalClient(&s.redis)
+	rdb := redisdb.New(&s.redis)
 	defer s.close("client", rdb)
 	producer, err := tasks.NewClient(tasks.ClientConfig{Redis: &s.redis})
 	if err != nil {
@@ -171,7 +171,7 @@ func (s *Schedule) Run(ctx context.Context) error {
 	running, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
 	c := &carrier{schedule: s, rdb: rdb, producer: producer, running: running}
-	own := redis.NewUniversalClient(&s.redis)
+	own := redisdb.New(&s.redis)
 	server := asynq.NewServer(redisdb.ConnOpt(own), c.serverConfig())
 	if err := server.Start(asynq.HandlerFunc(c.process)); err != nil {
 		s.close("server's client", own)

@@ -1,0 +1,121 @@
+package logging_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rollcall/internal/logging"
+)
+
+// conditions returns a logger without times, and what it has written since the
+// last call.
+func conditions() (*slog.Logger, func() []string) {
+	var out bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	return log, func() []string {
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		out.Reset()
+		return lines
+	}
+}
+
+func TestAConditionIsLoggedOnceAState(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log, lines := conditions()
+		c := logging.Condition{Log: log, Level: slog.LevelWarn, Began: "redis unavailable", Ended: "redis available again"}
+		for range 100 {
+			c.Found("loading", "fault", "loading")
+			time.Sleep(100 * time.Millisecond)
+			c.Found("out_of_memory", "fault", "out_of_memory")
+		}
+		c.Gone()
+		c.Gone()
+		c.Found("loading", "fault", "loading")
+		want := []string{
+			`level=WARN msg="redis unavailable" fault=loading`,
+			`level=WARN msg="redis unavailable" fault=out_of_memory`,
+			`level=INFO msg="redis available again" after=10s times=200`,
+			`level=WARN msg="redis unavailable" fault=loading`,
+		}
+		if diff := cmp.Diff(want, lines()); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	})
+}
+
+func TestAConditionThatLastsIsLoggedAgainWithItsDuration(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log, lines := conditions()
+		c := logging.Condition{Log: log, Began: "redis unavailable", Ended: "redis available again"}
+		for range 11 * 60 {
+			c.Found("", "fault", "loading")
+			time.Sleep(time.Second)
+		}
+		want := []string{
+			`level=INFO msg="redis unavailable" fault=loading`,
+			`level=INFO msg="redis unavailable" fault=loading for=5m0s times=301`,
+			`level=INFO msg="redis unavailable" fault=loading for=10m0s times=601`,
+		}
+		if diff := cmp.Diff(want, lines()); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	})
+}
+
+func TestAConditionThatComesAndGoesIsOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log, lines := conditions()
+		all := logging.Conditions{Log: log}
+		for range 100 {
+			all.Of("not swept", "swept again").Found("")
+			all.Of("not swept", "swept again").Gone()
+			time.Sleep(5 * time.Second)
+		}
+		all.Of("not swept", "swept again").Gone()
+		time.Sleep(5 * time.Second)
+		all.Of("not swept", "swept again").Gone()
+		want := []string{
+			`level=WARN msg="not swept"`,
+			`level=WARN msg="not swept" for=5m0s times=61`,
+			`level=INFO msg="swept again" after=8m15s times=100`,
+		}
+		if diff := cmp.Diff(want, lines()); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	})
+}
+
+func TestAConditionWhoseEndNobodyReportsBeginsAgainAfterSilence(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log, lines := conditions()
+		all := logging.Conditions{Log: log}
+		for range 3 {
+			for range 100 {
+				all.Of("dequeue error", "").Found("", "err", "EOF")
+				time.Sleep(100 * time.Millisecond)
+			}
+			time.Sleep(time.Minute)
+		}
+		want := []string{
+			`level=WARN msg="dequeue error" err=EOF`, `level=WARN msg="dequeue error" err=EOF`, `level=WARN msg="dequeue error" err=EOF`,
+		}
+		if diff := cmp.Diff(want, lines()); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	})
+}
