@@ -3,6 +3,8 @@ package tasks
 import (
 	"errors"
 	"fmt"
+
+	"rollcall/internal/redisdb"
 )
 
 // Outcome says what became of a request to enqueue a task.
@@ -68,7 +70,11 @@ type StoreError struct {
 }
 
 func (e *StoreError) Error() string {
-	if e.Outcome != NotKnown {
+	_, passing := redisdb.FaultOf(e.Err)
+	switch {
+	case e.Outcome != NotKnown && passing:
+		return fmt.Sprintf("%s; nothing was stored for %s, safe to retry", redisdb.Explain(e.Err), e.Queue)
+	case e.Outcome != NotKnown:
 		return fmt.Sprintf("task for %s is not stored: %s: %v", e.Queue, e.Step, e.Err)
 	}
 	advice := "look for that id, or enqueue the task again, which costs at most one call too many; a key makes that safe"

@@ -136,6 +136,9 @@ func (s *sending) unsent(provable bool) bool {
 		return true // no connection was had to send it on
 	}
 	_, undialled := errors.AsType[*dialError](s.raw)
+	if fault, _ := redisdb.FaultOf(s.raw); fault == redisdb.TooManyClients {
+		undialled = true // it closed the connection before it read from it
+	}
 	return undialled && provable
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -174,5 +173,5 @@ func (a *app) withDesk(ctx context.Context, do func(context.Context, *deadletter
 	if _, missing := errors.AsType[*deadletter.MissingError](err); missing {
 		return &exitError{exitInput, err}
 	}
-	return &exitError{exitLetterRedis, fmt.Errorf("%w; see that --redis names a Redis that answers, and say it again", err)}
+	return &exitError{exitLetterRedis, ofRedis(err)}
 }

@@ -97,7 +97,15 @@ func (a *app) withRedis(ctx context.Context, do func(context.Context, redis.Univ
 	defer func() { _ = rdb.Close() }()
 	err = do(ctx, rdb)
 	if _, coded := errors.AsType[*exitError](err); err != nil && !coded {
-		return &exitError{exitNoRedis, err}
+		return &exitError{exitNoRedis, ofRedis(err)}
+	}
+	return err
+}
+
+// ofRedis is an error for a person: what is wrong with Redis, if it passes.
+func ofRedis(err error) error {
+	if _, passing := redisdb.FaultOf(err); passing {
+		return fmt.Errorf("%s; safe to retry", redisdb.Explain(err))
 	}
 	return err
 }

@@ -114,6 +114,12 @@ func Explain(err error) string {
 // innermost is the text of the last error of a chain: "connection refused" and not
 // the names of the calls around it.
 func innermost(err error) string {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		return dns.Error() // names the host, and its cause does not
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return "no answer in time"
+	}
 	for {
 		inner := errors.Unwrap(err)
 		if inner == nil {
