@@ -50,6 +50,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"redis":     with((*scene).control),
 		"schema":    with((*scene).schema),
 		"logged":    with((*scene).logged),
+		"says":      with((*scene).says),
 		"terminate": with(send(syscall.SIGTERM)),
 		"hangup":    with(send(syscall.SIGHUP)),
 		"overlaps":  with((*scene).overlaps),
@@ -263,7 +264,7 @@ func (s *scene) putRaw(ts *testscript.TestScript, args []string) {
 	ts.Check(s.rdb.LPush(ctx, "asynq:{"+queue+"}:pending", id).Err())
 }
 
-// redis away | back | gone-for D, of a server; redis settle | fail-over KEY, of
+// redis away | back | gone-for D | do COMMAND, of a server; redis settle | fail-over KEY, of
 // a deployment: the replicas have what was written; the master of a key dies.
 func (s *scene) control(ts *testscript.TestScript, args []string) {
 	switch args[0] {
@@ -271,6 +272,12 @@ func (s *scene) control(ts *testscript.TestScript, args []string) {
 		s.redis.deployment.Settle(s.t)
 	case "fail-over":
 		s.redis.deployment.FailOver(s.t, args[1])
+	case "do":
+		command := make([]any, len(args)-1)
+		for i, arg := range args[1:] {
+			command[i] = arg
+		}
+		ts.Check(s.rdb.Do(s.t.Context(), command...).Err())
 	case "away":
 		s.redis.server.Away(s.t)
 	case "back":
@@ -287,6 +294,22 @@ func (s *scene) control(ts *testscript.TestScript, args []string) {
 	default:
 		ts.Fatalf("redis %s?", args[0])
 	}
+}
+
+// says PATTERN ARGS... runs enqueue again and again until its output is like the
+// pattern.
+func (s *scene) says(ts *testscript.TestScript, args []string) {
+	re, err := regexp.Compile(args[0])
+	ts.Check(err)
+	s.await(ts, func() error {
+		if err := ts.Exec("enqueue", args[1:]...); err != nil {
+			return err
+		}
+		if out := ts.ReadFile("stdout"); !re.MatchString(out) {
+			return fmt.Errorf("enqueue %v does not say %q:\n%s", args[1:], args[0], out)
+		}
+		return nil
+	})
 }
 
 // logged FILE PATTERN waits until a file that a background command writes holds

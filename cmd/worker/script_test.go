@@ -119,6 +119,20 @@ func TestScripts(t *testing.T) {
 	}
 }
 
+// These need a Redis that can be out of memory, become a replica and forget.
+func TestScriptsOfFaultsOfRedis(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes half a minute: make test-long")
+	}
+	for _, script := range scripts(t, "testdata/faults/*.txtar") {
+		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			play(t, script, at(redistest.Real(t)))
+		})
+	}
+}
+
 // These need no Redis of ours: they bring their own, or none.
 func TestScriptsThatStandAlone(t *testing.T) {
 	t.Parallel()

@@ -57,6 +57,8 @@ func (c gated) dequeue(ctx context.Context, n int, sha string, keys []string, ar
 
 // Eval follows an EvalSha that found its script unknown to Redis.
 func (c gated) Eval(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
+	ctx, cancel := revived(ctx)
+	defer cancel()
 	cmd := c.UniversalClient.Eval(ctx, script, keys, args...)
 	if queue, dequeue := backlog.DequeueOf(keys); dequeue {
 		return c.gate.dequeued(queue, []*redis.Cmd{cmd})

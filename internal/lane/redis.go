@@ -11,9 +11,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"rollcall/internal/hold"
 	"rollcall/internal/logging"
 	"rollcall/internal/redisdb"
+	"rollcall/tasks"
 )
 
 // redisState is what the lookout last found of Redis. Safe for concurrent use.
@@ -95,15 +98,16 @@ type asynqLog struct {
 }
 
 // Warn implements asynq.Logger.
-func (a asynqLog) Warn(args ...any) { a.say(slog.LevelInfo, args...) }
+func (a asynqLog) Warn(args ...any) {
+	if text := fmt.Sprint(args...); !a.ofRedis(text) {
+		a.Log.Info(text)
+	}
+}
 
 // Error implements asynq.Logger.
-func (a asynqLog) Error(args ...any) { a.say(slog.LevelWarn, args...) }
-
-func (a asynqLog) say(level slog.Level, args ...any) {
+func (a asynqLog) Error(args ...any) {
 	text := fmt.Sprint(args...)
-	if _, known := a.lane.set.redis.fault(); known {
-		a.Log.Debug(text)
+	if a.ofRedis(text) {
 		return
 	}
 	// What follows names a task or an error.
@@ -111,19 +115,36 @@ func (a asynqLog) say(level slog.Level, args ...any) {
 	if i := strings.IndexAny(text, ":=[;0123456789"); i > 0 {
 		kind = text[:i]
 	}
-	if level < slog.LevelWarn {
-		a.Log.Info(text)
-		return
-	}
 	a.lane.set.faults.Of("asynq: "+kind, "").Found("", "lane", a.lane.Name(), "err", text)
 }
 
+// ofRedis reports whether Redis is to blame for a line: the lookout, which looks
+// at once, has the line for that.
+func (a asynqLog) ofRedis(text string) bool {
+	_, known := a.lane.set.redis.fault()
+	if !known && !redisdb.Mentions(text) {
+		return false
+	}
+	if !known {
+		a.lane.set.lookSoon()
+	}
+	a.Log.Debug(text)
+	return true
+}
+
 // memoryKeys are the keys of the words by which a loss of data is noticed: one
-// beside the holds, and one beside the pace of each organisation.
+// beside the holds and one beside the pace of each organisation, and in a Cluster
+// one beside each queue.
 func (s *Set) memoryKeys() []string {
 	keys := map[string]bool{"rollcall:memory:{" + hold.Key + "}": true}
+	_, cluster := s.rdb.(*redis.ClusterClient)
 	for _, l := range s.lanes {
 		keys["rollcall:{"+l.Organisation+"}:memory"] = true
+		for _, urgent := range []bool{true, false} {
+			if cluster {
+				keys["rollcall:memory:{"+tasks.Queue(l.Tenant, l.Kind, urgent)+"}"] = true
+			}
+		}
 	}
 	return slices.Sorted(maps.Keys(keys))
 }

@@ -2,6 +2,7 @@ package lane
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -62,6 +63,8 @@ func (c gated) HSet(ctx context.Context, key string, values ...any) *redis.IntCm
 
 // evalSha runs a script, after writing the result of the task that it is about.
 func (c gated) evalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
+	ctx, cancel := revived(ctx)
+	defer cancel()
 	key, fields := c.gate.results.take(keys)
 	if fields == nil {
 		return c.shared.EvalSha(ctx, sha, keys, args...)
@@ -74,4 +77,16 @@ func (c gated) evalSha(ctx context.Context, sha string, keys []string, args ...a
 		cmd.SetErr(err)
 	}
 	return cmd
+}
+
+// revived is a context of the same deadline for a script that asynq sends once
+// more because it failed the first time: asynq (v0.26) has cancelled its context
+// by then, and would never succeed. Such a task stays active until its worker
+// counts as dead.
+func revived(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, bounded := ctx.Deadline()
+	if bounded && errors.Is(ctx.Err(), context.Canceled) {
+		return context.WithDeadline(context.WithoutCancel(ctx), end)
+	}
+	return ctx, func() {}
 }

@@ -95,6 +95,24 @@ func replyFault(text string) (Fault, bool) {
 	return "", false
 }
 
+// Mentions reports whether a text quotes an error that is a [Fault]: for libraries
+// that make text of errors.
+func Mentions(text string) bool {
+	for word := range replies {
+		if strings.Contains(text, word+" ") {
+			return true
+		}
+	}
+	for _, words := range []string{
+		tooManyClients, "connection refused", "connection reset", "broken pipe", "i/o timeout", "EOF", "deadline exceeded", "connection pool timeout",
+	} {
+		if strings.Contains(text, words) {
+			return true
+		}
+	}
+	return false
+}
+
 // Explain describes err for a person: what is wrong with Redis and what to do, or
 // the error's own text if it is no [Fault].
 func Explain(err error) string {

@@ -1,0 +1,167 @@
+package lane_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/backlog"
+	"rollcall/internal/hold"
+	"rollcall/internal/lane"
+	"rollcall/internal/pace"
+	"rollcall/internal/redistest"
+)
+
+func (r *rig) do(command ...any) {
+	r.t.Helper()
+	if err := r.rdb.Do(r.t.Context(), command...).Err(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// says waits until the log holds n lines with the words.
+func (r *rig) says(n int, words string) {
+	r.t.Helper()
+	eventually(r.t, func() error {
+		if lines := r.log.with(words); len(lines) < n {
+			return fmt.Errorf("%d lines with %q, want %d", len(lines), words, n)
+		}
+		return nil
+	})
+}
+
+func TestARedisThatLostItsDataHasLimitsQuotaAndHoldsAgain(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		one, other := newRig(t, s), newRig(t, s)
+		ref := pace.Ref{Organisation: "lakeside", Lane: "dt.nickname"}
+		quota := pace.Quota{Calls: 1000, Reserve: 10}
+		for _, r := range []*rig{one, other} {
+			r.add(lane.Config{Limits: fast, Metered: true, Quota: quota}, nothing)
+			r.start()
+		}
+		held := hold.Hold{Place: hold.Place{Level: hold.Tenant, Name: "dt"}, Class: hold.Operator, Reason: "the term ends", By: "ann"}
+		if _, _, err := hold.NewBoard(one.rdb).Put(t.Context(), held); err != nil {
+			t.Fatal(err)
+		}
+		one.held(0)
+		other.held(0)
+		if err := one.rdb.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		one.says(1, "redis lost its data")
+		other.says(1, "redis lost its data")
+		eventually(t, func() error {
+			board := hold.NewBoard(one.rdb)
+			if err := board.Refresh(t.Context()); err != nil {
+				return err
+			}
+			all, err := pace.Read(t.Context(), one.rdb, []pace.Ref{ref})
+			if err != nil {
+				return err
+			}
+			if holds := board.All(); len(holds) != 1 || holds[0].Reason != held.Reason {
+				return fmt.Errorf("holds %v", holds)
+			}
+			if len(all[0].Limits) != 1 || all[0].Month.Quota.Calls != quota.Calls {
+				return fmt.Errorf("limits %v, quota %v", all[0].Limits, all[0].Month.Quota)
+			}
+			return nil
+		})
+		if h, on := one.set.Lanes()[0].Hold(); !on || h.Reason != held.Reason {
+			t.Errorf("the lane's hold: %v, %t", h, on)
+		}
+		select {
+		case <-one.set.Back():
+		case <-time.After(patience):
+			t.Error("the worker is not asked to publish its lanes again")
+		}
+	})
+}
+
+func TestWhileRedisTakesNoWritesNoTaskIsTakenAndOneLineSaysSo(t *testing.T) {
+	t.Parallel()
+	s := redistest.Real(t)
+	r := newRig(t, s)
+	for _, tenant := range []string{"dt", "other", "third"} {
+		r.add(lane.Config{Tenant: tenant, Limits: fast}, nothing)
+	}
+	r.start()
+	r.sweep()
+	id := r.put(nicknames, "")
+	r.ends(nicknames, id, asynq.TaskStateCompleted)
+	id = r.put(nicknames, "") // may be taken or not before the fault
+	r.do("config", "set", "maxmemory", "1")
+	r.says(1, "redis unavailable")
+	if err := r.set.Ready(); err == nil || err.Error() != "Redis is out of memory" {
+		t.Errorf("it is ready: %v", err)
+	}
+	// Two rounds of every loop: of asynq's servers, of the lookout and of the sweep.
+	<-time.After(2 * 5 * time.Second)
+	r.do("config", "set", "maxmemory", "0")
+	r.says(1, "redis available again")
+	r.ends(nicknames, id, asynq.TaskStateCompleted)
+	if err := r.set.Ready(); err != nil {
+		t.Errorf("it is not ready: %v", err)
+	}
+	if lines := r.log.with("level=WARN"); len(lines) != 1 {
+		t.Errorf("the warnings are %q", lines)
+	}
+}
+
+// A task that is done cannot be removed from its queue while Redis takes no
+// writes. asynq tries again, and the task does not run twice.
+func TestACompletionThatRedisRefusedIsWrittenLater(t *testing.T) {
+	t.Parallel()
+	s := redistest.Real(t)
+	r := newRig(t, s)
+	var runs atomic.Int64
+	r.add(lane.Config{Limits: fast}, func(context.Context, func(context.Context) error, string) error {
+		runs.Add(1)
+		return s.Client(t).Do(t.Context(), "replicaof", "127.0.0.1", "1").Err()
+	})
+	r.start()
+	r.sweep()
+	id := r.put(nicknames, "")
+	r.attempt()
+	r.says(1, "redis unavailable")
+	r.do("replicaof", "no", "one")
+	r.ends(nicknames, id, asynq.TaskStateCompleted)
+	if n := runs.Load(); n != 1 {
+		t.Errorf("the task ran %d times", n)
+	}
+}
+
+func TestIDsOfDeletedTasksAreRemovedFromEveryList(t *testing.T) {
+	t.Parallel()
+	s := redistest.Real(t)
+	r := newRig(t, s)
+	r.add(lane.Config{Limits: fast}, nothing)
+	for _, state := range []string{"pending", "scheduled", "retry", "archived", "completed", "active"} {
+		key := backlog.Key(nicknames, state)
+		if state == "pending" || state == "active" {
+			r.do("lpush", key, "gone-"+state)
+		} else {
+			r.do("zadd", key, 4e9, "gone-"+state)
+		}
+	}
+	r.put(nicknames, "")
+	if _, err := r.inspector.GetQueueInfo(nicknames); err == nil {
+		t.Fatal("asynqmon can show the queue: the test proves nothing")
+	}
+	r.start()
+	r.sweep()
+	eventually(t, func() error {
+		_, err := r.inspector.GetQueueInfo(nicknames)
+		if err == nil && r.rdb.LLen(t.Context(), backlog.Key(nicknames, "active")).Val() > 0 {
+			err = errors.New("an id without a task is active still")
+		}
+		return err
+	})
+	r.says(1, "ids without a task removed from a queue")
+}
