@@ -14,7 +14,7 @@ import (
 )
 
 // sweepEvery is how often the queues are looked through. All of them together
-// cost three round trips while there is nothing to mend, and one more for each
+// cost four round trips while there is nothing to mend, and one more for each
 // organisation's API.
 const sweepEvery = 5 * time.Second
 

@@ -127,7 +127,7 @@ func TestAnOutageMakesNoQueueUnserved(t *testing.T) {
 		if lines := r.log.with("nobody serves"); len(lines) != 1 {
 			t.Errorf("the log says %q", lines)
 		}
-		if lines := r.log.with("queues can"); len(lines) != 1 {
+		if lines := r.log.with("queues not searched"); len(lines) != 1 {
 			t.Errorf("of the outage the log says %q", lines)
 		}
 	})
