@@ -13,6 +13,11 @@ TESTED    = if [ -z "$(RACE)" ]; then echo "no C compiler: the race detector did
 		echo "tested on miniredis alone: redis-server is not on the PATH, its tests were skipped"; \
 	fi
 TOOL      = $(GO) tool -modfile=tools/go.mod
+# A tag v0.1.0 names the version; a commit after it is 0.1.0-5-g1234567.
+VERSION  ?= $(or $(patsubst v%,%,$(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null)),0.0.0-dev)
+REVISION ?= $(or $(shell git describe --always --match '' --abbrev=12 --dirty 2>/dev/null),unknown)
+LDFLAGS   = -X rollcall/internal/buildinfo.version=$(VERSION) -X rollcall/internal/buildinfo.revision=$(REVISION)
+BIN      ?= bin
 FUZZTIME ?= 30s
 ONLY     ?=
 QUICK    ?=
@@ -31,8 +36,8 @@ help: ## Show this list
 
 .PHONY: build
 build: ## Build bin/worker and bin/enqueue
-	@mkdir -p bin
-	$(GO) build -trimpath -o bin/ ./cmd/...
+	@mkdir -p $(BIN)
+	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/ ./cmd/...
 
 .PHONY: demo
 demo: build ## Send a sample school through on this machine, and compare
@@ -63,6 +68,22 @@ lint: ## go vet, staticcheck and golangci-lint, at pinned versions
 	$(GO) vet ./...
 	$(TOOL) staticcheck -checks all ./...
 	$(TOOL) golangci-lint run
+
+# The database of vulnerabilities is a module, pinned in tools/go.mod: what is
+# found depends on the commit alone, and nothing but the module proxy is asked.
+.PHONY: vuln
+vuln: ## Report known vulnerabilities that the code can reach; fail if there is one
+	@GO="$(GO)" tools/vuln.sh
+
+.PHONY: tidy
+tidy: ## Fail if a go.mod or go.sum is not what go mod tidy would write
+	$(GO) mod tidy -diff
+	$(GO) -C tools mod tidy -diff
+	$(GO) -C deploy/check mod tidy -diff
+
+.PHONY: dist
+dist: ## Build dist/: archives for Linux, macOS and Windows, SBOMs, checksums
+	$(GO) run ./release -version $(VERSION) -revision $(REVISION) $(if $(TARGETS),-targets $(TARGETS))
 
 .PHONY: format
 format: ## Format all Go code
@@ -101,5 +122,5 @@ update: ## Rewrite golden files and generated pages from the code
 	done
 
 .PHONY: clean
-clean: ## Remove what make build made
-	rm -rf bin
+clean: ## Remove what make build and make dist made
+	rm -rf bin dist

@@ -28,6 +28,8 @@ var imports = map[string][]string{
 	"providers":         {},
 	"internal/ledger":   {},
 	"internal/pace":     {},
+	// Which version this is, for everybody.
+	"internal/buildinfo": {},
 
 	// What keeps a lane from taking tasks: names of places alone.
 	"internal/hold": {},
@@ -40,32 +42,33 @@ var imports = map[string][]string{
 	"internal/redisdb": {"internal/readfile", "internal/secret"},
 	"internal/roster":  {"tasks"},
 	"cmd/enqueue": {
-		"tasks", "internal/backlog", "internal/deadletter", "internal/exitcode", "internal/hold", "internal/ledger", "internal/pace",
-		"internal/readfile", "internal/redisdb", "internal/roster", "internal/secret",
+		"tasks", "internal/backlog", "internal/buildinfo", "internal/deadletter", "internal/exitcode", "internal/hold",
+		"internal/ledger", "internal/pace", "internal/readfile", "internal/redisdb", "internal/roster", "internal/secret",
 	},
 
 	// What a person does with what died.
 	"internal/deadletter": {"tasks", "internal/backlog", "internal/hold", "internal/ledger", "internal/logging"},
 
 	// Platforms: they know no task and no queue.
-	"providers/internal/apicall": {"providers"},
-	"providers/dingtalk":         {"providers", "providers/internal/apicall", "internal/secret"},
-	"providers/classin":          {"providers", "providers/internal/apicall", "internal/secret"},
+	"providers/internal/apicall": {"providers", "internal/buildinfo"},
+	"providers/dingtalk":         {"providers", "internal/secret", "providers/internal/apicall"},
+	"providers/classin":          {"providers", "internal/secret", "providers/internal/apicall"},
 
 	// Where the two meet, and nowhere else.
-	"internal/handler": {"tasks", "providers", "providers/dingtalk", "internal/ledger"},
+	"internal/handler": {"tasks", "providers", "internal/ledger", "providers/dingtalk"},
 
 	"internal/lane": {
-		"tasks", "providers", "internal/backlog", "internal/handler", "internal/hold", "internal/ledger",
-		"internal/logging", "internal/pace", "internal/redisdb",
+		"tasks", "providers", "internal/backlog", "internal/handler", "internal/hold", "internal/ledger", "internal/logging",
+		"internal/pace", "internal/redisdb",
 	},
 	"internal/config":  {"internal/readfile", "internal/secret"},
 	"internal/logging": {},
 	"internal/metrics": {
-		"internal/backlog", "internal/handler", "internal/hold", "internal/lane", "internal/ledger", "internal/pace", "providers", "tasks",
+		"tasks", "providers", "internal/backlog", "internal/buildinfo", "internal/handler", "internal/hold", "internal/lane",
+		"internal/ledger", "internal/pace",
 	},
-	"internal/monitor":          {"internal/deadletter", "internal/logging", "internal/redisdb", "internal/secret", "tasks"},
-	"internal/schedule":         {"internal/logging", "internal/redisdb", "internal/roster", "tasks"},
+	"internal/monitor":          {"tasks", "internal/deadletter", "internal/logging", "internal/redisdb", "internal/secret"},
+	"internal/schedule":         {"tasks", "internal/logging", "internal/redisdb", "internal/roster"},
 	"internal/redisdb/embedded": {},
 
 	// The emulation knows nothing of what it is there to catch.
@@ -74,19 +77,21 @@ var imports = map[string][]string{
 
 	// The one place that knows everybody.
 	"cmd/worker": {
-		"internal/config", "internal/deadletter", "internal/demo", "internal/exitcode", "internal/handler", "internal/lane", "internal/ledger", "internal/logging",
-		"internal/metrics", "internal/monitor", "internal/pace", "internal/readfile", "internal/redisdb", "internal/redisdb/embedded",
-		"internal/roster", "internal/sandbox", "internal/schedule", "internal/secret", "providers/classin", "providers/dingtalk", "tasks",
+		"tasks", "internal/buildinfo", "internal/config", "internal/deadletter", "internal/demo", "internal/exitcode",
+		"internal/handler", "internal/lane", "internal/ledger", "internal/logging", "internal/metrics", "internal/monitor",
+		"internal/pace", "internal/readfile", "internal/redisdb", "internal/redisdb/embedded", "internal/roster",
+		"internal/sandbox", "internal/schedule", "internal/secret", "providers/classin", "providers/dingtalk",
 	},
 
 	// Beside the house: what it is measured against.
 	"bench": {
-		"internal/handler", "internal/lane", "internal/ledger", "internal/pace", "internal/redisdb",
-		"internal/secret", "providers/dingtalk", "tasks",
+		"tasks", "internal/handler", "internal/lane", "internal/ledger", "internal/pace", "internal/redisdb", "internal/secret",
+		"providers/dingtalk",
 	},
 	// It sees what a producer, an operator and the platforms see.
 	"chaos": {
-		"internal/deadletter", "internal/hold", "internal/ledger", "internal/redisdb", "internal/sandbox", "internal/secret", "tasks",
+		"tasks", "internal/deadletter", "internal/hold", "internal/ledger", "internal/redisdb", "internal/sandbox",
+		"internal/secret",
 	},
 
 	// For tests alone; no production code may import them.

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
+	"rollcall/internal/buildinfo"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/readfile"
 	"rollcall/internal/redisdb"
@@ -166,6 +167,9 @@ Exit codes; lanes, runs and dead add their own:
 	}
 	// Of all arguments that of bulk alone is a file.
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
+	root.Version = buildinfo.Read().String()
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.Flags().Bool("version", false, "print the version")
 	flags := root.PersistentFlags()
 	flags.SortFlags = false
 	flags.StringVar(&a.redis, "redis", "", "where Redis is, as a `URL`; see enqueue --help")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rollcall/internal/buildinfo"
 	"rollcall/internal/config"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/logging"
@@ -57,8 +58,25 @@ Exit codes:
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitcode.AsUsage(err) })
-	root.AddCommand(p.runCommand(), p.checkCommand(), p.demoCommand(), p.sandboxCommand(), p.healthyCommand())
+	root.Version = buildinfo.Read().String()
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.Flags().Bool("version", false, "print the version")
+	root.AddCommand(p.runCommand(), p.checkCommand(), p.demoCommand(), p.sandboxCommand(), p.healthyCommand(), versionCommand(root))
 	return root
+}
+
+func versionCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Long:    "version prints the version, the commit, the Go release and the platform, on one\nline. worker --version prints the same.",
+		Example: "  worker version",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", root.Name(), root.Version)
+			return err
+		},
+	}
 }
 
 func noArgs(cmd *cobra.Command, args []string) error {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"rollcall/internal/buildinfo"
 	"rollcall/internal/config"
 	"rollcall/internal/logging"
 	"rollcall/internal/redisdb"
@@ -125,7 +126,7 @@ func (w *worker) enter(ctx context.Context) (answered bool, err error) {
 
 func (w *worker) sayReady(r runtime) {
 	told := ready{redis: w.redis}
-	attrs := []any{"lanes", len(w.lanes.Lanes()), "schedules", len(w.cfg.Schedules)}
+	attrs := []any{"version", buildinfo.Read().Version, "lanes", len(w.lanes.Lanes()), "schedules", len(w.cfg.Schedules)}
 	if w.page != nil {
 		told.page = w.page.URL()
 		attrs = append(attrs, "monitor", told.page)

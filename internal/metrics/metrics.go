@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/buildinfo"
 	"rollcall/internal/handler"
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
@@ -97,7 +98,7 @@ func New(cfg Config) *Metrics {
 	m.registry.MustRegister(
 		m.tasks, m.attempts, m.calls, m.sends, m.recovered, m.holds, m.unservedQueues, m.unservedTasks,
 		m.taskWait, m.slotWait, m.callTook, m.attemptTook, m.taskTook,
-		&holds{lanes: cfg.Lanes}, newQueues(cfg.Redis, cfg.Lanes), newPaces(cfg.Redis, cfg.Lanes), newDead(cfg.Redis, cfg.Lanes), &pool{redis: cfg.Redis}, readiness(cfg.Ready),
+		&holds{lanes: cfg.Lanes}, newQueues(cfg.Redis, cfg.Lanes), newPaces(cfg.Redis, cfg.Lanes), newDead(cfg.Redis, cfg.Lanes), &pool{redis: cfg.Redis}, readiness(cfg.Ready), build(buildinfo.Read()),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	for _, l := range cfg.Lanes {

@@ -3,6 +3,7 @@ package metrics_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"rollcall/internal/buildinfo"
 	"rollcall/internal/handler"
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
@@ -100,6 +102,16 @@ func scrape(t *testing.T, m *metrics.Metrics) (status int, body string) {
 	w := httptest.NewRecorder()
 	m.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
 	return w.Code, w.Body.String()
+}
+
+func TestTheVersionIsMeasured(t *testing.T) {
+	t.Parallel()
+	_, body := scrape(t, measured(t, redistest.Mini(t), metrics.Config{}))
+	info := buildinfo.Read()
+	want := fmt.Sprintf("rollcall_build_info{goversion=%q,revision=%q,version=%q} 1\n", info.Go, info.Revision, info.Version)
+	if !strings.Contains(body, want) {
+		t.Errorf("/metrics lacks %s", want)
+	}
 }
 
 func TestAnAttemptIsCountedOnceInEachSense(t *testing.T) {

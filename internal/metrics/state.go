@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/buildinfo"
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
 )
@@ -43,6 +44,17 @@ func (h *holds) Collect(out chan<- prometheus.Metric) {
 			out <- gauge(heldDesc, flag(class == current.Class), l.Name(), string(class))
 		}
 	}
+}
+
+// build is which version of rollcall runs: a series whose labels are joined to
+// others.
+func build(info buildinfo.Info) prometheus.Collector {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "build_info", Help: "Always 1. The labels name the version of the worker, its commit and the Go release.",
+		ConstLabels: prometheus.Labels{"version": info.Version, "revision": info.Revision, "goversion": info.Go},
+	})
+	g.Set(1)
+	return g
 }
 
 // readiness is what /readyz answers.

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
 
+	"rollcall/internal/buildinfo"
 	"rollcall/providers"
 	"rollcall/providers/internal/apicall"
 )
@@ -180,5 +182,21 @@ func TestExchangeHidesABrokenAddress(t *testing.T) {
 	_, fault := wire.Exchange(context.Background(), apicall.Request{URL: "http://127.0.0.1:%zz/?token=s3cret"}, apicall.Cleaner{})
 	if fault == nil || fault.Written || strings.Contains(fault.Err.Error(), "s3cret") {
 		t.Errorf("%+v", fault)
+	}
+}
+
+func TestEveryCallNamesTheVersion(t *testing.T) {
+	t.Parallel()
+	seen := make(chan http.Header, 1)
+	platform := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header }))
+	defer platform.Close()
+	wire := apicall.NewWire(10 * time.Second)
+	defer wire.Close()
+	_, fault := wire.Exchange(t.Context(), apicall.Request{URL: platform.URL}, apicall.Cleaner{})
+	if fault != nil {
+		t.Fatal(fault.Err)
+	}
+	if got, want := (<-seen).Get("User-Agent"), "rollcall/"+buildinfo.Read().Version; got != want {
+		t.Errorf("User-Agent %q, want %q", got, want)
 	}
 }

@@ -20,6 +20,8 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"rollcall/internal/buildinfo"
 )
 
 // MaxBody is the longest answer that is read, in bytes. The platforms' own are
@@ -60,6 +62,7 @@ type Fault struct {
 type Wire struct {
 	transport *http.Transport
 	timeout   time.Duration
+	agent     string // User-Agent
 }
 
 // NewWire returns a Wire whose exchanges take at most timeout each, from the
@@ -74,7 +77,7 @@ func NewWire(timeout time.Duration) *Wire {
 	var http1 http.Protocols
 	http1.SetHTTP1(true)
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
-	return &Wire{timeout: timeout, transport: &http.Transport{
+	return &Wire{timeout: timeout, agent: buildinfo.Read().UserAgent(), transport: &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
@@ -128,6 +131,7 @@ func (w *Wire) Exchange(parent context.Context, r Request, clean Cleaner) (Answe
 	maps.Copy(req.Header, r.Header)
 	req.Header.Set("Content-Type", r.ContentType)
 	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", w.agent)
 
 	// The transport and not an http.Client: it neither follows redirects, which
 	// would send a POST again, nor wraps its errors in the URL with the token.
