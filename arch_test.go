@@ -88,6 +88,8 @@ var imports = map[string][]string{
 		"tasks", "internal/handler", "internal/lane", "internal/ledger", "internal/pace", "internal/redisdb", "internal/secret",
 		"providers/dingtalk",
 	},
+	// It builds the archives.
+	"release": {},
 	// It sees what a producer, an operator and the platforms see.
 	"chaos": {
 		"tasks", "internal/deadletter", "internal/hold", "internal/ledger", "internal/redisdb", "internal/sandbox",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -74,7 +75,8 @@ func readPrivate(path string, max int64) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("comes from the file %s, %s", path, reason(err))
 	}
-	if perm := info.Mode().Perm(); perm&0o007 != 0 {
+	// Windows has access lists and no mode: Go makes one up, 0666 for most files.
+	if perm := info.Mode().Perm(); perm&0o007 != 0 && runtime.GOOS != "windows" {
 		return nil, fmt.Errorf("comes from the file %s, which others can read or write (mode %04o); run: chmod o-rwx %s", path, perm, path)
 	}
 	content, err := readfile.Whole(path, max)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 
 	"github.com/lmittmann/tint"
@@ -44,8 +45,10 @@ func (c Config) Logger(w io.Writer) *slog.Logger {
 		}
 	}
 	if format == "text" {
+		// A Windows console prints colour codes as text unless a program asks it not to.
+		colour := IsTerminal(w) && runtime.GOOS != "windows"
 		return slog.New(tint.NewTextHandler(w, &tint.Options{
-			Level: level, TimeFormat: "15:04:05.000", NoColor: !IsTerminal(w), ReplaceAttr: c.replace(false),
+			Level: level, TimeFormat: "15:04:05.000", NoColor: !colour, ReplaceAttr: c.replace(false),
 		}))
 	}
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: c.replace(true)}))
