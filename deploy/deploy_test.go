@@ -201,6 +201,26 @@ func TestTheTrialsConfigurationIsTaken(t *testing.T) {
 	}
 }
 
+// A fix of the standard library reaches what is built by all of them, or by some.
+func TestEveryModuleAndTheImageNameOneGoRelease(t *testing.T) {
+	t.Parallel()
+	pattern := regexp.MustCompile(`(?m)^(?:toolchain go|ARG GO_IMAGE=golang:)([0-9.]+)`)
+	named := map[string]string{}
+	for _, file := range []string{"../go.mod", "../tools/go.mod", "check/go.mod", "Dockerfile"} {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := pattern.FindStringSubmatch(string(content)); m != nil {
+			named[file] = m[1]
+		}
+	}
+	want := named["../go.mod"]
+	if diff := cmp.Diff(map[string]string{"../go.mod": want, "../tools/go.mod": want, "check/go.mod": want, "Dockerfile": want}, named); diff != "" || want == "" {
+		t.Errorf("go.mod's toolchain line and the others differ (-want +named):\n%s", diff)
+	}
+}
+
 // The image has no zone files, and schedules have zones.
 func TestTimeZonesAreInTheProgram(t *testing.T) {
 	t.Parallel()

@@ -97,7 +97,7 @@ func accepts(root *cobra.Command, args []string) error {
 // that the shell itself can read. A shell that is not installed is not asked.
 func Completions(t *testing.T, build func() *cobra.Command) {
 	t.Helper()
-	for _, shell := range []string{"bash", "zsh", "fish"} {
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		root := build()
 		var script bytes.Buffer
 		root.SetOut(&script)
