@@ -8,7 +8,7 @@ go=${GO:-go}
 mod=(-modfile=tools/go.mod)
 
 if ! found=$($go list "${mod[@]}" -m -f '{{.Version}}' golang.org/x/vulndb) || ! $go mod download "${mod[@]}" golang.org/x/vulndb; then
-  echo "vuln: cannot get the vulnerability database, the module golang.org/x/vulndb ${found:-}, from GOPROXY=$($go env GOPROXY); nothing was checked. Check the proxy and run make vuln again" >&2
+  echo "vuln: cannot get the vulnerability database, the module golang.org/x/vulndb${found:+ $found}, from GOPROXY=$($go env GOPROXY); nothing was checked. Check the proxy and run make vuln again" >&2
   exit 1
 fi
 source=$($go list "${mod[@]}" -m -f '{{.Dir}}' golang.org/x/vulndb)/data/osv
