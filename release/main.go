@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -220,7 +221,30 @@ func (r *release) archive(ctx context.Context, target string, same []file) (stri
 func (r *release) bill(ctx context.Context, path string) ([]byte, error) {
 	out, err := output(ctx, nil, "go", "tool", "-modfile=tools/go.mod", "cyclonedx-gomod", "bin",
 		"-json", "-std", "-licenses", "-noserial", "-notimestamp", "-version", "v"+r.version, path)
-	return []byte(out), err
+	if err != nil {
+		return nil, err
+	}
+	return withoutToolHashes([]byte(out))
+}
+
+// withoutToolHashes removes the checksums of the generator itself, which is
+// compiled on each machine and differs with its paths.
+func withoutToolHashes(bill []byte) ([]byte, error) {
+	var bom map[string]any
+	if err := json.Unmarshal(bill, &bom); err != nil {
+		return nil, fmt.Errorf("cyclonedx-gomod wrote no JSON: %w", err)
+	}
+	metadata, _ := bom["metadata"].(map[string]any)
+	tools, _ := metadata["tools"].([]any)
+	if len(tools) == 0 {
+		return nil, errors.New("the bill of materials names no generator; its checksums cannot be removed, so two machines would write different archives")
+	}
+	for _, tool := range tools {
+		if tool, ok := tool.(map[string]any); ok {
+			delete(tool, "hashes")
+		}
+	}
+	return json.MarshalIndent(bom, "", "  ")
 }
 
 // output runs a command and returns its standard output.
