@@ -96,6 +96,10 @@ func (x *examiner) id(field, id string) {
 		x.add(field, "is not valid UTF-8")
 	case strings.ContainsFunc(id, unprintable) || strings.ContainsFunc(id, unicode.IsSpace):
 		x.add(field, "holds a space or control character")
+	case strings.ContainsFunc(id, invisible):
+		x.add(field, "holds %s, an invisible character: remove it", firstRune(id, invisible))
+	case strings.ContainsRune(id, unicode.ReplacementChar):
+		x.add(field, "holds U+FFFD: a character was lost when the text was converted")
 	}
 }
 
@@ -111,12 +115,65 @@ func (x *examiner) text(field, text string, most int) {
 		x.add(field, "holds a control character or line break")
 	case strings.TrimSpace(text) == "":
 		x.add(field, "is blank")
+	case strings.ContainsRune(text, unicode.ReplacementChar):
+		x.add(field, "holds U+FFFD: a character was lost when the text was converted")
+	case !strings.ContainsFunc(text, seen):
+		x.add(field, "has no visible character")
+	case misplaced(text) != "":
+		x.add(field, "holds %s, an invisible character: remove it", misplaced(text))
 	case n > most:
 		x.add(field, "has %d characters, at most %d", n, most)
 	}
 }
 
-// unprintable leaves format characters alone: emoji are joined with them.
 func unprintable(r rune) bool {
 	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029'
+}
+
+// invisible reports whether r has no shape of its own: format characters, among
+// them all that change the direction of text, and blanks that count as letters.
+func invisible(r rune) bool {
+	return unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) || r == '\u2800' || r == '\u180e'
+}
+
+// seen reports whether r leaves a mark on a screen.
+func seen(r rune) bool { return !invisible(r) && !unicode.IsSpace(r) && !unicode.Is(unicode.Mn, r) }
+
+const (
+	nonJoiner = '\u200c'
+	joiner    = '\u200d'
+	blackFlag = '\U0001f3f4' // tags after it name a region
+)
+
+// misplaced returns the first invisible character of a text that does nothing for
+// it, as "U+200B", or "". Emoji are put together with joiners, variation selectors
+// and tags; some scripts need joiners between letters.
+func misplaced(text string) string {
+	runes := []rune(text)
+	flag := false
+	for i, r := range runes {
+		tag := r >= '\U000e0020' && r <= '\U000e007f'
+		flag = r == blackFlag || flag && tag
+		if !invisible(r) {
+			continue
+		}
+		follows := i > 0 && (seen(runes[i-1]) || unicode.Is(unicode.Variation_Selector, runes[i-1]) || unicode.Is(unicode.Mn, runes[i-1]))
+		switch {
+		case tag && flag:
+		case unicode.Is(unicode.Variation_Selector, r) && follows:
+		case (r == joiner || r == nonJoiner) && follows && i+1 < len(runes) && seen(runes[i+1]):
+		default:
+			return fmt.Sprintf("%U", r)
+		}
+	}
+	return ""
+}
+
+func firstRune(text string, is func(rune) bool) string {
+	for _, r := range text {
+		if is(r) {
+			return fmt.Sprintf("%U", r)
+		}
+	}
+	return ""
 }

@@ -61,6 +61,58 @@ func TestNicknames(t *testing.T) {
 	}
 }
 
+// Rules that every producer obeys: two names that look alike are the same name.
+func TestInvisibleCharactersAreRefused(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]string{
+		"li\u200b":         "U+200B",
+		"\ufeffli":         "U+FEFF",
+		"\u202ali\u202c":   "U+202A",
+		"li\u00ad2":        "U+00AD",
+		"l\u200di":         "U+200D",
+		"li\ufe0f":         "U+FE0F",
+		"li\u3164":         "U+3164",
+		"li\u2800":         "U+2800",
+		"li\U000e0041":     "U+E0041",
+		"l\ufffdi":         "U+FFFD",
+		"manager1234_-@.:": "",
+	} {
+		got := problems(t, tasks.NicknameSync{Tenant: tenant, ChatID: "c", UserID: id, Nickname: "x"}, tasks.Limits{})
+		if want == "" && got != nil || want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], "user_id: holds "+want)) {
+			t.Errorf("id %q: %v, want one problem with %s", id, got, want)
+		}
+	}
+	for name, want := range map[string]string{
+		"\u200b\u200b":     "has no visible character",
+		"\u3164":           "has no visible character",
+		"\u2800 ":          "has no visible character",
+		"\ufe0f":           "has no visible character",
+		"abc\u202edef":     "holds U+202E",
+		"\u2066abc\u2069":  "holds U+2066",
+		"李\u200b":          "holds U+200B",
+		"\ufeff李":          "holds U+FEFF",
+		"A\u00adB":         "holds U+00AD",
+		"Ann\u200d":        "holds U+200D",
+		"\u200dAnn":        "holds U+200D",
+		"Ann \u200d Lee":   "holds U+200D",
+		"A\U000e0067":      "holds U+E0067",
+		"张\ufffd":          "holds U+FFFD",
+		"👩\u200d👧 Ann":     "",
+		"👩🏽\u200d🏫":        "",
+		"❤\ufe0f\u200d🔥":   "",
+		"1\ufe0f\u20e3 Bo": "",
+		"🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f Bo": "",
+		"می\u200cخواهم": "",
+		"क्\u200dष":     "",
+		"葛\U000e0100城":  "",
+	} {
+		got := problems(t, nick("u1", name), tasks.Limits{})
+		if want == "" && got != nil || want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], "nickname: "+want)) {
+			t.Errorf("name %q: %v, want %q", name, got, want)
+		}
+	}
+}
+
 func TestAllProblemsAreToldAtOnce(t *testing.T) {
 	t.Parallel()
 	task := tasks.NicknameSync{Tenant: "Lakeside", ChatID: "a b", UserID: strings.Repeat("u", 129), Nickname: "a\tb"}
