@@ -40,10 +40,12 @@ var imports = map[string][]string{
 	// Producers: they know no platform.
 	"tasks":            {"internal/ledger", "internal/redisdb"},
 	"internal/redisdb": {"internal/readfile", "internal/secret"},
-	"internal/roster":  {"tasks"},
+	"internal/table":   {},
+	"internal/roster":  {"tasks", "internal/table"},
 	"cmd/enqueue": {
 		"tasks", "internal/backlog", "internal/buildinfo", "internal/deadletter", "internal/exitcode", "internal/hold",
 		"internal/ledger", "internal/pace", "internal/readfile", "internal/redisdb", "internal/roster", "internal/secret",
+		"internal/table",
 	},
 
 	// What a person does with what died.
@@ -68,7 +70,7 @@ var imports = map[string][]string{
 		"internal/ledger", "internal/pace",
 	},
 	"internal/monitor":          {"tasks", "internal/deadletter", "internal/logging", "internal/redisdb", "internal/secret"},
-	"internal/schedule":         {"tasks", "internal/logging", "internal/redisdb", "internal/roster"},
+	"internal/schedule":         {"tasks", "internal/logging", "internal/redisdb", "internal/roster", "internal/table"},
 	"internal/redisdb/embedded": {},
 
 	// The emulation knows nothing of what it is there to catch.
@@ -80,7 +82,7 @@ var imports = map[string][]string{
 		"tasks", "internal/buildinfo", "internal/config", "internal/deadletter", "internal/demo", "internal/exitcode",
 		"internal/handler", "internal/lane", "internal/ledger", "internal/logging", "internal/metrics", "internal/monitor",
 		"internal/pace", "internal/readfile", "internal/redisdb", "internal/redisdb/embedded", "internal/roster",
-		"internal/sandbox", "internal/schedule", "internal/secret", "providers/classin", "providers/dingtalk",
+		"internal/sandbox", "internal/schedule", "internal/secret", "internal/table", "providers/classin", "providers/dingtalk",
 	},
 
 	// Beside the house: what it is measured against.

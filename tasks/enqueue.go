@@ -18,6 +18,15 @@ func (c *Client) Enqueue(ctx context.Context, task Task, options Options) (Resul
 	return result, result.Err
 }
 
+// Check judges a request as EnqueueAll does before it stores anything: by itself,
+// and by what its lane allows. The error is a [*ValidationError], a [*KeyError], an
+// [*UnservedError], or a [*StoreError] if Redis cannot be read. A key that was used
+// for another task is only found when the task is stored.
+func (c *Client) Check(ctx context.Context, r Request) error {
+	_, err := c.admit(ctx, r)
+	return err
+}
+
 // passage is a request on its way into Redis.
 type passage struct {
 	placement

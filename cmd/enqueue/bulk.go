@@ -4,12 +4,17 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/table"
 	"rollcall/tasks"
 )
 
@@ -17,13 +22,28 @@ import (
 // each, so that an interrupt leaves behind what was done.
 const chunk = 2000
 
+// bulkFlags say how a file is read.
+type bulkFlags struct {
+	run      string
+	kind     string
+	maps     []string
+	skip     bool
+	problems string // path of the file of all problems
+	table    table.Options
+	roster   roster.Options
+}
+
 func (a *app) bulkCommand() *cobra.Command {
-	var run string
+	var f bulkFlags
 	cmd := &cobra.Command{
 		Use:   "bulk [--run NAME] FILE",
-		Short: "Enqueue a CSV file of tasks",
-		Long: `Enqueue a CSV file of tasks; - is the standard input. The first line names the
-columns, in any order; kind and tenant must be among them:
+		Short: "Enqueue the rows of a CSV, XLSX or NDJSON file",
+		Long: `Enqueue the rows of a file; - is the standard input. It is CSV as Excel and WPS
+write it (commas, semicolons or tabs; UTF-8, UTF-16 or GB18030), an XLSX
+workbook, or NDJSON. The format is found by the content.
+
+The first line names the columns, in any order; Chinese names such as 用户ID are
+known, and --map adds others. Columns that are not known are ignored.
 
   all       kind, tenant, key, urgent, at, source, number
   nickname  chat_id, user_id, nickname
@@ -34,34 +54,66 @@ columns, in any order; kind and tenant must be among them:
             chat_banned_type, management_type
   id        user_id, dingtalk_id, alternatives
 
-Lists are separated by semicolons. An empty cell is one that is not given. The
-file is UTF-8, with or without a byte order mark; lines end in LF or CRLF.
+--tenant, --kind and --chat stand in for columns that every row would repeat.
+The kind is found by the columns where only one fits. Lists are separated by
+semicolons. An empty cell is a value that is not given.
 
-Rows for one target are stored in their order: the last one wins. A bad row is
-reported with its line and column, and the others are stored. --urgent and --at
-hold for rows that do not say otherwise.
+The whole file is checked before the first row is stored. One bad row refuses
+the file, unless --skip-invalid is given; all problems are reported with line,
+column and value. Rows for one target are stored in their order: the last one
+wins. --urgent and --at hold for rows that do not say otherwise.
 
-The rows are a run, whose name is printed first: enqueue runs show NAME tells
-how it gets on.`,
-		Example: `  enqueue bulk roster.csv
-  enqueue bulk --dry-run roster.csv
+The rows are a run: enqueue runs show NAME shows the results.`,
+		Example: `  enqueue bulk --dry-run roster.csv
+  enqueue bulk --tenant lakeside-dt --chat chat1 nicknames.xlsx
+  enqueue bulk --map 学号=user_id --skip-invalid --problems bad.csv roster.csv
   export-roster | enqueue bulk --json - | jq 'select(.outcome == "refused")'`,
 		Args: exactly("the file, or -"),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return []string{"csv"}, cobra.ShellCompDirectiveFilterFileExt
+			return []string{"csv", "xlsx", "ndjson", "jsonl", "txt"}, cobra.ShellCompDirectiveFilterFileExt
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if cmd.Flags().Changed("run") && !tasks.ValidRun(run) {
-				return badInput("--run %.80q is no name of a run: 1 to 64 of A-Z, a-z, 0-9, ., _ and -", run)
+			if cmd.Flags().Changed("run") && !tasks.ValidRun(f.run) {
+				return badInput("--run %.80q is no name of a run: 1 to 64 of A-Z, a-z, 0-9, ., _ and -", f.run)
 			}
-			if run == "" {
-				run = newRun(a.now())
+			if f.run == "" {
+				f.run = newRun(a.now())
 			}
-			return a.bulk(cmd.Context(), args[0], run)
+			if err := f.complete(); err != nil {
+				return err
+			}
+			return a.bulk(cmd.Context(), args[0], f)
 		},
 	}
-	cmd.Flags().StringVar(&run, "run", "", "what the rows are called together: a `NAME`;\nwithout it one is made of the time")
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.roster.Tenant, "tenant", "", "the tenant of all rows: its `NAME`")
+	flags.StringVar(&f.kind, "kind", "", "the kind of all rows: nickname, course, group or id")
+	flags.StringVar(&f.roster.Chat, "chat", "", "the chat of all rows: its `ID`")
+	flags.StringArrayVar(&f.maps, "map", nil, "a column of the file and the one that it is, as\n`NAME=COLUMN`; may be repeated")
+	flags.BoolVar(&f.roster.Strict, "strict", false, "refuse columns that are not known")
+	flags.BoolVar(&f.skip, "skip-invalid", false, "enqueue the good rows of a file that has bad ones")
+	flags.StringVar(&f.problems, "problems", "", "write all problems to `FILE`, as CSV")
+	flags.StringVar(&f.table.Encoding, "encoding", "", "the encoding of the file, if it is detected wrongly:\n"+strings.Join(table.Encodings(), ", "))
+	flags.StringVar(&f.table.Sheet, "sheet", "", "the sheet of a workbook, by its `NAME`; without it\nthe first one")
+	flags.StringVar(&f.run, "run", "", "what the rows are called together: a `NAME`;\nwithout it one is made of the time")
 	return cmd
+}
+
+// complete checks the flags that are more than text.
+func (f *bulkFlags) complete() error {
+	if f.roster.Kind = tasks.Kind(f.kind); f.kind != "" && !slices.Contains(tasks.Kinds(), f.roster.Kind) {
+		return badInput("--kind %.40q: must be nickname, course, group or id", f.kind)
+	}
+	f.roster.Map = make(map[string]string, len(f.maps))
+	for _, text := range f.maps {
+		name, column, found := strings.Cut(text, "=")
+		if !found || name == "" || column == "" {
+			return badInput("--map %.80q: must be NAME=COLUMN, such as 学号=user_id", text)
+		}
+		f.roster.Map[name] = column
+	}
+	return nil
 }
 
 // newRun names a run so that it sorts by time and no two are alike: a file that
@@ -72,29 +124,23 @@ func newRun(now time.Time) string {
 	return now.UTC().Format("20060102-150405-") + hex.EncodeToString(salt[:])
 }
 
-func (a *app) bulk(ctx context.Context, path, run string) error {
-	defaults, err := a.options()
-	if err != nil {
+func (a *app) bulk(ctx context.Context, path string, f bulkFlags) (err error) {
+	if f.roster.Defaults, err = a.options(); err != nil {
 		return err
 	}
-	in, name := a.stdin, "the standard input"
-	if path != "-" {
-		file, err := os.Open(path)
-		if err != nil {
-			return &exitError{exitInput, err}
-		}
-		defer func() { _ = file.Close() }()
-		in, name = file, path
-	}
-	rows, err := roster.Read(in, defaults, a.now())
+	f.roster.Now = a.now()
+	input, name, err := a.input(path)
 	if err != nil {
 		return badInput("%s: %w; nothing was enqueued", name, err)
 	}
-	if n := len(rows); n > 0 && rows[n-1].Line >= tasks.MaxRows {
-		return badInput("%s: has more than %d lines: split it; nothing was enqueued", name, tasks.MaxRows-1)
+	defer func() { err = errors.Join(err, input.Close()) }()
+	content, err := table.Open(input, f.table)
+	if err != nil {
+		return badInput("%s: %w; nothing was enqueued", name, err)
 	}
-	for i := range rows {
-		rows[i].Request.Options.Run, rows[i].Request.Options.Row = run, rows[i].Line
+	file, err := roster.Open(content, f.roster)
+	if err != nil {
+		return badInput("%s: %w; nothing was enqueued", name, err)
 	}
 	client, err := a.connect()
 	if err != nil {
@@ -104,13 +150,15 @@ func (a *app) bulk(ctx context.Context, path, run string) error {
 		defer func() { _ = client.Close() }()
 	}
 	r := a.newReport()
-	if client != nil {
-		r.begin(run)
+	b := &batch{app: a, file: file, client: client, report: r, run: f.run}
+	if err := b.judge(ctx, f, path, name, content.String()); err != nil {
+		return err
 	}
-	for len(rows) > 0 {
-		n := min(chunk, len(rows))
-		a.enqueueRows(ctx, client, rows[:n], r)
-		rows = rows[n:]
+	if client != nil {
+		r.begin(f.run)
+	}
+	if err := b.store(ctx, name); err != nil {
+		return err
 	}
 	r.summary()
 	if code := r.exitCode(); code != exitOK {
@@ -119,21 +167,120 @@ func (a *app) bulk(ctx context.Context, path, run string) error {
 	return nil
 }
 
-func (a *app) enqueueRows(ctx context.Context, client *tasks.Client, rows []roster.Row, r *report) {
-	results := make([]tasks.Result, len(rows))
-	var requests []tasks.Request
-	var at []int
-	for i, row := range rows {
-		if err := row.Refusal(tasks.Limits{NicknameMax: a.nicknameMax}); err != nil {
-			results[i] = tasks.Result{Outcome: tasks.Refused, Err: err}
+func (a *app) input(path string) (input *table.Input, name string, err error) {
+	if path != "-" {
+		input, err = table.OpenFile(path)
+		if fault, ok := errors.AsType[*os.PathError](err); ok {
+			err = fault.Err // the name is there already
+		}
+		return input, path, err
+	}
+	input, err = table.Spool(a.stdin)
+	return input, "the standard input", err
+}
+
+// batch is the file of one command.
+type batch struct {
+	*app
+
+	file   *roster.File
+	client *tasks.Client // nil in a dry run
+	report *report
+	run    string
+}
+
+// judge reads the whole file and stores nothing: a file with a bad row is refused
+// unless bad rows are to be skipped.
+func (b *batch) judge(ctx context.Context, f bulkFlags, path, name, form string) (err error) {
+	found, err := b.newFindings(f.problems, path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, found.close()) }()
+	b.note("%s: read as %s", name, form)
+	rows := 0
+	for row, err := range b.file.Rows() {
+		if err == nil && row.Line >= tasks.MaxRows {
+			err = fmt.Errorf("it has more than %d lines: split it", tasks.MaxRows-1)
+		}
+		if err != nil {
+			return badInput("%s: %w; nothing was enqueued", name, err)
+		}
+		rows++
+		refusal := b.check(ctx, row)
+		if refusal == nil {
 			continue
 		}
-		requests, at = append(requests, row.Request), append(at, i)
+		if fault, ok := errors.AsType[*tasks.StoreError](refusal); ok {
+			return &exitError{exitNotStored, fmt.Errorf("%w; nothing was enqueued", fault)}
+		}
+		if err := found.add(row, refusal); err != nil {
+			return err
+		}
 	}
-	for i, result := range a.enqueueAll(ctx, client, requests) {
-		results[at[i]] = result
+	if ignored := b.file.Ignored(); len(ignored) > 0 {
+		b.note("%s: columns that are not known were ignored: %s", name, strings.Join(ignored, ", "))
 	}
+	found.rest()
+	switch {
+	case found.rows == 0:
+		return nil
+	case f.skip:
+		return nil
+	}
+	return badInput("%s: %d of %d rows have problems; nothing was enqueued: correct them, or enqueue the other rows with --skip-invalid",
+		name, found.rows, rows)
+}
+
+// note prints what a person should know about how the file was read.
+func (b *batch) note(format string, args ...any) {
+	if !b.json {
+		fmt.Fprintf(b.stderr, format+"\n", args...)
+	}
+}
+
+// check returns why a row is refused before anything is stored.
+func (b *batch) check(ctx context.Context, row roster.Row) error {
+	limits := tasks.Limits{NicknameMax: b.nicknameMax}
+	if err := row.Refusal(limits); err != nil {
+		return err
+	}
+	if b.client != nil {
+		return b.client.Check(ctx, row.Request)
+	}
+	return row.Request.Validate(limits)
+}
+
+// store reads the file again, and enqueues the good rows.
+func (b *batch) store(ctx context.Context, name string) error {
+	var rows []roster.Row
+	for row, err := range b.file.Rows() {
+		if err != nil {
+			b.enqueue(ctx, rows)
+			b.report.summary()
+			return badInput("%s: %w; the rows before it were enqueued", name, err)
+		}
+		refusal := b.check(ctx, row)
+		if _, unknown := errors.AsType[*tasks.StoreError](refusal); refusal != nil && !unknown {
+			continue // judge reported it
+		}
+		row.Request.Options.Run, row.Request.Options.Row = b.run, row.Line
+		if rows = append(rows, row); len(rows) == chunk {
+			b.enqueue(ctx, rows)
+			rows = rows[:0]
+		}
+	}
+	b.enqueue(ctx, rows)
+	return nil
+}
+
+func (b *batch) enqueue(ctx context.Context, rows []roster.Row) {
+	requests := make([]tasks.Request, len(rows))
 	for i, row := range rows {
-		r.add(entry{line: row.Line, task: row.Request.Task, key: row.Request.Options.Key, result: results[i], place: roster.Place})
+		requests[i] = row.Request
+	}
+	for i, result := range b.enqueueAll(ctx, b.client, requests) {
+		row := rows[i]
+		b.report.add(entry{line: row.Line, task: row.Request.Task, key: row.Request.Options.Key, result: result, place: roster.Place})
 	}
 }

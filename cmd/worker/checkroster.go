@@ -2,13 +2,13 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"rollcall/internal/config"
 	"rollcall/internal/roster"
+	"rollcall/internal/table"
 	"rollcall/tasks"
 )
 
@@ -16,18 +16,11 @@ import (
 // the night.
 func lookThrough(cfg *config.Config, s config.Schedule, now time.Time) finding {
 	f := finding{Subject: "schedule " + s.Name, Verdict: problem}
-	file, err := os.Open(s.Roster)
+	remarks, err := rosterRemarks(cfg, s.Roster, now)
 	if err != nil {
-		f.Text = "the roster cannot be read: " + err.Error()
+		f.Text = fmt.Sprintf("roster %s cannot be read: %v", s.Roster, err)
 		return f
 	}
-	defer func() { _ = file.Close() }() // it was only read from
-	rows, err := roster.Read(file, tasks.Options{}, now)
-	if err != nil {
-		f.Text = s.Roster + ": " + err.Error()
-		return f
-	}
-	remarks := append([]string{fmt.Sprintf("%s has %d rows", s.Roster, len(rows))}, rowRemarks(cfg, rows)...)
 	f.Verdict, f.Text = fine, strings.Join(remarks, "; ")
 	if len(remarks) > 1 {
 		f.Verdict = warning
@@ -35,7 +28,32 @@ func lookThrough(cfg *config.Config, s config.Schedule, now time.Time) finding {
 	return f
 }
 
-func rowRemarks(cfg *config.Config, rows []roster.Row) []string {
+func rosterRemarks(cfg *config.Config, path string, now time.Time) ([]string, error) {
+	input, err := table.OpenFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = input.Close() }() // it was only read from
+	content, err := table.Open(input, table.Options{})
+	if err != nil {
+		return nil, err
+	}
+	file, err := roster.Open(content, roster.Options{Now: now})
+	if err != nil {
+		return nil, err
+	}
+	rows, remarks, err := rowRemarks(cfg, file)
+	if err != nil {
+		return nil, err
+	}
+	all := append([]string{fmt.Sprintf("%s has %d rows (%s)", path, rows, content)}, remarks...)
+	if ignored := file.Ignored(); len(ignored) > 0 {
+		all = append(all, "columns that are not known and ignored: "+strings.Join(ignored, ", "))
+	}
+	return all, nil
+}
+
+func rowRemarks(cfg *config.Config, file *roster.File) (rows int, remarks []string, err error) {
 	limits := map[string]tasks.Limits{}
 	for _, org := range cfg.Organisations {
 		for _, t := range org.Tenants {
@@ -46,7 +64,11 @@ func rowRemarks(cfg *config.Config, rows []roster.Row) []string {
 	}
 	var bad, other int
 	var strange []string
-	for _, row := range rows {
+	for row, err := range file.Rows() {
+		if err != nil {
+			return 0, nil, err
+		}
+		rows++
 		nickname, ok := row.Request.Task.(tasks.NicknameSync)
 		limit, served := limits[nickname.Tenant]
 		switch {
@@ -60,7 +82,6 @@ func rowRemarks(cfg *config.Config, rows []roster.Row) []string {
 			bad++
 		}
 	}
-	var remarks []string
 	if bad > 0 {
 		remarks = append(remarks, fmt.Sprintf("rows that will be refused: %d (enqueue bulk --dry-run says why)", bad))
 	}
@@ -72,5 +93,5 @@ func rowRemarks(cfg *config.Config, rows []roster.Row) []string {
 		remarks = append(remarks, fmt.Sprintf("rows for tenants that this file does not have on DingTalk: %d (%s)",
 			n, strings.Join(slices.Compact(strange), ", ")))
 	}
-	return remarks
+	return rows, remarks, nil
 }

@@ -1,48 +1,227 @@
-// Package roster reads files that say who is to be called what: from a CSV file
-// to rows, from rows to tasks, with every problem at its line and column. It is
-// where the plan will live that compares a roster with what was applied.
+// Package roster turns the rows of a table into tasks, with every problem at its
+// line and column. It is where the plan will live that compares a roster with
+// what was applied.
 //
 // It must not know Redis, queues or platforms, nor where a file comes from and
-// when: it is given a reader and a time.
+// when: it is given a table and a time.
 package roster
 
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
 
+	"rollcall/internal/table"
 	"rollcall/tasks"
 )
+
+// Options say how the rows of a file are understood. The zero value: all columns
+// come from the file, and unknown ones are ignored.
+type Options struct {
+	// Tenant, Kind and Chat stand in for cells that are empty, and for columns
+	// that the file does not have. A row that says otherwise is refused.
+	Tenant string
+	Kind   tasks.Kind
+	Chat   string
+	// Map names columns of the file that are not known by name: "学号": "user_id".
+	Map map[string]string
+	// Strict refuses a file with columns that are not known.
+	Strict bool
+	// Defaults holds for rows that do not say otherwise.
+	Defaults tasks.Options
+	// Now is what delays count from.
+	Now time.Time
+}
+
+// File is a table whose columns are known.
+type File struct {
+	table   *table.Table
+	options Options
+	mapped  map[string]string // by folded names
+	layouts map[string]*layout
+	ignored []string
+}
+
+// maxLayouts bounds how many lists of columns of NDJSON are remembered.
+const maxLayouts = 100
+
+// Open maps the columns of a table. An error means that no row can be read.
+func Open(t *table.Table, o Options) (*File, error) {
+	f := &File{table: t, options: o, mapped: map[string]string{}, layouts: map[string]*layout{}}
+	for name, column := range o.Map {
+		known, ok := Column(column)
+		if !ok {
+			return nil, fmt.Errorf("--map %.40s=%.40s: there is no column %.40s: columns are %s", name, column, column, strings.Join(allColumns(), ", "))
+		}
+		f.mapped[fold(name)] = known
+	}
+	if t.Format == table.NDJSON {
+		return f, nil
+	}
+	names, line := t.Header()
+	for name := range f.mapped {
+		if !slices.ContainsFunc(names, func(n string) bool { return fold(n) == name }) {
+			return nil, fmt.Errorf("--map: the file has no column %.40s: it has %s", name, strings.Join(names[:min(30, len(names))], ", "))
+		}
+	}
+	if _, err := f.layout(names); err != nil {
+		return nil, fmt.Errorf("line %d: %w", line, err)
+	}
+	return f, nil
+}
+
+// Ignored lists the columns that are not known, as far as the file was read.
+func (f *File) Ignored() []string { return slices.Clone(f.ignored) }
+
+func (f *File) layout(names []string) (*layout, error) {
+	key := strings.Join(names, "\x00")
+	if l, known := f.layouts[key]; known {
+		return l, nil
+	}
+	l, err := newLayout(names, f.options, f.mapped)
+	if err != nil {
+		return nil, err
+	}
+	if len(f.layouts) < maxLayouts {
+		f.layouts[key] = l
+	}
+	for _, name := range l.ignored {
+		if !slices.Contains(f.ignored, name) && len(f.ignored) < maxLayouts {
+			f.ignored = append(f.ignored, name)
+		}
+	}
+	return l, nil
+}
+
+// Rows reads the rows from the beginning of the file, one at a time. A bad row has
+// problems; an error ends the rows, and means that the file cannot be trusted.
+func (f *File) Rows() iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		var last *layout
+		for record, err := range f.table.Records() {
+			if err == nil && (last == nil || !same(last.names, record.Names)) {
+				if last, err = f.layout(record.Names); err != nil {
+					err = fmt.Errorf("line %d: %w", record.Line, err)
+				}
+			}
+			if err != nil {
+				yield(Row{}, err)
+				return
+			}
+			if !yield(newRow(record, last, f.options), nil) {
+				return
+			}
+		}
+	}
+}
+
+// same reports whether two lists of names are equal; those of one file mostly are
+// one list.
+func same(a, b []string) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b))
+}
 
 // Row is one task of a file.
 type Row struct {
 	// Line is where the row begins in its file, from 1.
 	Line int
-	// Request is the task with its options. Its Task is nil where the row does
-	// not even say of which kind it is.
+	// Request is the task with its options. Its Task is nil where the kind of the
+	// row is not known.
 	Request tasks.Request
 	// Problems are those of the row's form. The task itself is not judged.
 	Problems []tasks.Problem
 
-	kind tasks.Kind
+	kind  tasks.Kind
+	cells []cell
 }
 
+// cell is a value with its column, and the name that the file has for it.
+type cell struct{ column, name, value string }
+
 // Refusal returns a [*tasks.ValidationError] with everything wrong with a row
-// that is badly formed, the problems of its task too. It is nil for one that is
-// well formed: that one's task is judged by whoever stores it.
+// that is badly formed, the problems of its task too. It is nil for a row that is
+// well formed: its task is judged by the client that stores it.
 func (r Row) Refusal(limits tasks.Limits) error {
 	if len(r.Problems) == 0 {
 		return nil
 	}
 	all := &tasks.ValidationError{Kind: r.kind, Problems: slices.Clone(r.Problems)}
-	if r.Request.Task != nil {
-		if more, ok := errors.AsType[*tasks.ValidationError](r.Request.Validate(limits)); ok {
-			all.Problems = append(all.Problems, more.Problems...)
+	if r.Request.Task == nil {
+		return all
+	}
+	more, _ := errors.AsType[*tasks.ValidationError](r.Request.Validate(limits))
+	if more == nil {
+		return all
+	}
+	for _, p := range more.Problems {
+		// One reason a cell: a value that was lost is also of a wrong form.
+		inCell := func(q tasks.Problem) bool { return q.Field != "" && columnOf(q.Field) == columnOf(p.Field) }
+		if !slices.ContainsFunc(r.Problems, inCell) {
+			all.Problems = append(all.Problems, p)
 		}
 	}
 	return all
+}
+
+// Problem is one reason to refuse a row.
+type Problem struct {
+	Line   int
+	Column string // as the file names it; empty: the row
+	Value  string // of the cell; personal data
+	What   string // the reason, without the value
+}
+
+// String returns "line 7: column user_id: is missing", without the value.
+func (p Problem) String() string {
+	place := "the row"
+	if p.Column != "" {
+		place = "column " + p.Column
+	}
+	return fmt.Sprintf("line %d: %s: %s", p.Line, place, p.What)
+}
+
+// Explain returns the problems of an error that refused the row, with the names
+// and values of the file.
+func (r Row) Explain(err error) []Problem {
+	invalid, ok := errors.AsType[*tasks.ValidationError](err)
+	if !ok {
+		p := Problem{Line: r.Line, What: err.Error()}
+		if _, unserved := errors.AsType[*tasks.UnservedError](err); unserved {
+			p.Column, p.Value = r.find("tenant")
+		}
+		return []Problem{p}
+	}
+	problems := make([]Problem, 0, len(invalid.Problems))
+	for _, found := range invalid.Problems {
+		p := Problem{Line: r.Line, What: found.What}
+		if found.Field != "" {
+			column := columnOf(found.Field)
+			name, value := r.find(column)
+			p.Column = name + strings.TrimPrefix(strings.TrimPrefix(Place(found), "column "), column)
+			p.Value = value
+		}
+		problems = append(problems, p)
+	}
+	return problems
+}
+
+// find returns the name that the file has for a column, and the row's value.
+func (r Row) find(column string) (name, value string) {
+	for _, c := range r.cells {
+		if c.column == column {
+			return c.name, c.value
+		}
+	}
+	return column, ""
+}
+
+// columnOf returns the column of a field: "add_user_ids" of "add_user_ids[3]".
+func columnOf(field string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(field, "options."), "[")
+	return name
 }
 
 // Place says where in a row a problem stands: "the row", "column searchable",
@@ -59,53 +238,6 @@ func Place(p tasks.Problem) string {
 		}
 	}
 	return "column " + name
-}
-
-// Switch is one of the options of a group that is 0, 1 or left alone.
-type Switch struct {
-	Column string // "searchable"
-	// Value is where a group's options hold it.
-	Value func(*tasks.GroupOptions) **int
-}
-
-// Switches lists the options of a group, in the order of their columns.
-func Switches() []Switch {
-	return []Switch{
-		{"mention_all_authority", func(o *tasks.GroupOptions) **int { return &o.MentionAllAuthority }},
-		{"show_history_type", func(o *tasks.GroupOptions) **int { return &o.ShowHistoryType }},
-		{"validation_type", func(o *tasks.GroupOptions) **int { return &o.ValidationType }},
-		{"searchable", func(o *tasks.GroupOptions) **int { return &o.Searchable }},
-		{"chat_banned_type", func(o *tasks.GroupOptions) **int { return &o.ChatBannedType }},
-		{"management_type", func(o *tasks.GroupOptions) **int { return &o.ManagementType }},
-	}
-}
-
-// Columns lists the columns of each kind, besides those that all rows have. It
-// is nil for a kind that does not exist.
-func Columns(kind tasks.Kind) []string {
-	switch kind {
-	case tasks.KindNickname:
-		return []string{"chat_id", "user_id", "nickname"}
-	case tasks.KindCourse:
-		return []string{"course_id"}
-	case tasks.KindID:
-		return []string{"user_id", "dingtalk_id", "alternatives"}
-	case tasks.KindGroup:
-		names := []string{
-			"chat_id", "name", "owner", "owner_type", "icon",
-			"add_user_ids", "del_user_ids", "add_ext_ids", "del_ext_ids",
-		}
-		for _, s := range Switches() {
-			names = append(names, s.Column)
-		}
-		return names
-	}
-	return nil
-}
-
-// CommonColumns lists the columns that rows of every kind have.
-func CommonColumns() []string {
-	return []string{"kind", "tenant", "key", "urgent", "at", "source", "number"}
 }
 
 var errTime = errors.New("is neither a time such as 2026-03-01T08:00:00+08:00 nor a delay such as +10m")

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/table"
 	"rollcall/tasks"
 )
 
@@ -28,7 +28,7 @@ type item struct {
 // that is carried out twice stores it once. The key holds what is to be done,
 // as a roster may be mended between two attempts; it takes the place of one
 // that the file gives, which would swallow the next night's.
-func (p *planned) items(t Tick) ([]item, error) {
+func (p *planned) items(t Tick, open func(string) (*table.Input, error)) ([]item, error) {
 	if p.Roster == "" {
 		items := make([]item, len(p.Courses.IDs))
 		for i, id := range p.Courses.IDs {
@@ -38,23 +38,38 @@ func (p *planned) items(t Tick) ([]item, error) {
 		}
 		return items, nil
 	}
-	file, err := os.Open(p.Roster)
+	input, err := open(p.Roster)
 	if err != nil {
-		return nil, fmt.Errorf("schedule %s: %w: put the roster there, or mend its path in the configuration", t.Schedule, err)
+		return nil, fmt.Errorf("schedule %s: roster %s: %w: put the roster there, or correct its path in the configuration", t.Schedule, p.Roster, err)
 	}
-	defer file.Close() //nolint:errcheck // it was only read
-	// Delays count from the tick, so that a second attempt means the same.
-	rows, err := roster.Read(file, tasks.Options{}, t.At)
+	defer input.Close() //nolint:errcheck // it was only read
+	items, err := rosterItems(input, t)
 	if err != nil {
 		return nil, fmt.Errorf("schedule %s: roster %s: %w; nothing of it was enqueued", t.Schedule, p.Roster, err)
 	}
-	items := make([]item, len(rows))
-	for i, row := range rows {
+	return items, nil
+}
+
+func rosterItems(input *table.Input, t Tick) ([]item, error) {
+	content, err := table.Open(input, table.Options{})
+	if err != nil {
+		return nil, err
+	}
+	// Delays count from the tick, so that a second attempt means the same.
+	file, err := roster.Open(content, roster.Options{Now: t.At})
+	if err != nil {
+		return nil, err
+	}
+	var items []item
+	for row, err := range file.Rows() {
+		if err != nil {
+			return nil, err
+		}
 		if row.Line < tasks.MaxRows { // what becomes of the others is not kept
 			row.Request.Options.Run, row.Request.Options.Row = t.run(), row.Line
 		}
 		row.Request.Options.Key = fmt.Sprintf("%s/%d/%s", t.ID(), row.Line, digest(row.Request.Task))
-		items[i] = item{place: fmt.Sprintf("line %d", row.Line), request: row.Request, refusal: row.Refusal(tasks.Limits{})}
+		items = append(items, item{place: fmt.Sprintf("line %d", row.Line), request: row.Request, refusal: row.Refusal(tasks.Limits{})})
 	}
 	return items, nil
 }

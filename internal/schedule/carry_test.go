@@ -14,6 +14,7 @@ import (
 
 	"rollcall/internal/redistest"
 	"rollcall/internal/schedule"
+	"rollcall/internal/table"
 	"rollcall/tasks"
 )
 
@@ -250,8 +251,21 @@ func TestTicksOfOneEntryDoNotOverlap(t *testing.T) {
 	})
 }
 
+// openPipe opens a named pipe, which takes until somebody writes to it.
+func openPipe(path string) (*table.Input, error) {
+	if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
+		return table.OpenFile(path)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return table.Spool(file)
+}
+
 // slowRoster is a file that is read for as long as the test wants: opening it
-// for writing returns when a tick has begun to read.
+// for writing returns when a tick has begun to read. It takes openPipe.
 func slowRoster(t *testing.T) (path string, open func() *os.File) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "roster.csv")
@@ -273,6 +287,7 @@ func TestAStopWaitsForATickUnderWay(t *testing.T) {
 		r := newRig(t, s)
 		path, open := slowRoster(t)
 		cfg := r.config(night(path))
+		cfg.Open = openPipe
 		cfg.Grace = patience
 		w := r.run(cfg)
 		r.enqueue("night", nightID)
@@ -296,6 +311,7 @@ func TestATickThatOutlivesTheGraceGoesBackUncounted(t *testing.T) {
 		r := newRig(t, s)
 		path, open := slowRoster(t)
 		cfg := r.config(night(path))
+		cfg.Open = openPipe
 		cfg.Grace = time.Millisecond
 		log := &journal{}
 		cfg.Log = log.logger()

@@ -156,7 +156,7 @@ func (c *carrier) attempt(ctx context.Context, id string, data []byte) (*summary
 	ctx, leave := l.keep(ctx, asked)
 	defer leave()
 
-	items, err := entry.items(t)
+	items, err := entry.items(t, c.schedule.open)
 	if err != nil {
 		return nil, err
 	}

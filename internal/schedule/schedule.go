@@ -20,6 +20,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/redisdb"
+	"rollcall/internal/table"
 	"rollcall/tasks"
 )
 
@@ -59,6 +60,8 @@ type Config struct {
 	// read or whose tasks cannot be stored; when they are used up it is a dead
 	// letter. nil: 30 s, 1, 5, 10 and 15 min.
 	Waits []time.Duration
+	// Open opens a roster file. nil: [table.OpenFile].
+	Open func(path string) (*table.Input, error)
 }
 
 // StopTakes is the longest that Run needs to return, for a Config with that
@@ -74,6 +77,7 @@ type Schedule struct {
 	lease time.Duration
 	grace time.Duration
 	waits []time.Duration
+	open  func(path string) (*table.Input, error)
 
 	mu      sync.Mutex
 	entries map[string]*planned
@@ -94,7 +98,7 @@ func New(config Config) (*Schedule, error) {
 	}
 	s := &Schedule{
 		redis: *config.Redis, log: config.Log, now: config.Now,
-		lease: or(config.Lease, defaultLease), grace: or(config.Grace, defaultGrace), waits: config.Waits,
+		lease: or(config.Lease, defaultLease), grace: or(config.Grace, defaultGrace), waits: config.Waits, open: config.Open,
 		entries: entries, changed: make(chan struct{}), covered: map[string]time.Time{},
 	}
 	if s.log == nil {
@@ -102,6 +106,9 @@ func New(config Config) (*Schedule, error) {
 	}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if s.open == nil {
+		s.open = table.OpenFile
 	}
 	if s.waits == nil {
 		s.waits = []time.Duration{30 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute}

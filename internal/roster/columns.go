@@ -1,0 +1,305 @@
+package roster
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+
+	"rollcall/tasks"
+)
+
+// Switch is one of the options of a group that is 0, 1 or left alone.
+type Switch struct {
+	Column string // "searchable"
+	// Value is where a group's options hold it.
+	Value func(*tasks.GroupOptions) **int
+}
+
+// Switches lists the options of a group, in the order of their columns.
+func Switches() []Switch {
+	return []Switch{
+		{"mention_all_authority", func(o *tasks.GroupOptions) **int { return &o.MentionAllAuthority }},
+		{"show_history_type", func(o *tasks.GroupOptions) **int { return &o.ShowHistoryType }},
+		{"validation_type", func(o *tasks.GroupOptions) **int { return &o.ValidationType }},
+		{"searchable", func(o *tasks.GroupOptions) **int { return &o.Searchable }},
+		{"chat_banned_type", func(o *tasks.GroupOptions) **int { return &o.ChatBannedType }},
+		{"management_type", func(o *tasks.GroupOptions) **int { return &o.ManagementType }},
+	}
+}
+
+// Columns lists the columns of each kind, besides those that all rows have. It
+// is nil for a kind that does not exist.
+func Columns(kind tasks.Kind) []string {
+	switch kind {
+	case tasks.KindNickname:
+		return []string{"chat_id", "user_id", "nickname"}
+	case tasks.KindCourse:
+		return []string{"course_id"}
+	case tasks.KindID:
+		return []string{"user_id", "dingtalk_id", "alternatives"}
+	case tasks.KindGroup:
+		names := []string{
+			"chat_id", "name", "owner", "owner_type", "icon",
+			"add_user_ids", "del_user_ids", "add_ext_ids", "del_ext_ids",
+		}
+		for _, s := range Switches() {
+			names = append(names, s.Column)
+		}
+		return names
+	}
+	return nil
+}
+
+// CommonColumns lists the columns that rows of every kind have.
+func CommonColumns() []string {
+	return []string{"kind", "tenant", "key", "urgent", "at", "source", "number"}
+}
+
+func allColumns() []string {
+	names := CommonColumns()
+	for _, kind := range tasks.Kinds() {
+		for _, name := range Columns(kind) {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// Synonyms lists the other names by which a column is known. A student or staff
+// number (学号, 工号) is not among them: whether it is the user id of DingTalk, only
+// the school knows.
+func Synonyms(column string) []string {
+	return map[string][]string{
+		"kind":         {"type", "类型", "任务类型"},
+		"tenant":       {"租户", "租户名", "租户名称"},
+		"key":          {"幂等键", "去重键"},
+		"urgent":       {"紧急", "加急", "是否加急"},
+		"at":           {"执行时间", "生效时间"},
+		"source":       {"来源", "数据来源"},
+		"chat_id":      {"群ID", "群聊ID", "群会话ID", "会话ID"},
+		"user_id":      {"用户ID", "员工ID", "成员ID", "员工UserID"},
+		"nickname":     {"群昵称", "昵称", "群内昵称"},
+		"course_id":    {"课程ID", "课程编号"},
+		"name":         {"群名称", "群名", "群聊名称", "group_name"},
+		"owner":        {"群主", "群主ID", "群主用户ID"},
+		"owner_type":   {"群主类型"},
+		"icon":         {"群头像"},
+		"add_user_ids": {"添加成员", "新增成员"},
+		"del_user_ids": {"移除成员", "删除成员"},
+		"add_ext_ids":  {"添加外部联系人"},
+		"del_ext_ids":  {"移除外部联系人", "删除外部联系人"},
+		"dingtalk_id":  {"钉钉号", "钉钉ID", "新钉钉号"},
+		"alternatives": {"备选", "备选钉钉号", "备选钉钉ID"},
+	}[column]
+}
+
+// word returns the value that a word stands for, in a column that has a fixed list
+// of them: "nickname" for 昵称. It is empty for a word that is not known.
+func word(column, text string) string {
+	if text == "" {
+		return ""
+	}
+	return words(column)[fold(text)]
+}
+
+func words(column string) map[string]string {
+	switch column {
+	case "kind":
+		return map[string]string{
+			"nickname": "nickname", "昵称": "nickname", "群昵称": "nickname",
+			"course": "course", "课程": "course",
+			"group": "group", "群": "group", "群聊": "group",
+			"id": "id", "钉钉号": "id", "钉钉id": "id",
+		}
+	case "owner_type":
+		return map[string]string{"emp": "emp", "员工": "emp", "内部": "emp", "ext": "ext", "外部联系人": "ext", "外部": "ext"}
+	}
+	return map[string]string{"1": "1", "true": "1", "yes": "1", "是": "1", "0": "0", "false": "0", "no": "0", "否": "0"}
+}
+
+// fold makes names alike that differ in case, width, spaces, underscores, or in a
+// mark that a column is required.
+func fold(name string) string {
+	name = strings.ToLower(norm.NFKC.String(name))
+	for _, mark := range []string{"(必填)", "(选填)", "(required)", "(optional)"} {
+		name = strings.TrimSuffix(strings.TrimSpace(name), mark)
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || strings.ContainsRune("_-*", r) {
+			return -1
+		}
+		return r
+	}, name)
+}
+
+// known are the columns by all their folded names.
+func known() map[string]string {
+	all := map[string]string{}
+	for _, column := range allColumns() {
+		for _, name := range append(Synonyms(column), column) {
+			all[fold(name)] = column
+		}
+	}
+	return all
+}
+
+// Column returns the column of a name: "user_id" for "用户ID". ok is false for a
+// name that is not known.
+func Column(name string) (column string, ok bool) {
+	column, ok = known()[fold(name)]
+	return column, ok
+}
+
+// layout is what the columns of a record are.
+type layout struct {
+	names   []string // as the file has them
+	columns []string // what they are; empty for one that is ignored
+	kind    tasks.Kind
+	ignored []string
+	named   int // the number of columns up to the last one with a name
+}
+
+func (l *layout) index(column string) int { return slices.Index(l.columns, column) }
+
+// newLayout maps names to columns. mapped holds folded names.
+func newLayout(names []string, o Options, mapped map[string]string) (*layout, error) {
+	l := &layout{names: names, columns: make([]string, len(names))}
+	all := known()
+	for i, name := range names {
+		folded := fold(name)
+		if folded == "" {
+			continue
+		}
+		l.named = i + 1
+		if l.columns[i] = mapped[folded]; l.columns[i] == "" {
+			l.columns[i] = all[folded]
+		}
+	}
+	if err := l.settleTwins(mapped); err != nil {
+		return nil, err
+	}
+	if err := l.findKind(o); err != nil {
+		return nil, err
+	}
+	l.ignoreOthers()
+	for i, column := range l.columns[:l.named] {
+		if column == "" {
+			l.ignored = append(l.ignored, columnName(names[i], i))
+		}
+	}
+	if o.Strict && len(l.ignored) > 0 {
+		return nil, fmt.Errorf("columns that are not known: %s: remove them, map them (--map %s=COLUMN), or leave out --strict",
+			strings.Join(l.ignored, ", "), l.ignored[0])
+	}
+	if l.index("tenant") < 0 && o.Tenant == "" {
+		return nil, fmt.Errorf("column tenant is missing%s: add it, or use --tenant", l.hint("tenant"))
+	}
+	return l, nil
+}
+
+func columnName(name string, i int) string {
+	if name = strings.TrimSpace(name); name != "" {
+		return fmt.Sprintf("%.40s", name)
+	}
+	return fmt.Sprintf("(column %d, without a name)", i+1)
+}
+
+// settleTwins refuses two columns of one meaning, unless --map chose one of them.
+func (l *layout) settleTwins(mapped map[string]string) error {
+	chosen := map[string]int{}
+	for i, name := range l.names {
+		column := l.columns[i]
+		if column == "" {
+			continue
+		}
+		before, twice := chosen[column]
+		if !twice {
+			chosen[column] = i
+			continue
+		}
+		first, second := mapped[fold(l.names[before])] == column, mapped[fold(name)] == column
+		switch {
+		case first && !second:
+			l.columns[i] = ""
+		case second && !first:
+			l.columns[before], chosen[column] = "", i
+		default:
+			return fmt.Errorf("columns %d (%.40s) and %d (%.40s) are both %s: remove one, or choose one with --map NAME=%s",
+				before+1, l.names[before], i+1, name, column, column)
+		}
+	}
+	return nil
+}
+
+// findKind decides which kind of task all rows are, where no column says so.
+func (l *layout) findKind(o Options) error {
+	l.kind = o.Kind
+	if l.kind != "" || l.index("kind") >= 0 {
+		return nil
+	}
+	has := func(column string) bool { return l.index(column) >= 0 || column == "chat_id" && o.Chat != "" }
+	candidates := map[tasks.Kind]bool{
+		tasks.KindNickname: has("chat_id") && has("user_id") && has("nickname"),
+		tasks.KindCourse:   has("course_id"),
+		tasks.KindID:       has("user_id") && has("dingtalk_id"),
+		tasks.KindGroup:    has("chat_id") && slices.ContainsFunc(Columns(tasks.KindGroup)[1:], has),
+	}
+	var found []string
+	for _, kind := range tasks.Kinds() {
+		if candidates[kind] {
+			l.kind, found = kind, append(found, string(kind))
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return nil
+	case len(found) > 1:
+		return fmt.Errorf("column kind is missing, and the columns fit several kinds of task (%s): use --kind", strings.Join(found, ", "))
+	case has("user_id") && has("nickname"):
+		return fmt.Errorf("column chat_id is missing%s: add it, or use --chat", l.hint("chat_id"))
+	}
+	return fmt.Errorf("the columns fit no kind of task%s: a file of nicknames needs user_id, nickname, and chat_id or --chat; "+
+		"of courses course_id; of groups chat_id and what changes; of IDs user_id and dingtalk_id", l.hint("COLUMN"))
+}
+
+// hint lists what was recognised and what was not.
+func (l *layout) hint(wanted string) string {
+	var recognised, other []string
+	for i, name := range l.names {
+		switch {
+		case fold(name) == "":
+		case l.columns[i] == "":
+			other = append(other, columnName(name, i))
+		default:
+			recognised = append(recognised, l.columns[i])
+		}
+	}
+	text := ""
+	if len(recognised) > 0 {
+		text += "known: " + strings.Join(recognised, ", ") + "; "
+	} else {
+		text += "no column is known: does the first line name the columns? "
+	}
+	if len(other) > 0 {
+		text += fmt.Sprintf("not known: %s: --map %s=%s maps one", strings.Join(other[:min(10, len(other))], ", "), other[0], wanted)
+	}
+	return " (" + strings.TrimSuffix(strings.TrimSpace(text), ";") + ")"
+}
+
+// ignoreOthers drops the columns that belong to other kinds, where all rows are of
+// one kind.
+func (l *layout) ignoreOthers() {
+	if l.kind == "" {
+		return
+	}
+	for i, column := range l.columns {
+		if !slices.Contains(CommonColumns(), column) && !slices.Contains(Columns(l.kind), column) {
+			l.columns[i] = ""
+		}
+	}
+}

@@ -1,0 +1,189 @@
+package roster
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/text/unicode/norm"
+
+	"rollcall/internal/table"
+	"rollcall/tasks"
+)
+
+// values are one row's, by column, with the problems that reading them finds.
+type values struct {
+	of       map[string]string
+	problems []tasks.Problem
+}
+
+func (v *values) fault(column, what string) {
+	v.problems = append(v.problems, tasks.Problem{Field: column, What: what})
+}
+
+func newRow(record table.Record, l *layout, o Options) Row {
+	row := Row{Line: record.Line, kind: l.kind}
+	v := &values{of: make(map[string]string, len(record.Cells))}
+	v.width(record, l)
+	for i, text := range record.Cells {
+		if i >= len(l.columns) || l.columns[i] == "" {
+			continue
+		}
+		column := l.columns[i]
+		text = norm.NFC.String(strings.TrimSpace(text))
+		v.of[column] = text
+		row.cells = append(row.cells, cell{column, columnName(l.names[i], i), text})
+		fault := slices.IndexFunc(record.Faults, func(f table.Fault) bool { return f.Cell == i })
+		if fault >= 0 {
+			v.fault(column, record.Faults[fault].What)
+		} else if what := suspect(column, text); what != "" {
+			v.fault(column, what)
+		}
+	}
+	v.standIn("tenant", o.Tenant, "--tenant")
+	v.standIn("kind", string(l.kind), "--kind")
+	if kind := word("kind", v.of["kind"]); kind != "" {
+		row.kind = tasks.Kind(kind)
+	} else {
+		v.fault("kind", "must be nickname, course, group or id (昵称, 课程, 群, 钉钉号)")
+		row.Problems = v.problems
+		return row
+	}
+	if slices.Contains(Columns(row.kind), "chat_id") {
+		v.standIn("chat_id", o.Chat, "--chat")
+	}
+	for _, column := range l.columns {
+		if column != "" && v.of[column] != "" && !slices.Contains(Columns(row.kind), column) && !slices.Contains(CommonColumns(), column) {
+			v.fault(column, fmt.Sprintf("does not belong to a %s task: leave it empty", row.kind))
+		}
+	}
+	row.Request = tasks.Request{Task: v.task(row.kind), Options: v.options(o.Defaults, o.Now)}
+	row.Problems = v.problems
+	return row
+}
+
+// width refuses a row with values to the right of the last name: a delimiter in a
+// value that is not in quotes moves all values after it. It also refuses a row at
+// the end of a file that was cut.
+func (v *values) width(record table.Record, l *layout) {
+	for i := len(record.Cells) - 1; i >= l.named; i-- {
+		if strings.TrimSpace(record.Cells[i]) != "" {
+			v.fault("", fmt.Sprintf("has %d cells, the header has %d: put a value that holds the delimiter in quotes, or name the column", i+1, l.named))
+			return
+		}
+	}
+	if record.Cut && len(record.Cells) < l.named {
+		v.fault("", fmt.Sprintf("has %d cells, the header has %d, and the file ends there without a line end: the file was cut", len(record.Cells), l.named))
+	}
+}
+
+// standIn fills an empty cell with the value of a flag.
+func (v *values) standIn(column, value, flag string) {
+	have := v.of[column]
+	if column == "kind" {
+		have = word("kind", have)
+	}
+	switch {
+	case value == "":
+	case v.of[column] == "":
+		v.of[column] = value
+	case have != value:
+		v.fault(column, fmt.Sprintf("differs from %s %s: correct one of them", flag, value))
+	}
+}
+
+func (v *values) options(o tasks.Options, now time.Time) tasks.Options {
+	o.Key = v.of["key"]
+	switch word("urgent", v.of["urgent"]) {
+	case "1":
+		o.Urgent = true
+	case "0":
+		o.Urgent = false
+	default:
+		if v.of["urgent"] != "" {
+			v.fault("urgent", "must be 1, true or yes, or 0, false or no, or empty")
+		}
+	}
+	if at := v.of["at"]; at != "" {
+		var err error
+		if o.At, err = ParseAt(at, now); err != nil {
+			v.fault("at", err.Error())
+		}
+	}
+	o.Source = v.of["source"]
+	switch number := v.of["number"]; {
+	case number != "":
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err != nil || n < 0 || n > tasks.MaxNumber {
+			v.fault("number", fmt.Sprintf("must be a whole number, 0 to %d", int64(tasks.MaxNumber)))
+			break
+		}
+		if o.Number = n; o.Source == "" {
+			v.fault("number", "is given without a source")
+			o.Number = 0 // reported once
+		}
+	case o.Source != "":
+		v.fault("number", "is missing: a source orders its tasks by it")
+	}
+	return o
+}
+
+func (v *values) task(kind tasks.Kind) tasks.Task {
+	of := v.of
+	switch kind {
+	case tasks.KindNickname:
+		return tasks.NicknameSync{Tenant: of["tenant"], ChatID: of["chat_id"], UserID: of["user_id"], Nickname: of["nickname"]}
+	case tasks.KindCourse:
+		return tasks.CourseSync{Tenant: of["tenant"], CourseID: of["course_id"]}
+	case tasks.KindID:
+		return tasks.IDChange{Tenant: of["tenant"], UserID: of["user_id"], DingTalkID: of["dingtalk_id"], Alternatives: v.list("alternatives")}
+	case tasks.KindGroup:
+		return v.group()
+	}
+	return nil
+}
+
+func (v *values) group() tasks.GroupUpdate {
+	of := v.of
+	group := tasks.GroupUpdate{
+		Tenant: of["tenant"], ChatID: of["chat_id"], Name: of["name"], Owner: of["owner"],
+		OwnerType: of["owner_type"], Icon: of["icon"], AddUserIDs: v.list("add_user_ids"), DelUserIDs: v.list("del_user_ids"),
+		AddExtIDs: v.list("add_ext_ids"), DelExtIDs: v.list("del_ext_ids"),
+	}
+	if known := word("owner_type", group.OwnerType); known != "" {
+		group.OwnerType = known
+	}
+	if group.Owner != "" && group.OwnerType == "" {
+		group.OwnerType = tasks.OwnerEmployee
+	}
+	for _, s := range Switches() {
+		switch word(s.Column, of[s.Column]) {
+		case "0":
+			*s.Value(&group.Options) = new(0)
+		case "1":
+			*s.Value(&group.Options) = new(1)
+		default:
+			if of[s.Column] != "" {
+				v.fault(s.Column, "must be 0 or 1, or empty to leave it alone")
+			}
+		}
+	}
+	return group
+}
+
+// list splits the entries of a cell at semicolons.
+func (v *values) list(column string) []string {
+	if v.of[column] == "" {
+		return nil
+	}
+	entries := strings.FieldsFunc(v.of[column]+" ", func(r rune) bool { return r == ';' || r == '；' })
+	for i := range entries {
+		entries[i] = strings.TrimSpace(entries[i])
+	}
+	if len(entries) > 1 && entries[len(entries)-1] == "" {
+		entries = entries[:len(entries)-1] // a semicolon at the end
+	}
+	return entries
+}

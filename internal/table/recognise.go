@@ -1,0 +1,50 @@
+package table
+
+import (
+	"bytes"
+)
+
+// sniffed is how many bytes of a file are looked at to recognise its kind.
+const sniffed = 4096
+
+// kind is what a file is by its first bytes.
+type kind struct {
+	name    string
+	refusal string // why it cannot be read, and what to do; empty: it may be
+}
+
+var (
+	kindText = kind{name: "text"}
+	kindZip  = kind{name: "zip"}
+	kindWide = kind{"UTF-16", "the file has NUL bytes: it is binary, or UTF-16 without a byte order mark (then use --encoding utf-16le or utf-16be)"}
+)
+
+const asXLSX = "save it as .xlsx (Excel Workbook) or as CSV UTF-8"
+
+// recognise returns the kind of a file by its content; names of files lie.
+func recognise(head []byte) kind {
+	start := bytes.ToLower(bytes.TrimLeft(bytes.TrimPrefix(head, bomUTF8), " \t\r\n"))
+	switch {
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")), bytes.HasPrefix(head, []byte("PK\x05\x06")):
+		return kindZip
+	case bytes.HasPrefix(head, []byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")):
+		return kind{"xls", "the file is an old Excel workbook (.xls), or one with a password: " + asXLSX + ", without a password"}
+	case bytes.HasPrefix(start, []byte("<!doctype html")), bytes.HasPrefix(start, []byte("<html")), bytes.HasPrefix(start, []byte("<table")):
+		return kind{"html", "the file is a web page (HTML), whatever its name is: open it in Excel or WPS and " + asXLSX}
+	case bytes.HasPrefix(start, []byte("<?xml")):
+		return kind{"xml", "the file is XML: open it in Excel or WPS and " + asXLSX}
+	case bytes.HasPrefix(head, []byte("%PDF")):
+		return kind{"pdf", "the file is a PDF: export the table as .xlsx or CSV"}
+	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
+		return kind{"gzip", "the file is compressed (gzip): decompress it first"}
+	case bytes.HasPrefix(head, []byte("Rar!")), bytes.HasPrefix(head, []byte("7z\xbc\xaf")):
+		return kind{"archive", "the file is an archive: extract the table from it first"}
+	case bytes.HasPrefix(head, bomUTF16LE), bytes.HasPrefix(head, bomUTF16BE):
+		return kindText
+	case bytes.IndexByte(head, 0) >= 0 && bytes.Count(head, []byte{0}) == len(head):
+		return kind{"zeros", "the file holds only NUL bytes: it is not a table"}
+	case bytes.IndexByte(head, 0) >= 0:
+		return kindWide
+	}
+	return kindText
+}
