@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -170,9 +169,6 @@ func (a *app) bulk(ctx context.Context, path string, f bulkFlags) (err error) {
 func (a *app) input(path string) (input *table.Input, name string, err error) {
 	if path != "-" {
 		input, err = table.OpenFile(path)
-		if fault, ok := errors.AsType[*os.PathError](err); ok {
-			err = fault.Err // the name is there already
-		}
 		return input, path, err
 	}
 	input, err = table.Spool(a.stdin)

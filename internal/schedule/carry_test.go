@@ -99,8 +99,8 @@ func TestBadRowsAreReportedAndTheOthersGo(t *testing.T) {
 		Problems: []string{
 			"line 3: column nickname is missing",
 			`line 4: no worker serves nickname tasks of tenant "nobody": served for nickname tasks are lakeside-dt`,
-			"line 5: column kind must be nickname, course, group or id",
-			"line 6: the row has 3 cells, the header has 5",
+			"line 5: column kind must be nickname, course, group or id (昵称, 课程, 群, 钉钉号)",
+			"line 6: column user_id is missing; column nickname is missing",
 		},
 	}
 	if diff := cmp.Diff(want, r.done(nightID)); diff != "" {
@@ -164,8 +164,8 @@ func TestAMissingRosterIsADeadLetterWithItsCauseAfterItsAttempts(t *testing.T) {
 		cfg.Waits = []time.Duration{time.Second}
 		r.run(cfg)
 		r.enqueue("night", nightID)
-		want := fmt.Sprintf("schedule night: open %s: no such file or directory: put the roster there, "+
-			"or mend its path in the configuration · given up after 2 attempts", path)
+		want := fmt.Sprintf("schedule night: roster %s: no such file or directory: put the roster there, "+
+			"or correct its path in the configuration · given up after 2 attempts", path)
 		if got := r.dead(nightID); got != want {
 			t.Errorf("cause:\n%s\nwant:\n%s", got, want)
 		}
@@ -177,11 +177,37 @@ func TestAnUnreadableRosterEnqueuesNothing(t *testing.T) {
 	r := newRig(t, redistest.Mini(t))
 	r.run(r.config(night(writeRoster(t, "nickname,lakeside-dt,c1,u1,Ann", "nickname,lakeside-dt,c1,u2,\"Bo"))))
 	r.enqueue("night", nightID)
-	if got := r.dead(nightID); !strings.Contains(got, "roster.csv: line 3, character") || !strings.Contains(got, "nothing of it was enqueued") {
+	if got := r.dead(nightID); !strings.Contains(got, "roster.csv: the quote that opens in line 3 is never closed") || !strings.Contains(got, "nothing of it was enqueued") {
 		t.Errorf("cause: %s", got)
 	}
 	if got := r.stored(nickQueue); got != 0 {
 		t.Errorf("%d tasks stored, want none", got)
+	}
+}
+
+func TestARosterThatIsAPipeIsADeadLetterAndDoesNotHang(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	path, _ := slowRoster(t)
+	r.run(r.config(night(path)))
+	r.enqueue("night", nightID)
+	if got := r.dead(nightID); !strings.Contains(got, "this is a pipe or a device, not a regular file") {
+		t.Errorf("cause: %s", got)
+	}
+}
+
+func TestARosterOfASpreadsheetIsRead(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t))
+	path := filepath.Join(t.TempDir(), "名单.csv")
+	const names = "\xc0\xe0\xd0\xcd;\xd7\xe2\xbb\xa7;\xc8\xbaID;\xd3\xc3\xbb\xa7ID;\xc8\xba\xea\xc7\xb3\xc6\r\n" // 类型;租户;群ID;用户ID;群昵称
+	if err := os.WriteFile(path, []byte(names+"\xea\xc7\xb3\xc6;lakeside-dt;c1;u1;\xd5\xc5\xc8\xfd\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.run(r.config(night(path)))
+	r.enqueue("night", nightID)
+	if got := r.done(nightID); got.Stored != 1 || got.Refused != 0 {
+		t.Errorf("%+v, want one stored", got)
 	}
 }
 

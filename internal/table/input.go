@@ -16,8 +16,17 @@ type Input struct {
 	spool   string // path of a temporary file; empty for a file of the user
 }
 
-// OpenFile opens a regular file of at most [MaxSize] bytes.
+// OpenFile opens a regular file of at most [MaxSize] bytes. Its error does not
+// repeat the path.
 func OpenFile(path string) (*Input, error) {
+	in, err := openFile(path)
+	if fault, ok := errors.AsType[*os.PathError](err); ok {
+		err = fault.Err
+	}
+	return in, err
+}
+
+func openFile(path string) (*Input, error) {
 	// Opening a named pipe blocks until somebody writes to it.
 	if info, err := os.Stat(path); err != nil {
 		return nil, err
