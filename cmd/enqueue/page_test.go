@@ -112,6 +112,56 @@ func TestEveryCommandOfThePageRuns(t *testing.T) {
 	}
 }
 
+// The lines that the page of files shows are those that its commands print.
+func TestThePageOfFilesShowsWhatIsPrinted(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile("../../docs/files.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, dir := string(content), t.TempDir()
+	for name, content := range map[string]string{
+		"names.csv":   fenced(page, "csv")[0],
+		"damaged.csv": "学号,昵称\n2023001,张三\n1.80E+17,李四\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	url, err := serveAll(redistest.Mini(t), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var printed strings.Builder
+	commands := append(fenced(page, "sh"), "enqueue bulk --tenant lakeside-dt --chat chat1 --map 学号=user_id damaged.csv && exit 1 || true\n")
+	for _, block := range commands {
+		cmd := exec.CommandContext(t.Context(), "sh", "-eu")
+		cmd.Stdin, cmd.Dir = strings.NewReader(block), dir
+		cmd.Env = append(os.Environ(), "PATH="+commandPath(t), "ROLLCALL_REDIS_URL="+url)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%v\n%s\n%s", err, block, out)
+		}
+		printed.Write(out)
+	}
+	for _, block := range fenced(page, "text") {
+		for line := range strings.Lines(block) {
+			if !strings.Contains(printed.String(), line) {
+				t.Errorf("docs/files.md shows %q, which is not printed:\n%s", line, printed.String())
+			}
+		}
+	}
+	for _, kind := range tasks.Kinds() {
+		for _, column := range append(roster.Columns(kind), roster.CommonColumns()...) {
+			for _, name := range roster.Synonyms(column) {
+				if !strings.Contains(page, name) {
+					t.Errorf("docs/files.md does not name %s, another name of %s", name, column)
+				}
+			}
+		}
+	}
+}
+
 // fenced returns the blocks of a language on a page.
 func fenced(page, language string) []string {
 	var blocks []string

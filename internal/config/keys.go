@@ -109,7 +109,7 @@ var keys = []key{
 	{path: "schedules[].name", required: true, eg: `nightly`, pattern: namePattern, says: nameWords, doc: "as that of an organisation; each name once"},
 	{path: "schedules[].cron", required: true, eg: `30 2 * * *`, doc: "five fields: minute, hour, day of the month, month, weekday. `30 2 * * *` is half past two every night; in quotes where it begins with `*`"},
 	{path: "schedules[].zone", def: "Asia/Shanghai", doc: "the time zone that the fields are read in, by its IANA name"},
-	{path: "schedules[].roster", one: "work", doc: "a CSV file whose nickname rows are enqueued, in the form that [`enqueue bulk`](enqueue.md) takes. It is read anew each time; it must exist when the worker starts"},
+	{path: "schedules[].roster", one: "work", doc: "a CSV, XLSX or NDJSON file whose rows are enqueued, [as `enqueue bulk` reads it](files.md#how-a-file-is-read). It is read again each time; it must exist when the worker starts"},
 	{path: "schedules[].courses", one: "work", doc: "The courses of a ClassIn tenant, in place of a roster."},
 	{path: "schedules[].courses.tenant", required: true, eg: `lakeside-classin`, doc: "the name of a tenant in this file with `classin`"},
 	{path: "schedules[].courses.ids", required: true, eg: `["561290", "561291"]`, min: 1, pattern: coursePattern, says: courseWords, doc: "course ids, digits; each once"},
