@@ -143,8 +143,10 @@ func TestColumnsAreKnownByTheNamesThatPeopleWrite(t *testing.T) {
 		"courses":          {"课程ID\n7\n", roster.Options{Tenant: "ci"}, tasks.CourseSync{Tenant: "ci", CourseID: "7"}, nil},
 		"IDs":              {"用户ID,钉钉号,备选\nu1,ann0001,ann0002\n", roster.Options{Tenant: "dt"}, tasks.IDChange{Tenant: "dt", UserID: "u1", DingTalkID: "ann0001", Alternatives: []string{"ann0002"}}, nil},
 		"groups": {
-			"群ID,群名称,群主,群主类型,searchable\nc1,三年二班,u1,外部联系人,否\n", roster.Options{Tenant: "dt"},
-			tasks.GroupUpdate{Tenant: "dt", ChatID: "c1", Name: "三年二班", Owner: "u1", OwnerType: "ext", Options: tasks.GroupOptions{Searchable: new(0)}}, nil,
+			"群ID,群名称,群主,群主类型,searchable\nc1,三年二班,u1,外部联系人,否\n",
+			roster.Options{Tenant: "dt"},
+			tasks.GroupUpdate{Tenant: "dt", ChatID: "c1", Name: "三年二班", Owner: "u1", OwnerType: "ext", Options: tasks.GroupOptions{Searchable: new(0)}},
+			nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
