@@ -25,6 +25,7 @@ var imports = map[string][]string{
 	// The exit codes of all commands.
 	"internal/exitcode": {},
 	"internal/readfile": {},
+	"internal/console":  {},
 	"providers":         {},
 	"internal/ledger":   {},
 	"internal/pace":     {},
@@ -41,15 +42,18 @@ var imports = map[string][]string{
 	"tasks":            {"internal/ledger", "internal/redisdb"},
 	"internal/redisdb": {"internal/readfile", "internal/secret"},
 	"internal/table":   {},
-	"internal/roster":  {"tasks", "internal/table"},
+	"internal/roster":  {"tasks", "internal/console", "internal/table"},
 	"cmd/enqueue": {
 		"tasks", "internal/backlog", "internal/buildinfo", "internal/deadletter", "internal/exitcode", "internal/hold",
 		"internal/ledger", "internal/pace", "internal/readfile", "internal/redisdb", "internal/roster", "internal/secret",
 		"internal/table",
+		"internal/privacy": {"tasks"},
+		"tasks", "internal/backlog", "internal/console", "internal/deadletter", "internal/exitcode", "internal/hold", "internal/ledger",
+		"internal/pace", "internal/privacy", "internal/readfile", "internal/redisdb", "internal/roster", "internal/secret",
 	},
 
 	// What a person does with what died.
-	"internal/deadletter": {"tasks", "internal/backlog", "internal/hold", "internal/ledger", "internal/logging"},
+	"internal/deadletter": {"tasks", "internal/backlog", "internal/hold", "internal/ledger"},
 
 	// Platforms: they know no task and no queue.
 	"providers/internal/apicall": {"providers", "internal/buildinfo"},
@@ -61,15 +65,15 @@ var imports = map[string][]string{
 
 	"internal/lane": {
 		"tasks", "providers", "internal/backlog", "internal/handler", "internal/hold", "internal/ledger", "internal/logging",
-		"internal/pace", "internal/redisdb",
+		"internal/pace", "internal/privacy", "internal/redisdb",
 	},
 	"internal/config":  {"internal/readfile", "internal/secret"},
-	"internal/logging": {},
+	"internal/logging": {"internal/console"},
 	"internal/metrics": {
 		"tasks", "providers", "internal/backlog", "internal/buildinfo", "internal/handler", "internal/hold", "internal/lane",
 		"internal/ledger", "internal/pace",
 	},
-	"internal/monitor":          {"tasks", "internal/deadletter", "internal/logging", "internal/redisdb", "internal/secret"},
+	"internal/monitor":          {"tasks", "internal/privacy", "internal/redisdb", "internal/secret"},
 	"internal/schedule":         {"tasks", "internal/logging", "internal/redisdb", "internal/roster", "internal/table"},
 	"internal/redisdb/embedded": {},
 

@@ -62,7 +62,9 @@ the file, unless --skip-invalid is given; all problems are reported with line,
 column and value. Rows for one target are stored in their order: the last one
 wins. --urgent and --at hold for rows that do not say otherwise.
 
-The rows are a run: enqueue runs show NAME shows the results.`,
+The rows are a run. Its name is printed first, and at the end how many rows were
+stored. --verbose prints a line for each row, --json an object. A reader that
+closes the pipe does not stop the storing.`,
 		Example: `  enqueue bulk --dry-run roster.csv
   enqueue bulk --tenant lakeside-dt --chat chat1 nicknames.xlsx
   enqueue bulk --map 学号=user_id --skip-invalid --problems bad.csv roster.csv
@@ -96,6 +98,7 @@ The rows are a run: enqueue runs show NAME shows the results.`,
 	flags.StringVar(&f.table.Encoding, "encoding", "", "the encoding of the file, if it is detected wrongly:\n"+strings.Join(table.Encodings(), ", "))
 	flags.StringVar(&f.table.Sheet, "sheet", "", "the sheet of a workbook, by its `NAME`; without it\nthe first one")
 	flags.StringVar(&f.run, "run", "", "what the rows are called together: a `NAME`;\nwithout it one is made of the time")
+	flags.BoolVar(&a.verbose, "verbose", false, "print a line for each row")
 	return cmd
 }
 
@@ -148,14 +151,12 @@ func (a *app) bulk(ctx context.Context, path string, f bulkFlags) (err error) {
 	if client != nil {
 		defer func() { _ = client.Close() }()
 	}
-	r := a.newReport()
+	r := a.newFileReport()
 	b := &batch{app: a, file: file, client: client, report: r, run: f.run}
 	if err := b.judge(ctx, f, path, name, content.String()); err != nil {
 		return err
 	}
-	if client != nil {
-		r.begin(f.run)
-	}
+	r.begin(f.run)
 	if err := b.store(ctx, name); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"rollcall/internal/deadletter"
 	"rollcall/internal/ledger"
+	"rollcall/internal/privacy"
 	"rollcall/tasks"
 )
 
@@ -54,7 +55,9 @@ func newLetterRecord(l ledger.Letter, personal, whole bool) letterRecord {
 		r.Run, r.Row = l.Run, new(l.Row)
 	}
 	if !personal {
-		r.Target = deadletter.MaskedTarget(l)
+		words := privacy.WordsOf(l.Type, l.Payload)
+		r.Target, r.Key = privacy.Target(tasks.Kind(l.Kind), l.Target), privacy.Mask(l.Key)
+		r.Message, r.Cause = privacy.Redact(l.Message, words), privacy.Redact(l.Cause, words)
 	}
 	if whole {
 		r.payload(l, personal)
@@ -67,7 +70,7 @@ func (r *letterRecord) payload(l ledger.Letter, personal bool) {
 	task, meta, err := tasks.Decode(l.Type, payload)
 	if !personal {
 		if err == nil {
-			_, payload, err = tasks.Encode(deadletter.Masked(task), meta.Revision)
+			_, payload, err = tasks.Encode(privacy.Task(task), meta.Revision)
 		}
 		if err != nil { // what cannot be told from a name is not shown
 			r.PayloadBytes = len(l.Payload)

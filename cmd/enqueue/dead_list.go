@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/csv"
 	"fmt"
 	"maps"
 	"slices"
@@ -171,15 +171,15 @@ func (a *app) deadShow(l ledger.Letter, state string, personal bool) error {
 		{"lane", l.Lane},
 		{"organisation", l.Organisation},
 		{"urgent", yes(l.Urgent)},
-		{"key", l.Key},
+		{"key", r.Key},
 		{"run", rowText(l)},
 		{"target", r.Target},
 		{"revision", positive(l.Revision)},
 		{"class", l.Class},
 		{"code", l.Code},
-		{"message", l.Message},
+		{"message", r.Message},
 		{"request id", l.RequestID},
-		{"cause", l.Cause},
+		{"cause", r.Cause},
 		{"to do", r.Todo},
 		{"attempts", attemptsText(l.Attempts)},
 		{"first failed", clock(l.First)},
@@ -236,6 +236,11 @@ func (a *app) deadExportCommand() *cobra.Command {
 		Long: `Write dead letters to the standard output as CSV, or with --json one object a
 line. Lane by lane, cause by cause, the newest first.
 
+The CSV is for spreadsheets: UTF-8 with a byte order mark, lines that end in
+CRLF. A cell that would be a formula has an apostrophe before it, which bulk
+removes again. Control and bidirectional characters are written as \u202e. For
+programs use --json, which changes nothing.
+
 ` + deadReadExits,
 		Example: `  enqueue dead export --cause rejected
   enqueue dead export --json --show-personal-data | gzip`,
@@ -266,24 +271,19 @@ func (a *app) deadExport(ctx context.Context, desk *deadletter.Desk, filter dead
 			return nil
 		})
 	}
-	out := csv.NewWriter(a.stdout)
-	if err := out.Write(deadColumns); err != nil {
+	out := a.stdout.CSV()
+	if err := out.Row(deadColumns); err != nil {
 		return err
 	}
 	err := desk.Each(ctx, filter, func(letters []ledger.Letter) error {
 		for _, l := range letters {
-			if err := out.Write(row(newLetterRecord(l, personal, true))); err != nil {
+			if err := out.Row(row(newLetterRecord(l, personal, true))); err != nil {
 				return err
 			}
 		}
-		out.Flush()
-		return out.Error()
+		return out.Flush()
 	})
-	out.Flush()
-	if err != nil {
-		return err
-	}
-	return out.Error()
+	return cmp.Or(err, out.Flush())
 }
 
 func row(r letterRecord) []string {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rollcall/internal/console"
 	"rollcall/internal/manual"
 )
 
@@ -20,7 +21,8 @@ func nowhere() environment {
 }
 
 func build() *cobra.Command {
-	a := &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard, environment: nowhere(), now: time.Now}
+	nothing := console.NewWriter(io.Discard, "standard output", true)
+	a := &app{stdin: strings.NewReader(""), stdout: nothing, stderr: nothing, environment: nowhere(), now: time.Now}
 	return a.command()
 }
 

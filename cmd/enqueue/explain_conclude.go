@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"rollcall/internal/deadletter"
 	"rollcall/internal/ledger"
+	"rollcall/internal/privacy"
 	"rollcall/tasks"
 )
 
@@ -132,12 +132,12 @@ func (x *explanation) shown(field, value string) string {
 	if x.personal {
 		return value
 	}
-	return deadletter.MaskedValue(x.lane.Kind, field, value)
+	return privacy.Value(x.lane.Kind, field, value)
 }
 
 func (x *explanation) target() string {
 	if x.personal {
 		return x.record.Target.Key
 	}
-	return deadletter.MaskedKey(x.lane.Kind, x.record.Target.Key)
+	return privacy.Target(x.lane.Kind, x.record.Target.Key)
 }

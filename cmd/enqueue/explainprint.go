@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/internal/console"
 	"rollcall/internal/ledger"
 )
 
@@ -21,10 +22,10 @@ const labels = 13
 // explanation prints all that is known of a target.
 func (p *printer) explanation(x *explanation) {
 	end := x.conclude()
-	colour := map[string]string{
+	style := map[string]console.Style{
 		needsPerson: red, isDead: red, isLost: red, isDoubtful: yellow, isUnderway: green, isWaiting: yellow, isSettled: green, isUnknown: yellow,
 	}[end.Word]
-	p.text(colour, 0, end.Text)
+	p.text(style, 0, end.Text)
 	fmt.Fprintln(p.out)
 	p.fact("target", x.lane.name()+" "+x.target()+", of organisation "+x.lane.Organisation)
 	if x.record.InFlight {
@@ -65,7 +66,7 @@ func (p *printer) moment(t time.Time) string {
 
 func (p *printer) title(text string) {
 	fmt.Fprintln(p.out)
-	fmt.Fprintln(p.out, p.paint(bold, plain(text)))
+	fmt.Fprintln(p.out, console.Paint(bold, plain(text)))
 }
 
 func (p *printer) field(x *explanation, name string, f ledger.State) {
@@ -180,10 +181,10 @@ func (p *printer) edits(x *explanation) {
 	p.title("membership edits in line, which go in this order")
 	for i, e := range edits {
 		if i == editsShown {
-			p.text("", 2, fmt.Sprintf("and %d more", len(edits)-i))
+			p.text(console.Plain, 2, fmt.Sprintf("and %d more", len(edits)-i))
 			break
 		}
-		p.text("", 2, p.revision(e.Revision)+", task "+glued(e.TaskID)+": "+x.tasks[e.TaskID].words(p))
+		p.text(console.Plain, 2, p.revision(e.Revision)+", task "+glued(e.TaskID)+": "+x.tasks[e.TaskID].words(p))
 	}
 }
 
@@ -203,7 +204,7 @@ func (p *printer) effects(x *explanation) {
 	}
 	p.title("last effects")
 	for _, e := range x.record.Effects {
-		p.text("", 2, p.moment(e.At)+": "+x.effect(e))
+		p.text(console.Plain, 2, p.moment(e.At)+": "+x.effect(e))
 	}
 }
 
@@ -231,10 +232,10 @@ func (p *printer) letters(x *explanation) {
 		p.title("dead letters")
 	}
 	for _, l := range x.letters {
-		p.text("", 2, p.moment(l.Last)+": task "+glued(l.ID)+", "+classAndCode(l.Class, l.Code)+"; "+glued("enqueue dead show "+l.ID))
+		p.text(console.Plain, 2, p.moment(l.Last)+": task "+glued(l.ID)+", "+classAndCode(l.Class, l.Code)+"; "+glued("enqueue dead show "+l.ID))
 	}
 	if x.more {
-		p.text("", 2, fmt.Sprintf("looked for among the newest %d of the lane; others are found if the record above names their tasks", lettersRead))
+		p.text(console.Plain, 2, fmt.Sprintf("looked for among the newest %d of the lane; others are found if the record above names their tasks", lettersRead))
 	}
 }
 

@@ -9,8 +9,9 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
-	"rollcall/internal/deadletter"
+	"rollcall/internal/console"
 	"rollcall/internal/ledger"
+	"rollcall/internal/privacy"
 	"rollcall/tasks"
 )
 
@@ -130,8 +131,8 @@ func (a *app) listDoubts(ctx context.Context, l *ledger.Ledger, organisation str
 			d.Value, d.Sends, d.Since, d.TaskID = in.Value, in.Sends, in.At, in.TaskID
 		}
 		if !personal {
-			d.Target = deadletter.MaskedKey(tasks.KindID, d.Target)
-			d.Value = deadletter.MaskedValue(tasks.KindID, idField, d.Value)
+			d.Target = privacy.Target(tasks.KindID, d.Target)
+			d.Value = privacy.Value(tasks.KindID, idField, d.Value)
 		}
 		d.Since = d.Since.UTC()
 		if a.json {
@@ -155,11 +156,11 @@ func (p *printer) doubt(d doubtRecord, personal bool) {
 	if d.TaskID != "" {
 		sent += "; task " + glued(d.TaskID)
 	}
-	p.text("", 2, sent)
+	p.text(console.Plain, 2, sent)
 	user := "USER"
 	if personal {
 		user = d.Target
 	}
 	of := " --tenant " + d.Tenants[0] + " --user " + user
-	p.text("", 2, "look the person up, then: "+glued("enqueue id confirm"+of)+" or "+glued("enqueue id reject"+of))
+	p.text(console.Plain, 2, "look the person up, then: "+glued("enqueue id confirm"+of)+" or "+glued("enqueue id reject"+of))
 }

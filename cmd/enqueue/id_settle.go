@@ -11,9 +11,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/internal/backlog"
+	"rollcall/internal/console"
 	"rollcall/internal/deadletter"
 	"rollcall/internal/hold"
 	"rollcall/internal/ledger"
+	"rollcall/internal/privacy"
 	"rollcall/tasks"
 )
 
@@ -188,8 +190,8 @@ func (s *idSettlement) run(ctx context.Context) error {
 		}
 	}
 	if !s.flags.personal {
-		done.Target = deadletter.MaskedKey(tasks.KindID, done.Target)
-		done.Value = deadletter.MaskedValue(tasks.KindID, idField, done.Value)
+		done.Target = privacy.Target(tasks.KindID, done.Target)
+		done.Value = privacy.Value(tasks.KindID, idField, done.Value)
 	}
 	if s.json {
 		return s.printJSON(done)
@@ -271,21 +273,21 @@ func (s *idSettlement) tell(done settledID) {
 		if done.State != "" {
 			text += ", which is " + done.State
 		}
-		p.text("", 2, text)
+		p.text(console.Plain, 2, text)
 	}
 	if s.word.name == confirms.name {
 		for _, id := range done.Letters {
-			p.text("", 2, map[bool]string{true: "to be removed", false: "removed"}[s.dryRun]+": the dead letter of task "+glued(id))
+			p.text(console.Plain, 2, map[bool]string{true: "to be removed", false: "removed"}[s.dryRun]+": the dead letter of task "+glued(id))
 		}
-		p.text("", 2, "no other ID is sent for this person until a year after it was sent")
+		p.text(console.Plain, 2, "no other ID is sent for this person until a year after it was sent")
 		return
 	}
-	p.text("", 2, "from now on an ID is sent for this person again, the same or another")
+	p.text(console.Plain, 2, "from now on an ID is sent for this person again, the same or another")
 	if len(done.Letters) == 0 && done.State == "" {
-		p.text("", 2, "no dead letter holds the wish: enqueue it again if it still matters")
+		p.text(console.Plain, 2, "no dead letter holds the wish: enqueue it again if it still matters")
 	}
 	for _, id := range done.Letters {
-		p.text("", 2, "to have it tried again: "+glued("enqueue dead replay "+id))
-		p.text("", 2, "or to drop it: "+glued(`enqueue dead discard --reason "..." `+id))
+		p.text(console.Plain, 2, "to have it tried again: "+glued("enqueue dead replay "+id))
+		p.text(console.Plain, 2, "or to drop it: "+glued(`enqueue dead discard --reason "..." `+id))
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
+	"rollcall/internal/console"
 	"rollcall/internal/hold"
 	"rollcall/internal/roster"
 )
@@ -151,11 +152,11 @@ func (a *app) reportHold(s *survey, h hold.Hold, change hold.Change, held, not [
 	if h.Bulk {
 		takes = ": urgent tasks alone are taken of "
 	}
-	p.text("", 2, count(len(held), "lane")+takes+listed(held))
+	p.text(console.Plain, 2, count(len(held), "lane")+takes+listed(held))
 	if len(not) > 0 {
 		p.text(yellow, 2, "not held, as their calls do not count against the month: "+listed(not)+"; hold them by lane or tenant")
 	}
-	p.text("", 2, "what is running is finished; lift: "+glueCommand(h.HowToLift()))
+	p.text(console.Plain, 2, "what is running is finished; lift: "+glueCommand(h.HowToLift()))
 	return nil
 }
 
@@ -256,21 +257,21 @@ func (a *app) events(ctx context.Context, n int) error {
 
 func (p *printer) event(e hold.Event) {
 	word, _ := strings.CutPrefix(e.Event, "hold.")
-	colour := ""
+	style := console.Plain
 	switch {
 	case slices.Contains([]string{string(hold.Entered), string(hold.Changed)}, word):
-		colour = red
+		style = red
 	case word == string(hold.Left):
-		colour = green
+		style = green
 	}
 	clock := e.Time.In(p.now.Location()).Format("2006-01-02 15:04:05")
 	said := fmt.Sprintf("%-7s", word)
 	for i, line := range wrap(glued(clock)+" "+glued(said)+" "+e.String()+", "+string(e.Class)+", by "+e.By, p.width-2) {
 		if i == 0 {
-			fmt.Fprintln(p.out, strings.Replace(line, said, p.paint(colour, said), 1))
+			fmt.Fprintln(p.out, strings.Replace(line, said, console.Paint(style, said), 1))
 			continue
 		}
 		fmt.Fprintln(p.out, "  "+line)
 	}
-	p.text("", 2, e.Reason)
+	p.text(console.Plain, 2, e.Reason)
 }

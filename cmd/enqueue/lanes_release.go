@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
+	"rollcall/internal/console"
 	"rollcall/internal/hold"
 )
 
@@ -116,7 +117,7 @@ func (r *releaser) releaseAll(ctx context.Context) error {
 	holds := r.board.Of(r.place)
 	p := r.newPrinter()
 	if len(holds) == 0 && !r.json {
-		p.text("", 0, r.place.String()+" itself is not on hold")
+		p.text(console.Plain, 0, r.place.String()+" itself is not on hold")
 	}
 	held := false
 	for _, h := range holds {
@@ -147,11 +148,11 @@ func (r *releaser) releaseAll(ctx context.Context) error {
 }
 
 func (p *printer) step(h hold.Hold, s step) {
-	colour := map[string]string{stepLifted: green, stepProbing: yellow, stepHeld: red}[s.Outcome]
+	style := map[string]console.Style{stepLifted: green, stepProbing: yellow, stepHeld: red}[s.Outcome]
 	title := map[string]string{stepLifted: "lifted", stepProbing: "probing", stepHeld: "still on hold"}[s.Outcome]
-	p.text(colour, 0, title+": "+heldBy(h)+", by "+h.By+" since "+p.at(h.Since))
-	p.text("", 2, h.Reason)
-	p.text("", 2, glueCommand(s.Message))
+	p.text(style, 0, title+": "+heldBy(h)+", by "+h.By+" since "+p.at(h.Since))
+	p.text(console.Plain, 2, h.Reason)
+	p.text(console.Plain, 2, glueCommand(s.Message))
 }
 
 // above are the holds of other places that hold the lane, if it is one.

@@ -3,13 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/term"
-
+	"rollcall/internal/console"
 	"rollcall/internal/hold"
 	"rollcall/internal/pace"
 )
@@ -18,45 +16,35 @@ const (
 	// columns is how wide the output is that no terminal bounds.
 	columns = 80
 
-	bold   = "\x1b[1m"
-	red    = "\x1b[1;31m"
-	yellow = "\x1b[33m"
-	green  = "\x1b[32m"
+	bold   = console.Bold
+	red    = console.Red
+	yellow = console.Yellow
+	green  = console.Green
 )
 
 // printer prints lanes, holds and events for a person.
 type printer struct {
-	out    io.Writer
-	now    time.Time
-	width  int
-	colour bool
+	out   io.Writer
+	now   time.Time
+	width int
 }
 
 func (a *app) newPrinter() *printer {
-	p := &printer{out: a.stdout, now: a.now(), width: columns, colour: isTerminal(a.stdout) && a.getenv("NO_COLOR") == ""}
-	if f, ok := a.stdout.(*os.File); ok {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width >= 40 {
-			p.width = min(width, 120)
-		}
+	p := &printer{out: a.stdout, now: a.now(), width: columns}
+	if width := a.stdout.Width(); width >= 40 {
+		p.width = min(width, 120)
 	}
 	return p
 }
 
-func (p *printer) paint(colour, text string) string {
-	if !p.colour || colour == "" {
-		return text
-	}
-	return colour + text + "\x1b[0m"
-}
-
 // text prints a text wrapped and indented, its later lines a little more.
-func (p *printer) text(colour string, indent int, text string) {
+func (p *printer) text(style console.Style, indent int, text string) {
 	const hang = 2
 	for i, line := range wrap(text, p.width-indent-hang) {
 		if i == 1 {
 			indent += hang
 		}
-		fmt.Fprintln(p.out, strings.Repeat(" ", indent)+p.paint(colour, line))
+		fmt.Fprintln(p.out, strings.Repeat(" ", indent)+console.Paint(style, line))
 	}
 }
 
@@ -98,17 +86,17 @@ func (p *printer) headline(s *survey) {
 			unseen++
 		}
 	}
-	text, colour := count(len(s.lanes), "lane")+", none on hold", green
+	text, style := count(len(s.lanes), "lane")+", none on hold", green
 	if held > 0 {
-		text, colour = fmt.Sprintf("%d of %s on hold", held, count(len(s.lanes), "lane")), red
+		text, style = fmt.Sprintf("%d of %s on hold", held, count(len(s.lanes), "lane")), red
 	}
 	if unseen > 0 {
 		text += fmt.Sprintf(", %d without a worker", unseen)
 		if held == 0 {
-			colour = yellow
+			style = yellow
 		}
 	}
-	fmt.Fprintln(p.out, p.paint(colour, text))
+	fmt.Fprintln(p.out, console.Paint(style, text))
 }
 
 // holds prints each hold once, however many lanes it holds.
@@ -135,12 +123,12 @@ func (p *printer) hold(s *survey, h hold.Hold) {
 		title += ": urgent tasks still go"
 	}
 	p.text(red, 0, title)
-	p.text("", indent, h.Reason)
+	p.text(console.Plain, indent, h.Reason)
 	since := "since " + p.at(h.Since) + ", by " + h.By
 	if h.Until.IsZero() {
-		p.text("", indent, since)
+		p.text(console.Plain, indent, since)
 	} else {
-		p.text("", indent, since+"; until "+p.at(h.Until))
+		p.text(console.Plain, indent, since+"; until "+p.at(h.Until))
 	}
 	if h.Probe != hold.ByTime {
 		next := "next probe " + p.at(h.Next)
@@ -150,18 +138,18 @@ func (p *printer) hold(s *survey, h hold.Hold) {
 				next += ", by the first task that waits"
 			}
 		}
-		p.text("", indent, next+", "+count(h.Tries, "probe")+" so far")
+		p.text(console.Plain, indent, next+", "+count(h.Tries, "probe")+" so far")
 	}
-	p.text("", indent, "lift: "+glueCommand(s.lift(h)))
+	p.text(console.Plain, indent, "lift: "+glueCommand(s.lift(h)))
 	held, _ := s.lanesOf(h.Place)
 	switch {
 	case h.Level == hold.Lane && len(held) > 0:
 	case len(held) > 0:
-		p.text("", indent, "lanes: "+strings.Join(held, ", "))
+		p.text(console.Plain, indent, "lanes: "+strings.Join(held, ", "))
 	case h.Level == hold.Address:
-		p.text("", indent, "lanes: all that call from there; no lane here says that it does")
+		p.text(console.Plain, indent, "lanes: all that call from there; no lane here says that it does")
 	default:
-		p.text("", indent, "lanes: none that a worker serves")
+		p.text(console.Plain, indent, "lanes: none that a worker serves")
 	}
 }
 
@@ -188,19 +176,19 @@ func (p *printer) months(s *survey) {
 	}
 	month := all[0].status.Month
 	fmt.Fprintln(p.out)
-	fmt.Fprintln(p.out, p.paint(bold, "CALLS OF "+month.Name)+"  until "+p.at(month.Ends))
+	fmt.Fprintln(p.out, console.Paint(bold, "CALLS OF "+month.Name)+"  until "+p.at(month.Ends))
 	width := 0
 	for _, o := range all {
 		width = max(width, cells(o.name))
 	}
 	for _, o := range all {
-		text, colour := spent(o.status)
+		text, style := spent(o.status)
 		text = glued(o.name+strings.Repeat(" ", width-cells(o.name))) + "  " + text
-		p.text(colour, 2, text)
+		p.text(style, 2, text)
 	}
 }
 
-func spent(s pace.Status) (text, colour string) {
+func spent(s pace.Status) (text string, style console.Style) {
 	left, bounded := s.MonthLeft()
 	reserve := min(left, int64(s.Quota.Reserve))
 	switch {
@@ -208,7 +196,7 @@ func spent(s pace.Status) (text, colour string) {
 		text = fmt.Sprintf("%d spent; the platform says there are no more", s.Month.Spent)
 		return text, red
 	case !bounded:
-		return fmt.Sprintf("%d spent, no quota is configured", s.Month.Spent), ""
+		return fmt.Sprintf("%d spent, no quota is configured", s.Month.Spent), console.Plain
 	}
 	text = fmt.Sprintf("%d of %d spent, %d left", s.Month.Spent, s.Quota.Calls, left)
 	if reserve > 0 {
@@ -220,5 +208,5 @@ func spent(s pace.Status) (text, colour string) {
 	case s.Quota.Warn > 0 && s.Month.Spent >= int64(s.Quota.Warn):
 		return text, yellow
 	}
-	return text, ""
+	return text, console.Plain
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rollcall/internal/backlog"
+	"rollcall/internal/console"
 	"rollcall/internal/hold"
 	"rollcall/internal/pace"
 	"rollcall/tasks"
@@ -67,9 +68,13 @@ func aBadNight() *survey {
 	return &survey{now: threeAM, lanes: []laneState{group, nickname, course, gone, slow, idle}, strays: []hold.Hold{ban}}
 }
 
-func printed(colour, detailed bool, width int) string {
+// printed is what a person sees; styled shows the styles as package console marks them.
+func printed(styled, detailed bool, width int) string {
 	var out bytes.Buffer
-	p := &printer{out: &out, now: threeAM, width: width, colour: colour}
+	p := &printer{out: console.NewWriter(&out, "standard output", false), now: threeAM, width: width}
+	if styled {
+		p.out = &out
+	}
 	p.survey(aBadNight(), detailed)
 	return out.String()
 }
@@ -100,14 +105,14 @@ func TestABadNightIsSeenAtOnce(t *testing.T) {
 
 func TestOnATerminalHoldsAreRedAndNothingElseChanges(t *testing.T) {
 	t.Parallel()
-	colour := regexp.MustCompile(`\x1b\[[\d;]*m`)
+	style := regexp.MustCompile(`[\x{fdd0}-\x{fdef}]`)
 	for _, width := range []int{60, columns, 120} {
-		coloured := printed(true, true, width)
-		if diff := cmp.Diff(printed(false, true, width), colour.ReplaceAllString(coloured, "")); diff != "" {
-			t.Errorf("-plain +coloured:\n%s", diff)
+		styled := printed(true, true, width)
+		if diff := cmp.Diff(printed(false, true, width), style.ReplaceAllString(styled, "")); diff != "" {
+			t.Errorf("-plain +styled:\n%s", diff)
 		}
-		if !strings.HasPrefix(coloured, red+"3 of 6 lanes on hold") || !strings.Contains(coloured, "\n"+red+"HELD  tenant lakeside-dt") {
-			t.Errorf("%s", coloured)
+		if !strings.HasPrefix(styled, string(red)+"3 of 6 lanes on hold") || !strings.Contains(styled, "\n"+string(red)+"HELD  tenant lakeside-dt") {
+			t.Errorf("%q", styled)
 		}
 	}
 }

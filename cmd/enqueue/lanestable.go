@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/internal/console"
 	"rollcall/internal/hold"
 )
 
@@ -80,20 +81,20 @@ func (p *printer) table(s *survey, detailed bool) {
 		}
 		return b.String()
 	}
-	fmt.Fprintln(p.out, p.paint(bold, line("LANE", head())))
+	fmt.Fprintln(p.out, console.Paint(bold, line("LANE", head())))
 	for i, l := range s.lanes {
-		name, colour := l.name(), ""
+		name, style := l.name(), console.Plain
 		switch {
 		case len(l.holds) > 0:
-			colour = red
+			style = red
 		case l.urgency() < 4:
-			colour = yellow
+			style = yellow
 		}
 		if len(name) > first {
-			fmt.Fprintln(p.out, p.paint(colour, name))
+			fmt.Fprintln(p.out, console.Paint(style, name))
 			name = ""
 		}
-		fmt.Fprintln(p.out, p.paint(colour, line(name, rows[i])))
+		fmt.Fprintln(p.out, console.Paint(style, line(name, rows[i])))
 		p.notes(l, detailed)
 	}
 }
@@ -101,7 +102,7 @@ func (p *printer) table(s *survey, detailed bool) {
 // notes prints what a lane's numbers do not say.
 func (p *printer) notes(l laneState, detailed bool) {
 	warn := func(format string, args ...any) { p.text(yellow, 2, fmt.Sprintf(format, args...)) }
-	tell := func(format string, args ...any) { p.text("", 2, fmt.Sprintf(format, args...)) }
+	tell := func(format string, args ...any) { p.text(console.Plain, 2, fmt.Sprintf(format, args...)) }
 	for _, h := range l.holds {
 		text := "on hold: " + heldBy(h)
 		if h.Bulk {
@@ -130,11 +131,11 @@ func (p *printer) notes(l laneState, detailed bool) {
 	}
 	if limit := l.dayLimit(); limit > 0 {
 		left := max(0, int64(limit)-l.pace.Day)
-		colour := ""
+		style := console.Plain
 		if left == 0 || l.waits() > left {
-			colour = yellow
+			style = yellow
 		}
-		p.text(colour, 2, fmt.Sprintf("today %d of %d calls, %d left", l.pace.Day, limit, left))
+		p.text(style, 2, fmt.Sprintf("today %d of %d calls, %d left", l.pace.Day, limit, left))
 	}
 	if len(l.pace.Limits) == 0 && !l.unseen {
 		warn("no worker has told its limits")

@@ -18,6 +18,9 @@ import (
 func main() {
 	// What go-redis has to say of its connections stands in our errors as well.
 	redis.SetLogger(&logging.VoidLogger{})
+	// A reader that closes the pipe is an error of a write, not the end of the
+	// process between two rows.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, environment{os.Getenv, os.Hostname})
 	stop()

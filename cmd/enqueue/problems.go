@@ -1,13 +1,12 @@
 package main
 
 import (
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 
+	"rollcall/internal/console"
 	"rollcall/internal/roster"
 	"rollcall/tasks"
 )
@@ -20,7 +19,7 @@ type findings struct {
 	batch *batch
 	path  string // of the file; empty: none
 	file  *os.File
-	out   *csv.Writer
+	out   *console.CSV
 	rows  int // with problems
 	count int // of problems
 }
@@ -38,11 +37,7 @@ func (b *batch) newFindings(path, input string) (*findings, error) {
 	if f.file, err = os.Create(path); err != nil {
 		return nil, badInput("--problems: %w", err)
 	}
-	// Excel takes a file without a byte order mark for one in the local encoding.
-	if _, err := f.file.WriteString("\ufeff"); err != nil {
-		return nil, errors.Join(f.failed(err), f.file.Close())
-	}
-	f.out = csv.NewWriter(f.file)
+	f.out = console.NewWriter(f.file, path, true).CSV()
 	return f, f.write("line", "column", "value", "problem")
 }
 
@@ -51,21 +46,10 @@ func (f *findings) failed(err error) error {
 }
 
 func (f *findings) write(cells ...string) error {
-	for i, cell := range cells {
-		cells[i] = asText(cell)
-	}
-	if err := f.out.Write(cells); err != nil {
+	if err := f.out.Row(cells); err != nil {
 		return f.failed(err)
 	}
 	return nil
-}
-
-// asText keeps a spreadsheet from taking a cell for a formula.
-func asText(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r＝＋－＠", []rune(cell)[0]) {
-		return "'" + cell
-	}
-	return cell
 }
 
 // add reports why a row is refused.
@@ -122,8 +106,7 @@ func (f *findings) close() error {
 	if f.file == nil {
 		return nil
 	}
-	f.out.Flush()
-	if err := errors.Join(f.out.Error(), f.file.Close()); err != nil {
+	if err := errors.Join(f.out.Flush(), f.file.Close()); err != nil {
 		return f.failed(err)
 	}
 	return nil

@@ -3,13 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/go-json-experiment/json"
-	"golang.org/x/term"
 
+	"rollcall/internal/console"
 	"rollcall/tasks"
 )
 
@@ -41,32 +39,39 @@ type record struct {
 	Warning  string          `json:"warning,omitzero"`
 }
 
-// report prints entries as they come, and counts them.
+// mostProblems bounds how many tasks of a file are printed that were not stored.
+const mostProblems = 20
+
+// report prints what became of tasks, and counts them. Of a file it prints the
+// first that were not stored, unless rows are asked for: a line a row helps nobody.
 type report struct {
-	out, err io.Writer
+	out, err *console.Writer
 	json     bool
+	rows     bool // a line or an object for each task
 	dryRun   bool
-	colour   bool
 	run      string // that the tasks come in with; empty: none
 	counts   map[string]int
+	problems int // tasks that were not stored
 }
 
 func (a *app) newReport() *report {
-	return &report{
-		out: a.stdout, err: a.stderr, json: a.json, dryRun: a.dryRun,
-		colour: isTerminal(a.stdout) && a.getenv("NO_COLOR") == "", counts: map[string]int{},
-	}
+	return &report{out: a.stdout, err: a.stderr, json: a.json, rows: true, dryRun: a.dryRun, counts: map[string]int{}}
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+// newFileReport reports on a file.
+func (a *app) newFileReport() *report {
+	r := a.newReport()
+	r.rows = a.verbose || a.json
+	return r
 }
 
-// begin tells of a run, before its rows: an interrupt leaves its name behind.
+// begin names the run before the first row is stored: an interrupt leaves the name
+// behind. A dry run has none.
 func (r *report) begin(run string) {
-	r.run = run
-	if !r.json {
+	if r.dryRun {
+		return
+	}
+	if r.run = run; !r.json {
 		fmt.Fprintln(r.out, "run", run)
 	}
 }
@@ -111,16 +116,22 @@ func (r *report) add(e entry) {
 	if e.line > 0 {
 		where = fmt.Sprintf("line %d: ", e.line)
 	}
-	if e.result.Err == nil {
-		line := fmt.Sprintf("%s%s %s %s %s %s", where, r.paint(outcome), kind, tenant, target, e.result.TaskID)
+	if e.result.Err == nil && r.rows {
+		line := fmt.Sprintf("%s%s %s %s %s %s", where, painted(outcome), kind, tenant, target, e.result.TaskID)
 		fmt.Fprintln(r.out, strings.TrimRight(line, " "))
-		if e.result.Warning != "" {
-			fmt.Fprintf(r.err, "%swarning: %s\n", where, e.result.Warning)
-		}
+	}
+	if e.result.Err == nil && e.result.Warning == "" {
+		return
+	}
+	if r.problems++; r.problems > mostProblems && !r.rows {
+		return
+	}
+	if e.result.Err == nil {
+		fmt.Fprintf(r.err, "%swarning: %s\n", where, plain(e.result.Warning))
 		return
 	}
 	for _, reason := range reasons(e) {
-		fmt.Fprintf(r.err, "%s%s: %s\n", where, r.paint(outcome), reason)
+		fmt.Fprintf(r.err, "%s%s: %s\n", where, painted(outcome), plain(reason))
 	}
 }
 
@@ -137,23 +148,37 @@ func reasons(e entry) []string {
 	return out
 }
 
-func (r *report) paint(outcome string) string {
+func painted(outcome string) string {
 	text := strings.ReplaceAll(outcome, "_", " ")
-	if !r.colour {
-		return text
-	}
 	switch outcome {
 	case outcomeValid, tasks.Stored.String(), tasks.AlreadyThere.String(), tasks.Outdated.String():
-		return "\x1b[32m" + text + "\x1b[0m"
+		return console.Paint(green, text)
 	}
-	return "\x1b[31m" + text + "\x1b[0m"
+	return console.Paint(red, text)
 }
 
-// summary prints how many tasks came to which end.
+// summary prints how many tasks came to which end, and what to type next, in one
+// write: a reader that wants one line gets it whole. Where the standard output
+// cannot be written, the counts go to standard error.
 func (r *report) summary() {
-	if r.json {
-		return
+	if r.problems > mostProblems && !r.rows {
+		fmt.Fprintf(r.err, "and %d more: --verbose prints all\n", r.problems-mostProblems)
 	}
+	text := r.total()
+	if !r.json {
+		next := ""
+		if r.counts[tasks.Stored.String()] > 0 && r.run != "" {
+			next = "\nnext: enqueue runs show " + r.run
+		}
+		fmt.Fprintln(r.out, text+next)
+	}
+	if r.out.Err() != nil {
+		fmt.Fprintln(r.err, strings.TrimPrefix("run "+r.run+": "+text, "run : "))
+	}
+}
+
+// total is the counts in words.
+func (r *report) total() string {
 	var parts []string
 	for _, outcome := range []string{
 		outcomeValid, tasks.Stored.String(), tasks.AlreadyThere.String(), tasks.Outdated.String(),
@@ -164,9 +189,9 @@ func (r *report) summary() {
 		}
 	}
 	if len(parts) == 0 {
-		parts = []string{"no tasks"}
+		return "no tasks"
 	}
-	fmt.Fprintln(r.out, strings.Join(parts, ", "))
+	return strings.Join(parts, ", ")
 }
 
 // exitCode is that of the worst outcome: what is not known comes before what

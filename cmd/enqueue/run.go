@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/internal/buildinfo"
+	"rollcall/internal/console"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/readfile"
 	"rollcall/internal/redisdb"
@@ -61,25 +63,43 @@ func badInput(format string, args ...any) error {
 
 // run is the command without the process around it.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env environment) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, environment: env, now: time.Now}
+	plain := env.getenv("NO_COLOR") != ""
+	a := &app{
+		stdin: stdin, stdout: console.NewWriter(stdout, "standard output", plain), stderr: console.NewWriter(stderr, "standard error", plain),
+		environment: env, now: time.Now,
+	}
 	root := a.command()
 	withCodes(root)
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitOK
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	return a.exitCode(root.ExecuteContext(ctx))
+}
+
+// exitCode prints what is still to be said of the command's end. An output that
+// failed is named by its own error alone, and counts unless something worse did.
+func (a *app) exitCode(err error) int {
+	code := exitOK
+	_, unwritten := errors.AsType[*console.WriteError](err)
+	if err != nil && !unwritten {
+		exit, ok := errors.AsType[*exitError](err)
+		if !ok { // cobra's own: flags and arguments
+			exit = &exitError{exitInput, fmt.Errorf("%w; see enqueue --help", err)}
+		}
+		if exit.err != nil {
+			fmt.Fprintln(a.stderr, "enqueue:", exit.err)
+		}
+		code = exit.code
 	}
-	exit, ok := errors.AsType[*exitError](err)
-	if !ok { // cobra's own: flags and arguments
-		exit = &exitError{exitInput, fmt.Errorf("%w; see enqueue --help", err)}
+	if err := a.stdout.Err(); err != nil {
+		fmt.Fprintln(a.stderr, "enqueue:", err)
+		code = cmp.Or(code, exitFailed)
 	}
-	if exit.err != nil {
-		fmt.Fprintln(stderr, "enqueue:", exit.err)
+	if a.stderr.Err() != nil {
+		code = cmp.Or(code, exitFailed)
 	}
-	return exit.code
+	return code
 }
 
 // withCodes gives an error of a command that ran the code exitFailed, unless it
@@ -110,11 +130,12 @@ type app struct {
 	environment
 
 	stdin          io.Reader
-	stdout, stderr io.Writer
+	stdout, stderr *console.Writer
 	now            func() time.Time
 
 	redis       string
 	json        bool
+	verbose     bool
 	dryRun      bool
 	nicknameMax int
 	urgent      bool

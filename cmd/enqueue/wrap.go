@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"rollcall/internal/console"
 )
 
 // cells is how many columns of a terminal a text takes: Chinese, Japanese and
@@ -32,16 +34,10 @@ func wide(r rune) bool {
 		r >= 0x3000 && r <= 0x303e || r >= 0xff01 && r <= 0xff60 || r >= 0xffe0 && r <= 0xffe6 || r >= 0x1f300 && r <= 0x1faff
 }
 
-// plain takes out what would move the cursor of a terminal or colour it: a
-// platform's words come from outside.
+// plain puts a text of others on one line, in which a terminal finds nothing to
+// obey. A no-break space stays: see glued.
 func plain(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "\ufffd"))
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == ' ' }), " ")
+	return console.Clean(strings.Join(strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t\r\n", r) }), " "))
 }
 
 // glued is a text that wrap leaves on one line: a command that a person copies.

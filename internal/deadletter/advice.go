@@ -3,11 +3,8 @@ package deadletter
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"rollcall/internal/ledger"
-	"rollcall/internal/logging"
-	"rollcall/tasks"
 )
 
 // advice says what to do about letters of a class.
@@ -31,59 +28,3 @@ func Advice(class string) string { return advice[class] }
 
 // Classes lists the classes that letters have, in alphabetical order.
 func Classes() []string { return slices.Sorted(maps.Keys(advice)) }
-
-// Masked returns a task with the names and ids of people masked. Those of chats,
-// courses and tenants stay.
-func Masked(task tasks.Task) tasks.Task {
-	switch t := task.(type) {
-	case tasks.NicknameSync:
-		t.UserID, t.Nickname = logging.Mask(t.UserID), logging.Mask(t.Nickname)
-		return t
-	case tasks.GroupUpdate:
-		t.Name, t.Owner = logging.Mask(t.Name), logging.Mask(t.Owner)
-		t.AddUserIDs, t.DelUserIDs = maskedAll(t.AddUserIDs), maskedAll(t.DelUserIDs)
-		t.AddExtIDs, t.DelExtIDs = maskedAll(t.AddExtIDs), maskedAll(t.DelExtIDs)
-		return t
-	case tasks.IDChange:
-		t.UserID, t.DingTalkID = logging.Mask(t.UserID), logging.Mask(t.DingTalkID)
-		t.Alternatives = maskedAll(t.Alternatives)
-		return t
-	}
-	return task
-}
-
-func maskedAll(ids []string) []string {
-	var out []string
-	for _, id := range ids {
-		out = append(out, logging.Mask(id))
-	}
-	return out
-}
-
-// MaskedTarget names a letter's target without naming a person.
-func MaskedTarget(letter ledger.Letter) string {
-	return MaskedKey(tasks.Kind(letter.Kind), letter.Target)
-}
-
-// MaskedKey is the key of a target of a kind without the name of a person.
-func MaskedKey(kind tasks.Kind, key string) string {
-	switch kind {
-	case tasks.KindGroup, tasks.KindCourse:
-		return key
-	case tasks.KindNickname:
-		if chat, user, ok := strings.Cut(key, "/"); ok {
-			return chat + "/" + logging.Mask(user)
-		}
-	case tasks.KindID:
-	}
-	return logging.Mask(key)
-}
-
-// MaskedValue is the value of a field of a kind, by the ledger's name of it,
-// without the name of a person.
-func MaskedValue(kind tasks.Kind, field, value string) string {
-	if kind == tasks.KindGroup && field != "name" && field != "owner" || value == "" {
-		return value
-	}
-	return logging.Mask(value)
-}

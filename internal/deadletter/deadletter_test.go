@@ -347,18 +347,3 @@ func TestALetterThatCannotBeReadIsNeitherReplayedNorDiscarded(t *testing.T) {
 		}
 	})
 }
-
-func TestPeopleAreMaskedAndPlacesAreNot(t *testing.T) {
-	t.Parallel()
-	for want, of := range map[string]ledger.Letter{
-		"c1/em…e7(9)": {Kind: "nickname", Target: "c1/employee7"},
-		"em…e7(9)":    {Kind: "id", Target: "employee7"},
-		"course-1234": {Kind: "course", Target: "course-1234"},
-		"chat-12345":  {Kind: "group", Target: "chat-12345"},
-		"":            {Kind: "nickname"},
-	} {
-		if got := deadletter.MaskedTarget(of); got != want {
-			t.Errorf("%s %s is shown as %q, want %q", of.Kind, of.Target, got, want)
-		}
-	}
-}

@@ -12,7 +12,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"rollcall/internal/handler"
-	"rollcall/internal/logging"
+	"rollcall/internal/privacy"
 	"rollcall/providers"
 	"rollcall/tasks"
 )
@@ -36,6 +36,7 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	a := &attempt{urgent: queue == l.gate.urgent, probe: l.gate.begin()}
 	delivery := l.delivery(id, queue, task)
 	report, err := l.attempt(context.WithValue(ctx, attemptKey{}, a), delivery, log)
+	mask(err, task)
 	l.account(a, report.Sends, err)
 	now := time.Now()
 	// The counters and pauses below must be written even if the task's own time
@@ -95,12 +96,25 @@ func (l *Lane) attempt(ctx context.Context, d handler.Delivery, log *slog.Logger
 	return l.handle(ctx, d)
 }
 
+// mask has the platform's message repeat no name or id of the task: it is logged,
+// shown by asynqmon and kept with holds. Nothing is lost, as the dead letter has the
+// payload. An error that several attempts share, a token's, repeats none.
+func mask(err error, task *asynq.Task) {
+	e, ok := errors.AsType[*providers.Error](err)
+	if !ok || e.Message == "" {
+		return
+	}
+	if masked := privacy.Redact(e.Message, privacy.WordsOf(task.Type(), task.Payload())); masked != e.Message {
+		e.Message = masked
+	}
+}
+
 // tell logs an attempt: silent when all is well, louder the more a person is
 // needed.
 func tell(log *slog.Logger, report handler.Report, v Verdict, retried int, took time.Duration) {
 	attrs := []any{"took", took.Round(time.Millisecond), "sends", report.Sends}
 	if report.Target != "" {
-		attrs = append(attrs, "target", logging.Personal(report.Target))
+		attrs = append(attrs, "target", privacy.Personal(report.Target))
 	}
 	if e, ok := errors.AsType[*providers.Error](v.Err); ok && e.Code != "" {
 		attrs = append(attrs, "code", e.Code)

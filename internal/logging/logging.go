@@ -9,11 +9,14 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"reflect"
 	"runtime"
 	"strings"
 
 	"github.com/lmittmann/tint"
 	"golang.org/x/term"
+
+	"rollcall/internal/console"
 )
 
 // Config says how a logger writes.
@@ -23,7 +26,8 @@ type Config struct {
 	// Level is asked for every line, so it can change while the logger is in
 	// use. Nil: info.
 	Level slog.Leveler
-	// ShowPersonalData writes [Personal] values as they are. False: masked.
+	// ShowPersonalData writes values that mask themselves as they are, by their
+	// method Reveal. False: masked.
 	ShowPersonalData bool
 }
 
@@ -54,18 +58,52 @@ func (c Config) Logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: c.replace(true)}))
 }
 
-// replace decides how values are written. units writes a duration with its
+// replace decides how values are written: text of others as one line that a
+// terminal shows and does not obey. units writes a duration with its
 // unit: as a bare number nobody knows what it counts.
 func (c Config) replace(units bool) func([]string, slog.Attr) slog.Attr {
 	return func(_ []string, a slog.Attr) slog.Attr {
-		if p, ok := a.Value.Any().(Personal); ok && c.ShowPersonalData {
-			a.Value = slog.StringValue(string(p))
-		}
-		if units && a.Value.Kind() == slog.KindDuration {
-			a.Value = slog.StringValue(a.Value.Duration().String())
+		switch a.Value.Kind() {
+		case slog.KindString:
+			a.Value = slog.StringValue(console.Clean(a.Value.String()))
+		case slog.KindDuration:
+			if units {
+				a.Value = slog.StringValue(a.Value.Duration().String())
+			}
+		case slog.KindAny:
+			a.Value = c.clean(a.Value)
 		}
 		return a
 	}
+}
+
+// masked is a value that masks itself unless personal data is to be shown.
+type masked interface{ Reveal() string }
+
+// clean turns values that hold text of others into clean strings. Others, the
+// level and numbers in structures among them, stay as they are.
+func (c Config) clean(value slog.Value) slog.Value {
+	if m, ok := value.Any().(masked); ok && c.ShowPersonalData {
+		return slog.StringValue(console.Clean(m.Reveal()))
+	}
+	switch v := value.Any().(type) {
+	case slog.Level, *slog.Source:
+		return value
+	case error:
+		return slog.StringValue(console.Clean(v.Error()))
+	case fmt.Stringer:
+		return slog.StringValue(console.Clean(v.String()))
+	case []string:
+		clean := make([]string, len(v))
+		for i, text := range v {
+			clean[i] = console.Clean(text)
+		}
+		return slog.AnyValue(clean)
+	}
+	if reflect.ValueOf(value.Any()).Kind() == reflect.String { // of a type of its own
+		return slog.StringValue(console.Clean(fmt.Sprint(value.Any())))
+	}
+	return value
 }
 
 // Level returns the level called name, Info for an unknown one.
@@ -81,29 +119,6 @@ func Level(name string) slog.Level {
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// Personal is a name or an id of somebody. However it is printed, it is masked;
-// a logger that was told to show personal data alone writes it as it is.
-type Personal string
-
-// String returns the masked form.
-func (p Personal) String() string { return Mask(string(p)) }
-
-// GoString returns the masked form.
-func (p Personal) GoString() string { return p.String() }
-
-// MarshalText returns the masked form, for text and JSON alike.
-func (p Personal) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
-
-// Mask shortens a name or id so that a person who knows it recognises it and
-// nobody else learns it: the first and last two characters and the length.
-func Mask(text string) string {
-	runes := []rune(text)
-	if len(runes) <= 5 {
-		return strings.Repeat("*", len(runes))
-	}
-	return fmt.Sprintf("%s…%s(%d)", string(runes[:2]), string(runes[len(runes)-2:]), len(runes))
 }
 
 // Asynq is asynq's Logger on top of slog. asynq logs free text, so its messages

@@ -7,8 +7,7 @@ import (
 
 	"github.com/hibiken/asynqmon"
 
-	"rollcall/internal/deadletter"
-	"rollcall/internal/logging"
+	"rollcall/internal/privacy"
 	"rollcall/tasks"
 )
 
@@ -22,7 +21,7 @@ func (c Config) payload(typename string, payload []byte) string {
 	if err != nil {
 		return hidden(payload)
 	}
-	_, shown, err := tasks.Encode(deadletter.Masked(task), meta.Revision)
+	_, shown, err := tasks.Encode(privacy.Task(task), meta.Revision)
 	if err != nil {
 		return hidden(payload)
 	}
@@ -52,7 +51,7 @@ func (c Config) result(typename string, result []byte) string {
 	if _, ours := tasks.KindOfType(typename); !ours || json.Unmarshal(result, &report) != nil {
 		return hidden(result)
 	}
-	report.Took = logging.Mask(report.Took)
+	report.Took = privacy.Mask(report.Took)
 	shown, err := json.Marshal(report)
 	if err != nil {
 		return hidden(result)

@@ -53,7 +53,7 @@ func TestPeopleAreMaskedInWhatTheWebUIShows(t *testing.T) {
 		{
 			"nickname",
 			tasks.NicknameSync{Tenant: "a", ChatID: "chat7Af3929", UserID: "employee7", Nickname: "7A Zoë Brontë"},
-			`{"v":1,"rev":17,"tenant":"a","chat_id":"chat7Af3929","user_id":"em…e7(9)","nickname":"7A…të(13)"}`,
+			`{"v":1,"rev":17,"tenant":"a","chat_id":"chat7Af3929","user_id":"e…7(9)","nickname":"7…(13)"}`,
 		},
 		{
 			"group",
@@ -61,13 +61,13 @@ func TestPeopleAreMaskedInWhatTheWebUIShows(t *testing.T) {
 				Tenant: "a", ChatID: "chat1", Name: "Parents of Zoë", Owner: "owner77", OwnerType: "emp", Options: tasks.GroupOptions{Searchable: new(0)},
 				AddUserIDs: []string{"arrives1"}, DelUserIDs: []string{"leaves22"}, AddExtIDs: []string{"outside333"}, DelExtIDs: []string{"x"},
 			},
-			`{"v":1,"rev":17,"tenant":"a","chat_id":"chat1","name":"Pa…oë(14)","owner":"ow…77(7)","owner_type":"emp","options":{"searchable":0},` +
-				`"add_user_ids":["ar…s1(8)"],"del_user_ids":["le…22(8)"],"add_ext_ids":["ou…33(10)"],"del_ext_ids":["*"]}`,
+			`{"v":1,"rev":17,"tenant":"a","chat_id":"chat1","name":"P…(14)","owner":"o…7(7)","owner_type":"emp","options":{"searchable":0},` +
+				`"add_user_ids":["a…1(8)"],"del_user_ids":["l…2(8)"],"add_ext_ids":["o…3(10)"],"del_ext_ids":["*"]}`,
 		},
 		{
 			"ID",
 			tasks.IDChange{Tenant: "a", UserID: "u007", DingTalkID: "zoebronte", Alternatives: []string{"zoebronte1815"}},
-			`{"v":1,"rev":17,"tenant":"a","user_id":"****","dingtalk_id":"zo…te(9)","alternatives":["zo…15(13)"]}`,
+			`{"v":1,"rev":17,"tenant":"a","user_id":"****","dingtalk_id":"z…e(9)","alternatives":["z…5(13)"]}`,
 		},
 		{"course", tasks.CourseSync{Tenant: "a", CourseID: "561290"}, `{"v":1,"rev":17,"tenant":"a","course_id":"561290"}`},
 	} {
@@ -117,7 +117,7 @@ func TestWhatCannotBeReadIsShownByItsLength(t *testing.T) {
 func TestResultsNameNobody(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct{ typename, result, want string }{
-		"ours":    {tasks.TypeIDChange, `{"outcome":"applied","request_id":"r1","sends":2,"took":"zoebronte"}`, `{"outcome":"applied","request_id":"r1","sends":2,"took":"zo…te(9)"}`},
+		"ours":    {tasks.TypeIDChange, `{"outcome":"applied","request_id":"r1","sends":2,"took":"zoebronte"}`, `{"outcome":"applied","request_id":"r1","sends":2,"took":"z…e(9)"}`},
 		"unknown": {"somebody:else", `{"took":"zoebronte"}`, "20 bytes, not shown: they may name people"},
 		"broken":  {tasks.TypeIDChange, `zoebronte`, "9 bytes, not shown: they may name people"},
 	} {

@@ -127,7 +127,7 @@ func (w *world) expectStory(log string) {
 	for _, want := range []string{
 		`"level":"DEBUG","msg":"done"`, `"level":"INFO","msg":"done"`, `"level":"WARN","msg":"will retry"`,
 		`"level":"ERROR","msg":"dead letter"`, `"level":"ERROR","msg":"on hold: `, `"code":"60124"`, `"code":"incorrect.reserved"`,
-		`"request_id":"`, `"lane":"lakeside-dingtalk.nickname"`, `"target":"ch…01(16)"`, `"class":"malformed"`, `"class":"doubtful"`,
+		`"request_id":"`, `"lane":"lakeside-dingtalk.nickname"`, `"target":"c…1(16)"`, `"class":"malformed"`, `"class":"doubtful"`,
 	} {
 		if !strings.Contains(log, want) {
 			w.t.Errorf("the log tells nothing of %s", want)

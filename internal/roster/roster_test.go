@@ -383,3 +383,16 @@ func FuzzRows(f *testing.F) {
 		}
 	})
 }
+
+func TestACellThatWasMadeInertIsReadAsItWas(t *testing.T) {
+	t.Parallel()
+	file := "kind,tenant,chat_id,user_id,nickname,key\nnickname,lakeside-dt,c,'@ann,'=张三,''=x\n"
+	rows, err := roster.Read(strings.NewReader(file), tasks.Options{}, time.Now())
+	if err != nil || len(rows) != 1 || len(rows[0].Problems) > 0 {
+		t.Fatal(rows, err)
+	}
+	want := tasks.NicknameSync{Tenant: "lakeside-dt", ChatID: "c", UserID: "@ann", Nickname: "=张三"}
+	if rows[0].Request.Task != want || rows[0].Request.Options.Key != "'=x" {
+		t.Errorf("%+v", rows[0].Request)
+	}
+}

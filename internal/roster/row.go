@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"rollcall/internal/console"
 	"rollcall/internal/table"
 	"rollcall/tasks"
 )
@@ -32,7 +33,7 @@ func newRow(record table.Record, l *layout, o Options) Row {
 			continue
 		}
 		column := l.columns[i]
-		text = norm.NFC.String(strings.TrimSpace(text))
+		text = norm.NFC.String(strings.TrimSpace(console.Original(text)))
 		v.of[column] = text
 		row.cells = append(row.cells, cell{column, columnName(l.names[i], i), text})
 		fault := slices.IndexFunc(record.Faults, func(f table.Fault) bool { return f.Cell == i })
