@@ -16,6 +16,8 @@ import (
 
 	"rollcall/internal/deadletter"
 	"rollcall/internal/ledger"
+	"rollcall/internal/privacy"
+	"rollcall/tasks"
 )
 
 const deadReadExits = `Exit codes:
@@ -25,6 +27,7 @@ const deadReadExits = `Exit codes:
 
 func (a *app) deadListCommand() *cobra.Command {
 	var f deadFlags
+	var closed bool
 	n := 20
 	cmd := &cobra.Command{
 		Use:   "list [filters]",
@@ -32,6 +35,10 @@ func (a *app) deadListCommand() *cobra.Command {
 		Long: `Show how many dead letters there are of each cause and what to do about it, and
 the newest of them. With --json an object for each cause, which has letters, and
 then one for each letter, which has an id.
+
+A dead letter closes automatically when all fields that its task would have
+changed were applied at a higher revision. A letter of a membership edit or of
+class unverified never does. --closed shows those that did.
 
 ` + deadReadExits,
 		Example: `  enqueue dead list
@@ -46,13 +53,20 @@ then one for each letter, which has an id.
 			if n < 0 {
 				return badInput("-n %d: say how many letters to show, 0 or more", n)
 			}
+			if closed && f.run != "" {
+				return badInput("--closed and --run: of closed letters the run is not kept: leave --run out")
+			}
 			return a.withDesk(cmd.Context(), func(ctx context.Context, desk *deadletter.Desk) error {
+				if closed {
+					return a.deadClosed(ctx, desk, filter, n, f.personal)
+				}
 				return a.deadList(ctx, desk, filter, n, f.personal)
 			})
 		},
 	}
 	f.filterFlags(cmd)
 	cmd.Flags().IntVarP(&n, "number", "n", n, "show the newest `N` letters")
+	cmd.Flags().BoolVar(&closed, "closed", false, "those that closed automatically instead: the newest\n1,000 of a lane are kept for 90 days")
 	f.personalFlag(cmd)
 	return cmd
 }
@@ -100,6 +114,47 @@ func (a *app) deadList(ctx context.Context, desk *deadletter.Desk, filter deadle
 		return out.Flush()
 	}
 	return nil
+}
+
+// closedRecord is a letter that closed automatically, as --json prints it. Its
+// names are a contract.
+type closedRecord struct {
+	ledger.ClosedLetter
+
+	Reason string `json:"reason"`
+}
+
+// closedReason is why a letter closes automatically.
+const closedReason = "all its fields were applied at a higher revision"
+
+func (a *app) deadClosed(ctx context.Context, desk *deadletter.Desk, filter deadletter.Filter, n int, personal bool) error {
+	letters, err := desk.Closed(ctx, filter, n)
+	if err != nil {
+		return err
+	}
+	if len(letters) == 0 && !a.json {
+		fmt.Fprintln(a.stdout, "no dead letter has closed automatically")
+		return nil
+	}
+	out := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	if !a.json {
+		fmt.Fprintf(a.stdout, "closed automatically: %s\n", closedReason)
+		fmt.Fprintln(out, "CLOSED\tLANE\tCAUSE\tTARGET\tAPPLIED\tTASK")
+	}
+	for _, l := range letters {
+		if !personal {
+			l.Target = privacy.Target(tasks.Kind(l.Kind), l.Target)
+		}
+		if a.json {
+			if err := a.printRecord(closedRecord{l, closedReason}); err != nil {
+				return err
+			}
+			continue
+		}
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", clock(l.Closed), plain(l.Lane), classAndCode(l.Class, l.Code), plain(l.Target),
+			clock(time.UnixMicro(l.Applied)), plain(l.ID))
+	}
+	return out.Flush()
 }
 
 // printCauses prints the total, and each cause with what to do.

@@ -40,11 +40,15 @@ func die(ts *testscript.TestScript, _ bool, args []string) {
 	if id == "t2" {
 		run, row = "night-1", 7
 	}
+	key, message, cause := "", "not in chat", class+": dingtalk: "+code+" · to do: "+todo
+	if id[0] == 'h' { // of somebody with a hostile name
+		key, message, cause = "2026-03-01/Zoë Brontë", "\x1b[2Juser employee7 (Zoë Brontë) \u202eis not in chat", class+": user employee7"
+	}
 	_, err = ledger.New(rdb).Bury(context.Background(), ledger.Letter{
 		ID: id, Lane: queue, Tenant: "lakeside-dt", Kind: string(kind), Organisation: "lakeside", Type: typename, Payload: payload,
-		Run: run, Row: row,
-		Target: target, Revision: 1234, Class: class, Code: code, Message: "not in chat", RequestID: "r-1", Todo: todo,
-		Cause: class + ": dingtalk: " + code + " · to do: " + todo, Attempts: map[string]int{class: 1}, First: at, Last: at,
+		Run: run, Row: row, Key: key,
+		Target: target, Revision: 1234, Class: class, Code: code, Message: message, RequestID: "r-1", Todo: todo,
+		Cause: cause, Attempts: map[string]int{class: 1}, First: at, Last: at,
 	})
 	ts.Check(err)
 }
@@ -79,5 +83,20 @@ func events(ts *testscript.TestScript, _ bool, args []string) {
 		if i+1 < len(args) && last[field] != args[i+1] {
 			ts.Fatalf("the last event's %s is %q, want %q", field, last[field], args[i+1])
 		}
+	}
+}
+
+// closes ID closes a letter that die wrote, as a worker does once its fields were
+// applied at a higher revision.
+func closes(ts *testscript.TestScript, _ bool, args []string) {
+	rdb := client(ts)
+	defer rdb.Close()
+	l := ledger.New(rdb)
+	letter, _, err := l.Letter(context.Background(), "lakeside-dt.nickname", args[0])
+	ts.Check(err)
+	closed, err := l.CloseLetter(context.Background(), letter, time.Now().UnixMicro(), time.Now())
+	ts.Check(err)
+	if !closed {
+		ts.Fatalf("%s had no letter", args[0])
 	}
 }

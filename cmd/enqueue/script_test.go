@@ -36,7 +36,7 @@ func TestScripts(t *testing.T) {
 				return err
 			},
 			Cmds: map[string]func(*testscript.TestScript, bool, []string){
-				"pending": pending, "code": code, "seed": seed, "worker": worker, "die": die, "ends": ends, "events": events,
+				"pending": pending, "code": code, "seed": seed, "worker": worker, "die": die, "closes": closes, "ends": ends, "events": events,
 				"attempt": attempt, "taskid": taskid, "vanish": vanish,
 			},
 		})

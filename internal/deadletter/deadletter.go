@@ -263,3 +263,23 @@ func (d *Desk) Find(ctx context.Context, id string) (ledger.Letter, error) {
 	}
 	return ledger.Letter{}, &MissingError{ID: id}
 }
+
+// Closed returns the n newest letters that closed themselves, newest first, of the
+// lanes that a filter leaves; its other parts but Class, Code and the times are not
+// kept of them.
+func (d *Desk) Closed(ctx context.Context, f Filter, n int) ([]ledger.ClosedLetter, error) {
+	lanes, err := d.ledger.BuriedLanes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lanes = slices.DeleteFunc(lanes, func(name string) bool { return !f.lane(name) })
+	all, err := d.ledger.ClosedLetters(ctx, closedRead, lanes...)
+	all = slices.DeleteFunc(all, func(c ledger.ClosedLetter) bool {
+		return f.Class != "" && f.Class != c.Class || f.Code != "" && f.Code != c.Code ||
+			c.Last.Before(f.Since) || !f.Until.IsZero() && c.Last.After(f.Until)
+	})
+	return all[:min(n, len(all))], err
+}
+
+// closedRead bounds how many closed letters are read: all of a lane, as a rule.
+const closedRead = 10_000

@@ -21,6 +21,8 @@ type Observer interface {
 	// workers died with it, asynq archived it by itself, or asynq has lost it. Of
 	// all workers one is told.
 	Condemned(lane string, class Class)
+	// Closed is called when a dead letter closed itself. Of all workers one is told.
+	Closed(lane string, class Class)
 	// Unserved is called every 30 s with the queues that nobody serves and the
 	// tasks that wait there, unless they cannot be counted. Every worker is told
 	// the same.
@@ -54,6 +56,13 @@ func (s *Set) observe(a Attempt) {
 func (l *Lane) condemned(class Class) {
 	if l.set.observer != nil {
 		l.set.observer.Condemned(l.Name(), class)
+	}
+}
+
+// closed reports a letter that closed itself.
+func (l *Lane) closed(class Class) {
+	if l.set.observer != nil {
+		l.set.observer.Closed(l.Name(), class)
 	}
 }
 

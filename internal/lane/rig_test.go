@@ -50,6 +50,7 @@ type watch struct {
 	attempts  chan lane.Attempt
 	recovered chan string
 	condemned chan string
+	closed    chan string
 	unserved  atomic.Value // the last word
 	holds     chan word
 	instead   func(lane.Attempt) // of keeping attempts; nil: keep them
@@ -65,6 +66,7 @@ func (w *watch) Attempt(a lane.Attempt) {
 
 func (w *watch) Recovered(lane string)               { w.recovered <- lane }
 func (w *watch) Condemned(name string, c lane.Class) { w.condemned <- name + " " + string(c) }
+func (w *watch) Closed(name string, c lane.Class)    { w.closed <- name + " " + string(c) }
 func (w *watch) Unserved(queues int, tasks int64) {
 	w.unserved.Store(fmt.Sprintf("%d queues, %d tasks", queues, tasks))
 }
@@ -93,7 +95,7 @@ func newRig(t *testing.T, s *redistest.Server) *rig {
 	r := &rig{
 		t: t, server: s, rdb: rdb, wire: &wire{dequeues: map[string]int{}}, log: &lines{}, leaves: &leaves{},
 		watch: &watch{
-			attempts: make(chan lane.Attempt, 1000), recovered: make(chan string, 1000), condemned: make(chan string, 20_000), holds: make(chan word, 1000),
+			attempts: make(chan lane.Attempt, 1000), recovered: make(chan string, 1000), condemned: make(chan string, 20_000), closed: make(chan string, 1000), holds: make(chan word, 1000),
 		},
 		client:    asynq.NewClientFromRedisClient(rdb),
 		inspector: asynq.NewInspectorFromRedisClient(rdb),

@@ -10,12 +10,13 @@ import (
 	"github.com/hibiken/asynq"
 
 	"rollcall/internal/backlog"
+	"rollcall/internal/ledger"
 	"rollcall/tasks"
 )
 
 // sweepEvery is how often the queues are looked through. All of them together
 // cost four round trips while there is nothing to mend, and one more for each
-// organisation's API.
+// organisation's API and two for each lane that has dead letters.
 const sweepEvery = 5 * time.Second
 
 // typeUndecodable is the asynq type of the stand-in for a message that asynq
@@ -66,6 +67,9 @@ type sweeper struct {
 	// registers are those of the lanes' open tasks.
 	registers []*register
 	steps     []int64 // of the search for ids without a task, by queue
+	// corrections is how far the dead letters of a lane have been compared with what
+	// was applied.
+	corrections map[*Lane]ledger.Cursor
 }
 
 // swept is a queue of a lane, and what the sweeps before have found in it.
@@ -78,7 +82,7 @@ type swept struct {
 }
 
 func newSweeper(set *Set) *sweeper {
-	s := &sweeper{set: set, client: asynq.NewClientFromRedisClient(set.rdb), mender: backlog.NewMender(set.rdb), registers: registers(set.lanes)}
+	s := &sweeper{set: set, client: asynq.NewClientFromRedisClient(set.rdb), mender: backlog.NewMender(set.rdb), registers: registers(set.lanes), corrections: map[*Lane]ledger.Cursor{}}
 	for _, l := range set.lanes {
 		for _, urgent := range []bool{true, false} {
 			q := &swept{lane: l, name: tasks.Queue(l.Tenant, l.Kind, urgent), urgent: urgent}
@@ -109,7 +113,7 @@ func (s *Set) Sweep(ctx context.Context) {
 // sweep goes over all queues once. What goes wrong in one pass or queue keeps no
 // other from it.
 func (s *sweeper) sweep(ctx context.Context, now time.Time) {
-	err := errors.Join(s.orphans(ctx), s.set.lookForLetters(ctx), s.archives(ctx), s.vanished(ctx, now), s.unserved(ctx, now), s.stale(ctx))
+	err := errors.Join(s.orphans(ctx), s.set.lookForLetters(ctx), s.archives(ctx), s.corrected(ctx, now), s.vanished(ctx, now), s.unserved(ctx, now), s.stale(ctx))
 	if ctx.Err() == nil {
 		s.set.outcome("queues not searched for lost tasks; each sweep tries again", "all queues are searched for lost tasks again", err)
 	}

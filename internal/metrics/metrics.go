@@ -58,7 +58,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 	codes    map[string]string // by its lower-case form
 
-	tasks, attempts, calls, sends, recovered, holds *prometheus.CounterVec
+	tasks, attempts, calls, sends, recovered, closed, holds *prometheus.CounterVec
 
 	unservedQueues, unservedTasks prometheus.Gauge
 
@@ -78,6 +78,8 @@ func New(cfg Config) *Metrics {
 			"Calls that sent something, by the code of the last answer: ok, the platform's own, http_4xx and so on for an answer without one, "+
 				"no_answer, or other.", "lane", "code"),
 		sends: counter("sends_total", "Metered requests that left, quick tries included.", "lane"),
+		closed: counter("dead_letters_closed_total",
+			"Dead letters that closed themselves, as all their fields were applied at a higher revision.", "lane", "class"),
 		holds: counter("hold_changes_total",
 			"Holds that began, changed their reason or ended, counted by the one worker that did it. What a person did by command is in none.",
 			"level", "class", "change"),
@@ -96,7 +98,7 @@ func New(cfg Config) *Metrics {
 		taskTook: histogram("task_duration_seconds", "From the enqueueing of a task to its end, retries included.", ages),
 	}
 	m.registry.MustRegister(
-		m.tasks, m.attempts, m.calls, m.sends, m.recovered, m.holds, m.unservedQueues, m.unservedTasks,
+		m.tasks, m.attempts, m.calls, m.sends, m.recovered, m.closed, m.holds, m.unservedQueues, m.unservedTasks,
 		m.taskWait, m.slotWait, m.callTook, m.attemptTook, m.taskTook,
 		&holds{lanes: cfg.Lanes}, newQueues(cfg.Redis, cfg.Lanes), newPaces(cfg.Redis, cfg.Lanes), newDead(cfg.Redis, cfg.Lanes), &pool{redis: cfg.Redis}, readiness(cfg.Ready), build(buildinfo.Read()),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -171,6 +173,11 @@ func (m *Metrics) Recovered(name string) { m.recovered.WithLabelValues(name).Inc
 // Condemned implements [lane.Observer].
 func (m *Metrics) Condemned(name string, class lane.Class) {
 	m.tasks.WithLabelValues(name, Dead, string(class)).Inc()
+}
+
+// Closed implements [lane.Observer].
+func (m *Metrics) Closed(name string, class lane.Class) {
+	m.closed.WithLabelValues(name, string(class)).Inc()
 }
 
 // Unserved implements [lane.Observer].

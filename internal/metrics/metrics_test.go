@@ -128,6 +128,7 @@ func TestAnAttemptIsCountedOnceInEachSense(t *testing.T) {
 	m.Recovered(laneName)
 	m.Condemned(laneName, lane.ClassPoison)
 	m.Condemned(laneName, lane.Vanished)
+	m.Closed(laneName, lane.ClassRejected)
 	m.Unserved(2, 40)
 	m.Unserved(1, 30)
 
@@ -140,6 +141,7 @@ func TestAnAttemptIsCountedOnceInEachSense(t *testing.T) {
 		rollcall_tasks_total{class="vanished",lane="lakeside-dt.nickname",outcome="dead"} 1
 		rollcall_tasks_total{class="archived",lane="lakeside-dt.nickname",outcome="dead"} 0
 		rollcall_attempts_total{action="dead",class="poison",lane="lakeside-dt.nickname"} 0
+		rollcall_dead_letters_closed_total{class="rejected",lane="lakeside-dt.nickname"} 1
 		rollcall_unserved_queues 1
 		rollcall_unserved_tasks 30
 		rollcall_attempts_total{action="done",class="",lane="lakeside-dt.nickname"} 2

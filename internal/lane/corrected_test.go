@@ -1,0 +1,188 @@
+package lane_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/hold"
+	"rollcall/internal/lane"
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
+	"rollcall/tasks"
+)
+
+// died stores a task that is archived and has its letter.
+func (p *producer) died(id string, task tasks.Task, revision int64, class lane.Class) {
+	p.t.Helper()
+	open := p.stores(id, task, revision)
+	if err := p.inspector.ArchiveTask(open.Queue, id); err != nil {
+		p.t.Fatal(err)
+	}
+	kind, _ := tasks.KindOfType(open.Type)
+	at := time.Now()
+	letter := ledger.Letter{
+		ID: id, Lane: "dt." + string(kind), Tenant: "dt", Kind: string(kind), Organisation: "lakeside", Type: open.Type, Payload: open.Payload,
+		Target: open.Wish.Target.Key, Revision: revision, Class: string(class), Code: "34001", First: at, Last: at,
+	}
+	if _, err := p.ledger.Bury(p.t.Context(), letter); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := p.ledger.Close(p.t.Context(), open.Wish.Target, id, ledger.Row{}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// wantLetters compares the ids of a lane's letters, in any order.
+func (p *producer) wantLetters(of string, want ...string) {
+	p.t.Helper()
+	letters, _, err := p.ledger.DeadPage(p.t.Context(), ledger.Letters{Lane: of}, "", 1000)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	got := map[string]bool{}
+	for _, l := range letters {
+		got[l.ID] = true
+	}
+	wanted := map[string]bool{}
+	for _, id := range want {
+		wanted[id] = true
+	}
+	if diff := cmp.Diff(wanted, got); diff != "" {
+		p.t.Errorf("letters of %s, -want +got:\n%s", of, diff)
+	}
+}
+
+func ptr(n int) *int { return &n }
+
+func TestADeadLetterClosesOnceAllItsFieldsWereAppliedAtAHigherRevision(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		p := produce(t, s, tasks.KindNickname, tasks.KindGroup, tasks.KindID)
+		nick := func(user, name string) tasks.Task {
+			return tasks.NicknameSync{Tenant: "dt", ChatID: "c", UserID: user, Nickname: name}
+		}
+		id := func(user, want string) tasks.Task {
+			return tasks.IDChange{Tenant: "dt", UserID: user, DingTalkID: want}
+		}
+		p.died("corrected", nick("u1", "wrong"), longAgo, lane.ClassRejected)
+		p.applies(p.stores("a2", nick("u2", "right"), longAgo+1))
+		p.died("older-applied", nick("u2", "wrong"), longAgo+2, lane.ClassRejected)
+		p.died("only-wished", nick("u3", "wrong"), longAgo, lane.ClassRejected)
+		p.died("both", tasks.GroupUpdate{Tenant: "dt", ChatID: "c1", Name: "3-2", Icon: "i"}, longAgo, lane.ClassBusy)
+		p.died("one-of-two", tasks.GroupUpdate{Tenant: "dt", ChatID: "c2", Name: "3-2", Icon: "i"}, longAgo, lane.ClassBusy)
+		p.died("members", tasks.GroupUpdate{Tenant: "dt", ChatID: "c1", Name: "3-2", AddUserIDs: []string{"u1"}}, longAgo, lane.ClassRejected)
+		p.died("unverified", id("u1", "zhangsan01"), longAgo, lane.ClassUnverified)
+		p.died("id", id("u2", "zhangsan01"), longAgo, lane.ClassRejected)
+
+		p.applies(p.stores("a1", nick("u1", "right"), longAgo+1))
+		p.stores("a3", nick("u3", "right"), longAgo+1)
+		p.applies(p.stores("a4", tasks.GroupUpdate{Tenant: "dt", ChatID: "c1", Name: "3-3"}, longAgo+1))
+		p.applies(p.stores("a5", tasks.GroupUpdate{Tenant: "dt", ChatID: "c1", Icon: "j"}, longAgo+2))
+		p.applies(p.stores("a6", tasks.GroupUpdate{Tenant: "dt", ChatID: "c2", Name: "3-3", Options: tasks.GroupOptions{Searchable: ptr(0)}}, longAgo+1))
+		for i, user := range []string{"u1", "u2"} {
+			open := p.stores("b"+user, id(user, "zhangsan02"), longAgo+1)
+			mark, err := p.begins(open)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mark.Intend("zhangsan02")
+			if err := errors.Join(mark.Gate(t.Context()), mark.Settle(t.Context(), fmt.Sprint(i), false, nil)); err != nil {
+				t.Fatal(err)
+			}
+		}
+
+		p.look(0)
+		p.wantLetters("dt.nickname", "older-applied", "only-wished")
+		p.wantLetters("dt.group", "one-of-two", "members")
+		p.wantLetters("dt.id", "unverified")
+		if _, err := p.inspector.GetTaskInfo("dt.nickname", "corrected"); !errors.Is(err, asynq.ErrTaskNotFound) {
+			t.Errorf("the archived task of a closed letter: %v", err)
+		}
+
+		closed, err := p.ledger.ClosedLetters(t.Context(), 10, "dt.nickname", "dt.group", "dt.id")
+		if err != nil {
+			t.Fatal(err)
+		}
+		applied := map[string]int64{}
+		for _, c := range closed {
+			applied[c.ID] = c.Applied - c.Revision
+		}
+		if diff := cmp.Diff(map[string]int64{"corrected": 1, "both": 1, "id": 1}, applied); diff != "" {
+			t.Errorf("what is kept of closed letters, -want +got:\n%s", diff)
+		}
+		if got := []string{<-p.watch.closed, <-p.watch.closed, <-p.watch.closed}; !strings.Contains(strings.Join(got, ","), "dt.nickname rejected") {
+			t.Errorf("counted: %v", got)
+		}
+		events, err := hold.ReadEvents(t.Context(), p.rdb, 10)
+		if err != nil || len(events) != 3 || events[0].Event != "dead.closed" || !strings.Contains(events[0].Reason, "applied at a higher revision") {
+			t.Errorf("events: %+v, %v", events, err)
+		}
+
+		// Another look, of a worker that has just started, finds nothing more: no
+		// letter is written again for what lies in asynq's archive.
+		again := newRig(t, s)
+		for _, k := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup, tasks.KindID} {
+			again.add(lane.Config{Kind: k}, turnsDown)
+		}
+		again.set.Sweeps()(t.Context(), time.Now())
+		p.wantLetters("dt.nickname", "older-applied", "only-wished")
+		p.wantLetters("dt.group", "one-of-two", "members")
+	})
+}
+
+// A worker that dies between the two steps leaves the letter, and the next look
+// closes it.
+func TestALetterWhoseArchivedTaskIsGoneAlreadyIsStillClosed(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		p := produce(t, s, tasks.KindNickname)
+		p.died("corrected", nicknameOf("u1"), longAgo, lane.ClassRejected)
+		p.loses("dt.nickname", "corrected")
+		p.applies(p.stores("a1", nicknameOf("u1"), longAgo+1))
+		p.look(0)
+		p.wantLetters("dt.nickname")
+	})
+}
+
+// Somebody has had it run again: it ends as superseded, and its letter with it.
+func TestALetterWhoseTaskIsToRunIsLeftToIt(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		p := produce(t, s, tasks.KindNickname)
+		p.died("rerun", nicknameOf("u1"), longAgo, lane.ClassRejected)
+		if err := p.inspector.RunTask("dt.nickname", "rerun"); err != nil {
+			t.Fatal(err)
+		}
+		p.applies(p.stores("a1", nicknameOf("u1"), longAgo+1))
+		p.look(0)
+		p.wantLetters("dt.nickname", "rerun")
+	})
+}
+
+func TestHoweverManyLettersAreCorrectedAllAreClosed(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		p := produce(t, s, tasks.KindNickname)
+		const n = 230
+		var left []string
+		for i := range n {
+			id, user := fmt.Sprintf("t%d", i), fmt.Sprintf("u%d", i)
+			p.died(id, nicknameOf(user), longAgo, lane.ClassRejected)
+			if i%2 == 0 {
+				p.applies(p.stores("a"+id, nicknameOf(user), longAgo+1))
+			} else {
+				left = append(left, id)
+			}
+		}
+		for range 4 { // pages of 100, then from the newest again
+			p.look(0)
+		}
+		p.wantLetters("dt.nickname", left...)
+	})
+}

@@ -1,0 +1,137 @@
+package ledger
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/redis/go-redis/v9"
+)
+
+// ClosedLetter is a dead letter that closed itself: all fields of its task were
+// applied at a higher revision. It holds no payload.
+type ClosedLetter struct {
+	ID        string    `json:"id"` // of the task that had died
+	Lane      string    `json:"lane"`
+	Tenant    string    `json:"tenant"`
+	Kind      string    `json:"kind"`
+	Target    string    `json:"target"`
+	Revision  int64     `json:"revision"`
+	Class     string    `json:"class"`
+	Code      string    `json:"code,omitzero"`
+	Last      time.Time `json:"last"`    // when it died
+	Applied   int64     `json:"applied"` // the lowest revision that was applied to one of its fields
+	Closed    time.Time `json:"closed"`
+	RequestID string    `json:"request_id,omitzero"` // of the answer that it died of
+}
+
+const (
+	// closedKept is how many closed letters of a lane are kept.
+	closedKept = 1000
+	// closedFor is for how long, after the last one.
+	closedFor = runKept
+)
+
+func (g graveyard) closed() string { return g.key("closed") }
+
+//go:embed closeletter.lua
+var closeLetterLua string
+
+var closeLetter = redis.NewScript(closeLetterLua)
+
+// CloseLetter removes a letter, as all fields of its task were applied at the
+// revision applied or a higher one, and records that in the same step. It returns
+// whether the letter was there; one that was written again since it was read
+// stays. One round trip.
+func (l *Ledger) CloseLetter(ctx context.Context, letter Letter, applied int64, now time.Time) (closed bool, err error) {
+	record, err := json.Marshal(ClosedLetter{
+		ID: letter.ID, Lane: letter.Lane, Tenant: letter.Tenant, Kind: letter.Kind, Target: letter.Target, Revision: letter.Revision,
+		Class: letter.Class, Code: letter.Code, Last: letter.Last, Applied: applied, Closed: now.UTC().Truncate(time.Microsecond),
+		RequestID: letter.RequestID,
+	}, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		return false, fmt.Errorf("ledger: close the dead letter of task %s: %w", letter.ID, err)
+	}
+	keys := graveyard(letter.Lane)
+	n, err := closeLetter.Run(ctx, l.rdb, append(keys.keys(), keys.closed()),
+		letter.ID, instant(letter.Last)+cause(letter.Class, letter.Code), record, closedKept, closedFor.Milliseconds()).Int()
+	if err != nil {
+		return false, fmt.Errorf("ledger: close the dead letter of task %s: %w", letter.ID, err)
+	}
+	return n == 1, nil
+}
+
+// ClosedLetters returns at most n letters of lanes that closed themselves, the
+// newest first. The newest 1,000 of a lane are kept, for 90 days after the last.
+// One pipelined round trip.
+func (l *Ledger) ClosedLetters(ctx context.Context, n int, lanes ...string) ([]ClosedLetter, error) {
+	if n <= 0 || len(lanes) == 0 {
+		return nil, nil
+	}
+	answers := make([]*redis.StringSliceCmd, len(lanes))
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, lane := range lanes {
+			answers[i] = p.LRange(ctx, graveyard(lane).closed(), 0, int64(n)-1)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ledger: read closed dead letters: %w", err)
+	}
+	var all []ClosedLetter
+	for _, answer := range answers {
+		for _, record := range answer.Val() {
+			var c ClosedLetter
+			if json.Unmarshal([]byte(record), &c, jsontext.AllowInvalidUTF8(true)) == nil { // else of a newer version
+				all = append(all, c)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(x, y ClosedLetter) int { return y.Closed.Compare(x.Closed) })
+	return all[:min(n, len(all))], nil
+}
+
+// Applied returns for each task the lowest revision that was applied to one of its
+// fields; 0 where one was never applied. A task with an edit has 0, as edits
+// replace nothing. One pipelined round trip.
+func (l *Ledger) Applied(ctx context.Context, wishes ...Wish) ([]int64, error) {
+	answers := make([]*redis.SliceCmd, len(wishes))
+	asked := 0
+	pipe := l.rdb.Pipeline()
+	for i, w := range wishes {
+		if len(w.Fields) == 0 || edits(w.Fields) {
+			continue
+		}
+		names := make([]string, len(w.Fields))
+		for f, field := range w.Fields {
+			names[f] = "r:" + field.Name
+		}
+		answers[i] = pipe.HMGet(ctx, w.Target.redisKey(), names...)
+		asked++
+	}
+	applied := make([]int64, len(wishes))
+	if asked == 0 {
+		return applied, nil
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("ledger: read what was applied: %w", err)
+	}
+	for i, answer := range answers {
+		if answer == nil {
+			continue
+		}
+		for f, value := range answer.Val() {
+			text, _ := value.(string)
+			n, _ := strconv.ParseInt(text, 10, 64)
+			if f == 0 || n < applied[i] {
+				applied[i] = n
+			}
+		}
+	}
+	return applied, nil
+}
