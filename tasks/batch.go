@@ -26,8 +26,9 @@ const (
 // what was not sent yet is NotStored.
 func (c *Client) EnqueueAll(ctx context.Context, requests []Request) []Result {
 	results := make([]Result, len(requests))
+	requests, unnumbered := c.number(ctx, requests)
 	// No more than the client's connections store at a time.
-	b := &batch{client: c, requests: requests, results: results, slots: make(chan struct{}, c.concurrency)}
+	b := &batch{client: c, requests: requests, results: results, unnumbered: unnumbered, slots: make(chan struct{}, c.concurrency)}
 	chunks := b.chunks()
 	if len(chunks) == 1 {
 		b.carry(ctx, chunks[0])
@@ -50,12 +51,40 @@ func (c *Client) EnqueueAll(ctx context.Context, requests []Request) []Result {
 	return results
 }
 
+// number returns the requests with a row for each that names a run and has none,
+// and the fault of each run whose rows could not be numbered.
+func (c *Client) number(ctx context.Context, requests []Request) (numbered []Request, faults map[string]error) {
+	without := map[string][]int{}
+	for i, r := range requests {
+		if r.Options.Row == 0 && ValidRun(r.Options.Run) {
+			without[r.Options.Run] = append(without[r.Options.Run], i)
+		}
+	}
+	if len(without) == 0 {
+		return requests, nil
+	}
+	numbered, faults = slices.Clone(requests), map[string]error{}
+	for run, rows := range without {
+		first, err := c.ledger.NumberRows(ctx, run, len(rows))
+		if err != nil {
+			faults[run] = err
+			continue
+		}
+		for n, i := range rows {
+			numbered[i].Options.Row = first + n
+		}
+	}
+	return numbered, faults
+}
+
 // batch is one call of EnqueueAll.
 type batch struct {
 	client   *Client
 	requests []Request
 	results  []Result
-	slots    chan struct{}
+	// unnumbered are the faults of runs whose rows could not be numbered, by run.
+	unnumbered map[string]error
+	slots      chan struct{}
 }
 
 // carry takes a chunk through the steps, in the order that docs/guarantees.md
@@ -134,9 +163,14 @@ func (b *batch) order() [][]int {
 	at := make(map[ledger.Target]int, len(b.requests))
 	digests := make(map[[2]string]string)
 	for i, r := range b.requests {
-		tenant, _, ok := laneOf(r.Task)
+		tenant, kind, ok := laneOf(r.Task)
 		if !ok {
 			b.results[i] = refused(errNotATask(r.Task))
+			continue
+		}
+		if err := b.unnumbered[r.Options.Run]; err != nil && r.Options.Row == 0 {
+			queue := Queue(tenant, kind, r.Options.Urgent)
+			b.results[i] = placement{key: r.Options.Key, held: reservation{Queue: queue}}.notStored("number the rows of its run", err)
 			continue
 		}
 		// Which of two tasks with one key is stored must not depend on which of

@@ -30,7 +30,11 @@ type Options struct {
 	Source string
 	Number int64
 	// Run names what the task came in with, a file, a request or a night, and Row
-	// is its place there, below MaxRows: [the results of a run] are kept for 90 days.
+	// is its place there, from 1 and below MaxRows: [the results of a run] are kept
+	// for 90 days. A Row of 0 is numbered by the client: the next row of the run in
+	// the order of the requests, from 1, whichever client enqueued those before. That
+	// costs one more round trip for each run of a batch. Give Row for all tasks of a
+	// run or for none: a row that is used twice has the result of the last.
 	//
 	// [the results of a run]: docs/enqueue.md
 	Run string

@@ -24,6 +24,7 @@ const chunk = 2000
 // bulkFlags say how a file is read.
 type bulkFlags struct {
 	run      string
+	named    bool // the run has a name of the caller
 	kind     string
 	maps     []string
 	skip     bool
@@ -83,6 +84,7 @@ closes the pipe does not stop the storing.`,
 			if err := f.complete(); err != nil {
 				return err
 			}
+			f.named = cmd.Flags().Changed("run")
 			return a.bulk(cmd.Context(), args[0], f)
 		},
 	}
@@ -97,7 +99,7 @@ closes the pipe does not stop the storing.`,
 	flags.StringVar(&f.problems, "problems", "", "write all problems to `FILE`, as CSV")
 	flags.StringVar(&f.table.Encoding, "encoding", "", "the encoding of the file, if it is detected wrongly:\n"+strings.Join(table.Encodings(), ", "))
 	flags.StringVar(&f.table.Sheet, "sheet", "", "the sheet of a workbook, by its `NAME`; without it\nthe first one")
-	flags.StringVar(&f.run, "run", "", "what the rows are called together: a `NAME`;\nwithout it one is made of the time")
+	flags.StringVar(&f.run, "run", "", "what the rows are called together: a `NAME`\nthat no run has; default: one made of the time")
 	flags.BoolVar(&a.verbose, "verbose", false, "print a line for each row")
 	return cmd
 }
@@ -143,6 +145,11 @@ func (a *app) bulk(ctx context.Context, path string, f bulkFlags) (err error) {
 	file, err := roster.Open(content, f.roster)
 	if err != nil {
 		return badInput("%s: %w; nothing was enqueued", name, err)
+	}
+	if f.named && !a.dryRun {
+		if err := a.refuseKnownRun(ctx, f.run); err != nil {
+			return err
+		}
 	}
 	client, err := a.connect()
 	if err != nil {

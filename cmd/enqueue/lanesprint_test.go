@@ -131,9 +131,9 @@ func TestLinesAreBrokenByWhatATerminalShows(t *testing.T) {
 		{"不合法的corpid，请检查", []string{"不合法的", "corpid，请", "检查"}},
 		{"ab 你好世界", []string{"ab 你好世", "界"}},
 		{"run: " + glued("a b c d"), []string{"run:", "a b c d"}},
-		{"\x1b[31mred\x1b[0m \u0007", []string{"[31mred", "[0m"}},
+		{"\x1b[31mred \u0007", []string{`\u001b[31mred`, `\u0007`}},
 		{"e\u0301e\u0301e\u0301 😀 e\u0301", []string{"e\u0301e\u0301e\u0301 😀 e\u0301"}},
-		{"bad \xb2\xbb", []string{"bad \ufffd"}},
+		{"bad \xb2\xbb", []string{"bad \ufffd\ufffd"}},
 	} {
 		if diff := cmp.Diff(row.want, wrap(row.text, 10)); diff != "" {
 			t.Errorf("%q, -want +got:\n%s", row.text, diff)

@@ -193,6 +193,29 @@ func (a *app) listRuns(ctx context.Context, rdb redis.UniversalClient, tenant st
 	return a.printTallies("RUN", tallies, func(t *tally) string { return t.Run })
 }
 
+// refuseKnownRun fails if something was stored under a name: the results of that
+// run would be overwritten. Two that begin at the same moment are not told apart.
+func (a *app) refuseKnownRun(ctx context.Context, run string) error {
+	return a.withRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
+		lanes, err := servedLanes(ctx, rdb, "")
+		if err != nil {
+			return err
+		}
+		book := ledger.New(rdb)
+		for _, l := range lanes {
+			began, found, err := book.RunBegan(ctx, l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant, Run: run})
+			if err != nil {
+				return err
+			}
+			if found {
+				return badInput("--run %s: this run exists since %s and its results would be overwritten: choose another name; "+
+					"enqueue runs show %s shows it; nothing was enqueued", run, clock(began), run)
+			}
+		}
+		return nil
+	})
+}
+
 // printTallies prints a table, or an object a tally.
 func (a *app) printTallies(of string, tallies []*tally, name func(*tally) string) error {
 	if a.json {

@@ -144,3 +144,61 @@ func TestTheResultsOfARunWhoseProducerDiedAreNotKeptForEver(t *testing.T) {
 		}
 	})
 }
+
+// A lone row with a high number once took a megabyte for 90 days.
+func TestARowCostsNoMoreThanItsPlaceAmongItsNeighbours(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		l := ledger.New(rdb)
+		target := ledger.Target{Organisation: "lakeside", API: "nickname", Key: "chat1/a"}
+		for i, row := range []int{0, 4095, 4096, ledger.MaxRow - 1} {
+			noted(t, l, target, "t"+strconv.Itoa(row), row, nick(strconv.Itoa(i)))
+		}
+		keys, err := rdb.Keys(t.Context(), "rollcall:*:run:*").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all int64
+		for _, key := range keys {
+			all += rdb.StrLen(t.Context(), key).Val()
+		}
+		if len(keys) == 0 || all > 3*4096 {
+			t.Errorf("%d bytes in %v", all, keys)
+		}
+		results, err := l.ReadRun(t.Context(), "lakeside", "nickname", ledger.RunName{Tenant: "dt", Run: "night"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]int{0, 4095, 4096, ledger.MaxRow - 1}, results.Rows(ledger.RowStored)); diff != "" {
+			t.Errorf("open rows, -want +got:\n%s", diff)
+		}
+	})
+}
+
+// Before results had keys of their own, all were in the first.
+func TestTheResultsOfAnOlderVersionAreRead(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		l := ledger.New(rdb)
+		const run = "rollcall:{lakeside/nickname}:run:dt/night"
+		for row, letter := range map[int64]string{1: "a", 5000: "a", 5001: "w", 5002: "d"} {
+			if err := rdb.SetRange(t.Context(), run, row, letter).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for row, letter := range map[int64]string{5000: "w", 5001: "u", 5002: "a"} { // of a newer one
+			if err := rdb.SetRange(t.Context(), run+":1", row-4096, letter).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		results, err := l.ReadRun(t.Context(), "lakeside", "nickname", ledger.RunName{Tenant: "dt", Run: "night"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[byte]int{'a': 3, 'u': 1}, results.Counts()); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	})
+}

@@ -149,27 +149,44 @@ type Row struct {
 	Row    int    `json:"row,omitzero"` // from 0
 }
 
-// MaxRow bounds a row: the results of a run are one byte each.
-const MaxRow = 1_000_000
+const (
+	// MaxRow bounds a row: the results of a run are one byte each.
+	MaxRow = 1_000_000
+	// rowsTogether is how many results one key holds. A row with a high number costs
+	// at most so many bytes, and not as many as its number.
+	rowsTogether = 4096
+)
 
 func (r Row) none() bool { return r.Run == "" }
 
 func (r Row) name() string { return r.Tenant + "/" + r.Run }
 
-// key is where the results of the run are; target's records where there is none,
+// key is where the result of the row is; target's records where there is no run,
 // for a script wants a key of the same tag.
 func (r Row) key(target Target) string {
 	if r.none() {
 		return target.tasks()
 	}
-	return target.shared("run:" + r.name())
+	return r.block(target, r.bounded()/rowsTogether)
 }
 
+// block is the key of a run's results number n. The first has no number.
+func (r Row) block(target Target, n int) string {
+	name := "run:" + r.name()
+	if n > 0 {
+		name += ":" + strconv.Itoa(n)
+	}
+	return target.shared(name)
+}
+
+func (r Row) bounded() int { return min(max(r.Row, 0), MaxRow-1) }
+
+// number is the place of the row's result in its key; "" for no run.
 func (r Row) number() string {
 	if r.none() {
 		return ""
 	}
-	return strconv.Itoa(min(max(r.Row, 0), MaxRow))
+	return strconv.Itoa(r.bounded() % rowsTogether)
 }
 
 // Open is a stored task that has not ended, with what it takes to enqueue it
