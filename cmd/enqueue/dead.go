@@ -173,5 +173,8 @@ func (a *app) withDesk(ctx context.Context, do func(context.Context, *deadletter
 	if _, missing := errors.AsType[*deadletter.MissingError](err); missing {
 		return &exitError{exitInput, err}
 	}
+	if failed := a.stdout.Err(); failed != nil {
+		return failed // no fault of Redis
+	}
 	return &exitError{exitLetterRedis, ofRedis(err)}
 }

@@ -97,6 +97,9 @@ func (a *app) withRedis(ctx context.Context, do func(context.Context, redis.Univ
 	defer func() { _ = rdb.Close() }()
 	err = do(ctx, rdb)
 	if _, coded := errors.AsType[*exitError](err); err != nil && !coded {
+		if failed := a.stdout.Err(); failed != nil {
+			return failed // no fault of Redis
+		}
 		return &exitError{exitNoRedis, ofRedis(err)}
 	}
 	return err
