@@ -89,7 +89,7 @@ func (w *worker) begin(ctx context.Context) (bool, error) {
 			line.Gone()
 			return true, nil
 		case ctx.Err() != nil:
-			return false, nil
+			continue
 		case answered && !passing:
 			return false, err
 		}
@@ -98,7 +98,7 @@ func (w *worker) begin(ctx context.Context) (bool, error) {
 			reason = "Redis refuses the worker; see its log"
 		}
 		w.ready.Waiting(reason)
-		line.Found(reason, "redis", redisName(w.cfg.Redis), "fault", string(fault), "todo", fault.Todo(), "err", err)
+		line.Found(reason, "redis", redisName(w.cfg.Redis), "fault", string(fault), "todo", fault.Advice(), "err", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(redisAsked):

@@ -12,11 +12,11 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// inState stores tasks and has asynq put them where a test needs them.
-func inState(t *testing.T, client *asynq.Client, inspector *asynq.Inspector, queue, state string, ids ...string) {
+// inState stores tasks in queue q and has asynq put them where a test needs them.
+func inState(t *testing.T, client *asynq.Client, inspector *asynq.Inspector, state string, ids ...string) {
 	t.Helper()
 	for _, id := range ids {
-		options := []asynq.Option{asynq.Queue(queue), asynq.TaskID(id), asynq.Retention(time.Hour)}
+		options := []asynq.Option{asynq.Queue("q"), asynq.TaskID(id), asynq.Retention(time.Hour)}
 		if state == "scheduled" {
 			options = append(options, asynq.ProcessIn(time.Hour))
 		}
@@ -24,7 +24,7 @@ func inState(t *testing.T, client *asynq.Client, inspector *asynq.Inspector, que
 			t.Fatal(err)
 		}
 		if state == "archived" {
-			if err := inspector.ArchiveTask(queue, id); err != nil {
+			if err := inspector.ArchiveTask("q", id); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -38,13 +38,13 @@ func TestIDsWithoutATaskAreRemoved(t *testing.T) {
 		client, inspector := asynq.NewClientFromRedisClient(rdb), asynq.NewInspectorFromRedisClient(rdb)
 		want := map[string][]string{}
 		for _, state := range []string{"pending", "scheduled", "archived"} {
-			inState(t, client, inspector, "q", state, state+"-1", state+"-2")
+			inState(t, client, inspector, state, state+"-1", state+"-2")
 			want[state] = []string{state + "-1"}
 		}
 		for _, state := range []string{"retry", "completed"} { // as asynq's processor leaves them
 			want[state] = []string{state + "-1"}
 			for _, id := range []string{state + "-1", state + "-2"} {
-				inState(t, client, inspector, "q", "scheduled", id)
+				inState(t, client, inspector, "scheduled", id)
 				if err := rdb.HSet(t.Context(), backlog.Key("q", "t:"+id), "state", state).Err(); err != nil {
 					t.Fatal(err)
 				}
@@ -112,7 +112,7 @@ func TestLongListsAreSearchedInSteps(t *testing.T) {
 		for i := range 250 {
 			ids = append(ids, fmt.Sprintf("%03d", i))
 		}
-		inState(t, client, inspector, "q", "scheduled", ids...)
+		inState(t, client, inspector, "scheduled", ids...)
 		gone := func(id string) {
 			if err := rdb.Del(t.Context(), backlog.Key("q", "t:"+id)).Err(); err != nil {
 				t.Fatal(err)
@@ -142,7 +142,7 @@ func TestAQueueThatCannotBeSearchedKeepsNoOtherFromIt(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
 		client, inspector := asynq.NewClientFromRedisClient(rdb), asynq.NewInspectorFromRedisClient(rdb)
-		inState(t, client, inspector, "q", "scheduled", "a")
+		inState(t, client, inspector, "scheduled", "a")
 		if err := rdb.Del(t.Context(), backlog.Key("q", "t:a")).Err(); err != nil {
 			t.Fatal(err)
 		}

@@ -41,7 +41,7 @@ func (r *redisState) report(err error) (back bool) {
 	r.err = err
 	r.mu.Unlock()
 	if fault, passing := redisdb.FaultOf(err); passing {
-		r.line.Found(string(fault), "fault", string(fault), "todo", fault.Todo(), "err", err)
+		r.line.Found(string(fault), "fault", string(fault), "todo", fault.Advice(), "err", err)
 	} else {
 		r.line.Gone()
 	}

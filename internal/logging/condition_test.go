@@ -37,7 +37,7 @@ func TestAConditionIsLoggedOnceAState(t *testing.T) {
 		c := logging.Condition{Log: log, Level: slog.LevelWarn, Began: "redis unavailable", Ended: "redis available again"}
 		for range 100 {
 			c.Found("loading", "fault", "loading")
-			time.Sleep(100 * time.Millisecond)
+			<-time.After(100 * time.Millisecond)
 			c.Found("out_of_memory", "fault", "out_of_memory")
 		}
 		c.Gone()
@@ -62,7 +62,7 @@ func TestAConditionThatLastsIsLoggedAgainWithItsDuration(t *testing.T) {
 		c := logging.Condition{Log: log, Began: "redis unavailable", Ended: "redis available again"}
 		for range 11 * 60 {
 			c.Found("", "fault", "loading")
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 		}
 		want := []string{
 			`level=INFO msg="redis unavailable" fault=loading`,
@@ -83,10 +83,10 @@ func TestAConditionThatComesAndGoesIsOne(t *testing.T) {
 		for range 100 {
 			all.Of("not swept", "swept again").Found("")
 			all.Of("not swept", "swept again").Gone()
-			time.Sleep(5 * time.Second)
+			<-time.After(5 * time.Second)
 		}
 		all.Of("not swept", "swept again").Gone()
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		all.Of("not swept", "swept again").Gone()
 		want := []string{
 			`level=WARN msg="not swept"`,
@@ -107,9 +107,9 @@ func TestAConditionWhoseEndNobodyReportsBeginsAgainAfterSilence(t *testing.T) {
 		for range 3 {
 			for range 100 {
 				all.Of("dequeue error", "").Found("", "err", "EOF")
-				time.Sleep(100 * time.Millisecond)
+				<-time.After(100 * time.Millisecond)
 			}
-			time.Sleep(time.Minute)
+			<-time.After(time.Minute)
 		}
 		want := []string{
 			`level=WARN msg="dequeue error" err=EOF`, `level=WARN msg="dequeue error" err=EOF`, `level=WARN msg="dequeue error" err=EOF`,

@@ -55,8 +55,8 @@ var sentences = map[Fault]struct{ what, todo string }{
 // address, so anybody may read it.
 func (f Fault) String() string { return sentences[f].what }
 
-// Todo is what a person does about the fault.
-func (f Fault) Todo() string { return sentences[f].todo }
+// Advice is what a person does about the fault.
+func (f Fault) Advice() string { return sentences[f].todo }
 
 // FaultOf returns the fault that err, or an error in its chain, comes from; false
 // for nil and for an error that does not pass by itself, such as a wrong password.
@@ -121,7 +121,7 @@ func Explain(err error) string {
 		return err.Error()
 	}
 	if fault != Unreachable {
-		return fmt.Sprintf("%s: %s", fault, fault.Todo())
+		return fmt.Sprintf("%s: %s", fault, fault.Advice())
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil {
 		return fmt.Sprintf("cannot reach Redis at %s: %s", op.Addr, innermost(op.Err))

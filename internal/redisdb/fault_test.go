@@ -31,7 +31,7 @@ func wantFault(t *testing.T, err error, want redisdb.Fault) {
 func TestAFaultIsAnErrorThatPassesByItself(t *testing.T) {
 	t.Parallel()
 	nobody := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
-	defer nobody.Close()
+	t.Cleanup(func() { _ = nobody.Close() })
 	client := redistest.Mini(t).Client(t)
 	for name, row := range map[string]struct {
 		err  error
