@@ -115,6 +115,7 @@ type Error struct {
 	Scope      Scope
 	Code       string // the platform's own code, verbatim; empty for a transport fault
 	HTTPStatus int    // 0 when no answer arrived
+	Host       string // that was called, or the proxy that refused the way there; no port
 	Message    string // the platform's own words, bounded and free of secrets
 	RequestID  string // the platform's, for its support; may be empty
 	Fix        string // what to do about it, for a person; may be empty
@@ -146,6 +147,10 @@ type Error struct {
 	// let a send through.
 	// See https://open.dingtalk.com/document/development/dingtalk-application-development-platform-billing-model.
 	Unmetered bool
+	// Suspect means that the answer is an HTML page whose status does not explain
+	// it: an address that is banned gets one, but so does a network that asks for
+	// a login. Only another call from the same address can confirm a ban.
+	Suspect bool
 	// Credentials tells that an unmetered call for a token was refused: the same
 	// call finds out whether they are good again.
 	Credentials bool
@@ -168,7 +173,7 @@ func (e *Error) answer() string {
 	case e.Code != "":
 		parts = append(parts, e.Code)
 	case e.HTTPStatus != 0:
-		parts = append(parts, fmt.Sprintf("HTTP %d", e.HTTPStatus))
+		parts = append(parts, strings.TrimSuffix(fmt.Sprintf("HTTP %d from %s", e.HTTPStatus, e.Host), " from "))
 	}
 	if e.Message != "" {
 		parts = append(parts, e.Message)

@@ -9,9 +9,15 @@ import (
 // again if a quick try is worth it.
 func (c *Client) judge(call *apicall.Call, answer apicall.Answer) (failure *providers.Error, again bool) {
 	var code, message string
-	if object, ok := apicall.ParseObject(answer.Body); ok {
+	object, ok := apicall.ParseObject(answer.Body)
+	if ok {
 		info := object.Object("error_info")
 		code, message = info.Text("errno"), info.Text("error")
+	}
+	page := !ok && answer.Page()
+	suspect := page && !answer.StatusSpeaks()
+	if suspect {
+		code = codePage
 	}
 	if answer.Status == 200 && code == codeDone {
 		return nil, false
@@ -22,10 +28,13 @@ func (c *Client) judge(call *apicall.Call, answer apicall.Answer) (failure *prov
 	row, _ := apicall.Find(c.rows, answer.Status, code)
 	e := call.Error(row.Kind, row.Scope)
 	e.Code, e.HTTPStatus, e.Tries = call.Clean.Word(code), answer.Status, row.Tries
-	e.Period, e.Fix = row.Period, row.Fix
+	e.Period, e.Fix, e.Suspect = row.Period, row.Fix, suspect
 	e.Message = call.Clean.Message(message)
 	if e.Message == "" {
 		e.Message = row.Meaning
+	}
+	if page && !suspect {
+		e.Message += " (an HTML page, not the platform's own answer)"
 	}
 	if answer.Note != "" {
 		e.Message = call.Clean.Message(answer.Note)

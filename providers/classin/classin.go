@@ -56,7 +56,7 @@ type Config struct {
 type Client struct {
 	tenant, sid string
 	secret      atomic.Pointer[secret.Text] // never nil
-	url         string
+	url, host   string
 	wire        *apicall.Wire
 	quick       time.Duration
 	now         func() time.Time
@@ -81,7 +81,7 @@ func New(cfg Config) (*Client, error) {
 	case cfg.Timeout < 0:
 		return refuse(fmt.Errorf("the timeout is %v; it must not be negative", cfg.Timeout))
 	}
-	base, _, err := apicall.Base(cfg.BaseURL)
+	base, host, err := apicall.Base(cfg.BaseURL)
 	if err != nil {
 		return refuse(err)
 	}
@@ -93,7 +93,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		tenant: cfg.Tenant, sid: cfg.SID, quick: cfg.Quick, now: cfg.Now,
-		url:  base + "/partner/api/course.api.php?action=" + apiSync,
+		host: host, url: base + "/partner/api/course.api.php?action=" + apiSync,
 		wire: apicall.NewWire(cfg.Timeout), rows: Codes(),
 	}
 	c.secret.Store(&cfg.Secret)
@@ -114,7 +114,7 @@ func (c *Client) Close() { c.wire.Close() }
 // edited by hand is overwritten.
 // See https://docs.eeo.cn/api/zh-hans/group/modifyGroupMemberNickname.html.
 func (c *Client) SyncCourseNicknames(ctx context.Context, gate providers.Gate, courseID string) (providers.Receipt, error) {
-	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiSync, Gate: gate}
+	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiSync, Host: c.host, Gate: gate}
 	if courseID == "" {
 		return providers.Receipt{}, call.Refuse("the course id is empty", "correct the task; nothing was sent")
 	}

@@ -19,6 +19,7 @@ const (
 const (
 	codeDone      = "1"
 	codeSignature = "102"
+	codePage      = "(HTML page)" // an HTML page whose status does not explain it
 )
 
 // Tables returns every row that an answer is judged by, as a copy, in the
@@ -113,9 +114,15 @@ func statusRows() []providers.Code {
 	last := row("", providers.Unknown, providers.ScopeTask, "an answer that cannot be read", unlisted)
 	last.Tries = 2
 
-	var all []providers.Code
+	page := row("", providers.Throttled, providers.ScopeLane, "an HTML page in place of an answer: our address may be blocked, or something on the way asks for a login",
+		"if it stays, look for a proxy, a firewall or a login page between this machine and the host, and ask the platform whether it blocks the address")
+	page.Code, page.Wait = codePage, 5*time.Second
+
+	all := []providers.Code{page}
 	for _, r := range []providers.Code{
 		row("3xx", providers.Misconfigured, providers.ScopeTenant, "a redirect, which is never followed", "set the base URL to the platform's own host"),
+		row("407", providers.Misconfigured, providers.ScopeTenant, "a proxy wants a user name and a password",
+			"check the base URL, and HTTPS_PROXY and NO_PROXY in the worker's environment"),
 		maintenance, busy,
 		row("5xx 408", providers.Transient, providers.ScopeTask, "a fault on their side", ""),
 	} {

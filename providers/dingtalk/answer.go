@@ -1,8 +1,6 @@
 package dingtalk
 
 import (
-	"bytes"
-	"mime"
 	"net/url"
 	"regexp"
 	"strings"
@@ -16,7 +14,8 @@ import (
 // The new host answers in the legacy shape at times, and the other way round.
 type reply struct {
 	object    apicall.Object // nil if the body is no JSON object
-	ban       string         // codeBan or codePage if it is what a banned address gets to see
+	page      bool           // the body is an HTML page
+	ban       string         // codeBan or codePage if a banned address gets such an answer
 	code      string         // empty if it carries none
 	nested    bool           // code is the sub_code of errcode 88
 	message   string
@@ -40,7 +39,7 @@ var beijing = time.FixedZone("UTC+8", 8*60*60)
 func parse(answer apicall.Answer) reply {
 	object, ok := apicall.ParseObject(answer.Body)
 	if !ok {
-		return reply{ban: page(answer)}
+		return reply{page: answer.Page()}
 	}
 	r := reply{
 		object:    object,
@@ -89,16 +88,6 @@ func (r *reply) readNested() {
 	}
 }
 
-// page returns codePage for an HTML page, else "".
-func page(answer apicall.Answer) string {
-	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
-	body := bytes.TrimSpace(bytes.TrimPrefix(answer.Body, []byte("\xef\xbb\xbf")))
-	if len(body) > 0 && (kind == "text/html" || body[0] == '<') {
-		return codePage
-	}
-	return ""
-}
-
 // ownLink returns the first link in text that leads to the platform itself.
 func ownLink(text string) string {
 	for _, found := range link.FindAllString(text, -1) {
@@ -122,14 +111,22 @@ func (c *Client) judge(call *apicall.Call, api api, answer apicall.Answer) (stri
 	if answer.Status == 200 && api.success(r.object) {
 		return call.Clean.Word(r.requestID), nil, false
 	}
+	suspect := r.page && !answer.StatusSpeaks()
+	if suspect {
+		r.ban, r.code = codePage, codePage
+	}
 	row := api.find(answer.Status, r)
 	e := call.Error(row.Kind, row.Scope)
+	e.Suspect = suspect
 	e.HTTPStatus, e.Tries, e.Period, e.Fix = answer.Status, row.Tries, row.Period, row.Fix
 	e.RequestID = call.Clean.Word(r.requestID)
 	e.Code = call.Clean.Word(r.code)
 	e.Message = call.Clean.Message(r.message)
 	if e.Message == "" {
 		e.Message = row.Meaning
+	}
+	if r.page && !suspect {
+		e.Message += " (an HTML page, not the platform's own answer)"
 	}
 	if answer.Note != "" {
 		e.Message = call.Clean.Message(answer.Note)

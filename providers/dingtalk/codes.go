@@ -31,7 +31,8 @@ const banWait = 5 * time.Minute
 // fitting row counts, in the order that [CodesFor] gives.
 func Tables() []providers.Table {
 	return []providers.Table{
-		{Name: "bans", Codes: banRows()},
+		{Name: "bans", Codes: banRows(false)},
+		{Name: apiChange + ", bans", Codes: banRows(true)[1:2]},
 		{Name: apiNick, Codes: legacyRows()},
 		{Name: apiGroup, Codes: groupRows()},
 		{Name: apiChange, Codes: changeRows()},
@@ -88,20 +89,33 @@ func alike(row providers.Code, codes ...string) []providers.Code {
 	return all
 }
 
-// These two stand for what a banned address gets to see: {"status":1111} or a
-// page. They are looked for before anything else.
+// These two are looked for before anything else: {"status":1111}, and an HTML
+// page whose status does not explain it.
 const (
 	codeBan  = "1111"
 	codePage = "(HTML page)"
 )
 
-func banRows() []providers.Code {
-	const fix = "nothing is sent from this address for five minutes; lower the configured rates if it comes back"
-	row := providers.Code{
-		Kind: providers.Throttled, Scope: providers.ScopeAddress, Wait: banWait, Unmetered: true, Fix: fix, Doc: docThrottle,
-		Meaning: "our address is banned: more than 10,000 requests in 20 s",
+// banRows judge what a banned address gets. once is for a call that must not be
+// repeated: a page in place of a success does not prove that nothing was done.
+func banRows(once bool) []providers.Code {
+	page := providers.Code{
+		Code: codePage, Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: 2 * time.Second, Tries: 3, Doc: docThrottle,
+		Meaning: "an HTML page in place of an answer: our address may be banned, or something on the way asks for a login",
+		Fix: "nothing at first: a call for a token finds out whether the address is banned; if it is not, look for a proxy, a firewall " +
+			"or a login page between this machine and the host",
 	}
-	return alike(row, codeBan, codePage)
+	pages := []providers.Code{page}
+	if once {
+		unknown := page
+		unknown.HTTP, unknown.Kind, unknown.Wait, unknown.Tries = "2xx", providers.Ambiguous, 0, 0
+		pages = []providers.Code{unknown, page}
+	}
+	return append([]providers.Code{{
+		Code: codeBan, Kind: providers.Throttled, Scope: providers.ScopeAddress, Wait: banWait, Unmetered: true, Doc: docThrottle,
+		Meaning: "our address is banned: more than 10,000 requests in 20 s",
+		Fix:     "nothing is sent from this address for five minutes; lower the configured rates if it comes back",
+	}}, pages...)
 }
 
 // statusRows judge an answer by a status that says something by itself: the
@@ -112,6 +126,10 @@ func statusRows() []providers.Code {
 		alike(providers.Code{
 			HTTP: "3xx", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
 			Meaning: "a redirect, which is never followed", Fix: "set the base URL to the platform's own host",
+		}, "", "*"),
+		alike(providers.Code{
+			HTTP: "407", Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Meaning: "a proxy wants a user name and a password",
+			Fix: "check the base URL, and HTTPS_PROXY and NO_PROXY in the worker's environment",
 		}, "", "*"),
 		alike(providers.Code{
 			HTTP: "429", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Second, Unmetered: true,

@@ -73,6 +73,7 @@ type Client struct {
 type api struct {
 	name    string
 	url     string
+	host    string
 	once    bool
 	success func(apicall.Object) bool
 	rows    []providers.Code
@@ -114,15 +115,15 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{
 		tenant: cfg.Tenant, quick: cfg.Quick, now: cfg.Now,
 		wire:   apicall.NewWire(cfg.Timeout),
-		nick:   api{name: apiNick, url: oldBase + "/topapi/chat/updategroupnick", success: nickDone},
-		group:  api{name: apiGroup, url: newBase + "/v1.0/im/group/update", success: groupDone},
-		change: api{name: apiChange, url: newBase + "/v1.0/contact/orgAccounts/dingTalkIds/change", success: changeDone, once: true},
+		nick:   api{name: apiNick, host: oldHost, url: oldBase + "/topapi/chat/updategroupnick", success: nickDone},
+		group:  api{name: apiGroup, host: newHost, url: newBase + "/v1.0/im/group/update", success: groupDone},
+		change: api{name: apiChange, host: newHost, url: newBase + "/v1.0/contact/orgAccounts/dingTalkIds/change", success: changeDone, once: true},
 	}
 	for _, a := range []*api{&c.nick, &c.group, &c.change} {
-		a.rows, a.bans = CodesFor(a.name), banRows()
+		a.rows, a.bans = CodesFor(a.name), banRows(a.once)
 	}
 	c.secret.Store(&cfg.AppSecret)
-	c.tokens = newTokens(c, cfg, newBase)
+	c.tokens = newTokens(c, cfg, newBase, newHost)
 	return c, nil
 }
 
@@ -159,17 +160,27 @@ func (c *Client) SetSecret(secret secret.Text) {
 // nothing about the permissions of the three calls, which the platform judges at
 // each call alone.
 func (c *Client) CheckToken(ctx context.Context) error {
-	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiToken}
+	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiToken, Host: c.tokens.api.host}
 	if err := c.tokens.check(ctx, call); err != nil {
 		return err
 	}
 	return nil
 }
 
-// find returns the row for an answer. A page that comes with a server error
-// says nothing about what happened to a call that must not be repeated.
+// AskToken asks the platform for an access token even if a good one is at hand:
+// it reports whether the platform answers calls from this address. It is not
+// metered and passes no gate. The error is a [*providers.Error].
+func (c *Client) AskToken(ctx context.Context) error {
+	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiToken, Host: c.tokens.api.host}
+	if _, err := c.tokens.fetch(ctx, call, asked); err != nil {
+		return err
+	}
+	return nil
+}
+
+// find returns the row for an answer.
 func (a *api) find(status int, r reply) providers.Code {
-	if r.ban != "" && (r.ban == codeBan || !a.once || status < 500) {
+	if r.ban != "" {
 		row, _ := apicall.Find(a.bans, status, r.ban)
 		return row
 	}
@@ -188,7 +199,7 @@ func (a *api) find(status int, r reply) providers.Code {
 func (c *Client) do(ctx context.Context, gate providers.Gate, a api, names []string,
 	request func(token string) apicall.Request,
 ) (providers.Receipt, error) {
-	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: a.name, Gate: gate, Once: a.once}
+	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: a.name, Host: a.host, Gate: gate, Once: a.once}
 	if gate == nil {
 		return providers.Receipt{}, call.NoGate()
 	}
@@ -196,26 +207,27 @@ func (c *Client) do(ctx context.Context, gate providers.Gate, a api, names []str
 	attempt := func(ctx context.Context) (string, *providers.Error, bool) {
 		// The token comes first: a slot that the gate has booked must not pass
 		// while a token is fetched.
-		token, err := c.tokens.get(ctx, call)
+		with, err := c.tokens.get(ctx, call)
 		if err != nil {
 			return "", err, false
 		}
-		id, err, again := c.send(ctx, call, a, names, token, request)
-		if err == nil || err.Kind != providers.TokenRejected {
-			return id, err, again
-		}
-		if !renewed {
+		id, err, again := c.send(ctx, call, a, names, with.value, request)
+		if err != nil && err.Kind == providers.TokenRejected && !renewed {
 			renewed = true
-			fresh, tokenErr := c.tokens.renew(ctx, call, token)
+			fresh, tokenErr := c.tokens.renew(ctx, call, with)
 			if tokenErr != nil {
 				return "", tokenErr, false
 			}
-			if fresh != token {
-				id, err, again = c.send(ctx, call, a, names, fresh, request)
+			if fresh.value != with.value {
+				id, err, again = c.send(ctx, call, a, names, fresh.value, request)
 			}
+			with = fresh
 		}
-		if err != nil && err.Kind == providers.TokenRejected {
-			err.Kind = providers.Misconfigured
+		switch {
+		case err == nil:
+			c.tokens.accepted(a.name, with)
+		case err.Kind == providers.TokenRejected:
+			c.tokens.refusedTwice(a.name, with, err)
 		}
 		return id, err, again
 	}

@@ -44,6 +44,7 @@ func isNoSuchApp(t *testing.T, err error) {
 	got := *e
 	got.Sends, got.Fix = 0, ""
 	want := providers.Error{
+		Host:     "127.0.0.1",
 		Platform: "dingtalk", Tenant: "school", API: "oauth2/accessToken", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
 		Code: "invalidClientIdOrSecret", HTTPStatus: 400, Message: "no such app", RequestID: "r-7", Credentials: true,
 	}
@@ -118,6 +119,8 @@ func TestCheckTokenAsksAgainAfterARefusal(t *testing.T) {
 		t.Errorf("with a good token at hand: %v", err)
 	}
 	a.mustRename(t, 5)
+	isNoSuchApp(t, a.AskToken(t.Context())) // asks all the same
+	a.mustRename(t, 6)                      // with the token at hand, which still serves
 }
 
 // A refusal answers for the platform for five minutes, from when it was given.

@@ -48,6 +48,8 @@ type tokens struct {
 
 	mu       sync.Mutex
 	value    secret.Text
+	fetched  int // how often the platform has handed out a token
+	trust    trust
 	refresh  time.Time // from then on one caller replaces it
 	expires  time.Time
 	fetching bool
@@ -56,10 +58,10 @@ type tokens struct {
 	until    time.Time        // the refusal answers for the platform up to then
 }
 
-func newTokens(c *Client, cfg Config, base string) *tokens {
+func newTokens(c *Client, cfg Config, base, host string) *tokens {
 	t := &tokens{client: c, key: cfg.AppKey}
 	t.api = api{
-		name: apiToken, url: base + "/v1.0/oauth2/accessToken", rows: CodesFor(apiToken), bans: banRows(),
+		name: apiToken, host: host, url: base + "/v1.0/oauth2/accessToken", rows: CodesFor(apiToken), bans: banRows(false),
 		success: func(o apicall.Object) bool { return o.Text("accessToken") != "" },
 	}
 	t.life, t.end = context.WithCancel(context.Background())
@@ -83,14 +85,15 @@ func (t *tokens) forget() {
 	t.refusal, t.until = nil, time.Time{}
 	t.flight.Forget(joined)
 	t.flight.Forget(checked)
+	t.flight.Forget(asked)
 }
 
 // get returns a token that is good for a while yet. From ten minutes before a
 // token's end one caller fetches the next; the others go on with it.
-func (t *tokens) get(ctx context.Context, call *apicall.Call) (string, *providers.Error) {
+func (t *tokens) get(ctx context.Context, call *apicall.Call) (token, *providers.Error) {
 	now := t.client.now()
 	t.mu.Lock()
-	current, valid := t.value.Reveal(), now.Before(t.expires)
+	current, valid := t.current(), now.Before(t.expires)
 	mine := !now.Before(t.refresh) && !t.fetching
 	if valid && !mine {
 		t.mu.Unlock()
@@ -106,15 +109,27 @@ func (t *tokens) get(ctx context.Context, call *apicall.Call) (string, *provider
 	return next, err
 }
 
-// renew replaces a token that was rejected, unless another caller has done so
-// already. The platform may well hand out the same token again.
-func (t *tokens) renew(ctx context.Context, call *apicall.Call, rejected string) (string, *providers.Error) {
+// token is an access token as the platform handed it out.
+type token struct {
+	value string
+	nth   int // of all that this client was handed
+}
+
+// current is the last token. The caller holds mu.
+func (t *tokens) current() token { return token{t.value.Reveal(), t.fetched} }
+
+// renew replaces a token that was rejected, unless the platform has handed out
+// one since, to whichever caller: of many that are rejected together one asks.
+// The platform may well hand out the same token again.
+func (t *tokens) renew(ctx context.Context, call *apicall.Call, rejected token) (token, *providers.Error) {
 	t.mu.Lock()
-	if current := t.value.Reveal(); current != rejected && t.client.now().Before(t.expires) {
+	if current := t.current(); current.nth > rejected.nth && t.client.now().Before(t.expires) {
 		t.mu.Unlock()
 		return current, nil
 	}
-	t.expires = time.Time{}
+	if t.fetched <= rejected.nth {
+		t.expires = time.Time{}
+	}
 	t.mu.Unlock()
 	return t.fetch(ctx, call, joined)
 }
@@ -132,36 +147,36 @@ func (t *tokens) check(ctx context.Context, call *apicall.Call) *providers.Error
 	return err
 }
 
-// The two kinds of fetch. They do not join each other: a call's may end without
-// asking, on a refusal that is remembered.
+// The kinds of fetch. They do not join each other: a call's may end without
+// asking, on a refusal that is remembered, a check's on a token that is at hand.
 const (
 	joined  = "call"
 	checked = "check"
+	asked   = "ask"
 )
 
 // fetch joins the fetch of its kind that is under way or begins one. A caller
 // that goes away leaves it running for the others.
-func (t *tokens) fetch(ctx context.Context, call *apicall.Call, kind string) (string, *providers.Error) {
-	request := func() (any, error) { return t.request(kind == checked) }
+func (t *tokens) fetch(ctx context.Context, call *apicall.Call, kind string) (token, *providers.Error) {
+	request := func() (any, error) { return t.request(kind) }
 	select {
 	case <-ctx.Done():
-		return "", call.Unsent(apicall.Ended(ctx))
+		return token{}, call.Unsent(apicall.Ended(ctx))
 	case result := <-t.flight.DoChan(kind, request):
 		if failure, ok := errors.AsType[*providers.Error](result.Err); ok {
 			own := *failure // the others get the same one
-			return "", &own
+			return token{}, &own
 		}
-		return result.Val.(string), nil
+		return result.Val.(token), nil
 	}
 }
 
 // request asks the platform, with two quick tries on connection faults, and
-// keeps what it gets. It is not metered and passes no gate. anew asks even if
-// the credentials were refused a moment ago.
-func (t *tokens) request(anew bool) (any, error) {
+// keeps what it gets. It is not metered and passes no gate.
+func (t *tokens) request(kind string) (any, error) {
 	c := t.client
-	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiToken}
-	current, refusal, ask := t.begin(anew)
+	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiToken, Host: t.api.host}
+	current, refusal, ask := t.begin(kind)
 	replaced, appSecret := t.appSecret()
 	switch {
 	case !ask && t.life.Err() != nil:
@@ -173,7 +188,7 @@ func (t *tokens) request(anew bool) (any, error) {
 	}
 	defer t.under.Done()
 
-	call.Clean = apicall.NewCleaner([]string{appSecret, current}, nil)
+	call.Clean = apicall.NewCleaner([]string{appSecret, current.value}, nil)
 	var value string
 	var life time.Duration
 	_, err := call.Do(t.life, c.quick, func(ctx context.Context) (string, *providers.Error, bool) {
@@ -197,24 +212,23 @@ func (t *tokens) request(anew bool) (any, error) {
 	if failure, ok := errors.AsType[*providers.Error](err); ok {
 		failure = notTheTasks(failure)
 		if !t.keepFailure(failure, replaced) {
-			return t.request(true) // with the secret that came meanwhile
+			return t.request(checked) // with the secret that came meanwhile
 		}
 		return nil, failure
 	}
-	t.keep(value, life, replaced)
-	return value, nil
+	return t.keep(value, life, replaced), nil
 }
 
 // begin reports whether there is anything to ask: the fetch that a caller
 // wanted to join may just have ended, with a token or with a refusal.
-func (t *tokens) begin(anew bool) (current string, refusal *providers.Error, ask bool) {
+func (t *tokens) begin(kind string) (current token, refusal *providers.Error, ask bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.client.now()
-	current = t.value.Reveal()
+	current = t.current()
 	switch {
-	case t.life.Err() != nil, now.Before(t.expires) && now.Before(t.refresh):
-	case t.refusal != nil && now.Before(t.until) && !anew:
+	case t.life.Err() != nil, now.Before(t.expires) && now.Before(t.refresh) && kind != asked:
+	case t.refusal != nil && now.Before(t.until) && kind == joined:
 		refusal = t.refusal
 	default:
 		t.under.Add(1)
@@ -250,16 +264,21 @@ func (t *tokens) keepFailure(failure *providers.Error, replaced int) bool {
 }
 
 // keep keeps a token, unless the secret that it was fetched with was replaced.
-func (t *tokens) keep(value string, life time.Duration, replaced int) {
+func (t *tokens) keep(value string, life time.Duration, replaced int) token {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if replaced != t.secrets {
-		return
+		return token{value, t.fetched}
 	}
 	t.fetching, t.refusal = false, nil
 	now := t.client.now()
+	if value != t.value.Reveal() {
+		t.trust = trust{}
+	}
+	t.fetched++
 	t.value, t.expires = secret.New(value), now.Add(life)
 	t.refresh = t.expires.Add(-min(earlier, life/2))
+	return t.current()
 }
 
 // lifetime reads expireIn, in seconds.
@@ -277,7 +296,7 @@ func notTheTasks(e *providers.Error) *providers.Error {
 	if e.Kind == providers.TokenRejected || e.Kind == providers.Rejected {
 		e.Kind = providers.Misconfigured
 	}
-	if e.Kind != providers.Unsent {
+	if e.Kind != providers.Unsent && !e.Suspect {
 		e.Scope = max(e.Scope, providers.ScopeTenant)
 	}
 	e.MaybeApplied, e.Sends = false, 0

@@ -39,7 +39,9 @@ func TestTokenErrors(t *testing.T) {
 		{403, `{"code":"Forbidden.AccessDenied.QpsLimitForApi"}`, providers.Throttled, providers.ScopeAPI},
 		{429, ``, providers.Throttled, providers.ScopeTenant},
 		{200, `{"status":1111,"wait":5}`, providers.Throttled, providers.ScopeAddress},
-		{200, `<html>`, providers.Throttled, providers.ScopeAddress},
+		{200, `<html>`, providers.Throttled, providers.ScopeLane}, // suspected: no other lane yet
+		{502, `<html>`, providers.Transient, providers.ScopeTenant},
+		{407, `<html>`, providers.Misconfigured, providers.ScopeTenant},
 		{200, `{"accessToken":""}`, providers.Transient, providers.ScopeTenant},
 		{200, ``, providers.Transient, providers.ScopeTenant},
 		{500, `{"code":"unknownError"}`, providers.Transient, providers.ScopeTenant},

@@ -1,7 +1,6 @@
 package providertest
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -168,7 +167,7 @@ func saneKind(s Subject, status int, kind providers.Kind) bool {
 	switch {
 	case status >= 500 || status < 300:
 		return kind == s.inDoubt()
-	case status < 400, status == 401, status == 404, status == 405:
+	case status < 400, status == 401, status == 404, status == 405, status == 407:
 		return kind == providers.Misconfigured
 	case status == 403, status == 429:
 		return kind == providers.Throttled
@@ -248,60 +247,5 @@ func bodies(t *testing.T, s Subject) {
 	set(say(400, s.Refusal(long, "m")))
 	if _, err := r.do(t); err == nil || len(err.Code) > 500 {
 		t.Errorf("a code of 5000 characters is not cut off: %.200v", err)
-	}
-}
-
-func bans(t *testing.T, s Subject) { //nolint:gocognit // one table, one judgement
-	const page = "<!DOCTYPE html><html><body>denied</body></html>"
-	for _, c := range []struct {
-		status  int
-		kind    string
-		body    string
-		certain bool // the page says nothing about a call if a gateway broke
-	}{
-		{200, "application/json", `{"status":1111,"wait":5,"source":"x5","punish":"deny","uuid":"u-1"}`, true},
-		{200, "text/html", `{"status":"1111","wait":5}`, true},
-		{403, "application/json", `{"status":1111,"wait":5}`, true},
-		{502, "application/json", `{"status":1111,"wait":5}`, true},
-		{200, "text/html", page, true},
-		{403, "text/html; charset=gbk", page, true},
-		{400, "", page, true},
-		{200, "application/json", "\ufeff \n" + page, true},
-		{502, "text/html", page, false},
-		{503, "text/html", page, false},
-	} {
-		t.Run(fmt.Sprint(c.status, " ", c.kind, " ", c.body[:9]), func(t *testing.T) {
-			r := newRig(t, s, func(w http.ResponseWriter, _ *http.Request, _ int) {
-				w.Header().Set("Content-Type", c.kind)
-				w.WriteHeader(c.status)
-				_, _ = io.WriteString(w, c.body)
-			})
-			_, err := r.do(t)
-			switch {
-			case err == nil:
-				t.Fatal("it passed for a success")
-			case !s.Bans:
-				if err.Scope == providers.ScopeAddress {
-					t.Errorf("scope %v; this platform is not known to ban addresses so", err.Scope)
-				}
-			case s.Once && !c.certain:
-				if err.Kind != providers.Ambiguous || !err.MaybeApplied {
-					t.Errorf("kind %v, maybe applied %v; a gateway's page leaves it open", err.Kind, err.MaybeApplied)
-				}
-			default:
-				if err.Kind != providers.Throttled || err.Scope != providers.ScopeAddress || err.RetryAfter != 5*time.Minute {
-					t.Errorf("kind %v, scope %v, wait %v; want throttled, address, 5m0s", err.Kind, err.Scope, err.RetryAfter)
-				}
-				if c.certain && err.MaybeApplied {
-					t.Error("said to be maybe applied; a ban is not processed")
-				}
-				if err.Unmetered == err.MaybeApplied {
-					t.Errorf("not counted %v, maybe applied %v; a ban is not counted, and a broken gateway's page may be", err.Unmetered, err.MaybeApplied)
-				}
-				if err.Sends != 1 {
-					t.Errorf("%d sends into a ban, want 1", err.Sends)
-				}
-			}
-		})
 	}
 }

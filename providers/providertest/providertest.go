@@ -56,8 +56,7 @@ type Subject struct {
 	// Once means that the call must not be repeated once it may have left, and
 	// that an outcome in doubt is Ambiguous.
 	Once bool
-	// Bans means that an HTML page and {"status":1111} tell that our address is
-	// shut out.
+	// Bans means that {"status":1111} reports a ban of our address.
 	Bans bool
 	// Secrets and Names must show in no error. The first name is the one that
 	// the call sets, the others are parts of it.
@@ -76,6 +75,7 @@ func Run(t *testing.T, s Subject) {
 		{"a wait that the platform names is kept", retryAfter},
 		{"bodies that are not what they should be", bodies},
 		{"a banned address", bans},
+		{"HTML pages", pages},
 		{"a server that is gone", dead},
 		{"a server that breaks off", breaks},
 		{"a server that does not answer", hangs},

@@ -26,6 +26,7 @@ const (
 // to one goroutine.
 type Call struct {
 	Platform, Tenant, API string
+	Host                  string // that is called, for errors
 	// Gate is passed before each send. Nil only for calls that are not metered.
 	Gate  providers.Gate
 	Clean Cleaner
@@ -41,7 +42,7 @@ type Call struct {
 
 // Error starts an error of this call.
 func (c *Call) Error(kind providers.Kind, scope providers.Scope) *providers.Error {
-	return &providers.Error{Platform: c.Platform, Tenant: c.Tenant, API: c.API, Kind: kind, Scope: scope}
+	return &providers.Error{Platform: c.Platform, Tenant: c.Tenant, API: c.API, Host: c.Host, Kind: kind, Scope: scope}
 }
 
 // Refuse ends the call before it begins: what it asks for cannot succeed.
@@ -94,6 +95,14 @@ func (c *Call) Send(ctx context.Context, wire *Wire, request func() Request) (an
 	_, distrust := errors.AsType[*tls.CertificateVerificationError](fault.Err)
 	if distrust {
 		e.Fix = "the platform's certificate is not trusted: check the base URL, the clock and any proxy on the way"
+	}
+	if proxy, ok := errors.AsType[*ProxyError](fault.Err); ok {
+		e.HTTPStatus, e.Host = proxy.Status, proxy.Host
+		if proxy.Status < 500 {
+			e.Kind, e.Scope = providers.Misconfigured, providers.ScopeTenant
+			e.Fix = "check HTTPS_PROXY and NO_PROXY in the worker's environment, and what the proxy allows"
+			return Answer{}, e, false
+		}
 	}
 	quick := !fault.Timeout && !fault.Ended && !distrust && (!fault.Written || !c.Once)
 	return Answer{}, e, quick

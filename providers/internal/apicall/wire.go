@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"mime"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -42,6 +43,27 @@ type Answer struct {
 	Header http.Header
 	Body   []byte // nil if it was longer than MaxBody
 	Note   string // what is odd about the answer besides its content; may be empty
+}
+
+// Page reports whether the answer is an HTML page, or another text that was
+// declared as one. It says nothing of a body that is a JSON object: try
+// [ParseObject] first.
+func (a Answer) Page() bool {
+	kind, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
+	body := bytes.TrimSpace(bytes.TrimPrefix(a.Body, []byte("\xef\xbb\xbf")))
+	return len(body) > 0 && (kind == "text/html" || body[0] == '<')
+}
+
+// StatusSpeaks reports whether the status of an HTML page explains it: a
+// gateway's own fault, a wrong address, a proxy that wants a password, too many
+// requests. Only a page with another status is a suspected ban.
+func (a Answer) StatusSpeaks() bool {
+	switch a.Status {
+	case http.StatusUnauthorized, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusProxyAuthRequired,
+		http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return true
+	}
+	return a.Status >= 500 || a.Status >= 300 && a.Status < 400
 }
 
 // Fault is an exchange without a whole answer.
@@ -91,7 +113,25 @@ func NewWire(timeout time.Duration) *Wire {
 		// written into a connection that is just being closed is a doubt.
 		IdleConnTimeout: 30 * time.Second,
 		Protocols:       &http1,
+		OnProxyConnectResponse: func(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
+			if answer.StatusCode == http.StatusOK {
+				return nil
+			}
+			return &ProxyError{Host: proxy.Hostname(), Status: answer.StatusCode}
+		},
 	}}
+}
+
+// ProxyError means that the proxy did not open the way to the platform: nothing
+// of the request was sent.
+type ProxyError struct {
+	Host   string
+	Status int // of the proxy's answer to CONNECT
+}
+
+// Error names the proxy and its answer.
+func (e *ProxyError) Error() string {
+	return fmt.Sprintf("the proxy %s answered HTTP %d and opened no connection", e.Host, e.Status)
 }
 
 // Close drops idle connections. Exchanges under way go on.

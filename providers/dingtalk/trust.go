@@ -1,0 +1,58 @@
+package dingtalk
+
+import "rollcall/providers"
+
+// inARow is after how many renewals in a row an API counts as one that refuses
+// a token which other APIs accept.
+const inARow = 5
+
+// trust is what the calls have found out about the current token. The platform
+// refuses a valid one at times, on some of its machines and for a moment: a
+// token with which a call has succeeded proves the credentials right.
+type trust struct {
+	proven  bool                // a call has succeeded with it
+	refused map[string]refusals // by API
+}
+
+// refusals are those of one API since its last success.
+type refusals struct {
+	renewals int // after which the token was refused all the same
+	nth      int // of the token at the last of them: calls refused together are one
+}
+
+// accepted takes in that a call of an API succeeded with a token.
+func (t *tokens) accepted(api string, with token) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if with.value == t.value.Reveal() {
+		t.trust.proven = true
+		delete(t.trust.refused, api)
+	}
+}
+
+// refusedTwice judges a call whose token was refused, and the one that the
+// platform handed out after that as well.
+func (t *tokens) refusedTwice(api string, with token, e *providers.Error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e.Kind = providers.Misconfigured
+	if with.value != t.value.Reveal() || !t.trust.proven {
+		return
+	}
+	if t.trust.refused == nil {
+		t.trust.refused = map[string]refusals{}
+	}
+	r := t.trust.refused[api]
+	if r.nth != with.nth {
+		r = refusals{r.renewals + 1, with.nth}
+		t.trust.refused[api] = r
+	}
+	if r.renewals < inARow {
+		e.Kind, e.Scope = providers.Transient, providers.ScopeTask
+		e.Fix = "nothing: other calls succeed with this token, so the credentials are right; the call is tried again"
+		return
+	}
+	e.Scope = providers.ScopeLane
+	e.Fix = "the credentials are right, other calls succeed with them, but this API refuses their token: " +
+		"check the permissions of the app and the base URL of this API; " + e.Fix
+}
