@@ -39,7 +39,7 @@ func (w *worker) addTenant(org config.Organisation, t config.Tenant, record *led
 		}
 		cfg := lane.Config{
 			Organisation: org.Name, Tenant: t.Name, Platform: c.platform, Kind: kind,
-			Limits: paceLimits(limits), Timeout: c.timeout, Probe: c.probe,
+			Limits: paceLimits(limits), Timeout: c.timeout, Probe: c.probe, Ask: c.ask,
 		}
 		if t.DingTalk != nil { // ClassIn counts neither a month nor an address
 			cfg.Metered, cfg.Quota = true, paceQuota(org.Quota)
@@ -63,6 +63,7 @@ type connection struct {
 	timeout  time.Duration
 	build    func(tasks.Kind, handler.Env) handler.Func
 	probe    func(context.Context) error // nil: the platform has no unmetered call
+	ask      func(context.Context) error // likewise; leaves even if a token is at hand
 }
 
 // connect makes the client of a tenant. It connects to nothing.
@@ -87,7 +88,7 @@ func (w *worker) connect(t config.Tenant) (connection, error) {
 				return handler.ID(env, client)
 			}
 		}
-		return connection{platform: "dingtalk", timeout: timeout, build: build, probe: client.CheckToken}, nil
+		return connection{platform: "dingtalk", timeout: timeout, build: build, probe: client.CheckToken, ask: client.AskToken}, nil
 	}
 	c := t.ClassIn
 	timeout := time.Duration(c.Timeout)

@@ -126,9 +126,9 @@ func (b *Board) Put(ctx context.Context, h Hold) (Hold, Change, error) {
 	// One form of a moment, for the script to compare.
 	h.Since, h.Until = stored(h.Since), stored(h.Until)
 	if h.Probe != ByTime && h.Next.IsZero() {
-		h.Next = h.Since.Add(h.Class.Wait(0))
+		h.Next = h.Since.Add(h.Wait(0))
 	}
-	h.Next = stored(h.Next)
+	h.Next, h.Seen.First, h.Seen.Last = stored(h.Next), stored(h.Seen.First), stored(h.Seen.Last)
 	raw, err := json.Marshal(h, json.Deterministic(true))
 	if err != nil {
 		return h, Same, fmt.Errorf("hold %s: %w", h.Place, err)
@@ -166,14 +166,26 @@ func (b *Board) Restore(ctx context.Context, holds []Hold) error {
 
 func stored(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
-// Lift ends a hold, if it is still as the caller knows it; false if somebody was
-// faster. by says who found out that it is over.
+// What must not have changed of a hold. What was seen may: a call that was under
+// way when the hold began adds to it.
+const (
+	same        = "class reason since until bulk probe"
+	sameProbe   = same + " next tries probing"
+	sameProbing = "class since probe probing"
+)
+
+// Lift ends a hold, if it is still the one that the caller knows; false if it is
+// another by now. by says who found out that it is over.
 func (b *Board) Lift(ctx context.Context, h Hold, by string) (bool, error) {
-	done, err := b.exchange(ctx, h, "")
+	unchanged := same
+	if h.Probe != ByTime { // its end moves on with each refusal, and a probe knows better
+		unchanged = "class reason since bulk probe"
+	}
+	_, done, err := b.exchange(ctx, h, "", unchanged)
 	if err == nil && done {
 		b.mu.Lock()
 		b.writes++
-		if b.holds[h.field()].raw == h.raw { // else it was put anew meanwhile
+		if b.holds[h.field()].Since.Equal(h.Since) { // else it was put anew meanwhile
 			delete(b.holds, h.field())
 		}
 		b.mu.Unlock()
@@ -182,40 +194,52 @@ func (b *Board) Lift(ctx context.Context, h Hold, by string) (bool, error) {
 	return done, err
 }
 
-// Claim takes the probe of a hold, if it is due and nobody was faster: until the
-// next one it is the caller's.
-func (b *Board) Claim(ctx context.Context, h Hold, now time.Time) (Hold, bool, error) {
+// Claim takes the probe of a hold, if it is due and nobody was faster: it is the
+// caller's for [Lease] from now on, until the caller renews or ends it.
+func (b *Board) Claim(ctx context.Context, h Hold, now time.Time, by string) (Hold, bool, error) {
 	if h.Probe == ByTime || now.Before(h.Next) {
 		return h, false, nil
 	}
-	next := h
-	next.Tries++
-	next.Next = stored(now.Add(h.Class.Wait(next.Tries)))
-	return b.update(ctx, h, next)
+	return b.update(ctx, h, patch{"next": stored(now.Add(Lease)), "probing": strings.ToValidUTF8(by, "\ufffd")}, sameProbe)
 }
 
-// ProbeNow makes a hold due for its probe, for a person who has mended its
+// Renew extends the lease of a claimed probe; false if it was lost.
+func (b *Board) Renew(ctx context.Context, h Hold, now time.Time) (Hold, bool, error) {
+	return b.update(ctx, h, patch{"next": stored(now.Add(Lease))}, sameProbing)
+}
+
+// EndProbe ends a claimed probe that did not end its hold: so many have ended by
+// now, and the next is due at next. A claim that was lost stays lost.
+func (b *Board) EndProbe(ctx context.Context, h Hold, tries int, next time.Time) (Hold, bool, error) {
+	return b.update(ctx, h, patch{"next": stored(next), "tries": tries, "probing": ""}, sameProbing)
+}
+
+// ProbeNow makes a hold due for its probe, for a person who has removed its
 // cause; false if it was changed meanwhile.
 func (b *Board) ProbeNow(ctx context.Context, h Hold, now time.Time) (bool, error) {
-	next := h
-	next.Tries, next.Next = 0, stored(now)
-	_, done, err := b.update(ctx, h, next)
+	next, done, err := b.update(ctx, h, patch{"next": stored(now), "tries": 0, "probing": ""}, sameProbe)
 	if done { // a word that is lost only makes them find out later
 		_ = b.rdb.Publish(ctx, Channel, next.field()).Err()
 	}
 	return done, err
 }
 
-func (b *Board) update(ctx context.Context, h, next Hold) (Hold, bool, error) {
-	raw, err := json.Marshal(next, json.Deterministic(true))
+// patch are the fields of a stored hold that change; an empty text removes one.
+type patch map[string]any
+
+func (b *Board) update(ctx context.Context, h Hold, change patch, unchanged string) (Hold, bool, error) {
+	raw, err := json.Marshal(change, json.Deterministic(true))
 	if err != nil {
 		return h, false, fmt.Errorf("hold %s: %w", h.Place, err)
 	}
-	done, err := b.exchange(ctx, h, string(raw))
+	now, done, err := b.exchange(ctx, h, string(raw), unchanged)
 	if err != nil || !done {
 		return h, false, err
 	}
-	next.raw = string(raw)
+	next, err := decode(now)
+	if err != nil {
+		return h, false, fmt.Errorf("hold %s: read what is stored: %w", h.Place, err)
+	}
 	b.keep(next)
 	return next, true, nil
 }
@@ -227,11 +251,15 @@ func (b *Board) keep(h Hold) {
 	b.mu.Unlock()
 }
 
-// exchange replaces a hold by raw, or removes it, if it is still as it was read.
-func (b *Board) exchange(ctx context.Context, h Hold, raw string) (bool, error) {
-	n, err := b.swap.Run(ctx, b.rdb, []string{Key}, h.field(), h.raw, raw).Int()
-	if err != nil {
-		return false, fmt.Errorf("hold %s: %w", h.Place, err)
+// exchange changes a hold, or removes it for an empty change, if the named
+// fields are still as they were read.
+func (b *Board) exchange(ctx context.Context, h Hold, change, unchanged string) (string, bool, error) {
+	now, err := b.swap.Run(ctx, b.rdb, []string{Key}, h.field(), h.raw, change, unchanged).Text()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return "", false, nil
+	case err != nil:
+		return "", false, fmt.Errorf("hold %s: %w", h.Place, err)
 	}
-	return n == 1, nil
+	return now, true, nil
 }

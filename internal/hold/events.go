@@ -21,6 +21,7 @@ type Event struct {
 	Class  Class
 	Reason string // of the hold; one that has ended had it
 	By     string // who put it, or found out that it is over
+	Seen   Seen   // what the hold was put for, as of then
 }
 
 // ReadEvents returns the last n events, the newest last. One round trip.
@@ -38,7 +39,7 @@ func ReadEvents(ctx context.Context, rdb redis.UniversalClient, n int) ([]Event,
 		}
 		events[i] = Event{
 			Place: Place{Level(text("level")), text("name")}, Event: text("event"),
-			Class: Class(text("class")), Reason: text("reason"), By: text("by"),
+			Class: Class(text("class")), Reason: text("reason"), By: text("by"), Seen: readSeen(text),
 		}
 		// Redis makes the first half of an id from its clock.
 		ms, _, _ := strings.Cut(m.ID, "-")
@@ -53,9 +54,9 @@ func ReadEvents(ctx context.Context, rdb redis.UniversalClient, n int) ([]Event,
 // a fault here changes no hold, and workers read the board anyway.
 func (b *Board) tell(ctx context.Context, change Change, h Hold, by string) {
 	_, _ = b.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.XAdd(ctx, &redis.XAddArgs{Stream: Events, MaxLen: eventsKept, Approx: true, Values: []any{
+		p.XAdd(ctx, &redis.XAddArgs{Stream: Events, MaxLen: eventsKept, Approx: true, Values: append([]any{
 			"event", "hold." + string(change), "level", string(h.Level), "name", h.Name, "class", string(h.Class), "reason", h.Reason, "by", by,
-		}})
+		}, h.Seen.values()...)})
 		p.Publish(ctx, Channel, h.field())
 		return nil
 	})

@@ -23,7 +23,7 @@ func TestEachTransitionIsToldOnce(t *testing.T) {
 		longer := refused(lane)
 		longer.Until = began.Add(time.Hour)
 		h := put(t, b, longer, hold.Same)
-		h, _, err := b.Claim(t.Context(), h, h.Next)
+		h, _, err := b.Claim(t.Context(), h, h.Next, "worker-1")
 		if err != nil {
 			t.Fatal(err)
 		}

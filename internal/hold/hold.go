@@ -49,11 +49,13 @@ const (
 	Quota    Class = "quota"    // the month's or the day's calls are spent
 	Refused  Class = "refused"  // credentials, permissions, an app that is shut off
 	Failing  Class = "failing"  // the platform answers with faults, or not at all
-	Banned   Class = "banned"   // the platform wants to be left alone for long
+	Banned   Class = "banned"   // the platform has blocked us, or a long pause after refusals for the rate
+	// Suspected means that one answer looked like that to a banned address.
+	Suspected Class = "suspected"
 )
 
 // Classes lists every Class.
-func Classes() []Class { return []Class{Operator, Quota, Refused, Failing, Banned} }
+func Classes() []Class { return []Class{Operator, Quota, Refused, Failing, Banned, Suspected} }
 
 // Probe is how it is found out that a hold is over.
 type Probe string
@@ -63,6 +65,10 @@ const (
 	ByTime  Probe = ""      // it ends, or somebody lifts it
 	ByToken Probe = "token" // the unmetered call for a token
 	ByTask  Probe = "task"  // one task that waits
+	// ByAddress is an unmetered call for a token as well, which is about the
+	// address and not about the credentials: any answer of the platform's own ends
+	// the hold. Workers that do not know it leave the probe to those that do.
+	ByAddress Probe = "address"
 )
 
 // Hold is one hold. A place can have two at once: a person's and one that came
@@ -78,9 +84,13 @@ type Hold struct {
 	Until time.Time `json:"until,omitzero"` // zero: until it is lifted
 	By    string    `json:"by"`             // who or which worker
 	Probe Probe     `json:"probe,omitzero"`
-	// Next is when it may be probed, and Tries how often it was.
+	// Next is when it may be probed, and Tries how many probes have ended. While
+	// a worker probes it, Next is the end of that worker's lease.
 	Next  time.Time `json:"next,omitzero"`
 	Tries int       `json:"tries,omitzero"`
+	// Probing is the worker that probes it now; it counts until Next. Empty: none.
+	Probing string `json:"probing,omitzero"`
+	Seen    Seen   `json:"seen,omitzero"`
 
 	raw string // as stored
 }
@@ -103,29 +113,11 @@ func (h Hold) HowToLift() string {
 	case h.Class == Operator:
 		return "enqueue lanes release " + name
 	case h.Probe != ByTime:
-		return "probed by itself; at once by: enqueue lanes release " + name
+		return "automatically when a probe succeeds; to probe now: enqueue lanes release " + name
 	case h.Class == Quota:
-		return "by itself when more calls are allowed or the time is over"
+		return "automatically when more calls are allowed or the time is over"
 	}
-	return "by itself when the time is over"
-}
-
-// First and longest wait before a probe: a refusal needs a person, a platform
-// that fails comes back by itself.
-func (c Class) waits() (first, longest time.Duration) {
-	if c == Failing {
-		return 15 * time.Second, 5 * time.Minute
-	}
-	return time.Minute, time.Hour
-}
-
-// Wait is how long the next probe is waited for after so many.
-func (c Class) Wait(tries int) time.Duration {
-	first, longest := c.waits()
-	if tries > 16 {
-		return longest
-	}
-	return min(first<<max(tries, 0), longest)
+	return "automatically when the time is over; at once: enqueue lanes release " + name + " --force"
 }
 
 // Change is what came of a word about a hold.

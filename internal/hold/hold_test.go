@@ -113,7 +113,7 @@ func TestAHoldThatGoesOnKeepsItsBeginningAndItsProbes(t *testing.T) {
 		rdb := s.Client(t)
 		b := hold.NewBoard(rdb)
 		first := put(t, b, refused(lane), hold.Entered)
-		claimed, mine, err := b.Claim(t.Context(), first, first.Next)
+		claimed, mine, err := b.Claim(t.Context(), first, first.Next, "worker-1")
 		if err != nil || !mine {
 			t.Fatalf("claim: %t, %v", mine, err)
 		}
@@ -155,14 +155,14 @@ func TestAHoldOfAnotherSortKeepsNothingOfTheOneBefore(t *testing.T) {
 				before := refused(lane)
 				before.Until, before.Bulk = began.Add(24*time.Hour), true
 				before = put(t, b, before, hold.Entered)
-				if _, mine, err := b.Claim(t.Context(), before, before.Next); err != nil || !mine {
+				if _, mine, err := b.Claim(t.Context(), before, before.Next, "worker-1"); err != nil || !mine {
 					t.Fatalf("claim: %t, %v", mine, err)
 				}
 				after := refused(lane)
 				after.Since = began.Add(time.Hour)
 				change(&after)
 				want := after
-				want.Next = want.Since.Add(want.Class.Wait(0))
+				want.Next = want.Since.Add(want.Wait(0))
 				if diff := cmp.Diff(want, put(t, b, after, hold.Changed), likeness); diff != "" {
 					t.Errorf("-want +got:\n%s", diff)
 				}

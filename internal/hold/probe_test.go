@@ -13,13 +13,13 @@ import (
 	"rollcall/internal/redistest"
 )
 
-func TestAProbeIsHadByOneWhenItIsDue(t *testing.T) {
+func TestAProbeIsClaimedByOneWorkerWhenItIsDue(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
 		h := put(t, hold.NewBoard(rdb), refused(lane), hold.Entered)
-		if _, mine, err := hold.NewBoard(rdb).Claim(t.Context(), h, h.Next.Add(-time.Millisecond)); mine || err != nil {
-			t.Errorf("it was had before it was due: %t, %v", mine, err)
+		if _, mine, err := hold.NewBoard(rdb).Claim(t.Context(), h, h.Next.Add(-time.Millisecond), "early"); mine || err != nil {
+			t.Errorf("claimed before it was due: %t, %v", mine, err)
 		}
 		var had atomic.Int64
 		var workers sync.WaitGroup
@@ -31,7 +31,7 @@ func TestAProbeIsHadByOneWhenItIsDue(t *testing.T) {
 					return
 				}
 				for _, h := range b.Of(lane) {
-					if _, mine, err := b.Claim(t.Context(), h, began.Add(time.Minute)); err != nil {
+					if _, mine, err := b.Claim(t.Context(), h, began.Add(time.Minute), "worker"); err != nil {
 						t.Error(err)
 					} else if mine {
 						had.Add(1)
@@ -41,47 +41,83 @@ func TestAProbeIsHadByOneWhenItIsDue(t *testing.T) {
 		}
 		workers.Wait()
 		if had.Load() != 1 {
-			t.Errorf("%d have the probe", had.Load())
+			t.Errorf("%d workers have the probe", had.Load())
 		}
 		put(t, hold.NewBoard(rdb), operator(lane), hold.Entered)
 		for _, h := range reread(t, rdb) {
-			if _, mine, err := hold.NewBoard(rdb).Claim(t.Context(), h, began.Add(24*time.Hour)); mine != (h.Class == hold.Refused) || err != nil {
-				t.Errorf("%s: the next probe is had: %t, %v", h.Class, mine, err)
+			if _, mine, err := hold.NewBoard(rdb).Claim(t.Context(), h, began.Add(24*time.Hour), "worker"); mine != (h.Class == hold.Refused) || err != nil {
+				t.Errorf("%s: the next probe is claimed: %t, %v", h.Class, mine, err)
 			}
 		}
 	})
 }
 
-func TestProbesGetRarer(t *testing.T) {
+// A worker that dies with a probe costs its lease, and neither a probe nor a
+// longer wait.
+func TestAProbeOfADeadWorkerIsClaimedAfterItsLease(t *testing.T) {
 	t.Parallel()
-	for class, want := range map[hold.Class]string{
-		hold.Refused: "1m0s 2m0s 4m0s 8m0s 16m0s 32m0s 1h0m0s 1h0m0s",
-		hold.Failing: "15s 30s 1m0s 2m0s 4m0s 5m0s 5m0s",
-	} {
-		t.Run(string(class), func(t *testing.T) {
-			t.Parallel()
-			b := hold.NewBoard(redistest.Mini(t).Client(t))
-			h := refused(lane)
-			h.Class = class
-			h = put(t, b, h, hold.Entered)
-			at := began
-			for i, wait := range strings.Fields(want) {
-				if got := h.Next.Sub(at).String(); got != wait {
-					t.Errorf("after %d probes the next comes in %s, want %s", i, got, wait)
-				}
-				at = h.Next
-				var mine bool
-				var err error
-				if h, mine, err = b.Claim(t.Context(), h, at); err != nil || !mine || h.Tries != i+1 {
-					t.Fatalf("probe %d: %t, %v, tries %d", i+1, mine, err, h.Tries)
-				}
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		dead, other := hold.NewBoard(rdb), hold.NewBoard(rdb)
+		h := put(t, dead, refused(lane), hold.Entered)
+		at := h.Next
+		claimed, mine, err := dead.Claim(t.Context(), h, at, "dead")
+		if !mine || err != nil || claimed.Probing != "dead" || claimed.Tries != 0 {
+			t.Fatalf("claimed %t, %v: %+v", mine, err, claimed)
+		}
+		at = at.Add(hold.Lease / 2)
+		claimed, mine, err = dead.Renew(t.Context(), claimed, at)
+		if !mine || err != nil {
+			t.Fatalf("renewed %t, %v", mine, err)
+		}
+		known := reread(t, rdb)[0]
+		if _, mine, err := other.Claim(t.Context(), known, at.Add(hold.Lease-time.Millisecond), "other"); mine || err != nil {
+			t.Errorf("claimed during another's lease: %t, %v", mine, err)
+		}
+		at = at.Add(hold.Lease)
+		taken, mine, err := other.Claim(t.Context(), known, at, "other")
+		if !mine || err != nil || taken.Tries != 0 || taken.Probing != "other" {
+			t.Errorf("after the lease: %t, %v, %+v", mine, err, taken)
+		}
+		// The first was only slow: its claim is lost.
+		for what, try := range map[string]func() (hold.Hold, bool, error){
+			"renewed": func() (hold.Hold, bool, error) { return dead.Renew(t.Context(), claimed, at) },
+			"ended":   func() (hold.Hold, bool, error) { return dead.EndProbe(t.Context(), claimed, 1, at.Add(time.Hour)) },
+		} {
+			if _, mine, err := try(); mine || err != nil {
+				t.Errorf("a lost claim was %s: %t, %v", what, mine, err)
 			}
-		})
-	}
-	// However often, and whatever a stored hold says.
-	for _, tries := range []int{-1, 1000} {
-		if wait := hold.Refused.Wait(tries); wait < time.Minute || wait > time.Hour {
-			t.Errorf("after %d probes the next comes in %s", tries, wait)
+		}
+		ended, mine, err := other.EndProbe(t.Context(), taken, 1, at.Add(taken.Wait(1)))
+		if !mine || err != nil || ended.Tries != 1 || ended.Probing != "" || !ended.Next.Equal(at.Add(10*time.Second)) {
+			t.Errorf("ended %t, %v: %+v", mine, err, ended)
+		}
+		if lifted, err := dead.Lift(t.Context(), claimed, "dead"); !lifted || err != nil {
+			t.Errorf("a hold is not lifted by a worker that knows an older probe of it: %t, %v", lifted, err)
+		}
+	})
+}
+
+func TestProbesGetRarerButNoticeAnEndWithinThirtySeconds(t *testing.T) {
+	t.Parallel()
+	for want, h := range map[string]hold.Hold{
+		"5s 10s 20s 40s 1m20s 2m40s 5m20s 10m40s 21m20s 42m40s 1h0m0s 1h0m0s": {Class: hold.Refused, Probe: hold.ByTask},
+		"5s 10s 20s 25s 25s": {Class: hold.Refused, Probe: hold.ByToken},
+		"2s 4s 8s 16s 25s":   {Class: hold.Failing, Probe: hold.ByTask},
+		"1s 2s 4s 8s 16s":    {Class: hold.Suspected, Probe: hold.ByAddress},
+		"25s 25s":            {Class: hold.Banned, Probe: hold.ByAddress},
+		"10s 20s 25s":        {Class: hold.Suspected, Probe: hold.ByTask},
+	} {
+		for i, wait := range strings.Fields(want) {
+			if got := h.Wait(i).String(); got != wait {
+				t.Errorf("%s by %s: after %d probes the next comes in %s, want %s", h.Class, h.Probe, i, got, wait)
+			}
+		}
+		// However often, and whatever a stored hold says.
+		for _, tries := range []int{-1, 1000} {
+			if wait := h.Wait(tries); wait < time.Second || wait > time.Hour {
+				t.Errorf("after %d probes the next comes in %s", tries, wait)
+			}
 		}
 	}
 }
@@ -92,7 +128,7 @@ func TestAPersonCanHaveAHoldProbedAtOnce(t *testing.T) {
 		rdb := s.Client(t)
 		b := hold.NewBoard(rdb)
 		first := put(t, b, refused(lane), hold.Entered)
-		claimed, _, err := b.Claim(t.Context(), first, first.Next)
+		claimed, _, err := b.Claim(t.Context(), first, first.Next, "worker-1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,8 +152,50 @@ func TestAPersonCanHaveAHoldProbedAtOnce(t *testing.T) {
 		if diff := cmp.Diff([]hold.Hold{want}, reread(t, rdb), likeness); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}
-		if _, mine, err := b.Claim(t.Context(), b.Of(lane)[0], now); !mine || err != nil {
-			t.Errorf("the probe is not to be had: %t, %v", mine, err)
+		if _, mine, err := b.Claim(t.Context(), b.Of(lane)[0], now, "worker-1"); !mine || err != nil {
+			t.Errorf("the probe cannot be claimed: %t, %v", mine, err)
+		}
+	})
+}
+
+func TestWhatWasSeenAddsUpAndHidesNothing(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		seen := func(status int, at time.Time) hold.Hold {
+			h := refused(lane)
+			h.Seen = hold.Seen{Host: "oapi.dingtalk.com", Status: status, Code: "40014", First: at, Last: at, Count: 1}
+			return h
+		}
+		known := put(t, hold.NewBoard(rdb), seen(200, began), hold.Entered)
+		put(t, hold.NewBoard(rdb), seen(400, began.Add(time.Second)), hold.Same)
+		put(t, hold.NewBoard(rdb), refused(lane), hold.Same) // an older worker's
+		changed := seen(403, began.Add(2*time.Second))
+		changed.Reason = "88: no permission"
+		put(t, hold.NewBoard(rdb), changed, hold.Changed)
+		got := reread(t, rdb)[0].Seen
+		want := hold.Seen{Host: "oapi.dingtalk.com", Status: 403, Code: "40014", First: began, Last: began.Add(2 * time.Second), Count: 3}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("-want +stored:\n%s", diff)
+		}
+		beijing := time.FixedZone("Asia/Shanghai", 8*60*60)
+		if text := got.Text(beijing); text != "HTTP 403, code 40014, from oapi.dingtalk.com, 3 times, first at 2026-03-01 11:12:00 (Asia/Shanghai), last at 2026-03-01 11:12:02 (Asia/Shanghai)" {
+			t.Error(text)
+		}
+		b := hold.NewBoard(rdb)
+		if err := b.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		put(t, hold.NewBoard(rdb), changed, hold.Same) // counts once more
+		if lifted, err := b.Lift(t.Context(), known, "worker-1"); lifted || err != nil {
+			t.Errorf("lifted for a reason that has changed: %t, %v", lifted, err)
+		}
+		if lifted, err := b.Lift(t.Context(), b.Of(lane)[0], "worker-1"); !lifted || err != nil {
+			t.Errorf("a hold of which more was seen is not lifted: %t, %v", lifted, err)
+		}
+		events, err := hold.ReadEvents(t.Context(), rdb, 10)
+		if err != nil || len(events) != 3 || events[1].Seen.Count != 3 || events[1].Seen.Status != 403 || !events[1].Seen.First.Equal(began) {
+			t.Errorf("%v: %+v", err, events)
 		}
 	})
 }

@@ -23,9 +23,21 @@ if not old then
 	redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 	return { 'entered', ARGV[2] }
 end
+-- What was seen adds up while the class stays.
+if new.seen and old.class == new.class and type(old.seen) == 'table' then
+	new.seen.first = old.seen.first or new.seen.first
+	new.seen.count = (tonumber(old.seen.count) or 0) + (new.seen.count or 0)
+elseif old.class == new.class and not new.seen then
+	new.seen = old.seen
+end
 local word = 'changed'
 if old.class == new.class and old.reason == new.reason and (old.bulk or false) == (new.bulk or false) then
 	if old['until'] == new['until'] then
+		if new.seen and new.seen ~= old.seen then
+			old.seen = new.seen
+			before = cjson.encode(old)
+			redis.call('HSET', KEYS[1], ARGV[1], before)
+		end
 		return { 'same', before }
 	end
 	-- The end of one that came by itself moves on with every refusal.
@@ -35,7 +47,7 @@ if old.class == new.class and old.reason == new.reason and (old.bulk or false) =
 end
 -- One that goes on keeps its beginning and its probes.
 if old.class == new.class and old.probe == new.probe then
-	new.since, new.next, new.tries = old.since, old.next, old.tries
+	new.since, new.next, new.tries, new.probing = old.since, old.next, old.tries, old.probing
 end
 local stored = cjson.encode(new)
 redis.call('HSET', KEYS[1], ARGV[1], stored)

@@ -22,7 +22,7 @@ func TestWhatIsPutIsWhatAnotherProcessReads(t *testing.T) {
 		h.Bulk, h.Since, h.Until = true, began.In(beijing).Add(300*time.Microsecond), began.Add(time.Hour).In(beijing)
 		h.Reason = `钉钉 said "no" / <b>` + "\n\x1b[31m"
 		want := h
-		want.Since, want.Until, want.Next = began, began.Add(time.Hour), began.Add(time.Minute)
+		want.Since, want.Until, want.Next = began, began.Add(time.Hour), began.Add(5*time.Second)
 		stored := put(t, hold.NewBoard(s.Client(t)), h, hold.Entered)
 		for _, got := range [][]hold.Hold{{stored}, reread(t, s.Client(t))} {
 			if diff := cmp.Diff([]hold.Hold{want}, got, likeness); diff != "" {
@@ -156,12 +156,17 @@ func TestTheStoredFormIsAContract(t *testing.T) {
 	t.Parallel()
 	rdb := redistest.Mini(t).Client(t)
 	h := refused(lane)
-	h.Bulk, h.Until, h.Tries = true, began.Add(time.Hour), 2
+	h.Bulk, h.Until, h.Tries, h.Probing = true, began.Add(time.Hour), 2, "worker-2"
+	h.Seen = hold.Seen{Host: "oapi.dingtalk.com", Status: 200, Code: "40014", First: began, Last: began.Add(time.Second), Count: 3}
 	put(t, hold.NewBoard(rdb), h, hold.Entered)
 	want := map[string]any{
 		"level": "lane", "name": "dt.nickname", "class": "refused", "reason": "40014: the app secret is wrong", "bulk": true,
 		"since": "2026-03-01T03:12:00Z", "until": "2026-03-01T04:12:00Z", "by": "worker-1", "probe": "token",
-		"next": "2026-03-01T03:13:00Z", "tries": 2.0,
+		"next": "2026-03-01T03:12:05Z", "tries": 2.0, "probing": "worker-2",
+		"seen": map[string]any{
+			"host": "oapi.dingtalk.com", "status": 200.0, "code": "40014",
+			"first": "2026-03-01T03:12:00Z", "last": "2026-03-01T03:12:01Z", "count": 3.0,
+		},
 	}
 	var got map[string]any
 	if err := json.Unmarshal([]byte(rdb.HGet(t.Context(), hold.Key, "lane:dt.nickname/auto").Val()), &got); err != nil {

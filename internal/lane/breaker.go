@@ -2,10 +2,12 @@ package lane
 
 import (
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
 
+	"rollcall/internal/hold"
 	"rollcall/providers"
 )
 
@@ -36,19 +38,49 @@ func newBreaker(name string) *gobreaker.TwoStepCircuitBreaker[struct{}] {
 }
 
 // trips counts an attempt at the breaker, and reports whether that is open and
-// the attempt one of those that failed.
-func (l *Lane) trips(a *attempt, v Verdict) bool {
+// the attempt one of those that failed, and what was seen of the failures.
+func (l *Lane) trips(a *attempt, v Verdict) (hold.Seen, bool) {
 	word := speaks(a, v)
 	if errors.Is(word, errAside) {
-		return false
+		return hold.Seen{}, false
 	}
 	breaker := l.breaker.Load()
 	done, err := breaker.Allow()
 	if err != nil {
-		return false // it is open, and another attempt is just being counted
+		return hold.Seen{}, false // it is open, and another attempt is just being counted
+	}
+	counted := hold.Seen{Count: 1}
+	if breaker.State() == gobreaker.StateClosed {
+		counted.Count += int(breaker.Counts().TotalFailures)
 	}
 	done(word)
-	return errors.Is(word, errFailed) && breaker.State() != gobreaker.StateClosed
+	if !errors.Is(word, errFailed) {
+		return counted, false
+	}
+	if e, ok := errors.AsType[*providers.Error](v.Err); ok {
+		n := counted.Count
+		counted = seen(e)
+		counted.Count = n
+	}
+	counted.First = l.faults.since(counted.Last)
+	return counted, breaker.State() != gobreaker.StateClosed
+}
+
+// faults are those of a lane that followed each other within the breaker's window.
+type faults struct {
+	mu          sync.Mutex
+	first, last time.Time
+}
+
+// since takes in a fault and returns when the first of those was.
+func (f *faults) since(at time.Time) time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if at.Sub(f.last) > breakerWindow || at.Sub(f.first) > breakerWindow {
+		f.first = at
+	}
+	f.last = at
+	return f.first
 }
 
 // speaks is what an attempt says about the health of the platform. One that sent

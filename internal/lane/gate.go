@@ -42,6 +42,7 @@ type gate struct {
 	handedAt      time.Time
 	// probe lets one task through a hold.
 	probe, probing bool
+	probed         bool // the task is at it
 	// uncut ends with a *HeldError as its cause when a hold cuts the lane off: what
 	// waits for its slot goes back then.
 	uncut context.Context //nolint:containedctx // the state of the lane, no request's
@@ -263,6 +264,27 @@ func (g *gate) waits() bool {
 	return g.pending[0] > 0 || g.pending[1] > 0 && !g.state.bulk
 }
 
+// probeGoesOn reports whether a task that was let through is still to be taken,
+// on its way or at it. One that is not to be had is not waited for.
+func (g *gate) probeGoesOn() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed || g.pending[urgentQueue] == 0 && (g.pending[bulkQueue] == 0 || g.state.bulk) {
+		g.probe = false
+	}
+	if g.probing && time.Since(g.handedAt) > lost {
+		g.probing = false
+	}
+	return g.probe || g.probing || g.probed
+}
+
+// endProbe takes in that the attempt of the task that was let through is over.
+func (g *gate) endProbe() {
+	g.mu.Lock()
+	g.probed = false
+	g.mu.Unlock()
+}
+
 // begin counts an attempt, and tells whether it is a probe.
 func (g *gate) begin() (probe bool) {
 	g.mu.Lock()
@@ -270,6 +292,7 @@ func (g *gate) begin() (probe bool) {
 	g.begun = min(g.begun+1, g.handed)
 	g.running++
 	probe, g.probing = g.probing, false
+	g.probed = g.probed || probe
 	return probe
 }
 

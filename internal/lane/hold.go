@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"rollcall/internal/hold"
@@ -55,7 +56,7 @@ func (l *Lane) state(now time.Time) state {
 		if s.err == nil {
 			s.err = &HeldError{h}
 		}
-		s.token = s.token || h.Probe == hold.ByToken && l.Probe != nil
+		s.token = s.token || h.Probe == hold.ByToken && h.Class == hold.Refused && l.Probe != nil
 		s.bulk = s.bulk || h.Bulk
 		s.shut = s.shut || !h.Bulk
 		// What was booked of calls that are spent now is counted, and may go.
@@ -99,6 +100,8 @@ func (l *Lane) rejoin() {
 func (l *Lane) react(ctx context.Context, a *attempt, v Verdict) {
 	e, ok := errors.AsType[*providers.Error](v.Err)
 	switch {
+	case ok && e.Suspect:
+		l.suspect(ctx, a, v, e)
 	case v.Class == ClassRefused && ok:
 		l.holdRefused(ctx, e)
 	case v.Class == ClassQuota && is[*pace.SpentError](v.Err):
@@ -110,9 +113,9 @@ func (l *Lane) react(ctx context.Context, a *attempt, v Verdict) {
 	case v.Class == ClassThrottled && ok && e.Scope != providers.ScopeTask:
 		l.throttled(ctx, a, e)
 	}
-	if l.trips(a, v) {
+	if seen, trips := l.trips(a, v); trips {
 		l.put(ctx, hold.Hold{
-			Place: hold.Place{Level: hold.Lane, Name: l.Name()}, Class: hold.Failing, Probe: hold.ByTask,
+			Place: l.place(providers.ScopeLane), Class: hold.Failing, Probe: hold.ByTask, Seen: seen,
 			Reason: "the platform answers with faults or not at all; one task at a time finds out whether it is back",
 		})
 	}
@@ -122,11 +125,17 @@ func (l *Lane) react(ctx context.Context, a *attempt, v Verdict) {
 }
 
 func (l *Lane) holdRefused(ctx context.Context, e *providers.Error) {
-	h := hold.Hold{Place: l.place(e.Scope), Class: hold.Refused, Probe: hold.ByTask, Reason: reason(e)}
+	h := hold.Hold{Place: l.place(e.Scope), Class: hold.Refused, Probe: hold.ByTask, Reason: reason(e), Seen: seen(e)}
 	if e.Credentials && l.Probe != nil {
 		h.Probe = hold.ByToken
 	}
 	l.put(ctx, h)
+}
+
+// seen is what an answer adds to the record of a hold.
+func seen(e *providers.Error) hold.Seen {
+	now := time.Now()
+	return hold.Seen{Host: e.Host, Status: e.HTTPStatus, Code: e.Code, First: now, Last: now, Count: 1}
 }
 
 // reason is what was refused and what to do, the same for every task that finds
@@ -192,8 +201,8 @@ func (l *Lane) throttled(ctx context.Context, a *attempt, e *providers.Error) {
 	l.set.outcome("pause after a refusal not shared with the other workers; the next refusal tries again", "", err, "lane", l.Name())
 	if pause >= longPause {
 		l.put(ctx, hold.Hold{
-			Place: l.place(e.Scope), Class: hold.Banned, Until: time.Now().Add(pause),
-			Reason: "the platform wants to be left alone: " + reason(e),
+			Place: l.place(e.Scope), Class: hold.Banned, Until: time.Now().Add(pause), Seen: seen(e),
+			Reason: "the platform lets nothing through for a while: " + reason(e),
 		})
 	}
 }
@@ -238,11 +247,21 @@ func (s *Set) report(change hold.Change, h hold.Hold, by string) {
 		if !h.Until.IsZero() {
 			attrs = append(attrs, "until", h.Until)
 		}
+		if h.Probe != hold.ByTime {
+			attrs = append(attrs, "next_probe", h.Next)
+		}
+		if text := h.Seen.Text(time.UTC); text != "" {
+			attrs = append(attrs, "seen", text)
+		}
 		word := "on hold: pending tasks wait, and none loses an attempt"
 		if change == hold.Changed {
 			word = "on hold for another reason now"
 		}
-		s.log.Error(word, append(attrs, "lift", h.HowToLift())...)
+		level := slog.LevelError
+		if h.Class == hold.Suspected { // for a moment, in most cases
+			level = slog.LevelWarn
+		}
+		s.log.Log(context.Background(), level, word, append(attrs, "lift", h.HowToLift())...)
 	case hold.Left:
 		s.log.Info("no longer on hold", append(attrs, "for", time.Since(h.Since).Round(time.Second), "by", by)...)
 	case hold.Same:
@@ -250,32 +269,6 @@ func (s *Set) report(change hold.Change, h hold.Hold, by string) {
 	}
 	if s.observer != nil {
 		s.observer.Hold(change, h)
-	}
-}
-
-// probed judges what a probing task found out: the hold is over when the
-// platform had anything else to say. One that asked nothing, as its wish was
-// fulfilled or overtaken, leaves it to the next.
-func (l *Lane) probed(ctx context.Context, a *attempt, v Verdict) {
-	switch v.Class {
-	case ClassRefused, ClassQuota, ClassThrottled, ClassBusy, ClassPaced, ClassHeld, ClassStopping, ClassInternal:
-		return // as before, or it could not ask
-	}
-	switch {
-	case errors.Is(speaks(a, v), errFailed):
-		return
-	case !a.asked():
-		if l.probes() {
-			l.gate.letProbe()
-		}
-		return
-	case v.Class == ClassOvertaken, v.Class == ClassPanic: // who knows
-		return
-	}
-	for _, h := range l.set.board.Of(l.places()...) {
-		if h.Probe == hold.ByTask {
-			l.set.lift(ctx, h)
-		}
 	}
 }
 

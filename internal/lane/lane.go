@@ -73,6 +73,9 @@ type Config struct {
 	// Probe finds out by an unmetered call whether the tenant's credentials are
 	// right. nil: the platform has none, and one task finds out.
 	Probe func(context.Context) error
+	// Ask makes that call even if a token is at hand, and so finds out whether the
+	// platform answers this address. nil: Probe does.
+	Ask func(context.Context) error
 }
 
 // Name is the lane's name in logs, metrics and queues.
@@ -101,7 +104,10 @@ type Lane struct {
 	log     *slog.Logger
 	gate    *gate
 	breaker atomic.Pointer[gobreaker.TwoStepCircuitBreaker[struct{}]]
+	faults  faults
 
+	claim     atomic.Pointer[claim] // of a probe by a task of this lane; nil: none
+	pageAgain atomic.Bool           // a task has met several HTML pages
 	rejoining atomic.Bool
 	buried    atomic.Bool // the lane may have dead letters
 }
@@ -296,6 +302,11 @@ func (s *Set) Stop() {
 		running.Go(l.server.Shutdown)
 	}
 	running.Wait()
+	for _, l := range s.lanes {
+		if c := l.claim.Load(); c != nil { // no task was taken for it
+			c.release(context.Background(), 0)
+		}
+	}
 	s.watching.Wait()
 	for _, l := range s.lanes {
 		l.pacer.Close()

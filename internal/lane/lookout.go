@@ -3,7 +3,6 @@ package lane
 import (
 	"cmp"
 	"context"
-	"slices"
 	"time"
 
 	"rollcall/internal/backlog"
@@ -150,55 +149,15 @@ func (s *Set) read(ctx context.Context, now time.Time, unavailable bool) error {
 		}
 	}
 	s.followAll()
+	for _, l := range s.lanes {
+		if err := l.pacer.LookAtPause(ctx); err != nil {
+			return err
+		}
+	}
 	for _, h := range s.board.All() {
 		if h.Probe != hold.ByTime && !now.Before(h.Next) {
 			s.probe(ctx, h, now)
 		}
 	}
 	return nil
-}
-
-// probe finds out whether a hold is over, if a lane of this process can.
-func (s *Set) probe(ctx context.Context, h hold.Hold, now time.Time) {
-	lane := s.prober(h)
-	if lane == nil {
-		return
-	}
-	claimed, mine, err := s.board.Claim(ctx, h, now)
-	s.outcome("hold not probed; the next look tries again", "holds are probed again", err, "hold", h.String())
-	if !mine {
-		return
-	}
-	if h.Probe == hold.ByTask {
-		lane.gate.letProbe()
-		return
-	}
-	s.watching.Go(func() {
-		// The process' own end bounds it, and the client's timeout.
-		if err := lane.Probe(s.stopping); err != nil {
-			s.log.Info("still on hold", "hold", h.String(), "next", claimed.Next, "err", err)
-			return
-		}
-		s.lift(context.WithoutCancel(s.stopping), claimed)
-	})
-}
-
-// prober is a lane that can probe a hold: one with a task that waits, if it is
-// to be found out by a task, and that nothing else keeps from taking it.
-func (s *Set) prober(h hold.Hold) *Lane {
-	for _, l := range s.lanes {
-		if !slices.Contains(l.places(), h.Place) {
-			continue
-		}
-		if h.Probe == hold.ByToken && l.Probe != nil || h.Probe == hold.ByTask && l.gate.waits() && l.probes() {
-			return l
-		}
-	}
-	return nil
-}
-
-// probes reports whether no hold keeps the lane but those that a task finds out
-// about.
-func (l *Lane) probes() bool {
-	return !slices.ContainsFunc(l.set.board.Of(l.places()...), func(h hold.Hold) bool { return !h.Bulk && h.Probe != hold.ByTask })
 }

@@ -170,6 +170,9 @@ func asked(err error) time.Duration {
 	var d time.Duration
 	if e, ok := errors.AsType[*providers.Error](err); ok {
 		d = e.RetryAfter
+		if e.Kind == providers.Throttled && e.Scope != providers.ScopeTask {
+			d = min(d, time.Second) // its lane pauses or is held: it waits in its queue, and goes on when the lane does
+		}
 	}
 	if busy, ok := errors.AsType[*ledger.BusyError](err); ok {
 		// The mark is let go when the other task ends, long before it runs out. Who
@@ -180,7 +183,7 @@ func asked(err error) time.Duration {
 		d = max(d, again.After)
 	}
 	if paced, ok := errors.AsType[*pace.BookedOutError](err); ok {
-		d = paced.For
+		d = min(paced.For, time.Second) // likewise
 	}
 	if d <= 0 {
 		return 0

@@ -184,13 +184,18 @@ func TestABare403ThatRepeatsHoldsTheLane(t *testing.T) {
 	}
 }
 
-// What was held back for a pause of an hour loses nothing and comes back when
-// the pause is over, not before.
-func TestAPauseLongerThanAnAttemptIsNotSleptThrough(t *testing.T) {
+// What a pause of an hour holds back waits in its queue, where nothing is taken
+// from while the lane pauses: it goes on when the lane does, even if a person ends
+// the pause.
+func TestATaskOfAPausedLaneWaitsInItsQueue(t *testing.T) {
 	t.Parallel()
-	v := lane.Judge(unsent(&pace.BookedOutError{For: time.Hour}), now, nth(1))
-	if v.Counted || v.After < time.Hour || v.After > 76*time.Minute {
-		t.Errorf("verdict %s counted=%t after %s", v.Action, v.Counted, v.After)
+	for _, err := range []error{
+		unsent(&pace.BookedOutError{For: time.Hour}),
+		&providers.Error{Kind: providers.Throttled, Scope: providers.ScopeAddress, RetryAfter: time.Hour},
+	} {
+		if v := lane.Judge(err, now, nth(1)); v.Counted || v.Action != lane.Retry || v.After > 2*time.Second {
+			t.Errorf("%v: verdict %s counted=%t after %s", err, v.Action, v.Counted, v.After)
+		}
 	}
 }
 

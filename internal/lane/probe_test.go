@@ -206,8 +206,8 @@ func TestATenantIsProbedByOneTaskWhichLosesNothing(t *testing.T) {
 			if n := p.called(); n != called || h.Tries != try {
 				t.Errorf("%d calls after %d probes, want %d", n, h.Tries, called)
 			}
-			if wait := time.Until(h.Next); wait < hold.Refused.Wait(try)-time.Minute || wait > hold.Refused.Wait(try) {
-				t.Errorf("after probe %d the next is in %s, want %s", try, wait, hold.Refused.Wait(try))
+			if wait := time.Until(h.Next); wait < h.Wait(try)-time.Minute || wait > h.Wait(try) {
+				t.Errorf("after probe %d the next is in %s, want %s", try, wait, h.Wait(try))
 			}
 		}
 		uncounted(t, both[0], nicknames, ids)

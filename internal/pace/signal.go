@@ -35,8 +35,12 @@ func Listen(ctx context.Context, rdb redis.UniversalClient, lanes []*Lane) {
 			if !open {
 				return
 			}
-			if name, epoch, until, ok := readSignal(m.Payload); ok && byName[name] != nil {
+			name, epoch, until, ok := readSignal(m.Payload)
+			if ok && byName[name] != nil {
 				byName[name].void(epoch, until)
+			}
+			if name, ok := strings.CutPrefix(m.Payload, resumed+" "); ok && byName[name] != nil {
+				byName[name].resume(time.Now())
 			}
 		}
 	}

@@ -1,0 +1,237 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"rollcall/internal/hold"
+	"rollcall/providers"
+)
+
+// claim is a probe that this worker has. It is renewed as long as the worker
+// lives and the probe goes on, so that another worker takes over within seconds
+// if this one dies.
+type claim struct {
+	set   *Set
+	lane  *Lane // whose task is the probe; nil: a call of ours is
+	began time.Time
+	quit  chan struct{}
+
+	mu    sync.Mutex
+	hold  hold.Hold
+	ended bool
+}
+
+// askWithin bounds a round trip about a claim.
+const askWithin = 2 * time.Second
+
+func (s *Set) keep(h hold.Hold, l *Lane) *claim {
+	c := &claim{set: s, lane: l, began: time.Now(), quit: make(chan struct{}), hold: h}
+	s.watching.Go(c.renew)
+	return c
+}
+
+func (c *claim) renew() {
+	ticker := time.NewTicker(hold.Lease / 4)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-c.quit:
+			return
+		case <-ticker.C:
+		}
+		if c.lane != nil && !c.lane.gate.probeGoesOn() {
+			// The task was not to be had: whoever sees one next probes.
+			c.release(context.Background(), 0)
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), askWithin)
+		c.mu.Lock()
+		if !c.ended {
+			if h, mine, err := c.set.board.Renew(ctx, c.hold, time.Now()); err == nil && mine {
+				c.hold = h
+			}
+		}
+		c.mu.Unlock()
+		cancel()
+	}
+}
+
+// known is the hold as last written or read.
+func (c *claim) known() hold.Hold {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.hold
+}
+
+// close ends the claim without a word to the others: the hold is gone, or another.
+func (c *claim) close() (first bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return false
+	}
+	c.ended = true
+	close(c.quit)
+	if c.lane != nil {
+		c.lane.claim.CompareAndSwap(c, nil)
+	}
+	return true
+}
+
+// failed ends a probe whose answer leaves the hold in place. The wait counts from
+// its begin: a probe may last as long as a call does.
+func (c *claim) failed(ctx context.Context) {
+	tries := c.known().Tries + 1
+	next := c.began.Add(c.known().Wait(tries))
+	if soon := time.Now().Add(time.Second); next.Before(soon) {
+		next = soon
+	}
+	c.end(ctx, tries, next)
+}
+
+// release gives a probe back that found nothing out; another may be tried after
+// a while.
+func (c *claim) release(ctx context.Context, after time.Duration) {
+	c.end(ctx, c.known().Tries, time.Now().Add(after))
+}
+
+func (c *claim) end(ctx context.Context, tries int, next time.Time) {
+	if !c.close() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	if _, _, err := c.set.board.EndProbe(ctx, c.known(), tries, next); err != nil {
+		c.set.log.Debug("the end of a probe was not stored; the lease ends by itself", "hold", c.known().String(), "err", err)
+	}
+}
+
+// probe finds out whether a hold is over, if a lane of this process can.
+func (s *Set) probe(ctx context.Context, h hold.Hold, now time.Time) {
+	l := s.prober(h)
+	if l == nil {
+		return
+	}
+	claimed, mine, err := s.board.Claim(ctx, h, now, s.name)
+	s.outcome("hold not probed; the next look tries again", "holds are probed again", err, "hold", h.String())
+	if !mine {
+		return
+	}
+	if h.Probe == hold.ByTask {
+		l.claim.Store(s.keep(claimed, l))
+		l.gate.letProbe()
+		return
+	}
+	c := s.keep(claimed, nil)
+	s.watching.Go(func() { // the process' own end bounds it, and the client's timeout
+		if h.Probe == hold.ByAddress {
+			s.probeAddress(s.stopping, l, c)
+		} else {
+			s.probeToken(s.stopping, l, c)
+		}
+		c.release(context.WithoutCancel(s.stopping), 0) // if it has not ended
+	})
+}
+
+// probeToken finds out whether refused credentials are accepted again.
+func (s *Set) probeToken(ctx context.Context, l *Lane, c *claim) {
+	err := l.Probe(ctx)
+	ctx = context.WithoutCancel(ctx)
+	e, ok := errors.AsType[*providers.Error](err)
+	switch {
+	case err == nil:
+		c.close()
+		s.lift(ctx, c.known())
+	case s.stopping.Err() != nil:
+		c.release(ctx, 0)
+	default:
+		level := s.log.Info
+		if c.known().Tries > quietAfter {
+			level = s.log.Debug
+		}
+		level("still on hold", "hold", c.known().String(), "probes", c.known().Tries+1, "err", err)
+		if ok && e.Kind == providers.Misconfigured {
+			l.holdRefused(ctx, e) // what was seen adds up
+		}
+		c.failed(ctx)
+	}
+}
+
+// quietAfter is after how many probes the log says no more that a hold goes on.
+const quietAfter = 5
+
+// prober is a lane that can probe a hold: one with a task that waits, if it is
+// to be found out by a task, and that nothing else keeps from taking it.
+func (s *Set) prober(h hold.Hold) *Lane {
+	for _, l := range s.lanes {
+		if !slices.Contains(l.places(), h.Place) {
+			continue
+		}
+		switch h.Probe {
+		case hold.ByToken, hold.ByAddress:
+			if l.Probe != nil {
+				return l
+			}
+		case hold.ByTask:
+			if l.claim.Load() == nil && l.gate.waits() && l.probes() {
+				return l
+			}
+		case hold.ByTime:
+		}
+	}
+	return nil
+}
+
+// probes reports whether no hold keeps the lane but those that a task finds out
+// about.
+func (l *Lane) probes() bool {
+	return !slices.ContainsFunc(l.set.board.Of(l.places()...), func(h hold.Hold) bool { return !h.Bulk && h.Probe != hold.ByTask })
+}
+
+// probed judges what a probing task found out: the hold is over when the
+// platform had anything else to say. A task that asked nothing, as its change was
+// applied or superseded, leaves it to the next.
+func (l *Lane) probed(ctx context.Context, a *attempt, v Verdict) {
+	c := l.claim.Load()
+	if c == nil { // another worker has taken over, or a person released it
+		c = &claim{set: l.set, ended: true}
+	}
+	e, _ := errors.AsType[*providers.Error](v.Err)
+	if again := l.findsOut(ctx, c, a, v, e); again {
+		l.gate.endProbe()
+		l.gate.letProbe()
+		return
+	}
+	l.gate.endProbe()
+}
+
+// findsOut ends the probe by what its task found out; again: the next task is it.
+func (l *Lane) findsOut(ctx context.Context, c *claim, a *attempt, v Verdict, e *providers.Error) (again bool) {
+	switch {
+	case v.Class == ClassStopping:
+		c.release(ctx, 0)
+		return false
+	case errors.Is(speaks(a, v), errFailed), v.Class == ClassRefused, v.Class == ClassQuota, e != nil && e.Suspect:
+		c.failed(ctx)
+		return false
+	case v.Class == ClassThrottled, v.Class == ClassBusy, v.Class == ClassPaced, v.Class == ClassHeld, v.Class == ClassInternal:
+		c.release(ctx, 2*time.Second) // it says nothing about the cause, or could not ask
+		return false
+	case !a.asked() && l.probes():
+		return true
+	case !a.asked(), v.Class == ClassOvertaken, v.Class == ClassPanic: // not known
+		c.release(ctx, time.Second)
+		return false
+	}
+	c.close()
+	for _, h := range l.set.board.Of(l.places()...) {
+		if h.Probe == hold.ByTask {
+			l.set.lift(ctx, h)
+		}
+	}
+	return false
+}

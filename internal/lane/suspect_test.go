@@ -1,0 +1,314 @@
+package lane_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/hold"
+	"rollcall/internal/lane"
+	"rollcall/internal/pace"
+	"rollcall/internal/redistest"
+	"rollcall/providers"
+	"rollcall/tasks"
+)
+
+var (
+	egress  = hold.Place{Level: hold.Address, Name: "egress"}
+	errPage = &providers.Error{
+		Platform: "dingtalk", API: "updategroupnick", Kind: providers.Throttled, Scope: providers.ScopeLane, Code: "(HTML page)",
+		HTTPStatus: 403, Host: "oapi.dingtalk.com", Suspect: true, Fix: "look for a proxy", Tries: 3,
+	}
+)
+
+// switchable is what an unmetered call is answered, and how often it was made.
+type switchable struct {
+	calls  atomic.Int64
+	answer atomic.Pointer[providers.Error] // nil: a token
+}
+
+func (s *switchable) ask(context.Context) error {
+	s.calls.Add(1)
+	if e := s.answer.Load(); e != nil {
+		return e
+	}
+	return nil
+}
+
+// behindOneAddress starts two workers that serve two lanes of dt, the first of which carries tasks out by do,
+// and one of south, all from one address.
+func behindOneAddress(t *testing.T, s *redistest.Server, do doing, dt, south *switchable) []*rig {
+	t.Helper()
+	both := []*rig{newRig(t, s), newRig(t, s)}
+	for _, r := range both {
+		r.add(lane.Config{Limits: fast, AddressName: "egress", Probe: dt.ask, Ask: dt.ask}, do)
+		r.add(lane.Config{Kind: tasks.KindGroup, Limits: fast, AddressName: "egress", Probe: dt.ask, Ask: dt.ask}, send)
+		r.add(lane.Config{Tenant: "south", Organisation: "south", Limits: fast, AddressName: "egress", Probe: south.ask, Ask: south.ask}, send)
+		r.start()
+	}
+	return both
+}
+
+func TestOneHTMLPagePausesItsLaneAloneUntilATokenCallIsAnswered(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]*providers.Error{
+		"a token":  nil,
+		"too fast": {Kind: providers.Throttled, Scope: providers.ScopeTenant, HTTPStatus: 429},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+				dt, south := &switchable{}, &switchable{}
+				dt.answer.Store(answer)
+				var calls atomic.Int64
+				both := behindOneAddress(t, s, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+					if err := send(ctx, slot, payload); err != nil || calls.Add(1) > 1 {
+						return err
+					}
+					return errPage
+				}, dt, south)
+				id := both[0].put(nicknames, "")
+				if info := both[0].ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
+					t.Errorf("it lost %d attempts", info.Retried)
+				}
+				saysOnce(t, both, "hold.entered lane dt.nickname suspected", "hold.left lane dt.nickname suspected")
+				if dt.calls.Load() == 0 || south.calls.Load() != 0 {
+					t.Errorf("%d and %d token calls; the lane's own tenant is asked", dt.calls.Load(), south.calls.Load())
+				}
+			})
+		})
+	}
+}
+
+func TestAPageForATokenTooIsABanOfTheAddress(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		p, dt, south := &platform{err: errPage}, &switchable{}, &switchable{}
+		dt.answer.Store(errPage)
+		south.answer.Store(errPage)
+		both := behindOneAddress(t, s, p.do, dt, south)
+		id := both[0].put(nicknames, "")
+		for i := range 3 {
+			eventually(t, func() error {
+				h, held := both[1].set.Lanes()[i].Hold()
+				if !held || h.Place != egress {
+					return fmt.Errorf("lane %d: held %t by %s", i, held, h.String())
+				}
+				return nil
+			})
+		}
+		h := both[0].stored(egress)
+		left := time.Until(h.Until)
+		if h.Class != hold.Banned || left < 4*time.Minute || left > 5*time.Minute || h.Seen.Status != 403 || h.Seen.Host != "oapi.dingtalk.com" || h.Seen.Count == 0 {
+			t.Errorf("held for %s as %+v", left, h)
+		}
+		// The address is answered again long before five minutes have passed.
+		dt.answer.Store(nil)
+		p.answers(nil)
+		both[0].overdue(egress)
+		both[0].ends(nicknames, id, asynq.TaskStateCompleted)
+		for _, r := range both {
+			for i := range 3 {
+				r.free(i)
+			}
+		}
+	})
+}
+
+// A tenant whose base URL leads elsewhere gets pages to everything, too.
+func TestATenantThatAloneGetsPagesHoldsNoOther(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		p, dt, south := &platform{err: errPage}, &switchable{}, &switchable{}
+		dt.answer.Store(errPage)
+		both := behindOneAddress(t, s, p.do, dt, south)
+		id := both[0].put(nicknames, "")
+		eventually(t, func() error {
+			h, held := both[0].set.Lanes()[1].Hold()
+			if !held || h.Place != tenantDT || !strings.Contains(h.Reason, "base URL") {
+				return fmt.Errorf("held %t by %+v", held, h)
+			}
+			return nil
+		})
+		both[0].put("south.nickname", "")
+		both[0].looks()
+		for _, r := range both {
+			if h, held := r.set.Lanes()[2].Hold(); held {
+				t.Errorf("another tenant is held by %+v", h)
+			}
+		}
+		dt.answer.Store(nil)
+		p.answers(nil)
+		both[1].overdue(tenantDT)
+		both[0].ends(nicknames, id, asynq.TaskStateCompleted)
+	})
+}
+
+// Where the platform has no unmetered call, a second page of the same lane after
+// a pause confirms the first, and holds that lane alone.
+func TestASecondPageAfterAPauseConfirmsTheFirstWhereThereIsNoTokenCall(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		p := &platform{err: errPage}
+		both := []*rig{newRig(t, s), newRig(t, s)}
+		for _, r := range both {
+			r.add(lane.Config{Platform: "classin", Kind: tasks.KindCourse, Tenant: "ci", Limits: fast}, p.do)
+			r.add(lane.Config{Platform: "classin", Kind: tasks.KindCourse, Tenant: "other", Limits: fast}, send)
+			r.start()
+		}
+		course := hold.Place{Level: hold.Lane, Name: "ci.course"}
+		id := both[0].put("ci.course", "")
+		class := func(want hold.Class) {
+			t.Helper()
+			eventually(t, func() error {
+				if h, held := both[1].set.Lanes()[0].Hold(); !held || h.Class != want || h.Place != course || h.Probe != hold.ByTask {
+					return fmt.Errorf("held %t by %+v", held, h)
+				}
+				return nil
+			})
+			both[0].quiet("ci.course")
+		}
+		class(hold.Suspected)
+		both[0].overdue(course)
+		class(hold.Banned)
+		if h, held := both[1].set.Lanes()[1].Hold(); held {
+			t.Errorf("another school is held by %+v", h)
+		}
+		p.answers(nil)
+		both[0].overdue(course)
+		both[0].ends("ci.course", id, asynq.TaskStateCompleted)
+		both[0].free(0)
+	})
+}
+
+// A page that comes again and again while the token call is answered is no ban:
+// the lane is held, and no other.
+func TestPagesThatRepeatWhileTokenCallsAreAnsweredAreMisconfiguration(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		p, dt, south := &platform{err: errPage}, &switchable{}, &switchable{}
+		both := behindOneAddress(t, s, p.do, dt, south)
+		both[0].put(nicknames, "")
+		eventually(t, func() error {
+			all := hold.NewBoard(both[0].rdb)
+			if err := all.Refresh(t.Context()); err != nil {
+				return err
+			}
+			for _, h := range all.All() {
+				if h.Class == hold.Refused && h.Place == laneOfNicknames && h.Probe == hold.ByTask {
+					return nil
+				}
+			}
+			return fmt.Errorf("held are %+v", all.All())
+		})
+		for i := 1; i < 3; i++ {
+			if h, held := both[0].set.Lanes()[i].Hold(); held {
+				t.Errorf("lane %d is held by %+v", i, h)
+			}
+		}
+	})
+}
+
+// A worker that died with a probe delays it by its lease, and no wait grows.
+func TestTheProbeOfADeadWorkerIsTakenOver(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes the lease of a probe: make test-long")
+	}
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		board := hold.NewBoard(r.rdb)
+		h, _, err := board.Put(t.Context(), hold.Hold{
+			Place: laneOfNicknames, Class: hold.Refused, Probe: hold.ByTask, Reason: "60011", By: "dead", Since: time.Now().Add(-time.Hour),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		claimed, mine, err := board.Claim(t.Context(), h, time.Now(), "dead")
+		if err != nil || !mine {
+			t.Fatal(mine, err)
+		}
+		r.add(lane.Config{Limits: fast}, send)
+		r.start()
+		id := r.put(nicknames, "")
+		r.ends(nicknames, id, asynq.TaskStateCompleted)
+		if took := time.Since(claimed.Next); took < 0 {
+			t.Errorf("probed %s before the dead worker's lease was over", -took)
+		}
+		if diff := cmp.Diff([]string{"hold.left lane dt.nickname refused"}, told(r)); diff != "" {
+			t.Errorf("-want +told:\n%s", diff)
+		}
+	})
+}
+
+// A probe that takes long stays its worker's as long as that lives.
+func TestAProbeThatTakesLongIsNotTakenOver(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes longer than the lease of a probe: make test-long")
+	}
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		both := []*rig{newRig(t, s), newRig(t, s)}
+		var calls atomic.Int64
+		release := make(chan struct{})
+		for _, r := range both {
+			r.hold(hold.Hold{Place: laneOfNicknames, Class: hold.Failing, Probe: hold.ByTask, Reason: "502", Since: time.Now()})
+			r.add(lane.Config{Limits: fast}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+				if err := send(ctx, slot, payload); err != nil {
+					return err
+				}
+				calls.Add(1)
+				<-release
+				return nil
+			})
+			r.start()
+		}
+		for range 4 {
+			both[0].put(nicknames, "")
+		}
+		eventually(t, func() error {
+			if calls.Load() == 0 {
+				return errors.New("no probe")
+			}
+			return nil
+		})
+		for end := time.Now().Add(2 * hold.Lease); time.Now().Before(end); both[0].looks() {
+			if n := calls.Load(); n != 1 {
+				t.Fatalf("%d calls while the probe goes on", n)
+			}
+		}
+		close(release)
+		both[0].free(0)
+	})
+}
+
+// What a person releases goes on in every worker, whatever pause it has heard of.
+func TestAPauseThatAPersonEndsIsOverInEveryWorker(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		p := &platform{err: &providers.Error{
+			Platform: "dingtalk", API: "updategroupnick", Kind: providers.Throttled, Scope: providers.ScopeLane, Code: "90018", HTTPStatus: 200, RetryAfter: time.Hour,
+		}}
+		both := workers(t, s, p)
+		ids := []string{both[0].put(nicknames, "")}
+		settle(t, both, 0, nicknames)
+		for range 5 {
+			ids = append(ids, both[0].put(nicknames, ""))
+		}
+		p.answers(nil)
+		if err := pace.Resume(t.Context(), both[0].rdb, pace.Ref{Organisation: "lakeside", Lane: nicknames}); err != nil {
+			t.Fatal(err)
+		}
+		both[0].release(laneOfNicknames)
+		for _, id := range ids {
+			both[0].ends(nicknames, id, asynq.TaskStateCompleted)
+		}
+	})
+}

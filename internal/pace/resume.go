@@ -1,0 +1,121 @@
+package pace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// resumed is the word that a lane's pause was ended before its time. It has two
+// fields, which workers that do not know it pass over.
+const resumed = "resume"
+
+// Resume ends the pauses of lanes for all workers, for a person who releases
+// them. The next refusal pauses them again. Two round trips.
+func Resume(ctx context.Context, rdb redis.UniversalClient, refs ...Ref) error {
+	keys := make([]string, len(refs))
+	for i, ref := range refs {
+		keys[i] = LaneKey(ref.Organisation, ref.Lane)
+	}
+	if err := endPauses(ctx, rdb, keys...); err != nil {
+		return err
+	}
+	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, ref := range refs {
+			p.Publish(ctx, channel, resumed+" "+ref.Lane)
+		}
+		return nil
+	})
+	if err != nil { // workers read it a moment later anyway
+		return fmt.Errorf("pace: report the end of pauses to the workers: %w", err)
+	}
+	return nil
+}
+
+// ResumeAddress ends the pause of an address, but not those of its lanes.
+func ResumeAddress(ctx context.Context, rdb redis.UniversalClient, name string) error {
+	return endPauses(ctx, rdb, AddressKey(name))
+}
+
+// AddressPause is what is left of the pause of an address; 0: none.
+func AddressPause(ctx context.Context, rdb redis.UniversalClient, name string) (time.Duration, error) {
+	now, err := rdb.Time(ctx).Result()
+	if err != nil {
+		return 0, fmt.Errorf("pace: read the time: %w", err)
+	}
+	until, err := pauses(ctx, rdb, AddressKey(name))
+	return max(0, time.UnixMicro(until).Sub(now)), err
+}
+
+// endPauses leaves a hash alone that has no pause: it would not expire.
+func endPauses(ctx context.Context, rdb redis.UniversalClient, keys ...string) error {
+	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, key := range keys {
+			p.HDel(ctx, key, "pause")
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("pace: end the pause of %d lanes: %w", len(keys), err)
+	}
+	return nil
+}
+
+// pauses is the latest end of the pauses of hashes, on Redis' clock; 0: none.
+func pauses(ctx context.Context, rdb redis.UniversalClient, keys ...string) (int64, error) {
+	ends := make([]*redis.StringCmd, len(keys))
+	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, key := range keys {
+			ends[i] = p.HGet(ctx, key, "pause")
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return 0, fmt.Errorf("pace: read the pauses: %w", err)
+	}
+	latest := int64(0)
+	for _, end := range ends {
+		n, readErr := end.Int64()
+		switch {
+		case readErr == nil:
+			latest = max(latest, n)
+		case !errors.Is(readErr, redis.Nil):
+			return 0, fmt.Errorf("pace: read the pauses: %w", readErr)
+		}
+	}
+	return latest, nil
+}
+
+// LookAtPause notices that a pause which this process knows of was ended before
+// its time, whether or not the word of that arrived. One round trip while the
+// lane is paused, else none.
+func (l *Lane) LookAtPause(ctx context.Context) error {
+	if !time.Now().Before(l.PausedUntil()) {
+		return nil
+	}
+	keys := l.keys[:1]
+	if a := l.cfg.Address; a != nil {
+		keys = []string{l.keys[0], a.key}
+	}
+	until, err := pauses(ctx, l.rdb, keys...)
+	if err != nil {
+		return err
+	}
+	l.resume(l.clock.local(until))
+	return nil
+}
+
+// resume has the lane be paused until then at the latest.
+func (l *Lane) resume(until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !until.Before(l.seen.pausedUntil) {
+		return
+	}
+	l.seen.pausedUntil = until
+	l.again = time.Time{}
+	l.wake()
+}
