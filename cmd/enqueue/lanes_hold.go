@@ -27,8 +27,9 @@ type holdFlags struct {
 }
 
 const placeHelp = `PLACE is a lane (lakeside-dt.nickname), a tenant with all its lanes (tenant
-lakeside-dt), or an organisation with all whose calls count against its month
-(organisation lakeside).`
+lakeside-dt), an organisation with all whose calls count against its month
+(organisation lakeside), or an address with all lanes that call from it (address
+default).`
 
 func (a *app) holdCommand() *cobra.Command {
 	var f holdFlags
@@ -226,6 +227,7 @@ type eventRecord struct {
 	Class  hold.Class `json:"class"`
 	Reason string     `json:"reason"`
 	By     string     `json:"by"`
+	Seen   hold.Seen  `json:"seen,omitzero"`
 }
 
 func (a *app) events(ctx context.Context, n int) error {
@@ -249,10 +251,18 @@ func (a *app) events(ctx context.Context, n int) error {
 				p.event(e)
 				continue
 			}
-			err = errors.Join(err, a.printJSON(eventRecord{e.Time, e.Event, e.Level, e.Name, e.Class, e.Reason, e.By}))
+			err = errors.Join(err, a.printJSON(eventRecord{e.Time, e.Event, e.Level, e.Name, e.Class, e.Reason, e.By, e.Seen}))
 		}
 		return err
 	})
+}
+
+// eventSeen is what the hold of an event was put for; empty: nothing is known.
+func (p *printer) eventSeen(e hold.Event) string {
+	if seen := e.Seen.Text(p.now.Location()); seen != "" {
+		return " · seen: " + seen
+	}
+	return ""
 }
 
 func (p *printer) event(e hold.Event) {
@@ -273,5 +283,5 @@ func (p *printer) event(e hold.Event) {
 		}
 		fmt.Fprintln(p.out, "  "+line)
 	}
-	p.text(console.Plain, 2, e.Reason)
+	p.text(console.Plain, 2, e.Reason+p.eventSeen(e))
 }

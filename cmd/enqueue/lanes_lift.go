@@ -29,15 +29,15 @@ func (r *releaser) lift(ctx context.Context, h hold.Hold) (step, error) {
 		return r.end(ctx, h, "its time was over")
 	case h.Class == hold.Quota:
 		return r.liftQuota(ctx, h)
-	case h.Class == hold.Banned && !r.flags.force:
-		return r.step(stepHeld, h, "it ends by itself "+r.newPrinter().at(h.Until)+". The platform bans an address again at once, and for longer: "+
-			"--force lifts it all the same"), nil
-	case h.Class == hold.Banned:
-		return r.end(ctx, h, "the pace of the lanes may pause until the ban's end; if the platform bans again, so do the workers")
+	case h.Class == hold.Banned && h.Probe == hold.ByTime && !r.flags.force:
+		return r.step(stepHeld, h, "it ends automatically at "+r.newPrinter().when(h.Until)+". The platform bans an address again at once, and for longer: "+
+			"--force ends it all the same"), nil
+	case h.Class == hold.Banned && r.flags.force:
+		return r.end(ctx, h, "if the platform bans again, the workers hold it again")
 	case r.flags.force:
 		return r.end(ctx, h, "without a probe: the next refusal brings it back")
 	case h.Probe == hold.ByTime:
-		return r.step(stepHeld, h, "it ends "+h.HowToLift()+"; --force lifts it now"), nil
+		return r.step(stepHeld, h, "it ends "+h.HowToLift()), nil
 	}
 	return r.probe(ctx, h)
 }
@@ -170,7 +170,7 @@ func (r *releaser) found(before, h hold.Hold) string {
 	case h.Reason != before.Reason:
 		return "probed, and there is another reason now: " + h.Reason
 	case h.Tries > 0:
-		return "probed, and not over as far as is known; next probe " + r.newPrinter().at(h.Next)
+		return "probed, and not over as far as is known; next probe " + r.newPrinter().when(h.Next)
 	}
 	text := "no worker has probed it yet"
 	served, waits := 0, int64(0)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -38,13 +37,18 @@ What is done goes by the hold:
   month is spent
   a quota of our own is  not lifted: raise it in the configuration and reload
   spent                  the workers, who then lift it by themselves
-  banned                 lifted with --force only: the platform bans an address
-                         again at once
+  banned                 probed like refused, where the call for a token can; a
+                         ban that the platform itself reports is lifted with
+                         --force only: it bans an address again at once
+
+A pause of the place's lanes, after refusals for the rate, ends with the last
+hold. What else keeps a lane from sending is printed: holds of other scopes, a
+pause of its address, asynq's pause button, no worker.
 
 Exit codes:
   0   the place is not on hold, or, with --wait 0, the probe was asked for
-  3   the place is still on hold, or a lane is by its tenant or organisation;
-      what holds it is said
+  3   the place is still on hold, by itself or by a hold of wider scope, or its
+      address pauses; what holds it is printed
   4   Redis cannot be reached: say it again, that does no harm
   64  bad usage, or a place that no worker serves`,
 		Example: `  enqueue lanes release lakeside-dt.nickname
@@ -57,7 +61,7 @@ Exit codes:
 	flags.SortFlags = false
 	flags.StringVar(&f.by, "by", "", "`NAME` of who says so (default: user@host)")
 	flags.DurationVar(&f.wait, "wait", 5*time.Second, "wait so long for the probe; 0: not at all")
-	flags.BoolVar(&f.force, "force", false, "lift a ban before its time, and others without a probe")
+	flags.BoolVar(&f.force, "force", false, "end a ban before its time, and others without a probe")
 	return cmd
 }
 
@@ -135,11 +139,16 @@ func (r *releaser) releaseAll(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, h := range r.above() {
-		held = true
-		if !r.json {
-			p.text(red, 0, fmt.Sprintf("%s is held by another hold, of %s: %s", r.place, heldBy(h), glueCommand(r.survey.lift(h))))
+	if !held {
+		if err := r.resume(ctx, p); err != nil {
+			return err
 		}
+	}
+	if err := r.readAddresses(ctx); err != nil {
+		return err
+	}
+	if r.remains(p) {
+		held = true
 	}
 	if held {
 		return &exitError{code: exitHeld}
@@ -157,10 +166,12 @@ func (p *printer) step(h hold.Hold, s step) {
 
 // above are the holds of other places that hold the lane, if it is one.
 func (r *releaser) above() []hold.Hold {
-	for _, l := range r.survey.lanes {
-		if r.place.Level == hold.Lane && l.name() == r.place.Name {
-			return slices.DeleteFunc(slices.Clone(l.holds), func(h hold.Hold) bool { return h.Place == r.place })
-		}
+	if r.place.Level != hold.Lane {
+		return nil
 	}
-	return nil
+	var all []hold.Hold
+	for _, l := range r.covered() {
+		all = append(all, slices.DeleteFunc(slices.Clone(l.holds), func(h hold.Hold) bool { return h.Place == r.place })...)
+	}
+	return all
 }

@@ -81,13 +81,15 @@ type holdRecord struct {
 	Probe    hold.Probe `json:"probe,omitzero"`
 	Next     time.Time  `json:"next_probe,omitzero"`
 	Tries    int        `json:"probes,omitzero"`
+	Probing  string     `json:"probing,omitzero"` // the worker that probes it, until next_probe
+	Seen     hold.Seen  `json:"seen,omitzero"`
 	Lift     string     `json:"lift"`
 }
 
 func (s *survey) record(h hold.Hold) holdRecord {
 	return holdRecord{
 		Level: h.Level, Name: h.Name, Class: h.Class, Reason: h.Reason, BulkOnly: h.Bulk, Since: h.Since, Until: h.Until,
-		By: h.By, Probe: h.Probe, Next: h.Next, Tries: h.Tries, Lift: s.lift(h),
+		By: h.By, Probe: h.Probe, Next: h.Next, Tries: h.Tries, Probing: h.Probing, Seen: h.Seen, Lift: s.lift(h),
 	}
 }
 

@@ -124,23 +124,19 @@ func (p *printer) hold(s *survey, h hold.Hold) {
 	}
 	p.text(red, 0, title)
 	p.text(console.Plain, indent, h.Reason)
-	since := "since " + p.at(h.Since) + ", by " + h.By
+	if seen := h.Seen.Text(p.now.Location()); seen != "" {
+		p.text(console.Plain, indent, "seen: "+seen)
+	}
+	since := "since " + p.when(h.Since) + ", by " + h.By
 	if h.Until.IsZero() {
 		p.text(console.Plain, indent, since)
 	} else {
-		p.text(console.Plain, indent, since+"; until "+p.at(h.Until))
+		p.text(console.Plain, indent, since+"; until "+p.when(h.Until))
 	}
 	if h.Probe != hold.ByTime {
-		next := "next probe " + p.at(h.Next)
-		if !p.now.Before(h.Next) {
-			next = "to be probed now"
-			if h.Probe == hold.ByTask {
-				next += ", by the first task that waits"
-			}
-		}
-		p.text(console.Plain, indent, next+", "+count(h.Tries, "probe")+" so far")
+		p.text(console.Plain, indent, p.probes(h)+", "+count(h.Tries, "probe")+" so far")
 	}
-	p.text(console.Plain, indent, "lift: "+glueCommand(s.lift(h)))
+	p.text(console.Plain, indent, "ends: "+glueCommand(s.lift(h)))
 	held, _ := s.lanesOf(h.Place)
 	switch {
 	case h.Level == hold.Lane && len(held) > 0:
@@ -150,6 +146,34 @@ func (p *printer) hold(s *survey, h hold.Hold) {
 		p.text(console.Plain, indent, "lanes: all that call from there; no lane here says that it does")
 	default:
 		p.text(console.Plain, indent, "lanes: none that a worker serves")
+	}
+}
+
+// probes says when a hold is probed, and how.
+func (p *printer) probes(h hold.Hold) string {
+	how := map[hold.Probe]string{
+		hold.ByTask: "by the first task that waits", hold.ByToken: "by a call for a token, which is not metered",
+		hold.ByAddress: "by a call for a token, which is not metered",
+	}[h.Probe]
+	switch due := !p.now.Before(h.Next); {
+	case h.Probing != "" && !due:
+		return "probed now by " + h.Probing + ", " + how
+	case due:
+		return "to be probed now, " + how
+	}
+	return "next probe " + p.when(h.Next) + ", " + how
+}
+
+// when is a time with its zone and how far away it is.
+func (p *printer) when(t time.Time) string {
+	zoned := hold.Moment(t, p.now.Location())
+	switch d := t.Sub(p.now); {
+	case d > 0:
+		return zoned + ", in " + short(d)
+	case -d < time.Second:
+		return zoned + ", now"
+	default:
+		return zoned + ", " + short(-d) + " ago"
 	}
 }
 

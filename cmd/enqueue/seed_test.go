@@ -25,7 +25,8 @@ import (
 //	seed paused QUEUE          asynq's pause button
 //	seed spent ORG N [said]    the month's calls; said: the platform says no more
 //	seed refused LANE          a call that was refused for its rate
-//	seed seen LANE AGO         when its worker was last there
+//	seed seen LANE AGO [ADDR]  when its worker was last there, and from where it calls
+//	seed banned ADDR           a pause of an address
 //	seed nothing               an empty Redis
 func seed(ts *testscript.TestScript, _ bool, args []string) {
 	rdb := client(ts)
@@ -67,9 +68,15 @@ func seed(ts *testscript.TestScript, _ bool, args []string) {
 		ago, err := time.ParseDuration(args[1])
 		ts.Check(err)
 		tenant, kind, _, _ := tasks.ParseQueue(args[0])
-		record, err := json.Marshal(tasks.Lane{Organisation: "lakeside", Tenant: tenant, Kind: kind, Seen: time.Now().Add(-ago).UTC()})
+		lane := tasks.Lane{Organisation: "lakeside", Tenant: tenant, Kind: kind, Seen: time.Now().Add(-ago).UTC()}
+		if len(args) > 2 {
+			lane.Address = args[2]
+		}
+		record, err := json.Marshal(lane)
 		ts.Check(err)
 		ts.Check(rdb.HSet(ctx, tasks.LanesKey, args[0], record).Err())
+	case "banned":
+		ts.Check(pace.NewAddress(rdb, args[0], pace.Limit{Calls: 60, Per: time.Minute}).Pause(ctx, time.Hour))
 	case "nothing":
 		ts.Check(rdb.FlushDB(ctx).Err())
 	default:
@@ -118,8 +125,13 @@ func worker(ts *testscript.TestScript, _ bool, args []string) {
 		for ctx.Err() == nil {
 			if board.Refresh(ctx) == nil {
 				for _, h := range board.Of(place) {
-					if h, mine, err := board.Claim(ctx, h, time.Now()); err == nil && mine && args[0] == "lifts" {
-						_, _ = board.Lift(ctx, h, "worker-1")
+					claimed, mine, err := board.Claim(ctx, h, time.Now(), "worker-1")
+					switch {
+					case err != nil || !mine:
+					case args[0] == "lifts":
+						_, _ = board.Lift(ctx, claimed, "worker-1")
+					default:
+						_, _, _ = board.EndProbe(ctx, claimed, 1, time.Now().Add(time.Hour))
 					}
 				}
 			}

@@ -37,6 +37,7 @@ type laneState struct {
 	pace         pace.Status
 	holds        []hold.Hold // that hold it now, those that hold most first
 	unseen       bool        // no worker for a while
+	addressPause time.Duration
 }
 
 type queueState struct {
