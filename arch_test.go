@@ -44,13 +44,13 @@ var imports = map[string][]string{
 	"internal/table":   {},
 	"internal/roster":  {"tasks", "internal/console", "internal/table"},
 	"cmd/enqueue": {
-		"tasks", "internal/backlog", "internal/buildinfo", "internal/deadletter", "internal/exitcode", "internal/hold",
-		"internal/ledger", "internal/pace", "internal/readfile", "internal/redisdb", "internal/roster", "internal/secret",
-		"internal/table",
-		"internal/privacy": {"tasks"},
-		"tasks", "internal/backlog", "internal/console", "internal/deadletter", "internal/exitcode", "internal/hold", "internal/ledger",
-		"internal/pace", "internal/privacy", "internal/readfile", "internal/redisdb", "internal/roster", "internal/secret",
+		"tasks", "internal/backlog", "internal/buildinfo", "internal/console", "internal/deadletter", "internal/exitcode",
+		"internal/hold", "internal/ledger", "internal/pace", "internal/privacy", "internal/readfile", "internal/redisdb",
+		"internal/roster", "internal/secret", "internal/table",
 	},
+
+	// How people are masked.
+	"internal/privacy": {"tasks"},
 
 	// What a person does with what died.
 	"internal/deadletter": {"tasks", "internal/backlog", "internal/hold", "internal/ledger"},

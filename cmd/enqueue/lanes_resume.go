@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"rollcall/internal/console"
 	"rollcall/internal/hold"
 	"rollcall/internal/pace"
 )
@@ -87,9 +88,9 @@ func (r *releaser) readAddresses(ctx context.Context) error {
 // remains prints what else keeps the lanes of the place from sending, and
 // reports whether a hold or a pause keeps all of them.
 func (r *releaser) remains(p *printer) (held bool) {
-	say := func(colour, text string) {
+	say := func(style console.Style, text string) {
 		if !r.json {
-			p.text(colour, 0, text)
+			p.text(style, 0, text)
 		}
 	}
 	seen := map[string]bool{}
