@@ -387,7 +387,7 @@ func FuzzRows(f *testing.F) {
 func TestACellThatWasMadeInertIsReadAsItWas(t *testing.T) {
 	t.Parallel()
 	file := "kind,tenant,chat_id,user_id,nickname,key\nnickname,lakeside-dt,c,'@ann,'=张三,''=x\n"
-	rows, err := roster.Read(strings.NewReader(file), tasks.Options{}, time.Now())
+	rows, err := read(t, file, roster.Options{})
 	if err != nil || len(rows) != 1 || len(rows[0].Problems) > 0 {
 		t.Fatal(rows, err)
 	}
