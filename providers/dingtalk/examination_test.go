@@ -67,7 +67,9 @@ func TestExamination(t *testing.T) {
 			subject.Rows = dingtalk.CodesFor(subject.API)
 			subject.Refusal = refusal
 			subject.Secrets = []string{appSecret, token, "t0ken%2Bwith"}
-			subject.Names = []string{nick, "张 [monitor]", "%E5%BC%A0", "😀"}
+			if !subject.Once { // an ID change sends no name
+				subject.Names = []string{nick, "张 [monitor]", "%E5%BC%A0", "😀"}
+			}
 			subject.Side = func(w http.ResponseWriter, _ *http.Request) {
 				fmt.Fprintf(w, `{"accessToken":"%s%d","expireIn":7200}`, token, tokens.Add(1))
 			}
