@@ -132,7 +132,7 @@ func TestColumnsAreKnownByTheNamesThatPeopleWrite(t *testing.T) {
 		"required":         {"用户ID（必填）,昵称 (选填)\nu1,张三\n", roster.Options{Tenant: "dt", Chat: "c1"}, nickname, nil},
 		"flags":            {"user_id,nickname\nu1,张三\n", roster.Options{Tenant: "dt", Chat: "c1"}, nickname, nil},
 		"JSON":             {"{\"用户ID\":\"u1\",\"nickname\":\"张三\",\"x\":1}\n", roster.Options{Tenant: "dt", Chat: "c1"}, nickname, []string{"x"}},
-		"a map":            {"学号,姓名\nu1,张三\n", roster.Options{Tenant: "dt", Chat: "c1", Map: map[string]string{" 学号": "user_id", "姓名": "昵称"}}, nickname, nil},
+		"a map":            {"学号,姓名\nu1,张三\n", roster.Options{Tenant: "dt", Chat: "c1", Map: map[string]string{"学 号": "user_id", "姓名": "昵称"}}, nickname, nil},
 		"a map of two":     {"学号,用户ID,昵称\nu1,x,张三\n", roster.Options{Tenant: "dt", Chat: "c1", Map: map[string]string{"学号": "user_id"}}, nickname, []string{"用户ID"}},
 		"trailing columns": {"user_id,nickname,,\nu1,张三,,\n", roster.Options{Tenant: "dt", Chat: "c1"}, nickname, nil},
 		"a short row":      {"user_id,nickname,key,备注\nu1,张三\n", roster.Options{Tenant: "dt", Chat: "c1"}, nickname, []string{"备注"}},

@@ -181,41 +181,53 @@ func (c census) mostlyUTF8() bool { return c.valid > c.invalid || c.cut && c.inv
 func readCensus(r io.Reader) (census, error) {
 	var c census
 	buffer := make([]byte, 0, 1<<16)
-	line, base, ended := 1, int64(0), false
+	at := place{line: 1}
 	for {
 		n, err := r.Read(buffer[len(buffer):cap(buffer)])
 		buffer = buffer[:len(buffer)+n]
-		if ended = errors.Is(err, io.EOF); err != nil && !ended {
+		ended := errors.Is(err, io.EOF)
+		if err != nil && !ended {
 			return c, err
 		}
 		rest := buffer
 		for len(rest) > 0 && (ended || utf8.FullRune(rest)) {
-			size := 1
-			switch {
-			case rest[0] == '\n':
-				line++
-			case rest[0] >= utf8.RuneSelf:
-				var char rune
-				if char, size = utf8.DecodeRune(rest); char != utf8.RuneError || size > 1 {
-					c.valid++
-					break
-				}
-				c.cut = ended && !utf8.FullRune(rest)
-				if c.invalid++; c.invalid == 1 {
-					c.line, c.offset = line, base+int64(len(buffer)-len(rest))
-				}
-				if c.cut {
-					size = len(rest)
-				}
+			size := c.count(rest, at, ended)
+			if rest[0] == '\n' {
+				at.line++
 			}
+			at.offset += int64(size)
 			rest = rest[size:]
 		}
-		base += int64(len(buffer) - len(rest))
 		buffer = append(buffer[:0], rest...)
 		if ended {
 			return c, nil
 		}
 	}
+}
+
+// place is one in a file.
+type place struct {
+	line   int
+	offset int64
+}
+
+// count counts the sequence at the beginning of rest, and returns its size.
+func (c *census) count(rest []byte, at place, ended bool) int {
+	if rest[0] < utf8.RuneSelf {
+		return 1
+	}
+	char, size := utf8.DecodeRune(rest)
+	if char != utf8.RuneError || size > 1 {
+		c.valid++
+		return size
+	}
+	if c.invalid++; c.invalid == 1 {
+		c.line, c.offset = at.line, at.offset
+	}
+	if c.cut = ended && !utf8.FullRune(rest); c.cut {
+		return len(rest)
+	}
+	return 1
 }
 
 // isJSON reports whether the text begins as NDJSON does, or as an array of objects.

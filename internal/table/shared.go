@@ -31,7 +31,7 @@ func (t *texts) add(text string) bool {
 		return false
 	}
 	t.all = append(t.all, text...)
-	t.ends = append(t.ends, uint32(min(len(t.all), math.MaxUint32))) //nolint:gosec // bounded by maxShared
+	t.ends = append(t.ends, uint32(min(len(t.all), math.MaxUint32)))
 	return true
 }
 

@@ -15,6 +15,7 @@ type sheet struct {
 	book   *book
 	tokens *tokens
 	row    int // of the last row; rows may leave out their number
+	column int // of the next cell; cells may leave out their place
 }
 
 func newSheet(b *book, r io.Reader) *sheet { return &sheet{book: b, tokens: newTokens(r)} }
@@ -52,6 +53,7 @@ func (s *sheet) readRow(start xml.StartElement) (Record, error) {
 		s.row = n
 	}
 	record := Record{Line: s.row}
+	s.column = 0
 	for {
 		token, err := s.tokens.next()
 		if err != nil {
@@ -62,33 +64,45 @@ func (s *sheet) readRow(start xml.StartElement) (Record, error) {
 			if t.Name.Local != "c" {
 				continue
 			}
-			column := len(record.Cells)
-			if place := attribute(t, "r"); place != "" {
-				if column = columnOf(place); column < len(record.Cells) || column >= maxColumns {
-					return Record{}, fmt.Errorf("row %d: cell %.20q: columns must be in order, and at most %d", s.row, place, maxColumns)
-				}
-			}
-			c, err := s.readCell(t)
-			if err != nil {
+			if err := s.addCell(&record, t); err != nil {
 				return Record{}, err
 			}
-			value, fault := s.book.show(c)
-			if value == "" && fault == "" {
-				continue
-			}
-			for len(record.Cells) < column {
-				record.Cells = append(record.Cells, "")
-			}
-			if fault != "" {
-				record.Faults = append(record.Faults, Fault{column, fault})
-			}
-			record.Cells = append(record.Cells, value)
 		case xml.EndElement:
 			if t.Name.Local == "row" {
 				return record, nil
 			}
 		}
 	}
+}
+
+// addCell reads a cell into its column. Cells without a value may be left out.
+func (s *sheet) addCell(record *Record, start xml.StartElement) error {
+	column := s.column
+	if place := attribute(start, "r"); place != "" {
+		if column = columnOf(place); column < s.column {
+			return fmt.Errorf("row %d: cell %.20q: columns must be in order", s.row, place)
+		}
+	}
+	if column >= maxColumns {
+		return fmt.Errorf("row %d has more than %d columns", s.row, maxColumns)
+	}
+	s.column = column + 1
+	c, err := s.readCell(start)
+	if err != nil {
+		return err
+	}
+	value, fault := s.book.show(c)
+	if value == "" && fault == "" {
+		return nil
+	}
+	for len(record.Cells) < column {
+		record.Cells = append(record.Cells, "")
+	}
+	if fault != "" {
+		record.Faults = append(record.Faults, Fault{column, fault})
+	}
+	record.Cells = append(record.Cells, value)
+	return nil
 }
 
 // columnOf returns the index of a cell's column: 27 for "AB12". It is -1 for what

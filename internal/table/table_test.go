@@ -55,14 +55,15 @@ func read(t testing.TB, content string, o table.Options) (form string, rows []st
 }
 
 func show(r table.Record) string {
-	text := strings.Join(r.Cells, "|")
+	var text strings.Builder
+	text.WriteString(string(rune('0'+r.Line)) + ": " + strings.Join(r.Cells, "|"))
 	for _, f := range r.Faults {
-		text += " !" + f.What
+		text.WriteString(" !" + f.What)
 	}
 	if r.Cut {
-		text += " (cut)"
+		text.WriteString(" (cut)")
 	}
-	return string(rune('0'+r.Line)) + ": " + text
+	return text.String()
 }
 
 const (

@@ -131,6 +131,7 @@ func TestTheXMLOfOtherProgramsIsRead(t *testing.T) {
 <x:row r="3"><x:c r="B3" t="s"><x:v>0</x:v></x:c><x:c r="D3" t="inlineStr"><x:is><x:t>nick</x:t></x:is></x:c></x:row>
 <x:row><x:c r="B4"><x:f>A1</x:f><x:v>1.79999999999E11</x:v></x:c><x:c r="C4" t="e"><x:v>#REF!</x:v></x:c><x:c t="str"><x:f>x</x:f><x:v>李&amp;_x000D_</x:v></x:c></x:row>
 <x:row r="6"><x:c r="B6"><x:f>A1</x:f></x:c><x:c r="C6" t="s"><x:v>9</x:v></x:c><x:c r="D6" t="b"><x:v>0</x:v></x:c></x:row>
+<x:row><x:c/><x:c t="inlineStr"><x:is><x:t>x</x:t></x:is></x:c></x:row>
 </x:sheetData></x:worksheet>`, `<si><r><rPr/><t>u</t></r><r><t xml:space="preserve">ser</t></r><rPh sb="0" eb="1"><t>xx</t></rPh></si>`)
 	form, rows, err := read(t, string(content), table.Options{})
 	want := []string{
@@ -138,6 +139,7 @@ func TestTheXMLOfOtherProgramsIsRead(t *testing.T) {
 		"4: |179999999999|#REF!|李&\r !is an error of a formula: correct the formula, or enter the value",
 		"6: |||FALSE !is a formula without a result: open the file in Excel or WPS and save it again" +
 			" !refers to a text that the workbook does not have: open it in Excel or WPS and save it again",
+		"7: |x",
 	}
 	if diff := cmp.Diff(want, rows); err != nil || diff != "" || form != `XLSX, sheet "二"` {
 		t.Errorf("%s, %v (-want +got):\n%s", form, err, diff)
@@ -165,7 +167,7 @@ func TestABadWorkbookIsRefused(t *testing.T) {
 		"a giant cell":     {bomb, table.Options{}, "more than 1024 KiB"},
 		"XML that ends":    {raw(t, `<worksheet><sheetData><row><c><v>1`, ""), table.Options{}, "workbook is damaged"},
 		"a row twice":      {raw(t, `<sheetData><row r="2"><c><v>1</v></c></row><row r="2"/></sheetData>`, ""), table.Options{}, `row "2" follows row 2`},
-		"far to the right": {raw(t, `<sheetData><row><c r="XFD1"><v>1</v></c></row></sheetData>`, ""), table.Options{}, "at most 1000"},
+		"far to the right": {raw(t, `<sheetData><row><c r="XFD1"><v>1</v></c></row></sheetData>`, ""), table.Options{}, "row 1 has more than 1000 columns"},
 		"a hidden sheet":   {raw(t, ``, ""), table.Options{Sheet: "一"}, "no part"},
 		"an empty sheet":   {raw(t, `<sheetData></sheetData>`, ""), table.Options{}, "the file is empty"},
 	} {
