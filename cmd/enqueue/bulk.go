@@ -216,7 +216,7 @@ func (b *batch) judge(ctx context.Context, f bulkFlags, path, name, form string)
 			continue
 		}
 		if fault, ok := errors.AsType[*tasks.StoreError](refusal); ok {
-			return &exitError{exitNotStored, fmt.Errorf("%w; nothing was enqueued", fault)}
+			return &exitError{exitNotStored, fault}
 		}
 		if err := found.add(row, refusal); err != nil {
 			return err

@@ -66,7 +66,7 @@ func Real(t *testing.T) *Server {
 		}
 		start := func() (*process, error) {
 			return launch(binary, "eady to accept connections", "--bind", loopback, "--port", ports[0], "--dir", dir,
-				"--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", "")
+				"--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", "", "--databases", "64")
 		}
 		p, err := start()
 		if err != nil {
