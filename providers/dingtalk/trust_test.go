@@ -2,6 +2,7 @@ package dingtalk_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -81,7 +82,7 @@ func TestAnAPIThatRefusesAGoodTokenIsHeldAlone(t *testing.T) {
 
 func errorOf(t *testing.T, err error) *providers.Error {
 	t.Helper()
-	e, ok := err.(*providers.Error)
+	e, ok := errors.AsType[*providers.Error](err)
 	if !ok {
 		t.Fatalf("%v is no *providers.Error", err)
 	}
