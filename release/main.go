@@ -14,6 +14,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -31,7 +32,7 @@ var commands = []string{"worker", "enqueue"} //nolint:gochecknoglobals // a list
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Getenv("SOURCE_DATE_EPOCH"))
+	err := run(ctx, os.Args[1:], os.Getenv("SOURCE_DATE_EPOCH"), os.Stdout)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
@@ -47,7 +48,7 @@ type release struct {
 	work              string    // a directory that is removed at the end
 }
 
-func run(ctx context.Context, args []string, epoch string) (err error) {
+func run(ctx context.Context, args []string, epoch string, stdout io.Writer) (err error) {
 	flags := flag.NewFlagSet("release", flag.ContinueOnError)
 	r := release{}
 	flags.StringVar(&r.version, "version", "", "version, without the v")
@@ -86,7 +87,9 @@ func run(ctx context.Context, args []string, epoch string) (err error) {
 			return err
 		}
 		fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(content), name)
-		fmt.Printf("%s: %.1f MiB\n", filepath.Join(r.out, name), float64(len(content))/(1<<20))
+		if _, err := fmt.Fprintf(stdout, "%s: %.1f MiB\n", filepath.Join(r.out, name), float64(len(content))/(1<<20)); err != nil {
+			return err
+		}
 	}
 	return os.WriteFile(filepath.Join(r.out, "SHA256SUMS"), []byte(sums.String()), 0o644) //nolint:gosec // for everybody
 }

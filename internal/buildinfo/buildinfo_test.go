@@ -44,7 +44,7 @@ func TestMakeBuildSetsTheVersion(t *testing.T) {
 	}
 	line := regexp.MustCompile(`^(enqueue|worker) 9\.8\.7 \(commit abcdef0, go1\.\S+, \S+/\S+\)\n$`)
 	for _, args := range [][]string{{"enqueue", "--version"}, {"worker", "--version"}, {"worker", "version"}} {
-		out, err := exec.CommandContext(t.Context(), filepath.Join(bin, args[0]), args[1:]...).CombinedOutput() //nolint:gosec // built above
+		out, err := exec.CommandContext(t.Context(), filepath.Join(bin, args[0]), args[1:]...).CombinedOutput()
 		if err != nil || !line.Match(out) {
 			t.Errorf("%s: %v, %q", strings.Join(args, " "), err, out)
 		}
