@@ -51,12 +51,6 @@ func (j *journal) Write(p []byte) (int, error) {
 	return j.text.Write(p)
 }
 
-func (j *journal) holds(words string) bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Contains(j.text.String(), words)
-}
-
 func (j *journal) String() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -44,18 +45,15 @@ func (p *rotating) accept(secrets ...string) {
 func (p *rotating) accepts(secret string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, s := range p.secrets {
-		if s == secret {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(p.secrets, secret)
 }
 
 func (p *rotating) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/oauth2/accessToken"):
-		var body struct{ AppSecret string }
+		var body struct {
+			AppSecret string `json:"appSecret"`
+		}
 		_ = json.NewDecoder(r.Body).Decode(&body)
 		p.mu.Lock()
 		p.tokens = append(p.tokens, body.AppSecret)
@@ -206,7 +204,9 @@ func (r *rotation) rename(n int) {
 
 func (r *rotation) await(what string, check func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(patience); !check(); time.Sleep(10 * time.Millisecond) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); !check(); <-tick.C {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("waited in vain: %s\n%s", what, r.log)
 		}

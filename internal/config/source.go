@@ -66,8 +66,8 @@ func (s Source) read(getenv func(string) string, dir string) (secret.Text, error
 // withoutLineEnds drops what an editor or a command adds at the end.
 func withoutLineEnds(text string) string { return strings.TrimRight(text, "\r\n") }
 
-// readPrivate reads a regular file of at most max bytes that others must not read.
-func readPrivate(path string, max int64) ([]byte, error) {
+// readPrivate reads a regular file of no more bytes than most that others must not read.
+func readPrivate(path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		err = readfile.ErrNotRegular
@@ -79,7 +79,7 @@ func readPrivate(path string, max int64) ([]byte, error) {
 	if perm := info.Mode().Perm(); perm&0o007 != 0 && runtime.GOOS != "windows" {
 		return nil, fmt.Errorf("comes from the file %s, which others can read or write (mode %04o); run: chmod o-rwx %s", path, perm, path)
 	}
-	content, err := readfile.Whole(path, max)
+	content, err := readfile.Whole(path, most)
 	if err != nil {
 		return nil, fmt.Errorf("comes from the file %s, %s", path, reason(err))
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -142,7 +143,7 @@ func (w *Writer) Err() error {
 func (w *Writer) Write(text []byte) (int, error) {
 	all := text
 	if len(w.rest) > 0 {
-		all = append(w.rest, text...)
+		all = slices.Concat(w.rest, text)
 		w.rest = nil
 	}
 	out := make([]byte, 0, len(all)+16)

@@ -77,7 +77,7 @@ func TestAStopLosesNothingThatWasTakenAhead(t *testing.T) {
 		go func() { defer close(stopped); r.stop() }()
 		eventually(t, func() error {
 			if err := r.set.Lanes()[0].Slot(t.Context()); !errors.Is(err, lane.ErrStopping) {
-				return fmt.Errorf("the lane still gives slots: %v", err)
+				return fmt.Errorf("the lane still gives slots: %w", err)
 			}
 			return nil
 		})

@@ -3,6 +3,7 @@ package lane_test
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -58,8 +59,6 @@ func (p *producer) wantLetters(of string, want ...string) {
 	}
 }
 
-func ptr(n int) *int { return &n }
-
 func TestADeadLetterClosesOnceAllItsFieldsWereAppliedAtAHigherRevision(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
@@ -84,7 +83,7 @@ func TestADeadLetterClosesOnceAllItsFieldsWereAppliedAtAHigherRevision(t *testin
 		p.stores("a3", nick("u3", "right"), longAgo+1)
 		p.applies(p.stores("a4", tasks.GroupUpdate{Tenant: "dt", ChatID: "c1", Name: "3-3"}, longAgo+1))
 		p.applies(p.stores("a5", tasks.GroupUpdate{Tenant: "dt", ChatID: "c1", Icon: "j"}, longAgo+2))
-		p.applies(p.stores("a6", tasks.GroupUpdate{Tenant: "dt", ChatID: "c2", Name: "3-3", Options: tasks.GroupOptions{Searchable: ptr(0)}}, longAgo+1))
+		p.applies(p.stores("a6", tasks.GroupUpdate{Tenant: "dt", ChatID: "c2", Name: "3-3", Options: tasks.GroupOptions{Searchable: new(0)}}, longAgo+1))
 		for i, user := range []string{"u1", "u2"} {
 			open := p.stores("b"+user, id(user, "zhangsan02"), longAgo+1)
 			mark, err := p.begins(open)
@@ -92,7 +91,7 @@ func TestADeadLetterClosesOnceAllItsFieldsWereAppliedAtAHigherRevision(t *testin
 				t.Fatal(err)
 			}
 			mark.Intend("zhangsan02")
-			if err := errors.Join(mark.Gate(t.Context()), mark.Settle(t.Context(), fmt.Sprint(i), false, nil)); err != nil {
+			if err := errors.Join(mark.Gate(t.Context()), mark.Settle(t.Context(), strconv.Itoa(i), false, nil)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -23,9 +23,9 @@ func (e *TooLongError) Error() string {
 	return fmt.Sprintf("it is longer than %d KiB", e.Max>>10)
 }
 
-// Whole returns the content of the file at path, of at most max bytes. Every
+// Whole returns the content of the file at path, of no more bytes than most. Every
 // error is an *os.PathError.
-func Whole(path string, max int64) ([]byte, error) {
+func Whole(path string, most int64) ([]byte, error) {
 	refuse := func(err error) ([]byte, error) {
 		return nil, &os.PathError{Op: "read", Path: path, Err: err}
 	}
@@ -42,12 +42,12 @@ func Whole(path string, max int64) ([]byte, error) {
 	}
 	defer func() { _ = f.Close() }() // it was only read from
 	// The files of /proc and /sys have the size 0.
-	content, err := io.ReadAll(io.LimitReader(f, max+1))
+	content, err := io.ReadAll(io.LimitReader(f, most+1))
 	switch {
 	case err != nil:
 		return nil, err
-	case int64(len(content)) > max:
-		return refuse(&TooLongError{Max: max})
+	case int64(len(content)) > most:
+		return refuse(&TooLongError{Max: most})
 	}
 	return content, nil
 }

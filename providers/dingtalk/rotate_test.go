@@ -21,7 +21,9 @@ func TestASecretThatIsReplacedDuringATokenCallIsUsedAtOnce(t *testing.T) {
 	var asked []string
 	arrived, wait := make(chan struct{}, 8), make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var body struct{ AppSecret string }
+		var body struct {
+			AppSecret string `json:"appSecret"`
+		}
 		_ = json.NewDecoder(r.Body).Decode(&body)
 		mu.Lock()
 		asked = append(asked, body.AppSecret)
