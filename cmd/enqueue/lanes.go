@@ -20,8 +20,8 @@ import (
 const (
 	// dialWithin bounds a try to connect, and answerWithin all that a command asks
 	// of Redis: somebody is waiting.
-	dialWithin   = 2 * time.Second
-	answerWithin = 10 * time.Second
+	dialWithin   = 5 * time.Second
+	answerWithin = 15 * time.Second
 )
 
 const lanesExits = `Exit codes:
