@@ -11,6 +11,7 @@ import (
 
 	"rollcall/internal/buildinfo"
 	"rollcall/internal/config"
+	"rollcall/internal/console"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/logging"
 )
@@ -28,12 +29,16 @@ func run(
 	ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer,
 	hangups func() <-chan os.Signal,
 ) int {
-	p := &program{getenv: getenv, stdout: stdout, stderr: stderr, hangups: hangups}
+	out := console.NewWriter(stdout, "standard output", false)
+	p := &program{getenv: getenv, stdout: out, stderr: stderr, hangups: hangups}
 	root := p.command()
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	root.SetOut(out)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = out.Err()
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "worker: %v\n", err)
 	}

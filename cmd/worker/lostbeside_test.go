@@ -7,7 +7,9 @@ const (
 	telling   = "tells people, or other processes, how things stand; told again within seconds"
 	listening = "listens for words that nobody relies on"
 	looking   = "only reads, and reads again within seconds"
-	along     = "sent together with `EXEC`, whose reply is lost"
+	// remembering: written again with the next look.
+	remembering = "shows later whether Redis still has its data; written again within seconds"
+	along       = "sent together with `EXEC`, whose reply is lost"
 )
 
 // beside are those, and why.
@@ -25,6 +27,12 @@ var beside = map[string]string{
 	"`TIME`":                                  looking,
 	"`INFO server`":                           looking,
 	"`internal/backlog/look.lua`":             looking,
+	"`GET rollcall:memory:{rollcall:holds}`":  looking,
+	"`GET rollcall:{lakeside}:memory`":        looking,
+	"`SET rollcall:memory:{rollcall:holds}`":  remembering,
+	"`SET rollcall:{lakeside}:memory`":        remembering,
+	"`internal/backlog/stale.lua`":            "removes ids without a task; looked for again within seconds",
+	"`ZADD asynq:{<tenant>.id}:lease`":        "asynq's: extends the lease of a running task; extended again within seconds",
 	"`SISMEMBER asynq:queues`":                looking,
 	"asynq's `listLeaseExpired`":              looking,
 	"asynq's `reclaimStateAggregationSets`":   looking,

@@ -185,7 +185,21 @@ func (p *passage) over() (ended int, left []string) {
 			left = append(left, fmt.Sprintf("%d in %s (%+v)", n, queue, info))
 		}
 	}
-	return ended, left
+	return ended + p.closed(), left
+}
+
+// closed counts the dead letters that closed themselves, whose tasks are archived
+// no longer.
+func (p *passage) closed() (n int) {
+	p.t.Helper()
+	keys, err := p.rdb.Keys(p.t.Context(), "rollcall:*:dead:closed").Result()
+	for _, key := range keys {
+		n += int(p.rdb.LLen(p.t.Context(), key).Val())
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return n
 }
 
 // end is what became of a task.
