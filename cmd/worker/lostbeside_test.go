@@ -28,6 +28,7 @@ var beside = map[string]string{
 	"`INFO server`":                           looking,
 	"`internal/backlog/look.lua`":             looking,
 	"`GET rollcall:memory:{rollcall:holds}`":  looking,
+	"`HGET rollcall:{address/default}:pace`":  looking,
 	"`GET rollcall:{lakeside}:memory`":        looking,
 	"`SET rollcall:memory:{rollcall:holds}`":  remembering,
 	"`SET rollcall:{lakeside}:memory`":        remembering,
@@ -56,6 +57,9 @@ func isBeside(command string) bool {
 	}
 	if strings.HasSuffix(command, ":dead:causes`") || strings.HasPrefix(command, "`HGET asynq:") {
 		return true // the sweep's, too
+	}
+	if strings.HasPrefix(command, "`HGET rollcall:{lakeside}:lane:") {
+		return true // whether a person ended the pause
 	}
 	for _, verb := range verbs {
 		if strings.HasPrefix(command, "`"+verb+" ") {
