@@ -25,10 +25,10 @@ var imports = map[string][]string{
 	// The exit codes of all commands.
 	"internal/exitcode": {},
 	"internal/readfile": {},
-	"internal/console": {},
-	"providers": {},
-	"internal/ledger": {},
-	"internal/pace": {},
+	"internal/console":  {},
+	"providers":         {},
+	"internal/ledger":   {},
+	"internal/pace":     {},
 	// Which version this is, for everybody.
 	"internal/buildinfo": {},
 
@@ -39,10 +39,10 @@ var imports = map[string][]string{
 	"internal/backlog": {},
 
 	// Producers: they know no platform.
-	"tasks": {"internal/ledger", "internal/redisdb"},
+	"tasks":            {"internal/ledger", "internal/redisdb"},
 	"internal/redisdb": {"internal/readfile", "internal/secret"},
-	"internal/table": {},
-	"internal/roster": {"tasks", "internal/console", "internal/table"},
+	"internal/table":   {},
+	"internal/roster":  {"tasks", "internal/console", "internal/table"},
 	"cmd/enqueue": {
 		"tasks", "internal/backlog", "internal/buildinfo", "internal/console", "internal/deadletter", "internal/exitcode",
 		"internal/hold", "internal/ledger", "internal/pace", "internal/privacy", "internal/readfile", "internal/redisdb",
@@ -57,8 +57,8 @@ var imports = map[string][]string{
 
 	// Platforms: they know no task and no queue.
 	"providers/internal/apicall": {"providers", "internal/buildinfo"},
-	"providers/dingtalk": {"providers", "internal/secret", "providers/internal/apicall"},
-	"providers/classin": {"providers", "internal/secret", "providers/internal/apicall"},
+	"providers/dingtalk":         {"providers", "internal/secret", "providers/internal/apicall"},
+	"providers/classin":          {"providers", "internal/secret", "providers/internal/apicall"},
 
 	// Where the two meet, and nowhere else.
 	"internal/handler": {"tasks", "providers", "internal/ledger", "providers/dingtalk"},
@@ -67,19 +67,19 @@ var imports = map[string][]string{
 		"tasks", "providers", "internal/backlog", "internal/handler", "internal/hold", "internal/ledger", "internal/logging",
 		"internal/pace", "internal/privacy", "internal/redisdb",
 	},
-	"internal/config": {"internal/readfile", "internal/secret"},
+	"internal/config":  {"internal/readfile", "internal/secret"},
 	"internal/logging": {"internal/console"},
 	"internal/metrics": {
 		"tasks", "providers", "internal/backlog", "internal/buildinfo", "internal/handler", "internal/hold", "internal/lane",
 		"internal/ledger", "internal/pace",
 	},
-	"internal/monitor": {"tasks", "internal/privacy", "internal/redisdb", "internal/secret"},
-	"internal/schedule": {"tasks", "internal/logging", "internal/redisdb", "internal/roster", "internal/table"},
+	"internal/monitor":          {"tasks", "internal/privacy", "internal/redisdb", "internal/secret"},
+	"internal/schedule":         {"tasks", "internal/logging", "internal/redisdb", "internal/roster", "internal/table"},
 	"internal/redisdb/embedded": {},
 
 	// The emulation knows nothing of what it is there to catch.
 	"internal/sandbox": {},
-	"internal/demo": {"tasks", "internal/sandbox"},
+	"internal/demo":    {"tasks", "internal/sandbox"},
 
 	// The one place that knows everybody.
 	"cmd/worker": {
@@ -104,8 +104,8 @@ var imports = map[string][]string{
 	},
 
 	// For tests alone; no production code may import them.
-	"internal/manual": {},
-	"internal/redistest": {},
+	"internal/manual":        {},
+	"internal/redistest":     {},
 	"providers/providertest": {"providers"},
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/hibiken/asynq"
@@ -19,6 +20,8 @@ import (
 type evidence struct {
 	tasks   map[string]found         // in asynq, by task id
 	letters map[string]ledger.Letter // by task id
+	// closed are the dead letters that closed themselves, by task id.
+	closed  map[string]ledger.ClosedLetter
 	records map[ledger.Target]map[string]string
 	// open are notes of the ledger about tasks that have not ended: what a task
 	// that has ended leaves there is lost to somebody.
@@ -38,7 +41,7 @@ type found struct {
 // collect reads everything about the wishes.
 func collect(ctx context.Context, rdb redis.UniversalClient, d desk, p *platforms, wishes []*wish) (*evidence, error) {
 	ev := &evidence{
-		tasks: map[string]found{}, letters: map[string]ledger.Letter{}, records: map[ledger.Target]map[string]string{},
+		tasks: map[string]found{}, letters: map[string]ledger.Letter{}, closed: map[string]ledger.ClosedLetter{}, records: map[ledger.Target]map[string]string{},
 		effects: p.Effects(), calls: p.Calls(),
 	}
 	var known bool
@@ -61,7 +64,15 @@ func collect(ctx context.Context, rdb redis.UniversalClient, d desk, p *platform
 	if err != nil {
 		return nil, err
 	}
-	err = deadletter.New(rdb, nil).Each(ctx, deadletter.Filter{}, func(letters []ledger.Letter) error {
+	letters := deadletter.New(rdb, nil)
+	closed, err := letters.Closed(ctx, deadletter.Filter{}, math.MaxInt)
+	if err != nil {
+		return nil, err
+	}
+	for _, letter := range closed {
+		ev.closed[letter.ID] = letter
+	}
+	err = letters.Each(ctx, deadletter.Filter{}, func(letters []ledger.Letter) error {
 		for _, letter := range letters {
 			ev.letters[letter.ID] = letter
 		}
@@ -177,9 +188,12 @@ func (ev *evidence) fateOf(w *wish) fate {
 			break
 		}
 	}
+	_, closed := ev.closed[w.id]
 	switch {
 	case !w.acknowledged():
 		return fate{what: never}
+	case closed:
+		return fate{what: done, word: "its dead letter closed: a newer change was applied"}
 	case w.options.Key == "" && ev.passed(w):
 		// Without a key a task that is done is kept for ten minutes.
 		return fate{what: done, word: "no longer kept"}

@@ -124,6 +124,8 @@ func (o *oracle) revisions(of []*wish) {
 				w.rev = revision(w, task.payload)
 			} else if letter, there := o.evidence.letters[w.id]; there {
 				w.rev = letter.Revision
+			} else if letter, there := o.evidence.closed[w.id]; there {
+				w.rev = letter.Revision
 			}
 		}
 		if w.rev == 0 {
