@@ -124,7 +124,7 @@ func (o *oracle) revisions(of []*wish) {
 				w.rev = revision(w, task.payload)
 			} else if letter, there := o.evidence.letters[w.id]; there {
 				w.rev = letter.Revision
-			} else if letter, there := o.evidence.closed[w.id]; there {
+			} else if letter, there := o.closed[w.id]; there {
 				w.rev = letter.Revision
 			}
 		}
