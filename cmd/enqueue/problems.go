@@ -78,7 +78,7 @@ func (f *findings) add(row roster.Row, refusal error) error {
 	return nil
 }
 
-// problemLine is a problem with its value: whoever has the file knows it.
+// problemLine is a problem with its value, which the owner of the file knows anyway.
 func problemLine(p roster.Problem) string {
 	place := "the row"
 	if p.Column != "" {

@@ -43,7 +43,7 @@ type record struct {
 const mostProblems = 20
 
 // report prints what became of tasks, and counts them. Of a file it prints the
-// first that were not stored, unless rows are asked for: a line a row helps nobody.
+// first that were not stored, unless rows are asked for.
 type report struct {
 	out, err *console.Writer
 	json     bool

@@ -194,7 +194,7 @@ func (a *app) listRuns(ctx context.Context, rdb redis.UniversalClient, tenant st
 }
 
 // refuseKnownRun fails if something was stored under a name: the results of that
-// run would be overwritten. Two that begin at the same moment are not told apart.
+// run would be overwritten. Two that begin at the same moment both pass.
 func (a *app) refuseKnownRun(ctx context.Context, run string) error {
 	return a.withRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
 		lanes, err := servedLanes(ctx, rdb, "")
