@@ -284,7 +284,7 @@ func (s *idSettlement) tell(done settledID) {
 	}
 	p.text(console.Plain, 2, "from now on an ID is sent for this person again, the same or another")
 	if len(done.Letters) == 0 && done.State == "" {
-		p.text(console.Plain, 2, "no dead letter holds the wish: enqueue it again if it still matters")
+		p.text(console.Plain, 2, "no dead letter holds the change: enqueue it again if it is still needed")
 	}
 	for _, id := range done.Letters {
 		p.text(console.Plain, 2, "to have it tried again: "+glued("enqueue dead replay "+id))
