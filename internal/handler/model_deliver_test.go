@@ -53,6 +53,7 @@ func (w *world) wait(a *attempt) {
 		w.log("  %s stands still %s", a.task.id, a.place)
 		w.still = append(w.still, a)
 	case e := <-a.ended:
+		w.turn()
 		a.giveUp()
 		w.ended(a, e)
 	}

@@ -53,6 +53,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	world := f.world
 	f.mu.Unlock()
+	defer world.turn()
 	if strings.HasSuffix(r.URL.Path, "/accessToken") {
 		world.box.ServeHTTP(w, r)
 		return
