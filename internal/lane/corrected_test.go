@@ -168,7 +168,7 @@ func TestHoweverManyLettersAreCorrectedAllAreClosed(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		p := produce(t, s, tasks.KindNickname)
-		const n = 230
+		n := few(230, 130)
 		var left []string
 		for i := range n {
 			id, user := fmt.Sprintf("t%d", i), fmt.Sprintf("u%d", i)

@@ -58,12 +58,13 @@ func (a *app) serve(worker int) http.Handler {
 	return mux
 }
 
-// A thousand renames are on their way by two workers when somebody revokes the
-// app's secret, and puts it right a while later.
+// A thousand renames (150 under -short) are on their way by two workers when
+// somebody revokes the app's secret, and puts it right a while later.
 func TestRevokedCredentialsCostATokenCallAWorkerAndNoTask(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		const renames, before = 1000, 300
+		renames := few(1000, 150)
+		before := renames / 3
 		a := &app{}
 		var both []*rig
 		var done, counted, attempts atomic.Int64
@@ -137,7 +138,7 @@ func TestRevokedCredentialsCostATokenCallAWorkerAndNoTask(t *testing.T) {
 				t.Fatalf("task %s lost %d attempts", id, info.Retried)
 			}
 		}
-		if counted.Load() != 0 || a.renamed.Load() != renames {
+		if counted.Load() != 0 || a.renamed.Load() != int64(renames) {
 			t.Errorf("%d attempts were counted, and %d renames made for %d tasks", counted.Load(), a.renamed.Load(), renames)
 		}
 		for i := range a.tokens {
@@ -149,7 +150,7 @@ func TestRevokedCredentialsCostATokenCallAWorkerAndNoTask(t *testing.T) {
 		// The platform has answered those with the old token too, and counts them.
 		eventually(t, func() error {
 			m, err := pace.ReadMonths(t.Context(), both[0].rdb, "lakeside")
-			if want := renames + a.stale.Load(); err == nil && m[0].Spent != want {
+			if want := int64(renames) + a.stale.Load(); err == nil && m[0].Spent != want {
 				err = fmt.Errorf("the month's calls are %d, want %d", m[0].Spent, want)
 			}
 			return err

@@ -246,13 +246,12 @@ func await[T any](t *testing.T, from <-chan T, what string) T {
 	}
 }
 
-// eventually asks until check is nil.
+// eventually repeats check until it returns nil: at first every 10 ms, later every
+// 100 ms, because a check costs processor time that the lanes need.
 func eventually(t *testing.T, check func() error) {
 	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
 	end := time.After(patience)
-	for {
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		err := check()
 		if err == nil {
 			return
@@ -260,9 +259,18 @@ func eventually(t *testing.T, check func() error) {
 		select {
 		case <-end:
 			t.Fatalf("waited in vain: %v", err)
-		case <-tick.C:
+		case <-time.After(pause):
 		}
 	}
+}
+
+// few returns the smaller number under -short, where a number that is large costs
+// seconds under the race detector.
+func few(all, short int) int {
+	if testing.Short() {
+		return short
+	}
+	return all
 }
 
 // lines is a log.

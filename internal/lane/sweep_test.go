@@ -74,6 +74,9 @@ func die(t *testing.T, s *redistest.Server, queue string) {
 
 // An id without a task would otherwise come and go for ever.
 func TestASweepMendsWhatAsynqLeavesBehind(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits 30 s for leases: make test-long")
+	}
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
