@@ -14,7 +14,7 @@ import (
 
 func TestTasksThatWaitAreTakenSeveralInARoundTrip(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		const n = 200
 		r := newRig(t, s)
 		r.add(lane.Config{Limits: fast}, nothing)
@@ -41,7 +41,7 @@ func TestTasksThatWaitAreTakenSeveralInARoundTrip(t *testing.T) {
 // A lane whose limit is slow has room for few, and takes no more at once.
 func TestNoMoreAreTakenAtOnceThanTheLaneHasRoomFor(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		r.add(lane.Config{Limits: slow}, send)
 		for i := range 30 {
@@ -58,7 +58,7 @@ func TestNoMoreAreTakenAtOnceThanTheLaneHasRoomFor(t *testing.T) {
 // What was taken together and not begun goes back with the rest.
 func TestAStopLosesNothingThatWasTakenAhead(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		const n = 300 // more than the lane has room for
 		r := newRig(t, s)
 		begun, free := make(chan struct{}, n), make(chan struct{})

@@ -59,7 +59,7 @@ func (r *rig) quiet(queue string) {
 
 func TestALaneOnHoldTakesNothingAndItsTasksKeepTheirPlace(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		r.add(lane.Config{Limits: fast}, send)
 		r.hold(hold.Hold{Place: laneOfNicknames})
@@ -97,7 +97,7 @@ func TestALaneOnHoldTakesNothingAndItsTasksKeepTheirPlace(t *testing.T) {
 // It has sent nothing, so it loses nothing.
 func TestWhatWaitsForItsSlotWhenAHoldComesGoesBackUncounted(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		waiting := make(chan struct{}, 100)
 		var released atomic.Bool
@@ -139,7 +139,7 @@ func TestWhatWaitsForItsSlotWhenAHoldComesGoesBackUncounted(t *testing.T) {
 
 func TestAnotherWorkerKeepsAHoldAndLiftsIt(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		one, other := newRig(t, s), newRig(t, s)
 		for _, r := range []*rig{one, other} {
 			r.add(lane.Config{Limits: fast}, send)
@@ -170,7 +170,7 @@ func TestAnotherWorkerKeepsAHoldAndLiftsIt(t *testing.T) {
 // lane.
 func TestTheButtonOfTheWebUIAndAHoldLeaveEachOtherAlone(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		r.add(lane.Config{Limits: fast}, send)
 		id := r.put(nicknames, "")
@@ -212,7 +212,7 @@ func TestTheButtonOfTheWebUIAndAHoldLeaveEachOtherAlone(t *testing.T) {
 
 func TestAHoldOfBulkTasksLetsUrgentOnesThrough(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		r.add(lane.Config{Limits: fast}, send)
 		r.hold(hold.Hold{Place: tenantDT, Bulk: true})
@@ -234,7 +234,7 @@ func TestAHoldOfBulkTasksLetsUrgentOnesThrough(t *testing.T) {
 
 func TestAnIdleLaneAsksForNothingAndStartsWhenATaskComes(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		r.add(lane.Config{}, nothing)
 		r.start()
@@ -260,7 +260,7 @@ func TestAnIdleLaneAsksForNothingAndStartsWhenATaskComes(t *testing.T) {
 // Two per second leave, and fifty are before it.
 func TestAnUrgentTaskIsSentNextWhateverWaits(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		sent, ends := make(chan string, 100), make(chan struct{})
 		r.add(lane.Config{Limits: []pace.Limit{{Calls: 2, Per: pace.Horizon}}}, func(ctx context.Context, slot func(context.Context) error, payload string) error {

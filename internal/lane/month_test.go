@@ -19,9 +19,11 @@ import (
 var lakeside = hold.Place{Level: hold.Organisation, Name: "lakeside"}
 
 // term is two workers of an organisation with 500 calls a month, 50 of them kept
-// for urgent tasks, and 1,940 bulk tasks and 60 urgent ones that want a call each.
+// for urgent tasks, and 1,940 bulk tasks and 60 urgent ones that need a call each.
+// Under -short all of these are a fifth.
 type term struct {
 	t        *testing.T
+	ten      int // 2 under -short
 	calendar *calendar
 	both     []*rig
 
@@ -29,12 +31,13 @@ type term struct {
 	attempts, lost     atomic.Int64 // all, and those that were counted
 }
 
-const bulkTasks, urgentTasks = 1940, 60
+func (w *term) bulkTasks() int   { return 194 * w.ten }
+func (w *term) urgentTasks() int { return 6 * w.ten }
 
 func begin(t *testing.T) *term {
 	t.Helper()
 	s := redistest.Mini(t)
-	w := &term{t: t, calendar: runs(t, s)}
+	w := &term{t: t, ten: few(10, 2), calendar: runs(t, s)}
 	for range 2 {
 		r := newRig(t, s)
 		r.watch.instead = func(a lane.Attempt) {
@@ -46,7 +49,7 @@ func begin(t *testing.T) *term {
 				w.lost.Add(1)
 			}
 		}
-		r.add(lane.Config{Limits: fastest, Metered: true, Quota: pace.Quota{Calls: 500, Reserve: 50}},
+		r.add(lane.Config{Limits: fastest, Metered: true, Quota: pace.Quota{Calls: 50 * w.ten, Reserve: 5 * w.ten}},
 			func(ctx context.Context, slot func(context.Context) error, payload string) error {
 				if err := send(ctx, slot, payload); err != nil {
 					return err
@@ -60,7 +63,7 @@ func begin(t *testing.T) *term {
 			})
 		w.both = append(w.both, r)
 	}
-	for range bulkTasks {
+	for range w.bulkTasks() {
 		w.both[0].put(nicknames, "bulk")
 	}
 	for _, r := range w.both {
@@ -71,7 +74,7 @@ func begin(t *testing.T) *term {
 
 // spends waits until the month's calls are spent up to a hold, and checks that
 // no call more was made and that nothing is lost.
-func (w *term) spends(bulk, urgentOnes int64, bulkOnly bool) {
+func (w *term) spends(bulk, urgentOnes int, bulkOnly bool) {
 	w.t.Helper()
 	r := w.both[0]
 	eventually(w.t, func() error {
@@ -79,7 +82,7 @@ func (w *term) spends(bulk, urgentOnes int64, bulkOnly bool) {
 		if len(all) != 1 || all[0].Class != hold.Quota || all[0].Bulk != bulkOnly {
 			return fmt.Errorf("the organisation is held by %+v; %d bulk and %d urgent calls were made", all, w.bulk.Load(), w.urgent.Load())
 		}
-		if got, want := w.bulk.Load()+w.urgent.Load(), bulk+urgentOnes; got != want {
+		if got, want := w.calls(), bulk+urgentOnes; got != want {
 			return fmt.Errorf("%d calls were made, want %d", got, want)
 		}
 		return nil
@@ -92,10 +95,10 @@ func (w *term) spends(bulk, urgentOnes int64, bulkOnly bool) {
 	for _, r := range w.both {
 		r.looks()
 	}
-	if gotBulk, gotUrgent := w.bulk.Load(), w.urgent.Load(); gotBulk != bulk || gotUrgent != urgentOnes {
+	if gotBulk, gotUrgent := w.bulk.Load(), w.urgent.Load(); int(gotBulk) != bulk || int(gotUrgent) != urgentOnes {
 		w.t.Errorf("%d bulk and %d urgent calls, want %d and %d", gotBulk, gotUrgent, bulk, urgentOnes)
 	}
-	if m, err := pace.ReadMonths(w.t.Context(), r.rdb, "lakeside"); err != nil || m[0].Spent != bulk+urgentOnes {
+	if m, err := pace.ReadMonths(w.t.Context(), r.rdb, "lakeside"); err != nil || m[0].Spent != int64(bulk+urgentOnes) {
 		w.t.Errorf("%+v, %v: %d calls were made", m, err, bulk+urgentOnes)
 	}
 	w.untouched()
@@ -104,9 +107,9 @@ func (w *term) spends(bulk, urgentOnes int64, bulkOnly bool) {
 // untouched checks that every task that is not done waits, and has lost nothing.
 func (w *term) untouched() {
 	w.t.Helper()
-	put := bulkTasks
+	put := w.bulkTasks()
 	if w.urgent.Load() > 0 {
-		put += urgentTasks
+		put += w.urgentTasks()
 	}
 	eventually(w.t, func() error { // those that come back from a wait move while they are listed
 		if n := w.waiting(); n != put-int(w.done.Load()) {
@@ -149,21 +152,23 @@ func (w *term) waiting() int {
 
 func (w *term) spend() {
 	w.t.Helper()
-	w.spends(450, 0, true)
-	for range urgentTasks {
+	w.spends(45*w.ten, 0, true)
+	for range w.urgentTasks() {
 		w.both[1].put(urgent, "urgent")
 	}
-	w.spends(450, 50, false)
+	w.spends(45*w.ten, 5*w.ten, false)
 }
+
+func (w *term) calls() int { return int(w.bulk.Load() + w.urgent.Load()) }
 
 func TestAMonthIsSpentToTheLastCallAndGoesOnWhenItTurns(t *testing.T) {
 	t.Parallel()
 	w := begin(t)
 	w.spend()
-	// Ten urgent ones are left, and bulk tasks up to the reserve.
+	// A sixth of the urgent ones are left, and bulk tasks up to the reserve.
 	w.calendar.turn()
 	eventually(t, func() error {
-		if sent := w.bulk.Load() + w.urgent.Load(); w.urgent.Load() != 60 || sent != 950 {
+		if sent := w.calls(); int(w.urgent.Load()) != w.urgentTasks() || sent != 95*w.ten {
 			return fmt.Errorf("%d calls were made, %d of them urgent", sent, w.urgent.Load())
 		}
 		return nil
@@ -175,17 +180,17 @@ func TestAMonthThatIsSpentGoesOnWhenItsQuotaIsRaised(t *testing.T) {
 	t.Parallel()
 	w := begin(t)
 	w.spend()
-	if err := w.both[0].set.SetQuota(t.Context(), "lakeside", pace.Quota{Calls: 3000, Reserve: 300}); err != nil {
+	if err := w.both[0].set.SetQuota(t.Context(), "lakeside", pace.Quota{Calls: 300 * w.ten, Reserve: 30 * w.ten}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, func() error {
-		if n := w.done.Load(); n != bulkTasks+urgentTasks {
+		if n := int(w.done.Load()); n != w.bulkTasks()+w.urgentTasks() {
 			return fmt.Errorf("%d tasks are done", n)
 		}
 		return nil
 	})
-	if sent := w.bulk.Load() + w.urgent.Load(); sent != bulkTasks+urgentTasks || w.lost.Load() != 0 {
-		t.Errorf("%d calls were made for %d tasks, and %d attempts counted", sent, bulkTasks+urgentTasks, w.lost.Load())
+	if sent := w.calls(); sent != w.bulkTasks()+w.urgentTasks() || w.lost.Load() != 0 {
+		t.Errorf("%d calls were made for %d tasks, and %d attempts counted", sent, w.bulkTasks()+w.urgentTasks(), w.lost.Load())
 	}
 	for _, r := range w.both {
 		r.free(0)

@@ -99,7 +99,7 @@ func (l *leaves) even(t *testing.T, apart time.Duration, workers int) {
 // if nobody had waited.
 func TestAPauseEndsByTimeAndNobodyBursts(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		fifty := []pace.Limit{{Calls: 50, Per: time.Second}}
 		const pause = 3 * time.Second
 		var log sends
@@ -188,7 +188,7 @@ func TestALongRefusalOfAnAPIHoldsTheLaneThatWasRefused(t *testing.T) {
 
 func TestAHoldWithAnEndIsOverThenInEveryWorker(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		both := []*rig{newRig(t, s), newRig(t, s)}
 		var log sends
 		until := time.Now().Add(1500 * time.Millisecond)

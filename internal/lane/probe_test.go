@@ -95,7 +95,7 @@ func uncounted(t *testing.T, r *rig, queue string, ids []string) {
 
 func TestAHoldIsToldOnceWhenItBeginsChangesAndEndsWhoeverFindsOut(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		both := []*rig{newRig(t, s), newRig(t, s)}
 		p, together, noSlot := &platform{}, make(chan struct{}), func(context.Context) error { return nil }
 		var n atomic.Int64
@@ -145,7 +145,7 @@ func TestAHoldIsToldOnceWhenItBeginsChangesAndEndsWhoeverFindsOut(t *testing.T) 
 
 func TestAPermissionThatIsMissingHoldsItsLaneAlone(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		p := &platform{err: refuses(providers.ScopeLane, "60011")}
 		probe := func(context.Context) error { t.Error("the token was asked for"); return nil }
@@ -169,7 +169,7 @@ func TestAPermissionThatIsMissingHoldsItsLaneAlone(t *testing.T) {
 // Two workers have ten tasks that wait, and the platform hears of one.
 func TestATenantIsProbedByOneTaskWhichLosesNothing(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p := &platform{err: refuses(providers.ScopeTenant, "app disabled")}
 		both := workers(t, s, p)
 		ids := []string{both[0].put(nicknames, "")}
@@ -247,7 +247,7 @@ func (r *rig) overdue(place hold.Place) {
 // A probe finds out about one hold. It is no leave to pass another.
 func TestALaneThatIsHeldForAnotherReasonTooIsNotProbed(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p := &platform{err: refuses(providers.ScopeTenant, "app disabled")}
 		r := newRig(t, s)
 		for _, kind := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup} {

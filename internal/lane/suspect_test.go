@@ -64,7 +64,7 @@ func TestOneHTMLPagePausesItsLaneAloneUntilATokenCallIsAnswered(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+			redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 				dt, south := &switchable{}, &switchable{}
 				dt.answer.Store(answer)
 				var calls atomic.Int64
@@ -89,7 +89,7 @@ func TestOneHTMLPagePausesItsLaneAloneUntilATokenCallIsAnswered(t *testing.T) {
 
 func TestAPageForATokenTooIsABanOfTheAddress(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p, dt, south := &platform{err: errPage}, &switchable{}, &switchable{}
 		dt.answer.Store(errPage)
 		south.answer.Store(errPage)
@@ -125,7 +125,7 @@ func TestAPageForATokenTooIsABanOfTheAddress(t *testing.T) {
 // A tenant whose base URL leads elsewhere gets pages to everything, too.
 func TestATenantThatAloneGetsPagesHoldsNoOther(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p, dt, south := &platform{err: errPage}, &switchable{}, &switchable{}
 		dt.answer.Store(errPage)
 		both := behindOneAddress(t, s, p.do, dt, south)
@@ -155,7 +155,7 @@ func TestATenantThatAloneGetsPagesHoldsNoOther(t *testing.T) {
 // a pause confirms the first, and holds that lane alone.
 func TestASecondPageAfterAPauseConfirmsTheFirstWhereThereIsNoTokenCall(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p := &platform{err: errPage}
 		both := []*rig{newRig(t, s), newRig(t, s)}
 		for _, r := range both {
@@ -192,7 +192,7 @@ func TestASecondPageAfterAPauseConfirmsTheFirstWhereThereIsNoTokenCall(t *testin
 // the lane is held, and no other.
 func TestPagesThatRepeatWhileTokenCallsAreAnsweredAreMisconfiguration(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p, dt, south := &platform{err: errPage}, &switchable{}, &switchable{}
 		both := behindOneAddress(t, s, p.do, dt, south)
 		both[0].put(nicknames, "")
@@ -222,7 +222,7 @@ func TestTheProbeOfADeadWorkerIsTakenOver(t *testing.T) {
 		t.Skip("takes the lease of a probe: make test-long")
 	}
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		board := hold.NewBoard(r.rdb)
 		h, _, err := board.Put(t.Context(), hold.Hold{
@@ -254,7 +254,7 @@ func TestAProbeThatTakesLongIsNotTakenOver(t *testing.T) {
 		t.Skip("takes longer than the lease of a probe: make test-long")
 	}
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		both := []*rig{newRig(t, s), newRig(t, s)}
 		var calls atomic.Int64
 		release := make(chan struct{})
@@ -292,7 +292,7 @@ func TestAProbeThatTakesLongIsNotTakenOver(t *testing.T) {
 // What a person releases goes on in every worker, whatever pause it has heard of.
 func TestAPauseThatAPersonEndsIsOverInEveryWorker(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p := &platform{err: &providers.Error{
 			Platform: "dingtalk", API: "updategroupnick", Kind: providers.Throttled, Scope: providers.ScopeLane, Code: "90018", HTTPStatus: 200, RetryAfter: time.Hour,
 		}}

@@ -192,7 +192,8 @@ func (w *world) work() {
 		wg.Wait()
 		w.lanes.Stop()
 	}()
-	patience, tick := time.After(2*time.Minute), time.NewTicker(50*time.Millisecond)
+	// A look costs two scripts for each of fourteen queues.
+	patience, tick := time.After(2*time.Minute), time.NewTicker(500*time.Millisecond)
 	defer tick.Stop()
 	for {
 		left, waiting, retried, archived := 0, 0, 0, 0

@@ -40,6 +40,28 @@ func Each(t *testing.T, test func(t *testing.T, s *Server)) {
 	})
 }
 
+// Either runs test as Each does, but under -short on one of the two: on a
+// redis-server, which costs less processor time, or on miniredis where none is on the
+// PATH. It is for tests of what uses scripts that other tests run on both.
+func Either(t *testing.T, test func(t *testing.T, s *Server)) {
+	t.Helper()
+	if !testing.Short() {
+		Each(t, test)
+		return
+	}
+	if _, err := exec.LookPath("redis-server"); err != nil && os.Getenv("ROLLCALL_REQUIRE_REDIS") != "1" {
+		t.Run("miniredis", func(t *testing.T) {
+			t.Parallel()
+			test(t, Mini(t))
+		})
+		return
+	}
+	t.Run("redis-server", func(t *testing.T) {
+		t.Parallel()
+		test(t, Real(t))
+	})
+}
+
 // Mini starts a miniredis. Its TTLs stand still until Mini.FastForward moves
 // them; its TIME is the machine's unless Mini.SetTime says otherwise.
 func Mini(t *testing.T) *Server {
