@@ -170,20 +170,28 @@ func (c Config) readOnly(ui http.Handler) http.Handler {
 // URL is where a browser finds the web UI.
 func (s *Server) URL() string { return "http://" + s.listener.Addr().String() + Path + "/" }
 
-// Serve answers until ctx ends.
+// Serve answers until ctx ends, and returns when the last page is served, 2 s later at
+// the most.
 func (s *Server) Serve(ctx context.Context) error {
 	defer func() {
 		if err := s.ui.Close(); err != nil {
 			s.log.Debug("web UI: closing its Redis connection", "err", err)
 		}
 	}()
-	defer context.AfterFunc(ctx, func() {
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
 		if err := s.http.Shutdown(bounded); err != nil {
 			s.log.Debug("web UI: a page was cut off", "err", err)
 		}
-	})()
+	})
+	defer func() {
+		if !stop() {
+			<-ended
+		}
+	}()
 	if err := s.http.Serve(s.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("web UI: %w", err)
 	}

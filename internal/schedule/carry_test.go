@@ -160,9 +160,7 @@ func TestAMissingRosterIsADeadLetterWithItsCauseAfterItsAttempts(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		path := filepath.Join(t.TempDir(), "gone.csv")
-		cfg := r.config(night(path))
-		cfg.Waits = []time.Duration{time.Second}
-		r.run(cfg)
+		r.run(once(r.config(night(path))))
 		r.enqueue("night", nightID)
 		want := fmt.Sprintf("schedule night: roster %s: no such file or directory: put the roster there, "+
 			"or correct its path in the configuration · given up after 2 attempts", path)
@@ -175,7 +173,7 @@ func TestAMissingRosterIsADeadLetterWithItsCauseAfterItsAttempts(t *testing.T) {
 func TestAnUnreadableRosterEnqueuesNothing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
-	r.run(r.config(night(writeRoster(t, "nickname,lakeside-dt,c1,u1,Ann", "nickname,lakeside-dt,c1,u2,\"Bo"))))
+	r.run(once(r.config(night(writeRoster(t, "nickname,lakeside-dt,c1,u1,Ann", "nickname,lakeside-dt,c1,u2,\"Bo")))))
 	r.enqueue("night", nightID)
 	if got := r.dead(nightID); !strings.Contains(got, "roster.csv: the quote that opens in line 3 is never closed") || !strings.Contains(got, "nothing of it was enqueued") {
 		t.Errorf("cause: %s", got)
@@ -189,7 +187,7 @@ func TestARosterThatIsAPipeIsADeadLetterAndDoesNotHang(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
 	path, _ := slowRoster(t)
-	r.run(r.config(night(path)))
+	r.run(once(r.config(night(path))))
 	r.enqueue("night", nightID)
 	if got := r.dead(nightID); !strings.Contains(got, "this is a pipe or a device, not a regular file") {
 		t.Errorf("cause: %s", got)

@@ -21,7 +21,7 @@ func TestOneTickEnqueuesEachRowOnceWithThreeWorkers(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
-		cfg := r.config(night(threePeople(t)))
+		cfg := r.brief(night(threePeople(t)))
 		cfg.Now = nightClock(t)
 		var workers []*running
 		for range 3 {
@@ -49,7 +49,7 @@ func TestEverySecondIsRungOnceHoweverOftenTheLeadChanges(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
-		cfg := r.config(schedule.Entry{Name: "often", Cron: "@every 1s", Roster: threePeople(t)})
+		cfg := r.brief(schedule.Entry{Name: "often", Cron: "@every 1s", Roster: threePeople(t)})
 		for range 3 {
 			r.run(cfg)
 		}
@@ -77,7 +77,7 @@ func TestOnlyTheLeaderShowsEntriesOnTheSchedulerPage(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
-		cfg := r.config(schedule.Entry{Name: "yearly", Cron: "0 4 1 1 *", Zone: "Asia/Shanghai", Roster: threePeople(t)})
+		cfg := r.brief(schedule.Entry{Name: "yearly", Cron: "0 4 1 1 *", Zone: "Asia/Shanghai", Roster: threePeople(t)})
 		for range 3 {
 			r.run(cfg)
 		}
@@ -125,7 +125,7 @@ func TestALeaderThatFallsSilentIsReplacedWithinItsLease(t *testing.T) {
 		r := newRig(t, s)
 		path := threePeople(t)
 		cut := newCable(t, s.Addr)
-		first := r.config(schedule.Entry{Name: "often", Cron: "@every 1s", Roster: path})
+		first := r.brief(schedule.Entry{Name: "often", Cron: "@every 1s", Roster: path})
 		first.Redis = redisOptions(t, cut.addr())
 		log := &journal{}
 		first.Log = log.logger()
@@ -133,7 +133,7 @@ func TestALeaderThatFallsSilentIsReplacedWithinItsLease(t *testing.T) {
 		r.until("the first leads", func() bool { return r.rdb.Exists(t.Context(), leaderKey).Val() == 1 })
 		token := r.rdb.Get(t.Context(), leaderKey).Val()
 
-		r.run(r.config(schedule.Entry{Name: "often", Cron: "@every 1s", Roster: path}))
+		r.run(r.brief(schedule.Entry{Name: "often", Cron: "@every 1s", Roster: path}))
 		cut.cut()
 		r.until("the first has noticed", func() bool { return strings.Contains(log.String(), "rings no more") })
 		if s.Mini != nil {
@@ -153,7 +153,7 @@ func TestALeaderThatEndsLeavesAtOnce(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
-		cfg := r.config(night(threePeople(t)))
+		cfg := r.brief(night(threePeople(t)))
 		cfg.Lease = time.Hour // nobody could wait for that
 		leader := r.run(cfg)
 		r.until("it leads", func() bool { return r.rdb.Exists(t.Context(), leaderKey).Val() == 1 })
@@ -170,7 +170,7 @@ func TestALeaderThatEndsLeavesAtOnce(t *testing.T) {
 func TestATickThatWasMissedLongAgoIsNotMadeUpFor(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
-	cfg := r.config(night(threePeople(t)), schedule.Entry{Name: "now", Cron: "31 2 * * *", Zone: "Asia/Shanghai", Roster: threePeople(t)})
+	cfg := r.brief(night(threePeople(t)), schedule.Entry{Name: "now", Cron: "31 2 * * *", Zone: "Asia/Shanghai", Roster: threePeople(t)})
 	cfg.Now = at(t, "2026-03-02T02:31:04+08:00")
 	r.run(cfg)
 	r.done("now@2026-03-01T18:31:00Z")
@@ -183,7 +183,7 @@ func TestATickThatCameWhileRedisWasAwayIsMadeGood(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
-		cfg := r.config(night(threePeople(t)))
+		cfg := r.brief(night(threePeople(t)))
 		var mu sync.Mutex
 		now := nightClock(t)().Add(-time.Minute)
 		cfg.Now = func() time.Time {
@@ -215,7 +215,7 @@ func TestReplacedEntriesHoldFromTheNextTickOn(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		path := threePeople(t)
-		cfg := r.config() // none: nothing is taken, nobody leads
+		cfg := r.brief() // none: nothing is taken, nobody leads
 		cfg.Now = nightClock(t)
 		w := r.run(cfg)
 		if err := w.Replace([]schedule.Entry{{Name: "Night", Cron: "30 2 * * *", Roster: path}}); err == nil {

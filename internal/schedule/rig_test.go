@@ -71,13 +71,26 @@ func at(t *testing.T, text string) func() time.Time {
 	return func() time.Time { return now }
 }
 
-// config has a short lease, a third of which bounds each word to Redis, and more
-// attempts that follow each other closely than a busy machine makes in vain.
+// config has a lease that a busy machine keeps, because a third of it bounds each
+// command, and more attempts that follow each other closely than such a machine fails.
 func (r *rig) config(entries ...schedule.Entry) schedule.Config {
 	return schedule.Config{
 		Entries: entries, Redis: redisOptions(r.t, r.server.Addr),
-		Lease: 6 * time.Second, Waits: slices.Repeat([]time.Duration{time.Second}, 50),
+		Lease: time.Minute, Waits: slices.Repeat([]time.Duration{time.Second}, 50),
 	}
+}
+
+// brief is config with a lease that a test can wait for.
+func (r *rig) brief(entries ...schedule.Entry) schedule.Config {
+	cfg := r.config(entries...)
+	cfg.Lease = 6 * time.Second
+	return cfg
+}
+
+// once gives up after the second attempt, which follows at once.
+func once(cfg schedule.Config) schedule.Config {
+	cfg.Waits = []time.Duration{time.Millisecond}
+	return cfg
 }
 
 // running is a Schedule under way.
