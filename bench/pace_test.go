@@ -199,6 +199,9 @@ func TestEveryFigureHasANameOfItsOwn(t *testing.T) {
 }
 
 func TestASceneRunsBothSidesAndPrintsWhatIsAskedFor(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 20 s of a whole core: make test-long")
+	}
 	t.Parallel()
 	redistest.Real(t) // or there is nothing to start
 	var out strings.Builder

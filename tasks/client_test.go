@@ -27,8 +27,14 @@ func nick(user, name string) tasks.NicknameSync {
 // open returns a client of the Redis at addr, on which tenant is served.
 func open(t *testing.T, addr string) *tasks.Client {
 	t.Helper()
+	return openFor(t, addr, time.Second)
+}
+
+// openFor opens a client that sends a command again when no answer has come in so long.
+func openFor(t *testing.T, addr string, answer time.Duration) *tasks.Client {
+	t.Helper()
 	client, err := tasks.NewClient(tasks.ClientConfig{Redis: &redis.UniversalOptions{
-		Addrs: []string{addr}, DialerRetries: 1, ReadTimeout: time.Second,
+		Addrs: []string{addr}, DialerRetries: 1, ReadTimeout: answer,
 	}})
 	if err != nil {
 		t.Fatal(err)

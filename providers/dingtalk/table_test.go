@@ -257,7 +257,11 @@ func TestAnIDChangeIsNeverTakenLightly(t *testing.T) {
 	for _, row := range dingtalk.Codes() {
 		codes = append(codes, strings.ReplaceAll(strings.TrimPrefix(row.Code, "88/"), "*", "x"))
 	}
-	for _, s.status = range []int{200, 204, 400, 401, 403, 404, 408, 409, 429, 500, 502, 503, 599} {
+	statuses := []int{200, 204, 400, 401, 403, 404, 408, 409, 429, 500, 502, 503, 599}
+	if testing.Short() { // each is a call for every code
+		statuses = []int{200, 403, 502}
+	}
+	for _, s.status = range statuses {
 		for _, code := range codes {
 			s.body = refusal(code, "m")
 			switch kind := providers.KindOf(s.changeID()); kind {
