@@ -136,7 +136,11 @@ func checkDoubt(t *testing.T, s Subject, err *providers.Error) {
 func statuses(t *testing.T, s Subject) {
 	r := newRig(t, s, nil)
 	for status := 200; status <= 599; status++ {
-		for _, body := range []string{"", "{}", s.Done} {
+		bodies := []string{"", "{}", s.Done}
+		if testing.Short() { // in turn: each is a call of a server
+			bodies = bodies[status%3:][:1]
+		}
+		for _, body := range bodies {
 			if status == 200 && body == s.Done {
 				continue
 			}
