@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,30 +27,47 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	redistest.Prepare()
-	os.Exit(m.Run())
+	os.Exit(runTests(m))
 }
 
-// commandPath returns a PATH on which enqueue is this test binary. With -short it
-// is a build of its own, without the race detector: it starts three times as fast,
-// and the scripts start it hundreds of times.
+// commandDir is where the command is built, at most once.
+var commandDir string
+
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "rollcall")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	commandDir = dir
+	return m.Run()
+}
+
+// buildCommand makes the command. With -short it is a build of its own, without the
+// race detector: it starts three times as fast, and the scripts start it hundreds
+// of times.
+var buildCommand = sync.OnceValue(func() error {
+	command := filepath.Join(commandDir, "enqueue")
+	if testing.Short() {
+		if out, err := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-s -w", "-o", command, ".").CombinedOutput(); err != nil {
+			return fmt.Errorf("build enqueue: %w\n%s", err, out)
+		}
+		return nil
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return os.Symlink(binary, command)
+})
+
+// commandPath returns a PATH on which enqueue is the command under test.
 func commandPath(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	command := filepath.Join(dir, "enqueue")
-	if testing.Short() {
-		if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", command, ".").CombinedOutput(); err != nil {
-			t.Fatalf("build enqueue: %v\n%s", err, out)
-		}
-	} else {
-		binary, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Symlink(binary, command); err != nil {
-			t.Fatal(err)
-		}
+	if err := buildCommand(); err != nil {
+		t.Fatal(err)
 	}
-	return dir + string(os.PathListSeparator) + os.Getenv("PATH")
+	return commandDir + string(os.PathListSeparator) + os.Getenv("PATH")
 }
 
 // serveAll makes a database of s ready for a script: tenants are served, and

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -16,13 +17,23 @@ import (
 	"rollcall/internal/redistest"
 )
 
+// onBoth run on miniredis and on a real redis-server even under -short.
+var onBoth = []string{"lanes-hold.txtar", "runs.txtar", "single.txtar"}
+
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		path := commandPath(t)
+		files, err := filepath.Glob(filepath.Join("testdata", "script", "*.txtar"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if testing.Short() && s.Mini != nil && redistest.HasReal() {
+			files = slices.DeleteFunc(files, func(file string) bool { return !slices.Contains(onBoth, filepath.Base(file)) })
+		}
 		var next atomic.Int64 // a database for each script; a Redis has 16
 		testscript.Run(t, testscript.Params{
-			Dir:                 filepath.Join("testdata", "script"),
+			Files:               files,
 			RequireExplicitExec: true,
 			Setup: func(env *testscript.Env) error {
 				url, err := serveAll(s, next.Add(1))
