@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hibiken/asynq"
@@ -19,18 +20,18 @@ import (
 	"rollcall/internal/sandbox"
 )
 
-// binaries is where the producer's command is built, once for all scripts.
-var binaries string
-
 func TestMain(m *testing.M) {
-	testscript.Main(withEnqueue{m}, map[string]func(){"worker": main})
+	testscript.Main(withCommands{m}, map[string]func(){"worker": main})
 }
 
-// withEnqueue builds the producer's command in the process that runs the tests,
-// and not in those that the scripts start.
-type withEnqueue struct{ *testing.M }
+// binaries is where the commands of the scripts are built, at most once.
+var binaries string
 
-func (w withEnqueue) Run() int {
+// withCommands makes the directory of the commands in the process that runs the
+// tests, and not in those that the scripts start.
+type withCommands struct{ *testing.M }
+
+func (w withCommands) Run() int {
 	dir, err := os.MkdirTemp("", "rollcall")
 	if err != nil {
 		panic(err)
@@ -38,12 +39,24 @@ func (w withEnqueue) Run() int {
 	defer func() { _ = os.RemoveAll(dir) }()
 	binaries = dir
 	redistest.Prepare()
-	build := exec.Command("go", "build", "-o", filepath.Join(dir, "enqueue"), "rollcall/cmd/enqueue")
-	if out, err := build.CombinedOutput(); err != nil {
-		panic(fmt.Sprintf("build enqueue: %v\n%s", err, out))
-	}
 	return w.M.Run()
 }
+
+// buildCommands builds the producer's command, and with -short the worker's too:
+// without the race detector it needs a third of the time. All of the worker's parts
+// run in other tests with the race detector, and the scripts run with it in make
+// test-long.
+var buildCommands = sync.OnceValue(func() error {
+	packages := []string{"rollcall/cmd/enqueue"}
+	if testing.Short() {
+		packages = append(packages, "rollcall/cmd/worker")
+	}
+	args := append([]string{"build", "-buildvcs=false", "-ldflags=-s -w", "-o", binaries + string(os.PathSeparator)}, packages...)
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("build %v: %w\n%s", packages, err, out)
+	}
+	return nil
+})
 
 // scene is what a script acts on: a Redis of its own, the emulated platforms,
 // and asynq's record of the tasks.
@@ -98,23 +111,28 @@ organisations:
         classin: {base_url: %[2]q, sid: "1000082", secret: {env: SCHOOL_SECRET}, timeout: 5s}
 `
 
-// These wait half a minute for a worker that is dead. Under -short they run on a real
-// redis-server alone.
-var slowScripts = []string{"killed", "malformed", "redis_away_in_the_middle"}
+// slowScripts wait half a minute for a worker that is dead.
+var slowScripts = []string{"killed", "redis_away_in_the_middle", "unreadable"}
+
+// onBoth run on miniredis and on a real redis-server even under -short.
+var onBoth = []string{"goes_through", "stale_name"}
 
 // Each script is a sentence about the product, told on miniredis and again on a
-// real redis-server.
+// real redis-server; under -short most are told on one.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	for _, script := range scripts(t, "testdata/script/*.txtar") {
-		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
+		name := strings.TrimSuffix(filepath.Base(script), ".txtar")
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			redistest.Each(t, func(t *testing.T, server *redistest.Server) {
-				if testing.Short() && server.Mini != nil && slices.Contains(slowScripts, strings.TrimSuffix(filepath.Base(script), ".txtar")) {
-					t.Skip("takes half a minute: make test-long")
-				}
-				play(t, script, at(server))
-			})
+			if testing.Short() && slices.Contains(slowScripts, name) {
+				t.Skip("takes half a minute: make test-long")
+			}
+			each := redistest.EachUnlessShort
+			if slices.Contains(onBoth, name) {
+				each = redistest.Each
+			}
+			each(t, func(t *testing.T, server *redistest.Server) { play(t, script, at(server)) })
 		})
 	}
 }
@@ -137,8 +155,12 @@ func TestScriptsOfFaultsOfRedis(t *testing.T) {
 func TestScriptsThatStandAlone(t *testing.T) {
 	t.Parallel()
 	for _, script := range scripts(t, "testdata/alone/*.txtar") {
-		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
+		name := strings.TrimSuffix(filepath.Base(script), ".txtar")
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if testing.Short() && name == "schedule" {
+				t.Skip("waits for the next minute: make test-long")
+			}
 			play(t, script, at(redistest.Mini(t)))
 		})
 	}
@@ -170,6 +192,9 @@ func newScene(t *testing.T, where place) *scene {
 }
 
 func (s *scene) setUp(env *testscript.Env) error {
+	if err := buildCommands(); err != nil {
+		return err
+	}
 	platforms, err := sandbox.New(sandbox.Config{World: demo.World(testStart), Seed: 1})
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ func TestScriptsOnEveryTopology(t *testing.T) {
 		"testdata/script/terminated.txtar":   both,
 		"testdata/script/stale_name.txtar":   both,
 		"testdata/script/malformed.txtar":    both,
+		"testdata/script/unreadable.txtar":   both,
 		"testdata/script/killed.txtar":       {"single": redistest.Single},
 
 		"testdata/script/alternative.txtar":   both,
@@ -32,6 +33,9 @@ func TestScriptsOnEveryTopology(t *testing.T) {
 		for name, start := range places {
 			t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar")+"/"+name, func(t *testing.T) {
 				t.Parallel()
+				if testing.Short() {
+					t.Skip("takes servers that agree, or half a minute: make test-long")
+				}
 				play(t, script, in(start(t)))
 			})
 		}
