@@ -65,7 +65,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 func (s *scene) await(ts *testscript.TestScript, check func() error) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		err := check()
