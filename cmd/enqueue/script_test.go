@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -17,40 +16,48 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// onBoth run on miniredis and on a real redis-server even under -short.
-var onBoth = []string{"lanes-hold.txtar", "runs.txtar", "single.txtar"}
-
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		path := commandPath(t)
-		files, err := filepath.Glob(filepath.Join("testdata", "script", "*.txtar"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if testing.Short() && s.Mini != nil && redistest.HasReal() {
-			files = slices.DeleteFunc(files, func(file string) bool { return !slices.Contains(onBoth, filepath.Base(file)) })
-		}
-		var next atomic.Int64 // a database for each script; a Redis has 16
-		testscript.Run(t, testscript.Params{
-			Files:               files,
-			RequireExplicitExec: true,
-			Setup: func(env *testscript.Env) error {
-				url, err := serveAll(s, next.Add(1))
-				env.Setenv("ROLLCALL_REDIS_URL", url)
-				env.Setenv("PATH", path)
-				env.Setenv("TZ", "UTC")
-				env.Setenv("USER", "ann")
-				// Under the race detector each call would sleep for a second at its end.
-				env.Setenv("GORACE", "atexit_sleep_ms=10")
-				env.Setenv("NOBODY", nobody(t))
-				return err
-			},
-			Cmds: map[string]func(*testscript.TestScript, bool, []string){
-				"pending": pending, "code": code, "seed": seed, "worker": worker, "die": die, "closes": closes, "ends": ends, "events": events,
-				"attempt": attempt, "taskid": taskid, "vanish": vanish,
-			},
-		})
+	files, err := filepath.Glob(scriptFile("*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) { runScripts(t, s, files) })
+}
+
+// Under -short the other scripts run on one Redis alone.
+func TestSomeScriptsOnMiniredis(t *testing.T) {
+	t.Parallel()
+	if !testing.Short() {
+		t.Skip("TestScripts runs all of them")
+	}
+	runScripts(t, redistest.Mini(t), []string{scriptFile("lanes-hold"), scriptFile("runs"), scriptFile("single")})
+}
+
+func scriptFile(name string) string { return filepath.Join("testdata", "script", name+".txtar") }
+
+func runScripts(t *testing.T, s *redistest.Server, files []string) {
+	t.Helper()
+	path := commandPath(t)
+	var next atomic.Int64 // a database for each script; a Redis has 16
+	testscript.Run(t, testscript.Params{
+		Files:               files,
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			url, err := serveAll(s, next.Add(1))
+			env.Setenv("ROLLCALL_REDIS_URL", url)
+			env.Setenv("PATH", path)
+			env.Setenv("TZ", "UTC")
+			env.Setenv("USER", "ann")
+			// Under the race detector each call would sleep for a second at its end.
+			env.Setenv("GORACE", "atexit_sleep_ms=10")
+			env.Setenv("NOBODY", nobody(t))
+			return err
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"pending": pending, "code": code, "seed": seed, "worker": worker, "die": die, "closes": closes, "ends": ends, "events": events,
+			"attempt": attempt, "taskid": taskid, "vanish": vanish,
+		},
 	})
 }
 

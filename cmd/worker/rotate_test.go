@@ -245,7 +245,7 @@ func (r *rotation) statusOfPage(password string) int {
 
 func TestSecretsInFilesAreRotatedByAReloadAndNoTaskIsLost(t *testing.T) {
 	t.Parallel()
-	redistest.EachUnlessShort(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRotation(t, s, fmt.Sprintf("{url: %q}", s.URL()))
 		r.rename(1)
 		r.allRenamed()
@@ -289,7 +289,7 @@ func TestSecretsInFilesAreRotatedByAReloadAndNoTaskIsLost(t *testing.T) {
 
 func TestAHoldForRefusedCredentialsIsProbedAtOnceAfterTheReload(t *testing.T) {
 	t.Parallel()
-	redistest.EachUnlessShort(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRotation(t, s, fmt.Sprintf("{url: %q}", s.URL()))
 		r.rename(1)
 		r.allRenamed()

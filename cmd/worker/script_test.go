@@ -128,7 +128,7 @@ func TestScripts(t *testing.T) {
 			if testing.Short() && slices.Contains(slowScripts, name) {
 				t.Skip("takes half a minute: make test-long")
 			}
-			each := redistest.EachUnlessShort
+			each := redistest.Either
 			if slices.Contains(onBoth, name) {
 				each = redistest.Each
 			}
