@@ -39,7 +39,7 @@ func plain(cell string) string { return strings.Trim(cell, "`") }
 func TestTheImportTableIsDocumented(t *testing.T) {
 	t.Parallel()
 	documented := map[string][]string{}
-	for _, row := range tableRows(readPage(t, "docs/architecture.md"), "Who may import whom") {
+	for _, row := range tableRows(readPage(t, "docs/architecture.md"), "Import table") {
 		allowed := []string{}
 		for _, m := range codeSpan.FindAllStringSubmatch(row[1], -1) {
 			allowed = append(allowed, m[1])
