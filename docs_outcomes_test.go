@@ -174,7 +174,7 @@ func TestEveryHoldIsDocumentedWithItsProbes(t *testing.T) {
 	if diff := cmp.Diff(classes, slices.Compact(documented)); diff != "" {
 		t.Errorf("docs/holds.md and internal/hold differ on the classes (-code +page):\n%s", diff)
 	}
-	rows := tableRows(p, "Who finds out that it is over")
+	rows := tableRows(p, "Probes")
 	if len(rows) != 8 {
 		t.Errorf("%d rows of probes, want 8", len(rows))
 	}
