@@ -24,7 +24,7 @@ schedules: [{name: n, cron: 30 2 * * *, courses: {tenant: t, ids: ["1"]}}]`), fu
 		"../../docs/schedule.md":     "Default: `" + cfg.Schedules[0].Zone + "`",
 		"../../docs/guarantees.md":   "until a person replays or discards it, or as long as [`dead_letters.keep`]",
 		"../../SECURITY.md":          "`dead_letters.keep`",
-		"../../docs/dead-letters.md": "no end of their time unless `dead_letters.keep`",
+		"../../docs/dead-letters.md": "are kept without limit unless `dead_letters.keep`",
 	} {
 		page, err := os.ReadFile(file)
 		if err != nil {
