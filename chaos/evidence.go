@@ -170,8 +170,13 @@ const (
 
 // fateOf tells what became of a wish.
 func (ev *evidence) fateOf(w *wish) fate {
-	// A task that vanished may have been stored again, under an id that follows.
-	for id := w.id; id != ""; id += "~1" {
+	// A task that vanished, or whose ID was taken, may have been stored again, under an
+	// id that follows.
+	for n := range 5 {
+		id := w.id
+		if n > 0 {
+			id = fmt.Sprintf("%s~%d", w.id, n)
+		}
 		task, there := ev.tasks[id]
 		letter, buried := ev.letters[id]
 		switch {
@@ -183,9 +188,6 @@ func (ev *evidence) fateOf(w *wish) fate {
 			return fate{what: dead, word: letter.Class}
 		case there:
 			return fate{what: open, word: task.state.String() + " without a letter"}
-		}
-		if strings.HasSuffix(id, "~1") {
-			break
 		}
 	}
 	_, closed := ev.closed[w.id]

@@ -186,7 +186,8 @@ func (o *oracle) letters(wishes []*wish) {
 		answered[c.RequestID] = true
 	}
 	for id, letter := range o.evidence.letters {
-		w := byID[strings.TrimSuffix(id, "~1")]
+		first, _, _ := strings.Cut(id, "~")
+		w := byID[first]
 		if w == nil {
 			o.blame(ruleLetter, "the letter of task %s is of no task that was asked for: %s", id, letter.Cause)
 			continue

@@ -57,6 +57,7 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 	}
 	wg.Go(func() { w.lanes.Sweep(background) })
 	wg.Go(func() { w.expireLetters(background) })
+	wg.Go(func() { w.replayFreed(background) })
 	// The schedule ends with ctx, beside the lanes: it waits for a running tick.
 	wg.Go(func() {
 		if err := w.schedule.Run(ctx); err != nil {

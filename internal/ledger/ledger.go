@@ -60,6 +60,9 @@ func (t Target) ended(taskID string) string { return t.shared("ended:" + taskID)
 // doubts is the set of the targets that a person must settle.
 func (t Target) doubts() string { return t.shared("doubts") }
 
+// changed holds when a value that is set once was last applied, to any target.
+func (t Target) changed() string { return t.shared("changed") }
+
 // Mode says how wishes for a field relate to each other.
 type Mode uint8
 

@@ -251,8 +251,8 @@ func (l *Ledger) Reject(ctx context.Context, target Target, field, who string) (
 }
 
 func (l *Ledger) resolve(ctx context.Context, target Target, field, what, who string) (value, taskID string, err error) {
-	answer, err := resolve.Run(ctx, l.rdb, []string{target.redisKey(), target.effects(), target.doubts()},
-		field, what, keep.Milliseconds(), target.Key, int64(lockedFor.Seconds()), who).StringSlice()
+	answer, err := resolve.Run(ctx, l.rdb, []string{target.redisKey(), target.effects(), target.doubts(), target.changed()},
+		field, what, keep.Milliseconds(), target.Key, int64(lockedFor.Seconds()), who, runKept.Milliseconds()).StringSlice()
 	if err != nil {
 		return "", "", fmt.Errorf("ledger: %s a change in doubt: %w", what, err)
 	}
@@ -263,4 +263,18 @@ func (l *Ledger) resolve(ctx context.Context, target Target, field, what, who st
 		return "", "", ErrUnderway
 	}
 	return answer[1], answer[2], nil
+}
+
+// LastChanged returns when a field of mode Once was last applied to any target of an
+// organisation's API, in whole seconds of Redis' clock: the value that the target had
+// before is free then. Zero: not in the last 90 days. One round trip.
+func (l *Ledger) LastChanged(ctx context.Context, organisation, api string) (time.Time, error) {
+	seconds, err := l.rdb.Get(ctx, Target{Organisation: organisation, API: api}.changed()).Int64()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return time.Time{}, nil
+	case err != nil:
+		return time.Time{}, fmt.Errorf("ledger: read when a value was last changed: %w", err)
+	}
+	return time.Unix(seconds, 0), nil
 }

@@ -1,8 +1,9 @@
 -- A person settles a doubt about a value that can be set once.
 -- KEYS[1] target hash · KEYS[2] its effects · KEYS[3] targets in doubt
+-- KEYS[4] when a value that is set once was last applied
 -- ARGV[1] field name · ARGV[2] confirm or reject · ARGV[3] keep, ms
 -- ARGV[4] the target's key · ARGV[5] how long a value stays locked, s
--- ARGV[6] who the person is
+-- ARGV[6] who the person is · ARGV[7] how long KEYS[4] is kept, ms
 -- Returns {'ok', value, task id}, {'none'} or {'busy'}.
 local t = redis.call('TIME')
 local mark = redis.call('HMGET', KEYS[1], 'own', 'until')
@@ -23,6 +24,7 @@ if ARGV[2] == 'confirm' then
 	local set = at and math.floor(at / 1000) or tonumber(t[1])
 	redis.call('HSET', KEYS[1], 'v:' .. name, value, 'l:' .. name, string.format('%.0f', set + ARGV[5]) .. ' applied')
 	redis.call('HDEL', KEYS[1], 'w:' .. name)
+	redis.call('SET', KEYS[4], t[1], 'PX', ARGV[7])
 else
 	redis.call('HDEL', KEYS[1], 'l:' .. name)
 end

@@ -59,7 +59,7 @@ func (m *Mark) Settle(ctx context.Context, requestID string, late bool, values m
 	}
 	entry := effectEntry(Event{Revision: m.task.Revision, TaskID: m.task.TaskID, RequestID: requestID, Set: set})
 	late = late || m.late
-	keys := []string{t.redisKey(), t.edits(), t.tasks(), m.task.Row.key(t), t.effects(), t.doubts(), t.ended(m.task.TaskID)}
+	keys := []string{t.redisKey(), t.edits(), t.tasks(), m.task.Row.key(t), t.effects(), t.doubts(), t.ended(m.task.TaskID), t.changed()}
 	args := append([]any{
 		m.owner, keep.Milliseconds(), m.task.Revision, requestID, m.task.TaskID, m.task.Row.number(), flag(late),
 		m.taken - int64(lateLanding.Seconds()), int64(lockedFor.Seconds()), entry, t.Key, runKept.Milliseconds(),

@@ -2,7 +2,8 @@
 -- target go.
 -- KEYS[1] target hash · KEYS[2] its open edits · KEYS[3] records of open tasks ·
 -- KEYS[4] the task's run (KEYS[3] for none) · KEYS[5] the target's effects ·
--- KEYS[6] targets in doubt · KEYS[7] that the task has ended · ARGV[1] owner · ARGV[2] keep, ms · ARGV[3] revision
+-- KEYS[6] targets in doubt · KEYS[7] that the task has ended · KEYS[8] when a value that is set once was last applied
+-- ARGV[1] owner · ARGV[2] keep, ms · ARGV[3] revision
 -- ARGV[4] request id · ARGV[5] task id · ARGV[6] row, '' for none
 -- ARGV[7] 1: an earlier send may still land · ARGV[8] Unix s: what was given up
 -- before it can have landed only before the sends of this mark
@@ -59,6 +60,7 @@ for i = 13, #ARGV, 4 do
 		drop('i:' .. name)
 		drop('k:' .. name)
 		redis.call('ZREM', KEYS[6], ARGV[11])
+		redis.call('SET', KEYS[8], t[1], 'PX', ARGV[12])
 	elseif ARGV[7] == '1' then
 		put('q:' .. name, t[1])
 	elseif late and mode ~= 'edit' and tonumber(late) < tonumber(ARGV[8]) then

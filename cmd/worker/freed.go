@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"rollcall/internal/deadletter"
+	"rollcall/internal/logging"
+	"rollcall/tasks"
+)
+
+// freedEvery is how often IDs that may have become free are looked for. A look costs
+// one round trip a DingTalk tenant while there are none.
+const freedEvery = 10 * time.Second
+
+// replayFreed replays the ID changes that died as their ID was taken, after other IDs
+// of the organisation were changed, every ten seconds until ctx ends.
+func (w *worker) replayFreed(ctx context.Context) {
+	options, err := w.options("rollcall-replay")
+	if err != nil {
+		w.log.Error("taken IDs are not tried again; tasks go on", "err", err)
+		return
+	}
+	client, err := tasks.NewClient(tasks.ClientConfig{Redis: options, Concurrency: 2})
+	if err != nil {
+		w.log.Error("taken IDs are not tried again; tasks go on", "err", err)
+		return
+	}
+	defer func() { _ = client.Close() }()
+	desk := deadletter.New(w.rdb, client)
+	line := &logging.Condition{
+		Log: w.log, Began: "taken IDs not tried again; each look tries", Ended: "taken IDs are tried again",
+	}
+	looked := map[string]time.Time{} // by tenant: the last change after which nothing is left to replay
+	ticker := time.NewTicker(freedEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		err := w.lookForFreed(ctx, desk, looked)
+		switch {
+		case err == nil:
+			line.Gone()
+		case ctx.Err() == nil && w.lanes.Ready() == nil: // else the lanes have logged why
+			line.Found("", "err", err)
+		}
+	}
+}
+
+func (w *worker) lookForFreed(ctx context.Context, desk *deadletter.Desk, looked map[string]time.Time) error {
+	var faults []error
+	for _, l := range w.lanes.Lanes() {
+		if l.Kind != tasks.KindID {
+			continue
+		}
+		n, upTo, err := desk.ReplayFreed(ctx, l.Organisation, l.Tenant, looked[l.Tenant], time.Now(), workerName())
+		looked[l.Tenant] = upTo
+		if n > 0 {
+			w.log.Info("taken IDs sent again", "lane", l.Name(), "count", n, "reason", "another ID of the organisation was changed since")
+		}
+		faults = append(faults, err)
+	}
+	return errors.Join(faults...)
+}

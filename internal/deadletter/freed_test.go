@@ -1,0 +1,132 @@
+package deadletter_test
+
+import (
+	"testing"
+	"time"
+
+	"rollcall/internal/deadletter"
+	"rollcall/internal/hold"
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
+	"rollcall/tasks"
+)
+
+const changes = "dt.id"
+
+// wants is the letter of an ID change that died as the ID was taken, at a time.
+func (o *office) wants(id, user, wanted string, revision int64, at time.Time) ledger.Letter {
+	o.t.Helper()
+	typename, payload, err := tasks.Encode(tasks.IDChange{Tenant: "dt", UserID: user, DingTalkID: wanted}, revision)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return ledger.Letter{
+		ID: id, Lane: changes, Tenant: "dt", Kind: "id", Organisation: "lakeside", Type: typename, Payload: payload, Target: user,
+		Revision: revision, Class: "rejected", Code: "incorrect.reserved", Cause: "rejected", First: at, Last: at,
+	}
+}
+
+// changesID applies an ID change, and returns when Redis says that it did.
+func (o *office) changesID(user, id string) time.Time {
+	o.t.Helper()
+	target, fields := tasks.IDChange{Tenant: "dt", UserID: user, DingTalkID: id}.Wish("lakeside")
+	mark, _, err := o.ledger.Begin(o.t.Context(), ledger.Delivery{Target: target, Fields: fields, Revision: 1, TaskID: "of " + user})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	mark.Intend(id)
+	if err := mark.Gate(o.t.Context()); err != nil {
+		o.t.Fatal(err)
+	}
+	if err := mark.Settle(o.t.Context(), "r", false, nil); err != nil {
+		o.t.Fatal(err)
+	}
+	at, err := o.ledger.LastChanged(o.t.Context(), "lakeside", "id")
+	if err != nil || at.IsZero() {
+		o.t.Fatalf("an ID was changed at %v, %v", at, err)
+	}
+	return at
+}
+
+// frees looks for IDs that became free, and returns how many letters it replayed.
+func (o *office) frees(after, now time.Time) (int, time.Time) {
+	o.t.Helper()
+	n, looked, err := o.desk.ReplayFreed(o.t.Context(), "lakeside", "dt", after, now, "worker-1")
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return n, looked
+}
+
+func TestATakenIDIsTriedAgainOnceAnotherIDOfTheOrganisationWasChanged(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		o := open(t, s)
+		began := time.Now()
+		han := o.wants("han", "han", "alice01", 2, began.Add(-time.Minute))
+		old := o.wants("old", "wei", "alice01", 2, began.Add(-8*24*time.Hour))
+		malformed := o.wants("format", "mei", "alice-1", 2, began.Add(-time.Minute))
+		malformed.Code = "incorrect.format"
+		o.buries(han, old, malformed)
+
+		if n, looked := o.frees(time.Time{}, began.Add(time.Hour)); n != 0 || !looked.IsZero() {
+			t.Fatalf("%d replayed before any ID was changed, up to %v", n, looked)
+		}
+		changed := o.changesID("li", "alice02")
+		if n, looked := o.frees(time.Time{}, changed.Add(deadletter.FreedAfter-time.Second)); n != 0 || !looked.IsZero() {
+			t.Fatalf("%d replayed while IDs are being changed, up to %v", n, looked)
+		}
+		now := changed.Add(deadletter.FreedAfter)
+		n, looked := o.frees(time.Time{}, now)
+		if n != 1 || !looked.Equal(changed) {
+			t.Fatalf("%d replayed, up to %v; want 1, up to %v", n, looked, changed)
+		}
+		o.wantLeft("old", "format")
+		info, err := o.inspector.GetTaskInfo(changes, "han~1")
+		if err != nil || string(info.Payload) != string(han.Payload) {
+			t.Errorf("the task that is sent again: %v, %v", info, err)
+		}
+		events, err := hold.ReadEvents(t.Context(), o.rdb, 10)
+		if err != nil || len(events) != 1 || events[0].Event != "dead.replayed" || events[0].By != "worker-1" {
+			t.Errorf("events: %+v, %v", events, err)
+		}
+		if n, _ := o.frees(looked, now.Add(time.Hour)); n != 0 {
+			t.Errorf("%d replayed again after the same change", n)
+		}
+	})
+}
+
+func TestATakenIDIsLeftAloneWhereAnotherSendWouldBeWrong(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		o := open(t, s)
+		began := time.Now()
+		before := began.Add(-time.Minute)
+		letters := []ledger.Letter{
+			o.wants("corrected", "corrected", "alice01", 2, before),
+			o.wants("locked", "locked", "alice01", 2, before),
+			o.wants("often~3", "often", "alice01", 2, before),
+			o.wants("later", "later", "alice01", 2, began.Add(2*deadletter.FreedAfter)),
+			o.wants("due~2", "due", "alice01", 2, before),
+		}
+		o.buries(letters...)
+		newer := tasks.IDChange{Tenant: "dt", UserID: "corrected", DingTalkID: "alice09"}
+		target, fields := newer.Wish("lakeside")
+		typename, payload, err := tasks.Encode(newer, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := o.ledger.Stored(t.Context(), ledger.Open{
+			Wish: ledger.Wish{Target: target, Fields: fields, TaskID: "newer"}, Revision: 3, Queue: changes, Type: typename, Payload: payload,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		o.changesID("locked", "alice05") // at revision 1: the person has had this year's change
+		changed := o.changesID("li", "alice02")
+
+		if n, _ := o.frees(time.Time{}, changed.Add(deadletter.FreedAfter)); n != 1 {
+			t.Errorf("%d replayed, want the one that is due", n)
+		}
+		o.wantLeft("corrected", "locked", "often~3", "later")
+	})
+}
