@@ -20,7 +20,7 @@ type Seen struct {
 
 // Text is what was seen, in one line, with its times in zone. Empty: nothing.
 func (s Seen) Text(zone *time.Location) string {
-	if s.Count == 0 {
+	if s.Count == 0 || s.Last.IsZero() { // an event of dead letters has their count alone
 		return ""
 	}
 	text := "no answer"
