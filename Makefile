@@ -111,7 +111,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 	@for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \
 		for name in $$(grep -oE '^func Fuzz[A-Za-z0-9_]+' $$f | cut -d' ' -f2); do \
 			echo "$$name in $$(dirname $$f)"; \
-			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$(dirname $$f) || exit 1; \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x $$(dirname $$f) || exit 1; \
 		done; \
 	done
 

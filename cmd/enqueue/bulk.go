@@ -163,6 +163,11 @@ func (a *app) bulk(ctx context.Context, path string, f bulkFlags) (err error) {
 	if err := b.judge(ctx, f, path, name, content.String()); err != nil {
 		return err
 	}
+	if f.named && !a.dryRun {
+		if err := a.claimRun(ctx, f.run); err != nil {
+			return err
+		}
+	}
 	r.begin(f.run)
 	if err := b.store(ctx, name); err != nil {
 		return err

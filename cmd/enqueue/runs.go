@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"slices"
 	"strconv"
@@ -193,8 +194,24 @@ func (a *app) listRuns(ctx context.Context, rdb redis.UniversalClient, tenant st
 	return a.printTallies("RUN", tallies, func(t *tally) string { return t.Run })
 }
 
+// claimRun makes a name that no run has this command's, of several that begin at the
+// same moment.
+func (a *app) claimRun(ctx context.Context, run string) error {
+	err := a.withRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
+		claimed, err := ledger.New(rdb).ClaimRun(ctx, run, rand.Text())
+		if err == nil && !claimed {
+			return badInput("--run %s: another command began a run of this name less than a minute ago: choose another name; nothing was enqueued", run)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return a.refuseKnownRun(ctx, run)
+}
+
 // refuseKnownRun fails if something was stored under a name: the results of that
-// run would be overwritten. Two that begin at the same moment both pass.
+// run would be overwritten.
 func (a *app) refuseKnownRun(ctx context.Context, run string) error {
 	return a.withRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
 		lanes, err := servedLanes(ctx, rdb, "")

@@ -56,7 +56,7 @@ func runScripts(t *testing.T, s *redistest.Server, files []string) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"pending": pending, "code": code, "seed": seed, "worker": worker, "die": die, "closes": closes, "ends": ends, "events": events,
-			"attempt": attempt, "taskid": taskid, "vanish": vanish,
+			"attempt": attempt, "taskid": taskid, "vanish": vanish, "workbook": workbook, "holds": holds,
 		},
 	})
 }

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/xuri/excelize/v2"
+
+	"rollcall/internal/backlog"
+)
+
+// workbook FILE CSV... writes a workbook as another program does, with a sheet for
+// each file, which has its name. Cells of digits alone are numbers.
+func workbook(ts *testscript.TestScript, _ bool, args []string) {
+	f := excelize.NewFile()
+	defer f.Close()
+	for i, name := range args[1:] {
+		sheet := strings.TrimSuffix(name, ".csv")
+		if i == 0 {
+			ts.Check(f.SetSheetName("Sheet1", sheet))
+		} else {
+			_, err := f.NewSheet(sheet)
+			ts.Check(err)
+		}
+		rows, err := csv.NewReader(strings.NewReader(ts.ReadFile(name))).ReadAll()
+		ts.Check(err)
+		for r, row := range rows {
+			for c, text := range row {
+				cell, err := excelize.CoordinatesToCellName(c+1, r+1)
+				ts.Check(err)
+				var value any = text
+				if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+					value = n
+				}
+				ts.Check(f.SetCellValue(sheet, cell, value))
+			}
+		}
+	}
+	ts.Check(f.SaveAs(ts.MkAbs(args[0])))
+}
+
+// holds QUEUE TEXT... wants each text in the payload of a task that waits in a queue.
+func holds(ts *testscript.TestScript, _ bool, args []string) {
+	rdb := client(ts)
+	defer rdb.Close()
+	ctx := context.Background()
+	ids, err := rdb.LRange(ctx, backlog.Key(args[0], "pending"), 0, -1).Result()
+	ts.Check(err)
+	var all strings.Builder
+	for _, id := range ids {
+		message, err := rdb.HGet(ctx, backlog.Key(args[0], "t:"+id), "msg").Result()
+		ts.Check(err)
+		all.WriteString(message)
+	}
+	for _, text := range args[1:] {
+		if !strings.Contains(all.String(), text) {
+			ts.Fatalf("no task in %s holds %s:\n%q", args[0], text, all.String())
+		}
+	}
+}
