@@ -123,11 +123,15 @@ func (c *idChange) do(ctx context.Context) (providers.Receipt, string, error) {
 			return providers.Receipt{}, "", &AgainError{After: c.rest, Err: err}
 		case e.Kind == providers.Rejected && e.Code == codeLocked:
 			return providers.Receipt{}, "", c.lock(ctx, c.now().Add(askAgainAfter), ledger.LockSaid, err)
-		case e.Kind != providers.Rejected || e.Code != codeReserved || first+i == len(candidates)-1:
+		case e.Kind != providers.Rejected || e.Code != codeReserved || len(candidates) == 1:
 			return providers.Receipt{}, "", err
 		}
-		if err := c.mark.Note(ctx, first+i+1); err != nil {
-			return providers.Receipt{}, "", err
+		next := first + i + 1
+		if next == len(candidates) { // a replay begins with the wanted one
+			next = 0
+		}
+		if noteErr := c.mark.Note(ctx, next); noteErr != nil || next == 0 {
+			return providers.Receipt{}, "", cmp.Or(noteErr, err)
 		}
 	}
 	panic("unreachable: the last candidate returns")

@@ -50,6 +50,21 @@ func TestWhenAllIDsAreTakenTheTaskIsRejectedWithoutADoubt(t *testing.T) {
 	})
 }
 
+// The wanted ID may have become free since, not only the last alternative.
+func TestAReplayAfterAllIDsWereTakenBeginsWithTheWantedOne(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		task := change("ann", "zhangsan01", "zhangsan02")
+		revision := r.wish(task)
+		for range 2 {
+			if report, err := r.attempt(task, revision); providers.KindOf(err) != providers.Rejected || report.Sends != 2 {
+				t.Fatalf("%+v, %v; want both refused", report, err)
+			}
+		}
+		r.calls(4)
+	})
+}
+
 func TestAnyOtherRefusalEndsTheSearchForAnID(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
