@@ -30,6 +30,7 @@ var beside = map[string]string{
 	"`GET rollcall:memory:{rollcall:holds}`":  looking,
 	"`HGET rollcall:{address/default}:pace`":  looking,
 	"`GET rollcall:{lakeside}:memory`":        looking,
+	"`GET rollcall:{lakeside/id}:changed`":    looking,
 	"`SET rollcall:memory:{rollcall:holds}`":  remembering,
 	"`SET rollcall:{lakeside}:memory`":        remembering,
 	"`internal/backlog/stale.lua`":            "removes ids without a task; looked for again within seconds",
