@@ -37,7 +37,8 @@ func (a *app) deadCommand() *cobra.Command {
 		Long: `Look at dead letters, have them tried again, or discard them. A dead letter is a
 task that no retry will mend. Workers write it down whole before it leaves its
 queue, and it is kept, however many there are, until it is replayed or
-discarded, by a person or after dead_letters.keep of the configuration.
+discarded, by a person or after dead_letters.keep of the configuration, or until
+it closes automatically as newer values were applied.
 
 Names and ids of people are masked unless --show-personal-data is given.`,
 		Example: `  enqueue dead list
