@@ -14,8 +14,9 @@ import (
 const changes = "dt.id"
 
 // wants is the letter of an ID change that died as the ID was taken, at a time.
-func (o *office) wants(id, user, wanted string, revision int64, at time.Time) ledger.Letter {
+func (o *office) wants(id, user, wanted string, at time.Time) ledger.Letter {
 	o.t.Helper()
+	const revision = 2
 	typename, payload, err := tasks.Encode(tasks.IDChange{Tenant: "dt", UserID: user, DingTalkID: wanted}, revision)
 	if err != nil {
 		o.t.Fatal(err)
@@ -63,9 +64,9 @@ func TestATakenIDIsTriedAgainOnceAnotherIDOfTheOrganisationWasChanged(t *testing
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		o := open(t, s)
 		began := time.Now()
-		han := o.wants("han", "han", "alice01", 2, began.Add(-time.Minute))
-		old := o.wants("old", "wei", "alice01", 2, began.Add(-8*24*time.Hour))
-		malformed := o.wants("format", "mei", "alice-1", 2, began.Add(-time.Minute))
+		han := o.wants("han", "han", "alice01", began.Add(-time.Minute))
+		old := o.wants("old", "wei", "alice01", began.Add(-8*24*time.Hour))
+		malformed := o.wants("format", "mei", "alice-1", began.Add(-time.Minute))
 		malformed.Code = "incorrect.format"
 		o.buries(han, old, malformed)
 
@@ -103,11 +104,11 @@ func TestATakenIDIsLeftAloneWhereAnotherSendWouldBeWrong(t *testing.T) {
 		began := time.Now()
 		before := began.Add(-time.Minute)
 		letters := []ledger.Letter{
-			o.wants("corrected", "corrected", "alice01", 2, before),
-			o.wants("locked", "locked", "alice01", 2, before),
-			o.wants("often~3", "often", "alice01", 2, before),
-			o.wants("later", "later", "alice01", 2, began.Add(2*deadletter.FreedAfter)),
-			o.wants("due~2", "due", "alice01", 2, before),
+			o.wants("corrected", "corrected", "alice01", before),
+			o.wants("locked", "locked", "alice01", before),
+			o.wants("often~3", "often", "alice01", before),
+			o.wants("later", "later", "alice01", began.Add(2*deadletter.FreedAfter)),
+			o.wants("due~2", "due", "alice01", before),
 		}
 		o.buries(letters...)
 		newer := tasks.IDChange{Tenant: "dt", UserID: "corrected", DingTalkID: "alice09"}
