@@ -1,153 +1,293 @@
--- Asks whether a task still needs a call, and takes its target if it does.
--- KEYS[1] target hash · KEYS[2] its open edits · KEYS[3] records of open tasks ·
--- KEYS[4] the task's run (KEYS[3] for none) · KEYS[5] that it has ended
--- ARGV[1] owner · ARGV[2] how long the mark lasts, ms · ARGV[3] keep, ms
--- ARGV[4] revision · ARGV[5] task id · ARGV[6] row, '' for none
--- ARGV[7] 1: the send follows at once, so note the doubt now
--- ARGV[8] its record, if it holds an edit, else '' · ARGV[9] how long a run is kept, ms
--- ARGV[10…] field name, mode, value; and so on
--- Returns {'busy', ms left}, {'behind', place in line, task before it}, or
--- {'go' | 'done', a standing a field …}; what a standing tells more follows it
--- after bars, and after those of 'go' the time, Unix s.
-local t = redis.call('TIME')
-local seconds = tonumber(t[1])
-local now = seconds * 1000 + math.floor(t[2] / 1000)
--- All that is asked of every field is read at once.
-local asked = { 'own', 'until' }
-for i = 10, #ARGV, 3 do
-	for _, what in ipairs({ 'n:', 'r:', 'v:', 'd:', 'w:', 'q:' }) do
-		asked[#asked + 1] = what .. ARGV[i]
+-- Decides whether a task still needs a call, by the rules in docs/ledger.md, and takes
+-- the lease of its target if it does. If it does not, the task ends here.
+--
+-- Returns {'busy', ms left}, {'behind', position in the queue, task before it}, or
+-- {'go' | 'done', a decision for each field …}. The details of a decision follow it
+-- after bars. After the decisions of 'go' follows the time, Unix s.
+local target, open_edits, open_tasks = KEYS[1], KEYS[2], KEYS[3]
+local run = KEYS[4] -- open_tasks for a task of no run
+local has_ended = KEYS[5] -- exists for a minute if the task has ended
+
+local owner, lease_ms, keep_ms = ARGV[1], ARGV[2], ARGV[3]
+local revision, task = ARGV[4], ARGV[5]
+local row = ARGV[6] -- of the run, '' for none
+local sends_at_once = ARGV[7] == '1' -- so note now that the outcome is unknown
+local record = ARGV[8] -- of a task that holds an edit, else ''
+local run_kept_ms = ARGV[9]
+local FIRST = 10 -- then name, mode and value of each field
+
+local abandoned_us = 120 * 1000000 -- after which an edit that was never stored is skipped
+
+local clock = redis.call('TIME')
+local now_s = tonumber(clock[1])
+local now_ms = now_s * 1000 + math.floor(clock[2] / 1000)
+local rev = tonumber(revision)
+
+-- The state of the target, read in one command.
+local asked = { LEASE_OWNER, LEASE_UNTIL }
+for i = FIRST, #ARGV, 3 do
+	for _, entry in ipairs({ LATEST, APPLIED, APPLIED_VALUE, WANTED_VALUE, UNKNOWN, LATE }) do
+		asked[#asked + 1] = entry .. ARGV[i]
 	end
 end
-local mark = redis.call('HMGET', KEYS[1], unpack(asked))
-local rev = tonumber(ARGV[4])
--- Whoever held the target died with it. Redis may have lost its doubt and kept its
--- mark, which is older.
-local abandoned = mark[1] and mark[1] ~= ARGV[1]
+local held = redis.call('HMGET', target, unpack(asked))
 
--- An older worker settles an edit without a list of those that were.
-local function settled(name)
-	local h = redis.call('HMGET', KEYS[1], 'm:' .. name, 'r:' .. name, 'd:' .. name)
-	return (' ' .. (h[1] or '')):find(' ' .. ARGV[4] .. ' ', 1, true) or h[2] == ARGV[4] and not h[3]
-end
+local leased_by_another = held[1] and held[1] ~= owner
+local lease_until = tonumber(held[2] or 0)
 
--- An edit that was met stands in line until it ends. Its producer may have died
--- before it noted that it is stored; with its record it is missed if it vanishes.
-local inLine = false
-for i = 10, #ARGV, 3 do
-	inLine = inLine or ARGV[i + 1] == 'edit' and not settled(ARGV[i])
-end
-if inLine then
-	redis.call('ZADD', KEYS[2], ARGV[4], ARGV[5])
-	redis.call('PEXPIRE', KEYS[2], ARGV[3])
-	redis.call('HSETNX', KEYS[3], ARGV[5], ARGV[8])
-end
-
-if mark[1] and mark[1] ~= ARGV[1] and tonumber(mark[2]) > now then
-	return { 'busy', tostring(tonumber(mark[2]) - now) }
-end
-
--- Edits go in the order of their revisions. One that took its place, and that
--- neither was noted as stored nor met, is passed over after two minutes.
-while inLine do
-	local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
-	if tonumber(first[2]) >= rev then
-		break
-	end
-	if redis.call('HEXISTS', KEYS[3], first[1]) == 1 or now * 1000 - tonumber(first[2]) < 120000000 then
-		return { 'behind', tostring(redis.call('ZRANK', KEYS[2], ARGV[5])), first[1] }
-	end
-	redis.call('ZREM', KEYS[2], first[1])
+local fields, writes, calls = {}, {}, {}
+for i = FIRST, #ARGV, 3 do
+	local at = (i - FIRST) * 2 + 2
+	fields[#fields + 1] = {
+		name = ARGV[i],
+		mode = ARGV[i + 1],
+		value = ARGV[i + 2],
+		latest = tonumber(held[at + 1] or 0),
+		applied = tonumber(held[at + 2] or 0),
+		applied_text = held[at + 2],
+		applied_value = held[at + 3],
+		wanted_value = held[at + 4],
+		unknown = held[at + 5],
+		late = held[at + 6],
+	}
 end
 
-local out, ended, sends, code = { 'done' }, true, {}, 'u'
-for i = 10, #ARGV, 3 do
-	local name, mode, value = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-	local at = (i - 10) * 2 + 2
-	local h = { mark[at + 1], mark[at + 2], mark[at + 3], mark[at + 4], mark[at + 5], mark[at + 6] }
-	local newest, applied, doubt = tonumber(h[1] or 0), tonumber(h[2] or 0), h[4]
-	local stale = newest > rev or applied > rev
-	local standing, go = 'send', false
-	if mode == 'edit' then
-		if settled(name) then
-			standing = 'settled'
-		else
-			go = true
-			standing = (doubt and 'doubtful|' or 'send|') .. (redis.call('HGET', KEYS[1], 'p:' .. ARGV[4]) or '0')
-				.. (doubt and not doubt:find(' answered', 1, true) and '|late' or '')
-		end
-	elseif stale then
-		standing = 'superseded'
-	elseif mode == 'once' and doubt then
-		-- Whoever comes learns what is in doubt, for nothing else may be sent; once
-		-- it was given up to a person, not even that.
-		local given = (redis.call('HGET', KEYS[1], 'l:' .. name) or ''):find(' unverified', 1, true) ~= nil
-		go, ended = not given, not given
-		standing = (given and 'unverified|' or 'doubtful|') .. now .. '|' .. (redis.call('HGET', KEYS[1], 'i:' .. name) or '')
-	elseif applied == rev and not doubt then
-		standing = 'settled'
-	elseif mode ~= 'effect' and applied > 0 and (h[3] == value or h[5] == value) and not doubt and not h[6] then
-		if abandoned and mode == 'value' then
-			go, standing = true, 'doubtful|0'
-			redis.call('HSET', KEYS[1], 'd:' .. name, ARGV[4] .. ' answered') -- stays until a send is settled
-		else
-			standing = 'unchanged'
-			redis.call('HSET', KEYS[1], 'r:' .. name, ARGV[4])
-		end
-	elseif mode == 'once' then
-		local lock = redis.call('HGET', KEYS[1], 'l:' .. name)
-		if lock and tonumber(lock:match('^%d+')) > seconds then
-			standing, ended = 'locked|' .. lock, false
-		else
-			go = true
-			local step = redis.call('HGET', KEYS[1], 'k:' .. name) or ''
-			standing = standing .. '|' .. (step:match('^' .. ARGV[4] .. ' (%d+)$') or '0')
-		end
-	else
-		go = true
-		if doubt or h[6] then
-			standing = 'doubtful|' .. (doubt and not doubt:find(' answered', 1, true) and '1' or '0')
-		end
-	end
-	if go then
-		out[1] = 'go'
-		if mode ~= 'once' then
-			sends[#sends + 1] = 'd:' .. name
-		end
-	end
-	if standing == 'superseded' then
-		code = 's'
-	elseif standing == 'settled' and code ~= 's' then
-		code = 't'
-	end
-	out[#out + 1] = standing
+local function read(entry)
+	return redis.call('HGET', target, entry) or ''
 end
 
-if out[1] == 'go' then
-	local set = { 'own', ARGV[1], 'until', now + ARGV[2] }
-	if ARGV[7] == '1' then
-		for _, field in ipairs(sends) do
-			set[#set + 1] = field
-			set[#set + 1] = ARGV[4]
-		end
+local function write(entry, value)
+	writes[#writes + 1] = entry
+	writes[#writes + 1] = value
+end
+
+-- The questions that the rules ask.
+
+local function later_change(field)
+	return field.latest > rev or field.applied > rev
+end
+
+local function applied_before(field)
+	return field.applied == rev and not field.unknown
+end
+
+local function edit_applied_before(field)
+	return (' ' .. read(DONE_EDITS .. field.name)):find(' ' .. revision .. ' ', 1, true)
+		-- A worker of schema 1 keeps no list of edits.
+		or field.applied_text == revision and not field.unknown
+end
+
+local function holds_value(field)
+	local equal = field.applied_value == field.value or field.wanted_value == field.value
+	return field.applied > 0 and equal and not field.unknown and not field.late
+end
+
+local function unanswered(field)
+	return field.unknown and not field.unknown:find(ANSWERED, 1, true)
+end
+
+local function lock_runs(lock)
+	return lock ~= '' and tonumber(lock:match('^%d+')) > now_s
+end
+
+local function calls_done()
+	local done = read(PROGRESS .. revision)
+	return done ~= '' and done or '0'
+end
+
+local function candidates_refused(field)
+	return read(REFUSED .. field.name):match('^' .. revision .. ' (%d+)$') or '0'
+end
+
+-- The decisions: call, make no call, or refuse, which leaves the task open.
+local function call(answer) return { answer = answer, call = true } end
+local function no_call(answer) return { answer = answer } end
+local function refuse(answer) return { answer = answer, open = true } end
+
+-- The rules, mode by mode.
+local decide = {}
+
+local function call_by_outcome(field)
+	if unanswered(field) then
+		return call('doubtful|1')
+	elseif field.unknown or field.late then
+		return call('doubtful|0')
 	end
-	redis.call('HSET', KEYS[1], unpack(set))
-	redis.call('PEXPIRE', KEYS[1], ARGV[3])
-	out[#out + 1] = t[1]
-elseif ended then
-	-- For a producer that has yet to open it. The record of an edit may be ours.
-	if redis.call('HDEL', KEYS[3], ARGV[5]) == 0 or ARGV[8] ~= '' then
-		redis.call('SET', KEYS[5], '1', 'EX', 60)
+	return call('send')
+end
+
+function decide.value(field)
+	if later_change(field) then
+		return no_call('superseded')
+	elseif applied_before(field) then
+		return no_call('settled')
+	elseif holds_value(field) and leased_by_another then
+		-- The lease has expired. Redis may have kept it and lost what was sent. This
+		-- stays until a send is settled.
+		write(UNKNOWN .. field.name, revision .. ANSWERED)
+		return call('doubtful|0')
+	elseif holds_value(field) then
+		write(APPLIED .. field.name, revision)
+		return no_call('unchanged')
 	end
-	redis.call('ZREM', KEYS[2], ARGV[5])
-	if ARGV[6] ~= '' then
-		local was = redis.call('GETRANGE', KEYS[4], ARGV[6], ARGV[6])
-		if code ~= 't' or was ~= 'a' then
-			redis.call('SETRANGE', KEYS[4], ARGV[6], code)
+	return call_by_outcome(field)
+end
+
+function decide.effect(field)
+	if later_change(field) then
+		return no_call('superseded')
+	elseif applied_before(field) then
+		return no_call('settled')
+	end
+	return call_by_outcome(field)
+end
+
+function decide.once(field)
+	if later_change(field) then
+		return no_call('superseded')
+	end
+	local lock = read(LOCK .. field.name)
+	if field.unknown then
+		-- The intent says what may be sent: nothing else.
+		local intent = now_ms .. '|' .. read(INTENT .. field.name)
+		if lock:find(UNVERIFIED, 1, true) then
+			return refuse('unverified|' .. intent)
 		end
-		if was == '' then -- perhaps there was nothing, as its producer has not come to it
-			redis.call('PEXPIRE', KEYS[4], ARGV[9])
+		return call('doubtful|' .. intent)
+	elseif applied_before(field) then
+		return no_call('settled')
+	elseif holds_value(field) then
+		write(APPLIED .. field.name, revision)
+		return no_call('unchanged')
+	elseif lock_runs(lock) then
+		return refuse('locked|' .. lock)
+	end
+	return call('send|' .. candidates_refused(field))
+end
+
+function decide.edit(field)
+	if field.done then
+		return no_call('settled')
+	elseif unanswered(field) then
+		return call('doubtful|' .. calls_done() .. '|late')
+	elseif field.unknown then
+		return call('doubtful|' .. calls_done())
+	end
+	return call('send|' .. calls_done())
+end
+
+-- The queue of edits.
+
+-- An edit keeps its position until it ends, and has a record from now on: its producer
+-- may have died before it noted that the task is stored.
+local function enter_queue()
+	redis.call('ZADD', open_edits, revision, task)
+	redis.call('PEXPIRE', open_edits, keep_ms)
+	redis.call('HSETNX', open_tasks, task, record)
+end
+
+-- edit_before returns the task that goes first, or nil. An edit that took a revision
+-- and was never stored is removed after two minutes.
+local function edit_before()
+	while true do
+		local first = redis.call('ZRANGE', open_edits, 0, 0, 'WITHSCORES')
+		local before, position = first[1], tonumber(first[2])
+		if position >= rev then
+			return nil
+		end
+		local stored = redis.call('HEXISTS', open_tasks, before) == 1
+		if stored or now_ms * 1000 - position < abandoned_us then
+			return before
+		end
+		redis.call('ZREM', open_edits, before)
+	end
+end
+
+-- What follows from the decisions.
+
+local function take_lease()
+	write(LEASE_OWNER, owner)
+	write(LEASE_UNTIL, now_ms + lease_ms)
+	for _, field in ipairs(calls) do
+		-- An intent is noted right before its send.
+		if sends_at_once and field.mode ~= 'once' then
+			write(UNKNOWN .. field.name, revision)
 		end
 	end
 end
-return out
+
+local function end_task(result)
+	-- A slow producer must not open the task again. The record of an edit may be that of
+	-- enter_queue.
+	if redis.call('HDEL', open_tasks, task) == 0 or record ~= '' then
+		redis.call('SET', has_ended, '1', 'EX', 60)
+	end
+	redis.call('ZREM', open_edits, task)
+	if row == '' then
+		return
+	end
+	local before = redis.call('GETRANGE', run, row, row)
+	if result ~= RESULT_SETTLED or before ~= RESULT_APPLIED then
+		redis.call('SETRANGE', run, row, result)
+	end
+	if before == '' then -- the run may be new, if its producer has not noted the task yet
+		redis.call('PEXPIRE', run, run_kept_ms)
+	end
+end
+
+local function result_of(decisions)
+	local result = RESULT_UNCHANGED
+	for _, decision in ipairs(decisions) do
+		if decision.answer == 'superseded' then
+			return RESULT_SUPERSEDED
+		elseif decision.answer == 'settled' then
+			result = RESULT_SETTLED
+		end
+	end
+	return result
+end
+
+-- The decision on the task.
+
+local queued = false
+for _, field in ipairs(fields) do
+	if field.mode == 'edit' then
+		field.done = edit_applied_before(field)
+		queued = queued or not field.done
+	end
+end
+if queued then
+	enter_queue()
+end
+if leased_by_another and lease_until > now_ms then
+	return { 'busy', tostring(lease_until - now_ms) }
+end
+local earlier = queued and edit_before()
+if earlier then
+	return { 'behind', tostring(redis.call('ZRANK', open_edits, task)), earlier }
+end
+
+local decisions, reply, open = {}, { 'done' }, false
+for n, field in ipairs(fields) do
+	local decision = decide[field.mode](field)
+	if decision.call then
+		calls[#calls + 1] = field
+	end
+	open = open or decision.open
+	decisions[n] = decision
+	reply[n + 1] = decision.answer
+end
+if #calls > 0 then
+	take_lease()
+	reply[1] = 'go'
+	reply[#reply + 1] = clock[1]
+elseif not open then
+	end_task(result_of(decisions))
+end
+if #writes > 0 then
+	redis.call('HSET', target, unpack(writes))
+end
+if #calls > 0 then
+	redis.call('PEXPIRE', target, keep_ms)
+end
+return reply

@@ -1,0 +1,112 @@
+package ledger
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// What the hash of a target holds. These names are in every Redis: workers of other
+// versions read and write them, so they never change. One that ends in a colon is
+// followed by the name of a field, but for progress and source.
+const (
+	lastRevision   = "rev"
+	leaseOwner     = "own"
+	leaseUntil     = "until"
+	settledAt      = "at"
+	settledRequest = "rid"
+	latest         = "n:"
+	latestTask     = "t:"
+	applied        = "r:"
+	appliedValue   = "v:"
+	wantedValue    = "w:"
+	unknown        = "d:"
+	late           = "q:"
+	source         = "s:"
+	doneEdits      = "m:"
+	progress       = "p:"
+	intended       = "i:"
+	locked         = "l:"
+	refused        = "k:"
+
+	// answered ends an entry of unknown whose send cannot be carried out any more.
+	answered = " answered"
+)
+
+// entry is a name in Redis, and the constant by which the scripts know it.
+type entry struct {
+	name  string
+	lua   string
+	means string
+	// The scripts that write and read it, without their ending.
+	writes, reads string
+}
+
+// layout is all that a target's hash holds.
+var layout = []entry{
+	{lastRevision, "LAST_REVISION", "the last revision handed out", "revise recall", "revise recall"},
+	{leaseOwner, "LEASE_OWNER", "the attempt that holds the lease", "begin settle lock resolve ungate", "begin send intend renew note ungate settle lock resolve"},
+	{leaseUntil, "LEASE_UNTIL", "when the lease expires, Unix ms", "begin send intend renew settle lock resolve ungate", "begin resolve"},
+	{settledAt, "SETTLED_AT", "when a change was applied last, Unix s", "settle", ""},
+	{settledRequest, "SETTLED_REQUEST", "the platform's request id of that", "settle", ""},
+	{latest, "LATEST", "the revision of the latest change", "stored recall", "begin stored send intend close recall"},
+	{latestTask, "LATEST_TASK", "the task of the latest change", "stored", "stored"},
+	{applied, "APPLIED", "the revision that was applied last", "begin settle resolve recall", "begin stored send intend settle close resolve recall"},
+	{appliedValue, "APPLIED_VALUE", "the value that was applied last; for a nickname a person's name", "settle resolve recall", "begin"},
+	{wantedValue, "WANTED_VALUE", "the value that was wanted, where the platform took a substitute", "settle resolve recall", "begin"},
+	{
+		unknown, "UNKNOWN", "the revision of a send whose outcome is unknown; followed by `answered` if it cannot be carried out any more",
+		"begin send intend ungate settle lock resolve note recall", "begin intend ungate settle resolve recall",
+	},
+	{
+		late, "LATE", "when a send was settled while an earlier one might still be carried out, Unix s: the next equal change is sent",
+		"settle", "begin settle",
+	},
+	{source, "SOURCE", "followed by `<source>:<field>`: the highest number of a source", "revise", "revise"},
+	{doneEdits, "DONE_EDITS", "of members: the revisions of the last 64 edits that were applied", "settle", "begin settle close"},
+	{progress, "PROGRESS", "followed by a revision: how many calls of that edit are done", "note settle", "begin"},
+	{
+		intended, "INTENT", "of an ID whose outcome is unknown: how often it was sent, when last (Unix ms), revision, task, value",
+		"intend ungate settle lock resolve note recall", "begin intend ungate resolve",
+	},
+	{
+		locked, "LOCK", "of an ID: until when it is locked, Unix s, and why: `applied`, `said` by the platform, or `unverified`",
+		"settle lock resolve recall", "begin",
+	},
+	{refused, "REFUSED", "of an ID: the revision of a task, and how many of its candidates were refused", "note settle", "begin"},
+}
+
+// words are the other constants of the scripts: what values hold.
+var words = []entry{
+	{name: answered, lua: "ANSWERED", means: "ends an unknown outcome whose send cannot be carried out any more"},
+	{name: " " + LockApplied, lua: "BY_CHANGE", means: "ends a lock by a change of ours"},
+	{name: " " + LockUnverified, lua: "UNVERIFIED", means: "ends a lock that a person must resolve"},
+	{name: string(RowStored), lua: "RESULT_STORED", means: "a task is stored and has not ended"},
+	{name: string(RowApplied), lua: "RESULT_APPLIED", means: "its change was applied"},
+	{name: string(RowUnchanged), lua: "RESULT_UNCHANGED", means: "it needed no call"},
+	{name: string(RowSuperseded), lua: "RESULT_SUPERSEDED", means: "a later change was known or applied"},
+	{name: string(RowSettled), lua: "RESULT_SETTLED", means: "it had been applied before"},
+	{name: string(RowDead), lua: "RESULT_DEAD", means: "it is a dead letter"},
+}
+
+var capitals = regexp.MustCompile(`\b[A-Z][A-Z_]+\b`)
+
+// script is a Lua script with the constants that it uses in front of it. They share
+// its first line, so that Redis reports the lines of the file.
+func script(body string) *redis.Script {
+	used := map[string]bool{}
+	for _, word := range capitals.FindAllString(body, -1) {
+		used[word] = true
+	}
+	var constants strings.Builder
+	for _, table := range [][]entry{layout, words} {
+		for _, s := range table {
+			if used[s.lua] {
+				fmt.Fprintf(&constants, "local %s = '%s' ", s.lua, s.name)
+			}
+		}
+	}
+	return redis.NewScript(constants.String() + body)
+}
