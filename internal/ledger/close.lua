@@ -1,41 +1,60 @@
--- Ends a task that will not be settled.
--- KEYS[1] target hash · KEYS[2] its open edits · KEYS[3] records of open tasks ·
--- KEYS[4] the task's run (KEYS[3] for none) · KEYS[5] that it has ended
--- ARGV[1] task id · ARGV[2] row, '' for none · ARGV[3] how it ended, a letter;
--- '': as the target tells, unless the row tells already
--- ARGV[4] revision: close only what was settled or superseded; '': at any rate
--- ARGV[5] how long a run is kept, ms
--- ARGV[6…] field name, mode; and so on
--- Returns 1 if it was closed.
-local how = ARGV[3]
-if ARGV[4] ~= '' then
-	how = 't'
-	local rev = tonumber(ARGV[4])
-	for i = 6, #ARGV, 2 do
-		local name = ARGV[i]
-		local h = redis.call('HMGET', KEYS[1], 'n:' .. name, 'r:' .. name, 'm:' .. name)
-		local over = tonumber(h[1] or 0) > rev or tonumber(h[2] or 0) >= rev
-		if ARGV[i + 1] == 'edit' then
-			over = h[3] and (' ' .. h[3]):find(' ' .. ARGV[4] .. ' ', 1, true)
-				-- An older worker settles edits without a list of them.
-				or tonumber(h[2] or 0) == rev
-		end
-		if not over then
-			return 0
-		end
-		if ARGV[i + 1] ~= 'edit' and h[2] ~= ARGV[4] then
-			how = 's'
+-- Ends a task that will not be settled. Returns 1 if it was ended.
+local target, open_edits, open_tasks = KEYS[1], KEYS[2], KEYS[3]
+local run = KEYS[4] -- open_tasks for a task of no run
+local has_ended = KEYS[5] -- exists for a minute if the task has ended
+
+local task = ARGV[1]
+local row = ARGV[2] -- of the run, '' for none
+local result = ARGV[3] -- '': as the target has it, unless the row has a result
+local revision = ARGV[4] -- end the task only if its fields are settled or superseded; '': in any case
+local run_kept_ms = ARGV[5]
+local FIRST = 6 -- then name and mode of each field
+
+local rev = tonumber(revision)
+
+-- ending returns the result that a field has, or nil if it may still need a call.
+local function ending(field, mode)
+	local held = redis.call('HMGET', target, LATEST .. field, APPLIED .. field, DONE_EDITS .. field)
+	local latest, applied, done = tonumber(held[1] or 0), tonumber(held[2] or 0), held[3]
+	if mode == 'edit' then
+		local listed = done and (' ' .. done):find(' ' .. revision .. ' ', 1, true)
+		-- A worker of schema 1 keeps no list of edits.
+		return (listed or applied == rev) and RESULT_SETTLED or nil
+	elseif held[2] == revision then
+		return RESULT_SETTLED
+	end
+	return (latest > rev or applied >= rev) and RESULT_SUPERSEDED or nil
+end
+
+-- found is the result of all fields together, or nil if one may still need a call.
+local function found()
+	local all = RESULT_SETTLED
+	for i = FIRST, #ARGV, 2 do
+		local one = ending(ARGV[i], ARGV[i + 1])
+		if not one then
+			return nil
+		elseif one == RESULT_SUPERSEDED then
+			all = one
 		end
 	end
+	return all
 end
--- For a producer that has yet to open it. The record of an edit, which had a place,
--- may be begin's.
-local open, placed = redis.call('HDEL', KEYS[3], ARGV[1]), redis.call('ZREM', KEYS[2], ARGV[1])
+
+local row_is_given = result ~= ''
+if revision ~= '' then
+	result = found()
+	if not result then
+		return 0
+	end
+end
+-- A slow producer must not open the task again. The record of an edit, which had a
+-- position, may be that of begin.lua.
+local open, placed = redis.call('HDEL', open_tasks, task), redis.call('ZREM', open_edits, task)
 if open == 0 or placed == 1 then
-	redis.call('SET', KEYS[5], '1', 'EX', 60)
+	redis.call('SET', has_ended, '1', 'EX', 60)
 end
-if ARGV[2] ~= '' and (ARGV[3] ~= '' or redis.call('GETRANGE', KEYS[4], ARGV[2], ARGV[2]) == 'w') then
-	redis.call('SETRANGE', KEYS[4], ARGV[2], how)
-	redis.call('PEXPIRE', KEYS[4], ARGV[5])
+if row ~= '' and (row_is_given or redis.call('GETRANGE', run, row, row) == RESULT_STORED) then
+	redis.call('SETRANGE', run, row, result)
+	redis.call('PEXPIRE', run, run_kept_ms)
 end
 return 1

@@ -1,28 +1,34 @@
--- The last look before a send that cannot be taken back. Writes down what is
--- about to be sent, and how often it then was.
--- KEYS[1] target hash
--- ARGV[1] owner · ARGV[2] how long the mark lasts, ms · ARGV[3] revision
--- ARGV[4] field name · ARGV[5] task id · ARGV[6] value · ARGV[7] keep, ms
--- ARGV[8] 1: the send before was refused unread and does not count
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-if redis.call('HGET', KEYS[1], 'own') ~= ARGV[1] then
+-- The last check before a send that cannot be undone. Notes what is about to be sent,
+-- and how often it was.
+--
+-- Returns 'ok', 'lost', 'stale', or 'other' if the outcome of another value is unknown.
+local target = KEYS[1]
+local owner, lease_ms, revision, field, task, value, keep_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local uncounted = ARGV[8] == '1' -- the send before this one was refused unread
+
+local clock = redis.call('TIME')
+local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local rev = tonumber(revision)
+
+local held = redis.call('HMGET', target, LEASE_OWNER, LATEST .. field, APPLIED .. field, UNKNOWN .. field, INTENT .. field)
+local latest, applied = tonumber(held[2] or 0), tonumber(held[3] or 0)
+local unknown, intent = held[4], held[5] or ''
+
+if held[1] ~= owner then
 	return 'lost'
 end
-local name, rev = ARGV[4], tonumber(ARGV[3])
-local h = redis.call('HMGET', KEYS[1], 'n:' .. name, 'r:' .. name, 'd:' .. name, 'i:' .. name)
-if tonumber(h[1] or 0) > rev or tonumber(h[2] or 0) > rev then
+if latest > rev or applied > rev then
 	return 'stale'
 end
 local sends = 1
-if h[3] then
-	local before, value = (h[4] or ''):match('^(%d+) %d+ %d+ %S+ (.*)$')
-	if value ~= ARGV[6] then
-		return 'other' -- what is in doubt is another value
+if unknown then
+	local before, sent = intent:match('^(%d+) %d+ %d+ %S+ (.*)$')
+	if sent ~= value then
+		return 'other'
 	end
-	sends = ARGV[8] == '1' and tonumber(before) or before + 1
+	sends = uncounted and tonumber(before) or before + 1
 end
-redis.call('HSET', KEYS[1], 'd:' .. name, ARGV[3], 'until', now + ARGV[2],
-	'i:' .. name, sends .. ' ' .. now .. ' ' .. ARGV[3] .. ' ' .. ARGV[5] .. ' ' .. ARGV[6])
-redis.call('PEXPIRE', KEYS[1], ARGV[7])
+local noted = sends .. ' ' .. now_ms .. ' ' .. revision .. ' ' .. task .. ' ' .. value
+redis.call('HSET', target, UNKNOWN .. field, revision, LEASE_UNTIL, now_ms + lease_ms, INTENT .. field, noted)
+redis.call('PEXPIRE', target, keep_ms)
 return 'ok'

@@ -1,17 +1,20 @@
--- Locks a value that can be set once, and lets the target go.
--- KEYS[1] target hash · KEYS[2] targets in doubt
--- ARGV[1] owner · ARGV[2] keep, ms · ARGV[3] field name · ARGV[4] until, Unix s
--- ARGV[5] why: said (by the platform) or unverified (the doubt stays)
--- ARGV[6] the target's key
-if redis.call('HGET', KEYS[1], 'own') ~= ARGV[1] then
+-- Locks a value that can be set once, and releases the lease. Returns 'ok', or 'lost' if
+-- another attempt has it.
+local target, targets_unknown = KEYS[1], KEYS[2]
+local owner, keep_ms, field = ARGV[1], ARGV[2], ARGV[3]
+local until_s = ARGV[4] -- Unix s
+local why = ' ' .. ARGV[5] -- said by the platform, or unverified, which keeps the unknown outcome
+local target_key = ARGV[6]
+
+if redis.call('HGET', target, LEASE_OWNER) ~= owner then
 	return 'lost'
 end
-redis.call('HSET', KEYS[1], 'l:' .. ARGV[3], ARGV[4] .. ' ' .. ARGV[5])
-if ARGV[5] == 'unverified' then
-	redis.call('ZADD', KEYS[2], 'NX', redis.call('TIME')[1], ARGV[6])
+redis.call('HSET', target, LOCK .. field, until_s .. why)
+if why == UNVERIFIED then
+	redis.call('ZADD', targets_unknown, 'NX', redis.call('TIME')[1], target_key)
 else
-	redis.call('HDEL', KEYS[1], 'd:' .. ARGV[3], 'i:' .. ARGV[3])
+	redis.call('HDEL', target, UNKNOWN .. field, INTENT .. field)
 end
-redis.call('HDEL', KEYS[1], 'own', 'until')
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('HDEL', target, LEASE_OWNER, LEASE_UNTIL)
+redis.call('PEXPIRE', target, keep_ms)
 return 'ok'

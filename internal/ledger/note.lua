@@ -1,12 +1,15 @@
--- Notes how far a task has come, and clears doubts that a clear answer settled.
--- The target stays ours.
--- KEYS[1] target hash · ARGV[1] owner · ARGV[2] field of the note · ARGV[3] note
--- ARGV[4…] fields to remove
-if redis.call('HGET', KEYS[1], 'own') ~= ARGV[1] then
+-- Notes how far a task is, and removes unknown outcomes that a clear answer settled. The
+-- lease is kept. Returns 'ok', or 'lost' if another attempt has it.
+local target = KEYS[1]
+local owner = ARGV[1]
+local entry, note = ARGV[2], ARGV[3] -- the entry is PROGRESS or REFUSED of layout.go
+local FIRST = 4 -- then entries to remove
+
+if redis.call('HGET', target, LEASE_OWNER) ~= owner then
 	return 'lost'
 end
-redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
-for i = 4, #ARGV do
-	redis.call('HDEL', KEYS[1], ARGV[i])
+redis.call('HSET', target, entry, note)
+for i = FIRST, #ARGV do
+	redis.call('HDEL', target, ARGV[i])
 end
 return 'ok'

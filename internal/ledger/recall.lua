@@ -1,59 +1,80 @@
--- Writes down again what a Redis that lost its memory may have forgotten: that
--- fields were applied, or that what was sent for them was never settled. What it
--- knows of newer ones stays.
--- KEYS[1] target hash · ARGV[1] revision · ARGV[2] keep, ms · ARGV[3] applied or sent
--- ARGV[4] until when a value that is set once is locked, Unix s
--- ARGV[5…] field name, mode, value, and the value wished for if that was another,
--- else ''; for a field of mode once that was sent, value is its intent; and so on
--- Returns how many fields had been forgotten.
-local rev, forgotten, set, gone = tonumber(ARGV[1]), 0, {}, {}
-local function put(field, value)
-	set[#set + 1] = field
-	set[#set + 1] = value
+-- Notes again what a Redis that lost writes may have forgotten: that fields were applied,
+-- or that what was sent for them was never settled. Anything newer is kept.
+--
+-- Returns how many fields were forgotten.
+local target = KEYS[1]
+local revision, keep_ms = ARGV[1], ARGV[2]
+local was_sent = ARGV[3] == 'sent' -- else it was applied
+local locked_until_s = ARGV[4] -- of a value that can be set once, Unix s
+-- Then for each field: name, mode, value, and the wanted value if that was another, else
+-- ''. The value of a field of mode once that was sent is its intent.
+local FIRST, WIDTH = 5, 4
+
+local rev = tonumber(revision)
+local forgotten, writes, removes = 0, {}, {}
+
+local function write(entry, value)
+	writes[#writes + 1] = entry
+	writes[#writes + 1] = value
 end
-for i = 5, #ARGV, 4 do
-	local name, mode, value, wished = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-	local h = redis.call('HMGET', KEYS[1], 'r:' .. name, 'd:' .. name, 'n:' .. name)
-	local doubt = tonumber((h[2] or ''):match('^%d+') or 0)
-	if mode == 'edit' or tonumber(h[1] or 0) >= rev or ARGV[3] == 'sent' and doubt > 0 then
-		-- It is known, or something newer is.
-	elseif ARGV[3] == 'sent' then
-		forgotten = forgotten + 1
-		put('d:' .. name, ARGV[1])
-		if mode == 'once' then
-			put('i:' .. name, value)
+
+local function remove(entry)
+	removes[#removes + 1] = entry
+end
+
+local function note_sent(field, mode, intent)
+	write(UNKNOWN .. field, revision)
+	if mode == 'once' then
+		write(INTENT .. field, intent)
+	end
+end
+
+local function note_applied(field, mode, value, wanted)
+	write(APPLIED .. field, revision)
+	if mode ~= 'effect' then
+		write(APPLIED_VALUE .. field, value)
+		if wanted ~= '' then
+			write(WANTED_VALUE .. field, wanted)
+		else
+			remove(WANTED_VALUE .. field)
 		end
-	else
+	end
+	if mode == 'once' then
+		write(LOCK .. field, locked_until_s .. BY_CHANGE)
+	end
+end
+
+for i = FIRST, #ARGV, WIDTH do
+	local field, mode, value, wanted = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+	local held = redis.call('HMGET', target, APPLIED .. field, UNKNOWN .. field, LATEST .. field)
+	local applied, latest = tonumber(held[1] or 0), tonumber(held[3] or 0)
+	local unknown = tonumber((held[2] or ''):match('^%d+') or 0)
+	local known = mode == 'edit' or applied >= rev or was_sent and unknown > 0
+	if not known then
 		forgotten = forgotten + 1
-		put('r:' .. name, ARGV[1])
-		if mode ~= 'effect' then
-			put('v:' .. name, value)
-			if wished ~= '' then
-				put('w:' .. name, wished)
-			else
-				gone[#gone + 1] = 'w:' .. name
+		if was_sent then
+			note_sent(field, mode, value)
+		else
+			note_applied(field, mode, value, wanted)
+			if unknown <= rev then
+				remove(UNKNOWN .. field)
+				remove(INTENT .. field)
 			end
 		end
-		if mode == 'once' then
-			put('l:' .. name, ARGV[4] .. ' applied')
-		end
-		if doubt <= rev then
-			gone[#gone + 1] = 'd:' .. name
-			gone[#gone + 1] = 'i:' .. name
-		end
 	end
-	if tonumber(h[3] or 0) < rev then
-		put('n:' .. name, ARGV[1])
+	if latest < rev then
+		write(LATEST .. field, revision)
 	end
 end
-if forgotten > 0 then
-	if tonumber(redis.call('HGET', KEYS[1], 'rev') or 0) < rev then
-		put('rev', ARGV[1])
-	end
-	redis.call('HSET', KEYS[1], unpack(set))
-	if #gone > 0 then
-		redis.call('HDEL', KEYS[1], unpack(gone))
-	end
-	redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if forgotten == 0 then
+	return 0
 end
+if tonumber(redis.call('HGET', target, LAST_REVISION) or 0) < rev then
+	write(LAST_REVISION, revision)
+end
+redis.call('HSET', target, unpack(writes))
+if #removes > 0 then
+	redis.call('HDEL', target, unpack(removes))
+end
+redis.call('PEXPIRE', target, keep_ms)
 return forgotten

@@ -1,8 +1,11 @@
--- Renews the mark of a target that is still ours.
--- KEYS[1] target hash · ARGV[1] owner · ARGV[2] how long the mark lasts, ms
-if redis.call('HGET', KEYS[1], 'own') ~= ARGV[1] then
+-- Renews the lease of a target. Returns 'ok', or 'lost' if another attempt has it.
+local target = KEYS[1]
+local owner, lease_ms = ARGV[1], ARGV[2]
+
+if redis.call('HGET', target, LEASE_OWNER) ~= owner then
 	return 'lost'
 end
-local t = redis.call('TIME')
-redis.call('HSET', KEYS[1], 'until', t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[2])
+local clock = redis.call('TIME')
+local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+redis.call('HSET', target, LEASE_UNTIL, now_ms + lease_ms)
 return 'ok'

@@ -1,37 +1,49 @@
--- A person settles a doubt about a value that can be set once.
--- KEYS[1] target hash · KEYS[2] its effects · KEYS[3] targets in doubt
--- KEYS[4] when a value that is set once was last applied
--- ARGV[1] field name · ARGV[2] confirm or reject · ARGV[3] keep, ms
--- ARGV[4] the target's key · ARGV[5] how long a value stays locked, s
--- ARGV[6] who the person is · ARGV[7] how long KEYS[4] is kept, ms
+-- A person resolves an unknown outcome of a value that can be set once.
+--
 -- Returns {'ok', value, task id}, {'none'} or {'busy'}.
-local t = redis.call('TIME')
-local mark = redis.call('HMGET', KEYS[1], 'own', 'until')
-if mark[1] and tonumber(mark[2]) > t[1] * 1000 + math.floor(t[2] / 1000) then
+local target, effects, targets_unknown = KEYS[1], KEYS[2], KEYS[3]
+local last_changed = KEYS[4] -- when a value that can be set once was last applied, to any target, Unix s
+local field, answer, keep_ms = ARGV[1], ARGV[2], ARGV[3] -- answer: confirm or reject
+local target_key = ARGV[4]
+local locked_s = ARGV[5] -- how long a value that can be set once is locked
+local person = ARGV[6]
+local last_changed_kept_ms = ARGV[7]
+
+local clock = redis.call('TIME')
+local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local lease = redis.call('HMGET', target, LEASE_OWNER, LEASE_UNTIL)
+if lease[1] and tonumber(lease[2]) > now_ms then
 	return { 'busy' }
 end
-local name = ARGV[1]
-local h = redis.call('HMGET', KEYS[1], 'd:' .. name, 'i:' .. name, 'r:' .. name)
-if not h[1] then
+
+local held = redis.call('HMGET', target, UNKNOWN .. field, INTENT .. field, APPLIED .. field)
+local unknown, intent, applied = held[1], held[2] or '', tonumber(held[3] or 0)
+if not unknown then
 	return { 'none' }
 end
-local at, rev, id, value = (h[2] or ''):match('^%d+ (%d+) (%d+) (%S+) (.*)$')
-value, rev = value or '', rev or h[1]
-if ARGV[2] == 'confirm' then
-	if tonumber(rev) > tonumber(h[3] or 0) then
-		redis.call('HSET', KEYS[1], 'r:' .. name, rev)
+-- A worker of schema 1 notes no intent: its value is not known.
+local sent_ms, revision, task, value = intent:match('^%d+ (%d+) (%d+) (%S+) (.*)$')
+revision, value = revision or unknown, value or ''
+
+if answer == 'confirm' then
+	if tonumber(revision) > applied then
+		redis.call('HSET', target, APPLIED .. field, revision)
 	end
-	local set = at and math.floor(at / 1000) or tonumber(t[1])
-	redis.call('HSET', KEYS[1], 'v:' .. name, value, 'l:' .. name, string.format('%.0f', set + ARGV[5]) .. ' applied')
-	redis.call('HDEL', KEYS[1], 'w:' .. name)
-	redis.call('SET', KEYS[4], t[1], 'PX', ARGV[7])
+	local set_s = sent_ms and math.floor(sent_ms / 1000) or tonumber(clock[1])
+	local lock = string.format('%.0f', set_s + locked_s) .. BY_CHANGE
+	redis.call('HSET', target, APPLIED_VALUE .. field, value, LOCK .. field, lock)
+	redis.call('HDEL', target, WANTED_VALUE .. field)
+	redis.call('SET', last_changed, clock[1], 'PX', last_changed_kept_ms)
 else
-	redis.call('HDEL', KEYS[1], 'l:' .. name)
+	redis.call('HDEL', target, LOCK .. field)
 end
-redis.call('HDEL', KEYS[1], 'd:' .. name, 'i:' .. name, 'own', 'until')
-redis.call('ZREM', KEYS[3], ARGV[4])
-redis.call('LPUSH', KEYS[2], t[1] .. ' ' .. cjson.encode({ by = ARGV[6], did = ARGV[2], task = id, set = { [name] = value } }))
-redis.call('LTRIM', KEYS[2], 0, 9)
-redis.call('PEXPIRE', KEYS[2], ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return { 'ok', value, id or '' }
+redis.call('HDEL', target, UNKNOWN .. field, INTENT .. field, LEASE_OWNER, LEASE_UNTIL)
+redis.call('ZREM', targets_unknown, target_key)
+
+local event = cjson.encode({ by = person, did = answer, task = task, set = { [field] = value } })
+redis.call('LPUSH', effects, clock[1] .. ' ' .. event)
+redis.call('LTRIM', effects, 0, 9)
+redis.call('PEXPIRE', effects, keep_ms)
+redis.call('PEXPIRE', target, keep_ms)
+return { 'ok', value, task or '' }

@@ -1,44 +1,72 @@
--- Takes revisions for a block of wishes, in their order.
--- KEYS two a wish: its target hash, the open edits of that target
--- ARGV[1] how long a hash is kept, ms; then for each wish: task id · 1 if it
--- takes its place among the edits now · source, '' for none · number · how many
--- fields · their names
--- Returns for each the revision, or 'older' if the source has said more since of
--- every field, or 'mixed' if of some.
--- Revisions exceed what Lua prints as an integer, hence the format.
-local t = redis.call('TIME')
-local now = t[1] * 1000000 + t[2]
-local out, i = {}, 2
-for k = 1, #KEYS, 2 do
-	local id, place, source, number, count = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4])
-	i = i + 5
-	local older = 0
-	if source ~= '' then
-		for f = i, i + count - 1 do
-			if tonumber(redis.call('HGET', KEYS[k], 's:' .. source .. ':' .. ARGV[f]) or '-1') > number then
-				older = older + 1
-			end
-		end
-	end
-	if older > 0 then
-		out[#out + 1] = older == count and 'older' or 'mixed'
-	else
-		local rev = math.max(now, tonumber(redis.call('HGET', KEYS[k], 'rev') or 0) + 1)
-		local text = string.format('%.0f', rev)
-		redis.call('HSET', KEYS[k], 'rev', text)
-		if source ~= '' then
-			for f = i, i + count - 1 do
-				redis.call('HSET', KEYS[k], 's:' .. source .. ':' .. ARGV[f], string.format('%.0f', number))
-			end
-		end
-		if place == '1' then
-			-- NX: a task that others store under the same id keeps its first place.
-			redis.call('ZADD', KEYS[k + 1], 'NX', text, id)
-			redis.call('PEXPIRE', KEYS[k + 1], ARGV[1])
-		end
-		redis.call('PEXPIRE', KEYS[k], ARGV[1])
-		out[#out + 1] = text
-	end
-	i = i + count
+-- Hands out revisions for a block of changes, in their order.
+--
+-- Returns for each the revision, or 'older' if its source has a higher number for every
+-- field, or 'mixed' if it has for some.
+-- KEYS: target and open edits of each change.
+local keep_ms = ARGV[1]
+-- Then for each change: task id, 1 if it takes its position among the edits now, source
+-- ('' for none), number, number of fields, their names.
+local at = 2
+
+local clock = redis.call('TIME')
+local now_us = clock[1] * 1000000 + clock[2]
+
+-- Lua prints no integer as large as a revision.
+local function text_of(number)
+	return string.format('%.0f', number)
 end
-return out
+
+local function read_change()
+	local task, takes_position, source, number, fields = unpack(ARGV, at, at + 4)
+	local first = at + 5
+	at = first + fields
+	return {
+		task = task, takes_position = takes_position == '1', source = source, number = tonumber(number),
+		fields = { unpack(ARGV, first, at - 1) },
+	}
+end
+
+-- older returns for how many fields the source has a higher number already.
+local function older(target, change)
+	local count = 0
+	if change.source ~= '' then
+		for _, field in ipairs(change.fields) do
+			local known = redis.call('HGET', target, SOURCE .. change.source .. ':' .. field)
+			if tonumber(known or '-1') > change.number then
+				count = count + 1
+			end
+		end
+	end
+	return count
+end
+
+local function revise(target, open_edits, change)
+	local last = tonumber(redis.call('HGET', target, LAST_REVISION) or 0)
+	local revision = text_of(math.max(now_us, last + 1))
+	redis.call('HSET', target, LAST_REVISION, revision)
+	if change.source ~= '' then
+		for _, field in ipairs(change.fields) do
+			redis.call('HSET', target, SOURCE .. change.source .. ':' .. field, text_of(change.number))
+		end
+	end
+	if change.takes_position then
+		-- NX: a task that another producer stores under the same id keeps its first position.
+		redis.call('ZADD', open_edits, 'NX', revision, change.task)
+		redis.call('PEXPIRE', open_edits, keep_ms)
+	end
+	redis.call('PEXPIRE', target, keep_ms)
+	return revision
+end
+
+local replies = {}
+for k = 1, #KEYS, 2 do
+	local target, open_edits, change = KEYS[k], KEYS[k + 1], read_change()
+	local count, reply = older(target, change), nil
+	if count == 0 then
+		reply = revise(target, open_edits, change)
+	else
+		reply = count == #change.fields and 'older' or 'mixed'
+	end
+	replies[#replies + 1] = reply
+end
+return replies

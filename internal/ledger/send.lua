@@ -1,24 +1,31 @@
--- The last look before a send leaves: is the target still ours and the wish
--- still the newest? Marks the fields as in doubt until they are settled.
--- KEYS[1] target hash
--- ARGV[1] owner · ARGV[2] how long the mark lasts, ms · ARGV[3] revision
--- ARGV[4…] field name, mode; and so on
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-if redis.call('HGET', KEYS[1], 'own') ~= ARGV[1] then
+-- The last check before a send leaves: is the lease still ours, and is no later change
+-- known? Notes that the outcome of the fields is unknown until they are settled.
+--
+-- Returns 'ok', 'lost' or 'stale'.
+local target = KEYS[1]
+local owner, lease_ms, revision = ARGV[1], ARGV[2], ARGV[3]
+local FIRST = 4 -- then name and mode of each field
+
+local clock = redis.call('TIME')
+local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local rev = tonumber(revision)
+
+local function later_change(field)
+	local held = redis.call('HMGET', target, LATEST .. field, APPLIED .. field)
+	return tonumber(held[1] or 0) > rev or tonumber(held[2] or 0) > rev
+end
+
+if redis.call('HGET', target, LEASE_OWNER) ~= owner then
 	return 'lost'
 end
-local rev = tonumber(ARGV[3])
-for i = 4, #ARGV, 2 do
-	if ARGV[i + 1] ~= 'edit' then
-		local h = redis.call('HMGET', KEYS[1], 'n:' .. ARGV[i], 'r:' .. ARGV[i])
-		if tonumber(h[1] or 0) > rev or tonumber(h[2] or 0) > rev then
-			return 'stale'
-		end
+local writes = { LEASE_UNTIL, now_ms + lease_ms }
+for i = FIRST, #ARGV, 2 do
+	local field, mode = ARGV[i], ARGV[i + 1]
+	if mode ~= 'edit' and later_change(field) then
+		return 'stale'
 	end
+	writes[#writes + 1] = UNKNOWN .. field
+	writes[#writes + 1] = revision
 end
-for i = 4, #ARGV, 2 do
-	redis.call('HSET', KEYS[1], 'd:' .. ARGV[i], ARGV[3])
-end
-redis.call('HSET', KEYS[1], 'until', now + ARGV[2])
+redis.call('HSET', target, unpack(writes))
 return 'ok'

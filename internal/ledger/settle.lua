@@ -1,90 +1,119 @@
--- Writes down what was applied, clears the doubt, ends the task and lets the
--- target go.
--- KEYS[1] target hash · KEYS[2] its open edits · KEYS[3] records of open tasks ·
--- KEYS[4] the task's run (KEYS[3] for none) · KEYS[5] the target's effects ·
--- KEYS[6] targets in doubt · KEYS[7] that the task has ended · KEYS[8] when a value that is set once was last applied
--- ARGV[1] owner · ARGV[2] keep, ms · ARGV[3] revision
--- ARGV[4] request id · ARGV[5] task id · ARGV[6] row, '' for none
--- ARGV[7] 1: an earlier send may still land · ARGV[8] Unix s: what was given up
--- before it can have landed only before the sends of this mark
--- ARGV[9] how long a value that is set once is locked, s
--- ARGV[10] the effect, for those who look · ARGV[11] the target's key
--- ARGV[12] how long a run is kept, ms
--- ARGV[13…] field name, mode, value, and the value wished for if that was
--- another, else ''; and so on
--- The fields are read at once and written at once: what a settle costs Redis is
--- the number of its commands.
-local asked = { 'own' }
-for i = 13, #ARGV, 4 do
-	asked[#asked + 1] = 'r:' .. ARGV[i]
-	asked[#asked + 1] = 'q:' .. ARGV[i]
-	asked[#asked + 1] = 'd:' .. ARGV[i]
+-- Notes what was applied, ends the task and releases the lease.
+--
+-- Returns 'ok', or 'lost' if another attempt has the lease. The fields are read at
+-- once and written at once: what a settle costs Redis is the number of its commands.
+local target, open_edits, open_tasks = KEYS[1], KEYS[2], KEYS[3]
+local run = KEYS[4] -- open_tasks for a task of no run
+local effects, targets_unknown = KEYS[5], KEYS[6]
+local has_ended = KEYS[7] -- exists for a minute if the task has ended
+local last_changed = KEYS[8] -- when a value that can be set once was last applied, to any target, Unix s
+
+local owner, keep_ms, revision, request, task = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local row = ARGV[6] -- of the run, '' for none
+local may_land = ARGV[7] == '1' -- an earlier send of this attempt may still be carried out
+local landed_before_s = tonumber(ARGV[8]) -- an older send than this can only have been carried out before ours
+local locked_s = ARGV[9] -- how long a value that can be set once is locked
+local effect, target_key, run_kept_ms = ARGV[10], ARGV[11], ARGV[12]
+-- Then for each field: name, mode, applied value, and the wanted value if that was
+-- another, else ''.
+local FIRST, WIDTH = 13, 4
+
+local asked = { LEASE_OWNER }
+for i = FIRST, #ARGV, WIDTH do
+	for _, entry in ipairs({ APPLIED, LATE, UNKNOWN }) do
+		asked[#asked + 1] = entry .. ARGV[i]
+	end
 end
-local h = redis.call('HMGET', KEYS[1], unpack(asked))
-if h[1] ~= ARGV[1] then
-	-- A settle whose reply was lost comes again.
-	return not h[1] and h[2] == ARGV[3] and not h[4] and 'ok' or 'lost'
+local held = redis.call('HMGET', target, unpack(asked))
+
+if held[1] ~= owner then
+	-- The reply of the first settle may have been lost: no lease, and applied.
+	local repeated = not held[1] and held[2] == revision and not held[4]
+	return repeated and 'ok' or 'lost'
 end
-local t = redis.call('TIME')
-local set, gone, edited = { 'rid', ARGV[4], 'at', t[1] }, { 'own', 'until' }, false
-local function put(field, value)
-	set[#set + 1] = field
-	set[#set + 1] = value
+
+local now_s = redis.call('TIME')[1]
+local writes, removes = { SETTLED_REQUEST, request, SETTLED_AT, now_s }, { LEASE_OWNER, LEASE_UNTIL }
+
+local function write(entry, value)
+	writes[#writes + 1] = entry
+	writes[#writes + 1] = value
 end
-local function drop(field)
-	gone[#gone + 1] = field
+
+local function remove(entry)
+	removes[#removes + 1] = entry
 end
-for i = 13, #ARGV, 4 do
-	local name, mode, value, wished = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-	local applied, late = h[(i - 13) / 4 * 3 + 2], h[(i - 13) / 4 * 3 + 3]
-	if tonumber(ARGV[3]) > tonumber(applied or 0) then
-		put('r:' .. name, ARGV[3])
+
+-- The last 64 edits are known when they are delivered again.
+local function note_edit(name)
+	local done = (redis.call('HGET', target, DONE_EDITS .. name) or '') .. revision .. ' '
+	write(DONE_EDITS .. name, done:sub(-64 * 17))
+	remove(PROGRESS .. revision)
+end
+
+-- The wanted value is kept beside the applied one, so that the same change again is
+-- unchanged.
+local function note_value(name, value, wanted)
+	write(APPLIED_VALUE .. name, value)
+	if wanted ~= '' then
+		write(WANTED_VALUE .. name, wanted)
+	else
+		remove(WANTED_VALUE .. name)
+	end
+end
+
+local function note_lock(name)
+	write(LOCK .. name, string.format('%.0f', now_s + locked_s) .. BY_CHANGE)
+	remove(INTENT .. name)
+	remove(REFUSED .. name)
+	redis.call('ZREM', targets_unknown, target_key)
+	redis.call('SET', last_changed, now_s, 'PX', run_kept_ms)
+end
+
+local holds_edit = false
+local at = 1
+for i = FIRST, #ARGV, WIDTH do
+	local name, mode, value, wanted = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+	local applied, late = tonumber(held[at + 1] or 0), held[at + 2]
+	at = at + 3
+	if tonumber(revision) > applied then
+		write(APPLIED .. name, revision)
 	end
 	if mode == 'edit' then
-		edited = true
-		-- The last 64, so that one that is delivered again is known.
-		local done = (redis.call('HGET', KEYS[1], 'm:' .. name) or '') .. ARGV[3] .. ' '
-		put('m:' .. name, done:sub(-64 * 17))
-		drop('p:' .. ARGV[3])
+		holds_edit = true
+		note_edit(name)
 	elseif mode ~= 'effect' then
-		put('v:' .. name, value)
-		-- The same wish again is fulfilled, though it was not taken to the letter.
-		if wished ~= '' then
-			put('w:' .. name, wished)
-		else
-			drop('w:' .. name)
-		end
+		note_value(name, value, wanted)
 	end
 	if mode == 'once' then
-		put('l:' .. name, string.format('%.0f', t[1] + ARGV[9]) .. ' applied')
-		drop('i:' .. name)
-		drop('k:' .. name)
-		redis.call('ZREM', KEYS[6], ARGV[11])
-		redis.call('SET', KEYS[8], t[1], 'PX', ARGV[12])
-	elseif ARGV[7] == '1' then
-		put('q:' .. name, t[1])
-	elseif late and mode ~= 'edit' and tonumber(late) < tonumber(ARGV[8]) then
-		-- A later edit does not undo what an earlier one did when it landed late.
-		drop('q:' .. name)
+		note_lock(name)
+	elseif may_land then
+		write(LATE .. name, now_s)
+	elseif late and mode ~= 'edit' and tonumber(late) < landed_before_s then
+		-- A later edit does not undo what an earlier one did when it was carried out late.
+		remove(LATE .. name)
 	end
-	drop('d:' .. name)
+	remove(UNKNOWN .. name)
 end
-redis.call('HSET', KEYS[1], unpack(set))
-redis.call('HDEL', KEYS[1], unpack(gone))
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-if redis.call('LPUSH', KEYS[5], t[1] .. ' ' .. ARGV[10]) > 10 then
-	redis.call('LTRIM', KEYS[5], 0, 9)
+redis.call('HSET', target, unpack(writes))
+redis.call('HDEL', target, unpack(removes))
+redis.call('PEXPIRE', target, keep_ms)
+
+if redis.call('LPUSH', effects, now_s .. ' ' .. effect) > 10 then
+	redis.call('LTRIM', effects, 0, 9)
 end
-redis.call('PEXPIRE', KEYS[5], ARGV[2])
--- For a producer that has yet to open it. The record of an edit may be begin's.
-if redis.call('HDEL', KEYS[3], ARGV[5]) == 0 or edited then
-	redis.call('SET', KEYS[7], '1', 'EX', 60)
+redis.call('PEXPIRE', effects, keep_ms)
+
+-- A slow producer must not open the task again. The record of an edit may be that of
+-- begin.lua.
+if redis.call('HDEL', open_tasks, task) == 0 or holds_edit then
+	redis.call('SET', has_ended, '1', 'EX', 60)
 end
-if edited then
-	redis.call('ZREM', KEYS[2], ARGV[5])
+if holds_edit then
+	redis.call('ZREM', open_edits, task)
 end
--- A row that is the last may be the only one, as its producer has yet to note it.
-if ARGV[6] ~= '' and redis.call('SETRANGE', KEYS[4], ARGV[6], 'a') == ARGV[6] + 1 then
-	redis.call('PEXPIRE', KEYS[4], ARGV[12])
+-- The last row of a run may be the only one, if its producer has not noted the task yet.
+if row ~= '' and redis.call('SETRANGE', run, row, RESULT_APPLIED) == row + 1 then
+	redis.call('PEXPIRE', run, run_kept_ms)
 end
 return 'ok'

@@ -1,51 +1,64 @@
--- Notes that tasks were stored: opens a record for each, which its end closes, and
--- marks the newest wishes.
--- KEYS[1] records of open tasks · KEYS[2] runs by time; then three a task: its
--- target hash, its run (KEYS[1] for none), whether it has ended
--- ARGV[1] how long a hash is kept, ms · ARGV[2] how long a run is, ms; then for
--- each task: id · revision · record · 1 if it may be the newest wish · 1 if it is
--- about a single value, of which older tasks need no record · name of its run,
--- '' for none · row · how many fields · their names
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local i = 3
-for k = 3, #KEYS, 3 do
-	local target, run = KEYS[k], KEYS[k + 1]
-	local id, text, record, newest, single = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3] == '1', ARGV[i + 4] == '1'
-	local name, row, count = ARGV[i + 5], ARGV[i + 6], tonumber(ARGV[i + 7])
-	i = i + 8
-	local rev = tonumber(text)
-	-- The worker may have been faster: what has ended is not opened again.
-	local ended = count > 0
-	for f = i, i + count - 1 do
-		local field = ARGV[f]
-		local h = redis.call('HMGET', target, 'n:' .. field, 'r:' .. field, 't:' .. field)
-		local known = tonumber(h[1] or 0)
-		if tonumber(h[2] or 0) < rev and not (single and newest and known > rev) then
-			ended = false
-		end
-		-- A task that is stored again, with its old revision, has another id.
-		if newest and rev >= known then
-			redis.call('HSET', target, 'n:' .. field, text, 't:' .. field, id)
-			if single and h[3] and h[3] ~= id then
-				redis.call('HDEL', KEYS[1], h[3])
-			end
+-- Notes that tasks were stored: opens a record for each, which is closed when the task
+-- ends, and notes the latest changes.
+local open_tasks, runs = KEYS[1], KEYS[2]
+local FIRST_KEY = 3 -- then target, run (open_tasks for none) and has_ended of each task
+
+local keep_ms, run_kept_ms = ARGV[1], ARGV[2]
+-- Then for each task: id, revision, record, 1 if it may be the latest change, 1 if it is
+-- about a single value, of which older tasks need no record, name of its run ('' for
+-- none), row, number of fields, their names.
+local at = 3
+
+local clock = redis.call('TIME')
+local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+-- note_change notes the latest change of a field, and returns whether the task is done
+-- with it: a worker may have been faster than the producer.
+local function note_change(target, task, field)
+	local held = redis.call('HMGET', target, LATEST .. field, APPLIED .. field, LATEST_TASK .. field)
+	local latest, applied, latest_task = tonumber(held[1] or 0), tonumber(held[2] or 0), held[3]
+	local replaced = task.single and task.is_change and latest > task.rev
+	-- A task that is stored again, with its old revision, has another id.
+	if task.is_change and task.rev >= latest then
+		redis.call('HSET', target, LATEST .. field, task.revision, LATEST_TASK .. field, task.id)
+		if task.single and latest_task and latest_task ~= task.id then
+			redis.call('HDEL', open_tasks, latest_task)
 		end
 	end
-	i = i + count
-	ended = ended or redis.call('EXISTS', KEYS[k + 2]) == 1
+	return applied >= task.rev or replaced
+end
+
+local function note_row(run, task, ended)
+	local result = redis.call('GETRANGE', run, task.row, task.row)
+	if result == '' or result == '\0' or result == RESULT_DEAD and not ended then
+		redis.call('SETRANGE', run, task.row, RESULT_STORED)
+	end
+	redis.call('PEXPIRE', run, run_kept_ms)
+	redis.call('ZADD', runs, 'NX', now_ms, task.run)
+	redis.call('ZREMRANGEBYSCORE', runs, '-inf', now_ms - run_kept_ms)
+end
+
+for k = FIRST_KEY, #KEYS, 3 do
+	local target, run, has_ended = KEYS[k], KEYS[k + 1], KEYS[k + 2]
+	local id, revision, record, is_change, single, run_name, row, fields = unpack(ARGV, at, at + 7)
+	local task = {
+		id = id, revision = revision, rev = tonumber(revision), is_change = is_change == '1', single = single == '1',
+		run = run_name, row = row,
+	}
+	local first = at + 8
+	at = first + fields
+	local ended = at > first
+	for i = first, at - 1 do
+		local done = note_change(target, task, ARGV[i])
+		ended = ended and done
+	end
+	ended = ended or redis.call('EXISTS', has_ended) == 1
 	if not ended then
-		redis.call('HSET', KEYS[1], id, record)
+		redis.call('HSET', open_tasks, id, record)
 	end
-	redis.call('PEXPIRE', target, ARGV[1])
-	if name ~= '' then
-		local was = redis.call('GETRANGE', run, row, row)
-		if was == '' or was == '\0' or was == 'd' and not ended then
-			redis.call('SETRANGE', run, row, 'w')
-		end
-		redis.call('PEXPIRE', run, ARGV[2])
-		redis.call('ZADD', KEYS[2], 'NX', now, name)
-		redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[2])
+	redis.call('PEXPIRE', target, keep_ms)
+	if run_name ~= '' then
+		note_row(run, task, ended)
 	end
 end
 return 'ok'

@@ -1,37 +1,51 @@
--- Takes back what the last look noted: the send did not leave, or left and was
--- refused unread. The target stays ours unless ARGV[2] says to let it go.
--- KEYS[1] target hash · ARGV[1] owner · ARGV[2] 1: let the target go
--- ARGV[3…] field name, and what to take back: once, one send of a value that is
--- set once · clean, all of them · answered, only that the answer is still to come ·
--- else the doubt; and so on
--- Returns 'lost' if it is another's by now, 'gone' if it is nobody's: it was let go
--- before, or another has come and gone.
-local own = redis.call('HGET', KEYS[1], 'own')
-if own ~= ARGV[1] then
-	return own and 'lost' or 'gone'
+-- Removes what the last check noted: the send did not leave, or was refused unread.
+--
+-- Returns 'ok', 'lost' if another attempt has the lease, or 'gone' if no attempt has: it
+-- was released before, or another attempt had it in between.
+local target = KEYS[1]
+local owner = ARGV[1]
+local releases = ARGV[2] == '1'
+local FIRST = 3 -- then for each field: name, and one of the keys of undo
+
+local undo = {}
+
+-- doubt: the outcome is known.
+function undo.doubt(field)
+	redis.call('HDEL', target, UNKNOWN .. field)
 end
-for i = 3, #ARGV, 2 do
-	local name = ARGV[i]
-	if ARGV[i + 1] == 'once' then
-		local intent = redis.call('HGET', KEYS[1], 'i:' .. name)
-		local sends, rest = (intent or ''):match('^(%d+)( .*)$')
-		if sends and tonumber(sends) > 1 then
-			redis.call('HSET', KEYS[1], 'i:' .. name, (sends - 1) .. rest)
-		else
-			redis.call('HDEL', KEYS[1], 'i:' .. name, 'd:' .. name)
-		end
-	elseif ARGV[i + 1] == 'answered' then
-		local doubt = redis.call('HGET', KEYS[1], 'd:' .. name)
-		if doubt then
-			redis.call('HSET', KEYS[1], 'd:' .. name, doubt:match('^%d+') .. ' answered')
-		end
-	elseif ARGV[i + 1] == 'clean' then
-		redis.call('HDEL', KEYS[1], 'i:' .. name, 'd:' .. name)
+
+-- clean: no send of a value that can be set once was applied.
+function undo.clean(field)
+	redis.call('HDEL', target, INTENT .. field, UNKNOWN .. field)
+end
+
+-- once: one send less of a value that can be set once.
+function undo.once(field)
+	local intent = redis.call('HGET', target, INTENT .. field) or ''
+	local sends, rest = intent:match('^(%d+)( .*)$')
+	if sends and tonumber(sends) > 1 then
+		redis.call('HSET', target, INTENT .. field, (sends - 1) .. rest)
 	else
-		redis.call('HDEL', KEYS[1], 'd:' .. name)
+		undo.clean(field)
 	end
 end
-if ARGV[2] == '1' then
-	redis.call('HDEL', KEYS[1], 'own', 'until')
+
+-- answered: the send was answered, and cannot be carried out any more.
+function undo.answered(field)
+	local unknown = redis.call('HGET', target, UNKNOWN .. field)
+	if unknown then
+		redis.call('HSET', target, UNKNOWN .. field, unknown:match('^%d+') .. ANSWERED)
+	end
+end
+
+local holder = redis.call('HGET', target, LEASE_OWNER)
+if holder ~= owner then
+	return holder and 'lost' or 'gone'
+end
+for i = FIRST, #ARGV, 2 do
+	undo[ARGV[i + 1]](ARGV[i])
+end
+if releases then
+	redis.call('HDEL', target, LEASE_OWNER, LEASE_UNTIL)
 end
 return 'ok'

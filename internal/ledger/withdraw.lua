@@ -1,6 +1,9 @@
--- Gives up the place among the edits of a task that was not stored, or has ended.
--- KEYS[1] open edits · KEYS[2] records of open tasks · ARGV[1] task id
-if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then
-	return 0 -- it is carried out after all, in that place
+-- Removes the position of an edit whose task was not stored, or has ended. Returns 1 if
+-- it had one.
+local open_edits, open_tasks = KEYS[1], KEYS[2]
+local task = ARGV[1]
+
+if redis.call('HEXISTS', open_tasks, task) == 1 then
+	return 0 -- the task is stored after all, and keeps its position
 end
-return redis.call('ZREM', KEYS[1], ARGV[1])
+return redis.call('ZREM', open_edits, task)
