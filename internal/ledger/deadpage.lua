@@ -1,10 +1,10 @@
--- Reads a page of dead letters, newest first.
--- KEYS[1] letters · KEYS[2] an index of them by time
--- ARGV[1] upper end · ARGV[2] lower end · ARGV[3] how many at most
--- Returns { member of the index, letter, … }.
-local out = {}
-for _, member in ipairs(redis.call('ZREVRANGEBYLEX', KEYS[2], ARGV[1], ARGV[2], 'LIMIT', 0, ARGV[3])) do
-	out[#out + 1] = member
-	out[#out + 1] = redis.call('HGET', KEYS[1], member:sub(17)) or ''
+-- Reads a page of dead letters, the newest first. Returns { member, dead letter, … }.
+local letters, index = KEYS[1], KEYS[2] -- the index lists members by time
+local upper, lower, count = ARGV[1], ARGV[2], ARGV[3]
+
+local page = {}
+for _, member in ipairs(redis.call('ZREVRANGEBYLEX', index, upper, lower, 'LIMIT', 0, count)) do
+	page[#page + 1] = member
+	page[#page + 1] = redis.call('HGET', letters, member:sub(17)) or ''
 end
-return out
+return page

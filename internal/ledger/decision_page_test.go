@@ -25,7 +25,7 @@ func TestThePageHoldsTheTablesOfTheCode(t *testing.T) {
 	}
 	want := string(content)
 	for name, table := range map[string]string{
-		"rules": rulesTables(), "decisions": decisionsTable(), "states": statesTable(), "parts": partsTable(),
+		"rules": rulesTables(), "decisions": decisionsTable(), "states": statesTable(), "parts": partsTable(), "layout": layoutTable(),
 	} {
 		begin, end := "<!-- generated: make update: "+name+" -->\n", "<!-- end: "+name+" -->\n"
 		before, rest, found := strings.Cut(want, begin)

@@ -12,24 +12,24 @@ import (
 // versions read and write them, so they never change. One that ends in a colon is
 // followed by the name of a field, but for progress and source.
 const (
-	lastRevision   = "rev"
-	leaseOwner     = "own"
-	leaseUntil     = "until"
-	settledAt      = "at"
-	settledRequest = "rid"
-	latest         = "n:"
-	latestTask     = "t:"
-	applied        = "r:"
-	appliedValue   = "v:"
-	wantedValue    = "w:"
-	unknown        = "d:"
-	late           = "q:"
-	source         = "s:"
-	doneEdits      = "m:"
-	progress       = "p:"
-	intended       = "i:"
-	locked         = "l:"
-	refused        = "k:"
+	entryLastRevision   = "rev"
+	entryLeaseOwner     = "own"
+	entryLeaseUntil     = "until"
+	entrySettledAt      = "at"
+	entrySettledRequest = "rid"
+	entryLatest         = "n:"
+	entryLatestTask     = "t:"
+	entryApplied        = "r:"
+	entryAppliedValue   = "v:"
+	entryWantedValue    = "w:"
+	entryUnknown        = "d:"
+	entryLate           = "q:"
+	entrySource         = "s:"
+	entryDoneEdits      = "m:"
+	entryProgress       = "p:"
+	entryIntent         = "i:"
+	entryLock           = "l:"
+	entryRefused        = "k:"
 
 	// answered ends an entry of unknown whose send cannot be carried out any more.
 	answered = " answered"
@@ -46,36 +46,36 @@ type entry struct {
 
 // layout is all that a target's hash holds.
 var layout = []entry{
-	{lastRevision, "LAST_REVISION", "the last revision handed out", "revise recall", "revise recall"},
-	{leaseOwner, "LEASE_OWNER", "the attempt that holds the lease", "begin settle lock resolve ungate", "begin send intend renew note ungate settle lock resolve"},
-	{leaseUntil, "LEASE_UNTIL", "when the lease expires, Unix ms", "begin send intend renew settle lock resolve ungate", "begin resolve"},
-	{settledAt, "SETTLED_AT", "when a change was applied last, Unix s", "settle", ""},
-	{settledRequest, "SETTLED_REQUEST", "the platform's request id of that", "settle", ""},
-	{latest, "LATEST", "the revision of the latest change", "stored recall", "begin stored send intend close recall"},
-	{latestTask, "LATEST_TASK", "the task of the latest change", "stored", "stored"},
-	{applied, "APPLIED", "the revision that was applied last", "begin settle resolve recall", "begin stored send intend settle close resolve recall"},
-	{appliedValue, "APPLIED_VALUE", "the value that was applied last; for a nickname a person's name", "settle resolve recall", "begin"},
-	{wantedValue, "WANTED_VALUE", "the value that was wanted, where the platform took a substitute", "settle resolve recall", "begin"},
+	{entryLastRevision, "LAST_REVISION", "the last revision handed out", "revise recall", "revise recall"},
+	{entryLeaseOwner, "LEASE_OWNER", "the attempt that holds the lease", "begin settle lock resolve ungate", "begin send intend renew note ungate settle lock resolve"},
+	{entryLeaseUntil, "LEASE_UNTIL", "when the lease expires, Unix ms", "begin send intend renew settle lock resolve ungate", "begin resolve"},
+	{entrySettledAt, "SETTLED_AT", "when a change was applied last, Unix s", "settle", ""},
+	{entrySettledRequest, "SETTLED_REQUEST", "the platform's request id of that", "settle", ""},
+	{entryLatest, "LATEST", "the revision of the latest change", "stored recall", "begin stored send intend close recall"},
+	{entryLatestTask, "LATEST_TASK", "the task of the latest change", "stored", "stored"},
+	{entryApplied, "APPLIED", "the revision that was applied last", "begin settle resolve recall", "begin stored send intend settle close resolve recall"},
+	{entryAppliedValue, "APPLIED_VALUE", "the value that was applied last; for a nickname a person's name", "settle resolve recall", "begin"},
+	{entryWantedValue, "WANTED_VALUE", "the value that was wanted, where the platform took a substitute", "settle resolve recall", "begin"},
 	{
-		unknown, "UNKNOWN", "the revision of a send whose outcome is unknown; followed by `answered` if it cannot be carried out any more",
+		entryUnknown, "UNKNOWN", "the revision of a send whose outcome is unknown; followed by `answered` if it cannot be carried out any more",
 		"begin send intend ungate settle lock resolve note recall", "begin intend ungate settle resolve recall",
 	},
 	{
-		late, "LATE", "when a send was settled while an earlier one might still be carried out, Unix s: the next equal change is sent",
+		entryLate, "LATE", "when a send was settled while an earlier one might still be carried out, Unix s: the next equal change is sent",
 		"settle", "begin settle",
 	},
-	{source, "SOURCE", "followed by `<source>:<field>`: the highest number of a source", "revise", "revise"},
-	{doneEdits, "DONE_EDITS", "of members: the revisions of the last 64 edits that were applied", "settle", "begin settle close"},
-	{progress, "PROGRESS", "followed by a revision: how many calls of that edit are done", "note settle", "begin"},
+	{entrySource, "SOURCE", "followed by `<source>:<field>`: the highest number of a source", "revise", "revise"},
+	{entryDoneEdits, "DONE_EDITS", "of members: the revisions of the last 64 edits that were applied", "settle", "begin settle close"},
+	{entryProgress, "PROGRESS", "followed by a revision: how many calls of that edit are done", "note settle", "begin"},
 	{
-		intended, "INTENT", "of an ID whose outcome is unknown: how often it was sent, when last (Unix ms), revision, task, value",
+		entryIntent, "INTENT", "of an ID whose outcome is unknown: how often it was sent, when last (Unix ms), revision, task, value",
 		"intend ungate settle lock resolve note recall", "begin intend ungate resolve",
 	},
 	{
-		locked, "LOCK", "of an ID: until when it is locked, Unix s, and why: `applied`, `said` by the platform, or `unverified`",
+		entryLock, "LOCK", "of an ID: until when it is locked, Unix s, and why: `applied`, `said` by the platform, or `unverified`",
 		"settle lock resolve recall", "begin",
 	},
-	{refused, "REFUSED", "of an ID: the revision of a task, and how many of its candidates were refused", "note settle", "begin"},
+	{entryRefused, "REFUSED", "of an ID: the revision of a task, and how many of its candidates were refused", "note settle", "begin"},
 }
 
 // words are the other constants of the scripts: what values hold.

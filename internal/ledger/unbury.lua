@@ -1,17 +1,18 @@
--- Removes dead letters.
--- KEYS as in bury.lua · ARGV task ids
--- Returns how many were there.
+-- Removes dead letters. Returns how many there were.
+-- The keys are those of bury.lua, the arguments task ids.
+local letters, places, times, causes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+
 local removed = 0
-for i = 1, #ARGV do
-	local before = redis.call('HGET', KEYS[2], ARGV[i])
-	if before then
-		local member, cause = before:sub(1, 16) .. ARGV[i], before:sub(17)
-		redis.call('HDEL', KEYS[1], ARGV[i])
-		redis.call('HDEL', KEYS[2], ARGV[i])
-		redis.call('ZREM', KEYS[3], member)
-		redis.call('ZREM', KEYS[4] .. ':' .. cause, member)
-		if redis.call('HINCRBY', KEYS[4], cause, -1) <= 0 then
-			redis.call('HDEL', KEYS[4], cause)
+for _, task in ipairs(ARGV) do
+	local place = redis.call('HGET', places, task)
+	if place then
+		local member, cause = place:sub(1, 16) .. task, place:sub(17)
+		redis.call('HDEL', letters, task)
+		redis.call('HDEL', places, task)
+		redis.call('ZREM', times, member)
+		redis.call('ZREM', causes .. ':' .. cause, member)
+		if redis.call('HINCRBY', causes, cause, -1) <= 0 then
+			redis.call('HDEL', causes, cause)
 		end
 		removed = removed + 1
 	end
