@@ -15,10 +15,9 @@ const attemptsKept = 30 * 24 * time.Hour
 
 func attemptsKey(taskID string) string { return "rollcall:{" + taskID + "}:attempts" }
 
-// CountAttempt adds one to the attempts of a task that ended in class, and
-// returns how many there are now and when the first was. Only attempts that
-// failed are counted, so a task that goes through at once costs nothing here.
-// One round trip.
+// CountAttempt adds one to the attempts of a task that failed with class, and returns
+// how many there are now and when the first was. A task that succeeds at once costs
+// nothing here. One round trip.
 func (l *Ledger) CountAttempt(ctx context.Context, taskID, class string, now time.Time) (n int, first time.Time, err error) {
 	key := attemptsKey(taskID)
 	var count *redis.IntCmd
@@ -57,10 +56,10 @@ func readAttempts(fields map[string]string) (counts map[string]int, first time.T
 	return counts, first
 }
 
-// ForgetAttempts drops a task's counters, once it is done or dead. One round trip.
+// ForgetAttempts removes a task's counters, once it has ended. One round trip.
 func (l *Ledger) ForgetAttempts(ctx context.Context, taskID string) error {
 	if err := l.rdb.Del(ctx, attemptsKey(taskID)).Err(); err != nil {
-		return fmt.Errorf("ledger: forget attempts: %w", err)
+		return fmt.Errorf("ledger: remove the attempts of a task: %w", err)
 	}
 	return nil
 }

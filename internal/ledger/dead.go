@@ -13,64 +13,63 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// deadLanes is the Redis set of the lanes that ever had a dead letter: what
-// nobody serves any more is found by it.
+// deadLanes is the Redis set of the lanes that ever had a dead letter: it finds those
+// of lanes that no worker serves any more.
 const deadLanes = "rollcall:dead:lanes"
 
-// Letter is a dead letter: a task that no retry will mend, whole, with why. It
-// is kept, however many there are, until a person has dealt with it.
+// Letter is a dead letter: a task that no retry can complete, whole, with the reason.
+// It is kept until a person resolves it, however many there are.
 type Letter struct {
 	ID           string `json:"id"`   // of the task
-	Lane         string `json:"lane"` // whose keys it lies under
+	Lane         string `json:"lane"` // whose keys hold it
 	Tenant       string `json:"tenant"`
 	Kind         string `json:"kind"`
 	Organisation string `json:"organisation"`
 	Urgent       bool   `json:"urgent,omitzero"`
-	Key          string `json:"key,omitzero"` // the producer's own, if it is known
+	Key          string `json:"key,omitzero"` // of the producer, if it is known
 
 	Type     string `json:"type"`
 	Payload  []byte `json:"payload"`      // as it was found
-	Run      string `json:"run,omitzero"` // that it came in with
+	Run      string `json:"run,omitzero"` // that the task was enqueued with
 	Row      int    `json:"row,omitzero"`
 	Target   string `json:"target,omitzero"`
 	Revision int64  `json:"revision,omitzero"`
 
 	Class     string `json:"class"`
-	Code      string `json:"code,omitzero"`    // the platform's
-	Message   string `json:"message,omitzero"` // the platform's
+	Code      string `json:"code,omitzero"`    // of the platform
+	Message   string `json:"message,omitzero"` // of the platform
 	RequestID string `json:"request_id,omitzero"`
 	Todo      string `json:"todo,omitzero"` // what to do about it
-	Cause     string `json:"cause"`         // all that in one line
+	Cause     string `json:"cause"`         // class to Todo in one line
 
 	Attempts map[string]int `json:"attempts,omitempty"` // that failed, by class
 	First    time.Time      `json:"first"`              // of them
 	Last     time.Time      `json:"last"`
 }
 
-// cause is what letters are grouped by. A code may hold anything, a class does
-// not hold the bar.
+// cause groups dead letters. A class has no bar in it, a code may have.
 func cause(class, code string) string { return class + "|" + code }
 
-// graveyard is the keys of a lane's letters. The tag in braces keeps them on
-// one node of a Cluster.
-type graveyard string
+// deadKeys are the keys of a lane's dead letters. The tag in braces keeps them on one
+// node of a Cluster.
+type deadKeys string
 
-func (g graveyard) key(name string) string { return "rollcall:{" + string(g) + "}:dead:" + name }
-func (g graveyard) letters() string        { return g.key("letters") }
-func (g graveyard) places() string         { return g.key("places") }
-func (g graveyard) causes() string         { return g.key("causes") }
+func (k deadKeys) key(name string) string { return "rollcall:{" + string(k) + "}:dead:" + name }
+func (k deadKeys) letters() string        { return k.key("letters") }
+func (k deadKeys) places() string         { return k.key("places") }
+func (k deadKeys) causes() string         { return k.key("causes") }
 
-// index lists letters as members "<time><task id>" of equal score, so that a
-// page begins at a member and not at a rank. "": of all causes.
-func (g graveyard) index(of string) string {
+// index lists dead letters as members "<time><task id>" of equal score, so that a page
+// begins at a member and not at a rank. "": of all causes.
+func (k deadKeys) index(of string) string {
 	if of == "" {
-		return g.key("times")
+		return k.key("times")
 	}
-	return g.causes() + ":" + of
+	return k.causes() + ":" + of
 }
 
-func (g graveyard) keys() []string {
-	return []string{g.letters(), g.places(), g.index(""), g.causes()}
+func (k deadKeys) keys() []string {
+	return []string{k.letters(), k.places(), k.index(""), k.causes()}
 }
 
 // instant is a time as the indexes hold it.
@@ -84,16 +83,16 @@ var (
 	//go:embed deadpage.lua
 	deadPageLua string
 
-	bury     = redis.NewScript(buryLua)
-	unbury   = redis.NewScript(unburyLua)
-	deadPage = redis.NewScript(deadPageLua)
+	addDead    = redis.NewScript(buryLua)
+	removeDead = redis.NewScript(unburyLua)
+	deadPage   = redis.NewScript(deadPageLua)
 )
 
-// Bury writes a letter down and tells whether its task had none. One that had
-// is written anew, with the time of its first failure: a task that dies twice
-// has one letter. Two round trips, four for a second death.
+// Bury adds a dead letter and reports whether its task had none. It replaces one that
+// is there, and keeps the time of its first failure: a task that fails for good twice
+// has one dead letter. Two round trips, four for the second.
 func (l *Ledger) Bury(ctx context.Context, letter Letter) (fresh bool, err error) {
-	fresh, err = l.put(ctx, letter, false)
+	fresh, err = l.addLetter(ctx, letter, false)
 	if err != nil || fresh {
 		return fresh, err
 	}
@@ -104,22 +103,22 @@ func (l *Ledger) Bury(ctx context.Context, letter Letter) (fresh bool, err error
 	if found && before.First.Before(letter.First) {
 		letter.First = before.First
 	}
-	return l.put(ctx, letter, true)
+	return l.addLetter(ctx, letter, true)
 }
 
-// BuryNew writes a letter down unless its task has one, and tells whether it
-// did. Two round trips.
+// BuryNew adds a dead letter unless its task has one, and reports whether it did. Two
+// round trips.
 func (l *Ledger) BuryNew(ctx context.Context, letter Letter) (fresh bool, err error) {
-	return l.put(ctx, letter, false)
+	return l.addLetter(ctx, letter, false)
 }
 
-func (l *Ledger) put(ctx context.Context, letter Letter, replace bool) (fresh bool, err error) {
+func (l *Ledger) addLetter(ctx context.Context, letter Letter, replace bool) (fresh bool, err error) {
 	letter.First, letter.Last = letter.First.UTC().Truncate(time.Microsecond), letter.Last.UTC().Truncate(time.Microsecond)
 	record, err := json.Marshal(letter, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		return false, fmt.Errorf("ledger: dead letter of task %s: %w", letter.ID, err)
 	}
-	// First the lane: a letter that no list leads to would be as good as lost.
+	// First the lane: nothing finds a dead letter of a lane that is not listed.
 	if err := l.Announce(ctx, letter.Lane); err != nil {
 		return false, err
 	}
@@ -127,24 +126,24 @@ func (l *Ledger) put(ctx context.Context, letter Letter, replace bool) (fresh bo
 	if replace {
 		mode = "replace"
 	}
-	n, err := bury.Run(ctx, l.rdb, graveyard(letter.Lane).keys(),
+	n, err := addDead.Run(ctx, l.rdb, deadKeys(letter.Lane).keys(),
 		letter.ID, record, instant(letter.Last), cause(letter.Class, letter.Code), mode).Int()
 	if err != nil {
-		return false, fmt.Errorf("ledger: write down the dead letter of task %s: %w", letter.ID, err)
+		return false, fmt.Errorf("ledger: add the dead letter of task %s: %w", letter.ID, err)
 	}
 	return n == 1, nil
 }
 
-// Announce puts a lane among those that have letters. One round trip.
+// Announce lists a lane among those that have dead letters. One round trip.
 func (l *Ledger) Announce(ctx context.Context, lane string) error {
 	if err := l.rdb.SAdd(ctx, deadLanes, lane).Err(); err != nil {
-		return fmt.Errorf("ledger: put %s among the lanes that have dead letters: %w", lane, err)
+		return fmt.Errorf("ledger: list lane %s among those that have dead letters: %w", lane, err)
 	}
 	return nil
 }
 
-// Unbury removes the letters of tasks and returns how many there were. One
-// round trip; ids should not be more than some hundred.
+// Unbury removes the dead letters of tasks and returns how many there were. One round
+// trip; ids should not be more than some hundred.
 func (l *Ledger) Unbury(ctx context.Context, lane string, ids ...string) (int, error) {
 	if len(ids) == 0 {
 		return 0, nil
@@ -153,16 +152,16 @@ func (l *Ledger) Unbury(ctx context.Context, lane string, ids ...string) (int, e
 	for i, id := range ids {
 		args[i] = id
 	}
-	n, err := unbury.Run(ctx, l.rdb, graveyard(lane).keys(), args...).Int()
+	n, err := removeDead.Run(ctx, l.rdb, deadKeys(lane).keys(), args...).Int()
 	if err != nil {
 		return 0, fmt.Errorf("ledger: remove dead letters of lane %s: %w", lane, err)
 	}
 	return n, nil
 }
 
-// Letter reads the letter of a task. One round trip.
+// Letter reads the dead letter of a task. One round trip.
 func (l *Ledger) Letter(ctx context.Context, lane, id string) (letter Letter, found bool, err error) {
-	records, err := l.rdb.HMGet(ctx, graveyard(lane).letters(), id).Result()
+	records, err := l.rdb.HMGet(ctx, deadKeys(lane).letters(), id).Result()
 	if err != nil {
 		return Letter{}, false, fmt.Errorf("ledger: read the dead letter of task %s: %w", id, err)
 	}
@@ -173,14 +172,14 @@ func (l *Ledger) Letter(ctx context.Context, lane, id string) (letter Letter, fo
 	return readLetter(lane, id, record), true, nil
 }
 
-// Unburied returns those of ids that have no letter. One round trip.
+// Unburied returns those of ids that have no dead letter. One round trip.
 func (l *Ledger) Unburied(ctx context.Context, lane string, ids []string) ([]string, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	places, err := l.rdb.HMGet(ctx, graveyard(lane).places(), ids...).Result()
+	places, err := l.rdb.HMGet(ctx, deadKeys(lane).places(), ids...).Result()
 	if err != nil {
-		return nil, fmt.Errorf("ledger: look for dead letters of lane %s: %w", lane, err)
+		return nil, fmt.Errorf("ledger: find dead letters of lane %s: %w", lane, err)
 	}
 	var without []string
 	for i, place := range places {
@@ -191,7 +190,7 @@ func (l *Ledger) Unburied(ctx context.Context, lane string, ids []string) ([]str
 	return without, nil
 }
 
-// BuriedLanes lists the lanes that ever had a letter, sorted. One round trip.
+// BuriedLanes lists the lanes that ever had a dead letter, sorted. One round trip.
 func (l *Ledger) BuriedLanes(ctx context.Context) ([]string, error) {
 	lanes, err := l.rdb.SMembers(ctx, deadLanes).Result()
 	if err != nil {
@@ -201,37 +200,37 @@ func (l *Ledger) BuriedLanes(ctx context.Context) ([]string, error) {
 	return lanes, nil
 }
 
-// Unreadable is the class of letters that this build cannot read.
+// Unreadable is the class of dead letters that this version cannot read.
 const Unreadable = "unreadable"
 
-// readLetter reads a letter as it is stored. One that cannot be read is shown
-// as it lies there: a newer version may write it otherwise, and what is kept
-// for a person must not hide from him.
+// readLetter reads a dead letter as it is stored. One that cannot be read is returned
+// with its text as the payload, because a newer version may have written it, and people
+// must see it.
 func readLetter(lane, id, record string) Letter {
 	var letter Letter
 	if err := json.Unmarshal([]byte(record), &letter, jsontext.AllowInvalidUTF8(true)); err != nil {
 		return Letter{
 			ID: id, Lane: lane, Class: Unreadable, Payload: []byte(record),
-			Cause: "unreadable: this build cannot read the letter, which is kept as it is in the payload · to do: use the newest version",
+			Cause: "unreadable: this version cannot read the dead letter, which is kept as it is in the payload · to do: use the newest version",
 		}
 	}
-	letter.ID, letter.Lane = id, lane // JSON holds no id that is not UTF-8
+	letter.ID, letter.Lane = id, lane // JSON has no id that is not UTF-8
 	return letter
 }
 
-// CauseCount is how many letters of a lane have one cause.
+// CauseCount is the number of dead letters of a lane that have one cause.
 type CauseCount struct {
 	Class, Code string
 	Letters     int64
 }
 
-// DeadCauses counts the letters of lanes by cause, the most frequent first. One
-// pipelined round trip, whose cost is that of the causes, not of the letters.
+// DeadCauses counts the dead letters of lanes by cause, the most frequent first. One
+// pipelined round trip, whose cost grows with the causes, not with the dead letters.
 func (l *Ledger) DeadCauses(ctx context.Context, lanes ...string) (map[string][]CauseCount, error) {
 	answers := make([]*redis.MapStringStringCmd, len(lanes))
 	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, lane := range lanes {
-			answers[i] = p.HGetAll(ctx, graveyard(lane).causes())
+			answers[i] = p.HGetAll(ctx, deadKeys(lane).causes())
 		}
 		return nil
 	})

@@ -13,10 +13,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ClosedLetter is a dead letter that closed itself: all fields of its task were
-// applied at a higher revision. It holds no payload.
+// ClosedLetter is a dead letter that closed automatically: all fields of its task were
+// applied at a higher revision. It has no payload.
 type ClosedLetter struct {
-	ID        string    `json:"id"` // of the task that had died
+	ID        string    `json:"id"` // of the task
 	Lane      string    `json:"lane"`
 	Tenant    string    `json:"tenant"`
 	Kind      string    `json:"kind"`
@@ -24,29 +24,29 @@ type ClosedLetter struct {
 	Revision  int64     `json:"revision"`
 	Class     string    `json:"class"`
 	Code      string    `json:"code,omitzero"`
-	Last      time.Time `json:"last"`    // when it died
+	Last      time.Time `json:"last"`    // of the task's last failure
 	Applied   int64     `json:"applied"` // the lowest revision that was applied to one of its fields
 	Closed    time.Time `json:"closed"`
-	RequestID string    `json:"request_id,omitzero"` // of the answer that it died of
+	RequestID string    `json:"request_id,omitzero"` // of the answer that ended the task
 }
 
 const (
-	// closedKept is how many closed letters of a lane are kept.
+	// closedKept is how many closed dead letters of a lane are kept.
 	closedKept = 1000
-	// closedFor is for how long, after the last one.
+	// closedFor is how long they are kept after the last one.
 	closedFor = runKept
 )
 
-func (g graveyard) closed() string { return g.key("closed") }
+func (k deadKeys) closed() string { return k.key("closed") }
 
 //go:embed closeletter.lua
 var closeLetterLua string
 
 var closeLetter = redis.NewScript(closeLetterLua)
 
-// CloseLetter removes a letter, as all fields of its task were applied at the
-// revision applied or a higher one, and records that in the same step. It returns
-// whether the letter was there; one that was written again since it was read
+// CloseLetter removes a dead letter, as all fields of its task were applied at the
+// revision applied or a higher one, and records that in the same step. It reports
+// whether the dead letter was there; one that was written again since it was read
 // stays. One round trip.
 func (l *Ledger) CloseLetter(ctx context.Context, letter Letter, applied int64, now time.Time) (closed bool, err error) {
 	record, err := json.Marshal(ClosedLetter{
@@ -57,7 +57,7 @@ func (l *Ledger) CloseLetter(ctx context.Context, letter Letter, applied int64, 
 	if err != nil {
 		return false, fmt.Errorf("ledger: close the dead letter of task %s: %w", letter.ID, err)
 	}
-	keys := graveyard(letter.Lane)
+	keys := deadKeys(letter.Lane)
 	n, err := closeLetter.Run(ctx, l.rdb, append(keys.keys(), keys.closed()),
 		letter.ID, instant(letter.Last)+cause(letter.Class, letter.Code), record, closedKept, closedFor.Milliseconds()).Int()
 	if err != nil {
@@ -66,9 +66,9 @@ func (l *Ledger) CloseLetter(ctx context.Context, letter Letter, applied int64, 
 	return n == 1, nil
 }
 
-// ClosedLetters returns at most n letters of lanes that closed themselves, the
-// newest first. The newest 1,000 of a lane are kept, for 90 days after the last.
-// One pipelined round trip.
+// ClosedLetters returns at most n dead letters of lanes that closed automatically,
+// newest first. The newest 1,000 of a lane are kept, for 90 days after the last. One
+// pipelined round trip.
 func (l *Ledger) ClosedLetters(ctx context.Context, n int, lanes ...string) ([]ClosedLetter, error) {
 	if n <= 0 || len(lanes) == 0 {
 		return nil, nil
@@ -76,7 +76,7 @@ func (l *Ledger) ClosedLetters(ctx context.Context, n int, lanes ...string) ([]C
 	answers := make([]*redis.StringSliceCmd, len(lanes))
 	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, lane := range lanes {
-			answers[i] = p.LRange(ctx, graveyard(lane).closed(), 0, int64(n)-1)
+			answers[i] = p.LRange(ctx, deadKeys(lane).closed(), 0, int64(n)-1)
 		}
 		return nil
 	})
@@ -87,7 +87,7 @@ func (l *Ledger) ClosedLetters(ctx context.Context, n int, lanes ...string) ([]C
 	for _, answer := range answers {
 		for _, record := range answer.Val() {
 			var c ClosedLetter
-			if json.Unmarshal([]byte(record), &c, jsontext.AllowInvalidUTF8(true)) == nil { // else of a newer version
+			if json.Unmarshal([]byte(record), &c, jsontext.AllowInvalidUTF8(true)) == nil { // else a newer version wrote it
 				all = append(all, c)
 			}
 		}
@@ -109,7 +109,7 @@ func (l *Ledger) Applied(ctx context.Context, wishes ...Wish) ([]int64, error) {
 		}
 		names := make([]string, len(w.Fields))
 		for f, field := range w.Fields {
-			names[f] = "r:" + field.Name
+			names[f] = entryApplied + field.Name
 		}
 		answers[i] = pipe.HMGet(ctx, w.Target.redisKey(), names...)
 		asked++

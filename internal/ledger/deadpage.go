@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// Letters names some of a lane's letters: those of one cause, or all.
+// Letters selects dead letters of a lane: those of one cause, or all.
 type Letters struct {
 	Lane string
-	// ByCause restricts them to one Class and Code.
+	// ByCause selects one Class and Code.
 	ByCause     bool
 	Class, Code string
-	// Since and Until bound the time of death, both included. Zero: unbounded.
+	// Since and Until bound the time of the last failure, both included. Zero: unbounded.
 	Since, Until time.Time
 }
 
 func (q Letters) index() string {
 	if !q.ByCause {
-		return graveyard(q.Lane).index("")
+		return deadKeys(q.Lane).index("")
 	}
-	return graveyard(q.Lane).index(cause(q.Class, q.Code))
+	return deadKeys(q.Lane).index(cause(q.Class, q.Code))
 }
 
 func (q Letters) bounds() (lower, upper string) {
@@ -34,19 +34,18 @@ func (q Letters) bounds() (lower, upper string) {
 	return lower, upper
 }
 
-// Cursor is where a page ended. The zero value begins at the newest letter.
+// Cursor is the end of a page. The zero value begins at the newest dead letter.
 type Cursor string
 
-// DeadPage reads at most n letters, newest first, from where the page before
-// ended; next is empty after the last. Letters that are removed or added
-// between two pages do not move the others. O(log n) and the page. One round
-// trip.
+// DeadPage reads at most n dead letters, newest first, from the end of the page before;
+// next is empty after the last. Dead letters that are removed or added between two
+// pages do not move the others. O(log n) and the page. One round trip.
 func (l *Ledger) DeadPage(ctx context.Context, q Letters, from Cursor, n int) (letters []Letter, next Cursor, err error) {
 	lower, upper := q.bounds()
 	if from != "" {
 		upper = "(" + string(from)
 	}
-	answer, err := deadPage.Run(ctx, l.rdb, []string{graveyard(q.Lane).letters(), q.index()}, upper, lower, n).StringSlice()
+	answer, err := deadPage.Run(ctx, l.rdb, []string{deadKeys(q.Lane).letters(), q.index()}, upper, lower, n).StringSlice()
 	if err != nil {
 		return nil, "", fmt.Errorf("ledger: read dead letters of lane %s: %w", q.Lane, err)
 	}
@@ -59,7 +58,7 @@ func (l *Ledger) DeadPage(ctx context.Context, q Letters, from Cursor, n int) (l
 	return letters, next, nil
 }
 
-// DeadCount counts letters. O(log n). One round trip.
+// DeadCount counts dead letters. O(log n). One round trip.
 func (l *Ledger) DeadCount(ctx context.Context, q Letters) (int64, error) {
 	lower, upper := q.bounds()
 	n, err := l.rdb.ZLexCount(ctx, q.index(), lower, upper).Result()
@@ -69,8 +68,8 @@ func (l *Ledger) DeadCount(ctx context.Context, q Letters) (int64, error) {
 	return n, nil
 }
 
-// Attempts returns how often a task has failed by class, and when it first did;
-// the zero time if it is not known. One round trip.
+// Attempts returns how often a task has failed, by class, and when it first did; the
+// zero time if that is not known. One round trip.
 func (l *Ledger) Attempts(ctx context.Context, taskID string) (counts map[string]int, first time.Time, err error) {
 	fields, err := l.rdb.HGetAll(ctx, attemptsKey(taskID)).Result()
 	if err != nil {

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// keeper renews a mark. It costs a timer and no goroutine while the call is
-// shorter than markRenewed.
-type keeper struct {
+// renewer renews a lease. It costs a timer and no goroutine while the call is
+// shorter than leaseRenewal.
+type renewer struct {
 	mark   *Mark
-	ctx    context.Context //nolint:containedctx // that of the sends, which the timer outlives a call of Keep to renew for
+	ctx    context.Context //nolint:containedctx // that of the sends: the timer renews for it after Keep has returned
 	cancel context.CancelCauseFunc
 
 	mu      sync.Mutex
@@ -20,49 +20,49 @@ type keeper struct {
 	running sync.WaitGroup
 }
 
-// Keep renews the mark until stop is called. The context it returns ends with
-// ErrLost as its cause when the mark is no longer ours or could not be renewed
-// for as long as it lasts: whatever is being sent under it is cancelled. stop
-// waits for a renewal under way.
+// Keep renews the lease until stop is called. The context it returns ends with
+// ErrLost as its cause when another attempt has the lease, or when it could not be
+// renewed for as long as it lasts: a send that uses the context is then cancelled.
+// stop waits for a renewal that is running.
 func (m *Mark) Keep(ctx context.Context) (kept context.Context, stop func()) {
 	kept, cancel := context.WithCancelCause(ctx)
-	k := &keeper{mark: m, ctx: kept, cancel: cancel, renewed: time.Now()}
-	k.mu.Lock()
-	k.timer = time.AfterFunc(markRenewed, k.renew)
-	k.mu.Unlock()
-	return kept, k.stop
+	r := &renewer{mark: m, ctx: kept, cancel: cancel, renewed: time.Now()}
+	r.mu.Lock()
+	r.timer = time.AfterFunc(leaseRenewal, r.renew)
+	r.mu.Unlock()
+	return kept, r.stop
 }
 
-func (k *keeper) stop() {
-	k.mu.Lock()
-	k.ended = true
-	k.timer.Stop()
-	k.mu.Unlock()
-	k.cancel(context.Canceled)
-	k.running.Wait()
+func (r *renewer) stop() {
+	r.mu.Lock()
+	r.ended = true
+	r.timer.Stop()
+	r.mu.Unlock()
+	r.cancel(context.Canceled)
+	r.running.Wait()
 }
 
-func (k *keeper) renew() {
-	k.mu.Lock()
-	if k.ended || k.ctx.Err() != nil {
-		k.mu.Unlock()
+func (r *renewer) renew() {
+	r.mu.Lock()
+	if r.ended || r.ctx.Err() != nil {
+		r.mu.Unlock()
 		return
 	}
-	k.running.Add(1)
-	k.mu.Unlock()
-	defer k.running.Done()
+	r.running.Add(1)
+	r.mu.Unlock()
+	defer r.running.Done()
 
-	answer, err := k.mark.run(k.ctx, renew, markLasts.Milliseconds())
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	answer, err := r.mark.run(r.ctx, renew, leaseTime.Milliseconds())
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	switch {
 	case err == nil && answer == "ok":
-		k.renewed = time.Now()
-	case err == nil || time.Since(k.renewed) > markLasts-markRenewed:
-		k.cancel(ErrLost)
+		r.renewed = time.Now()
+	case err == nil || time.Since(r.renewed) > leaseTime-leaseRenewal:
+		r.cancel(ErrLost)
 		return
 	}
-	if !k.ended {
-		k.timer.Reset(markRenewed)
+	if !r.ended {
+		r.timer.Reset(leaseRenewal)
 	}
 }

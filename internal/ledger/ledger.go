@@ -1,12 +1,12 @@
-// Package ledger is rollcall's own record in Redis of what was wished for, what
-// was applied and what is in flight, target by target. It is what keeps a
-// retried old name from landing after a newer one, an ID from being burnt, and a
-// task from being forgotten.
+// Package ledger is rollcall's record in Redis: for each target the latest change,
+// what was applied, and which attempt works on it. It prevents that the retry of an
+// older name overwrites a newer one, that an ID is set twice, and that a task is lost.
 //
-// One Redis hash a target holds the last revision taken, and for each field the
-// newest wish, the applied revision and value, and whether a send is in doubt.
-// All steps are Lua scripts on Redis' own clock, over keys of one hash tag, so
-// they are atomic on a single Redis and in a Cluster alike.
+// One Redis hash a target holds the last revision handed out, and for each field the
+// latest change, the applied revision and value, and whether the outcome of a send is
+// unknown: see layout.go. All steps are Lua scripts on Redis' own clock. Their keys
+// have one hash tag, so they are atomic on a single Redis and in a Cluster alike. The
+// rules by which a task needs a call are in docs/ledger.md.
 //
 // It knows targets and fields as strings. It must not know tasks, platforms or
 // asynq.
@@ -20,18 +20,18 @@ import (
 )
 
 const (
-	// keep is how long the record of a target that nobody touches is kept. Longer
-	// than the year for which an ID change is locked; forgetting an applied value
-	// costs one call.
+	// keep is how long the record of a target is kept after its last change. Longer
+	// than the year for which an ID change is locked; a lost applied value costs one
+	// call.
 	keep = 400 * 24 * time.Hour
 	// runKept is how long the results of a run are kept after its last task was
 	// stored.
 	runKept = 90 * 24 * time.Hour
-	// lockedFor is how long a value that was set once is locked: the year of the
-	// platform, whichever it is.
+	// lockedFor is how long a value that was set once is locked: a year of the
+	// platform, leap years included.
 	lockedFor = 366 * 24 * time.Hour
-	// lateLanding is how long a request that was given up here may still be
-	// carried out at the platform.
+	// lateLanding is how long the platform may still carry out a request that was
+	// cancelled here.
 	lateLanding = 5 * time.Minute
 )
 
@@ -53,32 +53,32 @@ func (t Target) edits() string             { return t.shared("edits:" + t.Key) }
 // tasks is the hash of the records of stored tasks that have not ended.
 func (t Target) tasks() string { return t.shared("tasks") }
 
-// ended tells for a minute that a task has ended which had no record: its
-// producer may be about to write one.
+// ended exists for a minute after a task without a record has ended: its producer
+// may be about to write one.
 func (t Target) ended(taskID string) string { return t.shared("ended:" + taskID) }
 
-// doubts is the set of the targets that a person must settle.
-func (t Target) doubts() string { return t.shared("doubts") }
+// unknownTargets is the set of the targets that a person must confirm or reject.
+func (t Target) unknownTargets() string { return t.shared("doubts") }
 
-// changed holds when a value that is set once was last applied, to any target.
-func (t Target) changed() string { return t.shared("changed") }
+// lastChanged holds when a value that can be set once was last applied, to any target.
+func (t Target) lastChanged() string { return t.shared("changed") }
 
-// Mode says how wishes for a field relate to each other.
+// Mode says how the changes of a field relate to each other.
 type Mode uint8
 
 const (
-	// Value is a wish for a value: the highest revision wins, an equal value
-	// needs no call.
+	// Value is a change to a value: the highest revision wins, an equal value needs no
+	// call.
 	Value Mode = iota
-	// Effect is a wish without a value of ours (a ClassIn course takes its names
+	// Effect is a change without a value of ours (a ClassIn course takes its names
 	// from its own console): superseded like a Value, never unchanged.
 	Effect
-	// Edit is not a wish (members added or removed): never superseded, never
-	// unchanged. Edits of a target go in the order of their revisions.
+	// Edit adds or removes members: never superseded, never unchanged. The edits of a
+	// target go in the order of their revisions.
 	Edit
-	// Once is a Value that can be set once in a long while and not be read back:
-	// what is about to be sent is written down first, and while that is in doubt
-	// nothing else may be sent.
+	// Once is a Value that can be set once in a long while and cannot be read back: the
+	// value is noted before it is sent, and while its outcome is unknown no other value
+	// may be sent.
 	Once
 )
 
@@ -87,7 +87,7 @@ func (m Mode) String() string { return [...]string{"value", "effect", "edit", "o
 // Field is one part of a target that a task wants changed.
 type Field struct {
 	Name  string
-	Value string // what it should become; used by Value and Once alone
+	Value string // the wanted value; used by Value and Once alone
 	Mode  Mode
 }
 
@@ -145,12 +145,12 @@ type Ledger struct {
 	memory *memory
 }
 
-// New returns a Ledger on rdb. It does not talk to Redis yet.
+// New returns a Ledger on rdb. It does not connect to Redis yet.
 func New(rdb redis.UniversalClient) *Ledger { return NewShared(rdb, rdb) }
 
-// NewShared returns a Ledger whose steps of a task, from Begin to Settle, go by
-// steps: many tasks at once may share their round trips. steps is on the Redis of
-// rdb.
+// NewShared returns a Ledger that runs the steps of a task, from Begin to Settle, by
+// steps, which must use the Redis of rdb: many tasks at once may share their round
+// trips.
 func NewShared(rdb redis.UniversalClient, steps redis.Scripter) *Ledger {
 	return &Ledger{rdb: rdb, steps: steps, memory: &memory{}}
 }

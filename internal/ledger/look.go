@@ -13,18 +13,18 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Event is something that happened to a target.
+// Event is a change that was applied to a target, or the answer of a person.
 type Event struct {
 	At        time.Time         `json:"at,omitzero"` // Redis' clock, whole seconds
 	Revision  int64             `json:"revision,omitzero"`
 	TaskID    string            `json:"task,omitzero"`
-	RequestID string            `json:"request_id,omitzero"` // the platform's
+	RequestID string            `json:"request_id,omitzero"` // of the platform
 	Set       map[string]string `json:"set,omitempty"`       // by field; "" where it has no value of ours
-	By        string            `json:"by,omitzero"`         // a person, who settled a doubt
+	By        string            `json:"by,omitzero"`         // the person who confirmed or rejected
 	Did       string            `json:"did,omitzero"`        // confirm or reject
 }
 
-// effectEntry is an event as it is stored, without its time, which is Redis'.
+// effectEntry is an event as it is stored, without its time, which Redis adds.
 func effectEntry(e Event) string {
 	text, err := json.Marshal(e, json.Deterministic(true))
 	if err != nil { // invalid UTF-8, which no payload holds
@@ -36,7 +36,7 @@ func effectEntry(e Event) string {
 func readEffect(entry string) Event {
 	seconds, text, _ := strings.Cut(entry, " ")
 	var e Event
-	_ = json.Unmarshal([]byte(text), &e) // of a newer version, perhaps: its time is still told
+	_ = json.Unmarshal([]byte(text), &e) // a newer version may have written it: its time is known
 	if at, err := strconv.ParseInt(seconds, 10, 64); err == nil {
 		e.At = time.Unix(at, 0)
 	}
@@ -45,15 +45,15 @@ func readEffect(entry string) Event {
 
 // State is what is known of one field of a target.
 type State struct {
-	Newest   int64     // revision of the newest wish; 0: none
-	TaskID   string    // that carries it
-	Applied  int64     // revision that was applied; 0: none
+	Newest   int64     // revision of the latest change; 0: none
+	TaskID   string    // of the task that carries it
+	Applied  int64     // revision that was applied last; 0: none
 	Value    string    // that was applied
-	Wished   string    // what was wished for instead, if another was applied
-	Doubt    int64     // revision of a send that was never settled; 0: none
-	Answered bool      // it had an answer, and not a clear one: it cannot land any more
-	Late     time.Time // when a doubtful send was settled by another that it may still overwrite; zero: none
-	Intent   *Intent   // of a field of mode Once: what is in doubt
+	Wished   string    // the wanted value, if the platform took a substitute
+	Doubt    int64     // revision of a send whose outcome is unknown; 0: none
+	Answered bool      // that send had an unclear answer: it cannot be carried out any more
+	Late     time.Time // when a change was settled that an earlier send may still overwrite; zero: none
+	Intent   *Intent   // of a field of mode Once whose outcome is unknown
 	Lock     *LockedError
 	Attempts int // candidates of an ID change that were refused
 }
@@ -61,17 +61,17 @@ type State struct {
 // Record is all that is known of a target.
 type Record struct {
 	Target   Target
-	Revision int64 // the last that was taken; 0: nothing is known of the target
+	Revision int64 // the last that was handed out; 0: nothing is known of the target
 	Fields   map[string]State
-	InFlight bool      // a task is at it
-	Until    time.Time // when its mark runs out, if it is not renewed
+	InFlight bool      // an attempt has the lease
+	Until    time.Time // when the lease expires, unless it is renewed
 	Settled  time.Time // when a task was last applied, in whole seconds; zero: never
 	Sources  map[string]int64
-	Edits    []Place // open membership edits, the next first
-	Effects  []Event // the last ten, the newest first
+	Edits    []Place // open membership edits, in their order
+	Effects  []Event // the last ten, newest first
 }
 
-// Place is that of an open membership edit.
+// Place is the position of an open membership edit.
 type Place struct {
 	Revision int64
 	TaskID   string
@@ -110,20 +110,20 @@ func readRecord(target Target, hash map[string]string, now time.Time) Record {
 	r := Record{Target: target, Fields: map[string]State{}, Sources: map[string]int64{}}
 	for name, value := range hash {
 		n, _ := strconv.ParseInt(value, 10, 64)
-		kind, field, of := strings.Cut(name, ":")
-		if !of {
+		kind, field, ofField := strings.Cut(name, ":")
+		if !ofField {
 			switch kind {
-			case "rev":
+			case entryLastRevision:
 				r.Revision = n
-			case "at":
+			case entrySettledAt:
 				r.Settled = time.Unix(n, 0)
-			case "until":
+			case entryLeaseUntil:
 				r.Until = time.UnixMilli(n)
 				r.InFlight = r.Until.After(now)
 			}
 			continue
 		}
-		if kind == "s" {
+		if kind += ":"; kind == entrySource {
 			r.Sources[field] = n
 			continue
 		}
@@ -134,34 +134,34 @@ func readRecord(target Target, hash map[string]string, now time.Time) Record {
 	return r
 }
 
-// read takes one entry of a field in; false for one that is no field's.
+// read reads one entry of a field; false if the entry is not that of a field.
 func (s *State) read(kind, value string, n int64, now time.Time) bool {
 	switch kind {
-	case "n":
+	case entryLatest:
 		s.Newest = n
-	case "t":
+	case entryLatestTask:
 		s.TaskID = value
-	case "r":
+	case entryApplied:
 		s.Applied = n
-	case "v":
+	case entryAppliedValue:
 		s.Value = value
-	case "w":
+	case entryWantedValue:
 		s.Wished = value
-	case "d":
+	case entryUnknown:
 		rev, how, _ := strings.Cut(value, " ")
 		s.Doubt, _ = strconv.ParseInt(rev, 10, 64)
 		s.Answered = how == "answered"
-	case "q":
+	case entryLate:
 		s.Late = time.Unix(n, 0)
-	case "i":
+	case entryIntent:
 		if in, err := readIntent(strconv.FormatInt(now.UnixMilli(), 10) + "|" + value); err == nil {
 			s.Intent = &in
 		}
-	case "l":
+	case entryLock:
 		if lock, ok := errors.AsType[*LockedError](readLock(value)); ok {
 			s.Lock = lock
 		}
-	case "k":
+	case entryRefused:
 		_, step, _ := strings.Cut(value, " ")
 		s.Attempts, _ = strconv.Atoi(step)
 	default:
@@ -170,12 +170,12 @@ func (s *State) read(kind, value string, n int64, now time.Time) bool {
 	return true
 }
 
-// Doubts lists the targets of an organisation's API that a person must settle,
-// the longest in doubt first. One round trip.
+// Doubts lists the targets of an organisation's API that a person must confirm or
+// reject, the oldest first. One round trip.
 func (l *Ledger) Doubts(ctx context.Context, organisation, api string) ([]Target, error) {
 	keys, err := l.rdb.ZRange(ctx, tagged(organisation, api, "doubts"), 0, -1).Result()
 	if err != nil {
-		return nil, fmt.Errorf("ledger: list what is in doubt: %w", err)
+		return nil, fmt.Errorf("ledger: list the targets with an unknown outcome: %w", err)
 	}
 	targets := make([]Target, len(keys))
 	for i, key := range keys {
@@ -184,7 +184,7 @@ func (l *Ledger) Doubts(ctx context.Context, organisation, api string) ([]Target
 	return targets, nil
 }
 
-// Names are the fields of a record, sorted.
+// Names returns the names of the fields of a record, sorted.
 func (r Record) Names() []string {
 	names := make([]string, 0, len(r.Fields))
 	for name := range r.Fields {

@@ -11,19 +11,18 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Intent is what was about to be sent when it was written down, for a field of
-// mode Once.
+// Intent is what is noted before a field of mode Once is sent.
 type Intent struct {
 	Value    string
-	Sends    int       // of this value; one of them may have been applied
-	At       time.Time // of the last, on Redis' clock
+	Sends    int       // of this value; any of them may have been applied
+	At       time.Time // of the last send, on Redis' clock
 	Age      time.Duration
 	Revision int64
 	TaskID   string
 }
 
-// readIntent reads "<now ms>|<sends> <at ms> <revision> <task id> <value>". A
-// doubt of an older worker has no intent: its value is not known.
+// readIntent reads "<now ms>|<sends> <at ms> <revision> <task id> <value>". Workers
+// of schema 1 noted no intent: the value that they sent is not known.
 func readIntent(text string) (Intent, error) {
 	clock, rest, _ := strings.Cut(text, "|")
 	if rest == "" {
@@ -58,19 +57,19 @@ func readIntent(text string) (Intent, error) {
 const (
 	// LockApplied means that a change of ours was applied: for a year.
 	LockApplied = "applied"
-	// LockSaid means that the platform said so, of a change that is not ours.
+	// LockSaid means that the platform reported it, for a change that is not ours.
 	LockSaid = "said"
 	// LockUnverified means that a change of ours may have been applied.
 	LockUnverified = "unverified"
 )
 
-// LockedError means that a call would certainly be refused, and was not made.
+// LockedError means that no call was made, because the platform would refuse it.
 type LockedError struct {
 	Until time.Time // on Redis' clock
 	Why   string    // LockApplied or LockSaid
 }
 
-// Error says until when.
+// Error says until when, and why.
 func (e *LockedError) Error() string {
 	return fmt.Sprintf("locked until %s (%s)", e.Until.UTC().Format(time.DateOnly), e.Why)
 }
@@ -84,40 +83,41 @@ func readLock(text string) error {
 	return &LockedError{Until: time.Unix(seconds, 0), Why: why}
 }
 
-// UnverifiedError means that a value may have been applied, and that a person is
-// to find out: nothing is sent until then.
+// UnverifiedError means that a value may have been applied, and that a person must
+// find out: nothing is sent until then.
 type UnverifiedError struct{ Intent Intent }
 
-// Error says what may have been applied.
+// Error says when the value was sent, and what to do.
 func (e *UnverifiedError) Error() string {
 	return "a change sent " + e.Intent.At.UTC().Format(time.RFC3339) + " may have been applied: confirm or reject it"
 }
 
-// Once reports whether the mark is about a field of mode Once.
+// Once reports whether the task has a field of mode Once.
 func (m *Mark) Once() bool { return m.once != "" }
 
-// Intent tells what of the field of mode Once is in doubt from before this mark.
-func (m *Mark) Intent() (intent Intent, inDoubt bool) { return m.intent, m.doubted }
+// Intent returns what an earlier attempt sent for the field of mode Once, if the
+// outcome of that is unknown.
+func (m *Mark) Intent() (intent Intent, isUnknown bool) { return m.intent, m.isUnknown }
 
-// Intend names the value of the field of mode Once that the next send is to
-// carry. While another is in doubt the Gate refuses it.
+// Intend sets the value of the field of mode Once for the next send. While the
+// outcome of another value is unknown, Gate refuses it.
 func (m *Mark) Intend(value string) {
 	if m.intent.Value != value {
 		m.intent, m.noted = Intent{Value: value}, false
 	}
 }
 
-// errOther is a defect of the caller: another value is in doubt.
-var errOther = errors.New("ledger: another value of this target is in doubt, nothing else may be sent")
+// errOther is a defect of the caller.
+var errOther = errors.New("ledger: the outcome of another value of this target is unknown: nothing else may be sent")
 
 func (m *Mark) writeIntent(ctx context.Context) error {
-	// A second send of one attempt follows only on a clear refusal of the first.
-	answer, err := m.run(ctx, intend, markLasts.Milliseconds(), m.task.Revision, m.once, m.task.TaskID, m.intent.Value,
+	// One attempt sends twice only if its first send was clearly refused.
+	answer, err := m.run(ctx, intend, leaseTime.Milliseconds(), m.task.Revision, m.once, m.task.TaskID, m.intent.Value,
 		keep.Milliseconds(), flag(m.noted))
 	if err == nil && answer == "other" {
 		return errOther
 	}
-	if err := gated(answer, err); err != nil {
+	if err := checked(answer, err); err != nil {
 		return err
 	}
 	if !m.noted {
@@ -130,25 +130,25 @@ func (m *Mark) writeIntent(ctx context.Context) error {
 // replicaWait is how long a replica may take to confirm an intent.
 const replicaWait = time.Second
 
-// replicas is where it is remembered that there are replicas.
+// replicas is the key that exists if Redis has or had replicas.
 func (t Target) replicas() string { return t.shared("replicas") }
 
-// neverReplicated is nil for a Redis that is not known to have had replicas. One
-// whose replicas are gone for now may lose an intent to the next failover.
+// neverReplicated returns nil for a Redis that is not known to have had replicas. A
+// Redis whose replicas are disconnected may lose an intent in the next failover.
 func (l *Ledger) neverReplicated(ctx context.Context, target Target) error {
 	before, err := l.rdb.Exists(ctx, target.replicas()).Result()
 	if err != nil {
-		return fmt.Errorf("ledger: ask for replicas: %w", err)
+		return fmt.Errorf("ledger: count the replicas of Redis: %w", err)
 	}
 	if before != 0 {
-		return fmt.Errorf("ledger: Redis has no replica connected, as it had before, so nothing was sent: "+
-			"see that replication works, or, if it is to have none any more, DEL %s", target.replicas())
+		return fmt.Errorf("ledger: Redis has lost all its replicas, so nothing was sent: "+
+			"check replication, or run DEL %s if Redis should have no replicas any more", target.replicas())
 	}
 	return nil
 }
 
-// replicated returns when a replica has what was written to a target, if its node
-// has replicas: a failover must not forget that an ID may have been changed.
+// replicated waits until a replica has the writes to a target, if its node has
+// replicas: a failover must not lose the note that an ID may have been changed.
 func (l *Ledger) replicated(ctx context.Context, target Target) error {
 	node := l.rdb
 	if cluster, ok := l.rdb.(*redis.ClusterClient); ok {
@@ -166,46 +166,46 @@ func (l *Ledger) replicated(ctx context.Context, target Target) error {
 		return l.neverReplicated(ctx, target)
 	}
 	var have *redis.Cmd
-	// WAIT is about the writes of its own connection, hence one in front of it.
+	// WAIT counts the writes of its own connection, so one goes first.
 	_, err = node.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.Set(ctx, target.replicas(), replicas, 0)
 		have = p.Do(ctx, "WAIT", 1, replicaWait.Milliseconds())
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("ledger: wait for a replica to have the intent: %w", err)
+		return fmt.Errorf("ledger: wait until a replica has the intent: %w", err)
 	}
 	if n, err := have.Int(); err != nil || n == 0 {
-		return fmt.Errorf("ledger: no replica had the intent within %s, so nothing was sent: see that replication works", replicaWait)
+		return fmt.Errorf("ledger: no replica had the intent within %s, so nothing was sent: check replication", replicaWait)
 	}
 	return nil
 }
 
-// countReplicas asks a node how many replicas are connected. One that does not
-// know the question, as the embedded one, has none.
+// countReplicas returns how many replicas are connected to a node. A server without
+// INFO replication, as the embedded one, has none.
 func countReplicas(ctx context.Context, node redis.UniversalClient) (int, error) {
 	answer, err := node.Info(ctx, "replication").Result()
 	if _, said := errors.AsType[redis.Error](err); said && !strings.HasPrefix(err.Error(), "NOPERM") {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("ledger: ask for replicas: %w", err)
+		return 0, fmt.Errorf("ledger: count the replicas of Redis: %w", err)
 	}
 	_, after, _ := strings.Cut(answer, "connected_slaves:")
 	number, _, _ := strings.Cut(after, "\r\n")
 	n, err := strconv.Atoi(number)
 	if err != nil {
-		return 0, fmt.Errorf("ledger: ask for replicas: Redis answered %q", number)
+		return 0, fmt.Errorf("ledger: count the replicas of Redis: Redis answered %q", number)
 	}
 	return n, nil
 }
 
-// Lock writes down that the field of mode Once cannot be changed before until,
-// and lets the target go. why is LockSaid, which clears this mark's doubt, or
-// LockUnverified, which leaves it for a person. One round trip.
+// Lock notes that the field of mode Once cannot be changed before until, and releases
+// the lease. why is LockSaid, after which the outcome is known, or LockUnverified,
+// which leaves it to a person. One round trip.
 func (m *Mark) Lock(ctx context.Context, until time.Time, why string) error {
 	t := m.task.Target
-	answer, err := lock.Run(ctx, m.ledger.rdb, []string{t.redisKey(), t.doubts()},
+	answer, err := lock.Run(ctx, m.ledger.rdb, []string{t.redisKey(), t.unknownTargets()},
 		m.owner, keep.Milliseconds(), m.once, until.Unix(), why, t.Key).Text()
 	switch {
 	case err != nil:
@@ -216,45 +216,45 @@ func (m *Mark) Lock(ctx context.Context, until time.Time, why string) error {
 	return nil
 }
 
-// Refute clears the doubt of the field of mode Once: an answer has shown that
-// none of its sends was applied. The target stays taken. One round trip.
+// Refute notes that no send of the field of mode Once was applied: an answer has
+// shown that. The lease is kept. One round trip.
 func (m *Mark) Refute(ctx context.Context) error {
 	answer, err := m.run(ctx, ungate, "0", m.once, "clean")
 	switch {
 	case err != nil:
-		return fmt.Errorf("ledger: clear a doubt: %w", err)
+		return fmt.Errorf("ledger: note that no send was applied: %w", err)
 	case answer != "ok":
 		return ErrLost
 	}
-	m.intent, m.doubted, m.noted = Intent{}, false, false
+	m.intent, m.isUnknown, m.noted = Intent{}, false, false
 	return nil
 }
 
 var (
-	// ErrNoDoubt means that there is nothing for a person to settle.
-	ErrNoDoubt = errors.New("no change of this target is in doubt")
+	// ErrNoDoubt means that there is nothing for a person to confirm or reject.
+	ErrNoDoubt = errors.New("every outcome of this target is known: there is nothing to confirm or reject")
 	// ErrUnderway means that a task is at the target right now.
 	ErrUnderway = errors.New("a task is working on this target: try again in a minute")
 )
 
-// Confirm settles a doubt by a person's word that the value was applied: it
-// counts as applied when it was sent, and is locked for a year from then. It
-// returns the value and the task that sent it. One round trip.
+// Confirm notes that a person, who, has found the value at the platform. It counts as
+// applied when it was sent, and is locked for a year from then. Confirm returns the
+// value and the task that sent it. One round trip.
 func (l *Ledger) Confirm(ctx context.Context, target Target, field, who string) (value, taskID string, err error) {
 	return l.resolve(ctx, target, field, "confirm", who)
 }
 
-// Reject settles a doubt by a person's word that the value was not applied. One
+// Reject notes that a person, who, has found that the value was not applied. One
 // round trip.
 func (l *Ledger) Reject(ctx context.Context, target Target, field, who string) (value, taskID string, err error) {
 	return l.resolve(ctx, target, field, "reject", who)
 }
 
 func (l *Ledger) resolve(ctx context.Context, target Target, field, what, who string) (value, taskID string, err error) {
-	answer, err := resolve.Run(ctx, l.rdb, []string{target.redisKey(), target.effects(), target.doubts(), target.changed()},
+	answer, err := resolve.Run(ctx, l.rdb, []string{target.redisKey(), target.effects(), target.unknownTargets(), target.lastChanged()},
 		field, what, keep.Milliseconds(), target.Key, int64(lockedFor.Seconds()), who, runKept.Milliseconds()).StringSlice()
 	if err != nil {
-		return "", "", fmt.Errorf("ledger: %s a change in doubt: %w", what, err)
+		return "", "", fmt.Errorf("ledger: %s an unknown outcome: %w", what, err)
 	}
 	switch answer[0] {
 	case "none":
@@ -269,7 +269,7 @@ func (l *Ledger) resolve(ctx context.Context, target Target, field, what, who st
 // organisation's API, in whole seconds of Redis' clock: the value that the target had
 // before is free then. Zero: not in the last 90 days. One round trip.
 func (l *Ledger) LastChanged(ctx context.Context, organisation, api string) (time.Time, error) {
-	seconds, err := l.rdb.Get(ctx, Target{Organisation: organisation, API: api}.changed()).Int64()
+	seconds, err := l.rdb.Get(ctx, Target{Organisation: organisation, API: api}.lastChanged()).Int64()
 	switch {
 	case errors.Is(err, redis.Nil):
 		return time.Time{}, nil

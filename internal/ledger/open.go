@@ -9,7 +9,7 @@ import (
 )
 
 // OpenTasks reads some of the records of stored tasks that have not ended, from
-// cursor on, which is 0 for a start; next is 0 after the last. A record may come
+// cursor, which is 0 at first; next is 0 after the last. A record may be returned
 // twice. One round trip.
 func (l *Ledger) OpenTasks(ctx context.Context, organisation, api string, cursor uint64, about int64) (tasks []Open, next uint64, err error) {
 	entries, next, err := l.rdb.HScan(ctx, tagged(organisation, api, "tasks"), cursor, "", about).Result()
@@ -22,7 +22,7 @@ func (l *Ledger) OpenTasks(ctx context.Context, organisation, api string, cursor
 	return tasks, next, nil
 }
 
-// OpenTask reads the record of one. One round trip.
+// OpenTask reads the record of one task. One round trip.
 func (l *Ledger) OpenTask(ctx context.Context, organisation, api, id string) (task Open, found bool, err error) {
 	values, err := l.rdb.HMGet(ctx, tagged(organisation, api, "tasks"), id).Result()
 	if err != nil {
@@ -35,8 +35,8 @@ func (l *Ledger) OpenTask(ctx context.Context, organisation, api, id string) (ta
 	return readOpen(organisation, api, id, text), true, nil
 }
 
-// readOpen reads a record. Of one that cannot be read, of a newer version
-// perhaps, the id is known, and Queue is empty.
+// readOpen reads a record. If it cannot be read, e.g. because a newer version wrote
+// it, only the id is known, and Queue is empty.
 func readOpen(organisation, api, id, text string) Open {
 	var r record
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
@@ -47,7 +47,7 @@ func readOpen(organisation, api, id, text string) Open {
 	return r.Task
 }
 
-// The letters that the result of a row of a run is told by.
+// The results of a row of a run, a byte each.
 const (
 	RowStored     = 'w'
 	RowApplied    = 'a'
@@ -57,16 +57,16 @@ const (
 	RowDead       = 'd'
 )
 
-// Close ends a task that will not be settled: it died. Its record goes, and
-// edits no longer wait for it. One round trip.
+// Close ends a task that will not be settled, as it is a dead letter: removes its
+// record, and its position among the edits. One round trip.
 func (l *Ledger) Close(ctx context.Context, target Target, taskID string, row Row) error {
 	_, err := l.close(ctx, target, taskID, row, string(RowDead), "", nil)
 	return err
 }
 
-// CloseEnded ends a task if all its fields were settled at its revision or
-// superseded, and tells whether it did: the word of its end was lost, or an older
-// worker carried it out. One round trip.
+// CloseEnded ends a task if all its fields are settled at its revision or superseded,
+// and reports whether it did: the note of its end was lost, or an older worker carried
+// it out. One round trip.
 func (l *Ledger) CloseEnded(ctx context.Context, task Open) (ended bool, err error) {
 	return l.close(ctx, task.Wish.Target, task.Wish.TaskID, task.Row, "", strconv.FormatInt(task.Revision, 10), task.Wish.Fields)
 }

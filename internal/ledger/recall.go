@@ -10,28 +10,28 @@ import (
 )
 
 const (
-	// recallFor is how far back a worker remembers what it has done: a Redis with
-	// appendfsync everysec forgets two seconds at the most, a replica that takes over
-	// what came since it was cut off.
+	// recallFor is how far back a worker remembers its own writes. A Redis with
+	// appendfsync everysec loses two seconds at the most, a replica that takes over
+	// what was written since it was cut off.
 	recallFor = 2 * time.Minute
-	// recallMost bounds how much of that, at a few hundred bytes each.
+	// recallMost bounds how many writes it remembers, at a few hundred bytes each.
 	recallMost = 8192
-	// recallers is how many traces are written down at once.
+	// recallers is how many are noted again at once.
 	recallers = 64
 )
 
-// memory is what a process remembers of its own last settles and of what it sent
-// and could not settle, for a Redis that loses its memory.
+// memory is what a process remembers of its own last settles, and of sends that it
+// could not settle, for a Redis that loses writes.
 type memory struct {
-	mu     sync.Mutex
-	traces []trace // a ring, once it is full
-	next   int
-	// forgot is when Redis was found to have lost its memory last.
-	forgot time.Time
+	mu      sync.Mutex
+	results []attemptResult // a ring, once it is full
+	next    int
+	// lost is when Redis was last found to have lost writes.
+	lost time.Time
 }
 
-// trace is what one mark has led to.
-type trace struct {
+// attemptResult is the end of one attempt.
+type attemptResult struct {
 	at       time.Time
 	target   Target
 	revision int64
@@ -39,46 +39,45 @@ type trace struct {
 	fields   []any  // as recall.lua takes them
 }
 
-// keep takes a trace in, and tells whether Redis has just lost its memory.
-func (m *memory) keep(t trace) (now bool) {
+// add remembers a result, and reports whether Redis has just lost writes.
+func (m *memory) add(r attemptResult) (justLost bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.traces) < recallMost {
-		m.traces = append(m.traces, t)
+	if len(m.results) < recallMost {
+		m.results = append(m.results, r)
 	} else {
-		m.traces[m.next] = t
+		m.results[m.next] = r
 		m.next = (m.next + 1) % recallMost
 	}
-	return !m.forgot.IsZero() && t.at.Sub(m.forgot) < recallFor
+	return !m.lost.IsZero() && r.at.Sub(m.lost) < recallFor
 }
 
-// since are the traces of the last recallFor before now.
-func (m *memory) since(now time.Time) []trace {
+// since returns the results of the last recallFor before now.
+func (m *memory) since(now time.Time) []attemptResult {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.forgot = now
-	var traces []trace
-	for _, t := range m.traces {
-		if now.Sub(t.at) < recallFor {
-			traces = append(traces, t)
+	m.lost = now
+	var results []attemptResult
+	for _, r := range m.results {
+		if now.Sub(r.at) < recallFor {
+			results = append(results, r)
 		}
 	}
-	return traces
+	return results
 }
 
-// Recall writes down again what this process has settled in the last two minutes,
-// and what it had sent and could not settle, where Redis does not know it any
-// more: else an equal value that was there before would be taken for unchanged,
-// an older task for the newest, and an ID for one that was never sent. It is for
-// a Redis that may have lost its memory, and does nothing otherwise. It returns
-// how many targets had been forgotten. One round trip for some dozens of targets.
+// Recall notes again what this process settled in the last two minutes, and what it
+// sent and could not settle, where Redis has lost it. Without it an equal value from
+// before would count as unchanged, an older task as the latest, and an ID as never
+// sent. It changes nothing in a Redis that lost nothing. It returns how many targets
+// had lost something. One round trip for some dozens of targets.
 func (l *Ledger) Recall(ctx context.Context) (forgotten int, err error) {
 	var group errgroup.Group
 	group.SetLimit(recallers)
 	var mu sync.Mutex
-	for _, t := range l.memory.since(time.Now()) {
+	for _, r := range l.memory.since(time.Now()) {
 		group.Go(func() error {
-			was, err := l.recall(ctx, t)
+			was, err := l.recall(ctx, r)
 			if was {
 				mu.Lock()
 				forgotten++
@@ -91,26 +90,26 @@ func (l *Ledger) Recall(ctx context.Context) (forgotten int, err error) {
 	return forgotten, err
 }
 
-func (l *Ledger) recall(ctx context.Context, t trace) (forgotten bool, err error) {
-	args := append([]any{t.revision, keep.Milliseconds(), t.how, t.at.Add(lockedFor).Unix()}, t.fields...)
-	n, err := recall.Run(ctx, l.steps, []string{t.target.redisKey()}, args...).Int()
+func (l *Ledger) recall(ctx context.Context, r attemptResult) (forgotten bool, err error) {
+	args := append([]any{r.revision, keep.Milliseconds(), r.how, r.at.Add(lockedFor).Unix()}, r.fields...)
+	n, err := recall.Run(ctx, l.steps, []string{r.target.redisKey()}, args...).Int()
 	if err != nil {
-		return false, fmt.Errorf("ledger: recall what was done of %s %s: %w", t.target.API, t.target.Key, err)
+		return false, fmt.Errorf("ledger: note again what was done for %s %s: %w", r.target.API, r.target.Key, err)
 	}
 	return n > 0, nil
 }
 
-// remember keeps what a mark has led to. Whether that was written down makes no
-// difference: it may be forgotten.
+// remember keeps the result of an attempt, whether or not Redis has noted it: Redis
+// may lose it.
 func (m *Mark) remember(ctx context.Context, how string, fields []any) {
-	t := trace{at: time.Now(), target: m.task.Target, revision: m.task.Revision, how: how, fields: fields}
-	if m.ledger.memory.keep(t) {
-		_, _ = m.ledger.recall(ctx, t) // what is lost with it is one of many that Redis has forgotten
+	r := attemptResult{at: time.Now(), target: m.task.Target, revision: m.task.Revision, how: how, fields: fields}
+	if m.ledger.memory.add(r) {
+		_, _ = m.ledger.recall(ctx, r) // a failure loses one of the many writes that Redis has lost
 	}
 }
 
-// Lost gives up a mark that is another's, or that Redis has forgotten, after a
-// send: it is remembered that the fields are in doubt.
+// Lost gives up a lease that another attempt has, or that Redis has lost, after a
+// send: this process remembers that the outcome of the fields is unknown.
 func (m *Mark) Lost(ctx context.Context) {
 	var fields []any
 	for _, f := range m.fields {

@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// RunName names what tasks of one lane came in with.
+// RunName names a run of a lane: tasks that were enqueued together.
 type RunName struct{ Tenant, Run string }
 
 // RunBegan is a run and when its first task was stored.
@@ -20,8 +20,8 @@ type RunBegan struct {
 	Began time.Time
 }
 
-// Runs lists the runs of an organisation's API that have left something in the
-// last 90 days, the newest first, at most n. One round trip.
+// Runs lists the runs of an organisation's API in the last 90 days, newest first, at
+// most n. One round trip.
 func (l *Ledger) Runs(ctx context.Context, organisation, api string, n int) ([]RunBegan, error) {
 	found, err := l.rdb.ZRevRangeWithScores(ctx, tagged(organisation, api, "runs"), 0, int64(n)-1).Result()
 	if err != nil {
@@ -36,14 +36,14 @@ func (l *Ledger) Runs(ctx context.Context, organisation, api string, n int) ([]R
 	return runs, nil
 }
 
-// RunBegan tells when a run began at an organisation's API. One round trip.
+// RunBegan returns when a run began at an organisation's API. One round trip.
 func (l *Ledger) RunBegan(ctx context.Context, organisation, api string, run RunName) (at time.Time, found bool, err error) {
 	score, err := l.rdb.ZScore(ctx, tagged(organisation, api, "runs"), run.Tenant+"/"+run.Run).Result()
 	if errors.Is(err, redis.Nil) {
 		return time.Time{}, false, nil
 	}
 	if err != nil {
-		return time.Time{}, false, fmt.Errorf("ledger: look for run %s: %w", run.Run, err)
+		return time.Time{}, false, fmt.Errorf("ledger: find run %s: %w", run.Run, err)
 	}
 	return time.UnixMilli(int64(score)), true, nil
 }
@@ -70,12 +70,12 @@ func (l *Ledger) ClaimRun(ctx context.Context, run, owner string) (bool, error) 
 	return claimed, nil
 }
 
-// Results are what became of the rows of a run, a letter for each. A row of which
-// nothing was stored holds none of the letters.
+// Results are the results of the rows of a run, a byte each: one of RowStored to
+// RowDead, or another for a row of which nothing was stored.
 type Results []byte
 
-// ReadRun reads the results of a run at an organisation's API; none are kept of
-// one that is over for 90 days. One round trip, whose answer has a byte a row.
+// ReadRun reads the results of a run at an organisation's API. They are kept for 90
+// days. One round trip, whose reply has a byte a row.
 func (l *Ledger) ReadRun(ctx context.Context, organisation, api string, run RunName) (Results, error) {
 	target, row := Target{Organisation: organisation, API: api}, Row{Tenant: run.Tenant, Run: run.Run}
 	keys := make([]string, (MaxRow+rowsTogether-1)/rowsTogether)
@@ -94,9 +94,8 @@ func (l *Ledger) ReadRun(ctx context.Context, organisation, api string, run RunN
 	return all, nil
 }
 
-// with adds the results of a key whose first row is from. An older version keeps
-// all results in the first key: of a row that both know, the one that has ended
-// counts.
+// with adds the results of a key whose first row is from. An older version keeps all
+// results in the first key: if a row has two results, the one that has ended counts.
 func (r Results) with(from int, block string) Results {
 	if n := from + len(block); len(block) > 0 && n > len(r) {
 		r = append(r, make(Results, n-len(r))...)
@@ -109,8 +108,8 @@ func (r Results) with(from int, block string) Results {
 	return r
 }
 
-// NumberRows hands out n successive rows of a run and returns the first. Rows
-// count from 1. Numbers that are not used cost nothing. One round trip.
+// NumberRows hands out n consecutive rows of a run and returns the first. Rows count
+// from 1. Numbers that are not used cost nothing. One round trip.
 func (l *Ledger) NumberRows(ctx context.Context, run string, n int) (first int, err error) {
 	key := "rollcall:rows:" + run
 	var last *redis.IntCmd
@@ -125,22 +124,22 @@ func (l *Ledger) NumberRows(ctx context.Context, run string, n int) (first int, 
 	return int(last.Val()) - n + 1, nil
 }
 
-// Counts counts rows by letter.
+// Counts returns the number of rows by result.
 func (r Results) Counts() map[byte]int {
 	counts := map[byte]int{}
-	for _, letter := range r {
-		if letter != 0 {
-			counts[letter]++
+	for _, result := range r {
+		if result != 0 {
+			counts[result]++
 		}
 	}
 	return counts
 }
 
-// Rows are the rows with a letter, from low to high.
-func (r Results) Rows(letter byte) []int {
+// Rows returns the rows with a result, from low to high.
+func (r Results) Rows(result byte) []int {
 	var rows []int
-	for row, l := range r {
-		if l == letter {
+	for row, b := range r {
+		if b == result {
 			rows = append(rows, row)
 		}
 	}

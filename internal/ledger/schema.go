@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// schemaKey is the Redis hash that tells what the record is written by.
+	// schemaKey is the Redis hash that holds the schema of the record.
 	schemaKey = "rollcall:schema"
-	// schema is the version of the record that this build writes. It rises when a
-	// key or a field changes its meaning.
+	// schema is the schema that this version writes. It rises when a key or an entry
+	// changes its meaning.
 	schema = 2
-	// oldestSchema is the oldest build that can work beside this one: it passes over
-	// what it does not know, and what it leaves out is found out. It rises only when
-	// an older one would do harm.
+	// oldestSchema is the oldest schema whose workers can work together with this one:
+	// they ignore what they do not know, and this version finds what they leave out. It
+	// rises only when an older worker would do harm.
 	oldestSchema = 1
 )
 
@@ -28,22 +28,22 @@ var (
 	enter = redis.NewScript(schemaLua)
 )
 
-// TooOldError tells that a newer version has worked on this Redis, and that this
-// one would do harm.
+// TooOldError means that a newer version has worked on this Redis, and that this
+// version would do harm.
 type TooOldError struct{ Version, Oldest, Own int64 }
 
 // Error says what to do.
 func (e *TooOldError) Error() string {
-	return fmt.Sprintf("the record in Redis has schema %d, which needs workers of schema %d or later, and this one has %d: "+
-		"use the newest version of rollcall here", e.Version, e.Oldest, e.Own)
+	return fmt.Sprintf("the record in Redis has schema %d, which needs workers of schema %d or later, and this worker has %d: "+
+		"use the newest version of rollcall", e.Version, e.Oldest, e.Own)
 }
 
-// Enter says that a worker of this build works on the record from now on. A
+// Enter notes that a worker of this version begins to work on the record. A
 // *TooOldError: it must not. One round trip.
 func (l *Ledger) Enter(ctx context.Context) error {
 	answer, err := enter.Run(ctx, l.rdb, []string{schemaKey}, schema, oldestSchema).Int64Slice()
 	if err != nil {
-		return fmt.Errorf("ledger: look at the record's schema: %w", err)
+		return fmt.Errorf("ledger: read the schema of the record: %w", err)
 	}
 	return fits(answer[0], answer[1])
 }
@@ -55,12 +55,12 @@ func fits(version, oldest int64) error {
 	return nil
 }
 
-// Fits tells whether a worker of this build could Enter, and the schema that is
-// there, 0 if none has been noted. One round trip.
+// Fits returns the schema of the record, 0 if none has been noted, and a *TooOldError
+// if a worker of this version must not Enter. One round trip.
 func (l *Ledger) Fits(ctx context.Context) (version int64, err error) {
 	values, err := l.rdb.HMGet(ctx, schemaKey, "version", "oldest").Result()
 	if err != nil {
-		return 0, fmt.Errorf("ledger: look at the record's schema: %w", err)
+		return 0, fmt.Errorf("ledger: read the schema of the record: %w", err)
 	}
 	var numbers [2]int64
 	for i, v := range values {

@@ -6,12 +6,12 @@ import (
 	"strconv"
 )
 
-// Ungate takes back what Gate noted, when the send did not leave after all. sent
-// tells that one of this mark has before. One round trip.
+// Ungate removes what Gate noted, if the send did not leave. sent says that an
+// earlier send of this attempt did. One round trip.
 func (m *Mark) Ungate(ctx context.Context, sent bool) error {
 	args := []any{"0"}
 	if !sent || m.once != "" {
-		args = append(args, m.untouched()...)
+		args = append(args, m.undoing()...)
 	}
 	if len(args) == 1 {
 		return nil
@@ -19,7 +19,7 @@ func (m *Mark) Ungate(ctx context.Context, sent bool) error {
 	answer, err := m.run(ctx, ungate, args...)
 	switch {
 	case err != nil:
-		return fmt.Errorf("ledger: take back that a send is in doubt: %w", err)
+		return fmt.Errorf("ledger: note that a send did not leave: %w", err)
 	case answer != "ok":
 		return ErrLost
 	}
@@ -27,11 +27,12 @@ func (m *Mark) Ungate(ctx context.Context, sent bool) error {
 	return nil
 }
 
-// untouched are the fields whose doubt is of this mark, and how it is taken back.
-func (m *Mark) untouched() []any {
+// undoing returns the fields whose outcome became unknown by this attempt, and how
+// that is undone.
+func (m *Mark) undoing() []any {
 	var args []any
-	for _, name := range m.clear {
-		args = append(args, name, "doubt")
+	for _, name := range m.known {
+		args = append(args, name, "unknown")
 	}
 	if m.noted {
 		args = append(args, m.once, Once.String())
@@ -39,30 +40,30 @@ func (m *Mark) untouched() []any {
 	return args
 }
 
-// Settle writes down that the fields were applied at the mark's revision, ends
-// the task and lets the target go. late says that an earlier send of this mark
-// may still land. values replaces the value of a field by its name, for a
-// platform that took another than the one wished for; nil: none. Either wish
-// again needs no call then. ErrLost: the record still says in doubt, and the
-// task is to be tried again. One round trip.
+// Settle notes that the fields were applied at the task's revision, ends the task and
+// releases the lease. late says that an earlier send of this attempt may still be
+// carried out. values has the applied value of a field by its name, for a platform
+// that took a substitute for the wanted value; nil: none. Neither value needs a call
+// then. ErrLost: the outcome is still noted as unknown, and the task must be tried
+// again. One round trip.
 func (m *Mark) Settle(ctx context.Context, requestID string, late bool, values map[string]string) error {
 	t := m.task.Target
 	set := map[string]string{}
 	var changes []any
 	for _, f := range m.fields {
-		value, wished := f.Value, ""
+		value, wanted := f.Value, ""
 		if v, ok := values[f.Name]; ok {
-			value, wished = v, f.Value
+			value, wanted = v, f.Value
 		}
-		changes = append(changes, f.Name, f.Mode.String(), value, wished)
+		changes = append(changes, f.Name, f.Mode.String(), value, wanted)
 		set[f.Name] = value
 	}
 	entry := effectEntry(Event{Revision: m.task.Revision, TaskID: m.task.TaskID, RequestID: requestID, Set: set})
 	late = late || m.late
-	keys := []string{t.redisKey(), t.edits(), t.tasks(), m.task.Row.key(t), t.effects(), t.doubts(), t.ended(m.task.TaskID), t.changed()}
+	keys := []string{t.redisKey(), t.edits(), t.tasks(), m.task.Row.key(t), t.effects(), t.unknownTargets(), t.ended(m.task.TaskID), t.lastChanged()}
 	args := append([]any{
 		m.owner, keep.Milliseconds(), m.task.Revision, requestID, m.task.TaskID, m.task.Row.number(), flag(late),
-		m.taken - int64(lateLanding.Seconds()), int64(lockedFor.Seconds()), entry, t.Key, runKept.Milliseconds(),
+		m.leasedAt - int64(lateLanding.Seconds()), int64(lockedFor.Seconds()), entry, t.Key, runKept.Milliseconds(),
 	}, changes...)
 	answer, err := settle.Run(ctx, m.ledger.steps, keys, args...).Text()
 	if err != nil {
@@ -75,30 +76,29 @@ func (m *Mark) Settle(ctx context.Context, requestID string, late bool, values m
 	return nil
 }
 
-// Left says what the sends of a mark that ends without an effect may have left
-// behind.
+// Left says what the sends of an attempt that failed may have changed.
 type Left uint8
 
 const (
-	// Unanswered means that one may have been carried out, or still be.
+	// Unanswered means that a send may have been carried out, or may still be.
 	Unanswered Left = iota
-	// Answered means that one may have been carried out, and will not be any more.
+	// Answered means that a send may have been carried out, and cannot be any more.
 	Answered
-	// Untouched means that none of them can have changed anything.
+	// Untouched means that no send can have changed anything.
 	Untouched
 )
 
-// Release lets the target go without an effect. The doubt that this mark's sends
-// raised is cleared if they left it untouched; a doubt from before stays. ErrLost:
-// it was not ours to let go, and what this mark's sends have met decides nothing.
+// Release releases the lease of an attempt that applied nothing. If its sends left
+// the target Untouched, the outcome is known again, unless it was unknown before.
+// ErrLost: another attempt has the lease, so the results of this one decide nothing.
 // One round trip.
 func (m *Mark) Release(ctx context.Context, left Left) error {
 	args := []any{"1"}
 	switch left {
 	case Untouched:
-		args = append(args, m.untouched()...)
+		args = append(args, m.undoing()...)
 	case Answered:
-		for _, name := range m.clear {
+		for _, name := range m.known {
 			args = append(args, name, "answered")
 		}
 	case Unanswered:
@@ -107,29 +107,29 @@ func (m *Mark) Release(ctx context.Context, left Left) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("ledger: release: %w", err)
-	// Nobody's it is, too, when this comes again as its reply was lost. Another try
-	// is right at any rate, and dear for all but an ID.
-	case answer == "lost", answer == "gone" && m.once != "":
+	// No attempt has the lease after a release whose reply was lost, too. Another
+	// attempt is safe in any case, and costs too much for all but an ID.
+	case answer == "lost", answer == "free" && m.once != "":
 		return ErrLost
 	}
 	return nil
 }
 
-// Note writes down how far a task has come, so that its next attempt goes on
-// from there: Step tells it then. What was sent up to here is settled by a clear
-// answer. One round trip.
+// Note notes how far a task is, so that its next attempt continues there: Step
+// returns it then. A clear answer must have settled what was sent so far. One round
+// trip.
 func (m *Mark) Note(ctx context.Context, step int) error {
-	args := []any{"p:" + strconv.FormatInt(m.task.Revision, 10), step}
+	args := []any{entryProgress + strconv.FormatInt(m.task.Revision, 10), step}
 	if m.once != "" {
-		args = []any{"k:" + m.once, fmt.Sprintf("%d %d", m.task.Revision, step), "d:" + m.once, "i:" + m.once}
+		args = []any{entryRefused + m.once, fmt.Sprintf("%d %d", m.task.Revision, step), entryUnknown + m.once, entryIntent + m.once}
 	}
 	answer, err := m.run(ctx, note, args...)
 	switch {
 	case err != nil:
-		return fmt.Errorf("ledger: note how far a task has come: %w", err)
+		return fmt.Errorf("ledger: note how far a task is: %w", err)
 	case answer == "lost":
 		return ErrLost
 	}
-	m.step, m.intent, m.doubted, m.noted = step, Intent{}, false, false
+	m.step, m.intent, m.isUnknown, m.noted = step, Intent{}, false, false
 	return nil
 }

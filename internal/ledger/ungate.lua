@@ -1,6 +1,6 @@
 -- Removes what the last check noted: the send did not leave, or was refused unread.
 --
--- Returns 'ok', 'lost' if another attempt has the lease, or 'gone' if no attempt has: it
+-- Returns 'ok', 'lost' if another attempt has the lease, or 'free' if no attempt has: it
 -- was released before, or another attempt had it in between.
 local target = KEYS[1]
 local owner = ARGV[1]
@@ -9,8 +9,8 @@ local FIRST = 3 -- then for each field: name, and one of the keys of undo
 
 local undo = {}
 
--- doubt: the outcome is known.
-function undo.doubt(field)
+-- unknown: the outcome is known.
+function undo.unknown(field)
 	redis.call('HDEL', target, UNKNOWN .. field)
 end
 
@@ -40,7 +40,7 @@ end
 
 local holder = redis.call('HGET', target, LEASE_OWNER)
 if holder ~= owner then
-	return holder and 'lost' or 'gone'
+	return holder and 'lost' or 'free'
 end
 for i = FIRST, #ARGV, 2 do
 	undo[ARGV[i + 1]](ARGV[i])

@@ -10,39 +10,40 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Wish is what a task is about to ask for.
+// Wish is the change that a task is about to ask for.
 type Wish struct {
 	Target Target
 	Fields []Field
-	TaskID string // that it will be stored under
-	// Later says that it is not to be carried out yet. It takes a revision, but no
-	// place among the edits until it begins, and is not the newest wish.
+	TaskID string // of the task that will carry it
+	// Later says that the task begins at a later time. It takes a revision, but no
+	// position among the edits until it begins, and is not the latest change.
 	Later bool
-	// Source and Number order the wishes of one source for a field among each
-	// other: a change time, a counter. "": it has no order of its own.
+	// Source and Number order the changes of one source for a field, by a change time
+	// or a counter. "": in the order of their revisions alone.
 	Source string
 	Number int64 // at least 0
 }
 
-// Revised is the revision of a wish, or why it has none.
+// Revised is the revision of a change, or why it has none.
 type Revised struct {
 	Revision int64
-	// Older says that the source has said more since about every field: there is
-	// nothing left to wish for.
+	// Older says that the source has a higher number for every field already: the
+	// change is obsolete.
 	Older bool
-	// Mixed says so of some fields and not of others.
+	// Mixed says that the source has a higher number for some fields and not for
+	// others.
 	Mixed bool
-	Err   error // Redis'; no revision was handed out
+	Err   error // of Redis; no revision was handed out
 }
 
 // block is how many tasks one script takes: some milliseconds of Redis' time.
 const block = 64
 
-// Revise takes revisions for new wishes: Redis' clock in microseconds, at least
-// one more than the last one taken for the target, in the order of the wishes.
-// Taking one and not using it costs nothing, but that edits wait two minutes for
-// the place of one that is neither stored nor withdrawn. One round trip for each
-// 64 wishes of an organisation's API.
+// Revise takes revisions for new changes, in their order: Redis' clock in
+// microseconds, at least one more than the last revision of the target. A revision
+// that is not used costs nothing, except that edits wait two minutes for one that is
+// neither stored nor withdrawn. One round trip for each 64 changes of an
+// organisation's API.
 func (l *Ledger) Revise(ctx context.Context, wishes ...Wish) []Revised {
 	revised := make([]Revised, len(wishes))
 	for _, rows := range byTag(len(wishes), func(i int) Target { return wishes[i].Target }) {
@@ -73,16 +74,15 @@ func (l *Ledger) Revise(ctx context.Context, wishes ...Wish) []Revised {
 	return revised
 }
 
-// byTag puts the rows of one organisation's API together, in blocks and in their
-// order.
+// byTag groups rows by organisation and API, in blocks and in their order.
 func byTag(n int, target func(int) Target) [][]int {
 	var blocks [][]int
 	open := map[[2]string]int{}
 	for i := range n {
 		t := target(i)
 		tag := [2]string{t.Organisation, t.API}
-		at, there := open[tag]
-		if !there || len(blocks[at]) == block {
+		at, ok := open[tag]
+		if !ok || len(blocks[at]) == block {
 			at = len(blocks)
 			open[tag], blocks = at, append(blocks, nil)
 		}
@@ -100,7 +100,7 @@ func edits(fields []Field) bool {
 	return false
 }
 
-// Placed tells that the wish takes a place among the edits with its revision.
+// Placed reports whether the change takes a position among the edits with its revision.
 func (w Wish) Placed() bool { return edits(w.Fields) && !w.Later }
 
 func flag(b bool) string {
@@ -110,9 +110,9 @@ func flag(b bool) string {
 	return "0"
 }
 
-// Withdraw gives up the place among the edits of a wish whose task was certainly
-// not stored, or has ended. Without it they wait for two minutes. One that is open
-// keeps its place. One round trip, none for wishes without edits.
+// Withdraw removes the position of an edit whose task was certainly not stored, or has
+// ended. Without it later edits wait for two minutes. An open task keeps its position.
+// One round trip, none for changes without edits.
 func (l *Ledger) Withdraw(ctx context.Context, wish Wish) error {
 	if !wish.Placed() {
 		return nil
@@ -123,9 +123,8 @@ func (l *Ledger) Withdraw(ctx context.Context, wish Wish) error {
 	return nil
 }
 
-// Retake gives an edit that is to be stored again under another id its old place
-// among the edits, before it is stored, so that later ones wait for it. One round
-// trip, none for wishes without edits.
+// Retake gives an edit its old position again, before it is stored under another id,
+// so that later edits wait for it. One round trip, none for changes without edits.
 func (l *Ledger) Retake(ctx context.Context, wish Wish, revision int64) error {
 	if !edits(wish.Fields) {
 		return nil
@@ -136,13 +135,13 @@ func (l *Ledger) Retake(ctx context.Context, wish Wish, revision int64) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("ledger: take the place of an edit again: %w", err)
+		return fmt.Errorf("ledger: take the position of an edit again: %w", err)
 	}
 	return nil
 }
 
-// Row is the place of a task in a run: what came in together, a file, a request,
-// a night. The zero value: none.
+// Row is the row of a task in a run: tasks that were enqueued together, as a file, a
+// request or a night. The zero value: no run.
 type Row struct {
 	Tenant string `json:"tenant,omitzero"`
 	Run    string `json:"run,omitzero"`
@@ -152,8 +151,8 @@ type Row struct {
 const (
 	// MaxRow bounds a row: the results of a run are one byte each.
 	MaxRow = 1_000_000
-	// rowsTogether is how many results one key holds. A row with a high number costs
-	// at most so many bytes, and not as many as its number.
+	// rowsTogether is how many results one key holds. A single row with a high number
+	// costs at most as many bytes.
 	rowsTogether = 4096
 )
 
@@ -161,8 +160,8 @@ func (r Row) none() bool { return r.Run == "" }
 
 func (r Row) name() string { return r.Tenant + "/" + r.Run }
 
-// key is where the result of the row is; target's records where there is no run,
-// for a script wants a key of the same tag.
+// key holds the result of the row. Without a run it is the key of target's records,
+// because a script needs a key of the same tag.
 func (r Row) key(target Target) string {
 	if r.none() {
 		return target.tasks()
@@ -170,7 +169,7 @@ func (r Row) key(target Target) string {
 	return r.block(target, r.bounded()/rowsTogether)
 }
 
-// block is the key of a run's results number n. The first has no number.
+// block is the key of a run's results number n. The first key has no number.
 func (r Row) block(target Target, n int) string {
 	name := "run:" + r.name()
 	if n > 0 {
@@ -181,7 +180,7 @@ func (r Row) block(target Target, n int) string {
 
 func (r Row) bounded() int { return min(max(r.Row, 0), MaxRow-1) }
 
-// number is the place of the row's result in its key; "" for no run.
+// number is the position of the row's result in its key; "" for no run.
 func (r Row) number() string {
 	if r.none() {
 		return ""
@@ -189,14 +188,14 @@ func (r Row) number() string {
 	return strconv.Itoa(r.bounded() % rowsTogether)
 }
 
-// Open is a stored task that has not ended, with what it takes to enqueue it
+// Open is a stored task that has not ended, with all that is needed to enqueue it
 // again if it vanishes.
 type Open struct {
 	Wish     Wish   `json:"-"`
 	Revision int64  `json:"revision"`
 	Row      Row    `json:"row,omitzero"`
 	Queue    string `json:"queue"`
-	Key      string `json:"key,omitzero"` // its producer's
+	Key      string `json:"key,omitzero"` // of its producer
 	Type     string `json:"type"`
 	Payload  []byte `json:"-"` // JSON
 }
@@ -208,7 +207,7 @@ type record struct {
 	Payload jsontext.Value `json:"payload"`
 }
 
-// text is the record of a task.
+// text returns the record of a task.
 func (o Open) text() (string, error) {
 	text, err := json.Marshal(record{Target: o.Wish.Target.Key, Task: o, Payload: o.Payload})
 	if err != nil {
@@ -217,7 +216,7 @@ func (o Open) text() (string, error) {
 	return string(text), nil
 }
 
-// record is what Begin opens for an edit; "" for what holds none.
+// record is what Begin opens for a task with an edit; "" for other tasks.
 func (d Delivery) record() (string, error) {
 	if !edits(d.Fields) {
 		return "", nil
@@ -228,11 +227,11 @@ func (d Delivery) record() (string, error) {
 	}.text()
 }
 
-// Stored notes that tasks were stored: their revisions are the newest wishes for
-// their fields now, where no newer is known, and a record of each is kept until
-// it ends. It is called after a task was stored: a wish whose mark is lost costs
-// at most one call, a mark whose task was never stored would lose the older wish.
-// One round trip for each 64 tasks of an organisation's API.
+// Stored notes that tasks were stored: they are the latest changes of their fields
+// where no later one is known, and a record of each is kept until it ends. Call it
+// after a task was stored: a stored task without this note costs at most one call, but
+// a note without a stored task would lose the older change. One round trip for each 64
+// tasks of an organisation's API.
 func (l *Ledger) Stored(ctx context.Context, tasks ...Open) error {
 	for _, rows := range byTag(len(tasks), func(i int) Target { return tasks[i].Wish.Target }) {
 		first := tasks[rows[0]].Wish.Target
@@ -252,18 +251,18 @@ func (l *Ledger) Stored(ctx context.Context, tasks ...Open) error {
 			keys = append(keys, w.Target.redisKey(), o.Row.key(w.Target), w.Target.ended(w.TaskID))
 			single := len(w.Fields) == 1 && w.Fields[0].Mode != Edit
 			args = append(args, w.TaskID, o.Revision, text, flag(!w.Later), flag(single), run, o.Row.number())
-			names := wished(w.Fields)
+			names := changed(w.Fields)
 			args = append(append(args, len(names)), names...)
 		}
 		if err := stored.Run(ctx, l.rdb, keys, args...).Err(); err != nil {
-			return fmt.Errorf("ledger: mark the newest wish: %w", err)
+			return fmt.Errorf("ledger: note the latest change: %w", err)
 		}
 	}
 	return nil
 }
 
-// wished names the fields that have a newest wish: edits have none.
-func wished(fields []Field) []any {
+// changed returns the names of the fields that have a latest change: edits have none.
+func changed(fields []Field) []any {
 	var names []any
 	for _, f := range fields {
 		if f.Mode != Edit {
