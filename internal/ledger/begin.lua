@@ -24,10 +24,11 @@ local now_ms = now_s * 1000 + math.floor(clock[2] / 1000)
 local rev = tonumber(revision)
 
 -- The state of the target, read in one command.
+local ENTRIES = { LATEST, APPLIED, APPLIED_VALUE, WANTED_VALUE, UNKNOWN, LATE }
 local asked = { LEASE_OWNER, LEASE_UNTIL }
 for i = FIRST, #ARGV, 3 do
-	for _, entry in ipairs({ LATEST, APPLIED, APPLIED_VALUE, WANTED_VALUE, UNKNOWN, LATE }) do
-		asked[#asked + 1] = entry .. ARGV[i]
+	for n = 1, #ENTRIES do
+		asked[#asked + 1] = ENTRIES[n] .. ARGV[i]
 	end
 end
 local held = redis.call('HMGET', target, unpack(asked))
@@ -35,155 +36,121 @@ local held = redis.call('HMGET', target, unpack(asked))
 local leased_by_another = held[1] and held[1] ~= owner
 local lease_until = tonumber(held[2] or 0)
 
-local fields, writes, calls = {}, {}, {}
-for i = FIRST, #ARGV, 3 do
-	local at = (i - FIRST) * 2 + 2
-	fields[#fields + 1] = {
-		name = ARGV[i],
-		mode = ARGV[i + 1],
-		value = ARGV[i + 2],
-		latest = tonumber(held[at + 1] or 0),
-		applied = tonumber(held[at + 2] or 0),
-		applied_text = held[at + 2],
-		applied_value = held[at + 3],
-		wanted_value = held[at + 4],
-		unknown = held[at + 5],
-		late = held[at + 6],
-	}
-end
-
 local function read(entry)
 	return redis.call('HGET', target, entry) or ''
 end
 
+-- The fields, each with the answers to the questions that the rules ask.
+local fields, queued = {}, false
+for i = FIRST, #ARGV, 3 do
+	local name, mode, value = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+	local at = 2 + #fields * #ENTRIES
+	local latest, applied = tonumber(held[at + 1] or 0), tonumber(held[at + 2] or 0)
+	local equal = held[at + 3] == value or held[at + 4] == value
+	local unknown, late = held[at + 5], held[at + 6]
+	local field = {
+		name = name,
+		mode = mode,
+		later_change = latest > rev or applied > rev,
+		applied_before = applied == rev and not unknown,
+		holds_value = applied > 0 and equal and not unknown and not late,
+		unknown = unknown,
+		unanswered = unknown and not unknown:find(ANSWERED, 1, true),
+		late = late,
+	}
+	if mode == 'edit' then
+		-- A worker of schema 1 keeps no list of edits: then the revision decides.
+		local listed = (' ' .. read(DONE_EDITS .. name)):find(' ' .. revision .. ' ', 1, true)
+		field.applied_before = listed or field.applied_before
+		queued = queued or not field.applied_before
+	end
+	fields[#fields + 1] = field
+end
+
+local writes = {}
 local function write(entry, value)
 	writes[#writes + 1] = entry
 	writes[#writes + 1] = value
 end
 
--- The questions that the rules ask.
-
-local function later_change(field)
-	return field.latest > rev or field.applied > rev
-end
-
-local function applied_before(field)
-	return field.applied == rev and not field.unknown
-end
-
-local function edit_applied_before(field)
-	return (' ' .. read(DONE_EDITS .. field.name)):find(' ' .. revision .. ' ', 1, true)
-		-- A worker of schema 1 keeps no list of edits.
-		or field.applied_text == revision and not field.unknown
-end
-
-local function holds_value(field)
-	local equal = field.applied_value == field.value or field.wanted_value == field.value
-	return field.applied > 0 and equal and not field.unknown and not field.late
-end
-
-local function unanswered(field)
-	return field.unknown and not field.unknown:find(ANSWERED, 1, true)
-end
-
-local function lock_runs(lock)
-	return lock ~= '' and tonumber(lock:match('^%d+')) > now_s
-end
-
-local function calls_done()
-	local done = read(PROGRESS .. revision)
-	return done ~= '' and done or '0'
-end
-
-local function candidates_refused(field)
-	return read(REFUSED .. field.name):match('^' .. revision .. ' (%d+)$') or '0'
-end
-
--- The decisions: call, make no call, or refuse, which leaves the task open.
-local function call(answer) return { answer = answer, call = true } end
-local function no_call(answer) return { answer = answer } end
-local function refuse(answer) return { answer = answer, open = true } end
-
--- The rules, mode by mode.
+-- The rules, mode by mode. Each returns its decision, and CALL if the field needs a call,
+-- or OPEN if it needs none and the task must not end.
+local CALL, OPEN = 1, 2
 local decide = {}
 
-local function call_by_outcome(field)
-	if unanswered(field) then
-		return call('doubtful|1')
+local function decide_by_outcome(field)
+	if field.unanswered then
+		return 'doubtful|1', CALL
 	elseif field.unknown or field.late then
-		return call('doubtful|0')
+		return 'doubtful|0', CALL
 	end
-	return call('send')
+	return 'send', CALL
 end
 
 function decide.value(field)
-	if later_change(field) then
-		return no_call('superseded')
-	elseif applied_before(field) then
-		return no_call('settled')
-	elseif holds_value(field) and leased_by_another then
+	if field.later_change then
+		return 'superseded'
+	elseif field.applied_before then
+		return 'settled'
+	elseif field.holds_value and leased_by_another then
 		-- The lease has expired. Redis may have kept it and lost what was sent. This
 		-- stays until a send is settled.
 		write(UNKNOWN .. field.name, revision .. ANSWERED)
-		return call('doubtful|0')
-	elseif holds_value(field) then
+		return 'doubtful|0', CALL
+	elseif field.holds_value then
 		write(APPLIED .. field.name, revision)
-		return no_call('unchanged')
+		return 'unchanged'
 	end
-	return call_by_outcome(field)
+	return decide_by_outcome(field)
 end
 
 function decide.effect(field)
-	if later_change(field) then
-		return no_call('superseded')
-	elseif applied_before(field) then
-		return no_call('settled')
+	if field.later_change then
+		return 'superseded'
+	elseif field.applied_before then
+		return 'settled'
 	end
-	return call_by_outcome(field)
+	return decide_by_outcome(field)
 end
 
 function decide.once(field)
-	if later_change(field) then
-		return no_call('superseded')
+	if field.later_change then
+		return 'superseded'
 	end
 	local lock = read(LOCK .. field.name)
 	if field.unknown then
-		-- The intent says what may be sent: nothing else.
+		-- The intent says which value was sent: no other may be.
 		local intent = now_ms .. '|' .. read(INTENT .. field.name)
 		if lock:find(UNVERIFIED, 1, true) then
-			return refuse('unverified|' .. intent)
+			return 'unverified|' .. intent, OPEN
 		end
-		return call('doubtful|' .. intent)
-	elseif applied_before(field) then
-		return no_call('settled')
-	elseif holds_value(field) then
+		return 'doubtful|' .. intent, CALL
+	elseif field.applied_before then
+		return 'settled'
+	elseif field.holds_value then
 		write(APPLIED .. field.name, revision)
-		return no_call('unchanged')
-	elseif lock_runs(lock) then
-		return refuse('locked|' .. lock)
+		return 'unchanged'
+	elseif lock ~= '' and tonumber(lock:match('^%d+')) > now_s then
+		return 'locked|' .. lock, OPEN
 	end
-	return call('send|' .. candidates_refused(field))
+	local refused = read(REFUSED .. field.name):match('^' .. revision .. ' (%d+)$')
+	return 'send|' .. (refused or '0'), CALL
 end
 
 function decide.edit(field)
-	if field.done then
-		return no_call('settled')
-	elseif unanswered(field) then
-		return call('doubtful|' .. calls_done() .. '|late')
-	elseif field.unknown then
-		return call('doubtful|' .. calls_done())
+	if field.applied_before then
+		return 'settled'
 	end
-	return call('send|' .. calls_done())
-end
-
--- The queue of edits.
-
--- An edit keeps its position until it ends, and has a record from now on: its producer
--- may have died before it noted that the task is stored.
-local function enter_queue()
-	redis.call('ZADD', open_edits, revision, task)
-	redis.call('PEXPIRE', open_edits, keep_ms)
-	redis.call('HSETNX', open_tasks, task, record)
+	local calls_done = read(PROGRESS .. revision)
+	if calls_done == '' then
+		calls_done = '0'
+	end
+	if field.unanswered then
+		return 'doubtful|' .. calls_done .. '|late', CALL
+	elseif field.unknown then
+		return 'doubtful|' .. calls_done, CALL
+	end
+	return 'send|' .. calls_done, CALL
 end
 
 -- edit_before returns the task that goes first, or nil. An edit that took a revision
@@ -203,22 +170,8 @@ local function edit_before()
 	end
 end
 
--- What follows from the decisions.
-
-local function take_lease()
-	write(LEASE_OWNER, owner)
-	write(LEASE_UNTIL, now_ms + lease_ms)
-	for _, field in ipairs(calls) do
-		-- An intent is noted right before its send.
-		if sends_at_once and field.mode ~= 'once' then
-			write(UNKNOWN .. field.name, revision)
-		end
-	end
-end
-
 local function end_task(result)
-	-- A slow producer must not open the task again. The record of an edit may be that of
-	-- enter_queue.
+	-- A slow producer must not open the task again. The record of an edit may be from here.
 	if redis.call('HDEL', open_tasks, task) == 0 or record ~= '' then
 		redis.call('SET', has_ended, '1', 'EX', 60)
 	end
@@ -235,29 +188,14 @@ local function end_task(result)
 	end
 end
 
-local function result_of(decisions)
-	local result = RESULT_UNCHANGED
-	for _, decision in ipairs(decisions) do
-		if decision.answer == 'superseded' then
-			return RESULT_SUPERSEDED
-		elseif decision.answer == 'settled' then
-			result = RESULT_SETTLED
-		end
-	end
-	return result
-end
-
 -- The decision on the task.
 
-local queued = false
-for _, field in ipairs(fields) do
-	if field.mode == 'edit' then
-		field.done = edit_applied_before(field)
-		queued = queued or not field.done
-	end
-end
 if queued then
-	enter_queue()
+	-- An edit keeps its position until it ends, and has a record from now on: its producer
+	-- may have died before it noted that the task is stored.
+	redis.call('ZADD', open_edits, revision, task)
+	redis.call('PEXPIRE', open_edits, keep_ms)
+	redis.call('HSETNX', open_tasks, task, record)
 end
 if leased_by_another and lease_until > now_ms then
 	return { 'busy', tostring(lease_until - now_ms) }
@@ -267,22 +205,32 @@ if earlier then
 	return { 'behind', tostring(redis.call('ZRANK', open_edits, task)), earlier }
 end
 
-local decisions, reply, open = {}, { 'done' }, false
+local reply, calls, open, result = { 'done' }, {}, false, RESULT_UNCHANGED
 for n, field in ipairs(fields) do
-	local decision = decide[field.mode](field)
-	if decision.call then
+	local decision, effect = decide[field.mode](field)
+	reply[n + 1] = decision
+	if effect == CALL then
 		calls[#calls + 1] = field
+	elseif effect == OPEN then
+		open = true
+	elseif decision == 'superseded' then
+		result = RESULT_SUPERSEDED
+	elseif decision == 'settled' and result ~= RESULT_SUPERSEDED then
+		result = RESULT_SETTLED
 	end
-	open = open or decision.open
-	decisions[n] = decision
-	reply[n + 1] = decision.answer
 end
 if #calls > 0 then
-	take_lease()
 	reply[1] = 'go'
 	reply[#reply + 1] = clock[1]
+	write(LEASE_OWNER, owner)
+	write(LEASE_UNTIL, now_ms + lease_ms)
+	for _, field in ipairs(calls) do
+		if sends_at_once and field.mode ~= 'once' then -- whose intent is noted right before the send
+			write(UNKNOWN .. field.name, revision)
+		end
+	end
 elseif not open then
-	end_task(result_of(decisions))
+	end_task(result)
 end
 if #writes > 0 then
 	redis.call('HSET', target, unpack(writes))

@@ -20,9 +20,9 @@ local FIRST, WIDTH = 13, 4
 
 local asked = { LEASE_OWNER }
 for i = FIRST, #ARGV, WIDTH do
-	for _, entry in ipairs({ APPLIED, LATE, UNKNOWN }) do
-		asked[#asked + 1] = entry .. ARGV[i]
-	end
+	asked[#asked + 1] = APPLIED .. ARGV[i]
+	asked[#asked + 1] = LATE .. ARGV[i]
+	asked[#asked + 1] = UNKNOWN .. ARGV[i]
 end
 local held = redis.call('HMGET', target, unpack(asked))
 
