@@ -11,7 +11,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// former is a worker or a producer of schema 1: it runs the scripts of that time.
+// former is a worker or a producer of schema 1: it runs the scripts of schema 1.
 type former struct {
 	t   *testing.T
 	rdb redis.UniversalClient
@@ -33,7 +33,7 @@ func (f former) run(target ledger.Target, script string, args ...any) *redis.Cmd
 	return answer
 }
 
-// enqueues takes a revision and marks it as the newest wish for the fields.
+// enqueues takes a revision and notes it as the latest change of the fields.
 func (f former) enqueues(target ledger.Target, fields ...string) int64 {
 	f.t.Helper()
 	revision, err := f.run(target, "revise", formerKeeps).Int64()
@@ -50,7 +50,7 @@ func (f former) enqueues(target ledger.Target, fields ...string) int64 {
 	return revision
 }
 
-// begins returns what the target answers.
+// begins returns the decision.
 func (f former) begins(target ledger.Target, revision int64, field, mode, value string) string {
 	f.t.Helper()
 	answer, err := f.run(target, "begin", "former", 20_000, formerKeeps, revision, field, mode, value).StringSlice()
@@ -70,7 +70,7 @@ func (f former) sends(target ledger.Target, revision int64, field, mode string) 
 func (f former) carriesOut(target ledger.Target, revision int64, field, mode, value string) {
 	f.t.Helper()
 	if got := f.begins(target, revision, field, mode, value); got != "send" {
-		f.t.Fatalf("it stands as %s, want send", got)
+		f.t.Fatalf("it is decided as %s, want send", got)
 	}
 	f.sends(target, revision, field, mode)
 	if got := f.run(target, "settle", "former", formerKeeps, revision, "request", field, mode, value, "").Val(); got != "ok" {
@@ -117,17 +117,17 @@ func TestAFormerWorkerCarriesOutTasksOfThisProducer(t *testing.T) {
 		older := noted(t, l, ann, "older", 0, nick("A"))
 		newer := noted(t, l, ann, "newer", 1, nick("B"))
 		if got := old.begins(ann, older.Revision, "nickname", "value", "A"); got != "superseded" {
-			t.Errorf("the older wish stands as %s", got)
+			t.Errorf("the older change is decided as %s", got)
 		}
 		wantEnded(t, l, newer, false, ledger.RowStored)
 		old.carriesOut(ann, newer.Revision, "nickname", "value", "B")
 		wantEnded(t, l, newer, true, ledger.RowSettled)
 		wantEnded(t, l, older, true, ledger.RowSuperseded)
-		wantStanding(t, l, ann, newer.Revision, nick("B"), ledger.Settled)
+		wantDecision(t, l, ann, newer.Revision, nick("B"), ledger.Settled)
 	})
 }
 
-func TestAnEditThatAFormerWorkerSettledGivesUpItsPlace(t *testing.T) {
+func TestAnEditThatAFormerWorkerSettledLosesItsPosition(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l, old := ledger.New(s.Client(t)), former{t, s.Client(t)}
@@ -136,13 +136,13 @@ func TestAnEditThatAFormerWorkerSettledGivesUpItsPlace(t *testing.T) {
 		wantEnded(t, l, first, false, ledger.RowStored)
 		old.carriesOut(chat, first.Revision, "members", "edit", "")
 		wantEnded(t, l, first, true, ledger.RowSettled)
-		mark, standings, err := l.Begin(t.Context(), ledger.Delivery{
+		mark, decided, err := l.Begin(t.Context(), ledger.Delivery{
 			TaskID: "second", Target: chat, Revision: second.Revision, Fields: members, Row: second.Row,
 		})
-		if err != nil || mark == nil || standings[0] != ledger.Send {
-			t.Fatalf("the second stands as %v, %v", standings, err)
+		if err != nil || mark == nil || decided[0] != ledger.Send {
+			t.Fatalf("the second is decided as %v, %v", decided, err)
 		}
-		// And once more the first, whose word of its end was lost.
+		// The end of the first was not noted, and its position must be removed.
 		if err := mark.Settle(t.Context(), "request", false, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -158,25 +158,25 @@ func TestTasksOfAFormerProducerAreCarriedOut(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l, old := ledger.New(s.Client(t)), former{t, s.Client(t)}
 		older, newer := old.enqueues(ann, "nickname"), old.enqueues(ann, "nickname")
-		wantStanding(t, l, ann, older, nick("A"), ledger.Superseded)
+		wantDecision(t, l, ann, older, nick("A"), ledger.Superseded)
 		apply(t, l, ann, newer, nick("B"))
-		wantStanding(t, l, ann, newer, nick("B"), ledger.Settled)
-		wantStanding(t, l, ann, old.enqueues(ann, "nickname"), nick("B"), ledger.Unchanged)
-		// This producer's wishes and the former's are of one order.
+		wantDecision(t, l, ann, newer, nick("B"), ledger.Settled)
+		wantDecision(t, l, ann, old.enqueues(ann, "nickname"), nick("B"), ledger.Unchanged)
+		// The changes of this producer and of the former one have one order.
 		mixed := noted(t, l, ann, "mixed", 0, nick("C"))
 		if last := old.enqueues(ann, "nickname"); last <= mixed.Revision {
 			t.Errorf("revision %d after %d", last, mixed.Revision)
 		}
-		wantStanding(t, l, ann, mixed.Revision, nick("C"), ledger.Superseded)
+		wantDecision(t, l, ann, mixed.Revision, nick("C"), ledger.Superseded)
 
 		edit := old.enqueues(chat)
 		apply(t, l, chat, edit, members)
-		wantStanding(t, l, chat, edit, members, ledger.Settled)
+		wantDecision(t, l, chat, edit, members, ledger.Settled)
 	})
 }
 
-// Of what a former worker left in doubt, nobody knows which ID it was.
-func TestAnIDThatAFormerWorkerLeftInDoubtIsNotSentAgain(t *testing.T) {
+// A worker of schema 1 does not note which ID it sends.
+func TestAnIDWhoseOutcomeAFormerWorkerLeftUnknownIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l, old := ledger.New(s.Client(t)), former{t, s.Client(t)}
@@ -185,13 +185,13 @@ func TestAnIDThatAFormerWorkerLeftInDoubtIsNotSentAgain(t *testing.T) {
 		old.sends(person, revision, "id", "value")
 		old.run(person, "release", "former")
 
-		wish := id("zoebronte")
-		mark, standings, err := l.Begin(t.Context(), ledger.Delivery{TaskID: "again", Target: person, Revision: revision, Fields: wish})
-		if err != nil || mark == nil || standings[0] != ledger.Doubtful {
-			t.Fatalf("it stands as %v, %v", standings, err)
+		change := id("zoebronte")
+		mark, decided, err := l.Begin(t.Context(), ledger.Delivery{TaskID: "again", Target: person, Revision: revision, Fields: change})
+		if err != nil || mark == nil || decided[0] != ledger.Doubtful {
+			t.Fatalf("it is decided as %v, %v", decided, err)
 		}
-		if intent, inDoubt := mark.Intent(); !inDoubt || intent.Value != "" || intent.Sends != 0 {
-			t.Errorf("in doubt: %v, %+v", inDoubt, intent)
+		if intent, isUnknown := mark.Intent(); !isUnknown || intent.Value != "" || intent.Sends != 0 {
+			t.Errorf("the outcome is unknown: %v, %+v", isUnknown, intent)
 		}
 		mark.Intend("zoebronte")
 		if err := mark.Gate(t.Context()); err == nil {
@@ -200,15 +200,14 @@ func TestAnIDThatAFormerWorkerLeftInDoubtIsNotSentAgain(t *testing.T) {
 	})
 }
 
-// What this build notes besides is in nobody's way: an ID whose intent is there is
-// in doubt for a former worker too.
-func TestAFormerWorkerHeedsADoubtOfThisOne(t *testing.T) {
+// A former worker ignores the intent, and finds the unknown outcome of an ID.
+func TestAFormerWorkerKnowsAnUnknownOutcomeOfThisVersion(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l, old := ledger.New(s.Client(t)), former{t, s.Client(t)}
-		wish := id("zoebronte")
-		task := noted(t, l, person, "id", 0, wish)
-		mark, _, err := l.Begin(t.Context(), ledger.Delivery{TaskID: "id", Target: person, Revision: task.Revision, Fields: wish})
+		change := id("zoebronte")
+		task := noted(t, l, person, "id", 0, change)
+		mark, _, err := l.Begin(t.Context(), ledger.Delivery{TaskID: "id", Target: person, Revision: task.Revision, Fields: change})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -220,7 +219,7 @@ func TestAFormerWorkerHeedsADoubtOfThisOne(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := old.begins(person, task.Revision, "id", "value", "zoebronte"); got != "doubtful" {
-			t.Errorf("it stands as %s, want doubtful", got)
+			t.Errorf("it is decided as %s, want doubtful", got)
 		}
 	})
 }

@@ -17,7 +17,7 @@ import (
 
 const yard = "dt.nickname"
 
-// died is when the letters of the tests died, a second after another.
+// died is the time of the first dead letter; each other is a second later.
 var died = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 
 func letter(id string, second int, class, code string) ledger.Letter {
@@ -28,7 +28,7 @@ func letter(id string, second int, class, code string) ledger.Letter {
 	}
 }
 
-func buried(t *testing.T, l *ledger.Ledger, letters ...ledger.Letter) {
+func addAll(t *testing.T, l *ledger.Ledger, letters ...ledger.Letter) {
 	t.Helper()
 	for _, one := range letters {
 		if fresh, err := l.Bury(t.Context(), one); err != nil || !fresh {
@@ -37,7 +37,7 @@ func buried(t *testing.T, l *ledger.Ledger, letters ...ledger.Letter) {
 	}
 }
 
-// ids reads letters by pages of n.
+// ids reads dead letters by pages of n.
 func ids(t *testing.T, l *ledger.Ledger, q ledger.Letters, n int) []string {
 	t.Helper()
 	var all []string
@@ -60,11 +60,11 @@ func ids(t *testing.T, l *ledger.Ledger, q ledger.Letters, n int) []string {
 func wantIDs(t *testing.T, got []string, want ...string) {
 	t.Helper()
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
-		t.Errorf("letters (-want +got):\n%s", diff)
+		t.Errorf("dead letters (-want +got):\n%s", diff)
 	}
 }
 
-func TestALetterIsReadAsItWasWrittenWhateverItHolds(t *testing.T) {
+func TestADeadLetterIsReadAsItWasWritten(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
@@ -73,7 +73,7 @@ func TestALetterIsReadAsItWasWrittenWhateverItHolds(t *testing.T) {
 		whole.Message, whole.RequestID, whole.Todo = "mes\nsage", "r1", "do it"
 		whole.Payload = []byte("\xff\x00 no JSON")
 		whole.Attempts = map[string]int{"busy": 11, "rejected": 1}
-		buried(t, l, whole)
+		addAll(t, l, whole)
 		got, found, err := l.Letter(t.Context(), yard, whole.ID)
 		if err != nil || !found {
 			t.Fatalf("found %t, %v", found, err)
@@ -83,24 +83,24 @@ func TestALetterIsReadAsItWasWrittenWhateverItHolds(t *testing.T) {
 		}
 		page, _, err := l.DeadPage(t.Context(), ledger.Letters{Lane: yard, ByCause: true, Class: "rejected", Code: whole.Code}, "", 10)
 		if err != nil || len(page) != 1 {
-			t.Fatalf("%d letters of its cause, %v", len(page), err)
+			t.Fatalf("%d dead letters of its cause, %v", len(page), err)
 		}
 		if diff := cmp.Diff(whole, page[0]); diff != "" {
 			t.Errorf("on a page (-want +got):\n%s", diff)
 		}
 		odd := letter("\xff", 1, "rejected", "\xfe")
-		buried(t, l, odd)
+		addAll(t, l, odd)
 		if got, found, err := l.Letter(t.Context(), yard, "\xff"); err != nil || !found || got.ID != "\xff" {
-			t.Errorf("a letter whose id is no text: %q, %t, %v", got.ID, found, err)
+			t.Errorf("a dead letter whose id is not text: %q, %t, %v", got.ID, found, err)
 		}
 	})
 }
 
-func TestLettersAreListedNewestFirstByTimeAndByCause(t *testing.T) {
+func TestDeadLettersAreListedNewestFirstByTimeAndByCause(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
-		buried(t, l, letter("a", 0, "rejected", "1"), letter("b", 1, "busy", ""), letter("c", 2, "rejected", "1"), letter("d", 2, "rejected", "2"))
+		addAll(t, l, letter("a", 0, "rejected", "1"), letter("b", 1, "busy", ""), letter("c", 2, "rejected", "1"), letter("d", 2, "rejected", "2"))
 		all := ledger.Letters{Lane: yard}
 		for n := 1; n <= 5; n++ {
 			wantIDs(t, ids(t, l, all, n), "d", "c", "b", "a")
@@ -130,19 +130,19 @@ func TestLettersAreListedNewestFirstByTimeAndByCause(t *testing.T) {
 }
 
 // A task that runs again may die of something else, and the sweep may come upon
-// a task that has its letter.
-func TestATaskHasOneLetterHoweverOftenItDies(t *testing.T) {
+// a task that has its dead letter.
+func TestATaskHasOneDeadLetterHoweverOftenItFails(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
-		buried(t, l, letter("a", 0, "busy", "-1"))
+		addAll(t, l, letter("a", 0, "busy", "-1"))
 		again := letter("a", 5, "rejected", "7")
 		if fresh, err := l.Bury(t.Context(), again); fresh || err != nil {
 			t.Errorf("the second death: fresh %t, %v", fresh, err)
 		}
 		for _, late := range []ledger.Letter{letter("a", 9, "archived", ""), again} {
 			if fresh, err := l.BuryNew(t.Context(), late); fresh || err != nil {
-				t.Errorf("BuryNew of one that has a letter: fresh %t, %v", fresh, err)
+				t.Errorf("BuryNew of a task that has a dead letter: fresh %t, %v", fresh, err)
 			}
 		}
 		got, _, err := l.Letter(t.Context(), yard, "a")
@@ -159,13 +159,13 @@ func TestATaskHasOneLetterHoweverOftenItDies(t *testing.T) {
 	})
 }
 
-func TestRemovingTheLastLetterLeavesNoKeyButTheNameOfItsLane(t *testing.T) {
+func TestRemovingTheLastDeadLetterLeavesOnlyTheNameOfItsLane(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
 		l := ledger.New(rdb)
-		buried(t, l, letter("a", 0, "busy", ""), letter("b", 0, "rejected", "1"))
-		if n, err := l.Unbury(t.Context(), yard, "a", "b", "nobody"); n != 2 || err != nil {
+		addAll(t, l, letter("a", 0, "busy", ""), letter("b", 0, "rejected", "1"))
+		if n, err := l.Unbury(t.Context(), yard, "a", "b", "other"); n != 2 || err != nil {
 			t.Errorf("%d were removed, %v", n, err)
 		}
 		if n, err := l.Unbury(t.Context(), yard, "a"); n != 0 || err != nil {
@@ -179,13 +179,13 @@ func TestRemovingTheLastLetterLeavesNoKeyButTheNameOfItsLane(t *testing.T) {
 	})
 }
 
-// What is removed between two pages, or dies meanwhile, moves nothing.
-func TestAPageGoesOnWhereTheOneBeforeEnded(t *testing.T) {
+// Dead letters that are removed or added between two pages move no others.
+func TestAPageBeginsAtTheEndOfThePageBefore(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
 		for i := range 10 {
-			buried(t, l, letter(fmt.Sprint("t", i), 0, "busy", "")) // all at the same moment
+			addAll(t, l, letter(fmt.Sprint("t", i), 0, "busy", "")) // all at the same moment
 		}
 		var got []string
 		var from ledger.Cursor
@@ -200,7 +200,7 @@ func TestAPageGoesOnWhereTheOneBeforeEnded(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			buried(t, l, letter(fmt.Sprint("new", len(got)), 1+len(got), "busy", ""))
+			addAll(t, l, letter(fmt.Sprint("new", len(got)), 1+len(got), "busy", ""))
 			if next == "" {
 				break
 			}
@@ -210,12 +210,12 @@ func TestAPageGoesOnWhereTheOneBeforeEnded(t *testing.T) {
 	})
 }
 
-func TestALetterOfANewerVersionIsShownAsItLiesThere(t *testing.T) {
+func TestADeadLetterOfANewerVersionIsShownAsItIsStored(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
 		l := ledger.New(rdb)
-		buried(t, l, letter("a", 0, "busy", ""))
+		addAll(t, l, letter("a", 0, "busy", ""))
 		if err := rdb.HSet(t.Context(), "rollcall:{dt.nickname}:dead:letters", "a", "of 2031").Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -239,15 +239,15 @@ func TestAttemptsAreReadByClassWithTheFirst(t *testing.T) {
 		if diff := cmp.Diff(map[string]int{"busy": 2, "partial": 1}, counts); diff != "" || err != nil || !first.Equal(died) {
 			t.Errorf("first at %v, %v (-want +got):\n%s", first, err, diff)
 		}
-		if counts, first, err := l.Attempts(t.Context(), "nobody"); len(counts) != 0 || !first.IsZero() || err != nil {
+		if counts, first, err := l.Attempts(t.Context(), "other"); len(counts) != 0 || !first.IsZero() || err != nil {
 			t.Errorf("of a task that never failed: %v, %v, %v", counts, first, err)
 		}
 	})
 }
 
-// The indexes and counts hold against a map, whatever the order of deaths and
+// The indexes and counts hold against a map, whatever the order of additions and
 // removals.
-func TestTheIndexesOfLettersHoldAgainstAModel(t *testing.T) {
+func TestTheIndexesOfDeadLettersAgreeWithAModel(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	l := ledger.New(s.Client(t))
@@ -258,7 +258,7 @@ func TestTheIndexesOfLettersHoldAgainstAModel(t *testing.T) {
 		model := map[string]ledger.Letter{}
 		rt.Repeat(map[string]func(*rapid.T){
 			"": func(rt *rapid.T) { holds(t, rt, l, lane, model) },
-			"bury": func(rt *rapid.T) {
+			"add": func(rt *rapid.T) {
 				one := letter(rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(rt, "id"), rapid.IntRange(0, 3).Draw(rt, "at"),
 					rapid.SampledFrom([]string{"busy", "rejected"}).Draw(rt, "class"), rapid.SampledFrom([]string{"", "1"}).Draw(rt, "code"))
 				one.Lane = lane

@@ -10,14 +10,14 @@ import (
 
 // Lanes lie on different nodes; all keys of one lane's letters on one, which the
 // scripts rely on, and what the replica has received survives the master.
-func TestLettersAreKeptOnEveryTopologyAndThroughAFailover(t *testing.T) {
+func TestDeadLettersAreKeptOnEveryTopologyAndThroughAFailover(t *testing.T) {
 	t.Parallel()
 	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
 		l := on(t, d)
 		for i := range 12 {
 			one := letter("t", i, "rejected", "1")
 			one.Lane = fmt.Sprintf("dt%d.nickname", i)
-			buried(t, l, one)
+			addAll(t, l, one)
 			one.Class = "busy"
 			if fresh, err := l.Bury(t.Context(), one); fresh || err != nil {
 				t.Fatalf("the second death in %s: fresh %t, %v", one.Lane, fresh, err)

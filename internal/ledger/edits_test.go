@@ -26,10 +26,10 @@ func edit(t *testing.T, l *ledger.Ledger, id string) int64 {
 	return revised.Revision
 }
 
-// note tells that the edit was stored.
+// note notes that the edit was stored.
 func note(t *testing.T, l *ledger.Ledger, id string, rev int64) {
 	t.Helper()
-	open := wished(chat, rev, members)
+	open := storedTask(chat, rev, members)
 	open.Wish.TaskID = id
 	if err := l.Stored(t.Context(), open); err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func meet(t *testing.T, l *ledger.Ledger, id string, rev int64) (*ledger.Mark, [
 	})
 }
 
-func TestEditsGoInTheOrderInWhichTheyWereWishedFor(t *testing.T) {
+func TestEditsGoInTheOrderOfTheirRevisions(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
@@ -78,8 +78,8 @@ func TestEditsGoInTheOrderInWhichTheyWereWishedFor(t *testing.T) {
 			t.Fatal(err)
 		}
 		release(t, mark, ledger.Untouched)
-		if _, standings, err := arrive(t, l, "one", one); err != nil || standings[0] != ledger.Settled {
-			t.Errorf("an edit that comes again stands as %v, %v", standings, err)
+		if _, decided, err := arrive(t, l, "one", one); err != nil || decided[0] != ledger.Settled {
+			t.Errorf("an edit that comes again is decided as %v, %v", decided, err)
 		}
 		// Replayed, it has its old place: before all that wait.
 		if mark, _, err = arrive(t, l, "two~1", two); err != nil || mark == nil {
@@ -88,7 +88,7 @@ func TestEditsGoInTheOrderInWhichTheyWereWishedFor(t *testing.T) {
 	})
 }
 
-func TestAnEditThatWasSettledBeforeALaterOneIsKnownWhenItComesAgain(t *testing.T) {
+func TestAnEditThatIsDeliveredAgainAfterALaterOneIsSettled(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
@@ -110,15 +110,15 @@ func TestAnEditThatWasSettledBeforeALaterOneIsKnownWhenItComesAgain(t *testing.T
 			t.Fatal(err)
 		}
 		for id, rev := range map[string]int64{"one": one, "two": two} {
-			if mark, standings, err := arrive(t, l, id, rev); err != nil || mark != nil || standings[0] != ledger.Settled {
-				t.Errorf("%s stands as %v, %v", id, standings, err)
+			if mark, decided, err := arrive(t, l, id, rev); err != nil || mark != nil || decided[0] != ledger.Settled {
+				t.Errorf("%s is decided as %v, %v", id, decided, err)
 			}
 		}
 	})
 }
 
 // Its producer died between the revision and the task, or took the place back.
-func TestAnEditThatWasNeverStoredKeepsNobodyWaitingForLong(t *testing.T) {
+func TestAnEditThatWasNeverStoredIsSkippedAfterTwoMinutes(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	l := ledger.New(s.Client(t))
@@ -150,7 +150,7 @@ func TestAnEditThatWasNeverStoredKeepsNobodyWaitingForLong(t *testing.T) {
 	}
 }
 
-func TestATaskOfSeveralCallsGoesOnWhereItWas(t *testing.T) {
+func TestATaskOfSeveralCallsContinuesAfterTheLastCallThatWasNoted(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
@@ -175,7 +175,7 @@ func TestATaskOfSeveralCallsGoesOnWhereItWas(t *testing.T) {
 
 // Its producer died after it had stored the task. A worker that comes to it writes
 // down what the producer did not.
-func TestAnEditThatAWorkerHasMetKeepsItsPlaceThoughItsProducerDied(t *testing.T) {
+func TestAnEditThatAWorkerHasBegunKeepsItsPositionThoughItsProducerDied(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	l := ledger.New(s.Client(t))

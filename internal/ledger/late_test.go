@@ -8,9 +8,9 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// B timed out and A was sent after it. B may still land on top of A, so the next
-// wish for A is sent and not believed; once nothing can land any more it ends that.
-func TestAfterASendThatMayStillLandAnEqualWishIsSentOnceMore(t *testing.T) {
+// B timed out and A was sent after it. B may still overwrite A, so the next change to A
+// is sent. That ends once no earlier send can be carried out any more.
+func TestAfterASendThatMayStillBeCarriedOutAnEqualChangeIsSent(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	l := ledger.New(s.Client(t))
@@ -22,16 +22,16 @@ func TestAfterASendThatMayStillLandAnEqualWishIsSentOnceMore(t *testing.T) {
 	apply(t, l, ann, revise(t, l, ann), nick("A"))
 	// Within the time that it may take, sending again proves nothing.
 	apply(t, l, ann, revise(t, l, ann), nick("A"))
-	wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+	wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
 
 	s.Mini.SetTime(now.Add(6 * time.Minute))
 	apply(t, l, ann, revise(t, l, ann), nick("A"))
-	wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
+	wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
 }
 
 // A was sent within the time, and its answer came after: B may have landed in
 // between, on top of it.
-func TestWhatCountsIsWhenTheSendLeftAndNotWhenItWasAnswered(t *testing.T) {
+func TestALateSendIsOverByTheTimeOfTheNextSendAndNotOfItsAnswer(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	l := ledger.New(s.Client(t))
@@ -48,27 +48,27 @@ func TestWhatCountsIsWhenTheSendLeftAndNotWhenItWasAnswered(t *testing.T) {
 	if err := slow.Settle(t.Context(), "req", false, nil); err != nil {
 		t.Fatal(err)
 	}
-	wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+	wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
 }
 
 // The platform was busy and said so: nothing of that send is under way any more.
-func TestADoubtThatWasAnsweredEndsWithTheNextSend(t *testing.T) {
+func TestAnUnknownOutcomeThatWasAnsweredEndsWithTheNextSend(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
 		busy := begin(t, l, ann, revise(t, l, ann), nick("B"))
 		gate(t, busy)
 		release(t, busy, ledger.Answered)
-		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
 		apply(t, l, ann, revise(t, l, ann), nick("A"))
-		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
+		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
 	})
 }
 
 // The record shows whether an answer is outstanding, and when the target was last
 // settled. Each in a Redis of its own: a send without an answer leaves its trace in
 // the next.
-func TestALookTellsOfADoubtThatWasAnsweredAndOfTheLastSettle(t *testing.T) {
+func TestLookReturnsWhetherASendWasAnsweredAndTheLastSettle(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		left     ledger.Left
@@ -92,14 +92,14 @@ func TestALookTellsOfADoubtThatWasAnsweredAndOfTheLastSettle(t *testing.T) {
 			}
 			state := record.Fields["nickname"]
 			if state.Doubt != rev || state.Answered != test.answered || !record.Settled.Equal(settledAt) {
-				t.Errorf("%+v, settled at %v; want it in doubt, answered %t, and settled an hour before", state, record.Settled, test.answered)
+				t.Errorf("%+v, settled at %v; want an unknown outcome, answered %t, and settled an hour before", state, record.Settled, test.answered)
 			}
 		})
 	}
 }
 
 // Of two sends of one attempt the first had no answer.
-func TestAnAttemptTellsThatItsFirstSendMayStillLand(t *testing.T) {
+func TestSettleNotesThatAnEarlierSendMayStillBeCarriedOut(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
@@ -108,15 +108,13 @@ func TestAnAttemptTellsThatItsFirstSendMayStillLand(t *testing.T) {
 		if err := mark.Settle(t.Context(), "req", true, nil); err != nil {
 			t.Fatal(err)
 		}
-		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
 	})
 }
 
-// A send that follows at once has its doubt from the beginning, and a crash before
-// it leaves it.
-// Redis lost its power: the mark of a worker survived, and the doubt that it noted
-// a moment later did not.
-func TestATargetThatSomebodyDiedAtIsNotTakenForUnchanged(t *testing.T) {
+// Redis lost its power: it kept the lease of a worker, and lost the unknown outcome that
+// the worker noted a moment later.
+func TestAnEqualValueIsSentAfterTheLeaseOfADeadWorkerHasExpired(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	rdb := s.Client(t)
@@ -130,12 +128,13 @@ func TestATargetThatSomebodyDiedAtIsNotTakenForUnchanged(t *testing.T) {
 		t.Fatalf("%d doubts were lost", n)
 	}
 	s.Mini.SetTime(now.Add(21 * time.Second))
-	wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+	wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
 	apply(t, l, ann, revise(t, l, ann), nick("A")) // which is not refused: it stays so until it was sent
-	wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
+	wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
 }
 
-func TestAPromptSendIsInDoubtFromTheBeginning(t *testing.T) {
+// A crash before a send that follows at once leaves its outcome unknown.
+func TestTheOutcomeOfAPromptSendIsUnknownFromTheBeginning(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
@@ -148,9 +147,9 @@ func TestAPromptSendIsInDoubtFromTheBeginning(t *testing.T) {
 		}
 		record, err := l.Look(t.Context(), ann)
 		if err != nil || record.Fields["nickname"].Doubt != prompt.Revision || !record.InFlight {
-			t.Errorf("record %+v, %v: want it in doubt and in flight", record, err)
+			t.Errorf("record %+v, %v: want an unknown outcome and a lease", record, err)
 		}
 		release(t, mark, ledger.Untouched)
-		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
+		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
 	})
 }

@@ -38,37 +38,37 @@ func TestRevisionsOfATargetOnlyRise(t *testing.T) {
 	})
 }
 
-func TestAnOlderWishNeverLandsAfterANewerOne(t *testing.T) {
+func TestAnOlderChangeIsSupersededByANewerOneThatWasApplied(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
 		older, newer := revise(t, l, ann), revise(t, l, ann)
 		apply(t, l, ann, newer, nick("new"))
-		wantStanding(t, l, ann, older, nick("old"), ledger.Superseded)
+		wantDecision(t, l, ann, older, nick("old"), ledger.Superseded)
 	})
 }
 
-// Knowing of a newer wish is enough: the older one's call would be wasted.
-func TestAWishThatIsNoLongerTheNewestIsNotSent(t *testing.T) {
+// A later change that is known saves the call of the older one.
+func TestAChangeThatIsNoLongerTheLatestIsNotSent(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
 		older, newer := revise(t, l, ann), revise(t, l, ann)
-		if err := l.Stored(t.Context(), wished(ann, newer, nick("new"))); err != nil {
+		if err := l.Stored(t.Context(), storedTask(ann, newer, nick("new"))); err != nil {
 			t.Fatal(err)
 		}
-		wantStanding(t, l, ann, older, nick("old"), ledger.Superseded)
+		wantDecision(t, l, ann, older, nick("old"), ledger.Superseded)
 	})
 }
 
-func TestANewerWishThatArrivesDuringTheWaitStopsTheSend(t *testing.T) {
+func TestALaterChangeThatArrivesDuringTheWaitStopsTheSend(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
 		older := revise(t, l, ann)
 		mark := begin(t, l, ann, older, nick("old"))
 		newer := revise(t, l, ann)
-		if err := l.Stored(t.Context(), wished(ann, newer, nick("new"))); err != nil {
+		if err := l.Stored(t.Context(), storedTask(ann, newer, nick("new"))); err != nil {
 			t.Fatal(err)
 		}
 		if err := mark.Gate(t.Context()); !errors.Is(err, ledger.ErrStale) {
@@ -83,12 +83,12 @@ func TestAnEqualValueNeedsNoCallAndRaisesTheRevision(t *testing.T) {
 		l := ledger.New(s.Client(t))
 		first, between, again := revise(t, l, ann), revise(t, l, ann), revise(t, l, ann)
 		apply(t, l, ann, first, nick("ann"))
-		wantStanding(t, l, ann, again, nick("ann"), ledger.Unchanged)
-		wantStanding(t, l, ann, between, nick("bob"), ledger.Superseded)
+		wantDecision(t, l, ann, again, nick("ann"), ledger.Unchanged)
+		wantDecision(t, l, ann, between, nick("bob"), ledger.Superseded)
 	})
 }
 
-func TestATaskThatWasSettledAndComesAgainIsDone(t *testing.T) {
+func TestATaskThatIsDeliveredAgainIsSettled(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
@@ -96,14 +96,14 @@ func TestATaskThatWasSettledAndComesAgainIsDone(t *testing.T) {
 		names := []ledger.Field{{Name: "names", Mode: ledger.Effect}}
 		rev := revise(t, l, course)
 		apply(t, l, course, rev, names)
-		wantStanding(t, l, course, rev, names, ledger.Settled)
-		wantStanding(t, l, course, revise(t, l, course), names, ledger.Send)
+		wantDecision(t, l, course, rev, names, ledger.Settled)
+		wantDecision(t, l, course, revise(t, l, course), names, ledger.Send)
 	})
 }
 
-// A applied, B timed out, A wished again: the platform may hold B, so A must be
+// A applied, B timed out, A wanted again: the platform may hold B, so A must be
 // sent although it was the last value settled.
-func TestWithADoubtTheCallIsSent(t *testing.T) {
+func TestAnEqualValueIsSentWhileAnOutcomeIsUnknown(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
@@ -116,11 +116,11 @@ func TestWithADoubtTheCallIsSent(t *testing.T) {
 		}
 
 		again := revise(t, l, ann)
-		wantStanding(t, l, ann, again, nick("A"), ledger.Doubtful)
+		wantDecision(t, l, ann, again, nick("A"), ledger.Doubtful)
 	})
 }
 
-func TestACleanRefusalLeavesNoDoubtOfItsOwnAndKeepsAnEarlierOne(t *testing.T) {
+func TestAfterACleanRefusalOnlyAnEarlierOutcomeIsUnknown(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
@@ -129,7 +129,7 @@ func TestACleanRefusalLeavesNoDoubtOfItsOwnAndKeepsAnEarlierOne(t *testing.T) {
 		refused := begin(t, l, ann, revise(t, l, ann), nick("B"))
 		gate(t, refused)
 		release(t, refused, ledger.Untouched)
-		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
+		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
 
 		timedOut := begin(t, l, ann, revise(t, l, ann), nick("C"))
 		gate(t, timedOut)
@@ -137,11 +137,11 @@ func TestACleanRefusalLeavesNoDoubtOfItsOwnAndKeepsAnEarlierOne(t *testing.T) {
 		refused = begin(t, l, ann, revise(t, l, ann), nick("D"))
 		gate(t, refused)
 		release(t, refused, ledger.Untouched)
-		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
 	})
 }
 
-func TestTwoTasksAreNeverAtOneTargetTogether(t *testing.T) {
+func TestOnlyOneTaskAtATimeHoldsTheLeaseOfATarget(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
@@ -157,9 +157,9 @@ func TestTwoTasksAreNeverAtOneTargetTogether(t *testing.T) {
 	})
 }
 
-// A worker that died leaves its mark behind. After it has run out another
-// worker takes the target, and whatever the first still tries is refused.
-func TestAMarkRunsOutAndItsOldOwnerIsFencedOff(t *testing.T) {
+// The lease of a dead worker expires. Then another worker takes it, and every step of the
+// first is rejected.
+func TestALeaseExpiresAndItsOldOwnerIsRejected(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	l := ledger.New(s.Client(t))
@@ -195,13 +195,13 @@ func TestFieldsOfAGroupDoNotSupersedeEachOther(t *testing.T) {
 
 		older, newer := revise(t, l, chat), revise(t, l, chat)
 		apply(t, l, chat, newer, []ledger.Field{rename("7B")})
-		mark, standings, err := l.Begin(t.Context(), delivery(chat, older, []ledger.Field{rename("7A"), owner, members}))
+		mark, decided, err := l.Begin(t.Context(), delivery(chat, older, []ledger.Field{rename("7A"), owner, members}))
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := []ledger.Standing{ledger.Superseded, ledger.Send, ledger.Send}
-		if diff := cmp.Diff(want, standings); diff != "" {
-			t.Errorf("standings (-want +got):\n%s", diff)
+		if diff := cmp.Diff(want, decided); diff != "" {
+			t.Errorf("decided (-want +got):\n%s", diff)
 		}
 		if diff := cmp.Diff([]ledger.Field{owner, members}, mark.Fields()); diff != "" {
 			t.Errorf("fields to send (-want +got):\n%s", diff)
@@ -216,12 +216,12 @@ func TestMembershipEditsAreNeverSuperseded(t *testing.T) {
 		chat := ledger.Target{Organisation: "lakeside", API: "group", Key: "chat1"}
 		members := []ledger.Field{{Name: "members", Mode: ledger.Edit}}
 		older, newer := revise(t, l, chat), revise(t, l, chat)
-		if err := l.Stored(t.Context(), wished(chat, newer, members)); err != nil {
+		if err := l.Stored(t.Context(), storedTask(chat, newer, members)); err != nil {
 			t.Fatal(err)
 		}
 		apply(t, l, chat, newer, members)
-		wantStanding(t, l, chat, newer, members, ledger.Settled)
-		wantStanding(t, l, chat, older, members, ledger.Send)
+		wantDecision(t, l, chat, newer, members, ledger.Settled)
+		wantDecision(t, l, chat, older, members, ledger.Send)
 	})
 }
 
@@ -236,16 +236,16 @@ func TestSettleRecordsTheValueThatThePlatformTook(t *testing.T) {
 		if err := mark.Settle(t.Context(), "req", false, map[string]string{"id": "zhangsan2"}); err != nil {
 			t.Fatal(err)
 		}
-		wantStanding(t, l, person, revise(t, l, person), id("zhangsan2"), ledger.Unchanged)
-		// The wish was fulfilled by an alternative: wished again, it still is.
-		wantStanding(t, l, person, revise(t, l, person), id("zhangsan"), ledger.Unchanged)
-		wantStanding(t, l, person, revise(t, l, person), id("lisi"), ledger.Send)
+		wantDecision(t, l, person, revise(t, l, person), id("zhangsan2"), ledger.Unchanged)
+		// The platform took a substitute: the wanted value needs no call either.
+		wantDecision(t, l, person, revise(t, l, person), id("zhangsan"), ledger.Unchanged)
+		wantDecision(t, l, person, revise(t, l, person), id("lisi"), ledger.Send)
 		apply(t, l, person, revise(t, l, person), id("lisi"))
-		wantStanding(t, l, person, revise(t, l, person), id("zhangsan"), ledger.Send)
+		wantDecision(t, l, person, revise(t, l, person), id("zhangsan"), ledger.Send)
 	})
 }
 
-func TestAttemptsAreCountedByClassAndForgotten(t *testing.T) {
+func TestAttemptsAreCountedByClassAndRemoved(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
@@ -272,7 +272,7 @@ func TestAttemptsAreCountedByClassAndForgotten(t *testing.T) {
 	})
 }
 
-func TestKeepEndsTheContextWhenTheMarkIsLost(t *testing.T) {
+func TestKeepEndsTheContextWhenTheLeaseIsLost(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	l := ledger.New(s.Client(t))
@@ -305,8 +305,8 @@ func delivery(target ledger.Target, rev int64, fields []ledger.Field) ledger.Del
 
 func taskID(rev int64) string { return fmt.Sprintf("task-%d", rev) }
 
-// wished is the same task as its producer stored it.
-func wished(target ledger.Target, rev int64, fields []ledger.Field) ledger.Open {
+// storedTask is the same task as its producer stored it.
+func storedTask(target ledger.Target, rev int64, fields []ledger.Field) ledger.Open {
 	return ledger.Open{
 		Wish: ledger.Wish{Target: target, Fields: fields, TaskID: taskID(rev)}, Revision: rev,
 		Queue: "lakeside-dt.nickname", Type: "nickname:sync", Payload: []byte(`{"v":1}`),
@@ -315,12 +315,12 @@ func wished(target ledger.Target, rev int64, fields []ledger.Field) ledger.Open 
 
 func begin(t *testing.T, l *ledger.Ledger, target ledger.Target, rev int64, fields []ledger.Field) *ledger.Mark {
 	t.Helper()
-	mark, standings, err := l.Begin(t.Context(), delivery(target, rev, fields))
+	mark, decided, err := l.Begin(t.Context(), delivery(target, rev, fields))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if mark == nil {
-		t.Fatalf("nothing to send: %v", standings)
+		t.Fatalf("nothing to send: %v", decided)
 	}
 	return mark
 }
@@ -348,19 +348,19 @@ func apply(t *testing.T, l *ledger.Ledger, target ledger.Target, rev int64, fiel
 	}
 }
 
-// wantStanding asks where a single field stands, and leaves the target free.
-func wantStanding(
+// wantDecision checks the decision for a single field, and releases the lease.
+func wantDecision(
 	t *testing.T, l *ledger.Ledger, target ledger.Target, rev int64, fields []ledger.Field, want ledger.Standing,
 ) {
 	t.Helper()
-	mark, standings, err := l.Begin(t.Context(), delivery(target, rev, fields))
+	mark, decided, err := l.Begin(t.Context(), delivery(target, rev, fields))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if mark != nil {
 		release(t, mark, ledger.Untouched)
 	}
-	if diff := cmp.Diff([]ledger.Standing{want}, standings); diff != "" {
-		t.Errorf("standing (-want +got):\n%s", diff)
+	if diff := cmp.Diff([]ledger.Standing{want}, decided); diff != "" {
+		t.Errorf("decision (-want +got):\n%s", diff)
 	}
 }

@@ -39,12 +39,12 @@ func TestAnIntentSurvivesAFailoverOrNothingIsSent(t *testing.T) {
 			d.FailOver(t, "rollcall:{lakeside/id}:target:u1")
 			awaitMaster(t, l)
 			mark := begin(t, l, person, revise(t, l, person), id("lisi0001"))
-			if intent, inDoubt := mark.Intent(); !inDoubt || intent.Value != "zhangsan" || intent.Sends != 1 {
-				t.Errorf("after the failover: %+v in doubt %v, want zhangsan sent once", intent, inDoubt)
+			if intent, isUnknown := mark.Intent(); !isUnknown || intent.Value != "zhangsan" || intent.Sends != 1 {
+				t.Errorf("after the failover: %+v unknown: %v, want zhangsan sent once", intent, isUnknown)
 			}
 			mark.Intend("lisi0001")
 			if err := mark.Gate(t.Context()); err == nil {
-				t.Error("another ID passed the gate while one is in doubt")
+				t.Error("another ID may be sent while the outcome of one is unknown")
 			}
 		})
 	}
@@ -65,18 +65,18 @@ func TestASendThatWasRefusedUnreadDoesNotCount(t *testing.T) {
 		if intent, _ := mark.Intent(); intent.Sends != 1 {
 			t.Errorf("%d sends are counted, want 1", intent.Sends)
 		}
-		// Refused for its rate: that send did not count, the one before stands.
+		// Refused for its rate: that send did not count, the one before does.
 		mark.Intend("zhangsan")
 		gate(t, mark)
 		release(t, mark, ledger.Untouched)
 		mark = begin(t, l, person, rev, id("zhangsan"))
-		if intent, inDoubt := mark.Intent(); !inDoubt || intent.Sends != 1 {
-			t.Errorf("%+v in doubt %v, want the one send from before", intent, inDoubt)
+		if intent, isUnknown := mark.Intent(); !isUnknown || intent.Sends != 1 {
+			t.Errorf("%+v unknown: %v, want the one send from before", intent, isUnknown)
 		}
 	})
 }
 
-// Every script keeps to one slot of a Cluster, whatever it is about.
+// Every script uses keys of one slot of a Cluster.
 func TestEveryStepWorksOnEveryTopology(t *testing.T) {
 	t.Parallel()
 	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
@@ -89,7 +89,7 @@ func TestEveryStepWorksOnEveryTopology(t *testing.T) {
 		}
 		row := ledger.Row{Tenant: "lakeside-dt", Run: "night", Row: 3}
 		rev := edit(t, l, "edit")
-		open := wished(chat, rev, members)
+		open := storedTask(chat, rev, members)
 		open.Wish.TaskID, open.Row = "edit", row
 		must(l.Stored(t.Context(), open))
 		must(l.Withdraw(t.Context(), ledger.Wish{Target: chat, Fields: members, TaskID: "other"}))
@@ -99,7 +99,7 @@ func TestEveryStepWorksOnEveryTopology(t *testing.T) {
 		must(mark.Ungate(t.Context(), false))
 		must(mark.Note(t.Context(), 1))
 		must(mark.Settle(t.Context(), "req", false, nil))
-		must(l.Close(t.Context(), chat, "gone", row))
+		must(l.Close(t.Context(), chat, "vanished", row))
 		if ended, err := l.CloseEnded(t.Context(), open); err != nil || !ended {
 			t.Errorf("a settled task is ended: %v, %v", ended, err)
 		}
@@ -114,7 +114,7 @@ func TestEveryStepWorksOnEveryTopology(t *testing.T) {
 		must(mark.Lock(t.Context(), time.Now().Add(time.Hour), ledger.LockUnverified))
 		doubts, err := l.Doubts(t.Context(), person.Organisation, person.API)
 		if err != nil || len(doubts) != 1 {
-			t.Errorf("in doubt are %v, %v", doubts, err)
+			t.Errorf("targets with an unknown outcome: %v, %v", doubts, err)
 		}
 		if value, _, err := l.Reject(t.Context(), person, "id", "somebody"); err != nil || value != "zhangsan" {
 			t.Errorf("rejected %q, %v", value, err)
@@ -126,7 +126,7 @@ func TestEveryStepWorksOnEveryTopology(t *testing.T) {
 	})
 }
 
-// A worker's clock may be wrong by days; the marks and the doubts go by Redis'.
+// The clock of a worker may be wrong by days; leases and outcomes go by Redis' clock.
 func TestTheYearOfALockBeginsOnRedisClock(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
@@ -142,7 +142,7 @@ func TestTheYearOfALockBeginsOnRedisClock(t *testing.T) {
 }
 
 // It has run out, and the same value may be sent again, minutes later.
-func TestALockThatHasRunOutGivesNoDoubtToAPerson(t *testing.T) {
+func TestALockThatHasEndedLeavesNoOutcomeToAPerson(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	l := ledger.New(s.Client(t))
@@ -156,7 +156,7 @@ func TestALockThatHasRunOutGivesNoDoubtToAPerson(t *testing.T) {
 	gate(t, mark)
 	release(t, mark, ledger.Unanswered)
 	mark = begin(t, l, person, rev, id("lisi0001"))
-	if intent, inDoubt := mark.Intent(); !inDoubt || intent.Value != "lisi0001" {
-		t.Errorf("%+v in doubt %v", intent, inDoubt)
+	if intent, isUnknown := mark.Intent(); !isUnknown || intent.Value != "lisi0001" {
+		t.Errorf("%+v unknown: %v", intent, isUnknown)
 	}
 }

@@ -38,8 +38,8 @@ func recalls(t *testing.T, l *ledger.Ledger, want int) {
 	}
 }
 
-// A applied, B applied and forgotten, A wished again: the platform holds B.
-func TestWhatRedisForgotToHaveBeenAppliedIsRecalled(t *testing.T) {
+// A applied, B applied and lost, A wanted again: the platform holds B.
+func TestAnAppliedChangeThatRedisLostIsRecalled(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -50,13 +50,13 @@ func TestWhatRedisForgotToHaveBeenAppliedIsRecalled(t *testing.T) {
 		forgets(t, rdb, func() { apply(t, l, ann, lost, nick("B")) })
 		recalls(t, l, 1)
 		recalls(t, l, 0)
-		wantStanding(t, l, ann, older, nick("C"), ledger.Superseded)
-		wantStanding(t, l, ann, lost, nick("B"), ledger.Settled)
-		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Send)
+		wantDecision(t, l, ann, older, nick("C"), ledger.Superseded)
+		wantDecision(t, l, ann, lost, nick("B"), ledger.Settled)
+		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Send)
 	})
 }
 
-func TestARedisThatKnowsMoreThanIsRecalledKeepsIt(t *testing.T) {
+func TestANewerChangeIsKeptWhenAnOlderOneIsRecalled(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -65,12 +65,12 @@ func TestARedisThatKnowsMoreThanIsRecalledKeepsIt(t *testing.T) {
 		forgets(t, rdb, func() { apply(t, l, ann, lost, nick("B")) })
 		apply(t, other, ann, revise(t, other, ann), nick("C"))
 		recalls(t, l, 0)
-		wantStanding(t, l, ann, revise(t, l, ann), nick("C"), ledger.Unchanged)
+		wantDecision(t, l, ann, revise(t, l, ann), nick("C"), ledger.Unchanged)
 	})
 }
 
 // sentAndForgotten has A applied to ann, and B sent at a revision that Redis forgets
-// with the mark.
+// with the lease.
 func sentAndForgotten(t *testing.T, rdb redis.UniversalClient, l *ledger.Ledger) (rev int64, mark *ledger.Mark) {
 	t.Helper()
 	apply(t, l, ann, revise(t, l, ann), nick("A"))
@@ -82,8 +82,8 @@ func sentAndForgotten(t *testing.T, rdb redis.UniversalClient, l *ledger.Ledger)
 	return rev, mark
 }
 
-// Whoever sent it has noticed that its mark is gone.
-func TestWhatWasSentToATargetThatRedisForgotIsInDoubt(t *testing.T) {
+// The sender has noticed that its lease is lost.
+func TestTheOutcomeOfASendThatRedisLostIsUnknown(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -91,12 +91,12 @@ func TestWhatWasSentToATargetThatRedisForgotIsInDoubt(t *testing.T) {
 		_, mark := sentAndForgotten(t, rdb, l)
 		mark.Lost(t.Context())
 		recalls(t, l, 1)
-		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
 	})
 }
 
 // The loss was noticed before the answer came.
-func TestAnAnswerToWhatRedisForgotIsNotedOnceTheLossIsKnown(t *testing.T) {
+func TestAnAnswerToASendThatRedisLostIsNotedOnceTheLossIsKnown(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -106,13 +106,13 @@ func TestAnAnswerToWhatRedisForgotIsNotedOnceTheLossIsKnown(t *testing.T) {
 		if err := mark.Settle(t.Context(), "req", false, nil); !errors.Is(err, ledger.ErrLost) {
 			t.Errorf("Settle() = %v, want ErrLost", err)
 		}
-		wantStanding(t, l, ann, rev, nick("B"), ledger.Settled)
-		wantStanding(t, l, ann, revise(t, l, ann), nick("A"), ledger.Send)
+		wantDecision(t, l, ann, rev, nick("B"), ledger.Settled)
+		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Send)
 	})
 }
 
 // An ID that Redis forgot to have been set would be set a second time.
-func TestAnIDThatRedisForgotIsLockedAgain(t *testing.T) {
+func TestAnIDThatRedisLostIsLockedAgain(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)

@@ -11,7 +11,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-func TestARunTellsWhatBecameOfEachRow(t *testing.T) {
+func TestARunHasTheResultOfEachRow(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l, name := ledger.New(s.Client(t)), ledger.RunName{Tenant: "dt", Run: "night"}
@@ -75,12 +75,12 @@ func TestRunsAreListedTheNewestFirstAndForNinetyDays(t *testing.T) {
 		rdb := s.Client(t)
 		l := ledger.New(rdb)
 		for i, run := range []string{"first", "second", "third"} {
-			o := wished(ann, int64(i+1), nick("A"))
+			o := storedTask(ann, int64(i+1), nick("A"))
 			o.Row = ledger.Row{Tenant: "dt", Run: run}
 			if err := l.Stored(t.Context(), o); err != nil {
 				t.Fatal(err)
 			}
-			// A millisecond is the least that tells them apart.
+			// Two runs a millisecond apart have an order.
 			at := strconv.FormatInt(time.Now().UnixMilli()+int64(i), 10)
 			if err := rdb.Do(t.Context(), "ZADD", "rollcall:{lakeside/nickname}:runs", at, "dt/"+run).Err(); err != nil {
 				t.Fatal(err)
@@ -107,7 +107,7 @@ func TestRunsAreListedTheNewestFirstAndForNinetyDays(t *testing.T) {
 }
 
 // The producer died before its note, which else begins the results of a run.
-func TestTheResultsOfARunWhoseProducerDiedAreNotKeptForEver(t *testing.T) {
+func TestTheResultsOfARunWhoseProducerDiedExpire(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -146,7 +146,7 @@ func TestTheResultsOfARunWhoseProducerDiedAreNotKeptForEver(t *testing.T) {
 }
 
 // A lone row with a high number once took a megabyte for 90 days.
-func TestARowCostsNoMoreThanItsPlaceAmongItsNeighbours(t *testing.T) {
+func TestARowCostsAtMostTheBytesOfItsBlock(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)

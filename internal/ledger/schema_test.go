@@ -29,10 +29,10 @@ func TestAWorkerNotesItsSchemaAndANewerOneKeepsItsOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := l.Enter(t.Context()); err != nil {
-			t.Errorf("beside a newer worker: %v", err)
+			t.Errorf("together with a newer worker: %v", err)
 		}
 		if version, err := l.Fits(t.Context()); version != own+1 || err != nil {
-			t.Errorf("beside a newer worker: schema %d, %v", version, err)
+			t.Errorf("together with a newer worker: schema %d, %v", version, err)
 		}
 	})
 }

@@ -50,7 +50,7 @@ func TestTheRecordIsKeptOnEveryTopologyAndThroughAFailover(t *testing.T) {
 		targets = append(targets, ann)
 		for _, target := range targets {
 			apply(t, l, target, revise(t, l, target), nick("ann"))
-			wantStanding(t, l, target, revise(t, l, target), nick("ann"), ledger.Unchanged)
+			wantDecision(t, l, target, revise(t, l, target), nick("ann"), ledger.Unchanged)
 			for want := 1; want <= 2; want++ {
 				if n, _, err := l.CountAttempt(t.Context(), target.Organisation, "transient", time.Now()); err != nil || n != want {
 					t.Fatalf("attempt %d is counted as %d: %v", want, n, err)
@@ -65,7 +65,7 @@ func TestTheRecordIsKeptOnEveryTopologyAndThroughAFailover(t *testing.T) {
 		d.Settle(t)
 		d.FailOver(t, "rollcall:{lakeside/nickname}:target:chat1/ann")
 		awaitMaster(t, l)
-		wantStanding(t, l, ann, revise(t, l, ann), nick("ann"), ledger.Unchanged)
+		wantDecision(t, l, ann, revise(t, l, ann), nick("ann"), ledger.Unchanged)
 		_, _, err := l.Begin(t.Context(), delivery(doubtful, revise(t, l, doubtful), nick("C")))
 		if _, ok := errors.AsType[*ledger.BusyError](err); !ok {
 			t.Errorf("Begin() at a target that is taken = %v, want a *BusyError", err)
@@ -92,30 +92,30 @@ func TestWhatAFailoverMayLose(t *testing.T) {
 			d.Part(t)
 			last := revise(t, l, ann)
 			apply(t, l, ann, last, nick("new"))
-			gate(t, begin(t, l, person, revise(t, l, person), nick("B"))) // in doubt from here on
+			gate(t, begin(t, l, person, revise(t, l, person), nick("B"))) // from now on its outcome is unknown
 			held := begin(t, l, taken, revise(t, l, taken), nick("E"))
 			d.FailOver(t, "rollcall:{lakeside/nickname}:target:chat1/ann")
 			awaitMaster(t, l)
 
-			// The mark is gone, and its owner is told before it sends.
+			// The lease is lost, and its owner finds that before it sends.
 			if err := held.Gate(t.Context()); !errors.Is(err, ledger.ErrLost) {
-				t.Errorf("Gate() of a mark that was lost = %v, want ErrLost", err)
+				t.Errorf("Gate() after the lease was lost = %v, want ErrLost", err)
 			}
 			begin(t, l, taken, revise(t, l, taken), nick("F"))
-			// The doubt is gone: nothing tells any more that B may have been applied.
-			wantStanding(t, l, person, revise(t, l, person), nick("C"), ledger.Send)
+			// The unknown outcome is lost: nothing shows that B may have been applied.
+			wantDecision(t, l, person, revise(t, l, person), nick("C"), ledger.Send)
 			// The settled value is the one before: equal to it counts as unchanged,
 			// though the platform has the newer; equal to the newer is sent again.
 			rev := revise(t, l, ann)
 			if rev <= last {
 				t.Errorf("revision %d is handed out after %d was", rev, last)
 			}
-			mark, standings, err := l.Begin(t.Context(), delivery(ann, rev, nick("new")))
-			if err != nil || standings[0] != ledger.Send {
-				t.Fatalf("the newer value stands as %v, %v; want it sent again", standings, err)
+			mark, decided, err := l.Begin(t.Context(), delivery(ann, rev, nick("new")))
+			if err != nil || decided[0] != ledger.Send {
+				t.Fatalf("the newer value is decided as %v, %v; want it sent again", decided, err)
 			}
 			release(t, mark, ledger.Untouched)
-			wantStanding(t, l, ann, revise(t, l, ann), nick("old"), ledger.Unchanged)
+			wantDecision(t, l, ann, revise(t, l, ann), nick("old"), ledger.Unchanged)
 		})
 	}
 }
