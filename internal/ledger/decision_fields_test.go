@@ -15,7 +15,7 @@ import (
 // free.
 func TestATaskOfTwoFieldsEndsOnlyIfNeitherNeedsACall(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
 		l := ledger.New(rdb)
 		now := rdb.Time(t.Context()).Val()
