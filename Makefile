@@ -85,6 +85,15 @@ tidy: ## Fail if a go.mod or go.sum is not what go mod tidy would write
 dist: ## Build dist/: archives for Linux, macOS and Windows, SBOMs, checksums
 	$(GO) run ./release -version $(VERSION) -revision $(REVISION) $(if $(TARGETS),-targets $(TARGETS))
 
+# PATH is the module's here; tools/module.sh looks for its commands by itself.
+.PHONY: module
+module: ## Rename the module everywhere: make module PATH=git.example.edu/it/rollcall
+	@/bin/bash tools/module.sh "$(PATH)"
+
+.PHONY: examples
+examples: ## Build examples/producer in the three documented ways, and run it against a worker
+	@GO="$(GO)" tools/examples.sh
+
 .PHONY: format
 format: ## Format all Go code
 	$(TOOL) gofumpt -w .

@@ -39,21 +39,30 @@ var imports = map[string][]string{
 	"internal/backlog": {},
 
 	// Producers: they know no platform.
-	"tasks":            {"internal/ledger", "internal/redisdb"},
+	"tasks":            {"internal/redisdb"},
 	"internal/redisdb": {"internal/readfile", "internal/secret"},
 	"internal/table":   {},
-	"internal/roster":  {"tasks", "internal/console", "internal/table"},
+	"producer":         {"tasks", "internal/enqueue"},
+	// The one table of the kinds of task.
+	"internal/kinds": {"tasks", "internal/ledger"},
+	// Which lanes are served, and the names of their queues.
+	"internal/registry": {"tasks"},
+	// The engine of every producer.
+	"internal/enqueue": {"tasks", "internal/kinds", "internal/ledger", "internal/redisdb", "internal/registry"},
+	"internal/roster":  {"tasks", "internal/console", "internal/kinds", "internal/table"},
 	"cmd/enqueue": {
-		"tasks", "internal/backlog", "internal/buildinfo", "internal/console", "internal/deadletter", "internal/exitcode",
-		"internal/hold", "internal/ledger", "internal/pace", "internal/privacy", "internal/readfile", "internal/redisdb",
-		"internal/roster", "internal/secret", "internal/table",
+		"tasks", "internal/backlog", "internal/buildinfo", "internal/console", "internal/deadletter", "internal/enqueue",
+		"internal/exitcode", "internal/hold", "internal/kinds", "internal/ledger", "internal/pace", "internal/privacy",
+		"internal/readfile", "internal/redisdb", "internal/registry", "internal/roster", "internal/secret", "internal/table",
 	},
 
 	// How people are masked.
-	"internal/privacy": {"tasks"},
+	"internal/privacy": {"tasks", "internal/kinds"},
 
 	// What a person does with what died.
-	"internal/deadletter": {"tasks", "internal/backlog", "internal/hold", "internal/ledger"},
+	"internal/deadletter": {
+		"tasks", "internal/backlog", "internal/enqueue", "internal/hold", "internal/kinds", "internal/ledger", "internal/registry",
+	},
 
 	// Platforms: they know no task and no queue.
 	"providers/internal/apicall": {"providers", "internal/buildinfo"},
@@ -61,20 +70,22 @@ var imports = map[string][]string{
 	"providers/classin":          {"providers", "internal/secret", "providers/internal/apicall"},
 
 	// Where the two meet, and nowhere else.
-	"internal/handler": {"tasks", "providers", "internal/ledger", "providers/dingtalk"},
+	"internal/handler": {"tasks", "providers", "internal/kinds", "internal/ledger", "providers/dingtalk"},
 
 	"internal/lane": {
-		"tasks", "providers", "internal/backlog", "internal/handler", "internal/hold", "internal/ledger", "internal/logging",
-		"internal/pace", "internal/privacy", "internal/redisdb",
+		"tasks", "providers", "internal/backlog", "internal/handler", "internal/hold", "internal/kinds", "internal/ledger",
+		"internal/logging", "internal/pace", "internal/privacy", "internal/redisdb", "internal/registry",
 	},
 	"internal/config":  {"internal/readfile", "internal/secret"},
 	"internal/logging": {"internal/console"},
 	"internal/metrics": {
-		"tasks", "providers", "internal/backlog", "internal/buildinfo", "internal/handler", "internal/hold", "internal/lane",
-		"internal/ledger", "internal/pace",
+		"providers", "internal/backlog", "internal/buildinfo", "internal/handler", "internal/hold", "internal/lane",
+		"internal/ledger", "internal/pace", "internal/registry",
 	},
-	"internal/monitor":          {"tasks", "internal/privacy", "internal/redisdb", "internal/secret"},
-	"internal/schedule":         {"tasks", "internal/logging", "internal/redisdb", "internal/roster", "internal/table"},
+	"internal/monitor": {"internal/kinds", "internal/privacy", "internal/redisdb", "internal/secret"},
+	"internal/schedule": {
+		"tasks", "internal/enqueue", "internal/kinds", "internal/logging", "internal/redisdb", "internal/roster", "internal/table",
+	},
 	"internal/redisdb/embedded": {},
 
 	// The emulation knows nothing of what it is there to catch.
@@ -84,23 +95,23 @@ var imports = map[string][]string{
 	// The one place that knows everybody.
 	"cmd/worker": {
 		"tasks", "internal/buildinfo", "internal/config", "internal/console", "internal/deadletter", "internal/demo",
-		"internal/exitcode", "internal/handler", "internal/lane", "internal/ledger", "internal/logging", "internal/metrics",
-		"internal/monitor", "internal/pace", "internal/readfile", "internal/redisdb", "internal/redisdb/embedded",
-		"internal/roster", "internal/sandbox", "internal/schedule", "internal/secret", "internal/table", "providers/classin",
-		"providers/dingtalk",
+		"internal/enqueue", "internal/exitcode", "internal/handler", "internal/kinds", "internal/lane", "internal/ledger",
+		"internal/logging", "internal/metrics", "internal/monitor", "internal/pace", "internal/readfile", "internal/redisdb",
+		"internal/redisdb/embedded", "internal/registry", "internal/roster", "internal/sandbox", "internal/schedule",
+		"internal/secret", "internal/table", "providers/classin", "providers/dingtalk",
 	},
 
 	// Beside the house: what it is measured against.
 	"bench": {
-		"tasks", "internal/handler", "internal/lane", "internal/ledger", "internal/pace", "internal/redisdb", "internal/secret",
-		"providers/dingtalk",
+		"tasks", "internal/enqueue", "internal/handler", "internal/kinds", "internal/lane", "internal/ledger", "internal/pace",
+		"internal/redisdb", "internal/registry", "internal/secret", "providers/dingtalk",
 	},
 	// It builds the archives.
-	"release": {},
+	"release": {"internal/buildinfo"},
 	// It sees what a producer, an operator and the platforms see.
 	"chaos": {
-		"tasks", "internal/deadletter", "internal/hold", "internal/ledger", "internal/redisdb", "internal/sandbox",
-		"internal/secret",
+		"tasks", "internal/deadletter", "internal/enqueue", "internal/hold", "internal/kinds", "internal/ledger",
+		"internal/redisdb", "internal/registry", "internal/sandbox", "internal/secret",
 	},
 
 	// For tests alone; no production code may import them.

@@ -18,11 +18,11 @@ import (
 
 	"rollcall/internal/handler"
 	"rollcall/internal/hold"
+	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/pace"
 	"rollcall/providers"
-	"rollcall/tasks"
 )
 
 // wrong holds an error of each class. Which class it is of is the code's to
@@ -30,8 +30,8 @@ import (
 func wrong() []error {
 	all := []error{
 		lane.ErrStopping, ledger.ErrLost, &ledger.BusyError{}, &lane.HeldError{}, &pace.BookedOutError{}, &pace.SpentError{},
-		&tasks.NewerVersionError{}, &handler.AgainError{After: 5 * time.Minute},
-		&tasks.PayloadError{}, &lane.PanicError{}, &lane.PoisonError{}, errors.New("connection refused"),
+		&kinds.NewerVersionError{}, &handler.AgainError{After: 5 * time.Minute},
+		&kinds.PayloadError{}, &lane.PanicError{}, &lane.PoisonError{}, errors.New("connection refused"),
 		&providers.Error{Kind: providers.Unsent, Err: context.DeadlineExceeded},
 	}
 	for _, k := range providers.Kinds() {

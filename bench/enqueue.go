@@ -8,7 +8,10 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"rollcall/internal/enqueue"
+	"rollcall/internal/kinds"
 	"rollcall/internal/redisdb"
+	"rollcall/internal/registry"
 	"rollcall/internal/secret"
 	"rollcall/tasks"
 )
@@ -25,14 +28,14 @@ const (
 
 // Ours is the lane's. The peer has one of its own where both are served together.
 var (
-	queue     = tasks.Queue(tenant, tasks.KindNickname, false)
+	queue     = registry.Queue(tenant, tasks.KindNickname, false)
 	peerQueue = "peer"
 )
 
 // producers are the two clients.
 type producers struct {
 	b    *bench
-	ours *tasks.Client
+	ours *enqueue.Client
 	peer *asynq.Client
 }
 
@@ -42,7 +45,7 @@ func newProducers(b *bench, address string) (*producers, error) {
 	if err != nil {
 		return nil, err
 	}
-	ours, err := tasks.NewClient(tasks.ClientConfig{Redis: options})
+	ours, err := enqueue.New(enqueue.Config{Redis: options})
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +78,7 @@ func (p *producers) serial(ctx context.Context, n int) (float64, error) {
 	}
 	waiting := make([]*asynq.Task, n)
 	for i := range waiting {
-		typename, payload, err := tasks.Encode(wish(i), int64(i+1))
+		typename, payload, err := kinds.Encode(wish(i), int64(i+1))
 		if err != nil {
 			return 0, err
 		}

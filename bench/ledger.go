@@ -13,8 +13,10 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redisdb"
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -52,7 +54,7 @@ func queuedBytes(ctx context.Context, t *theatre) ([]result, error) {
 	}
 	peer, err := bytesEach(ctx, n, func(ctx context.Context, s *store, from, to int) error {
 		return together(ctx, from, to, func(ctx context.Context, i int) error {
-			typename, payload, err := tasks.Encode(wish(i), int64(i+1))
+			typename, payload, err := kinds.Encode(wish(i), int64(i+1))
 			if err != nil {
 				return err
 			}
@@ -91,14 +93,14 @@ func targetBytes(ctx context.Context, t *theatre) ([]result, error) {
 // settle takes the nth target from its wish to its success, as a producer and a
 // worker do between them.
 func settle(ctx context.Context, record *ledger.Ledger, n int) error {
-	target, fields := wish(n).Wish(organisation)
+	target, fields := kinds.Change(wish(n), organisation)
 	id := fmt.Sprintf("%08d-5b6f-4f3e-9f6a-0d0cd8f08ac5", n) // as long as a task's
 	w := ledger.Wish{Target: target, Fields: fields, TaskID: id}
 	revised := record.Revise(ctx, w)[0]
 	if revised.Err != nil {
 		return revised.Err
 	}
-	typename, payload, err := tasks.Encode(wish(n), revised.Revision)
+	typename, payload, err := kinds.Encode(wish(n), revised.Revision)
 	if err != nil {
 		return err
 	}
@@ -137,8 +139,8 @@ func bytesEach(ctx context.Context, n int, fill fill) (each float64, err error) 
 	}
 	defer server.stop()
 	defer func() { _ = rdb.Close() }()
-	lanes := []tasks.Lane{{Organisation: organisation, Tenant: tenant, Kind: tasks.KindNickname}}
-	if err := tasks.PublishLanes(ctx, rdb, lanes); err != nil {
+	lanes := []registry.Lane{{Organisation: organisation, Tenant: tenant, Kind: tasks.KindNickname}}
+	if err := registry.Publish(ctx, rdb, lanes); err != nil {
 		return 0, err
 	}
 	var used [2]int64

@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/redistest"
-	"rollcall/tasks"
 )
 
 func TestWhoAsksForTheLedgerGetsTheCrashAsWell(t *testing.T) {
@@ -84,7 +84,7 @@ func TestAPlatformThatStallsAnswersTheSecondCallForAPerson(t *testing.T) {
 	}
 	defer g.close()
 	g.stalls = true
-	_, payload, err := tasks.Encode(wish(7), 1)
+	_, payload, err := kinds.Encode(wish(7), 1)
 	if err != nil {
 		t.Fatal(err)
 	}

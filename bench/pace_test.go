@@ -13,8 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/redistest"
-	"rollcall/tasks"
 )
 
 const ms = time.Millisecond
@@ -145,7 +145,7 @@ func TestACallTooManyIsAnsweredAsDingTalkDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer g.close()
-	_, payload, err := tasks.Encode(wish(7), 1)
+	_, payload, err := kinds.Encode(wish(7), 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/hibiken/asynq"
 	timerate "golang.org/x/time/rate"
 
+	"rollcall/internal/kinds"
 	"rollcall/tasks"
 )
 
@@ -56,7 +57,7 @@ func bareQueue(server int, urgent bool) string {
 
 // bare enqueues a task as asynq alone does.
 func (p *producers) bare(ctx context.Context, task tasks.NicknameSync, queue string) error {
-	typename, payload, err := tasks.Encode(task, 1)
+	typename, payload, err := kinds.Encode(task, 1)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -92,11 +93,11 @@ func (s *side) open(ctx context.Context) (err error) {
 	if s.clients, err = newProducers(nil, s.redis.address); err != nil {
 		return err
 	}
-	var lanes []tasks.Lane
+	var lanes []registry.Lane
 	for _, name := range s.tenants() {
-		lanes = append(lanes, tasks.Lane{Organisation: organisation, Tenant: name, Kind: tasks.KindNickname})
+		lanes = append(lanes, registry.Lane{Organisation: organisation, Tenant: name, Kind: tasks.KindNickname})
 	}
-	return tasks.PublishLanes(ctx, s.rdb, lanes)
+	return registry.Publish(ctx, s.rdb, lanes)
 }
 
 func (s *side) close() {

@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/redisdb"
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -142,7 +143,7 @@ func (b *bench) clear(ctx context.Context) error {
 	if err := b.rdb.FlushDB(ctx).Err(); err != nil {
 		return err
 	}
-	return tasks.PublishLanes(ctx, b.rdb, []tasks.Lane{{Organisation: organisation, Tenant: tenant, Kind: tasks.KindNickname}})
+	return registry.Publish(ctx, b.rdb, []registry.Lane{{Organisation: organisation, Tenant: tenant, Kind: tasks.KindNickname}})
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -16,6 +16,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/pace"
@@ -251,7 +252,7 @@ func pickup(ctx context.Context, b *bench) (sides, error) {
 
 // plain stores one task by asynq's client, for both sides alike.
 func (p *producers) plain(ctx context.Context, n int, queue string) error {
-	typename, payload, err := tasks.Encode(wish(n), int64(n))
+	typename, payload, err := kinds.Encode(wish(n), int64(n))
 	if err != nil {
 		return err
 	}

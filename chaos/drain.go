@@ -10,6 +10,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"rollcall/internal/redisdb"
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -23,7 +24,7 @@ func queues() []string {
 		tenant string
 		kind   tasks.Kind
 	}{{dingtalk, tasks.KindNickname}, {dingtalk, tasks.KindGroup}, {dingtalk, tasks.KindID}, {classin, tasks.KindCourse}} {
-		names = append(names, tasks.Queue(lane.tenant, lane.kind, false), tasks.Queue(lane.tenant, lane.kind, true))
+		names = append(names, registry.Queue(lane.tenant, lane.kind, false), registry.Queue(lane.tenant, lane.kind, true))
 	}
 	return names
 }

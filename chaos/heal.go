@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/tasks"
 )
@@ -70,7 +71,7 @@ func roster(wishes []*wish) []*wish {
 			continue // all that was wished for the group was somebody who does not exist
 		}
 		w.outcome = tasks.NotStored
-		_, w.fields = w.task.Wish(organisation)
+		_, w.fields = kinds.Change(w.task, organisation)
 		again = append(again, w)
 	}
 	return again

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/sandbox"
 	"rollcall/tasks"
@@ -139,11 +140,11 @@ func (o *oracle) revisions(of []*wish) {
 }
 
 func revision(w *wish, payload []byte) int64 {
-	typename, _, err := tasks.Encode(w.task, 1)
+	typename, _, err := kinds.Encode(w.task, 1)
 	if err != nil {
 		return 0
 	}
-	_, meta, err := tasks.Decode(typename, payload)
+	_, meta, err := kinds.Decode(typename, payload)
 	if err != nil {
 		return 0
 	}
@@ -205,11 +206,11 @@ func incomplete(letter ledger.Letter, w *wish, answered map[string]bool) (proble
 			problems = append(problems, problem)
 		}
 	}
-	decoded, meta, err := tasks.Decode(letter.Type, letter.Payload)
+	decoded, meta, err := kinds.Decode(letter.Type, letter.Payload)
 	want(err == nil, fmt.Sprintf("has a payload that cannot be read: %v", err))
 	if err == nil {
-		_, ours, errOurs := tasks.Encode(w.task, meta.Revision)
-		_, theirs, errTheirs := tasks.Encode(decoded, meta.Revision)
+		_, ours, errOurs := kinds.Encode(w.task, meta.Revision)
+		_, theirs, errTheirs := kinds.Encode(decoded, meta.Revision)
 		want(errOurs == nil && errTheirs == nil && bytes.Equal(ours, theirs), "holds another task")
 		want(letter.Revision == meta.Revision, "has another revision than its payload")
 	}

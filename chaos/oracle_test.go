@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hibiken/asynq"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/sandbox"
 	"rollcall/tasks"
@@ -49,7 +50,7 @@ func newCourse(t *testing.T) *course {
 	c.done(t, "id", tasks.IDChange{Tenant: dingtalk, UserID: "ann", DingTalkID: "wanted1", Alternatives: []string{"spare01"}}, "applied")
 	c.done(t, "course", tasks.CourseSync{Tenant: classin, CourseID: "7"}, "applied")
 	w := c.add(t, "bad", tasks.NicknameSync{Tenant: dingtalk, ChatID: "chat", UserID: "bob", Nickname: "casino"})
-	typename, payload, err := tasks.Encode(w.task, w.rev)
+	typename, payload, err := kinds.Encode(w.task, w.rev)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,7 @@ func newCourse(t *testing.T) *course {
 func (c *course) add(t *testing.T, id string, task tasks.Task) *wish {
 	t.Helper()
 	w := &wish{n: len(c.wishes), task: task, outcome: tasks.Stored, id: id, rev: int64(len(c.wishes) + 1)}
-	w.target, w.fields = task.Wish(organisation)
+	w.target, w.fields = kinds.Change(task, organisation)
 	c.wishes = append(c.wishes, w)
 	return w
 }
@@ -73,7 +74,7 @@ func (c *course) add(t *testing.T, id string, task tasks.Task) *wish {
 func (c *course) done(t *testing.T, id string, task tasks.Task, outcome string) {
 	t.Helper()
 	w := c.add(t, id, task)
-	_, payload, err := tasks.Encode(task, w.rev)
+	_, payload, err := kinds.Encode(task, w.rev)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,13 +306,13 @@ func TestMembersOfAnEditThatDiedMayBeInOrOut(t *testing.T) {
 	for _, members := range [][]sandbox.Member{{{UserID: "ann", Nick: "new"}, {UserID: "bob"}}, {{UserID: "ann", Nick: "new"}, {UserID: "bob"}, {UserID: "cat"}}} {
 		c := newCourse(t)
 		delete(c.ev.tasks, "out")
-		_, payload, err := tasks.Encode(c.wishes[3].task, 4)
+		_, payload, err := kinds.Encode(c.wishes[3].task, 4)
 		if err != nil {
 			t.Fatal(err)
 		}
 		letter := c.ev.letters["bad"]
 		letter.ID, letter.Kind, letter.Lane, letter.Target = "out", "group", dingtalk+".group", "chat"
-		letter.Type, letter.Payload, letter.Revision, letter.Class = tasks.TypeGroupUpdate, payload, 4, "busy"
+		letter.Type, letter.Payload, letter.Revision, letter.Class = kinds.TypeGroupUpdate, payload, 4, "busy"
 		c.ev.letters["out"] = letter
 		c.chat().Members = members
 		v := consult(c.ev, c.wishes, always)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/enqueue"
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -92,7 +94,7 @@ func (s *scene) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	client, err := tasks.NewClient(tasks.ClientConfig{Redis: options})
+	client, err := enqueue.New(enqueue.Config{Redis: options})
 	if err != nil {
 		return err
 	}
@@ -103,7 +105,7 @@ func (s *scene) open(ctx context.Context) (err error) {
 	s.storm = newStorm(s)
 	s.holds = newHoldWatch(s.rdb)
 	return eventually(ctx, "workers that serve all lanes", func(ctx context.Context) error {
-		lanes, err := tasks.ReadLanes(ctx, s.rdb, time.Now())
+		lanes, err := registry.Read(ctx, s.rdb, time.Now())
 		if err == nil && len(lanes) < len(tasks.Kinds()) {
 			err = fmt.Errorf("%d of %d lanes are served; see %s", len(lanes), len(tasks.Kinds()), s.fleet.logs[0])
 		}

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/tasks"
 )
@@ -49,7 +50,7 @@ func (w *wish) String() string {
 }
 
 func content(t tasks.Task) string {
-	_, payload, err := tasks.Encode(t, 1)
+	_, payload, err := kinds.Encode(t, 1)
 	if err != nil {
 		return err.Error()
 	}
@@ -72,7 +73,7 @@ func plan(school school, n int, seed uint64) []*wish {
 		default:
 			w.task = d.nickname(i)
 		}
-		w.target, w.fields = w.task.Wish(organisation)
+		w.target, w.fields = kinds.Change(w.task, organisation)
 		w.options = tasks.Options{Key: fmt.Sprintf("chaos/%d", i), Urgent: d.chance(0.1)}
 		if w.target.API == string(tasks.KindNickname) {
 			if d.chance(keyless) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/sandbox"
 	"rollcall/tasks"
@@ -114,7 +115,7 @@ func TestTheRosterSumsUpAllWishes(t *testing.T) {
 		group(tasks.GroupUpdate{Name: "last", AddUserIDs: []string{"cat"}}),
 	} {
 		w := &wish{n: len(wishes), task: task}
-		w.target, w.fields = task.Wish(organisation)
+		w.target, w.fields = kinds.Change(task, organisation)
 		wishes = append(wishes, w)
 	}
 	var got []tasks.Task

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"rollcall/internal/enqueue"
 	"rollcall/internal/ledger"
 	"rollcall/tasks"
 )
@@ -24,7 +25,7 @@ const (
 // producer asks for wishes as a program that nobody watches would: again and
 // again, with the same key, until it hears that they are stored.
 type producer struct {
-	client *tasks.Client
+	client *enqueue.Client
 
 	acknowledged atomic.Int64
 	unknown      atomic.Int64 // answers that were lost twice

@@ -19,10 +19,13 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strconv"
 	"strings"
 	"time"
+
+	"rollcall/internal/buildinfo"
 )
 
 const allTargets = "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64"
@@ -129,7 +132,7 @@ func (r *release) clear() error {
 
 // build compiles both commands for a target into dir and returns their paths.
 func (r *release) build(ctx context.Context, goos, goarch, dir string) ([]string, error) {
-	set := "rollcall/internal/buildinfo."
+	set := reflect.TypeFor[buildinfo.Info]().PkgPath() + "."
 	env := []string{"CGO_ENABLED=0", "GOOS=" + goos, "GOARCH=" + goarch, "GOAMD64=v1", "GOARM64=v8.0", "GOFLAGS="}
 	_, err := output(ctx, env, "go", "build", "-trimpath", "-buildvcs=false", "-o", dir+string(filepath.Separator),
 		"-ldflags", "-s -w -X "+set+"version="+r.version+" -X "+set+"revision="+r.revision, "./cmd/worker", "./cmd/enqueue")

@@ -1,13 +1,9 @@
 package tasks
 
-import (
-	"regexp"
+import "regexp"
 
-	"rollcall/internal/ledger"
-)
-
-// CourseSync wishes that all students and auditors of a ClassIn course bear, in
-// its class and group, the names that the school's own console has for them
+// CourseSync gives all students and auditors of a ClassIn course, in its class and
+// group, the names that the school's own console has for them
 // (https://docs.eeo.cn/api/zh-hans/group/modifyGroupMemberNickname). It
 // overwrites nicknames that teachers set by hand.
 type CourseSync struct {
@@ -31,8 +27,7 @@ func (t CourseSync) Validate(Limits) error {
 	return x.verdict(KindCourse)
 }
 
-// Wish implements [Task]: an effect, as the names are not ours.
-func (t CourseSync) Wish(organisation string) (ledger.Target, []ledger.Field) {
-	return ledger.Target{Organisation: organisation, API: string(KindCourse), Key: t.CourseID},
-		[]ledger.Field{{Name: "names", Mode: ledger.Effect}}
-}
+// Lane implements [Task].
+func (t CourseSync) Lane() (tenant string, kind Kind) { return t.Tenant, KindCourse }
+
+func (CourseSync) task() {}

@@ -1,11 +1,6 @@
 package tasks
 
-import (
-	"fmt"
-	"strconv"
-
-	"rollcall/internal/ledger"
-)
+import "fmt"
 
 // The kinds of owner that DingTalk knows.
 const (
@@ -13,9 +8,9 @@ const (
 	OwnerExternal = "ext" // an external contact
 )
 
-// GroupUpdate wishes changes of a DingTalk chat
-// (POST https://api.dingtalk.io/v1.0/im/group/update). What is left at its zero
-// value stays as it is.
+// GroupUpdate changes a DingTalk chat
+// (POST https://api.dingtalk.io/v1.0/im/group/update). A field at its zero value
+// leaves the chat as it is.
 type GroupUpdate struct {
 	Tenant    string       `json:"tenant"`
 	ChatID    string       `json:"chat_id"`
@@ -32,14 +27,14 @@ type GroupUpdate struct {
 	DelExtIDs  []string `json:"del_ext_ids,omitempty"`
 }
 
-// GroupOptions are the switches of a chat: nil leaves one alone, 0 and 1 are
+// GroupOptions are the switches of a chat: nil leaves one as it is, 0 and 1 are
 // sent. (Go 1.26: new(0).)
 type GroupOptions struct {
 	MentionAllAuthority *int `json:"mention_all_authority,omitzero"` // 1: the owner alone may @all
 	ShowHistoryType     *int `json:"show_history_type,omitzero"`     // 1: new members see the last 100 messages
 	ValidationType      *int `json:"validation_type,omitzero"`       // 1: joining needs an approval
 	Searchable          *int `json:"searchable,omitzero"`            // 1: the chat can be found
-	ChatBannedType      *int `json:"chat_banned_type,omitzero"`      // 1: nobody may write
+	ChatBannedType      *int `json:"chat_banned_type,omitzero"`      // 1: members cannot write
 	ManagementType      *int `json:"management_type,omitzero"`       // 1: the owner alone manages
 }
 
@@ -110,10 +105,11 @@ func (t GroupUpdate) Validate(Limits) error {
 }
 
 func (t GroupUpdate) changesNothing() bool {
-	return t.Name == "" && t.Owner == "" && t.Icon == "" && t.Options == (GroupOptions{}) && !t.editsMembers()
+	return t.Name == "" && t.Owner == "" && t.Icon == "" && t.Options == (GroupOptions{}) && !t.EditsMembers()
 }
 
-func (t GroupUpdate) editsMembers() bool {
+// EditsMembers reports whether the task adds or removes members.
+func (t GroupUpdate) EditsMembers() bool {
 	return len(t.AddUserIDs)+len(t.DelUserIDs)+len(t.AddExtIDs)+len(t.DelExtIDs) > 0
 }
 
@@ -137,27 +133,7 @@ func (x *examiner) members(what string, add, del []string) {
 	}
 }
 
-// Wish implements [Task]: a value for each attribute that changes, and one edit
-// for the members.
-func (t GroupUpdate) Wish(organisation string) (ledger.Target, []ledger.Field) {
-	var fields []ledger.Field
-	value := func(name, value string) {
-		fields = append(fields, ledger.Field{Name: name, Value: value, Mode: ledger.Value})
-	}
-	if t.Name != "" {
-		value("name", t.Name)
-	}
-	if t.Owner != "" {
-		value("owner", t.OwnerType+":"+t.Owner)
-	}
-	if t.Icon != "" {
-		value("icon", t.Icon)
-	}
-	for _, o := range t.Options.Set() {
-		value("options."+o.Name, strconv.Itoa(o.Value))
-	}
-	if t.editsMembers() {
-		fields = append(fields, ledger.Field{Name: "members", Mode: ledger.Edit})
-	}
-	return ledger.Target{Organisation: organisation, API: string(KindGroup), Key: t.ChatID}, fields
-}
+// Lane implements [Task].
+func (t GroupUpdate) Lane() (tenant string, kind Kind) { return t.Tenant, KindGroup }
+
+func (GroupUpdate) task() {}

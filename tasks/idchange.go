@@ -3,19 +3,17 @@ package tasks
 import (
 	"fmt"
 	"regexp"
-
-	"rollcall/internal/ledger"
 )
 
-// IDChange wishes that an employee's DingTalk ID becomes another one
+// IDChange changes an employee's DingTalk ID
 // (POST https://api.dingtalk.io/v1.0/contact/orgAccounts/dingTalkIds/change).
-// The platform allows it once a year, and nobody can take it back.
+// The platform allows it once a year, and it cannot be undone.
 type IDChange struct {
 	Tenant     string `json:"tenant"`
 	UserID     string `json:"user_id"`
 	DingTalkID string `json:"dingtalk_id"` // a letter, then 5 to 19 letters and digits
-	// Alternatives are tried in this order when the ID before is somebody
-	// else's: IDs are unique across all organisations. Empty: no other will do.
+	// Alternatives are tried in this order when another person has the ID before:
+	// IDs are unique across all organisations. Empty: only DingTalkID is tried.
 	Alternatives []string `json:"alternatives,omitempty"`
 }
 
@@ -53,8 +51,7 @@ func (x *examiner) dingTalkID(field, id string) {
 	}
 }
 
-// Wish implements [Task]: a value for one employee, once a year.
-func (t IDChange) Wish(organisation string) (ledger.Target, []ledger.Field) {
-	return ledger.Target{Organisation: organisation, API: string(KindID), Key: t.UserID},
-		[]ledger.Field{{Name: "id", Value: t.DingTalkID, Mode: ledger.Once}}
-}
+// Lane implements [Task].
+func (t IDChange) Lane() (tenant string, kind Kind) { return t.Tenant, KindID }
+
+func (IDChange) task() {}

@@ -1,12 +1,6 @@
 package tasks
 
-import (
-	"strings"
-
-	"rollcall/internal/ledger"
-)
-
-// NicknameSync wishes that a member of a DingTalk chat has a nickname there
+// NicknameSync sets the nickname of a member of a DingTalk chat
 // (POST https://oapi.dingtalk.io/topapi/chat/updategroupnick).
 type NicknameSync struct {
 	Tenant   string `json:"tenant"`
@@ -25,11 +19,7 @@ func (t NicknameSync) Validate(limits Limits) error {
 	return x.verdict(KindNickname)
 }
 
-// Wish implements [Task]: a value for one member in one chat.
-func (t NicknameSync) Wish(organisation string) (ledger.Target, []ledger.Field) {
-	// Neither id is known to be free of slashes, and no two pairs may share a key.
-	escape := strings.NewReplacer("%", "%25", "/", "%2F")
-	key := escape.Replace(t.ChatID) + "/" + escape.Replace(t.UserID)
-	return ledger.Target{Organisation: organisation, API: string(KindNickname), Key: key},
-		[]ledger.Field{{Name: "nickname", Value: t.Nickname, Mode: ledger.Value}}
-}
+// Lane implements [Task].
+func (t NicknameSync) Lane() (tenant string, kind Kind) { return t.Tenant, KindNickname }
+
+func (NicknameSync) task() {}

@@ -7,11 +7,15 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
-	"rollcall/internal/ledger"
 	"rollcall/tasks"
 )
+
+const tenant = "lakeside-dt"
+
+func nick(user, name string) tasks.NicknameSync {
+	return tasks.NicknameSync{Tenant: tenant, ChatID: "chat1", UserID: user, Nickname: name}
+}
 
 // problems returns what Validate finds as "field: what".
 func problems(t *testing.T, task tasks.Task, limits tasks.Limits) []string {
@@ -217,89 +221,5 @@ func TestDingTalkIDs(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
-	}
-}
-
-func TestWishesNameTheirTarget(t *testing.T) {
-	t.Parallel()
-	type wish struct {
-		Target ledger.Target
-		Fields []ledger.Field
-	}
-	for _, row := range []struct {
-		task tasks.Task
-		want wish
-	}{
-		{nick("u1", "张三"), wish{
-			ledger.Target{Organisation: "lakeside", API: "nickname", Key: "chat1/u1"},
-			[]ledger.Field{{Name: "nickname", Value: "张三", Mode: ledger.Value}},
-		}},
-		{tasks.CourseSync{Tenant: "c", CourseID: "7"}, wish{
-			ledger.Target{Organisation: "lakeside", API: "course", Key: "7"},
-			[]ledger.Field{{Name: "names", Mode: ledger.Effect}},
-		}},
-		{
-			tasks.IDChange{Tenant: tenant, UserID: "u1", DingTalkID: "abcdef", Alternatives: []string{"abcdeg"}},
-			wish{
-				ledger.Target{Organisation: "lakeside", API: "id", Key: "u1"},
-				[]ledger.Field{{Name: "id", Value: "abcdef", Mode: ledger.Once}},
-			},
-		},
-		{
-			tasks.GroupUpdate{
-				Tenant: tenant, ChatID: "chat1", Name: "N", Owner: "u1", OwnerType: "emp", Icon: "@i",
-				Options: tasks.GroupOptions{ManagementType: new(1), Searchable: new(0)}, DelExtIDs: []string{"x"},
-			},
-			wish{ledger.Target{Organisation: "lakeside", API: "group", Key: "chat1"}, []ledger.Field{
-				{Name: "name", Value: "N", Mode: ledger.Value},
-				{Name: "owner", Value: "emp:u1", Mode: ledger.Value},
-				{Name: "icon", Value: "@i", Mode: ledger.Value},
-				{Name: "options.searchable", Value: "0", Mode: ledger.Value},
-				{Name: "options.management_type", Value: "1", Mode: ledger.Value},
-				{Name: "members", Mode: ledger.Edit},
-			}},
-		},
-	} {
-		target, fields := row.task.Wish("lakeside")
-		if diff := cmp.Diff(row.want, wish{target, fields}); diff != "" {
-			t.Errorf("%T (-want +got):\n%s", row.task, diff)
-		}
-	}
-}
-
-// Two members never share a target, whatever their ids hold.
-func TestTargetsOfDifferentMembersDiffer(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		id := rapid.StringOfN(rapid.SampledFrom([]rune("a/%2F5")), 1, 4, -1)
-		draw := func(name string) tasks.NicknameSync {
-			return tasks.NicknameSync{ChatID: id.Draw(t, name+" chat"), UserID: id.Draw(t, name+" user")}
-		}
-		a, b := draw("a"), draw("b")
-		targetA, _ := a.Wish("o")
-		targetB, _ := b.Wish("o")
-		if (a == b) != (targetA == targetB) {
-			t.Fatalf("%+v and %+v: %q and %q", a, b, targetA.Key, targetB.Key)
-		}
-	})
-}
-
-func TestQueuesAreTakenApartAsTheyWereMade(t *testing.T) {
-	t.Parallel()
-	for _, kind := range tasks.Kinds() {
-		for _, urgent := range []bool{false, true} {
-			gotTenant, gotKind, gotUrgent, ok := tasks.ParseQueue(tasks.Queue("a-1", kind, urgent))
-			if !ok || gotTenant != "a-1" || gotKind != kind || gotUrgent != urgent {
-				t.Errorf("%s: %s %s %v %v", kind, gotTenant, gotKind, gotUrgent, ok)
-			}
-		}
-		if got, ok := tasks.KindOfType(kind.Type()); !ok || got != kind {
-			t.Errorf("type of %s is that of %s", kind, got)
-		}
-	}
-	for _, queue := range []string{"default", "a.b", "a.nickname.urgent.urgent", ".nickname", "A.nickname", "a.nickname.", "urgent", ""} {
-		if _, _, _, ok := tasks.ParseQueue(queue); ok {
-			t.Errorf("%q is taken for a lane's", queue)
-		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rollcall/internal/enqueue"
 	"rollcall/internal/roster"
 	"rollcall/internal/table"
 	"rollcall/tasks"
@@ -193,7 +194,7 @@ type batch struct {
 	*app
 
 	file   *roster.File
-	client *tasks.Client // nil in a dry run
+	client *enqueue.Client // nil in a dry run
 	report *report
 	run    string
 }

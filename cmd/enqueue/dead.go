@@ -11,7 +11,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"rollcall/internal/deadletter"
+	"rollcall/internal/enqueue"
 	"rollcall/internal/redisdb"
+	"rollcall/internal/kinds"
 	"rollcall/tasks"
 )
 
@@ -102,7 +104,7 @@ func (f *deadFlags) personalFlag(cmd *cobra.Command) {
 // filter reads the flags.
 func (f *deadFlags) filter(now time.Time) (deadletter.Filter, error) {
 	filter := deadletter.Filter{Tenant: f.tenant, Kind: tasks.Kind(f.kind), Class: f.class, Code: f.code, Run: f.run}
-	if f.kind != "" && filter.Kind.Type() == "" {
+	if f.kind != "" && kinds.TypeOf(filter.Kind) == "" {
 		return filter, badInput("--kind %q is none: say nickname, course, group or id", f.kind)
 	}
 	if f.tenant != "" && !tasks.ValidTenant(f.tenant) {
@@ -157,7 +159,7 @@ func (a *app) withDesk(ctx context.Context, do func(context.Context, *deadletter
 	if options.DialTimeout == 0 {
 		options.DialTimeout = dialWithin
 	}
-	client, err := tasks.NewClient(tasks.ClientConfig{Redis: options})
+	client, err := enqueue.New(enqueue.Config{Redis: options})
 	if err != nil {
 		return &exitError{exitInput, err}
 	}

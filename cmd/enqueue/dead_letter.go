@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rollcall/internal/deadletter"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/privacy"
 	"rollcall/tasks"
@@ -67,10 +68,10 @@ func newLetterRecord(l ledger.Letter, personal, whole bool) letterRecord {
 
 func (r *letterRecord) payload(l ledger.Letter, personal bool) {
 	payload := l.Payload
-	task, meta, err := tasks.Decode(l.Type, payload)
+	task, meta, err := kinds.Decode(l.Type, payload)
 	if !personal {
 		if err == nil {
-			_, payload, err = tasks.Encode(privacy.Task(task), meta.Revision)
+			_, payload, err = kinds.Encode(privacy.Task(task), meta.Revision)
 		}
 		if err != nil { // what cannot be told from a name is not shown
 			r.PayloadBytes = len(l.Payload)

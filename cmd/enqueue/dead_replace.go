@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"rollcall/internal/deadletter"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/tasks"
 )
@@ -28,10 +29,10 @@ func (e *errand) replace(ctx context.Context, set []string, file string) error {
 	}
 	return e.runOne(ctx, func(letter ledger.Letter) (tasks.Task, error) {
 		if file == "" {
-			if _, _, err := tasks.Decode(letter.Type, letter.Payload); err != nil {
+			if _, _, err := kinds.Decode(letter.Type, letter.Payload); err != nil {
 				return nil, fmt.Errorf("%w: there is nothing to correct, give the whole task with --task", err)
 			}
-			return tasks.Correct(letter.Type, letter.Payload, fields)
+			return kinds.Correct(letter.Type, letter.Payload, fields)
 		}
 		in := e.a.stdin
 		if file != "-" {
@@ -42,11 +43,11 @@ func (e *errand) replace(ctx context.Context, set []string, file string) error {
 			defer func() { _ = f.Close() }()
 			in = f
 		}
-		text, err := io.ReadAll(io.LimitReader(in, 2*tasks.MaxPayload))
+		text, err := io.ReadAll(io.LimitReader(in, 2*kinds.MaxPayload))
 		if err != nil {
 			return nil, err
 		}
-		return tasks.Parse(tasks.Kind(letter.Kind), text)
+		return kinds.Parse(tasks.Kind(letter.Kind), text)
 	})
 }
 

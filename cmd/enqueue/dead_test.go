@@ -8,7 +8,9 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -23,12 +25,12 @@ func die(ts *testscript.TestScript, _ bool, args []string) {
 	if id[0] == 'i' {
 		kind, task = tasks.KindID, tasks.IDChange{Tenant: "lakeside-dt", UserID: "employee7", DingTalkID: "zoebronte"}
 	}
-	typename, payload, err := tasks.Encode(task, 1234)
+	typename, payload, err := kinds.Encode(task, 1234)
 	ts.Check(err)
 	if id[0] == 'm' {
 		payload = []byte("\xff")
 	}
-	queue := tasks.Queue("lakeside-dt", kind, false)
+	queue := registry.Queue("lakeside-dt", kind, false)
 	_, err = asynq.NewClientFromRedisClient(rdb).Enqueue(asynq.NewTask(typename, payload), asynq.Queue(queue), asynq.TaskID(id))
 	ts.Check(err)
 	ts.Check(asynq.NewInspectorFromRedisClient(rdb).ArchiveTask(queue, id))

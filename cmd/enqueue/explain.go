@@ -12,7 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/internal/deadletter"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -154,22 +156,22 @@ func (r *reader) find(ctx context.Context, s *survey, id string) (laneState, str
 		if err != nil {
 			return laneState{}, "", err
 		}
-		if tenant, kind, _, ok := tasks.ParseQueue(open.Queue); found && ok && tenant == l.Tenant && kind == l.Kind {
+		if tenant, kind, _, ok := registry.ParseQueue(open.Queue); found && ok && tenant == l.Tenant && kind == l.Kind {
 			return l, open.Wish.Target.Key, nil
 		}
 		for _, urgent := range []bool{true, false} {
-			info, err := r.info(tasks.Queue(l.Tenant, l.Kind, urgent), id)
+			info, err := r.info(registry.Queue(l.Tenant, l.Kind, urgent), id)
 			if err != nil {
 				return laneState{}, "", err
 			}
 			if info == nil {
 				continue
 			}
-			task, _, err := tasks.Decode(info.Type, info.Payload)
+			task, _, err := kinds.Decode(info.Type, info.Payload)
 			if err != nil {
 				return laneState{}, "", badInput("task %s of %s names no target that can be read: %w", id, l.name(), err)
 			}
-			target, _ := task.Wish(l.Organisation)
+			target, _ := kinds.Change(task, l.Organisation)
 			return l, target.Key, nil
 		}
 	}
@@ -264,9 +266,9 @@ func (r *reader) task(ctx context.Context, x *explanation, id string) (taskFacts
 	}
 	facts.Open = found
 	lane := x.lane.name()
-	queues := []string{tasks.Queue(x.lane.Tenant, x.lane.Kind, true), lane}
-	if tenant, kind, _, ok := tasks.ParseQueue(open.Queue); ok {
-		facts.Queue, queues, lane = open.Queue, []string{open.Queue}, tasks.Queue(tenant, kind, false)
+	queues := []string{registry.Queue(x.lane.Tenant, x.lane.Kind, true), lane}
+	if tenant, kind, _, ok := registry.ParseQueue(open.Queue); ok {
+		facts.Queue, queues, lane = open.Queue, []string{open.Queue}, registry.Queue(tenant, kind, false)
 	}
 	for _, queue := range queues {
 		info, err := r.info(queue, id)

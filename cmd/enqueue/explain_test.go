@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/tasks"
 )
@@ -82,7 +83,7 @@ func targetOf(lane, key string) ledger.Target {
 // dies archives an ID change, with its letter.
 func dies(ts *testscript.TestScript, rdb redis.UniversalClient, id, user, value string, revision int64) {
 	ts.Check(asynq.NewInspectorFromRedisClient(rdb).ArchiveTask("lakeside-dt.id", id))
-	typename, payload, err := tasks.Encode(tasks.IDChange{Tenant: "lakeside-dt", UserID: user, DingTalkID: value}, revision)
+	typename, payload, err := kinds.Encode(tasks.IDChange{Tenant: "lakeside-dt", UserID: user, DingTalkID: value}, revision)
 	ts.Check(err)
 	l := ledger.New(rdb)
 	_, err = l.Bury(context.Background(), ledger.Letter{

@@ -12,6 +12,7 @@ import (
 	"rollcall/internal/console"
 	"rollcall/internal/ledger"
 	"rollcall/internal/privacy"
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -68,7 +69,7 @@ type doubtRecord struct {
 }
 
 func (a *app) listIDs(ctx context.Context, rdb redis.UniversalClient, tenant string, n int, personal bool) error {
-	lanes, err := tasks.ReadLanes(ctx, rdb, a.now())
+	lanes, err := registry.Read(ctx, rdb, a.now())
 	if err != nil {
 		return err
 	}

@@ -14,8 +14,10 @@ import (
 	"rollcall/internal/console"
 	"rollcall/internal/deadletter"
 	"rollcall/internal/hold"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/privacy"
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -115,16 +117,16 @@ func (a *app) settleID(ctx context.Context, w word, f idFlags) error {
 			return err
 		}
 		s := idSettlement{app: a, word: w, flags: f, rdb: rdb, lane: lane, ledger: ledger.New(rdb), desk: deadletter.New(rdb, nil)}
-		s.target, _ = tasks.IDChange{Tenant: f.tenant, UserID: f.user}.Wish(lane.Organisation)
+		s.target, _ = kinds.Change(tasks.IDChange{Tenant: f.tenant, UserID: f.user}, lane.Organisation)
 		return s.run(ctx)
 	})
 }
 
 // idLane finds the lane for ID changes of a tenant.
-func (a *app) idLane(ctx context.Context, rdb redis.UniversalClient, tenant string) (tasks.Lane, error) {
-	lanes, err := tasks.ReadLanes(ctx, rdb, a.now())
+func (a *app) idLane(ctx context.Context, rdb redis.UniversalClient, tenant string) (registry.Lane, error) {
+	lanes, err := registry.Read(ctx, rdb, a.now())
 	if err != nil {
-		return tasks.Lane{}, err
+		return registry.Lane{}, err
 	}
 	var names []string
 	for _, l := range lanes {
@@ -137,9 +139,9 @@ func (a *app) idLane(ctx context.Context, rdb redis.UniversalClient, tenant stri
 		names = append(names, l.Tenant)
 	}
 	if len(names) == 0 {
-		return tasks.Lane{}, badInput("no worker serves ID changes of any tenant: see whether --redis names the Redis that the workers use")
+		return registry.Lane{}, badInput("no worker serves ID changes of any tenant: see whether --redis names the Redis that the workers use")
 	}
-	return tasks.Lane{}, badInput("no worker serves ID changes of a tenant %q; served are %s", tenant, listed(names))
+	return registry.Lane{}, badInput("no worker serves ID changes of a tenant %q; served are %s", tenant, listed(names))
 }
 
 // idSettlement is one confirm or reject.
@@ -149,7 +151,7 @@ type idSettlement struct {
 	word   word
 	flags  idFlags
 	rdb    redis.UniversalClient
-	lane   tasks.Lane
+	lane   registry.Lane
 	target ledger.Target
 	ledger *ledger.Ledger
 	desk   *deadletter.Desk
@@ -164,11 +166,11 @@ func (s *idSettlement) run(ctx context.Context) error {
 	switch {
 	case state.Doubt == 0 && !s.saidBefore(record):
 		return badInput("nothing is in doubt about the ID of this person of %s, so there is nothing to %s: enqueue explain %s USER tells what is known",
-			s.flags.tenant, s.word.name, tasks.Queue(s.lane.Tenant, s.lane.Kind, false))
+			s.flags.tenant, s.word.name, registry.Queue(s.lane.Tenant, s.lane.Kind, false))
 	case record.InFlight:
 		return s.underway()
 	}
-	done := settledID{Outcome: s.word.done, Lane: tasks.Queue(s.lane.Tenant, s.lane.Kind, false), Target: s.target.Key}
+	done := settledID{Outcome: s.word.done, Lane: registry.Queue(s.lane.Tenant, s.lane.Kind, false), Target: s.target.Key}
 	if state.Intent != nil {
 		done.Value, done.TaskID = state.Intent.Value, state.Intent.TaskID
 	}
@@ -256,7 +258,7 @@ func (s *idSettlement) settle(ctx context.Context, done settledID, letters []led
 // stateOf is where a task is in asynq, in whichever of the lane's queues.
 func (s *idSettlement) stateOf(ctx context.Context, id string) (string, error) {
 	states, _, err := backlog.States(ctx, s.rdb, []backlog.Task{
-		{Queue: tasks.Queue(s.lane.Tenant, s.lane.Kind, true), ID: id}, {Queue: tasks.Queue(s.lane.Tenant, s.lane.Kind, false), ID: id},
+		{Queue: registry.Queue(s.lane.Tenant, s.lane.Kind, true), ID: id}, {Queue: registry.Queue(s.lane.Tenant, s.lane.Kind, false), ID: id},
 	})
 	return strings.Join(states, ""), err
 }

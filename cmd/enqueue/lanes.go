@@ -14,7 +14,7 @@ import (
 
 	"rollcall/internal/hold"
 	"rollcall/internal/redisdb"
-	"rollcall/tasks"
+	"rollcall/internal/registry"
 )
 
 const (
@@ -205,4 +205,4 @@ func (s *survey) lanesOf(p hold.Place) (held, not []string) {
 	return held, not
 }
 
-func (l laneState) name() string { return tasks.Queue(l.Tenant, l.Kind, false) }
+func (l laneState) name() string { return registry.Queue(l.Tenant, l.Kind, false) }

@@ -15,6 +15,7 @@ import (
 	"rollcall/internal/console"
 	"rollcall/internal/hold"
 	"rollcall/internal/pace"
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -25,7 +26,7 @@ var threeAM = time.Date(2026, 3, 2, 3, 0, 0, 0, time.FixedZone("Asia/Shanghai", 
 func aBadNight() *survey {
 	march := pace.Month{Name: "2026-03", Spent: 4120, Ends: time.Date(2026, 4, 1, 0, 0, 0, 0, threeAM.Location())}
 	lane := func(organisation, tenant string, kind tasks.Kind, pending int64, s pace.Status) laneState {
-		l := laneState{Lane: tasks.Lane{Organisation: organisation, Tenant: tenant, Kind: kind, Seen: threeAM.Add(-20 * time.Second)}}
+		l := laneState{Lane: registry.Lane{Organisation: organisation, Tenant: tenant, Kind: kind, Seen: threeAM.Add(-20 * time.Second)}}
 		l.bulk.Queue = backlog.Queue{Pending: pending, Active: 2, Scheduled: 40, Retry: 7, Archived: 3, Oldest: 3 * time.Hour}
 		l.urgent.Queue = backlog.Queue{Pending: 3}
 		l.pace = s

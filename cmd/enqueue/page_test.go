@@ -17,6 +17,7 @@ import (
 
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
+	"rollcall/internal/registry"
 	"rollcall/internal/roster"
 	"rollcall/tasks"
 )
@@ -76,17 +77,17 @@ func serveAll(s *redistest.Server, db int64) (url string, err error) {
 	ctx := context.Background()
 	rdb := redis.NewClient(&redis.Options{Addr: s.Addr, DB: int(db)})
 	defer rdb.Close()
-	lane := func(tenant string, kind tasks.Kind) tasks.Lane {
-		return tasks.Lane{Organisation: "lakeside", Tenant: tenant, Kind: kind}
+	lane := func(tenant string, kind tasks.Kind) registry.Lane {
+		return registry.Lane{Organisation: "lakeside", Tenant: tenant, Kind: kind}
 	}
-	lanes := []tasks.Lane{
+	lanes := []registry.Lane{
 		lane("lakeside-dt", tasks.KindNickname), lane("lakeside-dt", tasks.KindGroup), lane("lakeside-dt", tasks.KindID),
 		lane("lakeside-ci", tasks.KindCourse),
 	}
-	err = tasks.PublishLanes(ctx, rdb, lanes)
+	err = registry.Publish(ctx, rdb, lanes)
 	for _, l := range lanes {
 		c := pace.Config{
-			Organisation: l.Organisation, Name: tasks.Queue(l.Tenant, l.Kind, false),
+			Organisation: l.Organisation, Name: registry.Queue(l.Tenant, l.Kind, false),
 			Limits: []pace.Limit{{Calls: 20, Per: time.Second}}, Metered: l.Tenant == "lakeside-dt",
 		}
 		if c.Metered {
@@ -303,7 +304,7 @@ func TestTheCommandLinksNoPlatform(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(string(out), "rollcall/providers") || !strings.Contains(string(out), "rollcall/tasks\n") {
+	if strings.Contains(string(out), "/providers\n") || !strings.Contains(string(out), "/tasks\n") {
 		t.Errorf("%s", out)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"rollcall/internal/buildinfo"
 	"rollcall/internal/console"
+	"rollcall/internal/enqueue"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/readfile"
 	"rollcall/internal/redisdb"
@@ -214,7 +215,7 @@ func (a *app) options() (tasks.Options, error) {
 }
 
 // enqueueAll stores requests, or only judges them in a dry run.
-func (a *app) enqueueAll(ctx context.Context, client *tasks.Client, requests []tasks.Request) []tasks.Result {
+func (a *app) enqueueAll(ctx context.Context, client *enqueue.Client, requests []tasks.Request) []tasks.Result {
 	if client != nil {
 		return client.EnqueueAll(ctx, requests)
 	}
@@ -229,7 +230,7 @@ func (a *app) enqueueAll(ctx context.Context, client *tasks.Client, requests []t
 }
 
 // connect returns a client, or nil for a dry run.
-func (a *app) connect() (*tasks.Client, error) {
+func (a *app) connect() (*enqueue.Client, error) {
 	if a.dryRun {
 		return nil, nil //nolint:nilnil // a dry run needs none, and asks for none
 	}
@@ -237,7 +238,7 @@ func (a *app) connect() (*tasks.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := tasks.NewClient(tasks.ClientConfig{Redis: options})
+	client, err := enqueue.New(enqueue.Config{Redis: options})
 	if err != nil {
 		return nil, &exitError{exitInput, err}
 	}

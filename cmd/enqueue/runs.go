@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/internal/ledger"
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -64,7 +65,7 @@ func results() []struct {
 
 // share is what a lane has of a run.
 type share struct {
-	lane  tasks.Lane
+	lane  registry.Lane
 	began time.Time
 	rows  ledger.Results
 }
@@ -97,13 +98,13 @@ func (t *tally) add(s share) {
 func newTally(run string) *tally { return &tally{Run: run, Results: map[string]int{}} }
 
 // servedLanes are those that were ever served: a run outlives its lane's worker.
-func servedLanes(ctx context.Context, rdb redis.UniversalClient, tenant string) ([]tasks.Lane, error) {
-	lanes, err := tasks.ReadLanes(ctx, rdb, time.Time{})
-	return slices.DeleteFunc(lanes, func(l tasks.Lane) bool { return tenant != "" && l.Tenant != tenant }), err
+func servedLanes(ctx context.Context, rdb redis.UniversalClient, tenant string) ([]registry.Lane, error) {
+	lanes, err := registry.Read(ctx, rdb, time.Time{})
+	return slices.DeleteFunc(lanes, func(l registry.Lane) bool { return tenant != "" && l.Tenant != tenant }), err
 }
 
 // shares reads what the lanes have of a run.
-func shares(ctx context.Context, book *ledger.Ledger, lanes []tasks.Lane, run string) ([]share, error) {
+func shares(ctx context.Context, book *ledger.Ledger, lanes []registry.Lane, run string) ([]share, error) {
 	var all []share
 	for _, l := range lanes {
 		name := ledger.RunName{Tenant: l.Tenant, Run: run}
@@ -183,7 +184,7 @@ func (a *app) listRuns(ctx context.Context, rdb redis.UniversalClient, tenant st
 		t := newTally(name)
 		for _, s := range parts {
 			t.add(s)
-			t.Lanes = append(t.Lanes, tasks.Queue(s.lane.Tenant, s.lane.Kind, false))
+			t.Lanes = append(t.Lanes, registry.Queue(s.lane.Tenant, s.lane.Kind, false))
 		}
 		tallies = append(tallies, t)
 	}
@@ -307,7 +308,7 @@ func (a *app) showRun(ctx context.Context, rdb redis.UniversalClient, run, tenan
 	var tallies []*tally
 	for _, s := range parts {
 		t := newTally(run)
-		t.Lane = tasks.Queue(s.lane.Tenant, s.lane.Kind, false)
+		t.Lane = registry.Queue(s.lane.Tenant, s.lane.Kind, false)
 		if t.add(s); rows {
 			t.Open, t.Dead = s.rows.Rows(ledger.RowStored), s.rows.Rows(ledger.RowDead)
 		}

@@ -14,7 +14,7 @@ import (
 	"rollcall/internal/backlog"
 	"rollcall/internal/hold"
 	"rollcall/internal/pace"
-	"rollcall/tasks"
+	"rollcall/internal/registry"
 )
 
 // seed writes into a script's Redis what workers would:
@@ -67,14 +67,14 @@ func seed(ts *testscript.TestScript, _ bool, args []string) {
 	case "seen":
 		ago, err := time.ParseDuration(args[1])
 		ts.Check(err)
-		tenant, kind, _, _ := tasks.ParseQueue(args[0])
-		lane := tasks.Lane{Organisation: "lakeside", Tenant: tenant, Kind: kind, Seen: time.Now().Add(-ago).UTC()}
+		tenant, kind, _, _ := registry.ParseQueue(args[0])
+		lane := registry.Lane{Organisation: "lakeside", Tenant: tenant, Kind: kind, Seen: time.Now().Add(-ago).UTC()}
 		if len(args) > 2 {
 			lane.Address = args[2]
 		}
 		record, err := json.Marshal(lane)
 		ts.Check(err)
-		ts.Check(rdb.HSet(ctx, tasks.LanesKey, args[0], record).Err())
+		ts.Check(rdb.HSet(ctx, registry.Key, args[0], record).Err())
 	case "banned":
 		ts.Check(pace.NewAddress(rdb, args[0], pace.Limit{Calls: 60, Per: time.Minute}).Pause(ctx, time.Hour))
 	case "nothing":

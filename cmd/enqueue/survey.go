@@ -13,7 +13,7 @@ import (
 	"rollcall/internal/backlog"
 	"rollcall/internal/hold"
 	"rollcall/internal/pace"
-	"rollcall/tasks"
+	"rollcall/internal/registry"
 )
 
 // unseenFor is when a lane counts as without a worker: they publish it every
@@ -31,7 +31,7 @@ type survey struct {
 
 // laneState is how one lane gets on.
 type laneState struct {
-	tasks.Lane
+	registry.Lane
 
 	urgent, bulk queueState
 	pace         pace.Status
@@ -91,12 +91,12 @@ func readSurvey(ctx context.Context, rdb redis.UniversalClient, now time.Time) (
 }
 
 // fill reads what is kept of each lane.
-func (s *survey) fill(ctx context.Context, rdb redis.UniversalClient, lanes []tasks.Lane) error {
+func (s *survey) fill(ctx context.Context, rdb redis.UniversalClient, lanes []registry.Lane) error {
 	refs := make([]pace.Ref, len(lanes))
 	var queues []string
 	for i, l := range lanes {
-		refs[i] = pace.Ref{Organisation: l.Organisation, Lane: tasks.Queue(l.Tenant, l.Kind, false)}
-		queues = append(queues, tasks.Queue(l.Tenant, l.Kind, true), tasks.Queue(l.Tenant, l.Kind, false))
+		refs[i] = pace.Ref{Organisation: l.Organisation, Lane: registry.Queue(l.Tenant, l.Kind, false)}
+		queues = append(queues, registry.Queue(l.Tenant, l.Kind, true), registry.Queue(l.Tenant, l.Kind, false))
 	}
 	paces, err := pace.Read(ctx, rdb, refs)
 	if err != nil {

@@ -8,13 +8,13 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/backlog"
-	"rollcall/tasks"
+	"rollcall/internal/registry"
 )
 
 // readLanes reads the lanes that are served, and those that nobody serves any
 // more or ever did and that hold tasks.
-func readLanes(ctx context.Context, rdb redis.UniversalClient, now time.Time) ([]tasks.Lane, error) {
-	all, err := tasks.ReadLanes(ctx, rdb, time.Time{})
+func readLanes(ctx context.Context, rdb redis.UniversalClient, now time.Time) ([]registry.Lane, error) {
+	all, err := registry.Read(ctx, rdb, time.Time{})
 	if err != nil {
 		return nil, err
 	}
@@ -22,14 +22,14 @@ func readLanes(ctx context.Context, rdb redis.UniversalClient, now time.Time) ([
 	if err != nil {
 		return nil, err
 	}
-	lanes := slices.DeleteFunc(slices.Clone(all), func(l tasks.Lane) bool { return now.Sub(l.Seen) > tasks.LaneLife })
-	listed := func(l tasks.Lane) bool {
-		return slices.ContainsFunc(lanes, func(o tasks.Lane) bool { return o.Tenant == l.Tenant && o.Kind == l.Kind })
+	lanes := slices.DeleteFunc(slices.Clone(all), func(l registry.Lane) bool { return now.Sub(l.Seen) > registry.Life })
+	listed := func(l registry.Lane) bool {
+		return slices.ContainsFunc(lanes, func(o registry.Lane) bool { return o.Tenant == l.Tenant && o.Kind == l.Kind })
 	}
 	var left []string
-	var of []tasks.Lane // in the order of left
+	var of []registry.Lane // in the order of left
 	for _, queue := range queues {
-		if l, ok := tasks.LaneOfQueue(queue, all); ok && !listed(l) {
+		if l, ok := registry.OfQueue(queue, all); ok && !listed(l) {
 			left, of = append(left, queue), append(of, l)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"rollcall/internal/config"
 	"rollcall/internal/lane"
+	"rollcall/internal/registry"
 	"rollcall/internal/schedule"
 	"rollcall/tasks"
 )
@@ -156,7 +157,7 @@ func (p *plan) addLanes(organisation string, t config.Tenant) {
 	add := func(platform string, kind tasks.Kind, limits config.Limits, timeout config.Duration) {
 		p.Lanes = append(p.Lanes, lanePlan{
 			Name: t.Name + "." + string(kind), Organisation: organisation, Platform: platform,
-			Queues: []string{tasks.Queue(t.Name, kind, true), tasks.Queue(t.Name, kind, false)},
+			Queues: []string{registry.Queue(t.Name, kind, true), registry.Queue(t.Name, kind, false)},
 			Limit:  limits.String(), Timeout: timeout.String(),
 			Deadline: config.Duration(lane.Deadline(time.Duration(timeout))).String(),
 		})

@@ -13,6 +13,7 @@ import (
 
 	"rollcall/internal/config"
 	"rollcall/internal/demo"
+	"rollcall/internal/enqueue"
 	"rollcall/internal/logging"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/sandbox"
@@ -156,7 +157,7 @@ func (p *program) stayUp(ctx context.Context, platforms *emulated, r ready) {
 
 // demoRun is the roster on its way.
 type demoRun struct {
-	client    *tasks.Client
+	client    *enqueue.Client
 	inspector *asynq.Inspector
 	requests  []tasks.Request
 	results   []tasks.Result
@@ -175,7 +176,7 @@ func enqueueDemo(ctx context.Context, at redisdb.Config, platforms *emulated) (*
 	if err != nil {
 		return nil, err
 	}
-	client, err := tasks.NewClient(tasks.ClientConfig{Redis: options})
+	client, err := enqueue.New(enqueue.Config{Redis: options})
 	if err != nil {
 		return nil, err
 	}

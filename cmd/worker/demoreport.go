@@ -1,6 +1,7 @@
 package main
 
 import (
+	"rollcall/internal/kinds"
 	"context"
 	"encoding/json"
 	"errors"
@@ -126,7 +127,7 @@ func summarise(w io.Writer, outcomes []demo.Outcome) {
 	fmt.Fprintln(w, "\ndead letters, each for a person to settle:")
 	for _, o := range outcomes {
 		if o.Cause != "" {
-			target, _ := o.Task.Wish(demo.Organisation)
+			target, _ := kinds.Change(o.Task, demo.Organisation)
 			fmt.Fprintf(w, "  %-8s %-20s %s\n", kindOf(o.Task), target.Key, o.Cause)
 		}
 	}

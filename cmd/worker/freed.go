@@ -7,6 +7,7 @@ import (
 
 	"rollcall/internal/deadletter"
 	"rollcall/internal/logging"
+	"rollcall/internal/enqueue"
 	"rollcall/tasks"
 )
 
@@ -22,7 +23,7 @@ func (w *worker) replayFreed(ctx context.Context) {
 		w.log.Error("taken IDs are not tried again; tasks go on", "err", err)
 		return
 	}
-	client, err := tasks.NewClient(tasks.ClientConfig{Redis: options, Concurrency: 2})
+	client, err := enqueue.New(enqueue.Config{Redis: options, Concurrency: 2})
 	if err != nil {
 		w.log.Error("taken IDs are not tried again; tasks go on", "err", err)
 		return

@@ -18,6 +18,7 @@ import (
 
 	"rollcall/internal/config"
 	"rollcall/internal/demo"
+	"rollcall/internal/enqueue"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/redistest"
 	"rollcall/internal/sandbox"
@@ -32,7 +33,7 @@ type passage struct {
 	rdb       redis.UniversalClient
 	inspector *asynq.Inspector
 	platforms *sandbox.Sandbox
-	client    *tasks.Client
+	client    *enqueue.Client
 	producer  *line
 	worker    *line
 	log       *journal
@@ -88,7 +89,7 @@ func newPassage(t *testing.T, known *luaScripts) *passage {
 	p.work(listening.URL)
 	options, err := redisdb.Config{URL: secret.New("redis://" + p.producer.proxy.Addr())}.Options()
 	if err == nil {
-		p.client, err = tasks.NewClient(tasks.ClientConfig{Redis: options})
+		p.client, err = enqueue.New(enqueue.Config{Redis: options})
 	}
 	if err != nil {
 		t.Fatal(err)

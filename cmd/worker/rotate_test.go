@@ -20,6 +20,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/config"
+	"rollcall/internal/enqueue"
 	"rollcall/internal/hold"
 	"rollcall/internal/redistest"
 	"rollcall/tasks"
@@ -124,7 +125,7 @@ type rotation struct {
 	platform *rotating
 	hangup   chan os.Signal
 	page     string
-	client   *tasks.Client
+	client   *enqueue.Client
 	log      *journal
 	sent     int
 }
@@ -170,7 +171,7 @@ func newRotation(t *testing.T, s *redistest.Server, redisSection string) *rotati
 		ended <- nil
 		t.Fatalf("the worker ended: %v", err)
 	}
-	if r.client, err = tasks.NewClient(tasks.ClientConfig{Redis: &redis.UniversalOptions{Addrs: []string{s.Addr}}}); err != nil {
+	if r.client, err = enqueue.New(enqueue.Config{Redis: &redis.UniversalOptions{Addrs: []string{s.Addr}}}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.client.Close() })

@@ -20,6 +20,7 @@ import (
 	"rollcall/internal/monitor"
 	"rollcall/internal/pace"
 	"rollcall/internal/redisdb"
+	"rollcall/internal/registry"
 	"rollcall/internal/schedule"
 	"rollcall/internal/secret"
 	"rollcall/providers/classin"
@@ -237,11 +238,11 @@ func workerName() string {
 
 // publish says which lanes are served, so that producers can refuse the others.
 func (w *worker) publish(ctx context.Context) error {
-	var served []tasks.Lane
+	var served []registry.Lane
 	for _, org := range w.cfg.Organisations {
 		for _, t := range org.Tenants {
 			for kind := range laneLimits(t) {
-				l := tasks.Lane{Organisation: org.Name, Tenant: t.Name, Kind: kind}
+				l := registry.Lane{Organisation: org.Name, Tenant: t.Name, Kind: kind}
 				if t.DingTalk != nil {
 					l.Address = w.cfg.Egress.Name
 				}
@@ -252,7 +253,7 @@ func (w *worker) publish(ctx context.Context) error {
 			}
 		}
 	}
-	if err := tasks.PublishLanes(ctx, w.rdb, served); err != nil {
+	if err := registry.Publish(ctx, w.rdb, served); err != nil {
 		return fmt.Errorf("say which lanes are served: %w", err)
 	}
 	return nil

@@ -16,12 +16,13 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/enqueue"
 	"rollcall/internal/ledger"
 	"rollcall/tasks"
 )
 
 // page is how many letters are in memory at a time. A payload has at most
-// tasks.MaxPayload bytes.
+// kinds.MaxPayload bytes.
 const page = 100
 
 // Filter says which letters are meant. The zero value: all.
@@ -50,12 +51,12 @@ func (f Filter) lane(name string) bool {
 type Desk struct {
 	rdb    redis.UniversalClient
 	ledger *ledger.Ledger
-	client *tasks.Client
+	client *enqueue.Client
 }
 
 // New returns a desk. Both clients stay the caller's to close; without client
 // nothing can be replayed.
-func New(rdb redis.UniversalClient, client *tasks.Client) *Desk {
+func New(rdb redis.UniversalClient, client *enqueue.Client) *Desk {
 	return &Desk{rdb: rdb, ledger: ledger.New(rdb), client: client}
 }
 

@@ -16,9 +16,12 @@ import (
 
 	"rollcall/internal/backlog"
 	"rollcall/internal/deadletter"
+	"rollcall/internal/enqueue"
 	"rollcall/internal/hold"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -37,16 +40,16 @@ type office struct {
 func open(t *testing.T, s *redistest.Server) *office {
 	t.Helper()
 	rdb := s.Client(t)
-	var lanes []tasks.Lane
+	var lanes []registry.Lane
 	for _, tenant := range []string{"dt", "ci"} {
 		for _, k := range tasks.Kinds() {
-			lanes = append(lanes, tasks.Lane{Organisation: "lakeside", Tenant: tenant, Kind: k})
+			lanes = append(lanes, registry.Lane{Organisation: "lakeside", Tenant: tenant, Kind: k})
 		}
 	}
-	if err := tasks.PublishLanes(t.Context(), rdb, lanes); err != nil {
+	if err := registry.Publish(t.Context(), rdb, lanes); err != nil {
 		t.Fatal(err)
 	}
-	client, err := tasks.NewClient(tasks.ClientConfig{Redis: &redis.UniversalOptions{Addrs: []string{s.Addr}}})
+	client, err := enqueue.New(enqueue.Config{Redis: &redis.UniversalOptions{Addrs: []string{s.Addr}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +63,7 @@ func open(t *testing.T, s *redistest.Server) *office {
 // letter is that of a nickname task of a tenant.
 func letter(t *testing.T, tenant, id string, second int, class, code string) ledger.Letter {
 	t.Helper()
-	typename, payload, err := tasks.Encode(tasks.NicknameSync{Tenant: tenant, ChatID: "c1", UserID: id, Nickname: "N"}, int64(second)+1)
+	typename, payload, err := kinds.Encode(tasks.NicknameSync{Tenant: tenant, ChatID: "c1", UserID: id, Nickname: "N"}, int64(second)+1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +246,7 @@ func TestWhateverFailsInAReplayARepetitionMends(t *testing.T) {
 				hook.left.Store(1)
 				rdb := s.Client(t)
 				rdb.AddHook(hook)
-				client, err := tasks.NewClient(tasks.ClientConfig{Redis: &redis.UniversalOptions{Addrs: []string{s.Addr}}})
+				client, err := enqueue.New(enqueue.Config{Redis: &redis.UniversalOptions{Addrs: []string{s.Addr}}})
 				if err != nil {
 					t.Fatal(err)
 				}

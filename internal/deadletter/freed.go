@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rollcall/internal/ledger"
+	"rollcall/internal/kinds"
 	"rollcall/tasks"
 )
 
@@ -87,11 +88,11 @@ func (d *Desk) ReplayFreed(ctx context.Context, organisation, tenant string, aft
 
 // mayBeFree reports whether a letter of a taken ID is to be replayed. One round trip.
 func (d *Desk) mayBeFree(ctx context.Context, letter ledger.Letter, organisation string, now time.Time) (bool, error) {
-	task, meta, err := tasks.Decode(letter.Type, letter.Payload)
+	task, meta, err := kinds.Decode(letter.Type, letter.Payload)
 	if err != nil || replays(letter.ID) >= freedTries {
 		return false, nil //nolint:nilerr // a letter in which no task can be read is left to a person
 	}
-	target, fields := task.Wish(organisation)
+	target, fields := kinds.Change(task, organisation)
 	record, err := d.ledger.Look(ctx, target)
 	if err != nil {
 		return false, err

@@ -8,6 +8,7 @@ import (
 	"rollcall/internal/hold"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
+	"rollcall/internal/kinds"
 	"rollcall/tasks"
 )
 
@@ -17,7 +18,7 @@ const changes = "dt.id"
 func (o *office) wants(id, user, wanted string, at time.Time) ledger.Letter {
 	o.t.Helper()
 	const revision = 2
-	typename, payload, err := tasks.Encode(tasks.IDChange{Tenant: "dt", UserID: user, DingTalkID: wanted}, revision)
+	typename, payload, err := kinds.Encode(tasks.IDChange{Tenant: "dt", UserID: user, DingTalkID: wanted}, revision)
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -30,7 +31,7 @@ func (o *office) wants(id, user, wanted string, at time.Time) ledger.Letter {
 // changesID applies an ID change, and returns when Redis says that it did.
 func (o *office) changesID(user, id string) time.Time {
 	o.t.Helper()
-	target, fields := tasks.IDChange{Tenant: "dt", UserID: user, DingTalkID: id}.Wish("lakeside")
+	target, fields := kinds.Change(tasks.IDChange{Tenant: "dt", UserID: user, DingTalkID: id}, "lakeside")
 	mark, _, err := o.ledger.Begin(o.t.Context(), ledger.Delivery{Target: target, Fields: fields, Revision: 1, TaskID: "of " + user})
 	if err != nil {
 		o.t.Fatal(err)
@@ -112,8 +113,8 @@ func TestATakenIDIsLeftAloneWhereAnotherSendWouldBeWrong(t *testing.T) {
 		}
 		o.buries(letters...)
 		newer := tasks.IDChange{Tenant: "dt", UserID: "corrected", DingTalkID: "alice09"}
-		target, fields := newer.Wish("lakeside")
-		typename, payload, err := tasks.Encode(newer, 3)
+		target, fields := kinds.Change(newer, "lakeside")
+		typename, payload, err := kinds.Encode(newer, 3)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"rollcall/internal/backlog"
+	"rollcall/internal/enqueue"
 	"rollcall/internal/hold"
 	"rollcall/internal/ledger"
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -50,14 +52,14 @@ func (e *ActiveError) Error() string {
 // their letters after. Whatever fails in between, a repetition mends.
 func (d *Desk) Replay(ctx context.Context, letters []ledger.Letter) []Settled {
 	return d.settle(ctx, letters, func(letter ledger.Letter) Settled {
-		return d.restore(ctx, letter, func(again tasks.Again) tasks.Result { return d.client.Replay(ctx, again) })
+		return d.restore(ctx, letter, func(again enqueue.Previous) tasks.Result { return d.client.Replay(ctx, again) })
 	})
 }
 
 // Replace puts a corrected task in the place of a letter's, with a new revision.
 func (d *Desk) Replace(ctx context.Context, letter ledger.Letter, task tasks.Task) Settled {
 	return d.settle(ctx, []ledger.Letter{letter}, func(letter ledger.Letter) Settled {
-		return d.restore(ctx, letter, func(again tasks.Again) tasks.Result { return d.client.Replace(ctx, again, task) })
+		return d.restore(ctx, letter, func(again enqueue.Previous) tasks.Result { return d.client.Replace(ctx, again, task) })
 	})[0]
 }
 
@@ -85,7 +87,7 @@ var errUnreadable = errors.New("the letter was written by a newer version of rol
 // restore stores a task before anything of its letter is removed, and removes
 // the archived task before the letter: else a worker that looks through the
 // archive would write it anew.
-func (d *Desk) restore(ctx context.Context, letter ledger.Letter, store func(tasks.Again) tasks.Result) Settled {
+func (d *Desk) restore(ctx context.Context, letter ledger.Letter, store func(enqueue.Previous) tasks.Result) Settled {
 	if letter.Class == ledger.Unreadable {
 		return Settled{Letter: letter, Outcome: Refused, Err: errUnreadable}
 	}
@@ -102,7 +104,7 @@ func (d *Desk) restore(ctx context.Context, letter ledger.Letter, store func(tas
 		s.Outcome, s.TaskID = Underway, letter.ID
 		return s
 	}
-	result := store(tasks.Again{
+	result := store(enqueue.Previous{
 		TaskID: letter.ID, Tenant: letter.Tenant, Kind: tasks.Kind(letter.Kind), Urgent: letter.Urgent, Key: letter.Key,
 		Run: letter.Run, Row: letter.Row, Type: letter.Type, Payload: letter.Payload,
 	})
@@ -134,7 +136,7 @@ func putBack(state string) bool {
 }
 
 func queue(letter ledger.Letter) string {
-	return tasks.Queue(letter.Tenant, tasks.Kind(letter.Kind), letter.Urgent)
+	return registry.Queue(letter.Tenant, tasks.Kind(letter.Kind), letter.Urgent)
 }
 
 // settle deals with letters side by side, and then removes those of which

@@ -6,9 +6,11 @@ import (
 	"github.com/hibiken/asynq"
 
 	"rollcall/internal/deadletter"
+	"rollcall/internal/enqueue"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/redistest"
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -19,17 +21,17 @@ func TestLettersAreDealtWithOnEveryTopology(t *testing.T) {
 	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
 		rdb := redisdb.New(d.Options())
 		t.Cleanup(func() { rdb.Close() })
-		client, err := tasks.NewClient(tasks.ClientConfig{Redis: d.Options()})
+		client, err := enqueue.New(enqueue.Config{Redis: d.Options()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { client.Close() })
-		var lanes []tasks.Lane
+		var lanes []registry.Lane
 		tenants := []string{"dt1", "dt2", "dt3", "dt4", "dt5", "dt6"}
 		for _, tenant := range tenants {
-			lanes = append(lanes, tasks.Lane{Organisation: "lakeside", Tenant: tenant, Kind: tasks.KindNickname})
+			lanes = append(lanes, registry.Lane{Organisation: "lakeside", Tenant: tenant, Kind: tasks.KindNickname})
 		}
-		if err := tasks.PublishLanes(t.Context(), rdb, lanes); err != nil {
+		if err := registry.Publish(t.Context(), rdb, lanes); err != nil {
 			t.Fatal(err)
 		}
 		o := &office{

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
 	"rollcall/internal/sandbox"
@@ -77,7 +78,7 @@ func TestAnAnswerIsWrittenDownByTheTimeRedisIsBack(t *testing.T) {
 func (r *rig) takenOver(s *redistest.Server) {
 	r.during = sync.OnceFunc(func() {
 		s.Mini.SetTime(time.Now().Add(time.Minute))
-		target, fields := nickname("B").Wish(school)
+		target, fields := kinds.Change(nickname("B"), school)
 		newer := r.wish(nickname("B"))
 		if _, _, err := r.ledger.Begin(r.t.Context(), ledger.Delivery{TaskID: "other", Target: target, Revision: newer, Fields: fields}); err != nil {
 			r.t.Errorf("the other worker: %v", err)
@@ -137,7 +138,7 @@ func TestASendToATargetThatRedisForgotIsRememberedAsInDoubt(t *testing.T) {
 	s := redistest.Mini(t)
 	r := newRig(t, s)
 	r.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultHang})
-	target, _ := nickname("A").Wish(school)
+	target, _ := kinds.Change(nickname("A"), school)
 	r.during = sync.OnceFunc(func() {
 		for _, key := range s.Mini.Keys() {
 			if strings.HasSuffix(key, ":target:"+target.Key) {

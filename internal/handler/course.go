@@ -3,6 +3,7 @@ package handler
 import (
 	"context"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/providers"
 	"rollcall/tasks"
@@ -16,7 +17,7 @@ type courseSyncer interface {
 func Course(e Env, client courseSyncer) Func {
 	c := &crew{Env: e}
 	return func(ctx context.Context, d Delivery) (Report, error) {
-		task, meta, err := decode[tasks.CourseSync](e, tasks.TypeCourseSync, d)
+		task, meta, err := decode[tasks.CourseSync](e, kinds.TypeCourseSync, d)
 		if err != nil {
 			return Report{}, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/providers"
 	"rollcall/providers/dingtalk"
@@ -26,7 +27,7 @@ const maxAdded = 40
 func Group(e Env, client grouper) Func {
 	c := &crew{Env: e}
 	return func(ctx context.Context, d Delivery) (Report, error) {
-		task, meta, err := decode[tasks.GroupUpdate](e, tasks.TypeGroupUpdate, d)
+		task, meta, err := decode[tasks.GroupUpdate](e, kinds.TypeGroupUpdate, d)
 		if err != nil {
 			return Report{}, err
 		}

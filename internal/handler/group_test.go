@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
 	"rollcall/internal/sandbox"
@@ -170,7 +171,7 @@ func TestAnEditThatIsTriedAgainIsKnownAsAnOpenTask(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		r.slot = func(context.Context) error { return errors.New("the lane is on hold") }
 		task := tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", DelUserIDs: []string{"ann"}}
-		typename, payload, err := tasks.Encode(task, 7)
+		typename, payload, err := kinds.Encode(task, 7)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sethvargo/go-retry"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/providers"
 	"rollcall/tasks"
@@ -126,17 +127,17 @@ const promptly = 50 * time.Millisecond
 func decode[T interface {
 	tasks.Task
 	tasks.NicknameSync | tasks.CourseSync | tasks.GroupUpdate | tasks.IDChange
-}](e Env, want string, d Delivery) (T, tasks.Meta, error) {
+}](e Env, want string, d Delivery) (T, kinds.Meta, error) {
 	var zero T
 	if d.Type != want {
-		return zero, tasks.Meta{}, &MisplacedError{Type: d.Type, Want: want}
+		return zero, kinds.Meta{}, &MisplacedError{Type: d.Type, Want: want}
 	}
-	task, meta, err := tasks.DecodeAs[T](d.Payload)
+	task, meta, err := kinds.DecodeAs[T](d.Payload)
 	if err != nil {
-		return zero, tasks.Meta{}, err
+		return zero, kinds.Meta{}, err
 	}
 	if err := task.Validate(e.Limits); err != nil {
-		return zero, tasks.Meta{}, err
+		return zero, kinds.Meta{}, err
 	}
 	return task, meta, nil
 }
@@ -151,10 +152,10 @@ func (e *MisplacedError) Error() string {
 }
 
 // carryOut is the straight path of every kind: begin, call, settle.
-func (c *crew) carryOut(ctx context.Context, d Delivery, task tasks.Task, meta tasks.Meta, do call) (Report, error) {
+func (c *crew) carryOut(ctx context.Context, d Delivery, task tasks.Task, meta kinds.Meta, do call) (Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Deadline)
 	defer cancel()
-	target, fields := task.Wish(c.Organisation)
+	target, fields := kinds.Change(task, c.Organisation)
 	report := Report{Target: target.Key, Revision: meta.Revision}
 
 	p := passage{crew: c, began: c.now(), prompt: c.prompt.Load()}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/sandbox"
 	"rollcall/providers"
@@ -185,16 +186,16 @@ func TestWhatIsNoTaskOfTheKindIsRefusedBeforeAnything(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		long := strings.Repeat("n", tasks.DefaultNicknameMax+1)
 		nick := handler.Nickname(r.env, r.dingtalk)
-		_, err := nick(t.Context(), handler.Delivery{Type: tasks.TypeGroupUpdate})
+		_, err := nick(t.Context(), handler.Delivery{Type: kinds.TypeGroupUpdate})
 		if _, ok := errors.AsType[*handler.MisplacedError](err); !ok {
 			t.Errorf("another kind: %v", err)
 		}
-		_, err = nick(t.Context(), handler.Delivery{Type: tasks.TypeNicknameSync, Payload: []byte(`{"v":1,"rev":1,"who":"ann"}`)})
-		if _, ok := errors.AsType[*tasks.PayloadError](err); !ok {
+		_, err = nick(t.Context(), handler.Delivery{Type: kinds.TypeNicknameSync, Payload: []byte(`{"v":1,"rev":1,"who":"ann"}`)})
+		if _, ok := errors.AsType[*kinds.PayloadError](err); !ok {
 			t.Errorf("unknown field: %v", err)
 		}
-		_, err = nick(t.Context(), handler.Delivery{Type: tasks.TypeNicknameSync, Payload: []byte(`{"v":99,"rev":1,"mood":"new"}`)})
-		if _, ok := errors.AsType[*tasks.NewerVersionError](err); !ok {
+		_, err = nick(t.Context(), handler.Delivery{Type: kinds.TypeNicknameSync, Payload: []byte(`{"v":99,"rev":1,"mood":"new"}`)})
+		if _, ok := errors.AsType[*kinds.NewerVersionError](err); !ok {
 			t.Errorf("newer version: %v", err)
 		}
 		_, err = r.attempt(nickname(long), 1)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/providers"
 	"rollcall/providers/dingtalk"
@@ -60,7 +61,7 @@ func (e *AgainError) Unwrap() error { return e.Err }
 func ID(e Env, client idChanger) Func {
 	c := &crew{Env: e}
 	return func(ctx context.Context, d Delivery) (Report, error) {
-		task, meta, err := decode[tasks.IDChange](e, tasks.TypeIDChange, d)
+		task, meta, err := decode[tasks.IDChange](e, kinds.TypeIDChange, d)
 		if err != nil {
 			return Report{}, err
 		}

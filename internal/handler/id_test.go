@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
 	"rollcall/internal/sandbox"
@@ -206,7 +207,7 @@ func TestARefusalOfAnIDInDoubtIsForAPersonToSettle(t *testing.T) {
 			d.sent("zhangsan03", "zhangsan03")
 			d.waitingForAPerson("ann")
 
-			target, _ := d.task.Wish(school)
+			target, _ := kinds.Change(d.task, school)
 			if value, _, err := d.ledger.Confirm(t.Context(), target, "id", "somebody"); err != nil || value != "zhangsan03" {
 				t.Fatalf("confirmed %q, %v", value, err)
 			}
@@ -231,7 +232,7 @@ func TestWhatAPersonRejectedMayBeTriedAnew(t *testing.T) {
 	if report, err := d.attempt(d.task, d.revision); err != nil || report.Outcome != handler.Superseded {
 		t.Fatalf("the older wish: %+v, %v", report, err)
 	}
-	target, _ := d.task.Wish(school)
+	target, _ := kinds.Change(d.task, school)
 	if value, _, err := d.ledger.Reject(t.Context(), target, "id", "somebody"); err != nil || value != "zhangsan03" {
 		t.Fatalf("rejected %q, %v", value, err)
 	}
@@ -258,7 +259,7 @@ func TestAClearRefusalOfAnIDInDoubtEndsTheDoubt(t *testing.T) {
 	if e, ok := errors.AsType[*providers.Error](err); !ok || e.Kind != providers.Rejected || e.Code != "internalenterpriseaccount.limit" {
 		t.Fatalf("error %v, want the true cause", err)
 	}
-	target, _ := d.task.Wish(school)
+	target, _ := kinds.Change(d.task, school)
 	if _, _, err := d.ledger.Confirm(t.Context(), target, "id", "somebody"); !errors.Is(err, ledger.ErrNoDoubt) {
 		t.Errorf("a doubt is left: %v", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/sandbox"
 	"rollcall/tasks"
@@ -123,7 +124,7 @@ func (w *world) heal() {
 	seen := map[string]bool{}
 	var again []tasks.Task
 	for _, s := range slices.Backward(w.tasks) {
-		target, fields := s.task.Wish(school)
+		target, fields := kinds.Change(s.task, school)
 		fresh := false
 		for _, f := range fields {
 			p := place(target, f.Name)

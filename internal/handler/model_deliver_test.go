@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/providers"
 	"rollcall/tasks"
@@ -31,7 +32,7 @@ func (w *world) deliver(s *stored, p plan) {
 		stands: make(chan string), goOn: make(chan string), ended: make(chan ended, 1),
 	}
 	ctx = context.WithValue(ctx, attemptKey{}, a)
-	target, fields := s.task.Wish(school)
+	target, fields := kinds.Change(s.task, school)
 	for _, f := range fields {
 		a.finished = a.finished && !w.doubted(target, f.Name)
 		a.newest[f.Name], _ = strconv.ParseInt(w.field(target, "n:"+f.Name), 10, 64)
@@ -109,7 +110,7 @@ func isDead(err error) bool {
 // bury is what the lane does when a task is dead.
 func (w *world) bury(s *stored) {
 	s.dead = true
-	target, _ := s.task.Wish(school)
+	target, _ := kinds.Change(s.task, school)
 	if err := w.ledger.Close(context.Background(), target, s.id, ledger.Row{}); err != nil {
 		w.fatalf("%v", err)
 	}
@@ -160,7 +161,7 @@ func (w *world) landAll(d time.Duration) {
 
 // lands notes where a request may act after somebody else has come.
 func (w *world) lands(l *landing) {
-	target, fields := l.by.task.task.Wish(school)
+	target, fields := kinds.Change(l.by.task.task, school)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, f := range fields {

@@ -17,6 +17,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/sandbox"
 	"rollcall/tasks"
@@ -224,7 +225,7 @@ func (l *landing) api() string {
 // left looks at a request that is leaving.
 func (w *world) left(l *landing, body []byte) {
 	l.by.sentAt = l.sent
-	target, fields := l.by.task.task.Wish(school)
+	target, fields := kinds.Change(l.by.task.task, school)
 	var sent []ledger.Field
 	for _, f := range fields {
 		if l.carries(f.Name, body) {
@@ -233,7 +234,7 @@ func (w *world) left(l *landing, body []byte) {
 	}
 	w.log("  %s sends %s", l.by.task.id, l.what)
 	for _, other := range w.still {
-		if at, _ := other.task.task.Wish(school); at == target && other.slots > 0 {
+		if at, _ := kinds.Change(other.task.task, school); at == target && other.slots > 0 {
 			other.overtaken = true
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
 	"rollcall/tasks"
@@ -46,9 +47,9 @@ func kindsOf(t *rapid.T) []string {
 	return all
 }
 
-func drawTask(t *rapid.T, kinds []string) tasks.Task {
+func drawTask(t *rapid.T, subjects []string) tasks.Task {
 	value := rapid.SampledFrom([]string{"A", "B", "C"})
-	switch rapid.SampledFrom(kinds).Draw(t, "kind") {
+	switch rapid.SampledFrom(subjects).Draw(t, "kind") {
 	case "nickname":
 		return tasks.NicknameSync{Tenant: dt, ChatID: "chat1", UserID: "ann", Nickname: value.Draw(t, "nickname")}
 	case "course":
@@ -140,12 +141,12 @@ func (w *world) pick(t *rapid.T, fits func(*stored) bool) *stored {
 }
 
 func (w *world) steps() map[string]func(*rapid.T) {
-	kinds := kindsOf(w.t)
+	subjects := kindsOf(w.t)
 	deliver := func(t *rapid.T) { w.deliver(w.pick(t, (*stored).waits), drawPlan(t)) }
 	return map[string]func(*rapid.T){
 		"": func(*rapid.T) { w.check() },
 		"enqueue": func(t *rapid.T) {
-			task := drawTask(t, kinds)
+			task := drawTask(t, subjects)
 			w.enqueue(task, rapid.SampledFrom([]string{stores, stores, stores, doesNotMark, doesNotStore}).Draw(t, "the producer"))
 		},
 		"deliver": deliver, "deliver again": deliver, "deliver once more": deliver,
@@ -191,9 +192,9 @@ func (w *world) steps() map[string]func(*rapid.T) {
 				t.Skip("nobody stands still")
 			}
 			a := w.still[rapid.IntRange(0, len(w.still)-1).Draw(t, "whom")]
-			target, _ := a.task.task.Wish(school)
+			target, _ := kinds.Change(a.task.task, school)
 			other := w.pick(t, func(s *stored) bool {
-				at, _ := s.task.Wish(school)
+				at, _ := kinds.Change(s.task, school)
 				return s.waits() && at == target
 			})
 			w.landAll(30 * time.Second)

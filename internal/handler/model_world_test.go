@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/sandbox"
 	"rollcall/internal/secret"
@@ -113,8 +114,8 @@ func newWorld(t *rapid.T, f *front) *world {
 		Now: w.time,
 	}
 	w.handle = map[string]handler.Func{
-		tasks.TypeNicknameSync: handler.Nickname(env, ding), tasks.TypeGroupUpdate: handler.Group(env, ding),
-		tasks.TypeIDChange: handler.ID(env, ding), tasks.TypeCourseSync: handler.Course(env, class),
+		kinds.TypeNicknameSync: handler.Nickname(env, ding), kinds.TypeGroupUpdate: handler.Group(env, ding),
+		kinds.TypeIDChange: handler.ID(env, ding), kinds.TypeCourseSync: handler.Course(env, class),
 	}
 	return w
 }
@@ -222,7 +223,7 @@ const (
 
 // enqueue is the producer: a revision, the task, the mark.
 func (w *world) enqueue(task tasks.Task, how string) {
-	target, fields := task.Wish(school)
+	target, fields := kinds.Change(task, school)
 	id := "t" + strconv.Itoa(len(w.tasks)+1)
 	wish := ledger.Wish{Target: target, Fields: fields, TaskID: id}
 	revised := w.ledger.Revise(context.Background(), wish)[0]
@@ -237,7 +238,7 @@ func (w *world) enqueue(task tasks.Task, how string) {
 		w.log("a producer %s: %s", how, wishOf(task))
 		return
 	}
-	typ, payload, err := tasks.Encode(task, rev)
+	typ, payload, err := kinds.Encode(task, rev)
 	if err != nil {
 		w.fatalf("%v", err)
 	}
@@ -272,7 +273,7 @@ func (w *world) met() {
 
 // mark opens the task's record, and marks the newest wishes.
 func (w *world) mark(s *stored) {
-	target, fields := s.task.Wish(school)
+	target, fields := kinds.Change(s.task, school)
 	open := ledger.Open{
 		Wish: ledger.Wish{Target: target, Fields: fields, TaskID: s.id}, Revision: s.rev,
 		Queue: "q", Type: s.typ, Payload: s.payload,
@@ -289,7 +290,7 @@ func place(t ledger.Target, field string) string { return t.API + " " + t.Key + 
 
 // wishOf is a task in a few words.
 func wishOf(task tasks.Task) string {
-	target, fields := task.Wish(school)
+	target, fields := kinds.Change(task, school)
 	var parts []string
 	for _, f := range fields {
 		parts = append(parts, place(target, f.Name)+"="+f.Value)

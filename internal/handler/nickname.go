@@ -3,6 +3,7 @@ package handler
 import (
 	"context"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/providers"
 	"rollcall/providers/dingtalk"
@@ -17,7 +18,7 @@ type nicker interface {
 func Nickname(e Env, client nicker) Func {
 	c := &crew{Env: e}
 	return func(ctx context.Context, d Delivery) (Report, error) {
-		task, meta, err := decode[tasks.NicknameSync](e, tasks.TypeNicknameSync, d)
+		task, meta, err := decode[tasks.NicknameSync](e, kinds.TypeNicknameSync, d)
 		if err != nil {
 			return Report{}, err
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
 	"rollcall/internal/sandbox"
@@ -151,7 +152,7 @@ func (r *rig) handle(task tasks.Task) handler.Func {
 // producer does.
 func (r *rig) wish(task tasks.Task) (revision int64) {
 	r.t.Helper()
-	target, fields := task.Wish(school)
+	target, fields := kinds.Change(task, school)
 	wish := ledger.Wish{Target: target, Fields: fields, TaskID: uuid.NewString()}
 	revised := r.ledger.Revise(r.t.Context(), wish)[0]
 	revision, err := revised.Revision, revised.Err
@@ -170,7 +171,7 @@ func (r *rig) wish(task tasks.Task) (revision int64) {
 // attempt is one attempt at the task that was stored with the revision.
 func (r *rig) attempt(task tasks.Task, revision int64) (handler.Report, error) {
 	r.t.Helper()
-	typename, payload, err := tasks.Encode(task, revision)
+	typename, payload, err := kinds.Encode(task, revision)
 	if err != nil {
 		r.t.Fatal(err)
 	}

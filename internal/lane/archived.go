@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"rollcall/internal/backlog"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
-	"rollcall/tasks"
 )
 
 // Archived is the class of letters of tasks that asynq archived by itself: its
@@ -128,8 +128,8 @@ func (s *sweeper) addLetter(ctx context.Context, l *Lane, queue, id string, urge
 		letter.Payload = task.Raw
 	} else {
 		letter = l.letter(id, task.Info.Type, task.Info.Payload, urgent)
-		letter.Key = task.Info.Headers[tasks.KeyHeader]
-		letter.Run, letter.Row = tasks.RunOf(task.Info.Headers)
+		letter.Key = task.Info.Headers[kinds.KeyHeader]
+		letter.Run, letter.Row = kinds.RunOf(task.Info.Headers)
 	}
 	letter.Class, letter.Last = Archived, at
 	letter.Todo = "see why; replay it if it still matters"

@@ -8,7 +8,9 @@ import (
 
 	"rollcall/internal/backlog"
 	"rollcall/internal/hold"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -45,11 +47,11 @@ func (s *sweeper) closeCorrected(ctx context.Context, l *Lane, letters []ledger.
 	var candidates []ledger.Letter
 	var wishes []ledger.Wish
 	for _, letter := range letters {
-		task, _, err := tasks.Decode(letter.Type, letter.Payload)
+		task, _, err := kinds.Decode(letter.Type, letter.Payload)
 		if err != nil || letter.Class == string(ClassUnverified) || letter.Revision <= 0 {
 			continue // it names no field, or a person must look
 		}
-		target, fields := task.Wish(l.Organisation)
+		target, fields := kinds.Change(task, l.Organisation)
 		candidates, wishes = append(candidates, letter), append(wishes, ledger.Wish{Target: target, Fields: fields})
 	}
 	applied, err := s.set.ledger.Applied(ctx, wishes...)
@@ -81,7 +83,7 @@ func (s *sweeper) closeCorrected(ctx context.Context, l *Lane, letters []ledger.
 // would write a letter for it again. A task that is to run is left alone: it ends
 // as superseded, and its letter with it.
 func (s *sweeper) closeLetter(ctx context.Context, letter ledger.Letter, applied int64, now time.Time) (bool, error) {
-	state, err := backlog.Unarchive(ctx, s.set.rdb, tasks.Queue(letter.Tenant, tasks.Kind(letter.Kind), letter.Urgent), letter.ID)
+	state, err := backlog.Unarchive(ctx, s.set.rdb, registry.Queue(letter.Tenant, tasks.Kind(letter.Kind), letter.Urgent), letter.ID)
 	if err != nil || state != "" && state != "archived" && state != "completed" {
 		return false, err
 	}

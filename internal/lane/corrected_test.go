@@ -25,10 +25,10 @@ func (p *producer) died(id string, task tasks.Task, revision int64, class lane.C
 	if err := p.inspector.ArchiveTask(open.Queue, id); err != nil {
 		p.t.Fatal(err)
 	}
-	kind, _ := tasks.KindOfType(open.Type)
+	kind := open.Wish.Target.API
 	at := time.Now()
 	letter := ledger.Letter{
-		ID: id, Lane: "dt." + string(kind), Tenant: "dt", Kind: string(kind), Organisation: "lakeside", Type: open.Type, Payload: open.Payload,
+		ID: id, Lane: "dt." + kind, Tenant: "dt", Kind: kind, Organisation: "lakeside", Type: open.Type, Payload: open.Payload,
 		Target: open.Wish.Target.Key, Revision: revision, Class: string(class), Code: "34001", First: at, Last: at,
 	}
 	if _, err := p.ledger.Bury(p.t.Context(), letter); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"rollcall/internal/handler"
 	"rollcall/internal/hold"
+	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/pace"
@@ -162,11 +163,11 @@ func TestRevokedCredentialsCostATokenCallAWorkerAndNoTask(t *testing.T) {
 func (r *rig) rename(n int) string {
 	r.t.Helper()
 	task := tasks.NicknameSync{Tenant: "dt", ChatID: fmt.Sprintf("chat%d", n%20), UserID: fmt.Sprintf("user%d", n), Nickname: "Zoë"}
-	target, fields := task.Wish("lakeside")
+	target, fields := kinds.Change(task, "lakeside")
 	book := ledger.New(r.rdb)
 	wish := ledger.Wish{Target: target, Fields: fields, TaskID: uuid.NewString()}
 	revised := book.Revise(r.t.Context(), wish)[0]
-	typename, payload, encodeErr := tasks.Encode(task, revised.Revision)
+	typename, payload, encodeErr := kinds.Encode(task, revised.Revision)
 	storedErr := book.Stored(r.t.Context(), ledger.Open{
 		Wish: wish, Revision: revised.Revision, Queue: nicknames, Type: typename, Payload: payload,
 	})

@@ -19,6 +19,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/backlog"
+	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
@@ -58,11 +59,11 @@ func TestALetterHoldsAllOfATaskThatDied(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		r.add(lane.Config{}, turnsDown)
-		typename, payload, err := tasks.Encode(tasks.NicknameSync{Tenant: "dt", ChatID: "c1", UserID: "ann", Nickname: "Ann"}, 1234)
+		typename, payload, err := kinds.Encode(tasks.NicknameSync{Tenant: "dt", ChatID: "c1", UserID: "ann", Nickname: "Ann"}, 1234)
 		if err != nil {
 			t.Fatal(err)
 		}
-		task := asynq.NewTaskWithHeaders(typename, payload, map[string]string{tasks.KeyHeader: "night-1"})
+		task := asynq.NewTaskWithHeaders(typename, payload, map[string]string{kinds.KeyHeader: "night-1"})
 		if _, err := r.client.Enqueue(task, asynq.Queue(urgent), asynq.TaskID("t1"), asynq.MaxRetry(1<<20)); err != nil {
 			t.Fatal(err)
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/hold"
-	"rollcall/tasks"
+	"rollcall/internal/registry"
 )
 
 // gate decides when a lane takes a task: holds, how many are at it, room for
@@ -65,7 +65,7 @@ type state struct {
 const lost = 3 * time.Second
 
 func newGate(l *Lane) *gate {
-	g := &gate{lane: l, urgent: tasks.Queue(l.Tenant, l.Kind, true)}
+	g := &gate{lane: l, urgent: registry.Queue(l.Tenant, l.Kind, true)}
 	g.moved = sync.NewCond(&g.mu)
 	g.uncut, g.cut = context.WithCancelCause(context.Background())
 	return g

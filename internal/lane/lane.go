@@ -26,6 +26,7 @@ import (
 	"rollcall/internal/logging"
 	"rollcall/internal/pace"
 	"rollcall/internal/redisdb"
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -171,8 +172,8 @@ func (s *Set) Add(cfg Config, build func(handler.Pacer) handler.Func) {
 	l.server = asynq.NewServerFromRedisClient(gated{UniversalClient: s.rdb, gate: l.gate, shared: s.shared}, asynq.Config{
 		Concurrency: mostTogether + spareUrgent,
 		Queues: map[string]int{
-			tasks.Queue(cfg.Tenant, cfg.Kind, true):  2,
-			tasks.Queue(cfg.Tenant, cfg.Kind, false): 1,
+			registry.Queue(cfg.Tenant, cfg.Kind, true):  2,
+			registry.Queue(cfg.Tenant, cfg.Kind, false): 1,
 		},
 		StrictPriority:           true,
 		RetryDelayFunc:           delay,

@@ -12,6 +12,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
 	"rollcall/internal/redistest"
 	"rollcall/providers"
@@ -219,7 +220,7 @@ func TestAHandlerGetsTheTaskWithAllThatItsProducerSaid(t *testing.T) {
 				return handler.Report{Outcome: handler.Applied}, nil
 			}
 		})
-		headers := map[string]string{tasks.KeyHeader: "mine"}
+		headers := map[string]string{kinds.KeyHeader: "mine"}
 		if _, err := r.client.Enqueue(asynq.NewTaskWithHeaders("type", []byte("{}"), headers), asynq.Queue(urgent), asynq.TaskID("t1")); err != nil {
 			t.Fatal(err)
 		}

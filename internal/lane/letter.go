@@ -11,9 +11,9 @@ import (
 	"github.com/hibiken/asynq"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/providers"
-	"rollcall/tasks"
 )
 
 // UnburiedError tells that a task is dead and its letter could not be written:
@@ -34,8 +34,8 @@ func (e *UnburiedError) Unwrap() error { return e.Err }
 // bury writes the letter of a task that is dead.
 func (l *Lane) bury(ctx context.Context, task *asynq.Task, id string, urgent bool, report handler.Report, v Verdict, now time.Time) error {
 	letter := l.letter(id, task.Type(), task.Payload(), urgent)
-	letter.Key = task.Headers()[tasks.KeyHeader]
-	letter.Run, letter.Row = tasks.RunOf(task.Headers())
+	letter.Key = task.Headers()[kinds.KeyHeader]
+	letter.Run, letter.Row = kinds.RunOf(task.Headers())
 	if report.Target != "" {
 		letter.Target, letter.Revision = report.Target, report.Revision
 	}
@@ -86,8 +86,8 @@ func (l *Lane) letter(id, typename string, payload []byte, urgent bool) ledger.L
 		}
 		return letter
 	}
-	if task, meta, err := tasks.Decode(typename, payload); err == nil {
-		target, _ := task.Wish(l.Organisation)
+	if task, meta, err := kinds.Decode(typename, payload); err == nil {
+		target, _ := kinds.Change(task, l.Organisation)
 		letter.Target, letter.Revision = target.Key, meta.Revision
 	}
 	return letter

@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/lane"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -20,7 +21,7 @@ func TestALimitIsSetOnTheLaneThatItNamesAlone(t *testing.T) {
 		r.add(lane.Config{Kind: kind, Limits: fast}, nil)
 	}
 	other := []pace.Limit{{Calls: 20, Per: time.Minute, Burst: 5}, {Calls: 4000, Per: pace.Day}}
-	for name, want := range map[tasks.Lane]bool{
+	for name, want := range map[registry.Lane]bool{
 		{Tenant: "dt", Kind: tasks.KindGroup}:    true,
 		{Tenant: "dt", Kind: tasks.KindCourse}:   false,
 		{Tenant: "other", Kind: tasks.KindGroup}: false,

@@ -8,7 +8,7 @@ import (
 	"rollcall/internal/backlog"
 	"rollcall/internal/hold"
 	"rollcall/internal/redisdb"
-	"rollcall/tasks"
+	"rollcall/internal/registry"
 )
 
 const (
@@ -37,7 +37,7 @@ func (s *Set) lookSoon() {
 func (s *Set) lookOut(ctx context.Context) {
 	var queues []string
 	for _, l := range s.lanes {
-		queues = append(queues, tasks.Queue(l.Tenant, l.Kind, true), tasks.Queue(l.Tenant, l.Kind, false))
+		queues = append(queues, registry.Queue(l.Tenant, l.Kind, true), registry.Queue(l.Tenant, l.Kind, false))
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()

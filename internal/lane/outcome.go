@@ -11,6 +11,7 @@ import (
 	"github.com/sethvargo/go-retry"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/pace"
 	"rollcall/providers"
@@ -230,9 +231,9 @@ func classify(err error) Class {
 		return ClassPaced
 	case is[*pace.SpentError](err):
 		return ClassQuota
-	case is[*tasks.NewerVersionError](err):
+	case is[*kinds.NewerVersionError](err):
 		return ClassNewer
-	case is[*tasks.PayloadError](err), is[*tasks.ValidationError](err), is[*tasks.UnknownTypeError](err),
+	case is[*kinds.PayloadError](err), is[*tasks.ValidationError](err), is[*kinds.UnknownTypeError](err),
 		is[*handler.MisplacedError](err), is[*UndecodableError](err):
 		return ClassMalformed
 	case is[*PanicError](err):

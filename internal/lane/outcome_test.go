@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/pace"
@@ -62,10 +63,10 @@ func TestVerdicts(t *testing.T) {
 		{"mark lost", ledger.ErrLost, lane.ClassOvertaken, lane.Retry, false},
 		{"target busy", &ledger.BusyError{For: time.Second}, lane.ClassWaiting, lane.Retry, false},
 		{"lane held", &lane.HeldError{}, lane.ClassHeld, lane.Retry, false},
-		{"newer payload", &tasks.NewerVersionError{}, lane.ClassNewer, lane.Retry, false},
-		{"bad payload", &tasks.PayloadError{}, lane.ClassMalformed, lane.Dead, false},
+		{"newer payload", &kinds.NewerVersionError{}, lane.ClassNewer, lane.Retry, false},
+		{"bad payload", &kinds.PayloadError{}, lane.ClassMalformed, lane.Dead, false},
 		{"bad values", &tasks.ValidationError{}, lane.ClassMalformed, lane.Dead, false},
-		{"unknown type", &tasks.UnknownTypeError{}, lane.ClassMalformed, lane.Dead, false},
+		{"unknown type", &kinds.UnknownTypeError{}, lane.ClassMalformed, lane.Dead, false},
 		{"wrong queue", &handler.MisplacedError{}, lane.ClassMalformed, lane.Dead, false},
 		{"unreadable message", &lane.UndecodableError{}, lane.ClassMalformed, lane.Dead, false},
 		{"panic", &lane.PanicError{}, lane.ClassPanic, lane.Retry, true},

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"rollcall/internal/backlog"
-	"rollcall/tasks"
+	"rollcall/internal/kinds"
 )
 
 // poisonous says when a task is not tried once more: three workers died with it,
@@ -44,8 +44,8 @@ func (s *sweeper) condemn(ctx context.Context, q *swept, orphan backlog.Orphan, 
 	}
 	v := Judge(&PoisonError{Workers: kills.Times, Within: kills.Last.Sub(kills.First)}, kills.Last, nil)
 	letter := l.letter(orphan.ID, info.Type, info.Payload, q.urgent)
-	letter.Key = info.Headers[tasks.KeyHeader]
-	letter.Run, letter.Row = tasks.RunOf(info.Headers)
+	letter.Key = info.Headers[kinds.KeyHeader]
+	letter.Run, letter.Row = kinds.RunOf(info.Headers)
 	letter.Class, letter.Cause, letter.Todo = string(v.Class), v.Cause(), poisonTodo
 	attempts, first, err := s.set.ledger.Attempts(ctx, orphan.ID)
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/backlog"
+	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
 	"rollcall/internal/redistest"
-	"rollcall/tasks"
 )
 
 // kill takes the first task of the queue as a worker does that is killed at once.
@@ -40,7 +40,7 @@ func TestATaskThatThreeWorkersDiedWithIsADeadLetter(t *testing.T) {
 	s := redistest.Mini(t) // whose clock can be set
 	r := newRig(t, s)
 	r.add(lane.Config{}, func(context.Context, func(context.Context) error, string) error { return nil })
-	info, err := r.client.Enqueue(asynq.NewTaskWithHeaders("kills", []byte("payload"), map[string]string{tasks.KeyHeader: "mine"}),
+	info, err := r.client.Enqueue(asynq.NewTaskWithHeaders("kills", []byte("payload"), map[string]string{kinds.KeyHeader: "mine"}),
 		asynq.Queue(nicknames), asynq.MaxRetry(1<<20), asynq.Retention(time.Hour))
 	if err != nil {
 		t.Fatal(err)

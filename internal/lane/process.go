@@ -12,9 +12,9 @@ import (
 	"github.com/hibiken/asynq"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/kinds"
 	"rollcall/internal/privacy"
 	"rollcall/providers"
-	"rollcall/tasks"
 )
 
 // PanicError is a defect of ours that a task brought to light.
@@ -71,9 +71,9 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 
 // delivery is the task as its handler gets it. A row that cannot be read is none.
 func (l *Lane) delivery(id, queue string, task *asynq.Task) handler.Delivery {
-	run, row := tasks.RunOf(task.Headers())
+	run, row := kinds.RunOf(task.Headers())
 	return handler.Delivery{
-		TaskID: id, Type: task.Type(), Payload: task.Payload(), Queue: queue, Key: task.Headers()[tasks.KeyHeader], Run: run, Row: row,
+		TaskID: id, Type: task.Type(), Payload: task.Payload(), Queue: queue, Key: task.Headers()[kinds.KeyHeader], Run: run, Row: row,
 	}
 }
 

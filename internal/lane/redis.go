@@ -16,7 +16,7 @@ import (
 	"rollcall/internal/hold"
 	"rollcall/internal/logging"
 	"rollcall/internal/redisdb"
-	"rollcall/tasks"
+	"rollcall/internal/registry"
 )
 
 // redisState is what the lookout last found of Redis. Safe for concurrent use.
@@ -142,7 +142,7 @@ func (s *Set) memoryKeys() []string {
 		keys["rollcall:{"+l.Organisation+"}:memory"] = true
 		for _, urgent := range []bool{true, false} {
 			if cluster {
-				keys["rollcall:memory:{"+tasks.Queue(l.Tenant, l.Kind, urgent)+"}"] = true
+				keys["rollcall:memory:{"+registry.Queue(l.Tenant, l.Kind, urgent)+"}"] = true
 			}
 		}
 	}

@@ -10,8 +10,9 @@ import (
 	"github.com/hibiken/asynq"
 
 	"rollcall/internal/backlog"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
-	"rollcall/tasks"
+	"rollcall/internal/registry"
 )
 
 // sweepEvery is how often the queues are looked through. All of them together
@@ -50,7 +51,7 @@ func (e *UndecodableError) Error() string {
 func readUndecodable(payload []byte) error {
 	var u undecodable
 	if err := json.Unmarshal(payload, &u); err != nil {
-		return &tasks.PayloadError{Type: typeUndecodable, What: err.Error()}
+		return &kinds.PayloadError{Type: typeUndecodable, What: err.Error()}
 	}
 	return &UndecodableError{Queue: u.Queue, ID: u.ID, Bytes: len(u.Raw)}
 }
@@ -85,7 +86,7 @@ func newSweeper(set *Set) *sweeper {
 	s := &sweeper{set: set, client: asynq.NewClientFromRedisClient(set.rdb), mender: backlog.NewMender(set.rdb), registers: registers(set.lanes), corrections: map[*Lane]ledger.Cursor{}}
 	for _, l := range set.lanes {
 		for _, urgent := range []bool{true, false} {
-			q := &swept{lane: l, name: tasks.Queue(l.Tenant, l.Kind, urgent), urgent: urgent}
+			q := &swept{lane: l, name: registry.Queue(l.Tenant, l.Kind, urgent), urgent: urgent}
 			s.queues, s.names = append(s.queues, q), append(s.names, q.name)
 		}
 	}

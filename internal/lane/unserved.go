@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"rollcall/internal/backlog"
-	"rollcall/tasks"
+	"rollcall/internal/registry"
 )
 
 const (
@@ -68,7 +68,7 @@ func (s *sweeper) readUnserved(ctx context.Context, now time.Time) (map[string]i
 	if err != nil {
 		return nil, err
 	}
-	lanes, err := tasks.ReadLanes(ctx, s.set.rdb, time.Time{})
+	lanes, err := registry.Read(ctx, s.set.rdb, time.Time{})
 	if err != nil {
 		return nil, err
 	}
@@ -91,15 +91,15 @@ func (s *sweeper) readUnserved(ctx context.Context, now time.Time) (map[string]i
 }
 
 // silent are those queues whose lanes no worker has published for a while.
-func (s *strays) silent(queues []string, lanes []tasks.Lane, now time.Time) []string {
+func (s *strays) silent(queues []string, lanes []registry.Lane, now time.Time) []string {
 	heard := map[string]published{}
 	var silent []string
 	for _, queue := range queues {
-		l, ok := tasks.LaneOfQueue(queue, lanes)
+		l, ok := registry.OfQueue(queue, lanes)
 		if !ok {
 			continue
 		}
-		name := tasks.Queue(l.Tenant, l.Kind, false)
+		name := registry.Queue(l.Tenant, l.Kind, false)
 		p, before := s.lanes[name]
 		if !before || !p.seen.Equal(l.Seen) {
 			p = published{seen: l.Seen, moved: now}

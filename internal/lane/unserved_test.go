@@ -11,6 +11,7 @@ import (
 
 	"rollcall/internal/lane"
 	"rollcall/internal/redistest"
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -19,17 +20,17 @@ func TestQueuesThatNobodyServesAreReported(t *testing.T) {
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		r.add(lane.Config{}, nil)
-		served := tasks.Lane{Organisation: "lakeside", Tenant: "other", Kind: tasks.KindNickname}
-		gone := tasks.Lane{Organisation: "lakeside", Tenant: "gone", Kind: tasks.KindNickname}
-		publish := func(lanes ...tasks.Lane) {
+		served := registry.Lane{Organisation: "lakeside", Tenant: "other", Kind: tasks.KindNickname}
+		gone := registry.Lane{Organisation: "lakeside", Tenant: "gone", Kind: tasks.KindNickname}
+		publish := func(lanes ...registry.Lane) {
 			t.Helper()
-			if err := tasks.PublishLanes(t.Context(), r.rdb, lanes); err != nil {
+			if err := registry.Publish(t.Context(), r.rdb, lanes); err != nil {
 				t.Fatal(err)
 			}
 		}
 		publish(served, gone)
 		// Of a kind that a newer worker knew.
-		if err := r.rdb.HSet(t.Context(), tasks.LanesKey, "gone.avatar", `{"organisation":"lakeside","tenant":"gone","kind":"avatar"}`).Err(); err != nil {
+		if err := r.rdb.HSet(t.Context(), registry.Key, "gone.avatar", `{"organisation":"lakeside","tenant":"gone","kind":"avatar"}`).Err(); err != nil {
 			t.Fatal(err)
 		}
 		waits := map[string]string{}

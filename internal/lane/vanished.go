@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"rollcall/internal/backlog"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -54,8 +56,8 @@ func registers(lanes []*Lane) []*register {
 			}
 			of[tag], all = r, append(all, r)
 		}
-		r.lanes[tasks.Queue(l.Tenant, l.Kind, true)] = l
-		r.lanes[tasks.Queue(l.Tenant, l.Kind, false)] = l
+		r.lanes[registry.Queue(l.Tenant, l.Kind, true)] = l
+		r.lanes[registry.Queue(l.Tenant, l.Kind, false)] = l
 	}
 	return all
 }
@@ -169,13 +171,13 @@ func (s *sweeper) endOne(ctx context.Context, r *register, id string, now time.T
 		fresh, err = s.endArchived(ctx, l, task, now)
 		return l, fresh, err
 	}
-	decoded, _, err := tasks.Decode(task.Type, task.Payload)
+	decoded, _, err := kinds.Decode(task.Type, task.Payload)
 	switch {
-	case is[*tasks.NewerVersionError](err), is[*tasks.UnknownTypeError](err):
+	case is[*kinds.NewerVersionError](err), is[*kinds.UnknownTypeError](err):
 		r.unreadable(task)
 		return l, false, nil
 	case err == nil:
-		_, task.Wish.Fields = decoded.Wish(r.organisation)
+		_, task.Wish.Fields = kinds.Change(decoded, r.organisation)
 		ended, err := s.set.ledger.CloseEnded(ctx, task)
 		if err != nil || ended {
 			return l, false, err
@@ -189,7 +191,7 @@ func (s *sweeper) endOne(ctx context.Context, r *register, id string, now time.T
 }
 
 // urgent tells which of the lane's queues one is.
-func (l *Lane) urgent(queue string) bool { return queue == tasks.Queue(l.Tenant, l.Kind, true) }
+func (l *Lane) urgent(queue string) bool { return queue == registry.Queue(l.Tenant, l.Kind, true) }
 
 // endArchived closes a dead task whose letter was written and whose end was not.
 // One without a letter gets it, as from the look at the archive: asynq drops tasks

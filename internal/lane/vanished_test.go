@@ -11,9 +11,11 @@ import (
 	"github.com/hibiken/asynq"
 
 	"rollcall/internal/backlog"
+	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -42,16 +44,16 @@ func produce(t *testing.T, s *redistest.Server, kinds ...tasks.Kind) *producer {
 // stores stores a task as a client does, but for its revision.
 func (p *producer) stores(id string, task tasks.Task, revision int64, options ...asynq.Option) ledger.Open {
 	p.t.Helper()
-	typename, payload, err := tasks.Encode(task, revision)
+	typename, payload, err := kinds.Encode(task, revision)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	kind, _ := tasks.KindOfType(typename)
-	queue := tasks.Queue("dt", kind, false)
+	kind, _ := kinds.OfType(typename)
+	queue := registry.Queue("dt", kind.Name, false)
 	if _, err := p.client.Enqueue(asynq.NewTask(typename, payload), append(options, asynq.Queue(queue), asynq.TaskID(id))...); err != nil {
 		p.t.Fatal(err)
 	}
-	target, fields := task.Wish("lakeside")
+	target, fields := kinds.Change(task, "lakeside")
 	open := ledger.Open{
 		Wish: ledger.Wish{Target: target, Fields: fields, TaskID: id}, Revision: revision, Queue: queue, Type: typename, Payload: payload,
 		Key: "night/" + id, Row: ledger.Row{Tenant: "dt", Run: "night", Row: 3},
@@ -104,11 +106,11 @@ func (p *producer) wantOpen(kind tasks.Kind, id string, want bool) {
 // lost has a record say that a task is open that asynq does not know.
 func (r *rig) lost(id string) {
 	r.t.Helper()
-	typename, payload, err := tasks.Encode(nicknameOf(id), longAgo)
+	typename, payload, err := kinds.Encode(nicknameOf(id), longAgo)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	target, fields := nicknameOf(id).Wish("lakeside")
+	target, fields := kinds.Change(nicknameOf(id), "lakeside")
 	err = ledger.New(r.rdb).Stored(r.t.Context(), ledger.Open{
 		Wish: ledger.Wish{Target: target, Fields: fields, TaskID: id}, Revision: longAgo, Queue: nicknames, Type: typename, Payload: payload,
 	})

@@ -10,7 +10,7 @@ import (
 
 	"rollcall/internal/backlog"
 	"rollcall/internal/lane"
-	"rollcall/tasks"
+	"rollcall/internal/registry"
 )
 
 const (
@@ -46,7 +46,7 @@ type labels struct{ lane, priority string }
 func newQueues(rdb redis.UniversalClient, lanes []*lane.Lane) *queues {
 	q := &queues{redis: rdb}
 	for _, l := range lanes {
-		q.names = append(q.names, tasks.Queue(l.Tenant, l.Kind, true), tasks.Queue(l.Tenant, l.Kind, false))
+		q.names = append(q.names, registry.Queue(l.Tenant, l.Kind, true), registry.Queue(l.Tenant, l.Kind, false))
 		q.labels = append(q.labels, labels{l.Name(), "urgent"}, labels{l.Name(), "normal"})
 	}
 	return q

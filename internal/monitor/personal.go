@@ -7,8 +7,8 @@ import (
 
 	"github.com/hibiken/asynqmon"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/privacy"
-	"rollcall/tasks"
 )
 
 // payload is what the web UI shows of a task. Names and ids of people are
@@ -17,11 +17,11 @@ func (c Config) payload(typename string, payload []byte) string {
 	if c.ShowPersonalData || slices.Contains(c.PlainTypes, typename) {
 		return asynqmon.DefaultPayloadFormatter(typename, payload)
 	}
-	task, meta, err := tasks.Decode(typename, payload)
+	task, meta, err := kinds.Decode(typename, payload)
 	if err != nil {
 		return hidden(payload)
 	}
-	_, shown, err := tasks.Encode(privacy.Task(task), meta.Revision)
+	_, shown, err := kinds.Encode(privacy.Task(task), meta.Revision)
 	if err != nil {
 		return hidden(payload)
 	}
@@ -48,7 +48,7 @@ func (c Config) result(typename string, result []byte) string {
 	if len(result) == 0 {
 		return ""
 	}
-	if _, ours := tasks.KindOfType(typename); !ours || json.Unmarshal(result, &report) != nil {
+	if _, ours := kinds.OfType(typename); !ours || json.Unmarshal(result, &report) != nil {
 		return hidden(result)
 	}
 	report.Took = privacy.Mask(report.Took)

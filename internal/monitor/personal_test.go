@@ -10,6 +10,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/monitor"
 	"rollcall/internal/redistest"
 	"rollcall/tasks"
@@ -36,7 +37,7 @@ func shown(t *testing.T, url, state string) shownTask {
 
 func encoded(t *testing.T, task tasks.Task) (typename, payload string) {
 	t.Helper()
-	typename, content, err := tasks.Encode(task, 17)
+	typename, content, err := kinds.Encode(task, 17)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,10 +90,10 @@ func TestPeopleAreMaskedInWhatTheWebUIShows(t *testing.T) {
 func TestWhatCannotBeReadIsShownByItsLength(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct{ typename, payload string }{
-		"broken":       {tasks.TypeNicknameSync, `{"v":1,"nickname":"Zoë`},
-		"newer":        {tasks.TypeNicknameSync, `{"v":2,"nickname":"Zoë"}`},
+		"broken":       {kinds.TypeNicknameSync, `{"v":1,"nickname":"Zoë`},
+		"newer":        {kinds.TypeNicknameSync, `{"v":2,"nickname":"Zoë"}`},
 		"unknown":      {"somebody:else", `{"name":"Zoë"}`},
-		"not in UTF-8": {tasks.TypeNicknameSync, "Zo\xebZoë"},
+		"not in UTF-8": {kinds.TypeNicknameSync, "Zo\xebZoë"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -117,9 +118,9 @@ func TestWhatCannotBeReadIsShownByItsLength(t *testing.T) {
 func TestResultsNameNobody(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct{ typename, result, want string }{
-		"ours":    {tasks.TypeIDChange, `{"outcome":"applied","request_id":"r1","sends":2,"took":"zoebronte"}`, `{"outcome":"applied","request_id":"r1","sends":2,"took":"z…e(9)"}`},
+		"ours":    {kinds.TypeIDChange, `{"outcome":"applied","request_id":"r1","sends":2,"took":"zoebronte"}`, `{"outcome":"applied","request_id":"r1","sends":2,"took":"z…e(9)"}`},
 		"unknown": {"somebody:else", `{"took":"zoebronte"}`, "20 bytes, not shown: they may name people"},
-		"broken":  {tasks.TypeIDChange, `zoebronte`, "9 bytes, not shown: they may name people"},
+		"broken":  {kinds.TypeIDChange, `zoebronte`, "9 bytes, not shown: they may name people"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

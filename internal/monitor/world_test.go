@@ -18,7 +18,9 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/demo"
+	"rollcall/internal/enqueue"
 	"rollcall/internal/handler"
+	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/logging"
@@ -26,6 +28,7 @@ import (
 	"rollcall/internal/pace"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/redistest"
+	"rollcall/internal/registry"
 	"rollcall/internal/sandbox"
 	"rollcall/internal/secret"
 	"rollcall/providers/classin"
@@ -139,14 +142,14 @@ func (w *world) add(record *ledger.Ledger, tenant, platform string, kind tasks.K
 // producer of ours would write.
 func (w *world) enqueue(requests []tasks.Request) {
 	w.t.Helper()
-	served := make([]tasks.Lane, 0, len(w.lanes.Lanes()))
+	served := make([]registry.Lane, 0, len(w.lanes.Lanes()))
 	for _, l := range w.lanes.Lanes() {
-		served = append(served, tasks.Lane{Organisation: l.Organisation, Tenant: l.Tenant, Kind: l.Kind})
+		served = append(served, registry.Lane{Organisation: l.Organisation, Tenant: l.Tenant, Kind: l.Kind})
 	}
-	if err := tasks.PublishLanes(w.t.Context(), w.rdb, served); err != nil {
+	if err := registry.Publish(w.t.Context(), w.rdb, served); err != nil {
 		w.t.Fatal(err)
 	}
-	client, err := tasks.NewClient(tasks.ClientConfig{Redis: w.options})
+	client, err := enqueue.New(enqueue.Config{Redis: w.options})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -157,11 +160,11 @@ func (w *world) enqueue(requests []tasks.Request) {
 			w.t.Fatal(result.Err)
 		}
 	}
-	queue := tasks.Queue(demo.DingTalk, tasks.KindNickname, false)
+	queue := registry.Queue(demo.DingTalk, tasks.KindNickname, false)
 	foreign := asynq.NewClientFromRedisClient(w.rdb)
 	for typename, payload := range map[string]string{
-		tasks.TypeNicknameSync: `{"v":1,"rev":1,"nickname":"Unknown Field","nick":"Unknown Field"}`,
-		tasks.TypeGroupUpdate:  `{"v":1,"rev":1,"name":"Misplaced Group"}`,
+		kinds.TypeNicknameSync: `{"v":1,"rev":1,"nickname":"Unknown Field","nick":"Unknown Field"}`,
+		kinds.TypeGroupUpdate:  `{"v":1,"rev":1,"name":"Misplaced Group"}`,
 		"somebody:else":        `{"name":"Foreign Type"}`,
 	} {
 		if _, err := foreign.Enqueue(asynq.NewTask(typename, []byte(payload)), asynq.Queue(queue), asynq.MaxRetry(1<<20)); err != nil {
@@ -199,7 +202,7 @@ func (w *world) work() {
 		left, waiting, retried, archived := 0, 0, 0, 0
 		for _, l := range w.lanes.Lanes() {
 			for _, urgent := range []bool{true, false} {
-				info, err := w.inspector.GetQueueInfo(tasks.Queue(l.Tenant, l.Kind, urgent))
+				info, err := w.inspector.GetQueueInfo(registry.Queue(l.Tenant, l.Kind, urgent))
 				if err != nil {
 					continue // not yet, or a raw message that asynq cannot count
 				}

@@ -12,6 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"rollcall/internal/kinds"
 	"rollcall/tasks"
 )
 
@@ -40,72 +41,34 @@ func Mask(text string) string {
 }
 
 // Task returns a task with the names and ids of people masked. Those of chats,
-// courses and tenants stay.
-func Task(task tasks.Task) tasks.Task {
-	switch t := task.(type) {
-	case tasks.NicknameSync:
-		t.UserID, t.Nickname = Mask(t.UserID), Mask(t.Nickname)
-		return t
-	case tasks.GroupUpdate:
-		t.Name, t.Owner = Mask(t.Name), Mask(t.Owner)
-		t.AddUserIDs, t.DelUserIDs = maskedAll(t.AddUserIDs), maskedAll(t.DelUserIDs)
-		t.AddExtIDs, t.DelExtIDs = maskedAll(t.AddExtIDs), maskedAll(t.DelExtIDs)
-		return t
-	case tasks.IDChange:
-		t.UserID, t.DingTalkID = Mask(t.UserID), Mask(t.DingTalkID)
-		t.Alternatives = maskedAll(t.Alternatives)
-		return t
-	}
-	return task
-}
+// courses and tenants stay. Of something that is not a task nothing is left.
+func Task(task tasks.Task) tasks.Task { return kinds.Mask(task, Mask) }
 
-func maskedAll(ids []string) []string {
-	var out []string
-	for _, id := range ids {
-		out = append(out, Mask(id))
-	}
-	return out
-}
+// Target returns the key of a target of a kind with the ids of people masked.
+func Target(kind tasks.Kind, key string) string { return kinds.MaskKey(kind, key, Mask) }
 
-// Target is the key of a target of a kind without the name of a person.
-func Target(kind tasks.Kind, key string) string {
-	switch kind {
-	case tasks.KindGroup, tasks.KindCourse:
-		return key
-	case tasks.KindNickname:
-		if chat, user, ok := strings.Cut(key, "/"); ok {
-			return chat + "/" + Mask(user)
-		}
-	case tasks.KindID:
-	}
-	return Mask(key)
-}
-
-// Value is the value of a field of a kind, by the ledger's name of it, without
-// the name of a person.
+// Value returns the value of a field of a kind, by the ledger's name of it, masked
+// if it is the name of a person.
 func Value(kind tasks.Kind, field, value string) string {
-	if kind == tasks.KindGroup && field != "name" && field != "owner" || value == "" {
+	if !kinds.Personal(kind, field) {
 		return value
 	}
 	return Mask(value)
 }
 
-// Words are the names and ids of people that a task holds.
+// Words returns the names and ids of people that a task holds.
 func Words(task tasks.Task) []string {
-	switch t := task.(type) {
-	case tasks.NicknameSync:
-		return []string{t.UserID, t.Nickname}
-	case tasks.GroupUpdate:
-		return slices.Concat([]string{t.Name, t.Owner}, t.AddUserIDs, t.DelUserIDs, t.AddExtIDs, t.DelExtIDs)
-	case tasks.IDChange:
-		return append([]string{t.UserID, t.DingTalkID}, t.Alternatives...)
-	}
-	return nil
+	var words []string
+	kinds.Mask(task, func(word string) string {
+		words = append(words, word)
+		return word
+	})
+	return words
 }
 
-// WordsOf are those of a stored task; none of one that cannot be read.
+// WordsOf returns those of a stored task; none of one that cannot be read.
 func WordsOf(typename string, payload []byte) []string {
-	task, _, err := tasks.Decode(typename, payload)
+	task, _, err := kinds.Decode(typename, payload)
 	if err != nil {
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/privacy"
 	"rollcall/tasks"
 )
@@ -69,7 +70,7 @@ func TestNoWordOfATaskOfAnyKindIsLeftInItsMask(t *testing.T) {
 		},
 		tasks.IDChange{Tenant: "lakeside-dt", UserID: "employee7", DingTalkID: "zhangsan01", Alternatives: []string{"zhangsan02"}},
 	} {
-		_, payload, err := tasks.Encode(privacy.Task(task), 1)
+		_, payload, err := kinds.Encode(privacy.Task(task), 1)
 		if err != nil {
 			t.Fatal(err)
 		}

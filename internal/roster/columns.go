@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"rollcall/internal/kinds"
 	"rollcall/tasks"
 )
 
@@ -30,27 +31,11 @@ func Switches() []Switch {
 	}
 }
 
-// Columns lists the columns of each kind, besides those that all rows have. It
-// is nil for a kind that does not exist.
+// Columns returns the columns of a kind, besides the columns of every kind. It is
+// nil for a kind that is not declared.
 func Columns(kind tasks.Kind) []string {
-	switch kind {
-	case tasks.KindNickname:
-		return []string{"chat_id", "user_id", "nickname"}
-	case tasks.KindCourse:
-		return []string{"course_id"}
-	case tasks.KindID:
-		return []string{"user_id", "dingtalk_id", "alternatives"}
-	case tasks.KindGroup:
-		names := []string{
-			"chat_id", "name", "owner", "owner_type", "icon",
-			"add_user_ids", "del_user_ids", "add_ext_ids", "del_ext_ids",
-		}
-		for _, s := range Switches() {
-			names = append(names, s.Column)
-		}
-		return names
-	}
-	return nil
+	k, _ := kinds.Named(kind)
+	return k.Columns
 }
 
 // CommonColumns lists the columns that rows of every kind have.

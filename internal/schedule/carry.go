@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/roster"
 	"rollcall/internal/table"
 	"rollcall/tasks"
@@ -77,7 +78,7 @@ func rosterItems(input *table.Input, t Tick) ([]item, error) {
 // digest tells apart what one line asked for at different times. It is empty
 // for a task that is refused anyway.
 func digest(task tasks.Task) string {
-	typename, content, err := tasks.Encode(task, 1)
+	typename, content, err := kinds.Encode(task, 1)
 	if err != nil {
 		return ""
 	}
@@ -194,7 +195,7 @@ func byTarget(items []item, results []tasks.Result) [][]int {
 			results[i] = tasks.Result{Outcome: tasks.Refused, Err: it.refusal}
 			continue
 		}
-		target, _ := it.request.Task.Wish("")
+		target, _ := kinds.Change(it.request.Task, "")
 		n, there := at[target]
 		if !there {
 			n = len(groups)

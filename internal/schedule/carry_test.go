@@ -12,10 +12,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hibiken/asynq"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/redistest"
 	"rollcall/internal/schedule"
 	"rollcall/internal/table"
-	"rollcall/tasks"
 )
 
 func TestATickThatIsCarriedOutTwiceEnqueuesOnce(t *testing.T) {
@@ -50,7 +50,7 @@ func TestATickThatIsCarriedOutTwiceEnqueuesOnce(t *testing.T) {
 		}
 		rows := map[int]int{}
 		for _, info := range pending {
-			run, row := tasks.RunOf(info.Headers)
+			run, row := kinds.RunOf(info.Headers)
 			if run != "night.20260301T183000Z" {
 				t.Errorf("task %s is of run %q", info.ID, run)
 			}

@@ -12,8 +12,8 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/enqueue"
 	"rollcall/internal/logging"
-	"rollcall/tasks"
 )
 
 const (
@@ -38,7 +38,7 @@ var errStopping = errors.New("the worker stopped: the tick is carried on by anot
 type carrier struct {
 	schedule *Schedule
 	rdb      redis.UniversalClient
-	producer *tasks.Client
+	producer *enqueue.Client
 	running  context.Context //nolint:containedctx // ends when the grace of a stop is over
 }
 

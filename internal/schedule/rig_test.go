@@ -18,6 +18,7 @@ import (
 
 	"rollcall/internal/redisdb"
 	"rollcall/internal/redistest"
+	"rollcall/internal/registry"
 	"rollcall/internal/schedule"
 	"rollcall/internal/secret"
 	"rollcall/tasks"
@@ -42,7 +43,7 @@ type rig struct {
 func newRig(t *testing.T, s *redistest.Server) *rig {
 	t.Helper()
 	r := &rig{t: t, server: s, rdb: s.Client(t)}
-	err := tasks.PublishLanes(t.Context(), r.rdb, []tasks.Lane{
+	err := registry.Publish(t.Context(), r.rdb, []registry.Lane{
 		{Organisation: "lakeside", Tenant: "lakeside-dt", Kind: tasks.KindNickname},
 		{Organisation: "lakeside", Tenant: "lakeside-ci", Kind: tasks.KindCourse},
 	})

@@ -19,9 +19,9 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/enqueue"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/table"
-	"rollcall/tasks"
 )
 
 const (
@@ -168,7 +168,7 @@ func (s *Schedule) Run(ctx context.Context) error {
 	}
 	rdb := redisdb.New(&s.redis)
 	defer s.close("client", rdb)
-	producer, err := tasks.NewClient(tasks.ClientConfig{Redis: &s.redis})
+	producer, err := enqueue.New(enqueue.Config{Redis: &s.redis})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,200 @@
+package enqueue
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"rollcall/internal/kinds"
+	"rollcall/internal/ledger"
+	"rollcall/internal/registry"
+	"rollcall/tasks"
+)
+
+const (
+	// chunk is how many tasks go through the steps together: one round trip for
+	// all their revisions, one for all the notes. A crash leaves at most so many
+	// stored that are not noted as such.
+	chunk = 64
+	// abreast is how many chunks are under way at a time, so that one stores
+	// while others wait for their revisions.
+	abreast = 4
+)
+
+// EnqueueAll stores many tasks and returns a result for each, in their order.
+// Tasks of one target take their revisions in the order of the batch, so that
+// the last of them wins; different targets go side by side.
+//
+// A batch is not all or nothing: each task is judged by itself. When ctx ends,
+// what was not sent yet is NotStored.
+func (c *Client) EnqueueAll(ctx context.Context, requests []tasks.Request) []tasks.Result {
+	results := make([]tasks.Result, len(requests))
+	requests, unnumbered := c.number(ctx, requests)
+	// No more than the client's connections store at a time.
+	b := &batch{client: c, requests: requests, results: results, unnumbered: unnumbered, slots: make(chan struct{}, c.concurrency)}
+	chunks := b.chunks()
+	if len(chunks) == 1 {
+		b.carry(ctx, chunks[0])
+		return results
+	}
+	queue := make(chan [][]int)
+	var workers sync.WaitGroup
+	for range min(abreast, len(chunks)) {
+		workers.Go(func() {
+			for groups := range queue {
+				b.carry(ctx, groups)
+			}
+		})
+	}
+	for _, groups := range chunks {
+		queue <- groups
+	}
+	close(queue)
+	workers.Wait()
+	return results
+}
+
+// number returns the requests with a row for each that names a run and has none,
+// and the fault of each run whose rows could not be numbered.
+func (c *Client) number(ctx context.Context, requests []tasks.Request) (numbered []tasks.Request, faults map[string]error) {
+	without := map[string][]int{}
+	for i, r := range requests {
+		if r.Options.Row == 0 && tasks.ValidRun(r.Options.Run) {
+			without[r.Options.Run] = append(without[r.Options.Run], i)
+		}
+	}
+	if len(without) == 0 {
+		return requests, nil
+	}
+	numbered, faults = slices.Clone(requests), map[string]error{}
+	for run, rows := range without {
+		first, err := c.ledger.NumberRows(ctx, run, len(rows))
+		if err != nil {
+			faults[run] = err
+			continue
+		}
+		for n, i := range rows {
+			numbered[i].Options.Row = first + n
+		}
+	}
+	return numbered, faults
+}
+
+// batch is one call of EnqueueAll.
+type batch struct {
+	client   *Client
+	requests []tasks.Request
+	results  []tasks.Result
+	// unnumbered are the faults of runs whose rows could not be numbered, by run.
+	unnumbered map[string]error
+	slots      chan struct{}
+}
+
+// carry takes a chunk through the steps, in the order that docs/guarantees.md
+// gives reasons for: revisions, tasks, notes. It is given the rows by target.
+func (b *batch) carry(ctx context.Context, groups [][]int) {
+	if len(groups) == 1 && len(groups[0]) > chunk { // one target, whose rows stay in their order
+		for rows := groups[0]; len(rows) > 0; {
+			n := min(chunk, len(rows))
+			b.carry(ctx, [][]int{rows[:n]})
+			rows = rows[n:]
+		}
+		return
+	}
+	c := b.client
+	passages := make([][]*passage, len(groups))
+	for g, rows := range groups {
+		passages[g] = make([]*passage, len(rows))
+	}
+	b.each(groups, func(g, i int) { passages[g][i] = c.enter(ctx, b.requests[groups[g][i]]) })
+	var admitted []*passage
+	for _, p := range slices.Concat(passages...) {
+		if !p.over {
+			admitted = append(admitted, p)
+		}
+	}
+	c.revise(ctx, admitted)
+	b.each(groups, func(g, i int) {
+		if p := passages[g][i]; !p.over {
+			c.put(ctx, p)
+		}
+	})
+	c.note(ctx, admitted)
+	for g, rows := range groups {
+		for i, row := range rows {
+			b.results[row] = passages[g][i].result
+		}
+	}
+}
+
+// each does the groups side by side, and the rows of a group one after another.
+func (b *batch) each(groups [][]int, do func(group, i int)) {
+	var running sync.WaitGroup
+	for g, rows := range groups {
+		one := func() {
+			for i := range rows {
+				b.slots <- struct{}{}
+				do(g, i)
+				<-b.slots
+			}
+		}
+		if len(groups) == 1 {
+			one()
+			return
+		}
+		running.Go(one)
+	}
+	running.Wait()
+}
+
+// chunks puts the rows of one target together, and targets into chunks, by their
+// first row. Rows that need no Redis to be refused get their result here.
+func (b *batch) chunks() [][][]int {
+	var chunks [][][]int
+	n := chunk
+	for _, rows := range b.order() {
+		if n += len(rows); n > chunk {
+			chunks, n = append(chunks, nil), len(rows)
+		}
+		chunks[len(chunks)-1] = append(chunks[len(chunks)-1], rows)
+	}
+	return chunks
+}
+
+func (b *batch) order() [][]int {
+	var groups [][]int
+	at := make(map[ledger.Target]int, len(b.requests))
+	digests := make(map[[2]string]string)
+	for i, r := range b.requests {
+		if _, ok := kinds.Of(r.Task); !ok {
+			b.results[i] = refused(r.Validate(tasks.Limits{}))
+			continue
+		}
+		tenant, kind := r.Task.Lane()
+		if err := b.unnumbered[r.Options.Run]; err != nil && r.Options.Row == 0 {
+			queue := registry.Queue(tenant, kind, r.Options.Urgent)
+			b.results[i] = placement{key: r.Options.Key, held: reservation{Queue: queue}}.notStored("number the rows of its run", err)
+			continue
+		}
+		// Which of two tasks with one key is stored must not depend on which of
+		// them is faster.
+		if key := r.Options.Key; key != "" {
+			sum, _ := digest(r.Task) // a task without one is refused further on
+			if before, there := digests[[2]string{tenant, key}]; there && before != sum {
+				b.results[i] = refused(&tasks.KeyReusedError{Key: key})
+				continue
+			}
+			digests[[2]string{tenant, key}] = sum
+		}
+		// The organisation is not known here. Rows of two organisations that
+		// happen to look alike go one after the other: slower, never wrong.
+		target, _ := kinds.Change(r.Task, "")
+		n, there := at[target]
+		if !there {
+			n = len(groups)
+			at[target], groups = n, append(groups, nil)
+		}
+		groups[n] = append(groups[n], i)
+	}
+	return groups
+}

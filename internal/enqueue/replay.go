@@ -1,0 +1,147 @@
+package enqueue
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"strings"
+
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/kinds"
+	"rollcall/internal/ledger"
+	"rollcall/internal/registry"
+	"rollcall/tasks"
+)
+
+// Previous is a task that was stored before, ended without effect, and is to be
+// stored anew.
+type Previous struct {
+	TaskID string // of the task that ended
+	Tenant string
+	Kind   tasks.Kind
+	Urgent bool
+	Key    string // its producer's, to be kept with it; not used up anew
+	Run    string // that it came in with, and its row there, to be kept too
+	Row    int
+
+	Type    string
+	Payload []byte
+}
+
+// Replay stores a task as it was, its revision included: a wish that came after
+// it still wins. The new id follows from the old one, so that of any number of
+// replays of one task one is stored; the others find it AlreadyThere, for as
+// long as asynq keeps it, 10 minutes past its end.
+//
+// A task that would only fail again is Refused: its payload cannot be read, its
+// values are not valid ([*tasks.ValidationError]), or no worker serves its lane.
+func (c *Client) Replay(ctx context.Context, again Previous) tasks.Result {
+	task, meta, err := kinds.Decode(again.Type, again.Payload)
+	if err != nil {
+		return refused(err)
+	}
+	r := again.request(task)
+	if err := again.stays(task); err != nil {
+		return refused(err)
+	}
+	lane, err := c.admit(ctx, r)
+	if result, ok := admission(err); !ok {
+		return result
+	}
+	target, fields := kinds.Change(task, lane.Organisation)
+	p := &passage{
+		placement: again.placement(nextID(again.TaskID)), request: r, lane: lane,
+		revision: meta.Revision, typename: again.Type, payload: again.Payload,
+	}
+	p.wish = ledger.Wish{Target: target, Fields: fields, TaskID: p.held.ID}
+	if err := c.ledger.Retake(ctx, p.wish, p.revision); err != nil {
+		return p.notStored("take its place among the edits", err)
+	}
+	outcome, _, err := c.store.put(ctx, asynq.NewTaskWithHeaders(again.Type, again.Payload, kinds.Headers(r.Options)), c.options(r.Options, p.placement))
+	p.result = tasks.Result{Outcome: outcome, TaskID: p.held.ID, Queue: p.held.Queue, Revision: meta.Revision}
+	switch outcome {
+	case tasks.NotStored:
+		return p.notStored("store it", err)
+	case tasks.NotKnown:
+		p.result.Err = p.notKnown(err)
+	case tasks.Stored: // by us, or by another replay, whose task is the same
+		p.note = true
+	case tasks.AlreadyThere:
+		p.withdraw = c.ghost(p)
+	}
+	c.note(ctx, []*passage{p})
+	return p.result
+}
+
+// Replace stores task in the place of one that ended: with a revision of its
+// own, marked as the newest wish. It must be for the same lane. Its id follows
+// from the old one's and from its contents, as for Replay.
+func (c *Client) Replace(ctx context.Context, again Previous, task tasks.Task) tasks.Result {
+	r := again.request(task)
+	if err := again.stays(task); err != nil {
+		return refused(err)
+	}
+	lane, err := c.admit(ctx, r)
+	if result, ok := admission(err); !ok {
+		return result
+	}
+	sum, err := digest(task)
+	if err != nil {
+		return refused(err)
+	}
+	p := &passage{placement: again.placement(nextID(again.TaskID) + "-" + sum[:8]), request: r, lane: lane}
+	c.revise(ctx, []*passage{p})
+	if !p.over {
+		c.put(ctx, p)
+	}
+	c.note(ctx, []*passage{p})
+	return p.result
+}
+
+func (a Previous) request(task tasks.Task) tasks.Request {
+	o := tasks.Options{Urgent: a.Urgent}
+	if tasks.CheckKey(a.Key) == nil { // what is wrong with it is no fault of the task
+		o.Key = a.Key
+	}
+	if tasks.ValidRun(a.Run) && a.Row >= 0 && a.Row < tasks.MaxRows {
+		o.Run, o.Row = a.Run, a.Row
+	}
+	return tasks.Request{Task: task, Options: o}
+}
+
+func (a Previous) placement(id string) placement {
+	return placement{tenant: a.Tenant, again: true, held: reservation{ID: id, Queue: registry.Queue(a.Tenant, a.Kind, a.Urgent)}}
+}
+
+// stays refuses a task that belongs in another lane than the one it comes from.
+func (a Previous) stays(task tasks.Task) error {
+	if _, ok := kinds.Of(task); !ok {
+		return tasks.Request{Task: task}.Validate(tasks.Limits{})
+	}
+	tenant, kind := task.Lane()
+	switch {
+	case kind != a.Kind:
+		return &tasks.ValidationError{Kind: kind, Problems: []tasks.Problem{{Field: "kind", What: "is not " + string(a.Kind) + ": enqueue it as a task of its own"}}}
+	case tenant != a.Tenant:
+		return &tasks.ValidationError{Kind: kind, Problems: []tasks.Problem{{Field: "tenant", What: "is not " + a.Tenant + ": enqueue it as a task of its own"}}}
+	}
+	return nil
+}
+
+// nextID numbers the replays of a task: id, id~1, id~2. What a replacement added
+// to the number is dropped.
+func nextID(id string) string {
+	base, last, replayed := strings.Cut(id, "~")
+	if !replayed {
+		return id + "~1"
+	}
+	number, _, _ := strings.Cut(last, "-")
+	n, err := strconv.Atoi(number)
+	if err != nil { // somebody else's tilde
+		sum := sha256.Sum256([]byte(id))
+		return hex.EncodeToString(sum[:16]) + "~1"
+	}
+	return base + "~" + strconv.Itoa(n+1)
+}

@@ -1,0 +1,20 @@
+package kinds
+
+import (
+	"rollcall/internal/ledger"
+	"rollcall/tasks"
+)
+
+// TypeCourseSync is the asynq task type of a [tasks.CourseSync].
+const TypeCourseSync = "nickname:sync_course"
+
+var course = declare(declaration[tasks.CourseSync]{
+	name: tasks.KindCourse, typ: TypeCourseSync,
+	columns: []string{"course_id"},
+	// An effect without a value: the names are the school's, not the task's.
+	change: func(t tasks.CourseSync, organisation string) (ledger.Target, []ledger.Field) {
+		return ledger.Target{Organisation: organisation, API: string(tasks.KindCourse), Key: t.CourseID},
+			[]ledger.Field{{Name: "names", Mode: ledger.Effect}}
+	},
+	mask: func(t tasks.CourseSync, _ func(string) string) tasks.CourseSync { return t },
+})

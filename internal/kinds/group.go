@@ -1,0 +1,54 @@
+package kinds
+
+import (
+	"strconv"
+
+	"rollcall/internal/ledger"
+	"rollcall/tasks"
+)
+
+// TypeGroupUpdate is the asynq task type of a [tasks.GroupUpdate].
+const TypeGroupUpdate = "group:update"
+
+var group = declare(declaration[tasks.GroupUpdate]{
+	name: tasks.KindGroup, typ: TypeGroupUpdate,
+	columns: []string{
+		"chat_id", "name", "owner", "owner_type", "icon",
+		"add_user_ids", "del_user_ids", "add_ext_ids", "del_ext_ids",
+		"mention_all_authority", "show_history_type", "validation_type", "searchable", "chat_banned_type", "management_type",
+	},
+	lists:  []string{"add_user_ids", "del_user_ids", "add_ext_ids", "del_ext_ids"},
+	change: groupChange,
+	mask: func(t tasks.GroupUpdate, mask func(string) string) tasks.GroupUpdate {
+		t.Name, t.Owner = mask(t.Name), mask(t.Owner)
+		t.AddUserIDs, t.DelUserIDs = maskAll(t.AddUserIDs, mask), maskAll(t.DelUserIDs, mask)
+		t.AddExtIDs, t.DelExtIDs = maskAll(t.AddExtIDs, mask), maskAll(t.DelExtIDs, mask)
+		return t
+	},
+	public: func(field string) bool { return field != "name" && field != "owner" },
+})
+
+// groupChange is a value for each attribute that changes, and one edit for the
+// members.
+func groupChange(t tasks.GroupUpdate, organisation string) (ledger.Target, []ledger.Field) {
+	var fields []ledger.Field
+	value := func(name, value string) {
+		fields = append(fields, ledger.Field{Name: name, Value: value, Mode: ledger.Value})
+	}
+	if t.Name != "" {
+		value("name", t.Name)
+	}
+	if t.Owner != "" {
+		value("owner", t.OwnerType+":"+t.Owner)
+	}
+	if t.Icon != "" {
+		value("icon", t.Icon)
+	}
+	for _, o := range t.Options.Set() {
+		value("options."+o.Name, strconv.Itoa(o.Value))
+	}
+	if t.EditsMembers() {
+		fields = append(fields, ledger.Field{Name: "members", Mode: ledger.Edit})
+	}
+	return ledger.Target{Organisation: organisation, API: string(tasks.KindGroup), Key: t.ChatID}, fields
+}

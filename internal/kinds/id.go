@@ -1,0 +1,25 @@
+package kinds
+
+import (
+	"rollcall/internal/ledger"
+	"rollcall/tasks"
+)
+
+// TypeIDChange is the asynq task type of a [tasks.IDChange].
+const TypeIDChange = "id:change"
+
+var id = declare(declaration[tasks.IDChange]{
+	name: tasks.KindID, typ: TypeIDChange,
+	columns: []string{"user_id", "dingtalk_id", "alternatives"},
+	lists:   []string{"alternatives"},
+	// One value of one employee, once a year.
+	change: func(t tasks.IDChange, organisation string) (ledger.Target, []ledger.Field) {
+		return ledger.Target{Organisation: organisation, API: string(tasks.KindID), Key: t.UserID},
+			[]ledger.Field{{Name: "id", Value: t.DingTalkID, Mode: ledger.Once}}
+	},
+	mask: func(t tasks.IDChange, mask func(string) string) tasks.IDChange {
+		t.UserID, t.DingTalkID, t.Alternatives = mask(t.UserID), mask(t.DingTalkID), maskAll(t.Alternatives, mask)
+		return t
+	},
+	maskKey: func(key string, mask func(string) string) string { return mask(key) },
+})

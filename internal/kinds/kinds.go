@@ -1,0 +1,152 @@
+// Package kinds is the one table of the kinds of task: what each is called in asynq,
+// how it is stored, which target it changes and which of its values are personal.
+// A kind is declared in a file of its own; a kind that is not declared is refused
+// everywhere.
+//
+// It must not know any platform, nor how a task is executed.
+package kinds
+
+import (
+	"slices"
+
+	"rollcall/internal/ledger"
+	"rollcall/tasks"
+)
+
+// Kind is a kind of task.
+type Kind struct {
+	Name tasks.Kind
+	// Type is the asynq task type. It must not change while tasks of it are stored:
+	// a worker that does not know a type cannot execute it.
+	Type string
+	// Columns are those of a file, besides the columns of every kind.
+	Columns []string
+	// Lists are the fields of the payload that hold lists.
+	Lists []string
+
+	is      func(task tasks.Task) bool
+	encode  func(task tasks.Task, revision int64) ([]byte, error)
+	decode  func(payload []byte) (tasks.Task, Meta, error)
+	change  func(task tasks.Task, organisation string) (ledger.Target, []ledger.Field)
+	mask    func(task tasks.Task, mask func(string) string) tasks.Task
+	maskKey func(key string, mask func(string) string) string
+	// public are the fields of the target whose values are not personal.
+	public func(field string) bool
+}
+
+// declaration is a Kind in terms of its own type of task.
+type declaration[T tasks.Task] struct {
+	name    tasks.Kind
+	typ     string
+	columns []string
+	lists   []string
+	// change returns the target of a valid task, and the values that it should have.
+	change func(task T, organisation string) (ledger.Target, []ledger.Field)
+	// mask returns a copy with every name and id of a person replaced by mask.
+	mask func(task T, mask func(string) string) T
+	// maskKey does the same to the key of a target. nil: the key is not personal.
+	maskKey func(key string, mask func(string) string) string
+	// public reports whether the value of a field is not personal. nil: none is.
+	public func(field string) bool
+}
+
+func declare[T tasks.Task](d declaration[T]) Kind {
+	if d.maskKey == nil {
+		d.maskKey = func(key string, _ func(string) string) string { return key }
+	}
+	if d.public == nil {
+		d.public = func(string) bool { return false }
+	}
+	return Kind{
+		Name: d.name, Type: d.typ, Columns: d.columns, Lists: d.lists,
+		is:     func(task tasks.Task) bool { _, ok := task.(T); return ok },
+		encode: func(task tasks.Task, revision int64) ([]byte, error) { return encode(task.(T), revision) },
+		decode: func(payload []byte) (tasks.Task, Meta, error) { return decodeTask[T](d.typ, payload) },
+		change: func(task tasks.Task, organisation string) (ledger.Target, []ledger.Field) {
+			return d.change(task.(T), organisation)
+		},
+		mask:    func(task tasks.Task, mask func(string) string) tasks.Task { return d.mask(task.(T), mask) },
+		maskKey: d.maskKey,
+		public:  d.public,
+	}
+}
+
+var table = []Kind{nickname, course, group, id}
+
+// All returns every kind.
+func All() []Kind { return slices.Clone(table) }
+
+// Named returns the kind of a name. ok is false for a kind that is not declared.
+func Named(name tasks.Kind) (Kind, bool) {
+	return find(func(k Kind) bool { return k.Name == name })
+}
+
+// OfType returns the kind of an asynq task type.
+func OfType(typename string) (Kind, bool) {
+	return find(func(k Kind) bool { return k.Type == typename })
+}
+
+// Of returns the kind of a task. ok is false for nil and for a pointer.
+func Of(task tasks.Task) (Kind, bool) {
+	return find(func(k Kind) bool { return k.is(task) })
+}
+
+// TypeOf returns the asynq task type of a kind, empty for one that is not declared.
+func TypeOf(name tasks.Kind) string {
+	k, _ := Named(name)
+	return k.Type
+}
+
+func find(is func(Kind) bool) (Kind, bool) {
+	i := slices.IndexFunc(table, is)
+	if i < 0 {
+		return Kind{}, false
+	}
+	return table[i], true
+}
+
+// Change returns the target of the organisation that a task changes, and the values
+// that it should have. The task must be valid.
+func Change(task tasks.Task, organisation string) (ledger.Target, []ledger.Field) {
+	k, ok := Of(task)
+	if !ok {
+		return ledger.Target{}, nil
+	}
+	return k.change(task, organisation)
+}
+
+// Mask returns a copy of a task with every name and id of a person replaced by what
+// mask returns for it. Of something that is not a task nothing is left: nil.
+func Mask(task tasks.Task, mask func(string) string) tasks.Task {
+	k, ok := Of(task)
+	if !ok {
+		return nil
+	}
+	return k.mask(task, mask)
+}
+
+// MaskKey does the same to the key of a target. Of a kind that is not declared the
+// whole key is masked.
+func MaskKey(name tasks.Kind, key string, mask func(string) string) string {
+	k, ok := Named(name)
+	if !ok {
+		return mask(key)
+	}
+	return k.maskKey(key, mask)
+}
+
+// Personal reports whether the value of a field of a target is personal, as every
+// value is of a kind that is not declared.
+func Personal(name tasks.Kind, field string) bool {
+	k, ok := Named(name)
+	return !ok || !k.public(field)
+}
+
+// maskAll masks each entry of a list, in a copy. A nil list stays nil.
+func maskAll(ids []string, mask func(string) string) []string {
+	var out []string
+	for _, id := range ids {
+		out = append(out, mask(id))
+	}
+	return out
+}

@@ -1,0 +1,35 @@
+package kinds
+
+import (
+	"strings"
+
+	"rollcall/internal/ledger"
+	"rollcall/tasks"
+)
+
+// TypeNicknameSync is the asynq task type of a [tasks.NicknameSync].
+const TypeNicknameSync = "nickname:sync"
+
+var nickname = declare(declaration[tasks.NicknameSync]{
+	name: tasks.KindNickname, typ: TypeNicknameSync,
+	columns: []string{"chat_id", "user_id", "nickname"},
+	// One value of one member in one chat.
+	change: func(t tasks.NicknameSync, organisation string) (ledger.Target, []ledger.Field) {
+		// Neither id is known to be free of slashes, and no two pairs may share a key.
+		escape := strings.NewReplacer("%", "%25", "/", "%2F")
+		key := escape.Replace(t.ChatID) + "/" + escape.Replace(t.UserID)
+		return ledger.Target{Organisation: organisation, API: string(tasks.KindNickname), Key: key},
+			[]ledger.Field{{Name: "nickname", Value: t.Nickname, Mode: ledger.Value}}
+	},
+	mask: func(t tasks.NicknameSync, mask func(string) string) tasks.NicknameSync {
+		t.UserID, t.Nickname = mask(t.UserID), mask(t.Nickname)
+		return t
+	},
+	maskKey: func(key string, mask func(string) string) string {
+		chat, user, ok := strings.Cut(key, "/")
+		if !ok {
+			return mask(key)
+		}
+		return chat + "/" + mask(user)
+	},
+})

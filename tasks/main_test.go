@@ -1,9 +1,0 @@
-package tasks_test
-
-import (
-	"testing"
-
-	"rollcall/internal/redistest"
-)
-
-func TestMain(m *testing.M) { redistest.Main(m) }
