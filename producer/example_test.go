@@ -16,7 +16,6 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer client.Close()
 	result, err := client.Enqueue(context.Background(), tasks.NicknameSync{
 		Tenant: "lakeside-dt", ChatID: "chat3929f", UserID: "u1", Nickname: "张三",
 	}, tasks.Options{Key: "rename-u1-2026"})
@@ -24,4 +23,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	fmt.Println(result.Outcome, result.TaskID, result.Queue)
+	if err := client.Close(); err != nil {
+		log.Fatal(err)
+	}
 }

@@ -12,8 +12,8 @@ import (
 
 	"rollcall/internal/deadletter"
 	"rollcall/internal/enqueue"
-	"rollcall/internal/redisdb"
 	"rollcall/internal/kinds"
+	"rollcall/internal/redisdb"
 	"rollcall/tasks"
 )
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"rollcall/internal/kinds"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +9,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"rollcall/internal/kinds"
 
 	"github.com/hibiken/asynq"
 

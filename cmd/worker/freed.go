@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"rollcall/internal/deadletter"
-	"rollcall/internal/logging"
 	"rollcall/internal/enqueue"
+	"rollcall/internal/logging"
 	"rollcall/tasks"
 )
 

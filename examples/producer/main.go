@@ -11,12 +11,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"rollcall/producer"
+	"rollcall/tasks"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"rollcall/producer"
-	"rollcall/tasks"
 )
 
 func main() {

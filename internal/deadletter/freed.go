@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"rollcall/internal/ledger"
 	"rollcall/internal/kinds"
+	"rollcall/internal/ledger"
 	"rollcall/tasks"
 )
 

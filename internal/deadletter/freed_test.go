@@ -6,9 +6,9 @@ import (
 
 	"rollcall/internal/deadletter"
 	"rollcall/internal/hold"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
-	"rollcall/internal/kinds"
 	"rollcall/tasks"
 )
 

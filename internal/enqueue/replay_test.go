@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-
 	"rollcall/internal/enqueue"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"

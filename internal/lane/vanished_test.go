@@ -88,7 +88,7 @@ func (p *producer) looksUntil(after time.Duration, check func() error) {
 func (p *producer) closed(kind tasks.Kind, ids ...string) func() error {
 	return func() error {
 		for _, id := range ids {
-			if _, found, err := p.ledger.OpenTask(p.t.Context(), "lakeside", string(kind), id); err != nil || found {
+			if _, found, err := p.ledger.OpenTask(p.t.Context(), "lakeside", string(tasks.KindNickname), id); err != nil || found {
 				return fmt.Errorf("task %s is open: %t, %w", id, found, err)
 			}
 		}
@@ -96,9 +96,9 @@ func (p *producer) closed(kind tasks.Kind, ids ...string) func() error {
 	}
 }
 
-func (p *producer) wantOpen(kind tasks.Kind, id string, want bool) {
+func (p *producer) wantOpen(id string, want bool) {
 	p.t.Helper()
-	if _, found, err := p.ledger.OpenTask(p.t.Context(), "lakeside", string(kind), id); err != nil || found != want {
+	if _, found, err := p.ledger.OpenTask(p.t.Context(), "lakeside", string(tasks.KindNickname), id); err != nil || found != want {
 		p.t.Errorf("task %s is open: %t, %v; want %t", id, found, err, want)
 	}
 }
@@ -161,9 +161,9 @@ func TestATaskThatAsynqHasLostGetsALetter(t *testing.T) {
 		if n := len(p.watch.condemned); n != 1 || <-p.watch.condemned != nicknames+" vanished" {
 			t.Errorf("%d times it was told that it is dead", n)
 		}
-		p.wantOpen(tasks.KindNickname, "lost", false)
+		p.wantOpen("lost", false)
 		for _, id := range []string{"later", "waits", "young"} {
-			p.wantOpen(tasks.KindNickname, id, true)
+			p.wantOpen(id, true)
 		}
 		if told := p.log.with("no longer among those that asynq carries out"); len(told) != 1 || !strings.Contains(told[0], "letters=1") {
 			t.Errorf("the log says %q", told)
@@ -249,7 +249,7 @@ func TestATaskThatEndedWithoutAWordIsClosedAndGetsNoLetter(t *testing.T) {
 		p.look(0)
 		p.looksUntil(10*time.Second, p.closed(tasks.KindNickname, "applied", "superseded"))
 		p.looksUntil(10*time.Second, p.closed(tasks.KindGroup, "edit"))
-		p.wantOpen(tasks.KindNickname, "newer", true)
+		p.wantOpen("newer", true)
 		if lanes, err := p.ledger.BuriedLanes(t.Context()); len(lanes) != 0 || err != nil {
 			t.Errorf("there are letters in %v, %v", lanes, err)
 		}
@@ -348,7 +348,7 @@ func TestWhatANewerVersionOrAnotherLaneIsToDealWithIsLeftAlone(t *testing.T) {
 			p.look(after)
 		}
 		for _, id := range []string{"record", "payload", "other"} {
-			p.wantOpen(tasks.KindNickname, id, true)
+			p.wantOpen(id, true)
 		}
 		if n := p.letters(); n != 0 {
 			t.Errorf("%d letters, want none", n)

@@ -107,7 +107,7 @@ func (r rule) String() string {
 func statesTable() string {
 	var b strings.Builder
 	b.WriteString("| lease | latest | applied | value | outcome | late | value | effect | once | edit |\n" + strings.Repeat("|---", 10) + "|\n")
-	add := func(lease, latest, applied, value, outcome, late string) string {
+	add := func(lease, latest, applied, value, outcome, late string) {
 		var cells []string
 		for _, mode := range modes {
 			cells = append(cells, decided(mode, lease, latest, applied, value, outcome, late))
@@ -116,7 +116,6 @@ func statesTable() string {
 		if strings.Trim(line, "–| ") != "" {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", lease, latest, applied, value, outcome, late, line)
 		}
-		return line
 	}
 	add("running", "any", "any", "any", "any", "any")
 	add("free", "later", "any", "any", "any", "any")

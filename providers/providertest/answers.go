@@ -144,26 +144,32 @@ func statuses(t *testing.T, s Subject) {
 			if status == 200 && body == s.Done {
 				continue
 			}
-			play := say(status, body)
-			r.play.Store(&play)
-			_, err := r.do(t)
-			if err == nil {
-				t.Errorf("HTTP %d with body %q passed for a success", status, body)
-				continue
-			}
-			if wantUnmetered := status == 429; err.Unmetered != wantUnmetered {
-				t.Errorf("HTTP %d with body %q: not counted %v, want %v", status, body, err.Unmetered, wantUnmetered)
-			}
-			if !saneKind(s, status, err.Kind) {
-				t.Errorf("HTTP %d with body %q is %v", status, body, err.Kind)
-			}
-			if status >= 500 && !err.MaybeApplied {
-				t.Errorf("HTTP %d is said not to have been applied", status)
-			}
-			if status == 403 && (err.Tries == 0 || err.Tries > 5 || err.RetryAfter == 0 || err.RetryAfter > time.Minute) {
-				t.Errorf("a bare 403 is worth %d tries, %v apart; want few and soon, then a person", err.Tries, err.RetryAfter)
-			}
+			judgeStatus(t, s, r, status, body)
 		}
+	}
+}
+
+// judgeStatus checks the error that a client makes of a status and a body.
+func judgeStatus(t *testing.T, s Subject, r *rig, status int, body string) {
+	t.Helper()
+	play := say(status, body)
+	r.play.Store(&play)
+	_, err := r.do(t)
+	if err == nil {
+		t.Errorf("HTTP %d with body %q passed for a success", status, body)
+		return
+	}
+	if wantUnmetered := status == 429; err.Unmetered != wantUnmetered {
+		t.Errorf("HTTP %d with body %q: not counted %v, want %v", status, body, err.Unmetered, wantUnmetered)
+	}
+	if !saneKind(s, status, err.Kind) {
+		t.Errorf("HTTP %d with body %q is %v", status, body, err.Kind)
+	}
+	if status >= 500 && !err.MaybeApplied {
+		t.Errorf("HTTP %d is said not to have been applied", status)
+	}
+	if status == 403 && (err.Tries == 0 || err.Tries > 5 || err.RetryAfter == 0 || err.RetryAfter > time.Minute) {
+		t.Errorf("a bare 403 is worth %d tries, %v apart; want few and soon, then a person", err.Tries, err.RetryAfter)
 	}
 }
 
