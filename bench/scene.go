@@ -124,7 +124,7 @@ func perform(ctx context.Context, out io.Writer, acts []act, o options) error {
 	}
 	defer func() { _ = os.RemoveAll(t.dir) }()
 	t.worker = filepath.Join(t.dir, "worker")
-	build := exec.CommandContext(ctx, "go", "build", "-o", t.worker, "./cmd/worker") //nolint:gosec // our own words
+	build := exec.CommandContext(ctx, "go", "build", "-o", t.worker, "rollcall/cmd/worker") //nolint:gosec // our own words
 	if said, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the worker: %w\n%s", err, said)
 	}

@@ -18,7 +18,7 @@ copy() {
 
 # serve DIR starts the worker of a copy, on the ports of make run.
 serve() {
-  (cd "$1" && "$go" build -o "$work/worker" ./cmd/worker)
+  (cd "$1" && "$go" build -trimpath -o "$work/worker" ./cmd/worker)
   "$work/worker" run >"$work/worker.log" 2>&1 &
   worker=$!
   for _ in $(seq 300); do
@@ -33,7 +33,7 @@ serve() {
 
 # example WAY DIR builds and runs the example in a copy.
 example() {
-  (cd "$2" && "$go" build -o "$work/producer" .)
+  (cd "$2" && "$go" build -trimpath -o "$work/producer" .)
   "$work/producer" 127.0.0.1:6390 >"$work/out"
   if ! grep -q '^1 of 2 tasks stored$' "$work/out"; then
     echo "examples: with $1 the example printed:" >&2

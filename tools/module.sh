@@ -14,10 +14,12 @@ esac
 old=$(sed -n 's/^module //p' go.mod)
 if [ "$old" = "$new" ]; then echo "the module is called $new already"; exit 0; fi
 
-# An import is alone on its line. Strings such as the User-Agent keep their text.
+# An import is alone on its line; tests build commands by their path. Other strings,
+# such as the User-Agent, keep their text.
 from=${old//./\\.}
 find . -name '*.go' -not -path './.git/*' -print0 | xargs -0 sed -i \
   -e "s#^\(import \|\t\)\([A-Za-z_.]* \)\{0,1\}\"$from/\([^\"]*\)\"\$#\1\2\"$new/\3\"#" \
+  -e "s#\"$from/cmd/#\"$new/cmd/#g" \
   -e "s#^const module = \"$from/\"\$#const module = \"$new/\"#"
 sed -i "s#^module $from\$#module $new#" go.mod
 sed -i "s#-X $from/internal/#-X $new/internal/#g" Makefile deploy/Dockerfile
