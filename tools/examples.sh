@@ -51,7 +51,7 @@ stop
 copy go.work
 (
   cd "$work/go.work/examples/producer"
-  "$go" mod edit -dropreplace=rollcall
+  "$go" mod edit -dropreplace=rollcall -droprequire=rollcall
   cd ../.. && "$go" work init . ./examples/producer
 )
 serve "$work/go.work"

@@ -33,6 +33,9 @@ var beside = map[string]string{
 	"`GET rollcall:{lakeside/id}:changed`":    looking,
 	"`SET rollcall:memory:{rollcall:holds}`":  remembering,
 	"`SET rollcall:{lakeside}:memory`":        remembering,
+	"`internal/ledger/schema.lua`":            "sent when a worker starts, and when Redis is back; repeated until it is answered",
+	"`internal/ledger/deadpage.lua`":          looking,
+	"`HSETNX rollcall:{lakeside}:spent`":      telling,
 	"`internal/backlog/stale.lua`":            "removes ids without a task; looked for again within seconds",
 	"`ZADD asynq:{<tenant>.id}:lease`":        "asynq's: extends the lease of a running task; extended again within seconds",
 	"`SISMEMBER asynq:queues`":                looking,
@@ -61,6 +64,12 @@ func isBeside(command string) bool {
 	}
 	if strings.HasPrefix(command, "`HGET rollcall:{lakeside}:lane:") {
 		return true // whether a person ended the pause
+	}
+	if strings.HasPrefix(command, "`HSET rollcall:{lakeside}:lane:") || strings.HasPrefix(command, "`HMGET rollcall:{lakeside}:lane:") {
+		return true // the limits of a lane, published when a worker starts and when Redis is back
+	}
+	if strings.HasSuffix(command, ":dead:places`") || strings.HasPrefix(command, "`HMGET rollcall:{lakeside/") {
+		return true // the look at dead letters that may close
 	}
 	for _, verb := range verbs {
 		if strings.HasPrefix(command, "`"+verb+" ") {

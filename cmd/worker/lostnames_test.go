@@ -36,7 +36,7 @@ func readScripts(t *testing.T) *luaScripts {
 		t.Fatalf("where asynq's scripts are: %v", err)
 	}
 	s.read(t, filepath.Join(strings.TrimSpace(string(out)), "internal", "rdb", "*.go"), "asynq's ")
-	s.read(t, "../../tasks/*.go", "")
+	s.read(t, "../../internal/enqueue/*.go", "")
 	s.read(t, "../../internal/*/*.go", "")
 	files, err := filepath.Glob("../../*/*/*.lua")
 	if err != nil || len(files) < 10 {

@@ -8,7 +8,7 @@ func nicknameSteps() []step {
 		{true, "`SET rollcall:key:<tenant>:7`"},
 		{true, "`internal/ledger/revise.lua`"},
 		{true, "asynq's `enqueue`"},
-		{true, "`raise` of `tasks/key.go`"},
+		{true, "`raise` of `internal/enqueue/key.go`"},
 		{true, "`internal/ledger/stored.lua`"},
 		{false, "asynq's `dequeue`"},
 		{false, "`internal/ledger/begin.lua`"},

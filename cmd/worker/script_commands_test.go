@@ -86,8 +86,12 @@ func number(ts *testscript.TestScript, text string) int {
 	return n
 }
 
-// faults FILE arms what the scenario in the file says goes wrong.
+// faults FILE arms the faults of the scenario in the file; faults none ends them.
 func (s *scene) faults(ts *testscript.TestScript, args []string) {
+	if args[0] == "none" {
+		s.platforms.DisarmAll()
+		return
+	}
 	scenario, err := sandbox.LoadScenario(strings.NewReader(ts.ReadFile(args[0])))
 	ts.Check(err)
 	_, err = s.platforms.Arm(scenario.Faults...)

@@ -2,6 +2,8 @@ module example.edu/renamer
 
 go 1.26.0
 
+toolchain go1.26.10
+
 require (
 	github.com/redis/go-redis/v9 v9.23.0
 	rollcall v0.0.0

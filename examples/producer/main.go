@@ -63,7 +63,7 @@ func run(address string) error {
 
 func rename(chat, user, nickname string) tasks.Request {
 	return tasks.Request{
-		Task: tasks.NicknameSync{Tenant: "lakeside-dt", ChatID: chat, UserID: user, Nickname: nickname},
+		Task: tasks.NicknameSync{Tenant: "lakeside-dingtalk", ChatID: chat, UserID: user, Nickname: nickname},
 		// A request that is repeated with its key is stored once.
 		Options: tasks.Options{Key: "example/" + user},
 	}
