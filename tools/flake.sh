@@ -9,6 +9,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 go=${GO:-go} pkg=${PKG:-./...} runs=${RUNS:-20} busy=${BUSY:-6} race=${RACE:-}
+jobs=$(nproc 2>/dev/null || echo 2)
 few=$(((runs * 3 + 19) / 20)) some=$(((runs * 5 + 19) / 20))
 
 work=$(mktemp -d) spinning=()
@@ -26,23 +27,36 @@ while read -r name dir; do
   $go test -c $race -o "$work/bin/${name//\//+}" "$name" || exit 2
 done <"$work/packages"
 
-# once TITLE ARGS... runs every package once, and notes what failed.
+# one TITLE NAME DIR ARGS... runs one package, and notes what failed.
+one() {
+  local title=$1 name=$2 dir=$3 seed out failed
+  shift 3
+  seed=$((RANDOM * 32768 + RANDOM))
+  out=$work/out.${name//\//+}
+  (cd "$dir" && exec "$work/bin/${name//\//+}" -test.short -test.timeout 20m -test.shuffle "$seed" "$@") \
+    >"$out" 2>&1 </dev/null && return
+  failed=$(grep -oE '^ *--- FAIL: [^ ]+' "$out" | sed 's/.* //')
+  for test in ${failed:-(binary)}; do
+    echo "$name $test" >>"$work/failed"
+    echo "$name $test seed=$seed ($title)" >>"$work/seeds"
+  done
+  echo "FAIL $name, $title, seed $seed:"
+  tail -n 60 "$out"
+}
+
+# once TITLE ARGS... runs every package once, as many at a time as there are cores.
 once() {
-  local title=$1 name dir seed out failed
+  local title=$1 name dir running=()
   shift
   while read -r name dir; do
-    seed=$((RANDOM * 32768 + RANDOM))
-    out=$work/out
-    (cd "$dir" && exec "$work/bin/${name//\//+}" -test.short -test.timeout 20m -test.shuffle "$seed" "$@") \
-      >"$out" 2>&1 </dev/null && continue
-    failed=$(grep -oE '^ *--- FAIL: [^ ]+' "$out" | sed 's/.* //')
-    for test in ${failed:-(binary)}; do
-      echo "$name $test" >>"$work/failed"
-      echo "$name $test seed=$seed ($title)" >>"$work/seeds"
-    done
-    echo "FAIL $name, $title, seed $seed:"
-    tail -n 60 "$out"
+    one "$title" "$name" "$dir" "$@" &
+    running+=($!)
+    if [ ${#running[@]} -ge "$jobs" ]; then
+      wait "${running[0]}"
+      running=("${running[@]:1}")
+    fi
   done <"$work/packages"
+  wait "${running[@]}"
 }
 
 for i in $(seq "$runs"); do
