@@ -19,13 +19,14 @@ const (
 	KindCourse   Kind = "course"   // all nicknames of a ClassIn course
 	KindGroup    Kind = "group"    // a DingTalk chat's name, owner, members, options
 	KindID       Kind = "id"       // an employee's DingTalk ID
+	KindStudent  Kind = "student"  // a ClassIn student's name
 )
 
 // Kinds lists every Kind.
-func Kinds() []Kind { return []Kind{KindNickname, KindCourse, KindGroup, KindID} }
+func Kinds() []Kind { return []Kind{KindNickname, KindCourse, KindGroup, KindID, KindStudent} }
 
-// Task is one of [NicknameSync], [CourseSync], [GroupUpdate] and [IDChange], by
-// value. A pointer to one of them is refused.
+// Task is one of [NicknameSync], [CourseSync], [GroupUpdate], [IDChange] and
+// [StudentSync], by value. A pointer to one of them is refused.
 type Task interface {
 	// Validate returns a [*ValidationError] that lists every problem, or nil.
 	Validate(Limits) error
@@ -44,7 +45,7 @@ func ValidTenant(name string) bool { return tenantPattern.MatchString(name) }
 
 func checkTask(task Task) error {
 	if task == nil || reflect.TypeOf(task).Kind() != reflect.Struct {
-		return fmt.Errorf("%T is not a task: pass a NicknameSync, CourseSync, GroupUpdate or IDChange by value", task)
+		return fmt.Errorf("%T is not a task: pass one of the types of this package by value, such as NicknameSync", task)
 	}
 	return nil
 }

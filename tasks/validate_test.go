@@ -146,6 +146,29 @@ func TestCourseIDs(t *testing.T) {
 	}
 }
 
+func TestAStudentsNameFitsIntoClassIn(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		edit func(*tasks.StudentSync)
+		want []string
+	}{
+		"24 characters": {func(s *tasks.StudentSync) { s.Name = strings.Repeat("张", 24) }, nil},
+		"25 characters": {
+			func(s *tasks.StudentSync) { s.Name = strings.Repeat("张", 25) },
+			[]string{"student_name: has 25 characters, at most 24"},
+		},
+		"no name":        {func(s *tasks.StudentSync) { s.Name = "" }, []string{"student_name: is missing"}},
+		"no uid":         {func(s *tasks.StudentSync) { s.StudentUID = "" }, []string{"student_uid: is missing"}},
+		"a phone number": {func(s *tasks.StudentSync) { s.StudentUID = "0086-138" }, []string{"student_uid: must be 1 to 19 digits, not beginning with 0"}},
+	} {
+		task := tasks.StudentSync{Tenant: tenant, StudentUID: "1445886", Name: "张三"}
+		row.edit(&task)
+		if diff := cmp.Diff(row.want, problems(t, task, tasks.Limits{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 func TestGroupUpdates(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/internal/enqueue"
+	"rollcall/internal/kinds"
 	"rollcall/internal/roster"
 	"rollcall/internal/table"
 	"rollcall/tasks"
@@ -108,7 +109,7 @@ closes the pipe does not stop the storing.`,
 // complete checks the flags that are more than text.
 func (f *bulkFlags) complete() error {
 	if f.roster.Kind = tasks.Kind(f.kind); f.kind != "" && !slices.Contains(tasks.Kinds(), f.roster.Kind) {
-		return badInput("--kind %.40q: must be nickname, course, group or id", f.kind)
+		return badInput("--kind %.40q: must be %s", f.kind, kinds.Choice())
 	}
 	f.roster.Map = make(map[string]string, len(f.maps))
 	for _, text := range f.maps {

@@ -68,6 +68,10 @@ func TestChangesNameTheirTarget(t *testing.T) {
 			ledger.Target{Organisation: "lakeside", API: "course", Key: "7"},
 			[]ledger.Field{{Name: "names", Mode: ledger.Effect}},
 		}},
+		{tasks.StudentSync{Tenant: "c", StudentUID: "1445886", Name: "张三"}, change{
+			ledger.Target{Organisation: "lakeside", API: "student", Key: "1445886"},
+			[]ledger.Field{{Name: "name", Value: "张三", Mode: ledger.Value}},
+		}},
 		{
 			tasks.IDChange{Tenant: tenant, UserID: "u1", DingTalkID: "abcdef", Alternatives: []string{"abcdeg"}},
 			change{

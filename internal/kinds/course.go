@@ -11,6 +11,10 @@ const TypeCourseSync = "nickname:sync_course"
 var course = declare(declaration[tasks.CourseSync]{
 	name: tasks.KindCourse, typ: TypeCourseSync,
 	columns: []string{"course_id"},
+	words:   []string{"课程"},
+	row: func(of func(string) string, _ func(string) []string) tasks.CourseSync {
+		return tasks.CourseSync{Tenant: of("tenant"), CourseID: of("course_id")}
+	},
 	// An effect without a value: the names are the school's, not the task's.
 	change: func(t tasks.CourseSync, organisation string) (ledger.Target, []ledger.Field) {
 		return ledger.Target{Organisation: organisation, API: string(tasks.KindCourse), Key: t.CourseID},

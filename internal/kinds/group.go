@@ -10,13 +10,19 @@ import (
 // TypeGroupUpdate is the asynq task type of a [tasks.GroupUpdate].
 const TypeGroupUpdate = "group:update"
 
+// groupColumns are the columns of what a group update changes.
+var groupColumns = []string{
+	"name", "owner", "owner_type", "icon",
+	"add_user_ids", "del_user_ids", "add_ext_ids", "del_ext_ids",
+	"mention_all_authority", "show_history_type", "validation_type", "searchable", "chat_banned_type", "management_type",
+}
+
 var group = declare(declaration[tasks.GroupUpdate]{
 	name: tasks.KindGroup, typ: TypeGroupUpdate,
-	columns: []string{
-		"chat_id", "name", "owner", "owner_type", "icon",
-		"add_user_ids", "del_user_ids", "add_ext_ids", "del_ext_ids",
-		"mention_all_authority", "show_history_type", "validation_type", "searchable", "chat_banned_type", "management_type",
-	},
+	columns: append([]string{"chat_id"}, groupColumns...),
+	needs:   []string{"chat_id"},
+	oneOf:   groupColumns,
+	words:   []string{"群", "群聊"},
 	lists:  []string{"add_user_ids", "del_user_ids", "add_ext_ids", "del_ext_ids"},
 	change: groupChange,
 	mask: func(t tasks.GroupUpdate, mask func(string) string) tasks.GroupUpdate {

@@ -11,7 +11,14 @@ const TypeIDChange = "id:change"
 var id = declare(declaration[tasks.IDChange]{
 	name: tasks.KindID, typ: TypeIDChange,
 	columns: []string{"user_id", "dingtalk_id", "alternatives"},
+	needs:   []string{"user_id", "dingtalk_id"},
+	words:   []string{"钉钉号", "钉钉ID"},
 	lists:   []string{"alternatives"},
+	row: func(of func(string) string, list func(string) []string) tasks.IDChange {
+		return tasks.IDChange{
+			Tenant: of("tenant"), UserID: of("user_id"), DingTalkID: of("dingtalk_id"), Alternatives: list("alternatives"),
+		}
+	},
 	// One value of one employee, once a year.
 	change: func(t tasks.IDChange, organisation string) (ledger.Target, []ledger.Field) {
 		return ledger.Target{Organisation: organisation, API: string(tasks.KindID), Key: t.UserID},

@@ -8,6 +8,7 @@ package kinds
 
 import (
 	"slices"
+	"strings"
 
 	"rollcall/internal/ledger"
 	"rollcall/tasks"
@@ -21,9 +22,15 @@ type Kind struct {
 	Type string
 	// Columns are those of a file, besides the columns of every kind.
 	Columns []string
+	// Needs are the columns without which a file is not of the kind; NeedsOneOf are
+	// columns of which it has at least one, if there are any.
+	Needs, NeedsOneOf []string
+	// Words are the names of the kind in Chinese files, the usual one first.
+	Words []string
 	// Lists are the fields of the payload that hold lists.
 	Lists []string
 
+	row func(of func(column string) string, list func(column string) []string) tasks.Task
 	is      func(task tasks.Task) bool
 	encode  func(task tasks.Task, revision int64) ([]byte, error)
 	decode  func(payload []byte) (tasks.Task, Meta, error)
@@ -39,7 +46,13 @@ type declaration[T tasks.Task] struct {
 	name    tasks.Kind
 	typ     string
 	columns []string
+	needs   []string // nil: all columns
+	oneOf   []string
+	words   []string
 	lists   []string
+	// row returns the task of a row of a file. nil: package roster reads the row, whose
+	// columns have words of their own.
+	row func(of func(column string) string, list func(column string) []string) T
 	// change returns the target of a valid task, and the values that it should have.
 	change func(task T, organisation string) (ledger.Target, []ledger.Field)
 	// mask returns a copy with every name and id of a person replaced by mask.
@@ -57,8 +70,11 @@ func declare[T tasks.Task](d declaration[T]) Kind {
 	if d.public == nil {
 		d.public = func(string) bool { return false }
 	}
-	return Kind{
-		Name: d.name, Type: d.typ, Columns: d.columns, Lists: d.lists,
+	if d.needs == nil {
+		d.needs = d.columns
+	}
+	k := Kind{
+		Name: d.name, Type: d.typ, Columns: d.columns, Needs: d.needs, NeedsOneOf: d.oneOf, Words: d.words, Lists: d.lists,
 		is:     func(task tasks.Task) bool { _, ok := task.(T); return ok },
 		encode: func(task tasks.Task, revision int64) ([]byte, error) { return encode(task.(T), revision) },
 		decode: func(payload []byte) (tasks.Task, Meta, error) { return decodeTask[T](d.typ, payload) },
@@ -69,9 +85,23 @@ func declare[T tasks.Task](d declaration[T]) Kind {
 		maskKey: d.maskKey,
 		public:  d.public,
 	}
+	if d.row != nil {
+		k.row = func(of func(string) string, list func(string) []string) tasks.Task { return d.row(of, list) }
+	}
+	return k
 }
 
-var table = []Kind{nickname, course, group, id}
+// Row returns the task of a row of a file, not validated: of returns the value of a
+// column, list the entries of one that holds a list. ok is false for a kind whose rows
+// package roster reads itself.
+func (k Kind) Row(of func(column string) string, list func(column string) []string) (task tasks.Task, ok bool) {
+	if k.row == nil { // also of the zero value
+		return nil, false
+	}
+	return k.row(of, list), true
+}
+
+var table = []Kind{nickname, course, group, id, student}
 
 // All returns every kind.
 func All() []Kind { return slices.Clone(table) }
@@ -89,6 +119,15 @@ func OfType(typename string) (Kind, bool) {
 // Of returns the kind of a task. ok is false for nil and for a pointer.
 func Of(task tasks.Task) (Kind, bool) {
 	return find(func(k Kind) bool { return k.is(task) })
+}
+
+// Choice lists the names of all kinds for a message: "nickname, course or id".
+func Choice() string {
+	var names []string
+	for _, k := range table {
+		names = append(names, string(k.Name))
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
 }
 
 // TypeOf returns the asynq task type of a kind, empty for one that is not declared.

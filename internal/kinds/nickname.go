@@ -13,6 +13,10 @@ const TypeNicknameSync = "nickname:sync"
 var nickname = declare(declaration[tasks.NicknameSync]{
 	name: tasks.KindNickname, typ: TypeNicknameSync,
 	columns: []string{"chat_id", "user_id", "nickname"},
+	words:   []string{"昵称", "群昵称"},
+	row: func(of func(string) string, _ func(string) []string) tasks.NicknameSync {
+		return tasks.NicknameSync{Tenant: of("tenant"), ChatID: of("chat_id"), UserID: of("user_id"), Nickname: of("nickname")}
+	},
 	// One value of one member in one chat.
 	change: func(t tasks.NicknameSync, organisation string) (ledger.Target, []ledger.Field) {
 		// Neither id is known to be free of slashes, and no two pairs may share a key.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 
 	"golang.org/x/text/unicode/norm"
@@ -80,6 +81,8 @@ func Synonyms(column string) []string {
 		"del_ext_ids":  {"移除外部联系人", "删除外部联系人"},
 		"dingtalk_id":  {"钉钉号", "钉钉ID", "新钉钉号"},
 		"alternatives": {"备选", "备选钉钉号", "备选钉钉ID"},
+		"student_uid":  {"学生UID", "学员UID", "ClassIn UID"},
+		"student_name": {"学生姓名", "学员姓名", "学生名称"},
 	}[column]
 }
 
@@ -95,17 +98,23 @@ func word(column, text string) string {
 func words(column string) map[string]string {
 	switch column {
 	case "kind":
-		return map[string]string{
-			"nickname": "nickname", "昵称": "nickname", "群昵称": "nickname",
-			"course": "course", "课程": "course",
-			"group": "group", "群": "group", "群聊": "group",
-			"id": "id", "钉钉号": "id", "钉钉id": "id",
-		}
+		return kindWords()
 	case "owner_type":
 		return map[string]string{"emp": "emp", "员工": "emp", "内部": "emp", "ext": "ext", "外部联系人": "ext", "外部": "ext"}
 	}
 	return map[string]string{"1": "1", "true": "1", "yes": "1", "是": "1", "0": "0", "false": "0", "no": "0", "否": "0"}
 }
+
+// kindWords is made once: every row of a file asks for it.
+var kindWords = sync.OnceValue(func() map[string]string {
+	all := map[string]string{}
+	for _, k := range kinds.All() {
+		for _, name := range append([]string{string(k.Name)}, k.Words...) {
+			all[fold(name)] = string(k.Name)
+		}
+	}
+	return all
+})
 
 // fold makes names alike that differ in case, width, spaces, underscores, or in a
 // mark that a column is required.
@@ -228,16 +237,11 @@ func (l *layout) findKind(o Options) error {
 		return nil
 	}
 	has := func(column string) bool { return l.index(column) >= 0 || column == "chat_id" && o.Chat != "" }
-	candidates := map[tasks.Kind]bool{
-		tasks.KindNickname: has("chat_id") && has("user_id") && has("nickname"),
-		tasks.KindCourse:   has("course_id"),
-		tasks.KindID:       has("user_id") && has("dingtalk_id"),
-		tasks.KindGroup:    has("chat_id") && slices.ContainsFunc(Columns(tasks.KindGroup)[1:], has),
-	}
+	lacks := func(column string) bool { return !has(column) }
 	var found []string
-	for _, kind := range tasks.Kinds() {
-		if candidates[kind] {
-			l.kind, found = kind, append(found, string(kind))
+	for _, k := range kinds.All() {
+		if !slices.ContainsFunc(k.Needs, lacks) && (len(k.NeedsOneOf) == 0 || slices.ContainsFunc(k.NeedsOneOf, has)) {
+			l.kind, found = k.Name, append(found, string(k.Name))
 		}
 	}
 	switch {
@@ -249,7 +253,8 @@ func (l *layout) findKind(o Options) error {
 		return fmt.Errorf("column chat_id is missing%s: add it, or use --chat", l.hint("chat_id"))
 	}
 	return fmt.Errorf("the columns fit no kind of task%s: a file of nicknames needs user_id, nickname, and chat_id or --chat; "+
-		"of courses course_id; of groups chat_id and what changes; of IDs user_id and dingtalk_id", l.hint("COLUMN"))
+		"of courses course_id; of groups chat_id and what changes; of IDs user_id and dingtalk_id; "+
+		"of students student_uid and student_name", l.hint("COLUMN"))
 }
 
 // hint lists what was recognised and what was not.

@@ -224,7 +224,7 @@ func TestAllProblemsOfABadRowAreReported(t *testing.T) {
 		"line 3: column nickname: is missing",
 		"line 4: column searchable: must be 0 or 1, or empty to leave it alone",
 		"line 4: column add_user_ids, entry 2: holds a space or control character",
-		"line 5: column kind: must be nickname, course, group or id (昵称, 课程, 群, 钉钉号)",
+		"line 5: column kind: must be nickname, course, group, id or student (昵称, 课程, 群, 钉钉号, 学生)",
 		"line 6: column user_id: is missing",
 		"line 6: column nickname: is missing",
 		"line 7: column searchable: does not belong to a nickname task: leave it empty",

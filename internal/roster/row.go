@@ -10,6 +10,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"rollcall/internal/console"
+	"rollcall/internal/kinds"
 	"rollcall/internal/table"
 	"rollcall/tasks"
 )
@@ -48,7 +49,7 @@ func newRow(record table.Record, l *layout, o Options) Row {
 	if kind := word("kind", v.of["kind"]); kind != "" {
 		row.kind = tasks.Kind(kind)
 	} else {
-		v.fault("kind", "must be nickname, course, group or id (昵称, 课程, 群, 钉钉号)")
+		v.fault("kind", mustBeKind())
 		row.Problems = v.problems
 		return row
 	}
@@ -131,19 +132,22 @@ func (v *values) options(o tasks.Options, now time.Time) tasks.Options {
 	return o
 }
 
-func (v *values) task(kind tasks.Kind) tasks.Task {
-	of := v.of
-	switch kind {
-	case tasks.KindNickname:
-		return tasks.NicknameSync{Tenant: of["tenant"], ChatID: of["chat_id"], UserID: of["user_id"], Nickname: of["nickname"]}
-	case tasks.KindCourse:
-		return tasks.CourseSync{Tenant: of["tenant"], CourseID: of["course_id"]}
-	case tasks.KindID:
-		return tasks.IDChange{Tenant: of["tenant"], UserID: of["user_id"], DingTalkID: of["dingtalk_id"], Alternatives: v.list("alternatives")}
-	case tasks.KindGroup:
+func (v *values) task(name tasks.Kind) tasks.Task {
+	if name == tasks.KindGroup {
 		return v.group()
 	}
-	return nil
+	kind, _ := kinds.Named(name)
+	task, _ := kind.Row(func(column string) string { return v.of[column] }, v.list)
+	return task
+}
+
+// mustBeKind names the kinds, and the usual word for each in a Chinese file.
+func mustBeKind() string {
+	var usual []string
+	for _, k := range kinds.All() {
+		usual = append(usual, k.Words[0])
+	}
+	return fmt.Sprintf("must be %s (%s)", kinds.Choice(), strings.Join(usual, ", "))
 }
 
 func (v *values) group() tasks.GroupUpdate {

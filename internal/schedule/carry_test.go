@@ -99,7 +99,7 @@ func TestBadRowsAreReportedAndTheOthersGo(t *testing.T) {
 		Problems: []string{
 			"line 3: column nickname is missing",
 			`line 4: no worker serves nickname tasks of tenant "nobody": served for nickname tasks are lakeside-dt`,
-			"line 5: column kind must be nickname, course, group or id (昵称, 课程, 群, 钉钉号)",
+			"line 5: column kind must be nickname, course, group, id or student (昵称, 课程, 群, 钉钉号, 学生)",
 			"line 6: column user_id is missing; column nickname is missing",
 		},
 	}
