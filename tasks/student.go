@@ -5,7 +5,7 @@ import "regexp"
 // StudentSync gives a ClassIn student a name in the institution's console, and copies
 // it into all unfinished courses of the student. That overwrites nicknames that
 // teachers set by hand (https://docs.eeo.cn/api/zh-hans/user/editSchoolStudent.html,
-// https://docs.eeo.cn/api/zh-hans/group/modifyCourseStudentNickName.html).
+// https://docs.eeo.cn/api/zh-hans/user/modifyCourseStudentNickName.html).
 type StudentSync struct {
 	Tenant string `json:"tenant"`
 	// StudentUID is the student's ClassIn UID: 1 to 19 digits, not beginning with 0.

@@ -154,21 +154,21 @@ func newRedisPlan(r config.Redis) redisPlan {
 }
 
 func (p *plan) addLanes(organisation string, t config.Tenant) {
-	add := func(platform string, kind tasks.Kind, limits config.Limits, timeout config.Duration) {
+	var platform string
+	var timeout config.Duration
+	if d := t.DingTalk; d != nil {
+		platform, timeout = "dingtalk", d.Timeout
+	} else if c := t.ClassIn; c != nil {
+		platform, timeout = "classin", c.Timeout
+	}
+	for _, l := range t.Lanes() {
+		kind := tasks.Kind(l.Kind)
 		p.Lanes = append(p.Lanes, lanePlan{
 			Name: t.Name + "." + string(kind), Organisation: organisation, Platform: platform,
 			Queues: []string{registry.Queue(t.Name, kind, true), registry.Queue(t.Name, kind, false)},
-			Limit:  limits.String(), Timeout: timeout.String(),
+			Limit:  l.Limits.String(), Timeout: timeout.String(),
 			Deadline: config.Duration(lane.Deadline(time.Duration(timeout))).String(),
 		})
-	}
-	if d := t.DingTalk; d != nil {
-		add("dingtalk", tasks.KindNickname, d.Limits.Nickname, d.Timeout)
-		add("dingtalk", tasks.KindGroup, d.Limits.Group, d.Timeout)
-		add("dingtalk", tasks.KindID, d.Limits.ID, d.Timeout)
-	}
-	if c := t.ClassIn; c != nil {
-		add("classin", tasks.KindCourse, c.Limits.Course, c.Timeout)
 	}
 }
 

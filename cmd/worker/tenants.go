@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"rollcall/internal/config"
@@ -16,12 +17,11 @@ import (
 // laneLimits are the kinds of task that a tenant's platform knows, each a lane,
 // with its limits.
 func laneLimits(t config.Tenant) map[tasks.Kind]config.Limits {
-	if d := t.DingTalk; d != nil {
-		return map[tasks.Kind]config.Limits{
-			tasks.KindNickname: d.Limits.Nickname, tasks.KindGroup: d.Limits.Group, tasks.KindID: d.Limits.ID,
-		}
+	all := map[tasks.Kind]config.Limits{}
+	for _, l := range t.Lanes() {
+		all[tasks.Kind(l.Kind)] = l.Limits
 	}
-	return map[tasks.Kind]config.Limits{tasks.KindCourse: t.ClassIn.Limits.Course}
+	return all
 }
 
 // addTenant makes the tenant's client and adds a lane for each API of its
@@ -37,6 +37,10 @@ func (w *worker) addTenant(org config.Organisation, t config.Tenant, record *led
 		if !served {
 			continue
 		}
+		build, known := c.handlers[kind]
+		if !known {
+			return fmt.Errorf("tenant %s: no handler for %s tasks of %s; this is a fault of rollcall: report it", t.Name, kind, c.platform)
+		}
 		cfg := lane.Config{
 			Organisation: org.Name, Tenant: t.Name, Platform: c.platform, Kind: kind,
 			Limits: paceLimits(limits), Timeout: c.timeout, Probe: c.probe, Ask: c.ask,
@@ -51,7 +55,7 @@ func (w *worker) addTenant(org config.Organisation, t config.Tenant, record *led
 				env.Limits.NicknameMax = t.DingTalk.NicknameMax
 				env.ResendAfter = time.Duration(t.DingTalk.IDResendAfter)
 			}
-			return c.build(kind, env)
+			return build(env)
 		})
 	}
 	return nil
@@ -61,7 +65,7 @@ func (w *worker) addTenant(org config.Organisation, t config.Tenant, record *led
 type connection struct {
 	platform string
 	timeout  time.Duration
-	build    func(tasks.Kind, handler.Env) handler.Func
+	handlers map[tasks.Kind]func(handler.Env) handler.Func
 	probe    func(context.Context) error // nil: the platform has no unmetered call
 	ask      func(context.Context) error // likewise; leaves even if a token is at hand
 }
@@ -78,17 +82,14 @@ func (w *worker) connect(t config.Tenant) (connection, error) {
 		}
 		w.onClose(client.Close)
 		w.rotate[t.Name] = client.SetSecret
-		build := func(kind tasks.Kind, env handler.Env) handler.Func {
-			switch kind {
-			case tasks.KindNickname:
-				return handler.Nickname(env, client)
-			case tasks.KindGroup:
-				return handler.Group(env, client)
-			default:
-				return handler.ID(env, client)
-			}
-		}
-		return connection{platform: "dingtalk", timeout: timeout, build: build, probe: client.CheckToken, ask: client.AskToken}, nil
+		return connection{
+			platform: "dingtalk", timeout: timeout, probe: client.CheckToken, ask: client.AskToken,
+			handlers: map[tasks.Kind]func(handler.Env) handler.Func{
+				tasks.KindNickname: func(e handler.Env) handler.Func { return handler.Nickname(e, client) },
+				tasks.KindGroup:    func(e handler.Env) handler.Func { return handler.Group(e, client) },
+				tasks.KindID:       func(e handler.Env) handler.Func { return handler.ID(e, client) },
+			},
+		}, nil
 	}
 	c := t.ClassIn
 	timeout := time.Duration(c.Timeout)
@@ -100,6 +101,11 @@ func (w *worker) connect(t config.Tenant) (connection, error) {
 	}
 	w.onClose(client.Close)
 	w.rotate[t.Name] = client.SetSecret
-	build := func(_ tasks.Kind, env handler.Env) handler.Func { return handler.Course(env, client) }
-	return connection{platform: "classin", timeout: timeout, build: build}, nil
+	return connection{
+		platform: "classin", timeout: timeout,
+		handlers: map[tasks.Kind]func(handler.Env) handler.Func{
+			tasks.KindCourse:  func(e handler.Env) handler.Func { return handler.Course(e, client) },
+			tasks.KindStudent: func(e handler.Env) handler.Func { return handler.Student(e, client) },
+		},
+	}, nil
 }

@@ -115,6 +115,24 @@ type Tenant struct {
 	ClassIn  *ClassIn  `yaml:"classin"`
 }
 
+// Lanes returns the limits of the kinds of task that the tenant's platform serves. A
+// kind's name is its key in the file.
+func (t *Tenant) Lanes() []Lane {
+	if d := t.DingTalk; d != nil {
+		return []Lane{{"nickname", d.Limits.Nickname}, {"group", d.Limits.Group}, {"id", d.Limits.ID}}
+	}
+	if c := t.ClassIn; c != nil {
+		return []Lane{{"course", c.Limits.Course}, {"student", c.Limits.Student}}
+	}
+	return nil
+}
+
+// Lane is a kind of task of a tenant, with its limits.
+type Lane struct {
+	Kind   string
+	Limits Limits
+}
+
 // DingTalk is an internal app of a DingTalk organisation.
 type DingTalk struct {
 	API         string   `yaml:"api"`
@@ -146,7 +164,8 @@ type ClassIn struct {
 
 // ClassInLimits are what the platform allows a school.
 type ClassInLimits struct {
-	Course Limits `yaml:"course"`
+	Course  Limits `yaml:"course"`
+	Student Limits `yaml:"student"`
 }
 
 // Schedule is what is enqueued by itself, and when: exactly one of Roster and

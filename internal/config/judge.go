@@ -86,16 +86,20 @@ func (d *document) tenant(path []any, t *Tenant, c *Config) {
 		if rest := app.IDResendAfter; time.Duration(rest) < time.Second || time.Duration(rest) > 24*time.Hour {
 			d.say(under(path, "id_resend_after"), "is %s; it must be 1s to 24h", rest)
 		}
-		d.limits(under(path, "limits", "nickname"), app.Limits.Nickname)
-		d.limits(under(path, "limits", "group"), app.Limits.Group)
-		d.limits(under(path, "limits", "id"), app.Limits.ID)
+		d.laneLimits(path, t)
 	}
 	if school := t.ClassIn; school != nil {
 		path := under(path, "classin")
 		d.platform(under(path, "base_url"), school.BaseURL, "https://api.eeo.cn", c)
 		d.secret(under(path, "secret"), &school.Secret)
 		d.timeout(under(path, "timeout"), school.Timeout, c.StopTimeout)
-		d.limits(under(path, "limits", "course"), school.Limits.Course)
+		d.laneLimits(path, t)
+	}
+}
+
+func (d *document) laneLimits(path []any, t *Tenant) {
+	for _, lane := range t.Lanes() {
+		d.limits(under(path, "limits", lane.Kind), lane.Limits)
 	}
 }
 

@@ -97,13 +97,14 @@ var keys = []key{
 	{path: "organisations[].tenants[].dingtalk.limits.group", def: "{calls: 20, per: 1s}", doc: "of `group/update`"},
 	{path: "organisations[].tenants[].dingtalk.limits.id", def: "{calls: 20, per: 1s}", doc: "of `dingTalkIds/change`"},
 
-	{path: "organisations[].tenants[].classin", one: "platform", doc: "A school's API access. ClassIn documents no rate; the limit's default is careful."},
+	{path: "organisations[].tenants[].classin", one: "platform", doc: "A school's API access. ClassIn documents no rate; the defaults of the limits are careful."},
 	{path: "organisations[].tenants[].classin.base_url", def: "https://api.eeo.cn", doc: "ClassIn's host"},
 	{path: "organisations[].tenants[].classin.sid", required: true, eg: `"1234567"`, pattern: sidPattern, says: sidWords, doc: "the school's number: digits, in quotes, as ClassIn shows it"},
 	{path: "organisations[].tenants[].classin.secret", required: true, doc: "the school's secret"},
 	{path: "organisations[].tenants[].classin.timeout", def: "60s", doc: "of one HTTP exchange, 1 s to 2 min. A call renames a whole course"},
 	{path: "organisations[].tenants[].classin.limits"},
 	{path: "organisations[].tenants[].classin.limits.course", def: "{calls: 3, per: 1s}", doc: "of `modifyGroupMemberNickname`"},
+	{path: "organisations[].tenants[].classin.limits.student", def: "{calls: 2, per: 1s}", doc: "of `editSchoolStudent` and `modifyCourseStudentNickName` together: a task makes one call of each"},
 
 	{path: "schedules", doc: "What is enqueued by itself, and when. However many workers run, each time counts once. [`worker check`](worker.md) shows the next times."},
 	{path: "schedules[].name", required: true, eg: `nightly`, pattern: namePattern, says: nameWords, doc: "as that of an organisation; each name once"},

@@ -124,10 +124,7 @@ type crew struct {
 const promptly = 50 * time.Millisecond
 
 // decode reads and judges the payload of a handler's own type.
-func decode[T interface {
-	tasks.Task
-	tasks.NicknameSync | tasks.CourseSync | tasks.GroupUpdate | tasks.IDChange
-}](e Env, want string, d Delivery) (T, kinds.Meta, error) {
+func decode[T tasks.Task](e Env, want string, d Delivery) (T, kinds.Meta, error) {
 	var zero T
 	if d.Type != want {
 		return zero, kinds.Meta{}, &MisplacedError{Type: d.Type, Want: want}

@@ -7,12 +7,11 @@ import (
 
 // judge reads the verdict from an answer: nil for the documented success, and
 // again if a quick try is worth it.
-func (c *Client) judge(call *apicall.Call, answer apicall.Answer) (failure *providers.Error, again bool) {
+func (c *Client) judge(call *apicall.Call, x exchange, answer apicall.Answer) (failure *providers.Error, again bool) {
 	var code, message string
 	object, ok := apicall.ParseObject(answer.Body)
 	if ok {
-		info := object.Object("error_info")
-		code, message = info.Text("errno"), info.Text("error")
+		code, message = x.read(object)
 	}
 	page := !ok && answer.Page()
 	suspect := page && !answer.StatusSpeaks()
@@ -25,7 +24,7 @@ func (c *Client) judge(call *apicall.Call, answer apicall.Answer) (failure *prov
 	if code == codeDone {
 		code = "" // says that it went well, with a status that says it did not
 	}
-	row, _ := apicall.Find(c.rows, answer.Status, code)
+	row, _ := apicall.Find(x.rows, answer.Status, code)
 	e := call.Error(row.Kind, row.Scope)
 	e.Code, e.HTTPStatus, e.Tries = call.Clean.Word(code), answer.Status, row.Tries
 	e.Period, e.Fix, e.Suspect = row.Period, row.Fix, suspect

@@ -1,6 +1,6 @@
-// Package classin calls the one ClassIn (EEO) API that brings the nicknames in
-// a course's group in step with the school's names, with one school's
-// credentials, and reads from each answer whether it did.
+// Package classin calls the ClassIn (EEO) APIs that set the names of students in the
+// institution's console and in its courses, with one institution's credentials, and
+// reads from each answer whether the call succeeded.
 //
 // It must not know tasks, queues, Redis or how fast it may go: whoever calls
 // hands it a gate that every send passes.
@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"sync/atomic"
@@ -51,16 +52,14 @@ type Config struct {
 
 // Client calls the API for one tenant. Nothing can tell beforehand whether the
 // credentials are right: the platform has no call that costs and changes
-// nothing, so they are judged by [Client.SyncCourseNicknames] alone (102). It is
-// safe for concurrent use.
+// nothing, so they are judged by the calls alone. It is safe for concurrent use.
 type Client struct {
 	tenant, sid string
 	secret      atomic.Pointer[secret.Text] // never nil
-	url, host   string
+	base, host  string
 	wire        *apicall.Wire
 	quick       time.Duration
 	now         func() time.Time
-	rows        []providers.Code
 	// skew is what must be added to our clock, in nanoseconds, as learned from
 	// a signature that only passed with the platform's time.
 	skew atomic.Int64
@@ -93,8 +92,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		tenant: cfg.Tenant, sid: cfg.SID, quick: cfg.Quick, now: cfg.Now,
-		host: host, url: base + "/partner/api/course.api.php?action=" + apiSync,
-		wire: apicall.NewWire(cfg.Timeout), rows: Codes(),
+		host: host, base: base, wire: apicall.NewWire(cfg.Timeout),
 	}
 	c.secret.Store(&cfg.Secret)
 	return c, nil
@@ -114,43 +112,83 @@ func (c *Client) Close() { c.wire.Close() }
 // edited by hand is overwritten.
 // See https://docs.eeo.cn/api/zh-hans/group/modifyGroupMemberNickname.html.
 func (c *Client) SyncCourseNicknames(ctx context.Context, gate providers.Gate, courseID string) (providers.Receipt, error) {
-	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiSync, Host: c.host, Gate: gate}
+	call := c.call(apiSync, gate)
 	if courseID == "" {
 		return providers.Receipt{}, call.Refuse("the course id is empty", "correct the task; nothing was sent")
 	}
-	if gate == nil {
+	return c.do(ctx, call, c.form(apiSync, url.Values{"courseId": {courseID}}))
+}
+
+// exchange is how an API is called, and how its answer is read.
+type exchange struct {
+	// request returns a request that is signed for a time, and its signature.
+	request func(key secret.Text, at time.Time) (r apicall.Request, signature string)
+	// read returns the code of an answer, and the platform's message.
+	read    func(answer apicall.Object) (code, message string)
+	rows    []providers.Code
+	refused string   // the code of a refused signature
+	names   []string // personal data in the request
+}
+
+func (c *Client) call(api string, gate providers.Gate) *apicall.Call {
+	return &apicall.Call{Platform: platform, Tenant: c.tenant, API: api, Host: c.host, Gate: gate}
+}
+
+// form is the exchange of an API of version 1: a form with a signature in it, and an
+// answer with error_info.
+func (c *Client) form(api string, fields url.Values, names ...string) exchange {
+	return exchange{
+		rows: rowsOf(api), refused: codeSignature, names: names,
+		request: func(key secret.Text, at time.Time) (apicall.Request, string) {
+			stamp, safeKey := sign(key, at)
+			form := url.Values{"SID": {c.sid}, "safeKey": {safeKey}, "timeStamp": {stamp}}
+			maps.Copy(form, fields)
+			return apicall.Request{
+				URL: c.base + "/partner/api/course.api.php?action=" + api, ContentType: formType, Body: []byte(form.Encode()),
+			}, safeKey
+		},
+		read: func(answer apicall.Object) (code, message string) {
+			info := answer.Object("error_info")
+			return info.Text("errno"), info.Text("error")
+		},
+	}
+}
+
+// do makes a call: with a clock that is off, the request is signed again, once, with the
+// platform's own time.
+func (c *Client) do(ctx context.Context, call *apicall.Call, x exchange) (providers.Receipt, error) {
+	if call.Gate == nil {
 		return providers.Receipt{}, call.NoGate()
 	}
 	skew, resigned := time.Duration(c.skew.Load()), false
 	return call.Do(ctx, c.quick, func(ctx context.Context) (string, *providers.Error, bool) {
-		header, err, again := c.send(ctx, call, courseID, skew)
+		header, err, again := c.send(ctx, call, x, skew)
 		off := c.behind(header, skew)
-		if err != nil && err.Code == codeSignature && !resigned && off.Abs() > maxSkew {
+		if err != nil && err.Code == x.refused && !resigned && off.Abs() > maxSkew {
 			skew, resigned = skew+off, true
-			_, err, again = c.send(ctx, call, courseID, skew)
+			_, err, again = c.send(ctx, call, x, skew)
 		}
 		switch {
 		case err == nil && resigned:
 			c.skew.Store(int64(skew))
-		case err != nil && err.Code == codeSignature && resigned:
+		case err != nil && err.Code == x.refused && resigned:
 			err.Fix += fmt.Sprintf("; the clock is off by %v, but the platform's own time was refused too", skew.Round(time.Second))
 		}
 		return "", err, again
 	})
 }
 
-// send signs afresh, since a signature is good for minutes only and the gate
-// may make a call wait: the time is read when the gate has let it through.
-func (c *Client) send(ctx context.Context, call *apicall.Call, courseID string, skew time.Duration) (http.Header, *providers.Error, bool) {
+// send signs each request when the gate has let it through: the gate may make a call
+// wait for longer than a signature is good for.
+func (c *Client) send(ctx context.Context, call *apicall.Call, x exchange, skew time.Duration) (http.Header, *providers.Error, bool) {
 	answer, err, again := call.Send(ctx, c.wire, func() apicall.Request {
 		current := *c.secret.Load()
-		stamp, key := sign(current, c.now().Add(skew))
-		call.Clean = apicall.NewCleaner([]string{current.Reveal(), key}, nil)
-		form := url.Values{"SID": {c.sid}, "safeKey": {key}, "timeStamp": {stamp}, "courseId": {courseID}}
-		return apicall.Request{URL: c.url, ContentType: formType, Body: []byte(form.Encode())}
+		request, signature := x.request(current, c.now().Add(skew))
+		call.Clean = apicall.NewCleaner([]string{current.Reveal(), signature}, x.names)
+		return request
 	})
 	if err == nil {
-		err, again = c.judge(call, answer)
+		err, again = c.judge(call, x, answer)
 	}
 	return answer.Header, err, again
 }

@@ -10,6 +10,9 @@ import (
 const (
 	docs         = "https://docs.eeo.cn/api/zh-hans/"
 	docSync      = docs + "group/modifyGroupMemberNickname.html"
+	docEdit      = docs + "user/editSchoolStudent.html"
+	docNick      = docs + "user/modifyCourseStudentNickName.html"
+	docSignature = docs + "appendix/signature.html"
 	docErrors    = docs + "Error-Handling/Basic_errors.html"
 	docOverview  = docs + "overview.html"
 	docClassroom = docs + "LMS/createClassroom.html"
@@ -17,9 +20,10 @@ const (
 )
 
 const (
-	codeDone      = "1"
-	codeSignature = "102"
-	codePage      = "(HTML page)" // an HTML page whose status does not explain it
+	codeDone        = "1"
+	codeSignature   = "102"
+	codeSignatureV2 = "101002006"
+	codePage        = "(HTML page)" // an HTML page whose status does not explain it
 )
 
 // Tables returns every row that an answer is judged by, as a copy, in the
@@ -27,33 +31,47 @@ const (
 func Tables() []providers.Table {
 	return []providers.Table{
 		{Name: apiSync, Codes: syncRows()},
+		{Name: apiEdit, Codes: editRows()},
+		{Name: apiNick, Codes: nickRows()},
+		{Name: "every call", Codes: commonRows()},
 		{Name: "HTTP status", Codes: statusRows()},
 	}
 }
 
+// rowsOf returns the rows that an answer of an API is judged by, in the order in which
+// they are tried.
+func rowsOf(api string) []providers.Code {
+	var rows []providers.Code
+	for _, table := range Tables() {
+		if table.Name == api {
+			rows = table.Codes
+		}
+	}
+	return append(append(rows, commonRows()...), statusRows()...)
+}
+
 // Codes returns the rows of all [Tables] in one list, as a copy.
 func Codes() []providers.Code {
-	return append(syncRows(), statusRows()...)
+	var rows []providers.Code
+	for _, table := range Tables() {
+		rows = append(rows, table.Codes...)
+	}
+	return rows
 }
+
+const support = "if it stays, ask the platform's support"
 
 func syncRows() []providers.Code {
 	const (
 		course  = "correct the course id in the roster"
 		archive = "take the course out of the roster"
 		members = "look for deleted accounts among the course's members and rename the others one by one"
-		support = "if it stays, ask the platform's support"
 	)
 	return []providers.Code{
 		{
 			Code: "100", Kind: providers.Rejected, Meaning: "a parameter is missing or wrong",
 			Fix: "check the course id; if every course ends so, this is a fault of rollcall: report it", Doc: docSync,
 		},
-		{
-			Code: codeSignature, Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Meaning: "the signature is refused",
-			Fix: "check the SID, the secret, this machine's clock, and whether the school's contract has run out", Doc: docSync,
-		},
-		{Code: "104", Kind: providers.Transient, Tries: 3, Quick: true, Meaning: "an unexpected error", Fix: support, Doc: docSync},
-		{Code: "114", Kind: providers.Transient, Tries: 3, Quick: true, Meaning: "the server threw an exception", Fix: support, Doc: docErrors},
 		{Code: "144", Kind: providers.Rejected, Meaning: "the course is not this school's", Fix: course, Doc: docSync},
 		{Code: "147", Kind: providers.Rejected, Meaning: "no such course", Fix: course, Doc: docSync},
 		{Code: "149", Kind: providers.Rejected, Meaning: "the course is deleted", Fix: archive, Doc: docSync},
@@ -70,6 +88,58 @@ func syncRows() []providers.Code {
 			Code: "21323", Kind: providers.Rejected, Meaning: "a deleted student cannot be renamed",
 			Fix: "take the deleted student out of the course", Doc: docSync,
 		},
+	}
+}
+
+// editRows are those of the console's name of a student.
+func editRows() []providers.Code {
+	return []providers.Code{
+		{
+			Code: "100", Kind: providers.Rejected, Meaning: "a parameter is missing or wrong",
+			Fix: "check the student's UID and name; if every student ends so, this is a fault of rollcall: report it", Doc: docEdit,
+		},
+		{Code: "228", Kind: providers.Rejected, Meaning: "not a student of this institution", Fix: unreachable, Doc: docEdit},
+	}
+}
+
+const unreachable = "the student cannot be reached from this institution (a transfer student, or a wrong UID): " +
+	"add the student to the institution in its console, or remove the row"
+
+// nickRows are those of a student's names in courses, of a whole answer and of a student
+// in it. The vendor's page gives the codes without a cause.
+func nickRows() []providers.Code {
+	const access = "check the SID, the secret, this machine's clock, and whether the institution may use APIs of version 2"
+	tenant := func(code, meaning, fix, doc string) providers.Code {
+		return providers.Code{Code: code, Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Meaning: meaning, Fix: fix, Doc: doc}
+	}
+	return []providers.Code{
+		{
+			Code: "101001001", Kind: providers.Rejected, Meaning: "a parameter is wrong",
+			Fix: "check the student's UID; if every student ends so, this is a fault of rollcall: report it", Doc: docNick,
+		},
+		tenant("101002005", "the request's credentials are refused", access, docNick),
+		tenant(codeSignatureV2, "the signature is refused", access, docSignature),
+		tenant("101002008", "the request's credentials are refused", access, docNick),
+		{Code: "101004005", Kind: providers.Transient, Tries: 3, Quick: true, Meaning: "a fault on their side", Fix: support, Doc: docNick},
+		{Code: "110100067", Kind: providers.Transient, Tries: 3, Quick: true, Meaning: "a fault on their side", Fix: support, Doc: docNick},
+		tenant("121601058", "no such institution", "check the SID", docNick),
+		{Code: "121601059", Kind: providers.Rejected, Meaning: "not a student of this institution", Fix: unreachable, Doc: docNick},
+		{
+			Code: "121601060", Kind: providers.Rejected, Meaning: "more than 100 students in one call",
+			Fix: "this is a fault of rollcall: report it", Doc: docNick,
+		},
+	}
+}
+
+// commonRows are those of every call.
+func commonRows() []providers.Code {
+	return []providers.Code{
+		{
+			Code: codeSignature, Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Meaning: "the signature is refused",
+			Fix: "check the SID, the secret, this machine's clock, and whether the school's contract has run out", Doc: docErrors,
+		},
+		{Code: "104", Kind: providers.Transient, Tries: 3, Quick: true, Meaning: "an unexpected error", Fix: support, Doc: docErrors},
+		{Code: "114", Kind: providers.Transient, Tries: 3, Quick: true, Meaning: "the server threw an exception", Fix: support, Doc: docErrors},
 		{
 			Code: "901", Kind: providers.Transient, Wait: 30 * time.Minute, Meaning: "the platform is under maintenance",
 			Fix: "wait; maintenance is announced and lasts for some hours of the early morning in Beijing", Doc: docOverview,
@@ -80,7 +150,7 @@ func syncRows() []providers.Code {
 		},
 		{
 			Code: "101003002", Kind: providers.Throttled, Scope: providers.ScopeTask, Wait: 5 * time.Second, Unmetered: true,
-			Meaning: "the same request twice within five seconds", Fix: "look for two producers that ask for the same course", Doc: docHistory,
+			Meaning: "the same request twice within five seconds", Fix: "look for two producers that enqueue the same change", Doc: docHistory,
 		},
 	}
 }
