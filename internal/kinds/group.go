@@ -23,8 +23,8 @@ var group = declare(declaration[tasks.GroupUpdate]{
 	needs:   []string{"chat_id"},
 	oneOf:   groupColumns,
 	words:   []string{"群", "群聊"},
-	lists:  []string{"add_user_ids", "del_user_ids", "add_ext_ids", "del_ext_ids"},
-	change: groupChange,
+	lists:   []string{"add_user_ids", "del_user_ids", "add_ext_ids", "del_ext_ids"},
+	change:  groupChange,
 	mask: func(t tasks.GroupUpdate, mask func(string) string) tasks.GroupUpdate {
 		t.Name, t.Owner = mask(t.Name), mask(t.Owner)
 		t.AddUserIDs, t.DelUserIDs = maskAll(t.AddUserIDs, mask), maskAll(t.DelUserIDs, mask)

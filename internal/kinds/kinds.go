@@ -30,7 +30,7 @@ type Kind struct {
 	// Lists are the fields of the payload that hold lists.
 	Lists []string
 
-	row func(of func(column string) string, list func(column string) []string) tasks.Task
+	row     func(of func(column string) string, list func(column string) []string) tasks.Task
 	is      func(task tasks.Task) bool
 	encode  func(task tasks.Task, revision int64) ([]byte, error)
 	decode  func(payload []byte) (tasks.Task, Meta, error)

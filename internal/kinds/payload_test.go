@@ -38,7 +38,7 @@ func samples() map[string]tasks.Task {
 			},
 		},
 		"group_zero_option.json": tasks.GroupUpdate{Tenant: tenant, ChatID: "c", Options: tasks.GroupOptions{Searchable: new(0)}},
-		"student.json":          tasks.StudentSync{Tenant: "lakeside-ci", StudentUID: "1445886", Name: "张三"},
+		"student.json":           tasks.StudentSync{Tenant: "lakeside-ci", StudentUID: "1445886", Name: "张三"},
 		"id.json":                tasks.IDChange{Tenant: tenant, UserID: "u1", DingTalkID: "zhangsan01"},
 		"id_alternatives.json": tasks.IDChange{
 			Tenant: tenant, UserID: "u1", DingTalkID: "zhangsan01",

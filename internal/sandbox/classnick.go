@@ -19,31 +19,43 @@ const signatureAge = 20 * time.Minute
 // docs.eeo.cn/api/zh-hans/group/modifyGroupMemberNickname
 func classNickEndpoint() *endpoint {
 	return &endpoint{
-		api: APIClassNick, path: classInPath, dialect: classInDialect(),
+		api: APIClassNick, path: classInPath, dialect: classInDialect(), success: "1", wrongMethod: "100",
 		read: func(x *exchange) *refusal {
-			x.form = url.Values{}
-			if media, _, _ := mime.ParseMediaType(x.header.Get("Content-Type")); media != "application/x-www-form-urlencoded" {
-				return nil // no parameter arrives, and the first missing one is reported
-			}
-			if form, err := url.ParseQuery(string(x.body)); err == nil {
-				x.form = form
-			}
+			readForm(x)
 			x.target = Target{Course: x.form.Get("courseId")}
 			return nil
 		},
-		identify: func(s *Sandbox, x *exchange) {
-			if sc := s.platform.schools[x.form.Get("SID")]; sc != nil {
-				x.school, x.org, x.tenant = sc, sc.org, sc.sid
-			}
-		},
-		authenticate: authenticateSchool, run: runClassNick,
+		identify:     func(s *Sandbox, x *exchange) { x.identifySchool(s, x.form.Get("SID")) },
+		authenticate: authenticateSchool("courseId"), run: runClassNick,
 	}
 }
 
-// authenticateSchool checks safeKey: the MD5 of the secret and the seconds, in
+// readForm reads a form. Of another body no parameter arrives, and the first missing one
+// is reported.
+func readForm(x *exchange) {
+	x.form = url.Values{}
+	if media, _, _ := mime.ParseMediaType(x.header.Get("Content-Type")); media != "application/x-www-form-urlencoded" {
+		return
+	}
+	if form, err := url.ParseQuery(string(x.body)); err == nil {
+		x.form = form
+	}
+}
+
+func (x *exchange) identifySchool(s *Sandbox, sid string) {
+	if sc := s.platform.schools[sid]; sc != nil {
+		x.school, x.org, x.tenant = sc, sc.org, sc.sid
+	}
+}
+
+// authenticateSchool checks that all parameters are there, and safeKey: the MD5 of the secret and the seconds, in
 // small hexadecimals. Seconds that are milliseconds fail by their distance.
-func authenticateSchool(s *Sandbox, x *exchange) *refusal {
-	for _, name := range []string{"SID", "safeKey", "timeStamp", "courseId"} {
+func authenticateSchool(params ...string) func(s *Sandbox, x *exchange) *refusal {
+	return func(s *Sandbox, x *exchange) *refusal { return x.refuseForm(s, params) }
+}
+
+func (x *exchange) refuseForm(s *Sandbox, params []string) *refusal {
+	for _, name := range append([]string{"SID", "safeKey", "timeStamp"}, params...) {
 		if x.form.Get(name) == "" {
 			return &refusal{code: "100", message: "Incomplete or incorrect parameters: " + name}
 		}
@@ -96,7 +108,7 @@ func runClassNick(s *Sandbox, x *exchange) outcome {
 	}
 	switch failed := len(course.Students) - len(result.changes); {
 	case failed == 0:
-		result.body = classInDialect().envelope("", refusal{code: "1", message: classInCodes()["1"].message}, knownCode{})
+		result.body = classInDone()
 	case failed == len(course.Students):
 		result.refusal = &refusal{code: "843"}
 	default:

@@ -247,12 +247,18 @@ func classInCodes() map[string]knownCode {
 		"147":       {status: 200, message: "No information about this course"},
 		"149":       {status: 200, message: "This course has been deleted"},
 		"153":       {status: 200, message: "This course has expired"},
+		"228":       {status: 200, message: "The student is not in your institution"},
 		"842":       {status: 200, message: "Failed to modify partial members' class nicknames"},
 		"843":       {status: 200, message: "Failed to modify the nicknames of all members of the lesson"},
 		"901":       {status: 200, gateway: true, message: "System maintenance"},
 		"21323":     {status: 200, message: "Deleted students cannot be modified"},
 		"101003001": {status: 200, gateway: true, message: "The request rate is too high"},
 	}
+}
+
+// classInDone is the success of version 1.
+func classInDone() any {
+	return classInDialect().envelope("", refusal{code: "1", message: classInCodes()["1"].message}, knownCode{})
 }
 
 // isInteger reports whether a code can stand as a number on the wire.

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,6 +15,10 @@ type endpoint struct {
 	dialect    *dialect
 	metered    bool
 	permission string // of the app; empty: none is needed
+	// success is the code of a success, for the log. Empty: "ok".
+	success string
+	// wrongMethod is the code for another method than POST. Empty: that of the new host.
+	wrongMethod string
 
 	// read decodes the body and names the target, as far as it can. Its
 	// refusal is answered only after the gateway has let the call pass.
@@ -42,11 +47,28 @@ func refusedBecause(code, message string) outcome {
 const classInPath = "/partner/api/course.api.php"
 
 func endpoints() []*endpoint {
-	return []*endpoint{tokenEndpoint(), groupNickEndpoint(), groupUpdateEndpoint(), changeIDEndpoint(), classNickEndpoint()}
+	return []*endpoint{
+		tokenEndpoint(), groupNickEndpoint(), groupUpdateEndpoint(), changeIDEndpoint(), classNickEndpoint(),
+		editStudentEndpoint(), studentNickEndpoint(),
+	}
 }
 
 func apiNames() []string {
-	return []string{APIToken, APIGroupNick, APIGroupUpdate, APIChangeID, APIClassNick}
+	var names []string
+	for _, e := range endpoints() {
+		names = append(names, e.api)
+	}
+	return names
+}
+
+// dialectOf returns the dialect of an API, nil for one that is not known.
+func dialectOf(api string) *dialect {
+	for _, e := range endpoints() {
+		if e.api == api {
+			return e.dialect
+		}
+	}
+	return nil
 }
 
 func knownAPI(name string) bool {
@@ -71,6 +93,8 @@ func (s *Sandbox) route(r *http.Request) *endpoint {
 		return stray(legacyDialect(), refusal{code: "22", message: path})
 	case strings.HasPrefix(path, "/v1.0/"):
 		return stray(newDialect(), refusal{code: "InvalidAction.NotFound"})
+	case strings.HasPrefix(path, schoolUserPath):
+		return stray(schoolUserDialect(), refusal{code: "101001001", message: "no such path: " + path})
 	case path == classInPath:
 		return stray(classInDialect(), refusal{code: "100", message: "unknown action " + action})
 	default:
@@ -80,14 +104,7 @@ func (s *Sandbox) route(r *http.Request) *endpoint {
 }
 
 func wrongMethod(e *endpoint) *endpoint {
-	code := "UnsupportedHTTPMethod"
-	switch e.api {
-	case APIGroupNick:
-		code = "43002"
-	case APIClassNick:
-		code = "100"
-	}
-	return stray(e.dialect, refusal{code: code})
+	return stray(e.dialect, refusal{code: cmp.Or(e.wrongMethod, "UnsupportedHTTPMethod")})
 }
 
 // stray is the endpoint of a request that belongs to none: it refuses.

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net"
@@ -166,7 +167,7 @@ func (s *Sandbox) judge(x *exchange, now time.Time) (answer, []Change) {
 	if result.refusal != nil {
 		a = d.refuse(x.requestID, *result.refusal)
 	} else {
-		a = answer{status: http.StatusOK, contentType: d.contentType, code: x.successCode(), body: encode(result.body)}
+		a = answer{status: http.StatusOK, contentType: d.contentType, code: cmp.Or(x.endpoint.success, "ok"), body: encode(result.body)}
 	}
 	return x.fault.bend(a, x), result.changes
 }
@@ -213,15 +214,4 @@ func (x *exchange) permissionMissing() *refusal {
 		return &refusal{code: code, scopes: missing}
 	}
 	return nil
-}
-
-func (x *exchange) successCode() string {
-	switch x.endpoint.api {
-	case APIGroupNick:
-		return "0"
-	case APIClassNick:
-		return "1"
-	default:
-		return "ok"
-	}
 }

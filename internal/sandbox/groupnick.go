@@ -22,7 +22,7 @@ type nickOrder struct{ chat, user, nick string }
 // nickname within a chat".
 func groupNickEndpoint() *endpoint {
 	return &endpoint{
-		api: APIGroupNick, path: "/topapi/chat/updategroupnick", dialect: legacyDialect(),
+		api: APIGroupNick, success: "0", wrongMethod: "43002", path: "/topapi/chat/updategroupnick", dialect: legacyDialect(),
 		metered: true, permission: "qyapi_chat_manage",
 		read: readNick, identify: identifyByToken,
 		authenticate: func(s *Sandbox, x *exchange) *refusal {

@@ -15,7 +15,7 @@ type Limits struct {
 	// by itself. An API that is absent has its default: 20 a second, sliding,
 	// at DingTalk
 	// (open.dingtalk.com/document/development/how-to-process-api-throttling-on-the-dingtalk-server)
-	// and 10 a second, sliding, at ClassIn, which documents none for this call.
+	// and 10 a second, sliding, at ClassIn, which documents none for these calls.
 	// An API with an empty list has no limit.
 	Windows map[string][]Window `yaml:"windows"`
 	// MonthlyQuota is the number of metered calls of an organisation in a
@@ -53,9 +53,13 @@ const (
 )
 
 func (l Limits) withDefaults() (Limits, error) {
-	windows := map[string][]Window{
-		APIToken: {{Calls: 20}}, APIGroupNick: {{Calls: 20}}, APIGroupUpdate: {{Calls: 20}},
-		APIChangeID: {{Calls: 20}}, APIClassNick: {{Calls: 10}},
+	windows := map[string][]Window{}
+	for _, e := range endpoints() {
+		calls := 10
+		if e.dialect.dingtalk {
+			calls = 20
+		}
+		windows[e.api] = []Window{{Calls: calls}}
 	}
 	for _, api := range slices.Sorted(maps.Keys(l.Windows)) {
 		if !knownAPI(api) {

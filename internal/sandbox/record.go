@@ -13,22 +13,26 @@ type Target struct {
 	Chat   string `json:"chat,omitempty"`
 	User   string `json:"user,omitempty"`
 	Course string `json:"course,omitempty"`
+	// Student is a UID, or several with commas between them.
+	Student string `json:"student,omitempty"`
 	// WantedID is the DingTalk ID that was asked for. It belongs to the call,
 	// not to the thing that is changed.
 	WantedID string `json:"wantedId,omitempty"`
 }
 
 // thing is the target without what was asked of it.
-func (t Target) thing() string { return strings.Join([]string{t.Chat, t.User, t.Course}, "/") }
+func (t Target) thing() string {
+	return strings.Join([]string{t.Chat, t.User, t.Course, t.Student}, "/")
+}
 
 // Change is one field that an effect set. Old and New may be equal: a call
 // that sets what stood there already is an effect too.
 type Change struct {
 	// Field is "nick", "dingTalkId", "name", "owner", "ownerType", "icon",
-	// "member", "external", "managementOptions.<option>", or a student's
-	// "nickname". A member who joins has an empty Old, one who leaves an empty New.
+	// "member", "external", "managementOptions.<option>", a student's "nickname" in
+	// a course, or the student's "name" in the console. A member who joins has an empty Old, one who leaves an empty New.
 	Field string `json:"field"`
-	// Student is the uid of whom the field belongs to, in a course.
+	// Student is the uid of whom the field belongs to.
 	Student string `json:"student,omitempty"`
 	// Old is empty for what was never set.
 	Old string `json:"old"`

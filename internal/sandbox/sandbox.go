@@ -1,5 +1,5 @@
 // Package sandbox emulates DingTalk and ClassIn over HTTP: the token call and
-// the four calls that rollcall makes, with their documented checks, envelopes,
+// the six calls that rollcall makes, with their documented checks, envelopes,
 // rate windows and quota, and with faults on demand. It keeps what the
 // platforms would believe, and writes down every call and every effect, so
 // that a test can ask afterwards what really happened.
@@ -25,6 +25,8 @@ const (
 	APIGroupUpdate  = "group/update"
 	APIChangeID     = "dingTalkIds/change"
 	APIClassNick    = "modifyGroupMemberNickname"
+	APIEditStudent  = "editSchoolStudent"
+	APIStudentNick  = "modifyCourseStudentNickName"
 	defaultCallsLog = 10_000
 )
 

@@ -207,7 +207,7 @@ func (f Fault) validateKind() error {
 			return errors.New("kind latency wants a latency or a jitter")
 		}
 	case FaultExpiredToken, FaultBan:
-		if f.API == APIClassNick || (f.API == APIToken && f.Kind == FaultExpiredToken) {
+		if d := dialectOf(f.API); d != nil && !d.dingtalk || (f.API == APIToken && f.Kind == FaultExpiredToken) {
 			return fmt.Errorf("kind %s cannot happen to %s", f.Kind, f.API)
 		}
 	case FaultHang, FaultReset, FaultOutage, FaultRefused, FaultTruncated, FaultOddBody:
@@ -223,7 +223,7 @@ func (f Fault) validateAnswer() error {
 		return errors.New("kind answer wants a code or a body")
 	case f.Code != "" && f.Body == "" && f.API == "":
 		return errors.New("a code wants an api: each has codes of its own")
-	case f.Code != "" && f.Body == "" && (f.API == APIGroupNick || f.API == APIClassNick) && !isInteger(f.Code):
+	case f.Code != "" && f.Body == "" && dialectOf(f.API).numeric && !isInteger(f.Code):
 		return fmt.Errorf("code %q: the codes of %s are numbers", f.Code, f.API)
 	}
 	return nil
