@@ -55,7 +55,7 @@ func village() sandbox.World {
 }
 
 // rig is a ledger on a Redis, both platforms' clients on the emulated
-// platforms, and the handlers of the four kinds.
+// platforms, and the handlers of all kinds.
 type rig struct {
 	t      *testing.T
 	redis  *redistest.Server
@@ -143,6 +143,8 @@ func (r *rig) handle(task tasks.Task) handler.Func {
 		return handler.Group(r.env, r.dingtalk)
 	case tasks.IDChange:
 		return handler.ID(r.env, r.dingtalk)
+	case tasks.StudentSync:
+		return handler.Student(r.env, r.classin)
 	default:
 		return handler.Course(r.env, r.classin)
 	}
