@@ -89,7 +89,7 @@ func (f *deadFlags) filterFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&f.tenant, "tenant", "", "of this tenant: its `NAME`")
-	flags.StringVar(&f.kind, "kind", "", "of this `KIND`: nickname, course, group, id")
+	flags.StringVar(&f.kind, "kind", "", "of this `KIND`: "+kinds.Choice())
 	flags.StringVar(&f.class, "cause", "", "that ended in this `CLASS`: rejected, busy, ...")
 	flags.StringVar(&f.code, "code", "", "with this `CODE` of the platform")
 	flags.StringVar(&f.run, "run", "", "that came in with this run: its `NAME`")
@@ -105,7 +105,7 @@ func (f *deadFlags) personalFlag(cmd *cobra.Command) {
 func (f *deadFlags) filter(now time.Time) (deadletter.Filter, error) {
 	filter := deadletter.Filter{Tenant: f.tenant, Kind: tasks.Kind(f.kind), Class: f.class, Code: f.code, Run: f.run}
 	if f.kind != "" && kinds.TypeOf(filter.Kind) == "" {
-		return filter, badInput("--kind %q is none: say nickname, course, group or id", f.kind)
+		return filter, badInput("--kind %q is none: say %s", f.kind, kinds.Choice())
 	}
 	if f.tenant != "" && !tasks.ValidTenant(f.tenant) {
 		return filter, badInput("--tenant %q is no name of a tenant: 1 to 39 of a-z, 0-9 and -, not beginning with -", f.tenant)

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"rollcall/internal/console"
+	"rollcall/internal/kinds"
 	"rollcall/tasks"
 )
 
@@ -210,15 +211,10 @@ func (r *report) exitCode() int {
 
 // describe names a task by ids, never by what people are called.
 func describe(task tasks.Task) (kind tasks.Kind, tenant, target string) {
-	switch t := task.(type) {
-	case tasks.NicknameSync:
-		return tasks.KindNickname, t.Tenant, t.ChatID + "/" + t.UserID
-	case tasks.CourseSync:
-		return tasks.KindCourse, t.Tenant, t.CourseID
-	case tasks.GroupUpdate:
-		return tasks.KindGroup, t.Tenant, t.ChatID
-	case tasks.IDChange:
-		return tasks.KindID, t.Tenant, t.UserID
+	if task == nil {
+		return "", "", ""
 	}
-	return "", "", ""
+	tenant, kind = task.Lane()
+	change, _ := kinds.Change(task, "")
+	return kind, tenant, change.Key
 }

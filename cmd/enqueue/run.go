@@ -184,7 +184,7 @@ Exit codes; lanes, runs and dead add their own:
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return badInput("no task was named: say nickname, course, group, id or bulk; or lanes, to see how they get on, dead, for dead letters, or explain, for a target; see enqueue --help")
+			return badInput("no task was named: say nickname, course, group, id, student or bulk; or lanes, to see how they get on, dead, for dead letters, or explain, for a target; see enqueue --help")
 		},
 	}
 	// Of all arguments that of bulk alone is a file.
@@ -200,7 +200,7 @@ Exit codes; lanes, runs and dead add their own:
 	flags.IntVar(&a.nicknameMax, "nickname-max", 0, "for --dry-run: longest nickname, `N` characters")
 	flags.BoolVar(&a.urgent, "urgent", false, "before all tasks that are not urgent")
 	flags.StringVar(&a.at, "at", "", "not before `TIME`: RFC 3339, or +10m from now")
-	root.AddCommand(a.nicknameCommand(), a.courseCommand(), a.groupCommand(), a.idCommand(), a.bulkCommand(), a.lanesCommand())
+	root.AddCommand(a.nicknameCommand(), a.courseCommand(), a.groupCommand(), a.idCommand(), a.studentCommand(), a.bulkCommand(), a.lanesCommand())
 	root.AddCommand(a.deadCommand(), a.runsCommand(), a.explainCommand())
 	return root
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -215,23 +216,18 @@ func wait(ctx context.Context, d time.Duration) {
 }
 
 func (r *demoRun) announce(w io.Writer) {
-	counts := map[string]int{}
+	counts := map[tasks.Kind]int{}
 	for _, request := range r.requests {
 		counts[kindOf(request.Task)]++
 	}
-	fmt.Fprintf(w, "enqueued %d tasks: %d nicknames, %d courses, %d groups, %d IDs\n", len(r.requests),
-		counts["nickname"], counts["course"], counts["group"], counts["id"])
+	var each []string
+	for _, kind := range tasks.Kinds() {
+		each = append(each, fmt.Sprintf("%d %s", counts[kind], kind))
+	}
+	fmt.Fprintf(w, "enqueued %d tasks: %s\n", len(r.requests), strings.Join(each, ", "))
 }
 
-func kindOf(t tasks.Task) string {
-	switch t.(type) {
-	case tasks.NicknameSync:
-		return "nickname"
-	case tasks.CourseSync:
-		return "course"
-	case tasks.GroupUpdate:
-		return "group"
-	default:
-		return "id"
-	}
+func kindOf(t tasks.Task) tasks.Kind {
+	_, kind := t.Lane()
+	return kind
 }

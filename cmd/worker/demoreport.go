@@ -10,15 +10,15 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"rollcall/internal/kinds"
-
 	"github.com/hibiken/asynq"
 
 	"rollcall/internal/demo"
 	"rollcall/internal/handler"
+	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
 	"rollcall/internal/logging"
 	"rollcall/internal/sandbox"
+	"rollcall/tasks"
 )
 
 // watch prints how far the tasks are, until all of them are done or dead.
@@ -108,7 +108,7 @@ func (r *demoRun) outcomes() ([]demo.Outcome, error) {
 
 // summarise prints a line a kind, then the dead letters with their causes.
 func summarise(w io.Writer, outcomes []demo.Outcome) {
-	counts := map[string]map[demo.Fate]int{}
+	counts := map[tasks.Kind]map[demo.Fate]int{}
 	for _, o := range outcomes {
 		kind := kindOf(o.Task)
 		if counts[kind] == nil {
@@ -119,7 +119,7 @@ func summarise(w io.Writer, outcomes []demo.Outcome) {
 	fmt.Fprintln(w)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "kind\tapplied\tno call needed\tdead letter\tunverified\t")
-	for _, kind := range []string{"nickname", "course", "group", "id"} {
+	for _, kind := range tasks.Kinds() {
 		c := counts[kind]
 		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t\n", kind, c[demo.FateApplied], c[demo.FateNoCall], c[demo.FateDead], c[demo.FateUnverified])
 	}

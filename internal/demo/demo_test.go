@@ -43,9 +43,11 @@ func TestTheSampleIsASchool(t *testing.T) {
 			counts["group"]++
 		case tasks.IDChange:
 			counts["id"]++
+		case tasks.StudentSync:
+			counts["student"]++
 		}
 	}
-	if counts["nickname"] != 200 || counts["course"] != 8 || counts["group"] < 6 || counts["id"] < 10 {
+	if counts["nickname"] != 200 || counts["course"] != 8 || counts["group"] < 6 || counts["id"] < 10 || counts["student"] != 3 {
 		t.Errorf("the roster holds %v", counts)
 	}
 	if len(names) < 100 {
@@ -91,6 +93,9 @@ func TestTheComparisonFindsEveryDisagreement(t *testing.T) {
 		{"another ID than was taken", with("id u005", "lakeside005"), []demo.Outcome{{
 			Task: tasks.IDChange{UserID: "u005", DingTalkID: "lakeside005"}, Fate: demo.FateApplied, Took: "spare00005",
 		}}, false},
+		{"a student renamed in the console alone", with("student 1446001 console", "new"), []demo.Outcome{
+			applied(tasks.StudentSync{StudentUID: "1446001", Name: "new"}, 1),
+		}, false},
 		{"a member who is still there", start, []demo.Outcome{
 			applied(tasks.GroupUpdate{ChatID: "chat7Af3929", DelUserIDs: []string{"u001"}}, 1),
 		}, false},

@@ -47,7 +47,7 @@ func Requests() []tasks.Request {
 		}
 		all = append(all, tasks.Request{Task: change, Options: tasks.Options{Urgent: n == 1}})
 	}
-	return all
+	return append(all, students()...)
 }
 
 func nickname(n int, nick string) tasks.NicknameSync {

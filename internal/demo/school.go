@@ -108,6 +108,7 @@ func World(now time.Time) sandbox.World {
 		}
 		school.Courses = append(school.Courses, course)
 	}
+	school.Courses = append(school.Courses, clubCourse())
 	org.Schools = []sandbox.School{school}
 	return sandbox.World{
 		Organisations:   []sandbox.Organisation{org},

@@ -57,6 +57,10 @@ func Believes(org sandbox.Organisation) Believed {
 	}
 	for _, s := range org.Schools {
 		for _, c := range s.Courses {
+			if c.ID == club {
+				b.believesClub(c)
+				continue
+			}
 			synced := true
 			for _, student := range c.Students {
 				synced = synced && (student.Nickname == student.Name)
@@ -75,6 +79,8 @@ func wants(o Outcome) Believed {
 		return Believed{"nick " + t.ChatID + " " + t.UserID: t.Nickname}
 	case tasks.CourseSync:
 		return Believed{"course " + t.CourseID: "true"}
+	case tasks.StudentSync:
+		return wantsStudent(t)
 	case tasks.IDChange:
 		return Believed{"id " + t.UserID: cmp.Or(o.Took, t.DingTalkID)}
 	case tasks.GroupUpdate:
