@@ -93,7 +93,7 @@ closes the pipe does not stop the storing.`,
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&f.roster.Tenant, "tenant", "", "the tenant of all rows: its `NAME`")
-	flags.StringVar(&f.kind, "kind", "", "the kind of all rows: "+kinds.Choice())
+	flags.StringVar(&f.kind, "kind", "", "the kind of all rows:\n"+kinds.Choice())
 	flags.StringVar(&f.roster.Chat, "chat", "", "the chat of all rows: its `ID`")
 	flags.StringArrayVar(&f.maps, "map", nil, "a column of the file and the one that it is, as\n`NAME=COLUMN`; may be repeated")
 	flags.BoolVar(&f.roster.Strict, "strict", false, "refuse columns that are not known")

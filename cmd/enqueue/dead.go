@@ -89,7 +89,7 @@ func (f *deadFlags) filterFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&f.tenant, "tenant", "", "of this tenant: its `NAME`")
-	flags.StringVar(&f.kind, "kind", "", "of this `KIND`: "+kinds.Choice())
+	flags.StringVar(&f.kind, "kind", "", "of this `KIND`:\n"+kinds.Choice())
 	flags.StringVar(&f.class, "cause", "", "that ended in this `CLASS`: rejected, busy, ...")
 	flags.StringVar(&f.code, "code", "", "with this `CODE` of the platform")
 	flags.StringVar(&f.run, "run", "", "that came in with this run: its `NAME`")

@@ -10,13 +10,13 @@ func (a *app) studentCommand() *cobra.Command {
 	var t tasks.StudentSync
 	cmd := &cobra.Command{
 		Use:   "student --tenant T --uid UID NAME",
-		Short: "Set the name of a ClassIn student, in the console and in all courses",
-		Long: `Set the name of a ClassIn student in the institution's console, then copy it into
-all unfinished courses of the student. Nicknames that teachers set there by hand
-are overwritten. A name has 1 to 24 characters: ClassIn cuts longer ones.
+		Short: "Set a ClassIn student's name in the console and all courses",
+		Long: `Set the name of a ClassIn student in the institution's console, then copy it
+into all unfinished courses of the student. Nicknames that teachers set there
+by hand are overwritten. A name has 1 to 24 characters: ClassIn cuts more.
 
-The UID is the one that ClassIn's call register returned. A transfer student, who
-is not in the institution, cannot be renamed: the task becomes a dead letter.`,
+The UID is the one that ClassIn's call "register" returned. A transfer student
+is not in the institution and cannot be renamed: the task becomes a dead letter.`,
 		Example: `  enqueue student --tenant lakeside-ci --uid 1445886 "张三"`,
 		Args:    exactly("the student's name"),
 	}
