@@ -37,7 +37,7 @@ func answering(t *testing.T, body string) (*classin.Client, *http.Request, *stri
 	var sent string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		text, _ := io.ReadAll(r.Body)
-		got, sent = *r, string(text) //nolint:govet // the request has ended when a test reads it
+		got, sent = *r, string(text)
 		_, _ = io.WriteString(w, body)
 	}))
 	t.Cleanup(server.Close)
