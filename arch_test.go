@@ -50,10 +50,36 @@ var imports = map[string][]string{
 	// The engine of every producer.
 	"internal/enqueue": {"tasks", "internal/kinds", "internal/ledger", "internal/redisdb", "internal/registry"},
 	"internal/roster":  {"tasks", "internal/console", "internal/kinds", "internal/table"},
+	// What the commands enqueue and rollcall share.
+	"internal/cli": {
+		"internal/buildinfo", "internal/console", "internal/exitcode", "internal/readfile", "internal/redisdb", "internal/secret",
+	},
 	"cmd/enqueue": {
-		"tasks", "internal/backlog", "internal/buildinfo", "internal/console", "internal/deadletter", "internal/enqueue",
-		"internal/exitcode", "internal/hold", "internal/kinds", "internal/ledger", "internal/pace", "internal/privacy",
-		"internal/readfile", "internal/redisdb", "internal/registry", "internal/roster", "internal/secret", "internal/table",
+		"tasks", "internal/cli", "internal/console", "internal/enqueue", "internal/exitcode", "internal/ledger",
+		"internal/registry", "internal/roster", "internal/table",
+	},
+
+	// Administrators and operators: a package a subject.
+	"cmd/rollcall": {
+		"cmd/rollcall/internal/dead", "cmd/rollcall/internal/explain", "cmd/rollcall/internal/ids", "cmd/rollcall/internal/lanes",
+		"cmd/rollcall/internal/runs", "internal/cli",
+	},
+	"cmd/rollcall/internal/lanes": {
+		"internal/backlog", "internal/cli", "internal/console", "internal/exitcode", "internal/hold", "internal/pace",
+		"internal/registry", "internal/roster",
+	},
+	"cmd/rollcall/internal/runs": {"tasks", "internal/cli", "internal/console", "internal/ledger", "internal/registry"},
+	"cmd/rollcall/internal/dead": {
+		"tasks", "internal/cli", "internal/console", "internal/deadletter", "internal/enqueue", "internal/exitcode",
+		"internal/kinds", "internal/ledger", "internal/privacy",
+	},
+	"cmd/rollcall/internal/ids": {
+		"tasks", "internal/backlog", "internal/cli", "internal/console", "internal/deadletter", "internal/exitcode",
+		"internal/hold", "internal/kinds", "internal/ledger", "internal/privacy", "internal/registry",
+	},
+	"cmd/rollcall/internal/explain": {
+		"tasks", "cmd/rollcall/internal/dead", "cmd/rollcall/internal/lanes", "internal/cli", "internal/console",
+		"internal/deadletter", "internal/kinds", "internal/ledger", "internal/privacy", "internal/registry",
 	},
 
 	// How people are masked.
@@ -115,12 +141,13 @@ var imports = map[string][]string{
 	},
 
 	// For tests alone; no production code may import them.
+	"internal/commandtest":   {"tasks", "internal/pace", "internal/redistest", "internal/registry"},
 	"internal/manual":        {},
 	"internal/redistest":     {},
 	"providers/providertest": {"providers"},
 }
 
-var forTests = []string{"internal/manual", "internal/redistest", "providers/providertest"}
+var forTests = []string{"internal/commandtest", "internal/manual", "internal/redistest", "providers/providertest"}
 
 // noRoom are names under which anything and everything gathers.
 var noRoom = []string{"util", "utils", "common", "helper", "helpers", "misc", "shared", "types", "base"}
@@ -225,7 +252,7 @@ func TestProductionCodeLinksNoTestCode(t *testing.T) {
 // and no Redis server inside the process.
 func TestTheProducerLinksNoPlatform(t *testing.T) {
 	t.Parallel()
-	for _, pkg := range []string{"./cmd/enqueue", "./tasks"} {
+	for _, pkg := range []string{"./cmd/enqueue", "./cmd/rollcall", "./tasks"} {
 		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", pkg).Output()
 		if err != nil {
 			t.Fatal(err)

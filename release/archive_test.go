@@ -114,9 +114,9 @@ func TestTwoRunsGiveTheSameBytesAndTheArchiveRunsByItself(t *testing.T) {
 		files := entries(t, c.file)
 		var missing []string
 		for _, name := range []string{
-			"worker" + c.suffix, "enqueue" + c.suffix, "LICENSE", "README.md", "CHANGELOG.md", "man/man1/worker.1", "man/man1/enqueue-bulk.1",
+			"worker" + c.suffix, "enqueue" + c.suffix, "rollcall" + c.suffix, "LICENSE", "README.md", "CHANGELOG.md", "man/man1/worker.1", "man/man1/enqueue-bulk.1", "man/man1/rollcall-dead-list.1",
 			"completions/enqueue.bash", "completions/_enqueue", "completions/worker.fish", "completions/worker.ps1",
-			"sbom/worker.cdx.json", "sbom/enqueue.cdx.json",
+			"sbom/worker.cdx.json", "sbom/enqueue.cdx.json", "sbom/rollcall.cdx.json",
 		} {
 			if len(files[c.base+"/"+name]) == 0 {
 				missing = append(missing, name)
@@ -130,7 +130,7 @@ func TestTwoRunsGiveTheSameBytesAndTheArchiveRunsByItself(t *testing.T) {
 			t.Errorf("%s: the bill of materials of worker lists %v", c.file, listed)
 		}
 	}
-	for _, name := range []string{"worker", "enqueue"} {
+	for _, name := range []string{"worker", "enqueue", "rollcall"} {
 		path := filepath.Join(t.TempDir(), name)
 		if err := os.WriteFile(path, entries(t, archive)[base+"/"+name], 0o700); err != nil {
 			t.Fatal(err)

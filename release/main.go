@@ -31,7 +31,7 @@ import (
 const allTargets = "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64"
 
 // commands are the programs of an archive.
-var commands = []string{"worker", "enqueue"} //nolint:gochecknoglobals // a list that nobody changes
+var commands = []string{"worker", "enqueue", "rollcall"} //nolint:gochecknoglobals // a list that nobody changes
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -130,12 +130,12 @@ func (r *release) clear() error {
 	return nil
 }
 
-// build compiles both commands for a target into dir and returns their paths.
+// build compiles the commands for a target into dir and returns their paths.
 func (r *release) build(ctx context.Context, goos, goarch, dir string) ([]string, error) {
 	set := reflect.TypeFor[buildinfo.Info]().PkgPath() + "."
 	env := []string{"CGO_ENABLED=0", "GOOS=" + goos, "GOARCH=" + goarch, "GOAMD64=v1", "GOARM64=v8.0", "GOFLAGS="}
 	_, err := output(ctx, env, "go", "build", "-trimpath", "-buildvcs=false", "-o", dir+string(filepath.Separator),
-		"-ldflags", "-s -w -X "+set+"version="+r.version+" -X "+set+"revision="+r.revision, "./cmd/worker", "./cmd/enqueue")
+		"-ldflags", "-s -w -X "+set+"version="+r.version+" -X "+set+"revision="+r.revision, "./cmd/worker", "./cmd/enqueue", "./cmd/rollcall")
 	paths := make([]string, len(commands))
 	for i, name := range commands {
 		paths[i] = filepath.Join(dir, name+suffix(goos))

@@ -30,7 +30,7 @@ type Options struct {
 	Number int64
 	// Run names what the task came in with: a file, a request or a night. Row is
 	// its number there, from 1 and below MaxRows. The results of a run are kept for
-	// 90 days (docs/enqueue.md). The client numbers a Row of 0: the next row of the
+	// 90 days (docs/rollcall.md). The client numbers a Row of 0: the next row of the
 	// run in the order of the requests, also across clients. That costs one more
 	// round trip for each run of a batch. Give Row for all tasks of a run or for
 	// none: a row that is used twice has the result of the last.

@@ -12,7 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rollcall/internal/cli"
 	"rollcall/internal/enqueue"
+	"rollcall/internal/exitcode"
 	"rollcall/internal/kinds"
 	"rollcall/internal/roster"
 	"rollcall/internal/table"
@@ -72,16 +74,16 @@ closes the pipe does not stop the storing.`,
   enqueue bulk --tenant lakeside-dt --chat chat1 nicknames.xlsx
   enqueue bulk --map 学号=user_id --skip-invalid --problems bad.csv roster.csv
   export-roster | enqueue bulk --json - | jq 'select(.outcome == "refused")'`,
-		Args: exactly("the file, or -"),
+		Args: cli.Exactly("the file, or -"),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return []string{"csv", "xlsx", "ndjson", "jsonl", "txt"}, cobra.ShellCompDirectiveFilterFileExt
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("run") && !tasks.ValidRun(f.run) {
-				return badInput("--run %.80q is no name of a run: 1 to 64 of A-Z, a-z, 0-9, ., _ and -", f.run)
+				return cli.BadInput("--run %.80q is no name of a run: 1 to 64 of A-Z, a-z, 0-9, ., _ and -", f.run)
 			}
 			if f.run == "" {
-				f.run = newRun(a.now())
+				f.run = newRun(a.Now())
 			}
 			if err := f.complete(); err != nil {
 				return err
@@ -109,13 +111,13 @@ closes the pipe does not stop the storing.`,
 // complete checks the flags that are more than text.
 func (f *bulkFlags) complete() error {
 	if f.roster.Kind = tasks.Kind(f.kind); f.kind != "" && !slices.Contains(tasks.Kinds(), f.roster.Kind) {
-		return badInput("--kind %.40q: must be %s", f.kind, kinds.Choice())
+		return cli.BadInput("--kind %.40q: must be %s", f.kind, kinds.Choice())
 	}
 	f.roster.Map = make(map[string]string, len(f.maps))
 	for _, text := range f.maps {
 		name, column, found := strings.Cut(text, "=")
 		if !found || name == "" || column == "" {
-			return badInput("--map %.80q: must be NAME=COLUMN, such as 学号=user_id", text)
+			return cli.BadInput("--map %.80q: must be NAME=COLUMN, such as 学号=user_id", text)
 		}
 		f.roster.Map[name] = column
 	}
@@ -134,19 +136,19 @@ func (a *app) bulk(ctx context.Context, path string, f bulkFlags) (err error) {
 	if f.roster.Defaults, err = a.options(); err != nil {
 		return err
 	}
-	f.roster.Now = a.now()
+	f.roster.Now = a.Now()
 	input, name, err := a.input(path)
 	if err != nil {
-		return badInput("%s: %w; nothing was enqueued", name, err)
+		return cli.BadInput("%s: %w; nothing was enqueued", name, err)
 	}
 	defer func() { err = errors.Join(err, input.Close()) }()
 	content, err := table.Open(input, f.table)
 	if err != nil {
-		return badInput("%s: %w; nothing was enqueued", name, err)
+		return cli.BadInput("%s: %w; nothing was enqueued", name, err)
 	}
 	file, err := roster.Open(content, f.roster)
 	if err != nil {
-		return badInput("%s: %w; nothing was enqueued", name, err)
+		return cli.BadInput("%s: %w; nothing was enqueued", name, err)
 	}
 	if f.named && !a.dryRun {
 		if err := a.refuseKnownRun(ctx, f.run); err != nil {
@@ -175,8 +177,8 @@ func (a *app) bulk(ctx context.Context, path string, f bulkFlags) (err error) {
 		return err
 	}
 	r.summary()
-	if code := r.exitCode(); code != exitOK {
-		return &exitError{code: code}
+	if code := r.exitCode(); code != exitcode.OK {
+		return &exitcode.Error{Code: code}
 	}
 	return nil
 }
@@ -186,7 +188,7 @@ func (a *app) input(path string) (input *table.Input, name string, err error) {
 		input, err = table.OpenFile(path)
 		return input, path, err
 	}
-	input, err = table.Spool(a.stdin)
+	input, err = table.Spool(a.Stdin)
 	return input, "the standard input", err
 }
 
@@ -215,7 +217,7 @@ func (b *batch) judge(ctx context.Context, f bulkFlags, path, name, form string)
 			err = fmt.Errorf("it has more than %d lines: split it", tasks.MaxRows-1)
 		}
 		if err != nil {
-			return badInput("%s: %w; nothing was enqueued", name, err)
+			return cli.BadInput("%s: %w; nothing was enqueued", name, err)
 		}
 		rows++
 		refusal := b.check(ctx, row)
@@ -223,7 +225,7 @@ func (b *batch) judge(ctx context.Context, f bulkFlags, path, name, form string)
 			continue
 		}
 		if fault, ok := errors.AsType[*tasks.StoreError](refusal); ok {
-			return &exitError{exitNotStored, fault}
+			return &exitcode.Error{Code: exitNotStored, Err: fault}
 		}
 		if err := found.add(row, refusal); err != nil {
 			return err
@@ -239,14 +241,14 @@ func (b *batch) judge(ctx context.Context, f bulkFlags, path, name, form string)
 	case f.skip:
 		return nil
 	}
-	return badInput("%s: %d of %d rows have problems; nothing was enqueued: correct them, or enqueue the other rows with --skip-invalid",
+	return cli.BadInput("%s: %d of %d rows have problems; nothing was enqueued: correct them, or enqueue the other rows with --skip-invalid",
 		name, found.rows, rows)
 }
 
 // note prints what a person should know about how the file was read.
 func (b *batch) note(format string, args ...any) {
-	if !b.json {
-		fmt.Fprintf(b.stderr, format+"\n", args...)
+	if !b.JSON {
+		fmt.Fprintf(b.Stderr, format+"\n", args...)
 	}
 }
 
@@ -269,7 +271,7 @@ func (b *batch) store(ctx context.Context, name string) error {
 		if err != nil {
 			b.enqueue(ctx, rows)
 			b.report.summary()
-			return badInput("%s: %w; the rows before it were enqueued", name, err)
+			return cli.BadInput("%s: %w; the rows before it were enqueued", name, err)
 		}
 		refusal := b.check(ctx, row)
 		if _, unknown := errors.AsType[*tasks.StoreError](refusal); refusal != nil && !unknown {

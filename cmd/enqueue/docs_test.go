@@ -5,25 +5,21 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"rollcall/internal/console"
+	"rollcall/internal/cli"
 	"rollcall/internal/manual"
 )
 
 var update = flag.Bool("update", false, "write docs/commands and deploy/man")
 
-// nowhere is a process without an environment.
-func nowhere() environment {
-	return environment{func(string) string { return "" }, func() (string, error) { return "desk", nil }}
-}
-
+// build makes the command in a process without an environment.
 func build() *cobra.Command {
-	nothing := console.NewWriter(io.Discard, "standard output", true)
-	a := &app{stdin: strings.NewReader(""), stdout: nothing, stderr: nothing, environment: nowhere(), now: time.Now}
-	return a.command()
+	return command(cli.NewApp("enqueue", cli.Process{
+		Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard,
+		Getenv: func(string) string { return "" }, Hostname: func() (string, error) { return "host", nil },
+	}))
 }
 
 func TestEveryHelpFitsATerminalAndItsExamplesAreValid(t *testing.T) {

@@ -6,7 +6,9 @@ import (
 	"os"
 	"strconv"
 
+	"rollcall/internal/cli"
 	"rollcall/internal/console"
+	"rollcall/internal/exitcode"
 	"rollcall/internal/roster"
 	"rollcall/tasks"
 )
@@ -32,17 +34,17 @@ func (b *batch) newFindings(path, input string) (*findings, error) {
 	}
 	old, err := os.Stat(path)
 	if in, inErr := os.Stat(input); err == nil && inErr == nil && os.SameFile(old, in) {
-		return nil, badInput("--problems %s: this is the input file: name another one", path)
+		return nil, cli.BadInput("--problems %s: this is the input file: name another one", path)
 	}
 	if f.file, err = os.Create(path); err != nil {
-		return nil, badInput("--problems: %w", err)
+		return nil, cli.BadInput("--problems: %w", err)
 	}
 	f.out = console.NewWriter(f.file, path, true).CSV()
 	return f, f.write("line", "column", "value", "problem")
 }
 
 func (f *findings) failed(err error) error {
-	return &exitError{exitInput, fmt.Errorf("cannot write the problems to %s: %w; nothing was enqueued", f.path, err)}
+	return &exitcode.Error{Code: exitcode.Usage, Err: fmt.Errorf("cannot write the problems to %s: %w; nothing was enqueued", f.path, err)}
 }
 
 func (f *findings) write(cells ...string) error {
@@ -56,7 +58,7 @@ func (f *findings) write(cells ...string) error {
 func (f *findings) add(row roster.Row, refusal error) error {
 	f.rows++
 	r := f.batch.report
-	if f.batch.json {
+	if f.batch.JSON {
 		r.add(entry{
 			line: row.Line, task: row.Request.Task, key: row.Request.Options.Key,
 			result: tasks.Result{Outcome: tasks.Refused, Err: refusal}, place: roster.Place,
@@ -71,8 +73,8 @@ func (f *findings) add(row roster.Row, refusal error) error {
 				return err
 			}
 		}
-		if f.count <= mostShown && !f.batch.json {
-			fmt.Fprintln(f.batch.stderr, problemLine(p))
+		if f.count <= mostShown && !f.batch.JSON {
+			fmt.Fprintln(f.batch.Stderr, problemLine(p))
 		}
 	}
 	return nil
@@ -92,14 +94,14 @@ func problemLine(p roster.Problem) string {
 
 // rest reports how many problems were not printed.
 func (f *findings) rest() {
-	if f.batch.json || f.count <= mostShown {
+	if f.batch.JSON || f.count <= mostShown {
 		return
 	}
 	where := "--problems FILE writes all of them to a file"
 	if f.path != "" {
 		where = "all of them are in " + f.path
 	}
-	fmt.Fprintf(f.batch.stderr, "and %d more problems: %s\n", f.count-mostShown, where)
+	fmt.Fprintf(f.batch.Stderr, "and %d more problems: %s\n", f.count-mostShown, where)
 }
 
 func (f *findings) close() error {

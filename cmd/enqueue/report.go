@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"rollcall/internal/console"
+	"rollcall/internal/exitcode"
 	"rollcall/internal/kinds"
 	"rollcall/tasks"
 )
@@ -56,13 +57,13 @@ type report struct {
 }
 
 func (a *app) newReport() *report {
-	return &report{out: a.stdout, err: a.stderr, json: a.json, rows: true, dryRun: a.dryRun, counts: map[string]int{}}
+	return &report{out: a.Stdout, err: a.Stderr, json: a.JSON, rows: true, dryRun: a.dryRun, counts: map[string]int{}}
 }
 
 // newFileReport reports on a file.
 func (a *app) newFileReport() *report {
 	r := a.newReport()
-	r.rows = a.verbose || a.json
+	r.rows = a.verbose || a.JSON
 	return r
 }
 
@@ -128,11 +129,11 @@ func (r *report) add(e entry) {
 		return
 	}
 	if e.result.Err == nil {
-		fmt.Fprintf(r.err, "%swarning: %s\n", where, plain(e.result.Warning))
+		fmt.Fprintf(r.err, "%swarning: %s\n", where, console.Line(e.result.Warning))
 		return
 	}
 	for _, reason := range reasons(e) {
-		fmt.Fprintf(r.err, "%s%s: %s\n", where, painted(outcome), plain(reason))
+		fmt.Fprintf(r.err, "%s%s: %s\n", where, painted(outcome), console.Line(reason))
 	}
 }
 
@@ -153,9 +154,9 @@ func painted(outcome string) string {
 	text := strings.ReplaceAll(outcome, "_", " ")
 	switch outcome {
 	case outcomeValid, tasks.Stored.String(), tasks.AlreadyThere.String(), tasks.Outdated.String():
-		return console.Paint(green, text)
+		return console.Paint(console.Green, text)
 	}
-	return console.Paint(red, text)
+	return console.Paint(console.Red, text)
 }
 
 // summary prints how many tasks came to which end, and what to type next, in one
@@ -169,7 +170,7 @@ func (r *report) summary() {
 	if !r.json {
 		next := ""
 		if r.counts[tasks.Stored.String()] > 0 && r.run != "" {
-			next = "\nnext: enqueue runs show " + r.run
+			next = "\nnext: rollcall runs show " + r.run
 		}
 		fmt.Fprintln(r.out, text+next)
 	}
@@ -206,7 +207,7 @@ func (r *report) exitCode() int {
 	case r.counts[tasks.Refused.String()] > 0:
 		return exitRefused
 	}
-	return exitOK
+	return exitcode.OK
 }
 
 // describe names a task by ids, never by what people are called.

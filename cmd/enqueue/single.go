@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"rollcall/internal/cli"
+	"rollcall/internal/exitcode"
 	"rollcall/tasks"
 )
 
@@ -26,10 +28,10 @@ func (a *app) single(cmd *cobra.Command, build func(args []string) tasks.Task, f
 			}
 		})
 		if len(empty) > 0 {
-			return badInput("%s: nothing is given: leave it out, or say what", strings.Join(empty, ", "))
+			return cli.BadInput("%s: nothing is given: leave it out, or say what", strings.Join(empty, ", "))
 		}
 		if cmd.Flags().Changed("source") != cmd.Flags().Changed("number") {
-			return badInput("--source and --number go together: say both, or neither")
+			return cli.BadInput("--source and --number go together: say both, or neither")
 		}
 		options, err := a.options()
 		if err != nil {
@@ -46,11 +48,11 @@ func (a *app) single(cmd *cobra.Command, build func(args []string) tasks.Task, f
 		result := a.enqueueAll(cmd.Context(), client, []tasks.Request{{Task: task, Options: options}})[0]
 		r := a.newReport()
 		r.add(entry{task: task, key: a.key, result: result, place: func(p tasks.Problem) string { return flagName(p.Field, flagOf) }})
-		if code := r.exitCode(); code != exitOK {
+		if code := r.exitCode(); code != exitcode.OK {
 			if code == exitRefused {
-				code = exitInput // it was the only one
+				code = exitcode.Usage // it was the only one
 			}
-			return &exitError{code: code}
+			return &exitcode.Error{Code: code}
 		}
 		return nil
 	}
@@ -76,15 +78,6 @@ func flagName(field string, flagOf map[string]string) string {
 	return flag
 }
 
-func exactly(what string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return fmt.Errorf("%d arguments are given, one is wanted: %s (quote it if it holds spaces)", len(args), what)
-		}
-		return nil
-	}
-}
-
 func (a *app) nicknameCommand() *cobra.Command {
 	var t tasks.NicknameSync
 	cmd := &cobra.Command{
@@ -96,7 +89,7 @@ Write -- before one that begins with a dash.`,
 		Example: `  enqueue nickname --tenant lakeside-dt --chat chat1 --user u1 "张三"
   enqueue nickname --tenant lakeside-dt --chat chat1 --user u1 \
       --urgent --key 2026-03-01/u1 "[monitor] Ann"`,
-		Args: exactly("the nickname"),
+		Args: cli.Exactly("the nickname"),
 	}
 	cmd.Flags().StringVar(&t.Tenant, "tenant", "", "`NAME` of the tenant in the configuration")
 	cmd.Flags().StringVar(&t.ChatID, "chat", "", "the chat's `ID`, from the server API")
@@ -118,7 +111,7 @@ func (a *app) courseCommand() *cobra.Command {
 		Long: `Give all students and auditors of a ClassIn course the names that the school's
 console has for them. Nicknames that teachers set by hand are overwritten.`,
 		Example: `  enqueue course --tenant lakeside-ci 561294`,
-		Args:    exactly("the course's id"),
+		Args:    cli.Exactly("the course's id"),
 	}
 	cmd.Flags().StringVar(&t.Tenant, "tenant", "", "`NAME` of the tenant in the configuration")
 	build := func(args []string) tasks.Task {
@@ -136,10 +129,10 @@ func (a *app) idCommand() *cobra.Command {
 		Long: `Change an employee's DingTalk ID. DingTalk allows it once a year, and nobody can
 take it back. An alternative is tried when the ID before it is somebody else's,
 in the order given, at most 10. An ID is a letter, then 5 to 19 letters and
-digits. One that is spelt "confirm" or "reject" is enqueued from a file.
+digits.
 
-A change that may or may not have been applied waits for a person: id list
-shows those, id confirm and id reject settle one.`,
+A change that may or may not have been applied waits for a person: rollcall ids
+list shows those, rollcall ids confirm and reject settle one.`,
 		Example: `  enqueue id --tenant lakeside-dt --user u1 zhangsan01
   enqueue id --tenant lakeside-dt --user u1 zhangsan01 zhangsan02 zhangsan03`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -155,7 +148,6 @@ shows those, id confirm and id reject settle one.`,
 		t.DingTalkID, t.Alternatives = args[0], args[1:]
 		return t
 	}
-	cmd.AddCommand(a.idListCommand(), a.idSettleCommand(confirms), a.idSettleCommand(rejects))
 	return a.single(cmd, build, map[string]string{
 		"tenant": "--tenant", "user_id": "--user", "dingtalk_id": "the ID", "alternatives": "the alternatives",
 	})

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"rollcall/internal/cli"
 	"rollcall/tasks"
 )
 
@@ -18,7 +19,7 @@ by hand are overwritten. A name has 1 to 24 characters: ClassIn cuts more.
 The UID is the one that ClassIn's call "register" returned. A transfer student
 is not in the institution and cannot be renamed: the task becomes a dead letter.`,
 		Example: `  enqueue student --tenant lakeside-ci --uid 1445886 "张三"`,
-		Args:    exactly("the student's name"),
+		Args:    cli.Exactly("the student's name"),
 	}
 	cmd.Flags().StringVar(&t.Tenant, "tenant", "", "`NAME` of the tenant in the configuration")
 	cmd.Flags().StringVar(&t.StudentUID, "uid", "", "the student's ClassIn `UID`")

@@ -10,6 +10,7 @@ import (
 	"github.com/xuri/excelize/v2"
 
 	"rollcall/internal/backlog"
+	"rollcall/internal/commandtest"
 )
 
 // workbook FILE CSV... writes a workbook as another program does, with a sheet for
@@ -44,7 +45,7 @@ func workbook(ts *testscript.TestScript, _ bool, args []string) {
 
 // holds QUEUE TEXT... wants each text in the payload of a task that waits in a queue.
 func holds(ts *testscript.TestScript, _ bool, args []string) {
-	rdb := client(ts)
+	rdb := commandtest.Client(ts)
 	defer rdb.Close()
 	ctx := context.Background()
 	ids, err := rdb.LRange(ctx, backlog.Key(args[0], "pending"), 0, -1).Result()

@@ -42,12 +42,12 @@ func (w withCommands) Run() int {
 	return w.M.Run()
 }
 
-// buildCommands builds the producer's command, and with -short the worker's too:
+// buildCommands builds the commands enqueue and rollcall, and with -short the worker's too:
 // without the race detector it needs a third of the time. All of the worker's parts
 // run in other tests with the race detector, and the scripts run with it in make
 // test-long.
 var buildCommands = sync.OnceValue(func() error {
-	packages := []string{"rollcall/cmd/enqueue"}
+	packages := []string{"rollcall/cmd/enqueue", "rollcall/cmd/rollcall"}
 	if testing.Short() {
 		packages = append(packages, "rollcall/cmd/worker")
 	}

@@ -127,7 +127,7 @@ func TestTheDockerfileIsTaken(t *testing.T) {
 	}
 	want := map[string]string{
 		"user": "65532:65532", "entrypoint": "worker", "health": "CMD",
-		"copies worker": "/usr/local/bin/", "copies enqueue": "/usr/local/bin/",
+		"copies worker": "/usr/local/bin/", "copies enqueue": "/usr/local/bin/", "copies rollcall": "/usr/local/bin/",
 		"copies ca-certificates.crt": "/etc/ssl/certs/ca-certificates.crt",
 	}
 	if diff := cmp.Diff(want, said); diff != "" {

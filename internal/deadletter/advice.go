@@ -7,6 +7,9 @@ import (
 	"rollcall/internal/ledger"
 )
 
+// Unverified is the class of an ID change that may or may not have been applied.
+const Unverified = "unverified"
+
 // advice says what to do about letters of a class.
 var advice = map[string]string{
 	"busy":            "the platform or the network was down for hours: see that it is back, then replay them",
@@ -15,7 +18,7 @@ var advice = map[string]string{
 	"panic":           "a defect of rollcall: report it with the stack from the log; replay them with a version that mends it",
 	"poison":          "workers died with it, three in a row: find out why from their logs; replay one after another, the one that kills again is to blame",
 	"rejected":        "the task is wrong: correct it with replay --set, or correct the roster and discard the letter",
-	"unverified":      "an ID change that may have been applied: look the person up, then say enqueue id confirm or enqueue id reject",
+	Unverified:        "an ID change that may have been applied: look the person up, then say rollcall ids confirm or rollcall ids reject",
 	"malformed":       "no task can be read out of it: find out who wrote it; replay it with a task from --task, or discard it",
 	"archived":        "asynq gave up by itself, or somebody archived them: see why; replay what still matters",
 	"vanished":        "deleted in the web UI, or lost by a failover or a restored Redis: replay what still matters, discard the rest",

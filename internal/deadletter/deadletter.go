@@ -247,7 +247,7 @@ type MissingError struct{ ID string }
 
 // Error says what to do.
 func (e *MissingError) Error() string {
-	return fmt.Sprintf("no dead letter has the id %.100q: it was dealt with, or never was one; enqueue dead list shows those that are there", e.ID)
+	return fmt.Sprintf("no dead letter has the id %.100q: it was dealt with, or never was one; rollcall dead list shows those that are there", e.ID)
 }
 
 // Find returns the letter of a task, or a *MissingError. One round trip a lane.

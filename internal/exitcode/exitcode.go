@@ -5,7 +5,10 @@
 // It must not know any command.
 package exitcode
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // The codes. A command adds codes of its own from 3 to 63.
 const (
@@ -18,11 +21,16 @@ const (
 // Error ends a command with a code.
 type Error struct {
 	Code int
-	Err  error
+	Err  error // nil: everything has been reported
 }
 
 // Error is the message of Err.
-func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit code %d", e.Code)
+	}
+	return e.Err.Error()
+}
 
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }

@@ -203,7 +203,7 @@ const mayBeApplied = "a change of this person's ID left and was never clearly an
 
 func doubtful(tenant, message string) *providers.Error {
 	e := idError(tenant, providers.Ambiguous, message,
-		"look the ID up in the DingTalk admin console, and say enqueue id confirm or enqueue id reject")
+		"look the ID up in the DingTalk admin console, and say rollcall ids confirm or rollcall ids reject")
 	e.MaybeApplied = true
 	return e
 }

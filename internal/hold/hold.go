@@ -111,13 +111,13 @@ func (h Hold) HowToLift() string {
 	}
 	switch {
 	case h.Class == Operator:
-		return "enqueue lanes release " + name
+		return "rollcall lanes release " + name
 	case h.Probe != ByTime:
-		return "automatically when a probe succeeds; to probe now: enqueue lanes release " + name
+		return "automatically when a probe succeeds; to probe now: rollcall lanes release " + name
 	case h.Class == Quota:
 		return "automatically when more calls are allowed or the time is over"
 	}
-	return "automatically when the time is over; at once: enqueue lanes release " + name + " --force"
+	return "automatically when the time is over; at once: rollcall lanes release " + name + " --force"
 }
 
 // Change is what came of a word about a hold.

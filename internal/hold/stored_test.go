@@ -138,15 +138,15 @@ func TestEveryHoldSaysHowItIsLifted(t *testing.T) {
 	t.Parallel()
 	for _, class := range hold.Classes() {
 		h := hold.Hold{Place: hold.Place{Level: hold.Tenant, Name: "dt"}, Class: class}
-		if class == hold.Operator && h.HowToLift() != "enqueue lanes release tenant dt" || h.HowToLift() == "" {
+		if class == hold.Operator && h.HowToLift() != "rollcall lanes release tenant dt" || h.HowToLift() == "" {
 			t.Errorf("%s: %q", class, h.HowToLift())
 		}
 		h.Place = lane
-		if class == hold.Operator && h.HowToLift() != "enqueue lanes release dt.nickname" {
+		if class == hold.Operator && h.HowToLift() != "rollcall lanes release dt.nickname" {
 			t.Errorf("%s: %q", class, h.HowToLift())
 		}
 		h.Probe = hold.ByTask
-		if !strings.HasSuffix(h.HowToLift(), "enqueue lanes release dt.nickname") {
+		if !strings.HasSuffix(h.HowToLift(), "rollcall lanes release dt.nickname") {
 			t.Errorf("%s: %q", class, h.HowToLift())
 		}
 	}

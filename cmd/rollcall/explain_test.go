@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"rollcall/internal/commandtest"
+	"rollcall/internal/kinds"
+	"rollcall/internal/ledger"
+	"rollcall/tasks"
+)
+
+// attempt does to a target's newest wish what a worker does:
+//
+//	attempt applied LANE KEY VALUE   the platform takes it, request r-1
+//	attempt cut LANE KEY             its send is never answered
+//	attempt busy LANE KEY            its send is answered, and not clearly
+//	attempt begun LANE KEY           a worker is at it
+//	attempt unverified USER ID       of lakeside-dt.id: sent, and given up to a person
+//	attempt again USER ID            of lakeside-dt.id: sent, and to be sent again
+func attempt(ts *testscript.TestScript, _ bool, args []string) {
+	rdb := commandtest.Client(ts)
+	defer rdb.Close()
+	ctx, l := context.Background(), ledger.New(rdb)
+	how, lane, key, value := args[0], args[1], args[2], ""
+	if how == "unverified" || how == "again" {
+		lane, key, value = "lakeside-dt.id", args[1], args[2]
+	}
+	target := targetOf(lane, key)
+	kind := tasks.Kind(target.API)
+	record, err := l.Look(ctx, target)
+	ts.Check(err)
+	if len(record.Fields) != 1 {
+		ts.Fatalf("%d fields: %+v", len(record.Fields), record)
+	}
+	name := record.Names()[0]
+	state := record.Fields[name]
+	field := ledger.Field{Name: name, Value: value}
+	if how == "applied" {
+		field.Value = args[3]
+	}
+	if kind == tasks.KindID {
+		field.Mode = ledger.Once
+	}
+	mark, _, err := l.Begin(ctx, ledger.Delivery{
+		TaskID: state.TaskID, Target: target, Revision: state.Newest, Fields: []ledger.Field{field}, Row: ledger.Row{},
+	})
+	ts.Check(err)
+	switch how {
+	case "applied":
+		mark.Intend(field.Value)
+		ts.Check(mark.Gate(ctx))
+		ts.Check(mark.Settle(ctx, "r-1", false, nil))
+		ts.Check(asynq.NewInspectorFromRedisClient(rdb).DeleteTask(lane, state.TaskID))
+	case "cut":
+		ts.Check(mark.Gate(ctx))
+		ts.Check(mark.Release(ctx, ledger.Unanswered))
+	case "busy":
+		ts.Check(mark.Gate(ctx))
+		ts.Check(mark.Release(ctx, ledger.Answered))
+	case "unverified":
+		mark.Intend(value)
+		ts.Check(mark.Gate(ctx))
+		ts.Check(mark.Lock(ctx, time.Now().AddDate(1, 0, 0), ledger.LockUnverified))
+		dies(ts, rdb, state.TaskID, key, value, state.Newest)
+	case "again":
+		mark.Intend(value)
+		ts.Check(mark.Gate(ctx))
+		ts.Check(mark.Release(ctx, ledger.Unanswered))
+	}
+}
+
+// targetOf is a target of a lane of the script's organisation.
+func targetOf(lane, key string) ledger.Target {
+	_, kind, _ := strings.Cut(lane, ".")
+	return ledger.Target{Organisation: "lakeside", API: kind, Key: key}
+}
+
+// dies archives an ID change, with its letter.
+func dies(ts *testscript.TestScript, rdb redis.UniversalClient, id, user, value string, revision int64) {
+	ts.Check(asynq.NewInspectorFromRedisClient(rdb).ArchiveTask("lakeside-dt.id", id))
+	typename, payload, err := kinds.Encode(tasks.IDChange{Tenant: "lakeside-dt", UserID: user, DingTalkID: value}, revision)
+	ts.Check(err)
+	l := ledger.New(rdb)
+	_, err = l.Bury(context.Background(), ledger.Letter{
+		ID: id, Lane: "lakeside-dt.id", Tenant: "lakeside-dt", Kind: "id", Organisation: "lakeside", Type: typename, Payload: payload,
+		Target: user, Revision: revision, Class: "unverified", Cause: "unverified: no answer", First: time.Now(), Last: time.Now(),
+	})
+	ts.Check(err)
+	target := ledger.Target{Organisation: "lakeside", API: "id", Key: user}
+	ts.Check(l.Close(context.Background(), target, id, ledger.Row{}))
+}
+
+// taskid NAME LANE KEY keeps the id of the task of a target's newest wish.
+func taskid(ts *testscript.TestScript, _ bool, args []string) {
+	rdb := commandtest.Client(ts)
+	defer rdb.Close()
+	record, err := ledger.New(rdb).Look(context.Background(), targetOf(args[1], args[2]))
+	ts.Check(err)
+	for _, f := range record.Fields {
+		ts.Setenv(args[0], f.TaskID)
+	}
+}
+
+// vanish LANE ID has asynq forget a task.
+func vanish(ts *testscript.TestScript, _ bool, args []string) {
+	rdb := commandtest.Client(ts)
+	defer rdb.Close()
+	ts.Check(asynq.NewInspectorFromRedisClient(rdb).DeleteTask(args[0], args[1]))
+}

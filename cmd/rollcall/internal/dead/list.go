@@ -1,0 +1,363 @@
+package dead
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+
+	"rollcall/internal/cli"
+	"rollcall/internal/console"
+	"rollcall/internal/deadletter"
+	"rollcall/internal/ledger"
+	"rollcall/internal/privacy"
+	"rollcall/tasks"
+)
+
+const deadReadExits = `Exit codes:
+  0   done, also if there are none
+  4   Redis cannot be read
+  64  bad usage, or no letter has the id`
+
+func (a *app) deadListCommand() *cobra.Command {
+	var f deadFlags
+	var closed bool
+	n := 20
+	cmd := &cobra.Command{
+		Use:   "list [filters]",
+		Short: "Show dead letters by cause, and the newest of them",
+		Long: `Show how many dead letters there are of each cause and what to do about it, and
+the newest of them. With --json an object for each cause, which has letters, and
+then one for each letter, which has an id.
+
+A dead letter closes automatically when all fields that its task would have
+changed were applied at a higher revision. A letter of a membership edit or of
+class unverified never does. --closed shows those that did.
+
+` + deadReadExits,
+		Example: `  rollcall dead list
+  rollcall dead list --tenant lakeside-dt --kind nickname --since 24h -n 100
+  rollcall dead list --json | jq 'select(.letters)'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			filter, err := f.filter(a.Now())
+			if err != nil {
+				return err
+			}
+			if n < 0 {
+				return cli.BadInput("-n %d: say how many letters to show, 0 or more", n)
+			}
+			if closed && f.run != "" {
+				return cli.BadInput("--closed and --run: of closed letters the run is not kept: leave --run out")
+			}
+			return a.withDesk(cmd.Context(), func(ctx context.Context, desk *deadletter.Desk) error {
+				if closed {
+					return a.deadClosed(ctx, desk, filter, n, f.personal)
+				}
+				return a.deadList(ctx, desk, filter, n, f.personal)
+			})
+		},
+	}
+	f.filterFlags(cmd)
+	cli.Limit(cmd, &n, "show the newest `N` letters")
+	cmd.Flags().BoolVar(&closed, "closed", false, "those that closed automatically instead: the newest\n1,000 of a lane are kept for 90 days")
+	cli.PersonalData(cmd, &f.personal)
+	return cmd
+}
+
+// causeRecord is a cause as --json prints it.
+type causeRecord struct {
+	Class   string    `json:"class"`
+	Code    string    `json:"code,omitzero"`
+	Letters int64     `json:"letters"`
+	Lanes   []string  `json:"lanes"`
+	Newest  time.Time `json:"newest"`
+	Todo    string    `json:"todo,omitzero"`
+}
+
+func (a *app) deadList(ctx context.Context, desk *deadletter.Desk, filter deadletter.Filter, n int, personal bool) error {
+	causes, err := desk.Causes(ctx, filter)
+	if err != nil {
+		return err
+	}
+	letters, err := desk.Newest(ctx, filter, n)
+	if err != nil {
+		return err
+	}
+	if a.JSON {
+		for _, c := range causes {
+			if err := a.PrintJSON(causeRecord(c)); err != nil {
+				return err
+			}
+		}
+		for _, l := range letters {
+			if err := a.PrintJSON(NewRecord(l, personal, false)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	a.printCauses(causes)
+	if len(letters) > 0 {
+		fmt.Fprintln(a.Stdout, "\nnewest:")
+		out := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
+		for _, l := range letters {
+			r := NewRecord(l, personal, false)
+			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", cli.Clock(l.Last), console.Line(l.Lane), Cause(l.Class, l.Code), console.Line(r.Target), console.Line(l.ID))
+		}
+		return out.Flush()
+	}
+	return nil
+}
+
+// closedRecord is a letter that closed automatically, as --json prints it. Its
+// names are a contract.
+type closedRecord struct {
+	ledger.ClosedLetter
+
+	Reason string `json:"reason"`
+}
+
+// closedReason is why a letter closes automatically.
+const closedReason = "all its fields were applied at a higher revision"
+
+func (a *app) deadClosed(ctx context.Context, desk *deadletter.Desk, filter deadletter.Filter, n int, personal bool) error {
+	letters, err := desk.Closed(ctx, filter, n)
+	if err != nil {
+		return err
+	}
+	if len(letters) == 0 && !a.JSON {
+		fmt.Fprintln(a.Stdout, "no dead letter has closed automatically")
+		return nil
+	}
+	out := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
+	if !a.JSON {
+		fmt.Fprintf(a.Stdout, "closed automatically: %s\n", closedReason)
+		fmt.Fprintln(out, "CLOSED\tLANE\tCAUSE\tTARGET\tAPPLIED\tTASK")
+	}
+	for _, l := range letters {
+		if !personal {
+			l.Target = privacy.Target(tasks.Kind(l.Kind), l.Target)
+		}
+		if a.JSON {
+			if err := a.PrintJSON(closedRecord{l, closedReason}); err != nil {
+				return err
+			}
+			continue
+		}
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", cli.Clock(l.Closed), console.Line(l.Lane), Cause(l.Class, l.Code), console.Line(l.Target),
+			cli.Clock(time.UnixMicro(l.Applied)), console.Line(l.ID))
+	}
+	return out.Flush()
+}
+
+// printCauses prints the total, and each cause with what to do.
+func (a *app) printCauses(causes []deadletter.Cause) {
+	var total int64
+	for _, c := range causes {
+		total += c.Letters
+	}
+	switch total {
+	case 0:
+		fmt.Fprintln(a.Stdout, "no dead letters")
+		return
+	case 1:
+		fmt.Fprintln(a.Stdout, "1 dead letter")
+	default:
+		fmt.Fprintf(a.Stdout, "%d dead letters\n", total)
+	}
+	for _, c := range causes {
+		fmt.Fprintf(a.Stdout, "\n%7d  %s  in %s, the newest of %s\n", c.Letters, Cause(c.Class, c.Code), strings.Join(c.Lanes, ", "), cli.Clock(c.Newest))
+		if c.Todo != "" {
+			fmt.Fprintf(a.Stdout, "         to do: %s\n", console.Line(c.Todo))
+		}
+	}
+}
+
+func (a *app) deadShowCommand() *cobra.Command {
+	var f deadFlags
+	cmd := &cobra.Command{
+		Use:   "show ID",
+		Short: "Show all of one dead letter",
+		Long: `Show all of one dead letter, and where its task is in asynq.
+
+` + deadReadExits,
+		Example: `  rollcall dead show 0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1
+  rollcall dead show --json --show-personal-data \
+      0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1`,
+		Args: cli.Exactly("the id of a dead letter"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withDesk(cmd.Context(), func(ctx context.Context, desk *deadletter.Desk) error {
+				letter, err := desk.Find(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				if a.JSON {
+					return a.PrintJSON(NewRecord(letter, f.personal, true))
+				}
+				state, err := desk.State(ctx, letter)
+				if err != nil {
+					return err
+				}
+				return a.deadShow(letter, state, f.personal)
+			})
+		},
+	}
+	cli.PersonalData(cmd, &f.personal)
+	return cmd
+}
+
+func (a *app) deadShow(l ledger.Letter, state string, personal bool) error {
+	r := NewRecord(l, personal, true)
+	if state == "" {
+		state = "asynq does not have it any more"
+	}
+	out := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
+	for _, row := range [][2]string{
+		{"id", l.ID},
+		{"in asynq", state},
+		{"type", l.Type},
+		{"lane", l.Lane},
+		{"organisation", l.Organisation},
+		{"urgent", yes(l.Urgent)},
+		{"key", r.Key},
+		{"run", rowText(l)},
+		{"target", r.Target},
+		{"revision", positive(l.Revision)},
+		{"class", l.Class},
+		{"code", l.Code},
+		{"message", r.Message},
+		{"request id", l.RequestID},
+		{"cause", r.Cause},
+		{"to do", r.Todo},
+		{"attempts", attemptsText(l.Attempts)},
+		{"first failed", cli.Clock(l.First)},
+		{"died", cli.Clock(l.Last)},
+		{"payload", r.payloadText()},
+	} {
+		if row[1] != "" {
+			fmt.Fprintf(out, "%s\t%s\n", row[0], console.Line(row[1]))
+		}
+	}
+	return out.Flush()
+}
+
+func rowText(l ledger.Letter) string {
+	if l.Run == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s, row %d", l.Run, l.Row)
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return ""
+}
+
+func positive(n int64) string {
+	if n <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+func attemptsText(attempts map[string]int) string {
+	var parts []string
+	for _, class := range slices.Sorted(maps.Keys(attempts)) {
+		parts = append(parts, fmt.Sprintf("%d %s", attempts[class], class))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// deadColumns are those of the CSV of export, in their order.
+var deadColumns = []string{
+	"id", "lane", "tenant", "kind", "organisation", "urgent", "key", "type", "target", "revision", "class", "code", "message",
+	"request_id", "todo", "cause", "attempts", "first", "last", "payload", "run", "row",
+}
+
+func (a *app) deadExportCommand() *cobra.Command {
+	var f deadFlags
+	cmd := &cobra.Command{
+		Use:   "export [filters]",
+		Short: "Write dead letters to the standard output, as CSV or JSON lines",
+		Long: `Write dead letters to the standard output as CSV, or with --json one object a
+line. Lane by lane, cause by cause, the newest first.
+
+The CSV is for spreadsheets: UTF-8 with a byte order mark, lines that end in
+CRLF. A cell that would be a formula has an apostrophe before it, which bulk
+removes again. Control and bidirectional characters are written as \u202e. For
+programs use --json, which changes nothing.
+
+` + deadReadExits,
+		Example: `  rollcall dead export --cause rejected
+  rollcall dead export --json --show-personal-data | gzip`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			filter, err := f.filter(a.Now())
+			if err != nil {
+				return err
+			}
+			return a.withDesk(cmd.Context(), func(ctx context.Context, desk *deadletter.Desk) error {
+				return a.deadExport(ctx, desk, filter, f.personal)
+			})
+		},
+	}
+	f.filterFlags(cmd)
+	cli.PersonalData(cmd, &f.personal)
+	return cmd
+}
+
+func (a *app) deadExport(ctx context.Context, desk *deadletter.Desk, filter deadletter.Filter, personal bool) error {
+	if a.JSON {
+		return desk.Each(ctx, filter, func(letters []ledger.Letter) error {
+			for _, l := range letters {
+				if err := a.PrintJSON(NewRecord(l, personal, true)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	out := a.Stdout.CSV()
+	if err := out.Row(deadColumns); err != nil {
+		return err
+	}
+	err := desk.Each(ctx, filter, func(letters []ledger.Letter) error {
+		for _, l := range letters {
+			if err := out.Row(row(NewRecord(l, personal, true))); err != nil {
+				return err
+			}
+		}
+		return out.Flush()
+	})
+	return cmp.Or(err, out.Flush())
+}
+
+func row(r Record) []string {
+	attempts := ""
+	if len(r.Attempts) > 0 {
+		if text, err := json.Marshal(r.Attempts, json.Deterministic(true)); err == nil {
+			attempts = string(text)
+		}
+	}
+	number := ""
+	if r.Row != nil {
+		number = strconv.Itoa(*r.Row)
+	}
+	return []string{
+		r.ID, r.Lane, r.Tenant, r.Kind, r.Organisation, strconv.FormatBool(r.Urgent), r.Key, r.Type, r.Target, positive(r.Revision),
+		r.Class, r.Code, r.Message, r.RequestID, r.Todo, r.Cause, attempts,
+		r.First.Format(time.RFC3339Nano), r.Last.Format(time.RFC3339Nano), r.payloadText(),
+		r.Run, number,
+	}
+}

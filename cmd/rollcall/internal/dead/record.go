@@ -1,0 +1,115 @@
+package dead
+
+import (
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"rollcall/internal/console"
+	"rollcall/internal/deadletter"
+	"rollcall/internal/kinds"
+	"rollcall/internal/ledger"
+	"rollcall/internal/privacy"
+	"rollcall/tasks"
+)
+
+// Record is a letter as --json prints it. Its names are a contract: they
+// are added to, never changed.
+type Record struct {
+	ID           string         `json:"id"`
+	Lane         string         `json:"lane"`
+	Tenant       string         `json:"tenant,omitzero"`
+	Kind         string         `json:"kind,omitzero"`
+	Organisation string         `json:"organisation,omitzero"`
+	Urgent       bool           `json:"urgent,omitzero"`
+	Key          string         `json:"key,omitzero"`
+	Run          string         `json:"run,omitzero"`
+	Row          *int           `json:"row,omitzero"` // of the run, from 0
+	Type         string         `json:"type,omitzero"`
+	Target       string         `json:"target,omitzero"`
+	Revision     int64          `json:"revision,omitzero"`
+	Class        string         `json:"class"`
+	Code         string         `json:"code,omitzero"`
+	Message      string         `json:"message,omitzero"`
+	RequestID    string         `json:"request_id,omitzero"`
+	Todo         string         `json:"todo,omitzero"`
+	Cause        string         `json:"cause,omitzero"`
+	Attempts     map[string]int `json:"attempts,omitempty"`
+	First        time.Time      `json:"first,omitzero"`
+	Last         time.Time      `json:"last,omitzero"`
+	// One of the three, where the whole letter is printed.
+	Payload       jsontext.Value `json:"payload,omitempty"`
+	PayloadBase64 string         `json:"payload_base64,omitzero"`
+	PayloadBytes  int            `json:"payload_bytes,omitzero"`
+}
+
+// NewRecord masks people unless personal.
+func NewRecord(l ledger.Letter, personal, whole bool) Record {
+	r := Record{
+		ID: l.ID, Lane: l.Lane, Tenant: l.Tenant, Kind: l.Kind, Organisation: l.Organisation, Urgent: l.Urgent, Key: l.Key,
+		Type: l.Type, Target: l.Target, Revision: l.Revision, Class: l.Class, Code: l.Code, Message: l.Message,
+		RequestID: l.RequestID, Todo: Todo(l), Cause: l.Cause, Attempts: l.Attempts, First: l.First, Last: l.Last,
+	}
+	if l.Run != "" {
+		r.Run, r.Row = l.Run, new(l.Row)
+	}
+	if !personal {
+		words := privacy.WordsOf(l.Type, l.Payload)
+		r.Target, r.Key = privacy.Target(tasks.Kind(l.Kind), l.Target), privacy.Mask(l.Key)
+		r.Message, r.Cause = privacy.Redact(l.Message, words), privacy.Redact(l.Cause, words)
+	}
+	if whole {
+		r.payload(l, personal)
+	}
+	return r
+}
+
+func (r *Record) payload(l ledger.Letter, personal bool) {
+	payload := l.Payload
+	task, meta, err := kinds.Decode(l.Type, payload)
+	if !personal {
+		if err == nil {
+			_, payload, err = kinds.Encode(privacy.Task(task), meta.Revision)
+		}
+		if err != nil { // what cannot be told from a name is not shown
+			r.PayloadBytes = len(l.Payload)
+			return
+		}
+	}
+	if jsontext.Value(payload).IsValid() {
+		r.Payload = jsontext.Value(payload)
+		return
+	}
+	r.PayloadBase64 = base64.StdEncoding.EncodeToString(payload)
+}
+
+// payloadText is the payload in one line.
+func (r *Record) payloadText() string {
+	switch {
+	case r.Payload != nil:
+		return string(r.Payload)
+	case r.PayloadBase64 != "":
+		return "base64:" + r.PayloadBase64
+	case r.PayloadBytes > 0:
+		return fmt.Sprintf("%d bytes, not shown: they may name people", r.PayloadBytes)
+	}
+	return ""
+}
+
+// Todo is what a person does about a letter.
+func Todo(l ledger.Letter) string {
+	if l.Todo != "" {
+		return l.Todo
+	}
+	return deadletter.Advice(l.Class)
+}
+
+// Cause is a class with the code of the platform, if there is one.
+func Cause(class, code string) string {
+	if code == "" {
+		return class
+	}
+	return console.Line(class + " " + code)
+}

@@ -1,0 +1,69 @@
+package dead
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"rollcall/internal/cli"
+	"rollcall/internal/deadletter"
+	"rollcall/internal/exitcode"
+	"rollcall/internal/kinds"
+	"rollcall/internal/ledger"
+	"rollcall/tasks"
+)
+
+// replace puts a corrected task in the place of one letter.
+func (e *errand) replace(ctx context.Context, set []string, file string) error {
+	if len(e.ids) != 1 || len(set) > 0 && file != "" {
+		return cli.BadInput("a corrected task takes the place of one letter: give one id, and either --set or --task")
+	}
+	fields := map[string]string{}
+	for _, s := range set {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok || name == "" {
+			return cli.BadInput("--set %q: say FIELD=VALUE, with the field as it stands in the payload", name)
+		}
+		fields[name] = value
+	}
+	return e.runOne(ctx, func(letter ledger.Letter) (tasks.Task, error) {
+		if file == "" {
+			if _, _, err := kinds.Decode(letter.Type, letter.Payload); err != nil {
+				return nil, fmt.Errorf("%w: there is nothing to correct, give the whole task with --task", err)
+			}
+			return kinds.Correct(letter.Type, letter.Payload, fields)
+		}
+		in := e.a.Stdin
+		if file != "-" {
+			f, err := os.Open(file)
+			if err != nil {
+				return nil, err
+			}
+			defer func() { _ = f.Close() }()
+			in = f
+		}
+		text, err := io.ReadAll(io.LimitReader(in, 2*kinds.MaxPayload))
+		if err != nil {
+			return nil, err
+		}
+		return kinds.Parse(tasks.Kind(letter.Kind), text)
+	})
+}
+
+// runOne is run with the task that correct makes of the letter.
+func (e *errand) runOne(ctx context.Context, correct func(ledger.Letter) (tasks.Task, error)) error {
+	err := e.run(ctx, func(ctx context.Context, desk *deadletter.Desk, letters []ledger.Letter) []deadletter.Settled {
+		task, err := correct(letters[0])
+		if err != nil {
+			return []deadletter.Settled{{Letter: letters[0], Outcome: deadletter.Refused, Err: err}}
+		}
+		return []deadletter.Settled{desk.Replace(ctx, letters[0], task)}
+	})
+	if exit, ok := errors.AsType[*exitcode.Error](err); ok && exit.Code == exitLetterStays {
+		exit.Code = exitcode.Usage // it was the only one
+	}
+	return err
+}

@@ -1,0 +1,271 @@
+package dead
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/internal/cli"
+	"rollcall/internal/console"
+	"rollcall/internal/deadletter"
+	"rollcall/internal/exitcode"
+	"rollcall/internal/ledger"
+)
+
+const deadSettleExits = `Exit codes:
+  0   done, also if there was nothing to do
+  3   some letters stay, as their tasks would only fail again
+  4   Redis did not take some: say it again, nothing is done twice
+  64  bad usage, no letter has the id, or --all is missing: nothing was done`
+
+const deadWhich = `Letters are named by their ids, or by filters and --all. Filters without --all
+show what would be done and do nothing; so does --dry-run.`
+
+func (f *deadFlags) settleFlags(cmd *cobra.Command) {
+	f.filterFlags(cmd)
+	cmd.Flags().BoolVar(&f.all, "all", false, "all letters that the filters leave, or all there are")
+	cli.DryRun(cmd, &f.dryRun)
+	cli.By(cmd, &f.by)
+}
+
+func (a *app) deadReplayCommand() *cobra.Command {
+	var f deadFlags
+	var set []string
+	var file string
+	cmd := &cobra.Command{
+		Use:   "replay ID... | --all [filters]",
+		Short: "Have dead letters tried again, as they were or corrected",
+		Long: `Have dead letters tried again. A task goes back into its queue as it was, with
+its old revision: if a newer wish for its target is known, that one stays, and
+the task ends as superseded. The letter is removed once the task is stored.
+
+--set and --task replace one rejected task by a corrected one, which counts as
+the newest wish. A field is named as in the payload; the parts of a list are
+separated by commas, and nothing after the = leaves the field out. --task reads
+all fields as a JSON object from a file, - is the standard input.
+
+` + deadWhich + `
+
+` + deadSettleExits,
+		Example: `  rollcall dead replay --cause busy --since 24h --all
+  rollcall dead replay --set "nickname=Ann Lee" \
+      0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1
+  rollcall dead replay --dry-run --tenant lakeside-dt`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			w := errand{a: a, ids: ids, flags: f, outcome: deadletter.Replayed}
+			if len(set) > 0 || file != "" {
+				return w.replace(cmd.Context(), set, file)
+			}
+			return w.run(cmd.Context(), func(ctx context.Context, desk *deadletter.Desk, letters []ledger.Letter) []deadletter.Settled {
+				return desk.Replay(ctx, letters)
+			})
+		},
+	}
+	f.settleFlags(cmd)
+	cmd.Flags().StringArrayVar(&set, "set", nil, "with one id: a corrected `FIELD=VALUE`")
+	cmd.Flags().StringVar(&file, "task", "", "with one id: a corrected task from `FILE`")
+	return cmd
+}
+
+func (a *app) deadDiscardCommand() *cobra.Command {
+	var f deadFlags
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "discard --reason TEXT ID... | --all [filters]",
+		Short: "Throw dead letters away, with their tasks in asynq's archive",
+		Long: `Throw dead letters away, with their tasks in asynq's archive. Who did it, why
+and to how many stands among the events: rollcall lanes events.
+
+` + deadWhich + `
+
+` + deadSettleExits,
+		Example: `  rollcall dead discard --cause rejected --all --reason "left the school"
+  rollcall dead discard --reason "done by hand" \
+      0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			if strings.TrimSpace(reason) == "" {
+				return cli.BadInput("--reason is missing: say why, for those who look for the letters later")
+			}
+			w := errand{a: a, ids: ids, flags: f, outcome: deadletter.Discarded, reason: reason}
+			return w.run(cmd.Context(), func(ctx context.Context, desk *deadletter.Desk, letters []ledger.Letter) []deadletter.Settled {
+				return desk.Discard(ctx, letters)
+			})
+		},
+	}
+	f.settleFlags(cmd)
+	cmd.Flags().StringVar(&reason, "reason", "", "why: a `TEXT` for others, required")
+	return cmd
+}
+
+// errand is one replay or discard.
+type errand struct {
+	a       *app
+	ids     []string
+	flags   deadFlags
+	outcome deadletter.Outcome
+	reason  string
+
+	counts map[deadletter.Outcome]int
+	tally  deadletter.Tally
+}
+
+type settling func(context.Context, *deadletter.Desk, []ledger.Letter) []deadletter.Settled
+
+func (e *errand) run(ctx context.Context, do settling) error {
+	filter, err := e.flags.filter(e.a.Now())
+	switch {
+	case err != nil:
+		return err
+	case len(e.ids) > 0 && (!filter.Zero() || e.flags.all):
+		return cli.BadInput("ids and filters are given: say one or the other")
+	case len(e.ids) == 0 && filter.Zero() && !e.flags.all && !e.flags.dryRun:
+		return cli.BadInput("no letter is named: say ids, or filters and --all, or --all alone for every letter there is")
+	}
+	e.counts, e.tally = map[deadletter.Outcome]int{}, deadletter.Tally{}
+	return e.a.withDesk(ctx, func(ctx context.Context, desk *deadletter.Desk) error {
+		if len(e.ids) == 0 && (!e.flags.all || e.flags.dryRun) {
+			return e.announce(ctx, desk, filter)
+		}
+		named, err := e.named(ctx, desk)
+		if err != nil || len(named) > 0 && e.flags.dryRun {
+			return err
+		}
+		page := func(letters []ledger.Letter) error {
+			settled := do(ctx, desk, letters)
+			e.tell(settled)
+			// Redis is away for the others as well: what was done is done.
+			if last := settled[len(settled)-1]; last.Outcome == deadletter.Failed {
+				return errStopped
+			}
+			return ctx.Err()
+		}
+		if len(named) > 0 {
+			err = page(named)
+		} else {
+			err = desk.Each(ctx, filter, page)
+		}
+		return e.end(ctx, desk, err)
+	})
+}
+
+var errStopped = errors.New("stopped")
+
+// announce says what would be done to letters that filters name.
+func (e *errand) announce(ctx context.Context, desk *deadletter.Desk, filter deadletter.Filter) error {
+	causes, err := desk.Causes(ctx, filter)
+	if err != nil {
+		return err
+	}
+	if e.a.JSON {
+		for _, c := range causes {
+			if err := e.a.PrintJSON(causeRecord(c)); err != nil {
+				return err
+			}
+		}
+	} else {
+		e.a.printCauses(causes)
+	}
+	if e.flags.dryRun || len(causes) == 0 {
+		return nil
+	}
+	var n int64
+	for _, c := range causes {
+		n += c.Letters
+	}
+	return cli.BadInput("nothing was done: with --all, %d would be %s", n, e.outcome)
+}
+
+// named reads the letters that ids name, all before anything is done.
+func (e *errand) named(ctx context.Context, desk *deadletter.Desk) ([]ledger.Letter, error) {
+	var letters []ledger.Letter
+	seen := map[string]bool{}
+	for _, id := range e.ids {
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		letter, err := desk.Find(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		letters = append(letters, letter)
+		if e.flags.dryRun {
+			e.line("would be "+string(e.outcome), deadletter.Settled{Letter: letter})
+		}
+	}
+	return letters, nil
+}
+
+// settledRecord is what became of a letter, as --json prints it.
+type settledRecord struct {
+	ID      string `json:"id"`
+	Lane    string `json:"lane"`
+	Outcome string `json:"outcome"`
+	TaskID  string `json:"task_id,omitzero"`
+	Error   string `json:"error,omitzero"`
+}
+
+// mostFaults bounds how many letters that stay are told one by one.
+const mostFaults = 20
+
+func (e *errand) tell(settled []deadletter.Settled) {
+	e.tally.Add(settled)
+	for _, s := range settled {
+		e.counts[s.Outcome]++
+		kept := s.Outcome == deadletter.Refused || s.Outcome == deadletter.Failed
+		if e.a.JSON || len(e.ids) > 0 || kept && e.counts[deadletter.Refused]+e.counts[deadletter.Failed] <= mostFaults {
+			e.line(string(s.Outcome), s)
+		}
+	}
+}
+
+func (e *errand) line(outcome string, s deadletter.Settled) {
+	r := settledRecord{ID: s.Letter.ID, Lane: s.Letter.Lane, Outcome: outcome, TaskID: s.TaskID}
+	if s.Err != nil {
+		r.Error = s.Err.Error()
+	}
+	switch {
+	case e.a.JSON:
+		_ = e.a.PrintJSON(r) // of text alone; what cannot be written has no reader
+	case s.Err != nil:
+		fmt.Fprintf(e.a.Stderr, "%s: %s: %s\n", console.Line(r.ID), outcome, console.Line(r.Error))
+	case r.TaskID != "" && r.TaskID != r.ID:
+		fmt.Fprintf(e.a.Stdout, "%s %s %s as %s\n", outcome, console.Line(r.Lane), console.Line(r.ID), console.Line(r.TaskID))
+	default:
+		fmt.Fprintf(e.a.Stdout, "%s %s %s\n", outcome, console.Line(r.Lane), console.Line(r.ID))
+	}
+}
+
+// end notes what was done, also if it was not all, and sums up.
+func (e *errand) end(ctx context.Context, desk *deadletter.Desk, err error) error {
+	noted := desk.Note(ctx, e.outcome, e.tally, e.reason, e.a.Person(e.flags.by))
+	if !e.a.JSON {
+		var parts []string
+		for _, o := range []deadletter.Outcome{deadletter.Replayed, deadletter.Discarded, deadletter.Underway, deadletter.Refused, deadletter.Failed} {
+			if n := e.counts[o]; n > 0 {
+				parts = append(parts, fmt.Sprintf("%d %s", n, o))
+			}
+		}
+		if len(parts) == 0 {
+			parts = []string{"no dead letters"}
+		}
+		fmt.Fprintln(e.a.Stdout, strings.Join(parts, ", "))
+	}
+	if noted != nil {
+		fmt.Fprintln(e.a.Stderr, "warning:", noted)
+	}
+	switch {
+	case e.counts[deadletter.Failed] > 0:
+		return &exitcode.Error{Code: cli.NoRedis, Err: errors.New("some were not taken by Redis, and their letters stay: say it again, nothing is done twice")}
+	case err != nil:
+		return err
+	case e.counts[deadletter.Refused] > 0:
+		return &exitcode.Error{Code: exitLetterStays}
+	}
+	return nil
+}

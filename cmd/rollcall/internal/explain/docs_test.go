@@ -1,0 +1,12 @@
+package explain
+
+import (
+	"testing"
+
+	"rollcall/internal/commandtest"
+)
+
+func TestThePageNamesEveryField(t *testing.T) {
+	t.Parallel()
+	commandtest.NamesFields(t, "../../../../docs/rollcall.md", explainRecord{}, fieldRecord{}, intentRecord{}, taskRecord{}, editRecord{}, effectRecord{})
+}

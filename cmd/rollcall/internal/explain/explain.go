@@ -1,0 +1,289 @@
+// Package explain is rollcall explain: all that is known of one target.
+package explain
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+
+	"rollcall/cmd/rollcall/internal/lanes"
+	"rollcall/internal/cli"
+	"rollcall/internal/deadletter"
+	"rollcall/internal/kinds"
+	"rollcall/internal/ledger"
+	"rollcall/internal/registry"
+	"rollcall/tasks"
+)
+
+// explainFlags are those of explain.
+type explainFlags struct {
+	task     string
+	personal bool
+}
+
+// app is one call of the command.
+type app struct{ *cli.App }
+
+// Command prints all that is known of one target.
+func Command(cliApp *cli.App) *cobra.Command {
+	a := &app{cliApp}
+	var f explainFlags
+	cmd := &cobra.Command{
+		Use:   "explain LANE TARGET | --task ID",
+		Short: "Tell all that is known of one target",
+		Long: `Tell all that is known of one target: the newest wish and where its task is,
+what was applied and when, what is in doubt and what that means, what is under
+way or waits, the last ten effects with the platform's request ids, dead
+letters, and how its lane gets on. The first line says what to conclude.
+
+LANE is the lane as logs and rollcall lanes show it. TARGET is chat/user for a
+nickname, the chat for a group, the user for an ID, the course for a course.
+--task names the target by a task of it, where a log masks people.
+
+Names and ids of people are masked unless --show-personal-data is given.
+
+Exit codes:
+  0   done, also if nothing is known of the target
+  4   Redis cannot be read
+  64  bad usage, a lane that no worker serves, or a task that is nowhere`,
+		Example: `  rollcall explain lakeside-dt.nickname chat1/u1
+  rollcall explain lakeside-dt.id u1 --show-personal-data
+  rollcall explain --task 0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if f.task == "" && len(args) != 2 || f.task != "" && len(args) > 0 {
+				return errors.New("a lane and a target are wanted, as lakeside-dt.nickname chat1/u1, or --task ID alone")
+			}
+			return nil
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.WithRedis(cmd.Context(), func(ctx context.Context, rdb redis.UniversalClient) error {
+				ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)
+				defer cancel()
+				return a.explain(ctx, rdb, args, f)
+			})
+		},
+	}
+	cmd.Flags().SortFlags = false
+	cmd.Flags().StringVar(&f.task, "task", "", "the target of this task: its `ID`")
+	cli.PersonalData(cmd, &f.personal)
+	return cmd
+}
+
+// explanation is all that is known of a target.
+type explanation struct {
+	personal bool
+	now      time.Time
+	survey   *lanes.Survey
+	lane     lanes.State
+	record   ledger.Record
+	tasks    map[string]taskFacts // that the record names, by id
+	letters  []ledger.Letter      // of the target
+	more     bool                 // the lane has more letters than were looked through
+}
+
+// taskFacts is where a task is.
+type taskFacts struct {
+	ID     string
+	Queue  string
+	State  string // asynq's; "" for one that it does not know
+	Next   time.Time
+	Error  string // its last
+	Open   bool   // the ledger has it as not ended
+	letter *ledger.Letter
+}
+
+func (a *app) explain(ctx context.Context, rdb redis.UniversalClient, args []string, f explainFlags) error {
+	s, err := lanes.Read(ctx, rdb, a.Now())
+	if err != nil {
+		return err
+	}
+	x := &explanation{personal: f.personal, now: a.Now(), survey: s, tasks: map[string]taskFacts{}}
+	r := &reader{rdb: rdb, ledger: ledger.New(rdb), desk: deadletter.New(rdb, nil), inspector: asynq.NewInspectorFromRedisClient(rdb)}
+	var key string
+	if f.task != "" {
+		x.lane, key, err = r.find(ctx, s, f.task)
+	} else {
+		x.lane, err = s.Named(args[0])
+		key = args[1]
+	}
+	if err == nil && x.lane.Kind == tasks.KindNickname && strings.Count(key, "/") != 1 {
+		err = cli.BadInput("the target of a nickname is chat/user, with one slash; a slash or percent sign within an id is written %%2F or %%25")
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.read(ctx, x, key); err != nil {
+		return err
+	}
+	if a.JSON {
+		return a.PrintJSON(x.json())
+	}
+	(&printer{a.NewPrinter()}).explanation(x)
+	return nil
+}
+
+// reader reads what is known of a target.
+type reader struct {
+	rdb       redis.UniversalClient
+	ledger    *ledger.Ledger
+	desk      *deadletter.Desk
+	inspector *asynq.Inspector
+}
+
+// find is the target of a task, by its dead letter, the ledger's record of it, or
+// asynq's. Some round trips a lane.
+func (r *reader) find(ctx context.Context, s *lanes.Survey, id string) (lanes.State, string, error) {
+	letter, err := r.desk.Find(ctx, id)
+	if err == nil && letter.Target != "" {
+		lane, err := s.Named(letter.Lane)
+		return lane, letter.Target, err
+	}
+	if _, missing := errors.AsType[*deadletter.MissingError](err); err != nil && !missing {
+		return lanes.State{}, "", err
+	}
+	for _, l := range s.Lanes {
+		open, found, err := r.ledger.OpenTask(ctx, l.Organisation, string(l.Kind), id)
+		if err != nil {
+			return lanes.State{}, "", err
+		}
+		if tenant, kind, _, ok := registry.ParseQueue(open.Queue); found && ok && tenant == l.Tenant && kind == l.Kind {
+			return l, open.Wish.Target.Key, nil
+		}
+		for _, urgent := range []bool{true, false} {
+			info, err := r.info(registry.Queue(l.Tenant, l.Kind, urgent), id)
+			if err != nil {
+				return lanes.State{}, "", err
+			}
+			if info == nil {
+				continue
+			}
+			task, _, err := kinds.Decode(info.Type, info.Payload)
+			if err != nil {
+				return lanes.State{}, "", cli.BadInput("task %s of %s names no target that can be read: %w", id, l.Name(), err)
+			}
+			target, _ := kinds.Change(task, l.Organisation)
+			return l, target.Key, nil
+		}
+	}
+	return lanes.State{}, "", cli.BadInput("no task has the id %.100q: it has ended some time ago, or never was one; name its lane and target", id)
+}
+
+// info is what asynq has of a task; nil: nothing, or nothing that it can read.
+func (r *reader) info(queue, id string) (*asynq.TaskInfo, error) {
+	info, err := r.inspector.GetTaskInfo(queue, id)
+	switch {
+	case err == nil:
+		return info, nil
+	case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound), strings.Contains(err.Error(), "could not decode"):
+		return nil, nil //nolint:nilnil // it is not there
+	}
+	return nil, err
+}
+
+const (
+	// lettersRead bounds how many of a lane's letters are looked through for those
+	// of a target: a second's worth. Letters of tasks that the record names are
+	// found however many there are.
+	lettersRead = 1000
+	letterPage  = 100
+	// editsShown bounds how many open edits are looked up.
+	editsShown = 10
+)
+
+func (r *reader) read(ctx context.Context, x *explanation, key string) (err error) {
+	target := ledger.Target{Organisation: x.lane.Organisation, API: string(x.lane.Kind), Key: key}
+	if x.record, err = r.ledger.Look(ctx, target); err != nil {
+		return err
+	}
+	if err := r.readLetters(ctx, x); err != nil {
+		return err
+	}
+	for _, id := range named(x.record) {
+		if x.tasks[id], err = r.task(ctx, x, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// named are the tasks that a record names, but those that have ended well.
+func named(r ledger.Record) []string {
+	var ids []string
+	for _, name := range r.Names() {
+		if f := r.Fields[name]; f.TaskID != "" {
+			ids = append(ids, f.TaskID)
+		}
+		if f := r.Fields[name]; f.Intent != nil {
+			ids = append(ids, f.Intent.TaskID)
+		}
+	}
+	for _, e := range r.Edits[:min(len(r.Edits), editsShown)] {
+		ids = append(ids, e.TaskID)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+func (r *reader) readLetters(ctx context.Context, x *explanation) error {
+	var from ledger.Cursor
+	for n := 0; ; n += letterPage {
+		letters, next, err := r.ledger.DeadPage(ctx, ledger.Letters{Lane: x.lane.Name()}, from, letterPage)
+		if err != nil {
+			return err
+		}
+		for _, l := range letters {
+			if l.Target == x.record.Target.Key {
+				x.letters = append(x.letters, l)
+			}
+		}
+		if next == "" {
+			return nil
+		}
+		if from = next; n+letterPage >= lettersRead {
+			x.more = true
+			return nil
+		}
+	}
+}
+
+// task finds out where a task is: by its record in its queue, else in either of
+// the lane's.
+func (r *reader) task(ctx context.Context, x *explanation, id string) (taskFacts, error) {
+	facts := taskFacts{ID: id}
+	open, found, err := r.ledger.OpenTask(ctx, x.lane.Organisation, string(x.lane.Kind), id)
+	if err != nil {
+		return facts, err
+	}
+	facts.Open = found
+	lane := x.lane.Name()
+	queues := []string{registry.Queue(x.lane.Tenant, x.lane.Kind, true), lane}
+	if tenant, kind, _, ok := registry.ParseQueue(open.Queue); ok {
+		facts.Queue, queues, lane = open.Queue, []string{open.Queue}, registry.Queue(tenant, kind, false)
+	}
+	for _, queue := range queues {
+		info, err := r.info(queue, id)
+		if err != nil {
+			return facts, err
+		}
+		if info != nil {
+			facts.Queue, facts.State, facts.Error, facts.Next = queue, info.State.String(), info.LastErr, info.NextProcessAt
+			break
+		}
+	}
+	letter, dead, err := r.ledger.Letter(ctx, lane, id)
+	if err != nil || !dead {
+		return facts, err
+	}
+	facts.letter = &letter
+	if !slices.ContainsFunc(x.letters, func(l ledger.Letter) bool { return l.ID == id }) {
+		x.letters = append(x.letters, letter)
+	}
+	return facts, nil
+}

@@ -1,0 +1,145 @@
+package explain
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"rollcall/cmd/rollcall/internal/dead"
+	"rollcall/cmd/rollcall/internal/lanes"
+	"rollcall/internal/console"
+)
+
+// explainRecord is an explanation as --json prints it. Its names are a contract:
+// they are added to, never changed.
+type explainRecord struct {
+	Conclusion string `json:"conclusion"` // person, dead, vanished, underway, waiting, doubt, settled or unknown
+	Words      string `json:"words"`
+
+	Lane         string `json:"lane"`
+	Organisation string `json:"organisation"`
+	Target       string `json:"target"`
+
+	InFlightUntil time.Time        `json:"in_flight_until,omitzero"`
+	SettledAt     time.Time        `json:"settled_at,omitzero"` // when a task was last applied
+	Fields        []fieldRecord    `json:"fields,omitempty"`
+	Edits         []editRecord     `json:"edits,omitempty"`
+	Sources       map[string]int64 `json:"sources,omitempty"`
+	Effects       []effectRecord   `json:"effects,omitempty"`
+	Letters       []dead.Record    `json:"letters,omitempty"`
+	LettersCut    bool             `json:"letters_cut,omitzero"` // not all of the lane's were looked through
+	LaneState     lanes.Record     `json:"lane_state"`
+}
+
+// fieldRecord is one field of a target. Revisions are microseconds of Redis'
+// clock.
+type fieldRecord struct {
+	Name       string        `json:"name"`
+	Conclusion string        `json:"conclusion"`
+	Newest     int64         `json:"newest,omitzero"`
+	Task       *taskRecord   `json:"task,omitempty"` // of the newest wish
+	Applied    int64         `json:"applied,omitzero"`
+	Value      string        `json:"value,omitzero"`
+	Wished     string        `json:"wished,omitzero"` // where another was applied
+	Doubt      int64         `json:"doubt,omitzero"`
+	Answered   bool          `json:"answered,omitzero"` // what is in doubt cannot land any more
+	Late       time.Time     `json:"late,omitzero"`
+	Intent     *intentRecord `json:"intent,omitempty"`
+	Refused    int           `json:"refused,omitzero"` // candidates
+	Lock       string        `json:"lock,omitzero"`    // applied, said or unverified
+	LockUntil  time.Time     `json:"lock_until,omitzero"`
+}
+
+type intentRecord struct {
+	Value    string      `json:"value"`
+	Sends    int         `json:"sends"`
+	At       time.Time   `json:"at"`
+	Revision int64       `json:"revision"`
+	Task     *taskRecord `json:"task"`
+}
+
+type taskRecord struct {
+	ID    string    `json:"id"`
+	Queue string    `json:"queue,omitzero"`
+	State string    `json:"state,omitzero"` // asynq's; left out if it does not know the task
+	Next  time.Time `json:"next,omitzero"`
+	Error string    `json:"error,omitzero"`
+	Open  bool      `json:"open"` // it has not ended, as far as the ledger knows
+	Dead  bool      `json:"dead,omitzero"`
+}
+
+type editRecord struct {
+	Revision int64       `json:"revision"`
+	Task     *taskRecord `json:"task"`
+}
+
+type effectRecord struct {
+	At        time.Time         `json:"at"`
+	Revision  int64             `json:"revision,omitzero"`
+	TaskID    string            `json:"task_id,omitzero"`
+	RequestID string            `json:"request_id,omitzero"`
+	Set       map[string]string `json:"set,omitempty"`
+	By        string            `json:"by,omitzero"`
+	Did       string            `json:"did,omitzero"`
+}
+
+func (x *explanation) json() explainRecord {
+	end := x.conclude()
+	r := explainRecord{
+		Conclusion: end.Word, Words: console.Line(end.Text), Lane: x.lane.Name(), Organisation: x.lane.Organisation, Target: x.target(),
+		Sources: x.record.Sources, LettersCut: x.more, LaneState: x.survey.Record(x.lane),
+	}
+	if x.record.InFlight {
+		r.InFlightUntil = x.record.Until.UTC()
+	}
+	if !x.record.Settled.IsZero() {
+		r.SettledAt = x.record.Settled.UTC()
+	}
+	for _, name := range x.record.Names() {
+		r.Fields = append(r.Fields, x.fieldRecord(name))
+	}
+	for _, e := range x.record.Edits {
+		r.Edits = append(r.Edits, editRecord{e.Revision, x.taskRecord(e.TaskID)})
+	}
+	for _, e := range x.record.Effects {
+		set := maps.Clone(e.Set)
+		for name, value := range set {
+			set[name] = x.shown(name, value)
+		}
+		r.Effects = append(r.Effects, effectRecord{e.At.UTC(), e.Revision, e.TaskID, e.RequestID, set, e.By, e.Did})
+	}
+	for _, l := range x.letters {
+		r.Letters = append(r.Letters, dead.NewRecord(l, x.personal, false))
+	}
+	return r
+}
+
+func (x *explanation) fieldRecord(name string) fieldRecord {
+	f := x.record.Fields[name]
+	r := fieldRecord{
+		Name: name, Conclusion: x.concludeField(name).Word, Newest: f.Newest, Applied: f.Applied,
+		Value: x.shown(name, f.Value), Wished: x.shown(name, f.Wished), Doubt: f.Doubt, Answered: f.Answered, Refused: f.Attempts,
+	}
+	if f.TaskID != "" {
+		r.Task = x.taskRecord(f.TaskID)
+	}
+	if !f.Late.IsZero() {
+		r.Late = f.Late.UTC()
+	}
+	if in := f.Intent; in != nil {
+		r.Intent = &intentRecord{x.shown(name, in.Value), in.Sends, in.At.UTC(), in.Revision, x.taskRecord(in.TaskID)}
+	}
+	if f.Lock != nil {
+		r.Lock, r.LockUntil = f.Lock.Why, f.Lock.Until.UTC()
+	}
+	return r
+}
+
+func (x *explanation) taskRecord(id string) *taskRecord {
+	t := x.tasks[id]
+	r := &taskRecord{ID: id, Queue: t.Queue, State: t.State, Error: t.Error, Open: t.Open, Dead: t.letter != nil}
+	if slices.Contains([]string{"retry", "scheduled"}, t.State) {
+		r.Next = t.Next.UTC()
+	}
+	return r
+}

@@ -1,0 +1,167 @@
+package ids
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+
+	"rollcall/internal/cli"
+	"rollcall/internal/console"
+	"rollcall/internal/ledger"
+	"rollcall/internal/privacy"
+	"rollcall/internal/registry"
+	"rollcall/tasks"
+)
+
+func (a *app) listCommand() *cobra.Command {
+	var tenant string
+	var personal bool
+	n := 100
+	cmd := &cobra.Command{
+		Use:   "list [--tenant T]",
+		Short: "Show ID changes that a person must settle",
+		Long: `Show people whose ID may or may not have been changed, those longest in doubt
+first: which ID was sent how often, and when last. Nothing more is sent for them
+until somebody looks them up, and says ids confirm or reject.
+
+Names and ids of people are masked unless --show-personal-data is given.
+
+Exit codes:
+  0   done, also if there are none
+  4   Redis cannot be read
+  64  bad usage, or a tenant that no worker serves`,
+		Example: `  rollcall ids list --show-personal-data
+  rollcall ids list --tenant lakeside-dt --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if n < 1 {
+				return cli.BadInput("-n %d: say how many, 1 or more", n)
+			}
+			return a.WithRedis(cmd.Context(), func(ctx context.Context, rdb redis.UniversalClient) error {
+				ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)
+				defer cancel()
+				return a.listIDs(ctx, rdb, tenant, n, personal)
+			})
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&tenant, "tenant", "", "of the organisation of this tenant: its `NAME`")
+	cli.Limit(cmd, &n, "at most `N` of an organisation")
+	cli.PersonalData(cmd, &personal)
+	return cmd
+}
+
+// doubtRecord is a person whose ID is in doubt, as --json prints it. Its names
+// are a contract.
+type doubtRecord struct {
+	Organisation string    `json:"organisation"`
+	Tenants      []string  `json:"tenants"` // of the organisation: any of them names it
+	Target       string    `json:"target"`
+	Value        string    `json:"value,omitzero"`
+	Sends        int       `json:"sends,omitzero"`
+	Since        time.Time `json:"since,omitzero"` // when it was last sent
+	TaskID       string    `json:"task_id,omitzero"`
+}
+
+func (a *app) listIDs(ctx context.Context, rdb redis.UniversalClient, tenant string, n int, personal bool) error {
+	lanes, err := registry.Read(ctx, rdb, a.Now())
+	if err != nil {
+		return err
+	}
+	only := ""
+	if tenant != "" {
+		lane, err := a.idLane(ctx, rdb, tenant)
+		if err != nil {
+			return err
+		}
+		only = lane.Organisation
+	}
+	tenants := map[string][]string{}
+	var organisations []string
+	for _, l := range lanes {
+		if l.Kind != tasks.KindID || only != "" && l.Organisation != only {
+			continue
+		}
+		if tenants[l.Organisation] == nil {
+			organisations = append(organisations, l.Organisation)
+		}
+		tenants[l.Organisation] = append(tenants[l.Organisation], l.Tenant)
+	}
+	slices.Sort(organisations)
+	found := 0
+	for _, o := range organisations {
+		k, err := a.listDoubts(ctx, ledger.New(rdb), o, tenants[o], n, personal)
+		found += k
+		if err != nil {
+			return err
+		}
+	}
+	if found == 0 && !a.JSON {
+		fmt.Fprintln(a.Stdout, "no ID change is for a person to settle")
+	}
+	return nil
+}
+
+func (a *app) listDoubts(ctx context.Context, l *ledger.Ledger, organisation string, tenants []string, n int, personal bool) (found int, err error) {
+	targets, err := l.Doubts(ctx, organisation, string(tasks.KindID))
+	if err != nil {
+		return 0, err
+	}
+	p := a.newPrinter()
+	for i, target := range targets {
+		if found == n {
+			fmt.Fprintf(a.Stderr, "and %d more of %s: -n shows more\n", len(targets)-i, organisation)
+			return found, nil
+		}
+		record, err := l.Look(ctx, target)
+		if err != nil {
+			return found, err
+		}
+		state := record.Fields[idField]
+		if state.Doubt == 0 { // settled meanwhile
+			continue
+		}
+		found++
+		d := doubtRecord{Organisation: organisation, Tenants: tenants, Target: target.Key, Since: time.UnixMicro(state.Doubt)}
+		if in := state.Intent; in != nil {
+			d.Value, d.Sends, d.Since, d.TaskID = in.Value, in.Sends, in.At, in.TaskID
+		}
+		if !personal {
+			d.Target = privacy.Target(tasks.KindID, d.Target)
+			d.Value = privacy.Value(tasks.KindID, idField, d.Value)
+		}
+		d.Since = d.Since.UTC()
+		if a.JSON {
+			if err := a.PrintJSON(d); err != nil {
+				return found, err
+			}
+			continue
+		}
+		p.doubt(d, personal)
+	}
+	return found, nil
+}
+
+func (p *printer) doubt(d doubtRecord, personal bool) {
+	value, sent := "an ID that is not known, of an older worker", "sent "
+	if d.Value != "" {
+		value, sent = d.Value, "sent "+cli.Count(d.Sends, "time")+", last "
+	}
+	p.Text(console.Bold, 0, d.Organisation+": "+d.Target+" may have "+value)
+	sent += p.At(d.Since)
+	if d.TaskID != "" {
+		sent += "; task " + console.Glued(d.TaskID)
+	}
+	p.Text(console.Plain, 2, sent)
+	user := "USER"
+	if personal {
+		user = d.Target
+	}
+	of := " --tenant " + d.Tenants[0] + " --user " + user
+	p.Text(console.Plain, 2, "look the person up, then: "+console.Glued("rollcall ids confirm"+of)+" or "+console.Glued("rollcall ids reject"+of))
+}

@@ -1,0 +1,12 @@
+package lanes
+
+import (
+	"testing"
+
+	"rollcall/internal/commandtest"
+)
+
+func TestThePageNamesEveryField(t *testing.T) {
+	t.Parallel()
+	commandtest.NamesFields(t, "../../../../docs/rollcall.md", Record{}, monthRecord{}, dayRecord{}, holdRecord{}, step{}, stepResumed{}, eventRecord{})
+}

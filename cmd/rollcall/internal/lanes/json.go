@@ -1,0 +1,136 @@
+package lanes
+
+import (
+	"math"
+	"time"
+
+	"rollcall/internal/hold"
+)
+
+// Record is a lane as --json prints it. Its names are a contract: they are
+// added to, never changed.
+type Record struct {
+	Lane         string `json:"lane"`
+	Organisation string `json:"organisation"`
+	Tenant       string `json:"tenant"`
+	Kind         string `json:"kind"`
+
+	PendingUrgent int64 `json:"pending_urgent"`
+	Pending       int64 `json:"pending"`
+	Active        int64 `json:"active"`
+	Scheduled     int64 `json:"scheduled"`
+	ScheduledDue  int64 `json:"scheduled_due"`
+	Retry         int64 `json:"retry"`
+	Archived      int64 `json:"archived"`
+
+	// Oldest is how long the eldest pending task waits.
+	Oldest float64 `json:"oldest_seconds"`
+	// Backlog is what ETASeconds is about; null: nobody can tell.
+	Backlog    int64    `json:"backlog"`
+	ETASeconds *float64 `json:"eta_seconds"`
+
+	RateUsed     float64 `json:"rate_used"`
+	RateAllowed  float64 `json:"rate_allowed"`
+	Share        float64 `json:"share"`
+	SpreadMS     float64 `json:"spread_ms"`
+	BadSpreadMS  float64 `json:"refused_spread_ms,omitzero"`
+	Refused      int64   `json:"refused"`
+	PauseSeconds float64 `json:"pause_seconds"`
+
+	Month *monthRecord `json:"month,omitempty"`
+	Day   *dayRecord   `json:"day,omitempty"`
+
+	Holds        []holdRecord `json:"holds,omitempty"`
+	PausedUrgent bool         `json:"paused_urgent,omitzero"`
+	Paused       bool         `json:"paused,omitzero"`
+	Seen         time.Time    `json:"seen"`
+	NoWorker     bool         `json:"no_worker,omitzero"`
+}
+
+// monthRecord is what the lane's organisation has spent, all its lanes together.
+type monthRecord struct {
+	Name    string    `json:"name"`
+	Ends    time.Time `json:"ends"`
+	Spent   int64     `json:"spent"`
+	Quota   int       `json:"quota,omitzero"`
+	Reserve int       `json:"reserve,omitzero"`
+	Left    *int64    `json:"left"` // null: not bounded
+	// SaidSpent tells that the platform says so.
+	SaidSpent bool `json:"said_spent,omitzero"`
+}
+
+type dayRecord struct {
+	Spent int64 `json:"spent"`
+	Limit int   `json:"limit"`
+	Left  int64 `json:"left"`
+}
+
+type holdRecord struct {
+	Level    hold.Level `json:"level"`
+	Name     string     `json:"name"`
+	Class    hold.Class `json:"class"`
+	Reason   string     `json:"reason"`
+	BulkOnly bool       `json:"bulk_only,omitzero"`
+	Since    time.Time  `json:"since"`
+	Until    time.Time  `json:"until,omitzero"`
+	By       string     `json:"by"`
+	Probe    hold.Probe `json:"probe,omitzero"`
+	Next     time.Time  `json:"next_probe,omitzero"`
+	Tries    int        `json:"probes,omitzero"`
+	Probing  string     `json:"probing,omitzero"` // the worker that probes it, until next_probe
+	Seen     hold.Seen  `json:"seen,omitzero"`
+	Lift     string     `json:"lift"`
+}
+
+func (s *Survey) record(h hold.Hold) holdRecord {
+	return holdRecord{
+		Level: h.Level, Name: h.Name, Class: h.Class, Reason: h.Reason, BulkOnly: h.Bulk, Since: h.Since, Until: h.Until,
+		By: h.By, Probe: h.Probe, Next: h.Next, Tries: h.Tries, Probing: h.Probing, Seen: h.Seen, Lift: s.lift(h),
+	}
+}
+
+func (s *Survey) records() []any {
+	all := make([]any, len(s.Lanes))
+	for i, l := range s.Lanes {
+		all[i] = s.Record(l)
+	}
+	return all
+}
+
+// Record is a lane of the survey for --json.
+func (s *Survey) Record(l State) Record {
+	r := Record{
+		Lane: l.Name(), Organisation: l.Organisation, Tenant: l.Tenant, Kind: string(l.Kind),
+		PendingUrgent: l.urgent.Pending, Pending: l.bulk.Pending, Active: l.urgent.Active + l.bulk.Active,
+		Scheduled: l.urgent.Scheduled + l.bulk.Scheduled, ScheduledDue: l.urgent.due + l.bulk.due,
+		Retry: l.urgent.Retry + l.bulk.Retry, Archived: l.urgent.Archived + l.bulk.Archived,
+		Oldest: seconds(max(l.urgent.Oldest, l.bulk.Oldest)), Backlog: l.waits(),
+		RateUsed: round(l.pace.InUse), RateAllowed: round(l.pace.Allowed), Share: l.pace.Share,
+		SpreadMS: seconds(1000 * l.pace.Spread), BadSpreadMS: seconds(1000 * l.pace.Bad), Refused: l.pace.Refused,
+		PauseSeconds: seconds(l.pace.Paused),
+		PausedUrgent: l.urgent.Paused, Paused: l.bulk.Paused, Seen: l.Seen, NoWorker: l.unseen,
+	}
+	if eta, known := l.eta(); known {
+		r.ETASeconds = new(seconds(eta))
+	}
+	if l.pace.Metered {
+		m := l.pace.Month
+		r.Month = &monthRecord{
+			Name: m.Name, Ends: m.Ends.UTC(), Spent: m.Spent, Quota: l.pace.Quota.Calls, Reserve: l.pace.Quota.Reserve, SaidSpent: m.Said,
+		}
+		if left, bounded := l.pace.MonthLeft(); bounded {
+			r.Month.Left = &left
+		}
+	}
+	if limit := l.dayLimit(); limit > 0 {
+		r.Day = &dayRecord{Spent: l.pace.Day, Limit: limit, Left: max(0, int64(limit)-l.pace.Day)}
+	}
+	for _, h := range l.holds {
+		r.Holds = append(r.Holds, s.record(h))
+	}
+	return r
+}
+
+func seconds(d time.Duration) float64 { return round(d.Seconds()) }
+
+func round(f float64) float64 { return math.Round(f*1000) / 1000 }

@@ -1,0 +1,198 @@
+package lanes
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"rollcall/internal/cli"
+	"rollcall/internal/console"
+	"rollcall/internal/hold"
+	"rollcall/internal/pace"
+)
+
+// printer prints lanes, holds and events for a person.
+type printer struct{ *cli.Printer }
+
+func (a *app) newPrinter() *printer { return &printer{a.NewPrinter()} }
+
+// survey prints all lanes. detailed tells what each has learned, too.
+func (p *printer) survey(s *Survey, detailed bool) {
+	p.headline(s)
+	p.holds(s)
+	if len(s.Lanes) > 0 {
+		fmt.Fprintln(p.Out)
+		p.table(s, detailed)
+	}
+	p.months(s)
+}
+
+func (p *printer) headline(s *Survey) {
+	held, unseen := 0, 0
+	for _, l := range s.Lanes {
+		if len(l.holds) > 0 {
+			held++
+		}
+		if l.unseen {
+			unseen++
+		}
+	}
+	text, style := cli.Count(len(s.Lanes), "lane")+", none on hold", console.Green
+	if held > 0 {
+		text, style = fmt.Sprintf("%d of %s on hold", held, cli.Count(len(s.Lanes), "lane")), console.Red
+	}
+	if unseen > 0 {
+		text += fmt.Sprintf(", %d without a worker", unseen)
+		if held == 0 {
+			style = console.Yellow
+		}
+	}
+	fmt.Fprintln(p.Out, console.Paint(style, text))
+}
+
+// holds prints each hold once, however many lanes it holds.
+func (p *printer) holds(s *Survey) {
+	var all []hold.Hold
+	for _, l := range s.Lanes {
+		for _, h := range l.holds {
+			same := func(o hold.Hold) bool { return o.Place == h.Place && o.Class == h.Class }
+			if !slices.ContainsFunc(all, same) {
+				all = append(all, h)
+			}
+		}
+	}
+	for _, h := range append(all, s.strays...) {
+		fmt.Fprintln(p.Out)
+		p.hold(s, h)
+	}
+}
+
+func (p *printer) hold(s *Survey, h hold.Hold) {
+	const indent = 6
+	title := console.Glued("HELD  ") + heldBy(h)
+	if h.Bulk {
+		title += ": urgent tasks still go"
+	}
+	p.Text(console.Red, 0, title)
+	p.Text(console.Plain, indent, h.Reason)
+	if seen := h.Seen.Text(p.Now.Location()); seen != "" {
+		p.Text(console.Plain, indent, "seen: "+seen)
+	}
+	since := "since " + p.when(h.Since) + ", by " + h.By
+	if h.Until.IsZero() {
+		p.Text(console.Plain, indent, since)
+	} else {
+		p.Text(console.Plain, indent, since+"; until "+p.when(h.Until))
+	}
+	if h.Probe != hold.ByTime {
+		p.Text(console.Plain, indent, p.probes(h)+", "+cli.Count(h.Tries, "probe")+" so far")
+	}
+	p.Text(console.Plain, indent, "ends: "+glueCommand(s.lift(h)))
+	held, _ := s.lanesOf(h.Place)
+	switch {
+	case h.Level == hold.Lane && len(held) > 0:
+	case len(held) > 0:
+		p.Text(console.Plain, indent, "lanes: "+strings.Join(held, ", "))
+	case h.Level == hold.Address:
+		p.Text(console.Plain, indent, "lanes: all that call from there; no lane here says that it does")
+	default:
+		p.Text(console.Plain, indent, "lanes: none that a worker serves")
+	}
+}
+
+// probes says when a hold is probed, and how.
+func (p *printer) probes(h hold.Hold) string {
+	how := map[hold.Probe]string{
+		hold.ByTask: "by the first task that waits", hold.ByToken: "by a call for a token, which is not metered",
+		hold.ByAddress: "by a call for a token, which is not metered",
+	}[h.Probe]
+	switch due := !p.Now.Before(h.Next); {
+	case h.Probing != "" && !due:
+		return "probed now by " + h.Probing + ", " + how
+	case due:
+		return "to be probed now, " + how
+	}
+	return "next probe " + p.when(h.Next) + ", " + how
+}
+
+// when is a time with its zone and how far away it is.
+func (p *printer) when(t time.Time) string {
+	zoned := hold.Moment(t, p.Now.Location())
+	switch d := t.Sub(p.Now); {
+	case d > 0:
+		return zoned + ", in " + cli.Duration(d)
+	case -d < time.Second:
+		return zoned + ", now"
+	default:
+		return zoned + ", " + cli.Duration(-d) + " ago"
+	}
+}
+
+func heldBy(h hold.Hold) string {
+	class := string(h.Class)
+	if h.Class == hold.Operator {
+		class = "by a person"
+	}
+	return console.Line(h.String()) + ", " + class
+}
+
+// glueCommand keeps the command of an advice on one line.
+func glueCommand(text string) string {
+	if i := strings.Index(text, "rollcall lanes "); i >= 0 {
+		return text[:i] + console.Glued(text[i:])
+	}
+	return text
+}
+
+func (p *printer) months(s *Survey) {
+	all := s.organisations()
+	if len(all) == 0 {
+		return
+	}
+	month := all[0].status.Month
+	fmt.Fprintln(p.Out)
+	fmt.Fprintln(p.Out, console.Paint(console.Bold, "CALLS OF "+month.Name)+"  until "+p.At(month.Ends))
+	width := 0
+	for _, o := range all {
+		width = max(width, console.Cells(o.name))
+	}
+	for _, o := range all {
+		text, style := spent(o.status)
+		text = console.Glued(o.name+strings.Repeat(" ", width-console.Cells(o.name))) + "  " + text
+		p.Text(style, 2, text)
+	}
+}
+
+func spent(s pace.Status) (text string, style console.Style) {
+	left, bounded := s.MonthLeft()
+	reserve := min(left, int64(s.Quota.Reserve))
+	switch {
+	case s.Month.Said:
+		text = fmt.Sprintf("%d spent; the platform says there are no more", s.Month.Spent)
+		return text, console.Red
+	case !bounded:
+		return fmt.Sprintf("%d spent, no quota is configured", s.Month.Spent), console.Plain
+	}
+	text = fmt.Sprintf("%d of %d spent, %d left", s.Month.Spent, s.Quota.Calls, left)
+	if reserve > 0 {
+		text += fmt.Sprintf(", %d of them for urgent tasks", reserve)
+	}
+	switch {
+	case left <= int64(s.Quota.Reserve):
+		return text, console.Red
+	case s.Quota.Warn > 0 && s.Month.Spent >= int64(s.Quota.Warn):
+		return text, console.Yellow
+	}
+	return text, console.Plain
+}
+
+// Print prints one lane of a survey, and what holds it.
+func (s *Survey) Print(out *cli.Printer, l State) {
+	p := &printer{out}
+	alone := *s
+	alone.Lanes, alone.strays = []State{l}, nil
+	p.holds(&alone)
+	fmt.Fprintln(p.Out)
+	p.table(&alone, false)
+}

@@ -1,0 +1,129 @@
+package lanes
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"rollcall/internal/cli"
+	"rollcall/internal/console"
+	"rollcall/internal/hold"
+	"rollcall/internal/pace"
+)
+
+// stepResumed is that a pause was ended; its names are a contract.
+type stepResumed struct {
+	Outcome string   `json:"outcome"` // pause_ended
+	Lanes   []string `json:"lanes,omitzero"`
+	Address string   `json:"address,omitzero"`
+}
+
+// covered are the lanes that a hold of the place would hold.
+func (r *releaser) covered() []State {
+	return slices.DeleteFunc(slices.Clone(r.survey.Lanes), func(l State) bool { return !slices.Contains(l.places(), r.place) })
+}
+
+// resume ends the pauses of a place that nothing holds any more.
+func (r *releaser) resume(ctx context.Context, p *printer) error {
+	done := stepResumed{Outcome: "pause_ended"}
+	var refs []pace.Ref
+	for _, l := range r.covered() {
+		if l.pace.Paused > 0 {
+			done.Lanes, refs = append(done.Lanes, l.Name()), append(refs, l.pace.Ref)
+		}
+	}
+	if r.place.Level == hold.Address {
+		left, err := pace.AddressPause(ctx, r.rdb, r.place.Name)
+		if err != nil {
+			return err
+		}
+		if left > 0 {
+			done.Address = r.place.Name
+			if err := pace.ResumeAddress(ctx, r.rdb, r.place.Name); err != nil {
+				return err
+			}
+		}
+	}
+	if len(refs) > 0 {
+		if err := pace.Resume(ctx, r.rdb, refs...); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(done.Lanes) == 0 && done.Address == "":
+		return nil
+	case r.JSON:
+		return r.PrintJSON(done)
+	}
+	text := "pause ended: "
+	if done.Address != "" {
+		text += "address " + done.Address
+	}
+	if len(done.Lanes) > 0 {
+		if done.Address != "" {
+			text += ", "
+		}
+		text += cli.Listed(done.Lanes)
+	}
+	p.Text(console.Green, 0, text)
+	return nil
+}
+
+// readAddresses reads the pauses of the addresses of the lanes.
+func (r *releaser) readAddresses(ctx context.Context) error {
+	known := map[string]time.Duration{"": 0}
+	for i, l := range r.survey.Lanes {
+		left, read := known[l.Address]
+		if !read {
+			var err error
+			if left, err = pace.AddressPause(ctx, r.rdb, l.Address); err != nil {
+				return err
+			}
+			known[l.Address] = left
+		}
+		r.survey.Lanes[i].addressPause = left
+	}
+	return nil
+}
+
+// remains prints what else keeps the lanes of the place from sending, and
+// reports whether a hold or a pause keeps all of them.
+func (r *releaser) remains(p *printer) (held bool) {
+	say := func(style console.Style, text string) {
+		if !r.JSON {
+			p.Text(style, 0, text)
+		}
+	}
+	seen := map[string]bool{}
+	once := func(key string) bool {
+		was := seen[key]
+		seen[key] = true
+		return !was
+	}
+	for _, l := range r.covered() {
+		for _, h := range l.holds {
+			if h.Place == r.place || !once(heldBy(h)) {
+				continue
+			}
+			held = held || h.Level != hold.Lane || r.place.Level == hold.Lane // a lane of many is no reason to fail
+			until := ""
+			if !h.Until.IsZero() {
+				until = ", until " + p.when(h.Until)
+			}
+			what := "lane " + l.Name()
+			say(console.Red, what+" is held by another hold, of "+heldBy(h)+until+": "+glueCommand(r.survey.lift(h)))
+		}
+		if queues := l.pausedQueues(); queues != "" {
+			say(console.Yellow, "asynq's pause button is set on "+queues+" of "+l.Name()+": resume in the web UI")
+		}
+		if l.unseen {
+			say(console.Yellow, "no worker serves "+l.Name()+": start one, or check why it stopped")
+		}
+		if l.addressPause > 0 && r.place.Level != hold.Address && once("address "+l.Address) {
+			held = true
+			say(console.Red, "address "+l.Address+" pauses until "+p.when(p.Now.Add(l.addressPause.Round(time.Second)))+": "+
+				glueCommand("rollcall lanes release address "+l.Address+" --force"))
+		}
+	}
+	return held
+}

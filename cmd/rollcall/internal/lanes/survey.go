@@ -1,0 +1,242 @@
+package lanes
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/backlog"
+	"rollcall/internal/cli"
+	"rollcall/internal/hold"
+	"rollcall/internal/pace"
+	"rollcall/internal/registry"
+)
+
+// unseenFor is when a lane counts as without a worker: they publish it every
+// minute.
+const unseenFor = 3 * time.Minute
+
+// Survey is how all lanes get on at one time.
+type Survey struct {
+	now   time.Time
+	Lanes []State // those that need somebody first
+	// strays are holds of which no lane says that they hold it: of a shared
+	// address, or of what is no longer served.
+	strays []hold.Hold
+}
+
+// State is how one lane gets on.
+type State struct {
+	registry.Lane
+
+	urgent, bulk queueState
+	pace         pace.Status
+	holds        []hold.Hold // that hold it now, those that hold most first
+	unseen       bool        // no worker for a while
+	addressPause time.Duration
+}
+
+type queueState struct {
+	backlog.Queue
+
+	due int64 // scheduled, and its time has come
+}
+
+// places are those whose holds hold the lane.
+func (l State) places() []hold.Place {
+	places := []hold.Place{{Level: hold.Lane, Name: l.Name()}, {Level: hold.Tenant, Name: l.Tenant}}
+	if l.pace.Metered {
+		places = append(places, hold.Place{Level: hold.Organisation, Name: l.Organisation})
+	}
+	if l.Address != "" {
+		places = append(places, hold.Place{Level: hold.Address, Name: l.Address})
+	}
+	return places
+}
+
+// Read reads all lanes, in seven round trips however many there are, and
+// two more where queues of others are left.
+func Read(ctx context.Context, rdb redis.UniversalClient, now time.Time) (*Survey, error) {
+	lanes, err := readLanes(ctx, rdb, now)
+	if err != nil {
+		return nil, err
+	}
+	board := hold.NewBoard(rdb)
+	if err := board.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	s := &Survey{now: now, Lanes: make([]State, len(lanes))}
+	if len(lanes) > 0 {
+		if err := s.fill(ctx, rdb, lanes); err != nil {
+			return nil, err
+		}
+	}
+	over := func(h hold.Hold) bool { return !h.Until.IsZero() && !now.Before(h.Until) }
+	known := map[hold.Place]bool{}
+	for i, l := range s.Lanes {
+		for _, p := range l.places() {
+			known[p] = true
+		}
+		s.Lanes[i].holds = slices.DeleteFunc(board.Of(l.places()...), over)
+	}
+	s.strays = slices.DeleteFunc(board.All(), func(h hold.Hold) bool { return known[h.Place] || over(h) })
+	slices.SortStableFunc(s.Lanes, func(x, y State) int {
+		return cmp.Or(cmp.Compare(x.urgency(), y.urgency()), cmp.Compare(x.Name(), y.Name()))
+	})
+	return s, nil
+}
+
+// fill reads what is kept of each lane.
+func (s *Survey) fill(ctx context.Context, rdb redis.UniversalClient, lanes []registry.Lane) error {
+	refs := make([]pace.Ref, len(lanes))
+	var queues []string
+	for i, l := range lanes {
+		refs[i] = pace.Ref{Organisation: l.Organisation, Lane: registry.Queue(l.Tenant, l.Kind, false)}
+		queues = append(queues, registry.Queue(l.Tenant, l.Kind, true), registry.Queue(l.Tenant, l.Kind, false))
+	}
+	paces, err := pace.Read(ctx, rdb, refs)
+	if err != nil {
+		return err
+	}
+	lengths, err := backlog.Read(ctx, rdb, queues)
+	if err != nil {
+		return err
+	}
+	due, err := readDue(ctx, rdb, queues, s.now)
+	if err != nil {
+		return err
+	}
+	for i, l := range lanes {
+		s.Lanes[i] = State{
+			Lane: l, pace: paces[i], unseen: s.now.Sub(l.Seen) > unseenFor,
+			urgent: queueState{lengths[2*i], due[2*i]}, bulk: queueState{lengths[2*i+1], due[2*i+1]},
+		}
+	}
+	return nil
+}
+
+// readDue counts scheduled tasks whose time has come: asynq moves them on while
+// a worker is there.
+func readDue(ctx context.Context, rdb redis.UniversalClient, queues []string, now time.Time) ([]int64, error) {
+	answers := make([]*redis.IntCmd, len(queues))
+	if _, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, queue := range queues {
+			answers[i] = p.ZCount(ctx, backlog.Key(queue, "scheduled"), "-inf", strconv.FormatInt(now.Unix(), 10))
+		}
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("count scheduled tasks: %w", err)
+	}
+	due := make([]int64, len(queues))
+	for i, answer := range answers {
+		due[i] = answer.Val()
+	}
+	return due, nil
+}
+
+// urgency orders lanes by how soon somebody must look at them.
+func (l State) urgency() int {
+	switch {
+	case len(l.holds) > 0 && !l.holds[0].Bulk:
+		return 0
+	case len(l.holds) > 0:
+		return 1
+	case l.unseen:
+		return 2
+	case l.urgent.Paused || l.bulk.Paused:
+		return 3
+	}
+	return 4
+}
+
+func (q queueState) waits() int64 { return q.Pending + q.Retry + q.due }
+
+func (l State) waits() int64 { return l.urgent.waits() + l.bulk.waits() }
+
+// held tells that nothing of what waits is taken: all of it, or all that is not
+// urgent where there is more than that.
+func (l State) held() bool {
+	return len(l.holds) > 0 && (!l.holds[0].Bulk || l.bulk.waits() > 0 || l.urgent.waits() == 0)
+}
+
+// eta is how long what waits takes at the allowed rate, an ongoing pause
+// included; false if nobody can tell.
+func (l State) eta() (time.Duration, bool) {
+	switch {
+	case l.waits() == 0:
+		return 0, true
+	case l.held(), l.unseen, l.pace.Allowed <= 0, l.urgent.Paused && l.urgent.waits() > 0, l.bulk.Paused && l.bulk.waits() > 0:
+		return 0, false
+	}
+	return l.pace.Paused + time.Duration(float64(l.waits())/l.pace.Allowed*float64(time.Second)), true
+}
+
+// dayLimit is what the lane may call in a day; 0: as much as it likes.
+func (l State) dayLimit() int {
+	for _, limit := range l.pace.Limits {
+		if limit.Per >= pace.Day {
+			return limit.Calls
+		}
+	}
+	return 0
+}
+
+// organisation is what an organisation has spent of its month.
+type organisation struct {
+	name   string
+	status pace.Status // of one of its metered lanes
+}
+
+// organisations are those of the lanes that have metered lanes, in order.
+func (s *Survey) organisations() []organisation {
+	var all []organisation
+	for _, l := range s.Lanes {
+		if l.pace.Metered && !slices.ContainsFunc(all, func(o organisation) bool { return o.name == l.Organisation }) {
+			all = append(all, organisation{l.Organisation, l.pace})
+		}
+	}
+	slices.SortFunc(all, func(x, y organisation) int { return cmp.Compare(x.name, y.name) })
+	return all
+}
+
+// lift says what ends a hold, for a person.
+func (s *Survey) lift(h hold.Hold) string {
+	if h.Class == hold.Quota && h.Level == hold.Organisation {
+		for _, o := range s.organisations() {
+			if o.name == h.Name && o.status.Month.Said {
+				return "by itself when the month turns; when more calls were bought: rollcall lanes release organisation " + h.Name
+			}
+		}
+	}
+	return h.HowToLift()
+}
+
+// Named finds a lane by its name or that of its urgent queue.
+func (s *Survey) Named(name string) (State, error) {
+	lane := strings.TrimSuffix(name, ".urgent")
+	for _, l := range s.Lanes {
+		if l.Name() == lane {
+			return l, nil
+		}
+	}
+	return State{}, cli.BadInput("no worker serves a lane %q; %s", name, s.served())
+}
+
+// Blocked is what keeps the lane from taking tasks; empty: nothing.
+func (l State) Blocked() string {
+	switch {
+	case l.held():
+		return "the lane is on hold: " + heldBy(l.holds[0])
+	case l.unseen:
+		return "no worker serves the lane at present"
+	case l.urgent.Paused || l.bulk.Paused:
+		return "asynq's pause button is set on " + l.pausedQueues()
+	}
+	return ""
+}

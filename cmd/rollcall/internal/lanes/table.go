@@ -1,0 +1,208 @@
+package lanes
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/internal/cli"
+	"rollcall/internal/console"
+	"rollcall/internal/hold"
+)
+
+// head are the columns beside the lane's name; docs and help explain them.
+func head() []string {
+	return []string{"URGENT", "PENDING", "ACTIVE", "SCHED", "RETRY", "ARCH", "CALLS/S", "ETA"}
+}
+
+func (l State) row() []string {
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	return []string{
+		number(l.urgent.Pending), number(l.bulk.Pending), number(l.urgent.Active + l.bulk.Active),
+		number(l.urgent.Scheduled + l.bulk.Scheduled), number(l.urgent.Retry + l.bulk.Retry), number(l.urgent.Archived + l.bulk.Archived),
+		rates(l.pace.InUse, l.pace.Allowed), l.etaText(),
+	}
+}
+
+func (l State) etaText() string {
+	eta, known := l.eta()
+	switch {
+	case l.held():
+		return "held"
+	case !known:
+		return "?"
+	case l.waits() == 0:
+		return "-"
+	}
+	return cli.Duration(eta)
+}
+
+func rates(used, allowed float64) string {
+	if allowed <= 0 {
+		return "-"
+	}
+	return rate(used) + "/" + rate(allowed)
+}
+
+func rate(r float64) string {
+	if r > 0 && r < 1 {
+		return strconv.FormatFloat(r, 'f', 2, 64)
+	}
+	return strconv.FormatFloat(r, 'f', 1, 64)
+}
+
+// table prints a row a lane. A name that has no room beside its numbers stands
+// above them.
+func (p *printer) table(s *Survey, detailed bool) {
+	rows := make([][]string, len(s.Lanes))
+	widths := make([]int, len(head()))
+	for i, title := range head() {
+		widths[i] = len(title)
+	}
+	longest := len("LANE")
+	for i, l := range s.Lanes {
+		rows[i] = l.row()
+		longest = max(longest, len(l.Name()))
+		for j, text := range rows[i] {
+			widths[j] = max(widths[j], len(text))
+		}
+	}
+	numbers := 0
+	for _, w := range widths {
+		numbers += w + 1
+	}
+	first := min(longest, max(p.Width-numbers, len("LANE")))
+	line := func(name string, row []string) string {
+		var b strings.Builder
+		fmt.Fprintf(&b, "%-*s", first, name)
+		for i, text := range row {
+			fmt.Fprintf(&b, " %*s", widths[i], text)
+		}
+		return b.String()
+	}
+	fmt.Fprintln(p.Out, console.Paint(console.Bold, line("LANE", head())))
+	for i, l := range s.Lanes {
+		name, style := l.Name(), console.Plain
+		switch {
+		case len(l.holds) > 0:
+			style = console.Red
+		case l.urgency() < 4:
+			style = console.Yellow
+		}
+		if len(name) > first {
+			fmt.Fprintln(p.Out, console.Paint(style, name))
+			name = ""
+		}
+		fmt.Fprintln(p.Out, console.Paint(style, line(name, rows[i])))
+		p.notes(l, detailed)
+	}
+}
+
+// notes prints what a lane's numbers do not say.
+func (p *printer) notes(l State, detailed bool) {
+	warn := func(format string, args ...any) { p.Text(console.Yellow, 2, fmt.Sprintf(format, args...)) }
+	tell := func(format string, args ...any) { p.Text(console.Plain, 2, fmt.Sprintf(format, args...)) }
+	for _, h := range l.holds {
+		text := "on hold: " + heldBy(h)
+		if h.Bulk {
+			text += "; urgent tasks still go"
+		}
+		p.Text(console.Red, 2, text)
+	}
+	switch {
+	case l.unseen && l.Seen.IsZero():
+		warn("no worker has ever said that it serves this lane: start one, or delete the tasks in the web UI")
+	case l.unseen:
+		warn("no worker since %s: start one, or look why it is gone", p.At(l.Seen))
+	}
+	if queues := l.pausedQueues(); queues != "" {
+		warn("asynq's pause button is set on %s: resume in the web UI", queues)
+	}
+	if l.pace.Paused > 0 {
+		warn("pauses for another %s, after a refusal for the rate", cli.Duration(l.pace.Paused))
+	}
+	if l.pace.Share > 0 && l.pace.Share < 1 {
+		warn("goes at %d %% of its limit, since calls were refused: somebody else takes some of it, or it has become smaller", int(l.pace.Share*100))
+	}
+	spent := func(h hold.Hold) bool { return h.Class == hold.Quota }
+	if left, bounded := l.pace.MonthLeft(); bounded && l.waits() > left && !slices.ContainsFunc(l.holds, spent) {
+		warn("%d wait, and the month has calls for %d", l.waits(), left)
+	}
+	if limit := l.dayLimit(); limit > 0 {
+		left := max(0, int64(limit)-l.pace.Day)
+		style := console.Plain
+		if left == 0 || l.waits() > left {
+			style = console.Yellow
+		}
+		p.Text(style, 2, fmt.Sprintf("today %d of %d calls, %d left", l.pace.Day, limit, left))
+	}
+	if len(l.pace.Limits) == 0 && !l.unseen {
+		warn("no worker has told its limits")
+	}
+	if detailed {
+		if limits := l.limits(); limits != "" {
+			tell("limits: %s", limits)
+		}
+		tell("%s", l.learned())
+		if oldest := max(l.urgent.Oldest, l.bulk.Oldest); oldest > 0 {
+			tell("the oldest pending task waits for %s", cli.Duration(oldest))
+		}
+		if !l.unseen {
+			tell("a worker was seen %s", p.At(l.Seen))
+		}
+	}
+}
+
+func (l State) pausedQueues() string {
+	switch {
+	case l.urgent.Paused && l.bulk.Paused:
+		return "both queues"
+	case l.urgent.Paused:
+		return "the urgent queue"
+	case l.bulk.Paused:
+		return "the queue of all that is not urgent"
+	}
+	return ""
+}
+
+// learned is what the lane's pace has found out about its platform.
+func (l State) learned() string {
+	s := l.pace
+	if s.Booked == 0 {
+		return "no call was made yet, and nothing learned"
+	}
+	text := "assumes that calls arrive up to " + spread(s.Spread) + " off their time; "
+	if s.Refused == 0 {
+		return text + "none was refused for the rate"
+	}
+	text += fmt.Sprintf("%d so far were refused for the rate", s.Refused)
+	if s.Bad > 0 {
+		text += ", the last to tell at " + spread(s.Bad)
+	}
+	return text
+}
+
+// limits are what a worker has told that the lane is held to.
+func (l State) limits() string {
+	parts := make([]string, len(l.pace.Limits))
+	for i, limit := range l.pace.Limits {
+		per := limit.Per.String()
+		switch {
+		case limit.Per >= time.Hour:
+			per = strings.TrimSuffix(strings.TrimSuffix(per, "0s"), "0m")
+		case limit.Per >= time.Minute:
+			per = strings.TrimSuffix(per, "0s")
+		}
+		parts[i] = fmt.Sprintf("%d calls in %s", limit.Calls, per)
+		if limit.Cost > 1 {
+			parts[i] += fmt.Sprintf(", of which one takes %d", limit.Cost)
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+func spread(d time.Duration) string {
+	return strconv.FormatFloat(float64(d.Microseconds())/1000, 'f', -1, 64) + " ms"
+}

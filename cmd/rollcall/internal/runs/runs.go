@@ -1,0 +1,308 @@
+// Package runs is rollcall runs: what became of the rows of a run.
+package runs
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+
+	"rollcall/internal/cli"
+	"rollcall/internal/console"
+	"rollcall/internal/ledger"
+	"rollcall/internal/registry"
+	"rollcall/tasks"
+)
+
+const runsExits = `Exit codes:
+  0   done, also if there are none
+  4   Redis cannot be read
+  64  bad usage, or no run has the name`
+
+// app is one call of the command.
+type app struct{ *cli.App }
+
+// Command shows the runs and what became of their rows.
+func Command(cliApp *cli.App) *cobra.Command {
+	a := &app{cliApp}
+	cmd := &cobra.Command{
+		Use:   "runs",
+		Short: "Show what became of the rows of a file or a night",
+		Long: `Show what became of the rows of a run: of a file, of a tick of a schedule, or of
+what a service enqueued under one name. The results are kept for 90 days.`,
+		Example: `  rollcall runs list
+  rollcall runs show 20260301-191532-3f9a01`,
+	}
+	cli.HelpWhenBare(cmd)
+	cmd.AddCommand(a.runsListCommand(), a.runsShowCommand())
+	return cmd
+}
+
+// results are the letters of the ledger in words, in the order in which they are
+// told. Their names are a contract.
+func results() []struct {
+	letter byte
+	name   string
+} {
+	return []struct {
+		letter byte
+		name   string
+	}{
+		{ledger.RowStored, "open"},
+		{ledger.RowDead, "dead"},
+		{ledger.RowApplied, "applied"},
+		{ledger.RowUnchanged, "unchanged"},
+		{ledger.RowSuperseded, "superseded"},
+		{ledger.RowSettled, "settled"},
+	}
+}
+
+// share is what a lane has of a run.
+type share struct {
+	lane  registry.Lane
+	began time.Time
+	rows  ledger.Results
+}
+
+// tally is a run or a share of it in numbers, as --json prints it. Its names are a
+// contract: they are added to, never changed.
+type tally struct {
+	Run     string         `json:"run"`
+	Lane    string         `json:"lane,omitzero"` // of a share
+	Lanes   []string       `json:"lanes,omitempty"`
+	Began   time.Time      `json:"began"`
+	Rows    int            `json:"rows"`
+	Results map[string]int `json:"results"`
+	Open    []int          `json:"open_rows,omitempty"`
+	Dead    []int          `json:"dead_rows,omitempty"`
+}
+
+func (t *tally) add(s share) {
+	counts := s.rows.Counts()
+	for _, r := range results() {
+		n := counts[r.letter]
+		t.Results[r.name] += n
+		t.Rows += n
+	}
+	if t.Began.IsZero() || s.began.Before(t.Began) {
+		t.Began = s.began
+	}
+}
+
+func newTally(run string) *tally { return &tally{Run: run, Results: map[string]int{}} }
+
+// servedLanes are those that were ever served: a run outlives its lane's worker.
+func servedLanes(ctx context.Context, rdb redis.UniversalClient, tenant string) ([]registry.Lane, error) {
+	lanes, err := registry.Read(ctx, rdb, time.Time{})
+	return slices.DeleteFunc(lanes, func(l registry.Lane) bool { return tenant != "" && l.Tenant != tenant }), err
+}
+
+// shares reads what the lanes have of a run.
+func shares(ctx context.Context, book *ledger.Ledger, lanes []registry.Lane, run string) ([]share, error) {
+	var all []share
+	for _, l := range lanes {
+		name := ledger.RunName{Tenant: l.Tenant, Run: run}
+		began, found, err := book.RunBegan(ctx, l.Organisation, string(l.Kind), name)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			continue
+		}
+		rows, err := book.ReadRun(ctx, l.Organisation, string(l.Kind), name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, share{lane: l, began: began, rows: rows})
+	}
+	return all, nil
+}
+
+func (a *app) runsListCommand() *cobra.Command {
+	var tenant string
+	n := 20
+	cmd := &cobra.Command{
+		Use:   "list [--tenant T]",
+		Short: "Show the newest runs",
+		Long: `Show the newest runs: when the first task of each was stored, how many rows it
+has, and how many of them came to which end. A run that has rows of several
+tenants or kinds is summed up. With --json an object for each run.
+
+` + runsExits,
+		Example: `  rollcall runs list
+  rollcall runs list --tenant lakeside-dt -n 5`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if n < 1 {
+				return cli.BadInput("-n %d: say how many runs to show, 1 or more", n)
+			}
+			return a.WithRedis(cmd.Context(), func(ctx context.Context, rdb redis.UniversalClient) error {
+				return a.listRuns(ctx, rdb, tenant, n)
+			})
+		},
+	}
+	cmd.Flags().SortFlags = false
+	cmd.Flags().StringVar(&tenant, "tenant", "", "of this tenant: its `NAME`")
+	cli.Limit(cmd, &n, "show the newest `N` runs")
+	return cmd
+}
+
+func (a *app) listRuns(ctx context.Context, rdb redis.UniversalClient, tenant string, n int) error {
+	lanes, err := servedLanes(ctx, rdb, tenant)
+	if err != nil {
+		return err
+	}
+	book, began := ledger.New(rdb), map[string]time.Time{}
+	for _, l := range lanes {
+		runs, err := book.Runs(ctx, l.Organisation, string(l.Kind), n)
+		if err != nil {
+			return err
+		}
+		for _, r := range runs {
+			if at, known := began[r.Run]; r.Tenant == l.Tenant && (!known || r.Began.Before(at)) {
+				began[r.Run] = r.Began
+			}
+		}
+	}
+	names := make([]string, 0, len(began))
+	for name := range began {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(x, y string) int { return cmp.Or(began[y].Compare(began[x]), cmp.Compare(x, y)) })
+	var tallies []*tally
+	for _, name := range names[:min(n, len(names))] {
+		parts, err := shares(ctx, book, lanes, name)
+		if err != nil {
+			return err
+		}
+		t := newTally(name)
+		for _, s := range parts {
+			t.add(s)
+			t.Lanes = append(t.Lanes, registry.Queue(s.lane.Tenant, s.lane.Kind, false))
+		}
+		tallies = append(tallies, t)
+	}
+	if len(tallies) == 0 && !a.JSON {
+		fmt.Fprintln(a.Stdout, "no runs")
+		return nil
+	}
+	return a.printTallies("RUN", tallies, func(t *tally) string { return t.Run })
+}
+
+// printTallies prints a table, or an object a tally.
+func (a *app) printTallies(of string, tallies []*tally, name func(*tally) string) error {
+	if a.JSON {
+		for _, t := range tallies {
+			if err := a.PrintJSON(t); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	out := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
+	head := []string{of, "BEGAN", "ROWS"}
+	for _, r := range results() {
+		head = append(head, strings.ToUpper(r.name))
+	}
+	fmt.Fprintln(out, strings.Join(head, "\t"))
+	for _, t := range tallies {
+		row := []string{console.Line(name(t)), cli.Clock(t.Began), strconv.Itoa(t.Rows)}
+		for _, r := range results() {
+			row = append(row, strconv.Itoa(t.Results[r.name]))
+		}
+		fmt.Fprintln(out, strings.Join(row, "\t"))
+	}
+	return out.Flush()
+}
+
+func (a *app) runsShowCommand() *cobra.Command {
+	var tenant string
+	var rows bool
+	cmd := &cobra.Command{
+		Use:   "show [--tenant T] [--rows] RUN",
+		Short: "Show what became of one run, lane by lane",
+		Long: `Show what became of one run, lane by lane: open (waits or is being carried out),
+dead (has a dead letter, or had one), applied, unchanged (the target had the
+value already), superseded (a newer wish is known), settled (applied before, and
+delivered again). With --json an object for each lane.
+
+Rows of a file have the number of their line. rollcall dead list --run RUN tells
+why the dead ones died.
+
+` + runsExits,
+		Example: `  rollcall runs show 20260301-191532-3f9a01
+  rollcall runs show --rows nightly.20260301T191500Z`,
+		Args: cli.Exactly("the name of a run"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !tasks.ValidRun(args[0]) {
+				return cli.BadInput("%.80q is no name of a run: 1 to 64 of A-Z, a-z, 0-9, ., _ and -", args[0])
+			}
+			return a.WithRedis(cmd.Context(), func(ctx context.Context, rdb redis.UniversalClient) error {
+				return a.showRun(ctx, rdb, args[0], tenant, rows)
+			})
+		},
+	}
+	cmd.Flags().SortFlags = false
+	cmd.Flags().StringVar(&tenant, "tenant", "", "of this tenant: its `NAME`")
+	cmd.Flags().BoolVar(&rows, "rows", false, "the numbers of the rows that are open or dead, too")
+	return cmd
+}
+
+func (a *app) showRun(ctx context.Context, rdb redis.UniversalClient, run, tenant string, rows bool) error {
+	lanes, err := servedLanes(ctx, rdb, tenant)
+	if err != nil {
+		return err
+	}
+	parts, err := shares(ctx, ledger.New(rdb), lanes, run)
+	if err != nil {
+		return err
+	}
+	if len(parts) == 0 {
+		return cli.BadInput("no run is called %s, or it is over for 90 days: rollcall runs list shows those that are known", run)
+	}
+	var tallies []*tally
+	for _, s := range parts {
+		t := newTally(run)
+		t.Lane = registry.Queue(s.lane.Tenant, s.lane.Kind, false)
+		if t.add(s); rows {
+			t.Open, t.Dead = s.rows.Rows(ledger.RowStored), s.rows.Rows(ledger.RowDead)
+		}
+		tallies = append(tallies, t)
+	}
+	if err := a.printTallies("LANE", tallies, func(t *tally) string { return t.Lane }); err != nil || a.JSON {
+		return err
+	}
+	for _, t := range tallies {
+		if len(t.Open) > 0 {
+			fmt.Fprintf(a.Stdout, "\n%s, open: rows %s\n", t.Lane, ranges(t.Open))
+		}
+		if len(t.Dead) > 0 {
+			fmt.Fprintf(a.Stdout, "\n%s, dead: rows %s\n", t.Lane, ranges(t.Dead))
+		}
+	}
+	return nil
+}
+
+// ranges writes numbers in their order as "2-7, 9".
+func ranges(numbers []int) string {
+	var parts []string
+	for i := 0; i < len(numbers); {
+		end := i
+		for end+1 < len(numbers) && numbers[end+1] == numbers[end]+1 {
+			end++
+		}
+		part := strconv.Itoa(numbers[i])
+		if end > i {
+			part += "-" + strconv.Itoa(numbers[end])
+		}
+		parts, i = append(parts, part), end+1
+	}
+	return strings.Join(parts, ", ")
+}

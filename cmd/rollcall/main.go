@@ -1,0 +1,46 @@
+// Command rollcall is for administrators and operators: it shows how the
+// workers' lanes and the tasks get on, holds and releases lanes, and settles
+// dead letters and ID changes.
+//
+// It must not know any platform: the workers alone talk to one.
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"rollcall/cmd/rollcall/internal/dead"
+	"rollcall/cmd/rollcall/internal/explain"
+	"rollcall/cmd/rollcall/internal/ids"
+	"rollcall/cmd/rollcall/internal/lanes"
+	"rollcall/cmd/rollcall/internal/runs"
+	"rollcall/internal/cli"
+)
+
+func main() { cli.Main("rollcall", command) }
+
+// command builds the command.
+func command(a *cli.App) *cobra.Command {
+	root := a.Root(&cobra.Command{
+		Use:   "rollcall",
+		Short: "Show and steer the work of rollcall's workers",
+		Long: `Show and steer the work of rollcall's workers: how lanes get on, what became of
+a file, what is known of a target, and what waits for a person.
+
+` + cli.RedisHelp + `
+
+Exit codes; some commands add their own:
+  0   done
+  1   a failure while running, such as an output that cannot be written
+  4   Redis cannot be read or written
+  64  wrong flags or arguments: nothing was done
+  78  ROLLCALL_REDIS_URL or ROLLCALL_REDIS_URL_FILE names no usable Redis`,
+		Example: `  rollcall lanes
+  rollcall lanes hold lakeside-dt.nickname --reason "wrong roster" --for 2h
+  rollcall runs list
+  rollcall explain lakeside-dt.nickname chat1/u1
+  rollcall dead list
+  rollcall ids list`,
+	}, "print JSON, one object a line")
+	root.AddCommand(lanes.Command(a), runs.Command(a), explain.Command(a), dead.Command(a), ids.Command(a))
+	return root
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/redis/go-redis/v9"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"rollcall/internal/backlog"
+	"rollcall/internal/commandtest"
+	"rollcall/internal/hold"
+	"rollcall/internal/pace"
+	"rollcall/internal/registry"
+)
+
+// seed writes into a script's Redis what workers would:
+//
+//	seed hold JSON             a hold, its Since now
+//	seed queue QUEUE STATE N   tasks: pending, active, scheduled, due, retry or archived
+//	seed empty QUEUE           nothing waits there any more
+//	seed paused QUEUE          asynq's pause button
+//	seed spent ORG N [said]    the month's calls; said: the platform says no more
+//	seed refused LANE          a call that was refused for its rate
+//	seed seen LANE AGO [ADDR]  when its worker was last there, and from where it calls
+//	seed banned ADDR           a pause of an address
+//	seed nothing               an empty Redis
+func seed(ts *testscript.TestScript, _ bool, args []string) {
+	rdb := commandtest.Client(ts)
+	defer rdb.Close()
+	ctx := context.Background()
+	what, args := args[0], args[1:]
+	switch what {
+	case "hold":
+		var h hold.Hold
+		ts.Check(json.Unmarshal([]byte(args[0]), &h))
+		_, _, err := hold.NewBoard(rdb).Put(ctx, h)
+		ts.Check(err)
+	case "queue":
+		ts.Check(rdb.SAdd(ctx, "asynq:queues", args[0]).Err())
+		n, err := strconv.Atoi(args[2])
+		ts.Check(err)
+		for i := range n {
+			ts.Check(store(ctx, rdb, args[0], args[1], fmt.Sprintf("%s-%d", args[1], i)))
+		}
+	case "empty":
+		ts.Check(rdb.Del(ctx, backlog.Key(args[0], "pending"), backlog.Key(args[0], "scheduled")).Err())
+	case "paused":
+		ts.Check(rdb.Set(ctx, backlog.Key(args[0], "paused"), 1, 0).Err())
+	case "spent":
+		months, err := pace.ReadMonths(ctx, rdb, args[0])
+		ts.Check(err)
+		ts.Check(rdb.HSet(ctx, pace.MonthKey(args[0]), months[0].Name, args[1]).Err())
+		if len(args) > 2 {
+			ts.Check(pace.SayMonthSpent(ctx, rdb, args[0]))
+		}
+	case "refused":
+		l := pace.New(rdb, pace.Config{Organisation: "lakeside", Name: args[0], Limits: []pace.Limit{{Calls: 20, Per: time.Second}}})
+		defer l.Close()
+		slot, err := l.Wait(ctx, true)
+		ts.Check(err)
+		_, err = l.Refused(ctx, slot, 0, time.Hour)
+		ts.Check(err)
+	case "seen":
+		ago, err := time.ParseDuration(args[1])
+		ts.Check(err)
+		tenant, kind, _, _ := registry.ParseQueue(args[0])
+		lane := registry.Lane{Organisation: "lakeside", Tenant: tenant, Kind: kind, Seen: time.Now().Add(-ago).UTC()}
+		if len(args) > 2 {
+			lane.Address = args[2]
+		}
+		record, err := json.Marshal(lane)
+		ts.Check(err)
+		ts.Check(rdb.HSet(ctx, registry.Key, args[0], record).Err())
+	case "banned":
+		ts.Check(pace.NewAddress(rdb, args[0], pace.Limit{Calls: 60, Per: time.Minute}).Pause(ctx, time.Hour))
+	case "nothing":
+		ts.Check(rdb.FlushDB(ctx).Err())
+	default:
+		ts.Fatalf("seed %s: no such seed", what)
+	}
+}
+
+// store puts a task into a state of a queue, as far as it is counted.
+func store(ctx context.Context, rdb *redis.Client, queue, state, id string) error {
+	at := time.Now().Add(time.Hour)
+	switch state {
+	case "pending":
+		hourAgo := time.Now().Add(-time.Hour).UnixNano()
+		if err := rdb.HSet(ctx, backlog.Key(queue, "t:"+id), "pending_since", hourAgo).Err(); err != nil {
+			return err
+		}
+		return rdb.LPush(ctx, backlog.Key(queue, state), id).Err()
+	case "active":
+		return rdb.LPush(ctx, backlog.Key(queue, state), id).Err()
+	case "due":
+		state, at = "scheduled", time.Now().Add(-time.Hour)
+	}
+	return rdb.ZAdd(ctx, backlog.Key(queue, state), redis.Z{Score: float64(at.Unix()), Member: id}).Err()
+}
+
+// worker lifts|leaves PLACE does in the background what a worker does when it
+// is asked for a probe of a place, and finds the hold over or not.
+func worker(ts *testscript.TestScript, _ bool, args []string) {
+	rdb := commandtest.Client(ts)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	ts.Defer(func() {
+		stop()
+		<-ended
+		rdb.Close()
+	})
+	place, ok := hold.ParsePlace(strings.Join(args[1:], " "))
+	if !ok {
+		ts.Fatalf("worker: %v is no place", args[1:])
+	}
+	go func() {
+		defer close(ended)
+		board := hold.NewBoard(rdb)
+		ticker := time.NewTicker(10 * time.Millisecond)
+		defer ticker.Stop()
+		for ctx.Err() == nil {
+			if board.Refresh(ctx) == nil {
+				for _, h := range board.Of(place) {
+					claimed, mine, err := board.Claim(ctx, h, time.Now(), "worker-1")
+					switch {
+					case err != nil || !mine:
+					case args[0] == "lifts":
+						_, _ = board.Lift(ctx, claimed, "worker-1")
+					default:
+						_, _, _ = board.EndProbe(ctx, claimed, 1, time.Now().Add(time.Hour))
+					}
+				}
+			}
+			select {
+			case <-ctx.Done():
+			case <-ticker.C:
+			}
+		}
+	}()
+}

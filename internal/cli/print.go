@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"rollcall/internal/console"
+)
+
+// Columns is how wide an output is that no terminal bounds.
+const Columns = 80
+
+// PrintJSON prints one object a line.
+func (a *App) PrintJSON(records ...any) error {
+	for _, r := range records {
+		line, err := json.Marshal(r, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+		if err != nil {
+			return fmt.Errorf("print as JSON: %w", err)
+		}
+		if _, err := fmt.Fprintf(a.Stdout, "%s\n", line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Printer prints text for a person, no wider than the terminal.
+type Printer struct {
+	Out   io.Writer
+	Now   time.Time // its location is that of all times
+	Width int
+}
+
+// NewPrinter returns a printer to the standard output.
+func (a *App) NewPrinter() *Printer {
+	p := &Printer{Out: a.Stdout, Now: a.Now(), Width: Columns}
+	if width := a.Stdout.Width(); width >= 40 {
+		p.Width = min(width, 120)
+	}
+	return p
+}
+
+// Text prints a text wrapped and indented, its later lines a little more.
+func (p *Printer) Text(style console.Style, indent int, text string) {
+	const hang = 2
+	for i, line := range console.Wrap(text, p.Width-indent-hang) {
+		if i == 1 {
+			indent += hang
+		}
+		fmt.Fprintln(p.Out, strings.Repeat(" ", indent)+console.Paint(style, line))
+	}
+}
+
+// At is a time to the minute and how far it is from now.
+func (p *Printer) At(t time.Time) string {
+	local, today := t.In(p.Now.Location()), p.Now.Format(time.DateOnly)
+	clock := local.Format("2006-01-02 15:04")
+	if local.Format(time.DateOnly) == today {
+		clock = local.Format("15:04")
+	}
+	switch d := t.Sub(p.Now); {
+	case d > 0:
+		return clock + " (in " + Duration(d) + ")"
+	case -d < time.Second:
+		return clock + " (now)"
+	default:
+		return clock + " (" + Duration(-d) + " ago)"
+	}
+}
+
+// Clock is a time to the second, in local time.
+func Clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+
+// Duration is a length of time in two units at most.
+func Duration(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int((d+time.Second-1)/time.Second))
+	case d < 10*time.Minute:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	case d < 1000*24*time.Hour:
+		return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
+	}
+	return "years"
+}
+
+// Count is "1 lane" or "3 lanes".
+func Count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// mostNamed bounds how many names stand in a message.
+const mostNamed = 12
+
+// Listed is a list of names for a message, the first of many.
+func Listed(names []string) string {
+	if more := len(names) - mostNamed; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:mostNamed], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/exitcode"
+	"rollcall/internal/readfile"
+	"rollcall/internal/redisdb"
+	"rollcall/internal/secret"
+)
+
+const (
+	defaultRedis = "redis://127.0.0.1:6379/0"
+	urlFileMax   = 64 << 10 // bytes of the file that ROLLCALL_REDIS_URL_FILE names
+
+	// dialWithin bounds an attempt to connect: somebody is waiting.
+	dialWithin = 5 * time.Second
+	// AnswerWithin bounds all that a command asks of Redis.
+	AnswerWithin = 15 * time.Second
+)
+
+// RedisHelp is the part of a help text about --redis.
+const RedisHelp = `Redis is named by --redis, else by ROLLCALL_REDIS_URL, else by the file that
+ROLLCALL_REDIS_URL_FILE names, else it is ` + defaultRedis + `.
+A password given with --redis is seen by whoever lists processes.
+
+A URL is one of
+  redis://[user:password@]host[:port][/db]
+  redis+sentinel://[user:password@]host[:port],host[:port]/master[/db]
+  redis+cluster://[user:password@]host[:port],host[:port]
+and begins with rediss instead of redis for TLS; docs/redis.md says the rest.`
+
+// RedisOptions are those of the Redis that the flag or the environment names.
+func (a *App) RedisOptions() (*redis.UniversalOptions, error) {
+	address, err := a.address()
+	if err != nil {
+		return nil, err
+	}
+	options, err := redisdb.Config{URL: address, ClientName: "rollcall-" + a.name}.Options()
+	switch {
+	case err != nil && a.redis != "":
+		return nil, BadInput("--redis: %w", err)
+	case err != nil:
+		return nil, exitcode.AsConfig(err)
+	}
+	options.DialerRetries = 2 // somebody is waiting
+	return options, nil
+}
+
+func (a *App) address() (secret.Text, error) {
+	if a.redis != "" {
+		return secret.New(a.redis), nil
+	}
+	if url := strings.TrimSpace(a.process.Getenv("ROLLCALL_REDIS_URL")); url != "" {
+		return secret.New(url), nil
+	}
+	path := a.process.Getenv("ROLLCALL_REDIS_URL_FILE")
+	if path == "" {
+		return secret.New(defaultRedis), nil
+	}
+	content, err := readfile.Whole(path, urlFileMax)
+	if err != nil {
+		return secret.Text{}, exitcode.AsConfig(fmt.Errorf("ROLLCALL_REDIS_URL_FILE: %w", err))
+	}
+	return secret.New(strings.TrimSpace(string(content))), nil
+}
+
+// WithRedis runs do with a client, for a command that somebody waits for. An
+// error of do without an exit code gets NoRedis.
+func (a *App) WithRedis(ctx context.Context, do func(context.Context, redis.UniversalClient) error) error {
+	options, err := a.RedisOptions()
+	if err != nil {
+		return err
+	}
+	if options.DialTimeout == 0 {
+		options.DialTimeout = dialWithin
+	}
+	if options.MaxRetries == 0 {
+		options.MaxRetries = 1
+	}
+	rdb := redisdb.New(options)
+	defer func() { _ = rdb.Close() }()
+	return a.OfRedis(do(ctx, rdb))
+}
+
+// OfRedis gives an error the code NoRedis, unless it has one or is of an output.
+// It says whether the fault passes.
+func (a *App) OfRedis(err error) error {
+	if _, coded := errors.AsType[*exitcode.Error](err); err == nil || coded {
+		return err
+	}
+	if failed := a.Stdout.Err(); failed != nil {
+		return failed // no fault of Redis
+	}
+	if _, passing := redisdb.FaultOf(err); passing {
+		err = fmt.Errorf("%s; safe to retry", redisdb.Explain(err))
+	}
+	return &exitcode.Error{Code: NoRedis, Err: err}
+}

@@ -1,0 +1,258 @@
+// Package commandtest runs the commands enqueue and rollcall in scripts and in
+// the shell blocks of documentation, on a Redis on which workers serve lanes.
+//
+// For tests alone. It must not know what a command does.
+package commandtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"rollcall/internal/pace"
+	"rollcall/internal/redistest"
+	"rollcall/internal/registry"
+	"rollcall/tasks"
+)
+
+// Kit runs the command under test.
+type Kit struct {
+	name  string
+	dir   string // of the binaries
+	build func() error
+}
+
+// New returns the kit of the command name. In a process that was started under
+// that name it calls main, which does not return.
+func New(name string, main func()) *Kit {
+	if filepath.Base(os.Args[0]) == name {
+		main()
+	}
+	k := &Kit{name: name}
+	k.build = sync.OnceValue(k.buildAll)
+	return k
+}
+
+// Main runs the tests of a package, and returns the exit code.
+func (k *Kit) Main(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "rollcall")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	k.dir = dir
+	redistest.Prepare()
+	return m.Run()
+}
+
+// buildAll builds the commands without the race detector: they start three times
+// as fast, and scripts start them hundreds of times. Without -short the command
+// under test is the test binary itself, with what the tests were built with.
+func (k *Kit) buildAll() error {
+	args := []string{"build", "-buildvcs=false", "-ldflags=-s -w", "-o", k.dir + string(os.PathSeparator)}
+	for _, name := range []string{"enqueue", "rollcall"} {
+		if name != k.name || testing.Short() {
+			args = append(args, "rollcall/cmd/"+name)
+		}
+	}
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("build the commands: %w\n%s", err, out)
+	}
+	if testing.Short() {
+		return nil
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return os.Symlink(binary, filepath.Join(k.dir, k.name))
+}
+
+// Path returns a PATH on which the commands are found.
+func (k *Kit) Path(t *testing.T) string {
+	t.Helper()
+	if err := k.build(); err != nil {
+		t.Fatal(err)
+	}
+	return k.dir + string(os.PathListSeparator) + os.Getenv("PATH")
+}
+
+// ServeAll makes a database of s ready for a script: tenants are served, and the
+// calls of one count against the organisation's month.
+func ServeAll(s *redistest.Server, db int64) (url string, err error) {
+	ctx := context.Background()
+	rdb := redis.NewClient(&redis.Options{Addr: s.Addr, DB: int(db)})
+	defer rdb.Close()
+	lane := func(tenant string, kind tasks.Kind) registry.Lane {
+		return registry.Lane{Organisation: "lakeside", Tenant: tenant, Kind: kind}
+	}
+	lanes := []registry.Lane{
+		lane("lakeside-dt", tasks.KindNickname), lane("lakeside-dt", tasks.KindGroup), lane("lakeside-dt", tasks.KindID),
+		lane("lakeside-ci", tasks.KindCourse),
+	}
+	err = registry.Publish(ctx, rdb, lanes)
+	for _, l := range lanes {
+		c := pace.Config{
+			Organisation: l.Organisation, Name: registry.Queue(l.Tenant, l.Kind, false),
+			Limits: []pace.Limit{{Calls: 20, Per: time.Second}}, Metered: l.Tenant == "lakeside-dt",
+		}
+		if c.Metered {
+			c.Quota = pace.Quota{Calls: 5000, Reserve: 500, Warn: 4000}
+		}
+		if l.Kind == tasks.KindID {
+			c.Limits = append(c.Limits, pace.Limit{Calls: 1000, Per: pace.Day})
+		}
+		err = errors.Join(err, pace.New(rdb, c).Open(ctx))
+	}
+	return fmt.Sprintf("redis://%s/%d", s.Addr, db), err
+}
+
+// Command is a command of a script.
+type Command = func(*testscript.TestScript, bool, []string)
+
+// Run runs scripts, each on a database of its own. They have the given commands,
+// and of the kit
+//
+//	code N ARGS...    the command under test, which must exit with N
+//	pending QUEUE N   so many tasks must wait in a queue
+func (k *Kit) Run(t *testing.T, s *redistest.Server, files []string, commands map[string]Command) {
+	t.Helper()
+	path := k.Path(t)
+	all := map[string]Command{"code": k.code, "pending": pending}
+	maps.Copy(all, commands)
+	var next atomic.Int64 // a Redis has 16 databases
+	testscript.Run(t, testscript.Params{
+		Files:               files,
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			url, err := ServeAll(s, next.Add(1))
+			env.Setenv("ROLLCALL_REDIS_URL", url)
+			env.Setenv("PATH", path)
+			env.Setenv("TZ", "UTC")
+			env.Setenv("USER", "ann")
+			// Under the race detector each call would sleep for a second at its end.
+			env.Setenv("GORACE", "atexit_sleep_ms=10")
+			env.Setenv("NOBODY", nobody(t))
+			return err
+		},
+		Cmds: all,
+	})
+}
+
+// Shell runs lines of a shell in a directory, on a Redis, and returns what they
+// print. A line that fails ends them.
+func (k *Kit) Shell(t *testing.T, dir, redisURL, lines string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "sh", "-eu")
+	cmd.Stdin, cmd.Dir = strings.NewReader(lines), dir
+	cmd.Env = append(os.Environ(), "PATH="+k.Path(t), "ROLLCALL_REDIS_URL="+redisURL, "GORACE=atexit_sleep_ms=10")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s\n%s", err, lines, out)
+	}
+	return string(out)
+}
+
+// Fenced returns the blocks of a language on a page of Markdown.
+func Fenced(page, language string) []string {
+	var blocks []string
+	for {
+		_, rest, found := strings.Cut(page, "\n```"+language+"\n")
+		if !found {
+			return blocks
+		}
+		block, after, _ := strings.Cut(rest, "\n```")
+		blocks, page = append(blocks, block+"\n"), after
+	}
+}
+
+// Client returns a client of the script's own database.
+func Client(ts *testscript.TestScript) *redis.Client {
+	options, err := redis.ParseURL(ts.Getenv("ROLLCALL_REDIS_URL"))
+	ts.Check(err)
+	return redis.NewClient(options)
+}
+
+// nobody is the URL of a Redis that is not there.
+func nobody(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return "redis://" + l.Addr().String()
+}
+
+func pending(ts *testscript.TestScript, neg bool, args []string) {
+	rdb := Client(ts)
+	defer rdb.Close()
+	n, err := rdb.LLen(context.Background(), "asynq:{"+args[0]+"}:pending").Result()
+	ts.Check(err)
+	if got := strconv.FormatInt(n, 10); (got == args[1]) == neg {
+		ts.Fatalf("%s tasks are pending in %s, not %s", got, args[0], args[1])
+	}
+}
+
+// code checks an exit code, which exec does not report.
+func (k *Kit) code(ts *testscript.TestScript, _ bool, args []string) {
+	script := fmt.Sprintf(`code=0; %s "$@" || code=$?; [ $code = %s ] || { echo "exit code $code, want %s" >&2; exit 1; }`, k.name, args[0], args[0])
+	if err := ts.Exec("sh", append([]string{"-c", script, k.name}, args[1:]...)...); err != nil {
+		ts.Fatalf("%s %s: %v", k.name, strings.Join(args[1:], " "), err)
+	}
+}
+
+// NamesFlags fails the test unless a page names every flag of a command and all
+// below it.
+func NamesFlags(t *testing.T, path string, cmd *cobra.Command) {
+	t.Helper()
+	page := read(t, path)
+	check := func(f *pflag.Flag) {
+		if !strings.Contains(page, "--"+f.Name) {
+			t.Errorf("%s does not name --%s of %s", path, f.Name, cmd.CommandPath())
+		}
+	}
+	cmd.Flags().VisitAll(check)
+	cmd.PersistentFlags().VisitAll(check)
+	for _, sub := range cmd.Commands() {
+		NamesFlags(t, path, sub)
+	}
+}
+
+// NamesFields fails the test unless a page names every JSON field of records.
+func NamesFields(t *testing.T, path string, records ...any) {
+	t.Helper()
+	page := read(t, path)
+	for _, record := range records {
+		for _, field := range reflect.VisibleFields(reflect.TypeOf(record)) {
+			if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" && !strings.Contains(page, "`"+name+"`") {
+				t.Errorf("%s does not name the field %s", path, name)
+			}
+		}
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
