@@ -208,7 +208,7 @@ func TestEveryCommandLineInTheDocsIsValid(t *testing.T) {
 				continue
 			}
 			words := strings.Fields(rest)
-			if len(words) == 0 || words[0] != "worker" && words[0] != "enqueue" {
+			if len(words) == 0 || words[0] != "worker" && words[0] != "enqueue" && words[0] != "rollcall" {
 				t.Errorf("%s: %s is no command that make build builds", p.path, snippet)
 				continue
 			}

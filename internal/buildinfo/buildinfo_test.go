@@ -35,15 +35,15 @@ func TestTheUserAgentNamesTheVersionAndNothingElse(t *testing.T) {
 func TestMakeBuildSetsTheVersion(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("takes a build of both commands: make test-long")
+		t.Skip("takes a build of all commands: make test-long")
 	}
 	root, bin := "../..", t.TempDir()
 	build := exec.CommandContext(t.Context(), "make", "-C", root, "build", "BIN="+bin, "VERSION=9.8.7", "REVISION=abcdef0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("make build: %v\n%s", err, out)
 	}
-	line := regexp.MustCompile(`^(enqueue|worker) 9\.8\.7 \(commit abcdef0, go1\.\S+, \S+/\S+\)\n$`)
-	for _, args := range [][]string{{"enqueue", "--version"}, {"worker", "--version"}, {"worker", "version"}} {
+	line := regexp.MustCompile(`^(enqueue|rollcall|worker) 9\.8\.7 \(commit abcdef0, go1\.\S+, \S+/\S+\)\n$`)
+	for _, args := range [][]string{{"enqueue", "--version"}, {"rollcall", "--version"}, {"worker", "--version"}, {"worker", "version"}} {
 		out, err := exec.CommandContext(t.Context(), filepath.Join(bin, args[0]), args[1:]...).CombinedOutput()
 		if err != nil || !line.Match(out) {
 			t.Errorf("%s: %v, %q", strings.Join(args, " "), err, out)

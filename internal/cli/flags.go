@@ -36,6 +36,11 @@ func DryRun(cmd *cobra.Command, dryRun *bool) {
 	cmd.Flags().BoolVar(dryRun, "dry-run", false, "only say what would be done")
 }
 
+// Yes adds --yes to a command that deletes something.
+func Yes(cmd *cobra.Command, yes *bool) {
+	cmd.Flags().BoolVar(yes, "yes", false, "do it: without it the command only says what it\nwould delete")
+}
+
 // Limit adds -n, whose default is the value of n.
 func Limit(cmd *cobra.Command, n *int, usage string) {
 	cmd.Flags().IntVarP(n, "limit", "n", *n, usage)

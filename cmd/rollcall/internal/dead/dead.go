@@ -29,6 +29,7 @@ type deadFlags struct {
 	personal bool
 	all      bool
 	dryRun   bool
+	yes      bool
 	by       string
 }
 

@@ -19,7 +19,8 @@ const deadSettleExits = `Exit codes:
   0   done, also if there was nothing to do
   3   some letters stay, as their tasks would only fail again
   4   Redis did not take some: say it again, nothing is done twice
-  64  bad usage, no letter has the id, or --all is missing: nothing was done`
+  64  bad usage, no letter has the id, or --all or --yes is missing: nothing was
+      done`
 
 const deadWhich = `Letters are named by their ids, or by filters and --all. Filters without --all
 show what would be done and do nothing; so does --dry-run.`
@@ -78,13 +79,15 @@ func (a *app) deadDiscardCommand() *cobra.Command {
 		Use:   "discard --reason TEXT ID... | --all [filters]",
 		Short: "Throw dead letters away, with their tasks in asynq's archive",
 		Long: `Throw dead letters away, with their tasks in asynq's archive. Who did it, why
-and to how many stands among the events: rollcall lanes events.
+and to how many stands among the events: rollcall lanes events. Without --yes
+only those are shown that would be discarded.
 
 ` + deadWhich + `
 
 ` + deadSettleExits,
-		Example: `  rollcall dead discard --cause rejected --all --reason "left the school"
-  rollcall dead discard --reason "done by hand" \
+		Example: `  rollcall dead discard --cause rejected --all --reason "left the school" \
+      --yes
+  rollcall dead discard --reason "done by hand" --yes \
       0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, ids []string) error {
@@ -98,6 +101,7 @@ and to how many stands among the events: rollcall lanes events.
 		},
 	}
 	f.settleFlags(cmd)
+	cli.Yes(cmd, &f.yes)
 	cmd.Flags().StringVar(&reason, "reason", "", "why: a `TEXT` for others, required")
 	return cmd
 }
@@ -128,12 +132,15 @@ func (e *errand) run(ctx context.Context, do settling) error {
 	}
 	e.counts, e.tally = map[deadletter.Outcome]int{}, deadletter.Tally{}
 	return e.a.withDesk(ctx, func(ctx context.Context, desk *deadletter.Desk) error {
-		if len(e.ids) == 0 && (!e.flags.all || e.flags.dryRun) {
+		if len(e.ids) == 0 && e.rehearses() {
 			return e.announce(ctx, desk, filter)
 		}
 		named, err := e.named(ctx, desk)
-		if err != nil || len(named) > 0 && e.flags.dryRun {
+		if err != nil {
 			return err
+		}
+		if len(named) > 0 && e.rehearses() {
+			return e.nothingDone(int64(len(named)))
 		}
 		page := func(letters []ledger.Letter) error {
 			settled := do(ctx, desk, letters)
@@ -170,14 +177,37 @@ func (e *errand) announce(ctx context.Context, desk *deadletter.Desk, filter dea
 	} else {
 		e.a.printCauses(causes)
 	}
-	if e.flags.dryRun || len(causes) == 0 {
-		return nil
-	}
 	var n int64
 	for _, c := range causes {
 		n += c.Letters
 	}
-	return cli.BadInput("nothing was done: with --all, %d would be %s", n, e.outcome)
+	return e.nothingDone(n)
+}
+
+// missing are the flags without which nothing may be done.
+func (e *errand) missing() string {
+	all := len(e.ids) == 0 && !e.flags.all
+	yes := e.outcome == deadletter.Discarded && !e.flags.yes
+	switch {
+	case all && yes:
+		return "--all and --yes"
+	case all:
+		return "--all"
+	case yes:
+		return "--yes"
+	}
+	return ""
+}
+
+// rehearses reports whether it is only said what would be done.
+func (e *errand) rehearses() bool { return e.flags.dryRun || e.missing() != "" }
+
+// nothingDone says which flags are missing; nil in a dry run.
+func (e *errand) nothingDone(letters int64) error {
+	if e.flags.dryRun || letters == 0 {
+		return nil
+	}
+	return cli.BadInput("nothing was done: with %s, %d would be %s", e.missing(), letters, e.outcome)
 }
 
 // named reads the letters that ids name, all before anything is done.
@@ -194,7 +224,7 @@ func (e *errand) named(ctx context.Context, desk *deadletter.Desk) ([]ledger.Let
 			return nil, err
 		}
 		letters = append(letters, letter)
-		if e.flags.dryRun {
+		if e.rehearses() {
 			e.line("would be "+string(e.outcome), deadletter.Settled{Letter: letter})
 		}
 	}

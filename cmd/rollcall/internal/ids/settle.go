@@ -32,17 +32,19 @@ const idField = "id" // of the ledger
 type word struct {
 	name, done  string
 	short, long string
+	deletes     bool // dead letters
 	settle      func(*ledger.Ledger, context.Context, ledger.Target, string, string) (value, taskID string, err error)
 }
 
 var (
 	confirms = word{
-		name: "confirm", done: "confirmed", settle: (*ledger.Ledger).Confirm,
+		name: "confirm", done: "confirmed", deletes: true, settle: (*ledger.Ledger).Confirm,
 		short: "Say that an ID change in doubt was applied",
 		long: `Say that an ID change in doubt was applied, after you have looked the person up
 in the DingTalk admin console. The ID counts as applied when it was sent, and
 the person is not asked for another for a year. Dead letters of class unverified
-of the person are removed, with their tasks in asynq's archive.`,
+of the person are removed, with their tasks in asynq's archive, which needs
+--yes: without it only what would be done is shown.`,
 	}
 	rejects = word{
 		name: "reject", done: "rejected", settle: (*ledger.Ledger).Reject,
@@ -57,7 +59,8 @@ are printed. A task that still waits sends the ID again by itself.`,
 // idFlags name a person, and who settles the doubt about him.
 type idFlags struct {
 	tenant, user, by string
-	dryRun, personal bool
+	dryRun, yes      bool
+	personal         bool
 }
 
 func (a *app) settleCommand(w word) *cobra.Command {
@@ -75,8 +78,8 @@ Exit codes:
   3   a task is at the person right now: nothing was done, try again in a minute
   4   Redis cannot be reached: say it again, nothing is done twice
   64  bad usage, a tenant that no worker serves, or nothing is in doubt`,
-		Example: `  rollcall ids ` + w.name + ` --tenant lakeside-dt --user u1
-  rollcall ids ` + w.name + ` --tenant lakeside-dt --user u1 --dry-run`,
+		Example: `  rollcall ids ` + w.name + ` --tenant lakeside-dt --user u1 --dry-run
+  rollcall ids ` + w.name + ` --tenant lakeside-dt --user u1` + map[bool]string{true: " --yes"}[w.deletes],
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.settleID(cmd.Context(), w, f) },
 	}
@@ -85,6 +88,9 @@ Exit codes:
 	flags.StringVar(&f.tenant, "tenant", "", "`NAME` of the tenant in the configuration")
 	flags.StringVar(&f.user, "user", "", "the employee's user `ID`")
 	cli.DryRun(cmd, &f.dryRun)
+	if w.deletes {
+		cli.Yes(cmd, &f.yes)
+	}
 	cli.By(cmd, &f.by)
 	cli.PersonalData(cmd, &f.personal)
 	return cmd
@@ -175,7 +181,7 @@ func (s *idSettlement) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.flags.dryRun {
+	if s.rehearses() {
 		done.Outcome = "would be " + done.Outcome
 	} else if done.Value, done.TaskID, err = s.settle(ctx, done, letters); err != nil {
 		return err
@@ -193,11 +199,20 @@ func (s *idSettlement) run(ctx context.Context) error {
 		done.Value = privacy.Value(tasks.KindID, idField, done.Value)
 	}
 	if s.JSON {
-		return s.PrintJSON(done)
+		if err := s.PrintJSON(done); err != nil {
+			return err
+		}
+	} else {
+		s.tell(done)
 	}
-	s.tell(done)
+	if s.rehearses() && !s.flags.dryRun {
+		return cli.BadInput("nothing was done: with --yes, the ID would be %s", s.word.done)
+	}
 	return nil
 }
+
+// rehearses reports whether it is only said what would be done.
+func (s *idSettlement) rehearses() bool { return s.flags.dryRun || s.word.deletes && !s.flags.yes }
 
 // saidBefore tells that the same was said last, and may not have come to its end.
 func (s *idSettlement) saidBefore(r ledger.Record) bool {
@@ -276,7 +291,7 @@ func (s *idSettlement) tell(done settledID) {
 	}
 	if s.word.name == confirms.name {
 		for _, id := range done.Letters {
-			p.Text(console.Plain, 2, map[bool]string{true: "to be removed", false: "removed"}[s.flags.dryRun]+": the dead letter of task "+console.Glued(id))
+			p.Text(console.Plain, 2, map[bool]string{true: "to be removed", false: "removed"}[s.rehearses()]+": the dead letter of task "+console.Glued(id))
 		}
 		p.Text(console.Plain, 2, "no other ID is sent for this person until a year after it was sent")
 		return
