@@ -4,6 +4,14 @@
 // It must not know any platform: the workers alone talk to one.
 package main
 
-import "rollcall/internal/cli"
+import (
+	"os"
 
-func main() { cli.Main("enqueue", command) }
+	"rollcall/internal/cli"
+)
+
+func main() {
+	os.Exit(cli.Main("enqueue", cli.Process{
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Hostname: os.Hostname,
+	}, command))
+}

@@ -6,6 +6,8 @@
 package main
 
 import (
+	"os"
+
 	"github.com/spf13/cobra"
 
 	"rollcall/cmd/rollcall/internal/dead"
@@ -16,7 +18,11 @@ import (
 	"rollcall/internal/cli"
 )
 
-func main() { cli.Main("rollcall", command) }
+func main() {
+	os.Exit(cli.Main("rollcall", cli.Process{
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Hostname: os.Hostname,
+	}, command))
+}
 
 // command builds the command.
 func command(a *cli.App) *cobra.Command {

@@ -30,6 +30,7 @@ const NoRedis = 4
 
 // Process is what a command may ask its process for. Tests give another.
 type Process struct {
+	Args           []string // without the name of the command
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
@@ -57,25 +58,19 @@ func NewApp(name string, p Process) *App {
 	}
 }
 
-// Main runs a command in this process, and ends it.
-func Main(name string, build func(*App) *cobra.Command) {
+// Main runs a command in this process, and returns its exit code.
+func Main(name string, p Process, build func(*App) *cobra.Command) int {
 	// Our errors report failed connections as well.
 	redis.SetLogger(&logging.VoidLogger{})
 	// A reader that closes the pipe is an error of a write, not the end of the
 	// process between two rows.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := Run(ctx, name, os.Args[1:], Process{os.Stdin, os.Stdout, os.Stderr, os.Getenv, os.Hostname}, build)
-	stop()
-	os.Exit(code)
-}
-
-// Run runs a command without the process around it, and returns its exit code.
-func Run(ctx context.Context, name string, args []string, p Process, build func(*App) *cobra.Command) int {
+	defer stop()
 	a := NewApp(name, p)
 	root := build(a)
 	withCodes(root)
-	root.SetArgs(args)
+	root.SetArgs(p.Args)
 	root.SetIn(a.Stdin)
 	root.SetOut(a.Stdout)
 	root.SetErr(a.Stderr)

@@ -72,7 +72,7 @@ func (k *Kit) buildAll() error {
 			args = append(args, "rollcall/cmd/"+name)
 		}
 	}
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil { //nolint:gosec // our own packages
 		return fmt.Errorf("build the commands: %w\n%s", err, out)
 	}
 	if testing.Short() {
@@ -91,7 +91,7 @@ func (k *Kit) Path(t *testing.T) string {
 	if err := k.build(); err != nil {
 		t.Fatal(err)
 	}
-	return k.dir + string(os.PathListSeparator) + os.Getenv("PATH")
+	return k.dir + string(os.PathListSeparator) + os.Getenv("PATH") //nolint:forbidigo // for a test
 }
 
 // ServeAll makes a database of s ready for a script: tenants are served, and the
@@ -99,7 +99,7 @@ func (k *Kit) Path(t *testing.T) string {
 func ServeAll(s *redistest.Server, db int64) (url string, err error) {
 	ctx := context.Background()
 	rdb := redis.NewClient(&redis.Options{Addr: s.Addr, DB: int(db)})
-	defer rdb.Close()
+	defer func() { _ = rdb.Close() }()
 	lane := func(tenant string, kind tasks.Kind) registry.Lane {
 		return registry.Lane{Organisation: "lakeside", Tenant: tenant, Kind: kind}
 	}
@@ -192,17 +192,17 @@ func Client(ts *testscript.TestScript) *redis.Client {
 
 // nobody is the URL of a Redis that is not there.
 func nobody(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return "redis://" + l.Addr().String()
 }
 
 func pending(ts *testscript.TestScript, neg bool, args []string) {
 	rdb := Client(ts)
-	defer rdb.Close()
+	defer func() { _ = rdb.Close() }()
 	n, err := rdb.LLen(context.Background(), "asynq:{"+args[0]+"}:pending").Result()
 	ts.Check(err)
 	if got := strconv.FormatInt(n, 10); (got == args[1]) == neg {

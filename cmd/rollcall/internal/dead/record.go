@@ -50,7 +50,7 @@ func NewRecord(l ledger.Letter, personal, whole bool) Record {
 	r := Record{
 		ID: l.ID, Lane: l.Lane, Tenant: l.Tenant, Kind: l.Kind, Organisation: l.Organisation, Urgent: l.Urgent, Key: l.Key,
 		Type: l.Type, Target: l.Target, Revision: l.Revision, Class: l.Class, Code: l.Code, Message: l.Message,
-		RequestID: l.RequestID, Todo: Todo(l), Cause: l.Cause, Attempts: l.Attempts, First: l.First, Last: l.Last,
+		RequestID: l.RequestID, Todo: Advice(l), Cause: l.Cause, Attempts: l.Attempts, First: l.First, Last: l.Last,
 	}
 	if l.Run != "" {
 		r.Run, r.Row = l.Run, new(l.Row)
@@ -98,8 +98,8 @@ func (r *Record) payloadText() string {
 	return ""
 }
 
-// Todo is what a person does about a letter.
-func Todo(l ledger.Letter) string {
+// Advice is what a person does about a letter.
+func Advice(l ledger.Letter) string {
 	if l.Todo != "" {
 		return l.Todo
 	}

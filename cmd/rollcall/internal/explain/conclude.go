@@ -75,7 +75,7 @@ func (x *explanation) concludeField(name string) conclusion {
 		return concludes(isDead, "dead: the newest %s is a dead letter, and its doubt is settled; to do: %s, or discard it",
 			name, console.Glued("rollcall dead replay "+task.ID))
 	case pending && task.letter != nil:
-		return concludes(isDead, "dead: the newest %s is a dead letter, %s; to do: %s", name, dead.Cause(task.letter.Class, task.letter.Code), dead.Todo(*task.letter))
+		return concludes(isDead, "dead: the newest %s is a dead letter, %s; to do: %s", name, dead.Cause(task.letter.Class, task.letter.Code), dead.Advice(*task.letter))
 	case x.record.InFlight:
 		return concludes(isUnderway, "under way: a task is at it until %s, unless it renews that", x.record.Until.In(x.now.Location()).Format("15:04:05"))
 	case pending && f.TaskID != "" && task.State == "" && task.Open:
