@@ -72,7 +72,7 @@ func (k *Kit) buildAll() error {
 			args = append(args, "rollcall/cmd/"+name)
 		}
 	}
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil { //nolint:gosec // our own packages
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil { //nolint:gosec,noctx // our own packages
 		return fmt.Errorf("build the commands: %w\n%s", err, out)
 	}
 	if testing.Short() {
