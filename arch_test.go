@@ -55,7 +55,7 @@ var imports = map[string][]string{
 		"internal/buildinfo", "internal/console", "internal/exitcode", "internal/readfile", "internal/redisdb", "internal/secret",
 	},
 	"cmd/enqueue": {
-		"tasks", "internal/cli", "internal/console", "internal/enqueue", "internal/exitcode", "internal/ledger",
+		"tasks", "internal/cli", "internal/console", "internal/enqueue", "internal/exitcode", "internal/kinds", "internal/ledger",
 		"internal/registry", "internal/roster", "internal/table",
 	},
 
