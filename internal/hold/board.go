@@ -21,7 +21,7 @@ var putLua string
 //go:embed swap.lua
 var swapLua string
 
-// Board reads and writes the holds, and keeps what it last read. Its methods are
+// Board reads and writes the holds, and keeps those that it last read. Its methods are
 // safe for concurrent use.
 type Board struct {
 	rdb       redis.UniversalClient
@@ -29,20 +29,20 @@ type Board struct {
 
 	mu     sync.Mutex
 	holds  map[string]Hold // by field
-	writes int             // by this board
+	writes int             // number of writes of this Board
 }
 
-// NewBoard returns a board on which nothing was read yet.
+// NewBoard returns a Board that has read nothing yet.
 func NewBoard(rdb redis.UniversalClient) *Board {
 	return &Board{rdb: rdb, put: redis.NewScript(putLua), swap: redis.NewScript(swapLua), holds: map[string]Hold{}}
 }
 
-// rereads bounds how often a reading that was overtaken is repeated.
+// rereads bounds how often a read is repeated because a write overtook it.
 const rereads = 3
 
-// Refresh reads all holds. One round trip, unless this board writes meanwhile:
-// what was read before must not hide what was written after. A field that
-// cannot be read is left out: a newer worker may write it otherwise.
+// Refresh reads all holds. It costs one round trip, unless this Board writes at the
+// same time: an older read must not hide a newer write. A hold that cannot be read is
+// left out: a newer worker may have written another form.
 func (b *Board) Refresh(ctx context.Context) error {
 	for i := 0; ; i++ {
 		b.mu.Lock()
@@ -75,7 +75,7 @@ func decode(raw string) (Hold, error) {
 	return h, err
 }
 
-// All are the holds as last read, in a steady order.
+// All returns the holds as last read, in a fixed order.
 func (b *Board) All() []Hold {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -86,7 +86,8 @@ func (b *Board) All() []Hold {
 	return all
 }
 
-// Of are the holds of places as last read, those that hold most first.
+// Of returns the holds of these scopes as last read, those with the largest scope
+// first.
 func (b *Board) Of(places ...Place) []Hold {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -110,20 +111,21 @@ func (b *Board) Of(places ...Place) []Hold {
 	return of
 }
 
-// Put sets a hold, or brings the reason and the end of one up to date. Since,
-// Next and Tries of one that goes on, of the same class and probe, stay as they
-// are. One whose time is over does not go on. Exactly one of those who put the
-// same hold is told that it Entered.
+// Put adds a hold, or updates the reason and the end of an existing one. A hold that
+// continues with the same class and probe keeps Since, Next and Tries. A hold whose
+// time is over does not continue. Of several callers who put the same hold, exactly one
+// gets Entered.
 func (b *Board) Put(ctx context.Context, h Hold) (Hold, Change, error) {
 	if h.Level == "" || h.Name == "" || h.Class == "" || h.Reason == "" {
 		return h, Same, errors.New("a hold needs a place, a class and a reason")
 	}
-	// A platform's words may hold anything, and a hold must not fail for it.
+	// The text of a platform may contain any bytes, and a hold must not fail because of
+	// it.
 	h.Reason, h.By = strings.ToValidUTF8(h.Reason, "\ufffd"), strings.ToValidUTF8(h.By, "\ufffd")
 	if h.Since.IsZero() {
 		h.Since = time.Now()
 	}
-	// One form of a moment, for the script to compare.
+	// The script compares times as text, so they need one form.
 	h.Since, h.Until = stored(h.Since), stored(h.Until)
 	if h.Probe != ByTime && h.Next.IsZero() {
 		h.Next = h.Since.Add(h.Wait(0))
@@ -144,13 +146,13 @@ func (b *Board) Put(ctx context.Context, h Hold) (Hold, Change, error) {
 	}
 	b.keep(now)
 	if change != Same {
-		b.tell(ctx, change, now, h.By)
+		b.notify(ctx, change, now, h.By)
 	}
 	return now, change, nil
 }
 
-// Restore writes holds that a Redis has lost, as they were last read, and leaves
-// out those that are there again. Then it reads all of them. Two round trips.
+// Restore writes holds that Redis has lost, as they were last read, and skips those
+// that exist again. Then it reads all of them. Cost: two round trips.
 func (b *Board) Restore(ctx context.Context, holds []Hold) error {
 	if _, err := b.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, h := range holds {
@@ -166,36 +168,36 @@ func (b *Board) Restore(ctx context.Context, holds []Hold) error {
 
 func stored(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
-// What must not have changed of a hold. What was seen may: a call that was under
-// way when the hold began adds to it.
+// The fields of a hold that must not have changed. Seen may change: a call that was
+// running when the hold began adds to it.
 const (
 	same        = "class reason since until bulk probe"
 	sameProbe   = same + " next tries probing"
 	sameProbing = "class since probe probing"
 )
 
-// Lift ends a hold, if it is still the one that the caller knows; false if it is
-// another by now. by says who found out that it is over.
+// Lift ends a hold if it is still the one that the caller knows; it returns false if it
+// was changed. by names who found that it is over.
 func (b *Board) Lift(ctx context.Context, h Hold, by string) (bool, error) {
 	unchanged := same
-	if h.Probe != ByTime { // its end moves on with each refusal, and a probe knows better
+	if h.Probe != ByTime { // each refusal moves its end, and a probe overrides it
 		unchanged = "class reason since bulk probe"
 	}
 	_, done, err := b.exchange(ctx, h, "", unchanged)
 	if err == nil && done {
 		b.mu.Lock()
 		b.writes++
-		if b.holds[h.field()].Since.Equal(h.Since) { // else it was put anew meanwhile
+		if b.holds[h.field()].Since.Equal(h.Since) { // otherwise it was added again in the meantime
 			delete(b.holds, h.field())
 		}
 		b.mu.Unlock()
-		b.tell(ctx, Left, h, by)
+		b.notify(ctx, Left, h, by)
 	}
 	return done, err
 }
 
-// Claim takes the probe of a hold, if it is due and nobody was faster: it is the
-// caller's for [Lease] from now on, until the caller renews or ends it.
+// Claim takes the probe of a hold if it is due and no other worker has it. The caller
+// owns it for [Lease], and can renew or end it.
 func (b *Board) Claim(ctx context.Context, h Hold, now time.Time, by string) (Hold, bool, error) {
 	if h.Probe == ByTime || now.Before(h.Next) {
 		return h, false, nil
@@ -208,23 +210,23 @@ func (b *Board) Renew(ctx context.Context, h Hold, now time.Time) (Hold, bool, e
 	return b.update(ctx, h, patch{"next": stored(now.Add(Lease))}, sameProbing)
 }
 
-// EndProbe ends a claimed probe that did not end its hold: so many have ended by
-// now, and the next is due at next. A claim that was lost stays lost.
+// EndProbe ends a claimed probe that did not end its hold. tries is the number of ended
+// probes, next the time of the next one. It returns false if the claim was lost.
 func (b *Board) EndProbe(ctx context.Context, h Hold, tries int, next time.Time) (Hold, bool, error) {
 	return b.update(ctx, h, patch{"next": stored(next), "tries": tries, "probing": ""}, sameProbing)
 }
 
-// ProbeNow makes a hold due for its probe, for a person who has removed its
-// cause; false if it was changed meanwhile.
+// ProbeNow makes the probe of a hold due, for a person who has removed the cause. It
+// returns false if the hold was changed in the meantime.
 func (b *Board) ProbeNow(ctx context.Context, h Hold, now time.Time) (bool, error) {
 	next, done, err := b.update(ctx, h, patch{"next": stored(now), "tries": 0, "probing": ""}, sameProbe)
-	if done { // a word that is lost only makes them find out later
+	if done { // a lost notification only delays the probe
 		_ = b.rdb.Publish(ctx, Channel, next.field()).Err()
 	}
 	return done, err
 }
 
-// patch are the fields of a stored hold that change; an empty text removes one.
+// patch is the set of stored fields that change; an empty text removes a field.
 type patch map[string]any
 
 func (b *Board) update(ctx context.Context, h Hold, change patch, unchanged string) (Hold, bool, error) {
@@ -251,8 +253,8 @@ func (b *Board) keep(h Hold) {
 	b.mu.Unlock()
 }
 
-// exchange changes a hold, or removes it for an empty change, if the named
-// fields are still as they were read.
+// exchange changes a hold, or removes it if change is empty, unless the named fields
+// differ from what was read.
 func (b *Board) exchange(ctx context.Context, h Hold, change, unchanged string) (string, bool, error) {
 	now, err := b.swap.Run(ctx, b.rdb, []string{Key}, h.field(), h.raw, change, unchanged).Text()
 	switch {

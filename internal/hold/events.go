@@ -11,17 +11,17 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Event is what the stream tells of a hold. Fields that the writer did not know
-// of are empty.
+// Event is an entry of the stream about a hold. Fields that the writer did not know are
+// empty.
 type Event struct {
 	Place
 
 	Time   time.Time
 	Event  string // hold.entered, hold.changed or hold.left
 	Class  Class
-	Reason string // of the hold; one that has ended had it
-	By     string // who put it, or found out that it is over
-	Seen   Seen   // what the hold was put for, as of then
+	Reason string // reason of the hold, also of one that has ended
+	By     string // who added the hold, or ended it
+	Seen   Seen   // the evidence for the hold at that time
 }
 
 // ReadEvents returns the last n events, the newest last. One round trip.
@@ -41,7 +41,7 @@ func ReadEvents(ctx context.Context, rdb redis.UniversalClient, n int) ([]Event,
 			Place: Place{Level(text("level")), text("name")}, Event: text("event"),
 			Class: Class(text("class")), Reason: text("reason"), By: text("by"), Seen: readSeen(text),
 		}
-		// Redis makes the first half of an id from its clock.
+		// The first half of the id is the time in ms by Redis' clock.
 		ms, _, _ := strings.Cut(m.ID, "-")
 		if at, err := strconv.ParseInt(ms, 10, 64); err == nil {
 			events[i].Time = time.UnixMilli(at).UTC()
@@ -50,9 +50,9 @@ func ReadEvents(ctx context.Context, rdb redis.UniversalClient, n int) ([]Event,
 	return events, nil
 }
 
-// tell writes an event and wakes the workers. Both are for those who look on:
-// a fault here changes no hold, and workers read the board anyway.
-func (b *Board) tell(ctx context.Context, change Change, h Hold, by string) {
+// notify writes an event and wakes the workers. A failure is ignored: it changes no
+// hold, and workers read the holds periodically anyway.
+func (b *Board) notify(ctx context.Context, change Change, h Hold, by string) {
 	_, _ = b.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.XAdd(ctx, &redis.XAddArgs{Stream: Events, MaxLen: eventsKept, Approx: true, Values: append([]any{
 			"event", "hold." + string(change), "level", string(h.Level), "name", h.Name, "class", string(h.Class), "reason", h.Reason, "by", by,
@@ -62,8 +62,8 @@ func (b *Board) tell(ctx context.Context, change Change, h Hold, by string) {
 	})
 }
 
-// Listen calls changed whenever a word comes that a hold began, changed or
-// ended, until ctx ends. Words get lost while Redis is away.
+// Listen calls changed for each notification that a hold began, changed or ended, until
+// ctx ends. Notifications are lost while Redis is unavailable.
 func Listen(ctx context.Context, rdb redis.UniversalClient, changed func()) {
 	subscription := rdb.Subscribe(ctx, Channel)
 	defer func() { _ = subscription.Close() }()

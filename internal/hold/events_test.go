@@ -13,7 +13,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-func TestEachTransitionIsToldOnce(t *testing.T) {
+func TestEachTransitionIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -33,7 +33,7 @@ func TestEachTransitionIsToldOnce(t *testing.T) {
 		other := refused(lane)
 		other.Reason, other.By = "88: no permission", "worker-2"
 		h = put(t, b, other, hold.Changed)
-		for range 2 { // the second comes too late
+		for range 2 { // the second has no effect
 			if _, err := b.Lift(t.Context(), h, "worker-3"); err != nil {
 				t.Fatal(err)
 			}
@@ -65,7 +65,7 @@ func TestEachTransitionIsToldOnce(t *testing.T) {
 	})
 }
 
-func TestAnEventOfANewerVersionIsReadAsFarAsItGoes(t *testing.T) {
+func TestTheKnownFieldsOfANewerVersionsEventAreRead(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -83,7 +83,7 @@ func TestAnEventOfANewerVersionIsReadAsFarAsItGoes(t *testing.T) {
 	})
 }
 
-func TestAWordOfAChangeReachesThoseWhoListen(t *testing.T) {
+func TestAChangeNotifiesListeners(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -96,7 +96,7 @@ func TestAWordOfAChangeReachesThoseWhoListen(t *testing.T) {
 		b := hold.NewBoard(rdb)
 		h := operator(lane)
 		for told := false; !told; {
-			h.Reason += "!" // until the subscription stands
+			h.Reason += "!" // until the subscription is active
 			if _, _, err := b.Put(t.Context(), h); err != nil {
 				t.Fatal(err)
 			}

@@ -1,8 +1,8 @@
-// Package hold is the record of which lanes take no tasks, why, since when and
-// until when. It lies in Redis, so that all workers keep a hold, one of them
-// finds out whether it is over, and a person can set and lift one.
+// Package hold records which lanes take no tasks, why, since when and until when. The
+// record is in Redis, so that all workers follow a hold, one of them probes whether its
+// cause is over, and a person can add and end one.
 //
-// It must not know tasks, platforms or asynq: a place is a name to it.
+// The package must not know tasks, platforms or asynq: to it a scope is only a name.
 package hold
 
 import (
@@ -11,17 +11,17 @@ import (
 )
 
 const (
-	// Key is the Redis hash of all holds, a field each.
+	// Key is the Redis hash of all holds, one field for each.
 	Key = "rollcall:holds"
 	// Events is the Redis stream of holds that began, changed or ended.
 	Events = "rollcall:events"
-	// Channel tells workers that something changed.
+	// Channel notifies workers that a hold changed.
 	Channel = "rollcall:holds"
-	// eventsKept bounds the stream, more or less.
+	// eventsKept is the approximate bound of the stream.
 	eventsKept = 10_000
 )
 
-// Level says how far a hold reaches.
+// Level is how large the scope of a hold is.
 type Level string
 
 // The levels.
@@ -32,7 +32,7 @@ const (
 	Address      Level = "address"      // all lanes that call from it
 )
 
-// Place is what is held.
+// Place is the scope of a hold.
 type Place struct {
 	Level Level  `json:"level"`
 	Name  string `json:"name"`
@@ -45,50 +45,50 @@ type Class string
 
 // The classes.
 const (
-	Operator Class = "operator" // a person said so
+	Operator Class = "operator" // added by a person
 	Quota    Class = "quota"    // the month's or the day's calls are spent
-	Refused  Class = "refused"  // credentials, permissions, an app that is shut off
-	Failing  Class = "failing"  // the platform answers with faults, or not at all
+	Refused  Class = "refused"  // credentials, permissions, a disabled app
+	Failing  Class = "failing"  // the platform fails or does not answer
 	Banned   Class = "banned"   // the platform has blocked us, or a long pause after refusals for the rate
-	// Suspected means that one answer looked like that to a banned address.
+	// Suspected means that one answer looked like an answer to a banned address.
 	Suspected Class = "suspected"
 )
 
 // Classes lists every Class.
 func Classes() []Class { return []Class{Operator, Quota, Refused, Failing, Banned, Suspected} }
 
-// Probe is how it is found out that a hold is over.
+// Probe is how a worker finds out that the cause of a hold is over.
 type Probe string
 
 // The probes.
 const (
-	ByTime  Probe = ""      // it ends, or somebody lifts it
+	ByTime  Probe = ""      // ends by its time, or by a person
 	ByToken Probe = "token" // the unmetered call for a token
-	ByTask  Probe = "task"  // one task that waits
-	// ByAddress is an unmetered call for a token as well, which is about the
-	// address and not about the credentials: any answer of the platform's own ends
-	// the hold. Workers that do not know it leave the probe to those that do.
+	ByTask  Probe = "task"  // one pending task
+	// ByAddress is also an unmetered token call, but it tests the address and not the
+	// credentials: any answer of the platform itself ends the hold. A worker that does
+	// not know this value leaves the probe to others.
 	ByAddress Probe = "address"
 )
 
-// Hold is one hold. A place can have two at once: a person's and one that came
-// by itself. Neither undoes the other.
+// Hold is one hold. A scope can have two at the same time: a person's and an automatic
+// one. Neither ends the other.
 type Hold struct {
 	Place
 
 	Class  Class  `json:"class"`
 	Reason string `json:"reason"` // what happened and what to do, for a person
-	// Bulk tells that urgent tasks still go.
+	// Bulk means that urgent tasks are still taken.
 	Bulk  bool      `json:"bulk,omitzero"`
 	Since time.Time `json:"since"`
-	Until time.Time `json:"until,omitzero"` // zero: until it is lifted
-	By    string    `json:"by"`             // who or which worker
+	Until time.Time `json:"until,omitzero"` // zero: until it is ended
+	By    string    `json:"by"`             // person or worker that added it
 	Probe Probe     `json:"probe,omitzero"`
-	// Next is when it may be probed, and Tries how many probes have ended. While
-	// a worker probes it, Next is the end of that worker's lease.
+	// Next is when it may be probed, and Tries how many probes have ended. While a
+	// worker probes, Next is the end of its claim.
 	Next  time.Time `json:"next,omitzero"`
 	Tries int       `json:"tries,omitzero"`
-	// Probing is the worker that probes it now; it counts until Next. Empty: none.
+	// Probing is the worker that probes now; valid until Next. Empty: none.
 	Probing string `json:"probing,omitzero"`
 	Seen    Seen   `json:"seen,omitzero"`
 
@@ -103,7 +103,7 @@ func (h Hold) field() string {
 	return string(h.Level) + ":" + h.Name + "/" + source
 }
 
-// HowToLift says what ends the hold, for a person.
+// HowToLift returns how the hold ends, for a person.
 func (h Hold) HowToLift() string {
 	name := h.Name
 	if h.Level != Lane {
@@ -120,19 +120,19 @@ func (h Hold) HowToLift() string {
 	return "automatically when the time is over; at once: rollcall lanes release " + name + " --force"
 }
 
-// Change is what came of a word about a hold.
+// Change is the effect of a Put or Lift.
 type Change string
 
 // The changes.
 const (
 	Entered Change = "entered"
-	Changed Change = "changed" // another reason, or another end of a person's
+	Changed Change = "changed" // another reason, or another end of a person's hold
 	Same    Change = "same"
 	Left    Change = "left"
 )
 
-// ParsePlace reads "dt.nickname" as a lane, and "tenant dt" or "organisation
-// lakeside" as what they say.
+// ParsePlace parses "dt.nickname" as a lane, "tenant dt" as a tenant and "organisation
+// lakeside" as an organisation.
 func ParsePlace(text string) (Place, bool) {
 	for _, level := range []Level{Lane, Tenant, Organisation, Address} {
 		if name, ok := strings.CutPrefix(text, string(level)+" "); ok {

@@ -20,7 +20,8 @@ func TestMain(m *testing.M) { redistest.Main(m) }
 var (
 	began = time.Date(2026, 3, 1, 3, 12, 0, 0, time.UTC)
 	lane  = hold.Place{Level: hold.Lane, Name: "dt.nickname"}
-	// likeness is what two holds have in common that differ in how they were read.
+	// likeness ignores the unexported fields, which differ between a hold that was put
+	// and one that was read.
 	likeness = cmpopts.IgnoreUnexported(hold.Hold{})
 )
 
@@ -43,7 +44,7 @@ func put(t *testing.T, b *hold.Board, h hold.Hold, want hold.Change) hold.Hold {
 	return stored
 }
 
-// reread is what another process reads.
+// reread returns what another process reads.
 func reread(t *testing.T, rdb redis.UniversalClient) []hold.Hold {
 	t.Helper()
 	b := hold.NewBoard(rdb)
@@ -53,7 +54,7 @@ func reread(t *testing.T, rdb redis.UniversalClient) []hold.Hold {
 	return b.All()
 }
 
-func TestExactlyOneOfManyWhoPutTheSameHoldIsToldThatItBegan(t *testing.T) {
+func TestExactlyOneOfManyCallersOfPutGetsEntered(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -73,12 +74,12 @@ func TestExactlyOneOfManyWhoPutTheSameHoldIsToldThatItBegan(t *testing.T) {
 		}
 		workers.Wait()
 		if entered.Load() != 1 || same.Load() != 19 {
-			t.Errorf("%d were told that it began and %d that it goes on, want 1 and 19", entered.Load(), same.Load())
+			t.Errorf("%d callers got Entered and %d Same, want 1 and 19", entered.Load(), same.Load())
 		}
 	})
 }
 
-func TestAHoldNeedsAPlaceAClassAndAReason(t *testing.T) {
+func TestAHoldNeedsAScopeAClassAndAReason(t *testing.T) {
 	t.Parallel()
 	b := hold.NewBoard(redistest.Mini(t).Client(t))
 	for what, spoil := range map[string]func(*hold.Hold){
@@ -93,9 +94,9 @@ func TestAHoldNeedsAPlaceAClassAndAReason(t *testing.T) {
 	}
 }
 
-// A platform's text may be in any encoding, and a lane must be held all the same.
+// A platform's text may be in any encoding, but the lane must still be held.
 
-func TestAReasonThatIsNoUTF8HoldsAllTheSame(t *testing.T) {
+func TestAReasonWithInvalidUTF8IsAccepted(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		h := refused(lane)
@@ -107,7 +108,7 @@ func TestAReasonThatIsNoUTF8HoldsAllTheSame(t *testing.T) {
 	})
 }
 
-func TestAHoldThatGoesOnKeepsItsBeginningAndItsProbes(t *testing.T) {
+func TestAHoldThatContinuesKeepsItsStartAndItsProbes(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -142,7 +143,7 @@ func TestAHoldThatGoesOnKeepsItsBeginningAndItsProbes(t *testing.T) {
 	})
 }
 
-func TestAHoldOfAnotherSortKeepsNothingOfTheOneBefore(t *testing.T) {
+func TestAHoldOfAnotherClassKeepsNothingOfTheOneBefore(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*hold.Hold){
 		"another class": func(h *hold.Hold) { h.Class = hold.Failing },
@@ -185,7 +186,7 @@ func TestAPersonsHoldWithAnotherEndIsChanged(t *testing.T) {
 	})
 }
 
-func TestAHoldWhoseTimeIsOverDoesNotGoOn(t *testing.T) {
+func TestAnExpiredHoldDoesNotContinue(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		b := hold.NewBoard(s.Client(t))
@@ -198,7 +199,7 @@ func TestAHoldWhoseTimeIsOverDoesNotGoOn(t *testing.T) {
 	})
 }
 
-func TestAHoldThatWasChangedMeanwhileIsNotLifted(t *testing.T) {
+func TestAHoldThatWasChangedSinceItWasReadIsNotLifted(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -208,7 +209,7 @@ func TestAHoldThatWasChangedMeanwhileIsNotLifted(t *testing.T) {
 		changed.Reason = "88: no permission"
 		put(t, other, changed, hold.Changed)
 		if lifted, err := mine.Lift(t.Context(), known, "worker-1"); lifted || err != nil {
-			t.Errorf("lifted by one who does not know the reason: %t, %v", lifted, err)
+			t.Errorf("lifted by a caller that read another reason: %t, %v", lifted, err)
 		}
 		if all := reread(t, rdb); len(all) != 1 || all[0].Reason != changed.Reason {
 			t.Errorf("left is %+v", all)
@@ -225,7 +226,7 @@ func TestAHoldThatWasChangedMeanwhileIsNotLifted(t *testing.T) {
 	})
 }
 
-func TestTheHoldsOfAPersonAndOfAWorkerLiveSideBySide(t *testing.T) {
+func TestAPersonsHoldAndAWorkersHoldCoexist(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -245,7 +246,7 @@ func TestTheHoldsOfAPersonAndOfAWorkerLiveSideBySide(t *testing.T) {
 			return all
 		}
 		if diff := cmp.Diff([]hold.Class{hold.Refused, hold.Operator}, classes()); diff != "" {
-			t.Errorf("what holds most comes first, -want +got:\n%s", diff)
+			t.Errorf("order by scope, -want +got:\n%s", diff)
 		}
 		if lifted, err := b.Lift(t.Context(), b.Of(lane)[1], "ann"); !lifted || err != nil {
 			t.Fatalf("lift the person's: %t, %v", lifted, err)
@@ -255,7 +256,3 @@ func TestTheHoldsOfAPersonAndOfAWorkerLiveSideBySide(t *testing.T) {
 		}
 	})
 }
-
-// overtaken writes once between a reading's question and its answer's use.
-
-// Its names are stored, and read by workers of other versions.

@@ -7,8 +7,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Note adds an event to [Events] that is about no hold: what a person did that
-// others should find later. One round trip.
+// Note adds an event to [Events] that concerns no hold: an action of a person that
+// others may need to find later. Cost: one round trip.
 func Note(ctx context.Context, rdb redis.UniversalClient, event string, of Place, class, reason, by string, more ...string) error {
 	values := []any{"event", event, "level", string(of.Level), "name", of.Name, "class", class, "reason", reason, "by", by}
 	for _, m := range more {
@@ -16,7 +16,7 @@ func Note(ctx context.Context, rdb redis.UniversalClient, event string, of Place
 	}
 	err := rdb.XAdd(ctx, &redis.XAddArgs{Stream: Events, MaxLen: eventsKept, Approx: true, Values: values}).Err()
 	if err != nil {
-		return fmt.Errorf("note %s of %s among the events: %w", event, of, err)
+		return fmt.Errorf("write event %s of %s: %w", event, of, err)
 	}
 	return nil
 }

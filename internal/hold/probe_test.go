@@ -41,7 +41,7 @@ func TestAProbeIsClaimedByOneWorkerWhenItIsDue(t *testing.T) {
 		}
 		workers.Wait()
 		if had.Load() != 1 {
-			t.Errorf("%d workers have the probe", had.Load())
+			t.Errorf("%d workers own the probe", had.Load())
 		}
 		put(t, hold.NewBoard(rdb), operator(lane), hold.Entered)
 		for _, h := range reread(t, rdb) {
@@ -52,9 +52,9 @@ func TestAProbeIsClaimedByOneWorkerWhenItIsDue(t *testing.T) {
 	})
 }
 
-// A worker that dies with a probe costs its lease, and neither a probe nor a
-// longer wait.
-func TestAProbeOfADeadWorkerIsClaimedAfterItsLease(t *testing.T) {
+// A worker that dies during a probe delays the next by its claim, but adds neither a
+// probe nor a longer wait.
+func TestAProbeOfADeadWorkerIsClaimedAfterItsClaimExpires(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -72,14 +72,14 @@ func TestAProbeOfADeadWorkerIsClaimedAfterItsLease(t *testing.T) {
 		}
 		known := reread(t, rdb)[0]
 		if _, mine, err := other.Claim(t.Context(), known, at.Add(hold.Lease-time.Millisecond), "other"); mine || err != nil {
-			t.Errorf("claimed during another's lease: %t, %v", mine, err)
+			t.Errorf("claimed while another worker owns the probe: %t, %v", mine, err)
 		}
 		at = at.Add(hold.Lease)
 		taken, mine, err := other.Claim(t.Context(), known, at, "other")
 		if !mine || err != nil || taken.Tries != 0 || taken.Probing != "other" {
-			t.Errorf("after the lease: %t, %v, %+v", mine, err, taken)
+			t.Errorf("after the claim expired: %t, %v, %+v", mine, err, taken)
 		}
-		// The first was only slow: its claim is lost.
+		// The first worker was only slow: its claim is lost.
 		for what, try := range map[string]func() (hold.Hold, bool, error){
 			"renewed": func() (hold.Hold, bool, error) { return dead.Renew(t.Context(), claimed, at) },
 			"ended":   func() (hold.Hold, bool, error) { return dead.EndProbe(t.Context(), claimed, 1, at.Add(time.Hour)) },
@@ -98,7 +98,7 @@ func TestAProbeOfADeadWorkerIsClaimedAfterItsLease(t *testing.T) {
 	})
 }
 
-func TestProbesGetRarerButNoticeAnEndWithinThirtySeconds(t *testing.T) {
+func TestProbesGetRarerButDetectAnEndWithinThirtySeconds(t *testing.T) {
 	t.Parallel()
 	for want, h := range map[string]hold.Hold{
 		"5s 10s 20s 40s 1m20s 2m40s 5m20s 10m40s 21m20s 42m40s 1h0m0s 1h0m0s": {Class: hold.Refused, Probe: hold.ByTask},
@@ -113,7 +113,7 @@ func TestProbesGetRarerButNoticeAnEndWithinThirtySeconds(t *testing.T) {
 				t.Errorf("%s by %s: after %d probes the next comes in %s, want %s", h.Class, h.Probe, i, got, wait)
 			}
 		}
-		// However often, and whatever a stored hold says.
+		// For any number of probes, and for any value in a stored hold.
 		for _, tries := range []int{-1, 1000} {
 			if wait := h.Wait(tries); wait < time.Second || wait > time.Hour {
 				t.Errorf("after %d probes the next comes in %s", tries, wait)
@@ -122,7 +122,7 @@ func TestProbesGetRarerButNoticeAnEndWithinThirtySeconds(t *testing.T) {
 	}
 }
 
-func TestAPersonCanHaveAHoldProbedAtOnce(t *testing.T) {
+func TestAPersonCanMakeAProbeDueAtOnce(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -139,7 +139,7 @@ func TestAPersonCanHaveAHoldProbedAtOnce(t *testing.T) {
 		}
 		now := began.Add(2 * time.Minute)
 		if asked, err := hold.NewBoard(rdb).ProbeNow(t.Context(), first, now); asked || err != nil {
-			t.Errorf("one that was changed meanwhile: %t, %v", asked, err)
+			t.Errorf("a hold that was changed since: %t, %v", asked, err)
 		}
 		if asked, err := b.ProbeNow(t.Context(), claimed, now); !asked || err != nil {
 			t.Errorf("asked: %t, %v", asked, err)
@@ -158,7 +158,7 @@ func TestAPersonCanHaveAHoldProbedAtOnce(t *testing.T) {
 	})
 }
 
-func TestWhatWasSeenAddsUpAndHidesNothing(t *testing.T) {
+func TestSeenAccumulates(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -169,7 +169,7 @@ func TestWhatWasSeenAddsUpAndHidesNothing(t *testing.T) {
 		}
 		known := put(t, hold.NewBoard(rdb), seen(200, began), hold.Entered)
 		put(t, hold.NewBoard(rdb), seen(400, began.Add(time.Second)), hold.Same)
-		put(t, hold.NewBoard(rdb), refused(lane), hold.Same) // an older worker's
+		put(t, hold.NewBoard(rdb), refused(lane), hold.Same) // of an older worker
 		changed := seen(403, began.Add(2*time.Second))
 		changed.Reason = "88: no permission"
 		put(t, hold.NewBoard(rdb), changed, hold.Changed)

@@ -1,9 +1,9 @@
--- Sets a hold, or brings one up to date.
--- KEYS[1] all holds · ARGV[1] field · ARGV[2] the hold, JSON
--- Returns { 'entered' | 'changed' | 'same', the hold as stored }
+-- Adds a hold, or updates an existing one.
+--    KEYS[1] all holds · ARGV[1] field · ARGV[2] the hold, JSON
+--    Returns { 'entered' | 'changed' | 'same', the hold as stored }
 local before = redis.call('HGET', KEYS[1], ARGV[1])
 local new = cjson.decode(ARGV[2])
--- What cannot be read as a hold must not keep one from being set.
+-- A stored value that is not a readable hold must not prevent a new one.
 local sound, old = pcall(cjson.decode, before or '')
 local forms = { class = 'string', reason = 'string', since = 'string', ['until'] = 'string', next = 'string', tries = 'number' }
 if not sound or type(old) ~= 'table' or not old.since then
@@ -14,7 +14,7 @@ for name, form in pairs(forms) do
 		old = nil
 	end
 end
--- Nor does one go on whose time is over, if nobody has lifted it yet.
+-- A hold whose time is over does not continue, even if no worker has ended it yet.
 local ends = old and old['until']
 if ends and string.sub(ends, -1) == 'Z' and ends <= new.since then
 	old = nil
@@ -23,7 +23,7 @@ if not old then
 	redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 	return { 'entered', ARGV[2] }
 end
--- What was seen adds up while the class stays.
+-- The evidence accumulates while the class stays the same.
 if new.seen and old.class == new.class and type(old.seen) == 'table' then
 	new.seen.first = old.seen.first or new.seen.first
 	new.seen.count = (tonumber(old.seen.count) or 0) + (new.seen.count or 0)
@@ -40,12 +40,12 @@ if old.class == new.class and old.reason == new.reason and (old.bulk or false) =
 		end
 		return { 'same', before }
 	end
-	-- The end of one that came by itself moves on with every refusal.
+	-- Each refusal moves the end of an automatic hold.
 	if new.class ~= 'operator' then
 		word = 'same'
 	end
 end
--- One that goes on keeps its beginning and its probes.
+-- A hold that continues keeps its start and its probes.
 if old.class == new.class and old.probe == new.probe then
 	new.since, new.next, new.tries, new.probing = old.since, old.next, old.tries, old.probing
 end

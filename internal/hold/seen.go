@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// Seen is what a hold was put for, as far as a platform's answer was the reason.
-// The zero value is nothing.
+// Seen is the evidence for a hold: the answers of the platform that were its reason.
+// The zero value means none.
 type Seen struct {
-	Host   string    `json:"host,omitzero"`   // of the last answer; no port
-	Status int       `json:"status,omitzero"` // HTTP; 0: no answer came
-	Code   string    `json:"code,omitzero"`   // the platform's own
+	Host   string    `json:"host,omitzero"`   // host of the last answer, without port
+	Status int       `json:"status,omitzero"` // HTTP status; 0: no answer
+	Code   string    `json:"code,omitzero"`   // the platform's error code
 	First  time.Time `json:"first,omitzero"`
 	Last   time.Time `json:"last,omitzero"`
-	Count  int       `json:"count,omitzero"` // answers of all workers, from First to Last
+	Count  int       `json:"count,omitzero"` // number of answers, of all workers, from First to Last
 }
 
-// Text is what was seen, in one line, with its times in zone. Empty: nothing.
+// Text returns the evidence in one line, with its times in zone. Empty: none.
 func (s Seen) Text(zone *time.Location) string {
-	if s.Count == 0 || s.Last.IsZero() { // an event of dead letters has their count alone
+	if s.Count == 0 || s.Last.IsZero() { // an event about dead letters has only a count
 		return ""
 	}
 	text := "no answer"
@@ -40,7 +40,8 @@ func (s Seen) Text(zone *time.Location) string {
 	return text + fmt.Sprintf(", %d times, first at %s, last at %s", s.Count, Moment(s.First, zone), Moment(s.Last, zone))
 }
 
-// Moment is a time with its zone, for a person: 2026-03-01 14:05:07 (Asia/Shanghai).
+// Moment formats a time with its zone, for a person: 2026-03-01 14:05:07
+// (Asia/Shanghai).
 func Moment(t time.Time, zone *time.Location) string {
 	t = t.In(zone)
 	name := zone.String()
@@ -50,7 +51,7 @@ func Moment(t time.Time, zone *time.Location) string {
 	return t.Format(time.DateTime) + " (" + name + ")"
 }
 
-// values are the fields of an event.
+// values returns the fields of an event.
 func (s Seen) values() []any {
 	if s.Count == 0 {
 		return nil

@@ -14,7 +14,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-func TestWhatIsPutIsWhatAnotherProcessReads(t *testing.T) {
+func TestAnotherProcessReadsAHoldAsItWasPut(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		beijing := time.FixedZone("Asia/Shanghai", 8*60*60)
@@ -32,7 +32,7 @@ func TestWhatIsPutIsWhatAnotherProcessReads(t *testing.T) {
 	})
 }
 
-func TestWhatANewerVersionWritesDoesNotBreakTheBoard(t *testing.T) {
+func TestHoldsOfANewerVersionAreReadOrSkipped(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -44,7 +44,7 @@ func TestWhatANewerVersionWritesDoesNotBreakTheBoard(t *testing.T) {
 		broken := map[string]string{
 			"tenant:dt/auto":     "not JSON",
 			"tenant:dt/operator": `["a","list"]`,
-			"tenant:hill/auto":   raw, // another's
+			"tenant:hill/auto":   raw, // belongs to another field
 			"lane:x.id/auto":     strings.ReplaceAll(strings.Replace(raw, `"since":"2026`, `"since":[1],"was":"2026`, 1), "dt.nickname", "x.id"),
 			"planet:earth/auto":  `{"level":"planet","name":"earth","class":"refused","reason":"r","since":"2026-03-01T00:00:00Z","by":"w"}`,
 		}
@@ -65,7 +65,7 @@ func TestWhatANewerVersionWritesDoesNotBreakTheBoard(t *testing.T) {
 		if diff := cmp.Diff([]string{"lane dt.nickname", "planet earth"}, names); diff != "" {
 			t.Errorf("-want +read:\n%s", diff)
 		}
-		// What cannot be read does not keep a lane from being held.
+		// A stored value that cannot be read does not prevent a hold.
 		put(t, b, operator(tenant), hold.Entered)
 		put(t, b, refused(tenant), hold.Entered)
 		put(t, b, refused(hold.Place{Level: hold.Lane, Name: "x.id"}), hold.Entered)
@@ -76,6 +76,7 @@ func TestWhatANewerVersionWritesDoesNotBreakTheBoard(t *testing.T) {
 	})
 }
 
+// overtaken writes once between the command of a read and the use of its answer.
 type overtaken struct {
 	redis.Hook
 
@@ -99,7 +100,7 @@ func (o *overtaken) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-func TestAReadingDoesNotHideAHoldThatWasPutMeanwhile(t *testing.T) {
+func TestAReadDoesNotHideAHoldThatWasPutDuringIt(t *testing.T) {
 	t.Parallel()
 	rdb := redistest.Mini(t).Client(t)
 	b := hold.NewBoard(rdb)
@@ -110,11 +111,11 @@ func TestAReadingDoesNotHideAHoldThatWasPutMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(b.Of(lane)) != 1 {
-		t.Error("the lane takes tasks until the next reading")
+		t.Error("the lane takes tasks until the next read")
 	}
 }
 
-func TestAPlaceIsReadAsItIsWritten(t *testing.T) {
+func TestAScopeIsParsedAsItIsPrinted(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]hold.Place{
 		"dt.nickname":           lane,
@@ -134,7 +135,7 @@ func TestAPlaceIsReadAsItIsWritten(t *testing.T) {
 	}
 }
 
-func TestEveryHoldSaysHowItIsLifted(t *testing.T) {
+func TestEveryHoldStatesHowItEnds(t *testing.T) {
 	t.Parallel()
 	for _, class := range hold.Classes() {
 		h := hold.Hold{Place: hold.Place{Level: hold.Tenant, Name: "dt"}, Class: class}
@@ -152,7 +153,7 @@ func TestEveryHoldSaysHowItIsLifted(t *testing.T) {
 	}
 }
 
-func TestTheStoredFormIsAContract(t *testing.T) {
+func TestTheStoredFormOfAHoldIsFixed(t *testing.T) {
 	t.Parallel()
 	rdb := redistest.Mini(t).Client(t)
 	h := refused(lane)

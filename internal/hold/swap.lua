@@ -1,8 +1,8 @@
--- Changes or removes a hold, if it is still the one that the caller knows.
--- KEYS[1] all holds · ARGV[1] field · ARGV[2] the hold as known, JSON · ARGV[3]
--- the fields to change, JSON, an empty string removes one; '' removes the hold
--- ARGV[4] names of the fields that must not differ
--- Returns the hold as stored, 'removed', or false if it is another.
+-- Changes or removes a hold if it is still the one that the caller knows.
+--    KEYS[1] all holds · ARGV[1] field · ARGV[2] the hold as the caller knows it, JSON
+--    ARGV[3] the fields to change, JSON, an empty string removes a field; '' removes the hold
+--    ARGV[4] names of the fields that must not differ
+--    Returns the hold as stored, 'removed', or false if it was changed.
 local stored = redis.call('HGET', KEYS[1], ARGV[1])
 if not stored then
 	return false

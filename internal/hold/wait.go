@@ -3,20 +3,20 @@ package hold
 import "time"
 
 const (
-	// Lease is how long a worker has a probe without renewing it. A worker that
-	// dies with a probe delays the next one by no more than that.
+	// Lease is how long a worker owns a probe without renewing its claim. A worker that
+	// dies during a probe delays the next one by at most that long.
 	Lease = 5 * time.Second
-	// noticed bounds the wait between two probes of a cause that ends without a
-	// person: with the probe itself and the next reading of the holds, the end is
-	// noticed within 30 s.
+	// noticed bounds the wait between two probes of a cause that can end without a
+	// person. With the probe itself and the next read of the holds, the end is detected
+	// within 30 s.
 	noticed = 25 * time.Second
-	// patient is after how many probes of a platform that fails, some 15 minutes,
-	// the calls that they cost count for more than the minute that is lost.
+	// patient is the number of probes, some 15 minutes of them, after which the calls
+	// that probes of a failing platform cost matter more than an extra minute of delay.
 	patient = 40
 )
 
-// waits are the first and the longest wait before a probe. A probe by a task
-// costs a call, and a refusal needs a person; an unmetered call costs nothing.
+// waits returns the first and the longest wait before a probe. A probe by a task costs
+// a call, and a refusal needs a person; an unmetered call costs nothing.
 func (h Hold) waits() (first, longest time.Duration) {
 	switch {
 	case h.Class == Refused && h.Probe == ByTask:
@@ -33,7 +33,7 @@ func (h Hold) waits() (first, longest time.Duration) {
 	return 2 * time.Second, noticed
 }
 
-// Wait is how long after a probe the next one is due, when so many have ended.
+// Wait returns how long after a probe the next one is due, given how many have ended.
 func (h Hold) Wait(tries int) time.Duration {
 	first, longest := h.waits()
 	switch {
