@@ -17,9 +17,9 @@ type ArchivedTask struct {
 	Score float64 // when it was archived, Unix seconds
 }
 
-// ArchivedSince counts what was archived in each queue at its score or after it.
-// One pipelined round trip, or one to each node of a Cluster. If one queue cannot
-// be read, none is told.
+// ArchivedSince counts the tasks that were archived in each queue at its score or
+// later. Cost: one pipelined round trip, or one to each node of a Cluster. If one queue
+// cannot be read, it returns an error for all.
 func ArchivedSince(ctx context.Context, rdb redis.UniversalClient, queues []string, scores []float64) ([]int64, error) {
 	answers := make([]*redis.IntCmd, len(queues))
 	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -38,8 +38,8 @@ func ArchivedSince(ctx context.Context, rdb redis.UniversalClient, queues []stri
 	return counts, nil
 }
 
-// Archived lists what was archived at score or after it, the oldest first: at
-// most 9,999 entries, asynq's bound. One round trip.
+// Archived lists the tasks that were archived at score or later, the oldest first: at
+// most 9,999 entries, asynq's bound. Cost: one round trip.
 func Archived(ctx context.Context, rdb redis.UniversalClient, queue string, score float64) ([]ArchivedTask, error) {
 	found, err := rdb.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
 		Key: Key(queue, "archived"), ByScore: true, Start: from(score), Stop: "+inf",
@@ -57,20 +57,20 @@ func Archived(ctx context.Context, rdb redis.UniversalClient, queue string, scor
 
 // Remains is what asynq keeps of an archived task.
 type Remains struct {
-	Info *asynq.TaskInfo // nil for one that asynq cannot read
-	Raw  []byte          // then its message as it was found
+	Info *asynq.TaskInfo // nil if asynq cannot read the message
+	Raw  []byte          // in that case the message's bytes
 }
 
-// LastErr is the task's last error, as asynq keeps it.
+// LastErr returns the task's last error, as asynq keeps it.
 func (r Remains) LastErr() string {
 	if r.Info == nil {
-		return "it cannot read the message"
+		return "asynq cannot read the message"
 	}
 	return r.Info.LastErr
 }
 
-// Archived reads an archived task; false if it is not archived any more. Two
-// round trips.
+// Archived reads an archived task; false if it is no longer archived. Cost: two round
+// trips.
 func (m *Mender) Archived(ctx context.Context, queue, id string) (remains Remains, found bool, err error) {
 	info, err := m.inspector.GetTaskInfo(queue, id)
 	switch {
@@ -98,10 +98,10 @@ var unarchiveLua string
 
 var unarchive = redis.NewScript(unarchiveLua)
 
-// Unarchive removes a task from asynq's books if it is archived, as asynq's own
-// deletion does, and returns the state it was found in: "archived" for one that
-// was removed, "" for one that asynq does not know. asynq's Inspector would also
-// delete one that somebody has just had run again. One round trip.
+// Unarchive deletes a task from asynq if it is archived, as asynq's own deletion does.
+// It returns the state that the task had: "archived" if it was deleted, "" if asynq
+// does not know it. asynq's Inspector would also delete a task that was just run again.
+// Cost: one round trip.
 func Unarchive(ctx context.Context, rdb redis.UniversalClient, queue, id string) (state string, err error) {
 	state, err = unarchive.Run(ctx, rdb, []string{Key(queue, "archived"), Key(queue, "t:"+id)}, id).Text()
 	if err != nil {
@@ -110,12 +110,12 @@ func Unarchive(ctx context.Context, rdb redis.UniversalClient, queue, id string)
 	return state, nil
 }
 
-// State is the state of a task as asynq names it, "" for one that it does not
-// know. One round trip.
+// State returns the state of a task as asynq names it, "" if asynq does not know it.
+// Cost: one round trip.
 func State(ctx context.Context, rdb redis.UniversalClient, queue, id string) (string, error) {
 	state, err := rdb.HGet(ctx, Key(queue, "t:"+id), "state").Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return "", fmt.Errorf("look at task %s: %w", id, err)
+		return "", fmt.Errorf("read the state of task %s: %w", id, err)
 	}
 	return state, nil
 }

@@ -13,9 +13,9 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// asynq's own deletion is what Unarchive does to an archived task, and nothing
-// is what it does to any other.
-func TestAnArchivedTaskIsRemovedWithAllThatAsynqKeepsOfIt(t *testing.T) {
+// Unarchive does to an archived task what asynq's own deletion does, and nothing to any
+// other task.
+func TestUnarchiveDeletesEverythingThatAsynqKeepsOfATask(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		ctx, rdb := t.Context(), s.Client(t)
@@ -28,7 +28,8 @@ func TestAnArchivedTaskIsRemovedWithAllThatAsynqKeepsOfIt(t *testing.T) {
 		if err := inspector.ArchiveTask("q", "a"); err != nil {
 			t.Fatal(err)
 		}
-		// Dropped from the archive by its web UI, which leaves the task behind.
+		// asynq's web UI drops an entry from the archive like this, and leaves the
+		// task's hash.
 		if err := rdb.HSet(ctx, backlog.Key("q", "t:left"), "state", "archived").Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -41,17 +42,17 @@ func TestAnArchivedTaskIsRemovedWithAllThatAsynqKeepsOfIt(t *testing.T) {
 				t.Errorf("%s was %q and is %q, %v; want %q and %q", step.id, found, then, err, step.found, step.then)
 			}
 		}
-		// Its lock is gone, that of the other is not.
+		// The lock of the deleted task no longer exists, that of the other does.
 		if _, err := client.Enqueue(asynq.NewTask("t", []byte("a")), asynq.Queue("q"), asynq.Unique(time.Hour)); err != nil {
-			t.Errorf("the same task anew: %v", err)
+			t.Errorf("the same task again: %v", err)
 		}
 		if _, err := client.Enqueue(asynq.NewTask("t", []byte("waits")), asynq.Queue("q"), asynq.Unique(time.Hour)); !errors.Is(err, asynq.ErrDuplicateTask) {
-			t.Errorf("a second of the one that waits: %v", err)
+			t.Errorf("a duplicate of the pending task: %v", err)
 		}
 	})
 }
 
-func TestAnArchiveIsListedFromAMomentOn(t *testing.T) {
+func TestAnArchiveIsListedFromAScoreOn(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		ctx, rdb := t.Context(), s.Client(t)
@@ -66,12 +67,12 @@ func TestAnArchiveIsListedFromAMomentOn(t *testing.T) {
 		n, err := backlog.ArchivedSince(ctx, rdb, []string{"q", "of nobody"}, []float64{2, 0})
 		entries, listErr := backlog.Archived(ctx, rdb, "q", 2)
 		if err := errors.Join(err, listErr); err != nil || !slices.Equal(n, []int64{3, 0}) || len(entries) != 3 || entries[0] != (backlog.ArchivedTask{ID: "b", Score: 2}) || entries[2].ID != "d" {
-			t.Errorf("%v are counted, %v listed, %v", n, entries, err)
+			t.Errorf("counted %v, listed %v, %v", n, entries, err)
 		}
 	})
 }
 
-func TestAnArchivedMessageIsReadAsFarAsAsynqCanReadIt(t *testing.T) {
+func TestAnArchivedMessageIsReadOrItsBytesReturned(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		ctx, rdb := t.Context(), s.Client(t)
@@ -92,7 +93,7 @@ func TestAnArchivedMessageIsReadAsFarAsAsynqCanReadIt(t *testing.T) {
 			t.Errorf("%+v, %t, %v", got, found, err)
 		}
 		if got, found, err := mender.Archived(ctx, "q", "raw"); err != nil || !found || string(got.Raw) != "\xff\xff no message" || got.LastErr() == "" {
-			t.Errorf("what asynq cannot read: %+v, %t, %v", got, found, err)
+			t.Errorf("unreadable message: %+v, %t, %v", got, found, err)
 		}
 		for _, id := range []string{"waits", "nobody"} {
 			if _, found, err := mender.Archived(ctx, "q", id); found || err != nil {

@@ -20,8 +20,8 @@ import (
 func TestMain(m *testing.M) { redistest.Main(m) }
 
 const (
-	// patience bounds how long a test waits for what must come. Nothing is read
-	// into how long it took.
+	// patience bounds how long a test waits for an expected event. No test depends on
+	// how long it took.
 	patience = time.Minute
 
 	urgent, normal = "dt.nickname.urgent", "dt.nickname"
@@ -39,7 +39,7 @@ func eventually(t *testing.T, check func() error) {
 		}
 		select {
 		case <-end:
-			t.Fatalf("waited in vain: %v", err)
+			t.Fatalf("timed out: %v", err)
 		case <-tick.C:
 		}
 	}
@@ -55,7 +55,7 @@ func put(t *testing.T, rdb redis.UniversalClient, queue, id string, options ...a
 	}
 }
 
-// serve starts an asynq server that lives until the test ends.
+// serve runs an asynq server until the test ends.
 func serve(t *testing.T, rdb redis.UniversalClient, c asynq.Config, do asynq.HandlerFunc) {
 	t.Helper()
 	c.TaskCheckInterval, c.LogLevel = 10*time.Millisecond, asynq.FatalLevel
@@ -67,8 +67,8 @@ func serve(t *testing.T, rdb redis.UniversalClient, c asynq.Config, do asynq.Han
 	t.Cleanup(server.Shutdown)
 }
 
-// fill brings one task of the queue to an end, and two, three, four, five and
-// six into the other states of asynq, and pauses it.
+// fill completes one task of the queue, puts two, three, four, five and six tasks into
+// the other states of asynq, and pauses the queue.
 func fill(t *testing.T, s *redistest.Server, queue string) {
 	t.Helper()
 	rdb := s.Client(t)
@@ -100,7 +100,7 @@ func fill(t *testing.T, s *redistest.Server, queue string) {
 	eventually(t, func() error {
 		info, err := inspector.GetQueueInfo(queue)
 		if err == nil && (info.Completed != 1 || info.Retry != 2 || info.Archived != 3 || info.Active != 4) {
-			err = fmt.Errorf("the queue is at %+v", info)
+			err = fmt.Errorf("the queue's state is %+v", info)
 		}
 		return err
 	})
@@ -116,7 +116,7 @@ func fill(t *testing.T, s *redistest.Server, queue string) {
 	}
 }
 
-func TestWhatIsReadIsWhatAsynqsInspectorCounts(t *testing.T) {
+func TestReadReturnsTheNumbersOfAsynqsInspector(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		fill(t, s, normal)
@@ -145,10 +145,10 @@ func TestWhatIsReadIsWhatAsynqsInspectorCounts(t *testing.T) {
 			t.Fatal(err)
 		}
 		if age := got[1].Oldest; age < latency || age < time.Hour || age > 2*time.Hour {
-			t.Errorf("the oldest is %s old, asynq says %s; it was made an hour old", age, latency)
+			t.Errorf("the oldest task is %s old, %s according to asynq; want an hour", age, latency)
 		}
 		if age := got[0].Oldest; age <= 0 || age > time.Hour {
-			t.Errorf("a task that has just been stored is %s old", age)
+			t.Errorf("a new task is %s old", age)
 		}
 		got[0].Oldest, got[1].Oldest = 0, 0
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -161,8 +161,8 @@ func TestWhatIsReadIsWhatAsynqsInspectorCounts(t *testing.T) {
 	})
 }
 
-// A task at the head of the queue may have no age: a worker that stops puts
-// tasks back there without one.
+// A task at the head of the queue may have no age: a worker that stops puts tasks back
+// there without one.
 func TestTheOldestIsFoundBehindTasksWithoutAge(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
@@ -194,7 +194,7 @@ func read(t *testing.T, rdb redis.UniversalClient, queue string) backlog.Queue {
 	return got[0]
 }
 
-// trips counts what a client says to Redis.
+// trips counts the commands and pipelines of a client.
 type trips struct{ pipelines, commands atomic.Int64 }
 
 func (*trips) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -217,10 +217,10 @@ func (c *trips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	}
 }
 
-// greets tells whether a command is one that a connection begins with.
+// greets reports whether a command is part of the handshake of a connection.
 func greets(cmd redis.Cmder) bool { return cmd.Name() == "hello" || cmd.Name() == "client" }
 
-func TestHoweverManyQueuesTheRoundTripsAreFew(t *testing.T) {
+func TestTheNumberOfRoundTripsDoesNotGrowWithTheQueues(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	for _, n := range []int{0, 1, 300} {
@@ -241,7 +241,7 @@ func TestHoweverManyQueuesTheRoundTripsAreFew(t *testing.T) {
 			t.Errorf("all of %d queues: %d answers in %d round trips, %v", n, len(all), got, err)
 		}
 		mender, trip := backlog.NewMender(rdb), int64(0)
-		for range 2 { // the first one brings the script
+		for range 2 { // the first one loads the script
 			trip = said.pipelines.Load()
 			if looks := mender.Look(t.Context(), queues); len(looks) != n {
 				t.Errorf("a look at %d queues: %d answers", n, len(looks))
@@ -251,12 +251,12 @@ func TestHoweverManyQueuesTheRoundTripsAreFew(t *testing.T) {
 			t.Errorf("a look at %d queues took %d round trips", n, got)
 		}
 		if got := said.commands.Load(); got != 0 {
-			t.Errorf("%d commands went beside the pipelines", got)
+			t.Errorf("%d commands were sent outside the pipelines", got)
 		}
 	}
 }
 
-func TestWhatCannotBeReadIsAnErrorAndNoZero(t *testing.T) {
+func TestAnUnreadableQueueIsAnErrorNotZero(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)

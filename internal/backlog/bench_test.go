@@ -13,7 +13,7 @@ import (
 	"rollcall/internal/backlog"
 )
 
-// What is counted is the client's side alone: the server makes nothing.
+// Only the client's cost is counted: the server allocates nothing.
 func BenchmarkPendingOf220Queues(b *testing.B) {
 	rdb := answered(b, "llen", ":7\r\n")
 	queues := names(220)
@@ -25,7 +25,7 @@ func BenchmarkPendingOf220Queues(b *testing.B) {
 	}
 }
 
-// As above: what a sweep of idle lanes costs a worker every 5 s.
+// As above: this is what a sweep of idle lanes costs a worker every 5 s.
 func BenchmarkLookAt220IdleQueues(b *testing.B) {
 	mender := backlog.NewMender(answered(b, "evalsha", "*1\r\n:1763762142000000\r\n"))
 	queues := names(220)
@@ -45,7 +45,7 @@ func names(n int) []string {
 	return queues
 }
 
-// answered returns a client of a server that answers a command, and no other.
+// answered returns a client of a server that answers one command only.
 func answered(b *testing.B, command, with string) redis.UniversalClient {
 	b.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -67,7 +67,8 @@ func answered(b *testing.B, command, with string) redis.UniversalClient {
 	return rdb
 }
 
-// answer is a Redis that knows one command, in lower case, and one answer to it.
+// answer serves a connection that knows one command, in lower case, and one answer to
+// it.
 func answer(conn net.Conn, command, with string) {
 	defer conn.Close()
 	in, out := bufio.NewReader(conn), bufio.NewWriter(conn)
@@ -89,7 +90,7 @@ func answer(conn net.Conn, command, with string) {
 				return
 			}
 			known = known || i == 0 && string(word[:length]) == command
-			_, _ = in.Discard(len(word)) // it is there
+			_, _ = in.Discard(len(word)) // the argument
 		}
 		if known {
 			_, err = out.WriteString(with)

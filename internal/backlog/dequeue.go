@@ -2,17 +2,17 @@ package backlog
 
 import "strings"
 
-// DequeueOf returns the queue that asynq's dequeue script asks for a task, or
-// false where the keys are another script's.
+// DequeueOf returns the queue that asynq's dequeue script takes a task from, or false
+// if the keys are those of another script.
 //
-// A server takes tasks by that script alone, one queue a call, and its keys are
-// pending, paused, active and lease of the queue, in that order. go-redis runs
-// it by EvalSha, and by Eval where Redis does not know it yet. So whoever wraps
-// a server's client and answers both with redis.Nil for such keys keeps the
-// server from taking anything: to it the queue is empty, it asks the next one,
-// and after the last it rests for a TaskCheckInterval, give or take a half. With
-// StrictPriority it asks in order of priority, each time from the first. It asks
-// from one goroutine, with a context that never ends.
+// A server takes tasks only by that script, one queue per call. Its keys are pending,
+// paused, active and lease of the queue, in that order. go-redis runs it by EvalSha,
+// and by Eval if Redis does not know it yet. A wrapper around a server's client that
+// answers both with redis.Nil for such keys therefore keeps the server from taking
+// tasks: to the server the queue is empty. It asks the next queue, and after the last
+// sleeps for a TaskCheckInterval, plus or minus half. With StrictPriority it asks in
+// order of priority, always starting with the first. It asks from one goroutine, with a
+// context that never ends.
 func DequeueOf(keys []string) (queue string, ok bool) {
 	if len(keys) != 4 {
 		return "", false

@@ -20,23 +20,23 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// gated is a client whose owner sees every script that asynq runs, and may keep
-// its dequeues from Redis.
+// gated is a client that records every script that asynq runs, and can block its
+// dequeues.
 type gated struct {
 	redis.UniversalClient
 
 	shut atomic.Bool
 
 	mu    sync.Mutex
-	asked []string        // the queues that were asked for a task
-	runs  []run           // of all scripts that Redis answered
-	pops  map[string]bool // by SHA-1 of a script: whether it takes something off a list
+	asked []string        // queues of the dequeues, in order
+	runs  []run           // runs of all scripts that Redis answered
+	pops  map[string]bool // by SHA-1 of a script: whether it removes something from a list
 }
 
 type run struct {
 	sha, by  string
-	dequeue  bool // by its keys
-	answered bool // with anything
+	dequeue  bool // a dequeue, according to its keys
+	answered bool // not nil
 }
 
 func wrap(rdb redis.UniversalClient) *gated {
@@ -74,35 +74,35 @@ func (g *gated) pass(r run, keys []string, call func() *redis.Cmd) *redis.Cmd {
 	return cmd
 }
 
-// asks returns the queues that were asked so far, in that order.
+// asks returns the queues of the dequeues so far, in order.
 func (g *gated) asks() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Clone(g.asked)
 }
 
-// reaches waits until so many dequeues were asked for.
+// reaches waits until this many dequeues were sent.
 func (g *gated) reaches(t *testing.T, n int) {
 	t.Helper()
 	eventually(t, func() error {
 		if asked := len(g.asks()); asked < n {
-			return fmt.Errorf("%d dequeues were asked for, want %d", asked, n)
+			return fmt.Errorf("%d dequeues, want %d", asked, n)
 		}
 		return nil
 	})
 }
 
-// If this fails after an upgrade of asynq, or of go-redis, a gate built on
-// DequeueOf no longer holds anything back.
-func TestEveryTaskThatAServerTakesIsSeenByItsKeys(t *testing.T) {
+// If this test fails after an upgrade of asynq or go-redis, a gate built on DequeueOf
+// no longer stops the dequeues.
+func TestDequeueOfRecognisesEveryDequeueOfAServer(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		g := wrap(s.Client(t))
 		const tasks = 20
 		for i := range tasks {
-			queue, fate := []string{urgent, normal}[i%2], []string{"done", "kept", "fails", "dies"}[i/2%4]
-			options := map[string][]asynq.Option{"kept": {asynq.Retention(patience)}, "dies": {asynq.MaxRetry(0)}}[fate]
-			put(t, g.UniversalClient, queue, fmt.Sprintf("%s-%d", fate, i), options...)
+			queue, result := []string{urgent, normal}[i%2], []string{"done", "kept", "fails", "dies"}[i/2%4]
+			options := map[string][]asynq.Option{"kept": {asynq.Retention(patience)}, "dies": {asynq.MaxRetry(0)}}[result]
+			put(t, g.UniversalClient, queue, fmt.Sprintf("%s-%d", result, i), options...)
 		}
 		var handled atomic.Int64
 		serve(t, g, asynq.Config{Queues: map[string]int{urgent: 2, normal: 1}}, func(_ context.Context, task *asynq.Task) error {
@@ -115,7 +115,7 @@ func TestEveryTaskThatAServerTakesIsSeenByItsKeys(t *testing.T) {
 		eventually(t, func() error {
 			all, err := backlog.Read(t.Context(), g.UniversalClient, []string{urgent, normal})
 			if err == nil && (all[0].Pending+all[0].Active+all[1].Pending+all[1].Active != 0) {
-				err = fmt.Errorf("the queues are at %+v", all)
+				err = fmt.Errorf("the queues' states are %+v", all)
 			}
 			return err
 		})
@@ -129,7 +129,7 @@ func TestEveryTaskThatAServerTakesIsSeenByItsKeys(t *testing.T) {
 				t.Errorf("script %s was answered and never sent", r.sha)
 			}
 			if known && pops != r.dequeue {
-				t.Errorf("a script that takes off a list: %v; its keys are those of a dequeue: %v", pops, r.dequeue)
+				t.Errorf("the script removes from a list: %v; its keys are those of a dequeue: %v", pops, r.dequeue)
 			}
 			if !r.dequeue {
 				others++
@@ -144,15 +144,15 @@ func TestEveryTaskThatAServerTakesIsSeenByItsKeys(t *testing.T) {
 			t.Errorf("%d tasks were handled and %d dequeues answered, want %d of both", handled.Load(), taken, tasks)
 		}
 		if diff := cmp.Diff(map[string]bool{"EvalSha": true, "Eval": true}, by); diff != "" {
-			t.Errorf("dequeues came by (-want +got):\n%s", diff)
+			t.Errorf("dequeues were run by (-want +got):\n%s", diff)
 		}
 		if others == 0 {
-			t.Error("no other script was seen: what they would be taken for was not tried")
+			t.Error("no other script was run, so the test proves nothing about others")
 		}
 	})
 }
 
-func TestAServerWhoseDequeuesAreAnsweredWithNilTakesNothing(t *testing.T) {
+func TestAServerTakesNothingIfItsDequeuesAreAnsweredWithNil(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		g, queues := wrap(s.Client(t)), []string{urgent, normal}
@@ -168,10 +168,10 @@ func TestAServerWhoseDequeuesAreAnsweredWithNilTakesNothing(t *testing.T) {
 		g.reaches(t, 10)
 		for _, queue := range queues {
 			if got := read(t, g.UniversalClient, queue); got.Pending != 1 || got.Active != 0 {
-				t.Errorf("%s is at %+v, want its task pending", queue, got)
+				t.Errorf("state of %s: %+v, want its task pending", queue, got)
 			}
 			if !slices.Contains(g.asks(), queue) {
-				t.Errorf("%s was not asked", queue)
+				t.Errorf("%s had no dequeue", queue)
 			}
 		}
 		if len(handled) != 0 {
@@ -180,7 +180,7 @@ func TestAServerWhoseDequeuesAreAnsweredWithNilTakesNothing(t *testing.T) {
 		g.shut.Store(false)
 		eventually(t, func() error {
 			if n := len(handled); n != len(queues) {
-				return fmt.Errorf("%d tasks were handled once they might be", n)
+				return fmt.Errorf("%d tasks were handled after the gate opened", n)
 			}
 			return nil
 		})
@@ -202,14 +202,14 @@ func TestAStrictServerAsksItsQueuesInOrderOfPriority(t *testing.T) {
 	})
 }
 
-// dequeue is the keys of that script.
+// dequeue returns the keys of that script.
 func dequeue(queue string) []string {
 	return []string{
 		backlog.Key(queue, "pending"), backlog.Key(queue, "paused"), backlog.Key(queue, "active"), backlog.Key(queue, "lease"),
 	}
 }
 
-func TestTheKeysOfOtherScriptsAreNoDequeue(t *testing.T) {
+func TestDequeueOfRejectsTheKeysOfOtherScripts(t *testing.T) {
 	t.Parallel()
 	keys := dequeue(normal)
 	elsewhere := dequeue(urgent)
@@ -224,12 +224,12 @@ func TestTheKeysOfOtherScriptsAreNoDequeue(t *testing.T) {
 		"no braces":           {"asynq:a:pending", "asynq:a:paused", "asynq:a:active", "asynq:a:lease"},
 	} {
 		if queue, ok := backlog.DequeueOf(other); ok || queue != "" {
-			t.Errorf("%s: taken for a dequeue of %q", what, queue)
+			t.Errorf("%s: recognised as a dequeue of %q", what, queue)
 		}
 	}
 }
 
-// DequeueOf is the inverse of Key: of no other keys, and of all queues.
+// DequeueOf is the inverse of Key: for all queues, and for no other keys.
 func FuzzDequeueOf(f *testing.F) {
 	f.Add(normal, "asynq:{a}:pending", "asynq:{a}:paused", "asynq:{a}:active", "asynq:{a}:lease")
 	f.Add("a}:pending", "asynq:{:pending", "asynq:{:paused", "asynq:{:active", "asynq:{:lease")
@@ -239,7 +239,7 @@ func FuzzDequeueOf(f *testing.F) {
 		}
 		keys := []string{pending, paused, active, lease}
 		if queue, ok := backlog.DequeueOf(keys); ok && !slices.Equal(keys, dequeue(queue)) {
-			t.Errorf("%q were taken for a dequeue of %q", keys, queue)
+			t.Errorf("%q recognised as a dequeue of %q", keys, queue)
 		}
 	})
 }

@@ -15,8 +15,8 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// stay serves the queue with a handler that tells of each task and keeps it
-// until the test ends.
+// stay serves the queue with a handler that reports each task and keeps it until the
+// test ends.
 func stay(t *testing.T, rdb redis.UniversalClient, concurrency int) (started chan string) {
 	t.Helper()
 	started = make(chan string, 100)
@@ -56,7 +56,7 @@ func active(t *testing.T, m *backlog.Mender) []backlog.Active {
 	return look(t, m).Active
 }
 
-func TestTheLeaseOfATaskWhoseWorkerLivesMoves(t *testing.T) {
+func TestTheLeaseOfATaskOfALiveWorkerMoves(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -73,24 +73,24 @@ func TestTheLeaseOfATaskWhoseWorkerLivesMoves(t *testing.T) {
 		}
 		eventually(t, func() error {
 			if now := active(t, m); len(now) != 1 || now[0].ID != "runs" || now[0].Lease <= first[0].Lease {
-				return fmt.Errorf("the task is seen as %+v, and was as %+v", now, first)
+				return fmt.Errorf("the look found %+v, before it %+v", now, first)
 			}
 			return nil
 		})
 		if raw, unreadable, err := m.Unreadable(t.Context(), normal, "runs"); raw != nil || unreadable || err != nil {
-			t.Errorf("a task that runs is unreadable: %v (%q, %v)", unreadable, raw, err)
+			t.Errorf("a running task is unreadable: %v (%q, %v)", unreadable, raw, err)
 		}
 	})
 }
 
-// Words are all that asynq tells an unreadable message by: this test fails if
-// they change, or what it does with such a message.
-func TestWhatAsynqCannotReadIsFoundAndUnlisted(t *testing.T) {
+// asynq identifies an unreadable message only by the text of an error. This test fails
+// if that text changes, or what asynq does with such a message.
+func TestAnUnreadableMessageIsFoundAndRemoved(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		ctx, rdb := t.Context(), s.Client(t)
 		m := backlog.NewMender(rdb)
-		const garbage, blank = "\xff\xff no message", "\x0a\x01x" // the latter a message with a type and no id
+		const garbage, blank = "\xff\xff no message", "\x0a\x01x" // blank is a message with a type and no id
 		if err := errors.Join(
 			rdb.HSet(ctx, backlog.Key(normal, "t:raw"), "msg", garbage, "state", "pending").Err(),
 			rdb.LPush(ctx, backlog.Key(normal, "pending"), "raw", "missing").Err(),
@@ -122,10 +122,10 @@ func TestWhatAsynqCannotReadIsFoundAndUnlisted(t *testing.T) {
 				t.Fatal(err)
 			}
 			if raw, unreadable, err := m.Unreadable(ctx, normal, id); raw != nil || unreadable || err != nil {
-				t.Errorf("%s is gone and unreadable: %v (%q, %v)", id, unreadable, raw, err)
+				t.Errorf("%s was removed but is unreadable: %v (%q, %v)", id, unreadable, raw, err)
 			}
 			if n := rdb.Exists(ctx, backlog.Key(normal, "t:"+id)).Val(); n != 0 {
-				t.Errorf("the message %s is still there", id)
+				t.Errorf("the message %s still exists", id)
 			}
 		}
 		if found := active(t, m); len(found) != 1 || found[0].ID != "good" {
@@ -154,11 +154,11 @@ func (a *arrives) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 	}
 }
 
-func TestAMessageThatArrivesBetweenTwoLooksIsNotMissing(t *testing.T) {
+func TestAMessageThatArrivesBetweenTwoReadsIsNotMissing(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		ctx, rdb, other := t.Context(), s.Client(t), s.Client(t)
-		put(t, other, normal, "waits") // asynq knows the queue
+		put(t, other, normal, "waits") // makes the queue known to asynq
 		if err := other.LPush(ctx, backlog.Key(normal, "active"), "late").Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -171,10 +171,11 @@ func TestAMessageThatArrivesBetweenTwoLooksIsNotMissing(t *testing.T) {
 	})
 }
 
-func TestWhatCannotBeLookedAtIsAnError(t *testing.T) {
+func TestAReadThatFailsReturnsAnError(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		// Tried once each: a pool that met enough faults goes on to try by itself.
+		// Each command is sent only once: a pool that met enough errors retries on its
+		// own.
 		rdb := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1, DialerRetries: 1})
 		t.Cleanup(func() { _ = rdb.Close() })
 		ctx, m := t.Context(), backlog.NewMender(rdb)
@@ -185,16 +186,16 @@ func TestWhatCannotBeLookedAtIsAnError(t *testing.T) {
 			}
 		}
 		if raw, unreadable, err := m.Unreadable(ctx, normal, "id"); unreadable || err == nil {
-			t.Errorf("unreadable: %v (%q), without an error", unreadable, raw)
+			t.Errorf("unreadable: %v (%q) without an error", unreadable, raw)
 		}
-		if fate, _, err := m.Requeue(ctx, normal, backlog.Orphan{Active: backlog.Active{ID: "id"}}, bound); fate != backlog.Moved || err == nil {
-			t.Errorf("fate %d, without an error", fate)
+		if result, _, err := m.Requeue(ctx, normal, backlog.Orphan{Active: backlog.Active{ID: "id"}}, bound); result != backlog.Moved || err == nil {
+			t.Errorf("result %d without an error", result)
 		}
-		if archived, err := m.Condemn(ctx, normal, backlog.Orphan{Active: backlog.Active{ID: "id"}}, "cause", time.Now()); archived || err == nil {
-			t.Errorf("archived: %v, without an error", archived)
+		if archived, err := m.ArchiveOrphan(ctx, normal, backlog.Orphan{Active: backlog.Active{ID: "id"}}, "cause", time.Now()); archived || err == nil {
+			t.Errorf("archived: %v without an error", archived)
 		}
 		if err := m.Unlist(ctx, normal, "id"); err == nil {
-			t.Error("unlisted, without an error")
+			t.Error("unlisted without an error")
 		}
 		s.Back(t)
 	})

@@ -20,7 +20,7 @@ import (
 
 var bound = backlog.Bound{Kills: 3, Forget: time.Hour}
 
-// seen is the only active task, as a look finds it now.
+// seen returns the only active task, as a look finds it now.
 func seen(t *testing.T, m *backlog.Mender) backlog.Orphan {
 	t.Helper()
 	found := look(t, m)
@@ -30,8 +30,8 @@ func seen(t *testing.T, m *backlog.Mender) backlog.Orphan {
 	return backlog.Orphan{Active: found.Active[0], Since: found.Now}
 }
 
-// take takes a task out of the queue as asynq's dequeue does, and leaves it as
-// one that is killed at once.
+// take takes a task from the queue as asynq's dequeue does, and leaves it like a worker
+// that is killed at once.
 func take(t *testing.T, rdb redis.UniversalClient) {
 	t.Helper()
 	ctx := t.Context()
@@ -48,7 +48,7 @@ func take(t *testing.T, rdb redis.UniversalClient) {
 	}
 }
 
-func TestARequeuedTaskRunsAgainBeforeTheRestWithNoAttemptCounted(t *testing.T) {
+func TestARequeuedTaskRunsNextWithoutACountedAttempt(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -59,15 +59,15 @@ func TestARequeuedTaskRunsAgainBeforeTheRestWithNoAttemptCounted(t *testing.T) {
 
 		since := look(t, m).Now
 		for _, stale := range []backlog.Active{{ID: "lost", Lease: "1"}, {ID: "lost"}, {ID: "waits"}, {ID: "nobody", Lease: "1"}} {
-			fate, _, err := m.Requeue(t.Context(), normal, backlog.Orphan{Active: stale, Since: since}, bound)
-			if fate != backlog.Moved || err != nil {
-				t.Errorf("seen as %+v: fate %d, %v", stale, fate, err)
+			result, _, err := m.Requeue(t.Context(), normal, backlog.Orphan{Active: stale, Since: since}, bound)
+			if result != backlog.Moved || err != nil {
+				t.Errorf("seen as %+v: result %d, %v", stale, result, err)
 			}
 		}
-		eventually(t, func() error { // the worker lives, and moves its lease
-			fate, _, err := m.Requeue(t.Context(), normal, seen(t, m), bound)
-			if err == nil && fate != backlog.Requeued {
-				err = errors.New("it was not moved")
+		eventually(t, func() error { // the worker is alive and renews its lease
+			result, _, err := m.Requeue(t.Context(), normal, seen(t, m), bound)
+			if err == nil && result != backlog.Requeued {
+				err = errors.New("it was not requeued")
 			}
 			return err
 		})
@@ -79,11 +79,11 @@ func TestARequeuedTaskRunsAgainBeforeTheRestWithNoAttemptCounted(t *testing.T) {
 			t.Errorf("asynq shows %+v, %v", info, err)
 		}
 		if got := read(t, rdb, normal); got.Pending != 2 || got.Oldest <= 0 || got.Oldest > time.Hour {
-			t.Errorf("the queue is at %+v", got)
+			t.Errorf("the queue's state is %+v", got)
 		}
 		again := stay(t, rdb, 2)
 		if first, second := await(t, again), await(t, again); first+second != "lostwaits" && first+second != "waitslost" {
-			t.Errorf("then ran %s and %s", first, second)
+			t.Errorf("then %s and %s ran", first, second)
 		}
 		order, err := rdb.LRange(t.Context(), backlog.Key(normal, "active"), 0, -1).Result()
 		if diff := cmp.Diff([]string{"waits", "lost"}, order); err != nil || diff != "" {
@@ -92,7 +92,7 @@ func TestARequeuedTaskRunsAgainBeforeTheRestWithNoAttemptCounted(t *testing.T) {
 	})
 }
 
-func TestSeveralThatSeeOneOrphanMoveAndCountItOnce(t *testing.T) {
+func TestSeveralSweepersRequeueAndCountAnOrphanOnce(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -104,8 +104,8 @@ func TestSeveralThatSeeOneOrphanMoveAndCountItOnce(t *testing.T) {
 		var all sync.WaitGroup
 		for range 8 {
 			all.Go(func() {
-				fate, kills, err := m.Requeue(t.Context(), normal, orphan, bound)
-				if fate == backlog.Requeued {
+				result, kills, err := m.Requeue(t.Context(), normal, orphan, bound)
+				if result == backlog.Requeued {
 					moved.Add(1)
 				}
 				if err != nil || kills.Times > 1 {
@@ -115,7 +115,7 @@ func TestSeveralThatSeeOneOrphanMoveAndCountItOnce(t *testing.T) {
 		}
 		all.Wait()
 		if n := moved.Load(); n != 1 {
-			t.Errorf("it was moved %d times", n)
+			t.Errorf("it was requeued %d times", n)
 		}
 		take(t, rdb)
 		if _, kills, err := m.Requeue(t.Context(), normal, seen(t, m), bound); kills.Times != 2 || err != nil {
@@ -124,9 +124,9 @@ func TestSeveralThatSeeOneOrphanMoveAndCountItOnce(t *testing.T) {
 	})
 }
 
-// The lease of a task that was put back and taken anew may be the old one by
-// chance, as every worker writes it by a clock of its own.
-func TestAnOrphanThatWasPutBackSinceItWasSeenIsNotMovedAgain(t *testing.T) {
+// A task that was requeued and taken again may by chance have the same lease, because
+// every worker writes it by its own clock.
+func TestAnOrphanThatWasRequeuedSinceItWasSeenIsNotRequeuedAgain(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -134,18 +134,18 @@ func TestAnOrphanThatWasPutBackSinceItWasSeenIsNotMovedAgain(t *testing.T) {
 		put(t, rdb, normal, "lost")
 		take(t, rdb)
 		old := seen(t, m)
-		if fate, _, err := m.Requeue(t.Context(), normal, old, bound); fate != backlog.Requeued || err != nil {
-			t.Fatalf("fate %d, %v", fate, err)
+		if result, _, err := m.Requeue(t.Context(), normal, old, bound); result != backlog.Requeued || err != nil {
+			t.Fatalf("result %d, %v", result, err)
 		}
 		take(t, rdb)
 		if err := rdb.ZAdd(t.Context(), backlog.Key(normal, "lease"), redis.Z{Score: number(t, old.Lease), Member: "lost"}).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if fate, _, err := m.Requeue(t.Context(), normal, old, bound); fate != backlog.Moved || err != nil {
-			t.Errorf("fate %d, %v", fate, err)
+		if result, _, err := m.Requeue(t.Context(), normal, old, bound); result != backlog.Moved || err != nil {
+			t.Errorf("result %d, %v", result, err)
 		}
-		if fate, kills, err := m.Requeue(t.Context(), normal, seen(t, m), bound); fate != backlog.Requeued || kills.Times != 2 || err != nil {
-			t.Errorf("seen anew: fate %d, %+v, %v", fate, kills, err)
+		if result, kills, err := m.Requeue(t.Context(), normal, seen(t, m), bound); result != backlog.Requeued || kills.Times != 2 || err != nil {
+			t.Errorf("seen again: result %d, %+v, %v", result, kills, err)
 		}
 	})
 }
@@ -158,17 +158,17 @@ func number(t *testing.T, text string) (n float64) {
 	return n
 }
 
-// What asynq does with the task in between must not lose the count: a retry
-// writes the message anew, and everything else the state.
-func TestTheCountOfKillsStaysWithTheTaskThroughAllStatesOfAsynq(t *testing.T) {
+// The count must survive what asynq does with the task: a retry rewrites the message,
+// and everything else changes the state.
+func TestTheCountOfDeathsStaysWithTheTaskInAllStatesOfAsynq(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
 		m, inspector := backlog.NewMender(rdb), asynq.NewInspectorFromRedisClient(rdb)
 		put(t, rdb, normal, "fails-1")
 		take(t, rdb)
-		if fate, kills, err := m.Requeue(t.Context(), normal, seen(t, m), bound); fate != backlog.Requeued || kills.Times != 1 || err != nil {
-			t.Fatalf("fate %d, %+v, %v", fate, kills, err)
+		if result, kills, err := m.Requeue(t.Context(), normal, seen(t, m), bound); result != backlog.Requeued || kills.Times != 1 || err != nil {
+			t.Fatalf("result %d, %+v, %v", result, kills, err)
 		}
 		server := asynq.NewServerFromRedisClient(rdb, asynq.Config{
 			Concurrency: 1, Queues: map[string]int{normal: 1}, TaskCheckInterval: 10 * time.Millisecond, LogLevel: asynq.FatalLevel,
@@ -191,14 +191,14 @@ func TestTheCountOfKillsStaysWithTheTaskThroughAllStatesOfAsynq(t *testing.T) {
 			}
 		}
 		take(t, rdb)
-		if fate, kills, err := m.Requeue(t.Context(), normal, seen(t, m), bound); fate != backlog.Requeued || kills.Times != 2 || err != nil {
-			t.Errorf("fate %d, %+v, %v; want two", fate, kills, err)
+		if result, kills, err := m.Requeue(t.Context(), normal, seen(t, m), bound); result != backlog.Requeued || kills.Times != 2 || err != nil {
+			t.Errorf("result %d, %+v, %v; want two", result, kills, err)
 		}
 		if err := inspector.DeleteTask(normal, "fails-1"); err != nil {
 			t.Fatal(err)
 		}
 		if n := rdb.Exists(t.Context(), backlog.Key(normal, "t:fails-1")).Val(); n != 0 {
-			t.Error("the deleted task is still there")
+			t.Error("the deleted task still exists")
 		}
 		put(t, rdb, normal, "fails-1")
 		take(t, rdb)
@@ -208,7 +208,7 @@ func TestTheCountOfKillsStaysWithTheTaskThroughAllStatesOfAsynq(t *testing.T) {
 	})
 }
 
-func TestKillsAreForgottenAfterAWhileWithoutAnotherOne(t *testing.T) {
+func TestDeathsAreForgottenAfterAWhileWithoutAnother(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	rdb := s.Client(t)
@@ -221,20 +221,20 @@ func TestKillsAreForgottenAfterAWhileWithoutAnotherOne(t *testing.T) {
 		first time.Duration
 	}{
 		{0, 1, 0},
-		{time.Hour, 2, 0}, // to the microsecond
+		{time.Hour, 2, 0}, // exactly, to the microsecond
 		{2*time.Hour + time.Microsecond, 1, 2*time.Hour + time.Microsecond},
 		{3 * time.Hour, 2, 2*time.Hour + time.Microsecond},
 	} {
 		s.Mini.SetTime(began.Add(row.after))
 		take(t, rdb)
-		fate, kills, err := m.Requeue(t.Context(), normal, seen(t, m), bound)
-		if want := (backlog.Kills{Times: row.times, First: began.Add(row.first), Last: began.Add(row.after)}); fate != backlog.Requeued || !cmp.Equal(kills, want) || err != nil {
-			t.Errorf("after %s: fate %d, %+v, %v; want %+v", row.after, fate, kills, err, want)
+		result, kills, err := m.Requeue(t.Context(), normal, seen(t, m), bound)
+		if want := (backlog.Kills{Times: row.times, First: began.Add(row.first), Last: began.Add(row.after)}); result != backlog.Requeued || !cmp.Equal(kills, want) || err != nil {
+			t.Errorf("after %s: result %d, %+v, %v; want %+v", row.after, result, kills, err, want)
 		}
 	}
 }
 
-func TestATaskThatLostTooManyWorkersIsArchivedAsAsynqWould(t *testing.T) {
+func TestATaskThatLostTooManyWorkersIsArchivedLikeByAsynq(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		ctx, rdb := t.Context(), s.Client(t)
@@ -246,16 +246,16 @@ func TestATaskThatLostTooManyWorkersIsArchivedAsAsynqWould(t *testing.T) {
 		}
 		for range 2 {
 			take(t, rdb)
-			if fate, _, err := m.Requeue(ctx, normal, seen(t, m), bound); fate != backlog.Requeued || err != nil {
-				t.Fatalf("fate %d, %v", fate, err)
+			if result, _, err := m.Requeue(ctx, normal, seen(t, m), bound); result != backlog.Requeued || err != nil {
+				t.Fatalf("result %d, %v", result, err)
 			}
 		}
 		take(t, rdb)
 		orphan := seen(t, m)
-		for range 2 { // several that see it say the same
-			fate, kills, err := m.Requeue(ctx, normal, orphan, bound)
-			if fate != backlog.TooMany || kills.Times != 3 || err != nil {
-				t.Fatalf("fate %d, %+v, %v", fate, kills, err)
+		for range 2 { // several sweepers that see it get the same result
+			result, kills, err := m.Requeue(ctx, normal, orphan, bound)
+			if result != backlog.TooMany || kills.Times != 3 || err != nil {
+				t.Fatalf("result %d, %+v, %v", result, kills, err)
 			}
 		}
 		at := time.Unix(1_763_762_142, 0)
@@ -265,12 +265,12 @@ func TestATaskThatLostTooManyWorkersIsArchivedAsAsynqWould(t *testing.T) {
 			orphan backlog.Orphan
 			want   bool
 		}{{stale, false}, {orphan, true}, {orphan, false}} {
-			if archived, err := m.Condemn(ctx, normal, row.orphan, "poison: it killed \xff", at); archived != row.want || err != nil {
+			if archived, err := m.ArchiveOrphan(ctx, normal, row.orphan, "poison: it killed \xff", at); archived != row.want || err != nil {
 				t.Errorf("seen as %+v: archived %v, %v", row.orphan, archived, err)
 			}
 		}
-		if fate, _, err := m.Requeue(ctx, normal, orphan, bound); fate != backlog.Moved || err != nil {
-			t.Errorf("an archived one: fate %d, %v", fate, err)
+		if result, _, err := m.Requeue(ctx, normal, orphan, bound); result != backlog.Moved || err != nil {
+			t.Errorf("archived: result %d, %v", result, err)
 		}
 
 		listed, err := inspector.ListArchivedTasks(normal)
@@ -297,21 +297,21 @@ func TestATaskThatLostTooManyWorkersIsArchivedAsAsynqWould(t *testing.T) {
 		if id := await(t, stay(t, rdb, 1)); id != "poison" {
 			t.Errorf("%s was started", id)
 		}
-		// Whoever has it run again gives it three more tries.
-		if fate, kills, err := m.Requeue(ctx, normal, seen(t, m), bound); fate == backlog.TooMany || kills.Times > 1 || err != nil {
-			t.Errorf("run again: fate %d, %+v, %v", fate, kills, err)
+		// A person who runs it again gives it three more tries.
+		if result, kills, err := m.Requeue(ctx, normal, seen(t, m), bound); result == backlog.TooMany || kills.Times > 1 || err != nil {
+			t.Errorf("run again: result %d, %+v, %v", result, kills, err)
 		}
 	})
 }
 
-func TestACondemnedTaskCanBeDeleted(t *testing.T) {
+func TestATaskArchivedForItsDeathsCanBeDeleted(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		ctx, rdb := t.Context(), s.Client(t)
 		m := backlog.NewMender(rdb)
 		put(t, rdb, normal, "poison")
 		take(t, rdb)
-		if archived, err := m.Condemn(ctx, normal, seen(t, m), "poison", time.Now()); !archived || err != nil {
+		if archived, err := m.ArchiveOrphan(ctx, normal, seen(t, m), "poison", time.Now()); !archived || err != nil {
 			t.Fatalf("archived: %v, %v", archived, err)
 		}
 		if err := asynq.NewInspectorFromRedisClient(rdb).DeleteTask(normal, "poison"); err != nil {
@@ -324,8 +324,8 @@ func TestACondemnedTaskCanBeDeleted(t *testing.T) {
 	})
 }
 
-// A queue that cannot be looked at keeps no other from it.
-func TestALookTellsOfEachQueueByItself(t *testing.T) {
+// A queue that cannot be read does not affect the others.
+func TestALookReportsErrorsPerQueue(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)

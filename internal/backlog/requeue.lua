@@ -1,13 +1,12 @@
--- Makes a task pending again whose worker is gone, and counts that its worker
--- died with it; unless it moved meanwhile, or has lost so many that it must not
--- run again.
--- KEYS[1] active list · KEYS[2] leases · KEYS[3] pending list · KEYS[4] the task's hash
+-- Makes a task of a dead worker pending again, and counts the death, unless the task
+-- moved since it was seen or has lost so many workers that it must not run again.
+-- KEYS[1] active list · KEYS[2] leases · KEYS[3] pending list · KEYS[4] hash of the
+-- task
 -- ARGV[1] its id · ARGV[2] the lease it was seen with, '' for none
--- ARGV[3] since when it was seen so, µs · ARGV[4] how many workers are too many
--- ARGV[5] when the last of them is forgotten, µs after it
--- Returns 0 for one that moved, 1 for one that is pending, 2 for one that must
--- not run again; how many workers it has lost; when it lost the first, and what
--- time it is, µs.
+-- ARGV[3] since when it was seen with it, µs · ARGV[4] how many deaths are too many
+-- ARGV[5] how long after the last death the deaths are forgotten, µs
+-- Returns 0 if it moved, 1 if it is pending, 2 if it must not run again; the number of
+-- deaths; the time of the first one and the current time, µs.
 local lease = redis.call('ZSCORE', KEYS[2], ARGV[1])
 if lease and tonumber(lease) ~= tonumber(ARGV[2]) then
 	return { 0, 0, 0, 0 }
@@ -16,7 +15,7 @@ local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local kills, first, last = (redis.call('HGET', KEYS[4], 'rollcall_kills') or ''):match('^(%d+) (%d+) (%d+)$')
 kills, first, last = tonumber(kills) or 0, tonumber(first) or now, tonumber(last)
--- It was put back and taken anew since, and its lease is the same by chance.
+-- It was requeued and taken again since, and by chance has the same lease.
 if last and last > tonumber(ARGV[3]) then
 	return { 0, kills, first, now }
 end

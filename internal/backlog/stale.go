@@ -15,30 +15,30 @@ var staleLua string
 var removeStale = redis.NewScript(staleLua)
 
 const (
-	// stalePage is how many ids of each list of a queue are looked at in one step:
-	// 220 queues that are all full cost Redis some 30 ms.
+	// stalePage is how many ids of each list of a queue one step checks: 220 full
+	// queues cost Redis some 30 ms.
 	stalePage = 100
-	// staleHead is how many ids at the head of each list are looked at in every
-	// step: as many as asynq measures the memory of, which fails for the whole page
-	// of asynqmon if one has no task.
+	// staleHead is how many ids at the head of each list every step checks. asynq
+	// measures the memory of that many tasks for a page of asynqmon, which fails
+	// completely if one id has no task.
 	staleHead = 20
 )
 
-// staleStates are the lists that are looked through. Active tasks are left to
-// [Mender.Look]: a worker may be at one, and completes it without its hash.
+// staleStates are the lists that are searched. Active tasks are left to [Mender.Look]:
+// a worker may be running one, and completes it without its hash.
 var staleStates = []string{"pending", "scheduled", "retry", "archived", "completed"}
 
 // Stale is what a step of [RemoveStale] found in a queue.
 type Stale struct {
-	Next  int64               // where the next step begins; 0: at the head
+	Next  int64               // where the next step starts; 0: at the head
 	Tasks map[string][]string // ids that were removed, by the state that listed them; nil: none
 	Err   error               // why nothing is known of the queue
 }
 
-// RemoveStale takes the next step through the lists of each queue, from where its
-// number in from says, and removes the ids that have no task: somebody deleted the
-// task's hash, or it was evicted. asynq writes and deletes both in one step, so it
-// leaves none itself. One pipelined round trip, or one to each node of a Cluster.
+// RemoveStale takes the next step through the lists of each queue, starting at its
+// position in from. It removes the ids that have no task: a person deleted the task's
+// hash, or it was evicted. asynq itself writes and deletes both in one step, so it
+// leaves no such ids. Cost: one pipelined round trip, or one to each node of a Cluster.
 func RemoveStale(ctx context.Context, rdb redis.UniversalClient, queues []string, from []int64) []Stale {
 	answers := stepThrough(ctx, rdb, queues, from, removeStale.EvalSha)
 	if slices.ContainsFunc(answers, func(a *redis.Cmd) bool { return redis.HasErrorPrefix(a.Err(), "NOSCRIPT") }) {
@@ -47,7 +47,7 @@ func RemoveStale(ctx context.Context, rdb redis.UniversalClient, queues []string
 	all := make([]Stale, len(queues))
 	for i, answer := range answers {
 		if all[i] = readStale(answer); all[i].Err != nil {
-			all[i].Next, all[i].Err = from[i], fmt.Errorf("look for ids without a task in queue %s: %w", queues[i], all[i].Err)
+			all[i].Next, all[i].Err = from[i], fmt.Errorf("search for ids without a task in queue %s: %w", queues[i], all[i].Err)
 		}
 	}
 	return all

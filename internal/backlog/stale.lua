@@ -1,8 +1,9 @@
--- Removes ids from the lists of a queue whose tasks do not exist.
--- KEYS pending list, then the sorted sets · ARGV[1] what the keys of tasks begin with
--- ARGV[2] where to begin in each list · ARGV[3] how many ids of it · ARGV[4] how many of its head
--- Returns where to go on, 0 for the head, and then for each removed id the number
--- of its key and the id.
+-- Removes ids without a task from the lists of a queue.
+-- KEYS pending list, then the sorted sets · ARGV[1] prefix of the keys of tasks
+-- ARGV[2] position in each list · ARGV[3] how many ids to check there · ARGV[4] how
+-- many at its head
+-- Returns the next position, 0 for the head, and for each removed id the number of its
+-- key and the id.
 local from, count, head = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local removed, next = {}, 0
 for i, key in ipairs(KEYS) do

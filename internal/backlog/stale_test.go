@@ -12,7 +12,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// inState stores tasks in queue q and has asynq put them where a test needs them.
+// inState enqueues tasks in queue q and moves them to the state that a test needs.
 func inState(t *testing.T, client *asynq.Client, inspector *asynq.Inspector, state string, ids ...string) {
 	t.Helper()
 	for _, id := range ids {
@@ -41,7 +41,7 @@ func TestIDsWithoutATaskAreRemoved(t *testing.T) {
 			inState(t, client, inspector, state, state+"-1", state+"-2")
 			want[state] = []string{state + "-1"}
 		}
-		for _, state := range []string{"retry", "completed"} { // as asynq's processor leaves them
+		for _, state := range []string{"retry", "completed"} { // as asynq's processor does
 			want[state] = []string{state + "-1"}
 			for _, id := range []string{state + "-1", state + "-2"} {
 				inState(t, client, inspector, "scheduled", id)
@@ -75,7 +75,7 @@ func TestIDsWithoutATaskAreRemoved(t *testing.T) {
 		}
 		for state := range want {
 			if state, err := backlog.State(t.Context(), rdb, "q", state+"-2"); state == "" || err != nil {
-				t.Errorf("a task that is there: %q, %v", state, err)
+				t.Errorf("an existing task: %q, %v", state, err)
 			}
 		}
 	})
@@ -93,7 +93,8 @@ func move(t *testing.T, s *redistest.Server, from, to, id string) {
 	}
 }
 
-// wantInfo reads what asynqmon shows of a queue: one id without a task spoils it.
+// wantInfo checks whether asynqmon can show a queue: one id without a task prevents
+// that.
 func wantInfo(t *testing.T, inspector *asynq.Inspector, want bool) {
 	t.Helper()
 	if _, err := inspector.GetQueueInfo("q"); (err == nil) != want {
@@ -101,8 +102,8 @@ func wantInfo(t *testing.T, inspector *asynq.Inspector, want bool) {
 	}
 }
 
-// Long lists are gone through step by step, and their heads, which asynq samples,
-// are looked at in every step.
+// Long lists are searched in steps. Their heads, which asynq samples, are checked in
+// every step.
 func TestLongListsAreSearchedInSteps(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
@@ -137,7 +138,7 @@ func TestLongListsAreSearchedInSteps(t *testing.T) {
 	})
 }
 
-func TestAQueueThatCannotBeSearchedKeepsNoOtherFromIt(t *testing.T) {
+func TestAQueueThatCannotBeSearchedDoesNotAffectOthers(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)

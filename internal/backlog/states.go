@@ -12,9 +12,9 @@ import (
 // Task names a task of a queue.
 type Task struct{ Queue, ID string }
 
-// States tells where asynq has tasks, in the order given, as [State] does for
-// one, and Redis' clock. One pipelined round trip, or one to each node of a
-// Cluster, whose clock is that of any of them.
+// States returns the state of each task, in the given order, as [State] does for one,
+// and Redis' clock. Cost: one pipelined round trip, or one to each node of a Cluster,
+// whose clock is that of any of them.
 func States(ctx context.Context, rdb redis.UniversalClient, tasks []Task) (states []string, now time.Time, err error) {
 	answers := make([]*redis.StringCmd, len(tasks))
 	var clock *redis.TimeCmd
@@ -25,16 +25,16 @@ func States(ctx context.Context, rdb redis.UniversalClient, tasks []Task) (state
 		}
 		return nil
 	})
-	// The pipeline's error is the first of its commands, and a task that is not
-	// known is no fault.
+	// The pipeline's error is the first of its commands. An unknown task is not an
+	// error.
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, time.Time{}, fmt.Errorf("look at %d tasks: %w", len(tasks), err)
+		return nil, time.Time{}, fmt.Errorf("read the states of %d tasks: %w", len(tasks), err)
 	}
 	states = make([]string, len(tasks))
 	for i, answer := range answers {
 		state, err := answer.Result()
 		if err != nil && !errors.Is(err, redis.Nil) {
-			return nil, time.Time{}, fmt.Errorf("look at task %s: %w", tasks[i].ID, err)
+			return nil, time.Time{}, fmt.Errorf("read the state of task %s: %w", tasks[i].ID, err)
 		}
 		states[i] = state
 	}

@@ -13,8 +13,8 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// Who is not among these has vanished: asynq writes the state of every task that
-// it has, in every list.
+// A task without a state has vanished: asynq stores the state of every task in every
+// list.
 func TestTheStatesOfManyTasksAreReadAtOnce(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
@@ -69,7 +69,7 @@ func TestTheStatesOfManyTasksAreReadAtOnce(t *testing.T) {
 			{Queue: "none", ID: "waits"},
 		}
 		want := []string{"pending", "", "scheduled", "archived", "active", "completed", "retry", ""}
-		tick := time.NewTicker(10 * time.Millisecond) // a task ends a moment after its handler
+		tick := time.NewTicker(10 * time.Millisecond) // a task ends shortly after its handler
 		defer tick.Stop()
 		for tries := 0; ; tries++ {
 			states, now, err := backlog.States(ctx, rdb, asked)
@@ -94,7 +94,7 @@ func TestTheStatesOfManyTasksAreReadAtOnce(t *testing.T) {
 		over, cancel := context.WithCancel(ctx)
 		cancel()
 		if _, _, err := backlog.States(over, rdb, asked); err == nil {
-			t.Error("states are told without an answer")
+			t.Error("states returned without an answer")
 		}
 	})
 }

@@ -9,14 +9,15 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// Queues of a Cluster lie on several nodes, and the user may do only so much.
+// The queues of a Cluster are on several nodes, and the user has restricted
+// permissions.
 func TestQueuesAreReadAndMendedInEveryTopology(t *testing.T) {
 	t.Parallel()
 	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
 		ctx, rdb := t.Context(), d.Client(t)
 		queues := []string{"a", "b", "c", "d", normal}
 		if d.Name == "cluster" && d.Together(t, backlog.Key("a", "pending"), backlog.Key("b", "pending")) {
-			t.Fatal("all queues lie on one node: nothing is tried")
+			t.Fatal("all queues are on one node, so the test proves nothing")
 		}
 		for i, queue := range queues {
 			for _, id := range []string{"one", "two", "three", "four", "five"}[:i] {
@@ -55,8 +56,8 @@ func TestQueuesAreReadAndMendedInEveryTopology(t *testing.T) {
 			t.Errorf("active, -want +got:\n%s", diff)
 		}
 		seen := backlog.Orphan{Active: backlog.Active{ID: "lost"}, Since: look(t, m).Now}
-		if fate, kills, err := m.Requeue(ctx, normal, seen, bound); fate != backlog.Requeued || kills.Times != 1 || err != nil {
-			t.Errorf("fate %d, %+v, %v", fate, kills, err)
+		if result, kills, err := m.Requeue(ctx, normal, seen, bound); result != backlog.Requeued || kills.Times != 1 || err != nil {
+			t.Errorf("result %d, %+v, %v", result, kills, err)
 		}
 		looks := m.Look(ctx, queues)
 		for i, found := range looks {
@@ -69,7 +70,7 @@ func TestQueuesAreReadAndMendedInEveryTopology(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen.Active = m.Look(ctx, []string{"d"})[0].Active[0]
-		if archived, err := m.Condemn(ctx, "d", seen, "poison", seen.Since); !archived || err != nil {
+		if archived, err := m.ArchiveOrphan(ctx, "d", seen, "poison", seen.Since); !archived || err != nil {
 			t.Errorf("archived: %v, %v", archived, err)
 		}
 	})

@@ -1,8 +1,8 @@
--- Removes a task if it is archived, and returns the state it was in, '' for none.
--- KEYS[1] the archive · KEYS[2] the task's hash · ARGV[1] its id
+-- Deletes a task if it is archived, and returns the state it had, '' for none.
+-- KEYS[1] archive · KEYS[2] hash of the task · ARGV[1] its id
 if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then
 	local state = redis.call('HGET', KEYS[2], 'state')
-	if state == 'archived' then -- dropped from the archive, and its hash left behind
+	if state == 'archived' then -- dropped from the archive, but its hash still exists
 		redis.call('DEL', KEYS[2])
 	end
 	return state or ''

@@ -25,9 +25,9 @@ var advice = map[string]string{
 	ledger.Unreadable: "written by a newer version: use that one",
 }
 
-// Advice says what to do about letters of a class, where the platform's table
-// says nothing of their code. Empty for a class that kills nothing.
+// Advice returns what to do about the dead letters of a class if the platform's table
+// has no advice for their code. Empty for a class without dead letters.
 func Advice(class string) string { return advice[class] }
 
-// Classes lists the classes that letters have, in alphabetical order.
+// Classes lists the classes that dead letters can have, in alphabetical order.
 func Classes() []string { return slices.Sorted(maps.Keys(advice)) }

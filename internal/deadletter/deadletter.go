@@ -1,9 +1,8 @@
-// Package deadletter is what a person does with dead letters: find them, have
-// them tried again, as they were or corrected, or throw them away.
+// Package deadletter is what a person does with dead letters: find them, replay them
+// unchanged or corrected, or discard them.
 //
-// It must not know platforms, lanes or verdicts: a class and a code are words to
-// it, and a letter that is tried again goes the way of every task, through its
-// queue.
+// It must not know platforms, lanes or verdicts: a class and a code are only texts to
+// it, and a replayed task passes through its queue like every other.
 package deadletter
 
 import (
@@ -21,24 +20,24 @@ import (
 	"rollcall/tasks"
 )
 
-// page is how many letters are in memory at a time. A payload has at most
+// page is how many dead letters are in memory at a time. A payload has at most
 // kinds.MaxPayload bytes.
 const page = 100
 
-// Filter says which letters are meant. The zero value: all.
+// Filter selects dead letters. The zero value selects all.
 type Filter struct {
 	Tenant string
 	Kind   tasks.Kind
 	Class  string
 	Code   string
-	// Run is what the tasks came in with. Letters are not listed by it: all that the
-	// rest of the filter leaves are read.
+	// Run is the run that the tasks belong to. There is no index by run: all dead
+	// letters that the rest of the filter selects are read.
 	Run string
-	// Since and Until bound the time of death, both included.
+	// Since and Until bound the time of death, both inclusive.
 	Since, Until time.Time
 }
 
-// Zero tells that nothing is left out.
+// Zero reports whether the filter selects all.
 func (f Filter) Zero() bool { return f == Filter{} }
 
 func (f Filter) lane(name string) bool {
@@ -46,21 +45,21 @@ func (f Filter) lane(name string) bool {
 	return (f.Tenant == "" || f.Tenant == tenant) && (f.Kind == "" || string(f.Kind) == kind)
 }
 
-// Desk is where dead letters are dealt with. Its methods are safe for
-// concurrent use.
+// Desk finds, replays and discards dead letters. Its methods are safe for concurrent
+// use.
 type Desk struct {
 	rdb    redis.UniversalClient
 	ledger *ledger.Ledger
 	client *enqueue.Client
 }
 
-// New returns a desk. Both clients stay the caller's to close; without client
-// nothing can be replayed.
+// New returns a Desk. The caller closes both clients. Without client nothing can be
+// replayed.
 func New(rdb redis.UniversalClient, client *enqueue.Client) *Desk {
 	return &Desk{rdb: rdb, ledger: ledger.New(rdb), client: client}
 }
 
-// Cause is a reason for which letters lie here.
+// Cause is a group of dead letters with one class and code.
 type Cause struct {
 	Class, Code string
 	Letters     int64
@@ -69,9 +68,9 @@ type Cause struct {
 	Todo        string
 }
 
-// Causes counts the letters by cause, the most frequent first. It costs a few
-// round trips a cause and lane, however many letters there are; of a run, a reading
-// of them all.
+// Causes counts the dead letters by cause, the most frequent first. Cost: a few round
+// trips per cause and lane, for any number of dead letters; with Run set, it reads them
+// all.
 func (d *Desk) Causes(ctx context.Context, f Filter) ([]Cause, error) {
 	heaps, err := d.heaps(ctx, f)
 	if err != nil {
@@ -110,16 +109,16 @@ func (d *Desk) Causes(ctx context.Context, f Filter) ([]Cause, error) {
 	return causes, nil
 }
 
-// heap is the letters of one lane and cause.
+// heap is the dead letters of one lane and cause.
 type heap struct {
 	ledger.Letters
 
-	run     string // those of one run alone; empty: all
+	run     string // only those of this run; empty: all
 	letters int64
 }
 
-// heaps are those that a filter leaves, each with its count. Nothing but the
-// indexes is read, unless the letters of a run are to be counted.
+// heaps returns the heaps that a filter selects, each with its count. It reads only the
+// indexes, unless Run is set.
 func (d *Desk) heaps(ctx context.Context, f Filter) ([]heap, error) {
 	lanes, err := d.ledger.BuriedLanes(ctx)
 	if err != nil {
@@ -163,7 +162,7 @@ func (d *Desk) heaps(ctx context.Context, f Filter) ([]heap, error) {
 	return heaps, nil
 }
 
-// Count tells how many letters a filter leaves.
+// Count returns how many dead letters a filter selects.
 func (d *Desk) Count(ctx context.Context, f Filter) (int64, error) {
 	heaps, err := d.heaps(ctx, f)
 	var n int64
@@ -173,8 +172,8 @@ func (d *Desk) Count(ctx context.Context, f Filter) (int64, error) {
 	return n, err
 }
 
-// Newest returns the n newest letters that a filter leaves, newest first. At
-// most 2n and a page are in memory.
+// Newest returns the n newest dead letters that a filter selects, newest first. At most
+// 2n and a page are in memory.
 func (d *Desk) Newest(ctx context.Context, f Filter, n int) ([]ledger.Letter, error) {
 	heaps, err := d.heaps(ctx, f)
 	if err != nil {
@@ -198,9 +197,9 @@ func (d *Desk) Newest(ctx context.Context, f Filter, n int) ([]ledger.Letter, er
 	return newest, nil
 }
 
-// Each calls do with the letters that a filter leaves, a page at a time, lane by
-// lane, cause by cause, newest first. What do removes moves nothing, and what
-// dies meanwhile is not among them. It ends with do's first error.
+// Each calls do with the dead letters that a filter selects, a page at a time, by lane
+// and cause, newest first. do may remove dead letters without affecting the order.
+// Tasks that die in the meantime are not included. It ends with the first error of do.
 func (d *Desk) Each(ctx context.Context, f Filter, do func([]ledger.Letter) error) error {
 	heaps, err := d.heaps(ctx, f)
 	if err != nil {
@@ -215,10 +214,10 @@ func (d *Desk) Each(ctx context.Context, f Filter, do func([]ledger.Letter) erro
 	return nil
 }
 
-// pages calls do with the letters of a heap, at most n at a time and at least one.
+// pages calls do with the dead letters of a heap, at most n at a time and at least one.
 func (d *Desk) pages(ctx context.Context, h heap, n int, do func([]ledger.Letter) (more bool, err error)) error {
 	if h.run != "" {
-		n = page // most are of other runs
+		n = page // most belong to other runs
 	}
 	var from ledger.Cursor
 	for {
@@ -242,15 +241,16 @@ func (d *Desk) pages(ctx context.Context, h heap, n int, do func([]ledger.Letter
 	}
 }
 
-// MissingError tells that no letter has an id.
+// MissingError reports that no dead letter has an id.
 type MissingError struct{ ID string }
 
-// Error says what to do.
+// Error includes how to list the existing ones.
 func (e *MissingError) Error() string {
 	return fmt.Sprintf("no dead letter has the id %.100q: it was dealt with, or never was one; rollcall dead list shows those that are there", e.ID)
 }
 
-// Find returns the letter of a task, or a *MissingError. One round trip a lane.
+// Find returns the dead letter of a task, or a *MissingError. Cost: one round trip per
+// lane.
 func (d *Desk) Find(ctx context.Context, id string) (ledger.Letter, error) {
 	lanes, err := d.ledger.BuriedLanes(ctx)
 	if err != nil {
@@ -265,9 +265,9 @@ func (d *Desk) Find(ctx context.Context, id string) (ledger.Letter, error) {
 	return ledger.Letter{}, &MissingError{ID: id}
 }
 
-// Closed returns the n newest letters that closed themselves, newest first, of the
-// lanes that a filter leaves; its other parts but Class, Code and the times are not
-// kept of them.
+// Closed returns the n newest automatically closed dead letters, newest first, of the
+// lanes that a filter selects. Of the rest of the filter only Class, Code and the times
+// apply.
 func (d *Desk) Closed(ctx context.Context, f Filter, n int) ([]ledger.ClosedLetter, error) {
 	lanes, err := d.ledger.BuriedLanes(ctx)
 	if err != nil {
@@ -282,5 +282,5 @@ func (d *Desk) Closed(ctx context.Context, f Filter, n int) ([]ledger.ClosedLett
 	return all[:min(n, len(all))], err
 }
 
-// closedRead bounds how many closed letters are read: all of a lane, as a rule.
+// closedRead bounds how many closed dead letters are read: usually all of a lane.
 const closedRead = 10_000

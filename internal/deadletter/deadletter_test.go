@@ -27,7 +27,7 @@ import (
 
 var died = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 
-// office is a desk, and what is around it.
+// office is a Desk with its Redis and clients.
 type office struct {
 	t         *testing.T
 	rdb       redis.UniversalClient
@@ -60,7 +60,7 @@ func open(t *testing.T, s *redistest.Server) *office {
 	}
 }
 
-// letter is that of a nickname task of a tenant.
+// letter returns the dead letter of a nickname task of a tenant.
 func letter(t *testing.T, tenant, id string, second int, class, code string) ledger.Letter {
 	t.Helper()
 	typename, payload, err := kinds.Encode(tasks.NicknameSync{Tenant: tenant, ChatID: "c1", UserID: id, Nickname: "N"}, int64(second)+1)
@@ -78,8 +78,8 @@ func letter(t *testing.T, tenant, id string, second int, class, code string) led
 	}
 }
 
-// buries writes letters, whose tasks asynq has archived.
-func (o *office) buries(letters ...ledger.Letter) {
+// adds writes dead letters whose tasks asynq has archived.
+func (o *office) adds(letters ...ledger.Letter) {
 	o.t.Helper()
 	for _, l := range letters {
 		queue := l.Lane
@@ -93,7 +93,7 @@ func (o *office) buries(letters ...ledger.Letter) {
 	}
 }
 
-// left are the ids of the letters that a filter leaves, in order.
+// left returns the ids of the dead letters that a filter selects, in order.
 func (o *office) left(f deadletter.Filter) []string {
 	o.t.Helper()
 	var ids []string
@@ -131,11 +131,11 @@ func outcomes(settled []deadletter.Settled) map[string]deadletter.Outcome {
 	return out
 }
 
-func TestFiltersLeaveWhatTheySay(t *testing.T) {
+func TestAFilterSelectsByEachOfItsFields(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		o := open(t, s)
-		o.buries(
+		o.adds(
 			letter(t, "dt", "a", 0, "rejected", "1"), letter(t, "dt", "b", 1, "busy", ""), letter(t, "dt", "c", 2, "rejected", "2"),
 			letter(t, "ci", "d", 3, "rejected", "1"),
 		)
@@ -186,12 +186,12 @@ func TestFiltersLeaveWhatTheySay(t *testing.T) {
 	})
 }
 
-func TestAReplayStoresTheTaskAndThenForgetsItsDeath(t *testing.T) {
+func TestAReplayStoresTheTaskBeforeItRemovesTheDeadLetter(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		o := open(t, s)
 		one := letter(t, "dt", "a", 0, "busy", "")
-		o.buries(one)
+		o.adds(one)
 		got := o.desk.Replay(t.Context(), []ledger.Letter{one})
 		if diff := cmp.Diff([]deadletter.Settled{{Letter: one, Outcome: deadletter.Replayed, TaskID: "a~1"}}, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
@@ -199,7 +199,8 @@ func TestAReplayStoresTheTaskAndThenForgetsItsDeath(t *testing.T) {
 		o.wantLeft()
 		o.wantState("a", "")
 		o.wantState("a~1", "pending")
-		// Somebody who read the letter before says the same: nothing is stored twice.
+		// A person who read the dead letter before gets the same result: nothing is
+		// stored twice.
 		if again := o.desk.Replay(t.Context(), []ledger.Letter{one}); again[0].Outcome != deadletter.Replayed || again[0].TaskID != "a~1" {
 			t.Errorf("again: %+v", again)
 		}
@@ -209,7 +210,7 @@ func TestAReplayStoresTheTaskAndThenForgetsItsDeath(t *testing.T) {
 	})
 }
 
-// cutting fails one command after so many of its kind have passed.
+// cutting makes one command fail after a number of commands of its kind succeeded.
 type cutting struct {
 	mark string
 	left atomic.Int32
@@ -220,7 +221,7 @@ func (*cutting) DialHook(next redis.DialHook) redis.DialHook { return next }
 func (c *cutting) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		if strings.Contains(fmt.Sprint(cmd.Args()...), c.mark) && c.left.Add(-1) == 0 {
-			err := errors.New("READONLY cut off by the test")
+			err := errors.New("READONLY injected by the test")
 			cmd.SetErr(err)
 			return err
 		}
@@ -232,16 +233,16 @@ func (*cutting) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	return next
 }
 
-func TestWhateverFailsInAReplayARepetitionMends(t *testing.T) {
+func TestAFailedReplayCanBeRepeated(t *testing.T) {
 	t.Parallel()
-	// Of a command's words, written without spaces.
+	// Parts of commands, with the spaces removed.
 	for name, mark := range map[string]string{"looking": "hgetasynq:{dt.nickname}:t:astate", "the archive": "asynq:{dt.nickname}:archived", "the letter": ":dead:letters"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 				o := open(t, s)
 				one := letter(t, "dt", "a", 0, "busy", "")
-				o.buries(one)
+				o.adds(one)
 				hook := &cutting{mark: mark}
 				hook.left.Store(1)
 				rdb := s.Client(t)
@@ -268,12 +269,12 @@ func TestWhateverFailsInAReplayARepetitionMends(t *testing.T) {
 	}
 }
 
-func TestADiscardRemovesTheArchivedTaskAndTheLetterAndIsNoted(t *testing.T) {
+func TestADiscardRemovesTheArchivedTaskAndTheDeadLetterAndWritesAnEvent(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		o := open(t, s)
 		one, other := letter(t, "dt", "a", 0, "rejected", "1"), letter(t, "dt", "b", 1, "rejected", "2")
-		o.buries(one, other)
+		o.adds(one, other)
 		settled := o.desk.Discard(t.Context(), []ledger.Letter{one})
 		if settled[0].Outcome != deadletter.Discarded {
 			t.Fatalf("%+v", settled)
@@ -297,15 +298,15 @@ func TestADiscardRemovesTheArchivedTaskAndTheLetterAndIsNoted(t *testing.T) {
 	})
 }
 
-// A task that somebody had run in asynq's web UI is no dead letter any more, and
-// one that is at work must not lose its letter: it may be about to die.
-func TestWhatIsNotArchivedAnyMoreIsLeftAlone(t *testing.T) {
+// A task that a person ran in asynq's web UI is no longer a dead letter. A task that is
+// running must keep its dead letter: it may be about to die.
+func TestATaskThatIsNoLongerArchivedIsNotChanged(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		o := open(t, s)
 		for _, act := range []func(context.Context, []ledger.Letter) []deadletter.Settled{o.desk.Replay, o.desk.Discard} {
 			run, active, gone := letter(t, "dt", "run", 0, "busy", ""), letter(t, "dt", "active", 0, "busy", ""), letter(t, "dt", "gone", 0, "busy", "")
-			o.buries(run, active, gone)
+			o.adds(run, active, gone)
 			err := errors.Join(o.inspector.RunTask("dt.nickname", "run"), o.inspector.DeleteTask("dt.nickname", "gone"),
 				o.rdb.ZRem(t.Context(), backlog.Key("dt.nickname", "archived"), "active").Err(),
 				o.rdb.HSet(t.Context(), backlog.Key("dt.nickname", "t:active"), "state", "active").Err())
@@ -326,11 +327,11 @@ func TestWhatIsNotArchivedAnyMoreIsLeftAlone(t *testing.T) {
 	})
 }
 
-func TestALetterThatCannotBeReadIsNeitherReplayedNorDiscarded(t *testing.T) {
+func TestAnUnreadableDeadLetterIsNeitherReplayedNorDiscarded(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		o := open(t, s)
-		o.buries(letter(t, "dt", "a", 0, "busy", ""))
+		o.adds(letter(t, "dt", "a", 0, "busy", ""))
 		if err := o.rdb.HSet(t.Context(), "rollcall:{dt.nickname}:dead:letters", "a", "of 2031").Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -346,7 +347,7 @@ func TestALetterThatCannotBeReadIsNeitherReplayedNorDiscarded(t *testing.T) {
 		o.wantLeft("a")
 		_, err = o.desk.Find(t.Context(), "nobody")
 		if _, ok := errors.AsType[*deadletter.MissingError](err); !ok {
-			t.Errorf("Find() of nobody: %v", err)
+			t.Errorf("Find() of an unknown id: %v", err)
 		}
 	})
 }

@@ -8,10 +8,10 @@ import (
 	"rollcall/internal/ledger"
 )
 
-// Expire discards the letters that died before a time, notes so, and returns how
-// many there were. A page of them is in memory at a time. What it cannot discard,
-// as its task is being carried out or Redis did not take it, is left for the next
-// time.
+// Expire discards the dead letters of tasks that died before a time, writes an event,
+// and returns how many there were. A page of them is in memory at a time. A dead letter
+// that cannot be discarded, because its task is running or Redis failed, is left for
+// the next call.
 func (d *Desk) Expire(ctx context.Context, before time.Time, reason, by string) (int, error) {
 	tally := Tally{}
 	failed := d.Each(ctx, Filter{Until: before}, func(letters []ledger.Letter) error {

@@ -8,11 +8,11 @@ import (
 	"rollcall/internal/redistest"
 )
 
-func TestWhatDiedTooLongAgoIsDiscardedAndNoted(t *testing.T) {
+func TestExpiredDeadLettersAreDiscardedWithAnEvent(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		o := open(t, s)
-		o.buries(
+		o.adds(
 			letter(t, "dt", "a", 0, "rejected", "1"), letter(t, "dt", "b", 1, "rejected", "2"), letter(t, "ci", "c", 2, "rejected", "1"),
 			letter(t, "dt", "d", 3, "rejected", "1"),
 		)
@@ -21,16 +21,16 @@ func TestWhatDiedTooLongAgoIsDiscardedAndNoted(t *testing.T) {
 			t.Fatalf("%d went, %v; want 3", n, err)
 		}
 		o.wantLeft("d")
-		o.wantState("a", "") // or it would get a letter anew
+		o.wantState("a", "") // otherwise it would get a dead letter again
 		o.wantState("d", "archived")
 		events, err := o.rdb.XRange(t.Context(), hold.Events, "-", "+").Result()
 		if err != nil || len(events) != 2 {
-			t.Fatalf("%d events, %v; want one a lane", len(events), err)
+			t.Fatalf("%d events, %v; want one per lane", len(events), err)
 		}
 		for _, e := range events {
 			want := map[string]string{"dt.nickname": "2 letters: too old", "ci.nickname": "1 letter: too old"}[e.Values["name"].(string)]
 			if e.Values["event"] != "dead.discarded" || e.Values["by"] != "worker" || e.Values["reason"] != want {
-				t.Errorf("the event says %v", e.Values)
+				t.Errorf("event: %v", e.Values)
 			}
 		}
 		if n, err := o.desk.Expire(t.Context(), died.Add(2*time.Second), "too old", "worker"); n != 0 || err != nil {

@@ -14,32 +14,32 @@ import (
 )
 
 const (
-	// FreedAfter is how long an organisation must have changed no ID before the IDs
-	// that were taken are tried again: those that are handed on in one file are
-	// changed one after another, and an attempt may take as long.
+	// FreedAfter is how long an organisation must have changed no ID before IDs that
+	// were taken are tried again. IDs that are exchanged in one file are changed one
+	// after another, and one attempt may take that long.
 	FreedAfter = time.Minute
-	// freedFor is how old a letter may be to be replayed automatically.
+	// freedFor is the largest age of a dead letter that is replayed automatically.
 	freedFor = 7 * 24 * time.Hour
-	// freedTries bounds the replays of a task: each is a metered call. More than one,
-	// as an ID that is handed on may wait for another that is.
+	// freedTries bounds the replays of a task: each is a metered call. It is above one
+	// because an exchanged ID may wait for another one.
 	freedTries = 3
 )
 
-// The cause of the letters of IDs that are taken.
+// The class and code of dead letters whose ID was taken.
 const (
 	takenClass = "rejected"
 	takenCode  = "incorrect.reserved"
 )
 
-// ReplayFreed replays the letters of a tenant's ID changes that died as their ID was
-// taken, once another ID of the organisation was changed after the time given: the
-// old one is free, and which it was is not known. It returns how many it replayed, and
-// the time of the change that needs no other look: to be given the next time. It does
-// nothing before the organisation has changed no ID for FreedAfter.
+// ReplayFreed replays the dead letters of a tenant's ID changes that died because their
+// ID was taken, once another ID of the organisation was changed after the given time:
+// the old ID is free, but which ID it was is unknown. It returns how many it replayed,
+// and the time of the last change it considered: pass that time to the next call. It
+// does nothing until the organisation has changed no ID for FreedAfter.
 //
-// A letter is replayed three times at most, in the seven days after it died, and
-// never if the person has a newer change, an unknown outcome or a lock. One round
-// trip if there is nothing to do; else one a letter and those of Replay.
+// A dead letter is replayed at most three times, within seven days of the death, and
+// never if the user has a newer change, an unknown outcome or a lock. Cost: one round
+// trip if there is nothing to do; otherwise one per dead letter and those of Replay.
 func (d *Desk) ReplayFreed(ctx context.Context, organisation, tenant string, after, now time.Time, by string) (n int, looked time.Time, err error) {
 	changed, err := d.ledger.LastChanged(ctx, organisation, string(tasks.KindID))
 	if err != nil || !changed.After(after) || now.Before(changed.Add(FreedAfter)) {
@@ -48,7 +48,8 @@ func (d *Desk) ReplayFreed(ctx context.Context, organisation, tenant string, aft
 	tally := Tally{}
 	h := heap{Letters: ledger.Letters{
 		Lane: tenant + "." + string(tasks.KindID), ByCause: true, Class: takenClass, Code: takenCode,
-		// A letter of an attempt that was under way when the ID became free counts.
+		// A dead letter of an attempt that was running when the ID became free counts,
+		// too.
 		Since: now.Add(-freedFor), Until: changed.Add(FreedAfter),
 	}}
 	err = d.pages(ctx, h, page, func(letters []ledger.Letter) (bool, error) {
@@ -86,11 +87,12 @@ func (d *Desk) ReplayFreed(ctx context.Context, organisation, tenant string, aft
 	return n, changed, nil
 }
 
-// mayBeFree reports whether a letter of a taken ID is to be replayed. One round trip.
+// mayBeFree reports whether a dead letter of a taken ID is to be replayed. Cost: one
+// round trip.
 func (d *Desk) mayBeFree(ctx context.Context, letter ledger.Letter, organisation string, now time.Time) (bool, error) {
 	task, meta, err := kinds.Decode(letter.Type, letter.Payload)
 	if err != nil || replays(letter.ID) >= freedTries {
-		return false, nil //nolint:nilerr // a letter in which no task can be read is left to a person
+		return false, nil //nolint:nilerr // a dead letter without a readable task is left to a person
 	}
 	target, fields := kinds.Change(task, organisation)
 	record, err := d.ledger.Look(ctx, target)

@@ -14,7 +14,8 @@ import (
 
 const changes = "dt.id"
 
-// wants is the letter of an ID change that died as the ID was taken, at a time.
+// wants returns the dead letter of an ID change that died at a time because the ID was
+// taken.
 func (o *office) wants(id, user, wanted string, at time.Time) ledger.Letter {
 	o.t.Helper()
 	const revision = 2
@@ -28,7 +29,7 @@ func (o *office) wants(id, user, wanted string, at time.Time) ledger.Letter {
 	}
 }
 
-// changesID applies an ID change, and returns when Redis says that it did.
+// changesID applies an ID change, and returns its time by Redis' clock.
 func (o *office) changesID(user, id string) time.Time {
 	o.t.Helper()
 	target, fields := kinds.Change(tasks.IDChange{Tenant: "dt", UserID: user, DingTalkID: id}, "lakeside")
@@ -50,7 +51,7 @@ func (o *office) changesID(user, id string) time.Time {
 	return at
 }
 
-// frees looks for IDs that became free, and returns how many letters it replayed.
+// frees runs ReplayFreed, and returns how many dead letters it replayed.
 func (o *office) frees(after, now time.Time) (int, time.Time) {
 	o.t.Helper()
 	n, looked, err := o.desk.ReplayFreed(o.t.Context(), "lakeside", "dt", after, now, "worker-1")
@@ -69,7 +70,7 @@ func TestATakenIDIsTriedAgainOnceAnotherIDOfTheOrganisationWasChanged(t *testing
 		old := o.wants("old", "wei", "alice01", began.Add(-8*24*time.Hour))
 		malformed := o.wants("format", "mei", "alice-1", began.Add(-time.Minute))
 		malformed.Code = "incorrect.format"
-		o.buries(han, old, malformed)
+		o.adds(han, old, malformed)
 
 		if n, looked := o.frees(time.Time{}, began.Add(time.Hour)); n != 0 || !looked.IsZero() {
 			t.Fatalf("%d replayed before any ID was changed, up to %v", n, looked)
@@ -98,7 +99,7 @@ func TestATakenIDIsTriedAgainOnceAnotherIDOfTheOrganisationWasChanged(t *testing
 	})
 }
 
-func TestATakenIDIsLeftAloneWhereAnotherSendWouldBeWrong(t *testing.T) {
+func TestATakenIDIsNotTriedAgainIfAnotherSendWouldBeWrong(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		o := open(t, s)
@@ -111,7 +112,7 @@ func TestATakenIDIsLeftAloneWhereAnotherSendWouldBeWrong(t *testing.T) {
 			o.wants("later", "later", "alice01", began.Add(2*deadletter.FreedAfter)),
 			o.wants("due~2", "due", "alice01", before),
 		}
-		o.buries(letters...)
+		o.adds(letters...)
 		newer := tasks.IDChange{Tenant: "dt", UserID: "corrected", DingTalkID: "alice09"}
 		target, fields := kinds.Change(newer, "lakeside")
 		typename, payload, err := kinds.Encode(newer, 3)
@@ -123,7 +124,7 @@ func TestATakenIDIsLeftAloneWhereAnotherSendWouldBeWrong(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		o.changesID("locked", "alice05") // at revision 1: the person has had this year's change
+		o.changesID("locked", "alice05") // at revision 1: the user has had this year's change
 		changed := o.changesID("li", "alice02")
 
 		if n, _ := o.frees(time.Time{}, changed.Add(deadletter.FreedAfter)); n != 1 {

@@ -15,9 +15,9 @@ import (
 	"rollcall/internal/redistest"
 )
 
-var many = flag.Int("letters", 1000, "how many letters TestManyLetters… deals with; docs/dead-letters.md has the figures of 50,000")
+var many = flag.Int("letters", 1000, "number of dead letters in TestManyLetters…; docs/dead-letters.md has the figures for 50,000")
 
-// heap is what is live, and the most that was at the ends of pages.
+// heap is the live heap, and its largest size at the ends of pages, in bytes.
 type heap struct{ before, most uint64 }
 
 func (h *heap) look() {
@@ -30,10 +30,10 @@ func (h *heap) look() {
 	h.most = max(h.most, m.HeapAlloc)
 }
 
-// grown is in bytes.
+// grown returns how much the heap grew, in bytes.
 func (h *heap) grown() int64 { return int64(h.most) - int64(h.before) }
 
-// used is the memory that Redis says it uses, in bytes.
+// used returns Redis' memory use, in bytes.
 func (o *office) used() (n int64) {
 	info := o.rdb.Info(o.t.Context(), "memory").Val()
 	_, after, _ := strings.Cut(info, "used_memory:")
@@ -41,9 +41,9 @@ func (o *office) used() (n int64) {
 	return n
 }
 
-// What is in memory is a page and the buffers of the connections, however many
-// letters there are: at 50,000 all of them would be many times the bound. Not in
-// parallel with the other tests: they have the same heap.
+// Memory holds one page and the buffers of the connections, for any number of dead
+// letters: 50,000 of them would be many times the bound. The test does not run in
+// parallel, because all tests share the heap.
 func TestManyLettersAreListedAndReplayedByCauseInBoundedMemory(t *testing.T) {
 	s := redistest.Real(t)
 	o := open(t, s)
@@ -82,7 +82,7 @@ func TestManyLettersAreListedAndReplayedByCauseInBoundedMemory(t *testing.T) {
 			t.Fatalf("letter t%d is missing", i)
 		}
 	}
-	t.Logf("read through in %v, the heap grew by %d KB", time.Since(start), h.grown()/1024)
+	t.Logf("read in %v, the heap grew by %d KB", time.Since(start), h.grown()/1024)
 
 	start = time.Now()
 	causes, err := o.desk.Causes(t.Context(), deadletter.Filter{})

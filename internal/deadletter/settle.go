@@ -16,54 +16,54 @@ import (
 	"rollcall/tasks"
 )
 
-// together is how many letters of a page are dealt with at a time.
+// together is how many dead letters of a page are processed concurrently.
 const together = 32
 
-// Outcome is what became of a letter that was to be dealt with.
+// Outcome is the result for one dead letter.
 type Outcome string
 
 // The outcomes.
 const (
-	Replayed  Outcome = "replayed"  // stored anew; the letter is gone
-	Underway  Outcome = "underway"  // its task had been put back already; the letter is gone
-	Discarded Outcome = "discarded" // the letter and the archived task are gone
-	Refused   Outcome = "refused"   // it would only fail again; the letter stays
-	Failed    Outcome = "failed"    // Redis did not take it, or may not have; the letter stays
+	Replayed  Outcome = "replayed"  // stored again; the dead letter was removed
+	Underway  Outcome = "underway"  // its task was already run again; the dead letter was removed
+	Discarded Outcome = "discarded" // the dead letter and the archived task were removed
+	Refused   Outcome = "refused"   // it would fail again; the dead letter stays
+	Failed    Outcome = "failed"    // Redis failed, or its answer was lost; the dead letter stays
 )
 
-// Settled is a letter and what became of it.
+// Settled is a dead letter and the result for it.
 type Settled struct {
 	Letter  ledger.Letter
 	Outcome Outcome
-	TaskID  string // of the task that takes its place
-	Err     error  // of Refused and Failed
+	TaskID  string // id of the task that replaces it
+	Err     error  // for Refused and Failed
 }
 
-// ActiveError tells that a letter's task is being carried out at this moment:
-// it was delivered again, or its archiving is under way.
+// ActiveError reports that a dead letter's task is running: it was delivered again, or
+// is being archived.
 type ActiveError struct{ ID string }
 
-// Error says what to do.
+// Error includes what to do.
 func (e *ActiveError) Error() string {
-	return fmt.Sprintf("task %s is being carried out at this moment: try again in a minute", e.ID)
+	return fmt.Sprintf("task %s is running: try again in a minute", e.ID)
 }
 
-// Replay puts tasks back as they were, with their old revisions, and removes
-// their letters after. Whatever fails in between, a repetition mends.
+// Replay stores tasks again unchanged, with their old revisions, and then removes their
+// dead letters. If it fails in between, it can be repeated.
 func (d *Desk) Replay(ctx context.Context, letters []ledger.Letter) []Settled {
 	return d.settle(ctx, letters, func(letter ledger.Letter) Settled {
 		return d.restore(ctx, letter, func(again enqueue.Previous) tasks.Result { return d.client.Replay(ctx, again) })
 	})
 }
 
-// Replace puts a corrected task in the place of a letter's, with a new revision.
+// Replace stores a corrected task in place of a dead letter's, with a new revision.
 func (d *Desk) Replace(ctx context.Context, letter ledger.Letter, task tasks.Task) Settled {
 	return d.settle(ctx, []ledger.Letter{letter}, func(letter ledger.Letter) Settled {
 		return d.restore(ctx, letter, func(again enqueue.Previous) tasks.Result { return d.client.Replace(ctx, again, task) })
 	})[0]
 }
 
-// Discard removes letters and their archived tasks.
+// Discard removes dead letters and their archived tasks.
 func (d *Desk) Discard(ctx context.Context, letters []ledger.Letter) []Settled {
 	return d.settle(ctx, letters, func(letter ledger.Letter) Settled {
 		if letter.Class == ledger.Unreadable {
@@ -82,11 +82,11 @@ func (d *Desk) Discard(ctx context.Context, letters []ledger.Letter) []Settled {
 	})
 }
 
-var errUnreadable = errors.New("the letter was written by a newer version of rollcall: use that one")
+var errUnreadable = errors.New("the dead letter was written by a newer version of rollcall: use that version")
 
-// restore stores a task before anything of its letter is removed, and removes
-// the archived task before the letter: else a worker that looks through the
-// archive would write it anew.
+// restore stores a task before it removes anything. It removes the archived task before
+// the dead letter: otherwise a worker that sweeps the archive would write the dead
+// letter again.
 func (d *Desk) restore(ctx context.Context, letter ledger.Letter, store func(enqueue.Previous) tasks.Result) Settled {
 	if letter.Class == ledger.Unreadable {
 		return Settled{Letter: letter, Outcome: Refused, Err: errUnreadable}
@@ -115,18 +115,18 @@ func (d *Desk) restore(ctx context.Context, letter ledger.Letter, store func(enq
 		return s
 	case tasks.NotStored, tasks.NotKnown:
 		return s
-	case tasks.Stored, tasks.AlreadyThere, tasks.Outdated: // the last is not to be had without a source
+	case tasks.Stored, tasks.AlreadyThere, tasks.Outdated: // Outdated does not occur without a source
 	}
 	if _, err := backlog.Unarchive(ctx, d.rdb, queue(letter), letter.ID); err != nil {
-		s.Err = fmt.Errorf("task %s is stored as %s, and its dead letter stays: say it again, nothing is stored twice: %w", letter.ID, s.TaskID, err)
+		s.Err = fmt.Errorf("task %s is stored as %s, but its dead letter could not be removed; safe to retry: %w", letter.ID, s.TaskID, err)
 		return s
 	}
 	s.Outcome = Replayed
 	return s
 }
 
-// putBack tells the states of a task that asynq's web UI was told to run, or
-// that ended well after all.
+// putBack reports whether a task with this state was run again from asynq's web UI, or
+// succeeded.
 func putBack(state string) bool {
 	switch state {
 	case "pending", "scheduled", "retry", "aggregating", "completed":
@@ -139,8 +139,7 @@ func queue(letter ledger.Letter) string {
 	return registry.Queue(letter.Tenant, tasks.Kind(letter.Kind), letter.Urgent)
 }
 
-// settle deals with letters side by side, and then removes those of which
-// nothing is left to do.
+// settle processes dead letters concurrently, and then removes those that are done.
 func (d *Desk) settle(ctx context.Context, letters []ledger.Letter, do func(ledger.Letter) Settled) []Settled {
 	settled := make([]Settled, len(letters))
 	next := make(chan int)
@@ -168,7 +167,7 @@ func (d *Desk) settle(ctx context.Context, letters []ledger.Letter, do func(ledg
 		if _, err := d.ledger.Unbury(ctx, lane, ids...); err != nil {
 			for i := range settled {
 				if settled[i].over() && settled[i].Letter.Lane == lane {
-					settled[i].Outcome, settled[i].Err = Failed, fmt.Errorf("task %s is dealt with, and its dead letter stays: say it again, nothing is done twice: %w", settled[i].Letter.ID, err)
+					settled[i].Outcome, settled[i].Err = Failed, fmt.Errorf("task %s is done, but its dead letter could not be removed; safe to retry: %w", settled[i].Letter.ID, err)
 				}
 			}
 		}
@@ -180,13 +179,13 @@ func (s Settled) over() bool {
 	return s.Outcome == Replayed || s.Outcome == Underway || s.Outcome == Discarded
 }
 
-// noteFor bounds how long the notes on what was done may take.
+// noteFor bounds how long the events about what was done may take.
 const noteFor = 5 * time.Second
 
-// Tally is what was done to letters, for the events.
+// Tally counts what was done to dead letters, for the events.
 type Tally map[[2]string]int // lane, class
 
-// Add counts what was replayed or discarded.
+// Add counts the replayed or discarded ones.
 func (t Tally) Add(settled []Settled) {
 	for _, s := range settled {
 		if s.Outcome == Replayed || s.Outcome == Discarded {
@@ -195,8 +194,8 @@ func (t Tally) Add(settled []Settled) {
 	}
 }
 
-// Note writes an event for each lane and class of a tally: who did what to how
-// many, and why. It does so although ctx is over.
+// Note writes an event for each lane and class of a Tally: who did what to how many,
+// and why. It does so even if ctx has ended.
 func (d *Desk) Note(ctx context.Context, outcome Outcome, tally Tally, reason, by string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteFor)
 	defer cancel()
@@ -215,7 +214,8 @@ func (d *Desk) Note(ctx context.Context, outcome Outcome, tally Tally, reason, b
 	return failed
 }
 
-// State is where the task of a letter is in asynq; "" if asynq does not know it.
+// State returns the state in asynq of a dead letter's task; "" if asynq does not know
+// it.
 func (d *Desk) State(ctx context.Context, letter ledger.Letter) (string, error) {
 	return backlog.State(ctx, d.rdb, queue(letter), letter.ID)
 }

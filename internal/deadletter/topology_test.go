@@ -14,9 +14,9 @@ import (
 	"rollcall/tasks"
 )
 
-// Letters, queues and events lie on different nodes; the user of docs/redis.md
-// may do all that the desk does.
-func TestLettersAreDealtWithOnEveryTopology(t *testing.T) {
+// Dead letters, queues and events are on different nodes; the user of docs/redis.md has
+// the permissions for everything that the Desk does.
+func TestDeadLettersAreProcessedOnEveryTopology(t *testing.T) {
 	t.Parallel()
 	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
 		rdb := redisdb.New(d.Options())
@@ -39,7 +39,7 @@ func TestLettersAreDealtWithOnEveryTopology(t *testing.T) {
 			asynq: asynq.NewClientFromRedisClient(rdb), inspector: asynq.NewInspectorFromRedisClient(rdb),
 		}
 		for i, tenant := range tenants {
-			o.buries(letter(t, tenant, tenant+"-a", i, "busy", ""), letter(t, tenant, tenant+"-b", i, "rejected", "1"))
+			o.adds(letter(t, tenant, tenant+"-a", i, "busy", ""), letter(t, tenant, tenant+"-b", i, "rejected", "1"))
 		}
 		causes, err := o.desk.Causes(t.Context(), deadletter.Filter{})
 		if err != nil || len(causes) != 2 || causes[0].Letters != 6 || len(causes[0].Lanes) != 6 {
@@ -61,7 +61,7 @@ func TestLettersAreDealtWithOnEveryTopology(t *testing.T) {
 				return nil
 			})
 			if err != nil || len(tally) != 6 {
-				t.Fatalf("%d lanes were gone through, %v", len(tally), err)
+				t.Fatalf("%d lanes processed, %v", len(tally), err)
 			}
 			if err := o.desk.Note(t.Context(), outcome, tally, "over", "bob"); err != nil {
 				t.Error(err)

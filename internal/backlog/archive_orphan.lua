@@ -1,9 +1,9 @@
--- Archives an active task whose worker is gone, unless it moved meanwhile.
--- KEYS[1] active list · KEYS[2] leases · KEYS[3] the archive · KEYS[4] the task's hash
+-- Archives an active task of a dead worker, unless it moved since it was seen.
+-- KEYS[1] active list · KEYS[2] leases · KEYS[3] archive · KEYS[4] hash of the task
 -- ARGV[1] its id · ARGV[2] the lease it was seen with, '' for none
--- ARGV[3] what is added to its message, in the form of messages
--- Returns whether it was archived. asynq cuts the archive to its bounds at the
--- next task that it archives by itself.
+-- ARGV[3] bytes that are appended to its message
+-- Returns whether it was archived. asynq trims the archive to its bounds at the next
+-- task that it archives.
 local lease = redis.call('ZSCORE', KEYS[2], ARGV[1])
 if lease and tonumber(lease) ~= tonumber(ARGV[2]) then
 	return 0
@@ -15,6 +15,6 @@ end
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZADD', KEYS[3], redis.call('TIME')[1], ARGV[1])
 redis.call('HSET', KEYS[4], 'state', 'archived', 'msg', message .. ARGV[3])
--- A person who has it run again begins anew.
+-- If a person runs it again, the count starts from zero.
 redis.call('HDEL', KEYS[4], 'rollcall_kills')
 return 1
