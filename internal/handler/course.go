@@ -15,7 +15,7 @@ type courseSyncer interface {
 
 // Course carries out nickname:sync_course.
 func Course(e Env, client courseSyncer) Func {
-	c := &crew{Env: e}
+	c := &executor{Env: e}
 	return func(ctx context.Context, d Delivery) (Report, error) {
 		task, meta, err := decode[tasks.CourseSync](e, kinds.TypeCourseSync, d)
 		if err != nil {

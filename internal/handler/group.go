@@ -15,17 +15,17 @@ type grouper interface {
 	UpdateGroup(context.Context, providers.Gate, dingtalk.GroupUpdate) (providers.Receipt, error)
 }
 
-// maxAdded is how many members one call may add. The vendor's page names no
-// bound; the page of the older call, which this one replaces, says 40.
-// See https://open.dingtalk.com/document/development/modify-a-group-session.
+// maxAdded is how many members one call may add. The vendor's page gives no bound; the
+// page of the older call, which this one replaces, gives 40. See
+// https://open.dingtalk.com/document/development/modify-a-group-session.
 const maxAdded = 40
 
-// Group carries out group:update. Of the attributes only those are sent that
-// the ledger says need it: a newer wish for one of them may have landed. More new
-// members than a call may add go in several, of which the last carries the rest;
-// the ledger notes how many are done.
+// Group carries out group:update. It sends only the attributes that the ledger's
+// decisions require: a later change of an attribute may already be applied. New members
+// that exceed the bound of a call are sent in several calls; the last one carries the
+// attributes. The ledger records how many calls are done.
 func Group(e Env, client grouper) Func {
-	c := &crew{Env: e}
+	c := &executor{Env: e}
 	return func(ctx context.Context, d Delivery) (Report, error) {
 		task, meta, err := decode[tasks.GroupUpdate](e, kinds.TypeGroupUpdate, d)
 		if err != nil {
@@ -40,7 +40,7 @@ func Group(e Env, client grouper) Func {
 	}
 }
 
-// updateGroup makes the calls of a task that are not done yet.
+// updateGroup makes those calls of a task that are not done yet.
 func updateGroup(ctx context.Context, gate providers.Gate, client grouper, mark *ledger.Mark, calls []dingtalk.GroupUpdate) (
 	providers.Receipt, error,
 ) {
@@ -64,8 +64,8 @@ func updateGroup(ctx context.Context, gate providers.Gate, client grouper, mark 
 	return all, nil
 }
 
-// split spreads new members over as many calls as they need. Who leaves goes
-// first, to make room; the attributes last, for a new owner must be a member.
+// split distributes new members over as many calls as they need. Removals come first,
+// to make room. The attributes come last, because a new owner must be a member.
 func split(update dingtalk.GroupUpdate) []dingtalk.GroupUpdate {
 	users, outsiders := update.AddUsers, update.AddExternal
 	var calls []dingtalk.GroupUpdate
@@ -85,7 +85,7 @@ func split(update dingtalk.GroupUpdate) []dingtalk.GroupUpdate {
 	return append(calls, update)
 }
 
-// groupUpdate is the request for those fields of the task that are to be sent.
+// groupUpdate returns the request for those fields of the task that are to be sent.
 func groupUpdate(task tasks.GroupUpdate, fields []ledger.Field) dingtalk.GroupUpdate {
 	update := dingtalk.GroupUpdate{ChatID: task.ChatID}
 	var options dingtalk.GroupOptions

@@ -48,8 +48,8 @@ func TestEveryPartOfAGroupUpdateReachesThePlatform(t *testing.T) {
 	})
 }
 
-// A newer wish for one attribute takes nothing from the others.
-func TestOfAGroupUpdateOnlyThatIsSentWhichNeedsIt(t *testing.T) {
+// A later change of one attribute does not affect the others.
+func TestAGroupUpdateSendsOnlyTheAttributesThatNeedACall(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		r.must(tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", Icon: "@first"}, handler.Applied)
@@ -66,7 +66,7 @@ func TestOfAGroupUpdateOnlyThatIsSentWhichNeedsIt(t *testing.T) {
 		}
 		r.changes(sandbox.Change{Field: "managementOptions.searchable", New: "0"})
 		r.calls(3)
-		// And when nothing is left of it, there is no call at all.
+		// If no attribute is left to send, no call is made.
 		if report, err = r.attempt(older, revision); err != nil || report.Outcome != handler.Superseded {
 			t.Fatalf("%+v, %v", report, err)
 		}
@@ -74,8 +74,8 @@ func TestOfAGroupUpdateOnlyThatIsSentWhichNeedsIt(t *testing.T) {
 	})
 }
 
-// Adding somebody is not a wish for a state: it was taken back elsewhere, so the
-// same edit again is a call. And what was added last is what stays.
+// Adding a member is not a desired state: another edit may have removed the member
+// since, so the same edit again is a call. The last edit wins.
 func TestMembershipEditsAreAlwaysSentAndKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
@@ -96,18 +96,18 @@ func TestMembershipEditsAreAlwaysSentAndKeepTheirOrder(t *testing.T) {
 		}
 		r.changes(sandbox.Change{Field: "member", Old: "cat"})
 		r.must(add, handler.Applied)
-		// Delivered again, neither of the first two is sent.
+		// Delivered again, neither of the first two edits is sent.
 		for _, revision := range []int64{first, second} {
 			if report, err := r.attempt(add, revision); err != nil || report.Outcome != handler.Settled {
-				t.Errorf("%+v, %v, want it settled", report, err)
+				t.Errorf("%+v, %v, want settled", report, err)
 			}
 		}
 		r.calls(3)
 	})
 }
 
-// A name waits for no edit.
-func TestAnEditThatWaitsHoldsBackNoAttribute(t *testing.T) {
+// A name does not wait for an edit.
+func TestAWaitingEditDoesNotDelayAttributes(t *testing.T) {
 	t.Parallel()
 	each(t, func(_ *testing.T, r *rig) {
 		r.wish(tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", AddUserIDs: []string{"cat"}})
@@ -115,9 +115,9 @@ func TestAnEditThatWaitsHoldsBackNoAttribute(t *testing.T) {
 	})
 }
 
-// The platform takes 40 new members a call. The task is done when all are in, and
-// what was done is not done again.
-func TestManyNewMembersGoInSeveralCallsThatAreOneTask(t *testing.T) {
+// The platform accepts 40 new members per call. The task is done when all are members,
+// and no call is repeated.
+func TestOneTaskAddsManyMembersInSeveralCalls(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		var crowd []string
@@ -139,7 +139,7 @@ func TestManyNewMembersGoInSeveralCallsThatAreOneTask(t *testing.T) {
 		}
 		report, err := r.attempt(task, revision)
 		if err != nil || report.Outcome != handler.Applied || report.Sends != 2 {
-			t.Fatalf("%+v, %v, want it done with two calls more", report, err)
+			t.Fatalf("%+v, %v, want done with two more calls", report, err)
 		}
 		r.calls(4)
 		var joined, left int
@@ -164,9 +164,10 @@ func TestManyNewMembersGoInSeveralCallsThatAreOneTask(t *testing.T) {
 	})
 }
 
-// Its producer died between the task and the note of it. The first attempt notes
-// what it takes to miss the task, and to enqueue it again.
-func TestAnEditThatIsTriedAgainIsKnownAsAnOpenTask(t *testing.T) {
+// The producer died after it stored the task and before it recorded it. The first
+// attempt records what is needed to detect the loss of the task, and to enqueue it
+// again.
+func TestTheFirstAttemptRecordsAnEditAsAnOpenTask(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		r.slot = func(context.Context) error { return errors.New("the lane is on hold") }

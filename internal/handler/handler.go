@@ -1,9 +1,8 @@
-// Package handler carries out one task in three steps: ask the ledger whether
-// it still needs a call, make the call, write down what became of it.
+// Package handler carries out one task in three steps: ask the ledger whether the task
+// still needs a call, make the call, record the result.
 //
-// It is the only place where tasks and providers meet. It must not know the
-// queue: whether an error means to retry, to give up or to wait is decided in
-// internal/lane.
+// It is the only place where tasks and providers meet. It must not know the queue:
+// internal/lane decides whether an error means a retry, a wait or a dead letter.
 package handler
 
 import (
@@ -21,7 +20,7 @@ import (
 	"rollcall/tasks"
 )
 
-// Delivery is a task as it came out of its queue.
+// Delivery is a task as it was taken from its queue.
 type Delivery struct {
 	TaskID  string
 	Type    string
@@ -29,68 +28,71 @@ type Delivery struct {
 	Queue   string
 	Key     string // its producer's; "": none
 	Run     string // that it came in with; "": none
-	Row     int    // of the run, from 0
+	Row     int    // row of the run, from 0
 }
 
-// Func carries out the task that was delivered.
+// Func carries out a delivered task.
 type Func func(ctx context.Context, d Delivery) (Report, error)
 
-// Outcome is how a task that needs nothing more ended.
+// Outcome is the result of a task that is finished.
 type Outcome string
 
 const (
-	// Applied means that the platform said yes.
+	// Applied means that the platform accepted the change.
 	Applied Outcome = "applied"
-	// Unchanged means that the target is known to be as wished; no call was made.
+	// Unchanged means that the target already has the requested values; no call was
+	// made.
 	Unchanged Outcome = "unchanged"
-	// Superseded means that a newer wish is known or applied; no call was made.
+	// Superseded means that a later change is known or applied; no call was made.
 	Superseded Outcome = "superseded"
-	// Settled means that this very task was applied before; no call was made.
+	// Settled means that this same task was applied before; no call was made.
 	Settled Outcome = "settled"
 )
 
-// Report is what an attempt leaves behind besides its error. What is not known
-// is at its zero value.
+// Report is the result of an attempt in addition to its error. Unknown fields have
+// their zero value.
 type Report struct {
 	Outcome   Outcome `json:"outcome,omitempty"`
-	RequestID string  `json:"request_id,omitempty"` // the platform's
+	RequestID string  `json:"request_id,omitempty"` // of the platform's answer
 	Sends     int     `json:"sends"`                // metered requests that left
-	Took      string  `json:"took,omitempty"`       // the value the platform took, if not the one wished for
+	Took      string  `json:"took,omitempty"`       // the value the platform accepted, if it differs from the requested one
 	Target    string  `json:"-"`                    // e.g. "chat1/ann"; empty where no task could be read
 	Revision  int64   `json:"-"`
-	// SlotWait is the time spent before sends: until their slots came, and the
-	// last look at the ledger. Call is what the call took besides: sends, quick
-	// tries with their waits, a token. Both are 0 where no call was made.
+	// SlotWait is the time spent before sends: for their slots and for the last check
+	// of the ledger. Call is the rest of the call's time: sends, quick retries with
+	// their waits, a token call. Both are 0 if no call was made.
 	SlotWait time.Duration `json:"-"`
 	Call     time.Duration `json:"-"`
 }
 
-// Pacer is the lane's side of the send gate. ctx is that of the attempt.
+// Pacer is the lane's part of the send gate. ctx is the context of the attempt.
 type Pacer interface {
-	// Slot returns shortly before the next send of the lane may leave. Its error
-	// is the reason why it may not: the worker stops, the lane is on hold, Redis
-	// is away.
+	// Slot returns shortly before the next send of the lane may leave. Its error is the
+	// reason why no send may leave: the worker stops, the lane is on hold, or Redis is
+	// unavailable.
 	Slot(ctx context.Context) error
-	// Leave returns at the very moment. false: the slot has passed or is void, and
-	// another is to be waited for.
+	// Leave returns at the moment of the slot. false: the slot has passed or is void,
+	// and the caller must wait for another.
 	Leave(ctx context.Context) (bool, error)
-	// Unused gives the last slot back: its send does not leave.
+	// Unused returns the last slot, because its send does not leave.
 	Unused(ctx context.Context)
 }
 
-// Env is what every kind of task needs of its lane.
+// Env is what every kind of task needs from its lane.
 type Env struct {
 	Organisation string
 	Tenant       string
 	Limits       tasks.Limits
 	Ledger       *ledger.Ledger
 	Pacer        Pacer
-	// Deadline is the longest an attempt may take, slots and quick tries included.
+	// Deadline is the longest that an attempt may take, including slots and quick
+	// retries.
 	Deadline time.Duration
-	// ResendAfter is how long an ID in doubt rests before it is sent again: a
-	// platform that is busy gets over it, and a late request has landed. 0: 5 min.
+	// ResendAfter is how long an ID with an unknown outcome waits before it is sent
+	// again: by then a busy platform has recovered and a late request has arrived. 0: 5
+	// min.
 	ResendAfter time.Duration
-	// Now is the clock. Nil: time.Now.
+	// Now returns the current time. nil: time.Now.
 	Now func() time.Time
 }
 
@@ -101,26 +103,27 @@ func (e Env) now() time.Time {
 	return e.Now()
 }
 
-// call makes the calls for the fields that the mark says need one. values names
-// the fields whose value the platform took differs from the wish. An *endedError
-// says that it has let the target go by itself.
+// call makes the calls for the fields that need one, according to the lease. values
+// contains the fields for which the platform accepted another value than requested. An
+// *endedError reports that the call has already released the target.
 type call func(ctx context.Context, gate providers.Gate, mark *ledger.Mark) (
 	receipt providers.Receipt, values map[string]string, err error)
 
-// endedError is an error whose call has ended the mark.
+// endedError is an error whose call has already ended the lease.
 type endedError struct{ error }
 
 func (e endedError) Unwrap() error { return e.error }
 
-// crew carries out the tasks of one kind of a lane.
-type crew struct {
+// executor carries out the tasks of one kind of a lane.
+type executor struct {
 	Env
-	// prompt says that the last slot came at once, so that the next is expected to.
+	// prompt is true if the last slot came at once, so that the next is expected to.
 	prompt atomic.Bool
 }
 
-// promptly bounds how long after Begin a send may leave without another look at
-// the ledger. What comes in between costs at most a call: the target is taken.
+// promptly bounds how long after Begin a send may leave without another check of the
+// ledger. A later change within that time costs at most one call, because the lease is
+// held.
 const promptly = 50 * time.Millisecond
 
 // decode reads and judges the payload of a handler's own type.
@@ -139,23 +142,23 @@ func decode[T tasks.Task](e Env, want string, d Delivery) (T, kinds.Meta, error)
 	return task, meta, nil
 }
 
-// MisplacedError tells that a task lies in the queue of another kind.
+// MisplacedError reports a task in the queue of another kind.
 type MisplacedError struct{ Type, Want string }
 
-// Error says what the queue is for.
+// Error names the type and what the queue is for.
 func (e *MisplacedError) Error() string {
 	return fmt.Sprintf("task type %.80q does not belong in this queue, which takes %s: enqueue it again with the enqueue command",
 		e.Type, e.Want)
 }
 
-// carryOut is the straight path of every kind: begin, call, settle.
-func (c *crew) carryOut(ctx context.Context, d Delivery, task tasks.Task, meta kinds.Meta, do call) (Report, error) {
+// carryOut is how a task of any kind is processed: begin, call, settle.
+func (c *executor) carryOut(ctx context.Context, d Delivery, task tasks.Task, meta kinds.Meta, do call) (Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Deadline)
 	defer cancel()
 	target, fields := kinds.Change(task, c.Organisation)
 	report := Report{Target: target.Key, Revision: meta.Revision}
 
-	p := passage{crew: c, began: c.now(), prompt: c.prompt.Load()}
+	p := attempt{executor: c, began: c.now(), prompt: c.prompt.Load()}
 	mark, standings, err := c.Ledger.Begin(ctx, ledger.Delivery{
 		TaskID: d.TaskID, Target: target, Revision: meta.Revision, Fields: fields, Prompt: p.prompt,
 		Row: ledger.Row{Tenant: c.Tenant, Run: d.Run, Row: d.Row}, Queue: d.Queue, Key: d.Key, Type: d.Type, Payload: d.Payload,
@@ -178,7 +181,7 @@ func (c *crew) carryOut(ctx context.Context, d Delivery, task tasks.Task, meta k
 	stop()
 	report.RequestID, report.Sends = receipt.RequestID, receipt.Sends
 	if err != nil {
-		id, sends := told(err)
+		id, sends := sendsOf(err)
 		report.RequestID, report.Sends = id, max(sends, receipt.Sends)
 		if lost && p.sent {
 			mark.Lost(context.WithoutCancel(ctx))
@@ -195,18 +198,18 @@ func (c *crew) carryOut(ctx context.Context, d Delivery, task tasks.Task, meta k
 	return report, nil
 }
 
-// passage is the way of one attempt through the send gate.
-type passage struct {
-	crew   *crew
-	mark   *ledger.Mark
-	began  time.Time // before Begin
-	prompt bool      // Begin has noted the doubt already
-	sent   bool
-	waited time.Duration
+// attempt is one attempt's way through the send gate.
+type attempt struct {
+	executor *executor
+	mark     *ledger.Mark
+	began    time.Time // time before Begin
+	prompt   bool      // Begin has already recorded the unknown outcome
+	sent     bool
+	waited   time.Duration
 }
 
 // gate is passed before each send of the attempt.
-func (p *passage) gate(ctx context.Context) error {
+func (p *attempt) gate(ctx context.Context) error {
 	asked := time.Now()
 	defer func() { p.waited += time.Since(asked) }()
 	for {
@@ -215,7 +218,7 @@ func (p *passage) gate(ctx context.Context) error {
 			p.sent = p.sent || left
 			return err
 		}
-		// What stays in doubt would keep an ID change from ever being tried.
+		// An outcome recorded as unknown would block an ID change without end.
 		if err := p.mark.Ungate(ctx, p.sent); err != nil {
 			return err
 		}
@@ -223,18 +226,18 @@ func (p *passage) gate(ctx context.Context) error {
 	}
 }
 
-// leave waits for a slot, looks at the ledger once more, and returns when the
-// send is to leave; false if the slot has passed meanwhile. A slot that came at
-// once needs no second look.
-func (p *passage) leave(ctx context.Context) (bool, error) {
-	pacer := p.crew.Pacer
-	asked := p.crew.now()
+// leave waits for a slot, checks the ledger once more, and returns when the send is to
+// leave. It returns false if the slot passed in the meantime. A slot that came at once
+// needs no second check.
+func (p *attempt) leave(ctx context.Context) (bool, error) {
+	pacer := p.executor.Pacer
+	asked := p.executor.now()
 	if err := pacer.Slot(ctx); err != nil {
 		return false, err
 	}
-	came := p.crew.now()
+	came := p.executor.now()
 	soon := came.Sub(p.began) < promptly
-	p.crew.prompt.Store(soon || came.Sub(asked) < promptly/2)
+	p.executor.prompt.Store(soon || came.Sub(asked) < promptly/2)
 	if !p.prompt || p.sent || !soon || p.mark.Once() {
 		if err := p.mark.Gate(ctx); err != nil {
 			pacer.Unused(ctx)
@@ -244,15 +247,15 @@ func (p *passage) leave(ctx context.Context) (bool, error) {
 	return pacer.Leave(ctx)
 }
 
-// told is what an error still knows of the sends before it.
-func told(err error) (requestID string, sends int) {
+// sendsOf returns what an error records of the sends before it.
+func sendsOf(err error) (requestID string, sends int) {
 	if e, ok := errors.AsType[*providers.Error](err); ok {
 		return e.RequestID, e.Sends
 	}
 	return "", 0
 }
 
-// left says what an attempt that ended in err may have left behind.
+// left returns what an attempt that ended in err may have left behind.
 func left(err error) ledger.Left {
 	e, ok := errors.AsType[*providers.Error](err)
 	switch {
@@ -264,12 +267,13 @@ func left(err error) ledger.Left {
 	return ledger.Untouched
 }
 
-// settleFor bounds how long a settle is tried again. A Redis that comes back
-// within it has cost nothing; after it the task runs again, its target in doubt.
+// settleFor bounds how long a settle is retried. If Redis is available again within
+// that time, nothing is lost. Otherwise the task runs again, and the outcome of its
+// target is unknown.
 const settleFor = 25 * time.Second
 
-// settle goes on when the task's own context has ended: the platform has
-// answered, and what is not written down now is a call made twice.
+// settle continues after the end of the task's own context: the platform has answered,
+// and a result that is not recorded is a call made twice.
 func settle(ctx context.Context, mark *ledger.Mark, receipt providers.Receipt, values map[string]string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
 	defer cancel()
@@ -287,13 +291,11 @@ func settle(ctx context.Context, mark *ledger.Mark, receipt providers.Receipt, v
 	return nil
 }
 
-// releaseFor bounds the release of a target. A mark that is not released runs
-// out by itself.
+// releaseFor bounds the release of a target. A lease that is not released expires.
 const releaseFor = 2 * time.Second
 
-// release lets the target go. Only the loss of the mark is worth an error of
-// its own: it says that the attempt was cut off, or that its answer, whatever it
-// was, is not the last word.
+// release releases the target. Only the loss of the lease is reported as an error of
+// its own: the attempt was cancelled, or its answer is not final.
 func release(ctx context.Context, mark *ledger.Mark, cause error, lost bool) error {
 	if lost {
 		return ledger.ErrLost
@@ -309,8 +311,8 @@ func release(ctx context.Context, mark *ledger.Mark, cause error, lost bool) err
 	return nil
 }
 
-// doneBy sums up the standings of a task that needed no call. A field that a
-// newer wish took over says most, then one that was settled before.
+// doneBy returns the outcome of a task that needed no call. A superseded field decides
+// first, then a settled one.
 func doneBy(standings []ledger.Standing) Outcome {
 	out := Unchanged
 	for _, s := range standings {

@@ -15,7 +15,7 @@ import (
 	"rollcall/tasks"
 )
 
-func TestANameThatIsKnownToBeRightCostsNoCall(t *testing.T) {
+func TestANameThatIsKnownToBeAppliedCostsNoCall(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		report := r.must(nickname("A"), handler.Applied)
@@ -31,7 +31,7 @@ func TestANameThatIsKnownToBeRightCostsNoCall(t *testing.T) {
 	})
 }
 
-func TestAnOlderWishMakesNoCallWhetherTheNewerOneIsAppliedOrOnlyKnown(t *testing.T) {
+func TestAnEarlierChangeMakesNoCallOnceALaterOneIsKnownOrApplied(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		older, newer := r.wish(nickname("old")), r.wish(nickname("new"))
@@ -50,9 +50,9 @@ func TestAnOlderWishMakesNoCallWhetherTheNewerOneIsAppliedOrOnlyKnown(t *testing
 	})
 }
 
-// A course has no value of ours, so the same wish again is a call; the same
+// A course task carries no value of ours, so the same change again is a call. The same
 // task again, as after a lost reply, is not.
-func TestATaskThatComesTwiceIsCarriedOutOnce(t *testing.T) {
+func TestATaskThatIsDeliveredTwiceIsCarriedOutOnce(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		revision := r.wish(course)
@@ -67,9 +67,9 @@ func TestATaskThatComesTwiceIsCarriedOutOnce(t *testing.T) {
 	})
 }
 
-// The slot may be a second away: what is true before it need not be after. A slot
-// that is not used then is another's.
-func TestTheLastLookComesAfterTheSlot(t *testing.T) {
+// The slot may be a second away, and the ledger may change before it. A slot that is
+// then not used goes to another task.
+func TestTheLedgerIsCheckedAgainAfterTheSlot(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		revision := r.wish(nickname("old"))
@@ -82,12 +82,12 @@ func TestTheLastLookComesAfterTheSlot(t *testing.T) {
 		}
 		r.calls(0)
 		if n := r.unused.Load(); n != 1 {
-			t.Errorf("%d slots were given back, want the one whose send did not leave", n)
+			t.Errorf("%d slots returned, want the one whose send did not leave", n)
 		}
 	})
 }
 
-func TestWithoutASlotNothingIsSentAndTheTargetIsFree(t *testing.T) {
+func TestWithoutASlotNothingIsSentAndTheLeaseIsReleased(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		r.must(nickname("A"), handler.Applied)
@@ -96,13 +96,13 @@ func TestWithoutASlotNothingIsSentAndTheTargetIsFree(t *testing.T) {
 		if report, err := r.run(nickname("B")); !errors.Is(err, stopping) || report.Sends != 0 {
 			t.Errorf("%+v, %v", report, err)
 		}
-		// Nothing left, so nothing is in doubt: A still stands.
+		// No request left, so the outcome is known: A is still applied.
 		r.must(nickname("A"), handler.Unchanged)
 		r.calls(1)
 	})
 }
 
-// Quick tries are sends like any other: they wait for a slot of their own.
+// Quick retries are sends like any other: each waits for its own slot.
 func TestEverySendPassesTheGate(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
@@ -113,12 +113,12 @@ func TestEverySendPassesTheGate(t *testing.T) {
 			t.Errorf("%d sends through %d slots, want 3 through 3", report.Sends, slots)
 		}
 		if n := r.unused.Load(); n != 0 {
-			t.Errorf("%d slots were given back that were used", n)
+			t.Errorf("%d used slots were returned", n)
 		}
 	})
 }
 
-func TestACleanRefusalLeavesNoDoubt(t *testing.T) {
+func TestAClearRefusalIsAKnownOutcome(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		r.must(nickname("A"), handler.Applied)
@@ -132,8 +132,8 @@ func TestACleanRefusalLeavesNoDoubt(t *testing.T) {
 	})
 }
 
-// A was applied, B may have been: wished for again, A is sent.
-func TestALostAnswerLeavesADoubtAndTheNextWishIsSent(t *testing.T) {
+// A was applied, B may have been: when A is requested again, it is sent.
+func TestALostAnswerIsAnUnknownOutcomeAndTheNextChangeIsSent(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		r.must(nickname("A"), handler.Applied)
@@ -146,7 +146,7 @@ func TestALostAnswerLeavesADoubtAndTheNextWishIsSent(t *testing.T) {
 	})
 }
 
-func TestTwoTasksAreNeverAtOneTargetTogether(t *testing.T) {
+func TestOnlyOneTaskHoldsTheLeaseOfATarget(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		var second error
@@ -159,14 +159,14 @@ func TestTwoTasksAreNeverAtOneTargetTogether(t *testing.T) {
 	})
 }
 
-func TestAnAttemptThatHangsEndsAtItsDeadlineInDoubt(t *testing.T) {
+func TestAnAttemptThatHangsEndsAtItsDeadlineWithUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		r.must(nickname("A"), handler.Applied)
 		r.arm(sandbox.Fault{API: sandbox.APIGroupNick, At: 1, Kind: sandbox.FaultHang})
 		r.env.Deadline = 3 * time.Second // time for a busy machine to reach the call
 		r.slot = func(ctx context.Context) error {
-			// Its own, and not the longer one of an exchange.
+			// The attempt's own deadline applies, not the longer one of an exchange.
 			if end, bounded := ctx.Deadline(); !bounded || time.Until(end) > r.env.Deadline {
 				t.Errorf("the attempt ends at %v (bounded: %t)", end, bounded)
 			}
@@ -181,7 +181,7 @@ func TestAnAttemptThatHangsEndsAtItsDeadlineInDoubt(t *testing.T) {
 	})
 }
 
-func TestWhatIsNoTaskOfTheKindIsRefusedBeforeAnything(t *testing.T) {
+func TestAnInvalidPayloadIsRejectedBeforeAnyCommand(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		long := strings.Repeat("n", tasks.DefaultNicknameMax+1)

@@ -19,30 +19,29 @@ type idChanger interface {
 	ChangeID(context.Context, providers.Gate, dingtalk.IDChange) (providers.Receipt, error)
 }
 
-// The platform's words that mean more than a refusal.
+// The codes of the platform that mean more than a refusal.
 const (
-	codeReserved = "incorrect.reserved" // somebody has the ID already
-	codeLocked   = "have.been.set"      // the person's ID was changed within a year
+	codeReserved = "incorrect.reserved" // another user has the ID
+	codeLocked   = "have.been.set"      // the user's ID was changed within a year
 )
 
 const (
-	// maxSends bounds how often one ID is sent for a person while it is not known
-	// whether it was taken.
+	// maxSends bounds how often one ID is sent for a user while its outcome is unknown.
 	maxSends    = 3
 	resendAfter = 5 * time.Minute
-	// askAgainAfter is for how long a person whom the platform calls locked is not
-	// asked for again: the end of the lock is not known.
+	// askAgainAfter is how long no ID is sent for a user whom the platform calls
+	// locked: the end of the lock is unknown.
 	askAgainAfter = 30 * 24 * time.Hour
 )
 
-// AgainError tells that an ID change may or may not have been applied, and that
-// the same ID is to be sent again later.
+// AgainError reports that an ID change may or may not have been applied, and that the
+// same ID must be sent again later.
 type AgainError struct {
 	After time.Duration
-	Err   error // the last answer; nil if there was none
+	Err   error // last answer; nil if there was none
 }
 
-// Error says what comes next.
+// Error returns what happens next.
 func (e *AgainError) Error() string {
 	text := fmt.Sprintf("the ID may or may not have been changed; the same ID is sent again in %s", e.After.Round(time.Second))
 	if e.Err != nil {
@@ -54,12 +53,13 @@ func (e *AgainError) Error() string {
 // Unwrap returns the last answer.
 func (e *AgainError) Unwrap() error { return e.Err }
 
-// ID carries out id:change: the wanted ID, then the alternatives in order, each
-// only after a clean incorrect.reserved for the one before. An ID that is in
-// doubt is sent again, minutes later and at most twice, and nothing else is until
-// that is settled: it cannot be read back, and another ID could burn the year.
+// ID carries out id:change: it sends the wanted ID, then the alternatives in order,
+// each only after a clear incorrect.reserved for the one before. An ID with an unknown
+// outcome is sent again minutes later, at most twice. No other ID is sent until its
+// outcome is known: it cannot be read back, and another ID could use up the year's only
+// change.
 func ID(e Env, client idChanger) Func {
-	c := &crew{Env: e}
+	c := &executor{Env: e}
 	return func(ctx context.Context, d Delivery) (Report, error) {
 		task, meta, err := decode[tasks.IDChange](e, kinds.TypeIDChange, d)
 		if err != nil {
@@ -76,28 +76,28 @@ func ID(e Env, client idChanger) Func {
 			}
 			return receipt, map[string]string{"id": id}, nil
 		})
-		return report, toldLocally(task.Tenant, err)
+		return report, lockedError(task.Tenant, err)
 	}
 }
 
-// idChange is one attempt at the change of a person's ID.
+// idChange is one attempt at the change of a user's ID.
 type idChange struct {
 	client idChanger
 	gate   providers.Gate
 	mark   *ledger.Mark
 	task   tasks.IDChange
 	now    func() time.Time
-	rest   time.Duration // of an ID in doubt before it is sent again
+	rest   time.Duration // wait before an ID with unknown outcome is sent again
 	sends  int
 }
 
-// do returns the ID that the platform took.
+// do returns the ID that the platform accepted.
 func (c *idChange) do(ctx context.Context) (providers.Receipt, string, error) {
 	candidates := append([]string{c.task.DingTalkID}, c.task.Alternatives...)
 	if intent, inDoubt := c.mark.Intent(); inDoubt {
 		switch {
 		case !slices.Contains(candidates, intent.Value):
-			return providers.Receipt{}, "", c.unverified(ctx, "another ID of this person is in doubt, and no other may be sent until that is settled", nil)
+			return providers.Receipt{}, "", c.unverified(ctx, "the outcome of another ID for this user is unknown; no other ID may be sent until a person settles it", nil)
 		case intent.Sends >= maxSends:
 			return providers.Receipt{}, "", c.unverified(ctx, mayBeApplied, nil)
 		case intent.Age < c.rest:
@@ -128,7 +128,7 @@ func (c *idChange) do(ctx context.Context) (providers.Receipt, string, error) {
 			return providers.Receipt{}, "", err
 		}
 		next := first + i + 1
-		if next == len(candidates) { // a replay begins with the wanted one
+		if next == len(candidates) { // a replay starts with the wanted ID
 			next = 0
 		}
 		if noteErr := c.mark.Note(ctx, next); noteErr != nil || next == 0 {
@@ -148,7 +148,7 @@ func (c *idChange) send(ctx context.Context, id string) (providers.Receipt, erro
 	return receipt, err
 }
 
-// resent is what an ID that was sent again leads to, if not to success.
+// resent returns the result of an ID that was sent again without success.
 func (c *idChange) resent(ctx context.Context, sends int, err error) error {
 	e, ok := errors.AsType[*providers.Error](err)
 	switch {
@@ -157,10 +157,11 @@ func (c *idChange) resent(ctx context.Context, sends int, err error) error {
 	case e.MaybeApplied && sends < maxSends:
 		return &AgainError{After: c.rest, Err: err}
 	case e.MaybeApplied, e.Kind == providers.Rejected && (e.Code == codeLocked || e.Code == codeReserved):
-		// Locked by our own send, as a rule, or by somebody else's before.
+		// Usually locked by our own send, otherwise by an earlier change of another
+		// tool.
 		return c.unverified(ctx, mayBeApplied, e)
 	case e.Kind == providers.Rejected:
-		// What refuses it now would have refused it before.
+		// The first send would have been refused for the same reason.
 		return errors.Join(err, c.mark.Refute(ctx))
 	}
 	return err
@@ -184,8 +185,8 @@ func (c *idChange) unverified(ctx context.Context, message string, last *provide
 	return c.lock(ctx, set.AddDate(1, 0, 0), ledger.LockUnverified, err)
 }
 
-// lock ends the mark with a lock. Where that is not written, the doubt stands,
-// and the next attempt writes it.
+// lock ends the lease with a lock. If the write fails, the outcome stays unknown, and
+// the next attempt writes the lock.
 func (c *idChange) lock(ctx context.Context, until time.Time, why string, cause error) error {
 	if err := c.mark.Lock(ctx, until, why); err != nil {
 		return err
@@ -199,7 +200,7 @@ func idError(tenant string, kind providers.Kind, message, fix string) *providers
 	}
 }
 
-const mayBeApplied = "a change of this person's ID left and was never clearly answered, so it may have been applied"
+const mayBeApplied = "a change of this user's ID was sent and got no clear answer, so it may have been applied"
 
 func doubtful(tenant, message string) *providers.Error {
 	e := idError(tenant, providers.Ambiguous, message,
@@ -208,16 +209,16 @@ func doubtful(tenant, message string) *providers.Error {
 	return e
 }
 
-// toldLocally turns what the ledger knows without a call into the words of the
-// platform.
-func toldLocally(tenant string, err error) error {
+// lockedError turns a lock that the ledger knows into the error that the platform would
+// return.
+func lockedError(tenant string, err error) error {
 	if locked, ok := errors.AsType[*ledger.LockedError](err); ok {
 		day := locked.Until.UTC().Format(time.DateOnly)
-		message := "this person's ID was changed within a year; no call was made"
+		message := "this user's ID was changed within a year; no call was made"
 		fix := "wait until " + day
 		if locked.Why == ledger.LockSaid {
-			message = "the platform said lately that this person's ID is locked; no call was made"
-			fix = "it is asked again after " + day + "; when the lock ends is not known"
+			message = "the platform recently reported this user's ID as locked; no call was made"
+			fix = "retried after " + day + "; the end of the lock is unknown"
 		}
 		e := idError(tenant, providers.Rejected, message, fix)
 		e.Code, e.Err = "locked", locked

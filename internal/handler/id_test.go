@@ -20,7 +20,7 @@ func change(user, id string, alternatives ...string) tasks.IDChange {
 	return tasks.IDChange{Tenant: dt, UserID: user, DingTalkID: id, Alternatives: alternatives}
 }
 
-func TestTheNextIDIsTriedOnlyWhenTheOneBeforeIsSomebodyElses(t *testing.T) {
+func TestTheNextIDIsTriedOnlyIfAnotherUserHasTheOneBefore(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		report := r.must(change("ann", "zhangsan01", "zhangsan02", "zhangsan03", "zhangsan04"), handler.Applied)
@@ -29,9 +29,9 @@ func TestTheNextIDIsTriedOnlyWhenTheOneBeforeIsSomebodyElses(t *testing.T) {
 		}
 		r.changes(sandbox.Change{Field: "dingTalkId", New: "zhangsan03"})
 		r.calls(3)
-		// What the platform took is what the ledger knows.
+		// The ledger records the ID that the platform accepted.
 		r.must(change("ann", "zhangsan03"), handler.Unchanged)
-		// And for a year it does not even ask for another.
+		// For a year the handler does not send another ID.
 		report, err := r.run(change("ann", "lisi0001"))
 		if e, ok := errors.AsType[*providers.Error](err); !ok || e.Kind != providers.Rejected || e.Code != "locked" || report.Sends != 0 {
 			t.Errorf("another ID within the year: %+v, %v", report, err)
@@ -40,7 +40,7 @@ func TestTheNextIDIsTriedOnlyWhenTheOneBeforeIsSomebodyElses(t *testing.T) {
 	})
 }
 
-func TestWhenAllIDsAreTakenTheTaskIsRejectedWithoutADoubt(t *testing.T) {
+func TestATaskIsRejectedWithAKnownOutcomeWhenAllIDsAreTaken(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		report, err := r.run(change("ann", "zhangsan01", "zhangsan02"))
@@ -51,8 +51,8 @@ func TestWhenAllIDsAreTakenTheTaskIsRejectedWithoutADoubt(t *testing.T) {
 	})
 }
 
-// The wanted ID may have become free since, not only the last alternative.
-func TestAReplayAfterAllIDsWereTakenBeginsWithTheWantedOne(t *testing.T) {
+// Since then the wanted ID may have become free, not only the last alternative.
+func TestAReplayAfterAllIDsWereTakenStartsWithTheWantedID(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		task := change("ann", "zhangsan01", "zhangsan02")
@@ -77,19 +77,19 @@ func TestAnyOtherRefusalEndsTheSearchForAnID(t *testing.T) {
 	})
 }
 
-// doubt is an ID change whose answer is lost, at a platform that made it or not.
-type doubt struct {
+// unknownID is an ID change whose answer is lost, at a platform that may have made it.
+type unknownID struct {
 	*rig
 	clock    time.Time
 	task     tasks.IDChange
 	revision int64
 }
 
-func newDoubt(t *testing.T, fault sandbox.Fault, repeated sandbox.RepeatedID) *doubt {
+func newUnknownID(t *testing.T, fault sandbox.Fault, repeated sandbox.RepeatedID) *unknownID {
 	t.Helper()
 	s := redistest.Mini(t)
 	rig := newRig(t, s, func(c *sandbox.Config) { c.RepeatedID = repeated })
-	d := &doubt{rig: rig, clock: time.Now(), task: change("ann", "zhangsan03", "zhangsan04")}
+	d := &unknownID{rig: rig, clock: time.Now(), task: change("ann", "zhangsan03", "zhangsan04")}
 	s.Mini.SetTime(d.clock)
 	fault.API, fault.At = sandbox.APIChangeID, 1
 	d.arm(fault)
@@ -99,8 +99,8 @@ func newDoubt(t *testing.T, fault sandbox.Fault, repeated sandbox.RepeatedID) *d
 	return d
 }
 
-// again attempts the task, which is to be tried again after a while.
-func (d *doubt) again(least, most time.Duration) {
+// again attempts the task, which must be retried after a wait.
+func (d *unknownID) again(least, most time.Duration) {
 	d.t.Helper()
 	_, err := d.attempt(d.task, d.revision)
 	again, ok := errors.AsType[*handler.AgainError](err)
@@ -109,21 +109,21 @@ func (d *doubt) again(least, most time.Duration) {
 	}
 }
 
-// unverified attempts a task, which is to be given up to a person.
-func (d *doubt) unverified(task tasks.IDChange, revision int64) {
+// unverified attempts a task, which must be given up to a person.
+func (d *unknownID) unverified(task tasks.IDChange, revision int64) {
 	d.t.Helper()
 	if _, err := d.attempt(task, revision); providers.KindOf(err) != providers.Ambiguous || errors.As(err, new(*handler.AgainError)) {
 		d.t.Fatalf("error %v, want the change given up as unverified", err)
 	}
 }
 
-func (d *doubt) wait(long time.Duration) {
+func (d *unknownID) wait(long time.Duration) {
 	d.clock = d.clock.Add(long)
 	d.redis.Mini.SetTime(d.clock)
 }
 
-// sent fails the test unless these IDs were asked for, in this order.
-func (d *doubt) sent(want ...string) {
+// sent fails the test unless exactly these IDs were sent, in this order.
+func (d *unknownID) sent(want ...string) {
 	d.t.Helper()
 	var got []string
 	for _, c := range d.box.Calls() {
@@ -132,13 +132,13 @@ func (d *doubt) sent(want ...string) {
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		d.t.Errorf("IDs asked for (-want +got):\n%s", diff)
+		d.t.Errorf("IDs sent (-want +got):\n%s", diff)
 	}
 }
 
-// A crash before the answer is the same to the ledger as a lost answer: the
-// intent is all that is left of either.
-func TestAnIDInDoubtIsSentAgainMinutesLaterAndNothingElseIs(t *testing.T) {
+// To the ledger, a crash before the answer is the same as a lost answer: only the
+// recorded intent is left.
+func TestAnIDWithUnknownOutcomeIsSentAgainAndNoOtherIDIs(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]sandbox.Fault{
 		"reset":  {Kind: sandbox.FaultReset, Applied: true},
@@ -147,10 +147,10 @@ func TestAnIDInDoubtIsSentAgainMinutesLaterAndNothingElseIs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDoubt(t, fault, sandbox.RepeatAccepted)
+			d := newUnknownID(t, fault, sandbox.RepeatAccepted)
 			d.wait(2 * time.Minute)
 			d.again(2*time.Minute, 4*time.Minute)
-			d.must(change("bob", "lisi0001"), handler.Applied) // nobody else is held back
+			d.must(change("bob", "lisi0001"), handler.Applied) // other users are not affected
 			d.wait(4 * time.Minute)
 			if report, err := d.attempt(d.task, d.revision); err != nil || report.Outcome != handler.Applied || report.Took != "" {
 				t.Fatalf("sent again: %+v, %v", report, err)
@@ -163,9 +163,9 @@ func TestAnIDInDoubtIsSentAgainMinutesLaterAndNothingElseIs(t *testing.T) {
 	}
 }
 
-func TestAnIDInDoubtIsSentThreeTimesAtMost(t *testing.T) {
+func TestAnIDWithUnknownOutcomeIsSentAtMostThreeTimes(t *testing.T) {
 	t.Parallel()
-	d := newDoubt(t, sandbox.Fault{Kind: sandbox.FaultOutage}, "")
+	d := newUnknownID(t, sandbox.Fault{Kind: sandbox.FaultOutage}, "")
 	d.arm(sandbox.Fault{API: sandbox.APIChangeID, First: 2, Kind: sandbox.FaultOutage})
 	d.wait(6 * time.Minute)
 	d.again(4*time.Minute, 6*time.Minute)
@@ -178,7 +178,7 @@ func TestAnIDInDoubtIsSentThreeTimesAtMost(t *testing.T) {
 	d.waitingForAPerson("ann")
 }
 
-func (d *doubt) waitingForAPerson(users ...string) {
+func (d *unknownID) waitingForAPerson(users ...string) {
 	d.t.Helper()
 	doubts, err := d.ledger.Doubts(d.t.Context(), school, "id")
 	if err != nil {
@@ -189,18 +189,18 @@ func (d *doubt) waitingForAPerson(users ...string) {
 		got = append(got, target.Key)
 	}
 	if diff := cmp.Diff(users, got); diff != "" {
-		d.t.Errorf("people in doubt (-want +got):\n%s", diff)
+		d.t.Errorf("users with unknown outcome (-want +got):\n%s", diff)
 	}
 }
 
-// The platform calls the person locked, or the ID taken: by the first send, or by
-// somebody else. Only a person can know.
-func TestARefusalOfAnIDInDoubtIsForAPersonToSettle(t *testing.T) {
+// The platform reports the user as locked, or the ID as taken. The cause is our first
+// send or another change. Only a person can find out.
+func TestARefusalOfAnIDWithUnknownOutcomeIsForAPersonToSettle(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []sandbox.RepeatedID{sandbox.RepeatLocked, sandbox.RepeatReserved} {
 		t.Run(string(answer), func(t *testing.T) {
 			t.Parallel()
-			d := newDoubt(t, sandbox.Fault{Kind: sandbox.FaultReset, Applied: true}, answer)
+			d := newUnknownID(t, sandbox.Fault{Kind: sandbox.FaultReset, Applied: true}, answer)
 			d.wait(6 * time.Minute)
 			d.unverified(d.task, d.revision)
 			d.unverified(change("ann", "zhangsan05"), d.wish(change("ann", "zhangsan05")))
@@ -214,23 +214,23 @@ func TestARefusalOfAnIDInDoubtIsForAPersonToSettle(t *testing.T) {
 			d.waitingForAPerson()
 			d.must(d.task, handler.Unchanged)
 			if _, err := d.run(change("ann", "zhangsan05")); providers.KindOf(err) != providers.Rejected {
-				t.Errorf("another ID after that: %v, want it locked", err)
+				t.Errorf("another ID after that: %v, want locked", err)
 			}
 			d.sent("zhangsan03", "zhangsan03")
 		})
 	}
 }
 
-func TestWhatAPersonRejectedMayBeTriedAnew(t *testing.T) {
+func TestAnIDThatAPersonRejectedMayBeSentAgain(t *testing.T) {
 	t.Parallel()
-	d := newDoubt(t, sandbox.Fault{Kind: sandbox.FaultOutage}, "")
-	// Another wish for the person is not sent while the first is in doubt, nor is
-	// the first any more, which it supersedes.
+	d := newUnknownID(t, sandbox.Fault{Kind: sandbox.FaultOutage}, "")
+	// Another change for the user is not sent while the outcome of the first is
+	// unknown. The first is not sent again either, because the other supersedes it.
 	other := change("ann", "zhangsan05")
 	revision := d.wish(other)
 	d.unverified(other, revision)
 	if report, err := d.attempt(d.task, d.revision); err != nil || report.Outcome != handler.Superseded {
-		t.Fatalf("the older wish: %+v, %v", report, err)
+		t.Fatalf("the earlier change: %+v, %v", report, err)
 	}
 	target, _ := kinds.Change(d.task, school)
 	if value, _, err := d.ledger.Reject(t.Context(), target, "id", "somebody"); err != nil || value != "zhangsan03" {
@@ -240,16 +240,17 @@ func TestWhatAPersonRejectedMayBeTriedAnew(t *testing.T) {
 		t.Errorf("rejected twice: %v", err)
 	}
 	if report, err := d.attempt(other, revision); err != nil || report.Outcome != handler.Applied {
-		t.Fatalf("the other wish: %+v, %v", report, err)
+		t.Fatalf("the other change: %+v, %v", report, err)
 	}
 	d.sent("zhangsan03", "zhangsan05")
 }
 
-// A refusal that would have met the first send as well shows that it did nothing.
-func TestAClearRefusalOfAnIDInDoubtEndsTheDoubt(t *testing.T) {
+// A refusal that would have applied to the first send as well shows that the first send
+// changed nothing.
+func TestAClearRefusalOfAnIDSettlesItsUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
-	d := &doubt{rig: newRig(t, s), clock: time.Now(), task: change("cat", "zhangsan03")}
+	d := &unknownID{rig: newRig(t, s), clock: time.Now(), task: change("cat", "zhangsan03")}
 	s.Mini.SetTime(d.clock)
 	d.arm(sandbox.Fault{API: sandbox.APIChangeID, At: 1, Kind: sandbox.FaultOutage})
 	d.revision = d.wish(d.task)
@@ -261,18 +262,18 @@ func TestAClearRefusalOfAnIDInDoubtEndsTheDoubt(t *testing.T) {
 	}
 	target, _ := kinds.Change(d.task, school)
 	if _, _, err := d.ledger.Confirm(t.Context(), target, "id", "somebody"); !errors.Is(err, ledger.ErrNoDoubt) {
-		t.Errorf("a doubt is left: %v", err)
+		t.Errorf("the outcome is still unknown: %v", err)
 	}
 }
 
-// Somebody changed it by hand within the year.
-func TestAPersonWhomThePlatformCallsLockedIsNotAskedForAgainInAMonth(t *testing.T) {
+// A person changed the ID by hand within the year.
+func TestNoIDIsSentForAMonthForAUserWhomThePlatformCallsLocked(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	r := newRig(t, s)
 	s.Mini.SetTime(time.Now())
 	r.must(change("ann", "zhangsan03"), handler.Applied)
-	if err := s.Client(t).FlushAll(t.Context()).Err(); err != nil { // as if it had not been us
+	if err := s.Client(t).FlushAll(t.Context()).Err(); err != nil { // as if another tool had changed the ID
 		t.Fatal(err)
 	}
 	for _, code := range []string{"have.been.set", "locked"} {
@@ -289,9 +290,9 @@ func TestAPersonWhomThePlatformCallsLockedIsNotAskedForAgainInAMonth(t *testing.
 	r.calls(3)
 }
 
-// The first candidate is known to be taken; what comes after it was refused for
-// its rate.
-func TestACandidateThatIsTakenIsNotAskedForTwice(t *testing.T) {
+// The first candidate is known to be taken; the send of the second was refused for its
+// rate.
+func TestACandidateThatIsTakenIsNotSentTwice(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		r.arm(sandbox.Fault{API: sandbox.APIChangeID, At: 2, Kind: sandbox.FaultAnswer, Code: "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"})

@@ -13,7 +13,7 @@ import (
 	"rollcall/tasks"
 )
 
-// finish lets everything come to its end.
+// finish runs everything to its end.
 func (w *world) finish() {
 	for len(w.still) > 0 {
 		w.resume(w.still[0], goOn)
@@ -39,10 +39,10 @@ func (w *world) drain() {
 		}
 		w.clock(time.Minute)
 	}
-	w.fatalf("a task does not end")
+	w.fatalf("a task never ends")
 }
 
-// compare holds the platform against the model.
+// compare compares the platform with the model.
 func (w *world) compare() {
 	for _, p := range w.model.places() {
 		parts := strings.Fields(p)
@@ -51,17 +51,17 @@ func (w *world) compare() {
 			w.compareCourse(p)
 			continue
 		}
-		newest := w.model.newest(p)
+		newest := w.model.latest(p)
 		want, bound := newest.value, !newest.dead
 		got, doubted := w.believes(target, field), w.doubted(target, field)
 		switch {
-		case doubted && w.healed == 0 && w.landed[p]: // and reported so
+		case doubted && w.healed == 0 && w.landed[p]: // and reported as such
 		case doubted && w.healed == 2:
-			w.fatalf("%s is in doubt after two wishes that nothing disturbed", p)
+			w.fatalf("%s: unknown outcome after two undisturbed changes", p)
 		case bound && got != want:
-			w.fatalf("%s: the platform has %q, the newest wish is %q, and the ledger doubts nothing", p, got, want)
+			w.fatalf("%s: the platform has %q, the latest change is %q, and the ledger records no unknown outcome", p, got, want)
 		case !doubted && w.field(target, "r:"+field) != "" && got != w.field(target, "v:"+field):
-			w.fatalf("%s: the platform has %q, the ledger %q, and it doubts nothing", p, got, w.field(target, "v:"+field))
+			w.fatalf("%s: the platform has %q, the ledger %q, and no unknown outcome", p, got, w.field(target, "v:"+field))
 		}
 	}
 	w.compareMembers()
@@ -74,18 +74,18 @@ func (w *world) compare() {
 func (w *world) compareMembers() {
 	target := ledger.Target{Organisation: school, API: string(tasks.KindGroup), Key: "chat1"}
 	if now := w.members(); (w.healed > 0 || !w.doubted(target, "members") || !w.landed[place(target, "members")]) && !membersMayBe([]string{"ann", "bob"}, now, w.model.edits) {
-		w.fatalf("the members are %v, which is not what the edits say, and the ledger doubts nothing", now)
+		w.fatalf("the members are %v, which does not follow from the edits, and the ledger records no unknown outcome", now)
 	}
 }
 
-// compareIDs: what the ledger says was applied is what the platform has, or it
-// is in doubt.
+// compareIDs checks that an ID that the ledger calls applied is the ID that the
+// platform has, or that its outcome is unknown.
 func (w *world) compareIDs() {
 	org, _ := w.box.State().Organisation(school)
 	for _, e := range org.Employees {
 		target := ledger.Target{Organisation: school, API: string(tasks.KindID), Key: e.UserID}
 		if known := w.field(target, "v:id"); known != e.DingTalkID && !w.doubted(target, "id") {
-			w.fatalf("the ID of %s is %q, the ledger says %q, and doubts nothing", e.UserID, e.DingTalkID, known)
+			w.fatalf("the ID of %s is %q, the ledger has %q and no unknown outcome", e.UserID, e.DingTalkID, known)
 		}
 	}
 	changed := map[string]int{}
@@ -101,22 +101,21 @@ func (w *world) compareIDs() {
 	}
 }
 
-// compareCourse: names that are not ours, so all that is to be seen is that
-// they were copied after the newest wish.
+// compareCourse checks that a course name was copied after the latest change. The names
+// are not ours, so nothing else can be checked.
 func (w *world) compareCourse(p string) {
-	newest := w.model.newest(p)
+	newest := w.model.latest(p)
 	copied := false
 	for _, e := range w.box.Effects() {
 		copied = copied || e.Number > int64(newest.before) && e.API == sandbox.APIClassNick
 	}
 	if !copied && !newest.dead {
-		w.fatalf("%s: nothing was copied after the newest wish", p)
+		w.fatalf("%s: nothing was copied after the latest change", p)
 	}
 }
 
-// heal wishes for the newest values once more, and for members that are what
-// they are to be: after that nothing is wrong, and after another time nothing in
-// doubt.
+// heal enqueues the latest values once more, and the members as they should be. After
+// that no value is wrong, and after a second time no outcome is unknown.
 func (w *world) heal() {
 	w.healed++
 	w.clock(2 * landsWithin)
@@ -180,8 +179,8 @@ func (w *world) field(t ledger.Target, name string) string {
 	return w.front.mini.HGet("rollcall:{"+t.Organisation+"/"+t.API+"}:target:"+t.Key, name)
 }
 
-// doubted tells whether the ledger says of a field that the platform may hold
-// something else.
+// doubted reports whether the ledger records that the platform may hold another value
+// of a field.
 func (w *world) doubted(t ledger.Target, field string) bool {
 	return w.field(t, "d:"+field) != "" || w.field(t, "q:"+field) != ""
 }

@@ -17,14 +17,14 @@ import (
 	"rollcall/tasks"
 )
 
-// The ways in which an attempt that stands still goes on.
+// The ways in which a paused attempt continues.
 const (
 	goOn      = "goes on"
 	goCrash   = "crashes"
-	goTimeout = "times out" // in an exchange; elsewhere it goes on
+	goTimeout = "times out" // in an exchange; elsewhere it continues
 )
 
-// deliver runs an attempt until it ends or stands still.
+// deliver runs an attempt until it ends or pauses.
 func (w *world) deliver(s *stored, p plan) {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &attempt{
@@ -65,16 +65,16 @@ func (w *world) wait(a *attempt) {
 func (w *world) resume(a *attempt, how string) {
 	w.still = slices.DeleteFunc(w.still, func(b *attempt) bool { return a == b })
 	w.log("%s %s", a.task.id, how)
-	w.clock(time.Second) // who stands still does so for a while
+	w.clock(time.Second) // a pause lasts for a while
 	w.running = a
 	a.goOn <- how
 	w.wait(a)
 }
 
-// ended is what the lane makes of the end of an attempt.
+// ended applies what the lane does at the end of an attempt.
 func (w *world) ended(a *attempt, e ended) {
 	s := a.task
-	w.model.told(a, !e.crashed && (e.err == nil || isDead(e.err)))
+	w.model.learned(a, !e.crashed && (e.err == nil || isDead(e.err)))
 	switch {
 	case e.crashed:
 		w.log("  %s crashed", s.id)
@@ -83,22 +83,22 @@ func (w *world) ended(a *attempt, e ended) {
 		s.done, s.dead = true, false
 	case isDead(e.err) && !s.done:
 		w.log("  %s is dead: %v", s.id, e.err)
-		w.bury(s)
+		w.archive(s)
 	default:
 		w.log("  %s: %v", s.id, e.err)
 	}
 }
 
-// told takes in what the platform said of an ID. Whether that was written down is
-// certain, or not.
-func (m *model) told(a *attempt, certain bool) {
+// learned records what the platform answered about an ID. certain reports whether the
+// ledger surely recorded it.
+func (m *model) learned(a *attempt, certain bool) {
 	t, ok := a.task.task.(tasks.IDChange)
 	if !ok || a.answer == "" || m.person(t.UserID).learn(a.answer, certain, a.world.latest()) {
 		a.answer = ""
 	}
 }
 
-// isDead is internal/lane's judgement, as far as it does not count attempts.
+// isDead is internal/lane's decision, as far as it does not depend on counted attempts.
 func isDead(err error) bool {
 	if _, again := errors.AsType[*handler.AgainError](err); again || errors.Is(err, ledger.ErrStale) || errors.Is(err, ledger.ErrLost) {
 		return false
@@ -107,8 +107,8 @@ func isDead(err error) bool {
 	return ok && (e.Kind == providers.Rejected || e.Kind == providers.Ambiguous)
 }
 
-// bury is what the lane does when a task is dead.
-func (w *world) bury(s *stored) {
+// archive does what the lane does when a task is dead.
+func (w *world) archive(s *stored) {
 	s.dead = true
 	target, _ := kinds.Change(s.task, school)
 	if err := w.ledger.Close(context.Background(), target, s.id, ledger.Row{}); err != nil {
@@ -116,7 +116,7 @@ func (w *world) bury(s *stored) {
 	}
 }
 
-// replay stores a dead task again, as it was.
+// replay stores a dead task again, unchanged.
 func (w *world) replay(s *stored) {
 	w.log("%s is replayed", s.id)
 	s.dead, s.loose = false, true
@@ -125,14 +125,14 @@ func (w *world) replay(s *stored) {
 	w.mark(s)
 }
 
-// aside keeps a request from the platform until it lands.
+// aside delays a request so that it reaches the platform later.
 func (w *world) aside(l *landing) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.late = append(w.late, l)
 }
 
-// land lets a request arrive that its sender has given up.
+// land delivers a request that its sender has given up.
 func (w *world) land(l *landing) {
 	w.late = slices.DeleteFunc(w.late, func(m *landing) bool { return m == l })
 	w.lands(l)
@@ -141,8 +141,8 @@ func (w *world) land(l *landing) {
 	w.log("%s of %s lands late: %d %s", l.what, l.by.task.id, recorder.Code, recorder.Body)
 }
 
-// landAll lets all land that must within d from now. Who stands still before the
-// platform acts has given up by then.
+// landAll delivers all requests that must arrive within d. An attempt that paused
+// before the platform acted has given up by then.
 func (w *world) landAll(d time.Duration) {
 	due := func(sent time.Time) bool { return sent.Add(landsWithin).Before(w.latest().Add(max(d, 0))) }
 	for {
@@ -159,7 +159,7 @@ func (w *world) landAll(d time.Duration) {
 	}
 }
 
-// lands notes where a request may act after somebody else has come.
+// lands records where a request may act after another attempt has started.
 func (w *world) lands(l *landing) {
 	target, fields := kinds.Change(l.by.task.task, school)
 	w.mu.Lock()

@@ -23,8 +23,8 @@ import (
 	"rollcall/tasks"
 )
 
-// front is what stands before the platforms: it loses, delays and holds
-// requests. One for all sequences of a test.
+// front is a proxy before the platforms: it loses, delays and holds requests. All
+// sequences of a test share one.
 type front struct {
 	server *httptest.Server
 	mini   *miniredis.Miniredis
@@ -42,7 +42,7 @@ func newFront(t *testing.T, mini *miniredis.Miniredis, rdb redis.UniversalClient
 	return f
 }
 
-// landing is a request that has left and not arrived.
+// landing is a request that was sent and has not arrived.
 type landing struct {
 	request *http.Request
 	sent    time.Time // by world.latest
@@ -68,7 +68,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	away.Body = io.NopCloser(bytes.NewReader(body))
 	a := world.running
 	a.exchanges++
-	world.model.told(a, true)
+	world.model.learned(a, true)
 	l := &landing{request: away, sent: world.latest(), by: a, what: string(body)}
 	world.left(l, body)
 	what := fine
@@ -78,11 +78,11 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	world.exchange(w, r, l, what)
 }
 
-// exchange carries a request out in the way that the plan says.
+// exchange carries out a request in the way that the plan requires.
 func (w *world) exchange(out http.ResponseWriter, r *http.Request, l *landing, what fault) {
 	a := l.by
 	if t, ok := a.task.task.(tasks.IDChange); ok && what == refuse && w.model.person(t.UserID).sends > 1 {
-		what = fine // what it is refused for, it would have been refused for the first time
+		what = fine // a refusal now would have been the answer to the first send, too
 	}
 	if what == pause {
 		w.lands(l)
@@ -129,13 +129,13 @@ func (w *world) exchange(out http.ResponseWriter, r *http.Request, l *landing, w
 		panic(http.ErrAbortHandler)
 	}
 	a.read(answer)
-	w.model.told(a, false)
+	w.model.learned(a, false)
 	maps.Copy(out.Header(), answer.Header())
 	out.WriteHeader(answer.Code)
 	_, _ = out.Write(answer.Body.Bytes())
 }
 
-// read notes what the platform told the attempt.
+// read records what the platform answered to the attempt.
 func (a *attempt) read(answer *httptest.ResponseRecorder) {
 	body := answer.Body.String()
 	a.yes, a.answer = false, idUnclear
@@ -168,7 +168,7 @@ func (w *world) carryOut(out http.ResponseWriter, r *http.Request, by *attempt) 
 	}
 }
 
-// faultFor is the sandbox's fault for what goes wrong at the platform itself.
+// faultFor returns the sandbox's fault for an error at the platform itself.
 func (w *world) faultFor(l *landing, what fault) (sandbox.Fault, bool) {
 	api := l.api()
 	answer := func(codes map[string]string, applied bool) (sandbox.Fault, bool) {
@@ -191,8 +191,8 @@ func (w *world) faultFor(l *landing, what fault) (sandbox.Fault, bool) {
 	return sandbox.Fault{}, false
 }
 
-// What the platforms answer when the task is wrong, when they are busy, and
-// when it was too fast.
+// The answers of the platforms to a wrong task, to any task when they are busy, and to
+// a task that was sent too fast.
 var (
 	refusals = map[string]string{
 		sandbox.APIGroupNick: "41049", sandbox.APIGroupUpdate: "parameter.invalid",
@@ -222,7 +222,7 @@ func (l *landing) api() string {
 	panic("no API has the path " + l.request.URL.Path)
 }
 
-// left looks at a request that is leaving.
+// left checks a request that is about to leave.
 func (w *world) left(l *landing, body []byte) {
 	l.by.sentAt = l.sent
 	target, fields := kinds.Change(l.by.task.task, school)
@@ -239,17 +239,17 @@ func (w *world) left(l *landing, body []byte) {
 		}
 	}
 	if l.by.overtaken {
-		w.violated("%s sends, and its target was another's meanwhile", l.by.task.id)
+		w.violated("%s sends, but another attempt has held the lease since", l.by.task.id)
 	}
 	if l.by.finished && l.by.place == "" {
-		w.violated("%s is sent again, and was done", l.by.task.id)
+		w.violated("%s is sent again although it was done", l.by.task.id)
 	}
 	for _, f := range sent {
 		if !w.doubted(target, f.Name) {
-			w.violated("%s sends %s, which is not in doubt", l.by.task.id, f.Name)
+			w.violated("%s sends %s although its outcome is known", l.by.task.id, f.Name)
 		}
 		if f.Mode != ledger.Edit && l.by.newest[f.Name] > l.by.task.rev {
-			w.violated("%s sends %s, and a newer wish was known", l.by.task.id, f.Name)
+			w.violated("%s sends %s although a later change was known", l.by.task.id, f.Name)
 		}
 	}
 	if t, ok := l.by.task.task.(tasks.IDChange); ok {
@@ -265,7 +265,7 @@ func (w *world) left(l *landing, body []byte) {
 	}
 }
 
-// carries tells whether a field is part of the request.
+// carries reports whether a field is part of the request.
 func (l *landing) carries(field string, body []byte) bool {
 	if l.api() != sandbox.APIGroupUpdate {
 		return true

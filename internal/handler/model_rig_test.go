@@ -13,9 +13,9 @@ import (
 	"rollcall/internal/handler"
 )
 
-// attempt is one attempt at a task, and what goes wrong with it. It runs in a
-// goroutine of its own, but never beside the driver: the driver waits until it
-// ends or stands still.
+// attempt is one attempt at a task, and its injected faults. It has its own goroutine,
+// but never runs at the same time as the driver: the driver waits until it ends or
+// pauses.
 type attempt struct {
 	task   *stored
 	giveUp context.CancelFunc
@@ -24,18 +24,18 @@ type attempt struct {
 	commands, exchanges, slots int
 
 	crashed atomic.Bool
-	yes     bool      // the platform said yes last
+	yes     bool      // the platform's last answer was a success
 	answer  string    // what it said of an ID, in one word; "": that is taken in
-	place   string    // where it stands still, or stood last
-	slotAt  time.Time // when its last slot came
-	sentAt  time.Time // when its last request left, by world.latest
+	place   string    // where it paused last
+	slotAt  time.Time // time of its last slot
+	sentAt  time.Time // time of its last request, by world.latest
 
-	overtaken bool             // another has sent something to its target since it was let through
-	finished  bool             // the task was done before, and nothing in doubt
-	newest    map[string]int64 // newest wishes that the ledger knew of, by field
+	overtaken bool             // another attempt has sent to its target since it passed the gate
+	finished  bool             // the task was done before, with a known outcome
+	newest    map[string]int64 // latest changes that the ledger knew of, by field
 	world     *world
-	stands    chan string // says where
-	goOn      chan string // says how: goOn, goCrash, goTimeout
+	stands    chan string // reports where it pauses
+	goOn      chan string // receives how to continue: goOn, goCrash, goTimeout
 	ended     chan ended  // has room for one
 }
 
@@ -45,25 +45,25 @@ type ended struct {
 	crashed bool
 }
 
-// plan says what goes wrong with an attempt: with its n-th command to Redis, its
-// n-th request to the platform, its first slot. Zero: nothing.
+// plan is the faults of an attempt: at its n-th command to Redis, at its n-th request
+// to the platform, at its first slot. Zero: none.
 type plan struct {
 	command, exchange     int
 	atCommand, atExchange fault
 	atSlot                fault
 }
 
-// fault is one thing that goes wrong.
+// fault is one injected fault.
 type fault string
 
 const (
 	fine       fault = "fine"
-	crash      fault = "crash"       // before the command is sent
-	crashAfter fault = "crash after" // Redis carried it out
-	lost       fault = "lost reply"  // Redis carried it out, and the caller gets an error
-	twice      fault = "sent twice"  // the first reply is lost, and go-redis asks again
+	crash      fault = "crash"       // crash before the command is sent
+	crashAfter fault = "crash after" // crash after Redis executed the command
+	lost       fault = "lost reply"  // Redis executed the command, and the caller gets an error
+	twice      fault = "sent twice"  // the first reply is lost, and go-redis sends the command again
 	pause      fault = "pause"
-	pauseAfter fault = "pause after" // the platform has acted and not answered
+	pauseAfter fault = "pause after" // the platform has acted but not answered
 	refuse     fault = "refused"     // by the platform, or by the lane at the slot
 	passed     fault = "slot passed"
 	slow       fault = "slot comes late"
@@ -85,8 +85,8 @@ func attemptOf(ctx context.Context) *attempt {
 	return a
 }
 
-// crash ends the attempt's goroutine as the death of its process would: nothing
-// that it would do from here on reaches anybody.
+// crash ends the attempt's goroutine like the death of its process: from then on it has
+// no effect on anything.
 func (a *attempt) crash() {
 	a.crashed.Store(true)
 	runtime.Goexit()
@@ -94,13 +94,13 @@ func (a *attempt) crash() {
 
 const beforeExchange = "in an exchange, before the platform acts"
 
-// stand stops the attempt until the driver lets it go on, and returns how.
+// stand pauses the attempt until the driver lets it continue, and returns how.
 func (a *attempt) stand(place string) string {
 	a.stands <- place
 	return <-a.goOn
 }
 
-// hook is between the ledger and Redis.
+// hook sits between the ledger and Redis.
 type hook struct{}
 
 func (hook) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -118,7 +118,7 @@ func (hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPip
 }
 
 func (a *attempt) send(do func() error) error {
-	if a == nil { // the driver's
+	if a == nil { // a command of the driver
 		return do()
 	}
 	if a.crashed.Load() {
@@ -139,7 +139,7 @@ func (a *attempt) send(do func() error) error {
 			a.crash()
 		}
 	case f == twice, f == lost && a.yes:
-		// What the platform has done is settled until a reply arrives.
+		// The effect at the platform is recorded before a reply arrives.
 		_ = do()
 	case f == lost:
 		_ = do()
@@ -188,7 +188,7 @@ func (modelPacer) Leave(ctx context.Context) (bool, error) {
 			return false, nil
 		}
 	}
-	return a.world.time().Sub(a.slotAt) < 10*time.Millisecond, nil // a slot that has passed is not used
+	return a.world.time().Sub(a.slotAt) < 10*time.Millisecond, nil // a slot in the past is not used
 }
 
 func (modelPacer) Unused(context.Context) {}

@@ -16,8 +16,8 @@ import (
 	"rollcall/tasks"
 )
 
-// Two shares, side by side. 10,000 sequences: -rapid.checks=5000.
-func TestThePlatformEndsUpWithTheNewestWishes(t *testing.T) {
+// Two halves run in parallel. For 10,000 sequences: -rapid.checks=5000.
+func TestThePlatformEndsUpWithTheLatestChanges(t *testing.T) {
 	t.Parallel()
 	for _, share := range []string{"one half", "other half"} {
 		t.Run(share, func(t *testing.T) {
@@ -38,7 +38,7 @@ func TestThePlatformEndsUpWithTheNewestWishes(t *testing.T) {
 // Two of the IDs are taken.
 var modelIDs = []string{"person01", "zhangsan01", "person02", "zhangsan02"}
 
-// kindsOf draws what a sequence is about: tasks of one kind meet more often.
+// kindsOf draws the kinds of a sequence: tasks of one kind conflict more often.
 func kindsOf(t *rapid.T) []string {
 	all := []string{"nickname", "group", "members", "id", "course"}
 	if one := rapid.IntRange(0, len(all)).Draw(t, "about"); one < len(all) {
@@ -113,7 +113,7 @@ func (p *plan) atRedis(t *rapid.T) {
 var platformFaults = []fault{pauseAfter, pause, refuse, busy, busyDone, outage, fast, odd, reset, timeout, pause, pauseAfter, late, resetLate}
 
 func (p plan) String() string {
-	text := "all goes well"
+	text := "no fault"
 	if p.exchange > 0 {
 		text = fmt.Sprintf("exchange %d: %s", p.exchange, p.atExchange)
 	}
@@ -126,7 +126,7 @@ func (p plan) String() string {
 	return text
 }
 
-// pick draws one of those tasks that fit; without one the step is passed over.
+// pick draws one of the tasks that fit; without one the step is skipped.
 func (w *world) pick(t *rapid.T, fits func(*stored) bool) *stored {
 	var some []*stored
 	for _, s := range w.tasks {
@@ -147,7 +147,7 @@ func (w *world) steps() map[string]func(*rapid.T) {
 		"": func(*rapid.T) { w.check() },
 		"enqueue": func(t *rapid.T) {
 			task := drawTask(t, subjects)
-			w.enqueue(task, rapid.SampledFrom([]string{stores, stores, stores, doesNotMark, doesNotStore}).Draw(t, "the producer"))
+			w.enqueue(task, rapid.SampledFrom([]string{stores, stores, stores, doesNotRecord, doesNotStore}).Draw(t, "the producer"))
 		},
 		"deliver": deliver, "deliver again": deliver, "deliver once more": deliver,
 		"redeliver": func(t *rapid.T) { // asynq's own "done" was lost
@@ -155,7 +155,7 @@ func (w *world) steps() map[string]func(*rapid.T) {
 		},
 		"resume": func(t *rapid.T) {
 			if len(w.still) == 0 {
-				t.Skip("nobody stands still")
+				t.Skip("no attempt is paused")
 			}
 			a := w.still[rapid.IntRange(0, len(w.still)-1).Draw(t, "who")]
 			w.resume(a, rapid.SampledFrom([]string{goOn, goTimeout, goCrash}).Draw(t, "how"))
@@ -177,19 +177,19 @@ func (w *world) steps() map[string]func(*rapid.T) {
 		},
 		"land": func(t *rapid.T) {
 			if len(w.late) == 0 {
-				t.Skip("nothing is under way")
+				t.Skip("no attempt is running")
 			}
 			w.land(w.late[rapid.IntRange(0, len(w.late)-1).Draw(t, "which")])
 		},
 		"give up": func(t *rapid.T) {
 			s := w.pick(t, func(s *stored) bool { return s.waits() && !w.standsAt(s) })
 			w.log("%s is dead: its attempts are spent", s.id)
-			w.bury(s)
+			w.archive(s)
 		},
 		"look": func(t *rapid.T) { w.look(t, rapid.SampledFrom([]string{"ann", "eve"}).Draw(t, "person")) },
-		"overtake": func(t *rapid.T) { // somebody else comes to a target whose worker is frozen
+		"overtake": func(t *rapid.T) { // another attempt starts at a target whose worker is frozen
 			if len(w.still) == 0 {
-				t.Skip("nobody stands still")
+				t.Skip("no attempt is paused")
 			}
 			a := w.still[rapid.IntRange(0, len(w.still)-1).Draw(t, "whom")]
 			target, _ := kinds.Change(a.task.task, school)
@@ -207,15 +207,15 @@ func (w *world) steps() map[string]func(*rapid.T) {
 	}
 }
 
-// look is what a person does about an ID that was given up to them: once nothing
-// is under way any more, they look at the platform and say what they see.
+// look is what a person does about an ID that was given up to them: once no attempt is
+// running, they check the platform and settle the outcome.
 func (w *world) look(t *rapid.T, who string) {
 	target := ledger.Target{Organisation: school, API: string(tasks.KindID), Key: who}
 	at := func(a *attempt) bool { task, ok := a.task.task.(tasks.IDChange); return ok && task.UserID == who }
 	underway := slices.ContainsFunc(w.still, at) || slices.ContainsFunc(w.late, func(l *landing) bool { return at(l.by) })
 	parts := strings.SplitN(w.field(target, "i:id"), " ", 5)
 	if underway || len(parts) < 5 || !strings.HasSuffix(w.field(target, "l:id"), ledger.LockUnverified) {
-		t.Skip("there is nothing to look at")
+		t.Skip("no ID to settle")
 	}
 	org, _ := w.box.State().Organisation(school)
 	p, say, settle := w.model.person(who), "confirmed", w.ledger.Confirm

@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// model is what the handlers, the ledger and the platform together are held
-// against: what was wished for, in what order, and which tasks are dead. It
-// knows nothing of Redis, of marks, retries or crashes.
+// model is the expected state of the handlers, the ledger and the platform together:
+// which changes were requested, in which order, and which tasks are dead. It knows
+// nothing of Redis, leases, retries or crashes.
 type model struct {
-	wishes map[string][]wish // of a place, as "group chat1 name", oldest first
+	wishes map[string][]wish // of a field, as "group chat1 name", oldest first
 	edits  []edit            // of the chat's members, in the order of their revisions
 	people map[string]*person
 	last   map[string]int64 // the last revision of a target
 }
 
-// deed is a task, whatever becomes of it.
+// deed is a task and its effects.
 type deed struct {
 	rev    int64
 	dead   bool
-	acted  bool // a send of it had an effect
-	loose  bool // its place among the edits is kept no more: later ones may go before it
-	before int  // how many effects the platform had when it was stored
+	acted  bool // one of its sends had an effect
+	loose  bool // its position in the edit queue is lost: later edits may run before it
+	before int  // number of effects at the platform when it was stored
 }
 
 type wish struct {
@@ -40,7 +40,7 @@ func newModel() *model {
 	return &model{wishes: map[string][]wish{}, people: map[string]*person{}, last: map[string]int64{}}
 }
 
-// revised takes in a revision; each must be above the last of its target.
+// revised records a revision. Each must be higher than the last of its target.
 func (m *model) revised(target string, rev int64) (err error) {
 	if last := m.last[target]; rev <= last {
 		err = fmt.Errorf("revision %d of %s comes after %d", rev, target, last)
@@ -49,15 +49,15 @@ func (m *model) revised(target string, rev int64) (err error) {
 	return err
 }
 
-// newest is the newest wish for a place: what it must hold in the end. A dead
-// one binds nothing, and does not bring an older one back.
-func (m *model) newest(place string) wish { return m.wishes[place][len(m.wishes[place])-1] }
+// newest returns the latest change of a field: the value that it must have in the end.
+// A dead change imposes nothing, and does not restore an earlier one.
+func (m *model) latest(place string) wish { return m.wishes[place][len(m.wishes[place])-1] }
 
-// places are those that were ever wished for.
+// places returns all fields that were ever changed.
 func (m *model) places() []string { return slices.Sorted(maps.Keys(m.wishes)) }
 
-// membersMayBe tells whether edits that all came to their end, in the order of
-// their revisions, make now of before. A dead one counts if it had an effect.
+// membersMayBe reports whether edits that all ended, in the order of their revisions,
+// turn before into now. A dead edit counts if it had an effect.
 func membersMayBe(before, now []string, edits []edit) bool {
 	if len(edits) == 0 {
 		return slices.Equal(before, now)
@@ -81,22 +81,22 @@ func (e edit) applied(before []string) []string {
 	return slices.Compact(after)
 }
 
-// person is somebody whose ID is to change.
+// person is a user whose ID is to change.
 type person struct {
 	id      string // in doubt; "": none
 	sends   int
-	at, was time.Time // of the last, and of the one before
-	locked  time.Time // nothing may be sent before
-	given   bool      // to somebody who looks: nothing may be sent until then
+	at, was time.Time // time of the last send, and of the one before
+	locked  time.Time // no ID may be sent before
+	given   bool      // given up to a person: no ID may be sent until they settle it
 }
 
-// What an attempt learns of an ID that it sent.
+// What an attempt learns about an ID that it sent.
 const (
 	idApplied  = "applied"
-	idReserved = "reserved" // somebody has it
-	idLocked   = "locked"   // the person's was changed before
+	idReserved = "reserved" // another user has it
+	idLocked   = "locked"   // the user's ID was changed before
 	idRefused  = "refused"
-	idUnread   = "unread" // refused before anybody looked at it
+	idUnread   = "unread" // refused before the platform read it
 	idUnclear  = "unclear"
 )
 
@@ -107,15 +107,15 @@ func (m *model) person(who string) *person {
 	return m.people[who]
 }
 
-// send says whether an ID may leave now.
+// send returns an error if an ID must not be sent now.
 func (p *person) send(id string, now time.Time) error {
 	switch {
 	case p.given:
-		return fmt.Errorf("%s is sent, and %s waits for somebody to look", id, p.id)
+		return fmt.Errorf("%s is sent while %s waits for a person", id, p.id)
 	case now.Before(p.locked):
-		return fmt.Errorf("%s is sent to somebody who is locked", id)
+		return fmt.Errorf("%s is sent for a locked user", id)
 	case p.id != "" && p.id != id:
-		return fmt.Errorf("%s is sent while %s is in doubt", id, p.id)
+		return fmt.Errorf("%s is sent while the outcome of %s is unknown", id, p.id)
 	case p.sends == 3:
 		return fmt.Errorf("%s is sent for the fourth time", id)
 	case p.sends > 0 && now.Sub(p.at) < 2*time.Minute:
@@ -125,8 +125,9 @@ func (p *person) send(id string, now time.Time) error {
 	return nil
 }
 
-// learn takes in an answer. What forbids to send counts only if it is certain
-// that it was written down; what allows it may have been. It tells whether it did.
+// learn records an answer. An answer that forbids sends counts only if it was surely
+// recorded; one that allows sends counts if it may have been. learn reports whether the
+// answer counted.
 func (p *person) learn(answer string, certain bool, now time.Time) bool {
 	switch again := p.sends > 1; {
 	case answer == idRefused, answer == idReserved && !again, answer == idUnread && !again:

@@ -20,8 +20,8 @@ import (
 	"rollcall/tasks"
 )
 
-// landsWithin is how long after it was sent a request may still reach the
-// platform, by world.latest: the guarantee is given for that long.
+// landsWithin is how long after it was sent a request may still reach the platform, by
+// world.latest. The guarantee holds for that long.
 const landsWithin = 5 * time.Minute
 
 // stored is a task in its queue.
@@ -39,24 +39,24 @@ type stored struct {
 
 func (s *stored) waits() bool { return !s.done && !s.dead }
 
-// world is one sequence.
+// world is the state of one sequence.
 type world struct {
 	t        *rapid.T
 	front    *front
 	box      *sandbox.Sandbox
 	ledger   *ledger.Ledger
-	handle   map[string]handler.Func // by type
+	handle   map[string]handler.Func // handlers by type
 	model    *model
 	tasks    []*stored
 	now      time.Time
-	moved    time.Duration // by w.latest
-	skew     time.Duration // of Redis' clock
-	furthest time.Time     // that Redis' clock ever showed
+	moved    time.Duration // elapsed time, by w.latest
+	skew     time.Duration // offset of Redis' clock
+	furthest time.Time     // the latest time that Redis' clock ever showed
 	running  *attempt
 	still    []*attempt
 	started  time.Time
-	landed   map[string]bool // places that a request reached after its sender had gone
-	healed   int             // wishes since, that nothing disturbed
+	landed   map[string]bool // fields that a request changed after its sender had given up
+	healed   int             // undisturbed changes since
 
 	mu     sync.Mutex
 	late   []*landing
@@ -120,7 +120,7 @@ func newWorld(t *rapid.T, f *front) *world {
 	return w
 }
 
-// modelVillage is small, so that tasks meet at its targets.
+// modelVillage is small, so that tasks conflict at its targets.
 func modelVillage(now time.Time) sandbox.World {
 	v := village()
 	o := &v.Organisations[0]
@@ -129,15 +129,15 @@ func modelVillage(now time.Time) sandbox.World {
 	return v
 }
 
-// turn is called by a goroutine of the front when its turn ends, and by the driver
-// when its own begins. They never run at the same time, but a connection that is
-// reset is no synchronisation to the race detector.
+// turn is called by a goroutine of the front when its turn ends, and by the driver when
+// its own starts. They never run at the same time, but the race detector does not see a
+// connection reset as synchronisation.
 func (w *world) turn() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 }
 
-// time is the workers' clock and the platforms'.
+// time returns the workers' and the platforms' time.
 func (w *world) time() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -150,15 +150,15 @@ func (w *world) redisNow() time.Time {
 	return w.now.Add(w.skew)
 }
 
-// latest is the time by a clock that all time and all jumps bring forward: at
-// least as long has passed on it as on any other.
+// latest returns the time by a clock that all elapsed time and all jumps advance: it
+// has moved at least as far as any other clock.
 func (w *world) latest() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.started.Add(w.moved)
 }
 
-// clock moves the time on.
+// clock advances the time.
 func (w *world) clock(d time.Duration) {
 	w.mu.Lock()
 	w.now = w.now.Add(d)
@@ -174,7 +174,7 @@ func (w *world) clock(d time.Duration) {
 	}
 }
 
-// jump moves Redis' clock alone.
+// jump moves only Redis' clock.
 func (w *world) jump(d time.Duration) {
 	w.mu.Lock()
 	w.skew += d
@@ -189,7 +189,7 @@ func (w *world) log(format string, args ...any) {
 	w.trace = append(w.trace, fmt.Sprintf(format, args...))
 }
 
-// violated notes what must not be; the driver fails the sequence for it.
+// violated records a violated rule; the driver then fails the sequence.
 func (w *world) violated(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -214,14 +214,15 @@ func (w *world) check() {
 	}
 }
 
-// What the producer does of its three writes.
+// How many of its three writes the producer makes.
 const (
-	stores       = "stores"
-	doesNotMark  = "dies before it marks the wish"
-	doesNotStore = "dies before it stores the task"
+	stores        = "stores"
+	doesNotRecord = "dies before it records the change"
+	doesNotStore  = "dies before it stores the task"
 )
 
-// enqueue is the producer: a revision, the task, the mark.
+// enqueue is the producer: it takes a revision, stores the task, and records the
+// change.
 func (w *world) enqueue(task tasks.Task, how string) {
 	target, fields := kinds.Change(task, school)
 	id := "t" + strconv.Itoa(len(w.tasks)+1)
@@ -242,9 +243,9 @@ func (w *world) enqueue(task tasks.Task, how string) {
 	if err != nil {
 		w.fatalf("%v", err)
 	}
-	// The place of an edit that was never noted as stored is kept for two minutes, or
-	// until a worker meets it.
-	s := &stored{deed: deed{rev: rev, before: len(w.box.Effects()), loose: how == doesNotMark}, id: id, task: task, typ: typ, payload: payload}
+	// An edit that was never recorded keeps its position in the queue for two minutes,
+	// or until a worker meets it.
+	s := &stored{deed: deed{rev: rev, before: len(w.box.Effects()), loose: how == doesNotRecord}, id: id, task: task, typ: typ, payload: payload}
 	w.tasks = append(w.tasks, s)
 	for _, f := range fields {
 		if f.Mode == ledger.Value || f.Mode == ledger.Effect {
@@ -261,7 +262,7 @@ func (w *world) enqueue(task tasks.Task, how string) {
 	}
 }
 
-// met looks whether workers have come to edits before their places could be lost.
+// met checks whether workers reached edits before their positions could be lost.
 func (w *world) met() {
 	for _, s := range w.tasks {
 		if s.loose && s.replays == 0 && w.front.mini.HGet("rollcall:{"+school+"/group}:tasks", s.id) != "" &&
@@ -271,7 +272,7 @@ func (w *world) met() {
 	}
 }
 
-// mark opens the task's record, and marks the newest wishes.
+// mark opens the task's record, and records the latest changes.
 func (w *world) mark(s *stored) {
 	target, fields := kinds.Change(s.task, school)
 	open := ledger.Open{
@@ -288,7 +289,7 @@ func newWish(s *stored, value string) wish { return wish{&s.deed, value} }
 
 func place(t ledger.Target, field string) string { return t.API + " " + t.Key + " " + field }
 
-// wishOf is a task in a few words.
+// wishOf describes a task in a few words.
 func wishOf(task tasks.Task) string {
 	target, fields := kinds.Change(task, school)
 	var parts []string

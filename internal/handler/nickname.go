@@ -16,7 +16,7 @@ type nicker interface {
 
 // Nickname carries out nickname:sync.
 func Nickname(e Env, client nicker) Func {
-	c := &crew{Env: e}
+	c := &executor{Env: e}
 	return func(ctx context.Context, d Delivery) (Report, error) {
 		task, meta, err := decode[tasks.NicknameSync](e, kinds.TypeNicknameSync, d)
 		if err != nil {

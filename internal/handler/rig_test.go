@@ -30,10 +30,10 @@ func TestMain(m *testing.M) { redistest.Main(m) }
 const (
 	school   = "lakeside"
 	dt, ci   = "lakeside-dt", "lakeside-ci"
-	inFlight = time.Minute // the longest that an attempt may take
+	inFlight = time.Minute // longest duration of an attempt
 )
 
-// village is the world of the tests.
+// village is the sandbox's world in the tests.
 func village() sandbox.World {
 	return sandbox.World{
 		TakenIDs: []string{"zhangsan01", "zhangsan02"},
@@ -67,16 +67,16 @@ type rig struct {
 	dingtalk *dingtalk.Client
 	classin  *classin.Client
 
-	// slot is the lane's; during runs at the platform before a call is judged.
+	// slot is the lane's slot. during runs at the platform before a call is evaluated.
 	slot   func(context.Context) error
 	during func()
 	unused atomic.Int64
 
 	mu  sync.Mutex
-	ids map[int64]string // of the tasks, by revision
+	ids map[int64]string // task ids, by revision
 }
 
-// each runs test on a rig of its own on either Redis.
+// each runs test on miniredis and on a real Redis, each time with a new rig.
 func each(t *testing.T, test func(t *testing.T, r *rig)) {
 	t.Helper()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) { test(t, newRig(t, s)) })
@@ -127,7 +127,7 @@ func newRig(t *testing.T, s *redistest.Server, configure ...func(*sandbox.Config
 	return r
 }
 
-// pacer has the rig's slots, and counts those that were not used.
+// pacer grants the rig's slots, and counts those that were not used.
 type pacer struct{ *rig }
 
 func (p pacer) Slot(ctx context.Context) error      { return p.slot(ctx) }
@@ -150,8 +150,8 @@ func (r *rig) handle(task tasks.Task) handler.Func {
 	}
 }
 
-// wish takes a revision for the task and marks it as the newest wish, as a
-// producer does.
+// wish takes a revision for the task and records it as the latest change, as a producer
+// does.
 func (r *rig) wish(task tasks.Task) (revision int64) {
 	r.t.Helper()
 	target, fields := kinds.Change(task, school)
@@ -170,7 +170,7 @@ func (r *rig) wish(task tasks.Task) (revision int64) {
 	return revision
 }
 
-// attempt is one attempt at the task that was stored with the revision.
+// attempt makes one attempt at the task that was stored with the revision.
 func (r *rig) attempt(task tasks.Task, revision int64) (handler.Report, error) {
 	r.t.Helper()
 	typename, payload, err := kinds.Encode(task, revision)
@@ -183,13 +183,13 @@ func (r *rig) attempt(task tasks.Task, revision int64) (handler.Report, error) {
 	return r.handle(task)(r.t.Context(), handler.Delivery{TaskID: id, Type: typename, Payload: payload})
 }
 
-// run wishes for a task and attempts it.
+// run enqueues a task and attempts it.
 func (r *rig) run(task tasks.Task) (handler.Report, error) {
 	r.t.Helper()
 	return r.attempt(task, r.wish(task))
 }
 
-// must runs a task that ends well, and checks how.
+// must runs a task that must succeed, and checks its outcome.
 func (r *rig) must(task tasks.Task, want handler.Outcome) handler.Report {
 	r.t.Helper()
 	report, err := r.run(task)
@@ -199,7 +199,8 @@ func (r *rig) must(task tasks.Task, want handler.Outcome) handler.Report {
 	return report
 }
 
-// calls fails the test unless so many calls, token calls apart, have arrived.
+// calls fails the test unless exactly this many calls arrived, not counting token
+// calls.
 func (r *rig) calls(want int) {
 	r.t.Helper()
 	var got []sandbox.Call
@@ -213,7 +214,7 @@ func (r *rig) calls(want int) {
 	}
 }
 
-// changes fails the test unless the last effect was this.
+// changes fails the test unless the last effect was these changes.
 func (r *rig) changes(want ...sandbox.Change) {
 	r.t.Helper()
 	effects := r.box.Effects()

@@ -16,28 +16,28 @@ var addressLua string
 //go:embed addresspause.lua
 var addressPauseLua string
 
-// addressBurst is the part of an address' limit that may go at once: what the
-// lanes book is spaced already, and a slot that waits for its address is one
-// that its lane waits for too.
+// addressBurst is the part of an address' limit that may be sent at once. The bookings
+// of the lanes are spaced already, and a slot that waits for the address delays its
+// lane too.
 const addressBurst = 20
 
-// Address is one that calls of several organisations leave from. In a Cluster
-// its count lies apart from theirs, so it is booked first and handed on as "not
-// before".
+// Address is a source address that lanes of several organisations call from. In a
+// Cluster its counter is on another node than theirs. It is therefore booked first, and
+// its times are passed to the lane's booking as "not before".
 type Address struct {
 	rdb         redis.UniversalClient
 	key         string
 	step        int64
 	burst       int
-	spare       atomic.Int64 // booked and not used
+	spare       atomic.Int64 // booked but not used
 	book, pause *redis.Script
 }
 
 // AddressKey is the Redis hash of an address.
 func AddressKey(name string) string { return "rollcall:{address/" + name + "}:pace" }
 
-// NewAddress returns the booking of an address that may make limit.Calls in any
-// limit.Per. Workers that share an address call it by the same name.
+// NewAddress returns the booking of an address that may make limit.Calls in each
+// limit.Per. Workers that share an address use the same name.
 func NewAddress(rdb redis.UniversalClient, name string, limit Limit) *Address {
 	limit.Burst = limit.Calls / addressBurst
 	return &Address{
@@ -46,8 +46,8 @@ func NewAddress(rdb redis.UniversalClient, name string, limit Limit) *Address {
 	}
 }
 
-// times of n calls at the earliest; fewer if there is no room for all. If there
-// is none, why and when to ask again.
+// times books n calls at the earliest possible times; fewer if there is no room for
+// all. If there is none, it returns the reason and when to try again.
 func (a *Address) times(ctx context.Context, n int) (times []int64, none Reply, err error) {
 	spare := a.spare.Swap(0)
 	answer, err := a.book.Run(ctx, a.rdb, []string{a.key}, n, a.step, a.burst, Horizon.Microseconds(), spare).Int64Slice()
@@ -63,7 +63,7 @@ func (a *Address) times(ctx context.Context, n int) (times []int64, none Reply, 
 
 func (a *Address) unused(n int) { a.spare.Add(int64(n)) }
 
-// Pause keeps everything at the address for d.
+// Pause stops all calls from the address for d.
 func (a *Address) Pause(ctx context.Context, d time.Duration) error {
 	if err := a.pause.Run(ctx, a.rdb, []string{a.key}, d.Microseconds()).Err(); err != nil {
 		return fmt.Errorf("pace: pause the address: %w", err)

@@ -1,9 +1,11 @@
--- Books for calls of all tenants that leave from one address: the earliest time
--- of each, which the lane's own booking then keeps.
--- KEYS[1] the address' hash
--- ARGV[1] how many · ARGV[2] microseconds between two · ARGV[3] how many may go
--- at once · ARGV[4] horizon · ARGV[5] how many of earlier ones were not used
--- Returns { now, pause's end, not before … }; fewer than asked for at the horizon.
+-- Books calls of all tenants that leave from one address. It returns the earliest time
+-- of each; the lane's own booking then uses these times.
+-- KEYS[1] the hash of the address
+-- ARGV[1] number of calls · ARGV[2] microseconds between two · ARGV[3] how many may
+-- leave at once
+-- ARGV[4] horizon · ARGV[5] how many of the earlier bookings were not used
+-- Returns { now, end of the pause, not before … }; fewer times than requested at the
+-- horizon.
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local n, step, burst, horizon = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])

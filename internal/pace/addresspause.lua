@@ -1,5 +1,5 @@
--- Lets no call leave from an address for a while.
--- KEYS[1] the address' hash · ARGV[1] how long, microseconds
+-- Stops all calls from an address for a while.
+-- KEYS[1] the hash of the address · ARGV[1] duration in microseconds
 local t = redis.call('TIME')
 local till = t[1] * 1000000 + t[2] + ARGV[1]
 if tonumber(redis.call('HGET', KEYS[1], 'pause') or 0) < till then

@@ -13,7 +13,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// deaf is a hook that lets Redis carry out the next script and loses its answer.
+// deaf is a hook that lets Redis execute the next script but loses its answer.
 type deaf struct{ next atomic.Bool }
 
 var errLost = errors.New("the answer was lost by the test")
@@ -35,9 +35,9 @@ func (d *deaf) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 	return next
 }
 
-// What was booked and nobody heard of is lost to the lane and to the month, and
-// given to nobody else: too few calls leave, never too many.
-func TestABookingWhoseAnswerIsLostCostsItsSlotsAndNoMore(t *testing.T) {
+// Slots whose booking was not answered are lost to the lane and to the month, and are
+// given to no other sender: too few calls leave, never too many.
+func TestABookingWhoseAnswerIsLostCostsOnlyItsSlots(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -51,14 +51,14 @@ func TestABookingWhoseAnswerIsLostCostsItsSlotsAndNoMore(t *testing.T) {
 		}
 		line.next.Store(true)
 		if _, err := l.Wait(t.Context(), false); !errors.Is(err, errLost) {
-			t.Fatalf("Wait() = %v, want the fault", err)
+			t.Fatalf("Wait() = %v, want the error", err)
 		}
 		next, err := l.Wait(t.Context(), false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if apart := next.Time() - first.Time(); apart < 2*twenty[0].Interval()-time.Microsecond {
-			t.Errorf("the next slot comes %s after the first: the lost one was given out again", apart)
+			t.Errorf("the next slot is %s after the first: the lost one was granted again", apart)
 		}
 		spent(t, s, 3)
 	})

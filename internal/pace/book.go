@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ask books slots for so many senders.
+// ask books slots for the given number of urgent and bulk senders.
 func (l *Lane) ask(urgent, bulk int) (Reply, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), askFor)
 	defer cancel()
@@ -44,7 +44,7 @@ func (l *Lane) ask(urgent, bulk int) (Reply, error) {
 	return r, err
 }
 
-var errAnswer = errors.New("pace: Redis gave an answer of another form: is something else writing rollcall's keys?")
+var errAnswer = errors.New("pace: unexpected form of Redis' answer; check whether another program writes rollcall's keys")
 
 func (l *Lane) read(answer []any, sent, received time.Time) (Reply, error) {
 	if len(answer) < 7 {

@@ -1,6 +1,6 @@
 -- Books slots, the urgent ones first.
--- own arguments: urgent · bulk · horizon of urgent slots · of the others ·
--- highest seq known · month known · calls of it known · not before, a slot each …
+-- Own arguments: urgent · bulk · horizon of urgent slots · horizon of the others ·
+-- highest seq known · month known · calls of it known · earliest time of each slot …
 -- Returns { now, epoch, seq, why, again, month, spent, slot … }
 local urgent, bulk = tonumber(ARGV[base + 1]), tonumber(ARGV[base + 2])
 local far, near = tonumber(ARGV[base + 3]), tonumber(ARGV[base + 4])

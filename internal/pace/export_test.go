@@ -9,8 +9,7 @@ import (
 
 var ctx = context.Background()
 
-// Ask books as the booker does, for any number of senders and without a word to
-// them.
+// Ask books like the booker, for any number of senders, and does not notify them.
 func (l *Lane) Ask(a Ask) (Reply, error) {
 	args := append(l.terms(), a.Urgent, a.Bulk, Horizon.Microseconds(), bulkHorizon.Microseconds(), a.Known, a.KnownMonth, a.KnownSpent)
 	for _, at := range a.NotBefore {
@@ -23,13 +22,13 @@ func (l *Lane) Ask(a Ask) (Reply, error) {
 	return l.read(answer, time.Now(), time.Now())
 }
 
-// Refuse takes a refusal in, of a slot in microseconds of Redis' clock.
+// Refuse reports a refusal of a slot, in microseconds of Redis' clock.
 func (l *Lane) Refuse(r Refusal) error {
 	return l.refuse.Run(ctx, l.rdb, l.keys, append(l.terms(), r.Slot, r.Period, r.After)...).Err()
 }
 
-// Give gives back at once, twice with the same word: as a client does whose
-// answer was lost.
+// Give returns slots at once, twice with the same token: as a client does after a lost
+// answer.
 func (l *Lane) Give(returns ...Return) error {
 	args := append(l.terms(), uuid.NewString())
 	for _, r := range returns {
@@ -43,5 +42,5 @@ func (l *Lane) Give(returns ...Return) error {
 	return nil
 }
 
-// Time is the slot's on Redis' clock, since 1970.
+// Time returns the slot's time on Redis' clock, since 1970.
 func (s Slot) Time() time.Duration { return time.Duration(s.at) * time.Microsecond }

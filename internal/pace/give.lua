@@ -1,8 +1,8 @@
--- Takes back what was booked and is not used: slots whose calls do not leave,
--- and calls that the platform did not count.
--- own arguments: a word of its own for this giving, which a repeated command
--- brings again · for each: slot, 0 for a call that left and was not counted; its
--- epoch; when it was booked
+-- Takes back bookings that are not used: slots whose calls do not leave, and calls that
+-- the platform did not count.
+-- Own arguments: a token for this call, the same in a repeated command · for each
+-- booking: slot, 0 for a call that left but was not counted; its epoch; the time of the
+-- booking
 -- Returns the calls of the month.
 local word = ARGV[base + 1]
 if string.find(' ' .. gave .. ' ', ' ' .. word .. ' ', 1, true) then

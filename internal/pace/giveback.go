@@ -8,15 +8,15 @@ import (
 	"github.com/google/uuid"
 )
 
-// GiveBack returns a slot whose call does not leave after all.
+// GiveBack returns a slot whose call does not leave.
 func (l *Lane) GiveBack(slot Slot) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.hand(slot)
 }
 
-// Uncounted tells that the platform did not count n calls against the month, the
-// last of which left at slot.
+// Uncounted reports that the platform did not count n calls against the month, the last
+// of which left at slot.
 func (l *Lane) Uncounted(n int, slot Slot) {
 	if n <= 0 || !l.cfg.Metered {
 		return
@@ -29,11 +29,11 @@ func (l *Lane) Uncounted(n int, slot Slot) {
 	l.wake()
 }
 
-// passed is how long after its time a slot is still as good as new to another.
+// passed is how long after its time a slot can still be used by another sender.
 const passed = 2 * time.Millisecond
 
-// hand gives a slot to who waits without one, else to who has the latest, whose
-// own then goes back. The caller holds mu.
+// hand gives a slot to a waiter without one, else to the waiter with the latest slot,
+// whose own is then returned. The caller holds mu.
 func (l *Lane) hand(slot Slot) {
 	if slot.epoch == l.seen.epoch && time.Since(l.clock.local(slot.at)) < passed {
 		if w := l.first(); w != nil {
@@ -48,15 +48,15 @@ func (l *Lane) hand(slot Slot) {
 		}
 		if last != nil {
 			last.slot, slot = slot, last.slot
-			last.tell()
+			last.notify()
 		}
 	}
 	l.returns = append(l.returns, slot)
 	l.wake()
 }
 
-// giveBack writes down what is not used. What cannot be written is lost to the
-// lane and to the month: fewer calls are made than could be, never more.
+// giveBack records the unused slots in Redis. If that fails, they are lost to the lane
+// and to the month: fewer calls are made than allowed, never more.
 func (l *Lane) giveBack(slots []Slot) {
 	ctx, cancel := context.WithTimeout(context.Background(), askFor)
 	defer cancel()

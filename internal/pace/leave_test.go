@@ -8,7 +8,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// Slots that a machine slept through would leave in a heap.
+// Slots that passed while a machine stood still would otherwise all be used at once.
 func TestASlotThatHasPassedIsNotUsed(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
@@ -26,7 +26,7 @@ func TestASlotThatHasPassedIsNotUsed(t *testing.T) {
 	})
 }
 
-// A machine that is too slow for its slots is slow, and does not stand still.
+// A machine that is too slow for its slots sends slowly, but does not stop.
 func TestAMachineThatIsAlwaysLateStillSends(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
@@ -63,7 +63,7 @@ func TestASlotIsVoidWhenTheLaneIsPausedBeforeItIsUsed(t *testing.T) {
 	})
 }
 
-// spent waits until so many calls of the month are counted.
+// spent waits until this many calls of the month are counted.
 func spent(t *testing.T, s *redistest.Server, want int64) {
 	t.Helper()
 	until(t, func() bool {
@@ -75,8 +75,9 @@ func spent(t *testing.T, s *redistest.Server, want int64) {
 	})
 }
 
-// A burst that has left is not taken back by a pause, or it would leave again.
-func TestAPauseTakesBackNoneOfABurstThatHasLeft(t *testing.T) {
+// A pause does not cancel the slots of a burst that has left: those calls would be sent
+// again.
+func TestAPauseDoesNotCancelABurstThatHasLeft(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	s.Mini.SetTime(still)
@@ -100,13 +101,13 @@ func TestAPauseTakesBackNoneOfABurstThatHasLeft(t *testing.T) {
 		}
 	}
 	if at > 1 {
-		t.Errorf("%d more leave at once 105 ms later", at)
+		t.Errorf("%d more leave together 105 ms later", at)
 	}
 }
 
-// What a limit is told apart by is its length: another one beside it changes
-// nothing for it.
-func TestALimitThatIsAddedDisturbsNoOther(t *testing.T) {
+// A limit is identified by its length: another limit that is added changes nothing for
+// it.
+func TestAnAddedLimitDoesNotChangeTheOthers(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	s.Mini.SetTime(still)

@@ -5,85 +5,84 @@ import (
 	"time"
 )
 
-// Model is the pace of a lane and the arithmetic that moves it on, with the
-// time passed in and without Redis. The scripts do the same on Redis' clock; a
-// test holds the two together, and the simulations run on this one. Times and
-// lengths are microseconds.
+// Model is the pace of a lane and its arithmetic, with the time passed in and without
+// Redis. The scripts compute the same on Redis' clock. A test compares the two, and the
+// simulations use the Model. Times and lengths are in microseconds.
 type Model struct {
 	Limits []Limit
 	Quota  Quota
-	// Metered tells that calls count against the month.
+	// Metered means that calls count against the month.
 	Metered bool
 
 	Seq int64 // slots booked so far
-	// Next is when the next call is due, for each spaced limit by its length.
+	// Next is when the next call is due, for each spaced limit, by its length.
 	Next      map[int64]int64
-	Pause     int64 // no slot before it
-	Epoch     int64 // rises when slots that were booked are void
-	Start     int64 // the Spread that the lane began with, by its window
-	Spread    int64 // in use
+	Pause     int64 // no slot before this time
+	Epoch     int64 // incremented when booked slots become void
+	Start     int64 // initial Spread, by the lane's window
+	Spread    int64 // spread in use
 	Bad       int64 // the spread at which a call was refused; 0: none
 	BadAt     int64
-	Share     int64 // of the rate, in thousandths, at ShareAt; it grows from there
+	Share     int64 // share of the rate, in thousandths, at ShareAt; it grows from then on
 	ShareAt   int64
-	CutAt     int64 // when it was cut last
-	Run       int64 // since when calls follow on each other at the whole rate
-	Learned   int64 // when Spread or Share changed last
-	Before    int64 // the Spread before that
-	RefusedAt int64 // when a call was refused last
-	Refused   int64 // how many were
+	CutAt     int64 // time of the last cut of the share
+	Run       int64 // since when calls have been sent at the full rate
+	Learned   int64 // time of the last change of Spread or Share
+	Before    int64 // Spread before that change
+	RefusedAt int64 // time of the last refusal
+	Refused   int64 // number of refusals
 	Day       string
 	DayCalls  int64
 	Month     string
-	Spent     int64   // metered calls of Month, of the whole organisation
-	Said      string  // a month that the platform says is spent
-	Free      []int64 // slots that were given back
+	Spent     int64   // metered calls of Month, of the organisation
+	Said      string  // a month that the platform reports as spent
+	Free      []int64 // returned slots
 }
 
-// What the pace does, in microseconds.
+// The constants of the pace, in microseconds unless noted.
 const (
-	lone        = 100_000       // pause after a lone refusal for calls per second
-	remembered  = 3_600_000_000 // how long a spread that was refused is not tried again
-	clearOf     = 2_000         // how far the spread stays away from it
-	fullWindows = 5             // without a refusal, after which the spread shrinks
-	steps       = 100           // of its start, in which it shrinks
-	shareKept   = 850           // thousandths of the share after a cut
-	// the same after a cut on the heels of another: the quota has become smaller
+	lone        = 100_000       // pause after a single refusal for calls per second
+	remembered  = 3_600_000_000 // how long a refused spread is not tried again
+	clearOf     = 2_000         // distance that the spread keeps from it
+	fullWindows = 5             // windows without a refusal after which the spread shrinks
+	steps       = 100           // number of steps from the start in which it shrinks
+	shareKept   = 850           // thousandths of the share that remain after a cut
+	// The same, after a cut soon after another: the quota has become smaller.
 	shareKeptAgain = 750
 	shareLeast     = 50         // thousandths
-	shareGrowth    = 30         // thousandths a second
-	freeMost       = 64         // slots given back that are kept
-	longest        = 60_000_000 // window that is waited for after a loss of memory
+	shareGrowth    = 30         // thousandths per second
+	freeMost       = 64         // bound of the returned slots that are kept
+	longest        = 60_000_000 // longest window that is waited for after a loss of data
 )
 
 // Ask is a request for slots.
 type Ask struct {
 	Urgent, Bulk int
-	NotBefore    []int64 // of each slot in turn; missing ones: at once
-	// Known is the highest Seq that was seen; more than there is means that
-	// Redis has lost its memory.
+	NotBefore    []int64 // earliest time of each slot, in order; missing: at once
+	// Known is the highest Seq that the caller has seen. If it is above the current
+	// one, Redis has lost its data.
 	Known      int64
 	KnownMonth string
 	KnownSpent int64
 }
 
-// Why slots were not given.
+// The reasons why slots were not granted.
 const (
-	WhyHorizon = "horizon" // enough is booked ahead; ask again
+	WhyHorizon = "horizon" // booked as far ahead as allowed; ask again
 	WhyPaused  = "paused"
 	WhyMonth   = "month"   // the month's calls are spent
-	WhyReserve = "reserve" // what is left of them is for urgent calls
+	WhyReserve = "reserve" // the rest of the month's calls is reserved for urgent calls
 	WhyDay     = "day"     // the day's calls are spent
 )
 
-// Reply is an answer to an Ask: as many slots as could be booked, the urgent
-// ones first. Why says what kept the others back, and Again when to ask again.
+// Reply is the answer to an Ask: as many slots as could be booked, the urgent ones
+// first. Why is the reason for missing slots, and Again when to ask again.
 type Reply struct {
 	Slots []int64
 	Why   string // empty: all were booked
 	Again int64
-	Epoch int64 // of the slots; a higher one means that they are void
-	At    int64 // when they were booked
+	Epoch int64 // epoch of the slots; a higher one makes them void
+	At    int64 // time of the booking
 }
 
 // Book books slots.
@@ -108,7 +107,8 @@ func (m *Model) Book(now int64, a Ask) Reply {
 			horizon = now + Horizon.Microseconds()
 		}
 		if at > horizon {
-			// Asking again when a single slot has come free would be a call a slot.
+			// Asking again as soon as one slot is free would cost one round trip per
+			// slot.
 			r.Why, r.Again = WhyHorizon, now+at-horizon+bulkHorizon.Microseconds()/4
 			if m.Pause > horizon {
 				r.Why, r.Again = WhyPaused, m.Pause
@@ -122,13 +122,13 @@ func (m *Model) Book(now int64, a Ask) Reply {
 	return r
 }
 
-// begin brings the state up to date before anything is booked.
+// begin updates the state before a booking.
 func (m *Model) begin(limits []Limit, now int64, a Ask) {
 	if m.Next == nil {
 		m.Next = map[int64]int64{}
 	}
 	start, _ := limits[0].Window.spread()
-	if m.Start != start.Microseconds() { // new, or told of another window
+	if m.Start != start.Microseconds() { // new lane, or another window
 		m.Start, m.Spread, m.Bad = start.Microseconds(), start.Microseconds(), 0
 	}
 	if m.Share == 0 {
@@ -155,7 +155,7 @@ func (m *Model) share(now int64) int64 {
 	return min(whole, m.Share+max(now-m.ShareAt, 0)*shareGrowth/1_000_000)
 }
 
-// spent says which counted limit allows no further call.
+// spent returns which counted limit allows no further call.
 func (m *Model) spent(urgent bool) string {
 	if most := daily(m.Limits); most > 0 && m.DayCalls >= most {
 		return WhyDay
@@ -175,8 +175,8 @@ func (m *Model) spent(urgent bool) string {
 	return ""
 }
 
-// due is the earliest time that all spaced limits allow. free tells that it was
-// given back and is in their books already.
+// due returns the earliest time that all spaced limits allow. free reports that the
+// slot was returned, and is already counted.
 func (m *Model) due(limits []Limit, early, share int64) (at int64, free bool) {
 	m.Free = slices.DeleteFunc(m.Free, func(t int64) bool { return t < early })
 	if len(m.Free) > 0 {
@@ -208,7 +208,7 @@ func (m *Model) take(limits []Limit, at int64, free bool, share int64) {
 	m.learn(limits[0], at)
 }
 
-// learn lets the spread shrink after a time without a refusal at the whole rate.
+// learn shrinks the spread after a time without a refusal at the full rate.
 func (m *Model) learn(l Limit, at int64) {
 	if at-max(m.Run, m.Learned) < fullWindows*l.Per.Microseconds() {
 		return
@@ -222,14 +222,14 @@ func (m *Model) learn(l Limit, at int64) {
 	m.Learned = at
 }
 
-// Refusal is what a platform said of a call that was too fast.
+// Refusal is a platform's answer that a call was too fast.
 type Refusal struct {
-	Slot   int64 // of the call that was refused
-	Period int64 // the window's length, as far as it is known; 0: not
-	After  int64 // how long the platform wants to be left alone; 0: it did not say
+	Slot   int64 // slot of the refused call
+	Period int64 // length of the exceeded window; 0: unknown
+	After  int64 // how long the platform asks to wait; 0: not given
 }
 
-// Refuse takes a refusal into account: it pauses the lane, and learns.
+// Refuse applies a refusal: it pauses the lane, and learns.
 func (m *Model) Refuse(now int64, r Refusal) {
 	limits := spaced(m.Limits)
 	m.begin(limits, now, Ask{})
@@ -252,8 +252,8 @@ func (m *Model) Refuse(now int64, r Refusal) {
 			m.Before, m.Bad, m.BadAt = m.Spread, m.Spread, now
 			m.Spread = min(max(m.Spread+m.Spread*15/100+1, m.Bad+clearOf), mostSpread(limits[0]).Microseconds())
 		} else {
-			// A refusal below the limit: somebody else is on it. What the one just
-			// before was taken for is taken back.
+			// A refusal below the limit: another client uses the same quota. What was
+			// learned from the refusal just before is reverted.
 			if m.Before > 0 && now-m.Learned < 2*window {
 				m.Spread, m.Bad = m.Before, 0
 			}
@@ -269,17 +269,17 @@ func (m *Model) Refuse(now int64, r Refusal) {
 	m.stop(limits, now, now+pause, share)
 }
 
-// PauseFor lets no slot be booked for d.
+// PauseFor allows no slot to be booked for d.
 func (m *Model) PauseFor(now, d int64) {
 	limits := spaced(m.Limits)
 	m.begin(limits, now, Ask{})
 	m.stop(limits, now, now+d, m.share(now))
 }
 
-// stop voids what is booked and lets no slot be booked before until.
+// stop makes booked slots void and allows no slot before until.
 func (m *Model) stop(limits []Limit, now, until, share int64) {
-	// The last slot has come already if the next is due within one interval; and
-	// what a burst let through at once is in the books ahead.
+	// If the next slot is due within one interval, the last one has passed. A burst
+	// that left at once is counted ahead of time.
 	first := limits[0].interval(m.Spread, share)
 	void := max(0, m.Next[limits[0].length()]-limits[0].tolerance(first)-now-1) / first
 	for _, l := range limits {
@@ -290,14 +290,14 @@ func (m *Model) stop(limits []Limit, now, until, share int64) {
 	m.Pause = max(m.Pause, until)
 }
 
-// Return is a slot that is given back, or a call that the platform did not count.
+// Return is a returned slot, or a call that the platform did not count.
 type Return struct {
-	Slot    int64 // 0: the call left, and the platform did not count it
+	Slot    int64 // 0: the call left but the platform did not count it
 	Epoch   int64
-	Counted int64 // when it was booked: the day and the month that it was counted in
+	Counted int64 // time of the booking, which gives the day and month it was counted in
 }
 
-// GiveBack takes back what was booked and is not used.
+// GiveBack takes back bookings that are not used.
 func (m *Model) GiveBack(now int64, returns ...Return) {
 	m.begin(spaced(m.Limits), now, Ask{})
 	for _, r := range returns {
@@ -313,7 +313,8 @@ func (m *Model) GiveBack(now int64, returns ...Return) {
 	}
 }
 
-// shanghai is the platforms' clock. It has known no summer time since 1991.
+// shanghai returns the platforms' local time, which has had no daylight saving time
+// since 1991.
 func shanghai(us int64) time.Time {
 	return time.UnixMicro(us).In(time.FixedZone("Asia/Shanghai", 8*60*60))
 }

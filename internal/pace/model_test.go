@@ -13,7 +13,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// epoch is a moment shortly before a month ends in Shanghai.
+// epoch is a time shortly before a month ends in Shanghai.
 var epoch = time.Date(2026, 11, 30, 15, 59, 30, 0, time.UTC)
 
 func drawLimits(rt *rapid.T) []pace.Limit {
@@ -119,7 +119,7 @@ func TestTheScriptsAgreeWithTheModelOverRandomHistories(t *testing.T) {
 	})
 }
 
-// fields is the state as the scripts store it.
+// fields returns the state as the scripts store it.
 func fields(m *pace.Model) map[string]string {
 	free := make([]string, len(m.Free))
 	for i, at := range m.Free {

@@ -1,11 +1,10 @@
-// Package pace lets the calls of a lane leave one after another, evenly spaced
-// and as fast as the platform allows, however many workers there are: each books
-// its slots in Redis and sleeps until they come. Nothing is refused and asked
-// again, so nothing is starved. What the platform refuses all the same is
-// learned from, for all workers at once.
+// Package pace spaces the calls of a lane evenly and as fast as the platform allows,
+// over any number of workers: each books its slots in Redis and sleeps until they come.
+// No sender is rejected and asks again, so none starves. All workers learn from the
+// refusals that the platform still sends.
 //
-// It must not know tasks or platforms; a lane is a name to it. Model holds the
-// arithmetic.
+// The package must not know tasks or platforms; a lane is only a name to it. Model
+// contains the arithmetic.
 package pace
 
 import (
@@ -20,57 +19,56 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// patience is how long a sender waits for a pause to end. Beyond it a sender
-// would hold a worker and run out of its own time.
+// patience is how long a sender waits for a pause to end. A longer wait would block a
+// worker and use up the sender's own time limit.
 const patience = 5 * time.Second
 
-// most bounds how many slots are asked for at once: a script's arguments and
-// its answer are finite.
+// most bounds how many slots one request books: the arguments and the answer of a
+// script are bounded.
 const most = 128
 
 // askFor bounds a round trip to Redis.
 const askFor = 5 * time.Second
 
-// BookedOutError tells that a lane is paused for longer than is waited for.
+// BookedOutError reports that a lane is paused for longer than senders wait.
 type BookedOutError struct {
-	For time.Duration // how long
+	For time.Duration // remaining pause
 }
 
-// Error says when to come back.
+// Error returns how far away the next slot is.
 func (e *BookedOutError) Error() string {
 	return fmt.Sprintf("the lane is paused: its next slot is %s away", e.For.Round(time.Millisecond))
 }
 
-// SpentError tells that a counted limit allows no further call.
+// SpentError reports that a counted limit allows no further call.
 type SpentError struct {
 	Why   string // WhyMonth, WhyReserve or WhyDay
 	Spent int64  // calls of the month; 0 for WhyDay
 }
 
-// Error says what is spent.
+// Error returns which calls are spent.
 func (e *SpentError) Error() string {
 	switch e.Why {
 	case WhyDay:
 		return "the day's calls of this API are spent"
 	case WhyReserve:
-		return fmt.Sprintf("%d calls of the month are spent; the rest is kept for urgent tasks", e.Spent)
+		return fmt.Sprintf("%d calls of the month are spent; the rest is reserved for urgent tasks", e.Spent)
 	}
 	return fmt.Sprintf("the month's calls are spent, %d were counted", e.Spent)
 }
 
-// Config says what a lane is held to.
+// Config describes the limits of a lane.
 type Config struct {
-	// Organisation chooses the Redis hash tag, and whose month it is.
+	// Organisation selects the Redis hash tag, and the month.
 	Organisation string
-	// Name is the lane's, unique among all.
+	// Name is the lane's name, unique among all lanes.
 	Name string
-	// Limits are one or more, at least one of them spaced.
+	// Limits has one or more limits, at least one of them spaced.
 	Limits []Limit
-	// Metered tells that calls count against the organisation's month.
+	// Metered means that calls count against the organisation's month.
 	Metered bool
 	Quota   Quota
-	// Address is what several organisations share that call from one address.
-	// nil: none.
+	// Address is shared by the organisations that call from one address. nil: none.
 	Address *Address
 }
 
@@ -104,21 +102,22 @@ type Lane struct {
 	book, refuse, pause, give *redis.Script
 
 	mu      sync.Mutex
-	urgent  []*waiter // without a slot, first come first
+	urgent  []*waiter // waiters without a slot, in order of arrival
 	bulk    []*waiter
-	booked  map[*waiter]struct{} // whose slot is still to come
-	returns []Slot               // not used, to be given back
-	booking bool                 // a booker is at work
-	last    time.Time            // when it asked last; the booker's alone
-	again   time.Time            // not to ask before
+	booked  map[*waiter]struct{} // waiters whose slot is in the future
+	returns []Slot               // unused slots, to be returned
+	booking bool                 // a booker is running
+	last    time.Time            // time of the last booking; used by the booker only
+	again   time.Time            // earliest time of the next booking
 	kick    chan struct{}        // wakes the booker
-	late    int                  // slots in a row that have passed before their calls could leave
-	left    time.Time            // when the last call did
+	late    int                  // consecutive slots that passed before their calls could leave
+	left    time.Time            // time when the last call left
 	closed  bool
 	seen    seen
 }
 
-// seen is the highest that this process has seen of what Redis must not forget.
+// seen holds the highest values that this process has seen: lower ones mean that Redis
+// has lost its data.
 type seen struct {
 	seq, epoch, spent int64
 	month             string
@@ -131,10 +130,10 @@ func LaneKey(organisation, lane string) string {
 	return "rollcall:{" + organisation + "}:lane:" + lane
 }
 
-// MonthKey is the Redis hash of what an organisation has spent, a field a month.
+// MonthKey is the Redis hash of what an organisation has spent, one field per month.
 func MonthKey(organisation string) string { return "rollcall:{" + organisation + "}:spent" }
 
-// New returns the booking of a lane. It does not talk to Redis yet.
+// New returns the booking of a lane. It does not use Redis yet.
 func New(rdb redis.UniversalClient, cfg Config) *Lane {
 	l := &Lane{
 		rdb: rdb, cfg: cfg, clock: newClock(),
@@ -151,61 +150,61 @@ func New(rdb redis.UniversalClient, cfg Config) *Lane {
 	return l
 }
 
-// Name is the lane's.
+// Name returns the lane's name.
 func (l *Lane) Name() string { return l.cfg.Name }
 
-// SetLimits has every later booking of this process keep other limits. Slots
-// that are booked stay. Workers that still keep the old ones go on by them.
-// It reports whether they are others.
+// SetLimits changes the limits of all later bookings of this process. Booked slots
+// stay. Workers that still have the old limits continue to use them. It reports whether
+// the limits changed.
 func (l *Lane) SetLimits(limits []Limit) (changed bool) {
 	return !slices.Equal(*l.limits.Swap(&limits), limits)
 }
 
-// SetQuota has every later booking of this process keep another quota.
+// SetQuota changes the quota of all later bookings of this process.
 func (l *Lane) SetQuota(q Quota) { l.quota.Store(&q) }
 
-// Rate is how many calls a second the limits allow while nothing was learned.
+// Rate returns how many calls per second the limits allow while nothing was learned.
 func (l *Lane) Rate() float64 { return Rate(*l.limits.Load()) }
 
-// Asked is how many round trips to Redis the booking has taken so far.
+// Asked returns how many round trips the booking has made so far.
 func (l *Lane) Asked() int64 { return l.asked.Load() }
 
-// Waiting is how many senders wait for a slot, booked or not.
+// Waiting returns how many senders wait for a slot, booked or not.
 func (l *Lane) Waiting() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.urgent) + len(l.bulk) + len(l.booked)
 }
 
-// PausedUntil is the end of the last pause that this process knows of.
+// PausedUntil returns the end of the last pause that this process knows.
 func (l *Lane) PausedUntil() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.seen.pausedUntil
 }
 
-// Open tells all who look what the lane is held to, and all workers the
-// organisation's quota, and learns what Redis knows of the lane: a Redis that
-// knows less later has lost its memory. One round trip.
-func (l *Lane) Open(ctx context.Context) error { return l.tell(ctx, redis.Pipeliner.HSet) }
+// Open publishes the lane's limits and the organisation's quota, and reads what Redis
+// knows of the lane: a Redis that later knows less has lost its data. Cost: one round
+// trip.
+func (l *Lane) Open(ctx context.Context) error { return l.notify(ctx, redis.Pipeliner.HSet) }
 
-// Remind does the same for a Redis that may have forgotten; a quota that it knows
-// is another worker's, and newer maybe.
+// Remind does the same for a Redis that may have lost data. A quota that Redis has is
+// not overwritten: it may be a newer one of another worker.
 func (l *Lane) Remind(ctx context.Context) error {
-	return l.tell(ctx, func(p redis.Pipeliner, ctx context.Context, key string, values ...any) *redis.IntCmd {
+	return l.notify(ctx, func(p redis.Pipeliner, ctx context.Context, key string, values ...any) *redis.IntCmd {
 		p.HSetNX(ctx, key, quotaField, values[1])
 		return nil
 	})
 }
 
-func (l *Lane) tell(ctx context.Context, quota func(redis.Pipeliner, context.Context, string, ...any) *redis.IntCmd) error {
-	told, err := describe(*l.limits.Load(), *l.quota.Load(), l.cfg.Metered)
+func (l *Lane) notify(ctx context.Context, quota func(redis.Pipeliner, context.Context, string, ...any) *redis.IntCmd) error {
+	described, err := describe(*l.limits.Load(), *l.quota.Load(), l.cfg.Metered)
 	if err != nil {
 		return fmt.Errorf("pace: describe the limits: %w", err)
 	}
 	var known *redis.SliceCmd
 	_, err = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.HSet(ctx, l.keys[0], "told", told)
+		p.HSet(ctx, l.keys[0], "told", described)
 		if l.cfg.Metered {
 			quota(p, ctx, l.keys[1], quotaField, l.quota.Load().text())
 		}
@@ -228,21 +227,21 @@ func (l *Lane) tell(ctx context.Context, quota func(redis.Pipeliner, context.Con
 	return nil
 }
 
-// setClock reads Redis' clock a few times by a command that is always quick: a
-// lane's first booking brings a script, and takes too long to tell the time.
+// setClock samples Redis' clock a few times by a fast command. The lane's first booking
+// loads a script, which is too slow for an accurate sample.
 func (l *Lane) setClock(ctx context.Context) {
 	for range 3 {
 		sent := time.Now()
 		now, err := l.rdb.Time(ctx).Result()
 		if err != nil {
-			return // the bookings will tell
+			return // the bookings will set it
 		}
 		l.clock.sample(sent, time.Now(), now.UnixMicro())
 	}
 }
 
-// Close waits until what was given back is written down. Nobody may wait for a
-// slot any more.
+// Close waits until the returned slots are recorded. No sender may wait for a slot any
+// more.
 func (l *Lane) Close() {
 	l.mu.Lock()
 	l.closed = true
@@ -251,7 +250,7 @@ func (l *Lane) Close() {
 	l.bookers.Wait()
 }
 
-// terms are the arguments that all scripts of a lane begin with.
+// terms returns the first arguments of all scripts of a lane.
 func (l *Lane) terms() []any {
 	limits, quota := *l.limits.Load(), *l.quota.Load()
 	even := spaced(limits)

@@ -18,7 +18,7 @@ import (
 
 var twenty = []pace.Limit{{Calls: 20, Per: time.Second}}
 
-// still is the time at which the miniredis of a test stands.
+// still is the fixed time of the miniredis in these tests.
 var still = time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 
 func lane(t *testing.T, s *redistest.Server, cfg pace.Config) *pace.Lane {
@@ -37,8 +37,7 @@ func lane(t *testing.T, s *redistest.Server, cfg pace.Config) *pace.Lane {
 	return l
 }
 
-// until returns when what must come has come. Nothing is read into how long it
-// took.
+// until waits until come returns true. No test depends on how long it took.
 func until(t *testing.T, come func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
@@ -47,12 +46,12 @@ func until(t *testing.T, come func() bool) {
 		select {
 		case <-tick.C:
 		case <-t.Context().Done():
-			t.Fatal("waited in vain")
+			t.Fatal("timed out")
 		}
 	}
 }
 
-func TestSlotsAreSpacedEvenlyHoweverManyAskTogether(t *testing.T) {
+func TestSlotsAreSpacedEvenlyForManyConcurrentSenders(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, b := lane(t, s, pace.Config{}), lane(t, s, pace.Config{}) // two workers
@@ -76,14 +75,14 @@ func TestSlotsAreSpacedEvenlyHoweverManyAskTogether(t *testing.T) {
 		for i, at := range slots {
 			for _, other := range slots[:i] {
 				if apart := max(at-other, other-at); apart < least {
-					t.Errorf("two slots are %s apart, want %s at the least", apart, least)
+					t.Errorf("two slots are %s apart, want at least %s", apart, least)
 				}
 			}
 		}
 	})
 }
 
-func TestManyWhoWaitTogetherShareRoundTrips(t *testing.T) {
+func TestConcurrentSendersShareRoundTrips(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := lane(t, s, pace.Config{Limits: []pace.Limit{{Calls: 1000, Per: time.Second}}})
@@ -102,9 +101,10 @@ func TestManyWhoWaitTogetherShareRoundTrips(t *testing.T) {
 	})
 }
 
-// They come one by one, and each booking is over before the next of them comes, as
-// no time passes. Only the first is alone: the others gather for the second.
-func TestBookingsInARowAreSharedByAllWhoComeInBetween(t *testing.T) {
+// The senders arrive one by one, and each booking ends before the next sender arrives,
+// because no time passes. Only the first sender books alone: the others gather for the
+// second booking.
+func TestConsecutiveBookingsAreSharedByTheSendersInBetween(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		synctest.Test(t, func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestBookingsInARowAreSharedByAllWhoComeInBetween(t *testing.T) {
 	})
 }
 
-func TestAnUrgentSenderIsBehindNoMoreThanWhatIsBookedAhead(t *testing.T) {
+func TestAnUrgentSenderWaitsOnlyForSlotsThatAreAlreadyBooked(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	s.Mini.SetTime(still)
@@ -137,7 +137,7 @@ func TestAnUrgentSenderIsBehindNoMoreThanWhatIsBookedAhead(t *testing.T) {
 	}
 	last := bulk.Slots[len(bulk.Slots)-1] - still.UnixMicro()
 	if bulk.Why != pace.WhyHorizon || last > 500_000 {
-		t.Errorf("of 100 bulk slots the last is %d µs ahead and %q kept the rest back, want at most 500 ms ahead", last, bulk.Why)
+		t.Errorf("the last of 100 bulk slots is %d µs ahead, reason for the missing ones %q; want at most 500 ms ahead", last, bulk.Why)
 	}
 	urgent, err := l.Ask(pace.Ask{Urgent: 1, Bulk: 1})
 	if err != nil || len(urgent.Slots) != 1 {
@@ -169,8 +169,8 @@ func TestAllLimitsOfALaneAreKeptTogether(t *testing.T) {
 	}
 }
 
-// inTime repeats what can only be seen by a machine that is in time, on a lane of its
-// own each time, until it was seen.
+// inTime repeats a check that only a machine without delays can pass, each time on a
+// new lane, until it passes.
 func inTime(t *testing.T, seen func(lane string) bool) {
 	t.Helper()
 	for i := range 50 {
@@ -181,8 +181,8 @@ func inTime(t *testing.T, seen func(lane string) bool) {
 	t.Error("not seen in 50 tries")
 }
 
-// A slot that is booked and not used is not lost to the others.
-func TestASlotThatIsGivenBackGoesToWhoWaits(t *testing.T) {
+// A slot that is booked but not used is not lost to the others.
+func TestAReturnedSlotGoesToAWaitingSender(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		inTime(t, func(name string) bool {
@@ -214,13 +214,13 @@ func TestASlotThatIsGivenBackGoesToWhoWaits(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// Later than that it had passed before it could be used.
+			// Any later, the slot would have passed before it could be used.
 			return next.Time()-first.Time() <= two[0].Interval()+time.Microsecond
 		})
 	})
 }
 
-func TestAPauseVoidsWhatOtherWorkersHaveBooked(t *testing.T) {
+func TestAPauseVoidsTheSlotsOfOtherWorkers(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		inTime(t, func(name string) bool {
@@ -237,7 +237,7 @@ func TestAPauseVoidsWhatOtherWorkersHaveBooked(t *testing.T) {
 					got <- err
 				}()
 			}
-			<-got // one has gone; the others have their slots
+			<-got // one has left; the others have their slots
 			if _, err := a.Pause(t.Context(), time.Hour); err != nil {
 				t.Fatal(err)
 			}
@@ -252,7 +252,7 @@ func TestAPauseVoidsWhatOtherWorkersHaveBooked(t *testing.T) {
 	})
 }
 
-func TestALaneThatIsPausedForLongIsNotWaitedFor(t *testing.T) {
+func TestASenderDoesNotWaitForALongPause(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, b := lane(t, s, pace.Config{}), lane(t, s, pace.Config{})
@@ -269,9 +269,9 @@ func TestALaneThatIsPausedForLongIsNotWaitedFor(t *testing.T) {
 	})
 }
 
-// A lone refusal is the price of the last per cent, a second one within the
-// window means that the window is full.
-func TestRefusalsPauseTheLaneForAsLongAsTheyMean(t *testing.T) {
+// A single refusal is the price of the last per cent of the rate. A second one within
+// the window means that the window is full.
+func TestARefusalPausesTheLaneForTheTimeThatItImplies(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	now := still
@@ -300,7 +300,7 @@ func TestRefusalsPauseTheLaneForAsLongAsTheyMean(t *testing.T) {
 	}
 }
 
-func TestARedisThatLostItsMemoryIsWaitedFor(t *testing.T) {
+func TestALaneWaitsForAWindowAfterRedisLostItsData(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	s.Mini.SetTime(still)
@@ -333,17 +333,17 @@ func TestARedisThatLostItsMemoryIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestWithoutRedisNoSlotIsGiven(t *testing.T) {
+func TestNoSlotIsGrantedWithoutRedis(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	l := lane(t, s, pace.Config{})
 	s.Mini.SetError("LOADING Redis is loading the dataset in memory")
 	if _, err := l.Wait(t.Context(), false); err == nil {
-		t.Error("Wait() let a send go without Redis")
+		t.Error("Wait() granted a slot without Redis")
 	}
 }
 
-func TestLimitsThatAreSetHoldFromTheNextBookingOn(t *testing.T) {
+func TestSetLimitsAppliesFromTheNextBookingOn(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	s.Mini.SetTime(still)
@@ -373,7 +373,7 @@ func TestLimitsThatAreSetHoldFromTheNextBookingOn(t *testing.T) {
 	}
 }
 
-func TestWhoLooksSeesHowALaneGoes(t *testing.T) {
+func TestReadReturnsThePaceOfALane(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	s.Mini.SetTime(still)
@@ -396,13 +396,13 @@ func TestWhoLooksSeesHowALaneGoes(t *testing.T) {
 	want := []pace.Status{{
 		Ref: ref, Limits: twenty, Metered: true, Quota: cfg.Quota, Allowed: got[0].Allowed, InUse: got[0].InUse,
 		Share: 1, Spread: 45 * time.Millisecond, Refused: 1, Booked: 5, Paused: 100 * time.Millisecond, Day: 5,
-		Month: pace.Month{Name: "2026-11", Spent: 5, Ends: time.Date(2026, 11, 30, 16, 0, 0, 0, time.UTC), Quota: cfg.Quota, Told: true},
+		Month: pace.Month{Name: "2026-11", Spent: 5, Ends: time.Date(2026, 11, 30, 16, 0, 0, 0, time.UTC), Quota: cfg.Quota, QuotaKnown: true},
 	}}
 	equalTimes := cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) })
 	if diff := cmp.Diff(want, got, equalTimes); diff != "" {
 		t.Errorf("Read() (-want +got):\n%s", diff)
 	}
 	if got[0].Allowed < 19 || got[0].Allowed > 20 {
-		t.Errorf("%f calls a second are allowed, want 20 less the spread", got[0].Allowed)
+		t.Errorf("%f calls a second are allowed, want 20 minus the spread", got[0].Allowed)
 	}
 }

@@ -1,6 +1,6 @@
--- Lets no slot be booked for a while, and voids those that are.
--- own arguments: how long
--- Returns { now, epoch, pause's end, share in thousandths, spread }
+-- Allows no slot for a while, and voids those that are booked.
+-- Own arguments: duration
+-- Returns { now, epoch, end of the pause, share in thousandths, spread }
 local share = share_now()
 stop(now + tonumber(ARGV[base + 1]), share)
 save()

@@ -13,7 +13,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-func TestTheMonthsReserveIsForUrgentCallsAlone(t *testing.T) {
+func TestTheMonthsReserveIsOnlyForUrgentCalls(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	s.Mini.SetTime(still)
@@ -27,7 +27,7 @@ func TestTheMonthsReserveIsForUrgentCallsAlone(t *testing.T) {
 	}
 	second, err := b.Ask(pace.Ask{Bulk: 6})
 	if err != nil || len(second.Slots) != 3 || second.Why != pace.WhyReserve {
-		t.Errorf("with 3 of 10 calls kept: %+v, %v, want 3 slots", second, err)
+		t.Errorf("with 3 of 10 calls reserved: %+v, %v, want 3 slots", second, err)
 	}
 	_, err = b.Wait(t.Context(), false)
 	if spent, ok := errors.AsType[*pace.SpentError](err); !ok || spent.Why != pace.WhyReserve || spent.Spent != 7 {
@@ -35,9 +35,9 @@ func TestTheMonthsReserveIsForUrgentCallsAlone(t *testing.T) {
 	}
 	urgent, err := a.Ask(pace.Ask{Urgent: 6})
 	if err != nil || len(urgent.Slots) != 3 || urgent.Why != pace.WhyMonth {
-		t.Errorf("urgent calls got %+v, %v, want the 3 that were kept", urgent, err)
+		t.Errorf("urgent calls got %+v, %v, want the 3 that were reserved", urgent, err)
 	}
-	if err := a.Give(pace.Return{Counted: still.UnixMicro()}); err != nil { // one was not counted
+	if err := a.Give(pace.Return{Counted: still.UnixMicro()}); err != nil { // the platform did not count one
 		t.Fatal(err)
 	}
 	if again, err := b.Ask(pace.Ask{Urgent: 2}); err != nil || len(again.Slots) != 1 {
@@ -49,7 +49,7 @@ func TestTheMonthsReserveIsForUrgentCallsAlone(t *testing.T) {
 	}
 }
 
-func TestWhatThePlatformSaysIsSpentIsSpent(t *testing.T) {
+func TestAMonthThatThePlatformReportsAsSpentIsSpent(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -91,7 +91,7 @@ func TestTheAddressIsBookedForAllOrganisations(t *testing.T) {
 			}
 		})
 	}
-	// A twentieth of the limit, and one; the slot after them is a minute away.
+	// A twentieth of the limit, plus one. The slot after them is a minute away.
 	until(t, func() bool { return went.Load() >= 4 })
 	until(t, func() bool { return lanes[0].Waiting()+lanes[1].Waiting() == 6 })
 	cancel()
@@ -104,7 +104,7 @@ func TestTheAddressIsBookedForAllOrganisations(t *testing.T) {
 	}
 	for _, l := range lanes {
 		if _, err := l.Wait(t.Context(), true); err == nil {
-			t.Error("a call left from an address that is banned")
+			t.Error("a call left from a banned address")
 		}
 	}
 }

@@ -1,7 +1,7 @@
--- Takes a refusal for the rate into account: pauses the lane, and learns.
--- own arguments: slot of the call · length of the window, 0 for not known ·
--- how long the platform wants to be left alone, 0 if it did not say
--- Returns { now, epoch, pause's end, share in thousandths, spread }
+-- Applies a refusal for the rate: pauses the lane, and learns.
+-- Own arguments: slot of the call · length of the window, 0 if unknown · how long the
+-- platform asks to wait, 0 if not given
+-- Returns { now, epoch, end of the pause, share in thousandths, spread }
 local slot, period, after = tonumber(ARGV[base + 1]), tonumber(ARGV[base + 2]), tonumber(ARGV[base + 3])
 local window = limits[1].per
 local pause = LONE

@@ -9,8 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// resumed is the word that a lane's pause was ended before its time. It has two
-// fields, which workers that do not know it pass over.
+// resumed is the notification that a lane's pause was ended early. It has two fields,
+// so workers that do not know it ignore it.
 const resumed = "resume"
 
 // Resume ends the pauses of lanes for all workers, for a person who releases
@@ -40,7 +40,7 @@ func ResumeAddress(ctx context.Context, rdb redis.UniversalClient, name string) 
 	return endPauses(ctx, rdb, AddressKey(name))
 }
 
-// AddressPause is what is left of the pause of an address; 0: none.
+// AddressPause returns the rest of the pause of an address; 0: none.
 func AddressPause(ctx context.Context, rdb redis.UniversalClient, name string) (time.Duration, error) {
 	now, err := rdb.Time(ctx).Result()
 	if err != nil {
@@ -50,7 +50,8 @@ func AddressPause(ctx context.Context, rdb redis.UniversalClient, name string) (
 	return max(0, time.UnixMicro(until).Sub(now)), err
 }
 
-// endPauses leaves a hash alone that has no pause: it would not expire.
+// endPauses skips a hash without a pause: writing to it would create a key that never
+// expires.
 func endPauses(ctx context.Context, rdb redis.UniversalClient, keys ...string) error {
 	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, key := range keys {
@@ -64,7 +65,7 @@ func endPauses(ctx context.Context, rdb redis.UniversalClient, keys ...string) e
 	return nil
 }
 
-// pauses is the latest end of the pauses of hashes, on Redis' clock; 0: none.
+// pauses returns the latest end of the pauses of the hashes, on Redis' clock; 0: none.
 func pauses(ctx context.Context, rdb redis.UniversalClient, keys ...string) (int64, error) {
 	ends := make([]*redis.StringCmd, len(keys))
 	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -89,9 +90,9 @@ func pauses(ctx context.Context, rdb redis.UniversalClient, keys ...string) (int
 	return latest, nil
 }
 
-// LookAtPause notices that a pause which this process knows of was ended before
-// its time, whether or not the word of that arrived. One round trip while the
-// lane is paused, else none.
+// LookAtPause detects that a pause which this process knows was ended early, even if
+// the notification was lost. Cost: one round trip while the lane is paused, otherwise
+// none.
 func (l *Lane) LookAtPause(ctx context.Context) error {
 	if !time.Now().Before(l.PausedUntil()) {
 		return nil
@@ -108,7 +109,7 @@ func (l *Lane) LookAtPause(ctx context.Context) error {
 	return nil
 }
 
-// resume has the lane be paused until then at the latest.
+// resume shortens the pause of the lane: it ends at until at the latest.
 func (l *Lane) resume(until time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -9,16 +9,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// channel carries the pauses from worker to worker.
+// channel is the Redis channel that notifies workers of pauses.
 const channel = "rollcall:pace"
 
 func signal(lane string, epoch int64, pause time.Duration) string {
 	return lane + " " + strconv.FormatInt(epoch, 10) + " " + strconv.FormatInt(pause.Microseconds(), 10)
 }
 
-// Listen voids the slots that this process has booked when another worker has
-// paused their lane, until ctx ends. What it misses while Redis is away a lane
-// learns at its next booking.
+// Listen voids the slots of this process when another worker pauses their lane, until
+// ctx ends. A lane learns of a pause that Listen missed at its next booking.
 func Listen(ctx context.Context, rdb redis.UniversalClient, lanes []*Lane) {
 	byName := make(map[string]*Lane, len(lanes))
 	for _, l := range lanes {

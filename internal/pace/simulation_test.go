@@ -9,7 +9,7 @@ import (
 	"rollcall/internal/pace"
 )
 
-var simulated = flag.Int("simulated", 100_000, "calls that the simulation of the safe rate makes; a million takes half a minute")
+var simulated = flag.Int("simulated", 100_000, "number of calls in the simulation of the safe rate; a million takes half a minute")
 
 const second = 1_000_000
 
@@ -25,20 +25,20 @@ func platformOf(kind pace.Window) counter {
 	}
 }
 
-// simulate returns a world in which workers are about to begin.
-func simulate(seed uint64, platform, told pace.Window, workers int) *world {
+// simulate returns a world whose workers are about to start.
+func simulate(seed uint64, platform, configured pace.Window, workers int) *world {
 	w := &world{
 		random: rand.New(rand.NewPCG(seed, 1)), now: epoch.UnixMicro(), workers: workers, senders: 14,
 		service: 40 * time.Millisecond, server: platformOf(platform),
-		model: &pace.Model{Limits: []pace.Limit{{Calls: 40, Per: time.Second, Window: told}}},
+		model: &pace.Model{Limits: []pace.Limit{{Calls: 40, Per: time.Second, Window: configured}}},
 	}
 	w.delay = func() int64 { return 5000 + w.spread(30*time.Millisecond) }
 	w.start()
 	return w
 }
 
-// between counts what arrived at the platform from one second after the start
-// to another.
+// between returns how many calls the platform accepted and refused between two seconds
+// after the start.
 func (w *world) between(from, to int64) (accepted, refused int) {
 	for _, s := range w.sends {
 		if s.at < epoch.UnixMicro()+from*second || s.at >= epoch.UnixMicro()+to*second {
@@ -58,8 +58,8 @@ func (w *world) goodput(from, to int64) float64 {
 	return float64(accepted) / float64(to-from) / 40
 }
 
-// delays are ways to spread a one-way delay over 43 ms: with what timers add,
-// the 45 ms that a lane begins with.
+// delays are distributions of the one-way delay over 43 ms: with the inaccuracy of
+// timers, the 45 ms that a lane starts with.
 var delays = map[string]func(*rand.Rand) int64{
 	"even":        func(r *rand.Rand) int64 { return 3000 + r.Int64N(43_000) },
 	"two routes":  func(r *rand.Rand) int64 { return 3000 + r.Int64N(2)*40_000 + r.Int64N(3000) },
@@ -77,7 +77,7 @@ func TestNothingIsRefusedAtTheSafeRate(t *testing.T) {
 			for workers := 1; workers <= 8; workers++ {
 				w := simulate(uint64(workers), kind, pace.Unknown, workers)
 				w.delay = func() int64 { return delay(w.random) }
-				w.model.Learned = 1 << 62 // it stays where it begins
+				w.model.Learned = 1 << 62 // it keeps its initial spread
 				w.run(w.now + int64(each)*second/38)
 				accepted, refused := w.between(0, 1<<30)
 				if made += accepted + refused; refused > 0 {
@@ -89,14 +89,14 @@ func TestNothingIsRefusedAtTheSafeRate(t *testing.T) {
 	t.Logf("%d calls", made)
 }
 
-// What the platform lets through is used but for the spread of the delay, and
-// a little of that is won back.
-func TestTheRateIsUsedFromAColdStartOn(t *testing.T) {
+// The platform's rate is used except for the spread of the delay, and part of that is
+// regained.
+func TestTheRateIsUsedFromTheStart(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
-		platform, told pace.Window
-		workers        int
-		least          float64
+		platform, configured pace.Window
+		workers              int
+		least                float64
 	}{
 		{pace.Sliding, pace.Unknown, 4, 0.95},
 		{pace.Fixed, pace.Unknown, 4, 0.95},
@@ -106,27 +106,27 @@ func TestTheRateIsUsedFromAColdStartOn(t *testing.T) {
 		{pace.Sliding, pace.Sliding, 1, 0.95},
 		{pace.Sliding, pace.Sliding, 8, 0.95},
 	} {
-		w := simulate(7, row.platform, row.told, row.workers)
+		w := simulate(7, row.platform, row.configured, row.workers)
 		w.run(w.now + 640*second)
 		if got := w.goodput(10, 40); got < row.least {
-			t.Errorf("%s told as %s, %d workers: %.4f of the limit is used at first, want %.2f", row.platform, row.told, row.workers, got, row.least)
+			t.Errorf("%s configured as %s, %d workers: %.4f of the limit is used at first, want %.2f", row.platform, row.configured, row.workers, got, row.least)
 		}
 		if got := w.goodput(40, 640); got < row.least {
-			t.Errorf("%s told as %s, %d workers: %.4f of the limit is used later, want %.2f", row.platform, row.told, row.workers, got, row.least)
+			t.Errorf("%s configured as %s, %d workers: %.4f of the limit is used later, want %.2f", row.platform, row.configured, row.workers, got, row.least)
 		}
 		if accepted, refused := w.between(0, 640); float64(refused) > 0.001*float64(accepted) {
-			t.Errorf("%s told as %s, %d workers: %d of %d calls were refused while it was learned how fast it goes",
-				row.platform, row.told, row.workers, refused, accepted)
+			t.Errorf("%s configured as %s, %d workers: %d of %d calls were refused during learning",
+				row.platform, row.configured, row.workers, refused, accepted)
 		}
-		// One a call is the price of few senders. With more of them than slots a
-		// worker asks eight times a second at the most.
+		// A few senders cost one round trip per call. With more senders than slots, a
+		// worker asks at most eight times per second.
 		if w.asks > len(w.sends) && w.asks > 640*8*row.workers {
 			t.Errorf("%s, %d workers: %d round trips for %d calls", row.platform, row.workers, w.asks, len(w.sends))
 		}
 	}
 }
 
-func TestADelayThatSpreadsWiderIsLearned(t *testing.T) {
+func TestAWiderSpreadOfTheDelayIsLearned(t *testing.T) {
 	t.Parallel()
 	w := simulate(7, pace.Sliding, pace.Sliding, 4)
 	w.delay = func() int64 { return 5000 + w.spread(150*time.Millisecond) }
@@ -141,7 +141,7 @@ func TestADelayThatSpreadsWiderIsLearned(t *testing.T) {
 	}
 }
 
-func TestAStrangerOnTheQuotaGetsItsRoomAndNoMore(t *testing.T) {
+func TestAnotherClientOnTheQuotaGetsItsShareAndNoMore(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(5) {
 		w := simulate(seed, pace.Sliding, pace.Unknown, 4)
@@ -151,15 +151,15 @@ func TestAStrangerOnTheQuotaGetsItsRoomAndNoMore(t *testing.T) {
 			t.Errorf("seed %d: %d of our %d calls were refused", seed, refused, accepted+refused)
 		}
 		if got := w.goodput(25, 30); got < 0.4 {
-			t.Errorf("seed %d: beside a stranger %.3f of the limit is used, want 0.4 of the 0.625 that it leaves", seed, got)
+			t.Errorf("seed %d: with another client %.3f of the limit is used, want 0.4 of the 0.625 that it leaves", seed, got)
 		}
 		if got := w.goodput(50, 60); got < 0.94 {
-			t.Errorf("seed %d: 20 s after it has left %.3f of the limit is used", seed, got)
+			t.Errorf("seed %d: 20 s after it stopped %.3f of the limit is used", seed, got)
 		}
 	}
 }
 
-func TestAQuotaThatIsHalvedAndRaisedAgainIsFollowed(t *testing.T) {
+func TestThePaceFollowsAQuotaThatIsHalvedAndRaisedAgain(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(5) {
 		w := simulate(seed, pace.Sliding, pace.Unknown, 4)
@@ -169,10 +169,10 @@ func TestAQuotaThatIsHalvedAndRaisedAgainIsFollowed(t *testing.T) {
 		w.server.(*slidingCounter).calls = 40
 		w.run(w.now + 80*second)
 		if accepted, refused := w.between(30, 80); float64(refused) > 0.05*float64(accepted) {
-			t.Errorf("seed %d: settled, %d of %d calls are refused", seed, refused, accepted+refused)
+			t.Errorf("seed %d: after settling, %d of %d calls are refused", seed, refused, accepted+refused)
 		}
 		if got := 2 * w.goodput(30, 80); got < 0.8 {
-			t.Errorf("seed %d: settled, %.3f of the halved limit is used", seed, got)
+			t.Errorf("seed %d: after settling, %.3f of the halved limit is used", seed, got)
 		}
 		if got := w.goodput(130, 160); got < 0.94 {
 			t.Errorf("seed %d: 50 s after the limit was raised again %.3f of it is used", seed, got)

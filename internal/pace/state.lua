@@ -1,10 +1,12 @@
--- What all scripts of a lane begin with: its state, and the arithmetic of
--- model.go, where each step is explained. The two are held together by a test.
--- KEYS[1] the lane's hash · KEYS[2] the organisation's hash, a count for each month
--- ARGV[1] metered, 0 or 1 · ARGV[2] month's quota, 0 for none · ARGV[3] its reserve
--- ARGV[4] spread at the start · ARGV[5] at the least · ARGV[6] at the most
--- ARGV[7] calls of a day, 0 for no limit · ARGV[8] number of spaced limits
--- then for each: its length, calls, burst, cost. Times are microseconds.
+-- The first part of all scripts of a lane: its state, and the arithmetic of model.go,
+-- which explains each step. A test compares the two.
+-- KEYS[1] the hash of the lane · KEYS[2] the hash of the organisation, a count for each
+-- month
+-- ARGV[1] metered, 0 or 1 · ARGV[2] quota of the month, 0 for none · ARGV[3] its
+-- reserve
+-- ARGV[4] initial spread · ARGV[5] smallest spread · ARGV[6] largest spread
+-- ARGV[7] calls of a day, 0 for no limit · ARGV[8] number of spaced limits,
+-- then for each: its length, calls, burst, cost. Times are in microseconds.
 local LONE, REMEMBERED, CLEAR, WINDOWS, STEPS = 100000, 3600000000, 2000, 5, 100
 local KEPT, KEPT_AGAIN, LEAST_SHARE, GROWTH, WHOLE = 850, 750, 50, 30, 1000
 local FREE_MOST, LONGEST, HORIZON, KEEP = 64, 60000000, 1000000, 7776000
@@ -25,10 +27,10 @@ for i = 1, tonumber(ARGV[8]) do
 		burst = tonumber(ARGV[a + 3]), cost = tonumber(ARGV[a + 4]),
 	}
 end
-local base = 8 + #limits * 4 -- where the script's own arguments begin, less one
+local base = 8 + #limits * 4 -- index before the script's own arguments
 
--- Fields that hold a number, in one reading with the others: half of what a
--- booking costs is reading and writing.
+-- Fields that hold a number. They are read with one command: half the cost of a booking
+-- is reading and writing.
 local names = {
 	'seq', 'pause', 'epoch', 'start', 'spread', 'bad', 'bad_at', 'share', 'share_at', 'cut_at', 'run', 'learned', 'before',
 	'refused_at', 'refused', 'day_calls', 'mark_at', 'mark_seq', 'old_at', 'old_seq',
@@ -53,7 +55,7 @@ for i = 1, #limits do
 	nexts[i] = tonumber(values[numbers + 3 + i] or 0)
 end
 
--- The date in Asia/Shanghai, by counting days from the first of March.
+-- The date in Asia/Shanghai, computed by counting days from 1 March.
 local function shanghai(us)
 	local z = floor((us / 1000000 + 28800) / 86400) + 719468
 	local era = floor(z / 146097)
@@ -74,7 +76,7 @@ local spent, said = 0, false
 if metered then
 	local h = call('HMGET', KEYS[2], month, month .. ':said', 'quota')
 	spent, said = tonumber(h[1] or 0), h[2] and true
-	-- What the worker that was last configured says holds for all.
+	-- The quota of the worker that was last configured applies to all.
 	local calls, kept = string.match(h[3] or '', '^(%d+) (%d+)')
 	if calls then
 		quota, reserve = tonumber(calls), tonumber(kept)
@@ -110,9 +112,9 @@ local function stop(till, share)
 	s.pause = max(s.pause, till)
 end
 
--- save writes what has changed.
+-- save writes the fields that have changed.
 local function save()
-	-- How many slots the last ten seconds and more had, for those who look.
+	-- The number of slots of the last ten seconds or more, for status displays.
 	if now - s.mark_at >= 10000000 then
 		s.old_at, s.old_seq, s.mark_at, s.mark_seq = s.mark_at, s.mark_seq, now, s.seq
 		call('EXPIRE', KEYS[1], KEEP)

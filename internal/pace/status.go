@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// described is what a lane tells those who look.
+// described is the published description of a lane.
 type described struct {
 	Limits  []describedLimit `json:"limits"`
 	Metered bool             `json:"metered"`
@@ -36,7 +36,7 @@ func describe(limits []Limit, quota Quota, metered bool) (string, error) {
 	return string(text), err
 }
 
-// undescribe takes what it can: a newer worker may tell more.
+// undescribe reads the fields it knows: a newer worker may publish more.
 func undescribe(text string) (limits []Limit, quota Quota, metered bool) {
 	var d described
 	if json.Unmarshal([]byte(text), &d) != nil {
@@ -53,31 +53,31 @@ func undescribe(text string) (limits []Limit, quota Quota, metered bool) {
 // Ref names a lane.
 type Ref struct{ Organisation, Lane string }
 
-// Status is how a lane goes, for all workers together.
+// Status is the state of a lane, for all workers together.
 type Status struct {
 	Ref
 
-	Limits  []Limit // as a worker last told; empty: none has
+	Limits  []Limit // as last published by a worker; empty: none has
 	Metered bool
 	Quota   Quota
 
-	Allowed float64 // calls a second that the pace lets through now
-	InUse   float64 // calls a second of the last ten seconds or so
-	// Share of the rate, 0 to 1: below 1 somebody else takes calls of the same
-	// quota, or it has become smaller.
+	Allowed float64 // calls per second that the pace allows now
+	InUse   float64 // calls per second, over about the last ten seconds
+	// Share of the rate, 0 to 1. Below 1, another client uses the same quota, or the
+	// quota has become smaller.
 	Share   float64
-	Spread  time.Duration // of the one-way delay, as assumed now
+	Spread  time.Duration // assumed spread of the one-way delay
 	Bad     time.Duration // the spread at which a call was refused; 0: none yet
-	Refused int64         // calls refused for their rate, since the lane is known
-	Booked  int64         // slots booked, since the lane is known
-	Paused  time.Duration // what is left of a pause; 0: none
+	Refused int64         // calls refused for their rate, since the lane was created
+	Booked  int64         // slots booked, since the lane was created
+	Paused  time.Duration // remaining pause; 0: none
 	Day     int64         // calls booked today in Asia/Shanghai
 
-	Month Month // of the organisation
+	Month Month // month of the organisation
 }
 
-// MonthLeft is how many metered calls the organisation has left, the reserve for
-// urgent ones included; false if the month is not bounded.
+// MonthLeft returns how many metered calls the organisation has left, including the
+// reserve for urgent ones; false if the month is not bounded.
 func (s Status) MonthLeft() (left int64, bounded bool) {
 	switch {
 	case !s.Metered:
@@ -90,26 +90,27 @@ func (s Status) MonthLeft() (left int64, bounded bool) {
 	return max(0, int64(s.Quota.Calls)-s.Month.Spent), true
 }
 
-// Month is what an organisation has spent of a calendar month in Asia/Shanghai.
+// Month is how many calls an organisation has spent in a calendar month in
+// Asia/Shanghai.
 type Month struct {
 	Name  string // 2006-01
 	Spent int64  // metered calls
-	// Said tells that the platform says they are used up.
+	// Said means that the platform reports the calls as used up.
 	Said bool
-	// Quota is the one that all workers keep, if Told.
-	Quota Quota
-	Told  bool
-	Ends  time.Time
+	// Quota is the quota in effect for all workers, if QuotaKnown.
+	Quota      Quota
+	QuotaKnown bool
+	Ends       time.Time
 }
 
-// quotaField holds the organisation's quota, as the worker that was last started
-// or reloaded has it: all keep that one.
+// quotaField holds the organisation's quota, as configured in the worker that was last
+// started or reloaded. All workers use it.
 const quotaField = "quota"
 
-// saidField marks a month of which the platform says that it is spent.
+// saidField marks a month that the platform reports as spent.
 func saidField(month string) string { return month + ":said" }
 
-// Read reads how lanes go. One round trip, and one for the time.
+// Read returns the state of lanes. Cost: one round trip, and one for the time.
 func Read(ctx context.Context, rdb redis.UniversalClient, refs []Ref) ([]Status, error) {
 	now, err := rdb.Time(ctx).Result()
 	if err != nil {
@@ -133,14 +134,14 @@ func Read(ctx context.Context, rdb redis.UniversalClient, refs []Ref) ([]Status,
 	for i, ref := range refs {
 		all[i] = status(ref, lanes[i].Val(), now.UnixMicro())
 		all[i].Month = monthOf(month, months[ref.Organisation].Val(), now)
-		if all[i].Month.Told && all[i].Metered {
+		if all[i].Month.QuotaKnown && all[i].Metered {
 			all[i].Quota = all[i].Month.Quota
 		}
 	}
 	return all, nil
 }
 
-// ReadMonths reads what organisations have spent, in their order. One round
+// ReadMonths returns what organisations have spent, in the given order. Cost: one round
 // trip, and one for the time.
 func ReadMonths(ctx context.Context, rdb redis.UniversalClient, organisations ...string) ([]Month, error) {
 	now, err := rdb.Time(ctx).Result()
@@ -164,36 +165,36 @@ func ReadMonths(ctx context.Context, rdb redis.UniversalClient, organisations ..
 	return months, nil
 }
 
-// SayMonthSpent writes down that the platform says an organisation's month is
-// used up, whatever was counted.
+// SayMonthSpent records that the platform reports an organisation's month as used up,
+// regardless of what was counted.
 func SayMonthSpent(ctx context.Context, rdb redis.UniversalClient, organisation string) error {
 	m, err := ReadMonths(ctx, rdb, organisation)
 	if err != nil {
 		return err
 	}
 	if err := rdb.HSet(ctx, MonthKey(organisation), saidField(m[0].Name), 1).Err(); err != nil {
-		return fmt.Errorf("pace: write down that the month of %s is spent: %w", organisation, err)
+		return fmt.Errorf("pace: record the month of %s as spent: %w", organisation, err)
 	}
 	return nil
 }
 
-// UnsayMonthSpent takes that back: somebody has bought more calls.
+// UnsayMonthSpent removes that record: more calls were bought.
 func UnsayMonthSpent(ctx context.Context, rdb redis.UniversalClient, organisation string) error {
 	m, err := ReadMonths(ctx, rdb, organisation)
 	if err != nil {
 		return err
 	}
 	if err := rdb.HDel(ctx, MonthKey(organisation), saidField(m[0].Name)).Err(); err != nil {
-		return fmt.Errorf("pace: take back that the month of %s is spent: %w", organisation, err)
+		return fmt.Errorf("pace: remove the record that the month of %s is spent: %w", organisation, err)
 	}
 	return nil
 }
 
-// WarnOnce reports true to the first who asks for a month.
+// WarnOnce returns true to the first caller for a month.
 func WarnOnce(ctx context.Context, rdb redis.UniversalClient, organisation, month string) (bool, error) {
 	first, err := rdb.HSetNX(ctx, MonthKey(organisation), month+":warned", 1).Result()
 	if err != nil {
-		return false, fmt.Errorf("pace: note a warning for %s: %w", organisation, err)
+		return false, fmt.Errorf("pace: record a warning for %s: %w", organisation, err)
 	}
 	return first, nil
 }
@@ -207,7 +208,7 @@ func monthOf(name string, values []any, now time.Time) Month {
 		}
 		m.Said = values[1] != nil
 		if text, ok := values[2].(string); ok {
-			m.Quota, m.Told = readQuota(text)
+			m.Quota, m.QuotaKnown = readQuota(text)
 		}
 	}
 	return m
@@ -243,7 +244,7 @@ func status(ref Ref, fields map[string]string, now int64) Status {
 			s.Allowed = rate
 		}
 	}
-	// The last mark is up to ten seconds old, the one before it ten more.
+	// The last mark is up to ten seconds old, the one before it up to ten more.
 	since, booked := number("old_at"), number("seq")-number("old_seq")
 	if at := number("mark_at"); now-at > 10_000_000 {
 		since, booked = at, number("seq")-number("mark_seq")

@@ -8,9 +8,9 @@ import (
 	"rollcall/internal/pace"
 )
 
-// world simulates workers, network and platform on a clock of its own, in
-// microseconds. What a worker does is what desk.go does: it asks for as many
-// slots as it has senders, and again when it is told to.
+// world simulates workers, network and platform on a clock of its own, in microseconds.
+// A simulated worker does what booker.go does: it asks for as many slots as it has
+// senders, and asks again when the answer tells it to.
 type world struct {
 	random *rand.Rand
 	now    int64
@@ -19,11 +19,11 @@ type world struct {
 	model  *pace.Model
 	server counter
 
-	workers, senders int           // senders of each worker
-	delay            func() int64  // one way, drawn anew for each request
-	service          time.Duration // of an accepted call
+	workers, senders int           // senders per worker
+	delay            func() int64  // one-way delay, drawn for each request
+	service          time.Duration // duration of an accepted call
 
-	waiting []int // by worker
+	waiting []int // waiting senders, by worker
 	again   []int64
 	asking  []bool
 	asks    int
@@ -31,11 +31,11 @@ type world struct {
 }
 
 type sent struct {
-	at      int64 // when it was counted
+	at      int64 // time when it was counted
 	refused bool
 }
 
-// counter judges a call at the platform.
+// counter decides whether the platform accepts a call.
 type counter interface{ count(now int64) bool }
 
 type event struct {
@@ -95,7 +95,7 @@ func (w *world) ask(worker int) {
 		r := w.model.Book(w.now, pace.Ask{Bulk: w.waiting[worker]})
 		w.waiting[worker] -= len(r.Slots)
 		for _, slot := range r.Slots {
-			// Timers are late by up to a millisecond.
+			// Timers fire up to a millisecond late.
 			w.after(slot-w.now+w.spread(time.Millisecond), func() { w.send(worker, slot, r.Epoch) })
 		}
 		if r.Why != "" {
@@ -129,7 +129,7 @@ func (w *world) send(worker int, slot, epoch int64) {
 	})
 }
 
-// stranger takes calls of the same quota, evenly.
+// stranger is another client that takes calls of the same quota, evenly.
 func (w *world) stranger(from, to int64, every int64) {
 	for at := from; at < to; at += every {
 		w.after(at-w.now, func() { w.server.count(w.now) })

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Slot is when a call may leave: a moment on Redis' clock, the epoch from which
-// it counts, and when it was booked.
+// Slot is when a call may leave: a time of Redis' clock, the epoch in which it is
+// valid, and when it was booked.
 type Slot struct{ at, epoch, counted int64 }
 
 // waiter is a sender that waits for its slot.
@@ -16,21 +16,20 @@ type waiter struct {
 	urgent bool
 	slot   Slot          // zero: none yet
 	err    error         // why there will be none
-	news   chan struct{} // told when slot or err changed
+	news   chan struct{} // receives a value when slot or err changed
 }
 
-func (w *waiter) tell() {
+func (w *waiter) notify() {
 	select {
 	case w.news <- struct{}{}:
 	default:
 	}
 }
 
-// Wait books a slot and returns when it has almost come; Leave waits for the
-// rest. It fails when ctx ends, with a *BookedOutError while the lane is paused
-// for long, with a *SpentError when a counted limit allows no further call, and
-// when Redis does not answer: without Redis nothing is sent. Senders that wait
-// together share a round trip.
+// Wait books a slot and returns shortly before it; Leave waits for the rest. It fails
+// when ctx ends, with a *BookedOutError during a long pause, with a *SpentError if a
+// counted limit allows no further call, and if Redis does not answer: without Redis
+// nothing is sent. Senders that wait at the same time share a round trip.
 func (l *Lane) Wait(ctx context.Context, urgent bool) (Slot, error) {
 	w := &waiter{urgent: urgent, news: make(chan struct{}, 1)}
 	l.mu.Lock()
@@ -44,7 +43,7 @@ func (l *Lane) Wait(ctx context.Context, urgent bool) (Slot, error) {
 	}
 }
 
-// await returns when the waiter's slot has come, or when its news change.
+// await returns when the waiter's slot has come, or when its state changes.
 func (l *Lane) await(ctx context.Context, w *waiter) (Slot, error) {
 	l.mu.Lock()
 	slot, err := w.slot, w.err
@@ -70,18 +69,17 @@ func (l *Lane) await(ctx context.Context, w *waiter) (Slot, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if w.slot != slot {
-		return Slot{}, nil // void, or better
+		return Slot{}, nil // void, or replaced by an earlier one
 	}
 	delete(l.booked, w)
 	return slot, nil
 }
 
-// Leave returns at the moment of a slot. false: it is void, because the lane was
-// paused meanwhile, or its moment has passed, and it is given back: wait for
-// another. Slots that were slept through, by a machine that stood still, would
-// else go all at once. Where the machine is always late a send leaves all the
-// same, as far from the one before as the limits want, and the platform's
-// refusals teach the rest.
+// Leave returns true at the moment of a slot. It returns false if the slot is void
+// because the lane was paused, or if its moment has passed: call Wait again. Without
+// this, the slots that passed while a machine stood still would all be used at once. If
+// the machine is always late, the send leaves anyway, at the spacing of the limits
+// after the one before; refusals of the platform correct the rest.
 func (l *Lane) Leave(ctx context.Context, slot Slot) (bool, error) {
 	at := l.clock.local(slot.at)
 	if wait := time.Until(at); wait > 0 {
@@ -113,24 +111,25 @@ func (l *Lane) Leave(ctx context.Context, slot Slot) (bool, error) {
 	return true, nil
 }
 
-// lateInARow is after how many slots that have passed the machine counts as one
-// that is always late.
+// lateInARow is the number of consecutive missed slots after which the machine counts
+// as always late.
 const lateInARow = 3
 
-// apart is how far the limits want two calls apart, nothing learned.
+// apart returns the spacing of two calls that the limits require, without what was
+// learned.
 func (l *Lane) apart() time.Duration {
 	return time.Duration(float64(time.Second) / l.Rate())
 }
 
-// tooLate is how late a call may leave and still count as evenly spaced. Where
-// calls are far apart it matters less, and the next slot is far away.
+// tooLate is how late a call may leave and still count as evenly spaced. If the spacing
+// is wide, lateness matters less, and the next slot is far in the future.
 func (l *Lane) tooLate() time.Duration {
 	even := spaced(*l.limits.Load())
 	start, _ := even[0].Window.spread()
 	return max(start/4, 5*time.Millisecond, min(l.apart()/8, time.Second))
 }
 
-// queue puts a waiter at the end of its line, or at the front. The caller holds mu.
+// queue adds a waiter to its queue, at the end or at the front. The caller holds mu.
 func (l *Lane) queue(w *waiter, front bool) {
 	line := &l.bulk
 	if w.urgent {
@@ -145,7 +144,7 @@ func (l *Lane) queue(w *waiter, front bool) {
 	l.wake()
 }
 
-// wake sees that a booker is at work. The caller holds mu.
+// wake starts a booker unless one is running. The caller holds mu.
 func (l *Lane) wake() {
 	if !l.booking && len(l.urgent)+len(l.bulk)+len(l.returns) > 0 {
 		l.booking = true
@@ -157,7 +156,7 @@ func (l *Lane) wake() {
 	}
 }
 
-// leave takes a waiter out. A slot that it had goes to another.
+// leave removes a waiter. Its slot, if it has one, goes to another.
 func (l *Lane) leave(w *waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -170,7 +169,7 @@ func (l *Lane) leave(w *waiter) {
 	}
 }
 
-// first takes the first of those without a slot out of its line.
+// first removes and returns the first waiter without a slot.
 func (l *Lane) first() *waiter {
 	for _, line := range []*[]*waiter{&l.urgent, &l.bulk} {
 		if len(*line) > 0 {
@@ -185,11 +184,11 @@ func (l *Lane) first() *waiter {
 func (l *Lane) assign(w *waiter, slot Slot) {
 	w.slot = slot
 	l.booked[w] = struct{}{}
-	w.tell()
+	w.notify()
 }
 
-// void takes back the slots of epochs before the given one: their senders book
-// anew, before all others.
+// void cancels the slots of epochs before the given one. Their senders book again,
+// before all others.
 func (l *Lane) void(epoch int64, until time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -211,15 +210,15 @@ func (l *Lane) void(epoch int64, until time.Time) {
 		delete(l.booked, w)
 		l.returns = append(l.returns, w.slot)
 		w.slot = Slot{}
-		w.tell()
+		w.notify()
 		l.queue(w, true)
 	}
 	l.again = time.Time{}
 	l.wake()
 }
 
-// serve is the booker: it gives back what is not used and books for all who
-// wait, until nobody does.
+// serve is the booker: it returns unused slots and books for all waiters, until there
+// are none.
 func (l *Lane) serve() {
 	for {
 		l.mu.Lock()
@@ -252,11 +251,11 @@ func (l *Lane) serve() {
 	}
 }
 
-// busy is how far apart bookings are while they follow each other: who comes
-// meanwhile shares the next. One costs Redis what five tasks' other scripts do.
+// busy is the time between consecutive bookings: senders that arrive in between share
+// the next one. One booking costs Redis as much as the other scripts of five tasks.
 const busy = 4 * time.Millisecond
 
-// rest waits for a while, or until somebody comes.
+// rest waits for d, or until a sender arrives.
 func (l *Lane) rest(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -266,7 +265,7 @@ func (l *Lane) rest(d time.Duration) {
 	}
 }
 
-// deal hands out what was booked.
+// deal distributes the booked slots.
 func (l *Lane) deal(r Reply, err error) {
 	if err == nil && r.Epoch > 0 {
 		l.void(r.Epoch, time.Time{})
@@ -279,7 +278,7 @@ func (l *Lane) deal(r Reply, err error) {
 	}
 	for i, at := range r.Slots {
 		w := l.first()
-		if w == nil { // who waited has left meanwhile
+		if w == nil { // the waiter has left since
 			for _, rest := range r.Slots[i:] {
 				l.returns = append(l.returns, Slot{rest, r.Epoch, r.At})
 			}
@@ -307,8 +306,8 @@ func (l *Lane) deal(r Reply, err error) {
 	}
 }
 
-// A lane that is booked ahead for longer than enough lets senders gather for a
-// while: they get the same slots, with fewer round trips.
+// If a lane is booked far ahead, the booker lets senders gather for a while: they get
+// the same slots, with fewer round trips.
 const (
 	enough = 100 * time.Millisecond
 	while  = 50 * time.Millisecond
@@ -328,8 +327,8 @@ func (l *Lane) spentError(why string) error {
 	return e
 }
 
-// fail tells those without a slot why they get none; nil: they go on waiting.
-// The caller holds mu.
+// fail ends the waits of senders without a slot, with an error; nil: they continue to
+// wait. The caller holds mu.
 func (l *Lane) fail(urgent, bulk error) {
 	end := func(line *[]*waiter, err error) {
 		if err == nil {
@@ -337,7 +336,7 @@ func (l *Lane) fail(urgent, bulk error) {
 		}
 		for _, w := range *line {
 			w.err = err
-			w.tell()
+			w.notify()
 		}
 		*line = nil
 	}

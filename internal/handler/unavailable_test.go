@@ -18,7 +18,7 @@ import (
 	"rollcall/providers"
 )
 
-// failures tells when the first command has failed.
+// failures reports when the first command has failed.
 type failures struct {
 	once  sync.Once
 	first chan struct{}
@@ -40,9 +40,9 @@ func (f *failures) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 	return next
 }
 
-// The platform has said yes and Redis is away: what is not written down now is
-// a call made twice.
-func TestAnAnswerIsWrittenDownByTheTimeRedisIsBack(t *testing.T) {
+// The platform has accepted the change while Redis is unavailable. If the result is not
+// recorded, the call is made twice.
+func TestAnAnswerIsRecordedOnceRedisIsAvailableAgain(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		watch := &failures{first: make(chan struct{})}
@@ -73,8 +73,8 @@ func TestAnAnswerIsWrittenDownByTheTimeRedisIsBack(t *testing.T) {
 	})
 }
 
-// takenOver has the mark of a nickname run out during the first call, and another
-// worker take its target.
+// takenOver makes the lease of a nickname expire during the first call, and another
+// worker acquire it.
 func (r *rig) takenOver(s *redistest.Server) {
 	r.during = sync.OnceFunc(func() {
 		s.Mini.SetTime(time.Now().Add(time.Minute))
@@ -86,9 +86,9 @@ func (r *rig) takenOver(s *redistest.Server) {
 	})
 }
 
-// The mark ran out while the platform thought, and another worker took over:
-// what became of the target is the other's to say.
-func TestAnAttemptThatLostItsTargetDoesNotSettle(t *testing.T) {
+// The lease expired while the platform processed the call, and another worker acquired
+// it. That worker now decides the target's state.
+func TestAnAttemptThatLostItsLeaseDoesNotSettle(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	r := newRig(t, s)
@@ -99,14 +99,14 @@ func TestAnAttemptThatLostItsTargetDoesNotSettle(t *testing.T) {
 	}
 	r.changes(sandbox.Change{Field: "nick", New: "A"})
 	s.Mini.SetTime(time.Now().Add(2 * time.Minute))
-	// The platform may hold either name, so even the one that it does hold is sent.
+	// The platform may hold either name, so even the name that it holds is sent.
 	r.must(nickname("A"), handler.Applied)
 	r.calls(2)
 }
 
-// The same, and the platform has refused it for good: the other may have been
-// carried out, so that it is no answer for a dead letter.
-func TestARefusalOfWhoLostItsTargetIsNotTheLastWord(t *testing.T) {
+// As above, but the platform refused the call permanently. The other worker's call may
+// have succeeded, so the refusal must not make a dead letter.
+func TestARefusalIsNotFinalIfTheLeaseWasLost(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	r := newRig(t, s)
@@ -119,8 +119,8 @@ func TestARefusalOfWhoLostItsTargetIsNotTheLastWord(t *testing.T) {
 	}
 }
 
-// A send that hangs is not waited for once its target is another's.
-func TestASendWhoseTargetWasTakenOverIsCutOff(t *testing.T) {
+// A send that hangs is cancelled once another worker holds the lease.
+func TestASendIsCancelledWhenItsLeaseIsLost(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	r := newRig(t, s)
@@ -132,8 +132,8 @@ func TestASendWhoseTargetWasTakenOverIsCutOff(t *testing.T) {
 	}
 }
 
-// Redis has lost its memory while the platform thought.
-func TestASendToATargetThatRedisForgotIsRememberedAsInDoubt(t *testing.T) {
+// Redis lost its data while the platform processed the call.
+func TestASendWhoseRecordRedisLostIsStoredAsUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	r := newRig(t, s)
@@ -158,20 +158,20 @@ func TestASendToATargetThatRedisForgotIsRememberedAsInDoubt(t *testing.T) {
 	}
 }
 
-func TestWithoutRedisNothingIsSent(t *testing.T) {
+func TestNothingIsSentWhileRedisIsUnavailable(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		revision := r.wish(nickname("A"))
 		r.slot = func(context.Context) error { r.redis.Away(t); return nil }
 		if report, err := r.attempt(nickname("A"), revision); err == nil || report.Sends != 0 {
-			t.Errorf("Redis went away before the last look: %+v, %v", report, err)
+			t.Errorf("Redis failed before the last check: %+v, %v", report, err)
 		}
 		if _, err := r.attempt(nickname("A"), revision); err == nil {
-			t.Error("Redis is away, and the task ended well")
+			t.Error("the task succeeded although Redis is unavailable")
 		}
 		r.calls(0)
 		if n := r.unused.Load(); n != 1 {
-			t.Errorf("%d slots were given back, want the one that the last look kept from being used", n)
+			t.Errorf("%d slots returned, want the one that the failed check left unused", n)
 		}
 	})
 }
