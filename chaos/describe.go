@@ -66,8 +66,8 @@ func byRule(v verdict) map[string]int {
 
 // What workers log, docs/worker.md.
 const (
-	saidRecovered = "a task whose worker is gone runs again"
-	saidArchived  = "what asynq archived by itself"
+	saidRecovered = "task of a dead worker made pending again"
+	saidArchived  = "dead letters written for tasks that asynq archived"
 )
 
 type counts struct{ calls, refused, struck, carried, needed, duplicate int }

@@ -12,7 +12,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-func TestTasksThatWaitAreTakenSeveralInARoundTrip(t *testing.T) {
+func TestPendingTasksAreDequeuedSeveralPerRoundTrip(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		const n = 200
@@ -38,8 +38,9 @@ func TestTasksThatWaitAreTakenSeveralInARoundTrip(t *testing.T) {
 	})
 }
 
-// A lane whose limit is slow has room for few, and takes no more at once.
-func TestNoMoreAreTakenAtOnceThanTheLaneHasRoomFor(t *testing.T) {
+// A lane with a slow limit has room for few tasks, and takes no more than that in one
+// round trip.
+func TestADequeueTakesNoMoreTasksThanTheLaneHasRoomFor(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -55,8 +56,9 @@ func TestNoMoreAreTakenAtOnceThanTheLaneHasRoomFor(t *testing.T) {
 	})
 }
 
-// What was taken together and not begun goes back with the rest.
-func TestAStopLosesNothingThatWasTakenAhead(t *testing.T) {
+// Tasks that were dequeued together and not started return to their queue with the
+// rest.
+func TestAStopLosesNoTaskThatWasDequeuedInABatch(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		const n = 300 // more than the lane has room for
@@ -77,7 +79,7 @@ func TestAStopLosesNothingThatWasTakenAhead(t *testing.T) {
 		go func() { defer close(stopped); r.stop() }()
 		eventually(t, func() error {
 			if err := r.set.Lanes()[0].Slot(t.Context()); !errors.Is(err, lane.ErrStopping) {
-				return fmt.Errorf("the lane still gives slots: %w", err)
+				return fmt.Errorf("the lane still grants slots: %w", err)
 			}
 			return nil
 		})

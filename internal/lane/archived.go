@@ -12,26 +12,27 @@ import (
 	"rollcall/internal/ledger"
 )
 
-// Archived is the class of letters of tasks that asynq archived by itself: its
-// recoverer, or somebody in its web UI. No verdict has it.
+// Archived is the class of the dead letters of tasks that asynq archived: its recoverer
+// did, or a person in its web UI. No verdict has this class.
 const Archived = "archived"
 
 const (
-	// addFor bounds how long a sweep adds letters, of all archives together: lost
-	// tasks are not to be kept waiting. The next sweep goes on.
+	// addFor bounds how long a sweep adds dead letters, over all archives, so that the
+	// rescue of lost tasks is not delayed. The next sweep continues.
 	addFor = time.Second
-	// archivePage is how many entries are asked for their letters at once.
+	// archivePage is how many archived tasks are checked for a dead letter per round
+	// trip.
 	archivePage = 500
 )
 
-// archive is how far a queue's archive has been looked through.
+// archive is the progress of the sweeps through the archive of one queue.
 type archive struct {
-	newest float64 // the newest entry that was seen; 0: none yet
-	there  int64   // entries of that second: more may come within it
+	newest float64 // score of the newest entry seen; 0: none yet
+	there  int64   // entries of that second: more may follow in the same second
 }
 
-// archives adds letters for what lies in the archives and has none. One round
-// trip for all where nothing came.
+// archives adds a dead letter for every archived task that has none. It costs one round
+// trip for all queues if nothing was archived since the last sweep.
 func (s *sweeper) archives(ctx context.Context) error {
 	from := make([]float64, len(s.queues))
 	for i, q := range s.queues {
@@ -51,11 +52,11 @@ func (s *sweeper) archives(ctx context.Context) error {
 	return errors.Join(faults...)
 }
 
-// archived goes through one archive: the entries since the last look are listed,
-// and each without a letter is read and written down.
+// archived processes one archive: it lists the entries since the last sweep, and writes
+// a dead letter for each that has none.
 func (s *sweeper) archived(ctx context.Context, l *Lane, queue string, urgent bool, seen *archive, until time.Time) error {
-	// At most 9,999 short ids at once, and so many once in the life of a worker:
-	// pages would miss what moves while asynq drops the oldest.
+	// At most 9,999 short ids are listed at once, and that many only once in the life
+	// of a worker. Pages would miss entries that move when asynq drops the oldest.
 	entries, err := backlog.Archived(ctx, s.set.rdb, queue, seen.newest)
 	if err != nil {
 		return err
@@ -73,13 +74,13 @@ func (s *sweeper) archived(ctx context.Context, l *Lane, queue string, urgent bo
 	}
 	*seen = reached
 	if added > 0 {
-		l.buried.Store(true)
-		l.log.Warn("tasks that asynq archived by itself have a dead letter now", "queue", queue, "letters", added)
+		l.hasLetters.Store(true)
+		l.log.Warn("dead letters written for tasks that asynq archived", "queue", queue, "letters", added)
 	}
 	return err
 }
 
-// take moves on over entries, the oldest first.
+// take records that entries were processed. The oldest entry is first.
 func (a *archive) take(entries []backlog.ArchivedTask) {
 	for _, e := range entries {
 		if e.Score != a.newest {
@@ -89,8 +90,8 @@ func (a *archive) take(entries []backlog.ArchivedTask) {
 	}
 }
 
-// addLetters writes letters for those of a page that have none, until its time is
-// over. all tells that none is left.
+// addLetters writes dead letters for the tasks of a page that have none, until its time
+// is over. all reports that none is left.
 func (s *sweeper) addLetters(
 	ctx context.Context, l *Lane, queue string, urgent bool, page []backlog.ArchivedTask, until time.Time,
 ) (added int, all bool, err error) {
@@ -120,7 +121,7 @@ func (s *sweeper) addLetters(
 func (s *sweeper) addLetter(ctx context.Context, l *Lane, queue, id string, urgent bool, at time.Time) (fresh bool, err error) {
 	task, found, err := s.mender.Archived(ctx, queue, id)
 	if err != nil || !found {
-		return false, err // not found: deleted or run again since it was listed
+		return false, err // not found: deleted or run again after it was listed
 	}
 	var letter ledger.Letter
 	if task.Info == nil {
@@ -132,9 +133,9 @@ func (s *sweeper) addLetter(ctx context.Context, l *Lane, queue, id string, urge
 		letter.Run, letter.Row = kinds.RunOf(task.Info.Headers)
 	}
 	letter.Class, letter.Last = Archived, at
-	letter.Todo = "see why; replay it if it still matters"
-	letter.Cause = Archived + ": asynq archived the task by itself, or somebody did in its web UI: " +
-		cmp.Or(task.LastErr(), "no error is known of it") + " · to do: " + letter.Todo
+	letter.Todo = "find out why; replay the task if it still matters"
+	letter.Cause = Archived + ": asynq's recoverer archived the task, or a person did in the web UI: " +
+		cmp.Or(task.LastErr(), "no error was recorded") + " · to do: " + letter.Todo
 	attempts, first, err := s.set.ledger.Attempts(ctx, id)
 	if err != nil {
 		return false, err
@@ -147,7 +148,7 @@ func (s *sweeper) addLetter(ctx context.Context, l *Lane, queue, id string, urge
 		return fresh, err
 	}
 	if fresh {
-		l.condemned(Archived)
+		l.diedOutsideAttempt(Archived)
 	}
 	l.end(ctx, letter)
 	return fresh, nil

@@ -10,16 +10,16 @@ import (
 	"rollcall/providers"
 )
 
-// attempt is what a lane keeps of an attempt while it lasts. The context that
-// the handler gets carries it to the send gate.
+// attempt is the state of one attempt while it runs. The context of the handler carries
+// it to the send gate.
 type attempt struct {
 	urgent bool
-	probe  bool // let through a hold to find out whether it is over
+	probe  bool // admitted through a hold to test whether the cause is over
 
 	mu     sync.Mutex
-	called bool      // it has had a slot
-	slot   pace.Slot // its last
-	passed int       // slots it has had and not given back
+	called bool      // it has received a slot
+	slot   pace.Slot // the latest slot
+	passed int       // slots received and not returned
 }
 
 type attemptKey struct{}
@@ -27,31 +27,30 @@ type attemptKey struct{}
 func attemptOf(ctx context.Context) *attempt {
 	a, _ := ctx.Value(attemptKey{}).(*attempt)
 	if a == nil {
-		a = &attempt{} // a send outside any attempt: as any other task
+		a = &attempt{} // a send outside any attempt: treated as a bulk task
 	}
 	return a
 }
 
-// asked reports whether anything was sent, or had its slot for it.
+// asked reports whether the attempt sent a request, or received the slot for one.
 func (a *attempt) asked() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.passed > 0
 }
 
-// CrowdedError tells that a send's slot did not come in time.
+// CrowdedError reports that the slot for a send did not come in time.
 type CrowdedError struct{}
 
-// Error says why that may be.
+// Error returns the message, with the possible reasons.
 func (*CrowdedError) Error() string {
-	return "no slot came in time: the lane is slow for what waits, or urgent tasks go first"
+	return "no slot in time: too many tasks wait for this lane's limit, or urgent tasks are sent first"
 }
 
-// Slot returns shortly before the lane's next send may leave; Leave waits for the
-// rest. It fails with ErrStopping, with a *HeldError, with a *CrowdedError, a
-// *pace.BookedOutError or *pace.SpentError, with the end of ctx, or when Redis
-// does not answer. A slot that leaves no time for an exchange before the end of
-// ctx is not waited for.
+// Slot returns shortly before the lane's next send may leave; Leave waits for the rest.
+// Errors: ErrStopping, *HeldError, *CrowdedError, *pace.BookedOutError,
+// *pace.SpentError, the error of ctx, or an error of Redis. If a slot leaves no time
+// for an exchange before ctx ends, Slot returns without waiting for it.
 func (l *Lane) Slot(ctx context.Context) error {
 	a := attemptOf(ctx)
 	if l.set.stopping.Err() != nil {
@@ -72,7 +71,7 @@ func (l *Lane) Slot(ctx context.Context) error {
 	slot, err := l.pacer.Wait(ctx, a.urgent)
 	if err != nil {
 		if _, spent := errors.AsType[*pace.SpentError](err); spent {
-			l.set.lookSoon() // the hold that follows from it
+			l.set.pollSoon() // the poller sets the hold that follows
 		}
 		return err
 	}
@@ -87,15 +86,15 @@ func (l *Lane) Slot(ctx context.Context) error {
 	return nil
 }
 
-// Leave returns at the moment of the attempt's last slot; false if it has passed
-// or the lane was paused, and another is to be waited for.
+// Leave returns true at the moment of the attempt's latest slot. It returns false if
+// that moment has passed or the lane was paused: call Slot again.
 func (l *Lane) Leave(ctx context.Context) (bool, error) {
 	a := attemptOf(ctx)
 	a.mu.Lock()
 	slot := a.slot
 	a.mu.Unlock()
 	left, err := l.pacer.Leave(ctx, slot)
-	if !left { // given back already
+	if !left { // already returned
 		a.mu.Lock()
 		a.passed--
 		a.mu.Unlock()
@@ -103,7 +102,7 @@ func (l *Lane) Leave(ctx context.Context) (bool, error) {
 	return left, err
 }
 
-// Unused gives the last slot of the attempt back: its send does not leave.
+// Unused returns the attempt's latest slot, because its send does not leave.
 func (l *Lane) Unused(ctx context.Context) {
 	a := attemptOf(ctx)
 	a.mu.Lock()
@@ -116,8 +115,9 @@ func (l *Lane) Unused(ctx context.Context) {
 	}
 }
 
-// account gives back what was booked for sends that the platform did not count
-// against the month. Of an attempt that ended in a panic nobody knows the sends.
+// account returns the booked calls that the platform did not count against the month.
+// The number of sends of an attempt that ended in a panic is unknown, so all stay
+// counted.
 func (l *Lane) account(a *attempt, sends int, err error) {
 	if is[*PanicError](err) {
 		return
@@ -125,14 +125,14 @@ func (l *Lane) account(a *attempt, sends int, err error) {
 	a.mu.Lock()
 	uncounted, slot := a.passed-sends, a.slot
 	a.mu.Unlock()
-	// A send that did not even leave is not among sends.
+	// A send that did not leave is not part of sends.
 	if e, ok := errors.AsType[*providers.Error](err); ok && e.Unmetered && e.HTTPStatus != 0 {
 		uncounted++
 	}
 	l.pacer.Uncounted(uncounted, slot)
 }
 
-// refused takes in that the platform refused the attempt's last send for its rate.
+// refused records that the platform refused the attempt's latest send for its rate.
 func (l *Lane) refused(ctx context.Context, a *attempt, e *providers.Error) (pace.Lesson, error) {
 	a.mu.Lock()
 	slot := a.slot

@@ -6,38 +6,37 @@ import (
 	"rollcall/internal/backlog"
 )
 
-// A worker that lives moves the leases of its tasks every 5 s. One whose lease
-// did not move is gone, but only if it could have moved it: an outage of Redis
-// does not count, and no worker's clock has a say.
+// A live worker renews the leases of its tasks every 5 s. A worker whose lease did not
+// move counts as dead, but only if it could have renewed it: an outage of Redis does
+// not count. Only the clock of Redis is used, never a worker's.
 const (
-	// gone is how long a lease must not have moved, by the clock of Redis.
-	gone = 20 * time.Second
-	// leastLooks is how many looks in a row must have found it unmoved.
-	leastLooks = 4
-	// mostApart is how far two looks may lie apart, by the clock of Redis, to be
-	// in a row: they come every 5 s and are given up after as long. What is
-	// further apart was an outage, a sweeper that stood still, or a clock that
-	// was set.
-	mostApart = 12 * time.Second
+	// deadAfter is how long a lease must stay unchanged, by the clock of Redis.
+	deadAfter = 20 * time.Second
+	// minLooks is how many looks in a row must find the lease unchanged.
+	minLooks = 4
+	// maxGap is the longest time between two looks in a row, by the clock of Redis.
+	// Looks are made every 5 s and time out after 5 s. A longer gap means an outage, a
+	// sweeper that stood still, or a clock that was set.
+	maxGap = 12 * time.Second
 )
 
-// beats remembers the looks at the active tasks of one queue.
+// beats remembers what the looks at one queue's active tasks found.
 type beats struct {
-	last time.Time // the last look, by the clock of Redis
+	last time.Time // time of the last look, by the clock of Redis
 	seen map[string]sighting
 }
 
-// sighting is what the looks have found of a task.
+// sighting is what the looks found for one task.
 type sighting struct {
 	lease string    // "" for none
-	since time.Time // the first look in a row that found it so
-	looks int       // in that row
+	since time.Time // the first of the looks in a row that found this lease
+	looks int       // looks in that row
 }
 
-// look takes a look in, and returns the tasks whose workers are gone.
+// look records one look, and returns the tasks whose workers are dead.
 func (b *beats) look(found backlog.Look) []backlog.Orphan {
 	apart := found.Now.Sub(b.last)
-	if found.Err != nil || apart < 0 || apart > mostApart {
+	if found.Err != nil || apart < 0 || apart > maxGap {
 		b.seen = nil
 	}
 	if found.Err != nil {
@@ -53,7 +52,7 @@ func (b *beats) look(found backlog.Look) []backlog.Orphan {
 		}
 		s.looks++
 		now[task.ID] = s
-		if s.looks >= leastLooks && found.Now.Sub(s.since) >= gone {
+		if s.looks >= minLooks && found.Now.Sub(s.since) >= deadAfter {
 			orphans = append(orphans, backlog.Orphan{Active: task, Since: s.since})
 		}
 	}
@@ -61,5 +60,5 @@ func (b *beats) look(found backlog.Look) []backlog.Orphan {
 	return orphans
 }
 
-// forget has the next looks at a task begin anew.
+// forget drops what is known of a task: its looks start again from zero.
 func (b *beats) forget(id string) { delete(b.seen, id) }

@@ -11,10 +11,11 @@ import (
 	"rollcall/providers"
 )
 
-// A lane's breaker opens when so large a share of so many calls within a while
-// failed. That it did is shared by a hold; whether it may close again is found
-// out by the hold's probe, so its own half-open state comes at once. A lane that
-// goes on gets a new one: whoever has opened the hold, it counts from nothing.
+// The breaker of a lane opens when at least this share of at least this many calls
+// within the window failed. A hold shares that state with the other workers, and the
+// hold's probe decides when the lane continues. The breaker's own half-open state is
+// therefore skipped. A lane that continues gets a new breaker, so its count starts from
+// zero.
 const (
 	breakerWindow = 30 * time.Second
 	breakerBucket = 5 * time.Second
@@ -23,8 +24,8 @@ const (
 )
 
 var (
-	errFailed = errors.New("the platform failed")
-	errAside  = errors.New("says nothing about the platform")
+	errFailed  = errors.New("the platform failed")
+	errNeutral = errors.New("no evidence about the platform")
 )
 
 func newBreaker(name string) *gobreaker.TwoStepCircuitBreaker[struct{}] {
@@ -33,21 +34,21 @@ func newBreaker(name string) *gobreaker.TwoStepCircuitBreaker[struct{}] {
 		ReadyToTrip: func(c gobreaker.Counts) bool {
 			return c.Requests >= breakerCalls && float64(c.TotalFailures) >= breakerShare*float64(c.Requests)
 		},
-		IsExcluded: func(err error) bool { return errors.Is(err, errAside) },
+		IsExcluded: func(err error) bool { return errors.Is(err, errNeutral) },
 	})
 }
 
-// trips counts an attempt at the breaker, and reports whether that is open and
-// the attempt one of those that failed, and what was seen of the failures.
-func (l *Lane) trips(a *attempt, v Verdict) (hold.Seen, bool) {
-	word := speaks(a, v)
-	if errors.Is(word, errAside) {
+// recordAtBreaker counts an attempt. It returns true, and the failures seen, if the
+// breaker is open and this attempt failed.
+func (l *Lane) recordAtBreaker(a *attempt, v Verdict) (hold.Seen, bool) {
+	word := healthSignal(a, v)
+	if errors.Is(word, errNeutral) {
 		return hold.Seen{}, false
 	}
 	breaker := l.breaker.Load()
 	done, err := breaker.Allow()
 	if err != nil {
-		return hold.Seen{}, false // it is open, and another attempt is just being counted
+		return hold.Seen{}, false // the breaker is open, and another attempt is being counted
 	}
 	counted := hold.Seen{Count: 1}
 	if breaker.State() == gobreaker.StateClosed {
@@ -66,13 +67,13 @@ func (l *Lane) trips(a *attempt, v Verdict) (hold.Seen, bool) {
 	return counted, breaker.State() != gobreaker.StateClosed
 }
 
-// faults are those of a lane that followed each other within the breaker's window.
+// faults are the consecutive faults of a lane within the breaker's window.
 type faults struct {
 	mu          sync.Mutex
 	first, last time.Time
 }
 
-// since takes in a fault and returns when the first of those was.
+// since records a fault, and returns the time of the first fault in the window.
 func (f *faults) since(at time.Time) time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -83,19 +84,19 @@ func (f *faults) since(at time.Time) time.Time {
 	return f.first
 }
 
-// speaks is what an attempt says about the health of the platform. One that sent
-// nothing says something only if that was because the platform failed.
-func speaks(a *attempt, v Verdict) error {
+// healthSignal is what an attempt shows about the health of the platform. An attempt
+// that sent nothing counts only if the platform was the reason.
+func healthSignal(a *attempt, v Verdict) error {
 	if v.Err == nil {
 		if !a.asked() {
-			return errAside
+			return errNeutral
 		}
 		return nil
 	}
 	e, ok := errors.AsType[*providers.Error](v.Err)
 	switch {
 	case !ok, e.Kind == providers.Unsent, e.Kind == providers.Ambiguous && !a.asked():
-		return errAside
+		return errNeutral
 	case e.Kind == providers.Transient, e.Kind == providers.Ambiguous, e.Kind == providers.Unknown:
 		if e.HTTPStatus == 0 || e.HTTPStatus >= 500 {
 			return errFailed

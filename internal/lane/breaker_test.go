@@ -18,15 +18,15 @@ import (
 	"rollcall/tasks"
 )
 
-// The faults of a platform. Who met one comes back when he is told to: a call
-// that goes well meanwhile would count.
+// The faults of a platform. A task that met one waits until the test runs it again: a
+// call that succeeds in between would count.
 var (
 	errFault    = &providers.Error{Kind: providers.Transient, HTTPStatus: 502, RetryAfter: time.Hour}
 	errNoAnswer = &providers.Error{Kind: providers.Transient, RetryAfter: time.Hour}
 )
 
-// ill is a platform that answers a payload's first call by the payload's word,
-// and its later ones well, unless it is down.
+// ill is a platform whose answer to the first call of a payload is named by the
+// payload. It answers later calls with success, unless it is down.
 type ill struct {
 	mu    sync.Mutex
 	down  bool
@@ -73,7 +73,7 @@ func (p *ill) do(ctx context.Context, slot func(context.Context) error, payload 
 	return nil
 }
 
-// attempts puts so many tasks with a word and waits until each was tried.
+// attempts enqueues n tasks of this payload and waits until each was attempted.
 func (r *rig) attempts(n int, word string) (ids []string) {
 	r.t.Helper()
 	for i := range n {
@@ -85,7 +85,7 @@ func (r *rig) attempts(n int, word string) (ids []string) {
 	return ids
 }
 
-// again waits until a task is done. One that has met a fault comes back at once.
+// again waits until a task is done. A task that met a fault is retried at once.
 func (r *rig) again(id string) {
 	r.t.Helper()
 	eventually(r.t, func() error {
@@ -100,7 +100,7 @@ func (r *rig) again(id string) {
 	})
 }
 
-func TestALaneWhosePlatformFailsHalfItsCallsIsHeldAndProbedByOneTask(t *testing.T) {
+func TestALaneIsHeldAfterHalfItsCallsFailAndOneTaskProbesIt(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -140,11 +140,11 @@ func TestALaneWhosePlatformFailsHalfItsCallsIsHeldAndProbedByOneTask(t *testing.
 		for _, id := range ids {
 			r.again(id)
 		}
-		saysOnce(t, []*rig{r}, "hold.entered lane dt.nickname failing", "hold.left lane dt.nickname failing")
+		reportedOnce(t, []*rig{r}, "hold.entered lane dt.nickname failing", "hold.left lane dt.nickname failing")
 	})
 }
 
-func TestAnswersThatAreNoFaultsOfThePlatformHoldNoLane(t *testing.T) {
+func TestAnswersThatAreNotPlatformFaultsDoNotHoldTheLane(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
 	p := &ill{seen: map[string]bool{}}
@@ -153,13 +153,13 @@ func TestAnswersThatAreNoFaultsOfThePlatformHoldNoLane(t *testing.T) {
 	r.attempts(12, "rejected")
 	r.attempts(12, "throttled")
 	r.attempts(9, "silent")
-	if got := told(r); len(got) != 0 {
+	if got := observed(r); len(got) != 0 {
 		t.Errorf("9 of 33 calls failed, and the lane was held: %v", got)
 	}
 }
 
-// A task that needs no call says nothing about the platform.
-func TestWhatWasNotSentNeitherHoldsALaneNorReleasesIt(t *testing.T) {
+// A task that needs no call gives no evidence about the platform.
+func TestATaskThatSentNothingNeitherHoldsNorReleasesTheLane(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
 	p := &ill{seen: map[string]bool{}}
@@ -183,7 +183,7 @@ func TestWhatWasNotSentNeitherHoldsALaneNorReleasesIt(t *testing.T) {
 	r.probeNow(laneOfNicknames)
 	eventually(t, func() error {
 		if p.called() == calls {
-			return fmt.Errorf("no task has found out: %+v", r.stored(laneOfNicknames))
+			return fmt.Errorf("no task has probed the hold: %+v", r.stored(laneOfNicknames))
 		}
 		return nil
 	})
@@ -195,8 +195,8 @@ func TestWhatWasNotSentNeitherHoldsALaneNorReleasesIt(t *testing.T) {
 	r.again(waits)
 }
 
-// Somebody was too early.
-func TestALaneWhosePlatformFailsStillIsHeldAgainAfterItsRelease(t *testing.T) {
+// A person released the hold before the platform recovered.
+func TestAReleasedLaneIsHeldAgainIfThePlatformStillFails(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
 	p := &ill{seen: map[string]bool{}, down: true}

@@ -10,15 +10,14 @@ import (
 
 var shanghai = time.FixedZone("Asia/Shanghai", 8*60*60)
 
-// calendar is the clock of a miniredis, in the middle of a month that is still
-// to come here.
+// calendar is the clock of a miniredis, set to the middle of a future month.
 type calendar struct {
 	server *redistest.Server
 	mu     sync.Mutex
 	now    time.Time
 }
 
-// runs sets the clock going until the test ends.
+// runs advances the clock until the test ends.
 func runs(t *testing.T, s *redistest.Server) *calendar {
 	t.Helper()
 	y, m, _ := time.Now().In(shanghai).Date()

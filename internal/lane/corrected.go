@@ -14,22 +14,22 @@ import (
 	"rollcall/tasks"
 )
 
-// correctedPage is how many dead letters of a lane one sweep compares with what
-// was applied: 10,000 are gone through in 9 minutes.
+// correctedPage is how many dead letters of a lane one sweep compares with the applied
+// revisions: 10,000 dead letters take 9 minutes.
 const correctedPage = 100
 
-// closedReason is why a dead letter closes itself.
+// closedReason is the reason recorded for a dead letter that is closed automatically.
 const closedReason = "all its fields were applied at a higher revision"
 
-// corrected goes on through the dead letters of each lane that has any, and closes
-// those whose fields were all applied at a higher revision: what the task wanted
-// was replaced. Nothing is noted on the way of a task, so a worker that dies, and a
-// letter from before this version, only wait for a later sweep. Two round trips for
-// a lane that has letters, three more for one that is closed.
+// corrected continues through the dead letters of each lane that has any. It closes
+// those whose fields were all applied at a higher revision: a later change replaced
+// what the task wanted. Nothing is recorded when a task runs, so a worker that dies, or
+// a dead letter of an older version, only delays the close to a later sweep. Cost: two
+// round trips for a lane that has dead letters, three more for each that is closed.
 func (s *sweeper) corrected(ctx context.Context, now time.Time) error {
 	var faults []error
 	for _, l := range s.set.lanes {
-		if !l.buried.Load() {
+		if !l.hasLetters.Load() {
 			continue
 		}
 		letters, next, err := s.set.ledger.DeadPage(ctx, ledger.Letters{Lane: l.Name()}, s.corrections[l], correctedPage)
@@ -42,14 +42,15 @@ func (s *sweeper) corrected(ctx context.Context, now time.Time) error {
 	return errors.Join(faults...)
 }
 
-// closeCorrected closes those of a page that are corrected, and notes how many.
+// closeCorrected closes the dead letters of a page that are corrected, and reports how
+// many.
 func (s *sweeper) closeCorrected(ctx context.Context, l *Lane, letters []ledger.Letter, now time.Time) error {
 	var candidates []ledger.Letter
 	var wishes []ledger.Wish
 	for _, letter := range letters {
 		task, _, err := kinds.Decode(letter.Type, letter.Payload)
 		if err != nil || letter.Class == string(ClassUnverified) || letter.Revision <= 0 {
-			continue // it names no field, or a person must look
+			continue // it names no field, or a person must check it
 		}
 		target, fields := kinds.Change(task, l.Organisation)
 		candidates, wishes = append(candidates, letter), append(wishes, ledger.Wish{Target: target, Fields: fields})
@@ -79,9 +80,9 @@ func (s *sweeper) closeCorrected(ctx context.Context, l *Lane, letters []ledger.
 	return errors.Join(faults...)
 }
 
-// closeLetter removes the archived task first: else a look through the archive
-// would write a letter for it again. A task that is to run is left alone: it ends
-// as superseded, and its letter with it.
+// closeLetter removes the archived task first: otherwise a sweep of the archive would
+// write a dead letter for it again. A task that is to run again is left alone: it ends
+// as superseded, and that removes its dead letter.
 func (s *sweeper) closeLetter(ctx context.Context, letter ledger.Letter, applied int64, now time.Time) (bool, error) {
 	state, err := backlog.Unarchive(ctx, s.set.rdb, registry.Queue(letter.Tenant, tasks.Kind(letter.Kind), letter.Urgent), letter.ID)
 	if err != nil || state != "" && state != "archived" && state != "completed" {

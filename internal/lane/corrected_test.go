@@ -18,7 +18,7 @@ import (
 	"rollcall/tasks"
 )
 
-// died stores a task that is archived and has its letter.
+// died stores a task that is archived and has a dead letter.
 func (p *producer) died(id string, task tasks.Task, revision int64, class lane.Class) {
 	p.t.Helper()
 	open := p.stores(id, task, revision)
@@ -39,7 +39,7 @@ func (p *producer) died(id string, task tasks.Task, revision int64, class lane.C
 	}
 }
 
-// wantLetters compares the ids of a lane's letters, in any order.
+// wantLetters compares the ids of a lane's dead letters, in any order.
 func (p *producer) wantLetters(of string, want ...string) {
 	p.t.Helper()
 	letters, _, err := p.ledger.DeadPage(p.t.Context(), ledger.Letters{Lane: of}, "", 1000)
@@ -113,7 +113,7 @@ func TestADeadLetterClosesOnceAllItsFieldsWereAppliedAtAHigherRevision(t *testin
 			applied[c.ID] = c.Applied - c.Revision
 		}
 		if diff := cmp.Diff(map[string]int64{"corrected": 1, "both": 1, "id": 1}, applied); diff != "" {
-			t.Errorf("what is kept of closed letters, -want +got:\n%s", diff)
+			t.Errorf("the record of closed dead letters, -want +got:\n%s", diff)
 		}
 		if got := []string{<-p.watch.closed, <-p.watch.closed, <-p.watch.closed}; !strings.Contains(strings.Join(got, ","), "dt.nickname rejected") {
 			t.Errorf("counted: %v", got)
@@ -123,8 +123,8 @@ func TestADeadLetterClosesOnceAllItsFieldsWereAppliedAtAHigherRevision(t *testin
 			t.Errorf("events: %+v, %v", events, err)
 		}
 
-		// Another look, of a worker that has just started, finds nothing more: no
-		// letter is written again for what lies in asynq's archive.
+		// Another sweep, by a worker that just started, finds nothing more: no dead
+		// letter is written again for tasks in asynq's archive.
 		again := newRig(t, s)
 		for _, k := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup, tasks.KindID} {
 			again.add(lane.Config{Kind: k}, turnsDown)
@@ -135,9 +135,9 @@ func TestADeadLetterClosesOnceAllItsFieldsWereAppliedAtAHigherRevision(t *testin
 	})
 }
 
-// A worker that dies between the two steps leaves the letter, and the next look
+// A worker that dies between the two steps leaves the dead letter, and the next sweep
 // closes it.
-func TestALetterWhoseArchivedTaskIsGoneAlreadyIsStillClosed(t *testing.T) {
+func TestADeadLetterIsClosedEvenIfItsArchivedTaskWasDeleted(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		p := produce(t, s, tasks.KindNickname)
@@ -149,8 +149,8 @@ func TestALetterWhoseArchivedTaskIsGoneAlreadyIsStillClosed(t *testing.T) {
 	})
 }
 
-// Somebody has had it run again: it ends as superseded, and its letter with it.
-func TestALetterWhoseTaskIsToRunIsLeftToIt(t *testing.T) {
+// A person ran the task again: it ends as superseded, and that removes its dead letter.
+func TestADeadLetterStaysOpenWhileItsTaskIsToRunAgain(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		p := produce(t, s, tasks.KindNickname)
@@ -164,7 +164,7 @@ func TestALetterWhoseTaskIsToRunIsLeftToIt(t *testing.T) {
 	})
 }
 
-func TestHoweverManyLettersAreCorrectedAllAreClosed(t *testing.T) {
+func TestAllCorrectedDeadLettersAreClosedOverSeveralPages(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p := produce(t, s, tasks.KindNickname)

@@ -24,13 +24,13 @@ import (
 	"rollcall/tasks"
 )
 
-// app is DingTalk to the workers of one app: a path for each, so that it is seen
-// who asks for what.
+// app is DingTalk as the workers of one app see it. Each worker has its own path, so
+// that the test knows which worker called.
 type app struct {
 	revoked  atomic.Bool
-	secret   atomic.Int64 // rises with each one that is given
+	secret   atomic.Int64 // incremented with each token that is issued
 	renamed  atomic.Int64
-	stale    atomic.Int64 // renames with a token that is good no more
+	stale    atomic.Int64 // renames with a revoked token
 	tokens   [2]atomic.Int64
 	refusals [2]atomic.Int64 // token calls that were refused
 }
@@ -59,9 +59,9 @@ func (a *app) serve(worker int) http.Handler {
 	return mux
 }
 
-// A thousand renames (150 under -short) are on their way by two workers when
-// somebody revokes the app's secret, and puts it right a while later.
-func TestRevokedCredentialsCostATokenCallAWorkerAndNoTask(t *testing.T) {
+// Two workers process a thousand renames (150 under -short) when a person revokes the
+// app's secret, and restores it a while later.
+func TestRevokedCredentialsCostOneTokenCallPerWorkerAndNoTask(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		renames := few(1000, 150)
@@ -116,7 +116,7 @@ func TestRevokedCredentialsCostATokenCallAWorkerAndNoTask(t *testing.T) {
 		left := renames - int(done.Load())
 		eventually(t, func() error {
 			if n := len(both[0].pending(nicknames)); n != left {
-				return fmt.Errorf("%d tasks wait of %d", n, left)
+				return fmt.Errorf("%d of %d tasks wait", n, left)
 			}
 			return nil
 		})
@@ -128,7 +128,7 @@ func TestRevokedCredentialsCostATokenCallAWorkerAndNoTask(t *testing.T) {
 		if h := both[0].stored(tenantDT); h.Class != hold.Refused || h.Probe != hold.ByToken {
 			t.Errorf("on hold as %+v", h)
 		}
-		t.Logf("%d of %d were done when the secret was revoked; %d attempts in all; refused token calls %d and %d",
+		t.Logf("%d of %d tasks were done when the secret was revoked; %d attempts in total; refused token calls %d and %d",
 			done.Load(), renames, attempts.Load(), a.refusals[0].Load(), a.refusals[1].Load())
 
 		a.secret.Add(1)
@@ -144,11 +144,12 @@ func TestRevokedCredentialsCostATokenCallAWorkerAndNoTask(t *testing.T) {
 		}
 		for i := range a.tokens {
 			if n := a.tokens[i].Load(); n > 2 {
-				t.Errorf("worker %d asked for %d tokens that it was given", i, n)
+				t.Errorf("worker %d requested %d tokens and received them", i, n)
 			}
 		}
-		saysOnce(t, both, "hold.entered tenant dt refused", "hold.left tenant dt refused")
-		// The platform has answered those with the old token too, and counts them.
+		reportedOnce(t, both, "hold.entered tenant dt refused", "hold.left tenant dt refused")
+		// The platform answered the tasks with the old token too, and counts those
+		// calls.
 		eventually(t, func() error {
 			m, err := pace.ReadMonths(t.Context(), both[0].rdb, "lakeside")
 			if want := int64(renames) + a.stale.Load(); err == nil && m[0].Spent != want {
@@ -159,7 +160,7 @@ func TestRevokedCredentialsCostATokenCallAWorkerAndNoTask(t *testing.T) {
 	})
 }
 
-// rename stores the nth of many renames as a producer does.
+// rename enqueues the nth of many renames, as a producer does.
 func (r *rig) rename(n int) string {
 	r.t.Helper()
 	task := tasks.NicknameSync{Tenant: "dt", ChatID: fmt.Sprintf("chat%d", n%20), UserID: fmt.Sprintf("user%d", n), Nickname: "Zoë"}

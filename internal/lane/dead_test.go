@@ -27,7 +27,7 @@ import (
 	"rollcall/tasks"
 )
 
-// letter reads the letter of a task, which must be there.
+// letter reads the dead letter of a task, which must exist.
 func (r *rig) letter(id string) ledger.Letter {
 	r.t.Helper()
 	letter, found, err := ledger.New(r.rdb).Letter(r.t.Context(), nicknames, id)
@@ -46,7 +46,7 @@ func (r *rig) letters() int64 {
 	return n
 }
 
-// turnsDown is a platform that turns every task down.
+// turnsDown is a platform that rejects every task.
 func turnsDown(context.Context, func(context.Context) error, string) error {
 	return &providers.Error{
 		Platform: "dingtalk", API: "updategroupnick", Kind: providers.Rejected, Code: "34001", HTTPStatus: 200,
@@ -54,7 +54,7 @@ func turnsDown(context.Context, func(context.Context) error, string) error {
 	}
 }
 
-func TestALetterHoldsAllOfATaskThatDied(t *testing.T) {
+func TestADeadLetterHoldsEverythingAboutItsTask(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -72,7 +72,7 @@ func TestALetterHoldsAllOfATaskThatDied(t *testing.T) {
 		r.ends(urgent, "t1", asynq.TaskStateArchived)
 		got := r.letter("t1")
 		if got.Last.Before(before) || got.Last.After(time.Now()) || !got.First.Equal(got.Last) {
-			t.Errorf("it died at %v, having failed first at %v", got.Last, got.First)
+			t.Errorf("it died at %v and first failed at %v", got.Last, got.First)
 		}
 		want := ledger.Letter{
 			ID: "t1", Lane: nicknames, Tenant: "dt", Kind: "nickname", Organisation: "lakeside", Urgent: true, Key: "night-1",
@@ -87,7 +87,7 @@ func TestALetterHoldsAllOfATaskThatDied(t *testing.T) {
 	})
 }
 
-func TestALetterTellsTheAttemptsOfEveryClass(t *testing.T) {
+func TestADeadLetterListsTheAttemptsPerClass(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -102,26 +102,26 @@ func TestALetterTellsTheAttemptsOfEveryClass(t *testing.T) {
 		id := r.put(nicknames, "")
 		first := r.attempt()
 		r.ends(nicknames, id, asynq.TaskStateRetry)
-		_ = r.inspector.RunTask(nicknames, id) // or its time has come by itself
+		_ = r.inspector.RunTask(nicknames, id) // or its retry is already due
 		r.ends(nicknames, id, asynq.TaskStateArchived)
 		got := r.letter(id)
 		if diff := cmp.Diff(map[string]int{"busy": 1, "unlisted": 1}, got.Attempts); diff != "" {
 			t.Errorf("attempts (-want +got):\n%s", diff)
 		}
 		if got.Class != "unlisted" || got.First.After(got.Last) || got.First.Before(first.Start.Add(-time.Second)) {
-			t.Errorf("it failed first at %v and died at %v of %s", got.First, got.Last, got.Class)
+			t.Errorf("it first failed at %v and died at %v as %s", got.First, got.Last, got.Class)
 		}
 	})
 }
 
-// Bytes that no client of asynq wrote are kept as they were found.
-func TestWhatNobodyCanReadHasALetterWithItsBytes(t *testing.T) {
+// A message that no asynq client wrote is kept byte for byte.
+func TestAnUnreadableMessageHasADeadLetterWithItsBytes(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		r.add(lane.Config{}, turnsDown)
 		r.start()
-		r.put(nicknames, "") // asynq knows the queue from here on
+		r.put(nicknames, "") // makes the queue known to asynq
 		ctx := t.Context()
 		if err := errors.Join(
 			r.rdb.HSet(ctx, backlog.Key(nicknames, "t:raw"), "msg", "\xff\xff no message", "state", "pending").Err(),
@@ -138,9 +138,9 @@ func TestWhatNobodyCanReadHasALetterWithItsBytes(t *testing.T) {
 	})
 }
 
-// sweepUntilThere sweeps until asynq knows a task, after the 20 s in which a lease
-// must stand still. They pass by the clock of miniredis; a real Redis has none to
-// set, and skips the test under -short.
+// sweepUntilThere sweeps until asynq knows a task, after the 20 s in which a lease must
+// stay unchanged. The test advances the clock of miniredis. The clock of a real Redis
+// cannot be set, so the test is skipped there under -short.
 func (r *rig) sweepUntilThere(id string) {
 	r.t.Helper()
 	if r.server.Mini == nil {
@@ -160,7 +160,7 @@ func (r *rig) sweepUntilThere(id string) {
 	})
 }
 
-// unwritable fails the writing of letters for as long as it is told to.
+// unwritable fails every write of a dead letter until it is switched off.
 type unwritable struct {
 	broken atomic.Bool
 	tried  chan struct{}
@@ -175,7 +175,7 @@ func (u *unwritable) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 			case u.tried <- struct{}{}:
 			default:
 			}
-			err := errors.New("READONLY cut off by the test")
+			err := errors.New("READONLY injected by the test")
 			cmd.SetErr(err)
 			return err
 		}
@@ -197,17 +197,17 @@ func TestATaskWhoseLetterCannotBeWrittenStaysInItsQueue(t *testing.T) {
 		r.add(lane.Config{}, turnsDown)
 		r.start()
 		id := r.put(nicknames, "")
-		await(t, hook.tried, "a try to write the letter")
+		await(t, hook.tried, "an attempt to write the dead letter")
 		got := r.attempt().Verdict
 		if got.Action != lane.Retry || got.Class != lane.ClassInternal || got.Counted {
 			t.Errorf("verdict %+v, want an uncounted retry", got)
 		}
 		info := r.ends(nicknames, id, asynq.TaskStateRetry)
-		if want := "internal: the task ended as rejected, and its dead letter could not be written, so it stays in its queue"; info.Retried != 0 || !strings.HasPrefix(info.LastErr, want) {
+		if want := "internal: the task ended as rejected, but its dead letter could not be written; the task stays in its queue"; info.Retried != 0 || !strings.HasPrefix(info.LastErr, want) {
 			t.Errorf("asynq shows %q after %d attempts", info.LastErr, info.Retried)
 		}
 		hook.broken.Store(false)
-		_ = r.inspector.RunTask(nicknames, id) // or its time has come by itself
+		_ = r.inspector.RunTask(nicknames, id) // or its retry is already due
 		r.ends(nicknames, id, asynq.TaskStateArchived)
 		if got := r.letter(id); got.Class != "rejected" || r.letters() != 1 {
 			t.Errorf("%d letters, this one of class %s", r.letters(), got.Class)
@@ -215,9 +215,9 @@ func TestATaskWhoseLetterCannotBeWrittenStaysInItsQueue(t *testing.T) {
 	})
 }
 
-// A task can come back from the dead: asynq loses the word of its archiving, or
-// somebody has its web UI run it.
-func TestATaskThatDiesTwiceHasOneLetterAndOneThatIsDoneAfterAllHasNone(t *testing.T) {
+// A task can run again after it died: asynq loses the answer to the archive command, or
+// a person runs the task from its web UI.
+func TestADeadLetterIsUniquePerTaskAndIsRemovedWhenTheTaskSucceeds(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -250,7 +250,7 @@ func TestATaskThatDiesTwiceHasOneLetterAndOneThatIsDoneAfterAllHasNone(t *testin
 		})
 		r.ends(nicknames, id, asynq.TaskStateArchived)
 		if got := r.letter(id); r.letters() != 1 || !got.First.Equal(first.First) || !got.Last.After(first.Last) {
-			t.Errorf("%d letters; it failed first at %v, want %v", r.letters(), got.First, first.First)
+			t.Errorf("%d dead letters; first failure at %v, want %v", r.letters(), got.First, first.First)
 		}
 		again()
 		r.ends(nicknames, id, asynq.TaskStateCompleted)
@@ -263,11 +263,11 @@ func TestATaskThatDiesTwiceHasOneLetterAndOneThatIsDoneAfterAllHasNone(t *testin
 	})
 }
 
-var archived = flag.Int("archived", 1200, "how many tasks lie in the archive that is swept, 510 under -short; asynq keeps 9,999")
+var archived = flag.Int("archived", 1200, "number of archived tasks to sweep (510 under -short; asynq keeps at most 9,999)")
 
-// asynq's recoverer, and the button of its web UI, tell nobody. The sweeps find
-// what there is, in steps of a second, and then what is added to it.
-func TestASweepWritesLettersForWhatAsynqArchivedByItself(t *testing.T) {
+// asynq's recoverer and its web UI archive tasks without any notification. The sweeps
+// find what is archived in steps of one second, and then what is added.
+func TestASweepWritesDeadLettersForTasksThatAsynqArchived(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -312,28 +312,28 @@ func TestASweepWritesLettersForWhatAsynqArchivedByItself(t *testing.T) {
 			t.Fatal(err)
 		}
 		wants(full + 2)
-		if got := r.letter(late); got.Class != lane.Archived || string(got.Payload) != "late" || !strings.HasPrefix(got.Cause, "archived: asynq archived the task by itself") {
+		if got := r.letter(late); got.Class != lane.Archived || string(got.Payload) != "late" || !strings.HasPrefix(got.Cause, "archived: asynq's recoverer archived the task") {
 			t.Errorf("the letter %+v", got)
 		}
 		if got := r.letter("raw"); string(got.Payload) != "\xff\xff no message" {
-			t.Errorf("the letter of what asynq cannot read: %+v", got)
+			t.Errorf("the dead letter of the unreadable message: %+v", got)
 		}
 	})
 }
 
-// asynq's archive keeps 9,999 and forgets the others without a word.
-// Not beside the other tests: it takes all that the machine has.
-func TestMoreTasksDieThanAsynqKeepsAndEachHasItsLetter(t *testing.T) {
+// asynq's archive keeps 9,999 tasks and silently drops the others. This test does not
+// run in parallel: it needs the whole machine.
+func TestEveryDeadTaskHasADeadLetterEvenBeyondAsynqsArchiveBound(t *testing.T) {
 	if testing.Short() {
 		t.Skip("12,000 tasks")
 	}
 	s := redistest.Real(t)
 	r := newRig(t, s)
 	const dead = 12_000
-	var gone atomic.Int32
+	var died atomic.Int32
 	done := make(chan struct{})
 	r.watch.instead = func(a lane.Attempt) {
-		if a.Verdict.Action == lane.Dead && gone.Add(1) == dead {
+		if a.Verdict.Action == lane.Dead && died.Add(1) == dead {
 			close(done)
 		}
 	}
@@ -342,8 +342,8 @@ func TestMoreTasksDieThanAsynqKeepsAndEachHasItsLetter(t *testing.T) {
 	r.start()
 	select {
 	case <-done:
-	case <-time.After(5 * time.Minute): // whatever else the machine does
-		t.Fatalf("%d of %d died", gone.Load(), dead)
+	case <-time.After(5 * time.Minute): // ample for a busy machine
+		t.Fatalf("%d of %d died", died.Load(), dead)
 	}
 	eventually(t, func() error {
 		if n := r.rdb.LLen(t.Context(), backlog.Key(nicknames, "active")).Val(); n != 0 {
@@ -360,12 +360,12 @@ func TestMoreTasksDieThanAsynqKeepsAndEachHasItsLetter(t *testing.T) {
 	l := ledger.New(r.rdb)
 	for page := range slices.Chunk(ids, 1000) {
 		if without, err := l.Unburied(t.Context(), nicknames, page); err != nil || len(without) != 0 {
-			t.Fatalf("%d of a thousand have no letter: %v", len(without), err)
+			t.Fatalf("%d of a thousand have no dead letter: %v", len(without), err)
 		}
 	}
 }
 
-// putMany stores tasks side by side.
+// putMany enqueues tasks concurrently.
 func (r *rig) putMany(n int) []string {
 	r.t.Helper()
 	ids := make([]string, n)

@@ -7,16 +7,16 @@ import (
 	"rollcall/internal/backlog"
 )
 
-// Room is how many tasks may wait for their slot, and how many the lane may be
-// at altogether.
+// Room returns how many tasks may wait for their slot, and how many the lane may hold
+// in total.
 func (l *Lane) Room() (waiting, together int) { return l.room() }
 
-// Beats is what the looks at a queue remember.
+// Beats exposes what the looks at one queue remember.
 type Beats struct{ beats }
 
-// Look takes a look in.
+// Look records one look.
 func (b *Beats) Look(found backlog.Look) []backlog.Orphan { return b.look(found) }
 
-// Sweeps returns what goes over the queues of a Set once, at a time of this
-// worker's clock.
+// Sweeps returns a function that sweeps the queues of a Set once, at a given time of
+// this worker's clock.
 func (s *Set) Sweeps() func(context.Context, time.Time) { return newSweeper(s).sweep }

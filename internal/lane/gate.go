@@ -11,73 +11,74 @@ import (
 	"rollcall/internal/registry"
 )
 
-// gate decides when a lane takes a task: holds, how many are at it, room for
-// urgent ones, and whether there is anything to take at all. An idle or held
-// lane sends Redis nothing.
+// gate decides when a lane takes a task. It considers holds, the number of running
+// tasks, the room for urgent tasks, and whether any task is pending at all. An idle or
+// held lane sends nothing to Redis.
 type gate struct {
 	lane   *Lane
 	urgent string // the urgent queue
-	// results wait for their tasks' completion.
+	// results to write with the completion of their tasks.
 	results results
 
 	mu     sync.Mutex
 	moved  *sync.Cond
 	closed bool
-	// pending is what the last look saw in the urgent queue and the other, less
-	// what was taken since.
+	// pending is the number of pending tasks at the last poll, less those taken since:
+	// of the urgent queue and of the other.
 	pending [2]int64
-	// taken are the answers of dequeues that asynq has not asked for yet, asking
-	// tells that others are under way.
+	// taken are the answers of dequeues that asynq has not fetched yet. asking is true
+	// while dequeues are in progress.
 	taken  [2][]*redis.Cmd
 	asking bool
-	// seen tells that a look came while they were under way: it may have counted
-	// without the tasks that they bring.
+	// seen is true if a poll finished during the dequeue: its count may not include the
+	// tasks that the dequeue returns.
 	seen  bool
 	state state
-	// running are the attempts, calling those of them that have had their slot.
+	// running is the number of attempts, calling those of them that received their
+	// slot.
 	running, calling int
-	// handed counts tasks given to asynq, begun those that it gave to us. In
-	// between they are no attempt yet.
+	// handed counts the tasks given to asynq, begun those that asynq gave to process. A
+	// task in between is no attempt yet.
 	handed, begun int
 	handedAt      time.Time
-	// probe lets one task through a hold.
+	// probe admits one task through a hold.
 	probe, probing bool
-	probed         bool // the task is at it
-	// uncut ends with a *HeldError as its cause when a hold cuts the lane off: what
-	// waits for its slot goes back then.
-	uncut context.Context //nolint:containedctx // the state of the lane, no request's
-	cut   context.CancelCauseFunc
+	probed         bool // the admitted task has started
+	// waiting ends, with a *HeldError as its cause, when a hold cancels the tasks that
+	// wait for their slot: they return to their queue.
+	waitingTasks  context.Context //nolint:containedctx // the state of the lane, no request's
+	cancelWaiting context.CancelCauseFunc
 }
 
-// state is what the holds make of a lane.
+// state is how the holds affect a lane.
 type state struct {
-	shut bool       // nothing is taken
-	cut  bool       // nothing that waits for its slot gets it either
-	bulk bool       // nothing but urgent tasks is taken
-	err  *HeldError // the hold; nil: none
-	// token tells that the tenant's credentials were refused, and that this worker
-	// has asked for no token since.
+	closed bool       // no task is taken
+	cancel bool       // tasks that wait for their slot return to their queue
+	bulk   bool       // only urgent tasks are taken
+	err    *HeldError // the hold; nil: none
+	// token is true if the tenant's credentials were refused and this worker has not
+	// requested a token since.
 	token bool
 }
 
-// lost is how long a task that asynq was given may take to arrive here. Some
-// never do: a message that asynq cannot read.
+// lost is how long a task that asynq received may take to start. Some never start:
+// asynq drops a message that it cannot read.
 const lost = 3 * time.Second
 
 func newGate(l *Lane) *gate {
 	g := &gate{lane: l, urgent: registry.Queue(l.Tenant, l.Kind, true)}
 	g.moved = sync.NewCond(&g.mu)
-	g.uncut, g.cut = context.WithCancelCause(context.Background())
+	g.waitingTasks, g.cancelWaiting = context.WithCancelCause(context.Background())
 	return g
 }
 
-// ahead bounds how many tasks are taken from Redis at once. asynq asks for one
-// at a time, and one asker's round trips would bound what a lane carries out.
+// ahead bounds how many tasks one round trip takes from Redis. asynq asks for one task
+// at a time, and the latency of those round trips would limit the lane's throughput.
 const ahead = 16
 
-// admit returns a task of queue that was taken already, or how many may be taken
-// now. For the urgent queue, which asynq asks first, it waits until there is
-// something to take from either. What was taken is given even once the gate is
+// admit returns a task of queue that was already taken, or how many may be taken now.
+// asynq asks for the urgent queue first: that call blocks until a task may be taken
+// from either queue. A task that was already taken is returned even after the gate is
 // closed: asynq puts it back.
 func (g *gate) admit(queue string) (task *redis.Cmd, n int) {
 	i := g.index(queue)
@@ -105,7 +106,7 @@ func (g *gate) admit(queue string) (task *redis.Cmd, n int) {
 	}
 }
 
-// The places of a lane's queues in what is kept of each.
+// Indexes of a lane's queues in pending and taken.
 const (
 	urgentQueue = iota
 	bulkQueue
@@ -118,8 +119,8 @@ func (g *gate) index(queue string) int {
 	return bulkQueue
 }
 
-// open tells how many urgent tasks may be taken, and how many others. The caller
-// holds mu.
+// open returns how many urgent tasks and how many others may be taken. The caller holds
+// mu.
 func (g *gate) open() (urgent, bulk int) {
 	if g.handed > g.begun && time.Since(g.handedAt) > lost {
 		g.begun = g.handed
@@ -131,30 +132,31 @@ func (g *gate) open() (urgent, bulk int) {
 		}
 		return urgent, bulk
 	}
-	if g.state.shut || time.Until(g.lane.pacer.PausedUntil()) > rest {
+	if g.state.closed || time.Until(g.lane.pacer.PausedUntil()) > rest {
 		return 0, 0
 	}
 	coming := g.handed - g.begun
 	waiting, together := g.lane.room()
 	there := g.running + coming
-	urgent = some(urgentQueue, together+spareUrgent-there)
+	urgent = some(urgentQueue, together+extraUrgent-there)
 	if !g.state.bulk {
 		bulk = some(bulkQueue, min(together-there, waiting-(there-g.calling)))
 	}
 	return urgent, bulk
 }
 
-// dequeued takes in what dequeues brought, and returns the first.
+// dequeued records the answers of dequeues, and returns the first.
 func (g *gate) dequeued(queue string, cmds []*redis.Cmd) *redis.Cmd {
 	i := g.index(queue)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	unknown := redis.HasErrorPrefix(cmds[0].Err(), "NOSCRIPT") // asynq follows it up by an Eval
+	unknown := redis.HasErrorPrefix(cmds[0].Err(), "NOSCRIPT") // asynq then sends an Eval
 	seen := g.seen
 	g.asking, g.seen = unknown, seen && unknown
 	for _, cmd := range cmds {
 		if cmd.Err() != nil {
-			// Empty, paused by the button, or Redis is away: not before the next look.
+			// The queue is empty or paused in asynqmon, or Redis is unavailable: wait
+			// for the next poll.
 			if !redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
 				g.pending[i] = 0
 			}
@@ -178,8 +180,8 @@ func (g *gate) dequeued(queue string, cmds []*redis.Cmd) *redis.Cmd {
 	return first
 }
 
-// drained returns when all that was taken has been given to asynq, or ctx ends:
-// then it is found as a task whose worker is gone.
+// drained returns when asynq has received all tasks that were taken. If ctx ends first,
+// a sweep finds them as tasks of a dead worker.
 func (g *gate) drained(ctx context.Context) {
 	for ctx.Err() == nil {
 		g.mu.Lock()
@@ -195,7 +197,7 @@ func (g *gate) drained(ctx context.Context) {
 	}
 }
 
-// saw takes in how many tasks are pending.
+// saw records how many tasks are pending.
 func (g *gate) saw(urgent, bulk int64) {
 	g.mu.Lock()
 	g.pending = [2]int64{urgent, bulk}
@@ -204,18 +206,18 @@ func (g *gate) saw(urgent, bulk int64) {
 	g.moved.Broadcast()
 }
 
-// set takes in what the holds say now, and tells whether it opened.
+// set applies the state of the holds, and reports whether the gate opened.
 func (g *gate) set(s state) (opened bool) {
 	g.mu.Lock()
-	switch was := g.state.cut; {
-	case s.cut && !was:
-		g.cut(s.err)
-	case was && !s.cut:
-		g.uncut, g.cut = context.WithCancelCause(context.Background())
+	switch was := g.state.cancel; {
+	case s.cancel && !was:
+		g.cancelWaiting(s.err)
+	case was && !s.cancel:
+		g.waitingTasks, g.cancelWaiting = context.WithCancelCause(context.Background())
 	}
-	opened = g.state.shut && !s.shut
+	opened = g.state.closed && !s.closed
 	g.state = s
-	if !s.shut || s.err.Probe != hold.ByTask {
+	if !s.closed || s.err.Probe != hold.ByTask {
 		g.probe = false
 	}
 	g.mu.Unlock()
@@ -223,49 +225,49 @@ func (g *gate) set(s state) (opened bool) {
 	return opened
 }
 
-// last is what the holds said last.
+// last returns the state that was set last.
 func (g *gate) last() state {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.state
 }
 
-// held is the hold that keeps the lane from taking tasks, or nil.
+// held returns the hold that keeps the lane from taking tasks, or nil.
 func (g *gate) held() *HeldError {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.state.shut {
+	if !g.state.closed {
 		return nil
 	}
 	return g.state.err
 }
 
-// whenHeld calls cancel with a *HeldError when a hold cuts the lane off, until
-// stop is called.
+// whenHeld calls cancel with a *HeldError when a hold cancels waiting tasks, until stop
+// is called.
 func (g *gate) whenHeld(cancel context.CancelCauseFunc) (stop func() bool) {
 	g.mu.Lock()
-	uncut := g.uncut
+	waitingTasks := g.waitingTasks
 	g.mu.Unlock()
-	return context.AfterFunc(uncut, func() { cancel(context.Cause(uncut)) })
+	return context.AfterFunc(waitingTasks, func() { cancel(context.Cause(waitingTasks)) })
 }
 
-// letProbe lets one task through the hold, if one is pending.
+// letProbe admits one task through the hold, if one is pending.
 func (g *gate) letProbe() {
 	g.mu.Lock()
-	g.probe = g.state.shut
+	g.probe = g.state.closed
 	g.mu.Unlock()
 	g.moved.Broadcast()
 }
 
-// waits reports whether a task is pending that might probe a hold.
+// waits reports whether a task is pending that could probe a hold.
 func (g *gate) waits() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.pending[0] > 0 || g.pending[1] > 0 && !g.state.bulk
 }
 
-// probeGoesOn reports whether a task that was let through is still to be taken,
-// on its way or at it. One that is not to be had is not waited for.
+// probeGoesOn reports whether an admitted task is still to be taken, in transit or
+// running. A task that cannot be found is not waited for.
 func (g *gate) probeGoesOn() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -278,14 +280,14 @@ func (g *gate) probeGoesOn() bool {
 	return g.probe || g.probing || g.probed
 }
 
-// endProbe takes in that the attempt of the task that was let through is over.
+// endProbe records that the attempt of the admitted task has ended.
 func (g *gate) endProbe() {
 	g.mu.Lock()
 	g.probed = false
 	g.mu.Unlock()
 }
 
-// begin counts an attempt, and tells whether it is a probe.
+// begin counts an attempt, and reports whether it is a probe.
 func (g *gate) begin() (probe bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -296,7 +298,7 @@ func (g *gate) begin() (probe bool) {
 	return probe
 }
 
-// called counts an attempt that has had its slot.
+// called counts an attempt that received its slot.
 func (g *gate) called() {
 	g.mu.Lock()
 	g.calling++
@@ -304,7 +306,7 @@ func (g *gate) called() {
 	g.moved.Broadcast()
 }
 
-// end counts an attempt that is over.
+// end removes an attempt that has ended from the counts.
 func (g *gate) end(called bool) {
 	g.mu.Lock()
 	g.running--

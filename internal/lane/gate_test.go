@@ -27,7 +27,7 @@ var (
 
 func nothing(context.Context, func(context.Context) error, string) error { return nil }
 
-// send takes one slot.
+// send waits for one slot.
 func send(ctx context.Context, slot func(context.Context) error, _ string) error {
 	if err := slot(ctx); err != nil {
 		return &providers.Error{Kind: providers.Unsent, Err: err}
@@ -35,7 +35,7 @@ func send(ctx context.Context, slot func(context.Context) error, _ string) error
 	return nil
 }
 
-// pending lists the tasks that wait in a queue, the next one first.
+// pending lists the pending tasks of a queue, the next one first.
 func (r *rig) pending(queue string) []string {
 	r.t.Helper()
 	ids, err := r.rdb.LRange(r.t.Context(), backlog.Key(queue, "pending"), 0, -1).Result()
@@ -46,7 +46,7 @@ func (r *rig) pending(queue string) []string {
 	return ids
 }
 
-// quiet waits until no worker is at a task of the queue.
+// quiet waits until no task of the queue is active.
 func (r *rig) quiet(queue string) {
 	r.t.Helper()
 	eventually(r.t, func() error {
@@ -57,7 +57,7 @@ func (r *rig) quiet(queue string) {
 	})
 }
 
-func TestALaneOnHoldTakesNothingAndItsTasksKeepTheirPlace(t *testing.T) {
+func TestALaneOnHoldTakesNothingAndItsTasksKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -74,10 +74,10 @@ func TestALaneOnHoldTakesNothingAndItsTasksKeepTheirPlace(t *testing.T) {
 			t.Errorf("Hold() = %+v, %t", h, held)
 		}
 		if held, ok := errors.AsType[*lane.HeldError](r.set.Lanes()[0].Slot(t.Context())); !ok || held.Reason != "said so" {
-			t.Error("a lane on hold gives slots")
+			t.Error("a lane on hold grants slots")
 		}
 		if diff := cmp.Diff(ids, r.pending(nicknames)); diff != "" {
-			t.Errorf("what waits (-want +got):\n%s", diff)
+			t.Errorf("pending tasks (-want +got):\n%s", diff)
 		}
 		if n := r.wire.asked(nicknames, urgent); n != 0 || len(r.pending(urgent)) != 1 {
 			t.Errorf("Redis was asked %d times for a task, and %d urgent ones wait", n, len(r.pending(urgent)))
@@ -94,8 +94,8 @@ func TestALaneOnHoldTakesNothingAndItsTasksKeepTheirPlace(t *testing.T) {
 	})
 }
 
-// It has sent nothing, so it loses nothing.
-func TestWhatWaitsForItsSlotWhenAHoldComesGoesBackUncounted(t *testing.T) {
+// The waiting task has sent nothing, so it loses no attempt.
+func TestATaskThatWaitsForItsSlotReturnsUncountedWhenAHoldBegins(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -124,7 +124,7 @@ func TestWhatWaitsForItsSlotWhenAHoldComesGoesBackUncounted(t *testing.T) {
 				t.Errorf("a task that waited: %+v", got)
 			}
 		}
-		for _, id := range ids { // it waits where the others do
+		for _, id := range ids { // it waits with the others
 			if info := r.ends(nicknames, id, asynq.TaskStatePending); info.Retried != 0 {
 				t.Errorf("it lost %d attempts", info.Retried)
 			}
@@ -137,7 +137,7 @@ func TestWhatWaitsForItsSlotWhenAHoldComesGoesBackUncounted(t *testing.T) {
 	})
 }
 
-func TestAnotherWorkerKeepsAHoldAndLiftsIt(t *testing.T) {
+func TestAnotherWorkerAppliesAndEndsAHold(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		one, other := newRig(t, s), newRig(t, s)
@@ -155,7 +155,7 @@ func TestAnotherWorkerKeepsAHoldAndLiftsIt(t *testing.T) {
 		one.looks()
 		other.looks()
 		if diff := cmp.Diff(ids, one.pending(nicknames)); diff != "" {
-			t.Errorf("what waits (-want +got):\n%s", diff)
+			t.Errorf("pending tasks (-want +got):\n%s", diff)
 		}
 		other.release(laneOfNicknames)
 		for _, id := range ids {
@@ -166,9 +166,8 @@ func TestAnotherWorkerKeepsAHoldAndLiftsIt(t *testing.T) {
 	})
 }
 
-// asynq's own pause is asynqmon's button. It stops a queue, where a hold stops a
-// lane.
-func TestTheButtonOfTheWebUIAndAHoldLeaveEachOtherAlone(t *testing.T) {
+// asynq's pause is the button of asynqmon. It stops one queue. A hold stops a lane.
+func TestTheWebUIsPauseAndAHoldAreIndependent(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -198,7 +197,7 @@ func TestTheButtonOfTheWebUIAndAHoldLeaveEachOtherAlone(t *testing.T) {
 		r.free(0)
 		eventually(t, func() error {
 			if r.wire.asked(nicknames) == 0 {
-				return errors.New("the lane does not go on")
+				return errors.New("the lane does not continue")
 			}
 			return nil
 		})
@@ -248,17 +247,18 @@ func TestAnIdleLaneAsksForNothingAndStartsWhenATaskComes(t *testing.T) {
 			before := r.wire.asked(nicknames, urgent)
 			r.ends(queue, r.put(queue, ""), asynq.TaskStateCompleted)
 			r.looks()
-			// Redis may not know the script yet, a task of the one queue makes the server
-			// ask for the other at the most, and a look may still have counted the task.
+			// Redis may not know the script yet. A task of one queue makes the server
+			// ask for the other queue at most once. A poll may still have counted the
+			// task.
 			if n := r.wire.asked(nicknames, urgent) - before; n > 4 {
-				t.Errorf("for one task Redis was asked %d times", n)
+				t.Errorf("%d dequeues for one task", n)
 			}
 		}
 	})
 }
 
-// Two per second leave, and fifty are before it.
-func TestAnUrgentTaskIsSentNextWhateverWaits(t *testing.T) {
+// Two sends leave per second, and fifty tasks are ahead of it.
+func TestAnUrgentTaskIsSentNextHoweverManyBulkTasksWait(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -279,7 +279,8 @@ func TestAnUrgentTaskIsSentNextWhateverWaits(t *testing.T) {
 		await(t, sent, "the first send")
 		r.put(urgent, "urgent")
 		for n := 0; await(t, sent, "a send") != "urgent"; n++ {
-			// One is booked at any moment, and one may come by while the task is found.
+			// One slot is booked at any moment, and one more bulk task may be sent
+			// before the urgent task is found.
 			if n == 2 {
 				t.Fatal("three bulk tasks were sent before it")
 			}

@@ -9,20 +9,20 @@ import (
 	"rollcall/internal/redisdb"
 )
 
-// gated is the Redis client of a lane's asynq server: its dequeues pass the
-// gate, everything else goes through. asynq has no place of its own to say that
-// a queue is not to be taken from for now: its pause is a key that an operator's
-// button sets and clears, and its concurrency is fixed. That each dequeue comes
-// here, and that redis.Nil means an empty queue to it, is pinned by tests.
+// gated is the Redis client of a lane's asynq server. Dequeues pass the gate, every
+// other command goes straight to Redis. asynq has no other way to stop taking tasks
+// from a queue for a while: its pause is a key that asynqmon's button sets and clears,
+// and its concurrency is fixed. Tests check that each dequeue passes here, and that
+// redis.Nil means an empty queue to asynq.
 type gated struct {
 	redis.UniversalClient
 
 	gate   *gate
-	shared *redisdb.Autopipeline // for what follows each task
+	shared *redisdb.Autopipeline // for the commands that follow each task
 }
 
-// EvalSha is how asynq runs its scripts. While nothing may be taken the first
-// dequeue of a round waits here.
+// EvalSha is the method with which asynq runs its scripts. While no task may be taken,
+// the first dequeue of a round blocks here.
 func (c gated) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
 	queue, dequeue := backlog.DequeueOf(keys)
 	if !dequeue {
@@ -40,7 +40,7 @@ func (c gated) EvalSha(ctx context.Context, sha string, keys []string, args ...a
 	return c.gate.dequeued(queue, c.dequeue(ctx, n, sha, keys, args))
 }
 
-// dequeue asks for n tasks in one round trip.
+// dequeue takes up to n tasks in one round trip.
 func (c gated) dequeue(ctx context.Context, n int, sha string, keys []string, args []any) []*redis.Cmd {
 	if n == 1 {
 		return []*redis.Cmd{c.UniversalClient.EvalSha(ctx, sha, keys, args...)}
@@ -51,11 +51,11 @@ func (c gated) dequeue(ctx context.Context, n int, sha string, keys []string, ar
 			cmds[i] = p.EvalSha(ctx, sha, keys, args...)
 		}
 		return nil
-	}) // each has its own error
+	}) // each command has its own error
 	return cmds
 }
 
-// Eval follows an EvalSha that found its script unknown to Redis.
+// Eval is called after an EvalSha whose script was unknown to Redis.
 func (c gated) Eval(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
 	ctx, cancel := revived(ctx)
 	defer cancel()

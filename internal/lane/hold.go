@@ -12,10 +12,10 @@ import (
 	"rollcall/providers"
 )
 
-// HeldError tells that a lane is on hold.
+// HeldError reports that a lane is on hold.
 type HeldError struct{ hold.Hold }
 
-// Error says what holds the lane, and why.
+// Error returns the scope and the reason of the hold.
 func (e *HeldError) Error() string {
 	text := fmt.Sprintf("the lane is on hold (%s)", e.Class)
 	if !e.Until.IsZero() {
@@ -24,8 +24,8 @@ func (e *HeldError) Error() string {
 	return text + ": " + e.Reason
 }
 
-// Hold is the hold that keeps the lane from taking tasks, or from taking any but
-// urgent ones; false if there is none.
+// Hold returns the hold that keeps the lane from taking tasks, or from taking bulk
+// tasks; false if there is none.
 func (l *Lane) Hold() (hold.Hold, bool) {
 	s := l.gate.last()
 	if s.err == nil {
@@ -34,15 +34,15 @@ func (l *Lane) Hold() (hold.Hold, bool) {
 	return s.err.Hold, true
 }
 
-// follow brings the gate in line with the holds as they were last read.
+// follow applies the holds to the gate, as they were last read.
 func (l *Lane) follow(now time.Time) {
 	s := l.state(now)
 	if was := l.gate.last(); was.token {
-		if !s.shut {
+		if !s.closed {
 			l.rejoin()
 			return
 		}
-		s.token = true // whatever else holds it meanwhile
+		s.token = true // even if another hold applies too
 	}
 	l.adopt(s)
 }
@@ -58,24 +58,24 @@ func (l *Lane) state(now time.Time) state {
 		}
 		s.token = s.token || h.Probe == hold.ByToken && h.Class == hold.Refused && l.Probe != nil
 		s.bulk = s.bulk || h.Bulk
-		s.shut = s.shut || !h.Bulk
-		// What was booked of calls that are spent now is counted, and may go.
-		s.cut = s.cut || !h.Bulk && h.Class != hold.Quota
+		s.closed = s.closed || !h.Bulk
+		// The calls that are booked are already counted against the quota, and may be
+		// sent.
+		s.cancel = s.cancel || !h.Bulk && h.Class != hold.Quota
 	}
 	return s
 }
 
-// adopt has the gate keep a state. A lane that goes on counts failures from
-// nothing.
+// adopt sets the gate's state. A lane that continues counts its failures from zero.
 func (l *Lane) adopt(s state) {
 	if l.gate.set(s) {
 		l.breaker.Store(newBreaker(l.Name()))
 	}
 }
 
-// rejoin opens a lane whose tenant's credentials are good again, by the word of
-// another worker maybe. This worker's client still knows them as refused, and
-// asks for a token first: until it has one, every task would be refused.
+// rejoin opens a lane whose tenant's credentials are valid again, perhaps according to
+// another worker. This worker's client still remembers them as refused, and requests a
+// token first: without one, every task would be refused.
 func (l *Lane) rejoin() {
 	if !l.rejoining.CompareAndSwap(false, true) {
 		return
@@ -86,17 +86,17 @@ func (l *Lane) rejoin() {
 		e, ok := errors.AsType[*providers.Error](err)
 		switch {
 		case err == nil:
-			l.adopt(l.state(time.Now())) // which may know of another refusal by now
+			l.adopt(l.state(time.Now())) // the holds may have changed since
 		case ok && e.Kind == providers.Misconfigured:
 			l.holdRefused(context.WithoutCancel(l.set.stopping), e)
 		case l.set.stopping.Err() == nil:
-			l.set.outcome("hold is over, but this worker has no token; the next look tries again", "", err, "lane", l.Name())
+			l.set.outcome("hold ended, but this worker has no token; retried at the next poll", "", err, "lane", l.Name())
 		}
 	})
 }
 
-// react does what a verdict says about more than its own task: a hold, or a
-// pause after a refusal for being too fast.
+// react applies what a verdict means for more than its own task: a hold, or a pause
+// after a refusal for the rate.
 func (l *Lane) react(ctx context.Context, a *attempt, v Verdict) {
 	e, ok := errors.AsType[*providers.Error](v.Err)
 	switch {
@@ -107,16 +107,16 @@ func (l *Lane) react(ctx context.Context, a *attempt, v Verdict) {
 	case v.Class == ClassQuota && is[*pace.SpentError](v.Err):
 		l.holdSpent(ctx, v.Err)
 	case v.Class == ClassQuota && ok:
-		l.set.outcome("spent month not shared with the other workers; the next refusal tries again", "",
+		l.set.outcome("spent month not shared with the other workers; retried at the next refusal", "",
 			pace.SayMonthSpent(ctx, l.set.rdb, l.Organisation), "organisation", l.Organisation)
-		l.set.lookSoon()
+		l.set.pollSoon()
 	case v.Class == ClassThrottled && ok && e.Scope != providers.ScopeTask:
 		l.throttled(ctx, a, e)
 	}
-	if seen, trips := l.trips(a, v); trips {
+	if seen, trips := l.recordAtBreaker(a, v); trips {
 		l.put(ctx, hold.Hold{
 			Place: l.place(providers.ScopeLane), Class: hold.Failing, Probe: hold.ByTask, Seen: seen,
-			Reason: "the platform answers with faults or not at all; one task at a time finds out whether it is back",
+			Reason: "the platform fails or does not answer; one task at a time probes whether it has recovered",
 		})
 	}
 	if a.probe {
@@ -132,14 +132,14 @@ func (l *Lane) holdRefused(ctx context.Context, e *providers.Error) {
 	l.put(ctx, h)
 }
 
-// seen is what an answer adds to the record of a hold.
+// seen returns what an answer adds to the record of a hold.
 func seen(e *providers.Error) hold.Seen {
 	now := time.Now()
 	return hold.Seen{Host: e.Host, Status: e.HTTPStatus, Code: e.Code, First: now, Last: now, Count: 1}
 }
 
-// reason is what was refused and what to do, the same for every task that finds
-// out: a hold's reason that changes is news.
+// reason is what was refused and what to do. It is the same for every task: a different
+// reason is reported as a change of the hold.
 func reason(e *providers.Error) string {
 	same := *e
 	same.RequestID, same.Err = "", nil
@@ -149,8 +149,8 @@ func reason(e *providers.Error) string {
 	return same.Brief() + " · to do: " + same.Fix
 }
 
-// holdSpent holds the lane for the rest of the day if the day's calls are spent.
-// The month's are looked at by all workers, whoever found out.
+// holdSpent holds the lane for the rest of the day if the day's calls are spent. Every
+// worker checks the month's calls at its next poll.
 func (l *Lane) holdSpent(ctx context.Context, err error) {
 	if spent, ok := errors.AsType[*pace.SpentError](err); !ok || spent.Why != pace.WhyDay {
 		return
@@ -158,14 +158,14 @@ func (l *Lane) holdSpent(ctx context.Context, err error) {
 	y, m, d := time.Now().In(beijing).Date()
 	l.put(ctx, hold.Hold{
 		Place: hold.Place{Level: hold.Lane, Name: l.Name()}, Class: hold.Quota, Until: time.Date(y, m, d+1, 0, 0, 0, 0, beijing),
-		Reason: "the calls of this API for the day are spent: raise the lane's limit per 24h in the configuration if it has more",
+		Reason: "the day's calls of this API are spent: if the platform allows more, raise the lane's limit per 24h in the configuration",
 	})
 }
 
 // beijing is the platforms' time, without summer time since 1991.
 var beijing = time.FixedZone("Asia/Shanghai", 8*60*60)
 
-// place is what a failure of a scope holds.
+// place returns the scope that a failure puts on hold.
 func (l *Lane) place(scope providers.Scope) hold.Place {
 	switch {
 	case scope == providers.ScopeAddress && l.AddressName != "":
@@ -178,10 +178,10 @@ func (l *Lane) place(scope providers.Scope) hold.Place {
 	return hold.Place{Level: hold.Lane, Name: l.Name()}
 }
 
-// longPause is how long a pause must be to be worth a hold that people see.
+// longPause is the shortest pause that is shown as a hold.
 const longPause = 30 * time.Second
 
-// throttled pauses all lanes that a refusal for the rate reaches.
+// throttled pauses all lanes that a refusal for the rate concerns.
 func (l *Lane) throttled(ctx context.Context, a *attempt, e *providers.Error) {
 	lesson, err := l.refused(ctx, a, e)
 	pause := lesson.Pause
@@ -198,11 +198,11 @@ func (l *Lane) throttled(ctx context.Context, a *attempt, e *providers.Error) {
 			err = errors.Join(err, pauseErr)
 		}
 	}
-	l.set.outcome("pause after a refusal not shared with the other workers; the next refusal tries again", "", err, "lane", l.Name())
+	l.set.outcome("pause after a refusal not shared with the other workers; retried at the next refusal", "", err, "lane", l.Name())
 	if pause >= longPause {
 		l.put(ctx, hold.Hold{
 			Place: l.place(e.Scope), Class: hold.Banned, Until: time.Now().Add(pause), Seen: seen(e),
-			Reason: "the platform lets nothing through for a while: " + reason(e),
+			Reason: "the platform refuses all calls for a while: " + reason(e),
 		})
 	}
 }
@@ -223,10 +223,10 @@ func (l *Lane) reaches(other *Lane, scope providers.Scope) bool {
 	return false
 }
 
-const notShared = "hold not shared with the other workers; the next refusal or look tries again"
+const notShared = "hold not shared with the other workers; retried at the next refusal or poll"
 
-// put sets a hold and shuts the lanes of this process at once. Other workers
-// hear of it a moment later.
+// put adds a hold and closes the lanes of this process at once. Other workers receive
+// it a moment later.
 func (l *Lane) put(ctx context.Context, h hold.Hold) {
 	h.By = l.set.name
 	stored, change, err := l.set.board.Put(ctx, h)
@@ -238,7 +238,7 @@ func (l *Lane) put(ctx context.Context, h hold.Hold) {
 	l.set.report(change, stored, l.set.name)
 }
 
-// report logs one line and tells the observer, in the one worker that made the
+// report logs one line and notifies the observer, in the one worker that made the
 // change.
 func (s *Set) report(change hold.Change, h hold.Hold, by string) {
 	attrs := []any{string(h.Level), h.Name, "class", h.Class, "reason", h.Reason}
@@ -253,17 +253,17 @@ func (s *Set) report(change hold.Change, h hold.Hold, by string) {
 		if text := h.Seen.Text(time.UTC); text != "" {
 			attrs = append(attrs, "seen", text)
 		}
-		word := "on hold: pending tasks wait, and none loses an attempt"
+		word := "on hold: pending tasks wait, no attempt is counted"
 		if change == hold.Changed {
-			word = "on hold for another reason now"
+			word = "hold reason changed"
 		}
 		level := slog.LevelError
-		if h.Class == hold.Suspected { // for a moment, in most cases
+		if h.Class == hold.Suspected { // in most cases for a moment
 			level = slog.LevelWarn
 		}
 		s.log.Log(context.Background(), level, word, append(attrs, "lift", h.HowToLift())...)
 	case hold.Left:
-		s.log.Info("no longer on hold", append(attrs, "for", time.Since(h.Since).Round(time.Second), "by", by)...)
+		s.log.Info("hold ended", append(attrs, "for", time.Since(h.Since).Round(time.Second), "by", by)...)
 	case hold.Same:
 		return
 	}
@@ -274,12 +274,12 @@ func (s *Set) report(change hold.Change, h hold.Hold, by string) {
 
 func (s *Set) lift(ctx context.Context, h hold.Hold) {
 	lifted, err := s.board.Lift(ctx, h, s.name)
-	s.outcome("hold that is over not ended; the next look tries again", "", err, "hold", h.String())
+	s.outcome("expired hold not ended; retried at the next poll", "", err, "hold", h.String())
 	if err != nil {
 		return
 	}
-	if !lifted { // changed by another worker: read it anew
-		s.lookSoon()
+	if !lifted { // changed by another worker: read it again
+		s.pollSoon()
 		return
 	}
 	s.followAll()

@@ -1,9 +1,9 @@
-// Package lane runs the lanes: for each tenant and API one asynq server of its
-// own, so that a platform that hangs or refuses holds nobody else's tasks.
+// Package lane runs the lanes: one asynq server for each tenant and API, so that a
+// platform that hangs or refuses delays no other lane's tasks.
 //
-// gate.go decides when a lane takes a task, hold.go what keeps a lane from it,
-// and outcome.go is the only place that turns an error into a task's fate. This
-// package must not know any platform's client nor how a task is carried out.
+// gate.go decides when a lane takes a task, hold.go which holds stop it, and outcome.go
+// is the only place that turns an error into a task's outcome. This package must not
+// know the client of any platform, nor how a task is carried out.
 package lane
 
 import (
@@ -30,59 +30,58 @@ import (
 	"rollcall/tasks"
 )
 
-// ErrStopping is why a task that waited for its slot went back when the worker
-// stopped.
+// ErrStopping is the error of a task that waited for its slot when the worker stopped.
 var ErrStopping = errors.New("the worker is stopping")
 
 const (
-	// rest is how long asynq sleeps after a dequeue that yielded nothing, give or
-	// take half. The gate is what waits for tasks, so it is short.
+	// rest is how long asynq sleeps after an empty dequeue, plus or minus half. It is
+	// short because the gate does the waiting.
 	rest = 20 * time.Millisecond
-	// forwardEvery is how often tasks whose wait is over are made pending.
+	// forwardEvery is how often tasks whose wait is over become pending.
 	forwardEvery = time.Second
-	// mostTogether bounds how many tasks a lane is at in one process: each may
-	// need a connection. Urgent ones may be spareUrgent more.
-	mostTogether = 256
-	spareUrgent  = 4
+	// maxTasks bounds how many tasks of a lane run in one process: each may need a
+	// connection. extraUrgent is how many more urgent tasks may run.
+	maxTasks    = 256
+	extraUrgent = 4
 )
 
-// Deadline is how long one attempt may take when an HTTP exchange may take
-// timeout: three sends and a token, and some for their slots.
+// Deadline is the time limit of one attempt if one HTTP exchange may take timeout:
+// three sends, one token call, and time for their slots.
 func Deadline(timeout time.Duration) time.Duration { return 4*timeout + 30*time.Second }
 
-// ShutdownTimeout is how long a stop waits for running calls: the longest
-// exchange, the slot before it, and the settle after it.
+// ShutdownTimeout is how long a stop waits for running calls: the longest exchange, the
+// slot before it, and the settle after it.
 func ShutdownTimeout(timeout time.Duration) time.Duration {
 	return timeout + pace.Horizon + 30*time.Second
 }
 
-// Config says what a lane serves.
+// Config describes a lane.
 type Config struct {
 	Organisation string
 	Tenant       string
-	Platform     string // whose API it is, for pauses that concern all of a platform
+	Platform     string // owner of the API, for pauses of the whole platform
 	Kind         tasks.Kind
-	Limits       []pace.Limit  // at the start; see Set.SetLimits
+	Limits       []pace.Limit  // initial limits; see Set.SetLimits
 	Timeout      time.Duration // of one HTTP exchange
-	// Metered tells that calls count against the organisation's month.
+	// Metered reports that calls count against the organisation's month.
 	Metered bool
-	Quota   pace.Quota // of the organisation, at the start; see Set.SetQuota
-	// Address is what all lanes share that call from one address; nil: none.
-	// AddressName names it in holds.
+	Quota   pace.Quota // initial quota of the organisation; see Set.SetQuota
+	// Address is shared by all lanes that call from one address; nil: none. AddressName
+	// names it in holds.
 	Address     *pace.Address
 	AddressName string
-	// Probe finds out by an unmetered call whether the tenant's credentials are
-	// right. nil: the platform has none, and one task finds out.
+	// Probe checks by an unmetered call whether the tenant's credentials are valid.
+	// nil: the platform has no such call, and one task is the probe.
 	Probe func(context.Context) error
-	// Ask makes that call even if a token is at hand, and so finds out whether the
-	// platform answers this address. nil: Probe does.
+	// Ask makes that call even if a token is cached, and so checks whether the platform
+	// answers this address. nil: Probe is used.
 	Ask func(context.Context) error
 }
 
 // Name is the lane's name in logs, metrics and queues.
 func (c Config) Name() string { return c.Tenant + "." + string(c.Kind) }
 
-// places are those whose holds hold the lane.
+// places returns the scopes whose holds apply to the lane.
 func (c Config) places() []hold.Place {
 	places := []hold.Place{{Level: hold.Lane, Name: c.Name()}, {Level: hold.Tenant, Name: c.Tenant}}
 	if c.Metered {
@@ -107,10 +106,10 @@ type Lane struct {
 	breaker atomic.Pointer[gobreaker.TwoStepCircuitBreaker[struct{}]]
 	faults  faults
 
-	claim     atomic.Pointer[claim] // of a probe by a task of this lane; nil: none
-	pageAgain atomic.Bool           // a task has met several HTML pages
-	rejoining atomic.Bool
-	buried    atomic.Bool // the lane may have dead letters
+	claim      atomic.Pointer[claim] // claim of a probe by a task of this lane; nil: none
+	pageAgain  atomic.Bool           // a task has received several HTML pages
+	rejoining  atomic.Bool
+	hasLetters atomic.Bool // whether the lane may have dead letters
 }
 
 // Set is all lanes of a process.
@@ -122,29 +121,29 @@ type Set struct {
 	log    *slog.Logger
 	lanes  []*Lane
 	quotas sync.Map // organisation → pace.Quota
-	name   string   // of this worker, in holds
-	// servers are those that took writes, by their run ids; the lookout's alone,
-	// and memory too.
+	name   string   // this worker's name, in holds
+	// servers are the run ids of the Redis servers that accepted writes. Only the
+	// poller uses servers and memory.
 	servers map[string]bool
 	memory  *redisdb.Memory
-	// unrestored are the holds as they were read before the first look at the
-	// memory that failed; the lookout's alone.
+	// unrestored are the holds as they were read before the first memory check that
+	// failed. Only the poller uses it.
 	unrestored []hold.Hold
 	redis      redisState
-	faults     logging.Conditions // of steps that are repeated
+	faults     logging.Conditions // conditions of repeated steps
 	look       chan struct{}
 	back       chan struct{}
 	// observer may be nil.
 	observer Observer
 
-	stopping context.Context //nolint:containedctx // the process' end, no request's
+	stopping context.Context //nolint:containedctx // ends with the process, not with a request
 	stop     context.CancelCauseFunc
 	watching sync.WaitGroup
 }
 
-// NewSet returns a Set without lanes. rdb stays the caller's to close, after
-// Stop. shared is on rdb, for what follows each task. name is the worker's, for
-// those who read who has put a lane on hold.
+// NewSet returns a Set without lanes. The caller closes rdb after Stop. shared uses
+// rdb, for the commands that follow each task. name identifies the worker in the holds
+// that it adds.
 func NewSet(rdb redis.UniversalClient, shared *redisdb.Autopipeline, record *ledger.Ledger, name string, log *slog.Logger) *Set {
 	s := &Set{rdb: rdb, shared: shared, ledger: record, board: hold.NewBoard(rdb), name: name, log: log, look: make(chan struct{}, 1), back: make(chan struct{}, 1)}
 	s.faults.Log, s.redis.line = log, redisLine(log)
@@ -152,7 +151,7 @@ func NewSet(rdb redis.UniversalClient, shared *redisdb.Autopipeline, record *led
 	return s
 }
 
-// Add adds a lane. build makes its handler from what the lane provides.
+// Add adds a lane. build returns its handler, given the lane's pacer.
 func (s *Set) Add(cfg Config, build func(handler.Pacer) handler.Func) {
 	l := &Lane{
 		Config: cfg,
@@ -170,7 +169,7 @@ func (s *Set) Add(cfg Config, build func(handler.Pacer) handler.Func) {
 		s.quotas.Store(cfg.Organisation, cfg.Quota)
 	}
 	l.server = asynq.NewServerFromRedisClient(gated{UniversalClient: s.rdb, gate: l.gate, shared: s.shared}, asynq.Config{
-		Concurrency: mostTogether + spareUrgent,
+		Concurrency: maxTasks + extraUrgent,
 		Queues: map[string]int{
 			registry.Queue(cfg.Tenant, cfg.Kind, true):  2,
 			registry.Queue(cfg.Tenant, cfg.Kind, false): 1,
@@ -187,11 +186,11 @@ func (s *Set) Add(cfg Config, build func(handler.Pacer) handler.Func) {
 	s.lanes = append(s.lanes, l)
 }
 
-// Lanes are the lanes in the order in which they were added.
+// Lanes returns the lanes in the order in which they were added.
 func (s *Set) Lanes() []*Lane { return s.lanes }
 
-// SetLimits has the lane of a tenant and kind keep other limits from its next
-// slot on; false if there is no such lane.
+// SetLimits changes the limits of a tenant's lane from its next slot on. It returns
+// false if there is no such lane.
 func (s *Set) SetLimits(ctx context.Context, tenant string, kind tasks.Kind, limits []pace.Limit) (bool, error) {
 	for _, l := range s.lanes {
 		if l.Tenant != tenant || l.Kind != kind {
@@ -199,7 +198,7 @@ func (s *Set) SetLimits(ctx context.Context, tenant string, kind tasks.Kind, lim
 		}
 		changed := l.pacer.SetLimits(limits)
 		for _, h := range s.board.Of(hold.Place{Level: hold.Lane, Name: l.Name()}) {
-			if changed && h.Class == hold.Quota { // a day's calls: there may be more now
+			if changed && h.Class == hold.Quota { // the new limit may allow more calls today
 				s.lift(ctx, h)
 			}
 		}
@@ -208,8 +207,8 @@ func (s *Set) SetLimits(ctx context.Context, tenant string, kind tasks.Kind, lim
 	return false, nil
 }
 
-// SetQuota has the metered lanes of an organisation keep another quota from
-// their next slot on.
+// SetQuota changes the quota of an organisation's metered lanes from their next slot
+// on.
 func (s *Set) SetQuota(ctx context.Context, organisation string, quota pace.Quota) error {
 	s.adopt(organisation, quota)
 	var failed error
@@ -218,12 +217,12 @@ func (s *Set) SetQuota(ctx context.Context, organisation string, quota pace.Quot
 			failed = errors.Join(failed, l.pacer.Open(ctx))
 		}
 	}
-	s.lookSoon()
+	s.pollSoon()
 	return failed
 }
 
-// CredentialsChanged has the refusals that hold lanes of a tenant probed at
-// once, after its credentials were replaced.
+// CredentialsChanged makes the probes of a tenant's refusal holds due at once, after
+// its credentials were replaced.
 func (s *Set) CredentialsChanged(ctx context.Context, tenant string) error {
 	if err := s.board.Refresh(ctx); err != nil {
 		return err
@@ -235,18 +234,19 @@ func (s *Set) CredentialsChanged(ctx context.Context, tenant string) error {
 			continue
 		}
 		for _, h := range s.board.Of(l.places()...) {
-			// One that another worker changes meanwhile was just probed, or is about to be.
+			// If another worker changes the hold at the same time, it was just probed
+			// or is about to be.
 			if h.Class == hold.Refused && now.Before(h.Next) {
 				_, err := s.board.ProbeNow(ctx, h, now)
 				failed = errors.Join(failed, err)
 			}
 		}
 	}
-	s.lookSoon()
+	s.pollSoon()
 	return failed
 }
 
-// Start lets every lane take tasks, as far as no hold keeps it from that.
+// Start lets every lane take tasks, unless a hold prevents it.
 func (s *Set) Start(ctx context.Context) error {
 	if err := s.board.Refresh(ctx); err != nil {
 		return err
@@ -274,21 +274,21 @@ func (s *Set) Start(ctx context.Context) error {
 		pacers[i] = l.pacer
 	}
 	s.watching.Go(func() { pace.Listen(s.stopping, s.rdb, pacers) })
-	s.watching.Go(func() { hold.Listen(s.stopping, s.rdb, s.lookSoon) })
-	s.watching.Go(func() { s.lookOut(s.stopping) })
+	s.watching.Go(func() { hold.Listen(s.stopping, s.rdb, s.pollSoon) })
+	s.watching.Go(func() { s.poll(s.stopping) })
 	return nil
 }
 
-// Stop ends all lanes: nothing new is taken, what waits for a slot goes back
-// uncounted, running calls finish. It returns when they have, or after the
-// longest ShutdownTimeout.
+// Stop ends all lanes: no task is taken, tasks that wait for a slot return to their
+// queue uncounted, running calls finish. It returns when they have finished, or after
+// the longest ShutdownTimeout.
 func (s *Set) Stop() {
 	s.stop(ErrStopping)
 	for _, l := range s.lanes {
 		l.gate.close()
 	}
-	// A server's Stop waits for its poll to end: one after another, a hundred
-	// lanes would take longer than their calls.
+	// A server's Stop waits for its poll to end. In sequence, a hundred lanes would
+	// take longer than their calls.
 	var polling, running sync.WaitGroup
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -304,7 +304,7 @@ func (s *Set) Stop() {
 	}
 	running.Wait()
 	for _, l := range s.lanes {
-		if c := l.claim.Load(); c != nil { // no task was taken for it
+		if c := l.claim.Load(); c != nil { // no task was taken for the probe
 			c.release(context.Background(), 0)
 		}
 	}
@@ -314,13 +314,12 @@ func (s *Set) Stop() {
 	}
 }
 
-// room is how many tasks of a lane may be waiting for their slot in this
-// process, and how many it may be at altogether. What is at the platform
-// follows from rate and latency by itself, as a slot is what lets a task go
-// there: it is the waiting that is bounded. Both are read at each dequeue, so
-// that they follow a reload.
+// room returns how many tasks of a lane may wait for their slot in this process, and
+// how many it may hold in total. The number of running calls follows from rate and
+// latency, because each call needs a slot: only the waiting tasks need a bound. Both
+// are computed at each dequeue, so that they follow a reload.
 func (l *Lane) room() (waiting, together int) {
 	rate := l.pacer.Rate()
-	waiting = min(int(math.Ceil(rate/4))+2, mostTogether)
-	return waiting, min(int(math.Ceil(rate*4))+waiting, mostTogether)
+	waiting = min(int(math.Ceil(rate/4))+2, maxTasks)
+	return waiting, min(int(math.Ceil(rate*4))+waiting, maxTasks)
 }

@@ -21,7 +21,7 @@ import (
 
 const nicknames, urgent, groups = "dt.nickname", "dt.nickname.urgent", "dt.group"
 
-func TestATaskThatIsDoneShowsItsResultAndLeavesNoCounters(t *testing.T) {
+func TestADoneTaskShowsItsResultAndLeavesNoCounters(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -39,10 +39,10 @@ func TestATaskThatIsDoneShowsItsResultAndLeavesNoCounters(t *testing.T) {
 			t.Errorf("first attempt: %+v", first)
 		}
 		if n := r.rdb.Exists(t.Context(), "rollcall:{"+id+"}:attempts").Val(); n != 1 {
-			t.Error("the counters of a task that is to be retried are gone")
+			t.Error("the counters of a task that will be retried are missing")
 		}
 		r.ends(nicknames, id, asynq.TaskStateRetry)
-		_ = r.inspector.RunTask(nicknames, id) // or its time has come by itself
+		_ = r.inspector.RunTask(nicknames, id) // or its retry is already due
 		if second := r.attempt(); second.Verdict.Action != lane.Done || second.Retried != 1 {
 			t.Errorf("second attempt: %+v", second)
 		}
@@ -56,7 +56,7 @@ func TestATaskThatIsDoneShowsItsResultAndLeavesNoCounters(t *testing.T) {
 	})
 }
 
-func TestAResultGoesToRedisTogetherWithItsTasksCompletion(t *testing.T) {
+func TestAResultIsWrittenToRedisWithTheTasksCompletion(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -76,7 +76,7 @@ func TestAResultGoesToRedisTogetherWithItsTasksCompletion(t *testing.T) {
 	})
 }
 
-func TestAPanicIsAnAttemptAndTheLaneGoesOn(t *testing.T) {
+func TestAPanicCountsAsAnAttemptAndTheLaneContinues(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -99,7 +99,7 @@ func TestAPanicIsAnAttemptAndTheLaneGoesOn(t *testing.T) {
 	})
 }
 
-func TestUrgentTasksAreTakenFirst(t *testing.T) {
+func TestUrgentTasksAreDequeuedFirst(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -115,14 +115,15 @@ func TestUrgentTasksAreTakenFirst(t *testing.T) {
 		for range 11 {
 			r.attempt()
 		}
-		// The order in which Redis gave them out: handlers may begin in another.
+		// The order in which Redis returned the tasks: handlers may start in another
+		// order.
 		if diff := cmp.Diff(first, r.wire.order(slices.Concat(bulk, first))[:3]); diff != "" {
 			t.Errorf("the first three that were taken (-want +got):\n%s", diff)
 		}
 	})
 }
 
-func TestALaneThatHangsTakesNothingFromTheOthers(t *testing.T) {
+func TestALaneThatHangsDoesNotDelayTheOthers(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -158,9 +159,9 @@ func TestALaneThatHangsTakesNothingFromTheOthers(t *testing.T) {
 	})
 }
 
-// What waits for a slot has sent nothing: it goes back as it came. What is at
-// the platform is waited for.
-func TestAStopSendsBackWhatWaitsAndFinishesWhatRuns(t *testing.T) {
+// A task that waits for a slot has sent nothing: it returns unchanged. A running call
+// is waited for.
+func TestAStopReturnsWaitingTasksAndFinishesRunningOnes(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -197,7 +198,7 @@ func TestAStopSendsBackWhatWaitsAndFinishesWhatRuns(t *testing.T) {
 		close(finish)
 		await(t, stopped, "the stop")
 		if info := r.ends(nicknames, waits, asynq.TaskStateRetry); info.Retried != 0 || time.Until(info.NextProcessAt) > time.Second {
-			t.Errorf("the task that waited lost %d attempts and is next tried at %v", info.Retried, info.NextProcessAt)
+			t.Errorf("the waiting task lost %d attempts and is retried at %v", info.Retried, info.NextProcessAt)
 		}
 		r.ends(nicknames, runs, asynq.TaskStateCompleted)
 		if err := r.set.Lanes()[0].Slot(t.Context()); !errors.Is(err, lane.ErrStopping) {
@@ -206,8 +207,8 @@ func TestAStopSendsBackWhatWaitsAndFinishesWhatRuns(t *testing.T) {
 	})
 }
 
-// What a handler is handed is what it takes to enqueue the task again.
-func TestAHandlerGetsTheTaskWithAllThatItsProducerSaid(t *testing.T) {
+// A handler receives everything that is needed to enqueue the task again.
+func TestAHandlerReceivesTheTaskWithAllItsProducersOptions(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)

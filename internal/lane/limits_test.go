@@ -14,7 +14,7 @@ import (
 	"rollcall/tasks"
 )
 
-func TestALimitIsSetOnTheLaneThatItNamesAlone(t *testing.T) {
+func TestSetLimitsChangesOnlyTheLaneThatItNames(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
 	for _, kind := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup} {
@@ -40,8 +40,8 @@ func TestALimitIsSetOnTheLaneThatItNamesAlone(t *testing.T) {
 	}
 }
 
-// What is at the platform follows from rate and latency. Nobody waits who could
-// not leave within a quarter of a second, and a lane that is slow still has two.
+// The number of running calls follows from rate and latency. Only tasks that can be
+// sent within a quarter of a second may wait, but at least two on a slow lane.
 func TestHowManyTasksALaneTakesFollowsItsRate(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
@@ -69,12 +69,12 @@ func TestHowManyTasksALaneTakesFollowsItsRate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if waiting, together := r.set.Lanes()[0].Room(); waiting != 242 || together != 256 {
-		t.Errorf("with another limit %d may wait and %d be together", waiting, together)
+		t.Errorf("with another limit %d may wait, %d in total", waiting, together)
 	}
 }
 
-// Nothing else ends here: what is taken is what there is room for.
-func TestOfManyBulkTasksFewWaitAndUrgentOnesAreTakenStill(t *testing.T) {
+// No task ends in this test: a task is taken only where there is room.
+func TestAFullLaneStillTakesUrgentTasks(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -88,13 +88,13 @@ func TestOfManyBulkTasksFewWaitAndUrgentOnesAreTakenStill(t *testing.T) {
 			r.put(nicknames, "bulk")
 		}
 		r.start()
-		for range 3 { // wait for a slot
+		for range 3 { // these wait for a slot
 			await(t, taken, "a bulk task")
 		}
 		for range 12 {
 			r.put(urgent, "urgent")
 		}
-		for range 8 { // with the three they are seven and four
+		for range 8 { // with the three bulk tasks that makes seven plus four
 			if got := await(t, taken, "an urgent task"); got != "urgent" {
 				t.Errorf("a %s task was taken from a lane where three wait", got)
 			}
@@ -134,7 +134,7 @@ func TestATaskThatHasItsSlotMakesRoomForTheNext(t *testing.T) {
 	}
 	for range 4 {
 		if got := await(t, sent, "an urgent send"); got != "urgent" {
-			t.Errorf("a %s task was taken by a lane that is full", got)
+			t.Errorf("a %s task was taken by a full lane", got)
 		}
 	}
 	r.looks()

@@ -9,8 +9,8 @@ import (
 	"rollcall/internal/pace"
 )
 
-// months holds the metered lanes of organisations whose month is spent, and lets
-// them go when the month turns or the quota was raised.
+// months holds the metered lanes of organisations whose month is spent, and releases
+// them when the month turns or the quota was raised.
 func (s *Set) months(ctx context.Context, now time.Time) error {
 	var organisations []string
 	var quotas []pace.Quota
@@ -23,9 +23,9 @@ func (s *Set) months(ctx context.Context, now time.Time) error {
 	}
 	months, err := pace.ReadMonths(ctx, s.rdb, organisations...)
 	for i, m := range months {
-		if m.Told && m.Quota != quotas[i] { // by the worker that was last started or reloaded
+		if m.QuotaKnown && m.Quota != quotas[i] { // set by the worker that was last started or reloaded
 			s.adopt(organisations[i], m.Quota)
-			s.log.Info("another worker was told another quota, which holds for all", "organisation", organisations[i],
+			s.log.Info("quota of another worker's configuration is in effect", "organisation", organisations[i],
 				"calls", m.Quota.Calls, "reserve", m.Quota.Reserve, "before", quotas[i].Calls)
 			quotas[i] = m.Quota
 		}
@@ -34,8 +34,8 @@ func (s *Set) months(ctx context.Context, now time.Time) error {
 	return err
 }
 
-// adopt has the lanes of an organisation keep a quota, and tell that one to a
-// Redis that forgets it.
+// adopt applies a quota to an organisation's lanes, and publishes it again to a Redis
+// that loses it.
 func (s *Set) adopt(organisation string, quota pace.Quota) {
 	s.quotas.Store(organisation, quota)
 	for _, l := range s.lanes {
@@ -51,13 +51,13 @@ func (s *Set) month(ctx context.Context, organisation string, quota pace.Quota, 
 	}
 	switch left := int64(quota.Calls) - m.Spent; {
 	case m.Said:
-		h.Reason = fmt.Sprintf("the platform says that the month's calls are spent (%d were counted here): "+
+		h.Reason = fmt.Sprintf("the platform reports that the month's calls are spent (%d were counted here): "+
 			"buy more and release the organisation, or wait for the month to turn", m.Spent)
 	case quota.Calls == 0 || left > int64(quota.Reserve):
 		h.Reason = ""
 	case left > 0:
 		h.Bulk = true
-		h.Reason = fmt.Sprintf("%d of the month's %d calls are left, which are kept for urgent tasks: "+
+		h.Reason = fmt.Sprintf("%d of the month's %d calls are left and reserved for urgent tasks: "+
 			"raise the organisation's quota in the configuration if it has more, or wait for the month to turn", quota.Reserve, quota.Calls)
 	default:
 		h.Reason = fmt.Sprintf("all of the month's %d calls are spent: "+
@@ -80,7 +80,7 @@ func (s *Set) month(ctx context.Context, organisation string, quota pace.Quota, 
 	}
 }
 
-// warn says once a month that its end comes sooner than it should.
+// warn logs once a month that the calls will be spent before the month ends.
 func (s *Set) warn(ctx context.Context, organisation string, quota pace.Quota, m pace.Month) {
 	if quota.Calls == 0 || quota.Warn == 0 || m.Spent < int64(quota.Warn) {
 		return

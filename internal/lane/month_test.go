@@ -18,17 +18,17 @@ import (
 
 var lakeside = hold.Place{Level: hold.Organisation, Name: "lakeside"}
 
-// term is two workers of an organisation with 500 calls a month, 50 of them kept
-// for urgent tasks, and 1,940 bulk tasks and 60 urgent ones that need a call each.
-// Under -short all of these are a fifth.
+// term is two workers of an organisation with 500 calls a month, 50 of them reserved
+// for urgent tasks. It has 1,940 bulk tasks and 60 urgent ones that need a call each.
+// Under -short all numbers are a fifth.
 type term struct {
 	t        *testing.T
 	ten      int // 2 under -short
 	calendar *calendar
 	both     []*rig
 
-	bulk, urgent, done atomic.Int64 // sends, and tasks that are done
-	attempts, lost     atomic.Int64 // all, and those that were counted
+	bulk, urgent, done atomic.Int64 // sends, and done tasks
+	attempts, lost     atomic.Int64 // all attempts, and the counted ones
 }
 
 func (w *term) bulkTasks() int   { return 194 * w.ten }
@@ -72,13 +72,13 @@ func begin(t *testing.T) *term {
 	return w
 }
 
-// spends waits until the month's calls are spent up to a hold, and checks that
-// no call more was made and that nothing is lost.
+// spends waits until the month's calls are spent and a hold begins. It checks that no
+// further call was made and that no task is lost.
 func (w *term) spends(bulk, urgentOnes int, bulkOnly bool) {
 	w.t.Helper()
 	r := w.both[0]
 	eventually(w.t, func() error {
-		all := r.board().Of(lakeside)
+		all := r.holds().Of(lakeside)
 		if len(all) != 1 || all[0].Class != hold.Quota || all[0].Bulk != bulkOnly {
 			return fmt.Errorf("the organisation is held by %+v; %d bulk and %d urgent calls were made", all, w.bulk.Load(), w.urgent.Load())
 		}
@@ -104,14 +104,14 @@ func (w *term) spends(bulk, urgentOnes int, bulkOnly bool) {
 	w.untouched()
 }
 
-// untouched checks that every task that is not done waits, and has lost nothing.
+// untouched checks that every task that is not done waits, and has lost no attempt.
 func (w *term) untouched() {
 	w.t.Helper()
 	put := w.bulkTasks()
 	if w.urgent.Load() > 0 {
 		put += w.urgentTasks()
 	}
-	eventually(w.t, func() error { // those that come back from a wait move while they are listed
+	eventually(w.t, func() error { // tasks whose wait is over move while they are listed
 		if n := w.waiting(); n != put-int(w.done.Load()) {
 			return fmt.Errorf("%d tasks wait and %d of %d are done", n, w.done.Load(), put)
 		}
@@ -122,7 +122,7 @@ func (w *term) untouched() {
 	}
 }
 
-// waiting is how many tasks wait. None of them may have lost an attempt.
+// waiting returns how many tasks wait. None of them may have lost an attempt.
 func (w *term) waiting() int {
 	w.t.Helper()
 	waiting := map[string]bool{}
@@ -161,11 +161,11 @@ func (w *term) spend() {
 
 func (w *term) calls() int { return int(w.bulk.Load() + w.urgent.Load()) }
 
-func TestAMonthIsSpentToTheLastCallAndGoesOnWhenItTurns(t *testing.T) {
+func TestAMonthIsSpentToTheLastCallAndWorkContinuesNextMonth(t *testing.T) {
 	t.Parallel()
 	w := begin(t)
 	w.spend()
-	// A sixth of the urgent ones are left, and bulk tasks up to the reserve.
+	// A sixth of the urgent tasks is left, and bulk tasks are sent up to the reserve.
 	w.calendar.turn()
 	eventually(t, func() error {
 		if sent := w.calls(); int(w.urgent.Load()) != w.urgentTasks() || sent != 95*w.ten {
@@ -176,7 +176,7 @@ func TestAMonthIsSpentToTheLastCallAndGoesOnWhenItTurns(t *testing.T) {
 	w.untouched()
 }
 
-func TestAMonthThatIsSpentGoesOnWhenItsQuotaIsRaised(t *testing.T) {
+func TestWorkContinuesWhenTheQuotaOfASpentMonthIsRaised(t *testing.T) {
 	t.Parallel()
 	w := begin(t)
 	w.spend()
@@ -197,9 +197,9 @@ func TestAMonthThatIsSpentGoesOnWhenItsQuotaIsRaised(t *testing.T) {
 	}
 }
 
-// The last calls are booked, and their slots are still to come, when the month
-// is known to be spent.
-func TestWhatIsBookedOfAMonthIsStillSent(t *testing.T) {
+// The last calls are booked and their slots are in the future when the month turns out
+// to be spent.
+func TestBookedCallsOfASpentMonthAreStillSent(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -216,7 +216,7 @@ func TestWhatIsBookedOfAMonthIsStillSent(t *testing.T) {
 			r.put(urgent, "")
 		}
 		r.start()
-		// The hold comes while the last of the ten still wait for their slots.
+		// The hold begins while the last of the ten calls still wait for their slots.
 		eventually(t, func() error {
 			if n := len(log.all()); n != 10 {
 				return fmt.Errorf("%d calls left, want 10", n)
@@ -231,7 +231,7 @@ func TestWhatIsBookedOfAMonthIsStillSent(t *testing.T) {
 	})
 }
 
-// Of a send before a defect of ours nothing is known.
+// The number of sends before a panic is unknown.
 func TestACallBeforeAPanicIsCounted(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))

@@ -9,25 +9,26 @@ import (
 	"rollcall/internal/hold"
 )
 
-// Observer is told what happens in the lanes, for metrics. It is called from
-// many goroutines, between a task and the next: it must not block.
+// Observer receives what happens in the lanes, for metrics. Its methods are called from
+// many goroutines, between tasks: they must not block.
 type Observer interface {
-	// Attempt is called once for each attempt that came to a verdict. One that
-	// asynq cut off, or that ended with its process, has none.
+	// Attempt is called once for each attempt that reached a verdict. An attempt that
+	// asynq cancelled, or that ended with its process, has none.
 	Attempt(Attempt)
-	// Recovered is called when a task whose worker was gone was made pending again.
+	// Recovered is called when a task of a dead worker was made pending again.
 	Recovered(lane string)
-	// Condemned is called when a task died without an attempt's verdict: too many
-	// workers died with it, asynq archived it by itself, or asynq has lost it. Of
-	// all workers one is told.
-	Condemned(lane string, class Class)
-	// Closed is called when a dead letter closed itself. Of all workers one is told.
+	// DiedOutsideAttempt is called when a task died without an attempt's verdict: too
+	// many workers died while they ran it, asynq archived it, or asynq lost it. It is
+	// called in one worker only.
+	DiedOutsideAttempt(lane string, class Class)
+	// Closed is called when a dead letter was closed automatically. It is called in one
+	// worker only.
 	Closed(lane string, class Class)
-	// Unserved is called every 30 s with the queues that nobody serves and the
-	// tasks that wait there, unless they cannot be counted. Every worker is told
-	// the same.
+	// Unserved is called every 30 s, in every worker, with the number of queues that no
+	// worker serves and of the tasks that wait there. It is not called if they cannot
+	// be counted.
 	Unserved(queues int, tasks int64)
-	// Hold is called in the one worker in which a hold began, changed or ended.
+	// Hold is called in the one worker that started, changed or ended a hold.
 	Hold(hold.Change, hold.Hold)
 }
 
@@ -37,13 +38,13 @@ type Attempt struct {
 	Lane    string
 	Verdict Verdict
 	Report  handler.Report
-	Retried int // counted attempts before this one
+	Retried int // number of counted attempts before this one
 	Start   time.Time
 	Took    time.Duration
 }
 
-// Observe has o told of everything from Start on. Without it nobody is. Call it
-// before Start.
+// Observe sets the observer of everything from Start on; without a call there is none.
+// Call it before Start.
 func (s *Set) Observe(o Observer) { s.observer = o }
 
 func (s *Set) observe(a Attempt) {
@@ -52,14 +53,14 @@ func (s *Set) observe(a Attempt) {
 	}
 }
 
-// condemned tells of a letter that no attempt led to.
-func (l *Lane) condemned(class Class) {
+// diedOutsideAttempt reports a dead letter that was not the result of an attempt.
+func (l *Lane) diedOutsideAttempt(class Class) {
 	if l.set.observer != nil {
-		l.set.observer.Condemned(l.Name(), class)
+		l.set.observer.DiedOutsideAttempt(l.Name(), class)
 	}
 }
 
-// closed reports a letter that closed itself.
+// closed reports a dead letter that was closed automatically.
 func (l *Lane) closed(class Class) {
 	if l.set.observer != nil {
 		l.set.observer.Closed(l.Name(), class)

@@ -10,23 +10,23 @@ import (
 	"rollcall/internal/backlog"
 )
 
-// rescuers is how many orphans are mended at once: a worker at a hundred lanes
-// leaves thousands behind, and each costs three round trips.
+// rescuers is how many orphans are processed concurrently: a worker with a hundred
+// lanes leaves thousands of them, and each costs three round trips.
 const rescuers = 8
 
-// orphans looks for tasks whose workers are gone, has them run again, and
-// replaces those that asynq cannot read. One round trip for all queues while no
-// worker is gone.
+// orphans finds tasks whose workers are dead and makes them pending again. It replaces
+// those that asynq cannot read. Cost: one round trip for all queues while no worker is
+// dead.
 //
-// asynq's own recoverer takes one to two minutes for the same. Both may run.
+// asynq's own recoverer needs one to two minutes for the same. Both may run.
 func (s *sweeper) orphans(ctx context.Context) error {
-	within, cancel := context.WithTimeout(ctx, lookWithin)
+	within, cancel := context.WithTimeout(ctx, pollTimeout)
 	looks := s.mender.Look(within, s.names)
 	cancel()
 	var faults []error
 	var rescue errgroup.Group
 	rescue.SetLimit(rescuers)
-	var mu sync.Mutex // of what the looks remember
+	var mu sync.Mutex // guards what the looks remember
 	for i, q := range s.queues {
 		faults = append(faults, looks[i].Err)
 		for _, orphan := range q.beats.look(looks[i]) {
@@ -41,12 +41,13 @@ func (s *sweeper) orphans(ctx context.Context) error {
 			})
 		}
 	}
-	// Of rescues the first fault: while Redis is away they are all the same.
+	// Only the first fault of the rescues is kept: while Redis is unavailable they are
+	// all the same.
 	return errors.Join(append(faults, rescue.Wait())...)
 }
 
-// rescue has a task run again whose worker is gone, unless too many died with it.
-// Three round trips.
+// rescue makes a task of a dead worker pending again, unless too many workers died
+// while they ran it. Cost: three round trips.
 func (s *sweeper) rescue(ctx context.Context, q *swept, orphan backlog.Orphan) error {
 	raw, unreadable, err := s.mender.Unreadable(ctx, q.name, orphan.ID)
 	if err != nil {
@@ -55,18 +56,18 @@ func (s *sweeper) rescue(ctx context.Context, q *swept, orphan backlog.Orphan) e
 	if unreadable {
 		return s.replace(ctx, q.name, orphan.ID, raw)
 	}
-	fate, kills, err := s.mender.Requeue(ctx, q.name, orphan, poisonous)
+	verdictError, kills, err := s.mender.Requeue(ctx, q.name, orphan, poisonous)
 	if err != nil {
 		return err
 	}
-	switch fate {
+	switch verdictError {
 	case backlog.Requeued:
-		q.lane.log.Warn("a task whose worker is gone runs again; no attempt is counted", "task", orphan.ID, "queue", q.name, "workers_lost", kills.Times)
+		q.lane.log.Warn("task of a dead worker made pending again; no attempt is counted", "task", orphan.ID, "queue", q.name, "workers_lost", kills.Times)
 		if s.set.observer != nil {
 			s.set.observer.Recovered(q.lane.Name())
 		}
 	case backlog.TooMany:
-		return s.condemn(ctx, q, orphan, kills)
+		return s.archivePoison(ctx, q, orphan, kills)
 	case backlog.Moved:
 	}
 	return nil

@@ -18,61 +18,62 @@ import (
 	"rollcall/tasks"
 )
 
-// Action is what becomes of a task after an attempt.
+// Action is what happens to a task after an attempt.
 type Action string
 
 const (
-	// Done means that nothing more is to be done.
+	// Done means that the task is finished.
 	Done Action = "done"
-	// Retry means that it is tried again after a while.
+	// Retry means that the task runs again after a wait.
 	Retry Action = "retry"
-	// Dead means that no retry will mend it: archived, for a person.
+	// Dead means that no retry will help: the task is archived for a person to check.
 	Dead Action = "dead"
 )
 
-// Class groups errors that are treated alike. Its names stand in logs and docs.
+// Class groups errors that are treated the same. Its values appear in logs and docs.
 type Class string
 
 // The classes.
 const (
-	ClassBusy       Class = "busy"       // the platform or the network; passes by itself
+	ClassBusy       Class = "busy"       // the platform or the network; temporary
 	ClassPartial    Class = "partial"    // some members were changed and others not
-	ClassUnlisted   Class = "unlisted"   // an answer that no table knows
-	ClassThrottled  Class = "throttled"  // too fast
-	ClassPaced      Class = "paced"      // the task's slot is too far away to wait for
+	ClassUnlisted   Class = "unlisted"   // an answer that is in no table
+	ClassThrottled  Class = "throttled"  // sent too fast
+	ClassPaced      Class = "paced"      // the task's slot is too far in the future to wait for
 	ClassQuota      Class = "quota"      // the month's calls are spent
 	ClassRefused    Class = "refused"    // credentials, permissions, our own code
-	ClassRejected   Class = "rejected"   // the task is wrong and stays wrong
-	ClassUnverified Class = "unverified" // may or may not have been applied, and must not be repeated
-	ClassMalformed  Class = "malformed"  // no task can be read out of it
-	ClassNewer      Class = "newer"      // written by a newer producer
-	ClassWaiting    Class = "waiting"    // another task is at the target
-	ClassDoubtful   Class = "doubtful"   // may have been applied: the same is sent again, minutes later
-	ClassOvertaken  Class = "overtaken"  // the target changed hands or a newer wish came: look again
+	ClassRejected   Class = "rejected"   // the task itself is wrong; a retry cannot succeed
+	ClassUnverified Class = "unverified" // unknown outcome, and the request must not be repeated
+	ClassMalformed  Class = "malformed"  // the message is not a readable task
+	ClassNewer      Class = "newer"      // written by a newer version of the producer
+	ClassWaiting    Class = "waiting"    // another task holds the lease of the target
+	ClassDoubtful   Class = "doubtful"   // unknown outcome: the same request is sent again, minutes later
+	ClassOvertaken  Class = "overtaken"  // the lease of the target was lost or a later change exists: decide again
 	ClassHeld       Class = "held"       // the lane is on hold
-	ClassStopping   Class = "stopping"   // the worker stops
-	ClassInternal   Class = "internal"   // Redis or something of ours
-	ClassPanic      Class = "panic"      // a defect of ours
-	ClassPoison     Class = "poison"     // too many workers died with it
+	ClassStopping   Class = "stopping"   // the worker is stopping
+	ClassInternal   Class = "internal"   // Redis or an error of rollcall
+	ClassPanic      Class = "panic"      // a defect of rollcall
+	ClassPoison     Class = "poison"     // too many workers died while they ran it
 )
 
-// rule is how a class is treated.
+// rule describes how a class is treated.
 type rule struct {
-	// attempts bounds how often a task may end in this class; 0: attempts are
-	// not counted, the task goes back as if nothing had happened.
+	// attempts bounds how often a task may end in this class. 0: attempts are not
+	// counted, and the task returns to its queue unchanged.
 	attempts int
-	// horizon bounds the time since its first attempt that ended so; 0: none.
+	// horizon bounds the time since the task's first attempt that ended in this class;
+	// 0: no bound.
 	horizon time.Duration
-	// base and limit are the shortest and longest wait before full jitter: the
-	// wait doubles from base with every attempt counted.
+	// base and limit are the shortest and longest wait before full jitter. The wait
+	// doubles from base with every counted attempt.
 	base, limit time.Duration
-	dead        bool // archived on the first answer
+	dead        bool // archived after the first attempt
 }
 
-// A task that a hold keeps back waits in its queue, where it stays until the
-// lane goes on; the wait of a second only brings it there.
+// A task that a hold stops waits in its queue until the lane continues. Its own wait of
+// a second only returns it to the queue.
 
-// rules is the one table of how often and how long each class is tried.
+// rules is the one table of how often, and for how long, each class is retried.
 var rules = map[Class]rule{
 	ClassBusy:       {attempts: 12, horizon: 6 * time.Hour, base: 2 * time.Second, limit: 10 * time.Minute},
 	ClassPartial:    {attempts: 3, horizon: 24 * time.Hour, base: 20 * time.Second, limit: 10 * time.Minute},
@@ -95,24 +96,24 @@ var rules = map[Class]rule{
 	ClassPoison:     {dead: true},
 }
 
-// Verdict is what becomes of a task, and why.
+// Verdict is the outcome of an attempt for its task, and the reason.
 type Verdict struct {
 	Action  Action
 	Class   Class
 	Counted bool
-	Attempt int           // how often it has ended in this class now; 0 if not counted
-	Allowed int           // how often it may; 0 if not counted
-	After   time.Duration // Retry: how long to wait
+	Attempt int           // number of attempts that ended in this class; 0 if not counted
+	Allowed int           // largest allowed number; 0 if not counted
+	After   time.Duration // for Retry: how long to wait
 	Err     error
 }
 
-// Attempts tells how often a task has ended in a class, this time included, and
+// Attempts returns how often a task has ended in a class, including this attempt, and
 // when it first did.
 type Attempts func(Class) (n int, first time.Time, err error)
 
-// Judge gives the verdict on an attempt that ended in err. It is the only place
-// that turns an error into a fate. attempts is asked only for classes whose
-// attempts are counted; when it does not know, the attempt is not counted.
+// Judge returns the verdict on an attempt that ended in err. It is the only place that
+// turns an error into an outcome. attempts is called only for classes whose attempts
+// are counted. If it fails, the attempt is not counted.
 func Judge(err error, now time.Time, attempts Attempts) Verdict {
 	if err == nil {
 		return Verdict{Action: Done}
@@ -143,9 +144,9 @@ func Judge(err error, now time.Time, attempts Attempts) Verdict {
 	return v
 }
 
-// repeated reports whether a refusal that may be for the rate has come as often
-// as the platform says such a one is worth trying: a bare 403 is either that or
-// a missing permission, and the rate passes.
+// repeated reports whether a refusal that may be for the rate has occurred as often as
+// the platform's documentation allows. A bare 403 is a rate limit, which passes, or a
+// missing permission, which does not.
 func repeated(err error, attempts Attempts) bool {
 	e, ok := errors.AsType[*providers.Error](err)
 	if !ok || e.Tries == 0 {
@@ -155,7 +156,7 @@ func repeated(err error, attempts Attempts) bool {
 	return err == nil && n >= e.Tries
 }
 
-// allowed is the class's bound, or the platform's own for this code if that is
+// allowed returns the class's bound, or the platform's bound for this code if that is
 // lower.
 func allowed(r rule, err error) int {
 	if e, ok := errors.AsType[*providers.Error](err); ok && e.Tries > 0 {
@@ -164,20 +165,20 @@ func allowed(r rule, err error) int {
 	return r.attempts
 }
 
-// asked is how long the platform, or the task that is at the target, wants to
-// be left alone. A little is added, never taken away, so that many that were
-// told the same do not come back at once.
+// asked returns how long the platform, or the task that holds the target's lease, asks
+// to wait. A little is added, never subtracted, so that many tasks with the same answer
+// do not run again at the same moment.
 func asked(err error) time.Duration {
 	var d time.Duration
 	if e, ok := errors.AsType[*providers.Error](err); ok {
 		d = e.RetryAfter
 		if e.Kind == providers.Throttled && e.Scope != providers.ScopeTask {
-			d = min(d, time.Second) // its lane pauses or is held: it waits in its queue, and goes on when the lane does
+			d = min(d, time.Second) // its lane pauses or is held: the task waits in its queue until the lane continues
 		}
 	}
 	if busy, ok := errors.AsType[*ledger.BusyError](err); ok {
-		// The mark is let go when the other task ends, long before it runs out. Who
-		// is far back in a line of edits need not look as often.
+		// The lease is released when the other task ends, long before it expires. A
+		// task far back in the edit queue checks less often.
 		d = min(busy.For+time.Duration(busy.Place)*time.Second, 2*time.Second+time.Duration(busy.Place)*time.Second/2, 30*time.Second)
 	}
 	if again, ok := errors.AsType[*handler.AgainError](err); ok {
@@ -189,7 +190,7 @@ func asked(err error) time.Duration {
 	if d <= 0 {
 		return 0
 	}
-	return d + rand.N(d/4+time.Millisecond) //nolint:gosec // spreads load, keeps no secret
+	return d + rand.N(d/4+time.Millisecond) //nolint:gosec // spreads load, protects no secret
 }
 
 // backoff is the wait before attempt n+1: full jitter over a doubling wait.
@@ -208,9 +209,9 @@ func backoff(r rule, n int) time.Duration {
 	return max(wait, r.base/4)
 }
 
-// classify asks one question: whose fault is it?
+// classify decides whose fault an error is.
 func classify(err error) Class {
-	// The cause of an attempt that was cut off says more than how it ended.
+	// The cause of a cancelled attempt is more specific than the error it ended with.
 	switch {
 	case errors.Is(err, ErrStopping):
 		return ClassStopping
@@ -273,8 +274,8 @@ func classifyProvider(e *providers.Error) Class {
 	return ClassUnlisted
 }
 
-// classifyUnsent is for what never left: the gate's reason, or the end of the
-// attempt's own time.
+// classifyUnsent classifies a request that never left: by the gate's reason, or the end
+// of the attempt's own time.
 func classifyUnsent(e *providers.Error) Class {
 	switch {
 	case is[*HeldError](e.Err):
@@ -289,8 +290,8 @@ func classifyUnsent(e *providers.Error) Class {
 	return ClassInternal
 }
 
-// Cause says in one line what happened and what to do. It is what asynqmon
-// shows beside the task.
+// Cause returns in one line what happened and what to do. asynqmon shows it with the
+// task.
 func (v Verdict) Cause() string {
 	if v.Err == nil {
 		return ""
@@ -313,34 +314,34 @@ func (v Verdict) Cause() string {
 	return text
 }
 
-// fate is how a verdict travels through asynq: as the error of its handler.
-type fate struct{ Verdict }
+// verdictError carries a verdict through asynq, as the error of its handler.
+type verdictError struct{ Verdict }
 
-// Error is the verdict's cause.
-func (f fate) Error() string { return f.Cause() }
+// Error returns the verdict's cause.
+func (f verdictError) Error() string { return f.Cause() }
 
-// Is makes asynq archive what is dead.
-func (f fate) Is(target error) bool { return f.Action == Dead && target == asynq.SkipRetry }
+// Is makes asynq archive a dead task.
+func (f verdictError) Is(target error) bool { return f.Action == Dead && target == asynq.SkipRetry }
 
-// asynqError is nil for a task that is done.
+// asynqError returns nil for a done task.
 func (v Verdict) asynqError() error {
 	if v.Action == Done {
 		return nil
 	}
-	return fate{v}
+	return verdictError{v}
 }
 
-// counts is asynq's IsFailure: its counter of attempts is to show ours. A task
-// whose lease ran out has crashed, which is not its fault.
+// counts is asynq's IsFailure: asynq's counter of attempts must equal rollcall's. A
+// task whose lease expired belongs to a dead worker, which is not the task's fault.
 func counts(err error) bool {
-	f, ok := errors.AsType[fate](err)
+	f, ok := errors.AsType[verdictError](err)
 	return ok && f.Counted
 }
 
-// delay is asynq's RetryDelayFunc. What carries no verdict was cut off by asynq
-// itself.
+// delay is asynq's RetryDelayFunc. An error without a verdict means that asynq
+// cancelled the attempt.
 func delay(_ int, err error, _ *asynq.Task) time.Duration {
-	if f, ok := errors.AsType[fate](err); ok {
+	if f, ok := errors.AsType[verdictError](err); ok {
 		return f.After
 	}
 	return time.Second

@@ -19,7 +19,8 @@ import (
 
 var now = time.UnixMilli(1_763_762_142_000)
 
-// nth answers that this is a task's nth attempt in any class, since a minute ago.
+// nth returns that this is the nth attempt of a task in any class, the first of them a
+// minute ago.
 func nth(n int) lane.Attempts {
 	return func(lane.Class) (int, time.Time, error) { return n, now.Add(-time.Minute), nil }
 }
@@ -28,8 +29,8 @@ func kind(k providers.Kind) *providers.Error { return &providers.Error{Kind: k} 
 
 func unsent(cause error) error { return &providers.Error{Kind: providers.Unsent, Err: cause} }
 
-// Each error, its class, its fate on the first attempt, and whether that
-// attempt is the task's fault.
+// Each row is an error, its class, its action on the first attempt, and whether that
+// attempt is counted.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -42,7 +43,7 @@ func TestVerdicts(t *testing.T) {
 		{"nothing wrong", nil, "", lane.Done, false},
 		{"system busy", kind(providers.Transient), lane.ClassBusy, lane.Retry, true},
 		{"some members failed", kind(providers.Partial), lane.ClassPartial, lane.Retry, true},
-		{"an answer nobody listed", kind(providers.Unknown), lane.ClassUnlisted, lane.Retry, true},
+		{"an answer in no table", kind(providers.Unknown), lane.ClassUnlisted, lane.Retry, true},
 		{"too fast", kind(providers.Throttled), lane.ClassThrottled, lane.Retry, false},
 		{"month spent", kind(providers.QuotaSpent), lane.ClassQuota, lane.Retry, false},
 		{"stale token", kind(providers.TokenRejected), lane.ClassRefused, lane.Retry, false},
@@ -50,16 +51,16 @@ func TestVerdicts(t *testing.T) {
 		{"have.been.set", kind(providers.Rejected), lane.ClassRejected, lane.Dead, false},
 		{"ID change timed out", kind(providers.Ambiguous), lane.ClassUnverified, lane.Dead, false},
 		{"stopped in the gate", unsent(lane.ErrStopping), lane.ClassStopping, lane.Retry, false},
-		{"newer wish in the gate", unsent(ledger.ErrStale), lane.ClassOvertaken, lane.Retry, false},
-		{"mark lost in the gate", unsent(ledger.ErrLost), lane.ClassOvertaken, lane.Retry, false},
-		{"refused, and the mark lost", errors.Join(kind(providers.Rejected), ledger.ErrLost), lane.ClassOvertaken, lane.Retry, false},
+		{"later change in the gate", unsent(ledger.ErrStale), lane.ClassOvertaken, lane.Retry, false},
+		{"lease lost in the gate", unsent(ledger.ErrLost), lane.ClassOvertaken, lane.Retry, false},
+		{"refused, and the lease lost", errors.Join(kind(providers.Rejected), ledger.ErrLost), lane.ClassOvertaken, lane.Retry, false},
 		{"lane held in the gate", unsent(&lane.HeldError{}), lane.ClassHeld, lane.Retry, false},
 		{"month spent in the gate", unsent(&pace.SpentError{Why: pace.WhyMonth}), lane.ClassQuota, lane.Retry, false},
 		{"next slot far away", unsent(&pace.BookedOutError{For: time.Minute}), lane.ClassPaced, lane.Retry, false},
 		{"no slot in time", unsent(&lane.CrowdedError{}), lane.ClassPaced, lane.Retry, false},
 		{"no time left", unsent(context.DeadlineExceeded), lane.ClassBusy, lane.Retry, true},
-		{"Redis away in the gate", unsent(errors.New("dial tcp: connection refused")), lane.ClassInternal, lane.Retry, false},
-		{"Redis away", errors.New("dial tcp: connection refused"), lane.ClassInternal, lane.Retry, false},
+		{"Redis unavailable in the gate", unsent(errors.New("dial tcp: connection refused")), lane.ClassInternal, lane.Retry, false},
+		{"Redis unavailable", errors.New("dial tcp: connection refused"), lane.ClassInternal, lane.Retry, false},
 		{"mark lost", ledger.ErrLost, lane.ClassOvertaken, lane.Retry, false},
 		{"target busy", &ledger.BusyError{For: time.Second}, lane.ClassWaiting, lane.Retry, false},
 		{"lane held", &lane.HeldError{}, lane.ClassHeld, lane.Retry, false},
@@ -110,7 +111,7 @@ func TestATaskIsGivenUpAfterItsLastAttempt(t *testing.T) {
 	}
 }
 
-func TestThePlatformsOwnBoundOnTriesHolds(t *testing.T) {
+func TestALowerBoundOfThePlatformOnAttemptsApplies(t *testing.T) {
 	t.Parallel()
 	err := &providers.Error{Kind: providers.Transient, Code: "-1", Tries: 3}
 	if v := lane.Judge(err, now, nth(2)); v.Action != lane.Retry || v.Allowed != 3 {
@@ -135,9 +136,8 @@ func TestATaskIsGivenUpWhenItsHorizonIsReached(t *testing.T) {
 	}
 }
 
-// When Redis cannot say how many attempts there were, giving up would be a
-// guess.
-func TestAnUnknownCountIsNotCounted(t *testing.T) {
+// If Redis cannot return how many attempts there were, giving up would be a guess.
+func TestAnAttemptIsNotCountedIfTheCountIsUnknown(t *testing.T) {
 	t.Parallel()
 	away := func(lane.Class) (int, time.Time, error) { return 0, time.Time{}, errors.New("connection refused") }
 	if v := lane.Judge(kind(providers.Transient), now, away); v.Action != lane.Retry || v.Counted {
@@ -145,7 +145,7 @@ func TestAnUnknownCountIsNotCounted(t *testing.T) {
 	}
 }
 
-func TestWaitsGrowAreSpreadAndStayWithinTheirLimit(t *testing.T) {
+func TestWaitsGrowWithJitterUpToTheirLimit(t *testing.T) {
 	t.Parallel()
 	busy := kind(providers.Transient)
 	shortest, longest := time.Hour, time.Duration(0)
@@ -162,7 +162,7 @@ func TestWaitsGrowAreSpreadAndStayWithinTheirLimit(t *testing.T) {
 	}
 }
 
-func TestWhatThePlatformAsksForIsKept(t *testing.T) {
+func TestAWaitThatThePlatformAsksForIsKept(t *testing.T) {
 	t.Parallel()
 	err := &providers.Error{Kind: providers.Throttled, RetryAfter: time.Minute}
 	for range 50 {
@@ -172,9 +172,9 @@ func TestWhatThePlatformAsksForIsKept(t *testing.T) {
 	}
 }
 
-// A bare 403 is either the rate, which passes, or a missing permission, which
-// does not: after as many as the platform's notes allow, a person must look.
-func TestABare403ThatRepeatsHoldsTheLane(t *testing.T) {
+// A bare 403 is a rate limit, which passes, or a missing permission, which does not.
+// After as many attempts as the platform's documentation allows, a person must check.
+func TestARepeatedBare403HoldsTheLane(t *testing.T) {
 	t.Parallel()
 	bare := &providers.Error{Kind: providers.Throttled, HTTPStatus: 403, Tries: 3}
 	if v := lane.Judge(bare, now, nth(2)); v.Class != lane.ClassThrottled {
@@ -185,9 +185,9 @@ func TestABare403ThatRepeatsHoldsTheLane(t *testing.T) {
 	}
 }
 
-// What a pause of an hour holds back waits in its queue, where nothing is taken
-// from while the lane pauses: it goes on when the lane does, even if a person ends
-// the pause.
+// A task that a pause of an hour stops waits in its queue, from which no task is taken
+// during the pause. It runs when the lane continues, even if a person ends the pause
+// early.
 func TestATaskOfAPausedLaneWaitsInItsQueue(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{
@@ -200,7 +200,7 @@ func TestATaskOfAPausedLaneWaitsInItsQueue(t *testing.T) {
 	}
 }
 
-func TestTheCauseSaysWhatHappenedAndWhatToDo(t *testing.T) {
+func TestTheCauseNamesWhatHappenedAndWhatToDo(t *testing.T) {
 	t.Parallel()
 	err := &providers.Error{
 		Platform: "dingtalk", API: "updategroupnick", Kind: providers.Rejected, Code: "60124",
@@ -213,9 +213,9 @@ func TestTheCauseSaysWhatHappenedAndWhatToDo(t *testing.T) {
 	}
 }
 
-// The budgets hold each other: an exchange fits into an attempt, an attempt into
-// asynq's own timeout, and a stop waits for an exchange and its settling.
-func TestTheChainOfBudgets(t *testing.T) {
+// The time limits nest: an exchange fits into an attempt, an attempt into asynq's own
+// timeout, and a stop waits for an exchange and its settle.
+func TestTimeLimitsNestInEachOther(t *testing.T) {
 	t.Parallel()
 	const asynqTimeout = 30 * time.Minute // stored with each task by its producer
 	for _, timeout := range []time.Duration{15 * time.Second, time.Minute, 2 * time.Minute} {

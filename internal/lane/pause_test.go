@@ -18,13 +18,13 @@ import (
 	"rollcall/providers"
 )
 
-// sends are when sends left, of all workers.
+// sends records when sends left, of all workers.
 type sends struct {
 	mu sync.Mutex
 	at []time.Time
 }
 
-// note takes one down and returns how many there are.
+// note records one send and returns how many there are.
 func (s *sends) note() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,15 +38,15 @@ func (s *sends) all() []time.Time {
 	return slices.Clone(s.at)
 }
 
-// leave is a call that left, at some moment between the two. A busy machine may stand
-// still before it and after it.
+// leave is a call that left at some moment between from and to. A busy machine may
+// stall before and after that moment.
 type leave struct{ from, to time.Time }
 
-// leaves are the calls that left, of all workers that share it.
+// leaves records the calls that left, of all workers that share it.
 type leaves struct {
 	mu     sync.Mutex
 	at     []leave
-	passed bool // a slot had passed before its call could leave: the machine was late
+	passed bool // a slot passed before its call could leave: the machine was late
 }
 
 func (l *leaves) note(from time.Time, left bool) {
@@ -59,7 +59,7 @@ func (l *leaves) note(from time.Time, left bool) {
 	}
 }
 
-// between are the calls that left then.
+// between returns how many calls left between from and to.
 func (l *leaves) between(from, to time.Time) (n int) {
 	for _, c := range l.at {
 		if !c.from.Before(from) && !c.to.After(to) {
@@ -69,35 +69,35 @@ func (l *leaves) between(from, to time.Time) (n int) {
 	return n
 }
 
-// even fails the test if more calls of so many workers left together than may, by
-// this spacing.
+// even fails the test if the calls of so many workers left closer together than the
+// spacing allows.
 func (l *leaves) even(t *testing.T, apart time.Duration, workers int) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// A slot is used up to 15 ms late; later ones are booked anew. The rest is for
-	// what a worker does not know of Redis' clock.
+	// A slot is used up to 15 ms late; later ones are booked again. The rest is the
+	// error of a worker's estimate of Redis' clock.
 	const late = 40 * time.Millisecond
-	spare := 1
+	removeUnarchived := 1
 	if l.passed {
-		// A worker that is always late keeps the spacing by itself, whatever the others do.
+		// A worker that is always late still keeps the spacing between its own calls.
 		apart /= time.Duration(workers)
-		spare += workers
+		removeUnarchived += workers
 	}
 	for _, first := range l.at {
 		for _, last := range l.at {
 			n := l.between(first.from, last.to)
-			if got, least := last.to.Sub(first.from), time.Duration(n-spare)*apart-late; n > 0 && got < least {
-				t.Errorf("%d calls left within %s, want %s at the least", n, got, least)
+			if got, least := last.to.Sub(first.from), time.Duration(n-removeUnarchived)*apart-late; n > 0 && got < least {
+				t.Errorf("%d calls left within %s, want at least %s", n, got, least)
 				return
 			}
 		}
 	}
 }
 
-// Two workers wait for the end of a pause with all that they have, and go on as
-// if nobody had waited.
-func TestAPauseEndsByTimeAndNobodyBursts(t *testing.T) {
+// Two workers wait for the end of a pause with all their tasks, and continue at the
+// normal rate.
+func TestAPauseEndsByTimeWithoutABurst(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		fifty := []pace.Limit{{Calls: 50, Per: time.Second}}
@@ -126,7 +126,7 @@ func TestAPauseEndsByTimeAndNobodyBursts(t *testing.T) {
 			ids = append(ids, both[0].put(nicknames, ""))
 		}
 		for _, r := range both {
-			// Redis' clock is read by the round trips, and the first, which brings the
+			// The round trips measure the clock of Redis. The first, which loads the
 			// script, is a long one.
 			for range 5 {
 				if err := r.set.Lanes()[0].Slot(t.Context()); err != nil {
@@ -147,13 +147,13 @@ func TestAPauseEndsByTimeAndNobodyBursts(t *testing.T) {
 		slices.SortFunc(all, time.Time.Compare)
 		first := slices.IndexFunc(all, func(s time.Time) bool { return s.After(at.Add(pause / 2)) })
 		if first < 0 || all[first].Before(at.Add(pause)) {
-			t.Errorf("of %d sends, %d came before the half of the pause, and the next %s after its begin", len(all), first, all[first].Sub(at))
+			t.Errorf("of %d sends, %d came before the half of the pause, and the next %s after the pause began", len(all), first, all[first].Sub(at))
 		}
 		left.even(t, fifty[0].Interval(), len(both))
 	})
 }
 
-func TestABanOfTheAddressHoldsEveryLaneBehindItForItsTime(t *testing.T) {
+func TestABanOfTheAddressHoldsEveryLaneOfTheAddress(t *testing.T) {
 	t.Parallel()
 	r := failing(t, &providers.Error{
 		Platform: "dingtalk", API: "updategroupnick", Kind: providers.Throttled, Scope: providers.ScopeAddress, Code: "88",
@@ -175,8 +175,8 @@ func TestABanOfTheAddressHoldsEveryLaneBehindItForItsTime(t *testing.T) {
 	}
 }
 
-// Another tenant of the same API is paused, and is nobody's to hold.
-func TestALongRefusalOfAnAPIHoldsTheLaneThatWasRefused(t *testing.T) {
+// Another tenant of the same API is paused, but not put on hold.
+func TestALongRefusalForTheRateHoldsOnlyTheRefusedLane(t *testing.T) {
 	t.Parallel()
 	r := failing(t, &providers.Error{Kind: providers.Throttled, Scope: providers.ScopeAPI, Code: "90018", RetryAfter: 10 * time.Minute})
 	for i, want := range []bool{true, false, false, false, false, false} {
@@ -186,7 +186,7 @@ func TestALongRefusalOfAnAPIHoldsTheLaneThatWasRefused(t *testing.T) {
 	}
 }
 
-func TestAHoldWithAnEndIsOverThenInEveryWorker(t *testing.T) {
+func TestAHoldEndsAtItsTimeInEveryWorker(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		both := []*rig{newRig(t, s), newRig(t, s)}
@@ -214,20 +214,21 @@ func TestAHoldWithAnEndIsOverThenInEveryWorker(t *testing.T) {
 			r.free(0)
 			r.looks()
 		}
-		if diff := cmp.Diff([]string{"hold.left lane dt.nickname banned"}, told(both...)); diff != "" {
-			t.Errorf("told of holds (-want +got):\n%s", diff)
+		if diff := cmp.Diff([]string{"hold.left lane dt.nickname banned"}, observed(both...)); diff != "" {
+			t.Errorf("observed holds (-want +got):\n%s", diff)
 		}
 	})
 }
 
-// On a lane that is slow, or where urgent tasks go first for long, a task may
-// wait for its slot for as long as an attempt may take. That is nobody's fault.
-func TestATaskWhoseSlotDoesNotComeInTimeGoesBackUncounted(t *testing.T) {
+// On a slow lane, or behind many urgent tasks, a task may wait for its slot as long as
+// an attempt may take. That is not a failure.
+func TestATaskWithoutASlotInTimeReturnsUncounted(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
 	const exchange = 30 * time.Second
 	r.add(lane.Config{Limits: []pace.Limit{{Calls: 1, Per: time.Hour}}, Timeout: exchange}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
-		// An exchange may take so long, so that the slot is waited for for a tenth of a second.
+		// The deadline leaves an exchange and a tenth of a second, so the slot is
+		// waited for that long.
 		ctx, cancel := context.WithTimeout(ctx, exchange+100*time.Millisecond)
 		defer cancel()
 		err := send(ctx, slot, payload)

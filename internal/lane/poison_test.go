@@ -18,7 +18,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// kill takes the first task of the queue as a worker does that is killed at once.
+// kill takes the first task of the queue like a worker that is killed at once.
 func (r *rig) kill() {
 	r.t.Helper()
 	ctx := r.t.Context()
@@ -35,9 +35,9 @@ func (r *rig) kill() {
 	}
 }
 
-func TestATaskThatThreeWorkersDiedWithIsADeadLetter(t *testing.T) {
+func TestATaskBecomesADeadLetterAfterThreeWorkersDiedRunningIt(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t) // whose clock can be set
+	s := redistest.Mini(t) // a server whose clock can be set
 	r := newRig(t, s)
 	r.add(lane.Config{}, func(context.Context, func(context.Context) error, string) error { return nil })
 	info, err := r.client.Enqueue(asynq.NewTaskWithHeaders("kills", []byte("payload"), map[string]string{kinds.KeyHeader: "mine"}),
@@ -48,7 +48,7 @@ func TestATaskThatThreeWorkersDiedWithIsADeadLetter(t *testing.T) {
 	poison := info.ID
 	began, sweep := time.Now(), r.set.Sweeps()
 	clock := began
-	// Five looks, the last of which finds the worker gone.
+	// Five looks: the last one finds the worker dead.
 	sweeps := func(want string) {
 		t.Helper()
 		for i := range 5 {
@@ -75,7 +75,7 @@ func TestATaskThatThreeWorkersDiedWithIsADeadLetter(t *testing.T) {
 	letter := r.letter(poison)
 	if letter.Class != "poison" || letter.Type != "kills" || string(letter.Payload) != "payload" || letter.Key != "mine" ||
 		letter.Attempts["poison"] != 3 || letter.Last.Sub(letter.First) != 50*time.Second ||
-		!strings.HasPrefix(letter.Cause, "poison: 3 workers died while they were at this task, all within 50s; ") ||
+		!strings.HasPrefix(letter.Cause, "poison: 3 workers died while they ran this task, all within 50s; ") ||
 		!strings.Contains(letter.Cause, "to do: "+letter.Todo) {
 		t.Errorf("the letter %+v", letter)
 	}
@@ -83,11 +83,11 @@ func TestATaskThatThreeWorkersDiedWithIsADeadLetter(t *testing.T) {
 	if err != nil || shown.LastErr != letter.Cause || shown.Retried != 0 {
 		t.Errorf("asynq shows %+v, %v", shown, err)
 	}
-	if len(r.watch.recovered) != 2 || len(r.watch.condemned) != 1 || <-r.watch.condemned != nicknames+" poison" {
-		t.Errorf("%d times it was told that it runs again, and %d times that it is dead", len(r.watch.recovered), len(r.watch.condemned))
+	if len(r.watch.recovered) != 2 || len(r.watch.diedOutsideAttempt) != 1 || <-r.watch.diedOutsideAttempt != nicknames+" poison" {
+		t.Errorf("reported %d times as recovered, and %d times as dead", len(r.watch.recovered), len(r.watch.diedOutsideAttempt))
 	}
 	if lines := r.log.with("dead letter"); len(lines) != 1 || !strings.Contains(lines[0], "class=poison") {
-		t.Errorf("the log says %q", lines)
+		t.Errorf("log: %q", lines)
 	}
 	for range 3 {
 		clock = clock.Add(5 * time.Second)
@@ -95,10 +95,11 @@ func TestATaskThatThreeWorkersDiedWithIsADeadLetter(t *testing.T) {
 		sweep(t.Context(), clock)
 	}
 	if got := r.letter(poison); got.Class != "poison" || r.letters() != 1 {
-		t.Errorf("later sweeps made of it %+v", got)
+		t.Errorf("after later sweeps: %+v", got)
 	}
 
-	// Whoever has it run gives it three more tries, and is told if it went well.
+	// A person who runs it again gives it three more tries. If it succeeds, its dead
+	// letter is removed.
 	if err := r.inspector.RunTask(nicknames, poison); err != nil {
 		t.Fatal(err)
 	}
@@ -108,14 +109,15 @@ func TestATaskThatThreeWorkersDiedWithIsADeadLetter(t *testing.T) {
 	r.ends(nicknames, poison, asynq.TaskStateCompleted)
 	eventually(t, func() error {
 		if r.letters() != 0 {
-			return errors.New("its letter is still there")
+			return errors.New("its dead letter still exists")
 		}
 		return nil
 	})
 }
 
-// An innocent one is under way at three deaths only where all die all the time.
-func TestKillsMoreThanAnHourApartMakeNoPoison(t *testing.T) {
+// An innocent task runs at three deaths in an hour only if all workers die all the
+// time.
+func TestDeathsMoreThanAnHourApartDoNotArchiveATask(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	r := newRig(t, s)
@@ -136,7 +138,7 @@ func TestKillsMoreThanAnHourApartMakeNoPoison(t *testing.T) {
 	}
 }
 
-// between does something just before a task is archived for its kills.
+// between runs a function just before a task is archived for its deaths.
 type between struct {
 	archive string
 	do      func()
@@ -157,8 +159,9 @@ func (*between) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	return next
 }
 
-// asynq's recoverer, or another sweep, comes between the letter and the archive.
-func TestWhoeverIsFasterLeavesALetterForWhatIsArchivedAlone(t *testing.T) {
+// asynq's recoverer, or another sweep, acts between the write of the dead letter and
+// the archive command.
+func TestARaceAtTheArchiveLeavesADeadLetterOnlyIfTheTaskIsArchived(t *testing.T) {
 	t.Parallel()
 	for state, letters := range map[string]int64{"retry": 0, "archived": 1} {
 		t.Run(state, func(t *testing.T) {
@@ -177,7 +180,7 @@ func TestWhoeverIsFasterLeavesALetterForWhatIsArchivedAlone(t *testing.T) {
 			r.rdb.AddHook(&between{archive: backlog.Key(nicknames, "archived"), do: func() {
 				met++
 				if n := r.letters(); n != 1 {
-					t.Errorf("%d letters before it is archived", n)
+					t.Errorf("%d dead letters before it is archived", n)
 				}
 				if err := errors.Join(
 					other.LRem(ctx, backlog.Key(nicknames, "active"), 1, id).Err(),
@@ -192,8 +195,8 @@ func TestWhoeverIsFasterLeavesALetterForWhatIsArchivedAlone(t *testing.T) {
 				clock = clock.Add(5 * time.Second)
 				s.Mini.SetTime(clock)
 			}
-			if met != 1 || len(r.watch.condemned) != 0 {
-				t.Errorf("it was to be archived %d times, and %d times it was told", met, len(r.watch.condemned))
+			if met != 1 || len(r.watch.diedOutsideAttempt) != 0 {
+				t.Errorf("archived %d times, reported %d times", met, len(r.watch.diedOutsideAttempt))
 			}
 			if n := r.letters(); n != letters {
 				t.Errorf("%d letters, want %d", n, letters)

@@ -11,12 +11,11 @@ import (
 	"rollcall/providers"
 )
 
-// claim is a probe that this worker has. It is renewed as long as the worker
-// lives and the probe goes on, so that another worker takes over within seconds
-// if this one dies.
+// claim is a probe that this worker owns. It is renewed while the worker lives and the
+// probe runs, so that another worker takes over within seconds if this one dies.
 type claim struct {
 	set   *Set
-	lane  *Lane // whose task is the probe; nil: a call of ours is
+	lane  *Lane // the lane whose task is the probe; nil: an unmetered call is the probe
 	began time.Time
 	quit  chan struct{}
 
@@ -25,7 +24,7 @@ type claim struct {
 	ended bool
 }
 
-// askWithin bounds a round trip about a claim.
+// askWithin bounds a round trip that changes a claim.
 const askWithin = 2 * time.Second
 
 func (s *Set) keep(h hold.Hold, l *Lane) *claim {
@@ -44,7 +43,7 @@ func (c *claim) renew() {
 		case <-ticker.C:
 		}
 		if c.lane != nil && !c.lane.gate.probeGoesOn() {
-			// The task was not to be had: whoever sees one next probes.
+			// No task was found: the next worker that sees one probes.
 			c.release(context.Background(), 0)
 			return
 		}
@@ -60,14 +59,14 @@ func (c *claim) renew() {
 	}
 }
 
-// known is the hold as last written or read.
+// known returns the hold as last written or read.
 func (c *claim) known() hold.Hold {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.hold
 }
 
-// close ends the claim without a word to the others: the hold is gone, or another.
+// close ends the claim without writing to Redis: the hold was removed or replaced.
 func (c *claim) close() (first bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -82,8 +81,8 @@ func (c *claim) close() (first bool) {
 	return true
 }
 
-// failed ends a probe whose answer leaves the hold in place. The wait counts from
-// its begin: a probe may last as long as a call does.
+// failed ends a probe whose answer leaves the hold in place. The wait counts from the
+// start of the probe, which may last as long as a call.
 func (c *claim) failed(ctx context.Context) {
 	tries := c.known().Tries + 1
 	next := c.began.Add(c.known().Wait(tries))
@@ -93,8 +92,7 @@ func (c *claim) failed(ctx context.Context) {
 	c.end(ctx, tries, next)
 }
 
-// release gives a probe back that found nothing out; another may be tried after
-// a while.
+// release returns a probe without a result. Another may be tried after a while.
 func (c *claim) release(ctx context.Context, after time.Duration) {
 	c.end(ctx, c.known().Tries, time.Now().Add(after))
 }
@@ -106,18 +104,18 @@ func (c *claim) end(ctx context.Context, tries int, next time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	if _, _, err := c.set.board.EndProbe(ctx, c.known(), tries, next); err != nil {
-		c.set.log.Debug("the end of a probe was not stored; the lease ends by itself", "hold", c.known().String(), "err", err)
+		c.set.log.Debug("end of a probe not stored; its claim expires", "hold", c.known().String(), "err", err)
 	}
 }
 
-// probe finds out whether a hold is over, if a lane of this process can.
+// probe tests whether the cause of a hold is over, if a lane of this process can.
 func (s *Set) probe(ctx context.Context, h hold.Hold, now time.Time) {
 	l := s.prober(h)
 	if l == nil {
 		return
 	}
 	claimed, mine, err := s.board.Claim(ctx, h, now, s.name)
-	s.outcome("hold not probed; the next look tries again", "holds are probed again", err, "hold", h.String())
+	s.outcome("hold not probed; retried at the next poll", "holds are probed again", err, "hold", h.String())
 	if !mine {
 		return
 	}
@@ -127,17 +125,17 @@ func (s *Set) probe(ctx context.Context, h hold.Hold, now time.Time) {
 		return
 	}
 	c := s.keep(claimed, nil)
-	s.watching.Go(func() { // the process' own end bounds it, and the client's timeout
+	s.watching.Go(func() { // bounded by the end of the process and by the client's timeout
 		if h.Probe == hold.ByAddress {
 			s.probeAddress(s.stopping, l, c)
 		} else {
 			s.probeToken(s.stopping, l, c)
 		}
-		c.release(context.WithoutCancel(s.stopping), 0) // if it has not ended
+		c.release(context.WithoutCancel(s.stopping), 0) // unless the probe has ended
 	})
 }
 
-// probeToken finds out whether refused credentials are accepted again.
+// probeToken checks whether refused credentials are accepted again.
 func (s *Set) probeToken(ctx context.Context, l *Lane, c *claim) {
 	err := l.Probe(ctx)
 	ctx = context.WithoutCancel(ctx)
@@ -155,17 +153,18 @@ func (s *Set) probeToken(ctx context.Context, l *Lane, c *claim) {
 		}
 		level("still on hold", "hold", c.known().String(), "probes", c.known().Tries+1, "err", err)
 		if ok && e.Kind == providers.Misconfigured {
-			l.holdRefused(ctx, e) // what was seen adds up
+			l.holdRefused(ctx, e) // adds this refusal to the hold's record
 		}
 		c.failed(ctx)
 	}
 }
 
-// quietAfter is after how many probes the log says no more that a hold goes on.
+// quietAfter is the number of probes after which the log no longer reports that a hold
+// continues.
 const quietAfter = 5
 
-// prober is a lane that can probe a hold: one with a task that waits, if it is
-// to be found out by a task, and that nothing else keeps from taking it.
+// prober returns a lane that can probe a hold: no other hold stops it, and it has a
+// pending task if the probe is a task.
 func (s *Set) prober(h hold.Hold) *Lane {
 	for _, l := range s.lanes {
 		if !slices.Contains(l.places(), h.Place) {
@@ -186,18 +185,17 @@ func (s *Set) prober(h hold.Hold) *Lane {
 	return nil
 }
 
-// probes reports whether no hold keeps the lane but those that a task finds out
-// about.
+// probes reports whether the lane is held only by holds that a task can probe.
 func (l *Lane) probes() bool {
 	return !slices.ContainsFunc(l.set.board.Of(l.places()...), func(h hold.Hold) bool { return !h.Bulk && h.Probe != hold.ByTask })
 }
 
-// probed judges what a probing task found out: the hold is over when the
-// platform had anything else to say. A task that asked nothing, as its change was
-// applied or superseded, leaves it to the next.
+// probed evaluates the result of a probing task: the hold is over if the platform
+// answered anything else than the cause of the hold. A task that sent nothing, because
+// its change was already applied or superseded, leaves the probe to the next task.
 func (l *Lane) probed(ctx context.Context, a *attempt, v Verdict) {
 	c := l.claim.Load()
-	if c == nil { // another worker has taken over, or a person released it
+	if c == nil { // another worker took over, or a person released the hold
 		c = &claim{set: l.set, ended: true}
 	}
 	e, _ := errors.AsType[*providers.Error](v.Err)
@@ -209,21 +207,22 @@ func (l *Lane) probed(ctx context.Context, a *attempt, v Verdict) {
 	l.gate.endProbe()
 }
 
-// findsOut ends the probe by what its task found out; again: the next task is it.
+// findsOut ends the probe with the result of its task. again is true if the next task
+// must probe.
 func (l *Lane) findsOut(ctx context.Context, c *claim, a *attempt, v Verdict, e *providers.Error) (again bool) {
 	switch {
 	case v.Class == ClassStopping:
 		c.release(ctx, 0)
 		return false
-	case errors.Is(speaks(a, v), errFailed), v.Class == ClassRefused, v.Class == ClassQuota, e != nil && e.Suspect:
+	case errors.Is(healthSignal(a, v), errFailed), v.Class == ClassRefused, v.Class == ClassQuota, e != nil && e.Suspect:
 		c.failed(ctx)
 		return false
 	case v.Class == ClassThrottled, v.Class == ClassBusy, v.Class == ClassPaced, v.Class == ClassHeld, v.Class == ClassInternal:
-		c.release(ctx, 2*time.Second) // it says nothing about the cause, or could not ask
+		c.release(ctx, 2*time.Second) // no evidence about the cause, or no request was sent
 		return false
 	case !a.asked() && l.probes():
 		return true
-	case !a.asked(), v.Class == ClassOvertaken, v.Class == ClassPanic: // not known
+	case !a.asked(), v.Class == ClassOvertaken, v.Class == ClassPanic: // unknown
 		c.release(ctx, time.Second)
 		return false
 	}

@@ -20,8 +20,8 @@ import (
 	"rollcall/tasks"
 )
 
-// platform refuses what it is asked for, until somebody mends that. It is one
-// for all workers of a test.
+// platform answers with an error until the test clears it. All workers of a test share
+// it.
 type platform struct {
 	mu    sync.Mutex
 	err   error
@@ -40,7 +40,7 @@ func (p *platform) called() int {
 	return p.calls
 }
 
-// do is a task that is sent.
+// do runs a task that sends one request.
 func (p *platform) do(ctx context.Context, slot func(context.Context) error, payload string) error {
 	if err := send(ctx, slot, payload); err != nil {
 		return err
@@ -54,7 +54,7 @@ func (p *platform) do(ctx context.Context, slot func(context.Context) error, pay
 func refuses(scope providers.Scope, code string) error {
 	return &providers.Error{
 		Platform: "dingtalk", API: "updategroupnick", Kind: providers.Misconfigured, Scope: scope, Code: code,
-		HTTPStatus: 403, Fix: "ask for it", RequestID: "another each time",
+		HTTPStatus: 403, Fix: "ask for it", RequestID: "different each time",
 	}
 }
 
@@ -71,7 +71,7 @@ func workers(t *testing.T, s *redistest.Server, p *platform) []*rig {
 	return both
 }
 
-// settle waits until both workers keep a hold and nothing is under way any more.
+// settle waits until both workers apply a hold and no task is active.
 func settle(t *testing.T, both []*rig, lane int, queues ...string) {
 	t.Helper()
 	for _, r := range both {
@@ -93,7 +93,7 @@ func uncounted(t *testing.T, r *rig, queue string, ids []string) {
 	}
 }
 
-func TestAHoldIsToldOnceWhenItBeginsChangesAndEndsWhoeverFindsOut(t *testing.T) {
+func TestTheStartChangeAndEndOfAHoldAreReportedByOneWorker(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		both := []*rig{newRig(t, s), newRig(t, s)}
@@ -119,7 +119,7 @@ func TestAHoldIsToldOnceWhenItBeginsChangesAndEndsWhoeverFindsOut(t *testing.T) 
 		for range ids {
 			await(t, started, "both workers to be full")
 		}
-		close(together) // and all are refused
+		close(together) // all are refused
 		settle(t, both, 0, nicknames)
 		if h := both[0].stored(laneOfNicknames); h.Class != hold.Refused || h.Probe != hold.ByTask {
 			t.Errorf("on hold as %+v", h)
@@ -136,19 +136,19 @@ func TestAHoldIsToldOnceWhenItBeginsChangesAndEndsWhoeverFindsOut(t *testing.T) 
 		both[0].probeNow(laneOfNicknames)
 		for _, id := range ids {
 			if info := both[0].ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
-				t.Errorf("it took %d attempts that count", info.Retried)
+				t.Errorf("%d attempts were counted", info.Retried)
 			}
 		}
-		saysOnce(t, both, "hold.entered lane dt.nickname refused", "hold.changed lane dt.nickname refused", "hold.left lane dt.nickname refused")
+		reportedOnce(t, both, "hold.entered lane dt.nickname refused", "hold.changed lane dt.nickname refused", "hold.left lane dt.nickname refused")
 	})
 }
 
-func TestAPermissionThatIsMissingHoldsItsLaneAlone(t *testing.T) {
+func TestAMissingPermissionHoldsOnlyItsLane(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		p := &platform{err: refuses(providers.ScopeLane, "60011")}
-		probe := func(context.Context) error { t.Error("the token was asked for"); return nil }
+		probe := func(context.Context) error { t.Error("a token was requested"); return nil }
 		r.add(lane.Config{Limits: fast, Probe: probe}, p.do)
 		r.add(lane.Config{Kind: tasks.KindGroup, Limits: fast, Probe: probe}, send)
 		r.start()
@@ -166,8 +166,8 @@ func TestAPermissionThatIsMissingHoldsItsLaneAlone(t *testing.T) {
 	})
 }
 
-// Two workers have ten tasks that wait, and the platform hears of one.
-func TestATenantIsProbedByOneTaskWhichLosesNothing(t *testing.T) {
+// Two workers have ten pending tasks, and one of them reaches the platform.
+func TestATenantIsProbedByOneTaskWhichLosesNoAttempt(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p := &platform{err: refuses(providers.ScopeTenant, "app disabled")}
@@ -189,14 +189,14 @@ func TestATenantIsProbedByOneTaskWhichLosesNothing(t *testing.T) {
 			t.Fatalf("%d calls and %d probes before one was due", called, first.Tries)
 		}
 		for try := 1; try <= 2; try++ {
-			if try == 1 { // later ones come by themselves when they are due
+			if try == 1 { // later probes run when they are due
 				both[1].probeNow(tenantDT)
 			} else {
 				both[0].overdue(tenantDT)
 			}
 			eventually(t, func() error {
 				if n := p.called(); n == called {
-					return errors.New("no probe has come")
+					return errors.New("no probe was made")
 				}
 				return nil
 			})
@@ -217,14 +217,14 @@ func TestATenantIsProbedByOneTaskWhichLosesNothing(t *testing.T) {
 			both[0].ends(nicknames, id, asynq.TaskStateCompleted)
 		}
 		both[0].ends(groups, group, asynq.TaskStateCompleted)
-		saysOnce(t, both, "hold.entered tenant dt refused", "hold.left tenant dt refused")
+		reportedOnce(t, both, "hold.entered tenant dt refused", "hold.left tenant dt refused")
 	})
 }
 
-// overdue lets time pass for a hold until its next probe is due.
+// overdue advances the clock until the next probe of a hold is due.
 func (r *rig) overdue(place hold.Place) {
 	r.t.Helper()
-	// ProbeNow would begin the waits anew.
+	// ProbeNow would reset the waits.
 	field := string(place.Level) + ":" + place.Name + "/auto"
 	var stored map[string]any
 	raw, err := r.rdb.HGet(r.t.Context(), hold.Key, field).Bytes()
@@ -244,8 +244,8 @@ func (r *rig) overdue(place hold.Place) {
 	}
 }
 
-// A probe finds out about one hold. It is no leave to pass another.
-func TestALaneThatIsHeldForAnotherReasonTooIsNotProbed(t *testing.T) {
+// A probe tests one hold. It does not pass another.
+func TestALaneWithASecondHoldIsNotProbed(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p := &platform{err: refuses(providers.ScopeTenant, "app disabled")}
@@ -265,7 +265,7 @@ func TestALaneThatIsHeldForAnotherReasonTooIsNotProbed(t *testing.T) {
 		if n := p.called(); n != 1 {
 			t.Errorf("%d calls, want 1: a person has put the lane on hold", n)
 		}
-		// The tenant's other lane is free to find out.
+		// The tenant's other lane can probe.
 		r.ends(groups, r.put(groups, ""), asynq.TaskStateCompleted)
 		r.free(1)
 		if h := r.held(0); h.Class != hold.Operator || len(r.pending(nicknames)) != 1 {

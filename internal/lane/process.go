@@ -17,15 +17,15 @@ import (
 	"rollcall/providers"
 )
 
-// PanicError is a defect of ours that a task brought to light.
+// PanicError is a panic in a handler: a defect of rollcall.
 type PanicError struct{ Value any }
 
-// Error names what was panicked with.
+// Error includes the value of the panic.
 func (e *PanicError) Error() string {
 	return fmt.Sprintf("rollcall has a defect, please report it: panic: %v", e.Value)
 }
 
-// process is one attempt at one task: carry it out, judge, tell.
+// process is one attempt at one task: carry it out, judge, report.
 func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	start := time.Now()
 	id, _ := asynq.GetTaskID(ctx)
@@ -39,37 +39,38 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	mask(err, task)
 	l.account(a, report.Sends, err)
 	now := time.Now()
-	// The counters and pauses below must be written even if the task's own time
-	// is over.
+	// The counters and pauses below must be written even if the task's own deadline has
+	// passed.
 	ctx = context.WithoutCancel(ctx)
 	v := Judge(err, now, func(class Class) (int, time.Time, error) {
 		return l.set.ledger.CountAttempt(ctx, id, string(class), now)
 	})
 	l.react(ctx, a, v)
-	l.gate.end(a.called) // not before a hold has shut the gate
+	l.gate.end(a.called) // only after a hold has closed the gate
 	if v.Action == Dead {
-		// Before asynq hears of it: what leaves its queue has its letter.
-		if err := l.bury(ctx, task, id, a.urgent, report, v, now); err != nil {
-			v = Judge(&UnburiedError{Class: v.Class, Err: err}, now, nil)
+		// The dead letter is written before asynq removes the task from its queue.
+		if err := l.writeLetter(ctx, task, id, a.urgent, report, v, now); err != nil {
+			v = Judge(&LetterNotWrittenError{Class: v.Class, Err: err}, now, nil)
 		}
 	}
-	tell(log, report, v, retried, now.Sub(start))
+	logAttempt(log, report, v, retried, now.Sub(start))
 	l.set.observe(Attempt{
 		Lane: l.Name(), Verdict: v, Report: report, Retried: retried, Start: start, Took: now.Sub(start),
 	})
 	if v.Action == Done {
 		keepResult(task, report, log)
-		l.exhume(ctx, id, log)
+		l.removeLetter(ctx, id, log)
 	}
 	if retried > 0 && v.Action != Retry {
 		if err := l.set.ledger.ForgetAttempts(ctx, id); err != nil {
-			log.Debug("counters of a finished task are left to expire", "err", err)
+			log.Debug("counters of a finished task not deleted; they expire", "err", err)
 		}
 	}
 	return v.asynqError()
 }
 
-// delivery is the task as its handler gets it. A row that cannot be read is none.
+// delivery returns the task as its handler receives it. An unreadable row number is
+// left out.
 func (l *Lane) delivery(id, queue string, task *asynq.Task) handler.Delivery {
 	run, row := kinds.RunOf(task.Headers())
 	return handler.Delivery{
@@ -96,9 +97,10 @@ func (l *Lane) attempt(ctx context.Context, d handler.Delivery, log *slog.Logger
 	return l.handle(ctx, d)
 }
 
-// mask has the platform's message repeat no name or id of the task: it is logged,
-// shown by asynqmon and kept with holds. Nothing is lost, as the dead letter has the
-// payload. An error that several attempts share, a token's, repeats none.
+// mask removes the task's names and ids from the platform's message, which is logged,
+// shown by asynqmon and stored with holds. Nothing is lost: the dead letter contains
+// the payload. An error that several attempts share, such as a token's, contains no
+// names.
 func mask(err error, task *asynq.Task) {
 	e, ok := errors.AsType[*providers.Error](err)
 	if !ok || e.Message == "" {
@@ -109,9 +111,9 @@ func mask(err error, task *asynq.Task) {
 	}
 }
 
-// tell logs an attempt: silent when all is well, louder the more a person is
-// needed.
-func tell(log *slog.Logger, report handler.Report, v Verdict, retried int, took time.Duration) {
+// logAttempt logs an attempt: nothing if it succeeded, and at a higher level the more a
+// person is needed.
+func logAttempt(log *slog.Logger, report handler.Report, v Verdict, retried int, took time.Duration) {
 	attrs := []any{"took", took.Round(time.Millisecond), "sends", report.Sends}
 	if report.Target != "" {
 		attrs = append(attrs, "target", privacy.Personal(report.Target))
@@ -141,7 +143,7 @@ func tell(log *slog.Logger, report handler.Report, v Verdict, retried int, took 
 	}
 }
 
-// keepResult lets asynqmon show what became of a task while it is retained.
+// keepResult lets asynqmon show the result of a task while it is retained.
 func keepResult(task *asynq.Task, report handler.Report, log *slog.Logger) {
 	w := task.ResultWriter()
 	if w == nil {
@@ -152,6 +154,6 @@ func keepResult(task *asynq.Task, report handler.Report, log *slog.Logger) {
 		_, err = w.Write(result)
 	}
 	if err != nil {
-		log.Debug("the result of a finished task is not shown", "err", err)
+		log.Debug("result of a finished task not stored", "err", err)
 	}
 }

@@ -11,9 +11,10 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// Workers are reloaded one after another, and one may be forgotten: what the one
-// lifts by its new quota the other must not put again by its old one.
-func TestAQuotaThatOneWorkerWasToldHoldsForAll(t *testing.T) {
+// Workers are reloaded one after another, and one may be left out. A hold that one
+// worker ends because of its new quota must not be added again by another worker with
+// its old quota.
+func TestAQuotaSetInOneWorkerAppliesToAll(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		both := []*rig{newRig(t, s), newRig(t, s)}
@@ -49,13 +50,14 @@ func TestAQuotaThatOneWorkerWasToldHoldsForAll(t *testing.T) {
 			both[1].ends(nicknames, id, asynq.TaskStateCompleted)
 		}
 		both[1].looks()
-		if n := len(both[1].log.with("another worker was told another quota")); n != 1 {
-			t.Errorf("the other worker said %d times that it keeps another quota than its configuration's", n)
+		if n := len(both[1].log.with("quota of another worker's configuration is in effect")); n != 1 {
+			t.Errorf("the other worker logged %d times that its configured quota is not in effect", n)
 		}
-		// A worker that was just reading the old quota may put the hold once more.
+		// A worker that was reading the old quota at that moment may add the hold once
+		// more.
 		events, err := hold.ReadEvents(t.Context(), both[1].rdb, 1000)
 		if n := len(events); err != nil || n < 2 || n > 6 || events[n-1].Event != "hold.left" {
-			t.Errorf("%v, and of holds was told %v", err, events)
+			t.Errorf("%v; hold events: %v", err, events)
 		}
 	})
 }

@@ -6,20 +6,20 @@ import (
 	"rollcall/internal/redisdb"
 )
 
-// The messages of a recall that failed, and of one that succeeded after that.
+// The log messages of a recall that failed, and of the first that succeeded after that.
 const (
-	notRecalled = "recent results not written again to a Redis that may have lost them; the next look tries again"
+	notRecalled = "recent results not written again to a Redis that may have lost them; retried at the next poll"
 	recalled    = "recent results written again"
 )
 
-// recall tells a Redis that may have lost its memory what this worker did last. It
-// may have where a server takes writes that did not before: one that was started
-// anew, or a replica that took over. One round trip, or one to each master of a
-// Cluster.
+// recall writes this worker's recent results again to a Redis that may have lost its
+// data. A loss is possible when a server accepts writes that did not before: a server
+// that was restarted, or a replica that took over. Cost: one round trip, or one to each
+// master of a Cluster.
 func (s *Set) recall(ctx context.Context) {
 	ids, err := redisdb.Servers(ctx, s.rdb)
 	if err != nil {
-		s.log.Debug("which servers take writes is not known; the next look asks again", "err", err)
+		s.log.Debug("masters of Redis unknown; retried at the next poll", "err", err)
 		return
 	}
 	known := s.servers
@@ -33,9 +33,9 @@ func (s *Set) recall(ctx context.Context) {
 			if err != nil {
 				return
 			}
-			s.log.Info("another Redis server takes writes, or it was started anew, and was told what this worker did last",
+			s.log.Info("redis has a new or restarted master: recent results written again",
 				"targets_forgotten", forgotten)
-			known = nil // it was told for all of them
+			known = nil // recall wrote the results of all organisations
 		}
 		s.servers[id] = true
 	}

@@ -9,14 +9,14 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// Redis is started anew and has lost what the worker settled just before.
-func TestARedisThatWasStartedAnewIsToldWhatItForgot(t *testing.T) {
+// Redis restarts and has lost what the worker settled just before.
+func TestRecentResultsAreWrittenAgainAfterRedisRestarts(t *testing.T) {
 	t.Parallel()
 	s := redistest.Real(t)
 	r := newRig(t, s)
 	r.add(lane.Config{Limits: fast}, nothing)
 	r.start()
-	r.looks() // knows which server it is
+	r.looks() // records the server's run id
 
 	wish := ledger.Wish{
 		Target: ledger.Target{Organisation: "lakeside", API: "nickname", Key: "chat/ann"},

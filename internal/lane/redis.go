@@ -19,12 +19,12 @@ import (
 	"rollcall/internal/registry"
 )
 
-// redisState is what the lookout last found of Redis. Safe for concurrent use.
+// redisState is the state of Redis at the last poll. Safe for concurrent use.
 type redisState struct {
 	line *logging.Condition
 
 	mu  sync.Mutex
-	err error // of the last look
+	err error // result of the last poll
 }
 
 func redisLine(log *slog.Logger) *logging.Condition {
@@ -34,7 +34,8 @@ func redisLine(log *slog.Logger) *logging.Condition {
 	}
 }
 
-// report takes in the outcome of a look, and returns whether Redis came back.
+// report records the result of a poll, and returns whether Redis became available
+// again.
 func (r *redisState) report(err error) (back bool) {
 	r.mu.Lock()
 	back = r.err != nil && err == nil
@@ -48,16 +49,16 @@ func (r *redisState) report(err error) (back bool) {
 	return back
 }
 
-// fault is what the last look found to be wrong; false if nothing was, or nothing
-// that passes by itself.
+// fault returns the fault that the last poll found; false if there was none, or none
+// that is temporary.
 func (r *redisState) fault() (redisdb.Fault, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return redisdb.FaultOf(r.err)
 }
 
-// Ready returns nil, or an error that says why no task can be taken: Redis is
-// unavailable. It names no address.
+// Ready returns nil, or an error that explains why no task can be taken: Redis is
+// unavailable. The error contains no address.
 func (s *Set) Ready() error {
 	if fault, passing := s.redis.fault(); passing {
 		return errors.New(fault.String())
@@ -65,9 +66,9 @@ func (s *Set) Ready() error {
 	return nil
 }
 
-// outcome logs that a step that is repeated failed, or that it succeeds again: one
-// line a state, however often it is repeated. failed and again are the messages;
-// again is empty for a step whose success nobody reports.
+// outcome logs that a repeated step failed, or that it succeeds again: one line for
+// each state, however often the step is repeated. failed and again are the messages.
+// again is empty for a step whose success is not logged.
 func (s *Set) outcome(failed, again string, err error, attrs ...any) {
 	line := s.faults.Of(failed, again)
 	if err == nil {
@@ -80,17 +81,17 @@ func (s *Set) outcome(failed, again string, err error, attrs ...any) {
 	if passing {
 		state = string(fault) // the same for every lane
 		if _, known := s.redis.fault(); known {
-			s.log.Debug(failed, attrs...) // one line for Redis says enough
+			s.log.Debug(failed, attrs...) // the line about Redis is enough
 			return
 		}
 	}
 	if line.Found(state, attrs...) && passing {
-		s.lookSoon()
+		s.pollSoon()
 	}
 }
 
-// asynqLog logs what asynq's servers say, of which there is one a lane: each of
-// their loops repeats its line every few seconds while Redis is unavailable.
+// asynqLog logs the messages of asynq's servers. There is one server per lane, and each
+// of their loops repeats its line every few seconds while Redis is unavailable.
 type asynqLog struct {
 	logging.Asynq
 
@@ -110,7 +111,7 @@ func (a asynqLog) Error(args ...any) {
 	if a.ofRedis(text) {
 		return
 	}
-	// What follows names a task or an error.
+	// The text after the colon names a task or an error.
 	kind := text
 	if i := strings.IndexAny(text, ":=[;0123456789"); i > 0 {
 		kind = text[:i]
@@ -118,23 +119,21 @@ func (a asynqLog) Error(args ...any) {
 	a.lane.set.faults.Of("asynq: "+kind, "").Found("", "lane", a.lane.Name(), "err", text)
 }
 
-// ofRedis reports whether Redis is to blame for a line: the lookout, which looks
-// at once, has the line for that.
+// ofRedis reports whether Redis is the cause of a line: the poller already logs that.
 func (a asynqLog) ofRedis(text string) bool {
 	_, known := a.lane.set.redis.fault()
 	if !known && !redisdb.Mentions(text) {
 		return false
 	}
 	if !known {
-		a.lane.set.lookSoon()
+		a.lane.set.pollSoon()
 	}
 	a.Log.Debug(text)
 	return true
 }
 
-// memoryKeys are the keys of the words by which a loss of data is noticed: one
-// beside the holds and one beside the pace of each organisation, and in a Cluster
-// one beside each queue.
+// memoryKeys are the keys of the markers that show a loss of data: one with the holds,
+// one with the pace of each organisation, and in a Cluster one with each queue.
 func (s *Set) memoryKeys() []string {
 	keys := map[string]bool{"rollcall:memory:{" + hold.Key + "}": true}
 	_, cluster := s.rdb.(*redis.ClusterClient)
@@ -149,8 +148,8 @@ func (s *Set) memoryKeys() []string {
 	return slices.Sorted(maps.Keys(keys))
 }
 
-// checkMemory publishes again what this worker knows if Redis has lost its data.
-// holds are those that were read before the loss.
+// checkMemory publishes again what this worker knows if Redis has lost its data. holds
+// are those that were read before the loss.
 func (s *Set) checkMemory(ctx context.Context, holds []hold.Hold) error {
 	lost, err := s.memory.Look(ctx)
 	if s.unrestored == nil {
@@ -164,7 +163,7 @@ func (s *Set) checkMemory(ctx context.Context, holds []hold.Hold) error {
 		return nil
 	}
 	holds = append(s.unrestored, holds...)
-	s.log.Warn("redis lost its data: tasks, results and dead letters that it held are gone; "+
+	s.log.Warn("redis lost its data: its tasks, results and dead letters are lost; "+
 		"lanes, limits, quotas, holds and recent results are written again; restore a backup if there is one", "holds", len(holds))
 	err = s.board.Restore(ctx, holds)
 	if err == nil {

@@ -24,7 +24,7 @@ func (r *rig) do(command ...any) {
 	}
 }
 
-// says waits until the log holds a line with the words.
+// says waits until the log contains a line with these words.
 func (r *rig) says(words string) {
 	r.t.Helper()
 	eventually(r.t, func() error {
@@ -84,7 +84,7 @@ func TestARedisThatLostItsDataHasLimitsQuotaAndHoldsAgain(t *testing.T) {
 	})
 }
 
-func TestWhileRedisTakesNoWritesNoTaskIsTakenAndOneLineSaysSo(t *testing.T) {
+func TestNoTaskIsTakenWhileRedisRejectsWritesAndOneLineIsLogged(t *testing.T) {
 	t.Parallel()
 	s := redistest.Real(t)
 	r := newRig(t, s)
@@ -95,13 +95,14 @@ func TestWhileRedisTakesNoWritesNoTaskIsTakenAndOneLineSaysSo(t *testing.T) {
 	r.sweep()
 	id := r.put(nicknames, "")
 	r.ends(nicknames, id, asynq.TaskStateCompleted)
-	id = r.put(nicknames, "") // may be taken or not before the fault
+	id = r.put(nicknames, "") // may be taken before the fault
 	r.do("config", "set", "maxmemory", "1")
 	r.says("redis unavailable")
 	if err := r.set.Ready(); err == nil || err.Error() != "Redis is out of memory" {
 		t.Errorf("it is ready: %v", err)
 	}
-	// Two rounds of every loop: of asynq's servers, of the lookout and of the sweep.
+	// Wait two rounds of every loop: of asynq's servers, of the poller and of the
+	// sweep.
 	<-time.After(2 * 5 * time.Second)
 	r.do("config", "set", "maxmemory", "0")
 	r.says("redis available again")
@@ -114,9 +115,9 @@ func TestWhileRedisTakesNoWritesNoTaskIsTakenAndOneLineSaysSo(t *testing.T) {
 	}
 }
 
-// A task that is done cannot be removed from its queue while Redis takes no
-// writes. asynq tries again, and the task does not run twice.
-func TestACompletionThatRedisRefusedIsWrittenLater(t *testing.T) {
+// A done task cannot be removed from its queue while Redis rejects writes. asynq
+// retries that, and the task does not run twice.
+func TestACompletionThatRedisRejectedIsWrittenLater(t *testing.T) {
 	t.Parallel()
 	s := redistest.Real(t)
 	r := newRig(t, s)
@@ -152,14 +153,14 @@ func TestIDsOfDeletedTasksAreRemovedFromEveryList(t *testing.T) {
 	}
 	r.put(nicknames, "")
 	if _, err := r.inspector.GetQueueInfo(nicknames); err == nil {
-		t.Fatal("asynqmon can show the queue: the test proves nothing")
+		t.Fatal("asynqmon can show the queue, so the test proves nothing")
 	}
 	r.start()
 	r.sweep()
 	eventually(t, func() error {
 		_, err := r.inspector.GetQueueInfo(nicknames)
 		if err == nil && r.rdb.LLen(t.Context(), backlog.Key(nicknames, "active")).Val() > 0 {
-			err = errors.New("an id without a task is active still")
+			err = errors.New("an id without a task is still active")
 		}
 		return err
 	})

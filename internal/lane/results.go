@@ -10,24 +10,24 @@ import (
 	"rollcall/internal/redisdb"
 )
 
-// results are what asynq was told of tasks that are done and has not written
-// down yet. Each goes to Redis together with its task's completion, which
-// follows at once: a round trip less for every task.
+// results are the results of done tasks that asynq has not written yet. Each is sent to
+// Redis with the completion of its task, which follows at once. That saves a round trip
+// per task.
 type results struct {
 	mu   sync.Mutex
-	kept map[string][]any // by the task's key in Redis
+	kept map[string][]any // by the task's Redis key
 }
 
-// mostResults bounds what is kept for completions that never come: asynq gives a
-// task up whose lease has run out.
-const mostResults = 2 * (mostTogether + spareUrgent)
+// maxResults bounds the results whose completion never comes: asynq gives up a task
+// whose lease expired.
+const maxResults = 2 * (maxTasks + extraUrgent)
 
-// keep takes a result in; false if there are too many, and it is to be written
-// at once.
+// keep stores a result. It returns false if there are too many; the caller then writes
+// it at once.
 func (r *results) keep(key string, fields []any) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.kept) >= mostResults {
+	if len(r.kept) >= maxResults {
 		return false
 	}
 	if r.kept == nil {
@@ -37,8 +37,7 @@ func (r *results) keep(key string, fields []any) bool {
 	return true
 }
 
-// take returns the result of the task that one of a script's keys is, and
-// forgets it.
+// take removes and returns the result of the task whose key is among a script's keys.
 func (r *results) take(keys []string) (key string, fields []any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -51,7 +50,8 @@ func (r *results) take(keys []string) (key string, fields []any) {
 	return "", nil
 }
 
-// HSet is how asynq writes a task's result, and nothing else.
+// HSet is the method with which asynq writes a task's result. It uses HSet for nothing
+// else.
 func (c gated) HSet(ctx context.Context, key string, values ...any) *redis.IntCmd {
 	if len(values) == 2 && values[0] == "result" && c.gate.results.keep(key, values) {
 		kept := redis.NewIntCmd(ctx, "hset", key)
@@ -61,7 +61,8 @@ func (c gated) HSet(ctx context.Context, key string, values ...any) *redis.IntCm
 	return c.UniversalClient.HSet(ctx, key, values...)
 }
 
-// evalSha runs a script, after writing the result of the task that it is about.
+// evalSha runs a script, and in the same round trip writes the result of its task
+// first.
 func (c gated) evalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
 	ctx, cancel := revived(ctx)
 	defer cancel()
@@ -71,7 +72,7 @@ func (c gated) evalSha(ctx context.Context, sha string, keys []string, args ...a
 	}
 	cmd := redisdb.Script(ctx, "evalsha", sha, keys, args...)
 	result := redis.NewIntCmd(ctx, append([]any{"hset", key}, fields...)...)
-	// A failure of the result is the command's as well.
+	// An error of the result counts as an error of the command.
 	if err := c.shared.Do(ctx, key, result, cmd); err != nil {
 		cmd = redis.NewCmd(ctx, "evalsha", sha)
 		cmd.SetErr(err)
@@ -79,10 +80,10 @@ func (c gated) evalSha(ctx context.Context, sha string, keys []string, args ...a
 	return cmd
 }
 
-// revived is a context of the same deadline for a script that asynq sends once
-// more because it failed the first time: asynq (v0.26) has cancelled its context
-// by then, and would never succeed. Such a task stays active until its worker
-// counts as dead.
+// revived returns a context with the same deadline for a script that asynq sends again
+// after a failure: asynq (v0.26) has already cancelled its own context, so the retry
+// could never succeed. Without this, the task would stay active until its worker counts
+// as dead.
 func revived(ctx context.Context) (context.Context, context.CancelFunc) {
 	end, bounded := ctx.Deadline()
 	if bounded && errors.Is(ctx.Err(), context.Canceled) {

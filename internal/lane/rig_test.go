@@ -28,33 +28,33 @@ import (
 
 func TestMain(m *testing.M) { redistest.Main(m) }
 
-// patience bounds how long a test waits for what must come. Nothing is read
-// into how long it took.
+// patience bounds how long a test waits for an expected event. No test depends on how
+// long it took.
 const patience = 3 * time.Minute
 
-// The limits of the tests. A slow lane lets three tasks wait for their slot and
-// is at seven altogether.
+// The limits of the tests. A slow lane lets three tasks wait for their slot and holds
+// seven in total.
 var (
 	slow    = []pace.Limit{{Calls: 1, Per: time.Second}}
 	fast    = []pace.Limit{{Calls: 1000, Per: time.Second}}
 	fastest = []pace.Limit{{Calls: 10_000, Per: time.Second}}
 )
 
-// word is what an Observer is told of a hold.
-type word struct {
+// holdEvent is what an Observer receives for a hold.
+type holdEvent struct {
 	change hold.Change
 	hold   hold.Hold
 }
 
-// watch is an Observer that keeps what it is told until somebody asks.
+// watch is an Observer that keeps everything it receives.
 type watch struct {
-	attempts  chan lane.Attempt
-	recovered chan string
-	condemned chan string
-	closed    chan string
-	unserved  atomic.Value // the last word
-	holds     chan word
-	instead   func(lane.Attempt) // of keeping attempts; nil: keep them
+	attempts           chan lane.Attempt
+	recovered          chan string
+	diedOutsideAttempt chan string
+	closed             chan string
+	unserved           atomic.Value // the last call
+	holds              chan holdEvent
+	instead            func(lane.Attempt) // called instead of keeping an attempt; nil: keep it
 }
 
 func (w *watch) Attempt(a lane.Attempt) {
@@ -65,15 +65,17 @@ func (w *watch) Attempt(a lane.Attempt) {
 	w.attempts <- a
 }
 
-func (w *watch) Recovered(lane string)               { w.recovered <- lane }
-func (w *watch) Condemned(name string, c lane.Class) { w.condemned <- name + " " + string(c) }
-func (w *watch) Closed(name string, c lane.Class)    { w.closed <- name + " " + string(c) }
+func (w *watch) Recovered(lane string) { w.recovered <- lane }
+func (w *watch) DiedOutsideAttempt(name string, c lane.Class) {
+	w.diedOutsideAttempt <- name + " " + string(c)
+}
+func (w *watch) Closed(name string, c lane.Class) { w.closed <- name + " " + string(c) }
 func (w *watch) Unserved(queues int, tasks int64) {
 	w.unserved.Store(fmt.Sprintf("%d queues, %d tasks", queues, tasks))
 }
-func (w *watch) Hold(change hold.Change, h hold.Hold) { w.holds <- word{change, h} }
+func (w *watch) Hold(change hold.Change, h hold.Hold) { w.holds <- holdEvent{change, h} }
 
-// rig is a Set that is not started yet: one worker.
+// rig is one worker: a Set that is not started yet.
 type rig struct {
 	t         *testing.T
 	server    *redistest.Server
@@ -81,22 +83,23 @@ type rig struct {
 	wire      *wire
 	log       *lines
 	set       *lane.Set
-	ledger    *ledger.Ledger // the worker's
+	ledger    *ledger.Ledger // the worker's ledger
 	watch     *watch
-	leaves    *leaves // of the worker's calls; several rigs may share one
+	leaves    *leaves // the calls of the worker; several rigs may share one
 	client    *asynq.Client
 	inspector *asynq.Inspector
-	stop      func() // ends the lanes, once; the end of the test does too
+	stop      func() // stops the lanes once; the end of the test does it too
 }
 
-// newRig makes a worker on a Redis. Two on the same one are two workers.
+// newRig returns a worker that uses a Redis. Two rigs on the same server are two
+// workers.
 func newRig(t *testing.T, s *redistest.Server) *rig {
 	t.Helper()
 	rdb := s.Client(t)
 	r := &rig{
 		t: t, server: s, rdb: rdb, wire: &wire{dequeues: map[string]int{}}, log: &lines{}, leaves: &leaves{},
 		watch: &watch{
-			attempts: make(chan lane.Attempt, 1000), recovered: make(chan string, 1000), condemned: make(chan string, 20_000), closed: make(chan string, 1000), holds: make(chan word, 1000),
+			attempts: make(chan lane.Attempt, 1000), recovered: make(chan string, 1000), diedOutsideAttempt: make(chan string, 20_000), closed: make(chan string, 1000), holds: make(chan holdEvent, 1000),
 		},
 		client:    asynq.NewClientFromRedisClient(rdb),
 		inspector: asynq.NewInspectorFromRedisClient(rdb),
@@ -110,11 +113,11 @@ func newRig(t *testing.T, s *redistest.Server) *rig {
 	return r
 }
 
-// doing carries a task out. Each slot that it gets is a send.
+// doing carries out a task. Each slot it receives is a send.
 type doing func(ctx context.Context, slot func(context.Context) error, payload string) error
 
-// add adds a lane whose tasks do carries out. What cfg leaves out is that of
-// lakeside's slow lane for nicknames.
+// add adds a lane whose tasks are carried out by do. Fields that cfg leaves out are
+// those of lakeside's slow lane for nicknames.
 func (r *rig) add(cfg lane.Config, do doing) {
 	if cfg.Organisation == "" {
 		cfg.Organisation = "lakeside"
@@ -174,20 +177,20 @@ func (r *rig) sweep() {
 	r.t.Cleanup(func() { cancel(); wg.Wait() })
 }
 
-// put stores a task as asynq's own client does.
+// put enqueues a task with asynq's own client.
 func (r *rig) put(queue, payload string) (id string) {
 	r.t.Helper()
 	id = uuid.NewString()
 	_, err := r.client.EnqueueContext(r.t.Context(), asynq.NewTask("test", []byte(payload)),
 		asynq.TaskID(id), asynq.Queue(queue), asynq.MaxRetry(1<<20), asynq.Retention(time.Hour))
-	// On a busy machine the client may send it twice.
+	// On a busy machine the client may send the task twice.
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
 		r.t.Fatal(err)
 	}
 	return id
 }
 
-// attempt waits for the next attempt that ends.
+// attempt returns the next attempt that ends.
 func (r *rig) attempt() lane.Attempt {
 	r.t.Helper()
 	return await(r.t, r.watch.attempts, "an attempt")
@@ -218,7 +221,7 @@ func (r *rig) free(i int) {
 	})
 }
 
-// ends waits until a task is in a state for good, and returns what asynq shows.
+// ends waits until a task has reached a final state, and returns what asynq shows.
 func (r *rig) ends(queue, id string, want asynq.TaskState) *asynq.TaskInfo {
 	r.t.Helper()
 	var info *asynq.TaskInfo
@@ -244,13 +247,13 @@ func await[T any](t *testing.T, from <-chan T, what string) T {
 	case v := <-from:
 		return v
 	case <-time.After(patience):
-		t.Fatalf("waited in vain for %s", what)
+		t.Fatalf("timed out waiting for %s", what)
 		panic("unreachable")
 	}
 }
 
-// eventually repeats check until it returns nil: at first every 10 ms, later every
-// 100 ms, because a check costs processor time that the lanes need.
+// eventually repeats check until it returns nil: first every 10 ms, later every 100 ms,
+// because a check costs CPU time that the lanes need.
 func eventually(t *testing.T, check func() error) {
 	t.Helper()
 	end := time.After(patience)
@@ -261,14 +264,14 @@ func eventually(t *testing.T, check func() error) {
 		}
 		select {
 		case <-end:
-			t.Fatalf("waited in vain: %v", err)
+			t.Fatalf("timed out: %v", err)
 		case <-time.After(pause):
 		}
 	}
 }
 
-// few returns the smaller number under -short, where a number that is large costs
-// seconds under the race detector.
+// few returns the smaller number under -short: the larger one costs seconds under the
+// race detector.
 func few(all, short int) int {
 	if testing.Short() {
 		return short
@@ -276,7 +279,7 @@ func few(all, short int) int {
 	return all
 }
 
-// lines is a log.
+// lines is a captured log.
 type lines struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -288,7 +291,7 @@ func (l *lines) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// with returns the lines that hold the words.
+// with returns the lines that contain the words.
 func (l *lines) with(words string) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

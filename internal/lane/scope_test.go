@@ -16,7 +16,7 @@ import (
 	"rollcall/tasks"
 )
 
-// Which lanes a refusal for the rate in north-1.nickname reaches.
+// The lanes that a refusal for the rate in north-1.nickname concerns, by scope.
 var reaches = map[providers.Scope][]string{
 	providers.ScopeTask:         {"north-1.nickname"},
 	providers.ScopeLane:         {"north-1.nickname"},
@@ -26,8 +26,8 @@ var reaches = map[providers.Scope][]string{
 	providers.ScopeAddress:      {"north-1.nickname", "north-1.group", "north-2.nickname", "south.nickname", "south.id"},
 }
 
-// failing starts two organisations' lanes, all but the schools' behind one
-// address, and lets one task of north-1.nickname fail.
+// failing starts the lanes of two organisations, all but the schools' with one address,
+// and makes one task of north-1.nickname fail.
 func failing(t *testing.T, err error) *rig {
 	t.Helper()
 	r := newRig(t, redistest.Mini(t))
@@ -55,7 +55,7 @@ func failing(t *testing.T, err error) *rig {
 	return r
 }
 
-func TestAHoldReachesAsFarAsItsCause(t *testing.T) {
+func TestAHoldAppliesToTheScopeOfItsCause(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		scope providers.Scope
@@ -66,7 +66,7 @@ func TestAHoldReachesAsFarAsItsCause(t *testing.T) {
 		{providers.ScopeLane, hold.Place{Level: hold.Lane, Name: "north-1.nickname"}, reaches[providers.ScopeLane]},
 		{providers.ScopeTenant, hold.Place{Level: hold.Tenant, Name: "north-1"}, reaches[providers.ScopeTenant]},
 		{providers.ScopeOrganisation, hold.Place{Level: hold.Organisation, Name: "north"}, reaches[providers.ScopeOrganisation]},
-		// Whether another tenant is refused too is its own to find out.
+		// Whether another tenant is refused too, its own tasks must show.
 		{providers.ScopeAPI, hold.Place{Level: hold.Lane, Name: "north-1.nickname"}, reaches[providers.ScopeLane]},
 		{providers.ScopeAddress, hold.Place{Level: hold.Address, Name: "egress"}, reaches[providers.ScopeAddress]},
 	} {
@@ -91,12 +91,12 @@ func TestAHoldReachesAsFarAsItsCause(t *testing.T) {
 	}
 }
 
-// The pause lies in Redis, so that the lanes of other workers keep it too.
-func TestAPauseReachesAsFarAsItsCauseAndOtherWorkers(t *testing.T) {
+// The pause is stored in Redis, so that the lanes of other workers pause too.
+func TestAPauseAppliesToTheScopeOfItsCauseInEveryWorker(t *testing.T) {
 	t.Parallel()
 	for scope, want := range reaches {
 		if scope == providers.ScopeTask {
-			want = nil // it is asked to wait by itself
+			want = nil // the task itself is asked to wait
 		}
 		t.Run(scope.String(), func(t *testing.T) {
 			t.Parallel()

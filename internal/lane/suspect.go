@@ -10,42 +10,43 @@ import (
 	"rollcall/providers"
 )
 
-// banFor is how long a confirmed ban of the address holds at the most: the
+// banFor is the longest time that a confirmed ban of the address holds its lanes: the
 // platform's own ban lasts as long.
 const banFor = 5 * time.Minute
 
-// suspect holds the lane after an HTML page that nothing explains: a banned
-// address gets one, and so does a network that asks for a login. Nobody else is
-// held before another call confirms it: an unmetered one at once, or, where the
-// platform has none, a task of the same lane after a pause.
+// suspect holds the lane after an unexplained HTML page: a banned address gets one, and
+// so does a network that requires a login. Other lanes are held only after a second
+// call confirms the ban: an unmetered one at once, or, if the platform has none, a task
+// of the same lane after a pause.
 func (l *Lane) suspect(ctx context.Context, a *attempt, v Verdict, e *providers.Error) {
 	h := hold.Hold{
 		Place: l.place(providers.ScopeLane), Class: hold.Suspected, Probe: hold.ByTask, Seen: seen(e),
-		Reason: "an HTML page in place of an answer, as a banned address gets: one task finds out whether it was the only one · to do: " + e.Fix,
+		Reason: "the platform sent an HTML page instead of an answer, as it does to a blocked address; one task probes whether it happens again · to do: " + e.Fix,
 	}
 	switch {
 	case l.Probe != nil:
-		// A task that has met several while the platform answered in between.
+		// A task has received several pages while the platform answered other calls in
+		// between.
 		if v.Class == ClassRefused {
 			l.pageAgain.Store(true)
 		}
 		h.Probe, h.Next, h.Until = hold.ByAddress, time.Now(), time.Now().Add(banFor)
-		h.Reason = "an HTML page in place of an answer, as a banned address gets: a call for a token, which is not metered, finds out whether it is banned"
+		h.Reason = "the platform sent an HTML page instead of an answer, as it does to a blocked address; a token call, which is not metered, checks whether it is blocked"
 	case a.probe:
 		h.Class = hold.Banned
-		h.Reason = "an HTML page in place of an answer, and after a pause again: the platform may have blocked this address · to do: " + e.Fix
+		h.Reason = "the platform sent an HTML page instead of an answer, and again after a pause: it may have blocked this address · to do: " + e.Fix
 	}
 	l.put(ctx, h)
-	l.set.lookSoon()
+	l.set.pollSoon()
 }
 
-// The answers of an unmetered call to the question whether an address is banned.
+// address is what an unmetered call shows about whether the address is banned.
 type address int
 
 const (
-	unknown  address = iota // no answer, or a gateway's
-	answered                // by the platform itself, whatever it said
-	blocked                 // as a banned address is
+	unknown  address = iota // no answer, or an answer of a gateway
+	answered                // any answer of the platform itself
+	blocked                 // the answer that a banned address gets
 )
 
 func (l *Lane) ask(ctx context.Context) error {
@@ -70,8 +71,8 @@ func judgeAddress(err error) address {
 	return unknown
 }
 
-// probeAddress finds out whether the address is banned that a hold is about, by
-// a call of the lane's tenant.
+// probeAddress checks whether the address of a hold is banned, by a call of the lane's
+// tenant.
 func (s *Set) probeAddress(ctx context.Context, l *Lane, c *claim) {
 	err := l.ask(ctx)
 	ctx = context.WithoutCancel(ctx)
@@ -83,7 +84,7 @@ func (s *Set) probeAddress(ctx context.Context, l *Lane, c *claim) {
 	}
 	switch judgeAddress(err) {
 	case unknown:
-		s.log.Info("still on hold: the probe got no answer of the platform", "hold", h.String(), "err", err)
+		s.log.Info("still on hold: the platform did not answer the probe", "hold", h.String(), "err", err)
 		c.failed(ctx)
 	case answered:
 		c.close()
@@ -93,8 +94,8 @@ func (s *Set) probeAddress(ctx context.Context, l *Lane, c *claim) {
 		if h.Class == hold.Suspected && l.pageAgain.Swap(false) {
 			l.put(ctx, hold.Hold{
 				Place: h.Place, Class: hold.Refused, Probe: hold.ByTask, Seen: h.Seen,
-				Reason: fmt.Sprintf("HTML pages from %s again and again, while calls for a token are answered: the address is not banned · to do: "+
-					"look for a proxy, a firewall or a login page between this machine and the host, and check the base URL", h.Seen.Host),
+				Reason: fmt.Sprintf("%s repeatedly sends HTML pages, while token calls are answered: the address is not blocked · to do: "+
+					"check for a proxy, a firewall or a login page between this machine and the host, and check the base URL", h.Seen.Host),
 			})
 			return
 		}
@@ -109,29 +110,29 @@ func (s *Set) probeAddress(ctx context.Context, l *Lane, c *claim) {
 	}
 }
 
-// confirm puts the hold that a suspicion led to: of the address, or of the
-// tenant alone if another one is answered from the same address.
+// confirm adds the hold of a confirmed suspicion: of the address, or of the tenant
+// alone if another tenant is answered from the same address.
 func (s *Set) confirm(ctx context.Context, l *Lane, suspicion hold.Hold, e *providers.Error) {
 	if certain := e.Scope == providers.ScopeAddress; certain {
 		l.throttled(ctx, &attempt{}, e)
 	} else if other := s.answeredFrom(ctx, l); other != "" {
 		l.put(ctx, hold.Hold{
 			Place: hold.Place{Level: hold.Tenant, Name: l.Tenant}, Class: hold.Refused, Probe: hold.ByAddress, Seen: seen(e),
-			Reason: fmt.Sprintf("%s answers every call with an HTML page, while tenant %s is answered from the same address: it is not banned · to do: "+
-				"check the base URLs of the tenant, and any proxy or firewall on the way", e.Host, other),
+			Reason: fmt.Sprintf("%s answers every call with an HTML page, while tenant %s is answered from the same address: the address is not blocked · to do: "+
+				"check the base URLs of the tenant, and any proxy or firewall between here and the host", e.Host, other),
 		})
 	} else {
 		l.put(ctx, hold.Hold{
 			Place: l.place(providers.ScopeAddress), Class: hold.Banned, Probe: hold.ByAddress, Until: time.Now().Add(banFor), Seen: seen(e),
-			Reason: "HTML pages in place of answers, to a call for a token too: the platform has blocked this address, or nothing here reaches it · " +
-				"to do: wait; if it comes back, lower the configured rates, and look for a proxy, a firewall or a login page on the way",
+			Reason: "the platform sends HTML pages instead of answers, even to a token call: it has blocked this address, or a proxy intercepts the calls · " +
+				"to do: wait; if it happens again, lower the configured rates, and check for a proxy, a firewall or a login page",
 		})
 	}
 	s.lift(ctx, suspicion)
 }
 
-// answeredFrom is another tenant that the platform answers from the address of
-// the lane; empty if none is known.
+// answeredFrom returns another tenant that the platform answers from the address of the
+// lane; empty if none is known.
 func (s *Set) answeredFrom(ctx context.Context, l *Lane) string {
 	asked := map[string]bool{l.Tenant: true}
 	for _, other := range s.lanes {
@@ -142,13 +143,12 @@ func (s *Set) answeredFrom(ctx context.Context, l *Lane) string {
 		if judgeAddress(other.ask(ctx)) == answered {
 			return other.Tenant
 		}
-		if len(asked) > mostAsked {
+		if len(asked) > maxAsked {
 			break
 		}
 	}
 	return ""
 }
 
-// mostAsked bounds how many other tenants are asked: a ban is not prolonged by
-// many calls.
-const mostAsked = 3
+// maxAsked bounds how many other tenants are asked: many calls could prolong a ban.
+const maxAsked = 3

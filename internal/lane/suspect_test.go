@@ -28,7 +28,7 @@ var (
 	}
 )
 
-// switchable is what an unmetered call is answered, and how often it was made.
+// switchable is the answer of an unmetered call, and the number of calls.
 type switchable struct {
 	calls  atomic.Int64
 	answer atomic.Pointer[providers.Error] // nil: a token
@@ -42,8 +42,8 @@ func (s *switchable) ask(context.Context) error {
 	return nil
 }
 
-// behindOneAddress starts two workers that serve two lanes of dt, the first of which carries tasks out by do,
-// and one of south, all from one address.
+// behindOneAddress starts two workers that call from one address. Each serves two lanes
+// of dt, the first of which runs do, and one lane of south.
 func behindOneAddress(t *testing.T, s *redistest.Server, do doing, dt, south *switchable) []*rig {
 	t.Helper()
 	both := []*rig{newRig(t, s), newRig(t, s)}
@@ -56,7 +56,7 @@ func behindOneAddress(t *testing.T, s *redistest.Server, do doing, dt, south *sw
 	return both
 }
 
-func TestOneHTMLPagePausesItsLaneAloneUntilATokenCallIsAnswered(t *testing.T) {
+func TestOneHTMLPageHoldsOnlyItsLaneUntilATokenCallIsAnswered(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]*providers.Error{
 		"a token":  nil,
@@ -78,16 +78,16 @@ func TestOneHTMLPagePausesItsLaneAloneUntilATokenCallIsAnswered(t *testing.T) {
 				if info := both[0].ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
 					t.Errorf("it lost %d attempts", info.Retried)
 				}
-				saysOnce(t, both, "hold.entered lane dt.nickname suspected", "hold.left lane dt.nickname suspected")
+				reportedOnce(t, both, "hold.entered lane dt.nickname suspected", "hold.left lane dt.nickname suspected")
 				if dt.calls.Load() == 0 || south.calls.Load() != 0 {
-					t.Errorf("%d and %d token calls; the lane's own tenant is asked", dt.calls.Load(), south.calls.Load())
+					t.Errorf("%d and %d token calls; want calls of the lane's own tenant only", dt.calls.Load(), south.calls.Load())
 				}
 			})
 		})
 	}
 }
 
-func TestAPageForATokenTooIsABanOfTheAddress(t *testing.T) {
+func TestAnHTMLPageForATokenCallHoldsTheAddress(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p, dt, south := &platform{err: errPage}, &switchable{}, &switchable{}
@@ -109,7 +109,7 @@ func TestAPageForATokenTooIsABanOfTheAddress(t *testing.T) {
 		if h.Class != hold.Banned || left < 4*time.Minute || left > 5*time.Minute || h.Seen.Status != 403 || h.Seen.Host != "oapi.dingtalk.com" || h.Seen.Count == 0 {
 			t.Errorf("held for %s as %+v", left, h)
 		}
-		// The address is answered again long before five minutes have passed.
+		// The address is answered again long before the five minutes end.
 		dt.answer.Store(nil)
 		p.answers(nil)
 		both[0].overdue(egress)
@@ -122,8 +122,8 @@ func TestAPageForATokenTooIsABanOfTheAddress(t *testing.T) {
 	})
 }
 
-// A tenant whose base URL leads elsewhere gets pages to everything, too.
-func TestATenantThatAloneGetsPagesHoldsNoOther(t *testing.T) {
+// A tenant with a wrong base URL also receives an HTML page for every call.
+func TestHTMLPagesForOneTenantHoldNoOther(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p, dt, south := &platform{err: errPage}, &switchable{}, &switchable{}
@@ -151,9 +151,9 @@ func TestATenantThatAloneGetsPagesHoldsNoOther(t *testing.T) {
 	})
 }
 
-// Where the platform has no unmetered call, a second page of the same lane after
-// a pause confirms the first, and holds that lane alone.
-func TestASecondPageAfterAPauseConfirmsTheFirstWhereThereIsNoTokenCall(t *testing.T) {
+// If the platform has no unmetered call, a second page of the same lane after a pause
+// confirms the first, and holds only that lane.
+func TestASecondPageConfirmsTheFirstIfThereIsNoTokenCall(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p := &platform{err: errPage}
@@ -188,9 +188,9 @@ func TestASecondPageAfterAPauseConfirmsTheFirstWhereThereIsNoTokenCall(t *testin
 	})
 }
 
-// A page that comes again and again while the token call is answered is no ban:
-// the lane is held, and no other.
-func TestPagesThatRepeatWhileTokenCallsAreAnsweredAreMisconfiguration(t *testing.T) {
+// Repeated pages while the token call is answered are not a ban: the lane is held, and
+// no other.
+func TestRepeatedPagesHoldOnlyTheLaneWhileTokenCallsAreAnswered(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p, dt, south := &platform{err: errPage}, &switchable{}, &switchable{}
@@ -216,10 +216,10 @@ func TestPagesThatRepeatWhileTokenCallsAreAnsweredAreMisconfiguration(t *testing
 	})
 }
 
-// A worker that died with a probe delays it by its lease, and no wait grows.
+// A worker that died during a probe delays it by its claim, and the wait does not grow.
 func TestTheProbeOfADeadWorkerIsTakenOver(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes the lease of a probe: make test-long")
+		t.Skip("waits for the claim of a probe: make test-long")
 	}
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
@@ -240,18 +240,18 @@ func TestTheProbeOfADeadWorkerIsTakenOver(t *testing.T) {
 		id := r.put(nicknames, "")
 		r.ends(nicknames, id, asynq.TaskStateCompleted)
 		if took := time.Since(claimed.Next); took < 0 {
-			t.Errorf("probed %s before the dead worker's lease was over", -took)
+			t.Errorf("probed %s before the dead worker's claim expired", -took)
 		}
-		if diff := cmp.Diff([]string{"hold.left lane dt.nickname refused"}, told(r)); diff != "" {
+		if diff := cmp.Diff([]string{"hold.left lane dt.nickname refused"}, observed(r)); diff != "" {
 			t.Errorf("-want +told:\n%s", diff)
 		}
 	})
 }
 
-// A probe that takes long stays its worker's as long as that lives.
+// A long probe stays with its worker as long as the worker lives.
 func TestAProbeThatTakesLongIsNotTakenOver(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes longer than the lease of a probe: make test-long")
+		t.Skip("takes longer than the claim of a probe: make test-long")
 	}
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
@@ -281,7 +281,7 @@ func TestAProbeThatTakesLongIsNotTakenOver(t *testing.T) {
 		})
 		for end := time.Now().Add(2 * hold.Lease); time.Now().Before(end); both[0].looks() {
 			if n := calls.Load(); n != 1 {
-				t.Fatalf("%d calls while the probe goes on", n)
+				t.Fatalf("%d calls during the probe", n)
 			}
 		}
 		close(release)
@@ -289,8 +289,9 @@ func TestAProbeThatTakesLongIsNotTakenOver(t *testing.T) {
 	})
 }
 
-// What a person releases goes on in every worker, whatever pause it has heard of.
-func TestAPauseThatAPersonEndsIsOverInEveryWorker(t *testing.T) {
+// A lane that a person releases continues in every worker, even in one that stored a
+// pause.
+func TestAPauseThatAPersonEndsIsEndedInEveryWorker(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p := &platform{err: &providers.Error{

@@ -15,37 +15,36 @@ import (
 	"rollcall/internal/registry"
 )
 
-// sweepEvery is how often the queues are looked through. All of them together
-// cost four round trips while there is nothing to mend, and one more for each
-// organisation's API and two for each lane that has dead letters.
+// sweepEvery is how often the queues are searched. A sweep that finds nothing costs
+// four round trips for all queues, one more for each organisation's API, and two for
+// each lane that has dead letters.
 const sweepEvery = 5 * time.Second
 
-// typeUndecodable is the asynq type of the stand-in for a message that asynq
-// cannot read: it takes such a one out of a queue, fails to decode it, and leaves
-// it "active" for ever. The stand-in is a task that asynq can read, show and
-// archive.
+// typeUndecodable is the asynq type of the stand-in for a message that asynq cannot
+// read. asynq takes such a message from the queue, fails to decode it, and leaves it
+// "active" without end. The stand-in is a task that asynq can read, show and archive.
 const typeUndecodable = "rollcall:undecodable"
 
 // undecodable is the stand-in's payload.
 type undecodable struct {
 	Queue string `json:"queue"`
 	ID    string `json:"id"`
-	Raw   []byte `json:"raw"` // as it was found, base64 in JSON; empty if there was none
+	Raw   []byte `json:"raw"` // the original bytes, base64 in JSON; empty if there were none
 }
 
-// UndecodableError tells of a message that asynq cannot read.
+// UndecodableError reports a message that asynq cannot read.
 type UndecodableError struct {
 	Queue, ID string
 	Bytes     int
 }
 
-// Error says what was found where, and what to do.
+// Error returns what was found in which queue, and what to do.
 func (e *UndecodableError) Error() string {
 	if e.Bytes == 0 {
-		return fmt.Sprintf("queue %s listed a task %s that has no message in Redis: enqueue it again if it is missed", e.Queue, e.ID)
+		return fmt.Sprintf("queue %s listed a task %s that has no message in Redis: enqueue it again if it is still needed", e.Queue, e.ID)
 	}
-	return fmt.Sprintf("queue %s held a message %s of %d bytes that is no asynq task, kept here as raw: "+
-		"find out who writes to this Redis besides rollcall, and enqueue it again with the enqueue command", e.Queue, e.ID, e.Bytes)
+	return fmt.Sprintf("queue %s held a message %s of %d bytes that is not an asynq task; its bytes are kept in field raw: "+
+		"find the other program that writes to this Redis, and enqueue the task again with the enqueue command", e.Queue, e.ID, e.Bytes)
 }
 
 func readUndecodable(payload []byte) error {
@@ -56,24 +55,24 @@ func readUndecodable(payload []byte) error {
 	return &UndecodableError{Queue: u.Queue, ID: u.ID, Bytes: len(u.Raw)}
 }
 
-// sweeper looks through the queues of a Set. Each pass over them is a method in a
-// file of its own.
+// sweeper searches the queues of a Set. Each of its passes is a method in a file of its
+// own.
 type sweeper struct {
-	set    *Set
-	client *asynq.Client
-	mender *backlog.Mender
-	queues []*swept
-	names  []string // of queues, in their order
-	strays strays
-	// registers are those of the lanes' open tasks.
+	set            *Set
+	client         *asynq.Client
+	mender         *backlog.Mender
+	queues         []*swept
+	names          []string // names of the queues, in order
+	unservedQueues unservedQueues
+	// registers are the open tasks of the lanes, by organisation and API.
 	registers []*register
-	steps     []int64 // of the search for ids without a task, by queue
-	// corrections is how far the dead letters of a lane have been compared with what
-	// was applied.
+	steps     []int64 // position of the search for ids without a task, by queue
+	// corrections is the position in the dead letters of a lane, for the comparison
+	// with what was applied.
 	corrections map[*Lane]ledger.Cursor
 }
 
-// swept is a queue of a lane, and what the sweeps before have found in it.
+// swept is a queue of a lane, and what earlier sweeps found in it.
 type swept struct {
 	lane    *Lane
 	name    string
@@ -94,9 +93,9 @@ func newSweeper(set *Set) *sweeper {
 	return s
 }
 
-// Sweep looks through the lanes' queues until ctx ends: for tasks whose worker is
-// gone, for messages that asynq cannot read, for tasks that asynq archived by
-// itself, for those that it has lost, and for ids without a task. Beside them it looks for queues that nobody serves.
+// Sweep searches the lanes' queues until ctx ends. It finds tasks of dead workers,
+// messages that asynq cannot read, tasks that asynq archived or lost, ids without a
+// task, and queues that no worker serves.
 func (s *Set) Sweep(ctx context.Context) {
 	w := newSweeper(s)
 	ticker := time.NewTicker(sweepEvery)
@@ -111,17 +110,17 @@ func (s *Set) Sweep(ctx context.Context) {
 	}
 }
 
-// sweep goes over all queues once. What goes wrong in one pass or queue keeps no
-// other from it.
+// sweep searches all queues once. An error in one pass or queue does not stop the
+// others.
 func (s *sweeper) sweep(ctx context.Context, now time.Time) {
 	err := errors.Join(s.orphans(ctx), s.set.lookForLetters(ctx), s.archives(ctx), s.corrected(ctx, now), s.vanished(ctx, now), s.unserved(ctx, now), s.stale(ctx))
 	if ctx.Err() == nil {
-		s.set.outcome("queues not searched for lost tasks; each sweep tries again", "all queues are searched for lost tasks again", err)
+		s.set.outcome("queues not searched for lost tasks; retried at the next sweep", "queues searched for lost tasks again", err)
 	}
 }
 
-// replace stores the stand-in first and removes the message after, so that a
-// crash in between shows it twice rather than never.
+// replace stores the stand-in first and removes the message second: a crash in between
+// leaves both rather than neither.
 func (s *sweeper) replace(ctx context.Context, queue, id string, raw []byte) error {
 	payload, err := json.Marshal(undecodable{Queue: queue, ID: id, Raw: raw})
 	if err != nil {

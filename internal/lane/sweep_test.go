@@ -18,17 +18,16 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// severed is a hook that cuts a client off: what a worker that was killed can
-// still say to Redis.
-type severed struct{ cut atomic.Bool }
+// severed is a hook that disconnects a client, as if its worker had been killed.
+type severed struct{ disconnected atomic.Bool }
 
-var errSevered = errors.New("cut off by the test")
+var errSevered = errors.New("disconnected by the test")
 
 func (s *severed) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 func (s *severed) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		if s.cut.Load() {
+		if s.disconnected.Load() {
 			cmd.SetErr(errSevered)
 			return errSevered
 		}
@@ -38,42 +37,42 @@ func (s *severed) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 func (s *severed) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if s.cut.Load() {
+		if s.disconnected.Load() {
 			return errSevered
 		}
 		return next(ctx, cmds)
 	}
 }
 
-// die lets a worker take a task of the queue and then hear and say nothing more.
+// die lets a worker take a task of the queue and then disconnects it from Redis.
 func die(t *testing.T, s *redistest.Server, queue string) {
 	t.Helper()
 	rdb := s.Client(t)
 	line := &severed{}
 	rdb.AddHook(line)
-	taken, buried := make(chan struct{}), make(chan struct{})
-	// Everything that asynq needs to know of the task's worker to be gone is in
-	// Redis: no server list, no heartbeat, a lease that nobody moves.
+	taken, hasLetters := make(chan struct{}), make(chan struct{})
+	// Everything by which asynq can detect the death of the worker is in Redis: there
+	// is no server list and no heartbeat, and the lease does not move.
 	server := asynq.NewServerFromRedisClient(rdb, asynq.Config{
 		Concurrency: 1, Queues: map[string]int{queue: 1}, TaskCheckInterval: 10 * time.Millisecond,
 		LogLevel: asynq.FatalLevel, ShutdownTimeout: time.Nanosecond,
 	})
 	err := server.Start(asynq.HandlerFunc(func(context.Context, *asynq.Task) error {
-		line.cut.Store(true)
+		line.disconnected.Store(true)
 		close(taken)
-		<-buried
+		<-hasLetters
 		return nil
 	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Shutdown)
-	t.Cleanup(func() { close(buried) })
+	t.Cleanup(func() { close(hasLetters) })
 	await(t, taken, "the worker that is to die")
 }
 
-// An id without a task would otherwise come and go for ever.
-func TestASweepMendsWhatAsynqLeavesBehind(t *testing.T) {
+// Without the sweep, an id without a task would be taken and dropped without end.
+func TestASweepRepairsWhatAsynqLeavesBehind(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits 30 s for leases: make test-long")
 	}
@@ -93,9 +92,9 @@ func TestASweepMendsWhatAsynqLeavesBehind(t *testing.T) {
 		long := r.put(nicknames, "long")
 		r.start()
 		if got := await(t, started, "the long task"); got != "long" {
-			t.Fatalf("%q was taken, want long: the lost one is another worker's", got)
+			t.Fatalf("%q was taken, want long: the lost task belongs to another worker", got)
 		}
-		// Bytes that no client of asynq wrote, and an id without a task.
+		// A message that no asynq client wrote, and an id without a task.
 		ctx := t.Context()
 		if err := errors.Join(
 			r.rdb.HSet(ctx, backlog.Key(nicknames, "t:raw"), "msg", "\xff\xff no message", "state", "pending").Err(),
@@ -107,7 +106,7 @@ func TestASweepMendsWhatAsynqLeavesBehind(t *testing.T) {
 		r.sweep()
 
 		for id, cause := range map[string]string{
-			"undecodable-raw":     "malformed: queue dt.nickname held a message raw of 13 bytes that is no asynq task",
+			"undecodable-raw":     "malformed: queue dt.nickname held a message raw of 13 bytes that is not an asynq task",
 			"undecodable-missing": "malformed: queue dt.nickname listed a task missing that has no message in Redis",
 		} {
 			if info := r.ends(nicknames, id, asynq.TaskStateArchived); !strings.HasPrefix(info.LastErr, cause) {
@@ -118,7 +117,7 @@ func TestASweepMendsWhatAsynqLeavesBehind(t *testing.T) {
 			t.Errorf("recovered in lane %q", name)
 		}
 		if got := await(t, started, "the lost task"); got != "lost" {
-			t.Errorf("%q ran again: its worker lives", got)
+			t.Errorf("%q ran again although its worker is alive", got)
 		}
 		if info := r.ends(nicknames, lost, asynq.TaskStateCompleted); info.Retried != 0 {
 			t.Errorf("the lost task spent %d attempts on its worker's death", info.Retried)
@@ -126,7 +125,7 @@ func TestASweepMendsWhatAsynqLeavesBehind(t *testing.T) {
 		eventually(t, func() error {
 			_, found, err := ledger.New(r.rdb).Letter(ctx, nicknames, "vanished")
 			if err == nil && !found {
-				err = errors.New("the vanished task has no letter")
+				err = errors.New("the vanished task has no dead letter")
 			}
 			return err
 		})
@@ -134,12 +133,12 @@ func TestASweepMendsWhatAsynqLeavesBehind(t *testing.T) {
 		r.ends(nicknames, long, asynq.TaskStateCompleted)
 		r.nothingLeft(nicknames)
 		if len(started) != 0 || len(r.watch.recovered) != 0 {
-			t.Error("a task whose worker lives was made pending again")
+			t.Error("a task of a live worker was made pending again")
 		}
 	})
 }
 
-// trips counts what is said to Redis.
+// trips counts round trips to Redis.
 type trips struct{ n atomic.Int64 }
 
 func (*trips) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -160,7 +159,7 @@ func (c *trips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	}
 }
 
-func TestASweepOfAHundredIdleLanesOfOneAPITakesFiveRoundTrips(t *testing.T) {
+func TestASweepOfAHundredIdleLanesCostsFiveRoundTrips(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -168,7 +167,7 @@ func TestASweepOfAHundredIdleLanesOfOneAPITakesFiveRoundTrips(t *testing.T) {
 			r.add(lane.Config{Tenant: fmt.Sprintf("dt%d", i)}, nil)
 		}
 		sweep, clock, said := r.set.Sweeps(), time.Now(), &trips{}
-		sweep(t.Context(), clock) // brings the script, and looks for queues that nobody serves
+		sweep(t.Context(), clock) // loads the script, and searches for unserved queues
 		r.rdb.AddHook(said)
 		sweep(t.Context(), clock.Add(5*time.Second))
 		if n := said.n.Load(); n != 5 {
@@ -177,7 +176,7 @@ func TestASweepOfAHundredIdleLanesOfOneAPITakesFiveRoundTrips(t *testing.T) {
 	})
 }
 
-// nothingLeft fails the test unless asynq's books of what runs are empty.
+// nothingLeft fails the test unless asynq lists no active task and no lease.
 func (r *rig) nothingLeft(queue string) {
 	r.t.Helper()
 	ctx := r.t.Context()
@@ -185,11 +184,11 @@ func (r *rig) nothingLeft(queue string) {
 		r.t.Errorf("%d tasks are active and %d have a lease, want none", active, leased)
 	}
 	if n := r.rdb.Exists(ctx, backlog.Key(queue, "t:raw")).Val(); n != 0 {
-		r.t.Error("the unreadable message is still there, besides its stand-in")
+		r.t.Error("the unreadable message still exists in addition to its stand-in")
 	}
 	for range len(r.watch.attempts) {
 		if a := <-r.watch.attempts; a.Verdict.Action != lane.Done && a.Verdict.Class != lane.ClassMalformed {
-			r.t.Errorf("an attempt ended so: %+v", a.Verdict)
+			r.t.Errorf("unexpected attempt: %+v", a.Verdict)
 		}
 	}
 }

@@ -15,11 +15,11 @@ import (
 	"rollcall/tasks"
 )
 
-// token is a tenant's credentials as one worker's client knows them: refused
-// until its own question is answered well.
+// token is a tenant's credentials as one worker's client knows them: refused until a
+// request of this worker succeeds.
 type token struct {
-	refused *atomic.Bool // by the platform
-	known   atomic.Bool  // as refused, to this client
+	refused *atomic.Bool // refused by the platform
+	known   atomic.Bool  // known as refused to this client
 	asked   atomic.Int64
 	calls   atomic.Int64
 	err     error
@@ -44,7 +44,7 @@ func (k *token) do(ctx context.Context, slot func(context.Context) error, payloa
 	return send(ctx, slot, payload)
 }
 
-func TestRefusedCredentialsHoldTheTenantUntilTheTokenIsGivenAgain(t *testing.T) {
+func TestRefusedCredentialsHoldTheTenantUntilATokenIsIssuedAgain(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		var refused atomic.Bool
@@ -73,20 +73,20 @@ func TestRefusedCredentialsHoldTheTenantUntilTheTokenIsGivenAgain(t *testing.T) 
 		group := both[0].put(groups, "")
 		both[0].ends("other.nickname", both[0].put("other.nickname", ""), asynq.TaskStateCompleted)
 		if h := both[0].stored(tenantDT); h.Class != hold.Refused || h.Probe != hold.ByToken || asked() != 0 {
-			t.Errorf("on hold as %+v, and the token was asked for %d times before it was due", h, asked())
+			t.Errorf("on hold as %+v; %d token requests before the probe was due", h, asked())
 		}
 		uncounted(t, both[0], nicknames, ids)
 
 		both[0].probeNow(tenantDT)
 		eventually(t, func() error {
 			if both[0].stored(tenantDT).Tries == 0 || asked() == 0 {
-				return errors.New("nobody has asked")
+				return errors.New("no worker has requested a token")
 			}
 			return nil
 		})
 		settle(t, both, 0)
 		if asked() != 1 {
-			t.Errorf("the token was asked for %d times by two workers, want once", asked())
+			t.Errorf("%d token requests by two workers, want one", asked())
 		}
 
 		refused.Store(false)
@@ -101,16 +101,16 @@ func TestRefusedCredentialsHoldTheTenantUntilTheTokenIsGivenAgain(t *testing.T) 
 			r.free(0)
 			r.free(1)
 			if tokens[i].known.Load() || tokens[i].asked.Load() == 0 {
-				t.Errorf("worker %d goes on and has not asked for a token", i)
+				t.Errorf("worker %d continues without having requested a token", i)
 			}
 		}
-		saysOnce(t, both, "hold.entered tenant dt refused", "hold.left tenant dt refused")
+		reportedOnce(t, both, "hold.entered tenant dt refused", "hold.left tenant dt refused")
 	})
 }
 
-// The client of a worker that cannot reach the platform still answers every task
-// with the refusal that it remembers.
-func TestAWorkerThatCannotAskForItsTokenGoesOnWhenItCan(t *testing.T) {
+// The client of a worker that cannot reach the platform still answers every task with
+// the refusal that it remembers.
+func TestAWorkerThatCannotRequestATokenContinuesWhenItCan(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
 	var refused, away atomic.Bool
@@ -136,11 +136,11 @@ func TestAWorkerThatCannotAskForItsTokenGoesOnWhenItCan(t *testing.T) {
 	r.looks()
 	r.release(laneOfNicknames)
 	for range 2 {
-		await(t, tries, "the worker to ask")
+		await(t, tries, "the worker to request a token")
 		r.looks()
 	}
-	if _, held := r.set.Lanes()[0].Hold(); !held || len(r.board().All()) != 0 {
-		t.Errorf("the lane goes on (%t) or its tenant is on hold again: %v", !held, r.board().All())
+	if _, held := r.set.Lanes()[0].Hold(); !held || len(r.holds().All()) != 0 {
+		t.Errorf("the lane continues (%t) or its tenant is on hold again: %v", !held, r.holds().All())
 	}
 	away.Store(false)
 	r.ends(nicknames, id, asynq.TaskStateCompleted)

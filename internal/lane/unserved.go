@@ -10,59 +10,60 @@ import (
 )
 
 const (
-	// unservedEvery is how often it is looked for queues that nobody serves. Two
-	// round trips; two more where there are some.
+	// unservedEvery is how often the sweeper searches for queues that no worker serves.
+	// Cost: two round trips, and two more if there are any.
 	unservedEvery = 30 * time.Second
-	// unservedAfter is how long nobody must have published a lane: workers do so
+	// unservedAfter is how long no worker must have published a lane: workers publish
 	// every minute.
 	unservedAfter = 3 * time.Minute
 )
 
-// strays remembers the looks for queues that nobody serves. Every worker looks;
-// there are few looks, and nothing to agree on.
-type strays struct {
+// unservedQueues remembers the results of the search. Every worker searches: it is rare
+// and needs no coordination.
+type unservedQueues struct {
 	looked time.Time
-	lanes  map[string]published // by name
-	told   map[string]int64     // the queues that nobody serves, and their tasks
+	lanes  map[string]published // lanes, by name
+	logged map[string]int64     // the unserved queues, and their tasks
 }
 
-// published is when a lane was last heard of: seen is by the clock of the worker
-// that published it, and tells one word from the next; moved is by this worker's.
+// published is when a lane was last published. seen is by the clock of the worker that
+// published it, and distinguishes one publication from the next. moved is by this
+// worker's clock.
 type published struct{ seen, moved time.Time }
 
-// unserved finds queues of lanes, of whatever time, that hold tasks and that no
-// worker serves.
+// unserved finds queues of any version's lanes that contain tasks and that no worker
+// serves.
 func (s *sweeper) unserved(ctx context.Context, now time.Time) error {
-	if now.Sub(s.strays.looked) < unservedEvery {
+	if now.Sub(s.unservedQueues.looked) < unservedEvery {
 		return nil
 	}
-	s.strays.looked = now
+	s.unservedQueues.looked = now
 	found, err := s.readUnserved(ctx, now)
 	if err != nil {
-		s.strays.lanes = nil // an outage is no silence
+		s.unservedQueues.lanes = nil // no worker could publish during an outage
 		return err
 	}
 	sum := int64(0)
 	for queue, n := range found {
 		sum += n
-		if _, told := s.strays.told[queue]; !told {
-			s.set.log.Warn("nobody serves this queue, and its tasks wait: start a worker that serves the lane, or delete them in the web UI",
+		if _, told := s.unservedQueues.logged[queue]; !told {
+			s.set.log.Warn("no worker serves this queue: start a worker that serves the lane, or delete its tasks in the web UI",
 				"queue", queue, "tasks", n)
 		}
 	}
-	for queue := range s.strays.told {
+	for queue := range s.unservedQueues.logged {
 		if _, still := found[queue]; !still {
-			s.set.log.Warn("a queue that nobody served is served again, or empty", "queue", queue)
+			s.set.log.Warn("queue is served again, or empty", "queue", queue)
 		}
 	}
-	s.strays.told = found
+	s.unservedQueues.logged = found
 	if s.set.observer != nil {
 		s.set.observer.Unserved(len(found), sum)
 	}
 	return nil
 }
 
-// readUnserved counts the tasks in queues that nobody serves, by queue.
+// readUnserved counts the tasks in unserved queues, by queue.
 func (s *sweeper) readUnserved(ctx context.Context, now time.Time) (map[string]int64, error) {
 	queues, err := backlog.Queues(ctx, s.set.rdb)
 	if err != nil {
@@ -73,7 +74,7 @@ func (s *sweeper) readUnserved(ctx context.Context, now time.Time) (map[string]i
 		return nil, err
 	}
 	queues = slices.DeleteFunc(queues, func(queue string) bool { return slices.Contains(s.names, queue) })
-	silent := s.strays.silent(queues, lanes, now)
+	silent := s.unservedQueues.silent(queues, lanes, now)
 	found := map[string]int64{}
 	if len(silent) == 0 {
 		return found, nil
@@ -90,8 +91,8 @@ func (s *sweeper) readUnserved(ctx context.Context, now time.Time) (map[string]i
 	return found, nil
 }
 
-// silent are those queues whose lanes no worker has published for a while.
-func (s *strays) silent(queues []string, lanes []registry.Lane, now time.Time) []string {
+// silent returns those queues whose lanes no worker has published for a while.
+func (s *unservedQueues) silent(queues []string, lanes []registry.Lane, now time.Time) []string {
 	heard := map[string]published{}
 	var silent []string
 	for _, queue := range queues {

@@ -15,21 +15,21 @@ import (
 	"rollcall/tasks"
 )
 
-func TestQueuesThatNobodyServesAreReported(t *testing.T) {
+func TestQueuesThatNoWorkerServesAreReported(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		r.add(lane.Config{}, nil)
 		served := registry.Lane{Organisation: "lakeside", Tenant: "other", Kind: tasks.KindNickname}
-		gone := registry.Lane{Organisation: "lakeside", Tenant: "gone", Kind: tasks.KindNickname}
+		unserved := registry.Lane{Organisation: "lakeside", Tenant: "gone", Kind: tasks.KindNickname}
 		publish := func(lanes ...registry.Lane) {
 			t.Helper()
 			if err := registry.Publish(t.Context(), r.rdb, lanes); err != nil {
 				t.Fatal(err)
 			}
 		}
-		publish(served, gone)
-		// Of a kind that a newer worker knew.
+		publish(served, unserved)
+		// Its kind is known only to a newer worker.
 		if err := r.rdb.HSet(t.Context(), registry.Key, "gone.avatar", `{"organisation":"lakeside","tenant":"gone","kind":"avatar"}`).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +59,7 @@ func TestQueuesThatNobodyServesAreReported(t *testing.T) {
 		reported := func(want ...string) {
 			t.Helper()
 			got := map[string]int{}
-			for _, line := range r.log.with("nobody serves this queue") {
+			for _, line := range r.log.with("no worker serves this queue") {
 				for queue := range waits {
 					if strings.Contains(line, "queue="+queue+" ") {
 						got[queue]++
@@ -71,36 +71,36 @@ func TestQueuesThatNobodyServesAreReported(t *testing.T) {
 				wants[queue] = 1
 			}
 			if diff := cmp.Diff(wants, got); diff != "" {
-				t.Errorf("reported so often, -want +got:\n%s", diff)
+				t.Errorf("number of reports, -want +got:\n%s", diff)
 			}
 		}
 		after(3 * time.Minute)
 		reported()
-		for range 4 { // a worker lives, however wrong its clock
+		for range 4 { // a live worker, with a wrong clock
 			publish(served)
 			after(time.Minute)
 		}
 		reported("gone.nickname", "gone.avatar.urgent", "never.group")
 		if got := r.watch.unserved.Load(); got != "3 queues, 5 tasks" {
-			t.Errorf("the metrics are told of %v", got)
+			t.Errorf("the metrics received %v", got)
 		}
 
-		// One is served again, one is emptied.
-		publish(served, gone)
+		// One queue is served again, one is emptied.
+		publish(served, unserved)
 		if err := r.inspector.DeleteTask("gone.avatar.urgent", waits["gone.avatar.urgent"]); err != nil {
 			t.Fatal(err)
 		}
 		after(30 * time.Second)
-		if lines := r.log.with("is served again, or empty"); len(lines) != 2 {
-			t.Errorf("the log says %q", lines)
+		if lines := r.log.with("queue is served again, or empty"); len(lines) != 2 {
+			t.Errorf("log: %q", lines)
 		}
 		if got := r.watch.unserved.Load(); got != "1 queues, 2 tasks" {
-			t.Errorf("the metrics are told of %v", got)
+			t.Errorf("the metrics received %v", got)
 		}
 	})
 }
 
-// While Redis is away no worker could have published anything.
+// While Redis is unavailable no worker can publish anything.
 func TestAnOutageMakesNoQueueUnserved(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
@@ -112,7 +112,7 @@ func TestAnOutageMakesNoQueueUnserved(t *testing.T) {
 		s.Away(t)
 		sweep(t.Context(), clock.Add(2*time.Minute))
 		s.Back(t)
-		eventually(t, func() error { // the pool's connections are of the time before
+		eventually(t, func() error { // the pool still has broken connections
 			var fault error
 			for range 10 {
 				fault = errors.Join(fault, r.rdb.Ping(t.Context()).Err())
@@ -121,15 +121,15 @@ func TestAnOutageMakesNoQueueUnserved(t *testing.T) {
 		})
 		sweep(t.Context(), clock.Add(4*time.Minute))
 		sweep(t.Context(), clock.Add(7*time.Minute-time.Second))
-		if lines := r.log.with("nobody serves"); len(lines) != 0 {
-			t.Errorf("the log says %q", lines)
+		if lines := r.log.with("no worker serves"); len(lines) != 0 {
+			t.Errorf("log: %q", lines)
 		}
 		sweep(t.Context(), clock.Add(7*time.Minute+30*time.Second))
-		if lines := r.log.with("nobody serves"); len(lines) != 1 {
-			t.Errorf("the log says %q", lines)
+		if lines := r.log.with("no worker serves"); len(lines) != 1 {
+			t.Errorf("log: %q", lines)
 		}
 		if lines := r.log.with("queues not searched"); len(lines) != 1 {
-			t.Errorf("of the outage the log says %q", lines)
+			t.Errorf("log of the outage: %q", lines)
 		}
 	})
 }

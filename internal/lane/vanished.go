@@ -13,26 +13,26 @@ import (
 	"rollcall/tasks"
 )
 
-// Vanished is the class of letters of tasks that were stored and have not ended,
-// and that asynq does not know any more. No verdict has it.
+// Vanished is the class of the dead letters of tasks that were stored and have not
+// ended, but that asynq no longer knows. No verdict has this class.
 const Vanished = "vanished"
 
 const (
-	// openPage is how many open tasks of an organisation's API are looked at in
-	// one sweep: 100,000 are gone through in 17 minutes.
+	// openPage is how many open tasks of an organisation's API one sweep checks:
+	// 100,000 tasks take 17 minutes.
 	openPage = 500
-	// youngest is the age from which a task that asynq does not know is missed.
+	// youngest is the age at which a task that asynq does not know counts as missing.
 	youngest = time.Minute
-	// missedFor is how long a task must be missed, at two looks. One look may meet
-	// a task on its way, or a replica that has just become the master.
+	// missedFor is how long a task must be missing, at two looks. A single look may
+	// meet a task that is moving, or a replica that has just become the master.
 	missedFor = 10 * time.Second
-	// endFor bounds how long one sweep deals with what was missed, of all together:
-	// lost tasks are not to be kept waiting. The next sweep goes on.
+	// endFor bounds how long one sweep ends missing tasks, over all lanes, so that the
+	// rescue of lost tasks is not delayed. The next sweep continues.
 	endFor = time.Second
 )
 
-// register is how far the open tasks of an organisation's API have been looked
-// through. They are read once for all lanes that share them.
+// register is the progress through the open tasks of an organisation's API. They are
+// read once for all lanes that share them.
 type register struct {
 	organisation string
 	kind         tasks.Kind
@@ -40,8 +40,8 @@ type register struct {
 	log          *slog.Logger
 
 	cursor uint64
-	missed map[string]time.Time // by task id: since when asynq has no more to do for it
-	told   bool                 // that some cannot be read
+	missed map[string]time.Time // by task id: since when asynq has nothing left to do for it
+	logged bool                 // that some records cannot be read
 }
 
 func registers(lanes []*Lane) []*register {
@@ -62,8 +62,8 @@ func registers(lanes []*Lane) []*register {
 	return all
 }
 
-// vanished goes on through the open tasks of all lanes: the end of what was
-// settled and not closed is noted, and what asynq has lost gets its letter. now is
+// vanished continues through the open tasks of all lanes. It closes the record of a
+// task that was settled, and writes a dead letter for a task that asynq lost. now is
 // this worker's clock.
 func (s *sweeper) vanished(ctx context.Context, now time.Time) error {
 	until := time.Now().Add(endFor)
@@ -78,8 +78,7 @@ func (s *sweeper) vanished(ctx context.Context, now time.Time) error {
 	return errors.Join(faults...)
 }
 
-// lookFurther looks at the next page. One round trip where no task is open, else
-// two.
+// lookFurther checks the next page. Cost: one round trip if no task is open, else two.
 func (s *sweeper) lookFurther(ctx context.Context, r *register, now time.Time) error {
 	open, next, err := s.set.ledger.OpenTasks(ctx, r.organisation, string(r.kind), r.cursor, openPage)
 	if err != nil {
@@ -113,28 +112,28 @@ func (s *sweeper) lookFurther(ctx context.Context, r *register, now time.Time) e
 	return nil
 }
 
-// over tells that asynq has nothing more to do for a task in a state.
+// over reports that asynq has nothing left to do for a task in this state.
 func over(state string) bool { return state == "" || state == "completed" || state == "archived" }
 
-// unreadable leaves a record alone that this build cannot read: a newer one
-// wrote it, and deals with it.
+// unreadable skips a record that this build cannot read: a newer build wrote it, and
+// handles it.
 func (r *register) unreadable(task ledger.Open) {
-	if r.told {
+	if r.logged {
 		return
 	}
-	r.told = true
-	r.log.Warn("open tasks that this build cannot read are left to a newer one; this is said once",
+	r.logged = true
+	r.log.Warn("open tasks of a newer version skipped; logged once",
 		"organisation", r.organisation, "kind", r.kind, "task", task.Wish.TaskID)
 }
 
-// endMissed deals with what has been missed for long enough. Some seven round
-// trips a task.
+// endMissed ends the tasks that have been missing long enough. Cost: about seven round
+// trips per task.
 func (s *sweeper) endMissed(ctx context.Context, r *register, now, until time.Time) error {
 	letters := map[*Lane]int{}
 	defer func() {
 		for l, n := range letters {
-			l.buried.Store(true)
-			l.log.Warn("tasks that had not ended are no longer among those that asynq carries out, and have a dead letter now", "letters", n)
+			l.hasLetters.Store(true)
+			l.log.Warn("dead letters written for tasks that asynq lost", "letters", n)
 		}
 	}()
 	for id, since := range r.missed {
@@ -156,8 +155,8 @@ func (s *sweeper) endMissed(ctx context.Context, r *register, now, until time.Ti
 	return nil
 }
 
-// endOne looks at a missed task once more, and ends it. fresh tells that it has a
-// new letter.
+// endOne checks a missing task once more, and ends it. fresh reports that it has a new
+// dead letter.
 func (s *sweeper) endOne(ctx context.Context, r *register, id string, now time.Time) (l *Lane, fresh bool, err error) {
 	task, found, err := s.set.ledger.OpenTask(ctx, r.organisation, string(r.kind), id)
 	if l = r.lanes[task.Queue]; err != nil || !found || l == nil {
@@ -184,18 +183,18 @@ func (s *sweeper) endOne(ctx context.Context, r *register, id string, now time.T
 		}
 	}
 	if state == "completed" {
-		return l, false, nil // settled by nobody that Redis remembers: when asynq has forgotten it, too
+		return l, false, nil // Redis has no record of a settle: keep it until asynq has forgotten it, too
 	}
-	fresh, err = s.buryVanished(ctx, l, task, now)
+	fresh, err = s.addVanishedLetter(ctx, l, task, now)
 	return l, fresh, err
 }
 
-// urgent tells which of the lane's queues one is.
+// urgent reports whether queue is the lane's urgent queue.
 func (l *Lane) urgent(queue string) bool { return queue == registry.Queue(l.Tenant, l.Kind, true) }
 
-// endArchived closes a dead task whose letter was written and whose end was not.
-// One without a letter gets it, as from the look at the archive: asynq drops tasks
-// from that list, and leaves them behind as archived.
+// endArchived closes a dead task whose dead letter was written but whose record was not
+// closed. A task without a dead letter gets one, as in the pass over the archive: asynq
+// drops tasks from that list but keeps their messages as archived.
 func (s *sweeper) endArchived(ctx context.Context, l *Lane, task ledger.Open, now time.Time) (fresh bool, err error) {
 	id := task.Wish.TaskID
 	without, err := s.set.ledger.Unburied(ctx, l.Name(), []string{id})
@@ -210,13 +209,13 @@ func (s *sweeper) endArchived(ctx context.Context, l *Lane, task ledger.Open, no
 
 const (
 	vanishedTodo  = "replay it if it still matters, or discard it"
-	vanishedCause = Vanished + ": the task was stored and had not ended, and asynq does not know it any more: it was deleted in the web UI, " +
+	vanishedCause = Vanished + ": the task was stored and had not ended, and asynq no longer knows it: it was deleted in the web UI, " +
 		"or a failover or a restored Redis lost it · to do: " + vanishedTodo
 )
 
-// buryVanished writes the letter and then closes the task: what fails in between
-// is done at the next look.
-func (s *sweeper) buryVanished(ctx context.Context, l *Lane, task ledger.Open, now time.Time) (fresh bool, err error) {
+// addVanishedLetter writes the dead letter and then closes the task. If that fails in
+// between, the next look completes it.
+func (s *sweeper) addVanishedLetter(ctx context.Context, l *Lane, task ledger.Open, now time.Time) (fresh bool, err error) {
 	id := task.Wish.TaskID
 	letter := l.letter(id, task.Type, task.Payload, l.urgent(task.Queue))
 	letter.Target, letter.Revision = task.Wish.Target.Key, task.Revision
@@ -235,7 +234,7 @@ func (s *sweeper) buryVanished(ctx context.Context, l *Lane, task ledger.Open, n
 		return false, err
 	}
 	if fresh {
-		l.condemned(Vanished)
+		l.diedOutsideAttempt(Vanished)
 	}
 	return fresh, s.set.ledger.Close(ctx, task.Wish.Target, id, task.Row)
 }

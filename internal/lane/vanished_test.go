@@ -19,15 +19,15 @@ import (
 	"rollcall/tasks"
 )
 
-// longAgo is a revision that no producer is still busy with.
+// longAgo is a revision older than any task that a producer may still be storing.
 const longAgo = 1_700_000_000_000_000
 
-// producer is a worker that a test drives, and what stores tasks for it.
+// producer is a worker that a test drives, and a producer that stores tasks for it.
 type producer struct {
 	*rig
 
 	ledger *ledger.Ledger
-	look   func(after time.Duration) // goes on through the open tasks, so long after the test began
+	look   func(after time.Duration) // checks the open tasks, so long after the test began
 }
 
 func produce(t *testing.T, s *redistest.Server, kinds ...tasks.Kind) *producer {
@@ -41,7 +41,7 @@ func produce(t *testing.T, s *redistest.Server, kinds ...tasks.Kind) *producer {
 	return p
 }
 
-// stores stores a task as a client does, but for its revision.
+// stores enqueues a task as a client does, with a given revision.
 func (p *producer) stores(id string, task tasks.Task, revision int64, options ...asynq.Option) ledger.Open {
 	p.t.Helper()
 	typename, payload, err := kinds.Encode(task, revision)
@@ -64,7 +64,7 @@ func (p *producer) stores(id string, task tasks.Task, revision int64, options ..
 	return open
 }
 
-// loses has asynq forget tasks, as its web UI's button does.
+// loses deletes tasks in asynq, as the button of its web UI does.
 func (p *producer) loses(queue string, ids ...string) {
 	p.t.Helper()
 	for _, id := range ids {
@@ -74,8 +74,8 @@ func (p *producer) loses(queue string, ids ...string) {
 	}
 }
 
-// looksUntil looks once more at the same time until check returns nil: one look ends
-// after a second, whatever it has not dealt with then.
+// looksUntil repeats a look at the same time until check returns nil: one look ends
+// after a second, even if it has not processed everything.
 func (p *producer) looksUntil(after time.Duration, check func() error) {
 	p.t.Helper()
 	eventually(p.t, func() error {
@@ -84,7 +84,7 @@ func (p *producer) looksUntil(after time.Duration, check func() error) {
 	})
 }
 
-// closed is a check that these tasks are not open.
+// closed returns a check that these tasks are not open.
 func (p *producer) closed(kind tasks.Kind, ids ...string) func() error {
 	return func() error {
 		for _, id := range ids {
@@ -103,7 +103,7 @@ func (p *producer) wantOpen(id string, want bool) {
 	}
 }
 
-// lost has a record say that a task is open that asynq does not know.
+// lost writes a record of an open task that asynq does not know.
 func (r *rig) lost(id string) {
 	r.t.Helper()
 	typename, payload, err := kinds.Encode(nicknameOf(id), longAgo)
@@ -123,7 +123,7 @@ func nicknameOf(user string) tasks.NicknameSync {
 	return tasks.NicknameSync{Tenant: "dt", ChatID: "c1", UserID: user, Nickname: "N"}
 }
 
-func TestATaskThatAsynqHasLostGetsALetter(t *testing.T) {
+func TestATaskThatAsynqLostGetsADeadLetter(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		p := produce(t, s, tasks.KindNickname)
@@ -142,14 +142,14 @@ func TestATaskThatAsynqHasLostGetsALetter(t *testing.T) {
 		p.look(20 * time.Second)
 		got := p.letter("lost")
 		if got.Last.Before(began) || !got.First.Equal(got.Last) {
-			t.Errorf("it died at %v, having failed first at %v", got.Last, got.First)
+			t.Errorf("it died at %v and first failed at %v", got.Last, got.First)
 		}
 		got.First, got.Last = time.Time{}, time.Time{}
 		want := ledger.Letter{
 			ID: "lost", Lane: nicknames, Tenant: "dt", Kind: "nickname", Organisation: "lakeside", Key: "night/lost",
 			Type: lost.Type, Payload: lost.Payload, Run: "night", Row: 3, Target: "c1/ann", Revision: longAgo, Class: "vanished",
 			Todo: "replay it if it still matters, or discard it",
-			Cause: "vanished: the task was stored and had not ended, and asynq does not know it any more: it was deleted in the web UI, " +
+			Cause: "vanished: the task was stored and had not ended, and asynq no longer knows it: it was deleted in the web UI, " +
 				"or a failover or a restored Redis lost it · to do: replay it if it still matters, or discard it",
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -158,21 +158,21 @@ func TestATaskThatAsynqHasLostGetsALetter(t *testing.T) {
 		if n := p.letters(); n != 1 {
 			t.Errorf("%d letters, want one", n)
 		}
-		if n := len(p.watch.condemned); n != 1 || <-p.watch.condemned != nicknames+" vanished" {
-			t.Errorf("%d times it was told that it is dead", n)
+		if n := len(p.watch.diedOutsideAttempt); n != 1 || <-p.watch.diedOutsideAttempt != nicknames+" vanished" {
+			t.Errorf("reported %d times as dead", n)
 		}
 		p.wantOpen("lost", false)
 		for _, id := range []string{"later", "waits", "young"} {
 			p.wantOpen(id, true)
 		}
-		if told := p.log.with("no longer among those that asynq carries out"); len(told) != 1 || !strings.Contains(told[0], "letters=1") {
-			t.Errorf("the log says %q", told)
+		if logged := p.log.with("dead letters written for tasks that asynq lost"); len(logged) != 1 || !strings.Contains(logged[0], "letters=1") {
+			t.Errorf("log: %q", logged)
 		}
 	})
 }
 
-// One look may meet a task on its way, or a master that is not up to date yet.
-func TestATaskThatIsThereAtTheSecondLookIsNotLost(t *testing.T) {
+// A single look may meet a task that is moving, or a master that is not up to date yet.
+func TestATaskIsNotLostIfTheSecondLookFindsIt(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		p := produce(t, s, tasks.KindNickname)
@@ -191,7 +191,7 @@ func TestATaskThatIsThereAtTheSecondLookIsNotLost(t *testing.T) {
 		p.look(15 * time.Second)
 		p.look(20 * time.Second)
 		if n := p.letters(); n != 0 {
-			t.Errorf("%d letters: it was missed at one look twice, and never at two in a row", n)
+			t.Errorf("%d letters: it was missing at single looks only, never at two in a row", n)
 		}
 		p.looksUntil(25*time.Second, p.closed(tasks.KindNickname, "t1"))
 		if n := p.letters(); n != 1 {
@@ -200,8 +200,8 @@ func TestATaskThatIsThereAtTheSecondLookIsNotLost(t *testing.T) {
 	})
 }
 
-// reopens puts the record of a task back that has ended: as if the word of its
-// end had been lost, or an older worker had carried it out.
+// reopens stores the record of an ended task again: as if the command that closed it
+// had been lost, or an older worker had run it.
 func (p *producer) reopens(kind tasks.Kind, id string, end func()) {
 	p.t.Helper()
 	key := "rollcall:{lakeside/" + string(kind) + "}:tasks"
@@ -215,7 +215,7 @@ func (p *producer) reopens(kind tasks.Kind, id string, end func()) {
 	}
 }
 
-// applies carries an open task out.
+// applies runs an open task to its end.
 func (p *producer) applies(open ledger.Open) {
 	p.t.Helper()
 	mark, err := p.begins(open)
@@ -234,7 +234,7 @@ func (p *producer) begins(open ledger.Open) (*ledger.Mark, error) {
 	return mark, err
 }
 
-func TestATaskThatEndedWithoutAWordIsClosedAndGetsNoLetter(t *testing.T) {
+func TestATaskWhoseEndWasNotRecordedIsClosedWithoutADeadLetter(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		p := produce(t, s, tasks.KindNickname, tasks.KindGroup)
@@ -254,7 +254,7 @@ func TestATaskThatEndedWithoutAWordIsClosedAndGetsNoLetter(t *testing.T) {
 			t.Errorf("there are letters in %v, %v", lanes, err)
 		}
 		if run := p.rdb.Get(t.Context(), "rollcall:{lakeside/group}:run:dt/night").Val(); run != "\x00\x00\x00a" {
-			t.Errorf("the run says %q, want that its row was applied", run)
+			t.Errorf("run record %q, want its row as applied", run)
 		}
 	})
 }
@@ -267,7 +267,7 @@ func TestAMembershipEditThatVanishedNoLongerBlocksItsChat(t *testing.T) {
 			return tasks.GroupUpdate{Tenant: "dt", ChatID: "c1", AddUserIDs: []string{user}}
 		}
 		first := p.stores("first", adds("ann"), longAgo)
-		// It has taken its place among the edits, and its worker died.
+		// The first edit has its position in the edit queue, and its worker died.
 		mark, err := p.begins(first)
 		if err != nil {
 			t.Fatal(err)
@@ -286,7 +286,7 @@ func TestAMembershipEditThatVanishedNoLongerBlocksItsChat(t *testing.T) {
 			t.Errorf("the second edit still waits: %v", err)
 		}
 		if letter, found, err := p.ledger.Letter(t.Context(), "dt.group", "first"); !found || letter.Class != "vanished" || err != nil {
-			t.Errorf("the first one's letter: %+v, %v", letter, err)
+			t.Errorf("the first task's dead letter: %+v, %v", letter, err)
 		}
 	})
 }
@@ -296,8 +296,8 @@ func isBusy(err error) bool {
 	return busy
 }
 
-// The word that ended it was lost after its letter was written.
-func TestADeadTaskThatWasNotClosedIsClosedAndKeepsItsLetter(t *testing.T) {
+// The command that closes the task was lost after its dead letter was written.
+func TestADeadTaskThatWasNotClosedIsClosedAndKeepsItsDeadLetter(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		p := produce(t, s, tasks.KindNickname)
@@ -313,7 +313,8 @@ func TestADeadTaskThatWasNotClosedIsClosedAndKeepsItsLetter(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		// As asynq does with the oldest of its archive, one by one and many at once.
+		// asynq drops the oldest tasks of its archive like this, one by one or many at
+		// once.
 		p.loses(nicknames, "dropped")
 		if err := p.rdb.ZRem(t.Context(), backlog.Key(nicknames, "archived"), "unlisted").Err(); err != nil {
 			t.Fatal(err)
@@ -326,19 +327,19 @@ func TestADeadTaskThatWasNotClosedIsClosedAndKeepsItsLetter(t *testing.T) {
 			}
 		}
 		if got := p.letter("unlisted"); got.Class != lane.Archived || got.Target != "c1/unlisted" {
-			t.Errorf("the letter of what no list leads to is %+v", got)
+			t.Errorf("the dead letter of a task in no list is %+v", got)
 		}
 	})
 }
 
-func TestWhatANewerVersionOrAnotherLaneIsToDealWithIsLeftAlone(t *testing.T) {
+func TestRecordsOfANewerVersionOrAnotherLaneAreSkipped(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		p := produce(t, s, tasks.KindNickname)
 		ctx, key := t.Context(), "rollcall:{lakeside/nickname}:tasks"
-		p.put(nicknames, "") // asynq knows the queue
+		p.put(nicknames, "") // makes the queue known to asynq
 		if err := p.rdb.HSet(ctx, key,
-			"record", "2|what this build does not know",
+			"record", "2|a field of a newer build",
 			"payload", `{"target":"c1/ann","revision":1700000000000000,"queue":"dt.nickname","type":"nickname:sync","payload":{"v":99,"rev":1}}`,
 			"other", `{"target":"c1/ann","revision":1700000000000000,"queue":"ci.nickname","type":"nickname:sync","payload":{}}`,
 		).Err(); err != nil {
@@ -353,15 +354,15 @@ func TestWhatANewerVersionOrAnotherLaneIsToDealWithIsLeftAlone(t *testing.T) {
 		if n := p.letters(); n != 0 {
 			t.Errorf("%d letters, want none", n)
 		}
-		if told := p.log.with("that this build cannot read"); len(told) != 1 {
-			t.Errorf("the log says so %d times: %q", len(told), told)
+		if logged := p.log.with("open tasks of a newer version skipped"); len(logged) != 1 {
+			t.Errorf("logged %d times: %q", len(logged), logged)
 		}
 	})
 }
 
-// Every second one of some pages of open tasks (of less than two under -short), so
-// that those that wait are passed over.
-func TestHoweverManyVanishEachGetsItsLetter(t *testing.T) {
+// Every second task of some pages of open tasks vanished (of less than two pages under
+// -short). The others wait and are passed over.
+func TestEachVanishedTaskGetsADeadLetterOverManyPages(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p := produce(t, s, tasks.KindNickname)

@@ -15,8 +15,8 @@ import (
 
 var (
 	deadLetters = desc("dead_letters",
-		"Dead letters of the lane that wait for a person, of all workers together.", "lane", "class")
-	deadRead = desc("dead_letters_read", "1 if the dead letters could be counted. If 0, what is measured of them is missing.")
+		"Open dead letters of the lane, for all workers together.", "lane", "class")
+	deadRead = desc("dead_letters_read", "1 if the dead letters could be counted. If 0, their metrics are missing.")
 )
 
 // dead counts the dead letters, at most once in readingLasts.
@@ -25,7 +25,7 @@ type dead struct {
 	lanes   []string
 	classes []string
 
-	mu   sync.Mutex // held across a reading, so that one scrape reads for all
+	mu   sync.Mutex // held during a read, so that concurrent scrapes share it
 	at   time.Time
 	last map[string][]ledger.CauseCount
 	err  error
@@ -68,7 +68,7 @@ func (d *dead) Collect(out chan<- prometheus.Metric) {
 		sums := map[string]int64{}
 		for _, c := range d.last[name] {
 			class := c.Class
-			if !slices.Contains(d.classes, class) { // a newer worker's
+			if !slices.Contains(d.classes, class) { // class of a newer worker
 				class = codeOther
 			}
 			sums[class] += c.Letters

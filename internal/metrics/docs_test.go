@@ -29,7 +29,7 @@ const (
 	prometheus = "../../deploy/prometheus"
 )
 
-// families are all that a worker answers, each with at least one series.
+// families returns all metric families of a worker, each with at least one series.
 func families(t *testing.T) []*dto.MetricFamily {
 	t.Helper()
 	s := redistest.Mini(t)
@@ -43,8 +43,8 @@ func families(t *testing.T) []*dto.MetricFamily {
 	return all
 }
 
-// The tables between the markers come from the registry; what stands around
-// them is written by hand.
+// The tables between the markers are generated from the registry. The rest of the page
+// is written by hand.
 func TestThePageListsEveryMetric(t *testing.T) {
 	t.Parallel()
 	const begin, end = "<!-- generated: make update -->\n", "<!-- end -->\n"
@@ -80,11 +80,11 @@ func TestThePageListsEveryMetric(t *testing.T) {
 		return
 	}
 	if string(content) != want {
-		t.Errorf("%s is not what the registry says: go test ./internal/metrics -update", page)
+		t.Errorf("%s does not match the registry; run: go test ./internal/metrics -update", page)
 	}
 }
 
-// alerts is deploy/prometheus/alerts.yml as far as the tests need it.
+// alerts is the part of deploy/prometheus/alerts.yml that the tests need.
 type alerts struct {
 	Groups []struct {
 		Name  string `yaml:"name"`
@@ -112,8 +112,7 @@ func readAlerts(t *testing.T) alerts {
 	return a
 }
 
-// Somebody is woken up by it: it says what is wrong, and where it is written
-// what to do.
+// An alert wakes a person: it says what is wrong, and names the page with what to do.
 func TestEachAlertHasItsPageAndEachPageItsAlert(t *testing.T) {
 	t.Parallel()
 	var named []string
@@ -145,15 +144,15 @@ func TestEachAlertHasItsPageAndEachPageItsAlert(t *testing.T) {
 	}
 	for _, p := range pages {
 		if name := strings.TrimSuffix(filepath.Base(p), ".md"); !slices.Contains(named, name) {
-			t.Errorf("%s is the page of no alert", p)
+			t.Errorf("%s belongs to no alert", p)
 		}
 	}
 }
 
 var ours = regexp.MustCompile(`\brollcall_[a-z_]+\b`)
 
-// A name that is not measured makes an alert that never fires.
-func TestWhatIsAskedForIsMeasured(t *testing.T) {
+// An alert on a metric that does not exist never fires.
+func TestAlertsAndPanelsUseOnlyExistingMetrics(t *testing.T) {
 	t.Parallel()
 	labels := map[string][]string{} // by metric
 	for _, f := range families(t) {
@@ -180,13 +179,13 @@ func TestWhatIsAskedForIsMeasured(t *testing.T) {
 		for _, query := range all {
 			for _, name := range ours.FindAllString(query, -1) {
 				if labels[name] == nil {
-					t.Errorf("%s asks for %s, which is not measured", where, name)
+					t.Errorf("%s uses %s, which does not exist", where, name)
 				}
 			}
 			for _, m := range selector.FindAllStringSubmatch(query, -1) {
 				for _, l := range label.FindAllStringSubmatch(m[2], -1) {
 					if !slices.Contains(labels[m[1]], l[1]) {
-						t.Errorf("%s asks for %s by %s, a label that it does not have", where, m[1], l[1])
+						t.Errorf("%s uses %s with %s, a label that it does not have", where, m[1], l[1])
 					}
 				}
 			}
@@ -218,7 +217,7 @@ func dashboardQueries(t *testing.T) []string {
 	seen := map[int]bool{}
 	for _, p := range board.Panels {
 		if seen[p.ID] || p.Title == "" {
-			t.Errorf("panel %d %q has no title, or another has its id", p.ID, p.Title)
+			t.Errorf("panel %d %q has no title or no unique id", p.ID, p.Title)
 		}
 		seen[p.ID] = true
 		for _, target := range p.Targets {
@@ -231,8 +230,8 @@ func dashboardQueries(t *testing.T) []string {
 	return queries
 }
 
-// What Prometheus itself says of the metrics, the alerts and when they fire.
-func TestPrometheusAgrees(t *testing.T) {
+// promtool checks the metrics, the alerts and when they fire.
+func TestPromtoolAcceptsMetricsAndAlerts(t *testing.T) {
 	t.Parallel()
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
@@ -258,7 +257,7 @@ func TestPrometheusAgrees(t *testing.T) {
 	}
 }
 
-// Each alert is shown to fire by deploy/prometheus/alerts_test.yml.
+// deploy/prometheus/alerts_test.yml shows each alert firing.
 func TestEachAlertIsTested(t *testing.T) {
 	t.Parallel()
 	content, err := os.ReadFile(filepath.Join(prometheus, "alerts_test.yml"))

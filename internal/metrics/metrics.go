@@ -1,8 +1,7 @@
-// Package metrics counts what happens in the lanes, and answers Prometheus.
+// Package metrics counts what happens in the lanes, for Prometheus.
 //
-// It must not know what a task is about: nothing personal is a label or a
-// value here, and every label comes from a list that the configuration or the
-// code closes.
+// It must not know the contents of a task: no label or value is personal, and every
+// label comes from a closed list in the configuration or the code.
 package metrics
 
 import (
@@ -25,38 +24,37 @@ import (
 	"rollcall/providers"
 )
 
-// Dead is the outcome of a task that became a dead letter, beside those that
+// Dead is the outcome of a task that became a dead letter, in addition to those that
 // the handlers report.
 const Dead = "dead"
 
 // Buckets, in seconds.
 var (
-	// A queue may be worked off within a second or within a night.
+	// A queue may take from a second to a night.
 	ages = []float64{.1, .5, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600}
-	// A slot comes within a second unless the lane is booked out.
+	// A slot comes within a second unless the lane is booked far ahead.
 	slots = []float64{.005, .025, .05, .1, .25, .5, 1, 2.5, 5, 15, 60}
-	// A call ends with its timeout of at most two minutes, a few times.
+	// A call ends within its timeout of at most two minutes, times a few tries.
 	calls = []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 15, 30, 60, 120, 300}
 )
 
-// Config says what is measured.
+// Config configures the metrics.
 type Config struct {
 	// Lanes are all lanes of the process.
 	Lanes []*lane.Lane
-	// Redis holds their queues, and is asked at every scrape. The caller closes it.
+	// Redis contains their queues, and is read at every scrape. The caller closes it.
 	Redis redis.UniversalClient
-	// Codes are the platforms' own codes that a label may show. Others are
-	// "other". Patterns with a star are skipped.
+	// Codes are the platforms' codes that a label may show. Others become "other".
+	// Patterns with a star are skipped.
 	Codes []providers.Code
-	// Ready tells whether the worker is ready; nil for yes. It must answer
-	// within a second or two.
+	// Ready returns nil if the worker is ready. It must return within a second or two.
 	Ready func(context.Context) error
 }
 
-// Metrics is a registry and what feeds it. It is a [lane.Observer].
+// Metrics is a registry and its sources. It is a [lane.Observer].
 type Metrics struct {
 	registry *prometheus.Registry
-	codes    map[string]string // by its lower-case form
+	codes    map[string]string // by lower-case code
 
 	tasks, attempts, calls, sends, recovered, closed, holds *prometheus.CounterVec
 
@@ -65,37 +63,37 @@ type Metrics struct {
 	taskWait, slotWait, callTook, attemptTook, taskTook *prometheus.HistogramVec
 }
 
-// New returns the metrics of a process. Every counter that an alert may ask for
-// begins at 0: an increase from nothing is not seen.
+// New returns the metrics of a process. Every counter that an alert uses starts at 0:
+// Prometheus does not see an increase from a missing series.
 func New(cfg Config) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(), codes: codeLabels(cfg.Codes),
 
-		tasks: counter("tasks_total", "Tasks that ended: how, and of dead letters why.", "lane", "outcome", "class"),
+		tasks: counter("tasks_total", "Tasks that ended, by outcome, and for dead letters by class.", "lane", "outcome", "class"),
 		attempts: counter("attempts_total",
-			"Attempts by what became of the task and why. Class throttled: the platform refused the rate.", "lane", "action", "class"),
+			"Attempts by what happens to the task and why. Class throttled: the platform refused the rate.", "lane", "action", "class"),
 		calls: counter("calls_total",
-			"Calls that sent something, by the code of the last answer: ok, the platform's own, http_4xx and so on for an answer without one, "+
+			"Calls that sent a request, by the code of the last answer: ok, the platform's code, http_4xx and so on for an answer without a code, "+
 				"no_answer, or other.", "lane", "code"),
-		sends: counter("sends_total", "Metered requests that left, quick tries included.", "lane"),
+		sends: counter("sends_total", "Metered requests that left, including quick retries.", "lane"),
 		closed: counter("dead_letters_closed_total",
-			"Dead letters that closed themselves, as all their fields were applied at a higher revision.", "lane", "class"),
+			"Dead letters that were closed automatically, because all their fields were applied at a higher revision.", "lane", "class"),
 		holds: counter("hold_changes_total",
-			"Holds that began, changed their reason or ended, counted by the one worker that did it. What a person did by command is in none.",
+			"Holds that began, changed their reason or ended, counted by the worker that did it. Changes by a person's command are not counted.",
 			"level", "class", "change"),
-		recovered: counter("tasks_recovered_total", "Tasks that run again because their worker was gone.", "lane"),
+		recovered: counter("tasks_recovered_total", "Tasks that run again because their worker died.", "lane"),
 
 		unservedQueues: plain("unserved_queues",
-			"Queues that hold tasks and that no worker serves, as of the last look, which comes every 30 s. Every worker says the same."),
-		unservedTasks: plain("unserved_tasks", "Tasks that wait in them."),
+			"Queues that hold tasks and that no worker serves, checked every 30 s. Every worker reports the same number."),
+		unservedTasks: plain("unserved_tasks", "Tasks that wait in the queues of rollcall_unserved_queues."),
 
 		taskWait: histogram("task_wait_seconds",
-			"From the enqueueing of a task to its first attempt that came to more than waiting. A time it was scheduled for is included.", ages),
-		slotWait: histogram("slot_wait_seconds", "Time a call spent waiting for its slots, of all its sends together.", slots),
-		callTook: histogram("call_duration_seconds", "Time a call took besides: sends, quick tries and a token.", calls),
+			"Time from the enqueueing of a task to its first attempt that did more than wait. Includes a scheduled delay.", ages),
+		slotWait: histogram("slot_wait_seconds", "Time a call spent waiting for its slots, for all its sends together.", slots),
+		callTook: histogram("call_duration_seconds", "Time a call took without waiting for slots: sends, quick retries and a token call.", calls),
 		attemptTook: histogram("attempt_duration_seconds",
-			"Time an attempt took: ledger, slots, call. Attempts that were turned away without a look at the platform are included.", calls),
-		taskTook: histogram("task_duration_seconds", "From the enqueueing of a task to its end, retries included.", ages),
+			"Time an attempt took: ledger, slots, call. Includes attempts that ended without a call.", calls),
+		taskTook: histogram("task_duration_seconds", "Time from the enqueueing of a task to its end, including retries.", ages),
 	}
 	m.registry.MustRegister(
 		m.tasks, m.attempts, m.calls, m.sends, m.recovered, m.closed, m.holds, m.unservedQueues, m.unservedTasks,
@@ -156,11 +154,11 @@ func (m *Metrics) begin(name string) {
 	}
 }
 
-// Gatherer gives what is measured, for tests and for those who add to it.
+// Gatherer returns the gatherer of the metrics.
 func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
 
-// Handler answers Prometheus. What cannot be read, because Redis is away, is
-// left out; the rest is answered.
+// Handler serves the metrics to Prometheus. Metrics that cannot be read, because Redis
+// is unavailable, are left out.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, Timeout: 10 * time.Second,
@@ -170,8 +168,8 @@ func (m *Metrics) Handler() http.Handler {
 // Recovered implements [lane.Observer].
 func (m *Metrics) Recovered(name string) { m.recovered.WithLabelValues(name).Inc() }
 
-// Condemned implements [lane.Observer].
-func (m *Metrics) Condemned(name string, class lane.Class) {
+// DiedOutsideAttempt implements [lane.Observer].
+func (m *Metrics) DiedOutsideAttempt(name string, class lane.Class) {
 	m.tasks.WithLabelValues(name, Dead, string(class)).Inc()
 }
 
@@ -209,8 +207,8 @@ func (m *Metrics) Attempt(a lane.Attempt) {
 		m.tasks.WithLabelValues(a.Lane, Dead, string(v.Class)).Inc()
 	case lane.Retry:
 	}
-	// A revision is the microsecond of Redis' clock in which the task was
-	// enqueued; a task that could not be read has none.
+	// A revision is the time of Redis' clock, in microseconds, when the task was
+	// enqueued. A task that could not be read has none.
 	if r.Revision == 0 {
 		return
 	}
@@ -223,7 +221,7 @@ func (m *Metrics) Attempt(a lane.Attempt) {
 	}
 }
 
-// Labels of answers that have no code of their own, or none that is known.
+// Labels of answers without a code, or with an unknown one.
 const (
 	codeOK       = "ok"
 	codeNoAnswer = "no_answer"
@@ -240,8 +238,8 @@ func codeLabels(codes []providers.Code) map[string]string {
 	return known
 }
 
-// code is the label for how a call ended. What a platform invents is "other":
-// a label for each would be a series for each.
+// code returns the label for the end of a call. A code that is not in the tables
+// becomes "other", so that a platform cannot create new series.
 func (m *Metrics) code(err error) string {
 	if err == nil {
 		return codeOK
@@ -249,7 +247,7 @@ func (m *Metrics) code(err error) string {
 	e, ok := errors.AsType[*providers.Error](err)
 	switch {
 	case !ok:
-		return codeOther // the platform said yes, and it could not be settled
+		return codeOther // the platform accepted the call, but the settle failed
 	case e.Code != "":
 		if known, ok := m.codes[strings.ToLower(e.Code)]; ok {
 			return known

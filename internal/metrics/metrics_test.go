@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { redistest.Main(m) }
 
 const laneName = "lakeside-dt.nickname"
 
-// school is the configuration of the one lane that most tests have.
+// school is the configuration of the only lane in most tests.
 func school() lane.Config {
 	return lane.Config{
 		Organisation: "lakeside", Tenant: "lakeside-dt", Platform: "dingtalk", Kind: tasks.KindNickname,
@@ -41,8 +41,8 @@ func school() lane.Config {
 	}
 }
 
-// measured returns the metrics of a process with lanes that take no task; none
-// given: with that of the school.
+// measured returns the metrics of a process with lanes that take no task; by default
+// the lane of school.
 func measured(t *testing.T, s *redistest.Server, c metrics.Config, lanes ...lane.Config) *metrics.Metrics {
 	t.Helper()
 	rdb := s.Client(t)
@@ -58,7 +58,7 @@ func measured(t *testing.T, s *redistest.Server, c metrics.Config, lanes ...lane
 	return metrics.New(c)
 }
 
-// attempt is one that a lane tells of.
+// attempt returns an attempt as a lane reports it.
 func attempt(action lane.Action, class lane.Class, err error, report handler.Report) lane.Attempt {
 	return lane.Attempt{
 		Lane: laneName, Verdict: lane.Verdict{Action: action, Class: class, Err: err},
@@ -126,8 +126,8 @@ func TestAnAttemptIsCountedOnceInEachSense(t *testing.T) {
 	m.Attempt(attempt(lane.Dead, lane.ClassRejected, answer("60124", 200), handler.Report{Sends: 1, Revision: rev}))
 	m.Attempt(attempt(lane.Dead, lane.ClassMalformed, errors.New("no task"), handler.Report{}))
 	m.Recovered(laneName)
-	m.Condemned(laneName, lane.ClassPoison)
-	m.Condemned(laneName, lane.Vanished)
+	m.DiedOutsideAttempt(laneName, lane.ClassPoison)
+	m.DiedOutsideAttempt(laneName, lane.Vanished)
 	m.Closed(laneName, lane.ClassRejected)
 	m.Unserved(2, 40)
 	m.Unserved(1, 30)
@@ -162,9 +162,9 @@ func TestAnAttemptIsCountedOnceInEachSense(t *testing.T) {
 	`)
 }
 
-// The wait before a task's first try says how far the lane is behind; later
-// tries wait because they should.
-func TestOnlyTheFirstTryThatCountsTellsHowLongATaskWaited(t *testing.T) {
+// The wait before a task's first attempt shows how far the lane is behind. Later
+// attempts wait on purpose.
+func TestOnlyTheFirstCountedAttemptMeasuresHowLongATaskWaited(t *testing.T) {
 	t.Parallel()
 	m := measured(t, redistest.Mini(t), metrics.Config{})
 	report := handler.Report{Revision: enqueued.UnixMicro()}
@@ -182,7 +182,7 @@ func TestOnlyTheFirstTryThatCountsTellsHowLongATaskWaited(t *testing.T) {
 	`)
 }
 
-// A clock of this machine behind Redis' must not make time run backwards.
+// If this machine's clock is behind Redis' clock, times must not become negative.
 func TestAWaitIsNeverNegative(t *testing.T) {
 	t.Parallel()
 	m := measured(t, redistest.Mini(t), metrics.Config{})
@@ -190,14 +190,14 @@ func TestAWaitIsNeverNegative(t *testing.T) {
 	expect(t, m, `rollcall_task_wait_seconds_sum{lane="lakeside-dt.nickname"} 0`)
 }
 
-func TestWhatAPlatformInventsMakesNoNewSeries(t *testing.T) {
+func TestAnUnknownCodeCreatesNoNewSeries(t *testing.T) {
 	t.Parallel()
 	m := measured(t, redistest.Mini(t), metrics.Config{})
 	for _, err := range []error{
 		answer("Zoë Brontë", 400), answer("made.up.1", 400), answer("made.up.2", 400),
-		errors.New("redis is away"), // the call was made and could not be settled
+		errors.New("redis unavailable"), // the call was made but the settle failed
 		answer("", 503), answer("", 502), answer("", 999), answer("", 0),
-		answer("INCORRECT.reserved", 400), // spelt as the table has it
+		answer("INCORRECT.reserved", 400), // the label has the table's spelling
 		answer("*", 200),
 	} {
 		m.Attempt(attempt(lane.Retry, lane.ClassBusy, err, handler.Report{Sends: 1}))
@@ -210,9 +210,9 @@ func TestWhatAPlatformInventsMakesNoNewSeries(t *testing.T) {
 	`)
 }
 
-// What an alert asks for is there before it happens: an increase from nothing
-// is not seen.
-func TestCountersBeginAtZero(t *testing.T) {
+// A counter that an alert uses exists before the first event: Prometheus does not see
+// an increase from a missing series.
+func TestCountersStartAtZero(t *testing.T) {
 	t.Parallel()
 	m := measured(t, redistest.Mini(t), metrics.Config{})
 	expect(t, m, `
@@ -229,7 +229,7 @@ func TestCountersBeginAtZero(t *testing.T) {
 	`, `rollcall_attempts_total{action="retry",class="rejected"`, `rollcall_tasks_total{class="throttled"`, `rollcall_lane_held{class="busy"`)
 }
 
-func TestAHoldIsCountedByWhereAndWhyAndWhatBecameOfIt(t *testing.T) {
+func TestAHoldIsCountedByScopeClassAndChange(t *testing.T) {
 	t.Parallel()
 	m := measured(t, redistest.Mini(t), metrics.Config{})
 	h := hold.Hold{Place: hold.Place{Level: hold.Tenant, Name: "lakeside-dt"}, Class: hold.Refused}

@@ -14,35 +14,35 @@ import (
 
 var (
 	paceAllowed = desc("pace_allowed_calls_per_second",
-		"Calls a second that the pace allows the lane now, for all workers together. A pause changes nothing in it.", "lane")
+		"Calls per second that the pace allows the lane now, for all workers together. A pause does not change it.", "lane")
 	paceInUse = desc("pace_used_calls_per_second",
-		"Calls a second that all workers together booked in the last ten to twenty seconds.", "lane")
+		"Calls per second that all workers together booked in the last ten to twenty seconds.", "lane")
 	paceShare = desc("pace_share",
-		"Share of its rate that the lane may use, 0.05 to 1. Below 1 somebody else takes calls of the same quota.", "lane")
+		"Share of its rate that the lane may use, 0.05 to 1. Below 1, another client uses the same quota.", "lane")
 	paceSpread = desc("pace_spread_seconds",
 		"Spread of the one-way delay that the pace assumes, as learned from refusals; 0 before the lane's first call.", "lane")
 	paceRefused = desc("pace_refused_total",
-		"Calls refused for their rate, of all workers together, since Redis knows the lane.", "lane")
-	pacePaused = desc("pace_paused_seconds", "What is left of the lane's pause after a refusal; 0 without one.", "lane")
+		"Calls refused for their rate, for all workers together, since the lane was created in Redis.", "lane")
+	pacePaused = desc("pace_paused_seconds", "Rest of the lane's pause after a refusal; 0 if it is not paused.", "lane")
 
 	monthCalls = desc("month_calls",
 		"Metered calls of the organisation in this calendar month in Asia/Shanghai, counted when they are booked.", "organisation")
 	monthQuota   = desc("month_quota_calls", "Metered calls that the organisation may make in a month; 0 for no bound.", "organisation")
-	monthReserve = desc("month_reserve_calls", "How many of them are kept for urgent tasks.", "organisation")
-	monthWarn    = desc("month_warn_calls", "Calls of a month from which a warning stands; 0 for none.", "organisation")
+	monthReserve = desc("month_reserve_calls", "How many of rollcall_month_quota_calls are reserved for urgent tasks.", "organisation")
+	monthWarn    = desc("month_warn_calls", "Number of calls in a month from which a warning is given; 0 for none.", "organisation")
 	monthLeft    = desc("month_left_calls",
-		"Calls that the month has left, the reserve included; 0 also when the platform says so. Missing without a bound.", "organisation")
-	monthEnds = desc("month_ends_timestamp_seconds", "When the month turns.", "organisation")
+		"Calls that the month has left, the reserve included; 0 also if the platform reports the month as spent. Missing if the month has no bound.", "organisation")
+	monthEnds = desc("month_ends_timestamp_seconds", "Time when the month ends.", "organisation")
 
-	paceRead = desc("pace_read", "1 if the pace could be read. If 0, what is measured of it is missing.")
+	paceRead = desc("pace_read", "1 if the pace could be read. If 0, its metrics are missing.")
 )
 
-// paces tells how the lanes get on, as all workers together have written it down.
+// paces collects the pace of the lanes, as all workers together have stored it.
 type paces struct {
 	redis redis.UniversalClient
 	refs  []pace.Ref
 
-	mu   sync.Mutex // held across a reading, so that one scrape reads for all
+	mu   sync.Mutex // held during a read, so that concurrent scrapes share it
 	at   time.Time
 	read []pace.Status // in the order of refs; none with err
 	err  error
@@ -77,9 +77,9 @@ func (p *paces) Collect(out chan<- prometheus.Metric) {
 		p.at = time.Now()
 	}
 	out <- gauge(paceRead, flag(p.err == nil))
-	told := map[string]bool{}
+	collected := map[string]bool{}
 	for _, s := range p.read {
-		if len(s.Limits) > 0 { // else no worker has told yet what it is held to
+		if len(s.Limits) > 0 { // otherwise no worker has published its limits yet
 			out <- gauge(paceAllowed, s.Allowed, s.Lane)
 		}
 		out <- gauge(paceInUse, s.InUse, s.Lane)
@@ -87,15 +87,15 @@ func (p *paces) Collect(out chan<- prometheus.Metric) {
 		out <- gauge(paceSpread, s.Spread.Seconds(), s.Lane)
 		out <- prometheus.MustNewConstMetric(paceRefused, prometheus.CounterValue, float64(s.Refused), s.Lane)
 		out <- gauge(pacePaused, s.Paused.Seconds(), s.Lane)
-		// A month is the organisation's, whichever of its lanes it is read with.
-		if s.Metered && !told[s.Organisation] {
-			told[s.Organisation] = true
-			tellMonth(out, s)
+		// A month belongs to the organisation, and can be read with any of its lanes.
+		if s.Metered && !collected[s.Organisation] {
+			collected[s.Organisation] = true
+			collectMonth(out, s)
 		}
 	}
 }
 
-func tellMonth(out chan<- prometheus.Metric, s pace.Status) {
+func collectMonth(out chan<- prometheus.Metric, s pace.Status) {
 	out <- gauge(monthCalls, float64(s.Month.Spent), s.Organisation)
 	out <- gauge(monthQuota, float64(s.Quota.Calls), s.Organisation)
 	out <- gauge(monthReserve, float64(s.Quota.Reserve), s.Organisation)

@@ -11,11 +11,11 @@ import (
 	"rollcall/tasks"
 )
 
-// still is the time at which the miniredis of a test stands.
+// still is the fixed time of the miniredis in these tests.
 var still = time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 
-// open tells what a lane is held to, as a worker that serves it does, and
-// returns its booking.
+// open publishes a lane's limits, as a worker that serves it does, and returns its
+// booking.
 func open(t *testing.T, s *redistest.Server, cfg lane.Config) *pace.Lane {
 	t.Helper()
 	l := pace.New(s.Client(t), pace.Config{
@@ -27,7 +27,7 @@ func open(t *testing.T, s *redistest.Server, cfg lane.Config) *pace.Lane {
 	return l
 }
 
-// book has a lane make so many calls.
+// book makes n calls of a lane.
 func book(t *testing.T, l *pace.Lane, n int) (last pace.Slot) {
 	t.Helper()
 	for range n {
@@ -40,7 +40,7 @@ func book(t *testing.T, l *pace.Lane, n int) (last pace.Slot) {
 	return last
 }
 
-func TestThePaceIsMeasuredAsAllWorkersHaveWrittenIt(t *testing.T) {
+func TestThePaceOfAllWorkersIsMeasured(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		if s.Mini != nil {
@@ -66,7 +66,7 @@ func TestThePaceIsMeasuredAsAllWorkersHaveWrittenIt(t *testing.T) {
 		const allowedSeries = `rollcall_pace_allowed_calls_per_second{lane="lakeside-dt.nickname"}`
 		allowed := value(t, before, allowedSeries)
 		if least := 20 / 1.046; allowed < least || allowed > 20 {
-			t.Errorf("%g calls a second are allowed, want 20 less the spread", allowed)
+			t.Errorf("%g calls per second are allowed, want 20 minus the spread", allowed)
 		}
 
 		if _, err := l.Refused(t.Context(), last, 0, time.Hour); err != nil {
@@ -78,7 +78,7 @@ func TestThePaceIsMeasuredAsAllWorkersHaveWrittenIt(t *testing.T) {
 			t.Errorf("%g s are left of a pause of an hour", paused)
 		}
 		if s.Mini == nil {
-			return // what a refusal takes off the rate comes back while Redis' clock runs
+			return // the rate recovers from a refusal while Redis' clock runs
 		}
 		expect(t, after, `rollcall_pace_share{lane="lakeside-dt.nickname"} 0.85`)
 		if cut := value(t, after, allowedSeries); cut > 0.851*allowed || cut < 0.849*allowed {
@@ -87,7 +87,7 @@ func TestThePaceIsMeasuredAsAllWorkersHaveWrittenIt(t *testing.T) {
 	})
 }
 
-// What is in use is seen by how many slots were booked over ten seconds.
+// The rate in use is measured by the number of slots booked over ten seconds.
 func TestTheRateInUseIsThatOfTheLastSeconds(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
@@ -108,8 +108,8 @@ func TestTheRateInUseIsThatOfTheLastSeconds(t *testing.T) {
 	}
 }
 
-// Two lanes of an organisation spend one month, and a lane whose calls are not
-// metered spends none.
+// Two lanes of an organisation share one month. A lane whose calls are not metered uses
+// none of it.
 func TestAMonthIsMeasuredOnceForEachOrganisation(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
@@ -122,7 +122,7 @@ func TestAMonthIsMeasuredOnceForEachOrganisation(t *testing.T) {
 			book(t, l, 1)
 			l.Close()
 		}
-		// Twice the same series would make this scrape fail.
+		// A duplicate series would make this scrape fail.
 		expect(t, measured(t, s, metrics.Config{}, nickname, group, course, free), `
 			rollcall_month_calls{organisation="lakeside"} 2
 			rollcall_month_left_calls{organisation="lakeside"} 4998
@@ -155,8 +155,8 @@ func TestTheMonthEndsAtMidnightInShanghai(t *testing.T) {
 	}
 }
 
-// A lane that no worker has served yet has no rate that anybody could tell.
-func TestALaneThatNobodyServedYetIsNotSaidToAllowNothing(t *testing.T) {
+// The rate of a lane that no worker has served yet is unknown.
+func TestALaneThatNoWorkerServedYetHasNoAllowedRate(t *testing.T) {
 	t.Parallel()
 	expect(t, measured(t, redistest.Mini(t), metrics.Config{}), `
 		rollcall_pace_read 1

@@ -14,28 +14,28 @@ import (
 )
 
 const (
-	// readingLasts is how long a reading serves further scrapes.
+	// readingLasts is how long one read serves further scrapes.
 	readingLasts = 5 * time.Second
-	// readingWithin bounds a reading, of all queues or all lanes together.
+	// readingWithin bounds one read, of all queues or all lanes.
 	readingWithin = 2 * time.Second
 )
 
 var (
 	queueTasks = desc("queue_tasks",
-		"Tasks in a queue of the lane. asynq keeps the last 9,999 archived ones of a queue, for 90 days.", "lane", "priority", "state")
-	queueOldest = desc("queue_oldest_pending_seconds", "Time since the oldest pending task of the queue became pending; 0 without one.",
+		"Tasks in a queue of the lane. asynq keeps the latest 9,999 archived tasks of a queue, for 90 days.", "lane", "priority", "state")
+	queueOldest = desc("queue_oldest_pending_seconds", "Time since the oldest pending task of the queue became pending; 0 if there is none.",
 		"lane", "priority")
 	queuePaused = desc("queue_paused", "1 while the queue is paused in asynq's web UI, else 0.", "lane", "priority")
-	queuesRead  = desc("queues_read", "1 if the queues could be read. If 0, what is measured of them is missing.")
+	queuesRead  = desc("queues_read", "1 if the queues could be read. If 0, their metrics are missing.")
 )
 
-// queues tells what asynq keeps of the lanes' queues.
+// queues collects the numbers of asynq's tasks in the lanes' queues.
 type queues struct {
 	redis  redis.UniversalClient
 	names  []string
 	labels []labels // in the order of names
 
-	mu   sync.Mutex // held across a reading, so that one scrape reads for all
+	mu   sync.Mutex // held during a read, so that concurrent scrapes share it
 	at   time.Time
 	read []backlog.Queue // in the order of names; none with err
 	err  error

@@ -15,7 +15,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// That asynq counts the same is a test of internal/backlog.
+// A test of internal/backlog checks that asynq counts the same.
 func TestALanesQueuesAreMeasuredByPriorityAndState(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
@@ -51,7 +51,7 @@ func TestALanesQueuesAreMeasuredByPriorityAndState(t *testing.T) {
 			rollcall_queues_read 1
 		`)
 		if age := oldest(t, m); age < time.Hour || age > 2*time.Hour {
-			t.Errorf("the oldest is %s old; it was made an hour old", age)
+			t.Errorf("the oldest task is %s old, want an hour", age)
 		}
 	})
 }
@@ -75,7 +75,7 @@ func oldest(t *testing.T, m *metrics.Metrics) time.Duration {
 	return time.Duration(seconds * float64(time.Second))
 }
 
-// value is that of one series.
+// value returns the value of one series.
 func value(t *testing.T, m *metrics.Metrics, series string) float64 {
 	t.Helper()
 	_, body := scrape(t, m)

@@ -29,10 +29,10 @@ func flag(b bool) float64 {
 }
 
 var heldDesc = desc("lane_held",
-	"1 while the lane is on hold for a reason of the class, else 0. Of several holds that which holds most; one that lets urgent tasks go counts too.",
+	"1 while the lane is on hold for a reason of the class, else 0. If there are several holds, the one with the largest scope; a hold of bulk tasks counts, too.",
 	"lane", "class")
 
-// holds tells which lanes are on hold at the moment of a scrape.
+// holds collects which lanes are on hold at the time of a scrape.
 type holds struct{ lanes []*lane.Lane }
 
 func (*holds) Describe(out chan<- *prometheus.Desc) { out <- heldDesc }
@@ -46,8 +46,7 @@ func (h *holds) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// build is which version of rollcall runs: a series whose labels are joined to
-// others.
+// build is the version of rollcall, as a series to join with others.
 func build(info buildinfo.Info) prometheus.Collector {
 	g := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "Always 1. The labels name the version of the worker, its commit and the Go release.",
@@ -57,10 +56,10 @@ func build(info buildinfo.Info) prometheus.Collector {
 	return g
 }
 
-// readiness is what /readyz answers.
+// readiness is the result of /readyz.
 func readiness(ready func(context.Context) error) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "ready", Help: "1 if the worker takes tasks: its lanes are started and Redis answers. Else 0.",
+		Namespace: namespace, Name: "ready", Help: "1 if the worker takes tasks: its lanes are started and Redis answers. Otherwise 0.",
 	}, func() float64 {
 		return flag(ready == nil || ready(context.Background()) == nil)
 	})
@@ -68,13 +67,13 @@ func readiness(ready func(context.Context) error) prometheus.Collector {
 
 var (
 	poolHits        = desc("redis_pool_hits_total", "Times a free connection to Redis was found in the pool.")
-	poolMisses      = desc("redis_pool_misses_total", "Times none was free.")
+	poolMisses      = desc("redis_pool_misses_total", "Times no free connection to Redis was in the pool.")
 	poolTimeouts    = desc("redis_pool_timeouts_total", "Times a command gave up waiting for a connection: the pool is too small.")
 	poolStale       = desc("redis_pool_stale_total", "Connections to Redis that were found broken and removed.")
 	poolConnections = desc("redis_pool_connections", "Connections to Redis, idle and in use.", "state")
 )
 
-// pool tells of the connections that the lanes and the ledger share.
+// pool collects the connections that the lanes and the ledger share.
 type pool struct{ redis redis.UniversalClient }
 
 func (*pool) Describe(out chan<- *prometheus.Desc) {

@@ -16,23 +16,23 @@ import (
 	"rollcall/providers"
 )
 
-// UnburiedError tells that a task is dead and its letter could not be written:
-// it stays in its queue until it can.
-type UnburiedError struct {
-	Class Class // in which the task ended
+// LetterNotWrittenError reports that a task is dead and its dead letter could not be
+// written. The task stays in its queue until the dead letter is written.
+type LetterNotWrittenError struct {
+	Class Class // the class in which the task ended
 	Err   error
 }
 
-// Error says what happened and what comes next.
-func (e *UnburiedError) Error() string {
-	return fmt.Sprintf("the task ended as %s, and its dead letter could not be written, so it stays in its queue and is tried again: %v", e.Class, e.Err)
+// Error returns what happened and what happens next.
+func (e *LetterNotWrittenError) Error() string {
+	return fmt.Sprintf("the task ended as %s, but its dead letter could not be written; the task stays in its queue and is retried: %v", e.Class, e.Err)
 }
 
-// Unwrap returns why.
-func (e *UnburiedError) Unwrap() error { return e.Err }
+// Unwrap returns the cause.
+func (e *LetterNotWrittenError) Unwrap() error { return e.Err }
 
-// bury writes the letter of a task that is dead.
-func (l *Lane) bury(ctx context.Context, task *asynq.Task, id string, urgent bool, report handler.Report, v Verdict, now time.Time) error {
+// writeLetter writes the dead letter of a task that is dead.
+func (l *Lane) writeLetter(ctx context.Context, task *asynq.Task, id string, urgent bool, report handler.Report, v Verdict, now time.Time) error {
 	letter := l.letter(id, task.Type(), task.Payload(), urgent)
 	letter.Key = task.Headers()[kinds.KeyHeader]
 	letter.Run, letter.Row = kinds.RunOf(task.Headers())
@@ -57,23 +57,23 @@ func (l *Lane) bury(ctx context.Context, task *asynq.Task, id string, urgent boo
 	if _, err := l.set.ledger.Bury(ctx, letter); err != nil {
 		return err
 	}
-	l.buried.Store(true)
+	l.hasLetters.Store(true)
 	l.end(ctx, letter)
 	return nil
 }
 
-// end closes what the ledger keeps of a task that has its letter now: edits of
-// its target no longer wait for it. Where Redis does not take it, the look for
-// vanished tasks does later.
+// end closes the ledger's record of a task that now has a dead letter: later edits of
+// its target no longer wait for it. If Redis fails, the sweep for vanished tasks does
+// it later.
 func (l *Lane) end(ctx context.Context, letter ledger.Letter) {
 	target := ledger.Target{Organisation: l.Organisation, API: string(l.Kind), Key: letter.Target}
 	row := ledger.Row{Tenant: l.Tenant, Run: letter.Run, Row: letter.Row}
 	if err := l.set.ledger.Close(ctx, target, letter.ID, row); err != nil {
-		l.log.Warn("a dead task is still kept as open; it is closed once asynq has forgotten it", "task", letter.ID, "err", err)
+		l.log.Warn("record of a dead task not closed; a later sweep closes it", "task", letter.ID, "err", err)
 	}
 }
 
-// letter is what a lane and a message say of a letter by themselves.
+// letter returns the fields of a dead letter that follow from the lane and the message.
 func (l *Lane) letter(id, typename string, payload []byte, urgent bool) ledger.Letter {
 	letter := ledger.Letter{
 		ID: id, Lane: l.Name(), Tenant: l.Tenant, Kind: string(l.Kind), Organisation: l.Organisation, Urgent: urgent,
@@ -93,25 +93,25 @@ func (l *Lane) letter(id, typename string, payload []byte, urgent bool) ledger.L
 	return letter
 }
 
-// exhume removes the letter of a task that is done after all: it was delivered
-// again, or somebody had asynq's web UI run it. It costs nothing while the lane
-// has no letters.
-func (l *Lane) exhume(ctx context.Context, id string, log *slog.Logger) {
-	if !l.buried.Load() {
+// removeLetter removes the dead letter of a task that succeeded after all: it was
+// delivered again, or a person ran it from asynq's web UI. It costs nothing while the
+// lane has no dead letters.
+func (l *Lane) removeLetter(ctx context.Context, id string, log *slog.Logger) {
+	if !l.hasLetters.Load() {
 		return
 	}
 	n, err := l.set.ledger.Unbury(ctx, l.Name(), id)
 	switch {
 	case err != nil:
-		log.Warn("the dead letter of a task that is done after all, if it had one, stays: discard it", "err", err)
+		log.Warn("task done, but its dead letter could not be removed; discard it if there is one", "err", err)
 	case n > 0:
-		log.Info("a task that was a dead letter is done; the letter is removed")
+		log.Info("task done; its dead letter was removed")
 	}
 }
 
-// lookForLetters finds out where exhume has anything to look for. One round trip
-// for all lanes, and one more for each that has letters: its name is put among
-// those that have, in case a failover lost it.
+// lookForLetters finds the lanes that have dead letters. Cost: one round trip for all
+// lanes, and one for each lane that has any: it adds the lane's name to the set of such
+// lanes again, in case a failover lost it.
 func (s *Set) lookForLetters(ctx context.Context) error {
 	names := make([]string, len(s.lanes))
 	for i, l := range s.lanes {
@@ -126,7 +126,7 @@ func (s *Set) lookForLetters(ctx context.Context) error {
 		if len(causes[l.Name()]) > 0 {
 			faults = append(faults, s.ledger.Announce(ctx, l.Name()))
 		}
-		l.buried.Store(len(causes[l.Name()]) > 0)
+		l.hasLetters.Store(len(causes[l.Name()]) > 0)
 	}
 	return errors.Join(faults...)
 }

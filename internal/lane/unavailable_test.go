@@ -14,8 +14,8 @@ import (
 	"rollcall/providers"
 )
 
-// What is asked of the platform is asked of Redis first.
-func TestWhileRedisIsAwayNothingIsTakenOrSent(t *testing.T) {
+// Every send to the platform needs an answer of Redis first.
+func TestNoTaskIsTakenOrSentWhileRedisIsUnavailable(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -37,39 +37,39 @@ func TestWhileRedisIsAwayNothingIsTakenOrSent(t *testing.T) {
 		s.Away(t)
 		eventually(t, func() error {
 			if len(r.log.with("redis unavailable")) == 0 {
-				return errors.New("nobody has noticed")
+				return errors.New("the outage is not logged yet")
 			}
 			return nil
 		})
-		// Those that waited for a slot get none, and those that had one have used it.
+		// Tasks that waited for a slot get none. Tasks that had a slot have used it.
 		eventually(t, func() error {
 			if err := r.set.Lanes()[0].Slot(t.Context()); err == nil {
-				return errors.New("a slot is given without Redis")
+				return errors.New("a slot was granted without Redis")
 			}
 			return nil
 		})
 		sent, asked := len(log.all()), r.wire.asked(nicknames, urgent)
 		for range 2 {
 			if err := r.set.Lanes()[0].Slot(t.Context()); err == nil {
-				t.Error("a slot is given without Redis")
+				t.Error("a slot was granted without Redis")
 			}
 		}
 		if n := r.wire.asked(nicknames, urgent); len(log.all()) != sent || n > asked+2 {
-			t.Errorf("%d sends and %d dequeues while Redis was away", len(log.all())-sent, n-asked)
+			t.Errorf("%d sends and %d dequeues while Redis was unavailable", len(log.all())-sent, n-asked)
 		}
 		s.Back(t)
 		eventually(t, func() error {
 			if len(r.log.with("redis available again")) == 0 {
-				return errors.New("nobody has noticed")
+				return errors.New("the end of the outage is not logged yet")
 			}
-			return r.rdb.Ping(t.Context()).Err() // connections come back one by one
+			return r.rdb.Ping(t.Context()).Err() // connections recover one by one
 		})
 		r.ends(nicknames, newRig(t, s).put(nicknames, ""), asynq.TaskStateCompleted)
 	})
 }
 
-// The calls of the last window are counted by the platform still.
-func TestAfterRedisHasForgottenEverythingNothingIsSentForAWindow(t *testing.T) {
+// The platform still counts the calls of the last window.
+func TestNothingIsSentForAWindowAfterRedisLostItsData(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -103,7 +103,7 @@ func TestAfterRedisHasForgottenEverythingNothingIsSentForAWindow(t *testing.T) {
 			await(t, at, "a send")
 		}
 		if waited := first.Sub(flushed); waited < limits[0].Per+pace.Horizon {
-			t.Errorf("the first send left %s after the loss, want %s at the least", waited, limits[0].Per+pace.Horizon)
+			t.Errorf("the first send left %s after the loss, want at least %s", waited, limits[0].Per+pace.Horizon)
 		}
 		r.leaves.even(t, limits[0].Interval(), 1)
 	})

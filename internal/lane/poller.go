@@ -12,29 +12,30 @@ import (
 )
 
 const (
-	// lookEvery is how often the lanes' queues are looked at for pending tasks:
-	// one round trip for all of them. It is what an idle lane costs.
-	lookEvery = 100 * time.Millisecond
-	// readEvery is how often the holds and the months are read. A word from
-	// another worker makes it at once.
+	// pollEvery is how often the lanes' queues are checked for pending tasks: one round
+	// trip for all of them. It is the cost of an idle lane.
+	pollEvery = 100 * time.Millisecond
+	// readEvery is how often the holds and the months are read. A notification of
+	// another worker triggers a read at once.
 	readEvery = 2 * time.Second
-	// lookWithin bounds a look.
-	lookWithin = 5 * time.Second
-	// lookAgain is how long a Redis that is unavailable is left alone.
-	lookAgain = 500 * time.Millisecond
+	// pollTimeout bounds one poll.
+	pollTimeout = 5 * time.Second
+	// pollAgain is how long the poller waits before it tries an unavailable Redis
+	// again.
+	pollAgain = 500 * time.Millisecond
 )
 
-// lookSoon has the lookout read holds and months at once.
-func (s *Set) lookSoon() {
+// pollSoon makes the poller read holds and months at once.
+func (s *Set) pollSoon() {
 	select {
 	case s.look <- struct{}{}:
 	default:
 	}
 }
 
-// lookOut keeps the gates informed until ctx ends. While Redis is unavailable, or
-// takes no writes, nothing is pending to them: nothing is taken.
-func (s *Set) lookOut(ctx context.Context) {
+// poll keeps the gates informed until ctx ends. While Redis is unavailable or accepts
+// no writes, the gates see no pending task, so no task is taken.
+func (s *Set) poll(ctx context.Context) {
 	var queues []string
 	for _, l := range s.lanes {
 		queues = append(queues, registry.Queue(l.Tenant, l.Kind, true), registry.Queue(l.Tenant, l.Kind, false))
@@ -59,11 +60,11 @@ func (s *Set) lookOut(ctx context.Context) {
 			if s.redis.report(err) {
 				s.returned(ctx)
 			}
-			s.outcome("holds or queues not read; the next look tries again", "holds and queues are read again", err)
+			s.outcome("holds or queues not read; retried at the next poll", "holds and queues read again", err)
 		}
-		timer.Reset(lookEvery)
+		timer.Reset(pollEvery)
 		if err != nil {
-			timer.Reset(lookAgain)
+			timer.Reset(pollAgain)
 		}
 		select {
 		case <-ctx.Done():
@@ -75,11 +76,10 @@ func (s *Set) lookOut(ctx context.Context) {
 	}
 }
 
-// returned has the worker publish again what a Redis that was unavailable may have
-// forgotten.
+// returned makes the worker publish again what an unavailable Redis may have lost.
 func (s *Set) returned(ctx context.Context) {
 	if err := s.remind(ctx); err != nil {
-		s.memory.Forget() // the next look tries again
+		s.memory.Forget() // retried at the next poll
 	}
 	select {
 	case s.back <- struct{}{}:
@@ -95,24 +95,24 @@ func (s *Set) remind(ctx context.Context) error {
 			break
 		}
 	}
-	s.outcome("limits of lanes not published; the next look tries again", "limits of lanes published again", err)
+	s.outcome("limits of lanes not published; retried at the next poll", "limits of lanes published again", err)
 	return err
 }
 
-// Back reports that Redis is available again, or has lost its data: what only the
-// worker knows is to be published again.
+// Back receives a value when Redis is available again or has lost its data: the worker
+// must publish again what only it knows.
 func (s *Set) Back() <-chan struct{} { return s.back }
 
-// count tells the gates how many tasks are pending.
+// count reads how many tasks are pending, and passes the numbers to the gates.
 func (s *Set) count(ctx context.Context, queues []string) error {
-	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
 	pending, err := backlog.Pending(ctx, s.rdb, queues)
 	s.see(pending)
 	return err
 }
 
-// see has each gate know how many tasks are pending in its two queues; nil: none.
+// see passes each gate the number of pending tasks in its two queues; nil: none.
 func (s *Set) see(pending []int64) {
 	for i, l := range s.lanes {
 		if pending == nil {
@@ -123,10 +123,10 @@ func (s *Set) see(pending []int64) {
 	}
 }
 
-// read reads the holds, checks whether Redis takes writes and has kept its data,
+// read reads the holds, checks whether Redis accepts writes and still has its data,
 // ends the holds that are over, and lets one worker probe.
 func (s *Set) read(ctx context.Context, now time.Time, unavailable bool) error {
-	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
 	if unavailable {
 		s.recall(ctx) // before any task is taken
@@ -135,7 +135,8 @@ func (s *Set) read(ctx context.Context, now time.Time, unavailable bool) error {
 	if err := s.board.Refresh(ctx); err != nil {
 		return err
 	}
-	// After the holds were read: what was lost before is noticed here.
+	// This check follows the read of the holds, so it detects a loss that happened
+	// before that read.
 	if err := s.checkMemory(ctx, before); err != nil {
 		return err
 	}

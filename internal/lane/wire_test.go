@@ -17,14 +17,14 @@ import (
 	"rollcall/internal/hold"
 )
 
-// wire counts what a worker asks of Redis.
+// wire counts the commands that a worker sends to Redis.
 type wire struct {
 	mu       sync.Mutex
-	dequeues map[string]int // by queue
+	dequeues map[string]int // dequeue commands, by queue
 	trips    int            // round trips that they took
-	taken    []string       // the messages that they brought
-	reads    int            // of the holds
-	results  int            // that were written by a command of their own
+	taken    []string       // the messages they returned
+	reads    int            // reads of the holds
+	results  int            // results written by a command of their own
 }
 
 func (*wire) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -64,7 +64,7 @@ func (w *wire) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 	}
 }
 
-// took takes a command in, and reports whether it was a dequeue.
+// took records a command, and reports whether it was a dequeue.
 func (w *wire) took(cmd redis.Cmder) bool {
 	args := cmd.Args()
 	if (cmd.Name() != "evalsha" && cmd.Name() != "eval") || args[2] != 4 {
@@ -92,8 +92,8 @@ func (w *wire) asked(queues ...string) (n int) {
 	return n
 }
 
-// order returns those of the tasks that were taken, in that order. A message
-// holds its id.
+// order returns which of the tasks were dequeued, in that order. A message contains the
+// task's id.
 func (w *wire) order(ids []string) (taken []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -113,12 +113,11 @@ func (w *wire) read() int {
 	return w.reads
 }
 
-// looks waits until the worker has looked at the holds and has done what follows
-// from them.
+// looks waits until the worker has read the holds and applied them.
 func (r *rig) looks() {
 	r.t.Helper()
-	// A reading that was under way may have begun before; when the third has come
-	// what the second brought was followed.
+	// A read that is in progress may have started earlier. Once the third read returns,
+	// the result of the second was applied.
 	enough := r.wire.read() + 3
 	eventually(r.t, func() error {
 		if n := r.wire.read(); n < enough {
@@ -128,8 +127,8 @@ func (r *rig) looks() {
 	})
 }
 
-// board is what a person uses beside the workers.
-func (r *rig) board() *hold.Board {
+// holds is the store that a person's commands use at the same time as the workers.
+func (r *rig) holds() *hold.Board {
 	r.t.Helper()
 	b := hold.NewBoard(r.rdb)
 	if err := b.Refresh(r.t.Context()); err != nil {
@@ -138,7 +137,7 @@ func (r *rig) board() *hold.Board {
 	return b
 }
 
-// hold puts a lane or another place on hold, as a person does.
+// hold adds a hold, as a person does.
 func (r *rig) hold(h hold.Hold) hold.Hold {
 	r.t.Helper()
 	if h.Class == "" {
@@ -148,17 +147,17 @@ func (r *rig) hold(h hold.Hold) hold.Hold {
 		h.Reason = "said so"
 	}
 	h.By = "somebody"
-	stored, _, err := r.board().Put(r.t.Context(), h)
+	stored, _, err := r.holds().Put(r.t.Context(), h)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	return stored
 }
 
-// release lifts what a person put on hold.
+// release removes the hold that a person added.
 func (r *rig) release(place hold.Place) {
 	r.t.Helper()
-	b := r.board()
+	b := r.holds()
 	for _, h := range b.Of(place) {
 		if lifted, err := b.Lift(r.t.Context(), h, "somebody"); err != nil || !lifted {
 			r.t.Fatalf("release of %s: %t, %v", place, lifted, err)
@@ -166,12 +165,11 @@ func (r *rig) release(place hold.Place) {
 	}
 }
 
-// probeNow makes the hold of a place due, as a person does who has mended its
-// cause.
+// probeNow makes the probe of a hold due, as a person does after fixing the cause.
 func (r *rig) probeNow(place hold.Place) {
 	r.t.Helper()
-	eventually(r.t, func() error { // a worker may have claimed it meanwhile
-		b := r.board()
+	eventually(r.t, func() error { // a worker may hold the claim at this moment
+		b := r.holds()
 		for _, h := range b.Of(place) {
 			if h.Probe == hold.ByTime {
 				continue
@@ -184,18 +182,18 @@ func (r *rig) probeNow(place hold.Place) {
 	})
 }
 
-// stored is the one hold of a place in Redis.
+// stored returns the only hold of a scope in Redis.
 func (r *rig) stored(place hold.Place) hold.Hold {
 	r.t.Helper()
-	all := r.board().Of(place)
+	all := r.holds().Of(place)
 	if len(all) != 1 {
 		r.t.Fatalf("%s has %d holds, want one", place, len(all))
 	}
 	return all[0]
 }
 
-// told is what the workers' observers were told of holds so far, in any order.
-func told(workers ...*rig) []string {
+// observed returns the hold events that the workers' observers received so far, sorted.
+func observed(workers ...*rig) []string {
 	var all []string
 	for _, r := range workers {
 		for range len(r.watch.holds) {
@@ -207,20 +205,20 @@ func told(workers ...*rig) []string {
 	return all
 }
 
-// saysOnce fails the test unless the stream of events, the observers and the
-// logs of the workers have told of each of these changes once.
-func saysOnce(t *testing.T, workers []*rig, want ...string) {
+// reportedOnce fails the test unless the event stream, the observers and the logs of
+// the workers report each of these changes exactly once.
+func reportedOnce(t *testing.T, workers []*rig, want ...string) {
 	t.Helper()
 	slices.Sort(want)
 	var events []hold.Event
-	eventually(t, func() (err error) { // the change comes first, then what is told of it
+	eventually(t, func() (err error) { // the change is stored first, then reported
 		observed := 0
 		for _, r := range workers {
 			observed += len(r.watch.holds)
 		}
 		events, err = hold.ReadEvents(t.Context(), workers[0].rdb, 100)
 		if err == nil && min(observed, len(events)) < len(want) {
-			err = fmt.Errorf("%d events and %d words to observers, want %d", len(events), observed, len(want))
+			err = fmt.Errorf("%d events and %d observer calls, want %d", len(events), observed, len(want))
 		}
 		return err
 	})
@@ -232,14 +230,14 @@ func saysOnce(t *testing.T, workers []*rig, want ...string) {
 	if diff := cmp.Diff(want, streamed); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(want, told(workers...)); diff != "" {
+	if diff := cmp.Diff(want, observed(workers...)); diff != "" {
 		t.Errorf("observers (-want +got):\n%s", diff)
 	}
 	logged := 0
 	for _, r := range workers {
-		logged += len(r.log.with("on hold:")) + len(r.log.with("on hold for another reason")) + len(r.log.with("no longer on hold"))
+		logged += len(r.log.with("on hold:")) + len(r.log.with("hold reason changed")) + len(r.log.with("hold ended"))
 	}
 	if logged != len(want) {
-		t.Errorf("%d lines in the logs, want %d", logged, len(want))
+		t.Errorf("%d log lines, want %d", logged, len(want))
 	}
 }
