@@ -8,38 +8,39 @@ import (
 )
 
 const (
-	// remindEvery is how often a condition that lasts is logged again.
+	// remindEvery is how often a lasting condition is logged again.
 	remindEvery = 5 * time.Minute
-	// silence is how long a condition must not have been found to count as a new
-	// one, where nobody reports its end.
+	// silence is how long a condition must not be found to count as new, if its end is
+	// not reported.
 	silence = time.Minute
 )
 
-// Condition logs a fault that is found again and again: a line when it begins, one
-// for each further state that it takes, one every five minutes while it lasts, and
-// one when it ends. Its methods are safe for concurrent use.
+// Condition logs a fault that is found repeatedly: one line when it begins, one for
+// each change of its state, one every five minutes while it lasts, and one when it
+// ends. Its methods are safe for concurrent use.
 type Condition struct {
-	// Log is where to. Required.
+	// Log receives the lines. Required.
 	Log *slog.Logger
-	// Level of the lines but the last, which has level info. Zero: info.
+	// Level is the level of all lines except the last, which has level info. Zero:
+	// info.
 	Level slog.Level
-	// Began is the message while it lasts, and Ended the one when it is over; empty:
-	// its end is not logged.
+	// Began is the message while the condition lasts, Ended the message when it is
+	// over; empty: its end is not logged.
 	Began, Ended string
-	// Settle is how long it must not have been found to be over: a fault that
-	// comes and goes is one. Zero: its end is logged at once.
+	// Settle is how long the condition must not be found until it is over, so that an
+	// intermittent fault counts as one. Zero: its end is logged at once.
 	Settle time.Duration
 
 	mu          sync.Mutex
-	since, last time.Time // of the condition, and when it was found last
-	lined       time.Time // the last line
+	since, last time.Time // start of the condition, and when it was found last
+	lined       time.Time // time of the last line
 	states      map[string]bool
 	found       int
 }
 
-// Found reports that the condition holds. state tells apart what deserves a line of
-// its own, such as the name of a fault; attrs are those of the line. It returns
-// whether it logged one.
+// Found reports that the condition holds. A new state, such as the name of a fault,
+// gets a line of its own; attrs are the attributes of the line. It returns whether it
+// logged a line.
 func (c *Condition) Found(state string, attrs ...any) (logged bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,7 +76,7 @@ func (c *Condition) Gone() {
 	}
 }
 
-// Conditions are conditions of one logger by their messages. The zero value has
+// Conditions are the conditions of one logger, by their messages. The zero value has
 // none; Log is required.
 type Conditions struct {
 	Log *slog.Logger
@@ -84,8 +85,8 @@ type Conditions struct {
 	all map[string]*Condition
 }
 
-// Of returns the condition with these messages, which it makes at the first call.
-// Its lines have level warn.
+// Of returns the condition with these messages, and creates it at the first call. Its
+// lines have level warn.
 func (c *Conditions) Of(began, ended string) *Condition {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -98,5 +99,5 @@ func (c *Conditions) Of(began, ended string) *Condition {
 	return c.all[began]
 }
 
-// settle is the Settle of Conditions.
+// settle is the Settle of all Conditions.
 const settle = 10 * time.Second

@@ -13,8 +13,8 @@ import (
 	"rollcall/internal/logging"
 )
 
-// conditions returns a logger without times, and what it has written since the
-// last call.
+// conditions returns a logger without times, and a function that returns what was
+// logged since its last call.
 func conditions() (*slog.Logger, func() []string) {
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
@@ -30,7 +30,7 @@ func conditions() (*slog.Logger, func() []string) {
 	}
 }
 
-func TestAConditionIsLoggedOnceAState(t *testing.T) {
+func TestAConditionIsLoggedOncePerState(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log, lines := conditions()
@@ -75,7 +75,7 @@ func TestAConditionThatLastsIsLoggedAgainWithItsDuration(t *testing.T) {
 	})
 }
 
-func TestAConditionThatComesAndGoesIsOne(t *testing.T) {
+func TestAnIntermittentConditionCountsAsOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log, lines := conditions()
@@ -99,7 +99,7 @@ func TestAConditionThatComesAndGoesIsOne(t *testing.T) {
 	})
 }
 
-func TestAConditionWhoseEndNobodyReportsBeginsAgainAfterSilence(t *testing.T) {
+func TestAConditionWithoutAnEndBeginsAgainAfterSilence(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log, lines := conditions()

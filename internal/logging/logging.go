@@ -1,7 +1,7 @@
-// Package logging makes the one logger: tinted text for a person at a terminal,
-// JSON for everything else, with asynq's own messages routed through it.
+// Package logging creates the logger: coloured text for a person at a terminal, JSON
+// for everything else. asynq's messages go through it, too.
 //
-// It must not know what is logged.
+// The package must not know what is logged.
 package logging
 
 import (
@@ -18,15 +18,14 @@ import (
 	"rollcall/internal/console"
 )
 
-// Config says how a logger writes.
+// Config is the form of the log.
 type Config struct {
-	// Format is "text", "json", or "auto" or empty: text on a terminal, else JSON.
+	// Format is "text", "json", or "auto" or empty: text on a terminal, otherwise JSON.
 	Format string
-	// Level is asked for every line, so it can change while the logger is in
-	// use. Nil: info.
+	// Level is read for every line, so it can change at run time. nil: info.
 	Level slog.Leveler
-	// ShowPersonalData writes values that mask themselves as they are, by their
-	// method Reveal. False: masked.
+	// ShowPersonalData writes values that mask themselves unmasked, by their method
+	// Reveal. False: masked.
 	ShowPersonalData bool
 }
 
@@ -48,7 +47,8 @@ func (c Config) Logger(w io.Writer) *slog.Logger {
 		}
 	}
 	if format == "text" {
-		// A Windows console prints colour codes as text unless a program asks it not to.
+		// A Windows console prints colour codes as text unless the program turns them
+		// on.
 		colour := IsTerminal(w) && runtime.GOOS != "windows"
 		return slog.New(tint.NewTextHandler(w, &tint.Options{
 			Level: level, TimeFormat: "15:04:05.000", NoColor: !colour, ReplaceAttr: c.replace(false),
@@ -57,9 +57,9 @@ func (c Config) Logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: c.replace(true)}))
 }
 
-// replace decides how values are written: text of others as one line that a
-// terminal shows and does not obey. units writes a duration with its
-// unit: as a bare number nobody knows what it counts.
+// replace decides how values are written. Text from other programs becomes one line
+// without terminal control sequences. units writes a duration with its unit, because a
+// bare number has no clear unit.
 func (c Config) replace(units bool) func([]string, slog.Attr) slog.Attr {
 	return func(_ []string, a slog.Attr) slog.Attr {
 		switch a.Value.Kind() {
@@ -79,8 +79,8 @@ func (c Config) replace(units bool) func([]string, slog.Attr) slog.Attr {
 // masked is a value that masks itself unless personal data is to be shown.
 type masked interface{ Reveal() string }
 
-// clean turns values that hold text of others into clean strings. Others, the
-// level and numbers in structures among them, stay as they are.
+// clean turns values with text of other programs into clean strings. Other values, such
+// as the level and numbers in structures, are unchanged.
 func (c Config) clean(value slog.Value) slog.Value {
 	if m, ok := value.Any().(masked); ok && c.ShowPersonalData {
 		return slog.StringValue(console.Clean(m.Reveal()))
@@ -99,13 +99,13 @@ func (c Config) clean(value slog.Value) slog.Value {
 		}
 		return slog.AnyValue(clean)
 	}
-	if reflect.ValueOf(value.Any()).Kind() == reflect.String { // of a type of its own
+	if reflect.ValueOf(value.Any()).Kind() == reflect.String { // a named string type
 		return slog.StringValue(console.Clean(fmt.Sprint(value.Any())))
 	}
 	return value
 }
 
-// Level returns the level called name, Info for an unknown one.
+// Level returns the level with this name, Info for an unknown one.
 func Level(name string) slog.Level {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(name)); err != nil {
@@ -114,14 +114,14 @@ func Level(name string) slog.Level {
 	return level
 }
 
-// IsTerminal reports whether w is a terminal that a person may be looking at.
+// IsTerminal reports whether w is a terminal.
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// Asynq is asynq's Logger on top of slog. asynq logs free text, so its messages
-// are kept as they are, a level lower: what concerns a task is told by us.
+// Asynq implements asynq's Logger with slog. asynq logs free text, so its messages are
+// unchanged but one level lower: rollcall itself logs what concerns a task.
 type Asynq struct{ Log *slog.Logger }
 
 // Debug implements asynq.Logger.

@@ -13,13 +13,13 @@ import (
 	"rollcall/internal/logging"
 )
 
-func TestWhatIsNotATerminalGetsJSON(t *testing.T) {
+func TestAFileGetsJSON(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	logging.New(&out, "auto", slog.LevelInfo).Info("ready", "lanes", 4, "took", 1500*time.Millisecond)
 	var line map[string]any
 	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
-		t.Fatalf("%q is no JSON: %v", out.String(), err)
+		t.Fatalf("%q is not JSON: %v", out.String(), err)
 	}
 	if line["msg"] != "ready" || line["lanes"] != 4.0 || line["took"] != "1.5s" {
 		t.Errorf("logged %v", line)
@@ -35,7 +35,7 @@ func TestTextInAFileHasNoColour(t *testing.T) {
 	}
 }
 
-func TestTheLevelChangesWhileInUse(t *testing.T) {
+func TestTheLevelCanChangeAtRunTime(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	var level slog.LevelVar
@@ -48,9 +48,9 @@ func TestTheLevelChangesWhileInUse(t *testing.T) {
 	}
 }
 
-// asynq calls a lost task a warning and an empty poll an error; its word is
-// kept, a level lower.
-func TestAsynqsMessagesComeThroughALevelLower(t *testing.T) {
+// asynq logs a lost task as a warning and an empty poll as an error. Its text is kept,
+// one level lower.
+func TestAsynqsMessagesAreLoggedOneLevelLower(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	asynq := logging.Asynq{Log: logging.New(&out, "text", slog.LevelDebug)}
@@ -73,7 +73,7 @@ func (o own) String() string { return "masked" }
 
 func (o own) Reveal() string { return string(o) }
 
-func TestAValueThatMasksItselfIsShownIfTheLoggerWasToldTo(t *testing.T) {
+func TestAMaskedValueIsShownIfTheLoggerShowsPersonalData(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"text", "json"} {
 		var masked, shown bytes.Buffer
@@ -91,7 +91,7 @@ func TestAValueThatMasksItselfIsShownIfTheLoggerWasToldTo(t *testing.T) {
 
 type word string
 
-func TestNoTextOfOthersMovesTheCursorOrForgesALine(t *testing.T) {
+func TestForeignTextCannotMoveTheCursorOrForgeALine(t *testing.T) {
 	t.Parallel()
 	const hostile = "x\x1b[2J\u202e\u009b1A\r\n12:00:00.000 ERR forged"
 	for _, format := range []string{"text", "json"} {
@@ -110,7 +110,7 @@ func TestNoTextOfOthersMovesTheCursorOrForgesALine(t *testing.T) {
 	}
 }
 
-func TestALoggerOfTheZeroConfigurationWritesFromInfoOn(t *testing.T) {
+func TestTheZeroConfigurationLogsFromLevelInfo(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	log := logging.Config{}.Logger(&out)

@@ -12,22 +12,22 @@ import (
 const (
 	// User is the ACL user of docs/redis.md.
 	User = "rollcall"
-	// Password is that user's in tests.
+	// Password is the user's password in tests.
 	Password = "pass-of-rollcall"
-	// Rules are that user's rights, as docs/redis.md has them.
+	// Rules are the user's permissions, as in docs/redis.md.
 	Rules = "~asynq:* ~rollcall:* resetchannels &asynq:cancel &rollcall:*" +
 		" -@all +@read +@write +@connection +eval +evalsha +time +wait +multi +exec +publish +subscribe +unsubscribe -@dangerous" +
 		" +info +cluster|slots +cluster|info +cluster|nodes +cluster|keyslot"
 
-	// SentinelPassword is what the Sentinels of a test ask for.
+	// SentinelPassword is the password of the Sentinels in tests.
 	SentinelPassword = "pass-of-sentinels"
 
 	admin         = "admin"
 	adminPassword = "pass-of-admin"
 )
 
-// Denied lists what the live servers have refused the user since they were
-// last asked, one line a command, key or channel.
+// Denied lists what the live servers have refused the user since the last call, one
+// line for each command, key or channel.
 func (d *Deployment) Denied(ctx context.Context) ([]string, error) {
 	var denied []string
 	for _, n := range d.live() {
@@ -41,7 +41,7 @@ func (d *Deployment) Denied(ctx context.Context) ([]string, error) {
 			return errors.Join(err, c.ACLLogReset(ctx).Err())
 		})
 		if err != nil {
-			return nil, fmt.Errorf("read the ACL log of %s: %w; it said last:\n%s", n.addr, err, n.last.String())
+			return nil, fmt.Errorf("read the ACL log of %s: %w; last output:\n%s", n.addr, err, n.last.String())
 		}
 	}
 	return denied, nil
@@ -57,6 +57,6 @@ func (d *Deployment) wantNoDenials(t *testing.T) {
 		t.Errorf("redistest: %v", err)
 	}
 	for _, line := range denied {
-		t.Errorf("redistest: the ACL user of docs/redis.md may not do what it needs: %s", line)
+		t.Errorf("redistest: the ACL user of docs/redis.md lacks a permission: %s", line)
 	}
 }

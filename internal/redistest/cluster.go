@@ -15,14 +15,14 @@ import (
 const (
 	masters = 3
 	slots   = 16384
-	// busOffset is where a node's bus is: its port and so many.
+	// busOffset is the distance from a node's port to its bus port.
 	busOffset = 10000
-	// nodeTimeout, in milliseconds, is how long a node may be silent. Shorter
-	// fails over sooner, and by mistake on a machine under load.
+	// nodeTimeout, in milliseconds, is how long a node may be silent. A shorter one
+	// fails over sooner, but also by mistake on a loaded machine.
 	nodeTimeout = "1500"
 )
 
-// Cluster starts three masters with a replica each. Under -short it skips the test.
+// Cluster starts three masters with one replica each. Under -short it skips the test.
 func Cluster(t *testing.T) *Deployment {
 	t.Helper()
 	if testing.Short() {
@@ -47,11 +47,11 @@ func Cluster(t *testing.T) *Deployment {
 	if err := d.join(t.Context()); err != nil {
 		t.Fatalf("redistest: make a cluster: %v", err)
 	}
-	eventually(t, "nodes that know each other", func(ctx context.Context) error {
+	eventually(t, "nodes to know each other", func(ctx context.Context) error {
 		return d.every(func(c *redis.Client) error {
 			nodes, err := c.ClusterNodes(ctx).Result()
 			if err == nil && (strings.Count(nodes, "\n") != 2*masters || strings.Contains(nodes, "handshake")) {
-				err = fmt.Errorf("not all have met:\n%s", nodes)
+				err = fmt.Errorf("some nodes have not met:\n%s", nodes)
 			}
 			return err
 		})
@@ -59,7 +59,7 @@ func Cluster(t *testing.T) *Deployment {
 	if err := d.replicate(t.Context()); err != nil {
 		t.Fatalf("redistest: give the masters replicas: %v", err)
 	}
-	eventually(t, "a cluster that is up", d.up)
+	eventually(t, "the cluster to be up", d.up)
 
 	addrs := make([]string, masters)
 	for i := range addrs {
@@ -72,7 +72,7 @@ func Cluster(t *testing.T) *Deployment {
 	return d
 }
 
-// every asks each live node.
+// every calls f for each live node.
 func (d *Deployment) every(f func(*redis.Client) error) error {
 	for _, n := range d.live() {
 		if err := d.as(n, f); err != nil {
@@ -82,12 +82,13 @@ func (d *Deployment) every(f func(*redis.Client) error) error {
 	return nil
 }
 
-// join shares the slots among the first nodes and introduces each to each:
-// gossip would do the rest, more slowly.
+// join assigns the slots to the first nodes and introduces all nodes to each other,
+// which is faster than waiting for gossip.
 func (d *Deployment) join(ctx context.Context) error {
 	for i, n := range d.nodes {
 		err := d.as(n, func(c *redis.Client) error {
-			// Told apart from the start, as they would otherwise have to find out.
+			// Distinct epochs from the start: the nodes would otherwise need time to
+			// resolve the conflict.
 			if err := c.Do(ctx, "cluster", "set-config-epoch", i+1).Err(); err != nil {
 				return err
 			}
@@ -129,8 +130,8 @@ func (d *Deployment) replicate(ctx context.Context) error {
 	return nil
 }
 
-// up tells whether all slots are served and all replicas are in step, as every
-// node sees it.
+// up returns nil if all slots are served and all replicas are in sync, as every node
+// sees it.
 func (d *Deployment) up(ctx context.Context) error {
 	for _, n := range d.nodes[masters:] {
 		if err := d.linked(ctx, n); err != nil {
@@ -143,7 +144,7 @@ func (d *Deployment) up(ctx context.Context) error {
 		}
 		nodes, err := c.ClusterNodes(ctx).Result()
 		if err == nil && strings.Count(nodes, "slave ") != masters {
-			err = fmt.Errorf("the replicas are not all known:\n%s", nodes)
+			err = fmt.Errorf("some replicas are unknown:\n%s", nodes)
 		}
 		return err
 	})
@@ -167,7 +168,7 @@ func (d *Deployment) failCluster(t *testing.T, key string) {
 	})
 	master := d.node(holder)
 	if err != nil || master == nil {
-		t.Fatalf("redistest: the master of %s is %q, none of the live servers: %v", key, holder, err)
+		t.Fatalf("redistest: the master of %s is %q, which is not a live server: %v", key, holder, err)
 	}
 	master.stop()
 	within(t, takeOverBound, "another master for "+key, func(ctx context.Context) error {
@@ -177,7 +178,7 @@ func (d *Deployment) failCluster(t *testing.T, key string) {
 			}
 			now, err := holderOf(ctx, c, key)
 			if err == nil && d.node(now) == nil {
-				err = fmt.Errorf("%s is still said to hold it", now)
+				err = fmt.Errorf("%s is still listed as its master", now)
 			}
 			return err
 		})
@@ -207,5 +208,5 @@ func holderOf(ctx context.Context, c *redis.Client, key string) (string, error) 
 			}
 		}
 	}
-	return "", fmt.Errorf("nobody holds slot %d", slot)
+	return "", fmt.Errorf("no node has slot %d", slot)
 }

@@ -12,15 +12,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Deployment is real servers in one of the topologies, empty at first, gone
-// when the test ends. Each knows the ACL user of docs/redis.md and lets nobody
-// else in, and when the test ends none of them may have refused that user
-// anything.
+// Deployment is real servers in one of the topologies. It starts empty and ends with
+// the test. Each server has the ACL user of docs/redis.md and accepts no other user.
+// When the test ends, no server may have refused that user anything.
 type Deployment struct {
 	Name string // single, sentinel, cluster or tls
-	URL  string // as redisdb.Open and ROLLCALL_REDIS_URL take it, user and password included
-	// Section is the redis: section of the worker's configuration, in YAML's
-	// flow style. It reads the passwords from the environment that Env lists.
+	URL  string // for redisdb.Open and ROLLCALL_REDIS_URL, with user and password
+	// Section is the redis: section of the worker's configuration, in YAML's flow
+	// style. Its passwords come from the environment variables in Env.
 	Section string
 	Env     map[string]string
 
@@ -36,8 +35,8 @@ type node struct {
 	addr string
 }
 
-// EachTopology runs test on a single server, behind Sentinel and on a Cluster,
-// as parallel subtests with those names. Under -short only on the single server.
+// EachTopology runs test on a single server, with Sentinel and on a Cluster, as
+// parallel subtests with those names. Under -short it uses only the single server.
 func EachTopology(t *testing.T, test func(t *testing.T, d *Deployment)) {
 	t.Helper()
 	for name, start := range map[string]func(*testing.T) *Deployment{"single": Single, "sentinel": Sentinel, "cluster": Cluster} {
@@ -66,8 +65,8 @@ func Single(t *testing.T) *Deployment {
 	return d
 }
 
-// Client returns a client as the user of docs/redis.md, closed when the test ends.
-// Not for goroutines beside the test's own.
+// Client returns a client with the user of docs/redis.md, closed when the test ends.
+// Call it only from the test's own goroutine.
 func (d *Deployment) Client(t *testing.T) redis.UniversalClient {
 	t.Helper()
 	client := redis.NewUniversalClient(d.Options())
@@ -75,31 +74,31 @@ func (d *Deployment) Client(t *testing.T) redis.UniversalClient {
 	return closing(t, client)
 }
 
-// Options returns what such a client is made of, the caller's own to change.
+// Options returns the options of such a client; the caller may change them.
 func (d *Deployment) Options() *redis.UniversalOptions {
 	options := d.options
 	options.TLSConfig = options.TLSConfig.Clone()
 	return &options
 }
 
-// FailOver kills the master that holds key, with everything that it has not
-// replicated yet, and returns when a replica has taken its place. It can be
-// done once for each master, and not to a single server.
+// FailOver kills the master of key, with everything that it has not replicated yet, and
+// returns when a replica has taken over. It works once for each master, and not with a
+// single server.
 func (d *Deployment) FailOver(t *testing.T, key string) {
 	t.Helper()
 	if d.fail == nil {
-		t.Fatalf("redistest: a deployment of kind %s has nobody to take over", d.Name)
+		t.Fatalf("redistest: a deployment of kind %s has no replica", d.Name)
 	}
 	d.fail(t, key)
 	for _, client := range d.handed {
-		// By itself it would ask the dead master for up to a minute.
+		// Without this the client would use the dead master for up to a minute.
 		if cluster, ok := client.(*redis.ClusterClient); ok {
 			cluster.ReloadState(t.Context())
 		}
 	}
 }
 
-// build starts the servers, and others on other ports if one does not start.
+// build starts the servers, and again on other ports if one does not start.
 func (d *Deployment) build(t *testing.T, servers func() error) {
 	t.Helper()
 	t.Cleanup(func() {
@@ -122,14 +121,14 @@ func (d *Deployment) stop() {
 	d.nodes = nil
 }
 
-// start adds a data node that has settings beside those that all have.
+// start adds a data node with settings in addition to the common ones.
 func (d *Deployment) start(binary, dir, port string, settings ...string) error {
 	file := filepath.Join(dir, "redis.conf")
 	all := append([]string{
 		"bind " + loopback, "port " + port, "dir " + dir, "daemonize no", `save ""`, "appendonly no",
 		"user default off resetpass ~* &* +@all",
 		"user " + User + " on >" + Password + " " + Rules,
-		// The test's own, and the servers' among each other.
+		// The user of the test itself, and of the servers among each other.
 		"user " + admin + " on >" + adminPassword + " ~* &* +@all",
 		"masteruser " + admin, "masterauth " + adminPassword,
 		"repl-diskless-sync yes", "repl-diskless-sync-delay 0",
@@ -150,7 +149,7 @@ func (d *Deployment) start(binary, dir, port string, settings ...string) error {
 	return nil
 }
 
-// live are the nodes that were not killed.
+// live returns the nodes that were not killed.
 func (d *Deployment) live() []*node {
 	var live []*node
 	for _, n := range d.nodes {
@@ -172,7 +171,7 @@ func (d *Deployment) node(address string) *node {
 	return nil
 }
 
-// as runs f with a client of one node as the test's own user.
+// as runs f with a client of one node, as the test's own user.
 func (d *Deployment) as(n *node, f func(*redis.Client) error) error {
 	client := redis.NewClient(&redis.Options{
 		Addr: n.addr, Username: admin, Password: adminPassword,
@@ -191,7 +190,7 @@ func closing(t *testing.T, client redis.UniversalClient) redis.UniversalClient {
 	return client
 }
 
-// linked tells whether a replica has caught up with its master once.
+// linked returns nil if a replica is in sync with its master.
 func (d *Deployment) linked(ctx context.Context, n *node) error {
 	return d.as(n, func(c *redis.Client) error {
 		info, err := c.Info(ctx, "replication").Result()
@@ -199,19 +198,19 @@ func (d *Deployment) linked(ctx context.Context, n *node) error {
 			return err
 		}
 		if !strings.Contains(info, "role:slave") || !strings.Contains(info, "master_link_status:up") {
-			return fmt.Errorf("%s is no replica in step: %s", n.addr, info)
+			return fmt.Errorf("%s is not a replica in sync: %s", n.addr, info)
 		}
 		return nil
 	})
 }
 
-// Settle returns when the replicas hold what was written before. Without it a
-// failover loses what had not been replicated, as it may.
+// Settle returns when the replicas have everything that was written before. Without it
+// a failover may lose writes that were not replicated.
 func (d *Deployment) Settle(t *testing.T) {
 	t.Helper()
 	for _, n := range d.live() {
 		var written int64
-		eventually(t, "replicas in step with "+n.addr, func(ctx context.Context) error {
+		eventually(t, "replicas in sync with "+n.addr, func(ctx context.Context) error {
 			return d.as(n, func(c *redis.Client) error {
 				info, err := c.Info(ctx, "replication").Result()
 				if err != nil || !strings.Contains(info, "role:master") || strings.Contains(info, "connected_slaves:0") {
@@ -229,7 +228,7 @@ func (d *Deployment) Settle(t *testing.T) {
 	}
 }
 
-// offset reads the number behind a mark in what INFO says; 0 for none.
+// offset reads the number after a mark in the output of INFO; 0 if there is none.
 func offset(info, mark string) (n int64) {
 	if _, rest, found := strings.Cut(info, mark); found {
 		_, _ = fmt.Sscan(strings.FieldsFunc(rest, func(r rune) bool { return r == ',' || r == '\r' })[0], &n)
@@ -237,8 +236,8 @@ func offset(info, mark string) (n int64) {
 	return n
 }
 
-// Part keeps the replicas from receiving what is written from now on, as a
-// network that lags does: FailOver then loses it for certain.
+// Part stops the replication of everything that is written from now on, as a slow
+// network does: FailOver then certainly loses it.
 func (d *Deployment) Part(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
@@ -263,7 +262,7 @@ func (d *Deployment) Part(t *testing.T) {
 	}
 }
 
-// Together tells whether two keys lie on one master.
+// Together reports whether two keys are on one master.
 func (d *Deployment) Together(t *testing.T, one, other string) bool {
 	t.Helper()
 	if d.Name != "cluster" {
@@ -276,7 +275,7 @@ func (d *Deployment) Together(t *testing.T, one, other string) bool {
 			return err
 		})
 		if err != nil {
-			t.Fatalf("redistest: who holds %s: %v", key, err)
+			t.Fatalf("redistest: find the master of %s: %v", key, err)
 		}
 	}
 	return holders[0] == holders[1]

@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// dieWithParent keeps a test binary that was killed, or that panicked on its
-// timeout, from leaving a redis-server behind: no Cleanup runs then.
+// dieWithParent makes redis-server end with a test binary that is killed or panics
+// after its timeout, when no Cleanup runs.
 func dieWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -4,5 +4,5 @@ package redistest
 
 import "os/exec"
 
-// dieWithParent does nothing where the kernel has no such promise.
+// dieWithParent does nothing on systems without this feature.
 func dieWithParent(*exec.Cmd) {}

@@ -18,18 +18,18 @@ import (
 
 const (
 	loopback = "127.0.0.1"
-	// startBound is how long a redis-server may take to say that it is ready,
-	// and a deployment to agree on who is master. It takes some 20 ms, and some
-	// seconds; a machine under load takes longer.
+	// startBound is how long a redis-server may take to be ready, and a deployment to
+	// agree on its master. They usually take 20 ms and some seconds; a loaded machine
+	// takes longer.
 	startBound = time.Minute
-	// takeOverBound is how long a replica may take to become the master. It takes
-	// some four seconds; a Sentinel that was kept from the processor for two
-	// distrusts its clock and does nothing for thirty, however often that happens.
+	// takeOverBound is how long a replica may take to become the master. It usually
+	// takes four seconds. A Sentinel that gets no CPU time for two seconds distrusts
+	// its clock and does nothing for thirty, each time.
 	takeOverBound = 4 * time.Minute
-	// portTries bounds how often ports that somebody else took in between are
-	// replaced with others.
+	// portTries bounds how often ports that another process took in between are
+	// replaced.
 	portTries = 5
-	// askEvery is how often a deployment is asked whether it is ready.
+	// askEvery is how often a deployment is checked for being ready.
 	askEvery = 20 * time.Millisecond
 )
 
@@ -40,7 +40,7 @@ type process struct {
 	cmd  *exec.Cmd
 	once sync.Once
 	gone chan struct{}
-	last tail // what it said last
+	last tail // end of its output
 }
 
 // tail keeps the end of what is written to it.
@@ -68,13 +68,13 @@ func (t *tail) String() string {
 	return string(t.text)
 }
 
-// stop kills that process and returns when it is gone. It may be repeated.
+// stop kills the process and returns when it has ended. It may be called again.
 func (p *process) stop() {
-	p.once.Do(func() { _ = p.cmd.Process.Kill() }) // it may have ended by itself
+	p.once.Do(func() { _ = p.cmd.Process.Kill() }) // it may already have ended
 	<-p.gone
 }
 
-// launch returns once the server has said ready on its standard output.
+// launch returns once the server has written ready to its standard output.
 func launch(binary, ready string, args ...string) (*process, error) {
 	cmd := exec.Command(binary, args...) //nolint:gosec,noctx // redis-server, and it ends with stop
 	dieWithParent(cmd)
@@ -86,8 +86,8 @@ func launch(binary, ready string, args ...string) (*process, error) {
 	started, said := make(chan error, 1), make(chan error, 1)
 	go func() {
 		defer close(p.gone)
-		// The kernel ties dieWithParent to the thread that forked, so that thread
-		// must live as long as the server does.
+		// The kernel ties dieWithParent to the thread that forked, so that thread must
+		// live as long as the server.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -116,26 +116,27 @@ func launch(binary, ready string, args ...string) (*process, error) {
 
 func await(log io.Reader, ready string) error {
 	var said []string
-	// The scanner may read beyond the line it returns; what it swallows of the
-	// log nobody needs.
+	// The scanner may read beyond the line that it returns; the rest of the log is not
+	// needed.
 	for lines := bufio.NewScanner(log); lines.Scan(); {
 		if strings.Contains(lines.Text(), ready) {
 			return nil
 		}
 		said = append(said, lines.Text())
 	}
-	return fmt.Errorf("it ended at once and said: %s", strings.Join(said, " / "))
+	return fmt.Errorf("it ended at once with the output: %s", strings.Join(said, " / "))
 }
 
-// freePorts returns n ports that nobody listens on, nor on the port that lies
-// so many beside each. beside 0: there is no such other.
+// freePorts returns n free ports whose port at the distance offset is free, too. offset
+// 0: there is no such other port.
 func freePorts(n, beside int) ([]string, error) {
 	var ports []string
 	for tries := 0; len(ports) < n; tries++ {
 		if tries > 100*n {
 			return nil, errors.New("no free ports are left")
 		}
-		// All are held until the last is found: else one might be given twice.
+		// All ports are held until the last one is found: otherwise one might be
+		// returned twice.
 		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr("0"))
 		if err != nil {
 			return nil, err
@@ -144,7 +145,7 @@ func freePorts(n, beside int) ([]string, error) {
 		port := l.Addr().(*net.TCPAddr).Port
 		if beside > 0 {
 			other, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr(strconv.Itoa(port+beside)))
-			if err != nil { // taken, or beyond 65535
+			if err != nil { // in use, or above 65535
 				continue
 			}
 			defer func() { _ = other.Close() }()
@@ -154,7 +155,7 @@ func freePorts(n, beside int) ([]string, error) {
 	return ports, nil
 }
 
-// retry builds something on free ports, which somebody else may take first.
+// retry builds something on free ports, which another process may take first.
 func retry(t *testing.T, build func() error) {
 	t.Helper()
 	var refused error
@@ -168,7 +169,7 @@ func retry(t *testing.T, build func() error) {
 	t.Fatalf("redistest: redis-server did not start: %v", refused)
 }
 
-// eventually asks until check is nil, and ends the test when it never is.
+// eventually repeats check until it returns nil, and fails the test after a while.
 func eventually(t *testing.T, what string, check func(context.Context) error) {
 	t.Helper()
 	within(t, startBound, what, check)

@@ -10,21 +10,21 @@ import (
 	"github.com/alicebob/miniredis/v2/proto"
 )
 
-// Fault is what a [Proxy] does to a command.
+// Fault is what a [Proxy] does with a command.
 type Fault int
 
 // The faults.
 const (
 	Pass      Fault = iota
-	LoseReply       // Redis carries it out; the connection ends before the answer
+	LoseReply       // Redis executes it; the connection ends before the answer
 	LoseSend        // the connection ends before Redis reads it
-	Mute            // Redis carries it out; no answer comes, the connection stays
-	Refuse          // answered with an error of Redis' kind, not carried out
+	Mute            // Redis executes it; no answer comes, the connection stays
+	Refuse          // answered with a Redis error, not executed
 	ShutDown        // the connection ends, and no new one is accepted
-	Seal            // carried out; all other connections end, and no new one is accepted
+	Seal            // executed; all other connections end, and no new one is accepted
 )
 
-// Proxy stands between clients and Redis and does to each command as it is told.
+// Proxy is between clients and Redis, and applies a Fault to each command.
 type Proxy struct {
 	listener net.Listener
 	server   string
@@ -33,15 +33,14 @@ type Proxy struct {
 
 	mu       sync.Mutex
 	conns    map[net.Conn]bool // true: to a client
-	accepted chan struct{}     // closed when no more are
+	accepted chan struct{}     // closed when no more connections are accepted
 	done     sync.WaitGroup
 }
 
-// NewProxy starts a proxy before the server at an address; it ends with the
-// test. judge says what happens to a command, which it gets as it is on the
-// wire; [Words] takes it apart. answered is told each command's answer, that of
-// a lost reply too, and may lose it; nil: nobody is. Both are called by several
-// goroutines.
+// NewProxy starts a proxy for the server at an address; it ends with the test. judge
+// returns the Fault of a command, which it receives as on the wire; [Words] parses it.
+// answered receives each command's answer, also a lost one, and may drop it; nil: not
+// called. Several goroutines call both.
 func NewProxy(t *testing.T, server string, judge func(request []byte) Fault, answered func(request, reply []byte) Fault) *Proxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", addr("0")) //nolint:noctx // it listens until the test ends
@@ -63,10 +62,10 @@ func NewProxy(t *testing.T, server string, judge func(request []byte) Fault, ans
 	return p
 }
 
-// Addr is the proxy's address, host:port.
+// Addr returns the proxy's address, host:port.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Words takes a command apart; nil if it is none.
+// Words parses a command; nil if it is not one.
 func Words(request []byte) []string {
 	words, err := proto.ReadStrings(string(request))
 	if err != nil {
@@ -77,11 +76,10 @@ func Words(request []byte) []string {
 
 func (p *Proxy) close() { p.closeBut(nil, nil) }
 
-// closeBut returns when no connection can be made any more, and when all but
-// one have seen their end. Close alone leaves both to the goroutine that is
-// reading or accepting just then.
+// closeBut returns when no new connection can be made, and all connections but one have
+// ended. Close alone leaves both to the goroutines that are reading or accepting.
 func (p *Proxy) closeBut(one, other net.Conn) {
-	_ = p.listener.Close() // it may be closed already, as may all below
+	_ = p.listener.Close() // may already be closed, like all below
 	<-p.accepted
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -118,7 +116,7 @@ func (p *Proxy) accept() {
 	}
 }
 
-// sent is a command whose answer is to come.
+// sent is a command whose answer is pending.
 type sent struct {
 	request []byte
 	fault   Fault
@@ -131,7 +129,7 @@ type crossing struct {
 
 	mu         sync.Mutex
 	sent       []sent
-	subscribed bool // what comes now answers no command
+	subscribed bool // further messages answer no command
 }
 
 func (c *crossing) end() {
@@ -177,15 +175,15 @@ func (c *crossing) requests() {
 func (c *crossing) expect(request []byte, fault Fault) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// The command's name is its first word.
+	// The name of the command is its first word.
 	c.subscribed = c.subscribed || bytes.Contains(bytes.ToLower(request[:min(len(request), 32)]), []byte("subscribe\r\n"))
 	if !c.subscribed {
 		c.sent = append(c.sent, sent{request, fault})
 	}
 }
 
-// first returns the command that a reply answers, and nothing for what comes
-// unasked.
+// first returns the command that a reply answers, and nothing for a message without a
+// command.
 func (c *crossing) first(reply []byte) sent {
 	c.mu.Lock()
 	defer c.mu.Unlock()

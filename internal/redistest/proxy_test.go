@@ -11,8 +11,8 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// Replies of every shape cross it, whichever protocol is spoken, and what was
-// sent together with a command whose reply is lost is carried out.
+// Replies of every type pass, in both protocols. A command that was sent together with
+// one whose reply is lost is executed.
 func TestAProxyLosesOneReplyAndLetsAllOthersPass(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
@@ -31,13 +31,13 @@ func TestAProxyLosesOneReplyAndLetsAllOthersPass(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := rdb.HGetAll(ctx, "h").Val(); got["a"] != "1\r\n" || len(got) != 2 {
-				t.Errorf("protocol %d: a map came as %q", protocol, got)
+				t.Errorf("protocol %d: a map was read as %q", protocol, got)
 			}
 			if err := rdb.Get(ctx, "nothing").Err(); !errors.Is(err, redis.Nil) {
-				t.Errorf("protocol %d: nothing came as %v", protocol, err)
+				t.Errorf("protocol %d: nil was read as %v", protocol, err)
 			}
 			if text, err := rdb.Info(ctx, "clients").Result(); err != nil || len(text) < 20 {
-				t.Errorf("protocol %d: INFO came as %q, %v", protocol, text, err)
+				t.Errorf("protocol %d: INFO was read as %q, %v", protocol, text, err)
 			}
 
 			rdb.Del(ctx, "x", "y")
@@ -51,7 +51,7 @@ func TestAProxyLosesOneReplyAndLetsAllOthersPass(t *testing.T) {
 				t.Errorf("protocol %d: %v, want the reply lost", protocol, err)
 			}
 			if n := s.Client(t).Exists(ctx, "x", "y").Val(); n != 2 {
-				t.Errorf("protocol %d: %d of two commands were carried out", protocol, n)
+				t.Errorf("protocol %d: %d of two commands were executed", protocol, n)
 			}
 		}
 	})

@@ -1,8 +1,9 @@
 // Package redistest gives a test its own Redis: miniredis in the process, or a
-// redis-server that the test starts and stops. What matters is run on both,
-// because each forgives something the other does not.
+// redis-server that the test starts and stops. Important tests run on both, because
+// each accepts something that the other rejects.
 //
-// It must not know what is kept in Redis, and no production code may import it.
+// The package must not know what is stored in Redis, and production code must not
+// import it.
 package redistest
 
 import (
@@ -16,12 +17,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Server is a Redis of one test's own, empty at first, gone when the test ends.
+// Server is a Redis for one test. It starts empty and ends with the test.
 type Server struct {
 	Addr string               // host:port on the loopback interface
-	Mini *miniredis.Miniredis // nil on a real one
+	Mini *miniredis.Miniredis // nil for a real Redis
 
-	// Of a real one alone.
+	// For a real Redis only.
 	running *process
 	again   func() (*process, error)
 }
@@ -40,9 +41,9 @@ func Each(t *testing.T, test func(t *testing.T, s *Server)) {
 	})
 }
 
-// Either runs test as Each does, but under -short on one of the two: on a
-// redis-server, which costs less processor time, or on miniredis where none is on the
-// PATH. It is for tests of what uses scripts that other tests run on both.
+// Either runs test like Each, but under -short on one of the two only: on redis-server,
+// which costs less CPU time, or on miniredis if redis-server is not on the PATH. It is
+// for tests whose scripts are covered on both by other tests.
 func Either(t *testing.T, test func(t *testing.T, s *Server)) {
 	t.Helper()
 	if !testing.Short() {
@@ -62,8 +63,8 @@ func Either(t *testing.T, test func(t *testing.T, s *Server)) {
 	})
 }
 
-// Mini starts a miniredis. Its TTLs stand still until Mini.FastForward moves
-// them; its TIME is the machine's unless Mini.SetTime says otherwise.
+// Mini starts a miniredis. Its TTLs change only with Mini.FastForward; its TIME is the
+// machine's unless Mini.SetTime sets it.
 func Mini(t *testing.T) *Server {
 	t.Helper()
 	mini := miniredis.NewMiniRedis()
@@ -74,9 +75,9 @@ func Mini(t *testing.T) *Server {
 	return &Server{Addr: mini.Addr(), Mini: mini}
 }
 
-// Real starts a redis-server that keeps nothing on disk. Without one on the
-// PATH the test is skipped, or fails where ROLLCALL_REQUIRE_REDIS=1 says that
-// a silent skip would hide something.
+// Real starts a redis-server that stores nothing on disk. If it is not on the PATH the
+// test is skipped; with ROLLCALL_REQUIRE_REDIS=1 it fails, so that no skip goes
+// unnoticed.
 func Real(t *testing.T) *Server {
 	t.Helper()
 	binary, dir := lookUp(t), t.TempDir()
@@ -115,7 +116,7 @@ func lookUp(t *testing.T) string {
 	return ""
 }
 
-// Away ends the server as a restart would: what it holds comes back with Back,
+// Away stops the server like a restart: its data is available again after Back, and
 // connections are refused until then.
 func (s *Server) Away(t *testing.T) {
 	t.Helper()
@@ -124,12 +125,12 @@ func (s *Server) Away(t *testing.T) {
 		return
 	}
 	if err := s.Client(t).Save(t.Context()).Err(); err != nil {
-		t.Fatalf("redistest: keep what the server holds: %v", err)
+		t.Fatalf("redistest: keep the server's data: %v", err)
 	}
 	s.running.stop()
 }
 
-// Back starts a server that is Away again, at the same address.
+// Back restarts a server after Away, at the same address.
 func (s *Server) Back(t *testing.T) {
 	t.Helper()
 	if s.Mini != nil {
@@ -160,8 +161,8 @@ func (s *Server) Client(t *testing.T) redis.UniversalClient {
 	return client
 }
 
-// Dials is what goleak need not find: the pool of a client that is closed while its
-// Redis is away dials once more, up to a second later.
+// Dials ignores a goroutine in goleak: the pool of a client that is closed while its
+// Redis is unavailable dials once more, up to a second later.
 func Dials() goleak.Option {
 	return goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial")
 }

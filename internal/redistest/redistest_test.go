@@ -10,7 +10,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-func TestEachGivesBothAnEmptyServerOfItsOwn(t *testing.T) {
+func TestEachStartsAnEmptyServerOfBothKinds(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		ctx := t.Context()
@@ -37,7 +37,7 @@ func TestEachGivesBothAnEmptyServerOfItsOwn(t *testing.T) {
 	})
 }
 
-func TestServerIsGoneWhenItsTestEnded(t *testing.T) { //nolint:tparallel // what is looked for is a subtest that has ended
+func TestAServerEndsWithItsTest(t *testing.T) { //nolint:tparallel // checks a subtest that has ended
 	t.Parallel()
 	var addrs []string
 	t.Run("inner", func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestServerIsGoneWhenItsTestEnded(t *testing.T) { //nolint:tparallel // what
 	}
 }
 
-func TestAServerThatWasAwayComesBackWithWhatItHeld(t *testing.T) {
+func TestARestartedServerHasItsDataAgain(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -61,11 +61,11 @@ func TestAServerThatWasAwayComesBackWithWhatItHeld(t *testing.T) {
 		}
 		s.Away(t)
 		if err := rdb.Get(t.Context(), "key").Err(); err == nil {
-			t.Error("the server answers although it is away")
+			t.Error("the server answers although it is stopped")
 		}
 		s.Back(t)
 		if got, err := rdb.Get(t.Context(), "key").Result(); err != nil || got != "value" {
-			t.Errorf("after it came back: %q, %v", got, err)
+			t.Errorf("after the restart: %q, %v", got, err)
 		}
 	})
 }

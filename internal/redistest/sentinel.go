@@ -12,17 +12,17 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Master is the name that the Sentinels of a test know their master by.
+// Master is the name of the master at the Sentinels of a test.
 const Master = "school"
 
-// sentinel is one of the three that watch.
+// sentinel is one of the three Sentinels.
 type sentinel struct {
 	*process
 	addr string
 }
 
-// Sentinel starts a master, a replica and three Sentinels, which ask for a
-// password of their own. Under -short it skips the test.
+// Sentinel starts a master, a replica and three Sentinels with a password of their own.
+// Under -short it skips the test.
 func Sentinel(t *testing.T) *Deployment {
 	t.Helper()
 	if testing.Short() {
@@ -60,7 +60,7 @@ func Sentinel(t *testing.T) *Deployment {
 		}
 		return nil
 	})
-	eventually(t, "a replica in step with its master", func(ctx context.Context) error { return d.linked(ctx, d.nodes[1]) })
+	eventually(t, "a replica in sync with its master", func(ctx context.Context) error { return d.linked(ctx, d.nodes[1]) })
 	eventually(t, "Sentinels that know each other and the replica", func(ctx context.Context) error { return agreed(ctx, watchers) })
 
 	addrs := make([]string, len(watchers))
@@ -79,9 +79,8 @@ func Sentinel(t *testing.T) *Deployment {
 
 func quoted(addrs []string) string { return `"` + strings.Join(addrs, `", "`) + `"` }
 
-// watch starts the i-th Sentinel. ports are those of master, replica and all
-// Sentinels. That it is told of the others spares it some seconds of finding
-// them out.
+// watch starts the i-th Sentinel. ports are those of master, replica and all Sentinels.
+// Listing the others in its configuration saves some seconds of discovery.
 func watch(binary, dir string, ports []string, i int) (*sentinel, error) {
 	id := func(i int) string { return strings.Repeat([]string{"a", "b", "c"}[i], 40) }
 	settings := []string{
@@ -99,7 +98,7 @@ func watch(binary, dir string, ports []string, i int) (*sentinel, error) {
 			settings = append(settings, "sentinel known-sentinel "+Master+" "+loopback+" "+ports[2+other]+" "+id(other))
 		}
 	}
-	file := filepath.Join(dir, "sentinel.conf") // it writes into it
+	file := filepath.Join(dir, "sentinel.conf") // the Sentinel writes into it
 	if err := os.WriteFile(file, []byte(strings.Join(settings, "\n")+"\n"), 0o600); err != nil {
 		return nil, err
 	}
@@ -115,7 +114,7 @@ func (s *sentinel) ask(f func(*redis.SentinelClient) error) error {
 	return errors.Join(f(client), client.Close())
 }
 
-// agreed tells whether the Sentinels could carry out a failover now.
+// agreed returns nil if the Sentinels could carry out a failover now.
 func agreed(ctx context.Context, watchers []*sentinel) error {
 	for _, s := range watchers {
 		err := s.ask(func(c *redis.SentinelClient) error {
@@ -147,7 +146,7 @@ func (d *Deployment) failSentinel(t *testing.T, watchers []*sentinel) {
 	})
 	master := d.node(before)
 	if master == nil {
-		t.Fatalf("redistest: the master %s is none of the live servers", before)
+		t.Fatalf("redistest: the master %s is not a live server", before)
 	}
 	master.stop()
 	within(t, takeOverBound, "another master", func(ctx context.Context) error {
@@ -163,7 +162,7 @@ func (d *Deployment) failSentinel(t *testing.T, watchers []*sentinel) {
 			err = d.as(heir, func(c *redis.Client) error {
 				info, err := c.Info(ctx, "replication").Result()
 				if err == nil && !strings.Contains(info, "role:master") {
-					err = fmt.Errorf("%s is no master yet", now)
+					err = fmt.Errorf("%s is not a master yet", now)
 				}
 				return err
 			})

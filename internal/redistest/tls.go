@@ -19,15 +19,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ServerName is the only name in the certificate of a TLS deployment: it is
-// dialled by an address that the certificate does not hold.
+// ServerName is the only name in the certificate of a TLS deployment. The address that
+// clients dial is not in the certificate.
 const ServerName = "redis.school.example"
 
-// Certificate is files in PEM form, made for one test.
+// Certificate is PEM files created for one test.
 type Certificate struct{ CA, Cert, Key string }
 
-// TLS starts one server that listens with TLS alone and asks clients for a
-// certificate, and returns one that it accepts.
+// TLS starts one server that accepts only TLS and requires a client certificate. It
+// returns a certificate that the server accepts.
 func TLS(t *testing.T) (*Deployment, Certificate) {
 	t.Helper()
 	binary, files := lookUp(t), certify(t)
@@ -65,7 +65,7 @@ func trusting(t *testing.T, files Certificate) *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, Certificates: []tls.Certificate{pair}, ServerName: ServerName}
 }
 
-// certify makes an authority and one certificate of it, for server and client.
+// certify creates an authority and a certificate of it, for server and client.
 func certify(t *testing.T) Certificate {
 	t.Helper()
 	dir := t.TempDir()

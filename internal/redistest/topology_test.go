@@ -14,7 +14,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-func TestADeploymentOutlivesItsMaster(t *testing.T) {
+func TestADeploymentSurvivesTheDeathOfItsMaster(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(*testing.T) *redistest.Deployment{"sentinel": redistest.Sentinel, "cluster": redistest.Cluster} {
 		t.Run(name, func(t *testing.T) {
@@ -38,7 +38,7 @@ func TestADeploymentOutlivesItsMaster(t *testing.T) {
 	}
 }
 
-func TestTheUserMayDoNothingBesides(t *testing.T) {
+func TestTheUserHasNoOtherPermissions(t *testing.T) {
 	t.Parallel()
 	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
 		ctx, rdb := t.Context(), d.Client(t)
@@ -52,15 +52,15 @@ func TestTheUserMayDoNothingBesides(t *testing.T) {
 		}
 		for command, err := range tried {
 			if err == nil || !strings.Contains(err.Error(), "NOPERM") {
-				t.Errorf("%s: %v, want it refused", command, err)
+				t.Errorf("%s: %v, want an error", command, err)
 			}
 		}
 		denied, err := d.Denied(ctx)
 		if err != nil || len(denied) < len(tried) {
-			t.Errorf("the servers name %q, %v; want all that was tried", denied, err)
+			t.Errorf("the servers list %q, %v; want all refused commands", denied, err)
 		}
 		if again, err := d.Denied(ctx); err != nil || len(again) > 0 {
-			t.Errorf("asked again they name %q, %v", again, err)
+			t.Errorf("at the second call they list %q, %v", again, err)
 		}
 
 		options := d.Options()
@@ -73,8 +73,8 @@ func TestTheUserMayDoNothingBesides(t *testing.T) {
 	})
 }
 
-// The tests run as the user that the page tells operators to make.
-func TestThePageHasTheUserOfTheTests(t *testing.T) {
+// The tests run as the user that the page lets operators create.
+func TestThePageDescribesTheUserOfTheTests(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/redis.md")
 	if err != nil {
@@ -82,6 +82,6 @@ func TestThePageHasTheUserOfTheTests(t *testing.T) {
 	}
 	want := "user " + redistest.User + " on >PASSWORD " + redistest.Rules
 	if !slices.Contains(strings.Split(string(page), "\n"), want) {
-		t.Errorf("docs/redis.md does not hold the line\n%s", want)
+		t.Errorf("docs/redis.md does not contain the line\n%s", want)
 	}
 }

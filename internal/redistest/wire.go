@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// readMessage reads one command or reply, raw. miniredis' own reader knows
-// neither verbatim strings, as INFO answers with, nor booleans.
+// readMessage reads one command or reply as raw bytes. miniredis' own reader supports
+// neither verbatim strings, which INFO returns, nor booleans.
 // https://redis.io/docs/latest/develop/reference/protocol-spec/
 func readMessage(r *bufio.Reader) ([]byte, error) {
 	line, err := r.ReadBytes('\n')
@@ -16,13 +16,13 @@ func readMessage(r *bufio.Reader) ([]byte, error) {
 		return nil, err
 	}
 	if len(line) < 3 {
-		return nil, fmt.Errorf("redistest: %q is no line of Redis' protocol", line)
+		return nil, fmt.Errorf("redistest: %q is not a line of the Redis protocol", line)
 	}
 	number := func() (int, error) { return strconv.Atoi(string(line[1 : len(line)-2])) }
 	switch line[0] {
 	case '$', '=', '!':
 		n, err := number()
-		if err != nil || n < 0 { // below 0: nothing
+		if err != nil || n < 0 { // below 0: nil
 			return line, err
 		}
 		text := make([]byte, n+2)
@@ -34,7 +34,7 @@ func readMessage(r *bufio.Reader) ([]byte, error) {
 			n *= 2
 		}
 		if line[0] == '|' {
-			n++ // what the attributes are about follows them
+			n++ // the value follows its attributes
 		}
 		for i := 0; i < n && err == nil; i++ {
 			var part []byte
