@@ -15,20 +15,20 @@ import (
 	"rollcall/tasks"
 )
 
-// mostProblems bounds what a result and a line of the log hold of a bad file.
+// mostProblems bounds the problems of a bad file in a result and in a log line.
 const mostProblems = 20
 
 // item is one task of a tick.
 type item struct {
 	place   string // "line 7"; in a list of courses "course 561294"
 	request tasks.Request
-	refusal error // of a row that is badly formed
+	refusal error // error of a row with an invalid form
 }
 
-// items returns what a tick enqueues. Each has a key of its own, so that a tick
-// that is carried out twice stores it once. The key holds what is to be done,
-// as a roster may be mended between two attempts; it takes the place of one
-// that the file gives, which would swallow the next night's.
+// items returns what a tick enqueues. Each item has a key of its own, so that a tick
+// that is carried out twice stores it once. The key depends on the task, because a
+// roster may be corrected between two attempts. It replaces a key in the file, which
+// would suppress the same row the next night.
 func (p *planned) items(t Tick, open func(string) (*table.Input, error)) ([]item, error) {
 	if p.Roster == "" {
 		items := make([]item, len(p.Courses.IDs))
@@ -43,7 +43,7 @@ func (p *planned) items(t Tick, open func(string) (*table.Input, error)) ([]item
 	if err != nil {
 		return nil, fmt.Errorf("schedule %s: roster %s: %w: put the roster there, or correct its path in the configuration", t.Schedule, p.Roster, err)
 	}
-	defer input.Close() //nolint:errcheck // it was only read
+	defer input.Close() //nolint:errcheck // opened only for reading
 	items, err := rosterItems(input, t)
 	if err != nil {
 		return nil, fmt.Errorf("schedule %s: roster %s: %w; nothing of it was enqueued", t.Schedule, p.Roster, err)
@@ -56,7 +56,7 @@ func rosterItems(input *table.Input, t Tick) ([]item, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Delays count from the tick, so that a second attempt means the same.
+	// Delays count from the tick, so that a second attempt produces the same.
 	file, err := roster.Open(content, roster.Options{Now: t.At})
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func rosterItems(input *table.Input, t Tick) ([]item, error) {
 		if err != nil {
 			return nil, err
 		}
-		if row.Line < tasks.MaxRows { // what becomes of the others is not kept
+		if row.Line < tasks.MaxRows { // the results of the others are not stored
 			row.Request.Options.Run, row.Request.Options.Row = t.run(), row.Line
 		}
 		row.Request.Options.Key = fmt.Sprintf("%s/%d/%s", t.ID(), row.Line, digest(row.Request.Task))
@@ -75,8 +75,8 @@ func rosterItems(input *table.Input, t Tick) ([]item, error) {
 	return items, nil
 }
 
-// digest tells apart what one line asked for at different times. It is empty
-// for a task that is refused anyway.
+// digest distinguishes what one line asked for at different times. It is empty for a
+// task that is rejected anyway.
 func digest(task tasks.Task) string {
 	typename, content, err := kinds.Encode(task, 1)
 	if err != nil {
@@ -86,8 +86,8 @@ func digest(task tasks.Task) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// summary is what became of a tick: the result that asynqmon shows. It holds no
-// names of people.
+// summary is the result of a tick, which asynqmon shows. It contains no names of
+// people.
 type summary struct {
 	Schedule     string   `json:"schedule"`
 	Tick         string   `json:"tick"`
@@ -97,10 +97,10 @@ type summary struct {
 	Outdated     int      `json:"outdated,omitzero"`
 	Refused      int      `json:"refused"`
 	NotStored    int      `json:"not_stored"`
-	Problems     []string `json:"problems,omitempty"` // of what was refused; the first of them
+	Problems     []string `json:"problems,omitempty"` // the first problems of refused rows
 	NotShown     int      `json:"problems_not_shown,omitzero"`
 
-	fault error // why the first that was not stored was not
+	fault error // error of the first item that was not stored
 }
 
 func (s *summary) add(place string, result tasks.Result) {
@@ -138,8 +138,8 @@ func (s *summary) refuse(place string, err error) {
 	s.Problems = append(s.Problems, place+": "+strings.Join(reasons, "; "))
 }
 
-// tell logs a summary: a warning where a person has to mend a file.
-func (s *summary) tell(log *slog.Logger) {
+// log logs the summary: a warning if a person must correct a file.
+func (s *summary) logTo(log *slog.Logger) {
 	level, attrs := slog.LevelInfo, []any{
 		"tasks", s.Tasks, "stored", s.Stored,
 		"already_there", s.AlreadyThere, "refused", s.Refused, "not_stored", s.NotStored,
@@ -151,9 +151,9 @@ func (s *summary) tell(log *slog.Logger) {
 	log.Log(context.Background(), level, "schedule: carried out", attrs...)
 }
 
-// store enqueues the items. Those for one target go one after the other, and
-// none after one that was not stored: the next attempt would store that one
-// last, and the older wish would win.
+// store enqueues the items. Items for one target are stored in order, and none after
+// one that was not stored: the next attempt would store that one last, and the earlier
+// change would win.
 func (c *carrier) store(ctx context.Context, t Tick, items []item) *summary {
 	s := &summary{Schedule: t.Schedule, Tick: t.ID()[len(t.Schedule)+1:], Tasks: len(items)}
 	results := make([]tasks.Result, len(items))
@@ -185,11 +185,11 @@ func (c *carrier) store(ctx context.Context, t Tick, items []item) *summary {
 	return s
 }
 
-// byTarget puts the items of one target together, targets by their first item.
-// Badly formed ones get their result here.
+// byTarget groups the items by target, in the order of each target's first item.
+// Invalid items get their result here.
 func byTarget(items []item, results []tasks.Result) [][]int {
 	var groups [][]int
-	at := make(map[any]int, len(items)) // by ledger.Target, which this room need not know
+	at := make(map[any]int, len(items)) // by ledger.Target, which this package need not know
 	for i, it := range items {
 		if it.refusal != nil {
 			results[i] = tasks.Result{Outcome: tasks.Refused, Err: it.refusal}

@@ -18,7 +18,7 @@ import (
 	"rollcall/internal/table"
 )
 
-func TestATickThatIsCarriedOutTwiceEnqueuesOnce(t *testing.T) {
+func TestATickThatIsCarriedOutTwiceEnqueuesEachRowOnce(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -28,7 +28,7 @@ func TestATickThatIsCarriedOutTwiceEnqueuesOnce(t *testing.T) {
 		if got := r.done(nightID); got.Stored != 3 {
 			t.Fatalf("%d stored, want 3", got.Stored)
 		}
-		// Line 3 is mended in between.
+		// Line 3 is corrected between the two attempts.
 		content := "kind,tenant,chat_id,user_id,nickname\nnickname,lakeside-dt,c1,u1,张三\nnickname,lakeside-dt,c1,u2,李四四\nnickname,lakeside-dt,c1,u3,Ann\n"
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -39,10 +39,10 @@ func TestATickThatIsCarriedOutTwiceEnqueuesOnce(t *testing.T) {
 		r.enqueue("night", nightID)
 		want := result{Schedule: "night", Tick: "2026-03-01T18:30:00Z", Tasks: 3, Stored: 1, AlreadyThere: 2}
 		if diff := cmp.Diff(want, r.done(nightID)); diff != "" {
-			t.Errorf("the second time (-want +got):\n%s", diff)
+			t.Errorf("second attempt (-want +got):\n%s", diff)
 		}
 		if got := r.stored(nickQueue); got != 4 {
-			t.Errorf("%d tasks stored, want 3 and the mended one", got)
+			t.Errorf("%d tasks stored, want 3 and the corrected one", got)
 		}
 		pending, err := r.inspector.ListPendingTasks(nickQueue)
 		if err != nil {
@@ -52,7 +52,7 @@ func TestATickThatIsCarriedOutTwiceEnqueuesOnce(t *testing.T) {
 		for _, info := range pending {
 			run, row := kinds.RunOf(info.Headers)
 			if run != "night.20260301T183000Z" {
-				t.Errorf("task %s is of run %q", info.ID, run)
+				t.Errorf("task %s belongs to run %q", info.ID, run)
 			}
 			rows[row]++
 		}
@@ -74,12 +74,12 @@ func TestTheNextNightEnqueuesTheSameRowsAgain(t *testing.T) {
 	for _, id := range []string{nightID, "night@2026-03-02T18:30:00Z"} {
 		r.enqueue("night", id)
 		if got := r.done(id); got.Stored != 1 {
-			t.Errorf("%s: %+v, want one stored although the file gives it a key", id, got)
+			t.Errorf("%s: %+v, want one stored in spite of the key in the file", id, got)
 		}
 	}
 }
 
-func TestBadRowsAreReportedAndTheOthersGo(t *testing.T) {
+func TestBadRowsAreReportedAndTheOthersEnqueued(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
 	path := writeRoster(t,
@@ -109,10 +109,10 @@ func TestBadRowsAreReportedAndTheOthersGo(t *testing.T) {
 	w.end(t)
 	text := log.String()
 	if !strings.Contains(text, "level=WARN") || !strings.Contains(text, "line 3: column nickname is missing") {
-		t.Errorf("the log does not tell:\n%s", text)
+		t.Errorf("the log does not report it:\n%s", text)
 	}
 	if strings.Contains(text, "张三") {
-		t.Errorf("the log tells a name:\n%s", text)
+		t.Errorf("the log contains a name:\n%s", text)
 	}
 }
 
@@ -209,7 +209,7 @@ func TestARosterOfASpreadsheetIsRead(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoTickIsADeadLetterAtOnce(t *testing.T) {
+func TestATaskThatIsNotATickIsADeadLetterAtOnce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
 	cfg := r.config(night(threePeople(t)))
@@ -217,14 +217,13 @@ func TestWhatIsNoTickIsADeadLetterAtOnce(t *testing.T) {
 	r.run(cfg)
 	r.enqueue("night", "night@yesterday")
 	want := `not a tick: its id is "night@yesterday", not night@ and a time in UTC: ` +
-		"find out who writes to queue rollcall.schedule besides rollcall, and discard it"
+		"find the other program that writes to queue rollcall.schedule, and discard the task"
 	if got := r.dead("night@yesterday"); got != want {
 		t.Errorf("cause:\n%s\nwant:\n%s", got, want)
 	}
 }
 
-// waits waits until a tick waits for another attempt, which must not have been
-// counted, and returns why.
+// waits waits until a tick waits for an uncounted retry, and returns the reason.
 func (r *rig) waits(id string) string {
 	r.t.Helper()
 	var info *asynq.TaskInfo
@@ -270,12 +269,12 @@ func TestTicksOfOneEntryDoNotOverlap(t *testing.T) {
 			t.Errorf("%+v, want three stored", got)
 		}
 		if r.rdb.Exists(t.Context(), running).Val() != 0 {
-			t.Error("the tick is over, and still marked as running")
+			t.Error("the tick has ended but is still marked as running")
 		}
 	})
 }
 
-// openPipe opens a named pipe, which takes until somebody writes to it.
+// openPipe opens a named pipe, which blocks until a writer opens it.
 func openPipe(path string) (*table.Input, error) {
 	if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
 		return table.OpenFile(path)
@@ -288,8 +287,8 @@ func openPipe(path string) (*table.Input, error) {
 	return table.Spool(file)
 }
 
-// slowRoster is a file that is read for as long as the test wants: opening it
-// for writing returns when a tick has begun to read. It takes openPipe.
+// slowRoster is a file whose read blocks as long as the test wants: opening it for
+// writing returns when a tick has started to read. It needs openPipe.
 func slowRoster(t *testing.T) (path string, open func() *os.File) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "roster.csv")
@@ -305,7 +304,7 @@ func slowRoster(t *testing.T) (path string, open func() *os.File) {
 	}
 }
 
-func TestAStopWaitsForATickUnderWay(t *testing.T) {
+func TestAStopWaitsForARunningTick(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -329,7 +328,7 @@ func TestAStopWaitsForATickUnderWay(t *testing.T) {
 	})
 }
 
-func TestATickThatOutlivesTheGraceGoesBackUncounted(t *testing.T) {
+func TestATickThatExceedsTheGraceReturnsUncounted(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -343,7 +342,7 @@ func TestATickThatOutlivesTheGraceGoesBackUncounted(t *testing.T) {
 		r.enqueue("night", nightID)
 		file := open()
 		w.stop()
-		r.until("the tick is cut off", func() bool { return strings.Contains(log.String(), "cut off") })
+		r.until("the tick is cancelled", func() bool { return strings.Contains(log.String(), "cancelled") })
 		if _, err := file.WriteString("kind,tenant,chat_id,user_id,nickname\nnickname,lakeside-dt,c1,u1,Ann\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -352,7 +351,7 @@ func TestATickThatOutlivesTheGraceGoesBackUncounted(t *testing.T) {
 		if got := r.waits(nightID); !strings.Contains(got, "1 of 1 tasks are not stored yet: the worker stopped") {
 			t.Errorf("cause: %s", got)
 		}
-		// Whoever comes next carries it on.
+		// The next worker continues it.
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
@@ -366,7 +365,7 @@ func TestATickThatOutlivesTheGraceGoesBackUncounted(t *testing.T) {
 	})
 }
 
-// Of two rows for one target the later must be stored later, at every attempt.
+// Of two rows for one target, the later must be stored later, at every attempt.
 func TestNoRowIsStoredBeforeAnEarlierOneOfItsTarget(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
@@ -377,8 +376,8 @@ func TestNoRowIsStoredBeforeAnEarlierOneOfItsTarget(t *testing.T) {
 		if got := r.done(nightID); got.Stored != 3 {
 			t.Fatalf("%+v, want three stored", got)
 		}
-		// The same once more, as if the first row's key could not be had and the
-		// second row had not been stored.
+		// Repeat it as if the first row's key could not be reserved and the second row
+		// had not been stored.
 		first, second := r.rowKey(2), r.rowKey(3)
 		held := r.rdb.Get(t.Context(), first).Val()
 		r.rdb.Set(t.Context(), first, "no reservation", 0)
@@ -387,7 +386,7 @@ func TestNoRowIsStoredBeforeAnEarlierOneOfItsTarget(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.enqueue("night", nightID)
-		r.until("an attempt that came to nothing", func() bool {
+		r.until("an attempt that failed", func() bool {
 			info, err := r.inspector.GetTaskInfo(schedule.Queue, nightID)
 			return err == nil && info.LastErr != ""
 		})
@@ -404,7 +403,7 @@ func TestNoRowIsStoredBeforeAnEarlierOneOfItsTarget(t *testing.T) {
 	})
 }
 
-// rowKey is the Redis key of a row's reservation.
+// rowKey returns the Redis key of a row's reservation.
 func (r *rig) rowKey(line int) string {
 	r.t.Helper()
 	keys := r.rdb.Keys(r.t.Context(), fmt.Sprintf("rollcall:key:lakeside-dt:%s/%d/*", nightID, line)).Val()

@@ -12,10 +12,9 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// asynq does not say so, but everything here rests on it: what PreEnqueueFunc
-// puts into the options is what the task is then enqueued with, by several
-// schedulers alike; an option that asynq does not know is passed over; and of
-// two tasks with one id the second is refused.
+// asynq does not document it, but this package depends on it. asynq enqueues a task
+// with the options that PreEnqueueFunc sets, also with several schedulers. It ignores
+// an option that it does not know. Of two tasks with one id it rejects the second.
 func TestAsynqEnqueuesWithTheOptionsThatPreEnqueueFuncLeaves(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
@@ -26,8 +25,8 @@ func TestAsynqEnqueuesWithTheOptionsThatPreEnqueueFuncLeaves(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// asynq enqueues from a goroutine of its own each time, a second apart: on a
-			// busy machine two at once. Its heartbeat reads the options too.
+			// asynq enqueues from a new goroutine each time, a second apart: on a busy
+			// machine two at once. Its heartbeat reads the options too.
 			var mu sync.Mutex
 			scheduler := asynq.NewScheduler(redisdb.ConnOpt(client), &asynq.SchedulerOpts{
 				LogLevel: asynq.FatalLevel,
@@ -63,11 +62,11 @@ func TestAsynqEnqueuesWithTheOptionsThatPreEnqueueFuncLeaves(t *testing.T) {
 					t.Error(err)
 				}
 			case <-time.After(patience):
-				t.Fatal("asynq's schedulers do not ring")
+				t.Fatal("asynq's schedulers do not enqueue")
 			}
 		}
 		if stored != 1 || refused != 3 {
-			t.Errorf("of four rings of two schedulers %d were stored and %d refused, want 1 and 3", stored, refused)
+			t.Errorf("of four enqueues by two schedulers %d were stored and %d rejected, want 1 and 3", stored, refused)
 		}
 		if info, err := r.inspector.GetTaskInfo("contract", "tick-1"); err != nil || info.Type != "t" {
 			t.Errorf("the task: %v, %v", info, err)
@@ -75,18 +74,18 @@ func TestAsynqEnqueuesWithTheOptionsThatPreEnqueueFuncLeaves(t *testing.T) {
 	})
 }
 
-// shown is an option that asynq does not have, and that does something when
-// the heartbeat reads it.
+// shown is an option that asynq does not have, and that runs a function when the
+// heartbeat reads it.
 type shown struct{ read func() }
 
 func (s shown) String() string       { s.read(); return "Shown()" }
 func (shown) Type() asynq.OptionType { return -1 }
 func (shown) Value() any             { return nil }
 
-// The id is kept from asynq's heartbeat by the options around it, as long as the
-// heartbeat reads all of them once, in their order and by String; and the page
-// must bear options that asynq does not know.
-func TestAsynqReadsTheOptionsOfAnEntryInTheirOrder(t *testing.T) {
+// The options around the id keep asynq's heartbeat from reading it, as long as the
+// heartbeat reads all options once, in order and with String. The web page must also
+// accept options that asynq does not know.
+func TestAsynqReadsTheOptionsOfAnEntryInOrder(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
 	client, err := redisdb.Open(r.server.URL())
@@ -96,7 +95,7 @@ func TestAsynqReadsTheOptionsOfAnEntryInTheirOrder(t *testing.T) {
 	reads := make(chan string, 100)
 	scheduler := asynq.NewScheduler(redisdb.ConnOpt(client), &asynq.SchedulerOpts{HeartbeatInterval: 500 * time.Millisecond, LogLevel: asynq.FatalLevel})
 	_, err = scheduler.Register("0 0 1 1 *", asynq.NewTask("t", nil),
-		told{"first", reads}, asynq.TaskID("next"), told{"last", reads})
+		recorded{"first", reads}, asynq.TaskID("next"), recorded{"last", reads})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,17 +118,17 @@ func TestAsynqReadsTheOptionsOfAnEntryInTheirOrder(t *testing.T) {
 	}
 }
 
-type told struct {
+type recorded struct {
 	name  string
 	reads chan<- string
 }
 
-func (o told) String() string {
+func (o recorded) String() string {
 	select {
 	case o.reads <- o.name:
 	default: // enough is known
 	}
 	return "Told()"
 }
-func (told) Type() asynq.OptionType { return -1 }
-func (told) Value() any             { return nil }
+func (recorded) Type() asynq.OptionType { return -1 }
+func (recorded) Value() any             { return nil }

@@ -12,20 +12,20 @@ import (
 	"rollcall/tasks"
 )
 
-// Entry is one thing that happens by itself.
+// Entry is one automatic job: a time, and what to enqueue.
 type Entry struct {
-	// Name is 1 to 39 of a-z, 0-9 and "-", not beginning with "-". It is part of
-	// what is stored: a renamed entry is another one.
+	// Name is 1 to 39 of a-z, 0-9 and "-", not beginning with "-". It is part of stored
+	// keys: a renamed entry is a new entry.
 	Name string
-	// Cron is when: five fields (minute hour day month weekday), @daily and the
+	// Cron is the time: five fields (minute hour day month weekday), @daily and the
 	// like, or @every with a duration of whole seconds.
 	Cron string
-	// Zone is the time zone that Cron is in, e.g. "Asia/Shanghai". Empty: UTC; the
+	// Zone is the time zone of Cron, e.g. "Asia/Shanghai". Empty: UTC; the
 	// configuration fills in Asia/Shanghai.
 	Zone string
-	// Roster is the path of a CSV file, read anew at each tick. Empty: Courses.
+	// Roster is the path of a CSV file, read again at each tick. Empty: Courses.
 	Roster string
-	// Courses are synced where there is no Roster.
+	// Courses are synced if there is no Roster.
 	Courses Courses
 }
 
@@ -37,7 +37,7 @@ type Courses struct {
 
 var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,38}$`)
 
-// planned is an entry that was judged.
+// planned is an entry that was validated.
 type planned struct {
 	Entry
 
@@ -45,14 +45,14 @@ type planned struct {
 	zone  *time.Location
 }
 
-// plan judges entries. Its error has a line for everything that is wrong.
+// plan validates entries. Its error has a line for each problem.
 func plan(entries []Entry) (map[string]*planned, error) {
 	all := make(map[string]*planned, len(entries))
 	var wrong []error
 	for _, e := range entries {
 		p, problems := e.judge()
 		if all[e.Name] != nil {
-			problems = append(problems, "its name stands there twice: give each entry its own")
+			problems = append(problems, "its name is used twice: give each entry its own name")
 		}
 		for _, problem := range problems {
 			wrong = append(wrong, fmt.Errorf("schedule %.80q: %s", e.Name, problem))
@@ -79,7 +79,7 @@ func (e Entry) judge() (*planned, []string) {
 	case e.Roster == "" && !courses:
 		problems = append(problems, "it does nothing: give a roster file or courses")
 	case e.Roster != "" && courses:
-		problems = append(problems, "it has a roster and courses: make two entries of it")
+		problems = append(problems, "it has a roster and courses: split it into two entries")
 	case courses:
 		problems = append(problems, e.Courses.problems()...)
 	}
@@ -88,7 +88,7 @@ func (e Entry) judge() (*planned, []string) {
 
 func (c Courses) problems() []string {
 	if len(c.IDs) == 0 {
-		return []string{"courses: no course is named: list their ids"}
+		return []string{"courses: there are no ids: list the course ids"}
 	}
 	var problems []string
 	seen := map[string]bool{}
@@ -100,52 +100,52 @@ func (c Courses) problems() []string {
 			}
 		}
 		if seen[id] {
-			problems = append(problems, fmt.Sprintf("courses: entry %d: course %.40q stands there twice", i+1, id))
+			problems = append(problems, fmt.Sprintf("courses: entry %d: course %.40q is listed twice", i+1, id))
 		}
 		seen[id] = true
 	}
 	return problems
 }
 
-// parse reads cron and zone. asynq's scheduler reads them again with the same
-// library, as spec gives them.
+// parse parses cron and zone. asynq's scheduler parses them again with the same
+// library, in the form that spec returns.
 func (p *planned) parse() error {
 	if strings.Contains(p.Cron, "TZ=") {
-		return errors.New("cron: the time zone does not stand in it but under zone")
+		return errors.New("cron: write the time zone under zone, not in cron")
 	}
 	var err error
 	if p.zone, err = time.LoadLocation(p.Zone); err != nil || p.Zone == "Local" {
-		return fmt.Errorf("zone: %.80q is not known: write a name of the IANA database such as Asia/Shanghai", p.Zone)
+		return fmt.Errorf("zone: %.80q is unknown: write a name of the IANA database such as Asia/Shanghai", p.Zone)
 	}
 	if p.times, err = cron.ParseStandard(p.spec()); err != nil {
 		return fmt.Errorf("cron: %.80q: %w: write minute, hour, day, month and weekday, e.g. \"30 2 * * *\"", p.Cron, err)
 	}
 	if d, ok := strings.CutPrefix(p.Cron, "@every "); ok {
-		// The library rounds what is not a whole number of seconds.
+		// The library rounds a duration that is not a whole number of seconds.
 		if every, err := time.ParseDuration(d); err != nil || every < time.Second || every%time.Second != 0 {
 			return fmt.Errorf("cron: %.80q: must be whole seconds, at least one", p.Cron)
 		}
 	}
 	if p.times.Next(time.Unix(0, 0)).IsZero() {
-		return fmt.Errorf("cron: %.80q: there is no such day", p.Cron)
+		return fmt.Errorf("cron: %.80q: this day does not exist", p.Cron)
 	}
 	return nil
 }
 
-// spec is the entry's time as asynq's scheduler takes it.
+// spec returns the entry's time in the form of asynq's scheduler.
 func (p *planned) spec() string { return "CRON_TZ=" + p.zone.String() + " " + p.Cron }
 
-// next is the first tick after t, zero if there is none within five years.
+// next returns the first tick after t, zero if there is none within five years.
 func (p *planned) next(t time.Time) time.Time {
-	// "@every" counts from whenever a scheduler started, so that each of two
-	// would have ticks of its own. Ours lie at multiples of it.
+	// "@every" counts from the start of a scheduler, so two schedulers would have
+	// different ticks. Ours are at multiples of the duration.
 	if every, ok := p.times.(cron.ConstantDelaySchedule); ok {
 		return t.Truncate(every.Delay).Add(every.Delay).In(p.zone)
 	}
 	return p.times.Next(t.In(p.zone))
 }
 
-// latest is the last tick after from and not after to; false if there is none.
+// latest returns the last tick after from and not after to; false if there is none.
 func (p *planned) latest(from, to time.Time) (time.Time, bool) {
 	if every, ok := p.times.(cron.ConstantDelaySchedule); ok {
 		tick := to.Truncate(every.Delay)
@@ -158,8 +158,8 @@ func (p *planned) latest(from, to time.Time) (time.Time, bool) {
 	return last, !last.IsZero()
 }
 
-// due is the tick that a bell which rings at now rings for. The windows keep the
-// search short: it walks from tick to tick.
+// due returns the tick that is due at now, when a scheduler fires. The windows keep the
+// search short: it steps from tick to tick.
 func (p *planned) due(now time.Time) (time.Time, bool) {
 	const day = 24 * time.Hour
 	for _, window := range []time.Duration{time.Minute, time.Hour, day, 31 * day, 366 * day, 5 * 366 * day} {
@@ -170,8 +170,8 @@ func (p *planned) due(now time.Time) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// Next returns the first n ticks of an entry after a time, in the entry's zone:
-// fewer where the calendar has no more, none for an entry that [New] refuses.
+// Next returns the first n ticks of an entry after a time, in the entry's zone: fewer
+// if the calendar has no more, none for an entry that [New] rejects.
 func Next(entry Entry, after time.Time, n int) []time.Time {
 	p, problems := entry.judge()
 	if len(problems) > 0 {

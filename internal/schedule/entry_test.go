@@ -45,19 +45,19 @@ func TestNextIsInTheZoneOfTheEntry(t *testing.T) {
 			[]string{"2026-03-01T18:40:00Z", "2026-03-01T18:50:00Z"},
 		},
 		{schedule.Entry{Cron: "0 0 29 2 *"}, "2026-03-01T00:00:00Z", []string{"2028-02-29T00:00:00Z"}},
-		// Clocks go forward from 02:00 to 03:00 on 29 March: no 02:30 that night.
+		// On 29 March clocks go from 02:00 to 03:00: that night has no 02:30.
 		{
 			schedule.Entry{Cron: "30 2 * * *", Zone: "Europe/Berlin"},
 			"2026-03-27T12:00:00Z",
 			[]string{"2026-03-28T02:30:00+01:00", "2026-03-30T02:30:00+02:00"},
 		},
-		// They go back from 03:00 to 02:00 on 25 October: 02:30 comes twice.
+		// On 25 October clocks go back from 03:00 to 02:00: 02:30 occurs twice.
 		{
 			schedule.Entry{Cron: "30 2 * * *", Zone: "Europe/Berlin"},
 			"2026-10-24T12:00:00Z",
 			[]string{"2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00", "2026-10-26T02:30:00+01:00"},
 		},
-		// Where midnight itself is left out, that day's is too.
+		// If midnight itself is skipped, that day's tick is skipped too.
 		{
 			schedule.Entry{Cron: "0 0 * * *", Zone: "America/Santiago"},
 			"2026-09-05T12:00:00Z",
@@ -77,7 +77,7 @@ func TestNextOfARefusedEntryIsEmpty(t *testing.T) {
 	}
 }
 
-// The configuration and docs/schedule.md allow a name the same length.
+// The configuration and docs/schedule.md allow names of the same length.
 func TestANameHasAtMost39Characters(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/schedule.md")
@@ -106,32 +106,32 @@ func TestNewNamesEverythingThatIsWrong(t *testing.T) {
 		`schedule "Night": name: must be`:             entry(func(e *schedule.Entry) { e.Name = "Night" }),
 		`cron: "30 2 * *": expected exactly 5 fields`: entry(func(e *schedule.Entry) { e.Cron = "30 2 * *" }),
 		`cron: "": `: entry(func(e *schedule.Entry) { e.Cron = "" }),
-		`cron: "61 2 * * *": end of range (61) above maximum (59)`:   entry(func(e *schedule.Entry) { e.Cron = "61 2 * * *" }),
-		`cron: the time zone does not stand in it but under zone`:    entry(func(e *schedule.Entry) { e.Cron = "TZ=UTC" }),
-		`cron: "0 0 30 2 *": there is no such day`:                   entry(func(e *schedule.Entry) { e.Cron = "0 0 30 2 *" }),
-		`cron: "@every 1500ms": must be whole seconds`:               entry(func(e *schedule.Entry) { e.Cron = "@every 1500ms" }),
-		`zone: "Asia/Peking" is not known: write a name of the IANA`: entry(func(e *schedule.Entry) { e.Zone = "Asia/Peking" }),
-		`zone: "Local" is not known`:                                 entry(func(e *schedule.Entry) { e.Zone = "Local" }),
-		`it does nothing: give a roster file or courses`:             entry(func(e *schedule.Entry) { e.Roster = "" }),
-		`it has a roster and courses`:                                entry(func(e *schedule.Entry) { e.Courses.Tenant = "ci" }),
-		`courses: no course is named`:                                entry(func(e *schedule.Entry) { e.Roster, e.Courses.Tenant = "", "ci" }),
+		`cron: "61 2 * * *": end of range (61) above maximum (59)`: entry(func(e *schedule.Entry) { e.Cron = "61 2 * * *" }),
+		`cron: write the time zone under zone, not in cron`:        entry(func(e *schedule.Entry) { e.Cron = "TZ=UTC" }),
+		`cron: "0 0 30 2 *": this day does not exist`:              entry(func(e *schedule.Entry) { e.Cron = "0 0 30 2 *" }),
+		`cron: "@every 1500ms": must be whole seconds`:             entry(func(e *schedule.Entry) { e.Cron = "@every 1500ms" }),
+		`zone: "Asia/Peking" is unknown: write a name of the IANA`: entry(func(e *schedule.Entry) { e.Zone = "Asia/Peking" }),
+		`zone: "Local" is unknown`:                                 entry(func(e *schedule.Entry) { e.Zone = "Local" }),
+		`it does nothing: give a roster file or courses`:           entry(func(e *schedule.Entry) { e.Roster = "" }),
+		`it has a roster and courses`:                              entry(func(e *schedule.Entry) { e.Courses.Tenant = "ci" }),
+		`courses: there are no ids`:                                entry(func(e *schedule.Entry) { e.Roster, e.Courses.Tenant = "", "ci" }),
 		`courses: entry 2: course_id must be 1 to 19 digits`: entry(func(e *schedule.Entry) {
 			e.Roster, e.Courses = "", schedule.Courses{Tenant: "ci", IDs: []string{"1", "x"}}
 		}),
-		`courses: entry 2: course "1" stands there twice`: entry(func(e *schedule.Entry) {
+		`courses: entry 2: course "1" is listed twice`: entry(func(e *schedule.Entry) {
 			e.Roster, e.Courses = "", schedule.Courses{Tenant: "ci", IDs: []string{"1", "1"}}
 		}),
 		`courses: entry 1: tenant is missing`: entry(func(e *schedule.Entry) { e.Roster, e.Courses = "", schedule.Courses{IDs: []string{"1"}} }),
 	} {
 		_, err := schedule.New(schedule.Config{Entries: []schedule.Entry{e}, Redis: &redis.UniversalOptions{}})
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v, want one that says %q", err, want)
+			t.Errorf("error %v, want one that contains %q", err, want)
 		}
 	}
 	good := entry(func(*schedule.Entry) {})
 	_, err := schedule.New(schedule.Config{Entries: []schedule.Entry{good, good, {Name: "x"}}, Redis: &redis.UniversalOptions{}})
-	if err == nil || strings.Count(err.Error(), "\n") != 2 || !strings.Contains(err.Error(), "its name stands there twice") {
-		t.Errorf("three things are wrong, and the error is:\n%v", err)
+	if err == nil || strings.Count(err.Error(), "\n") != 2 || !strings.Contains(err.Error(), "its name is used twice") {
+		t.Errorf("want an error with three problems:\n%v", err)
 	}
 	if _, err := schedule.New(schedule.Config{Entries: []schedule.Entry{good}}); err == nil {
 		t.Error("no Redis, and no error")

@@ -18,23 +18,23 @@ import (
 )
 
 const (
-	// beatEvery is how often asynqmon's page of entries is brought up to date; a
-	// dead leader's are shown for twice that.
+	// beatEvery is how often asynqmon's page of entries is updated. The entries of a
+	// dead leader are shown for twice that.
 	beatEvery = 2 * time.Second
-	// settled is how old a tick is before it is asked whether it was enqueued:
-	// asynq's scheduler, which keeps a history of what it enqueued, goes first.
+	// settled is the age from which a tick is checked for being enqueued: asynq's
+	// scheduler, which keeps a history of its ticks, goes first.
 	settled = 2 * time.Second
-	// tidyBound is how long the end of asynq's scheduler may take.
+	// tidyBound is how long the shutdown of asynq's scheduler may take.
 	tidyBound = 3 * time.Second
-	// lateMost is how late a tick is still enqueued by a worker that was there
-	// all the time while Redis was not.
+	// lateMost is how late a tick is still enqueued by a worker that was running while
+	// Redis was unavailable.
 	lateMost = time.Hour
 )
 
-// campaign stands for election until ctx ends, and leads whenever it is elected.
+// campaign competes for the lease until ctx ends, and leads while it holds it.
 func (s *Schedule) campaign(ctx context.Context, rdb redis.UniversalClient) {
 	l := lease{rdb: rdb, key: keyPrefix + "leader", token: uuid.NewString(), life: s.lease}
-	silent := false // Redis; said once
+	silent := false // Redis does not answer; logged once
 	for ctx.Err() == nil {
 		if !s.awaitEntries(ctx) {
 			return
@@ -43,7 +43,7 @@ func (s *Schedule) campaign(ctx context.Context, rdb redis.UniversalClient) {
 		elected, err := l.take(ctx)
 		switch {
 		case err != nil && ctx.Err() == nil && !silent:
-			s.log.Warn("schedule: Redis does not answer: nothing is enqueued by time until it does", "err", err)
+			s.log.Warn("schedule: redis unavailable; nothing is enqueued by time until it answers", "err", err)
 		case elected:
 			s.lead(ctx, l, asked)
 		}
@@ -59,11 +59,11 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// lead rings until ctx ends, the lease is lost or there is nothing to ring for.
+// lead runs the scheduler until ctx ends, the lease is lost or there are no entries.
 func (s *Schedule) lead(ctx context.Context, l lease, taken time.Time) {
 	held, leave := l.keep(ctx, taken)
 	defer leave()
-	s.log.Info("schedule: this worker rings from now on", "lease", l.token)
+	s.log.Info("schedule: this worker leads", "lease", l.token)
 	for held.Err() == nil {
 		entries, changed := s.current()
 		if len(entries) == 0 {
@@ -72,7 +72,7 @@ func (s *Schedule) lead(ctx context.Context, l lease, taken time.Time) {
 		s.ring(held, l.rdb, entries, changed)
 	}
 	if ctx.Err() == nil {
-		s.log.Info("schedule: this worker rings no more", "cause", context.Cause(held))
+		s.log.Info("schedule: this worker no longer leads", "cause", context.Cause(held))
 	}
 }
 
@@ -80,8 +80,8 @@ func (s *Schedule) lead(ctx context.Context, l lease, taken time.Time) {
 func (s *Schedule) ring(ctx context.Context, rdb redis.UniversalClient, entries map[string]*planned, changed <-chan struct{}) {
 	stop, err := s.startScheduler(entries)
 	if err != nil {
-		// The entries were judged, with the library that refuses them here.
-		s.log.Error("schedule: asynq refuses the entries: nothing is enqueued by time; please report it", "err", err)
+		// The entries were validated with the same library, so this is a defect.
+		s.log.Error("schedule: entries rejected by asynq, nothing is enqueued by time; please report it", "err", err)
 		pause(ctx, s.lease)
 		return
 	}
@@ -101,7 +101,7 @@ func (s *Schedule) ring(ctx context.Context, rdb redis.UniversalClient, entries 
 }
 
 func (s *Schedule) startScheduler(entries map[string]*planned) (stop func(), err error) {
-	b := &bells{options: make(map[string][]asynq.Option, len(entries))}
+	b := &tickers{options: make(map[string][]asynq.Option, len(entries))}
 	client := redisdb.New(&s.redis)
 	scheduler := asynq.NewScheduler(redisdb.ConnOpt(client), &asynq.SchedulerOpts{
 		HeartbeatInterval: beatEvery,
@@ -109,20 +109,20 @@ func (s *Schedule) startScheduler(entries map[string]*planned) (stop func(), err
 		LogLevel:          asynq.InfoLevel,
 		PreEnqueueFunc: func(task *asynq.Task, _ []asynq.Option) {
 			if t, err := dueTick(task, entries, s.now()); err != nil {
-				s.log.Error("schedule: asynq rings at a wrong time; please report it", "err", err)
+				s.log.Error("schedule: asynq fired at a wrong time; please report it", "err", err)
 			} else {
 				b.set(t)
 			}
 		},
 		PostEnqueueFunc: func(_ *asynq.TaskInfo, err error) {
-			b.rung()
+			b.fired()
 			if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
-				s.log.Warn("schedule: a tick was not enqueued; it is tried again in a few seconds", "err", err)
+				s.log.Warn("schedule: tick not enqueued; retried in a few seconds", "err", err)
 			}
 		},
 	})
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
-		if _, err := scheduler.Register(entries[name].spec(), asynq.NewTask(Type, encodePayload(name)), b.hang(name)...); err != nil {
+		if _, err := scheduler.Register(entries[name].spec(), asynq.NewTask(Type, encodePayload(name)), b.add(name)...); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", name, err), client.Close())
 		}
 	}
@@ -130,15 +130,15 @@ func (s *Schedule) startScheduler(entries map[string]*planned) (stop func(), err
 		return nil, errors.Join(err, client.Close())
 	}
 	return func() {
-		// It tidies up with a command an entry, each of which a Redis that hangs
-		// would hold up for as long as it can.
+		// The shutdown sends one command per entry. A Redis that hangs could block each
+		// of them for a long time.
 		enough := time.AfterFunc(tidyBound, func() { s.close("scheduler's client", client) })
 		defer enough.Stop()
 		scheduler.Shutdown()
 	}, nil
 }
 
-// dueTick is the tick that asynq is about to enqueue a task for.
+// dueTick returns the tick that asynq is about to enqueue a task for.
 func dueTick(task *asynq.Task, entries map[string]*planned, now time.Time) (Tick, error) {
 	var p payload
 	if err := json.Unmarshal(task.Payload(), &p); err != nil {
@@ -155,9 +155,9 @@ func dueTick(task *asynq.Task, entries map[string]*planned, now time.Time) (Tick
 	return Tick{Schedule: p.Schedule, At: at}, nil
 }
 
-// makeGood sees to it that the last tick of each entry is enqueued: asynq's
-// scheduler rings once and forgets, and between two leaders nobody rings. Of
-// several that were missed the last one is enough, as the roster is read anew.
+// makeGood checks that the last tick of each entry is enqueued: asynq's scheduler fires
+// once without a retry, and between two leaders no scheduler runs. If several ticks
+// were missed, the last one is enough, because the roster is read again.
 func (s *Schedule) makeGood(ctx context.Context, rdb redis.UniversalClient, entries map[string]*planned) {
 	now := s.now()
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
@@ -166,12 +166,13 @@ func (s *Schedule) makeGood(ctx context.Context, rdb redis.UniversalClient, entr
 			continue
 		}
 		t := Tick{Schedule: name, At: at}
-		// It owns nothing, and lists the queue anew in case somebody deleted it.
+		// The client owns no connection. Enqueueing lists the queue again in case a
+		// person deleted it.
 		client := asynq.NewClientFromRedisClient(rdb)
 		_, err := client.EnqueueContext(ctx, asynq.NewTask(Type, encodePayload(name)), append(options(), asynq.TaskID(t.ID()))...)
 		switch {
 		case err == nil:
-			s.log.Info("schedule: a tick that was missed is made good", "schedule", name, "tick", t.At)
+			s.log.Info("schedule: missed tick enqueued", "schedule", name, "tick", t.At)
 		case !errors.Is(err, asynq.ErrTaskIDConflict):
 			continue
 		}
@@ -179,7 +180,7 @@ func (s *Schedule) makeGood(ctx context.Context, rdb redis.UniversalClient, entr
 	}
 }
 
-// cover notes that a tick is enqueued, unless its entry was replaced meanwhile.
+// cover records that a tick is enqueued, unless its entry was replaced in the meantime.
 func (s *Schedule) cover(name string, entry *planned, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -188,9 +189,9 @@ func (s *Schedule) cover(name string, entry *planned, at time.Time) {
 	}
 }
 
-// coveredUntil is the time up to which no tick of an entry can be missing.
-// Whoever has not led yet looks back far enough to meet the end of a leader
-// that died.
+// coveredUntil returns the time up to which no tick of an entry can be missing. A
+// worker that has not led yet looks back far enough to cover the end of a leader that
+// died.
 func (s *Schedule) coveredUntil(name string, now time.Time) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()

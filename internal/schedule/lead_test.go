@@ -31,7 +31,7 @@ func TestOneTickEnqueuesEachRowOnceWithThreeWorkers(t *testing.T) {
 		if diff := cmp.Diff(want, r.done(nightID)); diff != "" {
 			t.Errorf("result (-want +got):\n%s", diff)
 		}
-		for _, w := range workers { // each leads in turn, and looks back
+		for _, w := range workers { // each leads in turn, and checks for missed ticks
 			w.end(t)
 		}
 		if got := r.ids("completed"); len(got) != 1 {
@@ -43,9 +43,9 @@ func TestOneTickEnqueuesEachRowOnceWithThreeWorkers(t *testing.T) {
 	})
 }
 
-// A thief takes the lease away again and again: then there are two leaders for a
-// while, as the old one has not noticed yet, or none.
-func TestEverySecondIsRungOnceHoweverOftenTheLeadChanges(t *testing.T) {
+// A thief takes the lease again and again: then there are two leaders for a while,
+// because the old one has not noticed yet, or none.
+func TestEveryTickIsEnqueuedOnceAcrossChangesOfTheLeader(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -67,7 +67,7 @@ func TestEverySecondIsRungOnceHoweverOftenTheLeadChanges(t *testing.T) {
 		}
 		for _, id := range r.ids("completed") {
 			if got := r.result(id); got.Stored != 3 || got.AlreadyThere != 0 {
-				t.Errorf("%s stored %d of 3, %d were there already", id, got.Stored, got.AlreadyThere)
+				t.Errorf("%s stored %d of 3, %d were already stored", id, got.Stored, got.AlreadyThere)
 			}
 		}
 	})
@@ -111,7 +111,7 @@ func TestOnlyTheLeaderShowsEntriesOnTheSchedulerPage(t *testing.T) {
 	})
 }
 
-// first is the first member of a sorted set.
+// first returns the first member of a sorted set.
 func (r *rig) first(key string) string {
 	for _, member := range r.rdb.ZRange(r.t.Context(), key, 0, 0).Val() {
 		return member
@@ -119,7 +119,7 @@ func (r *rig) first(key string) string {
 	return ""
 }
 
-func TestALeaderThatFallsSilentIsReplacedWithinItsLease(t *testing.T) {
+func TestALeaderThatLosesRedisIsReplacedWithinItsLease(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -135,7 +135,7 @@ func TestALeaderThatFallsSilentIsReplacedWithinItsLease(t *testing.T) {
 
 		r.run(r.brief(schedule.Entry{Name: "often", Cron: "@every 1s", Roster: path}))
 		cut.cut()
-		r.until("the first has noticed", func() bool { return strings.Contains(log.String(), "rings no more") })
+		r.until("the first has noticed", func() bool { return strings.Contains(log.String(), "no longer leads") })
 		if s.Mini != nil {
 			s.Mini.FastForward(first.Lease)
 		}
@@ -144,17 +144,17 @@ func TestALeaderThatFallsSilentIsReplacedWithinItsLease(t *testing.T) {
 			return holder != "" && holder != token
 		})
 		before := len(r.ids("completed"))
-		r.until("ticks go on", func() bool { return len(r.ids("completed")) > before+1 })
+		r.until("ticks continue", func() bool { return len(r.ids("completed")) > before+1 })
 		leader.end(t)
 	})
 }
 
-func TestALeaderThatEndsLeavesAtOnce(t *testing.T) {
+func TestALeaderThatStopsReleasesItsLeaseAtOnce(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		cfg := r.brief(night(threePeople(t)))
-		cfg.Lease = time.Hour // nobody could wait for that
+		cfg.Lease = time.Hour // longer than any test waits
 		leader := r.run(cfg)
 		r.until("it leads", func() bool { return r.rdb.Exists(t.Context(), leaderKey).Val() == 1 })
 		leader.end(t)
@@ -167,7 +167,7 @@ func TestALeaderThatEndsLeavesAtOnce(t *testing.T) {
 	})
 }
 
-func TestATickThatWasMissedLongAgoIsNotMadeUpFor(t *testing.T) {
+func TestATickThatWasMissedLongAgoIsNotEnqueued(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
 	cfg := r.brief(night(threePeople(t)), schedule.Entry{Name: "now", Cron: "31 2 * * *", Zone: "Asia/Shanghai", Roster: threePeople(t)})
@@ -175,11 +175,11 @@ func TestATickThatWasMissedLongAgoIsNotMadeUpFor(t *testing.T) {
 	r.run(cfg)
 	r.done("now@2026-03-01T18:31:00Z")
 	if got := r.ids("completed"); len(got) != 1 {
-		t.Errorf("ticks %v, want the one of a moment ago", got)
+		t.Errorf("ticks %v, want the recent one", got)
 	}
 }
 
-func TestATickThatCameWhileRedisWasAwayIsMadeGood(t *testing.T) {
+func TestATickThatWasMissedDuringAnOutageIsEnqueuedLater(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
@@ -194,9 +194,9 @@ func TestATickThatCameWhileRedisWasAwayIsMadeGood(t *testing.T) {
 		log := &journal{}
 		cfg.Log = log.logger()
 		r.run(cfg)
-		r.until("a leader", func() bool { return strings.Contains(log.String(), "rings from now on") })
+		r.until("a leader", func() bool { return strings.Contains(log.String(), "this worker leads") })
 		s.Away(t)
-		r.until("the leader has noticed", func() bool { return strings.Contains(log.String(), "rings no more") })
+		r.until("the leader has noticed", func() bool { return strings.Contains(log.String(), "no longer leads") })
 		mu.Lock()
 		now = now.Add(20 * time.Minute)
 		mu.Unlock()
@@ -210,23 +210,23 @@ func TestATickThatCameWhileRedisWasAwayIsMadeGood(t *testing.T) {
 	})
 }
 
-func TestReplacedEntriesHoldFromTheNextTickOn(t *testing.T) {
+func TestReplacedEntriesApplyFromTheNextTickOn(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		path := threePeople(t)
-		cfg := r.brief() // none: nothing is taken, nobody leads
+		cfg := r.brief() // no entries: the worker takes no ticks and does not lead
 		cfg.Now = nightClock(t)
 		w := r.run(cfg)
 		if err := w.Replace([]schedule.Entry{{Name: "Night", Cron: "30 2 * * *", Roster: path}}); err == nil {
-			t.Error("an entry with a wrong name was taken over")
+			t.Error("an entry with an invalid name was accepted")
 		}
 		if err := w.Replace([]schedule.Entry{night(path), {Name: "often", Cron: "@every 1s", Roster: path}}); err != nil {
 			t.Fatal(err)
 		}
 		r.until("the new entry's ticks", func() bool { return strings.Contains(strings.Join(r.ids("completed"), " "), "often@") })
 		if strings.Contains(strings.Join(r.ids("completed"), " "), "night@") {
-			t.Error("a tick from before the entry was there was made good")
+			t.Error("a tick from before the entry existed was enqueued")
 		}
 		if err := w.Replace(nil); err != nil {
 			t.Fatal(err)
@@ -235,7 +235,7 @@ func TestReplacedEntriesHoldFromTheNextTickOn(t *testing.T) {
 	})
 }
 
-// cable is a connection to Redis that can be cut, and stays so.
+// cable is a connection to Redis that can be cut permanently.
 type cable struct {
 	listener net.Listener
 	mu       sync.Mutex

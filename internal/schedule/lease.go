@@ -8,20 +8,20 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// errLost is why work ended whose lease somebody else may have by now.
-var errLost = errors.New("the lease was lost: it was not renewed in time, or somebody took it away")
+// errLost is why work ended whose lease another worker may hold now.
+var errLost = errors.New("the lease was lost: it was not renewed in time, or another worker took it")
 
-// lease is a key in Redis that one of many holds at a time. Redis' clock ends
-// it, so that the clocks of those who compete do not matter.
+// lease is a key in Redis that one of many workers holds at a time. It expires by
+// Redis' clock, so the workers' clocks do not matter.
 type lease struct {
 	rdb   redis.UniversalClient
 	key   string
-	token string // says whose it is
+	token string // identifies the holder
 	life  time.Duration
 }
 
-// Taking is renewing too: whoever finds the key gone may have it, if it was
-// theirs or not.
+// Taking and renewing are the same: a worker that finds no key may take it, even if it
+// held it before.
 var takeLease = redis.NewScript(`
 local holder = redis.call("GET", KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
@@ -32,7 +32,7 @@ var leaveLease = redis.NewScript(`
 if redis.call("GET", KEYS[1]) == ARGV[1] then redis.call("DEL", KEYS[1]) end
 return 1`)
 
-// take takes or renews the lease; false if somebody else has it.
+// take takes or renews the lease; false if another worker holds it.
 func (l lease) take(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.life/3)
 	defer cancel()
@@ -40,15 +40,15 @@ func (l lease) take(ctx context.Context) (bool, error) {
 	return taken == 1, err
 }
 
-// keep renews a lease that was just taken, at taken at the latest, until ctx or
-// leave ends it. The context that it returns ends then too, and with errLost
-// before anybody else can have the lease.
+// keep renews a lease that was taken no later than taken, until ctx ends or leave is
+// called. The context that it returns ends then, too. It ends with errLost before
+// another worker can hold the lease.
 func (l lease) keep(ctx context.Context, taken time.Time) (held context.Context, leave func()) {
 	held, end := context.WithCancelCause(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		// Two thirds of the life: the rest is for whatever runs to notice.
+		// Two thirds of the life: the rest is for running work to notice.
 		lost := time.AfterFunc(l.life*2/3-time.Since(taken), func() { end(errLost) })
 		defer lost.Stop()
 		ticker := time.NewTicker(l.life / 3)
@@ -74,7 +74,7 @@ func (l lease) keep(ctx context.Context, taken time.Time) (held context.Context,
 		<-ended
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(l.life/3, time.Second))
 		defer cancel()
-		// One that is not left runs out.
+		// A lease that is not released expires.
 		_ = leaveLease.Run(ctx, l.rdb, []string{l.key}, l.token).Err()
 	}
 }

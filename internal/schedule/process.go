@@ -20,26 +20,26 @@ const (
 	// tickBound is how long one attempt at a tick may take: some 500,000 rows
 	// need a few minutes.
 	tickBound = 30 * time.Minute
-	// together is how many entries' ticks one worker carries out side by side.
+	// together is how many entries' ticks one worker carries out concurrently.
 	together = 4
 
-	// pollEvery is how often an idle worker looks for a tick; asynq spreads it by
+	// pollEvery is how often an idle worker checks for a tick; asynq spreads it by
 	// half.
 	pollEvery = 500 * time.Millisecond
-	// uncountedWait is the wait before the next attempt where nobody is to blame:
-	// the worker stopped, or another tick of the entry is not over.
+	// uncountedWait is the wait before the next attempt after a failure that is not
+	// counted: the worker stopped, or another tick of the entry is running.
 	uncountedWait = 2 * time.Second
 	newerWait     = time.Minute
 )
 
-var errStopping = errors.New("the worker stopped: the tick is carried on by another, or when it is back")
+var errStopping = errors.New("the worker stopped: another worker continues the tick, or this one after its restart")
 
 // carrier carries out ticks.
 type carrier struct {
 	schedule *Schedule
 	rdb      redis.UniversalClient
 	producer *enqueue.Client
-	running  context.Context //nolint:containedctx // ends when the grace of a stop is over
+	running  context.Context //nolint:containedctx // ends when the grace period of a stop is over
 }
 
 func (c *carrier) serverConfig() asynq.Config {
@@ -54,7 +54,7 @@ func (c *carrier) serverConfig() asynq.Config {
 			if f, ok := errors.AsType[*failure](err); ok {
 				return f.after
 			}
-			return uncountedWait // asynq itself cut it off
+			return uncountedWait // cancelled by asynq
 		},
 		TaskCheckInterval:        pollEvery,
 		DelayedTaskCheckInterval: time.Second,
@@ -64,8 +64,8 @@ func (c *carrier) serverConfig() asynq.Config {
 	}
 }
 
-// failure is how an attempt that came to nothing travels through asynq, which
-// shows its words beside the task.
+// failure carries a failed attempt through asynq, which shows its message with the
+// task.
 type failure struct {
 	err     error
 	counted bool
@@ -76,7 +76,7 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-// Is makes asynq archive what is dead.
+// Is makes asynq archive a dead tick.
 func (f *failure) Is(target error) bool { return f.dead && target == asynq.SkipRetry }
 
 // process is one attempt at one tick.
@@ -85,7 +85,7 @@ func (c *carrier) process(ctx context.Context, task *asynq.Task) error {
 	log := c.schedule.log.With("tick", id)
 	summary, err := c.attempt(ctx, id, task.Payload())
 	if summary != nil {
-		summary.tell(log)
+		summary.logTo(log)
 		keepResult(task, summary, log)
 	}
 	if err == nil {
@@ -99,13 +99,13 @@ func (c *carrier) process(ctx context.Context, task *asynq.Task) error {
 	case f.counted:
 		log.Warn("schedule: will retry", "in", f.after, "cause", f.err)
 	default:
-		log.Info("schedule: goes back", "in", f.after, "cause", f.err)
+		log.Info("schedule: returned to the queue", "in", f.after, "cause", f.err)
 	}
 	return f
 }
 
-// judge says what becomes of a tick whose attempt came to nothing after failed
-// counted ones.
+// judge returns what happens to a tick after an attempt that failed, given the number
+// of earlier counted failures.
 func (c *carrier) judge(err error, failed int) *failure {
 	newer, malformed := (*NewerVersionError)(nil), (*PayloadError)(nil)
 	switch {
@@ -123,9 +123,9 @@ func (c *carrier) judge(err error, failed int) *failure {
 	return &failure{err: fmt.Errorf("%w · attempt %d of %d", err, failed+1, len(waits)+1), counted: true, after: waits[failed]}
 }
 
-// errBusy keeps the ticks of one entry in their order: an older reading of a
-// roster must not be enqueued after a newer one.
-var errBusy = errors.New("another tick of this schedule is not over yet")
+// errBusy keeps the ticks of one entry in order: an older read of a roster must not be
+// enqueued after a newer one.
+var errBusy = errors.New("another tick of this schedule is still running")
 
 func (c *carrier) attempt(ctx context.Context, id string, data []byte) (*summary, error) {
 	t, err := DecodeTick(id, data)
@@ -148,7 +148,7 @@ func (c *carrier) attempt(ctx context.Context, id string, data []byte) (*summary
 	asked := time.Now()
 	alone, err := l.take(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("schedule %s: ask whether another tick is under way: %w", t.Schedule, err)
+		return nil, fmt.Errorf("schedule %s: check whether another tick is running: %w", t.Schedule, err)
 	}
 	if !alone {
 		return nil, errBusy
@@ -167,7 +167,7 @@ func (c *carrier) attempt(ctx context.Context, id string, data []byte) (*summary
 	if cause := context.Cause(ctx); cause != nil {
 		return s, fmt.Errorf("schedule %s: %d of %d tasks are not stored yet: %w", t.Schedule, s.NotStored, s.Tasks, cause)
 	}
-	return s, fmt.Errorf("schedule %s: %d of %d tasks are not stored yet: %w: the next attempt stores these alone",
+	return s, fmt.Errorf("schedule %s: %d of %d tasks are not stored yet: %w: the next attempt stores only these",
 		t.Schedule, s.NotStored, s.Tasks, s.fault)
 }
 
@@ -177,6 +177,6 @@ func keepResult(task *asynq.Task, s *summary, log *slog.Logger) {
 		_, err = task.ResultWriter().Write(result)
 	}
 	if err != nil {
-		log.Debug("schedule: the result of a tick is not shown", "err", err)
+		log.Debug("schedule: result of a tick not stored", "err", err)
 	}
 }

@@ -26,13 +26,13 @@ import (
 
 func TestMain(m *testing.M) { redistest.Main(m) }
 
-// patience bounds every wait: far above what a loaded machine takes.
+// patience bounds every wait: far above what a loaded machine needs.
 const patience = 3 * time.Minute
 
-// nickQueue is where the nicknames of these tests end up.
+// nickQueue is the queue of the nickname tasks in these tests.
 const nickQueue = "lakeside-dt.nickname"
 
-// rig is a Redis whose lanes are served, with what the tests ask of it.
+// rig is a Redis whose lanes are published, with the helpers of the tests.
 type rig struct {
 	t         *testing.T
 	server    *redistest.Server
@@ -63,7 +63,7 @@ func redisOptions(t *testing.T, addr string) *redis.UniversalOptions {
 	return o
 }
 
-// at is a clock that stands still.
+// at returns a clock that stands still.
 func at(t *testing.T, text string) func() time.Time {
 	t.Helper()
 	now, err := time.Parse(time.RFC3339, text)
@@ -73,8 +73,8 @@ func at(t *testing.T, text string) func() time.Time {
 	return func() time.Time { return now }
 }
 
-// config has a lease that a busy machine keeps, because a third of it bounds each
-// command, and more attempts that follow each other closely than such a machine fails.
+// config has a lease long enough for a busy machine, because a third of it bounds each
+// command, and more closely spaced attempts than such a machine fails.
 func (r *rig) config(entries ...schedule.Entry) schedule.Config {
 	return schedule.Config{
 		Entries: entries, Redis: redisOptions(r.t, r.server.Addr),
@@ -82,20 +82,20 @@ func (r *rig) config(entries ...schedule.Entry) schedule.Config {
 	}
 }
 
-// brief is config with a lease that a test can wait for.
+// brief is config with a lease short enough for a test to wait for.
 func (r *rig) brief(entries ...schedule.Entry) schedule.Config {
 	cfg := r.config(entries...)
 	cfg.Lease = 6 * time.Second
 	return cfg
 }
 
-// once gives up after the second attempt, which follows at once.
+// once gives up after the second attempt, which follows immediately.
 func once(cfg schedule.Config) schedule.Config {
 	cfg.Waits = []time.Duration{time.Millisecond}
 	return cfg
 }
 
-// running is a Schedule under way.
+// running is a Schedule that is running.
 type running struct {
 	*schedule.Schedule
 
@@ -103,7 +103,7 @@ type running struct {
 	ended chan error
 }
 
-// run starts a Schedule that ends with the test at the latest.
+// run starts a Schedule that ends no later than the test.
 func (r *rig) run(cfg schedule.Config) *running {
 	r.t.Helper()
 	s, err := schedule.New(cfg)
@@ -117,7 +117,7 @@ func (r *rig) run(cfg schedule.Config) *running {
 	return run
 }
 
-// end ends a Schedule, and waits until it has; again if it has been before.
+// end stops a Schedule and waits for its end. It may be called again.
 func (run *running) end(t *testing.T) {
 	t.Helper()
 	run.stop()
@@ -132,7 +132,7 @@ func (run *running) end(t *testing.T) {
 	}
 }
 
-// until asks until the answer is yes.
+// until waits until yes returns true.
 func (r *rig) until(what string, yes func() bool) {
 	r.t.Helper()
 	ticker := time.NewTicker(20 * time.Millisecond)
@@ -145,12 +145,12 @@ func (r *rig) until(what string, yes func() bool) {
 			for _, state := range []string{"pending", "active", "retry", "archived", "completed"} {
 				r.t.Logf("%s: %v", state, r.ids(state))
 			}
-			r.t.Fatalf("waited in vain: %s", what)
+			r.t.Fatalf("timed out: %s", what)
 		}
 	}
 }
 
-// ids are those of the ticks in a state, by asynq's own keys.
+// ids returns the ids of the ticks in a state, by asynq's own keys.
 func (r *rig) ids(state string) []string {
 	r.t.Helper()
 	key := "asynq:{" + schedule.Queue + "}:" + state
@@ -178,7 +178,7 @@ func (r *rig) tick(id string) *asynq.TaskInfo {
 	return info
 }
 
-// result is what a tick left for its reader.
+// result is the stored result of a tick.
 type result struct {
 	Schedule     string   `json:"schedule"`
 	Tick         string   `json:"tick"`
@@ -199,7 +199,7 @@ func (r *rig) result(id string) result {
 	return got
 }
 
-// done waits for the end of a tick, and tells whether it was carried out.
+// done waits for the end of a tick, and returns its result.
 func (r *rig) done(id string) result {
 	r.t.Helper()
 	r.until(id+" is carried out", func() bool {
@@ -209,19 +209,19 @@ func (r *rig) done(id string) result {
 	return r.result(id)
 }
 
-// enqueue puts a tick into its queue as a worker would.
+// enqueue adds a tick to its queue as a worker would.
 func (r *rig) enqueue(name, id string) {
 	r.t.Helper()
 	client := asynq.NewClientFromRedisClient(r.rdb)
 	_, err := client.EnqueueContext(r.t.Context(), asynq.NewTask(schedule.Type, []byte(`{"v":1,"schedule":"`+name+`"}`)),
 		asynq.Queue(schedule.Queue), asynq.TaskID(id), asynq.MaxRetry(1<<20), asynq.Retention(time.Hour))
-	// On a busy machine the client may send it twice.
+	// On a busy machine the client may send the task twice.
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
 		r.t.Fatal(err)
 	}
 }
 
-// roster writes a file of nicknames, and returns where it is.
+// writeRoster writes a file of nicknames, and returns its path.
 func writeRoster(t *testing.T, rows ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "roster.csv")
@@ -237,15 +237,14 @@ func threePeople(t *testing.T) string {
 	return writeRoster(t, "nickname,lakeside-dt,c1,u1,张三", "nickname,lakeside-dt,c1,u2,李四", "nickname,lakeside-dt,c1,u3,Ann")
 }
 
-// night is an entry whose only tick near the clock of nightClock is nightID.
+// night is an entry whose only tick near the time of nightClock is nightID.
 func night(path string) schedule.Entry {
 	return schedule.Entry{Name: "night", Cron: "30 2 * * *", Zone: "Asia/Shanghai", Roster: path}
 }
 
 const nightID = "night@2026-03-01T18:30:00Z"
 
-// nightClock stands 3 s after the tick, so that whoever comes to lead makes it
-// good at once.
+// nightClock stands 3 s after the tick, so that a new leader enqueues it at once.
 func nightClock(t *testing.T) func() time.Time {
 	t.Helper()
 	return at(t, "2026-03-02T02:30:03+08:00")

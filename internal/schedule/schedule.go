@@ -1,11 +1,11 @@
-// Package schedule is what happens by itself at night: entries with a time and
-// a zone, each of which enqueues a roster file or a list of ClassIn courses.
-// However many workers run, each tick of an entry is carried out once: one
-// worker holds a lease and rings, and any of them carries out.
+// Package schedule runs automatic jobs: entries with a time and a zone, each of which
+// enqueues a roster file or a list of ClassIn courses. Each tick of an entry is carried
+// out once, for any number of workers: one worker holds a lease and enqueues the ticks,
+// and any worker carries them out.
 //
-// It must not know platforms, lanes or the configuration, nor what a row of a
-// roster means: rows become tasks in the roster's room, and tasks find their
-// queues by themselves.
+// The package must not know platforms, lanes or the configuration, nor the meaning of a
+// roster's rows: package roster turns rows into tasks, and package enqueue finds their
+// queues.
 package schedule
 
 import (
@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	// Queue is the asynq queue of ticks. No lane's queue has its name.
+	// Queue is the asynq queue of ticks. No lane has a queue with this name.
 	Queue = "rollcall.schedule"
 	// Type is the asynq task type of a tick.
 	Type = "schedule:tick"
@@ -34,42 +34,41 @@ const (
 
 	defaultLease = 15 * time.Second
 	defaultGrace = 20 * time.Second
-	// settling is what a stop takes beyond the grace: a tick that is cut off
-	// goes back to its queue.
+	// settling is what a stop needs after the grace period: a cancelled tick returns to
+	// its queue.
 	settling = 10 * time.Second
 )
 
-// Config says what a [Schedule] does, and where.
+// Config configures a [Schedule].
 type Config struct {
-	// Entries may be empty: Replace can add some later. All workers of one Redis
-	// must have the same: those of the worker that holds the lease count.
+	// Entries may be empty: Replace can add some later. All workers of one Redis must
+	// have the same; the entries of the worker that holds the lease apply.
 	Entries []Entry
-	// Redis says where: a single server, Sentinel or Cluster. Required. Run
-	// makes clients of its own from it, and closes them.
+	// Redis is a single server, Sentinel or Cluster. Required. Run makes its own
+	// clients and closes them.
 	Redis *redis.UniversalOptions
-	// Log is told of ticks and of who leads. nil: nobody is.
+	// Log receives messages about ticks and about the leader. nil: no log.
 	Log *slog.Logger
-	// Now is the clock that names ticks. nil: time.Now.
+	// Now returns the time that names ticks. nil: time.Now.
 	Now func() time.Time
-	// Lease is how long a leader that fell silent stays leader, by Redis' clock.
+	// Lease is how long a leader that does not renew it stays leader, by Redis' clock.
 	// It is renewed three times as often. 0: 15 s.
 	Lease time.Duration
-	// Grace is how long a running tick may go on when Run is to end. 0: 20 s.
+	// Grace is how long a running tick may continue when Run is to end. 0: 20 s.
 	Grace time.Duration
-	// Waits are those between the attempts at a tick whose roster cannot be
-	// read or whose tasks cannot be stored; when they are used up it is a dead
-	// letter. nil: 30 s, 1, 5, 10 and 15 min.
+	// Waits are the waits between the attempts at a tick whose roster cannot be read or
+	// whose tasks cannot be stored. After the last one the tick is a dead letter. nil:
+	// 30 s, 1, 5, 10 and 15 min.
 	Waits []time.Duration
 	// Open opens a roster file. nil: [table.OpenFile].
 	Open func(path string) (*table.Input, error)
 }
 
-// StopTakes is the longest that Run needs to return, for a Config with that
-// Grace, 0 for the default: it belongs below the process' own stop timeout.
+// StopTakes returns the longest time that Run needs to return, for a Config with that
+// Grace, 0 for the default. It must be below the stop timeout of the process.
 func StopTakes(grace time.Duration) time.Duration { return or(grace, defaultGrace) + settling }
 
-// Schedule carries out entries at their times. Its methods are safe for
-// concurrent use.
+// Schedule carries out entries at their times. Its methods are safe for concurrent use.
 type Schedule struct {
 	redis redis.UniversalOptions
 	log   *slog.Logger
@@ -82,15 +81,15 @@ type Schedule struct {
 	mu      sync.Mutex
 	entries map[string]*planned
 	changed chan struct{} // closed when entries are replaced
-	// covered is, by entry, the time up to which ticks are known to be enqueued.
+	// covered is the time up to which ticks are known to be enqueued, by entry.
 	covered map[string]time.Time
 }
 
-// New judges the entries and connects to nothing. Its error lists everything
-// wrong with them, a line each.
+// New validates the entries without connecting to Redis. Its error has one line for
+// each problem.
 func New(config Config) (*Schedule, error) {
 	if config.Redis == nil {
-		return nil, errors.New("schedule: Config.Redis is nil: say which Redis")
+		return nil, errors.New("schedule: Config.Redis is nil: set the Redis to use")
 	}
 	entries, err := plan(config.Entries)
 	if err != nil {
@@ -123,10 +122,9 @@ func or(d, otherwise time.Duration) time.Duration {
 	return otherwise
 }
 
-// Replace puts other entries in the place of all that there are, or none if any
-// is wrong: its error lists everything wrong with them. A tick under way is
-// carried out as it was. A new entry, or one at another time, has its first tick
-// after the call.
+// Replace replaces all entries, or none if any is invalid: its error lists all
+// problems. A running tick is carried out unchanged. A new entry, or one with another
+// time, has its first tick after the call.
 func (s *Schedule) Replace(entries []Entry) error {
 	next, err := plan(entries)
 	if err != nil {
@@ -147,21 +145,19 @@ func (s *Schedule) Replace(entries []Entry) error {
 	return nil
 }
 
-// current returns the entries, and a channel that is closed when they are not
-// that any more.
+// current returns the entries, and a channel that is closed when they are replaced.
 func (s *Schedule) current() (map[string]*planned, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.entries, s.changed
 }
 
-// Run stands for election, rings while it leads, and carries out ticks, until
-// ctx ends. It then lets a tick under way finish, or cuts it off after the
-// grace: such a one goes back to its queue and is carried on, by another worker
-// or by this one when it is back. It is called once.
+// Run competes for the lease, enqueues ticks while it leads, and carries out ticks,
+// until ctx ends. Then it lets a running tick finish, or cancels it after the grace
+// period: the tick returns to its queue, and another worker, or this one after a
+// restart, continues it. Call Run once.
 //
-// A Redis that does not answer is waited for. An error means that Run could not
-// begin.
+// Run waits for a Redis that does not answer. An error means that Run could not start.
 func (s *Schedule) Run(ctx context.Context) error {
 	if !s.awaitEntries(ctx) {
 		return nil
@@ -174,7 +170,7 @@ func (s *Schedule) Run(ctx context.Context) error {
 	}
 	defer s.close("producer", producer)
 
-	// What a tick runs in outlives ctx, by the grace.
+	// The context of a tick ends later than ctx, by the grace period.
 	running, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
 	c := &carrier{schedule: s, rdb: rdb, producer: producer, running: running}
@@ -188,7 +184,7 @@ func (s *Schedule) Run(ctx context.Context) error {
 
 	graceOver := time.AfterFunc(s.grace, func() {
 		cut(errStopping)
-		s.log.Warn("schedule: the grace of the stop is over: a tick under way is cut off and carried on later", "grace", s.grace)
+		s.log.Warn("schedule: grace period of the stop is over; running tick cancelled, continued later", "grace", s.grace)
 	})
 	defer graceOver.Stop()
 	server.Shutdown()
@@ -197,12 +193,12 @@ func (s *Schedule) Run(ctx context.Context) error {
 
 func (s *Schedule) close(what string, c interface{ Close() error }) {
 	if err := c.Close(); err != nil {
-		s.log.Debug("a connection of the schedule did not close", "of", what, "err", err)
+		s.log.Debug("schedule: connection not closed", "of", what, "err", err)
 	}
 }
 
-// awaitEntries returns false if ctx ended before there were any. A worker without
-// entries takes no ticks: it would not know what they stand for.
+// awaitEntries returns false if ctx ended before there were any entries. A worker
+// without entries takes no ticks, because it could not carry them out.
 func (s *Schedule) awaitEntries(ctx context.Context) bool {
 	for {
 		entries, changed := s.current()

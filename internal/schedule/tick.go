@@ -11,23 +11,23 @@ import (
 )
 
 const (
-	// payloadVersion is the newest version of a tick's payload that is read, and
-	// the one that is written.
+	// payloadVersion is the latest version of a tick's payload that can be read, and
+	// the version that is written.
 	payloadVersion = 1
 	maxPayload     = 4 << 10
-	// tickKept is how long a tick that was carried out is shown, with its result,
-	// and its id stays taken: far longer than two leaders can disagree.
+	// tickKept is how long a tick that was carried out is shown with its result, and
+	// its id stays taken: far longer than two leaders can disagree.
 	tickKept = 7 * 24 * time.Hour
-	// tickTimeout is the last resort against a tick that hangs. It is above the
-	// bound that a tick sets itself.
+	// tickTimeout is the last resort against a tick that hangs. It is above the bound
+	// of tickBound.
 	tickTimeout = tickBound + 15*time.Minute
-	// maxRetry is out of reach: asynq archives on the last attempt whatever the
-	// error, so attempts are counted here.
+	// maxRetry is never reached: asynq archives on its last attempt regardless of the
+	// error, so this package counts attempts itself.
 	maxRetry = 1 << 20
 )
 
-// payload is a tick's as it is stored. Which tick it is stands in the task's id:
-// asynq's scheduler fixes the payload of an entry once and for all.
+// payload is the stored payload of a tick. The task's id identifies the tick: asynq's
+// scheduler uses one payload for all ticks of an entry.
 type payload struct {
 	Version  int    `json:"v"`
 	Schedule string `json:"schedule"`
@@ -37,39 +37,39 @@ func encodePayload(name string) []byte {
 	return fmt.Appendf(nil, `{"v":%d,"schedule":%q}`, payloadVersion, name) // a name needs no escapes
 }
 
-// Tick is one time of an entry.
+// Tick is one occurrence of an entry.
 type Tick struct {
 	Schedule string
 	At       time.Time // whole seconds
 }
 
-// ID is the id of the tick's asynq task, which two leaders give it alike.
+// ID is the id of the tick's asynq task, the same for two leaders.
 func (t Tick) ID() string { return t.Schedule + "@" + t.At.UTC().Format(time.RFC3339) }
 
-// run names what the tick enqueues, alike for each attempt at it.
+// run names the run of what the tick enqueues, the same for each attempt.
 func (t Tick) run() string {
-	const most = 64 - len(".20060102T150405Z") // of a run's name
+	const most = 64 - len(".20060102T150405Z") // longest prefix of a run's name
 	return t.Schedule[:min(len(t.Schedule), most)] + t.At.UTC().Format(".20060102T150405Z")
 }
 
-// PayloadError tells that a task in the queue of ticks is none.
+// PayloadError reports a task in the queue of ticks that is not a tick.
 type PayloadError struct{ What string }
 
-// Error says what is wrong with it, and what to do.
+// Error returns what is wrong with it, and what to do.
 func (e *PayloadError) Error() string {
-	return "not a tick: " + e.What + ": find out who writes to queue " + Queue + " besides rollcall, and discard it"
+	return "not a tick: " + e.What + ": find the other program that writes to queue " + Queue + ", and discard the task"
 }
 
-// NewerVersionError tells that a tick was written by a newer worker.
+// NewerVersionError reports a tick that was written by a newer worker.
 type NewerVersionError struct{ Version int64 }
 
-// Error says which version is read, and what to do.
+// Error returns which version can be read, and what to do.
 func (e *NewerVersionError) Error() string {
 	return fmt.Sprintf("the tick has version %d, this build reads up to %d: upgrade the other workers too", e.Version, payloadVersion)
 }
 
-// DecodeTick reads a tick from the id and the payload of its task. Its errors are
-// a [*PayloadError] and a [*NewerVersionError].
+// DecodeTick reads a tick from the id and the payload of its task. Its errors are a
+// [*PayloadError] and a [*NewerVersionError].
 func DecodeTick(id string, data []byte) (Tick, error) {
 	if len(data) > maxPayload {
 		return Tick{}, &PayloadError{fmt.Sprintf("its payload has %d bytes, at most %d", len(data), maxPayload)}
@@ -96,59 +96,58 @@ func DecodeTick(id string, data []byte) (Tick, error) {
 	return t, nil
 }
 
-// options are what every tick is enqueued with, but for its id.
+// options are the options of every tick, except its id.
 func options() []asynq.Option {
 	return []asynq.Option{
 		asynq.Queue(Queue), asynq.MaxRetry(maxRetry), asynq.Timeout(tickTimeout), asynq.Retention(tickKept),
 	}
 }
 
-// bells are the options of asynq's scheduler's entries, by schedule. Before each
-// ring asynq shows them to us and then enqueues with them, so that the id of the
-// tick can be put in. Its heartbeat reads them too, at any time, from another
-// goroutine, in their order and by their String method alone: hence the two
-// options around the id, which asynq does not know and passes over. The first
-// locks when it is read, the second unlocks.
-type bells struct {
+// tickers are the options of the entries of asynq's scheduler, by schedule. Before each
+// tick asynq passes the options to us and then enqueues with them, so the id of the
+// tick can be set there. Its heartbeat reads them too, at any time, from another
+// goroutine, in order and with String only. The two options around the id, which asynq
+// ignores, are therefore a lock: reading the first one locks, reading the second
+// unlocks.
+type tickers struct {
 	mu      sync.Mutex
 	options map[string][]asynq.Option
 }
 
-// idAt is where among the options the id stands.
+// idAt is the index of the id among the options.
 const idAt = 1
 
-func (b *bells) hang(name string) []asynq.Option {
-	all := append([]asynq.Option{fence{b.mu.Lock}, asynq.TaskID("next"), fence{b.mu.Unlock}}, options()...)
+func (b *tickers) add(name string) []asynq.Option {
+	all := append([]asynq.Option{lockOption{b.mu.Lock}, asynq.TaskID("next"), lockOption{b.mu.Unlock}}, options()...)
 	b.options[name] = all
 	return all
 }
 
-// set puts the id of a tick in.
-func (b *bells) set(t Tick) {
+// set sets the id of a tick.
+func (b *tickers) set(t Tick) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.options[t.Schedule][idAt] = asynq.TaskID(t.ID())
 }
 
-// rung is called when asynq has enqueued: it orders asynq's reading of the
-// options before whatever is put into them next.
-func (b *bells) rung() {
+// fired is called after asynq has enqueued: it orders asynq's read of the options
+// before the next write.
+func (b *tickers) fired() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 }
 
-// fence is an option that asynq does not know.
-type fence struct{ pass func() }
+// lockOption is an option that asynq does not know.
+type lockOption struct{ pass func() }
 
-// String implements asynq.Option. asynq's inspector reads it back, and wants
-// parentheses.
-func (f fence) String() string {
+// String implements asynq.Option. asynq's inspector parses it, and needs parentheses.
+func (f lockOption) String() string {
 	f.pass()
 	return "Fence()"
 }
 
 // Type implements asynq.Option with a type that asynq does not have.
-func (fence) Type() asynq.OptionType { return -1 }
+func (lockOption) Type() asynq.OptionType { return -1 }
 
 // Value implements asynq.Option.
-func (fence) Value() any { return nil }
+func (lockOption) Value() any { return nil }

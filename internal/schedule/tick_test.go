@@ -36,12 +36,12 @@ func TestATickIsReadStrictly(t *testing.T) {
 	} {
 		_, err := schedule.DecodeTick(row.id, []byte(row.payload))
 		if _, malformed := errors.AsType[*schedule.PayloadError](err); !malformed || !strings.Contains(err.Error(), row.want) {
-			t.Errorf("%s %.60s: error %v, want one that says %q", row.id, row.payload, err, row.want)
+			t.Errorf("%s %.60s: error %v, want one that contains %q", row.id, row.payload, err, row.want)
 		}
 	}
 	_, err = schedule.DecodeTick("?", []byte(`{"v":2,"plan":"night"}`))
 	if newer, ok := errors.AsType[*schedule.NewerVersionError](err); !ok || newer.Version != 2 {
-		t.Errorf("of a newer version: %v", err)
+		t.Errorf("tick of a newer version: %v", err)
 	}
 }
 
