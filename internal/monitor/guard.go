@@ -10,27 +10,27 @@ import (
 	"rollcall/internal/secret"
 )
 
-// User is somebody who may log in, by basic authentication. Over plain HTTP the
-// password can be read on the way: beyond this machine put TLS in front.
+// User is a user who may log in, by basic authentication. Over plain HTTP the password
+// can be read on the network: on other addresses than this machine's put TLS in front.
 type User struct {
 	Name     string
 	Password secret.Text
 }
 
-// policy keeps the page from asking anybody else for anything: its index page
-// names a font server of a third party.
+// policy allows the pages to load nothing from other sites: asynqmon's index page names
+// a third party's font server.
 const policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; " +
 	"img-src 'self' data:; frame-ancestors 'none'; base-uri 'self'; form-action 'none'"
 
-// guard lets through who may see the pages, and only what they asked for
-// themselves: a browser that is logged in would send the same for any site that
-// tells it to, and asynqmon does not ask where a request comes from.
+// guard accepts requests of users who may see the pages, and only requests of these
+// pages themselves: another site could make a logged-in browser send the same request,
+// and asynqmon does not check its origin.
 func (c Config) guard(next http.Handler) http.Handler {
 	elsewhere := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case len(c.Users) == 0 && !loopback(r.Host):
-			// A name elsewhere may be made to lead to this machine.
+			// Another host name may have been made to resolve to this machine.
 			http.Error(w, "without users these pages are served to this machine only, as 127.0.0.1 or localhost", http.StatusForbidden)
 			return
 		case len(c.Users) > 0 && !c.known(r):
@@ -49,8 +49,8 @@ func (c Config) guard(next http.Handler) http.Handler {
 	})
 }
 
-// asWrite has a request judged as if it changed something: nothing here is for
-// other sites to read either.
+// asWrite returns the request as if it changed something: other sites must not read
+// anything here either.
 func asWrite(r *http.Request) *http.Request {
 	judged := new(http.Request)
 	*judged = *r
@@ -58,13 +58,12 @@ func asWrite(r *http.Request) *http.Request {
 	return judged
 }
 
-// followed reports whether somebody followed a link from another site.
+// followed reports whether the user followed a link from another site.
 func followed(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
 }
 
-// known compares with every user and in the same time, so that how long it took
-// tells nothing.
+// known compares with every user, so that the time it takes reveals nothing.
 func (c Config) known(r *http.Request) bool {
 	name, password, _ := r.BasicAuth()
 	found := 0
@@ -74,7 +73,7 @@ func (c Config) known(r *http.Request) bool {
 	return found == 1
 }
 
-// same compares digests, as the comparison itself would tell the length.
+// same compares digests, because a direct comparison would reveal the length.
 func same(a, b string) int {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(x[:], y[:])

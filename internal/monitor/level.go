@@ -12,7 +12,7 @@ func (c Config) showLevel(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, strings.ToLower(c.Level.Level().String()))
 }
 
-// setLevel takes the level's name as the body.
+// setLevel expects the level's name as the body.
 func (c Config) setLevel(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64))
 	if err != nil {
@@ -30,7 +30,8 @@ func (c Config) setLevel(w http.ResponseWriter, r *http.Request) {
 	}
 	before := c.Level.Level()
 	c.Level.Set(level)
-	// At warn, so that most logs hold it; and if only errors are kept, at error.
+	// At level warn, so that most logs contain it; if only errors are logged, at level
+	// error.
 	c.Log.Log(r.Context(), max(slog.LevelWarn, level), "log level changed, until the worker restarts",
 		"from", strings.ToLower(before.String()), "to", name)
 	c.showLevel(w, r)

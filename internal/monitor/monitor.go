@@ -1,6 +1,5 @@
-// Package monitor is what a person opens in a browser, and what machines ask a
-// worker over HTTP: asynq's web UI, the probes, the metrics and the log's level,
-// behind one guard.
+// Package monitor is the worker's web server for people and machines: asynq's web UI,
+// the probes, the metrics and the log level, behind one guard.
 //
 // It must not know lanes or platforms, nor where its configuration came from.
 package monitor
@@ -23,36 +22,35 @@ import (
 // Path is where asynq's web UI is mounted.
 const Path = "/monitor"
 
-// Config says what is served to whom.
+// Config is what the server serves, and to whom.
 type Config struct {
-	// Address to listen at. Without Users it must be a loopback one.
+	// Address is where the server listens. Without Users it must be a loopback address.
 	Address string
-	// Redis is asynq's to use and close.
+	// Redis is used and closed by asynq.
 	Redis asynq.RedisConnOpt
-	// Users may log in. Empty: whoever is on this machine may see everything.
+	// Users may log in. Empty: everyone on this machine may see everything.
 	Users []User
-	// Writable lets the web UI run, archive and delete tasks, and pause queues.
-	// False: it shows them.
+	// Writable lets the web UI run, archive and delete tasks, and pause queues. False:
+	// it only shows them.
 	Writable bool
-	// ShowPersonalData shows payloads and results as they are stored. False: names
-	// and ids of people are masked, and what no task can be read out of is shown
-	// by its length.
+	// ShowPersonalData shows payloads and results as they are stored. False: names and
+	// ids of people are masked, and an unreadable payload is shown by its length.
 	ShowPersonalData bool
-	// PlainTypes are task types that hold nothing personal: shown as they are.
+	// PlainTypes are task types without personal data: shown unmasked.
 	PlainTypes []string
-	// Metrics answers /metrics. Nil: there is none.
+	// Metrics serves /metrics. nil: there is no such page.
 	Metrics http.Handler
-	// Ready is what /readyz asks; its error is shown to anybody. Nil: always ready.
+	// Ready is called by /readyz; everyone can see its error. nil: always ready.
 	Ready func(context.Context) error
-	// Level is the log's, which PUT /log/level changes. Nil: there is no such page.
+	// Level is the log level, which PUT /log/level changes. nil: there is no such page.
 	Level *slog.LevelVar
-	// Log is told of the level's changes, and of faults. Nil: nobody is.
+	// Log receives changes of the level, and faults. nil: no log.
 	Log *slog.Logger
 
-	users *atomic.Pointer[[]User] // who may log in now; set by Listen
+	users *atomic.Pointer[[]User] // the current users; set by Listen
 }
 
-// Server is the pages, listening.
+// Server is the listening web server.
 type Server struct {
 	http     *http.Server
 	ui       *asynqmon.HTTPHandler
@@ -61,12 +59,12 @@ type Server struct {
 	log      *slog.Logger
 }
 
-// Listen binds address for the web UI alone, as in [Config] without users.
+// Listen binds address for the web UI only, as a [Config] without users.
 func Listen(ctx context.Context, address string, redis asynq.RedisConnOpt, log *slog.Logger) (*Server, error) {
 	return Config{Address: address, Redis: redis, Log: log}.Listen(ctx)
 }
 
-// Listen binds the address. Nothing is served before Serve.
+// Listen binds the address. Serve starts to serve.
 func (c Config) Listen(ctx context.Context) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -98,8 +96,8 @@ func (c Config) Listen(ctx context.Context) (*Server, error) {
 	}, nil
 }
 
-// Check returns what is wrong with the configuration, as Listen would, and
-// binds nothing.
+// Check returns what is wrong with the configuration, as Listen would, without binding
+// the address.
 func (c Config) Check() error {
 	_, err := c.address()
 	return err
@@ -116,13 +114,13 @@ func (c Config) address() (*net.TCPAddr, error) {
 		return nil, fmt.Errorf("web UI: %w: choose another address under http, or \"off\"", err)
 	}
 	if len(c.Users) == 0 && !address.IP.IsLoopback() {
-		return nil, fmt.Errorf("web UI: %s can be reached from elsewhere: name users under http, or listen at 127.0.0.1", c.Address)
+		return nil, fmt.Errorf("web UI: %s can be reached from other machines: name users under http, or listen at 127.0.0.1", c.Address)
 	}
 	return address, nil
 }
 
-// SetPasswords gives the users that the server was made with other passwords,
-// for requests from then on. Other users in the list are left out.
+// SetPasswords changes the passwords of the server's users, for later requests. It
+// ignores other users in the list.
 func (s *Server) SetPasswords(users []User) {
 	current := slices.Clone(*s.users.Load())
 	for i, u := range current {
@@ -135,8 +133,8 @@ func (s *Server) SetPasswords(users []User) {
 	s.users.Store(&current)
 }
 
-// routes are the pages: the probes open to anybody, as whoever asks them has no
-// way to log in, and all else behind the guard.
+// routes returns the pages. The probes are open to everyone, because a probe cannot log
+// in; everything else is behind the guard.
 func (c Config) routes(ui http.Handler) http.Handler {
 	inner := http.NewServeMux()
 	inner.Handle(Path+"/", c.readOnly(ui))
@@ -155,7 +153,8 @@ func (c Config) routes(ui http.Handler) http.Handler {
 	return outer
 }
 
-// readOnly answers 405 to whatever would change a task, before asynqmon sees it.
+// readOnly answers 405 to every request that would change a task, before asynqmon sees
+// it.
 func (c Config) readOnly(ui http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !c.Writable && r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -167,15 +166,15 @@ func (c Config) readOnly(ui http.Handler) http.Handler {
 	})
 }
 
-// URL is where a browser finds the web UI.
+// URL returns the address of the web UI for a browser.
 func (s *Server) URL() string { return "http://" + s.listener.Addr().String() + Path + "/" }
 
-// Serve answers until ctx ends, and returns when the last page is served, 2 s later at
-// the most.
+// Serve serves until ctx ends, and returns when the last page is served, at most 2 s
+// later.
 func (s *Server) Serve(ctx context.Context) error {
 	defer func() {
 		if err := s.ui.Close(); err != nil {
-			s.log.Debug("web UI: closing its Redis connection", "err", err)
+			s.log.Debug("web UI: redis connection not closed", "err", err)
 		}
 	}()
 	ended := make(chan struct{})
@@ -184,7 +183,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
 		if err := s.http.Shutdown(bounded); err != nil {
-			s.log.Debug("web UI: a page was cut off", "err", err)
+			s.log.Debug("web UI: page cancelled", "err", err)
 		}
 	})
 	defer func() {

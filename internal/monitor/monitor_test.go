@@ -21,7 +21,7 @@ const queue = "lakeside-dt.nickname"
 
 var ann = monitor.User{Name: "ann", Password: secret.New("correct horse")}
 
-func TestTheWebUIShowsQueuesAndLetsNobodyChangeThem(t *testing.T) {
+func TestAReadOnlyWebUIShowsQueuesAndRejectsChanges(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		put(t, s, "nickname:sync", `{"v":1}`)
@@ -37,7 +37,7 @@ func TestTheWebUIShowsQueuesAndLetsNobodyChangeThem(t *testing.T) {
 			}
 		}
 		if status, _ := ask(t, get(url+"/")); status != http.StatusOK {
-			t.Errorf("the root answered %d, want the way to the page", status)
+			t.Errorf("the root answered %d, want a redirect to the page", status)
 		}
 		if status, _ := ask(t, get(url+"/elsewhere")); status != http.StatusNotFound {
 			t.Errorf("a page that does not exist answered %d", status)
@@ -45,7 +45,7 @@ func TestTheWebUIShowsQueuesAndLetsNobodyChangeThem(t *testing.T) {
 	})
 }
 
-func TestAWritableWebUIPausesAQueueForItsOwnPageAlone(t *testing.T) {
+func TestAWritableWebUIAcceptsChangesOnlyFromItsOwnPages(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	put(t, s, "nickname:sync", `{"v":1}`)
@@ -75,13 +75,13 @@ func TestAWritableWebUIPausesAQueueForItsOwnPageAlone(t *testing.T) {
 	}
 }
 
-func TestNobodyElsesPageReadsAnything(t *testing.T) {
+func TestPagesOfOtherSitesCanReadNothing(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	url := serve(t, s, monitor.Config{Users: []monitor.User{ann}})
 	page := request{method: http.MethodGet, url: url + "/monitor/", user: ann}
 	if status, _ := ask(t, page.with(map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"})); status != http.StatusForbidden {
-		t.Errorf("a script elsewhere got %d, want 403", status)
+		t.Errorf("a script of another site got %d, want 403", status)
 	}
 	link := map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 	if status, _ := ask(t, page.with(link)); status != http.StatusOK {
@@ -93,7 +93,7 @@ func TestNobodyElsesPageReadsAnything(t *testing.T) {
 	}
 }
 
-func TestAPageElsewhereCannotComeUnderItsOwnName(t *testing.T) {
+func TestARequestWithAForeignHostNameIsRejected(t *testing.T) {
 	t.Parallel()
 	url := serve(t, redistest.Mini(t), monitor.Config{})
 	r := get(url + "/monitor/")
@@ -103,7 +103,7 @@ func TestAPageElsewhereCannotComeUnderItsOwnName(t *testing.T) {
 	}
 }
 
-func TestEverythingButTheProbesAsksWhoIsThere(t *testing.T) {
+func TestEverythingButTheProbesNeedsALogin(t *testing.T) {
 	t.Parallel()
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "metrics") })
 	bob := monitor.User{Name: "bob", Password: secret.New("battery staple")}
@@ -129,14 +129,14 @@ func TestEverythingButTheProbesAsksWhoIsThere(t *testing.T) {
 	}
 	for _, path := range []string{"/healthz", "/readyz"} {
 		r := get(url + path)
-		r.host = "10.0.0.7:8080" // a kubelet asks by the pod's address
+		r.host = "10.0.0.7:8080" // a kubelet uses the pod's address
 		if status, body := ask(t, r); status != http.StatusOK {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
 	}
 }
 
-func TestWithoutUsersNobodyElsewhereIsServed(t *testing.T) {
+func TestWithoutUsersOnlyThisMachineIsServed(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	for _, address := range []string{":0", "0.0.0.0:0", "[::]:0", "192.0.2.1:0"} {
@@ -151,7 +151,7 @@ func TestWithoutUsersNobodyElsewhereIsServed(t *testing.T) {
 	}
 }
 
-func TestAnAddressThatIsTakenSaysWhatToDo(t *testing.T) {
+func TestAnAddressInUseIsReportedWithAdvice(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	_, err := config(s, monitor.Config{Address: s.Addr}).Listen(t.Context())
@@ -160,7 +160,7 @@ func TestAnAddressThatIsTakenSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func TestThePageAsksNobodyElse(t *testing.T) {
+func TestThePageLoadsNothingFromOtherSites(t *testing.T) {
 	t.Parallel()
 	url := serve(t, redistest.Mini(t), monitor.Config{})
 	response, err := http.Get(url + "/monitor/")

@@ -11,8 +11,8 @@ import (
 	"rollcall/internal/privacy"
 )
 
-// payload is what the web UI shows of a task. Names and ids of people are
-// masked; those of chats, courses and tenants stay.
+// payload returns the payload as the web UI shows it. Names and ids of people are
+// masked; those of chats, courses and tenants are not.
 func (c Config) payload(typename string, payload []byte) string {
 	if c.ShowPersonalData || slices.Contains(c.PlainTypes, typename) {
 		return asynqmon.DefaultPayloadFormatter(typename, payload)
@@ -28,13 +28,13 @@ func (c Config) payload(typename string, payload []byte) string {
 	return string(shown)
 }
 
-// hidden is for what cannot be told from a name.
+// hidden replaces a text that may contain a name.
 func hidden(content []byte) string {
 	return fmt.Sprintf("%d bytes, not shown: they may name people", len(content))
 }
 
-// result is the handlers' report. Took is the DingTalk ID that the platform
-// took.
+// result returns the handlers' report as the web UI shows it. Took is the DingTalk ID
+// that the platform accepted.
 func (c Config) result(typename string, result []byte) string {
 	if c.ShowPersonalData || slices.Contains(c.PlainTypes, typename) {
 		return asynqmon.DefaultResultFormatter(typename, result)

@@ -16,13 +16,13 @@ import (
 	"rollcall/tasks"
 )
 
-// shownTask is what asynq's web UI says of a task.
+// shownTask is a task as asynq's web UI shows it.
 type shownTask struct {
 	Payload string `json:"payload"`
 	Result  string `json:"result"`
 }
 
-// shown returns what the UI shows of the one task in the queue.
+// shown returns what the UI shows of the only task in the queue.
 func shown(t *testing.T, url, state string) shownTask {
 	t.Helper()
 	status, body := ask(t, get(url+"/monitor/api/queues/"+queue+"/"+state+"_tasks"))
@@ -81,13 +81,13 @@ func TestPeopleAreMaskedInWhatTheWebUIShows(t *testing.T) {
 				t.Errorf("shown\n%s\nwant\n%s", got, row.want)
 			}
 			if got := shown(t, serve(t, s, monitor.Config{ShowPersonalData: true}), "pending").Payload; got != payload {
-				t.Errorf("shown where it is allowed\n%s\nwant\n%s", got, payload)
+				t.Errorf("with personal data allowed it shows\n%s\nwant\n%s", got, payload)
 			}
 		})
 	}
 }
 
-func TestWhatCannotBeReadIsShownByItsLength(t *testing.T) {
+func TestAnUnreadablePayloadIsShownByItsLength(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct{ typename, payload string }{
 		"broken":       {kinds.TypeNicknameSync, `{"v":1,"nickname":"Zoë`},
@@ -115,7 +115,7 @@ func TestWhatCannotBeReadIsShownByItsLength(t *testing.T) {
 	})
 }
 
-func TestResultsNameNobody(t *testing.T) {
+func TestResultsContainNoNames(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct{ typename, result, want string }{
 		"ours":    {kinds.TypeIDChange, `{"outcome":"applied","request_id":"r1","sends":2,"took":"zoebronte"}`, `{"outcome":"applied","request_id":"r1","sends":2,"took":"z…e(9)"}`},
@@ -130,13 +130,13 @@ func TestResultsNameNobody(t *testing.T) {
 				t.Errorf("shown %s, want %s", got, row.want)
 			}
 			if got := shown(t, serve(t, s, monitor.Config{ShowPersonalData: true}), "completed").Result; got != row.result {
-				t.Errorf("shown where it is allowed: %s", got)
+				t.Errorf("with personal data allowed it shows %s", got)
 			}
 		})
 	}
 }
 
-// complete has asynq run a task that leaves a result.
+// complete makes asynq run a task that leaves a result.
 func complete(t *testing.T, s *redistest.Server, typename, result string) {
 	t.Helper()
 	put(t, s, typename, `{}`, asynq.Retention(time.Hour))

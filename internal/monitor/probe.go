@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	// pingWithin bounds how long Redis is waited for; a kubelet gives up after 1 s
-	// unless told otherwise.
+	// pingWithin bounds how long Redis is waited for: a kubelet's default timeout is 1
+	// s.
 	pingWithin = 800 * time.Millisecond
-	// pingFresh is how long an answer serves all who ask: the probe is open to
-	// anybody, Redis is not.
+	// pingFresh is how long one answer of Redis serves all requests: the probe is open
+	// to everyone, Redis is not.
 	pingFresh = time.Second
 )
 
@@ -34,16 +34,16 @@ func (c Config) ready(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "ready")
 }
 
-// Readiness knows whether a worker takes tasks: it was started, it does not stop,
-// and its Redis answers and takes writes. A lane on hold is not its business: the
-// others work. Its methods are safe for concurrent use.
+// Readiness knows whether a worker takes tasks: it was started, it is not stopping, and
+// its Redis answers and accepts writes. A lane on hold does not matter: the others
+// work. Its methods are safe for concurrent use.
 type Readiness struct {
 	redis redis.UniversalClient
 
-	mu     sync.Mutex // held across a ping, so that one serves all
+	mu     sync.Mutex // held during a ping, so that one serves all requests
 	phase  phase
-	reason string       // why a worker that is starting waits; empty: it does not
-	also   func() error // of a worker that was started; nil: nothing else
+	reason string       // why a starting worker waits; empty: it does not wait
+	also   func() error // further check of a started worker; nil: none
 	pinged time.Time
 	err    error
 }
@@ -63,37 +63,37 @@ var (
 	ErrRedis    = errors.New("redis unavailable")
 )
 
-// probeKey is never there: see [redisdb.Writable].
+// probeKey never exists: see [redisdb.Writable].
 const probeKey = "rollcall:probe"
 
 // NewReadiness returns the readiness of a worker that is starting. The caller
 // closes rdb.
 func NewReadiness(rdb redis.UniversalClient) *Readiness { return &Readiness{redis: rdb} }
 
-// Waiting reports why the lanes cannot be started yet. Anybody may read it.
+// Waiting sets the reason why the lanes cannot be started yet. Everyone can read it.
 func (r *Readiness) Waiting(reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.reason = reason
 }
 
-// Started reports that the lanes take tasks. also is what else Check asks from now
-// on, for an error that anybody may read; nil: nothing.
+// Started records that the lanes take tasks. also is a further check from now on, whose
+// error everyone may read; nil: none.
 func (r *Readiness) Started(also func() error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.phase, r.also = working, also
 }
 
-// Stopping reports that they do no longer.
+// Stopping records that the worker stops.
 func (r *Readiness) Stopping() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.phase = stopping
 }
 
-// Check returns nil, or an error that is ErrStarting, ErrStopping or ErrRedis. It
-// asks Redis at most once a second, and for less than a second.
+// Check returns nil, or an error that is ErrStarting, ErrStopping or ErrRedis. It pings
+// Redis at most once a second, and waits less than a second.
 func (r *Readiness) Check(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -113,7 +113,7 @@ func (r *Readiness) Check(ctx context.Context) error {
 		}
 	}
 	if time.Since(r.pinged) >= pingFresh {
-		// Whoever asked may hang up; the answer is for the others too.
+		// The caller may hang up, but the answer serves other requests, too.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingWithin)
 		defer cancel()
 		r.err = unavailable(redisdb.Writable(ctx, r.redis, probeKey))
@@ -122,7 +122,7 @@ func (r *Readiness) Check(ctx context.Context) error {
 	return r.err
 }
 
-// unavailable replaces the words of an error, which name the address: anybody may
+// unavailable replaces the text of an error, which contains the address: everyone can
 // read the result.
 func unavailable(err error) error {
 	if err == nil {
@@ -131,5 +131,5 @@ func unavailable(err error) error {
 	if fault, passing := redisdb.FaultOf(err); passing {
 		return fmt.Errorf("%w: %s", ErrRedis, fault)
 	}
-	return fmt.Errorf("%w: it refuses the worker; see the worker's log", ErrRedis)
+	return fmt.Errorf("%w: it rejects the worker's login; see the worker's log", ErrRedis)
 }

@@ -25,7 +25,7 @@ func TestAWorkerIsReadyOnceItTakesTasksAndWhileRedisAnswers(t *testing.T) {
 				t.Errorf("/readyz: %d %q, want %d %q", got, body, status, words)
 			}
 			if got, _ := ask(t, get(url+"/healthz")); got != http.StatusOK {
-				t.Errorf("/healthz: %d, whatever readiness says", got)
+				t.Errorf("/healthz: %d, want 200 regardless of readiness", got)
 			}
 		}
 
@@ -36,7 +36,7 @@ func TestAWorkerIsReadyOnceItTakesTasksAndWhileRedisAnswers(t *testing.T) {
 		await(t, func() bool { return errors.Is(readiness.Check(t.Context()), monitor.ErrRedis) })
 		says(http.StatusServiceUnavailable, "redis unavailable: Redis cannot be reached or does not answer")
 		if _, body := ask(t, get(url+"/readyz")); strings.Contains(body, s.Addr) {
-			t.Errorf("/readyz tells anybody where Redis is: %s", body)
+			t.Errorf("/readyz shows the address of Redis: %s", body)
 		}
 		s.Back(t)
 		await(t, func() bool { return readiness.Check(t.Context()) == nil })
@@ -80,13 +80,13 @@ func TestReadinessNamesTheFaultOfRedis(t *testing.T) {
 	set("min-replicas-to-write", "0")
 	wants("ready")
 	if keys := admin.Keys(t.Context(), "*").Val(); len(keys) != 0 {
-		t.Errorf("the probe has left %v behind", keys)
+		t.Errorf("the probe has created %v", keys)
 	}
 	readiness.Started(func() error { return errors.New("another node is loading its data") })
 	wants("redis unavailable: another node is loading its data")
 }
 
-// await asks again and again; readings are cached for a second.
+// await repeats a check; reads are cached for a second.
 func await(t *testing.T, check func() bool) {
 	t.Helper()
 	patience := time.After(time.Minute)
@@ -95,7 +95,7 @@ func await(t *testing.T, check func() bool) {
 	for !check() {
 		select {
 		case <-patience:
-			t.Fatal("waited in vain")
+			t.Fatal("timed out")
 		case <-tick.C:
 		}
 	}

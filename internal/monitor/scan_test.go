@@ -16,10 +16,10 @@ import (
 	"rollcall/tasks"
 )
 
-// A school goes through with everything that goes wrong on the way. Then every
-// word that left the process is looked through: no secret, and, with masking on,
-// nobody's name.
-func TestNoWordThatLeavesTheWorkerHoldsASecretOrAName(t *testing.T) {
+// The worker processes a school with every kind of fault. Then everything that left the
+// process is searched: it must contain no secret and, with masking on, no name of a
+// person.
+func TestNothingThatLeavesTheWorkerContainsASecretOrAName(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
@@ -29,7 +29,7 @@ func TestNoWordThatLeavesTheWorkerHoldsASecretOrAName(t *testing.T) {
 
 		secrets := append(w.seen.tokens(), redisPassword, wrongAppSecret, demo.AppSecret, demo.Secret, ann.Password.Reveal())
 		if len(secrets) < 8 {
-			t.Errorf("no token or signature was seen, only %d secrets: the scan has a hole", len(secrets))
+			t.Errorf("no token or signature was seen, only %d secrets: the scan is incomplete", len(secrets))
 		}
 		names := personal(requests)
 		masked, open := w.pages(false), w.pages(true)
@@ -51,11 +51,12 @@ func TestNoWordThatLeavesTheWorkerHoldsASecretOrAName(t *testing.T) {
 				}
 			}
 		}
-		// The same scan finds what is there where it may be: it is not blind.
+		// The same search finds names where they may be shown, which proves that it
+		// works.
 		all := strings.Join(values(open), "\n")
 		for _, name := range names {
 			if !strings.Contains(all, name) {
-				t.Errorf("%q is nowhere, even where it may be shown", name)
+				t.Errorf("%q was not found even where it may be shown", name)
 			}
 		}
 		w.expectStory(masked["log"])
@@ -130,7 +131,7 @@ func (w *world) expectStory(log string) {
 		`"request_id":"`, `"lane":"lakeside-dingtalk.nickname"`, `"target":"c…1(16)"`, `"class":"malformed"`, `"class":"doubtful"`,
 	} {
 		if !strings.Contains(log, want) {
-			w.t.Errorf("the log tells nothing of %s", want)
+			w.t.Errorf("the log does not contain %s", want)
 		}
 	}
 }
@@ -150,7 +151,7 @@ func (w *world) expectMetrics(text string) {
 	}
 }
 
-// some leaves out most of those to whom nothing special happens.
+// some leaves out most requests without anything special.
 func some(all []tasks.Request) []tasks.Request {
 	var picked []tasks.Request
 	for i, r := range all {
@@ -161,8 +162,7 @@ func some(all []tasks.Request) []tasks.Request {
 	return picked
 }
 
-// personal returns every name and ID in the requests, and in what was enqueued
-// besides.
+// personal returns every name and ID in the requests, and in the other enqueued tasks.
 func personal(requests []tasks.Request) []string {
 	names := []string{"Somebody Refused", "Unknown Field", "Misplaced Group", "Foreign Type"}
 	for _, r := range requests {

@@ -14,7 +14,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-func TestServeReturnsAfterThePageUnderWayIsServed(t *testing.T) {
+func TestServeReturnsAfterTheRunningRequestIsServed(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -22,14 +22,14 @@ func TestServeReturnsAfterThePageUnderWayIsServed(t *testing.T) {
 	var served atomic.Bool
 	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		stop()
-		for { // until nobody new is let in
+		for { // until no new connection is accepted
 			conn, err := net.Dial("tcp", address)
 			if err != nil {
 				break
 			}
 			conn.Close()
 		}
-		<-time.After(50 * time.Millisecond) // a server that does not wait returns now
+		<-time.After(50 * time.Millisecond) // a server that does not wait would return now
 		io.WriteString(w, "metrics")
 		served.Store(true)
 	})
@@ -47,7 +47,7 @@ func TestServeReturnsAfterThePageUnderWayIsServed(t *testing.T) {
 		answered <- body
 	}()
 	if err := <-ended; err != nil || !served.Load() {
-		t.Errorf("Serve returned %v; the page under way was served: %t", err, served.Load())
+		t.Errorf("Serve returned %v; the running request was served: %t", err, served.Load())
 	}
 	if body := <-answered; body != "metrics" {
 		t.Errorf("the page was %q", body)

@@ -40,11 +40,11 @@ const (
 	redisPassword  = "redis-Pa55word"
 	wrongAppSecret = "an-app-secret-that-was-withdrawn"
 	wrongTenant    = "withdrawn-dt"
-	// rawMessage is no asynq task. A stand-in keeps it in base64.
+	// rawMessage is not an asynq task. A stand-in keeps it in base64.
 	rawMessage = `{"name":"Raw Message"}`
 )
 
-// world is a worker's parts, wired as the worker does, and what it talks to.
+// world is a worker's parts, connected as in the worker, and the servers it uses.
 type world struct {
 	t         *testing.T
 	rdb       redis.UniversalClient
@@ -63,7 +63,7 @@ func newWorld(t *testing.T, s *redistest.Server) *world {
 		if s.Mini == nil {
 			t.Fatal(err)
 		}
-		s.Mini.RequireAuth(redisPassword) // it knows no CONFIG
+		s.Mini.RequireAuth(redisPassword) // miniredis does not support CONFIG
 	}
 	w := &world{t: t}
 	var err error
@@ -138,8 +138,8 @@ func (w *world) add(record *ledger.Ledger, tenant, platform string, kind tasks.K
 	})
 }
 
-// enqueue stores the requests, one for the tenant that is refused, and what no
-// producer of ours would write.
+// enqueue stores the requests, one for the tenant that is refused, and messages that no
+// producer of rollcall would write.
 func (w *world) enqueue(requests []tasks.Request) {
 	w.t.Helper()
 	served := make([]registry.Lane, 0, len(w.lanes.Lanes()))
@@ -179,8 +179,8 @@ func (w *world) enqueue(requests []tasks.Request) {
 	}
 }
 
-// work runs the lanes until nothing is left but the task of the tenant that is
-// refused, which waits in its queue, and two ID changes in doubt, which wait for
+// work runs the lanes until only three tasks are left: that of the refused tenant,
+// which waits in its queue, and two ID changes with unknown outcome, which wait for
 // minutes.
 func (w *world) work() {
 	w.t.Helper()
@@ -195,7 +195,7 @@ func (w *world) work() {
 		wg.Wait()
 		w.lanes.Stop()
 	}()
-	// A look costs two scripts for each of fourteen queues.
+	// One check runs two scripts for each of fourteen queues.
 	patience, tick := time.After(2*time.Minute), time.NewTicker(500*time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -225,8 +225,7 @@ func (w *world) work() {
 	}
 }
 
-// observed stands before the platforms and notes the tokens and signatures
-// that come by.
+// observed is a proxy before the platforms that records the tokens and signatures.
 type observed struct {
 	next http.Handler
 
@@ -237,10 +236,10 @@ type observed struct {
 func (o *observed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // cut off, as some are here
+		return // cancelled, as some are in this test
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	form, _ := url.ParseQuery(string(body)) // what is JSON has no safeKey
+	form, _ := url.ParseQuery(string(body)) // a JSON body has no safeKey
 	o.mu.Lock()
 	for _, word := range []string{
 		r.URL.Query().Get("access_token"), r.Header.Get("X-Acs-Dingtalk-Access-Token"), form.Get("safeKey"),
@@ -263,7 +262,7 @@ func (o *observed) tokens() []string {
 	return all
 }
 
-// buffer takes log lines from many goroutines.
+// buffer collects log lines from many goroutines.
 type buffer struct {
 	mu   sync.Mutex
 	text strings.Builder
