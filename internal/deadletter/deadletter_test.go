@@ -305,16 +305,16 @@ func TestATaskThatIsNoLongerArchivedIsNotChanged(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		o := open(t, s)
 		for _, act := range []func(context.Context, []ledger.Letter) []deadletter.Settled{o.desk.Replay, o.desk.Discard} {
-			run, active, gone := letter(t, "dt", "run", 0, "busy", ""), letter(t, "dt", "active", 0, "busy", ""), letter(t, "dt", "gone", 0, "busy", "")
+			run, active, gone := letter(t, "dt", "run", 0, "busy", ""), letter(t, "dt", "active", 0, "busy", ""), letter(t, "dt", "deleted", 0, "busy", "")
 			o.adds(run, active, gone)
-			err := errors.Join(o.inspector.RunTask("dt.nickname", "run"), o.inspector.DeleteTask("dt.nickname", "gone"),
+			err := errors.Join(o.inspector.RunTask("dt.nickname", "run"), o.inspector.DeleteTask("dt.nickname", "deleted"),
 				o.rdb.ZRem(t.Context(), backlog.Key("dt.nickname", "archived"), "active").Err(),
 				o.rdb.HSet(t.Context(), backlog.Key("dt.nickname", "t:active"), "state", "active").Err())
 			if err != nil {
 				t.Fatal(err)
 			}
 			got := outcomes(act(t.Context(), []ledger.Letter{run, active, gone}))
-			if got["run"] != deadletter.Underway || got["active"] != deadletter.Refused || got["gone"] != deadletter.Replayed && got["gone"] != deadletter.Discarded {
+			if got["run"] != deadletter.Underway || got["active"] != deadletter.Refused || got["deleted"] != deadletter.Replayed && got["deleted"] != deadletter.Discarded {
 				t.Errorf("%v", got)
 			}
 			o.wantLeft("active")
@@ -345,7 +345,7 @@ func TestAnUnreadableDeadLetterIsNeitherReplayedNorDiscarded(t *testing.T) {
 			}
 		}
 		o.wantLeft("a")
-		_, err = o.desk.Find(t.Context(), "nobody")
+		_, err = o.desk.Find(t.Context(), "missing")
 		if _, ok := errors.AsType[*deadletter.MissingError](err); !ok {
 			t.Errorf("Find() of an unknown id: %v", err)
 		}
