@@ -20,8 +20,8 @@ import (
 
 var update = flag.Bool("update", false, "write the tables into docs/providers.md")
 
-// The page that people read holds the rows that the clients go by.
-func TestDocsHoldTheTables(t *testing.T) {
+// The published page contains the rows that the clients use.
+func TestTheDocsContainTheTables(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join("..", "docs", "providers.md")
 	read, err := os.ReadFile(path)
@@ -118,9 +118,9 @@ func counted(row providers.Code) string {
 	return ""
 }
 
-// Every row that a person may have to act on says what to do, links to the
-// vendor over https where there is a page, and is fit for a table.
-func TestRowsAreFitToBeShown(t *testing.T) {
+// Every row that a person may have to act on has advice, links to the vendor over https
+// if there is a page, and fits into a table.
+func TestRowsCanBeShown(t *testing.T) {
 	t.Parallel()
 	hosts := []string{"https://open.dingtalk.com/document/development/", "https://help.dingtalk.io/", "https://docs.eeo.cn/api/"}
 	for _, row := range slices.Concat(dingtalk.Codes(), classin.Codes()) {

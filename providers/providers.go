@@ -1,9 +1,9 @@
-// Package providers is the vocabulary of what can go wrong at a platform: one
-// error type, a closed list of kinds, and the send gate.
+// Package providers defines what can go wrong at a platform: one error type, a closed
+// list of kinds, and the send gate.
 //
-// It must not know any platform, any task or any queue. The platforms' own
-// dialects live below it (dingtalk, classin); what a kind means for a task is
-// decided in internal/lane and nowhere else.
+// It must not know any platform, any task or any queue. The platforms' packages are
+// below it (dingtalk, classin). Only internal/lane decides what a kind means for a
+// task.
 package providers
 
 import (
@@ -14,29 +14,29 @@ import (
 	"time"
 )
 
-// Gate is passed just before every metered send leaves: the first one, quick
-// retries, and the resend after a token refresh. It blocks until the send may
-// go. An error means that nothing may be sent; the client then returns an
-// [Error] of kind [Unsent] that unwraps to it. If the error comes at a quick
-// retry, an earlier send did leave: its verdict is returned then, unwrapping to
-// the gate's error as well. A nil Gate is a programming error: clients refuse it.
+// Gate is called just before every metered send: the first one, quick retries, and the
+// resend after a token refresh. It blocks until the send may leave. After an error
+// nothing may be sent; the client then returns an [Error] of kind [Unsent] that unwraps
+// to it. If the error comes at a quick retry, an earlier send did leave: the client
+// returns that send's verdict, which unwraps to the gate's error as well. A nil Gate is
+// a programming error, which clients reject.
 type Gate func(ctx context.Context) error
 
-// Kind says what a caller can do about a failure. The set is closed: a new
-// Kind needs a verdict in internal/lane.
+// Kind is what a caller can do about a failure. The set is closed: a new Kind needs a
+// verdict in internal/lane.
 type Kind uint8
 
 const (
 	// Unknown is an answer that no table lists: a few tries, then a person looks.
 	Unknown Kind = iota
-	// Transient passes by itself: system busy, network faults, 5xx.
+	// Transient is temporary: system busy, network faults, 5xx.
 	Transient
 	// Throttled means too fast. The request was not processed.
 	Throttled
 	// QuotaSpent means the organisation's calls of this month are used up.
 	QuotaSpent
-	// TokenRejected means the access token is stale. A client mends it once by
-	// itself; what leaves a client after that is Misconfigured.
+	// TokenRejected means that the access token is stale. A client renews it once by
+	// itself; after that it returns Misconfigured.
 	TokenRejected
 	// Misconfigured means credentials, permissions or our own code are wrong:
 	// no task will pass until a person changes something.
@@ -48,7 +48,7 @@ const (
 	// Ambiguous means the platform may or may not have applied a change that
 	// must not be repeated.
 	Ambiguous
-	// Unsent means the gate or the context said no before anything left.
+	// Unsent means that the gate or the context ended the call before anything left.
 	Unsent
 )
 
@@ -58,7 +58,7 @@ var kindNames = [...]string{
 	Partial: "partial", Ambiguous: "ambiguous", Unsent: "unsent",
 }
 
-// String returns the kind's name as it stands in logs and docs.
+// String returns the kind's name in logs and docs.
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {
 		return kindNames[k]
@@ -75,7 +75,7 @@ func Kinds() []Kind {
 	return all
 }
 
-// Scope says how far a failure reaches. The zero value is the task alone.
+// Scope is what a failure affects. The zero value is only the task.
 type Scope uint8
 
 const (
@@ -98,7 +98,7 @@ var scopeNames = [...]string{
 	ScopeOrganisation: "organisation", ScopeAPI: "api", ScopeAddress: "address",
 }
 
-// String returns the scope's name as it stands in logs and docs.
+// String returns the scope's name in logs and docs.
 func (s Scope) String() string {
 	if int(s) < len(scopeNames) {
 		return scopeNames[s]
@@ -120,51 +120,48 @@ type Error struct {
 	RequestID  string // the platform's, for its support; may be empty
 	Fix        string // what to do about it, for a person; may be empty
 
-	// RetryAfter is how long the platform wants to be left alone. 0: neither it
-	// nor our table says; where there is a Period, only the platform can.
+	// RetryAfter is how long the platform asks to wait. 0: neither the platform nor our
+	// table gives a time; with a Period, only the platform can.
 	RetryAfter time.Duration
-	// Period is, for a Throttled, the length of the window that the platform
-	// counts in and that was exceeded: a second, a minute. 0: it did not say, or
-	// it is no rate window.
+	// Period is, for a Throttled, the length of the exceeded window: a second, a
+	// minute. 0: unknown, or not a rate window.
 	Period time.Duration
-	// Tries bounds how often this answer is worth an attempt, where the
-	// platform documents one. 0: the kind's own bound holds.
+	// Tries bounds how often this answer is worth an attempt, if the platform documents
+	// a number. 0: the kind's own bound applies.
 	Tries int
-	// MaybeApplied tells that the request left and the platform may have acted
-	// on it, whatever it answered.
+	// MaybeApplied means that the request left and the platform may have applied it,
+	// regardless of its answer.
 	MaybeApplied bool
-	// Late tells that a request left and no answer of the platform's own came, but
-	// at most a gateway's that gave up on it: it may still be carried out, minutes
-	// later.
+	// Late means that a request left and got no answer of the platform itself, at most
+	// of a gateway that gave up: it may still be applied minutes later.
 	Late bool
 	// Sends counts the metered requests that left during this call. The gate
 	// may have been passed more often: a dial that fails sends nothing.
 	Sends int
-	// Unmetered tells that the last send for which the gate was passed is not
-	// counted against the organisation's month: it was refused for the rate or
-	// for the month itself, or the connection never stood (then it is not in
-	// Sends either). False where that is not certain, and where the gate never
-	// let a send through.
-	// See https://open.dingtalk.com/document/development/dingtalk-application-development-platform-billing-model.
+	// Unmetered means that the last send that passed the gate is not counted against
+	// the organisation's month: it was refused for the rate or for the month itself, or
+	// there was no connection (then it is not in Sends either). False if that is
+	// uncertain, and if no send passed the gate. See
+	// https://open.dingtalk.com/document/development/dingtalk-application-development-platform-billing-model.
 	Unmetered bool
-	// Suspect means that the answer is an HTML page whose status does not explain
-	// it: an address that is banned gets one, but so does a network that asks for
-	// a login. Only another call from the same address can confirm a ban.
+	// Suspect means that the answer is an HTML page whose status does not explain it: a
+	// banned address gets one, but so does a network that requires a login. Only
+	// another call from the same address can confirm a ban.
 	Suspect bool
-	// Credentials tells that an unmetered call for a token was refused: the same
-	// call finds out whether they are good again.
+	// Credentials means that an unmetered token call was refused: the same call can
+	// check whether they are valid again.
 	Credentials bool
 	// Err is the cause underneath, if any: a transport fault, the gate's
 	// refusal, the context's error.
 	Err error
 }
 
-// Error reads: platform API: kind: what was answered.
+// Error has the form: platform API: kind: answer.
 func (e *Error) Error() string {
 	return e.Platform + " " + e.API + ": " + e.Kind.String() + ": " + e.answer()
 }
 
-// Brief is Error without the kind, for where that is told beside it.
+// Brief is Error without the kind, for texts that already contain it.
 func (e *Error) Brief() string { return e.Platform + " " + e.API + ": " + e.answer() }
 
 func (e *Error) answer() string {
@@ -200,11 +197,11 @@ func KindOf(err error) Kind {
 	return Unknown
 }
 
-// Receipt is what a call that succeeded leaves behind.
+// Receipt is the result of a successful call.
 type Receipt struct {
 	RequestID string // the platform's own; may be empty
 	Sends     int    // metered requests that left, quick retries included
-	// Late tells that one of them was given up without an answer of the platform's
-	// own: it may still be carried out, after the one that succeeded.
+	// Late means that one of them was given up without an answer of the platform
+	// itself: it may still be applied, after the one that succeeded.
 	Late bool
 }

@@ -9,8 +9,8 @@ import (
 	"rollcall/providers"
 )
 
-// An error reads in one line: who, what call, what kind, which code, why.
-func TestErrorReadsInOneLine(t *testing.T) {
+// An error is one line: platform, call, kind, code and reason.
+func TestAnErrorIsOneLine(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		err  providers.Error
@@ -35,8 +35,8 @@ func TestErrorReadsInOneLine(t *testing.T) {
 	}
 }
 
-// The kind is found through whatever a caller wrapped around the error, and a
-// stranger's error has none.
+// The kind is found through any error that a caller wrapped around it. A foreign error
+// has none.
 func TestKindOf(t *testing.T) {
 	t.Parallel()
 	wrapped := fmt.Errorf("task 7: %w", &providers.Error{Kind: providers.Rejected, Err: context.Canceled})

@@ -48,7 +48,7 @@ func (c *Client) judge(call *apicall.Call, x exchange, answer apicall.Answer) (f
 	return e, row.Quick && said == 0
 }
 
-// doubtful reports whether an answer of this kind leaves it open what was done.
+// doubtful reports whether an answer of this kind leaves the outcome unknown.
 func doubtful(kind providers.Kind) bool {
 	switch kind {
 	case providers.Unknown, providers.Transient, providers.Partial, providers.Ambiguous:

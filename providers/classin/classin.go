@@ -2,8 +2,8 @@
 // institution's console and in its courses, with one institution's credentials, and
 // reads from each answer whether the call succeeded.
 //
-// It must not know tasks, queues, Redis or how fast it may go: whoever calls
-// hands it a gate that every send passes.
+// It must not know tasks, queues, Redis or rates: its caller passes a gate through
+// which every send goes.
 package classin
 
 import (
@@ -27,8 +27,8 @@ const (
 	formType = "application/x-www-form-urlencoded;charset=utf-8"
 )
 
-// DefaultTimeout bounds one HTTP exchange where the configuration does not. A
-// call renames every student of a course, which takes its time.
+// DefaultTimeout bounds one HTTP exchange if the configuration does not. A call renames
+// every student of a course, which takes time.
 const DefaultTimeout = 60 * time.Second
 
 // maxSkew is how far our clock may be off before a refused signature is blamed
@@ -102,15 +102,14 @@ func New(cfg Config) (*Client, error) {
 // Requests that leave from then on are signed with it.
 func (c *Client) SetSecret(secret secret.Text) { c.secret.Store(&secret) }
 
-// Close drops idle connections. Calls under way are not cut off: their contexts
-// are their callers'.
+// Close closes idle connections. Running calls are not cancelled: their contexts belong
+// to their callers.
 func (c *Client) Close() { c.wire.Close() }
 
-// SyncCourseNicknames sets the nicknames of all students and auditors in a
-// course's group to their names in the school's console. It takes no name from
-// us, tells nothing about single members, and may be repeated. What teachers
-// edited by hand is overwritten.
-// See https://docs.eeo.cn/api/zh-hans/group/modifyGroupMemberNickname.html.
+// SyncCourseNicknames sets the nicknames of all students and auditors in a course's
+// group to their names in the school's console. It sends no names, returns nothing
+// about single members, and may be repeated. It overwrites what teachers edited by
+// hand. See https://docs.eeo.cn/api/zh-hans/group/modifyGroupMemberNickname.html.
 func (c *Client) SyncCourseNicknames(ctx context.Context, gate providers.Gate, courseID string) (providers.Receipt, error) {
 	call := c.call(apiSync, gate)
 	if courseID == "" {
@@ -193,8 +192,8 @@ func (c *Client) send(ctx context.Context, call *apicall.Call, x exchange, skew 
 	return answer.Header, err, again
 }
 
-// behind returns how much later it is at the platform than on our corrected
-// clock; 0 if it did not tell.
+// behind returns how much later the platform's time is than our corrected clock; 0 if
+// the answer has no time.
 func (c *Client) behind(header http.Header, skew time.Duration) time.Duration {
 	theirs, err := http.ParseTime(header.Get("Date"))
 	if err != nil {

@@ -76,7 +76,7 @@ func (s *school) sync() (providers.Receipt, error) {
 	return s.SyncCourseNicknames(context.Background(), free, "561294")
 }
 
-// The request is what the vendor's page shows, signed with the seconds of now.
+// The request matches the vendor's page, with a signature of the time now.
 func TestRequest(t *testing.T) {
 	t.Parallel()
 	var got *http.Request
@@ -146,7 +146,7 @@ func TestCodes(t *testing.T) {
 
 // The platform documents one rate, by the minute; the rule about the same
 // request twice is not a rate.
-func TestARateRefusalTellsThatAMinuteWasExceeded(t *testing.T) {
+func TestARateRefusalNamesTheExceededMinute(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
 	for code, want := range map[string]time.Duration{"101003001": time.Minute, "101003002": 0, "842": 0} {
@@ -158,7 +158,7 @@ func TestARateRefusalTellsThatAMinuteWasExceeded(t *testing.T) {
 	}
 }
 
-// Maintenance may come as a status as well; that of HTTP knows no 901.
+// Maintenance may also be an HTTP status; HTTP has no status 901.
 func TestMaintenanceAsAStatus(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(901) }))
@@ -171,7 +171,7 @@ func TestMaintenanceAsAStatus(t *testing.T) {
 }
 
 // A gate may keep a call waiting for longer than a signature is good for.
-func TestTheSignatureIsMadeWhenTheGateLetsItThrough(t *testing.T) {
+func TestTheSignatureIsCreatedAfterTheGate(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
 	_, err := s.SyncCourseNicknames(context.Background(), func(context.Context) error {
@@ -205,7 +205,7 @@ func TestAClockThatIsOff(t *testing.T) {
 
 // A quick try after the signature was made again keeps to the platform's time,
 // and it is made again once a call, not once a try.
-func TestAQuickTryKeepsThePlatformsTime(t *testing.T) {
+func TestAQuickRetryKeepsThePlatformsTime(t *testing.T) {
 	t.Parallel()
 	for _, hiccup := range []string{"104", ""} {
 		s := newSchool(t)
@@ -239,7 +239,7 @@ func TestARefusedSignature(t *testing.T) {
 	}{
 		"the clock is right":            {0, "Tue, 01 Sep 2026 03:00:00 GMT", 1},
 		"the clock is nearly right":     {50 * time.Second, "Tue, 01 Sep 2026 03:00:00 GMT", 1},
-		"the platform tells no time":    {3 * time.Hour, "", 1},
+		"the platform sends no time":    {3 * time.Hour, "", 1},
 		"the platform's time is broken": {3 * time.Hour, "yesterday", 1},
 		"its own time does not help":    {3 * time.Hour, "Tue, 01 Sep 2026 03:00:00 GMT", 2},
 	} {
@@ -262,9 +262,9 @@ func TestARefusedSignature(t *testing.T) {
 	}
 }
 
-// What cannot work, or would show credentials, is refused before anything is
-// sent.
-func TestNewRefuses(t *testing.T) {
+// A configuration that cannot work, or that would expose credentials, is rejected
+// before anything is sent.
+func TestNewRejectsUnusableSettings(t *testing.T) {
 	t.Parallel()
 	good := classin.Config{Tenant: "school", SID: "1", Secret: secret.New("s"), BaseURL: "https://api.eeo.cn"}
 	c, err := classin.New(good)

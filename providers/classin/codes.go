@@ -160,7 +160,7 @@ func commonRows() []providers.Code {
 func statusRows() []providers.Code {
 	const (
 		host     = "check the base URL"
-		unlisted = "look the code up in the vendor's list and tell us, so that it gets a row"
+		unlisted = "look the code up in the vendor's list and report it, so that it is added to the table"
 	)
 	row := func(status string, kind providers.Kind, scope providers.Scope, meaning, fix string) providers.Code {
 		return providers.Code{HTTP: status, Kind: kind, Scope: scope, Meaning: meaning, Fix: fix}

@@ -20,7 +20,7 @@ const (
 	studentName  = "欧阳 [monitor] 一诺"
 )
 
-func TestExamination(t *testing.T) {
+func TestConformance(t *testing.T) {
 	t.Parallel()
 	for _, s := range []struct {
 		subject providertest.Subject

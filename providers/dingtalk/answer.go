@@ -10,8 +10,8 @@ import (
 	"rollcall/providers/internal/apicall"
 )
 
-// reply is an answer's body, whichever of the platform's two shapes it has.
-// The new host answers in the legacy shape at times, and the other way round.
+// reply is an answer's body, in either of the platform's two shapes. The new host
+// sometimes answers in the legacy shape, and the old host in the new one.
 type reply struct {
 	object    apicall.Object // nil if the body is no JSON object
 	page      bool           // the body is an HTML page
@@ -52,7 +52,7 @@ func parse(answer apicall.Answer) reply {
 	case errcode == "88":
 		r.readNested()
 	case errcode == "0" && answer.Status != 200:
-		// Says that it went well, with a status that says it did not.
+		// The body reports success, but the status does not.
 	case errcode != "":
 		r.code = errcode
 	default:
@@ -71,8 +71,7 @@ func parse(answer apicall.Answer) reply {
 	return r
 }
 
-// readNested reads a gateway's error: its code stands in sub_code, or in the
-// errmsg alone.
+// readNested reads a gateway's error: its code is in sub_code, or only in errmsg.
 func (r *reply) readNested() {
 	r.code, r.nested = r.object.Text("sub_code", "subcode"), true
 	if r.code == "" {
@@ -141,7 +140,7 @@ func (c *Client) judge(call *apicall.Call, api api, answer apicall.Answer) (stri
 	return "", e, row.Quick && said == 0
 }
 
-// doubtful reports whether an answer of this kind leaves it open what was done.
+// doubtful reports whether an answer of this kind leaves the outcome unknown.
 func doubtful(kind providers.Kind) bool {
 	switch kind {
 	case providers.Unknown, providers.Transient, providers.Partial, providers.Ambiguous:

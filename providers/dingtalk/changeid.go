@@ -15,11 +15,10 @@ type IDChange struct {
 	DingTalkID string `json:"dingTalkId"` // 6..20 letters and digits, a letter first; unique among everyone
 }
 
-// ChangeID changes a person's DingTalk ID. A change holds for a year, cannot be
-// taken back and cannot be read back, so once the request has left it is never
-// repeated in here, and every outcome that is neither the documented success
-// nor a definite refusal is Ambiguous.
-// See https://help.dingtalk.io/open/development/api-changedingtalkid.
+// ChangeID changes a user's DingTalk ID. A change is possible once a year, and cannot
+// be undone or read back. The request is therefore never repeated here once it has
+// left. Every outcome that is neither the documented success nor a definite refusal is
+// Ambiguous. See https://help.dingtalk.io/open/development/api-changedingtalkid.
 func (c *Client) ChangeID(ctx context.Context, gate providers.Gate, change IDChange) (providers.Receipt, error) {
 	if why := firstBad(field{"user id", change.UserID, true}, field{"dingtalk id", change.DingTalkID, true}); why != "" {
 		return providers.Receipt{}, c.refuse(c.change, why)

@@ -11,8 +11,8 @@ type field struct {
 	required    bool
 }
 
-// firstBad says what is wrong with the first field that the platform is sure
-// to refuse: a refusal costs a metered call. It never quotes the value.
+// firstBad describes the first field that the platform would certainly refuse, because
+// a refusal costs a metered call. It never quotes the value.
 func firstBad(fields ...field) string {
 	for _, f := range fields {
 		switch {

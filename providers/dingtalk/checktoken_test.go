@@ -7,7 +7,7 @@ import (
 	"rollcall/providers"
 )
 
-func TestCheckTokenAsksForATokenAndSendsNothingElse(t *testing.T) {
+func TestCheckTokenRequestsATokenAndSendsNothingElse(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	if err := a.CheckToken(t.Context()); err != nil {
@@ -19,7 +19,7 @@ func TestCheckTokenAsksForATokenAndSendsNothingElse(t *testing.T) {
 	a.mustRename(t, 1) // with the token that is at hand
 }
 
-func TestCheckTokenSaysThatTheCredentialsAreRefused(t *testing.T) {
+func TestCheckTokenReportsRefusedCredentials(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	a.give = func(int) (int, string) {

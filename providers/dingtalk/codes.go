@@ -27,8 +27,8 @@ const (
 // requests in 20 s. The ban covers every API and so every tenant of ours.
 const banWait = 5 * time.Minute
 
-// Tables returns every row that the calls are judged by, as a copy. The first
-// fitting row counts, in the order that [CodesFor] gives.
+// Tables returns a copy of every row that classifies the answers. The first fitting row
+// applies, in the order of [CodesFor].
 func Tables() []providers.Table {
 	return []providers.Table{
 		{Name: "bans", Codes: banRows(false)},
@@ -96,8 +96,8 @@ const (
 	codePage = "(HTML page)"
 )
 
-// banRows judge what a banned address gets. once is for a call that must not be
-// repeated: a page in place of a success does not prove that nothing was done.
+// banRows classify the answers to a banned address. once is for a call that must not be
+// repeated: a page instead of a success does not prove that nothing was changed.
 func banRows(once bool) []providers.Code {
 	page := providers.Code{
 		Code: codePage, Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: 2 * time.Second, Tries: 3, Doc: docThrottle,
@@ -118,8 +118,8 @@ func banRows(once bool) []providers.Code {
 	}}, pages...)
 }
 
-// statusRows judge an answer by a status that says something by itself: the
-// code in it is unlisted, or there is none.
+// statusRows classify an answer by its status alone: it has no code, or an unlisted
+// one.
 func statusRows() []providers.Code {
 	const host = "check the base URLs (their region and any path); if they are right, this is a fault of rollcall: report it"
 	return rows(

@@ -6,11 +6,11 @@ import (
 	"rollcall/providers"
 )
 
-// What a person should do, where several codes call for the same.
+// The advice that several codes share.
 const (
 	fixToken = "a fresh token was refused as well: check that both base URLs belong to the app's region, " +
 		"that the app key is this organisation's, and that the app is enabled"
-	fixUnlisted = "look the code up in the vendor's list and tell us, so that it gets a row"
+	fixUnlisted = "look the code up in the vendor's list and report it, so that it is added to the table"
 	fixReport   = "this is a fault of rollcall: report it with the request id"
 	fixKey      = "check the app key and the app secret in the developer console"
 	fixCorp     = "check that the app key belongs to this organisation"
@@ -22,12 +22,12 @@ const (
 	fixEnable   = "ask the platform's support for the organisation's state"
 )
 
-// nested marks a sub_code of errcode 88 that means something else than the
-// same number as an errcode.
+// nested marks a sub_code of errcode 88 whose meaning differs from that of the same
+// number as an errcode.
 const nested = "88/"
 
-// legacyRows are the answers of the oapi host. It answers HTTP 200 whatever
-// happened; a gateway's own code arrives as the sub_code of errcode 88.
+// legacyRows are the answers of the oapi host. It always answers HTTP 200; a gateway's
+// own code is the sub_code of errcode 88.
 func legacyRows() []providers.Code {
 	return rows(legacyPace(), legacyAccess(), legacyTask(), []providers.Code{
 		{Code: "-1", Kind: providers.Transient, Tries: 3, Quick: true, Meaning: "system busy", Doc: docCodes},

@@ -8,7 +8,7 @@ import (
 
 const fixQuota = "buy more calls (that takes effect at once), or wait for the first of the month"
 
-// groupRows are what only the group update answers.
+// groupRows are the answers that only the group update gives.
 func groupRows() []providers.Code {
 	return []providers.Code{
 		{
@@ -27,14 +27,14 @@ func groupRows() []providers.Code {
 	}
 }
 
-// changeRows are what the ID change answers, and what common answers mean for
-// it: a change is good for a year, so whatever may have been applied is
-// ambiguous. They are tried before the common rows.
+// changeRows are the answers of the ID change, and what common answers mean for it. A
+// change is possible once a year, so an answer after which it may have been applied is
+// ambiguous. These rows are tried before the common ones.
 func changeRows() []providers.Code {
 	refused := func(code, meaning, fix string) providers.Code {
 		return providers.Code{Code: code, Kind: providers.Rejected, Meaning: meaning, Fix: fix, Doc: docID}
 	}
-	const fixID = "an ID has 6 to 20 letters and digits, begins with a letter and holds no prohibited word"
+	const fixID = "an ID has 6 to 20 letters and digits, begins with a letter and contains no prohibited word"
 	busy := providers.Code{
 		HTTP: "403 429", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Second,
 		Meaning: "too fast, refused at the gateway", Fix: fixRate, Doc: docCodes,
@@ -75,8 +75,8 @@ func changeRows() []providers.Code {
 
 const fixUnsure = "look at the person's ID in the client before anything else is sent; only the very same ID may be sent again"
 
-// changeElse is the last resort of the ID change: a refusal with a code in it
-// is taken for one, and anything else for a doubt.
+// changeElse are the last rows of the ID change: an answer with a refusal code is a
+// refusal, any other an unknown outcome.
 func changeElse() []providers.Code {
 	return rows(
 		[]providers.Code{{HTTP: "4xx", Code: "*", Kind: providers.Rejected, Meaning: "a refusal that no table lists", Fix: fixUnlisted}},
@@ -84,8 +84,8 @@ func changeElse() []providers.Code {
 	)
 }
 
-// tokenElse: a token call takes nothing from a task, so no refusal of it is a
-// task's fault.
+// tokenElse are the last rows of the token call: it uses nothing from a task, so no
+// refusal is a task's fault.
 func tokenElse() []providers.Code {
 	return alike(providers.Code{
 		HTTP: "400", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,

@@ -15,9 +15,9 @@ import (
 	"rollcall/providers/providertest"
 )
 
-// Written out from the vendor's pages: refused for the rate, for the month or
-// by a ban is not counted; what may have been let through is.
-func TestWhatIsRefusedForTheRateOrTheMonthIsNotCounted(t *testing.T) {
+// The list is taken from the vendor's pages: a call that was refused for the rate, for
+// the month or by a ban is not counted; a call that may have passed is.
+func TestACallRefusedForTheRateOrTheMonthIsNotCounted(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	for _, test := range []struct {
@@ -34,7 +34,7 @@ func TestWhatIsRefusedForTheRateOrTheMonthIsNotCounted(t *testing.T) {
 			"Forbidden.AccessDenied.QpsLimitForApi", "Forbidden.AccessDenied.ApiCountLimitForOrg", "qps.exceed.limit", "request.too.fast",
 		}, false},
 		{s.changeID, 403, []string{"Forbidden.AccessDenied.QpsLimitForApi", "qps.exceed.limit", "request.overlimit"}, false},
-		{s.rename, 429, []string{"", "whatever"}, false},
+		{s.rename, 429, []string{"", "any-code"}, false},
 		{s.rename, 400, []string{"daily.call.limit"}, false},
 		{s.setNick, 200, []string{"60124", "400001", "60011", "40014", "1234567"}, true},
 		{s.rename, 403, []string{"", "system.busy", "Forbidden.AccessDenied.AccessTokenPermissionDenied"}, true},
@@ -52,8 +52,8 @@ func TestWhatIsRefusedForTheRateOrTheMonthIsNotCounted(t *testing.T) {
 	}
 }
 
-// Of a call with several sends the last alone is told of: the first was
-// answered, and the second never left.
+// Of a call with several sends only the last is uncounted: the first was answered, and
+// the second never left.
 func TestADialThatFailsAfterAnAnswerIsNotCounted(t *testing.T) {
 	t.Parallel()
 	var server *httptest.Server
@@ -62,7 +62,7 @@ func TestADialThatFailsAfterAnAnswerIsNotCounted(t *testing.T) {
 			_, _ = io.WriteString(w, `{"accessToken":"t","expireIn":7200}`)
 			return
 		}
-		_ = server.Listener.Close() // nobody answers the next dial
+		_ = server.Listener.Close() // the next dial is not answered
 		w.Header().Set("Connection", "close")
 		_, _ = io.WriteString(w, `{"errcode":400001}`)
 	}))
@@ -73,12 +73,12 @@ func TestADialThatFailsAfterAnAnswerIsNotCounted(t *testing.T) {
 		dingtalk.GroupNick{ChatID: "c", UserID: "u", Nick: "n"})
 	e, ok := errors.AsType[*providers.Error](err)
 	if !ok || e.Kind != providers.Transient || e.Sends != 1 || !e.MaybeApplied || !e.Unmetered || passes != 3 {
-		t.Errorf("%+v after %d passes of the gate; want one send in doubt, the last of three not counted", err, passes)
+		t.Errorf("%+v after %d passes of the gate; want one send with unknown outcome, the last of three not counted", err, passes)
 	}
 }
 
-// A token that cannot be had tells nothing about a send before it: that one was
-// answered, and counts.
+// A failed token call does not affect the send before it: that send was answered, and
+// counts.
 func TestARefusedTokenDoesNotUncountTheSendBeforeIt(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{`{"code":"invalidClientIdOrSecret"}`, `{"code":"Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"}`} {

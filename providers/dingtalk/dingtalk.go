@@ -1,9 +1,9 @@
-// Package dingtalk calls the three DingTalk APIs that rename people and groups
-// and change IDs, with one app's credentials, and reads from each answer
-// whether it did what it was asked.
+// Package dingtalk calls the three DingTalk APIs that rename people and groups and
+// change IDs, with one app's credentials, and reads from each answer whether it
+// succeeded.
 //
-// It must not know tasks, queues, Redis or how fast it may go: whoever calls
-// hands it a gate that every metered send passes.
+// It must not know tasks, queues, Redis or rates: its caller passes a gate through
+// which every metered send goes.
 package dingtalk
 
 import (
@@ -55,9 +55,9 @@ type Config struct {
 	Quick time.Duration
 }
 
-// Client calls the APIs for one tenant. It keeps one access token for itself;
-// a second Client of the same app gets the same token from the platform, so
-// the two do not shut each other out. It is safe for concurrent use.
+// Client calls the APIs for one tenant. It keeps its own access token. A second Client
+// of the same app receives the same token from the platform, so the two do not
+// invalidate each other's. It is safe for concurrent use.
 type Client struct {
 	tenant string
 	secret atomic.Pointer[secret.Text] // never nil
@@ -69,7 +69,7 @@ type Client struct {
 	nick, group, change api
 }
 
-// api is one call: its address, what success looks like, and its rows.
+// api is one call: its address, its form of success, and its rows.
 type api struct {
 	name    string
 	url     string
@@ -137,28 +137,27 @@ func region(host string) string {
 	return ""
 }
 
-// Close ends a token request under way and drops idle connections. Calls under
-// way are not cut off: their contexts are their callers'.
+// Close ends a running token request and closes idle connections. Running calls are not
+// cancelled: their contexts belong to their callers.
 func (c *Client) Close() {
 	c.tokens.close()
 	c.wire.Close()
 }
 
-// SetSecret makes secret the app's, after it was rotated at the platform. The
-// next call fetches a token with it: neither the token at hand nor a refusal of
-// the old secret counts any more. Calls under way keep the token that they have.
+// SetSecret replaces the app's secret after it was rotated at the platform. The next
+// call fetches a token with it: the cached token and a refusal of the old secret no
+// longer apply. Running calls keep their token.
 func (c *Client) SetSecret(secret secret.Text) {
 	c.secret.Store(&secret)
 	c.tokens.forget()
 }
 
-// CheckToken asks the platform for an access token, unless a good one is at
-// hand, and so tells whether the credentials are right. It asks even where the
-// other calls do not: once the credentials are refused, those get the same
-// refusal for five minutes without asking, or until CheckToken succeeds. It is
-// not metered and passes no gate. The error is a [*providers.Error]; it says
-// nothing about the permissions of the three calls, which the platform judges at
-// each call alone.
+// CheckToken requests an access token from the platform, unless a valid one is cached,
+// and so checks the credentials. Once credentials are refused, the other calls return
+// the same refusal for five minutes without a request, or until CheckToken succeeds;
+// CheckToken always requests. It is not metered and passes no gate. The error is a
+// [*providers.Error]. It does not cover the permissions of the three calls, which the
+// platform checks only at each call.
 func (c *Client) CheckToken(ctx context.Context) error {
 	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiToken, Host: c.tokens.api.host}
 	if err := c.tokens.check(ctx, call); err != nil {
@@ -167,9 +166,9 @@ func (c *Client) CheckToken(ctx context.Context) error {
 	return nil
 }
 
-// AskToken asks the platform for an access token even if a good one is at hand:
-// it reports whether the platform answers calls from this address. It is not
-// metered and passes no gate. The error is a [*providers.Error].
+// AskToken requests an access token even if a valid one is cached: it checks whether
+// the platform answers calls from this address. It is not metered and passes no gate.
+// The error is a [*providers.Error].
 func (c *Client) AskToken(ctx context.Context) error {
 	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiToken, Host: c.tokens.api.host}
 	if _, err := c.tokens.fetch(ctx, call, asked); err != nil {
@@ -205,8 +204,7 @@ func (c *Client) do(ctx context.Context, gate providers.Gate, a api, names []str
 	}
 	renewed := false
 	attempt := func(ctx context.Context) (string, *providers.Error, bool) {
-		// The token comes first: a slot that the gate has booked must not pass
-		// while a token is fetched.
+		// The token is fetched first: a booked slot must not pass during the fetch.
 		with, err := c.tokens.get(ctx, call)
 		if err != nil {
 			return "", err, false
@@ -245,7 +243,7 @@ func (c *Client) send(ctx context.Context, call *apicall.Call, a api, names []st
 	return c.judge(call, a, answer)
 }
 
-// withToken builds a request for the new host, which takes the token in a header.
+// withToken builds a request for the new host, with the token in a header.
 func withToken(a api, body []byte) func(string) apicall.Request {
 	return func(token string) apicall.Request {
 		return apicall.Request{
@@ -255,8 +253,8 @@ func withToken(a api, body []byte) func(string) apicall.Request {
 	}
 }
 
-// inQuery builds a request for the legacy host, which wants the token in the
-// query and answers 41001 to one in the body.
+// inQuery builds a request for the legacy host, which requires the token in the query
+// and answers 41001 to a token in the body.
 func inQuery(a api, form url.Values) func(string) apicall.Request {
 	body := []byte(form.Encode())
 	return func(token string) apicall.Request {

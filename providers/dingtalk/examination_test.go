@@ -26,7 +26,7 @@ const (
 )
 
 // Each of the three calls sits the whole examination.
-func TestExamination(t *testing.T) {
+func TestConformance(t *testing.T) {
 	t.Parallel()
 	name := nick
 	for _, s := range []struct {
@@ -94,8 +94,8 @@ func open(t testing.TB, setting providertest.Setting) *dingtalk.Client {
 	return c
 }
 
-// refusal writes a code the way the platform does: numbers in the legacy
-// shape, "88/" ones as a sub code, words in the new one.
+// refusal returns a code in the platform's form: numbers in the legacy shape, "88/"
+// codes as a sub_code, words in the new shape.
 func refusal(code, message string) string {
 	body := map[string]any{"code": code, "message": message, "requestid": "r-1"}
 	if sub, nested := strings.CutPrefix(code, "88/"); nested {

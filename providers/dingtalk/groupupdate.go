@@ -9,9 +9,8 @@ import (
 	"rollcall/providers/internal/apicall"
 )
 
-// GroupUpdate changes a group. What is nil or empty is not sent and stays as it
-// is. Keep renames and membership edits in separate calls: a repeat of an edit
-// may be answered with a refusal.
+// GroupUpdate changes a group. A nil or empty field is not sent and stays unchanged.
+// Make renames and membership edits in separate calls: a repeated edit may be refused.
 type GroupUpdate struct {
 	ChatID      string        `json:"chatid"`                  // from the server-side call that creates a group
 	Name        *string       `json:"name,omitzero"`           // 1..20 characters
@@ -31,7 +30,7 @@ type GroupOptions struct {
 	ShowHistoryType     *int `json:"showHistoryType,omitzero"`     // 1: new members see the last 100 messages
 	ValidationType      *int `json:"validationType,omitzero"`      // 1: joining must be approved
 	Searchable          *int `json:"searchable,omitzero"`          // 1: the group can be found
-	ChatBannedType      *int `json:"chatBannedType,omitzero"`      // 1: nobody may write
+	ChatBannedType      *int `json:"chatBannedType,omitzero"`      // 1: no member may write
 	ManagementType      *int `json:"managementType,omitzero"`      // 1: only the owner manages
 }
 
@@ -41,7 +40,7 @@ func (c *Client) UpdateGroup(ctx context.Context, gate providers.Gate, g GroupUp
 	if why := firstBad(field{"chat id", g.ChatID, true}); why != "" {
 		return providers.Receipt{}, c.refuse(c.group, why)
 	}
-	// An empty list says nothing; sent, it might empty a group.
+	// An empty list means no change; if it were sent, it might empty a group.
 	for _, list := range []*[]string{&g.AddUsers, &g.DelUsers, &g.AddExternal, &g.DelExternal} {
 		if len(*list) == 0 {
 			*list = nil

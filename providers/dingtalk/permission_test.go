@@ -7,9 +7,9 @@ import (
 	"rollcall/providers"
 )
 
-// A permission is granted for one API: only its lane stops, and the person who
-// grants it is told which one and where, in whatever form the platform says so.
-func TestAMissingPermissionIsNamedWithThePlaceToAskForIt(t *testing.T) {
+// A permission is granted for one API: only its lane stops. The error names the
+// permission and where to request it, in every form of the platform's answer.
+func TestAMissingPermissionIsNamedWithWhereToRequestIt(t *testing.T) {
 	t.Parallel()
 	const (
 		apply  = "https://open-dev.dingtalk.com/appscope/apply?content=ding-key%23qyapi_chat_manage"
@@ -83,9 +83,8 @@ func TestAMissingPermissionIsNamedWithThePlaceToAskForIt(t *testing.T) {
 	}
 }
 
-// What is wrong with the app, the organisation or our address is wrong for every
-// call of the tenant.
-func TestWhatStopsEveryCallIsTheTenants(t *testing.T) {
+// A fault of the app, the organisation or our address affects every call of the tenant.
+func TestAFaultOfEveryCallHasTheScopeOfTheTenant(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	for _, test := range []struct {

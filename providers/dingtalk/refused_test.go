@@ -53,10 +53,10 @@ func isNoSuchApp(t *testing.T, err error) {
 	}
 }
 
-// Half of the calls are told that their token is revoked while nobody has asked
-// for another, and half once the platform has refused the credentials: all get
-// its refusal, and it was asked once.
-func TestRefusedCredentialsAreAskedForOnce(t *testing.T) {
+// Half of the calls learn that their token is revoked before another was requested, the
+// other half after the platform refused the credentials. All get that refusal, from a
+// single request.
+func TestRefusedCredentialsCostOneTokenCall(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	a.mustRename(t, 1)
@@ -95,9 +95,9 @@ func TestRefusedCredentialsAreAskedForOnce(t *testing.T) {
 	}
 }
 
-// Whoever has mended the credentials need not wait: CheckToken always asks, and
-// its success is everybody's.
-func TestCheckTokenAsksAgainAfterARefusal(t *testing.T) {
+// A person who has fixed the credentials need not wait: CheckToken always requests, and
+// its success applies to all calls.
+func TestCheckTokenRequestsAgainAfterARefusal(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	a.refused()
@@ -123,7 +123,7 @@ func TestCheckTokenAsksAgainAfterARefusal(t *testing.T) {
 	a.mustRename(t, 6)                      // with the token at hand, which still serves
 }
 
-// A refusal answers for the platform for five minutes, from when it was given.
+// A refusal is cached for five minutes from when it was received.
 func TestARefusalIsForgottenAfterFiveMinutes(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
@@ -134,7 +134,7 @@ func TestARefusalIsForgottenAfterFiveMinutes(t *testing.T) {
 	a.pass(time.Second)
 	a.mustBeRefused(t, 2)
 	a.pass(4 * time.Minute)
-	isNoSuchApp(t, a.CheckToken(t.Context())) // and the five minutes begin anew
+	isNoSuchApp(t, a.CheckToken(t.Context())) // and the five minutes start again
 	a.pass(4 * time.Minute)
 	a.mustBeRefused(t, 3)
 	a.accepted()
@@ -144,8 +144,8 @@ func TestARefusalIsForgottenAfterFiveMinutes(t *testing.T) {
 	a.mustRename(t, 5) // nothing of the refusal is left
 }
 
-// A fault says nothing about the credentials: every call asks again, and a
-// refusal from before it still holds.
+// A fault is no evidence about the credentials: every call requests again, and an
+// earlier refusal stays valid.
 func TestAFaultOfTheTokenCallIsNotRemembered(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []struct {
@@ -177,8 +177,8 @@ func TestAFaultOfTheTokenCallIsNotRemembered(t *testing.T) {
 	}
 }
 
-// While the old token serves, a refusal of the next one stops no call, and is
-// not asked for again either.
+// While the old token is valid, a refusal of the next one stops no call, and is not
+// requested again.
 func TestAnAgeingTokenOutlivesARefusal(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)

@@ -13,8 +13,8 @@ import (
 	"rollcall/providers/dingtalk"
 )
 
-// A token is being fetched with a secret that the platform no longer accepts
-// while the new one comes: whoever waits for the token gets that of the new one.
+// The secret is replaced while a token is fetched with the old one, which the platform
+// no longer accepts. A call that waits for the token gets one of the new secret.
 func TestASecretThatIsReplacedDuringATokenCallIsUsedAtOnce(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -50,7 +50,7 @@ func TestASecretThatIsReplacedDuringATokenCallIsUsedAtOnce(t *testing.T) {
 	go func() { first <- c.CheckToken(t.Context()) }()
 	<-arrived
 	c.SetSecret(secret.New("new"))
-	// Does not join the call that is under way.
+	// CheckToken does not join the running request.
 	if err := c.CheckToken(t.Context()); err != nil {
 		t.Errorf("CheckToken after SetSecret: %v", err)
 	}

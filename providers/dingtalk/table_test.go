@@ -19,7 +19,7 @@ import (
 	"rollcall/providers/providertest"
 )
 
-// verdict is what an answer must be read as.
+// verdict is the expected classification of an answer.
 type verdict struct {
 	kind  providers.Kind
 	scope providers.Scope
@@ -82,7 +82,7 @@ ambiguous      task          400:qps.exceed.limit 500:request.too.fast 400:reque
 throttled      lane          403:system.busy 429:qps.exceed.limit 403:request.too.fast 429:request.overlimit 403:systemError.busy
 `
 
-// readTable gives each code of a table its verdict.
+// readTable returns the verdict of each code of a table.
 func readTable(t *testing.T, tables ...string) map[string]verdict {
 	t.Helper()
 	all := map[string]verdict{}
@@ -247,10 +247,10 @@ func TestNewCodes(t *testing.T) {
 	}
 }
 
-// No answer whatever may lead to the ID change being sent a second time as if
-// nothing had happened: it is never Transient, Unknown or Partial, and what a
-// server error leaves open is Ambiguous.
-func TestAnIDChangeIsNeverTakenLightly(t *testing.T) {
+// No answer may lead to a second send of the ID change as if nothing had happened: it
+// is never Transient, Unknown or Partial, and an outcome that a server error leaves
+// open is Ambiguous.
+func TestAnIDChangeIsNeverRetryable(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	codes := []string{""}

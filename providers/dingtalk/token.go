@@ -19,8 +19,8 @@ const (
 	// earlier is how long before its end a token is replaced, as the vendor
 	// advises.
 	earlier = 10 * time.Minute
-	// usualLife is the documented life of a token; it stands in for an answer
-	// that does not tell, or tells nonsense.
+	// usualLife is the documented life of a token. It is used if the answer contains no
+	// life or an invalid one.
 	usualLife = 2 * time.Hour
 	// pause keeps a refresh that went wrong from being tried by every call
 	// while the old token still serves.
@@ -75,8 +75,8 @@ func (t *tokens) close() {
 	t.under.Wait()
 }
 
-// forget drops what the platform said of an app secret that was replaced. A
-// fetch under way is joined by nobody any more, and nothing of it is kept.
+// forget drops what the platform answered about an app secret that was replaced. No
+// call joins a running fetch any more, and its result is not kept.
 func (t *tokens) forget() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -115,12 +115,12 @@ type token struct {
 	nth   int // of all that this client was handed
 }
 
-// current is the last token. The caller holds mu.
+// current returns the last token. The caller holds mu.
 func (t *tokens) current() token { return token{t.value.Reveal(), t.fetched} }
 
-// renew replaces a token that was rejected, unless the platform has handed out
-// one since, to whichever caller: of many that are rejected together one asks.
-// The platform may well hand out the same token again.
+// renew replaces a rejected token, unless another caller has already received a new
+// one: of many calls that are rejected at once, one requests. The platform may return
+// the same token again.
 func (t *tokens) renew(ctx context.Context, call *apicall.Call, rejected token) (token, *providers.Error) {
 	t.mu.Lock()
 	if current := t.current(); current.nth > rejected.nth && t.client.now().Before(t.expires) {
@@ -134,8 +134,7 @@ func (t *tokens) renew(ctx context.Context, call *apicall.Call, rejected token) 
 	return t.fetch(ctx, call, joined)
 }
 
-// check asks the platform unless a good token is at hand, whatever it said
-// before.
+// check requests a token unless a valid one is cached, regardless of earlier refusals.
 func (t *tokens) check(ctx context.Context, call *apicall.Call) *providers.Error {
 	t.mu.Lock()
 	valid := t.client.now().Before(t.expires)
@@ -155,8 +154,8 @@ const (
 	asked   = "ask"
 )
 
-// fetch joins the fetch of its kind that is under way or begins one. A caller
-// that goes away leaves it running for the others.
+// fetch joins the running fetch of its kind or starts one. A caller that gives up
+// leaves it running for the others.
 func (t *tokens) fetch(ctx context.Context, call *apicall.Call, kind string) (token, *providers.Error) {
 	request := func() (any, error) { return t.request(kind) }
 	select {
@@ -171,8 +170,8 @@ func (t *tokens) fetch(ctx context.Context, call *apicall.Call, kind string) (to
 	}
 }
 
-// request asks the platform, with two quick tries on connection faults, and
-// keeps what it gets. It is not metered and passes no gate.
+// request requests a token, with two quick retries on connection faults, and stores it.
+// It is not metered and passes no gate.
 func (t *tokens) request(kind string) (any, error) {
 	c := t.client
 	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiToken, Host: t.api.host}
@@ -212,15 +211,15 @@ func (t *tokens) request(kind string) (any, error) {
 	if failure, ok := errors.AsType[*providers.Error](err); ok {
 		failure = notTheTasks(failure)
 		if !t.keepFailure(failure, replaced) {
-			return t.request(checked) // with the secret that came meanwhile
+			return t.request(checked) // with the secret that was set since
 		}
 		return nil, failure
 	}
 	return t.keep(value, life, replaced), nil
 }
 
-// begin reports whether there is anything to ask: the fetch that a caller
-// wanted to join may just have ended, with a token or with a refusal.
+// begin reports whether a request is needed: the fetch that a caller wanted to join may
+// just have ended, with a token or a refusal.
 func (t *tokens) begin(kind string) (current token, refusal *providers.Error, ask bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -245,9 +244,9 @@ func (t *tokens) appSecret() (replaced int, value string) {
 	return t.secrets, t.client.secret.Load().Reveal()
 }
 
-// keepFailure remembers what only a person can mend. A fault that passes by
-// itself says nothing about the credentials, and changes nothing about a refusal.
-// It returns false, and remembers nothing, if the secret has been replaced since.
+// keepFailure remembers a failure that only a person can fix. A temporary fault is no
+// evidence about the credentials, and changes nothing about a refusal. It returns
+// false, and remembers nothing, if the secret was replaced since.
 func (t *tokens) keepFailure(failure *providers.Error, replaced int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

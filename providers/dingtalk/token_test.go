@@ -18,7 +18,7 @@ import (
 	"rollcall/providers/dingtalk"
 )
 
-// authority hands out tokens and accepts those that valid says.
+// authority issues tokens and accepts those in valid.
 type authority struct {
 	*dingtalk.Client
 	give  func(n int) (status int, body string) // the n-th token request, from 1
@@ -128,7 +128,7 @@ func (a *authority) mustRename(t *testing.T, asked int64) {
 	}
 }
 
-// A token is asked for once and serves until ten minutes before its end.
+// A token is requested once and used until ten minutes before its end.
 func TestATokenIsKeptUntilTenMinutesBeforeItsEnd(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
@@ -142,7 +142,7 @@ func TestATokenIsKeptUntilTenMinutesBeforeItsEnd(t *testing.T) {
 
 // While one caller replaces an ageing token, the others go on with it; and if
 // that fails, the old one serves on and is not replaced by every call.
-func TestAnAgeingTokenServesOn(t *testing.T) {
+func TestAnAgeingTokenStaysInUse(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	a.mustRename(t, 1)
@@ -181,9 +181,9 @@ func TestARejectedTokenIsReplacedOnce(t *testing.T) {
 	}
 }
 
-// Asking again may give the same token, and a new one may be rejected as well:
-// either ends the call, for a person.
-func TestATokenThatStaysRejectedIsAPersonsMatter(t *testing.T) {
+// A second request may return the same token, and a new one may be rejected as well:
+// either ends the call, for a person to check.
+func TestATokenThatStaysRejectedNeedsAPerson(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		body  string
@@ -213,7 +213,7 @@ func TestATokenThatStaysRejectedIsAPersonsMatter(t *testing.T) {
 }
 
 // One refresh is all that a call gets, its quick tries included.
-func TestAQuickTryGetsNoSecondRefresh(t *testing.T) {
+func TestAQuickRetryGetsNoSecondRefresh(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	fault := true
@@ -260,9 +260,9 @@ func TestCallsShareARefresh(t *testing.T) {
 	}
 }
 
-// A call that is told late that its token is stale goes on with the one that
-// another call has fetched meanwhile.
-func TestALateRejectionUsesTheTokenThatIsThere(t *testing.T) {
+// A call that learns late that its token is stale continues with the token that another
+// call has fetched since.
+func TestALateRejectionUsesTheCachedToken(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	a.valid = func(got string) bool { return got != token+"1" }
@@ -287,8 +287,8 @@ func TestALateRejectionUsesTheTokenThatIsThere(t *testing.T) {
 	}
 }
 
-// Calls that wait for the same token in vain have an error each, since each
-// writes its own counts into it.
+// Calls that wait for the same failed token have separate errors, because each writes
+// its own counts into its error.
 func TestCallsDoNotShareAnError(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
@@ -310,9 +310,9 @@ func TestCallsDoNotShareAnError(t *testing.T) {
 	}
 }
 
-// A caller that goes away while a token is fetched leaves the fetch to the
-// others, and has sent nothing.
-func TestACancelledCallerDoesNotTakeTheRefreshAlong(t *testing.T) {
+// A caller that gives up while a token is fetched leaves the fetch to the others, and
+// has sent nothing.
+func TestACancelledCallerDoesNotCancelTheRefresh(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	a.hold()

@@ -14,8 +14,8 @@ import (
 	"rollcall/providers/dingtalk"
 )
 
-// A token that cannot be had stops the tenant and blames no task. Its errors
-// name the token's call, pass no gate and leave nothing in doubt.
+// A token that cannot be fetched stops the tenant and is no task's fault. Its errors
+// name the token call, pass no gate and have a known outcome.
 func TestTokenErrors(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -67,9 +67,9 @@ func TestTokenErrors(t *testing.T) {
 	}
 }
 
-// A connection that breaks while a token is fetched is tried twice more, and
-// that leaves nothing in doubt: a token changes nothing.
-func TestATokenIsTriedAgainOnConnectionFaults(t *testing.T) {
+// A connection that breaks during a token call is retried twice. The outcome is known
+// in any case: a token call changes nothing.
+func TestATokenCallIsRetriedOnConnectionFaults(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	a.give = func(n int) (int, string) {
@@ -85,12 +85,12 @@ func TestATokenIsTriedAgainOnConnectionFaults(t *testing.T) {
 	_, err := b.rename(context.Background())
 	e, ok := errors.AsType[*providers.Error](err)
 	if !ok || e.Kind != providers.Transient || e.MaybeApplied || e.Sends != 0 || b.asked.Load() != 3 {
-		t.Errorf("%+v after %d requests; want transient after 3, nothing in doubt", err, b.asked.Load())
+		t.Errorf("%+v after %d requests; want transient after 3, with a known outcome", err, b.asked.Load())
 	}
 }
 
-// Nobody listening at all is told as such.
-func TestNobodyHandsOutTokens(t *testing.T) {
+// A closed port is reported as such.
+func TestAClosedPortIsAnErrorOfTheTokenCall(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
@@ -101,7 +101,7 @@ func TestNobodyHandsOutTokens(t *testing.T) {
 	}
 }
 
-// A closed client sends nothing, and closing ends a fetch under way.
+// A closed client sends nothing, and Close ends a running fetch.
 func TestCloseEndsAFetch(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)

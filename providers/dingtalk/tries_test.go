@@ -22,7 +22,7 @@ type turn struct {
 	retryAfter string
 }
 
-// script answers the metered requests one after another, the last for ever.
+// script answers the metered requests in order, and repeats the last answer.
 func script(t *testing.T, now func() time.Time, quick time.Duration, turns ...turn) *dingtalk.Client {
 	t.Helper()
 	n := 0
@@ -54,22 +54,22 @@ func script(t *testing.T, now func() time.Time, quick time.Duration, turns ...tu
 	return c
 }
 
-// A send in doubt stays in doubt, whatever a later send of the same call is
-// told: the refusal of the second says nothing about the first.
-func TestADoubtOutlivesALaterRefusal(t *testing.T) {
+// A send with an unknown outcome stays unknown, regardless of the answer to a later
+// send of the same call: a refusal of the second is no evidence about the first.
+func TestAnUnknownOutcomeStaysUnknownAfterALaterRefusal(t *testing.T) {
 	t.Parallel()
 	for _, first := range []turn{{200, `{"errcode":400001}`, ""}, {503, "", ""}, {}} {
 		c := script(t, nil, time.Millisecond, first, turn{200, `{"errcode":60124,"errmsg":"m"}`, ""})
 		_, err := c.UpdateGroupNick(context.Background(), free, dingtalk.GroupNick{ChatID: "c", UserID: "u", Nick: "n"})
 		e, ok := errors.AsType[*providers.Error](err)
 		if !ok || e.Kind != providers.Rejected || e.Code != "60124" || !e.MaybeApplied || e.Sends != 2 {
-			t.Errorf("first %+v: %+v; want the refusal, with the first send in doubt", first, err)
+			t.Errorf("first %+v: %+v; want the refusal, with the outcome of the first send unknown", first, err)
 		}
 	}
 }
 
-// A gateway's fault is tried again at once, unless it asks for time.
-func TestGatewayFaultsAreTriedAgainUnlessTheyAskForTime(t *testing.T) {
+// A gateway's fault is retried at once, unless it asks for a wait.
+func TestGatewayFaultsAreRetriedUnlessTheyAskForAWait(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{500, 502, 503, 504} {
 		for retryAfter, want := range map[string]int{"": 3, "2": 1} {
@@ -87,8 +87,8 @@ func TestGatewayFaultsAreTriedAgainUnlessTheyAskForTime(t *testing.T) {
 	}
 }
 
-// If the context ends while a quick try is waited for, the platform's verdict
-// is what the caller gets, with the cancellation underneath.
+// If the context ends during the wait for a quick retry, the caller gets the platform's
+// verdict, which wraps the cancellation.
 func TestACancelledWaitKeepsTheVerdict(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -109,7 +109,7 @@ func TestACancelledWaitKeepsTheVerdict(t *testing.T) {
 	}
 }
 
-// A token whose life is short, untold or absurd is kept for a sensible time.
+// A token whose life is short, missing or absurd is kept for a sensible time.
 func TestOddLivesOfTokens(t *testing.T) {
 	t.Parallel()
 	for life, want := range map[string]time.Duration{

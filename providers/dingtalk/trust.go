@@ -2,25 +2,25 @@ package dingtalk
 
 import "rollcall/providers"
 
-// inARow is after how many renewals in a row an API counts as one that refuses
-// a token which other APIs accept.
+// inARow is the number of consecutive renewals after which an API counts as refusing a
+// token that other APIs accept.
 const inARow = 5
 
-// trust is what the calls have found out about the current token. The platform
-// refuses a valid one at times, on some of its machines and for a moment: a
-// token with which a call has succeeded proves the credentials right.
+// trust is what the calls have learned about the current token. The platform sometimes
+// refuses a valid one, on some of its machines and for a moment. A token with which a
+// call succeeded proves the credentials valid.
 type trust struct {
 	proven  bool                // a call has succeeded with it
 	refused map[string]refusals // by API
 }
 
-// refusals are those of one API since its last success.
+// refusals are the refusals of one API since its last success.
 type refusals struct {
 	renewals int // after which the token was refused all the same
 	nth      int // of the token at the last of them: calls refused together are one
 }
 
-// accepted takes in that a call of an API succeeded with a token.
+// accepted records that a call of an API succeeded with a token.
 func (t *tokens) accepted(api string, with token) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -30,8 +30,8 @@ func (t *tokens) accepted(api string, with token) {
 	}
 }
 
-// refusedTwice judges a call whose token was refused, and the one that the
-// platform handed out after that as well.
+// refusedTwice classifies a call whose token was refused, and whose next token was
+// refused as well.
 func (t *tokens) refusedTwice(api string, with token, e *providers.Error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -18,8 +18,8 @@ func (a *authority) changeID() error {
 	return err
 }
 
-// A token that other calls succeed with is refused, and the fresh one once more:
-// the credentials are right all the same.
+// A token with which other calls succeed is refused, and the fresh one once more: the
+// credentials are still valid.
 func TestATokenThatCallsSucceedWithIsNotRefusedCredentials(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
@@ -33,7 +33,7 @@ func TestATokenThatCallsSucceedWithIsNotRefusedCredentials(t *testing.T) {
 		refused.Store(true)
 		_, err := a.rename(t.Context())
 		refused.Store(false)
-		// The one refusal of a token that is new here comes before any success.
+		// The only refusal of a token that is new here comes before any success.
 		if want := providers.Transient; providers.KindOf(err) != want && a.asked.Load() != 4 {
 			t.Fatalf("round %d: %v, want %v", n, err, want)
 		}
@@ -58,8 +58,8 @@ func TestATokenThatNoCallSucceededWithIsRefusedCredentials(t *testing.T) {
 	}
 }
 
-// An API that refuses a token which others accept is held by itself, and not
-// before it has done so several times in a row.
+// An API that refuses a token which others accept is held alone, and only after several
+// refusals in a row.
 func TestAnAPIThatRefusesAGoodTokenIsHeldAlone(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
@@ -89,9 +89,9 @@ func errorOf(t *testing.T, err error) *providers.Error {
 	return e
 }
 
-// Many calls that find their token refused together ask for one new token,
-// whether the platform hands out another or the same.
-func TestCallsThatAreRefusedTogetherAskForOneToken(t *testing.T) {
+// Many calls whose token is refused at the same time request one new token, whether the
+// platform returns another or the same.
+func TestConcurrentlyRefusedCallsRequestOneToken(t *testing.T) {
 	t.Parallel()
 	for name, second := range map[string]string{"another": "2", "the same": "1"} {
 		t.Run(name, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 type GroupNick struct {
 	ChatID string // from the server-side call that creates a group
 	UserID string
-	Nick   string // travels literally, whatever it looks like
+	Nick   string // sent literally, without interpretation
 }
 
 // UpdateGroupNick sets a member's name in a group. Setting the same name again

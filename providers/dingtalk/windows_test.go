@@ -9,9 +9,9 @@ import (
 	"rollcall/providers"
 )
 
-// Whoever slows down has to know what was exceeded: a second's calls or a
-// minute's. Written out from the vendor's documents and not from the tables.
-func TestARateRefusalTellsWhichWindowWasExceeded(t *testing.T) {
+// To slow down correctly, a caller must know which window was exceeded: a second's or a
+// minute's. The list is taken from the vendor's documents, not from the tables.
+func TestARateRefusalNamesTheExceededWindow(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	ended := "限制将在 2019-01-01 00:00:00 结束"
@@ -33,7 +33,7 @@ func TestARateRefusalTellsWhichWindowWasExceeded(t *testing.T) {
 			"Forbidden.AccessDenied.QpmLimitForSomethingNew",
 		}, time.Minute},
 		{s.rename, 403, []string{"", "daily.call.limit", "system.busy", "request.too.fast", "Throttling.User"}, 0},
-		{s.rename, 429, []string{"", "whatever"}, 0},
+		{s.rename, 429, []string{"", "any-code"}, 0},
 		{s.changeID, 403, []string{"Forbidden.AccessDenied.QpsLimitForAppkeyAndApi", "qps.exceed.limit"}, time.Second},
 		{s.changeID, 403, []string{"Forbidden.AccessDenied.QpmLimitForAppkeyAndApi"}, time.Minute},
 		{s.changeID, 403, []string{"request.too.fast", "system.busy"}, 0},

@@ -41,7 +41,7 @@ func recorder(t *testing.T) (*dingtalk.Client, *seen) {
 }
 
 // Names travel as they are, even where they look like JSON or need escaping.
-func TestGroupNickTravelsLiterally(t *testing.T) {
+func TestGroupNickIsSentLiterally(t *testing.T) {
 	t.Parallel()
 	c, last := recorder(t)
 	for _, nick := range []string{"张三", "[monitor]", `{"a":1}`, "😀 a&b=c+d%20", "", "a\u2028b<>\"'"} {
@@ -67,7 +67,7 @@ func TestGroupNickTravelsLiterally(t *testing.T) {
 	}
 }
 
-// What is nil is not sent, what is zero is, and texts are raw UTF-8.
+// A nil field is not sent, a zero is, and texts are raw UTF-8.
 func TestGroupUpdateSendsWhatIsSetAndNothingElse(t *testing.T) {
 	t.Parallel()
 	c, last := recorder(t)
@@ -116,7 +116,8 @@ func TestGroupUpdateSendsWhatIsSetAndNothingElse(t *testing.T) {
 	}
 }
 
-// A refusal costs a metered call, so what is sure to be refused never leaves.
+// A refusal costs a metered call, so a request that would certainly be refused is not
+// sent.
 func TestSureRefusalsAreNotSent(t *testing.T) {
 	t.Parallel()
 	c, last := recorder(t)
@@ -154,8 +155,9 @@ func TestSureRefusalsAreNotSent(t *testing.T) {
 	}
 }
 
-// The answers that say more than a code say it to the person who has to act.
-func TestWhatAnAnswerTellsBesidesItsCode(t *testing.T) {
+// If an answer contains more than a code, the error passes it to the person who has to
+// act.
+func TestTheErrorContainsWhatTheAnswerHasBesidesItsCode(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	now := time.Now()
@@ -213,9 +215,9 @@ func TestWhatAnAnswerTellsBesidesItsCode(t *testing.T) {
 	}
 }
 
-// What cannot work, or would show credentials, is refused before anything is
-// sent, and no refusal repeats a password.
-func TestNewRefuses(t *testing.T) {
+// A configuration that cannot work, or that would expose credentials, is rejected
+// before anything is sent. No error repeats a password.
+func TestNewRejectsUnusableSettings(t *testing.T) {
 	t.Parallel()
 	good := dingtalk.Config{
 		Tenant: "school", AppKey: "k", AppSecret: secret.New("s"),
@@ -265,9 +267,9 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// Before a request has left, a failed handshake leaves nothing in doubt, not
-// even for an ID change.
-func TestAnUntrustedCertificateLeavesNoDoubt(t *testing.T) {
+// A handshake that fails before a request has left is a known outcome, even for an ID
+// change.
+func TestAnUntrustedCertificateIsAKnownOutcome(t *testing.T) {
 	t.Parallel()
 	tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"accessToken":"t","expireIn":7200}`)

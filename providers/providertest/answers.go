@@ -84,7 +84,7 @@ func codes(t *testing.T, s Subject) {
 		}
 		checkRate(t, row, status, err)
 		if code := row.Code[strings.Index(row.Code, "/")+1:]; err.Code != code || err.HTTPStatus != status {
-			t.Errorf("the error tells of code %q at HTTP %d, want %q at %d", err.Code, err.HTTPStatus, code, status)
+			t.Errorf("the error has code %q at HTTP %d, want %q at %d", err.Code, err.HTTPStatus, code, status)
 		}
 		if err.Kind != providers.Transient && err.Kind != providers.Unsent && err.Fix == "" {
 			t.Errorf("code %s is %v and does not say what to do about it", row.Code, err.Kind)
@@ -96,12 +96,12 @@ func codes(t *testing.T, s Subject) {
 	}
 }
 
-// checkRate: an error tells the window that was exceeded and whether the send
-// was counted, as its row does.
+// checkRate checks that an error has the exceeded window and whether the send was
+// counted, as its row has.
 func checkRate(t *testing.T, row providers.Code, status int, err *providers.Error) {
 	t.Helper()
 	if err.Kind == row.Kind && err.Period != row.Period {
-		t.Errorf("code %s tells of a window of %v, its row of %v", row.Code, err.Period, row.Period)
+		t.Errorf("code %s has a window of %v, its row %v", row.Code, err.Period, row.Period)
 	}
 	if err.Period != 0 && (err.Kind != providers.Throttled || err.RetryAfter != 0) {
 		t.Errorf("code %s is %v with a window of %v, and asks for %v, which the platform did not say", row.Code, err.Kind, err.Period, err.RetryAfter)
@@ -111,8 +111,8 @@ func checkRate(t *testing.T, row providers.Code, status int, err *providers.Erro
 	}
 }
 
-// checkDoubt: a definite refusal changed nothing, and what is in doubt is said
-// to be.
+// checkDoubt checks that a definite refusal is a known outcome, and that an unknown
+// outcome is reported as one.
 func checkDoubt(t *testing.T, s Subject, err *providers.Error) {
 	t.Helper()
 	if err.HTTPStatus >= 500 && !err.MaybeApplied {
@@ -211,7 +211,7 @@ func retryAfter(t *testing.T, s Subject) {
 			t.Fatalf("Retry-After %q: %v, want throttled", header, err)
 		}
 		if row := s.throttleRow(t); err.Period != row.Period {
-			t.Errorf("Retry-After %q: the window is %v, want %v whatever the header says", header, err.Period, row.Period)
+			t.Errorf("Retry-After %q: the window is %v, want %v regardless of the header", header, err.Period, row.Period)
 		} else if want < 0 && err.RetryAfter != row.Wait {
 			t.Errorf("Retry-After %q: the wait is %v, want the table's %v", header, err.RetryAfter, row.Wait)
 		} else if want > 0 && err.RetryAfter != want {

@@ -91,7 +91,7 @@ func hangs(t *testing.T, s Subject) {
 			t.Errorf("%s: said not to be counted, and the request did leave", name)
 		}
 		if err.Sends != 1 {
-			t.Errorf("%s: %d sends; a server that hangs is not mended by trying again at once", name, err.Sends)
+			t.Errorf("%s: %d sends; an immediate retry does not help with a server that hangs", name, err.Sends)
 		}
 	}
 }

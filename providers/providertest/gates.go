@@ -27,7 +27,7 @@ func gates(t *testing.T, s Subject) {
 		t.Errorf("cancelled in the gate: %+v after %d requests; want unsent, none", err, r.hits.Load())
 	}
 
-	// The gate has counted a send that then never leaves: it can be given back.
+	// The gate has counted a send that then never leaves: the slot can be returned.
 	ctx, cancel = context.WithCancel(context.Background())
 	defer cancel()
 	_, err = r.doWith(t, ctx, func(context.Context) error { cancel(); return nil })
@@ -79,15 +79,15 @@ func quickTries(t *testing.T, s Subject) {
 			t.Errorf("%s %d times: %+v, %v; want a success after %d sends", s.Quick, failures, receipt, err, failures+1)
 		}
 		if failures == 3 && (err == nil || err.Sends != 3 || err.Code != s.Quick) {
-			t.Errorf("%s for ever: %+v; want it to give up after 3 sends", s.Quick, err)
+			t.Errorf("%s without end: %+v; want an error after 3 sends", s.Quick, err)
 		}
 		if want := min(failures+1, 3); int(r.passes.Load()) != want {
 			t.Errorf("%s %d times: the gate was passed %d times, want %d", s.Quick, failures, r.passes.Load(), want)
 		}
 	}
 
-	// A wait that would outlast the deadline is not begun, and the verdict that
-	// was there already is kept.
+	// A wait that would exceed the deadline is not started, and the existing verdict is
+	// kept.
 	slow := newRigWith(t, s, Setting{Timeout: 30 * time.Second, Quick: 1000 * time.Hour}, refuse)
 	ctx, cancel := context.WithTimeout(context.Background(), 1900*time.Millisecond)
 	defer cancel()

@@ -46,8 +46,8 @@ func bans(t *testing.T, s Subject) {
 	}
 }
 
-// pages checks that an HTML page is judged by its status first. No page alone
-// concerns another tenant.
+// pages checks that an HTML page is classified by its status first. No page alone
+// affects another tenant.
 func pages(t *testing.T, s Subject) { //nolint:gocognit // one table, one judgement
 	for _, c := range []struct {
 		status  int

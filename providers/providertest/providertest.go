@@ -1,9 +1,9 @@
-// Package providertest is the examination that every call of every platform's
-// client sits: what a server can answer, how a connection can break, what the
-// gate is promised and what an error may never show.
+// Package providertest is the conformance test of every call of every platform's
+// client: what a server can answer, how a connection can break, what the gate is
+// promised and what an error must never show.
 //
-// It talks to clients over HTTP and must not know any of them: a client's tests
-// describe one call in a [Subject] and hand it over.
+// It uses clients over HTTP and must not know any of them: a client's tests describe
+// one call in a [Subject].
 package providertest
 
 import (
@@ -25,7 +25,7 @@ import (
 // Call performs the call under examination once.
 type Call func(ctx context.Context, gate providers.Gate) (providers.Receipt, error)
 
-// Setting is what a client under examination is built with.
+// Setting is the configuration of a client under test.
 type Setting struct {
 	URL     string        // every base URL of the client
 	Timeout time.Duration // of one HTTP exchange
@@ -38,28 +38,28 @@ type Subject struct {
 	// Open builds a client and returns its call. It closes the client in t's
 	// cleanup.
 	Open func(t testing.TB, s Setting) Call
-	// Path is that of the metered request. Side answers all others, such as
-	// that for a token; nil if there are none.
+	// Path is that of the metered request. Side answers all others, such as a token
+	// request; nil if there are none.
 	Path string
 	Side http.HandlerFunc
 	// Done is the body of the documented success.
 	Done string
-	// Refusal returns the body that carries a code and a message, and Status is
-	// the HTTP status it usually comes with.
+	// Refusal returns the body with a code and a message, and Status is the HTTP status
+	// that it usually has.
 	Refusal func(code, message string) string
 	Status  int
 	// Rows is the call's table, in the order that it is tried.
 	Rows []providers.Code
-	// Throttle is a code that means too fast; Quick one that is worth a quick
-	// try, empty if none is.
+	// Throttle is a code that means too fast; Quick one that allows a quick retry,
+	// empty if none does.
 	Throttle, Quick string
-	// Once means that the call must not be repeated once it may have left, and
-	// that an outcome in doubt is Ambiguous.
+	// Once means that the call must not be repeated once it may have left, and that an
+	// unknown outcome is Ambiguous.
 	Once bool
 	// Bans means that {"status":1111} reports a ban of our address.
 	Bans bool
-	// Secrets and Names must show in no error. The first name is the one that
-	// the call sets, the others are parts of it.
+	// Secrets and Names must appear in no error. The first name is the one that the
+	// call sets, the others are parts of it.
 	Secrets, Names []string
 }
 
@@ -76,7 +76,7 @@ func Run(t *testing.T, s Subject) {
 		{"bodies that are not what they should be", bodies},
 		{"a banned address", bans},
 		{"HTML pages", pages},
-		{"a server that is gone", dead},
+		{"a server that is down", dead},
 		{"a server that breaks off", breaks},
 		{"a server that does not answer", hangs},
 		{"a redirect is not followed", redirect},
@@ -136,15 +136,15 @@ func (r *rig) serve(w http.ResponseWriter, req *http.Request) {
 		r.t.Errorf("the method is %s, want POST", req.Method)
 	}
 	if req.Header.Get("Idempotency-Key") != "" || req.Header.Get("X-Idempotency-Key") != "" {
-		r.t.Error("the request carries an idempotency key: Go's transport would repeat it by itself")
+		r.t.Error("the request has an idempotency key: Go's transport would repeat it")
 	}
 	(*r.play.Load())(w, req, n)
 }
 
 func (r *rig) gate(context.Context) error { r.passes.Add(1); return nil }
 
-// do performs the call with the counting gate, from fresh counts, and checks
-// what holds of every outcome.
+// do makes the call with the counting gate, from fresh counts, and checks what is true
+// for every outcome.
 func (r *rig) do(t testing.TB) (providers.Receipt, *providers.Error) {
 	t.Helper()
 	return r.doWith(t, context.Background(), r.gate)
@@ -157,7 +157,7 @@ func (r *rig) doWith(t testing.TB, ctx context.Context, gate providers.Gate) (pr
 	receipt, err := r.call(ctx, gate)
 	if err == nil {
 		if receipt.Sends != int(r.hits.Load()) {
-			t.Errorf("the receipt tells of %d sends, the server saw %d", receipt.Sends, r.hits.Load())
+			t.Errorf("the receipt has %d sends, the server received %d", receipt.Sends, r.hits.Load())
 		}
 		return receipt, nil
 	}
@@ -167,12 +167,12 @@ func (r *rig) doWith(t testing.TB, ctx context.Context, gate providers.Gate) (pr
 	}
 	inspect(t, r.s, e)
 	if e.Sends != int(r.hits.Load()) {
-		t.Errorf("the error tells of %d sends, the server saw %d: %v", e.Sends, r.hits.Load(), e)
+		t.Errorf("the error has %d sends, the server received %d: %v", e.Sends, r.hits.Load(), e)
 	}
 	return receipt, e
 }
 
-// inspect checks what holds of every error.
+// inspect checks what is true for every error.
 func inspect(t testing.TB, s Subject, e *providers.Error) {
 	t.Helper()
 	if e.Platform != s.Platform || e.API != s.API || e.Tenant == "" {

@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// Base checks a platform's base URL and returns it without a trailing slash,
-// with its host in lower case. Its errors never quote the URL: what makes one
-// unacceptable may be the password in it.
+// Base checks a platform's base URL and returns it without a trailing slash, and its
+// host in lower case. Its errors never quote the URL, which may contain a password.
 func Base(raw string) (base, host string, err error) {
 	if raw == "" {
 		return "", "", errors.New("the base URL is missing")

@@ -16,7 +16,8 @@ import (
 	"rollcall/providers/internal/apicall"
 )
 
-// A wait is taken in both forms, bounded, and never made up from nonsense.
+// A wait is accepted in both forms, is bounded, and is never derived from an invalid
+// value.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 9, 1, 3, 0, 0, 0, time.UTC)
@@ -58,7 +59,7 @@ func FuzzRetryAfter(f *testing.F) {
 	})
 }
 
-// What must not be seen is not seen, in whatever form a platform hands it back.
+// A secret is never visible, in any form in which a platform returns it.
 func TestCleaner(t *testing.T) {
 	t.Parallel()
 	c := apicall.NewCleaner([]string{"se+cret/ä", "se"}, []string{`张"三`, "x"})
@@ -84,7 +85,7 @@ func TestCleaner(t *testing.T) {
 	}
 }
 
-// An error keeps its cause and loses what its text must not show.
+// An error keeps its cause but not the secret parts of its text.
 func TestCleanerError(t *testing.T) {
 	t.Parallel()
 	c := apicall.NewCleaner([]string{"s3cret"}, nil)
@@ -174,7 +175,7 @@ func TestObject(t *testing.T) {
 	}
 }
 
-// A wire whose requests cannot even be built says so without the address.
+// A request that cannot be built gives an error without the address.
 func TestExchangeHidesABrokenAddress(t *testing.T) {
 	t.Parallel()
 	wire := apicall.NewWire(time.Second)

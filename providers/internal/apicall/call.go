@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// quickTries are the tries after the first. More would spend metered calls
-	// on what the queue's own, longer waits mend better.
+	// quickTries is the number of retries after the first try. More would spend metered
+	// calls on faults for which the queue's longer waits are better.
 	quickTries = 2
 	maxQuick   = 2 * time.Second
 	// DefaultQuick is the longest wait before the first quick try.
@@ -35,7 +35,7 @@ type Call struct {
 	Once bool
 
 	sends   int
-	doubt   bool             // a send left whose effect is not known
+	doubt   bool             // a send left and its effect is unknown
 	late    bool             // one may still be carried out
 	earlier *providers.Error // the verdict on the last send that was answered
 }
@@ -45,24 +45,23 @@ func (c *Call) Error(kind providers.Kind, scope providers.Scope) *providers.Erro
 	return &providers.Error{Platform: c.Platform, Tenant: c.Tenant, API: c.API, Host: c.Host, Kind: kind, Scope: scope}
 }
 
-// Refuse ends the call before it begins: what it asks for cannot succeed.
+// Refuse ends the call before it starts, because it cannot succeed.
 func (c *Call) Refuse(why, fix string) error {
 	e := c.Error(providers.Rejected, providers.ScopeTask)
 	e.Message, e.Fix = why, fix
 	return e
 }
 
-// NoGate refuses a call that comes without a gate: its sends would be counted
-// by nobody.
+// NoGate rejects a call without a gate: its sends would not be counted.
 func (c *Call) NoGate() error {
 	e := c.Error(providers.Misconfigured, providers.ScopeLane)
 	e.Message, e.Fix = "the call was made without a send gate", "this is a fault of rollcall: report it"
 	return e
 }
 
-// Send passes the gate and exchanges once. The request is built when the gate
-// has let it through, so that a signature is fresh however long that took.
-// again tells whether the failure is worth a quick try.
+// Send passes the gate and makes one exchange. The request is built after the gate, so
+// that its signature is fresh after any wait. again reports whether a quick retry makes
+// sense.
 func (c *Call) Send(ctx context.Context, wire *Wire, request func() Request) (answer Answer, err *providers.Error, again bool) {
 	if ctx.Err() != nil {
 		return Answer{}, c.Unsent(Ended(ctx)), false
@@ -113,9 +112,9 @@ func (c *Call) exchange(ctx context.Context, wire *Wire, request func() Request)
 	return wire.Exchange(ctx, r, c.Clean)
 }
 
-// Unsent says that nothing left. If an earlier send of this call was answered,
-// that verdict stands instead, still unwrapping to cause: the attempt did
-// cost a call, and its code must not be lost.
+// Unsent reports that nothing left. If an earlier send of this call was answered, that
+// verdict is returned instead, still unwrapping to cause: the attempt cost a call, and
+// its code must not be lost.
 func (c *Call) Unsent(cause error) *providers.Error {
 	if c.earlier != nil {
 		e := *c.earlier
@@ -130,9 +129,9 @@ func (c *Call) Unsent(cause error) *providers.Error {
 	return e
 }
 
-// Do runs attempt, and up to twice more while it says again. No wait goes past
-// ctx's deadline: the last verdict is returned before it. first is the longest
-// wait before the first quick try; 0 means [DefaultQuick].
+// Do runs attempt, and up to twice more while it asks for a retry. No wait exceeds
+// ctx's deadline: Do then returns the last verdict. first is the longest wait before
+// the first quick retry; 0 means [DefaultQuick].
 func (c *Call) Do(ctx context.Context, first time.Duration,
 	attempt func(context.Context) (requestID string, err *providers.Error, again bool),
 ) (providers.Receipt, error) {
@@ -142,8 +141,8 @@ func (c *Call) Do(ctx context.Context, first time.Duration,
 	var id string
 	var last *providers.Error
 	var again bool
-	// go-retry forgets the attempt's error when ctx ends during a wait, so it
-	// is kept here.
+	// go-retry drops the attempt's error when ctx ends during a wait, so it is kept
+	// here.
 	err := retry.Do(ctx, c.backoff(ctx, first), func(ctx context.Context) error {
 		id, last, again = attempt(ctx)
 		if last == nil {

@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	// maxMessage bounds the platform's own words, in runes. A longer text is a
-	// page or a stack trace and helps nobody in a log line.
+	// maxMessage bounds the platform's message, in runes. A longer text is a page or a
+	// stack trace, which does not help in a log line.
 	maxMessage = 300
 	// maxWord bounds codes and request ids, in runes.
 	maxWord = 120
-	// plain is what nothing has to be done to.
+	// plain is the set of characters that need no cleaning.
 	plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
 )
 
@@ -46,14 +46,13 @@ func (c Cleaner) swaps() swaps {
 			all.add(n, "[name]")
 		}
 	}
-	// The longest first, lest a part of it be replaced and the rest remain.
+	// The longest come first, so that no part of one is replaced before the whole.
 	slices.SortStableFunc(all, func(a, b swap) int { return cmp.Compare(len(b.from), len(a.from)) })
 	return all
 }
 
-// clean reports that a text needs nothing done: it is a code or an id of plain
-// letters and digits, in which a word could stand as it is alone. The answer to
-// every call that succeeds has one.
+// clean reports that a text needs no change: a code or an id of plain letters and
+// digits. The answer to every successful call has one.
 func (c Cleaner) clean(text string) bool {
 	for _, r := range text {
 		if !strings.ContainsRune(plain, r) {
@@ -79,7 +78,7 @@ func (all *swaps) add(word, to string) {
 	}
 }
 
-// Message returns the platform's words: at most 300 runes.
+// Message returns the platform's message: at most 300 runes.
 func (c Cleaner) Message(text string) string { return c.text(text, maxMessage) }
 
 // Word returns a code or an id: at most 120 runes.
@@ -98,7 +97,7 @@ func (c Cleaner) text(text string, limit int) string {
 	return text
 }
 
-// visible drops what a terminal would obey instead of showing, and joins lines.
+// visible removes terminal control sequences and joins lines.
 func visible(text string) string {
 	text = strings.Map(func(r rune) rune {
 		switch {

@@ -10,17 +10,17 @@ import (
 // Object is a JSON object with its keys as the platform spelled them.
 type Object map[string]jsontext.Value
 
-// ParseObject reads one JSON object. Text in another encoding than UTF-8 is
-// let through, since it must not hide the code beside it; a key that occurs
-// twice is not, since an answer that contradicts itself says nothing.
+// ParseObject parses one JSON object. Text that is not UTF-8 is accepted, because it
+// must not hide the code next to it. A duplicate key is an error, because an answer
+// that contradicts itself has no meaning.
 func ParseObject(body []byte) (Object, bool) {
 	var o Object
 	err := json.Unmarshal(body, &o, jsontext.AllowInvalidUTF8(true))
 	return o, err == nil && o != nil
 }
 
-// Text returns the first of the keys that holds a string or a number, as text.
-// The platforms' documents show the same field as either.
+// Text returns the first of the keys with a string or a number, as text. The platforms'
+// documents show the same field in both forms.
 func (o Object) Text(keys ...string) string {
 	for _, key := range keys {
 		value := o[key]
@@ -37,10 +37,10 @@ func (o Object) Text(keys ...string) string {
 	return ""
 }
 
-// True reports whether the key holds true: the literal, and not the word.
+// True reports whether the key contains the literal true, not the word.
 func (o Object) True(key string) bool { return o[key].Kind() == 't' }
 
-// Object returns the first of the keys that holds an object, or nil.
+// Object returns the first of the keys that contains an object, or nil.
 func (o Object) Object(keys ...string) Object {
 	for _, key := range keys {
 		if inner, ok := ParseObject(o[key]); ok {
@@ -50,7 +50,7 @@ func (o Object) Object(keys ...string) Object {
 	return nil
 }
 
-// Texts returns the first of the keys that holds a list of strings, or nil.
+// Texts returns the first of the keys that contains a list of strings, or nil.
 func (o Object) Texts(keys ...string) []string {
 	for _, key := range keys {
 		var list []string

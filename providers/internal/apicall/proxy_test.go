@@ -12,10 +12,10 @@ import (
 	"rollcall/providers/internal/apicall"
 )
 
-// A proxy that refuses the way is a wrong configuration, and one that fails is a
-// gateway's fault. Nothing has left, so even a call that must not be repeated is
-// not in doubt.
-func TestAProxyThatRefusesTheWayIsMisconfiguration(t *testing.T) {
+// A proxy that refuses the connection is a wrong configuration, and one that fails is a
+// gateway's fault. Nothing has left, so even a call that must not be repeated has a
+// known outcome.
+func TestAProxyThatRefusesTheConnectionIsMisconfiguration(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]providers.Kind{
 		407: providers.Misconfigured, 403: providers.Misconfigured, 405: providers.Misconfigured,

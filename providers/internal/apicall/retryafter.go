@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// MaxRetryAfter bounds what a platform can ask for in words. A longer ban is
-// met again after an hour, at the cost of one refusal that is not metered; an
-// absurd figure would park a lane for good.
+// MaxRetryAfter bounds the wait that a platform can ask for. A longer ban is met again
+// after an hour, at the cost of one refusal that is not metered; an absurd value would
+// stop a lane permanently.
 const MaxRetryAfter = time.Hour
 
 // RetryAfter reads the Retry-After header in both its forms, bounded to

@@ -7,8 +7,8 @@ import (
 	"rollcall/providers"
 )
 
-// Find returns the first row that fits the answer. Codes are compared without
-// regard to case: the platforms spell the same word differently.
+// Find returns the first row that fits the answer. Codes are compared
+// case-insensitively, because the platforms vary in their spelling.
 func Find(rows []providers.Code, status int, code string) (providers.Code, bool) {
 	for _, row := range rows {
 		if fitsStatus(row.HTTP, status) && fitsCode(row.Code, code) {

@@ -1,9 +1,9 @@
-// Package apicall carries out one call of a platform: the HTTP exchange with
-// its bounds, the send gate before each send, the two quick tries, and the
-// texts that are safe to show.
+// Package apicall carries out one call of a platform: the HTTP exchange with its
+// bounds, the send gate before each send, the two quick retries, and texts that are
+// safe to show.
 //
-// It must not know any platform's codes, paths or credentials; its callers
-// hand it tables and the words to keep out of sight.
+// It must not know any platform's codes, paths or credentials; its callers pass tables
+// and the texts to hide.
 package apicall
 
 import (
@@ -45,18 +45,17 @@ type Answer struct {
 	Note   string // what is odd about the answer besides its content; may be empty
 }
 
-// Page reports whether the answer is an HTML page, or another text that was
-// declared as one. It says nothing of a body that is a JSON object: try
-// [ParseObject] first.
+// Page reports whether the answer is an HTML page, or another text declared as one. The
+// result is meaningless for a JSON object: try [ParseObject] first.
 func (a Answer) Page() bool {
 	kind, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
 	body := bytes.TrimSpace(bytes.TrimPrefix(a.Body, []byte("\xef\xbb\xbf")))
 	return len(body) > 0 && (kind == "text/html" || body[0] == '<')
 }
 
-// StatusSpeaks reports whether the status of an HTML page explains it: a
-// gateway's own fault, a wrong address, a proxy that wants a password, too many
-// requests. Only a page with another status is a suspected ban.
+// StatusSpeaks reports whether the status explains the HTML page: a gateway's own
+// fault, a wrong address, a proxy that requires a password, too many requests. Only a
+// page with another status is a suspected ban.
 func (a Answer) StatusSpeaks() bool {
 	switch a.Status {
 	case http.StatusUnauthorized, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusProxyAuthRequired,
@@ -71,10 +70,10 @@ type Fault struct {
 	// Written is false only if the request provably never left: the connection
 	// was not even open.
 	Written bool
-	// Timeout tells that a limit of ours ran out. Such a fault is not mended by
-	// trying again at once.
+	// Timeout means that one of our time limits expired. An immediate retry does not
+	// help.
 	Timeout bool
-	// Ended tells that the caller's context was over.
+	// Ended means that the caller's context ended.
 	Ended  bool
 	Status int // of an answer that broke off; 0 if none began
 	Err    error
@@ -87,14 +86,13 @@ type Wire struct {
 	agent     string // User-Agent
 }
 
-// NewWire returns a Wire whose exchanges take at most timeout each, from the
-// dial to the last byte of the answer.
+// NewWire returns a Wire whose exchanges take at most timeout each, from the dial to
+// the last byte of the answer.
 //
-// A proxy is taken from the environment (HTTPS_PROXY, NO_PROXY), since company
-// networks often have no other way out. It sees no more than the host's name:
-// plain HTTP is allowed to loopback addresses alone, and those never go through
-// a proxy. HTTP/2 stays off, because what was written of a request is only
-// certain where a connection carries one request at a time.
+// The proxy comes from the environment (HTTPS_PROXY, NO_PROXY), because company
+// networks often require one. It sees only the host's name: plain HTTP is allowed to
+// loopback addresses only, which never use a proxy. HTTP/2 is off, because only a
+// connection with one request at a time shows whether the request was written.
 func NewWire(timeout time.Duration) *Wire {
 	var http1 http.Protocols
 	http1.SetHTTP1(true)
@@ -106,11 +104,11 @@ func NewWire(timeout time.Duration) *Wire {
 		TLSHandshakeTimeout:    10 * time.Second,
 		ResponseHeaderTimeout:  timeout,
 		MaxResponseHeaderBytes: 64 << 10,
-		// As many as are under way together at the most: a connection that finds no
-		// room costs the next send a handshake.
+		// The largest number of concurrent calls: a connection that is not kept costs
+		// the next send a handshake.
 		MaxIdleConnsPerHost: 64,
-		// Below the minute after which servers commonly hang up: a request
-		// written into a connection that is just being closed is a doubt.
+		// Below the minute after which servers commonly close: a request written to a
+		// connection that is being closed has an unknown outcome.
 		IdleConnTimeout: 30 * time.Second,
 		Protocols:       &http1,
 		OnProxyConnectResponse: func(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
@@ -134,18 +132,18 @@ func (e *ProxyError) Error() string {
 	return fmt.Sprintf("the proxy %s answered HTTP %d and opened no connection", e.Host, e.Status)
 }
 
-// Close drops idle connections. Exchanges under way go on.
+// Close closes idle connections. Running exchanges continue.
 func (w *Wire) Close() { w.transport.CloseIdleConnections() }
 
-// Exchange sends one request and reads its answer. It follows no redirect and
-// repeats nothing by itself. The fault's text is free of what clean keeps out.
+// Exchange sends one request and reads its answer. It follows no redirect and retries
+// nothing. clean removes secrets from the fault's text.
 func (w *Wire) Exchange(parent context.Context, r Request, clean Cleaner) (Answer, *Fault) {
 	ctx, cancel := context.WithTimeout(parent, w.timeout)
 	defer cancel()
 
-	// The transport repeats a POST by itself only if nothing of it was written,
-	// and asks for another connection then. A connection in hand counts as
-	// written: the write runs beside us and may win against a cancellation.
+	// The transport repeats a POST only if nothing of it was written, and then requests
+	// another connection. A connection in use counts as written: the write runs
+	// concurrently and may complete before a cancellation.
 	var written atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) { written.Store(false) },
@@ -194,8 +192,8 @@ func (w *Wire) Exchange(parent context.Context, r Request, clean Cleaner) (Answe
 	return answer, nil
 }
 
-// redirectNote names the host alone: a platform that echoes our query would
-// put the token into the rest.
+// redirectNote names only the host: the rest may contain the token if the platform
+// echoes our query.
 func redirectNote(from *url.URL, location string) string {
 	to, err := from.Parse(location)
 	if location == "" || err != nil || to.Host == "" {
