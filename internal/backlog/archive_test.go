@@ -34,7 +34,7 @@ func TestUnarchiveDeletesEverythingThatAsynqKeepsOfATask(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, step := range []struct{ id, found, then string }{
-			{"a", "archived", ""}, {"a", "", ""}, {"waits", "pending", "pending"}, {"left", "archived", ""}, {"nobody", "", ""},
+			{"a", "archived", ""}, {"a", "", ""}, {"waits", "pending", "pending"}, {"left", "archived", ""}, {"missing", "", ""},
 		} {
 			found, err := backlog.Unarchive(ctx, rdb, "q", step.id)
 			then, stateErr := backlog.State(ctx, rdb, "q", step.id)
@@ -64,7 +64,7 @@ func TestAnArchiveIsListedFromAScoreOn(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		n, err := backlog.ArchivedSince(ctx, rdb, []string{"q", "of nobody"}, []float64{2, 0})
+		n, err := backlog.ArchivedSince(ctx, rdb, []string{"q", "never used"}, []float64{2, 0})
 		entries, listErr := backlog.Archived(ctx, rdb, "q", 2)
 		if err := errors.Join(err, listErr); err != nil || !slices.Equal(n, []int64{3, 0}) || len(entries) != 3 || entries[0] != (backlog.ArchivedTask{ID: "b", Score: 2}) || entries[2].ID != "d" {
 			t.Errorf("counted %v, listed %v, %v", n, entries, err)
@@ -95,7 +95,7 @@ func TestAnArchivedMessageIsReadOrItsBytesReturned(t *testing.T) {
 		if got, found, err := mender.Archived(ctx, "q", "raw"); err != nil || !found || string(got.Raw) != "\xff\xff no message" || got.LastErr() == "" {
 			t.Errorf("unreadable message: %+v, %t, %v", got, found, err)
 		}
-		for _, id := range []string{"waits", "nobody"} {
+		for _, id := range []string{"waits", "missing"} {
 			if _, found, err := mender.Archived(ctx, "q", id); found || err != nil {
 				t.Errorf("%s is not archived: %t, %v", id, found, err)
 			}

@@ -154,7 +154,7 @@ func TestReadReturnsTheNumbersOfAsynqsInspector(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("-asynq +read:\n%s", diff)
 		}
-		pending, err := backlog.Pending(t.Context(), s.Client(t), []string{normal, "of nobody", urgent})
+		pending, err := backlog.Pending(t.Context(), s.Client(t), []string{normal, "never used", urgent})
 		if diff := cmp.Diff([]int64{6, 0, 1}, pending); diff != "" || err != nil {
 			t.Errorf("%v; pending in the order asked, -want +got:\n%s", err, diff)
 		}

@@ -58,7 +58,7 @@ func TestARequeuedTaskRunsNextWithoutACountedAttempt(t *testing.T) {
 		await(t, stay(t, rdb, 1))
 
 		since := look(t, m).Now
-		for _, stale := range []backlog.Active{{ID: "lost", Lease: "1"}, {ID: "lost"}, {ID: "waits"}, {ID: "nobody", Lease: "1"}} {
+		for _, stale := range []backlog.Active{{ID: "lost", Lease: "1"}, {ID: "lost"}, {ID: "waits"}, {ID: "missing", Lease: "1"}} {
 			result, _, err := m.Requeue(t.Context(), normal, backlog.Orphan{Active: stale, Since: since}, bound)
 			if result != backlog.Moved || err != nil {
 				t.Errorf("seen as %+v: result %d, %v", stale, result, err)
@@ -334,7 +334,7 @@ func TestALookReportsErrorsPerQueue(t *testing.T) {
 		}
 		put(t, rdb, normal, "lost")
 		take(t, rdb)
-		looks := backlog.NewMender(rdb).Look(t.Context(), []string{urgent, "of nobody", normal})
+		looks := backlog.NewMender(rdb).Look(t.Context(), []string{urgent, "never used", normal})
 		if len(looks) != 3 || looks[0].Err == nil || looks[1].Err != nil || len(looks[1].Active) != 0 ||
 			looks[2].Err != nil || len(looks[2].Active) != 1 || looks[2].Active[0].ID != "lost" {
 			t.Errorf("%+v", looks)

@@ -21,7 +21,7 @@ func TestTheStatesOfManyTasksAreReadAtOnce(t *testing.T) {
 		ctx, rdb := t.Context(), s.Client(t)
 		client, inspector := asynq.NewClientFromRedisClient(rdb), asynq.NewInspectorFromRedisClient(rdb)
 		for id, options := range map[string][]asynq.Option{
-			"waits": nil, "later": {asynq.ProcessIn(time.Hour)}, "dead": {asynq.ProcessIn(time.Hour)}, "gone": {asynq.ProcessIn(time.Hour)},
+			"waits": nil, "later": {asynq.ProcessIn(time.Hour)}, "dead": {asynq.ProcessIn(time.Hour)}, "deleted": {asynq.ProcessIn(time.Hour)},
 			"runs": {asynq.Queue("busy")}, "done": {asynq.Queue("busy"), asynq.Retention(time.Hour)}, "again": {asynq.Queue("busy")},
 		} {
 			options = append([]asynq.Option{asynq.Queue("q"), asynq.TaskID(id)}, options...)
@@ -29,7 +29,7 @@ func TestTheStatesOfManyTasksAreReadAtOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := errors.Join(inspector.ArchiveTask("q", "dead"), inspector.DeleteTask("q", "gone")); err != nil {
+		if err := errors.Join(inspector.ArchiveTask("q", "dead"), inspector.DeleteTask("q", "deleted")); err != nil {
 			t.Fatal(err)
 		}
 		running, release, ended := make(chan struct{}), make(chan struct{}), make(chan string, 2)
@@ -60,7 +60,7 @@ func TestTheStatesOfManyTasksAreReadAtOnce(t *testing.T) {
 
 		asked := []backlog.Task{
 			{Queue: "q", ID: "waits"},
-			{Queue: "q", ID: "gone"},
+			{Queue: "q", ID: "deleted"},
 			{Queue: "q", ID: "later"},
 			{Queue: "q", ID: "dead"},
 			{Queue: "busy", ID: "runs"},

@@ -12,25 +12,25 @@ import (
 )
 
 const (
-	// chunk is how many tasks go through the steps together: one round trip for
-	// all their revisions, one for all the notes. A crash leaves at most so many
-	// stored that are not noted as such.
+	// chunk is how many tasks go through the steps together: one round trip for all
+	// their revisions, one for all the notes. A crash leaves at most this many stored
+	// tasks without a note.
 	chunk = 64
-	// abreast is how many chunks are under way at a time, so that one stores
+	// abreast is how many chunks are processed concurrently, so that one stores tasks
 	// while others wait for their revisions.
 	abreast = 4
 )
 
-// EnqueueAll stores many tasks and returns a result for each, in their order.
-// Tasks of one target take their revisions in the order of the batch, so that
-// the last of them wins; different targets go side by side.
+// EnqueueAll stores many tasks and returns a result for each, in order. Tasks of one
+// target take their revisions in the order of the batch, so that the last one wins.
+// Different targets are processed concurrently.
 //
-// A batch is not all or nothing: each task is judged by itself. When ctx ends,
-// what was not sent yet is NotStored.
+// A batch is not atomic: each task has its own result. When ctx ends, tasks that were
+// not sent yet are NotStored.
 func (c *Client) EnqueueAll(ctx context.Context, requests []tasks.Request) []tasks.Result {
 	results := make([]tasks.Result, len(requests))
 	requests, unnumbered := c.number(ctx, requests)
-	// No more than the client's connections store at a time.
+	// Only as many tasks as the client has connections are stored at a time.
 	b := &batch{client: c, requests: requests, results: results, unnumbered: unnumbered, slots: make(chan struct{}, c.concurrency)}
 	chunks := b.chunks()
 	if len(chunks) == 1 {
@@ -54,8 +54,8 @@ func (c *Client) EnqueueAll(ctx context.Context, requests []tasks.Request) []tas
 	return results
 }
 
-// number returns the requests with a row for each that names a run and has none,
-// and the fault of each run whose rows could not be numbered.
+// number returns the requests with a row for each that names a run and has none, and
+// the error of each run whose rows could not be numbered.
 func (c *Client) number(ctx context.Context, requests []tasks.Request) (numbered []tasks.Request, faults map[string]error) {
 	without := map[string][]int{}
 	for i, r := range requests {
@@ -85,13 +85,13 @@ type batch struct {
 	client   *Client
 	requests []tasks.Request
 	results  []tasks.Result
-	// unnumbered are the faults of runs whose rows could not be numbered, by run.
+	// unnumbered are the errors of runs whose rows could not be numbered, by run.
 	unnumbered map[string]error
 	slots      chan struct{}
 }
 
-// carry takes a chunk through the steps, in the order that docs/guarantees.md
-// gives reasons for: revisions, tasks, notes. It is given the rows by target.
+// carry takes a chunk through the steps: revisions, tasks, notes. docs/guarantees.md
+// explains the order. groups are the rows by target.
 func (b *batch) carry(ctx context.Context, groups [][]int) {
 	if len(groups) == 1 && len(groups[0]) > chunk { // one target, whose rows stay in their order
 		for rows := groups[0]; len(rows) > 0; {
@@ -102,32 +102,32 @@ func (b *batch) carry(ctx context.Context, groups [][]int) {
 		return
 	}
 	c := b.client
-	passages := make([][]*passage, len(groups))
+	submissions := make([][]*submission, len(groups))
 	for g, rows := range groups {
-		passages[g] = make([]*passage, len(rows))
+		submissions[g] = make([]*submission, len(rows))
 	}
-	b.each(groups, func(g, i int) { passages[g][i] = c.enter(ctx, b.requests[groups[g][i]]) })
-	var admitted []*passage
-	for _, p := range slices.Concat(passages...) {
+	b.each(groups, func(g, i int) { submissions[g][i] = c.enter(ctx, b.requests[groups[g][i]]) })
+	var admitted []*submission
+	for _, p := range slices.Concat(submissions...) {
 		if !p.over {
 			admitted = append(admitted, p)
 		}
 	}
 	c.revise(ctx, admitted)
 	b.each(groups, func(g, i int) {
-		if p := passages[g][i]; !p.over {
+		if p := submissions[g][i]; !p.over {
 			c.put(ctx, p)
 		}
 	})
 	c.note(ctx, admitted)
 	for g, rows := range groups {
 		for i, row := range rows {
-			b.results[row] = passages[g][i].result
+			b.results[row] = submissions[g][i].result
 		}
 	}
 }
 
-// each does the groups side by side, and the rows of a group one after another.
+// each processes the groups concurrently, and the rows of a group in order.
 func (b *batch) each(groups [][]int, do func(group, i int)) {
 	var running sync.WaitGroup
 	for g, rows := range groups {
@@ -147,8 +147,8 @@ func (b *batch) each(groups [][]int, do func(group, i int)) {
 	running.Wait()
 }
 
-// chunks puts the rows of one target together, and targets into chunks, by their
-// first row. Rows that need no Redis to be refused get their result here.
+// chunks groups the rows by target, and the targets into chunks, by their first row.
+// Rows that are rejected without Redis get their result here.
 func (b *batch) chunks() [][][]int {
 	var chunks [][][]int
 	n := chunk
@@ -176,18 +176,17 @@ func (b *batch) order() [][]int {
 			b.results[i] = placement{key: r.Options.Key, held: reservation{Queue: queue}}.notStored("number the rows of its run", err)
 			continue
 		}
-		// Which of two tasks with one key is stored must not depend on which of
-		// them is faster.
+		// Which of two tasks with one key is stored must not depend on their speed.
 		if key := r.Options.Key; key != "" {
-			sum, _ := digest(r.Task) // a task without one is refused further on
+			sum, _ := digest(r.Task) // a task without one is rejected later
 			if before, there := digests[[2]string{tenant, key}]; there && before != sum {
 				b.results[i] = refused(&tasks.KeyReusedError{Key: key})
 				continue
 			}
 			digests[[2]string{tenant, key}] = sum
 		}
-		// The organisation is not known here. Rows of two organisations that
-		// happen to look alike go one after the other: slower, never wrong.
+		// The organisation is unknown here. Rows of two organisations that happen to
+		// have the same target run one after the other: slower, but never wrong.
 		target, _ := kinds.Change(r.Task, "")
 		n, there := at[target]
 		if !there {

@@ -1,5 +1,5 @@
-// Package enqueue stores tasks for the workers: it takes a revision for each, puts
-// it into asynq, and notes it in the ledger as the latest change of its target.
+// Package enqueue stores tasks for the workers: it takes a revision for each, enqueues
+// it in asynq, and records it in the ledger as the latest change of its target.
 //
 // It must not know any platform, nor how a task is executed.
 package enqueue
@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	// maxRetry is out of reach: asynq archives on the last attempt whatever
-	// the error, so the worker counts attempts by itself.
+	// maxRetry is never reached: asynq archives on its last attempt regardless of the
+	// error, so the worker counts attempts itself.
 	maxRetry = 1 << 20
-	// taskTimeout is the last resort against a handler that hangs. It is far
-	// above the worker's own deadline, which is what ends a task as a rule.
+	// taskTimeout is the last resort against a handler that hangs. It is far above the
+	// worker's own deadline, which normally ends a task.
 	taskTimeout = 30 * time.Minute
-	// retention keeps a task's id taken after the task is done, for longer
-	// than a second send can come after the first.
+	// retention keeps a task's id taken after the task is done, for longer than the
+	// time between the first send and a second one.
 	retention = 10 * time.Minute
 
 	defaultConcurrency = 32
-	// noteBound is how long the notes after a stored task may take: more than
-	// go-redis waits for an answer, so that a lost one is asked for again.
+	// noteBound is how long the notes after a stored task may take: longer than
+	// go-redis waits for an answer, so that it can retry after a lost one.
 	noteBound = 12 * time.Second
 )
 
@@ -37,16 +37,16 @@ type Config struct {
 	// Redis is a single server, Sentinel or Cluster. Required. The client makes its
 	// own connections and sets MaxRetries itself.
 	Redis *redis.UniversalOptions
-	// Concurrency is how many tasks EnqueueAll stores at a time. 0: 32.
+	// Concurrency is how many tasks EnqueueAll stores concurrently. 0: 32.
 	Concurrency int
-	// Now is the clock that the age of the cached lanes is read from. nil: time.Now.
+	// Now returns the time, for the age of the cached lanes. nil: time.Now.
 	Now func() time.Time
 }
 
 // Client enqueues tasks. It is safe for concurrent use.
 type Client struct {
-	rdb         redis.UniversalClient // for commands that may be repeated
-	store       *store                // for the one that may not
+	rdb         redis.UniversalClient // for commands that may be retried
+	store       *store                // for the command that must not be retried
 	ledger      *ledger.Ledger
 	lanes       *registry.Directory
 	keys        reservations
@@ -54,7 +54,7 @@ type Client struct {
 	concurrency int
 }
 
-// New returns a client. It does not connect: the first task does.
+// New returns a client. The first task connects, not New.
 func New(config Config) (*Client, error) {
 	if config.Redis == nil {
 		return nil, errors.New("producer: Config.Redis is nil: name the Redis to use")
@@ -69,7 +69,7 @@ func New(config Config) (*Client, error) {
 	}
 	options := *config.Redis
 	if options.PoolSize == 0 {
-		options.PoolSize = concurrency // or callers would wait for connections
+		options.PoolSize = concurrency // otherwise callers would wait for connections
 	}
 	rdb := redisdb.New(&options)
 	return &Client{

@@ -33,7 +33,8 @@ func open(t *testing.T, addr string) *enqueue.Client {
 	return openFor(t, addr, time.Second)
 }
 
-// openFor opens a client that sends a command again when no answer has come in so long.
+// openFor opens a client that sends a command again if no answer arrives within the
+// time.
 func openFor(t *testing.T, addr string, answer time.Duration) *enqueue.Client {
 	t.Helper()
 	client, err := enqueue.New(enqueue.Config{Redis: &redis.UniversalOptions{
@@ -57,7 +58,7 @@ func serve(t *testing.T, s *redistest.Server) {
 	}
 }
 
-// stored returns what asynq holds in a queue, pending and scheduled.
+// stored returns the pending and scheduled tasks of a queue.
 func stored(t *testing.T, s *redistest.Server, queue string) []*asynq.TaskInfo {
 	t.Helper()
 	inspector := asynq.NewInspectorFromRedisClient(s.Client(t))
@@ -149,7 +150,7 @@ func TestRevisionsOfOneTargetRise(t *testing.T) {
 	})
 }
 
-func TestEnqueueAllKeepsTheOrderOfRowsForOneTarget(t *testing.T) {
+func TestEnqueueAllKeepsTheOrderOfTheRowsOfATarget(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
@@ -176,7 +177,7 @@ func TestEnqueueAllKeepsTheOrderOfRowsForOneTarget(t *testing.T) {
 	})
 }
 
-func TestEnqueueAllJudgesEachRowByItself(t *testing.T) {
+func TestEnqueueAllReturnsAResultForEachRow(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	serve(t, s)
@@ -213,7 +214,7 @@ func TestEnqueueAllJudgesEachRowByItself(t *testing.T) {
 	}
 }
 
-func TestACancelledBatchSaysWhatWasNotStored(t *testing.T) {
+func TestACancelledBatchReportsWhatWasNotStored(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	serve(t, s)
@@ -227,7 +228,7 @@ func TestACancelledBatchSaysWhatWasNotStored(t *testing.T) {
 	}
 }
 
-func TestAWishForNowSupersedesOlderOnesAndOneForLaterDoesNot(t *testing.T) {
+func TestAnImmediateChangeSupersedesEarlierOnesAndAScheduledOneDoesNot(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
@@ -239,20 +240,20 @@ func TestAWishForNowSupersedesOlderOnesAndOneForLaterDoesNot(t *testing.T) {
 		if _, err := client.Enqueue(t.Context(), nick("u1", "B"), tasks.Options{At: time.Now().Add(time.Hour)}); err != nil {
 			t.Fatal(err)
 		}
-		if got := standing(t, s, nick("u1", "A"), first.Revision); got != ledger.Send {
-			t.Errorf("with a newer wish for later the first one is %s, want send", got)
+		if got := decision(t, s, nick("u1", "A"), first.Revision); got != ledger.Send {
+			t.Errorf("after a later scheduled change the first one is %s, want send", got)
 		}
 		if _, err := client.Enqueue(t.Context(), nick("u1", "C"), tasks.Options{}); err != nil {
 			t.Fatal(err)
 		}
-		if got := standing(t, s, nick("u1", "A"), first.Revision); got != ledger.Superseded {
-			t.Errorf("with a newer wish for now the first one is %s, want superseded", got)
+		if got := decision(t, s, nick("u1", "A"), first.Revision); got != ledger.Superseded {
+			t.Errorf("after a later immediate change the first one is %s, want superseded", got)
 		}
 	})
 }
 
-// standing asks the ledger, as a worker does, what a wish is still worth.
-func standing(t *testing.T, s *redistest.Server, task tasks.NicknameSync, revision int64) ledger.Standing {
+// decision returns the ledger's decision for a change, as a worker requests it.
+func decision(t *testing.T, s *redistest.Server, task tasks.NicknameSync, revision int64) ledger.Standing {
 	t.Helper()
 	target, fields := kinds.Change(task, "lakeside")
 	mark, standings, err := ledger.New(s.Client(t)).Begin(t.Context(), ledger.Delivery{
@@ -296,7 +297,7 @@ func TestAQueueThatWasDeletedIsListedAgain(t *testing.T) {
 	}
 }
 
-// testClock is a clock that moves when it is told to.
+// testClock is a clock that only the test moves.
 type testClock struct {
 	mu    sync.Mutex
 	moved time.Duration

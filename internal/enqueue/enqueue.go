@@ -21,17 +21,18 @@ func (c *Client) Enqueue(ctx context.Context, task tasks.Task, options tasks.Opt
 	return result, result.Err
 }
 
-// Check judges a request as EnqueueAll does before it stores anything: by itself,
-// and by what its lane allows. The error is a [*tasks.ValidationError], a [*tasks.KeyError], an
-// [*tasks.UnservedError], or a [*tasks.StoreError] if Redis cannot be read. A key that was used
-// for another task is only found when the task is stored.
+// Check validates a request as EnqueueAll does before it stores anything: its own
+// values, and the limits of its lane. The error is a [*tasks.ValidationError], a
+// [*tasks.KeyError], an [*tasks.UnservedError], or a [*tasks.StoreError] if Redis
+// cannot be read. Only storing the task can detect a key that was used for another
+// task.
 func (c *Client) Check(ctx context.Context, r tasks.Request) error {
 	_, err := c.admit(ctx, r)
 	return err
 }
 
-// passage is a request on its way into Redis.
-type passage struct {
+// submission is a request on its way into Redis.
+type submission struct {
 	placement
 
 	request  tasks.Request
@@ -42,16 +43,16 @@ type passage struct {
 	payload  []byte
 
 	result   tasks.Result
-	over     bool // the result is there, and nothing else is to be done
+	over     bool // the result is set, and nothing is left to do
 	note     bool // the task was stored with our revision
-	withdraw bool // it certainly was not, nor by anybody else; or it has ended
+	withdraw bool // it certainly was not stored, by this or another client; or it has ended
 }
 
-func (p *passage) end(result tasks.Result) { p.result, p.over = result, true }
+func (p *submission) end(result tasks.Result) { p.result, p.over = result, true }
 
-// enter judges a request and takes its key.
-func (c *Client) enter(ctx context.Context, r tasks.Request) *passage {
-	p := &passage{request: r}
+// enter validates a request and reserves its key.
+func (c *Client) enter(ctx context.Context, r tasks.Request) *submission {
+	p := &submission{request: r}
 	lane, err := c.admit(ctx, r)
 	if result, ok := admission(err); !ok {
 		p.end(result)
@@ -83,7 +84,7 @@ func (c *Client) enter(ctx context.Context, r tasks.Request) *passage {
 	return p
 }
 
-// admit judges a request by itself and by what its lane allows.
+// admit validates a request: its own values, and the limits of its lane.
 func (c *Client) admit(ctx context.Context, r tasks.Request) (registry.Lane, error) {
 	if _, ok := kinds.Of(r.Task); !ok {
 		return registry.Lane{}, r.Validate(tasks.Limits{})
@@ -95,7 +96,7 @@ func (c *Client) admit(ctx context.Context, r tasks.Request) (registry.Lane, err
 	lane, laneErr := c.lanes.Find(ctx, tenant, kind)
 	limits := tasks.Limits{NicknameMax: lane.NicknameMax}
 	if laneErr != nil && !isRefusal(laneErr) {
-		limits.NicknameMax = math.MaxInt // what the lane allows is not known
+		limits.NicknameMax = math.MaxInt // the lane's limit is unknown
 	}
 	if err := r.Validate(limits); err != nil {
 		return registry.Lane{}, err
@@ -109,14 +110,15 @@ func (c *Client) admit(ctx context.Context, r tasks.Request) (registry.Lane, err
 	return lane, laneErr
 }
 
-// placement is where a task goes: its id and queue, and the key they hang on.
+// placement is where a task is stored: its id and queue, and the key that they depend
+// on.
 type placement struct {
 	tenant, key string
 	held        reservation
-	again       bool // the id follows from that of a task that was stored before
+	again       bool // the id is derived from that of a task that was stored before
 }
 
-// shared tells that others may store under the same id.
+// shared reports whether other clients may store a task with the same id.
 func (p placement) shared() bool { return p.key != "" || p.again }
 
 func (p placement) notStored(step string, err error) tasks.Result {
@@ -132,10 +134,10 @@ func (p placement) notKnown(err error) error {
 	}
 }
 
-// revise takes revisions for passages, in their order.
-func (c *Client) revise(ctx context.Context, passages []*passage) {
-	wishes := make([]ledger.Wish, len(passages))
-	for i, p := range passages {
+// revise takes revisions for submissions, in order.
+func (c *Client) revise(ctx context.Context, submissions []*submission) {
+	wishes := make([]ledger.Wish, len(submissions))
+	for i, p := range submissions {
 		o := p.request.Options
 		target, fields := kinds.Change(p.request.Task, p.lane.Organisation)
 		p.wish = ledger.Wish{
@@ -144,7 +146,7 @@ func (c *Client) revise(ctx context.Context, passages []*passage) {
 		wishes[i] = p.wish
 	}
 	all := c.ledger.Revise(ctx, wishes...)
-	for i, p := range passages {
+	for i, p := range submissions {
 		revised := all[i]
 		switch {
 		case revised.Err != nil:
@@ -166,13 +168,13 @@ func (c *Client) revise(ctx context.Context, passages []*passage) {
 	}
 }
 
-// put stores the task of a passage, and raises its key.
-func (c *Client) put(ctx context.Context, p *passage) {
+// put stores the task of a submission, and updates its key.
+func (c *Client) put(ctx context.Context, p *submission) {
 	o := p.request.Options
 	outcome, inferred, err := c.store.put(ctx, asynq.NewTaskWithHeaders(p.typename, p.payload, kinds.Headers(o)), c.options(o, p.placement))
 	if outcome == tasks.AlreadyThere && !p.shared() {
-		// Nobody else draws this id. A Cluster's client repeats a command whose
-		// answer was lost, and finds its own task.
+		// No other client generates this id. A Cluster's client retries a command whose
+		// answer was lost, and then finds its own task.
 		outcome, inferred = tasks.Stored, true
 	}
 	p.end(tasks.Result{Outcome: outcome, TaskID: p.held.ID, Queue: p.held.Queue})
@@ -185,13 +187,13 @@ func (c *Client) put(ctx context.Context, p *passage) {
 		p.result.Err = p.notKnown(err)
 		return
 	}
-	// A mark of a revision that no stored task carries would make the worker
-	// drop an older wish for nothing. With a key, an inferred task may be that
-	// of another caller, with another revision.
+	// A recorded revision that no stored task has would make the worker skip an earlier
+	// change for nothing. With a key, an inferred task may belong to another caller,
+	// with another revision.
 	if p.note = outcome == tasks.Stored && (!p.shared() || !inferred); p.note {
 		p.result.Revision = p.revision
 	} else {
-		p.withdraw = c.ghost(p)
+		p.withdraw = c.keepsNoPosition(p)
 	}
 	if p.key == "" {
 		return
@@ -199,26 +201,26 @@ func (c *Client) put(ctx context.Context, p *passage) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteBound)
 	defer cancel()
 	if err := c.keys.settle(ctx, p.tenant, p.key, p.held); err != nil {
-		p.warn(fmt.Errorf("the key is noted as reserved only: %w", err))
+		p.warn(fmt.Errorf("the key is recorded as reserved only: %w", err))
 	}
 }
 
-// ghost tells that a task that is there has ended, so that the place that it was
-// given anew among the edits is nobody's. That of one that has not is its own,
-// whoever took it: the first revision under an id takes it, and the attempt at the
-// task puts it where its own revision belongs.
-func (c *Client) ghost(p *passage) bool {
+// keepsNoPosition reports whether the existing task has already ended, so that the
+// position in the edit queue that this submission took again belongs to no task. A task
+// that has not ended keeps its position: the first revision of an id takes it, and the
+// attempt at the task moves it to the position of the task's own revision.
+func (c *Client) keepsNoPosition(p *submission) bool {
 	return p.wish.Placed() && c.store.over(p.held.Queue, p.held.ID)
 }
 
-func (p *passage) warn(err error) {
+func (p *submission) warn(err error) {
 	if p.result.Warning != "" {
 		p.result.Warning += "\n"
 	}
 	p.result.Warning += err.Error()
 }
 
-func (p *passage) open() ledger.Open {
+func (p *submission) open() ledger.Open {
 	o := p.request.Options
 	open := ledger.Open{
 		Wish: p.wish, Revision: p.revision, Queue: p.held.Queue, Key: o.Key, Type: p.typename, Payload: p.payload,
@@ -229,23 +231,23 @@ func (p *passage) open() ledger.Open {
 	return open
 }
 
-// note tells the ledger what became of passages. Those that are stored are in
-// Redis: the caller's deadline no longer concerns what is noted about them.
-func (c *Client) note(ctx context.Context, passages []*passage) {
+// note records in the ledger what happened to submissions. Stored tasks are in Redis,
+// so the caller's deadline no longer applies.
+func (c *Client) note(ctx context.Context, submissions []*submission) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteBound)
 	defer cancel()
 	var open []ledger.Open
-	for _, p := range passages {
+	for _, p := range submissions {
 		if p.note {
 			open = append(open, p.open())
 		}
 		if p.withdraw {
-			_ = c.ledger.Withdraw(ctx, p.wish) // edits of the chat wait for two minutes without it
+			_ = c.ledger.Withdraw(ctx, p.wish) // otherwise edits of the chat wait for two minutes
 		}
 	}
 	if err := c.ledger.Stored(ctx, open...); err != nil {
-		err = fmt.Errorf("not noted as the newest wish, which costs at most one call; nor as a task that is looked for if it vanishes: %w", err)
-		for _, p := range passages {
+		err = fmt.Errorf("not recorded as the latest change, which costs at most one call, nor as an open task whose loss is detected: %w", err)
+		for _, p := range submissions {
 			if p.note {
 				p.warn(err)
 			}
@@ -268,7 +270,7 @@ func (c *Client) options(o tasks.Options, p placement) []asynq.Option {
 	return options
 }
 
-// admission is the result of a request that was not admitted.
+// admission returns the result of a request that was not admitted.
 func admission(err error) (tasks.Result, bool) {
 	if err == nil {
 		return tasks.Result{}, true
@@ -281,17 +283,18 @@ func admission(err error) (tasks.Result, bool) {
 
 func refused(err error) tasks.Result { return tasks.Result{Outcome: tasks.Refused, Err: err} }
 
-// isRefusal tells an error about the request itself from one of Redis.
+// isRefusal reports whether an error is about the request itself, not about Redis.
 func isRefusal(err error) bool {
 	_, unserved := errors.AsType[*tasks.UnservedError](err)
 	_, reused := errors.AsType[*tasks.KeyReusedError](err)
 	return unserved || reused
 }
 
-// mixed is the refusal of a task of which the source has higher numbers for a part.
+// mixed returns the rejection of a task for which the source has sent higher numbers
+// for a part of its fields.
 func mixed(kind tasks.Kind, source string) error {
 	return &tasks.ValidationError{Kind: kind, Problems: []tasks.Problem{{
 		Field: "number",
-		What:  fmt.Sprintf("source %s has said more since of some of what this task changes, not of all: give each change a task of its own", source),
+		What:  fmt.Sprintf("source %s has sent a later number for some of the fields of this task, but not for all: use one task for each field", source),
 	}}}
 }

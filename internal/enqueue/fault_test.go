@@ -16,11 +16,11 @@ import (
 	"rollcall/tasks"
 )
 
-// storing marks the one request that puts a nickname task into its queue.
+// storing identifies the request that adds a nickname task to its queue.
 var storing = []string{"asynq:{lakeside-dt.nickname}:pending"}
 
-// throughFaults returns a client whose requests with the marks meet todo, one
-// after the other. Its Redis knows all scripts, so each step is one request.
+// throughFaults returns a client whose requests with the marks meet the faults of todo,
+// in order. Its Redis knows all scripts, so each step is one request.
 func throughFaults(t *testing.T, s *redistest.Server, marks []string, todo ...redistest.Fault) (*enqueue.Client, *faults) {
 	t.Helper()
 	serve(t, s)
@@ -47,7 +47,7 @@ func wantPending(t *testing.T, s *redistest.Server, want int64) {
 	}
 }
 
-func TestOneLostAnswerIsSettledByAskingAgain(t *testing.T) {
+func TestALostAnswerIsResolvedByASecondSend(t *testing.T) {
 	t.Parallel()
 	for name, broken := range map[string]redistest.Fault{"after": redistest.LoseReply, "before": redistest.LoseSend, "mute": redistest.Mute} {
 		t.Run(name, func(t *testing.T) {
@@ -62,15 +62,15 @@ func TestOneLostAnswerIsSettledByAskingAgain(t *testing.T) {
 					t.Errorf("%+v", result)
 				}
 				wantPending(t, s, 1)
-				if got := standing(t, s, nick("u1", "older"), result.Revision-1); got != ledger.Superseded {
-					t.Errorf("an older wish is %s: the stored one was not marked", got)
+				if got := decision(t, s, nick("u1", "older"), result.Revision-1); got != ledger.Superseded {
+					t.Errorf("an earlier change is %s: the stored one was not recorded", got)
 				}
 			})
 		})
 	}
 }
 
-func TestTwoLostAnswersAreSaidToBeNotKnown(t *testing.T) {
+func TestTwoLostAnswersAreReportedAsNotKnown(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		todo    []redistest.Fault
@@ -95,7 +95,7 @@ func TestTwoLostAnswersAreSaidToBeNotKnown(t *testing.T) {
 				}
 				wantPending(t, s, row.pending)
 
-				// The advice holds.
+				// The advice is correct.
 				again, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{Key: "k"})
 				if err != nil || again.Outcome != row.again || again.TaskID != result.TaskID {
 					t.Errorf("again: %+v, %v; want %s", again, err, row.again)
@@ -106,7 +106,7 @@ func TestTwoLostAnswersAreSaidToBeNotKnown(t *testing.T) {
 	}
 }
 
-func TestWithoutAKeyTheAdviceIsAnother(t *testing.T) {
+func TestTheAdviceWithoutAKeyIsDifferent(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	client, _ := throughFaults(t, s, storing, redistest.LoseReply, redistest.LoseReply)
@@ -116,7 +116,7 @@ func TestWithoutAKeyTheAdviceIsAnother(t *testing.T) {
 	}
 }
 
-func TestARefusalOfRedisIsNotStored(t *testing.T) {
+func TestATaskThatRedisRefusedIsNotStored(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client, f := throughFaults(t, s, storing, redistest.Refuse)
@@ -131,7 +131,7 @@ func TestARefusalOfRedisIsNotStored(t *testing.T) {
 	})
 }
 
-func TestNoConnectionIsNotStored(t *testing.T) {
+func TestATaskWithoutAConnectionIsNotStored(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client, _ := throughFaults(t, s, []string{"asynq:queues"}, redistest.ShutDown)
@@ -144,7 +144,7 @@ func TestNoConnectionIsNotStored(t *testing.T) {
 }
 
 // A new queue is listed before its first task is sent.
-func TestAQueueThatCouldNotBeListedHoldsNoTask(t *testing.T) {
+func TestNoTaskIsStoredInAQueueThatCouldNotBeListed(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client, _ := throughFaults(t, s, []string{"asynq:queues"}, redistest.LoseReply, redistest.LoseReply, redistest.LoseReply)
@@ -152,7 +152,7 @@ func TestAQueueThatCouldNotBeListedHoldsNoTask(t *testing.T) {
 		if result.Outcome != tasks.NotStored || err == nil {
 			t.Errorf("%+v: %v", result, err)
 		}
-		// Once more may be lost without any harm.
+		// A second lost answer does no harm.
 		result, err = client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{})
 		if result.Outcome != tasks.Stored {
 			t.Errorf("%+v: %v", result, err)
@@ -164,8 +164,9 @@ func TestAQueueThatCouldNotBeListedHoldsNoTask(t *testing.T) {
 func TestNoConnectionForTheTaskItselfIsNotStored(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		// While the second task takes its revision, Redis is lost to all but that
-		// connection. The third takes one on it too, and finds none to be sent on.
+		// While the second task takes its revision, all connections but that one are
+		// lost. The third task takes a revision on it too, and then has no connection
+		// to be sent on.
 		client, _ := throughFaults(t, s, []string{"evalsha", "rollcall:", "lakeside", "chat1/u2"}, redistest.Seal)
 		if _, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{}); err != nil {
 			t.Fatal(err)
@@ -182,7 +183,7 @@ func TestNoConnectionForTheTaskItselfIsNotStored(t *testing.T) {
 	})
 }
 
-func TestRedisThatGoesAwayInBetweenIsNotKnown(t *testing.T) {
+func TestATaskWhoseRedisBecomesUnavailableIsNotKnown(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client, _ := throughFaults(t, s, storing, redistest.ShutDown)
@@ -193,7 +194,7 @@ func TestRedisThatGoesAwayInBetweenIsNotKnown(t *testing.T) {
 	})
 }
 
-func TestADeadlineThatCutsTheAnswerOffIsSettledAllTheSame(t *testing.T) {
+func TestADeadlineDuringTheAnswerIsStillResolved(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -204,7 +205,7 @@ func TestADeadlineThatCutsTheAnswerOffIsSettledAllTheSame(t *testing.T) {
 		p := redistest.NewProxy(t, s.Addr, func(request []byte) redistest.Fault {
 			verdict := once.judge(request)
 			if verdict != redistest.Pass {
-				cancel() // the caller gives up while the answer is on its way
+				cancel() // the caller gives up while the answer is in transit
 			}
 			return verdict
 		}, nil)
@@ -233,22 +234,22 @@ func TestALostAnswerToTheReservationStoresOnce(t *testing.T) {
 	})
 }
 
-func TestALostMarkIsAWarningAndNotAnError(t *testing.T) {
+func TestALostNoteIsAWarningNotAnError(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		lose := []redistest.Fault{redistest.LoseSend, redistest.LoseSend, redistest.LoseSend, redistest.LoseSend}
 		client, _ := throughFaults(t, s, []string{"evalsha", "rollcall:{lakeside/nickname}:runs"}, lose...)
 		result, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{})
-		if err != nil || result.Outcome != tasks.Stored || !strings.Contains(result.Warning, "newest wish") {
+		if err != nil || result.Outcome != tasks.Stored || !strings.Contains(result.Warning, "latest change") {
 			t.Errorf("%+v: %v", result, err)
 		}
 		wantPending(t, s, 1)
 	})
 }
 
-// With a key the task under our id may be that of another caller, with an
-// older revision: a mark of ours would make the worker drop it.
-func TestATaskThatMayBeAnothersIsNotMarked(t *testing.T) {
+// With a key, the task under our id may belong to another caller, with an earlier
+// revision. A note of ours would make the worker skip it.
+func TestATaskThatMayBelongToAnotherCallerIsNotRecorded(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client, _ := throughFaults(t, s, storing, redistest.Pass, redistest.LoseReply)
@@ -260,13 +261,13 @@ func TestATaskThatMayBeAnothersIsNotMarked(t *testing.T) {
 		if err != nil || second.Outcome != tasks.Stored || second.Revision != 0 {
 			t.Fatalf("%+v: %v", second, err)
 		}
-		if got := standing(t, s, nick("u1", "A"), first.Revision); got != ledger.Send {
-			t.Errorf("the first wish is %s, want send", got)
+		if got := decision(t, s, nick("u1", "A"), first.Revision); got != ledger.Send {
+			t.Errorf("the first change is %s, want send", got)
 		}
 	})
 }
 
-func TestWithoutRedisNothingIsStoredAndEverythingSaysSo(t *testing.T) {
+func TestWithoutRedisNothingIsStoredAndEveryResultReportsIt(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

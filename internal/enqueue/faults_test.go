@@ -7,7 +7,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// faults applies a list of faults, one a request that holds all of the marks,
+// faults applies a list of faults, one for each request that contains all of the marks,
 // and lets everything else pass.
 type faults struct {
 	marks []string

@@ -46,12 +46,12 @@ const (
 	stateStored   = "stored"
 )
 
-// reservations keeps the callers' keys. Its commands may all be repeated, so
-// its client may retry: a reservation that a lost reply hides is found by GET,
-// and using what one finds is right whoever wrote it.
+// reservations stores the callers' keys. All its commands may be retried: a reservation
+// that a lost reply hides is found by GET, and it is correct to use it regardless of
+// which caller wrote it.
 type reservations struct{ rdb redis.UniversalClient }
 
-// take returns the reservation of the key: ours, or the one that exists already.
+// take returns the reservation of the key: ours, or the existing one.
 func (r reservations) take(ctx context.Context, tenant, key string, ours reservation) (reservation, error) {
 	ours.State = stateReserved
 	record, err := json.Marshal(ours)
@@ -78,13 +78,13 @@ func (r reservations) take(ctx context.Context, tenant, key string, ours reserva
 		}
 		return readReservation(name, key, there, ours.Digest)
 	}
-	return reservation{}, fmt.Errorf("%s came and went twice: is its server's memory full?", name)
+	return reservation{}, fmt.Errorf("%s expired twice at once: check whether its server's memory is full", name)
 }
 
 func readReservation(name, key, record, digest string) (reservation, error) {
 	var held reservation
 	if err := json.Unmarshal([]byte(record), &held); err != nil || held.ID == "" || held.Queue == "" {
-		return reservation{}, fmt.Errorf("%s does not hold a reservation: delete it, or use another key", name)
+		return reservation{}, fmt.Errorf("%s does not contain a reservation: delete it, or use another key", name)
 	}
 	if held.Digest != digest {
 		return reservation{}, &tasks.KeyReusedError{Key: key, Queue: held.Queue, TaskID: held.ID}
@@ -92,15 +92,15 @@ func readReservation(name, key, record, digest string) (reservation, error) {
 	return held, nil
 }
 
-// raise replaces a record by another if it is still the one it was, and leaves
-// its time to live: after it the key may belong to another caller.
+// raise replaces a record if it has not changed, and keeps its time to live: after that
+// time the key may belong to another caller.
 var raise = redis.NewScript(`
 if redis.call("GET", KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call("SET", KEYS[1], ARGV[2], "KEEPTTL")
 return 1`)
 
-// settle notes that the task of a reservation was stored. Losing the note opens
-// the gap that reservation describes, and nothing more.
+// settle records that the task of a reservation was stored. If this record is lost,
+// only the gap that reservation describes opens.
 func (r reservations) settle(ctx context.Context, tenant, key string, held reservation) error {
 	before, err := json.Marshal(held)
 	if err != nil {
@@ -114,7 +114,7 @@ func (r reservations) settle(ctx context.Context, tenant, key string, held reser
 	return raise.Run(ctx, r.rdb, []string{keyPrefix + tenant + ":" + key}, before, after).Err()
 }
 
-// digest names a task's contents without its revision.
+// digest identifies a task's contents without its revision.
 func digest(task tasks.Task) (string, error) {
 	typename, payload, err := kinds.Encode(task, 1)
 	if err != nil {

@@ -26,7 +26,7 @@ func TestConcurrentCallersWithOneKeyStoreOnce(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range callers {
 			all.Go(func() {
-				// Half of them urgent: the queue must not matter.
+				// Half of them are urgent: the queue must not matter.
 				r, err := clients[i%2].Enqueue(t.Context(), nick("u1", "A"), tasks.Options{Key: "same", Urgent: i%4 < 2})
 				if err != nil {
 					t.Error(err)
@@ -48,7 +48,7 @@ func TestConcurrentCallersWithOneKeyStoreOnce(t *testing.T) {
 	})
 }
 
-func TestAKeyHoldsAfterItsTaskWasDeleted(t *testing.T) {
+func TestAKeyStaysReservedAfterItsTaskWasDeleted(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
@@ -76,7 +76,7 @@ func TestAKeyHoldsAfterItsTaskWasDeleted(t *testing.T) {
 	})
 }
 
-func TestAKeyEndsAfterADayThoughTheOldTaskIsStillThere(t *testing.T) {
+func TestAKeyExpiresAfterADayWhileItsTaskIsRetained(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
@@ -88,7 +88,7 @@ func TestAKeyEndsAfterADayThoughTheOldTaskIsStillThere(t *testing.T) {
 		rdb := s.Client(t)
 		const key = "rollcall:key:lakeside-dt:k"
 		if left := rdb.TTL(t.Context(), key).Val(); left <= 23*time.Hour || left > 24*time.Hour {
-			t.Errorf("the key holds for another %s, want a day", left)
+			t.Errorf("the key expires in %s, want a day", left)
 		}
 		if s.Mini != nil {
 			s.Mini.FastForward(24 * time.Hour)
@@ -105,7 +105,7 @@ func TestAKeyEndsAfterADayThoughTheOldTaskIsStillThere(t *testing.T) {
 	})
 }
 
-func TestAKeyIsNotForTwoTasks(t *testing.T) {
+func TestAKeyCannotBeUsedForTwoTasks(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
@@ -120,7 +120,7 @@ func TestAKeyIsNotForTwoTasks(t *testing.T) {
 	})
 }
 
-func TestARequestThatDiedBeforeStoringIsFinishedByTheNext(t *testing.T) {
+func TestTheNextCallerFinishesARequestWhoseCallerDied(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)

@@ -58,7 +58,7 @@ func TestLanesAreReadAsTheyWerePublished(t *testing.T) {
 	})
 }
 
-func TestALaneThatCannotBeIsNotPublished(t *testing.T) {
+func TestAnInvalidLaneIsNotPublished(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	for _, lane := range []registry.Lane{
@@ -72,7 +72,7 @@ func TestALaneThatCannotBeIsNotPublished(t *testing.T) {
 	}
 }
 
-func TestATaskThatNobodyServesIsRefusedWithWhoIsServed(t *testing.T) {
+func TestAnUnservedTaskIsRefusedWithTheServedTenants(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	publish(t, s,
@@ -92,7 +92,7 @@ func TestATaskThatNobodyServesIsRefusedWithWhoIsServed(t *testing.T) {
 	}
 }
 
-func TestALaneThatWasNotSeenForAWeekIsNotServed(t *testing.T) {
+func TestALaneThatWasNotPublishedForAWeekIsNotServed(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	serve(t, s)
@@ -109,7 +109,7 @@ func TestALaneThatWasNotSeenForAWeekIsNotServed(t *testing.T) {
 	}
 }
 
-func TestLanesAreReadOncePerHalfMinuteAndAgainForOneThatIsMissing(t *testing.T) {
+func TestLanesAreReadEveryHalfMinuteAndAgainForAMissingOne(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	serve(t, s)
@@ -139,7 +139,7 @@ func TestLanesAreReadOncePerHalfMinuteAndAgainForOneThatIsMissing(t *testing.T) 
 	enqueue(other, tasks.Stored, 4)
 }
 
-func TestTheLaneSaysHowLongANicknameMayBe(t *testing.T) {
+func TestTheLaneBoundsTheLengthOfANickname(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	publish(t, s, registry.Lane{Organisation: "lakeside", Tenant: tenant, Kind: tasks.KindNickname, NicknameMax: 40})

@@ -14,8 +14,8 @@ import (
 	"rollcall/tasks"
 )
 
-// finds enqueues edits with a key whose task was stored before, by a caller that
-// died before it could say so, and is in a state by now.
+// finds enqueues an edit with a key whose task was stored before, by a caller that died
+// before it recorded that. become puts that task into a state.
 func finds(t *testing.T, s *redistest.Server, become func(*asynq.Inspector, tasks.Result)) (first tasks.Result) {
 	t.Helper()
 	serve(t, s)
@@ -27,13 +27,14 @@ func finds(t *testing.T, s *redistest.Server, become func(*asynq.Inspector, task
 	become(asynq.NewInspectorFromRedisClient(s.Client(t)), first)
 	redisSays(t, s, "rollcall:key:lakeside-dt:k", `"state":"stored"`, `"state":"reserved"`)
 	if second, err := client.Enqueue(t.Context(), edit("u1"), tasks.Options{Key: "k"}); err != nil || second.Outcome != tasks.AlreadyThere || second.TaskID != first.TaskID {
-		t.Fatalf("%+v, %v, want the task that is there", second, err)
+		t.Fatalf("%+v, %v, want the existing task", second, err)
 	}
 	return first
 }
 
-// The place that was taken again would keep later edits waiting for nobody.
-func TestAnEditThatIsFoundEndedKeepsNoPlace(t *testing.T) {
+// A position that was taken again would make later edits wait for a task that has
+// ended.
+func TestAnEditThatIsFoundEndedKeepsNoPosition(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		finds(t, s, func(inspector *asynq.Inspector, first tasks.Result) {
@@ -48,9 +49,9 @@ func TestAnEditThatIsFoundEndedKeepsNoPlace(t *testing.T) {
 	})
 }
 
-// It is the task's own: whoever is first to take a revision under an id takes its
-// place, and the task that is stored under it is carried out there.
-func TestAnEditThatIsFoundWaitingKeepsItsPlace(t *testing.T) {
+// The position belongs to the task: the first caller to take a revision for an id takes
+// the position, and the task that is stored with the id uses it.
+func TestAnEditThatIsFoundWaitingKeepsItsPosition(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		first := finds(t, s, func(*asynq.Inspector, tasks.Result) {})
@@ -60,7 +61,7 @@ func TestAnEditThatIsFoundWaitingKeepsItsPlace(t *testing.T) {
 	})
 }
 
-// Its producer has noted it meanwhile, or a worker has met it.
+// Its producer has recorded it since, or a worker has started it.
 func TestAnEditThatIsOpenIsNotWithdrawn(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
@@ -79,7 +80,7 @@ func TestAnEditThatIsOpenIsNotWithdrawn(t *testing.T) {
 	})
 }
 
-func TestAReplayOfAnEditThatWasReplayedAndEndedKeepsNoPlace(t *testing.T) {
+func TestAReplayOfAnEditThatWasReplayedAndEndedKeepsNoPosition(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
@@ -102,7 +103,7 @@ func TestAReplayOfAnEditThatWasReplayedAndEndedKeepsNoPlace(t *testing.T) {
 	})
 }
 
-// endEdit is what a worker does at the end of an edit.
+// endEdit does what a worker does at the end of an edit.
 func endEdit(t *testing.T, s *redistest.Server, id string) {
 	t.Helper()
 	target, _ := kinds.Change(edit("u1"), "lakeside")
@@ -111,7 +112,7 @@ func endEdit(t *testing.T, s *redistest.Server, id string) {
 	}
 }
 
-// redisSays replaces a part of what Redis holds.
+// redisSays replaces a part of a value in Redis.
 func redisSays(t *testing.T, s *redistest.Server, key, was, is string) {
 	t.Helper()
 	rdb := s.Client(t)

@@ -15,28 +15,28 @@ import (
 	"rollcall/tasks"
 )
 
-// Previous is a task that was stored before, ended without effect, and is to be
-// stored anew.
+// Previous is a task that was stored before, ended without effect, and is to be stored
+// again.
 type Previous struct {
-	TaskID string // of the task that ended
+	TaskID string // id of the task that ended
 	Tenant string
 	Kind   tasks.Kind
 	Urgent bool
-	Key    string // its producer's, to be kept with it; not used up anew
-	Run    string // that it came in with, and its row there, to be kept too
+	Key    string // key of its producer, which is kept but not reserved again
+	Run    string // run of the task, and its row there, which are kept, too
 	Row    int
 
 	Type    string
 	Payload []byte
 }
 
-// Replay stores a task as it was, its revision included: a wish that came after
-// it still wins. The new id follows from the old one, so that of any number of
-// replays of one task one is stored; the others find it AlreadyThere, for as
-// long as asynq keeps it, 10 minutes past its end.
+// Replay stores a task unchanged, including its revision: a later change still wins.
+// The new id is derived from the old one, so only one of any number of replays is
+// stored. The others are AlreadyThere, as long as asynq keeps the task, 10 minutes
+// after its end.
 //
-// A task that would only fail again is Refused: its payload cannot be read, its
-// values are not valid ([*tasks.ValidationError]), or no worker serves its lane.
+// A task that would fail again is Refused: its payload cannot be read, its values are
+// invalid ([*tasks.ValidationError]), or no worker serves its lane.
 func (c *Client) Replay(ctx context.Context, again Previous) tasks.Result {
 	task, meta, err := kinds.Decode(again.Type, again.Payload)
 	if err != nil {
@@ -51,13 +51,13 @@ func (c *Client) Replay(ctx context.Context, again Previous) tasks.Result {
 		return result
 	}
 	target, fields := kinds.Change(task, lane.Organisation)
-	p := &passage{
+	p := &submission{
 		placement: again.placement(nextID(again.TaskID)), request: r, lane: lane,
 		revision: meta.Revision, typename: again.Type, payload: again.Payload,
 	}
 	p.wish = ledger.Wish{Target: target, Fields: fields, TaskID: p.held.ID}
 	if err := c.ledger.Retake(ctx, p.wish, p.revision); err != nil {
-		return p.notStored("take its place among the edits", err)
+		return p.notStored("take its position in the edit queue", err)
 	}
 	outcome, _, err := c.store.put(ctx, asynq.NewTaskWithHeaders(again.Type, again.Payload, kinds.Headers(r.Options)), c.options(r.Options, p.placement))
 	p.result = tasks.Result{Outcome: outcome, TaskID: p.held.ID, Queue: p.held.Queue, Revision: meta.Revision}
@@ -66,18 +66,18 @@ func (c *Client) Replay(ctx context.Context, again Previous) tasks.Result {
 		return p.notStored("store it", err)
 	case tasks.NotKnown:
 		p.result.Err = p.notKnown(err)
-	case tasks.Stored: // by us, or by another replay, whose task is the same
+	case tasks.Stored: // by us, or by another replay of the same task
 		p.note = true
 	case tasks.AlreadyThere:
-		p.withdraw = c.ghost(p)
+		p.withdraw = c.keepsNoPosition(p)
 	}
-	c.note(ctx, []*passage{p})
+	c.note(ctx, []*submission{p})
 	return p.result
 }
 
-// Replace stores task in the place of one that ended: with a revision of its
-// own, marked as the newest wish. It must be for the same lane. Its id follows
-// from the old one's and from its contents, as for Replay.
+// Replace stores task in place of one that ended, with a new revision, as the latest
+// change. It must be for the same lane. Its id is derived from the old id and from its
+// contents, as for Replay.
 func (c *Client) Replace(ctx context.Context, again Previous, task tasks.Task) tasks.Result {
 	r := again.request(task)
 	if err := again.stays(task); err != nil {
@@ -91,18 +91,18 @@ func (c *Client) Replace(ctx context.Context, again Previous, task tasks.Task) t
 	if err != nil {
 		return refused(err)
 	}
-	p := &passage{placement: again.placement(nextID(again.TaskID) + "-" + sum[:8]), request: r, lane: lane}
-	c.revise(ctx, []*passage{p})
+	p := &submission{placement: again.placement(nextID(again.TaskID) + "-" + sum[:8]), request: r, lane: lane}
+	c.revise(ctx, []*submission{p})
 	if !p.over {
 		c.put(ctx, p)
 	}
-	c.note(ctx, []*passage{p})
+	c.note(ctx, []*submission{p})
 	return p.result
 }
 
 func (a Previous) request(task tasks.Task) tasks.Request {
 	o := tasks.Options{Urgent: a.Urgent}
-	if tasks.CheckKey(a.Key) == nil { // what is wrong with it is no fault of the task
+	if tasks.CheckKey(a.Key) == nil { // an invalid key is not the task's fault
 		o.Key = a.Key
 	}
 	if tasks.ValidRun(a.Run) && a.Row >= 0 && a.Row < tasks.MaxRows {
@@ -115,7 +115,7 @@ func (a Previous) placement(id string) placement {
 	return placement{tenant: a.Tenant, again: true, held: reservation{ID: id, Queue: registry.Queue(a.Tenant, a.Kind, a.Urgent)}}
 }
 
-// stays refuses a task that belongs in another lane than the one it comes from.
+// stays rejects a task for another lane than that of the original.
 func (a Previous) stays(task tasks.Task) error {
 	if _, ok := kinds.Of(task); !ok {
 		return tasks.Request{Task: task}.Validate(tasks.Limits{})
@@ -130,8 +130,8 @@ func (a Previous) stays(task tasks.Task) error {
 	return nil
 }
 
-// nextID numbers the replays of a task: id, id~1, id~2. What a replacement added
-// to the number is dropped.
+// nextID numbers the replays of a task: id, id~1, id~2. It drops what a replacement
+// added to the number.
 func nextID(id string) string {
 	base, last, replayed := strings.Cut(id, "~")
 	if !replayed {
@@ -139,7 +139,7 @@ func nextID(id string) string {
 	}
 	number, _, _ := strings.Cut(last, "-")
 	n, err := strconv.Atoi(number)
-	if err != nil { // somebody else's tilde
+	if err != nil { // a tilde of another program
 		sum := sha256.Sum256([]byte(id))
 		return hex.EncodeToString(sum[:16]) + "~1"
 	}

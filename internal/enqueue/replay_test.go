@@ -15,7 +15,7 @@ import (
 
 const nicknames = tenant + ".nickname"
 
-// ended is a task t that was stored as rev and ended.
+// ended returns task as one that was stored with revision rev and has ended.
 func ended(t *testing.T, task tasks.Task, rev int64) enqueue.Previous {
 	t.Helper()
 	typename, payload, err := kinds.Encode(task, rev)
@@ -26,7 +26,7 @@ func ended(t *testing.T, task tasks.Task, rev int64) enqueue.Previous {
 	return enqueue.Previous{TaskID: "t", Tenant: tenant, Kind: kind.Name, Type: typename, Payload: payload}
 }
 
-func TestAReplayKeepsThePayloadAndGivesWayToANewerWish(t *testing.T) {
+func TestAReplayKeepsThePayloadAndIsSupersededByALaterChange(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
@@ -44,13 +44,13 @@ func TestAReplayKeepsThePayloadAndGivesWayToANewerWish(t *testing.T) {
 		if len(info) != 1 || string(info[0].Payload) != string(again.Payload) || info[0].Headers[kinds.KeyHeader] != "night-1" || info[0].MaxRetry != 1<<20 {
 			t.Errorf("stored %+v", info)
 		}
-		if got := standing(t, s, nick("ann", "old"), newer.Revision-1); got != ledger.Superseded {
-			t.Errorf("the old wish is %s, want superseded", got)
+		if got := decision(t, s, nick("ann", "old"), newer.Revision-1); got != ledger.Superseded {
+			t.Errorf("the earlier change is %s, want superseded", got)
 		}
 	})
 }
 
-func TestOfAnyNumberOfReplaysOneIsStored(t *testing.T) {
+func TestOnlyOneOfManyReplaysIsStored(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
@@ -73,7 +73,7 @@ func TestOfAnyNumberOfReplaysOneIsStored(t *testing.T) {
 			}
 		}
 		if n != 1 {
-			t.Errorf("%d say that they stored it", n)
+			t.Errorf("%d replays report Stored", n)
 		}
 		wantPending(t, s, 1)
 		again.TaskID = "t~1"
@@ -87,7 +87,7 @@ func TestOfAnyNumberOfReplaysOneIsStored(t *testing.T) {
 	})
 }
 
-func TestALostAnswerToAReplayIsSettledByAskingAgain(t *testing.T) {
+func TestALostAnswerToAReplayIsResolvedByASecondSend(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client, _ := throughFaults(t, s, storing, redistest.LoseReply)
@@ -98,7 +98,7 @@ func TestALostAnswerToAReplayIsSettledByAskingAgain(t *testing.T) {
 	})
 }
 
-func TestWhatWouldOnlyFailAgainIsNotReplayed(t *testing.T) {
+func TestATaskThatWouldFailAgainIsNotReplayed(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
@@ -110,9 +110,9 @@ func TestWhatWouldOnlyFailAgainIsNotReplayed(t *testing.T) {
 		misplaced.Kind = tasks.KindGroup
 		elsewhere := ended(t, nick("ann", "Ann"), 7)
 		elsewhere.Tenant = "other"
-		gone := ended(t, tasks.CourseSync{Tenant: "gone", CourseID: "1"}, 7)
-		gone.Tenant = "gone"
-		for name, again := range map[string]enqueue.Previous{"raw": raw, "wrong": wrong, "misplaced": misplaced, "elsewhere": elsewhere, "gone": gone} {
+		gone := ended(t, tasks.CourseSync{Tenant: "unserved", CourseID: "1"}, 7)
+		gone.Tenant = "unserved"
+		for name, again := range map[string]enqueue.Previous{"raw": raw, "wrong": wrong, "misplaced": misplaced, "elsewhere": elsewhere, "unserved": gone} {
 			if got := client.Replay(t.Context(), again); got.Outcome != tasks.Refused || got.Err == nil {
 				t.Errorf("%s: %+v", name, got)
 			}
@@ -121,7 +121,7 @@ func TestWhatWouldOnlyFailAgainIsNotReplayed(t *testing.T) {
 	})
 }
 
-func TestAReplacementIsTheNewestWish(t *testing.T) {
+func TestAReplacementIsTheLatestChange(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
@@ -135,18 +135,19 @@ func TestAReplacementIsTheNewestWish(t *testing.T) {
 		if first.Outcome != tasks.Stored || first.Revision <= newer.Revision || !strings.HasPrefix(first.TaskID, "t~1-") {
 			t.Fatalf("Replace() = %+v", first)
 		}
-		// Said again it is there already, and nothing else is marked as wished for.
+		// A second replacement finds it already there, and records nothing else as the
+		// latest change.
 		if second := client.Replace(t.Context(), again, nick("ann", "right")); second.Outcome != tasks.AlreadyThere || second.TaskID != first.TaskID {
 			t.Errorf("again: %+v", second)
 		}
-		if got := standing(t, s, nick("ann", "right"), first.Revision); got != ledger.Send {
+		if got := decision(t, s, nick("ann", "right"), first.Revision); got != ledger.Send {
 			t.Errorf("the replacement is %s, want send", got)
 		}
 		if other := client.Replace(t.Context(), again, nick("ann", "another")); other.Outcome != tasks.Stored || other.TaskID == first.TaskID {
 			t.Errorf("another replacement: %+v", other)
 		}
 		if got := client.Replace(t.Context(), again, nick("ann", "")); got.Outcome != tasks.Refused {
-			t.Errorf("a replacement that is wrong: %+v", got)
+			t.Errorf("an invalid replacement: %+v", got)
 		}
 		if got := client.Replace(t.Context(), again, tasks.CourseSync{Tenant: tenant, CourseID: "1"}); got.Outcome != tasks.Refused {
 			t.Errorf("a replacement of another kind: %+v", got)

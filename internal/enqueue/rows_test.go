@@ -9,7 +9,7 @@ import (
 	"rollcall/tasks"
 )
 
-func TestRowsThatAreNotGivenAreNumberedAndNoneIsOverwritten(t *testing.T) {
+func TestRequestsWithoutARowAreNumberedAndNoRowIsOverwritten(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
@@ -29,7 +29,7 @@ func TestRowsThatAreNotGivenAreNumberedAndNoneIsOverwritten(t *testing.T) {
 			t.Error("the caller's requests were changed")
 		}
 		other := open(t, s.Addr)
-		for i := range 3 { // of another client, one at a time
+		for i := range 3 { // from another client, one at a time
 			if _, err := other.Enqueue(t.Context(), nick(fmt.Sprint("v", i), "A"), tasks.Options{Run: "sync"}); err != nil {
 				t.Fatal(err)
 			}

@@ -22,7 +22,7 @@ func edit(user string) tasks.GroupUpdate {
 	return tasks.GroupUpdate{Tenant: tenant, ChatID: "chat1", AddUserIDs: []string{user}}
 }
 
-// records returns the ids of the tasks that are noted as open.
+// records returns the ids of the tasks that are recorded as open.
 func records(t *testing.T, s *redistest.Server, kind tasks.Kind) map[string]ledger.Open {
 	t.Helper()
 	open := map[string]ledger.Open{}
@@ -51,7 +51,7 @@ func places(t *testing.T, s *redistest.Server) []string {
 	return ids
 }
 
-func TestABatchCostsARoundTripAChunkBesidesItsTasks(t *testing.T) {
+func TestABatchCostsTwoRoundTripsPerChunkPlusItsTasks(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
@@ -60,7 +60,8 @@ func TestABatchCostsARoundTripAChunkBesidesItsTasks(t *testing.T) {
 		}
 		var revisions, notes atomic.Int32
 		p := redistest.NewProxy(t, s.Addr, func(request []byte) redistest.Fault {
-			// The first keys of either script; longer requests come in pieces.
+			// The first keys of either script are at the start; longer requests arrive
+			// in parts.
 			head := request[:min(len(request), 300)]
 			switch {
 			case bytes.Contains(head, []byte("}:edits:")):
@@ -74,7 +75,7 @@ func TestABatchCostsARoundTripAChunkBesidesItsTasks(t *testing.T) {
 		for i := range requests {
 			requests[i].Task = nick(fmt.Sprintf("u%d", i), "A")
 		}
-		// A busy machine must not make it send a command twice.
+		// A busy machine must not make the client send a command twice.
 		for i, r := range openFor(t, p.Addr(), time.Minute).EnqueueAll(t.Context(), requests) {
 			if r.Outcome != tasks.Stored || r.Warning != "" {
 				t.Fatalf("row %d: %+v", i, r)
@@ -84,7 +85,7 @@ func TestABatchCostsARoundTripAChunkBesidesItsTasks(t *testing.T) {
 			t.Errorf("%d requests for revisions and %d for notes, want 4 each for 200 tasks in chunks of 64", revisions.Load(), notes.Load())
 		}
 		if n := len(records(t, s, tasks.KindNickname)); n != 201 {
-			t.Errorf("%d tasks are noted as open, want all 201", n)
+			t.Errorf("%d tasks are recorded as open, want all 201", n)
 		}
 	})
 }
@@ -112,7 +113,7 @@ func TestATaskThatIsStoredCanBeFoundAndStoredAgain(t *testing.T) {
 	})
 }
 
-func TestOfOneSourceTheHighestNumberWinsInWhateverOrder(t *testing.T) {
+func TestTheHighestNumberOfASourceWinsInAnyOrder(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
@@ -140,7 +141,7 @@ func TestOfOneSourceTheHighestNumberWinsInWhateverOrder(t *testing.T) {
 	})
 }
 
-func TestASourceThatSaidMoreOfAPartIsToSplitTheTask(t *testing.T) {
+func TestATaskThatIsPartlyOutdatedBySourceNumbersIsRefused(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
@@ -151,13 +152,13 @@ func TestASourceThatSaidMoreOfAPartIsToSplitTheTask(t *testing.T) {
 		}
 		group.Icon = "@i"
 		r, err := client.Enqueue(t.Context(), group, tasks.Options{Source: "hr", Number: 4})
-		if _, ok := errors.AsType[*tasks.ValidationError](err); !ok || r.Outcome != tasks.Refused || !strings.Contains(err.Error(), "each change a task of its own") {
+		if _, ok := errors.AsType[*tasks.ValidationError](err); !ok || r.Outcome != tasks.Refused || !strings.Contains(err.Error(), "one task for each field") {
 			t.Errorf("%+v, %v", r, err)
 		}
 	})
 }
 
-func TestOptionsOfTheWrongFormAreRefused(t *testing.T) {
+func TestInvalidOptionsAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		task  tasks.Task
@@ -185,7 +186,7 @@ func TestOptionsOfTheWrongFormAreRefused(t *testing.T) {
 	}
 }
 
-func TestAnEditThatWasNotStoredKeepsNoPlace(t *testing.T) {
+func TestAnEditThatWasNotStoredKeepsNoPosition(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
@@ -211,7 +212,7 @@ func TestAnEditThatWasNotStoredKeepsNoPlace(t *testing.T) {
 	})
 }
 
-func TestAReplayedEditTakesItsOldPlaceAndIsNotedAsOpen(t *testing.T) {
+func TestAReplayedEditTakesItsOldPositionAndIsRecordedAsOpen(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
@@ -238,7 +239,7 @@ func TestAReplayedEditTakesItsOldPlaceAndIsNotedAsOpen(t *testing.T) {
 	})
 }
 
-func TestAReplayOfTheNewestWishIsWhatItsTargetNames(t *testing.T) {
+func TestAReplayOfTheLatestChangeIsTheTaskOfItsTarget(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
@@ -255,7 +256,7 @@ func TestAReplayOfTheNewestWishIsWhatItsTargetNames(t *testing.T) {
 		target, _ := kinds.Change(nick("ann", "A"), "lakeside")
 		record, err := ledger.New(s.Client(t)).Look(t.Context(), target)
 		if err != nil || record.Fields["nickname"].TaskID != first.TaskID+"~1" {
-			t.Errorf("the newest wish is task %s, %v; want the replay", record.Fields["nickname"].TaskID, err)
+			t.Errorf("the latest change is task %s, %v; want the replay", record.Fields["nickname"].TaskID, err)
 		}
 	})
 }

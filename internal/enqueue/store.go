@@ -16,24 +16,24 @@ import (
 )
 
 const (
-	// settleBound is how long the second send may take that finds out what
-	// became of the first. The caller's own deadline does not bound it: it may
-	// be what cut the first one off.
+	// settleBound is how long the second send, which finds out the result of the first,
+	// may take. The caller's own deadline does not bound it: that deadline may have
+	// ended the first send.
 	settleBound = 5 * time.Second
-	// producerLife bounds how long a queue can stay invisible: an asynq client
-	// lists a queue in asynq:queues once and never again, so a queue that is
-	// deleted and filled anew is seen by no page and no inspector.
+	// producerLife bounds how long a queue can stay invisible: an asynq client adds a
+	// queue to asynq:queues only once, so no page and no inspector sees a queue that is
+	// deleted and filled again.
 	producerLife = 30 * time.Second
 )
 
-// store puts tasks into asynq, one send at a time, and knows what became of
-// each: its Redis client never repeats a command by itself, and a hook keeps
-// the errors that asynq turns into text.
+// store enqueues tasks in asynq, one send at a time, and knows the result of each: its
+// Redis client never retries a command, and a hook keeps the errors that asynq turns
+// into text.
 type store struct {
 	rdb redis.UniversalClient
 	now func() time.Time
-	// provable tells that an error of dialling proves that nothing was sent. A
-	// cluster's client follows redirections and sends more than once.
+	// provable means that a dial error proves that nothing was sent. A Cluster's client
+	// follows redirections and sends more than once.
 	provable bool
 
 	mu       sync.Mutex
@@ -41,8 +41,8 @@ type store struct {
 	born     time.Time
 }
 
-// newStore makes its own client: the two properties above are not to be had
-// from one that somebody else made.
+// newStore creates its own client: a client of the caller may not have the two
+// properties above.
 func newStore(options redis.UniversalOptions, now func() time.Time) *store {
 	options.MaxRetries = -1
 	rdb := redisdb.New(&options)
@@ -55,24 +55,24 @@ func (s *store) client() *asynq.Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now := s.now(); s.producer == nil || now.Sub(s.born) >= producerLife {
-		// It owns nothing: closing is for the Redis client.
+		// The client owns no connection: closing is left to the Redis client.
 		s.producer, s.born = asynq.NewClientFromRedisClient(s.rdb), now
 	}
 	return s.producer
 }
 
-// put stores a task whose options name its id and a retention, so that its id
-// stays taken for long after any send of it.
+// put stores a task whose options contain its id and a retention, so that its id stays
+// taken long after any send of it.
 //
-// inferred tells that the first answer was lost and that the id was found
-// taken at the second send: by us, unless others store under the same id.
+// inferred reports that the first answer was lost and the second send found the id
+// taken: by our own task, unless other clients store with the same id.
 func (s *store) put(ctx context.Context, task *asynq.Task, options []asynq.Option) (outcome tasks.Outcome, inferred bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return tasks.NotStored, false, err
 	}
 	first := s.send(ctx, task, options)
 	if first.command == "sadd" && first.raw != nil && !isReply(first.raw) {
-		first = s.send(ctx, task, options) // the task was not sent yet: nothing to settle
+		first = s.send(ctx, task, options) // the task was not sent yet: no unknown outcome
 	}
 	switch {
 	case first.err == nil:
@@ -92,7 +92,7 @@ func (s *store) put(ctx context.Context, task *asynq.Task, options []asynq.Optio
 	case errors.Is(second.err, asynq.ErrTaskIDConflict):
 		return tasks.Stored, true, nil
 	}
-	return tasks.NotKnown, false, fmt.Errorf("%w; and when asked again: %w", first.cause(), second.cause())
+	return tasks.NotKnown, false, fmt.Errorf("%w; and at the second send: %w", first.cause(), second.cause())
 }
 
 func (s *store) send(ctx context.Context, task *asynq.Task, options []asynq.Option) *sending {
@@ -101,17 +101,17 @@ func (s *store) send(ctx context.Context, task *asynq.Task, options []asynq.Opti
 	return &seen
 }
 
-// over tells that asynq is done with a task that is there. What is not known is
-// not over. Two round trips.
+// over reports whether asynq has finished an existing task; false if unknown. Cost: two
+// round trips.
 func (s *store) over(queue, id string) bool {
 	info, err := asynq.NewInspectorFromRedisClient(s.rdb).GetTaskInfo(queue, id)
 	return err == nil && (info.State == asynq.TaskStateCompleted || info.State == asynq.TaskStateArchived)
 }
 
-// sending is one pass through asynq: what asynq says, and what go-redis said.
+// sending is one pass through asynq: the errors of asynq and of go-redis.
 type sending struct {
 	err     error
-	command string // the last one that failed, in lower case
+	command string // the last command that failed, in lower case
 	raw     error  // its error; nil if no command failed
 }
 
@@ -124,21 +124,21 @@ func (s *sending) cause() error {
 	return s.err
 }
 
-// unsent reports whether the task is certainly not stored by this pass.
+// unsent reports whether this pass has certainly not stored the task.
 func (s *sending) unsent(provable bool) bool {
 	switch {
 	case s.raw == nil:
-		return true // asynq refused it before any command
+		return true // asynq rejected it before any command
 	case s.command == "sadd":
-		return true // it goes before the task, which then is not sent
+		return true // this command precedes the task, which then is not sent
 	case isReply(s.raw):
-		return true // Redis read the command and refused it
+		return true // Redis read the command and rejected it
 	case errors.Is(s.raw, redis.ErrClosed), errors.Is(s.raw, redis.ErrPoolTimeout), errors.Is(s.raw, redis.ErrPoolExhausted):
-		return true // no connection was had to send it on
+		return true // there was no connection to send it on
 	}
 	_, undialled := errors.AsType[*dialError](s.raw)
 	if fault, _ := redisdb.FaultOf(s.raw); fault == redisdb.TooManyClients {
-		undialled = true // it closed the connection before it read from it
+		undialled = true // Redis closed the connection before it read from it
 	}
 	return undialled && provable
 }
@@ -148,14 +148,14 @@ func isReply(err error) bool {
 	return ok
 }
 
-// dialError tells a fault before there was a connection from one on it. The
-// net package does so for TCP alone, not for TLS, Sentinel or a proxy.
+// dialError distinguishes an error before a connection existed from one on it. The net
+// package does so only for TCP, not for TLS, Sentinel or a proxy.
 type dialError struct{ err error }
 
 func (e *dialError) Error() string { return e.err.Error() }
 func (e *dialError) Unwrap() error { return e.err }
 
-// witness is the hook that keeps raw errors.
+// witness is a hook that keeps raw errors.
 type witness struct{}
 
 func (witness) DialHook(next redis.DialHook) redis.DialHook {

@@ -36,8 +36,8 @@ func nicknamesOn(t *testing.T, d *redistest.Deployment) int {
 	return info.Pending
 }
 
-// Lanes, keys, revisions, tasks and wishes have slots of their own: each step
-// must keep to one.
+// Lanes, keys, revisions, tasks and changes have slots of their own: each step must use
+// only one.
 func TestProducersWorkOnEveryTopologyAndAfterAFailover(t *testing.T) {
 	t.Parallel()
 	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
@@ -83,8 +83,8 @@ func TestProducersWorkOnEveryTopologyAndAfterAFailover(t *testing.T) {
 	})
 }
 
-// What docs/guarantees.md says: the task is gone though it was stored; its key
-// survives it only where it lies on another node.
+// As docs/guarantees.md describes: the task is lost although it was stored. Its key
+// survives only on another node.
 func TestATaskThatWasNotReplicatedIsLostWithItsMaster(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
@@ -140,13 +140,13 @@ func awaitStored(t *testing.T, client *enqueue.Client) {
 			return
 		}
 		if ctx.Err() != nil {
-			t.Fatalf("the new master is not found: %v", err)
+			t.Fatalf("the new master was not found: %v", err)
 		}
 	}
 }
 
-// A Cluster's client repeats a command by itself, so a lost answer comes back
-// as a conflict with the very task that was stored.
+// A Cluster's client retries a command, so after a lost answer it gets a conflict with
+// the task that it has stored.
 func TestALostAnswerOfAClusterIsAStoredTask(t *testing.T) {
 	t.Parallel()
 	d := redistest.Cluster(t)

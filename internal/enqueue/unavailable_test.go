@@ -10,9 +10,9 @@ import (
 	"rollcall/tasks"
 )
 
-// A Redis that takes no writes for a while, or no connections, has stored nothing,
-// and the error says so.
-func TestAFaultOfRedisThatPassesIsNotStoredAndSaysWhy(t *testing.T) {
+// A Redis that temporarily rejects writes or connections has stored nothing, and the
+// error reports that.
+func TestATaskIsNotStoredDuringATemporaryFaultAndTheErrorNamesIt(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct{ begin, end, want string }{
 		"out of memory": {
@@ -49,14 +49,14 @@ func TestAFaultOfRedisThatPassesIsNotStoredAndSaysWhy(t *testing.T) {
 			change(row.end)
 			wantPending(t, s, 0)
 			if result, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{Key: "k1"}); result.Outcome != tasks.Stored || err != nil {
-				t.Errorf("when it has passed: %v, %v", result.Outcome, err)
+				t.Errorf("after the fault: %v, %v", result.Outcome, err)
 			}
 		})
 	}
 }
 
-// The connection for the task itself may be the one that is too many.
-func TestTooManyClientsForTheTaskItselfIsNotStored(t *testing.T) {
+// The connection for the task itself may be the one that exceeds the limit.
+func TestATaskWithoutAConnectionBecauseOfTooManyClientsIsNotStored(t *testing.T) {
 	t.Parallel()
 	s := redistest.Real(t)
 	serve(t, s)
@@ -67,7 +67,7 @@ func TestTooManyClientsForTheTaskItselfIsNotStored(t *testing.T) {
 		}
 	}
 	// While a revision is taken all connections end, and there is room for one: the
-	// one that the revision is taken on.
+	// connection of the revision.
 	f := &faults{marks: []string{"evalsha", "rollcall:", "chat1/u2"}, todo: []redistest.Fault{redistest.Pass}}
 	proxy := redistest.NewProxy(t, s.Addr, func(request []byte) redistest.Fault {
 		before := f.left()
@@ -80,7 +80,7 @@ func TestTooManyClientsForTheTaskItselfIsNotStored(t *testing.T) {
 	}, nil)
 	client := open(t, proxy.Addr())
 	if _, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{}); err != nil {
-		t.Fatal(err) // the queue is listed
+		t.Fatal(err) // adds the queue to the list
 	}
 	result, err := client.Enqueue(t.Context(), nick("u2", "A"), tasks.Options{})
 	failed, _ := errors.AsType[*tasks.StoreError](err)

@@ -57,7 +57,7 @@ func TestAGroupUpdateSendsOnlyTheAttributesThatNeedACall(t *testing.T) {
 			Tenant: dt, ChatID: "chat1", Name: "older", Icon: "@first",
 			Options: tasks.GroupOptions{Searchable: new(0)},
 		}
-		revision := r.wish(older)
+		revision := r.requestChange(older)
 		r.must(tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", Name: "newer"}, handler.Applied)
 
 		report, err := r.attempt(older, revision)
@@ -81,7 +81,7 @@ func TestMembershipEditsAreAlwaysSentAndKeepTheirOrder(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		add := tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", AddUserIDs: []string{"cat"}}
 		remove := tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", DelUserIDs: []string{"cat"}}
-		first, second := r.wish(add), r.wish(remove)
+		first, second := r.requestChange(add), r.requestChange(remove)
 		_, err := r.attempt(remove, second)
 		if busy, ok := errors.AsType[*ledger.BusyError](err); !ok || busy.Place != 1 {
 			t.Fatalf("the second edit before the first: %v", err)
@@ -110,7 +110,7 @@ func TestMembershipEditsAreAlwaysSentAndKeepTheirOrder(t *testing.T) {
 func TestAWaitingEditDoesNotDelayAttributes(t *testing.T) {
 	t.Parallel()
 	each(t, func(_ *testing.T, r *rig) {
-		r.wish(tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", AddUserIDs: []string{"cat"}})
+		r.requestChange(tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", AddUserIDs: []string{"cat"}})
 		r.must(tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", Name: "Class 2"}, handler.Applied)
 	})
 }
@@ -132,7 +132,7 @@ func TestOneTaskAddsManyMembersInSeveralCalls(t *testing.T) {
 			Tenant: dt, ChatID: "chat1", Name: "Crowd", Owner: crowd[94], OwnerType: tasks.OwnerEmployee,
 			AddUserIDs: crowd, DelUserIDs: []string{"bob"}, AddExtIDs: []string{"u-guest"},
 		}
-		revision := r.wish(task)
+		revision := r.requestChange(task)
 		r.arm(sandbox.Fault{API: sandbox.APIGroupUpdate, At: 2, Kind: sandbox.FaultAnswer, Code: "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"})
 		if report, err := r.attempt(task, revision); providers.KindOf(err) != providers.Throttled || report.Sends != 2 {
 			t.Fatalf("%+v, %v, want the second call refused", report, err)

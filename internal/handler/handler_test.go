@@ -34,10 +34,10 @@ func TestANameThatIsKnownToBeAppliedCostsNoCall(t *testing.T) {
 func TestAnEarlierChangeMakesNoCallOnceALaterOneIsKnownOrApplied(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
-		older, newer := r.wish(nickname("old")), r.wish(nickname("new"))
+		older, newer := r.requestChange(nickname("old")), r.requestChange(nickname("new"))
 		for _, calls := range []int{0, 1} {
 			if report, err := r.attempt(nickname("old"), older); err != nil || report.Outcome != handler.Superseded {
-				t.Fatalf("older wish: %+v, %v", report, err)
+				t.Fatalf("earlier change: %+v, %v", report, err)
 			}
 			r.calls(calls)
 			if calls == 0 {
@@ -55,7 +55,7 @@ func TestAnEarlierChangeMakesNoCallOnceALaterOneIsKnownOrApplied(t *testing.T) {
 func TestATaskThatIsDeliveredTwiceIsCarriedOutOnce(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
-		revision := r.wish(course)
+		revision := r.requestChange(course)
 		for i, want := range []handler.Outcome{handler.Applied, handler.Settled, handler.Settled} {
 			if report, err := r.attempt(course, revision); err != nil || report.Outcome != want {
 				t.Fatalf("delivery %d: %+v, %v, want %s", i+1, report, err, want)
@@ -72,9 +72,9 @@ func TestATaskThatIsDeliveredTwiceIsCarriedOutOnce(t *testing.T) {
 func TestTheLedgerIsCheckedAgainAfterTheSlot(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
-		revision := r.wish(nickname("old"))
+		revision := r.requestChange(nickname("old"))
 		r.slot = func(context.Context) error {
-			r.wish(nickname("new"))
+			r.requestChange(nickname("new"))
 			return nil
 		}
 		if _, err := r.attempt(nickname("old"), revision); !errors.Is(err, ledger.ErrStale) {

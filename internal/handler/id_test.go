@@ -56,7 +56,7 @@ func TestAReplayAfterAllIDsWereTakenStartsWithTheWantedID(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		task := change("ann", "zhangsan01", "zhangsan02")
-		revision := r.wish(task)
+		revision := r.requestChange(task)
 		for range 2 {
 			if report, err := r.attempt(task, revision); providers.KindOf(err) != providers.Rejected || report.Sends != 2 {
 				t.Fatalf("%+v, %v; want both refused", report, err)
@@ -93,7 +93,7 @@ func newUnknownID(t *testing.T, fault sandbox.Fault, repeated sandbox.RepeatedID
 	s.Mini.SetTime(d.clock)
 	fault.API, fault.At = sandbox.APIChangeID, 1
 	d.arm(fault)
-	d.revision = d.wish(d.task)
+	d.revision = d.requestChange(d.task)
 	d.again(4*time.Minute, 6*time.Minute)
 	d.calls(1)
 	return d
@@ -173,7 +173,7 @@ func TestAnIDWithUnknownOutcomeIsSentAtMostThreeTimes(t *testing.T) {
 	d.unverified(d.task, d.revision)
 	d.wait(time.Hour)
 	d.unverified(d.task, d.revision)
-	d.unverified(d.task, d.wish(d.task))
+	d.unverified(d.task, d.requestChange(d.task))
 	d.sent("zhangsan03", "zhangsan03", "zhangsan03")
 	d.waitingForAPerson("ann")
 }
@@ -203,7 +203,7 @@ func TestARefusalOfAnIDWithUnknownOutcomeIsForAPersonToSettle(t *testing.T) {
 			d := newUnknownID(t, sandbox.Fault{Kind: sandbox.FaultReset, Applied: true}, answer)
 			d.wait(6 * time.Minute)
 			d.unverified(d.task, d.revision)
-			d.unverified(change("ann", "zhangsan05"), d.wish(change("ann", "zhangsan05")))
+			d.unverified(change("ann", "zhangsan05"), d.requestChange(change("ann", "zhangsan05")))
 			d.sent("zhangsan03", "zhangsan03")
 			d.waitingForAPerson("ann")
 
@@ -227,7 +227,7 @@ func TestAnIDThatAPersonRejectedMayBeSentAgain(t *testing.T) {
 	// Another change for the user is not sent while the outcome of the first is
 	// unknown. The first is not sent again either, because the other supersedes it.
 	other := change("ann", "zhangsan05")
-	revision := d.wish(other)
+	revision := d.requestChange(other)
 	d.unverified(other, revision)
 	if report, err := d.attempt(d.task, d.revision); err != nil || report.Outcome != handler.Superseded {
 		t.Fatalf("the earlier change: %+v, %v", report, err)
@@ -253,7 +253,7 @@ func TestAClearRefusalOfAnIDSettlesItsUnknownOutcome(t *testing.T) {
 	d := &unknownID{rig: newRig(t, s), clock: time.Now(), task: change("cat", "zhangsan03")}
 	s.Mini.SetTime(d.clock)
 	d.arm(sandbox.Fault{API: sandbox.APIChangeID, At: 1, Kind: sandbox.FaultOutage})
-	d.revision = d.wish(d.task)
+	d.revision = d.requestChange(d.task)
 	d.again(4*time.Minute, 6*time.Minute)
 	d.wait(6 * time.Minute)
 	_, err := d.attempt(d.task, d.revision)
@@ -297,7 +297,7 @@ func TestACandidateThatIsTakenIsNotSentTwice(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		r.arm(sandbox.Fault{API: sandbox.APIChangeID, At: 2, Kind: sandbox.FaultAnswer, Code: "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"})
 		task := change("ann", "zhangsan01", "zhangsan03")
-		revision := r.wish(task)
+		revision := r.requestChange(task)
 		if _, err := r.attempt(task, revision); providers.KindOf(err) != providers.Throttled {
 			t.Fatalf("error %v", err)
 		}

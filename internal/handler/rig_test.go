@@ -150,9 +150,9 @@ func (r *rig) handle(task tasks.Task) handler.Func {
 	}
 }
 
-// wish takes a revision for the task and records it as the latest change, as a producer
+// requestChange takes a revision for the task and records it as the latest change, as a producer
 // does.
-func (r *rig) wish(task tasks.Task) (revision int64) {
+func (r *rig) requestChange(task tasks.Task) (revision int64) {
 	r.t.Helper()
 	target, fields := kinds.Change(task, school)
 	wish := ledger.Wish{Target: target, Fields: fields, TaskID: uuid.NewString()}
@@ -186,7 +186,7 @@ func (r *rig) attempt(task tasks.Task, revision int64) (handler.Report, error) {
 // run enqueues a task and attempts it.
 func (r *rig) run(task tasks.Task) (handler.Report, error) {
 	r.t.Helper()
-	return r.attempt(task, r.wish(task))
+	return r.attempt(task, r.requestChange(task))
 }
 
 // must runs a task that must succeed, and checks its outcome.

@@ -49,7 +49,7 @@ func TestAnAnswerIsRecordedOnceRedisIsAvailableAgain(t *testing.T) {
 		r.rdb.AddHook(watch)
 		called, away := make(chan struct{}), make(chan struct{})
 		r.during = sync.OnceFunc(func() { close(called); <-away })
-		revision := r.wish(nickname("A"))
+		revision := r.requestChange(nickname("A"))
 
 		type result struct {
 			report handler.Report
@@ -79,7 +79,7 @@ func (r *rig) takenOver(s *redistest.Server) {
 	r.during = sync.OnceFunc(func() {
 		s.Mini.SetTime(time.Now().Add(time.Minute))
 		target, fields := kinds.Change(nickname("B"), school)
-		newer := r.wish(nickname("B"))
+		newer := r.requestChange(nickname("B"))
 		if _, _, err := r.ledger.Begin(r.t.Context(), ledger.Delivery{TaskID: "other", Target: target, Revision: newer, Fields: fields}); err != nil {
 			r.t.Errorf("the other worker: %v", err)
 		}
@@ -161,7 +161,7 @@ func TestASendWhoseRecordRedisLostIsStoredAsUnknownOutcome(t *testing.T) {
 func TestNothingIsSentWhileRedisIsUnavailable(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
-		revision := r.wish(nickname("A"))
+		revision := r.requestChange(nickname("A"))
 		r.slot = func(context.Context) error { r.redis.Away(t); return nil }
 		if report, err := r.attempt(nickname("A"), revision); err == nil || report.Sends != 0 {
 			t.Errorf("Redis failed before the last check: %+v, %v", report, err)

@@ -10,53 +10,52 @@ import (
 )
 
 const (
-	// lines is how many pipelines are under way at most. What comes meanwhile
-	// shares the next: the fewer, the more share one. A second one saves half a
-	// round trip of waiting where Redis is far.
+	// lines is the largest number of concurrent pipelines. Commands that arrive in
+	// between share the next pipeline: fewer pipelines are shared by more commands. A
+	// second one saves half a round trip of waiting if Redis is far away.
 	lines = 2
-	// mostShared bounds how many commands share a pipeline, and so how long an
-	// answer waits for those of the others.
+	// mostShared bounds how many commands share a pipeline, and so how long an answer
+	// waits for those of the others.
 	mostShared = 128
-	// pipelineFor bounds a pipeline whatever the deadlines of those who share it.
+	// pipelineFor bounds a pipeline regardless of the deadlines of its callers.
 	pipelineFor = 10 * time.Second
 )
 
-// Autopipeline runs scripts for many goroutines in shared pipelines: each of a
-// few hundred tasks would else pay for round trips of its own, and they are most
-// of what a step costs. A command that comes alone leaves at once. It is safe for
-// concurrent use, and holds nothing that must be closed.
+// Autopipeline runs scripts for many goroutines in shared pipelines. Otherwise each of
+// a few hundred tasks would pay for its own round trips, which are most of the cost of
+// a step. A command that arrives alone is sent at once. It is safe for concurrent use
+// and needs no Close.
 //
-// A command whose caller has given up before its pipeline left is not sent. One
-// whose caller gives up later may still be carried out, as with any client.
+// A command is not sent if its caller gives up before the pipeline is sent. If the
+// caller gives up later, the command may still be executed, as with any client.
 //
-// go-redis has one too (v9.23, experimental). A command that it has taken keeps
-// no deadline of its own, and commands of one caller may be parted.
+// go-redis has an autopipeline too (v9.23, experimental), but its commands have no
+// deadline of their own, and the commands of one caller may be separated.
 type Autopipeline struct {
-	redis.Scripter // what is not shared
+	redis.Scripter // for commands that are not shared
 	rdb            redis.UniversalClient
-	// parted is set on a Cluster: commands of different tags share nothing there,
-	// so that a node that is away keeps nobody waiting but its own.
+	// parted is set for a Cluster: commands with different tags then share no pipeline,
+	// so that an unavailable node delays only its own commands.
 	parted bool
 
 	mu     sync.Mutex
-	queues map[string]*queue // by tag; those that have something to do
+	queues map[string]*queue // by tag; only those with commands to send
 }
 
-// queue is what shares pipelines.
+// queue is the commands that share pipelines.
 type queue struct {
-	waiting []*errand
-	running int // pipelines
+	waiting []*operation
+	running int // running pipelines
 }
 
-// errand is the commands of one caller, which stay together and in order.
-type errand struct {
-	ctx  context.Context //nolint:containedctx // the caller's, for as long as it waits
+// operation is the commands of one caller, which stay together and in order.
+type operation struct {
+	ctx  context.Context //nolint:containedctx // the caller's context, while it waits
 	cmds []redis.Cmder
 	done chan struct{}
 }
 
-// NewAutopipeline returns an Autopipeline on rdb, which stays the caller's to
-// close.
+// NewAutopipeline returns an Autopipeline that uses rdb. The caller closes rdb.
 func NewAutopipeline(rdb redis.UniversalClient) *Autopipeline {
 	_, cluster := rdb.(*redis.ClusterClient)
 	return &Autopipeline{Scripter: rdb, rdb: rdb, parted: cluster, queues: map[string]*queue{}}
@@ -72,8 +71,8 @@ func (a *Autopipeline) Eval(ctx context.Context, script string, keys []string, a
 	return a.script(ctx, "eval", script, keys, args)
 }
 
-// script runs one script. A caller that gives up gets an answer of its own: the
-// pipeline may yet write to the other.
+// script runs one script. A caller that gives up gets a separate answer, because the
+// pipeline may still write to the original one.
 func (a *Autopipeline) script(ctx context.Context, how, what string, keys []string, args []any) *redis.Cmd {
 	var key string
 	if len(keys) > 0 {
@@ -87,7 +86,7 @@ func (a *Autopipeline) script(ctx context.Context, how, what string, keys []stri
 	return cmd
 }
 
-// Script is the command that runs a script, for [Autopipeline.Do]. how is eval or
+// Script returns the command that runs a script, for [Autopipeline.Do]. how is eval or
 // evalsha.
 func Script(ctx context.Context, how, what string, keys []string, args ...any) *redis.Cmd {
 	all := make([]any, 0, 3+len(keys)+len(args))
@@ -97,20 +96,20 @@ func Script(ctx context.Context, how, what string, keys []string, args ...any) *
 	}
 	cmd := redis.NewCmd(ctx, append(all, args...)...)
 	if len(keys) > 0 {
-		cmd.SetFirstKeyPos(3) // a Cluster finds the node by it
+		cmd.SetFirstKeyPos(3) // a Cluster finds the node by this key
 	}
 	return cmd
 }
 
-// Do runs commands one after another, in a pipeline with those of others. key is one
-// of theirs, and the others have its tag. Each command holds its own error, unless
-// Do returns one: then ctx ended first, and no command may be read.
+// Do runs commands in order, in a pipeline shared with other callers. key is a key of
+// one of them; the others have its tag. Each command contains its own error, unless Do
+// returns one: then ctx ended first, and no command may be read.
 func (a *Autopipeline) Do(ctx context.Context, key string, cmds ...redis.Cmder) error {
 	tag := ""
 	if a.parted {
 		tag = hashTag(key)
 	}
-	e := &errand{ctx: ctx, cmds: cmds, done: make(chan struct{})}
+	e := &operation{ctx: ctx, cmds: cmds, done: make(chan struct{})}
 	a.mu.Lock()
 	q := a.queues[tag]
 	if q == nil {
@@ -134,7 +133,7 @@ func (a *Autopipeline) Do(ctx context.Context, key string, cmds ...redis.Cmder) 
 	}
 }
 
-// hashTag is the part of a key that chooses its node in a Cluster.
+// hashTag returns the part of a key that selects its node in a Cluster.
 func hashTag(key string) string {
 	if _, rest, found := strings.Cut(key, "{"); found {
 		if tag, _, closed := strings.Cut(rest, "}"); closed && tag != "" {
@@ -144,19 +143,19 @@ func hashTag(key string) string {
 	return key
 }
 
-// serve is one line: it goes on for as long as there is something to send.
+// serve sends pipelines as long as there are commands.
 func (a *Autopipeline) serve(tag string, q *queue) {
 	for {
-		errands := a.next(tag, q)
-		if len(errands) == 0 {
+		operations := a.next(tag, q)
+		if len(operations) == 0 {
 			return
 		}
-		a.send(errands)
+		a.send(operations)
 	}
 }
 
-// next takes what shares the next pipeline; nothing ends the line.
-func (a *Autopipeline) next(tag string, q *queue) []*errand {
+// next removes and returns the operations of the next pipeline; none ends the loop.
+func (a *Autopipeline) next(tag string, q *queue) []*operation {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n, shared := 0, 0
@@ -176,12 +175,12 @@ func (a *Autopipeline) next(tag string, q *queue) []*errand {
 	return taken
 }
 
-func (a *Autopipeline) send(errands []*errand) {
+func (a *Autopipeline) send(operations []*operation) {
 	ctx, cancel := context.WithTimeout(context.Background(), pipelineFor)
 	defer cancel()
-	// Its error is that of one of the commands, which has it as well.
+	// The error is that of one of the commands, which contains it as well.
 	_, _ = a.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, e := range errands {
+		for _, e := range operations {
 			if e.ctx.Err() != nil {
 				continue
 			}
@@ -191,7 +190,7 @@ func (a *Autopipeline) send(errands []*errand) {
 		}
 		return nil
 	})
-	for _, e := range errands {
+	for _, e := range operations {
 		close(e.done)
 	}
 }

@@ -20,10 +20,10 @@ var (
 	fails = redis.NewScript("return redis.error_reply('NO this cannot be')")
 )
 
-// trips counts pipelines, and holds them back while its gate is shut.
+// trips records pipelines, and blocks them while its gate is closed.
 type trips struct {
 	mu        sync.Mutex
-	pipelines [][]string // the names of their commands
+	pipelines [][]string // names of the commands, by pipeline
 	gate      chan struct{}
 }
 
@@ -33,7 +33,7 @@ func (*trips) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return nex
 func (c *trips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		if name := cmds[0].Name(); name == "client" || name == "hello" {
-			return next(ctx, cmds) // how a connection begins
+			return next(ctx, cmds) // handshake of a connection
 		}
 		var names []string
 		for _, cmd := range cmds {
@@ -53,7 +53,7 @@ func (c *trips) begun() [][]string {
 	return c.pipelines
 }
 
-// held returns an Autopipeline whose lines are all under way, and wait for open.
+// held returns an Autopipeline whose pipelines are all running and wait for open.
 func held(t *testing.T, s *redistest.Server) (a *redisdb.Autopipeline, seen *trips, open func()) {
 	t.Helper()
 	rdb := s.Client(t)
@@ -82,12 +82,12 @@ func eventually(t *testing.T, check func() bool) {
 		select {
 		case <-tick.C:
 		case <-end:
-			t.Fatal("it did not come about")
+			t.Fatal("timed out")
 		}
 	}
 }
 
-func TestScriptsThatComeWhileOthersAreUnderWayShareARoundTrip(t *testing.T) {
+func TestScriptsThatArriveDuringARoundTripShareTheNext(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, seen, open := held(t, s)
@@ -139,7 +139,7 @@ func TestCommandsOfOneCallerStayTogetherAndInOrder(t *testing.T) {
 		for _, names := range seen.begun()[2:] {
 			for i := 0; i < len(names); i += 2 {
 				if !strings.HasPrefix(names[i], "set ") || names[i+1] != "evalsha 1000" {
-					t.Fatalf("they left as %v", names)
+					t.Fatalf("they were sent as %v", names)
 				}
 			}
 			if len(names) > 128 {
@@ -149,14 +149,14 @@ func TestCommandsOfOneCallerStayTogetherAndInOrder(t *testing.T) {
 	})
 }
 
-func TestWhatOneScriptAnswersIsNoErrorOfTheOthers(t *testing.T) {
+func TestAnErrorOfOneScriptDoesNotAffectTheOthers(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, _, open := held(t, s)
 		var callers sync.WaitGroup
 		callers.Go(func() {
 			if err := fails.Run(t.Context(), a, []string{"a"}, 0).Err(); !redis.HasErrorPrefix(err, "NO") {
-				t.Errorf("the one that fails: %v", err)
+				t.Errorf("the failing script: %v", err)
 			}
 		})
 		callers.Go(func() {
@@ -170,7 +170,7 @@ func TestWhatOneScriptAnswersIsNoErrorOfTheOthers(t *testing.T) {
 	})
 }
 
-func TestAScriptThatRedisDoesNotKnowIsSentWhole(t *testing.T) {
+func TestAScriptThatRedisDoesNotKnowIsSentInFull(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a := redisdb.NewAutopipeline(s.Client(t))
@@ -181,11 +181,11 @@ func TestAScriptThatRedisDoesNotKnowIsSentWhole(t *testing.T) {
 	})
 }
 
-func TestWhoGivesUpIsAnsweredAtOnceAndItsCommandDoesNotLeave(t *testing.T) {
+func TestACallerThatGivesUpReturnsAtOnceAndItsCommandIsNotSent(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, seen, open := held(t, s)
-		why := errors.New("the mark is lost")
+		why := errors.New("the lease is lost")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		gone := make(chan error)
 		go func() { gone <- adds.Run(ctx, a, []string{"given up"}, 1).Err() }()
@@ -199,12 +199,12 @@ func TestWhoGivesUpIsAnsweredAtOnceAndItsCommandDoesNotLeave(t *testing.T) {
 		open()
 		callers.Wait()
 		if got := seen.begun()[2:]; len(got) != 1 || len(got[0]) != 1 {
-			t.Errorf("what left then: %v", got)
+			t.Errorf("sent then: %v", got)
 		}
 	})
 }
 
-func TestARedisThatIsAwayIsEveryCallersError(t *testing.T) {
+func TestEveryCallerGetsTheErrorOfAnUnavailableRedis(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a := redisdb.NewAutopipeline(s.Client(t))
@@ -221,7 +221,7 @@ func TestARedisThatIsAwayIsEveryCallersError(t *testing.T) {
 	})
 }
 
-// Scripts of keys on several nodes of a Cluster share a pipeline.
+// Scripts with keys on several nodes of a Cluster.
 func TestScriptsAreSharedInEveryTopology(t *testing.T) {
 	t.Parallel()
 	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
@@ -238,13 +238,13 @@ func TestScriptsAreSharedInEveryTopology(t *testing.T) {
 	})
 }
 
-// A node that is away answers nobody for seconds.
-func TestNobodyWaitsForANodeOfAClusterThatIsNotTheirs(t *testing.T) {
+// An unavailable node does not answer for seconds.
+func TestAnUnavailableNodeDelaysOnlyItsOwnCommands(t *testing.T) {
 	t.Parallel()
 	d := redistest.Cluster(t)
 	rdb := d.Client(t)
 	seen := &trips{gate: make(chan struct{})}
-	away := &away{trips: seen}
+	away := &blocked{trips: seen}
 	rdb.AddHook(away)
 	a := redisdb.NewAutopipeline(rdb)
 	var callers sync.WaitGroup
@@ -261,10 +261,10 @@ func TestNobodyWaitsForANodeOfAClusterThatIsNotTheirs(t *testing.T) {
 	callers.Wait()
 }
 
-// away holds back the pipelines of one tag alone.
-type away struct{ *trips }
+// blocked blocks only the pipelines of one tag.
+type blocked struct{ *trips }
 
-func (a *away) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (a *blocked) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	held := a.trips.ProcessPipelineHook(next)
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		if strings.Contains(fmt.Sprint(cmds[0].Args()...), "{away}") {

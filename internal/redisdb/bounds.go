@@ -7,12 +7,12 @@ import (
 )
 
 const (
-	connectionsMax = 65_535   // as many as one address has ports
+	connectionsMax = 65_535   // number of ports of one address
 	bufferMax      = 64 << 20 // bytes
 )
 
-// checkBounds refuses numbers of a URL that go-redis takes and panics on, or
-// that no server has.
+// checkBounds rejects numbers in a URL on which go-redis would panic, or that no server
+// supports.
 func checkBounds(o *redis.Options) error {
 	for _, n := range []struct {
 		name       string

@@ -7,8 +7,8 @@ import (
 	"rollcall/internal/redisdb"
 )
 
-// go-redis panics on some of these when a client is made.
-func TestNumbersThatNoServerHasAreRefused(t *testing.T) {
+// With some of these numbers go-redis panics when a client is created.
+func TestNumbersThatNoServerSupportsAreRejected(t *testing.T) {
 	t.Parallel()
 	for query, want := range map[string]string{
 		"pool_size=-1":                             "pool_size is -1",

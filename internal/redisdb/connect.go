@@ -11,19 +11,19 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// tooManyClients is what Redis sends on a connection that is one too many, before
-// it closes the connection. TLS connections are closed without it.
+// tooManyClients is what Redis sends on a connection that exceeds maxclients, before it
+// closes the connection. TLS connections are closed without it.
 const tooManyClients = "ERR max number of clients reached"
 
-// fullError reports that Redis has too many clients: it closed the connection and
-// read no command from it. go-redis repeats a command by this text.
+// fullError reports that Redis has too many clients: it closed the connection and read
+// no command from it. go-redis recognises the text and retries.
 type fullError struct{}
 
 func (*fullError) Error() string { return tooManyClients }
 
-// greet is the hook that keeps the first answer on a connection, if it says that
-// Redis has too many clients. go-redis (v9.23) repeats HELLO on that connection,
-// which Redis has closed, and its caller sees "broken pipe" alone.
+// greet is a hook that keeps the first answer on a connection if it reports too many
+// clients. go-redis (v9.23) repeats HELLO on that closed connection, and its caller
+// sees only "broken pipe".
 type greet struct{}
 
 // DialHook implements redis.Hook.
@@ -34,7 +34,7 @@ func (greet) DialHook(next redis.DialHook) redis.DialHook {
 			return nil, err
 		}
 		g := &greeted{Conn: conn}
-		if raw, ok := conn.(syscall.Conn); ok { // go-redis looks there for whether it is alive
+		if raw, ok := conn.(syscall.Conn); ok { // go-redis uses it to check the connection
 			return struct {
 				*greeted
 				syscall.Conn
@@ -52,7 +52,7 @@ func (greet) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPi
 	return next
 }
 
-// greeted is a connection whose first answer is looked at.
+// greeted is a connection whose first answer is checked.
 type greeted struct {
 	net.Conn
 
@@ -79,8 +79,8 @@ func (g *greeted) Write(p []byte) (int, error) {
 	return g.Conn.Write(p)
 }
 
-// courteous returns options whose connections give their name and work without it:
-// go-redis gives up a connection whose CLIENT SETNAME is refused, as some hosted
+// courteous returns options whose connections set their name but do not depend on it:
+// go-redis gives up a connection whose CLIENT SETNAME is refused, which some hosted
 // Redis, proxies and ACL users do.
 func courteous(options redis.UniversalOptions) *redis.UniversalOptions {
 	name, connected := options.ClientName, options.OnConnect

@@ -8,9 +8,9 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// A hosted Redis or its proxy may refuse CLIENT SETNAME, and so may the rights of
+// A hosted Redis or its proxy may refuse CLIENT SETNAME, and so may the permissions of
 // an ACL user.
-func TestARedisThatRefusesNamesWorks(t *testing.T) {
+func TestARedisThatRefusesClientNamesWorks(t *testing.T) {
 	t.Parallel()
 	for name, rule := range map[string]string{"SETNAME is refused": "-client|setname", "CLIENT and HELLO are refused": "-client -hello"} {
 		t.Run(name, func(t *testing.T) {
@@ -37,7 +37,7 @@ func TestARedisThatRefusesNamesWorks(t *testing.T) {
 	}
 }
 
-func TestConnectionsGiveTheirName(t *testing.T) {
+func TestConnectionsSetTheirClientName(t *testing.T) {
 	t.Parallel()
 	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
 		options, err := redisdb.Config{URL: secretText(d.URL), ClientName: "rollcall-test"}.Options()

@@ -1,6 +1,6 @@
 package redisdb
 
-// Waiting is how many callers wait for a pipeline that has not left.
+// Waiting returns how many callers wait for a pipeline that is not sent yet.
 func Waiting(a *Autopipeline) (n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -12,9 +12,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Fault is a state of Redis that passes without a change of what was sent: the
-// same command succeeds later. Its value is a name for logs; the zero value is no
-// fault.
+// Fault is a temporary state of Redis: the same command succeeds later. Its value is a
+// name for logs; the zero value means no fault.
 type Fault string
 
 // The faults.
@@ -48,18 +47,18 @@ var sentences = map[Fault]struct{ what, todo string }{
 	CannotPersist:  {"Redis cannot write to its disk and takes no writes", "see Redis' log: the disk may be full"},
 	ClusterDown:    {"the Redis Cluster does not serve all slots", "start the missing nodes, or wait for the failover to end"},
 	Busy:           {"Redis is busy with a script", "wait until it ends"},
-	NoScript:       {"Redis does not know a script", "nothing: it is sent again"},
+	NoScript:       {"Redis does not know a script", "nothing to do: the script is sent again"},
 }
 
-// String describes the fault in a sentence without a full stop. It names no
-// address, so anybody may read it.
+// String describes the fault in a sentence without a full stop. It contains no address,
+// so everyone may read it.
 func (f Fault) String() string { return sentences[f].what }
 
-// Advice is what a person does about the fault.
+// Advice returns what a person should do about the fault.
 func (f Fault) Advice() string { return sentences[f].todo }
 
-// FaultOf returns the fault that err, or an error in its chain, comes from; false
-// for nil and for an error that does not pass by itself, such as a wrong password.
+// FaultOf returns the fault that caused err or an error in its chain; false for nil and
+// for an error that is not temporary, such as a wrong password.
 func FaultOf(err error) (Fault, bool) {
 	if _, full := errors.AsType[*fullError](err); full {
 		return TooManyClients, true
@@ -95,8 +94,8 @@ func replyFault(text string) (Fault, bool) {
 	return "", false
 }
 
-// Mentions reports whether a text quotes an error that is a [Fault]: for libraries
-// that make text of errors.
+// Mentions reports whether a text quotes an error that is a [Fault]: for libraries that
+// turn errors into text.
 func Mentions(text string) bool {
 	for word := range replies {
 		if strings.Contains(text, word+" ") {
@@ -113,8 +112,8 @@ func Mentions(text string) bool {
 	return false
 }
 
-// Explain describes err for a person: what is wrong with Redis and what to do, or
-// the error's own text if it is no [Fault].
+// Explain describes err for a person: what is wrong with Redis and what to do, or the
+// error's own text if it is not a [Fault].
 func Explain(err error) string {
 	fault, passing := FaultOf(err)
 	if !passing {
@@ -129,7 +128,7 @@ func Explain(err error) string {
 	return "cannot reach Redis: " + innermost(err)
 }
 
-// innermost is the text of the last error of a chain: "connection refused" and not
+// innermost returns the text of the last error of a chain: "connection refused" without
 // the names of the calls around it.
 func innermost(err error) string {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {

@@ -13,7 +13,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// set configures a redis-server of a test's own.
+// set configures a redis-server of this test.
 func set(t *testing.T, rdb redis.UniversalClient, name, value string) {
 	t.Helper()
 	if err := rdb.Do(t.Context(), "config", "set", name, value).Err(); err != nil {
@@ -28,7 +28,7 @@ func wantFault(t *testing.T, err error, want redisdb.Fault) {
 	}
 }
 
-func TestAFaultIsAnErrorThatPassesByItself(t *testing.T) {
+func TestAFaultIsATemporaryError(t *testing.T) {
 	t.Parallel()
 	nobody := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
 	t.Cleanup(func() { _ = nobody.Close() })
@@ -37,7 +37,7 @@ func TestAFaultIsAnErrorThatPassesByItself(t *testing.T) {
 		err  error
 		want redisdb.Fault
 	}{
-		"nobody listens":    {nobody.Ping(t.Context()).Err(), redisdb.Unreachable},
+		"nothing listens":    {nobody.Ping(t.Context()).Err(), redisdb.Unreachable},
 		"cut off":           {fmt.Errorf("read: %w", io.EOF), redisdb.Unreachable},
 		"no connection":     {redis.ErrPoolTimeout, redisdb.Unreachable},
 		"a refused command": {client.Do(t.Context(), "GET").Err(), ""},
@@ -51,7 +51,7 @@ func TestAFaultIsAnErrorThatPassesByItself(t *testing.T) {
 	}
 }
 
-func TestRepliesThatPassAreFaults(t *testing.T) {
+func TestRepliesOfTemporaryStatesAreFaults(t *testing.T) {
 	t.Parallel()
 	for reply, want := range map[string]redisdb.Fault{
 		"LOADING Redis is loading the dataset in memory":                                            redisdb.Loading,
@@ -83,7 +83,7 @@ func TestRepliesThatPassAreFaults(t *testing.T) {
 	}
 }
 
-func TestARedisThatTakesNoWritesSaysWhy(t *testing.T) {
+func TestARedisThatRejectsWritesIsReportedWithTheReason(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		begin, end [2]string
@@ -121,7 +121,7 @@ func TestARedisThatTakesNoWritesSaysWhy(t *testing.T) {
 				wantFault(t, err, want)
 				wantFault(t, redisdb.Writable(t.Context(), client, "rollcall:probe"), want)
 				if want != "" && !strings.Contains(redisdb.Explain(err), want.String()) {
-					t.Errorf("it is explained as %q", redisdb.Explain(err))
+					t.Errorf("explanation: %q", redisdb.Explain(err))
 				}
 			}
 			looks("")
@@ -130,7 +130,7 @@ func TestARedisThatTakesNoWritesSaysWhy(t *testing.T) {
 			change(row.end)
 			looks("")
 			if n := admin.Exists(t.Context(), "rollcall:probe").Val(); n != 0 {
-				t.Error("the check has left a key behind")
+				t.Error("the check has created a key")
 			}
 		})
 	}

@@ -8,8 +8,8 @@ import (
 	"rollcall/internal/secret"
 )
 
-// FuzzAddress: however a password is mangled by what it holds or what follows
-// it, no error repeats a piece of it, and what is taken names a server.
+// FuzzAddress checks that no error repeats a part of the password, however the password
+// is malformed, and that an accepted address names a server.
 func FuzzAddress(f *testing.F) {
 	const head, tail = "zq7xk", "w9vjm"
 	for _, scheme := range []string{"redis", "rediss", "unix", "redis+sentinel", "rediss+cluster"} {
@@ -19,7 +19,7 @@ func FuzzAddress(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, scheme, password, rest string) {
 		if strings.Contains(password, "@") && !strings.Contains(rest, "@") {
-			return // nobody can tell which half of it is meant as a host
+			return // it is ambiguous which part is the host
 		}
 		address := scheme + "://user:" + head + password + tail + rest
 		options, err := redisdb.Config{URL: secret.New(address)}.Options()
@@ -30,7 +30,7 @@ func FuzzAddress(f *testing.F) {
 			return
 		}
 		if len(options.Addrs) == 0 {
-			t.Errorf("%q is taken and names no server", address)
+			t.Errorf("%q is accepted but names no server", address)
 		}
 		if options.TLSConfig != nil && options.TLSConfig.InsecureSkipVerify && !strings.Contains(rest, "skip_verify") && !strings.Contains(password, "skip_verify") {
 			t.Errorf("%q turns the certificate's check off", address)

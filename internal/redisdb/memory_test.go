@@ -7,7 +7,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-func TestARedisThatLostItsDataIsNoticedByEveryProcess(t *testing.T) {
+func TestEveryProcessDetectsThatRedisLostItsData(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -38,7 +38,7 @@ func TestARedisThatLostItsDataIsNoticedByEveryProcess(t *testing.T) {
 	})
 }
 
-func TestALookAtARedisThatIsDownKnowsNothingOfALoss(t *testing.T) {
+func TestALookAtAnUnavailableRedisReportsNoLoss(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		m := redisdb.NewMemory(s.Client(t), "a")

@@ -1,7 +1,8 @@
-// Package redisdb turns a description of a Redis, single, behind Sentinel or a
-// Cluster, into a client of it, with errors that never repeat a password.
+// Package redisdb turns a description of a Redis (single, with Sentinel, or a Cluster)
+// into a client. Its errors never repeat a password.
 //
-// It must not know what is kept in Redis, nor where the description came from.
+// The package must not know what is stored in Redis, nor where the description came
+// from.
 package redisdb
 
 import (
@@ -18,42 +19,42 @@ import (
 	"rollcall/internal/secret"
 )
 
-// Config says which Redis, and how. Exactly one of URL, Sentinel and Cluster is
-// set; what the others say holds for all three.
+// Config describes a Redis. Exactly one of URL, Sentinel and Cluster is set; the other
+// fields apply to all three.
 type Config struct {
 	// URL has one of the forms redis://, rediss://, unix://, redis+sentinel://,
 	// rediss+sentinel://, redis+cluster:// and rediss+cluster://; docs/redis.md
-	// describes them. It takes go-redis' options in its query, e.g.
+	// describes them. Its query may contain go-redis' options, e.g.
 	// ?pool_size=50&read_timeout=3s
 	// (https://pkg.go.dev/github.com/redis/go-redis/v9#ParseURL).
 	URL secret.Text
-	// Sentinel: a master that Sentinels watch. Zero value: none.
+	// Sentinel is a master that Sentinels watch. Zero value: none.
 	Sentinel Sentinel
-	// Cluster: a Redis Cluster. Zero value: none.
+	// Cluster is a Redis Cluster. Zero value: none.
 	Cluster Cluster
 
-	// Username and Password of the ACL user at the Redis servers. They go
-	// before those of the URL. Empty: those of the URL, or the default user.
+	// Username and Password are those of the ACL user at the Redis servers. They
+	// override those of the URL. Empty: those of the URL, or the default user.
 	Username string
 	Password secret.Text
-	// TLS of all connections, those to Sentinels too. nil: none, unless the URL
+	// TLS applies to all connections, also to Sentinels. nil: no TLS, unless the URL
 	// begins with rediss.
 	TLS *TLS
-	// ClientName is what CLIENT LIST shows for our connections. Empty: the URL's
+	// ClientName is the name of our connections in CLIENT LIST. Empty: the URL's
 	// client_name, or "rollcall".
 	ClientName string
 }
 
-// Sentinel names a master and who watches it.
+// Sentinel names a master and the Sentinels that watch it.
 type Sentinel struct {
-	Master    string   // the name the Sentinels have for it
+	Master    string   // its name at the Sentinels
 	Addresses []string // host:port of one or more Sentinels
-	// Of the Sentinels themselves. Empty: they ask for none.
+	// Username and Password are those of the Sentinels. Empty: the Sentinels need none.
 	Username string
 	Password secret.Text
 }
 
-// Cluster names nodes of a Redis Cluster; the others are learned from them.
+// Cluster names nodes of a Redis Cluster; the others are discovered.
 type Cluster struct{ Addresses []string } // host:port of one or more nodes
 
 func (s Sentinel) isZero() bool {
@@ -61,13 +62,13 @@ func (s Sentinel) isZero() bool {
 }
 
 // Open returns a client of the Redis at address, which has one of the forms of
-// [Config.URL]. It does not connect: the first command does. The caller closes it.
+// [Config.URL]. The first command connects, not Open. The caller closes the client.
 func Open(address string) (redis.UniversalClient, error) {
 	return Config{URL: secret.New(address)}.Open()
 }
 
-// Open returns a client. It does not connect: the first command does. The
-// caller closes it.
+// Open returns a client. The first command connects, not Open. The caller closes the
+// client.
 func (c Config) Open() (redis.UniversalClient, error) {
 	options, err := c.Options()
 	if err != nil {
@@ -76,10 +77,9 @@ func (c Config) Open() (redis.UniversalClient, error) {
 	return New(options), nil
 }
 
-// Options returns what a client is made of, for those that change a part of
-// it first: how often a command is repeated, or how many connections there are.
-// It reads the files of TLS. On an error nothing is returned, and the error
-// holds no secret.
+// Options returns the options of a client, for callers that change some first: the
+// number of retries or of connections. It reads the TLS files. Errors contain no
+// secret.
 func (c Config) Options() (*redis.UniversalOptions, error) {
 	o, err := c.place()
 	if err != nil {
@@ -101,18 +101,18 @@ func (c Config) Options() (*redis.UniversalOptions, error) {
 	}
 	// Without it a deadline of the caller would not reach the socket.
 	o.ContextTimeoutEnabled = true
-	// A hosted Redis alone sends these; asking costs every new connection a
-	// round trip, and every client goroutines that outlive a test.
+	// Only a hosted Redis sends these notifications. Asking for them costs a round trip
+	// for every connection, and goroutines that outlive a test for every client.
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return o, nil
 }
 
-// place says where Redis is, by whichever field names it.
+// place returns the address of Redis, from the field that names it.
 func (c Config) place() (*redis.UniversalOptions, error) {
 	sentinel, cluster := !c.Sentinel.isZero(), len(c.Cluster.Addresses) > 0
 	switch {
 	case sentinel && cluster, !c.URL.IsZero() && (sentinel || cluster):
-		return nil, errors.New("redis: more than one of url, sentinel and cluster is given: keep the one that it is")
+		return nil, errors.New("redis: more than one of url, sentinel and cluster is given: keep the right one")
 	case sentinel:
 		return c.Sentinel.options()
 	case cluster:
@@ -123,7 +123,7 @@ func (c Config) place() (*redis.UniversalOptions, error) {
 
 func (s Sentinel) options() (*redis.UniversalOptions, error) {
 	if s.Master == "" {
-		return nil, errors.New("redis: sentinel: the master's name is missing: give the one that the Sentinels' sentinel monitor line has")
+		return nil, errors.New("redis: sentinel: the master's name is missing: use the name in the Sentinels' sentinel monitor line")
 	}
 	if err := checkAddresses("sentinel", s.Addresses); err != nil {
 		return nil, err
@@ -138,19 +138,19 @@ func (c Cluster) options() (*redis.UniversalOptions, error) {
 	if err := checkAddresses("cluster", c.Addresses); err != nil {
 		return nil, err
 	}
-	// One address is enough to find the rest, and would be taken for a single
-	// server without the mark.
+	// One address is enough to discover the rest, but without IsClusterMode it would
+	// mean a single server.
 	return &redis.UniversalOptions{Addrs: slices.Clone(c.Addresses), IsClusterMode: true}, nil
 }
 
 func checkAddresses(what string, addresses []string) error {
 	if len(addresses) == 0 {
-		return fmt.Errorf("redis: %s: there are no addresses: give host:port of one or more", what)
+		return fmt.Errorf("redis: %s: there are no addresses: list host:port of one or more", what)
 	}
 	for _, a := range addresses {
-		// An address with an @ would be a URL, password and all.
+		// An address with an @ would be a URL with a password.
 		if strings.Contains(a, "@") {
-			return fmt.Errorf("redis: %s: an address holds an @ (it is not shown, it may hold a password): give host:port, and the user apart", what)
+			return fmt.Errorf("redis: %s: an address contains an @ (it is not shown because it may contain a password): write host:port, and the user in its own field", what)
 		}
 		if host, port, err := net.SplitHostPort(a); err != nil || host == "" || port == "" {
 			return fmt.Errorf("redis: %s: address %q is not host:port", what, a)
@@ -159,13 +159,13 @@ func checkAddresses(what string, addresses []string) error {
 	return nil
 }
 
-// connOpt is how asynq asks for a client.
+// connOpt passes a client to asynq.
 type connOpt struct{ client redis.UniversalClient }
 
 // MakeRedisClient implements asynq.RedisConnOpt.
 func (o connOpt) MakeRedisClient() any { return o.client }
 
-// ConnOpt lets asynq use a client that we made, with our hooks, retries and
-// TLS. asynq closes that client with the server, inspector or asynqmon handler
-// that got it: give each a client of its own.
+// ConnOpt lets asynq use one of our clients, with our hooks, retries and TLS. asynq
+// closes that client together with the server, inspector or asynqmon handler that
+// received it: pass a separate client to each.
 func ConnOpt(client redis.UniversalClient) asynq.RedisConnOpt { return connOpt{client} }

@@ -27,7 +27,7 @@ func TestOpenReachesTheServerOfTheURL(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := s.Client(t).Exists(ctx, "k").Val(); got != 0 {
-			t.Error("database 3 of the URL was not chosen: the key is in database 0")
+			t.Error("database 3 of the URL was not selected: the key is in database 0")
 		}
 	})
 }
@@ -83,7 +83,7 @@ func TestOpenReachesAUnixSocket(t *testing.T) {
 	}
 }
 
-func TestOptionsCarryWhatTheURLSays(t *testing.T) {
+func TestOptionsContainTheSettingsOfTheURL(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ url, addr, user, tls string }{
 		{"redis://", "localhost:6379", "", ""},
@@ -107,7 +107,7 @@ func TestOptionsCarryWhatTheURLSays(t *testing.T) {
 	}
 }
 
-func TestAListOfHostsIsUnderstood(t *testing.T) {
+func TestAListOfHostsIsParsed(t *testing.T) {
 	t.Parallel()
 	type wanted struct {
 		Addrs                      []string
@@ -148,17 +148,17 @@ func TestAListOfHostsIsUnderstood(t *testing.T) {
 	}
 }
 
-func TestFieldsThatDoNotFitSayWhatToDo(t *testing.T) {
+func TestConflictingFieldsAreReportedWithAdvice(t *testing.T) {
 	t.Parallel()
 	nodes := []string{"h1:1"}
 	for want, c := range map[string]redisdb.Config{
-		"it is empty":                    {},
-		"more than one of":               {URL: secretText("redis://h"), Cluster: redisdb.Cluster{Addresses: nodes}},
-		"keep the one":                   {Sentinel: redisdb.Sentinel{Master: "m", Addresses: nodes}, Cluster: redisdb.Cluster{Addresses: nodes}},
-		"the master's name is missing":   {Sentinel: redisdb.Sentinel{Addresses: nodes}},
-		"sentinel: there are no":         {Sentinel: redisdb.Sentinel{Master: "m"}},
-		`cluster: address "h2" is not`:   {Cluster: redisdb.Cluster{Addresses: []string{"h1:1", "h2"}}},
-		"cluster: an address holds an @": {Cluster: redisdb.Cluster{Addresses: []string{"redis://u:hunter2@h1:1"}}},
+		"it is empty":                       {},
+		"more than one of":                  {URL: secretText("redis://h"), Cluster: redisdb.Cluster{Addresses: nodes}},
+		"keep the right one":                {Sentinel: redisdb.Sentinel{Master: "m", Addresses: nodes}, Cluster: redisdb.Cluster{Addresses: nodes}},
+		"the master's name is missing":      {Sentinel: redisdb.Sentinel{Addresses: nodes}},
+		"sentinel: there are no":            {Sentinel: redisdb.Sentinel{Master: "m"}},
+		`cluster: address "h2" is not`:      {Cluster: redisdb.Cluster{Addresses: []string{"h1:1", "h2"}}},
+		"cluster: an address contains an @": {Cluster: redisdb.Cluster{Addresses: []string{"redis://u:hunter2@h1:1"}}},
 	} {
 		_, err := c.Options()
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
@@ -167,7 +167,7 @@ func TestFieldsThatDoNotFitSayWhatToDo(t *testing.T) {
 	}
 }
 
-func TestAWrongAddressSaysWhatToWrite(t *testing.T) {
+func TestAnInvalidAddressIsReportedWithTheRightForm(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]string{
 		"":                              "it is empty",
@@ -184,14 +184,14 @@ func TestAWrongAddressSaysWhatToWrite(t *testing.T) {
 		"unix://":                       "empty unix socket path",
 
 		"redis+sentinel://h1,h2":                     "the master's name is missing",
-		"redis+sentinel:///school":                   "no host:port",
+		"redis+sentinel:///school":                   "is not host:port",
 		"redis+sentinel://h1, h2/school":             "without spaces",
-		"redis+sentinel://h1:x/school":               "no host:port",
+		"redis+sentinel://h1:x/school":               "is not host:port",
 		"redis+sentinel://h1/school/one":             `invalid database number: "one"`,
 		"redis+sentinel://:hunter2/x@h/school":       "percent-encode",
 		"redis+sentinel://h/m?sentinel_password=a@b": "percent-encode",
 		"redis+sentinel://h/m?master_name=school":    "unexpected option: master_name",
-		"redis+cluster://h1,h2/1":                    "database 0 alone",
+		"redis+cluster://h1,h2/1":                    "only database 0",
 		"redis+cluster://h1?sentinel_password=x":     "belong to redis+sentinel://",
 		"redis://h1?sentinel_password=x":             "belong to redis+sentinel://",
 		"redis+cluster://h1?tls_ca=/ca.pem":          "begin the address with rediss",
@@ -205,7 +205,7 @@ func TestAWrongAddressSaysWhatToWrite(t *testing.T) {
 			continue
 		}
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %q does not say %q", address, err, want)
+			t.Errorf("%q: %q does not contain %q", address, err, want)
 		}
 	}
 }
@@ -236,7 +236,7 @@ func TestNoErrorRepeatsThePassword(t *testing.T) {
 	}
 }
 
-func TestAsynqWorksThroughAClientOfOurs(t *testing.T) {
+func TestAsynqWorksWithOurClient(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		open := func() asynq.RedisConnOpt {

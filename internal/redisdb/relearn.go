@@ -8,11 +8,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// New returns a client of what [Config.Options] describes, as
-// redis.NewUniversalClient does. Its connections work without a client name if
-// Redis refuses one, its errors report too many clients, and the client of a
-// Cluster notices within a second or so that a master was replaced. It does not
-// connect: the first command does. The caller closes it.
+// New returns a client for the options of [Config.Options], as redis.NewUniversalClient
+// does. Its connections also work if Redis refuses a client name. Its errors report too
+// many clients. A Cluster's client notices within about a second that a master was
+// replaced. The first command connects, not New. The caller closes the client.
 func New(options *redis.UniversalOptions) redis.UniversalClient {
 	client := redis.NewUniversalClient(courteous(*options))
 	cluster, ok := client.(*redis.ClusterClient)
@@ -27,12 +26,12 @@ func New(options *redis.UniversalOptions) redis.UniversalClient {
 	return client
 }
 
-// relearn lets a Cluster's client ask who holds which slots when a node cannot
-// be reached. By itself (go-redis v9.23) it asks once a minute, and when a node
-// tells it that a slot has moved, which one that died does not.
+// relearn makes a Cluster's client reload the assignment of slots when a node cannot be
+// reached. go-redis v9.23 reloads it once a minute, and when a node reports that a slot
+// has moved, which a dead node does not.
 //
-// A reload costs CLUSTER SLOTS at one node, in the background, and at most five
-// are made a second.
+// A reload costs CLUSTER SLOTS at one node, in the background, and at most five are
+// made per second.
 type relearn struct{ cluster *redis.ClusterClient }
 
 func (r relearn) look(ctx context.Context, err error) {
@@ -40,7 +39,7 @@ func (r relearn) look(ctx context.Context, err error) {
 		return
 	}
 	if _, answered := errors.AsType[redis.Error](err); answered || errors.Is(err, redis.ErrClosed) || ctx.Err() != nil {
-		return // the node is there, or nobody waits for it
+		return // the node answers, or the caller has given up
 	}
 	r.cluster.ReloadState(ctx)
 }
@@ -49,7 +48,7 @@ func (r relearn) look(ctx context.Context, err error) {
 func (r relearn) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := next(ctx, network, addr)
-		r.look(context.WithoutCancel(ctx), err) // a dial that took too long tells as much
+		r.look(context.WithoutCancel(ctx), err) // a dial that timed out is evidence, too
 		return conn, err
 	}
 }

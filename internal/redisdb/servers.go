@@ -10,10 +10,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Servers returns the run ids of the servers that take writes: one, or one for
-// each master of a Cluster, sorted. A server that was started anew has another,
-// and so has a replica that took over: either may have forgotten something. The
-// embedded one has none. One round trip to each.
+// Servers returns the run ids of the servers that accept writes, sorted: one, or one
+// for each master of a Cluster. A restarted server has a new run id, and a replica that
+// took over has another: either may have lost data. The embedded server has none. Cost:
+// one round trip to each.
 func Servers(ctx context.Context, rdb redis.UniversalClient) ([]string, error) {
 	cluster, ok := rdb.(*redis.ClusterClient)
 	if !ok {
@@ -39,7 +39,7 @@ func Servers(ctx context.Context, rdb redis.UniversalClient) ([]string, error) {
 func runID(ctx context.Context, node redis.Cmdable) (string, error) {
 	text, err := node.Info(ctx, "server").Result()
 	if _, said := errors.AsType[redis.Error](err); said && !strings.HasPrefix(err.Error(), "NOPERM") {
-		return "", nil // one that does not know the question
+		return "", nil // a server without the command
 	}
 	_, after, _ := strings.Cut(text, "run_id:")
 	id, _, _ := strings.Cut(after, "\r\n")

@@ -11,23 +11,23 @@ import (
 	"rollcall/internal/readfile"
 )
 
-// pemMax bounds a file of certificates or a key, in bytes.
+// pemMax bounds a PEM file, in bytes.
 const pemMax = 1 << 20
 
-// TLS says how servers are verified and what we show them. The zero value
-// verifies against the system's roots and shows nothing.
+// TLS is how servers are verified and which client certificate is used. The zero value
+// verifies against the system's roots and uses none.
 type TLS struct {
 	CA string // PEM file of the roots that servers are verified against. Empty: the system's
-	// Cert and Key are PEM files of our own certificate, for servers that ask
-	// for one. Both or neither.
+	// Cert and Key are PEM files of our own certificate, for servers that require one.
+	// Both or neither.
 	Cert, Key string
-	// ServerName is the name in the servers' certificates. Empty: the host that
-	// is dialled. With Sentinel and Cluster that is what the servers announce
-	// each other by, addresses as a rule.
+	// ServerName is the name in the servers' certificates. Empty: the host that is
+	// dialled. With Sentinel and Cluster that is the address by which the servers
+	// announce each other, usually an IP address.
 	ServerName string
 }
 
-// config adds what t says to base, which a URL may have brought along; nil: none.
+// config adds the settings of t to base, which may come from a URL; nil: none.
 func (t TLS) config(base *tls.Config) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if base != nil {
@@ -43,14 +43,14 @@ func (t TLS) config(base *tls.Config) (*tls.Config, error) {
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("redis: tls: ca: %s holds no certificate in PEM form", t.CA)
+			return nil, fmt.Errorf("redis: tls: ca: %s contains no certificate in PEM form", t.CA)
 		}
 	}
 	if (t.Cert == "") != (t.Key == "") {
-		return nil, errors.New("redis: tls: cert and key belong together: give both, or neither if the servers ask for none")
+		return nil, errors.New("redis: tls: cert and key belong together: set both, or neither if the servers require none")
 	}
 	if t.Cert != "" {
-		// Its errors name what is wrong with the files and quote nothing of them.
+		// Its errors say what is wrong with the files without quoting them.
 		pair, err := loadPair(t.Cert, t.Key)
 		if err != nil {
 			return nil, fmt.Errorf("redis: tls: cert %s and key %s: %w", t.Cert, t.Key, err)
@@ -60,7 +60,7 @@ func (t TLS) config(base *tls.Config) (*tls.Config, error) {
 	return c, nil
 }
 
-// loadPair is [tls.LoadX509KeyPair] for regular files of a bounded length.
+// loadPair is [tls.LoadX509KeyPair] for regular files of bounded length.
 func loadPair(certFile, keyFile string) (tls.Certificate, error) {
 	cert, err := readfile.Whole(certFile, pemMax)
 	if err != nil {
@@ -73,7 +73,7 @@ func loadPair(certFile, keyFile string) (tls.Certificate, error) {
 	return tls.X509KeyPair(cert, key)
 }
 
-// apply adds what a URL says beyond its scheme.
+// apply adds the TLS settings of a URL's query.
 func (t TLS) apply(o *redis.UniversalOptions) (err error) {
 	if t == (TLS{}) {
 		return nil

@@ -27,7 +27,7 @@ func TestOneConstructorReachesEveryTopology(t *testing.T) {
 		}
 		defer client.Close()
 		ctx := t.Context()
-		// Enough keys for every node of a Cluster to hold some.
+		// Enough keys that every node of a Cluster stores some.
 		for key := range strings.FieldsSeq("a b c d e f g h i j k l") {
 			if err := client.Set(ctx, "rollcall:{"+key+"}", key, 0).Err(); err != nil {
 				t.Fatal(err)
@@ -40,8 +40,8 @@ func TestOneConstructorReachesEveryTopology(t *testing.T) {
 			return
 		}
 		d.FailOver(t, "rollcall:{a}")
-		// The client was idle while the master died: go-redis alone would ask the
-		// dead one for up to a minute.
+		// The client was idle while the master died: without relearn go-redis would use
+		// the dead master for up to a minute.
 		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 		defer cancel()
 		if err := client.Set(ctx, "rollcall:{a}", "again", 0).Err(); err != nil {
@@ -50,7 +50,7 @@ func TestOneConstructorReachesEveryTopology(t *testing.T) {
 	})
 }
 
-func TestAServerThatTakesOverIsAnother(t *testing.T) {
+func TestAServerThatTakesOverHasAnotherRunID(t *testing.T) {
 	t.Parallel()
 	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
 		client := d.Client(t)
@@ -59,7 +59,7 @@ func TestAServerThatTakesOverIsAnother(t *testing.T) {
 			t.Fatalf("Servers() = %q, %v, want %d", before, err, want)
 		}
 		if again, err := redisdb.Servers(t.Context(), client); !slices.Equal(before, again) || err != nil {
-			t.Errorf("asked again it is %q, %v", again, err)
+			t.Errorf("read again: %q, %v", again, err)
 		}
 		if d.Name == "single" {
 			return
@@ -98,10 +98,10 @@ func TestTLSIsVerifiedBothWays(t *testing.T) {
 		return redisdb.Config{URL: secretText(plain), Username: redistest.User, Password: secretText(redistest.Password), TLS: &tls}
 	}
 	if err := ping(config(func(*redisdb.TLS) {})); err != nil {
-		t.Errorf("all is given: %v", err)
+		t.Errorf("with all settings: %v", err)
 	}
 	if err := ping(redisdb.Config{URL: secretText(d.URL)}); err != nil {
-		t.Errorf("all is in the URL: %v", err)
+		t.Errorf("with all settings in the URL: %v", err)
 	}
 	if err := ping(redisdb.Config{URL: secretText(strings.Replace(d.URL, "rediss:", "redis:", 1))}); err == nil || !strings.Contains(err.Error(), "begin the address with rediss") {
 		t.Errorf("TLS options without TLS: %v", err)
@@ -115,14 +115,14 @@ func TestTLSIsVerifiedBothWays(t *testing.T) {
 		change func(*redisdb.TLS)
 		want   string
 	}{
-		"an authority that nobody knows": {func(tls *redisdb.TLS) { tls.CA = "" }, "unknown authority"},
-		"another name":                   {func(tls *redisdb.TLS) { tls.ServerName = "elsewhere.example" }, "not elsewhere.example"},
-		"the name that is dialled":       {func(tls *redisdb.TLS) { tls.ServerName = "" }, "127.0.0.1"},
-		"no certificate of ours":         {func(tls *redisdb.TLS) { tls.Cert, tls.Key = "", "" }, ""},
-		"a key without a certificate":    {func(tls *redisdb.TLS) { tls.Cert = "" }, "cert and key belong together"},
-		"a CA that is not there":         {func(tls *redisdb.TLS) { tls.CA += "x" }, "redis: tls: ca: stat "},
-		"a CA that is none":              {func(tls *redisdb.TLS) { tls.CA = files.Key }, "holds no certificate in PEM form"},
-		"a key that is none":             {func(tls *redisdb.TLS) { tls.Key = files.CA }, "redis: tls: cert "},
+		"an unknown authority":        {func(tls *redisdb.TLS) { tls.CA = "" }, "unknown authority"},
+		"another name":                {func(tls *redisdb.TLS) { tls.ServerName = "elsewhere.example" }, "not elsewhere.example"},
+		"the name that is dialled":    {func(tls *redisdb.TLS) { tls.ServerName = "" }, "127.0.0.1"},
+		"no client certificate":       {func(tls *redisdb.TLS) { tls.Cert, tls.Key = "", "" }, ""},
+		"a key without a certificate": {func(tls *redisdb.TLS) { tls.Cert = "" }, "cert and key belong together"},
+		"a missing CA file":           {func(tls *redisdb.TLS) { tls.CA += "x" }, "redis: tls: ca: stat "},
+		"an invalid CA file":          {func(tls *redisdb.TLS) { tls.CA = files.Key }, "contains no certificate in PEM form"},
+		"an invalid key file":         {func(tls *redisdb.TLS) { tls.Key = files.CA }, "redis: tls: cert "},
 	} {
 		if err := ping(config(row.change)); err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: %v, want an error with %q", name, err, row.want)
@@ -130,7 +130,7 @@ func TestTLSIsVerifiedBothWays(t *testing.T) {
 	}
 }
 
-func TestSentinelAndClusterAreNamedByFieldsToo(t *testing.T) {
+func TestSentinelAndClusterCanBeSetByFields(t *testing.T) {
 	t.Parallel()
 	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
 		o := d.Options()
@@ -139,9 +139,9 @@ func TestSentinelAndClusterAreNamedByFieldsToo(t *testing.T) {
 		case "sentinel":
 			config.Sentinel = redisdb.Sentinel{Master: o.MasterName, Addresses: o.Addrs[:1], Password: secretText(redistest.SentinelPassword)}
 		case "cluster":
-			config.Cluster.Addresses = o.Addrs[:1] // the others are learned
+			config.Cluster.Addresses = o.Addrs[:1] // the others are discovered
 		default:
-			config.URL = secretText("redis://nobody:wrong@" + o.Addrs[0])
+			config.URL = secretText("redis://unknown:wrong@" + o.Addrs[0])
 		}
 		client, err := config.Open()
 		if err != nil {
@@ -159,8 +159,8 @@ func TestSentinelAndClusterAreNamedByFieldsToo(t *testing.T) {
 	})
 }
 
-// asynq's server, scheduler, inspector and web UI, through clients of ours and
-// under the ACL user: what that user may not do would fail this test's end.
+// asynq's server, scheduler, inspector and web UI use our clients as the ACL user. The
+// end of the test fails if that user was refused anything.
 func TestAsynqWorksOnEveryTopology(t *testing.T) {
 	t.Parallel()
 	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
@@ -173,7 +173,7 @@ func TestAsynqWorksOnEveryTopology(t *testing.T) {
 		}
 		rdb := open()
 		defer rdb.Close()
-		// Queues with tags of their own: they lie on several nodes.
+		// The queues have tags of their own, so they are on several nodes.
 		queues := map[string]int{"a.nickname": 1, "b.nickname": 1, "c.group": 1, "d.id": 1}
 		done := make(chan string, 100)
 		server := asynq.NewServerFromRedisClient(rdb, asynq.Config{
@@ -219,7 +219,7 @@ func TestAsynqWorksOnEveryTopology(t *testing.T) {
 			case what := <-done:
 				counts[what]++
 			case <-time.After(time.Minute):
-				t.Fatalf("only %v were carried out", counts)
+				t.Fatalf("only %v were processed", counts)
 			}
 		}
 		wantPages(t, redisdb.ConnOpt(open()), queues)
@@ -229,7 +229,7 @@ func TestAsynqWorksOnEveryTopology(t *testing.T) {
 	})
 }
 
-// wantPages asks the web UI for what its pages ask for.
+// wantPages requests what the web UI's pages request.
 func wantPages(t *testing.T, conn asynq.RedisConnOpt, queues map[string]int) {
 	t.Helper()
 	ui := asynqmon.New(asynqmon.Options{RootPath: "/monitor", RedisConnOpt: conn})
@@ -249,7 +249,7 @@ func wantPages(t *testing.T, conn asynq.RedisConnOpt, queues map[string]int) {
 	}
 }
 
-// inspect does to the queues what an operator may.
+// inspect does what an operator may do with the queues.
 func inspect(t *testing.T, inspector *asynq.Inspector, queues map[string]int) {
 	t.Helper()
 	for queue := range queues {
@@ -258,7 +258,7 @@ func inspect(t *testing.T, inspector *asynq.Inspector, queues map[string]int) {
 		_, archiveErr := inspector.ArchiveAllPendingTasks(queue)
 		_, historyErr := inspector.History(queue, 3)
 		err := errors.Join(runErr, deleteErr, archiveErr, historyErr,
-			inspector.PauseQueue(queue), inspector.UnpauseQueue(queue), inspector.CancelProcessing("nobody"), inspector.DeleteQueue(queue, true))
+			inspector.PauseQueue(queue), inspector.UnpauseQueue(queue), inspector.CancelProcessing("unknown"), inspector.DeleteQueue(queue, true))
 		if err != nil {
 			t.Errorf("queue %s: %v", queue, err)
 		}

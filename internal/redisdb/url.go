@@ -13,18 +13,18 @@ import (
 const forms = "redis://[user:password@]host[:port][/db], rediss://… for TLS, unix://[user:password@]/path/to.sock[?db=n], " +
 	"redis+sentinel://[user:password@]host:port,host:port/master[/db] or redis+cluster://[user:password@]host:port,host:port"
 
-// The defaults of a URL's hosts that name no port.
+// The default ports of a URL.
 const (
 	redisPort    = "6379"
 	sentinelPort = "26379"
 )
 
-// parse reads an address. Errors of net/url and go-redis quote the very pieces
-// that a password with an unescaped / or ? ends up in, so each form is judged
-// before they see it.
+// parse parses an address. Errors of net/url and go-redis quote the parts where a
+// password with an unescaped / or ? ends up, so each form is checked before they see
+// it.
 func parse(address string) (*redis.UniversalOptions, error) {
 	if address == "" {
-		return nil, fmt.Errorf("redis address: it is empty: give %s", forms)
+		return nil, fmt.Errorf("redis address: it is empty: write %s", forms)
 	}
 	scheme, rest, ok := strings.Cut(address, "://")
 	plain, topology, _ := strings.Cut(scheme, "+")
@@ -37,14 +37,14 @@ func parse(address string) (*redis.UniversalOptions, error) {
 	if _, err := url.Parse(address); err != nil {
 		return nil, notAURL()
 	}
-	return nil, fmt.Errorf("redis address: it does not begin with redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://: give %s", forms)
+	return nil, fmt.Errorf("redis address: it does not begin with redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://: write %s", forms)
 }
 
 func notAURL() error {
-	return fmt.Errorf("redis address: not a URL (it is not shown, it may hold a password): give %s, with / ? # @ : %% of a password percent-encoded", forms)
+	return fmt.Errorf("redis address: not a URL (it is not shown because it may contain a password): write %s, with / ? # @ : %% of a password percent-encoded", forms)
 }
 
-// parseOne reads the address of a single server.
+// parseOne parses the address of a single server.
 func parseOne(address string) (*redis.UniversalOptions, error) {
 	before, query, found := strings.Cut(address, "?")
 	if found {
@@ -65,24 +65,24 @@ func parseOne(address string) (*redis.UniversalOptions, error) {
 	return o, own.tls.apply(o)
 }
 
-// parseURL reads the forms that go-redis knows.
+// parseURL parses the forms that go-redis knows.
 func parseURL(address string) (*redis.Options, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, notAURL()
 	}
 	if u.Opaque != "" || strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") {
-		return nil, errors.New("redis address: an @ stands after the host: percent-encode / ? # @ : % of the password")
+		return nil, errors.New("redis address: there is an @ after the host: percent-encode / ? # @ : % of the password")
 	}
 	if u.Fragment != "" {
-		return nil, errors.New("redis address: a # has no meaning in it: percent-encode it if it belongs to the password")
+		return nil, errors.New("redis address: it contains a #: percent-encode it if it belongs to the password")
 	}
 	if strings.Count(u.Host, ":") > 1 && !strings.HasPrefix(u.Host, "[") {
-		return nil, notAURL() // user:password: where a host belongs
+		return nil, notAURL() // user:password: in place of a host
 	}
 	o, err := redis.ParseURL(address)
 	if err != nil {
-		// No @ stood behind the host, so no piece of a password can be in here.
+		// There was no @ after the host, so this contains no part of a password.
 		return nil, fmt.Errorf("redis address of host %q: %s", u.Host, strings.TrimPrefix(err.Error(), "redis: "))
 	}
 	if err := checkBounds(o); err != nil {
@@ -91,9 +91,9 @@ func parseURL(address string) (*redis.Options, error) {
 	return o, nil
 }
 
-// parseMany reads a Sentinel's or Cluster's address: what stands between the
-// user and the path is a list of hosts, which is no URL. So each host is made
-// the host of a URL of its own, and the first of them carries all the rest.
+// parseMany parses a Sentinel's or Cluster's address. The part between the user and the
+// path is a list of hosts, which is not a URL. Each host therefore gets a URL of its
+// own, and the first one carries all the rest.
 func parseMany(plain, topology, rest string) (*redis.UniversalOptions, error) {
 	end := strings.IndexAny(rest, "/?#")
 	if end < 0 {
@@ -109,7 +109,7 @@ func parseMany(plain, topology, rest string) (*redis.UniversalOptions, error) {
 		path, query = tail[:i], tail[i:]
 	}
 	if strings.Contains(tail, "@") {
-		return nil, errors.New("redis address: an @ stands after the hosts: percent-encode / ? # @ : % of the password, " +
+		return nil, errors.New("redis address: there is an @ after the hosts: percent-encode / ? # @ : % of the password, " +
 			"and of sentinel_password")
 	}
 	master, db, err := split(topology, path)
@@ -139,18 +139,18 @@ func parseMany(plain, topology, rest string) (*redis.UniversalOptions, error) {
 	o.Addrs, o.MasterName, o.IsClusterMode = addresses, master, topology == "cluster"
 	o.SentinelUsername, o.SentinelPassword = own.sentinelUsername, own.sentinelPassword
 	if o.TLSConfig != nil {
-		// Each server is verified under the name that it is dialled by.
+		// Each server is verified by the name that is dialled.
 		o.TLSConfig.ServerName = ""
 	}
 	return o, own.tls.apply(o)
 }
 
-// split divides the path into the master's name and "/db".
+// split splits the path into the master's name and "/db".
 func split(topology, path string) (master, db string, err error) {
 	path = strings.TrimSuffix(path, "/")
 	if topology == "cluster" {
 		if path != "" && path != "/0" {
-			return "", "", errors.New("redis address: a Cluster has database 0 alone: leave out what stands after the hosts")
+			return "", "", errors.New("redis address: a Cluster has only database 0: remove the part after the hosts")
 		}
 		return "", "", nil
 	}
@@ -159,19 +159,19 @@ func split(topology, path string) (master, db string, err error) {
 		db = "/" + number
 	}
 	if master, err = url.PathUnescape(name); err != nil || master == "" {
-		return "", "", errors.New("redis address: the master's name is missing: give redis+sentinel://host:port,host:port/master")
+		return "", "", errors.New("redis address: the master's name is missing: write redis+sentinel://host:port,host:port/master")
 	}
 	return master, db, nil
 }
 
-// listed returns host:port of each host in a list with commas.
+// listed returns host:port of each host in a comma-separated list.
 func listed(hosts, port string) ([]string, error) {
 	var addresses []string
 	for host := range strings.SplitSeq(hosts, ",") {
 		u, err := url.Parse("redis://" + host)
 		if err != nil || u.Hostname() == "" || u.Host != host {
-			return nil, errors.New("redis address: the list of hosts holds something that is no host:port " +
-				"(it is not shown, it may hold a password): separate them by commas, without spaces")
+			return nil, errors.New("redis address: the list of hosts contains something that is not host:port " +
+				"(it is not shown because it may contain a password): separate them by commas, without spaces")
 		}
 		p := u.Port()
 		if p == "" {
@@ -182,7 +182,7 @@ func listed(hosts, port string) ([]string, error) {
 	return addresses, nil
 }
 
-// ownOptions are those of a URL's query that go-redis does not know.
+// ownOptions are the options of a URL's query that go-redis does not know.
 type ownOptions struct {
 	sentinelUsername, sentinelPassword string
 	tls                                TLS
@@ -190,11 +190,11 @@ type ownOptions struct {
 
 func (o ownOptions) ofSentinels() bool { return o.sentinelUsername != "" || o.sentinelPassword != "" }
 
-var errSentinelOptions = errors.New("redis address: sentinel_username and sentinel_password belong to redis+sentinel:// alone")
+var errSentinelOptions = errors.New("redis address: sentinel_username and sentinel_password belong to redis+sentinel:// only")
 
-// takeOptions takes ours out of a query that begins with "?", or is empty.
+// takeOptions removes our options from a query that begins with "?", or is empty.
 func takeOptions(query string) (rest string, own ownOptions, err error) {
-	if query == "" || strings.ContainsAny(query, "#@") { // parseURL refuses both
+	if query == "" || strings.ContainsAny(query, "#@") { // parseURL rejects both
 		return query, own, nil
 	}
 	values, err := url.ParseQuery(query[1:])
@@ -211,7 +211,7 @@ func takeOptions(query string) (rest string, own ownOptions, err error) {
 	return "?" + values.Encode(), own, nil
 }
 
-// universal carries over what a URL can say.
+// universal copies the options that a URL can contain.
 func universal(o *redis.Options) *redis.UniversalOptions {
 	return &redis.UniversalOptions{
 		Addrs:    []string{o.Addr},

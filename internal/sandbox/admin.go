@@ -17,8 +17,8 @@ type FaultStatus struct {
 	Fault   Fault `json:"fault"`
 }
 
-// Arm adds faults while the sandbox runs and returns their ids. One that could
-// never fire is an error, and then none of them is armed.
+// Arm adds faults while the sandbox runs and returns their ids. If one of them could
+// never occur, Arm returns an error and adds none.
 func (s *Sandbox) Arm(faults ...Fault) ([]int, error) {
 	for _, f := range faults {
 		if err := f.validate(); err != nil {
@@ -51,7 +51,7 @@ func (s *Sandbox) DisarmAll() int {
 	return n
 }
 
-// Faults returns the armed faults in the order in which they came.
+// Faults returns the armed faults in the order in which they were added.
 func (s *Sandbox) Faults() []FaultStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -43,12 +43,12 @@ func TestTheRootOfTheAdminAPIListsItsRoutes(t *testing.T) {
 	}
 }
 
-func TestStateEffectsAndCallsAreServedAsTheGoAPITellsThem(t *testing.T) {
+func TestStateEffectsAndCallsAreServedAsInTheGoAPI(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	token := r.northToken()
 	r.nick(token, "chat1", "ann", "One")
-	r.nick(token, "chat1", "nobody", "Two")
+	r.nick(token, "chat1", "unknown", "Two")
 	r.group(token, `{"chatid":"chat1","name":"N","managementOptions":{"searchable":0}}`)
 
 	var state sandbox.State
@@ -85,7 +85,7 @@ func TestStateEffectsAndCallsAreServedAsTheGoAPITellsThem(t *testing.T) {
 	}
 }
 
-func TestTheLogOfCallsForgetsTheOldestAndTheEffectsForgetNothing(t *testing.T) {
+func TestTheLogDropsTheOldestCallsAndKeepsAllEffects(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *sandbox.Config) { c.KeepCalls = 3 })
 	token := r.northToken()

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// ending says how a call ends on the wire. The zero value sends the answer.
+// ending is how a call ends on the wire. The zero value sends the answer.
 type ending uint8
 
 const (
@@ -35,14 +35,14 @@ func encode(v any) []byte {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
-		// Only our own structs come here; none of them can fail to encode.
+		// Only our own structs are encoded here, which cannot fail.
 		panic(fmt.Sprintf("sandbox: encode an answer: %v", err))
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// banAnswer is the firewall's: not the platform's envelope, and HTTP 200,
-// which a careless client takes for a success.
+// banAnswer is the firewall's answer: it lacks the platform's envelope, and has HTTP
+// 200, which a careless client takes for a success.
 func banAnswer(requestID string) answer {
 	return answer{status: http.StatusOK, contentType: jsonType, code: "1111", body: encode(struct {
 		Status int    `json:"status"`
@@ -76,13 +76,13 @@ func (s *Sandbox) deliver(w http.ResponseWriter, r *http.Request, a answer) {
 		h.Set(name, value)
 	}
 	w.WriteHeader(a.status)
-	// Nobody is left to be told when the client has gone.
+	// The client may have disconnected.
 	_, _ = w.Write(a.body)
 }
 
-// reset closes the connection with RST in place of FIN: what a client sees
-// when a box on the way loses its state. Where the connection cannot be taken
-// over, the server aborts the response instead.
+// reset closes the connection with RST instead of FIN, as when a device in between
+// loses its state. If the connection cannot be taken over, the server aborts the
+// response.
 func reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -104,8 +104,8 @@ const (
 	lowerHex          = "0123456789abcdef"
 )
 
-// requestID follows the shapes of the vendors' samples: twelve small letters
-// and digits on the old host, a UUID in capitals on the new one.
+// requestID has the form of the vendors' samples: twelve lower-case letters and digits
+// on the old host, an upper-case UUID on the new one.
 func (s *Sandbox) requestID(d *dialect) string {
 	if d.numeric {
 		return s.draw(12, lowerAlphanumeric)

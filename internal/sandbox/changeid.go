@@ -14,10 +14,9 @@ type idOrder struct {
 	DingTalkID string `json:"dingTalkId"`
 }
 
-// changeIDEndpoint gives an enterprise account another DingTalk ID, once a
-// year.
-// Its page on help.dingtalk.io: "Call this API to change the DingTalk ID of an
-// Enterprise Account".
+// changeIDEndpoint changes the DingTalk ID of an enterprise account, once a year. Its
+// page on help.dingtalk.io: "Call this API to change the DingTalk ID of an Enterprise
+// Account".
 func changeIDEndpoint() *endpoint {
 	return &endpoint{
 		api: APIChangeID, path: "/v1.0/contact/orgAccounts/dingTalkIds/change", dialect: newDialect(),
@@ -35,8 +34,8 @@ func changeIDEndpoint() *endpoint {
 	}
 }
 
-// readJSON decodes the body of a call under /v1.0. Keys that nobody knows are
-// passed over, as the platform does; a key in another case is one of those.
+// readJSON decodes the body of a call under /v1.0. Unknown keys are ignored, as at the
+// platform; a key in another case is unknown.
 func readJSON(x *exchange, into any) *refusal {
 	x.token = x.header.Get(tokenHeader)
 	if media, _, _ := mime.ParseMediaType(x.header.Get("Content-Type")); media != jsonType {

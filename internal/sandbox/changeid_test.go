@@ -86,8 +86,8 @@ func TestEachMistakeInAnIDChangeHasItsCode(t *testing.T) {
 		{"an underscore", "ann", "abc_def", "incorrect.format"},
 		{"letters of another script", "ann", "abcdé1", "incorrect.format"},
 		{"a prohibited word", "ann", "theadmin1", "incorrect.format"},
-		{"text before person", "nobody", "1abcdef", "incorrect.format"},
-		{"unknown employee", "nobody", "abcdef1", "emp.not.exist"},
+		{"text before person", "unknown", "1abcdef", "incorrect.format"},
+		{"unknown employee", "unknown", "abcdef1", "emp.not.exist"},
 		{"employee of another organisation", "eve", "abcdef1", "emp.not.exist"},
 		{"a personal account", "cat", "abcdef1", "internalenterpriseaccount.limit"},
 		{"locked before taken", "bob", "stranger1", "have.been.set"},
@@ -105,7 +105,7 @@ func TestEachMistakeInAnIDChangeHasItsCode(t *testing.T) {
 	}
 }
 
-func TestWhatTheOwnerOfAnIDHearsWhenAskingForItAgainCanBeChosen(t *testing.T) {
+func TestTheAnswerToARepeatedIDIsConfigurable(t *testing.T) {
 	t.Parallel()
 	for repeated, want := range map[sandbox.RepeatedID]string{
 		"": "have.been.set", sandbox.RepeatLocked: "have.been.set",

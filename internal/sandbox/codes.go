@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What several calls say.
+// Codes that several calls return.
 const (
 	jsonType             = "application/json"
 	codeInvalidParameter = "parameter.invalid"
@@ -24,17 +24,17 @@ type refusal struct {
 	nested  *bool  // legacy only; nil: the table's own
 }
 
-// knownCode is what a table says about one code.
+// knownCode is a table's entry for one code.
 type knownCode struct {
 	status  int
 	message string
-	// gateway marks codes that are answered before the call reaches its
-	// service, and so before it is metered. In the legacy dialect these come
-	// wrapped in errcode 88.
+	// gateway marks codes that are answered before the call reaches its service, and
+	// therefore before it is metered. In the legacy dialect they are wrapped in errcode
+	// 88.
 	gateway bool
 }
 
-// dialect is how one family of APIs says yes and no.
+// dialect is how one family of APIs reports success and failure.
 type dialect struct {
 	contentType string
 	codes       map[string]knownCode
@@ -63,8 +63,8 @@ func (d *dialect) refuse(requestID string, r refusal) answer {
 	}
 }
 
-// legacyDialect answers HTTP 200 to everything; what the gateway itself says
-// comes as errcode 88 with the code as a string in sub_code.
+// legacyDialect always answers HTTP 200. The gateway's own codes are strings in
+// sub_code of errcode 88.
 // open.dingtalk.com/document/development/server-api-error-codes-1
 func legacyDialect() *dialect {
 	return &dialect{
@@ -148,7 +148,7 @@ func legacyCodes() map[string]knownCode {
 	return codes
 }
 
-// newDialect is that of the paths under /v1.0: a status, and a code in words.
+// newDialect is the dialect of the paths under /v1.0: a status, and a code in words.
 // The keys of its errors are in lower case on the wire.
 func newDialect() *dialect {
 	return &dialect{

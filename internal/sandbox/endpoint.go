@@ -23,7 +23,7 @@ type endpoint struct {
 	// read decodes the body and names the target, as far as it can. Its
 	// refusal is answered only after the gateway has let the call pass.
 	read func(x *exchange) *refusal
-	// identify finds out who calls, also where the credentials are stale.
+	// identify finds the caller, even if the credentials are stale.
 	identify func(s *Sandbox, x *exchange)
 	// authenticate judges the credentials.
 	authenticate func(s *Sandbox, x *exchange) *refusal
@@ -75,8 +75,8 @@ func knownAPI(name string) bool {
 	return slices.Contains(apiNames(), name)
 }
 
-// route finds the endpoint of a request, or makes up one that refuses it in
-// the words of the host that the path belongs to.
+// route returns the endpoint of a request, or one that refuses it in the form of the
+// host that the path belongs to.
 func (s *Sandbox) route(r *http.Request) *endpoint {
 	path, action := r.URL.Path, r.URL.Query().Get("action")
 	for _, e := range s.endpoints {

@@ -61,8 +61,8 @@ func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.arrive(x)
 	defer s.leave(x)
 	if x.latency > 0 {
-		// A client that gives up does not take its request back: a platform
-		// carries out what it received. So the call goes on either way.
+		// A client that gives up does not withdraw its request: a platform carries out
+		// what it received. The call continues in any case.
 		_ = s.sleep(r.Context(), x.latency)
 	}
 	s.deliver(w, r, s.decide(x))
@@ -111,8 +111,8 @@ func (x *exchange) place() string {
 	return organisation + " " + x.endpoint.api + " " + x.target.thing()
 }
 
-// decide carries the call out and writes it down, both under one lock: the
-// log never tells of an effect that is not there, nor the other way round.
+// decide carries the call out and records it, both under one lock: the log and the
+// effects always agree.
 func (s *Sandbox) decide(x *exchange) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,8 +143,8 @@ func (s *Sandbox) decide(x *exchange) answer {
 	return a
 }
 
-// judge goes the platform's way: faults of the network, the gateway, the
-// faults of the service, the service itself.
+// judge follows the platform's order: faults of the network, the gateway, the faults of
+// the service, the service itself.
 func (s *Sandbox) judge(x *exchange, now time.Time) (answer, []Change) {
 	d := x.endpoint.dialect
 	if x.fault != nil && x.fault.beforeGateway(d) {
@@ -172,8 +172,8 @@ func (s *Sandbox) judge(x *exchange, now time.Time) (answer, []Change) {
 	return x.fault.bend(a, x), result.changes
 }
 
-// gateway is what every call passes before its service sees it. True: the
-// answer is its refusal.
+// gateway is what every call passes before its service. true: the answer is its
+// refusal.
 func (s *Sandbox) gateway(x *exchange, now time.Time) (answer, bool) {
 	e, d := x.endpoint, x.endpoint.dialect
 	if d.dingtalk && s.banned(x.address, now) {

@@ -26,7 +26,7 @@ type armedFault struct {
 	fired   int
 }
 
-// faultSet holds the armed faults in the order in which they came.
+// faultSet contains the armed faults in the order in which they were added.
 type faultSet struct {
 	armed []*armedFault
 	last  int // id
@@ -100,8 +100,7 @@ func (f *armedFault) matches(x *exchange) bool {
 	return true
 }
 
-// strikes tells whether the matching call that was just counted is one of
-// those meant.
+// strikes reports whether the fault applies to the matching call that was just counted.
 func (f *armedFault) strikes(random *rand.Rand) bool {
 	switch {
 	case f.At > 0:
@@ -115,8 +114,8 @@ func (f *armedFault) strikes(random *rand.Rand) bool {
 	}
 }
 
-// beforeGateway tells whether the fault keeps the call from being judged at
-// all. An answer with a code of the gateway's does: it is not metered.
+// beforeGateway reports whether the fault acts before the gateway. An answer with a
+// code of the gateway does: it is not metered.
 func (f *armedFault) beforeGateway(d *dialect) bool {
 	switch f.Kind {
 	case FaultRefused, FaultBan:
@@ -130,13 +129,13 @@ func (f *armedFault) beforeGateway(d *dialect) bool {
 	}
 }
 
-// insteadOfService tells whether the fault answers in place of the service,
-// after the gateway has let the call pass and metered it.
+// insteadOfService reports whether the fault answers instead of the service, after the
+// gateway has accepted and metered the call.
 func (f *armedFault) insteadOfService() bool {
 	return (f.Kind == FaultAnswer || f.Kind == FaultOddBody) && !f.Applied
 }
 
-// answer is what the fault itself says.
+// answer returns the fault's own answer.
 func (f *armedFault) answer(x *exchange) answer {
 	a := answer{status: http.StatusOK, contentType: x.endpoint.dialect.contentType}
 	switch f.Kind {
@@ -182,8 +181,8 @@ func (f *armedFault) refusal(permission string) refusal {
 	return r
 }
 
-// bend does to a finished answer what the fault does after the service. A nil
-// fault leaves it as it is.
+// bend applies to a finished answer what the fault does after the service. A nil fault
+// changes nothing.
 func (f *armedFault) bend(a answer, x *exchange) answer {
 	if f == nil {
 		return a

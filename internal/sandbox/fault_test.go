@@ -68,7 +68,7 @@ func TestAFaultAnswersInTheEnvelopeOfItsAPI(t *testing.T) {
 	}
 }
 
-func TestAnAnswerMayHideThatTheCallWasCarriedOut(t *testing.T) {
+func TestAFaultAnswerMayFollowAnAppliedCall(t *testing.T) {
 	t.Parallel()
 	r, token := faulty(t, sandbox.Fault{Name: "busy but done", API: sandbox.APIChangeID, Kind: sandbox.FaultAnswer, Code: "system.busy", Applied: true, First: 1})
 	if got := r.changeID(token, "ann", "annnorth1"); got.Status != 500 || code(got) != "system.busy" {
@@ -151,7 +151,7 @@ func TestAShareOfCallsIsStruckTheSameWayForTheSameSeed(t *testing.T) {
 	}
 }
 
-func TestAnOutageLastsAsLongAsItsWindowAndReachesNobody(t *testing.T) {
+func TestAnOutageLastsAsLongAsItsWindowAndAppliesNoCall(t *testing.T) {
 	t.Parallel()
 	r, token := faulty(t, sandbox.Fault{Kind: sandbox.FaultOutage, After: 10 * time.Second, For: 30 * time.Second})
 	for _, step := range []struct {

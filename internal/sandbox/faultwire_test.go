@@ -126,7 +126,7 @@ func TestAnOddBodyIsNoSuccessAndMayHideOne(t *testing.T) {
 	}
 }
 
-func TestAnExpiredTokenIsReallyGone(t *testing.T) {
+func TestAnExpiredTokenIsInvalid(t *testing.T) {
 	t.Parallel()
 	r, token := faulty(t, sandbox.Fault{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultExpiredToken, First: 1})
 	for range 2 {
@@ -183,7 +183,7 @@ func TestAValidTokenThatIsRefusedOnceStaysValid(t *testing.T) {
 	}
 }
 
-func TestLatenciesAddUpAndHoldNobodyElseBack(t *testing.T) {
+func TestLatenciesAddUpAndDelayNoOtherCall(t *testing.T) {
 	t.Parallel()
 	slept, release := make(chan time.Duration), make(chan struct{})
 	r := start(t, func(c *sandbox.Config) {
@@ -203,7 +203,7 @@ func TestLatenciesAddUpAndHoldNobodyElseBack(t *testing.T) {
 		}
 	}
 	if got := r.nick(token, "chat1", "bob", "B"); code(got) != "0" {
-		t.Errorf("meanwhile, somebody else: %s", got.Body)
+		t.Errorf("a concurrent call of another client: %s", got.Body)
 	}
 	close(release)
 	callers.Wait()
@@ -218,13 +218,13 @@ func TestLatenciesAddUpAndHoldNobodyElseBack(t *testing.T) {
 	}
 }
 
-func TestAClientThatGivesUpWaitingDoesNotTakeItsCallBack(t *testing.T) {
+func TestACallIsAppliedEvenIfItsClientGivesUp(t *testing.T) {
 	t.Parallel()
 	ctx, giveUp := context.WithCancel(t.Context())
 	r := start(t, func(c *sandbox.Config) {
 		c.Sleep = func(server context.Context, _ time.Duration) error {
 			giveUp()
-			<-server.Done() // the server notices that the client has gone
+			<-server.Done() // the server notices that the client has disconnected
 			return server.Err()
 		}
 		c.Scenario.Faults = []sandbox.Fault{{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultLatency, Latency: time.Hour}}

@@ -10,9 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// maxNick is not documented for this call; 30 is what the call for scene
-// groups says of the same field.
-// open.dingtalk.com/document/development/update-group-nicknames
+// maxNick is not documented for this call; 30 is the bound of the same field in the
+// call for scene groups. open.dingtalk.com/document/development/update-group-nicknames
 const maxNick = 30
 
 type nickOrder struct{ chat, user, nick string }
@@ -38,9 +37,9 @@ func groupNickEndpoint() *endpoint {
 	}
 }
 
-// readNick takes the body as a form or as JSON: the vendor's page shows the
-// one and its own client sends the other. The token belongs into the query;
-// the page's own sample has it in the form.
+// readNick reads the body as a form or as JSON: the vendor's page shows a form, its own
+// client sends JSON. The token belongs into the query; the page's own sample has it in
+// the form.
 func readNick(x *exchange) *refusal {
 	x.token = x.query.Get("access_token")
 	media, _, _ := mime.ParseMediaType(x.header.Get("Content-Type"))

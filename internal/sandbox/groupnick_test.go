@@ -44,7 +44,7 @@ func TestANicknameIsSetAndWrittenDown(t *testing.T) {
 	}
 }
 
-func TestSettingWhatStandsThereIsACallAndAnEffectAllTheSame(t *testing.T) {
+func TestSettingTheSameValueIsACallAndAnEffect(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	says(t, r.nick(r.northToken(), "chat1", "bob", "Bobby"), 200, nickDone)
@@ -94,8 +94,8 @@ func TestEachMistakeInANicknameCallHasItsCode(t *testing.T) {
 		{"no chat", "", "ann", "A", "400002"},
 		{"no user", "chat1", "", "A", "400002"},
 		{"not UTF-8", "chat1", "ann", "\xff", "400002"},
-		{"unknown chat before unknown user", "nosuch", "nobody", "A", "34001"},
-		{"unknown user before bad words", "chat1", "nobody", "casino", "40003"},
+		{"unknown chat before unknown user", "nosuch", "unknown", "A", "34001"},
+		{"unknown user before bad words", "chat1", "unknown", "casino", "40003"},
 		{"disabled user", "chat1", "off", "A", "60120"},
 		{"user out of sight", "chat1", "far", "A", "50002"},
 		{"user of another chat before bad words", "chat1", "cat", "casino", "60124"},

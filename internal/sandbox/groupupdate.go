@@ -8,8 +8,8 @@ import (
 
 const (
 	maxGroupName = 20
-	// maxAdded and maxMembers stand on the page of the older call that this one
-	// replaces; its own page says nothing.
+	// maxAdded and maxMembers are from the page of the older call that this one
+	// replaces; its own page gives no bounds.
 	// open.dingtalk.com/document/development/modify-a-group-session
 	maxAdded   = 40
 	maxMembers = 1000
@@ -133,8 +133,8 @@ func (e *groupEdit) texts(order groupOrder) *refusal {
 	return nil
 }
 
-// people adds and then removes members. Adding who is in and removing who is
-// not changes nothing and is no error.
+// people adds and then removes members. Adding a member or removing a non-member
+// changes nothing and is not an error.
 func (e *groupEdit) people(order groupOrder) *refusal {
 	if len(order.Add) > maxAdded {
 		return invalid("add_useridlist: at most 40")
@@ -188,7 +188,7 @@ func (e *groupEdit) outsiders(order groupOrder) *refusal {
 	return nil
 }
 
-// owner runs after the lists: the owner must be a member of what they make.
+// owner runs after the lists: the owner must be a member of the result.
 func (e *groupEdit) owner(order groupOrder) *refusal {
 	kind := e.chat.OwnerType
 	if order.OwnerType != nil {
@@ -220,7 +220,8 @@ func (e *groupEdit) owner(order groupOrder) *refusal {
 	return nil
 }
 
-// options writes an explicit 0 down like a 1: it is a wish, and absence is not.
+// options stores an explicit 0 like a 1: it is a requested value, and a missing option
+// is not.
 func (e *groupEdit) options(order groupOrder) *refusal {
 	for _, option := range order.Options.list() {
 		if option.value == nil {

@@ -7,13 +7,11 @@ import (
 	"time"
 )
 
-// Limits are the rates and quotas of the platforms. The zero value of each
-// field stands for the documented default, or where nothing is documented for
-// the one named here.
+// Limits are the rates and quotas of the platforms. The zero value of each field means
+// the documented default, or if nothing is documented the default named here.
 type Limits struct {
-	// Windows are the rate limits by API; each counts per app (or SID) and API
-	// by itself. An API that is absent has its default: 20 a second, sliding,
-	// at DingTalk
+	// Windows are the rate limits by API, each counted separately per app (or SID) and
+	// API. A missing API has its default: 20 per second, sliding, at DingTalk
 	// (open.dingtalk.com/document/development/how-to-process-api-throttling-on-the-dingtalk-server)
 	// and 10 a second, sliding, at ClassIn, which documents none for these calls.
 	// An API with an empty list has no limit.
@@ -27,7 +25,7 @@ type Limits struct {
 	// Address is the limit of one client address over all DingTalk calls. Zero:
 	// 10,000 in 20 s. Calls < 0: none.
 	Address Window `yaml:"address"`
-	// AddressBan is how long an address stays shut out. 0: 5 minutes.
+	// AddressBan is how long an address stays banned. 0: 5 minutes.
 	AddressBan time.Duration `yaml:"address_ban"`
 }
 
@@ -39,7 +37,7 @@ type Window struct {
 	Per   time.Duration `yaml:"per"` // 0: a second
 }
 
-// WindowKind says how a window counts. The zero value is sliding.
+// WindowKind is how a window counts. The zero value is sliding.
 type WindowKind string
 
 const (
@@ -48,7 +46,7 @@ const (
 	// Fixed counts in periods aligned to the clock; twice the calls fit around
 	// a turn.
 	Fixed WindowKind = "fixed"
-	// Bucket holds as many tokens as Calls, full at first, and refills evenly.
+	// Bucket contains up to Calls tokens, is full at first, and refills evenly.
 	Bucket WindowKind = "bucket"
 )
 

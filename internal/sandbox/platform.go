@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// platform is the World in motion: the same values, indexed by what a request
-// carries. Its methods change what they say at once; the caller holds the lock
-// of the Sandbox.
+// platform is the current state of the World, indexed by what a request contains. Its
+// methods change it at once; the caller holds the lock of the Sandbox.
 type platform struct {
 	prohibitedNames []string
 	prohibitedIDs   []string
@@ -129,15 +128,15 @@ func (c *Chat) member(userID string) *Member {
 	return nil
 }
 
-// State is what the platforms believe at a moment.
+// State is the state of the platforms at a time.
 type State struct {
 	Time          time.Time           `json:"time"`
 	Organisations []OrganisationState `json:"organisations"`
 }
 
-// OrganisationState is an organisation as it stands. Spent counts the metered
-// calls of Month, a calendar month in Shanghai ("2026-03"); Quota is the limit
-// in force, negative for none. Secrets and tokens are not part of it.
+// OrganisationState is the state of an organisation. Spent counts the metered calls of
+// Month, a calendar month in Shanghai ("2026-03"); Quota is the limit in effect,
+// negative for none. It contains no secrets or tokens.
 type OrganisationState struct {
 	Organisation
 
@@ -168,7 +167,7 @@ func (o OrganisationState) Nick(chatID, userID string) (string, bool) {
 	return "", false
 }
 
-// State returns a copy of what the platforms believe now.
+// State returns a copy of the current state of the platforms.
 func (s *Sandbox) State() State {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Target names what a call is about; which fields are set depends on the API.
+// Target is what a call is about; the API determines which fields are set.
 type Target struct {
 	Chat   string `json:"chat,omitempty"`
 	User   string `json:"user,omitempty"`
@@ -25,8 +25,8 @@ func (t Target) thing() string {
 	return strings.Join([]string{t.Chat, t.User, t.Course, t.Student}, "/")
 }
 
-// Change is one field that an effect set. Old and New may be equal: a call
-// that sets what stood there already is an effect too.
+// Change is one field that an effect set. Old and New may be equal: a call that sets
+// the same value again is an effect, too.
 type Change struct {
 	// Field is "nick", "dingTalkId", "name", "owner", "ownerType", "icon",
 	// "member", "external", "managementOptions.<option>", a student's "nickname" in
@@ -34,12 +34,12 @@ type Change struct {
 	Field string `json:"field"`
 	// Student is the uid of whom the field belongs to.
 	Student string `json:"student,omitempty"`
-	// Old is empty for what was never set.
+	// Old is empty for a field that was never set.
 	Old string `json:"old"`
 	New string `json:"new"`
 }
 
-// Effect is what one call changed on the platform, in one piece.
+// Effect is what one call changed on the platform, atomically.
 type Effect struct {
 	Number       int64     `json:"number"` // from 1, in the order in which they took hold
 	Call         int64     `json:"call"`   // the number of the Call
@@ -52,7 +52,7 @@ type Effect struct {
 	RequestID    string    `json:"requestId"`
 }
 
-// Call is one request and what became of it.
+// Call is one request and its result.
 type Call struct {
 	Number       int64     `json:"number"` // from 1, in order of arrival
 	Time         time.Time `json:"time"`   // of arrival
@@ -70,17 +70,17 @@ type Call struct {
 	Effect    int64  `json:"effect,omitempty"` // 0: it changed nothing
 	Fault     string `json:"fault,omitempty"`  // the fault that shaped the answer
 	RequestID string `json:"requestId"`
-	// Overlapping counts the other calls to the same API and target that were
-	// under way when this one arrived.
+	// Overlapping counts the other calls to the same API and target that were running
+	// when this one arrived.
 	Overlapping int `json:"overlapping,omitempty"`
 }
 
-// record is what happened: all effects, and the last calls.
+// record is all effects, and the last calls.
 type record struct {
 	keep    int
 	arrived int64
 	decided int64
-	more    chan struct{} // closed at the next decision; nil: nobody waits
+	more    chan struct{} // closed at the next decision; nil: there is no waiter
 	effects []Effect
 	calls   []Call
 	oldest  int // of calls, once the log is full
@@ -113,8 +113,8 @@ func (s *Sandbox) Effects() []Effect {
 	return slices.Clone(s.log.effects)
 }
 
-// Calls returns the calls that are still in the log, in the order in which
-// they were decided. The log holds Config.KeepCalls of them.
+// Calls returns the calls in the log, in the order in which they were decided. The log
+// keeps Config.KeepCalls of them.
 func (s *Sandbox) Calls() []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,10 +128,9 @@ func (s *Sandbox) Arrived() int64 {
 	return s.log.arrived
 }
 
-// WaitCalls blocks until n calls have been decided since the start, so that a
-// test need not poll. A call that hangs is decided before it
-// does; one that waits out a latency, after it. An error means
-// that ctx ended first.
+// WaitCalls blocks until n calls have been decided since the start, so that a test need
+// not poll. A call that hangs is decided before it hangs; a call with a latency is
+// decided after it. An error means that ctx ended first.
 func (s *Sandbox) WaitCalls(ctx context.Context, n int64) error {
 	for {
 		s.mu.Lock()

@@ -75,8 +75,8 @@ func town() sandbox.World {
 					{ID: "502", State: sandbox.CourseDeleted},
 					{ID: "503", State: sandbox.CourseExpired},
 					{ID: "504", State: sandbox.CourseForeign},
-					{ID: "505", Students: []sandbox.Student{{UID: "1", Name: "Ann A", Nickname: "annie"}, {UID: "3", Name: "Gone", Nickname: "old", Deleted: true}}},
-					{ID: "506", Students: []sandbox.Student{{UID: "3", Name: "Gone", Deleted: true}}},
+					{ID: "505", Students: []sandbox.Student{{UID: "1", Name: "Ann A", Nickname: "annie"}, {UID: "3", Name: "Deleted", Nickname: "old", Deleted: true}}},
+					{ID: "506", Students: []sandbox.Student{{UID: "3", Name: "Deleted", Deleted: true}}},
 				}}},
 			},
 			{
@@ -115,8 +115,7 @@ func start(t *testing.T, change func(*sandbox.Config)) *rig {
 	return r
 }
 
-// reply is an answer as it came over the wire, with the request id, which no
-// test can know, replaced by ID.
+// reply is an answer as received, with the random request id replaced by ID.
 type reply struct {
 	Status     int
 	Type       string
@@ -205,7 +204,7 @@ func (r *rig) changeID(token, user, id string) reply {
 	return r.v1("/v1.0/contact/orgAccounts/dingTalkIds/change", token, fmt.Sprintf(`{"userId":%q,"dingTalkId":%q}`, user, id))
 }
 
-// course signs for a school the way its page says.
+// course makes a signed call for a school, as its page describes.
 func (r *rig) course(sid, secret, course string) reply {
 	r.t.Helper()
 	stamp := strconv.FormatInt(r.clock.Now().Unix(), 10)

@@ -4,8 +4,8 @@
 // platforms would believe, and writes down every call and every effect, so
 // that a test can ask afterwards what really happened.
 //
-// It must not know rollcall's clients, tasks or queues: it is written from the
-// vendors' pages alone, and so can catch a client that reads them wrongly.
+// It must not know rollcall's clients, tasks or queues: it is written only from the
+// vendors' pages, so it can detect a client that reads them wrongly.
 package sandbox
 
 import (
@@ -30,18 +30,18 @@ const (
 	defaultCallsLog = 10_000
 )
 
-// Config is what a Sandbox is made from. The zero value is two platforms
-// without a single organisation, on the real clock.
+// Config configures a Sandbox. The zero value is two platforms without any
+// organisation, on the real clock.
 type Config struct {
-	// World is what the platforms believe at the start. It is copied.
+	// World is the initial state of the platforms. It is copied.
 	World World
 	// Limits are the rate windows and quotas. A scenario that brings its own
 	// limits replaces them as a whole.
 	Limits Limits
-	// Scenario holds the faults that are armed from the start.
+	// Scenario contains the faults that are armed from the start.
 	Scenario Scenario
-	// RepeatedID decides what the ID change answers when an employee asks for
-	// the very ID they hold. The vendor does not say. Empty: [RepeatLocked].
+	// RepeatedID is the answer of the ID change if an employee requests the ID they
+	// already have. The vendor does not document it. Empty: [RepeatLocked].
 	RepeatedID RepeatedID
 
 	// Clock dates everything: windows, tokens, the year lock, the calendar
@@ -51,11 +51,11 @@ type Config struct {
 	// Sleep waits for an injected latency and returns early with an error when
 	// ctx ends. Nil: a real timer.
 	Sleep func(ctx context.Context, d time.Duration) error
-	// Seed fixes request ids, tokens, jitter and the draws of faults that fire
-	// on a share of calls. Equal seeds and equal calls give equal answers.
+	// Seed determines request ids, tokens, jitter and the draws of faults with a share.
+	// Equal seeds and equal calls give equal answers.
 	Seed uint64
-	// KeepCalls bounds the log of calls in memory: the oldest go first.
-	// 0: 10,000. Effects are all kept.
+	// KeepCalls bounds the log of calls in memory: the oldest are dropped first. 0:
+	// 10,000. All effects are kept.
 	KeepCalls int
 }
 
@@ -67,7 +67,7 @@ const (
 	RepeatLocked RepeatedID = "locked"
 	// RepeatReserved looks at uniqueness first: incorrect.reserved.
 	RepeatReserved RepeatedID = "reserved"
-	// RepeatAccepted takes the repeat for a success and changes nothing.
+	// RepeatAccepted treats the repeat as a success and changes nothing.
 	RepeatAccepted RepeatedID = "accepted"
 )
 

@@ -12,9 +12,9 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Scenario is what goes wrong, and how strict the platforms are about rates.
+// Scenario is the faults, and how strict the platforms are about rates.
 type Scenario struct {
-	// Limits replace those of the Config as a whole. Nil: the Config's hold.
+	// Limits replace all limits of the Config. nil: the Config's limits apply.
 	Limits *Limits `yaml:"limits"`
 	Faults []Fault `yaml:"faults"`
 }
@@ -35,8 +35,8 @@ const (
 	// FaultOutage answers 502 (or Status) with the HTML page of a gateway (or
 	// Body). Unless Applied is set, nothing behind the gateway sees the call.
 	FaultOutage FaultKind = "outage"
-	// FaultRefused resets the connection before anything behind it sees the
-	// call: as near to a refused connection as an open listener comes.
+	// FaultRefused resets the connection before anything reads the call: the closest to
+	// a refused connection that an open listener can do.
 	FaultRefused FaultKind = "refused"
 	// FaultTruncated carries the call out and sends half of the answer's body.
 	FaultTruncated FaultKind = "truncated"
@@ -44,13 +44,13 @@ const (
 	FaultOddBody FaultKind = "odd_body"
 	// FaultExpiredToken revokes the app's token just before the call is judged.
 	FaultExpiredToken FaultKind = "expired_token"
-	// FaultBan answers what a banned address gets from DingTalk.
+	// FaultBan answers as DingTalk answers a banned address.
 	FaultBan FaultKind = "ban"
 )
 
-// Fault is one thing that goes wrong. The fields of the first block say for
-// which calls: all that are set must match. At, First and Share say for which
-// of the matching calls, at most one of them; none of them means every one.
+// Fault is one fault. The fields of the first block select calls: all that are set must
+// match. At, First and Share select among the matching calls, at most one of them;
+// without them the fault applies to every one.
 type Fault struct {
 	Name         string `json:"name,omitempty"         yaml:"name"` // for the log; empty: made up
 	API          string `json:"api,omitempty"          yaml:"api"`
@@ -70,8 +70,8 @@ type Fault struct {
 	For   time.Duration `json:"-" yaml:"for"`
 
 	Kind FaultKind `json:"kind" yaml:"kind"`
-	// Applied carries the call out before answer, hang, reset, outage or odd_body
-	// strike: the platform did it and the client cannot tell.
+	// Applied carries the call out before answer, hang, reset, outage or odd_body acts:
+	// the platform applied it and the client cannot know.
 	Applied bool              `json:"applied,omitempty" yaml:"applied"`
 	Code    string            `json:"code,omitempty"    yaml:"code"`
 	Message string            `json:"message,omitempty" yaml:"message"` // empty: the code's own
@@ -81,14 +81,14 @@ type Fault struct {
 	// Envelope is "flat" or "nested" (in errcode 88) for updategroupnick.
 	// Empty: as the platform wraps that code.
 	Envelope string `json:"envelope,omitempty" yaml:"envelope"`
-	// Latency, and up to Jitter on top of it, pass before the call is judged.
-	// Any kind may have them; those of all faults that strike a call add up.
+	// Latency, and up to Jitter in addition, pass before the call is decided. Any kind
+	// may have them; those of all faults of a call add up.
 	Latency time.Duration `json:"-" yaml:"latency"`
 	Jitter  time.Duration `json:"-" yaml:"jitter"`
 }
 
-// MarshalJSON writes durations as a scenario file spells them, so that what
-// /_sandbox/faults shows can be sent back to it.
+// MarshalJSON writes durations as in a scenario file, so that the output of
+// /_sandbox/faults can be sent back to it.
 func (f Fault) MarshalJSON() ([]byte, error) {
 	type plain Fault
 	return json.Marshal(struct {
@@ -135,7 +135,7 @@ func LoadScenario(r io.Reader) (Scenario, error) {
 	return scenario, nil
 }
 
-// lineOf finds the line on which the i-th fault starts. 0: it cannot be told.
+// lineOf returns the line on which the i-th fault starts. 0: unknown.
 func lineOf(data []byte, i int) int {
 	var lines struct {
 		Faults []yaml.Node `yaml:"faults"`

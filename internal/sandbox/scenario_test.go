@@ -46,7 +46,7 @@ faults:
   - {kind: odd_body, body: "<html>"}
 `
 
-func TestAScenarioFileSaysEverythingThatAScenarioCan(t *testing.T) {
+func TestAScenarioFileCanContainEveryField(t *testing.T) {
 	t.Parallel()
 	got, err := sandbox.LoadScenario(strings.NewReader(wholeScenario))
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// tokenHeader as Go spells it; the vendor writes it in small letters.
+// tokenHeader is in Go's spelling; the vendor writes it in lower case.
 const tokenHeader = "X-Acs-Dingtalk-Access-Token" //nolint:gosec // a header's name
 
 // tokenOrder is the body of the token call.
@@ -15,8 +15,8 @@ type tokenOrder struct {
 	AppSecret string `json:"appSecret"`
 }
 
-// tokenEndpoint is the token call of internal apps. A repeated fetch renews
-// the token that is there; a new one comes only after the old one lapsed.
+// tokenEndpoint is the token call of internal apps. A repeated fetch renews the
+// existing token; a new one is issued only after the old one has expired.
 // open.dingtalk.com/document/development/obtain-the-access-token-of-an-internal-app
 func tokenEndpoint() *endpoint {
 	return &endpoint{
@@ -53,7 +53,7 @@ func tokenEndpoint() *endpoint {
 	}
 }
 
-// know notes who calls. A nil app is somebody unknown.
+// know records the caller. A nil app is an unknown caller.
 func (s *Sandbox) know(x *exchange, a *app) {
 	if a == nil {
 		return
@@ -80,7 +80,7 @@ func (s *Sandbox) issueToken(a *app) string {
 	return a.token
 }
 
-// revoke makes the app's token invalid; the next fetch gives another.
+// revoke makes the app's token invalid; the next fetch issues another.
 func (p *platform) revoke(a *app) { a.token, a.expires = "", time.Time{} }
 
 // ExpireTokens makes every access token invalid at once and returns how many

@@ -8,7 +8,7 @@ import (
 	"rollcall/internal/sandbox"
 )
 
-func TestARepeatedFetchRenewsTheTokenThatIsThere(t *testing.T) {
+func TestARepeatedFetchRenewsTheExistingToken(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	first := r.northToken()
@@ -44,7 +44,7 @@ func TestBadCredentialsAreRefusedWithoutSayingWhichHalfIsWrong(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	for _, body := range []string{
-		`{"appKey":"ding-north","appSecret":"wrong"}`, `{"appKey":"nobody","appSecret":"n-secret"}`,
+		`{"appKey":"ding-north","appSecret":"wrong"}`, `{"appKey":"unknown","appSecret":"n-secret"}`,
 		`{}`, `{"appkey":"ding-north","appsecret":"n-secret"}`,
 	} {
 		says(t, r.must("POST", "/v1.0/oauth2/accessToken", "application/json", body), 400,

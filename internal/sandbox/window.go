@@ -2,8 +2,8 @@ package sandbox
 
 import "time"
 
-// window counts calls. fits asks without counting, so that several windows of
-// one call can be asked before any of them counts.
+// window counts calls. fits checks without counting, so that several windows of one
+// call can be checked before any of them counts.
 type window interface {
 	fits(now time.Time) bool
 	count(now time.Time)
@@ -58,7 +58,7 @@ func (w *bucketWindow) fits(now time.Time) bool {
 		w.tokens = min(w.tokens, float64(w.Calls))
 	}
 	w.filled = now
-	// A billionth is what the additions above may have lost.
+	// A billionth is the rounding error of the additions above.
 	return w.tokens >= 1-1e-9
 }
 
@@ -86,7 +86,7 @@ func (s *Sandbox) throttle(api, tenant string, now time.Time) (per time.Duration
 	return 0, true
 }
 
-// addressState is what DingTalk knows of one client address.
+// addressState is what DingTalk records about one client address.
 type addressState struct {
 	window      window
 	bannedUntil time.Time

@@ -9,7 +9,7 @@ import (
 	"rollcall/internal/sandbox"
 )
 
-// oneWindow gives the nickname call a single limit and the rest none.
+// oneWindow sets a single limit for the nickname call and none for the others.
 func oneWindow(w sandbox.Window) func(*sandbox.Config) {
 	return func(c *sandbox.Config) {
 		c.Limits.Windows = map[string][]sandbox.Window{sandbox.APIGroupNick: {w}, sandbox.APIToken: {}}
@@ -63,8 +63,8 @@ func TestEachKindOfWindowRefusesWhatItIsKnownToRefuse(t *testing.T) {
 	}
 }
 
-// However calls arrive, a window keeps its promise over every stretch of time:
-// checked against the plain definition, not against the code again.
+// For any arrivals, a window keeps its bound over every stretch of time. The check uses
+// the plain definition, not the code.
 func TestNoArrivalsGetMoreThroughThanTheWindowPromises(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -141,7 +141,7 @@ func TestTwentyASecondIsCountedPerAppAndPerAPI(t *testing.T) {
 		`{"code":"Forbidden.AccessDenied.QpsLimitForAppkeyAndApi","requestid":"ID","message":"the app calls this API too often in a second"}`)
 }
 
-func TestAMinutesLimitBesideASecondsLimitHasItsOwnCode(t *testing.T) {
+func TestAMinutesLimitHasAnotherCodeThanASecondsLimit(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *sandbox.Config) {
 		c.Limits.Windows = map[string][]sandbox.Window{sandbox.APIGroupUpdate: {{Calls: 2}, {Calls: 3, Per: time.Minute}}}

@@ -11,12 +11,12 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// World is what the platforms believe before the first call.
+// World is the state of the platforms before the first call.
 type World struct {
 	Organisations []Organisation `json:"organisations" yaml:"organisations"`
-	// ProhibitedNames are refused wherever they occur in a nickname.
+	// ProhibitedNames are refused anywhere in a nickname.
 	ProhibitedNames []string `json:"prohibitedNames,omitempty" yaml:"prohibited_names"`
-	// ProhibitedIDs are refused wherever they occur in a DingTalk ID.
+	// ProhibitedIDs are refused anywhere in a DingTalk ID.
 	ProhibitedIDs []string `json:"prohibitedIds,omitempty" yaml:"prohibited_ids"`
 	// TakenIDs belong to people outside all organisations of this world.
 	TakenIDs []string `json:"takenIds,omitempty" yaml:"taken_ids"`
@@ -57,8 +57,8 @@ type Employee struct {
 	// IDSetAt is when the DingTalk ID was last chosen; the lock lasts a year
 	// from there. Zero: never chosen, so not locked.
 	IDSetAt time.Time `json:"idSetAt,omitzero" yaml:"id_set_at"`
-	// EnterpriseAccount tells that the account belongs to the organisation:
-	// the only kind whose ID may be changed.
+	// EnterpriseAccount means that the account belongs to the organisation: only the ID
+	// of such an account may be changed.
 	EnterpriseAccount bool `json:"enterpriseAccount"  yaml:"enterprise_account"`
 	Disabled          bool `json:"disabled,omitempty" yaml:"disabled"`
 	// Hidden puts the person outside the visible range of every app.
@@ -76,8 +76,8 @@ type Chat struct {
 	Members   []Member `json:"members"             yaml:"members"`
 	// Externals are the unionIds of members from outside.
 	Externals []string `json:"externals,omitempty" yaml:"externals"`
-	// Options holds the management options that were ever set; an option that
-	// never was is absent, and not 0.
+	// Options contains the management options that were ever set. An option that was
+	// never set is missing, not 0.
 	Options map[string]int `json:"options,omitempty" yaml:"options"`
 }
 
@@ -95,10 +95,10 @@ type School struct {
 	Courses []Course `json:"courses,omitempty" yaml:"courses"`
 }
 
-// CourseState is what became of a course. The zero value is a live course.
+// CourseState is the state of a course. The zero value is a live course.
 type CourseState string
 
-// The states of a course and the errno that each gives.
+// The states of a course and the errno of each.
 const (
 	CourseOK      CourseState = "ok"
 	CourseDeleted CourseState = "deleted" // 149
@@ -116,16 +116,17 @@ type Course struct {
 // Student is a student or auditor of a course.
 type Student struct {
 	UID string `json:"uid" yaml:"uid"`
-	// Name stands in the school's console: what the call copies.
+	// Name is the name in the school's console, which the call copies.
 	Name string `json:"name" yaml:"name"`
-	// Nickname is what the class sees.
+	// Nickname is the name that the class sees.
 	Nickname string `json:"nickname" yaml:"nickname"`
-	// Deleted accounts cannot be renamed: one gives 842, nothing but them 843.
+	// Deleted accounts cannot be renamed: one gives 842, a course with only deleted
+	// ones 843.
 	Deleted bool `json:"deleted,omitempty" yaml:"deleted"`
 }
 
-// LoadWorld reads a World from YAML. It refuses unknown keys, and names the
-// line of what it cannot read.
+// LoadWorld reads a World from YAML. It rejects unknown keys, and names the line of an
+// error.
 func LoadWorld(r io.Reader) (World, error) {
 	data, err := io.ReadAll(r)
 	if err != nil {
@@ -176,8 +177,8 @@ func (w World) validate() error {
 	return nil
 }
 
-// validate claims what is unique everywhere (app keys, SIDs, DingTalk IDs,
-// course ids) in seen, and what is unique in the organisation by itself.
+// validate records in seen what is unique everywhere (app keys, SIDs, DingTalk IDs,
+// course ids), and checks what is unique within the organisation.
 func (o Organisation) validate(seen once) error {
 	own := once{}
 	for _, app := range o.Apps {

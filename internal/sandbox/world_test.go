@@ -57,6 +57,6 @@ func TestTheStateIsACopyAndShowsNoSecret(t *testing.T) {
 		t.Error("an organisation that is none was found")
 	}
 	if _, known := r.north().Nick("chat1", "cat"); known {
-		t.Error("a nickname of somebody who is no member was found")
+		t.Error("a nickname of a user who is not a member was found")
 	}
 }

@@ -1,8 +1,7 @@
-// Package embedded is a Redis inside the process, for trying rollcall out
-// without installing anything. It keeps nothing: what is queued when the
-// process ends is gone.
+// Package embedded is a Redis inside the process, for trying rollcall out without an
+// installation. It stores nothing on disk: queued tasks are lost when the process ends.
 //
-// It stands apart from redisdb so that the producer's command does not link it.
+// It is separate from redisdb so that the producer's command does not link it.
 package embedded
 
 import (
@@ -13,14 +12,14 @@ import (
 	"github.com/alicebob/miniredis/v2"
 )
 
-// tick is how often keys are aged: miniredis lets their TTLs stand still.
+// tick is how often keys are aged: miniredis does not age TTLs by itself.
 const tick = time.Second
 
 // Server is a Redis that listens on a loopback address.
 type Server struct{ mini *miniredis.Miniredis }
 
-// Start listens on address, e.g. 127.0.0.1:6390; port 0 takes a free one. The
-// server ends with Close.
+// Start listens on address, e.g. 127.0.0.1:6390; port 0 selects a free one. Close ends
+// the server.
 func Start(address string) (*Server, error) {
 	mini := miniredis.NewMiniRedis()
 	if err := mini.StartAddr(address); err != nil {
@@ -29,7 +28,7 @@ func Start(address string) (*Server, error) {
 	return &Server{mini: mini}, nil
 }
 
-// URL is the server's address for clients.
+// URL returns the server's address for clients.
 func (s *Server) URL() string { return "redis://" + s.mini.Addr() + "/0" }
 
 // Age lets keys expire until ctx ends.
@@ -46,5 +45,5 @@ func (s *Server) Age(ctx context.Context) {
 	}
 }
 
-// Close ends the server. What it held is gone.
+// Close ends the server and drops its data.
 func (s *Server) Close() { s.mini.Close() }

@@ -12,8 +12,8 @@ import (
 	"rollcall/internal/redisdb/embedded"
 )
 
-// A caller's key holds for 24 hours: in a Redis whose clock stands still it
-// would hold for ever.
+// A caller's key is valid for 24 hours: in a Redis whose clock stands still it would
+// never expire.
 func TestKeysExpireWhileTheServerAges(t *testing.T) {
 	t.Parallel()
 	server, err := embedded.Start("127.0.0.1:0")
@@ -42,7 +42,7 @@ func TestKeysExpireWhileTheServerAges(t *testing.T) {
 	}
 }
 
-func TestATakenAddressSaysWhatToDo(t *testing.T) {
+func TestAnAddressInUseIsReportedWithAdvice(t *testing.T) {
 	t.Parallel()
 	first, err := embedded.Start("127.0.0.1:0")
 	if err != nil {
