@@ -25,7 +25,7 @@ func at(seconds float64, lease string) backlog.Look {
 	}
 }
 
-var away = backlog.Look{Err: errors.New("nobody answers")}
+var away = backlog.Look{Err: errors.New("no answer")}
 
 func TestAWorkerCountsAsDeadWhenItsLeaseIsUnchangedFor20SecondsAnd4Looks(t *testing.T) {
 	t.Parallel()

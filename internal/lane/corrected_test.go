@@ -72,7 +72,7 @@ func TestADeadLetterClosesOnceAllItsFieldsWereAppliedAtAHigherRevision(t *testin
 		p.died("corrected", nick("u1", "wrong"), longAgo, lane.ClassRejected)
 		p.applies(p.stores("a2", nick("u2", "right"), longAgo+1))
 		p.died("older-applied", nick("u2", "wrong"), longAgo+2, lane.ClassRejected)
-		p.died("only-wished", nick("u3", "wrong"), longAgo, lane.ClassRejected)
+		p.died("only-requested", nick("u3", "wrong"), longAgo, lane.ClassRejected)
 		p.died("both", tasks.GroupUpdate{Tenant: "dt", ChatID: "c1", Name: "3-2", Icon: "i"}, longAgo, lane.ClassBusy)
 		p.died("one-of-two", tasks.GroupUpdate{Tenant: "dt", ChatID: "c2", Name: "3-2", Icon: "i"}, longAgo, lane.ClassBusy)
 		p.died("members", tasks.GroupUpdate{Tenant: "dt", ChatID: "c1", Name: "3-2", AddUserIDs: []string{"u1"}}, longAgo, lane.ClassRejected)
@@ -97,7 +97,7 @@ func TestADeadLetterClosesOnceAllItsFieldsWereAppliedAtAHigherRevision(t *testin
 		}
 
 		p.look(0)
-		p.wantLetters("dt.nickname", "older-applied", "only-wished")
+		p.wantLetters("dt.nickname", "older-applied", "only-requested")
 		p.wantLetters("dt.group", "one-of-two", "members")
 		p.wantLetters("dt.id", "unverified")
 		if _, err := p.inspector.GetTaskInfo("dt.nickname", "corrected"); !errors.Is(err, asynq.ErrTaskNotFound) {
@@ -130,7 +130,7 @@ func TestADeadLetterClosesOnceAllItsFieldsWereAppliedAtAHigherRevision(t *testin
 			again.add(lane.Config{Kind: k}, turnsDown)
 		}
 		again.set.Sweeps()(t.Context(), time.Now())
-		p.wantLetters("dt.nickname", "older-applied", "only-wished")
+		p.wantLetters("dt.nickname", "older-applied", "only-requested")
 		p.wantLetters("dt.group", "one-of-two", "members")
 	})
 }

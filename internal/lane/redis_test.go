@@ -146,9 +146,9 @@ func TestIDsOfDeletedTasksAreRemovedFromEveryList(t *testing.T) {
 	for _, state := range []string{"pending", "scheduled", "retry", "archived", "completed", "active"} {
 		key := backlog.Key(nicknames, state)
 		if state == "pending" || state == "active" {
-			r.do("lpush", key, "gone-"+state)
+			r.do("lpush", key, "deleted-"+state)
 		} else {
-			r.do("zadd", key, 4e9, "gone-"+state)
+			r.do("zadd", key, 4e9, "deleted-"+state)
 		}
 	}
 	r.put(nicknames, "")

@@ -243,7 +243,7 @@ func TestTheProbeOfADeadWorkerIsTakenOver(t *testing.T) {
 			t.Errorf("probed %s before the dead worker's claim expired", -took)
 		}
 		if diff := cmp.Diff([]string{"hold.left lane dt.nickname refused"}, observed(r)); diff != "" {
-			t.Errorf("-want +told:\n%s", diff)
+			t.Errorf("-want +got:\n%s", diff)
 		}
 	})
 }

@@ -21,7 +21,7 @@ func TestQueuesThatNoWorkerServesAreReported(t *testing.T) {
 		r := newRig(t, s)
 		r.add(lane.Config{}, nil)
 		served := registry.Lane{Organisation: "lakeside", Tenant: "other", Kind: tasks.KindNickname}
-		unserved := registry.Lane{Organisation: "lakeside", Tenant: "gone", Kind: tasks.KindNickname}
+		unserved := registry.Lane{Organisation: "lakeside", Tenant: "former", Kind: tasks.KindNickname}
 		publish := func(lanes ...registry.Lane) {
 			t.Helper()
 			if err := registry.Publish(t.Context(), r.rdb, lanes); err != nil {
@@ -30,17 +30,17 @@ func TestQueuesThatNoWorkerServesAreReported(t *testing.T) {
 		}
 		publish(served, unserved)
 		// Its kind is known only to a newer worker.
-		if err := r.rdb.HSet(t.Context(), registry.Key, "gone.avatar", `{"organisation":"lakeside","tenant":"gone","kind":"avatar"}`).Err(); err != nil {
+		if err := r.rdb.HSet(t.Context(), registry.Key, "former.avatar", `{"organisation":"lakeside","tenant":"former","kind":"avatar"}`).Err(); err != nil {
 			t.Fatal(err)
 		}
 		waits := map[string]string{}
 		for _, queue := range []string{
-			nicknames, "other.nickname", "other.nickname.urgent", "gone.nickname", "gone.avatar.urgent", "never.group", // these are lanes'
+			nicknames, "other.nickname", "other.nickname.urgent", "former.nickname", "former.avatar.urgent", "never.group", // these are lanes'
 			"rollcall.schedule", "mail", "other.software",
 		} {
 			waits[queue] = r.put(queue, "waits")
 		}
-		r.put("gone.nickname", "waits, too")
+		r.put("former.nickname", "waits, too")
 		if _, err := r.client.Enqueue(asynq.NewTask("test", nil), asynq.Queue("never.group"), asynq.ProcessIn(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
@@ -80,14 +80,14 @@ func TestQueuesThatNoWorkerServesAreReported(t *testing.T) {
 			publish(served)
 			after(time.Minute)
 		}
-		reported("gone.nickname", "gone.avatar.urgent", "never.group")
+		reported("former.nickname", "former.avatar.urgent", "never.group")
 		if got := r.watch.unserved.Load(); got != "3 queues, 5 tasks" {
 			t.Errorf("the metrics received %v", got)
 		}
 
 		// One queue is served again, one is emptied.
 		publish(served, unserved)
-		if err := r.inspector.DeleteTask("gone.avatar.urgent", waits["gone.avatar.urgent"]); err != nil {
+		if err := r.inspector.DeleteTask("former.avatar.urgent", waits["former.avatar.urgent"]); err != nil {
 			t.Fatal(err)
 		}
 		after(30 * time.Second)
@@ -106,7 +106,7 @@ func TestAnOutageMakesNoQueueUnserved(t *testing.T) {
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		r.add(lane.Config{}, nil)
-		r.put("gone.nickname", "waits")
+		r.put("former.nickname", "waits")
 		sweep, clock := r.set.Sweeps(), time.Now()
 		sweep(t.Context(), clock)
 		s.Away(t)

@@ -85,7 +85,7 @@ func TestBadRowsAreReportedAndTheOthersEnqueued(t *testing.T) {
 	path := writeRoster(t,
 		"nickname,lakeside-dt,c1,u1,张三",
 		"nickname,lakeside-dt,c1,u2,",
-		"nickname,nobody,c1,u3,Ann",
+		"nickname,unknown,c1,u3,Ann",
 		"name,lakeside-dt,c1,u4,Bo",
 		"nickname,lakeside-dt,c1",
 		"nickname,lakeside-dt,c1,u5,李四")
@@ -159,7 +159,7 @@ func TestAMissingRosterIsADeadLetterWithItsCauseAfterItsAttempts(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
-		path := filepath.Join(t.TempDir(), "gone.csv")
+		path := filepath.Join(t.TempDir(), "missing.csv")
 		r.run(once(r.config(night(path))))
 		r.enqueue("night", nightID)
 		want := fmt.Sprintf("schedule night: roster %s: no such file or directory: put the roster there, "+
@@ -316,7 +316,7 @@ func TestAStopWaitsForARunningTick(t *testing.T) {
 		r.enqueue("night", nightID)
 		file := open()
 		w.stop()
-		r.until("nobody leads", func() bool { return r.rdb.Exists(t.Context(), leaderKey).Val() == 0 })
+		r.until("there is no leader", func() bool { return r.rdb.Exists(t.Context(), leaderKey).Val() == 0 })
 		if _, err := file.WriteString("kind,tenant,chat_id,user_id,nickname\nnickname,lakeside-dt,c1,u1,Ann\n"); err != nil {
 			t.Fatal(err)
 		}

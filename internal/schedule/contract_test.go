@@ -128,7 +128,7 @@ func (o recorded) String() string {
 	case o.reads <- o.name:
 	default: // enough is known
 	}
-	return "Told()"
+	return "Recorded()"
 }
 func (recorded) Type() asynq.OptionType { return -1 }
 func (recorded) Value() any             { return nil }

@@ -231,7 +231,7 @@ func TestReplacedEntriesApplyFromTheNextTickOn(t *testing.T) {
 		if err := w.Replace(nil); err != nil {
 			t.Fatal(err)
 		}
-		r.until("nobody leads", func() bool { return r.rdb.Exists(t.Context(), leaderKey).Val() == 0 })
+		r.until("there is no leader", func() bool { return r.rdb.Exists(t.Context(), leaderKey).Val() == 0 })
 	})
 }
 
