@@ -9,7 +9,7 @@ import (
 	"rollcall/internal/config"
 )
 
-// What other pages say of a default is what a file without the key gets.
+// The defaults that other pages name are those of a file without the key.
 func TestOtherPagesNameTheSameDefaults(t *testing.T) {
 	t.Parallel()
 	cfg, err := config.Parse("x.yaml", []byte(`organisations: [{name: o, tenants: [{name: t, classin: {sid: '1', secret: {env: S}}}]}]

@@ -6,49 +6,49 @@ import (
 	"strings"
 )
 
-// Changes says, a line each, in what a configuration differs from the one
-// before it: what a running worker can take over (limits, quotas, schedules, and
-// secrets that were rotated), and what needs a restart. Both must come from Load. No line shows a secret.
+// Changes lists the differences between two configurations, one line each: those that a
+// running worker can apply (limits, quotas, schedules, and rotated secrets), and those
+// that need a restart. Both arguments must come from Load. No line contains a secret.
 func Changes(before, after *Config) (reloadable, needsRestart []string) {
 	was, is := leavesOf(before), leavesOf(after)
-	tell := func(l leaf, line string) {
+	add := func(l leaf, line string) {
 		if l.live {
 			reloadable = append(reloadable, line)
 		} else {
 			needsRestart = append(needsRestart, line)
 		}
 	}
-	told := map[string]bool{} // subjects that are new or gone as a whole
+	reported := map[string]bool{} // subjects that were added or removed as a whole
 	for _, l := range is {
 		old, existed := lookUp(was, l)
 		switch {
 		case existed && old.value == l.value:
 		case existed && l.secret:
 			l.live = rotated(before, after, l)
-			tell(l, l.name()+" is another one")
+			add(l, l.name()+" changed")
 		case existed:
-			tell(l, l.name()+" was "+old.value+", is "+l.value)
+			add(l, l.name()+" was "+old.value+", is "+l.value)
 		case l.subject != "" && !hasSubject(was, l.subject):
-			if !told[l.subject] {
-				told[l.subject] = true
-				tell(leaf{live: strings.HasPrefix(l.subject, "schedule ")}, l.subject+" is new")
+			if !reported[l.subject] {
+				reported[l.subject] = true
+				add(leaf{live: strings.HasPrefix(l.subject, "schedule ")}, l.subject+" is new")
 			}
 		default:
 			l.live = l.live || l.secret && rotated(before, after, l)
-			tell(l, l.name()+" is new")
+			add(l, l.name()+" is new")
 		}
 	}
 	for _, l := range was {
 		switch _, exists := lookUp(is, l); {
 		case exists:
 		case l.subject != "" && !hasSubject(is, l.subject):
-			if !told[l.subject] {
-				told[l.subject] = true
-				tell(leaf{live: strings.HasPrefix(l.subject, "schedule ")}, l.subject+" is gone")
+			if !reported[l.subject] {
+				reported[l.subject] = true
+				add(leaf{live: strings.HasPrefix(l.subject, "schedule ")}, l.subject+" is removed")
 			}
 		default:
 			l.live = l.live || l.secret && rotated(before, after, l)
-			tell(l, l.name()+" is gone")
+			add(l, l.name()+" is removed")
 		}
 	}
 	return reloadable, needsRestart
@@ -58,7 +58,7 @@ func Changes(before, after *Config) (reloadable, needsRestart []string) {
 type leaf struct {
 	subject, key, value string
 	secret, live        bool
-	source              Source // of a secret
+	source              Source // where a secret comes from
 }
 
 func (l leaf) name() string {
@@ -91,8 +91,8 @@ func leavesOf(c *Config) []leaf {
 	return all
 }
 
-// collect adds what v holds. subject is the innermost thing with a name of its
-// own, key the way from there to v.
+// collect appends the values in v. subject is the innermost named thing, key the path
+// from there to v.
 func collect(v reflect.Value, subject, key string, all *[]leaf) {
 	add := func(value string, secret bool) {
 		*all = append(*all, leaf{
@@ -148,7 +148,7 @@ func collect(v reflect.Value, subject, key string, all *[]leaf) {
 	}
 }
 
-// singular names an entry of a list whose entries have names.
+// singular returns the word for one entry of a list whose entries have names.
 func singular(list string) string {
 	switch list[strings.LastIndexByte(list, '.')+1:] {
 	case "organisations":

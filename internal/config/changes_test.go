@@ -21,11 +21,11 @@ func edited(t *testing.T, secret string, pairs ...string) *config.Config {
 	text := string(content)
 	for i := 0; i < len(pairs); i += 2 {
 		if !strings.Contains(text, pairs[i]) {
-			t.Fatalf("the example does not hold %q", pairs[i])
+			t.Fatalf("the example does not contain %q", pairs[i])
 		}
 		text = strings.ReplaceAll(text, pairs[i], pairs[i+1])
 	}
-	// The roster lies beside the file, whose directory is another one each time.
+	// The roster is in the directory of the file, which differs between runs.
 	text = strings.ReplaceAll(text, "roster: roster.csv", `courses: {tenant: lakeside-ci, ids: ["1"]}`)
 	cfg, err := config.Parse(path, []byte(text), func(string) string { return secret })
 	if err != nil {
@@ -34,7 +34,7 @@ func edited(t *testing.T, secret string, pairs ...string) *config.Config {
 	return cfg
 }
 
-func TestChangesTellWhatARunningWorkerCanTakeOver(t *testing.T) {
+func TestChangesSeparatesWhatARunningWorkerCanApply(t *testing.T) {
 	t.Parallel()
 	const secret, other = "hush", "hush-hush"
 	for name, c := range map[string]struct {
@@ -49,7 +49,7 @@ func TestChangesTellWhatARunningWorkerCanTakeOver(t *testing.T) {
 				"schedule nightly: cron was 30 2 * * *, is 45 2 * * *",
 			},
 		},
-		"limits that become more, or are counted otherwise": {
+		"limits that are added, or counted another way": {
 			after: edited(t, secret, "id: {calls: 5, per: 1s}", "id: {calls: 5, per: 1s, window: fixed, burst: 2}", "{calls: 4000,", "{calls: 600, per: 1m}, {calls: 4000,"),
 			live: []string{
 				"tenant lakeside-dt: dingtalk.limits.nickname was 20 per 1s and 4000 per 24h, is 20 per 1s and 600 per 1m and 4000 per 24h",
@@ -68,11 +68,11 @@ func TestChangesTellWhatARunningWorkerCanTakeOver(t *testing.T) {
 		},
 		"a schedule under another name": {
 			after: edited(t, secret, "name: nightly", "name: daily"),
-			live:  []string{"schedule daily is new", "schedule nightly is gone"},
+			live:  []string{"schedule daily is new", "schedule nightly is removed"},
 		},
 		"a tenant under another name": {
 			after:   edited(t, secret, "name: lakeside-dt", "name: lakeside-two"),
-			restart: []string{"tenant lakeside-two is new", "tenant lakeside-dt is gone"},
+			restart: []string{"tenant lakeside-two is new", "tenant lakeside-dt is removed"},
 		},
 		"a tenant of another organisation": {
 			after: edited(t, secret, "- name: lakeside\n", "- name: hillside\n"),
@@ -80,7 +80,7 @@ func TestChangesTellWhatARunningWorkerCanTakeOver(t *testing.T) {
 				"organisation hillside is new",
 				"tenant lakeside-dt: organisation was lakeside, is hillside",
 				"tenant lakeside-ci: organisation was lakeside, is hillside",
-				"organisation lakeside is gone",
+				"organisation lakeside is removed",
 			},
 		},
 		"an address": {
@@ -93,25 +93,25 @@ func TestChangesTellWhatARunningWorkerCanTakeOver(t *testing.T) {
 				"redis.url was rediss://redis.internal:6380/0, is rediss://redis.internal:6380/1",
 				"redis.tls is new",
 				"tenant lakeside-dt: dingtalk.nickname_max was 30, is 40",
-				"redis.username is gone",
+				"redis.username is removed",
 			},
 		},
 		"secrets": {
 			after: edited(t, other),
 			live: []string{
-				"redis.password is another one",
-				"tenant lakeside-dt: dingtalk.app_secret is another one",
-				"tenant lakeside-ci: classin.secret is another one",
+				"redis.password changed",
+				"tenant lakeside-dt: dingtalk.app_secret changed",
+				"tenant lakeside-ci: classin.secret changed",
 			},
 		},
 		"secrets of another app, and of another user of Redis": {
 			after: edited(t, other, "username: rollcall", "username: worker", "dingabc123", "dingxyz"),
-			live:  []string{"tenant lakeside-ci: classin.secret is another one"},
+			live:  []string{"tenant lakeside-ci: classin.secret changed"},
 			restart: []string{
 				"redis.username was rollcall, is worker",
-				"redis.password is another one",
+				"redis.password changed",
 				"tenant lakeside-dt: dingtalk.app_key was dingabc123, is dingxyz",
-				"tenant lakeside-dt: dingtalk.app_secret is another one",
+				"tenant lakeside-dt: dingtalk.app_secret changed",
 			},
 		},
 	} {

@@ -1,16 +1,16 @@
-// Package config turns one YAML file into plain values, once, and says all that
-// is wrong with it at once, each with its line and what to do.
+// Package config parses one YAML file into plain values. It reports everything that is
+// wrong with the file at once, each problem with its line and what to do.
 //
-// Secrets come from the environment or from files, never from the YAML. It must
-// not know Redis, asynq or any platform's client.
+// Secrets come from the environment or from files, never from the YAML. The package
+// must not know Redis, asynq or any platform's client.
 package config
 
 import (
 	"time"
 )
 
-// Config is what a worker runs by. Load fills every default and judges it. What
-// each key means, its default and its bounds stand in keys.go.
+// Config is the configuration of a worker. Load fills in every default and validates
+// it. keys.go contains the meaning, default and bounds of each key.
 type Config struct {
 	Redis         Redis          `yaml:"redis"`
 	HTTP          HTTP           `yaml:"http"`
@@ -22,8 +22,8 @@ type Config struct {
 	Schedules     []Schedule     `yaml:"schedules"`
 }
 
-// Redis says where the tasks are kept: exactly one of URL, Embedded, Sentinel
-// and Cluster is set.
+// Redis is the address of the Redis that stores the tasks: exactly one of URL,
+// Embedded, Sentinel and Cluster is set.
 type Redis struct {
 	URL      string    `yaml:"url"`
 	Embedded string    `yaml:"embedded"`
@@ -31,11 +31,11 @@ type Redis struct {
 	Cluster  *Cluster  `yaml:"cluster"`
 	Username string    `yaml:"username"`
 	Password Source    `yaml:"password"`
-	TLS      *TLS      `yaml:"tls"` // nil: none beyond what a rediss:// URL asks for
+	TLS      *TLS      `yaml:"tls"` // nil: TLS only if the URL is rediss://
 }
 
-// Sentinel is how the master of a replicated Redis is found. Username and
-// Password are those of the sentinels themselves.
+// Sentinel finds the master of a replicated Redis. Username and Password are those of
+// the sentinels.
 type Sentinel struct {
 	Master    string   `yaml:"master"`
 	Addresses []string `yaml:"addresses"`
@@ -43,14 +43,13 @@ type Sentinel struct {
 	Password  Source   `yaml:"password"`
 }
 
-// Cluster is a Redis Cluster: some of its nodes, from which the others are
-// learned.
+// Cluster is a Redis Cluster, by some of its nodes. The others are discovered.
 type Cluster struct {
 	Addresses []string `yaml:"addresses"`
 }
 
-// TLS says how Redis is spoken to in private. Paths are resolved; the zero
-// value takes the machine's authorities and shows no certificate.
+// TLS is the TLS settings of the connections to Redis. Paths are resolved. The zero
+// value uses the machine's certificate authorities and no client certificate.
 type TLS struct {
 	CA         string `yaml:"ca"`
 	Cert       string `yaml:"cert"`
@@ -58,7 +57,7 @@ type TLS struct {
 	ServerName string `yaml:"server_name"`
 }
 
-// HTTP is what the worker serves: pages, metrics and probes.
+// HTTP is the worker's web server: pages, metrics and probes.
 type HTTP struct {
 	Listen           string `yaml:"listen"` // "off" for none
 	Users            []User `yaml:"users"`
@@ -66,26 +65,26 @@ type HTTP struct {
 	ShowPersonalData bool   `yaml:"show_personal_data"`
 }
 
-// User may read the pages.
+// User is a user of the pages.
 type User struct {
 	Name     string `yaml:"name"`
 	Password Source `yaml:"password"`
 }
 
-// Log says what is logged and how.
+// Log is the level and format of the log.
 type Log struct {
 	Level            string `yaml:"level"`
 	Format           string `yaml:"format"`
 	ShowPersonalData bool   `yaml:"show_personal_data"`
 }
 
-// DeadLetters says what becomes of those that nobody deals with.
+// DeadLetters is how long dead letters are kept.
 type DeadLetters struct {
-	Keep Duration `yaml:"keep"` // 0: for ever
+	Keep Duration `yaml:"keep"` // 0: without limit
 }
 
-// Egress is the address that DingTalk sees, and what DingTalk lets through from
-// one address, whatever the tenants. Workers with one Name share one count.
+// Egress is the address that DingTalk sees, and what DingTalk allows from one address
+// over all tenants. Workers with the same Name share one count.
 type Egress struct {
 	Name  string   `yaml:"name"`
 	Calls int      `yaml:"calls"`
@@ -99,12 +98,12 @@ type Organisation struct {
 	Tenants []Tenant `yaml:"tenants"`
 }
 
-// Quota is what DingTalk grants an organisation in a calendar month in
-// Asia/Shanghai: metered calls of all its tenants together.
+// Quota is what DingTalk grants an organisation in a calendar month in Asia/Shanghai:
+// metered calls of all its tenants together.
 type Quota struct {
-	Calls   int `yaml:"calls"`   // 0: counted, not bounded
-	Warn    int `yaml:"warn"`    // percent of Calls at which a warning begins
-	Reserve int `yaml:"reserve"` // percent of Calls that is kept for urgent tasks
+	Calls   int `yaml:"calls"`   // 0: counted but not bounded
+	Warn    int `yaml:"warn"`    // percentage of Calls from which a warning is given
+	Reserve int `yaml:"reserve"` // percentage of Calls that is reserved for urgent tasks
 }
 
 // Tenant is one set of credentials on one platform: exactly one of DingTalk and
@@ -141,12 +140,13 @@ type DingTalk struct {
 	AppSecret   Source   `yaml:"app_secret"`
 	Timeout     Duration `yaml:"timeout"` // of one HTTP exchange
 	NicknameMax int      `yaml:"nickname_max"`
-	// IDResendAfter is how long an ID change in doubt rests before it is sent again.
+	// IDResendAfter is how long an ID change with an unknown outcome waits before it is
+	// sent again.
 	IDResendAfter Duration       `yaml:"id_resend_after"`
 	Limits        DingTalkLimits `yaml:"limits"`
 }
 
-// DingTalkLimits are what the platform allows an app at each API.
+// DingTalkLimits are the rates that the platform allows an app at each API.
 type DingTalkLimits struct {
 	Nickname Limits `yaml:"nickname"`
 	Group    Limits `yaml:"group"`
@@ -162,13 +162,13 @@ type ClassIn struct {
 	Limits  ClassInLimits `yaml:"limits"`
 }
 
-// ClassInLimits are what the platform allows a school.
+// ClassInLimits are the rates that the platform allows a school.
 type ClassInLimits struct {
 	Course  Limits `yaml:"course"`
 	Student Limits `yaml:"student"`
 }
 
-// Schedule is what is enqueued by itself, and when: exactly one of Roster and
+// Schedule is what is enqueued automatically, and when: exactly one of Roster and
 // Courses is set.
 type Schedule struct {
 	Name    string   `yaml:"name"`
@@ -184,11 +184,11 @@ type Courses struct {
 	IDs    []string `yaml:"ids"`
 }
 
-// StopMargin is what a stop needs beyond the longest HTTP exchange: the slot
-// before it and the settling after it. Keep it that of lane.ShutdownTimeout.
+// StopMargin is what a stop needs in addition to the longest HTTP exchange: the slot
+// before it and the settle after it. It must equal that of lane.ShutdownTimeout.
 const StopMargin = 31 * time.Second
 
-// LongestStop is how long a stop may take by the tenants' timeouts.
+// LongestStop returns how long a stop may take, given the tenants' timeouts.
 func (c *Config) LongestStop() time.Duration {
 	var longest time.Duration
 	for _, org := range c.Organisations {

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 	"time"
-	_ "time/tzdata" // zones are judged where a machine has none
+	_ "time/tzdata" // for machines without a time zone database
 
 	"github.com/google/go-cmp/cmp"
 
@@ -59,7 +59,7 @@ func TestASmallFileGetsEveryDefault(t *testing.T) {
 	}
 }
 
-func TestANumberIsReadAsPeopleReadIt(t *testing.T) {
+func TestANumberWithLeadingZerosIsDecimal(t *testing.T) {
 	t.Parallel()
 	for written, want := range map[string]int{"8": 8, "08": 8, "010": 10, "+5": 5} {
 		cfg, err := config.Parse("x.yaml", []byte("organisations: [{name: o, tenants: [{name: t, classin: {sid: '1', secret: {env: S}, "+
@@ -72,8 +72,8 @@ func TestANumberIsReadAsPeopleReadIt(t *testing.T) {
 	}
 }
 
-// Every wrong file says all that is wrong with it, with lines and advice.
-func TestWrongFilesSayWhatToDo(t *testing.T) {
+// Every invalid file reports all its problems, with lines and advice.
+func TestInvalidFilesReportWhatToDo(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/wrong-*.yaml")
 	if err != nil || len(files) == 0 {
@@ -87,7 +87,7 @@ func TestWrongFilesSayWhatToDo(t *testing.T) {
 				t.Fatal("the file was accepted")
 			}
 			if strings.Contains(err.Error(), "hunter2") {
-				t.Error("a secret that stands in the file is repeated")
+				t.Error("a secret in the file is repeated in the message")
 			}
 			golden := strings.TrimSuffix(file, ".yaml") + ".txt"
 			if *update {
@@ -124,11 +124,11 @@ func TestASecretFileThatOthersCanReadIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := config.Parse("x.yaml", yaml, env(nil)); err == nil || !strings.Contains(err.Error(), "chmod o-rwx") {
-		t.Errorf("Parse() = %v, want a refusal that says chmod", err)
+		t.Errorf("Parse() = %v, want an error that contains chmod", err)
 	}
 }
 
-func TestPathsBeginAtTheFilesDirectory(t *testing.T) {
+func TestRelativePathsStartAtTheFilesDirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for name, content := range map[string]string{
@@ -192,13 +192,13 @@ organisations: [{name: o, tenants: [{name: t, classin: {sid: "1", secret: {env: 
 		t.Fatal(err)
 	}
 	if err := load(); err == nil || !strings.Contains(err.Error(), "chmod o-rwx") {
-		t.Errorf("with a key that all can read: %v, want a refusal that says chmod", err)
+		t.Errorf("with a key that all can read: %v, want an error that contains chmod", err)
 	}
 	write("key.pem", "PRIVATE KEY", otherDER)
 	if err := os.Chmod(filepath.Join(dir, "key.pem"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := load(); err == nil || !strings.Contains(err.Error(), "not the key of the certificate") {
-		t.Errorf("with another key: %v, want a refusal that says so", err)
+		t.Errorf("with another key: %v, want an error about the pair", err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"rollcall/internal/config"
 )
 
-func TestWorkersShareOneAddressUnlessTold(t *testing.T) {
+func TestWorkersShareOneAddressByDefault(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]config.Egress{
 		"":                               {Name: "default", Calls: 10_000, Per: config.Duration(20 * time.Second)},

@@ -1,6 +1,6 @@
 package config
 
-// What the page and the schema are made of.
+// Exports for the tests of the page and the schema.
 type Key = key
 
 func (k key) Path() string    { return k.path }
@@ -14,11 +14,11 @@ func (k key) Max() int        { return k.max }
 func (k key) Doc() string     { return k.doc }
 func (k key) Example() string { return k.eg }
 
-// Keys is the table in its order.
+// Keys returns the table in its order.
 func Keys() []Key { return keys }
 
 // Find returns the row of a path.
 func Find(path string) Key { return find(path) }
 
-// DurationPattern is what a schema can check of a length of time.
+// DurationPattern is the part of a duration's form that a schema can check.
 const DurationPattern = durationPattern

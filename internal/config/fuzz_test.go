@@ -11,10 +11,9 @@ import (
 	"rollcall/internal/config"
 )
 
-// FuzzParse: whatever a file holds, it is taken or its problems are named, each
-// on a line that the file has, and no secret that it points to is
-// among them. What is taken has an end to its stop and limits that a lane can
-// keep, and is taken again.
+// FuzzParse checks that any file is either accepted or its problems are reported, each
+// with a line that the file has and without any secret. An accepted file gives a stop
+// that ends and limits that a lane can keep, and it is accepted again.
 func FuzzParse(f *testing.F) {
 	const secret = "zq7xk-w9vjm"
 	files, err := filepath.Glob("testdata/*.yaml")
@@ -40,7 +39,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		if strings.Contains(string(content), "file") || strings.Contains(string(content), "path") {
-			return // whatever it names would be read
+			return // any file that it names would be read
 		}
 		read := func() (*config.Config, error) {
 			return config.Parse("x.yaml", content, func(string) string { return secret })
@@ -48,15 +47,15 @@ func FuzzParse(f *testing.F) {
 		cfg, err := read()
 		if err == nil {
 			if cfg.LongestStop() <= 0 {
-				t.Error("taken, and a stop never ends")
+				t.Error("accepted, but a stop never ends")
 			}
 			for _, org := range cfg.Organisations {
 				if q := org.Quota; q.Calls < 0 || q.Warn < 1 || q.Warn > 100 || q.Reserve < 0 || q.Reserve > 50 {
-					t.Errorf("taken with the quota %+v", q)
+					t.Errorf("accepted with the quota %+v", q)
 				}
 			}
 			if fault := unkept(config.Limits{{Calls: cfg.Egress.Calls, Per: cfg.Egress.Per, Window: config.WindowUnknown}}); fault != "" || cfg.Egress.Name == "" {
-				t.Errorf("taken with the address %+v: %s", cfg.Egress, fault)
+				t.Errorf("accepted with the address %+v: %s", cfg.Egress, fault)
 			}
 			for _, limits := range limitsOf(cfg) {
 				if fault := unkept(limits); fault != "" {
@@ -64,7 +63,7 @@ func FuzzParse(f *testing.F) {
 				}
 			}
 			if _, err := read(); err != nil {
-				t.Errorf("taken, and then not: %v", err)
+				t.Errorf("accepted, and then rejected: %v", err)
 			}
 			return
 		}
@@ -75,7 +74,7 @@ func FuzzParse(f *testing.F) {
 		if strings.Contains(err.Error(), secret) {
 			t.Errorf("a secret is shown: %v", err)
 		}
-		// The parser's end of the file is on a line of its own.
+		// The parser counts the end of the file as a line of its own.
 		lines := strings.Count(strings.ReplaceAll(string(content), "\r", "\n"), "\n") + 2
 		for _, p := range problems.Problems {
 			if p.Text == "" || p.Line < 0 || p.Line > lines {
@@ -88,7 +87,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// limitsOf are those of every lane.
+// limitsOf returns the limits of every lane.
 func limitsOf(cfg *config.Config) []config.Limits {
 	var all []config.Limits
 	for _, org := range cfg.Organisations {
@@ -104,7 +103,7 @@ func limitsOf(cfg *config.Config) []config.Limits {
 	return all
 }
 
-// unkept says why a lane could not keep its limits; "" if it can.
+// unkept returns why a lane could not keep its limits; "" if it can.
 func unkept(limits config.Limits) string {
 	spaced := false
 	pers := map[config.Duration]bool{}
@@ -115,17 +114,17 @@ func unkept(limits config.Limits) string {
 		case l.Window == "":
 			return "a window has no default"
 		case pers[l.Per]:
-			return "two have the same per"
+			return "two limits have the same per"
 		case !l.Daily() && (time.Duration(l.Per) < 100*time.Millisecond || time.Duration(l.Per) > time.Hour):
-			return "a per is out of its bounds"
+			return "a per is out of bounds"
 		case !l.Daily() && time.Duration(l.Per)/time.Duration(even) > 8*time.Second:
-			return "tasks run out of time while they wait"
+			return "tasks time out while they wait"
 		}
 		pers[l.Per] = true
 		spaced = spaced || !l.Daily()
 	}
 	if !spaced || len(limits) > 4 {
-		return "there are too many, or none is spaced"
+		return "too many limits, or none is spaced"
 	}
 	return ""
 }

@@ -13,8 +13,8 @@ import (
 	"rollcall/internal/config"
 )
 
-// A FIFO that nobody writes to, and a device without an end.
-func TestOnlyARegularFileOfABoundedLengthIsRead(t *testing.T) {
+// A FIFO without a writer, and a device without an end.
+func TestOnlyARegularFileOfBoundedLengthIsRead(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fifo, long := filepath.Join(dir, "fifo"), filepath.Join(dir, "long")

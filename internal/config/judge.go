@@ -6,22 +6,21 @@ import (
 	"time"
 )
 
-// MaxTimeout is the longest HTTP timeout that the chain of budgets allows: the
-// handler's own deadline is set to hold it.
+// MaxTimeout is the longest HTTP timeout that fits into the deadline of an attempt.
 const MaxTimeout = 2 * time.Minute
 
-// judge says what is wrong with values whose form is right, and reads the
-// secrets.
+// judge reports what is wrong with values of the right form, and reads the secrets.
 func (d *document) judge(c *Config) {
-	// What the shortest timeout needs; the tenants' own are judged below.
+	// The minimum for the shortest timeout. The tenants' own timeouts are checked
+	// below.
 	if least := time.Second + StopMargin; time.Duration(c.StopTimeout) <= least {
-		d.sayOnce(under(nil, "stop_timeout"), "is %s; it must be more than %s, which the shortest of all calls and its settling take",
+		d.sayOnce(under(nil, "stop_timeout"), "is %s; it must be more than %s, the time of the shortest call and its settle",
 			c.StopTimeout, Duration(least))
 	}
 	d.redis(&c.Redis)
 	d.http(&c.HTTP)
 	if keep := time.Duration(c.DeadLetters.Keep); keep != 0 && keep < 24*time.Hour {
-		d.sayOnce(under(nil, "dead_letters", "keep"), "is %s; it must be 0s, for ever, or 24h or more", c.DeadLetters.Keep)
+		d.sayOnce(under(nil, "dead_letters", "keep"), "is %s; it must be 0s (no limit), or 24h or more", c.DeadLetters.Keep)
 	}
 	d.egress(under(nil, "egress"), c.Egress)
 	seen := map[string]bool{}
@@ -51,8 +50,8 @@ func (d *document) judge(c *Config) {
 	}
 }
 
-// once refuses a name that another of its kind has. An empty one has been told
-// of already.
+// once rejects a name that another thing of its kind has. An empty name was already
+// reported.
 func (d *document) once(seen map[string]bool, kind, name string, path []any, do string) {
 	if name != "" && seen[kind+" "+name] {
 		d.say(path, "is taken by another %s of this file; %s", kind, do)
@@ -60,7 +59,7 @@ func (d *document) once(seen map[string]bool, kind, name string, path []any, do 
 	seen[kind+" "+name] = true
 }
 
-// app identifies the credentials: what the platform counts calls by.
+// app identifies the credentials, by which the platform counts calls.
 func (t *Tenant) app() string {
 	switch {
 	case t.DingTalk != nil && t.DingTalk.AppKey != "":
@@ -103,7 +102,7 @@ func (d *document) laneLimits(path []any, t *Tenant) {
 	}
 }
 
-// hosts sees that both addresses of an app belong together.
+// hosts checks that both addresses of an app belong together.
 func (d *document) hosts(path []any, app *DingTalk) {
 	newer, older := hostOf(app.API), hostOf(app.OAPI)
 	switch {
@@ -117,7 +116,7 @@ func (d *document) hosts(path []any, app *DingTalk) {
 	}
 }
 
-// region is the platform's domain that a host lies in, or "".
+// region returns the platform's domain that a host belongs to, or "".
 func region(host string) string {
 	for _, domain := range []string{"dingtalk.com", "dingtalk.io"} {
 		if host == domain || strings.HasSuffix(host, "."+domain) {
@@ -135,31 +134,31 @@ func hostOf(base string) string {
 	return strings.ToLower(u.Host)
 }
 
-// platform judges a base URL. A worker whose Redis forgets everything may only
-// ever talk to a platform on this machine. What is no URL is not shown: it may
-// hold a password.
+// platform checks a base URL. A worker with an embedded Redis, which loses everything,
+// may only call a platform on this machine. A text that is not a URL is not shown: it
+// may contain a password.
 func (d *document) platform(path []any, base, example string, c *Config) {
 	u, err := url.Parse(base)
 	switch {
 	case err != nil || u.Hostname() == "":
 		d.say(path, "is not a URL; write it as in %s", example)
 	case u.User != nil:
-		d.say(path, "holds a user name, which nothing reads; take it out")
+		d.say(path, "contains a user name, which is not used; remove it")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		d.say(path, "holds more than an address; take out what follows the ? or #")
+		d.say(path, "contains more than an address; remove the part after the ? or #")
 	case u.Scheme == "http" && !isLoopback(u.Host):
-		d.say(path, "begins with http:// and so would show the credentials to everyone on the way; write https://%s", u.Host)
+		d.say(path, "begins with http:// so anyone on the network could read the credentials; write https://%s", u.Host)
 	case u.Scheme != "http" && u.Scheme != "https":
 		d.say(path, "begins with %s://; write https://%s", shortened(u.Scheme), u.Host)
 	case c.Redis.Embedded != "" && !isLoopback(u.Host):
-		d.say(path, "is a real platform, and the embedded Redis forgets on every restart what was done there; "+
-			"name a real Redis by redis.url")
+		d.say(path, "is a real platform, but the embedded Redis loses on every restart what was done there; "+
+			"configure a real Redis with redis.url")
 	}
 }
 
 func (d *document) secret(path []any, s *Source) {
 	if s.IsZero() {
-		return // told of already, or not required
+		return // already reported, or not required
 	}
 	value, err := s.read(d.getenv, d.dir)
 	if err != nil {
@@ -169,7 +168,7 @@ func (d *document) secret(path []any, s *Source) {
 	s.Value = value
 }
 
-// timeout judges the length of one exchange, which a stop has to wait for.
+// timeout checks the length of one exchange, which a stop must wait for.
 func (d *document) timeout(path []any, length, stop Duration) {
 	longest := time.Duration(length) + StopMargin
 	switch {

@@ -7,18 +7,17 @@ import (
 )
 
 const (
-	// shortestPer and longestPer bound what is spaced: at less, the spread of
-	// the requests' ways outweighs the spacing; of what is longer, only a day
-	// is counted.
+	// shortestPer and longestPer bound what is spaced. Below shortestPer, the spread of
+	// the network delay outweighs the spacing. Above longestPer, only a day is counted.
 	shortestPer = 100 * time.Millisecond
 	longestPer  = time.Hour
-	// slowest is the longest time a call: at less, the tasks that wait side by
-	// side for their slots outlive the shortest deadline of an attempt, 34 s.
+	// slowest is the longest interval between calls. With a longer one, the tasks that
+	// wait for their slots outlive the shortest deadline of an attempt, 34 s.
 	slowest = 8 * time.Second
 )
 
-// limits judges each limit of a lane, and whether they fit together. What has
-// no value here has been told of.
+// limits checks each limit of a lane, and whether they fit together. Values that are
+// missing here were already reported.
 func (d *document) limits(path []any, limits Limits) {
 	listed := false
 	if node := d.at(path); node != nil {
@@ -33,7 +32,7 @@ func (d *document) limits(path []any, limits Limits) {
 		}
 		d.limit(at, l)
 		if other, taken := first[l.Per]; taken && l.Per != 0 {
-			d.say(at, "is of the same per as limit %d, %s; keep the one with fewer calls", other+1, l.Per)
+			d.say(at, "has the same per as limit %d, %s; keep the one with fewer calls", other+1, l.Per)
 		} else {
 			first[l.Per] = i
 		}
@@ -54,31 +53,30 @@ func (d *document) limit(path []any, l Limit) {
 	case per < shortestPer || per > longestPer:
 		d.say(under(path, "per"), "is %s; it must be %s to %s, or 24h for a calendar day, as in {calls: 20, per: 1s}",
 			l.Per, Duration(shortestPer), Duration(longestPer))
-	case l.Calls == 0: // told of already
+	case l.Calls == 0: // already reported
 	case spaced <= 0:
 		d.say(under(path, "burst"), "is %d; it must be less than calls, %d: what is left is spaced over the %s",
 			l.Burst, l.Calls, l.Per)
 	case per/time.Duration(spaced) > slowest && l.Burst > 0:
-		d.say(path, "is %s, so the calls beyond its burst are %s apart; tasks would run out of time while they wait, "+
+		d.say(path, "is %s, so the calls beyond its burst are %s apart; tasks would time out while they wait, "+
 			"so lower burst until there is at least one call in %s", l, Duration((per / time.Duration(spaced)).Round(time.Millisecond)), Duration(slowest))
 	case per/time.Duration(spaced) > slowest:
-		d.say(path, "is %s; tasks would run out of time while they wait, so allow at least one call in %s", l, Duration(slowest))
+		d.say(path, "is %s; tasks would time out while they wait, so allow at least one call in %s", l, Duration(slowest))
 	}
 }
 
-// day judges a limit that is counted, to which what is said of spacing would
-// change nothing.
+// day checks a limit that is counted. Settings of the spacing have no meaning for it.
 func (d *document) day(path []any, l Limit) {
 	if l.Window == WindowSliding || l.Window == WindowBucket {
-		d.say(under(path, "window"), "is %s, but 24h is a calendar day in Asia/Shanghai; take window out", l.Window)
+		d.say(under(path, "window"), "is %s, but 24h is a calendar day in Asia/Shanghai; remove window", l.Window)
 	}
 	if l.Burst > 0 {
-		d.say(under(path, "burst"), "is %d, but the calls of 24h are counted and not spaced; take burst out", l.Burst)
+		d.say(under(path, "burst"), "is %d, but the calls of 24h are counted and not spaced; remove burst", l.Burst)
 	}
 }
 
-// egress judges what all lanes that leave from one address share: each of them
-// waits for it as for its own limits.
+// egress checks the limit of an address. Every lane that calls from it waits for it as
+// for its own limits.
 func (d *document) egress(path []any, e Egress) {
 	per := time.Duration(e.Per)
 	switch {
@@ -86,7 +84,7 @@ func (d *document) egress(path []any, e Egress) {
 	case per < shortestPer || per > longestPer:
 		d.say(under(path, "per"), "is %s; it must be %s to %s, and DingTalk's is 20s", e.Per, Duration(shortestPer), Duration(longestPer))
 	case e.Calls > 0 && per/time.Duration(e.Calls) > slowest:
-		d.say(path, "is %d per %s; tasks would run out of time while they wait, so allow at least one call in %s",
+		d.say(path, "is %d per %s; tasks would time out while they wait, so allow at least one call in %s",
 			e.Calls, e.Per, Duration(slowest))
 	}
 }

@@ -25,7 +25,7 @@ func (d *document) redis(r *Redis) {
 		d.addresses(under(path, "sentinel", "addresses"), s.Addresses, "127.0.0.1:26379")
 		d.secret(under(path, "sentinel", "password"), &s.Password)
 		if s.Username != "" && s.Password.IsZero() {
-			d.say(under(path, "sentinel", "username"), "has no password beside it; add password: {file: /path}")
+			d.say(under(path, "sentinel", "username"), "has no password; add password: {file: /path}")
 		}
 	}
 	if c := r.Cluster; c != nil {
@@ -40,15 +40,15 @@ func (d *document) redis(r *Redis) {
 func (d *document) embedded(path []any, r *Redis) {
 	d.listener(under(path, "embedded"), r.Embedded, "127.0.0.1:6390")
 	if isAddress(r.Embedded) && !isLoopback(r.Embedded) {
-		d.say(under(path, "embedded"), "is %s, which other machines can reach, and it asks nobody for a password; "+
+		d.say(under(path, "embedded"), "is %s, which other machines can reach, and the embedded Redis has no password; "+
 			"write a loopback address, as in 127.0.0.1:6390", r.Embedded)
 	}
 	if r.Username != "" || !r.Password.IsZero() || r.TLS != nil {
-		d.say(path, "has username, password or tls beside embedded, whose Redis knows none of them; take them out")
+		d.say(path, "has username, password or tls, which the embedded Redis does not support; remove them")
 	}
 }
 
-// redisURL never shows the address: it may hold a password.
+// redisURL checks the URL without ever showing it: it may contain a password.
 func (d *document) redisURL(path []any, r *Redis) {
 	u, err := url.Parse(r.URL)
 	switch {
@@ -57,11 +57,11 @@ func (d *document) redisURL(path []any, r *Redis) {
 	case u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix":
 		d.say(path, "begins with %s://; write redis://host:port/db, or rediss:// for TLS", shortened(u.Scheme))
 	case u.User != nil || strings.Contains(u.Path+u.RawQuery+u.Fragment, "@"):
-		d.say(path, "holds a user or a password; take them out, and write username: NAME and password: {file: /path} beside url")
+		d.say(path, "contains a user or a password; remove them, and write username: NAME and password: {file: /path} next to url")
 	case u.Scheme != "unix" && u.Hostname() == "":
 		d.say(path, "names no host; write it as in redis://127.0.0.1:6379/0")
 	case r.TLS != nil && u.Scheme != "rediss":
-		d.say(path, "begins with %s://, so redis.tls would not be used; write rediss://, or take tls out", u.Scheme)
+		d.say(path, "begins with %s://, so redis.tls would not be used; write rediss://, or remove tls", u.Scheme)
 	}
 }
 
@@ -76,20 +76,20 @@ func (d *document) addresses(path []any, addresses []string, example string) {
 		case strings.Contains(address, "://"):
 			d.say(here, "has an entry that is a URL; write host and port alone, as in %s", example)
 		case err != nil || host == "" || !isAddress(address):
-			d.say(here, "has the entry %s, which is no address; write host and port, as in %s", shortened(address), example)
+			d.say(here, "has the entry %s, which is not an address; write host and port, as in %s", shortened(address), example)
 		case seen[address]:
-			d.say(here, "names %s twice; take one out", address)
+			d.say(here, "names %s twice; remove one", address)
 		}
 		seen[address] = true
 	}
 }
 
-// tls resolves the paths, and reads the files once: that a certificate and its
-// key do not fit is better told now than by the first connection.
+// tls resolves the paths and reads the files once: a certificate that does not match
+// its key should be reported now, not at the first connection.
 func (d *document) tls(path []any, t *TLS) {
 	for _, p := range []*string{&t.CA, &t.Cert, &t.Key} {
 		if *p != "" {
-			*p = beside(d.dir, *p)
+			*p = resolvePath(d.dir, *p)
 		}
 	}
 	if t.CA != "" {
@@ -98,14 +98,14 @@ func (d *document) tls(path []any, t *TLS) {
 		case err != nil:
 			d.say(under(path, "ca"), "comes from the file %s, %s", t.CA, reason(err))
 		case !x509.NewCertPool().AppendCertsFromPEM(pem):
-			d.say(under(path, "ca"), "comes from the file %s, which holds no certificate in PEM form", t.CA)
+			d.say(under(path, "ca"), "comes from the file %s, which contains no certificate in PEM form", t.CA)
 		}
 	}
 	switch {
 	case t.Cert != "" && t.Key == "":
-		d.say(under(path, "cert"), "has no key beside it; add key: /path")
+		d.say(under(path, "cert"), "has no key; add key: /path")
 	case t.Cert == "" && t.Key != "":
-		d.say(under(path, "key"), "has no cert beside it; add cert: /path")
+		d.say(under(path, "key"), "has no cert; add cert: /path")
 	case t.Cert != "":
 		d.pair(path, t)
 	}
@@ -134,7 +134,7 @@ func (d *document) http(h *HTTP) {
 		d.listener(under(path, "listen"), h.Listen, "127.0.0.1:8080")
 	}
 	if isAddress(h.Listen) && !isLoopback(h.Listen) && len(h.Users) == 0 {
-		d.say(under(path, "listen"), "is %s, which other machines can reach, and there is no user who would have to log in; "+
+		d.say(under(path, "listen"), "is %s, which other machines can reach, and no user is configured, so anyone could open the pages; "+
 			"add one under http.users, or write 127.0.0.1", h.Listen)
 	}
 	seen := map[string]bool{}
@@ -143,7 +143,7 @@ func (d *document) http(h *HTTP) {
 		here := under(path, "users", i)
 		d.once(seen, "user", u.Name, under(here, "name"), "choose another name")
 		if strings.Contains(u.Name, ":") {
-			d.say(under(here, "name"), "holds a colon, which ends the name in HTTP's basic auth; choose another name")
+			d.say(under(here, "name"), "contains a colon, which ends the name in HTTP's basic auth; choose another name")
 		}
 		d.secret(under(here, "password"), &u.Password)
 	}
@@ -151,20 +151,20 @@ func (d *document) http(h *HTTP) {
 
 func (d *document) listener(path []any, address, example string) {
 	if !isAddress(address) {
-		d.say(path, "is %s, which is no address; write host and port, as in %s", shortened(address), example)
+		d.say(path, "is %s, which is not an address; write host and port, as in %s", shortened(address), example)
 	}
 }
 
-// isAddress reports whether text is host:port; an empty host is every address
-// of this machine.
+// isAddress reports whether text is host:port. An empty host means every address of
+// this machine.
 func isAddress(text string) bool {
 	host, port, err := net.SplitHostPort(text)
 	n, convErr := strconv.Atoi(port)
 	return err == nil && convErr == nil && n >= 0 && n <= 65535 && !strings.ContainsAny(host, "/@ ")
 }
 
-// isLoopback reports whether host, with or without a port, is this machine. A
-// name other than localhost is not looked up: it may change.
+// isLoopback reports whether host, with or without a port, is this machine. A name
+// other than localhost is not resolved, because its address may change.
 func isLoopback(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h

@@ -10,13 +10,13 @@ import (
 
 func (d *document) schedule(path []any, s *Schedule, c *Config) {
 	if s.Zone == "Local" {
-		d.say(under(path, "zone"), "is Local, which is another one on another machine; write an IANA name, as in Asia/Shanghai or UTC")
+		d.say(under(path, "zone"), "is Local, which differs between machines; write an IANA name, as in Asia/Shanghai or UTC")
 	} else if _, err := time.LoadLocation(s.Zone); err != nil {
-		d.say(under(path, "zone"), "is %s, which is no time zone; write an IANA name, as in Asia/Shanghai or UTC", shortened(s.Zone))
+		d.say(under(path, "zone"), "is %s, which is not a time zone; write an IANA name, as in Asia/Shanghai or UTC", shortened(s.Zone))
 	}
 	d.cron(under(path, "cron"), s)
 	if s.Roster != "" {
-		s.Roster = beside(d.dir, s.Roster)
+		s.Roster = resolvePath(d.dir, s.Roster)
 		d.roster(under(path, "roster"), s.Roster, c)
 	}
 	if s.Courses != nil {
@@ -28,9 +28,9 @@ func (d *document) cron(path []any, s *Schedule) {
 	const form = "write minute, hour, day of the month, month and weekday, as in 30 2 * * * for half past two every night"
 	switch fields := strings.Fields(s.Cron); {
 	case len(fields) == 0:
-		return // told of already
+		return // already reported
 	case strings.HasPrefix(s.Cron, "@"):
-		d.say(path, "is %s, a short form that is not taken here; %s", shortened(s.Cron), form)
+		d.say(path, "is %s, a short form that is not supported; %s", shortened(s.Cron), form)
 		return
 	case strings.Contains(fields[0], "TZ="):
 		d.say(path, "names a time zone; write it under zone")
@@ -44,7 +44,7 @@ func (d *document) cron(path []any, s *Schedule) {
 	case err != nil:
 		d.say(path, "is %q: %v; %s", s.Cron, err, form)
 	case parsed.Next(time.Unix(0, 0).UTC()).IsZero():
-		d.say(path, "is %q, a day that never comes; %s", s.Cron, form)
+		d.say(path, "is %q, a day that does not exist; %s", s.Cron, form)
 	}
 }
 
@@ -55,7 +55,7 @@ func (d *document) roster(path []any, file string, c *Config) {
 		d.say(path, "is the file %s, %s", file, reason(err))
 		return
 	case !info.Mode().IsRegular():
-		d.say(path, "is %s, which is no file; name a CSV file", file)
+		d.say(path, "is %s, which is not a file; name a CSV file", file)
 		return
 	}
 	f, err := os.Open(file)
@@ -63,9 +63,9 @@ func (d *document) roster(path []any, file string, c *Config) {
 		d.say(path, "is the file %s, %s", file, reason(err))
 		return
 	}
-	_ = f.Close() // it was only read from
+	_ = f.Close() // opened only for reading
 	if !c.anyTenant(func(t *Tenant) bool { return t.DingTalk != nil }) {
-		d.say(path, "holds nicknames, and no tenant of this file is on DingTalk; add one, or sync courses instead")
+		d.say(path, "contains nicknames, but no tenant of this file is on DingTalk; add one, or sync courses instead")
 	}
 }
 
@@ -73,14 +73,14 @@ func (d *document) courses(path []any, courses *Courses, c *Config) {
 	named := func(t *Tenant) bool { return t.Name == courses.Tenant }
 	switch tenant := under(path, "tenant"); {
 	case !c.anyTenant(named):
-		d.say(tenant, "is %s, and this file has no tenant of that name; %s", shortened(courses.Tenant), c.schools())
+		d.say(tenant, "is %s, but this file has no tenant with that name; %s", shortened(courses.Tenant), c.schools())
 	case !c.anyTenant(func(t *Tenant) bool { return named(t) && t.DingTalk == nil }):
-		d.say(tenant, "is %s, which is on DingTalk, and courses are ClassIn's; %s", courses.Tenant, c.schools())
+		d.say(tenant, "is %s, which is on DingTalk, but courses exist only on ClassIn; %s", courses.Tenant, c.schools())
 	}
 	seen := map[string]bool{}
 	for i, id := range courses.IDs {
 		if id != "" && seen[id] {
-			d.say(under(path, "ids", i), "names course %s twice; take one out", id)
+			d.say(under(path, "ids", i), "names course %s twice; remove one", id)
 		}
 		seen[id] = true
 	}
@@ -97,7 +97,7 @@ func (c *Config) anyTenant(is func(*Tenant) bool) bool {
 	return false
 }
 
-// schools says which tenants courses can be synced for.
+// schools returns for which tenants courses can be synced.
 func (c *Config) schools() string {
 	var names []string
 	c.anyTenant(func(t *Tenant) bool {
@@ -109,5 +109,5 @@ func (c *Config) schools() string {
 	if len(names) == 0 {
 		return "add a tenant with classin"
 	}
-	return "on ClassIn there is " + strings.Join(names, ", ")
+	return "the tenants on ClassIn are " + strings.Join(names, ", ")
 }

@@ -2,23 +2,23 @@ package config
 
 import "slices"
 
-// key is what a key of the file means. The shape of a file (shape.go), the
-// page, the schema and the defaults all come from here.
+// key describes a key of the file. The validation (shape.go), the page, the schema and
+// the defaults are all derived from it.
 type key struct {
-	path     string   // from the top; [] after what is a list
-	required bool     // it must be there wherever what holds it is
-	one      string   // of the keys beside it with the same word, exactly one must be there
-	def      string   // YAML that stands in for a missing key; in a group of one, where none is there
-	enum     []string // the values that it may have
-	pattern  string   // that a text must match, or each one in a list
-	min, max int      // of a number, which is never less than 0; of a list, how many; max 0: no end
-	says     string   // the pattern in words
-	eg       string   // what could stand there, for advice
-	doc      string   // of a key: for a cell of a table. Of a section: a paragraph
+	path     string   // path from the top; [] after a list
+	required bool     // it must be present if its section is
+	one      string   // of the keys of this section with the same word, exactly one must be present
+	def      string   // default as YAML; in a group: used if no key of the group is present
+	enum     []string // allowed values
+	pattern  string   // regular expression for a text, or for each text of a list
+	min, max int      // bounds of a number (never below 0) or of a list's length; max 0: none
+	says     string   // the pattern in plain words
+	eg       string   // example for advice
+	doc      string   // for a key: cell of a table. For a section: a paragraph
 }
 
 const (
-	// namePattern is that of a queue's first part; tasks judges it again.
+	// namePattern is that of a queue's first part; tasks checks it again.
 	namePattern     = `^[a-z0-9][a-z0-9-]{0,38}$`
 	nameWords       = "1 to 39 of a-z, 0-9 and -, not beginning with -"
 	coursePattern   = `^[1-9][0-9]{0,18}$`
@@ -26,98 +26,98 @@ const (
 	sidPattern      = `^[0-9]{1,19}$`
 	sidWords        = "digits in quotes, as ClassIn shows the number: sid: \"1234567\""
 	durationPattern = `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
-	// Off is the address of a listener that is not wanted.
+	// Off is the address of a disabled listener.
 	Off = "off"
 )
 
-// keys is in the order of the page. What stands under "secret" and "limit" is
-// what every secret and every limit holds.
+// keys is in the order of the page. The rows of "secret" and "limit" apply to every
+// secret and every limit.
 var keys = []key{
-	{path: "", doc: "One file describes a worker. The same file can stand on every machine: what differs, the secrets, comes from outside."},
-	{path: "stop_timeout", def: "150s", doc: "how long the service manager lets a worker stop before it kills it; set systemd's `TimeoutStopSec` or Kubernetes' `terminationGracePeriodSeconds` to the same. Must be more than the longest `timeout` + 31 s"},
+	{path: "", doc: "One file describes a worker. The same file can be used on every machine: the secrets, which differ, come from outside."},
+	{path: "stop_timeout", def: "150s", doc: "how long the service manager waits for a worker to stop before it kills it; set systemd's `TimeoutStopSec` or Kubernetes' `terminationGracePeriodSeconds` to the same. Must be more than the longest `timeout` + 31 s"},
 
-	{path: "redis", doc: "Where the tasks and rollcall's own record are: exactly one of `url`, `embedded`, `sentinel` and `cluster`. Redis 6.2 or later, persistent, with `maxmemory-policy noeviction`: what it loses, rollcall forgets."},
-	{path: "redis.url", one: "redis", def: "redis://127.0.0.1:6379/0", doc: "of a single server: `redis://host:port/db`, or `rediss://` for TLS. No user or password in it; go-redis' [options](https://pkg.go.dev/github.com/redis/go-redis/v9#ParseURL) may stand in the query"},
-	{path: "redis.embedded", one: "redis", doc: "the loopback address of a Redis inside the worker, for trying out. It keeps nothing, so platforms must be on a loopback address too"},
+	{path: "redis", doc: "The Redis that stores the tasks and rollcall's own records: exactly one of `url`, `embedded`, `sentinel` and `cluster`. Redis 6.2 or later, persistent, with `maxmemory-policy noeviction`: data that Redis loses is lost to rollcall."},
+	{path: "redis.url", one: "redis", def: "redis://127.0.0.1:6379/0", doc: "URL of a single server: `redis://host:port/db`, or `rediss://` for TLS. No user or password in it; go-redis' [options](https://pkg.go.dev/github.com/redis/go-redis/v9#ParseURL) may be given in the query"},
+	{path: "redis.embedded", one: "redis", doc: "the loopback address of a Redis inside the worker, for trials. It stores nothing on disk, so platforms must be on a loopback address too"},
 	{path: "redis.sentinel", one: "redis", doc: "A master with replicas, found through its sentinels."},
 	{path: "redis.sentinel.master", required: true, eg: `mymaster`, doc: "the name under which the sentinels watch the master"},
-	{path: "redis.sentinel.addresses", required: true, eg: `["10.0.0.1:26379", "10.0.0.2:26379"]`, min: 1, doc: "of the sentinels, each `host:port`"},
+	{path: "redis.sentinel.addresses", required: true, eg: `["10.0.0.1:26379", "10.0.0.2:26379"]`, min: 1, doc: "addresses of the sentinels, each `host:port`"},
 	{path: "redis.sentinel.username", doc: "ACL user at the sentinels"},
-	{path: "redis.sentinel.password", doc: "of that user, or of the sentinels' default user"},
+	{path: "redis.sentinel.password", doc: "password of that user, or of the sentinels' default user"},
 	{path: "redis.cluster", one: "redis", doc: "A Redis Cluster."},
-	{path: "redis.cluster.addresses", required: true, eg: `["10.0.0.1:7000", "10.0.0.2:7000"]`, min: 1, doc: "of some of its nodes, each `host:port`; the others are learned from them"},
+	{path: "redis.cluster.addresses", required: true, eg: `["10.0.0.1:7000", "10.0.0.2:7000"]`, min: 1, doc: "addresses of some of its nodes, each `host:port`; the others are discovered"},
 	{path: "redis.username", doc: "ACL user"},
-	{path: "redis.password", doc: "of that user, or of the default user"},
-	{path: "redis.tls", doc: "How Redis is spoken to in private. With `sentinel` or `cluster` an empty section, `tls: {}`, turns TLS on with the machine's own authorities; with `url` write `rediss://`, and this section where that is not enough."},
+	{path: "redis.password", doc: "password of that user, or of the default user"},
+	{path: "redis.tls", doc: "TLS settings of the connections to Redis. With `sentinel` or `cluster` an empty section, `tls: {}`, turns TLS on with the machine's own certificate authorities; with `url` write `rediss://`, and add this section only for other settings."},
 	{path: "redis.tls.ca", doc: "PEM file with the authorities that sign the server's certificate; default: those of the machine"},
-	{path: "redis.tls.cert", doc: "PEM file with the worker's own certificate, where the server asks for one; needs `key`"},
-	{path: "redis.tls.key", doc: "PEM file with its key; one that others can read is refused"},
-	{path: "redis.tls.server_name", doc: "the name in the server's certificate, where it is not the host of the address"},
+	{path: "redis.tls.cert", doc: "PEM file with the worker's own certificate, if the server asks for one; needs `key`"},
+	{path: "redis.tls.key", doc: "PEM file with its key; a file that others can read is rejected"},
+	{path: "redis.tls.server_name", doc: "the name in the server's certificate, if it is not the host of the address"},
 
-	{path: "http", doc: "What the worker serves to people and machines: the [web UI](worker.md#the-web-ui), metrics and probes."},
+	{path: "http", doc: "The worker's web server: the [web UI](worker.md#the-web-ui), metrics and probes."},
 	{path: "http.listen", def: "127.0.0.1:8080", doc: "where it listens, `host:port`, or `\"off\"`. An address that other machines reach needs at least one user"},
-	{path: "http.users", doc: "Who may log in, by name and password (HTTP basic auth). None: everybody who reaches the address, which must be a loopback one. On other addresses put a proxy that speaks TLS in front: basic auth alone is readable on the way."},
+	{path: "http.users", doc: "The users who may log in, by name and password (HTTP basic auth). Without users everyone who can reach the address has access, so it must be a loopback address. On other addresses put a proxy with TLS in front: basic auth alone can be read on the network."},
 	{path: "http.users[].name", required: true, eg: `operator`, doc: "without a colon; each name once"},
-	{path: "http.users[].password", required: true, doc: "of that user"},
+	{path: "http.users[].password", required: true, doc: "password of that user"},
 	{path: "http.writable", def: "false", doc: "whether the web UI may run, delete and archive tasks and pause queues"},
-	{path: "http.show_personal_data", def: "false", doc: "whether it shows names and IDs of people; else they are masked"},
+	{path: "http.show_personal_data", def: "false", doc: "whether the web UI shows names and IDs of people; otherwise they are masked"},
 
-	{path: "log", doc: "What is logged, to the standard error."},
-	{path: "log.level", def: "info", enum: []string{"debug", "info", "warn", "error"}, doc: "the least that is logged"},
-	{path: "log.format", def: "auto", enum: []string{"auto", "text", "json"}, doc: "`auto`: text on a terminal, else JSON"},
-	{path: "log.show_personal_data", def: "false", doc: "whether names and IDs of people are written out; else they are masked"},
+	{path: "log", doc: "The log, which is written to the standard error."},
+	{path: "log.level", def: "info", enum: []string{"debug", "info", "warn", "error"}, doc: "lowest level that is logged"},
+	{path: "log.format", def: "auto", enum: []string{"auto", "text", "json"}, doc: "`auto`: text on a terminal, otherwise JSON"},
+	{path: "log.show_personal_data", def: "false", doc: "whether names and IDs of people are logged; otherwise they are masked"},
 
-	{path: "dead_letters", doc: "How long [dead letters](dead-letters.md) are kept that nobody deals with."},
-	{path: "dead_letters.keep", def: "0s", doc: "what died longer ago is discarded with its archived task, looked for every hour: 24h or more, e.g. `8760h` for a year. `0s`: never, a person deals with each. Workers of one Redis should say the same: the shortest counts"},
+	{path: "dead_letters", doc: "How long [dead letters](dead-letters.md) are kept if no person replays or discards them."},
+	{path: "dead_letters.keep", def: "0s", doc: "older dead letters are discarded with their archived tasks, checked every hour: 24h or more, e.g. `8760h` for a year. `0s`: never; a person handles each. Workers of one Redis should have the same value: the shortest applies"},
 
 	{path: "egress", doc: "The address that DingTalk sees, and what DingTalk lets through from one address over all tenants. An address that sends more is [banned for five minutes](https://open.dingtalk.com/document/development/how-to-process-api-throttling-on-the-dingtalk-server)."},
-	{path: "egress.name", def: "default", pattern: namePattern, says: nameWords, doc: "as that of an organisation. Workers that share an outgoing address share the name, and so one count; those with an address of their own need another"},
-	{path: "egress.calls", def: "10000", min: 1, doc: "calls in any window of the length `per`, 1 or more. Lower it where other programs use the same address"},
-	{path: "egress.per", def: "20s", doc: "that length, 100 ms to 1 h, with at least one call in 8 s"},
+	{path: "egress.name", def: "default", pattern: namePattern, says: nameWords, doc: "as that of an organisation. Workers that share an outgoing address must use the same name, and share one count; workers with another address need another name"},
+	{path: "egress.calls", def: "10000", min: 1, doc: "calls in any window of the length `per`, 1 or more. Lower it if other programs use the same address"},
+	{path: "egress.per", def: "20s", doc: "length of the window, 100 ms to 1 h, with at least one call in 8 s"},
 
 	{path: "organisations", required: true, min: 1, doc: "At least one. An organisation is a DingTalk corp or a ClassIn school, or both under one name."},
-	{path: "organisations[].name", required: true, eg: `lakeside`, pattern: namePattern, says: nameWords, doc: "1 to 39 of `a-z`, `0-9` and `-`, not beginning with `-`. It is part of the keys in Redis: another name is another record"},
+	{path: "organisations[].name", required: true, eg: `lakeside`, pattern: namePattern, says: nameWords, doc: "1 to 39 of `a-z`, `0-9` and `-`, not beginning with `-`. It is part of the keys in Redis: another name means other records"},
 	{path: "organisations[].quota", doc: "The metered calls that DingTalk grants the organisation in a calendar month (Asia/Shanghai), over all of its tenants. ClassIn's calls are not metered. When the edition was upgraded, raise `calls`: a reload (SIGHUP) of one worker takes it over at once, for all."},
-	{path: "organisations[].quota.calls", def: "5000", max: 1_000_000_000, doc: "a month; the default is the standard edition's number. `0`: counted, but not bounded"},
-	{path: "organisations[].quota.warn", def: "80", min: 1, max: 100, doc: "the percentage of `calls` at which a warning begins, 1 to 100"},
-	{path: "organisations[].quota.reserve", def: "10", max: 50, doc: "the percentage of `calls` that is kept for urgent tasks, 0 to 50"},
-	{path: "organisations[].tenants", required: true, min: 1, doc: "At least one. A tenant is one set of credentials: exactly one of `dingtalk` and `classin`. Two tenants of one app (or SID) are refused, since the platform counts them together."},
-	{path: "organisations[].tenants[].name", required: true, eg: `lakeside-dingtalk`, pattern: namePattern, says: nameWords, doc: "as that of an organisation, and unique in the file. Queues are named after it: another name is another set of queues"},
+	{path: "organisations[].quota.calls", def: "5000", max: 1_000_000_000, doc: "calls per month; the default is the standard edition's number. `0`: counted, but not bounded"},
+	{path: "organisations[].quota.warn", def: "80", min: 1, max: 100, doc: "the percentage of `calls` from which a warning is given, 1 to 100"},
+	{path: "organisations[].quota.reserve", def: "10", max: 50, doc: "the percentage of `calls` that is reserved for urgent tasks, 0 to 50"},
+	{path: "organisations[].tenants", required: true, min: 1, doc: "At least one. A tenant is one set of credentials: exactly one of `dingtalk` and `classin`. Two tenants of one app (or SID) are rejected, because the platform counts their calls together."},
+	{path: "organisations[].tenants[].name", required: true, eg: `lakeside-dingtalk`, pattern: namePattern, says: nameWords, doc: "as that of an organisation, and unique in the file. Queues are named after it: another name means other queues"},
 
 	{path: "organisations[].tenants[].dingtalk", one: "platform", doc: "An internal app. Both addresses belong to the region of the app, `.com` or `.io`; its credentials are unknown in the other. The limits' default is what the standard edition allows an app at each API ([call frequency](https://open.dingtalk.com/document/development/call-frequency-limit))."},
-	{path: "organisations[].tenants[].dingtalk.api", required: true, eg: `https://api.dingtalk.io`, doc: "the newer host, `https://api.dingtalk.io` or `.com`. Plain http is taken for a loopback address only"},
+	{path: "organisations[].tenants[].dingtalk.api", required: true, eg: `https://api.dingtalk.io`, doc: "the newer host, `https://api.dingtalk.io` or `.com`. Plain http is accepted for a loopback address only"},
 	{path: "organisations[].tenants[].dingtalk.oapi", required: true, eg: `https://oapi.dingtalk.io`, doc: "the older host, `https://oapi.dingtalk.io` or `.com`"},
 	{path: "organisations[].tenants[].dingtalk.app_key", required: true, eg: `dingabc123`, doc: "\"Client ID\" in the developer console"},
-	{path: "organisations[].tenants[].dingtalk.app_secret", required: true, doc: "\"Client Secret\" there"},
-	{path: "organisations[].tenants[].dingtalk.timeout", def: "15s", doc: "of one HTTP exchange, 1 s to 2 min"},
-	{path: "organisations[].tenants[].dingtalk.nickname_max", def: "30", min: 30, max: 200, doc: "longest nickname in characters, 30 to 200; producers refuse longer ones"},
-	{path: "organisations[].tenants[].dingtalk.id_resend_after", def: "5m", doc: "how long an ID change of which it is not known whether it was applied rests before the same ID is sent again, 1 s to 24 h. Less than some minutes only for trying out: a request that was given up may still be under way"},
+	{path: "organisations[].tenants[].dingtalk.app_secret", required: true, doc: "\"Client Secret\" in the developer console"},
+	{path: "organisations[].tenants[].dingtalk.timeout", def: "15s", doc: "timeout of one HTTP exchange, 1 s to 2 min"},
+	{path: "organisations[].tenants[].dingtalk.nickname_max", def: "30", min: 30, max: 200, doc: "longest nickname in characters, 30 to 200; producers reject longer ones"},
+	{path: "organisations[].tenants[].dingtalk.id_resend_after", def: "5m", doc: "how long an ID change with an unknown outcome waits before the same ID is sent again, 1 s to 24 h. Use less than some minutes only for trials: the abandoned request may still reach the platform"},
 	{path: "organisations[].tenants[].dingtalk.limits"},
-	{path: "organisations[].tenants[].dingtalk.limits.nickname", def: "{calls: 20, per: 1s}", doc: "of `updategroupnick`"},
-	{path: "organisations[].tenants[].dingtalk.limits.group", def: "{calls: 20, per: 1s}", doc: "of `group/update`"},
-	{path: "organisations[].tenants[].dingtalk.limits.id", def: "{calls: 20, per: 1s}", doc: "of `dingTalkIds/change`"},
+	{path: "organisations[].tenants[].dingtalk.limits.nickname", def: "{calls: 20, per: 1s}", doc: "limit of `updategroupnick`"},
+	{path: "organisations[].tenants[].dingtalk.limits.group", def: "{calls: 20, per: 1s}", doc: "limit of `group/update`"},
+	{path: "organisations[].tenants[].dingtalk.limits.id", def: "{calls: 20, per: 1s}", doc: "limit of `dingTalkIds/change`"},
 
 	{path: "organisations[].tenants[].classin", one: "platform", doc: "A school's API access. ClassIn documents no rate; the defaults of the limits are careful."},
 	{path: "organisations[].tenants[].classin.base_url", def: "https://api.eeo.cn", doc: "ClassIn's host"},
 	{path: "organisations[].tenants[].classin.sid", required: true, eg: `"1234567"`, pattern: sidPattern, says: sidWords, doc: "the school's number: digits, in quotes, as ClassIn shows it"},
 	{path: "organisations[].tenants[].classin.secret", required: true, doc: "the school's secret"},
-	{path: "organisations[].tenants[].classin.timeout", def: "60s", doc: "of one HTTP exchange, 1 s to 2 min. A call renames a whole course"},
+	{path: "organisations[].tenants[].classin.timeout", def: "60s", doc: "timeout of one HTTP exchange, 1 s to 2 min. A call renames a whole course"},
 	{path: "organisations[].tenants[].classin.limits"},
 	{path: "organisations[].tenants[].classin.limits.course", def: "{calls: 3, per: 1s}", doc: "of `modifyGroupMemberNickname`"},
 	{path: "organisations[].tenants[].classin.limits.student", def: "{calls: 2, per: 1s}", doc: "of `editSchoolStudent` and `modifyCourseStudentNickName` together: a task makes one call of each"},
 
-	{path: "schedules", doc: "What is enqueued by itself, and when. However many workers run, each time counts once. [`worker check`](worker.md) shows the next times."},
+	{path: "schedules", doc: "Rosters and courses that are enqueued automatically. Each time is carried out once, for any number of workers. [`worker check`](worker.md) shows the next times."},
 	{path: "schedules[].name", required: true, eg: `nightly`, pattern: namePattern, says: nameWords, doc: "as that of an organisation; each name once"},
-	{path: "schedules[].cron", required: true, eg: `30 2 * * *`, doc: "five fields: minute, hour, day of the month, month, weekday. `30 2 * * *` is half past two every night; in quotes where it begins with `*`"},
+	{path: "schedules[].cron", required: true, eg: `30 2 * * *`, doc: "five fields: minute, hour, day of the month, month, weekday. `30 2 * * *` is half past two every night; quote it if it begins with `*`"},
 	{path: "schedules[].zone", def: "Asia/Shanghai", doc: "the time zone that the fields are read in, by its IANA name"},
 	{path: "schedules[].roster", one: "work", doc: "a CSV, XLSX or NDJSON file whose rows are enqueued, [as `enqueue bulk` reads it](files.md#how-a-file-is-read). It is read again each time; it must exist when the worker starts"},
-	{path: "schedules[].courses", one: "work", doc: "The courses of a ClassIn tenant, in place of a roster."},
+	{path: "schedules[].courses", one: "work", doc: "The courses of a ClassIn tenant, instead of a roster."},
 	{path: "schedules[].courses.tenant", required: true, eg: `lakeside-classin`, doc: "the name of a tenant in this file with `classin`"},
 	{path: "schedules[].courses.ids", required: true, eg: `["561290", "561291"]`, min: 1, pattern: coursePattern, says: courseWords, doc: "course ids, digits; each once"},
 
-	{path: "secret", doc: "A secret never stands in the file. In its place stands where to find it, exactly one of:"},
-	{path: "secret.env", one: "source", doc: "the environment variable that holds it; line ends at its end are dropped. It cannot change while the worker runs"},
-	{path: "secret.file", one: "source", doc: "the file that holds it, a regular one of at most 64 KiB; line ends at its end are dropped. A file that others may read or write is refused. A reload (SIGHUP) reads it again"},
+	{path: "secret", doc: "A secret is never written into the file. The file contains where to find it, exactly one of:"},
+	{path: "secret.env", one: "source", doc: "the environment variable that contains it; trailing line ends are removed. It cannot change while the worker runs"},
+	{path: "secret.file", one: "source", doc: "the file that contains it, a regular file of at most 64 KiB; trailing line ends are removed. A file that others may read or write is rejected. A reload (SIGHUP) reads it again"},
 
 	{path: "limit", min: 1, max: 4, doc: "What a platform allows: one limit, `{calls: 20, per: 1s}`, or a list of up to 4 that hold all at once, `[{calls: 20, per: 1s}, {calls: 600, per: 1m}, {calls: 4000, per: 24h}]`. Each has another `per`, and at least one a shorter one than `24h`. A value below what the platform allows leaves room for other programs that use the same credentials.\n\nSends leave evenly spaced, (`per` + spread) / (`calls` - `burst`) apart, since requests that leave evenly do not arrive so. The spread begins at 45 ms (`window: fixed` 25 ms, `bucket` 5 ms) and is [learned](pacing.md#what-the-last-per-cent-costs) from then on. At least one call in 8 s: at a slower pace tasks run out of time while they wait. `24h` is a calendar day in Asia/Shanghai: its calls are counted, not spaced."},
 	{path: "limit.calls", required: true, eg: `20`, min: 1, doc: "1 or more"},
@@ -126,7 +126,7 @@ var keys = []key{
 	{path: "limit.burst", def: "0", doc: "how many calls may leave back to back beyond the even spacing, less than `calls`. The spacing grows accordingly, so that the limit holds all the same. Not with `24h`"},
 }
 
-// find returns what is said of a key; the zero key if nothing is.
+// find returns the row of a key; the zero key if there is none.
 func find(path string) key {
 	if i := slices.IndexFunc(keys, func(k key) bool { return k.path == path }); i >= 0 {
 		return keys[i]

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Day is the Per of a limit that is one of a calendar day in Asia/Shanghai.
+// Day is the Per of a limit for a calendar day in Asia/Shanghai.
 const Day = Duration(24 * time.Hour)
 
 // How a platform counts the calls of a limit: the values of Limit.Window.
@@ -16,11 +16,11 @@ const (
 	WindowBucket  = "bucket"
 )
 
-// Limits hold all at once. Load gives each lane 1 to 4, each of another Per,
-// of which at least one is spaced.
+// Limits apply all at once. Load gives each lane 1 to 4, each with another Per, at
+// least one of them spaced.
 type Limits []Limit
 
-// String reads as in 20 per 1s and 600 per 1m.
+// String formats the limits as in 20 per 1s and 600 per 1m.
 func (ls Limits) String() string {
 	texts := make([]string, len(ls))
 	for i, l := range ls {
@@ -37,11 +37,10 @@ type Limit struct {
 	Burst  int      `yaml:"burst"` // calls that may leave back to back; less than Calls
 }
 
-// Daily tells a limit of a calendar day, which is counted, from one that is
-// spaced.
+// Daily reports whether the limit is for a calendar day: it is counted, not spaced.
 func (l Limit) Daily() bool { return l.Per == Day }
 
-// String reads as in 20 per 1s, or 20 per 1s (fixed window, burst of 5).
+// String formats the limit as in 20 per 1s, or 20 per 1s (fixed window, burst of 5).
 func (l Limit) String() string {
 	var more []string
 	switch l.Window {

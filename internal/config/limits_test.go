@@ -10,7 +10,7 @@ import (
 	"rollcall/internal/config"
 )
 
-// courseLimits parses a file whose only limits are these.
+// courseLimits parses a file with only these limits.
 func courseLimits(text string) (config.Limits, error) {
 	cfg, err := config.Parse("x.yaml", []byte("organisations: [{name: o, tenants: [{name: t, classin: {sid: '1', secret: {env: S}, "+
 		"limits: {course: "+text+"}}}]}]"), func(string) string { return "s" })
@@ -45,12 +45,12 @@ func TestOnlyADayIsCountedRatherThanSpaced(t *testing.T) {
 	t.Parallel()
 	for per, daily := range map[config.Duration]bool{config.Day: true, config.Day - 1: false, config.Duration(time.Second): false} {
 		if got := (config.Limit{Calls: 1, Per: per}).Daily(); got != daily {
-			t.Errorf("a limit per %s is of a day: %t", per, got)
+			t.Errorf("a limit per %s is daily: %t", per, got)
 		}
 	}
 }
 
-func TestTheBoundsOfALimitAreThoseThatThePageNames(t *testing.T) {
+func TestTheBoundsOfALimitAreThoseOfThePage(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"{calls: 1, per: 100ms}":           "",
@@ -62,7 +62,7 @@ func TestTheBoundsOfALimitAreThoseThatThePageNames(t *testing.T) {
 		"{calls: 20, per: 1s, burst: 20}":  "less than calls, 20",
 		"{calls: 460, per: 1h, burst: 10}": "",
 		"{calls: 460, per: 1h, burst: 11}": "lower burst until",
-		// A day may be of fewer calls than one in 8 s: it spaces nothing.
+		// A day may have fewer calls than one in 8 s: it is not spaced.
 		"[{calls: 1, per: 1s}, {calls: 1, per: 24h, window: fixed}]":                            "",
 		"[{calls: 1, per: 1s}, {calls: 2, per: 2s}, {calls: 3, per: 3s}, {calls: 4, per: 24h}]": "",
 	} {
@@ -71,12 +71,12 @@ func TestTheBoundsOfALimitAreThoseThatThePageNames(t *testing.T) {
 			t.Errorf("%s is refused: %v", text, err)
 		}
 		if want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Errorf("%s: %v, want a refusal that says %q", text, err, want)
+			t.Errorf("%s: %v, want an error that contains %q", text, err, want)
 		}
 	}
 }
 
-func TestLimitsReadAsPeopleSayThem(t *testing.T) {
+func TestLimitsAreFormattedForPeople(t *testing.T) {
 	t.Parallel()
 	for want, text := range map[string]string{
 		"3 per 1s": "{calls: 3, per: 1s, window: unknown, burst: 0}",

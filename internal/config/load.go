@@ -14,9 +14,9 @@ import (
 	"rollcall/internal/readfile"
 )
 
-// Load reads and judges the file at path. getenv is where secrets are looked
-// up. Relative paths in the file begin at its directory. The error is a
-// *ProblemsError unless the file cannot be read.
+// Load reads and validates the file at path. getenv looks up secrets. Relative paths in
+// the file start at its directory. The error is a *ProblemsError unless the file cannot
+// be read.
 func Load(path string, getenv func(string) string) (*Config, error) {
 	content, err := readfile.Whole(path, configMax)
 	if err != nil {
@@ -25,7 +25,8 @@ func Load(path string, getenv func(string) string) (*Config, error) {
 	return Parse(path, content, getenv)
 }
 
-// Parse is Load for content that is at hand; name stands in the problems.
+// Parse does the same as Load for content that is in memory. name appears in the
+// problems.
 func Parse(name string, content []byte, getenv func(string) string) (*Config, error) {
 	var root yaml.Node
 	if err := yaml.Load(content, &root); err != nil {
@@ -35,8 +36,8 @@ func Parse(name string, content []byte, getenv func(string) string) (*Config, er
 	cfg := new(Config)
 	if clean := d.shape(d.root, reflect.TypeFor[Config](), nil, ""); clean != nil {
 		if err := clean.Load(cfg); err != nil {
-			// What shape lets through can be loaded; this is a defect of ours.
-			d.say(nil, "cannot be read, and that is a fault of rollcall; please report it: %v", err)
+			// shape has checked the form, so an error here is a defect of rollcall.
+			d.say(nil, "cannot be read because of a fault of rollcall; please report it: %v", err)
 		}
 		d.judge(cfg)
 	}
@@ -47,8 +48,8 @@ func Parse(name string, content []byte, getenv func(string) string) (*Config, er
 	return cfg, nil
 }
 
-// syntaxProblem says in a person's words why a file is not YAML. The parser's
-// own words may quote the file, and with it a secret.
+// syntaxProblem explains why a file is not YAML. It does not use the parser's message,
+// which may quote the file and with it a secret.
 func syntaxProblem(err error) Problem {
 	if many, ok := errors.AsType[*yaml.LoadErrors](err); ok && len(many.Errors) > 0 {
 		err = many.Errors[0]
@@ -67,20 +68,20 @@ func syntaxProblem(err error) Problem {
 	case says("no documents"):
 		return Problem{Text: "the file is empty; begin it with organisations:"}
 	case says("found multiple"):
-		return Problem{Text: "the file holds more than one document; take out what follows the line ---"}
+		return Problem{Text: "the file contains more than one document; remove everything after the line ---"}
 	case says("mapping values are not allowed"):
-		p.Text = "a colon stands where none can; check the indentation, and quote a text that holds a colon and a space"
+		p.Text = "unexpected colon; check the indentation, and quote a text that contains a colon and a space"
 	case says("unexpected end of stream"):
-		p.Text = "a quotation mark is opened and never closed"
+		p.Text = "a quotation mark is not closed"
 		if begins != "" {
 			p.Line = fault.ContextMark.Line
 		}
 	case says("cannot start any token"):
-		p.Text = "a character stands where none can; indent with spaces, not tabs, and quote a value that begins with @, % or `"
+		p.Text = "unexpected character; indent with spaces, not tabs, and quote a value that begins with @, % or `"
 	case says("unknown anchor"), says("alphabetic or numeric"):
-		p.Text = "a value begins with * and so means another one, which does not exist; put it in quotes if it is meant as it stands"
+		p.Text = "a value begins with *, which refers to an anchor that does not exist; quote it if it is a plain text"
 	case says("did not find expected"), says("could not find expected"):
-		p.Text = "a bracket, a colon or a line's indentation does not fit what stands around it" + begins
+		p.Text = "a bracket, a colon or the indentation of a line does not match its surroundings" + begins
 	default:
 		p.Text = "the file is not YAML here; check indentation, brackets and quotation marks" + begins
 	}

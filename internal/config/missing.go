@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// oneOfEach sees that of the keys that exclude each other one is there.
+// oneOfEach checks that exactly one of the keys that exclude each other is present.
 func (d *document) oneOfEach(clean *yaml.Node, t reflect.Type, path []any, rule string, present func(string) bool) {
 	var names, given []string
 	def := ""
@@ -40,7 +40,7 @@ func (d *document) oneOfEach(clean *yaml.Node, t reflect.Type, path []any, rule 
 	}
 }
 
-// fill adds what is missing: defaults, and the sections that hold some.
+// fill adds missing values: defaults, and the sections that contain some.
 func (d *document) fill(clean *yaml.Node, t reflect.Type, path []any, rule string, present func(string) bool) {
 	for _, name := range fieldNames(t) {
 		if present(name) {
@@ -55,7 +55,7 @@ func (d *document) fill(clean *yaml.Node, t reflect.Type, path []any, rule strin
 			d.sayOnce(under(path, name), "is missing%s", advice(under(path, name), field.Type, k))
 		case k.one != "":
 		case k.def != "":
-			// Defaults have defaults: a limit's window.
+			// Defaults have defaults themselves: a limit's window.
 			put(clean, name, d.shape(standIn(k.def), field.Type, under(path, name), join(rule, name)))
 		case isSection(t, name):
 			empty := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
@@ -64,7 +64,7 @@ func (d *document) fill(clean *yaml.Node, t reflect.Type, path []any, rule strin
 	}
 }
 
-// isSection tells a struct that is always there from one that may be absent.
+// isSection reports whether a struct is always present.
 func isSection(t reflect.Type, name string) bool {
 	field, _ := fieldOf(t, name)
 	return field.Type.Kind() == reflect.Struct && field.Type != reflect.TypeFor[Source]()
@@ -98,11 +98,11 @@ func put(mapping *yaml.Node, name string, value *yaml.Node) {
 	mapping.Content = append(mapping.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: name}, value)
 }
 
-// standIn is a default as a node.
+// standIn parses a default into a node.
 func standIn(text string) *yaml.Node {
 	var n yaml.Node
 	if err := yaml.Load([]byte(text), &n); err != nil || len(n.Content) != 1 {
-		panic(fmt.Sprintf("config: the default %q in keys.go is no YAML: %v", text, err))
+		panic(fmt.Sprintf("config: the default %q in keys.go is not YAML: %v", text, err))
 	}
 	return n.Content[0]
 }

@@ -20,8 +20,8 @@ const (
 	sampleFile = "../../docs/rollcall.sample.yaml"
 )
 
-// described walks the types as the file shows them and calls visit for each key,
-// sections and what lies in them alike.
+// described walks through the types as the file shows them and calls visit for each key
+// and section.
 func described(t reflect.Type, path string, visit func(path string, of reflect.Type)) {
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -52,7 +52,7 @@ func described(t reflect.Type, path string, visit func(path string, of reflect.T
 	}
 }
 
-// types are those of all keys, by path.
+// types returns the types of all keys, by path.
 func types() map[string]reflect.Type {
 	all := map[string]reflect.Type{}
 	visit := func(path string, of reflect.Type) { all[path] = of }
@@ -69,14 +69,14 @@ func TestEveryKeyHasItsRowAndEveryRowItsKey(t *testing.T) {
 	for _, k := range config.Keys() {
 		of, exists := all[k.Path()]
 		if pseudo := k.Path() == "" || k.Path() == "secret" || k.Path() == "limit"; !exists && !pseudo {
-			t.Errorf("keys.go tells of %q, which no struct has", k.Path())
+			t.Errorf("keys.go describes %q, which no struct has", k.Path())
 		}
 		if seen[k.Path()] {
-			t.Errorf("keys.go tells of %q twice", k.Path())
+			t.Errorf("keys.go describes %q twice", k.Path())
 		}
 		seen[k.Path()] = true
 		if exists && k.Doc() == "" && of.Kind() != reflect.Struct {
-			t.Errorf("keys.go does not say what %q means", k.Path())
+			t.Errorf("keys.go has no text for %q", k.Path())
 		}
 	}
 	for path := range all {
@@ -86,7 +86,7 @@ func TestEveryKeyHasItsRowAndEveryRowItsKey(t *testing.T) {
 	}
 }
 
-// isSection tells a key that has a heading of its own on the page.
+// isSection reports whether a key has a heading of its own on the page.
 func isSection(of reflect.Type) bool {
 	switch of {
 	case nil:
@@ -158,7 +158,7 @@ Lengths of time have a unit: ` + "`500ms`, `15s`, `2m`" + `. "Required" means th
 directory. A value can be repeated with YAML's anchors (` + "`&name`, `*name`" + `).
 
 [A sample](rollcall.sample.yaml) shows every section. Editors that know JSON Schema can check the file while it is written against
-[the schema](rollcall.schema.json); whether secrets, files, tenants and timeouts fit together, the worker alone tells.
+[the schema](rollcall.schema.json); only the worker checks secrets, files, tenants and whether timeouts fit together.
 
 On SIGHUP the worker reads the file again, and secrets from their files. Limits, quotas, schedules and [rotated
 secrets](worker.md#signals) take effect at once; of anything else that differs it says
@@ -185,7 +185,7 @@ func page(t *testing.T) string {
 			continue
 		}
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n", heading(k, of), k.Doc())
-		short := k.Path() == "secret" // of texts without defaults
+		short := k.Path() == "secret" // only texts without defaults
 		rows := 0
 		for _, other := range config.Keys()[i+1:] {
 			name, inside := below(k, other)
@@ -207,8 +207,8 @@ func page(t *testing.T) string {
 	return b.String()
 }
 
-// below returns a key's name in a section's table: sections without a text of
-// their own are part of the names of what they hold.
+// below returns a key's name in a section's table. The name of a section without a text
+// of its own is part of the names of its keys.
 func below(section, k config.Key) (name string, inside bool) {
 	parent := k.Path()
 	for {
@@ -242,16 +242,17 @@ func compare(t *testing.T, file string, want []byte) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s is not what keys.go says; run: go test ./internal/config -update (-code +file):\n%s", filepath.Base(file), diff)
+		t.Errorf("%s does not match keys.go; run: go test ./internal/config -update (-code +file):\n%s", filepath.Base(file), diff)
 	}
 }
 
-func TestThePageIsMadeFromTheKeys(t *testing.T) {
+func TestThePageIsGeneratedFromTheKeys(t *testing.T) {
 	t.Parallel()
 	compare(t, pageFile, []byte(page(t)))
 }
 
-// inPlace copies a file to a directory where the roster that it names is, too.
+// inPlace copies a file to a directory that also contains the roster that the file
+// names.
 func inPlace(t *testing.T, file string) string {
 	t.Helper()
 	content, err := os.ReadFile(file)
@@ -268,7 +269,7 @@ func inPlace(t *testing.T, file string) string {
 	return path
 }
 
-func TestTheSampleAndTheExampleAreTaken(t *testing.T) {
+func TestTheSampleAndTheExampleAreValid(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{sampleFile, "testdata/example.yaml"} {
 		if _, err := config.Load(inPlace(t, file), func(string) string { return "s3cret" }); err != nil {
@@ -277,7 +278,7 @@ func TestTheSampleAndTheExampleAreTaken(t *testing.T) {
 	}
 }
 
-// The sample shows every key: those that stand in comments count as well.
+// The sample shows every key, also in comments.
 func TestTheSampleShowsEveryKey(t *testing.T) {
 	t.Parallel()
 	content, err := os.ReadFile(sampleFile)

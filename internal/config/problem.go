@@ -14,13 +14,13 @@ type Problem struct {
 	Text string `json:"problem"`
 }
 
-// ProblemsError is all that is wrong with a file, from its first line to its last.
+// ProblemsError contains all problems of a file, from its first line to its last.
 type ProblemsError struct {
 	File     string
 	Problems []Problem // at least one
 }
 
-// Error prints one problem a line, each with file and line.
+// Error prints one problem per line, each with file and line.
 func (e *ProblemsError) Error() string {
 	lines := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
@@ -33,17 +33,17 @@ func (e *ProblemsError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// document is one file while it is judged. A path leads from its root to a
-// value: keys as strings, positions in a list as ints.
+// document is a file that is being validated. A path leads from its root to a value:
+// keys as strings, positions in a list as ints.
 type document struct {
-	root     *yaml.Node // as it was written
-	dir      string     // the file's, which relative paths begin at
+	root     *yaml.Node // the file as written
+	dir      string     // the file's directory, where relative paths start
 	getenv   func(string) string
 	problems []Problem
-	told     [][]any // paths of which enough is said: what follows from them is left out
+	reported [][]any // paths that need no further message: their other problems are consequences
 }
 
-// say adds a problem with the value at path. The text goes on after its name.
+// say adds a problem of the value at path. The text continues after the value's name.
 func (d *document) say(path []any, format string, args ...any) {
 	if d.silent(path) {
 		return
@@ -51,16 +51,16 @@ func (d *document) say(path []any, format string, args ...any) {
 	d.sayOn(d.line(path), path, format, args...)
 }
 
-// sayOnce is say, and whatever else is wrong with that value is its consequence.
+// sayOnce is like say, and suppresses all other problems of that value as consequences.
 func (d *document) sayOnce(path []any, format string, args ...any) {
 	d.say(path, format, args...)
-	d.told = append(d.told, path)
+	d.reported = append(d.reported, path)
 }
 
-// silent reports whether enough is said of a value.
+// silent reports whether problems of a value are suppressed.
 func (d *document) silent(path []any) bool {
-	return slices.ContainsFunc(d.told, func(told []any) bool {
-		return len(told) <= len(path) && slices.Equal(told, path[:len(told)])
+	return slices.ContainsFunc(d.reported, func(silenced []any) bool {
+		return len(silenced) <= len(path) && slices.Equal(silenced, path[:len(silenced)])
 	})
 }
 
@@ -68,8 +68,8 @@ func (d *document) sayOn(line int, path []any, format string, args ...any) {
 	d.problems = append(d.problems, Problem{Line: line, Text: d.place(path) + " " + fmt.Sprintf(format, args...)})
 }
 
-// line is where the value at path begins, or the nearest thing around it that
-// exists.
+// line returns the line of the value at path, or of the nearest existing value around
+// it.
 func (d *document) line(path []any) int {
 	node, line := d.root, d.root.Line
 	for _, step := range path {
@@ -82,7 +82,7 @@ func (d *document) line(path []any) int {
 	return line
 }
 
-// child is a value in a node, and the line that it or its key stands on.
+// child returns a value in a node, and the line of it or of its key.
 func child(node *yaml.Node, step any) (*yaml.Node, int) {
 	node = resolve(node)
 	switch s := step.(type) {
@@ -102,7 +102,7 @@ func child(node *yaml.Node, step any) (*yaml.Node, int) {
 	return nil, 0
 }
 
-// resolve follows *name to what bears the anchor &name.
+// resolve follows *name to the value with the anchor &name.
 func resolve(node *yaml.Node) *yaml.Node {
 	if node.Kind == yaml.AliasNode {
 		return node.Alias
@@ -110,8 +110,8 @@ func resolve(node *yaml.Node) *yaml.Node {
 	return node
 }
 
-// place names a value for a person: by the names that are given in the file
-// rather than by positions.
+// place names a value for a person: by the names given in the file rather than by
+// positions.
 func (d *document) place(path []any) string {
 	subject, rest := "", []string(nil)
 	for i, step := range path {
@@ -127,7 +127,7 @@ func (d *document) place(path []any) string {
 		}
 		kind := singular(list)
 		if kind == "" {
-			continue // an entry of a plain list is told by its value
+			continue // an entry of a plain list is identified by its value
 		}
 		rest = nil
 		subject = fmt.Sprintf("%s %d", kind, position+1)
@@ -157,7 +157,7 @@ func (d *document) at(path []any) *yaml.Node {
 	return node
 }
 
-// shortened keeps a message on a screen, whatever stands in the file.
+// shortened limits a text so that a message fits on a screen.
 func shortened(text string) string {
 	if r := []rune(text); len(r) > 40 {
 		text = string(r[:40]) + "…"
@@ -168,5 +168,5 @@ func shortened(text string) string {
 	return text
 }
 
-// under is a path below another; it never shares memory with its kin.
+// under returns a path below another, without sharing memory with other paths.
 func under(path []any, steps ...any) []any { return slices.Concat(path, steps) }

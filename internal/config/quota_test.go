@@ -8,7 +8,7 @@ import (
 	"rollcall/internal/config"
 )
 
-// quota parses a file with an organisation that says this of itself.
+// quota parses a file with an organisation that has these keys.
 func quota(text string) (config.Quota, error) {
 	cfg, err := config.Parse("x.yaml", []byte("organisations: [{name: o, "+text+
 		" tenants: [{name: t, classin: {sid: '1', secret: {env: S}}}]}]"), func(string) string { return "s" })
@@ -18,7 +18,7 @@ func quota(text string) (config.Quota, error) {
 	return cfg.Organisations[0].Quota, nil
 }
 
-func TestEveryOrganisationHasTheQuotaOfTheStandardEditionUnlessTold(t *testing.T) {
+func TestTheDefaultQuotaIsThatOfTheStandardEdition(t *testing.T) {
 	t.Parallel()
 	standard := config.Quota{Calls: 5000, Warn: 80, Reserve: 10}
 	for text, want := range map[string]config.Quota{

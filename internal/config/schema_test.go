@@ -13,7 +13,7 @@ import (
 	"rollcall/internal/config"
 )
 
-func TestTheSchemaIsMadeFromTheKeys(t *testing.T) {
+func TestTheSchemaIsGeneratedFromTheKeys(t *testing.T) {
 	t.Parallel()
 	root := schema(reflect.TypeFor[config.Config](), "")
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -70,7 +70,7 @@ func schema(of reflect.Type, rule string) map[string]any {
 	}
 }
 
-// bounded says of a list how many entries it may have.
+// bounded adds the bounds of a list's length.
 func bounded(s map[string]any, k config.Key) map[string]any {
 	if k.Min() > 0 {
 		s["minItems"] = k.Min()
@@ -97,7 +97,7 @@ func text(k config.Key) map[string]any {
 func object(of reflect.Type, rule string) map[string]any {
 	properties := map[string]any{}
 	var required, one []string
-	optional := false // none of the group need be there
+	optional := false // the group may be absent
 	for field := range of.Fields() {
 		name := field.Tag.Get("yaml")
 		if name == "-" {

@@ -11,14 +11,14 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// shape checks the form of a value against the type that it will become and
-// against its row in keys. It returns the value as it can be loaded: without
-// what is wrong with it, and with its defaults; nil if nothing is left.
+// shape checks the form of a value against its type and its row in keys. It returns the
+// value so that it can be loaded: without its faults, and with its defaults; nil if
+// nothing is left.
 func (d *document) shape(n *yaml.Node, t reflect.Type, path []any, rule string) *yaml.Node {
 	n = resolve(n)
 	switch {
 	case t == reflect.TypeFor[Source]() && n.Kind == yaml.ScalarNode:
-		d.sayOnce(path, "is a secret, and a secret never stands in this file; put it into an environment variable "+
+		d.sayOnce(path, "is a secret, which must not be written into this file; put it into an environment variable "+
 			"and write {env: NAME}, or into a file and write {file: /path}")
 		return nil
 	case t == reflect.TypeFor[Duration]():
@@ -26,7 +26,7 @@ func (d *document) shape(n *yaml.Node, t reflect.Type, path []any, rule string) 
 	case t == reflect.TypeFor[Limits]():
 		return d.limitOrList(n, path)
 	case t == reflect.TypeFor[Limit]() && n.Kind != yaml.MappingNode:
-		d.sayOnce(path, "is %s, but a limit belongs there; write it as in {calls: 20, per: 1s}", form(n))
+		d.sayOnce(path, "is %s, but must be a limit; write it as in {calls: 20, per: 1s}", form(n))
 		return nil
 	}
 	switch t.Kind() {
@@ -34,7 +34,7 @@ func (d *document) shape(n *yaml.Node, t reflect.Type, path []any, rule string) 
 		return d.shape(n, t.Elem(), path, rule)
 	case reflect.Struct:
 		if n.Kind != yaml.MappingNode {
-			d.sayOnce(path, "is %s, but keys belong there: %s", form(n), strings.Join(fieldNames(t), ", "))
+			d.sayOnce(path, "is %s, but must have keys: %s", form(n), strings.Join(fieldNames(t), ", "))
 			return nil
 		}
 		return d.mapping(n, t, path, rule)
@@ -45,7 +45,7 @@ func (d *document) shape(n *yaml.Node, t reflect.Type, path []any, rule string) 
 	}
 }
 
-// form names what a node is, without showing it: it may be a secret.
+// form names what kind of node n is, without showing it: it may be a secret.
 func form(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.SequenceNode:
@@ -76,16 +76,16 @@ func (d *document) mapping(n *yaml.Node, t reflect.Type, path []any, rule string
 			d.unknown(k, t, path)
 			continue
 		case first[k.Value] > 0:
-			d.sayOn(k.Line, under(path, k.Value), "stands there twice, first on line %d; keep one", first[k.Value])
+			d.sayOn(k.Line, under(path, k.Value), "is given twice, first on line %d; keep one", first[k.Value])
 			continue
 		}
 		first[k.Value] = k.Line
 		list := field.Type.Kind() == reflect.Slice && field.Type != reflect.TypeFor[Limits]() && !find(join(rule, k.Value)).required
 		if v.Tag == "!!null" && (isSection(t, k.Value) || list) {
-			continue // all that stood in it is commented out
+			continue // everything in it is commented out
 		}
 		if v.Tag == "!!null" {
-			d.sayOnce(under(path, k.Value), "has no value; write one, or take the key out")
+			d.sayOnce(under(path, k.Value), "has no value; write one, or remove the key")
 			continue
 		}
 		if value := d.shape(v, field.Type, under(path, k.Value), join(rule, k.Value)); value != nil {
@@ -98,7 +98,7 @@ func (d *document) mapping(n *yaml.Node, t reflect.Type, path []any, rule string
 	return clean
 }
 
-// limitOrList makes a list of the one limit that stands where a list may.
+// limitOrList turns a single limit into a list.
 func (d *document) limitOrList(n *yaml.Node, path []any) *yaml.Node {
 	if n.Kind == yaml.SequenceNode {
 		return d.list(n, reflect.TypeFor[Limits](), path, "limit")
@@ -112,7 +112,7 @@ func (d *document) limitOrList(n *yaml.Node, path []any) *yaml.Node {
 
 func (d *document) list(n *yaml.Node, t reflect.Type, path []any, rule string) *yaml.Node {
 	if n.Kind != yaml.SequenceNode {
-		d.sayOnce(path, "is %s, but a list belongs there; begin each entry with \"- \"", form(n))
+		d.sayOnce(path, "is %s, but must be a list; begin each entry with \"- \"", form(n))
 		return nil
 	}
 	switch k := find(rule); {
@@ -120,18 +120,18 @@ func (d *document) list(n *yaml.Node, t reflect.Type, path []any, rule string) *
 		d.sayOnce(path, "is an empty list; add at least one entry")
 		return nil
 	case k.max > 0 && len(n.Content) > k.max:
-		d.sayOnce(path, "has %d entries; keep %d at the most", len(n.Content), k.max)
+		d.sayOnce(path, "has %d entries; keep at most %d", len(n.Content), k.max)
 		return nil
 	}
 	clean := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Line: n.Line}
 	entryRule := rule + "[]"
 	if t.Elem().Kind() == reflect.String {
-		entryRule = rule // a list of texts and its texts share a row
+		entryRule = rule // a list of texts and its entries share a row
 	}
 	for i, entry := range n.Content {
 		value := d.shape(entry, t.Elem(), under(path, i), entryRule)
 		if value == nil {
-			// Positions must stay those of the file, and a null would be left out.
+			// Positions must match the file, and a null would be left out.
 			value = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.DoubleQuotedStyle, Line: entry.Line}
 			if t.Elem().Kind() == reflect.Struct {
 				value = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: entry.Line}
@@ -144,7 +144,7 @@ func (d *document) list(n *yaml.Node, t reflect.Type, path []any, rule string) *
 
 func (d *document) scalar(n *yaml.Node, t reflect.Type, path []any, k key) *yaml.Node {
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
-		d.sayOnce(path, "is %s, but a single value belongs there", form(n))
+		d.sayOnce(path, "is %s, but must be a single value", form(n))
 		return nil
 	}
 	clean := &yaml.Node{Kind: yaml.ScalarNode, Value: n.Value, Line: n.Line}
@@ -169,7 +169,7 @@ func (d *document) scalar(n *yaml.Node, t reflect.Type, path []any, k key) *yaml
 			d.sayOnce(path, "is %d; it must be at least %d", number, k.min)
 			return nil
 		}
-		clean.Value = strconv.Itoa(number) // YAML would read 010 as an eight
+		clean.Value = strconv.Itoa(number) // YAML would parse 010 as 8
 	default:
 		clean.Tag = "!!str"
 		clean.Style = yaml.DoubleQuotedStyle
@@ -181,7 +181,7 @@ func (d *document) scalar(n *yaml.Node, t reflect.Type, path []any, k key) *yaml
 			d.sayOnce(path, "is %q; it must be %s", n.Value, k.says)
 			return nil
 		case strings.TrimSpace(n.Value) == "":
-			d.sayOnce(path, "is empty%s", cmp.Or(example(path, k), "; write a value, or take the key out"))
+			d.sayOnce(path, "is empty%s", cmp.Or(example(path, k), "; write a value, or remove the key"))
 			return nil
 		}
 	}
@@ -190,7 +190,7 @@ func (d *document) scalar(n *yaml.Node, t reflect.Type, path []any, k key) *yaml
 
 func (d *document) duration(n *yaml.Node, path []any) *yaml.Node {
 	if n.Kind != yaml.ScalarNode {
-		d.sayOnce(path, "is %s, but a length of time belongs there; write it as in 15s, 500ms or 2m", form(n))
+		d.sayOnce(path, "is %s, but must be a length of time; write it as in 15s, 500ms or 2m", form(n))
 		return nil
 	}
 	if err := new(Duration).UnmarshalText([]byte(n.Value)); err != nil {

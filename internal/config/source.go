@@ -14,15 +14,15 @@ import (
 	"rollcall/internal/secret"
 )
 
-// Bounds of what is read, in bytes: a secret, a certificate, a configuration.
+// Bounds in bytes: of a secret, a certificate, a configuration.
 const (
 	secretMax = 64 << 10
 	pemMax    = 1 << 20
 	configMax = 4 << 20
 )
 
-// Source says where a secret is read from: the environment variable Env, or the
-// file File. Value is what Load found there; the zero Source has none.
+// Source is where a secret is read from: the environment variable Env, or the file
+// File. Value is what Load read there; the zero Source has none.
 type Source struct {
 	Env   string      `yaml:"env"`
 	File  string      `yaml:"file"`
@@ -32,7 +32,7 @@ type Source struct {
 // IsZero reports whether no source is given.
 func (s Source) IsZero() bool { return s.Env == "" && s.File == "" }
 
-// String names the place, never the secret.
+// String names the source, never the secret.
 func (s Source) String() string {
 	switch {
 	case s.Env != "":
@@ -43,7 +43,7 @@ func (s Source) String() string {
 	return ""
 }
 
-// read returns the secret, or what is wrong with where it should be.
+// read returns the secret, or an error about its source.
 func (s Source) read(getenv func(string) string, dir string) (secret.Text, error) {
 	if s.Env != "" {
 		if v := withoutLineEnds(getenv(s.Env)); v != "" {
@@ -51,7 +51,7 @@ func (s Source) read(getenv func(string) string, dir string) (secret.Text, error
 		}
 		return secret.Text{}, fmt.Errorf("comes from the environment variable %s, which is not set or empty; set it before the worker starts", s.Env)
 	}
-	path := beside(dir, s.File)
+	path := resolvePath(dir, s.File)
 	content, err := readPrivate(path, secretMax)
 	if err != nil {
 		return secret.Text{}, err
@@ -63,10 +63,10 @@ func (s Source) read(getenv func(string) string, dir string) (secret.Text, error
 	return secret.New(value), nil
 }
 
-// withoutLineEnds drops what an editor or a command adds at the end.
+// withoutLineEnds removes the line ends that an editor or a command adds.
 func withoutLineEnds(text string) string { return strings.TrimRight(text, "\r\n") }
 
-// readPrivate reads a regular file of no more bytes than most that others must not read.
+// readPrivate reads a regular file of at most most bytes that others cannot read.
 func readPrivate(path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
@@ -75,7 +75,7 @@ func readPrivate(path string, most int64) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("comes from the file %s, %s", path, reason(err))
 	}
-	// Windows has access lists and no mode: Go makes one up, 0666 for most files.
+	// Windows has access lists instead of a mode: Go reports 0666 for most files.
 	if perm := info.Mode().Perm(); perm&0o007 != 0 && runtime.GOOS != "windows" {
 		return nil, fmt.Errorf("comes from the file %s, which others can read or write (mode %04o); run: chmod o-rwx %s", path, perm, path)
 	}
@@ -86,7 +86,7 @@ func readPrivate(path string, most int64) ([]byte, error) {
 	return content, nil
 }
 
-// reason says in the words of a person why a file could not be read.
+// reason explains to a person why a file could not be read.
 func reason(err error) string {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -94,7 +94,7 @@ func reason(err error) string {
 	case errors.Is(err, os.ErrPermission):
 		return "which the user that runs this may not read; give it to that user or a group of theirs"
 	case errors.Is(err, readfile.ErrNotRegular):
-		return "which is not a regular file; a directory, a pipe or a device is not read, so name a file"
+		return "which is not a regular file; directories, pipes and devices are not read"
 	}
 	if long, ok := errors.AsType[*readfile.TooLongError](err); ok {
 		return fmt.Sprintf("which is longer than %d KiB; check that it is the right file", long.Max>>10)
@@ -105,8 +105,8 @@ func reason(err error) string {
 	return "which cannot be read"
 }
 
-// beside resolves a path that stands in a file of the directory dir.
-func beside(dir, path string) string {
+// resolvePath resolves a path in a file of the directory dir.
+func resolvePath(dir, path string) string {
 	if filepath.IsAbs(path) {
 		return path
 	}
@@ -116,7 +116,7 @@ func beside(dir, path string) string {
 // Duration is a length of time written with its unit: 15s, 2m.
 type Duration time.Duration
 
-// String leaves out what is zero: 2m, not 2m0s.
+// String leaves out zero parts: 2m, not 2m0s.
 func (d Duration) String() string {
 	text := time.Duration(d).String()
 	if strings.HasSuffix(text, "m0s") {
@@ -128,15 +128,15 @@ func (d Duration) String() string {
 	return text
 }
 
-// UnmarshalText implements encoding.TextUnmarshaler. A bare number is refused:
-// nobody remembers whether it meant seconds or milliseconds.
+// UnmarshalText implements encoding.TextUnmarshaler. A number without a unit is
+// rejected, because it is ambiguous.
 func (d *Duration) UnmarshalText(text []byte) error {
 	if _, err := strconv.ParseFloat(string(text), 64); err == nil {
 		return fmt.Errorf("is %s, without a unit; write it as in 15s, 500ms or 2m", text)
 	}
 	v, err := time.ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf("is %q, which is no length of time; write it as in 15s, 500ms or 2m", text)
+		return fmt.Errorf("is %q, which is not a length of time; write it as in 15s, 500ms or 2m", text)
 	}
 	*d = Duration(v)
 	return nil

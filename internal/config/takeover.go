@@ -2,12 +2,11 @@ package config
 
 import "strings"
 
-// TakeOver returns what a running worker goes by after it has taken over from
-// after what it can: the limits and secrets of the tenants and the quotas of the
-// organisations that both have, the passwords of the users that both have, that
-// of Redis, and the schedules. A secret is taken over where what it opens is the
-// same as before: the app, the school, the Redis and its user. All else is
-// before's. Neither argument is changed.
+// TakeOver returns the configuration of a running worker after a reload. It applies
+// from after: the limits and secrets of tenants and the quotas of organisations that
+// both have, the passwords of users that both have, the password of Redis, and the
+// schedules. A secret is applied only if it belongs to the same app, school or user of
+// Redis as before. Everything else is that of before. Neither argument is changed.
 func TakeOver(before, after *Config) *Config {
 	tenants := after.tenants()
 	quotas := map[string]Quota{}
@@ -74,8 +73,7 @@ func (t Tenant) takenOver(other Tenant) Tenant {
 	return t
 }
 
-// sameRedis reports whether a password belongs to the same user of the same
-// servers.
+// sameRedis reports whether a password belongs to the same user of the same servers.
 func sameRedis(a, b Redis) bool {
 	place := func(r Redis) string {
 		parts := []string{r.URL, r.Embedded, r.Username}
@@ -91,8 +89,8 @@ func sameRedis(a, b Redis) bool {
 	return place(a) == place(b)
 }
 
-// rotated reports whether a running worker can take over another value of a
-// secret: TakeOver does it.
+// rotated reports whether a running worker can apply another value of a secret:
+// TakeOver does it.
 func rotated(before, after *Config, l leaf) bool {
 	kind, name, _ := strings.Cut(l.subject, " ")
 	switch kind {

@@ -11,7 +11,7 @@ import (
 	hush "rollcall/internal/secret"
 )
 
-func TestLimitsQuotasAndSchedulesAreTakenOver(t *testing.T) {
+func TestAReloadAppliesLimitsQuotasAndSchedules(t *testing.T) {
 	t.Parallel()
 	tenant := func(calls, timeout int) *config.Config {
 		return &config.Config{Organisations: []config.Organisation{{Name: "o", Tenants: []config.Tenant{{
@@ -29,22 +29,22 @@ func TestLimitsQuotasAndSchedulesAreTakenOver(t *testing.T) {
 	taken := config.TakeOver(before, after)
 	course := taken.Organisations[0].Tenants[0].ClassIn
 	if course.Limits.Course[0].Calls != 5 || len(taken.Schedules) != 1 {
-		t.Errorf("not taken over: %v, %d schedules", course.Limits.Course, len(taken.Schedules))
+		t.Errorf("not applied: %v, %d schedules", course.Limits.Course, len(taken.Schedules))
 	}
 	if time.Duration(course.Timeout) != time.Minute || taken.HTTP.Listen != "" || taken.Egress.Name != "" {
-		t.Errorf("taken over although it needs a restart: timeout %s, listen %q, address %q",
+		t.Errorf("applied although it needs a restart: timeout %s, listen %q, address %q",
 			time.Duration(course.Timeout), taken.HTTP.Listen, taken.Egress.Name)
 	}
 	if before.Organisations[0].Tenants[0].ClassIn.Limits.Course[0].Calls != 3 {
 		t.Error("the configuration before was changed")
 	}
-	// A second reload of the same file has nothing more to take over.
+	// A second reload of the same file has nothing left to apply.
 	if live, _ := config.Changes(taken, after); len(live) != 0 {
-		t.Errorf("still to take over: %q", live)
+		t.Errorf("still to apply: %q", live)
 	}
 }
 
-func TestASecretIsTakenOverWhereItOpensTheSameAsBefore(t *testing.T) {
+func TestASecretIsAppliedIfItBelongsToTheSameAppOrUser(t *testing.T) {
 	t.Parallel()
 	with := func(secret, appKey, user string) *config.Config {
 		source := config.Source{File: "f", Value: hush.New(secret)}
@@ -82,7 +82,7 @@ func TestASecretIsTakenOverWhereItOpensTheSameAsBefore(t *testing.T) {
 	}
 }
 
-func TestAQuotaIsTakenOverByTheOrganisationThatIsStillThere(t *testing.T) {
+func TestAQuotaIsAppliedToAnOrganisationThatStillExists(t *testing.T) {
 	t.Parallel()
 	organisations := func(quotas map[string]int) *config.Config {
 		c := &config.Config{}
@@ -97,7 +97,7 @@ func TestAQuotaIsTakenOverByTheOrganisationThatIsStillThere(t *testing.T) {
 	taken := config.TakeOver(before, organisations(map[string]int{"lakeside": 0, "seaside": 9000}))
 	want := organisations(map[string]int{"lakeside": 0, "hillside": 5000})
 	if diff := cmp.Diff(want.Organisations, taken.Organisations, cmpopts.EquateEmpty()); diff != "" {
-		t.Errorf("what a worker goes by (-want +got):\n%s", diff)
+		t.Errorf("configuration in effect (-want +got):\n%s", diff)
 	}
 	if before.Organisations[0].Quota.Calls != 5000 {
 		t.Error("the configuration before was changed")

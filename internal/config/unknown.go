@@ -11,12 +11,12 @@ import (
 func (d *document) unknown(k *yaml.Node, t reflect.Type, path []any) {
 	switch {
 	case t == reflect.TypeFor[Source]():
-		// The key may be the secret itself.
-		d.sayOn(k.Line, path, "holds a key other than env and file; write {env: NAME} or {file: /path}")
-		d.told = append(d.told, path)
+		// The key itself may be the secret.
+		d.sayOn(k.Line, path, "has a key other than env and file; write {env: NAME} or {file: /path}")
+		d.reported = append(d.reported, path)
 		return
 	case k.Tag == "!!merge":
-		d.sayOn(k.Line, path, "uses <<, which is not taken here; write the keys out, or give a whole value by *name")
+		d.sayOn(k.Line, path, "uses <<, which is not supported; write the keys out, or give a whole value by *name")
 		return
 	}
 	names := fieldNames(t)
@@ -26,20 +26,20 @@ func (d *document) unknown(k *yaml.Node, t reflect.Type, path []any) {
 	} else if places := elsewhere(k.Value); len(places) == 1 || len(places) == 2 {
 		known = "it belongs under " + strings.Join(places, " or ") + "; check the indentation"
 	}
-	d.sayOn(k.Line, path, "has no use for a key %s; %s", shortened(k.Value), known)
+	d.sayOn(k.Line, path, "has an unknown key %s; %s", shortened(k.Value), known)
 }
 
-// alike finds the slips of memory: appKey, app-key, tenant, rediss.
+// alike finds near misses: appKey, app-key, tenant, rediss.
 func alike(name, written string) bool {
 	fold := func(s string) string { return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(s)) }
 	name, written = fold(name), fold(written)
 	return name == written || len(written) > 2 && (strings.HasPrefix(name, written) || strings.HasPrefix(written, name))
 }
 
-// elsewhere lists the sections that have a key of that name.
+// elsewhere lists the sections that have a key with that name.
 func elsewhere(name string) []string {
 	if find("limit."+name).path != "" {
-		return nil // it is a limit's, of which there is one for each API
+		return nil // a key of a limit, of which there is one for each API
 	}
 	var sections []string
 	for _, k := range keys {

@@ -9,14 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// Warning is what can be used and is probably not what was meant.
+// Warning is about a value that is valid but probably not what was meant.
 type Warning struct {
 	Subject string // a name of the file, as "tenant lakeside-dt", or a section
-	Text    string // shows no secret
+	Text    string // contains no secret
 }
 
-// Warnings says of a configuration that Load has judged which secrets look
-// damaged, and whether Redis is reached without TLS over a network.
+// Warnings lists, for a configuration that Load has validated, secrets that look
+// damaged and a Redis that is reached without TLS over a network.
 func (c *Config) Warnings() []Warning {
 	var all []Warning
 	for _, l := range leavesOf(c) {
@@ -33,13 +33,13 @@ func (c *Config) Warnings() []Warning {
 		}
 	}
 	if host := c.Redis.inTheClear(); host != "" {
-		all = append(all, Warning{"redis", "the connection to " + host + " is not encrypted: everybody on the way can read names and " +
+		all = append(all, Warning{"redis", "the connection to " + host + " is not encrypted: anyone on the network can read names and " +
 			"the password; use TLS (rediss:// or redis.tls), or a network that you trust"})
 	}
 	return all
 }
 
-// marks are what stands at an end of a value by mistake.
+// marks are characters at the ends of a value that are probably there by mistake.
 var marks = []struct {
 	name string
 	is   func(rune) bool
@@ -49,8 +49,7 @@ var marks = []struct {
 	{"a quotation mark", func(r rune) bool { return strings.ContainsRune("\"'`\u2018\u2019\u201c\u201d", r) }},
 }
 
-// oddities says what stands at the ends of a secret, or in it, that secrets do
-// not have.
+// oddities returns what is unusual for a secret in this value.
 func oddities(value string) []string {
 	if strings.HasPrefix(value, "\xff\xfe") || strings.HasPrefix(value, "\xfe\xff") {
 		return []string{"begins with the byte order mark of UTF-16, so save it as UTF-8"}
@@ -72,7 +71,7 @@ func oddities(value string) []string {
 	return odd
 }
 
-// inTheClear is a host beyond this machine that Redis is reached at without
+// inTheClear returns a host other than this machine that Redis is reached at without
 // TLS, or "".
 func (r Redis) inTheClear() string {
 	var addresses []string

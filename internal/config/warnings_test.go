@@ -68,7 +68,7 @@ func TestARedisBeyondThisMachineWithoutTLSIsNamed(t *testing.T) {
 	} {
 		var expected []string
 		if want != "" {
-			expected = []string{"redis: the connection to " + want + " is not encrypted: everybody on the way can read names and " +
+			expected = []string{"redis: the connection to " + want + " is not encrypted: anyone on the network can read names and " +
 				"the password; use TLS (rediss:// or redis.tls), or a network that you trust"}
 		}
 		if diff := cmp.Diff(expected, warningsOf(t, "hush", "redis: {"+redis+"}\n")); diff != "" {
