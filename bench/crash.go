@@ -11,12 +11,13 @@ import (
 	"rollcall/tasks"
 )
 
-// fallen are the seconds that the task of each killed worker was away.
+// fallen are the seconds until the task of each killed worker reached the platform
+// again.
 type fallen []float64
 
-// recovery kills workers, each in the middle of a call, and times until the task
-// of each is at the platform again. Every one of them serves a tenant of its
-// own; one that is not killed comes up last and serves all.
+// recovery kills workers, each in the middle of a call, and measures the time until the
+// task of each reaches the platform again. Each killed worker serves a tenant of its
+// own; one worker that is not killed starts last and serves all.
 func recovery(ctx context.Context, t *theatre) ([]result, error) {
 	s := setting{name: "recovery", kind: slidingKind, calls: 1000, per: time.Second, prompt: true, stalls: true}
 	for i := range t.tempo.killed + 1 {
@@ -54,7 +55,7 @@ func killAll(ctx context.Context, s *side) (fallen, error) {
 	tempo := s.theatre.tempo
 	killed := make([]time.Duration, last)
 	for i := range killed {
-		// At different moments of whatever somebody does every few seconds.
+		// The kills are spread over the period of any regular job.
 		if err := s.gate.until(ctx, s.gate.now()+tempo.killing/time.Duration(last)); err != nil {
 			return nil, err
 		}
@@ -81,7 +82,7 @@ func person(i int) string { return fmt.Sprintf("person%02d", i) }
 // taskOf enqueues a task of the ith tenant and returns when its call, which is
 // not answered, is at the platform.
 func (s *side) taskOf(ctx context.Context, i int) error {
-	task := wish(i)
+	task := task(i)
 	task.Tenant, task.UserID = s.named[i], person(i)
 	if err := s.enqueue(ctx, task, bareQueue(i, false), tasks.Options{}); err != nil {
 		return err
@@ -90,7 +91,7 @@ func (s *side) taskOf(ctx context.Context, i int) error {
 	return err
 }
 
-// serveOnly starts a process that serves n tenants from the given one on.
+// serveOnly starts a process that serves n tenants, starting with the given one.
 func (s *side) serveOnly(ctx context.Context, first, n int) error {
 	name := fmt.Sprintf("%s.%d.%d", s.name, first, n)
 	var p *process
@@ -122,8 +123,8 @@ func (c calls) of(who string) calls {
 	return slices.DeleteFunc(slices.Clone(c), func(one call) bool { return one.who != who })
 }
 
-// again waits for the second call for a person and tells when it came. One that
-// has not come until then counts as if it had.
+// again waits for the second call for a user and returns when it arrived. A call that
+// has not arrived by until counts as if it had.
 func (g *gate) again(ctx context.Context, who string, until time.Duration) (time.Duration, error) {
 	for g.now() < until {
 		if came := g.calls().of(who); len(came) > 1 {

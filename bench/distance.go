@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// distance stands between a client and Redis and lets every byte arrive oneWay
-// later than it was sent, as a network would. It does not narrow the line.
+// distance is between a client and Redis and delivers every byte oneWay later than it
+// was sent, as a network would. It does not limit the bandwidth.
 type distance struct {
 	listener net.Listener
 	to       string

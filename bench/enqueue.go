@@ -20,9 +20,10 @@ const (
 	enqueuedOne  = 1000 // tasks a turn
 	enqueuedBulk = 3000
 	enqueuedFar  = 300
-	// oneWay is that of another machine in the same city. Timers add to it.
+	// oneWay is the one-way delay to another machine in the same city. Timers add to
+	// it.
 	oneWay = time.Millisecond
-	// kept is how long asynq keeps a task that is done. Ours are kept as long.
+	// kept is how long asynq keeps a done task, the same as ours.
 	kept = 10 * time.Minute
 )
 
@@ -54,8 +55,8 @@ func newProducers(b *bench, address string) (*producers, error) {
 
 func (p *producers) close() error { return errors.Join(p.ours.Close(), p.peer.Close()) }
 
-// wish is the nth task; each is for a person of its own.
-func wish(n int) tasks.NicknameSync {
+// task returns the nth task; each is for another user.
+func task(n int) tasks.NicknameSync {
 	return tasks.NicknameSync{
 		Tenant: tenant, ChatID: "chat7Af3929a", UserID: fmt.Sprintf("user%05d", n), Nickname: fmt.Sprintf("7A 张三 %d", n),
 	}
@@ -70,15 +71,15 @@ func rate(n int, work func() error) (float64, error) {
 	return float64(n) / time.Since(began).Seconds(), nil
 }
 
-// serial enqueues n tasks with asynq's own client, one after another. It is
-// given the payloads: encoding is ours.
+// serial enqueues n tasks with asynq's own client, one after another. The payloads are
+// encoded in advance: encoding is part of our side.
 func (p *producers) serial(ctx context.Context, n int) (float64, error) {
 	if err := p.b.clear(ctx); err != nil {
 		return 0, err
 	}
 	waiting := make([]*asynq.Task, n)
 	for i := range waiting {
-		typename, payload, err := kinds.Encode(wish(i), int64(i+1))
+		typename, payload, err := kinds.Encode(task(i), int64(i+1))
 		if err != nil {
 			return 0, err
 		}
@@ -97,7 +98,7 @@ func (p *producers) serial(ctx context.Context, n int) (float64, error) {
 func (p *producers) all(ctx context.Context, n int) error {
 	requests := make([]tasks.Request, n)
 	for i := range requests {
-		requests[i] = tasks.Request{Task: wish(i)}
+		requests[i] = tasks.Request{Task: task(i)}
 	}
 	for _, result := range p.ours.EnqueueAll(ctx, requests) {
 		if result.Err != nil {
@@ -119,7 +120,7 @@ func enqueueOne(_ context.Context, b *bench) (sides, error) {
 			}
 			return rate(enqueuedOne, func() error {
 				for i := range enqueuedOne {
-					if _, err := p.ours.Enqueue(ctx, wish(i), tasks.Options{}); err != nil {
+					if _, err := p.ours.Enqueue(ctx, task(i), tasks.Options{}); err != nil {
 						return err
 					}
 				}

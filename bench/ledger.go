@@ -23,8 +23,8 @@ import (
 // writers fill a Redis together.
 const writers = 64
 
-// ledgerActs are the figures of what is written down, and of what that is for.
-// Whoever asks for the ledger's gets those of a crash as well.
+// ledgerActs are the figures of the ledger's cost and of its use. A prefix that selects
+// the ledger's figures also selects those of a crash.
 func ledgerActs() []act {
 	return []act{
 		{{{names: []string{"ledger.bytes_per_queued_task"}, play: queuedBytes}}},
@@ -40,7 +40,7 @@ func queuedBytes(ctx context.Context, t *theatre) ([]result, error) {
 	ours, err := bytesEach(ctx, n, func(ctx context.Context, s *store, from, to int) error {
 		requests := make([]tasks.Request, to-from)
 		for i := range requests {
-			requests[i] = tasks.Request{Task: wish(from + i)}
+			requests[i] = tasks.Request{Task: task(from + i)}
 		}
 		for _, r := range s.clients.ours.EnqueueAll(ctx, requests) {
 			if r.Err != nil {
@@ -54,7 +54,7 @@ func queuedBytes(ctx context.Context, t *theatre) ([]result, error) {
 	}
 	peer, err := bytesEach(ctx, n, func(ctx context.Context, s *store, from, to int) error {
 		return together(ctx, from, to, func(ctx context.Context, i int) error {
-			typename, payload, err := kinds.Encode(wish(i), int64(i+1))
+			typename, payload, err := kinds.Encode(task(i), int64(i+1))
 			if err != nil {
 				return err
 			}
@@ -68,7 +68,7 @@ func queuedBytes(ctx context.Context, t *theatre) ([]result, error) {
 	}}, err
 }
 
-// targetBytes compares what is kept of a target that was settled once.
+// targetBytes compares the memory per target that was settled once.
 func targetBytes(ctx context.Context, t *theatre) ([]result, error) {
 	n := t.tempo.targets
 	ours, err := bytesEach(ctx, n, func(ctx context.Context, s *store, from, to int) error {
@@ -80,7 +80,7 @@ func targetBytes(ctx context.Context, t *theatre) ([]result, error) {
 	}
 	peer, err := bytesEach(ctx, n, func(ctx context.Context, s *store, from, to int) error {
 		return together(ctx, from, to, func(ctx context.Context, i int) error {
-			w := wish(i)
+			w := task(i)
 			return s.rdb.Set(ctx, "last:"+w.ChatID+"/"+w.UserID, w.Nickname, 0).Err()
 		})
 	})
@@ -90,17 +90,17 @@ func targetBytes(ctx context.Context, t *theatre) ([]result, error) {
 	}}, err
 }
 
-// settle takes the nth target from its wish to its success, as a producer and a
-// worker do between them.
+// settle takes the nth target from its change to its success, as a producer and a
+// worker do.
 func settle(ctx context.Context, record *ledger.Ledger, n int) error {
-	target, fields := kinds.Change(wish(n), organisation)
+	target, fields := kinds.Change(task(n), organisation)
 	id := fmt.Sprintf("%08d-5b6f-4f3e-9f6a-0d0cd8f08ac5", n) // as long as a task's
 	w := ledger.Wish{Target: target, Fields: fields, TaskID: id}
 	revised := record.Revise(ctx, w)[0]
 	if revised.Err != nil {
 		return revised.Err
 	}
-	typename, payload, err := kinds.Encode(wish(n), revised.Revision)
+	typename, payload, err := kinds.Encode(task(n), revised.Revision)
 	if err != nil {
 		return err
 	}
@@ -155,8 +155,8 @@ func bytesEach(ctx context.Context, n int, fill fill) (each float64, err error) 
 	return float64(used[1]-used[0]) / float64(n), nil
 }
 
-// filled fills in pieces, as a producer holds what it was given, and by clients
-// of its own, as Redis holds their buffers.
+// filled fills Redis in parts, because a producer holds its input, and with its own
+// clients, because Redis holds their buffers.
 func (s *redisServer) filled(ctx context.Context, fill fill, from, to int) (err error) {
 	rdb, err := redisdb.Open("redis://" + s.address + "/0")
 	if err != nil {
@@ -198,7 +198,7 @@ func together(ctx context.Context, from, to int, do func(context.Context, int) e
 	return group.Wait()
 }
 
-// usedMemory is what Redis holds once no other client is there.
+// usedMemory returns Redis' memory once no other client is connected.
 func usedMemory(ctx context.Context, rdb redis.UniversalClient) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, drains)
 	defer cancel()
@@ -218,12 +218,12 @@ func usedMemory(ctx context.Context, rdb redis.UniversalClient) (int64, error) {
 	}
 }
 
-// infoField reads a number from what INFO says.
+// infoField returns a number from the output of INFO.
 func infoField(info, name string) (int64, error) {
 	for line := range strings.Lines(info) {
 		if text, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
 			return strconv.ParseInt(text, 10, 64)
 		}
 	}
-	return 0, fmt.Errorf("redis does not tell its %s, but %q", name, info)
+	return 0, fmt.Errorf("no number %s in INFO, but %q", name, info)
 }

@@ -14,7 +14,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-func TestWhoAsksForTheLedgerGetsTheCrashAsWell(t *testing.T) {
+func TestThePrefixOfTheLedgerAlsoSelectsTheCrash(t *testing.T) {
 	t.Parallel()
 	for prefix, want := range map[string][]string{
 		"ledger": {
@@ -53,7 +53,7 @@ func TestBytesAreCountedOnARedisThatIsFilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Redis' allocator rounds up, and a key costs something besides.
+	// Redis' allocator rounds up, and a key has an overhead.
 	if each < length || each > 2*length {
 		t.Errorf("a value of %d bytes takes %.0f", length, each)
 	}
@@ -76,7 +76,7 @@ func TestATargetIsSettledAsAWorkerWould(t *testing.T) {
 	}
 }
 
-func TestAPlatformThatStallsAnswersTheSecondCallForAPerson(t *testing.T) {
+func TestAStallingPlatformAnswersTheSecondCallForAUser(t *testing.T) {
 	t.Parallel()
 	g, err := openGate(slidingKind, 10, time.Second, true)
 	if err != nil {
@@ -84,7 +84,7 @@ func TestAPlatformThatStallsAnswersTheSecondCallForAPerson(t *testing.T) {
 	}
 	defer g.close()
 	g.stalls = true
-	_, payload, err := kinds.Encode(wish(7), 1)
+	_, payload, err := kinds.Encode(task(7), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestAPlatformThatStallsAnswersTheSecondCallForAPerson(t *testing.T) {
 		t.Errorf("the second call came at %s, %v; the platform remembers %+v", at, err, g.calls())
 	}
 	late := g.now()
-	if at, err := g.again(t.Context(), "nobody", late); err != nil || at != late {
+	if at, err := g.again(t.Context(), "unknown", late); err != nil || at != late {
 		t.Errorf("a call that never came counts at %s, %v, want %s", at, err, late)
 	}
 }

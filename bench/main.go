@@ -1,14 +1,13 @@
-// Command bench measures rollcall beside what a user would write instead: a
-// bare asynq client or worker that makes the same call. Both run in one
-// process, turn by turn, on a redis-server that the bench starts, against a
-// platform that says yes at once; so the ratio means more than either number.
+// Command bench measures rollcall against what a user would write instead: a plain
+// asynq client or worker that makes the same call. Both run in one process,
+// alternately, on a redis-server that the bench starts, against a platform that accepts
+// every call at once. The ratio is therefore more meaningful than either number.
 //
-// It must not know how rollcall's parts work inside: it wires them as the
-// worker does and looks at them from outside.
+// It must not know how rollcall's parts work inside: it connects them as the worker
+// does and measures from outside.
 //
-// The figures of scenes.go are of another kind: whole workers as processes of
-// their own, or a Redis that is filled. They take minutes and are played only if
-// the prefix names them.
+// The figures of scenes.go are different: whole workers as separate processes, or a
+// filled Redis. They take minutes and run only if the prefix names them.
 //
 //	go run ./bench [-rounds N] [-cpuprofile FILE] [-quick] [-plots DIR] [PREFIX]
 package main
@@ -33,8 +32,8 @@ import (
 // figure is one comparison. It prints one line.
 type figure struct {
 	name, unit, peerIs string
-	// prepare returns the two sides. Each is called once a round and tells one
-	// value in the figure's unit; end is called when all rounds are over.
+	// prepare returns the two sides. Each is called once per round and returns one
+	// value in the figure's unit; end is called after all rounds.
 	prepare func(context.Context, *bench) (sides, error)
 }
 
@@ -49,13 +48,13 @@ func figures() []figure {
 	return []figure{
 		{"enqueue.one", "tasks/s", "asynq.Client.Enqueue of the same payload, one after another", enqueueOne},
 		{"enqueue.bulk", "tasks/s", "asynq.Client.Enqueue of the same payloads in a loop", enqueueBulk},
-		{"enqueue.bulk_far", "tasks/s", "the same loop; Redis is 1 ms each way and what timers add away from both", enqueueFar},
+		{"enqueue.bulk_far", "tasks/s", "the same loop; Redis is 1 ms each way from both, plus the inaccuracy of timers", enqueueFar},
 		{"ledger.overhead", "tasks/s", "a bare asynq server of the same concurrency whose handler makes the same call", overhead},
 		{"task.pickup_p50", "ms", "a bare asynq server with its defaults whose handler makes the same call", pickup},
 	}
 }
 
-// options are what the command line says.
+// options are the command line's options.
 type options struct {
 	prefix  string // of the figures' names
 	rounds  int
@@ -67,7 +66,7 @@ type options struct {
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("bench: ")
-	// What go-redis has to say of its connections stands in our errors as well.
+	// The errors contain go-redis' messages about its connections, too.
 	redis.SetLogger(&logging.VoidLogger{})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := command(ctx, os.Args[1:])
@@ -146,9 +145,9 @@ func takeTurns(ctx context.Context, out io.Writer, chosen []figure, o options) e
 	return nil
 }
 
-// measure gives each side its turns, the other first every second round, and
-// returns the medians. The first round loads scripts and opens connections; it
-// does not count.
+// measure runs each side in turn, the other side first in every second round, and
+// returns the medians. The first round loads scripts and opens connections; it does not
+// count.
 func (f figure) measure(ctx context.Context, b *bench, rounds int) (ours, peer float64, err error) {
 	s, err := f.prepare(ctx, b)
 	if err != nil {

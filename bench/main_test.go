@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 
 var printed = regexp.MustCompile(`^figure=\S+ ours=\d+\.\d+ peer=\d+\.\d+ ratio=\S+ unit=\S+ peer_is="[^"]+"\n$`)
 
-// What is measured must go on being measured; how fast it is, is no test's to say.
+// The test checks that the figures are measured, not how fast they are.
 func TestFiguresPrintTheirLines(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 20 s of a whole core: make test-long")

@@ -8,9 +8,9 @@ const (
 	restored = 0.93
 )
 
-// paceActs are the figures that judge how near to its limit a lane gets. Two
-// scenes beside each other leave a third of two cores idle; three would not, and
-// what waits for a processor is late.
+// paceActs are the figures that show how close to its limit a lane gets. Two concurrent
+// scenes leave a third of two cores idle; three would not, and a process that waits for
+// a core is late.
 func paceActs(t tempo) []act {
 	of := func(g goodput) scene {
 		if g.per == 0 {
@@ -32,8 +32,8 @@ func paceActs(t tempo) []act {
 				of(goodput{name: "sliding.4w", kind: slidingKind, processes: 4, drawn: true}),
 				of(goodput{name: "fixed.4w", kind: fixedKind, processes: 4, drawn: true}),
 				of(goodput{name: "bucket.4w", kind: bucketKind, processes: 4, drawn: true}),
-				of(goodput{name: "fixed.4w.known", kind: fixedKind, processes: 4, told: true}),
-				of(goodput{name: "bucket.4w.known", kind: bucketKind, processes: 4, told: true}),
+				of(goodput{name: "fixed.4w.known", kind: fixedKind, processes: 4, configured: true}),
+				of(goodput{name: "bucket.4w.known", kind: bucketKind, processes: 4, configured: true}),
 				of(goodput{name: "sliding.4w.killed", kind: slidingKind, processes: 4, killed: true}),
 			},
 		},

@@ -127,7 +127,7 @@ func TestSmallValuesHaveMoreDigits(t *testing.T) {
 	}
 }
 
-func TestProcessorTimeIsReadBesideAnyName(t *testing.T) {
+func TestProcessorTimeIsReadForAnyProcessName(t *testing.T) {
 	t.Parallel()
 	got, err := parseStat("4242 (a) b) S 1 4242 4242 0 -1 4194304 900 0 0 0 150 50 0 0 20 0 8 0 100 0 0\n")
 	if err != nil || got != 2*time.Second {
@@ -145,7 +145,7 @@ func TestACallTooManyIsAnsweredAsDingTalkDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer g.close()
-	_, payload, err := kinds.Encode(wish(7), 1)
+	_, payload, err := kinds.Encode(task(7), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestACallTooManyIsAnsweredAsDingTalkDoes(t *testing.T) {
 	}
 }
 
-func TestAProcessThatEndsByItselfEndsItsSideWithItsLastWords(t *testing.T) {
+func TestAProcessThatEndsEndsItsSideWithTheEndOfItsLog(t *testing.T) {
 	t.Parallel()
 	ctx, fail := context.WithCancelCause(t.Context())
 	defer fail(nil)
@@ -198,7 +198,7 @@ func TestEveryFigureHasANameOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestASceneRunsBothSidesAndPrintsWhatIsAskedFor(t *testing.T) {
+func TestASceneRunsBothSidesAndPrintsTheSelectedFigures(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 20 s of a whole core: make test-long")
 	}

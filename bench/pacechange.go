@@ -11,10 +11,10 @@ const (
 	changed       = 4  // processes
 )
 
-// change is how a side came through one.
+// change is a side's times after a change of the limit.
 type change struct{ first, second float64 }
 
-// stranger takes a part of the limit for a while and goes.
+// stranger lets another client use a part of the limit for a while.
 func stranger(ctx context.Context, t *theatre) ([]result, error) {
 	s := setting{name: "stranger", kind: slidingKind, calls: sustained, per: time.Second}
 	ours, peer, err := both(ctx, t, s, func(ctx context.Context, s *side) (change, error) {

@@ -9,18 +9,18 @@ import (
 // goodput is a scene with a backlog that never ends: how many of the calls that
 // the platform allows are made, and how many it refuses.
 type goodput struct {
-	name      string
-	kind      string
-	told      bool
-	calls     int
-	per       time.Duration
-	processes int
-	measured  time.Duration
-	killed    bool // the first process, in the middle
-	drawn     bool
+	name       string
+	kind       string
+	configured bool
+	calls      int
+	per        time.Duration
+	processes  int
+	measured   time.Duration
+	killed     bool // the first process, in the middle
+	drawn      bool
 }
 
-// yield is what a side came to.
+// yield is the result of a side.
 type yield struct {
 	goodput, refused float64
 	stretch          stretch
@@ -29,7 +29,7 @@ type yield struct {
 func (g goodput) scene() scene {
 	names := []string{"pace.goodput." + g.name, "pace.refused." + g.name}
 	return scene{names: names, play: func(ctx context.Context, t *theatre) ([]result, error) {
-		s := setting{name: g.name, kind: g.kind, told: g.told, calls: g.calls, per: g.per}
+		s := setting{name: g.name, kind: g.kind, configured: g.configured, calls: g.calls, per: g.per}
 		ours, peer, err := both(ctx, t, s, g.play)
 		if err != nil {
 			return nil, err

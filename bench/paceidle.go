@@ -15,17 +15,16 @@ import (
 const (
 	manyTenants = 33 // of DingTalk, three lanes each; one of ClassIn with one
 	manyLanes   = 100
-	// ticks of a processor in a second, as Linux tells times to processes.
+	// ticks of a processor in a second, the unit of process times in Linux.
 	ticks = 100
 	// idleLimit never makes a task of this scene wait.
 	idleLimit = 40
 )
 
-// rest is what a process with nothing to do takes, and how soon it is awake.
+// rest is the cost of an idle process, and how soon it picks up a task.
 type rest struct{ cpu, memory, pickup float64 }
 
-// idle keeps a hundred lanes up with nothing to do, and then gives some of them
-// a task.
+// idle runs a hundred idle lanes, and then gives some of them a task.
 func idle(ctx context.Context, t *theatre) ([]result, error) {
 	s := setting{name: "idle", kind: slidingKind, calls: idleLimit, per: time.Second, many: true, prompt: true}
 	ours, peer, err := both(ctx, t, s, func(ctx context.Context, s *side) (r rest, err error) {
@@ -72,12 +71,12 @@ func (s *side) pickups(ctx context.Context) (float64, error) {
 	var waits []float64
 	names := s.tenants()
 	for i := range s.theatre.tempo.pickups {
-		// A task comes at any time between two polls, and not just after one.
+		// A task arrives at any time between two polls, not just after one.
 		if err := s.gate.until(ctx, s.gate.now()+rand.N(600*time.Millisecond)); err != nil { //nolint:gosec // spreads, keeps no secret
 			return 0, err
 		}
 		lane := rand.IntN(len(names)) //nolint:gosec // spreads, keeps no secret
-		task := wish(i)
+		task := task(i)
 		task.Tenant = names[lane]
 		began := s.gate.now()
 		if err := s.enqueue(ctx, task, bareQueue(lane, false), tasks.Options{}); err != nil {

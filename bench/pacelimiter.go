@@ -25,7 +25,7 @@ const (
 // Each side runs in this process and has the machine for itself.
 func limiterCalls(ctx context.Context, t *theatre) ([]result, error) {
 	ours, err := t.scriptsPerRequest(ctx, func(rdb redis.UniversalClient) func(context.Context) error {
-		// The one place that knows how a slot is asked for.
+		// The only place that knows how a slot is requested.
 		lane := pace.New(rdb, pace.Config{
 			Organisation: organisation, Name: tenant + ".nickname", Limits: []pace.Limit{{Calls: manyCalls, Per: time.Second}},
 		})
@@ -55,8 +55,8 @@ func limiterCalls(ctx context.Context, t *theatre) ([]result, error) {
 	}}, err
 }
 
-// scriptsPerRequest has many goroutines send as soon as wait returns, to a
-// platform that holds a bucket.
+// scriptsPerRequest has many goroutines send as soon as wait returns, to a platform
+// with a bucket limit.
 func (t *theatre) scriptsPerRequest(ctx context.Context, open func(redis.UniversalClient) func(context.Context) error) (float64, error) {
 	server, rdb, err := openRedis(ctx)
 	if err != nil {

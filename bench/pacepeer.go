@@ -28,7 +28,7 @@ const (
 	neverArchived = 1 << 20
 )
 
-// bareSpec tells a process of the peer what it is.
+// bareSpec is the configuration of a process of the peer.
 type bareSpec struct {
 	Redis       string  `json:"redis"`
 	Platform    string  `json:"platform"`
@@ -38,7 +38,7 @@ type bareSpec struct {
 	First       int     `json:"first"` // the number of its first server
 }
 
-// bareIs says what the peer is.
+// bareIs describes the peer.
 func bareIs(processes int) string {
 	servers := "asynq servers"
 	if processes == 1 {
@@ -55,7 +55,7 @@ func bareQueue(server int, urgent bool) string {
 	return fmt.Sprintf("normal%d", server)
 }
 
-// bare enqueues a task as asynq alone does.
+// bare enqueues a task with asynq only.
 func (p *producers) bare(ctx context.Context, task tasks.NicknameSync, queue string) error {
 	typename, payload, err := kinds.Encode(task, 1)
 	if err != nil {

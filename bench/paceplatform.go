@@ -12,16 +12,17 @@ import (
 )
 
 const (
-	// uplink is the longest way of a call to the platform; each takes a random
+	// uplink is the longest delay of a call to the platform; each call has a random
 	// part of it before it is counted.
 	uplink = 30 * time.Millisecond
-	// An accepted call takes between these two.
+	// An accepted call takes a time between these two.
 	leastWork, mostWork = 20 * time.Millisecond, 50 * time.Millisecond
-	// firstCall is how long the processes may take to come up.
+	// firstCall is how long the processes may take to start.
 	firstCall = time.Minute
 )
 
-// throttled is DingTalk's answer to a call too many, as its gateway words it.
+// throttled is DingTalk's answer to a call that exceeds the limit, as its gateway words
+// it.
 const throttled = `{"errcode":88,"sub_code":"90018","sub_msg":"the app calls this API too often in a second",` +
 	`"errmsg":"ding talk error[subcode=90018,submsg=the app calls this API too often in a second]","request_id":"bench"}`
 
@@ -67,7 +68,7 @@ func openGate(kind string, limit int, per time.Duration, prompt bool) (*gate, er
 
 func (g *gate) close() { _ = g.server.Close() }
 
-// nickname counts a call even if its sender is gone by now, as a platform does.
+// nickname counts a call even if its sender has disconnected, as a platform does.
 func (g *gate) nickname(w http.ResponseWriter, r *http.Request) {
 	who := r.PostFormValue("userid")
 	if !g.prompt {
@@ -108,7 +109,8 @@ func (g *gate) allow(limit int) time.Duration {
 	return g.now()
 }
 
-// stranger takes calls out of the same window, so many a second, until ctx ends.
+// stranger is another client that makes calls in the same window, perSecond of them,
+// until ctx ends.
 func (g *gate) stranger(ctx context.Context, perSecond int) {
 	ticker := time.NewTicker(time.Second / time.Duration(perSecond))
 	defer ticker.Stop()
@@ -137,7 +139,7 @@ func (g *gate) until(ctx context.Context, at time.Duration) error {
 	return context.Cause(ctx)
 }
 
-// first waits for the first call and tells when it was judged.
+// first waits for the first call and returns when it was counted.
 func (g *gate) first(ctx context.Context) (time.Duration, error) {
 	for g.now()-g.early < firstCall {
 		if judged := g.calls(); len(judged) > 0 {

@@ -21,7 +21,7 @@ type call struct {
 // calls are in the order of time.
 type calls []call
 
-// between are those from one instant on, before another.
+// between returns the calls from one time on and before another.
 func (c calls) between(from, to time.Duration) calls {
 	at := func(t time.Duration) int {
 		return sort.Search(len(c), func(i int) bool { return c[i].At >= t })
@@ -47,8 +47,8 @@ func (c calls) refused() float64 {
 	return 100 * float64(len(c)-c.accepted()) / float64(len(c))
 }
 
-// since returns the least time after from at which holds is true of the calls
-// of the next span. ok: it is true by now.
+// since returns the shortest time after from at which holds is true for the calls of
+// the next span. ok: there is one by now.
 func (c calls) since(from, now, span time.Duration, holds func(calls) bool) (after time.Duration, ok bool) {
 	for t := from; t+span <= now; t += step {
 		if holds(c.between(t, t+span)) {
@@ -58,7 +58,7 @@ func (c calls) since(from, now, span time.Duration, holds func(calls) bool) (aft
 	return 0, false
 }
 
-// arrivals tells when a call for each person was first accepted.
+// arrivals returns when a call for each user was first accepted.
 func (c calls) arrivals() map[string]time.Duration {
 	first := map[string]time.Duration{}
 	for _, one := range c {

@@ -12,13 +12,13 @@ import (
 const (
 	urgentLimit     = 20 // calls a second
 	urgentProcesses = 2
-	// urgentEvery is the mean time from one urgent task to the next, which come
-	// up to a quarter of it sooner or later.
+	// urgentEvery is the mean interval of urgent tasks, which vary by up to a quarter
+	// of it.
 	urgentEvery = 400 * time.Millisecond
 )
 
-// urgent times tasks that come before a great many others, from before they are
-// enqueued until the platform accepts their calls.
+// urgent measures urgent tasks ahead of many others, from before they are enqueued
+// until the platform accepts their calls.
 func urgent(ctx context.Context, t *theatre) ([]result, error) {
 	s := setting{name: "urgent", kind: slidingKind, calls: urgentLimit, per: time.Second}
 	ours, peer, err := both(ctx, t, s, func(ctx context.Context, s *side) (float64, error) {
@@ -39,7 +39,7 @@ func urgent(ctx context.Context, t *theatre) ([]result, error) {
 			if err := s.gate.until(ctx, due); err != nil {
 				return 0, err
 			}
-			task := wish(t.tempo.bulk + len(enqueued))
+			task := task(t.tempo.bulk + len(enqueued))
 			task.UserID = fmt.Sprintf("urgent%03d", len(enqueued))
 			enqueued[task.UserID] = s.gate.now()
 			if err := s.enqueue(ctx, task, bareQueue(0, true), tasks.Options{Urgent: true}); err != nil {

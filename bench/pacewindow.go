@@ -95,7 +95,7 @@ type bucketWindow struct {
 }
 
 func (w *bucketWindow) take(now time.Duration) bool {
-	// A billionth is what the additions may have lost.
+	// A billionth is the rounding error of the additions.
 	if w.level(now) < 1-1e-9 {
 		return false
 	}

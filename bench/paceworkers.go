@@ -20,13 +20,13 @@ import (
 // variable is where the workers find the secret that the platform does not look at.
 const variable = "ROLLCALL_BENCH_SECRET"
 
-// setting is what both sides of a scene are given.
+// setting is the configuration of both sides of a scene.
 type setting struct {
-	name  string // of the scene, for its files
-	kind  string // how the platform counts
-	told  bool   // whether ours is told how
-	calls int
-	per   time.Duration
+	name       string // of the scene, for its files
+	kind       string // how the platform counts
+	configured bool   // whether our side is configured with it
+	calls      int
+	per        time.Duration
 	// many is a worker with a hundred lanes in place of one tenant.
 	many bool
 	// prompt is a platform that counts and answers at once.
@@ -55,8 +55,7 @@ type side struct {
 	queued  int
 }
 
-// both plays the same on both sides at the same time. A process that ends by
-// itself ends its side.
+// both runs the same on both sides at the same time. A process that ends ends its side.
 func both[T any](
 	ctx context.Context, t *theatre, s setting, play func(context.Context, *side) (T, error),
 ) (ours, peer T, err error) {
@@ -137,14 +136,14 @@ func (s *side) fill(ctx context.Context, n int) error {
 		return s.clients.all(ctx, n)
 	}
 	for i := range n {
-		if err := s.clients.bare(ctx, wish(i), bareQueue(0, false)); err != nil {
+		if err := s.clients.bare(ctx, task(i), bareQueue(0, false)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// enqueue enqueues one task; the peer's goes into a queue of its own choice.
+// enqueue enqueues one task; for the peer in a queue of its choice.
 func (s *side) enqueue(ctx context.Context, task tasks.NicknameSync, bare string, o tasks.Options) error {
 	if s.peer {
 		return s.clients.bare(ctx, task, bare)
@@ -188,10 +187,10 @@ func (t *theatre) startWorker(ctx context.Context, file, log string, fail contex
 	return startProcess(cmd, filepath.Join(t.dir, log), fail)
 }
 
-// workerConfig is what every worker of a side is given.
+// workerConfig returns the configuration of every worker of a side.
 func (s *side) workerConfig() string {
 	limit := fmt.Sprintf("calls: %d, per: %s", s.calls, s.per)
-	if s.told {
+	if s.configured {
 		limit += ", window: " + s.kind
 	}
 	said := workerConfig(s.redis.address, s.gate.url, limit, s.tenants())
@@ -227,7 +226,7 @@ type process struct {
 	done     chan struct{}
 }
 
-// startProcess starts a command and has fail told if it ends before stop.
+// startProcess starts a command and calls fail if it ends before stop.
 func startProcess(cmd *exec.Cmd, log string, fail context.CancelCauseFunc) (*process, error) {
 	file, err := os.Create(log)
 	if err != nil {
@@ -243,13 +242,13 @@ func startProcess(cmd *exec.Cmd, log string, fail context.CancelCauseFunc) (*pro
 		defer close(p.done)
 		err := cmd.Wait()
 		if !p.stopping.Load() {
-			fail(fmt.Errorf("%s ended by itself: %w; it said last:\n%s", filepath.Base(log), err, tail(log)))
+			fail(fmt.Errorf("%s ended: %w; end of its log:\n%s", filepath.Base(log), err, tail(log)))
 		}
 	}()
 	return p, nil
 }
 
-// stop kills the process and returns when it is gone.
+// stop kills the process and returns when it has ended.
 func (p *process) stop() {
 	p.stopping.Store(true)
 	_ = p.cmd.Process.Kill()

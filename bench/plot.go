@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// trace is an excerpt of a run of both sides, and what is needed to draw it.
+// trace is an excerpt of a run of both sides, with what is needed to draw it.
 type trace struct {
 	Window    string        `json:"window"`
 	Calls     int           `json:"calls"` // the limit
@@ -21,8 +21,7 @@ type trace struct {
 	Peer      stretch       `json:"peer"`
 }
 
-// stretch is all calls of a side, from its beginning on: what counts in the
-// excerpt may have come before it.
+// stretch is all calls of a side from its start: calls before the excerpt count in it.
 type stretch struct {
 	From  time.Duration `json:"from_ns"` // where the excerpt begins
 	Calls calls         `json:"calls"`
@@ -183,8 +182,8 @@ func (p panel) level() error {
 	return nil
 }
 
-// marks draws accepted calls below the axis and refused ones above the limit,
-// so that they differ by more than their colour.
+// marks draws accepted calls below the axis and refused ones above the limit, so that
+// they differ by more than colour.
 func (p panel) marks(shown calls) {
 	for _, one := range shown {
 		x := p.x(one.At)

@@ -74,9 +74,9 @@ func TestADrawingMarksEachCallOfTheExcerpt(t *testing.T) {
 	}
 }
 
-// Ten calls a second fill half of a sliding window of twenty, from the
-// excerpt's first instant on: what came before it counts.
-func TestTheLevelKnowsWhatCameBeforeTheExcerpt(t *testing.T) {
+// Ten calls per second fill half of a sliding window of twenty from the start of the
+// excerpt: earlier calls count.
+func TestTheLevelCountsCallsBeforeTheExcerpt(t *testing.T) {
 	t.Parallel()
 	drawing, err := sample(slidingKind).plot()
 	if err != nil {

@@ -20,11 +20,11 @@ import (
 type scene struct {
 	names []string // of its figures
 	play  func(context.Context, *theatre) ([]result, error)
-	// with is another prefix that asks for them; empty: none.
+	// with is another prefix that selects them; empty: none.
 	with string
 }
 
-// asked reports whether a prefix asks for a figure of the scene.
+// asked reports whether a prefix selects a figure of the scene.
 func (s scene) asked(name, prefix string) bool {
 	return strings.HasPrefix(name, prefix) || s.with != "" && s.with == prefix
 }
@@ -37,11 +37,11 @@ type result struct {
 	peerIs     string
 }
 
-// act are scenes that have the machine for themselves. Its tracks run at the
-// same time, the scenes of a track one after another.
+// act is scenes that have the machine for themselves. Its tracks run concurrently, the
+// scenes of a track one after another.
 type act [][]scene
 
-// theatre is what all scenes share.
+// theatre is shared by all scenes.
 type theatre struct {
 	dir    string // for configurations and logs
 	worker string // the binary
@@ -49,7 +49,7 @@ type theatre struct {
 	tempo  tempo
 }
 
-// tempo says how long the scenes take.
+// tempo is how long the scenes take.
 type tempo struct {
 	warm, measured time.Duration
 	// minute is the long window, its calls and how long it is measured.
@@ -106,7 +106,7 @@ func (o options) tempo() tempo {
 	return fullTempo()
 }
 
-// chosenActs are the scenes that a prefix asks for.
+// chosenActs returns the scenes that a prefix selects.
 func chosenActs(o options) []act {
 	acts := slices.Concat(ledgerActs(), paceActs(o.tempo()))
 	for i := range acts {
@@ -115,7 +115,7 @@ func chosenActs(o options) []act {
 	return slices.DeleteFunc(acts, func(a act) bool { return len(a) == 0 })
 }
 
-// perform plays the scenes and prints those of their figures that are asked for.
+// perform runs the scenes and prints the selected figures.
 func perform(ctx context.Context, out io.Writer, acts []act, o options) error {
 	t := &theatre{plots: o.plots, tempo: o.tempo()}
 	var err error
@@ -142,7 +142,7 @@ func perform(ctx context.Context, out io.Writer, acts []act, o options) error {
 	return nil
 }
 
-// asked reports whether a prefix asks for a figure of the act.
+// asked reports whether a prefix selects a figure of the act.
 func (a act) asked(name, prefix string) bool {
 	return slices.ContainsFunc(slices.Concat(a...), func(s scene) bool {
 		return slices.Contains(s.names, name) && s.asked(name, prefix)
@@ -192,7 +192,7 @@ func printFigure(out io.Writer, r result) {
 		r.name, digits(r.ours), digits(r.peer), ratio, r.unit, r.peerIs)
 }
 
-// digits gives small values more of them.
+// digits formats small values with more digits.
 func digits(v float64) string {
 	if v < 10 {
 		return fmt.Sprintf("%.3f", v)

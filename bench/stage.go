@@ -26,8 +26,8 @@ const (
 	redisStarts  = 10 * time.Second
 )
 
-// bench is what all figures share: a redis-server, a client of it for setting
-// up and counting, and a platform.
+// bench is shared by all figures: a redis-server, a client of it for preparation and
+// counting, and a platform.
 type bench struct {
 	address  string
 	rdb      redis.UniversalClient
@@ -70,8 +70,8 @@ type redisServer struct {
 	stop    func()
 }
 
-// openRedis starts a Redis and returns once it answers, and not another one
-// that was faster to take its port.
+// openRedis starts a Redis and returns once that server answers, not another one that
+// took its port.
 func openRedis(ctx context.Context) (server *redisServer, rdb redis.UniversalClient, err error) {
 	for range 5 {
 		if server, err = startRedis(ctx); err != nil {
@@ -97,7 +97,7 @@ func startRedis(ctx context.Context) (*redisServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The port is free a moment later still, or Redis says so by not starting.
+	// The port is usually still free a moment later; otherwise Redis does not start.
 	probe, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
 	if err != nil {
 		return nil, err
@@ -137,8 +137,8 @@ func (s *redisServer) await(ctx context.Context, rdb redis.UniversalClient) erro
 	return fmt.Errorf("redis-server at %s does not answer: %w", s.address, last)
 }
 
-// clear empties Redis and says which lanes are served, so that every turn
-// starts from the same.
+// clear empties Redis and publishes the lanes, so that every turn starts from the same
+// state.
 func (b *bench) clear(ctx context.Context) error {
 	if err := b.rdb.FlushDB(ctx).Err(); err != nil {
 		return err
@@ -160,7 +160,7 @@ type platform struct {
 	server *http.Server
 	url    string
 	calls  atomic.Int64
-	// came tells when each call arrived, where somebody listens.
+	// came receives when each call arrived, if there is a receiver.
 	came chan time.Time
 }
 

@@ -30,10 +30,10 @@ const (
 	carriedOut   = 4000 // tasks a turn
 	carriedQuick = 500
 	pickups      = 21 // tasks that each side picks up
-	// concurrency is that of a lane whose limit is out of reach.
+	// concurrency is that of a lane whose limit is never reached.
 	concurrency = 256
 	callTimeout = 15 * time.Second
-	// drains bounds a turn, so that a side that stands still is an error.
+	// drains bounds a turn, so that a side that hangs is an error.
 	drains = time.Minute
 )
 
@@ -88,8 +88,8 @@ func (silent) Warn(...any)  {}
 func (silent) Error(...any) {}
 func (silent) Fatal(...any) {}
 
-// servePeer starts what a user would write: an asynq server whose handler makes
-// the same call and reads the answer, with connections enough to keep.
+// servePeer starts what a user would write: an asynq server whose handler makes the
+// same call and reads the answer, with enough connections to keep.
 func servePeer(b *bench, cfg asynq.Config, queue string) (stop func(), err error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = concurrency
@@ -149,8 +149,8 @@ func bareCall(ctx context.Context, client *http.Client, base string, payload []b
 	return nil
 }
 
-// overhead fills a queue first, and times from the start of the server until
-// all tasks are done and written down: what the ledger and the pace cost.
+// overhead fills a queue first, and measures from the start of the server until all
+// tasks are done and recorded: the cost of the ledger and the pace.
 func overhead(_ context.Context, b *bench) (sides, error) {
 	p, err := newProducers(b, b.address)
 	if err != nil {
@@ -223,7 +223,7 @@ func pickup(ctx context.Context, b *bench) (sides, error) {
 	n := 0
 	turn := func(queue string) func(context.Context) (float64, error) {
 		return func(ctx context.Context) (float64, error) {
-			// A task comes at any time between two polls, and not just after one.
+			// A task arrives at any time between two polls, not just after one.
 			pause(ctx, rand.N(600*time.Millisecond)) //nolint:gosec // spreads, keeps no secret
 			n++
 			began := time.Now()
@@ -252,7 +252,7 @@ func pickup(ctx context.Context, b *bench) (sides, error) {
 
 // plain stores one task by asynq's client, for both sides alike.
 func (p *producers) plain(ctx context.Context, n int, queue string) error {
-	typename, payload, err := kinds.Encode(wish(n), int64(n))
+	typename, payload, err := kinds.Encode(task(n), int64(n))
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func (s *servers) openCluster(ctx context.Context) error {
 	return eventually(ctx, "a cluster that is up", s.up)
 }
 
-// join shares the slots among the first nodes, introduces each to each, and
+// join assigns the slots to the first nodes, introduces all nodes to each other, and
 // gives each master a replica.
 func (s *servers) join(ctx context.Context) error {
 	ids := make([]string, len(s.nodes))
@@ -81,7 +81,7 @@ func (s *servers) join(ctx context.Context) error {
 	return nil
 }
 
-// up tells whether all slots are served and each master has a replica in step.
+// up returns nil if all slots are served and each master has a replica in sync.
 func (s *servers) up(ctx context.Context) error {
 	leading := 0
 	for _, n := range s.nodes {

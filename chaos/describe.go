@@ -16,14 +16,14 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps
 
 // describe prints what happened, in numbers.
 func (s *scene) describe(when string, ev *evidence, v verdict) {
-	s.tell("%s:", when)
+	s.logf("%s:", when)
 	row := func(name string, n any) { fmt.Fprintf(s.out, "  %-60s %7v\n", name, n) }
 	row("workers killed", s.storm.kills.Load())
 	row("Redis killed", s.storm.strikes.Load())
 	row("connections cut", s.storm.cuts.Load())
 	said, err := s.fleet.said(saidRecovered, saidArchived)
 	if err == nil {
-		row("tasks whose worker was gone, run again", said[saidRecovered])
+		row("tasks of dead workers, run again", said[saidRecovered])
 		row("archived by asynq alone, and found", said[saidArchived])
 	}
 	row("seconds from the last fault until all tasks had ended", int(s.drained.Seconds()))
@@ -34,14 +34,14 @@ func (s *scene) describe(when string, ev *evidence, v verdict) {
 	row("holds that workers set", len(held))
 	row("the longest of them, in seconds", int(longest.Seconds()))
 	row("answers to producers lost twice", s.producer.unknown.Load())
-	row("times a producer was told that nothing is stored", s.producer.refused.Load())
+	row("times a producer got the result that nothing is stored", s.producer.refused.Load())
 	for _, end := range sortedKeys(v.ends) {
 		row("tasks: "+end, v.ends[end])
 	}
 	for _, reason := range sortedKeys(v.excused) {
-		row("not as the newest wish says: "+reason, v.excused[reason])
+		row("not the value of the latest change: "+reason, v.excused[reason])
 	}
-	c := count(ev, s.wishes, v)
+	c := count(ev, s.changes, v)
 	row("calls", c.calls)
 	row("calls refused for the rate", c.refused)
 	row("calls struck by a fault", c.struck)
@@ -49,7 +49,7 @@ func (s *scene) describe(when string, ev *evidence, v verdict) {
 	row("tasks that needed one, and calls beyond 40 members each", c.needed)
 	row("duplicate calls", c.duplicate)
 	if lossy(s.variant) {
-		row("acknowledged and gone", len(v.lost))
+		row("acknowledged and lost", len(v.lost))
 	}
 	for _, rule := range sortedKeys(byRule(v)) {
 		row("wrong: "+rule, byRule(v)[rule])
@@ -72,9 +72,9 @@ const (
 
 type counts struct{ calls, refused, struck, carried, needed, duplicate int }
 
-// count counts calls. One that a platform carried out beyond the one that its
-// task needed is a duplicate: it did no harm, and it cost.
-func count(ev *evidence, wishes []*wish, v verdict) (c counts) {
+// count counts calls. A call that a platform carried out in addition to the one that
+// its task needed is a duplicate: it did no harm, but it had a cost.
+func count(ev *evidence, changes []*change, v verdict) (c counts) {
 	for _, call := range ev.calls {
 		if call.API == "" || call.API == sandbox.APIToken {
 			continue
@@ -90,8 +90,8 @@ func count(ev *evidence, wishes []*wish, v verdict) (c counts) {
 			c.carried++
 		}
 	}
-	for _, w := range wishes {
-		if f := v.fates[w]; f.what == done && f.word != "unchanged" && f.word != "superseded" {
+	for _, w := range changes {
+		if f := v.results[w]; f.what == done && f.word != "unchanged" && f.word != "superseded" {
 			c.needed++
 			if t, ok := w.task.(tasks.GroupUpdate); ok {
 				c.needed += max(0, len(t.AddUserIDs)-1) / 40

@@ -17,7 +17,7 @@ import (
 // soon is how far off a retry may be without being brought forward.
 const soon = 15 * time.Second
 
-// queues are those of all lanes.
+// queues returns the queues of all lanes.
 func queues() []string {
 	var names []string
 	for _, lane := range []struct {
@@ -29,19 +29,19 @@ func queues() []string {
 	return names
 }
 
-// desk is what an operator looks at asynq with.
-type desk struct{ inspector *asynq.Inspector }
+// operator is an operator's view of asynq.
+type operator struct{ inspector *asynq.Inspector }
 
-func openDesk(place redisdb.Config) (desk, error) {
+func openOperator(place redisdb.Config) (operator, error) {
 	rdb, err := place.Open()
 	if err != nil {
-		return desk{}, err
+		return operator{}, err
 	}
-	return desk{asynq.NewInspector(redisdb.ConnOpt(rdb))}, nil
+	return operator{asynq.NewInspector(redisdb.ConnOpt(rdb))}, nil
 }
 
 // each calls do with every task in one of the states.
-func (d desk) each(states []asynq.TaskState, do func(*asynq.TaskInfo)) error {
+func (d operator) each(states []asynq.TaskState, do func(*asynq.TaskInfo)) error {
 	list := map[asynq.TaskState]func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
 		asynq.TaskStatePending: d.inspector.ListPendingTasks, asynq.TaskStateActive: d.inspector.ListActiveTasks,
 		asynq.TaskStateScheduled: d.inspector.ListScheduledTasks, asynq.TaskStateRetry: d.inspector.ListRetryTasks,
@@ -70,10 +70,10 @@ func (d desk) each(states []asynq.TaskState, do func(*asynq.TaskInfo)) error {
 	return nil
 }
 
-// drain waits until all tasks have ended, and brings forward the retries that are
-// far off: the length of a backoff is not under test. For the time alone it brings
-// forward only those that no fault has caused.
-func (d desk) drain(ctx context.Context, bound, alone time.Duration, tell func(string, ...any)) (forward int, err error) {
+// drain waits until all tasks have ended, and runs distant retries at once: the length
+// of a backoff is not under test. Until alone has passed it runs only those that no
+// fault has caused.
+func (d operator) drain(ctx context.Context, bound, alone time.Duration, logf func(string, ...any)) (forward int, err error) {
 	began := time.Now()
 	deadline := began.Add(bound)
 	told := time.Now()
@@ -94,11 +94,11 @@ func (d desk) drain(ctx context.Context, bound, alone time.Duration, tell func(s
 		case err != nil && time.Now().After(deadline):
 			return forward, err
 		case err == nil && open == 0, time.Now().After(deadline):
-			return forward, nil // what is still open is a violation, and told so
+			return forward, nil // open tasks are a violation, and reported
 		}
 		if time.Since(told) >= tellEvery {
 			told = time.Now()
-			tell("%d tasks are still open", open)
+			logf("%d tasks are still open", open)
 		}
 		pause(ctx, 2*time.Second)
 	}

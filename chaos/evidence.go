@@ -15,15 +15,15 @@ import (
 	"rollcall/tasks"
 )
 
-// evidence is what is found when all is over, from every side that has a say.
+// evidence is the final state, from every part that records one.
 type evidence struct {
 	tasks   map[string]found         // in asynq, by task id
-	letters map[string]ledger.Letter // by task id
-	// closed are the dead letters that closed themselves, by task id.
+	letters map[string]ledger.Letter // dead letters, by task id
+	// closed are the automatically closed dead letters, by task id.
 	closed  map[string]ledger.ClosedLetter
 	records map[ledger.Target]map[string]string
-	// open are notes of the ledger about tasks that have not ended: what a task
-	// that has ended leaves there is lost to somebody.
+	// open are the ledger's records of tasks that have not ended. A record that an
+	// ended task leaves there is an error.
 	open    []string
 	state   sandbox.OrganisationState
 	effects []sandbox.Effect
@@ -37,8 +37,8 @@ type found struct {
 	outcome string // of one that is done, as its handler reported it
 }
 
-// collect reads everything about the wishes.
-func collect(ctx context.Context, rdb redis.UniversalClient, d desk, p *platforms, wishes []*wish) (*evidence, error) {
+// collect reads everything about the changes.
+func collect(ctx context.Context, rdb redis.UniversalClient, d operator, p *platforms, changes []*change) (*evidence, error) {
 	ev := &evidence{
 		tasks: map[string]found{}, letters: map[string]ledger.Letter{}, closed: map[string]ledger.ClosedLetter{}, records: map[ledger.Target]map[string]string{},
 		effects: p.Effects(), calls: p.Calls(),
@@ -80,14 +80,14 @@ func collect(ctx context.Context, rdb redis.UniversalClient, d desk, p *platform
 	if err != nil {
 		return nil, err
 	}
-	return ev, ev.readLedger(ctx, rdb, wishes)
+	return ev, ev.readLedger(ctx, rdb, changes)
 }
 
 // readLedger reads the keys that docs/architecture.md lists.
-func (ev *evidence) readLedger(ctx context.Context, rdb redis.UniversalClient, wishes []*wish) error {
+func (ev *evidence) readLedger(ctx context.Context, rdb redis.UniversalClient, changes []*change) error {
 	const page = 500
 	var targets []ledger.Target
-	for _, w := range wishes {
+	for _, w := range changes {
 		if _, there := ev.records[w.target]; !there {
 			ev.records[w.target] = nil
 			targets = append(targets, w.target)
@@ -135,8 +135,8 @@ func ended(s asynq.TaskState) bool {
 	return s == asynq.TaskStateCompleted || s == asynq.TaskStateArchived
 }
 
-// settled tells that all has been followed up: what is archived has its letter,
-// and the ledger waits for nothing.
+// settled reports that nothing is pending: each archived task has its dead letter, and
+// the ledger waits for nothing.
 func (ev *evidence) settled() bool {
 	for id, task := range ev.tasks {
 		if _, buried := ev.letters[id]; task.state != asynq.TaskStateCompleted && !buried {
@@ -146,31 +146,31 @@ func (ev *evidence) settled() bool {
 	return len(ev.open) == 0
 }
 
-// inDoubt tells whether the ledger says that it does not know what a field holds.
+// inDoubt reports whether the ledger records the outcome of a field as unknown.
 func (ev *evidence) inDoubt(t ledger.Target, field string) bool {
 	return ev.records[t]["d:"+field] != ""
 }
 
-// fate is what became of a wish.
-type fate struct {
+// result is the end of a change.
+type result struct {
 	what what
-	word string // the outcome, the class of the letter, or the state in asynq
+	word string // the outcome, the class of the dead letter, or the state in asynq
 }
 
 type what uint8
 
 const (
-	never what = iota // it was not stored, or nobody knows, and it is not there
+	never what = iota // it was not stored, or that is unknown and it does not exist
 	done
 	dead
 	open
-	gone // it was acknowledged, and nothing is left of it
+	gone // it was acknowledged, but no trace of it exists
 )
 
-// fateOf tells what became of a wish.
-func (ev *evidence) fateOf(w *wish) fate {
-	// A task that vanished, or whose ID was taken, may have been stored again, under an
-	// id that follows.
+// resultOf returns the end of a change.
+func (ev *evidence) resultOf(w *change) result {
+	// A task that vanished, or whose ID was taken, may have been stored again with a
+	// derived id.
 	for n := range 5 {
 		id := w.id
 		if n > 0 {
@@ -180,31 +180,31 @@ func (ev *evidence) fateOf(w *wish) fate {
 		letter, buried := ev.letters[id]
 		switch {
 		case there && task.state == asynq.TaskStateCompleted:
-			return fate{what: done, word: task.outcome}
+			return result{what: done, word: task.outcome}
 		case there && !ended(task.state):
-			return fate{what: open, word: task.state.String()}
+			return result{what: open, word: task.state.String()}
 		case buried:
-			return fate{what: dead, word: letter.Class}
+			return result{what: dead, word: letter.Class}
 		case there:
-			return fate{what: open, word: task.state.String() + " without a letter"}
+			return result{what: open, word: task.state.String() + " without a letter"}
 		}
 	}
 	_, closed := ev.closed[w.id]
 	switch {
 	case !w.acknowledged():
-		return fate{what: never}
+		return result{what: never}
 	case closed:
-		return fate{what: done, word: "its dead letter closed: a newer change was applied"}
+		return result{what: done, word: "its dead letter closed: a newer change was applied"}
 	case w.options.Key == "" && ev.passed(w):
-		// Without a key a task that is done is kept for ten minutes.
-		return fate{what: done, word: "no longer kept"}
+		// Without a key, a done task is kept for ten minutes.
+		return result{what: done, word: "no longer kept"}
 	}
-	return fate{what: gone}
+	return result{what: gone}
 }
 
-// passed tells whether the ledger knows a wish that is at least as new for every
-// field of a wish.
-func (ev *evidence) passed(w *wish) bool {
+// passed reports whether the ledger has the same or a later change for every field of a
+// change.
+func (ev *evidence) passed(w *change) bool {
 	for _, f := range w.fields {
 		var newest int64
 		for _, name := range []string{"r:", "n:"} {

@@ -22,8 +22,8 @@ const (
 	silence = "1500"
 )
 
-// part keeps a replica from what its master writes from now on, as a network
-// that lags does: what is acknowledged meanwhile is lost with the master.
+// part stops a replica from receiving its master's writes, as a slow network does: what
+// is acknowledged from then on is lost with the master.
 func part(ctx context.Context, master, replica *node) error {
 	err := replica.ask(func(c *redis.Client) error { return c.ConfigSet(ctx, "masterauth", "no longer valid").Err() })
 	if err != nil {
@@ -37,7 +37,7 @@ func rejoin(ctx context.Context, n *node) error {
 	return n.ask(func(c *redis.Client) error { return c.ConfigSet(ctx, "masterauth", "").Err() })
 }
 
-// inStep tells whether a server is a replica that receives what its master writes.
+// inStep reports whether a server is a replica that receives its master's writes.
 func inStep(ctx context.Context, n *node) error {
 	info, err := n.replication(ctx)
 	if err == nil && (role(info) != "slave" || !strings.Contains(info, "master_link_status:up")) {
@@ -46,7 +46,7 @@ func inStep(ctx context.Context, n *node) error {
 	return err
 }
 
-// lag parts a replica, lets the master go on alone for a moment, and kills it.
+// lag stops the replication, lets the master continue alone for a moment, and kills it.
 func lag(ctx context.Context, r *rand.Rand, master, replica *node) (time.Duration, error) {
 	if err := part(ctx, master, replica); err != nil {
 		return 0, err

@@ -38,7 +38,7 @@ func openFleet(binary, dir, redis, platforms string, n int) (*fleet, error) {
 	return f, nil
 }
 
-// start starts a worker, and again if it ends without being told to.
+// start starts a worker, and starts it again if it ends unexpectedly.
 func (f *fleet) start(i int) error {
 	c, err := spawn(f.logs[i], []string{"CHAOS_SECRET=secret"}, f.binary, "run", "--config", f.config)
 	if err != nil {
@@ -79,7 +79,7 @@ func (f *fleet) close() {
 	}
 }
 
-// said counts the lines of all logs that hold each of the phrases.
+// said counts the lines of all logs that contain each of the phrases.
 func (f *fleet) said(phrases ...string) (map[string]int, error) {
 	counts := map[string]int{}
 	for _, name := range f.logs {

@@ -14,22 +14,22 @@ import (
 // healFor is how long the roster is spread over.
 const healFor = time.Minute
 
-// heal enqueues the roster again: the newest wish for each field, whatever was
-// acknowledged and whatever is left of it. Afterwards nothing may be wrong.
+// heal enqueues the roster again: the latest change of each field, regardless of
+// earlier results. Afterwards nothing may be wrong.
 func (s *scene) heal(ctx context.Context, before verdict) (verdict, error) {
-	s.tell("%d acknowledged tasks are gone, %d findings; the roster is enqueued again", len(before.lost), len(before.violations))
-	s.enqueue(ctx, roster(s.wishes))
+	s.logf("%d acknowledged tasks are lost, %d findings; the roster is enqueued again", len(before.lost), len(before.violations))
+	s.enqueue(ctx, roster(s.changes))
 	v, err := s.judge(ctx, "after the roster was enqueued again")
 	if err != nil || len(v.drop) == 0 {
 		return v, err
 	}
-	s.tell("the records of %d targets are dropped, and their rows enqueued once more", len(v.drop))
+	s.logf("the records of %d targets are dropped, and their rows enqueued once more", len(v.drop))
 	for _, t := range v.drop {
 		if err := s.rdb.Del(ctx, ledgerKey(t.API)+"target:"+t.Key).Err(); err != nil {
 			return v, err
 		}
 	}
-	s.enqueue(ctx, slices.DeleteFunc(roster(s.wishes), func(w *wish) bool { return !slices.Contains(v.drop, w.target) }))
+	s.enqueue(ctx, slices.DeleteFunc(roster(s.changes), func(w *change) bool { return !slices.Contains(v.drop, w.target) }))
 	v, err = s.judge(ctx, "after the records were dropped")
 	for _, t := range v.drop {
 		v.violations = append(v.violations, violation{ruleValue, fmt.Sprintf("%s %s is not healed by dropping its record", t.API, t.Key)})
@@ -37,23 +37,22 @@ func (s *scene) heal(ctx context.Context, before verdict) (verdict, error) {
 	return v, err
 }
 
-// enqueue adds wishes to the plan and asks for them.
-func (s *scene) enqueue(ctx context.Context, more []*wish) {
+// enqueue adds changes to the plan and enqueues them.
+func (s *scene) enqueue(ctx context.Context, more []*change) {
 	for i, w := range more {
-		w.n = len(s.wishes) + i
+		w.n = len(s.changes) + i
 		w.options.Key = fmt.Sprintf("heal/%d", w.n)
 	}
 	s.producer.run(ctx, more, min(healFor, s.duration))
-	s.wishes = append(s.wishes, more...)
+	s.changes = append(s.changes, more...)
 }
 
-// roster sums up all wishes of a plan as a school's own list would have them. They
-// get keys of their own: those of tasks that are gone may still say that they are
-// stored.
-func roster(wishes []*wish) []*wish {
-	last := map[ledger.Target]*wish{}
+// roster sums up all changes of a plan as a school's own list would. The changes get
+// new keys: the keys of lost tasks may still be marked as stored.
+func roster(changes []*change) []*change {
+	last := map[ledger.Target]*change{}
 	var order []ledger.Target
-	for _, w := range wishes {
+	for _, w := range changes {
 		before, there := last[w.target]
 		if !there {
 			order = append(order, w.target)
@@ -62,13 +61,13 @@ func roster(wishes []*wish) []*wish {
 		if there {
 			task = merged(before.task, task)
 		}
-		last[w.target] = &wish{task: task, target: w.target}
+		last[w.target] = &change{task: task, target: w.target}
 	}
-	var again []*wish
+	var again []*change
 	for _, target := range order {
 		w := last[target]
 		if w.task.Validate(tasks.Limits{}) != nil {
-			continue // all that was wished for the group was somebody who does not exist
+			continue // all changes of the group concerned a user who does not exist
 		}
 		w.outcome = tasks.NotStored
 		_, w.fields = kinds.Change(w.task, organisation)
@@ -77,7 +76,7 @@ func roster(wishes []*wish) []*wish {
 	return again
 }
 
-// merged is what is wished for after both: only a group's wishes add up.
+// merged returns the result of both changes: only a group's changes accumulate.
 func merged(older, newer tasks.Task) tasks.Task {
 	o, ok := older.(tasks.GroupUpdate)
 	if !ok {
@@ -107,8 +106,8 @@ func merged(older, newer tasks.Task) tasks.Task {
 	return n
 }
 
-// edits adds a newer edit to an older one. Nobody who does not exist is carried
-// over: the platform would refuse the whole.
+// edits adds a later edit to an earlier one. A user who does not exist is left out: the
+// platform would refuse the whole edit.
 func edits(add, del, newAdd, newDel []string) (added, deleted []string) {
 	in := map[string]bool{}
 	for _, list := range []struct {
@@ -119,7 +118,7 @@ func edits(add, del, newAdd, newDel []string) (added, deleted []string) {
 			in[id] = list.is
 		}
 	}
-	delete(in, nobody)
+	delete(in, noUser)
 	for _, id := range sortedKeys(in) {
 		if in[id] {
 			added = append(added, id)

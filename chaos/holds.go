@@ -18,7 +18,7 @@ const (
 	holdMost = 30 * time.Second
 	// drainMost is how long tasks may take to end after the last fault.
 	drainMost = time.Minute
-	// holdsEvery is how often the holds are read, and the error of an end.
+	// holdsEvery is how often the holds are read, and so the error of a measured end.
 	holdsEvery = 500 * time.Millisecond
 )
 
@@ -36,9 +36,9 @@ func (s heldSpan) String() string {
 		s.seen.Sub(s.Since).Round(100*time.Millisecond), s.Class, s.By, s.Tries, s.Reason)
 }
 
-// holdWatch records the holds that workers set. It reads the holds themselves
-// and not their events: a worker that is killed right after it has set a hold
-// writes no event. Its methods are safe for concurrent use.
+// holdWatch records the holds that workers add. It reads the holds themselves instead
+// of their events, because a worker that is killed right after it added a hold writes
+// no event. Its methods are safe for concurrent use.
 type holdWatch struct {
 	board *hold.Board
 
@@ -58,8 +58,8 @@ func (w *holdWatch) run(ctx context.Context) {
 	}
 }
 
-// see records the holds of a moment. An operator's hold ends when the operator
-// says so, and is left out.
+// see records the holds at a time. An operator's hold ends when the operator ends it,
+// and is left out.
 func (w *holdWatch) see(holds []hold.Hold, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -67,7 +67,7 @@ func (w *holdWatch) see(holds []hold.Hold, now time.Time) {
 		if h.Class == hold.Operator || !h.Until.IsZero() && !now.Before(h.Until) {
 			continue
 		}
-		// Workers keep the begin of a hold that goes on, whatever else they change.
+		// Workers keep the start of a hold that continues, even if other fields change.
 		i := slices.IndexFunc(w.spans, func(s heldSpan) bool { return s.Place == h.Place && s.Since.Equal(h.Since) })
 		if i < 0 {
 			w.spans = append(w.spans, heldSpan{h, now})
@@ -77,7 +77,7 @@ func (w *holdWatch) see(holds []hold.Hold, now time.Time) {
 	}
 }
 
-// held are all holds that were seen, the first to begin first.
+// held returns all holds that were seen, in the order of their start.
 func (w *holdWatch) held() []heldSpan {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,12 +1,13 @@
-// Command chaos runs rollcall while everything around it is killed, and then
-// holds what the platforms believe against what was acknowledged: a real
-// redis-server, four workers as processes of their own, both platforms emulated
-// in this process with faults of every sort.
+// Command chaos runs rollcall while everything around it is killed, and then compares
+// the state of the platforms with what was acknowledged. It uses a real redis-server,
+// four workers as separate processes, and both platforms emulated in this process with
+// faults of every kind.
 //
-// It must not know how rollcall's parts work inside: it enqueues as a producer
-// does, kills as an operator's bad day does, and reads what an operator can read.
+// It must not know how rollcall's parts work inside: it enqueues as a producer does,
+// kills processes, and reads what an operator can read.
 //
-//	go run ./chaos -worker bin/worker [-duration 10m] [-tasks 20000] [-variant always] [-seed N]
+//	go run ./chaos -worker bin/worker [-duration 10m] [-tasks 20000] [-variant always]
+//	[-seed N]
 package main
 
 import (
@@ -28,7 +29,7 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 )
 
-// settings are what the command line says.
+// settings are the command line's settings.
 type settings struct {
 	worker   string        // the worker's binary
 	variant  string        // one of variants
@@ -40,7 +41,7 @@ type settings struct {
 	keep     bool          // the directory with logs and Redis' files
 }
 
-// The topologies, and what befalls each.
+// The topologies, and what happens to each.
 const (
 	always   = "always"   // appendfsync always: killed, nothing may be lost
 	everysec = "everysec" // appendfsync everysec: power loss, up to two seconds are lost
@@ -51,7 +52,7 @@ const (
 
 var variants = []string{always, everysec, sentinel, cluster, gateway}
 
-// lossy tells that acknowledged writes may be lost: it is counted and healed.
+// lossy reports that acknowledged writes may be lost: losses are counted and healed.
 func lossy(variant string) bool { return variant != always && variant != gateway }
 
 var errViolated = errors.New("what was promised was not kept")
@@ -59,7 +60,7 @@ var errViolated = errors.New("what was promised was not kept")
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("chaos: ")
-	// What go-redis has to say of its connections is what this is about.
+	// go-redis' messages about its connections are expected here.
 	redis.SetLogger(&logging.VoidLogger{})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := command(ctx, os.Stdout, os.Args[1:])
@@ -92,7 +93,7 @@ func parse(args []string) (settings, error) {
 	flags.StringVar(&s.worker, "worker", "bin/worker", "the worker's `FILE`, as make build builds it")
 	flags.StringVar(&s.variant, "variant", always, "which Redis and faults: always, everysec, sentinel, cluster or gateway")
 	flags.DurationVar(&s.duration, "duration", 10*time.Minute, "how long the chaos lasts")
-	flags.IntVar(&s.tasks, "tasks", 20_000, "how many tasks are enqueued meanwhile")
+	flags.IntVar(&s.tasks, "tasks", 20_000, "number of tasks to enqueue")
 	flags.IntVar(&s.workers, "workers", 4, "how many worker processes")
 	flags.Uint64Var(&s.seed, "seed", 1, "equal seeds give equal tasks, faults and intervals")
 	flags.DurationVar(&s.drain, "drain", 20*time.Minute, "how long the tasks may take to end afterwards")

@@ -15,9 +15,9 @@ import (
 
 // The rules, as docs/chaos.md lists them.
 const (
-	ruleLost     = "lost wish"          // acknowledged, and it neither ended nor waits
+	ruleLost     = "lost change"        // acknowledged, but it neither ended nor waits
 	ruleLimbo    = "limbo"              // it has not ended, or something still waits for it
-	ruleOrder    = "order of revisions" // a later wish has the lower revision
+	ruleOrder    = "order of revisions" // a later change has the lower revision
 	ruleValue    = "wrong value"
 	ruleMember   = "wrong member"
 	ruleSecondID = "second ID"     // another candidate was sent, though the one before may have been applied
@@ -26,23 +26,23 @@ const (
 	ruleOverlap  = "overlap"       // two calls for one target at once
 	rulePlan     = "refused"       // what every producer may ask for was refused
 	ruleWorker   = "worker's end"  // it ended without being killed
-	ruleStrange  = "strange value" // that nobody wished for
+	ruleStrange  = "strange value" // that no change requested
 	ruleHold     = "long hold"     // a hold that outlasted its cause
 	ruleDrain    = "slow end"      // tasks that had not ended soon after the last fault
 )
 
-// violation is a promise that was not kept.
+// violation is a broken promise.
 type violation struct{ rule, text string }
 
-// verdict is what the oracle says.
+// verdict is the oracle's result.
 type verdict struct {
 	violations []violation
-	fates      map[*wish]fate
-	ends       map[string]int // fates in words
-	// excused counts fields whose value is not that of the newest wish, and why
-	// that is told.
+	results    map[*change]result
+	ends       map[string]int // results in words
+	// excused counts fields whose value is not that of the latest change, by the
+	// reported reason.
 	excused map[string]int
-	lost    []*wish
+	lost    []*change
 	// drop are targets whose record must be dropped before the roster heals them.
 	drop []ledger.Target
 }
@@ -52,16 +52,16 @@ type oracle struct {
 	*evidence
 	verdict
 
-	lossy   bool // what Redis acknowledged may be gone: count it
+	lossy   bool // acknowledged writes may be lost: count them
 	alone   bool // so may what is asked of replicas elsewhere before an ID is sent
-	targets map[ledger.Target][]*wish
+	targets map[ledger.Target][]*change
 }
 
-// consult judges wishes, in the order of the plan, by the evidence.
-func consult(ev *evidence, wishes []*wish, variant string) verdict {
-	o := &oracle{evidence: ev, lossy: lossy(variant), alone: variant == everysec, targets: map[ledger.Target][]*wish{}}
-	o.fates, o.ends, o.excused = map[*wish]fate{}, map[string]int{}, map[string]int{}
-	for _, w := range wishes {
+// consult judges changes, in the order of the plan, by the evidence.
+func consult(ev *evidence, changes []*change, variant string) verdict {
+	o := &oracle{evidence: ev, lossy: lossy(variant), alone: variant == everysec, targets: map[ledger.Target][]*change{}}
+	o.results, o.ends, o.excused = map[*change]result{}, map[string]int{}, map[string]int{}
+	for _, w := range changes {
 		o.targets[w.target] = append(o.targets[w.target], w)
 		o.ending(w)
 	}
@@ -77,7 +77,7 @@ func consult(ev *evidence, wishes []*wish, variant string) verdict {
 		}
 	}
 	o.ids()
-	o.letters(wishes)
+	o.letters(changes)
 	o.overlaps()
 	slices.SortFunc(o.violations, func(a, b violation) int {
 		return strings.Compare(a.rule+a.text, b.rule+b.text)
@@ -89,10 +89,10 @@ func (o *oracle) blame(rule, format string, arguments ...any) {
 	o.violations = append(o.violations, violation{rule, fmt.Sprintf(format, arguments...)})
 }
 
-// ending notes what became of a wish.
-func (o *oracle) ending(w *wish) {
-	f := o.fateOf(w)
-	o.fates[w] = f
+// ending records the end of a change.
+func (o *oracle) ending(w *change) {
+	f := o.resultOf(w)
+	o.results[w] = f
 	switch f.what {
 	case done:
 		o.ends["done, "+f.word]++
@@ -107,7 +107,7 @@ func (o *oracle) ending(w *wish) {
 		o.ends["open, "+f.word]++
 		o.blame(ruleLimbo, "%s is still %s", w, f.word)
 	case gone:
-		o.ends["gone"]++
+		o.ends["lost"]++
 		o.lost = append(o.lost, w)
 		if !o.lossy {
 			o.blame(ruleLost, "%s was acknowledged as %s, and nothing is left of it", w, w.outcome)
@@ -115,10 +115,9 @@ func (o *oracle) ending(w *wish) {
 	}
 }
 
-// revisions holds the order in which wishes were acknowledged against their
-// revisions.
-func (o *oracle) revisions(of []*wish) {
-	var last *wish
+// revisions compares the order in which changes were acknowledged with their revisions.
+func (o *oracle) revisions(of []*change) {
+	var last *change
 	for _, w := range of {
 		if w.rev == 0 {
 			if task, there := o.tasks[w.id]; there {
@@ -139,7 +138,7 @@ func (o *oracle) revisions(of []*wish) {
 	}
 }
 
-func revision(w *wish, payload []byte) int64 {
+func revision(w *change, payload []byte) int64 {
 	typename, _, err := kinds.Encode(w.task, 1)
 	if err != nil {
 		return 0
@@ -151,14 +150,14 @@ func revision(w *wish, payload []byte) int64 {
 	return meta.Revision
 }
 
-// overlaps: two tasks for one target are never carried out together. Where a
-// mark can be lost with its Redis it may happen once.
+// overlaps checks that two tasks for one target never run at the same time. If a lease
+// can be lost with its Redis, it may happen once.
 func (o *oracle) overlaps() {
 	if o.lossy {
 		return
 	}
-	// A client that gives up, or is cut off, is noticed by the platform a moment
-	// later, and what follows at once seems to overlap.
+	// The platform notices a moment later that a client gave up or was disconnected, so
+	// the next call seems to overlap.
 	cut := map[string]time.Time{}
 	calls := slices.Clone(o.calls)
 	slices.SortFunc(calls, func(a, b sandbox.Call) int { return int(a.Number - b.Number) })
@@ -174,10 +173,11 @@ func (o *oracle) overlaps() {
 	}
 }
 
-// letters: every dead letter is complete, and tells of the task that was stored.
-func (o *oracle) letters(wishes []*wish) {
-	byID := map[string]*wish{}
-	for _, w := range wishes {
+// letters checks that every dead letter is complete and describes the task that was
+// stored.
+func (o *oracle) letters(changes []*change) {
+	byID := map[string]*change{}
+	for _, w := range changes {
 		if w.id != "" {
 			byID[w.id] = w
 		}
@@ -190,17 +190,17 @@ func (o *oracle) letters(wishes []*wish) {
 		first, _, _ := strings.Cut(id, "~")
 		w := byID[first]
 		if w == nil {
-			o.blame(ruleLetter, "the letter of task %s is of no task that was asked for: %s", id, letter.Cause)
+			o.blame(ruleLetter, "the dead letter of task %s belongs to no enqueued task: %s", id, letter.Cause)
 			continue
 		}
 		for _, problem := range incomplete(letter, w, answered) {
-			o.blame(ruleLetter, "%s: its letter of class %s %s (%s)", w, letter.Class, problem, letter.Cause)
+			o.blame(ruleLetter, "%s: its dead letter of class %s %s (%s)", w, letter.Class, problem, letter.Cause)
 		}
 	}
 }
 
-// incomplete lists what a letter lacks.
-func incomplete(letter ledger.Letter, w *wish, answered map[string]bool) (problems []string) {
+// incomplete lists what is missing in a dead letter.
+func incomplete(letter ledger.Letter, w *change, answered map[string]bool) (problems []string) {
 	want := func(ok bool, problem string) {
 		if !ok {
 			problems = append(problems, problem)
@@ -218,14 +218,14 @@ func incomplete(letter ledger.Letter, w *wish, answered map[string]bool) (proble
 	for _, times := range letter.Attempts {
 		n += times
 	}
-	want(letter.Tenant != "" && letter.Kind == w.target.API && letter.Lane == letter.Tenant+"."+letter.Kind, "does not say whose it is")
+	want(letter.Tenant != "" && letter.Kind == w.target.API && letter.Lane == letter.Tenant+"."+letter.Kind, "has no lane or tenant")
 	want(letter.Target == w.target.Key && letter.Organisation == organisation, "has another target")
-	want(letter.Key == w.options.Key, "has lost its producer's key")
-	want(letter.Urgent == w.options.Urgent, "does not say rightly whether it is urgent")
+	want(letter.Key == w.options.Key, "does not have its producer's key")
+	want(letter.Urgent == w.options.Urgent, "is wrong about being urgent")
 	want(letter.Class != "" && letter.Class != ledger.Unreadable, "has no class")
 	want(letter.Cause != "", "has no cause")
-	// Redis may have lost a task before anybody came to it.
-	want(n > 0 || letter.Class == "vanished", "tells of no attempt")
+	// Redis may have lost a task before a worker started it.
+	want(n > 0 || letter.Class == "vanished", "has no attempt")
 	want(!letter.First.IsZero() && !letter.Last.Before(letter.First), "has no times, or they run backwards")
 	want(letter.Code == "" || letter.Message != "", "has a code and no message")
 	want(letter.Class != "rejected" || letter.Code != "", "has no code of the platform that refused it")
@@ -236,8 +236,8 @@ func incomplete(letter ledger.Letter, w *wish, answered map[string]bool) (proble
 	return problems
 }
 
-// answeredCleanly tells whether a call of the ID change was refused for certain,
-// in an answer that left.
+// answeredCleanly reports whether a call of the ID change was definitely refused, in an
+// answer that was sent.
 func answeredCleanly(c sandbox.Call) bool {
 	return c.Status != 0 && c.Effect == 0 && cleanCodes[c.Code]
 }

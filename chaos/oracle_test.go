@@ -14,11 +14,11 @@ import (
 	"rollcall/tasks"
 )
 
-// course is a run in which all went well: two names for one pupil, an edit that
-// follows another, an ID, a course, and a name that the platform refused.
+// course is a run without any error: two names for one student, an edit after another,
+// an ID, a course, and a name that the platform refuses.
 type course struct {
-	wishes []*wish
-	ev     *evidence
+	changes []*change
+	ev      *evidence
 }
 
 func newCourse(t *testing.T) *course {
@@ -63,11 +63,11 @@ func newCourse(t *testing.T) *course {
 	return c
 }
 
-func (c *course) add(t *testing.T, id string, task tasks.Task) *wish {
+func (c *course) add(t *testing.T, id string, task tasks.Task) *change {
 	t.Helper()
-	w := &wish{n: len(c.wishes), task: task, outcome: tasks.Stored, id: id, rev: int64(len(c.wishes) + 1)}
+	w := &change{n: len(c.changes), task: task, outcome: tasks.Stored, id: id, rev: int64(len(c.changes) + 1)}
 	w.target, w.fields = kinds.Change(task, organisation)
-	c.wishes = append(c.wishes, w)
+	c.changes = append(c.changes, w)
 	return w
 }
 
@@ -103,7 +103,7 @@ func rules(v verdict) []string {
 func TestTheOracleFindsNothingWhereNothingIsWrong(t *testing.T) {
 	t.Parallel()
 	c := newCourse(t)
-	v := consult(c.ev, c.wishes, always)
+	v := consult(c.ev, c.changes, always)
 	if len(v.violations) > 0 {
 		t.Errorf("violations: %v", v.violations)
 	}
@@ -111,34 +111,34 @@ func TestTheOracleFindsNothingWhereNothingIsWrong(t *testing.T) {
 	if diff := cmp.Diff(ends, v.ends); diff != "" {
 		t.Errorf("ends (-want +got):\n%s", diff)
 	}
-	excused := map[string]int{"the newest wish is a dead letter, rejected": 1}
+	excused := map[string]int{"the latest change is a dead letter, rejected": 1}
 	if diff := cmp.Diff(excused, v.excused); diff != "" {
 		t.Errorf("excused (-want +got):\n%s", diff)
 	}
 }
 
-func TestTheOracleFindsWhatIsWrong(t *testing.T) {
+func TestTheOracleFindsEachViolation(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		spoil func(*course)
 		want  string
 	}{
-		"an old name stands":        {func(c *course) { c.chat().Members[0].Nick = "old" }, ruleValue},
-		"a name that nobody wished": {func(c *course) { c.chat().Members[1].Nick = "stranger"; c.nicked("bob") }, ruleStrange},
-		"a course is not synced":    {func(c *course) { c.ev.state.Schools[0].Courses[0].Students[0].Nickname = "" }, ruleValue},
-		"nobody has the ID":         {func(c *course) { c.ev.state.Employees[0].DingTalkID = "" }, ruleValue},
-		"an edit is missing":        {func(c *course) { c.chat().Members = c.chat().Members[:1] }, ruleMember},
+		"an old name stands":              {func(c *course) { c.chat().Members[0].Nick = "old" }, ruleValue},
+		"a name that no change requested": {func(c *course) { c.chat().Members[1].Nick = "stranger"; c.nicked("bob") }, ruleStrange},
+		"a course is not synced":          {func(c *course) { c.ev.state.Schools[0].Courses[0].Students[0].Nickname = "" }, ruleValue},
+		"no user has the ID":              {func(c *course) { c.ev.state.Employees[0].DingTalkID = "" }, ruleValue},
+		"an edit is missing":              {func(c *course) { c.chat().Members = c.chat().Members[:1] }, ruleMember},
 		"edits in the wrong order": {func(c *course) {
 			c.chat().Members = append(c.chat().Members, sandbox.Member{UserID: "cat"})
 		}, ruleMember},
-		"a task vanished":              {func(c *course) { delete(c.ev.tasks, "out") }, ruleLost},
-		"a letter vanished":            {func(c *course) { delete(c.ev.letters, "bad") }, ruleLost},
-		"a task waits for ever":        {func(c *course) { c.state("new", asynq.TaskStateActive) }, ruleLimbo},
-		"a task died without a letter": {func(c *course) { c.state("new", asynq.TaskStateArchived) }, ruleLimbo},
-		"the ledger waits for a task":  {func(c *course) { c.ev.open = []string{"task x is noted as open"} }, ruleLimbo},
-		"revisions run backwards":      {func(c *course) { c.wishes[1].rev = 0; c.wishes[0].rev = 3 }, ruleOrder},
-		"a plain wish is refused": {func(c *course) {
-			c.wishes[6].id, c.wishes[6].outcome = "", tasks.Refused
+		"a task vanished":                   {func(c *course) { delete(c.ev.tasks, "out") }, ruleLost},
+		"a letter vanished":                 {func(c *course) { delete(c.ev.letters, "bad") }, ruleLost},
+		"a task waits without end":          {func(c *course) { c.state("new", asynq.TaskStateActive) }, ruleLimbo},
+		"a task died without a dead letter": {func(c *course) { c.state("new", asynq.TaskStateArchived) }, ruleLimbo},
+		"the ledger waits for a task":       {func(c *course) { c.ev.open = []string{"task x is noted as open"} }, ruleLimbo},
+		"revisions run backwards":           {func(c *course) { c.changes[1].rev = 0; c.changes[0].rev = 3 }, ruleOrder},
+		"a plain change is refused": {func(c *course) {
+			c.changes[6].id, c.changes[6].outcome = "", tasks.Refused
 			delete(c.ev.letters, "bad")
 		}, rulePlan},
 		"a second ID after one that may have been taken": {func(c *course) { c.ev.calls[0].Status, c.ev.calls[0].Code = 0, "" }, ruleSecondID},
@@ -148,19 +148,19 @@ func TestTheOracleFindsWhatIsWrong(t *testing.T) {
 				Number: 4, API: sandbox.APIChangeID, Target: sandbox.Target{User: "ann", WantedID: "third01"}, Status: 400, Code: "have.been.set",
 			})
 		}, ruleSecondID},
-		"two IDs took hold":                {func(c *course) { c.ev.effects = append(c.ev.effects, c.ev.effects[0]) }, ruleEffectID},
-		"two calls at once":                {func(c *course) { c.overlap("", 0) }, ruleOverlap},
-		"two calls long after one was cut": {func(c *course) { c.overlap("reset before", time.Minute) }, ruleOverlap},
-		"a letter without a code":          {func(c *course) { c.letter(func(l *ledger.Letter) { l.Code = "" }) }, ruleLetter},
-		"a letter without a message":       {func(c *course) { c.letter(func(l *ledger.Letter) { l.Message = "" }) }, ruleLetter},
-		"a letter without a request":       {func(c *course) { c.letter(func(l *ledger.Letter) { l.RequestID = "" }) }, ruleLetter},
-		"a letter of another request":      {func(c *course) { c.letter(func(l *ledger.Letter) { l.RequestID = "r9" }) }, ruleLetter},
-		"a letter without attempts":        {func(c *course) { c.letter(func(l *ledger.Letter) { l.Attempts = nil }) }, ruleLetter},
-		"a letter without its payload":     {func(c *course) { c.letter(func(l *ledger.Letter) { l.Payload = nil }) }, ruleLetter},
-		"a letter with another's payload":  {func(c *course) { c.letter(func(l *ledger.Letter) { l.Payload = c.ev.tasks["new"].payload }) }, ruleLetter},
-		"a letter without a class":         {func(c *course) { c.letter(func(l *ledger.Letter) { l.Class = "" }) }, ruleLetter},
-		"a letter that died before it did": {func(c *course) { c.letter(func(l *ledger.Letter) { l.Last = time.Unix(0, 0) }) }, ruleLetter},
-		"a letter of a task that nobody asked for": {func(c *course) {
+		"two IDs took hold":                            {func(c *course) { c.ev.effects = append(c.ev.effects, c.ev.effects[0]) }, ruleEffectID},
+		"two calls at once":                            {func(c *course) { c.overlap("", 0) }, ruleOverlap},
+		"two calls long after one was cut":             {func(c *course) { c.overlap("reset before", time.Minute) }, ruleOverlap},
+		"a dead letter without a code":                 {func(c *course) { c.letter(func(l *ledger.Letter) { l.Code = "" }) }, ruleLetter},
+		"a dead letter without a message":              {func(c *course) { c.letter(func(l *ledger.Letter) { l.Message = "" }) }, ruleLetter},
+		"a dead letter without a request":              {func(c *course) { c.letter(func(l *ledger.Letter) { l.RequestID = "" }) }, ruleLetter},
+		"a dead letter of another request":             {func(c *course) { c.letter(func(l *ledger.Letter) { l.RequestID = "r9" }) }, ruleLetter},
+		"a dead letter without attempts":               {func(c *course) { c.letter(func(l *ledger.Letter) { l.Attempts = nil }) }, ruleLetter},
+		"a dead letter without its payload":            {func(c *course) { c.letter(func(l *ledger.Letter) { l.Payload = nil }) }, ruleLetter},
+		"a dead letter with another's payload":         {func(c *course) { c.letter(func(l *ledger.Letter) { l.Payload = c.ev.tasks["new"].payload }) }, ruleLetter},
+		"a dead letter without a class":                {func(c *course) { c.letter(func(l *ledger.Letter) { l.Class = "" }) }, ruleLetter},
+		"a dead letter with a death before the task's": {func(c *course) { c.letter(func(l *ledger.Letter) { l.Last = time.Unix(0, 0) }) }, ruleLetter},
+		"a dead letter of a task that was never enqueued": {func(c *course) {
 			c.ev.letters["other"] = c.ev.letters["bad"]
 		}, ruleLetter},
 	} {
@@ -168,15 +168,14 @@ func TestTheOracleFindsWhatIsWrong(t *testing.T) {
 			t.Parallel()
 			c := newCourse(t)
 			row.spoil(c)
-			if got := rules(consult(c.ev, c.wishes, always)); !slices.Contains(got, row.want) {
+			if got := rules(consult(c.ev, c.changes, always)); !slices.Contains(got, row.want) {
 				t.Errorf("broken rules %q, want %q among them", got, row.want)
 			}
 		})
 	}
 }
 
-// overlap has a call for bob overlap with one that came before it, and perhaps
-// met a fault.
+// overlap makes a call for bob overlap with an earlier one, perhaps with a fault.
 func (c *course) overlap(fault string, after time.Duration) {
 	c.ev.calls[2].Fault = fault
 	next := c.ev.calls[2]
@@ -184,12 +183,12 @@ func (c *course) overlap(fault string, after time.Duration) {
 	c.ev.calls = append(c.ev.calls, next)
 }
 
-// A platform notices a moment later that it talks to nobody.
-func TestACallRightAfterOneThatWasCutDoesNotOverlap(t *testing.T) {
+// A platform notices a moment later that its client has disconnected.
+func TestACallRightAfterADisconnectedOneDoesNotOverlap(t *testing.T) {
 	t.Parallel()
 	c := newCourse(t)
 	c.overlap("reset before", time.Second)
-	if v := consult(c.ev, c.wishes, always); len(v.violations) > 0 {
+	if v := consult(c.ev, c.changes, always); len(v.violations) > 0 {
 		t.Errorf("violations: %v", v.violations)
 	}
 }
@@ -206,51 +205,51 @@ func (c *course) state(id string, s asynq.TaskState) {
 	c.ev.tasks[id] = task
 }
 
-// Where Redis may lose what it acknowledged, that is counted and not blamed, and
-// what is gone is no wish that a value is held against.
-func TestWhatALossyRedisLostIsCounted(t *testing.T) {
+// If Redis may lose acknowledged writes, losses are counted as such, and no value is
+// compared with a lost change.
+func TestLossesOfALossyRedisAreCounted(t *testing.T) {
 	t.Parallel()
 	c := newCourse(t)
 	delete(c.ev.tasks, "new")
 	c.chat().Members[0].Nick = "old"
-	v := consult(c.ev, c.wishes, sentinel)
-	if len(v.violations) > 0 || len(v.lost) != 1 || v.lost[0] != c.wishes[1] {
+	v := consult(c.ev, c.changes, sentinel)
+	if len(v.violations) > 0 || len(v.lost) != 1 || v.lost[0] != c.changes[1] {
 		t.Errorf("violations %v, lost %v", v.violations, v.lost)
 	}
 }
 
-// A single Redis that lost its power may have forgotten what was sent for a
-// person; with replicas that is asked of them before.
-func TestASecondIDIsCountedWhereRedisForgotTheFirst(t *testing.T) {
+// A single Redis that lost its power may have lost the record of a send for a user.
+// With replicas, the record is confirmed by them before the send.
+func TestASecondIDIsExcusedIfRedisLostTheFirst(t *testing.T) {
 	t.Parallel()
 	c := newCourse(t)
 	c.ev.calls[0].Status, c.ev.calls[0].Code = 0, ""
-	if v := consult(c.ev, c.wishes, everysec); len(v.violations) > 0 || v.excused["people who were sent a second ID, as Redis forgot the first"] != 1 {
+	if v := consult(c.ev, c.changes, everysec); len(v.violations) > 0 || v.excused["users with a second ID, because Redis lost the first"] != 1 {
 		t.Errorf("violations %v, excused %v", v.violations, v.excused)
 	}
-	if got := rules(consult(c.ev, c.wishes, cluster)); !slices.Contains(got, ruleSecondID) {
+	if got := rules(consult(c.ev, c.changes, cluster)); !slices.Contains(got, ruleSecondID) {
 		t.Errorf("broken rules on a cluster: %q, want %q among them", got, ruleSecondID)
 	}
 }
 
-// Redis forgot a name that landed, and the newest wish is for the one before it:
-// the ledger takes it for unchanged, and a person must drop the record.
-func TestAWishForWhatWasBeforeAForgottenWriteIsToldApart(t *testing.T) {
+// Redis lost a name that was applied, and the latest change restores the name before
+// it: the ledger decides that it is unchanged, and a person must drop the record.
+func TestAChangeBackToTheValueBeforeALostWriteIsExcused(t *testing.T) {
 	t.Parallel()
 	c := newCourse(t)
 	delete(c.ev.tasks, "new")
 	c.done(t, "back", tasks.NicknameSync{Tenant: dingtalk, ChatID: "chat", UserID: "ann", Nickname: "old"}, "unchanged")
-	v := consult(c.ev, c.wishes, everysec)
+	v := consult(c.ev, c.changes, everysec)
 	if len(v.violations) > 0 || len(v.drop) != 1 || v.drop[0].Key != "chat/ann" {
 		t.Errorf("violations %v, to be dropped %v", v.violations, v.drop)
 	}
-	if got := rules(consult(c.ev, c.wishes, always)); !slices.Contains(got, ruleValue) {
+	if got := rules(consult(c.ev, c.changes, always)); !slices.Contains(got, ruleValue) {
 		t.Errorf("broken rules where nothing may be lost: %q, want %q among them", got, ruleValue)
 	}
 }
 
 // The same, of a group whose other fields had a call.
-func TestAFieldThatWasNotInTheCallIsToldApart(t *testing.T) {
+func TestAFieldThatWasNotInTheCallIsExcused(t *testing.T) {
 	t.Parallel()
 	c := newCourse(t)
 	named := func(name, icon string) tasks.GroupUpdate {
@@ -260,53 +259,53 @@ func TestAFieldThatWasNotInTheCallIsToldApart(t *testing.T) {
 	c.add(t, "b", named("b", ""))
 	c.chat().Name, c.chat().Icon = "b", "@icon"
 	c.done(t, "again", named("a", "@icon"), "applied")
-	if v := consult(c.ev, c.wishes, everysec); len(v.violations) > 0 || len(v.drop) != 1 {
+	if v := consult(c.ev, c.changes, everysec); len(v.violations) > 0 || len(v.drop) != 1 {
 		t.Errorf("violations %v, to be dropped %v", v.violations, v.drop)
 	}
 	c.ev.effects = append(c.ev.effects, sandbox.Effect{
 		Number: 2, Time: time.Unix(1000, 0), Target: sandbox.Target{Chat: "chat"}, Changes: []sandbox.Change{{Field: "name", New: "b"}},
 	})
-	if got := rules(consult(c.ev, c.wishes, everysec)); !slices.Contains(got, ruleValue) {
-		t.Errorf("broken rules where a call came after the newest wish: %q, want %q among them", got, ruleValue)
+	if got := rules(consult(c.ev, c.changes, everysec)); !slices.Contains(got, ruleValue) {
+		t.Errorf("broken rules with a call after the latest change: %q, want %q among them", got, ruleValue)
 	}
 }
 
 // The answer to a task without a key may be lost: it is there or it is not.
-func TestAWishOfWhichNothingIsKnownMayBeThereOrNot(t *testing.T) {
+func TestAChangeWithAnUnknownResultMayExistOrNot(t *testing.T) {
 	t.Parallel()
 	c := newCourse(t)
-	c.wishes[1].outcome = tasks.NotKnown
-	if v := consult(c.ev, c.wishes, always); len(v.violations) > 0 {
+	c.changes[1].outcome = tasks.NotKnown
+	if v := consult(c.ev, c.changes, always); len(v.violations) > 0 {
 		t.Errorf("it was stored: %v", v.violations)
 	}
 	delete(c.ev.tasks, "new")
 	c.chat().Members[0].Nick = "old"
-	if v := consult(c.ev, c.wishes, always); len(v.violations) > 0 {
+	if v := consult(c.ev, c.changes, always); len(v.violations) > 0 {
 		t.Errorf("it was not stored: %v", v.violations)
 	}
 }
 
-// A failover lost it, and kept its record.
-func TestATaskThatVanishedBeforeAnybodyCameToItTellsOfNoAttempt(t *testing.T) {
+// A failover lost the task and kept its record.
+func TestATaskThatVanishedBeforeAnAttemptHasNoAttempts(t *testing.T) {
 	t.Parallel()
 	for class, broken := range map[string]bool{"vanished": false, "busy": true} {
 		c := newCourse(t)
 		c.letter(func(l *ledger.Letter) {
 			l.Class, l.Attempts, l.Code, l.Message, l.RequestID = class, nil, "", "", ""
 		})
-		if got := slices.Contains(rules(consult(c.ev, c.wishes, cluster)), ruleLetter); got != broken {
-			t.Errorf("a letter of class %s without attempts breaks the rule: %t, want %t", class, got, broken)
+		if got := slices.Contains(rules(consult(c.ev, c.changes, cluster)), ruleLetter); got != broken {
+			t.Errorf("a dead letter of class %s without attempts breaks the rule: %t, want %t", class, got, broken)
 		}
 	}
 }
 
-// What an edit did that died otherwise than by a refusal is not known.
-func TestMembersOfAnEditThatDiedMayBeInOrOut(t *testing.T) {
+// The effect of an edit that died for another reason than a refusal is unknown.
+func TestMembersOfADeadEditMayBeInTheChatOrNot(t *testing.T) {
 	t.Parallel()
 	for _, members := range [][]sandbox.Member{{{UserID: "ann", Nick: "new"}, {UserID: "bob"}}, {{UserID: "ann", Nick: "new"}, {UserID: "bob"}, {UserID: "cat"}}} {
 		c := newCourse(t)
 		delete(c.ev.tasks, "out")
-		_, payload, err := kinds.Encode(c.wishes[3].task, 4)
+		_, payload, err := kinds.Encode(c.changes[3].task, 4)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -315,7 +314,7 @@ func TestMembersOfAnEditThatDiedMayBeInOrOut(t *testing.T) {
 		letter.Type, letter.Payload, letter.Revision, letter.Class = kinds.TypeGroupUpdate, payload, 4, "busy"
 		c.ev.letters["out"] = letter
 		c.chat().Members = members
-		v := consult(c.ev, c.wishes, always)
+		v := consult(c.ev, c.changes, always)
 		if len(v.violations) > 0 || v.excused["members touched by an edit that is a dead letter"] != 1 {
 			t.Errorf("violations %v, excused %v", v.violations, v.excused)
 		}

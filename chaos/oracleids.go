@@ -9,8 +9,8 @@ import (
 	"rollcall/internal/sandbox"
 )
 
-// ids: nobody's ID is changed twice, and nobody is sent a second candidate while
-// the first may have been applied.
+// ids checks that no user's ID is changed twice, and that no second candidate is sent
+// for a user while the first may have been applied.
 func (o *oracle) ids() {
 	effects := map[string]int{}
 	for _, e := range o.effects {
@@ -44,7 +44,7 @@ func (o *oracle) candidates(user string, calls []sandbox.Call) {
 	for i, c := range calls {
 		switch {
 		case hanging != nil && c.Target.WantedID != hanging.Target.WantedID && o.alone:
-			o.excused["people who were sent a second ID, as Redis forgot the first"]++
+			o.excused["users with a second ID, because Redis lost the first"]++
 			return
 		case hanging != nil && c.Target.WantedID != hanging.Target.WantedID:
 			o.blame(ruleSecondID, "%s was sent %s (call %d), and %s before (call %d), which %s%s", user,
@@ -52,7 +52,7 @@ func (o *oracle) candidates(user string, calls []sandbox.Call) {
 			return
 		case !answeredCleanly(c):
 			hanging = &calls[i]
-		// It was somebody else's all the time.
+		// The ID belonged to another user all the time.
 		case hanging != nil && c.Code == "incorrect.reserved" && hanging.Effect == 0:
 			hanging = nil
 		}

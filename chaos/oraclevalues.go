@@ -15,8 +15,8 @@ import (
 // place is a field of a target.
 type place struct{ api, key, field string }
 
-// believed is what the platforms hold, named as wishes name it. A field that was
-// never set is absent.
+// believed returns the values at the platforms, with the names that changes use. A
+// field that was never set is absent.
 func believed(state sandbox.OrganisationState) map[place]string {
 	b := map[place]string{}
 	options := map[string]string{}
@@ -67,47 +67,47 @@ func camel(name string) string {
 	return strings.Join(words, "")
 }
 
-// values holds what the platform believes of a target against the newest wish
-// for each of its fields.
-func (o *oracle) values(target ledger.Target, of []*wish, beliefs map[place]string) {
-	wished := map[string][]*wish{} // by field, oldest first
+// values compares a target's values at the platform with the latest change of each of
+// its fields.
+func (o *oracle) values(target ledger.Target, of []*change, beliefs map[place]string) {
+	requested := map[string][]*change{} // changes by field, oldest first
 	for _, w := range of {
-		if f := o.fates[w]; f.what == never || f.what == gone {
+		if f := o.results[w]; f.what == never || f.what == gone {
 			continue
 		}
 		for _, field := range w.fields {
 			if field.Mode != ledger.Edit {
-				wished[field.Name] = append(wished[field.Name], w)
+				requested[field.Name] = append(requested[field.Name], w)
 			}
 		}
 	}
-	for field, wishes := range wished {
-		o.value(target, field, wishes, beliefs[place{target.API, target.Key, field}])
+	for field, changes := range requested {
+		o.value(target, field, changes, beliefs[place{target.API, target.Key, field}])
 	}
 }
 
-func (o *oracle) value(target ledger.Target, field string, wishes []*wish, holds string) {
-	newest := wishes[len(wishes)-1]
-	if slices.Contains(takes(newest, field), holds) || o.alternative(newest, wishes, holds) {
+func (o *oracle) value(target ledger.Target, field string, changes []*change, holds string) {
+	newest := changes[len(changes)-1]
+	if slices.Contains(takes(newest, field), holds) || o.alternative(newest, changes, holds) {
 		return
 	}
 	text := fmt.Sprintf("%s %s: %s holds %q, and the newest is %s, which ended as %s%s",
-		target.API, target.Key, field, holds, newest, o.fates[newest].word, o.history(wishes))
-	switch f := o.fates[newest]; {
+		target.API, target.Key, field, holds, newest, o.results[newest].word, o.history(changes))
+	switch f := o.results[newest]; {
 	case f.what == dead:
-		o.excused["the newest wish is a dead letter, "+f.word]++
+		o.excused["the latest change is a dead letter, "+f.word]++
 	case f.what == open:
-		o.excused["the newest wish is still "+f.word]++
+		o.excused["the latest change is still "+f.word]++
 	case strings.Contains(f.word, "unverified"), o.inDoubt(target, field):
-		o.excused["in doubt, and reported so"]++
+		o.excused["unknown outcome, and reported as such"]++
 	case o.unsent(newest, field) && o.forgotten(target, field, holds):
-		o.excused["a write that Redis forgot, and the wish before it again"]++
+		o.excused["a write that Redis lost, and a change back to the value before it"]++
 		o.drop = append(o.drop, target)
 	default:
 		o.blame(ruleValue, "%s", text)
 		return
 	}
-	// Whatever became of the newest, nobody else writes there.
+	// Regardless of the latest change, no other client writes there.
 	for _, w := range o.targets[target] {
 		if slices.Contains(takes(w, field), holds) {
 			return
@@ -118,10 +118,10 @@ func (o *oracle) value(target ledger.Target, field string, wishes []*wish, holds
 	}
 }
 
-// unsent tells whether a wish was taken for fulfilled without a call for a field. A
-// group's may have had one for its other fields.
-func (o *oracle) unsent(w *wish, field string) bool {
-	switch word := o.fates[w].word; {
+// unsent reports whether a change was considered done without a call for a field. A
+// group's change may have had a call for its other fields.
+func (o *oracle) unsent(w *change, field string) bool {
+	switch word := o.results[w].word; {
 	case word == "unchanged":
 		return true
 	case w.target.API != string(tasks.KindGroup) || word != "applied" || w.rev == 0:
@@ -130,27 +130,26 @@ func (o *oracle) unsent(w *wish, field string) bool {
 	return !o.touched(w.target, field, time.UnixMicro(w.rev))
 }
 
-// forgotten tells whether a value came of a wish that Redis may have forgotten,
-// whole or that it was carried out. Where the roster then says what was there
-// before, the ledger takes it for unchanged: the record must be dropped by hand
-// (docs/guarantees.md).
+// forgotten reports whether a value comes from a change that Redis may have lost, fully
+// or in part. If the roster then restores the earlier value, the ledger decides that it
+// is unchanged: a person must drop the record (docs/guarantees.md).
 func (o *oracle) forgotten(target ledger.Target, field, holds string) bool {
-	return o.lossy && slices.ContainsFunc(o.targets[target], func(w *wish) bool { return slices.Contains(takes(w, field), holds) })
+	return o.lossy && slices.ContainsFunc(o.targets[target], func(w *change) bool { return slices.Contains(takes(w, field), holds) })
 }
 
-// alternative tells whether a person has what an alternative of an earlier wish
-// for the same ID brought: that wish is fulfilled, and so is one that repeats it
-// with other alternatives (docs/guarantees.md).
-func (o *oracle) alternative(newest *wish, wishes []*wish, holds string) bool {
+// alternative reports whether a user has an alternative of an earlier change to the
+// same ID. That change is done, and so is one that repeats it with other alternatives
+// (docs/guarantees.md).
+func (o *oracle) alternative(newest *change, changes []*change, holds string) bool {
 	again, ok := newest.task.(tasks.IDChange)
-	return ok && o.fates[newest].word == "unchanged" && slices.ContainsFunc(wishes, func(w *wish) bool {
+	return ok && o.results[newest].word == "unchanged" && slices.ContainsFunc(changes, func(w *change) bool {
 		before, _ := w.task.(tasks.IDChange)
-		return o.fates[w].what == done && before.DingTalkID == again.DingTalkID && slices.Contains(before.Alternatives, holds)
+		return o.results[w].what == done && before.DingTalkID == again.DingTalkID && slices.Contains(before.Alternatives, holds)
 	})
 }
 
-// takes are the values that fulfil a wish for a field.
-func takes(w *wish, field string) []string {
+// takes returns the values that satisfy a change of a field.
+func takes(w *change, field string) []string {
 	switch t := w.task.(type) {
 	case tasks.IDChange:
 		return append([]string{t.DingTalkID}, t.Alternatives...)
@@ -165,7 +164,7 @@ func takes(w *wish, field string) []string {
 	return nil
 }
 
-// touched tells whether any call changed a field since a moment.
+// touched reports whether any call changed a field since a time.
 func (o *oracle) touched(target ledger.Target, field string, since time.Time) bool {
 	for _, e := range o.effects {
 		if e.Time.Before(since) {
@@ -191,16 +190,16 @@ func (o *oracle) touched(target ledger.Target, field string, since time.Time) bo
 	return false
 }
 
-// history is the last wishes for a field, for whoever looks into a violation.
-func (o *oracle) history(wishes []*wish) string {
+// history returns the last changes of a field, for the analysis of a violation.
+func (o *oracle) history(changes []*change) string {
 	var b strings.Builder
-	for _, w := range wishes[max(0, len(wishes)-4):] {
-		fmt.Fprintf(&b, "\n      %s: %s", w, o.fates[w].word)
+	for _, w := range changes[max(0, len(changes)-4):] {
+		fmt.Fprintf(&b, "\n      %s: %s", w, o.results[w].word)
 	}
 	return b.String()
 }
 
-// standing is whether somebody is to be in a chat. Both: it is not known.
+// standing is whether a user is expected in a chat. Both: unknown.
 type standing struct{ in, out bool }
 
 // edited calls do for everybody whom an edit names.
@@ -220,16 +219,15 @@ func edited(t tasks.GroupUpdate, do func(id string, is standing)) {
 	}
 }
 
-// members holds the members of a chat against all edits of it, in their order.
-// What an edit that is a dead letter did is not known, unless the platform
-// refused it.
-func (o *oracle) members(target ledger.Target, of []*wish) {
+// members compares the members of a chat with all its edits, in order. The effect of an
+// edit that is a dead letter is unknown, unless the platform refused it.
+func (o *oracle) members(target ledger.Target, of []*change) {
 	could := map[string]standing{}
-	said := map[string][]*wish{}
+	said := map[string][]*change{}
 	for _, w := range of {
 		t, _ := w.task.(tasks.GroupUpdate)
-		f := o.fates[w]
-		// One of several calls may have been carried out before another was refused.
+		f := o.results[w]
+		// One of several calls may have been applied before another was refused.
 		refused := f.what == dead && f.word == "rejected" && len(t.AddUserIDs) <= 40
 		if f.what == never || f.what == gone || refused {
 			continue
@@ -237,7 +235,7 @@ func (o *oracle) members(target ledger.Target, of []*wish) {
 		edited(t, func(id string, is standing) {
 			before, known := could[id]
 			if !known {
-				before = standing{out: true} // nobody who is edited was there at first
+				before = standing{out: true} // initially no edited user is a member
 			}
 			if f.what != done {
 				is = standing{is.in || before.in, is.out || before.out}

@@ -19,7 +19,7 @@ import (
 // tellEvery is how often progress is printed.
 const tellEvery = 10 * time.Second
 
-// scene is everything that takes part.
+// scene contains all parts of a run.
 type scene struct {
 	settings
 
@@ -33,9 +33,9 @@ type scene struct {
 	storm     *storm
 	producer  *producer
 	rdb       redis.UniversalClient
-	desk      desk
+	operator  operator
 	holds     *holdWatch
-	wishes    []*wish
+	changes   []*change
 	forward   int           // retries that were brought forward
 	calm      time.Time     // when the last fault was over
 	drained   time.Duration // from then until all tasks had ended
@@ -51,7 +51,7 @@ func perform(ctx context.Context, out io.Writer, o settings, dir string) (err er
 	watching, enough := context.WithCancel(ctx)
 	defer enough()
 	go s.holds.run(watching)
-	s.wishes = plan(s.school, o.tasks, o.seed)
+	s.changes = plan(s.school, o.tasks, o.seed)
 	if err := s.rage(ctx); err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (s *scene) open(ctx context.Context) (err error) {
 	if s.rdb, err = s.servers.place.Open(); err != nil {
 		return err
 	}
-	if s.desk, err = openDesk(s.servers.place); err != nil {
+	if s.operator, err = openOperator(s.servers.place); err != nil {
 		return err
 	}
 	options, err := s.servers.place.Options()
@@ -120,8 +120,8 @@ func (s *scene) close() {
 	if s.producer != nil {
 		_ = s.producer.client.Close()
 	}
-	if s.desk.inspector != nil {
-		_ = s.desk.inspector.Close()
+	if s.operator.inspector != nil {
+		_ = s.operator.inspector.Close()
 	}
 	if s.rdb != nil {
 		_ = s.rdb.Close()
@@ -134,24 +134,25 @@ func (s *scene) close() {
 	}
 }
 
-func (s *scene) tell(format string, arguments ...any) {
+func (s *scene) logf(format string, arguments ...any) {
 	fmt.Fprintf(s.out, "%6.1fs  %s\n", time.Since(s.began).Seconds(), fmt.Sprintf(format, arguments...))
 }
 
 // rage lets the producer and the storm at it, and waits for both.
 func (s *scene) rage(ctx context.Context) error {
-	s.tell("chaos: %s, %d workers, %d tasks in %s, seed %d", s.variant, s.workers, s.tasks, s.duration, s.seed)
+	s.logf("chaos: %s, %d workers, %d tasks in %s, seed %d", s.variant, s.workers, s.tasks, s.duration, s.seed)
 	raging, calm := context.WithTimeout(ctx, s.duration)
 	defer calm()
 	ended := make(chan error, 1)
 	go func() { ended <- s.storm.rage(raging, s.duration) }()
 	asked := make(chan struct{})
-	// What was not stored by the end of the chaos is asked for a while longer.
+	// Changes that were not stored by the end of the chaos are enqueued again for a
+	// while.
 	asking, enough := context.WithTimeout(ctx, s.duration+2*time.Minute)
 	defer enough()
 	go func() {
 		defer close(asked)
-		s.producer.run(asking, s.wishes, s.duration*9/10)
+		s.producer.run(asking, s.changes, s.duration*9/10)
 	}()
 	tick := time.NewTicker(tellEvery)
 	defer tick.Stop()
@@ -165,7 +166,7 @@ func (s *scene) rage(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			s.tell("the chaos is over")
+			s.logf("the chaos is over")
 			s.platforms.DisarmAll()
 			s.calm = time.Now()
 		case <-asked:
@@ -178,18 +179,18 @@ func (s *scene) rage(ctx context.Context) error {
 }
 
 func (s *scene) progress() {
-	s.tell("%d of %d tasks acknowledged; %d calls; %d workers killed, Redis %d times, connections cut %d times",
-		s.producer.acknowledged.Load(), len(s.wishes), s.platforms.Arrived(), s.storm.kills.Load(), s.storm.strikes.Load(), s.storm.cuts.Load())
+	s.logf("%d of %d tasks acknowledged; %d calls; %d workers killed, Redis %d times, connections cut %d times",
+		s.producer.acknowledged.Load(), len(s.changes), s.platforms.Arrived(), s.storm.kills.Load(), s.storm.strikes.Load(), s.storm.cuts.Load())
 }
 
-// judge waits until all tasks have ended and asks the oracle.
+// judge waits until all tasks have ended and consults the oracle.
 func (s *scene) judge(ctx context.Context, when string) (verdict, error) {
-	// How soon tasks end is a part of what the variant gateway checks.
+	// How soon tasks end is part of what the variant gateway checks.
 	var alone time.Duration
 	if s.variant == gateway {
 		alone = drainMost - time.Since(s.calm)
 	}
-	n, err := s.desk.drain(ctx, s.drain, alone, s.tell)
+	n, err := s.operator.drain(ctx, s.drain, alone, s.logf)
 	s.forward += n
 	if err != nil {
 		return verdict{}, err
@@ -200,18 +201,18 @@ func (s *scene) judge(ctx context.Context, when string) (verdict, error) {
 	if s.variant == gateway { // a hold that began with the last fault is seen to end, or not to
 		pause(ctx, holdMost+4*holdsEvery-time.Since(s.calm))
 	}
-	s.tell("drained; %d retries that were more than %s off were brought forward", s.forward, soon)
+	s.logf("drained; %d retries that were more than %s off were brought forward", s.forward, soon)
 	ev, err := s.evidence(ctx)
 	if err != nil {
 		return verdict{}, err
 	}
-	v := consult(ev, s.wishes, s.variant)
+	v := consult(ev, s.changes, s.variant)
 	s.describe(when, ev, v)
 	return v, nil
 }
 
-// sweepsTake bounds how long is waited for what follows up tasks that ended
-// unseen: it runs every few seconds, and some of it less often.
+// sweepsTake bounds how long the run waits for the sweeps that process tasks which
+// ended unseen: they run every few seconds, some of them less often.
 const sweepsTake = 90 * time.Second
 
 // evidence collects it once nothing is left for a sweep to do, or time is up.
@@ -219,7 +220,7 @@ func (s *scene) evidence(ctx context.Context) (ev *evidence, err error) {
 	for deadline := time.Now().Add(sweepsTake); ; {
 		pause(ctx, 6*time.Second)
 		err = eventually(ctx, "Redis, to be read", func(ctx context.Context) (err error) {
-			ev, err = collect(ctx, s.rdb, s.desk, s.platforms, s.wishes)
+			ev, err = collect(ctx, s.rdb, s.operator, s.platforms, s.changes)
 			return err
 		})
 		if err != nil || ev.settled() || time.Now().After(deadline) || ctx.Err() != nil {
@@ -228,11 +229,10 @@ func (s *scene) evidence(ctx context.Context) (ev *evidence, err error) {
 	}
 }
 
-// report lists what went wrong, the first of each rule on the screen and all in
-// a file.
+// report lists the violations: the first of each rule on the screen, all in a file.
 func (s *scene) report(v verdict) error {
 	if len(v.violations) == 0 {
-		s.tell("nothing is wrong")
+		s.logf("nothing is wrong")
 		return nil
 	}
 	file, err := os.Create(filepath.Join(s.dir, "violations.txt"))
@@ -248,7 +248,7 @@ func (s *scene) report(v verdict) error {
 		}
 	}
 	for _, rule := range sortedKeys(counts) {
-		s.tell("%d × %s", counts[rule], rule)
+		s.logf("%d × %s", counts[rule], rule)
 	}
 	return errors.Join(fmt.Errorf("%w, %d times: seed %d, %s", errViolated, len(v.violations), s.seed, file.Name()), file.Close())
 }

@@ -10,21 +10,21 @@ import (
 	"rollcall/tasks"
 )
 
-// Of the tasks of a plan; what is left are nicknames.
+// The shares of a plan's tasks; the rest are nicknames.
 const (
 	shareGroup  = 0.25
 	shareCourse = 0.12
 	shareID     = 0.06
-	// wrong is the share of tasks that the platform refuses for good: they are to
-	// be dead letters.
+	// wrong is the share of tasks that the platform rejects: they must become dead
+	// letters.
 	wrong = 0.01
 	// keyless is the share of nicknames that are enqueued without a key.
 	keyless = 0.05
 )
 
-// wish is one task of the plan, and what became of asking for it.
-type wish struct {
-	n       int // its place in the plan: wishes for one target are asked for in this order
+// change is one change of the plan, and the result of enqueueing it.
+type change struct {
+	n       int // its position in the plan: changes of one target are enqueued in this order
 	task    tasks.Task
 	options tasks.Options
 	after   time.Duration // options.At, counted from the moment it is asked for
@@ -40,13 +40,13 @@ type wish struct {
 	err     error
 }
 
-// acknowledged tells that the producer was told that the task is stored.
-func (w *wish) acknowledged() bool {
+// acknowledged reports that the producer got the result that the task is stored.
+func (w *change) acknowledged() bool {
 	return w.outcome == tasks.Stored || w.outcome == tasks.AlreadyThere
 }
 
-func (w *wish) String() string {
-	return fmt.Sprintf("wish %d (%s %s %s, task %s, rev %d)", w.n, w.target.API, w.target.Key, content(w.task), w.id, w.rev)
+func (w *change) String() string {
+	return fmt.Sprintf("change %d (%s %s %s, task %s, rev %d)", w.n, w.target.API, w.target.Key, content(w.task), w.id, w.rev)
 }
 
 func content(t tasks.Task) string {
@@ -57,12 +57,12 @@ func content(t tasks.Task) string {
 	return string(payload)
 }
 
-// plan draws n wishes for a school, by the seed alone.
-func plan(school school, n int, seed uint64) []*wish {
+// plan draws n changes for a school, determined by the seed.
+func plan(school school, n int, seed uint64) []*change {
 	d := &drawer{rand: rand.New(rand.NewPCG(seed, 1)), school: school, past: map[string][]string{}} //nolint:gosec // equal seeds must give equal plans
-	wishes := make([]*wish, n)
-	for i := range wishes {
-		w := &wish{n: i, outcome: tasks.NotStored}
+	changes := make([]*change, n)
+	for i := range changes {
+		w := &change{n: i, outcome: tasks.NotStored}
 		switch p := d.rand.Float64(); {
 		case p < shareID:
 			w.task = d.id()
@@ -83,16 +83,16 @@ func plan(school school, n int, seed uint64) []*wish {
 				w.after = time.Duration(2+d.rand.IntN(15)) * time.Second
 			}
 		}
-		wishes[i] = w
+		changes[i] = w
 	}
-	return wishes
+	return changes
 }
 
 // drawer draws tasks.
 type drawer struct {
 	rand   *rand.Rand
 	school school
-	past   map[string][]string // the names that were wished for, by target
+	past   map[string][]string // the requested names, by target
 }
 
 func (d *drawer) chance(p float64) bool { return d.rand.Float64() < p }
@@ -108,8 +108,8 @@ func some(d *drawer, of []string, n int) []string {
 	return drawn
 }
 
-// nickname wishes a new name, or now and then one that the target had before:
-// what is taken for unchanged must be so.
+// nickname draws a new name, or sometimes an earlier one of the target, to check that
+// an unchanged value is really unchanged.
 func (d *drawer) nickname(i int) tasks.Task {
 	t := tasks.NicknameSync{Tenant: dingtalk, ChatID: one(d, d.school.chats), UserID: one(d, d.school.pupils)}
 	target := t.ChatID + "/" + t.UserID
@@ -134,8 +134,8 @@ func (d *drawer) course() tasks.Task {
 	return tasks.CourseSync{Tenant: classin, CourseID: one(d, d.school.courses)}
 }
 
-// id wishes one of few IDs for one of few people, so that people meet each
-// other and their own earlier wishes.
+// id draws one of few IDs for one of few users, so that users conflict with each other
+// and with their own earlier changes.
 func (d *drawer) id() tasks.Task {
 	t := tasks.IDChange{Tenant: dingtalk, UserID: one(d, d.school.people)}
 	candidates := some(d, d.school.ids, 1+d.rand.IntN(4))
@@ -151,11 +151,11 @@ func (d *drawer) id() tasks.Task {
 	return t
 }
 
-// group wishes some attributes, or edits members, or both.
+// group draws attributes, or edits of members, or both.
 func (d *drawer) group(i int) tasks.Task {
 	t := tasks.GroupUpdate{Tenant: dingtalk, ChatID: one(d, d.school.chats)}
 	if d.chance(wrong) {
-		t.AddUserIDs = []string{nobody}
+		t.AddUserIDs = []string{noUser}
 		return t
 	}
 	if d.chance(0.4) {

@@ -29,9 +29,9 @@ func TestEqualSeedsGiveEqualPlans(t *testing.T) {
 	}
 }
 
-// Each wish is one that every producer may ask for, and each kind has targets
-// that are wished for again and again.
-func TestAPlanIsValidAndMeetsItself(t *testing.T) {
+// Each change is valid for every producer, and each kind has targets that are changed
+// repeatedly.
+func TestAPlanIsValidAndRepeatsItsTargets(t *testing.T) {
 	t.Parallel()
 	school := newSchool(2000)
 	for _, variant := range variants {
@@ -39,25 +39,25 @@ func TestAPlanIsValidAndMeetsItself(t *testing.T) {
 			t.Fatalf("%s: the platforms do not take the world or the faults: %v", variant, err)
 		}
 	}
-	wishes, targets, times := map[string]int{}, map[string]int{}, map[ledger.Target]int{}
+	changes, targets, times := map[string]int{}, map[string]int{}, map[ledger.Target]int{}
 	for _, w := range plan(school, 2000, 1) {
 		if err := w.task.Validate(tasks.Limits{}); err != nil {
 			t.Errorf("%s: %v", w, err)
 		}
-		wishes[w.target.API]++
+		changes[w.target.API]++
 		if times[w.target]++; times[w.target] == 1 {
 			targets[w.target.API]++
 		}
 	}
 	for _, kind := range tasks.Kinds() {
-		if n, of := wishes[string(kind)], targets[string(kind)]; n < 3*of/2 {
+		if n, of := changes[string(kind)], targets[string(kind)]; n < 3*of/2 {
 			t.Errorf("%d %s tasks for %d targets: none meets another", n, kind, of)
 		}
 	}
 }
 
 // All kinds of faults that the sandbox knows but a ban strike, 5 % of calls.
-func TestFaultsOfEverySortStrike(t *testing.T) {
+func TestFaultsOfEveryKindOccur(t *testing.T) {
 	t.Parallel()
 	kinds := map[sandbox.FaultKind]bool{}
 	share := 0.0
@@ -80,46 +80,46 @@ func TestFaultsOfEverySortStrike(t *testing.T) {
 	}
 }
 
-func TestWishesForOneTargetDoNotGoSideBySide(t *testing.T) {
+func TestChangesOfOneTargetAreNotEnqueuedTogether(t *testing.T) {
 	t.Parallel()
-	wishes := plan(newSchool(100), 100, 1)
-	second := *wishes[0]
-	shard := []*wish{wishes[0], &second, wishes[1]}
-	now := func(*wish) time.Duration { return 0 }
+	changes := plan(newSchool(100), 100, 1)
+	second := *changes[0]
+	shard := []*change{changes[0], &second, changes[1]}
+	now := func(*change) time.Duration { return 0 }
 	if n := ready(shard, now); n != 1 {
-		t.Errorf("%d wishes go side by side, want 1: the next is for the same target", n)
+		t.Errorf("%d changes are enqueued together, want 1: the next has the same target", n)
 	}
 	if n := ready(shard[1:], now); n != 2 {
-		t.Errorf("%d wishes go side by side, want 2", n)
+		t.Errorf("%d changes are enqueued together, want 2", n)
 	}
-	later := func(w *wish) time.Duration { return time.Duration(w.n) * time.Hour }
+	later := func(w *change) time.Duration { return time.Duration(w.n) * time.Hour }
 	if n := ready(shard[1:], later); n != 1 {
-		t.Errorf("%d wishes go, want the one that is due", n)
+		t.Errorf("%d changes are enqueued, want the one that is due", n)
 	}
 }
 
-// The roster is the newest of everything: a group's attributes each by
-// themselves, and where all edits together lead to.
-func TestTheRosterSumsUpAllWishes(t *testing.T) {
+// The roster is the latest state of everything: each attribute of a group separately,
+// and the result of all edits.
+func TestTheRosterSumsUpAllChanges(t *testing.T) {
 	t.Parallel()
 	group := func(g tasks.GroupUpdate) tasks.Task {
 		g.Tenant, g.ChatID = dingtalk, "chat"
 		return g
 	}
-	var wishes []*wish
+	var changes []*change
 	for _, task := range []tasks.Task{
 		group(tasks.GroupUpdate{Name: "first", AddUserIDs: []string{"ann", "bob"}}),
 		tasks.NicknameSync{Tenant: dingtalk, ChatID: "chat", UserID: "ann", Nickname: "old"},
-		group(tasks.GroupUpdate{Icon: "@icon", DelUserIDs: []string{"ann"}, AddUserIDs: []string{nobody}}),
+		group(tasks.GroupUpdate{Icon: "@icon", DelUserIDs: []string{"ann"}, AddUserIDs: []string{noUser}}),
 		tasks.NicknameSync{Tenant: dingtalk, ChatID: "chat", UserID: "ann", Nickname: "new"},
 		group(tasks.GroupUpdate{Name: "last", AddUserIDs: []string{"cat"}}),
 	} {
-		w := &wish{n: len(wishes), task: task}
+		w := &change{n: len(changes), task: task}
 		w.target, w.fields = kinds.Change(task, organisation)
-		wishes = append(wishes, w)
+		changes = append(changes, w)
 	}
 	var got []tasks.Task
-	for _, w := range roster(wishes) {
+	for _, w := range roster(changes) {
 		got = append(got, w.task)
 	}
 	want := []tasks.Task{

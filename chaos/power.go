@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// meter knows how long the append-only file was at each moment of the last
-// seconds. A process that is killed loses nothing that it has written; a machine
-// that loses its power loses what was not on the disk, and with appendfsync
-// everysec that is up to a second. So the file is cut to what it was then.
+// meter records the length of the append-only file over the last seconds. A killed
+// process loses nothing that it has written. A machine that loses its power loses what
+// was not on the disk: with appendfsync everysec up to a second. The file is therefore
+// cut to its earlier length.
 type meter struct {
 	dir  string
 	done chan struct{}
@@ -73,8 +73,8 @@ func (m *meter) note(now time.Time) {
 	m.lengths = m.lengths[max(0, len(m.lengths)-meterKeeps):]
 }
 
-// cut takes what was appended in the last stretch of time, and tells how much
-// that was. Redis does not run.
+// cut removes what was appended in the last stretch of time, and returns how much that
+// was. Redis must not run.
 func (m *meter) cut(last time.Duration) (lost int64, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -89,6 +89,7 @@ func (m *meter) cut(last time.Duration) (lost int64, err error) {
 		}
 	}
 	m.lengths = nil // what was longer is no more
-	// In the middle of a command: Redis drops what is left of it when it starts.
+	// The cut may be in the middle of a command: Redis drops the rest of it when it
+	// starts.
 	return info.Size() - keep, os.Truncate(m.file(), keep)
 }

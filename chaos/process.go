@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// child is a process that this one started. It is killed by its own id alone,
-// and dies with this one.
+// child is a process that this one started. It is killed by its own process id, and
+// ends with this one.
 type child struct {
 	cmd  *exec.Cmd
 	once sync.Once
@@ -47,8 +47,8 @@ func spawn(file string, env []string, name string, args ...string) (*child, erro
 	return c, nil
 }
 
-// kill sends SIGKILL and returns when the process is gone. It may be repeated.
+// kill sends SIGKILL and returns when the process has ended. It may be called again.
 func (c *child) kill() {
-	c.once.Do(func() { _ = c.cmd.Process.Kill() }) // it may have ended by itself
+	c.once.Do(func() { _ = c.cmd.Process.Kill() }) // it may already have ended
 	<-c.gone
 }

@@ -16,14 +16,14 @@ import (
 
 const (
 	producers = 8
-	// batch is how many wishes that are due go into one EnqueueAll.
+	// batch is how many due changes one EnqueueAll gets.
 	batch = 20
-	// askAgain is the pause before a wish that was not stored is asked for again.
+	// askAgain is the pause before a change that was not stored is enqueued again.
 	askAgain = 150 * time.Millisecond
 )
 
-// producer asks for wishes as a program that nobody watches would: again and
-// again, with the same key, until it hears that they are stored.
+// producer enqueues changes as an unattended program would: repeatedly, with the same
+// key, until it gets the result that they are stored.
 type producer struct {
 	client *enqueue.Client
 
@@ -32,20 +32,20 @@ type producer struct {
 	refused      atomic.Int64 // that nothing was stored
 }
 
-// run asks for all wishes, evenly spread over a stretch of time, and returns
-// when each was answered for good or ctx ends. Wishes for one target are asked
-// for one after the other.
-func (p *producer) run(ctx context.Context, wishes []*wish, over time.Duration) {
-	shards := make([][]*wish, producers)
-	for _, w := range wishes {
+// run enqueues all changes, evenly spread over a stretch of time, and returns when each
+// has a final result or ctx ends. Changes of one target are enqueued one after the
+// other.
+func (p *producer) run(ctx context.Context, changes []*change, over time.Duration) {
+	shards := make([][]*change, producers)
+	for _, w := range changes {
 		h := fnv.New32a()
 		_, _ = fmt.Fprint(h, w.target.API, w.target.Key) // a hash takes everything
 		shard := h.Sum32() % producers
 		shards[shard] = append(shards[shard], w)
 	}
 	began := time.Now()
-	due := func(w *wish) time.Duration {
-		return time.Until(began.Add(time.Duration(float64(over) * float64(w.n-wishes[0].n) / float64(len(wishes)))))
+	due := func(w *change) time.Duration {
+		return time.Until(began.Add(time.Duration(float64(over) * float64(w.n-changes[0].n) / float64(len(changes)))))
 	}
 	var group sync.WaitGroup
 	for _, shard := range shards {
@@ -61,10 +61,10 @@ func (p *producer) run(ctx context.Context, wishes []*wish, over time.Duration) 
 	group.Wait()
 }
 
-// ready counts the wishes at the head of a shard that are due and may go side by
-// side, one a target: were the first of two for one target not stored and the
-// second were, nobody could say which is the newer.
-func ready(shard []*wish, due func(*wish) time.Duration) int {
+// ready counts the changes at the head of a shard that are due and may be enqueued
+// together, one per target: if the first of two changes of a target were not stored but
+// the second were, it would be unknown which is the later one.
+func ready(shard []*change, due func(*change) time.Duration) int {
 	seen := map[ledger.Target]bool{}
 	for n, w := range shard {
 		if n == batch || seen[w.target] || n > 0 && due(w) > 0 {
@@ -75,31 +75,31 @@ func ready(shard []*wish, due func(*wish) time.Duration) int {
 	return len(shard)
 }
 
-// ask asks for some wishes of different targets.
-func (p *producer) ask(ctx context.Context, wishes []*wish) {
-	for len(wishes) > 0 && ctx.Err() == nil {
-		requests := make([]tasks.Request, len(wishes))
-		for i, w := range wishes {
+// ask enqueues some changes of different targets.
+func (p *producer) ask(ctx context.Context, changes []*change) {
+	for len(changes) > 0 && ctx.Err() == nil {
+		requests := make([]tasks.Request, len(changes))
+		for i, w := range changes {
 			if w.after > 0 && w.options.At.IsZero() {
 				w.options.At = time.Now().Add(w.after)
 			}
 			requests[i] = tasks.Request{Task: w.task, Options: w.options}
 		}
-		var left []*wish
+		var left []*change
 		for i, result := range p.client.EnqueueAll(ctx, requests) {
-			if p.answered(wishes[i], result) {
+			if p.answered(changes[i], result) {
 				continue
 			}
-			left = append(left, wishes[i])
+			left = append(left, changes[i])
 		}
-		if wishes = left; len(left) > 0 {
+		if changes = left; len(left) > 0 {
 			pause(ctx, askAgain)
 		}
 	}
 }
 
-// answered notes an answer and tells whether it is the last.
-func (p *producer) answered(w *wish, r tasks.Result) bool {
+// answered records a result and reports whether it is final.
+func (p *producer) answered(w *change, r tasks.Result) bool {
 	w.asked++
 	w.outcome, w.rev, w.err = r.Outcome, r.Revision, r.Err
 	if r.TaskID != "" {
@@ -119,7 +119,7 @@ func (p *producer) answered(w *wish, r tasks.Result) bool {
 		p.refused.Add(1)
 		return false
 	case tasks.Refused:
-		// A Redis that lost its list of lanes hears of them within a minute.
+		// A Redis that lost its list of lanes has it again within a minute.
 		_, unserved := errors.AsType[*tasks.UnservedError](r.Err)
 		return !unserved
 	}

@@ -77,7 +77,7 @@ func (n *node) asSentinel(f func(*redis.SentinelClient) error) error {
 	return errors.Join(f(client), client.Close())
 }
 
-// quorum tells whether the Sentinels could carry out a failover now.
+// quorum returns nil if the Sentinels could carry out a failover now.
 func (s *servers) quorum(ctx context.Context) error {
 	for _, n := range s.others {
 		err := n.asSentinel(func(c *redis.SentinelClient) error {
@@ -97,7 +97,7 @@ func (s *servers) quorum(ctx context.Context) error {
 	return nil
 }
 
-// named is the server that a Sentinel says is the master.
+// named returns the server that a Sentinel reports as the master.
 func (s *servers) named(ctx context.Context, watcher *node) (*node, error) {
 	var address string
 	err := watcher.asSentinel(func(c *redis.SentinelClient) error {

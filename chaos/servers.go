@@ -21,9 +21,9 @@ import (
 
 const (
 	loopback = "127.0.0.1"
-	// startBound is how long servers may take to be ready and to agree on who is
-	// master: seconds, or a minute where a Sentinel distrusts its clock because the
-	// machine was busy.
+	// startBound is how long servers may take to be ready and to agree on the master:
+	// seconds, or a minute if a Sentinel distrusts its clock because the machine was
+	// busy.
 	startBound = 4 * time.Minute
 	askEvery   = 20 * time.Millisecond
 )
@@ -40,13 +40,13 @@ func (n *node) start(more ...string) (err error) {
 	return err
 }
 
-// ask runs f with a client of this server alone.
+// ask runs f with a client of only this server.
 func (n *node) ask(f func(*redis.Client) error) error {
 	client := redis.NewClient(&redis.Options{Addr: n.addr, ContextTimeoutEnabled: true, MaxRetries: -1})
 	return errors.Join(f(client), client.Close())
 }
 
-// replication is what a server says of itself and those that follow it.
+// replication returns what a server reports about itself and its replicas.
 func (n *node) replication(ctx context.Context) (text string, err error) {
 	err = n.ask(func(c *redis.Client) (err error) {
 		text, err = c.Info(ctx, "replication").Result()
@@ -55,7 +55,7 @@ func (n *node) replication(ctx context.Context) (text string, err error) {
 	return text, err
 }
 
-// ready tells whether it answers and has read what it keeps.
+// ready returns nil if it answers and has loaded its data.
 func (n *node) ready(ctx context.Context) error {
 	return n.ask(func(c *redis.Client) error { return c.Ping(ctx).Err() })
 }
@@ -67,7 +67,8 @@ type servers struct {
 	dir     string
 	nodes   []*node // with data
 	others  []*node // Sentinels
-	// strike kills a master, and returns when one is there again. It tells what it did.
+	// strike kills a master, and returns when there is one again. It returns what it
+	// did.
 	strike func(context.Context, *rand.Rand) (string, error)
 	every  time.Duration // between two strikes: this to twice as long
 	halt   func()        // what watches the servers, ended first; nil: nothing does
@@ -106,7 +107,7 @@ func (s *servers) close() {
 	}
 }
 
-// cut closes all connections of clients, as a network that hiccups does.
+// cut closes all client connections, like a network fault.
 func (s *servers) cut(ctx context.Context) {
 	for _, n := range s.nodes {
 		_ = n.ask(func(c *redis.Client) error { // one that is down has none
@@ -133,15 +134,16 @@ func (s *servers) add(name, port string, settings ...string) (*node, error) {
 	return n, n.start()
 }
 
-// freePorts returns n ports that nobody listens on, nor on the port that lies
-// so many beside each. beside 0: there is no such other.
+// freePorts returns n free ports whose port at the distance offset is free, too. offset
+// 0: there is no such other port.
 func freePorts(n, beside int) ([]string, error) {
 	var ports []string
 	for tries := 0; len(ports) < n; tries++ {
 		if tries > 100*n {
 			return nil, errors.New("no free ports are left")
 		}
-		// All are held until the last is found: else one might be given twice.
+		// All ports are held until the last one is found: otherwise one might be
+		// returned twice.
 		l, err := net.Listen("tcp", net.JoinHostPort(loopback, "0")) //nolint:noctx // returns at once
 		if err != nil {
 			return nil, err
@@ -160,7 +162,7 @@ func freePorts(n, beside int) ([]string, error) {
 	return ports, nil
 }
 
-// eventually asks until check is nil.
+// eventually repeats check until it returns nil.
 func eventually(ctx context.Context, what string, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, startBound)
 	defer cancel()
@@ -189,9 +191,9 @@ func between(r *rand.Rand, least, most time.Duration) time.Duration {
 	return least + time.Duration(r.Int64N(int64(most-least)+1))
 }
 
-// openSingle starts one server. Killed, it loses nothing that it has handed to
-// the kernel; with everysec each strike is a power cut, which takes what was not
-// yet on the disk.
+// openSingle starts one server. If it is killed, it loses nothing that it has passed to
+// the kernel. With everysec each strike is a power cut, which loses what was not on the
+// disk yet.
 func (s *servers) openSingle(ctx context.Context, fsync string) error {
 	ports, err := freePorts(1, 0)
 	if err != nil {

@@ -14,24 +14,24 @@ type storm struct {
 	fleet   *fleet
 	servers *servers
 	seed    uint64
-	tell    func(format string, arguments ...any)
+	logf    func(format string, arguments ...any)
 	spare   time.Duration // the longest time between two kills of workers
 
 	kills, strikes, cuts atomic.Int64
 }
 
 func newStorm(s *scene) *storm {
-	storm := &storm{fleet: s.fleet, servers: s.servers, seed: s.seed, tell: s.tell, spare: 5 * time.Second}
+	storm := &storm{fleet: s.fleet, servers: s.servers, seed: s.seed, logf: s.logf, spare: 5 * time.Second}
 	if s.variant == gateway {
 		storm.spare = 4 * time.Second
 	}
 	return storm
 }
 
-// rage kills and cuts until ctx ends, and returns when what it took away is
-// back. An error means that something of its own did not come back.
+// rage kills and disconnects until ctx ends, and returns when everything it stopped
+// runs again. An error means that something did not start again.
 func (s *storm) rage(ctx context.Context, length time.Duration) error {
-	// What was begun is finished: a Redis that is down must come back.
+	// A step that was started is finished: a stopped Redis must run again.
 	outlive := context.WithoutCancel(ctx)
 	var group sync.WaitGroup
 	var failed [2]error
@@ -57,7 +57,7 @@ func (s *storm) rage(ctx context.Context, length time.Duration) error {
 		failed[1] = every(3, least, 2*least, func(r *rand.Rand) error {
 			did, err := s.servers.strike(outlive, r)
 			s.strikes.Add(1)
-			s.tell("%s", did)
+			s.logf("%s", did)
 			return err
 		})
 	})

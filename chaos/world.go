@@ -16,25 +16,26 @@ const (
 	classin      = "harbour-ci"
 	appKey       = "dingharbour"
 	schoolID     = "1000099"
-	prohibited   = "casino" // in names and in IDs
-	nobody       = "nobody" // is no employee
+	prohibited   = "casino"       // in names and in IDs
+	noUser       = "no-such-user" // is not an employee
 
-	// What both platforms allow in a second, and what the workers are told.
+	// The rates that both platforms allow per second, and that the workers are
+	// configured with.
 	nicknameRate = 60
 	groupRate    = 40
 	idRate       = 10
 	courseRate   = 30
 
-	// timeout of one exchange. No latency of the platforms is as long: what lands
-	// after its sender has given up cannot be fenced (docs/guarantees.md), and so
-	// cannot be asked of anybody.
+	// timeout of one exchange. It is longer than any latency of the platforms: a
+	// request that arrives after its sender has given up cannot be prevented
+	// (docs/guarantees.md), so it is not tested.
 	timeout = 8 * time.Second
-	// rest of an ID in doubt before the same is sent again. Here no request lands
-	// later than the timeout, so seconds do for minutes.
+	// rest is how long an ID with unknown outcome waits before it is sent again. No
+	// request arrives later than the timeout here, so seconds are enough.
 	rest = 20 * time.Second
 )
 
-// school is who and what the tasks are about.
+// school is the users, groups and courses of the tasks.
 type school struct {
 	chats   []string
 	owners  []string // in every chat, one of them its owner
@@ -43,13 +44,13 @@ type school struct {
 	guests  []string // external contacts; they come and go
 	people  []string // they get IDs
 	ids     []string // free at first, and fewer than those who want them
-	taken   []string // belong to somebody else
+	taken   []string // IDs of other users
 	courses []string
 	gone    []string // deleted courses
 }
 
-// newSchool grows with the number of tasks, so that a target gets about as many
-// of them whatever that is.
+// newSchool returns a school that grows with the number of tasks, so that the number of
+// tasks per target is about constant.
 func newSchool(n int) school {
 	names := func(prefix string, n int) []string {
 		all := make([]string, n)
@@ -92,7 +93,7 @@ func (s school) world() sandbox.World {
 		for j := range 3 {
 			course.Students = append(course.Students, sandbox.Student{UID: strconv.Itoa(j), Name: fmt.Sprintf("student %d", j)})
 		}
-		// Somebody who cannot be renamed: the platform says so, and not who.
+		// One student cannot be renamed: the platform reports that, but not which one.
 		if i > 0 && i%25 == 0 {
 			course.Students = append(course.Students, sandbox.Student{UID: "deleted", Name: "x", Deleted: true})
 		}
@@ -165,8 +166,8 @@ func faults(variant string) []sandbox.Fault {
 	return all
 }
 
-// gatewayFaults are those of a gateway in front of the platforms that fails now
-// and then, and none that lets a platform refuse for longer than one call.
+// gatewayFaults returns the faults of a gateway in front of the platforms that
+// sometimes fails. None of them makes a platform refuse for longer than one call.
 func gatewayFaults() []sandbox.Fault {
 	all := []sandbox.Fault{
 		{Name: "HTML page before the effect", Kind: sandbox.FaultOutage, Share: 0.005},
@@ -190,8 +191,8 @@ func gatewayFaults() []sandbox.Fault {
 	return all
 }
 
-// platforms are both of them, in this process, so that no kill takes what they
-// remember.
+// platforms are both emulated platforms. They run in this process, so no kill affects
+// their state.
 type platforms struct {
 	*sandbox.Sandbox
 
@@ -229,8 +230,8 @@ func (p *platforms) close() {
 	_ = p.server.Close()
 }
 
-// workerConfig is the file that all workers are given. redis is the section of
-// that name, in YAML's flow style.
+// workerConfig returns the configuration file of all workers. redis is its redis
+// section, in YAML's flow style.
 func workerConfig(redis, platforms string) string {
 	return fmt.Sprintf(`redis: %s
 http: {listen: "off"}
