@@ -64,10 +64,11 @@ flake: ## Run the tests of make test 34 times, shuffled, and list each that fail
 	@GO="$(GO)" RACE="$(RACE)" PKG="$(PKG)" RUNS="$(RUNS)" tools/flake.sh
 
 .PHONY: lint
-lint: ## go vet, staticcheck and golangci-lint, at pinned versions
+lint: ## go vet, staticcheck and golangci-lint, at pinned versions, and the words
 	$(GO) vet ./...
 	$(TOOL) staticcheck -checks all ./...
 	$(TOOL) golangci-lint run
+	$(GO) test -run '^TestCommentsStringsAndDocumentsUsePlainWords$$' .
 
 # The database of vulnerabilities is a module, pinned in tools/go.mod: what is
 # found depends on the commit alone, and nothing but the module proxy is asked.

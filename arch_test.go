@@ -35,7 +35,7 @@ var imports = map[string][]string{
 	// What keeps a lane from taking tasks: names of places alone.
 	"internal/hold": {},
 
-	// asynq's own layout, for whoever reads or mends it.
+	// asynq's own layout, for packages that read or repair it.
 	"internal/backlog": {},
 
 	// Producers: they know no platform.
@@ -127,7 +127,7 @@ var imports = map[string][]string{
 		"internal/secret", "internal/table", "providers/classin", "providers/dingtalk",
 	},
 
-	// Beside the house: what it is measured against.
+	// Commands outside the product: benchmarks and chaos.
 	"bench": {
 		"tasks", "internal/enqueue", "internal/handler", "internal/kinds", "internal/lane", "internal/ledger", "internal/pace",
 		"internal/redisdb", "internal/registry", "internal/secret", "providers/dingtalk",

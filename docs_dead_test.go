@@ -9,8 +9,8 @@ import (
 	"rollcall/internal/ledger"
 )
 
-// Who finds letters of a class is told what to do about them, by the command
-// and by the page in the same words.
+// The advice for the dead letters of a class is the same in the command and on the
+// page.
 func TestThereIsAdviceForEveryClassThatKills(t *testing.T) {
 	t.Parallel()
 	advised := map[string]bool{lane.Archived: true, lane.Vanished: true, ledger.Unreadable: true}

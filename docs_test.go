@@ -266,7 +266,7 @@ func TestThePageOfTheWorkerNamesEveryFlag(t *testing.T) {
 		}
 		for _, m := range regexp.MustCompile("(?m)^\\| `(--[a-z-]+)`").FindAllStringSubmatch(section, -1) {
 			if !strings.Contains(flags, m[1]) {
-				t.Errorf("docs/worker.md tells of worker %s %s, which does not exist", command, m[1])
+				t.Errorf("docs/worker.md describes worker %s %s, which does not exist", command, m[1])
 			}
 		}
 	}

@@ -151,8 +151,8 @@ func TestEveryConfigurationIsTakenAndIsHandedItsSecrets(t *testing.T) {
 	}
 }
 
-// settling is what a stop takes beside the exchange under way: its slot, and
-// its settling while Redis is away. See docs/architecture.md, "Budgets of time".
+// settling is what a stop takes in addition to the running exchange: its slot, and
+// its settle while Redis is unavailable. See docs/architecture.md, "Budgets of time".
 const settling = 31 * time.Second
 
 // A stop that is shorter than what runs ends in a kill: an ID change in doubt.

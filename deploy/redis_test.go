@@ -180,7 +180,7 @@ func (s *server) wantAll(t *testing.T) {
 	defer func() { _ = c.Close() }()
 	for _, key := range []string{"rollcall:plain", "rollcall:script", "rollcall:transaction", "asynq:transaction"} {
 		if n, err := c.Exists(t.Context(), key).Result(); n != 1 || err != nil {
-			t.Errorf("%s is gone (%v)", key, err)
+			t.Errorf("%s is missing (%v)", key, err)
 		}
 	}
 }
@@ -205,7 +205,7 @@ func TestNobodyGetsInWithoutAPassword(t *testing.T) {
 }
 
 // Redis replays its AOF as the user default, and drops the transactions that
-// this user may not run: with a bare "user default off" they are all gone after
+// this user may not run: with a bare "user default off" they are all removed after
 // a restart (https://github.com/redis/redis/issues/14541).
 func TestARestartLosesNothing(t *testing.T) {
 	t.Parallel()

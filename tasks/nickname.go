@@ -6,7 +6,7 @@ type NicknameSync struct {
 	Tenant   string `json:"tenant"`
 	ChatID   string `json:"chat_id"`  // the chatid of the server API, not that of a JSAPI
 	UserID   string `json:"user_id"`  // of an employee who is in the chat
-	Nickname string `json:"nickname"` // sent literally, whatever it holds
+	Nickname string `json:"nickname"` // sent literally, without interpretation
 }
 
 // Validate implements [Task].

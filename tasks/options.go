@@ -17,7 +17,7 @@ type Options struct {
 	// if it is executed earlier.
 	At time.Time
 	// Key is the caller's own name for this request: within KeyLife a tenant's
-	// task with the same key is stored once, whatever happened to the first.
+	// task with the same key is stored once, regardless of what happened to the first.
 	// Empty: each call stores a task.
 	Key string
 	// Source and Number order the changes of one source: of two tasks for the same

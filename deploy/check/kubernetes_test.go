@@ -143,7 +143,7 @@ func TestPodsHoldTheRestrictedStandard(t *testing.T) {
 	}
 }
 
-// A name that nothing bears leaves a pod waiting for ever, and kustomize, which
+// A name that nothing bears leaves a pod waiting without end, and kustomize, which
 // gives generated ones a suffix, does not say so.
 func TestEverythingThatAPodNamesIsThere(t *testing.T) {
 	t.Parallel()

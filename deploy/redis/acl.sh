@@ -5,7 +5,7 @@
 #
 # PASSWORD_FILE holds the password of the user rollcall, under which workers and producers log in.
 # With the second file there is a user admin as well, for backups and maintenance. The user default
-# is off: without a password nobody gets in. Passwords appear as SHA-256 sums alone.
+# is off: without a password no client can log in. Passwords appear as SHA-256 sums alone.
 set -eu
 
 # Without it the sums would be empty, and Redis would refuse the file.

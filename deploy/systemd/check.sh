@@ -3,7 +3,7 @@
 #
 #   sudo sh check.sh [--connect]
 #
-# The secrets are copied into memory that only this process sees, and are gone when it ends.
+# The secrets are copied into memory that only this process sees, and are removed when it ends.
 set -eu
 mkdir -p /run/credentials
 # shellcheck disable=SC2016 # expanded inside

@@ -83,7 +83,7 @@ func TestTheComparisonFindsEveryDisagreement(t *testing.T) {
 	}{
 		{"applied and there", with(nickKey, "new"), []demo.Outcome{applied(nick("new"), 1)}, true},
 		{"applied and not there", start, []demo.Outcome{applied(nick("new"), 1)}, false},
-		{"there and nobody said so", with(nickKey, "new"), nil, false},
+		{"changed but not reported", with(nickKey, "new"), nil, false},
 		{"a dead letter that was applied", with(nickKey, "new"), []demo.Outcome{{Task: nick("new"), Fate: demo.FateDead}}, false},
 		{"the newest of two", with(nickKey, "new"), []demo.Outcome{applied(nick("new"), 2), applied(nick("old"), 1)}, true},
 		{"the older of two", with(nickKey, "old"), []demo.Outcome{applied(nick("new"), 2), applied(nick("old"), 1)}, false},

@@ -15,11 +15,11 @@ const (
 	taken          = 7  // the wanted ID is taken and there is no alternative
 	privateAccount = 9  // not the organisation's to change
 	idCut          = 11 // the answer is lost after the platform acted
-	idBusy         = 12 // the platform says busy and nobody knows what it did
+	idBusy         = 12 // the platform says busy; the outcome is unknown
 	idChanges      = 12
 )
 
-// Older is the wish that a retry delays: it is enqueued first, and a newer one
+// Older is the change that a retry delays: it is enqueued first, and a later one
 // for the same person follows among Requests.
 func Older() tasks.Request {
 	return tasks.Request{Task: nickname(renamedTwice, "old name")}
@@ -70,7 +70,7 @@ func groups() []tasks.Request {
 		}
 		all = append(all, tasks.Request{Task: update})
 	}
-	return append(all, tasks.Request{Task: tasks.GroupUpdate{Tenant: DingTalk, ChatID: "chatdissolved", Name: "nobody's"}})
+	return append(all, tasks.Request{Task: tasks.GroupUpdate{Tenant: DingTalk, ChatID: "chatdissolved", Name: "no chat"}})
 }
 
 // Scenario is what goes wrong on the way: some of it mends itself, some is for

@@ -37,7 +37,7 @@ const (
 	cutBefore      = 30 // the connection is cut before the platform acts
 	cutAfter       = 31 // and here after it acted
 	leftBehind     = 2  // still in a chat of a class they left
-	renamedTwice   = 40 // an old wish, delayed by retries, and a newer one
+	renamedTwice   = 40 // an earlier change, delayed by retries, and a later one
 	notInChat      = 101
 	unknownUser    = 150 // left the school; the roster does not know yet
 )

@@ -16,7 +16,7 @@ import (
 type Fate string
 
 const (
-	// FateApplied means that the platform holds what the task wished.
+	// FateApplied means that the platform holds the requested value.
 	FateApplied Fate = "applied"
 	// FateNoCall means that no call was needed: unchanged, superseded, settled.
 	FateNoCall Fate = "no call needed"
@@ -72,7 +72,7 @@ func Believes(org sandbox.Organisation) Believed {
 }
 
 // wants is what a task would make the platforms hold. An empty value means that
-// the key is gone.
+// the key does not exist.
 func wants(o Outcome) Believed {
 	switch t := o.Task.(type) {
 	case tasks.NicknameSync:
@@ -123,7 +123,7 @@ func camel(snake string) string {
 }
 
 // Disagreements compares what rollcall says with what the platforms hold: the
-// state before, plus every wish reported as applied in the order of revisions,
+// state before, plus every change reported as applied in the order of revisions,
 // must be the state after; what is unverified may hold either value. An empty
 // list means that they agree.
 func Disagreements(before, after Believed, outcomes []Outcome) []string {

@@ -101,7 +101,7 @@ func TestChangesNameTheirTarget(t *testing.T) {
 	}
 }
 
-// Two members never share a target, whatever their ids hold.
+// Two members never share a target, for any ids.
 func TestTargetsOfDifferentMembersDiffer(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

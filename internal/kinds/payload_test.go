@@ -202,7 +202,7 @@ func TestATaskThatDoesNotFitIsNotEncoded(t *testing.T) {
 	}
 }
 
-// Whatever a valid nickname holds arrives as it is.
+// Any valid nickname arrives unchanged.
 func TestANicknameIsKeptLiterally(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

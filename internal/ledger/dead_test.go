@@ -245,7 +245,7 @@ func TestAttemptsAreReadByClassWithTheFirst(t *testing.T) {
 	})
 }
 
-// The indexes and counts hold against a map, whatever the order of additions and
+// The indexes and counts hold against a map, in any order of additions and
 // removals.
 func TestTheIndexesOfDeadLettersAgreeWithAModel(t *testing.T) {
 	t.Parallel()

@@ -51,7 +51,7 @@ local function note_edit(name)
 	remove(PROGRESS .. revision)
 end
 
--- The wanted value is kept beside the applied one, so that the same change again is
+-- The wanted value is kept next to the applied one, so that the same change again is
 -- unchanged.
 local function note_value(name, value, wanted)
 	write(APPLIED_VALUE .. name, value)

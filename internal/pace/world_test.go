@@ -10,7 +10,7 @@ import (
 
 // world simulates workers, network and platform on a clock of its own, in microseconds.
 // A simulated worker does what booker.go does: it asks for as many slots as it has
-// senders, and asks again when the answer tells it to.
+// senders, and asks again at the time in the answer.
 type world struct {
 	random *rand.Rand
 	now    int64

@@ -20,7 +20,7 @@ import (
 const shortest = 6
 
 // Mask shortens a name or id so that a person who knows it may recognise it and
-// nobody else can read it: "a…7(9)", the first and the last character and the
+// no one else can read it: "a…7(9)", the first and the last character and the
 // length. Of a text with characters other than ASCII the last one is masked too,
 // as a Chinese name ends in what distinguishes it: "三…(8)". A text of up to five
 // characters is as many asterisks. "" stays "".

@@ -30,7 +30,7 @@ func ParseQueue(queue string) (tenant string, kind tasks.Kind, urgent, ok bool) 
 }
 
 // OfQueue returns the lane whose queue it is: one of known, which may be of a
-// kind that this build does not know, or what the queue's name tells by itself,
+// kind that this build does not know, or what follows from the queue's name,
 // without an organisation. false for a queue of something else.
 func OfQueue(queue string, known []Lane) (Lane, bool) {
 	name, _ := strings.CutSuffix(queue, ".urgent")

@@ -11,7 +11,7 @@ import (
 	"rollcall/internal/secret"
 )
 
-// Whatever prints a secret, or a struct that holds one in an unexported
+// Anything that prints a secret, or a struct that holds one in an unexported
 // field, must not show its value.
 func TestNoWayOfPrintingShowsTheValue(t *testing.T) {
 	t.Parallel()

@@ -30,7 +30,7 @@ func recognise(head []byte) kind {
 	case bytes.HasPrefix(head, []byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")):
 		return kind{"xls", "the file is an old Excel workbook (.xls), or one with a password: " + asXLSX + ", without a password"}
 	case bytes.HasPrefix(start, []byte("<!doctype html")), bytes.HasPrefix(start, []byte("<html")), bytes.HasPrefix(start, []byte("<table")):
-		return kind{"html", "the file is a web page (HTML), whatever its name is: open it in Excel or WPS and " + asXLSX}
+		return kind{"html", "the file is a web page (HTML), in spite of its name: open it in Excel or WPS and " + asXLSX}
 	case bytes.HasPrefix(start, []byte("<?xml")):
 		return kind{"xml", "the file is XML: open it in Excel or WPS and " + asXLSX}
 	case bytes.HasPrefix(head, []byte("%PDF")):

@@ -58,7 +58,7 @@ misconfigured  tenant        403:orgAuthLevelNotEnough 403:no.priviledge 403:for
 throttled      lane          403:Forbidden.AccessDenied.QpsLimitForAppkeyAndApi 403:Forbidden.AccessDenied.QpmLimitForAppkeyAndApi
 throttled      api           403:Forbidden.AccessDenied.QpsLimitForApi
 throttled      lane          403:Forbidden.AccessDenied.QpsLimitForSuitekeyAndOrgAndApi 403:Forbidden.AccessDenied.QpmLimitForSuitekeyAndOrgAndApi
-throttled      lane          403:Forbidden.AccessDenied.QpsLimitForSomethingNew 403: 429: 429:system.busy 429:systemBusy 429:whatever
+throttled      lane          403:Forbidden.AccessDenied.QpsLimitForSomethingNew 403: 429: 429:system.busy 429:systemBusy 429:any-code
 throttled      lane          400:daily.call.limit 400:integrated.qps.exceed
 quota_spent    organisation  403:Forbidden.AccessDenied.ApiCountLimitForOrg
 misconfigured  lane          404: 405:
