@@ -37,7 +37,7 @@ func TestAFaultIsATemporaryError(t *testing.T) {
 		err  error
 		want redisdb.Fault
 	}{
-		"nothing listens":    {nobody.Ping(t.Context()).Err(), redisdb.Unreachable},
+		"nothing listens":   {nobody.Ping(t.Context()).Err(), redisdb.Unreachable},
 		"cut off":           {fmt.Errorf("read: %w", io.EOF), redisdb.Unreachable},
 		"no connection":     {redis.ErrPoolTimeout, redisdb.Unreachable},
 		"a refused command": {client.Do(t.Context(), "GET").Err(), ""},
