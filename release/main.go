@@ -31,7 +31,7 @@ import (
 const allTargets = "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64"
 
 // commands are the programs of an archive.
-var commands = []string{"worker", "enqueue", "rollcall"} //nolint:gochecknoglobals // a list that nobody changes
+var commands = []string{"worker", "enqueue", "rollcall"} //nolint:gochecknoglobals // a constant list
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

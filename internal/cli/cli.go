@@ -1,6 +1,6 @@
 // Package cli is what the commands enqueue and rollcall have in common: the
 // connection to Redis, exit codes, outputs, and flags that mean the same
-// wherever they stand.
+// in every command.
 //
 // It must not know what a command does.
 package cli

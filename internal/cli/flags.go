@@ -13,7 +13,7 @@ func By(cmd *cobra.Command, by *string) {
 }
 
 // Person is the flag --by, or who gives the command as far as the process knows:
-// others find the name beside what was done.
+// the audit log shows the name with the change.
 func (a *App) Person(by string) string {
 	if by != "" {
 		return by

@@ -14,7 +14,7 @@ func TestLengthsOfTimeHaveTwoUnitsAtMost(t *testing.T) {
 		134 * time.Minute: "2h14m", 47 * time.Hour: "47h00m", 164 * time.Hour: "6d20h", 3000 * 24 * time.Hour: "years",
 	} {
 		if got := cli.Duration(d); got != want {
-			t.Errorf("%s is told as %s, want %s", d, got, want)
+			t.Errorf("%s is printed as %s, want %s", d, got, want)
 		}
 	}
 }

@@ -28,7 +28,7 @@ const (
 // RedisHelp is the part of a help text about --redis.
 const RedisHelp = `Redis is named by --redis, else by ROLLCALL_REDIS_URL, else by the file that
 ROLLCALL_REDIS_URL_FILE names, else it is ` + defaultRedis + `.
-A password given with --redis is seen by whoever lists processes.
+A password given with --redis is visible to every user who can list processes.
 
 A URL is one of
   redis://[user:password@]host[:port][/db]

@@ -149,7 +149,7 @@ func (k *Kit) Run(t *testing.T, s *redistest.Server, files []string, commands ma
 			env.Setenv("USER", "ann")
 			// Under the race detector each call would sleep for a second at its end.
 			env.Setenv("GORACE", "atexit_sleep_ms=10")
-			env.Setenv("NOBODY", nobody(t))
+			env.Setenv("UNREACHABLE", unreachable(t))
 			return err
 		},
 		Cmds: all,
@@ -190,8 +190,8 @@ func Client(ts *testscript.TestScript) *redis.Client {
 	return redis.NewClient(options)
 }
 
-// nobody is the URL of a Redis that is not there.
-func nobody(t *testing.T) string {
+// unreachable is the URL of a Redis that does not exist.
+func unreachable(t *testing.T) string {
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

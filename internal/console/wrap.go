@@ -39,7 +39,7 @@ func Line(text string) string {
 // Glued is a text that [Wrap] leaves on one line: a command that a person copies.
 func Glued(text string) string { return strings.ReplaceAll(text, " ", "\u00a0") }
 
-// Wrap breaks a text into lines of at most so many cells, at spaces and beside
+// Wrap breaks a text into lines of at most so many cells, at spaces and next to
 // wide characters, which have none between them. A word that is longer has a
 // line of its own.
 func Wrap(text string, width int) []string {

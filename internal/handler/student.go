@@ -19,7 +19,7 @@ type studentNamer interface {
 // into the student's courses. A quick try repeats one call; the next attempt of a task
 // repeats both, because a name that is set is set again without harm.
 func Student(e Env, client studentNamer) Func {
-	c := &crew{Env: e}
+	c := &executor{Env: e}
 	return func(ctx context.Context, d Delivery) (Report, error) {
 		task, meta, err := decode[tasks.StudentSync](e, kinds.TypeStudentSync, d)
 		if err != nil {
@@ -46,8 +46,8 @@ func nameStudent(ctx context.Context, gate providers.Gate, client studentNamer, 
 	return sum(edited, copied), nil
 }
 
-// afterChange is the error of a call that followed one that changed something: whatever
-// the platform answered, the target does not have its old value any more.
+// afterChange is the error of a call that followed one that changed something: with any
+// answer of the platform, the target no longer has its old value.
 func afterChange(err error, done providers.Receipt) error {
 	e, ok := errors.AsType[*providers.Error](err)
 	if !ok {

@@ -98,6 +98,7 @@ func newWorld(t *testing.T, s *redistest.Server) *world {
 	}
 	t.Cleanup(school.Close)
 	w.add(record, demo.ClassIn, "classin", tasks.KindCourse, 3, func(e handler.Env) handler.Func { return handler.Course(e, school) })
+	w.add(record, demo.ClassIn, "classin", tasks.KindStudent, 3, func(e handler.Env) handler.Func { return handler.Student(e, school) })
 	w.metrics = metrics.New(metrics.Config{
 		Lanes: w.lanes.Lanes(), Redis: w.rdb, Codes: append(dingtalk.Codes(), classin.Codes()...),
 	})

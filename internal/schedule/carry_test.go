@@ -98,7 +98,7 @@ func TestBadRowsAreReportedAndTheOthersEnqueued(t *testing.T) {
 		Schedule: "night", Tick: "2026-03-01T18:30:00Z", Tasks: 6, Stored: 2, Refused: 4,
 		Problems: []string{
 			"line 3: column nickname is missing",
-			`line 4: no worker serves nickname tasks of tenant "nobody": served for nickname tasks are lakeside-dt`,
+			`line 4: no worker serves nickname tasks of tenant "unknown": served for nickname tasks are lakeside-dt`,
 			"line 5: column kind must be nickname, course, group, id or student (昵称, 课程, 群, 钉钉号, 学生)",
 			"line 6: column user_id is missing; column nickname is missing",
 		},

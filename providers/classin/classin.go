@@ -50,7 +50,7 @@ type Config struct {
 	Quick time.Duration
 }
 
-// Client calls the API for one tenant. Nothing can tell beforehand whether the
+// Client calls the API for one tenant. It is not known beforehand whether the
 // credentials are right: the platform has no call that costs and changes
 // nothing, so they are judged by the calls alone. It is safe for concurrent use.
 type Client struct {
