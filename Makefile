@@ -81,6 +81,7 @@ tidy: ## Fail if a go.mod or go.sum is not what go mod tidy would write
 	$(GO) mod tidy -diff
 	$(GO) -C tools mod tidy -diff
 	$(GO) -C deploy/check mod tidy -diff
+	$(GO) -C examples/producer mod tidy -diff
 
 .PHONY: dist
 dist: ## Build dist/: archives for Linux, macOS and Windows, SBOMs, checksums
