@@ -78,7 +78,8 @@ func TestCommentsStringsAndDocumentsUsePlainWords(t *testing.T) {
 // allowed looks for the path itself and for each directory above it.
 func allowed(path, word string) bool {
 	for where, words := range wordsAllowed {
-		if where != path && !(strings.HasSuffix(where, "/") && strings.HasPrefix(path, where)) {
+		above := strings.HasSuffix(where, "/") && strings.HasPrefix(path, where)
+		if where != path && !above {
 			continue
 		}
 		if slices.ContainsFunc(words, func(w string) bool { return w == "*" || strings.EqualFold(w, word) }) {

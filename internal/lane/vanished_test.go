@@ -88,7 +88,7 @@ func (p *producer) looksUntil(after time.Duration, check func() error) {
 func (p *producer) closed(kind tasks.Kind, ids ...string) func() error {
 	return func() error {
 		for _, id := range ids {
-			if _, found, err := p.ledger.OpenTask(p.t.Context(), "lakeside", string(tasks.KindNickname), id); err != nil || found {
+			if _, found, err := p.ledger.OpenTask(p.t.Context(), "lakeside", string(kind), id); err != nil || found {
 				return fmt.Errorf("task %s is open: %t, %w", id, found, err)
 			}
 		}
