@@ -37,7 +37,6 @@ var beside = map[string]string{
 	"`internal/ledger/deadpage.lua`":          looking,
 	"`HSETNX rollcall:{lakeside}:spent`":      telling,
 	"`internal/backlog/stale.lua`":            "removes ids without a task; looked for again within seconds",
-	"`ZADD asynq:{<tenant>.id}:lease`":        "asynq's: extends the lease of a running task; extended again within seconds",
 	"`SISMEMBER asynq:queues`":                looking,
 	"asynq's `listLeaseExpired`":              looking,
 	"asynq's `reclaimStateAggregationSets`":   looking,
@@ -67,6 +66,9 @@ func isBeside(command string) bool {
 	}
 	if strings.HasPrefix(command, "`HSET rollcall:{lakeside}:lane:") || strings.HasPrefix(command, "`HMGET rollcall:{lakeside}:lane:") {
 		return true // the limits of a lane, published when a worker starts and when Redis is back
+	}
+	if strings.HasPrefix(command, "`ZADD asynq:{<tenant>.") && strings.HasSuffix(command, "}:lease`") {
+		return true // asynq extends the lease of a running task, and extends it again within seconds
 	}
 	if strings.HasSuffix(command, ":dead:places`") || strings.HasPrefix(command, "`HMGET rollcall:{lakeside/") {
 		return true // the look at dead letters that may close

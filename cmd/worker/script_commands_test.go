@@ -300,17 +300,17 @@ func (s *scene) control(ts *testscript.TestScript, args []string) {
 	}
 }
 
-// says PATTERN ARGS... runs enqueue again and again until its output is like the
+// says PATTERN COMMAND ARGS... runs a command again and again until its output is like the
 // pattern.
 func (s *scene) says(ts *testscript.TestScript, args []string) {
 	re, err := regexp.Compile(args[0])
 	ts.Check(err)
 	s.await(ts, func() error {
-		if err := ts.Exec("enqueue", args[1:]...); err != nil {
+		if err := ts.Exec(args[1], args[2:]...); err != nil {
 			return err
 		}
 		if out := ts.ReadFile("stdout"); !re.MatchString(out) {
-			return fmt.Errorf("enqueue %v does not say %q:\n%s", args[1:], args[0], out)
+			return fmt.Errorf("%v does not say %q:\n%s", args[1:], args[0], out)
 		}
 		return nil
 	})
