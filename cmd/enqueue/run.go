@@ -12,7 +12,7 @@ import (
 	"rollcall/tasks"
 )
 
-// The exit codes, beside those that all commands share. Scripts rely on them:
+// The exit codes, in addition to those that all commands share. Scripts rely on them:
 // docs/enqueue.md lists them.
 const (
 	exitRefused   = 3 // some rows of a file were refused

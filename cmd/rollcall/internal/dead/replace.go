@@ -17,7 +17,7 @@ import (
 )
 
 // replace puts a corrected task in the place of one letter.
-func (e *errand) replace(ctx context.Context, set []string, file string) error {
+func (e *operation) replace(ctx context.Context, set []string, file string) error {
 	if len(e.ids) != 1 || len(set) > 0 && file != "" {
 		return cli.BadInput("a corrected task takes the place of one letter: give one id, and either --set or --task")
 	}
@@ -54,7 +54,7 @@ func (e *errand) replace(ctx context.Context, set []string, file string) error {
 }
 
 // runOne is run with the task that correct makes of the letter.
-func (e *errand) runOne(ctx context.Context, correct func(ledger.Letter) (tasks.Task, error)) error {
+func (e *operation) runOne(ctx context.Context, correct func(ledger.Letter) (tasks.Task, error)) error {
 	err := e.run(ctx, func(ctx context.Context, desk *deadletter.Desk, letters []ledger.Letter) []deadletter.Settled {
 		task, err := correct(letters[0])
 		if err != nil {

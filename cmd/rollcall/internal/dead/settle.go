@@ -57,7 +57,7 @@ all fields as a JSON object from a file, - is the standard input.
   rollcall dead replay --dry-run --tenant lakeside-dt`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			w := errand{a: a, ids: ids, flags: f, outcome: deadletter.Replayed}
+			w := operation{a: a, ids: ids, flags: f, outcome: deadletter.Replayed}
 			if len(set) > 0 || file != "" {
 				return w.replace(cmd.Context(), set, file)
 			}
@@ -94,7 +94,7 @@ only those are shown that would be discarded.
 			if strings.TrimSpace(reason) == "" {
 				return cli.BadInput("--reason is missing: say why, for those who look for the letters later")
 			}
-			w := errand{a: a, ids: ids, flags: f, outcome: deadletter.Discarded, reason: reason}
+			w := operation{a: a, ids: ids, flags: f, outcome: deadletter.Discarded, reason: reason}
 			return w.run(cmd.Context(), func(ctx context.Context, desk *deadletter.Desk, letters []ledger.Letter) []deadletter.Settled {
 				return desk.Discard(ctx, letters)
 			})
@@ -106,8 +106,8 @@ only those are shown that would be discarded.
 	return cmd
 }
 
-// errand is one replay or discard.
-type errand struct {
+// operation is one replay or discard.
+type operation struct {
 	a       *app
 	ids     []string
 	flags   deadFlags
@@ -120,7 +120,7 @@ type errand struct {
 
 type settling func(context.Context, *deadletter.Desk, []ledger.Letter) []deadletter.Settled
 
-func (e *errand) run(ctx context.Context, do settling) error {
+func (e *operation) run(ctx context.Context, do settling) error {
 	filter, err := e.flags.filter(e.a.Now())
 	switch {
 	case err != nil:
@@ -144,7 +144,7 @@ func (e *errand) run(ctx context.Context, do settling) error {
 		}
 		page := func(letters []ledger.Letter) error {
 			settled := do(ctx, desk, letters)
-			e.tell(settled)
+			e.report(settled)
 			// Redis is away for the others as well: what was done is done.
 			if last := settled[len(settled)-1]; last.Outcome == deadletter.Failed {
 				return errStopped
@@ -163,7 +163,7 @@ func (e *errand) run(ctx context.Context, do settling) error {
 var errStopped = errors.New("stopped")
 
 // announce says what would be done to letters that filters name.
-func (e *errand) announce(ctx context.Context, desk *deadletter.Desk, filter deadletter.Filter) error {
+func (e *operation) announce(ctx context.Context, desk *deadletter.Desk, filter deadletter.Filter) error {
 	causes, err := desk.Causes(ctx, filter)
 	if err != nil {
 		return err
@@ -185,7 +185,7 @@ func (e *errand) announce(ctx context.Context, desk *deadletter.Desk, filter dea
 }
 
 // missing are the flags without which nothing may be done.
-func (e *errand) missing() string {
+func (e *operation) missing() string {
 	all := len(e.ids) == 0 && !e.flags.all
 	yes := e.outcome == deadletter.Discarded && !e.flags.yes
 	switch {
@@ -200,10 +200,10 @@ func (e *errand) missing() string {
 }
 
 // rehearses reports whether it is only said what would be done.
-func (e *errand) rehearses() bool { return e.flags.dryRun || e.missing() != "" }
+func (e *operation) rehearses() bool { return e.flags.dryRun || e.missing() != "" }
 
 // nothingDone says which flags are missing; nil in a dry run.
-func (e *errand) nothingDone(letters int64) error {
+func (e *operation) nothingDone(letters int64) error {
 	if e.flags.dryRun || letters == 0 {
 		return nil
 	}
@@ -211,7 +211,7 @@ func (e *errand) nothingDone(letters int64) error {
 }
 
 // named reads the letters that ids name, all before anything is done.
-func (e *errand) named(ctx context.Context, desk *deadletter.Desk) ([]ledger.Letter, error) {
+func (e *operation) named(ctx context.Context, desk *deadletter.Desk) ([]ledger.Letter, error) {
 	var letters []ledger.Letter
 	seen := map[string]bool{}
 	for _, id := range e.ids {
@@ -243,7 +243,7 @@ type settledRecord struct {
 // mostFaults bounds how many letters that stay are told one by one.
 const mostFaults = 20
 
-func (e *errand) tell(settled []deadletter.Settled) {
+func (e *operation) report(settled []deadletter.Settled) {
 	e.tally.Add(settled)
 	for _, s := range settled {
 		e.counts[s.Outcome]++
@@ -254,7 +254,7 @@ func (e *errand) tell(settled []deadletter.Settled) {
 	}
 }
 
-func (e *errand) line(outcome string, s deadletter.Settled) {
+func (e *operation) line(outcome string, s deadletter.Settled) {
 	r := settledRecord{ID: s.Letter.ID, Lane: s.Letter.Lane, Outcome: outcome, TaskID: s.TaskID}
 	if s.Err != nil {
 		r.Error = s.Err.Error()
@@ -272,7 +272,7 @@ func (e *errand) line(outcome string, s deadletter.Settled) {
 }
 
 // end notes what was done, also if it was not all, and sums up.
-func (e *errand) end(ctx context.Context, desk *deadletter.Desk, err error) error {
+func (e *operation) end(ctx context.Context, desk *deadletter.Desk, err error) error {
 	noted := desk.Note(ctx, e.outcome, e.tally, e.reason, e.a.Person(e.flags.by))
 	if !e.a.JSON {
 		var parts []string

@@ -168,7 +168,7 @@ func (s *idSettlement) run(ctx context.Context) error {
 	state := record.Fields[idField]
 	switch {
 	case state.Doubt == 0 && !s.saidBefore(record):
-		return cli.BadInput("nothing is in doubt about the ID of this person of %s, so there is nothing to %s: rollcall explain %s USER tells what is known",
+		return cli.BadInput("nothing is in doubt about the ID of this person of %s, so there is nothing to %s: rollcall explain %s USER shows what is known",
 			s.flags.tenant, s.word.name, registry.Queue(s.lane.Tenant, s.lane.Kind, false))
 	case record.InFlight:
 		return s.underway()
@@ -203,7 +203,7 @@ func (s *idSettlement) run(ctx context.Context) error {
 			return err
 		}
 	} else {
-		s.tell(done)
+		s.report(done)
 	}
 	if s.rehearses() && !s.flags.dryRun {
 		return cli.BadInput("nothing was done: with --yes, the ID would be %s", s.word.done)
@@ -275,7 +275,7 @@ func (s *idSettlement) stateOf(ctx context.Context, id string) (string, error) {
 	return strings.Join(states, ""), err
 }
 
-func (s *idSettlement) tell(done settledID) {
+func (s *idSettlement) report(done settledID) {
 	p := s.newPrinter()
 	what := "the ID "
 	if done.Value != "" {

@@ -57,7 +57,7 @@ Exit codes:
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.reason, "reason", "", "why, for whoever finds it on hold; required")
+	flags.StringVar(&f.reason, "reason", "", "reason, for other operators; required")
 	flags.StringVar(&f.length, "for", "", "for a `DURATION`, as 90m or 36h")
 	flags.StringVar(&f.until, "until", "", "until `TIME`: RFC 3339, or +10m from now")
 	flags.BoolVar(&f.bulkOnly, "bulk-only", false, "let urgent tasks go")
@@ -105,7 +105,7 @@ func (a *app) hold(ctx context.Context, args []string, f holdFlags) error {
 		return err
 	}
 	if strings.TrimSpace(f.reason) == "" {
-		return cli.BadInput("--reason is missing: say why, for whoever finds %s on hold at night", strings.Join(args, " "))
+		return cli.BadInput("--reason is missing: give other operators the reason for the hold of %s", strings.Join(args, " "))
 	}
 	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
 		ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)

@@ -45,7 +45,7 @@ its name is that of its queue: lakeside-dt.nickname.
 Below a row stands what is not as usual: a pause, a share of the rate, asynq's
 pause button, a worker that has not been seen for 3 minutes. Below all lanes
 stand the month's calls of each organisation. Lanes that are named, by
-themselves or by tenant or organisation, tell also what their pace has learned.
+themselves or by tenant or organisation, also show what their pace has learned.
 
 ` + lanesExits,
 		Example: `  rollcall lanes
@@ -87,7 +87,7 @@ func (a *app) showLanes(cmd *cobra.Command, names []string) error {
 	})
 }
 
-const noLanes = "there are no lanes: no worker has told in the last 7 days what it serves.\n" +
+const noLanes = "there are no lanes: no worker has published its lanes in the last 7 days.\n" +
 	"Start one (worker run --config FILE), or see whether --redis names the Redis\n" +
 	"that the workers use."
 

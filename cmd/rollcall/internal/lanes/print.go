@@ -17,7 +17,7 @@ type printer struct{ *cli.Printer }
 
 func (a *app) newPrinter() *printer { return &printer{a.NewPrinter()} }
 
-// survey prints all lanes. detailed tells what each has learned, too.
+// survey prints all lanes. detailed also prints what each has learned.
 func (p *printer) survey(s *Survey, detailed bool) {
 	p.headline(s)
 	p.holds(s)
