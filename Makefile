@@ -5,6 +5,10 @@ GO       ?= go
 export GOTOOLCHAIN ?= auto
 # The race detector needs a C compiler; without one the tests run without it.
 RACE     := $(shell command -v gcc >/dev/null 2>&1 || command -v cc >/dev/null 2>&1 && echo -race)
+# The race detector would sleep for a second at the end of each of 45 packages.
+export GORACE ?= atexit_sleep_ms=10
+# Many tests wait more than they compute, so one package more than there are cores.
+PACKAGES := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)))
 # The last line of a test run names what it ran on.
 TESTED    = if [ -z "$(RACE)" ]; then echo "no C compiler: the race detector did not run"; fi; \
 	if command -v redis-server >/dev/null 2>&1; then \
@@ -49,7 +53,7 @@ run: build ## The same, and stay up with the web UI
 
 .PHONY: test
 test: ## Run the tests that take no minutes; on a real Redis too, where there is one
-	$(GO) test -short $(RACE) -timeout 10m -shuffle=on ./...
+	$(GO) test -short $(RACE) -ldflags="-s -w" -timeout 10m -shuffle=on -p $(PACKAGES) ./...
 	@$(TESTED)
 
 # One package at a time: tests that let Redis servers fail over need the

@@ -52,6 +52,9 @@ var wordsAllowed = map[string][]string{
 }
 
 func TestCommentsStringsAndDocumentsUsePlainWords(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 15 s with the race detector: make lint")
+	}
 	t.Parallel()
 	type rule struct {
 		word *regexp.Regexp

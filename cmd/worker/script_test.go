@@ -114,6 +114,9 @@ organisations:
 // slowScripts wait half a minute for a worker that is dead.
 var slowScripts = []string{"killed", "redis_away_in_the_middle", "unreadable"}
 
+// slowAlone wait for the next minute, and for all of a sample school (make demo).
+var slowAlone = []string{"schedule", "demo"}
+
 // onBoth run on miniredis and on a real redis-server even under -short.
 var onBoth = []string{"goes_through", "stale_name"}
 
@@ -158,8 +161,8 @@ func TestScriptsThatStandAlone(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(script), ".txtar")
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if testing.Short() && name == "schedule" {
-				t.Skip("waits for the next minute: make test-long")
+			if testing.Short() && slices.Contains(slowAlone, name) {
+				t.Skip("takes long: make test-long")
 			}
 			play(t, script, at(redistest.Mini(t)))
 		})

@@ -43,6 +43,9 @@ func TestScriptsOnEveryTopology(t *testing.T) {
 }
 
 func TestAWorkerSpeaksTLS(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 5 s: make test-long")
+	}
 	t.Parallel()
 	d, _ := redistest.TLS(t)
 	play(t, "testdata/script/goes_through.txtar", in(d))

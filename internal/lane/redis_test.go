@@ -139,6 +139,9 @@ func TestACompletionThatRedisRejectedIsWrittenLater(t *testing.T) {
 }
 
 func TestIDsOfDeletedTasksAreRemovedFromEveryList(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits half a minute for asynq: make test-long")
+	}
 	t.Parallel()
 	s := redistest.Real(t)
 	r := newRig(t, s)

@@ -232,6 +232,9 @@ func dashboardQueries(t *testing.T) []string {
 
 // promtool checks the metrics, the alerts and when they fire.
 func TestPromtoolAcceptsMetricsAndAlerts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("computes for 6 s: make test-long")
+	}
 	t.Parallel()
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {

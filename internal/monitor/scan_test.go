@@ -20,6 +20,9 @@ import (
 // process is searched: it must contain no secret and, with masking on, no name of a
 // person.
 func TestNothingThatLeavesTheWorkerContainsASecretOrAName(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes half a minute: make test-long")
+	}
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)

@@ -159,7 +159,7 @@ func TestTooManyClientsAreReportedAsSuch(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer client.Close()
-			for range 20 {
+			for range 5 {
 				err := client.Ping(t.Context()).Err()
 				wantFault(t, err, redisdb.TooManyClients)
 				if text := redisdb.Explain(err); !strings.HasPrefix(text, "Redis has too many clients: ") {
