@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"rollcall/internal/config"
-	"rollcall/providers/dingtalk"
 )
 
 // tryFor bounds each try.
@@ -37,25 +36,21 @@ func tryAll(ctx context.Context, cfg *config.Config) []finding {
 }
 
 func tryTenant(ctx context.Context, t config.Tenant) finding {
-	f := finding{Subject: "tenant " + t.Name}
-	d := t.DingTalk
-	if d == nil {
-		f.Verdict = notTried
-		f.Text = "ClassIn has no call that costs and changes nothing; the first task shows whether the secret is right"
-		return f
-	}
-	client, err := dingtalk.New(dingtalk.Config{
-		Tenant: t.Name, AppKey: d.AppKey, AppSecret: d.AppSecret.Value,
-		API: d.API, OAPI: d.OAPI, Timeout: time.Duration(d.Timeout),
-	})
+	f, platform := finding{Subject: "tenant " + t.Name}, t.Platform().Title
+	c, err := newConnection(t)
 	if err == nil {
-		defer client.Close()
-		err = client.CheckToken(ctx)
+		defer c.client.Close()
+		if c.probe == nil {
+			f.Verdict = notTried
+			f.Text = platform + " has no call that costs and changes nothing; the first task shows whether the secret is right"
+			return f
+		}
+		err = c.probe(ctx)
 	}
 	if err != nil {
 		f.Verdict, f.Text = problem, "no token: "+err.Error()
 		return f
 	}
-	f.Verdict, f.Text = fine, "DingTalk gave a token; what the app is permitted to do, the first task of each kind shows"
+	f.Verdict, f.Text = fine, platform+" gave a token; what the app is permitted to do, the first task of each kind shows"
 	return f
 }

@@ -27,7 +27,7 @@ type plan struct {
 	Log       logPlan        `json:"log"`
 	Stop      stopPlan       `json:"stop"`
 	Egress    egressPlan     `json:"egress"`
-	Quotas    []quotaPlan    `json:"quotas"` // of the organisations with DingTalk: ClassIn meters nothing
+	Quotas    []quotaPlan    `json:"quotas"` // of the organisations on a platform that meters calls
 	Lanes     []lanePlan     `json:"lanes"`
 	Schedules []schedulePlan `json:"schedules"`
 }
@@ -109,7 +109,7 @@ func newPlan(cfg *config.Config, now time.Time) (*plan, []finding) {
 		p.HTTP.Users = append(p.HTTP.Users, u.Name)
 	}
 	for _, org := range cfg.Organisations {
-		if slices.ContainsFunc(org.Tenants, func(t config.Tenant) bool { return t.DingTalk != nil }) {
+		if slices.ContainsFunc(org.Tenants, func(t config.Tenant) bool { return t.Platform().Metered }) {
 			p.Quotas = append(p.Quotas, quotaPlan{Organisation: org.Name, Calls: org.Quota.Calls, Warn: org.Quota.Warn, Reserve: org.Quota.Reserve})
 		}
 		for _, t := range org.Tenants {
@@ -154,20 +154,14 @@ func newRedisPlan(r config.Redis) redisPlan {
 }
 
 func (p *plan) addLanes(organisation string, t config.Tenant) {
-	var platform string
-	var timeout config.Duration
-	if d := t.DingTalk; d != nil {
-		platform, timeout = "dingtalk", d.Timeout
-	} else if c := t.ClassIn; c != nil {
-		platform, timeout = "classin", c.Timeout
-	}
-	for _, l := range t.Lanes() {
+	platform := t.Platform()
+	for _, l := range platform.Lanes {
 		kind := tasks.Kind(l.Kind)
 		p.Lanes = append(p.Lanes, lanePlan{
-			Name: t.Name + "." + string(kind), Organisation: organisation, Platform: platform,
+			Name: t.Name + "." + string(kind), Organisation: organisation, Platform: platform.Name,
 			Queues: []string{registry.Queue(t.Name, kind, true), registry.Queue(t.Name, kind, false)},
-			Limit:  l.Limits.String(), Timeout: timeout.String(),
-			Deadline: config.Duration(lane.Deadline(time.Duration(timeout))).String(),
+			Limit:  l.Limits.String(), Timeout: config.Duration(platform.Timeout).String(),
+			Deadline: config.Duration(lane.Deadline(platform.Timeout)).String(),
 		})
 	}
 }

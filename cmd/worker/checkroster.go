@@ -57,8 +57,8 @@ func rowRemarks(cfg *config.Config, file *roster.File) (rows int, remarks []stri
 	limits := map[string]tasks.Limits{}
 	for _, org := range cfg.Organisations {
 		for _, t := range org.Tenants {
-			if t.DingTalk != nil {
-				limits[t.Name] = tasks.Limits{NicknameMax: t.DingTalk.NicknameMax}
+			if longest := t.Platform().NicknameMax; longest > 0 {
+				limits[t.Name] = tasks.Limits{NicknameMax: longest}
 			}
 		}
 	}

@@ -7,7 +7,9 @@ import (
 
 	"rollcall/internal/deadletter"
 	"rollcall/internal/enqueue"
+	"rollcall/internal/lane"
 	"rollcall/internal/logging"
+	"rollcall/providers/dingtalk"
 	"rollcall/tasks"
 )
 
@@ -58,7 +60,10 @@ func (w *worker) lookForFreed(ctx context.Context, desk *deadletter.Desk, looked
 		if l.Kind != tasks.KindID {
 			continue
 		}
-		n, upTo, err := desk.ReplayFreed(ctx, l.Organisation, l.Tenant, looked[l.Tenant], time.Now(), workerName())
+		n, upTo, err := desk.ReplayFreed(ctx, deadletter.Freed{
+			Organisation: l.Organisation, Tenant: l.Tenant, After: looked[l.Tenant], By: workerName(),
+			Class: string(lane.ClassRejected), Code: dingtalk.CodeIDTaken,
+		}, time.Now())
 		looked[l.Tenant] = upTo
 		if n > 0 {
 			w.log.Info("taken IDs sent again", "lane", l.Name(), "count", n, "reason", "another ID of the organisation was changed since")

@@ -31,12 +31,7 @@ func tenantSecrets(cfg *config.Config) map[string]secret.Text {
 	all := map[string]secret.Text{}
 	for _, org := range cfg.Organisations {
 		for _, t := range org.Tenants {
-			if t.DingTalk != nil {
-				all[t.Name] = t.DingTalk.AppSecret.Value
-			}
-			if t.ClassIn != nil {
-				all[t.Name] = t.ClassIn.Secret.Value
-			}
+			all[t.Name] = t.Platform().Secret
 		}
 	}
 	return all

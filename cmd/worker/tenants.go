@@ -9,16 +9,56 @@ import (
 	"rollcall/internal/handler"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
+	"rollcall/internal/secret"
+	"rollcall/providers"
 	"rollcall/providers/classin"
 	"rollcall/providers/dingtalk"
 	"rollcall/tasks"
 )
 
-// laneLimits are the kinds of task that a tenant's platform knows, each a lane,
-// with its limits.
-func laneLimits(t config.Tenant) map[tasks.Kind]config.Limits {
+// platforms are the platforms of the configuration.
+var platforms = map[string]struct {
+	connect func(config.Tenant) (connection, error) // makes the client of a tenant; sends nothing
+	codes   func() []providers.Code                 // every code of its answers
+}{
+	"dingtalk": {connectDingTalk, dingtalk.Codes},
+	"classin":  {connectClassIn, classin.Codes},
+}
+
+// platformCodes returns the codes of every platform.
+func platformCodes() []providers.Code {
+	var all []providers.Code
+	for _, p := range platforms {
+		all = append(all, p.codes()...)
+	}
+	return all
+}
+
+// connection is what a tenant's client brings to its lanes.
+type connection struct {
+	client interface {
+		SetSecret(secret.Text)
+		Close()
+	}
+	handlers    map[tasks.Kind]func(handler.Env) handler.Func
+	resendAfter time.Duration               // wait of an ID with an unknown outcome; 0 without IDs
+	probe       func(context.Context) error // nil: the platform has no unmetered call
+	ask         func(context.Context) error // likewise; leaves even if a token is at hand
+}
+
+func newConnection(t config.Tenant) (connection, error) {
+	name := t.Platform().Name
+	p, known := platforms[name]
+	if !known {
+		return connection{}, fmt.Errorf("tenant %s: no client for platform %q; this is a fault of rollcall: report it", t.Name, name)
+	}
+	return p.connect(t)
+}
+
+// laneLimits are the kinds of task that a platform knows, each a lane, with its limits.
+func laneLimits(p config.Platform) map[tasks.Kind]config.Limits {
 	all := map[tasks.Kind]config.Limits{}
-	for _, l := range t.Lanes() {
+	for _, l := range p.Lanes {
 		all[tasks.Kind(l.Kind)] = l.Limits
 	}
 	return all
@@ -27,11 +67,14 @@ func laneLimits(t config.Tenant) map[tasks.Kind]config.Limits {
 // addTenant makes the tenant's client and adds a lane for each API of its
 // platform.
 func (w *worker) addTenant(org config.Organisation, t config.Tenant, record *ledger.Ledger) error {
-	c, err := w.connect(t)
+	c, err := newConnection(t)
 	if err != nil {
 		return err
 	}
-	all := laneLimits(t)
+	w.onClose(c.client.Close)
+	w.rotate[t.Name] = c.client.SetSecret
+	platform := t.Platform()
+	all := laneLimits(platform)
 	for _, kind := range tasks.Kinds() {
 		limits, served := all[kind]
 		if !served {
@@ -39,73 +82,22 @@ func (w *worker) addTenant(org config.Organisation, t config.Tenant, record *led
 		}
 		build, known := c.handlers[kind]
 		if !known {
-			return fmt.Errorf("tenant %s: no handler for %s tasks of %s; this is a fault of rollcall: report it", t.Name, kind, c.platform)
+			return fmt.Errorf("tenant %s: no handler for %s tasks of %s; this is a fault of rollcall: report it", t.Name, kind, platform.Title)
 		}
 		cfg := lane.Config{
-			Organisation: org.Name, Tenant: t.Name, Platform: c.platform, Kind: kind,
-			Limits: paceLimits(limits), Timeout: c.timeout, Probe: c.probe, Ask: c.ask,
+			Organisation: org.Name, Tenant: t.Name, Platform: platform.Name, Kind: kind,
+			Limits: paceLimits(limits), Timeout: platform.Timeout, Probe: c.probe, Ask: c.ask,
 		}
-		if t.DingTalk != nil { // ClassIn counts neither a month nor an address
+		if platform.Metered {
 			cfg.Metered, cfg.Quota = true, paceQuota(org.Quota)
 			cfg.Address, cfg.AddressName = w.address, w.cfg.Egress.Name
 		}
 		w.lanes.Add(cfg, func(pacer handler.Pacer) handler.Func {
-			env := handler.Env{Organisation: org.Name, Tenant: t.Name, Ledger: record, Pacer: pacer, Deadline: lane.Deadline(c.timeout)}
-			if t.DingTalk != nil {
-				env.Limits.NicknameMax = t.DingTalk.NicknameMax
-				env.ResendAfter = time.Duration(t.DingTalk.IDResendAfter)
-			}
-			return build(env)
+			return build(handler.Env{
+				Organisation: org.Name, Tenant: t.Name, Ledger: record, Pacer: pacer, Deadline: lane.Deadline(platform.Timeout),
+				Limits: tasks.Limits{NicknameMax: platform.NicknameMax}, ResendAfter: c.resendAfter,
+			})
 		})
 	}
 	return nil
-}
-
-// connection is what a tenant's client brings to its lanes.
-type connection struct {
-	platform string
-	timeout  time.Duration
-	handlers map[tasks.Kind]func(handler.Env) handler.Func
-	probe    func(context.Context) error // nil: the platform has no unmetered call
-	ask      func(context.Context) error // likewise; leaves even if a token is at hand
-}
-
-// connect makes the client of a tenant. It connects to nothing.
-func (w *worker) connect(t config.Tenant) (connection, error) {
-	if d := t.DingTalk; d != nil {
-		timeout := time.Duration(d.Timeout)
-		client, err := dingtalk.New(dingtalk.Config{
-			Tenant: t.Name, AppKey: d.AppKey, AppSecret: d.AppSecret.Value, API: d.API, OAPI: d.OAPI, Timeout: timeout,
-		})
-		if err != nil {
-			return connection{}, err
-		}
-		w.onClose(client.Close)
-		w.rotate[t.Name] = client.SetSecret
-		return connection{
-			platform: "dingtalk", timeout: timeout, probe: client.CheckToken, ask: client.AskToken,
-			handlers: map[tasks.Kind]func(handler.Env) handler.Func{
-				tasks.KindNickname: func(e handler.Env) handler.Func { return handler.Nickname(e, client) },
-				tasks.KindGroup:    func(e handler.Env) handler.Func { return handler.Group(e, client) },
-				tasks.KindID:       func(e handler.Env) handler.Func { return handler.ID(e, client) },
-			},
-		}, nil
-	}
-	c := t.ClassIn
-	timeout := time.Duration(c.Timeout)
-	client, err := classin.New(classin.Config{
-		Tenant: t.Name, SID: c.SID, Secret: c.Secret.Value, BaseURL: c.BaseURL, Timeout: timeout,
-	})
-	if err != nil {
-		return connection{}, err
-	}
-	w.onClose(client.Close)
-	w.rotate[t.Name] = client.SetSecret
-	return connection{
-		platform: "classin", timeout: timeout,
-		handlers: map[tasks.Kind]func(handler.Env) handler.Func{
-			tasks.KindCourse:  func(e handler.Env) handler.Func { return handler.Course(e, client) },
-			tasks.KindStudent: func(e handler.Env) handler.Func { return handler.Student(e, client) },
-		},
-	}, nil
 }

@@ -23,8 +23,6 @@ import (
 	"rollcall/internal/registry"
 	"rollcall/internal/schedule"
 	"rollcall/internal/secret"
-	"rollcall/providers/classin"
-	"rollcall/providers/dingtalk"
 	"rollcall/tasks"
 )
 
@@ -97,7 +95,7 @@ func (w *worker) build(ctx context.Context, level *slog.LevelVar) error {
 	}
 	counts := metrics.New(metrics.Config{
 		Lanes: w.lanes.Lanes(), Redis: w.rdb, Ready: w.ready.Check,
-		Codes: slices.Concat(dingtalk.Codes(), classin.Codes()),
+		Codes: platformCodes(),
 	})
 	w.lanes.Observe(counts)
 	if err := w.openSchedule(); err != nil {
@@ -203,7 +201,7 @@ func (w *worker) takeLimits(ctx context.Context, next *config.Config) {
 	for _, org := range next.Organisations {
 		err := w.lanes.SetQuota(ctx, org.Name, paceQuota(org.Quota))
 		for _, t := range org.Tenants {
-			for kind, limits := range laneLimits(t) {
+			for kind, limits := range laneLimits(t.Platform()) {
 				_, limitErr := w.lanes.SetLimits(ctx, t.Name, kind, paceLimits(limits))
 				err = errors.Join(err, limitErr)
 			}
@@ -241,13 +239,14 @@ func (w *worker) publish(ctx context.Context) error {
 	var served []registry.Lane
 	for _, org := range w.cfg.Organisations {
 		for _, t := range org.Tenants {
-			for kind := range laneLimits(t) {
+			platform := t.Platform()
+			for kind := range laneLimits(platform) {
 				l := registry.Lane{Organisation: org.Name, Tenant: t.Name, Kind: kind}
-				if t.DingTalk != nil {
+				if platform.Metered {
 					l.Address = w.cfg.Egress.Name
 				}
 				if kind == tasks.KindNickname {
-					l.NicknameMax = t.DingTalk.NicknameMax
+					l.NicknameMax = platform.NicknameMax
 				}
 				served = append(served, l)
 			}

@@ -114,60 +114,6 @@ type Tenant struct {
 	ClassIn  *ClassIn  `yaml:"classin"`
 }
 
-// Lanes returns the limits of the kinds of task that the tenant's platform serves. A
-// kind's name is its key in the file.
-func (t *Tenant) Lanes() []Lane {
-	if d := t.DingTalk; d != nil {
-		return []Lane{{"nickname", d.Limits.Nickname}, {"group", d.Limits.Group}, {"id", d.Limits.ID}}
-	}
-	if c := t.ClassIn; c != nil {
-		return []Lane{{"course", c.Limits.Course}, {"student", c.Limits.Student}}
-	}
-	return nil
-}
-
-// Lane is a kind of task of a tenant, with its limits.
-type Lane struct {
-	Kind   string
-	Limits Limits
-}
-
-// DingTalk is an internal app of a DingTalk organisation.
-type DingTalk struct {
-	API         string   `yaml:"api"`
-	OAPI        string   `yaml:"oapi"`
-	AppKey      string   `yaml:"app_key"`
-	AppSecret   Source   `yaml:"app_secret"`
-	Timeout     Duration `yaml:"timeout"` // of one HTTP exchange
-	NicknameMax int      `yaml:"nickname_max"`
-	// IDResendAfter is how long an ID change with an unknown outcome waits before it is
-	// sent again.
-	IDResendAfter Duration       `yaml:"id_resend_after"`
-	Limits        DingTalkLimits `yaml:"limits"`
-}
-
-// DingTalkLimits are the rates that the platform allows an app at each API.
-type DingTalkLimits struct {
-	Nickname Limits `yaml:"nickname"`
-	Group    Limits `yaml:"group"`
-	ID       Limits `yaml:"id"`
-}
-
-// ClassIn is a school's API access.
-type ClassIn struct {
-	BaseURL string        `yaml:"base_url"`
-	SID     string        `yaml:"sid"`
-	Secret  Source        `yaml:"secret"`
-	Timeout Duration      `yaml:"timeout"` // of one HTTP exchange
-	Limits  ClassInLimits `yaml:"limits"`
-}
-
-// ClassInLimits are the rates that the platform allows a school.
-type ClassInLimits struct {
-	Course  Limits `yaml:"course"`
-	Student Limits `yaml:"student"`
-}
-
 // Schedule is what is enqueued automatically, and when: exactly one of Roster and
 // Courses is set.
 type Schedule struct {
@@ -193,12 +139,7 @@ func (c *Config) LongestStop() time.Duration {
 	var longest time.Duration
 	for _, org := range c.Organisations {
 		for _, t := range org.Tenants {
-			if t.DingTalk != nil {
-				longest = max(longest, time.Duration(t.DingTalk.Timeout))
-			}
-			if t.ClassIn != nil {
-				longest = max(longest, time.Duration(t.ClassIn.Timeout))
-			}
+			longest = max(longest, t.Platform().Timeout)
 		}
 	}
 	return longest + StopMargin

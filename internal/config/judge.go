@@ -24,7 +24,7 @@ func (d *document) judge(c *Config) {
 	}
 	d.egress(under(nil, "egress"), c.Egress)
 	seen := map[string]bool{}
-	apps := map[string]string{} // credentials → tenant
+	accounts := map[string]string{} // credentials → tenant
 	for i := range c.Organisations {
 		org := &c.Organisations[i]
 		path := under(nil, "organisations", i)
@@ -34,12 +34,11 @@ func (d *document) judge(c *Config) {
 			tpath := under(path, "tenants", k)
 			d.once(seen, "tenant", t.Name, under(tpath, "name"), "queues are named after a tenant, so choose another name")
 			d.tenant(tpath, t, c)
-			if app := t.app(); app != "" {
-				if other, taken := apps[app]; taken {
-					d.say(tpath, "is the same app as tenant %s; the platform counts their calls together, so keep one", other)
-				}
-				apps[app] = t.Name
+			account := t.Platform().Account
+			if other, taken := accounts[account]; taken && account != "" {
+				d.say(tpath, "is the same app as tenant %s; the platform counts their calls together, so keep one", other)
 			}
+			accounts[account] = t.Name
 		}
 	}
 	for i := range c.Schedules {
@@ -59,71 +58,17 @@ func (d *document) once(seen map[string]bool, kind, name string, path []any, do 
 	seen[kind+" "+name] = true
 }
 
-// app identifies the credentials, by which the platform counts calls.
-func (t *Tenant) app() string {
-	switch {
-	case t.DingTalk != nil && t.DingTalk.AppKey != "":
-		host := hostOf(t.DingTalk.API)
-		if r := region(host); r != "" {
-			host = r
-		}
-		return "dingtalk " + host + " " + t.DingTalk.AppKey
-	case t.ClassIn != nil && t.ClassIn.SID != "":
-		return "classin " + hostOf(t.ClassIn.BaseURL) + " " + t.ClassIn.SID
-	}
-	return ""
-}
-
 func (d *document) tenant(path []any, t *Tenant, c *Config) {
-	if app := t.DingTalk; app != nil {
-		path := under(path, "dingtalk")
-		d.platform(under(path, "api"), app.API, "https://api.dingtalk.io", c)
-		d.platform(under(path, "oapi"), app.OAPI, "https://oapi.dingtalk.io", c)
-		d.hosts(path, app)
-		d.secret(under(path, "app_secret"), &app.AppSecret)
-		d.timeout(under(path, "timeout"), app.Timeout, c.StopTimeout)
-		if rest := app.IDResendAfter; time.Duration(rest) < time.Second || time.Duration(rest) > 24*time.Hour {
-			d.say(under(path, "id_resend_after"), "is %s; it must be 1s to 24h", rest)
-		}
-		d.laneLimits(path, t)
+	s := t.section()
+	if s == nil {
+		return // already reported
 	}
-	if school := t.ClassIn; school != nil {
-		path := under(path, "classin")
-		d.platform(under(path, "base_url"), school.BaseURL, "https://api.eeo.cn", c)
-		d.secret(under(path, "secret"), &school.Secret)
-		d.timeout(under(path, "timeout"), school.Timeout, c.StopTimeout)
-		d.laneLimits(path, t)
-	}
-}
-
-func (d *document) laneLimits(path []any, t *Tenant) {
-	for _, lane := range t.Lanes() {
+	p := s.describe()
+	path = under(path, p.Name)
+	s.judge(d, path, c)
+	for _, lane := range p.Lanes {
 		d.limits(under(path, "limits", lane.Kind), lane.Limits)
 	}
-}
-
-// hosts checks that both addresses of an app belong together.
-func (d *document) hosts(path []any, app *DingTalk) {
-	newer, older := hostOf(app.API), hostOf(app.OAPI)
-	switch {
-	case strings.HasPrefix(newer, "oapi.") && region(newer) != "":
-		d.say(under(path, "api"), "is the older host, %s, which belongs under oapi; write https://api.%s", newer, region(newer))
-	case strings.HasPrefix(older, "api.") && region(older) != "":
-		d.say(under(path, "oapi"), "is the newer host, %s, which belongs under api; write https://oapi.%s", older, region(older))
-	}
-	if a, b := region(newer), region(older); a != "" && b != "" && a != b {
-		d.say(under(path, "oapi"), "is in %s and api in %s; an app belongs to one region, so write both with .com or both with .io", b, a)
-	}
-}
-
-// region returns the platform's domain that a host belongs to, or "".
-func region(host string) string {
-	for _, domain := range []string{"dingtalk.com", "dingtalk.io"} {
-		if host == domain || strings.HasSuffix(host, "."+domain) {
-			return domain
-		}
-	}
-	return ""
 }
 
 func hostOf(base string) string {

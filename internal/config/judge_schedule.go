@@ -64,7 +64,7 @@ func (d *document) roster(path []any, file string, c *Config) {
 		return
 	}
 	_ = f.Close() // opened only for reading
-	if !c.anyTenant(func(t *Tenant) bool { return t.DingTalk != nil }) {
+	if !c.anyPlatform(func(p Platform) bool { return p.NicknameMax > 0 }) {
 		d.say(path, "contains nicknames, but no tenant of this file is on DingTalk; add one, or sync courses instead")
 	}
 }

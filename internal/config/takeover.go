@@ -53,22 +53,8 @@ func (c *Config) tenants() map[string]Tenant {
 }
 
 func (t Tenant) takenOver(other Tenant) Tenant {
-	same := t.app() == other.app()
-	if t.DingTalk != nil && other.DingTalk != nil {
-		d := *t.DingTalk
-		d.Limits = other.DingTalk.Limits
-		if same {
-			d.AppSecret = other.DingTalk.AppSecret
-		}
-		t.DingTalk = &d
-	}
-	if t.ClassIn != nil && other.ClassIn != nil {
-		c := *t.ClassIn
-		c.Limits = other.ClassIn.Limits
-		if same {
-			c.Secret = other.ClassIn.Secret
-		}
-		t.ClassIn = &c
+	if s := t.section(); s != nil {
+		s.takeOver(&t, other, t.Platform().Account == other.Platform().Account)
 	}
 	return t
 }
@@ -100,7 +86,8 @@ func rotated(before, after *Config, l leaf) bool {
 		return true
 	case "tenant":
 		was, is := before.tenants()[name], after.tenants()[name]
-		return was.app() != "" && was.app() == is.app()
+		account := was.Platform().Account
+		return account != "" && account == is.Platform().Account
 	}
 	return false
 }

@@ -25,11 +25,13 @@ const (
 	freedTries = 3
 )
 
-// The class and code of dead letters whose ID was taken.
-const (
-	takenClass = "rejected"
-	takenCode  = "incorrect.reserved"
-)
+// Freed is one look for IDs that have become free.
+type Freed struct {
+	Organisation, Tenant string
+	Class, Code          string    // of the dead letters of taken IDs
+	After                time.Time // last change of an ID that an earlier look considered
+	By                   string    // for the audit log
+}
 
 // ReplayFreed replays the dead letters of a tenant's ID changes that died because their
 // ID was taken, once another ID of the organisation was changed after the given time:
@@ -40,14 +42,15 @@ const (
 // A dead letter is replayed at most three times, within seven days of the death, and
 // never if the user has a newer change, an unknown outcome or a lock. Cost: one round
 // trip if there is nothing to do; otherwise one per dead letter and those of Replay.
-func (d *Desk) ReplayFreed(ctx context.Context, organisation, tenant string, after, now time.Time, by string) (n int, looked time.Time, err error) {
-	changed, err := d.ledger.LastChanged(ctx, organisation, string(tasks.KindID))
+func (d *Desk) ReplayFreed(ctx context.Context, f Freed, now time.Time) (n int, considered time.Time, err error) {
+	after := f.After
+	changed, err := d.ledger.LastChanged(ctx, f.Organisation, string(tasks.KindID))
 	if err != nil || !changed.After(after) || now.Before(changed.Add(FreedAfter)) {
 		return 0, after, err
 	}
 	tally := Tally{}
 	h := heap{Letters: ledger.Letters{
-		Lane: tenant + "." + string(tasks.KindID), ByCause: true, Class: takenClass, Code: takenCode,
+		Lane: f.Tenant + "." + string(tasks.KindID), ByCause: true, Class: f.Class, Code: f.Code,
 		// A dead letter of an attempt that was running when the ID became free counts,
 		// too.
 		Since: now.Add(-freedFor), Until: changed.Add(FreedAfter),
@@ -55,7 +58,7 @@ func (d *Desk) ReplayFreed(ctx context.Context, organisation, tenant string, aft
 	err = d.pages(ctx, h, page, func(letters []ledger.Letter) (bool, error) {
 		var due []ledger.Letter
 		for _, letter := range letters {
-			replay, err := d.mayBeFree(ctx, letter, organisation, now)
+			replay, err := d.mayBeFree(ctx, letter, f.Organisation, now)
 			if err != nil {
 				return false, err
 			}
@@ -79,7 +82,7 @@ func (d *Desk) ReplayFreed(ctx context.Context, organisation, tenant string, aft
 	if n > 0 {
 		reason := fmt.Sprintf("another ID of the organisation was changed at %s, so the wanted ID may have become free; sent again",
 			changed.UTC().Format("2006-01-02 15:04:05 UTC"))
-		err = errors.Join(err, d.Note(ctx, Replayed, tally, reason, by))
+		err = errors.Join(err, d.Note(ctx, Replayed, tally, reason, f.By))
 	}
 	if err != nil {
 		return n, after, err

@@ -54,7 +54,9 @@ func (o *office) changesID(user, id string) time.Time {
 // frees runs ReplayFreed, and returns how many dead letters it replayed.
 func (o *office) frees(after, now time.Time) (int, time.Time) {
 	o.t.Helper()
-	n, looked, err := o.desk.ReplayFreed(o.t.Context(), "lakeside", "dt", after, now, "worker-1")
+	n, looked, err := o.desk.ReplayFreed(o.t.Context(), deadletter.Freed{
+		Organisation: "lakeside", Tenant: "dt", Class: "rejected", Code: "incorrect.reserved", After: after, By: "worker-1",
+	}, now)
 	if err != nil {
 		o.t.Fatal(err)
 	}

@@ -19,12 +19,6 @@ type idChanger interface {
 	ChangeID(context.Context, providers.Gate, dingtalk.IDChange) (providers.Receipt, error)
 }
 
-// The codes of the platform that mean more than a refusal.
-const (
-	codeReserved = "incorrect.reserved" // another user has the ID
-	codeLocked   = "have.been.set"      // the user's ID was changed within a year
-)
-
 const (
 	// maxSends bounds how often one ID is sent for a user while its outcome is unknown.
 	maxSends    = 3
@@ -122,9 +116,9 @@ func (c *idChange) do(ctx context.Context) (providers.Receipt, string, error) {
 			return providers.Receipt{}, "", err
 		case e.MaybeApplied:
 			return providers.Receipt{}, "", &AgainError{After: c.rest, Err: err}
-		case e.Kind == providers.Rejected && e.Code == codeLocked:
+		case dingtalk.IsIDLocked(err):
 			return providers.Receipt{}, "", c.lock(ctx, c.now().Add(askAgainAfter), ledger.LockSaid, err)
-		case e.Kind != providers.Rejected || e.Code != codeReserved || len(candidates) == 1:
+		case !dingtalk.IsIDTaken(err) || len(candidates) == 1:
 			return providers.Receipt{}, "", err
 		}
 		next := first + i + 1
@@ -156,7 +150,7 @@ func (c *idChange) resent(ctx context.Context, sends int, err error) error {
 		return err
 	case e.MaybeApplied && sends < maxSends:
 		return &AgainError{After: c.rest, Err: err}
-	case e.MaybeApplied, e.Kind == providers.Rejected && (e.Code == codeLocked || e.Code == codeReserved):
+	case e.MaybeApplied, dingtalk.IsIDLocked(err), dingtalk.IsIDTaken(err):
 		// Usually locked by our own send, otherwise by an earlier change of another
 		// tool.
 		return c.unverified(ctx, mayBeApplied, e)

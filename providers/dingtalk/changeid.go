@@ -2,6 +2,7 @@ package dingtalk
 
 import (
 	"context"
+	"errors"
 
 	"github.com/go-json-experiment/json"
 
@@ -13,6 +14,23 @@ import (
 type IDChange struct {
 	UserID     string `json:"userId"`
 	DingTalkID string `json:"dingTalkId"` // 6..20 letters and digits, a letter first; unique among everyone
+}
+
+// CodeIDTaken is the answer to an ID that another user has.
+const CodeIDTaken = "incorrect.reserved"
+
+const codeIDLocked = "have.been.set"
+
+// IsIDTaken reports whether ChangeID returned err because another user has the ID.
+func IsIDTaken(err error) bool { return isRejected(err, CodeIDTaken) }
+
+// IsIDLocked reports whether ChangeID returned err because the user's ID was changed
+// within a year.
+func IsIDLocked(err error) bool { return isRejected(err, codeIDLocked) }
+
+func isRejected(err error, code string) bool {
+	e, ok := errors.AsType[*providers.Error](err)
+	return ok && e.Kind == providers.Rejected && e.Code == code
 }
 
 // ChangeID changes a user's DingTalk ID. A change is possible once a year, and cannot

@@ -59,8 +59,8 @@ func changeRows() []providers.Code {
 		[]providers.Code{
 			refused("incorrect.format", "the ID's form is wrong", fixID),
 			refused("incorrect.length", "the ID's length is wrong", fixID),
-			refused("incorrect.reserved", "the ID is taken, by anyone on the platform", "choose another ID; if its owner changes it within 7 days, this is sent again automatically"),
-			refused("have.been.set", "the ID was set before and is locked for a year", "look at the person's ID in the client; only time unlocks it"),
+			refused(CodeIDTaken, "the ID is taken, by anyone on the platform", "choose another ID; if its owner changes it within 7 days, this is sent again automatically"),
+			refused(codeIDLocked, "the ID was set before and is locked for a year", "look at the person's ID in the client; only time unlocks it"),
 			refused("emp.not.exist", "no such employee", fixUser),
 			{
 				Code: "internalenterpriseaccount.limit", Kind: providers.Rejected, Doc: docDedicated,

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"time"
+
+	"rollcall/internal/config"
+	"rollcall/internal/handler"
+	"rollcall/providers/dingtalk"
+	"rollcall/tasks"
+)
+
+func connectDingTalk(t config.Tenant) (connection, error) {
+	app := t.DingTalk
+	client, err := dingtalk.New(dingtalk.Config{
+		Tenant: t.Name, AppKey: app.AppKey, AppSecret: app.AppSecret.Value, API: app.API, OAPI: app.OAPI,
+		Timeout: time.Duration(app.Timeout),
+	})
+	if err != nil {
+		return connection{}, err
+	}
+	return connection{
+		client: client, probe: client.CheckToken, ask: client.AskToken, resendAfter: time.Duration(app.IDResendAfter),
+		handlers: map[tasks.Kind]func(handler.Env) handler.Func{
+			tasks.KindNickname: func(e handler.Env) handler.Func { return handler.Nickname(e, client) },
+			tasks.KindGroup:    func(e handler.Env) handler.Func { return handler.Group(e, client) },
+			tasks.KindID:       func(e handler.Env) handler.Func { return handler.ID(e, client) },
+		},
+	}, nil
+}

@@ -1,0 +1,59 @@
+package config
+
+import (
+	"time"
+
+	"rollcall/internal/secret"
+)
+
+// Platform describes the platform of a tenant to code that need not know which one it
+// is.
+type Platform struct {
+	Name    string // its key in the file: dingtalk, classin
+	Title   string // its name for people
+	Account string // the credentials by which it counts calls; empty while some are missing
+	Secret  secret.Text
+	Timeout time.Duration // of one HTTP exchange
+	Lanes   []Lane
+	// Metered calls count against the organisation's month and are sent from an address
+	// with a limit of its own.
+	Metered     bool
+	NicknameMax int // characters; 0: the platform has no nicknames
+}
+
+// Lane is a kind of task of a tenant, with its limits.
+type Lane struct {
+	Kind   string
+	Limits Limits
+}
+
+// section is what a tenant's key of a platform contains.
+type section interface {
+	describe() Platform
+	judge(d *document, path []any, c *Config)
+	// takeOver puts a copy into t that has the limits of from, and its secret if both
+	// are credentials of one account. It does nothing if from is on another platform.
+	takeOver(t *Tenant, from Tenant, sameAccount bool)
+}
+
+func (t *Tenant) section() section {
+	switch {
+	case t.DingTalk != nil:
+		return t.DingTalk
+	case t.ClassIn != nil:
+		return t.ClassIn
+	}
+	return nil
+}
+
+// Platform returns the zero value for a tenant without a platform, which Load rejects.
+func (t *Tenant) Platform() Platform {
+	if s := t.section(); s != nil {
+		return s.describe()
+	}
+	return Platform{}
+}
+
+func (c *Config) anyPlatform(is func(Platform) bool) bool {
+	return c.anyTenant(func(t *Tenant) bool { return is(t.Platform()) })
+}
