@@ -120,7 +120,7 @@ var imports = map[string][]string{
 
 	// The one place that knows everybody.
 	"cmd/worker": {
-		"tasks", "internal/buildinfo", "internal/config", "internal/console", "internal/deadletter", "internal/demo",
+		"tasks", "providers", "internal/buildinfo", "internal/config", "internal/console", "internal/deadletter", "internal/demo",
 		"internal/enqueue", "internal/exitcode", "internal/handler", "internal/kinds", "internal/lane", "internal/ledger",
 		"internal/logging", "internal/metrics", "internal/monitor", "internal/pace", "internal/readfile", "internal/redisdb",
 		"internal/redisdb/embedded", "internal/registry", "internal/roster", "internal/sandbox", "internal/schedule",
@@ -149,17 +149,17 @@ var imports = map[string][]string{
 
 var forTests = []string{"internal/commandtest", "internal/manual", "internal/redistest", "providers/providertest"}
 
-// noRoom are names under which anything and everything gathers.
-var noRoom = []string{"util", "utils", "common", "helper", "helpers", "misc", "shared", "types", "base"}
+// notPackages are names under which anything and everything gathers.
+var notPackages = []string{"util", "utils", "common", "helper", "helpers", "misc", "shared", "types", "base"}
 
-type room struct {
+type pkg struct {
 	imports  map[string]bool // every import of its production code
 	comments int             // files with a package comment
 }
 
-func survey(t *testing.T) map[string]room {
+func survey(t *testing.T) map[string]pkg {
 	t.Helper()
-	rooms := map[string]room{}
+	pkgs := map[string]pkg{}
 	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -175,7 +175,7 @@ func survey(t *testing.T) map[string]room {
 			return err
 		}
 		dir := filepath.ToSlash(filepath.Dir(file))
-		r, ok := rooms[dir]
+		r, ok := pkgs[dir]
 		if !ok {
 			r.imports = map[string]bool{}
 		}
@@ -185,50 +185,50 @@ func survey(t *testing.T) map[string]room {
 		if parsed.Doc != nil {
 			r.comments++
 		}
-		rooms[dir] = r
+		pkgs[dir] = r
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return rooms
+	return pkgs
 }
 
 func TestTheImportTableHolds(t *testing.T) {
 	t.Parallel()
-	rooms := survey(t)
-	for _, dir := range slices.Sorted(maps.Keys(rooms)) {
+	pkgs := survey(t)
+	for _, dir := range slices.Sorted(maps.Keys(pkgs)) {
 		allowed, listed := imports[dir]
 		if !listed {
 			t.Errorf("%s is not in the import table: say there what it may know", dir)
 			continue
 		}
-		for imported := range rooms[dir].imports {
+		for imported := range pkgs[dir].imports {
 			other, ours := strings.CutPrefix(imported, module)
 			if ours && !slices.Contains(allowed, other) {
 				t.Errorf("%s imports %s, which the table does not allow", dir, other)
 			}
 		}
 		for _, other := range allowed {
-			if !rooms[dir].imports[module+other] {
+			if !pkgs[dir].imports[module+other] {
 				t.Errorf("the table lets %s import %s, and it does not: take the row out", dir, other)
 			}
 		}
 	}
 	for dir := range imports {
-		if _, exists := rooms[dir]; !exists {
+		if _, exists := pkgs[dir]; !exists {
 			t.Errorf("the table lists %s, which does not exist", dir)
 		}
 	}
 }
 
-func TestEachRoomHasOnePackageCommentAndAnHonestName(t *testing.T) {
+func TestEachPackageHasOneCommentAndAClearName(t *testing.T) {
 	t.Parallel()
 	for dir, r := range survey(t) {
 		if r.comments != 1 {
 			t.Errorf("%s has %d package comments, want one: what it is, and what it must not know", dir, r.comments)
 		}
-		if slices.Contains(noRoom, path.Base(dir)) {
+		if slices.Contains(notPackages, path.Base(dir)) {
 			t.Errorf("%s: things with that name gather dust; name it after what it is for", dir)
 		}
 	}

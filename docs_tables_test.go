@@ -48,16 +48,16 @@ func TestTheImportTableIsDocumented(t *testing.T) {
 		documented[plain(row[0])] = allowed
 	}
 	want := map[string][]string{}
-	for room, allowed := range imports {
-		want[room] = append([]string{}, allowed...)
-		slices.Sort(want[room])
+	for pkg, allowed := range imports {
+		want[pkg] = append([]string{}, allowed...)
+		slices.Sort(want[pkg])
 	}
 	if diff := cmp.Diff(want, documented); diff != "" {
 		t.Errorf("docs/architecture.md and the table in arch_test.go differ (-code +page):\n%s", diff)
 	}
 }
 
-func TestEveryRoomIsOnTheMap(t *testing.T) {
+func TestEveryPackageIsOnTheMap(t *testing.T) {
 	t.Parallel()
 	var named []string
 	for _, row := range tableRows(readPage(t, "README.md"), "Packages") {
@@ -66,9 +66,9 @@ func TestEveryRoomIsOnTheMap(t *testing.T) {
 		}
 	}
 	want := []string{"tools"}
-	for room := range imports {
-		if room != "." {
-			want = append(want, room)
+	for pkg := range imports {
+		if pkg != "." {
+			want = append(want, pkg)
 		}
 	}
 	slices.Sort(want)

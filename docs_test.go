@@ -16,7 +16,7 @@ import (
 type page struct {
 	path     string
 	prose    []string        // lines outside fenced blocks
-	fenced   []string        // lines inside
+	inBlock  []string        // lines inside
 	snippets []string        // code spans and the lines inside fenced blocks
 	anchors  map[string]bool // of its headings, as GitHub names them
 }
@@ -36,14 +36,14 @@ func readPage(t *testing.T, path string) page {
 		t.Fatal(err)
 	}
 	p := page{path: path, anchors: map[string]bool{}}
-	inFence := false
+	inBlock := false
 	for line := range strings.Lines(string(content)) {
 		line = strings.TrimRight(line, "\n")
 		switch {
 		case strings.HasPrefix(strings.TrimSpace(line), "```"):
-			inFence = !inFence
-		case inFence:
-			p.fenced = append(p.fenced, line)
+			inBlock = !inBlock
+		case inBlock:
+			p.inBlock = append(p.inBlock, line)
 			p.snippets = append(p.snippets, line)
 		default:
 			p.prose = append(p.prose, line)

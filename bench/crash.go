@@ -65,15 +65,15 @@ func killAll(ctx context.Context, s *side) (fallen, error) {
 		killed[i] = s.gate.now()
 		s.procs[i].stop()
 	}
-	away := make(fallen, last)
+	unavailable := make(fallen, last)
 	for i, at := range killed {
 		back, err := s.gate.again(ctx, person(i), at+tempo.deadline)
 		if err != nil {
 			return nil, err
 		}
-		away[i] = (back - at).Seconds()
+		unavailable[i] = (back - at).Seconds()
 	}
-	return away, nil
+	return unavailable, nil
 }
 
 // person is whom the task of the ith tenant is about.

@@ -95,7 +95,7 @@ func targetBytes(ctx context.Context, t *theatre) ([]result, error) {
 func settle(ctx context.Context, record *ledger.Ledger, n int) error {
 	target, fields := kinds.Change(task(n), organisation)
 	id := fmt.Sprintf("%08d-5b6f-4f3e-9f6a-0d0cd8f08ac5", n) // as long as a task's
-	w := ledger.Wish{Target: target, Fields: fields, TaskID: id}
+	w := ledger.Change{Target: target, Fields: fields, TaskID: id}
 	revised := record.Revise(ctx, w)[0]
 	if revised.Err != nil {
 		return revised.Err
@@ -104,22 +104,22 @@ func settle(ctx context.Context, record *ledger.Ledger, n int) error {
 	if err != nil {
 		return err
 	}
-	open := ledger.Open{Wish: w, Revision: revised.Revision, Queue: queue, Type: typename, Payload: payload}
+	open := ledger.Open{Change: w, Revision: revised.Revision, Queue: queue, Type: typename, Payload: payload}
 	if err := record.Stored(ctx, open); err != nil {
 		return err
 	}
-	mark, _, err := record.Begin(ctx, ledger.Delivery{TaskID: id, Target: target, Revision: revised.Revision, Fields: fields})
+	lease, _, err := record.Begin(ctx, ledger.Delivery{TaskID: id, Target: target, Revision: revised.Revision, Fields: fields})
 	if err != nil {
 		return err
 	}
-	if mark == nil {
+	if lease == nil {
 		return fmt.Errorf("the ledger wants no call for %s, of which it has never heard", target.Key)
 	}
-	if err := mark.Gate(ctx); err != nil {
+	if err := lease.Check(ctx); err != nil {
 		return err
 	}
 	// As long as the platform's own.
-	return mark.Settle(ctx, fmt.Sprintf("15r%010d", n), false, nil)
+	return lease.Settle(ctx, fmt.Sprintf("15r%010d", n), false, nil)
 }
 
 // store is a Redis that is filled.

@@ -78,7 +78,7 @@ func TestATargetIsSettledAsAWorkerWould(t *testing.T) {
 
 func TestAStallingPlatformAnswersTheSecondCallForAUser(t *testing.T) {
 	t.Parallel()
-	g, err := openGate(slidingKind, 10, time.Second, true)
+	g, err := openCheck(slidingKind, 10, time.Second, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -140,7 +140,7 @@ func TestProcessorTimeIsReadForAnyProcessName(t *testing.T) {
 
 func TestACallTooManyIsAnsweredAsDingTalkDoes(t *testing.T) {
 	t.Parallel()
-	g, err := openGate(bucketKind, 1, time.Hour, true)
+	g, err := openCheck(bucketKind, 1, time.Hour, true)
 	if err != nil {
 		t.Fatal(err)
 	}

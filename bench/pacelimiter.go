@@ -64,7 +64,7 @@ func (t *theatre) scriptsPerRequest(ctx context.Context, open func(redis.Univers
 	}
 	defer server.stop()
 	defer func() { _ = rdb.Close() }()
-	platform, err := openGate(bucketKind, manyCalls, time.Second, true)
+	platform, err := openCheck(bucketKind, manyCalls, time.Second, true)
 	if err != nil {
 		return 0, err
 	}

@@ -41,8 +41,8 @@ type gate struct {
 	judged calls
 }
 
-// openGate opens a platform on a loopback address.
-func openGate(kind string, limit int, per time.Duration, prompt bool) (*gate, error) {
+// openCheck opens a platform on a loopback address.
+func openCheck(kind string, limit int, per time.Duration, prompt bool) (*gate, error) {
 	w, err := newWindow(kind, limit, per)
 	if err != nil {
 		return nil, err

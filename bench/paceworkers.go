@@ -85,7 +85,7 @@ func (s *side) open(ctx context.Context) (err error) {
 	if s.redis, s.rdb, err = openRedis(ctx); err != nil {
 		return err
 	}
-	if s.gate, err = openGate(s.kind, s.calls, s.per, s.prompt); err != nil {
+	if s.gate, err = openCheck(s.kind, s.calls, s.per, s.prompt); err != nil {
 		return err
 	}
 	s.gate.stalls = s.stalls

@@ -36,7 +36,7 @@ func (s *servers) openCluster(ctx context.Context) error {
 	if err := s.join(ctx); err != nil {
 		return fmt.Errorf("make a cluster: %w", err)
 	}
-	s.place = redisdb.Config{Cluster: redisdb.Cluster{Addresses: addresses}}
+	s.spot = redisdb.Config{Cluster: redisdb.Cluster{Addresses: addresses}}
 	s.section = fmt.Sprintf(`{cluster: {addresses: ["%s"]}}`, strings.Join(addresses, `", "`))
 	s.every = time.Minute
 	s.strike = s.failCluster

@@ -21,7 +21,7 @@ func TestTheRulesAreDocumented(t *testing.T) {
 		documented = append(documented, string(row[1]))
 	}
 	code := []string{
-		ruleLost, ruleLimbo, ruleOrder, ruleValue, ruleStrange, ruleMember, ruleSecondID, ruleEffectID, ruleLetter,
+		ruleLost, ruleLimbo, ruleOrder, ruleValue, ruleStrange, ruleMember, ruleSecondID, ruleEffectID, ruleDeadLetter,
 		ruleOverlap, rulePlan, ruleWorker, ruleHold, ruleDrain,
 	}
 	slices.Sort(code)

@@ -76,7 +76,7 @@ func (d operator) each(states []asynq.TaskState, do func(*asynq.TaskInfo)) error
 func (d operator) drain(ctx context.Context, bound, alone time.Duration, logf func(string, ...any)) (forward int, err error) {
 	began := time.Now()
 	deadline := began.Add(bound)
-	told := time.Now()
+	notified := time.Now()
 	for {
 		open := 0
 		err := d.each([]asynq.TaskState{
@@ -96,8 +96,8 @@ func (d operator) drain(ctx context.Context, bound, alone time.Duration, logf fu
 		case err == nil && open == 0, time.Now().After(deadline):
 			return forward, nil // open tasks are a violation, and reported
 		}
-		if time.Since(told) >= tellEvery {
-			told = time.Now()
+		if time.Since(notified) >= logEvery {
+			notified = time.Now()
 			logf("%d tasks are still open", open)
 		}
 		pause(ctx, 2*time.Second)

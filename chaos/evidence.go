@@ -17,10 +17,10 @@ import (
 
 // evidence is the final state, from every part that records one.
 type evidence struct {
-	tasks   map[string]found         // in asynq, by task id
-	letters map[string]ledger.Letter // dead letters, by task id
+	tasks map[string]found             // in asynq, by task id
+	dead  map[string]ledger.DeadLetter // dead letters, by task id
 	// closed are the automatically closed dead letters, by task id.
-	closed  map[string]ledger.ClosedLetter
+	closed  map[string]ledger.ClosedDeadLetter
 	records map[ledger.Target]map[string]string
 	// open are the ledger's records of tasks that have not ended. A record that an
 	// ended task leaves there is an error.
@@ -40,7 +40,7 @@ type found struct {
 // collect reads everything about the changes.
 func collect(ctx context.Context, rdb redis.UniversalClient, d operator, p *platforms, changes []*change) (*evidence, error) {
 	ev := &evidence{
-		tasks: map[string]found{}, letters: map[string]ledger.Letter{}, closed: map[string]ledger.ClosedLetter{}, records: map[ledger.Target]map[string]string{},
+		tasks: map[string]found{}, dead: map[string]ledger.DeadLetter{}, closed: map[string]ledger.ClosedDeadLetter{}, records: map[ledger.Target]map[string]string{},
 		effects: p.Effects(), calls: p.Calls(),
 	}
 	var known bool
@@ -63,17 +63,17 @@ func collect(ctx context.Context, rdb redis.UniversalClient, d operator, p *plat
 	if err != nil {
 		return nil, err
 	}
-	letters := deadletter.New(rdb, nil)
-	closed, err := letters.Closed(ctx, deadletter.Filter{}, math.MaxInt)
+	deadLetters := deadletter.New(rdb, nil)
+	closed, err := deadLetters.Closed(ctx, deadletter.Filter{}, math.MaxInt)
 	if err != nil {
 		return nil, err
 	}
-	for _, letter := range closed {
-		ev.closed[letter.ID] = letter
+	for _, deadLetter := range closed {
+		ev.closed[deadLetter.ID] = deadLetter
 	}
-	err = letters.Each(ctx, deadletter.Filter{}, func(letters []ledger.Letter) error {
-		for _, letter := range letters {
-			ev.letters[letter.ID] = letter
+	err = deadLetters.Each(ctx, deadletter.Filter{}, func(deadLetters []ledger.DeadLetter) error {
+		for _, deadLetter := range deadLetters {
+			ev.dead[deadLetter.ID] = deadLetter
 		}
 		return nil
 	})
@@ -139,7 +139,7 @@ func ended(s asynq.TaskState) bool {
 // the ledger waits for nothing.
 func (ev *evidence) settled() bool {
 	for id, task := range ev.tasks {
-		if _, buried := ev.letters[id]; task.state != asynq.TaskStateCompleted && !buried {
+		if _, added := ev.dead[id]; task.state != asynq.TaskStateCompleted && !added {
 			return false
 		}
 	}
@@ -147,7 +147,7 @@ func (ev *evidence) settled() bool {
 }
 
 // inDoubt reports whether the ledger records the outcome of a field as unknown.
-func (ev *evidence) inDoubt(t ledger.Target, field string) bool {
+func (ev *evidence) unknown(t ledger.Target, field string) bool {
 	return ev.records[t]["d:"+field] != ""
 }
 
@@ -177,14 +177,14 @@ func (ev *evidence) resultOf(w *change) result {
 			id = fmt.Sprintf("%s~%d", w.id, n)
 		}
 		task, there := ev.tasks[id]
-		letter, buried := ev.letters[id]
+		deadLetter, added := ev.dead[id]
 		switch {
 		case there && task.state == asynq.TaskStateCompleted:
 			return result{what: done, word: task.outcome}
 		case there && !ended(task.state):
 			return result{what: open, word: task.state.String()}
-		case buried:
-			return result{what: dead, word: letter.Class}
+		case added:
+			return result{what: dead, word: deadLetter.Class}
 		case there:
 			return result{what: open, word: task.state.String() + " without a letter"}
 		}
@@ -206,16 +206,16 @@ func (ev *evidence) resultOf(w *change) result {
 // change.
 func (ev *evidence) passed(w *change) bool {
 	for _, f := range w.fields {
-		var newest int64
+		var latest int64
 		for _, name := range []string{"r:", "n:"} {
 			var rev int64
 			_, _ = fmt.Sscan(ev.records[w.target][name+f.Name], &rev) // absent: 0
 			if name == "n:" {
 				rev-- // known, and not this one
 			}
-			newest = max(newest, rev)
+			latest = max(latest, rev)
 		}
-		if w.rev == 0 || newest < w.rev {
+		if w.rev == 0 || latest < w.rev {
 			return false
 		}
 	}

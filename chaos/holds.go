@@ -32,7 +32,7 @@ type heldSpan struct {
 func (s heldSpan) String() string {
 	const layout = "15:04:05.000"
 	return fmt.Sprintf("%s was on hold from %s to %s or later, %s: class %s, set by %s, %d probes: %s",
-		s.Place, s.Since.Local().Format(layout), s.seen.Local().Format(layout),
+		s.Scope, s.Since.Local().Format(layout), s.seen.Local().Format(layout),
 		s.seen.Sub(s.Since).Round(100*time.Millisecond), s.Class, s.By, s.Tries, s.Reason)
 }
 
@@ -40,19 +40,19 @@ func (s heldSpan) String() string {
 // of their events, because a worker that is killed right after it added a hold writes
 // no event. Its methods are safe for concurrent use.
 type holdWatch struct {
-	board *hold.Board
+	holds *hold.Store
 
 	mu    sync.Mutex
 	spans []heldSpan
 }
 
-func newHoldWatch(rdb redis.UniversalClient) *holdWatch { return &holdWatch{board: hold.NewBoard(rdb)} }
+func newHoldWatch(rdb redis.UniversalClient) *holdWatch { return &holdWatch{holds: hold.NewStore(rdb)} }
 
 // run reads the holds until ctx ends. While Redis is unavailable it sees none.
 func (w *holdWatch) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := w.board.Refresh(ctx); err == nil {
-			w.see(w.board.All(), time.Now())
+		if err := w.holds.Refresh(ctx); err == nil {
+			w.see(w.holds.All(), time.Now())
 		}
 		pause(ctx, holdsEvery)
 	}
@@ -68,7 +68,7 @@ func (w *holdWatch) see(holds []hold.Hold, now time.Time) {
 			continue
 		}
 		// Workers keep the start of a hold that continues, even if other fields change.
-		i := slices.IndexFunc(w.spans, func(s heldSpan) bool { return s.Place == h.Place && s.Since.Equal(h.Since) })
+		i := slices.IndexFunc(w.spans, func(s heldSpan) bool { return s.Scope == h.Scope && s.Since.Equal(h.Since) })
 		if i < 0 {
 			w.spans = append(w.spans, heldSpan{h, now})
 			continue

@@ -14,7 +14,7 @@ func TestAHoldThatOutlastsItsCauseIsNamed(t *testing.T) {
 	began := time.Date(2026, 3, 10, 10, 0, 0, 0, time.Local) //nolint:gosmopolitan // as the violation shows it
 	at := func(seconds int) time.Time { return began.Add(time.Duration(seconds) * time.Second) }
 	of := func(level hold.Level, class hold.Class, since time.Time) hold.Hold {
-		return hold.Hold{Place: hold.Place{Level: level, Name: "x"}, Class: class, Since: since, By: "w1", Reason: "HTML page"}
+		return hold.Hold{Scope: hold.Scope{Level: level, Name: "x"}, Class: class, Since: since, By: "w1", Reason: "HTML page"}
 	}
 	banned := of(hold.Address, hold.Banned, at(0))
 	banned.Until = at(31)

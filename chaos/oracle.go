@@ -15,20 +15,20 @@ import (
 
 // The rules, as docs/chaos.md lists them.
 const (
-	ruleLost     = "lost change"        // acknowledged, but it neither ended nor waits
-	ruleLimbo    = "limbo"              // it has not ended, or something still waits for it
-	ruleOrder    = "order of revisions" // a later change has the lower revision
-	ruleValue    = "wrong value"
-	ruleMember   = "wrong member"
-	ruleSecondID = "second ID"     // another candidate was sent, though the one before may have been applied
-	ruleEffectID = "ID twice"      // an ID took hold twice
-	ruleLetter   = "dead letter"   // incomplete
-	ruleOverlap  = "overlap"       // two calls for one target at once
-	rulePlan     = "refused"       // what every producer may ask for was refused
-	ruleWorker   = "worker's end"  // it ended without being killed
-	ruleStrange  = "strange value" // that no change requested
-	ruleHold     = "long hold"     // a hold that outlasted its cause
-	ruleDrain    = "slow end"      // tasks that had not ended soon after the last fault
+	ruleLost       = "lost change"        // acknowledged, but it neither ended nor waits
+	ruleLimbo      = "limbo"              // it has not ended, or something still waits for it
+	ruleOrder      = "order of revisions" // a later change has the lower revision
+	ruleValue      = "wrong value"
+	ruleMember     = "wrong member"
+	ruleSecondID   = "second ID"     // another candidate was sent, though the one before may have been applied
+	ruleEffectID   = "ID twice"      // an ID took hold twice
+	ruleDeadLetter = "dead letter"   // incomplete
+	ruleOverlap    = "overlap"       // two calls for one target at once
+	rulePlan       = "refused"       // what every producer may ask for was refused
+	ruleWorker     = "worker's end"  // it ended without being killed
+	ruleStrange    = "strange value" // that no change requested
+	ruleHold       = "long hold"     // a hold that outlasted its cause
+	ruleDrain      = "slow end"      // tasks that had not ended soon after the last fault
 )
 
 // violation is a broken promise.
@@ -77,7 +77,7 @@ func consult(ev *evidence, changes []*change, variant string) verdict {
 		}
 	}
 	o.ids()
-	o.letters(changes)
+	o.dead(changes)
 	o.overlaps()
 	slices.SortFunc(o.violations, func(a, b violation) int {
 		return strings.Compare(a.rule+a.text, b.rule+b.text)
@@ -122,10 +122,10 @@ func (o *oracle) revisions(of []*change) {
 		if w.rev == 0 {
 			if task, there := o.tasks[w.id]; there {
 				w.rev = revision(w, task.payload)
-			} else if letter, there := o.evidence.letters[w.id]; there {
-				w.rev = letter.Revision
-			} else if letter, there := o.closed[w.id]; there {
-				w.rev = letter.Revision
+			} else if deadLetter, there := o.evidence.dead[w.id]; there {
+				w.rev = deadLetter.Revision
+			} else if deadLetter, there := o.closed[w.id]; there {
+				w.rev = deadLetter.Revision
 			}
 		}
 		if w.rev == 0 {
@@ -175,7 +175,7 @@ func (o *oracle) overlaps() {
 
 // letters checks that every dead letter is complete and describes the task that was
 // stored.
-func (o *oracle) letters(changes []*change) {
+func (o *oracle) dead(changes []*change) {
 	byID := map[string]*change{}
 	for _, w := range changes {
 		if w.id != "" {
@@ -186,53 +186,53 @@ func (o *oracle) letters(changes []*change) {
 	for _, c := range o.calls {
 		answered[c.RequestID] = true
 	}
-	for id, letter := range o.evidence.letters {
+	for id, deadLetter := range o.evidence.dead {
 		first, _, _ := strings.Cut(id, "~")
 		w := byID[first]
 		if w == nil {
-			o.blame(ruleLetter, "the dead letter of task %s belongs to no enqueued task: %s", id, letter.Cause)
+			o.blame(ruleDeadLetter, "the dead letter of task %s belongs to no enqueued task: %s", id, deadLetter.Cause)
 			continue
 		}
-		for _, problem := range incomplete(letter, w, answered) {
-			o.blame(ruleLetter, "%s: its dead letter of class %s %s (%s)", w, letter.Class, problem, letter.Cause)
+		for _, problem := range incomplete(deadLetter, w, answered) {
+			o.blame(ruleDeadLetter, "%s: its dead letter of class %s %s (%s)", w, deadLetter.Class, problem, deadLetter.Cause)
 		}
 	}
 }
 
 // incomplete lists what is missing in a dead letter.
-func incomplete(letter ledger.Letter, w *change, answered map[string]bool) (problems []string) {
+func incomplete(deadLetter ledger.DeadLetter, w *change, answered map[string]bool) (problems []string) {
 	want := func(ok bool, problem string) {
 		if !ok {
 			problems = append(problems, problem)
 		}
 	}
-	decoded, meta, err := kinds.Decode(letter.Type, letter.Payload)
+	decoded, meta, err := kinds.Decode(deadLetter.Type, deadLetter.Payload)
 	want(err == nil, fmt.Sprintf("has a payload that cannot be read: %v", err))
 	if err == nil {
 		_, ours, errOurs := kinds.Encode(w.task, meta.Revision)
 		_, theirs, errTheirs := kinds.Encode(decoded, meta.Revision)
 		want(errOurs == nil && errTheirs == nil && bytes.Equal(ours, theirs), "holds another task")
-		want(letter.Revision == meta.Revision, "has another revision than its payload")
+		want(deadLetter.Revision == meta.Revision, "has another revision than its payload")
 	}
 	n := 0
-	for _, times := range letter.Attempts {
+	for _, times := range deadLetter.Attempts {
 		n += times
 	}
-	want(letter.Tenant != "" && letter.Kind == w.target.API && letter.Lane == letter.Tenant+"."+letter.Kind, "has no lane or tenant")
-	want(letter.Target == w.target.Key && letter.Organisation == organisation, "has another target")
-	want(letter.Key == w.options.Key, "does not have its producer's key")
-	want(letter.Urgent == w.options.Urgent, "is wrong about being urgent")
-	want(letter.Class != "" && letter.Class != ledger.Unreadable, "has no class")
-	want(letter.Cause != "", "has no cause")
+	want(deadLetter.Tenant != "" && deadLetter.Kind == w.target.API && deadLetter.Lane == deadLetter.Tenant+"."+deadLetter.Kind, "has no lane or tenant")
+	want(deadLetter.Target == w.target.Key && deadLetter.Organisation == organisation, "has another target")
+	want(deadLetter.Key == w.options.Key, "does not have its producer's key")
+	want(deadLetter.Urgent == w.options.Urgent, "is wrong about being urgent")
+	want(deadLetter.Class != "" && deadLetter.Class != ledger.Unreadable, "has no class")
+	want(deadLetter.Cause != "", "has no cause")
 	// Redis may have lost a task before a worker started it.
-	want(n > 0 || letter.Class == "vanished", "has no attempt")
-	want(!letter.First.IsZero() && !letter.Last.Before(letter.First), "has no times, or they run backwards")
-	want(letter.Code == "" || letter.Message != "", "has a code and no message")
-	want(letter.Class != "rejected" || letter.Code != "", "has no code of the platform that refused it")
+	want(n > 0 || deadLetter.Class == "vanished", "has no attempt")
+	want(!deadLetter.First.IsZero() && !deadLetter.Last.Before(deadLetter.First), "has no times, or they run backwards")
+	want(deadLetter.Code == "" || deadLetter.Message != "", "has a code and no message")
+	want(deadLetter.Class != "rejected" || deadLetter.Code != "", "has no code of the platform that refused it")
 	// ClassIn names no request, and where the ledger knows the lock there was none.
-	want(letter.Code == "" || letter.Code == "locked" || letter.Kind == string(tasks.KindCourse) || letter.RequestID != "",
+	want(deadLetter.Code == "" || deadLetter.Code == "locked" || deadLetter.Kind == string(tasks.KindCourse) || deadLetter.RequestID != "",
 		"has a code and no request id")
-	want(letter.RequestID == "" || answered[letter.RequestID], "names a request that the platform does not know")
+	want(deadLetter.RequestID == "" || answered[deadLetter.RequestID], "names a request that the platform does not know")
 	return problems
 }
 

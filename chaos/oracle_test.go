@@ -24,7 +24,7 @@ type course struct {
 func newCourse(t *testing.T) *course {
 	t.Helper()
 	c := &course{ev: &evidence{
-		tasks: map[string]found{}, letters: map[string]ledger.Letter{}, records: map[ledger.Target]map[string]string{},
+		tasks: map[string]found{}, dead: map[string]ledger.DeadLetter{}, records: map[ledger.Target]map[string]string{},
 		state: sandbox.OrganisationState{Organisation: sandbox.Organisation{
 			Name:      organisation,
 			Chats:     []sandbox.Chat{{ID: "chat", Owner: "owner", Members: []sandbox.Member{{UserID: "ann", Nick: "new"}, {UserID: "bob"}}}},
@@ -54,7 +54,7 @@ func newCourse(t *testing.T) *course {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.ev.letters["bad"] = ledger.Letter{
+	c.ev.dead["bad"] = ledger.DeadLetter{
 		ID: "bad", Lane: dingtalk + ".nickname", Tenant: dingtalk, Kind: "nickname", Organisation: organisation,
 		Type: typename, Payload: payload, Target: "chat/bob", Revision: w.rev,
 		Class: "rejected", Code: "41049", Message: "prohibited", RequestID: "r3", Cause: "rejected: prohibited",
@@ -83,10 +83,10 @@ func (c *course) done(t *testing.T, id string, task tasks.Task, outcome string) 
 
 func (c *course) chat() *sandbox.Chat { return &c.ev.state.Chats[0] }
 
-func (c *course) letter(change func(*ledger.Letter)) {
-	letter := c.ev.letters["bad"]
-	change(&letter)
-	c.ev.letters["bad"] = letter
+func (c *course) dead(change func(*ledger.DeadLetter)) {
+	deadLetter := c.ev.dead["bad"]
+	change(&deadLetter)
+	c.ev.dead["bad"] = deadLetter
 }
 
 // rules are those that a verdict finds broken.
@@ -132,14 +132,14 @@ func TestTheOracleFindsEachViolation(t *testing.T) {
 			c.chat().Members = append(c.chat().Members, sandbox.Member{UserID: "cat"})
 		}, ruleMember},
 		"a task vanished":                   {func(c *course) { delete(c.ev.tasks, "out") }, ruleLost},
-		"a letter vanished":                 {func(c *course) { delete(c.ev.letters, "bad") }, ruleLost},
+		"a letter vanished":                 {func(c *course) { delete(c.ev.dead, "bad") }, ruleLost},
 		"a task waits without end":          {func(c *course) { c.state("new", asynq.TaskStateActive) }, ruleLimbo},
 		"a task died without a dead letter": {func(c *course) { c.state("new", asynq.TaskStateArchived) }, ruleLimbo},
 		"the ledger waits for a task":       {func(c *course) { c.ev.open = []string{"task x is noted as open"} }, ruleLimbo},
 		"revisions run backwards":           {func(c *course) { c.changes[1].rev = 0; c.changes[0].rev = 3 }, ruleOrder},
 		"a plain change is refused": {func(c *course) {
 			c.changes[6].id, c.changes[6].outcome = "", tasks.Refused
-			delete(c.ev.letters, "bad")
+			delete(c.ev.dead, "bad")
 		}, rulePlan},
 		"a second ID after one that may have been taken": {func(c *course) { c.ev.calls[0].Status, c.ev.calls[0].Code = 0, "" }, ruleSecondID},
 		"a second ID after one that was answered busily": {func(c *course) { c.ev.calls[0].Status, c.ev.calls[0].Code = 500, "system.busy" }, ruleSecondID},
@@ -151,18 +151,18 @@ func TestTheOracleFindsEachViolation(t *testing.T) {
 		"two IDs took hold":                            {func(c *course) { c.ev.effects = append(c.ev.effects, c.ev.effects[0]) }, ruleEffectID},
 		"two calls at once":                            {func(c *course) { c.overlap("", 0) }, ruleOverlap},
 		"two calls long after one was cut":             {func(c *course) { c.overlap("reset before", time.Minute) }, ruleOverlap},
-		"a dead letter without a code":                 {func(c *course) { c.letter(func(l *ledger.Letter) { l.Code = "" }) }, ruleLetter},
-		"a dead letter without a message":              {func(c *course) { c.letter(func(l *ledger.Letter) { l.Message = "" }) }, ruleLetter},
-		"a dead letter without a request":              {func(c *course) { c.letter(func(l *ledger.Letter) { l.RequestID = "" }) }, ruleLetter},
-		"a dead letter of another request":             {func(c *course) { c.letter(func(l *ledger.Letter) { l.RequestID = "r9" }) }, ruleLetter},
-		"a dead letter without attempts":               {func(c *course) { c.letter(func(l *ledger.Letter) { l.Attempts = nil }) }, ruleLetter},
-		"a dead letter without its payload":            {func(c *course) { c.letter(func(l *ledger.Letter) { l.Payload = nil }) }, ruleLetter},
-		"a dead letter with another's payload":         {func(c *course) { c.letter(func(l *ledger.Letter) { l.Payload = c.ev.tasks["new"].payload }) }, ruleLetter},
-		"a dead letter without a class":                {func(c *course) { c.letter(func(l *ledger.Letter) { l.Class = "" }) }, ruleLetter},
-		"a dead letter with a death before the task's": {func(c *course) { c.letter(func(l *ledger.Letter) { l.Last = time.Unix(0, 0) }) }, ruleLetter},
+		"a dead letter without a code":                 {func(c *course) { c.dead(func(l *ledger.DeadLetter) { l.Code = "" }) }, ruleDeadLetter},
+		"a dead letter without a message":              {func(c *course) { c.dead(func(l *ledger.DeadLetter) { l.Message = "" }) }, ruleDeadLetter},
+		"a dead letter without a request":              {func(c *course) { c.dead(func(l *ledger.DeadLetter) { l.RequestID = "" }) }, ruleDeadLetter},
+		"a dead letter of another request":             {func(c *course) { c.dead(func(l *ledger.DeadLetter) { l.RequestID = "r9" }) }, ruleDeadLetter},
+		"a dead letter without attempts":               {func(c *course) { c.dead(func(l *ledger.DeadLetter) { l.Attempts = nil }) }, ruleDeadLetter},
+		"a dead letter without its payload":            {func(c *course) { c.dead(func(l *ledger.DeadLetter) { l.Payload = nil }) }, ruleDeadLetter},
+		"a dead letter with another's payload":         {func(c *course) { c.dead(func(l *ledger.DeadLetter) { l.Payload = c.ev.tasks["new"].payload }) }, ruleDeadLetter},
+		"a dead letter without a class":                {func(c *course) { c.dead(func(l *ledger.DeadLetter) { l.Class = "" }) }, ruleDeadLetter},
+		"a dead letter with a death before the task's": {func(c *course) { c.dead(func(l *ledger.DeadLetter) { l.Last = time.Unix(0, 0) }) }, ruleDeadLetter},
 		"a dead letter of a task that was never enqueued": {func(c *course) {
-			c.ev.letters["other"] = c.ev.letters["bad"]
-		}, ruleLetter},
+			c.ev.dead["other"] = c.ev.dead["bad"]
+		}, ruleDeadLetter},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -290,10 +290,10 @@ func TestATaskThatVanishedBeforeAnAttemptHasNoAttempts(t *testing.T) {
 	t.Parallel()
 	for class, broken := range map[string]bool{"vanished": false, "busy": true} {
 		c := newCourse(t)
-		c.letter(func(l *ledger.Letter) {
+		c.dead(func(l *ledger.DeadLetter) {
 			l.Class, l.Attempts, l.Code, l.Message, l.RequestID = class, nil, "", "", ""
 		})
-		if got := slices.Contains(rules(consult(c.ev, c.changes, cluster)), ruleLetter); got != broken {
+		if got := slices.Contains(rules(consult(c.ev, c.changes, cluster)), ruleDeadLetter); got != broken {
 			t.Errorf("a dead letter of class %s without attempts breaks the rule: %t, want %t", class, got, broken)
 		}
 	}
@@ -309,10 +309,10 @@ func TestMembersOfADeadEditMayBeInTheChatOrNot(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		letter := c.ev.letters["bad"]
-		letter.ID, letter.Kind, letter.Lane, letter.Target = "out", "group", dingtalk+".group", "chat"
-		letter.Type, letter.Payload, letter.Revision, letter.Class = kinds.TypeGroupUpdate, payload, 4, "busy"
-		c.ev.letters["out"] = letter
+		deadLetter := c.ev.dead["bad"]
+		deadLetter.ID, deadLetter.Kind, deadLetter.Lane, deadLetter.Target = "out", "group", dingtalk+".group", "chat"
+		deadLetter.Type, deadLetter.Payload, deadLetter.Revision, deadLetter.Class = kinds.TypeGroupUpdate, payload, 4, "busy"
+		c.ev.dead["out"] = deadLetter
 		c.chat().Members = members
 		v := consult(c.ev, c.changes, always)
 		if len(v.violations) > 0 || v.excused["members touched by an edit that is a dead letter"] != 1 {

@@ -12,13 +12,13 @@ import (
 	"rollcall/tasks"
 )
 
-// place is a field of a target.
-type place struct{ api, key, field string }
+// target is a field of a target.
+type fieldOf struct{ api, key, field string }
 
 // believed returns the values at the platforms, with the names that changes use. A
 // field that was never set is absent.
-func believed(state sandbox.OrganisationState) map[place]string {
-	b := map[place]string{}
+func believed(state sandbox.OrganisationState) map[fieldOf]string {
+	b := map[fieldOf]string{}
 	options := map[string]string{}
 	for _, name := range []string{
 		"mention_all_authority", "show_history_type", "validation_type", "searchable", "chat_banned_type", "management_type",
@@ -27,22 +27,22 @@ func believed(state sandbox.OrganisationState) map[place]string {
 	}
 	for _, c := range state.Chats {
 		group := string(tasks.KindGroup)
-		b[place{group, c.ID, "name"}] = c.Name
-		b[place{group, c.ID, "icon"}] = c.Icon
+		b[fieldOf{group, c.ID, "name"}] = c.Name
+		b[fieldOf{group, c.ID, "icon"}] = c.Icon
 		kind := c.OwnerType
 		if kind == "" {
 			kind = tasks.OwnerEmployee
 		}
-		b[place{group, c.ID, "owner"}] = kind + ":" + c.Owner
+		b[fieldOf{group, c.ID, "owner"}] = kind + ":" + c.Owner
 		for name, value := range c.Options {
-			b[place{group, c.ID, "options." + options[name]}] = strconv.Itoa(value)
+			b[fieldOf{group, c.ID, "options." + options[name]}] = strconv.Itoa(value)
 		}
 		for _, m := range c.Members {
-			b[place{string(tasks.KindNickname), c.ID + "/" + m.UserID, "nickname"}] = m.Nick
+			b[fieldOf{string(tasks.KindNickname), c.ID + "/" + m.UserID, "nickname"}] = m.Nick
 		}
 	}
 	for _, e := range state.Employees {
-		b[place{string(tasks.KindID), e.UserID, "id"}] = e.DingTalkID
+		b[fieldOf{string(tasks.KindID), e.UserID, "id"}] = e.DingTalkID
 	}
 	for _, s := range state.Schools {
 		for _, c := range s.Courses {
@@ -52,7 +52,7 @@ func believed(state sandbox.OrganisationState) map[place]string {
 					as = "not as in the console"
 				}
 			}
-			b[place{string(tasks.KindCourse), c.ID, "names"}] = as
+			b[fieldOf{string(tasks.KindCourse), c.ID, "names"}] = as
 		}
 	}
 	return b
@@ -69,7 +69,7 @@ func camel(name string) string {
 
 // values compares a target's values at the platform with the latest change of each of
 // its fields.
-func (o *oracle) values(target ledger.Target, of []*change, beliefs map[place]string) {
+func (o *oracle) values(target ledger.Target, of []*change, beliefs map[fieldOf]string) {
 	requested := map[string][]*change{} // changes by field, oldest first
 	for _, w := range of {
 		if f := o.results[w]; f.what == never || f.what == gone {
@@ -82,25 +82,25 @@ func (o *oracle) values(target ledger.Target, of []*change, beliefs map[place]st
 		}
 	}
 	for field, changes := range requested {
-		o.value(target, field, changes, beliefs[place{target.API, target.Key, field}])
+		o.value(target, field, changes, beliefs[fieldOf{target.API, target.Key, field}])
 	}
 }
 
 func (o *oracle) value(target ledger.Target, field string, changes []*change, holds string) {
-	newest := changes[len(changes)-1]
-	if slices.Contains(takes(newest, field), holds) || o.alternative(newest, changes, holds) {
+	latest := changes[len(changes)-1]
+	if slices.Contains(takes(latest, field), holds) || o.alternative(latest, changes, holds) {
 		return
 	}
 	text := fmt.Sprintf("%s %s: %s holds %q, and the newest is %s, which ended as %s%s",
-		target.API, target.Key, field, holds, newest, o.results[newest].word, o.history(changes))
-	switch f := o.results[newest]; {
+		target.API, target.Key, field, holds, latest, o.results[latest].word, o.history(changes))
+	switch f := o.results[latest]; {
 	case f.what == dead:
 		o.excused["the latest change is a dead letter, "+f.word]++
 	case f.what == open:
 		o.excused["the latest change is still "+f.word]++
-	case strings.Contains(f.word, "unverified"), o.inDoubt(target, field):
+	case strings.Contains(f.word, "unverified"), o.unknown(target, field):
 		o.excused["unknown outcome, and reported as such"]++
-	case o.unsent(newest, field) && o.forgotten(target, field, holds):
+	case o.unsent(latest, field) && o.forgotten(target, field, holds):
 		o.excused["a write that Redis lost, and a change back to the value before it"]++
 		o.drop = append(o.drop, target)
 	default:
@@ -140,9 +140,9 @@ func (o *oracle) forgotten(target ledger.Target, field, holds string) bool {
 // alternative reports whether a user has an alternative of an earlier change to the
 // same ID. That change is done, and so is one that repeats it with other alternatives
 // (docs/guarantees.md).
-func (o *oracle) alternative(newest *change, changes []*change, holds string) bool {
-	again, ok := newest.task.(tasks.IDChange)
-	return ok && o.results[newest].word == "unchanged" && slices.ContainsFunc(changes, func(w *change) bool {
+func (o *oracle) alternative(latest *change, changes []*change, holds string) bool {
+	again, ok := latest.task.(tasks.IDChange)
+	return ok && o.results[latest].word == "unchanged" && slices.ContainsFunc(changes, func(w *change) bool {
 		before, _ := w.task.(tasks.IDChange)
 		return o.results[w].what == done && before.DingTalkID == again.DingTalkID && slices.Contains(before.Alternatives, holds)
 	})
@@ -199,19 +199,19 @@ func (o *oracle) history(changes []*change) string {
 	return b.String()
 }
 
-// standing is whether a user is expected in a chat. Both: unknown.
-type standing struct{ in, out bool }
+// orders is whether a user is expected in a chat. Both: unknown.
+type orders struct{ in, out bool }
 
 // edited calls do for everybody whom an edit names.
-func edited(t tasks.GroupUpdate, do func(id string, is standing)) {
+func edited(t tasks.GroupUpdate, do func(id string, is orders)) {
 	for _, list := range []struct {
 		ids []string
-		is  standing
+		is  orders
 	}{
-		{t.AddUserIDs, standing{in: true}},
-		{t.AddExtIDs, standing{in: true}},
-		{t.DelUserIDs, standing{out: true}},
-		{t.DelExtIDs, standing{out: true}},
+		{t.AddUserIDs, orders{in: true}},
+		{t.AddExtIDs, orders{in: true}},
+		{t.DelUserIDs, orders{out: true}},
+		{t.DelExtIDs, orders{out: true}},
 	} {
 		for _, id := range list.ids {
 			do(id, list.is)
@@ -222,7 +222,7 @@ func edited(t tasks.GroupUpdate, do func(id string, is standing)) {
 // members compares the members of a chat with all its edits, in order. The effect of an
 // edit that is a dead letter is unknown, unless the platform refused it.
 func (o *oracle) members(target ledger.Target, of []*change) {
-	could := map[string]standing{}
+	could := map[string]orders{}
 	said := map[string][]*change{}
 	for _, w := range of {
 		t, _ := w.task.(tasks.GroupUpdate)
@@ -232,13 +232,13 @@ func (o *oracle) members(target ledger.Target, of []*change) {
 		if f.what == never || f.what == gone || refused {
 			continue
 		}
-		edited(t, func(id string, is standing) {
+		edited(t, func(id string, is orders) {
 			before, known := could[id]
 			if !known {
-				before = standing{out: true} // initially no edited user is a member
+				before = orders{out: true} // initially no edited user is a member
 			}
 			if f.what != done {
-				is = standing{is.in || before.in, is.out || before.out}
+				is = orders{is.in || before.in, is.out || before.out}
 			}
 			could[id] = is
 			said[id] = append(said[id], w)

@@ -16,8 +16,8 @@ import (
 	"rollcall/tasks"
 )
 
-// tellEvery is how often progress is printed.
-const tellEvery = 10 * time.Second
+// logEvery is how often progress is printed.
+const logEvery = 10 * time.Second
 
 // scene contains all parts of a run.
 type scene struct {
@@ -84,13 +84,13 @@ func (s *scene) open(ctx context.Context) (err error) {
 	if s.servers, err = openServers(ctx, s.variant, s.dir); err != nil {
 		return err
 	}
-	if s.rdb, err = s.servers.place.Open(); err != nil {
+	if s.rdb, err = s.servers.spot.Open(); err != nil {
 		return err
 	}
-	if s.operator, err = openOperator(s.servers.place); err != nil {
+	if s.operator, err = openOperator(s.servers.spot); err != nil {
 		return err
 	}
-	options, err := s.servers.place.Options()
+	options, err := s.servers.spot.Options()
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (s *scene) rage(ctx context.Context) error {
 		defer close(asked)
 		s.producer.run(asking, s.changes, s.duration*9/10)
 	}()
-	tick := time.NewTicker(tellEvery)
+	tick := time.NewTicker(logEvery)
 	defer tick.Stop()
 	for waiting := 2; waiting > 0; {
 		select {

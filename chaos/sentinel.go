@@ -45,7 +45,7 @@ func (s *servers) openSentinel(ctx context.Context) error {
 	if err := eventually(ctx, "Sentinels that agree", s.quorum); err != nil {
 		return err
 	}
-	s.place = redisdb.Config{Sentinel: redisdb.Sentinel{Master: masterName, Addresses: addresses}}
+	s.spot = redisdb.Config{Sentinel: redisdb.Sentinel{Master: masterName, Addresses: addresses}}
 	s.section = fmt.Sprintf(`{sentinel: {master: %s, addresses: ["%s"]}}`, masterName, strings.Join(addresses, `", "`))
 	s.every = time.Minute
 	s.strike = s.failSentinel

@@ -62,7 +62,7 @@ func (n *node) ready(ctx context.Context) error {
 
 // servers are the Redis of a variant.
 type servers struct {
-	place   redisdb.Config // for producers
+	spot    redisdb.Config // for producers
 	section string         // of the workers' configuration
 	dir     string
 	nodes   []*node // with data
@@ -211,7 +211,7 @@ func (s *servers) openSingle(ctx context.Context, fsync string) error {
 		return err
 	}
 	address := "redis://" + n.addr + "/0"
-	s.place = redisdb.Config{URL: secret.New(address)}
+	s.spot = redisdb.Config{URL: secret.New(address)}
 	s.section = fmt.Sprintf("{url: %q}", address)
 	s.every = 30 * time.Second
 	var power *meter

@@ -117,7 +117,7 @@ func TestInvisibleCharactersAreRefused(t *testing.T) {
 	}
 }
 
-func TestAllProblemsAreToldAtOnce(t *testing.T) {
+func TestAllProblemsAreReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	task := tasks.NicknameSync{Tenant: "Lakeside", ChatID: "a b", UserID: strings.Repeat("u", 129), Nickname: "a\tb"}
 	want := []string{

@@ -294,6 +294,6 @@ func (b *batch) enqueue(ctx context.Context, rows []roster.Row) {
 	}
 	for i, result := range b.enqueueAll(ctx, b.client, requests) {
 		row := rows[i]
-		b.report.add(entry{line: row.Line, task: row.Request.Task, key: row.Request.Options.Key, result: result, place: roster.Place})
+		b.report.add(entry{line: row.Line, task: row.Request.Task, key: row.Request.Options.Key, result: result, position: roster.Position})
 	}
 }

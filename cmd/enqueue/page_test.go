@@ -27,7 +27,7 @@ func TestEveryCommandOfThePageRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	files := commandtest.Fenced(string(page), "csv")
+	files := commandtest.Blocks(string(page), "csv")
 	if len(files) != 1 {
 		t.Fatalf("%d CSV files on the page, want one", len(files))
 	}
@@ -38,7 +38,7 @@ func TestEveryCommandOfThePageRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := commandtest.Fenced(string(page), "sh")
+	blocks := commandtest.Blocks(string(page), "sh")
 	if len(blocks) < 3 {
 		t.Fatalf("%d blocks of commands found", len(blocks))
 	}
@@ -59,7 +59,7 @@ func TestThePageOfFilesShowsWhatIsPrinted(t *testing.T) {
 	}
 	page, dir := string(content), t.TempDir()
 	for name, content := range map[string]string{
-		"names.csv":   commandtest.Fenced(page, "csv")[0],
+		"names.csv":   commandtest.Blocks(page, "csv")[0],
 		"damaged.csv": "学号,昵称\n2023001,张三\n1.80E+17,李四\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
@@ -71,11 +71,11 @@ func TestThePageOfFilesShowsWhatIsPrinted(t *testing.T) {
 		t.Fatal(err)
 	}
 	var printed strings.Builder
-	commands := append(commandtest.Fenced(page, "sh"), "enqueue bulk --tenant lakeside-dt --chat chat1 --map 学号=user_id damaged.csv && exit 1 || true\n")
+	commands := append(commandtest.Blocks(page, "sh"), "enqueue bulk --tenant lakeside-dt --chat chat1 --map 学号=user_id damaged.csv && exit 1 || true\n")
 	for _, block := range commands {
 		printed.WriteString(kit.Shell(t, dir, url, block))
 	}
-	for _, block := range commandtest.Fenced(page, "text") {
+	for _, block := range commandtest.Blocks(page, "text") {
 		for line := range strings.Lines(block) {
 			if !strings.Contains(printed.String(), line) {
 				t.Errorf("docs/files.md shows %q, which is not printed:\n%s", line, printed.String())

@@ -61,7 +61,7 @@ func (f *findings) add(row roster.Row, refusal error) error {
 	if f.batch.JSON {
 		r.add(entry{
 			line: row.Line, task: row.Request.Task, key: row.Request.Options.Key,
-			result: tasks.Result{Outcome: tasks.Refused, Err: refusal}, place: roster.Place,
+			result: tasks.Result{Outcome: tasks.Refused, Err: refusal}, position: roster.Position,
 		})
 	} else {
 		r.counts[tasks.Refused.String()]++
@@ -82,14 +82,14 @@ func (f *findings) add(row roster.Row, refusal error) error {
 
 // problemLine is a problem with its value, which the owner of the file knows anyway.
 func problemLine(p roster.Problem) string {
-	place := "the row"
+	position := "the row"
 	if p.Column != "" {
-		place = "column " + p.Column
+		position = "column " + p.Column
 	}
 	if p.Value != "" {
-		place += fmt.Sprintf(" %.60q", p.Value)
+		position += fmt.Sprintf(" %.60q", p.Value)
 	}
-	return fmt.Sprintf("line %d: %s: %s", p.Line, place, p.What)
+	return fmt.Sprintf("line %d: %s: %s", p.Line, position, p.What)
 }
 
 // rest reports how many problems were not printed.

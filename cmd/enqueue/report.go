@@ -20,7 +20,7 @@ type entry struct {
 	key    string
 	result tasks.Result
 	// place says where a problem stands: a flag, or a column.
-	place func(tasks.Problem) string
+	position func(tasks.Problem) string
 }
 
 // record is an entry as --json prints it. Its names are a contract: they are
@@ -145,7 +145,7 @@ func reasons(e entry) []string {
 	}
 	var out []string
 	for _, p := range invalid.Problems {
-		out = append(out, e.place(p)+": "+p.What)
+		out = append(out, e.position(p)+": "+p.What)
 	}
 	return out
 }

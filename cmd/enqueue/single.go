@@ -47,7 +47,7 @@ func (a *app) single(cmd *cobra.Command, build func(args []string) tasks.Task, f
 		task := build(args)
 		result := a.enqueueAll(cmd.Context(), client, []tasks.Request{{Task: task, Options: options}})[0]
 		r := a.newReport()
-		r.add(entry{task: task, key: a.key, result: result, place: func(p tasks.Problem) string { return flagName(p.Field, flagOf) }})
+		r.add(entry{task: task, key: a.key, result: result, position: func(p tasks.Problem) string { return flagName(p.Field, flagOf) }})
 		if code := r.exitCode(); code != exitcode.OK {
 			if code == exitRefused {
 				code = exitcode.Usage // it was the only one

@@ -47,7 +47,7 @@ func die(ts *testscript.TestScript, _ bool, args []string) {
 	if id[0] == 'h' { // of somebody with a hostile name
 		key, message, cause = "2026-03-01/Zoë Brontë", "\x1b[2Juser employee7 (Zoë Brontë) \u202eis not in chat", class+": user employee7"
 	}
-	_, err = ledger.New(rdb).Bury(context.Background(), ledger.Letter{
+	_, err = ledger.New(rdb).AddDeadLetter(context.Background(), ledger.DeadLetter{
 		ID: id, Lane: queue, Tenant: "lakeside-dt", Kind: string(kind), Organisation: "lakeside", Type: typename, Payload: payload,
 		Run: run, Row: row, Key: key,
 		Target: target, Revision: 1234, Class: class, Code: code, Message: message, RequestID: "r-1", Todo: todo,
@@ -95,9 +95,9 @@ func closes(ts *testscript.TestScript, _ bool, args []string) {
 	rdb := commandtest.Client(ts)
 	defer rdb.Close()
 	l := ledger.New(rdb)
-	letter, _, err := l.Letter(context.Background(), "lakeside-dt.nickname", args[0])
+	dead, _, err := l.DeadLetter(context.Background(), "lakeside-dt.nickname", args[0])
 	ts.Check(err)
-	closed, err := l.CloseLetter(context.Background(), letter, time.Now().UnixMicro(), time.Now())
+	closed, err := l.CloseDeadLetter(context.Background(), dead, time.Now().UnixMicro(), time.Now())
 	ts.Check(err)
 	if !closed {
 		ts.Fatalf("%s had no letter", args[0])

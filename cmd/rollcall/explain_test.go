@@ -48,29 +48,29 @@ func attempt(ts *testscript.TestScript, _ bool, args []string) {
 		field.Mode = ledger.Once
 	}
 	mark, _, err := l.Begin(ctx, ledger.Delivery{
-		TaskID: state.TaskID, Target: target, Revision: state.Newest, Fields: []ledger.Field{field}, Row: ledger.Row{},
+		TaskID: state.TaskID, Target: target, Revision: state.Latest, Fields: []ledger.Field{field}, Row: ledger.Row{},
 	})
 	ts.Check(err)
 	switch how {
 	case "applied":
 		mark.Intend(field.Value)
-		ts.Check(mark.Gate(ctx))
+		ts.Check(mark.Check(ctx))
 		ts.Check(mark.Settle(ctx, "r-1", false, nil))
 		ts.Check(asynq.NewInspectorFromRedisClient(rdb).DeleteTask(lane, state.TaskID))
 	case "cut":
-		ts.Check(mark.Gate(ctx))
+		ts.Check(mark.Check(ctx))
 		ts.Check(mark.Release(ctx, ledger.Unanswered))
 	case "busy":
-		ts.Check(mark.Gate(ctx))
+		ts.Check(mark.Check(ctx))
 		ts.Check(mark.Release(ctx, ledger.Answered))
 	case "unverified":
 		mark.Intend(value)
-		ts.Check(mark.Gate(ctx))
+		ts.Check(mark.Check(ctx))
 		ts.Check(mark.Lock(ctx, time.Now().AddDate(1, 0, 0), ledger.LockUnverified))
-		dies(ts, rdb, state.TaskID, key, value, state.Newest)
+		dies(ts, rdb, state.TaskID, key, value, state.Latest)
 	case "again":
 		mark.Intend(value)
-		ts.Check(mark.Gate(ctx))
+		ts.Check(mark.Check(ctx))
 		ts.Check(mark.Release(ctx, ledger.Unanswered))
 	}
 }
@@ -87,7 +87,7 @@ func dies(ts *testscript.TestScript, rdb redis.UniversalClient, id, user, value 
 	typename, payload, err := kinds.Encode(tasks.IDChange{Tenant: "lakeside-dt", UserID: user, DingTalkID: value}, revision)
 	ts.Check(err)
 	l := ledger.New(rdb)
-	_, err = l.Bury(context.Background(), ledger.Letter{
+	_, err = l.AddDeadLetter(context.Background(), ledger.DeadLetter{
 		ID: id, Lane: "lakeside-dt.id", Tenant: "lakeside-dt", Kind: "id", Organisation: "lakeside", Type: typename, Payload: payload,
 		Target: user, Revision: revision, Class: "unverified", Cause: "unverified: no answer", First: time.Now(), Last: time.Now(),
 	})

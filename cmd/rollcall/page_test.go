@@ -25,7 +25,7 @@ func TestEveryCommandOfThePageRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := commandtest.Fenced(string(page), "sh")
+	blocks := commandtest.Blocks(string(page), "sh")
 	if len(blocks) < 4 {
 		t.Fatalf("%d blocks of commands found", len(blocks))
 	}

@@ -38,7 +38,7 @@ func seed(ts *testscript.TestScript, _ bool, args []string) {
 	case "hold":
 		var h hold.Hold
 		ts.Check(json.Unmarshal([]byte(args[0]), &h))
-		_, _, err := hold.NewBoard(rdb).Put(ctx, h)
+		_, _, err := hold.NewStore(rdb).Put(ctx, h)
 		ts.Check(err)
 	case "queue":
 		ts.Check(rdb.SAdd(ctx, "asynq:queues", args[0]).Err())
@@ -56,7 +56,7 @@ func seed(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		ts.Check(rdb.HSet(ctx, pace.MonthKey(args[0]), months[0].Name, args[1]).Err())
 		if len(args) > 2 {
-			ts.Check(pace.SayMonthSpent(ctx, rdb, args[0]))
+			ts.Check(pace.NoteMonthSpent(ctx, rdb, args[0]))
 		}
 	case "refused":
 		l := pace.New(rdb, pace.Config{Organisation: "lakeside", Name: args[0], Limits: []pace.Limit{{Calls: 20, Per: time.Second}}})
@@ -114,25 +114,25 @@ func worker(ts *testscript.TestScript, _ bool, args []string) {
 		<-ended
 		rdb.Close()
 	})
-	place, ok := hold.ParsePlace(strings.Join(args[1:], " "))
+	scope, ok := hold.ParseScope(strings.Join(args[1:], " "))
 	if !ok {
 		ts.Fatalf("worker: %v is no place", args[1:])
 	}
 	go func() {
 		defer close(ended)
-		board := hold.NewBoard(rdb)
+		holds := hold.NewStore(rdb)
 		ticker := time.NewTicker(10 * time.Millisecond)
 		defer ticker.Stop()
 		for ctx.Err() == nil {
-			if board.Refresh(ctx) == nil {
-				for _, h := range board.Of(place) {
-					claimed, mine, err := board.Claim(ctx, h, time.Now(), "worker-1")
+			if holds.Refresh(ctx) == nil {
+				for _, h := range holds.Of(scope) {
+					claimed, mine, err := holds.Claim(ctx, h, time.Now(), "worker-1")
 					switch {
 					case err != nil || !mine:
 					case args[0] == "lifts":
-						_, _ = board.Lift(ctx, claimed, "worker-1")
+						_, _ = holds.End(ctx, claimed, "worker-1")
 					default:
-						_, _, _ = board.EndProbe(ctx, claimed, 1, time.Now().Add(time.Hour))
+						_, _, _ = holds.EndProbe(ctx, claimed, 1, time.Now().Add(time.Hour))
 					}
 				}
 			}

@@ -108,7 +108,7 @@ func (p *program) check(ctx context.Context, o checkOptions, now time.Time) erro
 		}
 	}
 	result.OK = err == nil
-	if err := result.tell(p.stdout, o.json); err != nil {
+	if err := result.describe(p.stdout, o.json); err != nil {
 		return err
 	}
 	if len(result.Problems) > 0 {
@@ -127,7 +127,7 @@ func (p *program) readForCheck(ctx context.Context, file string) (*config.Config
 	return p.load(ctx, file)
 }
 
-func (o outcome) tell(w io.Writer, asJSON bool) error {
+func (o outcome) describe(w io.Writer, asJSON bool) error {
 	if asJSON {
 		encoder := json.NewEncoder(w)
 		encoder.SetEscapeHTML(false)
@@ -146,7 +146,7 @@ func (o outcome) tell(w io.Writer, asJSON bool) error {
 	} else {
 		fmt.Fprintf(w, "%s is well formed, but would not work; the problems are at the end. A worker would run:\n\n", file)
 	}
-	o.plan.tell(w)
+	o.write(w)
 	if len(o.Findings) > 0 {
 		fmt.Fprintln(w)
 		t := columnsOf(w)

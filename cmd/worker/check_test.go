@@ -45,16 +45,16 @@ func runCheck(t *testing.T, env map[string]string, args ...string) checked {
 	return checked{exitcode.Of(err), out.String(), errs.String()}
 }
 
-// told is what scripts read of --json.
-type told struct {
+// report is what scripts read of --json.
+type report struct {
 	OK       bool             `json:"ok"`
 	Problems []config.Problem `json:"problems"`
 	Findings []finding        `json:"findings"`
 }
 
-func (c checked) outcome(t *testing.T) told {
+func (c checked) outcome(t *testing.T) report {
 	t.Helper()
-	var o told
+	var o report
 	if err := json.Unmarshal([]byte(c.out), &o); err != nil {
 		t.Fatalf("%v in:\n%s\n%s", err, c.out, c.err)
 	}

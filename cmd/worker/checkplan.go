@@ -168,7 +168,7 @@ func (p *plan) addLanes(organisation string, t config.Tenant) {
 
 func columnsOf(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
 
-func (p *plan) tell(w io.Writer) {
+func (p *plan) write(w io.Writer) {
 	t := columnsOf(w)
 	fmt.Fprintf(t, "redis\t%s\n", p.Redis)
 	fmt.Fprintf(t, "http\t%s\n", p.HTTP)

@@ -94,7 +94,7 @@ func (p *program) runDemo(ctx context.Context, o demoOptions) error {
 	running, stop := context.WithCancel(ctx)
 	readied := make(chan ready, 1)
 	ended := make(chan error, 1)
-	go func() { ended <- w.run(running, runtime{tell: func(r ready) { readied <- r }}) }()
+	go func() { ended <- w.run(running, runtime{write: func(r ready) { readied <- r }}) }()
 	var result error
 	select {
 	case r := <-readied:

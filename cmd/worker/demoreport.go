@@ -89,14 +89,14 @@ func (r *demoRun) outcomes() ([]demo.Outcome, error) {
 			if err := json.Unmarshal(info.Result, &report); err != nil {
 				return nil, fmt.Errorf("task %s: its result %q: %w", result.TaskID, info.Result, err)
 			}
-			o.Fate, o.Took = demo.FateNoCall, report.Took
+			o.Result, o.Took = demo.ResultNoCall, report.Took
 			if report.Outcome == handler.Applied {
-				o.Fate = demo.FateApplied
+				o.Result = demo.ResultApplied
 			}
 		case asynq.TaskStateArchived:
-			o.Fate, o.Cause = demo.FateDead, info.LastErr
+			o.Result, o.Cause = demo.ResultDead, info.LastErr
 			if strings.HasPrefix(info.LastErr, string(lane.ClassUnverified)) {
-				o.Fate = demo.FateUnverified
+				o.Result = demo.ResultUnverified
 			}
 		default:
 			return nil, fmt.Errorf("task %s is neither done nor dead but %s", result.TaskID, info.State)
@@ -108,20 +108,20 @@ func (r *demoRun) outcomes() ([]demo.Outcome, error) {
 
 // summarise prints a line a kind, then the dead letters with their causes.
 func summarise(w io.Writer, outcomes []demo.Outcome) {
-	counts := map[tasks.Kind]map[demo.Fate]int{}
+	counts := map[tasks.Kind]map[demo.Result]int{}
 	for _, o := range outcomes {
 		kind := kindOf(o.Task)
 		if counts[kind] == nil {
-			counts[kind] = map[demo.Fate]int{}
+			counts[kind] = map[demo.Result]int{}
 		}
-		counts[kind][o.Fate]++
+		counts[kind][o.Result]++
 	}
 	fmt.Fprintln(w)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "kind\tapplied\tno call needed\tdead letter\tunverified\t")
 	for _, kind := range tasks.Kinds() {
 		c := counts[kind]
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t\n", kind, c[demo.FateApplied], c[demo.FateNoCall], c[demo.FateDead], c[demo.FateUnverified])
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t\n", kind, c[demo.ResultApplied], c[demo.ResultNoCall], c[demo.ResultDead], c[demo.ResultUnverified])
 	}
 	_ = table.Flush()
 

@@ -15,17 +15,17 @@ const expireEvery = time.Hour
 
 // expireLetters discards dead letters that are older than the configuration says,
 // now and every hour until ctx ends.
-func (w *worker) expireLetters(ctx context.Context) {
+func (w *worker) expireDeadLetters(ctx context.Context) {
 	keep := time.Duration(w.cfg.DeadLetters.Keep)
 	if keep == 0 {
 		return
 	}
-	desk := deadletter.New(w.rdb, nil)
+	service := deadletter.New(w.rdb, nil)
 	reason := fmt.Sprintf("older than dead_letters.keep, %s", config.Duration(keep))
 	ticker := time.NewTicker(expireEvery)
 	defer ticker.Stop()
 	for {
-		n, err := desk.Expire(ctx, time.Now().Add(-keep), reason, workerName())
+		n, err := service.Expire(ctx, time.Now().Add(-keep), reason, workerName())
 		if n > 0 {
 			w.log.Warn("dead letters that nobody dealt with were discarded", "count", n, "keep", keep.String())
 		}

@@ -31,7 +31,7 @@ func (w *worker) replayFreed(ctx context.Context) {
 		return
 	}
 	defer func() { _ = client.Close() }()
-	desk := deadletter.New(w.rdb, client)
+	service := deadletter.New(w.rdb, client)
 	line := &logging.Condition{
 		Log: w.log, Began: "taken IDs not tried again; each look tries", Ended: "taken IDs are tried again",
 	}
@@ -44,23 +44,23 @@ func (w *worker) replayFreed(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		err := w.lookForFreed(ctx, desk, looked)
+		err := w.lookForFreed(ctx, service, looked)
 		switch {
 		case err == nil:
-			line.Gone()
+			line.End()
 		case ctx.Err() == nil && w.lanes.Ready() == nil: // else the lanes have logged why
-			line.Found("", "err", err)
+			line.Begin("", "err", err)
 		}
 	}
 }
 
-func (w *worker) lookForFreed(ctx context.Context, desk *deadletter.Desk, looked map[string]time.Time) error {
+func (w *worker) lookForFreed(ctx context.Context, service *deadletter.Service, looked map[string]time.Time) error {
 	var faults []error
 	for _, l := range w.lanes.Lanes() {
 		if l.Kind != tasks.KindID {
 			continue
 		}
-		n, upTo, err := desk.ReplayFreed(ctx, deadletter.Freed{
+		n, upTo, err := service.ReplayFreed(ctx, deadletter.Freed{
 			Organisation: l.Organisation, Tenant: l.Tenant, After: looked[l.Tenant], By: workerName(),
 			Class: string(lane.ClassRejected), Code: dingtalk.CodeIDTaken,
 		}, time.Now())

@@ -55,12 +55,12 @@ func (s *luaScripts) read(t *testing.T, pattern, whose string) {
 		t.Fatalf("no Go files %s: %v", pattern, err)
 	}
 	for _, file := range files {
-		place := " of `" + strings.TrimPrefix(filepath.ToSlash(file), "../../") + "`"
+		where := " of `" + strings.TrimPrefix(filepath.ToSlash(file), "../../") + "`"
 		if whose != "" {
-			place = ""
+			where = ""
 		}
 		for _, m := range inline.FindAllStringSubmatch(content(t, file), -1) {
-			s.sources[whose+"`"+strings.TrimSuffix(m[1], "Cmd")+"`"+place] = m[2]
+			s.sources[whose+"`"+strings.TrimSuffix(m[1], "Cmd")+"`"+where] = m[2]
 		}
 	}
 }

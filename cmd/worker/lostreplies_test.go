@@ -54,7 +54,7 @@ func TestALostReplyToANicknameTaskDoesNoHarm(t *testing.T) {
 	t.Parallel()
 	known, nickname := readScripts(t), stories()[0]
 	// The first passage also makes the scripts known, so that each step is one command.
-	newPassage(t, known).tell(nickname, step{}, redistest.Pass)
+	newTaskRun(t, known).describe(nickname, step{}, redistest.Pass)
 	for _, at := range []step{
 		{true, "asynq's `enqueue`"},
 		{false, "`internal/ledger/begin.lua`"},
@@ -72,7 +72,7 @@ func TestALostReplyToANicknameTaskDoesNoHarm(t *testing.T) {
 func lose(t *testing.T, known *luaScripts, s story, at step, fault redistest.Fault) {
 	t.Helper()
 	for range lossTries {
-		if newPassage(t, known).tell(s, at, fault) || t.Failed() {
+		if newTaskRun(t, known).describe(s, at, fault) || t.Failed() {
 			return
 		}
 	}
@@ -109,8 +109,8 @@ func everyStep(t *testing.T, known *luaScripts, run runner) {
 		for _, s := range stories() {
 			wg.Go(func() {
 				run(s.name+"/nothing is lost", func(t *testing.T) {
-					p := newPassage(t, known)
-					p.tell(s, step{}, redistest.Pass)
+					p := newTaskRun(t, known)
+					p.describe(s, step{}, redistest.Pass)
 					for _, command := range slices.Concat(p.producer.commands(), p.worker.commands()) {
 						if !isBeside(command) && !listed[baseName(command)] {
 							t.Errorf("%s is neither a step of a story nor beside the path", command)
@@ -124,7 +124,7 @@ func everyStep(t *testing.T, known *luaScripts, run runner) {
 }
 
 // tell runs a story, loses a reply, and reports whether it did.
-func (p *passage) tell(s story, at step, fault redistest.Fault) (lost bool) {
+func (p *taskRun) describe(s story, at step, fault redistest.Fault) (lost bool) {
 	p.t.Helper()
 	s.before(p)
 	before := len(p.calls())
@@ -151,8 +151,8 @@ func (p *passage) tell(s story, at step, fault redistest.Fault) (lost bool) {
 		p.t.Errorf("%d calls, want at most %d", calls, s.most)
 	}
 	p.must(s.wrong(p))
-	if n := p.letters(); n != s.letters {
-		p.t.Errorf("%d dead letters, want %d", n, s.letters)
+	if n := p.deadLetters(); n != s.deadLetters {
+		p.t.Errorf("%d dead letters, want %d", n, s.deadLetters)
 	}
 	s.after(p)
 	if p.t.Failed() {
@@ -162,7 +162,7 @@ func (p *passage) tell(s story, at step, fault redistest.Fault) (lost bool) {
 }
 
 // judge checks that the tasks of a story ended as they may.
-func (p *passage) judge(s story, ends []end) {
+func (p *taskRun) judge(s story, ends []end) {
 	p.t.Helper()
 	for _, e := range ends {
 		if !slices.Contains(s.ends, e.String()) {

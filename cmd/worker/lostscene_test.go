@@ -26,9 +26,9 @@ import (
 	"rollcall/tasks"
 )
 
-// passage is one telling of a story: a Redis, platforms, a producer and a worker
+// taskRun is one telling of a story: a Redis, platforms, a producer and a worker
 // of its own, and a line from each of those two to the Redis.
-type passage struct {
+type taskRun struct {
 	t         *testing.T
 	rdb       redis.UniversalClient
 	inspector *asynq.Inspector
@@ -68,12 +68,12 @@ organisations:
         dingtalk: {api: %[2]q, oapi: %[2]q, app_key: dingdemo, app_secret: {env: APP_SECRET}, timeout: 10s}
 `
 
-// newPassage returns when the worker takes tasks. Its Redis knows the scripts
+// newTaskRun returns when the worker takes tasks. Its Redis knows the scripts
 // that were seen before, so that each step is one command.
-func newPassage(t *testing.T, known *luaScripts) *passage {
+func newTaskRun(t *testing.T, known *luaScripts) *taskRun {
 	t.Helper()
 	server := redistest.Real(t)
-	p := &passage{t: t, rdb: server.Client(t), log: &journal{}, producer: newLine(t, server, known), worker: newLine(t, server, known)}
+	p := &taskRun{t: t, rdb: server.Client(t), log: &journal{}, producer: newLine(t, server, known), worker: newLine(t, server, known)}
 	p.inspector = asynq.NewInspectorFromRedisClient(p.rdb)
 	for _, body := range known.all() {
 		if err := p.rdb.ScriptLoad(t.Context(), body).Err(); err != nil {
@@ -99,7 +99,7 @@ func newPassage(t *testing.T, known *luaScripts) *passage {
 }
 
 // work runs a worker as the command does, until the test ends.
-func (p *passage) work(platforms string) {
+func (p *taskRun) work(platforms string) {
 	p.t.Helper()
 	cfg, err := config.Parse("lost", fmt.Appendf(nil, lostConfig, "redis://"+p.worker.proxy.Addr(), platforms),
 		func(string) string { return demo.AppSecret })
@@ -113,7 +113,7 @@ func (p *passage) work(platforms string) {
 	}
 	running, stop := context.WithCancel(context.Background())
 	readied, ended := make(chan ready, 1), make(chan error, 1)
-	go func() { ended <- w.run(running, runtime{tell: func(r ready) { readied <- r }}) }()
+	go func() { ended <- w.run(running, runtime{write: func(r ready) { readied <- r }}) }()
 	p.t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -128,7 +128,7 @@ func (p *passage) work(platforms string) {
 }
 
 // enqueue stores tasks, and must succeed.
-func (p *passage) enqueue(requests ...tasks.Request) []tasks.Result {
+func (p *taskRun) enqueue(requests ...tasks.Request) []tasks.Result {
 	p.t.Helper()
 	var results []tasks.Result
 	if len(requests) == 1 {
@@ -147,7 +147,7 @@ func (p *passage) enqueue(requests ...tasks.Request) []tasks.Result {
 }
 
 // settle waits until no task is left, and returns what became of those given.
-func (p *passage) settle(results []tasks.Result) []end {
+func (p *taskRun) settle(results []tasks.Result) []end {
 	p.t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -170,7 +170,7 @@ func (p *passage) settle(results []tasks.Result) []end {
 	return ends
 }
 
-func (p *passage) over() (ended int, left []string) {
+func (p *taskRun) over() (ended int, left []string) {
 	p.t.Helper()
 	queues, err := p.inspector.Queues()
 	if err != nil {
@@ -191,7 +191,7 @@ func (p *passage) over() (ended int, left []string) {
 
 // closed counts the dead letters that closed themselves, whose tasks are archived
 // no longer.
-func (p *passage) closed() (n int) {
+func (p *taskRun) closed() (n int) {
 	p.t.Helper()
 	keys, err := p.rdb.Keys(p.t.Context(), "rollcall:*:dead:closed").Result()
 	for _, key := range keys {
@@ -216,7 +216,7 @@ func (e end) String() string {
 	return "`" + e.Outcome + "`"
 }
 
-func (p *passage) end(r tasks.Result) end {
+func (p *taskRun) end(r tasks.Result) end {
 	p.t.Helper()
 	info, err := p.inspector.GetTaskInfo(r.Queue, r.TaskID)
 	if err != nil {
@@ -237,7 +237,7 @@ func (p *passage) end(r tasks.Result) end {
 }
 
 // letters counts the dead letters of all lanes.
-func (p *passage) letters() int {
+func (p *taskRun) deadLetters() int {
 	p.t.Helper()
 	keys, err := p.rdb.Keys(p.t.Context(), "rollcall:*:dead:letters").Result()
 	n := 0
@@ -251,11 +251,11 @@ func (p *passage) letters() int {
 }
 
 // calls are those to the platforms' APIs so far, by whom they are about.
-func (p *passage) calls() []sandbox.Call {
+func (p *taskRun) calls() []sandbox.Call {
 	return slices.DeleteFunc(p.platforms.Calls(), func(c sandbox.Call) bool { return c.API == sandbox.APIToken })
 }
 
-func (p *passage) school() sandbox.OrganisationState {
+func (p *taskRun) school() sandbox.OrganisationState {
 	p.t.Helper()
 	org, found := p.platforms.State().Organisation(demo.Organisation)
 	if !found {

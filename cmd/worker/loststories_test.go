@@ -18,16 +18,16 @@ type story struct {
 	name, intro string
 	// steps are the commands whose replies are lost: all on the path of the first
 	// stories, and only new ones of the later.
-	steps    []step
-	before   func(*passage)  // what came first
-	requests []tasks.Request // enqueued in one piece
-	during   func(*passage)  // what a person does while they are on their way; may be nil
-	ends     []string        // each task as one of these
-	most     int             // calls
-	wrong    func(*passage) error
-	letters  int
+	steps       []step
+	before      func(*taskRun)  // what came first
+	requests    []tasks.Request // enqueued in one piece
+	during      func(*taskRun)  // what a person does while they are on their way; may be nil
+	ends        []string        // each task as one of these
+	most        int             // calls
+	wrong       func(*taskRun) error
+	deadLetters int
 	// after goes on with the same target: what was written down must be right.
-	after func(*passage)
+	after func(*taskRun)
 	// in is when the tasks are to be carried out; 0: at once.
 	in time.Duration
 }
@@ -43,7 +43,7 @@ func one(task tasks.Task, options tasks.Options) []tasks.Request {
 }
 
 // carry enqueues a task and waits for its end, which must be one of those wanted.
-func (p *passage) carry(task tasks.Task, want ...string) {
+func (p *taskRun) carry(task tasks.Task, want ...string) {
 	p.t.Helper()
 	for _, e := range p.settle(p.enqueue(tasks.Request{Task: task})) {
 		if got := e.String(); !slices.Contains(want, got) {
@@ -52,15 +52,15 @@ func (p *passage) carry(task tasks.Task, want ...string) {
 	}
 }
 
-func (p *passage) arm(f sandbox.Fault) {
+func (p *taskRun) arm(f sandbox.Fault) {
 	p.t.Helper()
 	if _, err := p.platforms.Arm(f); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-func named(user, want string) func(*passage) error {
-	return func(p *passage) error {
+func named(user, want string) func(*taskRun) error {
+	return func(p *taskRun) error {
 		if got, in := p.school().Nick(classroom, user); got != want {
 			return fmt.Errorf("%s is called %q (a member: %t), want %q", user, got, in, want)
 		}
@@ -68,7 +68,7 @@ func named(user, want string) func(*passage) error {
 	}
 }
 
-func (p *passage) must(err error) {
+func (p *taskRun) must(err error) {
 	p.t.Helper()
 	if err != nil {
 		p.t.Error(err)
@@ -85,11 +85,11 @@ func stories() []story {
 func nicknameStory(name, intro string, options tasks.Options) story {
 	return story{
 		name: name, intro: intro,
-		before:   func(p *passage) { p.carry(nicknameOf("u001", "old"), "`applied`") },
+		before:   func(p *taskRun) { p.carry(nicknameOf("u001", "old"), "`applied`") },
 		requests: one(nicknameOf("u001", "new"), options),
 		ends:     []string{"`applied`", "`settled`", "`done`"}, most: 2,
 		wrong: named("u001", "new"), steps: nicknameSteps(),
-		after: func(p *passage) {
+		after: func(p *taskRun) {
 			// A call too many where the doubt was noted by a begin that came twice.
 			p.carry(nicknameOf("u001", "new"), "`unchanged`", "`applied`")
 			p.carry(nicknameOf("u001", "old"), "`applied`")
@@ -105,7 +105,7 @@ func group(name string) tasks.GroupUpdate {
 func groupStory() story {
 	task := group("new")
 	task.AddUserIDs = []string{"u101"}
-	wrong := func(p *passage, name string, want bool) error {
+	wrong := func(p *taskRun, name string, want bool) error {
 		for _, c := range p.school().Chats {
 			if c.ID != classroom {
 				continue
@@ -119,10 +119,10 @@ func groupStory() story {
 	}
 	return story{
 		name: "a chat's name and members", intro: "One task renames a chat and adds a member.",
-		before: func(p *passage) { p.carry(group("old"), "`applied`") }, requests: one(task, tasks.Options{}),
+		before: func(p *taskRun) { p.carry(group("old"), "`applied`") }, requests: one(task, tasks.Options{}),
 		ends: []string{"`applied`", "`settled`", "`done`"}, most: 2,
-		wrong: func(p *passage) error { return wrong(p, "new", true) }, steps: groupSteps(),
-		after: func(p *passage) {
+		wrong: func(p *taskRun) error { return wrong(p, "new", true) }, steps: groupSteps(),
+		after: func(p *taskRun) {
 			back := group("old")
 			back.DelUserIDs = []string{"u101"}
 			p.carry(back, "`applied`")
@@ -136,9 +136,9 @@ func idStory() story {
 	return story{
 		name:     "an ID change",
 		intro:    "The ID that is wanted is taken, and the alternative is not: two calls, one effect, and no ID is sent twice.",
-		requests: one(task, tasks.Options{}), before: func(*passage) {}, steps: idSteps(),
+		requests: one(task, tasks.Options{}), before: func(*taskRun) {}, steps: idSteps(),
 		ends: []string{"`applied`", "`settled`", "`done`"}, most: 2,
-		wrong: func(p *passage) error {
+		wrong: func(p *taskRun) error {
 			asked := map[string]int{}
 			for _, c := range p.calls() {
 				asked[c.Target.WantedID]++
@@ -153,7 +153,7 @@ func idStory() story {
 			}
 			return nil
 		},
-		after: func(p *passage) {
+		after: func(p *taskRun) {
 			before := len(p.calls())
 			p.carry(task, "`unchanged`")
 			if n := len(p.calls()) - before; n > 0 {
@@ -167,14 +167,14 @@ func rejectedStory() story {
 	return story{
 		name:  "a nickname that is refused for good",
 		intro: "The platform is busy for an attempt, and then refuses the name: one dead letter, in rollcall's record and in asynq's archive.",
-		before: func(p *passage) {
+		before: func(p *taskRun) {
 			p.carry(nicknameOf("u007", "old"), "`applied`")
 			p.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultAnswer, Code: "400001", First: 3})
 		},
 		requests: one(nicknameOf("u007", "赌博"), tasks.Options{}),
-		ends:     []string{"dead letter `rejected`"}, most: 5, letters: 1,
+		ends:     []string{"dead letter `rejected`"}, most: 5, deadLetters: 1,
 		wrong: named("u007", "old"), steps: rejectedSteps(),
-		after: func(p *passage) {
+		after: func(p *taskRun) {
 			p.carry(nicknameOf("u007", "new"), "`applied`")
 			p.must(named("u007", "new")(p))
 		},
@@ -184,7 +184,7 @@ func rejectedStory() story {
 func slowStory() story {
 	s := nicknameStory("a platform that takes its time", "The call takes six seconds, so that the target's mark and asynq's lease are renewed.", tasks.Options{})
 	before := s.before
-	s.before = func(p *passage) {
+	s.before = func(p *taskRun) {
 		before(p)
 		p.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultLatency, Latency: 6500 * time.Millisecond, First: 1})
 	}
@@ -195,7 +195,7 @@ func slowStory() story {
 func throttledStory() story {
 	s := nicknameStory("a call that is refused for its rate", "The lane pauses for all workers, and the call is made again.", tasks.Options{})
 	before := s.before
-	s.before = func(p *passage) {
+	s.before = func(p *taskRun) {
 		before(p)
 		p.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultAnswer, Code: "90018", First: 1})
 	}
@@ -206,7 +206,7 @@ func throttledStory() story {
 func heldStory() story {
 	s := nicknameStory("a lane that is put on hold", "A permission is missing for a moment. One task finds out that it is back.", tasks.Options{})
 	before := s.before
-	s.before = func(p *passage) {
+	s.before = func(p *taskRun) {
 		before(p)
 		p.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultAnswer, Code: "60011", First: 1})
 	}
@@ -216,16 +216,16 @@ func heldStory() story {
 
 // probe asks for a probe of the lane's hold, as somebody does who knows that it
 // is over.
-func probe(p *passage) {
+func probe(p *taskRun) {
 	p.t.Helper()
-	board := hold.NewBoard(p.rdb)
+	holds := hold.NewStore(p.rdb)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	late := time.After(patience)
 	for {
-		err := board.Refresh(p.t.Context())
-		for _, h := range board.All() {
-			done, failed := board.ProbeNow(p.t.Context(), h, time.Now())
+		err := holds.Refresh(p.t.Context())
+		for _, h := range holds.All() {
+			done, failed := holds.ProbeNow(p.t.Context(), h, time.Now())
 			if err = errors.Join(err, failed); done {
 				return
 			}

@@ -156,7 +156,7 @@ func newRotation(t *testing.T, s *redistest.Server, redisSection string) *rotati
 	}
 	readied, ended := make(chan ready, 1), make(chan error, 1)
 	go func() {
-		ended <- w.run(ctx, runtime{tell: func(at ready) { readied <- at }, hangup: r.hangup, load: load})
+		ended <- w.run(ctx, runtime{write: func(at ready) { readied <- at }, hangup: r.hangup, load: load})
 	}()
 	t.Cleanup(func() {
 		stop()

@@ -31,7 +31,7 @@ type ready struct {
 // runtime is what a worker is given for its life besides its configuration.
 type runtime struct {
 	// tell is called once tasks are being taken. May be nil.
-	tell func(ready)
+	write func(ready)
 	// hangup asks for a reload of the configuration, by load. May be nil.
 	hangup <-chan os.Signal
 	load   func() (*config.Config, error)
@@ -56,7 +56,7 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 		return err
 	}
 	wg.Go(func() { w.lanes.Sweep(background) })
-	wg.Go(func() { w.expireLetters(background) })
+	wg.Go(func() { w.expireDeadLetters(background) })
 	wg.Go(func() { w.replayFreed(background) })
 	// The schedule ends with ctx, beside the lanes: it waits for a running tick.
 	wg.Go(func() {
@@ -65,7 +65,7 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 		}
 	})
 	w.ready.Started(w.lanes.Ready)
-	w.sayReady(r)
+	w.logReady(r)
 	w.attend(ctx, r)
 
 	w.ready.Stopping()
@@ -87,7 +87,7 @@ func (w *worker) begin(ctx context.Context) (bool, error) {
 		fault, passing := redisdb.FaultOf(err)
 		switch {
 		case err == nil:
-			line.Gone()
+			line.End()
 			return true, nil
 		case ctx.Err() != nil:
 			continue
@@ -99,7 +99,7 @@ func (w *worker) begin(ctx context.Context) (bool, error) {
 			reason = "Redis refuses the worker; see its log"
 		}
 		w.ready.Waiting(reason)
-		line.Found(reason, "redis", redisName(w.cfg.Redis), "fault", string(fault), "todo", fault.Advice(), "err", err)
+		line.Begin(reason, "redis", redisName(w.cfg.Redis), "fault", string(fault), "todo", fault.Advice(), "err", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(redisAsked):
@@ -125,16 +125,16 @@ func (w *worker) enter(ctx context.Context) (answered bool, err error) {
 	return true, w.lanes.Start(ctx) // before it starts any, it has read what it needs
 }
 
-func (w *worker) sayReady(r runtime) {
-	told := ready{redis: w.redis}
+func (w *worker) logReady(r runtime) {
+	report := ready{redis: w.redis}
 	attrs := []any{"version", buildinfo.Read().Version, "lanes", len(w.lanes.Lanes()), "schedules", len(w.cfg.Schedules)}
 	if w.page != nil {
-		told.page = w.page.URL()
-		attrs = append(attrs, "monitor", told.page)
+		report.page = w.page.URL()
+		attrs = append(attrs, "monitor", report.page)
 	}
 	w.log.Info("worker ready", attrs...)
-	if r.tell != nil {
-		r.tell(told)
+	if r.write != nil {
+		r.write(report)
 	}
 }
 
@@ -168,11 +168,11 @@ func (w *worker) attend(ctx context.Context, r runtime) {
 		switch {
 		case err == nil:
 			back = false
-			line.Gone()
+			line.End()
 			timer.Reset(publishEvery)
 			continue
 		case ctx.Err() == nil && w.lanes.Ready() == nil: // else the lanes have logged why
-			line.Found("", "err", err)
+			line.Begin("", "err", err)
 		}
 		timer.Reset(redisAsked)
 	}

@@ -283,18 +283,18 @@ func (s *scene) control(ts *testscript.TestScript, args []string) {
 		}
 		ts.Check(s.rdb.Do(s.t.Context(), command...).Err())
 	case "away":
-		s.redis.server.Away(s.t)
+		s.redis.server.Stop(s.t)
 	case "back":
-		s.redis.server.Back(s.t)
+		s.redis.server.Start(s.t)
 	case "gone-for":
 		d, err := time.ParseDuration(args[1])
 		ts.Check(err)
-		s.redis.server.Away(s.t)
+		s.redis.server.Stop(s.t)
 		select {
 		case <-s.t.Context().Done():
 		case <-time.After(d):
 		}
-		s.redis.server.Back(s.t)
+		s.redis.server.Start(s.t)
 	default:
 		ts.Fatalf("redis %s?", args[0])
 	}

@@ -62,16 +62,16 @@ var buildCommands = sync.OnceValue(func() error {
 // and asynq's record of the tasks.
 type scene struct {
 	t         *testing.T
-	redis     place
+	redis     redisOf
 	rdb       redis.UniversalClient
 	platforms *sandbox.Sandbox
 	client    *asynq.Client
 	inspector *asynq.Inspector
 }
 
-// place is a script's Redis: how a worker's configuration and a producer name
+// redisOf is a script's Redis: how a worker's configuration and a producer name
 // it, and what a script may do to it.
-type place struct {
+type redisOf struct {
 	section string            // redis: of the configuration
 	url     string            // ROLLCALL_REDIS_URL
 	env     map[string]string // the passwords that section names
@@ -80,15 +80,15 @@ type place struct {
 	deployment *redistest.Deployment // loses its master; nil on a server
 }
 
-func at(s *redistest.Server) place {
-	return place{section: fmt.Sprintf("{url: %q}", s.URL()), url: s.URL(), server: s}
+func at(s *redistest.Server) redisOf {
+	return redisOf{section: fmt.Sprintf("{url: %q}", s.URL()), url: s.URL(), server: s}
 }
 
-func in(d *redistest.Deployment) place {
-	return place{section: d.Section, url: d.URL, env: d.Env, deployment: d}
+func in(d *redistest.Deployment) redisOf {
+	return redisOf{section: d.Section, url: d.URL, env: d.Env, deployment: d}
 }
 
-func (p place) client(t *testing.T) redis.UniversalClient {
+func (p redisOf) client(t *testing.T) redis.UniversalClient {
 	t.Helper()
 	if p.deployment != nil {
 		return p.deployment.Client(t)
@@ -178,13 +178,13 @@ func scripts(t *testing.T, pattern string) []string {
 	return found
 }
 
-func play(t *testing.T, script string, where place) {
+func play(t *testing.T, script string, where redisOf) {
 	t.Helper()
 	s := newScene(t, where)
 	testscript.Run(t, testscript.Params{Files: []string{script}, Setup: s.setUp, Cmds: commands()})
 }
 
-func newScene(t *testing.T, where place) *scene {
+func newScene(t *testing.T, where redisOf) *scene {
 	t.Helper()
 	rdb := where.client(t)
 	return &scene{

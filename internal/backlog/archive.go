@@ -71,7 +71,7 @@ func (r Remains) LastErr() string {
 
 // Archived reads an archived task; false if it is no longer archived. Cost: two round
 // trips.
-func (m *Mender) Archived(ctx context.Context, queue, id string) (remains Remains, found bool, err error) {
+func (m *Repairer) Archived(ctx context.Context, queue, id string) (remains Remains, found bool, err error) {
 	info, err := m.inspector.GetTaskInfo(queue, id)
 	switch {
 	case err == nil:

@@ -76,7 +76,7 @@ func TestAnArchivedMessageIsReadOrItsBytesReturned(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		ctx, rdb := t.Context(), s.Client(t)
-		mender := backlog.NewMender(rdb)
+		repairer := backlog.NewRepairer(rdb)
 		client, inspector := asynq.NewClientFromRedisClient(rdb), asynq.NewInspectorFromRedisClient(rdb)
 		for _, id := range []string{"a", "waits"} {
 			if _, err := client.Enqueue(asynq.NewTask("t", []byte("p")), asynq.Queue("q"), asynq.TaskID(id)); err != nil {
@@ -89,14 +89,14 @@ func TestAnArchivedMessageIsReadOrItsBytesReturned(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, found, err := mender.Archived(ctx, "q", "a"); err != nil || !found || string(got.Info.Payload) != "p" || got.LastErr() != "" {
+		if got, found, err := repairer.Archived(ctx, "q", "a"); err != nil || !found || string(got.Info.Payload) != "p" || got.LastErr() != "" {
 			t.Errorf("%+v, %t, %v", got, found, err)
 		}
-		if got, found, err := mender.Archived(ctx, "q", "raw"); err != nil || !found || string(got.Raw) != "\xff\xff no message" || got.LastErr() == "" {
+		if got, found, err := repairer.Archived(ctx, "q", "raw"); err != nil || !found || string(got.Raw) != "\xff\xff no message" || got.LastErr() == "" {
 			t.Errorf("unreadable message: %+v, %t, %v", got, found, err)
 		}
 		for _, id := range []string{"waits", "missing"} {
-			if _, found, err := mender.Archived(ctx, "q", id); found || err != nil {
+			if _, found, err := repairer.Archived(ctx, "q", id); found || err != nil {
 				t.Errorf("%s is not archived: %t, %v", id, found, err)
 			}
 		}

@@ -240,10 +240,10 @@ func TestTheNumberOfRoundTripsDoesNotGrowWithTheQueues(t *testing.T) {
 		if got := said.pipelines.Load() - most; err != nil || len(all) != n || got != 2*most {
 			t.Errorf("all of %d queues: %d answers in %d round trips, %v", n, len(all), got, err)
 		}
-		mender, trip := backlog.NewMender(rdb), int64(0)
+		repairer, trip := backlog.NewRepairer(rdb), int64(0)
 		for range 2 { // the first one loads the script
 			trip = said.pipelines.Load()
-			if looks := mender.Look(t.Context(), queues); len(looks) != n {
+			if looks := repairer.Look(t.Context(), queues); len(looks) != n {
 				t.Errorf("a look at %d queues: %d answers", n, len(looks))
 			}
 		}

@@ -27,11 +27,11 @@ func BenchmarkPendingOf220Queues(b *testing.B) {
 
 // As above: this is what a sweep of idle lanes costs a worker every 5 s.
 func BenchmarkLookAt220IdleQueues(b *testing.B) {
-	mender := backlog.NewMender(answered(b, "evalsha", "*1\r\n:1763762142000000\r\n"))
+	repairer := backlog.NewRepairer(answered(b, "evalsha", "*1\r\n:1763762142000000\r\n"))
 	queues := names(220)
 	b.ReportAllocs()
 	for b.Loop() {
-		if looks := mender.Look(b.Context(), queues); looks[219].Err != nil || looks[219].Now.IsZero() {
+		if looks := repairer.Look(b.Context(), queues); looks[219].Err != nil || looks[219].Now.IsZero() {
 			b.Fatal(looks[219])
 		}
 	}

@@ -20,7 +20,7 @@ var (
 	//go:embed requeue.lua
 	requeueLua string
 	//go:embed archive_orphan.lua
-	condemnLua string
+	archivePoisonLua string
 )
 
 // Active is a task that is listed as active.
@@ -43,7 +43,7 @@ type Look struct {
 // one pipelined round trip, or one to each node of a Cluster. The list and the leases
 // of a queue are read atomically. 220 queues without active tasks cost 0.8 ms of CPU
 // time.
-func (m *Mender) Look(ctx context.Context, queues []string) []Look {
+func (m *Repairer) Look(ctx context.Context, queues []string) []Look {
 	answers := m.lookBy(ctx, queues, m.look.EvalSha)
 	if slices.ContainsFunc(answers, func(a *redis.Cmd) bool { return redis.HasErrorPrefix(a.Err(), "NOSCRIPT") }) {
 		answers = m.lookBy(ctx, queues, m.look.Eval)
@@ -57,7 +57,7 @@ func (m *Mender) Look(ctx context.Context, queues []string) []Look {
 	return looks
 }
 
-func (m *Mender) lookBy(
+func (m *Repairer) lookBy(
 	ctx context.Context, queues []string, run func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd,
 ) []*redis.Cmd {
 	answers := make([]*redis.Cmd, len(queues))
@@ -129,7 +129,7 @@ const (
 // The count is the field rollcall_kills of the task's own hash. It is written in the
 // same step that moves the task, so several sweepers that see one orphan count it once.
 // It stays with the task through all of asynq's states. Cost: one round trip.
-func (m *Mender) Requeue(ctx context.Context, queue string, seen Orphan, bound Bound) (Result, Kills, error) {
+func (m *Repairer) Requeue(ctx context.Context, queue string, seen Orphan, bound Bound) (Result, Kills, error) {
 	keys := []string{Key(queue, "active"), Key(queue, "lease"), Key(queue, "pending"), Key(queue, "t:"+seen.ID)}
 	n, err := m.requeue.Run(ctx, m.rdb, keys, seen.ID, seen.Lease, seen.Since.UnixMicro(),
 		bound.Kills, bound.Forget.Microseconds()).Int64Slice()
@@ -141,7 +141,7 @@ func (m *Mender) Requeue(ctx context.Context, queue string, seen Orphan, bound B
 
 // Info returns what asynq knows of a task; false if it does not know it. Cost: two
 // round trips.
-func (m *Mender) Info(queue, id string) (info *asynq.TaskInfo, found bool, err error) {
+func (m *Repairer) Info(queue, id string) (info *asynq.TaskInfo, found bool, err error) {
 	info, err = m.inspector.GetTaskInfo(queue, id)
 	switch {
 	case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
@@ -154,7 +154,7 @@ func (m *Mender) Info(queue, id string) (info *asynq.TaskInfo, found bool, err e
 
 // ArchiveOrphan archives an orphan with a cause, unless it ended or moved since it was
 // seen. It reports whether it did. Cost: one round trip.
-func (m *Mender) ArchiveOrphan(ctx context.Context, queue string, seen Orphan, cause string, at time.Time) (archived bool, err error) {
+func (m *Repairer) ArchiveOrphan(ctx context.Context, queue string, seen Orphan, cause string, at time.Time) (archived bool, err error) {
 	keys := []string{Key(queue, "active"), Key(queue, "lease"), Key(queue, "archived"), Key(queue, "t:"+seen.ID)}
 	n, err := m.archiveOrphan.Run(ctx, m.rdb, keys, seen.ID, seen.Lease, failed(cause, at)).Int()
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 var bound = backlog.Bound{Kills: 3, Forget: time.Hour}
 
 // seen returns the only active task, as a look finds it now.
-func seen(t *testing.T, m *backlog.Mender) backlog.Orphan {
+func seen(t *testing.T, m *backlog.Repairer) backlog.Orphan {
 	t.Helper()
 	found := look(t, m)
 	if len(found.Active) != 1 {
@@ -52,7 +52,7 @@ func TestARequeuedTaskRunsNextWithoutACountedAttempt(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
-		m, inspector := backlog.NewMender(rdb), asynq.NewInspectorFromRedisClient(rdb)
+		m, inspector := backlog.NewRepairer(rdb), asynq.NewInspectorFromRedisClient(rdb)
 		put(t, rdb, normal, "lost")
 		put(t, rdb, normal, "waits")
 		await(t, stay(t, rdb, 1))
@@ -98,7 +98,7 @@ func TestSeveralSweepersRequeueAndCountAnOrphanOnce(t *testing.T) {
 		rdb := s.Client(t)
 		put(t, rdb, normal, "lost")
 		take(t, rdb)
-		m := backlog.NewMender(rdb)
+		m := backlog.NewRepairer(rdb)
 		orphan := seen(t, m)
 		var moved atomic.Int32
 		var all sync.WaitGroup
@@ -130,7 +130,7 @@ func TestAnOrphanThatWasRequeuedSinceItWasSeenIsNotRequeuedAgain(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
-		m := backlog.NewMender(rdb)
+		m := backlog.NewRepairer(rdb)
 		put(t, rdb, normal, "lost")
 		take(t, rdb)
 		old := seen(t, m)
@@ -164,7 +164,7 @@ func TestTheCountOfDeathsStaysWithTheTaskInAllStatesOfAsynq(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
-		m, inspector := backlog.NewMender(rdb), asynq.NewInspectorFromRedisClient(rdb)
+		m, inspector := backlog.NewRepairer(rdb), asynq.NewInspectorFromRedisClient(rdb)
 		put(t, rdb, normal, "fails-1")
 		take(t, rdb)
 		if result, kills, err := m.Requeue(t.Context(), normal, seen(t, m), bound); result != backlog.Requeued || kills.Times != 1 || err != nil {
@@ -212,7 +212,7 @@ func TestDeathsAreForgottenAfterAWhileWithoutAnother(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	rdb := s.Client(t)
-	m := backlog.NewMender(rdb)
+	m := backlog.NewRepairer(rdb)
 	put(t, rdb, normal, "lost")
 	began := time.UnixMilli(1_763_762_142_000)
 	for _, row := range []struct {
@@ -238,7 +238,7 @@ func TestATaskThatLostTooManyWorkersIsArchivedLikeByAsynq(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		ctx, rdb := t.Context(), s.Client(t)
-		m, inspector := backlog.NewMender(rdb), asynq.NewInspectorFromRedisClient(rdb)
+		m, inspector := backlog.NewRepairer(rdb), asynq.NewInspectorFromRedisClient(rdb)
 		task := asynq.NewTaskWithHeaders("kills", []byte("\x00\xff payload"), map[string]string{"key": "mine"})
 		before, err := asynq.NewClientFromRedisClient(rdb).Enqueue(task, asynq.Queue(normal), asynq.TaskID("poison"), asynq.Timeout(time.Minute))
 		if err != nil {
@@ -308,7 +308,7 @@ func TestATaskArchivedForItsDeathsCanBeDeleted(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		ctx, rdb := t.Context(), s.Client(t)
-		m := backlog.NewMender(rdb)
+		m := backlog.NewRepairer(rdb)
 		put(t, rdb, normal, "poison")
 		take(t, rdb)
 		if archived, err := m.ArchiveOrphan(ctx, normal, seen(t, m), "poison", time.Now()); !archived || err != nil {
@@ -334,7 +334,7 @@ func TestALookReportsErrorsPerQueue(t *testing.T) {
 		}
 		put(t, rdb, normal, "lost")
 		take(t, rdb)
-		looks := backlog.NewMender(rdb).Look(t.Context(), []string{urgent, "never used", normal})
+		looks := backlog.NewRepairer(rdb).Look(t.Context(), []string{urgent, "never used", normal})
 		if len(looks) != 3 || looks[0].Err == nil || looks[1].Err != nil || len(looks[1].Active) != 0 ||
 			looks[2].Err != nil || len(looks[2].Active) != 1 || looks[2].Active[0].ID != "lost" {
 			t.Errorf("%+v", looks)

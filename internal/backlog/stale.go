@@ -24,7 +24,7 @@ const (
 	staleHead = 20
 )
 
-// staleStates are the lists that are searched. Active tasks are left to [Mender.Look]:
+// staleStates are the lists that are searched. Active tasks are left to [Repairer.Look]:
 // a worker may be running one, and completes it without its hash.
 var staleStates = []string{"pending", "scheduled", "retry", "archived", "completed"}
 

@@ -11,7 +11,7 @@ import (
 
 // The queues of a Cluster are on several nodes, and the user has restricted
 // permissions.
-func TestQueuesAreReadAndMendedInEveryTopology(t *testing.T) {
+func TestQueuesAreReadAndRepairedInEveryTopology(t *testing.T) {
 	t.Parallel()
 	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
 		ctx, rdb := t.Context(), d.Client(t)
@@ -42,7 +42,7 @@ func TestQueuesAreReadAndMendedInEveryTopology(t *testing.T) {
 			t.Errorf("%v; states, -want +got:\n%s", err, diff)
 		}
 
-		m := backlog.NewMender(rdb)
+		m := backlog.NewRepairer(rdb)
 		if err := rdb.LPush(ctx, backlog.Key(normal, "active"), "lost", "missing").Err(); err != nil {
 			t.Fatal(err)
 		}

@@ -170,8 +170,8 @@ func (k *Kit) Shell(t *testing.T, dir, redisURL, lines string) string {
 	return string(out)
 }
 
-// Fenced returns the blocks of a language on a page of Markdown.
-func Fenced(page, language string) []string {
+// Blocks returns the blocks of a language on a page of Markdown.
+func Blocks(page, language string) []string {
 	var blocks []string
 	for {
 		_, rest, found := strings.Cut(page, "\n```"+language+"\n")

@@ -49,7 +49,7 @@ func (a *DingTalk) judge(d *document, path []any, c *Config) {
 	d.secret(under(path, "app_secret"), &a.AppSecret)
 	d.timeout(under(path, "timeout"), a.Timeout, c.StopTimeout)
 	if rest := a.IDResendAfter; time.Duration(rest) < time.Second || time.Duration(rest) > 24*time.Hour {
-		d.say(under(path, "id_resend_after"), "is %s; it must be 1s to 24h", rest)
+		d.report(under(path, "id_resend_after"), "is %s; it must be 1s to 24h", rest)
 	}
 }
 
@@ -70,12 +70,12 @@ func (d *document) hosts(path []any, app *DingTalk) {
 	newer, older := hostOf(app.API), hostOf(app.OAPI)
 	switch {
 	case strings.HasPrefix(newer, "oapi.") && region(newer) != "":
-		d.say(under(path, "api"), "is the older host, %s, which belongs under oapi; write https://api.%s", newer, region(newer))
+		d.report(under(path, "api"), "is the older host, %s, which belongs under oapi; write https://api.%s", newer, region(newer))
 	case strings.HasPrefix(older, "api.") && region(older) != "":
-		d.say(under(path, "oapi"), "is the newer host, %s, which belongs under api; write https://oapi.%s", older, region(older))
+		d.report(under(path, "oapi"), "is the newer host, %s, which belongs under api; write https://oapi.%s", older, region(older))
 	}
 	if a, b := region(newer), region(older); a != "" && b != "" && a != b {
-		d.say(under(path, "oapi"), "is in %s and api in %s; an app belongs to one region, so write both with .com or both with .io", b, a)
+		d.report(under(path, "oapi"), "is in %s and api in %s; an app belongs to one region, so write both with .com or both with .io", b, a)
 	}
 }
 

@@ -14,13 +14,13 @@ func (d *document) judge(c *Config) {
 	// The minimum for the shortest timeout. The tenants' own timeouts are checked
 	// below.
 	if least := time.Second + StopMargin; time.Duration(c.StopTimeout) <= least {
-		d.sayOnce(under(nil, "stop_timeout"), "is %s; it must be more than %s, the time of the shortest call and its settle",
+		d.reportOnce(under(nil, "stop_timeout"), "is %s; it must be more than %s, the time of the shortest call and its settle",
 			c.StopTimeout, Duration(least))
 	}
 	d.redis(&c.Redis)
 	d.http(&c.HTTP)
 	if keep := time.Duration(c.DeadLetters.Keep); keep != 0 && keep < 24*time.Hour {
-		d.sayOnce(under(nil, "dead_letters", "keep"), "is %s; it must be 0s (no limit), or 24h or more", c.DeadLetters.Keep)
+		d.reportOnce(under(nil, "dead_letters", "keep"), "is %s; it must be 0s (no limit), or 24h or more", c.DeadLetters.Keep)
 	}
 	d.egress(under(nil, "egress"), c.Egress)
 	seen := map[string]bool{}
@@ -36,7 +36,7 @@ func (d *document) judge(c *Config) {
 			d.tenant(tpath, t, c)
 			account := t.Platform().Account
 			if other, taken := accounts[account]; taken && account != "" {
-				d.say(tpath, "is the same app as tenant %s; the platform counts their calls together, so keep one", other)
+				d.report(tpath, "is the same app as tenant %s; the platform counts their calls together, so keep one", other)
 			}
 			accounts[account] = t.Name
 		}
@@ -53,7 +53,7 @@ func (d *document) judge(c *Config) {
 // reported.
 func (d *document) once(seen map[string]bool, kind, name string, path []any, do string) {
 	if name != "" && seen[kind+" "+name] {
-		d.say(path, "is taken by another %s of this file; %s", kind, do)
+		d.report(path, "is taken by another %s of this file; %s", kind, do)
 	}
 	seen[kind+" "+name] = true
 }
@@ -86,17 +86,17 @@ func (d *document) platform(path []any, base, example string, c *Config) {
 	u, err := url.Parse(base)
 	switch {
 	case err != nil || u.Hostname() == "":
-		d.say(path, "is not a URL; write it as in %s", example)
+		d.report(path, "is not a URL; write it as in %s", example)
 	case u.User != nil:
-		d.say(path, "contains a user name, which is not used; remove it")
+		d.report(path, "contains a user name, which is not used; remove it")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		d.say(path, "contains more than an address; remove the part after the ? or #")
+		d.report(path, "contains more than an address; remove the part after the ? or #")
 	case u.Scheme == "http" && !isLoopback(u.Host):
-		d.say(path, "begins with http:// so anyone on the network could read the credentials; write https://%s", u.Host)
+		d.report(path, "begins with http:// so anyone on the network could read the credentials; write https://%s", u.Host)
 	case u.Scheme != "http" && u.Scheme != "https":
-		d.say(path, "begins with %s://; write https://%s", shortened(u.Scheme), u.Host)
+		d.report(path, "begins with %s://; write https://%s", shortened(u.Scheme), u.Host)
 	case c.Redis.Embedded != "" && !isLoopback(u.Host):
-		d.say(path, "is a real platform, but the embedded Redis loses on every restart what was done there; "+
+		d.report(path, "is a real platform, but the embedded Redis loses on every restart what was done there; "+
 			"configure a real Redis with redis.url")
 	}
 }
@@ -107,7 +107,7 @@ func (d *document) secret(path []any, s *Source) {
 	}
 	value, err := s.read(d.getenv, d.dir)
 	if err != nil {
-		d.say(path, "%v", err)
+		d.report(path, "%v", err)
 		return
 	}
 	s.Value = value
@@ -118,9 +118,9 @@ func (d *document) timeout(path []any, length, stop Duration) {
 	longest := time.Duration(length) + StopMargin
 	switch {
 	case time.Duration(length) < time.Second || time.Duration(length) > MaxTimeout:
-		d.say(path, "is %s; it must be 1s to %s", length, Duration(MaxTimeout))
+		d.report(path, "is %s; it must be 1s to %s", length, Duration(MaxTimeout))
 	case stop > Duration(time.Second+StopMargin) && longest >= time.Duration(stop):
-		d.say(path, "is %s, and a stop needs %s more: that is not less than stop_timeout, %s; shorten it, "+
+		d.report(path, "is %s, and a stop needs %s more: that is not less than stop_timeout, %s; shorten it, "+
 			"or raise stop_timeout to %s or more, and with it what systemd or Kubernetes grants",
 			length, Duration(StopMargin), stop, Duration(longest+time.Second))
 	}

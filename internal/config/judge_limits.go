@@ -32,14 +32,14 @@ func (d *document) limits(path []any, limits Limits) {
 		}
 		d.limit(at, l)
 		if other, taken := first[l.Per]; taken && l.Per != 0 {
-			d.say(at, "has the same per as limit %d, %s; keep the one with fewer calls", other+1, l.Per)
+			d.report(at, "has the same per as limit %d, %s; keep the one with fewer calls", other+1, l.Per)
 		} else {
 			first[l.Per] = i
 		}
 		spaced = spaced || !l.Daily()
 	}
 	if len(limits) > 0 && !spaced {
-		d.say(path, "is %s, which is a number for the whole day; add a limit that says how fast, "+
+		d.report(path, "is %s, which is a number for the whole day; add a limit that says how fast, "+
 			"as in [{calls: 3, per: 1s}, {calls: %d, per: 24h}]", limits, limits[0].Calls)
 	}
 }
@@ -51,27 +51,27 @@ func (d *document) limit(path []any, l Limit) {
 	case l.Daily():
 		d.day(path, l)
 	case per < shortestPer || per > longestPer:
-		d.say(under(path, "per"), "is %s; it must be %s to %s, or 24h for a calendar day, as in {calls: 20, per: 1s}",
+		d.report(under(path, "per"), "is %s; it must be %s to %s, or 24h for a calendar day, as in {calls: 20, per: 1s}",
 			l.Per, Duration(shortestPer), Duration(longestPer))
 	case l.Calls == 0: // already reported
 	case spaced <= 0:
-		d.say(under(path, "burst"), "is %d; it must be less than calls, %d: what is left is spaced over the %s",
+		d.report(under(path, "burst"), "is %d; it must be less than calls, %d: what is left is spaced over the %s",
 			l.Burst, l.Calls, l.Per)
 	case per/time.Duration(spaced) > slowest && l.Burst > 0:
-		d.say(path, "is %s, so the calls beyond its burst are %s apart; tasks would time out while they wait, "+
+		d.report(path, "is %s, so the calls beyond its burst are %s apart; tasks would time out while they wait, "+
 			"so lower burst until there is at least one call in %s", l, Duration((per / time.Duration(spaced)).Round(time.Millisecond)), Duration(slowest))
 	case per/time.Duration(spaced) > slowest:
-		d.say(path, "is %s; tasks would time out while they wait, so allow at least one call in %s", l, Duration(slowest))
+		d.report(path, "is %s; tasks would time out while they wait, so allow at least one call in %s", l, Duration(slowest))
 	}
 }
 
 // day checks a limit that is counted. Settings of the spacing have no meaning for it.
 func (d *document) day(path []any, l Limit) {
 	if l.Window == WindowSliding || l.Window == WindowBucket {
-		d.say(under(path, "window"), "is %s, but 24h is a calendar day in Asia/Shanghai; remove window", l.Window)
+		d.report(under(path, "window"), "is %s, but 24h is a calendar day in Asia/Shanghai; remove window", l.Window)
 	}
 	if l.Burst > 0 {
-		d.say(under(path, "burst"), "is %d, but the calls of 24h are counted and not spaced; remove burst", l.Burst)
+		d.report(under(path, "burst"), "is %d, but the calls of 24h are counted and not spaced; remove burst", l.Burst)
 	}
 }
 
@@ -82,9 +82,9 @@ func (d *document) egress(path []any, e Egress) {
 	switch {
 	case per == 0 && d.silent(under(path, "per")):
 	case per < shortestPer || per > longestPer:
-		d.say(under(path, "per"), "is %s; it must be %s to %s, and DingTalk's is 20s", e.Per, Duration(shortestPer), Duration(longestPer))
+		d.report(under(path, "per"), "is %s; it must be %s to %s, and DingTalk's is 20s", e.Per, Duration(shortestPer), Duration(longestPer))
 	case e.Calls > 0 && per/time.Duration(e.Calls) > slowest:
-		d.say(path, "is %d per %s; tasks would time out while they wait, so allow at least one call in %s",
+		d.report(path, "is %d per %s; tasks would time out while they wait, so allow at least one call in %s",
 			e.Calls, e.Per, Duration(slowest))
 	}
 }

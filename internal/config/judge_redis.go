@@ -25,7 +25,7 @@ func (d *document) redis(r *Redis) {
 		d.addresses(under(path, "sentinel", "addresses"), s.Addresses, "127.0.0.1:26379")
 		d.secret(under(path, "sentinel", "password"), &s.Password)
 		if s.Username != "" && s.Password.IsZero() {
-			d.say(under(path, "sentinel", "username"), "has no password; add password: {file: /path}")
+			d.report(under(path, "sentinel", "username"), "has no password; add password: {file: /path}")
 		}
 	}
 	if c := r.Cluster; c != nil {
@@ -40,11 +40,11 @@ func (d *document) redis(r *Redis) {
 func (d *document) embedded(path []any, r *Redis) {
 	d.listener(under(path, "embedded"), r.Embedded, "127.0.0.1:6390")
 	if isAddress(r.Embedded) && !isLoopback(r.Embedded) {
-		d.say(under(path, "embedded"), "is %s, which other machines can reach, and the embedded Redis has no password; "+
+		d.report(under(path, "embedded"), "is %s, which other machines can reach, and the embedded Redis has no password; "+
 			"write a loopback address, as in 127.0.0.1:6390", r.Embedded)
 	}
 	if r.Username != "" || !r.Password.IsZero() || r.TLS != nil {
-		d.say(path, "has username, password or tls, which the embedded Redis does not support; remove them")
+		d.report(path, "has username, password or tls, which the embedded Redis does not support; remove them")
 	}
 }
 
@@ -53,15 +53,15 @@ func (d *document) redisURL(path []any, r *Redis) {
 	u, err := url.Parse(r.URL)
 	switch {
 	case err != nil || u.Scheme == "" || u.Opaque != "":
-		d.say(path, "is not a URL; write it as in redis://127.0.0.1:6379/0")
+		d.report(path, "is not a URL; write it as in redis://127.0.0.1:6379/0")
 	case u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix":
-		d.say(path, "begins with %s://; write redis://host:port/db, or rediss:// for TLS", shortened(u.Scheme))
+		d.report(path, "begins with %s://; write redis://host:port/db, or rediss:// for TLS", shortened(u.Scheme))
 	case u.User != nil || strings.Contains(u.Path+u.RawQuery+u.Fragment, "@"):
-		d.say(path, "contains a user or a password; remove them, and write username: NAME and password: {file: /path} next to url")
+		d.report(path, "contains a user or a password; remove them, and write username: NAME and password: {file: /path} next to url")
 	case u.Scheme != "unix" && u.Hostname() == "":
-		d.say(path, "names no host; write it as in redis://127.0.0.1:6379/0")
+		d.report(path, "names no host; write it as in redis://127.0.0.1:6379/0")
 	case r.TLS != nil && u.Scheme != "rediss":
-		d.say(path, "begins with %s://, so redis.tls would not be used; write rediss://, or remove tls", u.Scheme)
+		d.report(path, "begins with %s://, so redis.tls would not be used; write rediss://, or remove tls", u.Scheme)
 	}
 }
 
@@ -72,13 +72,13 @@ func (d *document) addresses(path []any, addresses []string, example string) {
 		host, _, err := net.SplitHostPort(address)
 		switch {
 		case strings.Contains(address, "@"):
-			d.say(here, "has an entry with an @; user and password have keys of their own")
+			d.report(here, "has an entry with an @; user and password have keys of their own")
 		case strings.Contains(address, "://"):
-			d.say(here, "has an entry that is a URL; write host and port alone, as in %s", example)
+			d.report(here, "has an entry that is a URL; write host and port alone, as in %s", example)
 		case err != nil || host == "" || !isAddress(address):
-			d.say(here, "has the entry %s, which is not an address; write host and port, as in %s", shortened(address), example)
+			d.report(here, "has the entry %s, which is not an address; write host and port, as in %s", shortened(address), example)
 		case seen[address]:
-			d.say(here, "names %s twice; remove one", address)
+			d.report(here, "names %s twice; remove one", address)
 		}
 		seen[address] = true
 	}
@@ -96,16 +96,16 @@ func (d *document) tls(path []any, t *TLS) {
 		pem, err := readfile.Whole(t.CA, pemMax)
 		switch {
 		case err != nil:
-			d.say(under(path, "ca"), "comes from the file %s, %s", t.CA, reason(err))
+			d.report(under(path, "ca"), "comes from the file %s, %s", t.CA, reason(err))
 		case !x509.NewCertPool().AppendCertsFromPEM(pem):
-			d.say(under(path, "ca"), "comes from the file %s, which contains no certificate in PEM form", t.CA)
+			d.report(under(path, "ca"), "comes from the file %s, which contains no certificate in PEM form", t.CA)
 		}
 	}
 	switch {
 	case t.Cert != "" && t.Key == "":
-		d.say(under(path, "cert"), "has no key; add key: /path")
+		d.report(under(path, "cert"), "has no key; add key: /path")
 	case t.Cert == "" && t.Key != "":
-		d.say(under(path, "key"), "has no cert; add cert: /path")
+		d.report(under(path, "key"), "has no cert; add cert: /path")
 	case t.Cert != "":
 		d.pair(path, t)
 	}
@@ -114,17 +114,17 @@ func (d *document) tls(path []any, t *TLS) {
 func (d *document) pair(path []any, t *TLS) {
 	cert, certErr := readfile.Whole(t.Cert, pemMax)
 	if certErr != nil {
-		d.say(under(path, "cert"), "comes from the file %s, %s", t.Cert, reason(certErr))
+		d.report(under(path, "cert"), "comes from the file %s, %s", t.Cert, reason(certErr))
 	}
 	key, keyErr := readPrivate(t.Key, pemMax)
 	if keyErr != nil {
-		d.say(under(path, "key"), "%v", keyErr)
+		d.report(under(path, "key"), "%v", keyErr)
 	}
 	if certErr != nil || keyErr != nil {
 		return
 	}
 	if _, err := tls.X509KeyPair(cert, key); err != nil {
-		d.say(under(path, "key"), "comes from the file %s, which is not the key of the certificate in %s; name a pair in PEM form", t.Key, t.Cert)
+		d.report(under(path, "key"), "comes from the file %s, which is not the key of the certificate in %s; name a pair in PEM form", t.Key, t.Cert)
 	}
 }
 
@@ -134,7 +134,7 @@ func (d *document) http(h *HTTP) {
 		d.listener(under(path, "listen"), h.Listen, "127.0.0.1:8080")
 	}
 	if isAddress(h.Listen) && !isLoopback(h.Listen) && len(h.Users) == 0 {
-		d.say(under(path, "listen"), "is %s, which other machines can reach, and no user is configured, so anyone could open the pages; "+
+		d.report(under(path, "listen"), "is %s, which other machines can reach, and no user is configured, so anyone could open the pages; "+
 			"add one under http.users, or write 127.0.0.1", h.Listen)
 	}
 	seen := map[string]bool{}
@@ -143,7 +143,7 @@ func (d *document) http(h *HTTP) {
 		here := under(path, "users", i)
 		d.once(seen, "user", u.Name, under(here, "name"), "choose another name")
 		if strings.Contains(u.Name, ":") {
-			d.say(under(here, "name"), "contains a colon, which ends the name in HTTP's basic auth; choose another name")
+			d.report(under(here, "name"), "contains a colon, which ends the name in HTTP's basic auth; choose another name")
 		}
 		d.secret(under(here, "password"), &u.Password)
 	}
@@ -151,7 +151,7 @@ func (d *document) http(h *HTTP) {
 
 func (d *document) listener(path []any, address, example string) {
 	if !isAddress(address) {
-		d.say(path, "is %s, which is not an address; write host and port, as in %s", shortened(address), example)
+		d.report(path, "is %s, which is not an address; write host and port, as in %s", shortened(address), example)
 	}
 }
 

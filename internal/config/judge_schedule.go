@@ -10,9 +10,9 @@ import (
 
 func (d *document) schedule(path []any, s *Schedule, c *Config) {
 	if s.Zone == "Local" {
-		d.say(under(path, "zone"), "is Local, which differs between machines; write an IANA name, as in Asia/Shanghai or UTC")
+		d.report(under(path, "zone"), "is Local, which differs between machines; write an IANA name, as in Asia/Shanghai or UTC")
 	} else if _, err := time.LoadLocation(s.Zone); err != nil {
-		d.say(under(path, "zone"), "is %s, which is not a time zone; write an IANA name, as in Asia/Shanghai or UTC", shortened(s.Zone))
+		d.report(under(path, "zone"), "is %s, which is not a time zone; write an IANA name, as in Asia/Shanghai or UTC", shortened(s.Zone))
 	}
 	d.cron(under(path, "cron"), s)
 	if s.Roster != "" {
@@ -30,21 +30,21 @@ func (d *document) cron(path []any, s *Schedule) {
 	case len(fields) == 0:
 		return // already reported
 	case strings.HasPrefix(s.Cron, "@"):
-		d.say(path, "is %s, a short form that is not supported; %s", shortened(s.Cron), form)
+		d.report(path, "is %s, a short form that is not supported; %s", shortened(s.Cron), form)
 		return
 	case strings.Contains(fields[0], "TZ="):
-		d.say(path, "names a time zone; write it under zone")
+		d.report(path, "names a time zone; write it under zone")
 		return
 	case len(fields) != 5:
-		d.say(path, "is %q, which has %d fields instead of five; %s", s.Cron, len(fields), form)
+		d.report(path, "is %q, which has %d fields instead of five; %s", s.Cron, len(fields), form)
 		return
 	}
 	parsed, err := cron.ParseStandard(s.Cron)
 	switch {
 	case err != nil:
-		d.say(path, "is %q: %v; %s", s.Cron, err, form)
+		d.report(path, "is %q: %v; %s", s.Cron, err, form)
 	case parsed.Next(time.Unix(0, 0).UTC()).IsZero():
-		d.say(path, "is %q, a day that does not exist; %s", s.Cron, form)
+		d.report(path, "is %q, a day that does not exist; %s", s.Cron, form)
 	}
 }
 
@@ -52,20 +52,20 @@ func (d *document) roster(path []any, file string, c *Config) {
 	info, err := os.Stat(file)
 	switch {
 	case err != nil:
-		d.say(path, "is the file %s, %s", file, reason(err))
+		d.report(path, "is the file %s, %s", file, reason(err))
 		return
 	case !info.Mode().IsRegular():
-		d.say(path, "is %s, which is not a file; name a CSV file", file)
+		d.report(path, "is %s, which is not a file; name a CSV file", file)
 		return
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		d.say(path, "is the file %s, %s", file, reason(err))
+		d.report(path, "is the file %s, %s", file, reason(err))
 		return
 	}
 	_ = f.Close() // opened only for reading
 	if !c.anyPlatform(func(p Platform) bool { return p.NicknameMax > 0 }) {
-		d.say(path, "contains nicknames, but no tenant of this file is on DingTalk; add one, or sync courses instead")
+		d.report(path, "contains nicknames, but no tenant of this file is on DingTalk; add one, or sync courses instead")
 	}
 }
 
@@ -73,14 +73,14 @@ func (d *document) courses(path []any, courses *Courses, c *Config) {
 	named := func(t *Tenant) bool { return t.Name == courses.Tenant }
 	switch tenant := under(path, "tenant"); {
 	case !c.anyTenant(named):
-		d.say(tenant, "is %s, but this file has no tenant with that name; %s", shortened(courses.Tenant), c.schools())
+		d.report(tenant, "is %s, but this file has no tenant with that name; %s", shortened(courses.Tenant), c.schools())
 	case !c.anyTenant(func(t *Tenant) bool { return named(t) && t.DingTalk == nil }):
-		d.say(tenant, "is %s, which is on DingTalk, but courses exist only on ClassIn; %s", courses.Tenant, c.schools())
+		d.report(tenant, "is %s, which is on DingTalk, but courses exist only on ClassIn; %s", courses.Tenant, c.schools())
 	}
 	seen := map[string]bool{}
 	for i, id := range courses.IDs {
 		if id != "" && seen[id] {
-			d.say(under(path, "ids", i), "names course %s twice; remove one", id)
+			d.report(under(path, "ids", i), "names course %s twice; remove one", id)
 		}
 		seen[id] = true
 	}

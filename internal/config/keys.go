@@ -12,7 +12,7 @@ type key struct {
 	enum     []string // allowed values
 	pattern  string   // regular expression for a text, or for each text of a list
 	min, max int      // bounds of a number (never below 0) or of a list's length; max 0: none
-	says     string   // the pattern in plain words
+	rule     string   // the pattern in plain words
 	eg       string   // example for advice
 	doc      string   // for a key: cell of a table. For a section: a paragraph
 }
@@ -71,18 +71,18 @@ var keys = []key{
 	{path: "dead_letters.keep", def: "0s", doc: "older dead letters are discarded with their archived tasks, checked every hour: 24h or more, e.g. `8760h` for a year. `0s`: never; a person handles each. Workers of one Redis should have the same value: the shortest applies"},
 
 	{path: "egress", doc: "The address that DingTalk sees, and what DingTalk lets through from one address over all tenants. An address that sends more is [banned for five minutes](https://open.dingtalk.com/document/development/how-to-process-api-throttling-on-the-dingtalk-server)."},
-	{path: "egress.name", def: "default", pattern: namePattern, says: nameWords, doc: "as that of an organisation. Workers that share an outgoing address must use the same name, and share one count; workers with another address need another name"},
+	{path: "egress.name", def: "default", pattern: namePattern, rule: nameWords, doc: "as that of an organisation. Workers that share an outgoing address must use the same name, and share one count; workers with another address need another name"},
 	{path: "egress.calls", def: "10000", min: 1, doc: "calls in any window of the length `per`, 1 or more. Lower it if other programs use the same address"},
 	{path: "egress.per", def: "20s", doc: "length of the window, 100 ms to 1 h, with at least one call in 8 s"},
 
 	{path: "organisations", required: true, min: 1, doc: "At least one. An organisation is a DingTalk corp or a ClassIn school, or both under one name."},
-	{path: "organisations[].name", required: true, eg: `lakeside`, pattern: namePattern, says: nameWords, doc: "1 to 39 of `a-z`, `0-9` and `-`, not beginning with `-`. It is part of the keys in Redis: another name means other records"},
+	{path: "organisations[].name", required: true, eg: `lakeside`, pattern: namePattern, rule: nameWords, doc: "1 to 39 of `a-z`, `0-9` and `-`, not beginning with `-`. It is part of the keys in Redis: another name means other records"},
 	{path: "organisations[].quota", doc: "The metered calls that DingTalk grants the organisation in a calendar month (Asia/Shanghai), over all of its tenants. ClassIn's calls are not metered. When the edition was upgraded, raise `calls`: a reload (SIGHUP) of one worker takes it over at once, for all."},
 	{path: "organisations[].quota.calls", def: "5000", max: 1_000_000_000, doc: "calls per month; the default is the standard edition's number. `0`: counted, but not bounded"},
 	{path: "organisations[].quota.warn", def: "80", min: 1, max: 100, doc: "the percentage of `calls` from which a warning is given, 1 to 100"},
 	{path: "organisations[].quota.reserve", def: "10", max: 50, doc: "the percentage of `calls` that is reserved for urgent tasks, 0 to 50"},
 	{path: "organisations[].tenants", required: true, min: 1, doc: "At least one. A tenant is one set of credentials: exactly one of `dingtalk` and `classin`. Two tenants of one app (or SID) are rejected, because the platform counts their calls together."},
-	{path: "organisations[].tenants[].name", required: true, eg: `lakeside-dingtalk`, pattern: namePattern, says: nameWords, doc: "as that of an organisation, and unique in the file. Queues are named after it: another name means other queues"},
+	{path: "organisations[].tenants[].name", required: true, eg: `lakeside-dingtalk`, pattern: namePattern, rule: nameWords, doc: "as that of an organisation, and unique in the file. Queues are named after it: another name means other queues"},
 
 	{path: "organisations[].tenants[].dingtalk", one: "platform", doc: "An internal app. Both addresses belong to the region of the app, `.com` or `.io`; its credentials are unknown in the other. The limits' default is what the standard edition allows an app at each API ([call frequency](https://open.dingtalk.com/document/development/call-frequency-limit))."},
 	{path: "organisations[].tenants[].dingtalk.api", required: true, eg: `https://api.dingtalk.io`, doc: "the newer host, `https://api.dingtalk.io` or `.com`. Plain http is accepted for a loopback address only"},
@@ -99,7 +99,7 @@ var keys = []key{
 
 	{path: "organisations[].tenants[].classin", one: "platform", doc: "A school's API access. ClassIn documents no rate; the defaults of the limits are careful."},
 	{path: "organisations[].tenants[].classin.base_url", def: "https://api.eeo.cn", doc: "ClassIn's host"},
-	{path: "organisations[].tenants[].classin.sid", required: true, eg: `"1234567"`, pattern: sidPattern, says: sidWords, doc: "the school's number: digits, in quotes, as ClassIn shows it"},
+	{path: "organisations[].tenants[].classin.sid", required: true, eg: `"1234567"`, pattern: sidPattern, rule: sidWords, doc: "the school's number: digits, in quotes, as ClassIn shows it"},
 	{path: "organisations[].tenants[].classin.secret", required: true, doc: "the school's secret"},
 	{path: "organisations[].tenants[].classin.timeout", def: "60s", doc: "timeout of one HTTP exchange, 1 s to 2 min. A call renames a whole course"},
 	{path: "organisations[].tenants[].classin.limits"},
@@ -107,13 +107,13 @@ var keys = []key{
 	{path: "organisations[].tenants[].classin.limits.student", def: "{calls: 2, per: 1s}", doc: "of `editSchoolStudent` and `modifyCourseStudentNickName` together: a task makes one call of each"},
 
 	{path: "schedules", doc: "Rosters and courses that are enqueued automatically. Each time is carried out once, for any number of workers. [`worker check`](worker.md) shows the next times."},
-	{path: "schedules[].name", required: true, eg: `nightly`, pattern: namePattern, says: nameWords, doc: "as that of an organisation; each name once"},
+	{path: "schedules[].name", required: true, eg: `nightly`, pattern: namePattern, rule: nameWords, doc: "as that of an organisation; each name once"},
 	{path: "schedules[].cron", required: true, eg: `30 2 * * *`, doc: "five fields: minute, hour, day of the month, month, weekday. `30 2 * * *` is half past two every night; quote it if it begins with `*`"},
 	{path: "schedules[].zone", def: "Asia/Shanghai", doc: "the time zone that the fields are read in, by its IANA name"},
 	{path: "schedules[].roster", one: "work", doc: "a CSV, XLSX or NDJSON file whose rows are enqueued, [as `enqueue bulk` reads it](files.md#how-a-file-is-read). It is read again each time; it must exist when the worker starts"},
 	{path: "schedules[].courses", one: "work", doc: "The courses of a ClassIn tenant, instead of a roster."},
 	{path: "schedules[].courses.tenant", required: true, eg: `lakeside-classin`, doc: "the name of a tenant in this file with `classin`"},
-	{path: "schedules[].courses.ids", required: true, eg: `["561290", "561291"]`, min: 1, pattern: coursePattern, says: courseWords, doc: "course ids, digits; each once"},
+	{path: "schedules[].courses.ids", required: true, eg: `["561290", "561291"]`, min: 1, pattern: coursePattern, rule: courseWords, doc: "course ids, digits; each once"},
 
 	{path: "secret", doc: "A secret is never written into the file. The file contains where to find it, exactly one of:"},
 	{path: "secret.env", one: "source", doc: "the environment variable that contains it; trailing line ends are removed. It cannot change while the worker runs"},

@@ -37,7 +37,7 @@ func Parse(name string, content []byte, getenv func(string) string) (*Config, er
 	if clean := d.shape(d.root, reflect.TypeFor[Config](), nil, ""); clean != nil {
 		if err := clean.Load(cfg); err != nil {
 			// shape has checked the form, so an error here is a defect of rollcall.
-			d.say(nil, "cannot be read because of a fault of rollcall; please report it: %v", err)
+			d.report(nil, "cannot be read because of a fault of rollcall; please report it: %v", err)
 		}
 		d.judge(cfg)
 	}
@@ -63,24 +63,24 @@ func syntaxProblem(err error) Problem {
 	if line := fault.ContextMark.Line; line > 0 && line != p.Line {
 		begins = fmt.Sprintf(" (it begins on line %d)", line)
 	}
-	says := func(part string) bool { return strings.Contains(fault.Message, part) }
+	rule := func(part string) bool { return strings.Contains(fault.Message, part) }
 	switch {
-	case says("no documents"):
+	case rule("no documents"):
 		return Problem{Text: "the file is empty; begin it with organisations:"}
-	case says("found multiple"):
+	case rule("found multiple"):
 		return Problem{Text: "the file contains more than one document; remove everything after the line ---"}
-	case says("mapping values are not allowed"):
+	case rule("mapping values are not allowed"):
 		p.Text = "unexpected colon; check the indentation, and quote a text that contains a colon and a space"
-	case says("unexpected end of stream"):
+	case rule("unexpected end of stream"):
 		p.Text = "a quotation mark is not closed"
 		if begins != "" {
 			p.Line = fault.ContextMark.Line
 		}
-	case says("cannot start any token"):
+	case rule("cannot start any token"):
 		p.Text = "unexpected character; indent with spaces, not tabs, and quote a value that begins with @, % or `"
-	case says("unknown anchor"), says("alphabetic or numeric"):
+	case rule("unknown anchor"), rule("alphabetic or numeric"):
 		p.Text = "a value begins with *, which refers to an anchor that does not exist; quote it if it is a plain text"
-	case says("did not find expected"), says("could not find expected"):
+	case rule("did not find expected"), rule("could not find expected"):
 		p.Text = "a bracket, a colon or the indentation of a line does not match its surroundings" + begins
 	default:
 		p.Text = "the file is not YAML here; check indentation, brackets and quotation marks" + begins

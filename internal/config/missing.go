@@ -31,12 +31,12 @@ func (d *document) oneOfEach(clean *yaml.Node, t reflect.Type, path []any, rule 
 	switch {
 	case len(names) == 0 || len(given) == 1:
 	case len(given) > 1:
-		d.say(path, "has both %s; keep one of them", strings.Join(given, " and "))
+		d.report(path, "has both %s; keep one of them", strings.Join(given, " and "))
 		drop(clean, given[1:])
 	case def != "":
 		put(clean, def, standIn(find(join(rule, def)).def))
 	default:
-		d.say(path, "needs %s; add one of them", strings.Join(names, " or "))
+		d.report(path, "needs %s; add one of them", strings.Join(names, " or "))
 	}
 }
 
@@ -52,7 +52,7 @@ func (d *document) fill(clean *yaml.Node, t reflect.Type, path []any, rule strin
 		k := find(join(rule, name))
 		switch {
 		case k.required:
-			d.sayOnce(under(path, name), "is missing%s", advice(under(path, name), field.Type, k))
+			d.reportOnce(under(path, name), "is missing%s", advice(under(path, name), field.Type, k))
 		case k.one != "":
 		case k.def != "":
 			// Defaults have defaults themselves: a limit's window.

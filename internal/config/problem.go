@@ -44,16 +44,16 @@ type document struct {
 }
 
 // say adds a problem of the value at path. The text continues after the value's name.
-func (d *document) say(path []any, format string, args ...any) {
+func (d *document) report(path []any, format string, args ...any) {
 	if d.silent(path) {
 		return
 	}
-	d.sayOn(d.line(path), path, format, args...)
+	d.reportLine(d.line(path), path, format, args...)
 }
 
 // sayOnce is like say, and suppresses all other problems of that value as consequences.
-func (d *document) sayOnce(path []any, format string, args ...any) {
-	d.say(path, format, args...)
+func (d *document) reportOnce(path []any, format string, args ...any) {
+	d.report(path, format, args...)
 	d.reported = append(d.reported, path)
 }
 
@@ -64,8 +64,8 @@ func (d *document) silent(path []any) bool {
 	})
 }
 
-func (d *document) sayOn(line int, path []any, format string, args ...any) {
-	d.problems = append(d.problems, Problem{Line: line, Text: d.place(path) + " " + fmt.Sprintf(format, args...)})
+func (d *document) reportLine(line int, path []any, format string, args ...any) {
+	d.problems = append(d.problems, Problem{Line: line, Text: d.position(path) + " " + fmt.Sprintf(format, args...)})
 }
 
 // line returns the line of the value at path, or of the nearest existing value around
@@ -112,7 +112,7 @@ func resolve(node *yaml.Node) *yaml.Node {
 
 // place names a value for a person: by the names given in the file rather than by
 // positions.
-func (d *document) place(path []any) string {
+func (d *document) position(path []any) string {
 	subject, rest := "", []string(nil)
 	for i, step := range path {
 		position, listed := step.(int)

@@ -18,7 +18,7 @@ func (d *document) shape(n *yaml.Node, t reflect.Type, path []any, rule string) 
 	n = resolve(n)
 	switch {
 	case t == reflect.TypeFor[Source]() && n.Kind == yaml.ScalarNode:
-		d.sayOnce(path, "is a secret, which must not be written into this file; put it into an environment variable "+
+		d.reportOnce(path, "is a secret, which must not be written into this file; put it into an environment variable "+
 			"and write {env: NAME}, or into a file and write {file: /path}")
 		return nil
 	case t == reflect.TypeFor[Duration]():
@@ -26,7 +26,7 @@ func (d *document) shape(n *yaml.Node, t reflect.Type, path []any, rule string) 
 	case t == reflect.TypeFor[Limits]():
 		return d.limitOrList(n, path)
 	case t == reflect.TypeFor[Limit]() && n.Kind != yaml.MappingNode:
-		d.sayOnce(path, "is %s, but must be a limit; write it as in {calls: 20, per: 1s}", form(n))
+		d.reportOnce(path, "is %s, but must be a limit; write it as in {calls: 20, per: 1s}", form(n))
 		return nil
 	}
 	switch t.Kind() {
@@ -34,7 +34,7 @@ func (d *document) shape(n *yaml.Node, t reflect.Type, path []any, rule string) 
 		return d.shape(n, t.Elem(), path, rule)
 	case reflect.Struct:
 		if n.Kind != yaml.MappingNode {
-			d.sayOnce(path, "is %s, but must have keys: %s", form(n), strings.Join(fieldNames(t), ", "))
+			d.reportOnce(path, "is %s, but must have keys: %s", form(n), strings.Join(fieldNames(t), ", "))
 			return nil
 		}
 		return d.mapping(n, t, path, rule)
@@ -76,7 +76,7 @@ func (d *document) mapping(n *yaml.Node, t reflect.Type, path []any, rule string
 			d.unknown(k, t, path)
 			continue
 		case first[k.Value] > 0:
-			d.sayOn(k.Line, under(path, k.Value), "is given twice, first on line %d; keep one", first[k.Value])
+			d.reportLine(k.Line, under(path, k.Value), "is given twice, first on line %d; keep one", first[k.Value])
 			continue
 		}
 		first[k.Value] = k.Line
@@ -85,7 +85,7 @@ func (d *document) mapping(n *yaml.Node, t reflect.Type, path []any, rule string
 			continue // everything in it is commented out
 		}
 		if v.Tag == "!!null" {
-			d.sayOnce(under(path, k.Value), "has no value; write one, or remove the key")
+			d.reportOnce(under(path, k.Value), "has no value; write one, or remove the key")
 			continue
 		}
 		if value := d.shape(v, field.Type, under(path, k.Value), join(rule, k.Value)); value != nil {
@@ -112,15 +112,15 @@ func (d *document) limitOrList(n *yaml.Node, path []any) *yaml.Node {
 
 func (d *document) list(n *yaml.Node, t reflect.Type, path []any, rule string) *yaml.Node {
 	if n.Kind != yaml.SequenceNode {
-		d.sayOnce(path, "is %s, but must be a list; begin each entry with \"- \"", form(n))
+		d.reportOnce(path, "is %s, but must be a list; begin each entry with \"- \"", form(n))
 		return nil
 	}
 	switch k := find(rule); {
 	case len(n.Content) < k.min:
-		d.sayOnce(path, "is an empty list; add at least one entry")
+		d.reportOnce(path, "is an empty list; add at least one entry")
 		return nil
 	case k.max > 0 && len(n.Content) > k.max:
-		d.sayOnce(path, "has %d entries; keep at most %d", len(n.Content), k.max)
+		d.reportOnce(path, "has %d entries; keep at most %d", len(n.Content), k.max)
 		return nil
 	}
 	clean := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Line: n.Line}
@@ -144,7 +144,7 @@ func (d *document) list(n *yaml.Node, t reflect.Type, path []any, rule string) *
 
 func (d *document) scalar(n *yaml.Node, t reflect.Type, path []any, k key) *yaml.Node {
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
-		d.sayOnce(path, "is %s, but must be a single value", form(n))
+		d.reportOnce(path, "is %s, but must be a single value", form(n))
 		return nil
 	}
 	clean := &yaml.Node{Kind: yaml.ScalarNode, Value: n.Value, Line: n.Line}
@@ -152,7 +152,7 @@ func (d *document) scalar(n *yaml.Node, t reflect.Type, path []any, k key) *yaml
 	case reflect.Bool:
 		clean.Tag = "!!bool"
 		if n.Value != "true" && n.Value != "false" {
-			d.sayOnce(path, "must be true or false")
+			d.reportOnce(path, "must be true or false")
 			return nil
 		}
 	case reflect.Int:
@@ -160,13 +160,13 @@ func (d *document) scalar(n *yaml.Node, t reflect.Type, path []any, k key) *yaml
 		number, err := strconv.Atoi(n.Value)
 		switch {
 		case err != nil:
-			d.sayOnce(path, "is %s; write a whole number", shortened(n.Value))
+			d.reportOnce(path, "is %s; write a whole number", shortened(n.Value))
 			return nil
 		case k.max > 0 && (number < k.min || number > k.max):
-			d.sayOnce(path, "is %d; it must be %d to %d", number, k.min, k.max)
+			d.reportOnce(path, "is %d; it must be %d to %d", number, k.min, k.max)
 			return nil
 		case number < k.min:
-			d.sayOnce(path, "is %d; it must be at least %d", number, k.min)
+			d.reportOnce(path, "is %d; it must be at least %d", number, k.min)
 			return nil
 		}
 		clean.Value = strconv.Itoa(number) // YAML would parse 010 as 8
@@ -175,13 +175,13 @@ func (d *document) scalar(n *yaml.Node, t reflect.Type, path []any, k key) *yaml
 		clean.Style = yaml.DoubleQuotedStyle
 		switch {
 		case len(k.enum) > 0 && !slices.Contains(k.enum, n.Value):
-			d.sayOnce(path, "is %s; it must be one of %s", shortened(n.Value), strings.Join(k.enum, ", "))
+			d.reportOnce(path, "is %s; it must be one of %s", shortened(n.Value), strings.Join(k.enum, ", "))
 			return nil
 		case k.pattern != "" && !regexp.MustCompile(k.pattern).MatchString(n.Value):
-			d.sayOnce(path, "is %q; it must be %s", n.Value, k.says)
+			d.reportOnce(path, "is %q; it must be %s", n.Value, k.rule)
 			return nil
 		case strings.TrimSpace(n.Value) == "":
-			d.sayOnce(path, "is empty%s", cmp.Or(example(path, k), "; write a value, or remove the key"))
+			d.reportOnce(path, "is empty%s", cmp.Or(example(path, k), "; write a value, or remove the key"))
 			return nil
 		}
 	}
@@ -190,11 +190,11 @@ func (d *document) scalar(n *yaml.Node, t reflect.Type, path []any, k key) *yaml
 
 func (d *document) duration(n *yaml.Node, path []any) *yaml.Node {
 	if n.Kind != yaml.ScalarNode {
-		d.sayOnce(path, "is %s, but must be a length of time; write it as in 15s, 500ms or 2m", form(n))
+		d.reportOnce(path, "is %s, but must be a length of time; write it as in 15s, 500ms or 2m", form(n))
 		return nil
 	}
 	if err := new(Duration).UnmarshalText([]byte(n.Value)); err != nil {
-		d.sayOnce(path, "%v", err)
+		d.reportOnce(path, "%v", err)
 		return nil
 	}
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: n.Value, Line: n.Line}

@@ -61,7 +61,7 @@ func (t Tenant) takenOver(other Tenant) Tenant {
 
 // sameRedis reports whether a password belongs to the same user of the same servers.
 func sameRedis(a, b Redis) bool {
-	place := func(r Redis) string {
+	position := func(r Redis) string {
 		parts := []string{r.URL, r.Embedded, r.Username}
 		if r.Sentinel != nil {
 			parts = append(parts, "sentinel", r.Sentinel.Master)
@@ -72,7 +72,7 @@ func sameRedis(a, b Redis) bool {
 		}
 		return strings.Join(parts, "\n")
 	}
-	return place(a) == place(b)
+	return position(a) == position(b)
 }
 
 // rotated reports whether a running worker can apply another value of a secret:

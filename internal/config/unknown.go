@@ -12,21 +12,21 @@ func (d *document) unknown(k *yaml.Node, t reflect.Type, path []any) {
 	switch {
 	case t == reflect.TypeFor[Source]():
 		// The key itself may be the secret.
-		d.sayOn(k.Line, path, "has a key other than env and file; write {env: NAME} or {file: /path}")
+		d.reportLine(k.Line, path, "has a key other than env and file; write {env: NAME} or {file: /path}")
 		d.reported = append(d.reported, path)
 		return
 	case k.Tag == "!!merge":
-		d.sayOn(k.Line, path, "uses <<, which is not supported; write the keys out, or give a whole value by *name")
+		d.reportLine(k.Line, path, "uses <<, which is not supported; write the keys out, or give a whole value by *name")
 		return
 	}
 	names := fieldNames(t)
 	known := "the keys here are " + strings.Join(names, ", ")
 	if i := slices.IndexFunc(names, func(name string) bool { return alike(name, k.Value) }); i >= 0 {
 		known = "did you mean " + names[i] + "?"
-	} else if places := elsewhere(k.Value); len(places) == 1 || len(places) == 2 {
-		known = "it belongs under " + strings.Join(places, " or ") + "; check the indentation"
+	} else if positions := elsewhere(k.Value); len(positions) == 1 || len(positions) == 2 {
+		known = "it belongs under " + strings.Join(positions, " or ") + "; check the indentation"
 	}
-	d.sayOn(k.Line, path, "has an unknown key %s; %s", shortened(k.Value), known)
+	d.reportLine(k.Line, path, "has an unknown key %s; %s", shortened(k.Value), known)
 }
 
 // alike finds near misses: appKey, app-key, tenant, rediss.

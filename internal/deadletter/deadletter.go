@@ -45,40 +45,40 @@ func (f Filter) lane(name string) bool {
 	return (f.Tenant == "" || f.Tenant == tenant) && (f.Kind == "" || string(f.Kind) == kind)
 }
 
-// Desk finds, replays and discards dead letters. Its methods are safe for concurrent
+// Service finds, replays and discards dead letters. Its methods are safe for concurrent
 // use.
-type Desk struct {
+type Service struct {
 	rdb    redis.UniversalClient
 	ledger *ledger.Ledger
 	client *enqueue.Client
 }
 
-// New returns a Desk. The caller closes both clients. Without client nothing can be
+// New returns a Service. The caller closes both clients. Without client nothing can be
 // replayed.
-func New(rdb redis.UniversalClient, client *enqueue.Client) *Desk {
-	return &Desk{rdb: rdb, ledger: ledger.New(rdb), client: client}
+func New(rdb redis.UniversalClient, client *enqueue.Client) *Service {
+	return &Service{rdb: rdb, ledger: ledger.New(rdb), client: client}
 }
 
 // Cause is a group of dead letters with one class and code.
 type Cause struct {
 	Class, Code string
-	Letters     int64
+	DeadLetters int64
 	Lanes       []string // sorted
-	Newest      time.Time
+	Latest      time.Time
 	Todo        string
 }
 
 // Causes counts the dead letters by cause, the most frequent first. Cost: a few round
 // trips per cause and lane, for any number of dead letters; with Run set, it reads them
 // all.
-func (d *Desk) Causes(ctx context.Context, f Filter) ([]Cause, error) {
-	heaps, err := d.heaps(ctx, f)
+func (d *Service) Causes(ctx context.Context, f Filter) ([]Cause, error) {
+	heaps, err := d.selections(ctx, f)
 	if err != nil {
 		return nil, err
 	}
 	at := map[[2]string]*Cause{}
 	for _, h := range heaps {
-		if h.letters == 0 {
+		if h.deadLetters == 0 {
 			continue
 		}
 		id := [2]string{h.Class, h.Code}
@@ -87,11 +87,11 @@ func (d *Desk) Causes(ctx context.Context, f Filter) ([]Cause, error) {
 			c = &Cause{Class: h.Class, Code: h.Code}
 			at[id] = c
 		}
-		c.Letters += h.letters
+		c.DeadLetters += h.deadLetters
 		c.Lanes = append(c.Lanes, h.Lane)
-		err := d.pages(ctx, h, 1, func(newest []ledger.Letter) (bool, error) {
-			if newest[0].Last.After(c.Newest) {
-				c.Newest, c.Todo = newest[0].Last, cmp.Or(newest[0].Todo, Advice(c.Class))
+		err := d.pages(ctx, h, 1, func(latest []ledger.DeadLetter) (bool, error) {
+			if latest[0].Last.After(c.Latest) {
+				c.Latest, c.Todo = latest[0].Last, cmp.Or(latest[0].Todo, Advice(c.Class))
 			}
 			return false, nil
 		})
@@ -104,23 +104,23 @@ func (d *Desk) Causes(ctx context.Context, f Filter) ([]Cause, error) {
 		causes = append(causes, *c)
 	}
 	slices.SortFunc(causes, func(x, y Cause) int {
-		return cmp.Or(cmp.Compare(y.Letters, x.Letters), cmp.Compare(x.Class, y.Class), cmp.Compare(x.Code, y.Code))
+		return cmp.Or(cmp.Compare(y.DeadLetters, x.DeadLetters), cmp.Compare(x.Class, y.Class), cmp.Compare(x.Code, y.Code))
 	})
 	return causes, nil
 }
 
-// heap is the dead letters of one lane and cause.
-type heap struct {
-	ledger.Letters
+// selection is the dead letters of one lane and cause.
+type selection struct {
+	ledger.DeadLetterFilter
 
-	run     string // only those of this run; empty: all
-	letters int64
+	run         string // only those of this run; empty: all
+	deadLetters int64
 }
 
 // heaps returns the heaps that a filter selects, each with its count. It reads only the
 // indexes, unless Run is set.
-func (d *Desk) heaps(ctx context.Context, f Filter) ([]heap, error) {
-	lanes, err := d.ledger.BuriedLanes(ctx)
+func (d *Service) selections(ctx context.Context, f Filter) ([]selection, error) {
+	lanes, err := d.ledger.DeadLetterLanes(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -132,27 +132,27 @@ func (d *Desk) heaps(ctx context.Context, f Filter) ([]heap, error) {
 	if err != nil {
 		return nil, err
 	}
-	var heaps []heap
+	var heaps []selection
 	for _, lane := range lanes {
 		for _, c := range counts[lane] {
 			if f.Class != "" && f.Class != c.Class || f.Code != "" && f.Code != c.Code {
 				continue
 			}
-			h := heap{run: f.Run, letters: c.Letters, Letters: ledger.Letters{
+			h := selection{run: f.Run, deadLetters: c.DeadLetters, DeadLetterFilter: ledger.DeadLetterFilter{
 				Lane: lane, ByCause: true, Class: c.Class, Code: c.Code, Since: f.Since, Until: f.Until,
 			}}
 			switch {
 			case f.Run != "":
-				h.letters = 0
-				err := d.pages(ctx, h, page, func(letters []ledger.Letter) (bool, error) {
-					h.letters += int64(len(letters))
+				h.deadLetters = 0
+				err := d.pages(ctx, h, page, func(dead []ledger.DeadLetter) (bool, error) {
+					h.deadLetters += int64(len(dead))
 					return true, nil
 				})
 				if err != nil {
 					return nil, err
 				}
 			case !f.Since.IsZero() || !f.Until.IsZero():
-				if h.letters, err = d.ledger.DeadCount(ctx, h.Letters); err != nil {
+				if h.deadLetters, err = d.ledger.DeadCount(ctx, h.DeadLetterFilter); err != nil {
 					return nil, err
 				}
 			}
@@ -163,50 +163,50 @@ func (d *Desk) heaps(ctx context.Context, f Filter) ([]heap, error) {
 }
 
 // Count returns how many dead letters a filter selects.
-func (d *Desk) Count(ctx context.Context, f Filter) (int64, error) {
-	heaps, err := d.heaps(ctx, f)
+func (d *Service) Count(ctx context.Context, f Filter) (int64, error) {
+	heaps, err := d.selections(ctx, f)
 	var n int64
 	for _, h := range heaps {
-		n += h.letters
+		n += h.deadLetters
 	}
 	return n, err
 }
 
-// Newest returns the n newest dead letters that a filter selects, newest first. At most
+// Latest returns the n newest dead letters that a filter selects, newest first. At most
 // 2n and a page are in memory.
-func (d *Desk) Newest(ctx context.Context, f Filter, n int) ([]ledger.Letter, error) {
-	heaps, err := d.heaps(ctx, f)
+func (d *Service) Latest(ctx context.Context, f Filter, n int) ([]ledger.DeadLetter, error) {
+	heaps, err := d.selections(ctx, f)
 	if err != nil {
 		return nil, err
 	}
-	var newest []ledger.Letter
+	var latest []ledger.DeadLetter
 	for _, h := range heaps {
 		left := n
-		err := d.pages(ctx, h, page, func(letters []ledger.Letter) (bool, error) {
-			letters = letters[:min(len(letters), left)]
-			left -= len(letters)
-			newest = append(newest, letters...)
+		err := d.pages(ctx, h, page, func(dead []ledger.DeadLetter) (bool, error) {
+			dead = dead[:min(len(dead), left)]
+			left -= len(dead)
+			latest = append(latest, dead...)
 			return left > 0, nil
 		})
 		if err != nil {
 			return nil, err
 		}
-		slices.SortStableFunc(newest, func(x, y ledger.Letter) int { return y.Last.Compare(x.Last) })
-		newest = slices.Clip(newest[:min(len(newest), n)])
+		slices.SortStableFunc(latest, func(x, y ledger.DeadLetter) int { return y.Last.Compare(x.Last) })
+		latest = slices.Clip(latest[:min(len(latest), n)])
 	}
-	return newest, nil
+	return latest, nil
 }
 
 // Each calls do with the dead letters that a filter selects, a page at a time, by lane
 // and cause, newest first. do may remove dead letters without affecting the order.
 // Tasks that die in the meantime are not included. It ends with the first error of do.
-func (d *Desk) Each(ctx context.Context, f Filter, do func([]ledger.Letter) error) error {
-	heaps, err := d.heaps(ctx, f)
+func (d *Service) Each(ctx context.Context, f Filter, do func([]ledger.DeadLetter) error) error {
+	heaps, err := d.selections(ctx, f)
 	if err != nil {
 		return err
 	}
 	for _, h := range heaps {
-		err := d.pages(ctx, h, page, func(letters []ledger.Letter) (bool, error) { return true, do(letters) })
+		err := d.pages(ctx, h, page, func(dead []ledger.DeadLetter) (bool, error) { return true, do(dead) })
 		if err != nil {
 			return err
 		}
@@ -215,21 +215,21 @@ func (d *Desk) Each(ctx context.Context, f Filter, do func([]ledger.Letter) erro
 }
 
 // pages calls do with the dead letters of a heap, at most n at a time and at least one.
-func (d *Desk) pages(ctx context.Context, h heap, n int, do func([]ledger.Letter) (more bool, err error)) error {
+func (d *Service) pages(ctx context.Context, h selection, n int, do func([]ledger.DeadLetter) (more bool, err error)) error {
 	if h.run != "" {
 		n = page // most belong to other runs
 	}
 	var from ledger.Cursor
 	for {
-		letters, next, err := d.ledger.DeadPage(ctx, h.Letters, from, n)
+		dead, next, err := d.ledger.DeadPage(ctx, h.DeadLetterFilter, from, n)
 		if err != nil {
 			return err
 		}
 		if h.run != "" {
-			letters = slices.DeleteFunc(letters, func(l ledger.Letter) bool { return l.Run != h.run })
+			dead = slices.DeleteFunc(dead, func(l ledger.DeadLetter) bool { return l.Run != h.run })
 		}
-		if len(letters) > 0 {
-			more, err := do(letters)
+		if len(dead) > 0 {
+			more, err := do(dead)
 			if err != nil || !more {
 				return err
 			}
@@ -251,31 +251,31 @@ func (e *MissingError) Error() string {
 
 // Find returns the dead letter of a task, or a *MissingError. Cost: one round trip per
 // lane.
-func (d *Desk) Find(ctx context.Context, id string) (ledger.Letter, error) {
-	lanes, err := d.ledger.BuriedLanes(ctx)
+func (d *Service) Find(ctx context.Context, id string) (ledger.DeadLetter, error) {
+	lanes, err := d.ledger.DeadLetterLanes(ctx)
 	if err != nil {
-		return ledger.Letter{}, err
+		return ledger.DeadLetter{}, err
 	}
 	for _, lane := range lanes {
-		letter, found, err := d.ledger.Letter(ctx, lane, id)
+		dead, found, err := d.ledger.DeadLetter(ctx, lane, id)
 		if err != nil || found {
-			return letter, err
+			return dead, err
 		}
 	}
-	return ledger.Letter{}, &MissingError{ID: id}
+	return ledger.DeadLetter{}, &MissingError{ID: id}
 }
 
 // Closed returns the n newest automatically closed dead letters, newest first, of the
 // lanes that a filter selects. Of the rest of the filter only Class, Code and the times
 // apply.
-func (d *Desk) Closed(ctx context.Context, f Filter, n int) ([]ledger.ClosedLetter, error) {
-	lanes, err := d.ledger.BuriedLanes(ctx)
+func (d *Service) Closed(ctx context.Context, f Filter, n int) ([]ledger.ClosedDeadLetter, error) {
+	lanes, err := d.ledger.DeadLetterLanes(ctx)
 	if err != nil {
 		return nil, err
 	}
 	lanes = slices.DeleteFunc(lanes, func(name string) bool { return !f.lane(name) })
-	all, err := d.ledger.ClosedLetters(ctx, closedRead, lanes...)
-	all = slices.DeleteFunc(all, func(c ledger.ClosedLetter) bool {
+	all, err := d.ledger.ClosedDeadLetters(ctx, closedRead, lanes...)
+	all = slices.DeleteFunc(all, func(c ledger.ClosedDeadLetter) bool {
 		return f.Class != "" && f.Class != c.Class || f.Code != "" && f.Code != c.Code ||
 			c.Last.Before(f.Since) || !f.Until.IsZero() && c.Last.After(f.Until)
 	})

@@ -27,12 +27,12 @@ import (
 
 var died = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 
-// office is a Desk with its Redis and clients.
+// office is a Service with its Redis and clients.
 type office struct {
 	t         *testing.T
 	rdb       redis.UniversalClient
 	ledger    *ledger.Ledger
-	desk      *deadletter.Desk
+	service   *deadletter.Service
 	asynq     *asynq.Client
 	inspector *asynq.Inspector
 }
@@ -55,13 +55,13 @@ func open(t *testing.T, s *redistest.Server) *office {
 	}
 	t.Cleanup(func() { client.Close() })
 	return &office{
-		t: t, rdb: rdb, ledger: ledger.New(rdb), desk: deadletter.New(rdb, client),
+		t: t, rdb: rdb, ledger: ledger.New(rdb), service: deadletter.New(rdb, client),
 		asynq: asynq.NewClientFromRedisClient(rdb), inspector: asynq.NewInspectorFromRedisClient(rdb),
 	}
 }
 
-// letter returns the dead letter of a nickname task of a tenant.
-func letter(t *testing.T, tenant, id string, second int, class, code string) ledger.Letter {
+// record returns the dead letter of a nickname task of a tenant.
+func record(t *testing.T, tenant, id string, second int, class, code string) ledger.DeadLetter {
 	t.Helper()
 	typename, payload, err := kinds.Encode(tasks.NicknameSync{Tenant: tenant, ChatID: "c1", UserID: id, Nickname: "N"}, int64(second)+1)
 	if err != nil {
@@ -72,22 +72,22 @@ func letter(t *testing.T, tenant, id string, second int, class, code string) led
 		run = "night"
 	}
 	at := died.Add(time.Duration(second) * time.Second)
-	return ledger.Letter{
+	return ledger.DeadLetter{
 		ID: id, Lane: tenant + ".nickname", Tenant: tenant, Kind: "nickname", Organisation: "lakeside", Type: typename, Payload: payload,
 		Run: run, Row: second, Target: "c1/" + id, Revision: int64(second) + 1, Class: class, Code: code, Cause: class, First: at, Last: at,
 	}
 }
 
 // adds writes dead letters whose tasks asynq has archived.
-func (o *office) adds(letters ...ledger.Letter) {
+func (o *office) adds(dead ...ledger.DeadLetter) {
 	o.t.Helper()
-	for _, l := range letters {
+	for _, l := range dead {
 		queue := l.Lane
 		_, err := o.asynq.Enqueue(asynq.NewTask(l.Type, l.Payload), asynq.Queue(queue), asynq.TaskID(l.ID))
 		if err := errors.Join(err, o.inspector.ArchiveTask(queue, l.ID)); err != nil {
 			o.t.Fatal(err)
 		}
-		if _, err := o.ledger.Bury(o.t.Context(), l); err != nil {
+		if _, err := o.ledger.AddDeadLetter(o.t.Context(), l); err != nil {
 			o.t.Fatal(err)
 		}
 	}
@@ -97,8 +97,8 @@ func (o *office) adds(letters ...ledger.Letter) {
 func (o *office) left(f deadletter.Filter) []string {
 	o.t.Helper()
 	var ids []string
-	err := o.desk.Each(o.t.Context(), f, func(letters []ledger.Letter) error {
-		for _, l := range letters {
+	err := o.service.Each(o.t.Context(), f, func(dead []ledger.DeadLetter) error {
+		for _, l := range dead {
 			ids = append(ids, l.ID)
 		}
 		return nil
@@ -126,7 +126,7 @@ func (o *office) wantState(id, want string) {
 func outcomes(settled []deadletter.Settled) map[string]deadletter.Outcome {
 	out := map[string]deadletter.Outcome{}
 	for _, s := range settled {
-		out[s.Letter.ID] = s.Outcome
+		out[s.DeadLetter.ID] = s.Outcome
 	}
 	return out
 }
@@ -136,8 +136,8 @@ func TestAFilterSelectsByEachOfItsFields(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		o := open(t, s)
 		o.adds(
-			letter(t, "dt", "a", 0, "rejected", "1"), letter(t, "dt", "b", 1, "busy", ""), letter(t, "dt", "c", 2, "rejected", "2"),
-			letter(t, "ci", "d", 3, "rejected", "1"),
+			record(t, "dt", "a", 0, "rejected", "1"), record(t, "dt", "b", 1, "busy", ""), record(t, "dt", "c", 2, "rejected", "2"),
+			record(t, "ci", "d", 3, "rejected", "1"),
 		)
 		for name, row := range map[string]struct {
 			filter deadletter.Filter
@@ -160,25 +160,25 @@ func TestAFilterSelectsByEachOfItsFields(t *testing.T) {
 			if diff := cmp.Diff(row.want, o.left(row.filter), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", name, diff)
 			}
-			if n, err := o.desk.Count(t.Context(), row.filter); err != nil || n != int64(len(row.want)) {
+			if n, err := o.service.Count(t.Context(), row.filter); err != nil || n != int64(len(row.want)) {
 				t.Errorf("%s: %d are counted, %v", name, n, err)
 			}
 		}
-		newest, err := o.desk.Newest(t.Context(), deadletter.Filter{}, 3)
-		if err != nil || len(newest) != 3 || newest[0].ID != "d" || newest[1].ID != "c" || newest[2].ID != "b" {
-			t.Errorf("the newest: %+v, %v", newest, err)
+		latest, err := o.service.Latest(t.Context(), deadletter.Filter{}, 3)
+		if err != nil || len(latest) != 3 || latest[0].ID != "d" || latest[1].ID != "c" || latest[2].ID != "b" {
+			t.Errorf("the newest: %+v, %v", latest, err)
 		}
-		if newest, err := o.desk.Newest(t.Context(), deadletter.Filter{Run: "night"}, 1); err != nil || len(newest) != 1 || newest[0].ID != "d" {
-			t.Errorf("the newest of the run: %+v, %v", newest, err)
+		if latest, err := o.service.Latest(t.Context(), deadletter.Filter{Run: "night"}, 1); err != nil || len(latest) != 1 || latest[0].ID != "d" {
+			t.Errorf("the newest of the run: %+v, %v", latest, err)
 		}
-		if causes, err := o.desk.Causes(t.Context(), deadletter.Filter{Run: "night"}); err != nil || len(causes) != 1 || causes[0].Letters != 2 {
+		if causes, err := o.service.Causes(t.Context(), deadletter.Filter{Run: "night"}); err != nil || len(causes) != 1 || causes[0].DeadLetters != 2 {
 			t.Errorf("causes of the run: %+v, %v", causes, err)
 		}
-		causes, err := o.desk.Causes(t.Context(), deadletter.Filter{})
+		causes, err := o.service.Causes(t.Context(), deadletter.Filter{})
 		want := []deadletter.Cause{
-			{Class: "rejected", Code: "1", Letters: 2, Lanes: []string{"ci.nickname", "dt.nickname"}, Newest: died.Add(3 * time.Second), Todo: deadletter.Advice("rejected")},
-			{Class: "busy", Letters: 1, Lanes: []string{"dt.nickname"}, Newest: died.Add(time.Second), Todo: deadletter.Advice("busy")},
-			{Class: "rejected", Code: "2", Letters: 1, Lanes: []string{"dt.nickname"}, Newest: died.Add(2 * time.Second), Todo: deadletter.Advice("rejected")},
+			{Class: "rejected", Code: "1", DeadLetters: 2, Lanes: []string{"ci.nickname", "dt.nickname"}, Latest: died.Add(3 * time.Second), Todo: deadletter.Advice("rejected")},
+			{Class: "busy", DeadLetters: 1, Lanes: []string{"dt.nickname"}, Latest: died.Add(time.Second), Todo: deadletter.Advice("busy")},
+			{Class: "rejected", Code: "2", DeadLetters: 1, Lanes: []string{"dt.nickname"}, Latest: died.Add(2 * time.Second), Todo: deadletter.Advice("rejected")},
 		}
 		if diff := cmp.Diff(want, causes); diff != "" || err != nil {
 			t.Errorf("causes: %v (-want +got):\n%s", err, diff)
@@ -190,10 +190,10 @@ func TestAReplayStoresTheTaskBeforeItRemovesTheDeadLetter(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		o := open(t, s)
-		one := letter(t, "dt", "a", 0, "busy", "")
+		one := record(t, "dt", "a", 0, "busy", "")
 		o.adds(one)
-		got := o.desk.Replay(t.Context(), []ledger.Letter{one})
-		if diff := cmp.Diff([]deadletter.Settled{{Letter: one, Outcome: deadletter.Replayed, TaskID: "a~1"}}, got); diff != "" {
+		got := o.service.Replay(t.Context(), []ledger.DeadLetter{one})
+		if diff := cmp.Diff([]deadletter.Settled{{DeadLetter: one, Outcome: deadletter.Replayed, TaskID: "a~1"}}, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		o.wantLeft()
@@ -201,7 +201,7 @@ func TestAReplayStoresTheTaskBeforeItRemovesTheDeadLetter(t *testing.T) {
 		o.wantState("a~1", "pending")
 		// A person who read the dead letter before gets the same result: nothing is
 		// stored twice.
-		if again := o.desk.Replay(t.Context(), []ledger.Letter{one}); again[0].Outcome != deadletter.Replayed || again[0].TaskID != "a~1" {
+		if again := o.service.Replay(t.Context(), []ledger.DeadLetter{one}); again[0].Outcome != deadletter.Replayed || again[0].TaskID != "a~1" {
 			t.Errorf("again: %+v", again)
 		}
 		if n := o.rdb.LLen(t.Context(), backlog.Key("dt.nickname", "pending")).Val(); n != 1 {
@@ -241,7 +241,7 @@ func TestAFailedReplayCanBeRepeated(t *testing.T) {
 			t.Parallel()
 			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 				o := open(t, s)
-				one := letter(t, "dt", "a", 0, "busy", "")
+				one := record(t, "dt", "a", 0, "busy", "")
 				o.adds(one)
 				hook := &cutting{mark: mark}
 				hook.left.Store(1)
@@ -252,12 +252,12 @@ func TestAFailedReplayCanBeRepeated(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer client.Close()
-				desk := deadletter.New(rdb, client)
-				if got := desk.Replay(t.Context(), []ledger.Letter{one})[0]; got.Outcome != deadletter.Failed || got.Err == nil {
+				service := deadletter.New(rdb, client)
+				if got := service.Replay(t.Context(), []ledger.DeadLetter{one})[0]; got.Outcome != deadletter.Failed || got.Err == nil {
 					t.Fatalf("%+v", got)
 				}
 				o.wantLeft("a")
-				if got := desk.Replay(t.Context(), []ledger.Letter{one})[0]; got.Outcome != deadletter.Replayed {
+				if got := service.Replay(t.Context(), []ledger.DeadLetter{one})[0]; got.Outcome != deadletter.Replayed {
 					t.Errorf("again: %+v", got)
 				}
 				o.wantLeft()
@@ -273,18 +273,18 @@ func TestADiscardRemovesTheArchivedTaskAndTheDeadLetterAndWritesAnEvent(t *testi
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		o := open(t, s)
-		one, other := letter(t, "dt", "a", 0, "rejected", "1"), letter(t, "dt", "b", 1, "rejected", "2")
+		one, other := record(t, "dt", "a", 0, "rejected", "1"), record(t, "dt", "b", 1, "rejected", "2")
 		o.adds(one, other)
-		settled := o.desk.Discard(t.Context(), []ledger.Letter{one})
+		settled := o.service.Discard(t.Context(), []ledger.DeadLetter{one})
 		if settled[0].Outcome != deadletter.Discarded {
 			t.Fatalf("%+v", settled)
 		}
 		o.wantLeft("b")
 		o.wantState("a", "")
 		o.wantState("b", "archived")
-		tally := deadletter.Tally{}
-		tally.Add(settled)
-		if err := o.desk.Note(t.Context(), deadletter.Discarded, tally, "left", "bob"); err != nil {
+		counts := deadletter.Counts{}
+		counts.Add(settled)
+		if err := o.service.Note(t.Context(), deadletter.Discarded, counts, "left", "bob"); err != nil {
 			t.Fatal(err)
 		}
 		events, err := o.rdb.XRange(t.Context(), hold.Events, "-", "+").Result()
@@ -304,8 +304,8 @@ func TestATaskThatIsNoLongerArchivedIsNotChanged(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		o := open(t, s)
-		for _, act := range []func(context.Context, []ledger.Letter) []deadletter.Settled{o.desk.Replay, o.desk.Discard} {
-			run, active, gone := letter(t, "dt", "run", 0, "busy", ""), letter(t, "dt", "active", 0, "busy", ""), letter(t, "dt", "deleted", 0, "busy", "")
+		for _, act := range []func(context.Context, []ledger.DeadLetter) []deadletter.Settled{o.service.Replay, o.service.Discard} {
+			run, active, gone := record(t, "dt", "run", 0, "busy", ""), record(t, "dt", "active", 0, "busy", ""), record(t, "dt", "deleted", 0, "busy", "")
 			o.adds(run, active, gone)
 			err := errors.Join(o.inspector.RunTask("dt.nickname", "run"), o.inspector.DeleteTask("dt.nickname", "deleted"),
 				o.rdb.ZRem(t.Context(), backlog.Key("dt.nickname", "archived"), "active").Err(),
@@ -313,13 +313,13 @@ func TestATaskThatIsNoLongerArchivedIsNotChanged(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := outcomes(act(t.Context(), []ledger.Letter{run, active, gone}))
+			got := outcomes(act(t.Context(), []ledger.DeadLetter{run, active, gone}))
 			if got["run"] != deadletter.Underway || got["active"] != deadletter.Refused || got["deleted"] != deadletter.Replayed && got["deleted"] != deadletter.Discarded {
 				t.Errorf("%v", got)
 			}
 			o.wantLeft("active")
 			o.wantState("run", "pending")
-			if _, err := o.ledger.Unbury(t.Context(), "dt.nickname", "active"); err != nil {
+			if _, err := o.ledger.RemoveDeadLetters(t.Context(), "dt.nickname", "active"); err != nil {
 				t.Fatal(err)
 			}
 			o.rdb.Del(t.Context(), backlog.Key("dt.nickname", "t:active"), backlog.Key("dt.nickname", "t:run"), backlog.Key("dt.nickname", "pending"))
@@ -331,21 +331,21 @@ func TestAnUnreadableDeadLetterIsNeitherReplayedNorDiscarded(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		o := open(t, s)
-		o.adds(letter(t, "dt", "a", 0, "busy", ""))
+		o.adds(record(t, "dt", "a", 0, "busy", ""))
 		if err := o.rdb.HSet(t.Context(), "rollcall:{dt.nickname}:dead:letters", "a", "of 2031").Err(); err != nil {
 			t.Fatal(err)
 		}
-		found, err := o.desk.Find(t.Context(), "a")
+		found, err := o.service.Find(t.Context(), "a")
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, settled := range [][]deadletter.Settled{o.desk.Replay(t.Context(), []ledger.Letter{found}), o.desk.Discard(t.Context(), []ledger.Letter{found})} {
+		for _, settled := range [][]deadletter.Settled{o.service.Replay(t.Context(), []ledger.DeadLetter{found}), o.service.Discard(t.Context(), []ledger.DeadLetter{found})} {
 			if settled[0].Outcome != deadletter.Refused {
 				t.Errorf("%+v", settled)
 			}
 		}
 		o.wantLeft("a")
-		_, err = o.desk.Find(t.Context(), "missing")
+		_, err = o.service.Find(t.Context(), "missing")
 		if _, ok := errors.AsType[*deadletter.MissingError](err); !ok {
 			t.Errorf("Find() of an unknown id: %v", err)
 		}

@@ -12,18 +12,18 @@ import (
 // and returns how many there were. A page of them is in memory at a time. A dead letter
 // that cannot be discarded, because its task is running or Redis failed, is left for
 // the next call.
-func (d *Desk) Expire(ctx context.Context, before time.Time, reason, by string) (int, error) {
-	tally := Tally{}
-	failed := d.Each(ctx, Filter{Until: before}, func(letters []ledger.Letter) error {
-		tally.Add(d.Discard(ctx, letters))
+func (d *Service) Expire(ctx context.Context, before time.Time, reason, by string) (int, error) {
+	counts := Counts{}
+	failed := d.Each(ctx, Filter{Until: before}, func(dead []ledger.DeadLetter) error {
+		counts.Add(d.Discard(ctx, dead))
 		return ctx.Err()
 	})
 	n := 0
-	for _, count := range tally {
+	for _, count := range counts {
 		n += count
 	}
 	if n > 0 {
-		failed = errors.Join(failed, d.Note(ctx, Discarded, tally, reason, by))
+		failed = errors.Join(failed, d.Note(ctx, Discarded, counts, reason, by))
 	}
 	return n, failed
 }

@@ -13,10 +13,10 @@ func TestExpiredDeadLettersAreDiscardedWithAnEvent(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		o := open(t, s)
 		o.adds(
-			letter(t, "dt", "a", 0, "rejected", "1"), letter(t, "dt", "b", 1, "rejected", "2"), letter(t, "ci", "c", 2, "rejected", "1"),
-			letter(t, "dt", "d", 3, "rejected", "1"),
+			record(t, "dt", "a", 0, "rejected", "1"), record(t, "dt", "b", 1, "rejected", "2"), record(t, "ci", "c", 2, "rejected", "1"),
+			record(t, "dt", "d", 3, "rejected", "1"),
 		)
-		n, err := o.desk.Expire(t.Context(), died.Add(2*time.Second), "too old", "worker")
+		n, err := o.service.Expire(t.Context(), died.Add(2*time.Second), "too old", "worker")
 		if n != 3 || err != nil {
 			t.Fatalf("%d went, %v; want 3", n, err)
 		}
@@ -33,7 +33,7 @@ func TestExpiredDeadLettersAreDiscardedWithAnEvent(t *testing.T) {
 				t.Errorf("event: %v", e.Values)
 			}
 		}
-		if n, err := o.desk.Expire(t.Context(), died.Add(2*time.Second), "too old", "worker"); n != 0 || err != nil {
+		if n, err := o.service.Expire(t.Context(), died.Add(2*time.Second), "too old", "worker"); n != 0 || err != nil {
 			t.Errorf("again: %d went, %v", n, err)
 		}
 	})

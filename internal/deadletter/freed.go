@@ -42,32 +42,32 @@ type Freed struct {
 // A dead letter is replayed at most three times, within seven days of the death, and
 // never if the user has a newer change, an unknown outcome or a lock. Cost: one round
 // trip if there is nothing to do; otherwise one per dead letter and those of Replay.
-func (d *Desk) ReplayFreed(ctx context.Context, f Freed, now time.Time) (n int, considered time.Time, err error) {
+func (d *Service) ReplayFreed(ctx context.Context, f Freed, now time.Time) (n int, considered time.Time, err error) {
 	after := f.After
 	changed, err := d.ledger.LastChanged(ctx, f.Organisation, string(tasks.KindID))
 	if err != nil || !changed.After(after) || now.Before(changed.Add(FreedAfter)) {
 		return 0, after, err
 	}
-	tally := Tally{}
-	h := heap{Letters: ledger.Letters{
+	counts := Counts{}
+	h := selection{DeadLetterFilter: ledger.DeadLetterFilter{
 		Lane: f.Tenant + "." + string(tasks.KindID), ByCause: true, Class: f.Class, Code: f.Code,
 		// A dead letter of an attempt that was running when the ID became free counts,
 		// too.
 		Since: now.Add(-freedFor), Until: changed.Add(FreedAfter),
 	}}
-	err = d.pages(ctx, h, page, func(letters []ledger.Letter) (bool, error) {
-		var due []ledger.Letter
-		for _, letter := range letters {
-			replay, err := d.mayBeFree(ctx, letter, f.Organisation, now)
+	err = d.pages(ctx, h, page, func(dead []ledger.DeadLetter) (bool, error) {
+		var due []ledger.DeadLetter
+		for _, dead := range dead {
+			replay, err := d.mayBeFree(ctx, dead, f.Organisation, now)
 			if err != nil {
 				return false, err
 			}
 			if replay {
-				due = append(due, letter)
+				due = append(due, dead)
 			}
 		}
 		settled := d.Replay(ctx, due)
-		tally.Add(settled)
+		counts.Add(settled)
 		var failed error
 		for _, s := range settled {
 			if s.Outcome == Failed {
@@ -76,13 +76,13 @@ func (d *Desk) ReplayFreed(ctx context.Context, f Freed, now time.Time) (n int, 
 		}
 		return failed == nil, failed
 	})
-	for _, replayed := range tally {
+	for _, replayed := range counts {
 		n += replayed
 	}
 	if n > 0 {
 		reason := fmt.Sprintf("another ID of the organisation was changed at %s, so the wanted ID may have become free; sent again",
 			changed.UTC().Format("2006-01-02 15:04:05 UTC"))
-		err = errors.Join(err, d.Note(ctx, Replayed, tally, reason, f.By))
+		err = errors.Join(err, d.Note(ctx, Replayed, counts, reason, f.By))
 	}
 	if err != nil {
 		return n, after, err
@@ -92,9 +92,9 @@ func (d *Desk) ReplayFreed(ctx context.Context, f Freed, now time.Time) (n int, 
 
 // mayBeFree reports whether a dead letter of a taken ID is to be replayed. Cost: one
 // round trip.
-func (d *Desk) mayBeFree(ctx context.Context, letter ledger.Letter, organisation string, now time.Time) (bool, error) {
-	task, meta, err := kinds.Decode(letter.Type, letter.Payload)
-	if err != nil || replays(letter.ID) >= freedTries {
+func (d *Service) mayBeFree(ctx context.Context, dead ledger.DeadLetter, organisation string, now time.Time) (bool, error) {
+	task, meta, err := kinds.Decode(dead.Type, dead.Payload)
+	if err != nil || replays(dead.ID) >= freedTries {
 		return false, nil //nolint:nilerr // a dead letter without a readable task is left to a person
 	}
 	target, fields := kinds.Change(task, organisation)
@@ -104,7 +104,7 @@ func (d *Desk) mayBeFree(ctx context.Context, letter ledger.Letter, organisation
 	}
 	for _, f := range fields {
 		s := record.Fields[f.Name]
-		if s.Newest > meta.Revision || s.Applied >= meta.Revision || s.Doubt != 0 || s.Lock != nil && s.Lock.Until.After(now) {
+		if s.Latest > meta.Revision || s.Applied >= meta.Revision || s.Unknown != 0 || s.Lock != nil && s.Lock.Until.After(now) {
 			return false, nil
 		}
 	}

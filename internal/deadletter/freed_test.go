@@ -16,14 +16,14 @@ const changes = "dt.id"
 
 // wants returns the dead letter of an ID change that died at a time because the ID was
 // taken.
-func (o *office) wants(id, user, wanted string, at time.Time) ledger.Letter {
+func (o *office) wants(id, user, wanted string, at time.Time) ledger.DeadLetter {
 	o.t.Helper()
 	const revision = 2
 	typename, payload, err := kinds.Encode(tasks.IDChange{Tenant: "dt", UserID: user, DingTalkID: wanted}, revision)
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	return ledger.Letter{
+	return ledger.DeadLetter{
 		ID: id, Lane: changes, Tenant: "dt", Kind: "id", Organisation: "lakeside", Type: typename, Payload: payload, Target: user,
 		Revision: revision, Class: "rejected", Code: "incorrect.reserved", Cause: "rejected", First: at, Last: at,
 	}
@@ -38,7 +38,7 @@ func (o *office) changesID(user, id string) time.Time {
 		o.t.Fatal(err)
 	}
 	mark.Intend(id)
-	if err := mark.Gate(o.t.Context()); err != nil {
+	if err := mark.Check(o.t.Context()); err != nil {
 		o.t.Fatal(err)
 	}
 	if err := mark.Settle(o.t.Context(), "r", false, nil); err != nil {
@@ -54,7 +54,7 @@ func (o *office) changesID(user, id string) time.Time {
 // frees runs ReplayFreed, and returns how many dead letters it replayed.
 func (o *office) frees(after, now time.Time) (int, time.Time) {
 	o.t.Helper()
-	n, looked, err := o.desk.ReplayFreed(o.t.Context(), deadletter.Freed{
+	n, looked, err := o.service.ReplayFreed(o.t.Context(), deadletter.Freed{
 		Organisation: "lakeside", Tenant: "dt", Class: "rejected", Code: "incorrect.reserved", After: after, By: "worker-1",
 	}, now)
 	if err != nil {
@@ -107,14 +107,14 @@ func TestATakenIDIsNotTriedAgainIfAnotherSendWouldBeWrong(t *testing.T) {
 		o := open(t, s)
 		began := time.Now()
 		before := began.Add(-time.Minute)
-		letters := []ledger.Letter{
+		dead := []ledger.DeadLetter{
 			o.wants("corrected", "corrected", "alice01", before),
 			o.wants("locked", "locked", "alice01", before),
 			o.wants("often~3", "often", "alice01", before),
 			o.wants("later", "later", "alice01", began.Add(2*deadletter.FreedAfter)),
 			o.wants("due~2", "due", "alice01", before),
 		}
-		o.adds(letters...)
+		o.adds(dead...)
 		newer := tasks.IDChange{Tenant: "dt", UserID: "corrected", DingTalkID: "alice09"}
 		target, fields := kinds.Change(newer, "lakeside")
 		typename, payload, err := kinds.Encode(newer, 3)
@@ -122,7 +122,7 @@ func TestATakenIDIsNotTriedAgainIfAnotherSendWouldBeWrong(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := o.ledger.Stored(t.Context(), ledger.Open{
-			Wish: ledger.Wish{Target: target, Fields: fields, TaskID: "newer"}, Revision: 3, Queue: changes, Type: typename, Payload: payload,
+			Change: ledger.Change{Target: target, Fields: fields, TaskID: "newer"}, Revision: 3, Queue: changes, Type: typename, Payload: payload,
 		}); err != nil {
 			t.Fatal(err)
 		}

@@ -51,7 +51,7 @@ func TestManyLettersAreListedAndReplayedByCauseInBoundedMemory(t *testing.T) {
 	classes := []string{"busy", "rejected"}
 	start, empty := time.Now(), o.used()
 	for i := range n {
-		if _, err := o.ledger.BuryNew(t.Context(), letter(t, "dt", fmt.Sprint("t", i), i/100, classes[i%2], strconv.Itoa(i%5))); err != nil {
+		if _, err := o.ledger.AddDeadLetterOnce(t.Context(), record(t, "dt", fmt.Sprint("t", i), i/100, classes[i%2], strconv.Itoa(i%5))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -61,8 +61,8 @@ func TestManyLettersAreListedAndReplayedByCauseInBoundedMemory(t *testing.T) {
 	h.look()
 	start = time.Now()
 	seen, page := make([]bool, n), 0
-	err := o.desk.Each(t.Context(), deadletter.Filter{}, func(letters []ledger.Letter) error {
-		for _, l := range letters {
+	err := o.service.Each(t.Context(), deadletter.Filter{}, func(dead []ledger.DeadLetter) error {
+		for _, l := range dead {
 			var i int
 			if _, err := fmt.Sscanf(l.ID, "t%d", &i); err != nil || seen[i] {
 				return fmt.Errorf("letter %s: %w, seen before %t", l.ID, err, seen[i])
@@ -85,22 +85,22 @@ func TestManyLettersAreListedAndReplayedByCauseInBoundedMemory(t *testing.T) {
 	t.Logf("read in %v, the heap grew by %d KB", time.Since(start), h.grown()/1024)
 
 	start = time.Now()
-	causes, err := o.desk.Causes(t.Context(), deadletter.Filter{})
+	causes, err := o.service.Causes(t.Context(), deadletter.Filter{})
 	if err != nil || len(causes) != 10 {
 		t.Fatalf("%d causes, %v", len(causes), err)
 	}
-	newest, err := o.desk.Newest(t.Context(), deadletter.Filter{}, 20)
-	if err != nil || len(newest) != 20 {
-		t.Fatalf("%d newest, %v", len(newest), err)
+	latest, err := o.service.Latest(t.Context(), deadletter.Filter{}, 20)
+	if err != nil || len(latest) != 20 {
+		t.Fatalf("%d newest, %v", len(latest), err)
 	}
 	t.Logf("listed by cause, and the newest 20, in %v", time.Since(start))
 
 	start = time.Now()
 	replayed := 0
-	err = o.desk.Each(t.Context(), deadletter.Filter{Class: "busy"}, func(letters []ledger.Letter) error {
-		for _, one := range o.desk.Replay(t.Context(), letters) {
+	err = o.service.Each(t.Context(), deadletter.Filter{Class: "busy"}, func(dead []ledger.DeadLetter) error {
+		for _, one := range o.service.Replay(t.Context(), dead) {
 			if one.Outcome != deadletter.Replayed {
-				return fmt.Errorf("%s: %s: %w", one.Letter.ID, one.Outcome, one.Err)
+				return fmt.Errorf("%s: %s: %w", one.DeadLetter.ID, one.Outcome, one.Err)
 			}
 			replayed++
 		}
@@ -112,7 +112,7 @@ func TestManyLettersAreListedAndReplayedByCauseInBoundedMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	left, err := o.desk.Count(t.Context(), deadletter.Filter{})
+	left, err := o.service.Count(t.Context(), deadletter.Filter{})
 	pending := o.rdb.LLen(t.Context(), backlog.Key("dt.nickname", "pending")).Val()
 	if err != nil || replayed != (n+1)/2 || left != int64(n/2) || pending != int64(replayed) {
 		t.Errorf("%d replayed, %d pending, %d letters left, %v", replayed, pending, left, err)

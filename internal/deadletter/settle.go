@@ -33,10 +33,10 @@ const (
 
 // Settled is a dead letter and the result for it.
 type Settled struct {
-	Letter  ledger.Letter
-	Outcome Outcome
-	TaskID  string // id of the task that replaces it
-	Err     error  // for Refused and Failed
+	DeadLetter ledger.DeadLetter
+	Outcome    Outcome
+	TaskID     string // id of the task that replaces it
+	Err        error  // for Refused and Failed
 }
 
 // ActiveError reports that a dead letter's task is running: it was delivered again, or
@@ -50,35 +50,35 @@ func (e *ActiveError) Error() string {
 
 // Replay stores tasks again unchanged, with their old revisions, and then removes their
 // dead letters. If it fails in between, it can be repeated.
-func (d *Desk) Replay(ctx context.Context, letters []ledger.Letter) []Settled {
-	return d.settle(ctx, letters, func(letter ledger.Letter) Settled {
-		return d.restore(ctx, letter, func(again enqueue.Previous) tasks.Result { return d.client.Replay(ctx, again) })
+func (d *Service) Replay(ctx context.Context, dead []ledger.DeadLetter) []Settled {
+	return d.settle(ctx, dead, func(dead ledger.DeadLetter) Settled {
+		return d.restore(ctx, dead, func(again enqueue.Previous) tasks.Result { return d.client.Replay(ctx, again) })
 	})
 }
 
 // Replace stores a corrected task in place of a dead letter's, with a new revision.
-func (d *Desk) Replace(ctx context.Context, letter ledger.Letter, task tasks.Task) Settled {
-	return d.settle(ctx, []ledger.Letter{letter}, func(letter ledger.Letter) Settled {
-		return d.restore(ctx, letter, func(again enqueue.Previous) tasks.Result { return d.client.Replace(ctx, again, task) })
+func (d *Service) Replace(ctx context.Context, dead ledger.DeadLetter, task tasks.Task) Settled {
+	return d.settle(ctx, []ledger.DeadLetter{dead}, func(dead ledger.DeadLetter) Settled {
+		return d.restore(ctx, dead, func(again enqueue.Previous) tasks.Result { return d.client.Replace(ctx, again, task) })
 	})[0]
 }
 
 // Discard removes dead letters and their archived tasks.
-func (d *Desk) Discard(ctx context.Context, letters []ledger.Letter) []Settled {
-	return d.settle(ctx, letters, func(letter ledger.Letter) Settled {
-		if letter.Class == ledger.Unreadable {
-			return Settled{Letter: letter, Outcome: Refused, Err: errUnreadable}
+func (d *Service) Discard(ctx context.Context, dead []ledger.DeadLetter) []Settled {
+	return d.settle(ctx, dead, func(dead ledger.DeadLetter) Settled {
+		if dead.Class == ledger.Unreadable {
+			return Settled{DeadLetter: dead, Outcome: Refused, Err: errUnreadable}
 		}
-		state, err := backlog.Unarchive(ctx, d.rdb, queue(letter), letter.ID)
+		state, err := backlog.Unarchive(ctx, d.rdb, queue(dead), dead.ID)
 		switch {
 		case err != nil:
-			return Settled{Letter: letter, Outcome: Failed, Err: err}
+			return Settled{DeadLetter: dead, Outcome: Failed, Err: err}
 		case state == "active":
-			return Settled{Letter: letter, Outcome: Refused, Err: &ActiveError{ID: letter.ID}}
+			return Settled{DeadLetter: dead, Outcome: Refused, Err: &ActiveError{ID: dead.ID}}
 		case putBack(state):
-			return Settled{Letter: letter, Outcome: Underway, TaskID: letter.ID}
+			return Settled{DeadLetter: dead, Outcome: Underway, TaskID: dead.ID}
 		}
-		return Settled{Letter: letter, Outcome: Discarded}
+		return Settled{DeadLetter: dead, Outcome: Discarded}
 	})
 }
 
@@ -86,27 +86,27 @@ var errUnreadable = errors.New("the dead letter was written by a newer version o
 
 // restore stores a task before it removes anything. It removes the archived task before
 // the dead letter: otherwise a worker that sweeps the archive would write the dead
-// letter again.
-func (d *Desk) restore(ctx context.Context, letter ledger.Letter, store func(enqueue.Previous) tasks.Result) Settled {
-	if letter.Class == ledger.Unreadable {
-		return Settled{Letter: letter, Outcome: Refused, Err: errUnreadable}
+// record again.
+func (d *Service) restore(ctx context.Context, dead ledger.DeadLetter, store func(enqueue.Previous) tasks.Result) Settled {
+	if dead.Class == ledger.Unreadable {
+		return Settled{DeadLetter: dead, Outcome: Refused, Err: errUnreadable}
 	}
-	s := Settled{Letter: letter, Outcome: Failed}
-	state, err := backlog.State(ctx, d.rdb, queue(letter), letter.ID)
+	s := Settled{DeadLetter: dead, Outcome: Failed}
+	state, err := backlog.State(ctx, d.rdb, queue(dead), dead.ID)
 	switch {
 	case err != nil:
 		s.Err = err
 		return s
 	case state == "active":
-		s.Outcome, s.Err = Refused, &ActiveError{ID: letter.ID}
+		s.Outcome, s.Err = Refused, &ActiveError{ID: dead.ID}
 		return s
 	case putBack(state):
-		s.Outcome, s.TaskID = Underway, letter.ID
+		s.Outcome, s.TaskID = Underway, dead.ID
 		return s
 	}
 	result := store(enqueue.Previous{
-		TaskID: letter.ID, Tenant: letter.Tenant, Kind: tasks.Kind(letter.Kind), Urgent: letter.Urgent, Key: letter.Key,
-		Run: letter.Run, Row: letter.Row, Type: letter.Type, Payload: letter.Payload,
+		TaskID: dead.ID, Tenant: dead.Tenant, Kind: tasks.Kind(dead.Kind), Urgent: dead.Urgent, Key: dead.Key,
+		Run: dead.Run, Row: dead.Row, Type: dead.Type, Payload: dead.Payload,
 	})
 	s.TaskID, s.Err = result.TaskID, result.Err
 	switch result.Outcome {
@@ -117,8 +117,8 @@ func (d *Desk) restore(ctx context.Context, letter ledger.Letter, store func(enq
 		return s
 	case tasks.Stored, tasks.AlreadyThere, tasks.Outdated: // Outdated does not occur without a source
 	}
-	if _, err := backlog.Unarchive(ctx, d.rdb, queue(letter), letter.ID); err != nil {
-		s.Err = fmt.Errorf("task %s is stored as %s, but its dead letter could not be removed; safe to retry: %w", letter.ID, s.TaskID, err)
+	if _, err := backlog.Unarchive(ctx, d.rdb, queue(dead), dead.ID); err != nil {
+		s.Err = fmt.Errorf("task %s is stored as %s, but its dead letter could not be removed; safe to retry: %w", dead.ID, s.TaskID, err)
 		return s
 	}
 	s.Outcome = Replayed
@@ -135,23 +135,23 @@ func putBack(state string) bool {
 	return false
 }
 
-func queue(letter ledger.Letter) string {
-	return registry.Queue(letter.Tenant, tasks.Kind(letter.Kind), letter.Urgent)
+func queue(dead ledger.DeadLetter) string {
+	return registry.Queue(dead.Tenant, tasks.Kind(dead.Kind), dead.Urgent)
 }
 
 // settle processes dead letters concurrently, and then removes those that are done.
-func (d *Desk) settle(ctx context.Context, letters []ledger.Letter, do func(ledger.Letter) Settled) []Settled {
-	settled := make([]Settled, len(letters))
+func (d *Service) settle(ctx context.Context, dead []ledger.DeadLetter, do func(ledger.DeadLetter) Settled) []Settled {
+	settled := make([]Settled, len(dead))
 	next := make(chan int)
 	var workers sync.WaitGroup
-	for range min(together, len(letters)) {
+	for range min(together, len(dead)) {
 		workers.Go(func() {
 			for i := range next {
-				settled[i] = do(letters[i])
+				settled[i] = do(dead[i])
 			}
 		})
 	}
-	for i := range letters {
+	for i := range dead {
 		next <- i
 	}
 	close(next)
@@ -160,14 +160,14 @@ func (d *Desk) settle(ctx context.Context, letters []ledger.Letter, do func(ledg
 	over := map[string][]string{}
 	for _, s := range settled {
 		if s.over() {
-			over[s.Letter.Lane] = append(over[s.Letter.Lane], s.Letter.ID)
+			over[s.DeadLetter.Lane] = append(over[s.DeadLetter.Lane], s.DeadLetter.ID)
 		}
 	}
 	for lane, ids := range over {
-		if _, err := d.ledger.Unbury(ctx, lane, ids...); err != nil {
+		if _, err := d.ledger.RemoveDeadLetters(ctx, lane, ids...); err != nil {
 			for i := range settled {
-				if settled[i].over() && settled[i].Letter.Lane == lane {
-					settled[i].Outcome, settled[i].Err = Failed, fmt.Errorf("task %s is done, but its dead letter could not be removed; safe to retry: %w", settled[i].Letter.ID, err)
+				if settled[i].over() && settled[i].DeadLetter.Lane == lane {
+					settled[i].Outcome, settled[i].Err = Failed, fmt.Errorf("task %s is done, but its dead letter could not be removed; safe to retry: %w", settled[i].DeadLetter.ID, err)
 				}
 			}
 		}
@@ -182,25 +182,25 @@ func (s Settled) over() bool {
 // noteFor bounds how long the events about what was done may take.
 const noteFor = 5 * time.Second
 
-// Tally counts what was done to dead letters, for the events.
-type Tally map[[2]string]int // lane, class
+// Counts counts what was done to dead letters, for the events.
+type Counts map[[2]string]int // lane, class
 
 // Add counts the replayed or discarded ones.
-func (t Tally) Add(settled []Settled) {
+func (t Counts) Add(settled []Settled) {
 	for _, s := range settled {
 		if s.Outcome == Replayed || s.Outcome == Discarded {
-			t[[2]string{s.Letter.Lane, s.Letter.Class}]++
+			t[[2]string{s.DeadLetter.Lane, s.DeadLetter.Class}]++
 		}
 	}
 }
 
-// Note writes an event for each lane and class of a Tally: who did what to how many,
+// Note writes an event for each lane and class of a Counts: who did what to how many,
 // and why. It does so even if ctx has ended.
-func (d *Desk) Note(ctx context.Context, outcome Outcome, tally Tally, reason, by string) error {
+func (d *Service) Note(ctx context.Context, outcome Outcome, counts Counts, reason, by string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteFor)
 	defer cancel()
 	var failed error
-	for of, n := range tally {
+	for of, n := range counts {
 		what := strconv.Itoa(n) + " letters"
 		if n == 1 {
 			what = "1 letter"
@@ -208,7 +208,7 @@ func (d *Desk) Note(ctx context.Context, outcome Outcome, tally Tally, reason, b
 		if reason != "" {
 			what += ": " + reason
 		}
-		err := hold.Note(ctx, d.rdb, "dead."+string(outcome), hold.Place{Level: hold.Lane, Name: of[0]}, of[1], what, by, "count", strconv.Itoa(n))
+		err := hold.Note(ctx, d.rdb, "dead."+string(outcome), hold.Scope{Level: hold.Lane, Name: of[0]}, of[1], what, by, "count", strconv.Itoa(n))
 		failed = errors.Join(failed, err)
 	}
 	return failed
@@ -216,6 +216,6 @@ func (d *Desk) Note(ctx context.Context, outcome Outcome, tally Tally, reason, b
 
 // State returns the state in asynq of a dead letter's task; "" if asynq does not know
 // it.
-func (d *Desk) State(ctx context.Context, letter ledger.Letter) (string, error) {
-	return backlog.State(ctx, d.rdb, queue(letter), letter.ID)
+func (d *Service) State(ctx context.Context, dead ledger.DeadLetter) (string, error) {
+	return backlog.State(ctx, d.rdb, queue(dead), dead.ID)
 }

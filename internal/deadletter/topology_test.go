@@ -15,7 +15,7 @@ import (
 )
 
 // Dead letters, queues and events are on different nodes; the user of docs/redis.md has
-// the permissions for everything that the Desk does.
+// the permissions for everything that the Service does.
 func TestDeadLettersAreProcessedOnEveryTopology(t *testing.T) {
 	t.Parallel()
 	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
@@ -35,35 +35,35 @@ func TestDeadLettersAreProcessedOnEveryTopology(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := &office{
-			t: t, rdb: rdb, ledger: ledger.New(rdb), desk: deadletter.New(rdb, client),
+			t: t, rdb: rdb, ledger: ledger.New(rdb), service: deadletter.New(rdb, client),
 			asynq: asynq.NewClientFromRedisClient(rdb), inspector: asynq.NewInspectorFromRedisClient(rdb),
 		}
 		for i, tenant := range tenants {
-			o.adds(letter(t, tenant, tenant+"-a", i, "busy", ""), letter(t, tenant, tenant+"-b", i, "rejected", "1"))
+			o.adds(record(t, tenant, tenant+"-a", i, "busy", ""), record(t, tenant, tenant+"-b", i, "rejected", "1"))
 		}
-		causes, err := o.desk.Causes(t.Context(), deadletter.Filter{})
-		if err != nil || len(causes) != 2 || causes[0].Letters != 6 || len(causes[0].Lanes) != 6 {
+		causes, err := o.service.Causes(t.Context(), deadletter.Filter{})
+		if err != nil || len(causes) != 2 || causes[0].DeadLetters != 6 || len(causes[0].Lanes) != 6 {
 			t.Fatalf("%+v, %v", causes, err)
 		}
 		for outcome, class := range map[deadletter.Outcome]string{deadletter.Replayed: "busy", deadletter.Discarded: "rejected"} {
-			tally := deadletter.Tally{}
-			err := o.desk.Each(t.Context(), deadletter.Filter{Class: class}, func(letters []ledger.Letter) error {
-				settled := o.desk.Discard
+			counts := deadletter.Counts{}
+			err := o.service.Each(t.Context(), deadletter.Filter{Class: class}, func(dead []ledger.DeadLetter) error {
+				settled := o.service.Discard
 				if outcome == deadletter.Replayed {
-					settled = o.desk.Replay
+					settled = o.service.Replay
 				}
-				for _, one := range settled(t.Context(), letters) {
+				for _, one := range settled(t.Context(), dead) {
 					if one.Outcome != outcome {
-						t.Errorf("%s: %s, %v", one.Letter.ID, one.Outcome, one.Err)
+						t.Errorf("%s: %s, %v", one.DeadLetter.ID, one.Outcome, one.Err)
 					}
-					tally.Add([]deadletter.Settled{one})
+					counts.Add([]deadletter.Settled{one})
 				}
 				return nil
 			})
-			if err != nil || len(tally) != 6 {
-				t.Fatalf("%d lanes processed, %v", len(tally), err)
+			if err != nil || len(counts) != 6 {
+				t.Fatalf("%d lanes processed, %v", len(counts), err)
 			}
-			if err := o.desk.Note(t.Context(), outcome, tally, "over", "bob"); err != nil {
+			if err := o.service.Note(t.Context(), outcome, counts, "over", "bob"); err != nil {
 				t.Error(err)
 			}
 		}

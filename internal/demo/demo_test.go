@@ -56,7 +56,7 @@ func TestTheSampleIsASchool(t *testing.T) {
 }
 
 func applied(task tasks.Task, revision int64) demo.Outcome {
-	return demo.Outcome{Task: task, Revision: revision, Fate: demo.FateApplied}
+	return demo.Outcome{Task: task, Revision: revision, Result: demo.ResultApplied}
 }
 
 func nick(name string) tasks.NicknameSync {
@@ -84,14 +84,14 @@ func TestTheComparisonFindsEveryDisagreement(t *testing.T) {
 		{"applied and there", with(nickKey, "new"), []demo.Outcome{applied(nick("new"), 1)}, true},
 		{"applied and not there", start, []demo.Outcome{applied(nick("new"), 1)}, false},
 		{"changed but not reported", with(nickKey, "new"), nil, false},
-		{"a dead letter that was applied", with(nickKey, "new"), []demo.Outcome{{Task: nick("new"), Fate: demo.FateDead}}, false},
+		{"a dead letter that was applied", with(nickKey, "new"), []demo.Outcome{{Task: nick("new"), Result: demo.ResultDead}}, false},
 		{"the newest of two", with(nickKey, "new"), []demo.Outcome{applied(nick("new"), 2), applied(nick("old"), 1)}, true},
 		{"the older of two", with(nickKey, "old"), []demo.Outcome{applied(nick("new"), 2), applied(nick("old"), 1)}, false},
-		{"unverified, not there", start, []demo.Outcome{{Task: nick("new"), Fate: demo.FateUnverified}}, true},
-		{"unverified, there", with(nickKey, "new"), []demo.Outcome{{Task: nick("new"), Fate: demo.FateUnverified}}, true},
-		{"unverified, and something else there", with(nickKey, "x"), []demo.Outcome{{Task: nick("new"), Fate: demo.FateUnverified}}, false},
+		{"unverified, not there", start, []demo.Outcome{{Task: nick("new"), Result: demo.ResultUnverified}}, true},
+		{"unverified, there", with(nickKey, "new"), []demo.Outcome{{Task: nick("new"), Result: demo.ResultUnverified}}, true},
+		{"unverified, and something else there", with(nickKey, "x"), []demo.Outcome{{Task: nick("new"), Result: demo.ResultUnverified}}, false},
 		{"another ID than was taken", with("id u005", "lakeside005"), []demo.Outcome{{
-			Task: tasks.IDChange{UserID: "u005", DingTalkID: "lakeside005"}, Fate: demo.FateApplied, Took: "spare00005",
+			Task: tasks.IDChange{UserID: "u005", DingTalkID: "lakeside005"}, Result: demo.ResultApplied, Took: "spare00005",
 		}}, false},
 		{"a student renamed in the console alone", with("student 1446001 console", "new"), []demo.Outcome{
 			applied(tasks.StudentSync{StudentUID: "1446001", Name: "new"}, 1),

@@ -12,25 +12,25 @@ import (
 	"rollcall/tasks"
 )
 
-// Fate is what rollcall says became of a task.
-type Fate string
+// Result is what rollcall says became of a task.
+type Result string
 
 const (
-	// FateApplied means that the platform holds the requested value.
-	FateApplied Fate = "applied"
-	// FateNoCall means that no call was needed: unchanged, superseded, settled.
-	FateNoCall Fate = "no call needed"
-	// FateDead means that it was given up and changed nothing.
-	FateDead Fate = "dead letter"
-	// FateUnverified means that it was given up and may have been applied.
-	FateUnverified Fate = "unverified"
+	// ResultApplied means that the platform holds the requested value.
+	ResultApplied Result = "applied"
+	// ResultNoCall means that no call was needed: unchanged, superseded, settled.
+	ResultNoCall Result = "no call needed"
+	// ResultDead means that it was given up and changed nothing.
+	ResultDead Result = "dead letter"
+	// ResultUnverified means that it was given up and may have been applied.
+	ResultUnverified Result = "unverified"
 )
 
 // Outcome is one task and what rollcall says became of it.
 type Outcome struct {
 	Task     tasks.Task
 	Revision int64
-	Fate     Fate
+	Result   Result
 	Took     string // the ID that was taken, if not the wanted one
 	Cause    string // of a dead letter
 }
@@ -131,12 +131,12 @@ func Disagreements(before, after Believed, outcomes []Outcome) []string {
 	either := map[string]string{}
 	slices.SortStableFunc(outcomes, func(a, b Outcome) int { return cmp.Compare(a.Revision, b.Revision) })
 	for _, o := range outcomes {
-		switch o.Fate {
-		case FateApplied:
+		switch o.Result {
+		case ResultApplied:
 			maps.Copy(expected, wants(o))
-		case FateUnverified:
+		case ResultUnverified:
 			maps.Copy(either, wants(o))
-		case FateNoCall, FateDead:
+		case ResultNoCall, ResultDead:
 		}
 	}
 

@@ -173,7 +173,7 @@ func (b *batch) order() [][]int {
 		tenant, kind := r.Task.Lane()
 		if err := b.unnumbered[r.Options.Run]; err != nil && r.Options.Row == 0 {
 			queue := registry.Queue(tenant, kind, r.Options.Urgent)
-			b.results[i] = placement{key: r.Options.Key, held: reservation{Queue: queue}}.notStored("number the rows of its run", err)
+			b.results[i] = destination{key: r.Options.Key, held: reservation{Queue: queue}}.notStored("number the rows of its run", err)
 			continue
 		}
 		// Which of two tasks with one key is stored must not depend on their speed.

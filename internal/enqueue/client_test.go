@@ -253,10 +253,10 @@ func TestAnImmediateChangeSupersedesEarlierOnesAndAScheduledOneDoesNot(t *testin
 }
 
 // decision returns the ledger's decision for a change, as a worker requests it.
-func decision(t *testing.T, s *redistest.Server, task tasks.NicknameSync, revision int64) ledger.Standing {
+func decision(t *testing.T, s *redistest.Server, task tasks.NicknameSync, revision int64) ledger.Decision {
 	t.Helper()
 	target, fields := kinds.Change(task, "lakeside")
-	mark, standings, err := ledger.New(s.Client(t)).Begin(t.Context(), ledger.Delivery{
+	mark, states, err := ledger.New(s.Client(t)).Begin(t.Context(), ledger.Delivery{
 		TaskID: "asked", Target: target, Revision: revision, Fields: fields,
 	})
 	if err != nil {
@@ -267,7 +267,7 @@ func decision(t *testing.T, s *redistest.Server, task tasks.NicknameSync, revisi
 			t.Fatal(err)
 		}
 	}
-	return standings[0]
+	return states[0]
 }
 
 func TestAQueueThatWasDeletedIsListedAgain(t *testing.T) {

@@ -33,11 +33,11 @@ func (c *Client) Check(ctx context.Context, r tasks.Request) error {
 
 // submission is a request on its way into Redis.
 type submission struct {
-	placement
+	destination
 
 	request  tasks.Request
 	lane     registry.Lane
-	wish     ledger.Wish
+	change   ledger.Change
 	revision int64
 	typename string
 	payload  []byte
@@ -59,7 +59,7 @@ func (c *Client) enter(ctx context.Context, r tasks.Request) *submission {
 		return p
 	}
 	p.lane = lane
-	p.placement = placement{
+	p.destination = destination{
 		tenant: lane.Tenant, key: r.Options.Key,
 		held: reservation{ID: uuid.NewString(), Queue: registry.Queue(lane.Tenant, lane.Kind, r.Options.Urgent)},
 	}
@@ -110,24 +110,24 @@ func (c *Client) admit(ctx context.Context, r tasks.Request) (registry.Lane, err
 	return lane, laneErr
 }
 
-// placement is where a task is stored: its id and queue, and the key that they depend
+// destination is where a task is stored: its id and queue, and the key that they depend
 // on.
-type placement struct {
+type destination struct {
 	tenant, key string
 	held        reservation
 	again       bool // the id is derived from that of a task that was stored before
 }
 
 // shared reports whether other clients may store a task with the same id.
-func (p placement) shared() bool { return p.key != "" || p.again }
+func (p destination) shared() bool { return p.key != "" || p.again }
 
-func (p placement) notStored(step string, err error) tasks.Result {
+func (p destination) notStored(step string, err error) tasks.Result {
 	return tasks.Result{Outcome: tasks.NotStored, Queue: p.held.Queue, Err: &tasks.StoreError{
 		Outcome: tasks.NotStored, Step: step, Queue: p.held.Queue, Keyed: p.key != "", Err: err,
 	}}
 }
 
-func (p placement) notKnown(err error) error {
+func (p destination) notKnown(err error) error {
 	return &tasks.StoreError{
 		Outcome: tasks.NotKnown, Step: "store it",
 		Queue: p.held.Queue, TaskID: p.held.ID, Keyed: p.shared(), Err: err,
@@ -136,16 +136,16 @@ func (p placement) notKnown(err error) error {
 
 // revise takes revisions for submissions, in order.
 func (c *Client) revise(ctx context.Context, submissions []*submission) {
-	wishes := make([]ledger.Wish, len(submissions))
+	changes := make([]ledger.Change, len(submissions))
 	for i, p := range submissions {
 		o := p.request.Options
 		target, fields := kinds.Change(p.request.Task, p.lane.Organisation)
-		p.wish = ledger.Wish{
+		p.change = ledger.Change{
 			Target: target, Fields: fields, TaskID: p.held.ID, Later: o.At.After(c.now()), Source: o.Source, Number: o.Number,
 		}
-		wishes[i] = p.wish
+		changes[i] = p.change
 	}
-	all := c.ledger.Revise(ctx, wishes...)
+	all := c.ledger.Revise(ctx, changes...)
 	for i, p := range submissions {
 		revised := all[i]
 		switch {
@@ -171,7 +171,7 @@ func (c *Client) revise(ctx context.Context, submissions []*submission) {
 // put stores the task of a submission, and updates its key.
 func (c *Client) put(ctx context.Context, p *submission) {
 	o := p.request.Options
-	outcome, inferred, err := c.store.put(ctx, asynq.NewTaskWithHeaders(p.typename, p.payload, kinds.Headers(o)), c.options(o, p.placement))
+	outcome, inferred, err := c.store.put(ctx, asynq.NewTaskWithHeaders(p.typename, p.payload, kinds.Headers(o)), c.options(o, p.destination))
 	if outcome == tasks.AlreadyThere && !p.shared() {
 		// No other client generates this id. A Cluster's client retries a command whose
 		// answer was lost, and then finds its own task.
@@ -210,7 +210,7 @@ func (c *Client) put(ctx context.Context, p *submission) {
 // that has not ended keeps its position: the first revision of an id takes it, and the
 // attempt at the task moves it to the position of the task's own revision.
 func (c *Client) keepsNoPosition(p *submission) bool {
-	return p.wish.Placed() && c.store.over(p.held.Queue, p.held.ID)
+	return p.change.TakesPosition() && c.store.over(p.held.Queue, p.held.ID)
 }
 
 func (p *submission) warn(err error) {
@@ -223,7 +223,7 @@ func (p *submission) warn(err error) {
 func (p *submission) open() ledger.Open {
 	o := p.request.Options
 	open := ledger.Open{
-		Wish: p.wish, Revision: p.revision, Queue: p.held.Queue, Key: o.Key, Type: p.typename, Payload: p.payload,
+		Change: p.change, Revision: p.revision, Queue: p.held.Queue, Key: o.Key, Type: p.typename, Payload: p.payload,
 	}
 	if o.Run != "" {
 		open.Row = ledger.Row{Tenant: p.tenant, Run: o.Run, Row: o.Row}
@@ -242,7 +242,7 @@ func (c *Client) note(ctx context.Context, submissions []*submission) {
 			open = append(open, p.open())
 		}
 		if p.withdraw {
-			_ = c.ledger.Withdraw(ctx, p.wish) // otherwise edits of the chat wait for two minutes
+			_ = c.ledger.Withdraw(ctx, p.change) // otherwise edits of the chat wait for two minutes
 		}
 	}
 	if err := c.ledger.Stored(ctx, open...); err != nil {
@@ -255,7 +255,7 @@ func (c *Client) note(ctx context.Context, submissions []*submission) {
 	}
 }
 
-func (c *Client) options(o tasks.Options, p placement) []asynq.Option {
+func (c *Client) options(o tasks.Options, p destination) []asynq.Option {
 	keep := retention
 	if p.key != "" {
 		keep = tasks.KeyLife

@@ -52,14 +52,14 @@ func (c *Client) Replay(ctx context.Context, again Previous) tasks.Result {
 	}
 	target, fields := kinds.Change(task, lane.Organisation)
 	p := &submission{
-		placement: again.placement(nextID(again.TaskID)), request: r, lane: lane,
+		destination: again.origin(nextID(again.TaskID)), request: r, lane: lane,
 		revision: meta.Revision, typename: again.Type, payload: again.Payload,
 	}
-	p.wish = ledger.Wish{Target: target, Fields: fields, TaskID: p.held.ID}
-	if err := c.ledger.Retake(ctx, p.wish, p.revision); err != nil {
+	p.change = ledger.Change{Target: target, Fields: fields, TaskID: p.held.ID}
+	if err := c.ledger.TakePosition(ctx, p.change, p.revision); err != nil {
 		return p.notStored("take its position in the edit queue", err)
 	}
-	outcome, _, err := c.store.put(ctx, asynq.NewTaskWithHeaders(again.Type, again.Payload, kinds.Headers(r.Options)), c.options(r.Options, p.placement))
+	outcome, _, err := c.store.put(ctx, asynq.NewTaskWithHeaders(again.Type, again.Payload, kinds.Headers(r.Options)), c.options(r.Options, p.destination))
 	p.result = tasks.Result{Outcome: outcome, TaskID: p.held.ID, Queue: p.held.Queue, Revision: meta.Revision}
 	switch outcome {
 	case tasks.NotStored:
@@ -91,7 +91,7 @@ func (c *Client) Replace(ctx context.Context, again Previous, task tasks.Task) t
 	if err != nil {
 		return refused(err)
 	}
-	p := &submission{placement: again.placement(nextID(again.TaskID) + "-" + sum[:8]), request: r, lane: lane}
+	p := &submission{destination: again.origin(nextID(again.TaskID) + "-" + sum[:8]), request: r, lane: lane}
 	c.revise(ctx, []*submission{p})
 	if !p.over {
 		c.put(ctx, p)
@@ -111,8 +111,8 @@ func (a Previous) request(task tasks.Task) tasks.Request {
 	return tasks.Request{Task: task, Options: o}
 }
 
-func (a Previous) placement(id string) placement {
-	return placement{tenant: a.Tenant, again: true, held: reservation{ID: id, Queue: registry.Queue(a.Tenant, a.Kind, a.Urgent)}}
+func (a Previous) origin(id string) destination {
+	return destination{tenant: a.Tenant, again: true, held: reservation{ID: id, Queue: registry.Queue(a.Tenant, a.Kind, a.Urgent)}}
 }
 
 // stays rejects a task for another lane than that of the original.

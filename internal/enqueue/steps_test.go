@@ -31,13 +31,13 @@ func records(t *testing.T, s *redistest.Server, kind tasks.Kind) map[string]ledg
 		t.Fatal(err)
 	}
 	for _, o := range list {
-		open[o.Wish.TaskID] = o
+		open[o.Change.TaskID] = o
 	}
 	return open
 }
 
-// places returns the ids of the open edits of chat1, the next first.
-func places(t *testing.T, s *redistest.Server) []string {
+// destinations returns the ids of the open edits of chat1, the next first.
+func destinations(t *testing.T, s *redistest.Server) []string {
 	t.Helper()
 	target, _ := kinds.Change(edit("u1"), "lakeside")
 	record, err := ledger.New(s.Client(t)).Look(t.Context(), target)
@@ -101,7 +101,7 @@ func TestATaskThatIsStoredCanBeFoundAndStoredAgain(t *testing.T) {
 		info := stored(t, s, result.Queue)[0]
 		target, _ := kinds.Change(nick("u1", "A"), "lakeside")
 		want := ledger.Open{
-			Wish: ledger.Wish{Target: target, TaskID: result.TaskID}, Revision: result.Revision, Queue: result.Queue, Key: "k",
+			Change: ledger.Change{Target: target, TaskID: result.TaskID}, Revision: result.Revision, Queue: result.Queue, Key: "k",
 			Row: ledger.Row{Tenant: tenant, Run: "night-1", Row: 7}, Type: info.Type, Payload: info.Payload,
 		}
 		if diff := cmp.Diff(want, records(t, s, tasks.KindNickname)[result.TaskID]); diff != "" {
@@ -199,14 +199,14 @@ func TestAnEditThatWasNotStoredKeepsNoPosition(t *testing.T) {
 		if r, err := client.Enqueue(t.Context(), edit("u1"), tasks.Options{}); r.Outcome != tasks.NotStored {
 			t.Fatalf("%+v, %v", r, err)
 		}
-		if ids := places(t, s); len(ids) != 0 {
+		if ids := destinations(t, s); len(ids) != 0 {
 			t.Errorf("%v keep places", ids)
 		}
 		second, err := client.Enqueue(t.Context(), edit("u2"), tasks.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff([]string{second.TaskID}, places(t, s)); diff != "" {
+		if diff := cmp.Diff([]string{second.TaskID}, destinations(t, s)); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
@@ -226,7 +226,7 @@ func TestAReplayedEditTakesItsOldPositionAndIsRecordedAsOpen(t *testing.T) {
 		if r := client.Replay(t.Context(), again); r.Outcome != tasks.Stored || r.Warning != "" {
 			t.Fatalf("%+v", r)
 		}
-		if diff := cmp.Diff([]string{"t~1", newer.TaskID}, places(t, s)); diff != "" {
+		if diff := cmp.Diff([]string{"t~1", newer.TaskID}, destinations(t, s)); diff != "" {
 			t.Errorf("places (-want +got):\n%s", diff)
 		}
 		record := records(t, s, tasks.KindGroup)["t~1"]

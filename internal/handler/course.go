@@ -21,7 +21,7 @@ func Course(e Env, client courseSyncer) Func {
 		if err != nil {
 			return Report{}, err
 		}
-		return c.carryOut(ctx, d, task, meta, func(ctx context.Context, gate providers.Gate, _ *ledger.Mark) (
+		return c.carryOut(ctx, d, task, meta, func(ctx context.Context, gate providers.Gate, _ *ledger.Lease) (
 			providers.Receipt, map[string]string, error,
 		) {
 			receipt, err := client.SyncCourseNicknames(ctx, gate, task.CourseID)

@@ -31,20 +31,20 @@ func Group(e Env, client grouper) Func {
 		if err != nil {
 			return Report{}, err
 		}
-		return c.carryOut(ctx, d, task, meta, func(ctx context.Context, gate providers.Gate, mark *ledger.Mark) (
+		return c.carryOut(ctx, d, task, meta, func(ctx context.Context, gate providers.Gate, lease *ledger.Lease) (
 			providers.Receipt, map[string]string, error,
 		) {
-			receipt, err := updateGroup(ctx, gate, client, mark, split(groupUpdate(task, mark.Fields())))
+			receipt, err := updateGroup(ctx, gate, client, lease, split(groupUpdate(task, lease.Fields())))
 			return receipt, nil, err
 		})
 	}
 }
 
 // updateGroup makes those calls of a task that are not done yet.
-func updateGroup(ctx context.Context, gate providers.Gate, client grouper, mark *ledger.Mark, calls []dingtalk.GroupUpdate) (
+func updateGroup(ctx context.Context, gate providers.Gate, client grouper, lease *ledger.Lease, calls []dingtalk.GroupUpdate) (
 	providers.Receipt, error,
 ) {
-	first := min(mark.Step(), len(calls)-1)
+	first := min(lease.Step(), len(calls)-1)
 	var all providers.Receipt
 	for i, update := range calls[first:] {
 		receipt, err := client.UpdateGroup(ctx, gate, update)
@@ -56,7 +56,7 @@ func updateGroup(ctx context.Context, gate providers.Gate, client grouper, mark 
 		}
 		all = providers.Receipt{RequestID: receipt.RequestID, Sends: all.Sends + receipt.Sends, Late: all.Late || receipt.Late}
 		if n := first + i + 1; n < len(calls) {
-			if err := mark.Note(ctx, n); err != nil {
+			if err := lease.Note(ctx, n); err != nil {
 				return all, err
 			}
 		}

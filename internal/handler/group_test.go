@@ -83,7 +83,7 @@ func TestMembershipEditsAreAlwaysSentAndKeepTheirOrder(t *testing.T) {
 		remove := tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", DelUserIDs: []string{"cat"}}
 		first, second := r.requestChange(add), r.requestChange(remove)
 		_, err := r.attempt(remove, second)
-		if busy, ok := errors.AsType[*ledger.BusyError](err); !ok || busy.Place != 1 {
+		if busy, ok := errors.AsType[*ledger.BusyError](err); !ok || busy.Before != 1 {
 			t.Fatalf("the second edit before the first: %v", err)
 		}
 		for _, edit := range []struct {
@@ -182,7 +182,7 @@ func TestTheFirstAttemptRecordsAnEditAsAnOpenTask(t *testing.T) {
 		}
 		open, found, err := r.ledger.OpenTask(t.Context(), school, string(tasks.KindGroup), "t1")
 		want := ledger.Open{
-			Wish:     ledger.Wish{Target: ledger.Target{Organisation: school, API: string(tasks.KindGroup), Key: "chat1"}, TaskID: "t1"},
+			Change:   ledger.Change{Target: ledger.Target{Organisation: school, API: string(tasks.KindGroup), Key: "chat1"}, TaskID: "t1"},
 			Revision: 7, Row: ledger.Row{Run: "night", Row: 3}, Queue: "q", Key: "key", Type: typename, Payload: payload,
 		}
 		if diff := cmp.Diff(want, open); err != nil || !found || diff != "" {

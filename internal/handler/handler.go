@@ -106,7 +106,7 @@ func (e Env) now() time.Time {
 // call makes the calls for the fields that need one, according to the lease. values
 // contains the fields for which the platform accepted another value than requested. An
 // *endedError reports that the call has already released the target.
-type call func(ctx context.Context, gate providers.Gate, mark *ledger.Mark) (
+type call func(ctx context.Context, gate providers.Gate, lease *ledger.Lease) (
 	receipt providers.Receipt, values map[string]string, err error)
 
 // endedError is an error whose call has already ended the lease.
@@ -159,39 +159,39 @@ func (c *executor) carryOut(ctx context.Context, d Delivery, task tasks.Task, me
 	report := Report{Target: target.Key, Revision: meta.Revision}
 
 	p := attempt{executor: c, began: c.now(), prompt: c.prompt.Load()}
-	mark, standings, err := c.Ledger.Begin(ctx, ledger.Delivery{
+	lease, decisions, err := c.Ledger.Begin(ctx, ledger.Delivery{
 		TaskID: d.TaskID, Target: target, Revision: meta.Revision, Fields: fields, Prompt: p.prompt,
 		Row: ledger.Row{Tenant: c.Tenant, Run: d.Run, Row: d.Row}, Queue: d.Queue, Key: d.Key, Type: d.Type, Payload: d.Payload,
 	})
 	if err != nil {
 		return report, err
 	}
-	if mark == nil {
-		report.Outcome = doneBy(standings)
+	if lease == nil {
+		report.Outcome = doneBy(decisions)
 		return report, nil
 	}
-	p.mark = mark
+	p.mark = lease
 
-	kept, stop := mark.Keep(ctx)
+	kept, stop := lease.Keep(ctx)
 	began := time.Now()
-	receipt, values, err := do(kept, p.gate, mark)
+	receipt, values, err := do(kept, p.gate, lease)
 	report.SlotWait = p.waited
 	report.Call = time.Since(began) - p.waited
-	lost := errors.Is(context.Cause(kept), ledger.ErrLost)
+	lost := errors.Is(context.Cause(kept), ledger.ErrLeaseLost)
 	stop()
 	report.RequestID, report.Sends = receipt.RequestID, receipt.Sends
 	if err != nil {
 		id, sends := sendsOf(err)
 		report.RequestID, report.Sends = id, max(sends, receipt.Sends)
 		if lost && p.sent {
-			mark.Lost(context.WithoutCancel(ctx))
+			lease.GiveUp(context.WithoutCancel(ctx))
 		}
-		return report, errors.Join(err, release(ctx, mark, err, lost))
+		return report, errors.Join(err, release(ctx, lease, err, lost))
 	}
 	for _, v := range values {
 		report.Took = v
 	}
-	if err := settle(ctx, mark, receipt, values); err != nil {
+	if err := settle(ctx, lease, receipt, values); err != nil {
 		return report, err
 	}
 	report.Outcome = Applied
@@ -201,7 +201,7 @@ func (c *executor) carryOut(ctx context.Context, d Delivery, task tasks.Task, me
 // attempt is one attempt's way through the send gate.
 type attempt struct {
 	executor *executor
-	mark     *ledger.Mark
+	mark     *ledger.Lease
 	began    time.Time // time before Begin
 	prompt   bool      // Begin has already recorded the unknown outcome
 	sent     bool
@@ -219,7 +219,7 @@ func (p *attempt) gate(ctx context.Context) error {
 			return err
 		}
 		// An outcome recorded as unknown would block an ID change without end.
-		if err := p.mark.Ungate(ctx, p.sent); err != nil {
+		if err := p.mark.Uncheck(ctx, p.sent); err != nil {
 			return err
 		}
 		p.prompt = false
@@ -239,7 +239,7 @@ func (p *attempt) leave(ctx context.Context) (bool, error) {
 	soon := came.Sub(p.began) < promptly
 	p.executor.prompt.Store(soon || came.Sub(asked) < promptly/2)
 	if !p.prompt || p.sent || !soon || p.mark.Once() {
-		if err := p.mark.Gate(ctx); err != nil {
+		if err := p.mark.Check(ctx); err != nil {
 			pacer.Unused(ctx)
 			return false, err
 		}
@@ -274,13 +274,13 @@ const settleFor = 25 * time.Second
 
 // settle continues after the end of the task's own context: the platform has answered,
 // and a result that is not recorded is a call made twice.
-func settle(ctx context.Context, mark *ledger.Mark, receipt providers.Receipt, values map[string]string) error {
+func settle(ctx context.Context, lease *ledger.Lease, receipt providers.Receipt, values map[string]string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
 	defer cancel()
 	var last error
 	err := retry.Do(ctx, retry.NewConstant(500*time.Millisecond), func(ctx context.Context) error {
-		last = mark.Settle(ctx, receipt.RequestID, receipt.Late, values)
-		if last == nil || errors.Is(last, ledger.ErrLost) {
+		last = lease.Settle(ctx, receipt.RequestID, receipt.Late, values)
+		if last == nil || errors.Is(last, ledger.ErrLeaseLost) {
 			return last
 		}
 		return retry.RetryableError(last)
@@ -296,16 +296,16 @@ const releaseFor = 2 * time.Second
 
 // release releases the target. Only the loss of the lease is reported as an error of
 // its own: the attempt was cancelled, or its answer is not final.
-func release(ctx context.Context, mark *ledger.Mark, cause error, lost bool) error {
+func release(ctx context.Context, lease *ledger.Lease, cause error, lost bool) error {
 	if lost {
-		return ledger.ErrLost
+		return ledger.ErrLeaseLost
 	}
 	if _, ended := errors.AsType[endedError](cause); ended {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseFor)
 	defer cancel()
-	if err := mark.Release(ctx, left(cause)); errors.Is(err, ledger.ErrLost) {
+	if err := lease.Release(ctx, left(cause)); errors.Is(err, ledger.ErrLeaseLost) {
 		return err
 	}
 	return nil
@@ -313,15 +313,15 @@ func release(ctx context.Context, mark *ledger.Mark, cause error, lost bool) err
 
 // doneBy returns the outcome of a task that needed no call. A superseded field decides
 // first, then a settled one.
-func doneBy(standings []ledger.Standing) Outcome {
+func doneBy(decisions []ledger.Decision) Outcome {
 	out := Unchanged
-	for _, s := range standings {
+	for _, s := range decisions {
 		switch s {
 		case ledger.Superseded:
 			return Superseded
 		case ledger.Settled:
 			out = Settled
-		case ledger.Send, ledger.Doubtful, ledger.Unchanged:
+		case ledger.Send, ledger.SendAgain, ledger.Unchanged:
 		}
 	}
 	return out

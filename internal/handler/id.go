@@ -59,10 +59,10 @@ func ID(e Env, client idChanger) Func {
 		if err != nil {
 			return Report{}, err
 		}
-		report, err := c.carryOut(ctx, d, task, meta, func(ctx context.Context, gate providers.Gate, mark *ledger.Mark) (
+		report, err := c.carryOut(ctx, d, task, meta, func(ctx context.Context, gate providers.Gate, lease *ledger.Lease) (
 			providers.Receipt, map[string]string, error,
 		) {
-			change := idChange{client: client, gate: gate, mark: mark, task: task, now: e.now, rest: cmp.Or(e.ResendAfter, resendAfter)}
+			change := idChange{client: client, gate: gate, mark: lease, task: task, now: e.now, rest: cmp.Or(e.ResendAfter, resendAfter)}
 			receipt, id, err := change.do(ctx)
 			receipt.Sends = change.sends
 			if err != nil || id == task.DingTalkID {
@@ -78,7 +78,7 @@ func ID(e Env, client idChanger) Func {
 type idChange struct {
 	client idChanger
 	gate   providers.Gate
-	mark   *ledger.Mark
+	mark   *ledger.Lease
 	task   tasks.IDChange
 	now    func() time.Time
 	rest   time.Duration // wait before an ID with unknown outcome is sent again
@@ -88,7 +88,7 @@ type idChange struct {
 // do returns the ID that the platform accepted.
 func (c *idChange) do(ctx context.Context) (providers.Receipt, string, error) {
 	candidates := append([]string{c.task.DingTalkID}, c.task.Alternatives...)
-	if intent, inDoubt := c.mark.Intent(); inDoubt {
+	if intent, unknown := c.mark.Intent(); unknown {
 		switch {
 		case !slices.Contains(candidates, intent.Value):
 			return providers.Receipt{}, "", c.unverified(ctx, "the outcome of another ID for this user is unknown; no other ID may be sent until a person settles it", nil)
@@ -156,14 +156,14 @@ func (c *idChange) resent(ctx context.Context, sends int, err error) error {
 		return c.unverified(ctx, mayBeApplied, e)
 	case e.Kind == providers.Rejected:
 		// The first send would have been refused for the same reason.
-		return errors.Join(err, c.mark.Refute(ctx))
+		return errors.Join(err, c.mark.NoteNotApplied(ctx))
 	}
 	return err
 }
 
 // unverified gives the change up to a person.
 func (c *idChange) unverified(ctx context.Context, message string, last *providers.Error) error {
-	err := doubtful(c.task.Tenant, message)
+	err := unknownOutcome(c.task.Tenant, message)
 	if last != nil {
 		err.Code, err.HTTPStatus, err.RequestID = last.Code, last.HTTPStatus, last.RequestID
 		if last.Message != "" {
@@ -196,7 +196,7 @@ func idError(tenant string, kind providers.Kind, message, fix string) *providers
 
 const mayBeApplied = "a change of this user's ID was sent and got no clear answer, so it may have been applied"
 
-func doubtful(tenant, message string) *providers.Error {
+func unknownOutcome(tenant, message string) *providers.Error {
 	e := idError(tenant, providers.Ambiguous, message,
 		"look the ID up in the DingTalk admin console, and say rollcall ids confirm or rollcall ids reject")
 	e.MaybeApplied = true
@@ -219,7 +219,7 @@ func lockedError(tenant string, err error) error {
 		return e
 	}
 	if given, ok := errors.AsType[*ledger.UnverifiedError](err); ok {
-		e := doubtful(tenant, mayBeApplied)
+		e := unknownOutcome(tenant, mayBeApplied)
 		e.Err = given
 		return e
 	}

@@ -180,12 +180,12 @@ func TestAnIDWithUnknownOutcomeIsSentAtMostThreeTimes(t *testing.T) {
 
 func (d *unknownID) waitingForAPerson(users ...string) {
 	d.t.Helper()
-	doubts, err := d.ledger.Doubts(d.t.Context(), school, "id")
+	unknown, err := d.ledger.UnknownTargets(d.t.Context(), school, "id")
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	var got []string
-	for _, target := range doubts {
+	for _, target := range unknown {
 		got = append(got, target.Key)
 	}
 	if diff := cmp.Diff(users, got); diff != "" {
@@ -236,7 +236,7 @@ func TestAnIDThatAPersonRejectedMayBeSentAgain(t *testing.T) {
 	if value, _, err := d.ledger.Reject(t.Context(), target, "id", "somebody"); err != nil || value != "zhangsan03" {
 		t.Fatalf("rejected %q, %v", value, err)
 	}
-	if _, _, err := d.ledger.Reject(t.Context(), target, "id", "somebody"); !errors.Is(err, ledger.ErrNoDoubt) {
+	if _, _, err := d.ledger.Reject(t.Context(), target, "id", "somebody"); !errors.Is(err, ledger.ErrNothingUnknown) {
 		t.Errorf("rejected twice: %v", err)
 	}
 	if report, err := d.attempt(other, revision); err != nil || report.Outcome != handler.Applied {
@@ -261,7 +261,7 @@ func TestAClearRefusalOfAnIDSettlesItsUnknownOutcome(t *testing.T) {
 		t.Fatalf("error %v, want the true cause", err)
 	}
 	target, _ := kinds.Change(d.task, school)
-	if _, _, err := d.ledger.Confirm(t.Context(), target, "id", "somebody"); !errors.Is(err, ledger.ErrNoDoubt) {
+	if _, _, err := d.ledger.Confirm(t.Context(), target, "id", "somebody"); !errors.Is(err, ledger.ErrNothingUnknown) {
 		t.Errorf("the outcome is still unknown: %v", err)
 	}
 }

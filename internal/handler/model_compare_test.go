@@ -44,23 +44,23 @@ func (w *world) drain() {
 
 // compare compares the platform with the model.
 func (w *world) compare() {
-	for _, p := range w.model.places() {
+	for _, p := range w.model.positions() {
 		parts := strings.Fields(p)
 		target, field := ledger.Target{Organisation: school, API: parts[0], Key: parts[1]}, parts[2]
 		if field == "names" {
 			w.compareCourse(p)
 			continue
 		}
-		newest := w.model.latest(p)
-		want, bound := newest.value, !newest.dead
-		got, doubted := w.believes(target, field), w.doubted(target, field)
+		latest := w.model.latest(p)
+		want, bound := latest.value, !latest.dead
+		got, unknown := w.believes(target, field), w.hasUnknown(target, field)
 		switch {
-		case doubted && w.healed == 0 && w.landed[p]: // and reported as such
-		case doubted && w.healed == 2:
+		case unknown && w.healed == 0 && w.landed[p]: // and reported as such
+		case unknown && w.healed == 2:
 			w.fatalf("%s: unknown outcome after two undisturbed changes", p)
 		case bound && got != want:
 			w.fatalf("%s: the platform has %q, the latest change is %q, and the ledger records no unknown outcome", p, got, want)
-		case !doubted && w.field(target, "r:"+field) != "" && got != w.field(target, "v:"+field):
+		case !unknown && w.field(target, "r:"+field) != "" && got != w.field(target, "v:"+field):
 			w.fatalf("%s: the platform has %q, the ledger %q, and no unknown outcome", p, got, w.field(target, "v:"+field))
 		}
 	}
@@ -73,7 +73,7 @@ func (w *world) compare() {
 
 func (w *world) compareMembers() {
 	target := ledger.Target{Organisation: school, API: string(tasks.KindGroup), Key: "chat1"}
-	if now := w.members(); (w.healed > 0 || !w.doubted(target, "members") || !w.landed[place(target, "members")]) && !membersMayBe([]string{"ann", "bob"}, now, w.model.edits) {
+	if now := w.members(); (w.healed > 0 || !w.hasUnknown(target, "members") || !w.landed[position(target, "members")]) && !membersMayBe([]string{"ann", "bob"}, now, w.model.edits) {
 		w.fatalf("the members are %v, which does not follow from the edits, and the ledger records no unknown outcome", now)
 	}
 }
@@ -84,7 +84,7 @@ func (w *world) compareIDs() {
 	org, _ := w.box.State().Organisation(school)
 	for _, e := range org.Employees {
 		target := ledger.Target{Organisation: school, API: string(tasks.KindID), Key: e.UserID}
-		if known := w.field(target, "v:id"); known != e.DingTalkID && !w.doubted(target, "id") {
+		if known := w.field(target, "v:id"); known != e.DingTalkID && !w.hasUnknown(target, "id") {
 			w.fatalf("the ID of %s is %q, the ledger has %q and no unknown outcome", e.UserID, e.DingTalkID, known)
 		}
 	}
@@ -104,12 +104,12 @@ func (w *world) compareIDs() {
 // compareCourse checks that a course name was copied after the latest change. The names
 // are not ours, so nothing else can be checked.
 func (w *world) compareCourse(p string) {
-	newest := w.model.latest(p)
+	latest := w.model.latest(p)
 	copied := false
 	for _, e := range w.box.Effects() {
-		copied = copied || e.Number > int64(newest.before) && e.API == sandbox.APIClassNick
+		copied = copied || e.Number > int64(latest.before) && e.API == sandbox.APIClassNick
 	}
-	if !copied && !newest.dead {
+	if !copied && !latest.dead {
 		w.fatalf("%s: nothing was copied after the latest change", p)
 	}
 }
@@ -126,7 +126,7 @@ func (w *world) heal() {
 		target, fields := kinds.Change(s.task, school)
 		fresh := false
 		for _, f := range fields {
-			p := place(target, f.Name)
+			p := position(target, f.Name)
 			fresh = fresh || !seen[p] && f.Mode != ledger.Once && f.Mode != ledger.Edit
 			seen[p] = true
 		}
@@ -181,6 +181,6 @@ func (w *world) field(t ledger.Target, name string) string {
 
 // doubted reports whether the ledger records that the platform may hold another value
 // of a field.
-func (w *world) doubted(t ledger.Target, field string) bool {
+func (w *world) hasUnknown(t ledger.Target, field string) bool {
 	return w.field(t, "d:"+field) != "" || w.field(t, "q:"+field) != ""
 }

@@ -28,14 +28,14 @@ const (
 func (w *world) deliver(s *stored, p plan) {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &attempt{
-		task: s, giveUp: cancel, plan: p, world: w, finished: s.done, newest: map[string]int64{},
+		task: s, giveUp: cancel, plan: p, world: w, finished: s.done, latest: map[string]int64{},
 		stands: make(chan string), goOn: make(chan string), ended: make(chan ended, 1),
 	}
 	ctx = context.WithValue(ctx, attemptKey{}, a)
 	target, fields := kinds.Change(s.task, school)
 	for _, f := range fields {
-		a.finished = a.finished && !w.doubted(target, f.Name)
-		a.newest[f.Name], _ = strconv.ParseInt(w.field(target, "n:"+f.Name), 10, 64)
+		a.finished = a.finished && !w.hasUnknown(target, f.Name)
+		a.latest[f.Name], _ = strconv.ParseInt(w.field(target, "n:"+f.Name), 10, 64)
 	}
 	w.log("deliver %s: %s", s.id, p)
 	w.running = a
@@ -50,8 +50,8 @@ func (w *world) deliver(s *stored, p plan) {
 
 func (w *world) wait(a *attempt) {
 	select {
-	case a.place = <-a.stands:
-		w.log("  %s stands still %s", a.task.id, a.place)
+	case a.position = <-a.stands:
+		w.log("  %s stands still %s", a.task.id, a.position)
 		w.still = append(w.still, a)
 	case e := <-a.ended:
 		w.turn()
@@ -100,7 +100,7 @@ func (m *model) learned(a *attempt, certain bool) {
 
 // isDead is internal/lane's decision, as far as it does not depend on counted attempts.
 func isDead(err error) bool {
-	if _, again := errors.AsType[*handler.AgainError](err); again || errors.Is(err, ledger.ErrStale) || errors.Is(err, ledger.ErrLost) {
+	if _, again := errors.AsType[*handler.AgainError](err); again || errors.Is(err, ledger.ErrStale) || errors.Is(err, ledger.ErrLeaseLost) {
 		return false
 	}
 	e, ok := errors.AsType[*providers.Error](err)
@@ -146,7 +146,7 @@ func (w *world) land(l *landing) {
 func (w *world) landAll(d time.Duration) {
 	due := func(sent time.Time) bool { return sent.Add(landsWithin).Before(w.latest().Add(max(d, 0))) }
 	for {
-		i := slices.IndexFunc(w.still, func(a *attempt) bool { return a.place == beforeExchange && due(a.sentAt) })
+		i := slices.IndexFunc(w.still, func(a *attempt) bool { return a.position == beforeExchange && due(a.sentAt) })
 		if i < 0 {
 			break
 		}
@@ -165,6 +165,6 @@ func (w *world) lands(l *landing) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, f := range fields {
-		w.landed[place(target, f.Name)] = true
+		w.landed[position(target, f.Name)] = true
 	}
 }

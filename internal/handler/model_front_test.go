@@ -241,14 +241,14 @@ func (w *world) left(l *landing, body []byte) {
 	if l.by.overtaken {
 		w.violated("%s sends, but another attempt has held the lease since", l.by.task.id)
 	}
-	if l.by.finished && l.by.place == "" {
+	if l.by.finished && l.by.position == "" {
 		w.violated("%s is sent again although it was done", l.by.task.id)
 	}
 	for _, f := range sent {
-		if !w.doubted(target, f.Name) {
+		if !w.hasUnknown(target, f.Name) {
 			w.violated("%s sends %s although its outcome is known", l.by.task.id, f.Name)
 		}
-		if f.Mode != ledger.Edit && l.by.newest[f.Name] > l.by.task.rev {
+		if f.Mode != ledger.Edit && l.by.latest[f.Name] > l.by.task.rev {
 			w.violated("%s sends %s although a later change was known", l.by.task.id, f.Name)
 		}
 	}

@@ -23,16 +23,16 @@ type attempt struct {
 
 	commands, exchanges, slots int
 
-	crashed atomic.Bool
-	yes     bool      // the platform's last answer was a success
-	answer  string    // what it said of an ID, in one word; "": that is taken in
-	place   string    // where it paused last
-	slotAt  time.Time // time of its last slot
-	sentAt  time.Time // time of its last request, by world.latest
+	crashed  atomic.Bool
+	yes      bool      // the platform's last answer was a success
+	answer   string    // what it said of an ID, in one word; "": that is taken in
+	position string    // where it paused last
+	slotAt   time.Time // time of its last slot
+	sentAt   time.Time // time of its last request, by world.latest
 
 	overtaken bool             // another attempt has sent to its target since it passed the gate
 	finished  bool             // the task was done before, with a known outcome
-	newest    map[string]int64 // latest changes that the ledger knew of, by field
+	latest    map[string]int64 // latest changes that the ledger knew of, by field
 	world     *world
 	stands    chan string // reports where it pauses
 	goOn      chan string // receives how to continue: goOn, goCrash, goTimeout

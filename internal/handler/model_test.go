@@ -11,10 +11,10 @@ import (
 // which changes were requested, in which order, and which tasks are dead. It knows
 // nothing of Redis, leases, retries or crashes.
 type model struct {
-	wishes map[string][]wish // of a field, as "group chat1 name", oldest first
-	edits  []edit            // of the chat's members, in the order of their revisions
-	people map[string]*person
-	last   map[string]int64 // the last revision of a target
+	changes map[string][]modelChange // of a field, as "group chat1 name", oldest first
+	edits   []edit                   // of the chat's members, in the order of their revisions
+	people  map[string]*person
+	last    map[string]int64 // the last revision of a target
 }
 
 // deed is a task and its effects.
@@ -26,7 +26,7 @@ type deed struct {
 	before int  // number of effects at the platform when it was stored
 }
 
-type wish struct {
+type modelChange struct {
 	*deed
 	value string
 }
@@ -37,7 +37,7 @@ type edit struct {
 }
 
 func newModel() *model {
-	return &model{wishes: map[string][]wish{}, people: map[string]*person{}, last: map[string]int64{}}
+	return &model{changes: map[string][]modelChange{}, people: map[string]*person{}, last: map[string]int64{}}
 }
 
 // revised records a revision. Each must be higher than the last of its target.
@@ -51,10 +51,10 @@ func (m *model) revised(target string, rev int64) (err error) {
 
 // newest returns the latest change of a field: the value that it must have in the end.
 // A dead change imposes nothing, and does not restore an earlier one.
-func (m *model) latest(place string) wish { return m.wishes[place][len(m.wishes[place])-1] }
+func (m *model) latest(place string) modelChange { return m.changes[place][len(m.changes[place])-1] }
 
 // places returns all fields that were ever changed.
-func (m *model) places() []string { return slices.Sorted(maps.Keys(m.wishes)) }
+func (m *model) positions() []string { return slices.Sorted(maps.Keys(m.changes)) }
 
 // membersMayBe reports whether edits that all ended, in the order of their revisions,
 // turn before into now. A dead edit counts if it had an effect.

@@ -226,8 +226,8 @@ const (
 func (w *world) enqueue(task tasks.Task, how string) {
 	target, fields := kinds.Change(task, school)
 	id := "t" + strconv.Itoa(len(w.tasks)+1)
-	wish := ledger.Wish{Target: target, Fields: fields, TaskID: id}
-	revised := w.ledger.Revise(context.Background(), wish)[0]
+	requested := ledger.Change{Target: target, Fields: fields, TaskID: id}
+	revised := w.ledger.Revise(context.Background(), requested)[0]
 	rev, err := revised.Revision, revised.Err
 	if err == nil {
 		err = w.model.revised(target.API+" "+target.Key, rev)
@@ -236,7 +236,7 @@ func (w *world) enqueue(task tasks.Task, how string) {
 		w.fatalf("take a revision: %v", err)
 	}
 	if how == doesNotStore {
-		w.log("a producer %s: %s", how, wishOf(task))
+		w.log("a producer %s: %s", how, changeOf(task))
 		return
 	}
 	typ, payload, err := kinds.Encode(task, rev)
@@ -249,14 +249,14 @@ func (w *world) enqueue(task tasks.Task, how string) {
 	w.tasks = append(w.tasks, s)
 	for _, f := range fields {
 		if f.Mode == ledger.Value || f.Mode == ledger.Effect {
-			p := place(target, f.Name)
-			w.model.wishes[p] = append(w.model.wishes[p], newWish(s, f.Value))
+			p := position(target, f.Name)
+			w.model.changes[p] = append(w.model.changes[p], newChange(s, f.Value))
 		}
 	}
 	if g, ok := task.(tasks.GroupUpdate); ok && len(g.AddUserIDs)+len(g.DelUserIDs) > 0 {
 		w.model.edits = append(w.model.edits, edit{&s.deed, g.AddUserIDs, g.DelUserIDs})
 	}
-	w.log("a producer %s: %s is %s at %d", how, s.id, wishOf(task), rev)
+	w.log("a producer %s: %s is %s at %d", how, s.id, changeOf(task), rev)
 	if how == stores {
 		w.mark(s)
 	}
@@ -276,7 +276,7 @@ func (w *world) met() {
 func (w *world) mark(s *stored) {
 	target, fields := kinds.Change(s.task, school)
 	open := ledger.Open{
-		Wish: ledger.Wish{Target: target, Fields: fields, TaskID: s.id}, Revision: s.rev,
+		Change: ledger.Change{Target: target, Fields: fields, TaskID: s.id}, Revision: s.rev,
 		Queue: "q", Type: s.typ, Payload: s.payload,
 	}
 	if err := w.ledger.Stored(context.Background(), open); err != nil {
@@ -285,16 +285,16 @@ func (w *world) mark(s *stored) {
 	s.marked = true
 }
 
-func newWish(s *stored, value string) wish { return wish{&s.deed, value} }
+func newChange(s *stored, value string) modelChange { return modelChange{&s.deed, value} }
 
-func place(t ledger.Target, field string) string { return t.API + " " + t.Key + " " + field }
+func position(t ledger.Target, field string) string { return t.API + " " + t.Key + " " + field }
 
-// wishOf describes a task in a few words.
-func wishOf(task tasks.Task) string {
+// changeOf describes a task in a few words.
+func changeOf(task tasks.Task) string {
 	target, fields := kinds.Change(task, school)
 	var parts []string
 	for _, f := range fields {
-		parts = append(parts, place(target, f.Name)+"="+f.Value)
+		parts = append(parts, position(target, f.Name)+"="+f.Value)
 	}
 	if g, ok := task.(tasks.GroupUpdate); ok {
 		parts = append(parts, fmt.Sprintf("+%v -%v", g.AddUserIDs, g.DelUserIDs))

@@ -22,7 +22,7 @@ func Nickname(e Env, client nicker) Func {
 		if err != nil {
 			return Report{}, err
 		}
-		return c.carryOut(ctx, d, task, meta, func(ctx context.Context, gate providers.Gate, _ *ledger.Mark) (
+		return c.carryOut(ctx, d, task, meta, func(ctx context.Context, gate providers.Gate, _ *ledger.Lease) (
 			providers.Receipt, map[string]string, error,
 		) {
 			receipt, err := client.UpdateGroupNick(ctx, gate, dingtalk.GroupNick{

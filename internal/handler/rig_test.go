@@ -155,18 +155,18 @@ func (r *rig) handle(task tasks.Task) handler.Func {
 func (r *rig) requestChange(task tasks.Task) (revision int64) {
 	r.t.Helper()
 	target, fields := kinds.Change(task, school)
-	wish := ledger.Wish{Target: target, Fields: fields, TaskID: uuid.NewString()}
-	revised := r.ledger.Revise(r.t.Context(), wish)[0]
+	requested := ledger.Change{Target: target, Fields: fields, TaskID: uuid.NewString()}
+	revised := r.ledger.Revise(r.t.Context(), requested)[0]
 	revision, err := revised.Revision, revised.Err
 	if err == nil {
-		err = r.ledger.Stored(r.t.Context(), ledger.Open{Wish: wish, Revision: revision, Payload: []byte("{}")})
+		err = r.ledger.Stored(r.t.Context(), ledger.Open{Change: requested, Revision: revision, Payload: []byte("{}")})
 	}
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ids[revision] = wish.TaskID
+	r.ids[revision] = requested.TaskID
 	return revision
 }
 

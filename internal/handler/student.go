@@ -25,7 +25,7 @@ func Student(e Env, client studentNamer) Func {
 		if err != nil {
 			return Report{}, err
 		}
-		return c.carryOut(ctx, d, task, meta, func(ctx context.Context, gate providers.Gate, _ *ledger.Mark) (
+		return c.carryOut(ctx, d, task, meta, func(ctx context.Context, gate providers.Gate, _ *ledger.Lease) (
 			providers.Receipt, map[string]string, error,
 		) {
 			receipt, err := nameStudent(ctx, gate, client, task)

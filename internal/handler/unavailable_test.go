@@ -61,10 +61,10 @@ func TestAnAnswerIsRecordedOnceRedisIsAvailableAgain(t *testing.T) {
 			ended <- result{report, err}
 		}()
 		<-called
-		r.redis.Away(t)
+		r.redis.Stop(t)
 		close(away)
 		<-watch.first
-		r.redis.Back(t)
+		r.redis.Start(t)
 		if got := <-ended; got.err != nil || got.report.Outcome != handler.Applied {
 			t.Fatalf("%+v, %v", got.report, got.err)
 		}
@@ -94,8 +94,8 @@ func TestAnAttemptThatLostItsLeaseDoesNotSettle(t *testing.T) {
 	r := newRig(t, s)
 	task := nickname("A")
 	r.takenOver(s)
-	if _, err := r.run(task); !errors.Is(err, ledger.ErrLost) {
-		t.Fatalf("error %v, want %v", err, ledger.ErrLost)
+	if _, err := r.run(task); !errors.Is(err, ledger.ErrLeaseLost) {
+		t.Fatalf("error %v, want %v", err, ledger.ErrLeaseLost)
 	}
 	r.changes(sandbox.Change{Field: "nick", New: "A"})
 	s.Mini.SetTime(time.Now().Add(2 * time.Minute))
@@ -114,8 +114,8 @@ func TestARefusalIsNotFinalIfTheLeaseWasLost(t *testing.T) {
 	task := nickname("A")
 	r.takenOver(s)
 	_, err := r.run(task)
-	if e, ok := errors.AsType[*providers.Error](err); !ok || e.Kind != providers.Rejected || !errors.Is(err, ledger.ErrLost) {
-		t.Errorf("error %v, want a refusal and %v", err, ledger.ErrLost)
+	if e, ok := errors.AsType[*providers.Error](err); !ok || e.Kind != providers.Rejected || !errors.Is(err, ledger.ErrLeaseLost) {
+		t.Errorf("error %v, want a refusal and %v", err, ledger.ErrLeaseLost)
 	}
 }
 
@@ -127,8 +127,8 @@ func TestASendIsCancelledWhenItsLeaseIsLost(t *testing.T) {
 	r.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultHang})
 	r.takenOver(s)
 	_, err := r.run(nickname("A"))
-	if !errors.Is(err, ledger.ErrLost) || errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("error %v, want %v and no timeout", err, ledger.ErrLost)
+	if !errors.Is(err, ledger.ErrLeaseLost) || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v, want %v and no timeout", err, ledger.ErrLeaseLost)
 	}
 }
 
@@ -146,14 +146,14 @@ func TestASendWhoseRecordRedisLostIsStoredAsUnknownOutcome(t *testing.T) {
 			}
 		}
 	})
-	if _, err := r.run(nickname("A")); !errors.Is(err, ledger.ErrLost) {
-		t.Fatalf("error %v, want %v", err, ledger.ErrLost)
+	if _, err := r.run(nickname("A")); !errors.Is(err, ledger.ErrLeaseLost) {
+		t.Fatalf("error %v, want %v", err, ledger.ErrLeaseLost)
 	}
 	if n, err := r.ledger.Recall(t.Context()); n != 1 || err != nil {
 		t.Errorf("Recall() = %d, %v", n, err)
 	}
 	record, err := r.ledger.Look(t.Context(), target)
-	if err != nil || record.Fields["nickname"].Doubt == 0 {
+	if err != nil || record.Fields["nickname"].Unknown == 0 {
 		t.Errorf("%+v, %v", record, err)
 	}
 }
@@ -162,7 +162,7 @@ func TestNothingIsSentWhileRedisIsUnavailable(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		revision := r.requestChange(nickname("A"))
-		r.slot = func(context.Context) error { r.redis.Away(t); return nil }
+		r.slot = func(context.Context) error { r.redis.Stop(t); return nil }
 		if report, err := r.attempt(nickname("A"), revision); err == nil || report.Sends != 0 {
 			t.Errorf("Redis failed before the last check: %+v, %v", report, err)
 		}

@@ -14,7 +14,7 @@ import (
 // Event is an entry of the stream about a hold. Fields that the writer did not know are
 // empty.
 type Event struct {
-	Place
+	Scope
 
 	Time   time.Time
 	Event  string // hold.entered, hold.changed or hold.left
@@ -38,7 +38,7 @@ func ReadEvents(ctx context.Context, rdb redis.UniversalClient, n int) ([]Event,
 			return s
 		}
 		events[i] = Event{
-			Place: Place{Level(text("level")), text("name")}, Event: text("event"),
+			Scope: Scope{Level(text("level")), text("name")}, Event: text("event"),
 			Class: Class(text("class")), Reason: text("reason"), By: text("by"), Seen: readSeen(text),
 		}
 		// The first half of the id is the time in ms by Redis' clock.
@@ -52,7 +52,7 @@ func ReadEvents(ctx context.Context, rdb redis.UniversalClient, n int) ([]Event,
 
 // notify writes an event and wakes the workers. A failure is ignored: it changes no
 // hold, and workers read the holds periodically anyway.
-func (b *Board) notify(ctx context.Context, change Change, h Hold, by string) {
+func (b *Store) notify(ctx context.Context, change Change, h Hold, by string) {
 	_, _ = b.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.XAdd(ctx, &redis.XAddArgs{Stream: Events, MaxLen: eventsKept, Approx: true, Values: append([]any{
 			"event", "hold." + string(change), "level", string(h.Level), "name", h.Name, "class", string(h.Class), "reason", h.Reason, "by", by,

@@ -17,7 +17,7 @@ func TestEachTransitionIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
-		b := hold.NewBoard(rdb)
+		b := hold.NewStore(rdb)
 		put(t, b, refused(lane), hold.Entered)
 		put(t, b, refused(lane), hold.Same)
 		longer := refused(lane)
@@ -34,7 +34,7 @@ func TestEachTransitionIsReportedOnce(t *testing.T) {
 		other.Reason, other.By = "88: no permission", "worker-2"
 		h = put(t, b, other, hold.Changed)
 		for range 2 { // the second has no effect
-			if _, err := b.Lift(t.Context(), h, "worker-3"); err != nil {
+			if _, err := b.End(t.Context(), h, "worker-3"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -43,7 +43,7 @@ func TestEachTransitionIsReportedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		event := func(word, reason, by string) hold.Event {
-			return hold.Event{Place: lane, Event: word, Class: hold.Refused, Reason: reason, By: by}
+			return hold.Event{Scope: lane, Event: word, Class: hold.Refused, Reason: reason, By: by}
 		}
 		want := []hold.Event{
 			event("hold.entered", "40014: the app secret is wrong", "worker-1"),
@@ -88,21 +88,21 @@ func TestAChangeNotifiesListeners(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
 		ctx, stop := context.WithCancel(t.Context())
-		heard, ended := make(chan struct{}, 100), make(chan struct{})
+		received, ended := make(chan struct{}, 100), make(chan struct{})
 		go func() {
 			defer close(ended)
-			hold.Listen(ctx, rdb, func() { heard <- struct{}{} })
+			hold.Listen(ctx, rdb, func() { received <- struct{}{} })
 		}()
-		b := hold.NewBoard(rdb)
+		b := hold.NewStore(rdb)
 		h := operator(lane)
-		for told := false; !told; {
+		for notified := false; !notified; {
 			h.Reason += "!" // until the subscription is active
 			if _, _, err := b.Put(t.Context(), h); err != nil {
 				t.Fatal(err)
 			}
 			select {
-			case <-heard:
-				told = true
+			case <-received:
+				notified = true
 			case <-time.After(10 * time.Millisecond):
 			}
 		}

@@ -32,13 +32,13 @@ const (
 	Address      Level = "address"      // all lanes that call from it
 )
 
-// Place is the scope of a hold.
-type Place struct {
+// Scope is the scope of a hold.
+type Scope struct {
 	Level Level  `json:"level"`
 	Name  string `json:"name"`
 }
 
-func (p Place) String() string { return string(p.Level) + " " + p.Name }
+func (p Scope) String() string { return string(p.Level) + " " + p.Name }
 
 // Class groups holds. Its values are stored, and are labels of metrics.
 type Class string
@@ -74,7 +74,7 @@ const (
 // Hold is one hold. A scope can have two at the same time: a person's and an automatic
 // one. Neither ends the other.
 type Hold struct {
-	Place
+	Scope
 
 	Class  Class  `json:"class"`
 	Reason string `json:"reason"` // what happened and what to do, for a person
@@ -103,8 +103,8 @@ func (h Hold) field() string {
 	return string(h.Level) + ":" + h.Name + "/" + source
 }
 
-// HowToLift returns how the hold ends, for a person.
-func (h Hold) HowToLift() string {
+// HowToEnd returns how the hold ends, for a person.
+func (h Hold) HowToEnd() string {
 	name := h.Name
 	if h.Level != Lane {
 		name = string(h.Level) + " " + name
@@ -131,13 +131,13 @@ const (
 	Left    Change = "left"
 )
 
-// ParsePlace parses "dt.nickname" as a lane, "tenant dt" as a tenant and "organisation
+// ParseScope parses "dt.nickname" as a lane, "tenant dt" as a tenant and "organisation
 // lakeside" as an organisation.
-func ParsePlace(text string) (Place, bool) {
+func ParseScope(text string) (Scope, bool) {
 	for _, level := range []Level{Lane, Tenant, Organisation, Address} {
 		if name, ok := strings.CutPrefix(text, string(level)+" "); ok {
-			return Place{level, name}, name != ""
+			return Scope{level, name}, name != ""
 		}
 	}
-	return Place{Lane, text}, strings.Contains(text, ".")
+	return Scope{Lane, text}, strings.Contains(text, ".")
 }

@@ -19,27 +19,27 @@ func TestMain(m *testing.M) { redistest.Main(m) }
 
 var (
 	began = time.Date(2026, 3, 1, 3, 12, 0, 0, time.UTC)
-	lane  = hold.Place{Level: hold.Lane, Name: "dt.nickname"}
+	lane  = hold.Scope{Level: hold.Lane, Name: "dt.nickname"}
 	// likeness ignores the unexported fields, which differ between a hold that was put
 	// and one that was read.
 	likeness = cmpopts.IgnoreUnexported(hold.Hold{})
 )
 
-func refused(place hold.Place) hold.Hold {
+func refused(scope hold.Scope) hold.Hold {
 	return hold.Hold{
-		Place: place, Class: hold.Refused, Reason: "40014: the app secret is wrong", Since: began, By: "worker-1", Probe: hold.ByToken,
+		Scope: scope, Class: hold.Refused, Reason: "40014: the app secret is wrong", Since: began, By: "worker-1", Probe: hold.ByToken,
 	}
 }
 
-func operator(place hold.Place) hold.Hold {
-	return hold.Hold{Place: place, Class: hold.Operator, Reason: "the school is being renamed", Since: began, By: "ann@desk"}
+func operator(scope hold.Scope) hold.Hold {
+	return hold.Hold{Scope: scope, Class: hold.Operator, Reason: "the school is being renamed", Since: began, By: "ann@desk"}
 }
 
-func put(t *testing.T, b *hold.Board, h hold.Hold, want hold.Change) hold.Hold {
+func put(t *testing.T, b *hold.Store, h hold.Hold, want hold.Change) hold.Hold {
 	t.Helper()
 	stored, change, err := b.Put(t.Context(), h)
 	if err != nil || change != want {
-		t.Fatalf("put %s: %s, %v; want %s", h.Place, change, err, want)
+		t.Fatalf("put %s: %s, %v; want %s", h.Scope, change, err, want)
 	}
 	return stored
 }
@@ -47,7 +47,7 @@ func put(t *testing.T, b *hold.Board, h hold.Hold, want hold.Change) hold.Hold {
 // reread returns what another process reads.
 func reread(t *testing.T, rdb redis.UniversalClient) []hold.Hold {
 	t.Helper()
-	b := hold.NewBoard(rdb)
+	b := hold.NewStore(rdb)
 	if err := b.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestExactlyOneOfManyCallersOfPutGetsEntered(t *testing.T) {
 		var workers sync.WaitGroup
 		for range 20 {
 			workers.Go(func() {
-				switch _, change, err := hold.NewBoard(rdb).Put(t.Context(), refused(lane)); {
+				switch _, change, err := hold.NewStore(rdb).Put(t.Context(), refused(lane)); {
 				case err != nil:
 					t.Error(err)
 				case change == hold.Entered:
@@ -81,7 +81,7 @@ func TestExactlyOneOfManyCallersOfPutGetsEntered(t *testing.T) {
 
 func TestAHoldNeedsAScopeAClassAndAReason(t *testing.T) {
 	t.Parallel()
-	b := hold.NewBoard(redistest.Mini(t).Client(t))
+	b := hold.NewStore(redistest.Mini(t).Client(t))
 	for what, spoil := range map[string]func(*hold.Hold){
 		"level": func(h *hold.Hold) { h.Level = "" }, "name": func(h *hold.Hold) { h.Name = "" },
 		"class": func(h *hold.Hold) { h.Class = "" }, "reason": func(h *hold.Hold) { h.Reason = "" },
@@ -101,7 +101,7 @@ func TestAReasonWithInvalidUTF8IsAccepted(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		h := refused(lane)
 		h.Reason = "40014: \xb2\xbb\xba\xcf\xb7\xa8"
-		put(t, hold.NewBoard(s.Client(t)), h, hold.Entered)
+		put(t, hold.NewStore(s.Client(t)), h, hold.Entered)
 		if all := reread(t, s.Client(t)); len(all) != 1 || !strings.HasPrefix(all[0].Reason, "40014: \ufffd") {
 			t.Errorf("read are %+v", all)
 		}
@@ -112,7 +112,7 @@ func TestAHoldThatContinuesKeepsItsStartAndItsProbes(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
-		b := hold.NewBoard(rdb)
+		b := hold.NewStore(rdb)
 		first := put(t, b, refused(lane), hold.Entered)
 		claimed, mine, err := b.Claim(t.Context(), first, first.Next, "worker-1")
 		if err != nil || !mine {
@@ -121,7 +121,7 @@ func TestAHoldThatContinuesKeepsItsStartAndItsProbes(t *testing.T) {
 
 		again := refused(lane)
 		again.Since, again.By = began.Add(time.Hour), "worker-2"
-		if diff := cmp.Diff(claimed, put(t, hold.NewBoard(rdb), again, hold.Same), likeness); diff != "" {
+		if diff := cmp.Diff(claimed, put(t, hold.NewStore(rdb), again, hold.Same), likeness); diff != "" {
 			t.Errorf("put once more, -before +after:\n%s", diff)
 		}
 
@@ -152,7 +152,7 @@ func TestAHoldOfAnotherClassKeepsNothingOfTheOneBefore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-				b := hold.NewBoard(s.Client(t))
+				b := hold.NewStore(s.Client(t))
 				before := refused(lane)
 				before.Until, before.Bulk = began.Add(24*time.Hour), true
 				before = put(t, b, before, hold.Entered)
@@ -175,7 +175,7 @@ func TestAHoldOfAnotherClassKeepsNothingOfTheOneBefore(t *testing.T) {
 func TestAPersonsHoldWithAnotherEndIsChanged(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		b := hold.NewBoard(s.Client(t))
+		b := hold.NewStore(s.Client(t))
 		put(t, b, operator(lane), hold.Entered)
 		put(t, b, operator(lane), hold.Same)
 		longer := operator(lane)
@@ -189,8 +189,8 @@ func TestAPersonsHoldWithAnotherEndIsChanged(t *testing.T) {
 func TestAnExpiredHoldDoesNotContinue(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		b := hold.NewBoard(s.Client(t))
-		spent := hold.Hold{Place: lane, Class: hold.Quota, Reason: "the day's calls are spent", Since: began, Until: began.Add(time.Hour), By: "worker-1"}
+		b := hold.NewStore(s.Client(t))
+		spent := hold.Hold{Scope: lane, Class: hold.Quota, Reason: "the day's calls are spent", Since: began, Until: began.Add(time.Hour), By: "worker-1"}
 		put(t, b, spent, hold.Entered)
 		spent.Since, spent.Until = began.Add(time.Hour), began.Add(25*time.Hour)
 		if diff := cmp.Diff(spent, put(t, b, spent, hold.Entered), likeness); diff != "" {
@@ -203,21 +203,21 @@ func TestAHoldThatWasChangedSinceItWasReadIsNotLifted(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
-		mine, other := hold.NewBoard(rdb), hold.NewBoard(rdb)
+		mine, other := hold.NewStore(rdb), hold.NewStore(rdb)
 		known := put(t, mine, refused(lane), hold.Entered)
 		changed := refused(lane)
 		changed.Reason = "88: no permission"
 		put(t, other, changed, hold.Changed)
-		if lifted, err := mine.Lift(t.Context(), known, "worker-1"); lifted || err != nil {
-			t.Errorf("lifted by a caller that read another reason: %t, %v", lifted, err)
+		if ended, err := mine.End(t.Context(), known, "worker-1"); ended || err != nil {
+			t.Errorf("lifted by a caller that read another reason: %t, %v", ended, err)
 		}
 		if all := reread(t, rdb); len(all) != 1 || all[0].Reason != changed.Reason {
 			t.Errorf("left is %+v", all)
 		}
 		now := other.Of(lane)[0]
 		for _, want := range []bool{true, false} {
-			if lifted, err := other.Lift(t.Context(), now, "worker-2"); lifted != want || err != nil {
-				t.Errorf("lifted: %t, %v; want %t", lifted, err, want)
+			if ended, err := other.End(t.Context(), now, "worker-2"); ended != want || err != nil {
+				t.Errorf("lifted: %t, %v; want %t", ended, err, want)
 			}
 		}
 		if all := reread(t, rdb); len(all) != 0 {
@@ -230,17 +230,17 @@ func TestAPersonsHoldAndAWorkersHoldCoexist(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
-		b := hold.NewBoard(rdb)
+		b := hold.NewStore(rdb)
 		person := operator(lane)
 		person.Bulk = true
 		put(t, b, person, hold.Entered)
 		put(t, b, refused(lane), hold.Entered)
-		put(t, b, refused(hold.Place{Level: hold.Tenant, Name: "ci"}), hold.Entered)
+		put(t, b, refused(hold.Scope{Level: hold.Tenant, Name: "ci"}), hold.Entered)
 		classes := func() (all []hold.Class) {
 			if err := b.Refresh(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			for _, h := range b.Of(hold.Place{Level: hold.Tenant, Name: "dt"}, lane) {
+			for _, h := range b.Of(hold.Scope{Level: hold.Tenant, Name: "dt"}, lane) {
 				all = append(all, h.Class)
 			}
 			return all
@@ -248,8 +248,8 @@ func TestAPersonsHoldAndAWorkersHoldCoexist(t *testing.T) {
 		if diff := cmp.Diff([]hold.Class{hold.Refused, hold.Operator}, classes()); diff != "" {
 			t.Errorf("order by scope, -want +got:\n%s", diff)
 		}
-		if lifted, err := b.Lift(t.Context(), b.Of(lane)[1], "ann"); !lifted || err != nil {
-			t.Fatalf("lift the person's: %t, %v", lifted, err)
+		if ended, err := b.End(t.Context(), b.Of(lane)[1], "ann"); !ended || err != nil {
+			t.Fatalf("lift the person's: %t, %v", ended, err)
 		}
 		if diff := cmp.Diff([]hold.Class{hold.Refused}, classes()); diff != "" {
 			t.Errorf("without the person's, -want +got:\n%s", diff)

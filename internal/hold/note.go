@@ -9,7 +9,7 @@ import (
 
 // Note adds an event to [Events] that concerns no hold: an action of a person that
 // others may need to find later. Cost: one round trip.
-func Note(ctx context.Context, rdb redis.UniversalClient, event string, of Place, class, reason, by string, more ...string) error {
+func Note(ctx context.Context, rdb redis.UniversalClient, event string, of Scope, class, reason, by string, more ...string) error {
 	values := []any{"event", event, "level", string(of.Level), "name", of.Name, "class", class, "reason", reason, "by", by}
 	for _, m := range more {
 		values = append(values, m)

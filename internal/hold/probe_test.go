@@ -17,15 +17,15 @@ func TestAProbeIsClaimedByOneWorkerWhenItIsDue(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
-		h := put(t, hold.NewBoard(rdb), refused(lane), hold.Entered)
-		if _, mine, err := hold.NewBoard(rdb).Claim(t.Context(), h, h.Next.Add(-time.Millisecond), "early"); mine || err != nil {
+		h := put(t, hold.NewStore(rdb), refused(lane), hold.Entered)
+		if _, mine, err := hold.NewStore(rdb).Claim(t.Context(), h, h.Next.Add(-time.Millisecond), "early"); mine || err != nil {
 			t.Errorf("claimed before it was due: %t, %v", mine, err)
 		}
 		var had atomic.Int64
 		var workers sync.WaitGroup
 		for range 10 {
 			workers.Go(func() {
-				b := hold.NewBoard(rdb)
+				b := hold.NewStore(rdb)
 				if err := b.Refresh(t.Context()); err != nil {
 					t.Error(err)
 					return
@@ -43,9 +43,9 @@ func TestAProbeIsClaimedByOneWorkerWhenItIsDue(t *testing.T) {
 		if had.Load() != 1 {
 			t.Errorf("%d workers own the probe", had.Load())
 		}
-		put(t, hold.NewBoard(rdb), operator(lane), hold.Entered)
+		put(t, hold.NewStore(rdb), operator(lane), hold.Entered)
 		for _, h := range reread(t, rdb) {
-			if _, mine, err := hold.NewBoard(rdb).Claim(t.Context(), h, began.Add(24*time.Hour), "worker"); mine != (h.Class == hold.Refused) || err != nil {
+			if _, mine, err := hold.NewStore(rdb).Claim(t.Context(), h, began.Add(24*time.Hour), "worker"); mine != (h.Class == hold.Refused) || err != nil {
 				t.Errorf("%s: the next probe is claimed: %t, %v", h.Class, mine, err)
 			}
 		}
@@ -58,7 +58,7 @@ func TestAProbeOfADeadWorkerIsClaimedAfterItsClaimExpires(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
-		dead, other := hold.NewBoard(rdb), hold.NewBoard(rdb)
+		dead, other := hold.NewStore(rdb), hold.NewStore(rdb)
 		h := put(t, dead, refused(lane), hold.Entered)
 		at := h.Next
 		claimed, mine, err := dead.Claim(t.Context(), h, at, "dead")
@@ -92,8 +92,8 @@ func TestAProbeOfADeadWorkerIsClaimedAfterItsClaimExpires(t *testing.T) {
 		if !mine || err != nil || ended.Tries != 1 || ended.Probing != "" || !ended.Next.Equal(at.Add(10*time.Second)) {
 			t.Errorf("ended %t, %v: %+v", mine, err, ended)
 		}
-		if lifted, err := dead.Lift(t.Context(), claimed, "dead"); !lifted || err != nil {
-			t.Errorf("a hold is not lifted by a worker that knows an older probe of it: %t, %v", lifted, err)
+		if over, err := dead.End(t.Context(), claimed, "dead"); !over || err != nil {
+			t.Errorf("a hold is not lifted by a worker that knows an older probe of it: %t, %v", over, err)
 		}
 	})
 }
@@ -126,25 +126,25 @@ func TestAPersonCanMakeAProbeDueAtOnce(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
-		b := hold.NewBoard(rdb)
+		b := hold.NewStore(rdb)
 		first := put(t, b, refused(lane), hold.Entered)
 		claimed, _, err := b.Claim(t.Context(), first, first.Next, "worker-1")
 		if err != nil {
 			t.Fatal(err)
 		}
-		heard := rdb.Subscribe(t.Context(), hold.Channel)
-		defer heard.Close()
-		if _, err := heard.Receive(t.Context()); err != nil {
+		received := rdb.Subscribe(t.Context(), hold.Channel)
+		defer received.Close()
+		if _, err := received.Receive(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		now := began.Add(2 * time.Minute)
-		if asked, err := hold.NewBoard(rdb).ProbeNow(t.Context(), first, now); asked || err != nil {
+		if asked, err := hold.NewStore(rdb).ProbeNow(t.Context(), first, now); asked || err != nil {
 			t.Errorf("a hold that was changed since: %t, %v", asked, err)
 		}
 		if asked, err := b.ProbeNow(t.Context(), claimed, now); !asked || err != nil {
 			t.Errorf("asked: %t, %v", asked, err)
 		}
-		if _, err := heard.ReceiveMessage(t.Context()); err != nil {
+		if _, err := received.ReceiveMessage(t.Context()); err != nil {
 			t.Errorf("workers are not woken: %v", err)
 		}
 		want := first
@@ -167,12 +167,12 @@ func TestSeenAccumulates(t *testing.T) {
 			h.Seen = hold.Seen{Host: "oapi.dingtalk.com", Status: status, Code: "40014", First: at, Last: at, Count: 1}
 			return h
 		}
-		known := put(t, hold.NewBoard(rdb), seen(200, began), hold.Entered)
-		put(t, hold.NewBoard(rdb), seen(400, began.Add(time.Second)), hold.Same)
-		put(t, hold.NewBoard(rdb), refused(lane), hold.Same) // of an older worker
+		known := put(t, hold.NewStore(rdb), seen(200, began), hold.Entered)
+		put(t, hold.NewStore(rdb), seen(400, began.Add(time.Second)), hold.Same)
+		put(t, hold.NewStore(rdb), refused(lane), hold.Same) // of an older worker
 		changed := seen(403, began.Add(2*time.Second))
 		changed.Reason = "88: no permission"
-		put(t, hold.NewBoard(rdb), changed, hold.Changed)
+		put(t, hold.NewStore(rdb), changed, hold.Changed)
 		got := reread(t, rdb)[0].Seen
 		want := hold.Seen{Host: "oapi.dingtalk.com", Status: 403, Code: "40014", First: began, Last: began.Add(2 * time.Second), Count: 3}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -182,16 +182,16 @@ func TestSeenAccumulates(t *testing.T) {
 		if text := got.Text(beijing); text != "HTTP 403, code 40014, from oapi.dingtalk.com, 3 times, first at 2026-03-01 11:12:00 (Asia/Shanghai), last at 2026-03-01 11:12:02 (Asia/Shanghai)" {
 			t.Error(text)
 		}
-		b := hold.NewBoard(rdb)
+		b := hold.NewStore(rdb)
 		if err := b.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		put(t, hold.NewBoard(rdb), changed, hold.Same) // counts once more
-		if lifted, err := b.Lift(t.Context(), known, "worker-1"); lifted || err != nil {
-			t.Errorf("lifted for a reason that has changed: %t, %v", lifted, err)
+		put(t, hold.NewStore(rdb), changed, hold.Same) // counts once more
+		if ended, err := b.End(t.Context(), known, "worker-1"); ended || err != nil {
+			t.Errorf("lifted for a reason that has changed: %t, %v", ended, err)
 		}
-		if lifted, err := b.Lift(t.Context(), b.Of(lane)[0], "worker-1"); !lifted || err != nil {
-			t.Errorf("a hold of which more was seen is not lifted: %t, %v", lifted, err)
+		if ended, err := b.End(t.Context(), b.Of(lane)[0], "worker-1"); !ended || err != nil {
+			t.Errorf("a hold of which more was seen is not lifted: %t, %v", ended, err)
 		}
 		events, err := hold.ReadEvents(t.Context(), rdb, 10)
 		if err != nil || len(events) != 3 || events[1].Seen.Count != 3 || events[1].Seen.Status != 403 || !events[1].Seen.First.Equal(began) {

@@ -18,12 +18,12 @@ func TestAnotherProcessReadsAHoldAsItWasPut(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		beijing := time.FixedZone("Asia/Shanghai", 8*60*60)
-		h := refused(hold.Place{Level: hold.Tenant, Name: "dt"})
+		h := refused(hold.Scope{Level: hold.Tenant, Name: "dt"})
 		h.Bulk, h.Since, h.Until = true, began.In(beijing).Add(300*time.Microsecond), began.Add(time.Hour).In(beijing)
 		h.Reason = `钉钉 said "no" / <b>` + "\n\x1b[31m"
 		want := h
 		want.Since, want.Until, want.Next = began, began.Add(time.Hour), began.Add(5*time.Second)
-		stored := put(t, hold.NewBoard(s.Client(t)), h, hold.Entered)
+		stored := put(t, hold.NewStore(s.Client(t)), h, hold.Entered)
 		for _, got := range [][]hold.Hold{{stored}, reread(t, s.Client(t))} {
 			if diff := cmp.Diff([]hold.Hold{want}, got, likeness); diff != "" {
 				t.Errorf("-put +read:\n%s", diff)
@@ -36,11 +36,11 @@ func TestHoldsOfANewerVersionAreReadOrSkipped(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
-		put(t, hold.NewBoard(rdb), refused(lane), hold.Entered)
+		put(t, hold.NewStore(rdb), refused(lane), hold.Entered)
 		field := rdb.HKeys(t.Context(), hold.Key).Val()[0]
 		raw := rdb.HGet(t.Context(), hold.Key, field).Val()
 		newer := strings.Replace(raw, "{", `{"weight":{"kg":[1,2]},`, 1)
-		tenant := hold.Place{Level: hold.Tenant, Name: "dt"}
+		tenant := hold.Scope{Level: hold.Tenant, Name: "dt"}
 		broken := map[string]string{
 			"tenant:dt/auto":     "not JSON",
 			"tenant:dt/operator": `["a","list"]`,
@@ -54,7 +54,7 @@ func TestHoldsOfANewerVersionAreReadOrSkipped(t *testing.T) {
 		if err := rdb.HSet(t.Context(), hold.Key, broken).Err(); err != nil {
 			t.Fatal(err)
 		}
-		b := hold.NewBoard(rdb)
+		b := hold.NewStore(rdb)
 		if err := b.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -68,10 +68,10 @@ func TestHoldsOfANewerVersionAreReadOrSkipped(t *testing.T) {
 		// A stored value that cannot be read does not prevent a hold.
 		put(t, b, operator(tenant), hold.Entered)
 		put(t, b, refused(tenant), hold.Entered)
-		put(t, b, refused(hold.Place{Level: hold.Lane, Name: "x.id"}), hold.Entered)
+		put(t, b, refused(hold.Scope{Level: hold.Lane, Name: "x.id"}), hold.Entered)
 		h := put(t, b, refused(lane), hold.Same)
-		if lifted, err := b.Lift(t.Context(), h, "worker-1"); !lifted || err != nil {
-			t.Errorf("a newer version's hold: lifted %t, %v", lifted, err)
+		if ended, err := b.End(t.Context(), h, "worker-1"); !ended || err != nil {
+			t.Errorf("a newer version's hold: lifted %t, %v", ended, err)
 		}
 	})
 }
@@ -103,7 +103,7 @@ func (o *overtaken) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 func TestAReadDoesNotHideAHoldThatWasPutDuringIt(t *testing.T) {
 	t.Parallel()
 	rdb := redistest.Mini(t).Client(t)
-	b := hold.NewBoard(rdb)
+	b := hold.NewStore(rdb)
 	hook := &overtaken{}
 	hook.write = func() { put(t, b, refused(lane), hold.Entered) }
 	rdb.AddHook(hook)
@@ -117,19 +117,19 @@ func TestAReadDoesNotHideAHoldThatWasPutDuringIt(t *testing.T) {
 
 func TestAScopeIsParsedAsItIsPrinted(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]hold.Place{
+	for text, want := range map[string]hold.Scope{
 		"dt.nickname":           lane,
 		"lane dt.nickname":      lane,
 		"tenant dt":             {Level: hold.Tenant, Name: "dt"},
 		"organisation lakeside": {Level: hold.Organisation, Name: "lakeside"},
 		"address office":        {Level: hold.Address, Name: "office"},
 	} {
-		if got, ok := hold.ParsePlace(text); !ok || got != want {
+		if got, ok := hold.ParseScope(text); !ok || got != want {
 			t.Errorf("%q is read as %v, %t", text, got, ok)
 		}
 	}
 	for _, text := range []string{"", "dt", "tenant ", "planet earth"} {
-		if got, ok := hold.ParsePlace(text); ok {
+		if got, ok := hold.ParseScope(text); ok {
 			t.Errorf("%q is read as %v", text, got)
 		}
 	}
@@ -138,17 +138,17 @@ func TestAScopeIsParsedAsItIsPrinted(t *testing.T) {
 func TestEveryHoldStatesHowItEnds(t *testing.T) {
 	t.Parallel()
 	for _, class := range hold.Classes() {
-		h := hold.Hold{Place: hold.Place{Level: hold.Tenant, Name: "dt"}, Class: class}
-		if class == hold.Operator && h.HowToLift() != "rollcall lanes release tenant dt" || h.HowToLift() == "" {
-			t.Errorf("%s: %q", class, h.HowToLift())
+		h := hold.Hold{Scope: hold.Scope{Level: hold.Tenant, Name: "dt"}, Class: class}
+		if class == hold.Operator && h.HowToEnd() != "rollcall lanes release tenant dt" || h.HowToEnd() == "" {
+			t.Errorf("%s: %q", class, h.HowToEnd())
 		}
-		h.Place = lane
-		if class == hold.Operator && h.HowToLift() != "rollcall lanes release dt.nickname" {
-			t.Errorf("%s: %q", class, h.HowToLift())
+		h.Scope = lane
+		if class == hold.Operator && h.HowToEnd() != "rollcall lanes release dt.nickname" {
+			t.Errorf("%s: %q", class, h.HowToEnd())
 		}
 		h.Probe = hold.ByTask
-		if !strings.HasSuffix(h.HowToLift(), "rollcall lanes release dt.nickname") {
-			t.Errorf("%s: %q", class, h.HowToLift())
+		if !strings.HasSuffix(h.HowToEnd(), "rollcall lanes release dt.nickname") {
+			t.Errorf("%s: %q", class, h.HowToEnd())
 		}
 	}
 }
@@ -159,7 +159,7 @@ func TestTheStoredFormOfAHoldIsFixed(t *testing.T) {
 	h := refused(lane)
 	h.Bulk, h.Until, h.Tries, h.Probing = true, began.Add(time.Hour), 2, "worker-2"
 	h.Seen = hold.Seen{Host: "oapi.dingtalk.com", Status: 200, Code: "40014", First: began, Last: began.Add(time.Second), Count: 3}
-	put(t, hold.NewBoard(rdb), h, hold.Entered)
+	put(t, hold.NewStore(rdb), h, hold.Entered)
 	want := map[string]any{
 		"level": "lane", "name": "dt.nickname", "class": "refused", "reason": "40014: the app secret is wrong", "bulk": true,
 		"since": "2026-03-01T03:12:00Z", "until": "2026-03-01T04:12:00Z", "by": "worker-1", "probe": "token",

@@ -164,7 +164,7 @@ func TestAPayloadErrorDoesNotRepeatWhatThePayloadHolds(t *testing.T) {
 	}
 }
 
-func TestANewerVersionIsToldApartWhateverItHolds(t *testing.T) {
+func TestANewerVersionIsRecognisedWhateverItHolds(t *testing.T) {
 	t.Parallel()
 	for _, payload := range []string{`{"v":2}`, `{"tenant":null,"new":{"v":1},"v":12}`} {
 		_, _, err := kinds.Decode(kinds.TypeNicknameSync, []byte(payload))
@@ -175,7 +175,7 @@ func TestANewerVersionIsToldApartWhateverItHolds(t *testing.T) {
 	}
 }
 
-func TestAnUnknownTypeIsToldApart(t *testing.T) {
+func TestAnUnknownTypeIsRecognised(t *testing.T) {
 	t.Parallel()
 	_, _, err := kinds.Decode("email:send", []byte(`{"v":1,"rev":1}`))
 	if unknown, ok := errors.AsType[*kinds.UnknownTypeError](err); !ok || unknown.Type != "email:send" {

@@ -27,7 +27,7 @@ const (
 
 // archive is the progress of the sweeps through the archive of one queue.
 type archive struct {
-	newest float64 // score of the newest entry seen; 0: none yet
+	latest float64 // score of the newest entry seen; 0: none yet
 	there  int64   // entries of that second: more may follow in the same second
 }
 
@@ -36,7 +36,7 @@ type archive struct {
 func (s *sweeper) archives(ctx context.Context) error {
 	from := make([]float64, len(s.queues))
 	for i, q := range s.queues {
-		from[i] = q.archive.newest
+		from[i] = q.archive.latest
 	}
 	there, err := backlog.ArchivedSince(ctx, s.set.rdb, s.names, from)
 	if err != nil {
@@ -57,15 +57,15 @@ func (s *sweeper) archives(ctx context.Context) error {
 func (s *sweeper) archived(ctx context.Context, l *Lane, queue string, urgent bool, seen *archive, until time.Time) error {
 	// At most 9,999 short ids are listed at once, and that many only once in the life
 	// of a worker. Pages would miss entries that move when asynq drops the oldest.
-	entries, err := backlog.Archived(ctx, s.set.rdb, queue, seen.newest)
+	entries, err := backlog.Archived(ctx, s.set.rdb, queue, seen.latest)
 	if err != nil {
 		return err
 	}
-	added, reached := 0, archive{newest: seen.newest}
+	added, reached := 0, archive{latest: seen.latest}
 	for page := range slices.Chunk(entries, archivePage) {
 		var n int
 		var all bool
-		n, all, err = s.addLetters(ctx, l, queue, urgent, page, until)
+		n, all, err = s.addDeadLetters(ctx, l, queue, urgent, page, until)
 		added += n
 		if !all {
 			break
@@ -74,7 +74,7 @@ func (s *sweeper) archived(ctx context.Context, l *Lane, queue string, urgent bo
 	}
 	*seen = reached
 	if added > 0 {
-		l.hasLetters.Store(true)
+		l.hasDeadLetters.Store(true)
 		l.log.Warn("dead letters written for tasks that asynq archived", "queue", queue, "letters", added)
 	}
 	return err
@@ -83,8 +83,8 @@ func (s *sweeper) archived(ctx context.Context, l *Lane, queue string, urgent bo
 // take records that entries were processed. The oldest entry is first.
 func (a *archive) take(entries []backlog.ArchivedTask) {
 	for _, e := range entries {
-		if e.Score != a.newest {
-			a.newest, a.there = e.Score, 0
+		if e.Score != a.latest {
+			a.latest, a.there = e.Score, 0
 		}
 		a.there++
 	}
@@ -92,14 +92,14 @@ func (a *archive) take(entries []backlog.ArchivedTask) {
 
 // addLetters writes dead letters for the tasks of a page that have none, until its time
 // is over. all reports that none is left.
-func (s *sweeper) addLetters(
+func (s *sweeper) addDeadLetters(
 	ctx context.Context, l *Lane, queue string, urgent bool, page []backlog.ArchivedTask, until time.Time,
 ) (added int, all bool, err error) {
 	ids, at := make([]string, len(page)), make(map[string]time.Time, len(page))
 	for i, e := range page {
 		ids[i], at[e.ID] = e.ID, time.UnixMilli(int64(e.Score*1000))
 	}
-	without, err := s.set.ledger.Unburied(ctx, l.Name(), ids)
+	without, err := s.set.ledger.WithoutDeadLetter(ctx, l.Name(), ids)
 	if err != nil {
 		return 0, false, err
 	}
@@ -107,7 +107,7 @@ func (s *sweeper) addLetters(
 		if time.Now().After(until) {
 			return added, false, nil
 		}
-		fresh, err := s.addLetter(ctx, l, queue, id, urgent, at[id])
+		fresh, err := s.addDeadLetter(ctx, l, queue, id, urgent, at[id])
 		if err != nil {
 			return added, false, err
 		}
@@ -118,24 +118,24 @@ func (s *sweeper) addLetters(
 	return added, true, nil
 }
 
-func (s *sweeper) addLetter(ctx context.Context, l *Lane, queue, id string, urgent bool, at time.Time) (fresh bool, err error) {
-	task, found, err := s.mender.Archived(ctx, queue, id)
+func (s *sweeper) addDeadLetter(ctx context.Context, l *Lane, queue, id string, urgent bool, at time.Time) (fresh bool, err error) {
+	task, found, err := s.repairer.Archived(ctx, queue, id)
 	if err != nil || !found {
 		return false, err // not found: deleted or run again after it was listed
 	}
-	var letter ledger.Letter
+	var dead ledger.DeadLetter
 	if task.Info == nil {
-		letter = l.letter(id, typeUndecodable, nil, urgent)
-		letter.Payload = task.Raw
+		dead = l.deadLetter(id, typeUndecodable, nil, urgent)
+		dead.Payload = task.Raw
 	} else {
-		letter = l.letter(id, task.Info.Type, task.Info.Payload, urgent)
-		letter.Key = task.Info.Headers[kinds.KeyHeader]
-		letter.Run, letter.Row = kinds.RunOf(task.Info.Headers)
+		dead = l.deadLetter(id, task.Info.Type, task.Info.Payload, urgent)
+		dead.Key = task.Info.Headers[kinds.KeyHeader]
+		dead.Run, dead.Row = kinds.RunOf(task.Info.Headers)
 	}
-	letter.Class, letter.Last = Archived, at
-	letter.Todo = "find out why; replay the task if it still matters"
-	letter.Cause = Archived + ": asynq's recoverer archived the task, or a person did in the web UI: " +
-		cmp.Or(task.LastErr(), "no error was recorded") + " · to do: " + letter.Todo
+	dead.Class, dead.Last = Archived, at
+	dead.Todo = "find out why; replay the task if it still matters"
+	dead.Cause = Archived + ": asynq's recoverer archived the task, or a person did in the web UI: " +
+		cmp.Or(task.LastErr(), "no error was recorded") + " · to do: " + dead.Todo
 	attempts, first, err := s.set.ledger.Attempts(ctx, id)
 	if err != nil {
 		return false, err
@@ -143,13 +143,13 @@ func (s *sweeper) addLetter(ctx context.Context, l *Lane, queue, id string, urge
 	if first.IsZero() {
 		first = at
 	}
-	letter.Attempts, letter.First = attempts, first
-	if fresh, err = s.set.ledger.BuryNew(ctx, letter); err != nil {
+	dead.Attempts, dead.First = attempts, first
+	if fresh, err = s.set.ledger.AddDeadLetterOnce(ctx, dead); err != nil {
 		return fresh, err
 	}
 	if fresh {
 		l.diedOutsideAttempt(Archived)
 	}
-	l.end(ctx, letter)
+	l.end(ctx, dead)
 	return fresh, nil
 }

@@ -25,7 +25,7 @@ func at(seconds float64, lease string) backlog.Look {
 	}
 }
 
-var away = backlog.Look{Err: errors.New("no answer")}
+var unavailable = backlog.Look{Err: errors.New("no answer")}
 
 func TestAWorkerCountsAsDeadWhenItsLeaseIsUnchangedFor20SecondsAnd4Looks(t *testing.T) {
 	t.Parallel()
@@ -43,8 +43,8 @@ func TestAWorkerCountsAsDeadWhenItsLeaseIsUnchangedFor20SecondsAnd4Looks(t *test
 		"it moves once":                  {[]backlog.Look{at(0, "a"), at(5, "a"), at(10, "b"), at(15, "b"), at(20, "b"), at(25, "b")}, false},
 		"it moves back":                  {[]backlog.Look{at(0, "2"), at(5, "2"), at(10, "1"), at(15, "1"), at(20, "1"), at(25, "1")}, false},
 		"it moved and then died":         {[]backlog.Look{at(0, "a"), at(5, "b"), at(10, "b"), at(15, "b"), at(20, "b"), at(25, "b")}, true},
-		"a look fails":                   {[]backlog.Look{at(0, "a"), at(5, "a"), away, at(15, "a"), at(20, "a"), at(25, "a"), at(30, "a")}, false},
-		"a look fails, the next succeed": {[]backlog.Look{at(0, "a"), away, at(10, "a"), at(15, "a"), at(20, "a"), at(25, "a"), at(30, "a")}, true},
+		"a look fails":                   {[]backlog.Look{at(0, "a"), at(5, "a"), unavailable, at(15, "a"), at(20, "a"), at(25, "a"), at(30, "a")}, false},
+		"a look fails, the next succeed": {[]backlog.Look{at(0, "a"), unavailable, at(10, "a"), at(15, "a"), at(20, "a"), at(25, "a"), at(30, "a")}, true},
 		"a look waited for an outage":    {[]backlog.Look{at(0, "a"), at(13, "a"), at(18, "a"), at(23, "a"), at(28, "a")}, false},
 		"Redis' clock is set ahead":      {[]backlog.Look{at(0, "a"), at(5, "a"), at(10, "a"), at(3600, "a")}, false},
 		"Redis' clock is set back":       {[]backlog.Look{at(0, "a"), at(5, "a"), at(10, "a"), at(-9, "a"), at(-4, "a"), at(1, "a"), at(6, "a")}, false},
@@ -118,7 +118,7 @@ func TestAWorkerThatCanRenewItsLeaseNeverCountsAsDead(t *testing.T) {
 				case downUntil-clock < 50 && rapid.Bool().Draw(t, "the look waits"):
 					nextLook = downUntil
 				default:
-					beats.Look(away)
+					beats.Look(unavailable)
 					nextLook += 50
 				}
 			}

@@ -115,7 +115,7 @@ func TestALaneIsHeldAfterHalfItsCallsFailAndOneTaskProbesIt(t *testing.T) {
 			t.Fatalf("on hold after nine calls: %+v", h)
 		}
 		ids = append(ids, r.attempts(1, "fault later")...)
-		if h := r.held(0); h.Place != laneOfNicknames || h.Class != hold.Failing || h.Probe != hold.ByTask {
+		if h := r.held(0); h.Scope != laneOfNicknames || h.Class != hold.Failing || h.Probe != hold.ByTask {
 			t.Errorf("on hold as %+v", h)
 		}
 		r.ends(groups, r.put(groups, ""), asynq.TaskStateCompleted)

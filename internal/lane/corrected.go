@@ -29,13 +29,13 @@ const closedReason = "all its fields were applied at a higher revision"
 func (s *sweeper) corrected(ctx context.Context, now time.Time) error {
 	var faults []error
 	for _, l := range s.set.lanes {
-		if !l.hasLetters.Load() {
+		if !l.hasDeadLetters.Load() {
 			continue
 		}
-		letters, next, err := s.set.ledger.DeadPage(ctx, ledger.Letters{Lane: l.Name()}, s.corrections[l], correctedPage)
+		dead, next, err := s.set.ledger.DeadPage(ctx, ledger.DeadLetterFilter{Lane: l.Name()}, s.corrections[l], correctedPage)
 		if err == nil {
 			s.corrections[l] = next
-			err = s.closeCorrected(ctx, l, letters, now)
+			err = s.closeCorrected(ctx, l, dead, now)
 		}
 		faults = append(faults, err)
 	}
@@ -44,37 +44,37 @@ func (s *sweeper) corrected(ctx context.Context, now time.Time) error {
 
 // closeCorrected closes the dead letters of a page that are corrected, and reports how
 // many.
-func (s *sweeper) closeCorrected(ctx context.Context, l *Lane, letters []ledger.Letter, now time.Time) error {
-	var candidates []ledger.Letter
-	var wishes []ledger.Wish
-	for _, letter := range letters {
-		task, _, err := kinds.Decode(letter.Type, letter.Payload)
-		if err != nil || letter.Class == string(ClassUnverified) || letter.Revision <= 0 {
+func (s *sweeper) closeCorrected(ctx context.Context, l *Lane, dead []ledger.DeadLetter, now time.Time) error {
+	var candidates []ledger.DeadLetter
+	var changes []ledger.Change
+	for _, dead := range dead {
+		task, _, err := kinds.Decode(dead.Type, dead.Payload)
+		if err != nil || dead.Class == string(ClassUnverified) || dead.Revision <= 0 {
 			continue // it names no field, or a person must check it
 		}
 		target, fields := kinds.Change(task, l.Organisation)
-		candidates, wishes = append(candidates, letter), append(wishes, ledger.Wish{Target: target, Fields: fields})
+		candidates, changes = append(candidates, dead), append(changes, ledger.Change{Target: target, Fields: fields})
 	}
-	applied, err := s.set.ledger.Applied(ctx, wishes...)
+	applied, err := s.set.ledger.Applied(ctx, changes...)
 	if err != nil {
 		return err
 	}
 	closed := map[string]int{} // by class
 	var faults []error
-	for i, letter := range candidates {
-		if applied[i] <= letter.Revision {
+	for i, dead := range candidates {
+		if applied[i] <= dead.Revision {
 			continue
 		}
-		done, err := s.closeLetter(ctx, letter, applied[i], now)
+		done, err := s.closeDeadLetter(ctx, dead, applied[i], now)
 		faults = append(faults, err)
 		if done {
-			closed[letter.Class]++
-			l.closed(Class(letter.Class))
+			closed[dead.Class]++
+			l.closed(Class(dead.Class))
 		}
 	}
 	for class, n := range closed {
 		l.log.Info("dead letters closed", "class", class, "count", n, "reason", closedReason)
-		faults = append(faults, hold.Note(ctx, s.set.rdb, "dead.closed", hold.Place{Level: hold.Lane, Name: l.Name()}, class,
+		faults = append(faults, hold.Note(ctx, s.set.rdb, "dead.closed", hold.Scope{Level: hold.Lane, Name: l.Name()}, class,
 			strconv.Itoa(n)+" closed automatically: "+closedReason, "worker", "count", strconv.Itoa(n)))
 	}
 	return errors.Join(faults...)
@@ -83,10 +83,10 @@ func (s *sweeper) closeCorrected(ctx context.Context, l *Lane, letters []ledger.
 // closeLetter removes the archived task first: otherwise a sweep of the archive would
 // write a dead letter for it again. A task that is to run again is left alone: it ends
 // as superseded, and that removes its dead letter.
-func (s *sweeper) closeLetter(ctx context.Context, letter ledger.Letter, applied int64, now time.Time) (bool, error) {
-	state, err := backlog.Unarchive(ctx, s.set.rdb, registry.Queue(letter.Tenant, tasks.Kind(letter.Kind), letter.Urgent), letter.ID)
+func (s *sweeper) closeDeadLetter(ctx context.Context, dead ledger.DeadLetter, applied int64, now time.Time) (bool, error) {
+	state, err := backlog.Unarchive(ctx, s.set.rdb, registry.Queue(dead.Tenant, tasks.Kind(dead.Kind), dead.Urgent), dead.ID)
 	if err != nil || state != "" && state != "archived" && state != "completed" {
 		return false, err
 	}
-	return s.set.ledger.CloseLetter(ctx, letter, applied, now)
+	return s.set.ledger.CloseDeadLetter(ctx, dead, applied, now)
 }

@@ -25,29 +25,29 @@ func (p *producer) died(id string, task tasks.Task, revision int64, class lane.C
 	if err := p.inspector.ArchiveTask(open.Queue, id); err != nil {
 		p.t.Fatal(err)
 	}
-	kind := open.Wish.Target.API
+	kind := open.Change.Target.API
 	at := time.Now()
-	letter := ledger.Letter{
+	dead := ledger.DeadLetter{
 		ID: id, Lane: "dt." + kind, Tenant: "dt", Kind: kind, Organisation: "lakeside", Type: open.Type, Payload: open.Payload,
-		Target: open.Wish.Target.Key, Revision: revision, Class: string(class), Code: "34001", First: at, Last: at,
+		Target: open.Change.Target.Key, Revision: revision, Class: string(class), Code: "34001", First: at, Last: at,
 	}
-	if _, err := p.ledger.Bury(p.t.Context(), letter); err != nil {
+	if _, err := p.ledger.AddDeadLetter(p.t.Context(), dead); err != nil {
 		p.t.Fatal(err)
 	}
-	if err := p.ledger.Close(p.t.Context(), open.Wish.Target, id, ledger.Row{}); err != nil {
+	if err := p.ledger.Close(p.t.Context(), open.Change.Target, id, ledger.Row{}); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
 // wantLetters compares the ids of a lane's dead letters, in any order.
-func (p *producer) wantLetters(of string, want ...string) {
+func (p *producer) wantDeadLetters(of string, want ...string) {
 	p.t.Helper()
-	letters, _, err := p.ledger.DeadPage(p.t.Context(), ledger.Letters{Lane: of}, "", 1000)
+	dead, _, err := p.ledger.DeadPage(p.t.Context(), ledger.DeadLetterFilter{Lane: of}, "", 1000)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	got := map[string]bool{}
-	for _, l := range letters {
+	for _, l := range dead {
 		got[l.ID] = true
 	}
 	wanted := map[string]bool{}
@@ -86,25 +86,25 @@ func TestADeadLetterClosesOnceAllItsFieldsWereAppliedAtAHigherRevision(t *testin
 		p.applies(p.stores("a6", tasks.GroupUpdate{Tenant: "dt", ChatID: "c2", Name: "3-3", Options: tasks.GroupOptions{Searchable: new(0)}}, longAgo+1))
 		for i, user := range []string{"u1", "u2"} {
 			open := p.stores("b"+user, id(user, "zhangsan02"), longAgo+1)
-			mark, err := p.begins(open)
+			lease, err := p.begins(open)
 			if err != nil {
 				t.Fatal(err)
 			}
-			mark.Intend("zhangsan02")
-			if err := errors.Join(mark.Gate(t.Context()), mark.Settle(t.Context(), strconv.Itoa(i), false, nil)); err != nil {
+			lease.Intend("zhangsan02")
+			if err := errors.Join(lease.Check(t.Context()), lease.Settle(t.Context(), strconv.Itoa(i), false, nil)); err != nil {
 				t.Fatal(err)
 			}
 		}
 
 		p.look(0)
-		p.wantLetters("dt.nickname", "older-applied", "only-requested")
-		p.wantLetters("dt.group", "one-of-two", "members")
-		p.wantLetters("dt.id", "unverified")
+		p.wantDeadLetters("dt.nickname", "older-applied", "only-requested")
+		p.wantDeadLetters("dt.group", "one-of-two", "members")
+		p.wantDeadLetters("dt.id", "unverified")
 		if _, err := p.inspector.GetTaskInfo("dt.nickname", "corrected"); !errors.Is(err, asynq.ErrTaskNotFound) {
 			t.Errorf("the archived task of a closed letter: %v", err)
 		}
 
-		closed, err := p.ledger.ClosedLetters(t.Context(), 10, "dt.nickname", "dt.group", "dt.id")
+		closed, err := p.ledger.ClosedDeadLetters(t.Context(), 10, "dt.nickname", "dt.group", "dt.id")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,8 +130,8 @@ func TestADeadLetterClosesOnceAllItsFieldsWereAppliedAtAHigherRevision(t *testin
 			again.add(lane.Config{Kind: k}, turnsDown)
 		}
 		again.set.Sweeps()(t.Context(), time.Now())
-		p.wantLetters("dt.nickname", "older-applied", "only-requested")
-		p.wantLetters("dt.group", "one-of-two", "members")
+		p.wantDeadLetters("dt.nickname", "older-applied", "only-requested")
+		p.wantDeadLetters("dt.group", "one-of-two", "members")
 	})
 }
 
@@ -145,7 +145,7 @@ func TestADeadLetterIsClosedEvenIfItsArchivedTaskWasDeleted(t *testing.T) {
 		p.loses("dt.nickname", "corrected")
 		p.applies(p.stores("a1", nicknameOf("u1"), longAgo+1))
 		p.look(0)
-		p.wantLetters("dt.nickname")
+		p.wantDeadLetters("dt.nickname")
 	})
 }
 
@@ -160,7 +160,7 @@ func TestADeadLetterStaysOpenWhileItsTaskIsToRunAgain(t *testing.T) {
 		}
 		p.applies(p.stores("a1", nicknameOf("u1"), longAgo+1))
 		p.look(0)
-		p.wantLetters("dt.nickname", "rerun")
+		p.wantDeadLetters("dt.nickname", "rerun")
 	})
 }
 
@@ -182,6 +182,6 @@ func TestAllCorrectedDeadLettersAreClosedOverSeveralPages(t *testing.T) {
 		for range 4 { // pages of 100, then from the newest again
 			p.look(0)
 		}
-		p.wantLetters("dt.nickname", left...)
+		p.wantDeadLetters("dt.nickname", left...)
 	})
 }

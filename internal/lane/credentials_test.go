@@ -166,19 +166,19 @@ func (r *rig) rename(n int) string {
 	task := tasks.NicknameSync{Tenant: "dt", ChatID: fmt.Sprintf("chat%d", n%20), UserID: fmt.Sprintf("user%d", n), Nickname: "Zoë"}
 	target, fields := kinds.Change(task, "lakeside")
 	book := ledger.New(r.rdb)
-	wish := ledger.Wish{Target: target, Fields: fields, TaskID: uuid.NewString()}
-	revised := book.Revise(r.t.Context(), wish)[0]
+	change := ledger.Change{Target: target, Fields: fields, TaskID: uuid.NewString()}
+	revised := book.Revise(r.t.Context(), change)[0]
 	typename, payload, encodeErr := kinds.Encode(task, revised.Revision)
 	storedErr := book.Stored(r.t.Context(), ledger.Open{
-		Wish: wish, Revision: revised.Revision, Queue: nicknames, Type: typename, Payload: payload,
+		Change: change, Revision: revised.Revision, Queue: nicknames, Type: typename, Payload: payload,
 	})
 	if err := errors.Join(revised.Err, storedErr, encodeErr); err != nil {
 		r.t.Fatal(err)
 	}
-	_, err := r.client.EnqueueContext(r.t.Context(), asynq.NewTask(typename, payload), asynq.TaskID(wish.TaskID),
+	_, err := r.client.EnqueueContext(r.t.Context(), asynq.NewTask(typename, payload), asynq.TaskID(change.TaskID),
 		asynq.Queue(nicknames), asynq.MaxRetry(1<<20), asynq.Retention(time.Hour))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return wish.TaskID
+	return change.TaskID
 }

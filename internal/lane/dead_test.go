@@ -28,18 +28,18 @@ import (
 )
 
 // letter reads the dead letter of a task, which must exist.
-func (r *rig) letter(id string) ledger.Letter {
+func (r *rig) deadLetter(id string) ledger.DeadLetter {
 	r.t.Helper()
-	letter, found, err := ledger.New(r.rdb).Letter(r.t.Context(), nicknames, id)
+	dead, found, err := ledger.New(r.rdb).DeadLetter(r.t.Context(), nicknames, id)
 	if err != nil || !found {
 		r.t.Fatalf("the letter of task %s: found %t, %v", id, found, err)
 	}
-	return letter
+	return dead
 }
 
-func (r *rig) letters() int64 {
+func (r *rig) deadLetters() int64 {
 	r.t.Helper()
-	n, err := ledger.New(r.rdb).DeadCount(r.t.Context(), ledger.Letters{Lane: nicknames})
+	n, err := ledger.New(r.rdb).DeadCount(r.t.Context(), ledger.DeadLetterFilter{Lane: nicknames})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -70,18 +70,18 @@ func TestADeadLetterHoldsEverythingAboutItsTask(t *testing.T) {
 		before := time.Now().Add(-time.Second)
 		r.start()
 		r.ends(urgent, "t1", asynq.TaskStateArchived)
-		got := r.letter("t1")
+		got := r.deadLetter("t1")
 		if got.Last.Before(before) || got.Last.After(time.Now()) || !got.First.Equal(got.Last) {
 			t.Errorf("it died at %v and first failed at %v", got.Last, got.First)
 		}
-		want := ledger.Letter{
+		want := ledger.DeadLetter{
 			ID: "t1", Lane: nicknames, Tenant: "dt", Kind: "nickname", Organisation: "lakeside", Urgent: true, Key: "night-1",
 			Type: typename, Payload: payload, Target: "c1/ann", Revision: 1234,
 			Class: "rejected", Code: "34001", Message: "no such member", RequestID: "r-1", Todo: "correct the roster",
 			Cause:    "rejected: dingtalk updategroupnick: 34001: no such member [request r-1] · to do: correct the roster",
 			Attempts: map[string]int{"rejected": 1},
 		}
-		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(ledger.Letter{}, "First", "Last")); diff != "" {
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(ledger.DeadLetter{}, "First", "Last")); diff != "" {
 			t.Errorf("the letter (-want +got):\n%s", diff)
 		}
 	})
@@ -104,7 +104,7 @@ func TestADeadLetterListsTheAttemptsPerClass(t *testing.T) {
 		r.ends(nicknames, id, asynq.TaskStateRetry)
 		_ = r.inspector.RunTask(nicknames, id) // or its retry is already due
 		r.ends(nicknames, id, asynq.TaskStateArchived)
-		got := r.letter(id)
+		got := r.deadLetter(id)
 		if diff := cmp.Diff(map[string]int{"busy": 1, "unlisted": 1}, got.Attempts); diff != "" {
 			t.Errorf("attempts (-want +got):\n%s", diff)
 		}
@@ -131,7 +131,7 @@ func TestAnUnreadableMessageHasADeadLetterWithItsBytes(t *testing.T) {
 		}
 		r.sweepUntilThere("undecodable-raw")
 		r.ends(nicknames, "undecodable-raw", asynq.TaskStateArchived)
-		got := r.letter("undecodable-raw")
+		got := r.deadLetter("undecodable-raw")
 		if got.Class != "malformed" || string(got.Payload) != "\xff\xff no message" || got.Target != "" {
 			t.Errorf("the letter %+v", got)
 		}
@@ -209,8 +209,8 @@ func TestATaskWhoseLetterCannotBeWrittenStaysInItsQueue(t *testing.T) {
 		hook.broken.Store(false)
 		_ = r.inspector.RunTask(nicknames, id) // or its retry is already due
 		r.ends(nicknames, id, asynq.TaskStateArchived)
-		if got := r.letter(id); got.Class != "rejected" || r.letters() != 1 {
-			t.Errorf("%d letters, this one of class %s", r.letters(), got.Class)
+		if got := r.deadLetter(id); got.Class != "rejected" || r.deadLetters() != 1 {
+			t.Errorf("%d letters, this one of class %s", r.deadLetters(), got.Class)
 		}
 	})
 }
@@ -234,7 +234,7 @@ func TestADeadLetterIsUniquePerTaskAndIsRemovedWhenTheTaskSucceeds(t *testing.T)
 		r.start()
 		id := r.put(nicknames, "")
 		r.ends(nicknames, id, asynq.TaskStateArchived)
-		first := r.letter(id)
+		first := r.deadLetter(id)
 		again := func() {
 			t.Helper()
 			if err := r.inspector.RunTask(nicknames, id); err != nil {
@@ -243,19 +243,19 @@ func TestADeadLetterIsUniquePerTaskAndIsRemovedWhenTheTaskSucceeds(t *testing.T)
 		}
 		again()
 		eventually(t, func() error {
-			if got := r.letter(id); got.Class != "unverified" {
+			if got := r.deadLetter(id); got.Class != "unverified" {
 				return fmt.Errorf("class %s", got.Class)
 			}
 			return nil
 		})
 		r.ends(nicknames, id, asynq.TaskStateArchived)
-		if got := r.letter(id); r.letters() != 1 || !got.First.Equal(first.First) || !got.Last.After(first.Last) {
-			t.Errorf("%d dead letters; first failure at %v, want %v", r.letters(), got.First, first.First)
+		if got := r.deadLetter(id); r.deadLetters() != 1 || !got.First.Equal(first.First) || !got.Last.After(first.Last) {
+			t.Errorf("%d dead letters; first failure at %v, want %v", r.deadLetters(), got.First, first.First)
 		}
 		again()
 		r.ends(nicknames, id, asynq.TaskStateCompleted)
 		eventually(t, func() error {
-			if n := r.letters(); n != 0 {
+			if n := r.deadLetters(); n != 0 {
 				return fmt.Errorf("%d letters", n)
 			}
 			return nil
@@ -288,11 +288,11 @@ func TestASweepWritesDeadLettersForTasksThatAsynqArchived(t *testing.T) {
 		sweep := r.set.Sweeps()
 		wants := func(n int64) {
 			t.Helper()
-			for got := r.letters(); got != n; {
+			for got := r.deadLetters(); got != n; {
 				before := got
 				eventually(t, func() error {
 					sweep(t.Context(), time.Now())
-					if got = r.letters(); got == before {
+					if got = r.deadLetters(); got == before {
 						return fmt.Errorf("%d letters, want %d", got, n)
 					}
 					return nil
@@ -312,10 +312,10 @@ func TestASweepWritesDeadLettersForTasksThatAsynqArchived(t *testing.T) {
 			t.Fatal(err)
 		}
 		wants(full + 2)
-		if got := r.letter(late); got.Class != lane.Archived || string(got.Payload) != "late" || !strings.HasPrefix(got.Cause, "archived: asynq's recoverer archived the task") {
+		if got := r.deadLetter(late); got.Class != lane.Archived || string(got.Payload) != "late" || !strings.HasPrefix(got.Cause, "archived: asynq's recoverer archived the task") {
 			t.Errorf("the letter %+v", got)
 		}
-		if got := r.letter("raw"); string(got.Payload) != "\xff\xff no message" {
+		if got := r.deadLetter("raw"); string(got.Payload) != "\xff\xff no message" {
 			t.Errorf("the dead letter of the unreadable message: %+v", got)
 		}
 	})
@@ -354,12 +354,12 @@ func TestEveryDeadTaskHasADeadLetterEvenBeyondAsynqsArchiveBound(t *testing.T) {
 	if n := r.rdb.ZCard(t.Context(), backlog.Key(nicknames, "archived")).Val(); n != 9999 {
 		t.Errorf("asynq keeps %d archived tasks: its bound has moved, see docs/dead-letters.md", n)
 	}
-	if n := r.letters(); n != dead {
+	if n := r.deadLetters(); n != dead {
 		t.Errorf("%d letters, want %d", n, dead)
 	}
 	l := ledger.New(r.rdb)
 	for page := range slices.Chunk(ids, 1000) {
-		if without, err := l.Unburied(t.Context(), nicknames, page); err != nil || len(without) != 0 {
+		if without, err := l.WithoutDeadLetter(t.Context(), nicknames, page); err != nil || len(without) != 0 {
 			t.Fatalf("%d of a thousand have no dead letter: %v", len(without), err)
 		}
 	}

@@ -7,9 +7,9 @@ import (
 	"rollcall/internal/backlog"
 )
 
-// Room returns how many tasks may wait for their slot, and how many the lane may hold
+// FreeSlots returns how many tasks may wait for their slot, and how many the lane may hold
 // in total.
-func (l *Lane) Room() (waiting, together int) { return l.room() }
+func (l *Lane) FreeSlots() (waiting, together int) { return l.room() }
 
 // Beats exposes what the looks at one queue remember.
 type Beats struct{ beats }

@@ -21,8 +21,8 @@ import (
 )
 
 var (
-	laneOfNicknames = hold.Place{Level: hold.Lane, Name: nicknames}
-	tenantDT        = hold.Place{Level: hold.Tenant, Name: "dt"}
+	laneOfNicknames = hold.Scope{Level: hold.Lane, Name: nicknames}
+	tenantDT        = hold.Scope{Level: hold.Tenant, Name: "dt"}
 )
 
 func nothing(context.Context, func(context.Context) error, string) error { return nil }
@@ -62,7 +62,7 @@ func TestALaneOnHoldTakesNothingAndItsTasksKeepTheirOrder(t *testing.T) {
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		r.add(lane.Config{Limits: fast}, send)
-		r.hold(hold.Hold{Place: laneOfNicknames})
+		r.hold(hold.Hold{Scope: laneOfNicknames})
 		r.start()
 		var ids []string
 		for i := range 20 {
@@ -118,7 +118,7 @@ func TestATaskThatWaitsForItsSlotReturnsUncountedWhenAHoldBegins(t *testing.T) {
 		for range ids {
 			await(t, waiting, "the lane to be full")
 		}
-		r.hold(hold.Hold{Place: tenantDT})
+		r.hold(hold.Hold{Scope: tenantDT})
 		for range ids {
 			if got := r.attempt().Verdict; got.Class != lane.ClassHeld || got.Counted || got.Action != lane.Retry {
 				t.Errorf("a task that waited: %+v", got)
@@ -145,7 +145,7 @@ func TestAnotherWorkerAppliesAndEndsAHold(t *testing.T) {
 			r.add(lane.Config{Limits: fast}, send)
 			r.start()
 		}
-		one.hold(hold.Hold{Place: laneOfNicknames})
+		one.hold(hold.Hold{Scope: laneOfNicknames})
 		one.held(0)
 		other.held(0)
 		var ids []string
@@ -183,7 +183,7 @@ func TestTheWebUIsPauseAndAHoldAreIndependent(t *testing.T) {
 		if err := pause(nicknames); err != nil {
 			t.Fatal(err)
 		}
-		r.hold(hold.Hold{Place: laneOfNicknames})
+		r.hold(hold.Hold{Scope: laneOfNicknames})
 		r.start()
 		if err := unpause(nicknames); err != nil {
 			t.Fatal(err)
@@ -214,7 +214,7 @@ func TestAHoldOfBulkTasksLetsUrgentOnesThrough(t *testing.T) {
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		r.add(lane.Config{Limits: fast}, send)
-		r.hold(hold.Hold{Place: tenantDT, Bulk: true})
+		r.hold(hold.Hold{Scope: tenantDT, Bulk: true})
 		r.start()
 		bulk := r.put(nicknames, "")
 		for range 10 {

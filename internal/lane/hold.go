@@ -49,7 +49,7 @@ func (l *Lane) follow(now time.Time) {
 
 func (l *Lane) state(now time.Time) state {
 	var s state
-	for _, h := range l.set.board.Of(l.places()...) {
+	for _, h := range l.set.holds.Of(l.scopes()...) {
 		if !h.Until.IsZero() && !now.Before(h.Until) {
 			continue
 		}
@@ -108,14 +108,14 @@ func (l *Lane) react(ctx context.Context, a *attempt, v Verdict) {
 		l.holdSpent(ctx, v.Err)
 	case v.Class == ClassQuota && ok:
 		l.set.outcome("spent month not shared with the other workers; retried at the next refusal", "",
-			pace.SayMonthSpent(ctx, l.set.rdb, l.Organisation), "organisation", l.Organisation)
+			pace.NoteMonthSpent(ctx, l.set.rdb, l.Organisation), "organisation", l.Organisation)
 		l.set.pollSoon()
 	case v.Class == ClassThrottled && ok && e.Scope != providers.ScopeTask:
 		l.throttled(ctx, a, e)
 	}
 	if seen, trips := l.recordAtBreaker(a, v); trips {
 		l.put(ctx, hold.Hold{
-			Place: l.place(providers.ScopeLane), Class: hold.Failing, Probe: hold.ByTask, Seen: seen,
+			Scope: l.scope(providers.ScopeLane), Class: hold.Failing, Probe: hold.ByTask, Seen: seen,
 			Reason: "the platform fails or does not answer; one task at a time probes whether it has recovered",
 		})
 	}
@@ -125,7 +125,7 @@ func (l *Lane) react(ctx context.Context, a *attempt, v Verdict) {
 }
 
 func (l *Lane) holdRefused(ctx context.Context, e *providers.Error) {
-	h := hold.Hold{Place: l.place(e.Scope), Class: hold.Refused, Probe: hold.ByTask, Reason: reason(e), Seen: seen(e)}
+	h := hold.Hold{Scope: l.scope(e.Scope), Class: hold.Refused, Probe: hold.ByTask, Reason: reason(e), Seen: seen(e)}
 	if e.Credentials && l.Probe != nil {
 		h.Probe = hold.ByToken
 	}
@@ -157,7 +157,7 @@ func (l *Lane) holdSpent(ctx context.Context, err error) {
 	}
 	y, m, d := time.Now().In(beijing).Date()
 	l.put(ctx, hold.Hold{
-		Place: hold.Place{Level: hold.Lane, Name: l.Name()}, Class: hold.Quota, Until: time.Date(y, m, d+1, 0, 0, 0, 0, beijing),
+		Scope: hold.Scope{Level: hold.Lane, Name: l.Name()}, Class: hold.Quota, Until: time.Date(y, m, d+1, 0, 0, 0, 0, beijing),
 		Reason: "the day's calls of this API are spent: if the platform allows more, raise the lane's limit per 24h in the configuration",
 	})
 }
@@ -166,16 +166,16 @@ func (l *Lane) holdSpent(ctx context.Context, err error) {
 var beijing = time.FixedZone("Asia/Shanghai", 8*60*60)
 
 // place returns the scope that a failure puts on hold.
-func (l *Lane) place(scope providers.Scope) hold.Place {
+func (l *Lane) scope(scope providers.Scope) hold.Scope {
 	switch {
 	case scope == providers.ScopeAddress && l.AddressName != "":
-		return hold.Place{Level: hold.Address, Name: l.AddressName}
+		return hold.Scope{Level: hold.Address, Name: l.AddressName}
 	case scope == providers.ScopeOrganisation && l.Metered:
-		return hold.Place{Level: hold.Organisation, Name: l.Organisation}
+		return hold.Scope{Level: hold.Organisation, Name: l.Organisation}
 	case scope >= providers.ScopeTenant && scope != providers.ScopeAPI:
-		return hold.Place{Level: hold.Tenant, Name: l.Tenant}
+		return hold.Scope{Level: hold.Tenant, Name: l.Tenant}
 	}
-	return hold.Place{Level: hold.Lane, Name: l.Name()}
+	return hold.Scope{Level: hold.Lane, Name: l.Name()}
 }
 
 // longPause is the shortest pause that is shown as a hold.
@@ -201,7 +201,7 @@ func (l *Lane) throttled(ctx context.Context, a *attempt, e *providers.Error) {
 	l.set.outcome("pause after a refusal not shared with the other workers; retried at the next refusal", "", err, "lane", l.Name())
 	if pause >= longPause {
 		l.put(ctx, hold.Hold{
-			Place: l.place(e.Scope), Class: hold.Banned, Until: time.Now().Add(pause), Seen: seen(e),
+			Scope: l.scope(e.Scope), Class: hold.Banned, Until: time.Now().Add(pause), Seen: seen(e),
 			Reason: "the platform refuses all calls for a while: " + reason(e),
 		})
 	}
@@ -229,7 +229,7 @@ const notShared = "hold not shared with the other workers; retried at the next r
 // it a moment later.
 func (l *Lane) put(ctx context.Context, h hold.Hold) {
 	h.By = l.set.name
-	stored, change, err := l.set.board.Put(ctx, h)
+	stored, change, err := l.set.holds.Put(ctx, h)
 	l.set.outcome(notShared, "", err, "hold", h.String())
 	if err != nil {
 		return
@@ -261,7 +261,7 @@ func (s *Set) report(change hold.Change, h hold.Hold, by string) {
 		if h.Class == hold.Suspected { // in most cases for a moment
 			level = slog.LevelWarn
 		}
-		s.log.Log(context.Background(), level, word, append(attrs, "lift", h.HowToLift())...)
+		s.log.Log(context.Background(), level, word, append(attrs, "lift", h.HowToEnd())...)
 	case hold.Left:
 		s.log.Info("hold ended", append(attrs, "for", time.Since(h.Since).Round(time.Second), "by", by)...)
 	case hold.Same:
@@ -272,13 +272,13 @@ func (s *Set) report(change hold.Change, h hold.Hold, by string) {
 	}
 }
 
-func (s *Set) lift(ctx context.Context, h hold.Hold) {
-	lifted, err := s.board.Lift(ctx, h, s.name)
+func (s *Set) endHold(ctx context.Context, h hold.Hold) {
+	ended, err := s.holds.End(ctx, h, s.name)
 	s.outcome("expired hold not ended; retried at the next poll", "", err, "hold", h.String())
 	if err != nil {
 		return
 	}
-	if !lifted { // changed by another worker: read it again
+	if !ended { // changed by another worker: read it again
 		s.pollSoon()
 		return
 	}

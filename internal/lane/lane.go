@@ -82,15 +82,15 @@ type Config struct {
 func (c Config) Name() string { return c.Tenant + "." + string(c.Kind) }
 
 // places returns the scopes whose holds apply to the lane.
-func (c Config) places() []hold.Place {
-	places := []hold.Place{{Level: hold.Lane, Name: c.Name()}, {Level: hold.Tenant, Name: c.Tenant}}
+func (c Config) scopes() []hold.Scope {
+	scopes := []hold.Scope{{Level: hold.Lane, Name: c.Name()}, {Level: hold.Tenant, Name: c.Tenant}}
 	if c.Metered {
-		places = append(places, hold.Place{Level: hold.Organisation, Name: c.Organisation})
+		scopes = append(scopes, hold.Scope{Level: hold.Organisation, Name: c.Organisation})
 	}
 	if c.AddressName != "" {
-		places = append(places, hold.Place{Level: hold.Address, Name: c.AddressName})
+		scopes = append(scopes, hold.Scope{Level: hold.Address, Name: c.AddressName})
 	}
-	return places
+	return scopes
 }
 
 // Lane is one tenant at one API.
@@ -106,10 +106,10 @@ type Lane struct {
 	breaker atomic.Pointer[gobreaker.TwoStepCircuitBreaker[struct{}]]
 	faults  faults
 
-	claim      atomic.Pointer[claim] // claim of a probe by a task of this lane; nil: none
-	pageAgain  atomic.Bool           // a task has received several HTML pages
-	rejoining  atomic.Bool
-	hasLetters atomic.Bool // whether the lane may have dead letters
+	claim          atomic.Pointer[claim] // claim of a probe by a task of this lane; nil: none
+	pageAgain      atomic.Bool           // a task has received several HTML pages
+	rejoining      atomic.Bool
+	hasDeadLetters atomic.Bool // whether the lane may have dead letters
 }
 
 // Set is all lanes of a process.
@@ -117,7 +117,7 @@ type Set struct {
 	rdb    redis.UniversalClient
 	shared *redisdb.Autopipeline
 	ledger *ledger.Ledger
-	board  *hold.Board
+	holds  *hold.Store
 	log    *slog.Logger
 	lanes  []*Lane
 	quotas sync.Map // organisation → pace.Quota
@@ -145,7 +145,7 @@ type Set struct {
 // rdb, for the commands that follow each task. name identifies the worker in the holds
 // that it adds.
 func NewSet(rdb redis.UniversalClient, shared *redisdb.Autopipeline, record *ledger.Ledger, name string, log *slog.Logger) *Set {
-	s := &Set{rdb: rdb, shared: shared, ledger: record, board: hold.NewBoard(rdb), name: name, log: log, look: make(chan struct{}, 1), back: make(chan struct{}, 1)}
+	s := &Set{rdb: rdb, shared: shared, ledger: record, holds: hold.NewStore(rdb), name: name, log: log, look: make(chan struct{}, 1), back: make(chan struct{}, 1)}
 	s.faults.Log, s.redis.line = log, redisLine(log)
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
 	return s
@@ -197,9 +197,9 @@ func (s *Set) SetLimits(ctx context.Context, tenant string, kind tasks.Kind, lim
 			continue
 		}
 		changed := l.pacer.SetLimits(limits)
-		for _, h := range s.board.Of(hold.Place{Level: hold.Lane, Name: l.Name()}) {
+		for _, h := range s.holds.Of(hold.Scope{Level: hold.Lane, Name: l.Name()}) {
 			if changed && h.Class == hold.Quota { // the new limit may allow more calls today
-				s.lift(ctx, h)
+				s.endHold(ctx, h)
 			}
 		}
 		return true, l.pacer.Open(ctx)
@@ -224,7 +224,7 @@ func (s *Set) SetQuota(ctx context.Context, organisation string, quota pace.Quot
 // CredentialsChanged makes the probes of a tenant's refusal holds due at once, after
 // its credentials were replaced.
 func (s *Set) CredentialsChanged(ctx context.Context, tenant string) error {
-	if err := s.board.Refresh(ctx); err != nil {
+	if err := s.holds.Refresh(ctx); err != nil {
 		return err
 	}
 	var failed error
@@ -233,11 +233,11 @@ func (s *Set) CredentialsChanged(ctx context.Context, tenant string) error {
 		if l.Tenant != tenant {
 			continue
 		}
-		for _, h := range s.board.Of(l.places()...) {
+		for _, h := range s.holds.Of(l.scopes()...) {
 			// If another worker changes the hold at the same time, it was just probed
 			// or is about to be.
 			if h.Class == hold.Refused && now.Before(h.Next) {
-				_, err := s.board.ProbeNow(ctx, h, now)
+				_, err := s.holds.ProbeNow(ctx, h, now)
 				failed = errors.Join(failed, err)
 			}
 		}
@@ -248,7 +248,7 @@ func (s *Set) CredentialsChanged(ctx context.Context, tenant string) error {
 
 // Start lets every lane take tasks, unless a hold prevents it.
 func (s *Set) Start(ctx context.Context) error {
-	if err := s.board.Refresh(ctx); err != nil {
+	if err := s.holds.Refresh(ctx); err != nil {
 		return err
 	}
 	for _, l := range s.lanes {
@@ -257,7 +257,7 @@ func (s *Set) Start(ctx context.Context) error {
 		}
 		l.follow(time.Now())
 	}
-	if err := s.lookForLetters(ctx); err != nil {
+	if err := s.findDeadLetters(ctx); err != nil {
 		return err
 	}
 	s.memory = redisdb.NewMemory(s.rdb, s.memoryKeys()...)

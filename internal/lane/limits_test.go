@@ -60,7 +60,7 @@ func TestHowManyTasksALaneTakesFollowsItsRate(t *testing.T) {
 	for i, row := range rows {
 		r.add(lane.Config{Tenant: string(rune('a' + i)), Limits: []pace.Limit{row.limit}}, nil)
 		var got room
-		got.Waiting, got.Together = r.set.Lanes()[i].Room()
+		got.Waiting, got.Together = r.set.Lanes()[i].FreeSlots()
 		if got != row.room {
 			t.Errorf("%+v: %+v, want %+v", row.limit, got, row.room)
 		}
@@ -68,7 +68,7 @@ func TestHowManyTasksALaneTakesFollowsItsRate(t *testing.T) {
 	if _, err := r.set.SetLimits(t.Context(), "a", tasks.KindNickname, fast); err != nil {
 		t.Fatal(err)
 	}
-	if waiting, together := r.set.Lanes()[0].Room(); waiting != 242 || together != 256 {
+	if waiting, together := r.set.Lanes()[0].FreeSlots(); waiting != 242 || together != 256 {
 		t.Errorf("with another limit %d may wait, %d in total", waiting, together)
 	}
 }

@@ -47,7 +47,7 @@ func (s *Set) adopt(organisation string, quota pace.Quota) {
 
 func (s *Set) month(ctx context.Context, organisation string, quota pace.Quota, m pace.Month, now time.Time) {
 	h := hold.Hold{
-		Place: hold.Place{Level: hold.Organisation, Name: organisation}, Class: hold.Quota, Until: m.Ends, By: s.name,
+		Scope: hold.Scope{Level: hold.Organisation, Name: organisation}, Class: hold.Quota, Until: m.Ends, By: s.name,
 	}
 	switch left := int64(quota.Calls) - m.Spent; {
 	case m.Said:
@@ -65,7 +65,7 @@ func (s *Set) month(ctx context.Context, organisation string, quota pace.Quota, 
 	}
 	s.warn(ctx, organisation, quota, m)
 	if h.Reason != "" {
-		stored, change, err := s.board.Put(ctx, h)
+		stored, change, err := s.holds.Put(ctx, h)
 		s.outcome(notShared, "", err, "hold", h.String())
 		if err != nil {
 			return
@@ -73,9 +73,9 @@ func (s *Set) month(ctx context.Context, organisation string, quota pace.Quota, 
 		s.report(change, stored, s.name)
 		return
 	}
-	for _, old := range s.board.Of(h.Place) {
+	for _, old := range s.holds.Of(h.Scope) {
 		if old.Class == hold.Quota && now.Before(old.Until) {
-			s.lift(ctx, old)
+			s.endHold(ctx, old)
 		}
 	}
 }

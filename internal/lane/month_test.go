@@ -16,7 +16,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-var lakeside = hold.Place{Level: hold.Organisation, Name: "lakeside"}
+var lakeside = hold.Scope{Level: hold.Organisation, Name: "lakeside"}
 
 // term is two workers of an organisation with 500 calls a month, 50 of them reserved
 // for urgent tasks. It has 1,940 bulk tasks and 60 urgent ones that need a call each.

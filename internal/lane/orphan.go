@@ -21,7 +21,7 @@ const rescuers = 8
 // asynq's own recoverer needs one to two minutes for the same. Both may run.
 func (s *sweeper) orphans(ctx context.Context) error {
 	within, cancel := context.WithTimeout(ctx, pollTimeout)
-	looks := s.mender.Look(within, s.names)
+	looks := s.repairer.Look(within, s.names)
 	cancel()
 	var faults []error
 	var rescue errgroup.Group
@@ -49,14 +49,14 @@ func (s *sweeper) orphans(ctx context.Context) error {
 // rescue makes a task of a dead worker pending again, unless too many workers died
 // while they ran it. Cost: three round trips.
 func (s *sweeper) rescue(ctx context.Context, q *swept, orphan backlog.Orphan) error {
-	raw, unreadable, err := s.mender.Unreadable(ctx, q.name, orphan.ID)
+	raw, unreadable, err := s.repairer.Unreadable(ctx, q.name, orphan.ID)
 	if err != nil {
 		return err
 	}
 	if unreadable {
 		return s.replace(ctx, q.name, orphan.ID, raw)
 	}
-	verdictError, kills, err := s.mender.Requeue(ctx, q.name, orphan, poisonous)
+	verdictError, kills, err := s.repairer.Requeue(ctx, q.name, orphan, poisonous)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ const (
 	ClassMalformed  Class = "malformed"  // the message is not a readable task
 	ClassNewer      Class = "newer"      // written by a newer version of the producer
 	ClassWaiting    Class = "waiting"    // another task holds the lease of the target
-	ClassDoubtful   Class = "doubtful"   // unknown outcome: the same request is sent again, minutes later
+	ClassUnknown    Class = "doubtful"   // unknown outcome: the same request is sent again, minutes later
 	ClassOvertaken  Class = "overtaken"  // the lease of the target was lost or a later change exists: decide again
 	ClassHeld       Class = "held"       // the lane is on hold
 	ClassStopping   Class = "stopping"   // the worker is stopping
@@ -85,7 +85,7 @@ var rules = map[Class]rule{
 	ClassRefused:    {base: time.Second, limit: time.Second},
 	ClassNewer:      {base: time.Minute, limit: time.Minute},
 	ClassWaiting:    {base: time.Second, limit: time.Second},
-	ClassDoubtful:   {base: time.Second, limit: time.Second},
+	ClassUnknown:    {base: time.Second, limit: time.Second},
 	ClassOvertaken:  {base: time.Second, limit: time.Second},
 	ClassHeld:       {base: time.Second, limit: time.Second},
 	ClassStopping:   {},
@@ -179,7 +179,7 @@ func asked(err error) time.Duration {
 	if busy, ok := errors.AsType[*ledger.BusyError](err); ok {
 		// The lease is released when the other task ends, long before it expires. A
 		// task far back in the edit queue checks less often.
-		d = min(busy.For+time.Duration(busy.Place)*time.Second, 2*time.Second+time.Duration(busy.Place)*time.Second/2, 30*time.Second)
+		d = min(busy.For+time.Duration(busy.Before)*time.Second, 2*time.Second+time.Duration(busy.Before)*time.Second/2, 30*time.Second)
 	}
 	if again, ok := errors.AsType[*handler.AgainError](err); ok {
 		d = max(d, again.After)
@@ -215,10 +215,10 @@ func classify(err error) Class {
 	switch {
 	case errors.Is(err, ErrStopping):
 		return ClassStopping
-	case errors.Is(err, ledger.ErrStale), errors.Is(err, ledger.ErrLost):
+	case errors.Is(err, ledger.ErrStale), errors.Is(err, ledger.ErrLeaseLost):
 		return ClassOvertaken
 	case is[*handler.AgainError](err):
-		return ClassDoubtful
+		return ClassUnknown
 	}
 	if e, ok := errors.AsType[*providers.Error](err); ok {
 		return classifyProvider(e)

@@ -52,8 +52,8 @@ func TestVerdicts(t *testing.T) {
 		{"ID change timed out", kind(providers.Ambiguous), lane.ClassUnverified, lane.Dead, false},
 		{"stopped in the gate", unsent(lane.ErrStopping), lane.ClassStopping, lane.Retry, false},
 		{"later change in the gate", unsent(ledger.ErrStale), lane.ClassOvertaken, lane.Retry, false},
-		{"lease lost in the gate", unsent(ledger.ErrLost), lane.ClassOvertaken, lane.Retry, false},
-		{"refused, and the lease lost", errors.Join(kind(providers.Rejected), ledger.ErrLost), lane.ClassOvertaken, lane.Retry, false},
+		{"lease lost in the gate", unsent(ledger.ErrLeaseLost), lane.ClassOvertaken, lane.Retry, false},
+		{"refused, and the lease lost", errors.Join(kind(providers.Rejected), ledger.ErrLeaseLost), lane.ClassOvertaken, lane.Retry, false},
 		{"lane held in the gate", unsent(&lane.HeldError{}), lane.ClassHeld, lane.Retry, false},
 		{"month spent in the gate", unsent(&pace.SpentError{Why: pace.WhyMonth}), lane.ClassQuota, lane.Retry, false},
 		{"next slot far away", unsent(&pace.BookedOutError{For: time.Minute}), lane.ClassPaced, lane.Retry, false},
@@ -61,7 +61,7 @@ func TestVerdicts(t *testing.T) {
 		{"no time left", unsent(context.DeadlineExceeded), lane.ClassBusy, lane.Retry, true},
 		{"Redis unavailable in the gate", unsent(errors.New("dial tcp: connection refused")), lane.ClassInternal, lane.Retry, false},
 		{"Redis unavailable", errors.New("dial tcp: connection refused"), lane.ClassInternal, lane.Retry, false},
-		{"mark lost", ledger.ErrLost, lane.ClassOvertaken, lane.Retry, false},
+		{"mark lost", ledger.ErrLeaseLost, lane.ClassOvertaken, lane.Retry, false},
 		{"target busy", &ledger.BusyError{For: time.Second}, lane.ClassWaiting, lane.Retry, false},
 		{"lane held", &lane.HeldError{}, lane.ClassHeld, lane.Retry, false},
 		{"newer payload", &kinds.NewerVersionError{}, lane.ClassNewer, lane.Retry, false},
@@ -139,8 +139,8 @@ func TestATaskIsGivenUpWhenItsHorizonIsReached(t *testing.T) {
 // If Redis cannot return how many attempts there were, giving up would be a guess.
 func TestAnAttemptIsNotCountedIfTheCountIsUnknown(t *testing.T) {
 	t.Parallel()
-	away := func(lane.Class) (int, time.Time, error) { return 0, time.Time{}, errors.New("connection refused") }
-	if v := lane.Judge(kind(providers.Transient), now, away); v.Action != lane.Retry || v.Counted {
+	unavailable := func(lane.Class) (int, time.Time, error) { return 0, time.Time{}, errors.New("connection refused") }
+	if v := lane.Judge(kind(providers.Transient), now, unavailable); v.Action != lane.Retry || v.Counted {
 		t.Errorf("verdict %s counted=%t", v.Action, v.Counted)
 	}
 }

@@ -162,15 +162,15 @@ func TestABanOfTheAddressHoldsEveryLaneOfTheAddress(t *testing.T) {
 	other := newRig(t, r.server)
 	other.add(lane.Config{Organisation: "east", Tenant: "east", AddressName: "egress"}, send)
 	other.start()
-	place := hold.Place{Level: hold.Address, Name: "egress"}
+	scope := hold.Scope{Level: hold.Address, Name: "egress"}
 	for i, behind := range []bool{true, true, true, false, true, true} {
 		h, held := r.set.Lanes()[i].Hold()
-		if held != behind || behind && h.Place != place {
+		if held != behind || behind && h.Scope != scope {
 			t.Errorf("%s is held (%t) by %+v", r.set.Lanes()[i].Name(), held, h)
 		}
 	}
 	h := other.held(0)
-	if left := time.Until(h.Until); h.Place != place || h.Class != hold.Banned || left < 9*time.Minute || left > 10*time.Minute {
+	if left := time.Until(h.Until); h.Scope != scope || h.Class != hold.Banned || left < 9*time.Minute || left > 10*time.Minute {
 		t.Errorf("another worker's lane is held for %s by %+v", left, h)
 	}
 }
@@ -192,7 +192,7 @@ func TestAHoldEndsAtItsTimeInEveryWorker(t *testing.T) {
 		both := []*rig{newRig(t, s), newRig(t, s)}
 		var log sends
 		until := time.Now().Add(1500 * time.Millisecond)
-		both[0].hold(hold.Hold{Place: laneOfNicknames, Class: hold.Banned, Until: until})
+		both[0].hold(hold.Hold{Scope: laneOfNicknames, Class: hold.Banned, Until: until})
 		var ids []string
 		for range 40 {
 			ids = append(ids, both[0].put(nicknames, ""))

@@ -37,15 +37,15 @@ func (e *PoisonError) Error() string {
 // written first, as for every death. Cost: six round trips.
 func (s *sweeper) archivePoison(ctx context.Context, q *swept, orphan backlog.Orphan, kills backlog.Kills) error {
 	l := q.lane
-	info, found, err := s.mender.Info(q.name, orphan.ID)
+	info, found, err := s.repairer.Info(q.name, orphan.ID)
 	if err != nil || !found {
 		return err
 	}
 	v := Judge(&PoisonError{Workers: kills.Times, Within: kills.Last.Sub(kills.First)}, kills.Last, nil)
-	letter := l.letter(orphan.ID, info.Type, info.Payload, q.urgent)
-	letter.Key = info.Headers[kinds.KeyHeader]
-	letter.Run, letter.Row = kinds.RunOf(info.Headers)
-	letter.Class, letter.Cause, letter.Todo = string(v.Class), v.Cause(), poisonTodo
+	dead := l.deadLetter(orphan.ID, info.Type, info.Payload, q.urgent)
+	dead.Key = info.Headers[kinds.KeyHeader]
+	dead.Run, dead.Row = kinds.RunOf(info.Headers)
+	dead.Class, dead.Cause, dead.Todo = string(v.Class), v.Cause(), poisonTodo
 	attempts, first, err := s.set.ledger.Attempts(ctx, orphan.ID)
 	if err != nil {
 		return err
@@ -54,20 +54,20 @@ func (s *sweeper) archivePoison(ctx context.Context, q *swept, orphan backlog.Or
 	if first.IsZero() || kills.First.Before(first) {
 		first = kills.First
 	}
-	letter.Attempts, letter.First, letter.Last = attempts, first, kills.Last
-	if _, err := s.set.ledger.Bury(ctx, letter); err != nil {
+	dead.Attempts, dead.First, dead.Last = attempts, first, kills.Last
+	if _, err := s.set.ledger.AddDeadLetter(ctx, dead); err != nil {
 		return err
 	}
-	l.hasLetters.Store(true)
-	archived, err := s.mender.ArchiveOrphan(ctx, q.name, orphan, letter.Cause, kills.Last)
+	l.hasDeadLetters.Store(true)
+	archived, err := s.repairer.ArchiveOrphan(ctx, q.name, orphan, dead.Cause, kills.Last)
 	if err != nil {
 		return err // the next sweep finds it unchanged
 	}
 	if !archived {
 		return s.removeUnarchived(ctx, q, orphan.ID)
 	}
-	l.end(ctx, letter)
-	l.log.Error("dead letter", "task", orphan.ID, "type", info.Type, "class", v.Class, "cause", letter.Cause)
+	l.end(ctx, dead)
+	l.log.Error("dead letter", "task", orphan.ID, "type", info.Type, "class", v.Class, "cause", dead.Cause)
 	l.diedOutsideAttempt(v.Class)
 	if err := s.set.ledger.ForgetAttempts(ctx, orphan.ID); err != nil {
 		l.log.Debug("counters of a dead task not deleted; they expire", "task", orphan.ID, "err", err)
@@ -83,6 +83,6 @@ func (s *sweeper) removeUnarchived(ctx context.Context, q *swept, id string) err
 	if err != nil || state == "archived" {
 		return err
 	}
-	_, err = s.set.ledger.Unbury(ctx, q.lane.Name(), id)
+	_, err = s.set.ledger.RemoveDeadLetters(ctx, q.lane.Name(), id)
 	return err
 }

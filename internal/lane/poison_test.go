@@ -66,21 +66,21 @@ func TestATaskBecomesADeadLetterAfterThreeWorkersDiedRunningIt(t *testing.T) {
 	for range 2 {
 		r.kill()
 		sweeps("pending")
-		if n := r.letters(); n != 0 {
+		if n := r.deadLetters(); n != 0 {
 			t.Errorf("%d letters", n)
 		}
 	}
 	r.kill()
 	sweeps("archived")
-	letter := r.letter(poison)
-	if letter.Class != "poison" || letter.Type != "kills" || string(letter.Payload) != "payload" || letter.Key != "mine" ||
-		letter.Attempts["poison"] != 3 || letter.Last.Sub(letter.First) != 50*time.Second ||
-		!strings.HasPrefix(letter.Cause, "poison: 3 workers died while they ran this task, all within 50s; ") ||
-		!strings.Contains(letter.Cause, "to do: "+letter.Todo) {
-		t.Errorf("the letter %+v", letter)
+	dead := r.deadLetter(poison)
+	if dead.Class != "poison" || dead.Type != "kills" || string(dead.Payload) != "payload" || dead.Key != "mine" ||
+		dead.Attempts["poison"] != 3 || dead.Last.Sub(dead.First) != 50*time.Second ||
+		!strings.HasPrefix(dead.Cause, "poison: 3 workers died while they ran this task, all within 50s; ") ||
+		!strings.Contains(dead.Cause, "to do: "+dead.Todo) {
+		t.Errorf("the letter %+v", dead)
 	}
 	shown, err := r.inspector.GetTaskInfo(nicknames, poison)
-	if err != nil || shown.LastErr != letter.Cause || shown.Retried != 0 {
+	if err != nil || shown.LastErr != dead.Cause || shown.Retried != 0 {
 		t.Errorf("asynq shows %+v, %v", shown, err)
 	}
 	if len(r.watch.recovered) != 2 || len(r.watch.diedOutsideAttempt) != 1 || <-r.watch.diedOutsideAttempt != nicknames+" poison" {
@@ -94,7 +94,7 @@ func TestATaskBecomesADeadLetterAfterThreeWorkersDiedRunningIt(t *testing.T) {
 		s.Mini.SetTime(clock)
 		sweep(t.Context(), clock)
 	}
-	if got := r.letter(poison); got.Class != "poison" || r.letters() != 1 {
+	if got := r.deadLetter(poison); got.Class != "poison" || r.deadLetters() != 1 {
 		t.Errorf("after later sweeps: %+v", got)
 	}
 
@@ -108,7 +108,7 @@ func TestATaskBecomesADeadLetterAfterThreeWorkersDiedRunningIt(t *testing.T) {
 	r.start()
 	r.ends(nicknames, poison, asynq.TaskStateCompleted)
 	eventually(t, func() error {
-		if r.letters() != 0 {
+		if r.deadLetters() != 0 {
 			return errors.New("its dead letter still exists")
 		}
 		return nil
@@ -163,7 +163,7 @@ func (*between) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 // the archive command.
 func TestARaceAtTheArchiveLeavesADeadLetterOnlyIfTheTaskIsArchived(t *testing.T) {
 	t.Parallel()
-	for state, letters := range map[string]int64{"retry": 0, "archived": 1} {
+	for state, dead := range map[string]int64{"retry": 0, "archived": 1} {
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()
 			s := redistest.Mini(t)
@@ -179,7 +179,7 @@ func TestARaceAtTheArchiveLeavesADeadLetterOnlyIfTheTaskIsArchived(t *testing.T)
 			other, met := s.Client(t), 0
 			r.rdb.AddHook(&between{archive: backlog.Key(nicknames, "archived"), do: func() {
 				met++
-				if n := r.letters(); n != 1 {
+				if n := r.deadLetters(); n != 1 {
 					t.Errorf("%d dead letters before it is archived", n)
 				}
 				if err := errors.Join(
@@ -198,8 +198,8 @@ func TestARaceAtTheArchiveLeavesADeadLetterOnlyIfTheTaskIsArchived(t *testing.T)
 			if met != 1 || len(r.watch.diedOutsideAttempt) != 0 {
 				t.Errorf("archived %d times, reported %d times", met, len(r.watch.diedOutsideAttempt))
 			}
-			if n := r.letters(); n != letters {
-				t.Errorf("%d letters, want %d", n, letters)
+			if n := r.deadLetters(); n != dead {
+				t.Errorf("%d letters, want %d", n, dead)
 			}
 		})
 	}

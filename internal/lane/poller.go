@@ -131,8 +131,8 @@ func (s *Set) read(ctx context.Context, now time.Time, unavailable bool) error {
 	if unavailable {
 		s.recall(ctx) // before any task is taken
 	}
-	before := s.board.All()
-	if err := s.board.Refresh(ctx); err != nil {
+	before := s.holds.All()
+	if err := s.holds.Refresh(ctx); err != nil {
 		return err
 	}
 	// This check follows the read of the holds, so it detects a loss that happened
@@ -144,9 +144,9 @@ func (s *Set) read(ctx context.Context, now time.Time, unavailable bool) error {
 	if err := s.months(ctx, now); err != nil {
 		return err
 	}
-	for _, h := range s.board.All() {
+	for _, h := range s.holds.All() {
 		if !h.Until.IsZero() && !now.Before(h.Until) {
-			s.lift(ctx, h)
+			s.endHold(ctx, h)
 		}
 	}
 	s.followAll()
@@ -155,7 +155,7 @@ func (s *Set) read(ctx context.Context, now time.Time, unavailable bool) error {
 			return err
 		}
 	}
-	for _, h := range s.board.All() {
+	for _, h := range s.holds.All() {
 		if h.Probe != hold.ByTime && !now.Before(h.Next) {
 			s.probe(ctx, h, now)
 		}

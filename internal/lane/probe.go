@@ -50,7 +50,7 @@ func (c *claim) renew() {
 		ctx, cancel := context.WithTimeout(context.Background(), askWithin)
 		c.mu.Lock()
 		if !c.ended {
-			if h, mine, err := c.set.board.Renew(ctx, c.hold, time.Now()); err == nil && mine {
+			if h, mine, err := c.set.holds.Renew(ctx, c.hold, time.Now()); err == nil && mine {
 				c.hold = h
 			}
 		}
@@ -103,7 +103,7 @@ func (c *claim) end(ctx context.Context, tries int, next time.Time) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	if _, _, err := c.set.board.EndProbe(ctx, c.known(), tries, next); err != nil {
+	if _, _, err := c.set.holds.EndProbe(ctx, c.known(), tries, next); err != nil {
 		c.set.log.Debug("end of a probe not stored; its claim expires", "hold", c.known().String(), "err", err)
 	}
 }
@@ -114,7 +114,7 @@ func (s *Set) probe(ctx context.Context, h hold.Hold, now time.Time) {
 	if l == nil {
 		return
 	}
-	claimed, mine, err := s.board.Claim(ctx, h, now, s.name)
+	claimed, mine, err := s.holds.Claim(ctx, h, now, s.name)
 	s.outcome("hold not probed; retried at the next poll", "holds are probed again", err, "hold", h.String())
 	if !mine {
 		return
@@ -143,7 +143,7 @@ func (s *Set) probeToken(ctx context.Context, l *Lane, c *claim) {
 	switch {
 	case err == nil:
 		c.close()
-		s.lift(ctx, c.known())
+		s.endHold(ctx, c.known())
 	case s.stopping.Err() != nil:
 		c.release(ctx, 0)
 	default:
@@ -167,7 +167,7 @@ const quietAfter = 5
 // pending task if the probe is a task.
 func (s *Set) prober(h hold.Hold) *Lane {
 	for _, l := range s.lanes {
-		if !slices.Contains(l.places(), h.Place) {
+		if !slices.Contains(l.scopes(), h.Scope) {
 			continue
 		}
 		switch h.Probe {
@@ -187,7 +187,7 @@ func (s *Set) prober(h hold.Hold) *Lane {
 
 // probes reports whether the lane is held only by holds that a task can probe.
 func (l *Lane) probes() bool {
-	return !slices.ContainsFunc(l.set.board.Of(l.places()...), func(h hold.Hold) bool { return !h.Bulk && h.Probe != hold.ByTask })
+	return !slices.ContainsFunc(l.set.holds.Of(l.scopes()...), func(h hold.Hold) bool { return !h.Bulk && h.Probe != hold.ByTask })
 }
 
 // probed evaluates the result of a probing task: the hold is over if the platform
@@ -227,9 +227,9 @@ func (l *Lane) findsOut(ctx context.Context, c *claim, a *attempt, v Verdict, e 
 		return false
 	}
 	c.close()
-	for _, h := range l.set.board.Of(l.places()...) {
+	for _, h := range l.set.holds.Of(l.scopes()...) {
 		if h.Probe == hold.ByTask {
-			l.set.lift(ctx, h)
+			l.set.endHold(ctx, h)
 		}
 	}
 	return false

@@ -153,7 +153,7 @@ func TestAMissingPermissionHoldsOnlyItsLane(t *testing.T) {
 		r.add(lane.Config{Kind: tasks.KindGroup, Limits: fast, Probe: probe}, send)
 		r.start()
 		id := r.put(nicknames, "")
-		if h := r.held(0); h.Place != laneOfNicknames || h.Class != hold.Refused || h.Probe != hold.ByTask {
+		if h := r.held(0); h.Scope != laneOfNicknames || h.Class != hold.Refused || h.Probe != hold.ByTask {
 			t.Errorf("on hold as %+v", h)
 		}
 		r.ends(groups, r.put(groups, ""), asynq.TaskStateCompleted)
@@ -222,10 +222,10 @@ func TestATenantIsProbedByOneTaskWhichLosesNoAttempt(t *testing.T) {
 }
 
 // overdue advances the clock until the next probe of a hold is due.
-func (r *rig) overdue(place hold.Place) {
+func (r *rig) overdue(scope hold.Scope) {
 	r.t.Helper()
 	// ProbeNow would reset the waits.
-	field := string(place.Level) + ":" + place.Name + "/auto"
+	field := string(scope.Level) + ":" + scope.Name + "/auto"
 	var stored map[string]any
 	raw, err := r.rdb.HGet(r.t.Context(), hold.Key, field).Bytes()
 	if err == nil {
@@ -257,7 +257,7 @@ func TestALaneWithASecondHoldIsNotProbed(t *testing.T) {
 		id := r.put(nicknames, "")
 		r.held(0)
 		r.ends(nicknames, id, asynq.TaskStatePending)
-		r.hold(hold.Hold{Place: laneOfNicknames})
+		r.hold(hold.Hold{Scope: laneOfNicknames})
 		r.looks()
 		p.answers(nil)
 		r.probeNow(tenantDT)

@@ -49,8 +49,8 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	l.gate.end(a.called) // only after a hold has closed the gate
 	if v.Action == Dead {
 		// The dead letter is written before asynq removes the task from its queue.
-		if err := l.writeLetter(ctx, task, id, a.urgent, report, v, now); err != nil {
-			v = Judge(&LetterNotWrittenError{Class: v.Class, Err: err}, now, nil)
+		if err := l.writeDeadLetter(ctx, task, id, a.urgent, report, v, now); err != nil {
+			v = Judge(&DeadLetterNotWrittenError{Class: v.Class, Err: err}, now, nil)
 		}
 	}
 	logAttempt(log, report, v, retried, now.Sub(start))
@@ -59,7 +59,7 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	})
 	if v.Action == Done {
 		keepResult(task, report, log)
-		l.removeLetter(ctx, id, log)
+		l.removeDeadLetter(ctx, id, log)
 	}
 	if retried > 0 && v.Action != Retry {
 		if err := l.set.ledger.ForgetAttempts(ctx, id); err != nil {

@@ -42,9 +42,9 @@ func (r *redisState) report(err error) (back bool) {
 	r.err = err
 	r.mu.Unlock()
 	if fault, passing := redisdb.FaultOf(err); passing {
-		r.line.Found(string(fault), "fault", string(fault), "todo", fault.Advice(), "err", err)
+		r.line.Begin(string(fault), "fault", string(fault), "todo", fault.Advice(), "err", err)
 	} else {
-		r.line.Gone()
+		r.line.End()
 	}
 	return back
 }
@@ -72,7 +72,7 @@ func (s *Set) Ready() error {
 func (s *Set) outcome(failed, again string, err error, attrs ...any) {
 	line := s.faults.Of(failed, again)
 	if err == nil {
-		line.Gone()
+		line.End()
 		return
 	}
 	state := fmt.Sprint(attrs...)
@@ -85,7 +85,7 @@ func (s *Set) outcome(failed, again string, err error, attrs ...any) {
 			return
 		}
 	}
-	if line.Found(state, attrs...) && passing {
+	if line.Begin(state, attrs...) && passing {
 		s.pollSoon()
 	}
 }
@@ -116,7 +116,7 @@ func (a asynqLog) Error(args ...any) {
 	if i := strings.IndexAny(text, ":=[;0123456789"); i > 0 {
 		kind = text[:i]
 	}
-	a.lane.set.faults.Of("asynq: "+kind, "").Found("", "lane", a.lane.Name(), "err", text)
+	a.lane.set.faults.Of("asynq: "+kind, "").Begin("", "lane", a.lane.Name(), "err", text)
 }
 
 // ofRedis reports whether Redis is the cause of a line: the poller already logs that.
@@ -165,7 +165,7 @@ func (s *Set) checkMemory(ctx context.Context, holds []hold.Hold) error {
 	holds = append(s.unrestored, holds...)
 	s.log.Warn("redis lost its data: its tasks, results and dead letters are lost; "+
 		"lanes, limits, quotas, holds and recent results are written again; restore a backup if there is one", "holds", len(holds))
-	err = s.board.Restore(ctx, holds)
+	err = s.holds.Restore(ctx, holds)
 	if err == nil {
 		_, err = s.ledger.Recall(ctx)
 		s.outcome(notRecalled, recalled, err)

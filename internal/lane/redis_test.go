@@ -25,7 +25,7 @@ func (r *rig) do(command ...any) {
 }
 
 // says waits until the log contains a line with these words.
-func (r *rig) says(words string) {
+func (r *rig) logs(words string) {
 	r.t.Helper()
 	eventually(r.t, func() error {
 		if len(r.log.with(words)) == 0 {
@@ -45,8 +45,8 @@ func TestARedisThatLostItsDataHasLimitsQuotaAndHoldsAgain(t *testing.T) {
 			r.add(lane.Config{Limits: fast, Metered: true, Quota: quota}, nothing)
 			r.start()
 		}
-		held := hold.Hold{Place: hold.Place{Level: hold.Tenant, Name: "dt"}, Class: hold.Operator, Reason: "the term ends", By: "ann"}
-		if _, _, err := hold.NewBoard(one.rdb).Put(t.Context(), held); err != nil {
+		held := hold.Hold{Scope: hold.Scope{Level: hold.Tenant, Name: "dt"}, Class: hold.Operator, Reason: "the term ends", By: "ann"}
+		if _, _, err := hold.NewStore(one.rdb).Put(t.Context(), held); err != nil {
 			t.Fatal(err)
 		}
 		one.held(0)
@@ -54,18 +54,18 @@ func TestARedisThatLostItsDataHasLimitsQuotaAndHoldsAgain(t *testing.T) {
 		if err := one.rdb.FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		one.says("redis lost its data")
-		other.says("redis lost its data")
+		one.logs("redis lost its data")
+		other.logs("redis lost its data")
 		eventually(t, func() error {
-			board := hold.NewBoard(one.rdb)
-			if err := board.Refresh(t.Context()); err != nil {
+			holds := hold.NewStore(one.rdb)
+			if err := holds.Refresh(t.Context()); err != nil {
 				return err
 			}
 			all, err := pace.Read(t.Context(), one.rdb, []pace.Ref{ref})
 			if err != nil {
 				return err
 			}
-			if holds := board.All(); len(holds) != 1 || holds[0].Reason != held.Reason {
+			if holds := holds.All(); len(holds) != 1 || holds[0].Reason != held.Reason {
 				return fmt.Errorf("holds %v", holds)
 			}
 			if len(all[0].Limits) != 1 || all[0].Month.Quota.Calls != quota.Calls {
@@ -97,7 +97,7 @@ func TestNoTaskIsTakenWhileRedisRejectsWritesAndOneLineIsLogged(t *testing.T) {
 	r.ends(nicknames, id, asynq.TaskStateCompleted)
 	id = r.put(nicknames, "") // may be taken before the fault
 	r.do("config", "set", "maxmemory", "1")
-	r.says("redis unavailable")
+	r.logs("redis unavailable")
 	if err := r.set.Ready(); err == nil || err.Error() != "Redis is out of memory" {
 		t.Errorf("it is ready: %v", err)
 	}
@@ -105,7 +105,7 @@ func TestNoTaskIsTakenWhileRedisRejectsWritesAndOneLineIsLogged(t *testing.T) {
 	// sweep.
 	<-time.After(2 * 5 * time.Second)
 	r.do("config", "set", "maxmemory", "0")
-	r.says("redis available again")
+	r.logs("redis available again")
 	r.ends(nicknames, id, asynq.TaskStateCompleted)
 	if err := r.set.Ready(); err != nil {
 		t.Errorf("it is not ready: %v", err)
@@ -130,7 +130,7 @@ func TestACompletionThatRedisRejectedIsWrittenLater(t *testing.T) {
 	r.sweep()
 	id := r.put(nicknames, "")
 	r.attempt()
-	r.says("redis unavailable")
+	r.logs("redis unavailable")
 	r.do("replicaof", "no", "one")
 	r.ends(nicknames, id, asynq.TaskStateCompleted)
 	if n := runs.Load(); n != 1 {
@@ -167,5 +167,5 @@ func TestIDsOfDeletedTasksAreRemovedFromEveryList(t *testing.T) {
 		}
 		return err
 	})
-	r.says("ids without a task removed from a queue")
+	r.logs("ids without a task removed from a queue")
 }

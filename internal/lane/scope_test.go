@@ -59,16 +59,16 @@ func TestAHoldAppliesToTheScopeOfItsCause(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		scope providers.Scope
-		place hold.Place
+		place hold.Scope
 		lanes []string
 	}{
-		{providers.ScopeTask, hold.Place{Level: hold.Lane, Name: "north-1.nickname"}, reaches[providers.ScopeTask]},
-		{providers.ScopeLane, hold.Place{Level: hold.Lane, Name: "north-1.nickname"}, reaches[providers.ScopeLane]},
-		{providers.ScopeTenant, hold.Place{Level: hold.Tenant, Name: "north-1"}, reaches[providers.ScopeTenant]},
-		{providers.ScopeOrganisation, hold.Place{Level: hold.Organisation, Name: "north"}, reaches[providers.ScopeOrganisation]},
+		{providers.ScopeTask, hold.Scope{Level: hold.Lane, Name: "north-1.nickname"}, reaches[providers.ScopeTask]},
+		{providers.ScopeLane, hold.Scope{Level: hold.Lane, Name: "north-1.nickname"}, reaches[providers.ScopeLane]},
+		{providers.ScopeTenant, hold.Scope{Level: hold.Tenant, Name: "north-1"}, reaches[providers.ScopeTenant]},
+		{providers.ScopeOrganisation, hold.Scope{Level: hold.Organisation, Name: "north"}, reaches[providers.ScopeOrganisation]},
 		// Whether another tenant is refused too, its own tasks must show.
-		{providers.ScopeAPI, hold.Place{Level: hold.Lane, Name: "north-1.nickname"}, reaches[providers.ScopeLane]},
-		{providers.ScopeAddress, hold.Place{Level: hold.Address, Name: "egress"}, reaches[providers.ScopeAddress]},
+		{providers.ScopeAPI, hold.Scope{Level: hold.Lane, Name: "north-1.nickname"}, reaches[providers.ScopeLane]},
+		{providers.ScopeAddress, hold.Scope{Level: hold.Address, Name: "egress"}, reaches[providers.ScopeAddress]},
 	} {
 		t.Run(row.scope.String(), func(t *testing.T) {
 			t.Parallel()
@@ -80,7 +80,7 @@ func TestAHoldAppliesToTheScopeOfItsCause(t *testing.T) {
 					continue
 				}
 				held = append(held, l.Name())
-				if h.Place != row.place || h.Class != hold.Refused || h.Probe != hold.ByTask || !h.Until.IsZero() {
+				if h.Scope != row.place || h.Class != hold.Refused || h.Probe != hold.ByTask || !h.Until.IsZero() {
 					t.Errorf("%s is held by %+v, want %s", l.Name(), h, row.place)
 				}
 			}

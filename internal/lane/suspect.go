@@ -20,7 +20,7 @@ const banFor = 5 * time.Minute
 // of the same lane after a pause.
 func (l *Lane) suspect(ctx context.Context, a *attempt, v Verdict, e *providers.Error) {
 	h := hold.Hold{
-		Place: l.place(providers.ScopeLane), Class: hold.Suspected, Probe: hold.ByTask, Seen: seen(e),
+		Scope: l.scope(providers.ScopeLane), Class: hold.Suspected, Probe: hold.ByTask, Seen: seen(e),
 		Reason: "the platform sent an HTML page instead of an answer, as it does to a blocked address; one task probes whether it happens again · to do: " + e.Fix,
 	}
 	switch {
@@ -93,13 +93,13 @@ func (s *Set) probeAddress(ctx context.Context, l *Lane, c *claim) {
 		}
 		if h.Class == hold.Suspected && l.pageAgain.Swap(false) {
 			l.put(ctx, hold.Hold{
-				Place: h.Place, Class: hold.Refused, Probe: hold.ByTask, Seen: h.Seen,
+				Scope: h.Scope, Class: hold.Refused, Probe: hold.ByTask, Seen: h.Seen,
 				Reason: fmt.Sprintf("%s repeatedly sends HTML pages, while token calls are answered: the address is not blocked · to do: "+
 					"check for a proxy, a firewall or a login page between this machine and the host, and check the base URL", h.Seen.Host),
 			})
 			return
 		}
-		s.lift(ctx, h)
+		s.endHold(ctx, h)
 	case blocked:
 		if h.Class != hold.Suspected {
 			c.failed(ctx)
@@ -117,18 +117,18 @@ func (s *Set) confirm(ctx context.Context, l *Lane, suspicion hold.Hold, e *prov
 		l.throttled(ctx, &attempt{}, e)
 	} else if other := s.answeredFrom(ctx, l); other != "" {
 		l.put(ctx, hold.Hold{
-			Place: hold.Place{Level: hold.Tenant, Name: l.Tenant}, Class: hold.Refused, Probe: hold.ByAddress, Seen: seen(e),
+			Scope: hold.Scope{Level: hold.Tenant, Name: l.Tenant}, Class: hold.Refused, Probe: hold.ByAddress, Seen: seen(e),
 			Reason: fmt.Sprintf("%s answers every call with an HTML page, while tenant %s is answered from the same address: the address is not blocked · to do: "+
 				"check the base URLs of the tenant, and any proxy or firewall between here and the host", e.Host, other),
 		})
 	} else {
 		l.put(ctx, hold.Hold{
-			Place: l.place(providers.ScopeAddress), Class: hold.Banned, Probe: hold.ByAddress, Until: time.Now().Add(banFor), Seen: seen(e),
+			Scope: l.scope(providers.ScopeAddress), Class: hold.Banned, Probe: hold.ByAddress, Until: time.Now().Add(banFor), Seen: seen(e),
 			Reason: "the platform sends HTML pages instead of answers, even to a token call: it has blocked this address, or a proxy intercepts the calls · " +
 				"to do: wait; if it happens again, lower the configured rates, and check for a proxy, a firewall or a login page",
 		})
 	}
-	s.lift(ctx, suspicion)
+	s.endHold(ctx, suspicion)
 }
 
 // answeredFrom returns another tenant that the platform answers from the address of the

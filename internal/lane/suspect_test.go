@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	egress  = hold.Place{Level: hold.Address, Name: "egress"}
+	egress  = hold.Scope{Level: hold.Address, Name: "egress"}
 	errPage = &providers.Error{
 		Platform: "dingtalk", API: "updategroupnick", Kind: providers.Throttled, Scope: providers.ScopeLane, Code: "(HTML page)",
 		HTTPStatus: 403, Host: "oapi.dingtalk.com", Suspect: true, Fix: "look for a proxy", Tries: 3,
@@ -98,7 +98,7 @@ func TestAnHTMLPageForATokenCallHoldsTheAddress(t *testing.T) {
 		for i := range 3 {
 			eventually(t, func() error {
 				h, held := both[1].set.Lanes()[i].Hold()
-				if !held || h.Place != egress {
+				if !held || h.Scope != egress {
 					return fmt.Errorf("lane %d: held %t by %s", i, held, h.String())
 				}
 				return nil
@@ -132,7 +132,7 @@ func TestHTMLPagesForOneTenantHoldNoOther(t *testing.T) {
 		id := both[0].put(nicknames, "")
 		eventually(t, func() error {
 			h, held := both[0].set.Lanes()[1].Hold()
-			if !held || h.Place != tenantDT || !strings.Contains(h.Reason, "base URL") {
+			if !held || h.Scope != tenantDT || !strings.Contains(h.Reason, "base URL") {
 				return fmt.Errorf("held %t by %+v", held, h)
 			}
 			return nil
@@ -163,12 +163,12 @@ func TestASecondPageConfirmsTheFirstIfThereIsNoTokenCall(t *testing.T) {
 			r.add(lane.Config{Platform: "classin", Kind: tasks.KindCourse, Tenant: "other", Limits: fast}, send)
 			r.start()
 		}
-		course := hold.Place{Level: hold.Lane, Name: "ci.course"}
+		course := hold.Scope{Level: hold.Lane, Name: "ci.course"}
 		id := both[0].put("ci.course", "")
 		class := func(want hold.Class) {
 			t.Helper()
 			eventually(t, func() error {
-				if h, held := both[1].set.Lanes()[0].Hold(); !held || h.Class != want || h.Place != course || h.Probe != hold.ByTask {
+				if h, held := both[1].set.Lanes()[0].Hold(); !held || h.Class != want || h.Scope != course || h.Probe != hold.ByTask {
 					return fmt.Errorf("held %t by %+v", held, h)
 				}
 				return nil
@@ -197,12 +197,12 @@ func TestRepeatedPagesHoldOnlyTheLaneWhileTokenCallsAreAnswered(t *testing.T) {
 		both := behindOneAddress(t, s, p.do, dt, south)
 		both[0].put(nicknames, "")
 		eventually(t, func() error {
-			all := hold.NewBoard(both[0].rdb)
+			all := hold.NewStore(both[0].rdb)
 			if err := all.Refresh(t.Context()); err != nil {
 				return err
 			}
 			for _, h := range all.All() {
-				if h.Class == hold.Refused && h.Place == laneOfNicknames && h.Probe == hold.ByTask {
+				if h.Class == hold.Refused && h.Scope == laneOfNicknames && h.Probe == hold.ByTask {
 					return nil
 				}
 			}
@@ -224,14 +224,14 @@ func TestTheProbeOfADeadWorkerIsTakenOver(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
-		board := hold.NewBoard(r.rdb)
-		h, _, err := board.Put(t.Context(), hold.Hold{
-			Place: laneOfNicknames, Class: hold.Refused, Probe: hold.ByTask, Reason: "60011", By: "dead", Since: time.Now().Add(-time.Hour),
+		holds := hold.NewStore(r.rdb)
+		h, _, err := holds.Put(t.Context(), hold.Hold{
+			Scope: laneOfNicknames, Class: hold.Refused, Probe: hold.ByTask, Reason: "60011", By: "dead", Since: time.Now().Add(-time.Hour),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		claimed, mine, err := board.Claim(t.Context(), h, time.Now(), "dead")
+		claimed, mine, err := holds.Claim(t.Context(), h, time.Now(), "dead")
 		if err != nil || !mine {
 			t.Fatal(mine, err)
 		}
@@ -259,7 +259,7 @@ func TestAProbeThatTakesLongIsNotTakenOver(t *testing.T) {
 		var calls atomic.Int64
 		release := make(chan struct{})
 		for _, r := range both {
-			r.hold(hold.Hold{Place: laneOfNicknames, Class: hold.Failing, Probe: hold.ByTask, Reason: "502", Since: time.Now()})
+			r.hold(hold.Hold{Scope: laneOfNicknames, Class: hold.Failing, Probe: hold.ByTask, Reason: "502", Since: time.Now()})
 			r.add(lane.Config{Limits: fast}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
 				if err := send(ctx, slot, payload); err != nil {
 					return err

@@ -60,7 +60,7 @@ func readUndecodable(payload []byte) error {
 type sweeper struct {
 	set            *Set
 	client         *asynq.Client
-	mender         *backlog.Mender
+	repairer       *backlog.Repairer
 	queues         []*swept
 	names          []string // names of the queues, in order
 	unservedQueues unservedQueues
@@ -82,7 +82,7 @@ type swept struct {
 }
 
 func newSweeper(set *Set) *sweeper {
-	s := &sweeper{set: set, client: asynq.NewClientFromRedisClient(set.rdb), mender: backlog.NewMender(set.rdb), registers: registers(set.lanes), corrections: map[*Lane]ledger.Cursor{}}
+	s := &sweeper{set: set, client: asynq.NewClientFromRedisClient(set.rdb), repairer: backlog.NewRepairer(set.rdb), registers: registers(set.lanes), corrections: map[*Lane]ledger.Cursor{}}
 	for _, l := range set.lanes {
 		for _, urgent := range []bool{true, false} {
 			q := &swept{lane: l, name: registry.Queue(l.Tenant, l.Kind, urgent), urgent: urgent}
@@ -113,7 +113,7 @@ func (s *Set) Sweep(ctx context.Context) {
 // sweep searches all queues once. An error in one pass or queue does not stop the
 // others.
 func (s *sweeper) sweep(ctx context.Context, now time.Time) {
-	err := errors.Join(s.orphans(ctx), s.set.lookForLetters(ctx), s.archives(ctx), s.corrected(ctx, now), s.vanished(ctx, now), s.unserved(ctx, now), s.stale(ctx))
+	err := errors.Join(s.orphans(ctx), s.set.findDeadLetters(ctx), s.archives(ctx), s.corrected(ctx, now), s.vanished(ctx, now), s.unserved(ctx, now), s.stale(ctx))
 	if ctx.Err() == nil {
 		s.set.outcome("queues not searched for lost tasks; retried at the next sweep", "queues searched for lost tasks again", err)
 	}
@@ -131,5 +131,5 @@ func (s *sweeper) replace(ctx context.Context, queue, id string, raw []byte) err
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
 		return fmt.Errorf("keep message %s: %w", id, err)
 	}
-	return s.mender.Unlist(ctx, queue, id)
+	return s.repairer.Unlist(ctx, queue, id)
 }

@@ -50,7 +50,7 @@ func die(t *testing.T, s *redistest.Server, queue string) {
 	rdb := s.Client(t)
 	line := &severed{}
 	rdb.AddHook(line)
-	taken, hasLetters := make(chan struct{}), make(chan struct{})
+	taken, hasDeadLetters := make(chan struct{}), make(chan struct{})
 	// Everything by which asynq can detect the death of the worker is in Redis: there
 	// is no server list and no heartbeat, and the lease does not move.
 	server := asynq.NewServerFromRedisClient(rdb, asynq.Config{
@@ -60,14 +60,14 @@ func die(t *testing.T, s *redistest.Server, queue string) {
 	err := server.Start(asynq.HandlerFunc(func(context.Context, *asynq.Task) error {
 		line.disconnected.Store(true)
 		close(taken)
-		<-hasLetters
+		<-hasDeadLetters
 		return nil
 	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Shutdown)
-	t.Cleanup(func() { close(hasLetters) })
+	t.Cleanup(func() { close(hasDeadLetters) })
 	await(t, taken, "the worker that is to die")
 }
 
@@ -123,7 +123,7 @@ func TestASweepRepairsWhatAsynqLeavesBehind(t *testing.T) {
 			t.Errorf("the lost task spent %d attempts on its worker's death", info.Retried)
 		}
 		eventually(t, func() error {
-			_, found, err := ledger.New(r.rdb).Letter(ctx, nicknames, "vanished")
+			_, found, err := ledger.New(r.rdb).DeadLetter(ctx, nicknames, "vanished")
 			if err == nil && !found {
 				err = errors.New("the vanished task has no dead letter")
 			}

@@ -113,13 +113,13 @@ func TestRefusedCredentialsHoldTheTenantUntilATokenIsIssuedAgain(t *testing.T) {
 func TestAWorkerThatCannotRequestATokenContinuesWhenItCan(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
-	var refused, away atomic.Bool
+	var refused, unavailable atomic.Bool
 	refused.Store(true)
 	k := &token{refused: &refused, err: &providers.Error{Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Credentials: true}}
 	tries := make(chan struct{}, 1000)
 	r.add(lane.Config{Limits: fast, Probe: func(ctx context.Context) error {
 		tries <- struct{}{}
-		if away.Load() {
+		if unavailable.Load() {
 			return errNoAnswer
 		}
 		return k.probe(ctx)
@@ -129,8 +129,8 @@ func TestAWorkerThatCannotRequestATokenContinuesWhenItCan(t *testing.T) {
 	r.held(0)
 	r.ends(nicknames, id, asynq.TaskStatePending)
 	refused.Store(false)
-	away.Store(true)
-	r.hold(hold.Hold{Place: laneOfNicknames})
+	unavailable.Store(true)
+	r.hold(hold.Hold{Scope: laneOfNicknames})
 	r.looks()
 	r.release(tenantDT) // by another worker, whose own token is good
 	r.looks()
@@ -142,7 +142,7 @@ func TestAWorkerThatCannotRequestATokenContinuesWhenItCan(t *testing.T) {
 	if _, held := r.set.Lanes()[0].Hold(); !held || len(r.holds().All()) != 0 {
 		t.Errorf("the lane continues (%t) or its tenant is on hold again: %v", !held, r.holds().All())
 	}
-	away.Store(false)
+	unavailable.Store(false)
 	r.ends(nicknames, id, asynq.TaskStateCompleted)
 	r.free(0)
 }

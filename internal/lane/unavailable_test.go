@@ -34,7 +34,7 @@ func TestNoTaskIsTakenOrSentWhileRedisIsUnavailable(t *testing.T) {
 		}
 		r.start()
 		await(t, first, "a send")
-		s.Away(t)
+		s.Stop(t)
 		eventually(t, func() error {
 			if len(r.log.with("redis unavailable")) == 0 {
 				return errors.New("the outage is not logged yet")
@@ -57,7 +57,7 @@ func TestNoTaskIsTakenOrSentWhileRedisIsUnavailable(t *testing.T) {
 		if n := r.wire.asked(nicknames, urgent); len(log.all()) != sent || n > asked+2 {
 			t.Errorf("%d sends and %d dequeues while Redis was unavailable", len(log.all())-sent, n-asked)
 		}
-		s.Back(t)
+		s.Start(t)
 		eventually(t, func() error {
 			if len(r.log.with("redis available again")) == 0 {
 				return errors.New("the end of the outage is not logged yet")

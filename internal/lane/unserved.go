@@ -46,7 +46,7 @@ func (s *sweeper) unserved(ctx context.Context, now time.Time) error {
 	sum := int64(0)
 	for queue, n := range found {
 		sum += n
-		if _, told := s.unservedQueues.logged[queue]; !told {
+		if _, notified := s.unservedQueues.logged[queue]; !notified {
 			s.set.log.Warn("no worker serves this queue: start a worker that serves the lane, or delete its tasks in the web UI",
 				"queue", queue, "tasks", n)
 		}
@@ -93,7 +93,7 @@ func (s *sweeper) readUnserved(ctx context.Context, now time.Time) (map[string]i
 
 // silent returns those queues whose lanes no worker has published for a while.
 func (s *unservedQueues) silent(queues []string, lanes []registry.Lane, now time.Time) []string {
-	heard := map[string]published{}
+	received := map[string]published{}
 	var silent []string
 	for _, queue := range queues {
 		l, ok := registry.OfQueue(queue, lanes)
@@ -105,11 +105,11 @@ func (s *unservedQueues) silent(queues []string, lanes []registry.Lane, now time
 		if !before || !p.seen.Equal(l.Seen) {
 			p = published{seen: l.Seen, moved: now}
 		}
-		heard[name] = p
+		received[name] = p
 		if now.Sub(p.moved) >= unservedAfter {
 			silent = append(silent, queue)
 		}
 	}
-	s.lanes = heard
+	s.lanes = received
 	return silent
 }

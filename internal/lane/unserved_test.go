@@ -109,9 +109,9 @@ func TestAnOutageMakesNoQueueUnserved(t *testing.T) {
 		r.put("former.nickname", "waits")
 		sweep, clock := r.set.Sweeps(), time.Now()
 		sweep(t.Context(), clock)
-		s.Away(t)
+		s.Stop(t)
 		sweep(t.Context(), clock.Add(2*time.Minute))
-		s.Back(t)
+		s.Start(t)
 		eventually(t, func() error { // the pool still has broken connections
 			var fault error
 			for range 10 {

@@ -92,7 +92,7 @@ func (s *sweeper) lookFurther(ctx context.Context, r *register, now time.Time) e
 		case task.Queue == "":
 			r.unreadable(task)
 		case r.lanes[task.Queue] != nil:
-			asked = append(asked, backlog.Task{Queue: task.Queue, ID: task.Wish.TaskID})
+			asked = append(asked, backlog.Task{Queue: task.Queue, ID: task.Change.TaskID})
 			revisions = append(revisions, task.Revision)
 		}
 	}
@@ -123,16 +123,16 @@ func (r *register) unreadable(task ledger.Open) {
 	}
 	r.logged = true
 	r.log.Warn("open tasks of a newer version skipped; logged once",
-		"organisation", r.organisation, "kind", r.kind, "task", task.Wish.TaskID)
+		"organisation", r.organisation, "kind", r.kind, "task", task.Change.TaskID)
 }
 
 // endMissed ends the tasks that have been missing long enough. Cost: about seven round
 // trips per task.
 func (s *sweeper) endMissed(ctx context.Context, r *register, now, until time.Time) error {
-	letters := map[*Lane]int{}
+	dead := map[*Lane]int{}
 	defer func() {
-		for l, n := range letters {
-			l.hasLetters.Store(true)
+		for l, n := range dead {
+			l.hasDeadLetters.Store(true)
 			l.log.Warn("dead letters written for tasks that asynq lost", "letters", n)
 		}
 	}()
@@ -149,7 +149,7 @@ func (s *sweeper) endMissed(ctx context.Context, r *register, now, until time.Ti
 		}
 		delete(r.missed, id)
 		if fresh {
-			letters[l]++
+			dead[l]++
 		}
 	}
 	return nil
@@ -176,7 +176,7 @@ func (s *sweeper) endOne(ctx context.Context, r *register, id string, now time.T
 		r.unreadable(task)
 		return l, false, nil
 	case err == nil:
-		_, task.Wish.Fields = kinds.Change(decoded, r.organisation)
+		_, task.Change.Fields = kinds.Change(decoded, r.organisation)
 		ended, err := s.set.ledger.CloseEnded(ctx, task)
 		if err != nil || ended {
 			return l, false, err
@@ -185,7 +185,7 @@ func (s *sweeper) endOne(ctx context.Context, r *register, id string, now time.T
 	if state == "completed" {
 		return l, false, nil // Redis has no record of a settle: keep it until asynq has forgotten it, too
 	}
-	fresh, err = s.addVanishedLetter(ctx, l, task, now)
+	fresh, err = s.addVanished(ctx, l, task, now)
 	return l, fresh, err
 }
 
@@ -196,15 +196,15 @@ func (l *Lane) urgent(queue string) bool { return queue == registry.Queue(l.Tena
 // closed. A task without a dead letter gets one, as in the pass over the archive: asynq
 // drops tasks from that list but keeps their messages as archived.
 func (s *sweeper) endArchived(ctx context.Context, l *Lane, task ledger.Open, now time.Time) (fresh bool, err error) {
-	id := task.Wish.TaskID
-	without, err := s.set.ledger.Unburied(ctx, l.Name(), []string{id})
+	id := task.Change.TaskID
+	without, err := s.set.ledger.WithoutDeadLetter(ctx, l.Name(), []string{id})
 	if err != nil {
 		return false, err
 	}
 	if len(without) > 0 {
-		return s.addLetter(ctx, l, task.Queue, id, l.urgent(task.Queue), now)
+		return s.addDeadLetter(ctx, l, task.Queue, id, l.urgent(task.Queue), now)
 	}
-	return false, s.set.ledger.Close(ctx, task.Wish.Target, id, task.Row)
+	return false, s.set.ledger.Close(ctx, task.Change.Target, id, task.Row)
 }
 
 const (
@@ -215,12 +215,12 @@ const (
 
 // addVanishedLetter writes the dead letter and then closes the task. If that fails in
 // between, the next look completes it.
-func (s *sweeper) addVanishedLetter(ctx context.Context, l *Lane, task ledger.Open, now time.Time) (fresh bool, err error) {
-	id := task.Wish.TaskID
-	letter := l.letter(id, task.Type, task.Payload, l.urgent(task.Queue))
-	letter.Target, letter.Revision = task.Wish.Target.Key, task.Revision
-	letter.Key, letter.Run, letter.Row = task.Key, task.Row.Run, task.Row.Row
-	letter.Class, letter.Cause, letter.Todo = Vanished, vanishedCause, vanishedTodo
+func (s *sweeper) addVanished(ctx context.Context, l *Lane, task ledger.Open, now time.Time) (fresh bool, err error) {
+	id := task.Change.TaskID
+	dead := l.deadLetter(id, task.Type, task.Payload, l.urgent(task.Queue))
+	dead.Target, dead.Revision = task.Change.Target.Key, task.Revision
+	dead.Key, dead.Run, dead.Row = task.Key, task.Row.Run, task.Row.Row
+	dead.Class, dead.Cause, dead.Todo = Vanished, vanishedCause, vanishedTodo
 	attempts, first, err := s.set.ledger.Attempts(ctx, id)
 	if err != nil {
 		return false, err
@@ -228,13 +228,13 @@ func (s *sweeper) addVanishedLetter(ctx context.Context, l *Lane, task ledger.Op
 	if first.IsZero() {
 		first = now
 	}
-	letter.Attempts, letter.First, letter.Last = attempts, first, now
-	fresh, err = s.set.ledger.BuryNew(ctx, letter)
+	dead.Attempts, dead.First, dead.Last = attempts, first, now
+	fresh, err = s.set.ledger.AddDeadLetterOnce(ctx, dead)
 	if err != nil {
 		return false, err
 	}
 	if fresh {
 		l.diedOutsideAttempt(Vanished)
 	}
-	return fresh, s.set.ledger.Close(ctx, task.Wish.Target, id, task.Row)
+	return fresh, s.set.ledger.Close(ctx, task.Change.Target, id, task.Row)
 }

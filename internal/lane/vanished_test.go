@@ -55,7 +55,7 @@ func (p *producer) stores(id string, task tasks.Task, revision int64, options ..
 	}
 	target, fields := kinds.Change(task, "lakeside")
 	open := ledger.Open{
-		Wish: ledger.Wish{Target: target, Fields: fields, TaskID: id}, Revision: revision, Queue: queue, Type: typename, Payload: payload,
+		Change: ledger.Change{Target: target, Fields: fields, TaskID: id}, Revision: revision, Queue: queue, Type: typename, Payload: payload,
 		Key: "night/" + id, Row: ledger.Row{Tenant: "dt", Run: "night", Row: 3},
 	}
 	if err := p.ledger.Stored(p.t.Context(), open); err != nil {
@@ -112,7 +112,7 @@ func (r *rig) lost(id string) {
 	}
 	target, fields := kinds.Change(nicknameOf(id), "lakeside")
 	err = ledger.New(r.rdb).Stored(r.t.Context(), ledger.Open{
-		Wish: ledger.Wish{Target: target, Fields: fields, TaskID: id}, Revision: longAgo, Queue: nicknames, Type: typename, Payload: payload,
+		Change: ledger.Change{Target: target, Fields: fields, TaskID: id}, Revision: longAgo, Queue: nicknames, Type: typename, Payload: payload,
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -135,17 +135,17 @@ func TestATaskThatAsynqLostGetsADeadLetter(t *testing.T) {
 		began := time.Now()
 		p.look(0)
 		p.look(9 * time.Second)
-		if n := p.letters(); n != 0 {
+		if n := p.deadLetters(); n != 0 {
 			t.Fatalf("%d letters after nine seconds", n)
 		}
 		p.looksUntil(10*time.Second, p.closed(tasks.KindNickname, "lost"))
 		p.look(20 * time.Second)
-		got := p.letter("lost")
+		got := p.deadLetter("lost")
 		if got.Last.Before(began) || !got.First.Equal(got.Last) {
 			t.Errorf("it died at %v and first failed at %v", got.Last, got.First)
 		}
 		got.First, got.Last = time.Time{}, time.Time{}
-		want := ledger.Letter{
+		want := ledger.DeadLetter{
 			ID: "lost", Lane: nicknames, Tenant: "dt", Kind: "nickname", Organisation: "lakeside", Key: "night/lost",
 			Type: lost.Type, Payload: lost.Payload, Run: "night", Row: 3, Target: "c1/ann", Revision: longAgo, Class: "vanished",
 			Todo: "replay it if it still matters, or discard it",
@@ -155,7 +155,7 @@ func TestATaskThatAsynqLostGetsADeadLetter(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("the letter (-want +got):\n%s", diff)
 		}
-		if n := p.letters(); n != 1 {
+		if n := p.deadLetters(); n != 1 {
 			t.Errorf("%d letters, want one", n)
 		}
 		if n := len(p.watch.diedOutsideAttempt); n != 1 || <-p.watch.diedOutsideAttempt != nicknames+" vanished" {
@@ -190,11 +190,11 @@ func TestATaskIsNotLostIfTheSecondLookFindsIt(t *testing.T) {
 		p.loses(nicknames, "t1")
 		p.look(15 * time.Second)
 		p.look(20 * time.Second)
-		if n := p.letters(); n != 0 {
+		if n := p.deadLetters(); n != 0 {
 			t.Errorf("%d letters: it was missing at single looks only, never at two in a row", n)
 		}
 		p.looksUntil(25*time.Second, p.closed(tasks.KindNickname, "t1"))
-		if n := p.letters(); n != 1 {
+		if n := p.deadLetters(); n != 1 {
 			t.Errorf("%d letters, want one", n)
 		}
 	})
@@ -218,20 +218,20 @@ func (p *producer) reopens(kind tasks.Kind, id string, end func()) {
 // applies runs an open task to its end.
 func (p *producer) applies(open ledger.Open) {
 	p.t.Helper()
-	mark, err := p.begins(open)
-	if err != nil || mark == nil {
-		p.t.Fatalf("begin: %v, %v", mark, err)
+	lease, err := p.begins(open)
+	if err != nil || lease == nil {
+		p.t.Fatalf("begin: %v, %v", lease, err)
 	}
-	if err := mark.Settle(p.t.Context(), "r-1", false, nil); err != nil {
+	if err := lease.Settle(p.t.Context(), "r-1", false, nil); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-func (p *producer) begins(open ledger.Open) (*ledger.Mark, error) {
-	mark, _, err := p.ledger.Begin(p.t.Context(), ledger.Delivery{
-		TaskID: open.Wish.TaskID, Target: open.Wish.Target, Revision: open.Revision, Fields: open.Wish.Fields, Row: open.Row,
+func (p *producer) begins(open ledger.Open) (*ledger.Lease, error) {
+	lease, _, err := p.ledger.Begin(p.t.Context(), ledger.Delivery{
+		TaskID: open.Change.TaskID, Target: open.Change.Target, Revision: open.Revision, Fields: open.Change.Fields, Row: open.Row,
 	})
-	return mark, err
+	return lease, err
 }
 
 func TestATaskWhoseEndWasNotRecordedIsClosedWithoutADeadLetter(t *testing.T) {
@@ -250,7 +250,7 @@ func TestATaskWhoseEndWasNotRecordedIsClosedWithoutADeadLetter(t *testing.T) {
 		p.looksUntil(10*time.Second, p.closed(tasks.KindNickname, "applied", "superseded"))
 		p.looksUntil(10*time.Second, p.closed(tasks.KindGroup, "edit"))
 		p.wantOpen("newer", true)
-		if lanes, err := p.ledger.BuriedLanes(t.Context()); len(lanes) != 0 || err != nil {
+		if lanes, err := p.ledger.DeadLetterLanes(t.Context()); len(lanes) != 0 || err != nil {
 			t.Errorf("there are letters in %v, %v", lanes, err)
 		}
 		if run := p.rdb.Get(t.Context(), "rollcall:{lakeside/group}:run:dt/night").Val(); run != "\x00\x00\x00a" {
@@ -268,11 +268,11 @@ func TestAMembershipEditThatVanishedNoLongerBlocksItsChat(t *testing.T) {
 		}
 		first := p.stores("first", adds("ann"), longAgo)
 		// The first edit has its position in the edit queue, and its worker died.
-		mark, err := p.begins(first)
+		lease, err := p.begins(first)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := mark.Release(t.Context(), ledger.Untouched); err != nil {
+		if err := lease.Release(t.Context(), ledger.Untouched); err != nil {
 			t.Fatal(err)
 		}
 		second := p.stores("second", adds("bob"), longAgo+1)
@@ -282,11 +282,11 @@ func TestAMembershipEditThatVanishedNoLongerBlocksItsChat(t *testing.T) {
 		}
 		p.look(0)
 		p.looksUntil(10*time.Second, p.closed(tasks.KindGroup, "first"))
-		if mark, err := p.begins(second); mark == nil || err != nil {
+		if lease, err := p.begins(second); lease == nil || err != nil {
 			t.Errorf("the second edit still waits: %v", err)
 		}
-		if letter, found, err := p.ledger.Letter(t.Context(), "dt.group", "first"); !found || letter.Class != "vanished" || err != nil {
-			t.Errorf("the first task's dead letter: %+v, %v", letter, err)
+		if dead, found, err := p.ledger.DeadLetter(t.Context(), "dt.group", "first"); !found || dead.Class != "vanished" || err != nil {
+			t.Errorf("the first task's dead letter: %+v, %v", dead, err)
 		}
 	})
 }
@@ -309,7 +309,7 @@ func TestADeadTaskThatWasNotClosedIsClosedAndKeepsItsDeadLetter(t *testing.T) {
 			if id == "unlisted" {
 				continue
 			}
-			if _, err := p.ledger.Bury(t.Context(), ledger.Letter{ID: id, Lane: nicknames, Class: "rejected"}); err != nil {
+			if _, err := p.ledger.AddDeadLetter(t.Context(), ledger.DeadLetter{ID: id, Lane: nicknames, Class: "rejected"}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -322,11 +322,11 @@ func TestADeadTaskThatWasNotClosedIsClosedAndKeepsItsDeadLetter(t *testing.T) {
 		p.look(0)
 		p.looksUntil(10*time.Second, p.closed(tasks.KindNickname, "archived", "dropped", "unlisted"))
 		for _, id := range []string{"archived", "dropped"} {
-			if got := p.letter(id); got.Class != "rejected" {
+			if got := p.deadLetter(id); got.Class != "rejected" {
 				t.Errorf("the letter of %s is %+v", id, got)
 			}
 		}
-		if got := p.letter("unlisted"); got.Class != lane.Archived || got.Target != "c1/unlisted" {
+		if got := p.deadLetter("unlisted"); got.Class != lane.Archived || got.Target != "c1/unlisted" {
 			t.Errorf("the dead letter of a task in no list is %+v", got)
 		}
 	})
@@ -351,7 +351,7 @@ func TestRecordsOfANewerVersionOrAnotherLaneAreSkipped(t *testing.T) {
 		for _, id := range []string{"record", "payload", "other"} {
 			p.wantOpen(id, true)
 		}
-		if n := p.letters(); n != 0 {
+		if n := p.deadLetters(); n != 0 {
 			t.Errorf("%d letters, want none", n)
 		}
 		if logged := p.log.with("open tasks of a newer version skipped"); len(logged) != 1 {
@@ -375,10 +375,10 @@ func TestEachVanishedTaskGetsADeadLetterOverManyPages(t *testing.T) {
 			}
 		}
 		looks := 0
-		for ; p.letters() < int64(lost) && looks < 100; looks++ {
+		for ; p.deadLetters() < int64(lost) && looks < 100; looks++ {
 			p.look(time.Duration(5*looks) * time.Second)
 		}
-		if n := p.letters(); n != int64(lost) {
+		if n := p.deadLetters(); n != int64(lost) {
 			t.Errorf("%d letters after %d looks, want %d", n, looks, lost)
 		}
 		if open := p.rdb.HLen(t.Context(), "rollcall:{lakeside/nickname}:tasks").Val(); open != int64(lost) {

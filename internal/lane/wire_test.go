@@ -128,9 +128,9 @@ func (r *rig) looks() {
 }
 
 // holds is the store that a person's commands use at the same time as the workers.
-func (r *rig) holds() *hold.Board {
+func (r *rig) holds() *hold.Store {
 	r.t.Helper()
-	b := hold.NewBoard(r.rdb)
+	b := hold.NewStore(r.rdb)
 	if err := b.Refresh(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
@@ -155,22 +155,22 @@ func (r *rig) hold(h hold.Hold) hold.Hold {
 }
 
 // release removes the hold that a person added.
-func (r *rig) release(place hold.Place) {
+func (r *rig) release(scope hold.Scope) {
 	r.t.Helper()
 	b := r.holds()
-	for _, h := range b.Of(place) {
-		if lifted, err := b.Lift(r.t.Context(), h, "somebody"); err != nil || !lifted {
-			r.t.Fatalf("release of %s: %t, %v", place, lifted, err)
+	for _, h := range b.Of(scope) {
+		if ended, err := b.End(r.t.Context(), h, "somebody"); err != nil || !ended {
+			r.t.Fatalf("release of %s: %t, %v", scope, ended, err)
 		}
 	}
 }
 
 // probeNow makes the probe of a hold due, as a person does after fixing the cause.
-func (r *rig) probeNow(place hold.Place) {
+func (r *rig) probeNow(scope hold.Scope) {
 	r.t.Helper()
 	eventually(r.t, func() error { // a worker may hold the claim at this moment
 		b := r.holds()
-		for _, h := range b.Of(place) {
+		for _, h := range b.Of(scope) {
 			if h.Probe == hold.ByTime {
 				continue
 			}
@@ -178,16 +178,16 @@ func (r *rig) probeNow(place hold.Place) {
 				return err
 			}
 		}
-		return fmt.Errorf("there is nothing to probe at %s", place)
+		return fmt.Errorf("there is nothing to probe at %s", scope)
 	})
 }
 
 // stored returns the only hold of a scope in Redis.
-func (r *rig) stored(place hold.Place) hold.Hold {
+func (r *rig) stored(scope hold.Scope) hold.Hold {
 	r.t.Helper()
-	all := r.holds().Of(place)
+	all := r.holds().Of(scope)
 	if len(all) != 1 {
-		r.t.Fatalf("%s has %d holds, want one", place, len(all))
+		r.t.Fatalf("%s has %d holds, want one", scope, len(all))
 	}
 	return all[0]
 }
@@ -198,7 +198,7 @@ func observed(workers ...*rig) []string {
 	for _, r := range workers {
 		for range len(r.watch.holds) {
 			w := <-r.watch.holds
-			all = append(all, fmt.Sprintf("hold.%s %s %s", w.change, w.hold.Place, w.hold.Class))
+			all = append(all, fmt.Sprintf("hold.%s %s %s", w.change, w.hold.Scope, w.hold.Class))
 		}
 	}
 	slices.Sort(all)
@@ -224,7 +224,7 @@ func reportedOnce(t *testing.T, workers []*rig, want ...string) {
 	})
 	var streamed []string
 	for _, e := range events {
-		streamed = append(streamed, fmt.Sprintf("%s %s %s", e.Event, e.Place, e.Class))
+		streamed = append(streamed, fmt.Sprintf("%s %s %s", e.Event, e.Scope, e.Class))
 	}
 	slices.Sort(streamed)
 	if diff := cmp.Diff(want, streamed); diff != "" {

@@ -80,9 +80,9 @@ local decide = {}
 
 local function decide_by_outcome(field)
 	if field.unanswered then
-		return 'doubtful|1', CALL
+		return 'send_again|1', CALL
 	elseif field.unknown or field.late then
-		return 'doubtful|0', CALL
+		return 'send_again|0', CALL
 	end
 	return 'send', CALL
 end
@@ -96,7 +96,7 @@ function decide.value(field)
 		-- The lease has expired. Redis may have kept it and lost what was sent. This
 		-- stays until a send is settled.
 		write(UNKNOWN .. field.name, revision .. ANSWERED)
-		return 'doubtful|0', CALL
+		return 'send_again|0', CALL
 	elseif field.holds_value then
 		write(APPLIED .. field.name, revision)
 		return 'unchanged'
@@ -124,7 +124,7 @@ function decide.once(field)
 		if lock:find(UNVERIFIED, 1, true) then
 			return 'unverified|' .. intent, OPEN
 		end
-		return 'doubtful|' .. intent, CALL
+		return 'send_again|' .. intent, CALL
 	elseif field.applied_before then
 		return 'settled'
 	elseif field.holds_value then
@@ -146,9 +146,9 @@ function decide.edit(field)
 		calls_done = '0'
 	end
 	if field.unanswered then
-		return 'doubtful|' .. calls_done .. '|late', CALL
+		return 'send_again|' .. calls_done .. '|late', CALL
 	elseif field.unknown then
-		return 'doubtful|' .. calls_done, CALL
+		return 'send_again|' .. calls_done, CALL
 	end
 	return 'send|' .. calls_done, CALL
 end

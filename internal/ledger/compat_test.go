@@ -82,10 +82,10 @@ func (f former) carriesOut(target ledger.Target, revision int64, field, mode, va
 func noted(t *testing.T, l *ledger.Ledger, target ledger.Target, id string, row int, fields []ledger.Field) ledger.Open {
 	t.Helper()
 	o := ledger.Open{
-		Wish: ledger.Wish{Target: target, Fields: fields, TaskID: id}, Row: ledger.Row{Tenant: "dt", Run: "night", Row: row},
+		Change: ledger.Change{Target: target, Fields: fields, TaskID: id}, Row: ledger.Row{Tenant: "dt", Run: "night", Row: row},
 		Queue: "dt." + target.API, Type: "any", Payload: []byte("{}"),
 	}
-	revised := l.Revise(t.Context(), o.Wish)[0]
+	revised := l.Revise(t.Context(), o.Change)[0]
 	if o.Revision = revised.Revision; revised.Err != nil {
 		t.Fatal(revised.Err)
 	}
@@ -95,18 +95,18 @@ func noted(t *testing.T, l *ledger.Ledger, target ledger.Target, id string, row 
 	return o
 }
 
-func wantEnded(t *testing.T, l *ledger.Ledger, o ledger.Open, want bool, letter byte) {
+func wantEnded(t *testing.T, l *ledger.Ledger, o ledger.Open, want bool, dead byte) {
 	t.Helper()
 	ended, err := l.CloseEnded(t.Context(), o)
 	if err != nil || ended != want {
-		t.Errorf("task %s ended: %v, %v; want %v", o.Wish.TaskID, ended, err, want)
+		t.Errorf("task %s ended: %v, %v; want %v", o.Change.TaskID, ended, err, want)
 	}
-	if _, open, err := l.OpenTask(t.Context(), o.Wish.Target.Organisation, o.Wish.Target.API, o.Wish.TaskID); err != nil || open == want {
-		t.Errorf("task %s has a record: %v, %v", o.Wish.TaskID, open, err)
+	if _, open, err := l.OpenTask(t.Context(), o.Change.Target.Organisation, o.Change.Target.API, o.Change.TaskID); err != nil || open == want {
+		t.Errorf("task %s has a record: %v, %v", o.Change.TaskID, open, err)
 	}
-	rows, err := l.ReadRun(t.Context(), o.Wish.Target.Organisation, o.Wish.Target.API, ledger.RunName{Tenant: "dt", Run: "night"})
-	if err != nil || rows[o.Row.Row] != letter {
-		t.Errorf("row %d is %q, %v; want %q", o.Row.Row, rows, err, letter)
+	rows, err := l.ReadRun(t.Context(), o.Change.Target.Organisation, o.Change.Target.API, ledger.RunName{Tenant: "dt", Run: "night"})
+	if err != nil || rows[o.Row.Row] != dead {
+		t.Errorf("row %d is %q, %v; want %q", o.Row.Row, rows, err, dead)
 	}
 }
 
@@ -136,14 +136,14 @@ func TestAnEditThatAFormerWorkerSettledLosesItsPosition(t *testing.T) {
 		wantEnded(t, l, first, false, ledger.RowStored)
 		old.carriesOut(chat, first.Revision, "members", "edit", "")
 		wantEnded(t, l, first, true, ledger.RowSettled)
-		mark, decided, err := l.Begin(t.Context(), ledger.Delivery{
+		lease, decided, err := l.Begin(t.Context(), ledger.Delivery{
 			TaskID: "second", Target: chat, Revision: second.Revision, Fields: members, Row: second.Row,
 		})
-		if err != nil || mark == nil || decided[0] != ledger.Send {
+		if err != nil || lease == nil || decided[0] != ledger.Send {
 			t.Fatalf("the second is decided as %v, %v", decided, err)
 		}
 		// The end of the first was not noted, and its position must be removed.
-		if err := mark.Settle(t.Context(), "request", false, nil); err != nil {
+		if err := lease.Settle(t.Context(), "request", false, nil); err != nil {
 			t.Fatal(err)
 		}
 		record, err := l.Look(t.Context(), chat)
@@ -186,15 +186,15 @@ func TestAnIDWhoseOutcomeAFormerWorkerLeftUnknownIsNotSentAgain(t *testing.T) {
 		old.run(person, "release", "former")
 
 		change := id("zoebronte")
-		mark, decided, err := l.Begin(t.Context(), ledger.Delivery{TaskID: "again", Target: person, Revision: revision, Fields: change})
-		if err != nil || mark == nil || decided[0] != ledger.Doubtful {
+		lease, decided, err := l.Begin(t.Context(), ledger.Delivery{TaskID: "again", Target: person, Revision: revision, Fields: change})
+		if err != nil || lease == nil || decided[0] != ledger.SendAgain {
 			t.Fatalf("it is decided as %v, %v", decided, err)
 		}
-		if intent, isUnknown := mark.Intent(); !isUnknown || intent.Value != "" || intent.Sends != 0 {
+		if intent, isUnknown := lease.Intent(); !isUnknown || intent.Value != "" || intent.Sends != 0 {
 			t.Errorf("the outcome is unknown: %v, %+v", isUnknown, intent)
 		}
-		mark.Intend("zoebronte")
-		if err := mark.Gate(t.Context()); err == nil {
+		lease.Intend("zoebronte")
+		if err := lease.Check(t.Context()); err == nil {
 			t.Error("it may be sent again")
 		}
 	})
@@ -207,15 +207,15 @@ func TestAFormerWorkerKnowsAnUnknownOutcomeOfThisVersion(t *testing.T) {
 		l, old := ledger.New(s.Client(t)), former{t, s.Client(t)}
 		change := id("zoebronte")
 		task := noted(t, l, person, "id", 0, change)
-		mark, _, err := l.Begin(t.Context(), ledger.Delivery{TaskID: "id", Target: person, Revision: task.Revision, Fields: change})
+		lease, _, err := l.Begin(t.Context(), ledger.Delivery{TaskID: "id", Target: person, Revision: task.Revision, Fields: change})
 		if err != nil {
 			t.Fatal(err)
 		}
-		mark.Intend("zoebronte")
-		if err := mark.Gate(t.Context()); err != nil {
+		lease.Intend("zoebronte")
+		if err := lease.Check(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := mark.Release(t.Context(), ledger.Unanswered); err != nil {
+		if err := lease.Release(t.Context(), ledger.Unanswered); err != nil {
 			t.Fatal(err)
 		}
 		if got := old.begins(person, task.Revision, "id", "value", "zoebronte"); got != "doubtful" {

@@ -17,9 +17,9 @@ import (
 // of lanes that no worker serves any more.
 const deadLanes = "rollcall:dead:lanes"
 
-// Letter is a dead letter: a task that no retry can complete, whole, with the reason.
+// DeadLetter is a dead letter: a task that no retry can complete, whole, with the reason.
 // It is kept until a person resolves it, however many there are.
-type Letter struct {
+type DeadLetter struct {
 	ID           string `json:"id"`   // of the task
 	Lane         string `json:"lane"` // whose keys hold it
 	Tenant       string `json:"tenant"`
@@ -55,8 +55,8 @@ func cause(class, code string) string { return class + "|" + code }
 type deadKeys string
 
 func (k deadKeys) key(name string) string { return "rollcall:{" + string(k) + "}:dead:" + name }
-func (k deadKeys) letters() string        { return k.key("letters") }
-func (k deadKeys) places() string         { return k.key("places") }
+func (k deadKeys) bodies() string         { return k.key("letters") }
+func (k deadKeys) byTime() string         { return k.key("places") }
 func (k deadKeys) causes() string         { return k.key("causes") }
 
 // index lists dead letters as members "<time><task id>" of equal score, so that a page
@@ -69,67 +69,67 @@ func (k deadKeys) index(of string) string {
 }
 
 func (k deadKeys) keys() []string {
-	return []string{k.letters(), k.places(), k.index(""), k.causes()}
+	return []string{k.bodies(), k.byTime(), k.index(""), k.causes()}
 }
 
 // instant is a time as the indexes hold it.
 func instant(t time.Time) string { return fmt.Sprintf("%016d", max(t.UnixMicro(), 0)) }
 
 var (
-	//go:embed bury.lua
-	buryLua string
-	//go:embed unbury.lua
-	unburyLua string
+	//go:embed deadadd.lua
+	deadAddLua string
+	//go:embed deadremove.lua
+	deadRemoveLua string
 	//go:embed deadpage.lua
 	deadPageLua string
 
-	addDead    = redis.NewScript(buryLua)
-	removeDead = redis.NewScript(unburyLua)
+	addDead    = redis.NewScript(deadAddLua)
+	removeDead = redis.NewScript(deadRemoveLua)
 	deadPage   = redis.NewScript(deadPageLua)
 )
 
-// Bury adds a dead letter and reports whether its task had none. It replaces one that
+// AddDeadLetter adds a dead letter and reports whether its task had none. It replaces one that
 // is there, and keeps the time of its first failure: a task that fails for good twice
 // has one dead letter. Two round trips, four for the second.
-func (l *Ledger) Bury(ctx context.Context, letter Letter) (fresh bool, err error) {
-	fresh, err = l.addLetter(ctx, letter, false)
+func (l *Ledger) AddDeadLetter(ctx context.Context, dead DeadLetter) (fresh bool, err error) {
+	fresh, err = l.addDeadLetter(ctx, dead, false)
 	if err != nil || fresh {
 		return fresh, err
 	}
-	before, found, err := l.Letter(ctx, letter.Lane, letter.ID)
+	before, found, err := l.DeadLetter(ctx, dead.Lane, dead.ID)
 	if err != nil {
 		return false, err
 	}
-	if found && before.First.Before(letter.First) {
-		letter.First = before.First
+	if found && before.First.Before(dead.First) {
+		dead.First = before.First
 	}
-	return l.addLetter(ctx, letter, true)
+	return l.addDeadLetter(ctx, dead, true)
 }
 
-// BuryNew adds a dead letter unless its task has one, and reports whether it did. Two
+// AddDeadLetterOnce adds a dead letter unless its task has one, and reports whether it did. Two
 // round trips.
-func (l *Ledger) BuryNew(ctx context.Context, letter Letter) (fresh bool, err error) {
-	return l.addLetter(ctx, letter, false)
+func (l *Ledger) AddDeadLetterOnce(ctx context.Context, dead DeadLetter) (fresh bool, err error) {
+	return l.addDeadLetter(ctx, dead, false)
 }
 
-func (l *Ledger) addLetter(ctx context.Context, letter Letter, replace bool) (fresh bool, err error) {
-	letter.First, letter.Last = letter.First.UTC().Truncate(time.Microsecond), letter.Last.UTC().Truncate(time.Microsecond)
-	record, err := json.Marshal(letter, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+func (l *Ledger) addDeadLetter(ctx context.Context, dead DeadLetter, replace bool) (fresh bool, err error) {
+	dead.First, dead.Last = dead.First.UTC().Truncate(time.Microsecond), dead.Last.UTC().Truncate(time.Microsecond)
+	record, err := json.Marshal(dead, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 	if err != nil {
-		return false, fmt.Errorf("ledger: dead letter of task %s: %w", letter.ID, err)
+		return false, fmt.Errorf("ledger: dead letter of task %s: %w", dead.ID, err)
 	}
 	// First the lane: nothing finds a dead letter of a lane that is not listed.
-	if err := l.Announce(ctx, letter.Lane); err != nil {
+	if err := l.Announce(ctx, dead.Lane); err != nil {
 		return false, err
 	}
 	mode := ""
 	if replace {
 		mode = "replace"
 	}
-	n, err := addDead.Run(ctx, l.rdb, deadKeys(letter.Lane).keys(),
-		letter.ID, record, instant(letter.Last), cause(letter.Class, letter.Code), mode).Int()
+	n, err := addDead.Run(ctx, l.rdb, deadKeys(dead.Lane).keys(),
+		dead.ID, record, instant(dead.Last), cause(dead.Class, dead.Code), mode).Int()
 	if err != nil {
-		return false, fmt.Errorf("ledger: add the dead letter of task %s: %w", letter.ID, err)
+		return false, fmt.Errorf("ledger: add the dead letter of task %s: %w", dead.ID, err)
 	}
 	return n == 1, nil
 }
@@ -142,9 +142,9 @@ func (l *Ledger) Announce(ctx context.Context, lane string) error {
 	return nil
 }
 
-// Unbury removes the dead letters of tasks and returns how many there were. One round
+// RemoveDeadLetters removes the dead letters of tasks and returns how many there were. One round
 // trip; ids should not be more than some hundred.
-func (l *Ledger) Unbury(ctx context.Context, lane string, ids ...string) (int, error) {
+func (l *Ledger) RemoveDeadLetters(ctx context.Context, lane string, ids ...string) (int, error) {
 	if len(ids) == 0 {
 		return 0, nil
 	}
@@ -159,39 +159,39 @@ func (l *Ledger) Unbury(ctx context.Context, lane string, ids ...string) (int, e
 	return n, nil
 }
 
-// Letter reads the dead letter of a task. One round trip.
-func (l *Ledger) Letter(ctx context.Context, lane, id string) (letter Letter, found bool, err error) {
-	records, err := l.rdb.HMGet(ctx, deadKeys(lane).letters(), id).Result()
+// DeadLetter reads the dead letter of a task. One round trip.
+func (l *Ledger) DeadLetter(ctx context.Context, lane, id string) (dead DeadLetter, found bool, err error) {
+	records, err := l.rdb.HMGet(ctx, deadKeys(lane).bodies(), id).Result()
 	if err != nil {
-		return Letter{}, false, fmt.Errorf("ledger: read the dead letter of task %s: %w", id, err)
+		return DeadLetter{}, false, fmt.Errorf("ledger: read the dead letter of task %s: %w", id, err)
 	}
 	record, found := records[0].(string)
 	if !found {
-		return Letter{}, false, nil
+		return DeadLetter{}, false, nil
 	}
-	return readLetter(lane, id, record), true, nil
+	return readDeadLetter(lane, id, record), true, nil
 }
 
-// Unburied returns those of ids that have no dead letter. One round trip.
-func (l *Ledger) Unburied(ctx context.Context, lane string, ids []string) ([]string, error) {
+// WithoutDeadLetter returns those of ids that have no dead letter. One round trip.
+func (l *Ledger) WithoutDeadLetter(ctx context.Context, lane string, ids []string) ([]string, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	places, err := l.rdb.HMGet(ctx, deadKeys(lane).places(), ids...).Result()
+	positions, err := l.rdb.HMGet(ctx, deadKeys(lane).byTime(), ids...).Result()
 	if err != nil {
 		return nil, fmt.Errorf("ledger: find dead letters of lane %s: %w", lane, err)
 	}
 	var without []string
-	for i, place := range places {
-		if place == nil {
+	for i, position := range positions {
+		if position == nil {
 			without = append(without, ids[i])
 		}
 	}
 	return without, nil
 }
 
-// BuriedLanes lists the lanes that ever had a dead letter, sorted. One round trip.
-func (l *Ledger) BuriedLanes(ctx context.Context) ([]string, error) {
+// DeadLetterLanes lists the lanes that ever had a dead letter, sorted. One round trip.
+func (l *Ledger) DeadLetterLanes(ctx context.Context) ([]string, error) {
 	lanes, err := l.rdb.SMembers(ctx, deadLanes).Result()
 	if err != nil {
 		return nil, fmt.Errorf("ledger: list the lanes that have dead letters: %w", err)
@@ -203,25 +203,25 @@ func (l *Ledger) BuriedLanes(ctx context.Context) ([]string, error) {
 // Unreadable is the class of dead letters that this version cannot read.
 const Unreadable = "unreadable"
 
-// readLetter reads a dead letter as it is stored. One that cannot be read is returned
+// readDeadLetter reads a dead letter as it is stored. One that cannot be read is returned
 // with its text as the payload, because a newer version may have written it, and people
 // must see it.
-func readLetter(lane, id, record string) Letter {
-	var letter Letter
-	if err := json.Unmarshal([]byte(record), &letter, jsontext.AllowInvalidUTF8(true)); err != nil {
-		return Letter{
+func readDeadLetter(lane, id, record string) DeadLetter {
+	var dead DeadLetter
+	if err := json.Unmarshal([]byte(record), &dead, jsontext.AllowInvalidUTF8(true)); err != nil {
+		return DeadLetter{
 			ID: id, Lane: lane, Class: Unreadable, Payload: []byte(record),
 			Cause: "unreadable: this version cannot read the dead letter, which is kept as it is in the payload · to do: use the newest version",
 		}
 	}
-	letter.ID, letter.Lane = id, lane // JSON has no id that is not UTF-8
-	return letter
+	dead.ID, dead.Lane = id, lane // JSON has no id that is not UTF-8
+	return dead
 }
 
 // CauseCount is the number of dead letters of a lane that have one cause.
 type CauseCount struct {
 	Class, Code string
-	Letters     int64
+	DeadLetters int64
 }
 
 // DeadCauses counts the dead letters of lanes by cause, the most frequent first. One
@@ -250,12 +250,12 @@ func readCauses(fields map[string]string) []CauseCount {
 		class, code, _ := strings.Cut(field, "|")
 		var n int64
 		if _, err := fmt.Sscan(text, &n); err == nil {
-			causes = append(causes, CauseCount{Class: class, Code: code, Letters: n})
+			causes = append(causes, CauseCount{Class: class, Code: code, DeadLetters: n})
 		}
 	}
 	slices.SortFunc(causes, func(x, y CauseCount) int {
-		if x.Letters != y.Letters {
-			return int(min(max(y.Letters-x.Letters, -1), 1))
+		if x.DeadLetters != y.DeadLetters {
+			return int(min(max(y.DeadLetters-x.DeadLetters, -1), 1))
 		}
 		return strings.Compare(cause(x.Class, x.Code), cause(y.Class, y.Code))
 	})

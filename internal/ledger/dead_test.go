@@ -20,34 +20,34 @@ const yard = "dt.nickname"
 // died is the time of the first dead letter; each other is a second later.
 var died = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 
-func letter(id string, second int, class, code string) ledger.Letter {
+func deadLetter(id string, second int, class, code string) ledger.DeadLetter {
 	at := died.Add(time.Duration(second) * time.Second)
-	return ledger.Letter{
+	return ledger.DeadLetter{
 		ID: id, Lane: yard, Tenant: "dt", Kind: "nickname", Organisation: "lakeside", Type: "nickname:sync",
 		Payload: []byte(`{"v":1}`), Class: class, Code: code, Cause: class + ": " + code, First: at, Last: at,
 	}
 }
 
-func addAll(t *testing.T, l *ledger.Ledger, letters ...ledger.Letter) {
+func addAll(t *testing.T, l *ledger.Ledger, dead ...ledger.DeadLetter) {
 	t.Helper()
-	for _, one := range letters {
-		if fresh, err := l.Bury(t.Context(), one); err != nil || !fresh {
+	for _, one := range dead {
+		if fresh, err := l.AddDeadLetter(t.Context(), one); err != nil || !fresh {
 			t.Fatalf("Bury(%s) = %t, %v", one.ID, fresh, err)
 		}
 	}
 }
 
 // ids reads dead letters by pages of n.
-func ids(t *testing.T, l *ledger.Ledger, q ledger.Letters, n int) []string {
+func ids(t *testing.T, l *ledger.Ledger, q ledger.DeadLetterFilter, n int) []string {
 	t.Helper()
 	var all []string
 	var from ledger.Cursor
 	for {
-		letters, next, err := l.DeadPage(t.Context(), q, from, n)
+		dead, next, err := l.DeadPage(t.Context(), q, from, n)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, one := range letters {
+		for _, one := range dead {
 			all = append(all, one.ID)
 		}
 		if next == "" {
@@ -68,29 +68,29 @@ func TestADeadLetterIsReadAsItWasWritten(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
-		whole := letter("id with spaces and a |", 0, "rejected", `a "code" | of {sorts}`)
+		whole := deadLetter("id with spaces and a |", 0, "rejected", `a "code" | of {sorts}`)
 		whole.Urgent, whole.Key, whole.Target, whole.Revision = true, "k", "c1/张三", 1772323200000001
 		whole.Message, whole.RequestID, whole.Todo = "mes\nsage", "r1", "do it"
 		whole.Payload = []byte("\xff\x00 no JSON")
 		whole.Attempts = map[string]int{"busy": 11, "rejected": 1}
 		addAll(t, l, whole)
-		got, found, err := l.Letter(t.Context(), yard, whole.ID)
+		got, found, err := l.DeadLetter(t.Context(), yard, whole.ID)
 		if err != nil || !found {
 			t.Fatalf("found %t, %v", found, err)
 		}
 		if diff := cmp.Diff(whole, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
-		page, _, err := l.DeadPage(t.Context(), ledger.Letters{Lane: yard, ByCause: true, Class: "rejected", Code: whole.Code}, "", 10)
+		page, _, err := l.DeadPage(t.Context(), ledger.DeadLetterFilter{Lane: yard, ByCause: true, Class: "rejected", Code: whole.Code}, "", 10)
 		if err != nil || len(page) != 1 {
 			t.Fatalf("%d dead letters of its cause, %v", len(page), err)
 		}
 		if diff := cmp.Diff(whole, page[0]); diff != "" {
 			t.Errorf("on a page (-want +got):\n%s", diff)
 		}
-		odd := letter("\xff", 1, "rejected", "\xfe")
+		odd := deadLetter("\xff", 1, "rejected", "\xfe")
 		addAll(t, l, odd)
-		if got, found, err := l.Letter(t.Context(), yard, "\xff"); err != nil || !found || got.ID != "\xff" {
+		if got, found, err := l.DeadLetter(t.Context(), yard, "\xff"); err != nil || !found || got.ID != "\xff" {
 			t.Errorf("a dead letter whose id is not text: %q, %t, %v", got.ID, found, err)
 		}
 	})
@@ -100,8 +100,8 @@ func TestDeadLettersAreListedNewestFirstByTimeAndByCause(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
-		addAll(t, l, letter("a", 0, "rejected", "1"), letter("b", 1, "busy", ""), letter("c", 2, "rejected", "1"), letter("d", 2, "rejected", "2"))
-		all := ledger.Letters{Lane: yard}
+		addAll(t, l, deadLetter("a", 0, "rejected", "1"), deadLetter("b", 1, "busy", ""), deadLetter("c", 2, "rejected", "1"), deadLetter("d", 2, "rejected", "2"))
+		all := ledger.DeadLetterFilter{Lane: yard}
 		for n := 1; n <= 5; n++ {
 			wantIDs(t, ids(t, l, all, n), "d", "c", "b", "a")
 		}
@@ -121,7 +121,7 @@ func TestDeadLettersAreListedNewestFirstByTimeAndByCause(t *testing.T) {
 		if diff := cmp.Diff(want, counts); diff != "" || err != nil {
 			t.Errorf("counts: %v (-want +got):\n%s", err, diff)
 		}
-		lanes, err := l.BuriedLanes(t.Context())
+		lanes, err := l.DeadLetterLanes(t.Context())
 		wantIDs(t, lanes, yard)
 		if err != nil {
 			t.Error(err)
@@ -135,23 +135,23 @@ func TestATaskHasOneDeadLetterHoweverOftenItFails(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
-		addAll(t, l, letter("a", 0, "busy", "-1"))
-		again := letter("a", 5, "rejected", "7")
-		if fresh, err := l.Bury(t.Context(), again); fresh || err != nil {
+		addAll(t, l, deadLetter("a", 0, "busy", "-1"))
+		again := deadLetter("a", 5, "rejected", "7")
+		if fresh, err := l.AddDeadLetter(t.Context(), again); fresh || err != nil {
 			t.Errorf("the second death: fresh %t, %v", fresh, err)
 		}
-		for _, late := range []ledger.Letter{letter("a", 9, "archived", ""), again} {
-			if fresh, err := l.BuryNew(t.Context(), late); fresh || err != nil {
+		for _, late := range []ledger.DeadLetter{deadLetter("a", 9, "archived", ""), again} {
+			if fresh, err := l.AddDeadLetterOnce(t.Context(), late); fresh || err != nil {
 				t.Errorf("BuryNew of a task that has a dead letter: fresh %t, %v", fresh, err)
 			}
 		}
-		got, _, err := l.Letter(t.Context(), yard, "a")
+		got, _, err := l.DeadLetter(t.Context(), yard, "a")
 		again.First = died
 		if diff := cmp.Diff(again, got); diff != "" || err != nil {
 			t.Errorf("%v (-want +got):\n%s", err, diff)
 		}
-		wantIDs(t, ids(t, l, ledger.Letters{Lane: yard}, 10), "a")
-		wantIDs(t, ids(t, l, ledger.Letters{Lane: yard, ByCause: true, Class: "busy", Code: "-1"}, 10))
+		wantIDs(t, ids(t, l, ledger.DeadLetterFilter{Lane: yard}, 10), "a")
+		wantIDs(t, ids(t, l, ledger.DeadLetterFilter{Lane: yard, ByCause: true, Class: "busy", Code: "-1"}, 10))
 		counts, err := l.DeadCauses(t.Context(), yard)
 		if diff := cmp.Diff([]ledger.CauseCount{{"rejected", "7", 1}}, counts[yard]); diff != "" || err != nil {
 			t.Errorf("counts: %v (-want +got):\n%s", err, diff)
@@ -164,11 +164,11 @@ func TestRemovingTheLastDeadLetterLeavesOnlyTheNameOfItsLane(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
 		l := ledger.New(rdb)
-		addAll(t, l, letter("a", 0, "busy", ""), letter("b", 0, "rejected", "1"))
-		if n, err := l.Unbury(t.Context(), yard, "a", "b", "other"); n != 2 || err != nil {
+		addAll(t, l, deadLetter("a", 0, "busy", ""), deadLetter("b", 0, "rejected", "1"))
+		if n, err := l.RemoveDeadLetters(t.Context(), yard, "a", "b", "other"); n != 2 || err != nil {
 			t.Errorf("%d were removed, %v", n, err)
 		}
-		if n, err := l.Unbury(t.Context(), yard, "a"); n != 0 || err != nil {
+		if n, err := l.RemoveDeadLetters(t.Context(), yard, "a"); n != 0 || err != nil {
 			t.Errorf("%d were removed the second time, %v", n, err)
 		}
 		keys, err := rdb.Keys(t.Context(), "*").Result()
@@ -185,22 +185,22 @@ func TestAPageBeginsAtTheEndOfThePageBefore(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
 		for i := range 10 {
-			addAll(t, l, letter(fmt.Sprint("t", i), 0, "busy", "")) // all at the same moment
+			addAll(t, l, deadLetter(fmt.Sprint("t", i), 0, "busy", "")) // all at the same moment
 		}
 		var got []string
 		var from ledger.Cursor
 		for {
-			page, next, err := l.DeadPage(t.Context(), ledger.Letters{Lane: yard}, from, 3)
+			page, next, err := l.DeadPage(t.Context(), ledger.DeadLetterFilter{Lane: yard}, from, 3)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, one := range page {
 				got = append(got, one.ID)
-				if _, err := l.Unbury(t.Context(), yard, one.ID); err != nil {
+				if _, err := l.RemoveDeadLetters(t.Context(), yard, one.ID); err != nil {
 					t.Fatal(err)
 				}
 			}
-			addAll(t, l, letter(fmt.Sprint("new", len(got)), 1+len(got), "busy", ""))
+			addAll(t, l, deadLetter(fmt.Sprint("new", len(got)), 1+len(got), "busy", ""))
 			if next == "" {
 				break
 			}
@@ -215,11 +215,11 @@ func TestADeadLetterOfANewerVersionIsShownAsItIsStored(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
 		l := ledger.New(rdb)
-		addAll(t, l, letter("a", 0, "busy", ""))
+		addAll(t, l, deadLetter("a", 0, "busy", ""))
 		if err := rdb.HSet(t.Context(), "rollcall:{dt.nickname}:dead:letters", "a", "of 2031").Err(); err != nil {
 			t.Fatal(err)
 		}
-		got, found, err := l.Letter(t.Context(), yard, "a")
+		got, found, err := l.DeadLetter(t.Context(), yard, "a")
 		if err != nil || !found || got.ID != "a" || got.Lane != yard || got.Class != ledger.Unreadable || string(got.Payload) != "of 2031" {
 			t.Errorf("%+v, %t, %v", got, found, err)
 		}
@@ -255,20 +255,20 @@ func TestTheIndexesOfDeadLettersAgreeWithAModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		run++
 		lane := fmt.Sprintf("dt%d.nickname", run)
-		model := map[string]ledger.Letter{}
+		model := map[string]ledger.DeadLetter{}
 		rt.Repeat(map[string]func(*rapid.T){
 			"": func(rt *rapid.T) { holds(t, rt, l, lane, model) },
 			"add": func(rt *rapid.T) {
-				one := letter(rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(rt, "id"), rapid.IntRange(0, 3).Draw(rt, "at"),
+				one := deadLetter(rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(rt, "id"), rapid.IntRange(0, 3).Draw(rt, "at"),
 					rapid.SampledFrom([]string{"busy", "rejected"}).Draw(rt, "class"), rapid.SampledFrom([]string{"", "1"}).Draw(rt, "code"))
 				one.Lane = lane
 				before, there := model[one.ID]
 				only := rapid.Bool().Draw(rt, "new alone")
-				bury := l.Bury
+				add := l.AddDeadLetter
 				if only {
-					bury = l.BuryNew
+					add = l.AddDeadLetterOnce
 				}
-				if fresh, err := bury(t.Context(), one); err != nil || fresh == there {
+				if fresh, err := add(t.Context(), one); err != nil || fresh == there {
 					rt.Fatalf("fresh %t, %v", fresh, err)
 				}
 				if there && only {
@@ -279,9 +279,9 @@ func TestTheIndexesOfDeadLettersAgreeWithAModel(t *testing.T) {
 				}
 				model[one.ID] = one
 			},
-			"unbury": func(rt *rapid.T) {
+			"remove": func(rt *rapid.T) {
 				id := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(rt, "id")
-				if _, err := l.Unbury(t.Context(), lane, id); err != nil {
+				if _, err := l.RemoveDeadLetters(t.Context(), lane, id); err != nil {
 					rt.Fatal(err)
 				}
 				delete(model, id)
@@ -290,21 +290,21 @@ func TestTheIndexesOfDeadLettersAgreeWithAModel(t *testing.T) {
 	})
 }
 
-func holds(t *testing.T, rt *rapid.T, l *ledger.Ledger, lane string, model map[string]ledger.Letter) {
+func holds(t *testing.T, rt *rapid.T, l *ledger.Ledger, lane string, model map[string]ledger.DeadLetter) {
 	t.Helper()
-	var want []ledger.Letter
+	var want []ledger.DeadLetter
 	counts := map[string]int64{}
 	for _, one := range model {
 		want = append(want, one)
 		counts[one.Class+"|"+one.Code]++
 	}
-	slices.SortFunc(want, func(x, y ledger.Letter) int {
+	slices.SortFunc(want, func(x, y ledger.DeadLetter) int {
 		if c := y.Last.Compare(x.Last); c != 0 {
 			return c
 		}
 		return strings.Compare(y.ID, x.ID)
 	})
-	got, _, err := l.DeadPage(t.Context(), ledger.Letters{Lane: lane}, "", 100)
+	got, _, err := l.DeadPage(t.Context(), ledger.DeadLetterFilter{Lane: lane}, "", 100)
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
 		rt.Fatalf("%v (-want +got):\n%s", err, diff)
 	}
@@ -313,8 +313,8 @@ func holds(t *testing.T, rt *rapid.T, l *ledger.Ledger, lane string, model map[s
 		rt.Fatalf("causes %v, %v; want %v", causes[lane], err, counts)
 	}
 	for _, c := range causes[lane] {
-		n, err := l.DeadCount(t.Context(), ledger.Letters{Lane: lane, ByCause: true, Class: c.Class, Code: c.Code})
-		if err != nil || n != c.Letters || n != counts[c.Class+"|"+c.Code] {
+		n, err := l.DeadCount(t.Context(), ledger.DeadLetterFilter{Lane: lane, ByCause: true, Class: c.Class, Code: c.Code})
+		if err != nil || n != c.DeadLetters || n != counts[c.Class+"|"+c.Code] {
 			rt.Fatalf("%+v: %d are indexed, %d are there, %v", c, n, counts[c.Class+"|"+c.Code], err)
 		}
 	}

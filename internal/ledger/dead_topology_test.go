@@ -15,16 +15,16 @@ func TestDeadLettersAreKeptOnEveryTopologyAndThroughAFailover(t *testing.T) {
 	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
 		l := on(t, d)
 		for i := range 12 {
-			one := letter("t", i, "rejected", "1")
+			one := deadLetter("t", i, "rejected", "1")
 			one.Lane = fmt.Sprintf("dt%d.nickname", i)
 			addAll(t, l, one)
 			one.Class = "busy"
-			if fresh, err := l.Bury(t.Context(), one); fresh || err != nil {
+			if fresh, err := l.AddDeadLetter(t.Context(), one); fresh || err != nil {
 				t.Fatalf("the second death in %s: fresh %t, %v", one.Lane, fresh, err)
 			}
-			wantIDs(t, ids(t, l, ledger.Letters{Lane: one.Lane, ByCause: true, Class: "busy", Code: "1"}, 10), "t")
+			wantIDs(t, ids(t, l, ledger.DeadLetterFilter{Lane: one.Lane, ByCause: true, Class: "busy", Code: "1"}, 10), "t")
 		}
-		lanes, err := l.BuriedLanes(t.Context())
+		lanes, err := l.DeadLetterLanes(t.Context())
 		if err != nil || len(lanes) != 12 {
 			t.Fatalf("%d lanes, %v", len(lanes), err)
 		}
@@ -32,7 +32,7 @@ func TestDeadLettersAreKeptOnEveryTopologyAndThroughAFailover(t *testing.T) {
 		if err != nil || len(counts) != 12 {
 			t.Fatalf("counts of %d lanes, %v", len(counts), err)
 		}
-		if n, err := l.Unbury(t.Context(), "dt0.nickname", "t"); n != 1 || err != nil {
+		if n, err := l.RemoveDeadLetters(t.Context(), "dt0.nickname", "t"); n != 1 || err != nil {
 			t.Errorf("%d were removed, %v", n, err)
 		}
 		if d.Name == "single" {
@@ -46,7 +46,7 @@ func TestDeadLettersAreKeptOnEveryTopologyAndThroughAFailover(t *testing.T) {
 			if i == 0 {
 				want = nil
 			}
-			wantIDs(t, ids(t, l, ledger.Letters{Lane: fmt.Sprintf("dt%d.nickname", i)}, 10), want...)
+			wantIDs(t, ids(t, l, ledger.DeadLetterFilter{Lane: fmt.Sprintf("dt%d.nickname", i)}, 10), want...)
 		}
 	})
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ClosedLetter is a dead letter that closed automatically: all fields of its task were
+// ClosedDeadLetter is a dead letter that closed automatically: all fields of its task were
 // applied at a higher revision. It has no payload.
-type ClosedLetter struct {
+type ClosedDeadLetter struct {
 	ID        string    `json:"id"` // of the task
 	Lane      string    `json:"lane"`
 	Tenant    string    `json:"tenant"`
@@ -39,37 +39,37 @@ const (
 
 func (k deadKeys) closed() string { return k.key("closed") }
 
-//go:embed closeletter.lua
-var closeLetterLua string
+//go:embed deadclose.lua
+var deadCloseLua string
 
-var closeLetter = redis.NewScript(closeLetterLua)
+var closeDeadLetter = redis.NewScript(deadCloseLua)
 
-// CloseLetter removes a dead letter, as all fields of its task were applied at the
+// CloseDeadLetter removes a dead letter, as all fields of its task were applied at the
 // revision applied or a higher one, and records that in the same step. It reports
 // whether the dead letter was there; one that was written again since it was read
 // stays. One round trip.
-func (l *Ledger) CloseLetter(ctx context.Context, letter Letter, applied int64, now time.Time) (closed bool, err error) {
-	record, err := json.Marshal(ClosedLetter{
-		ID: letter.ID, Lane: letter.Lane, Tenant: letter.Tenant, Kind: letter.Kind, Target: letter.Target, Revision: letter.Revision,
-		Class: letter.Class, Code: letter.Code, Last: letter.Last, Applied: applied, Closed: now.UTC().Truncate(time.Microsecond),
-		RequestID: letter.RequestID,
+func (l *Ledger) CloseDeadLetter(ctx context.Context, dead DeadLetter, applied int64, now time.Time) (closed bool, err error) {
+	record, err := json.Marshal(ClosedDeadLetter{
+		ID: dead.ID, Lane: dead.Lane, Tenant: dead.Tenant, Kind: dead.Kind, Target: dead.Target, Revision: dead.Revision,
+		Class: dead.Class, Code: dead.Code, Last: dead.Last, Applied: applied, Closed: now.UTC().Truncate(time.Microsecond),
+		RequestID: dead.RequestID,
 	}, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 	if err != nil {
-		return false, fmt.Errorf("ledger: close the dead letter of task %s: %w", letter.ID, err)
+		return false, fmt.Errorf("ledger: close the dead letter of task %s: %w", dead.ID, err)
 	}
-	keys := deadKeys(letter.Lane)
-	n, err := closeLetter.Run(ctx, l.rdb, append(keys.keys(), keys.closed()),
-		letter.ID, instant(letter.Last)+cause(letter.Class, letter.Code), record, closedKept, closedFor.Milliseconds()).Int()
+	keys := deadKeys(dead.Lane)
+	n, err := closeDeadLetter.Run(ctx, l.rdb, append(keys.keys(), keys.closed()),
+		dead.ID, instant(dead.Last)+cause(dead.Class, dead.Code), record, closedKept, closedFor.Milliseconds()).Int()
 	if err != nil {
-		return false, fmt.Errorf("ledger: close the dead letter of task %s: %w", letter.ID, err)
+		return false, fmt.Errorf("ledger: close the dead letter of task %s: %w", dead.ID, err)
 	}
 	return n == 1, nil
 }
 
-// ClosedLetters returns at most n dead letters of lanes that closed automatically,
+// ClosedDeadLetters returns at most n dead letters of lanes that closed automatically,
 // newest first. The newest 1,000 of a lane are kept, for 90 days after the last. One
 // pipelined round trip.
-func (l *Ledger) ClosedLetters(ctx context.Context, n int, lanes ...string) ([]ClosedLetter, error) {
+func (l *Ledger) ClosedDeadLetters(ctx context.Context, n int, lanes ...string) ([]ClosedDeadLetter, error) {
 	if n <= 0 || len(lanes) == 0 {
 		return nil, nil
 	}
@@ -83,27 +83,27 @@ func (l *Ledger) ClosedLetters(ctx context.Context, n int, lanes ...string) ([]C
 	if err != nil {
 		return nil, fmt.Errorf("ledger: read closed dead letters: %w", err)
 	}
-	var all []ClosedLetter
+	var all []ClosedDeadLetter
 	for _, answer := range answers {
 		for _, record := range answer.Val() {
-			var c ClosedLetter
+			var c ClosedDeadLetter
 			if json.Unmarshal([]byte(record), &c, jsontext.AllowInvalidUTF8(true)) == nil { // else a newer version wrote it
 				all = append(all, c)
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(x, y ClosedLetter) int { return y.Closed.Compare(x.Closed) })
+	slices.SortStableFunc(all, func(x, y ClosedDeadLetter) int { return y.Closed.Compare(x.Closed) })
 	return all[:min(n, len(all))], nil
 }
 
 // Applied returns for each task the lowest revision that was applied to one of its
 // fields; 0 where one was never applied. A task with an edit has 0, as edits
 // replace nothing. One pipelined round trip.
-func (l *Ledger) Applied(ctx context.Context, wishes ...Wish) ([]int64, error) {
-	answers := make([]*redis.SliceCmd, len(wishes))
+func (l *Ledger) Applied(ctx context.Context, changes ...Change) ([]int64, error) {
+	answers := make([]*redis.SliceCmd, len(changes))
 	asked := 0
 	pipe := l.rdb.Pipeline()
-	for i, w := range wishes {
+	for i, w := range changes {
 		if len(w.Fields) == 0 || edits(w.Fields) {
 			continue
 		}
@@ -114,7 +114,7 @@ func (l *Ledger) Applied(ctx context.Context, wishes ...Wish) ([]int64, error) {
 		answers[i] = pipe.HMGet(ctx, w.Target.redisKey(), names...)
 		asked++
 	}
-	applied := make([]int64, len(wishes))
+	applied := make([]int64, len(changes))
 	if asked == 0 {
 		return applied, nil
 	}

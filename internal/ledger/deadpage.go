@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Letters selects dead letters of a lane: those of one cause, or all.
-type Letters struct {
+// DeadLetterFilter selects dead letters of a lane: those of one cause, or all.
+type DeadLetterFilter struct {
 	Lane string
 	// ByCause selects one Class and Code.
 	ByCause     bool
@@ -16,14 +16,14 @@ type Letters struct {
 	Since, Until time.Time
 }
 
-func (q Letters) index() string {
+func (q DeadLetterFilter) index() string {
 	if !q.ByCause {
 		return deadKeys(q.Lane).index("")
 	}
 	return deadKeys(q.Lane).index(cause(q.Class, q.Code))
 }
 
-func (q Letters) bounds() (lower, upper string) {
+func (q DeadLetterFilter) bounds() (lower, upper string) {
 	lower, upper = "-", "+"
 	if !q.Since.IsZero() {
 		lower = "[" + instant(q.Since)
@@ -40,26 +40,26 @@ type Cursor string
 // DeadPage reads at most n dead letters, newest first, from the end of the page before;
 // next is empty after the last. Dead letters that are removed or added between two
 // pages do not move the others. O(log n) and the page. One round trip.
-func (l *Ledger) DeadPage(ctx context.Context, q Letters, from Cursor, n int) (letters []Letter, next Cursor, err error) {
+func (l *Ledger) DeadPage(ctx context.Context, q DeadLetterFilter, from Cursor, n int) (dead []DeadLetter, next Cursor, err error) {
 	lower, upper := q.bounds()
 	if from != "" {
 		upper = "(" + string(from)
 	}
-	answer, err := deadPage.Run(ctx, l.rdb, []string{deadKeys(q.Lane).letters(), q.index()}, upper, lower, n).StringSlice()
+	answer, err := deadPage.Run(ctx, l.rdb, []string{deadKeys(q.Lane).bodies(), q.index()}, upper, lower, n).StringSlice()
 	if err != nil {
 		return nil, "", fmt.Errorf("ledger: read dead letters of lane %s: %w", q.Lane, err)
 	}
 	for i := 0; i+1 < len(answer); i += 2 {
-		letters = append(letters, readLetter(q.Lane, answer[i][16:], answer[i+1]))
+		dead = append(dead, readDeadLetter(q.Lane, answer[i][16:], answer[i+1]))
 	}
-	if len(letters) == n {
+	if len(dead) == n {
 		next = Cursor(answer[len(answer)-2])
 	}
-	return letters, next, nil
+	return dead, next, nil
 }
 
 // DeadCount counts dead letters. O(log n). One round trip.
-func (l *Ledger) DeadCount(ctx context.Context, q Letters) (int64, error) {
+func (l *Ledger) DeadCount(ctx context.Context, q DeadLetterFilter) (int64, error) {
 	lower, upper := q.bounds()
 	n, err := l.rdb.ZLexCount(ctx, q.index(), lower, upper).Result()
 	if err != nil {

@@ -101,7 +101,7 @@ type held struct {
 func (c cell) before(m moment) held {
 	number := strconv.FormatInt
 	h := held{Target: map[string]string{"rev": number(m.later(), 10)}}
-	put := func(letter, value string) { h.Target[letter+":"+field] = value }
+	put := func(dead, value string) { h.Target[dead+":"+field] = value }
 	switch c.lease {
 	case "running":
 		h.Target["own"], h.Target["until"] = "another", number(m.ms+leaseLeft, 10)
@@ -233,7 +233,7 @@ func (c cell) answer(d decision, h held) string {
 	switch {
 	case d.name == lockedOut.name:
 		return word + "|" + h.Target["l:"+field]
-	case d.name == toPerson.name, c.mode == ledger.Once && d.name == doubtful.name:
+	case d.name == toPerson.name, c.mode == ledger.Once && d.name == sendAgain.name:
 		return word + "|MS|" + h.Target["i:"+field]
 	case c.mode == ledger.Once && d.name == send.name, c.mode == ledger.Edit && d.sends && !isLate:
 		return word + "|" + step
@@ -241,7 +241,7 @@ func (c cell) answer(d decision, h held) string {
 		return word + "|" + step + "|late"
 	case isLate:
 		return word + "|1"
-	case d.name == doubtful.name:
+	case d.name == sendAgain.name:
 		return word + "|0"
 	}
 	return word
@@ -249,7 +249,7 @@ func (c cell) answer(d decision, h held) string {
 
 // taken is what Redis holds of a target whose lease the attempt took.
 func (c cell) taken(d decision, h held, rev string) held {
-	if d.name == doubtful.name && c.mode == ledger.Value && c.outcome == "known" && c.late == "no" {
+	if d.name == sendAgain.name && c.mode == ledger.Value && c.outcome == "known" && c.late == "no" {
 		h.Target["d:"+field] = rev + " answered"
 	}
 	if c.prompt && c.mode != ledger.Once {
@@ -266,9 +266,9 @@ func (c cell) closed(d decision, h held) held {
 	other := func(id string) bool { return id == "this" }
 	h.Open, h.Edits = slices.DeleteFunc(slices.Clone(h.Open), other), slices.DeleteFunc(slices.Clone(h.Edits), other)
 	h.Kept[2] = h.Row == ""
-	letter := map[string]string{superseded.name: "s", settled.name: "t", unchanged.name: "u"}[d.name]
+	dead := map[string]string{superseded.name: "s", settled.name: "t", unchanged.name: "u"}[d.name]
 	if d.name != settled.name || h.Row != "a" { // a task that is delivered again stays applied
-		h.Row = letter
+		h.Row = dead
 	}
 	return h
 }

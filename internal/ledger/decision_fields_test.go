@@ -38,17 +38,17 @@ func TestATaskOfTwoFieldsEndsOnlyIfNeitherNeedsACall(t *testing.T) {
 				if err := rdb.HSet(t.Context(), keysOf(i*len(each) + k)[0], maps.Clone(hash)).Err(); err != nil {
 					t.Fatal(err)
 				}
-				mark, decided, err := l.Begin(t.Context(), ledger.Delivery{
+				lease, decided, err := l.Begin(t.Context(), ledger.Delivery{
 					TaskID: "this", Target: target, Revision: m.rev, Row: ledger.Row{Tenant: "dt", Run: "night"},
 					Fields: []ledger.Field{{Name: field, Value: wanted}, {Name: "second", Value: wanted}},
 				})
 				_, first := decide(one)
 				_, second := decide(two)
-				if diff := cmp.Diff([]ledger.Standing{word(first), word(second)}, decided); diff != "" || err != nil {
+				if diff := cmp.Diff([]ledger.Decision{word(first), word(second)}, decided); diff != "" || err != nil {
 					t.Errorf("%s and %s: %v (-want +got)\n%s", first.name, second.name, err, diff)
 				}
-				if sends := first.sends || second.sends; sends != (mark != nil) {
-					t.Errorf("%s and %s: the lease is taken: %t, want %t", first.name, second.name, mark != nil, sends)
+				if sends := first.sends || second.sends; sends != (lease != nil) {
+					t.Errorf("%s and %s: the lease is taken: %t, want %t", first.name, second.name, lease != nil, sends)
 				}
 				results, err := l.ReadRun(t.Context(), target.Organisation, target.API, ledger.RunName{Tenant: "dt", Run: "night"})
 				if want := resultOf(first, second); err != nil || string(results) != want {
@@ -59,9 +59,9 @@ func TestATaskOfTwoFieldsEndsOnlyIfNeitherNeedsACall(t *testing.T) {
 	})
 }
 
-func word(d decision) ledger.Standing {
+func word(d decision) ledger.Decision {
 	name, _, _ := strings.Cut(d.name, ",")
-	return ledger.Standing(name)
+	return ledger.Decision(name)
 }
 
 // resultOf is the result of a task with these decisions; "" while it is open.

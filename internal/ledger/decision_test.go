@@ -108,14 +108,14 @@ var (
 	settled    = decision{name: "settled", does: "no call; the task ends", ends: true}
 	unchanged  = decision{name: "unchanged", does: "no call; the revision counts as applied; the task ends", ends: true}
 	send       = decision{name: "send", does: "take the lease and call", sends: true}
-	doubtful   = decision{name: "doubtful", does: "take the lease and call; the platform may hold the old value or that of an earlier send", sends: true}
+	sendAgain  = decision{name: "send_again", does: "take the lease and call; the platform may hold the old value or that of an earlier send", sends: true}
 	landing    = decision{
-		name: "doubtful, late", does: "as doubtful; the earlier send may still overwrite this one, so settling notes that", sends: true,
+		name: "send_again, late", does: "as send_again; the earlier send may still overwrite this one, so settling notes that", sends: true,
 	}
 	lockedOut = decision{name: "locked", does: "no call; the task is rejected until the lock ends"}
 	toPerson  = decision{name: "unverified", does: "no call; the task becomes a dead letter until a person confirms or rejects"}
 
-	decisions = []decision{wait, queued, superseded, settled, unchanged, send, doubtful, landing, lockedOut, toPerson}
+	decisions = []decision{wait, queued, superseded, settled, unchanged, send, sendAgain, landing, lockedOut, toPerson}
 )
 
 type rule struct {
@@ -132,11 +132,11 @@ var rules = map[ledger.Mode][]rule{
 		when(superseded, later),
 		when(settled, same, known),
 		// Redis may have kept the lease of a dead attempt and lost what it sent.
-		when(doubtful, equal, known, lasting, expired),
+		when(sendAgain, equal, known, lasting, expired),
 		when(unchanged, equal, known, lasting),
 		when(landing, unanswered),
-		when(doubtful, unknown),
-		when(doubtful, late),
+		when(sendAgain, unknown),
+		when(sendAgain, late),
 		when(send),
 	},
 	ledger.Effect: {
@@ -144,8 +144,8 @@ var rules = map[ledger.Mode][]rule{
 		when(superseded, later),
 		when(settled, same, known),
 		when(landing, unanswered),
-		when(doubtful, unknown),
-		when(doubtful, late),
+		when(sendAgain, unknown),
+		when(sendAgain, late),
 		when(send),
 	},
 	ledger.Edit: {
@@ -153,14 +153,14 @@ var rules = map[ledger.Mode][]rule{
 		when(settled, done),
 		when(queued, behind),
 		when(landing, unanswered),
-		when(doubtful, unknown),
+		when(sendAgain, unknown),
 		when(send),
 	},
 	ledger.Once: {
 		when(wait, running),
 		when(superseded, later),
 		when(toPerson, unknown, unverified),
-		when(doubtful, unknown),
+		when(sendAgain, unknown),
 		when(settled, same),
 		when(unchanged, equal),
 		when(lockedOut, locked),

@@ -19,7 +19,7 @@ var (
 // edit takes a revision for a membership edit, with its place.
 func edit(t *testing.T, l *ledger.Ledger, id string) int64 {
 	t.Helper()
-	revised := l.Revise(t.Context(), ledger.Wish{Target: chat, Fields: members, TaskID: id})[0]
+	revised := l.Revise(t.Context(), ledger.Change{Target: chat, Fields: members, TaskID: id})[0]
 	if revised.Err != nil {
 		t.Fatal(revised.Err)
 	}
@@ -30,19 +30,19 @@ func edit(t *testing.T, l *ledger.Ledger, id string) int64 {
 func note(t *testing.T, l *ledger.Ledger, id string, rev int64) {
 	t.Helper()
 	open := storedTask(chat, rev, members)
-	open.Wish.TaskID = id
+	open.Change.TaskID = id
 	if err := l.Stored(t.Context(), open); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func arrive(t *testing.T, l *ledger.Ledger, id string, rev int64) (*ledger.Mark, []ledger.Standing, error) {
+func arrive(t *testing.T, l *ledger.Ledger, id string, rev int64) (*ledger.Lease, []ledger.Decision, error) {
 	t.Helper()
 	return l.Begin(t.Context(), ledger.Delivery{TaskID: id, Target: chat, Revision: rev, Fields: members})
 }
 
 // meet is arrive by a worker that knows the task whole.
-func meet(t *testing.T, l *ledger.Ledger, id string, rev int64) (*ledger.Mark, []ledger.Standing, error) {
+func meet(t *testing.T, l *ledger.Ledger, id string, rev int64) (*ledger.Lease, []ledger.Decision, error) {
 	t.Helper()
 	return l.Begin(t.Context(), ledger.Delivery{
 		TaskID: id, Target: chat, Revision: rev, Fields: members,
@@ -58,31 +58,31 @@ func TestEditsGoInTheOrderOfTheirRevisions(t *testing.T) {
 		note(t, l, "one", one)
 		_, _, err := arrive(t, l, "three", three)
 		busy, ok := errors.AsType[*ledger.BusyError](err)
-		if !ok || busy.After != "one" || busy.Place != 2 {
+		if !ok || busy.After != "one" || busy.Before != 2 {
 			t.Fatalf("the third edit began with %v, want to wait after two others, first of them one", err)
 		}
-		mark, _, err := arrive(t, l, "one", one)
+		lease, _, err := arrive(t, l, "one", one)
 		if err != nil {
 			t.Fatal(err)
 		}
-		gate(t, mark)
-		if err := mark.Settle(t.Context(), "req", false, nil); err != nil {
+		gate(t, lease)
+		if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
 			t.Fatal(err)
 		}
 		// One that died does not keep the others waiting.
 		if err := l.Close(t.Context(), chat, "two", ledger.Row{}); err != nil {
 			t.Fatal(err)
 		}
-		mark, _, err = arrive(t, l, "three", three)
+		lease, _, err = arrive(t, l, "three", three)
 		if err != nil {
 			t.Fatal(err)
 		}
-		release(t, mark, ledger.Untouched)
+		release(t, lease, ledger.Untouched)
 		if _, decided, err := arrive(t, l, "one", one); err != nil || decided[0] != ledger.Settled {
 			t.Errorf("an edit that comes again is decided as %v, %v", decided, err)
 		}
 		// Replayed, it has its old place: before all that wait.
-		if mark, _, err = arrive(t, l, "two~1", two); err != nil || mark == nil {
+		if lease, _, err = arrive(t, l, "two~1", two); err != nil || lease == nil {
 			t.Errorf("the replay of a dead edit: %v", err)
 		}
 	})
@@ -94,23 +94,23 @@ func TestAnEditThatIsDeliveredAgainAfterALaterOneIsSettled(t *testing.T) {
 		l := ledger.New(s.Client(t))
 		one, two := edit(t, l, "one"), edit(t, l, "two")
 		for id, rev := range map[string]int64{"one": one} {
-			mark, _, err := arrive(t, l, id, rev)
+			lease, _, err := arrive(t, l, id, rev)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := mark.Settle(t.Context(), "req", false, nil); err != nil {
+			if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
-		mark, _, err := arrive(t, l, "two", two)
+		lease, _, err := arrive(t, l, "two", two)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := mark.Settle(t.Context(), "req", false, nil); err != nil {
+		if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
 			t.Fatal(err)
 		}
 		for id, rev := range map[string]int64{"one": one, "two": two} {
-			if mark, decided, err := arrive(t, l, id, rev); err != nil || mark != nil || decided[0] != ledger.Settled {
+			if lease, decided, err := arrive(t, l, id, rev); err != nil || lease != nil || decided[0] != ledger.Settled {
 				t.Errorf("%s is decided as %v, %v", id, decided, err)
 			}
 		}
@@ -131,18 +131,18 @@ func TestAnEditThatWasNeverStoredIsSkippedAfterTwoMinutes(t *testing.T) {
 		t.Fatal("the next edit did not wait for one that may just be being stored")
 	}
 	s.Mini.SetTime(now.Add(3 * time.Minute))
-	mark, _, err := arrive(t, l, "next", next)
+	lease, _, err := arrive(t, l, "next", next)
 	if err != nil {
 		t.Fatal(err)
 	}
-	release(t, mark, ledger.Untouched)
+	release(t, lease, ledger.Untouched)
 
 	edit(t, l, "withdrawn")
 	after := edit(t, l, "after")
 	if err := l.Close(t.Context(), chat, "next", ledger.Row{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Withdraw(t.Context(), ledger.Wish{Target: chat, Fields: members, TaskID: "withdrawn"}); err != nil {
+	if err := l.Withdraw(t.Context(), ledger.Change{Target: chat, Fields: members, TaskID: "withdrawn"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := arrive(t, l, "after", after); err != nil {
@@ -155,19 +155,19 @@ func TestATaskOfSeveralCallsContinuesAfterTheLastCallThatWasNoted(t *testing.T) 
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
 		rev := edit(t, l, "big")
-		mark, _, err := arrive(t, l, "big", rev)
-		if err != nil || mark.Step() != 0 {
-			t.Fatalf("step %d, %v", mark.Step(), err)
+		lease, _, err := arrive(t, l, "big", rev)
+		if err != nil || lease.Step() != 0 {
+			t.Fatalf("step %d, %v", lease.Step(), err)
 		}
-		gate(t, mark)
-		if err := mark.Note(t.Context(), 2); err != nil {
+		gate(t, lease)
+		if err := lease.Note(t.Context(), 2); err != nil {
 			t.Fatal(err)
 		}
-		release(t, mark, ledger.Unanswered)
-		if mark, _, err = arrive(t, l, "big", rev); err != nil || mark.Step() != 2 {
-			t.Fatalf("step %d, %v, want 2", mark.Step(), err)
+		release(t, lease, ledger.Unanswered)
+		if lease, _, err = arrive(t, l, "big", rev); err != nil || lease.Step() != 2 {
+			t.Fatalf("step %d, %v, want 2", lease.Step(), err)
 		}
-		if err := mark.Settle(t.Context(), "req", false, nil); err != nil {
+		if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -190,7 +190,7 @@ func TestAnEditThatAWorkerHasBegunKeepsItsPositionThoughItsProducerDied(t *testi
 			t.Fatalf("%s began with %v, want it to wait for %s", id, err, after)
 		}
 	}
-	mark, _, err := meet(t, l, "one", one)
+	lease, _, err := meet(t, l, "one", one)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,29 +198,29 @@ func TestAnEditThatAWorkerHasBegunKeepsItsPositionThoughItsProducerDied(t *testi
 	if _, _, err := meet(t, l, "two", two); err == nil {
 		t.Fatal("two edits began together")
 	}
-	release(t, mark, ledger.Untouched)
+	release(t, lease, ledger.Untouched)
 	s.Mini.SetTime(now.Add(3 * time.Minute))
 	behind("three", three, "one")
 	open, found, err := l.OpenTask(t.Context(), chat.Organisation, chat.API, "one")
 	if want := (ledger.Open{
-		Wish: ledger.Wish{Target: chat, TaskID: "one"}, Revision: one, Queue: "q", Key: "key", Type: "type", Payload: []byte(`{"id":"one"}`),
+		Change: ledger.Change{Target: chat, TaskID: "one"}, Revision: one, Queue: "q", Key: "key", Type: "type", Payload: []byte(`{"id":"one"}`),
 	}); err != nil || !found || !cmp.Equal(want, open) {
 		t.Errorf("open is %v, %v (-want +got):\n%s", found, err, cmp.Diff(want, open))
 	}
-	if mark, _, err = meet(t, l, "one", one); err != nil {
+	if lease, _, err = meet(t, l, "one", one); err != nil {
 		t.Fatal(err)
 	}
-	if err := mark.Settle(t.Context(), "req", false, nil); err != nil {
+	if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
 		t.Fatal(err)
 	}
 	behind("three", three, "two")
 	if err := l.Close(t.Context(), chat, "two", ledger.Row{}); err != nil {
 		t.Fatal(err)
 	}
-	if mark, _, err = meet(t, l, "three", three); err != nil {
+	if lease, _, err = meet(t, l, "three", three); err != nil {
 		t.Fatal(err)
 	}
-	release(t, mark, ledger.Untouched)
+	release(t, lease, ledger.Untouched)
 	// Its producer was slow and not dead: what has ended stays so.
 	note(t, l, "one", one)
 	note(t, l, "two", two)

@@ -9,7 +9,7 @@ import (
 // renewer renews a lease. It costs a timer and no goroutine while the call is
 // shorter than leaseRenewal.
 type renewer struct {
-	mark   *Mark
+	mark   *Lease
 	ctx    context.Context //nolint:containedctx // that of the sends: the timer renews for it after Keep has returned
 	cancel context.CancelCauseFunc
 
@@ -21,10 +21,10 @@ type renewer struct {
 }
 
 // Keep renews the lease until stop is called. The context it returns ends with
-// ErrLost as its cause when another attempt has the lease, or when it could not be
+// ErrLeaseLost as its cause when another attempt has the lease, or when it could not be
 // renewed for as long as it lasts: a send that uses the context is then cancelled.
 // stop waits for a renewal that is running.
-func (m *Mark) Keep(ctx context.Context) (kept context.Context, stop func()) {
+func (m *Lease) Keep(ctx context.Context) (kept context.Context, stop func()) {
 	kept, cancel := context.WithCancelCause(ctx)
 	r := &renewer{mark: m, ctx: kept, cancel: cancel, renewed: time.Now()}
 	r.mu.Lock()
@@ -59,7 +59,7 @@ func (r *renewer) renew() {
 	case err == nil && answer == "ok":
 		r.renewed = time.Now()
 	case err == nil || time.Since(r.renewed) > leaseTime-leaseRenewal:
-		r.cancel(ErrLost)
+		r.cancel(ErrLeaseLost)
 		return
 	}
 	if !r.ended {

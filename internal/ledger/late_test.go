@@ -22,7 +22,7 @@ func TestAfterASendThatMayStillBeCarriedOutAnEqualChangeIsSent(t *testing.T) {
 	apply(t, l, ann, revise(t, l, ann), nick("A"))
 	// Within the time that it may take, sending again proves nothing.
 	apply(t, l, ann, revise(t, l, ann), nick("A"))
-	wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+	wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.SendAgain)
 
 	s.Mini.SetTime(now.Add(6 * time.Minute))
 	apply(t, l, ann, revise(t, l, ann), nick("A"))
@@ -48,7 +48,7 @@ func TestALateSendIsOverByTheTimeOfTheNextSendAndNotOfItsAnswer(t *testing.T) {
 	if err := slow.Settle(t.Context(), "req", false, nil); err != nil {
 		t.Fatal(err)
 	}
-	wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+	wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.SendAgain)
 }
 
 // The platform was busy and said so: nothing of that send is under way any more.
@@ -59,7 +59,7 @@ func TestAnUnknownOutcomeThatWasAnsweredEndsWithTheNextSend(t *testing.T) {
 		busy := begin(t, l, ann, revise(t, l, ann), nick("B"))
 		gate(t, busy)
 		release(t, busy, ledger.Answered)
-		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.SendAgain)
 		apply(t, l, ann, revise(t, l, ann), nick("A"))
 		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
 	})
@@ -83,15 +83,15 @@ func TestLookReturnsWhetherASendWasAnsweredAndTheLastSettle(t *testing.T) {
 			apply(t, l, ann, revise(t, l, ann), nick("A"))
 			s.Mini.SetTime(settledAt.Add(time.Hour))
 			rev := revise(t, l, ann)
-			mark := begin(t, l, ann, rev, nick("B"))
-			gate(t, mark)
-			release(t, mark, test.left)
+			lease := begin(t, l, ann, rev, nick("B"))
+			gate(t, lease)
+			release(t, lease, test.left)
 			record, err := l.Look(t.Context(), ann)
 			if err != nil {
 				t.Fatal(err)
 			}
 			state := record.Fields["nickname"]
-			if state.Doubt != rev || state.Answered != test.answered || !record.Settled.Equal(settledAt) {
+			if state.Unknown != rev || state.Answered != test.answered || !record.Settled.Equal(settledAt) {
 				t.Errorf("%+v, settled at %v; want an unknown outcome, answered %t, and settled an hour before", state, record.Settled, test.answered)
 			}
 		})
@@ -103,12 +103,12 @@ func TestSettleNotesThatAnEarlierSendMayStillBeCarriedOut(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
-		mark := begin(t, l, ann, revise(t, l, ann), nick("A"))
-		gate(t, mark)
-		if err := mark.Settle(t.Context(), "req", true, nil); err != nil {
+		lease := begin(t, l, ann, revise(t, l, ann), nick("A"))
+		gate(t, lease)
+		if err := lease.Settle(t.Context(), "req", true, nil); err != nil {
 			t.Fatal(err)
 		}
-		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.SendAgain)
 	})
 }
 
@@ -128,7 +128,7 @@ func TestAnEqualValueIsSentAfterTheLeaseOfADeadWorkerHasExpired(t *testing.T) {
 		t.Fatalf("%d doubts were lost", n)
 	}
 	s.Mini.SetTime(now.Add(21 * time.Second))
-	wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+	wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.SendAgain)
 	apply(t, l, ann, revise(t, l, ann), nick("A")) // which is not refused: it stays so until it was sent
 	wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
 }
@@ -141,15 +141,15 @@ func TestTheOutcomeOfAPromptSendIsUnknownFromTheBeginning(t *testing.T) {
 		apply(t, l, ann, revise(t, l, ann), nick("A"))
 		prompt := delivery(ann, revise(t, l, ann), nick("B"))
 		prompt.Prompt = true
-		mark, _, err := l.Begin(t.Context(), prompt)
+		lease, _, err := l.Begin(t.Context(), prompt)
 		if err != nil {
 			t.Fatal(err)
 		}
 		record, err := l.Look(t.Context(), ann)
-		if err != nil || record.Fields["nickname"].Doubt != prompt.Revision || !record.InFlight {
+		if err != nil || record.Fields["nickname"].Unknown != prompt.Revision || !record.InFlight {
 			t.Errorf("record %+v, %v: want an unknown outcome and a lease", record, err)
 		}
-		release(t, mark, ledger.Untouched)
+		release(t, lease, ledger.Untouched)
 		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
 	})
 }

@@ -47,8 +47,8 @@ type entry struct {
 // layout is all that a target's hash holds.
 var layout = []entry{
 	{entryLastRevision, "LAST_REVISION", "the last revision handed out", "revise recall", "revise recall"},
-	{entryLeaseOwner, "LEASE_OWNER", "the attempt that holds the lease", "begin settle lock resolve ungate", "begin send intend renew note ungate settle lock resolve"},
-	{entryLeaseUntil, "LEASE_UNTIL", "when the lease expires, Unix ms", "begin send intend renew settle lock resolve ungate", "begin resolve"},
+	{entryLeaseOwner, "LEASE_OWNER", "the attempt that holds the lease", "begin settle lock resolve uncheck", "begin send intend renew note uncheck settle lock resolve"},
+	{entryLeaseUntil, "LEASE_UNTIL", "when the lease expires, Unix ms", "begin send intend renew settle lock resolve uncheck", "begin resolve"},
 	{entrySettledAt, "SETTLED_AT", "when a change was applied last, Unix s", "settle", ""},
 	{entrySettledRequest, "SETTLED_REQUEST", "the platform's request id of that", "settle", ""},
 	{entryLatest, "LATEST", "the revision of the latest change", "stored recall", "begin stored send intend close recall"},
@@ -58,7 +58,7 @@ var layout = []entry{
 	{entryWantedValue, "WANTED_VALUE", "the value that was wanted, where the platform took a substitute", "settle resolve recall", "begin"},
 	{
 		entryUnknown, "UNKNOWN", "the revision of a send whose outcome is unknown; followed by `answered` if it cannot be carried out any more",
-		"begin send intend ungate settle lock resolve note recall", "begin intend ungate settle resolve recall",
+		"begin send intend uncheck settle lock resolve note recall", "begin intend uncheck settle resolve recall",
 	},
 	{
 		entryLate, "LATE", "when a send was settled while an earlier one might still be carried out, Unix s: the next equal change is sent",
@@ -69,7 +69,7 @@ var layout = []entry{
 	{entryProgress, "PROGRESS", "followed by a revision: how many calls of that edit are done", "note settle", "begin"},
 	{
 		entryIntent, "INTENT", "of an ID whose outcome is unknown: how often it was sent, when last (Unix ms), revision, task, value",
-		"intend ungate settle lock resolve note recall", "begin intend ungate resolve",
+		"intend uncheck settle lock resolve note recall", "begin intend uncheck resolve",
 	},
 	{
 		entryLock, "LOCK", "of an ID: until when it is locked, Unix s, and why: `applied`, `said` by the platform, or `unverified`",

@@ -104,8 +104,8 @@ var (
 	sendLua string
 	//go:embed intend.lua
 	intendLua string
-	//go:embed ungate.lua
-	ungateLua string
+	//go:embed uncheck.lua
+	uncheckLua string
 	//go:embed renew.lua
 	renewLua string
 	//go:embed settle.lua
@@ -127,7 +127,7 @@ var (
 	begin    = script(beginLua)
 	send     = script(sendLua)
 	intend   = script(intendLua)
-	ungate   = script(ungateLua)
+	uncheck  = script(uncheckLua)
 	renew    = script(renewLua)
 	settle   = script(settleLua)
 	note     = script(noteLua)

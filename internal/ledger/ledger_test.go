@@ -66,12 +66,12 @@ func TestALaterChangeThatArrivesDuringTheWaitStopsTheSend(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
 		older := revise(t, l, ann)
-		mark := begin(t, l, ann, older, nick("old"))
+		lease := begin(t, l, ann, older, nick("old"))
 		newer := revise(t, l, ann)
 		if err := l.Stored(t.Context(), storedTask(ann, newer, nick("new"))); err != nil {
 			t.Fatal(err)
 		}
-		if err := mark.Gate(t.Context()); !errors.Is(err, ledger.ErrStale) {
+		if err := lease.Check(t.Context()); !errors.Is(err, ledger.ErrStale) {
 			t.Fatalf("Gate() = %v, want ErrStale", err)
 		}
 	})
@@ -116,7 +116,7 @@ func TestAnEqualValueIsSentWhileAnOutcomeIsUnknown(t *testing.T) {
 		}
 
 		again := revise(t, l, ann)
-		wantDecision(t, l, ann, again, nick("A"), ledger.Doubtful)
+		wantDecision(t, l, ann, again, nick("A"), ledger.SendAgain)
 	})
 }
 
@@ -137,7 +137,7 @@ func TestAfterACleanRefusalOnlyAnEarlierOutcomeIsUnknown(t *testing.T) {
 		refused = begin(t, l, ann, revise(t, l, ann), nick("D"))
 		gate(t, refused)
 		release(t, refused, ledger.Untouched)
-		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.SendAgain)
 	})
 }
 
@@ -169,13 +169,13 @@ func TestALeaseExpiresAndItsOldOwnerIsRejected(t *testing.T) {
 	s.Mini.SetTime(now.Add(21 * time.Second))
 	heir := begin(t, l, ann, revise(t, l, ann), nick("B"))
 
-	if err := dead.Gate(t.Context()); !errors.Is(err, ledger.ErrLost) {
+	if err := dead.Check(t.Context()); !errors.Is(err, ledger.ErrLeaseLost) {
 		t.Errorf("the old owner's Gate() = %v, want ErrLost", err)
 	}
-	if err := dead.Settle(t.Context(), "", false, nil); !errors.Is(err, ledger.ErrLost) {
+	if err := dead.Settle(t.Context(), "", false, nil); !errors.Is(err, ledger.ErrLeaseLost) {
 		t.Errorf("the old owner's Settle() = %v, want ErrLost", err)
 	}
-	if err := dead.Release(t.Context(), ledger.Untouched); !errors.Is(err, ledger.ErrLost) {
+	if err := dead.Release(t.Context(), ledger.Untouched); !errors.Is(err, ledger.ErrLeaseLost) {
 		t.Errorf("the old owner's Release() = %v, want ErrLost", err)
 	}
 	gate(t, heir)
@@ -195,15 +195,15 @@ func TestFieldsOfAGroupDoNotSupersedeEachOther(t *testing.T) {
 
 		older, newer := revise(t, l, chat), revise(t, l, chat)
 		apply(t, l, chat, newer, []ledger.Field{rename("7B")})
-		mark, decided, err := l.Begin(t.Context(), delivery(chat, older, []ledger.Field{rename("7A"), owner, members}))
+		lease, decided, err := l.Begin(t.Context(), delivery(chat, older, []ledger.Field{rename("7A"), owner, members}))
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := []ledger.Standing{ledger.Superseded, ledger.Send, ledger.Send}
+		want := []ledger.Decision{ledger.Superseded, ledger.Send, ledger.Send}
 		if diff := cmp.Diff(want, decided); diff != "" {
 			t.Errorf("decided (-want +got):\n%s", diff)
 		}
-		if diff := cmp.Diff([]ledger.Field{owner, members}, mark.Fields()); diff != "" {
+		if diff := cmp.Diff([]ledger.Field{owner, members}, lease.Fields()); diff != "" {
 			t.Errorf("fields to send (-want +got):\n%s", diff)
 		}
 	})
@@ -231,9 +231,9 @@ func TestSettleRecordsTheValueThatThePlatformTook(t *testing.T) {
 		l := ledger.New(s.Client(t))
 		person := ledger.Target{Organisation: "lakeside", API: "id", Key: "u1"}
 		id := func(v string) []ledger.Field { return []ledger.Field{{Name: "id", Value: v}} }
-		mark := begin(t, l, person, revise(t, l, person), id("zhangsan"))
-		gate(t, mark)
-		if err := mark.Settle(t.Context(), "req", false, map[string]string{"id": "zhangsan2"}); err != nil {
+		lease := begin(t, l, person, revise(t, l, person), id("zhangsan"))
+		gate(t, lease)
+		if err := lease.Settle(t.Context(), "req", false, map[string]string{"id": "zhangsan2"}); err != nil {
 			t.Fatal(err)
 		}
 		wantDecision(t, l, person, revise(t, l, person), id("zhangsan2"), ledger.Unchanged)
@@ -278,20 +278,20 @@ func TestKeepEndsTheContextWhenTheLeaseIsLost(t *testing.T) {
 	l := ledger.New(s.Client(t))
 	now := time.Now()
 	s.Mini.SetTime(now)
-	mark := begin(t, l, ann, revise(t, l, ann), nick("A"))
-	kept, stop := mark.Keep(t.Context())
+	lease := begin(t, l, ann, revise(t, l, ann), nick("A"))
+	kept, stop := lease.Keep(t.Context())
 	defer stop()
 	s.Mini.SetTime(now.Add(21 * time.Second))
 	begin(t, l, ann, revise(t, l, ann), nick("B"))
 	<-kept.Done()
-	if cause := context.Cause(kept); !errors.Is(cause, ledger.ErrLost) {
+	if cause := context.Cause(kept); !errors.Is(cause, ledger.ErrLeaseLost) {
 		t.Errorf("the kept context ended with %v, want ErrLost", cause)
 	}
 }
 
 func revise(t *testing.T, l *ledger.Ledger, target ledger.Target) int64 {
 	t.Helper()
-	revised := l.Revise(t.Context(), ledger.Wish{Target: target, TaskID: "producer"})[0]
+	revised := l.Revise(t.Context(), ledger.Change{Target: target, TaskID: "producer"})[0]
 	if revised.Err != nil {
 		t.Fatal(revised.Err)
 	}
@@ -308,31 +308,31 @@ func taskID(rev int64) string { return fmt.Sprintf("task-%d", rev) }
 // storedTask is the same task as its producer stored it.
 func storedTask(target ledger.Target, rev int64, fields []ledger.Field) ledger.Open {
 	return ledger.Open{
-		Wish: ledger.Wish{Target: target, Fields: fields, TaskID: taskID(rev)}, Revision: rev,
+		Change: ledger.Change{Target: target, Fields: fields, TaskID: taskID(rev)}, Revision: rev,
 		Queue: "lakeside-dt.nickname", Type: "nickname:sync", Payload: []byte(`{"v":1}`),
 	}
 }
 
-func begin(t *testing.T, l *ledger.Ledger, target ledger.Target, rev int64, fields []ledger.Field) *ledger.Mark {
+func begin(t *testing.T, l *ledger.Ledger, target ledger.Target, rev int64, fields []ledger.Field) *ledger.Lease {
 	t.Helper()
-	mark, decided, err := l.Begin(t.Context(), delivery(target, rev, fields))
+	lease, decided, err := l.Begin(t.Context(), delivery(target, rev, fields))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if mark == nil {
+	if lease == nil {
 		t.Fatalf("nothing to send: %v", decided)
 	}
-	return mark
+	return lease
 }
 
-func gate(t *testing.T, m *ledger.Mark) {
+func gate(t *testing.T, m *ledger.Lease) {
 	t.Helper()
-	if err := m.Gate(t.Context()); err != nil {
+	if err := m.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func release(t *testing.T, m *ledger.Mark, left ledger.Left) {
+func release(t *testing.T, m *ledger.Lease, left ledger.Left) {
 	t.Helper()
 	if err := m.Release(t.Context(), left); err != nil {
 		t.Fatal(err)
@@ -341,26 +341,26 @@ func release(t *testing.T, m *ledger.Mark, left ledger.Left) {
 
 func apply(t *testing.T, l *ledger.Ledger, target ledger.Target, rev int64, fields []ledger.Field) {
 	t.Helper()
-	mark := begin(t, l, target, rev, fields)
-	gate(t, mark)
-	if err := mark.Settle(t.Context(), "req", false, nil); err != nil {
+	lease := begin(t, l, target, rev, fields)
+	gate(t, lease)
+	if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // wantDecision checks the decision for a single field, and releases the lease.
 func wantDecision(
-	t *testing.T, l *ledger.Ledger, target ledger.Target, rev int64, fields []ledger.Field, want ledger.Standing,
+	t *testing.T, l *ledger.Ledger, target ledger.Target, rev int64, fields []ledger.Field, want ledger.Decision,
 ) {
 	t.Helper()
-	mark, decided, err := l.Begin(t.Context(), delivery(target, rev, fields))
+	lease, decided, err := l.Begin(t.Context(), delivery(target, rev, fields))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if mark != nil {
-		release(t, mark, ledger.Untouched)
+	if lease != nil {
+		release(t, lease, ledger.Untouched)
 	}
-	if diff := cmp.Diff([]ledger.Standing{want}, decided); diff != "" {
+	if diff := cmp.Diff([]ledger.Decision{want}, decided); diff != "" {
 		t.Errorf("decision (-want +got):\n%s", diff)
 	}
 }

@@ -45,12 +45,12 @@ func readEffect(entry string) Event {
 
 // State is what is known of one field of a target.
 type State struct {
-	Newest   int64     // revision of the latest change; 0: none
+	Latest   int64     // revision of the latest change; 0: none
 	TaskID   string    // of the task that carries it
 	Applied  int64     // revision that was applied last; 0: none
 	Value    string    // that was applied
-	Wished   string    // the wanted value, if the platform took a substitute
-	Doubt    int64     // revision of a send whose outcome is unknown; 0: none
+	Wanted   string    // the wanted value, if the platform took a substitute
+	Unknown  int64     // revision of a send whose outcome is unknown; 0: none
 	Answered bool      // that send had an unclear answer: it cannot be carried out any more
 	Late     time.Time // when a change was settled that an earlier send may still overwrite; zero: none
 	Intent   *Intent   // of a field of mode Once whose outcome is unknown
@@ -67,12 +67,12 @@ type Record struct {
 	Until    time.Time // when the lease expires, unless it is renewed
 	Settled  time.Time // when a task was last applied, in whole seconds; zero: never
 	Sources  map[string]int64
-	Edits    []Place // open membership edits, in their order
-	Effects  []Event // the last ten, newest first
+	Edits    []Position // open membership edits, in their order
+	Effects  []Event    // the last ten, newest first
 }
 
-// Place is the position of an open membership edit.
-type Place struct {
+// Position is the position of an open membership edit.
+type Position struct {
 	Revision int64
 	TaskID   string
 }
@@ -101,7 +101,7 @@ func (l *Ledger) Look(ctx context.Context, target Target) (Record, error) {
 	}
 	for _, z := range edits.Val() {
 		id, _ := z.Member.(string)
-		r.Edits = append(r.Edits, Place{Revision: int64(z.Score), TaskID: id})
+		r.Edits = append(r.Edits, Position{Revision: int64(z.Score), TaskID: id})
 	}
 	return r, nil
 }
@@ -138,7 +138,7 @@ func readRecord(target Target, hash map[string]string, now time.Time) Record {
 func (s *State) read(kind, value string, n int64, now time.Time) bool {
 	switch kind {
 	case entryLatest:
-		s.Newest = n
+		s.Latest = n
 	case entryLatestTask:
 		s.TaskID = value
 	case entryApplied:
@@ -146,10 +146,10 @@ func (s *State) read(kind, value string, n int64, now time.Time) bool {
 	case entryAppliedValue:
 		s.Value = value
 	case entryWantedValue:
-		s.Wished = value
+		s.Wanted = value
 	case entryUnknown:
 		rev, how, _ := strings.Cut(value, " ")
-		s.Doubt, _ = strconv.ParseInt(rev, 10, 64)
+		s.Unknown, _ = strconv.ParseInt(rev, 10, 64)
 		s.Answered = how == "answered"
 	case entryLate:
 		s.Late = time.Unix(n, 0)
@@ -170,9 +170,9 @@ func (s *State) read(kind, value string, n int64, now time.Time) bool {
 	return true
 }
 
-// Doubts lists the targets of an organisation's API that a person must confirm or
+// UnknownTargets lists the targets of an organisation's API that a person must confirm or
 // reject, the oldest first. One round trip.
-func (l *Ledger) Doubts(ctx context.Context, organisation, api string) ([]Target, error) {
+func (l *Ledger) UnknownTargets(ctx context.Context, organisation, api string) ([]Target, error) {
 	keys, err := l.rdb.ZRange(ctx, tagged(organisation, api, "doubts"), 0, -1).Result()
 	if err != nil {
 		return nil, fmt.Errorf("ledger: list the targets with an unknown outcome: %w", err)

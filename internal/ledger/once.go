@@ -93,15 +93,15 @@ func (e *UnverifiedError) Error() string {
 }
 
 // Once reports whether the task has a field of mode Once.
-func (m *Mark) Once() bool { return m.once != "" }
+func (m *Lease) Once() bool { return m.once != "" }
 
 // Intent returns what an earlier attempt sent for the field of mode Once, if the
 // outcome of that is unknown.
-func (m *Mark) Intent() (intent Intent, isUnknown bool) { return m.intent, m.isUnknown }
+func (m *Lease) Intent() (intent Intent, isUnknown bool) { return m.intent, m.isUnknown }
 
 // Intend sets the value of the field of mode Once for the next send. While the
 // outcome of another value is unknown, Gate refuses it.
-func (m *Mark) Intend(value string) {
+func (m *Lease) Intend(value string) {
 	if m.intent.Value != value {
 		m.intent, m.noted = Intent{Value: value}, false
 	}
@@ -110,7 +110,7 @@ func (m *Mark) Intend(value string) {
 // errOther is a defect of the caller.
 var errOther = errors.New("ledger: the outcome of another value of this target is unknown: nothing else may be sent")
 
-func (m *Mark) writeIntent(ctx context.Context) error {
+func (m *Lease) writeIntent(ctx context.Context) error {
 	// One attempt sends twice only if its first send was clearly refused.
 	answer, err := m.run(ctx, intend, leaseTime.Milliseconds(), m.task.Revision, m.once, m.task.TaskID, m.intent.Value,
 		keep.Milliseconds(), flag(m.noted))
@@ -203,7 +203,7 @@ func countReplicas(ctx context.Context, node redis.UniversalClient) (int, error)
 // Lock notes that the field of mode Once cannot be changed before until, and releases
 // the lease. why is LockSaid, after which the outcome is known, or LockUnverified,
 // which leaves it to a person. One round trip.
-func (m *Mark) Lock(ctx context.Context, until time.Time, why string) error {
+func (m *Lease) Lock(ctx context.Context, until time.Time, why string) error {
 	t := m.task.Target
 	answer, err := lock.Run(ctx, m.ledger.rdb, []string{t.redisKey(), t.unknownTargets()},
 		m.owner, keep.Milliseconds(), m.once, until.Unix(), why, t.Key).Text()
@@ -211,28 +211,28 @@ func (m *Mark) Lock(ctx context.Context, until time.Time, why string) error {
 	case err != nil:
 		return fmt.Errorf("ledger: lock: %w", err)
 	case answer == "lost":
-		return ErrLost
+		return ErrLeaseLost
 	}
 	return nil
 }
 
-// Refute notes that no send of the field of mode Once was applied: an answer has
+// NoteNotApplied notes that no send of the field of mode Once was applied: an answer has
 // shown that. The lease is kept. One round trip.
-func (m *Mark) Refute(ctx context.Context) error {
-	answer, err := m.run(ctx, ungate, "0", m.once, "clean")
+func (m *Lease) NoteNotApplied(ctx context.Context) error {
+	answer, err := m.run(ctx, uncheck, "0", m.once, "clean")
 	switch {
 	case err != nil:
 		return fmt.Errorf("ledger: note that no send was applied: %w", err)
 	case answer != "ok":
-		return ErrLost
+		return ErrLeaseLost
 	}
 	m.intent, m.isUnknown, m.noted = Intent{}, false, false
 	return nil
 }
 
 var (
-	// ErrNoDoubt means that there is nothing for a person to confirm or reject.
-	ErrNoDoubt = errors.New("every outcome of this target is known: there is nothing to confirm or reject")
+	// ErrNothingUnknown means that there is nothing for a person to confirm or reject.
+	ErrNothingUnknown = errors.New("every outcome of this target is known: there is nothing to confirm or reject")
 	// ErrUnderway means that a task is at the target right now.
 	ErrUnderway = errors.New("a task is working on this target: try again in a minute")
 )
@@ -258,7 +258,7 @@ func (l *Ledger) resolve(ctx context.Context, target Target, field, what, who st
 	}
 	switch answer[0] {
 	case "none":
-		return "", "", ErrNoDoubt
+		return "", "", ErrNothingUnknown
 	case "busy":
 		return "", "", ErrUnderway
 	}

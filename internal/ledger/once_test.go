@@ -33,17 +33,17 @@ func TestAnIntentSurvivesAFailoverOrNothingIsSent(t *testing.T) {
 			d.Part(t)
 			cut := begin(t, l, other, revise(t, l, other), id("lisi0001"))
 			cut.Intend("lisi0001")
-			if err := cut.Gate(t.Context()); err == nil || !strings.Contains(err.Error(), "replica") {
+			if err := cut.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "replica") {
 				t.Fatalf("Gate() = %v, want nothing sent while no replica has the intent", err)
 			}
 			d.FailOver(t, "rollcall:{lakeside/id}:target:u1")
 			awaitMaster(t, l)
-			mark := begin(t, l, person, revise(t, l, person), id("lisi0001"))
-			if intent, isUnknown := mark.Intent(); !isUnknown || intent.Value != "zhangsan" || intent.Sends != 1 {
+			lease := begin(t, l, person, revise(t, l, person), id("lisi0001"))
+			if intent, isUnknown := lease.Intent(); !isUnknown || intent.Value != "zhangsan" || intent.Sends != 1 {
 				t.Errorf("after the failover: %+v unknown: %v, want zhangsan sent once", intent, isUnknown)
 			}
-			mark.Intend("lisi0001")
-			if err := mark.Gate(t.Context()); err == nil {
+			lease.Intend("lisi0001")
+			if err := lease.Check(t.Context()); err == nil {
 				t.Error("another ID may be sent while the outcome of one is unknown")
 			}
 		})
@@ -56,21 +56,21 @@ func TestASendThatWasRefusedUnreadDoesNotCount(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
 		rev := revise(t, l, person)
-		mark := begin(t, l, person, rev, id("zhangsan"))
-		mark.Intend("zhangsan")
-		gate(t, mark)
-		gate(t, mark)
-		release(t, mark, ledger.Answered)
-		mark = begin(t, l, person, rev, id("zhangsan"))
-		if intent, _ := mark.Intent(); intent.Sends != 1 {
+		lease := begin(t, l, person, rev, id("zhangsan"))
+		lease.Intend("zhangsan")
+		gate(t, lease)
+		gate(t, lease)
+		release(t, lease, ledger.Answered)
+		lease = begin(t, l, person, rev, id("zhangsan"))
+		if intent, _ := lease.Intent(); intent.Sends != 1 {
 			t.Errorf("%d sends are counted, want 1", intent.Sends)
 		}
 		// Refused for its rate: that send did not count, the one before does.
-		mark.Intend("zhangsan")
-		gate(t, mark)
-		release(t, mark, ledger.Untouched)
-		mark = begin(t, l, person, rev, id("zhangsan"))
-		if intent, isUnknown := mark.Intent(); !isUnknown || intent.Sends != 1 {
+		lease.Intend("zhangsan")
+		gate(t, lease)
+		release(t, lease, ledger.Untouched)
+		lease = begin(t, l, person, rev, id("zhangsan"))
+		if intent, isUnknown := lease.Intent(); !isUnknown || intent.Sends != 1 {
 			t.Errorf("%+v unknown: %v, want the one send from before", intent, isUnknown)
 		}
 	})
@@ -90,31 +90,31 @@ func TestEveryStepWorksOnEveryTopology(t *testing.T) {
 		row := ledger.Row{Tenant: "lakeside-dt", Run: "night", Row: 3}
 		rev := edit(t, l, "edit")
 		open := storedTask(chat, rev, members)
-		open.Wish.TaskID, open.Row = "edit", row
+		open.Change.TaskID, open.Row = "edit", row
 		must(l.Stored(t.Context(), open))
-		must(l.Withdraw(t.Context(), ledger.Wish{Target: chat, Fields: members, TaskID: "other"}))
-		mark, _, err := l.Begin(t.Context(), ledger.Delivery{TaskID: "edit", Target: chat, Revision: rev, Fields: members, Row: row})
+		must(l.Withdraw(t.Context(), ledger.Change{Target: chat, Fields: members, TaskID: "other"}))
+		lease, _, err := l.Begin(t.Context(), ledger.Delivery{TaskID: "edit", Target: chat, Revision: rev, Fields: members, Row: row})
 		must(err)
-		gate(t, mark)
-		must(mark.Ungate(t.Context(), false))
-		must(mark.Note(t.Context(), 1))
-		must(mark.Settle(t.Context(), "req", false, nil))
+		gate(t, lease)
+		must(lease.Uncheck(t.Context(), false))
+		must(lease.Note(t.Context(), 1))
+		must(lease.Settle(t.Context(), "req", false, nil))
 		must(l.Close(t.Context(), chat, "vanished", row))
 		if ended, err := l.CloseEnded(t.Context(), open); err != nil || !ended {
 			t.Errorf("a settled task is ended: %v, %v", ended, err)
 		}
 
 		for _, id := range []string{"zhangsan", "zhangsan"} {
-			mark := begin(t, l, person, revise(t, l, person), []ledger.Field{{Name: "id", Value: id, Mode: ledger.Once}})
-			mark.Intend(id)
-			gate(t, mark)
-			release(t, mark, ledger.Unanswered)
+			lease := begin(t, l, person, revise(t, l, person), []ledger.Field{{Name: "id", Value: id, Mode: ledger.Once}})
+			lease.Intend(id)
+			gate(t, lease)
+			release(t, lease, ledger.Unanswered)
 		}
-		mark = begin(t, l, person, revise(t, l, person), id("zhangsan"))
-		must(mark.Lock(t.Context(), time.Now().Add(time.Hour), ledger.LockUnverified))
-		doubts, err := l.Doubts(t.Context(), person.Organisation, person.API)
-		if err != nil || len(doubts) != 1 {
-			t.Errorf("targets with an unknown outcome: %v, %v", doubts, err)
+		lease = begin(t, l, person, revise(t, l, person), id("zhangsan"))
+		must(lease.Lock(t.Context(), time.Now().Add(time.Hour), ledger.LockUnverified))
+		targets, err := l.UnknownTargets(t.Context(), person.Organisation, person.API)
+		if err != nil || len(targets) != 1 {
+			t.Errorf("targets with an unknown outcome: %v, %v", targets, err)
 		}
 		if value, _, err := l.Reject(t.Context(), person, "id", "somebody"); err != nil || value != "zhangsan" {
 			t.Errorf("rejected %q, %v", value, err)
@@ -151,12 +151,12 @@ func TestALockThatHasEndedLeavesNoOutcomeToAPerson(t *testing.T) {
 	apply(t, l, person, revise(t, l, person), id("zhangsan"))
 	s.Mini.SetTime(now.Add(367 * 24 * time.Hour))
 	rev := revise(t, l, person)
-	mark := begin(t, l, person, rev, id("lisi0001"))
-	mark.Intend("lisi0001")
-	gate(t, mark)
-	release(t, mark, ledger.Unanswered)
-	mark = begin(t, l, person, rev, id("lisi0001"))
-	if intent, isUnknown := mark.Intent(); !isUnknown || intent.Value != "lisi0001" {
+	lease := begin(t, l, person, rev, id("lisi0001"))
+	lease.Intend("lisi0001")
+	gate(t, lease)
+	release(t, lease, ledger.Unanswered)
+	lease = begin(t, l, person, rev, id("lisi0001"))
+	if intent, isUnknown := lease.Intent(); !isUnknown || intent.Value != "lisi0001" {
 		t.Errorf("%+v unknown: %v", intent, isUnknown)
 	}
 }

@@ -42,8 +42,8 @@ func readOpen(organisation, api, id, text string) Open {
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		r = record{}
 	}
-	r.Task.Wish.TaskID, r.Task.Payload = id, r.Payload
-	r.Task.Wish.Target = Target{Organisation: organisation, API: api, Key: r.Target}
+	r.Task.Change.TaskID, r.Task.Payload = id, r.Payload
+	r.Task.Change.Target = Target{Organisation: organisation, API: api, Key: r.Target}
 	return r.Task
 }
 
@@ -68,7 +68,7 @@ func (l *Ledger) Close(ctx context.Context, target Target, taskID string, row Ro
 // and reports whether it did: the note of its end was lost, or an older worker carried
 // it out. One round trip.
 func (l *Ledger) CloseEnded(ctx context.Context, task Open) (ended bool, err error) {
-	return l.close(ctx, task.Wish.Target, task.Wish.TaskID, task.Row, "", strconv.FormatInt(task.Revision, 10), task.Wish.Fields)
+	return l.close(ctx, task.Change.Target, task.Change.TaskID, task.Row, "", strconv.FormatInt(task.Revision, 10), task.Change.Fields)
 }
 
 func (l *Ledger) close(ctx context.Context, t Target, taskID string, row Row, how, revision string, fields []Field) (bool, error) {

@@ -14,11 +14,11 @@ func TestATaskThatEndedBeforeItsProducerNotedItIsNotOpened(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
 		settled, dead, open := edit(t, l, "settled"), edit(t, l, "dead"), edit(t, l, "open")
-		mark, _, err := arrive(t, l, "settled", settled)
+		lease, _, err := arrive(t, l, "settled", settled)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := mark.Settle(t.Context(), "req", false, nil); err != nil {
+		if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
 			t.Fatal(err)
 		}
 		if err := l.Close(t.Context(), chat, "dead", ledger.Row{}); err != nil {
@@ -28,7 +28,7 @@ func TestATaskThatEndedBeforeItsProducerNotedItIsNotOpened(t *testing.T) {
 		note(t, l, "dead", dead)
 		note(t, l, "open", open)
 		tasks, _, err := l.OpenTasks(t.Context(), chat.Organisation, chat.API, 0, 100)
-		if err != nil || len(tasks) != 1 || tasks[0].Wish.TaskID != "open" || string(tasks[0].Payload) != `{"v":1}` {
+		if err != nil || len(tasks) != 1 || tasks[0].Change.TaskID != "open" || string(tasks[0].Payload) != `{"v":1}` {
 			t.Errorf("open are %+v, %v, want the one that has not ended", tasks, err)
 		}
 	})

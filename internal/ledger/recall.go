@@ -101,16 +101,16 @@ func (l *Ledger) recall(ctx context.Context, r attemptResult) (forgotten bool, e
 
 // remember keeps the result of an attempt, whether or not Redis has noted it: Redis
 // may lose it.
-func (m *Mark) remember(ctx context.Context, how string, fields []any) {
+func (m *Lease) remember(ctx context.Context, how string, fields []any) {
 	r := attemptResult{at: time.Now(), target: m.task.Target, revision: m.task.Revision, how: how, fields: fields}
 	if m.ledger.memory.add(r) {
 		_, _ = m.ledger.recall(ctx, r) // a failure loses one of the many writes that Redis has lost
 	}
 }
 
-// Lost gives up a lease that another attempt has, or that Redis has lost, after a
+// GiveUp gives up a lease that another attempt has, or that Redis has lost, after a
 // send: this process remembers that the outcome of the fields is unknown.
-func (m *Mark) Lost(ctx context.Context) {
+func (m *Lease) GiveUp(ctx context.Context) {
 	var fields []any
 	for _, f := range m.fields {
 		value := f.Value

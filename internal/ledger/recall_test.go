@@ -71,15 +71,15 @@ func TestANewerChangeIsKeptWhenAnOlderOneIsRecalled(t *testing.T) {
 
 // sentAndForgotten has A applied to ann, and B sent at a revision that Redis forgets
 // with the lease.
-func sentAndForgotten(t *testing.T, rdb redis.UniversalClient, l *ledger.Ledger) (rev int64, mark *ledger.Mark) {
+func sentAndForgotten(t *testing.T, rdb redis.UniversalClient, l *ledger.Ledger) (rev int64, lease *ledger.Lease) {
 	t.Helper()
 	apply(t, l, ann, revise(t, l, ann), nick("A"))
 	rev = revise(t, l, ann)
 	forgets(t, rdb, func() {
-		mark = begin(t, l, ann, rev, nick("B"))
-		gate(t, mark)
+		lease = begin(t, l, ann, rev, nick("B"))
+		gate(t, lease)
 	})
-	return rev, mark
+	return rev, lease
 }
 
 // The sender has noticed that its lease is lost.
@@ -88,10 +88,10 @@ func TestTheOutcomeOfASendThatRedisLostIsUnknown(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
 		l := ledger.New(rdb)
-		_, mark := sentAndForgotten(t, rdb, l)
-		mark.Lost(t.Context())
+		_, lease := sentAndForgotten(t, rdb, l)
+		lease.GiveUp(t.Context())
 		recalls(t, l, 1)
-		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Doubtful)
+		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.SendAgain)
 	})
 }
 
@@ -101,9 +101,9 @@ func TestAnAnswerToASendThatRedisLostIsNotedOnceTheLossIsKnown(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
 		l := ledger.New(rdb)
-		rev, mark := sentAndForgotten(t, rdb, l)
+		rev, lease := sentAndForgotten(t, rdb, l)
 		recalls(t, l, 0)
-		if err := mark.Settle(t.Context(), "req", false, nil); !errors.Is(err, ledger.ErrLost) {
+		if err := lease.Settle(t.Context(), "req", false, nil); !errors.Is(err, ledger.ErrLeaseLost) {
 			t.Errorf("Settle() = %v, want ErrLost", err)
 		}
 		wantDecision(t, l, ann, rev, nick("B"), ledger.Settled)
@@ -123,10 +123,10 @@ func TestAnIDThatRedisLostIsLockedAgain(t *testing.T) {
 		}
 		rev := revise(t, l, person)
 		forgets(t, rdb, func() {
-			mark := begin(t, l, person, rev, id("first"))
-			mark.Intend("first")
-			gate(t, mark)
-			if err := mark.Settle(t.Context(), "req", false, nil); err != nil {
+			lease := begin(t, l, person, rev, id("first"))
+			lease.Intend("first")
+			gate(t, lease)
+			if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -138,16 +138,16 @@ func TestAnIDThatRedisLostIsLockedAgain(t *testing.T) {
 
 		lost := revise(t, l, person)
 		rdb.Del(t.Context(), rdb.Keys(t.Context(), "*}:target:ann").Val()...)
-		var mark *ledger.Mark
+		var lease *ledger.Lease
 		forgets(t, rdb, func() {
-			mark = begin(t, l, person, lost, id("third"))
-			mark.Intend("third")
-			gate(t, mark)
+			lease = begin(t, l, person, lost, id("third"))
+			lease.Intend("third")
+			gate(t, lease)
 		})
-		mark.Lost(t.Context())
+		lease.GiveUp(t.Context())
 		heir := begin(t, l, person, lost, id("third"))
-		if intent, doubted := heir.Intent(); !doubted || intent.Value != "third" || intent.Sends != 1 || intent.Revision != lost {
-			t.Errorf("Intent() = %+v, %t", intent, doubted)
+		if intent, open := heir.Intent(); !open || intent.Value != "third" || intent.Sends != 1 || intent.Revision != lost {
+			t.Errorf("Intent() = %+v, %t", intent, open)
 		}
 	})
 }

@@ -17,15 +17,15 @@ func TestARunHasTheResultOfEachRow(t *testing.T) {
 		l, name := ledger.New(s.Client(t)), ledger.RunName{Tenant: "dt", Run: "night"}
 		carry := func(o ledger.Open) {
 			t.Helper()
-			mark, _, err := l.Begin(t.Context(), ledger.Delivery{
-				TaskID: o.Wish.TaskID, Target: o.Wish.Target, Revision: o.Revision, Fields: o.Wish.Fields, Row: o.Row,
+			lease, _, err := l.Begin(t.Context(), ledger.Delivery{
+				TaskID: o.Change.TaskID, Target: o.Change.Target, Revision: o.Revision, Fields: o.Change.Fields, Row: o.Row,
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if mark != nil {
-				gate(t, mark)
-				if err := mark.Settle(t.Context(), "req", false, nil); err != nil {
+			if lease != nil {
+				gate(t, lease)
+				if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -41,7 +41,7 @@ func TestARunHasTheResultOfEachRow(t *testing.T) {
 		noted(t, l, target("b"), "open", 5, nick("B"))
 		carry(superseded)
 		dead := noted(t, l, target("c"), "dead", 7, nick("A"))
-		if err := l.Close(t.Context(), dead.Wish.Target, dead.Wish.TaskID, dead.Row); err != nil {
+		if err := l.Close(t.Context(), dead.Change.Target, dead.Change.TaskID, dead.Row); err != nil {
 			t.Fatal(err)
 		}
 		results, err := l.ReadRun(t.Context(), "lakeside", "nickname", name)
@@ -55,7 +55,7 @@ func TestARunHasTheResultOfEachRow(t *testing.T) {
 			t.Errorf("the dead (-want +got):\n%s", diff)
 		}
 		// Stored again it is open again, and no longer dead once it is applied.
-		dead.Wish.TaskID = "dead~1"
+		dead.Change.TaskID = "dead~1"
 		if err := l.Stored(t.Context(), dead); err != nil {
 			t.Fatal(err)
 		}
@@ -118,12 +118,12 @@ func TestTheResultsOfARunWhoseProducerDiedExpire(t *testing.T) {
 			t.Helper()
 			d := delivery(target, rev, nick("A"))
 			d.Row = ledger.Row{Tenant: "dt", Run: run, Row: 2}
-			mark, _, err := l.Begin(t.Context(), d)
-			if err != nil || (mark != nil) != want {
-				t.Fatalf("%s began with %v, %v", run, mark, err)
+			lease, _, err := l.Begin(t.Context(), d)
+			if err != nil || (lease != nil) != want {
+				t.Fatalf("%s began with %v, %v", run, lease, err)
 			}
-			if mark != nil {
-				if err := mark.Settle(t.Context(), "req", false, nil); err != nil {
+			if lease != nil {
+				if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -183,13 +183,13 @@ func TestTheResultsOfAnOlderVersionAreRead(t *testing.T) {
 		rdb := s.Client(t)
 		l := ledger.New(rdb)
 		const run = "rollcall:{lakeside/nickname}:run:dt/night"
-		for row, letter := range map[int64]string{1: "a", 5000: "a", 5001: "w", 5002: "d"} {
-			if err := rdb.SetRange(t.Context(), run, row, letter).Err(); err != nil {
+		for row, dead := range map[int64]string{1: "a", 5000: "a", 5001: "w", 5002: "d"} {
+			if err := rdb.SetRange(t.Context(), run, row, dead).Err(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		for row, letter := range map[int64]string{5000: "w", 5001: "u", 5002: "a"} { // of a newer one
-			if err := rdb.SetRange(t.Context(), run+":1", row-4096, letter).Err(); err != nil {
+		for row, dead := range map[int64]string{5000: "w", 5001: "u", 5002: "a"} { // of a newer one
+			if err := rdb.SetRange(t.Context(), run+":1", row-4096, dead).Err(); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -6,9 +6,9 @@ import (
 	"strconv"
 )
 
-// Ungate removes what Gate noted, if the send did not leave. sent says that an
+// Uncheck removes what Gate noted, if the send did not leave. sent says that an
 // earlier send of this attempt did. One round trip.
-func (m *Mark) Ungate(ctx context.Context, sent bool) error {
+func (m *Lease) Uncheck(ctx context.Context, sent bool) error {
 	args := []any{"0"}
 	if !sent || m.once != "" {
 		args = append(args, m.undoing()...)
@@ -16,12 +16,12 @@ func (m *Mark) Ungate(ctx context.Context, sent bool) error {
 	if len(args) == 1 {
 		return nil
 	}
-	answer, err := m.run(ctx, ungate, args...)
+	answer, err := m.run(ctx, uncheck, args...)
 	switch {
 	case err != nil:
 		return fmt.Errorf("ledger: note that a send did not leave: %w", err)
 	case answer != "ok":
-		return ErrLost
+		return ErrLeaseLost
 	}
 	m.noted = false
 	return nil
@@ -29,7 +29,7 @@ func (m *Mark) Ungate(ctx context.Context, sent bool) error {
 
 // undoing returns the fields whose outcome became unknown by this attempt, and how
 // that is undone.
-func (m *Mark) undoing() []any {
+func (m *Lease) undoing() []any {
 	var args []any
 	for _, name := range m.known {
 		args = append(args, name, "unknown")
@@ -44,9 +44,9 @@ func (m *Mark) undoing() []any {
 // releases the lease. late says that an earlier send of this attempt may still be
 // carried out. values has the applied value of a field by its name, for a platform
 // that took a substitute for the wanted value; nil: none. Neither value needs a call
-// then. ErrLost: the outcome is still noted as unknown, and the task must be tried
+// then. ErrLeaseLost: the outcome is still noted as unknown, and the task must be tried
 // again. One round trip.
-func (m *Mark) Settle(ctx context.Context, requestID string, late bool, values map[string]string) error {
+func (m *Lease) Settle(ctx context.Context, requestID string, late bool, values map[string]string) error {
 	t := m.task.Target
 	set := map[string]string{}
 	var changes []any
@@ -71,7 +71,7 @@ func (m *Mark) Settle(ctx context.Context, requestID string, late bool, values m
 	}
 	m.remember(ctx, "applied", changes)
 	if answer == "lost" {
-		return ErrLost
+		return ErrLeaseLost
 	}
 	return nil
 }
@@ -90,9 +90,9 @@ const (
 
 // Release releases the lease of an attempt that applied nothing. If its sends left
 // the target Untouched, the outcome is known again, unless it was unknown before.
-// ErrLost: another attempt has the lease, so the results of this one decide nothing.
+// ErrLeaseLost: another attempt has the lease, so the results of this one decide nothing.
 // One round trip.
-func (m *Mark) Release(ctx context.Context, left Left) error {
+func (m *Lease) Release(ctx context.Context, left Left) error {
 	args := []any{"1"}
 	switch left {
 	case Untouched:
@@ -103,14 +103,14 @@ func (m *Mark) Release(ctx context.Context, left Left) error {
 		}
 	case Unanswered:
 	}
-	answer, err := m.run(ctx, ungate, args...)
+	answer, err := m.run(ctx, uncheck, args...)
 	switch {
 	case err != nil:
 		return fmt.Errorf("ledger: release: %w", err)
 	// No attempt has the lease after a release whose reply was lost, too. Another
 	// attempt is safe in any case, and costs too much for all but an ID.
 	case answer == "lost", answer == "free" && m.once != "":
-		return ErrLost
+		return ErrLeaseLost
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func (m *Mark) Release(ctx context.Context, left Left) error {
 // Note notes how far a task is, so that its next attempt continues there: Step
 // returns it then. A clear answer must have settled what was sent so far. One round
 // trip.
-func (m *Mark) Note(ctx context.Context, step int) error {
+func (m *Lease) Note(ctx context.Context, step int) error {
 	args := []any{entryProgress + strconv.FormatInt(m.task.Revision, 10), step}
 	if m.once != "" {
 		args = []any{entryRefused + m.once, fmt.Sprintf("%d %d", m.task.Revision, step), entryUnknown + m.once, entryIntent + m.once}
@@ -128,7 +128,7 @@ func (m *Mark) Note(ctx context.Context, step int) error {
 	case err != nil:
 		return fmt.Errorf("ledger: note how far a task is: %w", err)
 	case answer == "lost":
-		return ErrLost
+		return ErrLeaseLost
 	}
 	m.step, m.intent, m.isUnknown, m.noted = step, Intent{}, false, false
 	return nil

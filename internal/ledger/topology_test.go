@@ -26,7 +26,7 @@ func awaitMaster(t *testing.T, l *ledger.Ledger) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for {
-		err := l.Revise(ctx, ledger.Wish{Target: ann})[0].Err
+		err := l.Revise(ctx, ledger.Change{Target: ann})[0].Err
 		if err == nil {
 			return
 		}
@@ -57,8 +57,8 @@ func TestTheRecordIsKeptOnEveryTopologyAndThroughAFailover(t *testing.T) {
 				}
 			}
 		}
-		doubtful := ledger.Target{Organisation: ann.Organisation, API: ann.API, Key: "chat1/bob"}
-		gate(t, begin(t, l, doubtful, revise(t, l, doubtful), nick("B"))) // never settled
+		unclear := ledger.Target{Organisation: ann.Organisation, API: ann.API, Key: "chat1/bob"}
+		gate(t, begin(t, l, unclear, revise(t, l, unclear), nick("B"))) // never settled
 		if d.Name == "single" {
 			return
 		}
@@ -66,7 +66,7 @@ func TestTheRecordIsKeptOnEveryTopologyAndThroughAFailover(t *testing.T) {
 		d.FailOver(t, "rollcall:{lakeside/nickname}:target:chat1/ann")
 		awaitMaster(t, l)
 		wantDecision(t, l, ann, revise(t, l, ann), nick("ann"), ledger.Unchanged)
-		_, _, err := l.Begin(t.Context(), delivery(doubtful, revise(t, l, doubtful), nick("C")))
+		_, _, err := l.Begin(t.Context(), delivery(unclear, revise(t, l, unclear), nick("C")))
 		if _, ok := errors.AsType[*ledger.BusyError](err); !ok {
 			t.Errorf("Begin() at a target that is taken = %v, want a *BusyError", err)
 		}
@@ -98,7 +98,7 @@ func TestWhatAFailoverMayLose(t *testing.T) {
 			awaitMaster(t, l)
 
 			// The lease is lost, and its owner finds that before it sends.
-			if err := held.Gate(t.Context()); !errors.Is(err, ledger.ErrLost) {
+			if err := held.Check(t.Context()); !errors.Is(err, ledger.ErrLeaseLost) {
 				t.Errorf("Gate() after the lease was lost = %v, want ErrLost", err)
 			}
 			begin(t, l, taken, revise(t, l, taken), nick("F"))
@@ -110,11 +110,11 @@ func TestWhatAFailoverMayLose(t *testing.T) {
 			if rev <= last {
 				t.Errorf("revision %d is handed out after %d was", rev, last)
 			}
-			mark, decided, err := l.Begin(t.Context(), delivery(ann, rev, nick("new")))
+			lease, decided, err := l.Begin(t.Context(), delivery(ann, rev, nick("new")))
 			if err != nil || decided[0] != ledger.Send {
 				t.Fatalf("the newer value is decided as %v, %v; want it sent again", decided, err)
 			}
-			release(t, mark, ledger.Untouched)
+			release(t, lease, ledger.Untouched)
 			wantDecision(t, l, ann, revise(t, l, ann), nick("old"), ledger.Unchanged)
 		})
 	}

@@ -38,10 +38,10 @@ type Condition struct {
 	found       int
 }
 
-// Found reports that the condition holds. A new state, such as the name of a fault,
+// Begin reports that the condition holds. A new state, such as the name of a fault,
 // gets a line of its own; attrs are the attributes of the line. It returns whether it
 // logged a line.
-func (c *Condition) Found(state string, attrs ...any) (logged bool) {
+func (c *Condition) Begin(state string, attrs ...any) (logged bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
@@ -63,8 +63,8 @@ func (c *Condition) Found(state string, attrs ...any) (logged bool) {
 	return true
 }
 
-// Gone reports that the condition does not hold now.
-func (c *Condition) Gone() {
+// End reports that the condition does not hold now.
+func (c *Condition) End() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.states == nil || time.Since(c.last) < c.Settle {

@@ -36,13 +36,13 @@ func TestAConditionIsLoggedOncePerState(t *testing.T) {
 		log, lines := conditions()
 		c := logging.Condition{Log: log, Level: slog.LevelWarn, Began: "redis unavailable", Ended: "redis available again"}
 		for range 100 {
-			c.Found("loading", "fault", "loading")
+			c.Begin("loading", "fault", "loading")
 			<-time.After(100 * time.Millisecond)
-			c.Found("out_of_memory", "fault", "out_of_memory")
+			c.Begin("out_of_memory", "fault", "out_of_memory")
 		}
-		c.Gone()
-		c.Gone()
-		c.Found("loading", "fault", "loading")
+		c.End()
+		c.End()
+		c.Begin("loading", "fault", "loading")
 		want := []string{
 			`level=WARN msg="redis unavailable" fault=loading`,
 			`level=WARN msg="redis unavailable" fault=out_of_memory`,
@@ -61,7 +61,7 @@ func TestAConditionThatLastsIsLoggedAgainWithItsDuration(t *testing.T) {
 		log, lines := conditions()
 		c := logging.Condition{Log: log, Began: "redis unavailable", Ended: "redis available again"}
 		for range 11 * 60 {
-			c.Found("", "fault", "loading")
+			c.Begin("", "fault", "loading")
 			<-time.After(time.Second)
 		}
 		want := []string{
@@ -81,13 +81,13 @@ func TestAnIntermittentConditionCountsAsOne(t *testing.T) {
 		log, lines := conditions()
 		all := logging.Conditions{Log: log}
 		for range 100 {
-			all.Of("not swept", "swept again").Found("")
-			all.Of("not swept", "swept again").Gone()
+			all.Of("not swept", "swept again").Begin("")
+			all.Of("not swept", "swept again").End()
 			<-time.After(5 * time.Second)
 		}
-		all.Of("not swept", "swept again").Gone()
+		all.Of("not swept", "swept again").End()
 		<-time.After(5 * time.Second)
-		all.Of("not swept", "swept again").Gone()
+		all.Of("not swept", "swept again").End()
 		want := []string{
 			`level=WARN msg="not swept"`,
 			`level=WARN msg="not swept" for=5m0s times=61`,
@@ -106,7 +106,7 @@ func TestAConditionWithoutAnEndBeginsAgainAfterSilence(t *testing.T) {
 		all := logging.Conditions{Log: log}
 		for range 3 {
 			for range 100 {
-				all.Of("dequeue error", "").Found("", "err", "EOF")
+				all.Of("dequeue error", "").Begin("", "err", "EOF")
 				<-time.After(100 * time.Millisecond)
 			}
 			<-time.After(time.Minute)

@@ -71,7 +71,7 @@ func (d *dead) Collect(out chan<- prometheus.Metric) {
 			if !slices.Contains(d.classes, class) { // class of a newer worker
 				class = codeOther
 			}
-			sums[class] += c.Letters
+			sums[class] += c.DeadLetters
 		}
 		for _, class := range append(slices.Clone(d.classes), codeOther) {
 			out <- gauge(deadLetters, float64(sums[class]), name, class)

@@ -13,14 +13,14 @@ func TestDeadLettersAreCountedByLaneAndClass(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
-		for i, of := range []ledger.Letter{
+		for i, of := range []ledger.DeadLetter{
 			{Class: "rejected", Code: "1"}, {Class: "rejected", Code: "2"}, {Class: "archived"}, {Class: "of 2031"}, {Class: "rejected", Lane: "other.nickname"},
 		} {
 			of.ID = strconv.Itoa(i)
 			if of.Lane == "" {
 				of.Lane = laneName
 			}
-			if _, err := l.Bury(t.Context(), of); err != nil {
+			if _, err := l.AddDeadLetter(t.Context(), of); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -39,10 +39,10 @@ func TestWithoutRedisNoDeadLettersAreCounted(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		m := measured(t, s, metrics.Config{})
-		s.Away(t)
+		s.Stop(t)
 		expect(t, m, `
 			rollcall_dead_letters_read 0
 		`, "rollcall_dead_letters{")
-		s.Back(t)
+		s.Start(t)
 	})
 }

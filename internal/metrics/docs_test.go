@@ -199,7 +199,7 @@ func dashboardQueries(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var board struct {
+	var holds struct {
 		UID    string `json:"uid"`
 		Panels []struct {
 			ID          int    `json:"id"`
@@ -210,12 +210,12 @@ func dashboardQueries(t *testing.T) []string {
 			} `json:"targets"`
 		} `json:"panels"`
 	}
-	if err := json.Unmarshal(content, &board); err != nil {
+	if err := json.Unmarshal(content, &holds); err != nil {
 		t.Fatal(err)
 	}
 	var queries []string
 	seen := map[int]bool{}
-	for _, p := range board.Panels {
+	for _, p := range holds.Panels {
 		if seen[p.ID] || p.Title == "" {
 			t.Errorf("panel %d %q has no title or no unique id", p.ID, p.Title)
 		}
@@ -224,8 +224,8 @@ func dashboardQueries(t *testing.T) []string {
 			queries = append(queries, target.Expr)
 		}
 	}
-	if board.UID == "" || len(queries) < 10 {
-		t.Errorf("a dashboard with uid %q and %d queries", board.UID, len(queries))
+	if holds.UID == "" || len(queries) < 10 {
+		t.Errorf("a dashboard with uid %q and %d queries", holds.UID, len(queries))
 	}
 	return queries
 }

@@ -232,7 +232,7 @@ func TestCountersStartAtZero(t *testing.T) {
 func TestAHoldIsCountedByScopeClassAndChange(t *testing.T) {
 	t.Parallel()
 	m := measured(t, redistest.Mini(t), metrics.Config{})
-	h := hold.Hold{Place: hold.Place{Level: hold.Tenant, Name: "lakeside-dt"}, Class: hold.Refused}
+	h := hold.Hold{Scope: hold.Scope{Level: hold.Tenant, Name: "lakeside-dt"}, Class: hold.Refused}
 	m.Hold(hold.Entered, h)
 	m.Hold(hold.Changed, h)
 	m.Hold(hold.Changed, h)

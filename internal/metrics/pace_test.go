@@ -132,7 +132,7 @@ func TestAMonthIsMeasuredOnceForEachOrganisation(t *testing.T) {
 		`, `rollcall_month_calls{organisation="hillside"}`, `rollcall_month_left_calls{organisation="riverside"}`)
 
 		for _, organisation := range []string{"lakeside", "riverside"} {
-			if err := pace.SayMonthSpent(t.Context(), s.Client(t), organisation); err != nil {
+			if err := pace.NoteMonthSpent(t.Context(), s.Client(t), organisation); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -170,11 +170,11 @@ func TestWithoutRedisThePaceIsNotMeasured(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		open(t, s, school())
 		m := measured(t, s, metrics.Config{})
-		s.Away(t)
+		s.Stop(t)
 		expect(t, m, `
 			rollcall_pace_read 0
 			rollcall_sends_total{lane="lakeside-dt.nickname"} 0
 		`, "rollcall_pace_share{", "rollcall_pace_refused_total{", "rollcall_month_calls{")
-		s.Back(t)
+		s.Start(t)
 	})
 }

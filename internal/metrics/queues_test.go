@@ -60,12 +60,12 @@ func TestWithoutRedisTheRestIsAnswered(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		m := measured(t, s, metrics.Config{})
-		s.Away(t)
+		s.Stop(t)
 		expect(t, m, `
 			rollcall_queues_read 0
 			rollcall_sends_total{lane="lakeside-dt.nickname"} 0
 		`, "rollcall_queue_tasks{", "rollcall_queue_oldest_pending_seconds{")
-		s.Back(t)
+		s.Start(t)
 	})
 }
 

@@ -32,13 +32,13 @@ func TestAWorkerIsReadyOnceItTakesTasksAndWhileRedisAnswers(t *testing.T) {
 		says(http.StatusServiceUnavailable, "not started yet")
 		readiness.Started(nil)
 		says(http.StatusOK, "ready")
-		s.Away(t)
+		s.Stop(t)
 		await(t, func() bool { return errors.Is(readiness.Check(t.Context()), monitor.ErrRedis) })
 		says(http.StatusServiceUnavailable, "redis unavailable: Redis cannot be reached or does not answer")
 		if _, body := ask(t, get(url+"/readyz")); strings.Contains(body, s.Addr) {
 			t.Errorf("/readyz shows the address of Redis: %s", body)
 		}
-		s.Back(t)
+		s.Start(t)
 		await(t, func() bool { return readiness.Check(t.Context()) == nil })
 		readiness.Stopping()
 		says(http.StatusServiceUnavailable, "stopping")

@@ -103,7 +103,7 @@ func TestTheScriptsAgreeWithTheModelOverRandomHistories(t *testing.T) {
 				m.GiveBack(us, returns...)
 			case "said":
 				if rapid.IntRange(0, 5).Draw(rt, "rarely") == 0 {
-					if err := pace.SayMonthSpent(t.Context(), rdb, "lakeside"); err != nil {
+					if err := pace.NoteMonthSpent(t.Context(), rdb, "lakeside"); err != nil {
 						rt.Fatal(err)
 					}
 					m.Said = now.In(time.FixedZone("", 8*3600)).Format("2006-01")

@@ -54,13 +54,13 @@ func TestAMonthThatThePlatformReportsAsSpentIsSpent(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
 		l := lane(t, s, pace.Config{Metered: true})
-		if err := pace.SayMonthSpent(t.Context(), rdb, "lakeside"); err != nil {
+		if err := pace.NoteMonthSpent(t.Context(), rdb, "lakeside"); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := l.Wait(t.Context(), true); err == nil || !strings.Contains(err.Error(), "spent") {
 			t.Errorf("Wait() = %v, want a *SpentError", err)
 		}
-		if err := pace.UnsayMonthSpent(t.Context(), rdb, "lakeside"); err != nil {
+		if err := pace.NoteMonthNotSpent(t.Context(), rdb, "lakeside"); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := l.Wait(t.Context(), true); err != nil {

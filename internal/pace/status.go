@@ -165,9 +165,9 @@ func ReadMonths(ctx context.Context, rdb redis.UniversalClient, organisations ..
 	return months, nil
 }
 
-// SayMonthSpent records that the platform reports an organisation's month as used up,
+// NoteMonthSpent records that the platform reports an organisation's month as used up,
 // regardless of what was counted.
-func SayMonthSpent(ctx context.Context, rdb redis.UniversalClient, organisation string) error {
+func NoteMonthSpent(ctx context.Context, rdb redis.UniversalClient, organisation string) error {
 	m, err := ReadMonths(ctx, rdb, organisation)
 	if err != nil {
 		return err
@@ -178,8 +178,8 @@ func SayMonthSpent(ctx context.Context, rdb redis.UniversalClient, organisation 
 	return nil
 }
 
-// UnsayMonthSpent removes that record: more calls were bought.
-func UnsayMonthSpent(ctx context.Context, rdb redis.UniversalClient, organisation string) error {
+// NoteMonthNotSpent removes that record: more calls were bought.
+func NoteMonthNotSpent(ctx context.Context, rdb redis.UniversalClient, organisation string) error {
 	m, err := ReadMonths(ctx, rdb, organisation)
 	if err != nil {
 		return err

@@ -208,7 +208,7 @@ func TestEveryCallerGetsTheErrorOfAnUnavailableRedis(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a := redisdb.NewAutopipeline(s.Client(t))
-		s.Away(t)
+		s.Stop(t)
 		var callers sync.WaitGroup
 		for range 10 {
 			callers.Go(func() {
@@ -244,8 +244,8 @@ func TestAnUnavailableNodeDelaysOnlyItsOwnCommands(t *testing.T) {
 	d := redistest.Cluster(t)
 	rdb := d.Client(t)
 	seen := &trips{gate: make(chan struct{})}
-	away := &blocked{trips: seen}
-	rdb.AddHook(away)
+	unavailable := &blocked{trips: seen}
+	rdb.AddHook(unavailable)
 	a := redisdb.NewAutopipeline(rdb)
 	var callers sync.WaitGroup
 	for range 10 {

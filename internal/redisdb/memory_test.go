@@ -45,11 +45,11 @@ func TestALookAtAnUnavailableRedisReportsNoLoss(t *testing.T) {
 		if _, err := m.Look(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		s.Away(t)
+		s.Stop(t)
 		if lost, err := m.Look(t.Context()); lost || err == nil {
 			t.Errorf("lost %t, %v", lost, err)
 		}
-		s.Back(t)
+		s.Start(t)
 		var lost bool
 		eventually(t, func() (ok bool) {
 			var err error

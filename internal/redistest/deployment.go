@@ -229,8 +229,8 @@ func (d *Deployment) Settle(t *testing.T) {
 }
 
 // offset reads the number after a mark in the output of INFO; 0 if there is none.
-func offset(info, mark string) (n int64) {
-	if _, rest, found := strings.Cut(info, mark); found {
+func offset(info, attribute string) (n int64) {
+	if _, rest, found := strings.Cut(info, attribute); found {
 		_, _ = fmt.Sscan(strings.FieldsFunc(rest, func(r rune) bool { return r == ',' || r == '\r' })[0], &n)
 	}
 	return n

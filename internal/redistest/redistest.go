@@ -116,9 +116,9 @@ func lookUp(t *testing.T) string {
 	return ""
 }
 
-// Away stops the server like a restart: its data is available again after Back, and
+// Stop stops the server like a restart: its data is available again after Back, and
 // connections are refused until then.
-func (s *Server) Away(t *testing.T) {
+func (s *Server) Stop(t *testing.T) {
 	t.Helper()
 	if s.Mini != nil {
 		s.Mini.Close()
@@ -130,8 +130,8 @@ func (s *Server) Away(t *testing.T) {
 	s.running.stop()
 }
 
-// Back restarts a server after Away, at the same address.
-func (s *Server) Back(t *testing.T) {
+// Start restarts a server after Away, at the same address.
+func (s *Server) Start(t *testing.T) {
 	t.Helper()
 	if s.Mini != nil {
 		if err := s.Mini.Restart(); err != nil {

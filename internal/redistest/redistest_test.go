@@ -59,11 +59,11 @@ func TestARestartedServerHasItsDataAgain(t *testing.T) {
 		if err := rdb.Set(t.Context(), "key", "value", 0).Err(); err != nil {
 			t.Fatal(err)
 		}
-		s.Away(t)
+		s.Stop(t)
 		if err := rdb.Get(t.Context(), "key").Err(); err == nil {
 			t.Error("the server answers although it is stopped")
 		}
-		s.Back(t)
+		s.Start(t)
 		if got, err := rdb.Get(t.Context(), "key").Result(); err != nil || got != "value" {
 			t.Errorf("after the restart: %q, %v", got, err)
 		}

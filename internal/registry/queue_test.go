@@ -24,7 +24,7 @@ func TestQueuesAreTakenApartAsTheyWereMade(t *testing.T) {
 	}
 }
 
-func TestAQueueTellsItsLane(t *testing.T) {
+func TestAQueueNamesItsLane(t *testing.T) {
 	t.Parallel()
 	old := registry.Lane{Organisation: "lakeside", Tenant: "dt", Kind: "avatar"} // of a kind that there is no more
 	served := registry.Lane{Organisation: "lakeside", Tenant: "dt", Kind: tasks.KindGroup}

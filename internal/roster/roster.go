@@ -176,11 +176,11 @@ type Problem struct {
 
 // String returns "line 7: column user_id: is missing", without the value.
 func (p Problem) String() string {
-	place := "the row"
+	position := "the row"
 	if p.Column != "" {
-		place = "column " + p.Column
+		position = "column " + p.Column
 	}
-	return fmt.Sprintf("line %d: %s: %s", p.Line, place, p.What)
+	return fmt.Sprintf("line %d: %s: %s", p.Line, position, p.What)
 }
 
 // Explain returns the problems of an error that refused the row, with the names
@@ -200,7 +200,7 @@ func (r Row) Explain(err error) []Problem {
 		if found.Field != "" {
 			column := columnOf(found.Field)
 			name, value := r.find(column)
-			p.Column = name + strings.TrimPrefix(strings.TrimPrefix(Place(found), "column "), column)
+			p.Column = name + strings.TrimPrefix(strings.TrimPrefix(Position(found), "column "), column)
 			p.Value = value
 		}
 		problems = append(problems, p)
@@ -224,9 +224,9 @@ func columnOf(field string) string {
 	return name
 }
 
-// Place says where in a row a problem stands: "the row", "column searchable",
+// Position says where in a row a problem stands: "the row", "column searchable",
 // "column add_user_ids, entry 2".
-func Place(p tasks.Problem) string {
+func Position(p tasks.Problem) string {
 	if p.Field == "" {
 		return "the row"
 	}

@@ -108,10 +108,10 @@ func TestFaultsAreArmedShownAndDisarmedOverHTTP(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	token := r.northToken()
-	says(t, r.must("POST", "/_sandbox/faults", "application/json",
+	answers(t, r.must("POST", "/_sandbox/faults", "application/json",
 		`{"faults":[{"api":"updategroupnick","kind":"answer","code":"400001","latency":"1ms"},{"api":"group/update","kind":"outage"}]}`),
 		201, "{\n  \"ids\": [\n    1,\n    2\n  ]\n}\n")
-	says(t, r.must("POST", "/_sandbox/faults", "application/yaml", "faults:\n  - {api: dingTalkIds/change, kind: ban}\n"),
+	answers(t, r.must("POST", "/_sandbox/faults", "application/yaml", "faults:\n  - {api: dingTalkIds/change, kind: ban}\n"),
 		201, "{\n  \"ids\": [\n    3\n  ]\n}\n")
 	if got := r.nick(token, "chat1", "ann", "A"); code(got) != "400001" {
 		t.Errorf("the armed fault: %s", got.Body)
@@ -130,7 +130,7 @@ func TestFaultsAreArmedShownAndDisarmedOverHTTP(t *testing.T) {
 	if diff := cmp.Diff(want, shown.Faults[0].Fault); diff != "" {
 		t.Errorf("fault (-want +got):\n%s", diff)
 	}
-	says(t, r.must("DELETE", "/_sandbox/faults/1", "", ""), 200, "{\n  \"disarmed\": 1\n}\n")
+	answers(t, r.must("DELETE", "/_sandbox/faults/1", "", ""), 200, "{\n  \"disarmed\": 1\n}\n")
 	if got := r.nick(token, "chat1", "ann", "A"); code(got) != "0" {
 		t.Errorf("the disarmed fault: %s", got.Body)
 	}
@@ -139,7 +139,7 @@ func TestFaultsAreArmedShownAndDisarmedOverHTTP(t *testing.T) {
 			t.Errorf("disarm %s: %d %s", id, got.Status, got.Body)
 		}
 	}
-	says(t, r.must("DELETE", "/_sandbox/faults", "", ""), 200, "{\n  \"disarmed\": 2\n}\n")
+	answers(t, r.must("DELETE", "/_sandbox/faults", "", ""), 200, "{\n  \"disarmed\": 2\n}\n")
 	if got := r.group(token, `{"chatid":"chat1","name":"N"}`); code(got) != "ok" {
 		t.Errorf("after all were disarmed: %s", got.Body)
 	}

@@ -25,7 +25,7 @@ func (r *rig) employee(org, user string) sandbox.Employee {
 func TestAnIDIsChangedOnceAndThenLockedForAYear(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
-	says(t, r.changeID(r.northToken(), "ann", "annnorth1"), 200, `{"result":true}`)
+	answers(t, r.changeID(r.northToken(), "ann", "annnorth1"), 200, `{"result":true}`)
 	if diff := cmp.Diff([]sandbox.Change{{Field: "dingTalkId", New: "annnorth1"}}, r.box.Effects()[0].Changes); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}
@@ -34,10 +34,10 @@ func TestAnIDIsChangedOnceAndThenLockedForAYear(t *testing.T) {
 	}
 	const locked = `{"code":"have.been.set","requestid":"ID","message":"You have already set a DingTalk ID and cannot change it."}`
 	r.clock.Advance(365*24*time.Hour - time.Second)
-	says(t, r.changeID(r.northToken(), "ann", "annnorth2"), 400, locked)
+	answers(t, r.changeID(r.northToken(), "ann", "annnorth2"), 400, locked)
 	r.clock.Advance(time.Second)
-	says(t, r.changeID(r.northToken(), "ann", "annnorth2"), 200, `{"result":true}`)
-	says(t, r.changeID(r.northToken(), "ann", "annnorth3"), 400, locked)
+	answers(t, r.changeID(r.northToken(), "ann", "annnorth2"), 200, `{"result":true}`)
+	answers(t, r.changeID(r.northToken(), "ann", "annnorth3"), 400, locked)
 	last := r.box.Effects()[1].Changes
 	if diff := cmp.Diff([]sandbox.Change{{Field: "dingTalkId", Old: "annnorth1", New: "annnorth2"}}, last); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
@@ -51,7 +51,7 @@ func TestALockThatWasThereBeforeCountsFromItsOwnDate(t *testing.T) {
 		t.Errorf("half a year after the last change: %s", got.Body)
 	}
 	r.clock.Advance(time.Date(2026, 9, 1, 0, 0, 0, 0, beijing).Sub(morning()))
-	says(t, r.changeID(r.northToken(), "bob", "bobnorth2"), 200, `{"result":true}`)
+	answers(t, r.changeID(r.northToken(), "bob", "bobnorth2"), 200, `{"result":true}`)
 }
 
 func TestAnIDIsUniqueOverAllOrganisations(t *testing.T) {
@@ -59,19 +59,19 @@ func TestAnIDIsUniqueOverAllOrganisations(t *testing.T) {
 	r := start(t, nil)
 	north, south := r.northToken(), r.fetchToken("ding-south", "s-secret")
 	const taken = `{"code":"incorrect.reserved","requestid":"ID","message":"The DingTalk ID is already taken. Please re-enter it."}`
-	says(t, r.changeID(north, "ann", "annsouth1"), 400, taken)
-	says(t, r.changeID(north, "ann", "stranger1"), 400, taken)
-	says(t, r.changeID(south, "eve", "bobnorth1"), 400, taken)
-	says(t, r.changeID(south, "eve", "evesouth1"), 200, `{"result":true}`)
-	says(t, r.changeID(north, "ann", "evesouth1"), 400, taken)
+	answers(t, r.changeID(north, "ann", "annsouth1"), 400, taken)
+	answers(t, r.changeID(north, "ann", "stranger1"), 400, taken)
+	answers(t, r.changeID(south, "eve", "bobnorth1"), 400, taken)
+	answers(t, r.changeID(south, "eve", "evesouth1"), 200, `{"result":true}`)
+	answers(t, r.changeID(north, "ann", "evesouth1"), 400, taken)
 }
 
 func TestAnIDThatWasGivenUpIsFreeAgain(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	north, south := r.northToken(), r.fetchToken("ding-south", "s-secret")
-	says(t, r.changeID(south, "ann", "annsouth2"), 200, `{"result":true}`)
-	says(t, r.changeID(north, "ann", "annsouth1"), 200, `{"result":true}`)
+	answers(t, r.changeID(south, "ann", "annsouth2"), 200, `{"result":true}`)
+	answers(t, r.changeID(north, "ann", "annsouth1"), 200, `{"result":true}`)
 }
 
 func TestEachMistakeInAnIDChangeHasItsCode(t *testing.T) {
@@ -113,7 +113,7 @@ func TestTheAnswerToARepeatedIDIsConfigurable(t *testing.T) {
 	} {
 		r := start(t, func(c *sandbox.Config) { c.RepeatedID = repeated })
 		token := r.northToken()
-		says(t, r.changeID(token, "ann", "annnorth1"), 200, `{"result":true}`)
+		answers(t, r.changeID(token, "ann", "annnorth1"), 200, `{"result":true}`)
 		if got := r.changeID(token, "ann", "annnorth1"); code(got) != want {
 			t.Errorf("repeated id %q: %s, want %s", repeated, got.Body, want)
 		}

@@ -16,7 +16,7 @@ func TestEveryStudentOfACourseGetsTheNameFromTheConsole(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	got := r.course("1001", "s-north", "501")
-	says(t, got, 200, `{"error_info":{"errno":1,"error":"程序正常执行"}}`)
+	answers(t, got, 200, `{"error_info":{"errno":1,"error":"程序正常执行"}}`)
 	want := []sandbox.Change{
 		{Field: "nickname", Student: "1", Old: "annie", New: "Ann A"},
 		{Field: "nickname", Student: "2", Old: "b", New: "Bob B"},
@@ -111,7 +111,7 @@ func TestAMissingParameterIsNamedAndJSONIsNoForm(t *testing.T) {
 			}
 		}
 		form.Set(strings.ToLower(missing), full.Get(missing)) // another case is another parameter
-		says(t, r.classIn(form), 200, `{"error_info":{"errno":100,"error":"Incomplete or incorrect parameters: `+missing+`"}}`)
+		answers(t, r.classIn(form), 200, `{"error_info":{"errno":100,"error":"Incomplete or incorrect parameters: `+missing+`"}}`)
 	}
 	const path = "/partner/api/course.api.php?action=modifyGroupMemberNickname"
 	if got := r.must("POST", path, "application/json", `{"SID":"1001"}`); code(got) != "100" {
@@ -130,7 +130,7 @@ func TestClassInThrottlesPerSchoolAndCountsNoMonth(t *testing.T) {
 			t.Fatalf("within the rate: %s", got.Body)
 		}
 	}
-	says(t, r.course("1001", "s-north", "501"), 200, `{"error_info":{"errno":101003001,"error":"The request rate is too high"}}`)
+	answers(t, r.course("1001", "s-north", "501"), 200, `{"error_info":{"errno":101003001,"error":"The request rate is too high"}}`)
 	if got := r.course("2002", "s-south", "601"); code(got) != "1" {
 		t.Errorf("another school was throttled too: %s", got.Body)
 	}

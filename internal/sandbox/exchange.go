@@ -89,21 +89,21 @@ func (s *Sandbox) arrive(x *exchange) {
 	x.number, x.arrived = s.log.arrived, s.clock()
 	x.requestID = s.requestID(x.endpoint.dialect)
 	x.endpoint.identify(s, x)
-	x.overlapping = s.inFlight[x.place()]
-	s.inFlight[x.place()]++
+	x.overlapping = s.inFlight[x.position()]
+	s.inFlight[x.position()]++
 	x.fault, x.latency = s.faults.draw(x, s.rand)
 }
 
 func (s *Sandbox) leave(x *exchange) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.inFlight[x.place()]--; s.inFlight[x.place()] <= 0 {
-		delete(s.inFlight, x.place())
+	if s.inFlight[x.position()]--; s.inFlight[x.position()] <= 0 {
+		delete(s.inFlight, x.position())
 	}
 }
 
 // place is the thing that the call changes, within its organisation.
-func (x *exchange) place() string {
+func (x *exchange) position() string {
 	organisation := ""
 	if x.org != nil {
 		organisation = x.org.name

@@ -47,22 +47,22 @@ func TestAFaultAnswersInTheEnvelopeOfItsAPI(t *testing.T) {
 		`{"errcode":90020,"errmsg":"spent","request_id":"ID"}`,
 		`{"errcode":88,"sub_code":"400001","sub_msg":"System error","errmsg":"ding talk error[subcode=400001,submsg=System error]","request_id":"ID"}`,
 	} {
-		says(t, r.nick(token, "chat1", "ann", "A"), 200, want)
+		answers(t, r.nick(token, "chat1", "ann", "A"), 200, want)
 	}
-	says(t, r.nick(token, "chat1", "ann", "A"), 503, `{"errcode":12345,"errmsg":"unlisted code 12345","request_id":"ID"}`)
+	answers(t, r.nick(token, "chat1", "ann", "A"), 503, `{"errcode":12345,"errmsg":"unlisted code 12345","request_id":"ID"}`)
 	if spent := r.north().Spent; spent != 3 {
 		t.Errorf("%d calls metered, want 3: 90002 and 90020 come from the gateway", spent)
 	}
-	says(t, r.changeID(token, "ann", "annnorth1"), 500, `{"code":"system.busy","requestid":"ID","message":"The system is busy. Please try again later."}`)
+	answers(t, r.changeID(token, "ann", "annnorth1"), 500, `{"code":"system.busy","requestid":"ID","message":"The system is busy. Please try again later."}`)
 	unknown := r.changeID(token, "ann", "annnorth1")
-	says(t, unknown, 400, `{"code":"never.seen","requestid":"ID","message":"hm"}`)
+	answers(t, unknown, 400, `{"code":"never.seen","requestid":"ID","message":"hm"}`)
 	if unknown.RetryAfter != "7" {
 		t.Errorf("Retry-After %q, want the fault's 7", unknown.RetryAfter)
 	}
-	says(t, r.course("1001", "s-north", "501"), 200, `{"error_info":{"errno":104,"error":"Operation failed (unknown error)"}}`)
-	says(t, r.must("POST", "/v1.0/oauth2/accessToken", "application/json", `{"appKey":"ding-north","appSecret":"n-secret"}`), 400,
+	answers(t, r.course("1001", "s-north", "501"), 200, `{"error_info":{"errno":104,"error":"Operation failed (unknown error)"}}`)
+	answers(t, r.must("POST", "/v1.0/oauth2/accessToken", "application/json", `{"appKey":"ding-north","appSecret":"n-secret"}`), 400,
 		`{"code":"invalidClientIdOrSecret","requestid":"ID","message":"invalid clientId or clientSecret"}`)
-	says(t, r.group(token, `{"chatid":"chat1","name":"N"}`), 200, `{"success":false}`)
+	answers(t, r.group(token, `{"chatid":"chat1","name":"N"}`), 200, `{"success":false}`)
 	if n := len(r.box.Effects()); n != 0 {
 		t.Errorf("%d effects behind injected refusals", n)
 	}
@@ -175,7 +175,7 @@ func TestAnOutageLastsAsLongAsItsWindowAndAppliesNoCall(t *testing.T) {
 func TestABanIsAnsweredLikeTheFirewallDoes(t *testing.T) {
 	t.Parallel()
 	r, token := faulty(t, sandbox.Fault{Kind: sandbox.FaultBan, API: sandbox.APIGroupNick, First: 1})
-	says(t, r.nick(token, "chat1", "ann", "A"), 200, `{"status":1111,"wait":5,"source":"x5","punish":"deny","uuid":"ID"}`)
+	answers(t, r.nick(token, "chat1", "ann", "A"), 200, `{"status":1111,"wait":5,"source":"x5","punish":"deny","uuid":"ID"}`)
 	if call := r.lastCall(); call.Code != "1111" || call.Metered || call.Effect != 0 {
 		t.Errorf("call %+v", call)
 	}

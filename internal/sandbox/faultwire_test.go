@@ -102,7 +102,7 @@ func TestATruncatedAnswerHidesACallThatWasCarriedOut(t *testing.T) {
 	t.Parallel()
 	r, token := faulty(t, sandbox.Fault{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultTruncated, Headers: map[string]string{"Retry-After": "3"}})
 	got := r.group(token, `{"chatid":"chat1","name":"N"}`)
-	says(t, got, 200, `{"succes`)
+	answers(t, got, 200, `{"succes`)
 	if got.RetryAfter != "3" {
 		t.Errorf("Retry-After %q, want the fault's 3", got.RetryAfter)
 	}
@@ -116,11 +116,11 @@ func TestAnOddBodyIsNoSuccessAndMayHideOne(t *testing.T) {
 	r, token := faulty(t,
 		sandbox.Fault{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultOddBody, At: 1},
 		sandbox.Fault{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultOddBody, At: 2, Applied: true, Body: `{"errcode":88}`})
-	says(t, r.group(token, `{"chatid":"chat1","name":"First"}`), 200, `{}`)
+	answers(t, r.group(token, `{"chatid":"chat1","name":"First"}`), 200, `{}`)
 	if name := r.chat1().Name; name != "Class 1" {
 		t.Errorf("the chat is called %q", name)
 	}
-	says(t, r.group(token, `{"chatid":"chat1","name":"Second"}`), 200, `{"errcode":88}`)
+	answers(t, r.group(token, `{"chatid":"chat1","name":"Second"}`), 200, `{"errcode":88}`)
 	if name := r.chat1().Name; name != "Second" {
 		t.Errorf("the chat is called %q", name)
 	}

@@ -17,7 +17,7 @@ func TestANicknameIsSetAndWrittenDown(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	got := r.nick(r.northToken(), "chat1", "bob", "张三 [monitor]")
-	says(t, got, 200, nickDone)
+	answers(t, got, 200, nickDone)
 	if got.Type != "application/json;charset=UTF-8" {
 		t.Errorf("Content-Type %q", got.Type)
 	}
@@ -47,7 +47,7 @@ func TestANicknameIsSetAndWrittenDown(t *testing.T) {
 func TestSettingTheSameValueIsACallAndAnEffect(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
-	says(t, r.nick(r.northToken(), "chat1", "bob", "Bobby"), 200, nickDone)
+	answers(t, r.nick(r.northToken(), "chat1", "bob", "Bobby"), 200, nickDone)
 	if diff := cmp.Diff([]sandbox.Change{{Field: "nick", Old: "Bobby", New: "Bobby"}}, r.box.Effects()[0].Changes); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}
@@ -61,8 +61,8 @@ func TestTheBodyMayBeAFormOrJSONAndTheTokenInQueryOrForm(t *testing.T) {
 	r := start(t, nil)
 	token := r.northToken()
 	inForm := url.Values{"access_token": {token}, "chatid": {"chat1"}, "userid": {"ann"}, "group_nick": {"Form"}}
-	says(t, r.must("POST", nickPath, formType, inForm.Encode()), 200, nickDone)
-	says(t, r.must("POST", nickPath+"?access_token="+token, "application/json",
+	answers(t, r.must("POST", nickPath, formType, inForm.Encode()), 200, nickDone)
+	answers(t, r.must("POST", nickPath+"?access_token="+token, "application/json",
 		`{"chatid":"chat1","userid":"ann","group_nick":"<Json & \"co\">"}`), 200, nickDone)
 	if nick, _ := r.north().Nick("chat1", "ann"); nick != `<Json & "co">` {
 		t.Errorf("the platform believes %q", nick)
@@ -75,10 +75,10 @@ func TestATokenInTheWrongPlaceIsNoToken(t *testing.T) {
 	token := r.northToken()
 	const blank = `{"errcode":88,"sub_code":"40000","sub_msg":"access_token is blank","errmsg":"ding talk error[subcode=40000,submsg=access_token is blank]","request_id":"ID"}`
 	form := "chatid=chat1&userid=ann&group_nick=A"
-	says(t, r.must("POST", nickPath, formType, form, "x-acs-dingtalk-access-token", token), 200, blank)
-	says(t, r.must("POST", nickPath, formType, form, "Authorization", "Bearer "+token), 200, blank)
-	says(t, r.must("POST", nickPath, "application/json", `{"access_token":"`+token+`"}`), 200, blank)
-	says(t, r.nick("stale", "chat1", "ann", "A"), 200,
+	answers(t, r.must("POST", nickPath, formType, form, "x-acs-dingtalk-access-token", token), 200, blank)
+	answers(t, r.must("POST", nickPath, formType, form, "Authorization", "Bearer "+token), 200, blank)
+	answers(t, r.must("POST", nickPath, "application/json", `{"access_token":"`+token+`"}`), 200, blank)
+	answers(t, r.nick("stale", "chat1", "ann", "A"), 200,
 		`{"errcode":88,"sub_code":"40014","sub_msg":"illegal access_token","errmsg":"ding talk error[subcode=40014,submsg=illegal access_token]","request_id":"ID"}`)
 }
 
@@ -142,8 +142,8 @@ func TestAnAppWithoutThePermissionLearnsWhichOneItLacks(t *testing.T) {
 		t.Errorf("old host: %s", got.Body)
 	}
 	const denied = `{"code":"Forbidden.AccessDenied.AccessTokenPermissionDenied","requestid":"ID","message":"the app lacks the permission for this API","accessdenieddetail":{"requiredScopes":["`
-	says(t, r.group(token, `{"chatid":"chat1","name":"N"}`), 403, denied+`qyapi_chat_manage"]}}`)
-	says(t, r.changeID(token, "ann", "annnorth1"), 403, denied+`qyapi_manage_addresslist"]}}`)
+	answers(t, r.group(token, `{"chatid":"chat1","name":"N"}`), 403, denied+`qyapi_chat_manage"]}}`)
+	answers(t, r.changeID(token, "ann", "annnorth1"), 403, denied+`qyapi_manage_addresslist"]}}`)
 	if spent := r.north().Spent; spent != 0 {
 		t.Errorf("%d refused calls were metered", spent)
 	}

@@ -37,7 +37,7 @@ func TestAGroupUpdateChangesWhatItNamesAndNothingElse(t *testing.T) {
 	}
 	got = r.group(r.northToken(), `{"chatid":"chat1","name":"三年级","owner":"bob","ownerType":"emp","add_useridlist":["cat","ann"],
 		"del_useridlist":["off","cat"],"add_extidlist":["u-guest","u-ann"],"del_extidlist":["u-ann"],"icon":"@media","unknownKey":1}`)
-	says(t, got, 200, `{"success":true}`)
+	answers(t, got, 200, `{"success":true}`)
 	if got.Type != "application/json" {
 		t.Errorf("Content-Type %q", got.Type)
 	}
@@ -70,7 +70,7 @@ func TestAnUpdateThatFailsAtItsLastStepLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	token := r.northToken()
-	says(t, r.group(token, `{"chatid":"chat1","add_extidlist":["u-guest","u-ann"],"managementOptions":{"searchable":0}}`), 200, `{"success":true}`)
+	answers(t, r.group(token, `{"chatid":"chat1","add_extidlist":["u-guest","u-ann"],"managementOptions":{"searchable":0}}`), 200, `{"success":true}`)
 	before := r.chat1()
 	got := r.group(token, `{"chatid":"chat1","name":"N","icon":"@i","add_useridlist":["cat"],"del_useridlist":["bob"],"del_extidlist":["u-guest"],
 		"owner":"cat","managementOptions":{"searchable":1,"managementType":2}}`)
@@ -86,11 +86,11 @@ func TestAnExplicitZeroIsWrittenDownAndAnAbsentOptionIsNot(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	token := r.northToken()
-	says(t, r.group(token, `{"chatid":"chat1","managementOptions":{"searchable":0,"chatBannedType":1}}`), 200, `{"success":true}`)
+	answers(t, r.group(token, `{"chatid":"chat1","managementOptions":{"searchable":0,"chatBannedType":1}}`), 200, `{"success":true}`)
 	if diff := cmp.Diff(map[string]int{"searchable": 0, "chatBannedType": 1}, r.chat1().Options); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)
 	}
-	says(t, r.group(token, `{"chatid":"chat1","managementOptions":{"mentionAllAuthority":1,"showHistoryType":1,"validationType":1,"chatBannedType":0,"managementType":1}}`), 200, `{"success":true}`)
+	answers(t, r.group(token, `{"chatid":"chat1","managementOptions":{"mentionAllAuthority":1,"showHistoryType":1,"validationType":1,"chatBannedType":0,"managementType":1}}`), 200, `{"success":true}`)
 	want := []sandbox.Change{
 		{Field: "managementOptions.mentionAllAuthority", New: "1"},
 		{Field: "managementOptions.showHistoryType", New: "1"},
@@ -167,11 +167,11 @@ func TestAGroupUpdateTakesJSONAndItsTokenFromTheHeaderAlone(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	token := r.northToken()
-	says(t, r.must("POST", groupPath+"?access_token="+token, "application/json", `{"chatid":"chat1","name":"N"}`), 400,
+	answers(t, r.must("POST", groupPath+"?access_token="+token, "application/json", `{"chatid":"chat1","name":"N"}`), 400,
 		`{"code":"AuthenticationFailed.MissingParameter","requestid":"ID","message":"the header x-acs-dingtalk-access-token is missing"}`)
 	if got := r.must("POST", groupPath, formType, "chatid=chat1&name=N", "x-acs-dingtalk-access-token", token); code(got) != "parameter.invalid" {
 		t.Errorf("a form: %s", got.Body)
 	}
-	says(t, r.group("stale", `{}`), 400,
+	answers(t, r.group("stale", `{}`), 400,
 		`{"code":"InvalidAuthentication","requestid":"ID","message":"the access_token is expired or does not exist, fetch it again"}`)
 }

@@ -221,8 +221,8 @@ func sign(secret, stamp string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// says fails the test unless the answer is exactly this.
-func says(t *testing.T, got reply, status int, body string) {
+// answers fails the test unless the answer is exactly this.
+func answers(t *testing.T, got reply, status int, body string) {
 	t.Helper()
 	if got.Status != status || got.Body != body {
 		t.Errorf("answer: %d %s\n  want: %d %s", got.Status, got.Body, status, body)

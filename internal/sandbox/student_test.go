@@ -43,12 +43,12 @@ func codeV2(got reply) string {
 func TestANameInTheConsoleReachesCoursesWithTheSecondCall(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
-	says(t, r.editStudent("1", "Ann B"), 200, `{"error_info":{"errno":1,"error":"程序正常执行"}}`)
+	answers(t, r.editStudent("1", "Ann B"), 200, `{"error_info":{"errno":1,"error":"程序正常执行"}}`)
 	student := func() sandbox.Student { return r.north().Schools[0].Courses[0].Students[0] }
 	if s := student(); s.Name != "Ann B" || s.Nickname != "annie" {
 		t.Errorf("after the edit: %+v", s)
 	}
-	says(t, r.copyNames("1001", "s-north", 0, `{"studentUids":[1,99]}`), 200,
+	answers(t, r.copyNames("1001", "s-north", 0, `{"studentUids":[1,99]}`), 200,
 		`{"code":1,"msg":"程序正常执行","data":[{"studentUid":1,"code":1,"msg":"程序正常执行"},`+
 			`{"studentUid":99,"code":121601059,"msg":"The student is not in the institution"}]}`)
 	if s := student(); s.Nickname != "Ann B" {

@@ -47,7 +47,7 @@ func TestBadCredentialsAreRefusedWithoutSayingWhichHalfIsWrong(t *testing.T) {
 		`{"appKey":"ding-north","appSecret":"wrong"}`, `{"appKey":"unknown","appSecret":"n-secret"}`,
 		`{}`, `{"appkey":"ding-north","appsecret":"n-secret"}`,
 	} {
-		says(t, r.must("POST", "/v1.0/oauth2/accessToken", "application/json", body), 400,
+		answers(t, r.must("POST", "/v1.0/oauth2/accessToken", "application/json", body), 400,
 			`{"code":"invalidClientIdOrSecret","requestid":"ID","message":"invalid clientId or clientSecret"}`)
 	}
 	if got := r.must("POST", "/v1.0/oauth2/accessToken", "application/json", `appKey=x`); code(got) != "commonParamIllegal" {
@@ -77,7 +77,7 @@ func TestExpiringTokensByHandMakesAppsFetchNewOnes(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	old := r.northToken()
-	says(t, r.must("POST", "/_sandbox/tokens/expire", "", ""), 200, "{\n  \"expired\": 1\n}\n")
+	answers(t, r.must("POST", "/_sandbox/tokens/expire", "", ""), 200, "{\n  \"expired\": 1\n}\n")
 	if got := r.group(old, `{"chatid":"chat1","name":"N"}`); code(got) != "InvalidAuthentication" {
 		t.Errorf("the revoked token: %s", got.Body)
 	}

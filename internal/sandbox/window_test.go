@@ -123,7 +123,7 @@ func TestTwentyASecondIsCountedPerAppAndPerAPI(t *testing.T) {
 			t.Fatalf("call %d: %s", i, got.Body)
 		}
 	}
-	says(t, r.nick(north, "chat1", "ann", "A"), 200,
+	answers(t, r.nick(north, "chat1", "ann", "A"), 200,
 		`{"errcode":88,"sub_code":"90018","sub_msg":"the app calls this API too often in a second","errmsg":"ding talk error[subcode=90018,submsg=the app calls this API too often in a second]","request_id":"ID"}`)
 	if got := r.group(north, `{"chatid":"chat1","name":"N"}`); code(got) != "ok" {
 		t.Errorf("another API of the app: %s", got.Body)
@@ -137,7 +137,7 @@ func TestTwentyASecondIsCountedPerAppAndPerAPI(t *testing.T) {
 	for range 19 {
 		r.group(north, `{"chatid":"chat1","name":"N"}`)
 	}
-	says(t, r.group(north, `{"chatid":"chat1","name":"N"}`), 403,
+	answers(t, r.group(north, `{"chatid":"chat1","name":"N"}`), 403,
 		`{"code":"Forbidden.AccessDenied.QpsLimitForAppkeyAndApi","requestid":"ID","message":"the app calls this API too often in a second"}`)
 }
 
@@ -172,9 +172,9 @@ func TestTheMonthsQuotaIsSharedByTheAppsOfAnOrganisationAndTurnsInBeijing(t *tes
 		t.Errorf("call 5000, a refusal of the service: %s", got.Body)
 	}
 	const message = "the organisation has used 5000 of the 5000 calls of this month"
-	says(t, r.nick(second, "chat1", "ann", "A"), 200,
+	answers(t, r.nick(second, "chat1", "ann", "A"), 200,
 		`{"errcode":88,"sub_code":"90020","sub_msg":"`+message+`","errmsg":"ding talk error[subcode=90020,submsg=`+message+`]","request_id":"ID"}`)
-	says(t, r.group(first, `{"chatid":"chat1","name":"N"}`), 403,
+	answers(t, r.group(first, `{"chatid":"chat1","name":"N"}`), 403,
 		`{"code":"Forbidden.AccessDenied.ApiCountLimitForOrg","requestid":"ID","message":"`+message+`"}`)
 	if got := r.nick(r.fetchToken("ding-south", "s-secret"), "chat1", "ann", "A"); code(got) != "34001" {
 		t.Errorf("another organisation: %s", got.Body)
@@ -204,10 +204,10 @@ func TestAnAddressThatCallsTooMuchIsShutOutOfDingTalkForFiveMinutes(t *testing.T
 	r.nick(token, "chat1", "ann", "A")
 	r.nick(token, "chat1", "ann", "A")
 	const ban = `{"status":1111,"wait":5,"source":"x5","punish":"deny","uuid":"ID"}`
-	says(t, r.nick(token, "chat1", "ann", "A"), 200, ban)
+	answers(t, r.nick(token, "chat1", "ann", "A"), 200, ban)
 	r.clock.Advance(5*time.Minute - time.Second)
-	says(t, r.group(token, `{"chatid":"chat1","name":"N"}`), 200, ban)
-	says(t, r.must("POST", "/v1.0/oauth2/accessToken", "application/json", `{}`), 200, ban)
+	answers(t, r.group(token, `{"chatid":"chat1","name":"N"}`), 200, ban)
+	answers(t, r.must("POST", "/v1.0/oauth2/accessToken", "application/json", `{}`), 200, ban)
 	if got := r.course("1001", "s-north", "501"); code(got) != "1" {
 		t.Errorf("ClassIn was shut too: %s", got.Body)
 	}

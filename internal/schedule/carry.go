@@ -20,9 +20,9 @@ const mostProblems = 20
 
 // item is one task of a tick.
 type item struct {
-	place   string // "line 7"; in a list of courses "course 561294"
-	request tasks.Request
-	refusal error // error of a row with an invalid form
+	position string // "line 7"; in a list of courses "course 561294"
+	request  tasks.Request
+	refusal  error // error of a row with an invalid form
 }
 
 // items returns what a tick enqueues. Each item has a key of its own, so that a tick
@@ -35,7 +35,7 @@ func (p *planned) items(t Tick, open func(string) (*table.Input, error)) ([]item
 		for i, id := range p.Courses.IDs {
 			task := tasks.CourseSync{Tenant: p.Courses.Tenant, CourseID: id}
 			options := tasks.Options{Key: t.ID() + "/" + id, Run: t.run(), Row: i + 1}
-			items[i] = item{place: "course " + id, request: tasks.Request{Task: task, Options: options}}
+			items[i] = item{position: "course " + id, request: tasks.Request{Task: task, Options: options}}
 		}
 		return items, nil
 	}
@@ -70,7 +70,7 @@ func rosterItems(input *table.Input, t Tick) ([]item, error) {
 			row.Request.Options.Run, row.Request.Options.Row = t.run(), row.Line
 		}
 		row.Request.Options.Key = fmt.Sprintf("%s/%d/%s", t.ID(), row.Line, digest(row.Request.Task))
-		items = append(items, item{place: fmt.Sprintf("line %d", row.Line), request: row.Request, refusal: row.Refusal(tasks.Limits{})})
+		items = append(items, item{position: fmt.Sprintf("line %d", row.Line), request: row.Request, refusal: row.Refusal(tasks.Limits{})})
 	}
 	return items, nil
 }
@@ -103,7 +103,7 @@ type summary struct {
 	fault error // error of the first item that was not stored
 }
 
-func (s *summary) add(place string, result tasks.Result) {
+func (s *summary) add(position string, result tasks.Result) {
 	switch result.Outcome {
 	case tasks.Stored:
 		s.Stored++
@@ -113,7 +113,7 @@ func (s *summary) add(place string, result tasks.Result) {
 		s.Outdated++
 	case tasks.Refused:
 		s.Refused++
-		s.refuse(place, result.Err)
+		s.refuse(position, result.Err)
 	case tasks.NotStored, tasks.NotKnown:
 		s.NotStored++
 		if s.fault == nil {
@@ -122,11 +122,11 @@ func (s *summary) add(place string, result tasks.Result) {
 	}
 }
 
-func (s *summary) refuse(place string, err error) {
+func (s *summary) refuse(position string, err error) {
 	reasons := []string{}
 	if invalid, ok := errors.AsType[*tasks.ValidationError](err); ok {
 		for _, p := range invalid.Problems {
-			reasons = append(reasons, roster.Place(p)+" "+p.What)
+			reasons = append(reasons, roster.Position(p)+" "+p.What)
 		}
 	} else {
 		reasons = append(reasons, err.Error())
@@ -135,7 +135,7 @@ func (s *summary) refuse(place string, err error) {
 		s.NotShown++
 		return
 	}
-	s.Problems = append(s.Problems, place+": "+strings.Join(reasons, "; "))
+	s.Problems = append(s.Problems, position+": "+strings.Join(reasons, "; "))
 }
 
 // log logs the summary: a warning if a person must correct a file.
@@ -180,7 +180,7 @@ func (c *carrier) store(ctx context.Context, t Tick, items []item) *summary {
 		wave = next
 	}
 	for i, result := range results {
-		s.add(items[i].place, result)
+		s.add(items[i].position, result)
 	}
 	return s
 }

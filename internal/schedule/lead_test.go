@@ -195,12 +195,12 @@ func TestATickThatWasMissedDuringAnOutageIsEnqueuedLater(t *testing.T) {
 		cfg.Log = log.logger()
 		r.run(cfg)
 		r.until("a leader", func() bool { return strings.Contains(log.String(), "this worker leads") })
-		s.Away(t)
+		s.Stop(t)
 		r.until("the leader has noticed", func() bool { return strings.Contains(log.String(), "no longer leads") })
 		mu.Lock()
 		now = now.Add(20 * time.Minute)
 		mu.Unlock()
-		s.Back(t)
+		s.Start(t)
 		if s.Mini != nil {
 			s.Mini.FastForward(cfg.Lease)
 		}

@@ -181,7 +181,7 @@ func (c census) mostlyUTF8() bool { return c.valid > c.invalid || c.cut && c.inv
 func readCensus(r io.Reader) (census, error) {
 	var c census
 	buffer := make([]byte, 0, 1<<16)
-	at := place{line: 1}
+	at := position{line: 1}
 	for {
 		n, err := r.Read(buffer[len(buffer):cap(buffer)])
 		buffer = buffer[:len(buffer)+n]
@@ -205,14 +205,14 @@ func readCensus(r io.Reader) (census, error) {
 	}
 }
 
-// place is one in a file.
-type place struct {
+// position is one in a file.
+type position struct {
 	line   int
 	offset int64
 }
 
 // count counts the sequence at the beginning of rest, and returns its size.
-func (c *census) count(rest []byte, at place, ended bool) int {
+func (c *census) count(rest []byte, at position, ended bool) int {
 	if rest[0] < utf8.RuneSelf {
 		return 1
 	}

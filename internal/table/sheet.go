@@ -78,9 +78,9 @@ func (s *sheet) readRow(start xml.StartElement) (Record, error) {
 // addCell reads a cell into its column. Cells without a value may be left out.
 func (s *sheet) addCell(record *Record, start xml.StartElement) error {
 	column := s.column
-	if place := attribute(start, "r"); place != "" {
-		if column = columnOf(place); column < s.column {
-			return fmt.Errorf("row %d: cell %.20q: columns must be in order", s.row, place)
+	if position := attribute(start, "r"); position != "" {
+		if column = columnOf(position); column < s.column {
+			return fmt.Errorf("row %d: cell %.20q: columns must be in order", s.row, position)
 		}
 	}
 	if column >= maxColumns {
@@ -107,9 +107,9 @@ func (s *sheet) addCell(record *Record, start xml.StartElement) error {
 
 // columnOf returns the index of a cell's column: 27 for "AB12". It is -1 for what
 // is no place.
-func columnOf(place string) int {
+func columnOf(position string) int {
 	n := 0
-	for _, c := range place {
+	for _, c := range position {
 		if c < 'A' || c > 'Z' || n > maxColumns {
 			break
 		}

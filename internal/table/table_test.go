@@ -153,7 +153,7 @@ func TestOddTablesAreRead(t *testing.T) {
 	}
 }
 
-func TestADamagedFileIsRefusedWithItsPlace(t *testing.T) {
+func TestADamagedFileIsRefusedWithItsPosition(t *testing.T) {
 	t.Parallel()
 	rows := strings.Repeat("u1,张三\n", 50)
 	for name, row := range map[string]struct {

@@ -43,13 +43,13 @@ func (c *Client) judge(call *apicall.Call, x exchange, answer apicall.Answer) (f
 	if said > 0 {
 		e.RetryAfter = said
 	}
-	e.MaybeApplied = doubtful(row.Kind) || answer.Status >= 500
+	e.MaybeApplied = unclear(row.Kind) || answer.Status >= 500
 	e.Unmetered = row.Unmetered && !e.MaybeApplied
 	return e, row.Quick && said == 0
 }
 
-// doubtful reports whether an answer of this kind leaves the outcome unknown.
-func doubtful(kind providers.Kind) bool {
+// unclear reports whether an answer of this kind leaves the outcome unknown.
+func unclear(kind providers.Kind) bool {
 	switch kind {
 	case providers.Unknown, providers.Transient, providers.Partial, providers.Ambiguous:
 		return true

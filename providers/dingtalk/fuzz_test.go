@@ -65,7 +65,7 @@ func FuzzAnswer(f *testing.F) {
 		} {
 			_, err := call()
 			if err == nil {
-				if status != 200 || !says(body, i) {
+				if status != 200 || !answers(body, i) {
 					t.Errorf("call %d: HTTP %d %q passed for a success", i, status, body)
 				}
 				continue
@@ -81,9 +81,9 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// says reports whether a body is the documented success of the nth call, as a
+// answers reports whether a body is the documented success of the nth call, as a
 // plain decoder reads it.
-func says(body string, call int) bool {
+func answers(body string, call int) bool {
 	var answer map[string]any
 	if json.Unmarshal([]byte(body), &answer) != nil {
 		return false

@@ -13,7 +13,7 @@ import (
 )
 
 func success(t *testing.T, s Subject) {
-	r := newRig(t, s, say(200, s.Done))
+	r := newRig(t, s, respond(200, s.Done))
 	if receipt, err := r.do(t); err != nil || receipt.Sends != 1 {
 		t.Fatalf("the documented success gave %+v, %v; want one send and no error", receipt, err)
 	}
@@ -25,15 +25,15 @@ func success(t *testing.T, s Subject) {
 		if strings.TrimSpace(body) == s.Done {
 			continue // the success has no truth value in it
 		}
-		play = say(200, body)
+		play = respond(200, body)
 		r.play.Store(&play)
 		_, err := r.do(t)
 		if err == nil {
 			t.Errorf("HTTP 200 with %q passed for a success", body)
 			continue
 		}
-		if err.Kind != s.inDoubt() || !err.MaybeApplied {
-			t.Errorf("HTTP 200 with %q is %v, maybe applied %v; want %v, true", body, err.Kind, err.MaybeApplied, s.inDoubt())
+		if err.Kind != s.unknown() || !err.MaybeApplied {
+			t.Errorf("HTTP 200 with %q is %v, maybe applied %v; want %v, true", body, err.Kind, err.MaybeApplied, s.unknown())
 		}
 	}
 }
@@ -46,7 +46,7 @@ func throttledByABrokenServer(t *testing.T, s Subject, r *rig) {
 		t.Errorf("%s with HTTP 500 passed for a success", s.Throttle)
 		return
 	}
-	checkDoubt(t, s, err)
+	checkUnknown(t, s, err)
 	if err.Unmetered {
 		t.Errorf("%s with HTTP 500 is said not to be counted; a server error settles nothing", s.Throttle)
 	}
@@ -89,7 +89,7 @@ func codes(t *testing.T, s Subject) {
 		if err.Kind != providers.Transient && err.Kind != providers.Unsent && err.Fix == "" {
 			t.Errorf("code %s is %v and does not say what to do about it", row.Code, err.Kind)
 		}
-		checkDoubt(t, s, err)
+		checkUnknown(t, s, err)
 	}
 	if tried == 0 {
 		t.Fatal("the subject's table has no codes")
@@ -111,9 +111,9 @@ func checkRate(t *testing.T, row providers.Code, status int, err *providers.Erro
 	}
 }
 
-// checkDoubt checks that a definite refusal is a known outcome, and that an unknown
+// checkUnknown checks that a definite refusal is a known outcome, and that an unknown
 // outcome is reported as one.
-func checkDoubt(t *testing.T, s Subject, err *providers.Error) {
+func checkUnknown(t *testing.T, s Subject, err *providers.Error) {
 	t.Helper()
 	if err.HTTPStatus >= 500 && !err.MaybeApplied {
 		t.Errorf("%v at HTTP %d is said not to have been applied; a server error never settles that", err.Code, err.HTTPStatus)
@@ -152,7 +152,7 @@ func statuses(t *testing.T, s Subject) {
 // judgeStatus checks the error that a client makes of a status and a body.
 func judgeStatus(t *testing.T, s Subject, r *rig, status int, body string) {
 	t.Helper()
-	play := say(status, body)
+	play := respond(status, body)
 	r.play.Store(&play)
 	_, err := r.do(t)
 	if err == nil {
@@ -176,7 +176,7 @@ func judgeStatus(t *testing.T, s Subject, r *rig, status int, body string) {
 func saneKind(s Subject, status int, kind providers.Kind) bool {
 	switch {
 	case status >= 500 || status < 300:
-		return kind == s.inDoubt()
+		return kind == s.unknown()
 	case status < 400, status == 401, status == 404, status == 405, status == 407:
 		return kind == providers.Misconfigured
 	case status == 403, status == 429:
@@ -244,17 +244,17 @@ func bodies(t *testing.T, s Subject) {
 	}
 	huge := strings.Repeat(" ", 2<<20)
 	for _, body := range []string{huge + s.Done, s.Done + huge} {
-		set(say(200, body))
-		if _, err := r.do(t); err == nil || err.Kind != s.inDoubt() || !err.MaybeApplied || !strings.Contains(err.Message, "1 MiB") {
+		set(respond(200, body))
+		if _, err := r.do(t); err == nil || err.Kind != s.unknown() || !err.MaybeApplied || !strings.Contains(err.Message, "1 MiB") {
 			t.Errorf("a body of 2 MiB: %v", err)
 		}
 	}
-	set(say(s.Status, s.Refusal(s.Throttle, strings.Repeat("很", 1000))))
+	set(respond(s.Status, s.Refusal(s.Throttle, strings.Repeat("很", 1000))))
 	if _, err := r.do(t); err == nil || !strings.HasSuffix(err.Message, "…") {
 		t.Errorf("a message of 1000 runes is not cut off: %v", err)
 	}
 	long := strings.Repeat("x", 5000)
-	set(say(400, s.Refusal(long, "m")))
+	set(respond(400, s.Refusal(long, "m")))
 	if _, err := r.do(t); err == nil || len(err.Code) > 500 {
 		t.Errorf("a code of 5000 characters is not cut off: %.200v", err)
 	}

@@ -18,7 +18,7 @@ import (
 func dead(t *testing.T, s Subject) {
 	r := newRig(t, s, func(w http.ResponseWriter, req *http.Request, n int) {
 		w.Header().Set("Connection", "close") // so that the next call has to dial
-		say(200, s.Done)(w, req, n)
+		respond(200, s.Done)(w, req, n)
 	})
 	if _, err := r.do(t); err != nil {
 		t.Fatal(err)
@@ -55,8 +55,8 @@ func breaks(t *testing.T, s Subject) {
 	} {
 		r := newRig(t, s, play)
 		_, err := r.do(t)
-		if err == nil || err.Kind != s.inDoubt() || !err.MaybeApplied || err.Err == nil || err.Unmetered {
-			t.Fatalf("%s: %+v; want %v, maybe applied and counted, with its cause", name, err, s.inDoubt())
+		if err == nil || err.Kind != s.unknown() || !err.MaybeApplied || err.Err == nil || err.Unmetered {
+			t.Fatalf("%s: %+v; want %v, maybe applied and counted, with its cause", name, err, s.unknown())
 		}
 		want := 3
 		if s.Once {
@@ -84,8 +84,8 @@ func hangs(t *testing.T, s Subject) {
 		})
 		_, err := r.do(t)
 		close(release)
-		if err == nil || err.Kind != s.inDoubt() || !err.MaybeApplied || !errors.Is(err, context.DeadlineExceeded) && !isTimeout(err) {
-			t.Fatalf("%s: %+v; want %v after a timeout, maybe applied", name, err, s.inDoubt())
+		if err == nil || err.Kind != s.unknown() || !err.MaybeApplied || !errors.Is(err, context.DeadlineExceeded) && !isTimeout(err) {
+			t.Fatalf("%s: %+v; want %v after a timeout, maybe applied", name, err, s.unknown())
 		}
 		if err.Unmetered {
 			t.Errorf("%s: said not to be counted, and the request did leave", name)
@@ -120,7 +120,7 @@ func redirect(t *testing.T, s Subject) {
 }
 
 func cancelled(t *testing.T, s Subject) {
-	r := newRig(t, s, say(200, s.Done))
+	r := newRig(t, s, respond(200, s.Done))
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_, err := r.doWith(t, ctx, r.gate)
@@ -140,8 +140,8 @@ func cancelled(t *testing.T, s Subject) {
 	})
 	_, err = r.doWith(t, ctx, r.gate)
 	close(release)
-	if err == nil || err.Kind != s.inDoubt() || !err.MaybeApplied || err.Sends != 1 || err.Unmetered {
-		t.Errorf("during the call: %+v; want %v, maybe applied, one send that counts", err, s.inDoubt())
+	if err == nil || err.Kind != s.unknown() || !err.MaybeApplied || err.Sends != 1 || err.Unmetered {
+		t.Errorf("during the call: %+v; want %v, maybe applied, one send that counts", err, s.unknown())
 	}
 	if !errors.Is(err, context.Canceled) || !errors.Is(err, why) {
 		t.Errorf("during the call: %v; it must unwrap to the cancelled context and to its cause", err)

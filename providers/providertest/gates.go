@@ -13,7 +13,7 @@ import (
 
 func gates(t *testing.T, s Subject) {
 	no := errors.New("no room")
-	r := newRig(t, s, say(200, s.Done))
+	r := newRig(t, s, respond(200, s.Done))
 
 	_, err := r.doWith(t, context.Background(), func(context.Context) error { return no })
 	if err == nil || err.Kind != providers.Unsent || !errors.Is(err, no) || err.MaybeApplied || err.Unmetered || r.hits.Load() != 0 {
@@ -71,7 +71,7 @@ func quickTries(t *testing.T, s Subject) {
 				refuse(w, req, n)
 				return
 			}
-			say(200, s.Done)(w, req, n)
+			respond(200, s.Done)(w, req, n)
 		})
 		r.play.Store(&play)
 		receipt, err := r.do(t)
@@ -97,7 +97,7 @@ func quickTries(t *testing.T, s Subject) {
 }
 
 func parallel(t *testing.T, s Subject) {
-	r := newRig(t, s, say(200, s.Done))
+	r := newRig(t, s, respond(200, s.Done))
 	var calls sync.WaitGroup
 	for range 32 {
 		calls.Go(func() {

@@ -57,10 +57,10 @@ func pages(t *testing.T, s Subject) { //nolint:gocognit // one table, one judgem
 		want    providers.Kind
 		scope   []providers.Scope
 	}{
-		{502, "text/html", page, false, s.inDoubt(), task},
-		{503, "text/html", page, false, s.inDoubt(), task},
-		{504, "text/html; charset=gbk", page, false, s.inDoubt(), task},
-		{500, "", page, false, s.inDoubt(), task},
+		{502, "text/html", page, false, s.unknown(), task},
+		{503, "text/html", page, false, s.unknown(), task},
+		{504, "text/html; charset=gbk", page, false, s.unknown(), task},
+		{500, "", page, false, s.unknown(), task},
 		{301, "text/html", page, false, providers.Misconfigured, tenant},
 		{302, "text/html", page, false, providers.Misconfigured, tenant},
 		{404, "text/html", page, false, providers.Misconfigured, tenant},

@@ -204,8 +204,8 @@ func inspect(t testing.TB, s Subject, e *providers.Error) {
 	}
 }
 
-// say answers with a status and a body.
-func say(status int, body string) answer {
+// answer answers with a status and a body.
+func respond(status int, body string) answer {
 	return func(w http.ResponseWriter, _ *http.Request, _ int) {
 		w.Header().Set("Content-Type", "application/json;charset=UTF-8")
 		w.WriteHeader(status)
@@ -219,12 +219,12 @@ func (s Subject) refuse(status int, code string) answer {
 	return func(w http.ResponseWriter, r *http.Request, n int) {
 		body, _ := io.ReadAll(r.Body)
 		echo := fmt.Sprintf("refused %s\x1b[31m\n%v %s %v", r.URL, r.Header, body, s.Names[:min(1, len(s.Names))])
-		say(status, s.Refusal(code, echo))(w, r, n)
+		respond(status, s.Refusal(code, echo))(w, r, n)
 	}
 }
 
 // inDoubt is the kind of a send whose outcome is not known.
-func (s Subject) inDoubt() providers.Kind {
+func (s Subject) unknown() providers.Kind {
 	if s.Once {
 		return providers.Ambiguous
 	}

@@ -35,7 +35,7 @@ type Call struct {
 	Once bool
 
 	sends   int
-	doubt   bool             // a send left and its effect is unknown
+	unknown bool             // a send left and its effect is unknown
 	late    bool             // one may still be carried out
 	earlier *providers.Error // the verdict on the last send that was answered
 }
@@ -148,7 +148,7 @@ func (c *Call) Do(ctx context.Context, first time.Duration,
 		if last == nil {
 			return nil
 		}
-		c.doubt = c.doubt || last.MaybeApplied
+		c.unknown = c.unknown || last.MaybeApplied
 		c.late = c.late || unanswered(last)
 		c.earlier = last
 		if again {
@@ -165,7 +165,7 @@ func (c *Call) Do(ctx context.Context, first time.Duration,
 	if again && last.Err == nil && ctx.Err() != nil {
 		last.Err = Ended(ctx)
 	}
-	last.Sends, last.MaybeApplied, last.Late = c.sends, c.doubt, c.late
+	last.Sends, last.MaybeApplied, last.Late = c.sends, c.unknown, c.late
 	return providers.Receipt{}, last
 }
 

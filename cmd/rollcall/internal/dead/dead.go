@@ -19,8 +19,8 @@ import (
 	"rollcall/tasks"
 )
 
-// exitLetterStays: some tasks would only fail again.
-const exitLetterStays = 3
+// exitDeadLetterStays: some tasks would only fail again.
+const exitDeadLetterStays = 3
 
 // deadFlags say which letters are meant, and how they are shown.
 type deadFlags struct {
@@ -122,7 +122,7 @@ func pastTime(flag, text string, now time.Time, end bool) (time.Time, error) {
 
 // withDesk runs do with the dead letters of a Redis, and gives an error of Redis
 // its exit code.
-func (a *app) withDesk(ctx context.Context, do func(context.Context, *deadletter.Desk) error) error {
+func (a *app) withService(ctx context.Context, do func(context.Context, *deadletter.Service) error) error {
 	options, err := a.RedisOptions()
 	if err != nil {
 		return err

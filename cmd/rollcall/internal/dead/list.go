@@ -58,11 +58,11 @@ class unverified never does. --closed shows those that did.
 			if closed && f.run != "" {
 				return cli.BadInput("--closed and --run: of closed letters the run is not kept: leave --run out")
 			}
-			return a.withDesk(cmd.Context(), func(ctx context.Context, desk *deadletter.Desk) error {
+			return a.withService(cmd.Context(), func(ctx context.Context, service *deadletter.Service) error {
 				if closed {
-					return a.deadClosed(ctx, desk, filter, n, f.personal)
+					return a.deadClosed(ctx, service, filter, n, f.personal)
 				}
-				return a.deadList(ctx, desk, filter, n, f.personal)
+				return a.deadList(ctx, service, filter, n, f.personal)
 			})
 		},
 	}
@@ -75,20 +75,20 @@ class unverified never does. --closed shows those that did.
 
 // causeRecord is a cause as --json prints it.
 type causeRecord struct {
-	Class   string    `json:"class"`
-	Code    string    `json:"code,omitzero"`
-	Letters int64     `json:"letters"`
-	Lanes   []string  `json:"lanes"`
-	Newest  time.Time `json:"newest"`
-	Todo    string    `json:"todo,omitzero"`
+	Class       string    `json:"class"`
+	Code        string    `json:"code,omitzero"`
+	DeadLetters int64     `json:"letters"`
+	Lanes       []string  `json:"lanes"`
+	Latest      time.Time `json:"newest"`
+	Todo        string    `json:"todo,omitzero"`
 }
 
-func (a *app) deadList(ctx context.Context, desk *deadletter.Desk, filter deadletter.Filter, n int, personal bool) error {
-	causes, err := desk.Causes(ctx, filter)
+func (a *app) deadList(ctx context.Context, service *deadletter.Service, filter deadletter.Filter, n int, personal bool) error {
+	causes, err := service.Causes(ctx, filter)
 	if err != nil {
 		return err
 	}
-	letters, err := desk.Newest(ctx, filter, n)
+	dead, err := service.Latest(ctx, filter, n)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (a *app) deadList(ctx context.Context, desk *deadletter.Desk, filter deadle
 				return err
 			}
 		}
-		for _, l := range letters {
+		for _, l := range dead {
 			if err := a.PrintJSON(NewRecord(l, personal, false)); err != nil {
 				return err
 			}
@@ -106,10 +106,10 @@ func (a *app) deadList(ctx context.Context, desk *deadletter.Desk, filter deadle
 		return nil
 	}
 	a.printCauses(causes)
-	if len(letters) > 0 {
+	if len(dead) > 0 {
 		fmt.Fprintln(a.Stdout, "\nnewest:")
 		out := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
-		for _, l := range letters {
+		for _, l := range dead {
 			r := NewRecord(l, personal, false)
 			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", cli.Clock(l.Last), console.Line(l.Lane), Cause(l.Class, l.Code), console.Line(r.Target), console.Line(l.ID))
 		}
@@ -121,7 +121,7 @@ func (a *app) deadList(ctx context.Context, desk *deadletter.Desk, filter deadle
 // closedRecord is a letter that closed automatically, as --json prints it. Its
 // names are a contract.
 type closedRecord struct {
-	ledger.ClosedLetter
+	ledger.ClosedDeadLetter
 
 	Reason string `json:"reason"`
 }
@@ -129,12 +129,12 @@ type closedRecord struct {
 // closedReason is why a letter closes automatically.
 const closedReason = "all its fields were applied at a higher revision"
 
-func (a *app) deadClosed(ctx context.Context, desk *deadletter.Desk, filter deadletter.Filter, n int, personal bool) error {
-	letters, err := desk.Closed(ctx, filter, n)
+func (a *app) deadClosed(ctx context.Context, service *deadletter.Service, filter deadletter.Filter, n int, personal bool) error {
+	dead, err := service.Closed(ctx, filter, n)
 	if err != nil {
 		return err
 	}
-	if len(letters) == 0 && !a.JSON {
+	if len(dead) == 0 && !a.JSON {
 		fmt.Fprintln(a.Stdout, "no dead letter has closed automatically")
 		return nil
 	}
@@ -143,7 +143,7 @@ func (a *app) deadClosed(ctx context.Context, desk *deadletter.Desk, filter dead
 		fmt.Fprintf(a.Stdout, "closed automatically: %s\n", closedReason)
 		fmt.Fprintln(out, "CLOSED\tLANE\tCAUSE\tTARGET\tAPPLIED\tTASK")
 	}
-	for _, l := range letters {
+	for _, l := range dead {
 		if !personal {
 			l.Target = privacy.Target(tasks.Kind(l.Kind), l.Target)
 		}
@@ -163,7 +163,7 @@ func (a *app) deadClosed(ctx context.Context, desk *deadletter.Desk, filter dead
 func (a *app) printCauses(causes []deadletter.Cause) {
 	var total int64
 	for _, c := range causes {
-		total += c.Letters
+		total += c.DeadLetters
 	}
 	switch total {
 	case 0:
@@ -175,7 +175,7 @@ func (a *app) printCauses(causes []deadletter.Cause) {
 		fmt.Fprintf(a.Stdout, "%d dead letters\n", total)
 	}
 	for _, c := range causes {
-		fmt.Fprintf(a.Stdout, "\n%7d  %s  in %s, the newest of %s\n", c.Letters, Cause(c.Class, c.Code), strings.Join(c.Lanes, ", "), cli.Clock(c.Newest))
+		fmt.Fprintf(a.Stdout, "\n%7d  %s  in %s, the newest of %s\n", c.DeadLetters, Cause(c.Class, c.Code), strings.Join(c.Lanes, ", "), cli.Clock(c.Latest))
 		if c.Todo != "" {
 			fmt.Fprintf(a.Stdout, "         to do: %s\n", console.Line(c.Todo))
 		}
@@ -195,19 +195,19 @@ func (a *app) deadShowCommand() *cobra.Command {
       0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1`,
 		Args: cli.Exactly("the id of a dead letter"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withDesk(cmd.Context(), func(ctx context.Context, desk *deadletter.Desk) error {
-				letter, err := desk.Find(ctx, args[0])
+			return a.withService(cmd.Context(), func(ctx context.Context, service *deadletter.Service) error {
+				dead, err := service.Find(ctx, args[0])
 				if err != nil {
 					return err
 				}
 				if a.JSON {
-					return a.PrintJSON(NewRecord(letter, f.personal, true))
+					return a.PrintJSON(NewRecord(dead, f.personal, true))
 				}
-				state, err := desk.State(ctx, letter)
+				state, err := service.State(ctx, dead)
 				if err != nil {
 					return err
 				}
-				return a.deadShow(letter, state, f.personal)
+				return a.deadShow(dead, state, f.personal)
 			})
 		},
 	}
@@ -215,7 +215,7 @@ func (a *app) deadShowCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) deadShow(l ledger.Letter, state string, personal bool) error {
+func (a *app) deadShow(l ledger.DeadLetter, state string, personal bool) error {
 	r := NewRecord(l, personal, true)
 	if state == "" {
 		state = "asynq does not have it any more"
@@ -250,7 +250,7 @@ func (a *app) deadShow(l ledger.Letter, state string, personal bool) error {
 	return out.Flush()
 }
 
-func rowText(l ledger.Letter) string {
+func rowText(l ledger.DeadLetter) string {
 	if l.Run == "" {
 		return ""
 	}
@@ -307,8 +307,8 @@ programs use --json, which changes nothing.
 			if err != nil {
 				return err
 			}
-			return a.withDesk(cmd.Context(), func(ctx context.Context, desk *deadletter.Desk) error {
-				return a.deadExport(ctx, desk, filter, f.personal)
+			return a.withService(cmd.Context(), func(ctx context.Context, service *deadletter.Service) error {
+				return a.deadExport(ctx, service, filter, f.personal)
 			})
 		},
 	}
@@ -317,10 +317,10 @@ programs use --json, which changes nothing.
 	return cmd
 }
 
-func (a *app) deadExport(ctx context.Context, desk *deadletter.Desk, filter deadletter.Filter, personal bool) error {
+func (a *app) deadExport(ctx context.Context, service *deadletter.Service, filter deadletter.Filter, personal bool) error {
 	if a.JSON {
-		return desk.Each(ctx, filter, func(letters []ledger.Letter) error {
-			for _, l := range letters {
+		return service.Each(ctx, filter, func(dead []ledger.DeadLetter) error {
+			for _, l := range dead {
 				if err := a.PrintJSON(NewRecord(l, personal, true)); err != nil {
 					return err
 				}
@@ -332,8 +332,8 @@ func (a *app) deadExport(ctx context.Context, desk *deadletter.Desk, filter dead
 	if err := out.Row(deadColumns); err != nil {
 		return err
 	}
-	err := desk.Each(ctx, filter, func(letters []ledger.Letter) error {
-		for _, l := range letters {
+	err := service.Each(ctx, filter, func(dead []ledger.DeadLetter) error {
+		for _, l := range dead {
 			if err := out.Row(row(NewRecord(l, personal, true))); err != nil {
 				return err
 			}

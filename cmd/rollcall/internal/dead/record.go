@@ -46,7 +46,7 @@ type Record struct {
 }
 
 // NewRecord masks people unless personal.
-func NewRecord(l ledger.Letter, personal, whole bool) Record {
+func NewRecord(l ledger.DeadLetter, personal, whole bool) Record {
 	r := Record{
 		ID: l.ID, Lane: l.Lane, Tenant: l.Tenant, Kind: l.Kind, Organisation: l.Organisation, Urgent: l.Urgent, Key: l.Key,
 		Type: l.Type, Target: l.Target, Revision: l.Revision, Class: l.Class, Code: l.Code, Message: l.Message,
@@ -66,7 +66,7 @@ func NewRecord(l ledger.Letter, personal, whole bool) Record {
 	return r
 }
 
-func (r *Record) payload(l ledger.Letter, personal bool) {
+func (r *Record) payload(l ledger.DeadLetter, personal bool) {
 	payload := l.Payload
 	task, meta, err := kinds.Decode(l.Type, payload)
 	if !personal {
@@ -99,7 +99,7 @@ func (r *Record) payloadText() string {
 }
 
 // Advice is what a person does about a letter.
-func Advice(l ledger.Letter) string {
+func Advice(l ledger.DeadLetter) string {
 	if l.Todo != "" {
 		return l.Todo
 	}

@@ -29,12 +29,12 @@ func (e *operation) replace(ctx context.Context, set []string, file string) erro
 		}
 		fields[name] = value
 	}
-	return e.runOne(ctx, func(letter ledger.Letter) (tasks.Task, error) {
+	return e.runOne(ctx, func(dead ledger.DeadLetter) (tasks.Task, error) {
 		if file == "" {
-			if _, _, err := kinds.Decode(letter.Type, letter.Payload); err != nil {
+			if _, _, err := kinds.Decode(dead.Type, dead.Payload); err != nil {
 				return nil, fmt.Errorf("%w: there is nothing to correct, give the whole task with --task", err)
 			}
-			return kinds.Correct(letter.Type, letter.Payload, fields)
+			return kinds.Correct(dead.Type, dead.Payload, fields)
 		}
 		in := e.a.Stdin
 		if file != "-" {
@@ -49,20 +49,20 @@ func (e *operation) replace(ctx context.Context, set []string, file string) erro
 		if err != nil {
 			return nil, err
 		}
-		return kinds.Parse(tasks.Kind(letter.Kind), text)
+		return kinds.Parse(tasks.Kind(dead.Kind), text)
 	})
 }
 
 // runOne is run with the task that correct makes of the letter.
-func (e *operation) runOne(ctx context.Context, correct func(ledger.Letter) (tasks.Task, error)) error {
-	err := e.run(ctx, func(ctx context.Context, desk *deadletter.Desk, letters []ledger.Letter) []deadletter.Settled {
-		task, err := correct(letters[0])
+func (e *operation) runOne(ctx context.Context, correct func(ledger.DeadLetter) (tasks.Task, error)) error {
+	err := e.run(ctx, func(ctx context.Context, service *deadletter.Service, dead []ledger.DeadLetter) []deadletter.Settled {
+		task, err := correct(dead[0])
 		if err != nil {
-			return []deadletter.Settled{{Letter: letters[0], Outcome: deadletter.Refused, Err: err}}
+			return []deadletter.Settled{{DeadLetter: dead[0], Outcome: deadletter.Refused, Err: err}}
 		}
-		return []deadletter.Settled{desk.Replace(ctx, letters[0], task)}
+		return []deadletter.Settled{service.Replace(ctx, dead[0], task)}
 	})
-	if exit, ok := errors.AsType[*exitcode.Error](err); ok && exit.Code == exitLetterStays {
+	if exit, ok := errors.AsType[*exitcode.Error](err); ok && exit.Code == exitDeadLetterStays {
 		exit.Code = exitcode.Usage // it was the only one
 	}
 	return err

@@ -61,8 +61,8 @@ all fields as a JSON object from a file, - is the standard input.
 			if len(set) > 0 || file != "" {
 				return w.replace(cmd.Context(), set, file)
 			}
-			return w.run(cmd.Context(), func(ctx context.Context, desk *deadletter.Desk, letters []ledger.Letter) []deadletter.Settled {
-				return desk.Replay(ctx, letters)
+			return w.run(cmd.Context(), func(ctx context.Context, service *deadletter.Service, dead []ledger.DeadLetter) []deadletter.Settled {
+				return service.Replay(ctx, dead)
 			})
 		},
 	}
@@ -95,8 +95,8 @@ only those are shown that would be discarded.
 				return cli.BadInput("--reason is missing: say why, for those who look for the letters later")
 			}
 			w := operation{a: a, ids: ids, flags: f, outcome: deadletter.Discarded, reason: reason}
-			return w.run(cmd.Context(), func(ctx context.Context, desk *deadletter.Desk, letters []ledger.Letter) []deadletter.Settled {
-				return desk.Discard(ctx, letters)
+			return w.run(cmd.Context(), func(ctx context.Context, service *deadletter.Service, dead []ledger.DeadLetter) []deadletter.Settled {
+				return service.Discard(ctx, dead)
 			})
 		},
 	}
@@ -114,11 +114,11 @@ type operation struct {
 	outcome deadletter.Outcome
 	reason  string
 
-	counts map[deadletter.Outcome]int
-	tally  deadletter.Tally
+	counts  map[deadletter.Outcome]int
+	byCause deadletter.Counts
 }
 
-type settling func(context.Context, *deadletter.Desk, []ledger.Letter) []deadletter.Settled
+type settling func(context.Context, *deadletter.Service, []ledger.DeadLetter) []deadletter.Settled
 
 func (e *operation) run(ctx context.Context, do settling) error {
 	filter, err := e.flags.filter(e.a.Now())
@@ -130,20 +130,20 @@ func (e *operation) run(ctx context.Context, do settling) error {
 	case len(e.ids) == 0 && filter.Zero() && !e.flags.all && !e.flags.dryRun:
 		return cli.BadInput("no letter is named: say ids, or filters and --all, or --all alone for every letter there is")
 	}
-	e.counts, e.tally = map[deadletter.Outcome]int{}, deadletter.Tally{}
-	return e.a.withDesk(ctx, func(ctx context.Context, desk *deadletter.Desk) error {
+	e.counts, e.byCause = map[deadletter.Outcome]int{}, deadletter.Counts{}
+	return e.a.withService(ctx, func(ctx context.Context, service *deadletter.Service) error {
 		if len(e.ids) == 0 && e.rehearses() {
-			return e.announce(ctx, desk, filter)
+			return e.announce(ctx, service, filter)
 		}
-		named, err := e.named(ctx, desk)
+		named, err := e.named(ctx, service)
 		if err != nil {
 			return err
 		}
 		if len(named) > 0 && e.rehearses() {
 			return e.nothingDone(int64(len(named)))
 		}
-		page := func(letters []ledger.Letter) error {
-			settled := do(ctx, desk, letters)
+		page := func(dead []ledger.DeadLetter) error {
+			settled := do(ctx, service, dead)
 			e.report(settled)
 			// Redis is away for the others as well: what was done is done.
 			if last := settled[len(settled)-1]; last.Outcome == deadletter.Failed {
@@ -154,17 +154,17 @@ func (e *operation) run(ctx context.Context, do settling) error {
 		if len(named) > 0 {
 			err = page(named)
 		} else {
-			err = desk.Each(ctx, filter, page)
+			err = service.Each(ctx, filter, page)
 		}
-		return e.end(ctx, desk, err)
+		return e.end(ctx, service, err)
 	})
 }
 
 var errStopped = errors.New("stopped")
 
 // announce says what would be done to letters that filters name.
-func (e *operation) announce(ctx context.Context, desk *deadletter.Desk, filter deadletter.Filter) error {
-	causes, err := desk.Causes(ctx, filter)
+func (e *operation) announce(ctx context.Context, service *deadletter.Service, filter deadletter.Filter) error {
+	causes, err := service.Causes(ctx, filter)
 	if err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func (e *operation) announce(ctx context.Context, desk *deadletter.Desk, filter 
 	}
 	var n int64
 	for _, c := range causes {
-		n += c.Letters
+		n += c.DeadLetters
 	}
 	return e.nothingDone(n)
 }
@@ -203,32 +203,32 @@ func (e *operation) missing() string {
 func (e *operation) rehearses() bool { return e.flags.dryRun || e.missing() != "" }
 
 // nothingDone says which flags are missing; nil in a dry run.
-func (e *operation) nothingDone(letters int64) error {
-	if e.flags.dryRun || letters == 0 {
+func (e *operation) nothingDone(dead int64) error {
+	if e.flags.dryRun || dead == 0 {
 		return nil
 	}
-	return cli.BadInput("nothing was done: with %s, %d would be %s", e.missing(), letters, e.outcome)
+	return cli.BadInput("nothing was done: with %s, %d would be %s", e.missing(), dead, e.outcome)
 }
 
 // named reads the letters that ids name, all before anything is done.
-func (e *operation) named(ctx context.Context, desk *deadletter.Desk) ([]ledger.Letter, error) {
-	var letters []ledger.Letter
+func (e *operation) named(ctx context.Context, service *deadletter.Service) ([]ledger.DeadLetter, error) {
+	var dead []ledger.DeadLetter
 	seen := map[string]bool{}
 	for _, id := range e.ids {
 		if seen[id] {
 			continue
 		}
 		seen[id] = true
-		letter, err := desk.Find(ctx, id)
+		found, err := service.Find(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		letters = append(letters, letter)
+		dead = append(dead, found)
 		if e.rehearses() {
-			e.line("would be "+string(e.outcome), deadletter.Settled{Letter: letter})
+			e.line("would be "+string(e.outcome), deadletter.Settled{DeadLetter: found})
 		}
 	}
-	return letters, nil
+	return dead, nil
 }
 
 // settledRecord is what became of a letter, as --json prints it.
@@ -244,7 +244,7 @@ type settledRecord struct {
 const mostFaults = 20
 
 func (e *operation) report(settled []deadletter.Settled) {
-	e.tally.Add(settled)
+	e.byCause.Add(settled)
 	for _, s := range settled {
 		e.counts[s.Outcome]++
 		kept := s.Outcome == deadletter.Refused || s.Outcome == deadletter.Failed
@@ -255,7 +255,7 @@ func (e *operation) report(settled []deadletter.Settled) {
 }
 
 func (e *operation) line(outcome string, s deadletter.Settled) {
-	r := settledRecord{ID: s.Letter.ID, Lane: s.Letter.Lane, Outcome: outcome, TaskID: s.TaskID}
+	r := settledRecord{ID: s.DeadLetter.ID, Lane: s.DeadLetter.Lane, Outcome: outcome, TaskID: s.TaskID}
 	if s.Err != nil {
 		r.Error = s.Err.Error()
 	}
@@ -272,8 +272,8 @@ func (e *operation) line(outcome string, s deadletter.Settled) {
 }
 
 // end notes what was done, also if it was not all, and sums up.
-func (e *operation) end(ctx context.Context, desk *deadletter.Desk, err error) error {
-	noted := desk.Note(ctx, e.outcome, e.tally, e.reason, e.a.Person(e.flags.by))
+func (e *operation) end(ctx context.Context, service *deadletter.Service, err error) error {
+	noted := service.Note(ctx, e.outcome, e.byCause, e.reason, e.a.Person(e.flags.by))
 	if !e.a.JSON {
 		var parts []string
 		for _, o := range []deadletter.Outcome{deadletter.Replayed, deadletter.Discarded, deadletter.Underway, deadletter.Refused, deadletter.Failed} {
@@ -295,7 +295,7 @@ func (e *operation) end(ctx context.Context, desk *deadletter.Desk, err error) e
 	case err != nil:
 		return err
 	case e.counts[deadletter.Refused] > 0:
-		return &exitcode.Error{Code: exitLetterStays}
+		return &exitcode.Error{Code: exitDeadLetterStays}
 	}
 	return nil
 }

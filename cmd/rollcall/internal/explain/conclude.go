@@ -28,14 +28,14 @@ const (
 	needsPerson = "person"   // a doubt that a person settles
 	isDead      = "dead"     // a dead letter holds the newest wish
 	isLost      = "vanished" // asynq does not know its task
-	isDoubtful  = "doubt"    // it may hold one value or another
+	hasUnknown  = "doubt"    // it may hold one value or another
 	isUnderway  = "underway" // a task is at it
 	isWaiting   = "waiting"  // its task waits
 	isSettled   = "settled"  // up to date
 	isUnknown   = "unknown"  // nothing is known of it
 )
 
-var ranks = []string{needsPerson, isDead, isLost, isUnderway, isWaiting, isDoubtful, isSettled, isUnknown}
+var ranks = []string{needsPerson, isDead, isLost, isUnderway, isWaiting, hasUnknown, isSettled, isUnknown}
 
 func concludes(word, format string, args ...any) conclusion {
 	return conclusion{rank: slices.Index(ranks, word), Word: word, Text: fmt.Sprintf(format, args...)}
@@ -58,7 +58,7 @@ func (x *explanation) conclude() conclusion {
 	}
 	slices.SortStableFunc(all, func(a, b conclusion) int { return cmp.Compare(a.rank, b.rank) })
 	worst := all[0]
-	if worst.Word == isSettled && len(x.letters) > 0 {
+	if worst.Word == isSettled && len(x.dead) > 0 {
 		worst.Text += "; a dead letter of it waits for a person"
 	}
 	return worst
@@ -66,16 +66,16 @@ func (x *explanation) conclude() conclusion {
 
 func (x *explanation) concludeField(name string) conclusion {
 	f := x.record.Fields[name]
-	task, pending := x.tasks[f.TaskID], f.Newest > f.Applied
+	task, pending := x.tasks[f.TaskID], f.Latest > f.Applied
 	switch {
-	case f.Doubt != 0 && f.Lock != nil && f.Lock.Why == ledger.LockUnverified:
+	case f.Unknown != 0 && f.Lock != nil && f.Lock.Why == ledger.LockUnverified:
 		return concludes(needsPerson, "a person must settle it: an %s was sent and may or may not have been applied; look it up at the platform, then %s",
 			strings.ToUpper(name), x.settleCommands())
-	case pending && task.letter != nil && task.letter.Class == deadletter.Unverified && f.Doubt == 0:
+	case pending && task.dead != nil && task.dead.Class == deadletter.Unverified && f.Unknown == 0:
 		return concludes(isDead, "dead: the newest %s is a dead letter, and its doubt is settled; to do: %s, or discard it",
 			name, console.Glued("rollcall dead replay "+task.ID))
-	case pending && task.letter != nil:
-		return concludes(isDead, "dead: the newest %s is a dead letter, %s; to do: %s", name, dead.Cause(task.letter.Class, task.letter.Code), dead.Advice(*task.letter))
+	case pending && task.dead != nil:
+		return concludes(isDead, "dead: the newest %s is a dead letter, %s; to do: %s", name, dead.Cause(task.dead.Class, task.dead.Code), dead.Advice(*task.dead))
 	case x.record.InFlight:
 		return concludes(isUnderway, "under way: a task is at it until %s, unless it renews that", x.record.Until.In(x.now.Location()).Format("15:04:05"))
 	case pending && f.TaskID != "" && task.State == "" && task.Open:
@@ -84,8 +84,8 @@ func (x *explanation) concludeField(name string) conclusion {
 		return concludes(isLost, "ended: the newest %s was not applied, and its task is neither waiting nor a dead letter; enqueue it again if it still matters", name)
 	case pending:
 		return concludes(isWaiting, "waiting: the newest %s is not applied yet%s", name, x.why(task))
-	case f.Doubt != 0:
-		return concludes(isDoubtful, "in doubt: a send of the %s was never clearly answered; the next task for it sends again, whatever the value", name)
+	case f.Unknown != 0:
+		return concludes(hasUnknown, "in doubt: a send of the %s was never clearly answered; the next task for it sends again, whatever the value", name)
 	}
 	text := "up to date"
 	if !f.Late.IsZero() && x.now.Sub(f.Late) < lateFor {

@@ -84,19 +84,19 @@ type explanation struct {
 	lane     lanes.State
 	record   ledger.Record
 	tasks    map[string]taskFacts // that the record names, by id
-	letters  []ledger.Letter      // of the target
+	dead     []ledger.DeadLetter  // of the target
 	more     bool                 // the lane has more letters than were looked through
 }
 
 // taskFacts is where a task is.
 type taskFacts struct {
-	ID     string
-	Queue  string
-	State  string // asynq's; "" for one that it does not know
-	Next   time.Time
-	Error  string // its last
-	Open   bool   // the ledger has it as not ended
-	letter *ledger.Letter
+	ID    string
+	Queue string
+	State string // asynq's; "" for one that it does not know
+	Next  time.Time
+	Error string // its last
+	Open  bool   // the ledger has it as not ended
+	dead  *ledger.DeadLetter
 }
 
 func (a *app) explain(ctx context.Context, rdb redis.UniversalClient, args []string, f explainFlags) error {
@@ -105,7 +105,7 @@ func (a *app) explain(ctx context.Context, rdb redis.UniversalClient, args []str
 		return err
 	}
 	x := &explanation{personal: f.personal, now: a.Now(), survey: s, tasks: map[string]taskFacts{}}
-	r := &reader{rdb: rdb, ledger: ledger.New(rdb), desk: deadletter.New(rdb, nil), inspector: asynq.NewInspectorFromRedisClient(rdb)}
+	r := &reader{rdb: rdb, ledger: ledger.New(rdb), service: deadletter.New(rdb, nil), inspector: asynq.NewInspectorFromRedisClient(rdb)}
 	var key string
 	if f.task != "" {
 		x.lane, key, err = r.find(ctx, s, f.task)
@@ -133,17 +133,17 @@ func (a *app) explain(ctx context.Context, rdb redis.UniversalClient, args []str
 type reader struct {
 	rdb       redis.UniversalClient
 	ledger    *ledger.Ledger
-	desk      *deadletter.Desk
+	service   *deadletter.Service
 	inspector *asynq.Inspector
 }
 
 // find is the target of a task, by its dead letter, the ledger's record of it, or
 // asynq's. Some round trips a lane.
 func (r *reader) find(ctx context.Context, s *lanes.Survey, id string) (lanes.State, string, error) {
-	letter, err := r.desk.Find(ctx, id)
-	if err == nil && letter.Target != "" {
-		lane, err := s.Named(letter.Lane)
-		return lane, letter.Target, err
+	dead, err := r.service.Find(ctx, id)
+	if err == nil && dead.Target != "" {
+		lane, err := s.Named(dead.Lane)
+		return lane, dead.Target, err
 	}
 	if _, missing := errors.AsType[*deadletter.MissingError](err); err != nil && !missing {
 		return lanes.State{}, "", err
@@ -154,7 +154,7 @@ func (r *reader) find(ctx context.Context, s *lanes.Survey, id string) (lanes.St
 			return lanes.State{}, "", err
 		}
 		if tenant, kind, _, ok := registry.ParseQueue(open.Queue); found && ok && tenant == l.Tenant && kind == l.Kind {
-			return l, open.Wish.Target.Key, nil
+			return l, open.Change.Target.Key, nil
 		}
 		for _, urgent := range []bool{true, false} {
 			info, err := r.info(registry.Queue(l.Tenant, l.Kind, urgent), id)
@@ -188,11 +188,11 @@ func (r *reader) info(queue, id string) (*asynq.TaskInfo, error) {
 }
 
 const (
-	// lettersRead bounds how many of a lane's letters are looked through for those
+	// deadLettersRead bounds how many of a lane's letters are looked through for those
 	// of a target: a second's worth. Letters of tasks that the record names are
 	// found however many there are.
-	lettersRead = 1000
-	letterPage  = 100
+	deadLettersRead = 1000
+	deadLetterPage  = 100
 	// editsShown bounds how many open edits are looked up.
 	editsShown = 10
 )
@@ -202,7 +202,7 @@ func (r *reader) read(ctx context.Context, x *explanation, key string) (err erro
 	if x.record, err = r.ledger.Look(ctx, target); err != nil {
 		return err
 	}
-	if err := r.readLetters(ctx, x); err != nil {
+	if err := r.readDeadLetters(ctx, x); err != nil {
 		return err
 	}
 	for _, id := range named(x.record) {
@@ -231,22 +231,22 @@ func named(r ledger.Record) []string {
 	return slices.Compact(ids)
 }
 
-func (r *reader) readLetters(ctx context.Context, x *explanation) error {
+func (r *reader) readDeadLetters(ctx context.Context, x *explanation) error {
 	var from ledger.Cursor
-	for n := 0; ; n += letterPage {
-		letters, next, err := r.ledger.DeadPage(ctx, ledger.Letters{Lane: x.lane.Name()}, from, letterPage)
+	for n := 0; ; n += deadLetterPage {
+		dead, next, err := r.ledger.DeadPage(ctx, ledger.DeadLetterFilter{Lane: x.lane.Name()}, from, deadLetterPage)
 		if err != nil {
 			return err
 		}
-		for _, l := range letters {
+		for _, l := range dead {
 			if l.Target == x.record.Target.Key {
-				x.letters = append(x.letters, l)
+				x.dead = append(x.dead, l)
 			}
 		}
 		if next == "" {
 			return nil
 		}
-		if from = next; n+letterPage >= lettersRead {
+		if from = next; n+deadLetterPage >= deadLettersRead {
 			x.more = true
 			return nil
 		}
@@ -277,13 +277,13 @@ func (r *reader) task(ctx context.Context, x *explanation, id string) (taskFacts
 			break
 		}
 	}
-	letter, dead, err := r.ledger.Letter(ctx, lane, id)
+	deadLetter, dead, err := r.ledger.DeadLetter(ctx, lane, id)
 	if err != nil || !dead {
 		return facts, err
 	}
-	facts.letter = &letter
-	if !slices.ContainsFunc(x.letters, func(l ledger.Letter) bool { return l.ID == id }) {
-		x.letters = append(x.letters, letter)
+	facts.dead = &deadLetter
+	if !slices.ContainsFunc(x.dead, func(l ledger.DeadLetter) bool { return l.ID == id }) {
+		x.dead = append(x.dead, deadLetter)
 	}
 	return facts, nil
 }

@@ -108,7 +108,7 @@ func (x *explanation) json() explainRecord {
 		}
 		r.Effects = append(r.Effects, effectRecord{e.At.UTC(), e.Revision, e.TaskID, e.RequestID, set, e.By, e.Did})
 	}
-	for _, l := range x.letters {
+	for _, l := range x.dead {
 		r.Letters = append(r.Letters, dead.NewRecord(l, x.personal, false))
 	}
 	return r
@@ -117,8 +117,8 @@ func (x *explanation) json() explainRecord {
 func (x *explanation) fieldRecord(name string) fieldRecord {
 	f := x.record.Fields[name]
 	r := fieldRecord{
-		Name: name, Conclusion: x.concludeField(name).Word, Newest: f.Newest, Applied: f.Applied,
-		Value: x.shown(name, f.Value), Wished: x.shown(name, f.Wished), Doubt: f.Doubt, Answered: f.Answered, Refused: f.Attempts,
+		Name: name, Conclusion: x.concludeField(name).Word, Newest: f.Latest, Applied: f.Applied,
+		Value: x.shown(name, f.Value), Wished: x.shown(name, f.Wanted), Doubt: f.Unknown, Answered: f.Answered, Refused: f.Attempts,
 	}
 	if f.TaskID != "" {
 		r.Task = x.taskRecord(f.TaskID)
@@ -137,7 +137,7 @@ func (x *explanation) fieldRecord(name string) fieldRecord {
 
 func (x *explanation) taskRecord(id string) *taskRecord {
 	t := x.tasks[id]
-	r := &taskRecord{ID: id, Queue: t.Queue, State: t.State, Error: t.Error, Open: t.Open, Dead: t.letter != nil}
+	r := &taskRecord{ID: id, Queue: t.Queue, State: t.State, Error: t.Error, Open: t.Open, Dead: t.dead != nil}
 	if slices.Contains([]string{"retry", "scheduled"}, t.State) {
 		r.Next = t.Next.UTC()
 	}

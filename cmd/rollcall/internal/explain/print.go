@@ -28,7 +28,7 @@ type printer struct{ *cli.Printer }
 func (p *printer) explanation(x *explanation) {
 	end := x.conclude()
 	style := map[string]console.Style{
-		needsPerson: console.Red, isDead: console.Red, isLost: console.Red, isDoubtful: console.Yellow, isUnderway: console.Green, isWaiting: console.Yellow, isSettled: console.Green, isUnknown: console.Yellow,
+		needsPerson: console.Red, isDead: console.Red, isLost: console.Red, hasUnknown: console.Yellow, isUnderway: console.Green, isWaiting: console.Yellow, isSettled: console.Green, isUnknown: console.Yellow,
 	}[end.Word]
 	p.Text(style, 0, end.Text)
 	fmt.Fprintln(p.Out)
@@ -45,7 +45,7 @@ func (p *printer) explanation(x *explanation) {
 	p.edits(x)
 	p.sources(x.record.Sources)
 	p.effects(x)
-	p.letters(x)
+	p.deadLetters(x)
 	x.survey.Print(p.Printer, x.lane)
 }
 
@@ -65,8 +65,8 @@ func (p *printer) moment(t time.Time) string {
 	if local.Format(time.DateOnly) == p.Now.Format(time.DateOnly) {
 		clock = local.Format("15:04:05")
 	}
-	_, away, _ := strings.Cut(p.At(t), "(")
-	return clock + " (" + away
+	_, unavailable, _ := strings.Cut(p.At(t), "(")
+	return clock + " (" + unavailable
 }
 
 func (p *printer) title(text string) {
@@ -76,13 +76,13 @@ func (p *printer) title(text string) {
 
 func (p *printer) field(x *explanation, name string, f ledger.State) {
 	p.title(name)
-	if f.Newest > 0 {
-		text := p.revision(f.Newest)
+	if f.Latest > 0 {
+		text := p.revision(f.Latest)
 		if f.TaskID != "" {
 			text += ", task " + console.Glued(f.TaskID)
 		}
 		p.fact("newest wish", text)
-		if f.Newest > f.Applied {
+		if f.Latest > f.Applied {
 			p.fact("its task", x.tasks[f.TaskID].words(p))
 		}
 	}
@@ -90,12 +90,12 @@ func (p *printer) field(x *explanation, name string, f ledger.State) {
 		p.fact("applied", "nothing yet, as far as the ledger knows")
 	} else {
 		text := x.value(name, f.Value)
-		if f.Wished != "" {
-			text += ", where " + x.value(name, f.Wished) + " was wished for"
+		if f.Wanted != "" {
+			text += ", where " + x.value(name, f.Wanted) + " was wished for"
 		}
 		p.fact("applied", text+", for the wish of "+p.revision(f.Applied))
 	}
-	p.doubtOf(x, name, f)
+	p.unknownOf(x, name, f)
 	if !f.Late.IsZero() {
 		p.fact("late", "a send before the last was given up and may have landed after it, "+p.moment(f.Late)+": an equal wish is sent again and not taken for unchanged")
 	}
@@ -108,8 +108,8 @@ func (p *printer) field(x *explanation, name string, f ledger.State) {
 }
 
 // doubtOf says what is in doubt and what that means.
-func (p *printer) doubtOf(x *explanation, name string, f ledger.State) {
-	if f.Doubt == 0 {
+func (p *printer) unknownOf(x *explanation, name string, f ledger.State) {
+	if f.Unknown == 0 {
 		return
 	}
 	if in := f.Intent; in != nil {
@@ -121,14 +121,14 @@ func (p *printer) doubtOf(x *explanation, name string, f ledger.State) {
 		return
 	}
 	if x.record.InFlight {
-		p.fact("in doubt", "a send of the wish of "+p.revision(f.Doubt)+" may be under way at this moment")
+		p.fact("in doubt", "a send of the wish of "+p.revision(f.Unknown)+" may be under way at this moment")
 		return
 	}
 	how := " has had no clear answer: the platform may have it, or what was before, or may still carry it out. "
 	if f.Answered {
 		how = " was answered, and not clearly: the platform may have it, or what was before, and nothing of it is under way any more. "
 	}
-	p.fact("in doubt", "a send of the wish of "+p.revision(f.Doubt)+how+"The next task for it sends, even if the value is the same")
+	p.fact("in doubt", "a send of the wish of "+p.revision(f.Unknown)+how+"The next task for it sends, even if the value is the same")
 }
 
 func lockWords(why string) string {
@@ -154,7 +154,7 @@ func (t taskFacts) words(p *printer) string {
 	switch {
 	case t.ID == "":
 		return "not known: its producer is older than the ledger's notes of tasks"
-	case t.State == "" && t.letter != nil:
+	case t.State == "" && t.dead != nil:
 		text = "a dead letter, and asynq has it no more"
 	case t.State == "" && t.Open:
 		text = "unknown to asynq, though it has not ended"
@@ -162,7 +162,7 @@ func (t taskFacts) words(p *printer) string {
 		text = "unknown to asynq: it has ended, or was deleted"
 	default:
 		text = t.State + " in " + t.Queue
-		if t.letter != nil {
+		if t.dead != nil {
 			text += ", a dead letter"
 		}
 	}
@@ -232,14 +232,14 @@ func (x *explanation) effect(e ledger.Event) string {
 	return text + ", task " + console.Glued(e.TaskID)
 }
 
-func (p *printer) letters(x *explanation) {
-	if len(x.letters) > 0 {
+func (p *printer) deadLetters(x *explanation) {
+	if len(x.dead) > 0 {
 		p.title("dead letters")
 	}
-	for _, l := range x.letters {
+	for _, l := range x.dead {
 		p.Text(console.Plain, 2, p.moment(l.Last)+": task "+console.Glued(l.ID)+", "+dead.Cause(l.Class, l.Code)+"; "+console.Glued("rollcall dead show "+l.ID))
 	}
 	if x.more {
-		p.Text(console.Plain, 2, fmt.Sprintf("looked for among the newest %d of the lane; others are found if the record above names their tasks", lettersRead))
+		p.Text(console.Plain, 2, fmt.Sprintf("looked for among the newest %d of the lane; others are found if the record above names their tasks", deadLettersRead))
 	}
 }

@@ -8,5 +8,5 @@ import (
 
 func TestThePageNamesEveryField(t *testing.T) {
 	t.Parallel()
-	commandtest.NamesFields(t, "../../../../docs/rollcall.md", settledID{}, doubtRecord{})
+	commandtest.NamesFields(t, "../../../../docs/rollcall.md", settledID{}, unknownRecord{})
 }

@@ -56,9 +56,9 @@ Exit codes:
 	return cmd
 }
 
-// doubtRecord is a person whose ID is in doubt, as --json prints it. Its names
+// unknownRecord is a person whose ID is in doubt, as --json prints it. Its names
 // are a contract.
-type doubtRecord struct {
+type unknownRecord struct {
 	Organisation string    `json:"organisation"`
 	Tenants      []string  `json:"tenants"` // of the organisation: any of them names it
 	Target       string    `json:"target"`
@@ -95,7 +95,7 @@ func (a *app) listIDs(ctx context.Context, rdb redis.UniversalClient, tenant str
 	slices.Sort(organisations)
 	found := 0
 	for _, o := range organisations {
-		k, err := a.listDoubts(ctx, ledger.New(rdb), o, tenants[o], n, personal)
+		k, err := a.listUnknown(ctx, ledger.New(rdb), o, tenants[o], n, personal)
 		found += k
 		if err != nil {
 			return err
@@ -107,8 +107,8 @@ func (a *app) listIDs(ctx context.Context, rdb redis.UniversalClient, tenant str
 	return nil
 }
 
-func (a *app) listDoubts(ctx context.Context, l *ledger.Ledger, organisation string, tenants []string, n int, personal bool) (found int, err error) {
-	targets, err := l.Doubts(ctx, organisation, string(tasks.KindID))
+func (a *app) listUnknown(ctx context.Context, l *ledger.Ledger, organisation string, tenants []string, n int, personal bool) (found int, err error) {
+	targets, err := l.UnknownTargets(ctx, organisation, string(tasks.KindID))
 	if err != nil {
 		return 0, err
 	}
@@ -123,11 +123,11 @@ func (a *app) listDoubts(ctx context.Context, l *ledger.Ledger, organisation str
 			return found, err
 		}
 		state := record.Fields[idField]
-		if state.Doubt == 0 { // settled meanwhile
+		if state.Unknown == 0 { // settled meanwhile
 			continue
 		}
 		found++
-		d := doubtRecord{Organisation: organisation, Tenants: tenants, Target: target.Key, Since: time.UnixMicro(state.Doubt)}
+		d := unknownRecord{Organisation: organisation, Tenants: tenants, Target: target.Key, Since: time.UnixMicro(state.Unknown)}
 		if in := state.Intent; in != nil {
 			d.Value, d.Sends, d.Since, d.TaskID = in.Value, in.Sends, in.At, in.TaskID
 		}
@@ -142,12 +142,12 @@ func (a *app) listDoubts(ctx context.Context, l *ledger.Ledger, organisation str
 			}
 			continue
 		}
-		p.doubt(d, personal)
+		p.unknown(d, personal)
 	}
 	return found, nil
 }
 
-func (p *printer) doubt(d doubtRecord, personal bool) {
+func (p *printer) unknown(d unknownRecord, personal bool) {
 	value, sent := "an ID that is not known, of an older worker", "sent "
 	if d.Value != "" {
 		value, sent = d.Value, "sent "+cli.Count(d.Sends, "time")+", last "

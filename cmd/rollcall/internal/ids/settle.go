@@ -119,7 +119,7 @@ func (a *app) settleID(ctx context.Context, w word, f idFlags) error {
 		if err != nil {
 			return err
 		}
-		s := idSettlement{app: a, word: w, flags: f, rdb: rdb, lane: lane, ledger: ledger.New(rdb), desk: deadletter.New(rdb, nil)}
+		s := idSettlement{app: a, word: w, flags: f, rdb: rdb, lane: lane, ledger: ledger.New(rdb), service: deadletter.New(rdb, nil)}
 		s.target, _ = kinds.Change(tasks.IDChange{Tenant: f.tenant, UserID: f.user}, lane.Organisation)
 		return s.run(ctx)
 	})
@@ -151,13 +151,13 @@ func (a *app) idLane(ctx context.Context, rdb redis.UniversalClient, tenant stri
 type idSettlement struct {
 	*app
 
-	word   word
-	flags  idFlags
-	rdb    redis.UniversalClient
-	lane   registry.Lane
-	target ledger.Target
-	ledger *ledger.Ledger
-	desk   *deadletter.Desk
+	word    word
+	flags   idFlags
+	rdb     redis.UniversalClient
+	lane    registry.Lane
+	target  ledger.Target
+	ledger  *ledger.Ledger
+	service *deadletter.Service
 }
 
 func (s *idSettlement) run(ctx context.Context) error {
@@ -167,7 +167,7 @@ func (s *idSettlement) run(ctx context.Context) error {
 	}
 	state := record.Fields[idField]
 	switch {
-	case state.Doubt == 0 && !s.saidBefore(record):
+	case state.Unknown == 0 && !s.saidBefore(record):
 		return cli.BadInput("nothing is in doubt about the ID of this person of %s, so there is nothing to %s: rollcall explain %s USER shows what is known",
 			s.flags.tenant, s.word.name, registry.Queue(s.lane.Tenant, s.lane.Kind, false))
 	case record.InFlight:
@@ -177,16 +177,16 @@ func (s *idSettlement) run(ctx context.Context) error {
 	if state.Intent != nil {
 		done.Value, done.TaskID = state.Intent.Value, state.Intent.TaskID
 	}
-	letters, err := s.letters(ctx)
+	dead, err := s.dead(ctx)
 	if err != nil {
 		return err
 	}
 	if s.rehearses() {
 		done.Outcome = "would be " + done.Outcome
-	} else if done.Value, done.TaskID, err = s.settle(ctx, done, letters); err != nil {
+	} else if done.Value, done.TaskID, err = s.settle(ctx, done, dead); err != nil {
 		return err
 	}
-	for _, l := range letters {
+	for _, l := range dead {
 		done.Letters = append(done.Letters, l.ID)
 	}
 	if done.TaskID != "" && !slices.Contains(done.Letters, done.TaskID) {
@@ -225,10 +225,10 @@ func (s *idSettlement) underway() error {
 
 // letters are those of class unverified of the person, of all tenants of the
 // organisation.
-func (s *idSettlement) letters(ctx context.Context) ([]ledger.Letter, error) {
-	var found []ledger.Letter
-	err := s.desk.Each(ctx, deadletter.Filter{Kind: tasks.KindID, Class: deadletter.Unverified}, func(letters []ledger.Letter) error {
-		for _, l := range letters {
+func (s *idSettlement) dead(ctx context.Context) ([]ledger.DeadLetter, error) {
+	var found []ledger.DeadLetter
+	err := s.service.Each(ctx, deadletter.Filter{Kind: tasks.KindID, Class: deadletter.Unverified}, func(dead []ledger.DeadLetter) error {
+		for _, l := range dead {
 			if l.Organisation == s.lane.Organisation && l.Target == s.target.Key {
 				found = append(found, l)
 			}
@@ -240,28 +240,28 @@ func (s *idSettlement) letters(ctx context.Context) ([]ledger.Letter, error) {
 
 // settle writes the person's word down first, and removes letters after: what
 // fails in between is done when it is said again.
-func (s *idSettlement) settle(ctx context.Context, done settledID, letters []ledger.Letter) (value, taskID string, err error) {
+func (s *idSettlement) settle(ctx context.Context, done settledID, dead []ledger.DeadLetter) (value, taskID string, err error) {
 	by := s.Person(s.flags.by)
 	value, taskID, err = s.word.settle(s.ledger, ctx, s.target, idField, by)
 	switch {
 	case errors.Is(err, ledger.ErrUnderway):
 		return "", "", s.underway()
-	case errors.Is(err, ledger.ErrNoDoubt): // it was said before
+	case errors.Is(err, ledger.ErrNothingUnknown): // it was said before
 		value, taskID = done.Value, done.TaskID
 	case err != nil:
 		return "", "", err
 	default:
-		place := hold.Place{Level: hold.Lane, Name: done.Lane}
-		if err := hold.Note(ctx, s.rdb, "id."+s.word.done, place, deadletter.Unverified, "an ID change in doubt, of task "+taskID, by); err != nil {
+		scope := hold.Scope{Level: hold.Lane, Name: done.Lane}
+		if err := hold.Note(ctx, s.rdb, "id."+s.word.done, scope, deadletter.Unverified, "an ID change in doubt, of task "+taskID, by); err != nil {
 			fmt.Fprintln(s.Stderr, "warning:", err)
 		}
 	}
 	if s.word.name == rejects.name {
 		return value, taskID, nil
 	}
-	for _, settled := range s.desk.Discard(ctx, letters) {
+	for _, settled := range s.service.Discard(ctx, dead) {
 		if settled.Err != nil {
-			return "", "", fmt.Errorf("the ID is %s, and the dead letter of task %s stays: say it again: %w", s.word.done, settled.Letter.ID, settled.Err)
+			return "", "", fmt.Errorf("the ID is %s, and the dead letter of task %s stays: say it again: %w", s.word.done, settled.DeadLetter.ID, settled.Err)
 		}
 	}
 	return value, taskID, nil

@@ -26,7 +26,7 @@ type holdFlags struct {
 	by       string
 }
 
-const placeHelp = `PLACE is a lane (lakeside-dt.nickname), a tenant with all its lanes (tenant
+const scopeHelp = `PLACE is a lane (lakeside-dt.nickname), a tenant with all its lanes (tenant
 lakeside-dt), an organisation with all whose calls count against its month
 (organisation lakeside), or an address with all lanes that call from it (address
 default).`
@@ -40,7 +40,7 @@ func (a *app) holdCommand() *cobra.Command {
 workers take no more task of it; those that are running are finished. What is
 enqueued waits, and loses no attempt. The hold outlives workers and restarts.
 
-` + placeHelp + `
+` + scopeHelp + `
 
 A person's hold stands beside one that comes by itself; neither undoes the
 other. Said again, it takes the new reason and the new end.
@@ -52,7 +52,7 @@ Exit codes:
 		Example: `  rollcall lanes hold lakeside-dt.nickname --reason "wrong roster" --for 2h
   rollcall lanes hold tenant lakeside-dt --reason "moving to another app"
   rollcall lanes hold organisation lakeside --reason "saving calls" --bulk-only`,
-		Args: placeArgs,
+		Args: scopeArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.hold(cmd.Context(), args, f) },
 	}
 	flags := cmd.Flags()
@@ -65,7 +65,7 @@ Exit codes:
 	return cmd
 }
 
-func placeArgs(_ *cobra.Command, args []string) error {
+func scopeArgs(_ *cobra.Command, args []string) error {
 	if len(args) == 0 || len(args) > 2 {
 		return fmt.Errorf("%d arguments are given, a place is wanted: a lane, or tenant NAME, or organisation NAME", len(args))
 	}
@@ -73,16 +73,16 @@ func placeArgs(_ *cobra.Command, args []string) error {
 }
 
 // place reads a place that lanes know.
-func (s *Survey) place(args []string) (hold.Place, error) {
+func (s *Survey) scope(args []string) (hold.Scope, error) {
 	text := strings.Join(args, " ")
-	p, ok := hold.ParsePlace(text)
-	known := func(o hold.Place) bool { return s.knows(o) }
+	p, ok := hold.ParseScope(text)
+	known := func(o hold.Scope) bool { return s.knows(o) }
 	if ok && known(p) {
 		return p, nil
 	}
 	if len(args) == 1 {
 		for _, level := range []hold.Level{hold.Tenant, hold.Organisation} {
-			if meant := (hold.Place{Level: level, Name: text}); known(meant) {
+			if meant := (hold.Scope{Level: level, Name: text}); known(meant) {
 				return p, cli.BadInput("%q is no lane: say %s for all lanes of that %s", text, meant, level)
 			}
 		}
@@ -93,7 +93,7 @@ func (s *Survey) place(args []string) (hold.Place, error) {
 	return p, cli.BadInput("no worker serves %s; %s", p, s.served())
 }
 
-func (s *Survey) knows(p hold.Place) bool {
+func (s *Survey) knows(p hold.Scope) bool {
 	held, not := s.lanesOf(p)
 	return len(held)+len(not) > 0
 }
@@ -114,17 +114,17 @@ func (a *app) hold(ctx context.Context, args []string, f holdFlags) error {
 		if err != nil {
 			return err
 		}
-		place, err := s.place(args)
+		scope, err := s.scope(args)
 		if err != nil {
 			return err
 		}
-		held, not := s.lanesOf(place)
+		held, not := s.lanesOf(scope)
 		if len(held) == 0 {
 			return cli.BadInput("%s would hold nothing: an organisation's hold is for lanes whose calls count against its month, and %s do not; hold their tenants",
-				place, cli.Listed(not))
+				scope, cli.Listed(not))
 		}
-		h, change, err := hold.NewBoard(rdb).Put(ctx, hold.Hold{
-			Place: place, Class: hold.Operator, Reason: strings.TrimSpace(f.reason), Bulk: f.bulkOnly, Since: a.Now(), Until: until, By: a.Person(f.by),
+		h, change, err := hold.NewStore(rdb).Put(ctx, hold.Hold{
+			Scope: scope, Class: hold.Operator, Reason: strings.TrimSpace(f.reason), Bulk: f.bulkOnly, Since: a.Now(), Until: until, By: a.Person(f.by),
 		})
 		if err != nil {
 			return err
@@ -157,7 +157,7 @@ func (a *app) reportHold(s *Survey, h hold.Hold, change hold.Change, held, not [
 	if len(not) > 0 {
 		p.Text(console.Yellow, 2, "not held, as their calls do not count against the month: "+cli.Listed(not)+"; hold them by lane or tenant")
 	}
-	p.Text(console.Plain, 2, "what is running is finished; lift: "+glueCommand(h.HowToLift()))
+	p.Text(console.Plain, 2, "what is running is finished; lift: "+glueCommand(h.HowToEnd()))
 	return nil
 }
 

@@ -85,7 +85,7 @@ type holdRecord struct {
 func (s *Survey) record(h hold.Hold) holdRecord {
 	return holdRecord{
 		Level: h.Level, Name: h.Name, Class: h.Class, Reason: h.Reason, BulkOnly: h.Bulk, Since: h.Since, Until: h.Until,
-		By: h.By, Probe: h.Probe, Next: h.Next, Tries: h.Tries, Probing: h.Probing, Seen: h.Seen, Lift: s.lift(h),
+		By: h.By, Probe: h.Probe, Next: h.Next, Tries: h.Tries, Probing: h.Probing, Seen: h.Seen, Lift: s.howToEnd(h),
 	}
 }
 

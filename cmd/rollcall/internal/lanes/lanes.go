@@ -126,10 +126,10 @@ func (s *Survey) served() string {
 
 // lanesOf are the lanes that a hold of a place holds, and those of the place
 // that it does not.
-func (s *Survey) lanesOf(p hold.Place) (held, not []string) {
+func (s *Survey) lanesOf(p hold.Scope) (held, not []string) {
 	for _, l := range s.Lanes {
 		switch {
-		case slices.Contains(l.places(), p):
+		case slices.Contains(l.scopes(), p):
 			held = append(held, l.Name())
 		case p.Level == hold.Organisation && p.Name == l.Organisation:
 			not = append(not, l.Name())

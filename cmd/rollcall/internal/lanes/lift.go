@@ -20,7 +20,7 @@ const (
 )
 
 // lift does about a hold what its class allows.
-func (r *releaser) lift(ctx context.Context, h hold.Hold) (step, error) {
+func (r *releaser) endHolds(ctx context.Context, h hold.Hold) (step, error) {
 	now := r.Now()
 	switch over := !h.Until.IsZero() && !now.Before(h.Until); {
 	case h.Class == hold.Operator:
@@ -28,7 +28,7 @@ func (r *releaser) lift(ctx context.Context, h hold.Hold) (step, error) {
 	case over:
 		return r.end(ctx, h, "its time was over")
 	case h.Class == hold.Quota:
-		return r.liftQuota(ctx, h)
+		return r.endQuotaHold(ctx, h)
 	case h.Class == hold.Banned && h.Probe == hold.ByTime && !r.flags.force:
 		return r.step(stepHeld, h, "it ends automatically at "+r.newPrinter().when(h.Until)+". The platform bans an address again at once, and for longer: "+
 			"--force ends it all the same"), nil
@@ -37,7 +37,7 @@ func (r *releaser) lift(ctx context.Context, h hold.Hold) (step, error) {
 	case r.flags.force:
 		return r.end(ctx, h, "without a probe: the next refusal brings it back")
 	case h.Probe == hold.ByTime:
-		return r.step(stepHeld, h, "it ends "+h.HowToLift()), nil
+		return r.step(stepHeld, h, "it ends "+h.HowToEnd()), nil
 	}
 	return r.probe(ctx, h)
 }
@@ -48,15 +48,15 @@ func (r *releaser) step(outcome string, h hold.Hold, message string) step {
 
 // end lifts a hold unless it was changed meanwhile.
 func (r *releaser) end(ctx context.Context, h hold.Hold, remark string) (step, error) {
-	done, err := r.board.Lift(ctx, h, r.by)
+	done, err := r.holds.End(ctx, h, r.by)
 	if err != nil {
 		return step{}, err
 	}
 	if done {
-		if remark == "" && len(r.board.Of(h.Place))+len(r.above()) == 0 {
+		if remark == "" && len(r.holds.Of(h.Scope))+len(r.above()) == 0 {
 			remark = "workers take its tasks again within some two seconds"
 		}
-		return r.step(stepLifted, h, remark), nil
+		return r.step(stepEnded, h, remark), nil
 	}
 	now, held, err := r.find(ctx, h)
 	switch {
@@ -65,15 +65,15 @@ func (r *releaser) end(ctx context.Context, h hold.Hold, remark string) (step, e
 	case held:
 		return r.step(stepHeld, now, "it was changed meanwhile, by "+now.By+": "+now.Reason+"; look at it, and say it again"), nil
 	}
-	return r.step(stepLifted, h, "somebody else has just lifted it"), nil
+	return r.step(stepEnded, h, "somebody else has just lifted it"), nil
 }
 
 // find reads a hold anew; false if it is gone.
 func (r *releaser) find(ctx context.Context, h hold.Hold) (hold.Hold, bool, error) {
-	if err := r.board.Refresh(ctx); err != nil {
+	if err := r.holds.Refresh(ctx); err != nil {
 		return h, false, err
 	}
-	for _, now := range r.board.Of(h.Place) {
+	for _, now := range r.holds.Of(h.Scope) {
 		if (now.Class == hold.Operator) == (h.Class == hold.Operator) {
 			return now, true, nil
 		}
@@ -83,7 +83,7 @@ func (r *releaser) find(ctx context.Context, h hold.Hold) (hold.Hold, bool, erro
 
 // liftQuota takes back that the platform said the month was spent. What our own
 // count says stands until the configuration says otherwise.
-func (r *releaser) liftQuota(ctx context.Context, h hold.Hold) (step, error) {
+func (r *releaser) endQuotaHold(ctx context.Context, h hold.Hold) (step, error) {
 	if h.Level != hold.Organisation {
 		return r.step(stepHeld, h, "it is our own count that says so: raise the lane's limit per 24h in the configuration and reload the workers, or wait until "+
 			r.newPrinter().At(h.Until)), nil
@@ -96,7 +96,7 @@ func (r *releaser) liftQuota(ctx context.Context, h hold.Hold) (step, error) {
 		return r.step(stepHeld, h, "it is our own count that says so: raise the organisation's quota in the configuration and reload the workers, who lift it then"), nil
 	}
 	// In this order: workers hold it anew as long as it is said.
-	if err := pace.UnsayMonthSpent(ctx, r.rdb, h.Name); err != nil {
+	if err := pace.NoteMonthNotSpent(ctx, r.rdb, h.Name); err != nil {
 		return step{}, err
 	}
 	remark := "that the platform says the month is spent is taken back; it holds again if the platform says so again"
@@ -113,7 +113,7 @@ func (r *releaser) liftQuota(ctx context.Context, h hold.Hold) (step, error) {
 func (r *releaser) probe(ctx context.Context, h hold.Hold) (step, error) {
 	for range probeRetries {
 		// A worker's clock may be behind ours.
-		asked, err := r.board.ProbeNow(ctx, h, r.Now().Add(-clocksDiffer))
+		asked, err := r.holds.ProbeNow(ctx, h, r.Now().Add(-clocksDiffer))
 		if err != nil {
 			return step{}, err
 		}
@@ -125,7 +125,7 @@ func (r *releaser) probe(ctx context.Context, h hold.Hold) (step, error) {
 			return step{}, err
 		}
 		if !held {
-			return r.step(stepLifted, h, "a worker has just found it over"), nil
+			return r.step(stepEnded, h, "a worker has just found it over"), nil
 		}
 		h = now
 	}
@@ -150,7 +150,7 @@ func (r *releaser) await(ctx context.Context, h hold.Hold) (step, error) {
 			return step{}, err
 		}
 		if !held {
-			return r.step(stepLifted, h, "a worker's probe found it over"), nil
+			return r.step(stepEnded, h, "a worker's probe found it over"), nil
 		}
 		select {
 		case <-ctx.Done():
@@ -175,7 +175,7 @@ func (r *releaser) found(before, h hold.Hold) string {
 	text := "no worker has probed it yet"
 	served, waits := 0, int64(0)
 	for _, l := range r.survey.Lanes {
-		if slices.Contains(l.places(), h.Place) && !l.unseen {
+		if slices.Contains(l.scopes(), h.Scope) && !l.unseen {
 			served++
 			waits += l.urgent.Pending + l.bulk.Pending
 		}

@@ -56,7 +56,7 @@ func (p *printer) holds(s *Survey) {
 	var all []hold.Hold
 	for _, l := range s.Lanes {
 		for _, h := range l.holds {
-			same := func(o hold.Hold) bool { return o.Place == h.Place && o.Class == h.Class }
+			same := func(o hold.Hold) bool { return o.Scope == h.Scope && o.Class == h.Class }
 			if !slices.ContainsFunc(all, same) {
 				all = append(all, h)
 			}
@@ -88,8 +88,8 @@ func (p *printer) hold(s *Survey, h hold.Hold) {
 	if h.Probe != hold.ByTime {
 		p.Text(console.Plain, indent, p.probes(h)+", "+cli.Count(h.Tries, "probe")+" so far")
 	}
-	p.Text(console.Plain, indent, "ends: "+glueCommand(s.lift(h)))
-	held, _ := s.lanesOf(h.Place)
+	p.Text(console.Plain, indent, "ends: "+glueCommand(s.howToEnd(h)))
+	held, _ := s.lanesOf(h.Scope)
 	switch {
 	case h.Level == hold.Lane && len(held) > 0:
 	case len(held) > 0:

@@ -42,16 +42,16 @@ func aBadNight() *Survey {
 	}
 	metered := pace.Status{Metered: true, Quota: pace.Quota{Calls: 5000, Reserve: 500, Warn: 4000}, Allowed: 19.77, InUse: 19.5, Share: 1}
 	credentials := hold.Hold{
-		Place: hold.Place{Level: hold.Tenant, Name: "lakeside-dt"}, Class: hold.Refused, Probe: hold.ByToken, By: "worker-7f9c",
+		Scope: hold.Scope{Level: hold.Tenant, Name: "lakeside-dt"}, Class: hold.Refused, Probe: hold.ByToken, By: "worker-7f9c",
 		Reason: "dingtalk gettoken: 40089: 不合法的corpid或corpsecret，请检查应用的凭证是否填写正确。: look at app_secret of the tenant in the configuration",
 		Since:  threeAM.Add(-134 * time.Minute), Next: threeAM.Add(12 * time.Minute), Tries: 5,
 	}
 	person := hold.Hold{
-		Place: hold.Place{Level: hold.Lane, Name: "lakeside-ci.course"}, Class: hold.Operator, Bulk: true, By: "ann@desk",
+		Scope: hold.Scope{Level: hold.Lane, Name: "lakeside-ci.course"}, Class: hold.Operator, Bulk: true, By: "ann@desk",
 		Reason: "the roster\x1b[2J is wrong", Since: threeAM.Add(-30 * time.Hour), Until: threeAM.Add(6 * time.Hour),
 	}
 	ban := hold.Hold{
-		Place: hold.Place{Level: hold.Address, Name: "office"}, Class: hold.Banned, By: "worker-7f9c", Reason: "90002: leave it alone",
+		Scope: hold.Scope{Level: hold.Address, Name: "office"}, Class: hold.Banned, By: "worker-7f9c", Reason: "90002: leave it alone",
 		Since: threeAM, Until: threeAM.Add(5 * time.Minute),
 	}
 	group := lane("lakeside", "lakeside-dt", tasks.KindGroup, 120, metered)
@@ -122,7 +122,7 @@ func TestOnATerminalHoldsAreRedAndNothingElseChanges(t *testing.T) {
 	}
 }
 
-func TestNobodyTellsWhenAHeldLaneIsDone(t *testing.T) {
+func TestAHeldLaneHasNoEstimate(t *testing.T) {
 	t.Parallel()
 	bulk, full := hold.Hold{Bulk: true}, hold.Hold{}
 	queue := func(n int64) queueState { return queueState{Queue: backlog.Queue{Pending: n}} }

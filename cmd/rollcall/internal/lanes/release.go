@@ -28,7 +28,7 @@ func (a *app) releaseCommand() *cobra.Command {
 		Short: "Lift what holds a lane, a tenant or an organisation",
 		Long: `Lift what holds a lane, a tenant or an organisation, once its cause is mended.
 
-` + placeHelp + `
+` + scopeHelp + `
 
 What is done goes by the hold:
 
@@ -56,7 +56,7 @@ Exit codes:
 		Example: `  rollcall lanes release lakeside-dt.nickname
   rollcall lanes release tenant lakeside-dt --wait 30s
   rollcall lanes release organisation lakeside`,
-		Args: placeArgs,
+		Args: scopeArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.release(cmd.Context(), args, f) },
 	}
 	flags := cmd.Flags()
@@ -69,7 +69,7 @@ Exit codes:
 
 // What became of a hold.
 const (
-	stepLifted  = "lifted"
+	stepEnded   = "lifted"
 	stepProbing = "probing" // asked for, not waited for
 	stepHeld    = "still_held"
 )
@@ -90,9 +90,9 @@ type releaser struct {
 	*app
 
 	rdb    redis.UniversalClient
-	board  *hold.Board
+	holds  *hold.Store
 	survey *Survey
-	place  hold.Place
+	scope  hold.Scope
 	by     string
 	flags  releaseFlags
 }
@@ -108,14 +108,14 @@ func (a *app) release(ctx context.Context, args []string, f releaseFlags) error 
 		if err != nil {
 			return err
 		}
-		r := &releaser{app: a, rdb: rdb, board: hold.NewBoard(rdb), survey: s, by: a.Person(f.by), flags: f}
-		if err := r.board.Refresh(ctx); err != nil {
+		r := &releaser{app: a, rdb: rdb, holds: hold.NewStore(rdb), survey: s, by: a.Person(f.by), flags: f}
+		if err := r.holds.Refresh(ctx); err != nil {
 			return err
 		}
 		// What is held can be released, even where nobody serves it any more.
-		if p, ok := hold.ParsePlace(strings.Join(args, " ")); ok && len(r.board.Of(p)) > 0 {
-			r.place = p
-		} else if r.place, err = s.place(args); err != nil {
+		if p, ok := hold.ParseScope(strings.Join(args, " ")); ok && len(r.holds.Of(p)) > 0 {
+			r.scope = p
+		} else if r.scope, err = s.scope(args); err != nil {
 			return err
 		}
 		return r.releaseAll(ctx)
@@ -123,14 +123,14 @@ func (a *app) release(ctx context.Context, args []string, f releaseFlags) error 
 }
 
 func (r *releaser) releaseAll(ctx context.Context) error {
-	holds := r.board.Of(r.place)
+	holds := r.holds.Of(r.scope)
 	p := r.newPrinter()
 	if len(holds) == 0 && !r.JSON {
-		p.Text(console.Plain, 0, r.place.String()+" itself is not on hold")
+		p.Text(console.Plain, 0, r.scope.String()+" itself is not on hold")
 	}
 	held := false
 	for _, h := range holds {
-		done, err := r.lift(ctx, h)
+		done, err := r.endHolds(ctx, h)
 		if err != nil {
 			return err
 		}
@@ -162,8 +162,8 @@ func (r *releaser) releaseAll(ctx context.Context) error {
 }
 
 func (p *printer) step(h hold.Hold, s step) {
-	style := map[string]console.Style{stepLifted: console.Green, stepProbing: console.Yellow, stepHeld: console.Red}[s.Outcome]
-	title := map[string]string{stepLifted: "lifted", stepProbing: "probing", stepHeld: "still on hold"}[s.Outcome]
+	style := map[string]console.Style{stepEnded: console.Green, stepProbing: console.Yellow, stepHeld: console.Red}[s.Outcome]
+	title := map[string]string{stepEnded: "lifted", stepProbing: "probing", stepHeld: "still on hold"}[s.Outcome]
 	p.Text(style, 0, title+": "+heldBy(h)+", by "+h.By+" since "+p.At(h.Since))
 	p.Text(console.Plain, 2, h.Reason)
 	p.Text(console.Plain, 2, glueCommand(s.Message))
@@ -171,12 +171,12 @@ func (p *printer) step(h hold.Hold, s step) {
 
 // above are the holds of other places that hold the lane, if it is one.
 func (r *releaser) above() []hold.Hold {
-	if r.place.Level != hold.Lane {
+	if r.scope.Level != hold.Lane {
 		return nil
 	}
 	var all []hold.Hold
 	for _, l := range r.covered() {
-		all = append(all, slices.DeleteFunc(slices.Clone(l.holds), func(h hold.Hold) bool { return h.Place == r.place })...)
+		all = append(all, slices.DeleteFunc(slices.Clone(l.holds), func(h hold.Hold) bool { return h.Scope == r.scope })...)
 	}
 	return all
 }

@@ -20,7 +20,7 @@ type stepResumed struct {
 
 // covered are the lanes that a hold of the place would hold.
 func (r *releaser) covered() []State {
-	return slices.DeleteFunc(slices.Clone(r.survey.Lanes), func(l State) bool { return !slices.Contains(l.places(), r.place) })
+	return slices.DeleteFunc(slices.Clone(r.survey.Lanes), func(l State) bool { return !slices.Contains(l.scopes(), r.scope) })
 }
 
 // resume ends the pauses of a place that nothing holds any more.
@@ -32,14 +32,14 @@ func (r *releaser) resume(ctx context.Context, p *printer) error {
 			done.Lanes, refs = append(done.Lanes, l.Name()), append(refs, l.pace.Ref)
 		}
 	}
-	if r.place.Level == hold.Address {
-		left, err := pace.AddressPause(ctx, r.rdb, r.place.Name)
+	if r.scope.Level == hold.Address {
+		left, err := pace.AddressPause(ctx, r.rdb, r.scope.Name)
 		if err != nil {
 			return err
 		}
 		if left > 0 {
-			done.Address = r.place.Name
-			if err := pace.ResumeAddress(ctx, r.rdb, r.place.Name); err != nil {
+			done.Address = r.scope.Name
+			if err := pace.ResumeAddress(ctx, r.rdb, r.scope.Name); err != nil {
 				return err
 			}
 		}
@@ -102,16 +102,16 @@ func (r *releaser) remains(p *printer) (held bool) {
 	}
 	for _, l := range r.covered() {
 		for _, h := range l.holds {
-			if h.Place == r.place || !once(heldBy(h)) {
+			if h.Scope == r.scope || !once(heldBy(h)) {
 				continue
 			}
-			held = held || h.Level != hold.Lane || r.place.Level == hold.Lane // a lane of many is no reason to fail
+			held = held || h.Level != hold.Lane || r.scope.Level == hold.Lane // a lane of many is no reason to fail
 			until := ""
 			if !h.Until.IsZero() {
 				until = ", until " + p.when(h.Until)
 			}
 			what := "lane " + l.Name()
-			say(console.Red, what+" is held by another hold, of "+heldBy(h)+until+": "+glueCommand(r.survey.lift(h)))
+			say(console.Red, what+" is held by another hold, of "+heldBy(h)+until+": "+glueCommand(r.survey.howToEnd(h)))
 		}
 		if queues := l.pausedQueues(); queues != "" {
 			say(console.Yellow, "asynq's pause button is set on "+queues+" of "+l.Name()+": resume in the web UI")
@@ -119,7 +119,7 @@ func (r *releaser) remains(p *printer) (held bool) {
 		if l.unseen {
 			say(console.Yellow, "no worker serves "+l.Name()+": start one, or check why it stopped")
 		}
-		if l.addressPause > 0 && r.place.Level != hold.Address && once("address "+l.Address) {
+		if l.addressPause > 0 && r.scope.Level != hold.Address && once("address "+l.Address) {
 			held = true
 			say(console.Red, "address "+l.Address+" pauses until "+p.when(p.Now.Add(l.addressPause.Round(time.Second)))+": "+
 				glueCommand("rollcall lanes release address "+l.Address+" --force"))

@@ -49,15 +49,15 @@ type queueState struct {
 }
 
 // places are those whose holds hold the lane.
-func (l State) places() []hold.Place {
-	places := []hold.Place{{Level: hold.Lane, Name: l.Name()}, {Level: hold.Tenant, Name: l.Tenant}}
+func (l State) scopes() []hold.Scope {
+	scopes := []hold.Scope{{Level: hold.Lane, Name: l.Name()}, {Level: hold.Tenant, Name: l.Tenant}}
 	if l.pace.Metered {
-		places = append(places, hold.Place{Level: hold.Organisation, Name: l.Organisation})
+		scopes = append(scopes, hold.Scope{Level: hold.Organisation, Name: l.Organisation})
 	}
 	if l.Address != "" {
-		places = append(places, hold.Place{Level: hold.Address, Name: l.Address})
+		scopes = append(scopes, hold.Scope{Level: hold.Address, Name: l.Address})
 	}
-	return places
+	return scopes
 }
 
 // Read reads all lanes, in seven round trips however many there are, and
@@ -67,8 +67,8 @@ func Read(ctx context.Context, rdb redis.UniversalClient, now time.Time) (*Surve
 	if err != nil {
 		return nil, err
 	}
-	board := hold.NewBoard(rdb)
-	if err := board.Refresh(ctx); err != nil {
+	holds := hold.NewStore(rdb)
+	if err := holds.Refresh(ctx); err != nil {
 		return nil, err
 	}
 	s := &Survey{now: now, Lanes: make([]State, len(lanes))}
@@ -78,14 +78,14 @@ func Read(ctx context.Context, rdb redis.UniversalClient, now time.Time) (*Surve
 		}
 	}
 	over := func(h hold.Hold) bool { return !h.Until.IsZero() && !now.Before(h.Until) }
-	known := map[hold.Place]bool{}
+	known := map[hold.Scope]bool{}
 	for i, l := range s.Lanes {
-		for _, p := range l.places() {
+		for _, p := range l.scopes() {
 			known[p] = true
 		}
-		s.Lanes[i].holds = slices.DeleteFunc(board.Of(l.places()...), over)
+		s.Lanes[i].holds = slices.DeleteFunc(holds.Of(l.scopes()...), over)
 	}
-	s.strays = slices.DeleteFunc(board.All(), func(h hold.Hold) bool { return known[h.Place] || over(h) })
+	s.strays = slices.DeleteFunc(holds.All(), func(h hold.Hold) bool { return known[h.Scope] || over(h) })
 	slices.SortStableFunc(s.Lanes, func(x, y State) int {
 		return cmp.Or(cmp.Compare(x.urgency(), y.urgency()), cmp.Compare(x.Name(), y.Name()))
 	})
@@ -206,7 +206,7 @@ func (s *Survey) organisations() []organisation {
 }
 
 // lift says what ends a hold, for a person.
-func (s *Survey) lift(h hold.Hold) string {
+func (s *Survey) howToEnd(h hold.Hold) string {
 	if h.Class == hold.Quota && h.Level == hold.Organisation {
 		for _, o := range s.organisations() {
 			if o.name == h.Name && o.status.Month.Said {
@@ -214,7 +214,7 @@ func (s *Survey) lift(h hold.Hold) string {
 			}
 		}
 	}
-	return h.HowToLift()
+	return h.HowToEnd()
 }
 
 // Named finds a lane by its name or that of its urgent queue.

@@ -103,7 +103,7 @@ func (p *printer) table(s *Survey, detailed bool) {
 // notes prints what a lane's numbers do not say.
 func (p *printer) notes(l State, detailed bool) {
 	warn := func(format string, args ...any) { p.Text(console.Yellow, 2, fmt.Sprintf(format, args...)) }
-	tell := func(format string, args ...any) { p.Text(console.Plain, 2, fmt.Sprintf(format, args...)) }
+	notify := func(format string, args ...any) { p.Text(console.Plain, 2, fmt.Sprintf(format, args...)) }
 	for _, h := range l.holds {
 		text := "on hold: " + heldBy(h)
 		if h.Bulk {
@@ -143,14 +143,14 @@ func (p *printer) notes(l State, detailed bool) {
 	}
 	if detailed {
 		if limits := l.limits(); limits != "" {
-			tell("limits: %s", limits)
+			notify("limits: %s", limits)
 		}
-		tell("%s", l.learned())
+		notify("%s", l.learned())
 		if oldest := max(l.urgent.Oldest, l.bulk.Oldest); oldest > 0 {
-			tell("the oldest pending task waits for %s", cli.Duration(oldest))
+			notify("the oldest pending task waits for %s", cli.Duration(oldest))
 		}
 		if !l.unseen {
-			tell("a worker was seen %s", p.At(l.Seen))
+			notify("a worker was seen %s", p.At(l.Seen))
 		}
 	}
 }

@@ -71,9 +71,9 @@ type share struct {
 	rows  ledger.Results
 }
 
-// tally is a run or a share of it in numbers, as --json prints it. Its names are a
+// counts is a run or a share of it in numbers, as --json prints it. Its names are a
 // contract: they are added to, never changed.
-type tally struct {
+type counts struct {
 	Run     string         `json:"run"`
 	Lane    string         `json:"lane,omitzero"` // of a share
 	Lanes   []string       `json:"lanes,omitempty"`
@@ -84,7 +84,7 @@ type tally struct {
 	Dead    []int          `json:"dead_rows,omitempty"`
 }
 
-func (t *tally) add(s share) {
+func (t *counts) add(s share) {
 	counts := s.rows.Counts()
 	for _, r := range results() {
 		n := counts[r.letter]
@@ -96,7 +96,7 @@ func (t *tally) add(s share) {
 	}
 }
 
-func newTally(run string) *tally { return &tally{Run: run, Results: map[string]int{}} }
+func newCounts(run string) *counts { return &counts{Run: run, Results: map[string]int{}} }
 
 // servedLanes are those that were ever served: a run outlives its lane's worker.
 func servedLanes(ctx context.Context, rdb redis.UniversalClient, tenant string) ([]registry.Lane, error) {
@@ -176,13 +176,13 @@ func (a *app) listRuns(ctx context.Context, rdb redis.UniversalClient, tenant st
 		names = append(names, name)
 	}
 	slices.SortFunc(names, func(x, y string) int { return cmp.Or(began[y].Compare(began[x]), cmp.Compare(x, y)) })
-	var tallies []*tally
+	var tallies []*counts
 	for _, name := range names[:min(n, len(names))] {
 		parts, err := shares(ctx, book, lanes, name)
 		if err != nil {
 			return err
 		}
-		t := newTally(name)
+		t := newCounts(name)
 		for _, s := range parts {
 			t.add(s)
 			t.Lanes = append(t.Lanes, registry.Queue(s.lane.Tenant, s.lane.Kind, false))
@@ -193,11 +193,11 @@ func (a *app) listRuns(ctx context.Context, rdb redis.UniversalClient, tenant st
 		fmt.Fprintln(a.Stdout, "no runs")
 		return nil
 	}
-	return a.printTallies("RUN", tallies, func(t *tally) string { return t.Run })
+	return a.printTallies("RUN", tallies, func(t *counts) string { return t.Run })
 }
 
 // printTallies prints a table, or an object a tally.
-func (a *app) printTallies(of string, tallies []*tally, name func(*tally) string) error {
+func (a *app) printTallies(of string, tallies []*counts, name func(*counts) string) error {
 	if a.JSON {
 		for _, t := range tallies {
 			if err := a.PrintJSON(t); err != nil {
@@ -267,16 +267,16 @@ func (a *app) showRun(ctx context.Context, rdb redis.UniversalClient, run, tenan
 	if len(parts) == 0 {
 		return cli.BadInput("no run is called %s, or it is over for 90 days: rollcall runs list shows those that are known", run)
 	}
-	var tallies []*tally
+	var tallies []*counts
 	for _, s := range parts {
-		t := newTally(run)
+		t := newCounts(run)
 		t.Lane = registry.Queue(s.lane.Tenant, s.lane.Kind, false)
 		if t.add(s); rows {
 			t.Open, t.Dead = s.rows.Rows(ledger.RowStored), s.rows.Rows(ledger.RowDead)
 		}
 		tallies = append(tallies, t)
 	}
-	if err := a.printTallies("LANE", tallies, func(t *tally) string { return t.Lane }); err != nil || a.JSON {
+	if err := a.printTallies("LANE", tallies, func(t *counts) string { return t.Lane }); err != nil || a.JSON {
 		return err
 	}
 	for _, t := range tallies {

@@ -14,8 +14,8 @@ import (
 //go:embed unlist.lua
 var unlistLua string
 
-// Mender finds and repairs what asynq leaves in the list of a queue's active tasks.
-type Mender struct {
+// Repairer finds and repairs what asynq leaves in the list of a queue's active tasks.
+type Repairer struct {
 	rdb           redis.UniversalClient
 	inspector     *asynq.Inspector
 	look          *redis.Script
@@ -24,14 +24,14 @@ type Mender struct {
 	unlist        *redis.Script
 }
 
-// NewMender returns a Mender. It needs no Close.
-func NewMender(rdb redis.UniversalClient) *Mender {
-	return &Mender{
+// NewRepairer returns a Repairer. It needs no Close.
+func NewRepairer(rdb redis.UniversalClient) *Repairer {
+	return &Repairer{
 		rdb:           rdb,
 		inspector:     asynq.NewInspectorFromRedisClient(rdb),
 		look:          redis.NewScript(lookLua),
 		requeue:       redis.NewScript(requeueLua),
-		archiveOrphan: redis.NewScript(condemnLua),
+		archiveOrphan: redis.NewScript(archivePoisonLua),
 		unlist:        redis.NewScript(unlistLua),
 	}
 }
@@ -40,7 +40,7 @@ func NewMender(rdb redis.UniversalClient) *Mender {
 // returns the message's bytes, empty if there was none. asynq takes such a task from
 // its queue, cannot decode it, and leaves it active without end. A task that has ended
 // since is not unreadable. Cost: two round trips, three if it is unreadable.
-func (m *Mender) Unreadable(ctx context.Context, queue, id string) (raw []byte, unreadable bool, err error) {
+func (m *Repairer) Unreadable(ctx context.Context, queue, id string) (raw []byte, unreadable bool, err error) {
 	info, err := m.inspector.GetTaskInfo(queue, id)
 	missing := errors.Is(err, asynq.ErrTaskNotFound)
 	// asynq's dequeue of an id without a task creates a task without a message, which
@@ -86,7 +86,7 @@ func undecodable(err error) bool {
 
 // Unlist removes a task and its message from asynq permanently. It is for an unreadable
 // task, after its bytes were stored elsewhere. Cost: one round trip.
-func (m *Mender) Unlist(ctx context.Context, queue, id string) error {
+func (m *Repairer) Unlist(ctx context.Context, queue, id string) error {
 	keys := []string{Key(queue, "active"), Key(queue, "lease"), Key(queue, "t:"+id)}
 	if err := m.unlist.Run(ctx, m.rdb, keys, id).Err(); err != nil {
 		return fmt.Errorf("remove message %s: %w", id, err)

@@ -16,32 +16,32 @@ import (
 	"rollcall/providers"
 )
 
-// LetterNotWrittenError reports that a task is dead and its dead letter could not be
+// DeadLetterNotWrittenError reports that a task is dead and its dead letter could not be
 // written. The task stays in its queue until the dead letter is written.
-type LetterNotWrittenError struct {
+type DeadLetterNotWrittenError struct {
 	Class Class // the class in which the task ended
 	Err   error
 }
 
 // Error returns what happened and what happens next.
-func (e *LetterNotWrittenError) Error() string {
+func (e *DeadLetterNotWrittenError) Error() string {
 	return fmt.Sprintf("the task ended as %s, but its dead letter could not be written; the task stays in its queue and is retried: %v", e.Class, e.Err)
 }
 
 // Unwrap returns the cause.
-func (e *LetterNotWrittenError) Unwrap() error { return e.Err }
+func (e *DeadLetterNotWrittenError) Unwrap() error { return e.Err }
 
 // writeLetter writes the dead letter of a task that is dead.
-func (l *Lane) writeLetter(ctx context.Context, task *asynq.Task, id string, urgent bool, report handler.Report, v Verdict, now time.Time) error {
-	letter := l.letter(id, task.Type(), task.Payload(), urgent)
-	letter.Key = task.Headers()[kinds.KeyHeader]
-	letter.Run, letter.Row = kinds.RunOf(task.Headers())
+func (l *Lane) writeDeadLetter(ctx context.Context, task *asynq.Task, id string, urgent bool, report handler.Report, v Verdict, now time.Time) error {
+	dead := l.deadLetter(id, task.Type(), task.Payload(), urgent)
+	dead.Key = task.Headers()[kinds.KeyHeader]
+	dead.Run, dead.Row = kinds.RunOf(task.Headers())
 	if report.Target != "" {
-		letter.Target, letter.Revision = report.Target, report.Revision
+		dead.Target, dead.Revision = report.Target, report.Revision
 	}
-	letter.Class, letter.Cause, letter.RequestID = string(v.Class), v.Cause(), report.RequestID
+	dead.Class, dead.Cause, dead.RequestID = string(v.Class), v.Cause(), report.RequestID
 	if e, ok := errors.AsType[*providers.Error](v.Err); ok {
-		letter.Code, letter.Message, letter.RequestID, letter.Todo = e.Code, e.Message, e.RequestID, e.Fix
+		dead.Code, dead.Message, dead.RequestID, dead.Todo = e.Code, e.Message, e.RequestID, e.Fix
 	}
 	attempts, first, err := l.set.ledger.Attempts(ctx, id)
 	if err != nil {
@@ -53,54 +53,54 @@ func (l *Lane) writeLetter(ctx context.Context, task *asynq.Task, id string, urg
 	if first.IsZero() {
 		first = now
 	}
-	letter.Attempts, letter.First, letter.Last = attempts, first, now
-	if _, err := l.set.ledger.Bury(ctx, letter); err != nil {
+	dead.Attempts, dead.First, dead.Last = attempts, first, now
+	if _, err := l.set.ledger.AddDeadLetter(ctx, dead); err != nil {
 		return err
 	}
-	l.hasLetters.Store(true)
-	l.end(ctx, letter)
+	l.hasDeadLetters.Store(true)
+	l.end(ctx, dead)
 	return nil
 }
 
 // end closes the ledger's record of a task that now has a dead letter: later edits of
 // its target no longer wait for it. If Redis fails, the sweep for vanished tasks does
 // it later.
-func (l *Lane) end(ctx context.Context, letter ledger.Letter) {
-	target := ledger.Target{Organisation: l.Organisation, API: string(l.Kind), Key: letter.Target}
-	row := ledger.Row{Tenant: l.Tenant, Run: letter.Run, Row: letter.Row}
-	if err := l.set.ledger.Close(ctx, target, letter.ID, row); err != nil {
-		l.log.Warn("record of a dead task not closed; a later sweep closes it", "task", letter.ID, "err", err)
+func (l *Lane) end(ctx context.Context, dead ledger.DeadLetter) {
+	target := ledger.Target{Organisation: l.Organisation, API: string(l.Kind), Key: dead.Target}
+	row := ledger.Row{Tenant: l.Tenant, Run: dead.Run, Row: dead.Row}
+	if err := l.set.ledger.Close(ctx, target, dead.ID, row); err != nil {
+		l.log.Warn("record of a dead task not closed; a later sweep closes it", "task", dead.ID, "err", err)
 	}
 }
 
 // letter returns the fields of a dead letter that follow from the lane and the message.
-func (l *Lane) letter(id, typename string, payload []byte, urgent bool) ledger.Letter {
-	letter := ledger.Letter{
+func (l *Lane) deadLetter(id, typename string, payload []byte, urgent bool) ledger.DeadLetter {
+	dead := ledger.DeadLetter{
 		ID: id, Lane: l.Name(), Tenant: l.Tenant, Kind: string(l.Kind), Organisation: l.Organisation, Urgent: urgent,
 		Type: typename, Payload: payload,
 	}
 	if typename == typeUndecodable {
 		var u undecodable
 		if json.Unmarshal(payload, &u) == nil {
-			letter.Payload = u.Raw
+			dead.Payload = u.Raw
 		}
-		return letter
+		return dead
 	}
 	if task, meta, err := kinds.Decode(typename, payload); err == nil {
 		target, _ := kinds.Change(task, l.Organisation)
-		letter.Target, letter.Revision = target.Key, meta.Revision
+		dead.Target, dead.Revision = target.Key, meta.Revision
 	}
-	return letter
+	return dead
 }
 
 // removeLetter removes the dead letter of a task that succeeded after all: it was
 // delivered again, or a person ran it from asynq's web UI. It costs nothing while the
 // lane has no dead letters.
-func (l *Lane) removeLetter(ctx context.Context, id string, log *slog.Logger) {
-	if !l.hasLetters.Load() {
+func (l *Lane) removeDeadLetter(ctx context.Context, id string, log *slog.Logger) {
+	if !l.hasDeadLetters.Load() {
 		return
 	}
-	n, err := l.set.ledger.Unbury(ctx, l.Name(), id)
+	n, err := l.set.ledger.RemoveDeadLetters(ctx, l.Name(), id)
 	switch {
 	case err != nil:
 		log.Warn("task done, but its dead letter could not be removed; discard it if there is one", "err", err)
@@ -112,7 +112,7 @@ func (l *Lane) removeLetter(ctx context.Context, id string, log *slog.Logger) {
 // lookForLetters finds the lanes that have dead letters. Cost: one round trip for all
 // lanes, and one for each lane that has any: it adds the lane's name to the set of such
 // lanes again, in case a failover lost it.
-func (s *Set) lookForLetters(ctx context.Context) error {
+func (s *Set) findDeadLetters(ctx context.Context) error {
 	names := make([]string, len(s.lanes))
 	for i, l := range s.lanes {
 		names[i] = l.Name()
@@ -126,7 +126,7 @@ func (s *Set) lookForLetters(ctx context.Context) error {
 		if len(causes[l.Name()]) > 0 {
 			faults = append(faults, s.ledger.Announce(ctx, l.Name()))
 		}
-		l.hasLetters.Store(len(causes[l.Name()]) > 0)
+		l.hasDeadLetters.Store(len(causes[l.Name()]) > 0)
 	}
 	return errors.Join(faults...)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Wish is the change that a task is about to ask for.
-type Wish struct {
+// Change is the change that a task is about to ask for.
+type Change struct {
 	Target Target
 	Fields []Field
 	TaskID string // of the task that will carry it
@@ -44,15 +44,15 @@ const block = 64
 // that is not used costs nothing, except that edits wait two minutes for one that is
 // neither stored nor withdrawn. One round trip for each 64 changes of an
 // organisation's API.
-func (l *Ledger) Revise(ctx context.Context, wishes ...Wish) []Revised {
-	revised := make([]Revised, len(wishes))
-	for _, rows := range byTag(len(wishes), func(i int) Target { return wishes[i].Target }) {
+func (l *Ledger) Revise(ctx context.Context, changes ...Change) []Revised {
+	revised := make([]Revised, len(changes))
+	for _, rows := range byTag(len(changes), func(i int) Target { return changes[i].Target }) {
 		var keys []string
 		args := []any{keep.Milliseconds()}
 		for _, i := range rows {
-			w := wishes[i]
+			w := changes[i]
 			keys = append(keys, w.Target.redisKey(), w.Target.edits())
-			args = append(args, w.TaskID, flag(w.Placed()), w.Source, w.Number, len(w.Fields))
+			args = append(args, w.TaskID, flag(w.TakesPosition()), w.Source, w.Number, len(w.Fields))
 			for _, f := range w.Fields {
 				args = append(args, f.Name)
 			}
@@ -100,8 +100,8 @@ func edits(fields []Field) bool {
 	return false
 }
 
-// Placed reports whether the change takes a position among the edits with its revision.
-func (w Wish) Placed() bool { return edits(w.Fields) && !w.Later }
+// TakesPosition reports whether the change takes a position among the edits with its revision.
+func (w Change) TakesPosition() bool { return edits(w.Fields) && !w.Later }
 
 func flag(b bool) string {
 	if b {
@@ -113,25 +113,25 @@ func flag(b bool) string {
 // Withdraw removes the position of an edit whose task was certainly not stored, or has
 // ended. Without it later edits wait for two minutes. An open task keeps its position.
 // One round trip, none for changes without edits.
-func (l *Ledger) Withdraw(ctx context.Context, wish Wish) error {
-	if !wish.Placed() {
+func (l *Ledger) Withdraw(ctx context.Context, change Change) error {
+	if !change.TakesPosition() {
 		return nil
 	}
-	if err := withdraw.Run(ctx, l.rdb, []string{wish.Target.edits(), wish.Target.tasks()}, wish.TaskID).Err(); err != nil {
+	if err := withdraw.Run(ctx, l.rdb, []string{change.Target.edits(), change.Target.tasks()}, change.TaskID).Err(); err != nil {
 		return fmt.Errorf("ledger: withdraw an edit: %w", err)
 	}
 	return nil
 }
 
-// Retake gives an edit its old position again, before it is stored under another id,
+// TakePosition gives an edit its old position again, before it is stored under another id,
 // so that later edits wait for it. One round trip, none for changes without edits.
-func (l *Ledger) Retake(ctx context.Context, wish Wish, revision int64) error {
-	if !edits(wish.Fields) {
+func (l *Ledger) TakePosition(ctx context.Context, change Change, revision int64) error {
+	if !edits(change.Fields) {
 		return nil
 	}
 	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.ZAddNX(ctx, wish.Target.edits(), redis.Z{Score: float64(revision), Member: wish.TaskID})
-		p.PExpire(ctx, wish.Target.edits(), keep)
+		p.ZAddNX(ctx, change.Target.edits(), redis.Z{Score: float64(revision), Member: change.TaskID})
+		p.PExpire(ctx, change.Target.edits(), keep)
 		return nil
 	})
 	if err != nil {
@@ -191,7 +191,7 @@ func (r Row) number() string {
 // Open is a stored task that has not ended, with all that is needed to enqueue it
 // again if it vanishes.
 type Open struct {
-	Wish     Wish   `json:"-"`
+	Change   Change `json:"-"`
 	Revision int64  `json:"revision"`
 	Row      Row    `json:"row,omitzero"`
 	Queue    string `json:"queue"`
@@ -209,9 +209,9 @@ type record struct {
 
 // text returns the record of a task.
 func (o Open) text() (string, error) {
-	text, err := json.Marshal(record{Target: o.Wish.Target.Key, Task: o, Payload: o.Payload})
+	text, err := json.Marshal(record{Target: o.Change.Target.Key, Task: o, Payload: o.Payload})
 	if err != nil {
-		return "", fmt.Errorf("ledger: record of task %s: %w", o.Wish.TaskID, err)
+		return "", fmt.Errorf("ledger: record of task %s: %w", o.Change.TaskID, err)
 	}
 	return string(text), nil
 }
@@ -222,7 +222,7 @@ func (d Delivery) record() (string, error) {
 		return "", nil
 	}
 	return Open{
-		Wish: Wish{Target: d.Target, TaskID: d.TaskID}, Revision: d.Revision, Row: d.Row,
+		Change: Change{Target: d.Target, TaskID: d.TaskID}, Revision: d.Revision, Row: d.Row,
 		Queue: d.Queue, Key: d.Key, Type: d.Type, Payload: d.Payload,
 	}.text()
 }
@@ -233,13 +233,13 @@ func (d Delivery) record() (string, error) {
 // a note without a stored task would lose the older change. One round trip for each 64
 // tasks of an organisation's API.
 func (l *Ledger) Stored(ctx context.Context, tasks ...Open) error {
-	for _, rows := range byTag(len(tasks), func(i int) Target { return tasks[i].Wish.Target }) {
-		first := tasks[rows[0]].Wish.Target
+	for _, rows := range byTag(len(tasks), func(i int) Target { return tasks[i].Change.Target }) {
+		first := tasks[rows[0]].Change.Target
 		keys := []string{first.tasks(), first.shared("runs")}
 		args := []any{keep.Milliseconds(), runKept.Milliseconds()}
 		for _, i := range rows {
 			o := tasks[i]
-			w := o.Wish
+			w := o.Change
 			text, err := o.text()
 			if err != nil {
 				return err

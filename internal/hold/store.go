@@ -21,29 +21,29 @@ var putLua string
 //go:embed swap.lua
 var swapLua string
 
-// Board reads and writes the holds, and keeps those that it last read. Its methods are
+// Store reads and writes the holds, and keeps those that it last read. Its methods are
 // safe for concurrent use.
-type Board struct {
+type Store struct {
 	rdb       redis.UniversalClient
 	put, swap *redis.Script
 
 	mu     sync.Mutex
 	holds  map[string]Hold // by field
-	writes int             // number of writes of this Board
+	writes int             // number of writes of this Store
 }
 
-// NewBoard returns a Board that has read nothing yet.
-func NewBoard(rdb redis.UniversalClient) *Board {
-	return &Board{rdb: rdb, put: redis.NewScript(putLua), swap: redis.NewScript(swapLua), holds: map[string]Hold{}}
+// NewStore returns a Store that has read nothing yet.
+func NewStore(rdb redis.UniversalClient) *Store {
+	return &Store{rdb: rdb, put: redis.NewScript(putLua), swap: redis.NewScript(swapLua), holds: map[string]Hold{}}
 }
 
 // rereads bounds how often a read is repeated because a write overtook it.
 const rereads = 3
 
-// Refresh reads all holds. It costs one round trip, unless this Board writes at the
+// Refresh reads all holds. It costs one round trip, unless this Store writes at the
 // same time: an older read must not hide a newer write. A hold that cannot be read is
 // left out: a newer worker may have written another form.
-func (b *Board) Refresh(ctx context.Context) error {
+func (b *Store) Refresh(ctx context.Context) error {
 	for i := 0; ; i++ {
 		b.mu.Lock()
 		before := b.writes
@@ -76,7 +76,7 @@ func decode(raw string) (Hold, error) {
 }
 
 // All returns the holds as last read, in a fixed order.
-func (b *Board) All() []Hold {
+func (b *Store) All() []Hold {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	all := make([]Hold, 0, len(b.holds))
@@ -88,13 +88,13 @@ func (b *Board) All() []Hold {
 
 // Of returns the holds of these scopes as last read, those with the largest scope
 // first.
-func (b *Board) Of(places ...Place) []Hold {
+func (b *Store) Of(scopes ...Scope) []Hold {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var of []Hold
-	for _, p := range places {
+	for _, p := range scopes {
 		for _, class := range []Class{Operator, ""} {
-			if h, ok := b.holds[Hold{Place: p, Class: class}.field()]; ok {
+			if h, ok := b.holds[Hold{Scope: p, Class: class}.field()]; ok {
 				of = append(of, h)
 			}
 		}
@@ -115,7 +115,7 @@ func (b *Board) Of(places ...Place) []Hold {
 // continues with the same class and probe keeps Since, Next and Tries. A hold whose
 // time is over does not continue. Of several callers who put the same hold, exactly one
 // gets Entered.
-func (b *Board) Put(ctx context.Context, h Hold) (Hold, Change, error) {
+func (b *Store) Put(ctx context.Context, h Hold) (Hold, Change, error) {
 	if h.Level == "" || h.Name == "" || h.Class == "" || h.Reason == "" {
 		return h, Same, errors.New("a hold needs a place, a class and a reason")
 	}
@@ -133,16 +133,16 @@ func (b *Board) Put(ctx context.Context, h Hold) (Hold, Change, error) {
 	h.Next, h.Seen.First, h.Seen.Last = stored(h.Next), stored(h.Seen.First), stored(h.Seen.Last)
 	raw, err := json.Marshal(h, json.Deterministic(true))
 	if err != nil {
-		return h, Same, fmt.Errorf("hold %s: %w", h.Place, err)
+		return h, Same, fmt.Errorf("hold %s: %w", h.Scope, err)
 	}
 	answer, err := b.put.Run(ctx, b.rdb, []string{Key}, h.field(), raw).StringSlice()
 	if err != nil {
-		return h, Same, fmt.Errorf("hold %s: %w", h.Place, err)
+		return h, Same, fmt.Errorf("hold %s: %w", h.Scope, err)
 	}
 	change := Change(answer[0])
 	now, err := decode(answer[1])
 	if err != nil {
-		return h, Same, fmt.Errorf("hold %s: read what is stored: %w", h.Place, err)
+		return h, Same, fmt.Errorf("hold %s: read what is stored: %w", h.Scope, err)
 	}
 	b.keep(now)
 	if change != Same {
@@ -153,7 +153,7 @@ func (b *Board) Put(ctx context.Context, h Hold) (Hold, Change, error) {
 
 // Restore writes holds that Redis has lost, as they were last read, and skips those
 // that exist again. Then it reads all of them. Cost: two round trips.
-func (b *Board) Restore(ctx context.Context, holds []Hold) error {
+func (b *Store) Restore(ctx context.Context, holds []Hold) error {
 	if _, err := b.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, h := range holds {
 			p.HSetNX(ctx, Key, h.field(), h.raw)
@@ -176,9 +176,9 @@ const (
 	sameProbing = "class since probe probing"
 )
 
-// Lift ends a hold if it is still the one that the caller knows; it returns false if it
+// End ends a hold if it is still the one that the caller knows; it returns false if it
 // was changed. by names who found that it is over.
-func (b *Board) Lift(ctx context.Context, h Hold, by string) (bool, error) {
+func (b *Store) End(ctx context.Context, h Hold, by string) (bool, error) {
 	unchanged := same
 	if h.Probe != ByTime { // each refusal moves its end, and a probe overrides it
 		unchanged = "class reason since bulk probe"
@@ -198,7 +198,7 @@ func (b *Board) Lift(ctx context.Context, h Hold, by string) (bool, error) {
 
 // Claim takes the probe of a hold if it is due and no other worker has it. The caller
 // owns it for [Lease], and can renew or end it.
-func (b *Board) Claim(ctx context.Context, h Hold, now time.Time, by string) (Hold, bool, error) {
+func (b *Store) Claim(ctx context.Context, h Hold, now time.Time, by string) (Hold, bool, error) {
 	if h.Probe == ByTime || now.Before(h.Next) {
 		return h, false, nil
 	}
@@ -206,19 +206,19 @@ func (b *Board) Claim(ctx context.Context, h Hold, now time.Time, by string) (Ho
 }
 
 // Renew extends the lease of a claimed probe; false if it was lost.
-func (b *Board) Renew(ctx context.Context, h Hold, now time.Time) (Hold, bool, error) {
+func (b *Store) Renew(ctx context.Context, h Hold, now time.Time) (Hold, bool, error) {
 	return b.update(ctx, h, patch{"next": stored(now.Add(Lease))}, sameProbing)
 }
 
 // EndProbe ends a claimed probe that did not end its hold. tries is the number of ended
 // probes, next the time of the next one. It returns false if the claim was lost.
-func (b *Board) EndProbe(ctx context.Context, h Hold, tries int, next time.Time) (Hold, bool, error) {
+func (b *Store) EndProbe(ctx context.Context, h Hold, tries int, next time.Time) (Hold, bool, error) {
 	return b.update(ctx, h, patch{"next": stored(next), "tries": tries, "probing": ""}, sameProbing)
 }
 
 // ProbeNow makes the probe of a hold due, for a person who has removed the cause. It
 // returns false if the hold was changed in the meantime.
-func (b *Board) ProbeNow(ctx context.Context, h Hold, now time.Time) (bool, error) {
+func (b *Store) ProbeNow(ctx context.Context, h Hold, now time.Time) (bool, error) {
 	next, done, err := b.update(ctx, h, patch{"next": stored(now), "tries": 0, "probing": ""}, sameProbe)
 	if done { // a lost notification only delays the probe
 		_ = b.rdb.Publish(ctx, Channel, next.field()).Err()
@@ -229,10 +229,10 @@ func (b *Board) ProbeNow(ctx context.Context, h Hold, now time.Time) (bool, erro
 // patch is the set of stored fields that change; an empty text removes a field.
 type patch map[string]any
 
-func (b *Board) update(ctx context.Context, h Hold, change patch, unchanged string) (Hold, bool, error) {
+func (b *Store) update(ctx context.Context, h Hold, change patch, unchanged string) (Hold, bool, error) {
 	raw, err := json.Marshal(change, json.Deterministic(true))
 	if err != nil {
-		return h, false, fmt.Errorf("hold %s: %w", h.Place, err)
+		return h, false, fmt.Errorf("hold %s: %w", h.Scope, err)
 	}
 	now, done, err := b.exchange(ctx, h, string(raw), unchanged)
 	if err != nil || !done {
@@ -240,13 +240,13 @@ func (b *Board) update(ctx context.Context, h Hold, change patch, unchanged stri
 	}
 	next, err := decode(now)
 	if err != nil {
-		return h, false, fmt.Errorf("hold %s: read what is stored: %w", h.Place, err)
+		return h, false, fmt.Errorf("hold %s: read what is stored: %w", h.Scope, err)
 	}
 	b.keep(next)
 	return next, true, nil
 }
 
-func (b *Board) keep(h Hold) {
+func (b *Store) keep(h Hold) {
 	b.mu.Lock()
 	b.writes++
 	b.holds[h.field()] = h
@@ -255,13 +255,13 @@ func (b *Board) keep(h Hold) {
 
 // exchange changes a hold, or removes it if change is empty, unless the named fields
 // differ from what was read.
-func (b *Board) exchange(ctx context.Context, h Hold, change, unchanged string) (string, bool, error) {
+func (b *Store) exchange(ctx context.Context, h Hold, change, unchanged string) (string, bool, error) {
 	now, err := b.swap.Run(ctx, b.rdb, []string{Key}, h.field(), h.raw, change, unchanged).Text()
 	switch {
 	case errors.Is(err, redis.Nil):
 		return "", false, nil
 	case err != nil:
-		return "", false, fmt.Errorf("hold %s: %w", h.Place, err)
+		return "", false, fmt.Errorf("hold %s: %w", h.Scope, err)
 	}
 	return now, true, nil
 }

@@ -19,43 +19,43 @@ const (
 )
 
 var (
-	// ErrLost means that another worker has the lease. Nothing may be sent; the
+	// ErrLeaseLost means that another worker has the lease. Nothing may be sent; the
 	// outcome of what was sent stays unknown.
-	ErrLost = errors.New("another worker has taken over this target")
+	ErrLeaseLost = errors.New("another worker has taken over this target")
 	// ErrStale means that a later change for the target became known.
 	ErrStale = errors.New("a later change for this target is known")
 )
 
 // BusyError means that the task's turn at the target has not come.
 type BusyError struct {
-	For   time.Duration // when the lease of another task expires, unless it is renewed
-	After string        // or: the id of the task whose edit goes first
-	Place int           // and how many edits go before
+	For    time.Duration // when the lease of another task expires, unless it is renewed
+	After  string        // or: the id of the task whose edit goes first
+	Before int           // and how many edits go before
 }
 
 // Error names what the task waits for.
 func (e *BusyError) Error() string {
 	if e.After != "" {
-		return fmt.Sprintf("membership edits keep their order: %d edits of this target go before, the first is task %s", e.Place, e.After)
+		return fmt.Sprintf("membership edits keep their order: %d edits of this target go before, the first is task %s", e.Before, e.After)
 	}
 	return fmt.Sprintf("another task is working on this target, for up to %s", e.For)
 }
 
-// Standing is the decision for a field of a task; see docs/ledger.md.
-type Standing string
+// Decision is the decision for a field of a task; see docs/ledger.md.
+type Decision string
 
 const (
 	// Send means that the field needs a call.
-	Send Standing = "send"
-	// Doubtful means that the field needs a call, and that an earlier send was never
+	Send Decision = "send"
+	// SendAgain means that the field needs a call, and that an earlier send was never
 	// settled or may still be carried out.
-	Doubtful Standing = "doubtful"
+	SendAgain Decision = "send_again"
 	// Superseded means that a later change is known or applied.
-	Superseded Standing = "superseded"
+	Superseded Decision = "superseded"
 	// Unchanged means that the field is known to hold the wanted value.
-	Unchanged Standing = "unchanged"
+	Unchanged Decision = "unchanged"
 	// Settled means that this change was applied before: the task is delivered again.
-	Settled Standing = "settled"
+	Settled Decision = "settled"
 )
 
 // Delivery is a task that was handed to a worker.
@@ -75,9 +75,9 @@ type Delivery struct {
 	Payload          []byte // JSON
 }
 
-// Mark is the lease of a target, for one attempt at one task. It is used by one
+// Lease is the lease of a target, for one attempt at one task. It is used by one
 // goroutine at a time, except Gate, which the goroutine that sends may call.
-type Mark struct {
+type Lease struct {
 	ledger   *Ledger
 	task     Delivery
 	owner    string
@@ -94,11 +94,11 @@ type Mark struct {
 }
 
 // Begin decides whether a task still needs a call, by the rules in docs/ledger.md.
-// The decisions are in the order of its fields. If any field needs a call, the Mark
+// The decisions are in the order of its fields. If any field needs a call, the Lease
 // is not nil: it is the lease, which the caller must end by Settle, Lock or Release.
 // If none does, the task has ended. Errors: a *BusyError if its turn has not come; a
 // *LockedError or *UnverifiedError if nothing may be sent. One round trip.
-func (l *Ledger) Begin(ctx context.Context, task Delivery) (*Mark, []Standing, error) {
+func (l *Ledger) Begin(ctx context.Context, task Delivery) (*Lease, []Decision, error) {
 	owner := uuid.NewString()
 	t := task.Target
 	record, err := task.record()
@@ -126,28 +126,28 @@ func (l *Ledger) Begin(ctx context.Context, task Delivery) (*Mark, []Standing, e
 		if answer[0] == "busy" {
 			return nil, nil, &BusyError{For: time.Duration(n) * time.Millisecond}
 		}
-		return nil, nil, &BusyError{After: answer[2], Place: n}
+		return nil, nil, &BusyError{After: answer[2], Before: n}
 	}
-	mark := &Mark{ledger: l, task: task, owner: owner}
-	decisions := make([]Standing, len(task.Fields))
+	lease := &Lease{ledger: l, task: task, owner: owner}
+	decisions := make([]Decision, len(task.Fields))
 	for i, f := range task.Fields {
-		if decisions[i], err = mark.take(f, answer[i+1]); err != nil {
+		if decisions[i], err = lease.take(f, answer[i+1]); err != nil {
 			return nil, nil, err
 		}
 	}
 	if answer[0] == "done" {
 		return nil, decisions, nil
 	}
-	if mark.leasedAt, err = strconv.ParseInt(answer[len(answer)-1], 10, 64); err != nil {
+	if lease.leasedAt, err = strconv.ParseInt(answer[len(answer)-1], 10, 64); err != nil {
 		return nil, nil, fmt.Errorf("ledger: begin: Redis answered %q: %w", answer, err)
 	}
-	return mark, decisions, nil
+	return lease, decisions, nil
 }
 
 // take reads the decision for a field, and adds the field to those to be sent.
-func (m *Mark) take(f Field, answer string) (Standing, error) {
+func (m *Lease) take(f Field, answer string) (Decision, error) {
 	word, more, _ := strings.Cut(answer, "|")
-	decision := Standing(word)
+	decision := Decision(word)
 	switch {
 	case word == "locked":
 		return "", readLock(more)
@@ -157,17 +157,17 @@ func (m *Mark) take(f Field, answer string) (Standing, error) {
 			return "", err
 		}
 		return "", &UnverifiedError{Intent: intent}
-	case decision == Doubtful && f.Mode == Once:
+	case decision == SendAgain && f.Mode == Once:
 		intent, err := readIntent(more)
 		if err != nil {
 			return "", err
 		}
 		m.intent, m.isUnknown = intent, true
-	case f.Mode == Edit && (decision == Send || decision == Doubtful):
+	case f.Mode == Edit && (decision == Send || decision == SendAgain):
 		step, late, _ := strings.Cut(more, "|")
 		m.step, _ = strconv.Atoi(step)
 		m.late = m.late || late != ""
-	case decision == Doubtful:
+	case decision == SendAgain:
 		m.late = m.late || more == "1"
 	case decision == Send && f.Mode == Once:
 		m.step, _ = strconv.Atoi(more)
@@ -177,18 +177,18 @@ func (m *Mark) take(f Field, answer string) (Standing, error) {
 	} else if decision == Send { // a send of mode Once is undone by its intent
 		m.known = append(m.known, f.Name)
 	}
-	if decision == Send || decision == Doubtful {
+	if decision == Send || decision == SendAgain {
 		m.fields = append(m.fields, f)
 	}
 	return decision, nil
 }
 
-// Gate is the last check before a send leaves. It fails with ErrLost or ErrStale if
+// Check is the last check before a send leaves. It fails with ErrLeaseLost or ErrStale if
 // the send must not leave, and notes that the outcome of the fields is unknown if it
 // may.
 // One round trip; for a field of mode Once, on a Redis with replicas, two or
 // three.
-func (m *Mark) Gate(ctx context.Context) error {
+func (m *Lease) Check(ctx context.Context) error {
 	if m.once != "" {
 		return m.writeIntent(ctx)
 	}
@@ -205,7 +205,7 @@ func checked(answer string, err error) error {
 	case err != nil:
 		return fmt.Errorf("ledger: last check before the send: %w", err)
 	case answer == "lost":
-		return ErrLost
+		return ErrLeaseLost
 	case answer == "stale":
 		return ErrStale
 	}
@@ -213,19 +213,19 @@ func checked(answer string, err error) error {
 }
 
 // run runs a script that takes only the target, and the owner as its first argument.
-func (m *Mark) run(ctx context.Context, script *redis.Script, args ...any) (string, error) {
+func (m *Lease) run(ctx context.Context, script *redis.Script, args ...any) (string, error) {
 	return script.Run(ctx, m.ledger.steps, []string{m.task.Target.redisKey()}, append([]any{m.owner}, args...)...).Text()
 }
 
 // Fields returns the fields that need the call, in the order of the task.
-func (m *Mark) Fields() []Field { return m.fields }
+func (m *Lease) Fields() []Field { return m.fields }
 
 // Step returns the last step that Note noted for the task; 0: none.
-func (m *Mark) Step() int { return m.step }
+func (m *Lease) Step() int { return m.step }
 
-// Doubtful reports whether an earlier send for one of the fields was never settled,
+// SendsAgain reports whether an earlier send for one of the fields was never settled,
 // or may still be carried out: the target may hold the old value or that of the send.
-func (m *Mark) Doubtful() bool {
+func (m *Lease) SendsAgain() bool {
 	if m.once != "" {
 		return m.isUnknown
 	}

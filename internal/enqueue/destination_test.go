@@ -25,7 +25,7 @@ func finds(t *testing.T, s *redistest.Server, become func(*asynq.Inspector, task
 		t.Fatal(err)
 	}
 	become(asynq.NewInspectorFromRedisClient(s.Client(t)), first)
-	redisSays(t, s, "rollcall:key:lakeside-dt:k", `"state":"stored"`, `"state":"reserved"`)
+	redisAnswers(t, s, "rollcall:key:lakeside-dt:k", `"state":"stored"`, `"state":"reserved"`)
 	if second, err := client.Enqueue(t.Context(), edit("u1"), tasks.Options{Key: "k"}); err != nil || second.Outcome != tasks.AlreadyThere || second.TaskID != first.TaskID {
 		t.Fatalf("%+v, %v, want the existing task", second, err)
 	}
@@ -43,7 +43,7 @@ func TestAnEditThatIsFoundEndedKeepsNoPosition(t *testing.T) {
 			}
 			endEdit(t, s, first.TaskID)
 		})
-		if ids := places(t, s); len(ids) != 0 {
+		if ids := destinations(t, s); len(ids) != 0 {
 			t.Errorf("%v keep places", ids)
 		}
 	})
@@ -55,7 +55,7 @@ func TestAnEditThatIsFoundWaitingKeepsItsPosition(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		first := finds(t, s, func(*asynq.Inspector, tasks.Result) {})
-		if diff := cmp.Diff([]string{first.TaskID}, places(t, s)); diff != "" {
+		if diff := cmp.Diff([]string{first.TaskID}, destinations(t, s)); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
@@ -71,10 +71,10 @@ func TestAnEditThatIsOpenIsNotWithdrawn(t *testing.T) {
 			t.Fatal(err)
 		}
 		target, fields := kinds.Change(edit("u1"), "lakeside")
-		if err := ledger.New(s.Client(t)).Withdraw(t.Context(), ledger.Wish{Target: target, Fields: fields, TaskID: first.TaskID}); err != nil {
+		if err := ledger.New(s.Client(t)).Withdraw(t.Context(), ledger.Change{Target: target, Fields: fields, TaskID: first.TaskID}); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff([]string{first.TaskID}, places(t, s)); diff != "" {
+		if diff := cmp.Diff([]string{first.TaskID}, destinations(t, s)); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
@@ -97,7 +97,7 @@ func TestAReplayOfAnEditThatWasReplayedAndEndedKeepsNoPosition(t *testing.T) {
 		if r := client.Replay(t.Context(), again); r.Outcome != tasks.AlreadyThere {
 			t.Fatalf("%+v", r)
 		}
-		if ids := places(t, s); len(ids) != 0 {
+		if ids := destinations(t, s); len(ids) != 0 {
 			t.Errorf("%v keep places", ids)
 		}
 	})
@@ -112,8 +112,8 @@ func endEdit(t *testing.T, s *redistest.Server, id string) {
 	}
 }
 
-// redisSays replaces a part of a value in Redis.
-func redisSays(t *testing.T, s *redistest.Server, key, was, is string) {
+// redisAnswers replaces a part of a value in Redis.
+func redisAnswers(t *testing.T, s *redistest.Server, key, was, is string) {
 	t.Helper()
 	rdb := s.Client(t)
 	record := strings.Replace(rdb.Get(t.Context(), key).Val(), was, is, 1)

@@ -42,7 +42,7 @@ func await(t *testing.T, from <-chan string) string {
 	}
 }
 
-func look(t *testing.T, m *backlog.Mender) backlog.Look {
+func look(t *testing.T, m *backlog.Repairer) backlog.Look {
 	t.Helper()
 	looks := m.Look(t.Context(), []string{normal})
 	if len(looks) != 1 || looks[0].Err != nil {
@@ -51,7 +51,7 @@ func look(t *testing.T, m *backlog.Mender) backlog.Look {
 	return looks[0]
 }
 
-func active(t *testing.T, m *backlog.Mender) []backlog.Active {
+func active(t *testing.T, m *backlog.Repairer) []backlog.Active {
 	t.Helper()
 	return look(t, m).Active
 }
@@ -60,7 +60,7 @@ func TestTheLeaseOfATaskOfALiveWorkerMoves(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
-		m := backlog.NewMender(rdb)
+		m := backlog.NewRepairer(rdb)
 		if found := active(t, m); len(found) != 0 {
 			t.Fatalf("in an empty queue %+v are active", found)
 		}
@@ -89,7 +89,7 @@ func TestAnUnreadableMessageIsFoundAndRemoved(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		ctx, rdb := t.Context(), s.Client(t)
-		m := backlog.NewMender(rdb)
+		m := backlog.NewRepairer(rdb)
 		const garbage, blank = "\xff\xff no message", "\x0a\x01x" // blank is a message with a type and no id
 		if err := errors.Join(
 			rdb.HSet(ctx, backlog.Key(normal, "t:raw"), "msg", garbage, "state", "pending").Err(),
@@ -165,7 +165,7 @@ func TestAMessageThatArrivesBetweenTwoReadsIsNotMissing(t *testing.T) {
 		rdb.AddHook(&arrives{store: func() error {
 			return other.HSet(ctx, backlog.Key(normal, "t:late"), "msg", "late", "state", "active").Err()
 		}})
-		if raw, unreadable, err := backlog.NewMender(rdb).Unreadable(ctx, normal, "late"); unreadable || err != nil {
+		if raw, unreadable, err := backlog.NewRepairer(rdb).Unreadable(ctx, normal, "late"); unreadable || err != nil {
 			t.Errorf("it is unreadable: %v (%q, %v)", unreadable, raw, err)
 		}
 	})
@@ -178,8 +178,8 @@ func TestAReadThatFailsReturnsAnError(t *testing.T) {
 		// own.
 		rdb := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1, DialerRetries: 1})
 		t.Cleanup(func() { _ = rdb.Close() })
-		ctx, m := t.Context(), backlog.NewMender(rdb)
-		s.Away(t)
+		ctx, m := t.Context(), backlog.NewRepairer(rdb)
+		s.Stop(t)
 		for _, found := range m.Look(ctx, []string{urgent, normal}) {
 			if found.Err == nil || found.Active != nil {
 				t.Errorf("a look found %+v", found)
@@ -197,6 +197,6 @@ func TestAReadThatFailsReturnsAnError(t *testing.T) {
 		if err := m.Unlist(ctx, normal, "id"); err == nil {
 			t.Error("unlisted without an error")
 		}
-		s.Back(t)
+		s.Start(t)
 	})
 }

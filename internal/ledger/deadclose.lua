@@ -1,18 +1,18 @@
 -- Closes a dead letter: removes it, and keeps a record of that. Returns 1 if it was
 -- there. One that was written again since it was read stays.
-local letters, places, times, causes = KEYS[1], KEYS[2], KEYS[3], KEYS[4] -- as in bury.lua
+local bodies, positions, times, causes = KEYS[1], KEYS[2], KEYS[3], KEYS[4] -- as in deadadd.lua
 local closed = KEYS[5] -- the closed dead letters of the lane, the newest first
 
 local task = ARGV[1]
-local place = ARGV[2] -- of the dead letter: its time, 16 digits, and its cause
+local position = ARGV[2] -- of the dead letter: its time, 16 digits, and its cause
 local record, kept, kept_ms = ARGV[3], ARGV[4], ARGV[5] -- kept: how many records
 
-if redis.call('HGET', places, task) ~= place then
+if redis.call('HGET', positions, task) ~= position then
 	return 0
 end
-local member, cause = place:sub(1, 16) .. task, place:sub(17)
-redis.call('HDEL', letters, task)
-redis.call('HDEL', places, task)
+local member, cause = position:sub(1, 16) .. task, position:sub(17)
+redis.call('HDEL', bodies, task)
+redis.call('HDEL', positions, task)
 redis.call('ZREM', times, member)
 redis.call('ZREM', causes .. ':' .. cause, member)
 if redis.call('HINCRBY', causes, cause, -1) <= 0 then
