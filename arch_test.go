@@ -110,7 +110,8 @@ var imports = map[string][]string{
 	},
 	"internal/monitor": {"internal/kinds", "internal/privacy", "internal/redisdb", "internal/secret"},
 	"internal/schedule": {
-		"tasks", "internal/enqueue", "internal/kinds", "internal/logging", "internal/redisdb", "internal/roster", "internal/table",
+		"tasks", "internal/backlog", "internal/enqueue", "internal/kinds", "internal/logging", "internal/redisdb",
+		"internal/roster", "internal/table",
 	},
 	"internal/redisdb/embedded": {},
 

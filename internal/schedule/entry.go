@@ -107,8 +107,6 @@ func (c Courses) problems() []string {
 	return problems
 }
 
-// parse parses cron and zone. asynq's scheduler parses them again with the same
-// library, in the form that spec returns.
 func (p *planned) parse() error {
 	if strings.Contains(p.Cron, "TZ=") {
 		return errors.New("cron: write the time zone under zone, not in cron")
@@ -132,13 +130,13 @@ func (p *planned) parse() error {
 	return nil
 }
 
-// spec returns the entry's time in the form of asynq's scheduler.
+// spec returns the entry's time as asynq's web UI shows it.
 func (p *planned) spec() string { return "CRON_TZ=" + p.zone.String() + " " + p.Cron }
 
 // next returns the first tick after t, zero if there is none within five years.
 func (p *planned) next(t time.Time) time.Time {
-	// "@every" counts from the start of a scheduler, so two schedulers would have
-	// different ticks. Ours are at multiples of the duration.
+	// The library counts "@every" from the start of a process, so two leaders would
+	// have different ticks. Ours are at multiples of the duration.
 	if every, ok := p.times.(cron.ConstantDelaySchedule); ok {
 		return t.Truncate(every.Delay).Add(every.Delay).In(p.zone)
 	}
@@ -156,18 +154,6 @@ func (p *planned) latest(from, to time.Time) (time.Time, bool) {
 		last = t
 	}
 	return last, !last.IsZero()
-}
-
-// due returns the tick that is due at now, when a scheduler fires. The windows keep the
-// search short: it steps from tick to tick.
-func (p *planned) due(now time.Time) (time.Time, bool) {
-	const day = 24 * time.Hour
-	for _, window := range []time.Duration{time.Minute, time.Hour, day, 31 * day, 366 * day, 5 * 366 * day} {
-		if tick, ok := p.latest(now.Add(-window), now); ok {
-			return tick, true
-		}
-	}
-	return time.Time{}, false
 }
 
 // Next returns the first n ticks of an entry after a time, in the entry's zone: fewer

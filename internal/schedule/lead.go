@@ -3,29 +3,20 @@ package schedule
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/internal/logging"
-	"rollcall/internal/redisdb"
+	"rollcall/internal/backlog"
 )
 
 const (
-	// beatEvery is how often asynqmon's page of entries is updated. The entries of a
-	// dead leader are shown for twice that.
-	beatEvery = 2 * time.Second
-	// settled is the age from which a tick is checked for being enqueued: asynq's
-	// scheduler, which keeps a history of its ticks, goes first.
-	settled = 2 * time.Second
-	// tidyBound is how long the shutdown of asynq's scheduler may take.
-	tidyBound = 3 * time.Second
+	// missedAfter is the age from which a tick is reported as missed.
+	missedAfter = 2 * time.Second
 	// lateMost is how late a tick is still enqueued by a worker that was running while
 	// Redis was unavailable.
 	lateMost = time.Hour
@@ -59,110 +50,50 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// lead runs the scheduler until ctx ends, the lease is lost or there are no entries.
+// lead enqueues ticks until ctx ends, the lease is lost or there are no entries.
 func (s *Schedule) lead(ctx context.Context, l lease, taken time.Time) {
 	held, leave := l.keep(ctx, taken)
 	defer leave()
 	s.log.Info("schedule: this worker leads", "lease", l.token)
+	defer s.hide(ctx, l)
 	for held.Err() == nil {
 		entries, changed := s.current()
 		if len(entries) == 0 {
 			break
 		}
-		s.ring(held, l.rdb, entries, changed)
+		s.enqueueDue(held, l.rdb, entries)
+		s.show(held, l, entries)
+		select {
+		case <-held.Done():
+		case <-changed:
+		case <-time.After(s.untilNext(entries)):
+		}
 	}
 	if ctx.Err() == nil {
 		s.log.Info("schedule: this worker no longer leads", "cause", context.Cause(held))
 	}
 }
 
-// ring runs asynq's scheduler with the entries until ctx ends or they change.
-func (s *Schedule) ring(ctx context.Context, rdb redis.UniversalClient, entries map[string]*planned, changed <-chan struct{}) {
-	stop, err := s.startScheduler(entries)
-	if err != nil {
-		// The entries were validated with the same library, so this is a defect.
-		s.log.Error("schedule: entries rejected by asynq, nothing is enqueued by time; please report it", "err", err)
-		pause(ctx, s.lease)
-		return
-	}
-	defer stop()
-	ticker := time.NewTicker(s.lease / 3)
-	defer ticker.Stop()
-	for {
-		s.makeGood(ctx, rdb, entries)
-		select {
-		case <-ctx.Done():
-			return
-		case <-changed:
-			return
-		case <-ticker.C:
+// untilNext returns the time to the next tick of any entry, at most a third of the
+// lease: a tick that could not be enqueued is tried again then.
+func (s *Schedule) untilNext(entries map[string]*planned) time.Duration {
+	now, wait := s.now(), s.lease/3
+	for _, entry := range entries {
+		if next := entry.next(now); !next.IsZero() {
+			wait = min(wait, next.Sub(now))
 		}
 	}
+	return max(wait, time.Millisecond)
 }
 
-func (s *Schedule) startScheduler(entries map[string]*planned) (stop func(), err error) {
-	b := &tickers{options: make(map[string][]asynq.Option, len(entries))}
-	client := redisdb.New(&s.redis)
-	scheduler := asynq.NewScheduler(redisdb.ConnOpt(client), &asynq.SchedulerOpts{
-		HeartbeatInterval: beatEvery,
-		Logger:            logging.Asynq{Log: s.log},
-		LogLevel:          asynq.InfoLevel,
-		PreEnqueueFunc: func(task *asynq.Task, _ []asynq.Option) {
-			if t, err := dueTick(task, entries, s.now()); err != nil {
-				s.log.Error("schedule: asynq fired at a wrong time; please report it", "err", err)
-			} else {
-				b.set(t)
-			}
-		},
-		PostEnqueueFunc: func(_ *asynq.TaskInfo, err error) {
-			b.fired()
-			if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
-				s.log.Warn("schedule: tick not enqueued; retried in a few seconds", "err", err)
-			}
-		},
-	})
-	for _, name := range slices.Sorted(maps.Keys(entries)) {
-		if _, err := scheduler.Register(entries[name].spec(), asynq.NewTask(Type, encodePayload(name)), b.add(name)...); err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", name, err), client.Close())
-		}
-	}
-	if err := scheduler.Start(); err != nil {
-		return nil, errors.Join(err, client.Close())
-	}
-	return func() {
-		// The shutdown sends one command per entry. A Redis that hangs could block each
-		// of them for a long time.
-		enough := time.AfterFunc(tidyBound, func() { s.close("scheduler's client", client) })
-		defer enough.Stop()
-		scheduler.Shutdown()
-	}, nil
-}
-
-// dueTick returns the tick that asynq is about to enqueue a task for.
-func dueTick(task *asynq.Task, entries map[string]*planned, now time.Time) (Tick, error) {
-	var p payload
-	if err := json.Unmarshal(task.Payload(), &p); err != nil {
-		return Tick{}, err
-	}
-	entry := entries[p.Schedule]
-	if entry == nil {
-		return Tick{}, fmt.Errorf("there is no schedule %s", p.Schedule)
-	}
-	at, ok := entry.due(now)
-	if !ok {
-		return Tick{}, fmt.Errorf("schedule %s has no tick before %s", p.Schedule, now)
-	}
-	return Tick{Schedule: p.Schedule, At: at}, nil
-}
-
-// makeGood checks that the last tick of each entry is enqueued: asynq's scheduler fires
-// once without a retry, and between two leaders no scheduler runs. If several ticks
-// were missed, the last one is enough, because the roster is read again.
-func (s *Schedule) makeGood(ctx context.Context, rdb redis.UniversalClient, entries map[string]*planned) {
+// enqueueDue enqueues the last tick of each entry that is not known to be enqueued. If
+// several ticks were missed, the last one is enough, because the roster is read again.
+// Two leaders enqueue a tick under the same id, and asynq rejects the second.
+func (s *Schedule) enqueueDue(ctx context.Context, rdb redis.UniversalClient, entries map[string]*planned) {
 	now := s.now()
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
-		at, missed := entries[name].latest(s.coveredUntil(name, now), now.Add(-settled))
-		if !missed {
+		at, due := entries[name].latest(s.coveredUntil(name, now), now)
+		if !due {
 			continue
 		}
 		t := Tick{Schedule: name, At: at}
@@ -170,13 +101,53 @@ func (s *Schedule) makeGood(ctx context.Context, rdb redis.UniversalClient, entr
 		// person deleted it.
 		client := asynq.NewClientFromRedisClient(rdb)
 		_, err := client.EnqueueContext(ctx, asynq.NewTask(Type, encodePayload(name)), append(options(), asynq.TaskID(t.ID()))...)
-		switch {
-		case err == nil:
-			s.log.Info("schedule: missed tick enqueued", "schedule", name, "tick", t.At)
-		case !errors.Is(err, asynq.ErrTaskIDConflict):
+		if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
+			if ctx.Err() == nil {
+				s.log.Warn("schedule: tick not enqueued; retried in a few seconds", "tick", t.ID(), "err", err)
+			}
 			continue
 		}
+		if err == nil && now.Sub(at) > missedAfter {
+			s.log.Info("schedule: missed tick enqueued", "schedule", name, "tick", at)
+		}
 		s.cover(name, entries[name], at)
+		if err == nil {
+			s.shown(backlog.RecordTick(ctx, rdb, name, t.ID(), now))
+		}
+	}
+}
+
+// show lists the entries on the page of asynq's web UI. They disappear there when two
+// updates are missed.
+func (s *Schedule) show(ctx context.Context, l lease, entries map[string]*planned) {
+	now := s.now()
+	all := make([]backlog.Entry, 0, len(entries))
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		e := backlog.Entry{
+			ID: name, Spec: entries[name].spec(), Type: Type, Payload: encodePayload(name), Next: entries[name].next(now),
+		}
+		for _, o := range options() {
+			e.Options = append(e.Options, o.String())
+		}
+		s.mu.Lock()
+		e.Prev = s.enqueued[name]
+		s.mu.Unlock()
+		all = append(all, e)
+	}
+	s.shown(backlog.ShowEntries(ctx, l.rdb, l.token, all, s.lease))
+}
+
+// hide removes the entries from that page, for the next leader.
+func (s *Schedule) hide(ctx context.Context, l lease) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(s.lease/3, time.Second))
+	defer cancel()
+	s.shown(backlog.HideEntries(ctx, l.rdb, l.token))
+}
+
+// shown takes the result of an update of the page, which nothing depends on.
+func (s *Schedule) shown(err error) {
+	if err != nil {
+		s.log.Debug("schedule: page of schedules not updated", "err", err)
 	}
 }
 
@@ -185,7 +156,7 @@ func (s *Schedule) cover(name string, entry *planned, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.entries[name] == entry {
-		s.covered[name] = at
+		s.covered[name], s.enqueued[name] = at, at
 	}
 }
 

@@ -63,14 +63,15 @@ func redisOptions(t *testing.T, addr string) *redis.UniversalOptions {
 	return o
 }
 
-// at returns a clock that stands still.
+// at returns a clock that starts at a time.
 func at(t *testing.T, text string) func() time.Time {
 	t.Helper()
 	now, err := time.Parse(time.RFC3339, text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func() time.Time { return now }
+	began := time.Now()
+	return func() time.Time { return now.Add(time.Since(began)) }
 }
 
 // config has a lease long enough for a busy machine, because a third of it bounds each

@@ -83,6 +83,8 @@ type Schedule struct {
 	changed chan struct{} // closed when entries are replaced
 	// covered is the time up to which ticks are known to be enqueued, by entry.
 	covered map[string]time.Time
+	// enqueued is the last tick that this worker enqueued, by entry.
+	enqueued map[string]time.Time
 }
 
 // New validates the entries without connecting to Redis. Its error has one line for
@@ -98,7 +100,7 @@ func New(config Config) (*Schedule, error) {
 	s := &Schedule{
 		redis: *config.Redis, log: config.Log, now: config.Now,
 		lease: or(config.Lease, defaultLease), grace: or(config.Grace, defaultGrace), waits: config.Waits, open: config.Open,
-		entries: entries, changed: make(chan struct{}), covered: map[string]time.Time{},
+		entries: entries, changed: make(chan struct{}), covered: map[string]time.Time{}, enqueued: map[string]time.Time{},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

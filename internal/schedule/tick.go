@@ -3,7 +3,6 @@ package schedule
 import (
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -26,8 +25,8 @@ const (
 	maxRetry = 1 << 20
 )
 
-// payload is the stored payload of a tick. The task's id identifies the tick: asynq's
-// scheduler uses one payload for all ticks of an entry.
+// payload is the stored payload of a tick, the same for all ticks of an entry: the
+// task's id names the tick.
 type payload struct {
 	Version  int    `json:"v"`
 	Schedule string `json:"schedule"`
@@ -102,52 +101,3 @@ func options() []asynq.Option {
 		asynq.Queue(Queue), asynq.MaxRetry(maxRetry), asynq.Timeout(tickTimeout), asynq.Retention(tickKept),
 	}
 }
-
-// tickers are the options of the entries of asynq's scheduler, by schedule. Before each
-// tick asynq passes the options to us and then enqueues with them, so the id of the
-// tick can be set there. Its heartbeat reads them too, at any time, from another
-// goroutine, in order and with String only. The two options around the id, which asynq
-// ignores, are therefore a lock: reading the first one locks, reading the second
-// unlocks.
-type tickers struct {
-	mu      sync.Mutex
-	options map[string][]asynq.Option
-}
-
-// idAt is the index of the id among the options.
-const idAt = 1
-
-func (b *tickers) add(name string) []asynq.Option {
-	all := append([]asynq.Option{lockOption{b.mu.Lock}, asynq.TaskID("next"), lockOption{b.mu.Unlock}}, options()...)
-	b.options[name] = all
-	return all
-}
-
-// set sets the id of a tick.
-func (b *tickers) set(t Tick) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.options[t.Schedule][idAt] = asynq.TaskID(t.ID())
-}
-
-// fired is called after asynq has enqueued: it orders asynq's read of the options
-// before the next write.
-func (b *tickers) fired() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-}
-
-// lockOption is an option that asynq does not know.
-type lockOption struct{ pass func() }
-
-// String implements asynq.Option. asynq's inspector parses it, and needs parentheses.
-func (f lockOption) String() string {
-	f.pass()
-	return "Fence()"
-}
-
-// Type implements asynq.Option with a type that asynq does not have.
-func (lockOption) Type() asynq.OptionType { return -1 }
-
-// Value implements asynq.Option.
-func (lockOption) Value() any { return nil }
