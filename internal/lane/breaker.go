@@ -5,102 +5,100 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sony/gobreaker/v2"
-
 	"rollcall/internal/hold"
 	"rollcall/providers"
 )
 
-// The breaker of a lane opens when at least this share of at least this many calls
-// within the window failed. A hold shares that state with the other workers, and the
-// hold's probe decides when the lane continues. The breaker's own half-open state is
-// therefore skipped. A lane that continues gets a new breaker, so its count starts from
-// zero.
+// A lane is held when at least this share of at least this many responses within the
+// window were faults. A hold shares that with the other workers, and its probe decides
+// when the lane continues.
 const (
-	breakerWindow = 30 * time.Second
-	breakerBucket = 5 * time.Second
-	breakerCalls  = 10
-	breakerShare  = 0.5
+	breakerWindow  = 30 * time.Second
+	breakerBuckets = 6
+	breakerCalls   = 10
+	breakerShare   = 0.5
 )
 
-var (
-	errFailed  = errors.New("the platform failed")
-	errNeutral = errors.New("no evidence about the platform")
-)
-
-func newBreaker(name string) *gobreaker.TwoStepCircuitBreaker[struct{}] {
-	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		Name: name, MaxRequests: 1, Interval: breakerWindow, BucketPeriod: breakerBucket, Timeout: time.Nanosecond,
-		ReadyToTrip: func(c gobreaker.Counts) bool {
-			return c.Requests >= breakerCalls && float64(c.TotalFailures) >= breakerShare*float64(c.Requests)
-		},
-		IsExcluded: func(err error) bool { return errors.Is(err, errNeutral) },
-	})
+// breaker counts the responses of a lane's platform within the window, in buckets of
+// five seconds. The zero value has counted nothing.
+type breaker struct {
+	mu      sync.Mutex
+	buckets [breakerBuckets]bucket
 }
 
-// recordAtBreaker counts an attempt. It returns true, and the failures seen, if the
-// breaker is open and this attempt failed.
+type bucket struct {
+	number        int64 // start in Unix time, divided by the bucket's length
+	calls, faults int
+	first         time.Time // of the faults
+}
+
+func (b *breaker) reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.buckets = [breakerBuckets]bucket{}
+}
+
+// count adds a response. It returns the faults in the window, the time of the first of
+// them, and whether the lane is to be held.
+func (b *breaker) count(at time.Time, fault bool) (faults int, first time.Time, open bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	number := at.UnixNano() / int64(breakerWindow/breakerBuckets)
+	now := &b.buckets[number%breakerBuckets]
+	if now.number != number {
+		*now = bucket{number: number}
+	}
+	now.calls++
+	if fault {
+		now.faults++
+		if now.faults == 1 {
+			now.first = at
+		}
+	}
+	calls := 0
+	for _, k := range b.buckets {
+		if k.number <= number-breakerBuckets {
+			continue
+		}
+		calls += k.calls
+		faults += k.faults
+		if k.faults > 0 && (first.IsZero() || k.first.Before(first)) {
+			first = k.first
+		}
+	}
+	return faults, first, calls >= breakerCalls && float64(faults) >= breakerShare*float64(calls)
+}
+
+// recordAtBreaker counts an attempt. It returns true, and the faults seen, if this
+// attempt was a fault and the lane is to be held.
 func (l *Lane) recordAtBreaker(a *attempt, v Verdict) (hold.Seen, bool) {
-	word := healthSignal(a, v)
-	if errors.Is(word, errNeutral) {
+	fault, counts := healthSignal(a, v)
+	if !counts {
 		return hold.Seen{}, false
 	}
-	breaker := l.breaker.Load()
-	done, err := breaker.Allow()
-	if err != nil {
-		return hold.Seen{}, false // the breaker is open, and another attempt is being counted
+	n, first, open := l.breaker.count(time.Now(), fault)
+	e, ok := errors.AsType[*providers.Error](v.Err)
+	if !ok || !fault || !open {
+		return hold.Seen{}, false
 	}
-	counted := hold.Seen{Count: 1}
-	if breaker.State() == gobreaker.StateClosed {
-		counted.Count += int(breaker.Counts().TotalFailures)
-	}
-	done(word)
-	if !errors.Is(word, errFailed) {
-		return counted, false
-	}
-	if e, ok := errors.AsType[*providers.Error](v.Err); ok {
-		n := counted.Count
-		counted = seen(e)
-		counted.Count = n
-	}
-	counted.First = l.faults.since(counted.Last)
-	return counted, breaker.State() != gobreaker.StateClosed
+	s := seen(e)
+	s.Count, s.First = n, first
+	return s, true
 }
 
-// faults are the consecutive faults of a lane within the breaker's window.
-type faults struct {
-	mu          sync.Mutex
-	first, last time.Time
-}
-
-// since records a fault, and returns the time of the first fault in the window.
-func (f *faults) since(at time.Time) time.Time {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if at.Sub(f.last) > breakerWindow || at.Sub(f.first) > breakerWindow {
-		f.first = at
-	}
-	f.last = at
-	return f.first
-}
-
-// healthSignal is what an attempt shows about the health of the platform. An attempt
-// that sent nothing counts only if the platform was the reason.
-func healthSignal(a *attempt, v Verdict) error {
+// healthSignal returns whether an attempt shows a fault of the platform, and whether it
+// shows anything about the platform. An attempt that sent nothing counts only if the
+// platform was the reason.
+func healthSignal(a *attempt, v Verdict) (fault, counts bool) {
 	if v.Err == nil {
-		if !a.asked() {
-			return errNeutral
-		}
-		return nil
+		return false, a.asked()
 	}
 	e, ok := errors.AsType[*providers.Error](v.Err)
 	switch {
 	case !ok, e.Kind == providers.Unsent, e.Kind == providers.Ambiguous && !a.asked():
-		return errNeutral
+		return false, false
 	case e.Kind == providers.Transient, e.Kind == providers.Ambiguous, e.Kind == providers.Unknown:
-		if e.HTTPStatus == 0 || e.HTTPStatus >= 500 {
-			return errFailed
-		}
+		return e.HTTPStatus == 0 || e.HTTPStatus >= 500, true
 	}
-	return nil
+	return false, true
 }

@@ -69,7 +69,7 @@ func (l *Lane) state(now time.Time) state {
 // adopt sets the gate's state. A lane that continues counts its failures from zero.
 func (l *Lane) adopt(s state) {
 	if l.gate.set(s) {
-		l.breaker.Store(newBreaker(l.Name()))
+		l.breaker.reset()
 	}
 }
 

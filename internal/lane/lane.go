@@ -18,7 +18,6 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
-	"github.com/sony/gobreaker/v2"
 
 	"rollcall/internal/handler"
 	"rollcall/internal/hold"
@@ -103,8 +102,7 @@ type Lane struct {
 	server  *asynq.Server
 	log     *slog.Logger
 	gate    *gate
-	breaker atomic.Pointer[gobreaker.TwoStepCircuitBreaker[struct{}]]
-	faults  faults
+	breaker breaker
 
 	claim          atomic.Pointer[claim] // claim of a probe by a task of this lane; nil: none
 	pageAgain      atomic.Bool           // a task has received several HTML pages
@@ -162,7 +160,6 @@ func (s *Set) Add(cfg Config, build func(handler.Pacer) handler.Func) {
 		}),
 		log: s.log.With("lane", cfg.Name()),
 	}
-	l.breaker.Store(newBreaker(cfg.Name()))
 	l.gate = newGate(l)
 	l.handle = build(l)
 	if cfg.Metered {

@@ -210,11 +210,12 @@ func (l *Lane) probed(ctx context.Context, a *attempt, v Verdict) {
 // findsOut ends the probe with the result of its task. again is true if the next task
 // must probe.
 func (l *Lane) findsOut(ctx context.Context, c *claim, a *attempt, v Verdict, e *providers.Error) (again bool) {
+	fault, _ := healthSignal(a, v)
 	switch {
 	case v.Class == ClassStopping:
 		c.release(ctx, 0)
 		return false
-	case errors.Is(healthSignal(a, v), errFailed), v.Class == ClassRefused, v.Class == ClassQuota, e != nil && e.Suspect:
+	case fault, v.Class == ClassRefused, v.Class == ClassQuota, e != nil && e.Suspect:
 		c.failed(ctx)
 		return false
 	case v.Class == ClassThrottled, v.Class == ClassBusy, v.Class == ClassPaced, v.Class == ClassHeld, v.Class == ClassInternal:
