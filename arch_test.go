@@ -24,10 +24,12 @@ var imports = map[string][]string{
 	"internal/secret": {},
 	// The exit codes of all commands.
 	"internal/exitcode": {},
+	// The classes of attempts and dead letters, with their rules and advice.
+	"internal/outcome":  {},
 	"internal/readfile": {},
 	"internal/console":  {},
 	"providers":         {},
-	"internal/ledger":   {},
+	"internal/ledger":   {"internal/outcome"},
 	"internal/pace":     {},
 	// Which version this is, for everybody.
 	"internal/buildinfo": {},
@@ -71,15 +73,15 @@ var imports = map[string][]string{
 	"cmd/rollcall/internal/runs": {"tasks", "internal/cli", "internal/console", "internal/ledger", "internal/registry"},
 	"cmd/rollcall/internal/dead": {
 		"tasks", "internal/cli", "internal/console", "internal/deadletter", "internal/enqueue", "internal/exitcode",
-		"internal/kinds", "internal/ledger", "internal/privacy",
+		"internal/kinds", "internal/ledger", "internal/outcome", "internal/privacy",
 	},
 	"cmd/rollcall/internal/ids": {
 		"tasks", "internal/backlog", "internal/cli", "internal/console", "internal/deadletter", "internal/exitcode",
-		"internal/hold", "internal/kinds", "internal/ledger", "internal/privacy", "internal/registry",
+		"internal/hold", "internal/kinds", "internal/ledger", "internal/outcome", "internal/privacy", "internal/registry",
 	},
 	"cmd/rollcall/internal/explain": {
 		"tasks", "cmd/rollcall/internal/dead", "cmd/rollcall/internal/lanes", "internal/cli", "internal/console",
-		"internal/deadletter", "internal/kinds", "internal/ledger", "internal/privacy", "internal/registry",
+		"internal/deadletter", "internal/kinds", "internal/ledger", "internal/outcome", "internal/privacy", "internal/registry",
 	},
 
 	// How people are masked.
@@ -87,7 +89,8 @@ var imports = map[string][]string{
 
 	// What a person does with what died.
 	"internal/deadletter": {
-		"tasks", "internal/backlog", "internal/enqueue", "internal/hold", "internal/kinds", "internal/ledger", "internal/registry",
+		"tasks", "internal/backlog", "internal/enqueue", "internal/hold", "internal/kinds", "internal/ledger", "internal/outcome",
+		"internal/registry",
 	},
 
 	// Platforms: they know no task and no queue.
@@ -100,13 +103,13 @@ var imports = map[string][]string{
 
 	"internal/lane": {
 		"tasks", "providers", "internal/backlog", "internal/handler", "internal/hold", "internal/kinds", "internal/ledger",
-		"internal/logging", "internal/pace", "internal/privacy", "internal/redisdb", "internal/registry",
+		"internal/logging", "internal/outcome", "internal/pace", "internal/privacy", "internal/redisdb", "internal/registry",
 	},
 	"internal/config":  {"internal/readfile", "internal/secret"},
 	"internal/logging": {"internal/console"},
 	"internal/metrics": {
 		"providers", "internal/backlog", "internal/buildinfo", "internal/handler", "internal/hold", "internal/lane",
-		"internal/ledger", "internal/pace", "internal/registry",
+		"internal/ledger", "internal/outcome", "internal/pace", "internal/registry",
 	},
 	"internal/monitor": {"internal/kinds", "internal/privacy", "internal/redisdb", "internal/secret"},
 	"internal/schedule": {
@@ -123,9 +126,9 @@ var imports = map[string][]string{
 	"cmd/worker": {
 		"tasks", "providers", "internal/buildinfo", "internal/config", "internal/console", "internal/deadletter", "internal/demo",
 		"internal/enqueue", "internal/exitcode", "internal/handler", "internal/kinds", "internal/lane", "internal/ledger",
-		"internal/logging", "internal/metrics", "internal/monitor", "internal/pace", "internal/readfile", "internal/redisdb",
-		"internal/redisdb/embedded", "internal/registry", "internal/roster", "internal/sandbox", "internal/schedule",
-		"internal/secret", "internal/table", "providers/classin", "providers/dingtalk",
+		"internal/logging", "internal/metrics", "internal/monitor", "internal/outcome", "internal/pace", "internal/readfile",
+		"internal/redisdb", "internal/redisdb/embedded", "internal/registry", "internal/roster", "internal/sandbox",
+		"internal/schedule", "internal/secret", "internal/table", "providers/classin", "providers/dingtalk",
 	},
 
 	// Commands outside the product: benchmarks and chaos.
@@ -138,7 +141,7 @@ var imports = map[string][]string{
 	// It sees what a producer, an operator and the platforms see.
 	"chaos": {
 		"tasks", "internal/deadletter", "internal/enqueue", "internal/hold", "internal/kinds", "internal/ledger",
-		"internal/redisdb", "internal/registry", "internal/sandbox", "internal/secret",
+		"internal/outcome", "internal/redisdb", "internal/registry", "internal/sandbox", "internal/secret",
 	},
 
 	// For tests alone; no production code may import them.

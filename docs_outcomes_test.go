@@ -21,6 +21,7 @@ import (
 	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/internal/pace"
 	"rollcall/providers"
 )
@@ -45,21 +46,21 @@ func wrong() []error {
 func ruleOf(err error) (class string, rule []string) {
 	now := time.UnixMilli(1_763_762_142_000)
 	judge := func(n int, since time.Duration) lane.Verdict {
-		return lane.Judge(err, now, func(lane.Class) (int, time.Time, error) { return n, now.Add(-since), nil })
+		return lane.Judge(err, now, func(outcome.Class) (int, time.Time, error) { return n, now.Add(-since), nil })
 	}
 	first := judge(1, 0)
-	if first.Action == lane.Dead {
+	if first.Action == outcome.Dead {
 		return string(first.Class), []string{"–", "–", "–", "–", "at once"}
 	}
 	attempts, within, end, last := "not counted", "–", "never", 1
 	if first.Counted {
 		end, last = "after the last", first.Allowed-1
-		for judge(last+1, 0).Action != lane.Dead || judge(last, 0).Action == lane.Dead {
+		for judge(last+1, 0).Action != outcome.Dead || judge(last, 0).Action == outcome.Dead {
 			return string(first.Class), []string{fmt.Sprintf("it does not end after %d attempts", first.Allowed)}
 		}
 		attempts = strconv.Itoa(first.Allowed)
 		horizon := time.Minute
-		for judge(1, horizon).Action != lane.Dead {
+		for judge(1, horizon).Action != outcome.Dead {
 			horizon += time.Minute
 		}
 		within = inWords(horizon)
@@ -106,8 +107,8 @@ func TestEveryClassIsDocumentedAsItIsTreated(t *testing.T) {
 		class, rule := ruleOf(err)
 		want[class] = rule
 	}
-	for _, class := range constants(t, "internal/lane/outcome.go", "Class") {
-		if want[class] == nil {
+	for _, class := range outcome.Classes() {
+		if class.OfAttempt() && want[string(class)] == nil {
 			t.Errorf("no error here is of class %s: add one", class)
 		}
 	}
@@ -117,7 +118,7 @@ func TestEveryClassIsDocumentedAsItIsTreated(t *testing.T) {
 		documented[plain(row[0])] = row[1:]
 	}
 	if diff := cmp.Diff(want, documented); diff != "" {
-		t.Errorf("docs/outcomes.md and internal/lane/outcome.go differ (-code +page):\n%s", diff)
+		t.Errorf("docs/outcomes.md and internal/outcome/outcome.go differ (-code +page):\n%s", diff)
 	}
 
 	var advised []string
@@ -197,13 +198,13 @@ func TestEveryKindIsDocumentedWithItsClass(t *testing.T) {
 	t.Parallel()
 	want, documented := map[string]string{}, map[string]string{}
 	for _, k := range providers.Kinds() {
-		v := lane.Judge(&providers.Error{Kind: k}, time.Now(), func(lane.Class) (int, time.Time, error) { return 1, time.Now(), nil })
+		v := lane.Judge(&providers.Error{Kind: k}, time.Now(), func(outcome.Class) (int, time.Time, error) { return 1, time.Now(), nil })
 		want[k.String()] = string(v.Class)
 	}
 	for _, row := range tableRows(readPage(t, "docs/outcomes.md"), "Where a class comes from") {
 		documented[plain(row[0])] = codeSpan.FindStringSubmatch(row[1])[1]
 	}
 	if diff := cmp.Diff(want, documented); diff != "" {
-		t.Errorf("docs/outcomes.md and internal/lane/outcome.go differ (-code +page):\n%s", diff)
+		t.Errorf("docs/outcomes.md and internal/outcome/outcome.go differ (-code +page):\n%s", diff)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/internal/sandbox"
 	"rollcall/tasks"
 )
@@ -222,7 +223,7 @@ func incomplete(deadLetter ledger.DeadLetter, w *change, answered map[string]boo
 	want(deadLetter.Target == w.target.Key && deadLetter.Organisation == organisation, "has another target")
 	want(deadLetter.Key == w.options.Key, "does not have its producer's key")
 	want(deadLetter.Urgent == w.options.Urgent, "is wrong about being urgent")
-	want(deadLetter.Class != "" && deadLetter.Class != ledger.Unreadable, "has no class")
+	want(deadLetter.Class != "" && deadLetter.Class != string(outcome.Unreadable), "has no class")
 	want(deadLetter.Cause != "", "has no cause")
 	// Redis may have lost a task before a worker started it.
 	want(n > 0 || deadLetter.Class == "vanished", "has no attempt")

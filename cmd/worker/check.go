@@ -53,8 +53,8 @@ Exit codes:
 	return cmd
 }
 
-// outcome is what a check found, as --json prints it.
-type outcome struct {
+// checkResult is what a check found, as --json prints it.
+type checkResult struct {
 	File     string           `json:"file,omitzero"`
 	OK       bool             `json:"ok"`
 	Problems []config.Problem `json:"problems,omitzero"` // of the file
@@ -82,7 +82,7 @@ func (p *program) check(ctx context.Context, o checkOptions, now time.Time) erro
 	if o.file == "" && o.connect {
 		return exitcode.AsUsage(errors.New("--connect needs a --config: the demo brings its own Redis and platforms"))
 	}
-	result := outcome{File: o.file}
+	result := checkResult{File: o.file}
 	cfg, err := p.readForCheck(ctx, o.file)
 	wrong, judged := errors.AsType[*config.ProblemsError](err)
 	switch {
@@ -127,7 +127,7 @@ func (p *program) readForCheck(ctx context.Context, file string) (*config.Config
 	return p.load(ctx, file)
 }
 
-func (o outcome) describe(w io.Writer, asJSON bool) error {
+func (o checkResult) describe(w io.Writer, asJSON bool) error {
 	if asJSON {
 		encoder := json.NewEncoder(w)
 		encoder.SetEscapeHTML(false)

@@ -15,8 +15,8 @@ import (
 	"rollcall/internal/demo"
 	"rollcall/internal/handler"
 	"rollcall/internal/kinds"
-	"rollcall/internal/lane"
 	"rollcall/internal/logging"
+	"rollcall/internal/outcome"
 	"rollcall/internal/sandbox"
 	"rollcall/tasks"
 )
@@ -95,7 +95,7 @@ func (r *demoRun) outcomes() ([]demo.Outcome, error) {
 			}
 		case asynq.TaskStateArchived:
 			o.Result, o.Cause = demo.ResultDead, info.LastErr
-			if strings.HasPrefix(info.LastErr, string(lane.ClassUnverified)) {
+			if strings.HasPrefix(info.LastErr, string(outcome.Unverified)) {
 				o.Result = demo.ResultUnverified
 			}
 		default:

@@ -7,8 +7,8 @@ import (
 
 	"rollcall/internal/deadletter"
 	"rollcall/internal/enqueue"
-	"rollcall/internal/lane"
 	"rollcall/internal/logging"
+	"rollcall/internal/outcome"
 	"rollcall/providers/dingtalk"
 	"rollcall/tasks"
 )
@@ -62,7 +62,7 @@ func (w *worker) lookForFreed(ctx context.Context, service *deadletter.Service, 
 		}
 		n, upTo, err := service.ReplayFreed(ctx, deadletter.Freed{
 			Organisation: l.Organisation, Tenant: l.Tenant, After: looked[l.Tenant], By: workerName(),
-			Class: string(lane.ClassRejected), Code: dingtalk.CodeIDTaken,
+			Class: string(outcome.Rejected), Code: dingtalk.CodeIDTaken,
 		}, time.Now())
 		looked[l.Tenant] = upTo
 		if n > 0 {

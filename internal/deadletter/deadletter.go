@@ -17,6 +17,7 @@ import (
 
 	"rollcall/internal/enqueue"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/tasks"
 )
 
@@ -91,7 +92,7 @@ func (d *Service) Causes(ctx context.Context, f Filter) ([]Cause, error) {
 		c.Lanes = append(c.Lanes, h.Lane)
 		err := d.pages(ctx, h, 1, func(latest []ledger.DeadLetter) (bool, error) {
 			if latest[0].Last.After(c.Latest) {
-				c.Latest, c.Todo = latest[0].Last, cmp.Or(latest[0].Todo, Advice(c.Class))
+				c.Latest, c.Todo = latest[0].Last, cmp.Or(latest[0].Todo, outcome.Class(c.Class).Rule().Advice)
 			}
 			return false, nil
 		})

@@ -20,6 +20,7 @@ import (
 	"rollcall/internal/hold"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/internal/redistest"
 	"rollcall/internal/registry"
 	"rollcall/tasks"
@@ -176,9 +177,9 @@ func TestAFilterSelectsByEachOfItsFields(t *testing.T) {
 		}
 		causes, err := o.service.Causes(t.Context(), deadletter.Filter{})
 		want := []deadletter.Cause{
-			{Class: "rejected", Code: "1", DeadLetters: 2, Lanes: []string{"ci.nickname", "dt.nickname"}, Latest: died.Add(3 * time.Second), Todo: deadletter.Advice("rejected")},
-			{Class: "busy", DeadLetters: 1, Lanes: []string{"dt.nickname"}, Latest: died.Add(time.Second), Todo: deadletter.Advice("busy")},
-			{Class: "rejected", Code: "2", DeadLetters: 1, Lanes: []string{"dt.nickname"}, Latest: died.Add(2 * time.Second), Todo: deadletter.Advice("rejected")},
+			{Class: "rejected", Code: "1", DeadLetters: 2, Lanes: []string{"ci.nickname", "dt.nickname"}, Latest: died.Add(3 * time.Second), Todo: outcome.Rejected.Rule().Advice},
+			{Class: "busy", DeadLetters: 1, Lanes: []string{"dt.nickname"}, Latest: died.Add(time.Second), Todo: outcome.Busy.Rule().Advice},
+			{Class: "rejected", Code: "2", DeadLetters: 1, Lanes: []string{"dt.nickname"}, Latest: died.Add(2 * time.Second), Todo: outcome.Rejected.Rule().Advice},
 		}
 		if diff := cmp.Diff(want, causes); diff != "" || err != nil {
 			t.Errorf("causes: %v (-want +got):\n%s", err, diff)

@@ -12,6 +12,7 @@ import (
 	"rollcall/internal/enqueue"
 	"rollcall/internal/hold"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
@@ -66,7 +67,7 @@ func (d *Service) Replace(ctx context.Context, dead ledger.DeadLetter, task task
 // Discard removes dead letters and their archived tasks.
 func (d *Service) Discard(ctx context.Context, dead []ledger.DeadLetter) []Settled {
 	return d.settle(ctx, dead, func(dead ledger.DeadLetter) Settled {
-		if dead.Class == ledger.Unreadable {
+		if dead.Class == string(outcome.Unreadable) {
 			return Settled{DeadLetter: dead, Outcome: Refused, Err: errUnreadable}
 		}
 		state, err := backlog.Unarchive(ctx, d.rdb, queue(dead), dead.ID)
@@ -88,7 +89,7 @@ var errUnreadable = errors.New("the dead letter was written by a newer version o
 // the dead letter: otherwise a worker that sweeps the archive would write the dead
 // record again.
 func (d *Service) restore(ctx context.Context, dead ledger.DeadLetter, store func(enqueue.Previous) tasks.Result) Settled {
-	if dead.Class == ledger.Unreadable {
+	if dead.Class == string(outcome.Unreadable) {
 		return Settled{DeadLetter: dead, Outcome: Refused, Err: errUnreadable}
 	}
 	s := Settled{DeadLetter: dead, Outcome: Failed}

@@ -10,11 +10,8 @@ import (
 	"rollcall/internal/backlog"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 )
-
-// Archived is the class of the dead letters of tasks that asynq archived: its recoverer
-// did, or a person in its web UI. No verdict has this class.
-const Archived = "archived"
 
 const (
 	// addFor bounds how long a sweep adds dead letters, over all archives, so that the
@@ -132,9 +129,9 @@ func (s *sweeper) addDeadLetter(ctx context.Context, l *Lane, queue, id string, 
 		dead.Key = task.Info.Headers[kinds.KeyHeader]
 		dead.Run, dead.Row = kinds.RunOf(task.Info.Headers)
 	}
-	dead.Class, dead.Last = Archived, at
+	dead.Class, dead.Last = string(outcome.Archived), at
 	dead.Todo = "find out why; replay the task if it still matters"
-	dead.Cause = Archived + ": asynq's recoverer archived the task, or a person did in the web UI: " +
+	dead.Cause = string(outcome.Archived) + ": asynq's recoverer archived the task, or a person did in the web UI: " +
 		cmp.Or(task.LastErr(), "no error was recorded") + " · to do: " + dead.Todo
 	attempts, first, err := s.set.ledger.Attempts(ctx, id)
 	if err != nil {
@@ -148,7 +145,7 @@ func (s *sweeper) addDeadLetter(ctx context.Context, l *Lane, queue, id string, 
 		return fresh, err
 	}
 	if fresh {
-		l.diedOutsideAttempt(Archived)
+		l.diedOutsideAttempt(outcome.Archived)
 	}
 	l.end(ctx, dead)
 	return fresh, nil

@@ -13,6 +13,7 @@ import (
 
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
+	"rollcall/internal/outcome"
 	"rollcall/internal/redistest"
 	"rollcall/providers"
 	"rollcall/tasks"
@@ -128,7 +129,7 @@ func TestALaneIsHeldAfterHalfItsCallsFailAndOneTaskProbesIt(t *testing.T) {
 		r.looks()
 		calls := p.called()
 		r.probeNow(laneOfNicknames)
-		if got := r.attempt().Verdict; got.Class != lane.ClassBusy {
+		if got := r.attempt().Verdict; got.Class != outcome.Busy {
 			t.Errorf("the probe ended as %+v", got)
 		}
 		r.looks()

@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/hold"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
@@ -49,7 +50,7 @@ func (s *sweeper) closeCorrected(ctx context.Context, l *Lane, dead []ledger.Dea
 	var changes []ledger.Change
 	for _, dead := range dead {
 		task, _, err := kinds.Decode(dead.Type, dead.Payload)
-		if err != nil || dead.Class == string(ClassUnverified) || dead.Revision <= 0 {
+		if err != nil || dead.Class == string(outcome.Unverified) || dead.Revision <= 0 {
 			continue // it names no field, or a person must check it
 		}
 		target, fields := kinds.Change(task, l.Organisation)
@@ -69,7 +70,7 @@ func (s *sweeper) closeCorrected(ctx context.Context, l *Lane, dead []ledger.Dea
 		faults = append(faults, err)
 		if done {
 			closed[dead.Class]++
-			l.closed(Class(dead.Class))
+			l.closed(outcome.Class(dead.Class))
 		}
 	}
 	for class, n := range closed {

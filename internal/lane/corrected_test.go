@@ -14,12 +14,13 @@ import (
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/internal/redistest"
 	"rollcall/tasks"
 )
 
 // died stores a task that is archived and has a dead letter.
-func (p *producer) died(id string, task tasks.Task, revision int64, class lane.Class) {
+func (p *producer) died(id string, task tasks.Task, revision int64, class outcome.Class) {
 	p.t.Helper()
 	open := p.stores(id, task, revision)
 	if err := p.inspector.ArchiveTask(open.Queue, id); err != nil {
@@ -69,15 +70,15 @@ func TestADeadLetterClosesOnceAllItsFieldsWereAppliedAtAHigherRevision(t *testin
 		id := func(user, want string) tasks.Task {
 			return tasks.IDChange{Tenant: "dt", UserID: user, DingTalkID: want}
 		}
-		p.died("corrected", nick("u1", "wrong"), longAgo, lane.ClassRejected)
+		p.died("corrected", nick("u1", "wrong"), longAgo, outcome.Rejected)
 		p.applies(p.stores("a2", nick("u2", "right"), longAgo+1))
-		p.died("older-applied", nick("u2", "wrong"), longAgo+2, lane.ClassRejected)
-		p.died("only-requested", nick("u3", "wrong"), longAgo, lane.ClassRejected)
-		p.died("both", tasks.GroupUpdate{Tenant: "dt", ChatID: "c1", Name: "3-2", Icon: "i"}, longAgo, lane.ClassBusy)
-		p.died("one-of-two", tasks.GroupUpdate{Tenant: "dt", ChatID: "c2", Name: "3-2", Icon: "i"}, longAgo, lane.ClassBusy)
-		p.died("members", tasks.GroupUpdate{Tenant: "dt", ChatID: "c1", Name: "3-2", AddUserIDs: []string{"u1"}}, longAgo, lane.ClassRejected)
-		p.died("unverified", id("u1", "zhangsan01"), longAgo, lane.ClassUnverified)
-		p.died("id", id("u2", "zhangsan01"), longAgo, lane.ClassRejected)
+		p.died("older-applied", nick("u2", "wrong"), longAgo+2, outcome.Rejected)
+		p.died("only-requested", nick("u3", "wrong"), longAgo, outcome.Rejected)
+		p.died("both", tasks.GroupUpdate{Tenant: "dt", ChatID: "c1", Name: "3-2", Icon: "i"}, longAgo, outcome.Busy)
+		p.died("one-of-two", tasks.GroupUpdate{Tenant: "dt", ChatID: "c2", Name: "3-2", Icon: "i"}, longAgo, outcome.Busy)
+		p.died("members", tasks.GroupUpdate{Tenant: "dt", ChatID: "c1", Name: "3-2", AddUserIDs: []string{"u1"}}, longAgo, outcome.Rejected)
+		p.died("unverified", id("u1", "zhangsan01"), longAgo, outcome.Unverified)
+		p.died("id", id("u2", "zhangsan01"), longAgo, outcome.Rejected)
 
 		p.applies(p.stores("a1", nick("u1", "right"), longAgo+1))
 		p.stores("a3", nick("u3", "right"), longAgo+1)
@@ -141,7 +142,7 @@ func TestADeadLetterIsClosedEvenIfItsArchivedTaskWasDeleted(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		p := produce(t, s, tasks.KindNickname)
-		p.died("corrected", nicknameOf("u1"), longAgo, lane.ClassRejected)
+		p.died("corrected", nicknameOf("u1"), longAgo, outcome.Rejected)
 		p.loses("dt.nickname", "corrected")
 		p.applies(p.stores("a1", nicknameOf("u1"), longAgo+1))
 		p.look(0)
@@ -154,7 +155,7 @@ func TestADeadLetterStaysOpenWhileItsTaskIsToRunAgain(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		p := produce(t, s, tasks.KindNickname)
-		p.died("rerun", nicknameOf("u1"), longAgo, lane.ClassRejected)
+		p.died("rerun", nicknameOf("u1"), longAgo, outcome.Rejected)
 		if err := p.inspector.RunTask("dt.nickname", "rerun"); err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +173,7 @@ func TestAllCorrectedDeadLettersAreClosedOverSeveralPages(t *testing.T) {
 		var left []string
 		for i := range n {
 			id, user := fmt.Sprintf("t%d", i), fmt.Sprintf("u%d", i)
-			p.died(id, nicknameOf(user), longAgo, lane.ClassRejected)
+			p.died(id, nicknameOf(user), longAgo, outcome.Rejected)
 			if i%2 == 0 {
 				p.applies(p.stores("a"+id, nicknameOf(user), longAgo+1))
 			} else {

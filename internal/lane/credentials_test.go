@@ -17,6 +17,7 @@ import (
 	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 	"rollcall/internal/secret"
@@ -74,10 +75,10 @@ func TestRevokedCredentialsCostOneTokenCallPerWorkerAndNoTask(t *testing.T) {
 			r := newRig(t, s)
 			r.watch.instead = func(a lane.Attempt) {
 				attempts.Add(1)
-				if a.Verdict.Counted || a.Verdict.Action == lane.Dead {
+				if a.Verdict.Counted || a.Verdict.Action == outcome.Dead {
 					counted.Add(1)
 				}
-				if a.Verdict.Action == lane.Done {
+				if a.Verdict.Action == outcome.Done {
 					done.Add(1)
 					some <- struct{}{}
 				}

@@ -22,6 +22,7 @@ import (
 	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/internal/redistest"
 	"rollcall/providers"
 	"rollcall/tasks"
@@ -199,7 +200,7 @@ func TestATaskWhoseLetterCannotBeWrittenStaysInItsQueue(t *testing.T) {
 		id := r.put(nicknames, "")
 		await(t, hook.tried, "an attempt to write the dead letter")
 		got := r.attempt().Verdict
-		if got.Action != lane.Retry || got.Class != lane.ClassInternal || got.Counted {
+		if got.Action != outcome.Retry || got.Class != outcome.Internal || got.Counted {
 			t.Errorf("verdict %+v, want an uncounted retry", got)
 		}
 		info := r.ends(nicknames, id, asynq.TaskStateRetry)
@@ -312,7 +313,7 @@ func TestASweepWritesDeadLettersForTasksThatAsynqArchived(t *testing.T) {
 			t.Fatal(err)
 		}
 		wants(full + 2)
-		if got := r.deadLetter(late); got.Class != lane.Archived || string(got.Payload) != "late" || !strings.HasPrefix(got.Cause, "archived: asynq's recoverer archived the task") {
+		if got := r.deadLetter(late); got.Class != string(outcome.Archived) || string(got.Payload) != "late" || !strings.HasPrefix(got.Cause, "archived: asynq's recoverer archived the task") {
 			t.Errorf("the letter %+v", got)
 		}
 		if got := r.deadLetter("raw"); string(got.Payload) != "\xff\xff no message" {
@@ -333,7 +334,7 @@ func TestEveryDeadTaskHasADeadLetterEvenBeyondAsynqsArchiveBound(t *testing.T) {
 	var died atomic.Int32
 	done := make(chan struct{})
 	r.watch.instead = func(a lane.Attempt) {
-		if a.Verdict.Action == lane.Dead && died.Add(1) == dead {
+		if a.Verdict.Action == outcome.Dead && died.Add(1) == dead {
 			close(done)
 		}
 	}

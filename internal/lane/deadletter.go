@@ -13,13 +13,14 @@ import (
 	"rollcall/internal/handler"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/providers"
 )
 
 // DeadLetterNotWrittenError reports that a task is dead and its dead letter could not be
 // written. The task stays in its queue until the dead letter is written.
 type DeadLetterNotWrittenError struct {
-	Class Class // the class in which the task ended
+	Class outcome.Class // the class in which the task ended
 	Err   error
 }
 

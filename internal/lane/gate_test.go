@@ -15,6 +15,7 @@ import (
 	"rollcall/internal/backlog"
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
+	"rollcall/internal/outcome"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 	"rollcall/providers"
@@ -84,7 +85,7 @@ func TestALaneOnHoldTakesNothingAndItsTasksKeepTheirOrder(t *testing.T) {
 		}
 		r.release(laneOfNicknames)
 		for range 21 {
-			if got := r.attempt(); got.Verdict.Action != lane.Done {
+			if got := r.attempt(); got.Verdict.Action != outcome.Done {
 				t.Errorf("%+v", got.Verdict)
 			}
 		}
@@ -120,7 +121,7 @@ func TestATaskThatWaitsForItsSlotReturnsUncountedWhenAHoldBegins(t *testing.T) {
 		}
 		r.hold(hold.Hold{Scope: tenantDT})
 		for range ids {
-			if got := r.attempt().Verdict; got.Class != lane.ClassHeld || got.Counted || got.Action != lane.Retry {
+			if got := r.attempt().Verdict; got.Class != outcome.Held || got.Counted || got.Action != outcome.Retry {
 				t.Errorf("a task that waited: %+v", got)
 			}
 		}

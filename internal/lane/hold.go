@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/internal/hold"
+	"rollcall/internal/outcome"
 	"rollcall/internal/pace"
 	"rollcall/providers"
 )
@@ -102,15 +103,15 @@ func (l *Lane) react(ctx context.Context, a *attempt, v Verdict) {
 	switch {
 	case ok && e.Suspect:
 		l.suspect(ctx, a, v, e)
-	case v.Class == ClassRefused && ok:
+	case v.Class == outcome.Refused && ok:
 		l.holdRefused(ctx, e)
-	case v.Class == ClassQuota && is[*pace.SpentError](v.Err):
+	case v.Class == outcome.Quota && is[*pace.SpentError](v.Err):
 		l.holdSpent(ctx, v.Err)
-	case v.Class == ClassQuota && ok:
+	case v.Class == outcome.Quota && ok:
 		l.set.outcome("spent month not shared with the other workers; retried at the next refusal", "",
 			pace.NoteMonthSpent(ctx, l.set.rdb, l.Organisation), "organisation", l.Organisation)
 		l.set.pollSoon()
-	case v.Class == ClassThrottled && ok && e.Scope != providers.ScopeTask:
+	case v.Class == outcome.Throttled && ok && e.Scope != providers.ScopeTask:
 		l.throttled(ctx, a, e)
 	}
 	if seen, trips := l.recordAtBreaker(a, v); trips {

@@ -14,6 +14,7 @@ import (
 	"rollcall/internal/handler"
 	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
+	"rollcall/internal/outcome"
 	"rollcall/internal/redistest"
 	"rollcall/providers"
 	"rollcall/tasks"
@@ -35,7 +36,7 @@ func TestADoneTaskShowsItsResultAndLeavesNoCounters(t *testing.T) {
 		r.start()
 		id := r.put(nicknames, "")
 		first := r.attempt()
-		if first.Verdict.Action != lane.Retry || first.Verdict.Attempt != 1 || first.Lane != nicknames {
+		if first.Verdict.Action != outcome.Retry || first.Verdict.Attempt != 1 || first.Lane != nicknames {
 			t.Errorf("first attempt: %+v", first)
 		}
 		if n := r.rdb.Exists(t.Context(), "rollcall:{"+id+"}:attempts").Val(); n != 1 {
@@ -43,7 +44,7 @@ func TestADoneTaskShowsItsResultAndLeavesNoCounters(t *testing.T) {
 		}
 		r.ends(nicknames, id, asynq.TaskStateRetry)
 		_ = r.inspector.RunTask(nicknames, id) // or its retry is already due
-		if second := r.attempt(); second.Verdict.Action != lane.Done || second.Retried != 1 {
+		if second := r.attempt(); second.Verdict.Action != outcome.Done || second.Retried != 1 {
 			t.Errorf("second attempt: %+v", second)
 		}
 		info := r.ends(nicknames, id, asynq.TaskStateCompleted)
@@ -88,7 +89,7 @@ func TestAPanicCountsAsAnAttemptAndTheLaneContinues(t *testing.T) {
 		})
 		r.start()
 		bad := r.put(nicknames, "bad")
-		if got := r.attempt().Verdict; got.Class != lane.ClassPanic || !got.Counted || got.Action != lane.Retry {
+		if got := r.attempt().Verdict; got.Class != outcome.Panic || !got.Counted || got.Action != outcome.Retry {
 			t.Errorf("verdict %+v", got)
 		}
 		good := r.put(nicknames, "good")
@@ -152,7 +153,7 @@ func TestALaneThatHangsDoesNotDelayTheOthers(t *testing.T) {
 		}
 		close(free)
 		for range 28 {
-			if got := r.attempt(); got.Verdict.Action != lane.Done {
+			if got := r.attempt(); got.Verdict.Action != outcome.Done {
 				t.Errorf("%+v", got)
 			}
 		}
@@ -187,7 +188,7 @@ func TestAStopReturnsWaitingTasksAndFinishesRunningOnes(t *testing.T) {
 		await(t, waiting, "the task that waits")
 		stopped := make(chan struct{})
 		go func() { defer close(stopped); r.stop() }()
-		if got := r.attempt().Verdict; got.Class != lane.ClassStopping || got.Counted {
+		if got := r.attempt().Verdict; got.Class != outcome.Stopping || got.Counted {
 			t.Errorf("the task that waits: %+v", got)
 		}
 		select {

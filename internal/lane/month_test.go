@@ -12,6 +12,7 @@ import (
 
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
+	"rollcall/internal/outcome"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 )
@@ -42,7 +43,7 @@ func begin(t *testing.T) *term {
 		r := newRig(t, s)
 		r.watch.instead = func(a lane.Attempt) {
 			w.attempts.Add(1)
-			if a.Verdict.Action == lane.Done {
+			if a.Verdict.Action == outcome.Done {
 				w.done.Add(1)
 			}
 			if a.Verdict.Counted {

@@ -1,12 +1,11 @@
 package lane
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"rollcall/internal/handler"
 	"rollcall/internal/hold"
+	"rollcall/internal/outcome"
 )
 
 // Observer receives what happens in the lanes, for metrics. Its methods are called from
@@ -20,10 +19,10 @@ type Observer interface {
 	// DiedOutsideAttempt is called when a task died without an attempt's verdict: too
 	// many workers died while they ran it, asynq archived it, or asynq lost it. It is
 	// called in one worker only.
-	DiedOutsideAttempt(lane string, class Class)
+	DiedOutsideAttempt(lane string, class outcome.Class)
 	// Closed is called when a dead letter was closed automatically. It is called in one
 	// worker only.
-	Closed(lane string, class Class)
+	Closed(lane string, class outcome.Class)
 	// Unserved is called every 30 s, in every worker, with the number of queues that no
 	// worker serves and of the tasks that wait there. It is not called if they cannot
 	// be counted.
@@ -54,24 +53,15 @@ func (s *Set) observe(a Attempt) {
 }
 
 // diedOutsideAttempt reports a dead letter that was not the result of an attempt.
-func (l *Lane) diedOutsideAttempt(class Class) {
+func (l *Lane) diedOutsideAttempt(class outcome.Class) {
 	if l.set.observer != nil {
 		l.set.observer.DiedOutsideAttempt(l.Name(), class)
 	}
 }
 
 // closed reports a dead letter that was closed automatically.
-func (l *Lane) closed(class Class) {
+func (l *Lane) closed(class outcome.Class) {
 	if l.set.observer != nil {
 		l.set.observer.Closed(l.Name(), class)
 	}
 }
-
-// Classes lists every class in alphabetical order.
-func Classes() []Class { return slices.Sorted(maps.Keys(rules)) }
-
-// Kills reports whether a task that ends in the class can become a dead letter.
-func (c Class) Kills() bool { return rules[c].dead || rules[c].attempts > 0 }
-
-// Retries reports whether a task that ends in the class can be tried again.
-func (c Class) Retries() bool { return !rules[c].dead }

@@ -13,6 +13,7 @@ import (
 
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
+	"rollcall/internal/outcome"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 	"rollcall/providers"
@@ -244,7 +245,7 @@ func TestATaskWithoutASlotInTimeReturnsUncounted(t *testing.T) {
 	r.start()
 	id := r.put(nicknames, "waits in vain")
 	for range 2 {
-		if got := r.attempt().Verdict; got.Class != lane.ClassPaced || got.Counted || got.Action != lane.Retry {
+		if got := r.attempt().Verdict; got.Class != outcome.Paced || got.Counted || got.Action != outcome.Retry {
 			t.Errorf("%+v", got)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/internal/hold"
+	"rollcall/internal/outcome"
 	"rollcall/providers"
 )
 
@@ -212,18 +213,18 @@ func (l *Lane) probed(ctx context.Context, a *attempt, v Verdict) {
 func (l *Lane) findsOut(ctx context.Context, c *claim, a *attempt, v Verdict, e *providers.Error) (again bool) {
 	fault, _ := healthSignal(a, v)
 	switch {
-	case v.Class == ClassStopping:
+	case v.Class == outcome.Stopping:
 		c.release(ctx, 0)
 		return false
-	case fault, v.Class == ClassRefused, v.Class == ClassQuota, e != nil && e.Suspect:
+	case fault, v.Class == outcome.Refused, v.Class == outcome.Quota, e != nil && e.Suspect:
 		c.failed(ctx)
 		return false
-	case v.Class == ClassThrottled, v.Class == ClassBusy, v.Class == ClassPaced, v.Class == ClassHeld, v.Class == ClassInternal:
+	case v.Class == outcome.Throttled, v.Class == outcome.Busy, v.Class == outcome.Paced, v.Class == outcome.Held, v.Class == outcome.Internal:
 		c.release(ctx, 2*time.Second) // no evidence about the cause, or no request was sent
 		return false
 	case !a.asked() && l.probes():
 		return true
-	case !a.asked(), v.Class == ClassOvertaken, v.Class == ClassPanic: // unknown
+	case !a.asked(), v.Class == outcome.Overtaken, v.Class == outcome.Panic: // unknown
 		c.release(ctx, time.Second)
 		return false
 	}

@@ -13,6 +13,7 @@ import (
 
 	"rollcall/internal/handler"
 	"rollcall/internal/kinds"
+	"rollcall/internal/outcome"
 	"rollcall/internal/privacy"
 	"rollcall/providers"
 )
@@ -42,12 +43,12 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	// The counters and pauses below must be written even if the task's own deadline has
 	// passed.
 	ctx = context.WithoutCancel(ctx)
-	v := Judge(err, now, func(class Class) (int, time.Time, error) {
+	v := Judge(err, now, func(class outcome.Class) (int, time.Time, error) {
 		return l.set.ledger.CountAttempt(ctx, id, string(class), now)
 	})
 	l.react(ctx, a, v)
 	l.gate.end(a.called) // only after a hold has closed the gate
-	if v.Action == Dead {
+	if v.Action == outcome.Dead {
 		// The dead letter is written before asynq removes the task from its queue.
 		if err := l.writeDeadLetter(ctx, task, id, a.urgent, report, v, now); err != nil {
 			v = Judge(&DeadLetterNotWrittenError{Class: v.Class, Err: err}, now, nil)
@@ -57,11 +58,11 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	l.set.observe(Attempt{
 		Lane: l.Name(), Verdict: v, Report: report, Retried: retried, Start: start, Took: now.Sub(start),
 	})
-	if v.Action == Done {
+	if v.Action == outcome.Done {
 		keepResult(task, report, log)
 		l.removeDeadLetter(ctx, id, log)
 	}
-	if retried > 0 && v.Action != Retry {
+	if retried > 0 && v.Action != outcome.Retry {
 		if err := l.set.ledger.ForgetAttempts(ctx, id); err != nil {
 			log.Debug("counters of a finished task not deleted; they expire", "err", err)
 		}
@@ -125,20 +126,20 @@ func logAttempt(log *slog.Logger, report handler.Report, v Verdict, retried int,
 		attrs = append(attrs, "request_id", report.RequestID)
 	}
 	switch v.Action {
-	case Done:
+	case outcome.Done:
 		level := slog.LevelDebug
 		if retried > 0 {
 			level = slog.LevelInfo
 		}
 		log.Log(context.Background(), level, "done", append(attrs, "outcome", report.Outcome, "attempt", retried+1)...)
-	case Retry:
+	case outcome.Retry:
 		level := slog.LevelWarn
 		if !v.Counted {
 			level = slog.LevelInfo
 		}
 		log.Log(context.Background(), level, "will retry", append(attrs,
 			"in", v.After.Round(time.Millisecond), "class", v.Class, "attempt", v.Attempt, "of", v.Allowed, "cause", v.Cause())...)
-	case Dead:
+	case outcome.Dead:
 		log.Error("dead letter", append(attrs, "class", v.Class, "attempt", v.Attempt, "cause", v.Cause())...)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/internal/pace"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/redistest"
@@ -66,10 +67,10 @@ func (w *watch) Attempt(a lane.Attempt) {
 }
 
 func (w *watch) Recovered(lane string) { w.recovered <- lane }
-func (w *watch) DiedOutsideAttempt(name string, c lane.Class) {
+func (w *watch) DiedOutsideAttempt(name string, c outcome.Class) {
 	w.diedOutsideAttempt <- name + " " + string(c)
 }
-func (w *watch) Closed(name string, c lane.Class) { w.closed <- name + " " + string(c) }
+func (w *watch) Closed(name string, c outcome.Class) { w.closed <- name + " " + string(c) }
 func (w *watch) Unserved(queues int, tasks int64) {
 	w.unserved.Store(fmt.Sprintf("%d queues, %d tasks", queues, tasks))
 }

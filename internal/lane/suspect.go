@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall/internal/hold"
+	"rollcall/internal/outcome"
 	"rollcall/providers"
 )
 
@@ -27,7 +28,7 @@ func (l *Lane) suspect(ctx context.Context, a *attempt, v Verdict, e *providers.
 	case l.Probe != nil:
 		// A task has received several pages while the platform answered other calls in
 		// between.
-		if v.Class == ClassRefused {
+		if v.Class == outcome.Refused {
 			l.pageAgain.Store(true)
 		}
 		h.Probe, h.Next, h.Until = hold.ByAddress, time.Now(), time.Now().Add(banFor)

@@ -15,6 +15,7 @@ import (
 	"rollcall/internal/backlog"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/internal/redistest"
 )
 
@@ -187,7 +188,7 @@ func (r *rig) nothingLeft(queue string) {
 		r.t.Error("the unreadable message still exists in addition to its stand-in")
 	}
 	for range len(r.watch.attempts) {
-		if a := <-r.watch.attempts; a.Verdict.Action != lane.Done && a.Verdict.Class != lane.ClassMalformed {
+		if a := <-r.watch.attempts; a.Verdict.Action != outcome.Done && a.Verdict.Class != outcome.Malformed {
 			r.t.Errorf("unexpected attempt: %+v", a.Verdict)
 		}
 	}

@@ -9,13 +9,10 @@ import (
 	"rollcall/internal/backlog"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
-
-// Vanished is the class of the dead letters of tasks that were stored and have not
-// ended, but that asynq no longer knows. No verdict has this class.
-const Vanished = "vanished"
 
 const (
 	// openPage is how many open tasks of an organisation's API one sweep checks:
@@ -209,18 +206,18 @@ func (s *sweeper) endArchived(ctx context.Context, l *Lane, task ledger.Open, no
 
 const (
 	vanishedTodo  = "replay it if it still matters, or discard it"
-	vanishedCause = Vanished + ": the task was stored and had not ended, and asynq no longer knows it: it was deleted in the web UI, " +
+	vanishedCause = string(outcome.Vanished) + ": the task was stored and had not ended, and asynq no longer knows it: it was deleted in the web UI, " +
 		"or a failover or a restored Redis lost it · to do: " + vanishedTodo
 )
 
-// addVanishedLetter writes the dead letter and then closes the task. If that fails in
+// addVanished writes the dead letter and then closes the task. If that fails in
 // between, the next look completes it.
 func (s *sweeper) addVanished(ctx context.Context, l *Lane, task ledger.Open, now time.Time) (fresh bool, err error) {
 	id := task.Change.TaskID
 	dead := l.deadLetter(id, task.Type, task.Payload, l.urgent(task.Queue))
 	dead.Target, dead.Revision = task.Change.Target.Key, task.Revision
 	dead.Key, dead.Run, dead.Row = task.Key, task.Row.Run, task.Row.Row
-	dead.Class, dead.Cause, dead.Todo = Vanished, vanishedCause, vanishedTodo
+	dead.Class, dead.Cause, dead.Todo = string(outcome.Vanished), vanishedCause, vanishedTodo
 	attempts, first, err := s.set.ledger.Attempts(ctx, id)
 	if err != nil {
 		return false, err
@@ -234,7 +231,7 @@ func (s *sweeper) addVanished(ctx context.Context, l *Lane, task ledger.Open, no
 		return false, err
 	}
 	if fresh {
-		l.diedOutsideAttempt(Vanished)
+		l.diedOutsideAttempt(outcome.Vanished)
 	}
 	return fresh, s.set.ledger.Close(ctx, task.Change.Target, id, task.Row)
 }

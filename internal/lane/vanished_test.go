@@ -14,6 +14,7 @@ import (
 	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/internal/redistest"
 	"rollcall/internal/registry"
 	"rollcall/tasks"
@@ -326,7 +327,7 @@ func TestADeadTaskThatWasNotClosedIsClosedAndKeepsItsDeadLetter(t *testing.T) {
 				t.Errorf("the letter of %s is %+v", id, got)
 			}
 		}
-		if got := p.deadLetter("unlisted"); got.Class != lane.Archived || got.Target != "c1/unlisted" {
+		if got := p.deadLetter("unlisted"); got.Class != string(outcome.Archived) || got.Target != "c1/unlisted" {
 			t.Errorf("the dead letter of a task in no list is %+v", got)
 		}
 	})

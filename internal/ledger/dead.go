@@ -11,6 +11,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/outcome"
 )
 
 // deadLanes is the Redis set of the lanes that ever had a dead letter: it finds those
@@ -200,9 +202,6 @@ func (l *Ledger) DeadLetterLanes(ctx context.Context) ([]string, error) {
 	return lanes, nil
 }
 
-// Unreadable is the class of dead letters that this version cannot read.
-const Unreadable = "unreadable"
-
 // readDeadLetter reads a dead letter as it is stored. One that cannot be read is returned
 // with its text as the payload, because a newer version may have written it, and people
 // must see it.
@@ -210,7 +209,7 @@ func readDeadLetter(lane, id, record string) DeadLetter {
 	var dead DeadLetter
 	if err := json.Unmarshal([]byte(record), &dead, jsontext.AllowInvalidUTF8(true)); err != nil {
 		return DeadLetter{
-			ID: id, Lane: lane, Class: Unreadable, Payload: []byte(record),
+			ID: id, Lane: lane, Class: string(outcome.Unreadable), Payload: []byte(record),
 			Cause: "unreadable: this version cannot read the dead letter, which is kept as it is in the payload · to do: use the newest version",
 		}
 	}

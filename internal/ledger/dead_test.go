@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/internal/redistest"
 )
 
@@ -220,7 +221,7 @@ func TestADeadLetterOfANewerVersionIsShownAsItIsStored(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, found, err := l.DeadLetter(t.Context(), yard, "a")
-		if err != nil || !found || got.ID != "a" || got.Lane != yard || got.Class != ledger.Unreadable || string(got.Payload) != "of 2031" {
+		if err != nil || !found || got.ID != "a" || got.Lane != yard || got.Class != string(outcome.Unreadable) || string(got.Payload) != "of 2031" {
 			t.Errorf("%+v, %t, %v", got, found, err)
 		}
 	})

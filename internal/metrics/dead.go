@@ -11,6 +11,7 @@ import (
 
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 )
 
 var (
@@ -32,9 +33,9 @@ type dead struct {
 }
 
 func newDead(rdb redis.UniversalClient, lanes []*lane.Lane) *dead {
-	d := &dead{ledger: ledger.New(rdb), classes: []string{lane.Archived, lane.Vanished}}
-	for _, class := range lane.Classes() {
-		if class.Kills() {
+	d := &dead{ledger: ledger.New(rdb)}
+	for _, class := range outcome.OfDeadLetters() {
+		if class != outcome.Unreadable { // its dead letters are counted under their own class
 			d.classes = append(d.classes, string(class))
 		}
 	}

@@ -16,8 +16,8 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"rollcall/internal/handler"
-	"rollcall/internal/lane"
 	"rollcall/internal/metrics"
+	"rollcall/internal/outcome"
 	"rollcall/internal/redistest"
 )
 
@@ -35,7 +35,7 @@ func families(t *testing.T) []*dto.MetricFamily {
 	s := redistest.Mini(t)
 	open(t, s, school())
 	m := measured(t, s, metrics.Config{})
-	m.Attempt(attempt(lane.Done, "", nil, handler.Report{Outcome: handler.Applied, Sends: 1, Revision: 1}))
+	m.Attempt(attempt(outcome.Done, "", nil, handler.Report{Outcome: handler.Applied, Sends: 1, Revision: 1}))
 	all, err := m.Gatherer().Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"rollcall/internal/handler"
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
+	"rollcall/internal/outcome"
 	"rollcall/providers"
 )
 
@@ -133,18 +134,20 @@ func (m *Metrics) begin(name string) {
 	for _, o := range []handler.Outcome{handler.Applied, handler.Unchanged, handler.Superseded, handler.Settled} {
 		m.tasks.WithLabelValues(name, string(o), "")
 	}
-	m.attempts.WithLabelValues(name, string(lane.Done), "")
-	for _, class := range lane.Classes() {
+	m.attempts.WithLabelValues(name, string(outcome.Done), "")
+	for _, class := range outcome.Classes() {
+		if class == outcome.Unreadable {
+			continue // tasks of it died in a newer version
+		}
 		if class.Kills() {
 			m.tasks.WithLabelValues(name, Dead, string(class))
-			m.attempts.WithLabelValues(name, string(lane.Dead), string(class))
+		}
+		if class.Kills() && class.OfAttempt() {
+			m.attempts.WithLabelValues(name, string(outcome.Dead), string(class))
 		}
 		if class.Retries() {
-			m.attempts.WithLabelValues(name, string(lane.Retry), string(class))
+			m.attempts.WithLabelValues(name, string(outcome.Retry), string(class))
 		}
-	}
-	for _, class := range []string{lane.Archived, lane.Vanished} {
-		m.tasks.WithLabelValues(name, Dead, class)
 	}
 	m.calls.WithLabelValues(name, codeOK)
 	m.sends.WithLabelValues(name)
@@ -169,12 +172,12 @@ func (m *Metrics) Handler() http.Handler {
 func (m *Metrics) Recovered(name string) { m.recovered.WithLabelValues(name).Inc() }
 
 // DiedOutsideAttempt implements [lane.Observer].
-func (m *Metrics) DiedOutsideAttempt(name string, class lane.Class) {
+func (m *Metrics) DiedOutsideAttempt(name string, class outcome.Class) {
 	m.tasks.WithLabelValues(name, Dead, string(class)).Inc()
 }
 
 // Closed implements [lane.Observer].
-func (m *Metrics) Closed(name string, class lane.Class) {
+func (m *Metrics) Closed(name string, class outcome.Class) {
 	m.closed.WithLabelValues(name, string(class)).Inc()
 }
 
@@ -201,11 +204,11 @@ func (m *Metrics) Attempt(a lane.Attempt) {
 		m.callTook.WithLabelValues(a.Lane).Observe(r.Call.Seconds())
 	}
 	switch v.Action {
-	case lane.Done:
+	case outcome.Done:
 		m.tasks.WithLabelValues(a.Lane, string(r.Outcome), "").Inc()
-	case lane.Dead:
+	case outcome.Dead:
 		m.tasks.WithLabelValues(a.Lane, Dead, string(v.Class)).Inc()
-	case lane.Retry:
+	case outcome.Retry:
 	}
 	// A revision is the time of Redis' clock, in microseconds, when the task was
 	// enqueued. A task that could not be read has none.
@@ -213,10 +216,10 @@ func (m *Metrics) Attempt(a lane.Attempt) {
 		return
 	}
 	enqueued := time.UnixMicro(r.Revision)
-	if a.Retried == 0 && (v.Counted || v.Action != lane.Retry) {
+	if a.Retried == 0 && (v.Counted || v.Action != outcome.Retry) {
 		m.taskWait.WithLabelValues(a.Lane).Observe(max(a.Start.Sub(enqueued), 0).Seconds())
 	}
-	if v.Action != lane.Retry {
+	if v.Action != outcome.Retry {
 		m.taskTook.WithLabelValues(a.Lane).Observe(max(a.Start.Add(a.Took).Sub(enqueued), 0).Seconds())
 	}
 }

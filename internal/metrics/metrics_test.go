@@ -19,6 +19,7 @@ import (
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/metrics"
+	"rollcall/internal/outcome"
 	"rollcall/internal/pace"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/redistest"
@@ -59,7 +60,7 @@ func measured(t *testing.T, s *redistest.Server, c metrics.Config, lanes ...lane
 }
 
 // attempt returns an attempt as a lane reports it.
-func attempt(action lane.Action, class lane.Class, err error, report handler.Report) lane.Attempt {
+func attempt(action outcome.Action, class outcome.Class, err error, report handler.Report) lane.Attempt {
 	return lane.Attempt{
 		Lane: laneName, Verdict: lane.Verdict{Action: action, Class: class, Err: err},
 		Report: report, Start: enqueued.Add(90 * time.Second), Took: 2 * time.Second,
@@ -118,17 +119,17 @@ func TestAnAttemptIsCountedOnceInEachSense(t *testing.T) {
 	t.Parallel()
 	m := measured(t, redistest.Mini(t), metrics.Config{})
 	rev := enqueued.UnixMicro()
-	m.Attempt(attempt(lane.Done, "", nil, handler.Report{
+	m.Attempt(attempt(outcome.Done, "", nil, handler.Report{
 		Outcome: handler.Applied, Sends: 2, Revision: rev, SlotWait: 300 * time.Millisecond, Call: time.Second,
 	}))
-	m.Attempt(attempt(lane.Done, "", nil, handler.Report{Outcome: handler.Unchanged, Revision: rev}))
-	m.Attempt(attempt(lane.Retry, lane.ClassThrottled, answer("90018", 200), handler.Report{Sends: 1, Revision: rev}))
-	m.Attempt(attempt(lane.Dead, lane.ClassRejected, answer("60124", 200), handler.Report{Sends: 1, Revision: rev}))
-	m.Attempt(attempt(lane.Dead, lane.ClassMalformed, errors.New("no task"), handler.Report{}))
+	m.Attempt(attempt(outcome.Done, "", nil, handler.Report{Outcome: handler.Unchanged, Revision: rev}))
+	m.Attempt(attempt(outcome.Retry, outcome.Throttled, answer("90018", 200), handler.Report{Sends: 1, Revision: rev}))
+	m.Attempt(attempt(outcome.Dead, outcome.Rejected, answer("60124", 200), handler.Report{Sends: 1, Revision: rev}))
+	m.Attempt(attempt(outcome.Dead, outcome.Malformed, errors.New("no task"), handler.Report{}))
 	m.Recovered(laneName)
-	m.DiedOutsideAttempt(laneName, lane.ClassPoison)
-	m.DiedOutsideAttempt(laneName, lane.Vanished)
-	m.Closed(laneName, lane.ClassRejected)
+	m.DiedOutsideAttempt(laneName, outcome.Poison)
+	m.DiedOutsideAttempt(laneName, outcome.Vanished)
+	m.Closed(laneName, outcome.Rejected)
 	m.Unserved(2, 40)
 	m.Unserved(1, 30)
 
@@ -168,10 +169,10 @@ func TestOnlyTheFirstCountedAttemptMeasuresHowLongATaskWaited(t *testing.T) {
 	t.Parallel()
 	m := measured(t, redistest.Mini(t), metrics.Config{})
 	report := handler.Report{Revision: enqueued.UnixMicro()}
-	uncounted := attempt(lane.Retry, lane.ClassHeld, errors.New("held"), report)
-	counted := attempt(lane.Retry, lane.ClassBusy, errors.New("busy"), report)
+	uncounted := attempt(outcome.Retry, outcome.Held, errors.New("held"), report)
+	counted := attempt(outcome.Retry, outcome.Busy, errors.New("busy"), report)
 	counted.Verdict.Counted = true
-	second := attempt(lane.Done, "", nil, report)
+	second := attempt(outcome.Done, "", nil, report)
 	second.Retried = 1
 	for _, a := range []lane.Attempt{uncounted, uncounted, counted, second} {
 		m.Attempt(a)
@@ -186,7 +187,7 @@ func TestOnlyTheFirstCountedAttemptMeasuresHowLongATaskWaited(t *testing.T) {
 func TestAWaitIsNeverNegative(t *testing.T) {
 	t.Parallel()
 	m := measured(t, redistest.Mini(t), metrics.Config{})
-	m.Attempt(attempt(lane.Done, "", nil, handler.Report{Revision: enqueued.Add(time.Hour).UnixMicro()}))
+	m.Attempt(attempt(outcome.Done, "", nil, handler.Report{Revision: enqueued.Add(time.Hour).UnixMicro()}))
 	expect(t, m, `rollcall_task_wait_seconds_sum{lane="lakeside-dt.nickname"} 0`)
 }
 
@@ -200,7 +201,7 @@ func TestAnUnknownCodeCreatesNoNewSeries(t *testing.T) {
 		answer("INCORRECT.reserved", 400), // the label has the table's spelling
 		answer("*", 200),
 	} {
-		m.Attempt(attempt(lane.Retry, lane.ClassBusy, err, handler.Report{Sends: 1}))
+		m.Attempt(attempt(outcome.Retry, outcome.Busy, err, handler.Report{Sends: 1}))
 	}
 	expect(t, m, `
 		rollcall_calls_total{code="other",lane="lakeside-dt.nickname"} 5

@@ -16,6 +16,7 @@ import (
 	"rollcall/internal/enqueue"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/kinds"
+	"rollcall/internal/outcome"
 	"rollcall/tasks"
 )
 
@@ -83,8 +84,8 @@ func (f *deadFlags) filter(now time.Time) (deadletter.Filter, error) {
 	if f.run != "" && !tasks.ValidRun(f.run) {
 		return filter, cli.BadInput("--run %.80q is no name of a run: 1 to 64 of A-Z, a-z, 0-9, ., _ and -", f.run)
 	}
-	if f.class != "" && deadletter.Advice(f.class) == "" {
-		return filter, cli.BadInput("--cause %q is no class of dead letters: say one of %s", f.class, strings.Join(deadletter.Classes(), ", "))
+	if f.class != "" && outcome.Class(f.class).Rule().Advice == "" {
+		return filter, cli.BadInput("--cause %q is no class of dead letters: say one of %s", f.class, deadLetterClasses())
 	}
 	var err error
 	if filter.Since, err = pastTime("--since", f.since, now, false); err != nil {
@@ -139,4 +140,12 @@ func (a *app) withService(ctx context.Context, do func(context.Context, *deadlet
 		}
 		return err
 	})
+}
+
+func deadLetterClasses() string {
+	var all []string
+	for _, class := range outcome.OfDeadLetters() {
+		all = append(all, string(class))
+	}
+	return strings.Join(all, ", ")
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rollcall/internal/console"
-	"rollcall/internal/deadletter"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/internal/privacy"
 	"rollcall/tasks"
 )
@@ -103,7 +103,7 @@ func Advice(l ledger.DeadLetter) string {
 	if l.Todo != "" {
 		return l.Todo
 	}
-	return deadletter.Advice(l.Class)
+	return outcome.Class(l.Class).Rule().Advice
 }
 
 // Cause is a class with the code of the platform, if there is one.

@@ -9,8 +9,8 @@ import (
 	"rollcall/cmd/rollcall/internal/dead"
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
-	"rollcall/internal/deadletter"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/internal/privacy"
 	"rollcall/tasks"
 )
@@ -71,7 +71,7 @@ func (x *explanation) concludeField(name string) conclusion {
 	case f.Unknown != 0 && f.Lock != nil && f.Lock.Why == ledger.LockUnverified:
 		return concludes(needsPerson, "a person must settle it: an %s was sent and may or may not have been applied; look it up at the platform, then %s",
 			strings.ToUpper(name), x.settleCommands())
-	case pending && task.dead != nil && task.dead.Class == deadletter.Unverified && f.Unknown == 0:
+	case pending && task.dead != nil && task.dead.Class == string(outcome.Unverified) && f.Unknown == 0:
 		return concludes(isDead, "dead: the newest %s is a dead letter, and its doubt is settled; to do: %s, or discard it",
 			name, console.Glued("rollcall dead replay "+task.ID))
 	case pending && task.dead != nil:

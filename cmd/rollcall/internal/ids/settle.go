@@ -18,6 +18,7 @@ import (
 	"rollcall/internal/hold"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/internal/privacy"
 	"rollcall/internal/registry"
 	"rollcall/tasks"
@@ -227,7 +228,7 @@ func (s *idSettlement) underway() error {
 // organisation.
 func (s *idSettlement) dead(ctx context.Context) ([]ledger.DeadLetter, error) {
 	var found []ledger.DeadLetter
-	err := s.service.Each(ctx, deadletter.Filter{Kind: tasks.KindID, Class: deadletter.Unverified}, func(dead []ledger.DeadLetter) error {
+	err := s.service.Each(ctx, deadletter.Filter{Kind: tasks.KindID, Class: string(outcome.Unverified)}, func(dead []ledger.DeadLetter) error {
 		for _, l := range dead {
 			if l.Organisation == s.lane.Organisation && l.Target == s.target.Key {
 				found = append(found, l)
@@ -252,7 +253,7 @@ func (s *idSettlement) settle(ctx context.Context, done settledID, dead []ledger
 		return "", "", err
 	default:
 		scope := hold.Scope{Level: hold.Lane, Name: done.Lane}
-		if err := hold.Note(ctx, s.rdb, "id."+s.word.done, scope, deadletter.Unverified, "an ID change in doubt, of task "+taskID, by); err != nil {
+		if err := hold.Note(ctx, s.rdb, "id."+s.word.done, scope, string(outcome.Unverified), "an ID change in doubt, of task "+taskID, by); err != nil {
 			fmt.Fprintln(s.Stderr, "warning:", err)
 		}
 	}

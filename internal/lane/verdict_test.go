@@ -12,6 +12,7 @@ import (
 	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/internal/pace"
 	"rollcall/providers"
 	"rollcall/tasks"
@@ -22,7 +23,7 @@ var now = time.UnixMilli(1_763_762_142_000)
 // nth returns that this is the nth attempt of a task in any class, the first of them a
 // minute ago.
 func nth(n int) lane.Attempts {
-	return func(lane.Class) (int, time.Time, error) { return n, now.Add(-time.Minute), nil }
+	return func(outcome.Class) (int, time.Time, error) { return n, now.Add(-time.Minute), nil }
 }
 
 func kind(k providers.Kind) *providers.Error { return &providers.Error{Kind: k} }
@@ -36,41 +37,41 @@ func TestVerdicts(t *testing.T) {
 	for _, row := range []struct {
 		name    string
 		err     error
-		class   lane.Class
-		action  lane.Action
+		class   outcome.Class
+		action  outcome.Action
 		counted bool
 	}{
-		{"nothing wrong", nil, "", lane.Done, false},
-		{"system busy", kind(providers.Transient), lane.ClassBusy, lane.Retry, true},
-		{"some members failed", kind(providers.Partial), lane.ClassPartial, lane.Retry, true},
-		{"an answer in no table", kind(providers.Unknown), lane.ClassUnlisted, lane.Retry, true},
-		{"too fast", kind(providers.Throttled), lane.ClassThrottled, lane.Retry, false},
-		{"month spent", kind(providers.QuotaSpent), lane.ClassQuota, lane.Retry, false},
-		{"stale token", kind(providers.TokenRejected), lane.ClassRefused, lane.Retry, false},
-		{"no permission", kind(providers.Misconfigured), lane.ClassRefused, lane.Retry, false},
-		{"have.been.set", kind(providers.Rejected), lane.ClassRejected, lane.Dead, false},
-		{"ID change timed out", kind(providers.Ambiguous), lane.ClassUnverified, lane.Dead, false},
-		{"stopped in the gate", unsent(lane.ErrStopping), lane.ClassStopping, lane.Retry, false},
-		{"later change in the gate", unsent(ledger.ErrStale), lane.ClassOvertaken, lane.Retry, false},
-		{"lease lost in the gate", unsent(ledger.ErrLeaseLost), lane.ClassOvertaken, lane.Retry, false},
-		{"refused, and the lease lost", errors.Join(kind(providers.Rejected), ledger.ErrLeaseLost), lane.ClassOvertaken, lane.Retry, false},
-		{"lane held in the gate", unsent(&lane.HeldError{}), lane.ClassHeld, lane.Retry, false},
-		{"month spent in the gate", unsent(&pace.SpentError{Why: pace.WhyMonth}), lane.ClassQuota, lane.Retry, false},
-		{"next slot far away", unsent(&pace.BookedOutError{For: time.Minute}), lane.ClassPaced, lane.Retry, false},
-		{"no slot in time", unsent(&lane.CrowdedError{}), lane.ClassPaced, lane.Retry, false},
-		{"no time left", unsent(context.DeadlineExceeded), lane.ClassBusy, lane.Retry, true},
-		{"Redis unavailable in the gate", unsent(errors.New("dial tcp: connection refused")), lane.ClassInternal, lane.Retry, false},
-		{"Redis unavailable", errors.New("dial tcp: connection refused"), lane.ClassInternal, lane.Retry, false},
-		{"mark lost", ledger.ErrLeaseLost, lane.ClassOvertaken, lane.Retry, false},
-		{"target busy", &ledger.BusyError{For: time.Second}, lane.ClassWaiting, lane.Retry, false},
-		{"lane held", &lane.HeldError{}, lane.ClassHeld, lane.Retry, false},
-		{"newer payload", &kinds.NewerVersionError{}, lane.ClassNewer, lane.Retry, false},
-		{"bad payload", &kinds.PayloadError{}, lane.ClassMalformed, lane.Dead, false},
-		{"bad values", &tasks.ValidationError{}, lane.ClassMalformed, lane.Dead, false},
-		{"unknown type", &kinds.UnknownTypeError{}, lane.ClassMalformed, lane.Dead, false},
-		{"wrong queue", &handler.MisplacedError{}, lane.ClassMalformed, lane.Dead, false},
-		{"unreadable message", &lane.UndecodableError{}, lane.ClassMalformed, lane.Dead, false},
-		{"panic", &lane.PanicError{}, lane.ClassPanic, lane.Retry, true},
+		{"nothing wrong", nil, "", outcome.Done, false},
+		{"system busy", kind(providers.Transient), outcome.Busy, outcome.Retry, true},
+		{"some members failed", kind(providers.Partial), outcome.Partial, outcome.Retry, true},
+		{"an answer in no table", kind(providers.Unknown), outcome.Unlisted, outcome.Retry, true},
+		{"too fast", kind(providers.Throttled), outcome.Throttled, outcome.Retry, false},
+		{"month spent", kind(providers.QuotaSpent), outcome.Quota, outcome.Retry, false},
+		{"stale token", kind(providers.TokenRejected), outcome.Refused, outcome.Retry, false},
+		{"no permission", kind(providers.Misconfigured), outcome.Refused, outcome.Retry, false},
+		{"have.been.set", kind(providers.Rejected), outcome.Rejected, outcome.Dead, false},
+		{"ID change timed out", kind(providers.Ambiguous), outcome.Unverified, outcome.Dead, false},
+		{"stopped in the gate", unsent(lane.ErrStopping), outcome.Stopping, outcome.Retry, false},
+		{"later change in the gate", unsent(ledger.ErrStale), outcome.Overtaken, outcome.Retry, false},
+		{"lease lost in the gate", unsent(ledger.ErrLeaseLost), outcome.Overtaken, outcome.Retry, false},
+		{"refused, and the lease lost", errors.Join(kind(providers.Rejected), ledger.ErrLeaseLost), outcome.Overtaken, outcome.Retry, false},
+		{"lane held in the gate", unsent(&lane.HeldError{}), outcome.Held, outcome.Retry, false},
+		{"month spent in the gate", unsent(&pace.SpentError{Why: pace.WhyMonth}), outcome.Quota, outcome.Retry, false},
+		{"next slot far away", unsent(&pace.BookedOutError{For: time.Minute}), outcome.Paced, outcome.Retry, false},
+		{"no slot in time", unsent(&lane.CrowdedError{}), outcome.Paced, outcome.Retry, false},
+		{"no time left", unsent(context.DeadlineExceeded), outcome.Busy, outcome.Retry, true},
+		{"Redis unavailable in the gate", unsent(errors.New("dial tcp: connection refused")), outcome.Internal, outcome.Retry, false},
+		{"Redis unavailable", errors.New("dial tcp: connection refused"), outcome.Internal, outcome.Retry, false},
+		{"mark lost", ledger.ErrLeaseLost, outcome.Overtaken, outcome.Retry, false},
+		{"target busy", &ledger.BusyError{For: time.Second}, outcome.Waiting, outcome.Retry, false},
+		{"lane held", &lane.HeldError{}, outcome.Held, outcome.Retry, false},
+		{"newer payload", &kinds.NewerVersionError{}, outcome.Newer, outcome.Retry, false},
+		{"bad payload", &kinds.PayloadError{}, outcome.Malformed, outcome.Dead, false},
+		{"bad values", &tasks.ValidationError{}, outcome.Malformed, outcome.Dead, false},
+		{"unknown type", &kinds.UnknownTypeError{}, outcome.Malformed, outcome.Dead, false},
+		{"wrong queue", &handler.MisplacedError{}, outcome.Malformed, outcome.Dead, false},
+		{"unreadable message", &lane.UndecodableError{}, outcome.Malformed, outcome.Dead, false},
+		{"panic", &lane.PanicError{}, outcome.Panic, outcome.Retry, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -90,10 +91,10 @@ func TestVerdicts(t *testing.T) {
 func TestEveryKindHasAVerdict(t *testing.T) {
 	t.Parallel()
 	for _, k := range providers.Kinds() {
-		if v := lane.Judge(kind(k), now, nth(1)); v.Class == "" || v.Action == lane.Done {
+		if v := lane.Judge(kind(k), now, nth(1)); v.Class == "" || v.Action == outcome.Done {
 			t.Errorf("kind %s: verdict %+v", k, v)
 		}
-		if v := lane.Judge(kind(k), now, nth(1)); v.Class == lane.ClassUnlisted && k != providers.Unknown {
+		if v := lane.Judge(kind(k), now, nth(1)); v.Class == outcome.Unlisted && k != providers.Unknown {
 			t.Errorf("kind %s is treated as unlisted", k)
 		}
 	}
@@ -102,11 +103,11 @@ func TestEveryKindHasAVerdict(t *testing.T) {
 func TestATaskIsGivenUpAfterItsLastAttempt(t *testing.T) {
 	t.Parallel()
 	busy := kind(providers.Transient)
-	if v := lane.Judge(busy, now, nth(11)); v.Action != lane.Retry {
+	if v := lane.Judge(busy, now, nth(11)); v.Action != outcome.Retry {
 		t.Errorf("attempt 11 of 12: %s", v.Action)
 	}
 	v := lane.Judge(busy, now, nth(12))
-	if v.Action != lane.Dead || !strings.Contains(v.Cause(), "given up after 12 of 12 attempts") {
+	if v.Action != outcome.Dead || !strings.Contains(v.Cause(), "given up after 12 of 12 attempts") {
 		t.Errorf("attempt 12 of 12: %s, %q", v.Action, v.Cause())
 	}
 }
@@ -114,10 +115,10 @@ func TestATaskIsGivenUpAfterItsLastAttempt(t *testing.T) {
 func TestALowerBoundOfThePlatformOnAttemptsApplies(t *testing.T) {
 	t.Parallel()
 	err := &providers.Error{Kind: providers.Transient, Code: "-1", Tries: 3}
-	if v := lane.Judge(err, now, nth(2)); v.Action != lane.Retry || v.Allowed != 3 {
+	if v := lane.Judge(err, now, nth(2)); v.Action != outcome.Retry || v.Allowed != 3 {
 		t.Errorf("second of 3: %s, allowed %d", v.Action, v.Allowed)
 	}
-	if v := lane.Judge(err, now, nth(3)); v.Action != lane.Dead {
+	if v := lane.Judge(err, now, nth(3)); v.Action != outcome.Dead {
 		t.Errorf("third of 3: %s", v.Action)
 	}
 }
@@ -125,13 +126,13 @@ func TestALowerBoundOfThePlatformOnAttemptsApplies(t *testing.T) {
 func TestATaskIsGivenUpWhenItsHorizonIsReached(t *testing.T) {
 	t.Parallel()
 	since := func(d time.Duration) lane.Attempts {
-		return func(lane.Class) (int, time.Time, error) { return 2, now.Add(-d), nil }
+		return func(outcome.Class) (int, time.Time, error) { return 2, now.Add(-d), nil }
 	}
 	busy := kind(providers.Transient)
-	if v := lane.Judge(busy, now, since(5*time.Hour)); v.Action != lane.Retry {
+	if v := lane.Judge(busy, now, since(5*time.Hour)); v.Action != outcome.Retry {
 		t.Errorf("after 5 h: %s", v.Action)
 	}
-	if v := lane.Judge(busy, now, since(7*time.Hour)); v.Action != lane.Dead {
+	if v := lane.Judge(busy, now, since(7*time.Hour)); v.Action != outcome.Dead {
 		t.Errorf("after 7 h: %s", v.Action)
 	}
 }
@@ -139,8 +140,8 @@ func TestATaskIsGivenUpWhenItsHorizonIsReached(t *testing.T) {
 // If Redis cannot return how many attempts there were, giving up would be a guess.
 func TestAnAttemptIsNotCountedIfTheCountIsUnknown(t *testing.T) {
 	t.Parallel()
-	unavailable := func(lane.Class) (int, time.Time, error) { return 0, time.Time{}, errors.New("connection refused") }
-	if v := lane.Judge(kind(providers.Transient), now, unavailable); v.Action != lane.Retry || v.Counted {
+	unavailable := func(outcome.Class) (int, time.Time, error) { return 0, time.Time{}, errors.New("connection refused") }
+	if v := lane.Judge(kind(providers.Transient), now, unavailable); v.Action != outcome.Retry || v.Counted {
 		t.Errorf("verdict %s counted=%t", v.Action, v.Counted)
 	}
 }
@@ -177,10 +178,10 @@ func TestAWaitThatThePlatformAsksForIsKept(t *testing.T) {
 func TestARepeatedBare403HoldsTheLane(t *testing.T) {
 	t.Parallel()
 	bare := &providers.Error{Kind: providers.Throttled, HTTPStatus: 403, Tries: 3}
-	if v := lane.Judge(bare, now, nth(2)); v.Class != lane.ClassThrottled {
+	if v := lane.Judge(bare, now, nth(2)); v.Class != outcome.Throttled {
 		t.Errorf("second: %s", v.Class)
 	}
-	if v := lane.Judge(bare, now, nth(3)); v.Class != lane.ClassRefused || v.Action != lane.Retry {
+	if v := lane.Judge(bare, now, nth(3)); v.Class != outcome.Refused || v.Action != outcome.Retry {
 		t.Errorf("third: %s %s", v.Action, v.Class)
 	}
 }
@@ -194,7 +195,7 @@ func TestATaskOfAPausedLaneWaitsInItsQueue(t *testing.T) {
 		unsent(&pace.BookedOutError{For: time.Hour}),
 		&providers.Error{Kind: providers.Throttled, Scope: providers.ScopeAddress, RetryAfter: time.Hour},
 	} {
-		if v := lane.Judge(err, now, nth(1)); v.Counted || v.Action != lane.Retry || v.After > 2*time.Second {
+		if v := lane.Judge(err, now, nth(1)); v.Counted || v.Action != outcome.Retry || v.After > 2*time.Second {
 			t.Errorf("%v: verdict %s counted=%t after %s", err, v.Action, v.Counted, v.After)
 		}
 	}

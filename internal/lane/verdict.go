@@ -13,93 +13,16 @@ import (
 	"rollcall/internal/handler"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
 	"rollcall/internal/pace"
 	"rollcall/providers"
 	"rollcall/tasks"
 )
 
-// Action is what happens to a task after an attempt.
-type Action string
-
-const (
-	// Done means that the task is finished.
-	Done Action = "done"
-	// Retry means that the task runs again after a wait.
-	Retry Action = "retry"
-	// Dead means that no retry will help: the task is archived for a person to check.
-	Dead Action = "dead"
-)
-
-// Class groups errors that are treated the same. Its values appear in logs and docs.
-type Class string
-
-// The classes.
-const (
-	ClassBusy       Class = "busy"       // the platform or the network; temporary
-	ClassPartial    Class = "partial"    // some members were changed and others not
-	ClassUnlisted   Class = "unlisted"   // an answer that is in no table
-	ClassThrottled  Class = "throttled"  // sent too fast
-	ClassPaced      Class = "paced"      // the task's slot is too far in the future to wait for
-	ClassQuota      Class = "quota"      // the month's calls are spent
-	ClassRefused    Class = "refused"    // credentials, permissions, our own code
-	ClassRejected   Class = "rejected"   // the task itself is wrong; a retry cannot succeed
-	ClassUnverified Class = "unverified" // unknown outcome, and the request must not be repeated
-	ClassMalformed  Class = "malformed"  // the message is not a readable task
-	ClassNewer      Class = "newer"      // written by a newer version of the producer
-	ClassWaiting    Class = "waiting"    // another task holds the lease of the target
-	ClassUnknown    Class = "doubtful"   // unknown outcome: the same request is sent again, minutes later
-	ClassOvertaken  Class = "overtaken"  // the lease of the target was lost or a later change exists: decide again
-	ClassHeld       Class = "held"       // the lane is on hold
-	ClassStopping   Class = "stopping"   // the worker is stopping
-	ClassInternal   Class = "internal"   // Redis or an error of rollcall
-	ClassPanic      Class = "panic"      // a defect of rollcall
-	ClassPoison     Class = "poison"     // too many workers died while they ran it
-)
-
-// rule describes how a class is treated.
-type rule struct {
-	// attempts bounds how often a task may end in this class. 0: attempts are not
-	// counted, and the task returns to its queue unchanged.
-	attempts int
-	// horizon bounds the time since the task's first attempt that ended in this class;
-	// 0: no bound.
-	horizon time.Duration
-	// base and limit are the shortest and longest wait before full jitter. The wait
-	// doubles from base with every counted attempt.
-	base, limit time.Duration
-	dead        bool // archived after the first attempt
-}
-
-// A task that a hold stops waits in its queue until the lane continues. Its own wait of
-// a second only returns it to the queue.
-
-// rules is the one table of how often, and for how long, each class is retried.
-var rules = map[Class]rule{
-	ClassBusy:       {attempts: 12, horizon: 6 * time.Hour, base: 2 * time.Second, limit: 10 * time.Minute},
-	ClassPartial:    {attempts: 3, horizon: 24 * time.Hour, base: 20 * time.Second, limit: 10 * time.Minute},
-	ClassUnlisted:   {attempts: 3, horizon: time.Hour, base: 5 * time.Second, limit: time.Minute},
-	ClassPanic:      {attempts: 3, horizon: time.Hour, base: 5 * time.Second, limit: time.Minute},
-	ClassThrottled:  {base: time.Second, limit: time.Second},
-	ClassPaced:      {base: time.Second, limit: time.Second},
-	ClassQuota:      {base: time.Second, limit: time.Second},
-	ClassRefused:    {base: time.Second, limit: time.Second},
-	ClassNewer:      {base: time.Minute, limit: time.Minute},
-	ClassWaiting:    {base: time.Second, limit: time.Second},
-	ClassUnknown:    {base: time.Second, limit: time.Second},
-	ClassOvertaken:  {base: time.Second, limit: time.Second},
-	ClassHeld:       {base: time.Second, limit: time.Second},
-	ClassStopping:   {},
-	ClassInternal:   {base: 5 * time.Second, limit: 5 * time.Second},
-	ClassRejected:   {dead: true},
-	ClassUnverified: {dead: true},
-	ClassMalformed:  {dead: true},
-	ClassPoison:     {dead: true},
-}
-
 // Verdict is the outcome of an attempt for its task, and the reason.
 type Verdict struct {
-	Action  Action
-	Class   Class
+	Action  outcome.Action
+	Class   outcome.Class
 	Counted bool
 	Attempt int           // number of attempts that ended in this class; 0 if not counted
 	Allowed int           // largest allowed number; 0 if not counted
@@ -109,33 +32,33 @@ type Verdict struct {
 
 // Attempts returns how often a task has ended in a class, including this attempt, and
 // when it first did.
-type Attempts func(Class) (n int, first time.Time, err error)
+type Attempts func(outcome.Class) (n int, first time.Time, err error)
 
 // Judge returns the verdict on an attempt that ended in err. It is the only place that
 // turns an error into an outcome. attempts is called only for classes whose attempts
 // are counted. If it fails, the attempt is not counted.
 func Judge(err error, now time.Time, attempts Attempts) Verdict {
 	if err == nil {
-		return Verdict{Action: Done}
+		return Verdict{Action: outcome.Done}
 	}
 	class := classify(err)
-	if class == ClassThrottled && repeated(err, attempts) {
-		class = ClassRefused
+	if class == outcome.Throttled && repeated(err, attempts) {
+		class = outcome.Refused
 	}
-	r := rules[class]
-	v := Verdict{Action: Retry, Class: class, Err: err}
-	if r.dead {
-		v.Action = Dead
+	r := class.Rule()
+	v := Verdict{Action: outcome.Retry, Class: class, Err: err}
+	if r.Dead {
+		v.Action = outcome.Dead
 		return v
 	}
 	n := 1
-	if r.attempts > 0 {
+	if r.Attempts > 0 {
 		count, first, countErr := attempts(class)
 		if countErr == nil {
 			n = count
 			v.Counted, v.Attempt, v.Allowed = true, count, allowed(r, err)
-			if count >= v.Allowed || now.Sub(first) >= r.horizon {
-				v.Action = Dead
+			if count >= v.Allowed || now.Sub(first) >= r.Horizon {
+				v.Action = outcome.Dead
 				return v
 			}
 		}
@@ -152,17 +75,17 @@ func repeated(err error, attempts Attempts) bool {
 	if !ok || e.Tries == 0 {
 		return false
 	}
-	n, _, err := attempts(ClassThrottled)
+	n, _, err := attempts(outcome.Throttled)
 	return err == nil && n >= e.Tries
 }
 
 // allowed returns the class's bound, or the platform's bound for this code if that is
 // lower.
-func allowed(r rule, err error) int {
+func allowed(r outcome.Rule, err error) int {
 	if e, ok := errors.AsType[*providers.Error](err); ok && e.Tries > 0 {
-		return min(r.attempts, e.Tries)
+		return min(r.Attempts, e.Tries)
 	}
-	return r.attempts
+	return r.Attempts
 }
 
 // asked returns how long the platform, or the task that holds the target's lease, asks
@@ -194,55 +117,55 @@ func asked(err error) time.Duration {
 }
 
 // backoff is the wait before attempt n+1: full jitter over a doubling wait.
-func backoff(r rule, n int) time.Duration {
-	if r.base == 0 {
+func backoff(r outcome.Rule, n int) time.Duration {
+	if r.Base == 0 {
 		return 0
 	}
-	b := retry.WithCappedDuration(r.limit, retry.NewExponential(r.base))
-	if r.attempts == 0 {
+	b := retry.WithCappedDuration(r.Limit, retry.NewExponential(r.Base))
+	if r.Attempts == 0 {
 		n = 1
 	}
 	for range n - 1 {
 		b.Next()
 	}
 	wait, _ := retry.WithFullJitter(b).Next()
-	return max(wait, r.base/4)
+	return max(wait, r.Base/4)
 }
 
 // classify decides whose fault an error is.
-func classify(err error) Class {
+func classify(err error) outcome.Class {
 	// The cause of a cancelled attempt is more specific than the error it ended with.
 	switch {
 	case errors.Is(err, ErrStopping):
-		return ClassStopping
+		return outcome.Stopping
 	case errors.Is(err, ledger.ErrStale), errors.Is(err, ledger.ErrLeaseLost):
-		return ClassOvertaken
+		return outcome.Overtaken
 	case is[*handler.AgainError](err):
-		return ClassUnknown
+		return outcome.Unknown
 	}
 	if e, ok := errors.AsType[*providers.Error](err); ok {
 		return classifyProvider(e)
 	}
 	switch {
 	case is[*ledger.BusyError](err):
-		return ClassWaiting
+		return outcome.Waiting
 	case is[*HeldError](err):
-		return ClassHeld
+		return outcome.Held
 	case is[*pace.BookedOutError](err), is[*CrowdedError](err):
-		return ClassPaced
+		return outcome.Paced
 	case is[*pace.SpentError](err):
-		return ClassQuota
+		return outcome.Quota
 	case is[*kinds.NewerVersionError](err):
-		return ClassNewer
+		return outcome.Newer
 	case is[*kinds.PayloadError](err), is[*tasks.ValidationError](err), is[*kinds.UnknownTypeError](err),
 		is[*handler.MisplacedError](err), is[*UndecodableError](err):
-		return ClassMalformed
+		return outcome.Malformed
 	case is[*PanicError](err):
-		return ClassPanic
+		return outcome.Panic
 	case is[*PoisonError](err):
-		return ClassPoison
+		return outcome.Poison
 	}
-	return ClassInternal
+	return outcome.Internal
 }
 
 func is[T error](err error) bool {
@@ -250,44 +173,44 @@ func is[T error](err error) bool {
 	return ok
 }
 
-func classifyProvider(e *providers.Error) Class {
+func classifyProvider(e *providers.Error) outcome.Class {
 	switch e.Kind {
 	case providers.Transient:
-		return ClassBusy
+		return outcome.Busy
 	case providers.Partial:
-		return ClassPartial
+		return outcome.Partial
 	case providers.Throttled:
-		return ClassThrottled
+		return outcome.Throttled
 	case providers.QuotaSpent:
-		return ClassQuota
+		return outcome.Quota
 	case providers.TokenRejected, providers.Misconfigured:
-		return ClassRefused
+		return outcome.Refused
 	case providers.Rejected:
-		return ClassRejected
+		return outcome.Rejected
 	case providers.Ambiguous:
-		return ClassUnverified
+		return outcome.Unverified
 	case providers.Unsent:
 		return classifyUnsent(e)
 	case providers.Unknown:
-		return ClassUnlisted
+		return outcome.Unlisted
 	}
-	return ClassUnlisted
+	return outcome.Unlisted
 }
 
 // classifyUnsent classifies a request that never left: by the gate's reason, or the end
 // of the attempt's own time.
-func classifyUnsent(e *providers.Error) Class {
+func classifyUnsent(e *providers.Error) outcome.Class {
 	switch {
 	case is[*HeldError](e.Err):
-		return ClassHeld
+		return outcome.Held
 	case is[*pace.BookedOutError](e.Err), is[*CrowdedError](e.Err):
-		return ClassPaced
+		return outcome.Paced
 	case is[*pace.SpentError](e.Err):
-		return ClassQuota
+		return outcome.Quota
 	case errors.Is(e.Err, context.DeadlineExceeded):
-		return ClassBusy
+		return outcome.Busy
 	}
-	return ClassInternal
+	return outcome.Internal
 }
 
 // Cause returns in one line what happened and what to do. asynqmon shows it with the
@@ -306,7 +229,7 @@ func (v Verdict) Cause() string {
 		text += v.Err.Error()
 	}
 	switch {
-	case v.Action == Dead && v.Counted:
+	case v.Action == outcome.Dead && v.Counted:
 		text += fmt.Sprintf(" · given up after %d of %d attempts", v.Attempt, v.Allowed)
 	case v.Counted:
 		text += fmt.Sprintf(" · attempt %d of %d", v.Attempt, v.Allowed)
@@ -321,11 +244,13 @@ type verdictError struct{ Verdict }
 func (f verdictError) Error() string { return f.Cause() }
 
 // Is makes asynq archive a dead task.
-func (f verdictError) Is(target error) bool { return f.Action == Dead && target == asynq.SkipRetry }
+func (f verdictError) Is(target error) bool {
+	return f.Action == outcome.Dead && target == asynq.SkipRetry
+}
 
 // asynqError returns nil for a done task.
 func (v Verdict) asynqError() error {
-	if v.Action == Done {
+	if v.Action == outcome.Done {
 		return nil
 	}
 	return verdictError{v}
