@@ -92,12 +92,10 @@ func (w *worker) addTenant(org config.Organisation, t config.Tenant, record *led
 			cfg.Metered, cfg.Quota = true, paceQuota(org.Quota)
 			cfg.Address, cfg.AddressName = w.address, w.cfg.Egress.Name
 		}
-		w.lanes.Add(cfg, func(pacer handler.Pacer) handler.Func {
-			return build(handler.Env{
-				Organisation: org.Name, Tenant: t.Name, Ledger: record, Pacer: pacer, Deadline: lane.Deadline(platform.Timeout),
-				Limits: tasks.Limits{NicknameMax: platform.NicknameMax}, ResendAfter: c.resendAfter,
-			})
-		})
+		w.lanes.Add(cfg, build(handler.Env{
+			Organisation: org.Name, Tenant: t.Name, Ledger: record, Deadline: lane.Deadline(platform.Timeout),
+			Limits: tasks.Limits{NicknameMax: platform.NicknameMax}, ResendAfter: c.resendAfter,
+		}))
 	}
 	return nil
 }

@@ -176,7 +176,7 @@ func TestTheFirstAttemptRecordsAnEditAsAnOpenTask(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := handler.Delivery{TaskID: "t1", Type: typename, Payload: payload, Queue: "q", Key: "key", Run: "night", Row: 3}
+		d := handler.Delivery{TaskID: "t1", Type: typename, Payload: payload, Queue: "q", Key: "key", Run: "night", Row: 3, Pacer: pacer{r}}
 		if _, err := r.handle(task)(t.Context(), d); err == nil {
 			t.Fatal("it ended")
 		}

@@ -29,6 +29,7 @@ type Delivery struct {
 	Key     string // its producer's; "": none
 	Run     string // that it came in with; "": none
 	Row     int    // row of the run, from 0
+	Pacer   Pacer  // of the lane, for this attempt
 }
 
 // Func carries out a delivered task.
@@ -65,7 +66,7 @@ type Report struct {
 	Call     time.Duration `json:"-"`
 }
 
-// Pacer is the lane's part of the send gate. ctx is the context of the attempt.
+// Pacer is the lane's part of the send gate of one attempt.
 type Pacer interface {
 	// Slot returns shortly before the next send of the lane may leave. Its error is the
 	// reason why no send may leave: the worker stops, the lane is on hold, or Redis is
@@ -84,7 +85,6 @@ type Env struct {
 	Tenant       string
 	Limits       tasks.Limits
 	Ledger       *ledger.Ledger
-	Pacer        Pacer
 	// Deadline is the longest that an attempt may take, including slots and quick
 	// retries.
 	Deadline time.Duration
@@ -158,7 +158,7 @@ func (c *executor) carryOut(ctx context.Context, d Delivery, task tasks.Task, me
 	target, fields := kinds.Change(task, c.Organisation)
 	report := Report{Target: target.Key, Revision: meta.Revision}
 
-	p := attempt{executor: c, began: c.now(), prompt: c.prompt.Load()}
+	p := attempt{executor: c, pacer: d.Pacer, began: c.now(), prompt: c.prompt.Load()}
 	lease, decisions, err := c.Ledger.Begin(ctx, ledger.Delivery{
 		TaskID: d.TaskID, Target: target, Revision: meta.Revision, Fields: fields, Prompt: p.prompt,
 		Row: ledger.Row{Tenant: c.Tenant, Run: d.Run, Row: d.Row}, Queue: d.Queue, Key: d.Key, Type: d.Type, Payload: d.Payload,
@@ -170,7 +170,7 @@ func (c *executor) carryOut(ctx context.Context, d Delivery, task tasks.Task, me
 		report.Outcome = doneBy(decisions)
 		return report, nil
 	}
-	p.mark = lease
+	p.lease = lease
 
 	kept, stop := lease.Keep(ctx)
 	began := time.Now()
@@ -201,7 +201,8 @@ func (c *executor) carryOut(ctx context.Context, d Delivery, task tasks.Task, me
 // attempt is one attempt's way through the send gate.
 type attempt struct {
 	executor *executor
-	mark     *ledger.Lease
+	lease    *ledger.Lease
+	pacer    Pacer
 	began    time.Time // time before Begin
 	prompt   bool      // Begin has already recorded the unknown outcome
 	sent     bool
@@ -219,7 +220,7 @@ func (p *attempt) gate(ctx context.Context) error {
 			return err
 		}
 		// An outcome recorded as unknown would block an ID change without end.
-		if err := p.mark.Uncheck(ctx, p.sent); err != nil {
+		if err := p.lease.Uncheck(ctx, p.sent); err != nil {
 			return err
 		}
 		p.prompt = false
@@ -230,21 +231,20 @@ func (p *attempt) gate(ctx context.Context) error {
 // leave. It returns false if the slot passed in the meantime. A slot that came at once
 // needs no second check.
 func (p *attempt) leave(ctx context.Context) (bool, error) {
-	pacer := p.executor.Pacer
 	asked := p.executor.now()
-	if err := pacer.Slot(ctx); err != nil {
+	if err := p.pacer.Slot(ctx); err != nil {
 		return false, err
 	}
 	came := p.executor.now()
 	soon := came.Sub(p.began) < promptly
 	p.executor.prompt.Store(soon || came.Sub(asked) < promptly/2)
-	if !p.prompt || p.sent || !soon || p.mark.Once() {
-		if err := p.mark.Check(ctx); err != nil {
-			pacer.Unused(ctx)
+	if !p.prompt || p.sent || !soon || p.lease.Once() {
+		if err := p.lease.Check(ctx); err != nil {
+			p.pacer.Unused(ctx)
 			return false, err
 		}
 	}
-	return pacer.Leave(ctx)
+	return p.pacer.Leave(ctx)
 }
 
 // sendsOf returns what an error records of the sends before it.

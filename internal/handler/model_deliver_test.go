@@ -42,7 +42,7 @@ func (w *world) deliver(s *stored, p plan) {
 	go func() {
 		e := ended{crashed: true}
 		defer func() { a.ended <- e }()
-		report, err := w.handle[s.typ](ctx, handler.Delivery{TaskID: s.id, Type: s.typ, Payload: s.payload})
+		report, err := w.handle[s.typ](ctx, handler.Delivery{TaskID: s.id, Type: s.typ, Payload: s.payload, Pacer: modelPacer{}})
 		e = ended{report: report, err: err}
 	}()
 	w.wait(a)

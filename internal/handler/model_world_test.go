@@ -110,7 +110,7 @@ func newWorld(t *rapid.T, f *front) *world {
 	}
 	w.ledger = ledger.New(f.rdb)
 	env := handler.Env{
-		Organisation: school, Tenant: dt, Ledger: w.ledger, Deadline: time.Hour, Pacer: modelPacer{},
+		Organisation: school, Tenant: dt, Ledger: w.ledger, Deadline: time.Hour,
 		Now: w.time,
 	}
 	w.handle = map[string]handler.Func{

@@ -120,10 +120,7 @@ func newRig(t *testing.T, s *redistest.Server, configure ...func(*sandbox.Config
 		t.Fatal(err)
 	}
 	t.Cleanup(r.classin.Close)
-	r.env = handler.Env{
-		Organisation: school, Ledger: r.ledger, Deadline: inFlight,
-		Pacer: pacer{r},
-	}
+	r.env = handler.Env{Organisation: school, Ledger: r.ledger, Deadline: inFlight}
 	return r
 }
 
@@ -180,7 +177,7 @@ func (r *rig) attempt(task tasks.Task, revision int64) (handler.Report, error) {
 	r.mu.Lock()
 	id := r.ids[revision]
 	r.mu.Unlock()
-	return r.handle(task)(r.t.Context(), handler.Delivery{TaskID: id, Type: typename, Payload: payload})
+	return r.handle(task)(r.t.Context(), handler.Delivery{TaskID: id, Type: typename, Payload: payload, Pacer: pacer{r}})
 }
 
 // run enqueues a task and attempts it.

@@ -10,9 +10,9 @@ import (
 	"rollcall/providers"
 )
 
-// attempt is the state of one attempt while it runs. The context of the handler carries
-// it to the send gate.
+// attempt is the state of one attempt while it runs. It is the pacer of its handler.
 type attempt struct {
+	lane   *Lane
 	urgent bool
 	probe  bool // admitted through a hold to test whether the cause is over
 
@@ -20,16 +20,6 @@ type attempt struct {
 	called bool      // it has received a slot
 	slot   pace.Slot // the latest slot
 	passed int       // slots received and not returned
-}
-
-type attemptKey struct{}
-
-func attemptOf(ctx context.Context) *attempt {
-	a, _ := ctx.Value(attemptKey{}).(*attempt)
-	if a == nil {
-		a = &attempt{} // a send outside any attempt: treated as a bulk task
-	}
-	return a
 }
 
 // asked reports whether the attempt sent a request, or received the slot for one.
@@ -51,8 +41,8 @@ func (*CrowdedError) Error() string {
 // Errors: ErrStopping, *HeldError, *CrowdedError, *pace.BookedOutError,
 // *pace.SpentError, the error of ctx, or an error of Redis. If a slot leaves no time
 // for an exchange before ctx ends, Slot returns without waiting for it.
-func (l *Lane) Slot(ctx context.Context) error {
-	a := attemptOf(ctx)
+func (a *attempt) Slot(ctx context.Context) error {
+	l := a.lane
 	if l.set.stopping.Err() != nil {
 		return ErrStopping
 	}
@@ -88,12 +78,11 @@ func (l *Lane) Slot(ctx context.Context) error {
 
 // Leave returns true at the moment of the attempt's latest slot. It returns false if
 // that moment has passed or the lane was paused: call Slot again.
-func (l *Lane) Leave(ctx context.Context) (bool, error) {
-	a := attemptOf(ctx)
+func (a *attempt) Leave(ctx context.Context) (bool, error) {
 	a.mu.Lock()
 	slot := a.slot
 	a.mu.Unlock()
-	left, err := l.pacer.Leave(ctx, slot)
+	left, err := a.lane.pacer.Leave(ctx, slot)
 	if !left { // already returned
 		a.mu.Lock()
 		a.passed--
@@ -103,15 +92,14 @@ func (l *Lane) Leave(ctx context.Context) (bool, error) {
 }
 
 // Unused returns the attempt's latest slot, because its send does not leave.
-func (l *Lane) Unused(ctx context.Context) {
-	a := attemptOf(ctx)
+func (a *attempt) Unused(context.Context) {
 	a.mu.Lock()
 	slot := a.slot
 	a.slot = pace.Slot{}
 	a.passed--
 	a.mu.Unlock()
 	if slot != (pace.Slot{}) {
-		l.pacer.GiveBack(slot)
+		a.lane.pacer.GiveBack(slot)
 	}
 }
 

@@ -95,11 +95,9 @@ func TestRevokedCredentialsCostOneTokenCallPerWorkerAndNoTask(t *testing.T) {
 			r.set.Add(lane.Config{
 				Organisation: "lakeside", Tenant: "dt", Platform: "dingtalk", Kind: tasks.KindNickname, Limits: fast,
 				Timeout: 5 * time.Second, Metered: true, Probe: client.CheckToken,
-			}, func(pacer handler.Pacer) handler.Func {
-				return handler.Nickname(handler.Env{
-					Organisation: "lakeside", Ledger: ledger.New(r.rdb), Pacer: pacer, Deadline: lane.Deadline(5 * time.Second),
-				}, client)
-			})
+			}, handler.Nickname(handler.Env{
+				Organisation: "lakeside", Ledger: ledger.New(r.rdb), Deadline: lane.Deadline(5 * time.Second),
+			}, client))
 			both = append(both, r)
 		}
 		var ids []string

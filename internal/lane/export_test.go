@@ -11,6 +11,9 @@ import (
 // in total.
 func (l *Lane) FreeSlots() (waiting, together int) { return l.room() }
 
+// Slot returns the error of a slot for a send of a new attempt.
+func (l *Lane) Slot(ctx context.Context) error { return (&attempt{lane: l}).Slot(ctx) }
+
 // Beats exposes what the looks at one queue remember.
 type Beats struct{ beats }
 

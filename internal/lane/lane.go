@@ -149,11 +149,12 @@ func NewSet(rdb redis.UniversalClient, shared *redisdb.Autopipeline, record *led
 	return s
 }
 
-// Add adds a lane. build returns its handler, given the lane's pacer.
-func (s *Set) Add(cfg Config, build func(handler.Pacer) handler.Func) {
+// Add adds a lane whose tasks are carried out by handle.
+func (s *Set) Add(cfg Config, handle handler.Func) {
 	l := &Lane{
 		Config: cfg,
 		set:    s,
+		handle: handle,
 		pacer: pace.New(s.rdb, pace.Config{
 			Organisation: cfg.Organisation, Name: cfg.Name(), Limits: cfg.Limits,
 			Metered: cfg.Metered, Quota: cfg.Quota, Address: cfg.Address,
@@ -161,7 +162,6 @@ func (s *Set) Add(cfg Config, build func(handler.Pacer) handler.Func) {
 		log: s.log.With("lane", cfg.Name()),
 	}
 	l.gate = newGate(l)
-	l.handle = build(l)
 	if cfg.Metered {
 		s.quotas.Store(cfg.Organisation, cfg.Quota)
 	}

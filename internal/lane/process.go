@@ -34,9 +34,8 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	log := l.log.With("task", id, "type", task.Type())
 
 	queue, _ := asynq.GetQueueName(ctx)
-	a := &attempt{urgent: queue == l.gate.urgent, probe: l.gate.begin()}
-	delivery := l.delivery(id, queue, task)
-	report, err := l.attempt(context.WithValue(ctx, attemptKey{}, a), delivery, log)
+	a := &attempt{lane: l, urgent: queue == l.gate.urgent, probe: l.gate.begin()}
+	report, err := l.attempt(ctx, a, l.delivery(id, queue, task), log)
 	mask(err, task)
 	l.account(a, report.Sends, err)
 	now := time.Now()
@@ -79,7 +78,7 @@ func (l *Lane) delivery(id, queue string, task *asynq.Task) handler.Delivery {
 	}
 }
 
-func (l *Lane) attempt(ctx context.Context, d handler.Delivery, log *slog.Logger) (report handler.Report, err error) {
+func (l *Lane) attempt(ctx context.Context, a *attempt, d handler.Delivery, log *slog.Logger) (report handler.Report, err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			log.Error("panic", "value", value, "stack", string(debug.Stack()))
@@ -92,9 +91,10 @@ func (l *Lane) attempt(ctx context.Context, d handler.Delivery, log *slog.Logger
 	if l.set.stopping.Err() != nil {
 		return report, ErrStopping
 	}
-	if held := l.gate.held(); held != nil && !attemptOf(ctx).probe {
+	if held := l.gate.held(); held != nil && !a.probe {
 		return report, held
 	}
+	d.Pacer = a
 	return l.handle(ctx, d)
 }
 

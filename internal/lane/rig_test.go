@@ -138,27 +138,25 @@ func (r *rig) add(cfg lane.Config, do doing) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = time.Second
 	}
-	r.set.Add(cfg, func(pacer handler.Pacer) handler.Func {
-		return func(ctx context.Context, d handler.Delivery) (handler.Report, error) {
-			report := handler.Report{Outcome: handler.Applied}
-			err := do(ctx, func(ctx context.Context) error {
-				for {
-					if err := pacer.Slot(ctx); err != nil {
-						return err
-					}
-					from := time.Now()
-					left, err := pacer.Leave(ctx)
-					if left {
-						report.Sends++
-					}
-					r.leaves.note(from, left)
-					if left || err != nil {
-						return err
-					}
+	r.set.Add(cfg, func(ctx context.Context, d handler.Delivery) (handler.Report, error) {
+		report := handler.Report{Outcome: handler.Applied}
+		err := do(ctx, func(ctx context.Context) error {
+			for {
+				if err := d.Pacer.Slot(ctx); err != nil {
+					return err
 				}
-			}, string(d.Payload))
-			return report, err
-		}
+				from := time.Now()
+				left, err := d.Pacer.Leave(ctx)
+				if left {
+					report.Sends++
+				}
+				r.leaves.note(from, left)
+				if left || err != nil {
+					return err
+				}
+			}
+		}, string(d.Payload))
+		return report, err
 	})
 }
 

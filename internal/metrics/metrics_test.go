@@ -52,7 +52,7 @@ func measured(t *testing.T, s *redistest.Server, c metrics.Config, lanes ...lane
 		lanes = []lane.Config{school()}
 	}
 	for _, l := range lanes {
-		set.Add(l, func(handler.Pacer) handler.Func { return nil })
+		set.Add(l, nil)
 	}
 	c.Lanes, c.Redis = set.Lanes(), rdb
 	c.Codes = append(dingtalk.Codes(), classin.Codes()...)
