@@ -31,6 +31,7 @@ TASKS    ?= 20000
 VARIANT  ?= always
 SEED     ?= 1
 CHAOS    ?=
+OTHER    ?=
 PKG      ?= ./...
 RUNS     ?= 20
 
@@ -109,8 +110,9 @@ bench: ## Measure beside bare asynq; ONLY=prefix for some, ONLY=ledger and ONLY=
 	@$(GO) run ./bench $(if $(QUICK),-quick) $(if $(PLOTS),-plots $(PLOTS)) $(ONLY)
 
 .PHONY: chaos
-chaos: build ## Kill everything for DURATION (10m) around TASKS (20000), and compare; VARIANT, SEED
-	@$(GO) run ./chaos -worker bin/worker -duration $(DURATION) -tasks $(TASKS) -variant $(VARIANT) -seed $(SEED) $(CHAOS)
+chaos: build ## Kill everything for DURATION (10m) around TASKS (20000), and compare; VARIANT, SEED, OTHER
+	@$(if $(OTHER),GO="$(GO)" tools/other.sh "$(OTHER)" $(BIN)/other)
+	@$(GO) run ./chaos -worker $(BIN)/worker $(if $(OTHER),-other $(BIN)/other) -duration $(DURATION) -tasks $(TASKS) -variant $(VARIANT) -seed $(SEED) $(CHAOS)
 
 # -count=1: the cache of results does not see files outside that module.
 .PHONY: check-deploy

@@ -35,6 +35,9 @@ func (s *scene) describe(when string, ev *evidence, v verdict) {
 	row("the longest of them, in seconds", int(longest.Seconds()))
 	row("answers to producers lost twice", s.producer.unknown.Load())
 	row("times a producer got the result that nothing is stored", s.producer.refused.Load())
+	if s.producer.other != nil {
+		row("requests of the other commit's command", s.producer.byOther.Load())
+	}
 	for _, end := range sortedKeys(v.ends) {
 		row("tasks: "+end, v.ends[end])
 	}

@@ -13,17 +13,18 @@ import (
 
 // fleet is the workers.
 type fleet struct {
-	binary, config string
-	logs           []string
-	quits          atomic.Int64 // workers that ended by themselves
+	binaries []string // worker i runs the ith, modulo their number
+	config   string
+	logs     []string
+	quits    atomic.Int64 // workers that ended by themselves
 
 	mu      sync.Mutex
 	workers []*child
 	closed  bool
 }
 
-func openFleet(binary, dir, redis, platforms string, n int) (*fleet, error) {
-	f := &fleet{binary: binary, config: filepath.Join(dir, "worker.yaml")}
+func openFleet(binaries []string, dir, redis, platforms string, n int) (*fleet, error) {
+	f := &fleet{binaries: binaries, config: filepath.Join(dir, "worker.yaml")}
 	if err := os.WriteFile(f.config, []byte(workerConfig(redis, platforms)), 0o600); err != nil {
 		return nil, err
 	}
@@ -40,7 +41,7 @@ func openFleet(binary, dir, redis, platforms string, n int) (*fleet, error) {
 
 // start starts a worker, and starts it again if it ends unexpectedly.
 func (f *fleet) start(i int) error {
-	c, err := spawn(f.logs[i], []string{"CHAOS_SECRET=secret"}, f.binary, "run", "--config", f.config)
+	c, err := spawn(f.logs[i], []string{"CHAOS_SECRET=secret"}, f.binaries[i%len(f.binaries)], "run", "--config", f.config)
 	if err != nil {
 		return err
 	}

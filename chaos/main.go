@@ -32,6 +32,7 @@ import (
 // settings are the command line's settings.
 type settings struct {
 	worker   string        // the worker's binary
+	other    string        // directory with the worker and enqueue of another commit; "": none
 	variant  string        // one of variants
 	duration time.Duration // of the chaos; the rest takes as long as it takes
 	tasks    int
@@ -91,6 +92,7 @@ func parse(args []string) (settings, error) {
 	var s settings
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.StringVar(&s.worker, "worker", "bin/worker", "the worker's `FILE`, as make build builds it")
+	flags.StringVar(&s.other, "other", "", "`DIR` with worker and enqueue of another commit: every second worker and producer is of it")
 	flags.StringVar(&s.variant, "variant", always, "which Redis and faults: always, everysec, sentinel, cluster or gateway")
 	flags.DurationVar(&s.duration, "duration", 10*time.Minute, "how long the chaos lasts")
 	flags.IntVar(&s.tasks, "tasks", 20_000, "number of tasks to enqueue")
@@ -117,5 +119,13 @@ func parse(args []string) (settings, error) {
 		return s, fmt.Errorf("-worker: %w: build it with make build", err)
 	}
 	s.worker = worker
+	if s.other != "" {
+		if s.variant == sentinel || s.variant == cluster {
+			return s, errors.New("-other: the command enqueue gets the URL of one server here; choose another -variant")
+		}
+		if s.other, err = filepath.Abs(s.other); err != nil {
+			return s, err
+		}
+	}
 	return s, nil
 }

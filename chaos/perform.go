@@ -99,7 +99,12 @@ func (s *scene) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.producer = &producer{client: client}
-	if s.fleet, err = openFleet(s.worker, s.dir, s.servers.section, s.platforms.url, s.workers); err != nil {
+	binaries := []string{s.worker}
+	if s.other != "" {
+		binaries = append(binaries, filepath.Join(s.other, "worker"))
+		s.producer.other = &otherProducer{command: filepath.Join(s.other, "enqueue"), redis: s.servers.spot.URL.Reveal()}
+	}
+	if s.fleet, err = openFleet(binaries, s.dir, s.servers.section, s.platforms.url, s.workers); err != nil {
 		return err
 	}
 	s.storm = newStorm(s)

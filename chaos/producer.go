@@ -26,10 +26,12 @@ const (
 // key, until it gets the result that they are stored.
 type producer struct {
 	client *enqueue.Client
+	other  *otherProducer // of another commit, for every second shard; nil: none
 
 	acknowledged atomic.Int64
 	unknown      atomic.Int64 // answers that were lost twice
 	refused      atomic.Int64 // that nothing was stored
+	byOther      atomic.Int64 // requests that the command of another commit got
 }
 
 // run enqueues all changes, evenly spread over a stretch of time, and returns when each
@@ -48,12 +50,16 @@ func (p *producer) run(ctx context.Context, changes []*change, over time.Duratio
 		return time.Until(began.Add(time.Duration(float64(over) * float64(w.n-changes[0].n) / float64(len(changes)))))
 	}
 	var group sync.WaitGroup
-	for _, shard := range shards {
+	for i, shard := range shards {
+		enqueueAll := p.client.EnqueueAll
+		if p.other != nil && i%2 == 1 {
+			enqueueAll = p.withOther
+		}
 		group.Go(func() {
 			for len(shard) > 0 && ctx.Err() == nil {
 				pause(ctx, due(shard[0]))
 				n := ready(shard, due)
-				p.ask(ctx, shard[:n])
+				p.ask(ctx, shard[:n], enqueueAll)
 				shard = shard[n:]
 			}
 		})
@@ -76,7 +82,7 @@ func ready(shard []*change, due func(*change) time.Duration) int {
 }
 
 // ask enqueues some changes of different targets.
-func (p *producer) ask(ctx context.Context, changes []*change) {
+func (p *producer) ask(ctx context.Context, changes []*change, enqueueAll func(context.Context, []tasks.Request) []tasks.Result) {
 	for len(changes) > 0 && ctx.Err() == nil {
 		requests := make([]tasks.Request, len(changes))
 		for i, w := range changes {
@@ -86,7 +92,7 @@ func (p *producer) ask(ctx context.Context, changes []*change) {
 			requests[i] = tasks.Request{Task: w.task, Options: w.options}
 		}
 		var left []*change
-		for i, result := range p.client.EnqueueAll(ctx, requests) {
+		for i, result := range enqueueAll(ctx, requests) {
 			if p.answered(changes[i], result) {
 				continue
 			}
@@ -96,6 +102,15 @@ func (p *producer) ask(ctx context.Context, changes []*change) {
 			pause(ctx, askAgain)
 		}
 	}
+}
+
+// withOther has the command of another commit enqueue what it can.
+func (p *producer) withOther(ctx context.Context, requests []tasks.Request) []tasks.Result {
+	if !takenByOther(requests) {
+		return p.client.EnqueueAll(ctx, requests)
+	}
+	p.byOther.Add(int64(len(requests)))
+	return p.other.enqueueAll(ctx, requests)
 }
 
 // answered records a result and reports whether it is final.
