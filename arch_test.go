@@ -148,10 +148,11 @@ var imports = map[string][]string{
 	"internal/commandtest":   {"tasks", "internal/pace", "internal/redistest", "internal/registry"},
 	"internal/manual":        {},
 	"internal/redistest":     {},
+	"internal/logtest":       {},
 	"providers/providertest": {"providers"},
 }
 
-var forTests = []string{"internal/commandtest", "internal/manual", "internal/redistest", "providers/providertest"}
+var forTests = []string{"internal/commandtest", "internal/logtest", "internal/manual", "internal/redistest", "providers/providertest"}
 
 // notPackages are names under which anything and everything gathers.
 var notPackages = []string{"util", "utils", "common", "helper", "helpers", "misc", "shared", "types", "base"}

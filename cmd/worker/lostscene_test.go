@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 	"rollcall/internal/config"
 	"rollcall/internal/demo"
 	"rollcall/internal/enqueue"
+	"rollcall/internal/logtest"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/redistest"
 	"rollcall/internal/sandbox"
@@ -36,26 +35,8 @@ type taskRun struct {
 	client    *enqueue.Client
 	producer  *line
 	worker    *line
-	log       *journal
+	log       *logtest.Buffer
 	stored    int // tasks so far
-}
-
-// journal is a worker's log.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
 }
 
 const lostConfig = `
@@ -73,7 +54,7 @@ organisations:
 func newTaskRun(t *testing.T, known *luaScripts) *taskRun {
 	t.Helper()
 	server := redistest.Real(t)
-	p := &taskRun{t: t, rdb: server.Client(t), log: &journal{}, producer: newLine(t, server, known), worker: newLine(t, server, known)}
+	p := &taskRun{t: t, rdb: server.Client(t), log: &logtest.Buffer{}, producer: newLine(t, server, known), worker: newLine(t, server, known)}
 	p.inspector = asynq.NewInspectorFromRedisClient(p.rdb)
 	for _, body := range known.all() {
 		if err := p.rdb.ScriptLoad(t.Context(), body).Err(); err != nil {

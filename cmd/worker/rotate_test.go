@@ -22,6 +22,7 @@ import (
 	"rollcall/internal/config"
 	"rollcall/internal/enqueue"
 	"rollcall/internal/hold"
+	"rollcall/internal/logtest"
 	"rollcall/internal/redistest"
 	"rollcall/tasks"
 )
@@ -126,14 +127,14 @@ type rotation struct {
 	hangup   chan os.Signal
 	page     string
 	client   *enqueue.Client
-	log      *journal
+	log      *logtest.Buffer
 	sent     int
 }
 
 func newRotation(t *testing.T, s *redistest.Server, redisSection string) *rotation {
 	t.Helper()
 	r := &rotation{
-		t: t, dir: t.TempDir(), hangup: make(chan os.Signal), log: &journal{},
+		t: t, dir: t.TempDir(), hangup: make(chan os.Signal), log: &logtest.Buffer{},
 		platform: &rotating{secrets: []string{"old"}, renamed: map[string]int{}, arrivals: make(chan struct{}, 100)},
 	}
 	server := httptest.NewServer(r.platform)

@@ -86,7 +86,7 @@ func TestATaskBecomesADeadLetterAfterThreeWorkersDiedRunningIt(t *testing.T) {
 	if len(r.watch.recovered) != 2 || len(r.watch.diedOutsideAttempt) != 1 || <-r.watch.diedOutsideAttempt != nicknames+" poison" {
 		t.Errorf("reported %d times as recovered, and %d times as dead", len(r.watch.recovered), len(r.watch.diedOutsideAttempt))
 	}
-	if lines := r.log.with("dead letter"); len(lines) != 1 || !strings.Contains(lines[0], "class=poison") {
+	if lines := r.log.Lines("dead letter"); len(lines) != 1 || !strings.Contains(lines[0], "class=poison") {
 		t.Errorf("log: %q", lines)
 	}
 	for range 3 {

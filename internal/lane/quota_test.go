@@ -50,7 +50,7 @@ func TestAQuotaSetInOneWorkerAppliesToAll(t *testing.T) {
 			both[1].ends(nicknames, id, asynq.TaskStateCompleted)
 		}
 		both[1].looks()
-		if n := len(both[1].log.with("quota of another worker's configuration is in effect")); n != 1 {
+		if n := len(both[1].log.Lines("quota of another worker's configuration is in effect")); n != 1 {
 			t.Errorf("the other worker logged %d times that its configured quota is not in effect", n)
 		}
 		// A worker that was reading the old quota at that moment may add the hold once

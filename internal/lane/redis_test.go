@@ -28,7 +28,7 @@ func (r *rig) do(command ...any) {
 func (r *rig) logs(words string) {
 	r.t.Helper()
 	eventually(r.t, func() error {
-		if len(r.log.with(words)) == 0 {
+		if len(r.log.Lines(words)) == 0 {
 			return fmt.Errorf("no line with %q", words)
 		}
 		return nil
@@ -110,7 +110,7 @@ func TestNoTaskIsTakenWhileRedisRejectsWritesAndOneLineIsLogged(t *testing.T) {
 	if err := r.set.Ready(); err != nil {
 		t.Errorf("it is not ready: %v", err)
 	}
-	if lines := r.log.with("level=WARN"); len(lines) != 1 {
+	if lines := r.log.Lines("level=WARN"); len(lines) != 1 {
 		t.Errorf("the warnings are %q", lines)
 	}
 }

@@ -1,12 +1,10 @@
 package lane_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,6 +18,7 @@ import (
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
+	"rollcall/internal/logtest"
 	"rollcall/internal/outcome"
 	"rollcall/internal/pace"
 	"rollcall/internal/redisdb"
@@ -82,7 +81,7 @@ type rig struct {
 	server    *redistest.Server
 	rdb       redis.UniversalClient
 	wire      *wire
-	log       *lines
+	log       *logtest.Buffer
 	set       *lane.Set
 	ledger    *ledger.Ledger // the worker's ledger
 	watch     *watch
@@ -98,7 +97,7 @@ func newRig(t *testing.T, s *redistest.Server) *rig {
 	t.Helper()
 	rdb := s.Client(t)
 	r := &rig{
-		t: t, server: s, rdb: rdb, wire: &wire{dequeues: map[string]int{}}, log: &lines{}, leaves: &leaves{},
+		t: t, server: s, rdb: rdb, wire: &wire{dequeues: map[string]int{}}, log: &logtest.Buffer{}, leaves: &leaves{},
 		watch: &watch{
 			attempts: make(chan lane.Attempt, 1000), recovered: make(chan string, 1000), diedOutsideAttempt: make(chan string, 20_000), closed: make(chan string, 1000), holds: make(chan holdEvent, 1000),
 		},
@@ -276,29 +275,4 @@ func few(all, short int) int {
 		return short
 	}
 	return all
-}
-
-// lines is a captured log.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// with returns the lines that contain the words.
-func (l *lines) with(words string) []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var found []string
-	for line := range strings.Lines(l.text.String()) {
-		if strings.Contains(line, words) {
-			found = append(found, strings.TrimSpace(line))
-		}
-	}
-	return found
 }

@@ -36,7 +36,7 @@ func TestNoTaskIsTakenOrSentWhileRedisIsUnavailable(t *testing.T) {
 		await(t, first, "a send")
 		s.Stop(t)
 		eventually(t, func() error {
-			if len(r.log.with("redis unavailable")) == 0 {
+			if len(r.log.Lines("redis unavailable")) == 0 {
 				return errors.New("the outage is not logged yet")
 			}
 			return nil
@@ -59,7 +59,7 @@ func TestNoTaskIsTakenOrSentWhileRedisIsUnavailable(t *testing.T) {
 		}
 		s.Start(t)
 		eventually(t, func() error {
-			if len(r.log.with("redis available again")) == 0 {
+			if len(r.log.Lines("redis available again")) == 0 {
 				return errors.New("the end of the outage is not logged yet")
 			}
 			return r.rdb.Ping(t.Context()).Err() // connections recover one by one

@@ -59,7 +59,7 @@ func TestQueuesThatNoWorkerServesAreReported(t *testing.T) {
 		reported := func(want ...string) {
 			t.Helper()
 			got := map[string]int{}
-			for _, line := range r.log.with("no worker serves this queue") {
+			for _, line := range r.log.Lines("no worker serves this queue") {
 				for queue := range waits {
 					if strings.Contains(line, "queue="+queue+" ") {
 						got[queue]++
@@ -91,7 +91,7 @@ func TestQueuesThatNoWorkerServesAreReported(t *testing.T) {
 			t.Fatal(err)
 		}
 		after(30 * time.Second)
-		if lines := r.log.with("queue is served again, or empty"); len(lines) != 2 {
+		if lines := r.log.Lines("queue is served again, or empty"); len(lines) != 2 {
 			t.Errorf("log: %q", lines)
 		}
 		if got := r.watch.unserved.Load(); got != "1 queues, 2 tasks" {
@@ -121,14 +121,14 @@ func TestAnOutageMakesNoQueueUnserved(t *testing.T) {
 		})
 		sweep(t.Context(), clock.Add(4*time.Minute))
 		sweep(t.Context(), clock.Add(7*time.Minute-time.Second))
-		if lines := r.log.with("no worker serves"); len(lines) != 0 {
+		if lines := r.log.Lines("no worker serves"); len(lines) != 0 {
 			t.Errorf("log: %q", lines)
 		}
 		sweep(t.Context(), clock.Add(7*time.Minute+30*time.Second))
-		if lines := r.log.with("no worker serves"); len(lines) != 1 {
+		if lines := r.log.Lines("no worker serves"); len(lines) != 1 {
 			t.Errorf("log: %q", lines)
 		}
-		if lines := r.log.with("queues not searched"); len(lines) != 1 {
+		if lines := r.log.Lines("queues not searched"); len(lines) != 1 {
 			t.Errorf("log of the outage: %q", lines)
 		}
 	})

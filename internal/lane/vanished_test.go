@@ -166,7 +166,7 @@ func TestATaskThatAsynqLostGetsADeadLetter(t *testing.T) {
 		for _, id := range []string{"later", "waits", "young"} {
 			p.wantOpen(id, true)
 		}
-		if logged := p.log.with("dead letters written for tasks that asynq lost"); len(logged) != 1 || !strings.Contains(logged[0], "letters=1") {
+		if logged := p.log.Lines("dead letters written for tasks that asynq lost"); len(logged) != 1 || !strings.Contains(logged[0], "letters=1") {
 			t.Errorf("log: %q", logged)
 		}
 	})
@@ -355,7 +355,7 @@ func TestRecordsOfANewerVersionOrAnotherLaneAreSkipped(t *testing.T) {
 		if n := p.deadLetters(); n != 0 {
 			t.Errorf("%d letters, want none", n)
 		}
-		if logged := p.log.with("open tasks of a newer version skipped"); len(logged) != 1 {
+		if logged := p.log.Lines("open tasks of a newer version skipped"); len(logged) != 1 {
 			t.Errorf("logged %d times: %q", len(logged), logged)
 		}
 	})

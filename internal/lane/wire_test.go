@@ -235,7 +235,7 @@ func reportedOnce(t *testing.T, workers []*rig, want ...string) {
 	}
 	logged := 0
 	for _, r := range workers {
-		logged += len(r.log.with("on hold:")) + len(r.log.with("hold reason changed")) + len(r.log.with("hold ended"))
+		logged += len(r.log.Lines("on hold:")) + len(r.log.Lines("hold reason changed")) + len(r.log.Lines("hold ended"))
 	}
 	if logged != len(want) {
 		t.Errorf("%d log lines, want %d", logged, len(want))

@@ -24,6 +24,7 @@ import (
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/logging"
+	"rollcall/internal/logtest"
 	"rollcall/internal/metrics"
 	"rollcall/internal/pace"
 	"rollcall/internal/redisdb"
@@ -54,7 +55,7 @@ type world struct {
 	inspector *asynq.Inspector
 	seen      *observed
 
-	log, openLog buffer
+	log, openLog logtest.Buffer
 }
 
 func newWorld(t *testing.T, s *redistest.Server) *world {
@@ -259,22 +260,4 @@ func (o *observed) tokens() []string {
 		all = append(all, word)
 	}
 	return all
-}
-
-// buffer collects log lines from many goroutines.
-type buffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }

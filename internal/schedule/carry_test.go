@@ -13,6 +13,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"rollcall/internal/kinds"
+	"rollcall/internal/logtest"
 	"rollcall/internal/redistest"
 	"rollcall/internal/schedule"
 	"rollcall/internal/table"
@@ -90,8 +91,8 @@ func TestBadRowsAreReportedAndTheOthersEnqueued(t *testing.T) {
 		"nickname,lakeside-dt,c1",
 		"nickname,lakeside-dt,c1,u5,李四")
 	cfg := r.config(night(path))
-	log := &journal{}
-	cfg.Log = log.logger()
+	log := &logtest.Buffer{}
+	cfg.Log = log.Logger()
 	w := r.run(cfg)
 	r.enqueue("night", nightID)
 	want := result{
@@ -336,8 +337,8 @@ func TestATickThatExceedsTheGraceReturnsUncounted(t *testing.T) {
 		cfg := r.config(night(path))
 		cfg.Open = openPipe
 		cfg.Grace = time.Millisecond
-		log := &journal{}
-		cfg.Log = log.logger()
+		log := &logtest.Buffer{}
+		cfg.Log = log.Logger()
 		w := r.run(cfg)
 		r.enqueue("night", nightID)
 		file := open()

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hibiken/asynq"
 
+	"rollcall/internal/logtest"
 	"rollcall/internal/redistest"
 	"rollcall/internal/schedule"
 )
@@ -127,8 +128,8 @@ func TestALeaderThatLosesRedisIsReplacedWithinItsLease(t *testing.T) {
 		cut := newCable(t, s.Addr)
 		first := r.brief(schedule.Entry{Name: "often", Cron: "@every 1s", Roster: path})
 		first.Redis = redisOptions(t, cut.addr())
-		log := &journal{}
-		first.Log = log.logger()
+		log := &logtest.Buffer{}
+		first.Log = log.Logger()
 		leader := r.run(first)
 		r.until("the first leads", func() bool { return r.rdb.Exists(t.Context(), leaderKey).Val() == 1 })
 		token := r.rdb.Get(t.Context(), leaderKey).Val()
@@ -191,8 +192,8 @@ func TestATickThatWasMissedDuringAnOutageIsEnqueuedLater(t *testing.T) {
 			defer mu.Unlock()
 			return now
 		}
-		log := &journal{}
-		cfg.Log = log.logger()
+		log := &logtest.Buffer{}
+		cfg.Log = log.Logger()
 		r.run(cfg)
 		r.until("a leader", func() bool { return strings.Contains(log.String(), "this worker leads") })
 		s.Stop(t)
