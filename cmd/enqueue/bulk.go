@@ -21,14 +21,14 @@ import (
 	"rollcall/tasks"
 )
 
-// chunk is how many rows go to the client at a time. Results are printed after
-// each, so that an interrupt leaves behind what was done.
+// chunk is the number of rows in one call of the client. Results are printed after each
+// chunk, so that an interrupted command has printed what was stored.
 const chunk = 2000
 
-// bulkFlags say how a file is read.
+// bulkFlags control how a file is read.
 type bulkFlags struct {
 	run      string
-	named    bool // the run has a name of the caller
+	named    bool // by --run
 	kind     string
 	maps     []string
 	skip     bool
@@ -42,12 +42,12 @@ func (a *app) bulkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bulk [--run NAME] FILE",
 		Short: "Enqueue the rows of a CSV, XLSX or NDJSON file",
-		Long: `Enqueue the rows of a file; - is the standard input. It is CSV as Excel and WPS
-write it (commas, semicolons or tabs; UTF-8, UTF-16 or GB18030), an XLSX
-workbook, or NDJSON. The format is found by the content.
+		Long: `Enqueue the rows of a file; - is standard input. The file is CSV as written by
+Excel and WPS (commas, semicolons or tabs; UTF-8, UTF-16 or GB18030), an XLSX
+workbook, or NDJSON. The format is detected from the content.
 
-The first line names the columns, in any order; Chinese names such as 用户ID are
-known, and --map adds others. Columns that are not known are ignored.
+The first line names the columns, in any order. Chinese names such as 用户ID are
+known, and --map adds others. Unknown columns are ignored.
 
   all       kind, tenant, key, urgent, at, source, number
   nickname  chat_id, user_id, nickname
@@ -58,29 +58,29 @@ known, and --map adds others. Columns that are not known are ignored.
             chat_banned_type, management_type
   id        user_id, dingtalk_id, alternatives
 
---tenant, --kind and --chat stand in for columns that every row would repeat.
-The kind is found by the columns where only one fits. Lists are separated by
-semicolons. An empty cell is a value that is not given.
+--tenant, --kind and --chat replace columns with the same value in every row.
+Without a kind, it is detected from the columns if only one kind fits. Separate
+the entries of a list with semicolons. An empty cell means no value.
 
-The whole file is checked before the first row is stored. One bad row refuses
-the file, unless --skip-invalid is given; all problems are reported with line,
-column and value. Rows for one target are stored in their order: the last one
-wins. --urgent and --at hold for rows that do not say otherwise.
+The whole file is checked before the first row is stored. If a row is invalid,
+the file is refused, unless --skip-invalid is given. All problems are reported
+with line, column and value. Rows for one target are stored in their order: the
+last one wins. --urgent and --at apply to rows without a value of their own.
 
-The rows are a run. Its name is printed first, and at the end how many rows were
-stored. --verbose prints a line for each row, --json an object. A reader that
-closes the pipe does not stop the storing.`,
+The rows form a run. The command prints its name first, and at the end the number
+of stored rows. --verbose prints a line for each row, --json an object. If the
+reader of a pipe stops, the rows are stored all the same.`,
 		Example: `  enqueue bulk --dry-run roster.csv
   enqueue bulk --tenant lakeside-dt --chat chat1 nicknames.xlsx
   enqueue bulk --map 学号=user_id --skip-invalid --problems bad.csv roster.csv
   export-roster | enqueue bulk --json - | jq 'select(.outcome == "refused")'`,
-		Args: cli.Exactly("the file, or -"),
+		Args: cli.Exactly("FILE"),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return []string{"csv", "xlsx", "ndjson", "jsonl", "txt"}, cobra.ShellCompDirectiveFilterFileExt
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("run") && !tasks.ValidRun(f.run) {
-				return cli.BadInput("--run %.80q is no name of a run: 1 to 64 of A-Z, a-z, 0-9, ., _ and -", f.run)
+				return cli.BadInput("--run: invalid name %.80q: use 1 to 64 of A-Z, a-z, 0-9, ., _ and -", f.run)
 			}
 			if f.run == "" {
 				f.run = newRun(a.Now())
@@ -94,21 +94,21 @@ closes the pipe does not stop the storing.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.roster.Tenant, "tenant", "", "the tenant of all rows: its `NAME`")
-	flags.StringVar(&f.kind, "kind", "", "the kind of all rows:\n"+kinds.Choice())
-	flags.StringVar(&f.roster.Chat, "chat", "", "the chat of all rows: its `ID`")
-	flags.StringArrayVar(&f.maps, "map", nil, "a column of the file and the one that it is, as\n`NAME=COLUMN`; may be repeated")
-	flags.BoolVar(&f.roster.Strict, "strict", false, "refuse columns that are not known")
-	flags.BoolVar(&f.skip, "skip-invalid", false, "enqueue the good rows of a file that has bad ones")
+	flags.StringVar(&f.roster.Tenant, "tenant", "", "tenant of all rows, by `NAME`")
+	flags.StringVar(&f.kind, "kind", "", "kind of all rows:\n"+kinds.Choice())
+	flags.StringVar(&f.roster.Chat, "chat", "", "chat of all rows, by `ID`")
+	flags.StringArrayVar(&f.maps, "map", nil, "read the column NAME of the file as COLUMN:\n`NAME=COLUMN`; may be repeated")
+	flags.BoolVar(&f.roster.Strict, "strict", false, "refuse a file with unknown columns")
+	flags.BoolVar(&f.skip, "skip-invalid", false, "enqueue the valid rows of a file with invalid ones")
 	flags.StringVar(&f.problems, "problems", "", "write all problems to `FILE`, as CSV")
-	flags.StringVar(&f.table.Encoding, "encoding", "", "the encoding of the file, if it is detected wrongly:\n"+strings.Join(table.Encodings(), ", "))
-	flags.StringVar(&f.table.Sheet, "sheet", "", "the sheet of a workbook, by its `NAME`; without it\nthe first one")
-	flags.StringVar(&f.run, "run", "", "what the rows are called together: a `NAME`\nthat no run has; default: one made of the time")
+	flags.StringVar(&f.table.Encoding, "encoding", "", "encoding of the file, if it is detected wrongly:\n"+strings.Join(table.Encodings(), ", "))
+	flags.StringVar(&f.table.Sheet, "sheet", "", "sheet of a workbook, by `NAME`; default: the first")
+	flags.StringVar(&f.run, "run", "", "new `NAME` for the run of these rows; default: made\nfrom the current time")
 	flags.BoolVar(&a.verbose, "verbose", false, "print a line for each row")
 	return cmd
 }
 
-// complete checks the flags that are more than text.
+// complete parses --kind and --map.
 func (f *bulkFlags) complete() error {
 	if f.roster.Kind = tasks.Kind(f.kind); f.kind != "" && !slices.Contains(tasks.Kinds(), f.roster.Kind) {
 		return cli.BadInput("--kind %.40q: must be %s", f.kind, kinds.Choice())
@@ -124,8 +124,8 @@ func (f *bulkFlags) complete() error {
 	return nil
 }
 
-// newRun names a run so that it sorts by time and no two are alike: a file that
-// is enqueued twice is two runs.
+// newRun returns a name that sorts by time and is unique: a file that is enqueued twice
+// makes two runs.
 func newRun(now time.Time) string {
 	var salt [3]byte
 	_, _ = rand.Read(salt[:]) // it never fails
@@ -164,7 +164,7 @@ func (a *app) bulk(ctx context.Context, path string, f bulkFlags) (err error) {
 	}
 	r := a.newFileReport()
 	b := &batch{app: a, file: file, client: client, report: r, run: f.run}
-	if err := b.judge(ctx, f, path, name, content.String()); err != nil {
+	if err := b.validate(ctx, f, path, name, content.String()); err != nil {
 		return err
 	}
 	if f.named && !a.dryRun {
@@ -189,7 +189,7 @@ func (a *app) input(path string) (input *table.Input, name string, err error) {
 		return input, path, err
 	}
 	input, err = table.Spool(a.Stdin)
-	return input, "the standard input", err
+	return input, "standard input", err
 }
 
 // batch is the file of one command.
@@ -202,9 +202,9 @@ type batch struct {
 	run    string
 }
 
-// judge reads the whole file and stores nothing: a file with a bad row is refused
-// unless bad rows are to be skipped.
-func (b *batch) judge(ctx context.Context, f bulkFlags, path, name, form string) (err error) {
+// validate reads the whole file and stores nothing. It refuses a file with an invalid
+// row, unless invalid rows are to be skipped.
+func (b *batch) validate(ctx context.Context, f bulkFlags, path, name, form string) (err error) {
 	found, err := b.newFindings(f.problems, path)
 	if err != nil {
 		return err
@@ -214,7 +214,7 @@ func (b *batch) judge(ctx context.Context, f bulkFlags, path, name, form string)
 	rows := 0
 	for row, err := range b.file.Rows() {
 		if err == nil && row.Line >= tasks.MaxRows {
-			err = fmt.Errorf("it has more than %d lines: split it", tasks.MaxRows-1)
+			err = fmt.Errorf("the file has more than %d lines: split it", tasks.MaxRows-1)
 		}
 		if err != nil {
 			return cli.BadInput("%s: %w; nothing was enqueued", name, err)
@@ -232,7 +232,7 @@ func (b *batch) judge(ctx context.Context, f bulkFlags, path, name, form string)
 		}
 	}
 	if ignored := b.file.Ignored(); len(ignored) > 0 {
-		b.note("%s: columns that are not known were ignored: %s", name, strings.Join(ignored, ", "))
+		b.note("%s: unknown columns were ignored: %s", name, strings.Join(ignored, ", "))
 	}
 	found.rest()
 	switch {
@@ -245,14 +245,14 @@ func (b *batch) judge(ctx context.Context, f bulkFlags, path, name, form string)
 		name, found.rows, rows)
 }
 
-// note prints what a person should know about how the file was read.
+// note prints how the file was read, for a person.
 func (b *batch) note(format string, args ...any) {
 	if !b.JSON {
 		fmt.Fprintf(b.Stderr, format+"\n", args...)
 	}
 }
 
-// check returns why a row is refused before anything is stored.
+// check returns the reason to refuse a row, before anything is stored.
 func (b *batch) check(ctx context.Context, row roster.Row) error {
 	limits := tasks.Limits{NicknameMax: b.nicknameMax}
 	if err := row.Refusal(limits); err != nil {
@@ -264,7 +264,7 @@ func (b *batch) check(ctx context.Context, row roster.Row) error {
 	return row.Request.Validate(limits)
 }
 
-// store reads the file again, and enqueues the good rows.
+// store reads the file again and enqueues the valid rows.
 func (b *batch) store(ctx context.Context, name string) error {
 	var rows []roster.Row
 	for row, err := range b.file.Rows() {
@@ -275,7 +275,7 @@ func (b *batch) store(ctx context.Context, name string) error {
 		}
 		refusal := b.check(ctx, row)
 		if _, unknown := errors.AsType[*tasks.StoreError](refusal); refusal != nil && !unknown {
-			continue // judge reported it
+			continue // validate reported it
 		}
 		row.Request.Options.Run, row.Request.Options.Row = b.run, row.Line
 		if rows = append(rows, row); len(rows) == chunk {

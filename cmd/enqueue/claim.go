@@ -12,13 +12,13 @@ import (
 	"rollcall/internal/registry"
 )
 
-// claimRun makes a name that no run has this command's, of several that begin at the
-// same moment.
+// claimRun reserves the name of a run for this command, against others that begin at
+// the same moment.
 func (a *app) claimRun(ctx context.Context, run string) error {
 	err := a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
 		claimed, err := ledger.New(rdb).ClaimRun(ctx, run, rand.Text())
 		if err == nil && !claimed {
-			return cli.BadInput("--run %s: another command began a run of this name less than a minute ago: choose another name; nothing was enqueued", run)
+			return cli.BadInput("--run %s: another command has just begun a run with this name: choose another name; nothing was enqueued", run)
 		}
 		return err
 	})
@@ -28,8 +28,8 @@ func (a *app) claimRun(ctx context.Context, run string) error {
 	return a.refuseKnownRun(ctx, run)
 }
 
-// refuseKnownRun fails if something was stored under a name: the results of that
-// run would be overwritten.
+// refuseKnownRun fails if a run with the name exists, because its results would be
+// overwritten.
 func (a *app) refuseKnownRun(ctx context.Context, run string) error {
 	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
 		lanes, err := registry.Read(ctx, rdb, time.Time{})
@@ -43,8 +43,8 @@ func (a *app) refuseKnownRun(ctx context.Context, run string) error {
 				return err
 			}
 			if found {
-				return cli.BadInput("--run %s: this run exists since %s and its results would be overwritten: choose another name; "+
-					"rollcall runs show %s shows it; nothing was enqueued", run, cli.Clock(began), run)
+				return cli.BadInput("--run %s: a run with this name exists since %s and its results would be overwritten: choose another name; "+
+					"to see that run: rollcall runs show %s; nothing was enqueued", run, cli.Clock(began), run)
 			}
 		}
 		return nil

@@ -11,19 +11,20 @@ import (
 	"rollcall/tasks"
 )
 
-// switchUsage says, by column, what the 1 and the 0 of a group's option mean.
+// switchUsage describes the values 1 and 0 of a group option, by its column.
 func switchUsage(column string) string {
 	return map[string]string{
-		"mention_all_authority": "1: the owner alone may @all; 0: everybody",
-		"show_history_type":     "1: new members see 100 messages; 0: none",
-		"validation_type":       "1: joining needs an approval; 0: not",
-		"searchable":            "1: the group can be found; 0: not",
-		"chat_banned_type":      "1: nobody may write; 0: everybody",
-		"management_type":       "1: the owner alone manages; 0: everybody",
+		"mention_all_authority": "1: only the owner may @all; 0: everyone",
+		"show_history_type":     "1: new members see 100 old messages; 0: none",
+		"validation_type":       "1: joining needs approval; 0: it does not",
+		"searchable":            "1: the group can be found by search; 0: it cannot",
+		"chat_banned_type":      "1: all members are muted; 0: everyone may write",
+		"management_type":       "1: only the owner manages the group; 0: everyone",
 	}[column]
 }
 
-// bit is the flag of a switch. It stays nil where it is not given: 0 is sent.
+// bit is the flag of an option. Its value is nil if the flag is not set, because 0 is a
+// value.
 type bit struct{ value **int }
 
 func (b bit) String() string {
@@ -50,11 +51,11 @@ func (bit) Type() string { return "0|1" }
 func (a *app) groupCommand() *cobra.Command {
 	var t tasks.GroupUpdate
 	cmd := &cobra.Command{
-		Use:   "group --tenant T --chat C [what to change]",
-		Short: "Change a DingTalk chat: name, owner, members, icon, options",
-		Long: `Change a DingTalk chat: its name, owner, members, icon and management options.
-What is not given stays as it is; an option that is given as 0 is sent as 0.
-Lists of ids are separated by commas.`,
+		Use:   "group --tenant T --chat C [flags]",
+		Short: "Change the name, owner, members, icon or options of a chat",
+		Long: `Change the name, owner, members, icon or management options of a DingTalk chat.
+Without a flag, that property does not change. Separate ids in a list with
+commas.`,
 		Example: `  enqueue group --tenant lakeside-dt --chat chat1 --name "Class 3-2"
   enqueue group --tenant lakeside-dt --chat chat1 --owner u1 --searchable 0
   enqueue group --tenant lakeside-dt --chat chat1 --add u2,u3 --del u4`,
@@ -62,11 +63,11 @@ Lists of ids are separated by commas.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&t.Tenant, "tenant", "", "`NAME` of the tenant in the configuration")
-	flags.StringVar(&t.ChatID, "chat", "", "the chat's `ID`, from the server API")
-	flags.StringVar(&t.Name, "name", "", "1 to 20 characters")
-	flags.StringVar(&t.Owner, "owner", "", "user `ID` of a member")
-	flags.StringVar(&t.OwnerType, "owner-type", "", "emp, or ext: external (default emp)")
-	flags.StringVar(&t.Icon, "icon", "", "media `ID`")
+	flags.StringVar(&t.ChatID, "chat", "", "`ID` of the chat, from the server API")
+	flags.StringVar(&t.Name, "name", "", "`NAME` of the chat, 1 to 20 characters")
+	flags.StringVar(&t.Owner, "owner", "", "user `ID` of the new owner, who must be a member")
+	flags.StringVar(&t.OwnerType, "owner-type", "", "emp (employee, the default) or ext (external)")
+	flags.StringVar(&t.Icon, "icon", "", "media `ID` of the icon")
 	flags.StringSliceVar(&t.AddUserIDs, "add", nil, "user `IDs` of employees to add")
 	flags.StringSliceVar(&t.DelUserIDs, "del", nil, "user `IDs` of employees to remove")
 	flags.StringSliceVar(&t.AddExtIDs, "add-ext", nil, "union `IDs` of external contacts to add")

@@ -1,7 +1,7 @@
 // Command enqueue puts tasks into Redis for rollcall's workers: one from its
 // arguments, or many from a file.
 //
-// It must not know any platform: the workers alone talk to one.
+// It must not import a platform: only workers call one.
 package main
 
 import (

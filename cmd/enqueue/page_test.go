@@ -19,7 +19,7 @@ var kit = commandtest.New("enqueue", main)
 
 func TestMain(m *testing.M) { os.Exit(kit.Main(m)) }
 
-// The page's commands run as they stand there, in one shell each block.
+// Every command of the page runs, each block in one shell.
 func TestEveryCommandOfThePageRuns(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/enqueue.md")
@@ -50,7 +50,7 @@ func TestEveryCommandOfThePageRuns(t *testing.T) {
 	}
 }
 
-// The lines that the page of files shows are those that its commands print.
+// The output on the page of files is the output of its commands.
 func TestThePageOfFilesShowsWhatIsPrinted(t *testing.T) {
 	t.Parallel()
 	content, err := os.ReadFile("../../docs/files.md")
@@ -78,7 +78,7 @@ func TestThePageOfFilesShowsWhatIsPrinted(t *testing.T) {
 	for _, block := range commandtest.Blocks(page, "text") {
 		for line := range strings.Lines(block) {
 			if !strings.Contains(printed.String(), line) {
-				t.Errorf("docs/files.md shows %q, which is not printed:\n%s", line, printed.String())
+				t.Errorf("docs/files.md shows %q, which no command prints:\n%s", line, printed.String())
 			}
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"rollcall/tasks"
 )
 
-// mostShown is how many problems of a file are printed; --problems has all.
+// mostShown is the number of problems of a file that are printed; --problems writes all.
 const mostShown = 20
 
 // findings are the problems of a file: the first on the terminal, all in a file.
@@ -34,7 +34,7 @@ func (b *batch) newFindings(path, input string) (*findings, error) {
 	}
 	old, err := os.Stat(path)
 	if in, inErr := os.Stat(input); err == nil && inErr == nil && os.SameFile(old, in) {
-		return nil, cli.BadInput("--problems %s: this is the input file: name another one", path)
+		return nil, cli.BadInput("--problems %s: this is the input file; choose another file", path)
 	}
 	if f.file, err = os.Create(path); err != nil {
 		return nil, cli.BadInput("--problems: %w", err)
@@ -54,7 +54,7 @@ func (f *findings) write(cells ...string) error {
 	return nil
 }
 
-// add reports why a row is refused.
+// add reports the problems of a refused row.
 func (f *findings) add(row roster.Row, refusal error) error {
 	f.rows++
 	r := f.batch.report
@@ -80,7 +80,7 @@ func (f *findings) add(row roster.Row, refusal error) error {
 	return nil
 }
 
-// problemLine is a problem with its value, which the owner of the file knows anyway.
+// problemLine describes a problem with its value, which the owner of the file knows.
 func problemLine(p roster.Problem) string {
 	position := "the row"
 	if p.Column != "" {
@@ -92,16 +92,16 @@ func problemLine(p roster.Problem) string {
 	return fmt.Sprintf("line %d: %s: %s", p.Line, position, p.What)
 }
 
-// rest reports how many problems were not printed.
+// rest reports the number of problems that were not printed.
 func (f *findings) rest() {
 	if f.batch.JSON || f.count <= mostShown {
 		return
 	}
-	where := "--problems FILE writes all of them to a file"
+	where := "use --problems FILE to write all problems to a file"
 	if f.path != "" {
-		where = "all of them are in " + f.path
+		where = "all problems are in " + f.path
 	}
-	fmt.Fprintf(f.batch.Stderr, "and %d more problems: %s\n", f.count-mostShown, where)
+	fmt.Fprintf(f.batch.Stderr, "and %d more problems; %s\n", f.count-mostShown, where)
 }
 
 func (f *findings) close() error {

@@ -13,18 +13,18 @@ import (
 	"rollcall/tasks"
 )
 
-// entry is one task and what became of it.
+// entry is one task and its result.
 type entry struct {
 	line   int // of the file; 0 for a task from the arguments
 	task   tasks.Task
 	key    string
 	result tasks.Result
-	// place says where a problem stands: a flag, or a column.
+	// position returns the flag or column of a problem.
 	position func(tasks.Problem) string
 }
 
-// record is an entry as --json prints it. Its names are a contract: they are
-// added to, never changed. It holds no nickname and no DingTalk ID.
+// record is an entry as --json prints it. Its names are stable: names are added, never
+// changed. It contains no nickname and no DingTalk ID.
 type record struct {
 	Line     int             `json:"line,omitzero"`
 	Kind     tasks.Kind      `json:"kind,omitzero"`
@@ -41,17 +41,17 @@ type record struct {
 	Warning  string          `json:"warning,omitzero"`
 }
 
-// mostProblems bounds how many tasks of a file are printed that were not stored.
+// mostProblems bounds the number of tasks printed that were not stored.
 const mostProblems = 20
 
-// report prints what became of tasks, and counts them. Of a file it prints the
-// first that were not stored, unless rows are asked for.
+// report prints and counts the results of tasks. For a file it prints only the first
+// tasks that were not stored, unless every row is requested.
 type report struct {
 	out, err *console.Writer
 	json     bool
 	rows     bool // a line or an object for each task
 	dryRun   bool
-	run      string // that the tasks come in with; empty: none
+	run      string // of the tasks; empty: none
 	counts   map[string]int
 	problems int // tasks that were not stored
 }
@@ -67,8 +67,8 @@ func (a *app) newFileReport() *report {
 	return r
 }
 
-// begin names the run before the first row is stored: an interrupt leaves the name
-// behind. A dry run has none.
+// begin prints the name of the run before the first row is stored, so that it is known
+// after an interrupt. A dry run has no run.
 func (r *report) begin(run string) {
 	if r.dryRun {
 		return
@@ -105,7 +105,7 @@ func (r *report) add(e entry) {
 				rec.Problems = invalid.Problems
 			}
 		}
-		// A record of strings and numbers always encodes; text is made valid.
+		// A record of strings and numbers always encodes, unless a string is not UTF-8.
 		line, err := json.Marshal(rec, json.Deterministic(true))
 		if err != nil {
 			line = fmt.Appendf(nil, `{"line":%d,"outcome":%q,"error":"the input is not valid UTF-8"}`, e.line, outcome)
@@ -137,7 +137,7 @@ func (r *report) add(e entry) {
 	}
 }
 
-// reasons puts every problem of a task where the reader finds it.
+// reasons returns every problem of a task with its position.
 func reasons(e entry) []string {
 	invalid, ok := errors.AsType[*tasks.ValidationError](e.result.Err)
 	if !ok {
@@ -159,12 +159,12 @@ func painted(outcome string) string {
 	return console.Paint(console.Red, text)
 }
 
-// summary prints how many tasks came to which end, and what to type next, in one
-// write: a reader that wants one line gets it whole. Where the standard output
-// cannot be written, the counts go to standard error.
+// summary prints the counts of results and the next command in one write, so that a
+// reader of one line gets both. If standard output cannot be written, the counts go
+// to standard error.
 func (r *report) summary() {
 	if r.problems > mostProblems && !r.rows {
-		fmt.Fprintf(r.err, "and %d more: --verbose prints all\n", r.problems-mostProblems)
+		fmt.Fprintf(r.err, "and %d more; use --verbose to print all\n", r.problems-mostProblems)
 	}
 	text := r.total()
 	if !r.json {
@@ -179,7 +179,7 @@ func (r *report) summary() {
 	}
 }
 
-// total is the counts in words.
+// total is the counts as text.
 func (r *report) total() string {
 	var parts []string
 	for _, outcome := range []string{
@@ -196,8 +196,8 @@ func (r *report) total() string {
 	return strings.Join(parts, ", ")
 }
 
-// exitCode is that of the worst outcome: what is not known comes before what
-// can simply be sent again.
+// exitCode is the code of the worst outcome. An unknown outcome is worse than tasks
+// that can be sent again.
 func (r *report) exitCode() int {
 	switch {
 	case r.counts[tasks.NotKnown.String()] > 0:
@@ -210,7 +210,7 @@ func (r *report) exitCode() int {
 	return exitcode.OK
 }
 
-// describe names a task by ids, never by what people are called.
+// describe names a task by ids, never by names of people.
 func describe(task tasks.Task) (kind tasks.Kind, tenant, target string) {
 	if task == nil {
 		return "", "", ""

@@ -12,8 +12,8 @@ import (
 	"rollcall/tasks"
 )
 
-// The exit codes, in addition to those that all commands share. Scripts rely on them:
-// docs/enqueue.md lists them.
+// The exit codes, in addition to those of all commands. They are stable; docs/enqueue.md
+// lists them.
 const (
 	exitRefused   = 3 // some rows of a file were refused
 	exitNotStored = 4 // Redis did not take all
@@ -41,16 +41,16 @@ func command(cliApp *cli.App) *cobra.Command {
 		Use:   "enqueue",
 		Short: "Put tasks into Redis for rollcall's workers",
 		Long: `Put tasks into Redis for rollcall's workers: one from the arguments, or many
-from a file. The command rollcall shows what became of them.
+from a file. The command rollcall shows their results.
 
 ` + cli.RedisHelp + `
 
 Exit codes:
-  0   all tasks are stored, or were there already
-  1   a failure while running, such as an output that cannot be written
+  0   all tasks are stored, or were stored before
+  1   a failure while running, such as an output error
   3   some rows of a file were refused; the others are stored
-  4   Redis did not take some tasks; they are certainly not stored
-  5   Redis may or may not have stored some tasks: its answer was lost
+  4   cannot store some tasks in Redis; they are not stored, safe to retry
+  5   unknown outcome: Redis may or may not have stored some tasks
   64  wrong flags, arguments or input: nothing was enqueued
   78  ROLLCALL_REDIS_URL or ROLLCALL_REDIS_URL_FILE names no usable Redis`,
 		Example: `  enqueue nickname --tenant lakeside-dt --chat chat1 --user u1 "张三"
@@ -58,17 +58,17 @@ Exit codes:
   enqueue group --tenant lakeside-dt --chat chat1 --name "Class 3-2"
   enqueue id --tenant lakeside-dt --user u1 zhangsan01 zhangsan02
   enqueue bulk roster.csv`,
-	}, "print one JSON object a task")
+	}, "print one JSON object per task")
 	flags := root.PersistentFlags()
-	flags.BoolVar(&a.dryRun, "dry-run", false, "only judge the input; ask no Redis, store nothing")
-	flags.IntVar(&a.nicknameMax, "nickname-max", 0, "for --dry-run: longest nickname, `N` characters")
-	flags.BoolVar(&a.urgent, "urgent", false, "before all tasks that are not urgent")
-	flags.StringVar(&a.at, "at", "", "not before `TIME`: RFC 3339, or +10m from now")
+	flags.BoolVar(&a.dryRun, "dry-run", false, "only check the input, without Redis; store nothing")
+	flags.IntVar(&a.nicknameMax, "nickname-max", 0, "longest nickname for --dry-run, `N` characters")
+	flags.BoolVar(&a.urgent, "urgent", false, "run before all tasks that are not urgent")
+	flags.StringVar(&a.at, "at", "", "run at `TIME` or later: RFC 3339, or +10m from now")
 	root.AddCommand(a.nicknameCommand(), a.courseCommand(), a.groupCommand(), a.idCommand(), a.studentCommand(), a.bulkCommand())
 	return root
 }
 
-// options turns the flags that all tasks share into the client's.
+// options returns the client's options from the flags of all tasks.
 func (a *app) options() (tasks.Options, error) {
 	at, err := roster.ParseAt(a.at, a.Now())
 	if err != nil {
@@ -77,7 +77,7 @@ func (a *app) options() (tasks.Options, error) {
 	return tasks.Options{Urgent: a.urgent, At: at, Key: a.key, Source: a.source, Number: a.number}, nil
 }
 
-// enqueueAll stores requests, or only judges them in a dry run.
+// enqueueAll stores requests, or only checks them in a dry run.
 func (a *app) enqueueAll(ctx context.Context, client *enqueue.Client, requests []tasks.Request) []tasks.Result {
 	if client != nil {
 		return client.EnqueueAll(ctx, requests)
@@ -95,7 +95,7 @@ func (a *app) enqueueAll(ctx context.Context, client *enqueue.Client, requests [
 // connect returns a client, or nil for a dry run.
 func (a *app) connect() (*enqueue.Client, error) {
 	if a.dryRun {
-		return nil, nil //nolint:nilnil // a dry run needs none, and asks for none
+		return nil, nil //nolint:nilnil // a dry run needs no client
 	}
 	options, err := a.RedisOptions()
 	if err != nil {

@@ -17,7 +17,7 @@ func TestScripts(t *testing.T) {
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) { kit.Run(t, s, files, scriptCommands) })
 }
 
-// Under -short the other scripts run on one Redis alone.
+// With -short, TestScripts runs on one Redis; a few scripts also run on miniredis here.
 func TestSomeScriptsOnMiniredis(t *testing.T) {
 	t.Parallel()
 	if !testing.Short() {

@@ -13,13 +13,13 @@ import (
 	"rollcall/tasks"
 )
 
-// single is what the commands for one task have in common. build returns the
-// task; flagOf names the flag or argument that a field of it came from.
+// single adds the common part of the commands for one task. build returns the task;
+// flagOf maps a field of it to its flag or argument.
 func (a *app) single(cmd *cobra.Command, build func(args []string) tasks.Task, flagOf map[string]string) *cobra.Command {
 	cmd.Flags().SortFlags = false
-	cmd.Flags().StringVar(&a.key, "key", "", "your own `NAME` for the task: within 24 h\nit is stored once")
-	cmd.Flags().StringVar(&a.source, "source", "", "who says it: a `NAME`. Of one source\nthe highest --number wins")
-	cmd.Flags().Int64Var(&a.number, "number", 0, "the source's own change time or counter, `N`")
+	cmd.Flags().StringVar(&a.key, "key", "", "your own `NAME` for the task; a task with the\nsame key is stored once within 24 h")
+	cmd.Flags().StringVar(&a.source, "source", "", "`NAME` of the source of the change; of one\nsource the highest --number wins")
+	cmd.Flags().Int64Var(&a.number, "number", 0, "change time or counter of the source, `N`")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var empty []string
 		cmd.Flags().Visit(func(f *pflag.Flag) {
@@ -28,10 +28,10 @@ func (a *app) single(cmd *cobra.Command, build func(args []string) tasks.Task, f
 			}
 		})
 		if len(empty) > 0 {
-			return cli.BadInput("%s: nothing is given: leave it out, or say what", strings.Join(empty, ", "))
+			return cli.BadInput("%s: empty value: set a value, or leave the flag out", strings.Join(empty, ", "))
 		}
 		if cmd.Flags().Changed("source") != cmd.Flags().Changed("number") {
-			return cli.BadInput("--source and --number go together: say both, or neither")
+			return cli.BadInput("--source and --number go together: set both or neither")
 		}
 		options, err := a.options()
 		if err != nil {
@@ -50,7 +50,7 @@ func (a *app) single(cmd *cobra.Command, build func(args []string) tasks.Task, f
 		r.add(entry{task: task, key: a.key, result: result, position: func(p tasks.Problem) string { return flagName(p.Field, flagOf) }})
 		if code := r.exitCode(); code != exitcode.OK {
 			if code == exitRefused {
-				code = exitcode.Usage // it was the only one
+				code = exitcode.Usage // it is the only task
 			}
 			return &exitcode.Error{Code: code}
 		}
@@ -82,18 +82,18 @@ func (a *app) nicknameCommand() *cobra.Command {
 	var t tasks.NicknameSync
 	cmd := &cobra.Command{
 		Use:   "nickname --tenant T --chat C --user U NICKNAME",
-		Short: "Give a member of a DingTalk chat a nickname there",
-		Long: `Give a member of a DingTalk chat a nickname there. The nickname is sent as it
-is: 1 to 30 characters unless the tenant allows more, no control characters.
-Write -- before one that begins with a dash.`,
+		Short: "Set the nickname of a member of a DingTalk chat",
+		Long: `Set the nickname of a member of a DingTalk chat. It is sent unchanged: 1 to 30
+characters unless the tenant allows more, no control characters. Write -- before
+a nickname that begins with a dash.`,
 		Example: `  enqueue nickname --tenant lakeside-dt --chat chat1 --user u1 "张三"
   enqueue nickname --tenant lakeside-dt --chat chat1 --user u1 \
       --urgent --key 2026-03-01/u1 "[monitor] Ann"`,
-		Args: cli.Exactly("the nickname"),
+		Args: cli.Exactly("NICKNAME"),
 	}
 	cmd.Flags().StringVar(&t.Tenant, "tenant", "", "`NAME` of the tenant in the configuration")
-	cmd.Flags().StringVar(&t.ChatID, "chat", "", "the chat's `ID`, from the server API")
-	cmd.Flags().StringVar(&t.UserID, "user", "", "the member's user `ID`")
+	cmd.Flags().StringVar(&t.ChatID, "chat", "", "`ID` of the chat, from the server API")
+	cmd.Flags().StringVar(&t.UserID, "user", "", "user `ID` of the member")
 	build := func(args []string) tasks.Task {
 		t.Nickname = args[0]
 		return t
@@ -107,11 +107,11 @@ func (a *app) courseCommand() *cobra.Command {
 	var t tasks.CourseSync
 	cmd := &cobra.Command{
 		Use:   "course --tenant T COURSE",
-		Short: "Take over a ClassIn course's names from the school's console",
-		Long: `Give all students and auditors of a ClassIn course the names that the school's
-console has for them. Nicknames that teachers set by hand are overwritten.`,
+		Short: "Copy the names of the school's console into a ClassIn course",
+		Long: `Set the nicknames of all students and auditors of a ClassIn course to their names
+in the school's console. Nicknames that teachers set are overwritten.`,
 		Example: `  enqueue course --tenant lakeside-ci 561294`,
-		Args:    cli.Exactly("the course's id"),
+		Args:    cli.Exactly("COURSE"),
 	}
 	cmd.Flags().StringVar(&t.Tenant, "tenant", "", "`NAME` of the tenant in the configuration")
 	build := func(args []string) tasks.Task {
@@ -126,24 +126,23 @@ func (a *app) idCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "id --tenant T --user U ID [ALTERNATIVE...]",
 		Short: "Change an employee's DingTalk ID, which works once a year",
-		Long: `Change an employee's DingTalk ID. DingTalk allows it once a year, and nobody can
-take it back. An alternative is tried when the ID before it is somebody else's,
-in the order given, at most 10. An ID is a letter, then 5 to 19 letters and
-digits.
+		Long: `Change an employee's DingTalk ID. DingTalk allows one change a year, which cannot
+be undone. If an ID belongs to someone else, the alternatives are tried in the
+given order, at most 10. An ID is a letter, then 5 to 19 letters and digits.
 
-A change that may or may not have been applied waits for a person: rollcall ids
-list shows those, rollcall ids confirm and reject settle one.`,
+If the outcome of a change is unknown, a person must look it up: see rollcall
+ids list, rollcall ids confirm and rollcall ids reject.`,
 		Example: `  enqueue id --tenant lakeside-dt --user u1 zhangsan01
   enqueue id --tenant lakeside-dt --user u1 zhangsan01 zhangsan02 zhangsan03`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return errors.New("no ID is given: say which ID the employee is to have")
+				return errors.New("missing argument: ID, the new ID of the employee")
 			}
 			return nil
 		},
 	}
 	cmd.Flags().StringVar(&t.Tenant, "tenant", "", "`NAME` of the tenant in the configuration")
-	cmd.Flags().StringVar(&t.UserID, "user", "", "the employee's user `ID`")
+	cmd.Flags().StringVar(&t.UserID, "user", "", "user `ID` of the employee")
 	build := func(args []string) tasks.Task {
 		t.DingTalkID, t.Alternatives = args[0], args[1:]
 		return t

@@ -13,8 +13,8 @@ import (
 	"rollcall/internal/commandtest"
 )
 
-// workbook FILE CSV... writes a workbook as another program does, with a sheet for
-// each file, which has its name. Cells of digits alone are numbers.
+// workbook FILE CSV... writes a workbook with a sheet for each CSV file, which has the name
+// of the file. Cells of digits become numbers.
 func workbook(ts *testscript.TestScript, _ bool, args []string) {
 	f := excelize.NewFile()
 	defer f.Close()
@@ -43,7 +43,7 @@ func workbook(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(f.SaveAs(ts.MkAbs(args[0])))
 }
 
-// holds QUEUE TEXT... wants each text in the payload of a task that waits in a queue.
+// holds QUEUE TEXT... expects each text in the payload of a pending task of a queue.
 func holds(ts *testscript.TestScript, _ bool, args []string) {
 	rdb := commandtest.Client(ts)
 	defer rdb.Close()

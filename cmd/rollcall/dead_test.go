@@ -15,9 +15,8 @@ import (
 	"rollcall/tasks"
 )
 
-// die ID CLASS CODE ADVICE has a nickname task die: archived, and with its letter.
-// An id beginning with i is that of an ID change, one with m a message that
-// nobody can read.
+// die ID CLASS CODE ADVICE archives a nickname task and adds its dead letter. An id that
+// begins with i means an ID change, one with m an unreadable message.
 func die(ts *testscript.TestScript, _ bool, args []string) {
 	rdb := commandtest.Client(ts)
 	defer rdb.Close()
@@ -44,7 +43,7 @@ func die(ts *testscript.TestScript, _ bool, args []string) {
 		run, row = "night-1", 7
 	}
 	key, message, cause := "", "not in chat", class+": dingtalk: "+code+" · to do: "+todo
-	if id[0] == 'h' { // of somebody with a hostile name
+	if id[0] == 'h' { // of a member with a hostile name
 		key, message, cause = "2026-03-01/Zoë Brontë", "\x1b[2Juser employee7 (Zoë Brontë) \u202eis not in chat", class+": user employee7"
 	}
 	_, err = ledger.New(rdb).AddDeadLetter(context.Background(), ledger.DeadLetter{
@@ -56,7 +55,7 @@ func die(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 }
 
-// ends RUN ROW has the nickname task of a row of a run die.
+// ends RUN ROW ends the nickname task of a row of a run as a dead letter.
 func ends(ts *testscript.TestScript, _ bool, args []string) {
 	rdb := commandtest.Client(ts)
 	defer rdb.Close()
@@ -66,7 +65,7 @@ func ends(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(ledger.New(rdb).Close(context.Background(), target, "any", ledger.Row{Tenant: "lakeside-dt", Run: args[0], Row: row}))
 }
 
-// events N wants so many events of dead letters.
+// events N expects N events of dead letters. More arguments describe the last one.
 func events(ts *testscript.TestScript, _ bool, args []string) {
 	rdb := commandtest.Client(ts)
 	defer rdb.Close()
@@ -89,8 +88,8 @@ func events(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// closes ID closes a letter that die wrote, as a worker does once its fields were
-// applied at a higher revision.
+// closes ID closes a dead letter of die, as a worker does after its fields were applied at
+// a higher revision.
 func closes(ts *testscript.TestScript, _ bool, args []string) {
 	rdb := commandtest.Client(ts)
 	defer rdb.Close()
@@ -100,6 +99,6 @@ func closes(ts *testscript.TestScript, _ bool, args []string) {
 	closed, err := l.CloseDeadLetter(context.Background(), dead, time.Now().UnixMicro(), time.Now())
 	ts.Check(err)
 	if !closed {
-		ts.Fatalf("%s had no letter", args[0])
+		ts.Fatalf("%s had no dead letter", args[0])
 	}
 }

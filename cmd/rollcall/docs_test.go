@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write docs/commands and deploy/man")
 
-// build makes the command in a process without an environment.
+// build returns the command of a process without an environment.
 func build() *cobra.Command {
 	return command(cli.NewApp("rollcall", cli.Process{
 		Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard,
@@ -27,7 +27,7 @@ func TestEveryHelpFitsATerminalAndItsExamplesAreValid(t *testing.T) {
 	manual.Helps(t, build)
 }
 
-func TestThePagesOfTheCommandsSayWhatHelpSays(t *testing.T) {
+func TestThePagesOfTheCommandsMatchTheHelp(t *testing.T) {
 	t.Parallel()
 	manual.Pages(t, build(), "../../docs/commands", "../../deploy/man", *update)
 }

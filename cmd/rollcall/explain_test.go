@@ -15,14 +15,14 @@ import (
 	"rollcall/tasks"
 )
 
-// attempt does to a target's newest wish what a worker does:
+// attempt runs a worker's attempt at the latest change of a target:
 //
-//	attempt applied LANE KEY VALUE   the platform takes it, request r-1
-//	attempt cut LANE KEY             its send is never answered
-//	attempt busy LANE KEY            its send is answered, and not clearly
-//	attempt begun LANE KEY           a worker is at it
-//	attempt unverified USER ID       of lakeside-dt.id: sent, and given up to a person
-//	attempt again USER ID            of lakeside-dt.id: sent, and to be sent again
+//	attempt applied LANE KEY VALUE   the platform applies it, request r-1
+//	attempt cut LANE KEY             its request has no answer
+//	attempt busy LANE KEY            its request has an unclear answer
+//	attempt begun LANE KEY           the attempt is still running
+//	attempt unverified USER ID       of lakeside-dt.id: sent, then a dead letter
+//	attempt again USER ID            of lakeside-dt.id: sent, to be sent again
 func attempt(ts *testscript.TestScript, _ bool, args []string) {
 	rdb := commandtest.Client(ts)
 	defer rdb.Close()
@@ -75,13 +75,13 @@ func attempt(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// targetOf is a target of a lane of the script's organisation.
+// targetOf returns a target of a lane of the organisation of the scripts.
 func targetOf(lane, key string) ledger.Target {
 	_, kind, _ := strings.Cut(lane, ".")
 	return ledger.Target{Organisation: "lakeside", API: kind, Key: key}
 }
 
-// dies archives an ID change, with its letter.
+// dies archives an ID change and adds its dead letter.
 func dies(ts *testscript.TestScript, rdb redis.UniversalClient, id, user, value string, revision int64) {
 	ts.Check(asynq.NewInspectorFromRedisClient(rdb).ArchiveTask("lakeside-dt.id", id))
 	typename, payload, err := kinds.Encode(tasks.IDChange{Tenant: "lakeside-dt", UserID: user, DingTalkID: value}, revision)
@@ -96,7 +96,7 @@ func dies(ts *testscript.TestScript, rdb redis.UniversalClient, id, user, value 
 	ts.Check(l.Close(context.Background(), target, id, ledger.Row{}))
 }
 
-// taskid NAME LANE KEY keeps the id of the task of a target's newest wish.
+// taskid NAME LANE KEY sets a variable to the id of the task of a target's latest change.
 func taskid(ts *testscript.TestScript, _ bool, args []string) {
 	rdb := commandtest.Client(ts)
 	defer rdb.Close()
@@ -107,7 +107,7 @@ func taskid(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// vanish LANE ID has asynq forget a task.
+// vanish LANE ID deletes a task in asynq.
 func vanish(ts *testscript.TestScript, _ bool, args []string) {
 	rdb := commandtest.Client(ts)
 	defer rdb.Close()

@@ -1,8 +1,8 @@
-// Command rollcall is for administrators and operators: it shows how the
-// workers' lanes and the tasks get on, holds and releases lanes, and settles
-// dead letters and ID changes.
+// Command rollcall is for administrators and operators: it shows the state
+// of lanes and tasks, holds and releases lanes, and settles dead letters and ID
+// changes.
 //
-// It must not know any platform: the workers alone talk to one.
+// It must not import a platform: only workers call one.
 package main
 
 import (
@@ -28,17 +28,17 @@ func main() {
 func command(a *cli.App) *cobra.Command {
 	root := a.Root(&cobra.Command{
 		Use:   "rollcall",
-		Short: "Show and steer the work of rollcall's workers",
-		Long: `Show and steer the work of rollcall's workers: how lanes get on, what became of
-a file, what is known of a target, and what waits for a person.
+		Short: "Show and control the work of rollcall's workers",
+		Long: `Show and control the work of rollcall's workers: the state of lanes, the results
+of a file, everything known about a target, and what an operator must decide.
 
 ` + cli.RedisHelp + `
 
 Exit codes; some commands add their own:
   0   done
-  1   a failure while running, such as an output that cannot be written
+  1   a failure while running, such as an output error
   4   Redis cannot be read or written
-  64  wrong flags or arguments: nothing was done
+  64  wrong usage: nothing was done
   78  ROLLCALL_REDIS_URL or ROLLCALL_REDIS_URL_FILE names no usable Redis`,
 		Example: `  rollcall lanes
   rollcall lanes hold lakeside-dt.nickname --reason "wrong roster" --for 2h

@@ -14,7 +14,7 @@ var kit = commandtest.New("rollcall", main)
 
 func TestMain(m *testing.M) { os.Exit(kit.Main(m)) }
 
-// The page's commands run as they stand there, in one shell each block.
+// Every command of the page runs, each block in one shell.
 func TestEveryCommandOfThePageRuns(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/rollcall.md")

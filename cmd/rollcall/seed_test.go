@@ -18,15 +18,15 @@ import (
 	"rollcall/internal/registry"
 )
 
-// seed writes into a script's Redis what workers would:
+// seed writes the records of workers into the Redis of a script:
 //
 //	seed hold JSON             a hold, its Since now
 //	seed queue QUEUE STATE N   tasks: pending, active, scheduled, due, retry or archived
-//	seed empty QUEUE           nothing waits there any more
+//	seed empty QUEUE           removes its waiting tasks
 //	seed paused QUEUE          asynq's pause button
-//	seed spent ORG N [said]    the month's calls; said: the platform says no more
-//	seed refused LANE          a call that was refused for its rate
-//	seed seen LANE AGO [ADDR]  when its worker was last there, and from where it calls
+//	seed spent ORG N [said]    the month's calls; said: the platform reports an exhausted quota
+//	seed refused LANE          a call refused for its rate
+//	seed seen LANE AGO [ADDR]  when its worker was last seen, and its address
 //	seed banned ADDR           a pause of an address
 //	seed nothing               an empty Redis
 func seed(ts *testscript.TestScript, _ bool, args []string) {
@@ -85,7 +85,7 @@ func seed(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// store puts a task into a state of a queue, as far as it is counted.
+// store adds a task in a state to a queue, with only the keys that are counted.
 func store(ctx context.Context, rdb *redis.Client, queue, state, id string) error {
 	at := time.Now().Add(time.Hour)
 	switch state {
@@ -103,8 +103,8 @@ func store(ctx context.Context, rdb *redis.Client, queue, state, id string) erro
 	return rdb.ZAdd(ctx, backlog.Key(queue, state), redis.Z{Score: float64(at.Unix()), Member: id}).Err()
 }
 
-// worker lifts|leaves PLACE does in the background what a worker does when it
-// is asked for a probe of a place, and finds the hold over or not.
+// worker ends|keeps SCOPE runs a worker in the background that receives requests for a
+// probe of a scope. Its probes succeed and end the hold, or fail and keep it.
 func worker(ts *testscript.TestScript, _ bool, args []string) {
 	rdb := commandtest.Client(ts)
 	ctx, stop := context.WithCancel(context.Background())
@@ -116,7 +116,7 @@ func worker(ts *testscript.TestScript, _ bool, args []string) {
 	})
 	scope, ok := hold.ParseScope(strings.Join(args[1:], " "))
 	if !ok {
-		ts.Fatalf("worker: %v is no place", args[1:])
+		ts.Fatalf("worker: %v is not a scope", args[1:])
 	}
 	go func() {
 		defer close(ended)
@@ -129,7 +129,7 @@ func worker(ts *testscript.TestScript, _ bool, args []string) {
 					claimed, mine, err := holds.Claim(ctx, h, time.Now(), "worker-1")
 					switch {
 					case err != nil || !mine:
-					case args[0] == "lifts":
+					case args[0] == "ends":
 						_, _ = holds.End(ctx, claimed, "worker-1")
 					default:
 						_, _, _ = holds.EndProbe(ctx, claimed, 1, time.Now().Add(time.Hour))

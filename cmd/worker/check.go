@@ -20,40 +20,40 @@ type checkOptions struct {
 	connect, json bool
 }
 
-// errWrong ends a check that found something, all of which has been printed.
+// errWrong ends a check that found problems and has printed all of them.
 var errWrong = errors.New("the check found problems; see above")
 
 func (p *program) checkCommand() *cobra.Command {
 	var o checkOptions
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Judge a configuration and say what would run",
+		Short: "Check a configuration and show what would run",
 		Long: `check reads a configuration as run does, starts nothing, and prints what would
-run: lanes, schedules with their next times, listeners. Everything that is
-wrong goes to the standard error, each with its line and what to do.
+run: lanes, schedules with their next times, listeners. It prints every problem
+to standard error, with its line and what to do.
 
-With --connect it also asks Redis whether it fits (version, eviction,
-persistence, the user's permissions) and DingTalk for a token of each tenant.
-Neither costs a metered call.
+With --connect it also checks Redis (version, eviction, persistence, the user's
+permissions) and requests a token for each DingTalk tenant. This costs no metered
+call.
 
-Without --config it judges what run would run without: the demo.
+Without --config it checks the configuration of the demo, which run would use.
 
 Exit codes:
-  0   all is well, perhaps with warnings
-  1   something outside the file is wrong: a roster, or what --connect tried
+  0   no problems, perhaps warnings
+  1   a problem outside the file: a roster, or a check of --connect
   64  wrong flags
-  78  the file is wrong, or cannot be read: run would refuse it`,
+  78  an invalid or unreadable file: run would refuse it`,
 		Example: "  worker check --config /etc/rollcall/rollcall.yaml\n  worker check -c rollcall.yaml --connect --json | jq .lanes",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return p.check(cmd.Context(), o, time.Now()) },
 	}
 	cmd.Flags().StringVarP(&o.file, "config", "c", "", "configuration `file` (YAML)")
-	cmd.Flags().BoolVar(&o.connect, "connect", false, "try Redis and the credentials, too")
+	cmd.Flags().BoolVar(&o.connect, "connect", false, "also check Redis and the credentials")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	return cmd
 }
 
-// checkResult is what a check found, as --json prints it.
+// checkResult is the result of a check, as --json prints it.
 type checkResult struct {
 	File     string           `json:"file,omitzero"`
 	OK       bool             `json:"ok"`
@@ -62,7 +62,7 @@ type checkResult struct {
 	Findings []finding `json:"findings,omitzero"` // of rosters, and of --connect
 }
 
-// finding is what came of a try at something outside the file.
+// finding is the result of a check outside the file.
 type finding struct {
 	Subject string  `json:"subject"` // "redis", or a name of the file
 	Verdict verdict `json:"verdict"`
@@ -74,13 +74,13 @@ type verdict string
 const (
 	fine     verdict = "ok"
 	warning  verdict = "warning"
-	problem  verdict = "problem" // the worker would not do its work
+	problem  verdict = "problem" // the worker would not work
 	notTried verdict = "not tried"
 )
 
 func (p *program) check(ctx context.Context, o checkOptions, now time.Time) error {
 	if o.file == "" && o.connect {
-		return exitcode.AsUsage(errors.New("--connect needs a --config: the demo brings its own Redis and platforms"))
+		return exitcode.AsUsage(errors.New("--connect needs --config: the demo has its own Redis and platforms"))
 	}
 	result := checkResult{File: o.file}
 	cfg, err := p.readForCheck(ctx, o.file)
@@ -139,12 +139,12 @@ func (o checkResult) describe(w io.Writer, asJSON bool) error {
 	}
 	file := o.File
 	if file == "" {
-		file = "The demo's configuration"
+		file = "The configuration of the demo"
 	}
 	if o.OK {
-		fmt.Fprintf(w, "%s can be used. A worker would run:\n\n", file)
+		fmt.Fprintf(w, "%s is valid. A worker would run:\n\n", file)
 	} else {
-		fmt.Fprintf(w, "%s is well formed, but would not work; the problems are at the end. A worker would run:\n\n", file)
+		fmt.Fprintf(w, "%s is valid, but a worker would fail; the problems are at the end. A worker would run:\n\n", file)
 	}
 	o.write(w)
 	if len(o.Findings) > 0 {

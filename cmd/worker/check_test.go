@@ -25,7 +25,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// checked is what a run of the command left behind.
+// checked is the result of a run of the command.
 type checked struct {
 	code     int
 	out, err string
@@ -36,7 +36,7 @@ func runCheck(t *testing.T, env map[string]string, args ...string) checked {
 	var out, errs bytes.Buffer
 	p := &program{getenv: func(name string) string { return env[name] }, stdout: &out, stderr: &errs}
 	cmd := p.checkCommand()
-	cmd.SetArgs(append([]string{}, args...)) // nil would be the test's own
+	cmd.SetArgs(append([]string{}, args...)) // nil would mean the arguments of the test binary
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	err := cmd.ExecuteContext(t.Context())
 	if err != nil {
@@ -45,7 +45,7 @@ func runCheck(t *testing.T, env map[string]string, args ...string) checked {
 	return checked{exitcode.Of(err), out.String(), errs.String()}
 }
 
-// report is what scripts read of --json.
+// report is the part of --json that scripts read.
 type report struct {
 	OK       bool             `json:"ok"`
 	Problems []config.Problem `json:"problems"`
@@ -61,7 +61,7 @@ func (c checked) outcome(t *testing.T) report {
 	return o
 }
 
-// findings are what a run with --json found outside the file.
+// findings returns the findings of a run with --json.
 func (c checked) findings(t *testing.T) []finding {
 	t.Helper()
 	o := c.outcome(t)
@@ -97,7 +97,7 @@ nickname,lakeside-dingtalk,c,,Eve
 course,lakeside-classin,,,
 `
 
-func TestCheckSaysWhatWouldRun(t *testing.T) {
+func TestCheckShowsWhatWouldRun(t *testing.T) {
 	t.Parallel()
 	sample, err := os.ReadFile("../../docs/rollcall.sample.yaml")
 	if err != nil {
@@ -147,21 +147,21 @@ func TestCheckPrintsEveryProblemAndExitsOne(t *testing.T) {
 		t.Errorf("check --json = %+v, want both problems on both streams", asJSON)
 	}
 	if missing := runCheck(t, nil, "-c", file+".yml"); missing.code != exitcode.Config || !strings.Contains(missing.err, "does not exist") {
-		t.Errorf("a file that is not there: %+v", missing)
+		t.Errorf("a missing file: %+v", missing)
 	}
 }
 
-func TestCheckWithoutAFileJudgesTheDemo(t *testing.T) {
+func TestCheckWithoutAFileChecksTheDemo(t *testing.T) {
 	t.Parallel()
 	if c := runCheck(t, nil); c.code != exitcode.OK || !strings.Contains(c.out, "keeps nothing") {
 		t.Errorf("check = %+v, want the demo", c)
 	}
 	if c := runCheck(t, nil, "--connect"); c.code != exitcode.Usage {
-		t.Errorf("check --connect = %+v, want a wrong use", c)
+		t.Errorf("check --connect = %+v, want a usage error", c)
 	}
 }
 
-func TestCheckRefusesARosterThatTheNightCouldNotRead(t *testing.T) {
+func TestCheckReportsARosterThatTheScheduleCannotRead(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	writeFile(t, dir, "roster.csv", "name,class\nAnn,7A\n")
@@ -187,7 +187,7 @@ organisations:
 
 var checkEnv = map[string]string{"APP_SECRET": demo.AppSecret, "SCHOOL_SECRET": demo.Secret}
 
-// connect checks a configuration with the Redis section and the sandbox.
+// connect checks a configuration with this Redis section and the sandbox.
 func connect(t *testing.T, section string, env map[string]string) checked {
 	t.Helper()
 	platforms, err := sandbox.New(sandbox.Config{World: demo.World(testStart), Seed: 1})
@@ -209,13 +209,13 @@ func connect(t *testing.T, section string, env map[string]string) checked {
 	return c
 }
 
-func TestConnectFindsNothingWrongWithTheDocumentedUserOnAnyTopology(t *testing.T) {
+func TestConnectAcceptsTheDocumentedUserOnAnyTopology(t *testing.T) {
 	t.Parallel()
 	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
 		c := connect(t, d.Section, d.Env)
 		found := c.findings(t)
-		wantFinding(t, found, "redis", fine, "is of version")
-		wantFinding(t, found, "redis", fine, "the user may do what a worker does")
+		wantFinding(t, found, "redis", fine, "has version")
+		wantFinding(t, found, "redis", fine, "the user has all permissions of a worker")
 		wantFinding(t, found, "redis", warning, "append-only")
 		wantFinding(t, found, "tenant lakeside-dingtalk", fine, "token")
 		wantFinding(t, found, "tenant lakeside-classin", notTried, "ClassIn")
@@ -225,7 +225,7 @@ func TestConnectFindsNothingWrongWithTheDocumentedUserOnAnyTopology(t *testing.T
 	})
 }
 
-func TestConnectSaysWhatOfARedisDoesNotFit(t *testing.T) {
+func TestConnectReportsAnUnsuitableRedis(t *testing.T) {
 	t.Parallel()
 	s := redistest.Real(t)
 	rdb := s.Client(t)
@@ -242,7 +242,7 @@ func TestConnectSaysWhatOfARedisDoesNotFit(t *testing.T) {
 	}
 }
 
-func TestConnectSaysWhichRightIsMissing(t *testing.T) {
+func TestConnectReportsEachMissingPermission(t *testing.T) {
 	t.Parallel()
 	s := redistest.Real(t)
 	rdb := s.Client(t)
@@ -277,29 +277,29 @@ func TestConnectSaysWhichRightIsMissing(t *testing.T) {
 			wantFinding(t, found, "redis", v, c.want)
 		})
 	}
-	section := fmt.Sprintf("{url: %q, username: nobody, password: {env: REDIS_PASSWORD}}", s.URL())
-	wrong := connect(t, section, map[string]string{"REDIS_PASSWORD": "pass-of-nobody"})
-	wantFinding(t, wrong.findings(t), "redis", problem, "refuses the user or the password")
+	section := fmt.Sprintf("{url: %q, username: stranger, password: {env: REDIS_PASSWORD}}", s.URL())
+	wrong := connect(t, section, map[string]string{"REDIS_PASSWORD": "pass-of-stranger"})
+	wantFinding(t, wrong.findings(t), "redis", problem, "wrong user or password")
 }
 
-func TestConnectSaysThatNobodyAnswersAndThatCredentialsAreRefused(t *testing.T) {
+func TestConnectReportsAnUnreachableRedisAndRefusedCredentials(t *testing.T) {
 	t.Parallel()
 	c := connect(t, "{url: 'redis://127.0.0.1:1/0'}", map[string]string{"APP_SECRET": "not-the-secret"})
 	found := c.findings(t)
-	wantFinding(t, found, "redis", problem, "does not answer")
+	wantFinding(t, found, "redis", problem, "no answer")
 	wantFinding(t, found, "tenant lakeside-dingtalk", problem, "no token")
 	if c.code != exitcode.Failed {
 		t.Errorf("exit code %d, want %d", c.code, exitcode.Failed)
 	}
 }
 
-// The configuration judges the chain of timeouts by numbers of its own, since
-// it must not know lanes.
-func TestTheConfigurationGrantsWhatAStopTakes(t *testing.T) {
+// The configuration has its own numbers for the chain of timeouts, because it must not
+// import lanes.
+func TestTheConfigurationAllowsTheTimeOfAStop(t *testing.T) {
 	t.Parallel()
 	for _, timeout := range []time.Duration{time.Second, 15 * time.Second, config.MaxTimeout} {
 		if got, want := timeout+config.StopMargin, lane.ShutdownTimeout(timeout); got != want {
-			t.Errorf("with calls of %s the configuration grants a stop %s, a lane takes %s", timeout, got, want)
+			t.Errorf("with a timeout of %s the configuration computes a stop of %s, a lane takes %s", timeout, got, want)
 		}
 	}
 }

@@ -1,7 +1,7 @@
--- Does, harmlessly and on keys of its own, what asynq's and rollcall's scripts
--- do, and returns the commands that the user may not use.
--- KEYS a text, a list, a hash, a set, a sorted set and a stream, none of which exists
--- Whatever cannot be deleted expires after ten seconds.
+-- Runs the commands of asynq's and rollcall's scripts on keys of its own, and returns
+-- the commands that the user may not run.
+-- KEYS: a string, a list, a hash, a set, a sorted set and a stream; none of them exists.
+-- A key that cannot be deleted expires after ten seconds.
 local text, list, hash, set, sorted, stream = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local tries = {
 	{ 'TIME' },

@@ -8,11 +8,11 @@ import (
 	"rollcall/internal/config"
 )
 
-// tryFor bounds each try.
+// tryFor bounds each check.
 const tryFor = 15 * time.Second
 
-// tryAll tries everything outside that costs nothing, side by side. The
-// findings are in the order of the file.
+// tryAll runs all free checks outside the file concurrently. The findings have the order
+// of the file.
 func tryAll(ctx context.Context, cfg *config.Config) []finding {
 	ctx, cancel := context.WithTimeout(ctx, tryFor)
 	defer cancel()
@@ -42,7 +42,7 @@ func tryTenant(ctx context.Context, t config.Tenant) finding {
 		defer c.client.Close()
 		if c.probe == nil {
 			f.Verdict = notTried
-			f.Text = platform + " has no call that costs and changes nothing; the first task shows whether the secret is right"
+			f.Text = platform + " has no free call without an effect; the first task shows whether the secret is right"
 			return f
 		}
 		err = c.probe(ctx)
@@ -51,6 +51,6 @@ func tryTenant(ctx context.Context, t config.Tenant) finding {
 		f.Verdict, f.Text = problem, "no token: "+err.Error()
 		return f
 	}
-	f.Verdict, f.Text = fine, platform+" gave a token; what the app is permitted to do, the first task of each kind shows"
+	f.Verdict, f.Text = fine, platform+" returned a token; the first task of each kind shows the permissions of the app"
 	return f
 }

@@ -17,7 +17,7 @@ import (
 	"rollcall/tasks"
 )
 
-// nextTimes is how many of a schedule's next times are shown.
+// nextTimes is the number of next times shown for a schedule.
 const nextTimes = 3
 
 // plan is what a worker would run. It holds no secret.
@@ -27,7 +27,7 @@ type plan struct {
 	Log       logPlan        `json:"log"`
 	Stop      stopPlan       `json:"stop"`
 	Egress    egressPlan     `json:"egress"`
-	Quotas    []quotaPlan    `json:"quotas"` // of the organisations on a platform that meters calls
+	Quotas    []quotaPlan    `json:"quotas"` // of organisations on a platform with a quota
 	Lanes     []lanePlan     `json:"lanes"`
 	Schedules []schedulePlan `json:"schedules"`
 }
@@ -66,7 +66,7 @@ type egressPlan struct {
 
 type quotaPlan struct {
 	Organisation string `json:"organisation"`
-	Calls        int    `json:"calls"`   // a month; 0: not bounded
+	Calls        int    `json:"calls"`   // per month; 0: no quota
 	Warn         int    `json:"warn"`    // percent of them
 	Reserve      int    `json:"reserve"` // percent of them
 }
@@ -75,7 +75,7 @@ type lanePlan struct {
 	Name         string   `json:"name"`
 	Organisation string   `json:"organisation"`
 	Platform     string   `json:"platform"`
-	Queues       []string `json:"queues"` // in the order in which they are served
+	Queues       []string `json:"queues"` // highest priority first
 	Limit        string   `json:"limit"`
 	Timeout      string   `json:"timeout"`
 	Deadline     string   `json:"deadline"` // of one attempt
@@ -93,8 +93,8 @@ type schedulePlan struct {
 	next []time.Time
 }
 
-// newPlan lists what cfg stands for. The findings are those about the rosters,
-// which are looked through for what would go wrong in the night.
+// newPlan returns what a worker with cfg would run. It also checks the rosters of the
+// schedules, and returns the findings.
 func newPlan(cfg *config.Config, now time.Time) (*plan, []finding) {
 	p := &plan{
 		Redis:     newRedisPlan(cfg.Redis),
@@ -128,7 +128,7 @@ func newPlan(cfg *config.Config, now time.Time) (*plan, []finding) {
 		}
 		p.Schedules = append(p.Schedules, sp)
 		if s.Roster != "" {
-			findings = append(findings, lookThrough(cfg, s, now))
+			findings = append(findings, inspectRoster(cfg, s, now))
 		}
 	}
 	return p, findings
@@ -173,19 +173,19 @@ func (p *plan) write(w io.Writer) {
 	fmt.Fprintf(t, "redis\t%s\n", p.Redis)
 	fmt.Fprintf(t, "http\t%s\n", p.HTTP)
 	fmt.Fprintf(t, "log\t%s, %s, %s\n", p.Log.Level, p.Log.Format, people(p.Log.ShowPersonalData))
-	fmt.Fprintf(t, "stop\ttakes %s at the most; %s are granted\n", p.Stop.Longest, p.Stop.Granted)
-	fmt.Fprintf(t, "egress\t%s, %s over all tenants\n", p.Egress.Name, p.Egress.Limit)
+	fmt.Fprintf(t, "stop\ttakes at most %s; stop_timeout is %s\n", p.Stop.Longest, p.Stop.Granted)
+	fmt.Fprintf(t, "egress\t%s, %s for all tenants together\n", p.Egress.Name, p.Egress.Limit)
 	for _, q := range p.Quotas {
 		fmt.Fprintf(t, "quota\t%s\n", q)
 	}
-	_ = t.Flush() // to a terminal: nobody is left to tell
+	_ = t.Flush() // an output error is reported at the end
 
 	fmt.Fprintf(t, "\nlane\tplatform\tlimit\ttimeout\tattempt\n")
 	for _, l := range p.Lanes {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", l.Name, l.Platform, l.Limit, l.Timeout, l.Deadline)
 	}
 	_ = t.Flush()
-	fmt.Fprintln(w, "Queues bear the name of their lane; those of urgent tasks end in .urgent.")
+	fmt.Fprintln(w, "A queue has the name of its lane; the queue of urgent tasks ends in .urgent.")
 	for _, s := range p.Schedules {
 		what := s.Roster
 		if what == "" {
@@ -198,14 +198,14 @@ func (p *plan) write(w io.Writer) {
 	}
 }
 
-// String is the Redis on one line.
+// String describes the Redis on one line.
 func (r redisPlan) String() string {
 	text := r.Kind + " " + strings.Join(r.Addresses, " ")
 	if r.Master != "" {
 		text += ", master " + r.Master
 	}
 	if r.Kind == "embedded" {
-		return text + ": keeps nothing"
+		return text + ": in memory only"
 	}
 	text += ", user " + cmp.Or(r.Username, "default")
 	if r.Password != "" {
@@ -217,7 +217,7 @@ func (r redisPlan) String() string {
 	return text
 }
 
-// String is the listener on one line.
+// String describes the listener on one line.
 func (h httpPlan) String() string {
 	if h.Listen == config.Off {
 		return "off: no web UI, metrics or probes"
@@ -233,16 +233,16 @@ func (h httpPlan) String() string {
 	return h.Listen + ", " + users + ", " + access + ", " + people(h.ShowPersonalData)
 }
 
-// String is the month of an organisation on one line.
+// String describes the monthly quota of an organisation on one line.
 func (q quotaPlan) String() string {
 	if q.Calls == 0 {
-		return q.Organisation + ": the month's calls are counted, not bounded"
+		return q.Organisation + ": calls are counted, without a monthly quota"
 	}
-	kept := "none are kept"
+	kept := "none reserved"
 	if q.Reserve > 0 {
-		kept = fmt.Sprintf("the last %d %% are kept", q.Reserve)
+		kept = fmt.Sprintf("the last %d %% reserved", q.Reserve)
 	}
-	return fmt.Sprintf("%s: %d calls a month; warning at %d %%, %s for urgent tasks", q.Organisation, q.Calls, q.Warn, kept)
+	return fmt.Sprintf("%s: %d calls per month; warning at %d %%, %s for urgent tasks", q.Organisation, q.Calls, q.Warn, kept)
 }
 
 func people(shown bool) string {

@@ -37,17 +37,17 @@ func TestCheckShowsEveryLimitQuotaAndTheAddress(t *testing.T) {
 	file := writeFile(t, t.TempDir(), "rollcall.yaml", pacedConfig)
 	c := runCheck(t, checkEnv, "-c", file)
 	for _, want := range []string{
-		"egress  office, 5000 per 20s over all tenants\n",
-		"quota   lakeside: the month's calls are counted, not bounded\n",
-		"quota   hillside: 500000 calls a month; warning at 90 %, none are kept for urgent tasks\n",
+		"egress  office, 5000 per 20s for all tenants together\n",
+		"quota   lakeside: calls are counted, without a monthly quota\n",
+		"quota   hillside: 500000 calls per month; warning at 90 %, none reserved for urgent tasks\n",
 		"20 per 1s (fixed window, burst of 4) and 600 per 1m and 4000 per 24h",
 	} {
 		if !strings.Contains(c.out, want) {
-			t.Errorf("check does not say %q:\n%s", want, c.out)
+			t.Errorf("check does not print %q:\n%s", want, c.out)
 		}
 	}
 	if strings.Contains(c.out, "quota   seaside") {
-		t.Errorf("check tells of a quota that ClassIn does not have:\n%s", c.out)
+		t.Errorf("check prints a quota for ClassIn, which has none:\n%s", c.out)
 	}
 
 	type limit struct {

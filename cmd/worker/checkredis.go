@@ -16,13 +16,13 @@ import (
 	"rollcall/internal/ledger"
 )
 
-// oldest is the least Redis version, 6.2: the scripts use what came with it.
+// The oldest supported version of Redis: the scripts use features of 6.2.
 const oldestMajor, oldestMinor = 6, 2
 
 //go:embed checkacl.lua
 var checkACLLua string
 
-// redisTry gathers what is found out about one Redis.
+// redisTry collects the findings about one Redis.
 type redisTry struct {
 	rdb redis.UniversalClient
 
@@ -40,7 +40,7 @@ func (r *redisTry) found(v verdict, format string, args ...any) {
 func tryRedis(ctx context.Context, cfg config.Redis) []finding {
 	r := &redisTry{}
 	if cfg.Embedded != "" {
-		r.found(notTried, "it begins and ends with the worker")
+		r.found(notTried, "embedded: it starts and stops with the worker")
 		return r.findings
 	}
 	var err error
@@ -62,7 +62,7 @@ func tryRedis(ctx context.Context, cfg config.Redis) []finding {
 		r.server(ctx, node)
 		return nil
 	}); err != nil {
-		r.found(problem, "the Cluster does not tell its masters: %v", err)
+		r.found(problem, "cannot list the masters of the Cluster: %v", err)
 	}
 	r.permissions(ctx)
 	r.schema(ctx)
@@ -72,22 +72,22 @@ func tryRedis(ctx context.Context, cfg config.Redis) []finding {
 func whyNoAnswer(err error) string {
 	switch text := err.Error(); {
 	case strings.HasPrefix(text, "WRONGPASS"):
-		return "refuses the user or the password; compare redis.username and redis.password with the server's ACL"
+		return "wrong user or password; compare redis.username and redis.password with the server's ACL"
 	case strings.HasPrefix(text, "NOAUTH"):
-		return "asks for a password; add redis.password"
+		return "a password is required; add redis.password"
 	case strings.HasPrefix(text, "NOPERM"):
-		return "lets the user in, but not even PING; see the permissions in docs/redis.md"
+		return "the user may not run PING; see the permissions in docs/redis.md"
 	default:
-		return "does not answer: " + text
+		return "no answer: " + text
 	}
 }
 
-// server judges one server by what INFO tells of it.
+// server checks the INFO of one server.
 func (r *redisTry) server(ctx context.Context, node redis.Cmdable) {
 	info, err := node.Info(ctx).Result()
 	if err != nil {
-		r.found(warning, "does not tell its version, eviction and persistence (INFO: %v); give the user +info, "+
-			"or see for yourself: 6.2 or later, maxmemory-policy noeviction, appendonly yes", err)
+		r.found(warning, "cannot read version, eviction and persistence (INFO: %v); give the user +info, "+
+			"or check them yourself: 6.2 or later, maxmemory-policy noeviction, appendonly yes", err)
 		return
 	}
 	facts := map[string]string{}
@@ -102,25 +102,25 @@ func (r *redisTry) server(ctx context.Context, node redis.Cmdable) {
 	}
 	switch version := facts["redis_version"]; {
 	case version == "":
-		r.found(warning, "%s does not tell its version; it must be 6.2 or later", name)
+		r.found(warning, "%s has no version in INFO; check that it is 6.2 or later", name)
 	case !recent(version):
-		r.found(problem, "%s is of version %s; rollcall needs %d.%d or later", name, version, oldestMajor, oldestMinor)
+		r.found(problem, "%s has version %s; rollcall needs %d.%d or later", name, version, oldestMajor, oldestMinor)
 	default:
-		r.found(fine, "%s is of version %s", name, version)
+		r.found(fine, "%s has version %s", name, version)
 	}
 	if policy := facts["maxmemory_policy"]; policy != "" && policy != "noeviction" {
-		r.found(problem, "%s throws keys away when its memory is full (maxmemory-policy %s), and with them tasks and what was done; "+
+		r.found(problem, "%s deletes keys when its memory is full (maxmemory-policy %s), which loses tasks and the record of changes; "+
 			"set maxmemory-policy noeviction", name, policy)
 	}
 	if facts["aof_enabled"] == "0" {
-		r.found(warning, "%s keeps no append-only file: a restart loses what came since its last snapshot, or everything; "+
+		r.found(warning, "%s has no append-only file: a restart loses all writes since the last snapshot, or all data; "+
 			"set appendonly yes", name)
 	}
 	if facts["aof_last_write_status"] == "err" || facts["rdb_last_bgsave_status"] == "err" {
-		r.found(problem, "%s could not write to its disk the last time; see its log", name)
+		r.found(problem, "the last write of %s to its disk failed; see its log", name)
 	}
 	if facts["role"] == "slave" {
-		r.found(problem, "%s is a replica, which takes no writes; name its master, or its sentinels under redis.sentinel", name)
+		r.found(problem, "%s is a replica and refuses writes; configure its master, or its sentinels in redis.sentinel", name)
 	}
 }
 
@@ -132,27 +132,27 @@ func recent(version string) bool {
 	return err == nil && minorErr == nil && (m > oldestMajor || m == oldestMajor && n >= oldestMinor)
 }
 
-// permissions does what a worker does, on keys that nobody else has, and says
-// which right is missing.
+// permissions runs the commands of a worker on keys of its own, and reports missing
+// permissions.
 func (r *redisTry) permissions(ctx context.Context) {
 	before := len(r.findings)
 	tag := "{check:" + uuid.NewString() + "}:"
 	for _, prefix := range []string{"asynq:", "rollcall:"} {
 		r.script(ctx, prefix, prefix+tag)
 	}
-	// What asynq says of tasks to be cancelled, and we of pauses. Nobody knows this
-	// task, or a lane of that name.
+	// asynq publishes cancelled tasks, and rollcall publishes pauses. No task and no lane
+	// has this name.
 	for _, channel := range []struct{ name, rule string }{{"asynq:cancel", "&asynq:cancel"}, {"rollcall:pace", "&rollcall:*"}} {
-		r.may("rights on channels", channel.rule+" +publish", func() error {
+		r.may("permissions on channels", channel.rule+" +publish", func() error {
 			return r.rdb.Publish(ctx, channel.name, "no-such-task").Err()
 		})
-		r.may("rights on channels", channel.rule+" +subscribe", func() error {
+		r.may("permissions on channels", channel.rule+" +subscribe", func() error {
 			subscription := r.rdb.Subscribe(ctx, channel.name)
 			_, err := subscription.Receive(ctx)
 			return errors.Join(err, subscription.Close())
 		})
 	}
-	r.may("rights to commands", "+multi +exec", func() error {
+	r.may("permissions for commands", "+multi +exec", func() error {
 		_, err := r.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 			p.Exists(ctx, "rollcall:"+tag+"text")
 			return nil
@@ -160,12 +160,11 @@ func (r *redisTry) permissions(ctx context.Context) {
 		return err
 	})
 	if len(r.findings) == before {
-		r.found(fine, "the user may do what a worker does")
+		r.found(fine, "the user has all permissions of a worker")
 	}
 }
 
-// schema sees whether a newer version has been here that this one cannot work
-// beside.
+// schema checks that no newer, incompatible version of rollcall has used this Redis.
 func (r *redisTry) schema(ctx context.Context) {
 	version, err := ledger.New(r.rdb).Fits(ctx)
 	if err != nil {
@@ -173,13 +172,13 @@ func (r *redisTry) schema(ctx context.Context) {
 		return
 	}
 	if version > 0 {
-		r.found(fine, "the record of schema %d fits this version of rollcall", version)
+		r.found(fine, "schema %d in Redis is compatible with this version of rollcall", version)
 	}
 }
 
 func (r *redisTry) script(ctx context.Context, prefix, own string) {
 	keys := []string{own + "text", own + "list", own + "hash", own + "set", own + "sorted", own + "stream"}
-	// A script goes by its text the first time, by its digest from then on.
+	// A script is sent as text the first time, then by its digest.
 	script := redis.NewScript(checkACLLua)
 	refused, err := script.Eval(ctx, r.rdb, keys).StringSlice()
 	if err == nil {
@@ -193,7 +192,7 @@ func (r *redisTry) script(ctx context.Context, prefix, own string) {
 	case err != nil && strings.HasPrefix(err.Error(), "NOPERM"):
 		r.found(problem, "the user may not run scripts; add +eval +evalsha (%v)", err)
 	case err != nil:
-		r.found(problem, "does not do what a worker asks of it: %v", err)
+		r.found(problem, "a command of a worker fails: %v", err)
 	}
 }
 
@@ -204,6 +203,6 @@ func (r *redisTry) may(what, rule string, try func() error) {
 	case strings.Contains(err.Error(), "NOPERM"):
 		r.found(problem, "the user lacks %s; add %s (%v)", what, rule, err)
 	default:
-		r.found(problem, "does not do what a worker asks of it: %v", err)
+		r.found(problem, "a command of a worker fails: %v", err)
 	}
 }

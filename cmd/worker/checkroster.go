@@ -12,13 +12,12 @@ import (
 	"rollcall/tasks"
 )
 
-// lookThrough reads a roster as the schedule will, for what would go wrong in
-// the night.
-func lookThrough(cfg *config.Config, s config.Schedule, now time.Time) finding {
+// inspectRoster reads a roster as the schedule will, and reports its problems.
+func inspectRoster(cfg *config.Config, s config.Schedule, now time.Time) finding {
 	f := finding{Subject: "schedule " + s.Name, Verdict: problem}
 	remarks, err := rosterRemarks(cfg, s.Roster, now)
 	if err != nil {
-		f.Text = fmt.Sprintf("roster %s cannot be read: %v", s.Roster, err)
+		f.Text = fmt.Sprintf("cannot read roster %s: %v", s.Roster, err)
 		return f
 	}
 	f.Verdict, f.Text = fine, strings.Join(remarks, "; ")
@@ -33,7 +32,7 @@ func rosterRemarks(cfg *config.Config, path string, now time.Time) ([]string, er
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = input.Close() }() // it was only read from
+	defer func() { _ = input.Close() }() // opened for reading only
 	content, err := table.Open(input, table.Options{})
 	if err != nil {
 		return nil, err
@@ -48,7 +47,7 @@ func rosterRemarks(cfg *config.Config, path string, now time.Time) ([]string, er
 	}
 	all := append([]string{fmt.Sprintf("%s has %d rows (%s)", path, rows, content)}, remarks...)
 	if ignored := file.Ignored(); len(ignored) > 0 {
-		all = append(all, "columns that are not known and ignored: "+strings.Join(ignored, ", "))
+		all = append(all, "unknown columns, ignored: "+strings.Join(ignored, ", "))
 	}
 	return all, nil
 }
@@ -83,14 +82,14 @@ func rowRemarks(cfg *config.Config, file *roster.File) (rows int, remarks []stri
 		}
 	}
 	if bad > 0 {
-		remarks = append(remarks, fmt.Sprintf("rows that will be refused: %d (enqueue bulk --dry-run says why)", bad))
+		remarks = append(remarks, fmt.Sprintf("rows that will be refused: %d (for details: enqueue bulk --dry-run)", bad))
 	}
 	if other > 0 {
-		remarks = append(remarks, fmt.Sprintf("rows that are no nicknames: %d", other))
+		remarks = append(remarks, fmt.Sprintf("rows without a nickname task: %d", other))
 	}
 	if n := len(strange); n > 0 {
 		slices.Sort(strange)
-		remarks = append(remarks, fmt.Sprintf("rows for tenants that this file does not have on DingTalk: %d (%s)",
+		remarks = append(remarks, fmt.Sprintf("rows for tenants that are not DingTalk tenants of this file: %d (%s)",
 			n, strings.Join(slices.Compact(strange), ", ")))
 	}
 	return rows, remarks, nil

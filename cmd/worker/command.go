@@ -16,15 +16,15 @@ import (
 	"rollcall/internal/logging"
 )
 
-// program is what the commands share: where they write and where secrets come
-// from.
+// program is the environment that the commands share: their outputs, and the source of
+// secrets.
 type program struct {
 	getenv         func(string) string
 	stdout, stderr io.Writer
-	hangups        func() <-chan os.Signal // from its call on, asks for a reload
+	hangups        func() <-chan os.Signal // from its call on, receives requests for a reload
 }
 
-// run is the whole program, for main and for tests.
+// run is the whole program, as main and tests call it.
 func run(
 	ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer,
 	hangups func() <-chan os.Signal,
@@ -48,15 +48,15 @@ func run(
 func (p *program) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "worker",
-		Short: "Carry out rollcall's tasks",
-		Long: `worker takes nickname syncs, group updates and ID changes from Redis and carries
-them out at DingTalk and ClassIn, exactly as fast as each API allows.
+		Short: "Run rollcall's tasks",
+		Long: `worker reads tasks for names, groups, IDs and courses from Redis, and carries them
+out at DingTalk and ClassIn at the rate that each API allows.
 
 Exit codes:
-  0   all is well
-  1   a failure while running, such as a port that is taken
+  0   success
+  1   a failure while running, such as a port in use
   64  wrong flags or arguments: nothing was started
-  78  a wrong configuration: nothing was started`,
+  78  invalid configuration: nothing was started`,
 		Args:          noArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -74,7 +74,7 @@ func versionCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version",
-		Long:    "version prints the version, the commit, the Go release and the platform, on one\nline. worker --version prints the same.",
+		Long:    "version prints the version, the commit, the Go release and the platform on one\nline. worker --version prints the same line.",
 		Example: "  worker version",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -86,7 +86,7 @@ func versionCommand(root *cobra.Command) *cobra.Command {
 
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return exitcode.AsUsage(fmt.Errorf("%q is no command of %s; see %s --help", args[0], cmd.CommandPath(), cmd.CommandPath()))
+		return exitcode.AsUsage(fmt.Errorf("unknown command %q for %q; see %s --help", args[0], cmd.CommandPath(), cmd.CommandPath()))
 	}
 	return nil
 }
@@ -95,13 +95,13 @@ func (p *program) runCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Run the worker until it is told to stop",
-		Long: `run takes tasks until SIGINT or SIGTERM. Then nothing new is taken, what waits
-goes back to its queue, and running calls finish. SIGHUP reloads limits, quotas
+		Short: "Run the worker until a signal stops it",
+		Long: `run runs tasks until SIGINT or SIGTERM. It then takes no new tasks, returns waiting
+tasks to their queues, and finishes running calls. SIGHUP reloads limits, quotas
 and schedules from the configuration, and secrets from their files.
 
-Without --config it runs the demo's configuration: a Redis inside the process
-that keeps nothing, and both platforms emulated on this machine.`,
+Without --config it runs the configuration of the demo: a Redis in memory inside
+the process, and both platforms emulated on this machine.`,
 		Example: "  worker run --config /etc/rollcall/rollcall.yaml\n  worker run",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -130,7 +130,7 @@ that keeps nothing, and both platforms emulated on this machine.`,
 	return cmd
 }
 
-// load reads a configuration and refuses whatever a worker could not be made of.
+// load reads a configuration and refuses it if a worker cannot be built from it.
 func (p *program) load(ctx context.Context, file string) (*config.Config, error) {
 	cfg, err := config.Load(file, p.getenv)
 	if err != nil {

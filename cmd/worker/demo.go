@@ -21,14 +21,14 @@ import (
 	"rollcall/tasks"
 )
 
-// demoTakes bounds the demo. It needs about a minute: 200 nicknames at 20 a
-// second, and a few retries that wait.
+// demoTakes bounds the demo. It takes about a minute: 200 nicknames at 20 a second, and
+// the waits of a few retries.
 const demoTakes = 3 * time.Minute
 
 // silent is above every level.
 const silent = slog.LevelError + 100
 
-// demoConfig is the sample school's, with the addresses to be filled in.
+// demoConfig is the configuration of the sample school, without the addresses.
 const demoConfig = `
 redis: {embedded: %q}
 http: {listen: %q}
@@ -43,7 +43,7 @@ organisations:
 `
 
 type demoOptions struct {
-	stay    bool // stay up afterwards, with the web UI
+	stay    bool // keep running afterwards, with the web UI
 	verbose bool
 }
 
@@ -51,24 +51,24 @@ func (p *program) demoCommand() *cobra.Command {
 	var o demoOptions
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Send a sample school's roster through, and compare",
-		Long: `demo enqueues every kind of task for a sample school of 200 people, carries them
-out against both platforms emulated on this machine, and compares what it
-reports with what the platforms wrote down. Some tasks must fail and some must
-recover. It exits 1 if anything disagrees.`,
+		Short: "Process the roster of a sample school, and compare",
+		Long: `demo enqueues tasks of every kind for a sample school of 200 people, and carries
+them out at both platforms, emulated on this machine. It then compares the
+results with the platforms' own records. Some tasks must fail and some must be
+retried. It exits with 1 if the comparison finds a difference.`,
 		Example: "  worker demo\n  worker demo --stay",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.runDemo(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().BoolVar(&o.stay, "stay", false, "stay up afterwards, with the web UI, until interrupted")
+	cmd.Flags().BoolVar(&o.stay, "stay", false, "keep running afterwards, with the web UI, until interrupted")
 	cmd.Flags().BoolVarP(&o.verbose, "verbose", "v", false, "show the worker's log")
 	return cmd
 }
 
-// runDemo runs both platforms, a Redis and a worker in this process, sends the
-// roster through and compares.
+// runDemo runs both platforms, a Redis and a worker in this process, processes the
+// roster and compares the results.
 func (p *program) runDemo(ctx context.Context, o demoOptions) error {
 	platforms, err := startSandbox(sandbox.Config{
 		World: demo.World(time.Now()), Scenario: demo.Scenario(), Seed: 1,
@@ -81,7 +81,7 @@ func (p *program) runDemo(ctx context.Context, o demoOptions) error {
 	if err != nil {
 		return err
 	}
-	// While the roster goes through, its progress is shown instead of the log.
+	// While the tasks run, the progress is shown instead of the log.
 	var level slog.LevelVar
 	if !o.verbose {
 		level.Set(silent)
@@ -94,7 +94,7 @@ func (p *program) runDemo(ctx context.Context, o demoOptions) error {
 	running, stop := context.WithCancel(ctx)
 	readied := make(chan ready, 1)
 	ended := make(chan error, 1)
-	go func() { ended <- w.run(running, runtime{write: func(r ready) { readied <- r }}) }()
+	go func() { ended <- w.run(running, runtime{started: func(r ready) { readied <- r }}) }()
 	var result error
 	select {
 	case r := <-readied:
@@ -121,8 +121,8 @@ func (p *program) parseDemoConfig(platforms string, stay bool) (*config.Config, 
 		func(name string) string { return secrets[name] })
 }
 
-// present is the demo as a person sees it: what is enqueued, how it goes, what
-// became of it, and whether the platforms agree.
+// present prints the demo: the tasks, their progress, their results, and whether the
+// platforms agree.
 func (p *program) present(ctx context.Context, platforms *emulated, r ready) error {
 	fmt.Fprintf(p.stdout, "rollcall demo: a school of 200 people, 6 chats and 8 courses; both platforms emulated at %s\n", platforms.url)
 	fmt.Fprintf(p.stdout, "asynq's web UI is at %s\n\n", r.page)
@@ -148,15 +148,15 @@ func (p *program) present(ctx context.Context, platforms *emulated, r ready) err
 	return compare(p.stdout, demo.Believes(before.Organisation), demo.Believes(after.Organisation), outcomes, platforms, after)
 }
 
-// stayUp says what can be done with the worker now, and returns when ctx ends.
+// stayUp prints how to use the worker, and returns when ctx ends.
 func (p *program) stayUp(ctx context.Context, platforms *emulated, r ready) {
-	fmt.Fprintf(p.stdout, "\nStill up, until interrupted (Ctrl-C):\n  web UI     %s\n  platforms  %s/_sandbox/\n"+
+	fmt.Fprintf(p.stdout, "\nRunning until interrupted (Ctrl-C):\n  web UI     %s\n  platforms  %s/_sandbox/\n"+
 		"  enqueue    bin/enqueue nickname --redis %s --tenant %s --chat chat7Af3929 --user u001 \"7A 新名\"\n",
 		r.page, platforms.url, r.redis.URL.Reveal(), demo.DingTalk)
 	<-ctx.Done()
 }
 
-// demoRun is the roster on its way.
+// demoRun is the roster while its tasks run.
 type demoRun struct {
 	client    *enqueue.Client
 	inspector *asynq.Inspector
@@ -169,8 +169,8 @@ func (r *demoRun) close() {
 	_ = r.inspector.Close()
 }
 
-// enqueueDemo enqueues the wish that a retry is to delay, waits until the
-// platform has seen it, and then enqueues the whole roster.
+// enqueueDemo enqueues the change that a retry is to delay, waits until the platform has
+// received it, and then enqueues the whole roster.
 func enqueueDemo(ctx context.Context, at redisdb.Config, platforms *emulated) (*demoRun, error) {
 	at.ClientName = "rollcall-demo"
 	options, err := at.Options()

@@ -21,7 +21,7 @@ import (
 	"rollcall/tasks"
 )
 
-// watch prints how far the tasks are, until all of them are done or dead.
+// watch prints the progress until all tasks are done or dead letters.
 func (r *demoRun) watch(ctx context.Context, w io.Writer) error {
 	start := time.Now()
 	terminal := logging.IsTerminal(w)
@@ -31,7 +31,7 @@ func (r *demoRun) watch(ctx context.Context, w io.Writer) error {
 			return err
 		}
 		over := done+dead == len(r.requests)
-		line := fmt.Sprintf("%4.0fs  %3d done  %2d dead letters  %2d waiting for a retry  %3d to go",
+		line := fmt.Sprintf("%4.0fs  %3d done  %2d dead letters  %2d waiting for a retry  %3d left",
 			time.Since(start).Seconds(), done, dead, waiting, len(r.requests)-done-dead)
 		switch {
 		case terminal && over:
@@ -47,7 +47,7 @@ func (r *demoRun) watch(ctx context.Context, w io.Writer) error {
 		wait(ctx, 500*time.Millisecond)
 		if ctx.Err() != nil {
 			fmt.Fprintln(w)
-			return fmt.Errorf("the demo was ended with %d tasks still to go: %w", len(r.requests)-done-dead, ctx.Err())
+			return fmt.Errorf("demo ended with %d tasks left: %w", len(r.requests)-done-dead, ctx.Err())
 		}
 	}
 }
@@ -64,7 +64,7 @@ func (r *demoRun) count() (done, dead, waiting int, err error) {
 	for queue := range r.queues() {
 		info, err := r.inspector.GetQueueInfo(queue)
 		if err != nil {
-			return 0, 0, 0, fmt.Errorf("look at queue %s: %w", queue, err)
+			return 0, 0, 0, fmt.Errorf("read queue %s: %w", queue, err)
 		}
 		done += info.Completed
 		dead += info.Archived
@@ -73,14 +73,14 @@ func (r *demoRun) count() (done, dead, waiting int, err error) {
 	return done, dead, waiting, nil
 }
 
-// outcomes asks asynq what became of each task.
+// outcomes reads the result of each task from asynq.
 func (r *demoRun) outcomes() ([]demo.Outcome, error) {
 	outcomes := make([]demo.Outcome, len(r.requests))
 	for i, request := range r.requests {
 		result := r.results[i]
 		info, err := r.inspector.GetTaskInfo(result.Queue, result.TaskID)
 		if err != nil {
-			return nil, fmt.Errorf("look at task %s: %w", result.TaskID, err)
+			return nil, fmt.Errorf("read task %s: %w", result.TaskID, err)
 		}
 		o := demo.Outcome{Task: request.Task, Revision: result.Revision}
 		switch info.State {
@@ -99,14 +99,14 @@ func (r *demoRun) outcomes() ([]demo.Outcome, error) {
 				o.Result = demo.ResultUnverified
 			}
 		default:
-			return nil, fmt.Errorf("task %s is neither done nor dead but %s", result.TaskID, info.State)
+			return nil, fmt.Errorf("task %s is neither completed nor archived, but %s", result.TaskID, info.State)
 		}
 		outcomes[i] = o
 	}
 	return outcomes, nil
 }
 
-// summarise prints a line a kind, then the dead letters with their causes.
+// summarise prints a line for each kind, then the dead letters with their causes.
 func summarise(w io.Writer, outcomes []demo.Outcome) {
 	counts := map[tasks.Kind]map[demo.Result]int{}
 	for _, o := range outcomes {
@@ -134,7 +134,7 @@ func summarise(w io.Writer, outcomes []demo.Outcome) {
 	}
 }
 
-// compare sets what was reported beside what the platforms wrote down.
+// compare compares the reported results with the platforms' records.
 func compare(
 	w io.Writer, before, after demo.Believed, outcomes []demo.Outcome, platforms *emulated, org sandbox.OrganisationState,
 ) error {
@@ -147,15 +147,15 @@ func compare(
 			throttled++
 		}
 	}
-	fmt.Fprintf(w, "\nthe platforms saw %d calls (%d refused for their rate) and made %d changes; DingTalk counts %d against the month\n",
+	fmt.Fprintf(w, "\nthe platforms received %d calls (%d refused for their rate) and made %d changes; %d count against DingTalk's monthly quota\n",
 		calls, throttled, len(platforms.Effects()), org.Spent)
 	wrong := demo.Disagreements(before, after, outcomes)
 	for _, line := range wrong {
-		fmt.Fprintln(w, "  DISAGREES  "+line)
+		fmt.Fprintln(w, "  DIFFERENT  "+line)
 	}
 	if len(wrong) > 0 {
-		return errors.New("the report and the platforms' own record disagree; see the lines above")
+		return errors.New("the results and the platforms' records differ; see the lines above")
 	}
-	fmt.Fprintf(w, "compared %d names, owners, options, IDs and courses: the report and the platforms agree\n", len(after))
+	fmt.Fprintf(w, "compared %d names, owners, options, IDs and courses: the results and the platforms' records agree\n", len(after))
 	return nil
 }

@@ -19,7 +19,7 @@ func TestEveryHelpFitsATerminalAndItsExamplesAreValid(t *testing.T) {
 	manual.Helps(t, build)
 }
 
-func TestThePagesOfTheCommandsSayWhatHelpSays(t *testing.T) {
+func TestThePagesOfTheCommandsMatchTheHelp(t *testing.T) {
 	t.Parallel()
 	manual.Pages(t, build(), "../../docs/commands", "../../deploy/man", *update)
 }

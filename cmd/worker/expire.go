@@ -9,12 +9,12 @@ import (
 	"rollcall/internal/deadletter"
 )
 
-// expireEvery is how often old dead letters are looked for, where they are not
-// kept for ever.
+// expireEvery is the interval of checks for old dead letters, unless they are kept
+// without end.
 const expireEvery = time.Hour
 
-// expireLetters discards dead letters that are older than the configuration says,
-// now and every hour until ctx ends.
+// expireDeadLetters discards dead letters that are older than dead_letters.keep, now and
+// every hour until ctx ends.
 func (w *worker) expireDeadLetters(ctx context.Context) {
 	keep := time.Duration(w.cfg.DeadLetters.Keep)
 	if keep == 0 {
@@ -27,10 +27,10 @@ func (w *worker) expireDeadLetters(ctx context.Context) {
 	for {
 		n, err := service.Expire(ctx, time.Now().Add(-keep), reason, workerName())
 		if n > 0 {
-			w.log.Warn("dead letters that nobody dealt with were discarded", "count", n, "keep", keep.String())
+			w.log.Warn("old dead letters discarded without a replay", "count", n, "keep", keep.String())
 		}
 		if err != nil && ctx.Err() == nil {
-			w.log.Warn("old dead letters could not all be discarded; the next hour tries again", "err", err)
+			w.log.Warn("old dead letters not all discarded; retry in an hour", "err", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -13,27 +13,27 @@ import (
 	"rollcall/tasks"
 )
 
-// freedEvery is how often IDs that may have become free are looked for. A look costs
-// one round trip a DingTalk tenant while there are none.
+// freedEvery is the interval of checks for IDs that may have become free. A check costs
+// one round trip per DingTalk tenant while there are none.
 const freedEvery = 10 * time.Second
 
-// replayFreed replays the ID changes that died as their ID was taken, after other IDs
-// of the organisation were changed, every ten seconds until ctx ends.
+// replayFreed replays the dead letters of ID changes whose ID was taken, after other IDs
+// of the organisation were changed. It checks every ten seconds until ctx ends.
 func (w *worker) replayFreed(ctx context.Context) {
 	options, err := w.options("rollcall-replay")
 	if err != nil {
-		w.log.Error("taken IDs are not tried again; tasks go on", "err", err)
+		w.log.Error("changes to taken IDs are not retried; tasks still run", "err", err)
 		return
 	}
 	client, err := enqueue.New(enqueue.Config{Redis: options, Concurrency: 2})
 	if err != nil {
-		w.log.Error("taken IDs are not tried again; tasks go on", "err", err)
+		w.log.Error("changes to taken IDs are not retried; tasks still run", "err", err)
 		return
 	}
 	defer func() { _ = client.Close() }()
 	service := deadletter.New(w.rdb, client)
 	line := &logging.Condition{
-		Log: w.log, Began: "taken IDs not tried again; each look tries", Ended: "taken IDs are tried again",
+		Log: w.log, Began: "changes to taken IDs not retried; checking again", Ended: "changes to taken IDs are retried again",
 	}
 	looked := map[string]time.Time{} // by tenant: the last change after which nothing is left to replay
 	ticker := time.NewTicker(freedEvery)
@@ -66,7 +66,7 @@ func (w *worker) lookForFreed(ctx context.Context, service *deadletter.Service, 
 		}, time.Now())
 		looked[l.Tenant] = upTo
 		if n > 0 {
-			w.log.Info("taken IDs sent again", "lane", l.Name(), "count", n, "reason", "another ID of the organisation was changed since")
+			w.log.Info("changes to taken IDs retried", "lane", l.Name(), "count", n, "reason", "another ID of the organisation was changed since")
 		}
 		faults = append(faults, err)
 	}

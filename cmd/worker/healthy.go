@@ -14,16 +14,16 @@ import (
 	"rollcall/internal/exitcode"
 )
 
-// healthyWithin bounds the question, below what container engines allow.
+// healthyWithin bounds the request. It is less than the timeout of container engines.
 const healthyWithin = 3 * time.Second
 
 func (p *program) healthyCommand() *cobra.Command {
 	url := "http://127.0.0.1:8080/readyz"
 	cmd := &cobra.Command{
 		Use:   "healthy",
-		Short: "Ask a running worker whether it is ready",
-		Long: `healthy asks a worker's /readyz or /healthz and exits 0 if it says yes, else 1.
-It is for container engines: an image without a shell has no curl.`,
+		Short: "Check whether a running worker is ready",
+		Long: `healthy requests /readyz or /healthz of a worker, and exits with 0 if the answer is
+200, else with 1. It is for container engines: the image contains no curl.`,
 		Example: "  worker healthy\n  worker healthy --url http://127.0.0.1:9000/healthz",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -43,12 +43,12 @@ func (p *program) healthy(ctx context.Context, url string) error {
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return fmt.Errorf("the worker does not answer: %w", err)
+		return fmt.Errorf("no answer from the worker: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, 1<<10))
 	if err != nil {
-		return fmt.Errorf("the worker does not answer: %w", err)
+		return fmt.Errorf("no answer from the worker: %w", err)
 	}
 	said := strings.TrimSpace(string(answer))
 	if response.StatusCode != http.StatusOK {

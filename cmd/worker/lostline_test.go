@@ -11,17 +11,17 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// loss says which reply is lost, and how. The zero value loses none.
+// loss selects the reply to lose, and how to lose it. The zero value loses none.
 type loss struct {
 	command string // its name
 	fault   redistest.Fault
 }
 
-// forward is asked every second, and is a step of the path where it moved a task.
+// forward is sent every second. It is a step of the path only if it moved a task.
 const forward = "asynq's `forward`"
 
-// line is somebody's way to Redis. From when it is opened on it keeps which
-// commands went by, and loses one reply.
+// line is the connection of a producer or a worker to Redis. Once started it records the
+// commands, and loses one reply.
 type line struct {
 	scripts *luaScripts
 	proxy   *redistest.Proxy
@@ -30,7 +30,7 @@ type line struct {
 	open   bool
 	loss   loss
 	counts map[string]int
-	seen   []string // in the order of their first time
+	seen   []string // in the order of their first use
 	lost   []byte   // the command whose reply was lost
 }
 
@@ -41,21 +41,21 @@ func newLine(t *testing.T, s *redistest.Server, known *luaScripts) *line {
 	return l
 }
 
-// start keeps and loses from now on.
+// start begins to record commands and to lose a reply.
 func (l *line) start(what loss) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open, l.loss = true, what
 }
 
-// stop ends what start began.
+// stop ends start.
 func (l *line) stop() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open = false
 }
 
-// ordinal tells the ledger's steps apart, which mean another thing each time.
+// ordinal numbers the steps of the ledger, whose meaning depends on their order.
 func ordinal(name string, n int) string {
 	if n == 1 || !strings.HasPrefix(name, "`internal/ledger/") {
 		return name
@@ -100,7 +100,7 @@ func (l *line) answered(request, reply []byte) redistest.Fault {
 	return redistest.Pass
 }
 
-// commands are those that went by, in the order of their first time.
+// commands returns the recorded commands, in the order of their first use.
 func (l *line) commands() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

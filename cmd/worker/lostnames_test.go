@@ -15,17 +15,17 @@ import (
 	"rollcall/internal/demo"
 )
 
-// luaScripts knows the Lua scripts of this house and of asynq by their bodies, and
-// those that were seen by their SHA1.
+// luaScripts names the Lua scripts of rollcall and of asynq by their bodies, and the
+// scripts that were sent by their SHA1.
 type luaScripts struct {
-	sources map[string]string // name → what the body ends with
+	sources map[string]string // name → end of the body
 
 	mu     sync.Mutex
 	bodies map[string]string // SHA1 → body
 	named  map[string]string // SHA1 → name
 }
 
-// inline finds the scripts that stand in Go files.
+// inline finds the scripts in Go files.
 var inline = regexp.MustCompile("(\\w+)\\s*=\\s*redis\\.NewScript\\(`([^`]*)`\\)")
 
 func readScripts(t *testing.T) *luaScripts {
@@ -74,14 +74,14 @@ func content(t *testing.T, file string) string {
 	return string(text)
 }
 
-// learn keeps a body that was sent. One that begins with what several scripts
-// share goes by its end.
+// learn records a body that was sent. A body whose beginning is shared by several
+// scripts is recognised by its end.
 func (s *luaScripts) learn(body string) (sha string) {
 	sum := sha1.Sum([]byte(body))
 	sha = hex.EncodeToString(sum[:])
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	name, length := "a script that nobody knows", 0
+	name, length := "an unknown script", 0
 	for candidate, source := range s.sources {
 		if strings.HasSuffix(body, source) && len(source) > length {
 			name, length = candidate, len(source)
@@ -102,8 +102,8 @@ var (
 	serverKey = regexp.MustCompile(`^(asynq:(?:servers|workers)):\{.*`)
 )
 
-// name is what a command is called on the page, whichever task it is about;
-// empty for those by which a connection is made.
+// name is the name of a command on the page, for any task; empty for the commands that
+// open a connection.
 func (s *luaScripts) name(words []string) string {
 	verb, key := strings.ToUpper(words[0]), ""
 	if len(words) > 1 {

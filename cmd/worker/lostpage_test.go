@@ -17,7 +17,7 @@ through Redis. A test loses the reply to each of them in turn: once with its con
 client gives up on after 5 s. A proxy stands between Redis and a producer, and another one between Redis and a worker, on
 a real redis-server.
 
-Whichever reply is lost, the following holds:
+For every lost reply, the following holds:
 
 - The producer gets ` + "`stored`" + `, and the task is there once.
 - The platform ends with the values of the latest change.
@@ -38,8 +38,8 @@ lanes, subscriptions, the return of a slot that has passed, and the commands tha
 This page is generated: ` + "`go test ./cmd/worker -run LostPage -update`" + `.
 `
 
-// lostText depends on the stories alone and on nothing that was measured: who
-// repeats a command, and how a task then ends, may change with the moment.
+// lostText depends only on the stories and not on measurements: which side repeats a
+// command, and how the task then ends, may vary.
 func lostText() string {
 	var text strings.Builder
 	text.WriteString(lostIntro)

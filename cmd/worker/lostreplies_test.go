@@ -11,17 +11,15 @@ import (
 )
 
 const (
-	// together is how many passages are under way at a time. They wait most of
-	// their time.
+	// together is the number of concurrent runs. They wait most of the time.
 	together = 24
-	// lossTries is how often a story is run until it sends a command: a machine
-	// under load may skip a step.
+	// lossTries bounds the runs of a story until it sends a command: under load a run
+	// may skip a step.
 	lossTries = 3
 )
 
-// Redis executes a command and its reply is lost, at one command of the path after
-// the other, each in a passage of its own. Whatever follows, the story ends as
-// docs/lost-replies.md says.
+// Redis executes a command and its reply is lost: each command of the path in turn, in a
+// run of its own. In all cases the story ends as docs/lost-replies.md says.
 func TestALostReplyAtAnyCommandOfThePathDoesNoHarm(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes minutes: make test-long")
@@ -49,11 +47,11 @@ func TestALostReplyAtAnyCommandOfThePathDoesNoHarm(t *testing.T) {
 	wg.Wait()
 }
 
-// The same at some commands of one story, in seconds.
+// The same for some commands of one story, in seconds.
 func TestALostReplyToANicknameTaskDoesNoHarm(t *testing.T) {
 	t.Parallel()
 	known, nickname := readScripts(t), stories()[0]
-	// The first passage also makes the scripts known, so that each step is one command.
+	// The first run also loads the scripts, so that each step is one command.
 	newTaskRun(t, known).describe(nickname, step{}, redistest.Pass)
 	for _, at := range []step{
 		{true, "asynq's `enqueue`"},
@@ -79,7 +77,7 @@ func lose(t *testing.T, known *luaScripts, s story, at step, fault redistest.Fau
 	t.Errorf("the %s sent no %s in %d runs: if it never does, remove it from the story's steps", at.sender(), at.command, lossTries)
 }
 
-// step is one command of somebody's.
+// step is one command of a producer or a worker.
 type step struct {
 	ofProducer bool
 	command    string
@@ -94,8 +92,8 @@ func (s step) sender() string {
 
 type runner func(name string, f func(t *testing.T))
 
-// everyStep runs each story twice without a loss: the first time for the scripts,
-// the second for the commands. Each of them must be a step of a story, or beside the path.
+// everyStep runs each story twice without a loss: the first run loads the scripts, the
+// second records the commands. Each must be a step of a story, or off the path.
 func everyStep(t *testing.T, known *luaScripts, run runner) {
 	t.Helper()
 	listed := map[string]bool{}
@@ -108,12 +106,12 @@ func everyStep(t *testing.T, known *luaScripts, run runner) {
 		var wg sync.WaitGroup
 		for _, s := range stories() {
 			wg.Go(func() {
-				run(s.name+"/nothing is lost", func(t *testing.T) {
+				run(s.name+"/no loss", func(t *testing.T) {
 					p := newTaskRun(t, known)
 					p.describe(s, step{}, redistest.Pass)
 					for _, command := range slices.Concat(p.producer.commands(), p.worker.commands()) {
-						if !isBeside(command) && !listed[baseName(command)] {
-							t.Errorf("%s is neither a step of a story nor beside the path", command)
+						if !isOffPath(command) && !listed[baseName(command)] {
+							t.Errorf("%s is neither a step of a story nor off the path", command)
 						}
 					}
 				})
@@ -161,7 +159,7 @@ func (p *taskRun) describe(s story, at step, fault redistest.Fault) (lost bool) 
 	return mine.lostOne()
 }
 
-// judge checks that the tasks of a story ended as they may.
+// judge checks that the tasks of a story ended in one of the expected ways.
 func (p *taskRun) judge(s story, ends []end) {
 	p.t.Helper()
 	for _, e := range ends {

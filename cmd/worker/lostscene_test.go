@@ -25,8 +25,8 @@ import (
 	"rollcall/tasks"
 )
 
-// taskRun is one telling of a story: a Redis, platforms, a producer and a worker
-// of its own, and a line from each of those two to the Redis.
+// taskRun is one run of a story. It has its own Redis, platforms, producer and worker,
+// and a line from the producer and from the worker to the Redis.
 type taskRun struct {
 	t         *testing.T
 	rdb       redis.UniversalClient
@@ -36,7 +36,7 @@ type taskRun struct {
 	producer  *line
 	worker    *line
 	log       *logtest.Buffer
-	stored    int // tasks so far
+	stored    int // tasks enqueued so far
 }
 
 const lostConfig = `
@@ -49,8 +49,8 @@ organisations:
         dingtalk: {api: %[2]q, oapi: %[2]q, app_key: dingdemo, app_secret: {env: APP_SECRET}, timeout: 10s}
 `
 
-// newTaskRun returns when the worker takes tasks. Its Redis knows the scripts
-// that were seen before, so that each step is one command.
+// newTaskRun returns when the worker takes tasks. The scripts seen before are loaded into
+// its Redis, so that each step is one command.
 func newTaskRun(t *testing.T, known *luaScripts) *taskRun {
 	t.Helper()
 	server := redistest.Real(t)
@@ -94,7 +94,7 @@ func (p *taskRun) work(platforms string) {
 	}
 	running, stop := context.WithCancel(context.Background())
 	readied, ended := make(chan ready, 1), make(chan error, 1)
-	go func() { ended <- w.run(running, runtime{write: func(r ready) { readied <- r }}) }()
+	go func() { ended <- w.run(running, runtime{started: func(r ready) { readied <- r }}) }()
 	p.t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -121,13 +121,13 @@ func (p *taskRun) enqueue(requests ...tasks.Request) []tasks.Result {
 	p.stored += len(requests)
 	for _, result := range results {
 		if result.Outcome != tasks.Stored {
-			p.t.Errorf("the producer is told %s: %v", result.Outcome, result.Err)
+			p.t.Errorf("the producer got %s: %v", result.Outcome, result.Err)
 		}
 	}
 	return results
 }
 
-// settle waits until no task is left, and returns what became of those given.
+// settle waits until all tasks have ended, and returns the ends of the given ones.
 func (p *taskRun) settle(results []tasks.Result) []end {
 	p.t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -140,7 +140,7 @@ func (p *taskRun) settle(results []tasks.Result) []end {
 		}
 		select {
 		case <-late:
-			p.t.Fatalf("%d of %d tasks came to an end; left are: %v\n%s", over, p.stored, left, p.log)
+			p.t.Fatalf("%d of %d tasks ended; left: %v\n%s", over, p.stored, left, p.log)
 		case <-tick.C:
 		}
 	}
@@ -170,8 +170,8 @@ func (p *taskRun) over() (ended int, left []string) {
 	return ended + p.closed(), left
 }
 
-// closed counts the dead letters that closed themselves, whose tasks are archived
-// no longer.
+// closed counts the dead letters that closed automatically. Their tasks are no longer
+// archived.
 func (p *taskRun) closed() (n int) {
 	p.t.Helper()
 	keys, err := p.rdb.Keys(p.t.Context(), "rollcall:*:dead:closed").Result()
@@ -184,7 +184,7 @@ func (p *taskRun) closed() (n int) {
 	return n
 }
 
-// end is what became of a task.
+// end is the end of a task.
 type end struct {
 	Outcome string `json:"outcome"`
 	dead    string // the class of its dead letter
@@ -208,7 +208,7 @@ func (p *taskRun) end(r tasks.Result) end {
 		e.dead, _, _ = strings.Cut(info.LastErr, ":")
 		return e
 	}
-	if len(info.Result) == 0 { // it says nothing where the result was lost
+	if len(info.Result) == 0 { // empty if the command that writes it was lost
 		return end{Outcome: "done"}
 	}
 	if err := json.Unmarshal(info.Result, &e); err != nil {
@@ -217,7 +217,7 @@ func (p *taskRun) end(r tasks.Result) end {
 	return e
 }
 
-// letters counts the dead letters of all lanes.
+// deadLetters counts the dead letters of all lanes.
 func (p *taskRun) deadLetters() int {
 	p.t.Helper()
 	keys, err := p.rdb.Keys(p.t.Context(), "rollcall:*:dead:letters").Result()
@@ -231,7 +231,7 @@ func (p *taskRun) deadLetters() int {
 	return n
 }
 
-// calls are those to the platforms' APIs so far, by whom they are about.
+// calls returns the calls to the platforms' APIs so far, without token requests.
 func (p *taskRun) calls() []sandbox.Call {
 	return slices.DeleteFunc(p.platforms.Calls(), func(c sandbox.Call) bool { return c.API == sandbox.APIToken })
 }
@@ -240,7 +240,7 @@ func (p *taskRun) school() sandbox.OrganisationState {
 	p.t.Helper()
 	org, found := p.platforms.State().Organisation(demo.Organisation)
 	if !found {
-		p.t.Fatal("the school is gone")
+		p.t.Fatal("the sandbox has no organisation of the demo")
 	}
 	return org
 }

@@ -1,7 +1,7 @@
 package main
 
 // The commands on a task's path through Redis, by story, in the order of their first
-// time. An ordinal tells the ledger's steps apart, which mean another thing each time.
+// use. The steps of the ledger are numbered: their meaning depends on their order.
 
 func nicknameSteps() []step {
 	return []step{

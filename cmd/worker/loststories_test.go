@@ -12,23 +12,23 @@ import (
 	"rollcall/tasks"
 )
 
-// story is something that goes the whole path, and how it must end whichever
-// reply is lost.
+// story is one or several tasks on the whole path, with the ends that are allowed after
+// any lost reply.
 type story struct {
 	name, intro string
-	// steps are the commands whose replies are lost: all on the path of the first
-	// stories, and only new ones of the later.
+	// steps are the commands whose replies are lost: all commands of the first stories,
+	// and only the new ones of later stories.
 	steps       []step
-	before      func(*taskRun)  // what came first
-	requests    []tasks.Request // enqueued in one piece
-	during      func(*taskRun)  // what a person does while they are on their way; may be nil
-	ends        []string        // each task as one of these
-	most        int             // calls
+	before      func(*taskRun)  // before the tasks are enqueued
+	requests    []tasks.Request // enqueued in one call
+	during      func(*taskRun)  // an action of a person while the tasks run; may be nil
+	ends        []string        // allowed ends of each task
+	most        int             // of calls allowed
 	wrong       func(*taskRun) error
 	deadLetters int
-	// after goes on with the same target: what was written down must be right.
+	// after uses the same target again, to check the record of it.
 	after func(*taskRun)
-	// in is when the tasks are to be carried out; 0: at once.
+	// in is the delay of the tasks; 0: none.
 	in time.Duration
 }
 
@@ -42,7 +42,7 @@ func one(task tasks.Task, options tasks.Options) []tasks.Request {
 	return []tasks.Request{{Task: task, Options: options}}
 }
 
-// carry enqueues a task and waits for its end, which must be one of those wanted.
+// carry enqueues a task and waits for its end, which must be one of want.
 func (p *taskRun) carry(task tasks.Task, want ...string) {
 	p.t.Helper()
 	for _, e := range p.settle(p.enqueue(tasks.Request{Task: task})) {
@@ -90,7 +90,7 @@ func nicknameStory(name, intro string, options tasks.Options) story {
 		ends:     []string{"`applied`", "`settled`", "`done`"}, most: 2,
 		wrong: named("u001", "new"), steps: nicknameSteps(),
 		after: func(p *taskRun) {
-			// A call too many where the doubt was noted by a begin that came twice.
+			// One more call is allowed if begin.lua ran twice and noted an unknown outcome.
 			p.carry(nicknameOf("u001", "new"), "`unchanged`", "`applied`")
 			p.carry(nicknameOf("u001", "old"), "`applied`")
 			p.must(named("u001", "old")(p))
@@ -135,7 +135,7 @@ func idStory() story {
 	task := tasks.IDChange{Tenant: demo.DingTalk, UserID: "u011", DingTalkID: "lakeside005", Alternatives: []string{"lakeside011"}}
 	return story{
 		name:     "an ID change",
-		intro:    "The ID that is wanted is taken, and the alternative is not: two calls, one effect, and no ID is sent twice.",
+		intro:    "The ID is taken and the alternative is free: two calls, one effect, and no ID is sent twice.",
 		requests: one(task, tasks.Options{}), before: func(*taskRun) {}, steps: idSteps(),
 		ends: []string{"`applied`", "`settled`", "`done`"}, most: 2,
 		wrong: func(p *taskRun) error {
@@ -144,7 +144,7 @@ func idStory() story {
 				asked[c.Target.WantedID]++
 			}
 			if len(asked) != 2 || asked["lakeside005"] != 1 || asked["lakeside011"] != 1 {
-				return fmt.Errorf("the IDs were asked for so often: %v", asked)
+				return fmt.Errorf("IDs sent, with their counts: %v", asked)
 			}
 			for _, e := range p.school().Employees {
 				if e.UserID == "u011" && e.DingTalkID != "lakeside011" {
@@ -157,7 +157,7 @@ func idStory() story {
 			before := len(p.calls())
 			p.carry(task, "`unchanged`")
 			if n := len(p.calls()) - before; n > 0 {
-				p.t.Errorf("the fulfilled wish cost %d calls", n)
+				p.t.Errorf("the change that was applied already cost %d calls", n)
 			}
 		},
 	}
@@ -165,8 +165,8 @@ func idStory() story {
 
 func rejectedStory() story {
 	return story{
-		name:  "a nickname that is refused for good",
-		intro: "The platform is busy for an attempt, and then refuses the name: one dead letter, in rollcall's record and in asynq's archive.",
+		name:  "a nickname that is rejected",
+		intro: "The platform is busy during one attempt and rejects the name in the next: one dead letter, in rollcall's record and in asynq's archive.",
 		before: func(p *taskRun) {
 			p.carry(nicknameOf("u007", "old"), "`applied`")
 			p.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultAnswer, Code: "400001", First: 3})
@@ -182,7 +182,7 @@ func rejectedStory() story {
 }
 
 func slowStory() story {
-	s := nicknameStory("a platform that takes its time", "The call takes six seconds, so that the target's mark and asynq's lease are renewed.", tasks.Options{})
+	s := nicknameStory("a slow platform", "The call takes six seconds, so that the lease of the target and asynq's lease are renewed.", tasks.Options{})
 	before := s.before
 	s.before = func(p *taskRun) {
 		before(p)
@@ -193,7 +193,7 @@ func slowStory() story {
 }
 
 func throttledStory() story {
-	s := nicknameStory("a call that is refused for its rate", "The lane pauses for all workers, and the call is made again.", tasks.Options{})
+	s := nicknameStory("a call that is refused for its rate", "The lane pauses for all workers, and the call is repeated.", tasks.Options{})
 	before := s.before
 	s.before = func(p *taskRun) {
 		before(p)
@@ -204,7 +204,7 @@ func throttledStory() story {
 }
 
 func heldStory() story {
-	s := nicknameStory("a lane that is put on hold", "A permission is missing for a moment. One task finds out that it is back.", tasks.Options{})
+	s := nicknameStory("a lane that is put on hold", "A permission is missing for a moment. A probe with one task ends the hold.", tasks.Options{})
 	before := s.before
 	s.before = func(p *taskRun) {
 		before(p)
@@ -214,8 +214,7 @@ func heldStory() story {
 	return s
 }
 
-// probe asks for a probe of the lane's hold, as somebody does who knows that it
-// is over.
+// probe requests a probe of the lane's hold, as an operator does who has fixed the cause.
 func probe(p *taskRun) {
 	p.t.Helper()
 	holds := hold.NewStore(p.rdb)
@@ -242,7 +241,7 @@ func probe(p *taskRun) {
 }
 
 func laterStory() story {
-	s := nicknameStory("a batch for later", "Two nicknames are enqueued together, to be carried out in two seconds.", tasks.Options{})
+	s := nicknameStory("a scheduled batch", "Two nicknames are enqueued together, to run in two seconds.", tasks.Options{})
 	s.requests = nil
 	for _, user := range []string{"u001", "u013"} {
 		s.requests = append(s.requests, tasks.Request{Task: nicknameOf(user, "new")})

@@ -1,5 +1,5 @@
-// Command worker carries out rollcall's tasks. It is the only place that knows
-// every room: it wires them in the order in which they depend on each other.
+// Command worker runs rollcall's tasks. It is the only package that imports all others,
+// and connects them in the order of their dependencies.
 package main
 
 import (
@@ -14,16 +14,16 @@ import (
 )
 
 func main() {
-	// What go-redis has to say of its connections stands in our errors as well.
+	// The errors of the commands already include go-redis' messages on connections.
 	redis.SetLogger(&logging.VoidLogger{})
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	// A second signal kills: the first one's handler is gone by then.
+	// The first signal removes its own handler, so that a second one kills the process.
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr, hangups))
 }
 
-// hangups catches SIGHUP from now on. A command that does not ask for it ends
-// with its terminal, as is usual.
+// hangups catches SIGHUP from its call on. A command that does not call it ends with
+// its terminal, as usual.
 func hangups() <-chan os.Signal {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)

@@ -27,7 +27,7 @@ func (w *worker) openRedis() error {
 		wg.Go(func() { server.Age(aging) })
 		w.onClose(func() { stop(); wg.Wait() })
 		w.redis.URL = secret.New(server.URL())
-		w.log.Warn("this Redis is inside the worker and keeps nothing: for trying out only", "redis", server.URL())
+		w.log.Warn("embedded Redis loses its data at exit: for trials only", "redis", server.URL())
 	}
 	var err error
 	if w.rdb, err = w.newClient("rollcall-worker"); err != nil {
@@ -45,8 +45,8 @@ func (w *worker) newClient(name string) (redis.UniversalClient, error) {
 	return redisdb.New(options), nil
 }
 
-// options are those of a client of the worker's Redis. Each new connection logs
-// in with the password that was loaded last.
+// options returns the options of a client of the worker's Redis. Each new connection logs
+// in with the latest loaded password.
 func (w *worker) options(name string) (*redis.UniversalOptions, error) {
 	named := w.redis
 	named.ClientName = name
@@ -60,7 +60,7 @@ func (w *worker) options(name string) (*redis.UniversalOptions, error) {
 	return options, nil
 }
 
-// redisConfig says in redisdb's words what the file says.
+// redisConfig converts the configuration to that of redisdb.
 func redisConfig(r config.Redis) redisdb.Config {
 	cfg := redisdb.Config{Username: r.Username, Password: r.Password.Value}
 	switch {
@@ -80,7 +80,7 @@ func redisConfig(r config.Redis) redisdb.Config {
 	return cfg
 }
 
-// redisName is what the log calls the Redis of a configuration.
+// redisName names the Redis of a configuration in the log.
 func redisName(r config.Redis) string {
 	switch {
 	case r.Sentinel != nil:

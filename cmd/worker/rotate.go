@@ -7,9 +7,8 @@ import (
 	"rollcall/internal/secret"
 )
 
-// takeSecrets gives the running parts the secrets of w.cfg where those of the
-// configuration before were others. Tasks under way go on: a call keeps the
-// token or the signature that it has.
+// takeSecrets gives the running parts the secrets of w.cfg that differ from those of the
+// configuration before. Running tasks continue: a call keeps its token or signature.
 func (w *worker) takeSecrets(ctx context.Context, before *config.Config) {
 	w.password.Store(&w.cfg.Redis.Password.Value)
 	if w.page != nil {
@@ -22,7 +21,7 @@ func (w *worker) takeSecrets(ctx context.Context, before *config.Config) {
 		}
 		w.rotate[tenant](now)
 		if err := w.lanes.CredentialsChanged(ctx, tenant); err != nil {
-			w.log.Warn("the new secret is in use; a hold of the tenant is probed at its usual time", "tenant", tenant, "err", err)
+			w.log.Warn("new secret in use, but no early probe of the tenant's hold requested", "tenant", tenant, "err", err)
 		}
 	}
 }

@@ -27,15 +27,15 @@ import (
 	"rollcall/tasks"
 )
 
-// rotating is both platforms with one secret, which a test replaces.
+// rotating emulates both platforms, with secrets that a test replaces.
 type rotating struct {
 	mu       sync.Mutex
 	secrets  []string // accepted ones
-	tokens   []string // the secrets of the token calls, in their order
+	tokens   []string // the secrets of the token requests, in order
 	signed   []string // the secrets of ClassIn's calls
 	renamed  map[string]int
-	gate     chan struct{} // not nil: a rename waits for it
-	arrivals chan struct{} // one for each rename that waits
+	gate     chan struct{} // if not nil, a rename waits for it
+	arrivals chan struct{} // one for each waiting rename
 }
 
 func (p *rotating) accept(secrets ...string) {
@@ -119,7 +119,7 @@ organisations:
         classin: {base_url: %[2]q, sid: "1", secret: {file: school}}
 `
 
-// rotation is a worker in this process whose secrets stand in files.
+// rotation is a worker in this process that reads its secrets from files.
 type rotation struct {
 	t        *testing.T
 	dir      string
@@ -157,7 +157,7 @@ func newRotation(t *testing.T, s *redistest.Server, redisSection string) *rotati
 	}
 	readied, ended := make(chan ready, 1), make(chan error, 1)
 	go func() {
-		ended <- w.run(ctx, runtime{write: func(at ready) { readied <- at }, hangup: r.hangup, load: load})
+		ended <- w.run(ctx, runtime{started: func(at ready) { readied <- at }, hangup: r.hangup, load: load})
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -186,8 +186,8 @@ func (r *rotation) write(name, value string) {
 	}
 }
 
-// reload returns when the worker has reloaded: it takes the second signal after
-// it is done with the first.
+// reload returns when the worker has reloaded: the worker receives the second signal
+// after it has handled the first.
 func (r *rotation) reload() {
 	r.hangup <- os.Interrupt
 	r.hangup <- os.Interrupt
@@ -210,12 +210,12 @@ func (r *rotation) await(what string, check func() bool) {
 	defer tick.Stop()
 	for deadline := time.Now().Add(patience); !check(); <-tick.C {
 		if time.Now().After(deadline) {
-			r.t.Fatalf("waited in vain: %s\n%s", what, r.log)
+			r.t.Fatalf("timeout: %s\n%s", what, r.log)
 		}
 	}
 }
 
-// allRenamed waits until each name was given once.
+// allRenamed waits until each name was sent once.
 func (r *rotation) allRenamed() {
 	r.t.Helper()
 	r.await("every name once", func() bool {
@@ -255,7 +255,7 @@ func TestSecretsInFilesAreRotatedByAReloadAndNoTaskIsLost(t *testing.T) {
 			t.Fatalf("the first token was fetched with %q", got)
 		}
 
-		// While both secrets are good, a call is under way with the old one's token.
+		// While both secrets are valid, a call with the old one's token is running.
 		gate := make(chan struct{})
 		r.platform.accept("old", "new")
 		r.platform.mu.Lock()
@@ -303,7 +303,7 @@ func TestAHoldForRefusedCredentialsIsProbedAtOnceAfterTheReload(t *testing.T) {
 		r.reload()
 		r.allRenamed()
 		r.await("the end of the hold", func() bool { return rdb.HLen(t.Context(), hold.Key).Val() == 0 })
-		// The first probe by itself would have come after a minute.
+		// Without the reload the first probe would come after a minute.
 		events, err := hold.ReadEvents(t.Context(), rdb, 10)
 		if err != nil || len(events) != 2 {
 			t.Fatalf("events = %+v, %v; want that it began and ended", events, err)
@@ -311,8 +311,8 @@ func TestAHoldForRefusedCredentialsIsProbedAtOnceAfterTheReload(t *testing.T) {
 	})
 }
 
-// The server's password is another one, and all connections are cut: the next
-// ones log in with what the reload read.
+// The server's password changes and all connections are closed: new connections log in
+// with the password that the reload read.
 func TestThePasswordOfRedisIsRotatedByAReload(t *testing.T) {
 	t.Parallel()
 	s := redistest.Real(t)

@@ -15,29 +15,28 @@ import (
 )
 
 const (
-	// publishEvery is how often the worker says which lanes it serves.
+	// publishEvery is the interval at which the worker publishes the lanes it serves.
 	publishEvery = time.Minute
-	// redisAsked is how long an answer of Redis is waited for, and how long it is
-	// left alone before the next try.
+	// redisAsked is the timeout of a request to Redis, and the wait before the next try.
 	redisAsked = 2 * time.Second
 )
 
-// ready is what a running worker tells: where its Redis and its page are.
+// ready holds the addresses of a running worker.
 type ready struct {
 	redis redisdb.Config
 	page  string // empty: off
 }
 
-// runtime is what a worker is given for its life besides its configuration.
+// runtime connects a running worker to its process.
 type runtime struct {
-	// tell is called once tasks are being taken. May be nil.
-	write func(ready)
-	// hangup asks for a reload of the configuration, by load. May be nil.
+	// started is called once the worker takes tasks. May be nil.
+	started func(ready)
+	// hangup receives requests to reload the configuration with load. May be nil.
 	hangup <-chan os.Signal
 	load   func() (*config.Config, error)
 }
 
-// run works until ctx ends, then stops and closes everything.
+// run works until ctx ends. Then it stops and closes everything.
 func (w *worker) run(ctx context.Context, r runtime) error {
 	defer w.close()
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
@@ -48,7 +47,7 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 	if w.page != nil {
 		wg.Go(func() {
 			if err := w.page.Serve(background); err != nil {
-				w.log.Error("the web UI is gone; tasks go on", "err", err)
+				w.log.Error("web UI stopped; tasks still run", "err", err)
 			}
 		})
 	}
@@ -58,10 +57,11 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 	wg.Go(func() { w.lanes.Sweep(background) })
 	wg.Go(func() { w.expireDeadLetters(background) })
 	wg.Go(func() { w.replayFreed(background) })
-	// The schedule ends with ctx, beside the lanes: it waits for a running tick.
+	// The schedule stops with ctx, at the same time as the lanes: it waits for a running
+	// tick.
 	wg.Go(func() {
 		if err := w.schedule.Run(ctx); err != nil {
-			w.log.Error("the schedule does not run; tasks go on", "err", err)
+			w.log.Error("schedule not running; tasks still run", "err", err)
 		}
 	})
 	w.ready.Started(w.lanes.Ready)
@@ -69,14 +69,14 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 	w.attend(ctx, r)
 
 	w.ready.Stopping()
-	w.log.Info("worker stopping: nothing new is taken, running calls finish")
+	w.log.Info("worker stopping: no new tasks, running calls finish")
 	w.lanes.Stop()
 	w.log.Info("worker stopped")
 	return nil
 }
 
-// begin has the lanes take tasks; false if ctx ended before they could, or with
-// why they cannot. A Redis that is unavailable is waited for.
+// begin starts the lanes. It waits for a Redis that is unavailable, and returns false if
+// ctx ended first, or with the reason why the lanes cannot start.
 func (w *worker) begin(ctx context.Context) (bool, error) {
 	line := &logging.Condition{
 		Log: w.log, Level: slog.LevelWarn,
@@ -108,7 +108,7 @@ func (w *worker) begin(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// enter does what a worker does first at its Redis, and starts the lanes. answered
+// enter checks the schema in Redis, publishes the lanes and starts them. answered
 // reports whether Redis answered at all.
 func (w *worker) enter(ctx context.Context) (answered bool, err error) {
 	asked, cancel := context.WithTimeout(ctx, redisAsked)
@@ -122,7 +122,7 @@ func (w *worker) enter(ctx context.Context) (answered bool, err error) {
 	if err := w.publish(ctx); err != nil {
 		return true, err
 	}
-	return true, w.lanes.Start(ctx) // before it starts any, it has read what it needs
+	return true, w.lanes.Start(ctx) // reads all that it needs before it starts a lane
 }
 
 func (w *worker) logReady(r runtime) {
@@ -133,20 +133,19 @@ func (w *worker) logReady(r runtime) {
 		attrs = append(attrs, "monitor", report.page)
 	}
 	w.log.Info("worker ready", attrs...)
-	if r.write != nil {
-		r.write(report)
+	if r.started != nil {
+		r.started(report)
 	}
 }
 
-// attend publishes again and again which lanes are served, and reloads when asked
-// to, until ctx ends.
+// attend publishes the served lanes every minute and reloads on request, until ctx ends.
 func (w *worker) attend(ctx context.Context, r runtime) {
 	line := &logging.Condition{
-		Log: w.log, Level: slog.LevelWarn, Began: "lanes not published; tried again", Ended: "lanes published again",
+		Log: w.log, Level: slog.LevelWarn, Began: "lanes not published; retrying", Ended: "lanes published again",
 	}
 	timer := time.NewTimer(publishEvery)
 	defer timer.Stop()
-	back := false // Redis, maybe without its data
+	back := false // Redis is back, perhaps without its data
 	for {
 		select {
 		case <-ctx.Done():

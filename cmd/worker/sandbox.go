@@ -25,11 +25,11 @@ func (p *program) sandboxCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sandbox",
 		Short: "Emulate both platforms on this machine",
-		Long: `sandbox answers as DingTalk and ClassIn do, strictly as documented, with rate
-windows, a monthly quota, the year lock, and faults on demand. It records every
-call and every effect and shows them as JSON under /_sandbox/.
+		Long: `sandbox emulates DingTalk and ClassIn, strictly as documented, with rate windows,
+a monthly quota, the year lock, and faults on request. It records every call and
+every effect, and serves them as JSON under /_sandbox/.
 
-Without --world it holds the sample school of the demo.`,
+Without --world it has the data of the demo's sample school.`,
 		Example: "  worker sandbox --listen 127.0.0.1:9090 --scenario faults.yaml\n" +
 			"  curl http://127.0.0.1:9090/_sandbox/effects",
 		Args: noArgs,
@@ -42,14 +42,14 @@ Without --world it holds the sample school of the demo.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(p.stdout, "both platforms answer at %s, what they believe is at %s/_sandbox/\n", s.url, s.url)
+			fmt.Fprintf(p.stdout, "both platforms run at %s; their state is at %s/_sandbox/\n", s.url, s.url)
 			<-cmd.Context().Done()
 			s.close()
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&listen, "listen", "l", "127.0.0.1:9090", "loopback `address` to serve at")
-	cmd.Flags().StringVar(&world, "world", "", "`file` (YAML) of organisations; else the sample school")
+	cmd.Flags().StringVarP(&listen, "listen", "l", "127.0.0.1:9090", "loopback `address` to listen on")
+	cmd.Flags().StringVar(&world, "world", "", "`file` (YAML) of organisations; default: sample school")
 	cmd.Flags().StringVar(&scenario, "scenario", "", "`file` (YAML) with limits and faults")
 	return cmd
 }
@@ -86,14 +86,14 @@ type emulated struct {
 	done   chan struct{}
 }
 
-// startSandbox listens on a loopback address: what it serves is not guarded.
+// startSandbox listens on a loopback address, because the sandbox has no access control.
 func startSandbox(cfg sandbox.Config, address string) (*emulated, error) {
 	resolved, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
 		return nil, exitcode.AsUsage(fmt.Errorf("sandbox: --listen %s: %w", address, err))
 	}
 	if !resolved.IP.IsLoopback() {
-		return nil, exitcode.AsUsage(fmt.Errorf("sandbox: %s can be reached from other machines; use 127.0.0.1 or [::1]", address))
+		return nil, exitcode.AsUsage(fmt.Errorf("sandbox: --listen %s: other machines can reach this address; use 127.0.0.1 or [::1]", address))
 	}
 	platforms, err := sandbox.New(cfg)
 	if err != nil {
@@ -112,7 +112,7 @@ func startSandbox(cfg sandbox.Config, address string) (*emulated, error) {
 	}
 	go func() {
 		defer close(e.done)
-		_ = e.server.Serve(listener) // ends with close alone
+		_ = e.server.Serve(listener) // ends only with close
 	}()
 	return e, nil
 }

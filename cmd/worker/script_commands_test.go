@@ -20,12 +20,11 @@ import (
 	"rollcall/internal/sandbox"
 )
 
-// testStart dates the sample school: the year locks of its people count from
-// before the test.
+// testStart is the date of the sample school: the year locks of its people begin before
+// the test.
 var testStart = time.Now()
 
-// patience bounds how long a script waits for what must come. Nothing is read
-// into how long it took.
+// patience bounds each wait of a script. No test depends on the duration of a wait.
 const patience = 2 * time.Minute
 
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
@@ -61,7 +60,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	}
 }
 
-// await asks again and again until check is nil.
+// await repeats check until it returns nil.
 func (s *scene) await(ts *testscript.TestScript, check func() error) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
@@ -74,7 +73,7 @@ func (s *scene) await(ts *testscript.TestScript, check func() error) {
 		}
 		select {
 		case <-ctx.Done():
-			ts.Fatalf("waited in vain: %v", err)
+			ts.Fatalf("timeout: %v", err)
 		case <-tick.C:
 		}
 	}
@@ -86,7 +85,7 @@ func number(ts *testscript.TestScript, text string) int {
 	return n
 }
 
-// faults FILE arms the faults of the scenario in the file; faults none ends them.
+// faults FILE enables the faults of a scenario; faults none ends them.
 func (s *scene) faults(ts *testscript.TestScript, args []string) {
 	if args[0] == "none" {
 		s.platforms.DisarmAll()
@@ -98,7 +97,7 @@ func (s *scene) faults(ts *testscript.TestScript, args []string) {
 	ts.Check(err)
 }
 
-// tasks done=N dead=N … waits until asynq counts so many tasks in these states.
+// tasks done=N dead=N … waits until asynq has these numbers of tasks in these states.
 func (s *scene) tasks(ts *testscript.TestScript, args []string) {
 	s.await(ts, func() error {
 		counts, err := s.counts()
@@ -115,7 +114,7 @@ func (s *scene) tasks(ts *testscript.TestScript, args []string) {
 	})
 }
 
-// schema VERSION OLDEST is what a newer worker leaves behind.
+// schema VERSION OLDEST writes the schema record of a newer worker.
 func (s *scene) schema(ts *testscript.TestScript, args []string) {
 	ts.Check(s.rdb.HSet(s.t.Context(), "rollcall:schema", "version", args[0], "oldest", args[1]).Err())
 }
@@ -140,8 +139,7 @@ func (s *scene) counts() (map[string]int, error) {
 	return counts, nil
 }
 
-// archived PATTERN… wants, for each pattern, an archived task whose error
-// matches it.
+// archived PATTERN… expects for each pattern an archived task whose error matches it.
 func (s *scene) archived(ts *testscript.TestScript, args []string) {
 	var causes []string
 	s.each(ts, func(queue string) ([]*asynq.TaskInfo, error) {
@@ -169,8 +167,7 @@ func (s *scene) each(ts *testscript.TestScript, list func(string) ([]*asynq.Task
 	}
 }
 
-// retried N wants every task that is done or dead to have spent N attempts on
-// failures.
+// retried N expects that every completed or archived task has N failed attempts.
 func (s *scene) retried(ts *testscript.TestScript, args []string) {
 	want := number(ts, args[0])
 	check := func(info *asynq.TaskInfo) {
@@ -186,10 +183,9 @@ func (s *scene) retried(ts *testscript.TestScript, args []string) {
 	}, check)
 }
 
-// calls API N wants exactly N calls to an API at the platforms; "calls API >=N"
-// waits for at least as many. Calls refused for their rate do not count, with us
-// as with the platforms: on a slow machine requests that left evenly arrive in
-// a bunch.
+// calls API N expects exactly N calls to an API of a platform; "calls API >=N" waits for
+// at least N. Calls refused for their rate do not count: on a slow machine, requests
+// that were sent evenly may arrive in a burst.
 func (s *scene) calls(ts *testscript.TestScript, args []string) {
 	count := func() int {
 		n := 0
@@ -218,7 +214,7 @@ func refusedForRate(code string) bool {
 	return strings.Contains(code, "90018") || strings.Contains(code, "QpsLimit") || code == "101003001"
 }
 
-// effects N wants exactly N changes at the platforms, none of them twice.
+// effects N expects exactly N changes at the platforms, none of them twice.
 func (s *scene) effects(ts *testscript.TestScript, args []string) {
 	seen := map[string]int{}
 	for _, e := range s.platforms.Effects() {
@@ -234,7 +230,7 @@ func (s *scene) effects(ts *testscript.TestScript, args []string) {
 	}
 }
 
-// nick CHAT USER NAME wants a member to be called so.
+// nick CHAT USER NAME expects the nickname of a member.
 func (s *scene) nick(ts *testscript.TestScript, args []string) {
 	org, _ := s.platforms.State().Organisation(demo.Organisation)
 	if got, ok := org.Nick(args[0], args[1]); !ok || got != args[2] {
@@ -242,8 +238,7 @@ func (s *scene) nick(ts *testscript.TestScript, args []string) {
 	}
 }
 
-// nicks FILE wants every member that a file of nickname tasks names to be called
-// as it says.
+// nicks FILE expects the nicknames of a file of nickname tasks.
 func (s *scene) nicks(ts *testscript.TestScript, args []string) {
 	rows, err := csv.NewReader(strings.NewReader(ts.ReadFile(args[0]))).ReadAll()
 	ts.Check(err)
@@ -252,15 +247,15 @@ func (s *scene) nicks(ts *testscript.TestScript, args []string) {
 	}
 }
 
-// put QUEUE TYPE FILE stores a task as asynq's client does, whatever its payload.
+// put QUEUE TYPE FILE stores a task as asynq's client does, with any payload.
 func (s *scene) put(ts *testscript.TestScript, args []string) {
 	_, err := s.client.Enqueue(asynq.NewTask(args[1], []byte(ts.ReadFile(args[2]))),
 		asynq.Queue(args[0]), asynq.MaxRetry(100), asynq.Retention(time.Hour))
 	ts.Check(err)
 }
 
-// putraw QUEUE ID FILE writes bytes where asynq expects a message, as no client
-// of asynq would.
+// putraw QUEUE ID FILE writes bytes where asynq expects a message. No client of asynq
+// does so.
 func (s *scene) putRaw(ts *testscript.TestScript, args []string) {
 	ctx, queue, id := s.t.Context(), args[0], args[1]
 	ts.Check(s.rdb.SAdd(ctx, "asynq:queues", queue).Err())
@@ -268,8 +263,9 @@ func (s *scene) putRaw(ts *testscript.TestScript, args []string) {
 	ts.Check(s.rdb.LPush(ctx, "asynq:{"+queue+"}:pending", id).Err())
 }
 
-// redis away | back | gone-for D | do COMMAND, of a server; redis settle | fail-over KEY, of
-// a deployment: the replicas have what was written; the master of a key dies.
+// redis stop | start | stop-for D | do COMMAND acts on a server. On a deployment, redis
+// settle waits until the replicas have all writes, and redis fail-over KEY kills the
+// master of a key.
 func (s *scene) control(ts *testscript.TestScript, args []string) {
 	switch args[0] {
 	case "settle":
@@ -282,11 +278,11 @@ func (s *scene) control(ts *testscript.TestScript, args []string) {
 			command[i] = arg
 		}
 		ts.Check(s.rdb.Do(s.t.Context(), command...).Err())
-	case "away":
+	case "stop":
 		s.redis.server.Stop(s.t)
-	case "back":
+	case "start":
 		s.redis.server.Start(s.t)
-	case "gone-for":
+	case "stop-for":
 		d, err := time.ParseDuration(args[1])
 		ts.Check(err)
 		s.redis.server.Stop(s.t)
@@ -300,8 +296,7 @@ func (s *scene) control(ts *testscript.TestScript, args []string) {
 	}
 }
 
-// says PATTERN COMMAND ARGS... runs a command again and again until its output is like the
-// pattern.
+// says PATTERN COMMAND ARGS... repeats a command until its output matches the pattern.
 func (s *scene) says(ts *testscript.TestScript, args []string) {
 	re, err := regexp.Compile(args[0])
 	ts.Check(err)
@@ -316,8 +311,8 @@ func (s *scene) says(ts *testscript.TestScript, args []string) {
 	})
 }
 
-// logged FILE PATTERN waits until a file that a background command writes holds
-// a line like the pattern.
+// logged FILE PATTERN waits until the log file of a background command contains a line
+// that matches the pattern.
 func (s *scene) logged(ts *testscript.TestScript, args []string) {
 	re, err := regexp.Compile(args[1])
 	ts.Check(err)
@@ -345,7 +340,7 @@ func send(sig os.Signal) func(*scene, *testscript.TestScript, []string) {
 	}
 }
 
-// code N ARGS... runs worker and wants that exit code, which exec cannot tell.
+// code N ARGS... runs worker and expects that exit code, which exec cannot check.
 func (s *scene) code(ts *testscript.TestScript, args []string) {
 	script := fmt.Sprintf(`code=0; worker "$@" || code=$?; [ $code = %s ] || { echo "exit code $code, want %s" >&2; exit 1; }`, args[0], args[0])
 	if err := ts.Exec("sh", append([]string{"-c", script, "worker"}, args[1:]...)...); err != nil {
@@ -353,7 +348,7 @@ func (s *scene) code(ts *testscript.TestScript, args []string) {
 	}
 }
 
-// one-line stderr PATTERN wants the last command's error to be one line like
+// one-line stderr PATTERN expects that the last command's error is one line that matches
 // the pattern.
 func (s *scene) oneLine(ts *testscript.TestScript, args []string) {
 	text := strings.TrimSuffix(ts.ReadFile(args[0]), "\n")
@@ -362,7 +357,7 @@ func (s *scene) oneLine(ts *testscript.TestScript, args []string) {
 	}
 }
 
-// taken NAME puts an address at which somebody listens into a variable.
+// taken NAME sets a variable to an address that is in use.
 func (s *scene) taken(ts *testscript.TestScript, args []string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
@@ -370,11 +365,11 @@ func (s *scene) taken(ts *testscript.TestScript, args []string) {
 	ts.Setenv(args[0], l.Addr().String())
 }
 
-// overlaps wants that no two calls were at one target together.
+// overlaps expects that no two calls to one target overlapped.
 func (s *scene) overlaps(ts *testscript.TestScript, _ []string) {
 	for _, c := range s.platforms.Calls() {
 		if c.Overlapping > 0 && c.API != sandbox.APIToken {
-			ts.Fatalf("two calls were at one target together: %+v", c)
+			ts.Fatalf("overlapping calls to one target: %+v", c)
 		}
 	}
 }

@@ -24,11 +24,11 @@ func TestMain(m *testing.M) {
 	testscript.Main(withCommands{m}, map[string]func(){"worker": main})
 }
 
-// binaries is where the commands of the scripts are built, at most once.
+// binaries is the directory where the commands of the scripts are built, at most once.
 var binaries string
 
-// withCommands makes the directory of the commands in the process that runs the
-// tests, and not in those that the scripts start.
+// withCommands creates the directory of the commands in the process that runs the tests,
+// but not in the processes that the scripts start.
 type withCommands struct{ *testing.M }
 
 func (w withCommands) Run() int {
@@ -42,7 +42,7 @@ func (w withCommands) Run() int {
 	return w.M.Run()
 }
 
-// buildCommands builds the commands enqueue and rollcall, and with -short the worker's too:
+// buildCommands builds the commands enqueue and rollcall, and with -short also worker:
 // without the race detector it needs a third of the time. All of the worker's parts
 // run in other tests with the race detector, and the scripts run with it in make
 // test-long.
@@ -58,8 +58,8 @@ var buildCommands = sync.OnceValue(func() error {
 	return nil
 })
 
-// scene is what a script acts on: a Redis of its own, the emulated platforms,
-// and asynq's record of the tasks.
+// scene is the environment of a script: its own Redis, the emulated platforms, and
+// asynq's record of the tasks.
 type scene struct {
 	t         *testing.T
 	redis     redisOf
@@ -69,15 +69,15 @@ type scene struct {
 	inspector *asynq.Inspector
 }
 
-// redisOf is a script's Redis: how a worker's configuration and a producer name
-// it, and what a script may do to it.
+// redisOf is the Redis of a script: its name in a worker's configuration and for a
+// producer, and its controls.
 type redisOf struct {
-	section string            // redis: of the configuration
+	section string            // value of redis: in the configuration
 	url     string            // ROLLCALL_REDIS_URL
 	env     map[string]string // the passwords that section names
 
-	server     *redistest.Server     // goes away and comes back; nil in a deployment
-	deployment *redistest.Deployment // loses its master; nil on a server
+	server     *redistest.Server     // can be stopped; nil for a deployment
+	deployment *redistest.Deployment // can lose its master; nil for a server
 }
 
 func at(s *redistest.Server) redisOf {
@@ -98,7 +98,8 @@ func (p redisOf) client(t *testing.T) redis.UniversalClient {
 
 type sceneKey struct{}
 
-// sceneConfig is the worker's: the sample school at the emulated platforms.
+// sceneConfig is the configuration of the worker: the sample school at the emulated
+// platforms.
 const sceneConfig = `redis: %s
 http: {listen: "off"}
 log: {level: debug, format: text}
@@ -111,17 +112,17 @@ organisations:
         classin: {base_url: %[2]q, sid: "1000082", secret: {env: SCHOOL_SECRET}, timeout: 5s}
 `
 
-// slowScripts wait half a minute for a worker that is dead.
-var slowScripts = []string{"killed", "redis_away_in_the_middle", "unreadable"}
+// slowScripts wait half a minute until a worker counts as dead.
+var slowScripts = []string{"killed", "redis_unavailable_in_the_middle", "unreadable"}
 
-// slowAlone wait for the next minute, and for all of a sample school (make demo).
+// slowAlone wait for the next minute, or for the whole demo.
 var slowAlone = []string{"schedule", "demo"}
 
 // onBoth run on miniredis and on a real redis-server even under -short.
 var onBoth = []string{"goes_through", "stale_name"}
 
-// Each script is a sentence about the product, told on miniredis and again on a
-// real redis-server; under -short most are told on one.
+// Each script describes a behaviour of the product. It runs on miniredis and on a real
+// redis-server; with -short, most run on one of them.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	for _, script := range scripts(t, "testdata/script/*.txtar") {
@@ -140,7 +141,7 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// These need a Redis that can be out of memory, become a replica and forget.
+// These need a Redis that can run out of memory, become a replica and lose its data.
 func TestScriptsOfFaultsOfRedis(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -154,7 +155,7 @@ func TestScriptsOfFaultsOfRedis(t *testing.T) {
 	}
 }
 
-// These need no Redis of ours: they bring their own, or none.
+// These need no Redis of the tests: they start their own, or use none.
 func TestScriptsThatStandAlone(t *testing.T) {
 	t.Parallel()
 	for _, script := range scripts(t, "testdata/alone/*.txtar") {
@@ -219,7 +220,7 @@ func (s *scene) setUp(env *testscript.Env) error {
 	for name, value := range s.redis.env {
 		env.Setenv(name, value)
 	}
-	// Under the race detector each process would sleep for a second at its end.
+	// With the race detector each process would sleep for a second at its end.
 	env.Setenv("GORACE", "atexit_sleep_ms=10")
 	env.Setenv("PATH", binaries+string(os.PathListSeparator)+env.Getenv("PATH"))
 	return nil

@@ -18,8 +18,8 @@ import (
 
 // platforms are the platforms of the configuration.
 var platforms = map[string]struct {
-	connect func(config.Tenant) (connection, error) // makes the client of a tenant; sends nothing
-	codes   func() []providers.Code                 // every code of its answers
+	connect func(config.Tenant) (connection, error) // creates the client of a tenant; sends nothing
+	codes   func() []providers.Code                 // all codes of its answers
 }{
 	"dingtalk": {connectDingTalk, dingtalk.Codes},
 	"classin":  {connectClassIn, classin.Codes},
@@ -34,7 +34,7 @@ func platformCodes() []providers.Code {
 	return all
 }
 
-// connection is what a tenant's client brings to its lanes.
+// connection is a tenant's client, with the handlers for its lanes.
 type connection struct {
 	client interface {
 		SetSecret(secret.Text)
@@ -42,20 +42,20 @@ type connection struct {
 	}
 	handlers    map[tasks.Kind]func(handler.Env) handler.Func
 	resendAfter time.Duration               // wait of an ID with an unknown outcome; 0 without IDs
-	probe       func(context.Context) error // nil: the platform has no unmetered call
-	ask         func(context.Context) error // likewise; leaves even if a token is at hand
+	probe       func(context.Context) error // nil: the platform has no call without a quota
+	ask         func(context.Context) error // likewise; sends a request even if a token is cached
 }
 
 func newConnection(t config.Tenant) (connection, error) {
 	name := t.Platform().Name
 	p, known := platforms[name]
 	if !known {
-		return connection{}, fmt.Errorf("tenant %s: no client for platform %q; this is a fault of rollcall: report it", t.Name, name)
+		return connection{}, fmt.Errorf("tenant %s: no client for platform %q; this is a bug in rollcall: please report it", t.Name, name)
 	}
 	return p.connect(t)
 }
 
-// laneLimits are the kinds of task that a platform knows, each a lane, with its limits.
+// laneLimits returns the limits of a platform's lanes, by kind of task.
 func laneLimits(p config.Platform) map[tasks.Kind]config.Limits {
 	all := map[tasks.Kind]config.Limits{}
 	for _, l := range p.Lanes {
@@ -64,8 +64,7 @@ func laneLimits(p config.Platform) map[tasks.Kind]config.Limits {
 	return all
 }
 
-// addTenant makes the tenant's client and adds a lane for each API of its
-// platform.
+// addTenant creates the tenant's client and adds a lane for each API of its platform.
 func (w *worker) addTenant(org config.Organisation, t config.Tenant, record *ledger.Ledger) error {
 	c, err := newConnection(t)
 	if err != nil {
@@ -82,7 +81,7 @@ func (w *worker) addTenant(org config.Organisation, t config.Tenant, record *led
 		}
 		build, known := c.handlers[kind]
 		if !known {
-			return fmt.Errorf("tenant %s: no handler for %s tasks of %s; this is a fault of rollcall: report it", t.Name, kind, platform.Title)
+			return fmt.Errorf("tenant %s: no handler for %s tasks of %s; this is a bug in rollcall: please report it", t.Name, kind, platform.Title)
 		}
 		cfg := lane.Config{
 			Organisation: org.Name, Tenant: t.Name, Platform: platform.Name, Kind: kind,

@@ -8,9 +8,9 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// What the scripts tell of a single Redis holds behind Sentinel and on a
-// Cluster, under the ACL user of docs/redis.md; and in the middle of a
-// failover. Those that take their Redis away themselves are for a single one.
+// The scripts for a single Redis also pass behind Sentinel and on a Cluster, with the ACL
+// user of docs/redis.md, and during a failover. Scripts that stop their Redis need a
+// single one.
 func TestScriptsOnEveryTopology(t *testing.T) {
 	t.Parallel()
 	both := map[string]func(*testing.T) *redistest.Deployment{"sentinel": redistest.Sentinel, "cluster": redistest.Cluster}

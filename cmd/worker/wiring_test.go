@@ -15,7 +15,7 @@ import (
 	"rollcall/internal/sandbox"
 )
 
-// taken is an address on which somebody else listens.
+// taken returns an address that is in use.
 func taken(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -26,7 +26,7 @@ func taken(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// free is an address on which nobody listened a moment ago.
+// free returns an address that was not in use a moment ago.
 func free(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -37,7 +37,7 @@ func free(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// wholeConfig is one that every part of a worker takes.
+// wholeConfig is a configuration that all parts of a worker accept.
 func wholeConfig(t *testing.T, embedded string) *config.Config {
 	t.Helper()
 	cfg, err := config.Parse("rollcall.yaml", []byte(`
@@ -56,8 +56,8 @@ schedules: [{name: nightly, cron: 30 2 * * *, courses: {tenant: lakeside-ci, ids
 	return cfg
 }
 
-// Each step of the wiring fails once, after all that come before it were done.
-// The test is not parallel: no other may have goroutines meanwhile.
+// Each step of the wiring fails once, after all steps before it. The test is not
+// parallel, because other tests must not have goroutines at the same time.
 func TestAFailedStepOfTheWiringIsOneLineAndClosesWhatWasOpened(t *testing.T) { //nolint:paralleltest // goleak sees all goroutines
 	unreadable := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(unreadable, []byte("no certificate"), 0o600); err != nil {
@@ -70,21 +70,21 @@ func TestAFailedStepOfTheWiringIsOneLineAndClosesWhatWasOpened(t *testing.T) { /
 		want  string
 	}{
 		{"an unknown option in the URL of Redis", func(_ *testing.T, c *config.Config) { c.Redis = config.Redis{URL: "redis://r?poolsize=20"} }, exitcode.Config, "poolsize"},
-		{"a database that is no number", func(_ *testing.T, c *config.Config) { c.Redis = config.Redis{URL: "redis://r?db=abc"} }, exitcode.Config, "database number"},
-		{"a path that is no number", func(_ *testing.T, c *config.Config) { c.Redis = config.Redis{URL: "redis://r/abc"} }, exitcode.Config, "abc"},
+		{"a database that is not a number", func(_ *testing.T, c *config.Config) { c.Redis = config.Redis{URL: "redis://r?db=abc"} }, exitcode.Config, "database number"},
+		{"a path that is not a number", func(_ *testing.T, c *config.Config) { c.Redis = config.Redis{URL: "redis://r/abc"} }, exitcode.Config, "abc"},
 		{"a pool size that go-redis panics on", func(_ *testing.T, c *config.Config) { c.Redis = config.Redis{URL: "redis://r?pool_size=-1"} }, exitcode.Config, "pool_size is -1"},
-		{"an authority that is no certificate", func(_ *testing.T, c *config.Config) {
+		{"a CA file without a certificate", func(_ *testing.T, c *config.Config) {
 			c.Redis = config.Redis{URL: "rediss://r", TLS: &config.TLS{CA: unreadable}}
 		}, exitcode.Config, unreadable},
-		{"a key that was removed", func(_ *testing.T, c *config.Config) {
+		{"a missing key file", func(_ *testing.T, c *config.Config) {
 			c.Redis = config.Redis{URL: "rediss://r", TLS: &config.TLS{Cert: "/nowhere.pem", Key: "/nowhere.key"}}
 		}, exitcode.Config, "/nowhere.pem"},
 		{"the embedded Redis' port is taken", func(t *testing.T, c *config.Config) { c.Redis.Embedded = taken(t) }, exitcode.Failed, "address already in use"},
 		{"DingTalk's client", func(_ *testing.T, c *config.Config) { c.Organisations[0].Tenants[0].DingTalk.API = "ftp://x" }, exitcode.Config, "lakeside-dt"},
 		{"ClassIn's client", func(_ *testing.T, c *config.Config) { c.Organisations[0].Tenants[1].ClassIn.SID = "" }, exitcode.Config, "lakeside-ci"},
 		{"the schedule", func(_ *testing.T, c *config.Config) { c.Schedules[0].Cron = "never" }, exitcode.Config, "nightly"},
-		{"the page is open to everybody", func(_ *testing.T, c *config.Config) { c.HTTP = config.HTTP{Listen: "0.0.0.0:0"} }, exitcode.Config, "name users"},
-		{"the page's address is none", func(_ *testing.T, c *config.Config) { c.HTTP.Listen = "127.0.0.1:http:1" }, exitcode.Config, "127.0.0.1:http:1"},
+		{"the page has no users", func(_ *testing.T, c *config.Config) { c.HTTP = config.HTTP{Listen: "0.0.0.0:0"} }, exitcode.Config, "name users"},
+		{"the page's address is invalid", func(_ *testing.T, c *config.Config) { c.HTTP.Listen = "127.0.0.1:http:1" }, exitcode.Config, "127.0.0.1:http:1"},
 		{"the page's port is taken", func(t *testing.T, c *config.Config) { c.HTTP.Listen = taken(t) }, exitcode.Failed, "address already in use"},
 	} {
 		t.Run(step.name, func(t *testing.T) { //nolint:paralleltest // as above
@@ -106,7 +106,7 @@ func TestAFailedStepOfTheWiringIsOneLineAndClosesWhatWasOpened(t *testing.T) { /
 			} else {
 				_ = l.Close()
 			}
-			// What check finds, connecting to nothing, is what run refuses.
+			// check, which connects to nothing, finds all that run refuses.
 			if err := tryWiring(t.Context(), cfg); (err != nil) != (step.code == exitcode.Config) {
 				t.Errorf("tryWiring = %v", err)
 			}

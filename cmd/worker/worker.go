@@ -26,8 +26,8 @@ import (
 	"rollcall/tasks"
 )
 
-// worker is one process' wiring. Its parts are ended in the reverse order of
-// their making.
+// worker holds the parts of one process. They are closed in the reverse order of their
+// creation.
 type worker struct {
 	cfg      *config.Config
 	log      *slog.Logger
@@ -36,17 +36,17 @@ type worker struct {
 	rdb      redis.UniversalClient
 	record   *ledger.Ledger
 	lanes    *lane.Set
-	address  *pace.Address // what all DingTalk lanes share
+	address  *pace.Address // shared by all DingTalk lanes
 	schedule *schedule.Schedule
 	ready    *monitor.Readiness
 	page     *monitor.Server              // nil: off
-	rotate   map[string]func(secret.Text) // by tenant: gives its client another secret
+	rotate   map[string]func(secret.Text) // by tenant: replaces the secret of its client
 	closers  []func()
 }
 
-// newWorker builds every part and connects to nothing yet but the embedded
-// Redis and the page's port. level is the log's, for the page that changes it.
-// On an error all that was opened is closed.
+// newWorker builds every part. It connects to nothing but the embedded Redis, and
+// listens on the port of the page. The page can change level, the log's level. On an
+// error it closes every part that it opened.
 func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (*worker, error) {
 	w := &worker{cfg: cfg, log: log, rotate: map[string]func(secret.Text){}}
 	if err := w.build(ctx, level); err != nil {
@@ -56,8 +56,8 @@ func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger, level 
 	return w, nil
 }
 
-// tryWiring returns what the parts of a worker refuse of a configuration. It
-// connects to nothing and binds nothing.
+// tryWiring returns an error if a part of a worker refuses its configuration. It connects
+// to nothing and binds no port.
 func tryWiring(ctx context.Context, cfg *config.Config) error {
 	dry := *cfg
 	dry.HTTP.Listen = config.Off
@@ -115,7 +115,7 @@ func (w *worker) close() {
 	}
 }
 
-// openSchedule makes the schedule even of no entries: a reload may bring some.
+// openSchedule builds the schedule even without entries: a reload may add some.
 func (w *worker) openSchedule() error {
 	options, err := w.options("rollcall-schedule")
 	if err != nil {
@@ -136,7 +136,7 @@ func scheduleEntries(cfg *config.Config) []schedule.Entry {
 	return entries
 }
 
-// pageConfig is what the file says of the page.
+// pageConfig returns the configuration of the page.
 func pageConfig(cfg *config.Config) monitor.Config {
 	return monitor.Config{
 		Address: cfg.HTTP.Listen, Users: pageUsers(cfg), Writable: cfg.HTTP.Writable, ShowPersonalData: cfg.HTTP.ShowPersonalData,
@@ -168,25 +168,25 @@ func (w *worker) openPage(ctx context.Context, counts *metrics.Metrics, level *s
 	return nil
 }
 
-// reload takes over what a running worker can: limits, quotas, schedules and
-// secrets that were rotated. What needs a restart is reported, and left as it is.
+// reload applies the changes that a running worker can apply: limits, quotas, schedules
+// and rotated secrets. Other changes are logged and need a restart.
 func (w *worker) reload(ctx context.Context, load func() (*config.Config, error)) {
 	next, err := load()
 	if err != nil {
-		w.log.Error("the configuration was not reloaded; the worker goes on as it was", "err", err)
+		w.log.Error("configuration not reloaded; the old one stays in use", "err", err)
 		return
 	}
 	reloadable, needsRestart := config.Changes(w.cfg, next)
 	for _, line := range needsRestart {
-		w.log.Warn("this change of the configuration needs a restart", "change", line)
+		w.log.Warn("configuration change needs a restart", "change", line)
 	}
 	if err := w.schedule.Replace(scheduleEntries(next)); err != nil {
-		w.log.Error("the schedules were not reloaded; the old ones go on", "err", err)
+		w.log.Error("schedules not reloaded; the old ones stay in use", "err", err)
 		return
 	}
 	w.takeLimits(ctx, next)
 	before := w.cfg
-	// What was taken over is what the next reload compares with.
+	// The next reload compares with the configuration in use.
 	w.cfg = config.TakeOver(before, next)
 	w.takeSecrets(ctx, before)
 	for _, line := range reloadable {
@@ -195,8 +195,8 @@ func (w *worker) reload(ctx context.Context, load func() (*config.Config, error)
 	w.log.Info("configuration reloaded", "taken_over", len(reloadable), "need_a_restart", len(needsRestart))
 }
 
-// takeLimits has the lanes keep the limits and quotas of a new configuration. A
-// lane that is new needs a restart, which was told before.
+// takeLimits gives the lanes the limits and quotas of a new configuration. A new lane
+// needs a restart, which reload has logged.
 func (w *worker) takeLimits(ctx context.Context, next *config.Config) {
 	for _, org := range next.Organisations {
 		err := w.lanes.SetQuota(ctx, org.Name, paceQuota(org.Quota))
@@ -207,7 +207,7 @@ func (w *worker) takeLimits(ctx context.Context, next *config.Config) {
 			}
 		}
 		if err != nil {
-			w.log.Warn("new limits hold, but those who look are told the old ones until Redis is back", "organisation", org.Name, "err", err)
+			w.log.Warn("new limits in use, but not published: rollcall lanes shows the old ones until Redis is back", "organisation", org.Name, "err", err)
 		}
 	}
 }
@@ -220,12 +220,12 @@ func paceLimits(limits config.Limits) []pace.Limit {
 	return all
 }
 
-// paceQuota turns percents into calls.
+// paceQuota converts percentages to calls.
 func paceQuota(q config.Quota) pace.Quota {
 	return pace.Quota{Calls: q.Calls, Warn: q.Calls * q.Warn / 100, Reserve: q.Calls * q.Reserve / 100}
 }
 
-// workerName tells workers apart, for those who read who has put a lane on hold.
+// workerName identifies this worker in events and holds.
 func workerName() string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -234,7 +234,7 @@ func workerName() string {
 	return fmt.Sprintf("%s/%d", host, os.Getpid())
 }
 
-// publish says which lanes are served, so that producers can refuse the others.
+// publish writes the served lanes to Redis, so that producers can refuse other lanes.
 func (w *worker) publish(ctx context.Context) error {
 	var served []registry.Lane
 	for _, org := range w.cfg.Organisations {
@@ -253,7 +253,7 @@ func (w *worker) publish(ctx context.Context) error {
 		}
 	}
 	if err := registry.Publish(ctx, w.rdb, served); err != nil {
-		return fmt.Errorf("say which lanes are served: %w", err)
+		return fmt.Errorf("publish the served lanes: %w", err)
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func (a *App) Root(root *cobra.Command, jsonUsage string) *cobra.Command {
 	root.Flags().Bool("version", false, "print the version")
 	flags := root.PersistentFlags()
 	flags.SortFlags = false
-	flags.StringVar(&a.redis, "redis", "", "where Redis is, as a `URL`; see "+root.Name()+" --help")
+	flags.StringVar(&a.redis, "redis", "", "`URL` of Redis; see "+root.Name()+" --help")
 	flags.BoolVar(&a.JSON, "json", false, jsonUsage)
 	return root
 }

@@ -7,13 +7,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// By adds --by, which names the person who gives the command.
+// By adds --by, the name of the person who runs the command.
 func By(cmd *cobra.Command, by *string) {
-	cmd.Flags().StringVar(by, "by", "", "`NAME` of who says so (default: user@host)")
+	cmd.Flags().StringVar(by, "by", "", "your `NAME`, for the audit log (default: user@host)")
 }
 
-// Person is the flag --by, or who gives the command as far as the process knows:
-// the audit log shows the name with the change.
+// Person returns the flag --by, or user@host of the process. The audit log shows the
+// name with the change.
 func (a *App) Person(by string) string {
 	if by != "" {
 		return by
@@ -28,17 +28,17 @@ func (a *App) Person(by string) string {
 
 // PersonalData adds --show-personal-data, without which people are masked.
 func PersonalData(cmd *cobra.Command, personal *bool) {
-	cmd.Flags().BoolVar(personal, "show-personal-data", false, "names and ids of people as they are")
+	cmd.Flags().BoolVar(personal, "show-personal-data", false, "show names and ids of people unmasked")
 }
 
 // DryRun adds --dry-run to a command that changes something.
 func DryRun(cmd *cobra.Command, dryRun *bool) {
-	cmd.Flags().BoolVar(dryRun, "dry-run", false, "only say what would be done")
+	cmd.Flags().BoolVar(dryRun, "dry-run", false, "only show what would be done")
 }
 
 // Yes adds --yes to a command that deletes something.
 func Yes(cmd *cobra.Command, yes *bool) {
-	cmd.Flags().BoolVar(yes, "yes", false, "do it: without it the command only says what it\nwould delete")
+	cmd.Flags().BoolVar(yes, "yes", false, "delete; without it the command only shows what it\nwould delete")
 }
 
 // Limit adds -n, whose default is the value of n.
@@ -46,12 +46,15 @@ func Limit(cmd *cobra.Command, n *int, usage string) {
 	cmd.Flags().IntVarP(n, "limit", "n", *n, usage)
 }
 
-// Exactly wants one argument, and says what it is.
-func Exactly(what string) cobra.PositionalArgs {
+// Exactly refuses all but one argument. Messages call it name.
+func Exactly(name string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return fmt.Errorf("%d arguments are given, one is wanted: %s (quote it if it holds spaces)", len(args), what)
+		switch len(args) {
+		case 0:
+			return fmt.Errorf("missing argument: %s", name)
+		case 1:
+			return nil
 		}
-		return nil
+		return fmt.Errorf("too many arguments: %d instead of one %s; quote it if it contains spaces", len(args), name)
 	}
 }

@@ -26,15 +26,15 @@ const (
 )
 
 // RedisHelp is the part of a help text about --redis.
-const RedisHelp = `Redis is named by --redis, else by ROLLCALL_REDIS_URL, else by the file that
-ROLLCALL_REDIS_URL_FILE names, else it is ` + defaultRedis + `.
-A password given with --redis is visible to every user who can list processes.
+const RedisHelp = `The URL of Redis is the first of --redis, ROLLCALL_REDIS_URL, the content of the
+file ROLLCALL_REDIS_URL_FILE, and ` + defaultRedis + `.
+A password in --redis is visible to every user who can list processes.
 
-A URL is one of
+A URL has one of these forms:
   redis://[user:password@]host[:port][/db]
   redis+sentinel://[user:password@]host[:port],host[:port]/master[/db]
   redis+cluster://[user:password@]host[:port],host[:port]
-and begins with rediss instead of redis for TLS; docs/redis.md says the rest.`
+For TLS, write rediss instead of redis. docs/redis.md has the details.`
 
 // RedisOptions are those of the Redis that the flag or the environment names.
 func (a *App) RedisOptions() (*redis.UniversalOptions, error) {

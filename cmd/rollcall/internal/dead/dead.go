@@ -1,5 +1,5 @@
-// Package dead is rollcall dead: dead letters are shown, replayed, corrected,
-// discarded and exported.
+// Package dead is rollcall dead: it shows, replays, corrects, discards and exports
+// dead letters.
 package dead
 
 import (
@@ -20,10 +20,10 @@ import (
 	"rollcall/tasks"
 )
 
-// exitDeadLetterStays: some tasks would only fail again.
+// exitDeadLetterStays: some dead letters stay because their tasks would fail again.
 const exitDeadLetterStays = 3
 
-// deadFlags say which letters are meant, and how they are shown.
+// deadFlags select dead letters and control how they are shown.
 type deadFlags struct {
 	tenant, kind, class, code, run, since, until string
 
@@ -37,19 +37,19 @@ type deadFlags struct {
 // app is one call of the command.
 type app struct{ *cli.App }
 
-// Command looks at dead letters; the commands below it settle them.
+// Command shows dead letters; its subcommands also replay and discard them.
 func Command(cliApp *cli.App) *cobra.Command {
 	a := &app{cliApp}
 	cmd := &cobra.Command{
 		Use:   "dead",
-		Short: "Look at dead letters, have them tried again, or discard them",
-		Long: `Look at dead letters, have them tried again, or discard them. A dead letter is a
-task that no retry will mend. Workers write it down whole before it leaves its
-queue, and it is kept, however many there are, until it is replayed or
-discarded, by a person or after dead_letters.keep of the configuration, or until
-it closes automatically as newer values were applied.
+		Short: "Show, replay or discard dead letters",
+		Long: `Show, replay or discard dead letters. A dead letter is a task that failed and
+that no retry can fix. A worker stores the whole task before it leaves its
+queue. A dead letter is kept until a person replays or discards it, until it is
+older than dead_letters.keep of the configuration, or until it closes
+automatically because newer values were applied.
 
-Names and ids of people are masked unless --show-personal-data is given.`,
+Names and ids of people are masked without --show-personal-data.`,
 		Example: `  rollcall dead list
   rollcall dead list --cause rejected --since 24h
   rollcall dead replay --cause busy --all`,
@@ -59,33 +59,33 @@ Names and ids of people are masked unless --show-personal-data is given.`,
 	return cmd
 }
 
-// filterFlags adds the flags that say which letters are meant.
+// filterFlags adds the flags that select dead letters.
 func (f *deadFlags) filterFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.tenant, "tenant", "", "of this tenant: its `NAME`")
-	flags.StringVar(&f.kind, "kind", "", "of this `KIND`:\n"+kinds.Choice())
-	flags.StringVar(&f.class, "cause", "", "that ended in this `CLASS`: rejected, busy, ...")
-	flags.StringVar(&f.code, "code", "", "with this `CODE` of the platform")
-	flags.StringVar(&f.run, "run", "", "that came in with this run: its `NAME`")
-	flags.StringVar(&f.since, "since", "", "that died at `TIME` or later: RFC 3339, a day,\nor 24h for so long ago")
-	flags.StringVar(&f.until, "until", "", "that died at `TIME` or before")
+	flags.StringVar(&f.tenant, "tenant", "", "only this tenant, by `NAME`")
+	flags.StringVar(&f.kind, "kind", "", "only this `KIND`:\n"+kinds.Choice())
+	flags.StringVar(&f.class, "cause", "", "only this `CLASS` of failures: rejected, busy, ...")
+	flags.StringVar(&f.code, "code", "", "only this `CODE` of the platform")
+	flags.StringVar(&f.run, "run", "", "only tasks of this run, by `NAME`")
+	flags.StringVar(&f.since, "since", "", "failed at `TIME` or later: RFC 3339, a date, or 24h\nfor 24 hours ago")
+	flags.StringVar(&f.until, "until", "", "failed at `TIME` or earlier")
 }
 
 // filter reads the flags.
 func (f *deadFlags) filter(now time.Time) (deadletter.Filter, error) {
 	filter := deadletter.Filter{Tenant: f.tenant, Kind: tasks.Kind(f.kind), Class: f.class, Code: f.code, Run: f.run}
 	if f.kind != "" && kinds.TypeOf(filter.Kind) == "" {
-		return filter, cli.BadInput("--kind %q is none: say %s", f.kind, kinds.Choice())
+		return filter, cli.BadInput("--kind: unknown kind %q: must be %s", f.kind, kinds.Choice())
 	}
 	if f.tenant != "" && !tasks.ValidTenant(f.tenant) {
-		return filter, cli.BadInput("--tenant %q is no name of a tenant: 1 to 39 of a-z, 0-9 and -, not beginning with -", f.tenant)
+		return filter, cli.BadInput("--tenant: invalid name %q: use 1 to 39 of a-z, 0-9 and -, not beginning with -", f.tenant)
 	}
 	if f.run != "" && !tasks.ValidRun(f.run) {
-		return filter, cli.BadInput("--run %.80q is no name of a run: 1 to 64 of A-Z, a-z, 0-9, ., _ and -", f.run)
+		return filter, cli.BadInput("--run: invalid name %.80q: use 1 to 64 of A-Z, a-z, 0-9, ., _ and -", f.run)
 	}
 	if f.class != "" && outcome.Class(f.class).Rule().Advice == "" {
-		return filter, cli.BadInput("--cause %q is no class of dead letters: say one of %s", f.class, deadLetterClasses())
+		return filter, cli.BadInput("--cause: unknown class %q: must be one of %s", f.class, deadLetterClasses())
 	}
 	var err error
 	if filter.Since, err = pastTime("--since", f.since, now, false); err != nil {
@@ -95,13 +95,13 @@ func (f *deadFlags) filter(now time.Time) (deadletter.Filter, error) {
 		return filter, err
 	}
 	if !filter.Until.IsZero() && filter.Until.Before(filter.Since) {
-		return filter, cli.BadInput("--until %s is before --since %s: no letter can be meant", f.until, f.since)
+		return filter, cli.BadInput("--until %s is before --since %s", f.until, f.since)
 	}
 	return filter, nil
 }
 
-// pastTime reads RFC 3339, a day in local time, or how long ago. A day ends
-// where it is an end.
+// pastTime parses a time in RFC 3339, a date in local time, or a time ago. A date means
+// its last moment if end, else its first.
 func pastTime(flag, text string, now time.Time, end bool) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -118,11 +118,11 @@ func pastTime(flag, text string, now time.Time, end bool) (time.Time, error) {
 	if ago, err := time.ParseDuration(text); err == nil && ago > 0 {
 		return now.Add(-ago), nil
 	}
-	return time.Time{}, cli.BadInput("%s %q is no time: say 2026-03-01T08:00:00+08:00, 2026-03-01, or 24h for so long ago", flag, text)
+	return time.Time{}, cli.BadInput("%s: invalid time %q: use 2026-03-01T08:00:00+08:00, 2026-03-01, or 24h for 24 hours ago", flag, text)
 }
 
-// withDesk runs do with the dead letters of a Redis, and gives an error of Redis
-// its exit code.
+// withService runs do with the dead letters in Redis, and gives an error of Redis its
+// exit code.
 func (a *app) withService(ctx context.Context, do func(context.Context, *deadletter.Service) error) error {
 	options, err := a.RedisOptions()
 	if err != nil {

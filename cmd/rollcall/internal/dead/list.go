@@ -23,9 +23,9 @@ import (
 )
 
 const deadReadExits = `Exit codes:
-  0   done, also if there are none
-  4   Redis cannot be read
-  64  bad usage, or no letter has the id`
+  0   done, even if there are none
+  4   cannot read Redis
+  64  wrong usage, or no dead letter has the id`
 
 func (a *app) deadListCommand() *cobra.Command {
 	var f deadFlags
@@ -33,14 +33,14 @@ func (a *app) deadListCommand() *cobra.Command {
 	n := 20
 	cmd := &cobra.Command{
 		Use:   "list [filters]",
-		Short: "Show dead letters by cause, and the newest of them",
-		Long: `Show how many dead letters there are of each cause and what to do about it, and
-the newest of them. With --json an object for each cause, which has letters, and
-then one for each letter, which has an id.
+		Short: "Show dead letters by cause, and the newest ones",
+		Long: `Show the number of dead letters for each cause, what to do about it, and the
+newest dead letters. With --json, print an object for each cause, with a field
+letters, then one for each dead letter, with a field id.
 
-A dead letter closes automatically when all fields that its task would have
-changed were applied at a higher revision. A letter of a membership edit or of
-class unverified never does. --closed shows those that did.
+A dead letter closes automatically when all fields of its task were applied at a
+higher revision. A dead letter of a membership edit or of class unverified does
+not. --closed shows closed dead letters.
 
 ` + deadReadExits,
 		Example: `  rollcall dead list
@@ -53,10 +53,10 @@ class unverified never does. --closed shows those that did.
 				return err
 			}
 			if n < 0 {
-				return cli.BadInput("-n %d: say how many letters to show, 0 or more", n)
+				return cli.BadInput("-n %d: must be 0 or more", n)
 			}
 			if closed && f.run != "" {
-				return cli.BadInput("--closed and --run: of closed letters the run is not kept: leave --run out")
+				return cli.BadInput("--closed and --run cannot be used together: closed dead letters keep no run; leave out --run")
 			}
 			return a.withService(cmd.Context(), func(ctx context.Context, service *deadletter.Service) error {
 				if closed {
@@ -67,13 +67,13 @@ class unverified never does. --closed shows those that did.
 		},
 	}
 	f.filterFlags(cmd)
-	cli.Limit(cmd, &n, "show the newest `N` letters")
-	cmd.Flags().BoolVar(&closed, "closed", false, "those that closed automatically instead: the newest\n1,000 of a lane are kept for 90 days")
+	cli.Limit(cmd, &n, "number of dead letters to show, `N`")
+	cmd.Flags().BoolVar(&closed, "closed", false, "show closed dead letters instead; the newest 1,000 of\na lane are kept for 90 days")
 	cli.PersonalData(cmd, &f.personal)
 	return cmd
 }
 
-// causeRecord is a cause as --json prints it.
+// causeRecord is a cause as --json prints it. Its names are stable.
 type causeRecord struct {
 	Class       string    `json:"class"`
 	Code        string    `json:"code,omitzero"`
@@ -118,15 +118,15 @@ func (a *app) deadList(ctx context.Context, service *deadletter.Service, filter 
 	return nil
 }
 
-// closedRecord is a letter that closed automatically, as --json prints it. Its
-// names are a contract.
+// closedRecord is a dead letter that closed automatically, as --json prints it. Its
+// names are stable.
 type closedRecord struct {
 	ledger.ClosedDeadLetter
 
 	Reason string `json:"reason"`
 }
 
-// closedReason is why a letter closes automatically.
+// closedReason is the reason for which a dead letter closes automatically.
 const closedReason = "all its fields were applied at a higher revision"
 
 func (a *app) deadClosed(ctx context.Context, service *deadletter.Service, filter deadletter.Filter, n int, personal bool) error {
@@ -135,7 +135,7 @@ func (a *app) deadClosed(ctx context.Context, service *deadletter.Service, filte
 		return err
 	}
 	if len(dead) == 0 && !a.JSON {
-		fmt.Fprintln(a.Stdout, "no dead letter has closed automatically")
+		fmt.Fprintln(a.Stdout, "no dead letters have closed automatically")
 		return nil
 	}
 	out := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
@@ -159,7 +159,7 @@ func (a *app) deadClosed(ctx context.Context, service *deadletter.Service, filte
 	return out.Flush()
 }
 
-// printCauses prints the total, and each cause with what to do.
+// printCauses prints the total, and each cause with its advice.
 func (a *app) printCauses(causes []deadletter.Cause) {
 	var total int64
 	for _, c := range causes {
@@ -175,7 +175,7 @@ func (a *app) printCauses(causes []deadletter.Cause) {
 		fmt.Fprintf(a.Stdout, "%d dead letters\n", total)
 	}
 	for _, c := range causes {
-		fmt.Fprintf(a.Stdout, "\n%7d  %s  in %s, the newest of %s\n", c.DeadLetters, Cause(c.Class, c.Code), strings.Join(c.Lanes, ", "), cli.Clock(c.Latest))
+		fmt.Fprintf(a.Stdout, "\n%7d  %s  in %s, newest %s\n", c.DeadLetters, Cause(c.Class, c.Code), strings.Join(c.Lanes, ", "), cli.Clock(c.Latest))
 		if c.Todo != "" {
 			fmt.Fprintf(a.Stdout, "         to do: %s\n", console.Line(c.Todo))
 		}
@@ -186,14 +186,14 @@ func (a *app) deadShowCommand() *cobra.Command {
 	var f deadFlags
 	cmd := &cobra.Command{
 		Use:   "show ID",
-		Short: "Show all of one dead letter",
-		Long: `Show all of one dead letter, and where its task is in asynq.
+		Short: "Show one dead letter in full",
+		Long: `Show one dead letter in full, and the state of its task in asynq.
 
 ` + deadReadExits,
 		Example: `  rollcall dead show 0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1
   rollcall dead show --json --show-personal-data \
       0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1`,
-		Args: cli.Exactly("the id of a dead letter"),
+		Args: cli.Exactly("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withService(cmd.Context(), func(ctx context.Context, service *deadletter.Service) error {
 				dead, err := service.Find(ctx, args[0])
@@ -218,7 +218,7 @@ func (a *app) deadShowCommand() *cobra.Command {
 func (a *app) deadShow(l ledger.DeadLetter, state string, personal bool) error {
 	r := NewRecord(l, personal, true)
 	if state == "" {
-		state = "asynq does not have it any more"
+		state = "no longer in asynq"
 	}
 	out := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 	for _, row := range [][2]string{
@@ -240,7 +240,7 @@ func (a *app) deadShow(l ledger.DeadLetter, state string, personal bool) error {
 		{"to do", r.Todo},
 		{"attempts", attemptsText(l.Attempts)},
 		{"first failed", cli.Clock(l.First)},
-		{"died", cli.Clock(l.Last)},
+		{"last failed", cli.Clock(l.Last)},
 		{"payload", r.payloadText()},
 	} {
 		if row[1] != "" {
@@ -279,7 +279,7 @@ func attemptsText(attempts map[string]int) string {
 	return strings.Join(parts, ", ")
 }
 
-// deadColumns are those of the CSV of export, in their order.
+// deadColumns are the columns of export's CSV, in order.
 var deadColumns = []string{
 	"id", "lane", "tenant", "kind", "organisation", "urgent", "key", "type", "target", "revision", "class", "code", "message",
 	"request_id", "todo", "cause", "attempts", "first", "last", "payload", "run", "row",
@@ -289,14 +289,14 @@ func (a *app) deadExportCommand() *cobra.Command {
 	var f deadFlags
 	cmd := &cobra.Command{
 		Use:   "export [filters]",
-		Short: "Write dead letters to the standard output, as CSV or JSON lines",
-		Long: `Write dead letters to the standard output as CSV, or with --json one object a
-line. Lane by lane, cause by cause, the newest first.
+		Short: "Write dead letters to standard output, as CSV or JSON",
+		Long: `Write dead letters to standard output as CSV, or with --json as one object per
+line. They are ordered by lane, then by cause, then newest first.
 
-The CSV is for spreadsheets: UTF-8 with a byte order mark, lines that end in
-CRLF. A cell that would be a formula has an apostrophe before it, which bulk
-removes again. Control and bidirectional characters are written as \u202e. For
-programs use --json, which changes nothing.
+The CSV is for spreadsheets: UTF-8 with a byte order mark and CRLF line ends. A
+cell that would be a formula is prefixed with an apostrophe, which enqueue bulk
+removes. Control and bidirectional characters are escaped, as in \u202e. Use
+--json for programs: it changes no value.
 
 ` + deadReadExits,
 		Example: `  rollcall dead export --cause rejected

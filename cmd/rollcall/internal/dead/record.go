@@ -15,8 +15,8 @@ import (
 	"rollcall/tasks"
 )
 
-// Record is a letter as --json prints it. Its names are a contract: they
-// are added to, never changed.
+// Record is a dead letter as --json prints it. Its names are stable: names are added,
+// never changed.
 type Record struct {
 	ID           string         `json:"id"`
 	Lane         string         `json:"lane"`
@@ -39,13 +39,14 @@ type Record struct {
 	Attempts     map[string]int `json:"attempts,omitempty"`
 	First        time.Time      `json:"first,omitzero"`
 	Last         time.Time      `json:"last,omitzero"`
-	// One of the three, where the whole letter is printed.
+	// One of these three is set where the whole dead letter is printed.
 	Payload       jsontext.Value `json:"payload,omitempty"`
 	PayloadBase64 string         `json:"payload_base64,omitzero"`
 	PayloadBytes  int            `json:"payload_bytes,omitzero"`
 }
 
-// NewRecord masks people unless personal.
+// NewRecord returns the record of a dead letter. It masks names and ids of people
+// unless personal, and leaves out the payload unless whole.
 func NewRecord(l ledger.DeadLetter, personal, whole bool) Record {
 	r := Record{
 		ID: l.ID, Lane: l.Lane, Tenant: l.Tenant, Kind: l.Kind, Organisation: l.Organisation, Urgent: l.Urgent, Key: l.Key,
@@ -73,7 +74,7 @@ func (r *Record) payload(l ledger.DeadLetter, personal bool) {
 		if err == nil {
 			_, payload, err = kinds.Encode(privacy.Task(task), meta.Revision)
 		}
-		if err != nil { // what cannot be told from a name is not shown
+		if err != nil { // it may contain names
 			r.PayloadBytes = len(l.Payload)
 			return
 		}
@@ -93,12 +94,12 @@ func (r *Record) payloadText() string {
 	case r.PayloadBase64 != "":
 		return "base64:" + r.PayloadBase64
 	case r.PayloadBytes > 0:
-		return fmt.Sprintf("%d bytes, not shown: they may name people", r.PayloadBytes)
+		return fmt.Sprintf("%d bytes, not shown because they may contain names of people", r.PayloadBytes)
 	}
 	return ""
 }
 
-// Advice is what a person does about a letter.
+// Advice is what to do about a dead letter.
 func Advice(l ledger.DeadLetter) string {
 	if l.Todo != "" {
 		return l.Todo

@@ -16,23 +16,23 @@ import (
 	"rollcall/tasks"
 )
 
-// replace puts a corrected task in the place of one letter.
+// replace enqueues a corrected task instead of the one of a dead letter.
 func (e *operation) replace(ctx context.Context, set []string, file string) error {
 	if len(e.ids) != 1 || len(set) > 0 && file != "" {
-		return cli.BadInput("a corrected task takes the place of one letter: give one id, and either --set or --task")
+		return cli.BadInput("--set and --task correct one dead letter: give one id, and either --set or --task")
 	}
 	fields := map[string]string{}
 	for _, s := range set {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok || name == "" {
-			return cli.BadInput("--set %q: say FIELD=VALUE, with the field as it stands in the payload", name)
+			return cli.BadInput("--set %q: use FIELD=VALUE, with the name of a field of the payload", name)
 		}
 		fields[name] = value
 	}
 	return e.runOne(ctx, func(dead ledger.DeadLetter) (tasks.Task, error) {
 		if file == "" {
 			if _, _, err := kinds.Decode(dead.Type, dead.Payload); err != nil {
-				return nil, fmt.Errorf("%w: there is nothing to correct, give the whole task with --task", err)
+				return nil, fmt.Errorf("%w: no task to correct; give the whole task with --task", err)
 			}
 			return kinds.Correct(dead.Type, dead.Payload, fields)
 		}
@@ -53,7 +53,7 @@ func (e *operation) replace(ctx context.Context, set []string, file string) erro
 	})
 }
 
-// runOne is run with the task that correct makes of the letter.
+// runOne is run for one dead letter, with the task that correct returns.
 func (e *operation) runOne(ctx context.Context, correct func(ledger.DeadLetter) (tasks.Task, error)) error {
 	err := e.run(ctx, func(ctx context.Context, service *deadletter.Service, dead []ledger.DeadLetter) []deadletter.Settled {
 		task, err := correct(dead[0])
@@ -63,7 +63,7 @@ func (e *operation) runOne(ctx context.Context, correct func(ledger.DeadLetter) 
 		return []deadletter.Settled{service.Replace(ctx, dead[0], task)}
 	})
 	if exit, ok := errors.AsType[*exitcode.Error](err); ok && exit.Code == exitDeadLetterStays {
-		exit.Code = exitcode.Usage // it was the only one
+		exit.Code = exitcode.Usage // no other was given
 	}
 	return err
 }

@@ -16,18 +16,18 @@ import (
 )
 
 const deadSettleExits = `Exit codes:
-  0   done, also if there was nothing to do
-  3   some letters stay, as their tasks would only fail again
-  4   Redis did not take some: say it again, nothing is done twice
-  64  bad usage, no letter has the id, or --all or --yes is missing: nothing was
-      done`
+  0   done, even if there was nothing to do
+  3   some dead letters stay, because their tasks would fail again
+  4   cannot write some of them to Redis; safe to retry
+  64  wrong usage, no dead letter has the id, or --all or --yes is missing:
+      nothing was done`
 
-const deadWhich = `Letters are named by their ids, or by filters and --all. Filters without --all
-show what would be done and do nothing; so does --dry-run.`
+const deadWhich = `Select dead letters by id, or by --all and filters. Filters without --all and
+--dry-run change nothing: they show what would be done.`
 
 func (f *deadFlags) settleFlags(cmd *cobra.Command) {
 	f.filterFlags(cmd)
-	cmd.Flags().BoolVar(&f.all, "all", false, "all letters that the filters leave, or all there are")
+	cmd.Flags().BoolVar(&f.all, "all", false, "all dead letters that match the filters")
 	cli.DryRun(cmd, &f.dryRun)
 	cli.By(cmd, &f.by)
 }
@@ -38,15 +38,15 @@ func (a *app) deadReplayCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "replay ID... | --all [filters]",
-		Short: "Have dead letters tried again, as they were or corrected",
-		Long: `Have dead letters tried again. A task goes back into its queue as it was, with
-its old revision: if a newer wish for its target is known, that one stays, and
-the task ends as superseded. The letter is removed once the task is stored.
+		Short: "Retry dead letters, unchanged or corrected",
+		Long: `Retry dead letters. Each task returns to its queue unchanged, with its old
+revision: if its target has a newer change, the task ends as superseded. The
+dead letter is removed once the task is stored.
 
---set and --task replace one rejected task by a corrected one, which counts as
-the newest wish. A field is named as in the payload; the parts of a list are
-separated by commas, and nothing after the = leaves the field out. --task reads
-all fields as a JSON object from a file, - is the standard input.
+--set and --task replace the task of one dead letter with a corrected one, which
+counts as the latest change. --set takes a field name of the payload; separate
+the entries of a list with commas; an empty value removes the field. --task
+reads all fields as a JSON object from a file; - is standard input.
 
 ` + deadWhich + `
 
@@ -67,8 +67,8 @@ all fields as a JSON object from a file, - is the standard input.
 		},
 	}
 	f.settleFlags(cmd)
-	cmd.Flags().StringArrayVar(&set, "set", nil, "with one id: a corrected `FIELD=VALUE`")
-	cmd.Flags().StringVar(&file, "task", "", "with one id: a corrected task from `FILE`")
+	cmd.Flags().StringArrayVar(&set, "set", nil, "for one id: a corrected `FIELD=VALUE`")
+	cmd.Flags().StringVar(&file, "task", "", "for one id: a corrected task in `FILE`")
 	return cmd
 }
 
@@ -77,10 +77,10 @@ func (a *app) deadDiscardCommand() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
 		Use:   "discard --reason TEXT ID... | --all [filters]",
-		Short: "Throw dead letters away, with their tasks in asynq's archive",
-		Long: `Throw dead letters away, with their tasks in asynq's archive. Who did it, why
-and to how many stands among the events: rollcall lanes events. Without --yes
-only those are shown that would be discarded.
+		Short: "Delete dead letters and their tasks in asynq's archive",
+		Long: `Delete dead letters and their tasks in asynq's archive. rollcall lanes events
+shows who did it, why, and how many were deleted. Without --yes the command only
+shows what it would delete.
 
 ` + deadWhich + `
 
@@ -92,7 +92,7 @@ only those are shown that would be discarded.
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			if strings.TrimSpace(reason) == "" {
-				return cli.BadInput("--reason is missing: say why, for those who look for the letters later")
+				return cli.BadInput("missing --reason: other operators need the reason")
 			}
 			w := operation{a: a, ids: ids, flags: f, outcome: deadletter.Discarded, reason: reason}
 			return w.run(cmd.Context(), func(ctx context.Context, service *deadletter.Service, dead []ledger.DeadLetter) []deadletter.Settled {
@@ -102,7 +102,7 @@ only those are shown that would be discarded.
 	}
 	f.settleFlags(cmd)
 	cli.Yes(cmd, &f.yes)
-	cmd.Flags().StringVar(&reason, "reason", "", "why: a `TEXT` for others, required")
+	cmd.Flags().StringVar(&reason, "reason", "", "reason, a `TEXT` for other operators; required")
 	return cmd
 }
 
@@ -126,9 +126,9 @@ func (e *operation) run(ctx context.Context, do settling) error {
 	case err != nil:
 		return err
 	case len(e.ids) > 0 && (!filter.Zero() || e.flags.all):
-		return cli.BadInput("ids and filters are given: say one or the other")
+		return cli.BadInput("ids cannot be combined with filters or --all: use one or the other")
 	case len(e.ids) == 0 && filter.Zero() && !e.flags.all && !e.flags.dryRun:
-		return cli.BadInput("no letter is named: say ids, or filters and --all, or --all alone for every letter there is")
+		return cli.BadInput("no dead letters selected: give ids, or --all with or without filters")
 	}
 	e.counts, e.byCause = map[deadletter.Outcome]int{}, deadletter.Counts{}
 	return e.a.withService(ctx, func(ctx context.Context, service *deadletter.Service) error {
@@ -145,7 +145,7 @@ func (e *operation) run(ctx context.Context, do settling) error {
 		page := func(dead []ledger.DeadLetter) error {
 			settled := do(ctx, service, dead)
 			e.report(settled)
-			// Redis is away for the others as well: what was done is done.
+			// Redis is unavailable for the other dead letters as well.
 			if last := settled[len(settled)-1]; last.Outcome == deadletter.Failed {
 				return errStopped
 			}
@@ -162,7 +162,7 @@ func (e *operation) run(ctx context.Context, do settling) error {
 
 var errStopped = errors.New("stopped")
 
-// announce says what would be done to letters that filters name.
+// announce prints the dead letters that match the filters.
 func (e *operation) announce(ctx context.Context, service *deadletter.Service, filter deadletter.Filter) error {
 	causes, err := service.Causes(ctx, filter)
 	if err != nil {
@@ -184,7 +184,7 @@ func (e *operation) announce(ctx context.Context, service *deadletter.Service, f
 	return e.nothingDone(n)
 }
 
-// missing are the flags without which nothing may be done.
+// missing returns the flags without which the operation must not run.
 func (e *operation) missing() string {
 	all := len(e.ids) == 0 && !e.flags.all
 	yes := e.outcome == deadletter.Discarded && !e.flags.yes
@@ -199,18 +199,18 @@ func (e *operation) missing() string {
 	return ""
 }
 
-// rehearses reports whether it is only said what would be done.
+// rehearses reports whether the operation only shows what it would do.
 func (e *operation) rehearses() bool { return e.flags.dryRun || e.missing() != "" }
 
-// nothingDone says which flags are missing; nil in a dry run.
+// nothingDone returns an error that names the missing flags; nil in a dry run.
 func (e *operation) nothingDone(dead int64) error {
 	if e.flags.dryRun || dead == 0 {
 		return nil
 	}
-	return cli.BadInput("nothing was done: with %s, %d would be %s", e.missing(), dead, e.outcome)
+	return cli.BadInput("nothing was done: add %s to have %d dead letters %s", e.missing(), dead, e.outcome)
 }
 
-// named reads the letters that ids name, all before anything is done.
+// named reads the dead letters of the given ids, all of them before any is changed.
 func (e *operation) named(ctx context.Context, service *deadletter.Service) ([]ledger.DeadLetter, error) {
 	var dead []ledger.DeadLetter
 	seen := map[string]bool{}
@@ -231,7 +231,7 @@ func (e *operation) named(ctx context.Context, service *deadletter.Service) ([]l
 	return dead, nil
 }
 
-// settledRecord is what became of a letter, as --json prints it.
+// settledRecord is the outcome for a dead letter, as --json prints it.
 type settledRecord struct {
 	ID      string `json:"id"`
 	Lane    string `json:"lane"`
@@ -240,7 +240,7 @@ type settledRecord struct {
 	Error   string `json:"error,omitzero"`
 }
 
-// mostFaults bounds how many letters that stay are told one by one.
+// mostFaults bounds the number of remaining dead letters that are listed.
 const mostFaults = 20
 
 func (e *operation) report(settled []deadletter.Settled) {
@@ -261,7 +261,7 @@ func (e *operation) line(outcome string, s deadletter.Settled) {
 	}
 	switch {
 	case e.a.JSON:
-		_ = e.a.PrintJSON(r) // of text alone; what cannot be written has no reader
+		_ = e.a.PrintJSON(r) // text always encodes; the exit code reports an output error
 	case s.Err != nil:
 		fmt.Fprintf(e.a.Stderr, "%s: %s: %s\n", console.Line(r.ID), outcome, console.Line(r.Error))
 	case r.TaskID != "" && r.TaskID != r.ID:
@@ -271,7 +271,8 @@ func (e *operation) line(outcome string, s deadletter.Settled) {
 	}
 }
 
-// end notes what was done, also if it was not all, and sums up.
+// end adds an event for the dead letters that were settled, even after an error, and
+// prints the counts.
 func (e *operation) end(ctx context.Context, service *deadletter.Service, err error) error {
 	noted := service.Note(ctx, e.outcome, e.byCause, e.reason, e.a.Person(e.flags.by))
 	if !e.a.JSON {
@@ -291,7 +292,7 @@ func (e *operation) end(ctx context.Context, service *deadletter.Service, err er
 	}
 	switch {
 	case e.counts[deadletter.Failed] > 0:
-		return &exitcode.Error{Code: cli.NoRedis, Err: errors.New("some were not taken by Redis, and their letters stay: say it again, nothing is done twice")}
+		return &exitcode.Error{Code: cli.NoRedis, Err: errors.New("cannot write some tasks to Redis; their dead letters stay; safe to retry")}
 	case err != nil:
 		return err
 	case e.counts[deadletter.Refused] > 0:

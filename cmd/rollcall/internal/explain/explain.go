@@ -1,4 +1,4 @@
-// Package explain is rollcall explain: all that is known of one target.
+// Package explain is rollcall explain: it shows everything known about one target.
 package explain
 
 import (
@@ -30,34 +30,34 @@ type explainFlags struct {
 // app is one call of the command.
 type app struct{ *cli.App }
 
-// Command prints all that is known of one target.
+// Command prints everything known about one target.
 func Command(cliApp *cli.App) *cobra.Command {
 	a := &app{cliApp}
 	var f explainFlags
 	cmd := &cobra.Command{
 		Use:   "explain LANE TARGET | --task ID",
-		Short: "Tell all that is known of one target",
-		Long: `Tell all that is known of one target: the newest wish and where its task is,
-what was applied and when, what is in doubt and what that means, what is under
-way or waits, the last ten effects with the platform's request ids, dead
-letters, and how its lane gets on. The first line says what to conclude.
+		Short: "Explain the state of one target",
+		Long: `Explain the state of one target. The first line is a summary. Then follow the
+latest change and the state of its task, the applied value and its time, unknown
+outcomes, running and waiting tasks, the last ten effects with the platform's
+request ids, dead letters, and the state of the lane.
 
-LANE is the lane as logs and rollcall lanes show it. TARGET is chat/user for a
-nickname, the chat for a group, the user for an ID, the course for a course.
---task names the target by a task of it, where a log masks people.
+LANE is the lane as in logs and rollcall lanes. TARGET is chat/user for a
+nickname, the chat for a group, the user for an ID, the course for a course, the
+UID for a student. Use --task where a log masks the target.
 
-Names and ids of people are masked unless --show-personal-data is given.
+Names and ids of people are masked without --show-personal-data.
 
 Exit codes:
-  0   done, also if nothing is known of the target
-  4   Redis cannot be read
-  64  bad usage, a lane that no worker serves, or a task that is nowhere`,
+  0   done, even if nothing is known about the target
+  4   cannot read Redis
+  64  wrong usage, no worker serves the lane, or the task is unknown`,
 		Example: `  rollcall explain lakeside-dt.nickname chat1/u1
   rollcall explain lakeside-dt.id u1 --show-personal-data
   rollcall explain --task 0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if f.task == "" && len(args) != 2 || f.task != "" && len(args) > 0 {
-				return errors.New("a lane and a target are wanted, as lakeside-dt.nickname chat1/u1, or --task ID alone")
+				return errors.New("expected LANE TARGET, such as lakeside-dt.nickname chat1/u1, or --task ID alone")
 			}
 			return nil
 		},
@@ -71,31 +71,31 @@ Exit codes:
 		},
 	}
 	cmd.Flags().SortFlags = false
-	cmd.Flags().StringVar(&f.task, "task", "", "the target of this task: its `ID`")
+	cmd.Flags().StringVar(&f.task, "task", "", "the target of this task, by `ID`")
 	cli.PersonalData(cmd, &f.personal)
 	return cmd
 }
 
-// explanation is all that is known of a target.
+// explanation is everything known about a target.
 type explanation struct {
 	personal bool
 	now      time.Time
 	survey   *lanes.Survey
 	lane     lanes.State
 	record   ledger.Record
-	tasks    map[string]taskFacts // that the record names, by id
+	tasks    map[string]taskFacts // of the record, by id
 	dead     []ledger.DeadLetter  // of the target
-	more     bool                 // the lane has more letters than were looked through
+	more     bool                 // the lane has more dead letters than were read
 }
 
-// taskFacts is where a task is.
+// taskFacts is the state of a task.
 type taskFacts struct {
 	ID    string
 	Queue string
-	State string // asynq's; "" for one that it does not know
+	State string // in asynq; "" if it does not know the task
 	Next  time.Time
-	Error string // its last
-	Open  bool   // the ledger has it as not ended
+	Error string // of its last attempt
+	Open  bool   // not ended, according to the ledger
 	dead  *ledger.DeadLetter
 }
 
@@ -114,7 +114,7 @@ func (a *app) explain(ctx context.Context, rdb redis.UniversalClient, args []str
 		key = args[1]
 	}
 	if err == nil && x.lane.Kind == tasks.KindNickname && strings.Count(key, "/") != 1 {
-		err = cli.BadInput("the target of a nickname is chat/user, with one slash; a slash or percent sign within an id is written %%2F or %%25")
+		err = cli.BadInput("invalid target: for a nickname, use chat/user with one slash; escape a slash or percent sign in an id as %%2F or %%25")
 	}
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func (a *app) explain(ctx context.Context, rdb redis.UniversalClient, args []str
 	return nil
 }
 
-// reader reads what is known of a target.
+// reader reads everything known about a target.
 type reader struct {
 	rdb       redis.UniversalClient
 	ledger    *ledger.Ledger
@@ -137,8 +137,8 @@ type reader struct {
 	inspector *asynq.Inspector
 }
 
-// find is the target of a task, by its dead letter, the ledger's record of it, or
-// asynq's. Some round trips a lane.
+// find returns the target of a task, from its dead letter, the ledger or asynq. It
+// costs some round trips per lane.
 func (r *reader) find(ctx context.Context, s *lanes.Survey, id string) (lanes.State, string, error) {
 	dead, err := r.service.Find(ctx, id)
 	if err == nil && dead.Target != "" {
@@ -166,16 +166,16 @@ func (r *reader) find(ctx context.Context, s *lanes.Survey, id string) (lanes.St
 			}
 			task, _, err := kinds.Decode(info.Type, info.Payload)
 			if err != nil {
-				return lanes.State{}, "", cli.BadInput("task %s of %s names no target that can be read: %w", id, l.Name(), err)
+				return lanes.State{}, "", cli.BadInput("task %s of %s: cannot read its target: %w", id, l.Name(), err)
 			}
 			target, _ := kinds.Change(task, l.Organisation)
 			return l, target.Key, nil
 		}
 	}
-	return lanes.State{}, "", cli.BadInput("no task has the id %.100q: it has ended some time ago, or never was one; name its lane and target", id)
+	return lanes.State{}, "", cli.BadInput("task %.100q not found: it may have ended; give LANE and TARGET instead", id)
 }
 
-// info is what asynq has of a task; nil: nothing, or nothing that it can read.
+// info returns asynq's record of a task; nil: none, or one that it cannot decode.
 func (r *reader) info(queue, id string) (*asynq.TaskInfo, error) {
 	info, err := r.inspector.GetTaskInfo(queue, id)
 	switch {
@@ -253,8 +253,8 @@ func (r *reader) readDeadLetters(ctx context.Context, x *explanation) error {
 	}
 }
 
-// task finds out where a task is: by its record in its queue, else in either of
-// the lane's.
+// task returns the state of a task, from the queue in its record, or else from both
+// queues of the lane.
 func (r *reader) task(ctx context.Context, x *explanation, id string) (taskFacts, error) {
 	facts := taskFacts{ID: id}
 	open, found, err := r.ledger.OpenTask(ctx, x.lane.Organisation, string(x.lane.Kind), id)

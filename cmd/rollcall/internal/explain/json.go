@@ -10,8 +10,8 @@ import (
 	"rollcall/internal/console"
 )
 
-// explainRecord is an explanation as --json prints it. Its names are a contract:
-// they are added to, never changed.
+// explainRecord is an explanation as --json prints it. Its names are stable: names are
+// added, never changed.
 type explainRecord struct {
 	Conclusion string `json:"conclusion"` // person, dead, vanished, underway, waiting, doubt, settled or unknown
 	Words      string `json:"words"`
@@ -27,7 +27,7 @@ type explainRecord struct {
 	Sources       map[string]int64 `json:"sources,omitempty"`
 	Effects       []effectRecord   `json:"effects,omitempty"`
 	Letters       []dead.Record    `json:"letters,omitempty"`
-	LettersCut    bool             `json:"letters_cut,omitzero"` // not all of the lane's were looked through
+	LettersCut    bool             `json:"letters_cut,omitzero"` // not all dead letters of the lane were read
 	LaneState     lanes.Record     `json:"lane_state"`
 }
 
@@ -37,12 +37,12 @@ type fieldRecord struct {
 	Name       string        `json:"name"`
 	Conclusion string        `json:"conclusion"`
 	Newest     int64         `json:"newest,omitzero"`
-	Task       *taskRecord   `json:"task,omitempty"` // of the newest wish
+	Task       *taskRecord   `json:"task,omitempty"` // of the latest change
 	Applied    int64         `json:"applied,omitzero"`
 	Value      string        `json:"value,omitzero"`
-	Wished     string        `json:"wished,omitzero"` // where another was applied
+	Wished     string        `json:"wished,omitzero"` // if an alternative was applied
 	Doubt      int64         `json:"doubt,omitzero"`
-	Answered   bool          `json:"answered,omitzero"` // what is in doubt cannot land any more
+	Answered   bool          `json:"answered,omitzero"` // the request can no longer take effect
 	Late       time.Time     `json:"late,omitzero"`
 	Intent     *intentRecord `json:"intent,omitempty"`
 	Refused    int           `json:"refused,omitzero"` // candidates
@@ -61,10 +61,10 @@ type intentRecord struct {
 type taskRecord struct {
 	ID    string    `json:"id"`
 	Queue string    `json:"queue,omitzero"`
-	State string    `json:"state,omitzero"` // asynq's; left out if it does not know the task
+	State string    `json:"state,omitzero"` // in asynq; absent if it does not know the task
 	Next  time.Time `json:"next,omitzero"`
 	Error string    `json:"error,omitzero"`
-	Open  bool      `json:"open"` // it has not ended, as far as the ledger knows
+	Open  bool      `json:"open"` // not ended, according to the ledger
 	Dead  bool      `json:"dead,omitzero"`
 }
 

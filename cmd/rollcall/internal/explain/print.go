@@ -14,17 +14,17 @@ import (
 	"rollcall/internal/ledger"
 )
 
-// lateFor is how long a request that was given up may still be carried out at
-// the platform, as the ledger has it.
+// lateFor is the time for which a request that timed out may still take effect at the
+// platform, as in the ledger.
 const lateFor = 5 * time.Minute
 
-// labels is how wide the words before facts are.
+// labels is the width of the column of labels.
 const labels = 13
 
 // printer prints an explanation for a person.
 type printer struct{ *cli.Printer }
 
-// explanation prints all that is known of a target.
+// explanation prints everything known about a target.
 func (p *printer) explanation(x *explanation) {
 	end := x.conclude()
 	style := map[string]console.Style{
@@ -34,7 +34,7 @@ func (p *printer) explanation(x *explanation) {
 	fmt.Fprintln(p.Out)
 	p.fact("target", x.lane.Name()+" "+x.target()+", of organisation "+x.lane.Organisation)
 	if x.record.InFlight {
-		p.fact("in flight", "a task is at it; its mark runs out "+p.moment(x.record.Until)+" unless it is renewed, or goes when the task ends")
+		p.fact("in flight", "a task is running; its lease expires "+p.moment(x.record.Until)+" unless the task renews it or ends")
 	}
 	if !x.record.Settled.IsZero() {
 		p.fact("last settled", p.moment(x.record.Settled))
@@ -49,7 +49,7 @@ func (p *printer) explanation(x *explanation) {
 	x.survey.Print(p.Printer, x.lane)
 }
 
-// fact prints a text beside its label.
+// fact prints a label and a text.
 func (p *printer) fact(label, text string) {
 	const indent = 2
 	for _, line := range console.Wrap(text, p.Width-indent-labels) {
@@ -58,15 +58,15 @@ func (p *printer) fact(label, text string) {
 	}
 }
 
-// moment is a time to the second, as logs have it, and how far away it is.
+// moment is a time to the second, as in logs, and its distance from now.
 func (p *printer) moment(t time.Time) string {
 	local := t.In(p.Now.Location())
 	clock := local.Format("2006-01-02 15:04:05")
 	if local.Format(time.DateOnly) == p.Now.Format(time.DateOnly) {
 		clock = local.Format("15:04:05")
 	}
-	_, unavailable, _ := strings.Cut(p.At(t), "(")
-	return clock + " (" + unavailable
+	_, distance, _ := strings.Cut(p.At(t), "(")
+	return clock + " (" + distance
 }
 
 func (p *printer) title(text string) {
@@ -81,85 +81,85 @@ func (p *printer) field(x *explanation, name string, f ledger.State) {
 		if f.TaskID != "" {
 			text += ", task " + console.Glued(f.TaskID)
 		}
-		p.fact("newest wish", text)
+		p.fact("latest", text)
 		if f.Latest > f.Applied {
 			p.fact("its task", x.tasks[f.TaskID].words(p))
 		}
 	}
 	if f.Applied == 0 {
-		p.fact("applied", "nothing yet, as far as the ledger knows")
+		p.fact("applied", "nothing yet, according to the ledger")
 	} else {
 		text := x.value(name, f.Value)
 		if f.Wanted != "" {
-			text += ", where " + x.value(name, f.Wanted) + " was wished for"
+			text += " instead of " + x.value(name, f.Wanted)
 		}
-		p.fact("applied", text+", for the wish of "+p.revision(f.Applied))
+		p.fact("applied", text+", by the change of "+p.revision(f.Applied))
 	}
 	p.unknownOf(x, name, f)
 	if !f.Late.IsZero() {
-		p.fact("late", "a send before the last was given up and may have landed after it, "+p.moment(f.Late)+": an equal wish is sent again and not taken for unchanged")
+		p.fact("late", "an earlier request timed out and may have taken effect after the last one, "+p.moment(f.Late)+": an equal change is sent again instead of counted as unchanged")
 	}
 	if f.Attempts > 0 {
-		p.fact("refused", cli.Count(f.Attempts, "candidate")+" of the newest task, each by a clear answer")
+		p.fact("refused", cli.Count(f.Attempts, "candidate")+" of the latest task, each with a clear answer")
 	}
 	if f.Lock != nil {
 		p.fact("locked", "until "+p.moment(f.Lock.Until)+": "+lockWords(f.Lock.Why))
 	}
 }
 
-// doubtOf says what is in doubt and what that means.
+// unknownOf prints an unknown outcome and what follows from it.
 func (p *printer) unknownOf(x *explanation, name string, f ledger.State) {
 	if f.Unknown == 0 {
 		return
 	}
 	if in := f.Intent; in != nil {
-		p.fact("in doubt", x.value(name, in.Value)+" was sent "+cli.Count(in.Sends, "time")+", last "+p.moment(in.At)+", by task "+console.Glued(in.TaskID)+
-			". It may or may not have been applied, and cannot be read back. Nothing else is sent for this person until that is settled")
+		p.fact("unknown", x.value(name, in.Value)+" was sent "+cli.Count(in.Sends, "time")+", last "+p.moment(in.At)+", by task "+console.Glued(in.TaskID)+
+			". It may or may not have been applied, and DingTalk has no API to read it. No other ID is sent for this employee until this is settled")
 		if task := x.tasks[in.TaskID]; task.State != "" && f.Lock == nil {
-			p.fact("next", "the same is sent again by that task, which is "+task.words(p))
+			p.fact("next", "that task sends the same ID again; it is "+task.words(p))
 		}
 		return
 	}
 	if x.record.InFlight {
-		p.fact("in doubt", "a send of the wish of "+p.revision(f.Unknown)+" may be under way at this moment")
+		p.fact("unknown", "a request for the change of "+p.revision(f.Unknown)+" may be running now")
 		return
 	}
-	how := " has had no clear answer: the platform may have it, or what was before, or may still carry it out. "
+	how := " had no answer: the platform may have the new value or the old one, or may still apply the new one. "
 	if f.Answered {
-		how = " was answered, and not clearly: the platform may have it, or what was before, and nothing of it is under way any more. "
+		how = " had an unclear answer: the platform has the new value or the old one, and the request is over. "
 	}
-	p.fact("in doubt", "a send of the wish of "+p.revision(f.Unknown)+how+"The next task for it sends, even if the value is the same")
+	p.fact("unknown", "a request for the change of "+p.revision(f.Unknown)+how+"The next task sends again, even if the value is the same")
 }
 
 func lockWords(why string) string {
 	switch why {
 	case ledger.LockApplied:
-		return "it was changed, which the platform allows once a year"
+		return "the ID was changed, which DingTalk allows once a year"
 	case ledger.LockSaid:
-		return "the platform said that it was changed within a year; when that ends is not known, so it is asked again then"
+		return "DingTalk reported an earlier change within a year, but not its date; the next try is at this time"
 	case ledger.LockUnverified:
-		return "a change may have been applied, and a person is to settle that"
+		return "a change may have been applied; a person must settle it"
 	}
 	return why
 }
 
-// revision is when a wish was enqueued, and its number.
+// revision is the time at which a change was enqueued, and its revision.
 func (p *printer) revision(rev int64) string {
 	return p.moment(time.UnixMicro(rev)) + ", revision " + strconv.FormatInt(rev, 10)
 }
 
-// words say where a task is. Without a printer no times are told.
+// words describes the state of a task; without times if p is nil.
 func (t taskFacts) words(p *printer) string {
 	var text string
 	switch {
 	case t.ID == "":
-		return "not known: its producer is older than the ledger's notes of tasks"
+		return "not known: an older producer enqueued it without a record of its task"
 	case t.State == "" && t.dead != nil:
-		text = "a dead letter, and asynq has it no more"
+		text = "a dead letter, no longer in asynq"
 	case t.State == "" && t.Open:
-		text = "unknown to asynq, though it has not ended"
+		text = "unknown to asynq, but not ended"
 	case t.State == "":
-		text = "unknown to asynq: it has ended, or was deleted"
+		text = "unknown to asynq: ended or deleted"
 	default:
 		text = t.State + " in " + t.Queue
 		if t.dead != nil {
@@ -183,7 +183,7 @@ func (p *printer) edits(x *explanation) {
 	if len(edits) == 0 {
 		return
 	}
-	p.title("membership edits in line, which go in this order")
+	p.title("membership edits, in their order")
 	for i, e := range edits {
 		if i == editsShown {
 			p.Text(console.Plain, 2, fmt.Sprintf("and %d more", len(edits)-i))
@@ -197,7 +197,7 @@ func (p *printer) sources(sources map[string]int64) {
 	if len(sources) == 0 {
 		return
 	}
-	p.title("highest number of each source")
+	p.title("highest number by source")
 	for _, name := range slices.Sorted(maps.Keys(sources)) {
 		p.fact(name, strconv.FormatInt(sources[name], 10))
 	}
@@ -215,7 +215,7 @@ func (p *printer) effects(x *explanation) {
 
 func (x *explanation) effect(e ledger.Event) string {
 	if e.By != "" {
-		return e.By + " said " + e.Did
+		return e.By + ": " + e.Did
 	}
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(e.Set)) {
@@ -240,6 +240,6 @@ func (p *printer) deadLetters(x *explanation) {
 		p.Text(console.Plain, 2, p.moment(l.Last)+": task "+console.Glued(l.ID)+", "+dead.Cause(l.Class, l.Code)+"; "+console.Glued("rollcall dead show "+l.ID))
 	}
 	if x.more {
-		p.Text(console.Plain, 2, fmt.Sprintf("looked for among the newest %d of the lane; others are found if the record above names their tasks", deadLettersRead))
+		p.Text(console.Plain, 2, fmt.Sprintf("only the newest %d dead letters of the lane were read, and those of the tasks above", deadLettersRead))
 	}
 }

@@ -1,4 +1,5 @@
-// Package ids is rollcall ids: ID changes that a person must settle.
+// Package ids is rollcall ids: it shows ID changes with an unknown outcome, and settles
+// them.
 package ids
 
 import (
@@ -10,15 +11,15 @@ import (
 // app is one call of the command.
 type app struct{ *cli.App }
 
-// Command shows ID changes that may or may not have been applied; the commands
-// below it settle them.
+// Command shows ID changes with an unknown outcome; its subcommands settle them.
 func Command(cliApp *cli.App) *cobra.Command {
 	a := &app{cliApp}
 	cmd := &cobra.Command{
 		Use:   "ids",
-		Short: "Show and settle ID changes that may or may not have been applied",
-		Long: `Show and settle ID changes that may or may not have been applied. DingTalk
-cannot be asked which ID an employee has, so a person looks it up and says so.`,
+		Short: "Show and settle ID changes with an unknown outcome",
+		Long: `Show and settle ID changes with an unknown outcome: they may or may not have been
+applied. DingTalk has no API to read an employee's ID, so you must look it up in
+the admin console.`,
 		Example: `  rollcall ids list
   rollcall ids confirm --tenant lakeside-dt --user u1
   rollcall ids reject --tenant lakeside-dt --user u1`,

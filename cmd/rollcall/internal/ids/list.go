@@ -23,23 +23,23 @@ func (a *app) listCommand() *cobra.Command {
 	n := 100
 	cmd := &cobra.Command{
 		Use:   "list [--tenant T]",
-		Short: "Show ID changes that a person must settle",
-		Long: `Show people whose ID may or may not have been changed, those longest in doubt
-first: which ID was sent how often, and when last. Nothing more is sent for them
-until somebody looks them up, and says ids confirm or reject.
+		Short: "Show ID changes with an unknown outcome",
+		Long: `Show employees whose ID may or may not have been changed, the oldest case first:
+the ID, how often it was sent, and when it was last sent. Nothing else is sent
+for them until you look up the ID and run rollcall ids confirm or reject.
 
-Names and ids of people are masked unless --show-personal-data is given.
+Names and ids of people are masked without --show-personal-data.
 
 Exit codes:
-  0   done, also if there are none
-  4   Redis cannot be read
-  64  bad usage, or a tenant that no worker serves`,
+  0   done, even if there are none
+  4   cannot read Redis
+  64  wrong usage, or no worker serves the tenant`,
 		Example: `  rollcall ids list --show-personal-data
   rollcall ids list --tenant lakeside-dt --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if n < 1 {
-				return cli.BadInput("-n %d: say how many, 1 or more", n)
+				return cli.BadInput("-n %d: must be 1 or more", n)
 			}
 			return a.WithRedis(cmd.Context(), func(ctx context.Context, rdb redis.UniversalClient) error {
 				ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)
@@ -50,17 +50,17 @@ Exit codes:
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&tenant, "tenant", "", "of the organisation of this tenant: its `NAME`")
-	cli.Limit(cmd, &n, "at most `N` of an organisation")
+	flags.StringVar(&tenant, "tenant", "", "only the organisation of this tenant, by `NAME`")
+	cli.Limit(cmd, &n, "number per organisation, at most `N`")
 	cli.PersonalData(cmd, &personal)
 	return cmd
 }
 
-// unknownRecord is a person whose ID is in doubt, as --json prints it. Its names
-// are a contract.
+// unknownRecord is an ID change with an unknown outcome, as --json prints it. Its names
+// are stable.
 type unknownRecord struct {
 	Organisation string    `json:"organisation"`
-	Tenants      []string  `json:"tenants"` // of the organisation: any of them names it
+	Tenants      []string  `json:"tenants"` // of the organisation; any of them can be used to settle
 	Target       string    `json:"target"`
 	Value        string    `json:"value,omitzero"`
 	Sends        int       `json:"sends,omitzero"`
@@ -102,7 +102,7 @@ func (a *app) listIDs(ctx context.Context, rdb redis.UniversalClient, tenant str
 		}
 	}
 	if found == 0 && !a.JSON {
-		fmt.Fprintln(a.Stdout, "no ID change is for a person to settle")
+		fmt.Fprintln(a.Stdout, "no ID changes with an unknown outcome")
 	}
 	return nil
 }
@@ -115,7 +115,7 @@ func (a *app) listUnknown(ctx context.Context, l *ledger.Ledger, organisation st
 	p := a.newPrinter()
 	for i, target := range targets {
 		if found == n {
-			fmt.Fprintf(a.Stderr, "and %d more of %s: -n shows more\n", len(targets)-i, organisation)
+			fmt.Fprintf(a.Stderr, "and %d more of %s; use -n to show more\n", len(targets)-i, organisation)
 			return found, nil
 		}
 		record, err := l.Look(ctx, target)
@@ -123,7 +123,7 @@ func (a *app) listUnknown(ctx context.Context, l *ledger.Ledger, organisation st
 			return found, err
 		}
 		state := record.Fields[idField]
-		if state.Unknown == 0 { // settled meanwhile
+		if state.Unknown == 0 { // settled since the targets were read
 			continue
 		}
 		found++
@@ -148,7 +148,7 @@ func (a *app) listUnknown(ctx context.Context, l *ledger.Ledger, organisation st
 }
 
 func (p *printer) unknown(d unknownRecord, personal bool) {
-	value, sent := "an ID that is not known, of an older worker", "sent "
+	value, sent := "an ID that an older worker did not record", "sent "
 	if d.Value != "" {
 		value, sent = d.Value, "sent "+cli.Count(d.Sends, "time")+", last "
 	}
@@ -163,5 +163,5 @@ func (p *printer) unknown(d unknownRecord, personal bool) {
 		user = d.Target
 	}
 	of := " --tenant " + d.Tenants[0] + " --user " + user
-	p.Text(console.Plain, 2, "look the person up, then: "+console.Glued("rollcall ids confirm"+of)+" or "+console.Glued("rollcall ids reject"+of))
+	p.Text(console.Plain, 2, "look up the ID in the admin console, then run "+console.Glued("rollcall ids confirm"+of)+" or "+console.Glued("rollcall ids reject"+of))
 }

@@ -24,13 +24,13 @@ import (
 	"rollcall/tasks"
 )
 
-// exitUnderway: a task is at the person right now.
+// exitUnderway: a task is running for the employee.
 const exitUnderway = 3
 
-const idField = "id" // of the ledger
+const idField = "id" // name of the ledger's field
 
-// word is how a person settles an ID change that is in doubt.
-type word struct {
+// verdict is how a person settles an ID change with an unknown outcome.
+type verdict struct {
 	name, done  string
 	short, long string
 	deletes     bool // dead letters
@@ -38,47 +38,49 @@ type word struct {
 }
 
 var (
-	confirms = word{
+	confirms = verdict{
 		name: "confirm", done: "confirmed", deletes: true, settle: (*ledger.Ledger).Confirm,
-		short: "Say that an ID change in doubt was applied",
-		long: `Say that an ID change in doubt was applied, after you have looked the person up
-in the DingTalk admin console. The ID counts as applied when it was sent, and
-the person is not asked for another for a year. Dead letters of class unverified
-of the person are removed, with their tasks in asynq's archive, which needs
---yes: without it only what would be done is shown.`,
+		short: "Record that an ID change was applied",
+		long: `Record that an ID change with an unknown outcome was applied. First look up the
+employee's ID in the DingTalk admin console. The ID then counts as applied at
+the time it was sent, and no other ID is sent for the employee for a year. The
+employee's dead letters of class unverified are deleted with their tasks in
+asynq's archive. This needs --yes: without it the command only shows what it
+would do.`,
 	}
-	rejects = word{
+	rejects = verdict{
 		name: "reject", done: "rejected", settle: (*ledger.Ledger).Reject,
-		short: "Say that an ID change in doubt was not applied",
-		long: `Say that an ID change in doubt was not applied, after you have looked the person
-up in the DingTalk admin console. The person may be asked again. Dead letters of
-class unverified of the person stay, for you to replay or discard: the commands
-are printed. A task that still waits sends the ID again by itself.`,
+		short: "Record that an ID change was not applied",
+		long: `Record that an ID change with an unknown outcome was not applied. First look up
+the employee's ID in the DingTalk admin console. IDs can then be sent for the
+employee again. The employee's dead letters of class unverified stay: replay or
+discard them with the commands that are printed. A task that still waits sends
+the ID again.`,
 	}
 )
 
-// idFlags name a person, and who settles the doubt about him.
+// idFlags name an employee, and the person who settles the ID change.
 type idFlags struct {
 	tenant, user, by string
 	dryRun, yes      bool
 	personal         bool
 }
 
-func (a *app) settleCommand(w word) *cobra.Command {
+func (a *app) settleCommand(w verdict) *cobra.Command {
 	var f idFlags
 	cmd := &cobra.Command{
 		Use:   w.name + " --tenant T --user U",
 		Short: w.short,
 		Long: w.long + `
 
-Who said so stands in rollcall explain, and among the events: rollcall lanes
-events. With --dry-run it is only said what is in doubt.
+rollcall explain and rollcall lanes events show who settled it. With --dry-run
+the command only shows the ID change.
 
 Exit codes:
   0   done
-  3   a task is at the person right now: nothing was done, try again in a minute
-  4   Redis cannot be reached: say it again, nothing is done twice
-  64  bad usage, a tenant that no worker serves, or nothing is in doubt`,
+  3   a task is running for the employee: nothing was done, retry in a minute
+  4   cannot reach Redis; safe to retry
+  64  wrong usage, no worker serves the tenant, or no unknown outcome`,
 		Example: `  rollcall ids ` + w.name + ` --tenant lakeside-dt --user u1 --dry-run
   rollcall ids ` + w.name + ` --tenant lakeside-dt --user u1` + map[bool]string{true: " --yes"}[w.deletes],
 		Args: cobra.NoArgs,
@@ -97,21 +99,20 @@ Exit codes:
 	return cmd
 }
 
-// settledID is what became of a doubt, as --json prints it. Its names are a
-// contract.
+// settledID is a settled ID change, as --json prints it. Its names are stable.
 type settledID struct {
 	Outcome string   `json:"outcome"` // confirmed, rejected; would be confirmed, would be rejected
 	Lane    string   `json:"lane"`
 	Target  string   `json:"target"`
-	Value   string   `json:"value,omitzero"` // that was in doubt; not known of an older worker's
+	Value   string   `json:"value,omitzero"` // the ID; empty if an older worker sent it
 	TaskID  string   `json:"task_id,omitzero"`
 	State   string   `json:"task_state,omitzero"` // in asynq
-	Letters []string `json:"letters,omitempty"`   // confirm: that were removed; reject: to replay or discard
+	Letters []string `json:"letters,omitempty"`   // dead letters; confirm: deleted; reject: to replay or discard
 }
 
-func (a *app) settleID(ctx context.Context, w word, f idFlags) error {
+func (a *app) settleID(ctx context.Context, w verdict, f idFlags) error {
 	if f.tenant == "" || f.user == "" {
-		return cli.BadInput("--tenant and --user are wanted: whose ID is it?")
+		return cli.BadInput("missing --tenant or --user: both are required")
 	}
 	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
 		ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)
@@ -120,13 +121,13 @@ func (a *app) settleID(ctx context.Context, w word, f idFlags) error {
 		if err != nil {
 			return err
 		}
-		s := idSettlement{app: a, word: w, flags: f, rdb: rdb, lane: lane, ledger: ledger.New(rdb), service: deadletter.New(rdb, nil)}
+		s := idSettlement{app: a, verdict: w, flags: f, rdb: rdb, lane: lane, ledger: ledger.New(rdb), service: deadletter.New(rdb, nil)}
 		s.target, _ = kinds.Change(tasks.IDChange{Tenant: f.tenant, UserID: f.user}, lane.Organisation)
 		return s.run(ctx)
 	})
 }
 
-// idLane finds the lane for ID changes of a tenant.
+// idLane returns the lane for ID changes of a tenant.
 func (a *app) idLane(ctx context.Context, rdb redis.UniversalClient, tenant string) (registry.Lane, error) {
 	lanes, err := registry.Read(ctx, rdb, a.Now())
 	if err != nil {
@@ -143,16 +144,16 @@ func (a *app) idLane(ctx context.Context, rdb redis.UniversalClient, tenant stri
 		names = append(names, l.Tenant)
 	}
 	if len(names) == 0 {
-		return registry.Lane{}, cli.BadInput("no worker serves ID changes of any tenant: see whether --redis names the Redis that the workers use")
+		return registry.Lane{}, cli.BadInput("no worker serves ID changes: check that --redis names the Redis that the workers use")
 	}
-	return registry.Lane{}, cli.BadInput("no worker serves ID changes of a tenant %q; served are %s", tenant, cli.Listed(names))
+	return registry.Lane{}, cli.BadInput("no worker serves ID changes of tenant %q; served tenants: %s", tenant, cli.Listed(names))
 }
 
 // idSettlement is one confirm or reject.
 type idSettlement struct {
 	*app
 
-	word    word
+	verdict verdict
 	flags   idFlags
 	rdb     redis.UniversalClient
 	lane    registry.Lane
@@ -168,13 +169,13 @@ func (s *idSettlement) run(ctx context.Context) error {
 	}
 	state := record.Fields[idField]
 	switch {
-	case state.Unknown == 0 && !s.saidBefore(record):
-		return cli.BadInput("nothing is in doubt about the ID of this person of %s, so there is nothing to %s: rollcall explain %s USER shows what is known",
-			s.flags.tenant, s.word.name, registry.Queue(s.lane.Tenant, s.lane.Kind, false))
+	case state.Unknown == 0 && !s.settledBefore(record):
+		return cli.BadInput("this employee of %s has no ID change with an unknown outcome, so there is nothing to %s; for details: rollcall explain %s USER",
+			s.flags.tenant, s.verdict.name, registry.Queue(s.lane.Tenant, s.lane.Kind, false))
 	case record.InFlight:
 		return s.underway()
 	}
-	done := settledID{Outcome: s.word.done, Lane: registry.Queue(s.lane.Tenant, s.lane.Kind, false), Target: s.target.Key}
+	done := settledID{Outcome: s.verdict.done, Lane: registry.Queue(s.lane.Tenant, s.lane.Kind, false), Target: s.target.Key}
 	if state.Intent != nil {
 		done.Value, done.TaskID = state.Intent.Value, state.Intent.TaskID
 	}
@@ -207,24 +208,25 @@ func (s *idSettlement) run(ctx context.Context) error {
 		s.report(done)
 	}
 	if s.rehearses() && !s.flags.dryRun {
-		return cli.BadInput("nothing was done: with --yes, the ID would be %s", s.word.done)
+		return cli.BadInput("nothing was done: add --yes to have the ID %s", s.verdict.done)
 	}
 	return nil
 }
 
-// rehearses reports whether it is only said what would be done.
-func (s *idSettlement) rehearses() bool { return s.flags.dryRun || s.word.deletes && !s.flags.yes }
+// rehearses reports whether the command only shows what it would do.
+func (s *idSettlement) rehearses() bool { return s.flags.dryRun || s.verdict.deletes && !s.flags.yes }
 
-// saidBefore tells that the same was said last, and may not have come to its end.
-func (s *idSettlement) saidBefore(r ledger.Record) bool {
-	return len(r.Effects) > 0 && r.Effects[0].Did == s.word.name
+// settledBefore reports whether the same verdict was recorded last. Its later steps may
+// have failed.
+func (s *idSettlement) settledBefore(r ledger.Record) bool {
+	return len(r.Effects) > 0 && r.Effects[0].Did == s.verdict.name
 }
 
 func (s *idSettlement) underway() error {
-	return &exitcode.Error{Code: exitUnderway, Err: errors.New("a task is at this person right now, and may settle it by itself: nothing was done, try again in a minute")}
+	return &exitcode.Error{Code: exitUnderway, Err: errors.New("a task is running for this employee and may settle the ID change: nothing was done; retry in a minute")}
 }
 
-// letters are those of class unverified of the person, of all tenants of the
+// dead returns the employee's dead letters of class unverified, in all tenants of the
 // organisation.
 func (s *idSettlement) dead(ctx context.Context) ([]ledger.DeadLetter, error) {
 	var found []ledger.DeadLetter
@@ -239,36 +241,36 @@ func (s *idSettlement) dead(ctx context.Context) ([]ledger.DeadLetter, error) {
 	return found, err
 }
 
-// settle writes the person's word down first, and removes letters after: what
-// fails in between is done when it is said again.
+// settle records the verdict first and then deletes dead letters, so that the same
+// command again completes one that failed in between.
 func (s *idSettlement) settle(ctx context.Context, done settledID, dead []ledger.DeadLetter) (value, taskID string, err error) {
 	by := s.Person(s.flags.by)
-	value, taskID, err = s.word.settle(s.ledger, ctx, s.target, idField, by)
+	value, taskID, err = s.verdict.settle(s.ledger, ctx, s.target, idField, by)
 	switch {
 	case errors.Is(err, ledger.ErrUnderway):
 		return "", "", s.underway()
-	case errors.Is(err, ledger.ErrNothingUnknown): // it was said before
+	case errors.Is(err, ledger.ErrNothingUnknown): // recorded before
 		value, taskID = done.Value, done.TaskID
 	case err != nil:
 		return "", "", err
 	default:
 		scope := hold.Scope{Level: hold.Lane, Name: done.Lane}
-		if err := hold.Note(ctx, s.rdb, "id."+s.word.done, scope, string(outcome.Unverified), "an ID change in doubt, of task "+taskID, by); err != nil {
+		if err := hold.Note(ctx, s.rdb, "id."+s.verdict.done, scope, string(outcome.Unverified), "ID change with an unknown outcome, of task "+taskID, by); err != nil {
 			fmt.Fprintln(s.Stderr, "warning:", err)
 		}
 	}
-	if s.word.name == rejects.name {
+	if s.verdict.name == rejects.name {
 		return value, taskID, nil
 	}
 	for _, settled := range s.service.Discard(ctx, dead) {
 		if settled.Err != nil {
-			return "", "", fmt.Errorf("the ID is %s, and the dead letter of task %s stays: say it again: %w", s.word.done, settled.DeadLetter.ID, settled.Err)
+			return "", "", fmt.Errorf("the ID is %s, but the dead letter of task %s could not be deleted: %w; safe to retry", s.verdict.done, settled.DeadLetter.ID, settled.Err)
 		}
 	}
 	return value, taskID, nil
 }
 
-// stateOf is where a task is in asynq, in whichever of the lane's queues.
+// stateOf returns the state of a task in asynq, in either queue of the lane.
 func (s *idSettlement) stateOf(ctx context.Context, id string) (string, error) {
 	states, _, err := backlog.States(ctx, s.rdb, []backlog.Task{
 		{Queue: registry.Queue(s.lane.Tenant, s.lane.Kind, true), ID: id}, {Queue: registry.Queue(s.lane.Tenant, s.lane.Kind, false), ID: id},
@@ -290,19 +292,19 @@ func (s *idSettlement) report(done settledID) {
 		}
 		p.Text(console.Plain, 2, text)
 	}
-	if s.word.name == confirms.name {
+	if s.verdict.name == confirms.name {
 		for _, id := range done.Letters {
-			p.Text(console.Plain, 2, map[bool]string{true: "to be removed", false: "removed"}[s.rehearses()]+": the dead letter of task "+console.Glued(id))
+			p.Text(console.Plain, 2, map[bool]string{true: "would be deleted", false: "deleted"}[s.rehearses()]+": dead letter of task "+console.Glued(id))
 		}
-		p.Text(console.Plain, 2, "no other ID is sent for this person until a year after it was sent")
+		p.Text(console.Plain, 2, "no other ID is sent for this employee for a year after this one was sent")
 		return
 	}
-	p.Text(console.Plain, 2, "from now on an ID is sent for this person again, the same or another")
+	p.Text(console.Plain, 2, "IDs are sent for this employee again: the same or another")
 	if len(done.Letters) == 0 && done.State == "" {
-		p.Text(console.Plain, 2, "no dead letter holds the change: enqueue it again if it is still needed")
+		p.Text(console.Plain, 2, "no dead letter for this change: enqueue it again if it is still needed")
 	}
 	for _, id := range done.Letters {
-		p.Text(console.Plain, 2, "to have it tried again: "+console.Glued("rollcall dead replay "+id))
-		p.Text(console.Plain, 2, "or to drop it: "+console.Glued(`rollcall dead discard --reason "..." `+id))
+		p.Text(console.Plain, 2, "to retry it: "+console.Glued("rollcall dead replay "+id))
+		p.Text(console.Plain, 2, "or to discard it: "+console.Glued(`rollcall dead discard --reason "..." `+id))
 	}
 }

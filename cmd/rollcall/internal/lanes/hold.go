@@ -26,29 +26,29 @@ type holdFlags struct {
 	by       string
 }
 
-const scopeHelp = `PLACE is a lane (lakeside-dt.nickname), a tenant with all its lanes (tenant
-lakeside-dt), an organisation with all whose calls count against its month
-(organisation lakeside), or an address with all lanes that call from it (address
-default).`
+const scopeHelp = `SCOPE is a lane (lakeside-dt.nickname), a tenant with all its lanes (tenant
+lakeside-dt), an organisation with all lanes whose calls count against its
+monthly quota (organisation lakeside), or an egress address with all lanes that
+call from it (address default).`
 
 func (a *app) holdCommand() *cobra.Command {
 	var f holdFlags
 	cmd := &cobra.Command{
-		Use:   "hold PLACE --reason TEXT",
-		Short: "Keep a lane, a tenant or an organisation from sending",
-		Long: `Keep a lane, a tenant or an organisation from sending. Within some two seconds
-workers take no more task of it; those that are running are finished. What is
-enqueued waits, and loses no attempt. The hold outlives workers and restarts.
+		Use:   "hold SCOPE --reason TEXT",
+		Short: "Put a lane, a tenant or an organisation on hold",
+		Long: `Put a lane, a tenant or an organisation on hold. Within about two seconds,
+workers stop taking its tasks; running tasks finish. Other tasks wait in their
+queues and lose no attempt. The hold survives a restart of the workers.
 
 ` + scopeHelp + `
 
-A person's hold stands beside one that comes by itself; neither undoes the
-other. Said again, it takes the new reason and the new end.
+A hold by a person and an automatic hold are independent: neither ends the
+other. The same command again replaces the reason and the end.
 
 Exit codes:
-  0   the place is on hold
-  4   Redis cannot be reached: say it again, that does no harm
-  64  bad usage, or a place that no worker serves: nothing is held`,
+  0   the scope is on hold
+  4   cannot reach Redis; safe to retry
+  64  wrong usage, or no worker serves the scope: nothing was held`,
 		Example: `  rollcall lanes hold lakeside-dt.nickname --reason "wrong roster" --for 2h
   rollcall lanes hold tenant lakeside-dt --reason "moving to another app"
   rollcall lanes hold organisation lakeside --reason "saving calls" --bulk-only`,
@@ -57,22 +57,26 @@ Exit codes:
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.reason, "reason", "", "reason, for other operators; required")
-	flags.StringVar(&f.length, "for", "", "for a `DURATION`, as 90m or 36h")
-	flags.StringVar(&f.until, "until", "", "until `TIME`: RFC 3339, or +10m from now")
-	flags.BoolVar(&f.bulkOnly, "bulk-only", false, "let urgent tasks go")
+	flags.StringVar(&f.reason, "reason", "", "reason for the hold, a `TEXT` for other operators;\nrequired")
+	flags.StringVar(&f.length, "for", "", "end of the hold: a `DURATION` from now, such as 90m")
+	flags.StringVar(&f.until, "until", "", "end of the hold: `TIME` in RFC 3339, or +10m from now")
+	flags.BoolVar(&f.bulkOnly, "bulk-only", false, "hold only tasks that are not urgent")
 	cli.By(cmd, &f.by)
 	return cmd
 }
 
 func scopeArgs(_ *cobra.Command, args []string) error {
-	if len(args) == 0 || len(args) > 2 {
-		return fmt.Errorf("%d arguments are given, a place is wanted: a lane, or tenant NAME, or organisation NAME", len(args))
+	const scope = "SCOPE, which is a lane, or tenant NAME, or organisation NAME, or address NAME"
+	switch {
+	case len(args) == 0:
+		return errors.New("missing argument: " + scope)
+	case len(args) > 2:
+		return fmt.Errorf("too many arguments (%d): expected one %s", len(args), scope)
 	}
 	return nil
 }
 
-// place reads a place that lanes know.
+// scope parses a scope, which must cover at least one lane.
 func (s *Survey) scope(args []string) (hold.Scope, error) {
 	text := strings.Join(args, " ")
 	p, ok := hold.ParseScope(text)
@@ -83,12 +87,12 @@ func (s *Survey) scope(args []string) (hold.Scope, error) {
 	if len(args) == 1 {
 		for _, level := range []hold.Level{hold.Tenant, hold.Organisation} {
 			if meant := (hold.Scope{Level: level, Name: text}); known(meant) {
-				return p, cli.BadInput("%q is no lane: say %s for all lanes of that %s", text, meant, level)
+				return p, cli.BadInput("%q is not a lane; for all lanes of that %[3]s, use %[2]s", text, meant, level)
 			}
 		}
 	}
 	if !ok {
-		return p, cli.BadInput("%q is no place: say a lane, or tenant NAME, or organisation NAME; %s", text, s.served())
+		return p, cli.BadInput("unknown scope %q: use a lane, or tenant NAME, or organisation NAME; %s", text, s.served())
 	}
 	return p, cli.BadInput("no worker serves %s; %s", p, s.served())
 }
@@ -98,14 +102,14 @@ func (s *Survey) knows(p hold.Scope) bool {
 	return len(held)+len(not) > 0
 }
 
-// hold puts a person's hold.
+// hold adds the hold of a person, or changes it.
 func (a *app) hold(ctx context.Context, args []string, f holdFlags) error {
 	until, err := a.end(f)
 	if err != nil {
 		return err
 	}
 	if strings.TrimSpace(f.reason) == "" {
-		return cli.BadInput("--reason is missing: give other operators the reason for the hold of %s", strings.Join(args, " "))
+		return cli.BadInput("missing --reason: other operators need the reason for the hold of %s", strings.Join(args, " "))
 	}
 	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
 		ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)
@@ -120,7 +124,7 @@ func (a *app) hold(ctx context.Context, args []string, f holdFlags) error {
 		}
 		held, not := s.lanesOf(scope)
 		if len(held) == 0 {
-			return cli.BadInput("%s would hold nothing: an organisation's hold is for lanes whose calls count against its month, and %s do not; hold their tenants",
+			return cli.BadInput("a hold of %s has no effect: it holds only lanes whose calls count against the monthly quota, and those of %s do not; hold their tenants instead",
 				scope, cli.Listed(not))
 		}
 		h, change, err := hold.NewStore(rdb).Put(ctx, hold.Hold{
@@ -147,30 +151,30 @@ func (a *app) reportHold(s *Survey, h hold.Hold, change hold.Change, held, not [
 	if !h.Until.IsZero() {
 		text += " until " + p.At(h.Until)
 	}
-	text += map[hold.Change]string{hold.Changed: ", which is changed", hold.Same: ", as it was"}[change]
+	text += map[hold.Change]string{hold.Changed: " (hold changed)", hold.Same: " (hold unchanged)"}[change]
 	p.Text(console.Bold, 0, text)
-	takes := ": no task is taken of "
+	effect := " on hold: "
 	if h.Bulk {
-		takes = ": urgent tasks alone are taken of "
+		effect = " on hold except for urgent tasks: "
 	}
-	p.Text(console.Plain, 2, cli.Count(len(held), "lane")+takes+cli.Listed(held))
+	p.Text(console.Plain, 2, cli.Count(len(held), "lane")+effect+cli.Listed(held))
 	if len(not) > 0 {
-		p.Text(console.Yellow, 2, "not held, as their calls do not count against the month: "+cli.Listed(not)+"; hold them by lane or tenant")
+		p.Text(console.Yellow, 2, "not on hold, because their calls do not count against the monthly quota: "+cli.Listed(not)+"; hold these lanes or their tenants instead")
 	}
-	p.Text(console.Plain, 2, "what is running is finished; lift: "+glueCommand(h.HowToEnd()))
+	p.Text(console.Plain, 2, "running tasks finish; to end the hold: "+glueCommand(h.HowToEnd()))
 	return nil
 }
 
-// end is when a hold is to end; zero: when somebody lifts it.
+// end returns when a hold is to end; zero: when a person releases it.
 func (a *app) end(f holdFlags) (time.Time, error) {
 	now := a.Now()
 	switch {
 	case f.length != "" && f.until != "":
-		return now, cli.BadInput("--for and --until are both given: keep one")
+		return now, cli.BadInput("--for and --until cannot be used together: choose one")
 	case f.length != "":
 		d, err := time.ParseDuration(f.length)
 		if err != nil || d <= 0 {
-			return now, cli.BadInput("--for: %q is no length of time: say 90m, 2h30m or 36h", f.length)
+			return now, cli.BadInput("--for: invalid duration %q: use a form such as 90m, 2h30m or 36h", f.length)
 		}
 		return now.Add(d), nil
 	}
@@ -179,7 +183,7 @@ func (a *app) end(f holdFlags) (time.Time, error) {
 		return now, cli.BadInput("--until: %w", err)
 	}
 	if !until.IsZero() && !until.After(now) {
-		return now, cli.BadInput("--until: %s is over", f.until)
+		return now, cli.BadInput("--until: %s is in the past", f.until)
 	}
 	return until, nil
 }
@@ -189,23 +193,25 @@ func (a *app) eventsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "Show when lanes were held and released, and by whom",
-		Long: `Show the last holds that began, changed or ended, the newest last: when, what,
-which place, of which class, by whom, and why. Redis keeps some 10,000 of them.
+		Long: `Show the latest events, newest last: holds that began, changed or ended, dead
+letters that were replayed or discarded, and ID changes that were settled. Each
+has a time, a scope, a class, a person or worker, and a reason. Redis keeps the
+last 10,000 or so.
 
 Exit codes:
   0   done
-  4   Redis cannot be read
-  64  bad usage`,
+  4   cannot read Redis
+  64  wrong usage`,
 		Example: `  rollcall lanes events
   rollcall lanes events -n 100 --json | jq 'select(.class == "quota")'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.events(cmd.Context(), n) },
 	}
-	cli.Limit(cmd, &n, "the last `N`")
+	cli.Limit(cmd, &n, "number of events, `N`")
 	return cmd
 }
 
-// eventRecord is an event as --json prints it; its names are a contract.
+// eventRecord is an event as --json prints it; its names are stable.
 type eventRecord struct {
 	Time   time.Time  `json:"time"`
 	Event  string     `json:"event"`
@@ -219,7 +225,7 @@ type eventRecord struct {
 
 func (a *app) events(ctx context.Context, n int) error {
 	if n < 1 {
-		return cli.BadInput("-n %d: say how many, 1 or more", n)
+		return cli.BadInput("-n %d: must be 1 or more", n)
 	}
 	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
 		ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)
@@ -229,7 +235,7 @@ func (a *app) events(ctx context.Context, n int) error {
 			return err
 		}
 		if len(events) == 0 {
-			fmt.Fprintln(a.Stderr, "nothing was held yet, as far as Redis knows")
+			fmt.Fprintln(a.Stderr, "no events recorded in Redis")
 			return nil
 		}
 		p := a.newPrinter()
@@ -244,7 +250,7 @@ func (a *app) events(ctx context.Context, n int) error {
 	})
 }
 
-// eventSeen is what the hold of an event was put for; empty: nothing is known.
+// eventSeen is the answer that caused the hold of an event; empty: not known.
 func (p *printer) eventSeen(e hold.Event) string {
 	if seen := e.Seen.Text(p.Now.Location()); seen != "" {
 		return " · seen: " + seen
@@ -262,10 +268,10 @@ func (p *printer) event(e hold.Event) {
 		style = console.Green
 	}
 	clock := e.Time.In(p.Now.Location()).Format("2006-01-02 15:04:05")
-	said := fmt.Sprintf("%-7s", word)
-	for i, line := range console.Wrap(console.Glued(clock)+" "+console.Glued(said)+" "+e.String()+", "+string(e.Class)+", by "+e.By, p.Width-2) {
+	column := fmt.Sprintf("%-7s", word)
+	for i, line := range console.Wrap(console.Glued(clock)+" "+console.Glued(column)+" "+e.String()+", "+string(e.Class)+", by "+e.By, p.Width-2) {
 		if i == 0 {
-			fmt.Fprintln(p.Out, strings.Replace(line, said, console.Paint(style, said), 1))
+			fmt.Fprintln(p.Out, strings.Replace(line, column, console.Paint(style, column), 1))
 			continue
 		}
 		fmt.Fprintln(p.Out, "  "+line)

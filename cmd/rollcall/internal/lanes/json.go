@@ -7,8 +7,8 @@ import (
 	"rollcall/internal/hold"
 )
 
-// Record is a lane as --json prints it. Its names are a contract: they are
-// added to, never changed.
+// Record is a lane as --json prints it. Its names are stable: names are added,
+// never changed.
 type Record struct {
 	Lane         string `json:"lane"`
 	Organisation string `json:"organisation"`
@@ -23,9 +23,10 @@ type Record struct {
 	Retry         int64 `json:"retry"`
 	Archived      int64 `json:"archived"`
 
-	// Oldest is how long the eldest pending task waits.
+	// Oldest is the time for which the oldest pending task has been waiting.
 	Oldest float64 `json:"oldest_seconds"`
-	// Backlog is what ETASeconds is about; null: nobody can tell.
+	// Backlog counts the tasks that ETASeconds covers; ETASeconds is null if it
+	// cannot be estimated.
 	Backlog    int64    `json:"backlog"`
 	ETASeconds *float64 `json:"eta_seconds"`
 
@@ -47,15 +48,15 @@ type Record struct {
 	NoWorker     bool         `json:"no_worker,omitzero"`
 }
 
-// monthRecord is what the lane's organisation has spent, all its lanes together.
+// monthRecord counts the calls of the organisation, over all its lanes.
 type monthRecord struct {
 	Name    string    `json:"name"`
 	Ends    time.Time `json:"ends"`
 	Spent   int64     `json:"spent"`
 	Quota   int       `json:"quota,omitzero"`
 	Reserve int       `json:"reserve,omitzero"`
-	Left    *int64    `json:"left"` // null: not bounded
-	// SaidSpent tells that the platform says so.
+	Left    *int64    `json:"left"` // null: no quota
+	// SaidSpent reports whether the platform has reported an exhausted quota.
 	SaidSpent bool `json:"said_spent,omitzero"`
 }
 
@@ -77,7 +78,7 @@ type holdRecord struct {
 	Probe    hold.Probe `json:"probe,omitzero"`
 	Next     time.Time  `json:"next_probe,omitzero"`
 	Tries    int        `json:"probes,omitzero"`
-	Probing  string     `json:"probing,omitzero"` // the worker that probes it, until next_probe
+	Probing  string     `json:"probing,omitzero"` // the worker that is probing, until next_probe
 	Seen     hold.Seen  `json:"seen,omitzero"`
 	Lift     string     `json:"lift"`
 }
@@ -97,7 +98,7 @@ func (s *Survey) records() []any {
 	return all
 }
 
-// Record is a lane of the survey for --json.
+// Record returns a lane of the survey for --json.
 func (s *Survey) Record(l State) Record {
 	r := Record{
 		Lane: l.Name(), Organisation: l.Organisation, Tenant: l.Tenant, Kind: string(l.Kind),

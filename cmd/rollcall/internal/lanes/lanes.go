@@ -1,5 +1,5 @@
-// Package lanes is rollcall lanes: how the lanes get on, what holds them, and
-// how to hold and release them.
+// Package lanes is rollcall lanes: it shows the state of the lanes and their holds,
+// and holds and releases them.
 package lanes
 
 import (
@@ -22,30 +22,29 @@ type app struct{ *cli.App }
 
 const lanesExits = `Exit codes:
   0   done
-  4   Redis cannot be read
-  64  bad usage, or a lane, tenant or organisation that no worker serves`
+  4   cannot read Redis
+  64  wrong usage, or no worker serves the lane, tenant or organisation`
 
-// Command shows how the lanes get on; the commands below it hold and release
-// them.
+// Command shows the state of the lanes; its subcommands hold and release them.
 func Command(cliApp *cli.App) *cobra.Command {
 	a := &app{cliApp}
 	cmd := &cobra.Command{
 		Use:   "lanes [LANE|TENANT|ORGANISATION...]",
-		Short: "Show how the workers' lanes get on, and hold or release them",
-		Long: `Show how the lanes get on, those on hold first. A lane is a tenant at one API;
-its name is that of its queue: lakeside-dt.nickname.
+		Short: "Show the state of the workers' lanes, and hold or release them",
+		Long: `Show the state of the lanes, those on hold first. A lane is one API of a tenant;
+it has the name of its queue, such as lakeside-dt.nickname.
 
-  URGENT   pending in the urgent queue     RETRY    wait for another try
-  PENDING  pending in the other queue      ARCH     archived: for a person
-  ACTIVE   being carried out               CALLS/S  calls a second, in use and
-  SCHED    wait for their time                      allowed now
-  ETA      how long what waits takes at the allowed rate: pending, retries and
-           what is scheduled and due; "held" while the lane takes nothing
+  URGENT   pending in the urgent queue     RETRY    waiting for a retry
+  PENDING  pending in the other queue      ARCH     archived, for a person
+  ACTIVE   running                         CALLS/S  calls per second: current
+  SCHED    waiting for their time                   and allowed
+  ETA      time to run the waiting tasks at the allowed rate: pending, retries,
+           and scheduled tasks that are due; "held" while the lane is on hold
 
-Below a row stands what is not as usual: a pause, a share of the rate, asynq's
-pause button, a worker that has not been seen for 3 minutes. Below all lanes
-stand the month's calls of each organisation. Lanes that are named, by
-themselves or by tenant or organisation, also show what their pace has learned.
+A line below a row reports a pause, a reduced rate, asynq's pause button, or a
+worker that has not been seen for 3 minutes. The calls of each organisation in
+this month follow the lanes. If you name lanes, tenants or organisations, their
+rows also show the limits and what the lane has learned about its platform.
 
 ` + lanesExits,
 		Example: `  rollcall lanes
@@ -77,7 +76,7 @@ func (a *app) showLanes(cmd *cobra.Command, names []string) error {
 			fmt.Fprintln(a.Stderr, noLanes)
 		case a.JSON:
 			for _, h := range s.strays {
-				fmt.Fprintf(a.Stderr, "%s is on hold (%s), and no lane says that it is of it\n", console.Line(h.String()), h.Class)
+				fmt.Fprintf(a.Stderr, "%s is on hold (%s), but no lane belongs to it\n", console.Line(h.String()), h.Class)
 			}
 			return a.PrintJSON(s.records()...)
 		default:
@@ -87,18 +86,18 @@ func (a *app) showLanes(cmd *cobra.Command, names []string) error {
 	})
 }
 
-const noLanes = "there are no lanes: no worker has published its lanes in the last 7 days.\n" +
-	"Start one (worker run --config FILE), or see whether --redis names the Redis\n" +
-	"that the workers use."
+const noLanes = "no lanes: no worker has published its lanes in the last 7 days.\n" +
+	"Start a worker (worker run --config FILE), or check that --redis names the\n" +
+	"Redis that the workers use."
 
-// keep leaves the lanes that names name.
+// keep removes all lanes but those that are named.
 func (s *Survey) keep(names, commands []string) error {
 	for _, name := range names {
 		if slices.ContainsFunc(s.Lanes, func(l State) bool { return l.named(name) }) {
 			continue
 		}
 		if len(commands) > 0 {
-			return cli.BadInput("no worker serves a lane, tenant or organisation %q: is the command rollcall lanes %s meant?", name, commands[0])
+			return cli.BadInput("no worker serves a lane, tenant or organisation %q; did you mean rollcall lanes %s?", name, commands[0])
 		}
 		return cli.BadInput("no worker serves a lane, tenant or organisation %q; %s", name, s.served())
 	}
@@ -111,7 +110,7 @@ func (l State) named(name string) bool {
 	return name == l.Name() || name == l.Tenant || name == l.Organisation
 }
 
-// served lists the lanes, for who named one that is not among them.
+// served lists the lanes, for a message about an unknown one.
 func (s *Survey) served() string {
 	if len(s.Lanes) == 0 {
 		return strings.ReplaceAll(noLanes, "\n", " ")
@@ -121,11 +120,11 @@ func (s *Survey) served() string {
 		names = append(names, l.Name())
 	}
 	slices.Sort(names)
-	return "served are " + cli.Listed(names)
+	return "served lanes: " + cli.Listed(names)
 }
 
-// lanesOf are the lanes that a hold of a place holds, and those of the place
-// that it does not.
+// lanesOf returns the lanes that a hold of a scope affects, and the lanes of the
+// same organisation that it does not.
 func (s *Survey) lanesOf(p hold.Scope) (held, not []string) {
 	for _, l := range s.Lanes {
 		switch {
@@ -140,5 +139,5 @@ func (s *Survey) lanesOf(p hold.Scope) (held, not []string) {
 	return held, not
 }
 
-// Name is that of the lane, and of its queue that is not urgent.
+// Name is the name of the lane and of its queue for tasks that are not urgent.
 func (l State) Name() string { return registry.Queue(l.Tenant, l.Kind, false) }

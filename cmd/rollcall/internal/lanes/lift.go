@@ -11,31 +11,31 @@ import (
 )
 
 const (
-	// probeLook is how often the board is looked at while a probe is waited for.
+	// probeLook is the interval of reads of the hold while a probe is awaited.
 	probeLook = 100 * time.Millisecond
-	// clocksDiffer is how far the clocks of two machines may be apart.
+	// clocksDiffer is the largest tolerated difference of two machines' clocks.
 	clocksDiffer = time.Minute
-	// probeRetries bounds how often a hold that others change is asked anew.
+	// probeRetries bounds the requests for a probe of a hold that keeps changing.
 	probeRetries = 5
 )
 
-// lift does about a hold what its class allows.
+// endHolds ends a hold, or requests a probe of it, as its class allows.
 func (r *releaser) endHolds(ctx context.Context, h hold.Hold) (step, error) {
 	now := r.Now()
 	switch over := !h.Until.IsZero() && !now.Before(h.Until); {
 	case h.Class == hold.Operator:
 		return r.end(ctx, h, "")
 	case over:
-		return r.end(ctx, h, "its time was over")
+		return r.end(ctx, h, "it had expired")
 	case h.Class == hold.Quota:
 		return r.endQuotaHold(ctx, h)
 	case h.Class == hold.Banned && h.Probe == hold.ByTime && !r.flags.force:
-		return r.step(stepHeld, h, "it ends automatically at "+r.newPrinter().when(h.Until)+". The platform bans an address again at once, and for longer: "+
-			"--force ends it all the same"), nil
+		return r.step(stepHeld, h, "it ends automatically at "+r.newPrinter().when(h.Until)+". The platform may ban an address again at once, and for longer: "+
+			"use --force to end the hold anyway"), nil
 	case h.Class == hold.Banned && r.flags.force:
-		return r.end(ctx, h, "if the platform bans again, the workers hold it again")
+		return r.end(ctx, h, "workers hold the address again if the platform bans it again")
 	case r.flags.force:
-		return r.end(ctx, h, "without a probe: the next refusal brings it back")
+		return r.end(ctx, h, "ended without a probe: the next refusal puts it back")
 	case h.Probe == hold.ByTime:
 		return r.step(stepHeld, h, "it ends "+h.HowToEnd()), nil
 	}
@@ -46,7 +46,7 @@ func (r *releaser) step(outcome string, h hold.Hold, message string) step {
 	return step{outcome, r.survey.record(h), message}
 }
 
-// end lifts a hold unless it was changed meanwhile.
+// end ends a hold unless it has changed since it was read.
 func (r *releaser) end(ctx context.Context, h hold.Hold, remark string) (step, error) {
 	done, err := r.holds.End(ctx, h, r.by)
 	if err != nil {
@@ -54,7 +54,7 @@ func (r *releaser) end(ctx context.Context, h hold.Hold, remark string) (step, e
 	}
 	if done {
 		if remark == "" && len(r.holds.Of(h.Scope))+len(r.above()) == 0 {
-			remark = "workers take its tasks again within some two seconds"
+			remark = "workers take its tasks again within about two seconds"
 		}
 		return r.step(stepEnded, h, remark), nil
 	}
@@ -63,12 +63,12 @@ func (r *releaser) end(ctx context.Context, h hold.Hold, remark string) (step, e
 	case err != nil:
 		return step{}, err
 	case held:
-		return r.step(stepHeld, now, "it was changed meanwhile, by "+now.By+": "+now.Reason+"; look at it, and say it again"), nil
+		return r.step(stepHeld, now, now.By+" has just changed it: "+now.Reason+"; check the hold, then retry"), nil
 	}
-	return r.step(stepEnded, h, "somebody else has just lifted it"), nil
+	return r.step(stepEnded, h, "someone else has just released it"), nil
 }
 
-// find reads a hold anew; false if it is gone.
+// find reads a hold again; false if it has ended.
 func (r *releaser) find(ctx context.Context, h hold.Hold) (hold.Hold, bool, error) {
 	if err := r.holds.Refresh(ctx); err != nil {
 		return h, false, err
@@ -81,11 +81,11 @@ func (r *releaser) find(ctx context.Context, h hold.Hold) (hold.Hold, bool, erro
 	return h, false, nil
 }
 
-// liftQuota takes back that the platform said the month was spent. What our own
-// count says stands until the configuration says otherwise.
+// endQuotaHold ends the hold for a quota that the platform reported as exhausted. A
+// hold for a quota of the configuration lasts until the configuration changes.
 func (r *releaser) endQuotaHold(ctx context.Context, h hold.Hold) (step, error) {
 	if h.Level != hold.Organisation {
-		return r.step(stepHeld, h, "it is our own count that says so: raise the lane's limit per 24h in the configuration and reload the workers, or wait until "+
+		return r.step(stepHeld, h, "the lane has reached its own limit: raise the limit per 24h in the configuration and reload the workers, or wait until "+
 			r.newPrinter().At(h.Until)), nil
 	}
 	months, err := pace.ReadMonths(ctx, r.rdb, h.Name)
@@ -93,26 +93,26 @@ func (r *releaser) endQuotaHold(ctx context.Context, h hold.Hold) (step, error) 
 		return step{}, err
 	}
 	if !months[0].Said {
-		return r.step(stepHeld, h, "it is our own count that says so: raise the organisation's quota in the configuration and reload the workers, who lift it then"), nil
+		return r.step(stepHeld, h, "the quota of the configuration is spent: raise the organisation's quota in the configuration and reload the workers, which then end the hold"), nil
 	}
-	// In this order: workers hold it anew as long as it is said.
+	// In this order: workers put the hold back while the month is marked as spent.
 	if err := pace.NoteMonthNotSpent(ctx, r.rdb, h.Name); err != nil {
 		return step{}, err
 	}
-	remark := "that the platform says the month is spent is taken back; it holds again if the platform says so again"
+	remark := "quota hold removed; workers put it back if the platform reports an exhausted quota again"
 	for _, o := range r.survey.organisations() {
 		if calls := o.status.Quota.Calls; o.name == h.Name && calls > 0 && months[0].Spent >= int64(calls) {
-			remark = fmt.Sprintf("that the platform says so is taken back, but %d of the %d calls of the configuration are spent: "+
-				"workers hold it again unless you raise the quota and reload them", months[0].Spent, calls)
+			remark = fmt.Sprintf("quota hold removed, but %d of the %d calls of the configuration are spent: "+
+				"workers put it back unless you raise the quota and reload them", months[0].Spent, calls)
 		}
 	}
 	return r.end(ctx, h, remark)
 }
 
-// probe has a worker find out at once whether a hold is over.
+// probe requests a probe by a worker now.
 func (r *releaser) probe(ctx context.Context, h hold.Hold) (step, error) {
 	for range probeRetries {
-		// A worker's clock may be behind ours.
+		// A worker's clock may be behind the clock of this machine.
 		asked, err := r.holds.ProbeNow(ctx, h, r.Now().Add(-clocksDiffer))
 		if err != nil {
 			return step{}, err
@@ -125,17 +125,17 @@ func (r *releaser) probe(ctx context.Context, h hold.Hold) (step, error) {
 			return step{}, err
 		}
 		if !held {
-			return r.step(stepEnded, h, "a worker has just found it over"), nil
+			return r.step(stepEnded, h, "a worker has just ended it after a probe"), nil
 		}
 		h = now
 	}
-	return r.step(stepHeld, h, "it changes all the time; look at it, and say it again"), nil
+	return r.step(stepHeld, h, "it keeps changing; check the hold, then retry"), nil
 }
 
-// await tells what the probe found, as far as that is seen in time.
+// await waits for the result of the probe, for at most --wait.
 func (r *releaser) await(ctx context.Context, h hold.Hold) (step, error) {
 	if r.flags.wait == 0 {
-		return r.step(stepProbing, h, "a worker probes it as soon as it can: rollcall lanes"), nil
+		return r.step(stepProbing, h, "a worker probes it as soon as possible; to see the result: rollcall lanes"), nil
 	}
 	if !r.JSON {
 		fmt.Fprintf(r.Stderr, "waiting up to %s for a worker's probe\n", r.flags.wait)
@@ -150,11 +150,11 @@ func (r *releaser) await(ctx context.Context, h hold.Hold) (step, error) {
 			return step{}, err
 		}
 		if !held {
-			return r.step(stepEnded, h, "a worker's probe found it over"), nil
+			return r.step(stepEnded, h, "a worker's probe succeeded"), nil
 		}
 		select {
 		case <-ctx.Done():
-			return step{}, fmt.Errorf("wait for the probe: %w; it stays asked for", context.Cause(ctx))
+			return step{}, fmt.Errorf("wait for the probe: %w; the request for a probe stays", context.Cause(ctx))
 		case <-end.C:
 			return r.step(stepHeld, h, r.found(h, now)), nil
 		case <-ticker.C:
@@ -162,15 +162,15 @@ func (r *releaser) await(ctx context.Context, h hold.Hold) (step, error) {
 	}
 }
 
-// found is what is known of a probe that has not lifted its hold.
+// found describes a probe that has not ended its hold.
 func (r *releaser) found(before, h hold.Hold) string {
 	switch {
 	case h.Class != before.Class || h.Probe != before.Probe:
-		return "it is another hold now, " + string(h.Class) + ": " + h.Reason
+		return "replaced by another hold, " + string(h.Class) + ": " + h.Reason
 	case h.Reason != before.Reason:
-		return "probed, and there is another reason now: " + h.Reason
+		return "probe failed, for another reason: " + h.Reason
 	case h.Tries > 0:
-		return "probed, and not over as far as is known; next probe " + r.newPrinter().when(h.Next)
+		return "probe failed; next probe " + r.newPrinter().when(h.Next)
 	}
 	text := "no worker has probed it yet"
 	served, waits := 0, int64(0)
@@ -182,11 +182,11 @@ func (r *releaser) found(before, h hold.Hold) string {
 	}
 	switch {
 	case served == 0:
-		text += ": none serves it at present; start one"
+		text += ", and none serves its scope now: start a worker"
 	case h.Probe == hold.ByTask && waits == 0:
-		text += ": the next task is the probe, and none is pending"
+		text += ": the next task is the probe, and no task is pending"
 	default:
-		text += "; it stays asked for"
+		text += "; the request for a probe stays"
 	}
 	return text
 }

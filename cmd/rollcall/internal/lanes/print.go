@@ -17,7 +17,7 @@ type printer struct{ *cli.Printer }
 
 func (a *app) newPrinter() *printer { return &printer{a.NewPrinter()} }
 
-// survey prints all lanes. detailed also prints what each has learned.
+// survey prints all lanes; if detailed, also what each has learned.
 func (p *printer) survey(s *Survey, detailed bool) {
 	p.headline(s)
 	p.holds(s)
@@ -72,7 +72,7 @@ func (p *printer) hold(s *Survey, h hold.Hold) {
 	const indent = 6
 	title := console.Glued("HELD  ") + heldBy(h)
 	if h.Bulk {
-		title += ": urgent tasks still go"
+		title += ": urgent tasks still run"
 	}
 	p.Text(console.Red, 0, title)
 	p.Text(console.Plain, indent, h.Reason)
@@ -95,28 +95,28 @@ func (p *printer) hold(s *Survey, h hold.Hold) {
 	case len(held) > 0:
 		p.Text(console.Plain, indent, "lanes: "+strings.Join(held, ", "))
 	case h.Level == hold.Address:
-		p.Text(console.Plain, indent, "lanes: all that call from there; no lane here says that it does")
+		p.Text(console.Plain, indent, "lanes: all that call from this address; none of the lanes below does")
 	default:
 		p.Text(console.Plain, indent, "lanes: none that a worker serves")
 	}
 }
 
-// probes says when a hold is probed, and how.
+// probes describes when a hold is probed, and how.
 func (p *printer) probes(h hold.Hold) string {
 	how := map[hold.Probe]string{
-		hold.ByTask: "by the first task that waits", hold.ByToken: "by a call for a token, which is not metered",
-		hold.ByAddress: "by a call for a token, which is not metered",
+		hold.ByTask: "with the first waiting task", hold.ByToken: "with a token request, which is not metered",
+		hold.ByAddress: "with a token request, which is not metered",
 	}[h.Probe]
 	switch due := !p.Now.Before(h.Next); {
 	case h.Probing != "" && !due:
-		return "probed now by " + h.Probing + ", " + how
+		return "being probed by " + h.Probing + ", " + how
 	case due:
-		return "to be probed now, " + how
+		return "probe due now, " + how
 	}
 	return "next probe " + p.when(h.Next) + ", " + how
 }
 
-// when is a time with its zone and how far away it is.
+// when is a time with its zone and its distance from now.
 func (p *printer) when(t time.Time) string {
 	zoned := hold.Moment(t, p.Now.Location())
 	switch d := t.Sub(p.Now); {
@@ -137,7 +137,7 @@ func heldBy(h hold.Hold) string {
 	return console.Line(h.String()) + ", " + class
 }
 
-// glueCommand keeps the command of an advice on one line.
+// glueCommand keeps the command in a text on one line.
 func glueCommand(text string) string {
 	if i := strings.Index(text, "rollcall lanes "); i >= 0 {
 		return text[:i] + console.Glued(text[i:])
@@ -169,7 +169,7 @@ func spent(s pace.Status) (text string, style console.Style) {
 	reserve := min(left, int64(s.Quota.Reserve))
 	switch {
 	case s.Month.Said:
-		text = fmt.Sprintf("%d spent; the platform says there are no more", s.Month.Spent)
+		text = fmt.Sprintf("%d spent; the platform reports an exhausted quota", s.Month.Spent)
 		return text, console.Red
 	case !bounded:
 		return fmt.Sprintf("%d spent, no quota is configured", s.Month.Spent), console.Plain
@@ -187,7 +187,7 @@ func spent(s pace.Status) (text string, style console.Style) {
 	return text, console.Plain
 }
 
-// Print prints one lane of a survey, and what holds it.
+// Print prints one lane of a survey and its holds.
 func (s *Survey) Print(out *cli.Printer, l State) {
 	p := &printer{out}
 	alone := *s

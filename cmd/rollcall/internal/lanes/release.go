@@ -24,35 +24,35 @@ type releaseFlags struct {
 func (a *app) releaseCommand() *cobra.Command {
 	var f releaseFlags
 	cmd := &cobra.Command{
-		Use:   "release PLACE",
-		Short: "Lift what holds a lane, a tenant or an organisation",
-		Long: `Lift what holds a lane, a tenant or an organisation, once its cause is mended.
+		Use:   "release SCOPE",
+		Short: "End the hold of a lane, a tenant or an organisation",
+		Long: `End the hold of a lane, a tenant or an organisation, after you fixed its cause.
 
 ` + scopeHelp + `
 
-What is done goes by the hold:
+The effect depends on the hold:
 
-  put by a person        lifted
-  refused or failing     probed by a worker at once, and lifted if the cause
-                         is gone; a task that waits may be the probe
-  the platform says the  lifted, for when more calls were bought
-  month is spent
-  a quota of our own is  not lifted: raise it in the configuration and reload
-  spent                  the workers, who then lift it by themselves
-  banned                 probed like refused, where the call for a token can; a
-                         ban that the platform itself reports is lifted with
-                         --force only: it bans an address again at once
+  by a person            ends
+  refused or failing     a worker probes now, and the hold ends if the probe
+                         succeeds; the probe may be a waiting task
+  quota, as reported by  ends: use this after you bought more calls
+  the platform
+  quota of the           stays: raise the quota in the configuration and reload
+  configuration          the workers, which then end the hold
+  banned                 a worker probes now if a token request can show the
+                         end of the ban; a ban that the platform reported ends
+                         with --force only, as it may ban again at once
 
-A pause of the place's lanes, after refusals for the rate, ends with the last
-hold. What else keeps a lane from sending is printed: holds of other scopes, a
+With the last hold, a pause of the lanes after refusals for the rate also ends.
+The command prints every other cause that stops a lane: holds of other scopes, a
 pause of its address, asynq's pause button, no worker.
 
 Exit codes:
-  0   the place is not on hold, or, with --wait 0, the probe was asked for
-  3   the place is still on hold, by itself or by a hold of wider scope, or its
-      address pauses; what holds it is printed
-  4   Redis cannot be reached: say it again, that does no harm
-  64  bad usage, or a place that no worker serves`,
+  0   the scope is not on hold, or, with --wait 0, the probe was requested
+  3   the scope is still on hold, or a hold of a wider scope or a pause of its
+      address stops it; the command prints which
+  4   cannot reach Redis; safe to retry
+  64  wrong usage, or no worker serves the scope`,
 		Example: `  rollcall lanes release lakeside-dt.nickname
   rollcall lanes release tenant lakeside-dt --wait 30s
   rollcall lanes release organisation lakeside`,
@@ -62,19 +62,19 @@ Exit codes:
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	cli.By(cmd, &f.by)
-	flags.DurationVar(&f.wait, "wait", 5*time.Second, "wait so long for the probe; 0: not at all")
-	flags.BoolVar(&f.force, "force", false, "end a ban before its time, and others without a probe")
+	flags.DurationVar(&f.wait, "wait", 5*time.Second, "longest wait for the probe; 0: do not wait")
+	flags.BoolVar(&f.force, "force", false, "end a ban early, and other holds without a probe")
 	return cmd
 }
 
-// What became of a hold.
+// The outcomes for a hold, in --json.
 const (
 	stepEnded   = "lifted"
-	stepProbing = "probing" // asked for, not waited for
+	stepProbing = "probing" // requested, not waited for
 	stepHeld    = "still_held"
 )
 
-// step is what release did about one hold; its names are a contract.
+// step is the outcome of release for one hold; its names are stable.
 type step struct {
 	Outcome string `json:"outcome"`
 	holdRecord
@@ -82,10 +82,10 @@ type step struct {
 	Message string `json:"message,omitzero"`
 }
 
-// exitHeld: the place is still on hold.
+// exitHeld: the scope is still on hold.
 const exitHeld = 3
 
-// releaser lifts what holds one place.
+// releaser ends the holds of one scope.
 type releaser struct {
 	*app
 
@@ -99,7 +99,7 @@ type releaser struct {
 
 func (a *app) release(ctx context.Context, args []string, f releaseFlags) error {
 	if f.wait < 0 {
-		return cli.BadInput("--wait: %s is no time to wait", f.wait)
+		return cli.BadInput("--wait: %s is negative; use 0 or more, such as 5s", f.wait)
 	}
 	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
 		ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin+f.wait)
@@ -112,7 +112,7 @@ func (a *app) release(ctx context.Context, args []string, f releaseFlags) error 
 		if err := r.holds.Refresh(ctx); err != nil {
 			return err
 		}
-		// What is held can be released, even where nobody serves it any more.
+		// A hold can be released even if no worker serves its scope any more.
 		if p, ok := hold.ParseScope(strings.Join(args, " ")); ok && len(r.holds.Of(p)) > 0 {
 			r.scope = p
 		} else if r.scope, err = s.scope(args); err != nil {
@@ -126,7 +126,7 @@ func (r *releaser) releaseAll(ctx context.Context) error {
 	holds := r.holds.Of(r.scope)
 	p := r.newPrinter()
 	if len(holds) == 0 && !r.JSON {
-		p.Text(console.Plain, 0, r.scope.String()+" itself is not on hold")
+		p.Text(console.Plain, 0, r.scope.String()+" is not on hold itself")
 	}
 	held := false
 	for _, h := range holds {
@@ -163,13 +163,13 @@ func (r *releaser) releaseAll(ctx context.Context) error {
 
 func (p *printer) step(h hold.Hold, s step) {
 	style := map[string]console.Style{stepEnded: console.Green, stepProbing: console.Yellow, stepHeld: console.Red}[s.Outcome]
-	title := map[string]string{stepEnded: "lifted", stepProbing: "probing", stepHeld: "still on hold"}[s.Outcome]
+	title := map[string]string{stepEnded: "released", stepProbing: "probe requested", stepHeld: "still on hold"}[s.Outcome]
 	p.Text(style, 0, title+": "+heldBy(h)+", by "+h.By+" since "+p.At(h.Since))
 	p.Text(console.Plain, 2, h.Reason)
 	p.Text(console.Plain, 2, glueCommand(s.Message))
 }
 
-// above are the holds of other places that hold the lane, if it is one.
+// above returns the holds of other scopes on the lane, if the scope is one.
 func (r *releaser) above() []hold.Hold {
 	if r.scope.Level != hold.Lane {
 		return nil

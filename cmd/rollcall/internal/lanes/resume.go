@@ -11,19 +11,19 @@ import (
 	"rollcall/internal/pace"
 )
 
-// stepResumed is that a pause was ended; its names are a contract.
+// stepResumed reports a pause that was ended; its names are stable.
 type stepResumed struct {
 	Outcome string   `json:"outcome"` // pause_ended
 	Lanes   []string `json:"lanes,omitzero"`
 	Address string   `json:"address,omitzero"`
 }
 
-// covered are the lanes that a hold of the place would hold.
+// covered returns the lanes in the scope.
 func (r *releaser) covered() []State {
 	return slices.DeleteFunc(slices.Clone(r.survey.Lanes), func(l State) bool { return !slices.Contains(l.scopes(), r.scope) })
 }
 
-// resume ends the pauses of a place that nothing holds any more.
+// resume ends the pauses of a scope without holds.
 func (r *releaser) resume(ctx context.Context, p *printer) error {
 	done := stepResumed{Outcome: "pause_ended"}
 	var refs []pace.Ref
@@ -69,7 +69,7 @@ func (r *releaser) resume(ctx context.Context, p *printer) error {
 	return nil
 }
 
-// readAddresses reads the pauses of the addresses of the lanes.
+// readAddresses reads the pauses of the lanes' addresses.
 func (r *releaser) readAddresses(ctx context.Context) error {
 	known := map[string]time.Duration{"": 0}
 	for i, l := range r.survey.Lanes {
@@ -86,8 +86,8 @@ func (r *releaser) readAddresses(ctx context.Context) error {
 	return nil
 }
 
-// remains prints what else keeps the lanes of the place from sending, and
-// reports whether a hold or a pause keeps all of them.
+// remains prints what else stops the lanes of the scope, and reports whether a hold
+// or a pause stops all of them.
 func (r *releaser) remains(p *printer) (held bool) {
 	say := func(style console.Style, text string) {
 		if !r.JSON {
@@ -105,23 +105,22 @@ func (r *releaser) remains(p *printer) (held bool) {
 			if h.Scope == r.scope || !once(heldBy(h)) {
 				continue
 			}
-			held = held || h.Level != hold.Lane || r.scope.Level == hold.Lane // a lane of many is no reason to fail
+			held = held || h.Level != hold.Lane || r.scope.Level == hold.Lane // one lane of many does not fail the command
 			until := ""
 			if !h.Until.IsZero() {
 				until = ", until " + p.when(h.Until)
 			}
-			what := "lane " + l.Name()
-			say(console.Red, what+" is held by another hold, of "+heldBy(h)+until+": "+glueCommand(r.survey.howToEnd(h)))
+			say(console.Red, "lane "+l.Name()+" is also on hold by "+heldBy(h)+until+"; ends: "+glueCommand(r.survey.howToEnd(h)))
 		}
 		if queues := l.pausedQueues(); queues != "" {
-			say(console.Yellow, "asynq's pause button is set on "+queues+" of "+l.Name()+": resume in the web UI")
+			say(console.Yellow, "asynq's pause button is set on "+queues+" of "+l.Name()+": resume the queue in the web UI")
 		}
 		if l.unseen {
-			say(console.Yellow, "no worker serves "+l.Name()+": start one, or check why it stopped")
+			say(console.Yellow, "no worker serves "+l.Name()+": start a worker, or check why it stopped")
 		}
 		if l.addressPause > 0 && r.scope.Level != hold.Address && once("address "+l.Address) {
 			held = true
-			say(console.Red, "address "+l.Address+" pauses until "+p.when(p.Now.Add(l.addressPause.Round(time.Second)))+": "+
+			say(console.Red, "address "+l.Address+" is paused until "+p.when(p.Now.Add(l.addressPause.Round(time.Second)))+"; to end the pause: "+
 				glueCommand("rollcall lanes release address "+l.Address+" --force"))
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"rollcall/internal/registry"
 )
 
-// readLanes reads the lanes that are served, and those that nobody serves any
-// more or ever did and that hold tasks.
+// readLanes reads the served lanes, and lanes without a worker whose queues still
+// hold tasks.
 func readLanes(ctx context.Context, rdb redis.UniversalClient, now time.Time) ([]registry.Lane, error) {
 	all, err := registry.Read(ctx, rdb, time.Time{})
 	if err != nil {

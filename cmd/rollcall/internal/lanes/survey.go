@@ -18,26 +18,26 @@ import (
 	"rollcall/internal/registry"
 )
 
-// unseenFor is when a lane counts as without a worker: they publish it every
-// minute.
+// unseenFor is the time after which a lane counts as without a worker. Workers
+// publish their lanes every minute.
 const unseenFor = 3 * time.Minute
 
-// Survey is how all lanes get on at one time.
+// Survey is the state of all lanes at one time.
 type Survey struct {
 	now   time.Time
-	Lanes []State // those that need somebody first
-	// strays are holds of which no lane says that they hold it: of a shared
-	// address, or of what is no longer served.
+	Lanes []State // the most urgent first
+	// strays are holds without a lane: of a shared address, or of a scope that is
+	// no longer served.
 	strays []hold.Hold
 }
 
-// State is how one lane gets on.
+// State is the state of one lane.
 type State struct {
 	registry.Lane
 
 	urgent, bulk queueState
 	pace         pace.Status
-	holds        []hold.Hold // that hold it now, those that hold most first
+	holds        []hold.Hold // in force, the widest effect first
 	unseen       bool        // no worker for a while
 	addressPause time.Duration
 }
@@ -45,10 +45,10 @@ type State struct {
 type queueState struct {
 	backlog.Queue
 
-	due int64 // scheduled, and its time has come
+	due int64 // scheduled and due
 }
 
-// places are those whose holds hold the lane.
+// scopes returns the scopes whose holds stop the lane.
 func (l State) scopes() []hold.Scope {
 	scopes := []hold.Scope{{Level: hold.Lane, Name: l.Name()}, {Level: hold.Tenant, Name: l.Tenant}}
 	if l.pace.Metered {
@@ -60,8 +60,8 @@ func (l State) scopes() []hold.Scope {
 	return scopes
 }
 
-// Read reads all lanes, in seven round trips however many there are, and
-// two more where queues of others are left.
+// Read reads all lanes in seven round trips for any number of lanes, and in two more
+// if queues without a worker exist.
 func Read(ctx context.Context, rdb redis.UniversalClient, now time.Time) (*Survey, error) {
 	lanes, err := readLanes(ctx, rdb, now)
 	if err != nil {
@@ -92,7 +92,7 @@ func Read(ctx context.Context, rdb redis.UniversalClient, now time.Time) (*Surve
 	return s, nil
 }
 
-// fill reads what is kept of each lane.
+// fill reads the queues, limits and counts of each lane.
 func (s *Survey) fill(ctx context.Context, rdb redis.UniversalClient, lanes []registry.Lane) error {
 	refs := make([]pace.Ref, len(lanes))
 	var queues []string
@@ -121,8 +121,8 @@ func (s *Survey) fill(ctx context.Context, rdb redis.UniversalClient, lanes []re
 	return nil
 }
 
-// readDue counts scheduled tasks whose time has come: asynq moves them on while
-// a worker is there.
+// readDue counts scheduled tasks that are due. asynq makes them pending only while
+// a worker runs.
 func readDue(ctx context.Context, rdb redis.UniversalClient, queues []string, now time.Time) ([]int64, error) {
 	answers := make([]*redis.IntCmd, len(queues))
 	if _, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -140,7 +140,7 @@ func readDue(ctx context.Context, rdb redis.UniversalClient, queues []string, no
 	return due, nil
 }
 
-// urgency orders lanes by how soon somebody must look at them.
+// urgency orders lanes; the lowest needs an operator first.
 func (l State) urgency() int {
 	switch {
 	case len(l.holds) > 0 && !l.holds[0].Bulk:
@@ -159,14 +159,14 @@ func (q queueState) waits() int64 { return q.Pending + q.Retry + q.due }
 
 func (l State) waits() int64 { return l.urgent.waits() + l.bulk.waits() }
 
-// held tells that nothing of what waits is taken: all of it, or all that is not
-// urgent where there is more than that.
+// held reports whether holds stop the waiting tasks: all of them, or those that
+// are not urgent if such tasks wait or no task waits.
 func (l State) held() bool {
 	return len(l.holds) > 0 && (!l.holds[0].Bulk || l.bulk.waits() > 0 || l.urgent.waits() == 0)
 }
 
-// eta is how long what waits takes at the allowed rate, an ongoing pause
-// included; false if nobody can tell.
+// eta estimates the time to run the waiting tasks at the allowed rate, including the
+// rest of a pause; false if it cannot be estimated.
 func (l State) eta() (time.Duration, bool) {
 	switch {
 	case l.waits() == 0:
@@ -177,7 +177,7 @@ func (l State) eta() (time.Duration, bool) {
 	return l.pace.Paused + time.Duration(float64(l.waits())/l.pace.Allowed*float64(time.Second)), true
 }
 
-// dayLimit is what the lane may call in a day; 0: as much as it likes.
+// dayLimit is the lane's limit in calls per day; 0: no limit.
 func (l State) dayLimit() int {
 	for _, limit := range l.pace.Limits {
 		if limit.Per >= pace.Day {
@@ -187,13 +187,13 @@ func (l State) dayLimit() int {
 	return 0
 }
 
-// organisation is what an organisation has spent of its month.
+// organisation counts the calls of an organisation in this month.
 type organisation struct {
 	name   string
 	status pace.Status // of one of its metered lanes
 }
 
-// organisations are those of the lanes that have metered lanes, in order.
+// organisations returns the organisations with metered lanes, sorted by name.
 func (s *Survey) organisations() []organisation {
 	var all []organisation
 	for _, l := range s.Lanes {
@@ -205,12 +205,12 @@ func (s *Survey) organisations() []organisation {
 	return all
 }
 
-// lift says what ends a hold, for a person.
+// howToEnd describes what ends a hold.
 func (s *Survey) howToEnd(h hold.Hold) string {
 	if h.Class == hold.Quota && h.Level == hold.Organisation {
 		for _, o := range s.organisations() {
 			if o.name == h.Name && o.status.Month.Said {
-				return "by itself when the month turns; when more calls were bought: rollcall lanes release organisation " + h.Name
+				return "automatically when the next month begins; if you bought more calls: rollcall lanes release organisation " + h.Name
 			}
 		}
 	}
@@ -225,16 +225,16 @@ func (s *Survey) Named(name string) (State, error) {
 			return l, nil
 		}
 	}
-	return State{}, cli.BadInput("no worker serves a lane %q; %s", name, s.served())
+	return State{}, cli.BadInput("no worker serves lane %q; %s", name, s.served())
 }
 
-// Blocked is what keeps the lane from taking tasks; empty: nothing.
+// Blocked describes what stops the lane; empty: nothing does.
 func (l State) Blocked() string {
 	switch {
 	case l.held():
 		return "the lane is on hold: " + heldBy(l.holds[0])
 	case l.unseen:
-		return "no worker serves the lane at present"
+		return "no worker serves the lane now"
 	case l.urgent.Paused || l.bulk.Paused:
 		return "asynq's pause button is set on " + l.pausedQueues()
 	}

@@ -12,7 +12,7 @@ import (
 	"rollcall/internal/hold"
 )
 
-// head are the columns beside the lane's name; docs and help explain them.
+// head names the columns after LANE; docs and help explain them.
 func head() []string {
 	return []string{"URGENT", "PENDING", "ACTIVE", "SCHED", "RETRY", "ARCH", "CALLS/S", "ETA"}
 }
@@ -53,8 +53,8 @@ func rate(r float64) string {
 	return strconv.FormatFloat(r, 'f', 1, 64)
 }
 
-// table prints a row a lane. A name that has no room beside its numbers stands
-// above them.
+// table prints a row for each lane. A name too long for its column gets a line of
+// its own.
 func (p *printer) table(s *Survey, detailed bool) {
 	rows := make([][]string, len(s.Lanes))
 	widths := make([]int, len(head()))
@@ -100,35 +100,35 @@ func (p *printer) table(s *Survey, detailed bool) {
 	}
 }
 
-// notes prints what a lane's numbers do not say.
+// notes prints what the numbers of a lane do not show.
 func (p *printer) notes(l State, detailed bool) {
 	warn := func(format string, args ...any) { p.Text(console.Yellow, 2, fmt.Sprintf(format, args...)) }
 	notify := func(format string, args ...any) { p.Text(console.Plain, 2, fmt.Sprintf(format, args...)) }
 	for _, h := range l.holds {
 		text := "on hold: " + heldBy(h)
 		if h.Bulk {
-			text += "; urgent tasks still go"
+			text += "; urgent tasks still run"
 		}
 		p.Text(console.Red, 2, text)
 	}
 	switch {
 	case l.unseen && l.Seen.IsZero():
-		warn("no worker has ever said that it serves this lane: start one, or delete the tasks in the web UI")
+		warn("no worker has ever served this lane: start one, or delete the tasks in the web UI")
 	case l.unseen:
-		warn("no worker since %s: start one, or look why it is gone", p.At(l.Seen))
+		warn("no worker since %s: start a worker, or check why it stopped", p.At(l.Seen))
 	}
 	if queues := l.pausedQueues(); queues != "" {
-		warn("asynq's pause button is set on %s: resume in the web UI", queues)
+		warn("asynq's pause button is set on %s: resume the queue in the web UI", queues)
 	}
 	if l.pace.Paused > 0 {
-		warn("pauses for another %s, after a refusal for the rate", cli.Duration(l.pace.Paused))
+		warn("paused for another %s after the platform refused a call for its rate", cli.Duration(l.pace.Paused))
 	}
 	if l.pace.Share > 0 && l.pace.Share < 1 {
-		warn("goes at %d %% of its limit, since calls were refused: somebody else takes some of it, or it has become smaller", int(l.pace.Share*100))
+		warn("runs at %d %% of its limit because calls were refused: another client uses the limit too, or the platform lowered it", int(l.pace.Share*100))
 	}
 	spent := func(h hold.Hold) bool { return h.Class == hold.Quota }
 	if left, bounded := l.pace.MonthLeft(); bounded && l.waits() > left && !slices.ContainsFunc(l.holds, spent) {
-		warn("%d wait, and the month has calls for %d", l.waits(), left)
+		warn("%d tasks wait, but the monthly quota has only %d calls left", l.waits(), left)
 	}
 	if limit := l.dayLimit(); limit > 0 {
 		left := max(0, int64(limit)-l.pace.Day)
@@ -139,7 +139,7 @@ func (p *printer) notes(l State, detailed bool) {
 		p.Text(style, 2, fmt.Sprintf("today %d of %d calls, %d left", l.pace.Day, limit, left))
 	}
 	if len(l.pace.Limits) == 0 && !l.unseen {
-		warn("no worker has told its limits")
+		warn("no worker has published the limits of this lane")
 	}
 	if detailed {
 		if limits := l.limits(); limits != "" {
@@ -147,10 +147,10 @@ func (p *printer) notes(l State, detailed bool) {
 		}
 		notify("%s", l.learned())
 		if oldest := max(l.urgent.Oldest, l.bulk.Oldest); oldest > 0 {
-			notify("the oldest pending task waits for %s", cli.Duration(oldest))
+			notify("oldest pending task: waiting for %s", cli.Duration(oldest))
 		}
 		if !l.unseen {
-			notify("a worker was seen %s", p.At(l.Seen))
+			notify("worker last seen %s", p.At(l.Seen))
 		}
 	}
 }
@@ -162,29 +162,29 @@ func (l State) pausedQueues() string {
 	case l.urgent.Paused:
 		return "the urgent queue"
 	case l.bulk.Paused:
-		return "the queue of all that is not urgent"
+		return "the queue of tasks that are not urgent"
 	}
 	return ""
 }
 
-// learned is what the lane's pace has found out about its platform.
+// learned describes what the lane has learned about its platform's rate limit.
 func (l State) learned() string {
 	s := l.pace
 	if s.Booked == 0 {
-		return "no call was made yet, and nothing learned"
+		return "no calls yet"
 	}
-	text := "assumes that calls arrive up to " + spread(s.Spread) + " off their time; "
+	text := "assumes that calls arrive up to " + spread(s.Spread) + " early or late; "
 	if s.Refused == 0 {
-		return text + "none was refused for the rate"
+		return text + "no call was refused for its rate"
 	}
-	text += fmt.Sprintf("%d so far were refused for the rate", s.Refused)
+	text += cli.Count(int(s.Refused), "call") + " refused for the rate so far"
 	if s.Bad > 0 {
-		text += ", the last to tell at " + spread(s.Bad)
+		text += ", the last one at " + spread(s.Bad)
 	}
 	return text
 }
 
-// limits are what a worker has told that the lane is held to.
+// limits describes the limits of the lane, as a worker published them.
 func (l State) limits() string {
 	parts := make([]string, len(l.pace.Limits))
 	for i, limit := range l.pace.Limits {
@@ -197,7 +197,7 @@ func (l State) limits() string {
 		}
 		parts[i] = fmt.Sprintf("%d calls in %s", limit.Calls, per)
 		if limit.Cost > 1 {
-			parts[i] += fmt.Sprintf(", of which one takes %d", limit.Cost)
+			parts[i] += fmt.Sprintf(", where one call counts as %d", limit.Cost)
 		}
 	}
 	return strings.Join(parts, "; ")

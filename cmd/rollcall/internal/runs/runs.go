@@ -1,4 +1,4 @@
-// Package runs is rollcall runs: what became of the rows of a run.
+// Package runs is rollcall runs: it shows the results of the rows of a run.
 package runs
 
 import (
@@ -22,21 +22,21 @@ import (
 )
 
 const runsExits = `Exit codes:
-  0   done, also if there are none
-  4   Redis cannot be read
-  64  bad usage, or no run has the name`
+  0   done, even if there are none
+  4   cannot read Redis
+  64  wrong usage, or no run has the name`
 
 // app is one call of the command.
 type app struct{ *cli.App }
 
-// Command shows the runs and what became of their rows.
+// Command shows the runs and the results of their rows.
 func Command(cliApp *cli.App) *cobra.Command {
 	a := &app{cliApp}
 	cmd := &cobra.Command{
 		Use:   "runs",
-		Short: "Show what became of the rows of a file or a night",
-		Long: `Show what became of the rows of a run: of a file, of a tick of a schedule, or of
-what a service enqueued under one name. The results are kept for 90 days.`,
+		Short: "Show the results of the rows of a file or a schedule",
+		Long: `Show the results of the rows of a run: of a file, of one tick of a schedule, or
+of tasks that a service enqueued under one name. They are kept for 90 days.`,
 		Example: `  rollcall runs list
   rollcall runs show 20260301-191532-3f9a01`,
 	}
@@ -45,15 +45,15 @@ what a service enqueued under one name. The results are kept for 90 days.`,
 	return cmd
 }
 
-// results are the letters of the ledger in words, in the order in which they are
-// told. Their names are a contract.
+// results maps the result codes of the ledger to names, in the order of the columns.
+// The names are stable.
 func results() []struct {
-	letter byte
-	name   string
+	code byte
+	name string
 } {
 	return []struct {
-		letter byte
-		name   string
+		code byte
+		name string
 	}{
 		{ledger.RowStored, "open"},
 		{ledger.RowDead, "dead"},
@@ -64,15 +64,15 @@ func results() []struct {
 	}
 }
 
-// share is what a lane has of a run.
+// share is the part of a run that belongs to one lane.
 type share struct {
 	lane  registry.Lane
 	began time.Time
 	rows  ledger.Results
 }
 
-// counts is a run or a share of it in numbers, as --json prints it. Its names are a
-// contract: they are added to, never changed.
+// counts are the results of a run or of a share, as --json prints them. The names are
+// stable: names are added, never changed.
 type counts struct {
 	Run     string         `json:"run"`
 	Lane    string         `json:"lane,omitzero"` // of a share
@@ -87,7 +87,7 @@ type counts struct {
 func (t *counts) add(s share) {
 	counts := s.rows.Counts()
 	for _, r := range results() {
-		n := counts[r.letter]
+		n := counts[r.code]
 		t.Results[r.name] += n
 		t.Rows += n
 	}
@@ -98,13 +98,14 @@ func (t *counts) add(s share) {
 
 func newCounts(run string) *counts { return &counts{Run: run, Results: map[string]int{}} }
 
-// servedLanes are those that were ever served: a run outlives its lane's worker.
+// servedLanes returns all lanes that were ever served, because a run is kept longer
+// than a lane without a worker is listed.
 func servedLanes(ctx context.Context, rdb redis.UniversalClient, tenant string) ([]registry.Lane, error) {
 	lanes, err := registry.Read(ctx, rdb, time.Time{})
 	return slices.DeleteFunc(lanes, func(l registry.Lane) bool { return tenant != "" && l.Tenant != tenant }), err
 }
 
-// shares reads what the lanes have of a run.
+// shares reads the parts of a run.
 func shares(ctx context.Context, book *ledger.Ledger, lanes []registry.Lane, run string) ([]share, error) {
 	var all []share
 	for _, l := range lanes {
@@ -131,9 +132,9 @@ func (a *app) runsListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list [--tenant T]",
 		Short: "Show the newest runs",
-		Long: `Show the newest runs: when the first task of each was stored, how many rows it
-has, and how many of them came to which end. A run that has rows of several
-tenants or kinds is summed up. With --json an object for each run.
+		Long: `Show the newest runs: the time at which the first task was stored, the number of
+rows, and the number of rows for each result. A run with rows of several tenants
+or kinds has one line. With --json, print an object for each run.
 
 ` + runsExits,
 		Example: `  rollcall runs list
@@ -141,7 +142,7 @@ tenants or kinds is summed up. With --json an object for each run.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if n < 1 {
-				return cli.BadInput("-n %d: say how many runs to show, 1 or more", n)
+				return cli.BadInput("-n %d: must be 1 or more", n)
 			}
 			return a.WithRedis(cmd.Context(), func(ctx context.Context, rdb redis.UniversalClient) error {
 				return a.listRuns(ctx, rdb, tenant, n)
@@ -149,8 +150,8 @@ tenants or kinds is summed up. With --json an object for each run.
 		},
 	}
 	cmd.Flags().SortFlags = false
-	cmd.Flags().StringVar(&tenant, "tenant", "", "of this tenant: its `NAME`")
-	cli.Limit(cmd, &n, "show the newest `N` runs")
+	cmd.Flags().StringVar(&tenant, "tenant", "", "only this tenant, by `NAME`")
+	cli.Limit(cmd, &n, "number of runs to show, `N`")
 	return cmd
 }
 
@@ -176,7 +177,7 @@ func (a *app) listRuns(ctx context.Context, rdb redis.UniversalClient, tenant st
 		names = append(names, name)
 	}
 	slices.SortFunc(names, func(x, y string) int { return cmp.Or(began[y].Compare(began[x]), cmp.Compare(x, y)) })
-	var tallies []*counts
+	var all []*counts
 	for _, name := range names[:min(n, len(names))] {
 		parts, err := shares(ctx, book, lanes, name)
 		if err != nil {
@@ -187,19 +188,19 @@ func (a *app) listRuns(ctx context.Context, rdb redis.UniversalClient, tenant st
 			t.add(s)
 			t.Lanes = append(t.Lanes, registry.Queue(s.lane.Tenant, s.lane.Kind, false))
 		}
-		tallies = append(tallies, t)
+		all = append(all, t)
 	}
-	if len(tallies) == 0 && !a.JSON {
+	if len(all) == 0 && !a.JSON {
 		fmt.Fprintln(a.Stdout, "no runs")
 		return nil
 	}
-	return a.printTallies("RUN", tallies, func(t *counts) string { return t.Run })
+	return a.printCounts("RUN", all, func(t *counts) string { return t.Run })
 }
 
-// printTallies prints a table, or an object a tally.
-func (a *app) printTallies(of string, tallies []*counts, name func(*counts) string) error {
+// printCounts prints a table, or one object for each counts.
+func (a *app) printCounts(of string, all []*counts, name func(*counts) string) error {
 	if a.JSON {
-		for _, t := range tallies {
+		for _, t := range all {
 			if err := a.PrintJSON(t); err != nil {
 				return err
 			}
@@ -212,7 +213,7 @@ func (a *app) printTallies(of string, tallies []*counts, name func(*counts) stri
 		head = append(head, strings.ToUpper(r.name))
 	}
 	fmt.Fprintln(out, strings.Join(head, "\t"))
-	for _, t := range tallies {
+	for _, t := range all {
 		row := []string{console.Line(name(t)), cli.Clock(t.Began), strconv.Itoa(t.Rows)}
 		for _, r := range results() {
 			row = append(row, strconv.Itoa(t.Results[r.name]))
@@ -227,22 +228,22 @@ func (a *app) runsShowCommand() *cobra.Command {
 	var rows bool
 	cmd := &cobra.Command{
 		Use:   "show [--tenant T] [--rows] RUN",
-		Short: "Show what became of one run, lane by lane",
-		Long: `Show what became of one run, lane by lane: open (waits or is being carried out),
-dead (has a dead letter, or had one), applied, unchanged (the target had the
-value already), superseded (a newer wish is known), settled (applied before, and
-delivered again). With --json an object for each lane.
+		Short: "Show the results of one run, by lane",
+		Long: `Show the results of one run, by lane: open (waiting or running), dead (has or
+had a dead letter), applied, unchanged (the target already had the value),
+superseded (the target has a newer change), settled (already applied when it was
+delivered again). With --json, print an object for each lane.
 
-Rows of a file have the number of their line. rollcall dead list --run RUN tells
-why the dead ones died.
+The number of a row in a file is its line. rollcall dead list --run RUN shows
+why rows are dead.
 
 ` + runsExits,
 		Example: `  rollcall runs show 20260301-191532-3f9a01
   rollcall runs show --rows nightly.20260301T191500Z`,
-		Args: cli.Exactly("the name of a run"),
+		Args: cli.Exactly("RUN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !tasks.ValidRun(args[0]) {
-				return cli.BadInput("%.80q is no name of a run: 1 to 64 of A-Z, a-z, 0-9, ., _ and -", args[0])
+				return cli.BadInput("invalid run %.80q: use 1 to 64 of A-Z, a-z, 0-9, ., _ and -", args[0])
 			}
 			return a.WithRedis(cmd.Context(), func(ctx context.Context, rdb redis.UniversalClient) error {
 				return a.showRun(ctx, rdb, args[0], tenant, rows)
@@ -250,8 +251,8 @@ why the dead ones died.
 		},
 	}
 	cmd.Flags().SortFlags = false
-	cmd.Flags().StringVar(&tenant, "tenant", "", "of this tenant: its `NAME`")
-	cmd.Flags().BoolVar(&rows, "rows", false, "the numbers of the rows that are open or dead, too")
+	cmd.Flags().StringVar(&tenant, "tenant", "", "only this tenant, by `NAME`")
+	cmd.Flags().BoolVar(&rows, "rows", false, "also show the numbers of open and dead rows")
 	return cmd
 }
 
@@ -265,21 +266,21 @@ func (a *app) showRun(ctx context.Context, rdb redis.UniversalClient, run, tenan
 		return err
 	}
 	if len(parts) == 0 {
-		return cli.BadInput("no run is called %s, or it is over for 90 days: rollcall runs list shows those that are known", run)
+		return cli.BadInput("run %q not found (runs are kept for 90 days); rollcall runs list shows all runs", run)
 	}
-	var tallies []*counts
+	var all []*counts
 	for _, s := range parts {
 		t := newCounts(run)
 		t.Lane = registry.Queue(s.lane.Tenant, s.lane.Kind, false)
 		if t.add(s); rows {
 			t.Open, t.Dead = s.rows.Rows(ledger.RowStored), s.rows.Rows(ledger.RowDead)
 		}
-		tallies = append(tallies, t)
+		all = append(all, t)
 	}
-	if err := a.printTallies("LANE", tallies, func(t *counts) string { return t.Lane }); err != nil || a.JSON {
+	if err := a.printCounts("LANE", all, func(t *counts) string { return t.Lane }); err != nil || a.JSON {
 		return err
 	}
-	for _, t := range tallies {
+	for _, t := range all {
 		if len(t.Open) > 0 {
 			fmt.Fprintf(a.Stdout, "\n%s, open: rows %s\n", t.Lane, ranges(t.Open))
 		}
@@ -290,7 +291,7 @@ func (a *app) showRun(ctx context.Context, rdb redis.UniversalClient, run, tenan
 	return nil
 }
 
-// ranges writes numbers in their order as "2-7, 9".
+// ranges formats sorted numbers as in "2-7, 9".
 func ranges(numbers []int) string {
 	var parts []string
 	for i := 0; i < len(numbers); {
