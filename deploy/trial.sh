@@ -133,7 +133,7 @@ eventually 30 "two nicknames" called updategroupnick 2
 eventually 30 "a course" called modifyGroupMemberNickname 1
 eventually 30 "a group" called group/update 1
 eventually 30 "an ID" called dingTalkIds/change 1
-echo "the platforms saw 2 nicknames, 1 course, 1 group, 1 ID"
+echo "the platforms received 2 nicknames, 1 course, 1 group, 1 ID"
 
 step "6. Everything is restarted"
 show "$bin/enqueue" course --at +15s --tenant hillside-ci 601

@@ -67,7 +67,7 @@ the file is refused, unless --skip-invalid is given. All problems are reported
 with line, column and value. Rows for one target are stored in their order: the
 last one wins. --urgent and --at apply to rows without a value of their own.
 
-The rows form a run. The command prints its name first, and at the end the number
+The rows form a run. The command prints its name first, and finally the number
 of stored rows. --verbose prints a line for each row, --json an object. If the
 reader of a pipe stops, the rows are stored all the same.`,
 		Example: `  enqueue bulk --dry-run roster.csv

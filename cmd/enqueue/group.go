@@ -17,9 +17,9 @@ func switchUsage(column string) string {
 		"mention_all_authority": "1: only the owner may @all; 0: everyone",
 		"show_history_type":     "1: new members see 100 old messages; 0: none",
 		"validation_type":       "1: joining needs approval; 0: it does not",
-		"searchable":            "1: the group can be found by search; 0: it cannot",
-		"chat_banned_type":      "1: all members are muted; 0: everyone may write",
-		"management_type":       "1: only the owner manages the group; 0: everyone",
+		"searchable":            "1: search finds the group; 0: it does not",
+		"chat_banned_type":      "1: all members are muted; 0: they are not",
+		"management_type":       "1: only the owner manages it; 0: everyone",
 	}[column]
 }
 
@@ -65,8 +65,8 @@ commas.`,
 	flags.StringVar(&t.Tenant, "tenant", "", "`NAME` of the tenant in the configuration")
 	flags.StringVar(&t.ChatID, "chat", "", "`ID` of the chat, from the server API")
 	flags.StringVar(&t.Name, "name", "", "`NAME` of the chat, 1 to 20 characters")
-	flags.StringVar(&t.Owner, "owner", "", "user `ID` of the new owner, who must be a member")
-	flags.StringVar(&t.OwnerType, "owner-type", "", "emp (employee, the default) or ext (external)")
+	flags.StringVar(&t.Owner, "owner", "", "user `ID` of the new owner, a member")
+	flags.StringVar(&t.OwnerType, "owner-type", "", "emp (employee, default) or ext (external)")
 	flags.StringVar(&t.Icon, "icon", "", "media `ID` of the icon")
 	flags.StringSliceVar(&t.AddUserIDs, "add", nil, "user `IDs` of employees to add")
 	flags.StringSliceVar(&t.DelUserIDs, "del", nil, "user `IDs` of employees to remove")

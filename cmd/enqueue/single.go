@@ -108,7 +108,7 @@ func (a *app) courseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "course --tenant T COURSE",
 		Short: "Copy the names of the school's console into a ClassIn course",
-		Long: `Set the nicknames of all students and auditors of a ClassIn course to their names
+		Long: `Set the nicknames of all students and auditors of a ClassIn course to the names
 in the school's console. Nicknames that teachers set are overwritten.`,
 		Example: `  enqueue course --tenant lakeside-ci 561294`,
 		Args:    cli.Exactly("COURSE"),
@@ -126,9 +126,9 @@ func (a *app) idCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "id --tenant T --user U ID [ALTERNATIVE...]",
 		Short: "Change an employee's DingTalk ID, which works once a year",
-		Long: `Change an employee's DingTalk ID. DingTalk allows one change a year, which cannot
-be undone. If an ID belongs to someone else, the alternatives are tried in the
-given order, at most 10. An ID is a letter, then 5 to 19 letters and digits.
+		Long: `Change an employee's DingTalk ID. DingTalk allows one change a year, and it is
+final. If an ID belongs to someone else, the alternatives are tried in the given
+order, at most 10. An ID is a letter, then 5 to 19 letters and digits.
 
 If the outcome of a change is unknown, a person must look it up: see rollcall
 ids list, rollcall ids confirm and rollcall ids reject.`,

@@ -14,7 +14,7 @@ func (a *app) studentCommand() *cobra.Command {
 		Short: "Set a ClassIn student's name in the console and all courses",
 		Long: `Set the name of a ClassIn student in the institution's console, then copy it
 into all unfinished courses of the student. Nicknames that teachers set there
-by hand are overwritten. A name has 1 to 24 characters: ClassIn cuts longer ones.
+are overwritten. A name has 1 to 24 characters: ClassIn cuts longer ones.
 
 The UID is the one that ClassIn's call "register" returned. A transfer student
 is not in the institution and cannot be renamed: the task becomes a dead letter.`,

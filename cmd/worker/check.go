@@ -33,8 +33,8 @@ run: lanes, schedules with their next times, listeners. It prints every problem
 to standard error, with its line and what to do.
 
 With --connect it also checks Redis (version, eviction, persistence, the user's
-permissions) and requests a token for each DingTalk tenant. This costs no metered
-call.
+permissions) and requests a token for each DingTalk tenant. No metered call
+is made.
 
 Without --config it checks the configuration of the demo, which run would use.
 

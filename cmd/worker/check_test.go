@@ -153,7 +153,7 @@ func TestCheckPrintsEveryProblemAndExitsOne(t *testing.T) {
 
 func TestCheckWithoutAFileChecksTheDemo(t *testing.T) {
 	t.Parallel()
-	if c := runCheck(t, nil); c.code != exitcode.OK || !strings.Contains(c.out, "keeps nothing") {
+	if c := runCheck(t, nil); c.code != exitcode.OK || !strings.Contains(c.out, "in memory only") {
 		t.Errorf("check = %+v, want the demo", c)
 	}
 	if c := runCheck(t, nil, "--connect"); c.code != exitcode.Usage {

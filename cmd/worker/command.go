@@ -49,8 +49,8 @@ func (p *program) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "worker",
 		Short: "Run rollcall's tasks",
-		Long: `worker reads tasks for names, groups, IDs and courses from Redis, and carries them
-out at DingTalk and ClassIn at the rate that each API allows.
+		Long: `worker reads tasks for names, groups, IDs and courses from Redis, and
+carries them out at DingTalk and ClassIn at the rate that each API allows.
 
 Exit codes:
   0   success
@@ -96,9 +96,10 @@ func (p *program) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the worker until a signal stops it",
-		Long: `run runs tasks until SIGINT or SIGTERM. It then takes no new tasks, returns waiting
-tasks to their queues, and finishes running calls. SIGHUP reloads limits, quotas
-and schedules from the configuration, and secrets from their files.
+		Long: `run runs tasks until SIGINT or SIGTERM. It then takes no new tasks, returns
+waiting tasks to their queues, and finishes running calls. SIGHUP reloads
+limits, quotas and schedules from the configuration, and secrets from their
+files.
 
 Without --config it runs the configuration of the demo: a Redis in memory inside
 the process, and both platforms emulated on this machine.`,

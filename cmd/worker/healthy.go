@@ -22,8 +22,8 @@ func (p *program) healthyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "healthy",
 		Short: "Check whether a running worker is ready",
-		Long: `healthy requests /readyz or /healthz of a worker, and exits with 0 if the answer is
-200, else with 1. It is for container engines: the image contains no curl.`,
+		Long: `healthy requests /readyz or /healthz of a worker. It exits with 0 if the answer
+is 200, else with 1. It is for container engines: the image contains no curl.`,
 		Example: "  worker healthy\n  worker healthy --url http://127.0.0.1:9000/healthz",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -52,7 +52,7 @@ func TestALostReplyToANicknameTaskDoesNoHarm(t *testing.T) {
 	t.Parallel()
 	known, nickname := readScripts(t), stories()[0]
 	// The first run also loads the scripts, so that each step is one command.
-	newTaskRun(t, known).describe(nickname, step{}, redistest.Pass)
+	newTaskRun(t, known).loseReply(nickname, step{}, redistest.Pass)
 	for _, at := range []step{
 		{true, "asynq's `enqueue`"},
 		{false, "`internal/ledger/begin.lua`"},
@@ -70,7 +70,7 @@ func TestALostReplyToANicknameTaskDoesNoHarm(t *testing.T) {
 func lose(t *testing.T, known *luaScripts, s story, at step, fault redistest.Fault) {
 	t.Helper()
 	for range lossTries {
-		if newTaskRun(t, known).describe(s, at, fault) || t.Failed() {
+		if newTaskRun(t, known).loseReply(s, at, fault) || t.Failed() {
 			return
 		}
 	}
@@ -108,7 +108,7 @@ func everyStep(t *testing.T, known *luaScripts, run runner) {
 			wg.Go(func() {
 				run(s.name+"/no loss", func(t *testing.T) {
 					p := newTaskRun(t, known)
-					p.describe(s, step{}, redistest.Pass)
+					p.loseReply(s, step{}, redistest.Pass)
 					for _, command := range slices.Concat(p.producer.commands(), p.worker.commands()) {
 						if !isOffPath(command) && !listed[baseName(command)] {
 							t.Errorf("%s is neither a step of a story nor off the path", command)
@@ -121,8 +121,8 @@ func everyStep(t *testing.T, known *luaScripts, run runner) {
 	}
 }
 
-// tell runs a story, loses a reply, and reports whether it did.
-func (p *taskRun) describe(s story, at step, fault redistest.Fault) (lost bool) {
+// loseReply runs a story, loses a reply, and reports whether it did.
+func (p *taskRun) loseReply(s story, at step, fault redistest.Fault) (lost bool) {
 	p.t.Helper()
 	s.before(p)
 	before := len(p.calls())

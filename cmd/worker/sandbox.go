@@ -25,9 +25,9 @@ func (p *program) sandboxCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sandbox",
 		Short: "Emulate both platforms on this machine",
-		Long: `sandbox emulates DingTalk and ClassIn, strictly as documented, with rate windows,
-a monthly quota, the year lock, and faults on request. It records every call and
-every effect, and serves them as JSON under /_sandbox/.
+		Long: `sandbox emulates DingTalk and ClassIn, strictly as documented, with rate
+windows, a monthly quota, the year lock, and faults on request. It records every
+call and every effect, and serves them as JSON under /_sandbox/.
 
 Without --world it has the data of the demo's sample school.`,
 		Example: "  worker sandbox --listen 127.0.0.1:9090 --scenario faults.yaml\n" +
@@ -48,7 +48,7 @@ Without --world it has the data of the demo's sample school.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&listen, "listen", "l", "127.0.0.1:9090", "loopback `address` to listen on")
+	cmd.Flags().StringVarP(&listen, "listen", "l", "127.0.0.1:9090", "loopback `address`")
 	cmd.Flags().StringVar(&world, "world", "", "`file` (YAML) of organisations; default: sample school")
 	cmd.Flags().StringVar(&scenario, "scenario", "", "`file` (YAML) with limits and faults")
 	return cmd

@@ -50,7 +50,7 @@ func newConnection(t config.Tenant) (connection, error) {
 	name := t.Platform().Name
 	p, known := platforms[name]
 	if !known {
-		return connection{}, fmt.Errorf("tenant %s: no client for platform %q; this is a bug in rollcall: please report it", t.Name, name)
+		return connection{}, fmt.Errorf("tenant %s: no client for platform %q; this is a fault of rollcall: report it", t.Name, name)
 	}
 	return p.connect(t)
 }
@@ -81,7 +81,7 @@ func (w *worker) addTenant(org config.Organisation, t config.Tenant, record *led
 		}
 		build, known := c.handlers[kind]
 		if !known {
-			return fmt.Errorf("tenant %s: no handler for %s tasks of %s; this is a bug in rollcall: please report it", t.Name, kind, platform.Title)
+			return fmt.Errorf("tenant %s: no handler for %s tasks of %s; this is a fault of rollcall: report it", t.Name, kind, platform.Title)
 		}
 		cfg := lane.Config{
 			Organisation: org.Name, Tenant: t.Name, Platform: platform.Name, Kind: kind,

@@ -33,7 +33,7 @@ func addAll(t *testing.T, l *ledger.Ledger, dead ...ledger.DeadLetter) {
 	t.Helper()
 	for _, one := range dead {
 		if fresh, err := l.AddDeadLetter(t.Context(), one); err != nil || !fresh {
-			t.Fatalf("Bury(%s) = %t, %v", one.ID, fresh, err)
+			t.Fatalf("AddDeadLetter(%s) = %t, %v", one.ID, fresh, err)
 		}
 	}
 }

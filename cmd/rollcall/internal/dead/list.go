@@ -68,7 +68,7 @@ not. --closed shows closed dead letters.
 	}
 	f.filterFlags(cmd)
 	cli.Limit(cmd, &n, "number of dead letters to show, `N`")
-	cmd.Flags().BoolVar(&closed, "closed", false, "show closed dead letters instead; the newest 1,000 of\na lane are kept for 90 days")
+	cmd.Flags().BoolVar(&closed, "closed", false, "show closed dead letters instead; the newest 1,000\nof a lane are kept for 90 days")
 	cli.PersonalData(cmd, &f.personal)
 	return cmd
 }

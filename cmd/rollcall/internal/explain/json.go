@@ -40,7 +40,7 @@ type fieldRecord struct {
 	Task       *taskRecord   `json:"task,omitempty"` // of the latest change
 	Applied    int64         `json:"applied,omitzero"`
 	Value      string        `json:"value,omitzero"`
-	Wished     string        `json:"wished,omitzero"` // if an alternative was applied
+	Requested  string        `json:"wished,omitzero"` // if an alternative was applied
 	Doubt      int64         `json:"doubt,omitzero"`
 	Answered   bool          `json:"answered,omitzero"` // the request can no longer take effect
 	Late       time.Time     `json:"late,omitzero"`
@@ -118,7 +118,7 @@ func (x *explanation) fieldRecord(name string) fieldRecord {
 	f := x.record.Fields[name]
 	r := fieldRecord{
 		Name: name, Conclusion: x.concludeField(name).Word, Newest: f.Latest, Applied: f.Applied,
-		Value: x.shown(name, f.Value), Wished: x.shown(name, f.Wanted), Doubt: f.Unknown, Answered: f.Answered, Refused: f.Attempts,
+		Value: x.shown(name, f.Value), Requested: x.shown(name, f.Wanted), Doubt: f.Unknown, Answered: f.Answered, Refused: f.Attempts,
 	}
 	if f.TaskID != "" {
 		r.Task = x.taskRecord(f.TaskID)

@@ -17,9 +17,9 @@ func Command(cliApp *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ids",
 		Short: "Show and settle ID changes with an unknown outcome",
-		Long: `Show and settle ID changes with an unknown outcome: they may or may not have been
-applied. DingTalk has no API to read an employee's ID, so you must look it up in
-the admin console.`,
+		Long: `Show and settle ID changes with an unknown outcome, which may have been
+applied or not. DingTalk has no API to read an employee's ID, so you must look
+it up in the admin console.`,
 		Example: `  rollcall ids list
   rollcall ids confirm --tenant lakeside-dt --user u1
   rollcall ids reject --tenant lakeside-dt --user u1`,
