@@ -186,7 +186,7 @@ func (ev *evidence) resultOf(w *change) result {
 		case added:
 			return result{what: dead, word: deadLetter.Class}
 		case there:
-			return result{what: open, word: task.state.String() + " without a letter"}
+			return result{what: open, word: task.state.String() + " without a dead letter"}
 		}
 	}
 	_, closed := ev.closed[w.id]

@@ -46,7 +46,7 @@ Exit codes; some commands add their own:
   rollcall explain lakeside-dt.nickname chat1/u1
   rollcall dead list
   rollcall ids list`,
-	}, "print JSON, one object a line")
+	}, "print JSON, one object per line")
 	root.AddCommand(lanes.Command(a), runs.Command(a), explain.Command(a), dead.Command(a), ids.Command(a))
 	return root
 }

@@ -113,7 +113,7 @@ func (o *office) left(f deadletter.Filter) []string {
 func (o *office) wantLeft(want ...string) {
 	o.t.Helper()
 	if diff := cmp.Diff(want, o.left(deadletter.Filter{}), cmpopts.EquateEmpty(), cmpopts.SortSlices(strings.Compare)); diff != "" {
-		o.t.Errorf("letters (-want +got):\n%s", diff)
+		o.t.Errorf("dead letters (-want +got):\n%s", diff)
 	}
 }
 
@@ -292,7 +292,7 @@ func TestADiscardRemovesTheArchivedTaskAndTheDeadLetterAndWritesAnEvent(t *testi
 		if err != nil || len(events) != 1 {
 			t.Fatalf("%d events, %v", len(events), err)
 		}
-		want := map[string]any{"event": "dead.discarded", "level": "lane", "name": "dt.nickname", "class": "rejected", "reason": "1 letter: left", "by": "bob", "count": "1"}
+		want := map[string]any{"event": "dead.discarded", "level": "lane", "name": "dt.nickname", "class": "rejected", "reason": "1 dead letter: left", "by": "bob", "count": "1"}
 		if diff := cmp.Diff(want, events[0].Values); diff != "" {
 			t.Errorf("the event (-want +got):\n%s", diff)
 		}

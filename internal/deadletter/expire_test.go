@@ -28,7 +28,7 @@ func TestExpiredDeadLettersAreDiscardedWithAnEvent(t *testing.T) {
 			t.Fatalf("%d events, %v; want one per lane", len(events), err)
 		}
 		for _, e := range events {
-			want := map[string]string{"dt.nickname": "2 letters: too old", "ci.nickname": "1 letter: too old"}[e.Values["name"].(string)]
+			want := map[string]string{"dt.nickname": "2 dead letters: too old", "ci.nickname": "1 dead letter: too old"}[e.Values["name"].(string)]
 			if e.Values["event"] != "dead.discarded" || e.Values["by"] != "worker" || e.Values["reason"] != want {
 				t.Errorf("event: %v", e.Values)
 			}

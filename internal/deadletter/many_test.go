@@ -55,7 +55,7 @@ func TestManyLettersAreListedAndReplayedByCauseInBoundedMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("%d letters written in %v, %d bytes of Redis each", n, time.Since(start), (o.used()-empty)/int64(n))
+	t.Logf("%d dead letters written in %v, %d bytes of Redis each", n, time.Since(start), (o.used()-empty)/int64(n))
 
 	var h heap
 	h.look()
@@ -65,7 +65,7 @@ func TestManyLettersAreListedAndReplayedByCauseInBoundedMemory(t *testing.T) {
 		for _, l := range dead {
 			var i int
 			if _, err := fmt.Sscanf(l.ID, "t%d", &i); err != nil || seen[i] {
-				return fmt.Errorf("letter %s: %w, seen before %t", l.ID, err, seen[i])
+				return fmt.Errorf("dead letter %s: %w, seen before %t", l.ID, err, seen[i])
 			}
 			seen[i] = true
 		}
@@ -79,7 +79,7 @@ func TestManyLettersAreListedAndReplayedByCauseInBoundedMemory(t *testing.T) {
 	}
 	for i, ok := range seen {
 		if !ok {
-			t.Fatalf("letter t%d is missing", i)
+			t.Fatalf("dead letter t%d is missing", i)
 		}
 	}
 	t.Logf("read in %v, the heap grew by %d KB", time.Since(start), h.grown()/1024)
@@ -115,7 +115,7 @@ func TestManyLettersAreListedAndReplayedByCauseInBoundedMemory(t *testing.T) {
 	left, err := o.service.Count(t.Context(), deadletter.Filter{})
 	pending := o.rdb.LLen(t.Context(), backlog.Key("dt.nickname", "pending")).Val()
 	if err != nil || replayed != (n+1)/2 || left != int64(n/2) || pending != int64(replayed) {
-		t.Errorf("%d replayed, %d pending, %d letters left, %v", replayed, pending, left, err)
+		t.Errorf("%d replayed, %d pending, %d dead letters left, %v", replayed, pending, left, err)
 	}
 	t.Logf("%d replayed in %v, the heap grew by %d KB", replayed, time.Since(start), h.grown()/1024)
 	if grown := h.grown(); grown > 8<<20 {

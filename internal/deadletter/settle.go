@@ -202,9 +202,9 @@ func (d *Service) Note(ctx context.Context, outcome Outcome, counts Counts, reas
 	defer cancel()
 	var failed error
 	for of, n := range counts {
-		what := strconv.Itoa(n) + " letters"
+		what := strconv.Itoa(n) + " dead letters"
 		if n == 1 {
-			what = "1 letter"
+			what = "1 dead letter"
 		}
 		if reason != "" {
 			what += ": " + reason

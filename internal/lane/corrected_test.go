@@ -56,7 +56,7 @@ func (p *producer) wantDeadLetters(of string, want ...string) {
 		wanted[id] = true
 	}
 	if diff := cmp.Diff(wanted, got); diff != "" {
-		p.t.Errorf("letters of %s, -want +got:\n%s", of, diff)
+		p.t.Errorf("dead letters of %s, -want +got:\n%s", of, diff)
 	}
 }
 
@@ -102,7 +102,7 @@ func TestADeadLetterClosesOnceAllItsFieldsWereAppliedAtAHigherRevision(t *testin
 		p.wantDeadLetters("dt.group", "one-of-two", "members")
 		p.wantDeadLetters("dt.id", "unverified")
 		if _, err := p.inspector.GetTaskInfo("dt.nickname", "corrected"); !errors.Is(err, asynq.ErrTaskNotFound) {
-			t.Errorf("the archived task of a closed letter: %v", err)
+			t.Errorf("the archived task of a closed dead letter: %v", err)
 		}
 
 		closed, err := p.ledger.ClosedDeadLetters(t.Context(), 10, "dt.nickname", "dt.group", "dt.id")

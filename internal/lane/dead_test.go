@@ -28,12 +28,12 @@ import (
 	"rollcall/tasks"
 )
 
-// letter reads the dead letter of a task, which must exist.
+// deadLetter reads the dead letter of a task, which must exist.
 func (r *rig) deadLetter(id string) ledger.DeadLetter {
 	r.t.Helper()
 	dead, found, err := ledger.New(r.rdb).DeadLetter(r.t.Context(), nicknames, id)
 	if err != nil || !found {
-		r.t.Fatalf("the letter of task %s: found %t, %v", id, found, err)
+		r.t.Fatalf("the dead letter of task %s: found %t, %v", id, found, err)
 	}
 	return dead
 }
@@ -83,7 +83,7 @@ func TestADeadLetterHoldsEverythingAboutItsTask(t *testing.T) {
 			Attempts: map[string]int{"rejected": 1},
 		}
 		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(ledger.DeadLetter{}, "First", "Last")); diff != "" {
-			t.Errorf("the letter (-want +got):\n%s", diff)
+			t.Errorf("the dead letter (-want +got):\n%s", diff)
 		}
 	})
 }
@@ -134,7 +134,7 @@ func TestAnUnreadableMessageHasADeadLetterWithItsBytes(t *testing.T) {
 		r.ends(nicknames, "undecodable-raw", asynq.TaskStateArchived)
 		got := r.deadLetter("undecodable-raw")
 		if got.Class != "malformed" || string(got.Payload) != "\xff\xff no message" || got.Target != "" {
-			t.Errorf("the letter %+v", got)
+			t.Errorf("the dead letter %+v", got)
 		}
 	})
 }
@@ -211,7 +211,7 @@ func TestATaskWhoseLetterCannotBeWrittenStaysInItsQueue(t *testing.T) {
 		_ = r.inspector.RunTask(nicknames, id) // or its retry is already due
 		r.ends(nicknames, id, asynq.TaskStateArchived)
 		if got := r.deadLetter(id); got.Class != "rejected" || r.deadLetters() != 1 {
-			t.Errorf("%d letters, this one of class %s", r.deadLetters(), got.Class)
+			t.Errorf("%d dead letters, this one of class %s", r.deadLetters(), got.Class)
 		}
 	})
 }
@@ -257,7 +257,7 @@ func TestADeadLetterIsUniquePerTaskAndIsRemovedWhenTheTaskSucceeds(t *testing.T)
 		r.ends(nicknames, id, asynq.TaskStateCompleted)
 		eventually(t, func() error {
 			if n := r.deadLetters(); n != 0 {
-				return fmt.Errorf("%d letters", n)
+				return fmt.Errorf("%d dead letters", n)
 			}
 			return nil
 		})
@@ -294,7 +294,7 @@ func TestASweepWritesDeadLettersForTasksThatAsynqArchived(t *testing.T) {
 				eventually(t, func() error {
 					sweep(t.Context(), time.Now())
 					if got = r.deadLetters(); got == before {
-						return fmt.Errorf("%d letters, want %d", got, n)
+						return fmt.Errorf("%d dead letters, want %d", got, n)
 					}
 					return nil
 				})
@@ -314,7 +314,7 @@ func TestASweepWritesDeadLettersForTasksThatAsynqArchived(t *testing.T) {
 		}
 		wants(full + 2)
 		if got := r.deadLetter(late); got.Class != string(outcome.Archived) || string(got.Payload) != "late" || !strings.HasPrefix(got.Cause, "archived: asynq's recoverer archived the task") {
-			t.Errorf("the letter %+v", got)
+			t.Errorf("the dead letter %+v", got)
 		}
 		if got := r.deadLetter("raw"); string(got.Payload) != "\xff\xff no message" {
 			t.Errorf("the dead letter of the unreadable message: %+v", got)
@@ -356,7 +356,7 @@ func TestEveryDeadTaskHasADeadLetterEvenBeyondAsynqsArchiveBound(t *testing.T) {
 		t.Errorf("asynq keeps %d archived tasks: its bound has moved, see docs/dead-letters.md", n)
 	}
 	if n := r.deadLetters(); n != dead {
-		t.Errorf("%d letters, want %d", n, dead)
+		t.Errorf("%d dead letters, want %d", n, dead)
 	}
 	l := ledger.New(r.rdb)
 	for page := range slices.Chunk(ids, 1000) {

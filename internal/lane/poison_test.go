@@ -67,7 +67,7 @@ func TestATaskBecomesADeadLetterAfterThreeWorkersDiedRunningIt(t *testing.T) {
 		r.kill()
 		sweeps("pending")
 		if n := r.deadLetters(); n != 0 {
-			t.Errorf("%d letters", n)
+			t.Errorf("%d dead letters", n)
 		}
 	}
 	r.kill()
@@ -77,7 +77,7 @@ func TestATaskBecomesADeadLetterAfterThreeWorkersDiedRunningIt(t *testing.T) {
 		dead.Attempts["poison"] != 3 || dead.Last.Sub(dead.First) != 50*time.Second ||
 		!strings.HasPrefix(dead.Cause, "poison: 3 workers died while they ran this task, all within 50s; ") ||
 		!strings.Contains(dead.Cause, "to do: "+dead.Todo) {
-		t.Errorf("the letter %+v", dead)
+		t.Errorf("the dead letter %+v", dead)
 	}
 	shown, err := r.inspector.GetTaskInfo(nicknames, poison)
 	if err != nil || shown.LastErr != dead.Cause || shown.Retried != 0 {
@@ -199,7 +199,7 @@ func TestARaceAtTheArchiveLeavesADeadLetterOnlyIfTheTaskIsArchived(t *testing.T)
 				t.Errorf("archived %d times, reported %d times", met, len(r.watch.diedOutsideAttempt))
 			}
 			if n := r.deadLetters(); n != dead {
-				t.Errorf("%d letters, want %d", n, dead)
+				t.Errorf("%d dead letters, want %d", n, dead)
 			}
 		})
 	}

@@ -137,7 +137,7 @@ func TestATaskThatAsynqLostGetsADeadLetter(t *testing.T) {
 		p.look(0)
 		p.look(9 * time.Second)
 		if n := p.deadLetters(); n != 0 {
-			t.Fatalf("%d letters after nine seconds", n)
+			t.Fatalf("%d dead letters after nine seconds", n)
 		}
 		p.looksUntil(10*time.Second, p.closed(tasks.KindNickname, "lost"))
 		p.look(20 * time.Second)
@@ -154,10 +154,10 @@ func TestATaskThatAsynqLostGetsADeadLetter(t *testing.T) {
 				"or a failover or a restored Redis lost it · to do: replay it if it still matters, or discard it",
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("the letter (-want +got):\n%s", diff)
+			t.Errorf("the dead letter (-want +got):\n%s", diff)
 		}
 		if n := p.deadLetters(); n != 1 {
-			t.Errorf("%d letters, want one", n)
+			t.Errorf("%d dead letters, want one", n)
 		}
 		if n := len(p.watch.diedOutsideAttempt); n != 1 || <-p.watch.diedOutsideAttempt != nicknames+" vanished" {
 			t.Errorf("reported %d times as dead", n)
@@ -192,11 +192,11 @@ func TestATaskIsNotLostIfTheSecondLookFindsIt(t *testing.T) {
 		p.look(15 * time.Second)
 		p.look(20 * time.Second)
 		if n := p.deadLetters(); n != 0 {
-			t.Errorf("%d letters: it was missing at single looks only, never at two in a row", n)
+			t.Errorf("%d dead letters: it was missing at single looks only, never at two in a row", n)
 		}
 		p.looksUntil(25*time.Second, p.closed(tasks.KindNickname, "t1"))
 		if n := p.deadLetters(); n != 1 {
-			t.Errorf("%d letters, want one", n)
+			t.Errorf("%d dead letters, want one", n)
 		}
 	})
 }
@@ -252,7 +252,7 @@ func TestATaskWhoseEndWasNotRecordedIsClosedWithoutADeadLetter(t *testing.T) {
 		p.looksUntil(10*time.Second, p.closed(tasks.KindGroup, "edit"))
 		p.wantOpen("newer", true)
 		if lanes, err := p.ledger.DeadLetterLanes(t.Context()); len(lanes) != 0 || err != nil {
-			t.Errorf("there are letters in %v, %v", lanes, err)
+			t.Errorf("there are dead letters in %v, %v", lanes, err)
 		}
 		if run := p.rdb.Get(t.Context(), "rollcall:{lakeside/group}:run:dt/night").Val(); run != "\x00\x00\x00a" {
 			t.Errorf("run record %q, want its row as applied", run)
@@ -324,7 +324,7 @@ func TestADeadTaskThatWasNotClosedIsClosedAndKeepsItsDeadLetter(t *testing.T) {
 		p.looksUntil(10*time.Second, p.closed(tasks.KindNickname, "archived", "dropped", "unlisted"))
 		for _, id := range []string{"archived", "dropped"} {
 			if got := p.deadLetter(id); got.Class != "rejected" {
-				t.Errorf("the letter of %s is %+v", id, got)
+				t.Errorf("the dead letter of %s is %+v", id, got)
 			}
 		}
 		if got := p.deadLetter("unlisted"); got.Class != string(outcome.Archived) || got.Target != "c1/unlisted" {
@@ -353,7 +353,7 @@ func TestRecordsOfANewerVersionOrAnotherLaneAreSkipped(t *testing.T) {
 			p.wantOpen(id, true)
 		}
 		if n := p.deadLetters(); n != 0 {
-			t.Errorf("%d letters, want none", n)
+			t.Errorf("%d dead letters, want none", n)
 		}
 		if logged := p.log.Lines("open tasks of a newer version skipped"); len(logged) != 1 {
 			t.Errorf("logged %d times: %q", len(logged), logged)
@@ -380,7 +380,7 @@ func TestEachVanishedTaskGetsADeadLetterOverManyPages(t *testing.T) {
 			p.look(time.Duration(5*looks) * time.Second)
 		}
 		if n := p.deadLetters(); n != int64(lost) {
-			t.Errorf("%d letters after %d looks, want %d", n, looks, lost)
+			t.Errorf("%d dead letters after %d looks, want %d", n, looks, lost)
 		}
 		if open := p.rdb.HLen(t.Context(), "rollcall:{lakeside/nickname}:tasks").Val(); open != int64(lost) {
 			t.Errorf("%d are still open, want the %d that wait", open, lost)

@@ -8,7 +8,7 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// Lanes lie on different nodes; all keys of one lane's letters on one, which the
+// Lanes lie on different nodes; all keys of one lane's dead letters on one, which the
 // scripts rely on, and what the replica has received survives the master.
 func TestDeadLettersAreKeptOnEveryTopologyAndThroughAFailover(t *testing.T) {
 	t.Parallel()

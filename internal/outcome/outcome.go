@@ -94,7 +94,7 @@ var rules = map[Class]Rule{
 	},
 	Panic: {
 		Attempts: 3, Horizon: time.Hour, Base: 5 * time.Second, Limit: time.Minute,
-		Advice: "a defect of rollcall: report it with the stack from the log; replay them with a version that mends it",
+		Advice: "a defect of rollcall: report it with the stack from the log; replay them with a version that fixes it",
 	},
 	Throttled:  {Base: time.Second, Limit: time.Second},
 	Paced:      {Base: time.Second, Limit: time.Second},
@@ -107,7 +107,7 @@ var rules = map[Class]Rule{
 	Held:       {Base: time.Second, Limit: time.Second},
 	Stopping:   {},
 	Internal:   {Base: 5 * time.Second, Limit: 5 * time.Second},
-	Rejected:   {Dead: true, Advice: "the task is wrong: correct it with replay --set, or correct the roster and discard the letter"},
+	Rejected:   {Dead: true, Advice: "the task is wrong: correct it with replay --set, or correct the roster and discard the dead letter"},
 	Unverified: {Dead: true, Advice: "an ID change that may have been applied: look the person up, then say rollcall ids confirm or rollcall ids reject"},
 	Malformed:  {Dead: true, Advice: "no task can be read out of it: find out who wrote it; replay it with a task from --task, or discard it"},
 	Poison:     {Dead: true, Advice: "workers died with it, three in a row: find out why from their logs; replay one after another, the one that kills again is to blame"},

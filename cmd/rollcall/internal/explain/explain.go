@@ -188,7 +188,7 @@ func (r *reader) info(queue, id string) (*asynq.TaskInfo, error) {
 }
 
 const (
-	// deadLettersRead bounds how many of a lane's letters are looked through for those
+	// deadLettersRead bounds how many of a lane's dead letters are looked through for those
 	// of a target: a second's worth. Letters of tasks that the record names are
 	// found however many there are.
 	deadLettersRead = 1000
