@@ -15,9 +15,9 @@ import (
 
 const module = "rollcall/"
 
-// imports is the import table: each room of the house, and which other rooms
-// its production code may know. A room that is missing here fails the test, and
-// so does a row that nothing uses.
+// imports is the import table: each package, and the packages of this module that its
+// production code may import. A package without a row fails the test, and so does an
+// unused entry.
 var imports = map[string][]string{
 	".": {},
 
@@ -122,7 +122,7 @@ var imports = map[string][]string{
 	"internal/sandbox": {},
 	"internal/demo":    {"tasks", "internal/sandbox"},
 
-	// The one place that knows everybody.
+	// The only package that may import all others.
 	"cmd/worker": {
 		"tasks", "providers", "internal/buildinfo", "internal/config", "internal/console", "internal/deadletter", "internal/demo",
 		"internal/enqueue", "internal/exitcode", "internal/handler", "internal/kinds", "internal/lane", "internal/ledger",

@@ -74,6 +74,6 @@ func TestEveryPackageIsOnTheMap(t *testing.T) {
 	slices.Sort(want)
 	slices.Sort(named)
 	if diff := cmp.Diff(want, named); diff != "" {
-		t.Errorf("the README's map of rooms is not that of the code (-code +page):\n%s", diff)
+		t.Errorf("the README's map of packages differs from the code (-code +page):\n%s", diff)
 	}
 }

@@ -113,7 +113,7 @@ func settle(ctx context.Context, record *ledger.Ledger, n int) error {
 		return err
 	}
 	if lease == nil {
-		return fmt.Errorf("the ledger wants no call for %s, of which it has never heard", target.Key)
+		return fmt.Errorf("the ledger returns no call for %s, a new target", target.Key)
 	}
 	if err := lease.Check(ctx); err != nil {
 		return err

@@ -174,7 +174,7 @@ func (o *oracle) overlaps() {
 	}
 }
 
-// deadLetters checks that every dead letter is complete and describes the task that was
+// dead checks that every dead letter is complete and describes the task that was
 // stored.
 func (o *oracle) dead(changes []*change) {
 	byID := map[string]*change{}

@@ -132,7 +132,7 @@ func TestTheOracleFindsEachViolation(t *testing.T) {
 			c.chat().Members = append(c.chat().Members, sandbox.Member{UserID: "cat"})
 		}, ruleMember},
 		"a task vanished":                   {func(c *course) { delete(c.ev.tasks, "out") }, ruleLost},
-		"a dead letter vanished":                 {func(c *course) { delete(c.ev.dead, "bad") }, ruleLost},
+		"a dead letter vanished":            {func(c *course) { delete(c.ev.dead, "bad") }, ruleLost},
 		"a task waits without end":          {func(c *course) { c.state("new", asynq.TaskStateActive) }, ruleLimbo},
 		"a task died without a dead letter": {func(c *course) { c.state("new", asynq.TaskStateArchived) }, ruleLimbo},
 		"the ledger waits for a task":       {func(c *course) { c.ev.open = []string{"task x is noted as open"} }, ruleLimbo},

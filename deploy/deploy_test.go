@@ -155,7 +155,8 @@ func TestEveryConfigurationIsTakenAndIsHandedItsSecrets(t *testing.T) {
 // its settle while Redis is unavailable. See docs/architecture.md, "Budgets of time".
 const settling = 31 * time.Second
 
-// A stop that is shorter than what runs ends in a kill: an ID change in doubt.
+// A stop timeout that is too short ends in a kill, and an ID change with an unknown
+// outcome.
 func TestAStopIsLongerThanWhatItWaitsFor(t *testing.T) {
 	t.Parallel()
 	for _, w := range ways(t) {

@@ -45,7 +45,8 @@ type ValidationError struct {
 	Problems []Problem // at least one
 }
 
-// Error reads: nickname task refused: chat_id: is missing; nickname: has 31 characters, at most 30.
+// Error reads: nickname task refused: chat_id: is missing; nickname: has 31 characters,
+// at most 30.
 func (e *ValidationError) Error() string {
 	var b strings.Builder
 	if e.Kind != "" {
@@ -63,7 +64,7 @@ func (e *ValidationError) Error() string {
 	return b.String()
 }
 
-// examiner collects problems, so that a caller mends them in one go.
+// examiner collects problems, so that a caller can fix them at once.
 type examiner struct{ problems []Problem }
 
 func (x *examiner) add(field, format string, args ...any) {

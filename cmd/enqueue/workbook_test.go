@@ -13,8 +13,8 @@ import (
 	"rollcall/internal/commandtest"
 )
 
-// workbook FILE CSV... writes a workbook with a sheet for each CSV file, which has the name
-// of the file. Cells of digits become numbers.
+// workbook FILE CSV... writes a workbook with a sheet for each CSV file, which has the
+// name of the file. Cells of digits become numbers.
 func workbook(ts *testscript.TestScript, _ bool, args []string) {
 	f := excelize.NewFile()
 	defer f.Close()

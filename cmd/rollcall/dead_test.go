@@ -88,8 +88,8 @@ func events(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// closes ID closes a dead letter of die, as a worker does after its fields were applied at
-// a higher revision.
+// closes ID closes a dead letter of die, as a worker does after its fields were applied
+// at a higher revision.
 func closes(ts *testscript.TestScript, _ bool, args []string) {
 	rdb := commandtest.Client(ts)
 	defer rdb.Close()

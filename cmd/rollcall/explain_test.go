@@ -47,31 +47,31 @@ func attempt(ts *testscript.TestScript, _ bool, args []string) {
 	if kind == tasks.KindID {
 		field.Mode = ledger.Once
 	}
-	mark, _, err := l.Begin(ctx, ledger.Delivery{
+	lease, _, err := l.Begin(ctx, ledger.Delivery{
 		TaskID: state.TaskID, Target: target, Revision: state.Latest, Fields: []ledger.Field{field}, Row: ledger.Row{},
 	})
 	ts.Check(err)
 	switch how {
 	case "applied":
-		mark.Intend(field.Value)
-		ts.Check(mark.Check(ctx))
-		ts.Check(mark.Settle(ctx, "r-1", false, nil))
+		lease.Intend(field.Value)
+		ts.Check(lease.Check(ctx))
+		ts.Check(lease.Settle(ctx, "r-1", false, nil))
 		ts.Check(asynq.NewInspectorFromRedisClient(rdb).DeleteTask(lane, state.TaskID))
 	case "cut":
-		ts.Check(mark.Check(ctx))
-		ts.Check(mark.Release(ctx, ledger.Unanswered))
+		ts.Check(lease.Check(ctx))
+		ts.Check(lease.Release(ctx, ledger.Unanswered))
 	case "busy":
-		ts.Check(mark.Check(ctx))
-		ts.Check(mark.Release(ctx, ledger.Answered))
+		ts.Check(lease.Check(ctx))
+		ts.Check(lease.Release(ctx, ledger.Answered))
 	case "unverified":
-		mark.Intend(value)
-		ts.Check(mark.Check(ctx))
-		ts.Check(mark.Lock(ctx, time.Now().AddDate(1, 0, 0), ledger.LockUnverified))
+		lease.Intend(value)
+		ts.Check(lease.Check(ctx))
+		ts.Check(lease.Lock(ctx, time.Now().AddDate(1, 0, 0), ledger.LockUnverified))
 		dies(ts, rdb, state.TaskID, key, value, state.Latest)
 	case "again":
-		mark.Intend(value)
-		ts.Check(mark.Check(ctx))
-		ts.Check(mark.Release(ctx, ledger.Unanswered))
+		lease.Intend(value)
+		ts.Check(lease.Check(ctx))
+		ts.Check(lease.Release(ctx, ledger.Unanswered))
 	}
 }
 

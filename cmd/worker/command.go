@@ -118,7 +118,7 @@ the process, and both platforms emulated on this machine.`,
 			level.Set(logging.Level(cfg.Log.Level))
 			log := p.logger(cfg.Log, &level)
 			for _, warn := range cfg.Warnings() {
-				log.Warn("doubtful configuration", "subject", warn.Subject, "warning", warn.Text)
+				log.Warn("configuration warning", "subject", warn.Subject, "warning", warn.Text)
 			}
 			w, err := newWorker(cmd.Context(), cfg, log, &level)
 			if err != nil {

@@ -90,7 +90,8 @@ func nicknameStory(name, intro string, options tasks.Options) story {
 		ends:     []string{"`applied`", "`settled`", "`done`"}, most: 2,
 		wrong: named("u001", "new"), steps: nicknameSteps(),
 		after: func(p *taskRun) {
-			// One more call is allowed if begin.lua ran twice and noted an unknown outcome.
+			// One more call is allowed if begin.lua ran twice and noted an unknown
+			// outcome.
 			p.carry(nicknameOf("u001", "new"), "`unchanged`", "`applied`")
 			p.carry(nicknameOf("u001", "old"), "`applied`")
 			p.must(named("u001", "old")(p))

@@ -14,7 +14,7 @@ import (
 func TestScriptsOnEveryTopology(t *testing.T) {
 	t.Parallel()
 	both := map[string]func(*testing.T) *redistest.Deployment{"sentinel": redistest.Sentinel, "cluster": redistest.Cluster}
-	for script, places := range map[string]map[string]func(*testing.T) *redistest.Deployment{
+	for script, deployments := range map[string]map[string]func(*testing.T) *redistest.Deployment{
 		"testdata/topology/failover.txtar":   both,
 		"testdata/script/goes_through.txtar": both,
 		"testdata/script/terminated.txtar":   both,
@@ -30,7 +30,7 @@ func TestScriptsOnEveryTopology(t *testing.T) {
 		"testdata/script/have_been_set.txtar": both,
 		"testdata/script/unchanged.txtar":     both,
 	} {
-		for name, start := range places {
+		for name, start := range deployments {
 			t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar")+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				if testing.Short() {

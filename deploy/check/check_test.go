@@ -1,9 +1,9 @@
-// Package check_test judges the files of deploy/ by the code of those who will read them: kustomize,
-// Kubernetes' own types and pod security policy, Docker Compose, BuildKit. It is a module of its own,
-// since that code is large and no part of rollcall.
+// Package check_test judges the files of deploy/ by the code of those who will read them:
+// kustomize, Kubernetes' own types and pod security policy, Docker Compose, BuildKit. It
+// is a module of its own, since that code is large and no part of rollcall.
 //
-// It needs no cluster, no Docker engine and no network. It must not know how rollcall's numbers hang
-// together: that is tested in deploy/deploy_test.go.
+// It needs no cluster, no Docker engine and no network. It must not know how rollcall's
+// numbers hang together: that is tested in deploy/deploy_test.go.
 package check_test
 
 import (

@@ -73,8 +73,8 @@ func groups() []tasks.Request {
 	return append(all, tasks.Request{Task: tasks.GroupUpdate{Tenant: DingTalk, ChatID: "chatdissolved", Name: "no chat"}})
 }
 
-// Scenario is what goes wrong on the way: some of it mends itself, some is for
-// a person.
+// Scenario returns the faults of the demo: retries overcome some of them, the others
+// need a person.
 func Scenario() sandbox.Scenario {
 	nick := func(n int, f sandbox.Fault) sandbox.Fault {
 		f.API, f.User = sandbox.APIGroupNick, userID(n)

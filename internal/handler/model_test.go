@@ -83,7 +83,7 @@ func (e edit) applied(before []string) []string {
 
 // person is a user whose ID is to change.
 type person struct {
-	id      string // in doubt; "": none
+	id      string // with an unknown outcome; "": none
 	sends   int
 	at, was time.Time // time of the last send, and of the one before
 	locked  time.Time // no ID may be sent before

@@ -147,8 +147,8 @@ func (r *rig) handle(task tasks.Task) handler.Func {
 	}
 }
 
-// requestChange takes a revision for the task and records it as the latest change, as a producer
-// does.
+// requestChange takes a revision for the task and records it as the latest change, as a
+// producer does.
 func (r *rig) requestChange(task tasks.Task) (revision int64) {
 	r.t.Helper()
 	target, fields := kinds.Change(task, school)

@@ -120,7 +120,7 @@ func (h Hold) HowToEnd() string {
 	return "automatically when the time is over; at once: rollcall lanes release " + name + " --force"
 }
 
-// Change is the effect of a Put or Lift.
+// Change is the effect of Put or End.
 type Change string
 
 // The changes.

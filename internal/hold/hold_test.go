@@ -209,7 +209,7 @@ func TestAHoldThatWasChangedSinceItWasReadIsNotLifted(t *testing.T) {
 		changed.Reason = "88: no permission"
 		put(t, other, changed, hold.Changed)
 		if ended, err := mine.End(t.Context(), known, "worker-1"); ended || err != nil {
-			t.Errorf("lifted by a caller that read another reason: %t, %v", ended, err)
+			t.Errorf("ended by a caller that read another reason: %t, %v", ended, err)
 		}
 		if all := reread(t, rdb); len(all) != 1 || all[0].Reason != changed.Reason {
 			t.Errorf("left is %+v", all)
@@ -217,7 +217,7 @@ func TestAHoldThatWasChangedSinceItWasReadIsNotLifted(t *testing.T) {
 		now := other.Of(lane)[0]
 		for _, want := range []bool{true, false} {
 			if ended, err := other.End(t.Context(), now, "worker-2"); ended != want || err != nil {
-				t.Errorf("lifted: %t, %v; want %t", ended, err, want)
+				t.Errorf("ended: %t, %v; want %t", ended, err, want)
 			}
 		}
 		if all := reread(t, rdb); len(all) != 0 {
@@ -249,7 +249,7 @@ func TestAPersonsHoldAndAWorkersHoldCoexist(t *testing.T) {
 			t.Errorf("order by scope, -want +got:\n%s", diff)
 		}
 		if ended, err := b.End(t.Context(), b.Of(lane)[1], "ann"); !ended || err != nil {
-			t.Fatalf("lift the person's: %t, %v", ended, err)
+			t.Fatalf("end the hold of a person: %t, %v", ended, err)
 		}
 		if diff := cmp.Diff([]hold.Class{hold.Refused}, classes()); diff != "" {
 			t.Errorf("without the person's, -want +got:\n%s", diff)

@@ -93,7 +93,7 @@ func TestAProbeOfADeadWorkerIsClaimedAfterItsClaimExpires(t *testing.T) {
 			t.Errorf("ended %t, %v: %+v", mine, err, ended)
 		}
 		if over, err := dead.End(t.Context(), claimed, "dead"); !over || err != nil {
-			t.Errorf("a hold is not lifted by a worker that knows an older probe of it: %t, %v", over, err)
+			t.Errorf("a worker that knows an older probe of a hold does not end it: %t, %v", over, err)
 		}
 	})
 }
@@ -188,10 +188,10 @@ func TestSeenAccumulates(t *testing.T) {
 		}
 		put(t, hold.NewStore(rdb), changed, hold.Same) // counts once more
 		if ended, err := b.End(t.Context(), known, "worker-1"); ended || err != nil {
-			t.Errorf("lifted for a reason that has changed: %t, %v", ended, err)
+			t.Errorf("ended for a reason that has changed: %t, %v", ended, err)
 		}
 		if ended, err := b.End(t.Context(), b.Of(lane)[0], "worker-1"); !ended || err != nil {
-			t.Errorf("a hold of which more was seen is not lifted: %t, %v", ended, err)
+			t.Errorf("a hold of which more was seen is not ended: %t, %v", ended, err)
 		}
 		events, err := hold.ReadEvents(t.Context(), rdb, 10)
 		if err != nil || len(events) != 3 || events[1].Seen.Count != 3 || events[1].Seen.Status != 403 || !events[1].Seen.First.Equal(began) {

@@ -71,7 +71,7 @@ func TestHoldsOfANewerVersionAreReadOrSkipped(t *testing.T) {
 		put(t, b, refused(hold.Scope{Level: hold.Lane, Name: "x.id"}), hold.Entered)
 		h := put(t, b, refused(lane), hold.Same)
 		if ended, err := b.End(t.Context(), h, "worker-1"); !ended || err != nil {
-			t.Errorf("a newer version's hold: lifted %t, %v", ended, err)
+			t.Errorf("a newer version's hold: ended %t, %v", ended, err)
 		}
 	})
 }

@@ -74,7 +74,8 @@ func (l *Lane) end(ctx context.Context, dead ledger.DeadLetter) {
 	}
 }
 
-// deadLetter returns the fields of a dead letter that follow from the lane and the message.
+// deadLetter returns the fields of a dead letter that follow from the lane and the
+// message.
 func (l *Lane) deadLetter(id, typename string, payload []byte, urgent bool) ledger.DeadLetter {
 	dead := ledger.DeadLetter{
 		ID: id, Lane: l.Name(), Tenant: l.Tenant, Kind: string(l.Kind), Organisation: l.Organisation, Urgent: urgent,

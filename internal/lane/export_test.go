@@ -7,8 +7,8 @@ import (
 	"rollcall/internal/backlog"
 )
 
-// FreeSlots returns how many tasks may wait for their slot, and how many the lane may hold
-// in total.
+// FreeSlots returns how many tasks may wait for their slot, and how many the lane may
+// hold in total.
 func (l *Lane) FreeSlots() (waiting, together int) { return l.room() }
 
 // Slot returns the error of a slot for a send of a new attempt.

@@ -262,7 +262,7 @@ func (s *Set) report(change hold.Change, h hold.Hold, by string) {
 		if h.Class == hold.Suspected { // in most cases for a moment
 			level = slog.LevelWarn
 		}
-		s.log.Log(context.Background(), level, word, append(attrs, "lift", h.HowToEnd())...)
+		s.log.Log(context.Background(), level, word, append(attrs, "ends", h.HowToEnd())...)
 	case hold.Left:
 		s.log.Info("hold ended", append(attrs, "for", time.Since(h.Since).Round(time.Second), "by", by)...)
 	case hold.Same:

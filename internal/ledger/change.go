@@ -100,7 +100,8 @@ func edits(fields []Field) bool {
 	return false
 }
 
-// TakesPosition reports whether the change takes a position among the edits with its revision.
+// TakesPosition reports whether the change takes a position among the edits with its
+// revision.
 func (w Change) TakesPosition() bool { return edits(w.Fields) && !w.Later }
 
 func flag(b bool) string {
@@ -123,8 +124,8 @@ func (l *Ledger) Withdraw(ctx context.Context, change Change) error {
 	return nil
 }
 
-// TakePosition gives an edit its old position again, before it is stored under another id,
-// so that later edits wait for it. One round trip, none for changes without edits.
+// TakePosition gives an edit its old position again, before it is stored under another
+// id, so that later edits wait for it. One round trip, none for changes without edits.
 func (l *Ledger) TakePosition(ctx context.Context, change Change, revision int64) error {
 	if !edits(change.Fields) {
 		return nil

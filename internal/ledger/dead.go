@@ -90,9 +90,9 @@ var (
 	deadPage   = redis.NewScript(deadPageLua)
 )
 
-// AddDeadLetter adds a dead letter and reports whether its task had none. It replaces one that
-// is there, and keeps the time of its first failure: a task that fails for good twice
-// has one dead letter. Two round trips, four for the second.
+// AddDeadLetter adds a dead letter and reports whether its task had none. It replaces one
+// that is there, and keeps the time of its first failure: a task that fails for good
+// twice has one dead letter. Two round trips, four for the second.
 func (l *Ledger) AddDeadLetter(ctx context.Context, dead DeadLetter) (fresh bool, err error) {
 	fresh, err = l.addDeadLetter(ctx, dead, false)
 	if err != nil || fresh {
@@ -108,8 +108,8 @@ func (l *Ledger) AddDeadLetter(ctx context.Context, dead DeadLetter) (fresh bool
 	return l.addDeadLetter(ctx, dead, true)
 }
 
-// AddDeadLetterOnce adds a dead letter unless its task has one, and reports whether it did. Two
-// round trips.
+// AddDeadLetterOnce adds a dead letter unless its task has one, and reports whether it
+// did. Two round trips.
 func (l *Ledger) AddDeadLetterOnce(ctx context.Context, dead DeadLetter) (fresh bool, err error) {
 	return l.addDeadLetter(ctx, dead, false)
 }
@@ -144,8 +144,8 @@ func (l *Ledger) Announce(ctx context.Context, lane string) error {
 	return nil
 }
 
-// RemoveDeadLetters removes the dead letters of tasks and returns how many there were. One round
-// trip; ids should not be more than some hundred.
+// RemoveDeadLetters removes the dead letters of tasks and returns how many there were.
+// One round trip; ids should not be more than some hundred.
 func (l *Ledger) RemoveDeadLetters(ctx context.Context, lane string, ids ...string) (int, error) {
 	if len(ids) == 0 {
 		return 0, nil

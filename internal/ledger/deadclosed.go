@@ -13,8 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ClosedDeadLetter is a dead letter that closed automatically: all fields of its task were
-// applied at a higher revision. It has no payload.
+// ClosedDeadLetter is a dead letter that closed automatically: all fields of its task
+// were applied at a higher revision. It has no payload.
 type ClosedDeadLetter struct {
 	ID        string    `json:"id"` // of the task
 	Lane      string    `json:"lane"`

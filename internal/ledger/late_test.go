@@ -125,7 +125,7 @@ func TestAnEqualValueIsSentAfterTheLeaseOfADeadWorkerHasExpired(t *testing.T) {
 	gate(t, begin(t, l, ann, revise(t, l, ann), nick("B")))
 	keys := rdb.Keys(t.Context(), "*target:*").Val()
 	if n := rdb.HDel(t.Context(), keys[0], "d:"+nick("B")[0].Name).Val(); n != 1 {
-		t.Fatalf("%d doubts were lost", n)
+		t.Fatalf("%d unknown outcomes were lost", n)
 	}
 	s.Mini.SetTime(now.Add(21 * time.Second))
 	wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.SendAgain)

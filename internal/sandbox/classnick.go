@@ -48,8 +48,9 @@ func (x *exchange) identifySchool(s *Sandbox, sid string) {
 	}
 }
 
-// authenticateSchool checks that all parameters are there, and safeKey: the MD5 of the secret and the seconds, in
-// small hexadecimals. Seconds that are milliseconds fail by their distance.
+// authenticateSchool checks that all parameters are there, and safeKey: the MD5 of the
+// secret and the seconds, in small hexadecimals. Seconds that are milliseconds fail by
+// their distance.
 func authenticateSchool(params ...string) func(s *Sandbox, x *exchange) *refusal {
 	return func(s *Sandbox, x *exchange) *refusal { return x.refuseForm(s, params) }
 }

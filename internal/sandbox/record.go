@@ -28,9 +28,10 @@ func (t Target) thing() string {
 // Change is one field that an effect set. Old and New may be equal: a call that sets
 // the same value again is an effect, too.
 type Change struct {
-	// Field is "nick", "dingTalkId", "name", "owner", "ownerType", "icon",
-	// "member", "external", "managementOptions.<option>", a student's "nickname" in
-	// a course, or the student's "name" in the console. A member who joins has an empty Old, one who leaves an empty New.
+	// Field is "nick", "dingTalkId", "name", "owner", "ownerType", "icon", "member",
+	// "external", "managementOptions.<option>", a student's "nickname" in a course, or
+	// the student's "name" in the console. A member who joins has an empty Old, one who
+	// leaves an empty New.
 	Field string `json:"field"`
 	// Student is the uid of whom the field belongs to.
 	Student string `json:"student,omitempty"`

@@ -162,8 +162,8 @@ func runStudentNick(_ *Sandbox, x *exchange) outcome {
 	return result
 }
 
-// schoolUserDialect is that of the APIs of version 2: HTTP 200 with a code, where 1 is the
-// success.
+// schoolUserDialect is that of the APIs of version 2: HTTP 200 with a code, where 1 is
+// the success.
 func schoolUserDialect() *dialect {
 	return &dialect{
 		contentType: "application/json; charset=utf-8", numeric: true, codes: schoolUserCodes(),

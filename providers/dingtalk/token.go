@@ -26,7 +26,7 @@ const (
 	// while the old token still serves.
 	pause = 30 * time.Second
 	// remembered is how long refused credentials are not tried again: nothing but
-	// a person mends them, and the token call is throttled as well.
+	// a person must correct them, and the token call is throttled as well.
 	remembered = 5 * time.Minute
 )
 

@@ -22,7 +22,7 @@ import (
 	"rollcall/providers"
 )
 
-// Call performs the call under examination once.
+// Call performs the call under test once.
 type Call func(ctx context.Context, gate providers.Gate) (providers.Receipt, error)
 
 // Setting is the configuration of a client under test.
@@ -63,7 +63,7 @@ type Subject struct {
 	Secrets, Names []string
 }
 
-// Run sits the examination.
+// Run runs the conformance tests.
 func Run(t *testing.T, s Subject) {
 	for _, part := range []struct {
 		name string

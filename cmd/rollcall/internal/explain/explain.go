@@ -188,9 +188,9 @@ func (r *reader) info(queue, id string) (*asynq.TaskInfo, error) {
 }
 
 const (
-	// deadLettersRead bounds how many of a lane's dead letters are looked through for those
-	// of a target: a second's worth. Letters of tasks that the record names are
-	// found however many there are.
+	// deadLettersRead bounds the dead letters of a lane that are read to find those of
+	// a target, which takes about a second. The dead letters of tasks in the record are
+	// always found.
 	deadLettersRead = 1000
 	deadLetterPage  = 100
 	// editsShown bounds how many open edits are looked up.

@@ -25,7 +25,7 @@ const (
 	nick      = "张 [monitor] {\"a\":1} 😀"
 )
 
-// Each of the three calls sits the whole examination.
+// Each of the three calls passes all conformance tests.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	name := nick
