@@ -132,7 +132,7 @@ func TestCheckShowsWhatWouldRun(t *testing.T) {
 	}
 }
 
-func TestCheckPrintsEveryProblemAndExitsOne(t *testing.T) {
+func TestCheckPrintsEveryProblemOfAFile(t *testing.T) {
 	t.Parallel()
 	file := writeFile(t, t.TempDir(), "rollcall.yaml", "stop_timeout: 150\norganisations: []\n")
 	want := file + ":1: stop_timeout is 150, without a unit; write it as in 15s, 500ms or 2m\n" +

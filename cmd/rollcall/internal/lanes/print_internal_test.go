@@ -25,9 +25,9 @@ var update = flag.Bool("update", false, "write the golden files of this package"
 
 var threeAM = time.Date(2026, 3, 2, 3, 0, 0, 0, time.FixedZone("Asia/Shanghai", 8*60*60))
 
-// aBadNight is two organisations of which one has wrong credentials, and the
-// other a long name and a person who holds a lane.
-func aBadNight() *Survey {
+// troubledSurvey has two organisations: one with wrong credentials and a lane that a
+// person holds, the other with a long name, a lane without a worker and a slow one.
+func troubledSurvey() *Survey {
 	march := pace.Month{Name: "2026-03", Spent: 4120, Ends: time.Date(2026, 4, 1, 0, 0, 0, 0, threeAM.Location())}
 	lane := func(organisation, tenant string, kind tasks.Kind, pending int64, s pace.Status) State {
 		l := State{Lane: registry.Lane{Organisation: organisation, Tenant: tenant, Kind: kind, Seen: threeAM.Add(-20 * time.Second)}}
@@ -60,17 +60,17 @@ func aBadNight() *Survey {
 	nickname.holds = []hold.Hold{credentials}
 	course := lane("lakeside", "lakeside-ci", tasks.KindCourse, 8, pace.Status{Allowed: 4.9, Share: 1})
 	course.holds = []hold.Hold{person}
-	gone := lane("hill", "hill-secondary-school-north-campus-dt", tasks.KindID, 1, pace.Status{
+	unserved := lane("hill", "hill-secondary-school-north-campus-dt", tasks.KindID, 1, pace.Status{
 		Metered: true, Allowed: 19.77, Share: 1, Limits: []pace.Limit{{Calls: 1000, Per: pace.Day}}, Day: 990,
 	})
-	gone.unseen, gone.Seen = true, threeAM.Add(-46*time.Minute)
+	unserved.unseen, unserved.Seen = true, threeAM.Add(-46*time.Minute)
 	slow := lane("hill", "hill-ci", tasks.KindCourse, 5000, pace.Status{
 		Allowed: 0.35, InUse: 0.3, Share: 0.36, Refused: 12, Bad: 30 * time.Millisecond, Paused: 45 * time.Second,
 	})
 	slow.bulk.due = 2
 	idle := lane("hill", "hill-ci", tasks.KindNickname, 0, pace.Status{Allowed: 19.77, Share: 1})
 	idle.bulk, idle.urgent = queueState{}, queueState{}
-	return &Survey{now: threeAM, Lanes: []State{group, nickname, course, gone, slow, idle}, strays: []hold.Hold{ban}}
+	return &Survey{now: threeAM, Lanes: []State{group, nickname, course, unserved, slow, idle}, strays: []hold.Hold{ban}}
 }
 
 // printed is what a person sees; styled shows the styles as package console marks them.
@@ -80,11 +80,11 @@ func printed(styled, detailed bool, width int) string {
 	if styled {
 		p.Out = &out
 	}
-	p.survey(aBadNight(), detailed)
+	p.survey(troubledSurvey(), detailed)
 	return out.String()
 }
 
-func TestABadNightIsSeenAtOnce(t *testing.T) {
+func TestTheSurveyMatchesTheGoldenFiles(t *testing.T) {
 	t.Parallel()
 	for name, got := range map[string]string{"lanes.txt": printed(false, false, cli.Columns), "lanes-detailed.txt": printed(false, true, cli.Columns)} {
 		path := filepath.Join("testdata", name)
@@ -130,14 +130,14 @@ func TestAHeldLaneHasNoEstimate(t *testing.T) {
 		lane State
 		want string
 	}{
-		"nothing waits":              {State{}, "-"},
-		"something does":             {State{bulk: queue(40), urgent: queue(20)}, "3s"},
-		"retries and what is due":    {State{bulk: queueState{backlog.Queue{Retry: 20, Scheduled: 99}, 20}}, "2s"},
-		"held":                       {State{bulk: queue(40), holds: []hold.Hold{full}}, "held"},
-		"held and empty":             {State{holds: []hold.Hold{full}}, "held"},
-		"bulk held, urgent ones go":  {State{urgent: queue(40), holds: []hold.Hold{bulk}}, "2s"},
-		"bulk held, others wait too": {State{urgent: queue(40), bulk: queue(1), holds: []hold.Hold{bulk}}, "held"},
-		"no worker":                  {State{bulk: queue(40), unseen: true}, "?"},
+		"nothing waits":               {State{}, "-"},
+		"some tasks wait":             {State{bulk: queue(40), urgent: queue(20)}, "3s"},
+		"retries and what is due":     {State{bulk: queueState{backlog.Queue{Retry: 20, Scheduled: 99}, 20}}, "2s"},
+		"held":                        {State{bulk: queue(40), holds: []hold.Hold{full}}, "held"},
+		"held and empty":              {State{holds: []hold.Hold{full}}, "held"},
+		"bulk held, urgent tasks run": {State{urgent: queue(40), holds: []hold.Hold{bulk}}, "2s"},
+		"bulk held, others wait too":  {State{urgent: queue(40), bulk: queue(1), holds: []hold.Hold{bulk}}, "held"},
+		"no worker":                   {State{bulk: queue(40), unseen: true}, "?"},
 	} {
 		row.lane.pace.Allowed = 20
 		if got := row.lane.etaText(); got != row.want {
@@ -145,6 +145,6 @@ func TestAHeldLaneHasNoEstimate(t *testing.T) {
 		}
 	}
 	if got := (State{bulk: queue(1)}).etaText(); got != "?" {
-		t.Errorf("at no known rate: %s", got)
+		t.Errorf("without a known rate: %s", got)
 	}
 }
