@@ -111,7 +111,8 @@ func (a *app) deadList(ctx context.Context, service *deadletter.Service, filter 
 		out := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 		for _, l := range dead {
 			r := NewRecord(l, personal, false)
-			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", cli.Clock(l.Last), console.Line(l.Lane), Cause(l.Class, l.Code), console.Line(r.Target), console.Line(l.ID))
+			fmt.Fprintf(out, "%s\t%s\t%s\n", cli.Clock(l.Last), console.Line(l.Lane), Cause(l.Class, l.Code))
+			fmt.Fprintf(out, "  %s  %s\n", console.Line(r.Target), console.Line(l.ID))
 		}
 		return out.Flush()
 	}
@@ -174,10 +175,12 @@ func (a *app) printCauses(causes []deadletter.Cause) {
 	default:
 		fmt.Fprintf(a.Stdout, "%d dead letters\n", total)
 	}
+	out := a.NewPrinter()
 	for _, c := range causes {
-		fmt.Fprintf(a.Stdout, "\n%7d  %s  in %s, newest %s\n", c.DeadLetters, Cause(c.Class, c.Code), strings.Join(c.Lanes, ", "), cli.Clock(c.Latest))
+		fmt.Fprintf(a.Stdout, "\n%7d  %s\n", c.DeadLetters, Cause(c.Class, c.Code))
+		out.Text(console.Plain, 9, "in "+strings.Join(c.Lanes, ", ")+", newest "+console.Glued(cli.Clock(c.Latest)))
 		if c.Todo != "" {
-			fmt.Fprintf(a.Stdout, "         to do: %s\n", console.Line(c.Todo))
+			out.Text(console.Plain, 9, "to do: "+c.Todo)
 		}
 	}
 }
