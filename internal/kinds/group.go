@@ -1,7 +1,9 @@
 package kinds
 
 import (
+	"maps"
 	"strconv"
+	"strings"
 
 	"rollcall/internal/ledger"
 	"rollcall/tasks"
@@ -31,8 +33,20 @@ var group = declare(declaration[tasks.GroupUpdate]{
 		t.AddExtIDs, t.DelExtIDs = maskAll(t.AddExtIDs, mask), maskAll(t.DelExtIDs, mask)
 		return t
 	},
-	public: func(field string) bool { return field != "name" && field != "owner" },
+	public:  func(field string) bool { return field != "name" && field != "owner" },
+	restore: groupFields,
 })
+
+// groupFields are the fields that groupChange made values of.
+func groupFields(key string, values map[string]string) map[string]string {
+	fields := maps.Clone(values)
+	delete(fields, "members") // an edit has no value
+	if owner, set := values["owner"]; set {
+		fields["owner_type"], fields["owner"], _ = strings.Cut(owner, ":")
+	}
+	fields["chat_id"] = key
+	return fields
+}
 
 // groupChange is a value for each attribute that changes, and one edit for the
 // members.

@@ -38,7 +38,8 @@ type Kind struct {
 	mask    func(task tasks.Task, mask func(string) string) tasks.Task
 	maskKey func(key string, mask func(string) string) string
 	// public are the fields of the target whose values are not personal.
-	public func(field string) bool
+	public  func(field string) bool
+	restore func(key string, values map[string]string) map[string]string
 }
 
 // declaration is a Kind in terms of its own type of task.
@@ -61,6 +62,9 @@ type declaration[T tasks.Task] struct {
 	maskKey func(key string, mask func(string) string) string
 	// public reports whether the value of a field is not personal. nil: none is.
 	public func(field string) bool
+	// restore is the inverse of change: it returns the fields of the payload, but for the
+	// tenant, of a task that sets values of a target. nil: such a task is never made.
+	restore func(key string, values map[string]string) map[string]string
 }
 
 func declare[T tasks.Task](d declaration[T]) Kind {
@@ -84,6 +88,7 @@ func declare[T tasks.Task](d declaration[T]) Kind {
 		mask:    func(task tasks.Task, mask func(string) string) tasks.Task { return d.mask(task.(T), mask) },
 		maskKey: d.maskKey,
 		public:  d.public,
+		restore: d.restore,
 	}
 	if d.row != nil {
 		k.row = func(of func(string) string, list func(string) []string) tasks.Task { return d.row(of, list) }

@@ -25,6 +25,13 @@ var nickname = declare(declaration[tasks.NicknameSync]{
 		return ledger.Target{Organisation: organisation, API: string(tasks.KindNickname), Key: key},
 			[]ledger.Field{{Name: "nickname", Value: t.Nickname, Mode: ledger.Value}}
 	},
+	restore: func(key string, values map[string]string) map[string]string {
+		chat, user, _ := strings.Cut(key, "/")
+		unescape := strings.NewReplacer("%25", "%", "%2F", "/")
+		return map[string]string{
+			"chat_id": unescape.Replace(chat), "user_id": unescape.Replace(user), "nickname": values["nickname"],
+		}
+	},
 	mask: func(t tasks.NicknameSync, mask func(string) string) tasks.NicknameSync {
 		t.UserID, t.Nickname = mask(t.UserID), mask(t.Nickname)
 		return t

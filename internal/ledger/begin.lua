@@ -7,6 +7,7 @@
 local target, open_edits, open_tasks = KEYS[1], KEYS[2], KEYS[3]
 local run = KEYS[4] -- open_tasks for a task of no run
 local has_ended = KEYS[5] -- exists for a minute if the task has ended
+local late_targets = KEYS[6] -- of a resend, which is no task and whose fields have mode resend; else nil
 
 local owner, lease_ms, keep_ms = ARGV[1], ARGV[2], ARGV[3]
 local revision, task = ARGV[4], ARGV[5]
@@ -14,7 +15,8 @@ local row = ARGV[6] -- of the run, '' for none
 local sends_at_once = ARGV[7] == '1' -- so note now that the outcome is unknown
 local record = ARGV[8] -- of a task that holds an edit, else ''
 local run_kept_ms = ARGV[9]
-local FIRST = 10 -- then name, mode and value of each field
+local target_key, resend_s = ARGV[10], ARGV[11] -- of a resend: how long it waits after a failure
+local FIRST = 12 -- then name, mode and value of each field
 
 local abandoned_us = 120 * 1000000 -- after which an edit that was never stored is skipped
 
@@ -22,6 +24,16 @@ local clock = redis.call('TIME')
 local now_s = tonumber(clock[1])
 local now_ms = now_s * 1000 + math.floor(clock[2] / 1000)
 local rev = tonumber(revision)
+
+if late_targets then
+	local due_s = tonumber(redis.call('ZSCORE', late_targets, target_key) or 0)
+	local repeated = redis.call('HGET', target, LEASE_OWNER) == owner -- the first reply was lost
+	if due_s > now_s and not repeated then
+		return { 'busy', string.format('%.0f', (due_s - now_s) * 1000) }
+	end
+	-- Other workers leave it alone, and so it waits if this attempt dies or fails.
+	redis.call('ZADD', late_targets, now_s + resend_s, target_key)
+end
 
 -- The state of the target, read in one command.
 local ENTRIES = { LATEST, APPLIED, APPLIED_VALUE, WANTED_VALUE, UNKNOWN, LATE }
@@ -51,6 +63,10 @@ for i = FIRST, #ARGV, 3 do
 	local field = {
 		name = name,
 		mode = mode,
+		-- A resend is of the revision that was applied, whichever that is.
+		revision = mode == 'resend' and held[at + 2] or revision,
+		waits = latest > applied,
+		equal = applied > 0 and equal,
 		later_change = latest > rev or applied > rev,
 		applied_before = applied == rev and not unknown,
 		holds_value = applied > 0 and equal and not unknown and not late,
@@ -135,6 +151,20 @@ function decide.once(field)
 	end
 	local refused = read(REFUSED .. field.name):match('^' .. revision .. ' (%d+)$')
 	return 'send|' .. (refused or '0'), CALL
+end
+
+function decide.resend(field)
+	local resent = field.unknown and field.unknown:match('^%d+') == field.revision
+	if field.waits or field.unknown and not resent then
+		return 'superseded'
+	elseif not (field.equal and field.late) then
+		return 'settled'
+	elseif field.unanswered then
+		return 'send_again|1', CALL
+	elseif field.unknown then
+		return 'send_again|0', CALL
+	end
+	return 'send', CALL
 end
 
 function decide.edit(field)
@@ -226,9 +256,11 @@ if #calls > 0 then
 	write(LEASE_UNTIL, now_ms + lease_ms)
 	for _, field in ipairs(calls) do
 		if sends_at_once and field.mode ~= 'once' then -- whose intent is noted right before the send
-			write(UNKNOWN .. field.name, revision)
+			write(UNKNOWN .. field.name, field.revision)
 		end
 	end
+elseif late_targets then
+	redis.call('ZREM', late_targets, target_key)
 elseif not open then
 	end_task(result)
 end

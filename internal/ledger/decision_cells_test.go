@@ -94,6 +94,7 @@ type held struct {
 	Open   []string // ids of the tasks with a record
 	Ended  bool
 	Row    string
+	Late   string  // when a resend of the target is due: now, later or ""
 	Kept   [3]bool // whether target, edits and run expire
 }
 
@@ -130,7 +131,7 @@ func (c cell) before(m moment) held {
 	case "later":
 		put("r", number(m.later(), 10))
 	}
-	if c.applied != "never" && (c.mode == ledger.Value || c.mode == ledger.Once) {
+	if c.applied != "never" && c.mode != ledger.Edit && c.mode != ledger.Effect {
 		put("v", map[string]string{"other": "another", "equal": wanted, "substitute": "instead"}[c.value])
 		if c.value == "substitute" {
 			put("w", wanted)
@@ -141,6 +142,10 @@ func (c cell) before(m moment) held {
 		put("d", number(m.earlier(), 10))
 	case "answered":
 		put("d", number(m.earlier(), 10)+" answered")
+	}
+	if how, resent := strings.CutPrefix(c.outcome, "resent, "); resent {
+		applied := h.Target["r:"+field]
+		put("d", map[string]string{"unanswered": applied, "answered": applied + " answered"}[how])
 	}
 	if c.outcome != "known" && c.mode == ledger.Once {
 		put("i", "1 5 6 task value")
@@ -177,6 +182,9 @@ func (c cell) before(m moment) held {
 		h.Open = slices.Insert(h.Open, 0, "earlier")
 	}
 	h.Row = c.row
+	if c.mode == ledger.Resend {
+		h.Late = "now"
+	}
 	return h
 }
 
@@ -194,6 +202,9 @@ func (c cell) score(id string, m moment) float64 {
 func (c cell) after(m moment, h held) (reply []string, after held) {
 	_, d := decide(c.state)
 	h.Target = maps.Clone(h.Target)
+	if c.mode == ledger.Resend { // and waits if it fails
+		h.Late = "later"
+	}
 	rev := strconv.FormatInt(m.rev, 10)
 	edit := c.mode == ledger.Edit
 	if edit && d.name != settled.name && !done.holds(c.state) { // it keeps its position until it ends
@@ -216,7 +227,10 @@ func (c cell) after(m moment, h held) (reply []string, after held) {
 	if d.name == unchanged.name {
 		h.Target["r:"+field] = rev
 	}
-	if d.ends {
+	switch {
+	case c.mode == ledger.Resend: // no task ends
+		h.Late = ""
+	case d.ends:
 		h = c.closed(d, h)
 	}
 	return []string{"done", answer}, h
@@ -251,6 +265,9 @@ func (c cell) answer(d decision, h held) string {
 func (c cell) taken(d decision, h held, rev string) held {
 	if d.name == sendAgain.name && c.mode == ledger.Value && c.outcome == "known" && c.late == "no" {
 		h.Target["d:"+field] = rev + " answered"
+	}
+	if c.mode == ledger.Resend {
+		rev = h.Target["r:"+field]
 	}
 	if c.prompt && c.mode != ledger.Once {
 		h.Target["d:"+field] = rev
@@ -303,7 +320,8 @@ func checkCells(t *testing.T, s *redistest.Server, cells []cell) {
 		group.Go(func() error {
 			d := ledger.Delivery{
 				TaskID: "this", Target: cellTarget(i), Revision: m.rev, Fields: []ledger.Field{{Name: field, Value: wanted, Mode: c.mode}},
-				Row: ledger.Row{Tenant: "dt", Run: "night", Row: row}, Prompt: c.prompt, Type: "any", Payload: []byte("{}"),
+				Row: ledger.Row{Tenant: "dt", Run: "night", Row: row}, Prompt: c.prompt,
+				ResentBy: "dt", Resend: c.mode == ledger.Resend, Type: "any", Payload: []byte("{}"),
 			}
 			_, _, _ = l.Begin(t.Context(), d) // what it makes of the reply is for other tests
 			return nil
@@ -336,11 +354,11 @@ func cellTarget(i int) ledger.Target {
 	return ledger.Target{Organisation: fmt.Sprintf("cell%d", i), API: "any", Key: "key"}
 }
 
-// keysOf are the target, its edits, the open tasks, the run and the note that the
-// task has ended.
-func keysOf(i int) [5]string {
+// keysOf are the target, its edits, the open tasks, the run, the note that the task has
+// ended, and the targets that are sent again.
+func keysOf(i int) [6]string {
 	tag := fmt.Sprintf("rollcall:{cell%d/any}:", i)
-	return [5]string{tag + "target:key", tag + "edits:key", tag + "tasks", tag + "run:dt/night", tag + "ended:this"}
+	return [6]string{tag + "target:key", tag + "edits:key", tag + "tasks", tag + "run:dt/night", tag + "ended:this", tag + "late:dt"}
 }
 
 func write(t *testing.T, rdb redis.UniversalClient, m moment, cells []cell) {
@@ -358,6 +376,9 @@ func write(t *testing.T, rdb redis.UniversalClient, m moment, cells []cell) {
 			}
 			for _, id := range h.Open {
 				p.HSet(t.Context(), keys[2], id, "record of "+id)
+			}
+			if h.Late != "" {
+				p.ZAdd(t.Context(), keys[5], redis.Z{Score: 5, Member: "key"})
 			}
 			if h.Row != "" {
 				p.Set(t.Context(), keys[3], strings.Repeat("\x00", row)+h.Row, 0)
@@ -382,6 +403,7 @@ func readCells(t *testing.T, rdb redis.UniversalClient, answers *replies, n int)
 		open   *redis.StringSliceCmd
 		run    *redis.StringCmd
 		ended  *redis.DurationCmd
+		late   *redis.FloatCmd
 		kept   [3]*redis.DurationCmd
 	}
 	all := make([]cmds, n)
@@ -390,7 +412,7 @@ func readCells(t *testing.T, rdb redis.UniversalClient, answers *replies, n int)
 			keys := keysOf(i)
 			all[i] = cmds{
 				p.HGetAll(t.Context(), keys[0]), p.ZRange(t.Context(), keys[1], 0, -1), p.HKeys(t.Context(), keys[2]),
-				p.Get(t.Context(), keys[3]), p.PTTL(t.Context(), keys[4]),
+				p.Get(t.Context(), keys[3]), p.PTTL(t.Context(), keys[4]), p.ZScore(t.Context(), keys[5], "key"),
 				[3]*redis.DurationCmd{p.PTTL(t.Context(), keys[0]), p.PTTL(t.Context(), keys[1]), p.PTTL(t.Context(), keys[3])},
 			}
 		}
@@ -407,6 +429,12 @@ func readCells(t *testing.T, rdb redis.UniversalClient, answers *replies, n int)
 		}
 		h.Edits, h.Open = append(h.Edits, c.edits.Val()...), append(h.Open, c.open.Val()...)
 		slices.Sort(h.Open)
+		if due := int64(c.late.Val()); c.late.Err() == nil {
+			h.Late = "now"
+			if answers.about(strconv.FormatInt(due, 10), answers.moment.ms/1000+300) {
+				h.Late = "later"
+			}
+		}
 		if text := c.run.Val(); text != "" {
 			h.Row = strings.TrimLeft(text, "\x00")
 		}
@@ -450,7 +478,8 @@ func (r *replies) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		}
 		key, _ := args[3].(string)
 		of := organisation.FindStringSubmatch(key)
-		args[3+5] = "owner of " + of[1]
+		keys, _ := args[2].(int)
+		args[3+keys] = "owner of " + of[1]
 		err := next(ctx, cmd)
 		answer, is := cmd.(*redis.Cmd)
 		if err != nil || !is {

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"rollcall/internal/ledger"
@@ -28,6 +29,7 @@ var (
 	applieds = []string{"never", "earlier", "this", "later"}
 	values   = []string{"other", "equal", "substitute"}
 	outcomes = []string{"known", "unanswered", "answered"}
+	resents  = []string{"resent, unanswered", "resent, answered"} // further outcomes of mode resend
 	lates    = []string{"no", "yes"}
 	locks    = []string{"none", "running", "over", "unverified"}
 	turns    = []string{"first", "behind a stored edit", "behind a young edit", "behind an abandoned edit"}
@@ -51,6 +53,8 @@ var meanings = []struct{ part, value, meaning string }{
 	{"outcome", "known", "every send was settled"},
 	{"outcome", "unanswered", "a send was never settled and had no answer: it may still be carried out"},
 	{"outcome", "answered", "a send was never settled; its answer was unclear, and it cannot be carried out any more"},
+	{"outcome", "resent, unanswered", "a resend of the applied value was never settled and had no answer"},
+	{"outcome", "resent, answered", "a resend of the applied value was never settled; it cannot be carried out any more"},
 	{"late", "no", "no earlier send can have overwritten the applied value"},
 	{"late", "yes", "an earlier send may have overwritten the applied value after it was settled"},
 	{"lock", "none", "the value is not locked"},
@@ -82,12 +86,17 @@ var (
 	}}
 	unknown    = condition{"an outcome is unknown", func(s state) bool { return s.outcome != "known" }}
 	known      = condition{"every outcome is known", func(s state) bool { return s.outcome == "known" }}
-	unanswered = condition{"a send has no answer", func(s state) bool { return s.outcome == "unanswered" }}
+	unanswered = condition{"a send has no answer", func(s state) bool { return strings.HasSuffix(s.outcome, "unanswered") }}
 	late       = condition{"an earlier send may have overwritten the value", func(s state) bool { return s.late == "yes" }}
 	lasting    = condition{"no earlier send can have overwritten the value", func(s state) bool { return s.late == "no" }}
 	unverified = condition{"a person must confirm or reject", func(s state) bool { return s.lock == "unverified" }}
 	locked     = condition{"the value is locked", func(s state) bool { return s.lock == "running" || s.lock == "unverified" }}
-	done       = condition{"this edit was applied", func(s state) bool {
+	waits      = condition{"a later change than the applied one is known", func(s state) bool {
+		return s.latest == "later" && s.applied != "later" || s.applied == "never" || s.applied == "earlier"
+	}}
+	others = condition{"the outcome of another change is unknown", func(s state) bool { return s.outcome == "unanswered" || s.outcome == "answered" }}
+	gone   = condition{"the value is not the applied one any more", func(s state) bool { return s.value == "other" }}
+	done   = condition{"this edit was applied", func(s state) bool {
 		return s.value == "equal" || s.applied == "this" && s.outcome == "known" // an older worker keeps no list
 	}}
 )
@@ -156,6 +165,16 @@ var rules = map[ledger.Mode][]rule{
 		when(sendAgain, unknown),
 		when(send),
 	},
+	ledger.Resend: {
+		when(wait, running),
+		when(superseded, waits),
+		when(superseded, others),
+		when(settled, gone),
+		when(settled, lasting),
+		when(landing, unanswered),
+		when(sendAgain, unknown),
+		when(send),
+	},
 	ledger.Once: {
 		when(wait, running),
 		when(superseded, later),
@@ -168,7 +187,7 @@ var rules = map[ledger.Mode][]rule{
 	},
 }
 
-var modes = []ledger.Mode{ledger.Value, ledger.Effect, ledger.Once, ledger.Edit}
+var modes = []ledger.Mode{ledger.Value, ledger.Effect, ledger.Once, ledger.Edit, ledger.Resend}
 
 // decide returns the first rule that applies, by its position in the list.
 func decide(s state) (int, decision) {
@@ -197,13 +216,16 @@ func states(mode ledger.Mode) []state {
 	if once { // a clear answer settles a value that can be set once
 		sent = outcomes[:2]
 	}
+	if mode == ledger.Resend {
+		sent = slices.Concat(outcomes, resents)
+	}
 	var all []state
 	for _, lease := range leases {
 		for _, latest := range one(latests, !edit) {
 			for _, applied := range applieds {
 				for _, value := range values {
 					for _, outcome := range sent {
-						for _, late := range one(lates, mode == ledger.Value || mode == ledger.Effect) {
+						for _, late := range one(lates, mode != ledger.Edit && mode != ledger.Once) {
 							for _, lock := range one(locks, once) {
 								for _, turn := range one(turns, edit) {
 									s := state{mode, lease, latest, applied, value, outcome, late, lock, turn}
@@ -229,7 +251,7 @@ func (s state) possible() bool {
 		return s.value == "other"
 	case ledger.Edit:
 		return s.value == "other" || s.value == "equal" && (s.applied == "this" || s.applied == "later")
-	case ledger.Value, ledger.Once:
+	case ledger.Value, ledger.Once, ledger.Resend:
 	}
 	return s.applied != "never" || s.value == "other"
 }

@@ -1,8 +1,11 @@
 package ledger_test
 
 import (
+	"context"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
@@ -152,4 +155,262 @@ func TestTheOutcomeOfAPromptSendIsUnknownFromTheBeginning(t *testing.T) {
 		release(t, lease, ledger.Untouched)
 		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
 	})
+}
+
+const landsIn = 5 * time.Minute
+
+// settledLate leaves B without an answer and applies A after it, for a tenant that sends
+// such values again. It returns the revision of A.
+func settledLate(t *testing.T, l *ledger.Ledger) int64 {
+	t.Helper()
+	given := begin(t, l, ann, revise(t, l, ann), nick("B"))
+	gate(t, given)
+	release(t, given, ledger.Unanswered)
+	rev := revise(t, l, ann)
+	applyBy(t, l, rev, "A", false)
+	return rev
+}
+
+// applyBy applies a nickname of ann for the tenant dt.
+func applyBy(t *testing.T, l *ledger.Ledger, rev int64, value string, mayLand bool) {
+	t.Helper()
+	d := delivery(ann, rev, nick(value))
+	d.ResentBy = "dt"
+	lease, _, err := l.Begin(t.Context(), d)
+	if err != nil || lease == nil {
+		t.Fatalf("lease %v, %v", lease, err)
+	}
+	gate(t, lease)
+	if err := lease.Settle(t.Context(), "req", mayLand, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func resend(value string) ledger.Delivery {
+	return ledger.Delivery{
+		Target: ann, ResentBy: "dt", Resend: true,
+		Fields: []ledger.Field{{Name: "nickname", Value: value, Mode: ledger.Resend}},
+	}
+}
+
+// wantDue checks how many targets wait to be sent again, and how many of them are due.
+func wantDue(t *testing.T, l *ledger.Ledger, now time.Time, waiting int64, due int) {
+	t.Helper()
+	found := l.LateTargets(t.Context(), now, 10, ledger.Sender{Organisation: ann.Organisation, API: ann.API, Tenant: "dt"})[0]
+	if found.Err != nil || found.Waiting != waiting || len(found.Due) != due {
+		t.Errorf("%+v; want %d waiting, %d of them due", found, waiting, due)
+	}
+}
+
+func TestAValueThatMayBeOverwrittenIsSentAgainAtItsRevisionOnceNothingCanLand(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	l := ledger.New(s.Client(t))
+	now := time.Unix(1_790_000_000, 0)
+	s.Mini.SetTime(now)
+	rev := settledLate(t, l)
+	wantDue(t, l, now.Add(landsIn), 1, 0)
+	if _, _, err := l.Begin(t.Context(), resend("A")); err == nil {
+		t.Error("it is sent before its time")
+	}
+
+	now = now.Add(landsIn + time.Second)
+	s.Mini.SetTime(now)
+	wantDue(t, l, now, 1, 1)
+	lease, decided, err := l.Begin(t.Context(), resend("A"))
+	if err != nil || decided[0] != ledger.Send {
+		t.Fatalf("%v, %v", decided, err)
+	}
+	wantDue(t, l, now, 1, 0) // no other worker takes it
+	gate(t, lease)
+	before, err := l.Look(t.Context(), ann)
+	if err != nil || before.Fields["nickname"].Unknown != rev {
+		t.Errorf("the outcome of revision %d is unknown, want %d (%v)", before.Fields["nickname"].Unknown, rev, err)
+	}
+	if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
+		t.Fatal(err)
+	}
+	wantDue(t, l, now.Add(24*time.Hour), 0, 0)
+	record, err := l.Look(t.Context(), ann)
+	state := record.Fields["nickname"]
+	if err != nil || state.Applied != rev || state.Value != "A" || state.Unknown != 0 || !state.Late.IsZero() || record.Effects[0].Did != ledger.DidResend {
+		t.Errorf("%+v, %+v, %v", state, record.Effects[0], err)
+	}
+	wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
+}
+
+// The late send landed on C, so C must be sent again, and A must not.
+func TestTheLastAppliedValueIsSentAgain(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	l := ledger.New(s.Client(t))
+	now := time.Unix(1_790_000_000, 0)
+	s.Mini.SetTime(now)
+	settledLate(t, l)
+	s.Mini.SetTime(now.Add(time.Minute))
+	applyBy(t, l, revise(t, l, ann), "C", false)
+	now = now.Add(landsIn + time.Second)
+	s.Mini.SetTime(now)
+	wantDue(t, l, now, 1, 1)
+	lease, decided, err := l.Begin(t.Context(), resend("C"))
+	if err != nil || lease == nil || decided[0] != ledger.Send {
+		t.Errorf("%v, %v", decided, err)
+	}
+}
+
+func TestNothingIsSentAgainWhileALaterChangeWaits(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	l := ledger.New(s.Client(t))
+	now := time.Unix(1_790_000_000, 0)
+	s.Mini.SetTime(now)
+	settledLate(t, l)
+	now = now.Add(landsIn + time.Second)
+	s.Mini.SetTime(now)
+	lease, _, err := l.Begin(t.Context(), resend("A"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rev := revise(t, l, ann)
+	if err := l.Stored(t.Context(), storedTask(ann, rev, nick("D"))); err != nil {
+		t.Fatal(err)
+	}
+	// The change became known after the resend had begun.
+	if err := lease.Check(t.Context()); err == nil {
+		t.Error("the resend may leave")
+	}
+	release(t, lease, ledger.Untouched)
+	now = now.Add(landsIn + time.Second)
+	s.Mini.SetTime(now)
+	if lease, decided, err := l.Begin(t.Context(), resend("A")); lease != nil || err != nil || decided[0] != ledger.Superseded {
+		t.Errorf("%v, %v", decided, err)
+	}
+	wantDue(t, l, now, 0, 0)
+	wantDecision(t, l, ann, rev, nick("D"), ledger.SendAgain)
+}
+
+// The worker of a resend dies after the send. Its value may land as late as any other.
+func TestAResendWithoutAnAnswerIsRepeatedAndIsFollowedByAnother(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	l := ledger.New(s.Client(t))
+	now := time.Unix(1_790_000_000, 0)
+	s.Mini.SetTime(now)
+	settledLate(t, l)
+	for i, want := range []ledger.Decision{ledger.Send, ledger.SendAgain, ledger.Send} {
+		now = now.Add(landsIn + 2*time.Second)
+		s.Mini.SetTime(now)
+		wantDue(t, l, now, 1, 1)
+		lease, decided, err := l.Begin(t.Context(), resend("A"))
+		if err != nil || decided[0] != want {
+			t.Fatalf("resend %d: %v, %v", i, decided, err)
+		}
+		gate(t, lease)
+		if i == 0 {
+			continue
+		}
+		if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantDue(t, l, now.Add(24*time.Hour), 0, 0)
+}
+
+// Members and IDs are not among the fields that are sent again, nor is a value whose
+// tenant sends nothing again.
+func TestOnlyValuesOfATenantThatAsksForItAreSentAgain(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		for _, d := range []ledger.Delivery{
+			delivery(ann, revise(t, l, ann), nick("A")),
+			delivery(chat, revise(t, l, chat), members),
+		} {
+			if d.Target == chat {
+				d.ResentBy = "dt"
+			}
+			lease, _, err := l.Begin(t.Context(), d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			gate(t, lease)
+			if err := lease.Settle(t.Context(), "req", true, nil); err != nil {
+				t.Fatal(err)
+			}
+			if at, err := l.ResendAt(t.Context(), d.Target, "dt"); err != nil || !at.IsZero() {
+				t.Errorf("%s is sent again at %v, %v", d.Target.Key, at, err)
+			}
+		}
+	})
+}
+
+// Another tenant's task, or a former worker, has sent since: nothing is left to do.
+func TestAResendWithoutFieldsEndsTheWait(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	l := ledger.New(s.Client(t))
+	now := time.Unix(1_790_000_000, 0)
+	s.Mini.SetTime(now)
+	settledLate(t, l)
+	now = now.Add(landsIn + time.Second)
+	s.Mini.SetTime(now)
+	if lease, _, err := l.Begin(t.Context(), ledger.Delivery{Target: ann, ResentBy: "dt", Resend: true}); lease != nil || err != nil {
+		t.Fatalf("%v, %v", lease, err)
+	}
+	wantDue(t, l, now, 0, 0)
+}
+
+// The reply of the settle is lost, and go-redis sends the command again.
+func TestAResendThatIsSettledTwiceIsSettled(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	l := ledger.New(s.Client(t))
+	now := time.Unix(1_790_000_000, 0)
+	s.Mini.SetTime(now)
+	settledLate(t, l)
+	s.Mini.SetTime(now.Add(landsIn + time.Second))
+	lease, _, err := l.Begin(t.Context(), resend("A"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate(t, lease)
+	for range 2 {
+		if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// go-redis sends a command whose reply was lost once more.
+func TestAResendThatBeginsTwiceHasItsLease(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	rdb := s.Client(t)
+	l := ledger.New(rdb)
+	now := time.Unix(1_790_000_000, 0)
+	s.Mini.SetTime(now)
+	settledLate(t, l)
+	s.Mini.SetTime(now.Add(landsIn + time.Second))
+	rdb.AddHook(twice{})
+	if lease, decided, err := l.Begin(t.Context(), resend("A")); err != nil || lease == nil || decided[0] != ledger.Send {
+		t.Errorf("%v, %v", decided, err)
+	}
+}
+
+// twice is a hook that executes each command two times.
+type twice struct{}
+
+func (twice) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (twice) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (twice) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if err := next(ctx, cmd); err != nil {
+			return err
+		}
+		return next(ctx, cmd)
+	}
 }

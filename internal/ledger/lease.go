@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,11 +70,23 @@ type Delivery struct {
 	// unknown, and Gate may be left out. A field of mode Once needs Gate all the
 	// same.
 	Prompt bool
+	// Landing is how long the platform may still carry out a request that was given up;
+	// 0: 5 min.
+	Landing time.Duration
+	// ResentBy is the tenant that sends the values of mode Value once more if they are
+	// settled while an earlier send may still be carried out; "": nobody does. See
+	// LateTargets.
+	ResentBy string
+	// Resend says that this is such a resend: no task, without a TaskID, and its fields,
+	// which may be none, have mode Resend. Its Revision is for the history alone.
+	Resend bool
 	// The record of a task that holds an edit is made of these, if it has none: so it
 	// keeps its position though its producer died, and is looked for if it vanishes.
 	Queue, Key, Type string
 	Payload          []byte // JSON
 }
+
+func (d Delivery) landing() time.Duration { return cmp.Or(d.Landing, lateLanding) }
 
 // Lease is the lease of a target, for one attempt at one task. It is used by one
 // goroutine at a time, except Gate, which the goroutine that sends may call.
@@ -107,12 +120,15 @@ func (l *Ledger) Begin(ctx context.Context, task Delivery) (*Lease, []Decision, 
 	}
 	args := []any{
 		owner, leaseTime.Milliseconds(), keep.Milliseconds(), task.Revision, task.TaskID, task.Row.number(), flag(task.Prompt), record,
-		runKept.Milliseconds(),
+		runKept.Milliseconds(), t.Key, int64(task.landing().Seconds()),
 	}
 	for _, f := range task.Fields {
 		args = append(args, f.Name, f.Mode.String(), f.Value)
 	}
 	keys := []string{t.redisKey(), t.edits(), t.tasks(), task.Row.key(t), t.ended(task.TaskID)}
+	if task.Resend {
+		keys = append(keys, t.late(task.ResentBy))
+	}
 	answer, err := begin.Run(ctx, l.steps, keys, args...).StringSlice()
 	if err != nil {
 		return nil, nil, fmt.Errorf("ledger: begin: %w", err)

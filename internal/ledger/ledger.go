@@ -31,7 +31,7 @@ const (
 	// platform, leap years included.
 	lockedFor = 366 * 24 * time.Hour
 	// lateLanding is how long the platform may still carry out a request that was
-	// cancelled here.
+	// cancelled here, unless the Delivery has another time.
 	lateLanding = 5 * time.Minute
 )
 
@@ -63,6 +63,10 @@ func (t Target) unknownTargets() string { return t.shared("doubts") }
 // lastChanged holds when a value that can be set once was last applied, to any target.
 func (t Target) lastChanged() string { return t.shared("changed") }
 
+// late is the sorted set of the targets whose applied values a tenant sends again, by
+// the time when, Unix s.
+func (t Target) late(tenant string) string { return t.shared("late:" + tenant) }
+
 // Mode says how the changes of a field relate to each other.
 type Mode uint8
 
@@ -80,14 +84,18 @@ const (
 	// value is noted before it is sent, and while its outcome is unknown no other value
 	// may be sent.
 	Once
+	// Resend is a Value that was applied, and that an earlier send may have overwritten
+	// since: it is sent once more at the revision that was applied. It is superseded by
+	// any later change, and changes no revision.
+	Resend
 )
 
-func (m Mode) String() string { return [...]string{"value", "effect", "edit", "once"}[m] }
+func (m Mode) String() string { return [...]string{"value", "effect", "edit", "once", "resend"}[m] }
 
 // Field is one part of a target that a task wants changed.
 type Field struct {
 	Name  string
-	Value string // the wanted value; used by Value and Once alone
+	Value string // the wanted value; used by Value, Once and Resend alone
 	Mode  Mode
 }
 

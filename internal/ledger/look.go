@@ -21,8 +21,12 @@ type Event struct {
 	RequestID string            `json:"request_id,omitzero"` // of the platform
 	Set       map[string]string `json:"set,omitempty"`       // by field; "" where it has no value of ours
 	By        string            `json:"by,omitzero"`         // the person who confirmed or rejected
-	Did       string            `json:"did,omitzero"`        // confirm or reject
+	Did       string            `json:"did,omitzero"`        // confirm or reject of a person, or DidResend
+	Late      bool              `json:"late,omitzero"`       // an earlier send may be carried out after it
 }
+
+// DidResend is the Did of an event that sent the applied values once more.
+const DidResend = "resend"
 
 // effectEntry is an event as it is stored, without its time, which Redis adds.
 func effectEntry(e Event) string {

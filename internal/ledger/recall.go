@@ -102,6 +102,9 @@ func (l *Ledger) recall(ctx context.Context, r attemptResult) (forgotten bool, e
 // remember keeps the result of an attempt, whether or not Redis has noted it: Redis
 // may lose it.
 func (m *Lease) remember(ctx context.Context, how string, fields []any) {
+	if m.task.Resend { // it changed nothing
+		return
+	}
 	r := attemptResult{at: time.Now(), target: m.task.Target, revision: m.task.Revision, how: how, fields: fields}
 	if m.ledger.memory.add(r) {
 		_, _ = m.ledger.recall(ctx, r) // a failure loses one of the many writes that Redis has lost

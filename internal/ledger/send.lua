@@ -8,12 +8,6 @@ local FIRST = 4 -- then name and mode of each field
 
 local clock = redis.call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local rev = tonumber(revision)
-
-local function later_change(field)
-	local held = redis.call('HMGET', target, LATEST .. field, APPLIED .. field)
-	return tonumber(held[1] or 0) > rev or tonumber(held[2] or 0) > rev
-end
 
 if redis.call('HGET', target, LEASE_OWNER) ~= owner then
 	return 'lost'
@@ -21,11 +15,15 @@ end
 local writes = { LEASE_UNTIL, now_ms + lease_ms }
 for i = FIRST, #ARGV, 2 do
 	local field, mode = ARGV[i], ARGV[i + 1]
-	if mode ~= 'edit' and later_change(field) then
+	local held = redis.call('HMGET', target, LATEST .. field, APPLIED .. field)
+	-- A resend is of the revision that was applied, whichever that is.
+	local sent = mode == 'resend' and held[2] or revision
+	local rev = tonumber(sent)
+	if mode ~= 'edit' and (tonumber(held[1] or 0) > rev or tonumber(held[2] or 0) > rev) then
 		return 'stale'
 	end
 	writes[#writes + 1] = UNKNOWN .. field
-	writes[#writes + 1] = revision
+	writes[#writes + 1] = sent
 end
 redis.call('HSET', target, unpack(writes))
 return 'ok'

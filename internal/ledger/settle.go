@@ -58,12 +58,19 @@ func (m *Lease) Settle(ctx context.Context, requestID string, late bool, values 
 		changes = append(changes, f.Name, f.Mode.String(), value, wanted)
 		set[f.Name] = value
 	}
-	entry := effectEntry(Event{Revision: m.task.Revision, TaskID: m.task.TaskID, RequestID: requestID, Set: set})
 	late = late || m.late
-	keys := []string{t.redisKey(), t.edits(), t.tasks(), m.task.Row.key(t), t.effects(), t.unknownTargets(), t.ended(m.task.TaskID), t.lastChanged()}
+	event := Event{Revision: m.task.Revision, TaskID: m.task.TaskID, RequestID: requestID, Set: set, Late: late}
+	if m.task.Resend {
+		event.Did = DidResend
+	}
+	landing, resend := int64(m.task.landing().Seconds()), ""
+	if m.task.ResentBy != "" {
+		resend = strconv.FormatInt(landing, 10)
+	}
+	keys := []string{t.redisKey(), t.edits(), t.tasks(), m.task.Row.key(t), t.effects(), t.unknownTargets(), t.ended(m.task.TaskID), t.lastChanged(), t.late(m.task.ResentBy)}
 	args := append([]any{
 		m.owner, keep.Milliseconds(), m.task.Revision, requestID, m.task.TaskID, m.task.Row.number(), flag(late),
-		m.leasedAt - int64(lateLanding.Seconds()), int64(lockedFor.Seconds()), entry, t.Key, runKept.Milliseconds(),
+		m.leasedAt - landing, int64(lockedFor.Seconds()), effectEntry(event), t.Key, runKept.Milliseconds(), resend,
 	}, changes...)
 	answer, err := settle.Run(ctx, m.ledger.steps, keys, args...).Text()
 	if err != nil {

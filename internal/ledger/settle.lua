@@ -7,6 +7,7 @@ local run = KEYS[4] -- open_tasks for a task of no run
 local effects, targets_unknown = KEYS[5], KEYS[6]
 local has_ended = KEYS[7] -- exists for a minute if the task has ended
 local last_changed = KEYS[8] -- when a value that can be set once was last applied, to any target, Unix s
+local late_targets = KEYS[9] -- targets whose values are sent again, by the time when, Unix s
 
 local owner, keep_ms, revision, request, task = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local row = ARGV[6] -- of the run, '' for none
@@ -14,9 +15,11 @@ local may_land = ARGV[7] == '1' -- an earlier send of this attempt may still be 
 local landed_before_s = tonumber(ARGV[8]) -- an older send than this can only have been carried out before ours
 local locked_s = ARGV[9] -- how long a value that can be set once is locked
 local effect, target_key, run_kept_ms = ARGV[10], ARGV[11], ARGV[12]
+local resend_s = ARGV[13] -- after which values that may be overwritten are sent again; '': they are not
 -- Then for each field: name, mode, applied value, and the wanted value if that was
 -- another, else ''.
-local FIRST, WIDTH = 13, 4
+local FIRST, WIDTH = 14, 4
+local is_resend = ARGV[FIRST + 1] == 'resend' -- it is no task, and changes no value and no revision
 
 local asked = { LEASE_OWNER }
 for i = FIRST, #ARGV, WIDTH do
@@ -28,7 +31,7 @@ local held = redis.call('HMGET', target, unpack(asked))
 
 if held[1] ~= owner then
 	-- The reply of the first settle may have been lost: no lease, and applied.
-	local repeated = not held[1] and held[2] == revision and not held[4]
+	local repeated = not held[1] and (held[2] == revision or is_resend) and not held[4]
 	return repeated and 'ok' or 'lost'
 end
 
@@ -71,27 +74,34 @@ local function note_lock(name)
 end
 
 local holds_edit = false
+local late_since_s -- of the value that may be overwritten for the longest
 local at = 1
 for i = FIRST, #ARGV, WIDTH do
 	local name, mode, value, wanted = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
 	local applied, late = tonumber(held[at + 1] or 0), held[at + 2]
 	at = at + 3
-	if tonumber(revision) > applied then
+	if tonumber(revision) > applied and not is_resend then
 		write(APPLIED .. name, revision)
 	end
 	if mode == 'edit' then
 		holds_edit = true
 		note_edit(name)
-	elseif mode ~= 'effect' then
+	elseif mode == 'value' or mode == 'once' then
 		note_value(name, value, wanted)
 	end
 	if mode == 'once' then
 		note_lock(name)
+		late = nil
 	elseif may_land then
-		write(LATE .. name, now_s)
+		late = now_s
+		write(LATE .. name, late)
 	elseif late and mode ~= 'edit' and tonumber(late) < landed_before_s then
 		-- A later edit does not undo what an earlier one did when it was carried out late.
 		remove(LATE .. name)
+		late = nil
+	end
+	if late and (mode == 'value' or mode == 'resend') then
+		late_since_s = math.max(late_since_s or 0, tonumber(late))
 	end
 	remove(UNKNOWN .. name)
 end
@@ -103,6 +113,16 @@ if redis.call('LPUSH', effects, now_s .. ' ' .. effect) > 10 then
 	redis.call('LTRIM', effects, 0, 9)
 end
 redis.call('PEXPIRE', effects, keep_ms)
+
+if late_since_s and resend_s ~= '' then
+	redis.call('ZADD', late_targets, string.format('%.0f', late_since_s + resend_s + 1), target_key)
+	redis.call('PEXPIRE', late_targets, keep_ms)
+elseif is_resend then
+	redis.call('ZREM', late_targets, target_key)
+end
+if is_resend then
+	return 'ok'
+end
 
 -- A slow producer must not open the task again. The record of an edit may be that of
 -- begin.lua.

@@ -1,0 +1,66 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Sender is a tenant at an API: the values that it sent are sent again by it alone.
+type Sender struct{ Organisation, API, Tenant string }
+
+// LateTargets are targets whose applied values an earlier send may have overwritten.
+type LateTargets struct {
+	Waiting int64    // how many there are, due or not
+	Due     []Target // those at which nothing can be carried out late any more, oldest first
+	Err     error    // of Redis
+}
+
+// LateTargets returns for each sender the targets that a Delivery with Resend may be
+// for. now is compared with Redis' clock once more by Begin. One round trip.
+func (l *Ledger) LateTargets(ctx context.Context, now time.Time, most int64, senders ...Sender) []LateTargets {
+	found := make([]LateTargets, len(senders))
+	count, due := make([]*redis.IntCmd, len(senders)), make([]*redis.StringSliceCmd, len(senders))
+	_, _ = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, s := range senders {
+			key := Target{Organisation: s.Organisation, API: s.API}.late(s.Tenant)
+			count[i] = p.ZCard(ctx, key)
+			due[i] = p.ZRangeArgs(ctx, redis.ZRangeArgs{Key: key, ByScore: true, Start: "-inf", Stop: now.Unix(), Count: most})
+		}
+		return nil
+	}) // each command has its own error
+	for i, s := range senders {
+		found[i].Waiting = count[i].Val()
+		for _, key := range due[i].Val() {
+			found[i].Due = append(found[i].Due, Target{Organisation: s.Organisation, API: s.API, Key: key})
+		}
+		if err := due[i].Err(); err != nil {
+			found[i].Err = fmt.Errorf("ledger: read the targets of %s %s that may be overwritten: %w", s.Tenant, s.API, err)
+		}
+	}
+	return found
+}
+
+// ResendAt returns when a tenant sends the applied values of a target once more, at the
+// earliest; zero: it does not. One round trip.
+func (l *Ledger) ResendAt(ctx context.Context, target Target, tenant string) (time.Time, error) {
+	scores, err := l.rdb.ZMScore(ctx, target.late(tenant), target.Key).Result()
+	if err != nil {
+		return time.Time{}, fmt.Errorf("ledger: read when a target is sent again: %w", err)
+	}
+	if scores[0] == 0 {
+		return time.Time{}, nil
+	}
+	return time.Unix(int64(scores[0]), 0), nil
+}
+
+// GiveUpResend ends the resends of a target: its record still shows that it may have been
+// overwritten, and the next change is sent. One round trip.
+func (l *Ledger) GiveUpResend(ctx context.Context, target Target, tenant string) error {
+	if err := l.rdb.ZRem(ctx, target.late(tenant), target.Key).Err(); err != nil {
+		return fmt.Errorf("ledger: end the resends of a target: %w", err)
+	}
+	return nil
+}
