@@ -30,6 +30,9 @@ type Delivery struct {
 	Run     string // that it came in with; "": none
 	Row     int    // row of the run, from 0
 	Pacer   Pacer  // of the lane, for this attempt
+	// Resend says that this is no task of a queue: it sends values once more that were
+	// applied and may have been overwritten since. TaskID, Queue and Key are empty.
+	Resend bool
 }
 
 // Func carries out a delivered task.
@@ -92,6 +95,9 @@ type Env struct {
 	// again: by then a busy platform has recovered and a late request has arrived. 0: 5
 	// min.
 	ResendAfter time.Duration
+	// Landing is how long the platform may still carry out a request that was given up.
+	// 0: 5 min.
+	Landing time.Duration
 	// Now returns the current time. nil: time.Now.
 	Now func() time.Time
 }
@@ -156,12 +162,22 @@ func (c *executor) carryOut(ctx context.Context, d Delivery, task tasks.Task, me
 	ctx, cancel := context.WithTimeout(ctx, c.Deadline)
 	defer cancel()
 	target, fields := kinds.Change(task, c.Organisation)
+	if d.Resend {
+		for i := range fields {
+			fields[i].Mode = ledger.Resend
+		}
+	}
+	resentBy := ""
+	if kind, ok := kinds.Of(task); ok && kind.Restores() {
+		resentBy = c.Tenant
+	}
 	report := Report{Target: target.Key, Revision: meta.Revision}
 
 	p := attempt{executor: c, pacer: d.Pacer, began: c.now(), prompt: c.prompt.Load()}
 	lease, decisions, err := c.Ledger.Begin(ctx, ledger.Delivery{
 		TaskID: d.TaskID, Target: target, Revision: meta.Revision, Fields: fields, Prompt: p.prompt,
 		Row: ledger.Row{Tenant: c.Tenant, Run: d.Run, Row: d.Row}, Queue: d.Queue, Key: d.Key, Type: d.Type, Payload: d.Payload,
+		Landing: c.Landing, ResentBy: resentBy, Resend: d.Resend,
 	})
 	if err != nil {
 		return report, err

@@ -23,6 +23,7 @@ func (w *world) finish() {
 	}
 	w.clock(15 * time.Minute)
 	w.drain()
+	w.resendAll()
 }
 
 func (w *world) drain() {
@@ -45,8 +46,7 @@ func (w *world) drain() {
 // compare compares the platform with the model.
 func (w *world) compare() {
 	for _, p := range w.model.positions() {
-		parts := strings.Fields(p)
-		target, field := ledger.Target{Organisation: school, API: parts[0], Key: parts[1]}, parts[2]
+		target, field := w.at(p)
 		if field == "names" {
 			w.compareCourse(p)
 			continue
@@ -69,6 +69,12 @@ func (w *world) compare() {
 	if w.healed < 2 {
 		w.heal()
 	}
+}
+
+// at returns the target and the field of a position.
+func (w *world) at(position string) (ledger.Target, string) {
+	parts := strings.Fields(position)
+	return ledger.Target{Organisation: school, API: parts[0], Key: parts[1]}, parts[2]
 }
 
 func (w *world) compareMembers() {

@@ -42,7 +42,7 @@ func (w *world) deliver(s *stored, p plan) {
 	go func() {
 		e := ended{crashed: true}
 		defer func() { a.ended <- e }()
-		report, err := w.handle[s.typ](ctx, handler.Delivery{TaskID: s.id, Type: s.typ, Payload: s.payload, Pacer: modelPacer{}})
+		report, err := w.handle[s.typ](ctx, handler.Delivery{TaskID: s.id, Type: s.typ, Payload: s.payload, Pacer: modelPacer{}, Resend: s.resend()})
 		e = ended{report: report, err: err}
 	}()
 	w.wait(a)
@@ -81,6 +81,12 @@ func (w *world) ended(a *attempt, e ended) {
 	case e.err == nil:
 		w.log("  %s ended as %s", s.id, e.report.Outcome)
 		s.done, s.dead = true, false
+	case isDead(e.err) && s.resend():
+		w.log("  %s is not sent again: %v", s.resends.Key, e.err)
+		w.gaveUp[s.resends] = true
+		if err := w.ledger.GiveUpResend(context.Background(), s.resends, dt); err != nil {
+			w.fatalf("%v", err)
+		}
 	case isDead(e.err) && !s.done:
 		w.log("  %s is dead: %v", s.id, e.err)
 		w.archive(s)

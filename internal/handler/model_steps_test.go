@@ -186,6 +186,13 @@ func (w *world) steps() map[string]func(*rapid.T) {
 			w.log("%s is dead: its attempts are spent", s.id)
 			w.archive(s)
 		},
+		"send again": func(t *rapid.T) {
+			s := w.due(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "which") })
+			if s == nil {
+				t.Skip("nothing is sent again")
+			}
+			w.resend(s, drawPlan(t))
+		},
 		"look": func(t *rapid.T) { w.look(t, rapid.SampledFrom([]string{"ann", "eve"}).Draw(t, "person")) },
 		"overtake": func(t *rapid.T) { // another attempt starts at a target whose worker is frozen
 			if len(w.still) == 0 {

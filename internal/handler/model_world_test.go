@@ -35,7 +35,10 @@ type stored struct {
 	done    bool
 	marked  bool
 	replays int
+	resends ledger.Target // whose values are sent again; zero: it is a task
 }
+
+func (s *stored) resend() bool { return s.resends != ledger.Target{} }
 
 func (s *stored) waits() bool { return !s.done && !s.dead }
 
@@ -55,8 +58,9 @@ type world struct {
 	running  *attempt
 	still    []*attempt
 	started  time.Time
-	landed   map[string]bool // fields that a request changed after its sender had given up
-	healed   int             // undisturbed changes since
+	landed   map[string]bool        // fields that a request changed after its sender had given up
+	healed   int                    // undisturbed changes since
+	gaveUp   map[ledger.Target]bool // targets whose values are not sent again any more
 
 	mu     sync.Mutex
 	late   []*landing
@@ -65,7 +69,7 @@ type world struct {
 }
 
 func newWorld(t *rapid.T, f *front) *world {
-	w := &world{t: t, front: f, model: newModel(), now: time.Now(), landed: map[string]bool{}}
+	w := &world{t: t, front: f, model: newModel(), now: time.Now(), landed: map[string]bool{}, gaveUp: map[ledger.Target]bool{}}
 	w.started = w.now
 	f.mini.FlushAll()
 	w.clock(0)
