@@ -20,6 +20,7 @@ func connectDingTalk(t config.Tenant) (connection, error) {
 	}
 	return connection{
 		client: client, probe: client.CheckToken, ask: client.AskToken, resendAfter: time.Duration(app.IDResendAfter),
+		lateResendAfter: time.Duration(app.LateResendAfter),
 		handlers: map[tasks.Kind]func(handler.Env) handler.Func{
 			tasks.KindNickname: func(e handler.Env) handler.Func { return handler.Nickname(e, client) },
 			tasks.KindGroup:    func(e handler.Env) handler.Func { return handler.Group(e, client) },

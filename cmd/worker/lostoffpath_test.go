@@ -74,6 +74,9 @@ func isOffPath(command string) bool {
 	if strings.HasSuffix(command, ":dead:places`") || strings.HasPrefix(command, "`HMGET rollcall:{lakeside/") {
 		return true // reads dead letters that may close
 	}
+	if strings.HasPrefix(command, "`HGETALL rollcall:{lakeside/") {
+		return true // the read of a target that is sent again, repeated at the next look
+	}
 	for _, verb := range verbs {
 		if strings.HasPrefix(command, "`"+verb+" ") {
 			return true

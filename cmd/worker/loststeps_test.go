@@ -104,3 +104,11 @@ func laterSteps() []step {
 		{false, "`internal/ledger/settle.lua` (2)"},
 	}
 }
+
+func lateSteps() []step {
+	return []step{
+		{false, "`internal/ledger/settle.lua`"},
+		{false, "`internal/ledger/begin.lua` (2)"},
+		{false, "`internal/ledger/settle.lua` (2)"},
+	}
+}

@@ -6,8 +6,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"rollcall/internal/demo"
 	"rollcall/internal/hold"
+	"rollcall/internal/ledger"
 	"rollcall/internal/sandbox"
 	"rollcall/tasks"
 )
@@ -78,7 +81,7 @@ func (p *taskRun) must(err error) {
 func stories() []story {
 	return []story{
 		nicknameStory("a nickname, with a key", "A member is renamed for the second time.", tasks.Options{Key: "7"}),
-		groupStory(), idStory(), rejectedStory(), slowStory(), throttledStory(), heldStory(), laterStory(),
+		groupStory(), idStory(), rejectedStory(), slowStory(), throttledStory(), heldStory(), laterStory(), lateStory(),
 	}
 }
 
@@ -249,4 +252,47 @@ func laterStory() story {
 	}
 	s.steps, s.most, s.in = laterSteps(), 3, 2*time.Second
 	return s
+}
+
+func lateStory() story {
+	s := nicknameStory("a value that is sent again",
+		"The first call for a nickname is cut off, so that it may land late. The worker repeats it, and sends the name once more when nothing can land any more.", tasks.Options{})
+	before := s.before
+	s.before = func(p *taskRun) {
+		before(p)
+		p.arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultReset, First: 1})
+	}
+	s.steps, s.most, s.during = lateSteps(), 6, resent
+	return s
+}
+
+// resent makes the time pass in which a request may land, until nothing is left to be sent
+// again.
+func resent(p *taskRun) {
+	p.t.Helper()
+	target := ledger.Target{Organisation: "lakeside", API: "nickname", Key: classroom + "/u001"}
+	record := ledger.New(p.rdb)
+	keys := "rollcall:{lakeside/nickname}:"
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	end := time.After(patience)
+	for begun := false; ; {
+		at, err := record.ResendAt(p.t.Context(), target, demo.DingTalk)
+		p.must(err)
+		switch {
+		case begun && at.IsZero():
+			return
+		case at.After(time.Now()):
+			begun = true
+			late := time.Now().Add(-time.Hour).Unix()
+			p.must(errors.Join(
+				p.rdb.HSet(p.t.Context(), keys+"target:"+target.Key, "q:nickname", late).Err(),
+				p.rdb.ZAddXX(p.t.Context(), keys+"late:"+demo.DingTalk, redis.Z{Score: float64(late), Member: target.Key}).Err()))
+		}
+		select {
+		case <-end:
+			p.t.Fatalf("it is not sent again:\n%s", p.log)
+		case <-tick.C:
+		}
+	}
 }

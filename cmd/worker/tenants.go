@@ -41,9 +41,12 @@ type connection struct {
 		Close()
 	}
 	handlers    map[tasks.Kind]func(handler.Env) handler.Func
-	resendAfter time.Duration               // wait of an ID with an unknown outcome; 0 without IDs
-	probe       func(context.Context) error // nil: the platform has no call without a quota
-	ask         func(context.Context) error // likewise; sends a request even if a token is cached
+	resendAfter time.Duration // wait of an ID with an unknown outcome; 0 without IDs
+	// lateResendAfter is when values are sent again that a late request may have
+	// overwritten; 0: never.
+	lateResendAfter time.Duration
+	probe           func(context.Context) error // nil: the platform has no call without a quota
+	ask             func(context.Context) error // likewise; sends a request even if a token is cached
 }
 
 func newConnection(t config.Tenant) (connection, error) {
@@ -85,7 +88,7 @@ func (w *worker) addTenant(org config.Organisation, t config.Tenant, record *led
 		}
 		cfg := lane.Config{
 			Organisation: org.Name, Tenant: t.Name, Platform: platform.Name, Kind: kind,
-			Limits: paceLimits(limits), Timeout: platform.Timeout, Probe: c.probe, Ask: c.ask,
+			Limits: paceLimits(limits), Timeout: platform.Timeout, Probe: c.probe, Ask: c.ask, ResendAfter: c.lateResendAfter,
 		}
 		if platform.Metered {
 			cfg.Metered, cfg.Quota = true, paceQuota(org.Quota)
@@ -93,7 +96,7 @@ func (w *worker) addTenant(org config.Organisation, t config.Tenant, record *led
 		}
 		w.lanes.Add(cfg, build(handler.Env{
 			Organisation: org.Name, Tenant: t.Name, Ledger: record, Deadline: lane.Deadline(platform.Timeout),
-			Limits: tasks.Limits{NicknameMax: platform.NicknameMax}, ResendAfter: c.resendAfter,
+			Limits: tasks.Limits{NicknameMax: platform.NicknameMax}, ResendAfter: c.resendAfter, Landing: c.lateResendAfter,
 		}))
 	}
 	return nil

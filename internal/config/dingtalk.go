@@ -15,8 +15,11 @@ type DingTalk struct {
 	NicknameMax int      `yaml:"nickname_max"`
 	// IDResendAfter is how long an ID change with an unknown outcome waits before it is
 	// sent again.
-	IDResendAfter Duration       `yaml:"id_resend_after"`
-	Limits        DingTalkLimits `yaml:"limits"`
+	IDResendAfter Duration `yaml:"id_resend_after"`
+	// LateResendAfter is how long the platform may still carry out a request that was
+	// given up. Values that it may have overwritten are sent again then; 0: they are not.
+	LateResendAfter Duration       `yaml:"late_resend_after"`
+	Limits          DingTalkLimits `yaml:"limits"`
 }
 
 // DingTalkLimits are the rates that the platform allows an app at each API.
@@ -50,6 +53,9 @@ func (a *DingTalk) judge(d *document, path []any, c *Config) {
 	d.timeout(under(path, "timeout"), a.Timeout, c.StopTimeout)
 	if rest := a.IDResendAfter; time.Duration(rest) < time.Second || time.Duration(rest) > 24*time.Hour {
 		d.report(under(path, "id_resend_after"), "is %s; it must be 1s to 24h", rest)
+	}
+	if rest := a.LateResendAfter; rest != 0 && (time.Duration(rest) < time.Second || time.Duration(rest) > 24*time.Hour) {
+		d.report(under(path, "late_resend_after"), "is %s; it must be 0s, which turns it off, or 1s to 24h", rest)
 	}
 }
 

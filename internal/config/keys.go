@@ -92,6 +92,7 @@ var keys = []key{
 	{path: "organisations[].tenants[].dingtalk.timeout", def: "15s", doc: "timeout of one HTTP exchange, 1 s to 2 min"},
 	{path: "organisations[].tenants[].dingtalk.nickname_max", def: "30", min: 30, max: 200, doc: "longest nickname in characters, 30 to 200; producers reject longer ones"},
 	{path: "organisations[].tenants[].dingtalk.id_resend_after", def: "5m", doc: "how long an ID change with an unknown outcome waits before the same ID is sent again, 1 s to 24 h. Use less than some minutes only for trials: the abandoned request may still reach the platform"},
+	{path: "organisations[].tenants[].dingtalk.late_resend_after", def: "5m", doc: "how long the platform may still carry out a request that was given up, 1 s to 24 h. A nickname or group attribute that was applied after such a request is sent once more when this time is over and the lane is idle; see [late requests](guarantees.md#late-requests-and-frozen-processes). `0s`: it is not sent again. Use less than some minutes only for trials"},
 	{path: "organisations[].tenants[].dingtalk.limits"},
 	{path: "organisations[].tenants[].dingtalk.limits.nickname", def: "{calls: 20, per: 1s}", doc: "limit of `updategroupnick`"},
 	{path: "organisations[].tenants[].dingtalk.limits.group", def: "{calls: 20, per: 1s}", doc: "limit of `group/update`"},

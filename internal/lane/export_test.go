@@ -23,3 +23,13 @@ func (b *Beats) Look(found backlog.Look) []backlog.Orphan { return b.look(found)
 // Sweeps returns a function that sweeps the queues of a Set once, at a given time of
 // this worker's clock.
 func (s *Set) Sweeps() func(context.Context, time.Time) { return newSweeper(s).sweep }
+
+// Resends returns a function that sends once more what is due at a time, and returns
+// when that has ended.
+func (s *Set) Resends() func(context.Context, time.Time) {
+	r := newResender(s)
+	return func(ctx context.Context, now time.Time) {
+		r.look(ctx, now)
+		r.running.Wait()
+	}
+}

@@ -298,6 +298,21 @@ func (g *gate) begin() (probe bool) {
 	return probe
 }
 
+// idle reports whether the lane may take tasks and has none.
+func (g *gate) idle() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.closed && !g.state.closed && !g.state.bulk && g.running == 0 && g.pending == [2]int64{} &&
+		time.Until(g.lane.pacer.PausedUntil()) <= rest
+}
+
+// join counts an attempt of the lane's own, which was not taken from a queue.
+func (g *gate) join() {
+	g.mu.Lock()
+	g.running++
+	g.mu.Unlock()
+}
+
 // called counts an attempt that received its slot.
 func (g *gate) called() {
 	g.mu.Lock()

@@ -75,6 +75,9 @@ type Config struct {
 	// Ask makes that call even if a token is cached, and so checks whether the platform
 	// answers this address. nil: Probe is used.
 	Ask func(context.Context) error
+	// ResendAfter is how long the platform may still carry out a request that was given
+	// up. Values that it may have overwritten are sent again then; 0: they are not.
+	ResendAfter time.Duration
 }
 
 // Name is the lane's name in logs, metrics and queues.
@@ -107,6 +110,7 @@ type Lane struct {
 	claim          atomic.Pointer[claim] // claim of a probe by a task of this lane; nil: none
 	pageAgain      atomic.Bool           // a task has received several HTML pages
 	rejoining      atomic.Bool
+	resending      atomic.Bool // values that may have been overwritten are being sent again
 	hasDeadLetters atomic.Bool // whether the lane may have dead letters
 }
 
@@ -273,6 +277,7 @@ func (s *Set) Start(ctx context.Context) error {
 	s.watching.Go(func() { pace.Listen(s.stopping, s.rdb, pacers) })
 	s.watching.Go(func() { hold.Listen(s.stopping, s.rdb, s.pollSoon) })
 	s.watching.Go(func() { s.poll(s.stopping) })
+	s.watching.Go(func() { newResender(s).run(s.stopping) })
 	return nil
 }
 

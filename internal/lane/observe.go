@@ -23,6 +23,11 @@ type Observer interface {
 	// Closed is called when a dead letter was closed automatically. It is called in one
 	// worker only.
 	Closed(lane string, class outcome.Class)
+	// Late is called every few seconds, in every worker, with the number of targets of a
+	// lane whose values an earlier request may have overwritten, and which are sent again.
+	Late(lane string, targets int64)
+	// Resent is called once for each attempt to send such values again.
+	Resent(Attempt)
 	// Unserved is called every 30 s, in every worker, with the number of queues that no
 	// worker serves and of the tasks that wait there. It is not called if they cannot
 	// be counted.

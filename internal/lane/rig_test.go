@@ -52,6 +52,7 @@ type watch struct {
 	recovered          chan string
 	diedOutsideAttempt chan string
 	closed             chan string
+	resent             chan lane.Attempt
 	unserved           atomic.Value // the last call
 	holds              chan holdEvent
 	instead            func(lane.Attempt) // called instead of keeping an attempt; nil: keep it
@@ -70,6 +71,8 @@ func (w *watch) DiedOutsideAttempt(name string, c outcome.Class) {
 	w.diedOutsideAttempt <- name + " " + string(c)
 }
 func (w *watch) Closed(name string, c outcome.Class) { w.closed <- name + " " + string(c) }
+func (w *watch) Late(string, int64)                  {}
+func (w *watch) Resent(a lane.Attempt)               { w.resent <- a }
 func (w *watch) Unserved(queues int, tasks int64) {
 	w.unserved.Store(fmt.Sprintf("%d queues, %d tasks", queues, tasks))
 }
@@ -99,7 +102,7 @@ func newRig(t *testing.T, s *redistest.Server) *rig {
 	r := &rig{
 		t: t, server: s, rdb: rdb, wire: &wire{dequeues: map[string]int{}}, log: &logtest.Buffer{}, leaves: &leaves{},
 		watch: &watch{
-			attempts: make(chan lane.Attempt, 1000), recovered: make(chan string, 1000), diedOutsideAttempt: make(chan string, 20_000), closed: make(chan string, 1000), holds: make(chan holdEvent, 1000),
+			attempts: make(chan lane.Attempt, 1000), recovered: make(chan string, 1000), diedOutsideAttempt: make(chan string, 20_000), closed: make(chan string, 1000), resent: make(chan lane.Attempt, 1000), holds: make(chan holdEvent, 1000),
 		},
 		client:    asynq.NewClientFromRedisClient(rdb),
 		inspector: asynq.NewInspectorFromRedisClient(rdb),

@@ -59,6 +59,9 @@ type Metrics struct {
 
 	tasks, attempts, calls, sends, recovered, closed, holds *prometheus.CounterVec
 
+	resent *prometheus.CounterVec
+	late   *prometheus.GaugeVec
+
 	unservedQueues, unservedTasks prometheus.Gauge
 
 	taskWait, slotWait, callTook, attemptTook, taskTook *prometheus.HistogramVec
@@ -84,6 +87,11 @@ func New(cfg Config) *Metrics {
 			"level", "class", "change"),
 		recovered: counter("tasks_recovered_total", "Tasks that run again because their worker died.", "lane"),
 
+		resent: counter("resends_total",
+			"Attempts to send a value once more that a late request may have overwritten, by what happened and why.", "lane", "action", "class"),
+		late: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "late_targets", Help: "Targets whose values a late request may " +
+			"have overwritten and that are sent once more. Every worker reports the same number."}, []string{"lane"}),
+
 		unservedQueues: plain("unserved_queues",
 			"Queues that hold tasks and that no worker serves, checked every 30 s. Every worker reports the same number."),
 		unservedTasks: plain("unserved_tasks", "Tasks that wait in the queues of rollcall_unserved_queues."),
@@ -97,7 +105,7 @@ func New(cfg Config) *Metrics {
 		taskTook: histogram("task_duration_seconds", "Time from the enqueueing of a task to its end, including retries.", ages),
 	}
 	m.registry.MustRegister(
-		m.tasks, m.attempts, m.calls, m.sends, m.recovered, m.closed, m.holds, m.unservedQueues, m.unservedTasks,
+		m.tasks, m.attempts, m.calls, m.sends, m.recovered, m.closed, m.holds, m.resent, m.late, m.unservedQueues, m.unservedTasks,
 		m.taskWait, m.slotWait, m.callTook, m.attemptTook, m.taskTook,
 		&holds{lanes: cfg.Lanes}, newQueues(cfg.Redis, cfg.Lanes), newPaces(cfg.Redis, cfg.Lanes), newDead(cfg.Redis, cfg.Lanes), &pool{redis: cfg.Redis}, readiness(cfg.Ready), build(buildinfo.Read()),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -152,6 +160,8 @@ func (m *Metrics) begin(name string) {
 	m.calls.WithLabelValues(name, codeOK)
 	m.sends.WithLabelValues(name)
 	m.recovered.WithLabelValues(name)
+	m.resent.WithLabelValues(name, string(outcome.Done), "")
+	m.late.WithLabelValues(name)
 	for _, h := range []*prometheus.HistogramVec{m.taskWait, m.slotWait, m.callTook, m.attemptTook, m.taskTook} {
 		h.WithLabelValues(name)
 	}
@@ -197,12 +207,7 @@ func (m *Metrics) Attempt(a lane.Attempt) {
 	v, r := a.Verdict, a.Report
 	m.attempts.WithLabelValues(a.Lane, string(v.Action), string(v.Class)).Inc()
 	m.attemptTook.WithLabelValues(a.Lane).Observe(a.Took.Seconds())
-	if r.Sends > 0 {
-		m.sends.WithLabelValues(a.Lane).Add(float64(r.Sends))
-		m.calls.WithLabelValues(a.Lane, m.code(v.Err)).Inc()
-		m.slotWait.WithLabelValues(a.Lane).Observe(r.SlotWait.Seconds())
-		m.callTook.WithLabelValues(a.Lane).Observe(r.Call.Seconds())
-	}
+	m.called(a)
 	switch v.Action {
 	case outcome.Done:
 		m.tasks.WithLabelValues(a.Lane, string(r.Outcome), "").Inc()
@@ -222,6 +227,29 @@ func (m *Metrics) Attempt(a lane.Attempt) {
 	if v.Action != outcome.Retry {
 		m.taskTook.WithLabelValues(a.Lane).Observe(max(a.Start.Add(a.Took).Sub(enqueued), 0).Seconds())
 	}
+}
+
+// called counts the call of an attempt, if there was one.
+func (m *Metrics) called(a lane.Attempt) {
+	v, r := a.Verdict, a.Report
+	if r.Sends == 0 {
+		return
+	}
+	m.sends.WithLabelValues(a.Lane).Add(float64(r.Sends))
+	m.calls.WithLabelValues(a.Lane, m.code(v.Err)).Inc()
+	m.slotWait.WithLabelValues(a.Lane).Observe(r.SlotWait.Seconds())
+	m.callTook.WithLabelValues(a.Lane).Observe(r.Call.Seconds())
+}
+
+// Late implements [lane.Observer].
+func (m *Metrics) Late(name string, targets int64) {
+	m.late.WithLabelValues(name).Set(float64(targets))
+}
+
+// Resent implements [lane.Observer].
+func (m *Metrics) Resent(a lane.Attempt) {
+	m.resent.WithLabelValues(a.Lane, string(a.Verdict.Action), string(a.Verdict.Class)).Inc()
+	m.called(a)
 }
 
 // Labels of answers without a code, or with an unknown one.

@@ -132,8 +132,15 @@ func TestAnAttemptIsCountedOnceInEachSense(t *testing.T) {
 	m.Closed(laneName, outcome.Rejected)
 	m.Unserved(2, 40)
 	m.Unserved(1, 30)
+	m.Late(laneName, 3)
+	m.Late(laneName, 2)
+	m.Resent(attempt(outcome.Done, "", nil, handler.Report{Outcome: handler.Applied, Sends: 1, Revision: rev}))
+	m.Resent(attempt(outcome.Retry, outcome.Quota, nil, handler.Report{Revision: rev}))
 
 	expect(t, m, `
+		rollcall_late_targets{lane="lakeside-dt.nickname"} 2
+		rollcall_resends_total{action="done",class="",lane="lakeside-dt.nickname"} 1
+		rollcall_resends_total{action="retry",class="quota",lane="lakeside-dt.nickname"} 1
 		rollcall_tasks_total{class="",lane="lakeside-dt.nickname",outcome="applied"} 1
 		rollcall_tasks_total{class="",lane="lakeside-dt.nickname",outcome="unchanged"} 1
 		rollcall_tasks_total{class="rejected",lane="lakeside-dt.nickname",outcome="dead"} 1
@@ -148,14 +155,14 @@ func TestAnAttemptIsCountedOnceInEachSense(t *testing.T) {
 		rollcall_attempts_total{action="done",class="",lane="lakeside-dt.nickname"} 2
 		rollcall_attempts_total{action="retry",class="throttled",lane="lakeside-dt.nickname"} 1
 		rollcall_attempts_total{action="dead",class="rejected",lane="lakeside-dt.nickname"} 1
-		rollcall_sends_total{lane="lakeside-dt.nickname"} 4
-		rollcall_calls_total{code="ok",lane="lakeside-dt.nickname"} 1
+		rollcall_sends_total{lane="lakeside-dt.nickname"} 5
+		rollcall_calls_total{code="ok",lane="lakeside-dt.nickname"} 2
 		rollcall_calls_total{code="90018",lane="lakeside-dt.nickname"} 1
 		rollcall_calls_total{code="60124",lane="lakeside-dt.nickname"} 1
 		rollcall_tasks_recovered_total{lane="lakeside-dt.nickname"} 1
 		rollcall_slot_wait_seconds_sum{lane="lakeside-dt.nickname"} 0.3
 		rollcall_call_duration_seconds_sum{lane="lakeside-dt.nickname"} 1
-		rollcall_call_duration_seconds_count{lane="lakeside-dt.nickname"} 3
+		rollcall_call_duration_seconds_count{lane="lakeside-dt.nickname"} 4
 		rollcall_attempt_duration_seconds_sum{lane="lakeside-dt.nickname"} 10
 		rollcall_task_wait_seconds_sum{lane="lakeside-dt.nickname"} 270
 		rollcall_task_wait_seconds_count{lane="lakeside-dt.nickname"} 3

@@ -1,0 +1,267 @@
+package lane_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/handler"
+	"rollcall/internal/hold"
+	"rollcall/internal/kinds"
+	"rollcall/internal/lane"
+	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
+	"rollcall/internal/pace"
+	"rollcall/internal/redistest"
+	"rollcall/internal/sandbox"
+	"rollcall/internal/secret"
+	"rollcall/providers/dingtalk"
+	"rollcall/tasks"
+)
+
+// lateRig is a worker, and a platform that carries a request out after it was given up.
+type lateRig struct {
+	*rig
+	box    *sandbox.Sandbox
+	land   chan struct{} // closed: the late request lands
+	resend func(context.Context, time.Time)
+}
+
+var bob = ledger.Target{Organisation: "lakeside", API: "nickname", Key: "chat1/bob"}
+
+func newLateRig(t *testing.T, s *redistest.Server, configure func(*lane.Config)) *lateRig {
+	t.Helper()
+	r := &lateRig{rig: newRig(t, s), land: make(chan struct{})}
+	var err error
+	r.box, err = sandbox.New(sandbox.Config{
+		World: sandbox.World{Organisations: []sandbox.Organisation{{
+			Name: "lakeside", Quota: -1, Apps: []sandbox.App{{Key: "app", Secret: "secret"}},
+			Employees: []sandbox.Employee{{UserID: "bob"}},
+			Chats:     []sandbox.Chat{{ID: "chat1", Owner: "bob", Members: []sandbox.Member{{UserID: "bob"}}}},
+		}}},
+		Sleep: func(ctx context.Context, _ time.Duration) error {
+			select {
+			case <-r.land:
+			case <-ctx.Done():
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	platform := httptest.NewServer(r.box)
+	t.Cleanup(func() { r.box.Close(); platform.Close() })
+	client, err := dingtalk.New(dingtalk.Config{
+		Tenant: "dt", AppKey: "app", AppSecret: secret.New("secret"), API: platform.URL, OAPI: platform.URL,
+		Quick: time.Millisecond, Timeout: time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	cfg := lane.Config{
+		Organisation: "lakeside", Tenant: "dt", Platform: "dingtalk", Kind: tasks.KindNickname, Limits: fast,
+		Timeout: time.Second, ResendAfter: time.Hour,
+	}
+	configure(&cfg)
+	r.set.Add(cfg, handler.Nickname(handler.Env{
+		Organisation: "lakeside", Tenant: "dt", Ledger: r.ledger, Deadline: time.Minute, Landing: cfg.ResendAfter,
+	}, client))
+	r.resend = r.set.Resends()
+	r.start()
+	return r
+}
+
+// names gives bob a nickname and waits for the end of the task.
+func (r *lateRig) names(name string) {
+	r.t.Helper()
+	change := ledger.Change{Target: bob, Fields: []ledger.Field{{Name: "nickname", Value: name}}, TaskID: "to-" + name}
+	revised := r.ledger.Revise(r.t.Context(), change)[0]
+	typename, payload, err := kinds.Encode(tasks.NicknameSync{Tenant: "dt", ChatID: "chat1", UserID: "bob", Nickname: name}, revised.Revision)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	_, err = r.client.EnqueueContext(r.t.Context(), asynq.NewTask(typename, payload), asynq.TaskID(change.TaskID), asynq.Queue("dt.nickname"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for a := r.attempt(); a.Verdict.Action != outcome.Done; a = r.attempt() {
+		eventually(r.t, func() error { return r.inspector.RunTask("dt.nickname", change.TaskID) })
+	}
+}
+
+// overwritten names bob B and then A, and lets the first request for B land after that.
+func (r *lateRig) overwritten() {
+	r.t.Helper()
+	ids, err := r.box.Arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultHang, Applied: true, Lands: time.Hour, First: 1})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.names("B")
+	r.names("A")
+	r.box.Disarm(ids[0])
+	close(r.land)
+	r.called("B")
+}
+
+// called waits until the platform has a nickname.
+func (r *lateRig) called(want string) {
+	r.t.Helper()
+	eventually(r.t, func() error {
+		org, _ := r.box.State().Organisation("lakeside")
+		if got, _ := org.Nick("chat1", "bob"); got != want {
+			return &nameError{got, want}
+		}
+		return nil
+	})
+}
+
+type nameError struct{ got, want string }
+
+func (e *nameError) Error() string { return "bob is called " + e.got + ", want " + e.want }
+
+// due makes the hour pass in which a request may land.
+func (r *lateRig) due() {
+	r.t.Helper()
+	past := float64(time.Now().Add(-2 * time.Hour).Unix())
+	if err := r.rdb.HSet(r.t.Context(), "rollcall:{lakeside/nickname}:target:chat1/bob", "q:nickname", past).Err(); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.rdb.ZAdd(r.t.Context(), "rollcall:{lakeside/nickname}:late:dt", redis.Z{Score: past, Member: bob.Key}).Err(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *lateRig) waiting() ledger.LateTargets {
+	r.t.Helper()
+	found := r.ledger.LateTargets(r.t.Context(), time.Now(), 10, ledger.Sender{Organisation: "lakeside", API: "nickname", Tenant: "dt"})[0]
+	if found.Err != nil {
+		r.t.Fatal(found.Err)
+	}
+	return found
+}
+
+func TestAValueThatALateRequestOverwroteIsSentAgain(t *testing.T) {
+	t.Parallel()
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
+		r := newLateRig(t, s, func(*lane.Config) {})
+		r.overwritten()
+		before, err := r.ledger.Look(t.Context(), bob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.resend(t.Context(), time.Now())
+		if n := r.waiting().Waiting; n != 1 {
+			t.Errorf("%d targets wait before their time, want 1", n)
+		}
+		r.due()
+		r.idle()
+		r.called("A")
+		a := await(t, r.watch.resent, "a resend")
+		if a.Verdict.Action != outcome.Done || a.Report.Sends != 1 || a.Lane != "dt.nickname" {
+			t.Errorf("%+v", a)
+		}
+		after, err := r.ledger.Look(t.Context(), bob)
+		if err != nil || after.Revision != before.Revision || after.Fields["nickname"].Applied != before.Fields["nickname"].Applied || !after.Fields["nickname"].Late.IsZero() {
+			t.Errorf("%+v, %v; before it was %+v", after, err, before)
+		}
+		if n := r.waiting().Waiting; n != 0 {
+			t.Errorf("%d targets wait, want none", n)
+		}
+		if n := len(r.log.Lines("value sent again")); n != 1 {
+			t.Errorf("%d lines in the log", n)
+		}
+	})
+}
+
+// idle looks until a resend was attempted: the lane may still have counted its last task
+// as pending.
+func (r *lateRig) idle() {
+	r.t.Helper()
+	eventually(r.t, func() error {
+		r.resend(r.t.Context(), time.Now())
+		if len(r.watch.resent) == 0 {
+			return &nameError{"not sent", "sent"}
+		}
+		return nil
+	})
+}
+
+func TestNothingIsSentAgainOnHold(t *testing.T) {
+	t.Parallel()
+	r := newLateRig(t, redistest.Mini(t), func(*lane.Config) {})
+	r.overwritten()
+	r.due()
+	h := r.hold(hold.Hold{Scope: hold.Scope{Level: hold.Lane, Name: "dt.nickname"}})
+	r.held(0)
+	r.resend(t.Context(), time.Now())
+	if n := len(r.watch.resent); n != 0 {
+		t.Errorf("%d attempts on hold", n)
+	}
+	if _, err := r.holds().End(t.Context(), h, "somebody"); err != nil {
+		t.Fatal(err)
+	}
+	r.free(0)
+	r.idle()
+	r.called("A")
+}
+
+// The calls so far leave the reserve of the month alone.
+func TestAResendDoesNotUseTheReserveOfTheMonth(t *testing.T) {
+	t.Parallel()
+	r := newLateRig(t, redistest.Mini(t), func(cfg *lane.Config) { cfg.Metered, cfg.Quota = true, pace.Quota{Calls: 100} })
+	r.overwritten()
+	r.due()
+	months, err := pace.ReadMonths(t.Context(), r.rdb, "lakeside")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spent := int(months[0].Spent)
+	if err := r.set.SetQuota(t.Context(), "lakeside", pace.Quota{Calls: spent + 1, Reserve: 1}); err != nil {
+		t.Fatal(err)
+	}
+	r.resend(t.Context(), time.Now())
+	select { // where the month's hold is not in effect yet, the pace refuses the call
+	case a := <-r.watch.resent:
+		if a.Verdict.Class != outcome.Quota || a.Report.Sends != 0 {
+			t.Errorf("%+v", a)
+		}
+	default:
+	}
+	if n := r.waiting().Waiting; n != 1 {
+		t.Errorf("%d targets wait, want 1", n)
+	}
+	if err := r.set.SetQuota(t.Context(), "lakeside", pace.Quota{Calls: spent + 2, Reserve: 1}); err != nil {
+		t.Fatal(err)
+	}
+	r.free(0)
+	r.due()
+	r.idle()
+	r.called("A")
+}
+
+func TestAResendThatIsRejectedIsGivenUpAndItsRecordStays(t *testing.T) {
+	t.Parallel()
+	r := newLateRig(t, redistest.Mini(t), func(*lane.Config) {})
+	r.overwritten()
+	r.due()
+	if _, err := r.box.Arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultAnswer, Code: "41049"}); err != nil {
+		t.Fatal(err)
+	}
+	r.idle()
+	if a := await(t, r.watch.resent, "a resend"); a.Verdict.Action != outcome.Dead {
+		t.Errorf("%+v", a.Verdict)
+	}
+	record, err := r.ledger.Look(t.Context(), bob)
+	if n := r.waiting().Waiting; err != nil || n != 0 || record.Fields["nickname"].Late.IsZero() {
+		t.Errorf("%d targets wait; %+v, %v", n, record, err)
+	}
+	if n := len(r.log.Lines("value not sent again")); n != 1 {
+		t.Errorf("%d lines in the log", n)
+	}
+}
