@@ -18,6 +18,7 @@ import (
 // attempt runs a worker's attempt at the latest change of a target:
 //
 //	attempt applied LANE KEY VALUE   the platform applies it, request r-1
+//	attempt late LANE KEY VALUE      the platform applies it, after a request that may still take effect
 //	attempt cut LANE KEY             its request has no answer
 //	attempt busy LANE KEY            its request has an unclear answer
 //	attempt begun LANE KEY           the attempt is still running
@@ -41,14 +42,14 @@ func attempt(ts *testscript.TestScript, _ bool, args []string) {
 	name := record.Names()[0]
 	state := record.Fields[name]
 	field := ledger.Field{Name: name, Value: value}
-	if how == "applied" {
+	if how == "applied" || how == "late" {
 		field.Value = args[3]
 	}
 	if kind == tasks.KindID {
 		field.Mode = ledger.Once
 	}
 	lease, _, err := l.Begin(ctx, ledger.Delivery{
-		TaskID: state.TaskID, Target: target, Revision: state.Latest, Fields: []ledger.Field{field}, Row: ledger.Row{},
+		ResentBy: "lakeside-dt", TaskID: state.TaskID, Target: target, Revision: state.Latest, Fields: []ledger.Field{field}, Row: ledger.Row{},
 	})
 	ts.Check(err)
 	switch how {
@@ -56,6 +57,10 @@ func attempt(ts *testscript.TestScript, _ bool, args []string) {
 		lease.Intend(field.Value)
 		ts.Check(lease.Check(ctx))
 		ts.Check(lease.Settle(ctx, "r-1", false, nil))
+		ts.Check(asynq.NewInspectorFromRedisClient(rdb).DeleteTask(lane, state.TaskID))
+	case "late":
+		ts.Check(lease.Check(ctx))
+		ts.Check(lease.Settle(ctx, "r-2", true, nil))
 		ts.Check(asynq.NewInspectorFromRedisClient(rdb).DeleteTask(lane, state.TaskID))
 	case "cut":
 		ts.Check(lease.Check(ctx))

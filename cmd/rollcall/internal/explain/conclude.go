@@ -88,6 +88,9 @@ func (x *explanation) concludeField(name string) conclusion {
 		return concludes(hasUnknown, "unknown outcome: a request for the %s had no clear answer; the next task sends again, even if the value is the same", name)
 	}
 	text := "up to date"
+	if !f.Late.IsZero() && !x.resendAt.IsZero() {
+		return concludes(isSettled, "up to date, unless a request that timed out takes effect late; the value is sent once more after %s", x.resendAt.In(x.now.Location()).Format("15:04:05"))
+	}
 	if !f.Late.IsZero() && x.now.Sub(f.Late) < lateFor {
 		text += ", unless a request that timed out takes effect late"
 	}

@@ -85,6 +85,7 @@ type explanation struct {
 	record   ledger.Record
 	tasks    map[string]taskFacts // of the record, by id
 	dead     []ledger.DeadLetter  // of the target
+	resendAt time.Time            // when the applied values are sent once more, at the earliest; zero: never
 	more     bool                 // the lane has more dead letters than were read
 }
 
@@ -200,6 +201,9 @@ const (
 func (r *reader) read(ctx context.Context, x *explanation, key string) (err error) {
 	target := ledger.Target{Organisation: x.lane.Organisation, API: string(x.lane.Kind), Key: key}
 	if x.record, err = r.ledger.Look(ctx, target); err != nil {
+		return err
+	}
+	if x.resendAt, err = r.ledger.ResendAt(ctx, target, x.lane.Tenant); err != nil {
 		return err
 	}
 	if err := r.readDeadLetters(ctx, x); err != nil {

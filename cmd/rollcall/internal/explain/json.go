@@ -44,6 +44,7 @@ type fieldRecord struct {
 	Doubt      int64         `json:"doubt,omitzero"`
 	Answered   bool          `json:"answered,omitzero"` // the request can no longer take effect
 	Late       time.Time     `json:"late,omitzero"`
+	ResendAt   time.Time     `json:"resend_at,omitzero"` // the applied value is sent once more then, at the earliest
 	Intent     *intentRecord `json:"intent,omitempty"`
 	Refused    int           `json:"refused,omitzero"` // candidates
 	Lock       string        `json:"lock,omitzero"`    // applied, said or unverified
@@ -125,6 +126,9 @@ func (x *explanation) fieldRecord(name string) fieldRecord {
 	}
 	if !f.Late.IsZero() {
 		r.Late = f.Late.UTC()
+		if !x.resendAt.IsZero() {
+			r.ResendAt = x.resendAt.UTC()
+		}
 	}
 	if in := f.Intent; in != nil {
 		r.Intent = &intentRecord{x.shown(name, in.Value), in.Sends, in.At.UTC(), in.Revision, x.taskRecord(in.TaskID)}

@@ -98,6 +98,9 @@ func (p *printer) field(x *explanation, name string, f ledger.State) {
 	p.unknownOf(x, name, f)
 	if !f.Late.IsZero() {
 		p.fact("late", "an earlier request timed out and may have taken effect after the last one, "+p.moment(f.Late)+": an equal change is sent again instead of counted as unchanged")
+		if !x.resendAt.IsZero() {
+			p.fact("sent again", "the applied value is sent once more after "+p.moment(x.resendAt)+", when the lane has no task, unless a newer change is known")
+		}
 	}
 	if f.Attempts > 0 {
 		p.fact("refused", cli.Count(f.Attempts, "candidate")+" of the latest task, each with a clear answer")
@@ -228,6 +231,9 @@ func (x *explanation) effect(e ledger.Event) string {
 	text := strings.Join(parts, ", ")
 	if e.RequestID != "" {
 		text += ", request " + console.Glued(e.RequestID)
+	}
+	if e.Did == ledger.DidResend {
+		return text + ", sent once more because a late send may have overwritten it"
 	}
 	return text + ", task " + console.Glued(e.TaskID)
 }
