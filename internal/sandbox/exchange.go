@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -65,7 +66,32 @@ func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// what it received. The call continues in any case.
 		_ = s.sleep(r.Context(), x.latency)
 	}
+	if x.fault != nil && x.fault.Lands > 0 {
+		s.lag(r.Context(), x.fault.Lands)
+	}
 	s.deliver(w, r, s.decide(x))
+}
+
+// lag waits until the client gives up, and then for up to most.
+func (s *Sandbox) lag(client context.Context, most time.Duration) {
+	select {
+	case <-client.Done():
+	case <-s.closed:
+		return
+	}
+	s.mu.Lock()
+	after := time.Duration(s.rand.Int64N(int64(most) + 1))
+	s.mu.Unlock()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(client))
+	defer cancel()
+	go func() { // ends with ctx
+		select {
+		case <-s.closed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	_ = s.sleep(ctx, after)
 }
 
 func (s *Sandbox) open(r *http.Request, body []byte) *exchange {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,9 +38,9 @@ func TestAResetComesBeforeOrAfterTheEffect(t *testing.T) {
 }
 
 // background sends a call that may never be answered and hands over its error.
-func (r *rig) background(ctx context.Context, path, token, body string) <-chan error {
+func (r *rig) background(ctx context.Context, token, body string) <-chan error {
 	r.t.Helper()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.server.URL+path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.server.URL+groupPath, strings.NewReader(body))
 	if err != nil {
 		r.t.Fatalf("request: %v", err)
 	}
@@ -61,7 +62,7 @@ func TestACallThatHangsEndsWithTheClientsPatienceOrWithClose(t *testing.T) {
 	for _, applied := range []bool{false, true} {
 		r, token := faulty(t, sandbox.Fault{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultHang, Applied: applied})
 		ctx, giveUp := context.WithCancel(t.Context())
-		ended := r.background(ctx, groupPath, token, `{"chatid":"chat1","name":"Hung"}`)
+		ended := r.background(ctx, token, `{"chatid":"chat1","name":"Hung"}`)
 		if err := r.box.WaitCalls(t.Context(), 2); err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +73,7 @@ func TestACallThatHangsEndsWithTheClientsPatienceOrWithClose(t *testing.T) {
 		if changed := r.chat1().Name == "Hung"; changed != applied {
 			t.Errorf("applied %v: the name was changed: %v", applied, changed)
 		}
-		ended = r.background(t.Context(), groupPath, token, `{"chatid":"chat1","name":"Hung"}`)
+		ended = r.background(t.Context(), token, `{"chatid":"chat1","name":"Hung"}`)
 		if err := r.box.WaitCalls(t.Context(), 3); err != nil {
 			t.Fatal(err)
 		}
@@ -85,6 +86,45 @@ func TestACallThatHangsEndsWithTheClientsPatienceOrWithClose(t *testing.T) {
 		if err := <-ended; !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("after Close: %v, want the connection reset", err)
 		}
+	}
+}
+
+func TestACallThatWasGivenUpIsCarriedOutLate(t *testing.T) {
+	t.Parallel()
+	land := make(chan struct{})
+	r := start(t, func(cfg *sandbox.Config) {
+		cfg.Sleep = func(ctx context.Context, d time.Duration) error {
+			if d < 0 || d > time.Minute {
+				t.Errorf("it lands after %s, want a minute at most", d)
+			}
+			select {
+			case <-land:
+			case <-ctx.Done():
+			}
+			return nil
+		}
+	})
+	token := r.northToken()
+	if _, err := r.box.Arm(sandbox.Fault{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultHang, Applied: true, Lands: time.Minute, First: 1}); err != nil {
+		t.Fatal(err)
+	}
+	left := make(chan struct{})
+	ctx, giveUp := context.WithCancel(httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		WroteRequest: func(httptrace.WroteRequestInfo) { close(left) },
+	}))
+	ended := r.background(ctx, token, `{"chatid":"chat1","name":"Late"}`)
+	<-left
+	giveUp()
+	<-ended
+	if r.group(token, `{"chatid":"chat1","name":"Newer"}`); r.chat1().Name != "Newer" {
+		t.Errorf("the chat is called %q before the late call lands", r.chat1().Name)
+	}
+	close(land)
+	if err := r.box.WaitCalls(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.chat1().Name; got != "Late" {
+		t.Errorf("the chat is called %q, want the late name", got)
 	}
 }
 
@@ -229,7 +269,7 @@ func TestACallIsAppliedEvenIfItsClientGivesUp(t *testing.T) {
 		}
 		c.Scenario.Faults = []sandbox.Fault{{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultLatency, Latency: time.Hour}}
 	})
-	ended := r.background(ctx, groupPath, r.northToken(), `{"chatid":"chat1","name":"Late"}`)
+	ended := r.background(ctx, r.northToken(), `{"chatid":"chat1","name":"Late"}`)
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("the client: %v", err)
 	}

@@ -72,7 +72,10 @@ type Fault struct {
 	Kind FaultKind `json:"kind" yaml:"kind"`
 	// Applied carries the call out before answer, hang, reset, outage or odd_body acts:
 	// the platform applied it and the client cannot know.
-	Applied bool              `json:"applied,omitempty" yaml:"applied"`
+	Applied bool `json:"applied,omitempty" yaml:"applied"`
+	// Lands makes a hang that the client gives up late: the platform carries the call out
+	// at a random time, up to Lands after that.
+	Lands   time.Duration     `json:"-"                 yaml:"lands"`
 	Code    string            `json:"code,omitempty"    yaml:"code"`
 	Message string            `json:"message,omitempty" yaml:"message"` // empty: the code's own
 	Status  int               `json:"status,omitempty"  yaml:"status"`  // HTTP; 0: the code's own
@@ -96,9 +99,10 @@ func (f Fault) MarshalJSON() ([]byte, error) {
 
 		After   string `json:"after,omitempty"`
 		For     string `json:"for,omitempty"`
+		Lands   string `json:"lands,omitempty"`
 		Latency string `json:"latency,omitempty"`
 		Jitter  string `json:"jitter,omitempty"`
-	}{plain(f), spell(f.After), spell(f.For), spell(f.Latency), spell(f.Jitter)})
+	}{plain(f), spell(f.After), spell(f.For), spell(f.Lands), spell(f.Latency), spell(f.Jitter)})
 }
 
 func spell(d time.Duration) string {
@@ -178,7 +182,7 @@ func (f Fault) validateMatch() error {
 	case !(f.Share >= 0 && f.Share <= 1):
 		return fmt.Errorf("share %v: want more than 0 and at most 1", f.Share)
 	}
-	for name, d := range map[string]time.Duration{"after": f.After, "for": f.For, "latency": f.Latency, "jitter": f.Jitter} {
+	for name, d := range map[string]time.Duration{"after": f.After, "for": f.For, "lands": f.Lands, "latency": f.Latency, "jitter": f.Jitter} {
 		if d < 0 || (d > 0 && d < time.Microsecond) {
 			return fmt.Errorf("%s %s: want 0, or at least a microsecond", name, d)
 		}
@@ -198,6 +202,9 @@ func (f Fault) validateKind() error {
 	}
 	if f.Applied && !slices.Contains([]FaultKind{FaultAnswer, FaultHang, FaultReset, FaultOutage, FaultOddBody}, f.Kind) {
 		return fmt.Errorf("applied means nothing to kind %q: it belongs to answer, hang, reset, outage and odd_body", f.Kind)
+	}
+	if f.Lands > 0 && (f.Kind != FaultHang || !f.Applied) {
+		return errors.New("lands belongs to kind hang with applied")
 	}
 	switch f.Kind {
 	case FaultAnswer:

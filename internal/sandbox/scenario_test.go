@@ -129,6 +129,7 @@ func TestAMistakeInAScenarioIsNamedWithItsLine(t *testing.T) {
 		"faults:\n  - {kind: hang, share: .nan}\n":                                      {"share NaN"},
 		"faults:\n  - {kind: hang, status: 42}\n":                                       {"status 42"},
 		"faults:\n  - {kind: refused, applied: true}\n":                                 {"applied means nothing"},
+		"faults:\n  - {kind: hang, lands: 1m}\n":                                        {"lands belongs to kind hang with applied"},
 		"faults:\n  - {kind: hang, envelope: flat}\n":                                   {"only updategroupnick"},
 		"faults:\n  - {kind: hang, api: updategroupnick, envelope: round}\n":            {`envelope "round"`},
 		"faults:\n  - {kind: ban, api: modifyGroupMemberNickname}\n":                    {"cannot happen"},
