@@ -51,6 +51,10 @@ func (s *scene) describe(when string, ev *evidence, v verdict) {
 	row("calls carried out", c.carried)
 	row("tasks that needed one, and calls beyond 40 members each", c.needed)
 	row("duplicate calls", c.duplicate)
+	if s.variant == late {
+		row("settled while an earlier request could still take effect", v.lateSettles)
+		row("values sent again", v.again)
+	}
 	if lossy(s.variant) {
 		row("acknowledged and lost", len(v.lost))
 	}

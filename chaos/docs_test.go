@@ -22,7 +22,7 @@ func TestTheRulesAreDocumented(t *testing.T) {
 	}
 	code := []string{
 		ruleLost, ruleLimbo, ruleOrder, ruleValue, ruleStrange, ruleMember, ruleSecondID, ruleEffectID, ruleDeadLetter,
-		ruleOverlap, rulePlan, ruleWorker, ruleHold, ruleDrain,
+		ruleOverlap, rulePlan, ruleWorker, ruleHold, ruleDrain, ruleResent,
 	}
 	slices.Sort(code)
 	slices.Sort(documented)

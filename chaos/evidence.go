@@ -22,6 +22,7 @@ type evidence struct {
 	// closed are the automatically closed dead letters, by task id.
 	closed  map[string]ledger.ClosedDeadLetter
 	records map[ledger.Target]map[string]string
+	history map[ledger.Target][]ledger.Event // newest first
 	// open are the ledger's records of tasks that have not ended. A record that an
 	// ended task leaves there is an error.
 	open    []string
@@ -40,7 +41,7 @@ type found struct {
 // collect reads everything about the changes.
 func collect(ctx context.Context, rdb redis.UniversalClient, d operator, p *platforms, changes []*change) (*evidence, error) {
 	ev := &evidence{
-		tasks: map[string]found{}, dead: map[string]ledger.DeadLetter{}, closed: map[string]ledger.ClosedDeadLetter{}, records: map[ledger.Target]map[string]string{},
+		tasks: map[string]found{}, dead: map[string]ledger.DeadLetter{}, closed: map[string]ledger.ClosedDeadLetter{}, records: map[ledger.Target]map[string]string{}, history: map[ledger.Target][]ledger.Event{},
 		effects: p.Effects(), calls: p.Calls(),
 	}
 	var known bool
@@ -80,7 +81,21 @@ func collect(ctx context.Context, rdb redis.UniversalClient, d operator, p *plat
 	if err != nil {
 		return nil, err
 	}
-	return ev, ev.readLedger(ctx, rdb, changes)
+	if err := ev.readLedger(ctx, rdb, changes); err != nil {
+		return nil, err
+	}
+	record := ledger.New(rdb)
+	for target := range ev.records {
+		if !resendable(target, "") {
+			continue
+		}
+		r, err := record.Look(ctx, target)
+		if err != nil {
+			return nil, err
+		}
+		ev.history[target] = r.Effects
+	}
+	return ev, nil
 }
 
 // readLedger reads the keys that docs/architecture.md lists.

@@ -18,9 +18,19 @@ const (
 	holdMost = 30 * time.Second
 	// drainMost is how long tasks may take to end after the last fault.
 	drainMost = time.Minute
+	// lateMost is how long they may take if requests take effect late, and until the
+	// values that these overwrote are right again.
+	lateMost = 10 * time.Minute
 	// holdsEvery is how often the holds are read, and so the error of a measured end.
 	holdsEvery = 500 * time.Millisecond
 )
+
+func drainsWithin(variant string) time.Duration {
+	if variant == late {
+		return lateMost
+	}
+	return drainMost
+}
 
 // heldSpan is a hold and the time in which it was seen.
 type heldSpan struct {

@@ -49,12 +49,16 @@ const (
 	sentinel = "sentinel" // a master dies whose replica lags
 	cluster  = "cluster"  // so does one of three masters
 	gateway  = "gateway"  // as always, behind a gateway that fails: holds must end soon
+	late     = "late"     // as gateway, and calls that take effect after they were given up
 )
 
-var variants = []string{always, everysec, sentinel, cluster, gateway}
+var variants = []string{always, everysec, sentinel, cluster, gateway, late}
 
 // lossy reports that acknowledged writes may be lost: losses are counted and healed.
-func lossy(variant string) bool { return variant != always && variant != gateway }
+func lossy(variant string) bool { return variant != always && !failing(variant) }
+
+// failing reports that the platforms are behind a gateway that fails.
+func failing(variant string) bool { return variant == gateway || variant == late }
 
 var errViolated = errors.New("what was promised was not kept")
 
@@ -93,7 +97,7 @@ func parse(args []string) (settings, error) {
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.StringVar(&s.worker, "worker", "bin/worker", "the worker's `FILE`, as make build builds it")
 	flags.StringVar(&s.other, "other", "", "`DIR` with worker and enqueue of another commit: every second worker and producer is of it")
-	flags.StringVar(&s.variant, "variant", always, "which Redis and faults: always, everysec, sentinel, cluster or gateway")
+	flags.StringVar(&s.variant, "variant", always, "which Redis and faults: always, everysec, sentinel, cluster, gateway or late")
 	flags.DurationVar(&s.duration, "duration", 10*time.Minute, "how long the chaos lasts")
 	flags.IntVar(&s.tasks, "tasks", 20_000, "number of tasks to enqueue")
 	flags.IntVar(&s.workers, "workers", 4, "how many worker processes")

@@ -30,6 +30,7 @@ const (
 	ruleStrange    = "strange value" // that no change requested
 	ruleHold       = "long hold"     // a hold that outlasted its cause
 	ruleDrain      = "slow end"      // tasks that had not ended soon after the last fault
+	ruleResent     = "sent again"    // a value, more often than it may have been overwritten
 )
 
 // violation is a broken promise.
@@ -44,6 +45,9 @@ type verdict struct {
 	// reported reason.
 	excused map[string]int
 	lost    []*change
+	// again counts calls that sent a value again, and lateSettles the settles after which
+	// that may be needed.
+	again, lateSettles int
 	// drop are targets whose record must be dropped before the roster heals them.
 	drop []ledger.Target
 }
@@ -54,13 +58,14 @@ type oracle struct {
 	verdict
 
 	lossy   bool // acknowledged writes may be lost: count them
+	late    bool // requests may take effect after they were given up
 	alone   bool // so may what is asked of replicas elsewhere before an ID is sent
 	targets map[ledger.Target][]*change
 }
 
 // consult judges changes, in the order of the plan, by the evidence.
 func consult(ev *evidence, changes []*change, variant string) verdict {
-	o := &oracle{evidence: ev, lossy: lossy(variant), alone: variant == everysec, targets: map[ledger.Target][]*change{}}
+	o := &oracle{evidence: ev, lossy: lossy(variant), late: variant == late, alone: variant == everysec, targets: map[ledger.Target][]*change{}}
 	o.results, o.ends, o.excused = map[*change]result{}, map[string]int{}, map[string]int{}
 	for _, w := range changes {
 		o.targets[w.target] = append(o.targets[w.target], w)
@@ -76,6 +81,7 @@ func consult(ev *evidence, changes []*change, variant string) verdict {
 		if target.API == string(tasks.KindGroup) {
 			o.members(target, of)
 		}
+		o.resends(target)
 	}
 	o.ids()
 	o.dead(changes)
@@ -160,11 +166,15 @@ func (o *oracle) overlaps() {
 	// The platform notices a moment later that a client gave up or was disconnected, so
 	// the next call seems to overlap.
 	cut := map[string]time.Time{}
+	notices := timeout + 2*time.Second
+	if o.late {
+		notices += landsWithin
+	}
 	calls := slices.Clone(o.calls)
 	slices.SortFunc(calls, func(a, b sandbox.Call) int { return int(a.Number - b.Number) })
 	for _, c := range calls {
 		about := c.API + " " + c.Target.Chat + " " + c.Target.User + " " + c.Target.Course
-		if c.Overlapping > 0 && c.Time.Sub(cut[about]) > timeout+2*time.Second {
+		if c.Overlapping > 0 && c.Time.Sub(cut[about]) > notices {
 			o.blame(ruleOverlap, "call %d (%s %+v at %s) arrived while %d for the same were under way",
 				c.Number, c.API, c.Target, c.Time.Format("15:04:05.000"), c.Overlapping)
 		}

@@ -92,13 +92,13 @@ func (o *oracle) value(target ledger.Target, field string, changes []*change, ho
 		return
 	}
 	text := fmt.Sprintf("%s %s: %s holds %q, and the newest is %s, which ended as %s%s",
-		target.API, target.Key, field, holds, latest, o.results[latest].word, o.history(changes))
+		target.API, target.Key, field, holds, latest, o.results[latest].word, o.lastChanges(changes))
 	switch f := o.results[latest]; {
 	case f.what == dead:
 		o.excused["the latest change is a dead letter, "+f.word]++
 	case f.what == open:
 		o.excused["the latest change is still "+f.word]++
-	case strings.Contains(f.word, "unverified"), o.unknown(target, field):
+	case strings.Contains(f.word, "unverified"), o.unknown(target, field) && (!o.late || !resendable(target, field)):
 		o.excused["unknown outcome, and reported as such"]++
 	case o.unsent(latest, field) && o.forgotten(target, field, holds):
 		o.excused["a write that Redis lost, and a change back to the value before it"]++
@@ -190,8 +190,8 @@ func (o *oracle) touched(target ledger.Target, field string, since time.Time) bo
 	return false
 }
 
-// history returns the last changes of a field, for the analysis of a violation.
-func (o *oracle) history(changes []*change) string {
+// lastChanges returns the last changes of a field, for the analysis of a violation.
+func (o *oracle) lastChanges(changes []*change) string {
 	var b strings.Builder
 	for _, w := range changes[max(0, len(changes)-4):] {
 		fmt.Fprintf(&b, "\n      %s: %s", w, o.results[w].word)
@@ -249,8 +249,10 @@ func (o *oracle) members(target ledger.Target, of []*change) {
 		switch {
 		case can.in && can.out:
 			o.excused["members touched by an edit that is a dead letter"]++
+		case can.in != is[id] && o.late && o.mayBeOverwritten(target, "members"):
+			o.excused["members that a late request may have changed, and reported as such"]++
 		case can.in != is[id]:
-			o.blame(ruleMember, "%s: %s is a member: %t, and should be: %t%s", target.Key, id, is[id], can.in, o.history(said[id]))
+			o.blame(ruleMember, "%s: %s is a member: %t, and should be: %t%s", target.Key, id, is[id], can.in, o.lastChanges(said[id]))
 		}
 	}
 }

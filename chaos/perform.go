@@ -64,11 +64,11 @@ func perform(ctx context.Context, out io.Writer, o settings, dir string) (err er
 			return err
 		}
 	}
-	if s.variant == gateway {
+	if failing(s.variant) {
 		verdict.violations = append(verdict.violations, s.holds.violations()...)
-		if s.drained > drainMost {
+		if most := drainsWithin(s.variant); s.drained > most {
 			verdict.violations = append(verdict.violations, violation{ruleDrain, fmt.Sprintf(
-				"tasks were open for %s after the last fault, want %s at most", s.drained.Round(time.Second), drainMost)})
+				"tasks were open, or values to be sent again, for %s after the last fault, want %s at most", s.drained.Round(time.Second), most)})
 		}
 	}
 	if n := s.fleet.quits.Load(); n > 0 {
@@ -104,7 +104,7 @@ func (s *scene) open(ctx context.Context) (err error) {
 		binaries = append(binaries, filepath.Join(s.other, "worker"))
 		s.producer.other = &otherProducer{command: filepath.Join(s.other, "enqueue"), redis: s.servers.spot.URL.Reveal()}
 	}
-	if s.fleet, err = openFleet(binaries, s.dir, s.servers.section, s.platforms.url, s.workers); err != nil {
+	if s.fleet, err = openFleet(binaries, s.dir, s.servers.section, s.platforms.url, s.variant, s.workers); err != nil {
 		return err
 	}
 	s.storm = newStorm(s)
@@ -190,20 +190,23 @@ func (s *scene) progress() {
 
 // judge waits until all tasks have ended and consults the oracle.
 func (s *scene) judge(ctx context.Context, when string) (verdict, error) {
-	// How soon tasks end is part of what the variant gateway checks.
+	// How soon tasks end is part of what the variants behind a gateway check.
 	var alone time.Duration
-	if s.variant == gateway {
-		alone = drainMost - time.Since(s.calm)
+	if failing(s.variant) {
+		alone = drainsWithin(s.variant) - time.Since(s.calm)
 	}
 	n, err := s.operator.drain(ctx, s.drain, alone, s.logf)
 	s.forward += n
+	if err == nil && s.variant == late {
+		err = s.resent(ctx, alone)
+	}
 	if err != nil {
 		return verdict{}, err
 	}
 	if s.drained == 0 {
 		s.drained = time.Since(s.calm)
 	}
-	if s.variant == gateway { // a hold that began with the last fault is seen to end, or not to
+	if failing(s.variant) { // a hold that began with the last fault is seen to end, or not to
 		pause(ctx, holdMost+4*holdsEvery-time.Since(s.calm))
 	}
 	s.logf("drained; %d retries that were more than %s off were brought forward", s.forward, soon)

@@ -76,16 +76,18 @@ type servers struct {
 
 func openServers(ctx context.Context, variant, dir string) (*servers, error) {
 	s := &servers{dir: dir}
+	behindGateway := func(ctx context.Context) error {
+		err := s.openSingle(ctx, always)
+		s.every = 20 * time.Second
+		return err
+	}
 	open := map[string]func(context.Context) error{
 		always:   func(ctx context.Context) error { return s.openSingle(ctx, "always") },
 		everysec: func(ctx context.Context) error { return s.openSingle(ctx, "everysec") },
 		sentinel: s.openSentinel,
 		cluster:  s.openCluster,
-		gateway: func(ctx context.Context) error {
-			err := s.openSingle(ctx, always)
-			s.every = 20 * time.Second
-			return err
-		},
+		gateway:  behindGateway,
+		late:     behindGateway,
 	}[variant]
 	if err := open(ctx); err != nil {
 		s.close()

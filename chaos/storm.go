@@ -22,7 +22,7 @@ type storm struct {
 
 func newStorm(s *scene) *storm {
 	storm := &storm{fleet: s.fleet, servers: s.servers, seed: s.seed, logf: s.logf, spare: 5 * time.Second}
-	if s.variant == gateway {
+	if failing(s.variant) {
 		storm.spare = 4 * time.Second
 	}
 	return storm

@@ -27,12 +27,16 @@ const (
 	courseRate   = 30
 
 	// timeout of one exchange. It is longer than any latency of the platforms: a
-	// request that arrives after its sender has given up cannot be prevented
-	// (docs/guarantees.md), so it is not tested.
+	// request that takes effect after its sender has given up cannot be prevented
+	// (docs/guarantees.md), so only the variant late has such requests.
 	timeout = 8 * time.Second
 	// rest is how long an ID with unknown outcome waits before it is sent again. No
 	// request arrives later than the timeout here, so seconds are enough.
 	rest = 20 * time.Second
+	// landsWithin is how long after it was given up a request may take effect, in the
+	// variant late; lateRest is how long workers wait for it.
+	landsWithin = time.Minute
+	lateRest    = 75 * time.Second
 )
 
 // school is the users, groups and courses of the tasks.
@@ -112,8 +116,11 @@ func (s school) world() sandbox.World {
 // faults strike 5 % of all calls, with everything the sandbox knows but the ban
 // of an address, which would keep everybody waiting for five minutes.
 func faults(variant string) []sandbox.Fault {
-	if variant == gateway {
+	switch variant {
+	case gateway:
 		return gatewayFaults()
+	case late:
+		return append(gatewayFaults(), lateFaults()...)
 	}
 	const each = 0.05 / 13
 	all := []sandbox.Fault{
@@ -191,6 +198,15 @@ func gatewayFaults() []sandbox.Fault {
 	return all
 }
 
+// lateFaults returns requests that get no answer and take effect after they were given
+// up.
+func lateFaults() (all []sandbox.Fault) {
+	for _, api := range []string{sandbox.APIGroupNick, sandbox.APIGroupUpdate, sandbox.APIChangeID, sandbox.APIClassNick} {
+		all = append(all, sandbox.Fault{Name: "late", API: api, Kind: sandbox.FaultHang, Applied: true, Lands: landsWithin, Share: 0.003})
+	}
+	return all
+}
+
 // platforms are both emulated platforms. They run in this process, so no kill affects
 // their state.
 type platforms struct {
@@ -232,7 +248,11 @@ func (p *platforms) close() {
 
 // workerConfig returns the configuration file of all workers. redis is its redis
 // section, in YAML's flow style.
-func workerConfig(redis, platforms string) string {
+func workerConfig(redis, platforms, variant string) string {
+	waits := fmt.Sprintf("id_resend_after: %s", rest)
+	if variant == late { // another commit may not know the key
+		waits = fmt.Sprintf("id_resend_after: %[1]s, late_resend_after: %[1]s", lateRest)
+	}
 	return fmt.Sprintf(`redis: %s
 http: {listen: "off"}
 log: {level: debug, format: json, show_personal_data: true}
@@ -242,10 +262,10 @@ organisations:
     tenants:
       - name: %s
         dingtalk:
-          {api: %[4]q, oapi: %[4]q, app_key: %s, app_secret: {env: CHAOS_SECRET}, timeout: %s, id_resend_after: %s, limits: {
-            nickname: {calls: %d, per: 1s}, group: {calls: %d, per: 1s}, id: {calls: %d, per: 1s}}}
-      - name: %s
+          {api: %[4]q, oapi: %[4]q, app_key: %s, app_secret: {env: CHAOS_SECRET}, timeout: %s, %[7]s, limits: {
+            nickname: {calls: %[8]d, per: 1s}, group: {calls: %[9]d, per: 1s}, id: {calls: %[10]d, per: 1s}}}
+      - name: %[11]s
         classin: {base_url: %[4]q, sid: %[12]q, secret: {env: CHAOS_SECRET}, timeout: %[6]s, limits: {course: {calls: %[13]d, per: 1s}}}
-`, redis, organisation, dingtalk, platforms, appKey, timeout, rest,
+`, redis, organisation, dingtalk, platforms, appKey, timeout, waits,
 		nicknameRate, groupRate, idRate, classin, schoolID, courseRate)
 }
