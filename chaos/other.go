@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
@@ -70,7 +71,7 @@ func (o *otherProducer) enqueueAll(ctx context.Context, requests []tasks.Request
 			Error    string `json:"error"`
 		}
 		i, known := 0, false
-		if err := json.UnmarshalRead(bytes.NewReader(scanner.Bytes()), &line); err == nil || err == io.EOF {
+		if err := json.UnmarshalRead(bytes.NewReader(scanner.Bytes()), &line); err == nil || errors.Is(err, io.EOF) {
 			i, known = byKey[line.Key]
 		}
 		if !known {
