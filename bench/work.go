@@ -59,7 +59,7 @@ func serveOurs(b *bench) (stop func(), err error) {
 	set.Add(lane.Config{
 		Organisation: organisation, Tenant: tenant, Platform: "dingtalk", Kind: tasks.KindNickname,
 		Limits: []pace.Limit{outOfReach}, Timeout: callTimeout,
-	}, handler.Nickname(handler.Env{Organisation: organisation, Ledger: record, Deadline: lane.Deadline(callTimeout)}, client))
+	}, handler.Nickname(handler.Env{Organisation: organisation, Tenant: tenant, Ledger: record, Deadline: lane.Deadline(callTimeout)}, client))
 	if err := set.Start(context.Background()); err != nil {
 		return nil, errors.Join(err, rdb.Close())
 	}

@@ -183,7 +183,7 @@ func TestTheFirstAttemptRecordsAnEditAsAnOpenTask(t *testing.T) {
 		open, found, err := r.ledger.OpenTask(t.Context(), school, string(tasks.KindGroup), "t1")
 		want := ledger.Open{
 			Change:   ledger.Change{Target: ledger.Target{Organisation: school, API: string(tasks.KindGroup), Key: "chat1"}, TaskID: "t1"},
-			Revision: 7, Row: ledger.Row{Run: "night", Row: 3}, Queue: "q", Key: "key", Type: typename, Payload: payload,
+			Revision: 7, Row: ledger.Row{Tenant: dt, Run: "night", Row: 3}, Queue: "q", Key: "key", Type: typename, Payload: payload,
 		}
 		if diff := cmp.Diff(want, open); err != nil || !found || diff != "" {
 			t.Errorf("it is open: %t, %v (-want +got):\n%s", found, err, diff)

@@ -185,7 +185,7 @@ func TestAnInvalidPayloadIsRejectedBeforeAnyCommand(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		long := strings.Repeat("n", tasks.DefaultNicknameMax+1)
-		nick := handler.Nickname(r.env, r.dingtalk)
+		nick := r.handle(nickname("A"))
 		_, err := nick(t.Context(), handler.Delivery{Type: kinds.TypeGroupUpdate})
 		if _, ok := errors.AsType[*handler.MisplacedError](err); !ok {
 			t.Errorf("another kind: %v", err)
@@ -209,6 +209,34 @@ func TestAnInvalidPayloadIsRejectedBeforeAnyCommand(t *testing.T) {
 		r.env.Limits = tasks.Limits{NicknameMax: len(long)}
 		if _, err = r.run(nickname(long)); providers.KindOf(err) != providers.Rejected {
 			t.Errorf("as long as the tenant allows: %v, want the platform's own refusal", err)
+		}
+	})
+}
+
+// The credentials are those of the queue's tenant, so the tenant of a payload is
+// compared, never believed.
+func TestATaskOfAnotherTenantIsMalformedAndNotCarriedOut(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		for _, task := range []tasks.Task{
+			nickname("A"), tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", Name: "Class 2"},
+			tasks.IDChange{Tenant: dt, UserID: "bob", DingTalkID: "bob000001"}, course,
+			tasks.StudentSync{Tenant: ci, StudentUID: "1", Name: "Ann B"},
+		} {
+			typename, payload, err := kinds.Encode(task, 7)
+			if err != nil {
+				t.Fatal(err)
+			}
+			env := r.env
+			env.Tenant = "hillside"
+			_, err = r.handleOf(env, task)(t.Context(), handler.Delivery{TaskID: "x", Type: typename, Payload: payload})
+			if e, ok := errors.AsType[*kinds.PayloadError](err); !ok || e.Field != "tenant" {
+				t.Errorf("%T: %v, want a *kinds.PayloadError of field tenant", task, err)
+			}
+		}
+		r.calls(0)
+		if n := r.rdb.DBSize(t.Context()).Val(); n != 0 {
+			t.Errorf("the ledger holds %d keys, want none", n)
 		}
 	})
 }

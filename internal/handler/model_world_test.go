@@ -117,9 +117,11 @@ func newWorld(t *rapid.T, f *front) *world {
 		Organisation: school, Tenant: dt, Ledger: w.ledger, Deadline: time.Hour,
 		Now: w.time,
 	}
+	school := env
+	school.Tenant = ci
 	w.handle = map[string]handler.Func{
 		kinds.TypeNicknameSync: handler.Nickname(env, ding), kinds.TypeGroupUpdate: handler.Group(env, ding),
-		kinds.TypeIDChange: handler.ID(env, ding), kinds.TypeCourseSync: handler.Course(env, class),
+		kinds.TypeIDChange: handler.ID(env, ding), kinds.TypeCourseSync: handler.Course(school, class),
 	}
 	return w
 }

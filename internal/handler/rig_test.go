@@ -133,17 +133,24 @@ func (p pacer) Unused(context.Context)              { p.unused.Add(1) }
 
 // handle returns the handler of the task's kind.
 func (r *rig) handle(task tasks.Task) handler.Func {
+	env := r.env
+	env.Tenant, _ = task.Lane()
+	return r.handleOf(env, task)
+}
+
+// handleOf returns the handler of the task's kind in the lane of env.
+func (r *rig) handleOf(env handler.Env, task tasks.Task) handler.Func {
 	switch task.(type) {
 	case tasks.NicknameSync:
-		return handler.Nickname(r.env, r.dingtalk)
+		return handler.Nickname(env, r.dingtalk)
 	case tasks.GroupUpdate:
-		return handler.Group(r.env, r.dingtalk)
+		return handler.Group(env, r.dingtalk)
 	case tasks.IDChange:
-		return handler.ID(r.env, r.dingtalk)
+		return handler.ID(env, r.dingtalk)
 	case tasks.StudentSync:
-		return handler.Student(r.env, r.classin)
+		return handler.Student(env, r.classin)
 	default:
-		return handler.Course(r.env, r.classin)
+		return handler.Course(env, r.classin)
 	}
 }
 

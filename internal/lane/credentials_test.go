@@ -96,7 +96,7 @@ func TestRevokedCredentialsCostOneTokenCallPerWorkerAndNoTask(t *testing.T) {
 				Organisation: "lakeside", Tenant: "dt", Platform: "dingtalk", Kind: tasks.KindNickname, Limits: fast,
 				Timeout: 5 * time.Second, Metered: true, Probe: client.CheckToken,
 			}, handler.Nickname(handler.Env{
-				Organisation: "lakeside", Ledger: ledger.New(r.rdb), Deadline: lane.Deadline(5 * time.Second),
+				Organisation: "lakeside", Tenant: "dt", Ledger: ledger.New(r.rdb), Deadline: lane.Deadline(5 * time.Second),
 			}, client))
 			both = append(both, r)
 		}

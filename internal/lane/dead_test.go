@@ -389,3 +389,23 @@ func (r *rig) putMany(n int) []string {
 	}
 	return ids
 }
+
+func TestADeadLetterOfAnotherTenantsPayloadNamesNoTarget(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		r.add(lane.Config{}, turnsDown)
+		typename, payload, err := kinds.Encode(tasks.NicknameSync{Tenant: "hillside", ChatID: "c1", UserID: "ann", Nickname: "Ann"}, 1234)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.client.Enqueue(asynq.NewTask(typename, payload), asynq.Queue(urgent), asynq.TaskID("t1"), asynq.MaxRetry(1<<20)); err != nil {
+			t.Fatal(err)
+		}
+		r.start()
+		r.ends(urgent, "t1", asynq.TaskStateArchived)
+		if got := r.deadLetter("t1"); got.Target != "" || got.Revision != 0 {
+			t.Errorf("the dead letter names target %q, revision %d of this organisation", got.Target, got.Revision)
+		}
+	})
+}

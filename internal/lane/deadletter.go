@@ -88,7 +88,12 @@ func (l *Lane) deadLetter(id, typename string, payload []byte, urgent bool) ledg
 		}
 		return dead
 	}
-	if task, meta, err := kinds.Decode(typename, payload); err == nil {
+	task, meta, err := kinds.Decode(typename, payload)
+	if err != nil {
+		return dead
+	}
+	// A task of another tenant names no target of this organisation.
+	if tenant, _ := task.Lane(); tenant == l.Tenant {
 		target, _ := kinds.Change(task, l.Organisation)
 		dead.Target, dead.Revision = target.Key, meta.Revision
 	}

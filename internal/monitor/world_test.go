@@ -135,7 +135,7 @@ func (w *world) add(record *ledger.Ledger, tenant, platform string, kind tasks.K
 	w.lanes.Add(lane.Config{
 		Organisation: demo.Organisation, Tenant: tenant, Platform: platform, Kind: kind,
 		Limits: []pace.Limit{{Calls: calls, Per: time.Second}}, Timeout: 5 * time.Second,
-	}, build(handler.Env{Organisation: demo.Organisation, Ledger: record, Deadline: lane.Deadline(5 * time.Second)}))
+	}, build(handler.Env{Organisation: demo.Organisation, Tenant: tenant, Ledger: record, Deadline: lane.Deadline(5 * time.Second)}))
 }
 
 // enqueue stores the requests, one for the tenant that is refused, and messages that no
