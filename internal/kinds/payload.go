@@ -21,6 +21,9 @@ const (
 	// MaxPayload bounds a payload of any version, in bytes: asynq sends every
 	// active payload to Redis again with each heartbeat.
 	MaxPayload = 64 << 10
+	// MaxDepth bounds how deep a payload of any version nests objects and lists. Without
+	// it the time to read one grows with the square of its depth: seconds for 62 KB.
+	MaxDepth = 16
 )
 
 // Meta is what a payload holds besides its task.
@@ -189,6 +192,9 @@ func survey(payload []byte) (version string, null jsontext.Pointer, err error) {
 		if err != nil {
 			return "", "", err
 		}
+		if d.StackDepth() > MaxDepth {
+			return "", "", errTooDeep
+		}
 		if token.Kind() == jsontext.KindEndObject && d.StackDepth() == 0 {
 			if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
 				return "", "", errTrailing
@@ -211,13 +217,14 @@ func survey(payload []byte) (version string, null jsontext.Pointer, err error) {
 var (
 	errNotAnObject = errors.New("is not a JSON object")
 	errTrailing    = errors.New("goes on after its JSON object")
+	errTooDeep     = fmt.Errorf("is nested deeper than %d levels", MaxDepth)
 )
 
 // payloadError names the field at fault and puts the fault in our own words:
 // the decoder's would quote names and nicknames.
 func payloadError(typename string, err error) *PayloadError {
 	out := &PayloadError{Type: typename}
-	if errors.Is(err, errNotAnObject) || errors.Is(err, errTrailing) {
+	if errors.Is(err, errNotAnObject) || errors.Is(err, errTrailing) || errors.Is(err, errTooDeep) {
 		out.What = err.Error()
 		return out
 	}

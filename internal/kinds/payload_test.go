@@ -152,6 +152,33 @@ func TestAPayloadIsRefusedByTheFieldAtFault(t *testing.T) {
 	}
 }
 
+// The work of reading a payload must not grow with the square of its depth. The bound
+// holds for every version: the version of a deep payload may be its last member.
+func TestADeeplyNestedPayloadIsRefusedByItsDepth(t *testing.T) {
+	t.Parallel()
+	deep := func(open, within, end string, n int) string {
+		return strings.Repeat(open, n) + within + strings.Repeat(end, n)
+	}
+	for name, payload := range map[string]string{
+		"lists of a newer version":   `{"v":2,"new":` + deep("[", "", "]", 9000) + `}`,
+		"objects of a newer version": `{"v":2,"new":` + deep(`{"a":`, "1", "}", 9000) + `}`,
+		"version after the lists":    `{"new":` + deep("[", "", "]", 9000) + `,"v":2}`,
+		"objects of this version":    `{"v":1,"rev":1,"options":` + deep(`{"a":`, "1", "}", 9000) + `}`,
+		"a null in this version":     `{"v":1,"rev":1,"name":` + deep("[", "null", "]", 9000) + `}`,
+		"never closed":               deep("[", "", "", 60_000),
+		"one level too deep":         `{"v":2,"new":` + deep("[", "", "]", kinds.MaxDepth) + `}`,
+	} {
+		_, _, err := kinds.Decode(kinds.TypeGroupUpdate, []byte(payload))
+		if _, ok := errors.AsType[*kinds.PayloadError](err); !ok || !strings.Contains(err.Error(), "nested") && name != "never closed" || len(err.Error()) > 300 {
+			t.Errorf("%s: %.300v", name, err)
+		}
+	}
+	_, _, err := kinds.Decode(kinds.TypeGroupUpdate, []byte(`{"v":2,"new":`+deep("[", "", "]", kinds.MaxDepth-1)+`}`))
+	if _, ok := errors.AsType[*kinds.NewerVersionError](err); !ok {
+		t.Errorf("as deep as allowed: %v", err)
+	}
+}
+
 func TestAPayloadErrorDoesNotRepeatWhatThePayloadHolds(t *testing.T) {
 	t.Parallel()
 	for _, payload := range []string{
