@@ -123,7 +123,7 @@ func (s *sweeper) addDeadLetter(ctx context.Context, l *Lane, queue, id string, 
 	var dead ledger.DeadLetter
 	if task.Info == nil {
 		dead = l.deadLetter(id, typeUndecodable, nil, urgent)
-		dead.Payload = task.Raw
+		dead.Cut(task.Raw)
 	} else {
 		dead = l.deadLetter(id, task.Info.Type, task.Info.Payload, urgent)
 		dead.Key = task.Info.Headers[kinds.KeyHeader]

@@ -1,7 +1,11 @@
 package lane_test
 
 import (
+	"bytes"
+	stdcmp "cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
@@ -406,6 +410,43 @@ func TestADeadLetterOfAnotherTenantsPayloadNamesNoTarget(t *testing.T) {
 		r.ends(urgent, "t1", asynq.TaskStateArchived)
 		if got := r.deadLetter("t1"); got.Target != "" || got.Revision != 0 {
 			t.Errorf("the dead letter names target %q, revision %d of this organisation", got.Target, got.Revision)
+		}
+	})
+}
+
+func TestAnOversizedPayloadIsKeptByItsBeginningAndItsHashAndOnce(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		r.add(lane.Config{}, func(context.Context, func(context.Context) error, string) error {
+			return &kinds.PayloadError{Type: kinds.TypeNicknameSync, What: "is too long"}
+		})
+		huge := bytes.Repeat([]byte("x"), 1<<20)
+		typename, stand, cause := lane.StandIn(urgent, "raw", huge)
+		if len(stand) > 100<<10 || cause == nil || !strings.Contains(cause.Error(), "1048576 bytes") {
+			t.Errorf("the stand-in has %d bytes and ends in: %v", len(stand), cause)
+		}
+		for id, task := range map[string]*asynq.Task{
+			"huge": asynq.NewTask(kinds.TypeNicknameSync, huge), "stand-in": asynq.NewTask(typename, stand),
+		} {
+			if _, err := r.client.Enqueue(task, asynq.Queue(urgent), asynq.TaskID(id), asynq.MaxRetry(1<<20)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.start()
+		r.ends(urgent, "stand-in", asynq.TaskStateArchived)
+		eventually(t, func() error {
+			if _, err := r.inspector.GetTaskInfo(urgent, "huge"); !errors.Is(err, asynq.ErrTaskNotFound) {
+				return fmt.Errorf("asynq still keeps the message: %w", stdcmp.Or(err, errors.New("no error")))
+			}
+			return nil
+		})
+		sum := sha256.Sum256(huge)
+		for _, id := range []string{"huge", "stand-in"} {
+			dead := r.deadLetter(id)
+			if len(dead.Payload) != ledger.MaxKept || dead.PayloadBytes != len(huge) || dead.PayloadSHA256 != hex.EncodeToString(sum[:]) {
+				t.Errorf("%s: %d bytes are kept of %d, %s", id, len(dead.Payload), dead.PayloadBytes, dead.PayloadSHA256)
+			}
 		}
 	})
 }

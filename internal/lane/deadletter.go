@@ -79,12 +79,13 @@ func (l *Lane) end(ctx context.Context, dead ledger.DeadLetter) {
 func (l *Lane) deadLetter(id, typename string, payload []byte, urgent bool) ledger.DeadLetter {
 	dead := ledger.DeadLetter{
 		ID: id, Lane: l.Name(), Tenant: l.Tenant, Kind: string(l.Kind), Organisation: l.Organisation, Urgent: urgent,
-		Type: typename, Payload: payload,
+		Type: typename,
 	}
+	dead.Cut(payload)
 	if typename == typeUndecodable {
 		var u undecodable
 		if json.Unmarshal(payload, &u) == nil {
-			dead.Payload = u.Raw
+			dead.Payload, dead.PayloadBytes, dead.PayloadSHA256 = u.Raw, u.Bytes, u.SHA256
 		}
 		return dead
 	}

@@ -33,3 +33,13 @@ func (s *Set) Resends() func(context.Context, time.Time) {
 		r.running.Wait()
 	}
 }
+
+// StandIn returns the stand-in for a message: its type, its payload, and the error in
+// which an attempt at it ends.
+func StandIn(queue, id string, raw []byte) (typename string, payload []byte, err error) {
+	payload, err = standIn(queue, id, raw)
+	if err != nil {
+		return "", nil, err
+	}
+	return typeUndecodable, payload, readUndecodable(payload)
+}

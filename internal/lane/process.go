@@ -13,6 +13,7 @@ import (
 
 	"rollcall/internal/handler"
 	"rollcall/internal/kinds"
+	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
 	"rollcall/internal/privacy"
 	"rollcall/providers"
@@ -31,7 +32,7 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	start := time.Now()
 	id, _ := asynq.GetTaskID(ctx)
 	retried, _ := asynq.GetRetryCount(ctx)
-	log := l.log.With("task", id, "type", task.Type())
+	log := l.log.With("task", id, "type", fmt.Sprintf("%.80s", task.Type()))
 
 	queue, _ := asynq.GetQueueName(ctx)
 	a := &attempt{lane: l, urgent: queue == l.gate.urgent, probe: l.gate.begin()}
@@ -47,11 +48,13 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	})
 	l.react(ctx, a, v)
 	l.gate.end(a.called) // only after a hold has closed the gate
+	oversize := false
 	if v.Action == outcome.Dead {
 		// The dead letter is written before asynq removes the task from its queue.
 		if err := l.writeDeadLetter(ctx, task, id, a.urgent, report, v, now); err != nil {
 			v = Judge(&DeadLetterNotWrittenError{Class: v.Class, Err: err}, now, nil)
 		}
+		oversize = v.Action == outcome.Dead && len(task.Payload()) > forgotten
 	}
 	logAttempt(log, report, v, retried, now.Sub(start))
 	l.set.observe(Attempt{
@@ -66,8 +69,16 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 			log.Debug("counters of a finished task not deleted; they expire", "err", err)
 		}
 	}
+	if oversize {
+		return nil // asynq deletes it
+	}
 	return v.asynqError()
 }
+
+// forgotten is the size in bytes of a payload above which asynq's archive does not keep a
+// dead task: asynq would write the whole payload again, and keep it for 90 days. A
+// stand-in is smaller.
+const forgotten = 2 * ledger.MaxKept
 
 // delivery returns the task as its handler receives it. An unreadable row number is
 // left out.

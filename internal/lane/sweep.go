@@ -29,7 +29,17 @@ const typeUndecodable = "rollcall:undecodable"
 type undecodable struct {
 	Queue string `json:"queue"`
 	ID    string `json:"id"`
-	Raw   []byte `json:"raw"` // the original bytes, base64 in JSON; empty if there were none
+	Raw   []byte `json:"raw"` // the original bytes, base64 in JSON, up to ledger.MaxKept; empty if there were none
+	// Bytes and SHA256 are the length and the hash of a message that was cut.
+	Bytes  int    `json:"bytes,omitempty"`
+	SHA256 string `json:"sha256,omitempty"`
+}
+
+// standIn returns the payload of the stand-in for a message.
+func standIn(queue, id string, raw []byte) ([]byte, error) {
+	var kept ledger.DeadLetter
+	kept.Cut(raw)
+	return json.Marshal(undecodable{Queue: queue, ID: id, Raw: kept.Payload, Bytes: kept.PayloadBytes, SHA256: kept.PayloadSHA256})
 }
 
 // UndecodableError reports a message that asynq cannot read.
@@ -52,7 +62,7 @@ func readUndecodable(payload []byte) error {
 	if err := json.Unmarshal(payload, &u); err != nil {
 		return &kinds.PayloadError{Type: typeUndecodable, What: err.Error()}
 	}
-	return &UndecodableError{Queue: u.Queue, ID: u.ID, Bytes: len(u.Raw)}
+	return &UndecodableError{Queue: u.Queue, ID: u.ID, Bytes: max(u.Bytes, len(u.Raw))}
 }
 
 // sweeper searches the queues of a Set. Each of its passes is a method in a file of its
@@ -122,7 +132,7 @@ func (s *sweeper) sweep(ctx context.Context, now time.Time) {
 // replace stores the stand-in first and removes the message second: a crash in between
 // leaves both rather than neither.
 func (s *sweeper) replace(ctx context.Context, queue, id string, raw []byte) error {
-	payload, err := json.Marshal(undecodable{Queue: queue, ID: id, Raw: raw})
+	payload, err := standIn(queue, id, raw)
 	if err != nil {
 		return fmt.Errorf("keep message %s: %w", id, err)
 	}

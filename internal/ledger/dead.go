@@ -1,8 +1,11 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,8 +33,13 @@ type DeadLetter struct {
 	Urgent       bool   `json:"urgent,omitzero"`
 	Key          string `json:"key,omitzero"` // of the producer, if it is known
 
-	Type     string `json:"type"`
-	Payload  []byte `json:"payload"`      // as it was found
+	Type    string `json:"type"`
+	Payload []byte `json:"payload"` // as it was found, up to MaxKept
+	// PayloadBytes and PayloadSHA256 are the length and the hash of a payload that was
+	// cut; zero of one that is whole.
+	PayloadBytes  int    `json:"payload_bytes,omitzero"`
+	PayloadSHA256 string `json:"payload_sha256,omitzero"`
+
 	Run      string `json:"run,omitzero"` // that the task was enqueued with
 	Row      int    `json:"row,omitzero"`
 	Target   string `json:"target,omitzero"`
@@ -48,6 +56,38 @@ type DeadLetter struct {
 	First    time.Time      `json:"first"`              // of them
 	Last     time.Time      `json:"last"`
 }
+
+// MaxKept is how many bytes of a payload or a text a dead letter keeps. No task that can
+// be read is longer.
+const MaxKept = 64 << 10
+
+// Cut sets the payload of a dead letter: its beginning and its hash if it is too long.
+func (d *DeadLetter) Cut(payload []byte) {
+	d.Payload, d.PayloadBytes, d.PayloadSHA256 = payload, 0, ""
+	if len(payload) <= MaxKept {
+		return
+	}
+	sum := sha256.Sum256(payload)
+	d.Payload, d.PayloadBytes, d.PayloadSHA256 = bytes.Clone(payload[:MaxKept]), len(payload), hex.EncodeToString(sum[:])
+}
+
+// bound cuts everything in a dead letter that is too long.
+func (d *DeadLetter) bound() {
+	if len(d.Payload) > MaxKept {
+		d.Cut(d.Payload)
+	}
+	for _, text := range []*string{&d.Key, &d.Type, &d.Run, &d.Target, &d.Code, &d.Message, &d.RequestID, &d.Todo, &d.Cause} {
+		if len(*text) <= MaxKept+cutNote {
+			continue
+		}
+		sum := sha256.Sum256([]byte(*text))
+		*text = fmt.Sprintf("%s … (%d bytes, SHA-256 %x)", strings.ToValidUTF8((*text)[:MaxKept], ""), len(*text), sum)
+	}
+}
+
+// cutNote bounds the length of the note at the end of a text that was cut: it is not cut
+// again.
+const cutNote = 128
 
 // cause groups dead letters. A class has no bar in it, a code may have.
 func cause(class, code string) string { return class + "|" + code }
@@ -115,6 +155,7 @@ func (l *Ledger) AddDeadLetterOnce(ctx context.Context, dead DeadLetter) (fresh 
 }
 
 func (l *Ledger) addDeadLetter(ctx context.Context, dead DeadLetter, replace bool) (fresh bool, err error) {
+	dead.bound()
 	dead.First, dead.Last = dead.First.UTC().Truncate(time.Microsecond), dead.Last.UTC().Truncate(time.Microsecond)
 	record, err := json.Marshal(dead, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 	if err != nil {

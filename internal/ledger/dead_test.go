@@ -1,11 +1,15 @@
 package ledger_test
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -93,6 +97,41 @@ func TestADeadLetterIsReadAsItWasWritten(t *testing.T) {
 		addAll(t, l, odd)
 		if got, found, err := l.DeadLetter(t.Context(), yard, "\xff"); err != nil || !found || got.ID != "\xff" {
 			t.Errorf("a dead letter whose id is not text: %q, %t, %v", got.ID, found, err)
+		}
+	})
+}
+
+func TestADeadLetterKeepsTheBeginningAndTheHashOfWhatIsTooLong(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		l := ledger.New(rdb)
+		huge := deadLetter("huge", 0, "malformed", "")
+		huge.Payload = bytes.Repeat([]byte("payload "), 1<<20)
+		huge.Message = strings.Repeat("钉", 1<<20)
+		huge.Type, huge.Cause, huge.Key, huge.Target = huge.Message, huge.Message, huge.Message, huge.Message
+		addAll(t, l, huge)
+		got, _, err := l.DeadLetter(t.Context(), yard, "huge")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(huge.Payload)
+		if got.PayloadBytes != len(huge.Payload) || got.PayloadSHA256 != hex.EncodeToString(sum[:]) || !bytes.Equal(got.Payload, huge.Payload[:ledger.MaxKept]) {
+			t.Errorf("payload of %d bytes, reported %d, %s", len(got.Payload), got.PayloadBytes, got.PayloadSHA256)
+		}
+		text := sha256.Sum256([]byte(huge.Message))
+		for name, value := range map[string]string{"message": got.Message, "type": got.Type, "cause": got.Cause, "key": got.Key, "target": got.Target} {
+			if len(value) > ledger.MaxKept+200 || !utf8.ValidString(value) || !strings.Contains(value, hex.EncodeToString(text[:])) || !strings.Contains(value, "3145728 bytes") {
+				t.Errorf("%s of %d bytes ends in %q", name, len(value), value[max(0, len(value)-100):])
+			}
+		}
+		again := got
+		again.Last = again.Last.Add(time.Second)
+		if _, err := l.AddDeadLetter(t.Context(), again); err != nil {
+			t.Fatal(err)
+		}
+		if second, _, err := l.DeadLetter(t.Context(), yard, "huge"); err != nil || !cmp.Equal(second, again) {
+			t.Errorf("written again: %v, %s", err, cmp.Diff(again, second))
 		}
 	})
 }

@@ -39,10 +39,13 @@ type Record struct {
 	Attempts     map[string]int `json:"attempts,omitempty"`
 	First        time.Time      `json:"first,omitzero"`
 	Last         time.Time      `json:"last,omitzero"`
-	// One of these three is set where the whole dead letter is printed.
+	// Where the whole dead letter is printed: Payload, or PayloadBase64 if it is not JSON, or
+	// PayloadBytes if it is masked. Of a payload that was cut, PayloadBytes is the whole
+	// length, and PayloadSHA256 the hash.
 	Payload       jsontext.Value `json:"payload,omitempty"`
 	PayloadBase64 string         `json:"payload_base64,omitzero"`
 	PayloadBytes  int            `json:"payload_bytes,omitzero"`
+	PayloadSHA256 string         `json:"payload_sha256,omitzero"`
 }
 
 // NewRecord returns the record of a dead letter. It masks names and ids of people
@@ -69,13 +72,14 @@ func NewRecord(l ledger.DeadLetter, personal, whole bool) Record {
 
 func (r *Record) payload(l ledger.DeadLetter, personal bool) {
 	payload := l.Payload
+	r.PayloadBytes, r.PayloadSHA256 = l.PayloadBytes, l.PayloadSHA256
 	task, meta, err := kinds.Decode(l.Type, payload)
 	if !personal {
 		if err == nil {
 			_, payload, err = kinds.Encode(privacy.Task(task), meta.Revision)
 		}
 		if err != nil { // it may contain names
-			r.PayloadBytes = len(l.Payload)
+			r.PayloadBytes = max(l.PayloadBytes, len(l.Payload))
 			return
 		}
 	}
