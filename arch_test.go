@@ -109,7 +109,7 @@ var imports = map[string][]string{
 	"internal/logging": {"internal/console"},
 	"internal/metrics": {
 		"providers", "internal/backlog", "internal/buildinfo", "internal/handler", "internal/hold", "internal/lane",
-		"internal/ledger", "internal/outcome", "internal/pace", "internal/registry",
+		"internal/ledger", "internal/logging", "internal/outcome", "internal/pace", "internal/registry",
 	},
 	"internal/monitor": {"internal/kinds", "internal/privacy", "internal/redisdb", "internal/secret"},
 	"internal/schedule": {

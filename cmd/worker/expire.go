@@ -21,6 +21,7 @@ func (w *worker) expireDeadLetters(ctx context.Context) {
 		return
 	}
 	service := deadletter.New(w.rdb, nil)
+	service.OnDamage(w.lanes.Damaged)
 	reason := fmt.Sprintf("older than dead_letters.keep, %s", config.Duration(keep))
 	ticker := time.NewTicker(expireEvery)
 	defer ticker.Stop()

@@ -32,6 +32,7 @@ func (w *worker) replayFreed(ctx context.Context) {
 	}
 	defer func() { _ = client.Close() }()
 	service := deadletter.New(w.rdb, client)
+	service.OnDamage(w.lanes.Damaged)
 	line := &logging.Condition{
 		Log: w.log, Began: "changes to taken IDs not retried; checking again", Ended: "changes to taken IDs are retried again",
 	}

@@ -54,15 +54,18 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 	if begun, err := w.begin(ctx); !begun {
 		return err
 	}
-	wg.Go(func() { w.lanes.Sweep(background) })
-	wg.Go(func() { w.expireDeadLetters(background) })
-	wg.Go(func() { w.replayFreed(background) })
+	panics := &logging.Conditions{Log: w.log}
+	wg.Go(func() { panics.Restart(background, "the sweep", w.lanes.Sweep) })
+	wg.Go(func() { panics.Restart(background, "the expiry of dead letters", w.expireDeadLetters) })
+	wg.Go(func() { panics.Restart(background, "the replay of taken IDs", w.replayFreed) })
 	// The schedule stops with ctx, at the same time as the lanes: it waits for a running
 	// tick.
 	wg.Go(func() {
-		if err := w.schedule.Run(ctx); err != nil {
-			w.log.Error("schedule not running; tasks still run", "err", err)
-		}
+		panics.Restart(ctx, "the schedule", func(ctx context.Context) {
+			if err := w.schedule.Run(ctx); err != nil {
+				w.log.Error("schedule not running; tasks still run", "err", err)
+			}
+		})
 	})
 	w.ready.Started(w.lanes.Ready)
 	w.logReady(r)

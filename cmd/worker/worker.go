@@ -95,7 +95,7 @@ func (w *worker) build(ctx context.Context, level *slog.LevelVar) error {
 	}
 	counts := metrics.New(metrics.Config{
 		Lanes: w.lanes.Lanes(), Redis: w.rdb, Ready: w.ready.Check,
-		Codes: platformCodes(),
+		Codes: platformCodes(), Log: log,
 	})
 	w.lanes.Observe(counts)
 	if err := w.openSchedule(); err != nil {

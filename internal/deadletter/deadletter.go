@@ -60,6 +60,9 @@ func New(rdb redis.UniversalClient, client *enqueue.Client) *Service {
 	return &Service{rdb: rdb, ledger: ledger.New(rdb), client: client}
 }
 
+// OnDamage sets what is called for each damaged entry of an index that is skipped.
+func (d *Service) OnDamage(report func(ledger.Damage)) { d.ledger.OnDamage(report) }
+
 // Cause is a group of dead letters with one class and code.
 type Cause struct {
 	Class, Code string

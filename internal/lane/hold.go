@@ -83,7 +83,7 @@ func (l *Lane) rejoin() {
 	}
 	l.set.watching.Go(func() {
 		defer l.rejoining.Store(false)
-		err := l.Probe(l.set.stopping)
+		err := l.set.faults.Guard("the request of a token", func() error { return l.Probe(l.set.stopping) })
 		e, ok := errors.AsType[*providers.Error](err)
 		switch {
 		case err == nil:

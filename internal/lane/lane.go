@@ -149,6 +149,7 @@ type Set struct {
 func NewSet(rdb redis.UniversalClient, shared *redisdb.Autopipeline, record *ledger.Ledger, name string, log *slog.Logger) *Set {
 	s := &Set{rdb: rdb, shared: shared, ledger: record, holds: hold.NewStore(rdb), name: name, log: log, look: make(chan struct{}, 1), back: make(chan struct{}, 1)}
 	s.faults.Log, s.redis.line = log, redisLine(log)
+	record.OnDamage(s.Damaged)
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
 	return s
 }
@@ -274,11 +275,16 @@ func (s *Set) Start(ctx context.Context) error {
 	for i, l := range s.lanes {
 		pacers[i] = l.pacer
 	}
-	s.watching.Go(func() { pace.Listen(s.stopping, s.rdb, pacers) })
-	s.watching.Go(func() { hold.Listen(s.stopping, s.rdb, s.pollSoon) })
-	s.watching.Go(func() { s.poll(s.stopping) })
-	s.watching.Go(func() { newResender(s).run(s.stopping) })
+	s.background("the listener for pauses", func(ctx context.Context) { pace.Listen(ctx, s.rdb, pacers) })
+	s.background("the listener for holds", func(ctx context.Context) { hold.Listen(ctx, s.rdb, s.pollSoon) })
+	s.background("the poller", s.poll)
+	s.background("the resends", newResender(s).run)
 	return nil
+}
+
+// background runs a goroutine until the Set stops. It runs again after a panic.
+func (s *Set) background(of string, run func(context.Context)) {
+	s.watching.Go(func() { s.faults.Restart(s.stopping, of, run) })
 }
 
 // Stop ends all lanes: no task is taken, tasks that wait for a slot return to their

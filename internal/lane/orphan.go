@@ -31,7 +31,9 @@ func (s *sweeper) orphans(ctx context.Context) error {
 		faults = append(faults, looks[i].Err)
 		for _, orphan := range q.beats.look(looks[i]) {
 			rescue.Go(func() error {
-				if err := s.rescue(ctx, q, orphan); err != nil {
+				// An orphan whose rescue panics must not stop the others.
+				err := s.set.faults.Guard("the rescue of a task", func() error { return s.rescue(ctx, q, orphan) })
+				if err != nil {
 					return err
 				}
 				mu.Lock()

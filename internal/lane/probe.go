@@ -30,7 +30,9 @@ const askWithin = 2 * time.Second
 
 func (s *Set) keep(h hold.Hold, l *Lane) *claim {
 	c := &claim{set: s, lane: l, began: time.Now(), quit: make(chan struct{}), hold: h}
-	s.watching.Go(c.renew)
+	s.watching.Go(func() {
+		_ = s.faults.Guard("the renewal of a probe", func() error { c.renew(); return nil }) // else the claim expires
+	})
 	return c
 }
 
@@ -127,11 +129,14 @@ func (s *Set) probe(ctx context.Context, h hold.Hold, now time.Time) {
 	}
 	c := s.keep(claimed, nil)
 	s.watching.Go(func() { // bounded by the end of the process and by the client's timeout
-		if h.Probe == hold.ByAddress {
-			s.probeAddress(s.stopping, l, c)
-		} else {
-			s.probeToken(s.stopping, l, c)
-		}
+		_ = s.faults.Guard("a probe", func() error {
+			if h.Probe == hold.ByAddress {
+				s.probeAddress(s.stopping, l, c)
+			} else {
+				s.probeToken(s.stopping, l, c)
+			}
+			return nil
+		})
 		c.release(context.WithoutCancel(s.stopping), 0) // unless the probe has ended
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/hold"
+	"rollcall/internal/ledger"
 	"rollcall/internal/logging"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/registry"
@@ -89,6 +90,14 @@ func (s *Set) outcome(failed, again string, err error, attrs ...any) {
 		s.pollSoon()
 	}
 }
+
+// Damaged logs a key or an entry that was skipped because it is damaged: one line for
+// each, however often it is read.
+func (s *Set) Damaged(d ledger.Damage) {
+	s.faults.Of(damagedKey, "").Begin(d.String(), "key", d.Key, "damage", d.What)
+}
+
+const damagedKey = "damaged key in redis skipped: see rollcall repair"
 
 // asynqLog logs the messages of asynq's servers. There is one server per lane, and each
 // of their loops repeats its line every few seconds while Redis is unavailable.

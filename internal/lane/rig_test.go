@@ -55,6 +55,7 @@ type watch struct {
 	resent             chan lane.Attempt
 	unserved           atomic.Value // the last call
 	holds              chan holdEvent
+	panics             atomic.Bool        // Unserved panics
 	instead            func(lane.Attempt) // called instead of keeping an attempt; nil: keep it
 }
 
@@ -74,6 +75,9 @@ func (w *watch) Closed(name string, c outcome.Class) { w.closed <- name + " " + 
 func (w *watch) Late(string, int64)                  {}
 func (w *watch) Resent(a lane.Attempt)               { w.resent <- a }
 func (w *watch) Unserved(queues int, tasks int64) {
+	if w.panics.Load() {
+		panic("unserved")
+	}
 	w.unserved.Store(fmt.Sprintf("%d queues, %d tasks", queues, tasks))
 }
 func (w *watch) Hold(change hold.Change, h hold.Hold) { w.holds <- holdEvent{change, h} }

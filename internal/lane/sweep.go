@@ -120,10 +120,28 @@ func (s *Set) Sweep(ctx context.Context) {
 	}
 }
 
-// sweep searches all queues once. An error in one pass or queue does not stop the
-// others.
+// sweep searches all queues once. An error or a panic in one pass or queue does not stop
+// the others.
 func (s *sweeper) sweep(ctx context.Context, now time.Time) {
-	err := errors.Join(s.orphans(ctx), s.set.findDeadLetters(ctx), s.archives(ctx), s.corrected(ctx, now), s.vanished(ctx, now), s.unserved(ctx, now), s.stale(ctx))
+	at := func(pass func(context.Context, time.Time) error) func(context.Context) error {
+		return func(ctx context.Context) error { return pass(ctx, now) }
+	}
+	var faults []error
+	for _, pass := range []struct {
+		of  string
+		run func(context.Context) error
+	}{
+		{"the sweep for tasks of dead workers", s.orphans},
+		{"the sweep for lanes with dead letters", s.set.findDeadLetters},
+		{"the sweep of archived tasks", s.archives},
+		{"the sweep of corrected dead letters", at(s.corrected)},
+		{"the sweep for vanished tasks", at(s.vanished)},
+		{"the sweep for queues without a worker", at(s.unserved)},
+		{"the sweep for ids without a task", s.stale},
+	} {
+		faults = append(faults, s.set.faults.Guard(pass.of, func() error { return pass.run(ctx) }))
+	}
+	err := errors.Join(faults...)
 	if ctx.Err() == nil {
 		s.set.outcome("queues not searched for lost tasks; retried at the next sweep", "queues searched for lost tasks again", err)
 	}

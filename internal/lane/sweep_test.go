@@ -139,6 +139,36 @@ func TestASweepRepairsWhatAsynqLeavesBehind(t *testing.T) {
 	})
 }
 
+// A panic in one pass costs that pass, not the worker and not the passes after it.
+func TestAPanicInOnePassOfASweepDoesNotStopTheOthers(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		r.add(lane.Config{}, turnsDown)
+		ctx := t.Context()
+		if err := r.rdb.SAdd(ctx, "asynq:queues", nicknames).Err(); err != nil {
+			t.Fatal(err)
+		}
+		stale := func() {
+			if err := r.rdb.LPush(ctx, backlog.Key(nicknames, "pending"), "stale").Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sweep := r.set.Sweeps()
+		r.watch.panics.Store(true)
+		for i := range 2 {
+			stale()
+			sweep(ctx, time.Now().Add(time.Duration(i)*time.Minute))
+			if n := r.rdb.LLen(ctx, backlog.Key(nicknames, "pending")).Val(); n != 0 {
+				t.Error("the pass after the panic did not run")
+			}
+		}
+		if lines := r.log.with("level=ERROR msg=\"panic in the sweep for queues without a worker"); len(lines) != 1 || !strings.Contains(lines[0], "stack=") {
+			t.Errorf("logged: %s", strings.Join(lines, "\n"))
+		}
+	})
+}
+
 // trips counts round trips to Redis.
 type trips struct{ n atomic.Int64 }
 

@@ -114,6 +114,9 @@ func (k deadKeys) keys() []string {
 	return []string{k.bodies(), k.byTime(), k.index(""), k.causes()}
 }
 
+// instantLen is the length of a time in the indexes.
+const instantLen = 16
+
 // instant is a time as the indexes hold it.
 func instant(t time.Time) string { return fmt.Sprintf("%016d", max(t.UnixMicro(), 0)) }
 

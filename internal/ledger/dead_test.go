@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 
 	"rollcall/internal/ledger"
@@ -262,6 +263,31 @@ func TestADeadLetterOfANewerVersionIsShownAsItIsStored(t *testing.T) {
 		got, found, err := l.DeadLetter(t.Context(), yard, "a")
 		if err != nil || !found || got.ID != "a" || got.Lane != yard || got.Class != string(outcome.Unreadable) || string(got.Payload) != "of 2031" {
 			t.Errorf("%+v, %t, %v", got, found, err)
+		}
+	})
+}
+
+func TestADamagedMemberOfAnIndexIsSkippedAndReported(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		l := ledger.New(rdb)
+		var reported []string
+		l.OnDamage(func(d ledger.Damage) { reported = append(reported, d.String()) })
+		addAll(t, l, deadLetter("a", 0, "rejected", "1"), deadLetter("b", 1, "rejected", "1"), deadLetter("c", 2, "rejected", "1"))
+		for _, index := range []string{"times", "causes:rejected|1"} {
+			for _, member := range []string{"", "~", "short", "0000000000000000", "9999999999999999nobody"} {
+				if err := rdb.ZAdd(t.Context(), "rollcall:{"+yard+"}:dead:"+index, redis.Z{Member: member}).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for _, n := range []int{1, 2, 3, 100} {
+			wantIDs(t, ids(t, l, ledger.DeadLetterFilter{Lane: yard}, n), "c", "b", "a")
+			wantIDs(t, ids(t, l, ledger.DeadLetterFilter{Lane: yard, ByCause: true, Class: "rejected", Code: "1"}, n), "c", "b", "a")
+		}
+		if n := len(reported); n != 4*2*5 || !strings.Contains(strings.Join(reported, " "), `"rollcall:{dt.nickname}:dead:times": member "short"`) {
+			t.Errorf("%d reported:\n%s", n, strings.Join(reported, "\n"))
 		}
 	})
 }

@@ -39,7 +39,8 @@ type Cursor string
 
 // DeadPage reads at most n dead letters, newest first, from the end of the page before;
 // next is empty after the last. Dead letters that are removed or added between two
-// pages do not move the others. O(log n) and the page. One round trip.
+// pages do not move the others. A member of the index that belongs to no dead letter is
+// skipped and reported as damage, so a page may be empty. O(log n) and the page. One round trip.
 func (l *Ledger) DeadPage(ctx context.Context, q DeadLetterFilter, from Cursor, n int) (dead []DeadLetter, next Cursor, err error) {
 	lower, upper := q.bounds()
 	if from != "" {
@@ -50,9 +51,14 @@ func (l *Ledger) DeadPage(ctx context.Context, q DeadLetterFilter, from Cursor, 
 		return nil, "", fmt.Errorf("ledger: read dead letters of lane %s: %w", q.Lane, err)
 	}
 	for i := 0; i+1 < len(answer); i += 2 {
-		dead = append(dead, readDeadLetter(q.Lane, answer[i][16:], answer[i+1]))
+		member, record := answer[i], answer[i+1]
+		if len(member) <= instantLen || record == "" {
+			l.damage(q.index(), "member %.80q belongs to no dead letter", member)
+			continue
+		}
+		dead = append(dead, readDeadLetter(q.Lane, member[instantLen:], record))
 	}
-	if len(dead) == n {
+	if len(answer) == 2*n {
 		next = Cursor(answer[len(answer)-2])
 	}
 	return dead, next, nil

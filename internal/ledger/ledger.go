@@ -14,6 +14,7 @@ package ledger
 
 import (
 	_ "embed"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -149,8 +150,9 @@ var (
 type Ledger struct {
 	rdb redis.UniversalClient
 	// steps runs the scripts that every task needs.
-	steps  redis.Scripter
-	memory *memory
+	steps   redis.Scripter
+	memory  *memory
+	damaged atomic.Pointer[func(Damage)]
 }
 
 // New returns a Ledger on rdb. It does not connect to Redis yet.

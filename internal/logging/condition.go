@@ -88,13 +88,17 @@ type Conditions struct {
 // Of returns the condition with these messages, and creates it at the first call. Its
 // lines have level warn.
 func (c *Conditions) Of(began, ended string) *Condition {
+	return c.condition(began, ended, slog.LevelWarn)
+}
+
+func (c *Conditions) condition(began, ended string, level slog.Level) *Condition {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.all == nil {
 		c.all = map[string]*Condition{}
 	}
 	if c.all[began] == nil {
-		c.all[began] = &Condition{Log: c.Log, Level: slog.LevelWarn, Began: began, Ended: ended, Settle: settle}
+		c.all[began] = &Condition{Log: c.Log, Level: level, Began: began, Ended: ended, Settle: settle}
 	}
 	return c.all[began]
 }

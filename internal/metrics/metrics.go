@@ -5,9 +5,11 @@
 package metrics
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -21,6 +23,7 @@ import (
 	"rollcall/internal/handler"
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
+	"rollcall/internal/logging"
 	"rollcall/internal/outcome"
 	"rollcall/providers"
 )
@@ -50,6 +53,8 @@ type Config struct {
 	Codes []providers.Code
 	// Ready returns nil if the worker is ready. It must return within a second or two.
 	Ready func(context.Context) error
+	// Log receives panics of a scrape. nil: they are only reported to the scraper.
+	Log *slog.Logger
 }
 
 // Metrics is a registry and its sources. It is a [lane.Observer].
@@ -107,9 +112,16 @@ func New(cfg Config) *Metrics {
 	m.registry.MustRegister(
 		m.tasks, m.attempts, m.calls, m.sends, m.recovered, m.closed, m.holds, m.resent, m.late, m.unservedQueues, m.unservedTasks,
 		m.taskWait, m.slotWait, m.callTook, m.attemptTook, m.taskTook,
-		&holds{lanes: cfg.Lanes}, newQueues(cfg.Redis, cfg.Lanes), newPaces(cfg.Redis, cfg.Lanes), newDead(cfg.Redis, cfg.Lanes), &pool{redis: cfg.Redis}, readiness(cfg.Ready), build(buildinfo.Read()),
+		build(buildinfo.Read()),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
+	panics := &logging.Conditions{Log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))}
+	for _, c := range []prometheus.Collector{
+		&holds{lanes: cfg.Lanes}, newQueues(cfg.Redis, cfg.Lanes), newPaces(cfg.Redis, cfg.Lanes), newDead(cfg.Redis, cfg.Lanes),
+		&pool{redis: cfg.Redis}, readiness(cfg.Ready),
+	} {
+		m.registry.MustRegister(guarded{Collector: c, panics: panics})
+	}
 	for _, l := range cfg.Lanes {
 		m.begin(l.Name())
 	}
@@ -121,6 +133,19 @@ func New(cfg Config) *Metrics {
 		}
 	}
 	return m
+}
+
+// guarded is a collector whose panic costs its own metrics: the registry runs each
+// collector in a goroutine, where a panic would end the worker.
+type guarded struct {
+	prometheus.Collector
+
+	panics *logging.Conditions
+}
+
+// Collect implements prometheus.Collector.
+func (g guarded) Collect(out chan<- prometheus.Metric) {
+	_ = g.panics.Guard("a scrape of metrics", func() error { g.Collector.Collect(out); return nil })
 }
 
 func counter(name, help string, labels ...string) *prometheus.CounterVec {

@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -274,4 +275,30 @@ func TestNamesFollowTheConventions(t *testing.T) {
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
+}
+
+// The registry runs each collector in a goroutine of its own, whose panic would end the
+// worker.
+func TestAPanicInACollectorCostsItsOwnMetricsAlone(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		var log bytes.Buffer
+		m := measured(t, s, metrics.Config{
+			Ready: func(context.Context) error { panic("not ready") }, Log: slog.New(slog.NewTextHandler(&log, nil)),
+		})
+		families, err := m.Gatherer().Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]bool{}
+		for _, f := range families {
+			got[f.GetName()] = true
+		}
+		if !got["rollcall_lane_held"] || !got["rollcall_dead_letters_read"] || got["rollcall_ready"] {
+			t.Errorf("collected: %v", got)
+		}
+		if !strings.Contains(log.String(), "panic in a scrape of metrics") {
+			t.Errorf("logged: %s", log.String())
+		}
+	})
 }

@@ -56,13 +56,15 @@ func build(info buildinfo.Info) prometheus.Collector {
 	return g
 }
 
-// readiness is the result of /readyz.
-func readiness(ready func(context.Context) error) prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "ready", Help: "1 if the worker takes tasks: its lanes are started and Redis answers. Otherwise 0.",
-	}, func() float64 {
-		return flag(ready == nil || ready(context.Background()) == nil)
-	})
+var readyDesc = desc("ready", "1 if the worker takes tasks: its lanes are started and Redis answers. Otherwise 0.")
+
+// readiness collects the result of /readyz; nil: ready.
+type readiness func(context.Context) error
+
+func (readiness) Describe(out chan<- *prometheus.Desc) { out <- readyDesc }
+
+func (r readiness) Collect(out chan<- prometheus.Metric) {
+	out <- gauge(readyDesc, flag(r == nil || r(context.Background()) == nil))
 }
 
 var (

@@ -5,6 +5,7 @@ package dead
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"rollcall/internal/enqueue"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/kinds"
+	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
 	"rollcall/tasks"
 )
@@ -134,7 +136,9 @@ func (a *app) withService(ctx context.Context, do func(context.Context, *deadlet
 	}
 	defer func() { _ = client.Close() }()
 	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
-		err := do(ctx, deadletter.New(rdb, client))
+		service := deadletter.New(rdb, client)
+		service.OnDamage(func(d ledger.Damage) { fmt.Fprintf(a.Stderr, "skipped %s; see rollcall repair\n", d) })
+		err := do(ctx, service)
 		if _, missing := errors.AsType[*deadletter.MissingError](err); missing {
 			return exitcode.AsUsage(err)
 		}
