@@ -24,9 +24,15 @@ import (
 //	attempt begun LANE KEY           the attempt is still running
 //	attempt unverified USER ID       of lakeside-dt.id: sent, then a dead letter
 //	attempt again USER ID            of lakeside-dt.id: sent, to be sent again
+//	attempt damaged LANE KEY ENTRY   an entry of its hash holds inf
 func attempt(ts *testscript.TestScript, _ bool, args []string) {
 	rdb := commandtest.Client(ts)
 	defer rdb.Close()
+	if args[0] == "damaged" {
+		target := targetOf(args[1], args[2])
+		ts.Check(rdb.HSet(context.Background(), "rollcall:{"+target.Organisation+"/"+target.API+"}:target:"+target.Key, args[3], "inf").Err())
+		return
+	}
 	ctx, l := context.Background(), ledger.New(rdb)
 	how, lane, key, value := args[0], args[1], args[2], ""
 	if how == "unverified" || how == "again" {

@@ -145,7 +145,7 @@ func decode[T tasks.Task](e Env, want string, d Delivery) (T, kinds.Meta, error)
 	if err := task.Validate(e.Limits); err != nil {
 		return zero, kinds.Meta{}, err
 	}
-	// The call uses the credentials of the queue's tenant, whatever the payload says.
+	// The call uses the credentials of the queue's tenant.
 	if tenant, _ := task.Lane(); tenant != e.Tenant {
 		return zero, kinds.Meta{}, &kinds.PayloadError{
 			Type: want, Field: "tenant", What: fmt.Sprintf("is not %s, the tenant of this queue: enqueue the task again for its own tenant", e.Tenant),

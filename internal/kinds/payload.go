@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"rollcall/internal/ledger"
 	"rollcall/tasks"
 )
 
@@ -29,7 +30,7 @@ const (
 // Meta is what a payload holds besides its task.
 type Meta struct {
 	Version  int   // of the payload, 1 to PayloadVersion
-	Revision int64 // orders the changes of one target: microseconds of Redis' clock, at least 1
+	Revision int64 // orders the changes of one target: microseconds of Redis' clock, 1 to ledger.MaxRevision
 }
 
 // NewerVersionError reports a payload of a newer producer. The task is not at fault:
@@ -142,7 +143,7 @@ func decode[T any](typename string, payload []byte) (T, Meta, error) {
 	if !bytes.Contains(payload, []byte("null")) {
 		var e envelope[T]
 		err := json.Unmarshal(payload, &e, json.RejectUnknownMembers(true))
-		if err == nil && e.Version >= 1 && e.Version <= PayloadVersion && e.Revision >= 1 {
+		if err == nil && e.Version >= 1 && e.Version <= PayloadVersion && e.Revision >= 1 && e.Revision <= ledger.MaxRevision {
 			return e.Task, Meta{Version: e.Version, Revision: e.Revision}, nil
 		}
 	}
@@ -169,6 +170,9 @@ func decode[T any](typename string, payload []byte) (T, Meta, error) {
 	}
 	if e.Revision < 1 {
 		return zero, Meta{}, &PayloadError{Type: typename, Field: "rev", What: "is missing or below 1"}
+	}
+	if e.Revision > ledger.MaxRevision {
+		return zero, Meta{}, &PayloadError{Type: typename, Field: "rev", What: "is 2^53 or above, which no producer hands out"}
 	}
 	return e.Task, Meta{Version: e.Version, Revision: e.Revision}, nil
 }

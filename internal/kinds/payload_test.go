@@ -123,6 +123,8 @@ func TestAPayloadIsRefusedByTheFieldAtFault(t *testing.T) {
 		`{"v":1,"rev":-3}`:                       "rev: is missing or below 1",
 		`{"v":1,"rev":"5"}`:                      "rev: must be a JSON whole number",
 		`{"v":1,"rev":1e30}`:                     "rev: must be a JSON whole number",
+		`{"v":1,"rev":9007199254740992}`:         "rev: is 2^53 or above",
+		`{"v":1,"rev":9223372036854775807}`:      "rev: is 2^53 or above",
 		head + `,"nick":"n"}`:                    "nick: is not a field of version 1",
 		head + `,"Name":"n"}`:                    `"Name": is not a field of version 1`,
 		head + `,"name":1}`:                      "name: must be a JSON string",

@@ -94,7 +94,7 @@ func (s *Set) outcome(failed, again string, err error, attrs ...any) {
 // Damaged logs a key or an entry that was skipped because it is damaged: one line for
 // each, however often it is read.
 func (s *Set) Damaged(d ledger.Damage) {
-	s.faults.Of(damagedKey, "").Begin(d.String(), "key", d.Key, "damage", d.What)
+	s.faults.Of(damagedKey, "").Begin(d.String(), "key", d.Name(), "damage", d.What)
 }
 
 const damagedKey = "damaged key in redis skipped: see rollcall repair"

@@ -110,11 +110,17 @@ func asked(err error) time.Duration {
 	if paced, ok := errors.AsType[*pace.BookedOutError](err); ok {
 		d = min(paced.For, time.Second) // likewise
 	}
+	if is[*ledger.DamagedError](err) {
+		d = repairWait
+	}
 	if d <= 0 {
 		return 0
 	}
 	return d + rand.N(d/4+time.Millisecond) //nolint:gosec // spreads load, protects no secret
 }
+
+// repairWait is how long a task of a damaged target waits: a person repairs it.
+const repairWait = 30 * time.Second
 
 // backoff is the wait before attempt n+1: full jitter over a doubling wait.
 func backoff(r outcome.Rule, n int) time.Duration {
@@ -158,7 +164,7 @@ func classify(err error) outcome.Class {
 	case is[*kinds.NewerVersionError](err):
 		return outcome.Newer
 	case is[*kinds.PayloadError](err), is[*tasks.ValidationError](err), is[*kinds.UnknownTypeError](err),
-		is[*handler.MisplacedError](err), is[*UndecodableError](err):
+		is[*handler.MisplacedError](err), is[*UndecodableError](err), is[*ledger.FutureError](err):
 		return outcome.Malformed
 	case is[*PanicError](err):
 		return outcome.Panic

@@ -69,6 +69,8 @@ func TestVerdicts(t *testing.T) {
 		{"bad payload", &kinds.PayloadError{}, outcome.Malformed, outcome.Dead, false},
 		{"bad values", &tasks.ValidationError{}, outcome.Malformed, outcome.Dead, false},
 		{"unknown type", &kinds.UnknownTypeError{}, outcome.Malformed, outcome.Dead, false},
+		{"a revision of the future", &ledger.FutureError{}, outcome.Malformed, outcome.Dead, false},
+		{"a damaged target", fmt.Errorf("begin: %w", &ledger.DamagedError{}), outcome.Internal, outcome.Retry, false},
 		{"wrong queue", &handler.MisplacedError{}, outcome.Malformed, outcome.Dead, false},
 		{"unreadable message", &lane.UndecodableError{}, outcome.Malformed, outcome.Dead, false},
 		{"panic", &lane.PanicError{}, outcome.Panic, outcome.Retry, true},

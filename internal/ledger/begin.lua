@@ -1,8 +1,9 @@
 -- Decides whether a task still needs a call, by the rules in docs/ledger.md, and takes
 -- the lease of its target if it does. If it does not, the task ends here.
 --
--- Returns {'busy', ms left}, {'behind', position in the queue, task before it}, or
--- {'go' | 'done', a decision for each field …}. The details of a decision follow it
+-- Returns {'busy', ms left}, {'behind', position in the queue, task before it},
+-- {'damaged', field} if an entry of it cannot be read, {'future'} if no clock can have
+-- handed out the revision, or {'go' | 'done', a decision for each field …}. The details of a decision follow it
 -- after bars. After the decisions of 'go' follows the time, Unix s.
 local target, open_edits, open_tasks = KEYS[1], KEYS[2], KEYS[3]
 local run = KEYS[4] -- open_tasks for a task of no run
@@ -46,10 +47,24 @@ end
 local held = redis.call('HMGET', target, unpack(asked))
 
 local leased_by_another = held[1] and held[1] ~= owner
+
+if not is_number(held[2]) then
+	return { 'damaged', '' }
+end
 local lease_until = tonumber(held[2] or 0)
 
 local function read(entry)
 	return redis.call('HGET', target, entry) or ''
+end
+
+-- A step of Redis' clock leaves the target's own revisions ahead. Any other revision
+-- that is ahead would supersede all changes to come.
+local day_us = 24 * 3600 * 1000000
+if rev > now_ms * 1000 + day_us then
+	local last = read(LAST_REVISION)
+	if not (is_number(last) and rev <= (tonumber(last) or 0)) then
+		return { 'future' }
+	end
 end
 
 -- The fields, each with the answers to the questions that the rules ask.
@@ -60,6 +75,9 @@ for i = FIRST, #ARGV, 3 do
 	local latest, applied = tonumber(held[at + 1] or 0), tonumber(held[at + 2] or 0)
 	local equal = held[at + 3] == value or held[at + 4] == value
 	local unknown, late = held[at + 5], held[at + 6]
+	if not (is_number(held[at + 1]) and is_number(held[at + 2]) and is_number(late) and is_number(unknown and unknown:match('^%S*'))) then
+		return { 'damaged', name }
+	end
 	local field = {
 		name = name,
 		mode = mode,

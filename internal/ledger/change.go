@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -44,6 +45,9 @@ const block = 64
 // that is not used costs nothing, except that edits wait two minutes for one that is
 // neither stored nor withdrawn. One round trip for each 64 changes of an
 // organisation's API.
+//
+// A damaged target costs its own changes alone: they have a *DamagedError, and the others
+// of its block are revised one by one.
 func (l *Ledger) Revise(ctx context.Context, changes ...Change) []Revised {
 	revised := make([]Revised, len(changes))
 	for _, rows := range byTag(len(changes), func(i int) Target { return changes[i].Target }) {
@@ -58,10 +62,20 @@ func (l *Ledger) Revise(ctx context.Context, changes ...Change) []Revised {
 			}
 		}
 		answer, err := revise.Run(ctx, l.rdb, keys, args...).StringSlice()
+		if len(rows) > 1 && damaging(err) {
+			for _, i := range rows {
+				revised[i] = l.Revise(ctx, changes[i])[0]
+			}
+			continue
+		}
 		for n, i := range rows {
+			if err == nil && answer[n] == "damaged" {
+				revised[i].Err = fmt.Errorf("ledger: take a revision: %w", l.explain(ctx, changes[i].Target, errDamaged))
+				continue
+			}
 			switch {
 			case err != nil:
-				revised[i].Err = fmt.Errorf("ledger: take a revision: %w", err)
+				revised[i].Err = fmt.Errorf("ledger: take a revision: %w", l.explain(ctx, changes[i].Target, err))
 			case answer[n] == "older":
 				revised[i].Older = true
 			case answer[n] == "mixed":
@@ -233,7 +247,9 @@ func (d Delivery) record() (string, error) {
 // after a task was stored: a stored task without this note costs at most one call, but
 // a note without a stored task would lose the older change. One round trip for each 64
 // tasks of an organisation's API.
+// A damaged target costs its own tasks alone, as for [Ledger.Revise].
 func (l *Ledger) Stored(ctx context.Context, tasks ...Open) error {
+	var damaged error
 	for _, rows := range byTag(len(tasks), func(i int) Target { return tasks[i].Change.Target }) {
 		first := tasks[rows[0]].Change.Target
 		keys := []string{first.tasks(), first.shared("runs")}
@@ -255,11 +271,18 @@ func (l *Ledger) Stored(ctx context.Context, tasks ...Open) error {
 			names := changed(w.Fields)
 			args = append(append(args, len(names)), names...)
 		}
-		if err := stored.Run(ctx, l.rdb, keys, args...).Err(); err != nil {
-			return fmt.Errorf("ledger: note the latest change: %w", err)
+		err := stored.Run(ctx, l.rdb, keys, args...).Err()
+		switch {
+		case err == nil:
+		case len(rows) > 1 && damaging(err): // the note may be repeated
+			for _, i := range rows {
+				damaged = errors.Join(damaged, l.Stored(ctx, tasks[i]))
+			}
+		default:
+			return fmt.Errorf("ledger: note the latest change: %w", l.explain(ctx, first, err))
 		}
 	}
-	return nil
+	return damaged
 }
 
 // changed returns the names of the fields that have a latest change: edits have none.

@@ -46,14 +46,14 @@ type entry struct {
 
 // layout is all that a target's hash holds.
 var layout = []entry{
-	{entryLastRevision, "LAST_REVISION", "the last revision handed out", "revise recall", "revise recall"},
+	{entryLastRevision, "LAST_REVISION", "the last revision handed out", "revise recall", "revise begin recall"},
 	{entryLeaseOwner, "LEASE_OWNER", "the attempt that holds the lease", "begin settle lock resolve uncheck", "begin send intend renew note uncheck settle lock resolve"},
 	{entryLeaseUntil, "LEASE_UNTIL", "when the lease expires, Unix ms", "begin send intend renew settle lock resolve uncheck", "begin resolve"},
 	{entrySettledAt, "SETTLED_AT", "when a change was applied last, Unix s", "settle", ""},
 	{entrySettledRequest, "SETTLED_REQUEST", "the platform's request id of that", "settle", ""},
-	{entryLatest, "LATEST", "the revision of the latest change", "stored recall", "begin stored send intend close recall"},
+	{entryLatest, "LATEST", "the revision of the latest change", "stored recall", "revise begin stored send intend close recall"},
 	{entryLatestTask, "LATEST_TASK", "the task of the latest change", "stored", "stored"},
-	{entryApplied, "APPLIED", "the revision that was applied last", "begin settle resolve recall", "begin stored send intend settle close resolve recall"},
+	{entryApplied, "APPLIED", "the revision that was applied last", "begin settle resolve recall", "revise begin stored send intend settle close resolve recall"},
 	{entryAppliedValue, "APPLIED_VALUE", "the value that was applied last; for a nickname a person's name", "settle resolve recall", "begin"},
 	{entryWantedValue, "WANTED_VALUE", "the value that was wanted, where the platform took a substitute", "settle resolve recall", "begin"},
 	{
@@ -108,5 +108,12 @@ func script(body string) *redis.Script {
 			}
 		}
 	}
+	if strings.Contains(body, "is_number") {
+		constants.WriteString(isNumber)
+	}
 	return redis.NewScript(constants.String() + body)
 }
+
+// isNumber is a function of the scripts: false for an entry that cannot be a number that
+// rollcall wrote. Lua would read "inf" and "1e300" as numbers that no revision exceeds.
+var isNumber = fmt.Sprintf("local function is_number(v) return not v or #v <= 16 and v:match('^%%d+$') ~= nil and tonumber(v) <= %d end ", int64(MaxRevision))

@@ -131,9 +131,13 @@ func (l *Ledger) Begin(ctx context.Context, task Delivery) (*Lease, []Decision, 
 	}
 	answer, err := begin.Run(ctx, l.steps, keys, args...).StringSlice()
 	if err != nil {
-		return nil, nil, fmt.Errorf("ledger: begin: %w", err)
+		return nil, nil, fmt.Errorf("ledger: begin: %w", l.explain(ctx, t, err))
 	}
 	switch answer[0] {
+	case "future":
+		return nil, nil, &FutureError{Revision: task.Revision}
+	case "damaged":
+		return nil, nil, fmt.Errorf("ledger: begin: %w", l.explain(ctx, t, errDamaged))
 	case "busy", "behind":
 		n, err := strconv.Atoi(answer[1])
 		if err != nil {

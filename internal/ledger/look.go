@@ -73,6 +73,7 @@ type Record struct {
 	Sources  map[string]int64
 	Edits    []Position // open membership edits, in their order
 	Effects  []Event    // the last ten, newest first
+	Damaged  []Damage   // keys and entries that cannot be read; nothing is done at the target until they are repaired
 }
 
 // Position is the position of an open membership edit.
@@ -97,7 +98,10 @@ func (l *Ledger) Look(ctx context.Context, target Target) (Record, error) {
 		return nil
 	})
 	if err != nil {
-		return Record{}, fmt.Errorf("ledger: read the record of a target: %w", err)
+		err = l.explain(ctx, target, err)
+		if _, damaged := errors.AsType[*DamagedError](err); !damaged {
+			return Record{}, fmt.Errorf("ledger: read the record of a target: %w", err)
+		}
 	}
 	r := readRecord(target, hash.Val(), clock.Val())
 	for _, entry := range effects.Val() {
@@ -107,7 +111,11 @@ func (l *Ledger) Look(ctx context.Context, target Target) (Record, error) {
 		id, _ := z.Member.(string)
 		r.Edits = append(r.Edits, Position{Revision: int64(z.Score), TaskID: id})
 	}
-	return r, nil
+	if err != nil {
+		r.Damaged, err = l.wrongTypes(ctx, target.keyTypes())
+	}
+	r.Damaged = append(r.Damaged, damagedEntries(target.redisKey(), hash.Val())...)
+	return r, err
 }
 
 func readRecord(target Target, hash map[string]string, now time.Time) Record {

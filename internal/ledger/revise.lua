@@ -1,7 +1,8 @@
 -- Hands out revisions for a block of changes, in their order.
 --
 -- Returns for each the revision, or 'older' if its source has a higher number for every
--- field, or 'mixed' if it has for some.
+-- field, 'mixed' if it has for some, or 'damaged' if an entry of the target cannot be
+-- read.
 -- KEYS: target and open edits of each change.
 local keep_ms = ARGV[1]
 -- Then for each change: task id, 1 if it takes its position among the edits now, source
@@ -32,7 +33,7 @@ local function older(target, change)
 	if change.source ~= '' then
 		for _, field in ipairs(change.fields) do
 			local known = redis.call('HGET', target, SOURCE .. change.source .. ':' .. field)
-			if tonumber(known or '-1') > change.number then
+			if (tonumber(known or '-1') or -1) > change.number then
 				count = count + 1
 			end
 		end
@@ -40,8 +41,29 @@ local function older(target, change)
 	return count
 end
 
+-- highest returns the highest revision of a target and of the fields of a change, or nil
+-- if one of them cannot be read. Only a damaged target has a higher one than its last.
+local function highest(target, change)
+	local asked = { LAST_REVISION }
+	for _, field in ipairs(change.fields) do
+		asked[#asked + 1] = LATEST .. field
+		asked[#asked + 1] = APPLIED .. field
+	end
+	local held, highest = redis.call('HMGET', target, unpack(asked)), 0
+	for n = 1, #asked do
+		if not is_number(held[n]) then
+			return nil
+		end
+		highest = math.max(highest, tonumber(held[n] or 0))
+	end
+	return highest
+end
+
 local function revise(target, open_edits, change)
-	local last = tonumber(redis.call('HGET', target, LAST_REVISION) or 0)
+	local last = highest(target, change)
+	if not last or not is_number(text_of(last + 1)) then
+		return 'damaged'
+	end
 	local revision = text_of(math.max(now_us, last + 1))
 	redis.call('HSET', target, LAST_REVISION, revision)
 	if change.source ~= '' then

@@ -25,6 +25,7 @@ type conclusion struct {
 
 // The words. They are stable.
 const (
+	isDamaged   = "damaged"  // a key or an entry of it in Redis cannot be read
 	needsPerson = "person"   // a person must settle an unknown outcome
 	isDead      = "dead"     // the latest change is a dead letter
 	isLost      = "vanished" // asynq does not know its task
@@ -35,7 +36,7 @@ const (
 	isUnknown   = "unknown"  // nothing is known about it
 )
 
-var ranks = []string{needsPerson, isDead, isLost, isUnderway, isWaiting, hasUnknown, isSettled, isUnknown}
+var ranks = []string{isDamaged, needsPerson, isDead, isLost, isUnderway, isWaiting, hasUnknown, isSettled, isUnknown}
 
 func concludes(word, format string, args ...any) conclusion {
 	return conclusion{rank: slices.Index(ranks, word), Word: word, Text: fmt.Sprintf(format, args...)}
@@ -43,6 +44,10 @@ func concludes(word, format string, args ...any) conclusion {
 
 // conclude returns the conclusion of the target: that of its most urgent field.
 func (x *explanation) conclude() conclusion {
+	if damaged := x.record.Damaged; len(damaged) > 0 {
+		return concludes(isDamaged, "damaged: nothing is done at it until a key is repaired: %s; to do: %s",
+			damaged[0], console.Glued("rollcall repair "+x.lane.Name()))
+	}
 	var all []conclusion
 	for _, name := range x.record.Names() {
 		all = append(all, x.concludeField(name))

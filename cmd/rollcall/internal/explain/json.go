@@ -13,7 +13,7 @@ import (
 // explainRecord is an explanation as --json prints it. Its names are stable: names are
 // added, never changed.
 type explainRecord struct {
-	Conclusion string `json:"conclusion"` // person, dead, vanished, underway, waiting, doubt, settled or unknown
+	Conclusion string `json:"conclusion"` // damaged, person, dead, vanished, underway, waiting, doubt, settled or unknown
 	Words      string `json:"words"`
 
 	Lane         string `json:"lane"`
@@ -28,6 +28,7 @@ type explainRecord struct {
 	Effects       []effectRecord   `json:"effects,omitempty"`
 	Letters       []dead.Record    `json:"letters,omitempty"`
 	LettersCut    bool             `json:"letters_cut,omitzero"` // not all dead letters of the lane were read
+	Damaged       []string         `json:"damaged,omitempty"`
 	LaneState     lanes.Record     `json:"lane_state"`
 }
 
@@ -101,6 +102,9 @@ func (x *explanation) json() explainRecord {
 	}
 	for _, e := range x.record.Edits {
 		r.Edits = append(r.Edits, editRecord{e.Revision, x.taskRecord(e.TaskID)})
+	}
+	for _, d := range x.record.Damaged {
+		r.Damaged = append(r.Damaged, d.String())
 	}
 	for _, e := range x.record.Effects {
 		set := maps.Clone(e.Set)

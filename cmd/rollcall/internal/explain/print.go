@@ -28,7 +28,7 @@ type printer struct{ *cli.Printer }
 func (p *printer) explanation(x *explanation) {
 	end := x.conclude()
 	style := map[string]console.Style{
-		needsPerson: console.Red, isDead: console.Red, isLost: console.Red, hasUnknown: console.Yellow, isUnderway: console.Green, isWaiting: console.Yellow, isSettled: console.Green, isUnknown: console.Yellow,
+		isDamaged: console.Red, needsPerson: console.Red, isDead: console.Red, isLost: console.Red, hasUnknown: console.Yellow, isUnderway: console.Green, isWaiting: console.Yellow, isSettled: console.Green, isUnknown: console.Yellow,
 	}[end.Word]
 	p.Text(style, 0, end.Text)
 	fmt.Fprintln(p.Out)
@@ -38,6 +38,9 @@ func (p *printer) explanation(x *explanation) {
 	}
 	if !x.record.Settled.IsZero() {
 		p.fact("last settled", p.moment(x.record.Settled))
+	}
+	for _, d := range x.record.Damaged {
+		p.fact("damaged", d.String())
 	}
 	for _, name := range x.record.Names() {
 		p.field(x, name, x.record.Fields[name])
