@@ -162,7 +162,7 @@ func (s *Set) Add(cfg Config, handle handler.Func) {
 		handle: handle,
 		pacer: pace.New(s.rdb, pace.Config{
 			Organisation: cfg.Organisation, Name: cfg.Name(), Limits: cfg.Limits,
-			Metered: cfg.Metered, Quota: cfg.Quota, Address: cfg.Address,
+			Metered: cfg.Metered, Quota: cfg.Quota, Address: cfg.Address, Ahead: s.ahead,
 		}),
 		log: s.log.With("lane", cfg.Name()),
 	}

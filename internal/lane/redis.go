@@ -97,6 +97,11 @@ func (s *Set) Damaged(d ledger.Damage) {
 	s.faults.Of(damagedKey, "").Begin(d.String(), "key", d.Name(), "damage", d.What)
 }
 
+// ahead logs that values of a pace were dropped.
+func (s *Set) ahead(key, values string) {
+	s.faults.Of("pace values too far ahead dropped; calls wait for one window: was a clock wrong?", "").Begin(key, "key", key, "values", values)
+}
+
 const damagedKey = "damaged key in redis skipped: see rollcall repair"
 
 // asynqLog logs the messages of asynq's servers. There is one server per lane, and each

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -55,10 +56,11 @@ func (a *Address) times(ctx context.Context, n int) (times []int64, none Reply, 
 		return nil, Reply{}, fmt.Errorf("pace: book for the address: %w", err)
 	}
 	now, pause := answer[0], answer[1]
+	none.Dropped = strings.Repeat("next or pause", int(answer[2]))
 	if pause > now+Horizon.Microseconds() {
-		return nil, Reply{Why: WhyPaused, Again: pause}, nil
+		return nil, Reply{Why: WhyPaused, Again: pause, Dropped: none.Dropped}, nil
 	}
-	return answer[2:], Reply{Why: WhyHorizon, Again: now + bulkHorizon.Microseconds()/4}, nil
+	return answer[3:], Reply{Why: WhyHorizon, Again: now + bulkHorizon.Microseconds()/4, Dropped: none.Dropped}, nil
 }
 
 func (a *Address) unused(n int) { a.spare.Add(int64(n)) }

@@ -17,6 +17,9 @@ func (l *Lane) ask(urgent, bulk int) (Reply, error) {
 	if a := l.cfg.Address; a != nil {
 		times, none, err := a.times(ctx, urgent+bulk)
 		l.asked.Add(1)
+		if none.Dropped != "" {
+			l.ahead(a.key, none.Dropped)
+		}
 		if err != nil || len(times) == 0 {
 			return none, err
 		}
@@ -47,7 +50,7 @@ func (l *Lane) ask(urgent, bulk int) (Reply, error) {
 var errAnswer = errors.New("pace: unexpected form of Redis' answer; check whether another program writes rollcall's keys")
 
 func (l *Lane) read(answer []any, sent, received time.Time) (Reply, error) {
-	if len(answer) < 7 {
+	if len(answer) < 8 {
 		return Reply{}, errAnswer
 	}
 	now, ok1 := answer[0].(int64)
@@ -57,11 +60,12 @@ func (l *Lane) read(answer []any, sent, received time.Time) (Reply, error) {
 	again, ok5 := answer[4].(int64)
 	month, ok6 := answer[5].(string)
 	spent, ok7 := answer[6].(int64)
-	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || !ok6 || !ok7 {
+	dropped, ok8 := answer[7].(string)
+	if !ok8 || !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || !ok6 || !ok7 {
 		return Reply{}, errAnswer
 	}
-	r := Reply{Why: why, Again: again, Epoch: epoch, At: now}
-	for _, v := range answer[7:] {
+	r := Reply{Why: why, Again: again, Epoch: epoch, At: now, Dropped: dropped}
+	for _, v := range answer[8:] {
 		at, ok := v.(int64)
 		if !ok {
 			return Reply{}, errAnswer
@@ -69,6 +73,9 @@ func (l *Lane) read(answer []any, sent, received time.Time) (Reply, error) {
 		r.Slots = append(r.Slots, at)
 	}
 	l.clock.sample(sent, received, now)
+	if dropped != "" {
+		l.ahead(l.keys[0], dropped)
+	}
 	l.mu.Lock()
 	l.seen.seq, l.seen.month, l.seen.spent = max(l.seen.seq, seq), month, spent
 	l.mu.Unlock()

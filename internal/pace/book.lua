@@ -1,7 +1,7 @@
 -- Books slots, the urgent ones first.
 -- Own arguments: urgent · bulk · horizon of urgent slots · horizon of the others ·
 -- highest seq known · month known · calls of it known · earliest time of each slot …
--- Returns { now, epoch, seq, why, again, month, spent, slot … }
+-- Returns { now, epoch, seq, why, again, month, spent, values dropped as too far ahead, slot … }
 local urgent, bulk = tonumber(ARGV[base + 1]), tonumber(ARGV[base + 2])
 local far, near = tonumber(ARGV[base + 3]), tonumber(ARGV[base + 4])
 local known = tonumber(ARGV[base + 5])
@@ -83,4 +83,4 @@ for i = 1, urgent + bulk do
 	end
 end
 save()
-return { now, s.epoch, s.seq, why, again, month, spent, unpack(slots) }
+return { now, s.epoch, s.seq, why, again, month, spent, table.concat(dropped, ' '), unpack(slots) }

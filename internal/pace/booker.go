@@ -54,7 +54,7 @@ func (l *Lane) await(ctx context.Context, w *waiter) (Slot, error) {
 	var come <-chan time.Time
 	at := l.clock.local(slot.at)
 	if slot != (Slot{}) {
-		timer := time.NewTimer(time.Until(at.Add(-l.clock.lead())))
+		timer := time.NewTimer(min(time.Until(at.Add(-l.clock.lead())), farthest))
 		defer timer.Stop()
 		come = timer.C
 	}
@@ -82,6 +82,13 @@ func (l *Lane) await(ctx context.Context, w *waiter) (Slot, error) {
 // after the one before; refusals of the platform correct the rest.
 func (l *Lane) Leave(ctx context.Context, slot Slot) (bool, error) {
 	at := l.clock.local(slot.at)
+	if time.Until(at) > farthest { // a clock was set: no sender may have it
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.returns = append(l.returns, slot)
+		l.wake()
+		return false, nil
+	}
 	if wait := time.Until(at); wait > 0 {
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
@@ -110,6 +117,9 @@ func (l *Lane) Leave(ctx context.Context, slot Slot) (bool, error) {
 	l.left = now
 	return true, nil
 }
+
+// farthest is how far away a slot can be. One that is farther belongs to another clock.
+const farthest = 2 * Horizon
 
 // lateInARow is the number of consecutive missed slots after which the machine counts
 // as always late.
@@ -192,6 +202,7 @@ func (l *Lane) assign(w *waiter, slot Slot) {
 func (l *Lane) void(epoch int64, until time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	until = earliest(until, time.Now().Add(LongestPause))
 	if until.After(l.seen.pausedUntil) {
 		l.seen.pausedUntil = until
 	}
@@ -290,9 +301,9 @@ func (l *Lane) deal(r Reply, err error) {
 	case "":
 		l.gather(r)
 	case WhyHorizon:
-		l.again = l.clock.local(r.Again)
+		l.again = earliest(l.clock.local(r.Again), time.Now().Add(farthest))
 	case WhyPaused:
-		l.again = l.clock.local(r.Again)
+		l.again = earliest(l.clock.local(r.Again), time.Now().Add(LongestPause))
 		if left := time.Until(l.again); left > patience {
 			l.seen.pausedUntil = l.again
 			out := &BookedOutError{For: left}
@@ -304,6 +315,13 @@ func (l *Lane) deal(r Reply, err error) {
 		out := l.spentError(r.Why)
 		l.fail(out, out)
 	}
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // If a lane is booked far ahead, the booker lets senders gather for a while: they get

@@ -2,6 +2,8 @@ package pace
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -37,6 +39,8 @@ type Model struct {
 	Spent     int64   // metered calls of Month, of the organisation
 	Said      string  // a month that the platform reports as spent
 	Free      []int64 // returned slots
+	Clock     int64   // time of the last call
+	months    map[string]int64
 }
 
 // The constants of the pace, in microseconds unless noted.
@@ -53,7 +57,12 @@ const (
 	shareGrowth    = 30         // thousandths per second
 	freeMost       = 64         // bound of the returned slots that are kept
 	longest        = 60_000_000 // longest window that is waited for after a loss of data
+	setBack        = 1_000_000  // by how much a clock must be set back to count as such
 )
+
+// LongestPause bounds a pause: what is further ahead was not written by a worker, or by
+// another clock.
+const LongestPause = time.Hour
 
 // Ask is a request for slots.
 type Ask struct {
@@ -83,14 +92,17 @@ type Reply struct {
 	Again int64
 	Epoch int64 // epoch of the slots; a higher one makes them void
 	At    int64 // time of the booking
+	// Dropped names the values that were further ahead than they can have been written,
+	// such as "pause next:1000000". They cost one window.
+	Dropped string
 }
 
 // Book books slots.
 func (m *Model) Book(now int64, a Ask) Reply {
 	limits := spaced(m.Limits)
-	m.begin(limits, now, a)
-	share := m.share(now)
 	var r Reply
+	r.Dropped = m.begin(limits, now, a)
+	share := m.share(now)
 	for i := range a.Urgent + a.Bulk {
 		urgent := i < a.Urgent
 		if why := m.spent(urgent); why != "" {
@@ -122,11 +134,61 @@ func (m *Model) Book(now int64, a Ask) Reply {
 	return r
 }
 
-// begin updates the state before a booking.
-func (m *Model) begin(limits []Limit, now int64, a Ask) {
-	if m.Next == nil {
-		m.Next = map[int64]int64{}
+// past returns the times that are in the past, or are those of slots.
+func (m *Model) past() []*int64 {
+	return []*int64{&m.BadAt, &m.ShareAt, &m.CutAt, &m.Run, &m.Learned, &m.RefusedAt}
+}
+
+// follow takes all times along with a clock that was set back. Booked slots become void.
+func (m *Model) follow(limits []Limit, now int64) {
+	if back := m.Clock - now; back > setBack {
+		m.Pause = max(0, m.Pause-back)
+		for _, t := range m.past() {
+			*t = max(0, *t-back)
+		}
+		for _, l := range limits {
+			m.Next[l.length()] = max(0, m.Next[l.length()]-back)
+		}
+		m.Free = nil
+		m.Epoch++
 	}
+	m.Clock = now
+}
+
+// drop drops what is further ahead than it can have been written, and returns the names.
+func (m *Model) drop(limits []Limit, now int64) string {
+	horizon := Horizon.Microseconds()
+	for _, t := range m.past() {
+		if *t > now+horizon {
+			*t = now
+		}
+	}
+	var dropped []string
+	if m.Pause > now+LongestPause.Microseconds()+horizon {
+		m.Pause, dropped = 0, []string{"pause"}
+	}
+	for _, l := range limits {
+		slowest := l.interval(mostSpread(limits[0]).Microseconds(), shareLeast)
+		if m.Next[l.length()] > now+horizon+l.length()+int64(l.Burst+1)*slowest {
+			m.Next[l.length()] = now
+			dropped = append(dropped, "next:"+strconv.FormatInt(l.length(), 10))
+		}
+	}
+	if len(dropped) > 0 {
+		m.Pause = max(m.Pause, now+min(limits[len(limits)-1].Per.Microseconds(), longest)+horizon)
+		m.Epoch++
+		m.Free = nil
+	}
+	return strings.Join(dropped, " ")
+}
+
+// begin updates the state before a booking, and returns what was dropped.
+func (m *Model) begin(limits []Limit, now int64, a Ask) (dropped string) {
+	if m.Next == nil {
+		m.Next, m.months = map[int64]int64{}, map[string]int64{}
+	}
+	m.follow(limits, now)
+	dropped = m.drop(limits, now)
 	start, _ := limits[0].Window.spread()
 	if m.Start != start.Microseconds() { // new lane, or another window
 		m.Start, m.Spread, m.Bad = start.Microseconds(), start.Microseconds(), 0
@@ -138,10 +200,11 @@ func (m *Model) begin(limits []Limit, now int64, a Ask) {
 		m.Day, m.DayCalls = day, 0
 	}
 	if month := shanghai(now).Format("2006-01"); m.Month != month {
-		m.Month, m.Spent = month, 0
+		m.months[m.Month] = m.Spent
+		m.Month, m.Spent = month, m.months[month]
 	}
 	if a.Known <= m.Seq {
-		return
+		return dropped
 	}
 	m.Seq = a.Known
 	m.Pause = max(m.Pause, now+min(limits[len(limits)-1].Per.Microseconds(), longest)+Horizon.Microseconds())
@@ -149,6 +212,7 @@ func (m *Model) begin(limits []Limit, now int64, a Ask) {
 	if a.KnownMonth == m.Month {
 		m.Spent = max(m.Spent, a.KnownSpent)
 	}
+	return dropped
 }
 
 func (m *Model) share(now int64) int64 {
@@ -266,14 +330,14 @@ func (m *Model) Refuse(now int64, r Refusal) {
 		}
 		m.Learned = now
 	}
-	m.stop(limits, now, now+pause, share)
+	m.stop(limits, now, now+min(pause, LongestPause.Microseconds()), share)
 }
 
 // PauseFor allows no slot to be booked for d.
 func (m *Model) PauseFor(now, d int64) {
 	limits := spaced(m.Limits)
 	m.begin(limits, now, Ask{})
-	m.stop(limits, now, now+d, m.share(now))
+	m.stop(limits, now, now+min(d, LongestPause.Microseconds()), m.share(now))
 }
 
 // stop makes booked slots void and allows no slot before until.

@@ -51,9 +51,15 @@ func TestTheScriptsAgreeWithTheModelOverRandomHistories(t *testing.T) {
 		var booked []int64
 		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
 			now = now.Add(time.Duration(rapid.OneOf(rapid.IntRange(0, 300_000), rapid.IntRange(0, 20_000_000)).Draw(rt, "us")) * time.Microsecond)
+			// Redis' clock is set, a replica with another clock takes over, or it is corrected.
+			if rapid.IntRange(0, 7).Draw(rt, "clock set") == 0 {
+				now = now.Add(rapid.SampledFrom([]time.Duration{
+					500 * time.Millisecond, 3 * time.Second, time.Minute, 2 * time.Hour, 365 * 24 * time.Hour,
+				}).Draw(rt, "by") * time.Duration(rapid.SampledFrom([]int{-1, 1}).Draw(rt, "direction")))
+			}
 			s.Mini.SetTime(now)
 			us := now.UnixMicro()
-			switch rapid.SampledFrom([]string{"book", "book", "book", "book", "refuse", "pause", "give", "said", "lost"}).Draw(rt, "step") {
+			switch rapid.SampledFrom([]string{"book", "book", "book", "book", "refuse", "pause", "give", "said", "lost", "damage"}).Draw(rt, "step") {
 			case "book", "lost":
 				a := pace.Ask{Urgent: rapid.IntRange(0, 5).Draw(rt, "urgent"), Bulk: rapid.IntRange(0, 40).Draw(rt, "bulk")}
 				for range rapid.IntRange(0, 3).Draw(rt, "early") {
@@ -101,8 +107,28 @@ func TestTheScriptsAgreeWithTheModelOverRandomHistories(t *testing.T) {
 					rt.Fatal(err)
 				}
 				m.GiveBack(us, returns...)
+			case "damage":
+				if m.Seq == 0 {
+					continue
+				}
+				far := us + rapid.Int64Range(0, 400*24*3600*1_000_000).Draw(rt, "ahead")
+				field := rapid.SampledFrom([]string{"pause", "next", "share_at", "refused_at"}).Draw(rt, "field")
+				switch field {
+				case "pause":
+					m.Pause = far
+				case "next":
+					per := m.Limits[0].Per.Microseconds()
+					field, m.Next[per] = "next:"+strconv.FormatInt(per, 10), far
+				case "share_at":
+					m.ShareAt = far
+				case "refused_at":
+					m.RefusedAt = far
+				}
+				if err := rdb.HSet(t.Context(), key, field, far).Err(); err != nil {
+					rt.Fatal(err)
+				}
 			case "said":
-				if rapid.IntRange(0, 5).Draw(rt, "rarely") == 0 {
+				if m.Said == "" && rapid.IntRange(0, 5).Draw(rt, "rarely") == 0 {
 					if err := pace.NoteMonthSpent(t.Context(), rdb, "lakeside"); err != nil {
 						rt.Fatal(err)
 					}
@@ -129,7 +155,7 @@ func fields(m *pace.Model) map[string]string {
 	for name, v := range map[string]int64{
 		"seq": m.Seq, "pause": m.Pause, "epoch": m.Epoch, "start": m.Start, "spread": m.Spread, "bad": m.Bad, "bad_at": m.BadAt,
 		"share": m.Share, "share_at": m.ShareAt, "cut_at": m.CutAt, "run": m.Run, "learned": m.Learned, "before": m.Before,
-		"refused_at": m.RefusedAt, "refused": m.Refused, "day_calls": m.DayCalls,
+		"refused_at": m.RefusedAt, "refused": m.Refused, "day_calls": m.DayCalls, "clock": m.Clock,
 	} {
 		f[name] = strconv.FormatInt(v, 10)
 	}

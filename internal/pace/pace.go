@@ -70,6 +70,16 @@ type Config struct {
 	Quota   Quota
 	// Address is shared by the organisations that call from one address. nil: none.
 	Address *Address
+	// Ahead is called with a key and the names of its values that were dropped, because
+	// they were further ahead than any pause: a clock was wrong, or another program wrote
+	// them. They cost one window. nil: nothing is called.
+	Ahead func(key, values string)
+}
+
+func (l *Lane) ahead(key, values string) {
+	if l.cfg.Ahead != nil {
+		l.cfg.Ahead(key, values)
+	}
 }
 
 //go:embed state.lua

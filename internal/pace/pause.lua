@@ -2,6 +2,6 @@
 -- Own arguments: duration
 -- Returns { now, epoch, end of the pause, share in thousandths, spread }
 local share = share_now()
-stop(now + tonumber(ARGV[base + 1]), share)
+stop(now + min(tonumber(ARGV[base + 1]), LONGEST_PAUSE), share)
 save()
 return { now, s.epoch, s.pause, share, s.spread }

@@ -34,6 +34,6 @@ if slot > s.learned and period <= window then
 	end
 	s.learned = now
 end
-stop(now + pause, share)
+stop(now + min(pause, LONGEST_PAUSE), share)
 save()
 return { now, s.epoch, s.pause, share, s.spread }

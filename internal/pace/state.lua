@@ -10,6 +10,7 @@
 local LONE, REMEMBERED, CLEAR, WINDOWS, STEPS = 100000, 3600000000, 2000, 5, 100
 local KEPT, KEPT_AGAIN, LEAST_SHARE, GROWTH, WHOLE = 850, 750, 50, 30, 1000
 local FREE_MOST, LONGEST, HORIZON, KEEP = 64, 60000000, 1000000, 7776000
+local LONGEST_PAUSE, SET_BACK = 3600000000, 1000000
 
 local call, floor, max, min = redis.call, math.floor, math.max, math.min
 local function text(n) return string.format('%.0f', n) end
@@ -33,7 +34,7 @@ local base = 8 + #limits * 4 -- index before the script's own arguments
 -- is reading and writing.
 local names = {
 	'seq', 'pause', 'epoch', 'start', 'spread', 'bad', 'bad_at', 'share', 'share_at', 'cut_at', 'run', 'learned', 'before',
-	'refused_at', 'refused', 'day_calls', 'mark_at', 'mark_seq', 'old_at', 'old_seq',
+	'refused_at', 'refused', 'day_calls', 'mark_at', 'mark_seq', 'old_at', 'old_seq', 'clock',
 	'day', 'free', 'gave',
 }
 local numbers = #names - 3
@@ -42,8 +43,12 @@ for i = 1, #limits do
 end
 local values = call('HMGET', KEYS[1], unpack(names))
 local s, written = {}, {}
+-- Lua would read "inf" as a number.
+local function number(value)
+	return value and #value <= 17 and string.match(value, '^-?%d+$') and tonumber(value) or nil
+end
 for i = 1, numbers do
-	local n = tonumber(values[i] or nil)
+	local n = number(values[i])
 	s[names[i]], written[i] = n or 0, n
 end
 local day, gave, free = values[numbers + 1] or '', values[numbers + 3] or '', {}
@@ -52,7 +57,47 @@ for at in string.gmatch(values[numbers + 2] or '', '%d+') do
 end
 local nexts = {}
 for i = 1, #limits do
-	nexts[i] = tonumber(values[numbers + 3 + i] or 0)
+	nexts[i] = number(values[numbers + 3 + i]) or 0
+end
+
+-- A clock that was set back takes all times with it.
+local past = { 'bad_at', 'share_at', 'cut_at', 'run', 'learned', 'refused_at', 'mark_at', 'old_at' }
+local back = s.clock - now
+if back > SET_BACK then
+	s.pause = max(0, s.pause - back)
+	for _, name in ipairs(past) do
+		s[name] = max(0, s[name] - back)
+	end
+	for i = 1, #limits do
+		nexts[i] = max(0, nexts[i] - back)
+	end
+	free = {}
+	s.epoch = s.epoch + 1
+end
+s.clock = now
+
+-- What is further ahead than it can have been written is dropped. As nothing is known of
+-- the calls of the last window, one window is waited for.
+for _, name in ipairs(past) do
+	if s[name] > now + HORIZON then
+		s[name] = now
+	end
+end
+local dropped = {}
+if s.pause > now + LONGEST_PAUSE + HORIZON then
+	s.pause, dropped[1] = 0, 'pause'
+end
+for i, l in ipairs(limits) do
+	local slowest = math.ceil((l.per + most) * WHOLE * l.cost / ((l.calls - l.burst) * LEAST_SHARE))
+	if nexts[i] > now + HORIZON + l.per + (l.burst + 1) * slowest then
+		nexts[i] = now
+		dropped[#dropped + 1] = 'next:' .. text(l.per)
+	end
+end
+if #dropped > 0 then
+	s.pause = max(s.pause, now + min(limits[#limits].per, LONGEST) + HORIZON)
+	s.epoch = s.epoch + 1
+	free = {}
 end
 
 -- The date in Asia/Shanghai, computed by counting days from 1 March.
