@@ -77,7 +77,8 @@ func TestNothingIsRefusedAtTheSafeRate(t *testing.T) {
 			for workers := 1; workers <= 8; workers++ {
 				w := simulate(uint64(workers), kind, pace.Unknown, workers)
 				w.delay = func() int64 { return delay(w.random) }
-				w.model.Learned = 1 << 62 // it keeps its initial spread
+				// It keeps its initial spread, at which a call is said to have been refused.
+				w.model.Start, w.model.Spread, w.model.Bad, w.model.BadAt = 45_000, 45_000, 45_000, w.now
 				w.run(w.now + int64(each)*second/38)
 				accepted, refused := w.between(0, 1<<30)
 				if made += accepted + refused; refused > 0 {
