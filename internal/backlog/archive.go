@@ -18,24 +18,27 @@ type ArchivedTask struct {
 }
 
 // ArchivedSince counts the tasks that were archived in each queue at its score or
-// later. Cost: one pipelined round trip, or one to each node of a Cluster. If one queue
-// cannot be read, it returns an error for all.
+// later. Cost: one pipelined round trip, or one to each node of a Cluster. A queue
+// with a damaged key has none, and is named by a *DamagedError.
 func ArchivedSince(ctx context.Context, rdb redis.UniversalClient, queues []string, scores []float64) ([]int64, error) {
 	answers := make([]*redis.IntCmd, len(queues))
-	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, _ = rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, queue := range queues {
 			answers[i] = p.ZCount(ctx, Key(queue, "archived"), from(scores[i]), "+inf")
 		}
 		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("count archived tasks: %w", err)
-	}
+	}) // each command has its own error
 	counts := make([]int64, len(queues))
+	var damaged damage
 	for i, answer := range answers {
+		if err := answer.Err(); err != nil {
+			if err := damaged.judge(queues[i], Key(queues[i], "archived"), err); err != nil {
+				return nil, fmt.Errorf("count archived tasks: %w", err)
+			}
+		}
 		counts[i] = answer.Val()
 	}
-	return counts, nil
+	return counts, damaged.err("count archived tasks")
 }
 
 // Archived lists the tasks that were archived at score or later, the oldest first: at

@@ -26,6 +26,20 @@ const (
 type archive struct {
 	latest float64 // score of the newest entry seen; 0: none yet
 	there  int64   // entries of that second: more may follow in the same second
+	future int64   // entries with a score that is no time: they are always listed
+}
+
+// future reports whether a score is more than a day ahead of now: it is damaged.
+func future(score float64, now time.Time) bool {
+	return score > float64(now.Add(24*time.Hour).Unix())
+}
+
+// archivedAt returns when an entry was archived, now if that is not known.
+func archivedAt(score float64) time.Time {
+	if now := time.Now(); future(score, now) || score < 0 {
+		return now
+	}
+	return time.UnixMilli(int64(score * 1000))
 }
 
 // archives adds a dead letter for every archived task that has none. It costs one round
@@ -36,13 +50,13 @@ func (s *sweeper) archives(ctx context.Context) error {
 		from[i] = q.archive.latest
 	}
 	there, err := backlog.ArchivedSince(ctx, s.set.rdb, s.names, from)
-	if err != nil {
+	if err := s.set.judge(err); err != nil {
 		return err
 	}
 	until := time.Now().Add(addFor)
 	var faults []error
 	for i, q := range s.queues {
-		if there[i] != q.archive.there {
+		if there[i] != q.archive.there+q.archive.future && len(q.lane.damages.now()) == 0 {
 			faults = append(faults, s.archived(ctx, q.lane, q.name, q.urgent, &q.archive, until))
 		}
 	}
@@ -80,6 +94,10 @@ func (s *sweeper) archived(ctx context.Context, l *Lane, queue string, urgent bo
 // take records that entries were processed. The oldest entry is first.
 func (a *archive) take(entries []backlog.ArchivedTask) {
 	for _, e := range entries {
+		if future(e.Score, time.Now()) {
+			a.future++
+			continue
+		}
 		if e.Score != a.latest {
 			a.latest, a.there = e.Score, 0
 		}
@@ -94,7 +112,7 @@ func (s *sweeper) addDeadLetters(
 ) (added int, all bool, err error) {
 	ids, at := make([]string, len(page)), make(map[string]time.Time, len(page))
 	for i, e := range page {
-		ids[i], at[e.ID] = e.ID, time.UnixMilli(int64(e.Score*1000))
+		ids[i], at[e.ID] = e.ID, archivedAt(e.Score)
 	}
 	without, err := s.set.ledger.WithoutDeadLetter(ctx, l.Name(), ids)
 	if err != nil {

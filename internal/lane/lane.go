@@ -106,6 +106,7 @@ type Lane struct {
 	log     *slog.Logger
 	gate    *gate
 	breaker breaker
+	damages damages
 
 	claim          atomic.Pointer[claim] // claim of a probe by a task of this lane; nil: none
 	pageAgain      atomic.Bool           // a task has received several HTML pages
@@ -254,7 +255,7 @@ func (s *Set) Start(ctx context.Context) error {
 		return err
 	}
 	for _, l := range s.lanes {
-		if err := l.pacer.Open(ctx); err != nil {
+		if err := s.judge(l.pacer.Open(ctx)); err != nil {
 			return err
 		}
 		l.follow(time.Now())

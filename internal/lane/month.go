@@ -2,7 +2,9 @@ package lane
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"rollcall/internal/hold"
@@ -22,7 +24,11 @@ func (s *Set) months(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	months, err := pace.ReadMonths(ctx, s.rdb, organisations...)
+	damaged, _ := errors.AsType[*pace.DamagedError](err)
 	for i, m := range months {
+		if damaged != nil && slices.Contains(damaged.Keys, pace.MonthKey(organisations[i])) {
+			continue // its hold stays as it is
+		}
 		if m.QuotaKnown && m.Quota != quotas[i] { // set by the worker that was last started or reloaded
 			s.adopt(organisations[i], m.Quota)
 			s.log.Info("quota of another worker's configuration is in effect", "organisation", organisations[i],
@@ -31,7 +37,7 @@ func (s *Set) months(ctx context.Context, now time.Time) error {
 		}
 		s.month(ctx, organisations[i], quotas[i], m, now)
 	}
-	return err
+	return s.judge(err)
 }
 
 // adopt applies a quota to an organisation's lanes, and publishes it again to a Redis

@@ -5,8 +5,11 @@ import (
 	"context"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"rollcall/internal/backlog"
 	"rollcall/internal/hold"
+	"rollcall/internal/ledger"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/registry"
 )
@@ -91,7 +94,7 @@ func (s *Set) returned(ctx context.Context) {
 func (s *Set) remind(ctx context.Context) error {
 	var err error
 	for _, l := range s.lanes {
-		if err = l.pacer.Remind(ctx); err != nil {
+		if err = s.judge(l.pacer.Remind(ctx)); err != nil {
 			break
 		}
 	}
@@ -109,7 +112,7 @@ func (s *Set) count(ctx context.Context, queues []string) error {
 	defer cancel()
 	pending, err := backlog.Pending(ctx, s.rdb, queues)
 	s.see(pending)
-	return err
+	return s.judge(err)
 }
 
 // see passes each gate the number of pending tasks in its two queues; nil: none.
@@ -132,7 +135,10 @@ func (s *Set) read(ctx context.Context, now time.Time, unavailable bool) error {
 		s.recall(ctx) // before any task is taken
 	}
 	before := s.holds.All()
-	if err := s.holds.Refresh(ctx); err != nil {
+	// With a damaged key, the holds stay as they were last read.
+	if err := s.holds.Refresh(ctx); redis.HasErrorPrefix(err, "WRONGTYPE") {
+		s.Damaged(ledger.Damage{Key: hold.Key, What: "is not a hash: the holds stay as they were last read"})
+	} else if err != nil {
 		return err
 	}
 	// This check follows the read of the holds, so it detects a loss that happened
@@ -151,7 +157,7 @@ func (s *Set) read(ctx context.Context, now time.Time, unavailable bool) error {
 	}
 	s.followAll()
 	for _, l := range s.lanes {
-		if err := l.pacer.LookAtPause(ctx); err != nil {
+		if err := s.judge(l.pacer.LookAtPause(ctx)); err != nil {
 			return err
 		}
 	}

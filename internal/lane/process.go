@@ -38,6 +38,7 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	a := &attempt{lane: l, urgent: queue == l.gate.urgent, probe: l.gate.begin()}
 	report, err := l.attempt(ctx, a, l.delivery(id, queue, task), log)
 	mask(err, task)
+	_ = l.set.judge(err) // the rest is judged below
 	l.account(a, report.Sends, err)
 	now := time.Now()
 	// The counters and pauses below must be written even if the task's own deadline has

@@ -2,10 +2,12 @@ package lane
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"rollcall/internal/backlog"
+	"rollcall/internal/ledger"
 	"rollcall/internal/registry"
 )
 
@@ -80,7 +82,11 @@ func (s *sweeper) readUnserved(ctx context.Context, now time.Time) (map[string]i
 		return found, nil
 	}
 	read, err := backlog.Read(ctx, s.set.rdb, silent)
-	if err != nil {
+	if damaged, ok := errors.AsType[*backlog.DamagedError](err); ok {
+		for queue, key := range damaged.Keys {
+			s.set.Damaged(ledger.Damage{Key: key, What: "has another type: queue " + queue + " is skipped"})
+		}
+	} else if err != nil {
 		return nil, err
 	}
 	for _, q := range read {

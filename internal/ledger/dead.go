@@ -268,20 +268,24 @@ type CauseCount struct {
 }
 
 // DeadCauses counts the dead letters of lanes by cause, the most frequent first. One
-// pipelined round trip, whose cost grows with the causes, not with the dead letters.
+// pipelined round trip, whose cost grows with the causes, not with the dead letters. A
+// lane whose key is damaged has none, which is reported as damage.
 func (l *Ledger) DeadCauses(ctx context.Context, lanes ...string) (map[string][]CauseCount, error) {
 	answers := make([]*redis.MapStringStringCmd, len(lanes))
-	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, _ = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, lane := range lanes {
 			answers[i] = p.HGetAll(ctx, deadKeys(lane).causes())
 		}
 		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("ledger: count dead letters: %w", err)
-	}
+	}) // each command has its own error
 	counts := make(map[string][]CauseCount, len(lanes))
 	for i, lane := range lanes {
+		if err := answers[i].Err(); redis.HasErrorPrefix(err, "WRONGTYPE") {
+			l.damage(deadKeys(lane).causes(), "is not a hash: the dead letters of lane %s are not counted", lane)
+			continue
+		} else if err != nil {
+			return nil, fmt.Errorf("ledger: count dead letters: %w", err)
+		}
 		counts[lane] = readCauses(answers[i].Val())
 	}
 	return counts, nil

@@ -72,6 +72,9 @@ func (q *queues) Collect(out chan<- prometheus.Metric) {
 	out <- gauge(queuesRead, flag(q.err == nil))
 	for i, one := range q.read {
 		of := q.labels[i]
+		if one.Name == "" { // damaged
+			continue
+		}
 		for state, n := range map[string]int64{
 			"pending": one.Pending, "active": one.Active, "scheduled": one.Scheduled,
 			"retry": one.Retry, "archived": one.Archived, "completed": one.Completed,

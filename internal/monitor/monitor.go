@@ -42,6 +42,9 @@ type Config struct {
 	Metrics http.Handler
 	// Ready is called by /readyz; everyone can see its error. nil: always ready.
 	Ready func(context.Context) error
+	// Notes are lines that /readyz adds while the worker is ready, such as lanes that are
+	// not; everyone can see them. nil: none.
+	Notes func() []string
 	// Level is the log level, which PUT /log/level changes. nil: there is no such page.
 	Level *slog.LevelVar
 	// Log receives changes of the level, and faults. nil: no log.

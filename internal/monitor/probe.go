@@ -32,6 +32,11 @@ func (c Config) ready(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	fmt.Fprintln(w, "ready")
+	if c.Notes != nil {
+		for _, note := range c.Notes() {
+			fmt.Fprintln(w, note)
+		}
+	}
 }
 
 // Readiness knows whether a worker takes tasks: it was started, it is not stopping, and

@@ -53,7 +53,7 @@ func (a *Address) times(ctx context.Context, n int) (times []int64, none Reply, 
 	spare := a.spare.Swap(0)
 	answer, err := a.book.Run(ctx, a.rdb, []string{a.key}, n, a.step, a.burst, Horizon.Microseconds(), spare).Int64Slice()
 	if err != nil {
-		return nil, Reply{}, fmt.Errorf("pace: book for the address: %w", err)
+		return nil, Reply{}, fmt.Errorf("pace: book for the address: %w", diagnose(ctx, a.rdb, err, a.key))
 	}
 	now, pause := answer[0], answer[1]
 	none.Dropped = strings.Repeat("next or pause", int(answer[2]))

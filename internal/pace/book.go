@@ -38,7 +38,7 @@ func (l *Lane) ask(urgent, bulk int) (Reply, error) {
 	answer, err := l.book.Run(ctx, l.rdb, l.keys, args...).Slice()
 	l.asked.Add(1)
 	if err != nil {
-		return Reply{}, fmt.Errorf("pace: book slots of lane %s: %w", l.cfg.Name, err)
+		return Reply{}, fmt.Errorf("pace: book slots of lane %s: %w", l.cfg.Name, diagnose(ctx, l.rdb, err, l.keys...))
 	}
 	r, err := l.read(answer, sent, time.Now())
 	if a := l.cfg.Address; a != nil && err == nil {

@@ -222,7 +222,7 @@ func (l *Lane) notify(ctx context.Context, quota func(redis.Pipeliner, context.C
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("pace: open lane %s: %w", l.cfg.Name, err)
+		return fmt.Errorf("pace: open lane %s: %w", l.cfg.Name, diagnose(ctx, l.rdb, err, l.keys...))
 	}
 	l.setClock(ctx)
 	numbers := [2]int64{}

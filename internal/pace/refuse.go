@@ -33,7 +33,7 @@ type Lesson struct {
 func (l *Lane) interrupt(ctx context.Context, script *redis.Script, args ...any) (Lesson, error) {
 	answer, err := script.Run(ctx, l.rdb, l.keys, append(l.terms(), args...)...).Int64Slice()
 	if err != nil {
-		return Lesson{}, fmt.Errorf("pace: pause lane %s: %w", l.cfg.Name, err)
+		return Lesson{}, fmt.Errorf("pace: pause lane %s: %w", l.cfg.Name, diagnose(ctx, l.rdb, err, l.keys...))
 	}
 	pause := time.Duration(answer[2]-answer[0]) * time.Microsecond
 	l.void(answer[1], time.Now().Add(pause))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -68,26 +69,27 @@ func endPauses(ctx context.Context, rdb redis.UniversalClient, keys ...string) e
 // pauses returns the latest end of the pauses of the hashes, on Redis' clock; 0: none.
 func pauses(ctx context.Context, rdb redis.UniversalClient, keys ...string) (int64, error) {
 	ends := make([]*redis.StringCmd, len(keys))
-	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, _ = rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, key := range keys {
 			ends[i] = p.HGet(ctx, key, "pause")
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return 0, fmt.Errorf("pace: read the pauses: %w", err)
-	}
 	latest := int64(0)
-	for _, end := range ends {
-		n, readErr := end.Int64()
-		switch {
-		case readErr == nil:
+	var damaged DamagedError
+	for i, end := range ends {
+		if err := end.Err(); err != nil && !errors.Is(err, redis.Nil) {
+			if err := damaged.judge(keys[i], err); err != nil {
+				return 0, fmt.Errorf("pace: read the pauses: %w", err)
+			}
+			continue
+		}
+		// A pause that is no number is dropped by the next booking.
+		if n, err := strconv.ParseInt(end.Val(), 10, 64); err == nil {
 			latest = max(latest, n)
-		case !errors.Is(readErr, redis.Nil):
-			return 0, fmt.Errorf("pace: read the pauses: %w", readErr)
 		}
 	}
-	return latest, nil
+	return latest, damaged.err("read the pauses")
 }
 
 // LookAtPause detects that a pause which this process knows was ended early, even if

@@ -110,7 +110,8 @@ const quotaField = "quota"
 // saidField marks a month that the platform reports as spent.
 func saidField(month string) string { return month + ":said" }
 
-// Read returns the state of lanes. Cost: one round trip, and one for the time.
+// Read returns the state of lanes. Cost: one round trip, and one for the time. What a
+// damaged key would hold is zero, and the key is named by a *DamagedError.
 func Read(ctx context.Context, rdb redis.UniversalClient, refs []Ref) ([]Status, error) {
 	now, err := rdb.Time(ctx).Result()
 	if err != nil {
@@ -119,7 +120,7 @@ func Read(ctx context.Context, rdb redis.UniversalClient, refs []Ref) ([]Status,
 	lanes := make([]*redis.MapStringStringCmd, len(refs))
 	months := map[string]*redis.SliceCmd{}
 	month := shanghai(now.UnixMicro()).Format("2006-01")
-	if _, err = rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, _ = rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, ref := range refs {
 			lanes[i] = p.HGetAll(ctx, LaneKey(ref.Organisation, ref.Lane))
 			if months[ref.Organisation] == nil {
@@ -127,22 +128,28 @@ func Read(ctx context.Context, rdb redis.UniversalClient, refs []Ref) ([]Status,
 			}
 		}
 		return nil
-	}); err != nil {
-		return nil, fmt.Errorf("pace: read %d lanes: %w", len(refs), err)
-	}
+	}) // each command has its own error
 	all := make([]Status, len(refs))
+	var damaged DamagedError
 	for i, ref := range refs {
+		if err := damaged.judge(LaneKey(ref.Organisation, ref.Lane), lanes[i].Err()); err != nil {
+			return nil, fmt.Errorf("pace: read %d lanes: %w", len(refs), err)
+		}
+		if err := damaged.judge(MonthKey(ref.Organisation), months[ref.Organisation].Err()); err != nil {
+			return nil, fmt.Errorf("pace: read %d lanes: %w", len(refs), err)
+		}
 		all[i] = status(ref, lanes[i].Val(), now.UnixMicro())
 		all[i].Month = monthOf(month, months[ref.Organisation].Val(), now)
 		if all[i].Month.QuotaKnown && all[i].Metered {
 			all[i].Quota = all[i].Month.Quota
 		}
 	}
-	return all, nil
+	return all, damaged.err("read lanes")
 }
 
 // ReadMonths returns what organisations have spent, in the given order. Cost: one round
-// trip, and one for the time.
+// trip, and one for the time. What a damaged key would hold is zero, and the key is named
+// by a *DamagedError.
 func ReadMonths(ctx context.Context, rdb redis.UniversalClient, organisations ...string) ([]Month, error) {
 	now, err := rdb.Time(ctx).Result()
 	if err != nil {
@@ -150,19 +157,21 @@ func ReadMonths(ctx context.Context, rdb redis.UniversalClient, organisations ..
 	}
 	month := shanghai(now.UnixMicro()).Format("2006-01")
 	read := make([]*redis.SliceCmd, len(organisations))
-	if _, err = rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, _ = rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, o := range organisations {
 			read[i] = p.HMGet(ctx, MonthKey(o), month, saidField(month), quotaField)
 		}
 		return nil
-	}); err != nil {
-		return nil, fmt.Errorf("pace: read the months of %d organisations: %w", len(organisations), err)
-	}
+	}) // each command has its own error
 	months := make([]Month, len(organisations))
-	for i := range months {
+	var damaged DamagedError
+	for i, o := range organisations {
+		if err := damaged.judge(MonthKey(o), read[i].Err()); err != nil {
+			return nil, fmt.Errorf("pace: read the months of %d organisations: %w", len(organisations), err)
+		}
 		months[i] = monthOf(month, read[i].Val(), now)
 	}
-	return months, nil
+	return months, damaged.err("read months")
 }
 
 // NoteMonthSpent records that the platform reports an organisation's month as used up,
