@@ -64,7 +64,10 @@ var imports = map[string][]string{
 	// Administrators and operators: a package a subject.
 	"cmd/rollcall": {
 		"cmd/rollcall/internal/dead", "cmd/rollcall/internal/explain", "cmd/rollcall/internal/ids", "cmd/rollcall/internal/lanes",
-		"cmd/rollcall/internal/runs", "internal/cli",
+		"cmd/rollcall/internal/repair", "cmd/rollcall/internal/runs", "internal/cli",
+	},
+	"cmd/rollcall/internal/repair": {
+		"internal/backlog", "internal/cli", "internal/console", "internal/hold", "internal/ledger", "internal/pace", "internal/registry",
 	},
 	"cmd/rollcall/internal/lanes": {
 		"internal/backlog", "internal/cli", "internal/console", "internal/exitcode", "internal/hold", "internal/pace",

@@ -14,6 +14,7 @@ import (
 	"rollcall/cmd/rollcall/internal/explain"
 	"rollcall/cmd/rollcall/internal/ids"
 	"rollcall/cmd/rollcall/internal/lanes"
+	"rollcall/cmd/rollcall/internal/repair"
 	"rollcall/cmd/rollcall/internal/runs"
 	"rollcall/internal/cli"
 )
@@ -47,6 +48,6 @@ Exit codes; some commands add their own:
   rollcall dead list
   rollcall ids list`,
 	}, "print JSON, one object per line")
-	root.AddCommand(lanes.Command(a), runs.Command(a), explain.Command(a), dead.Command(a), ids.Command(a))
+	root.AddCommand(lanes.Command(a), runs.Command(a), explain.Command(a), dead.Command(a), ids.Command(a), repair.Command(a))
 	return root
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -256,7 +257,7 @@ func TestTheNumberOfRoundTripsDoesNotGrowWithTheQueues(t *testing.T) {
 	}
 }
 
-func TestAnUnreadableQueueIsAnErrorNotZero(t *testing.T) {
+func TestAnUnreadableQueueIsNamedAndTheOthersAreRead(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
@@ -265,11 +266,14 @@ func TestAnUnreadableQueueIsAnErrorNotZero(t *testing.T) {
 			t.Fatal(err)
 		}
 		queues := []string{urgent, normal}
-		if got, err := backlog.Pending(t.Context(), rdb, queues); err == nil || got != nil {
+		want := map[string]string{normal: backlog.Key(normal, "pending")}
+		got, err := backlog.Pending(t.Context(), rdb, queues)
+		if e, ok := errors.AsType[*backlog.DamagedError](err); !ok || !maps.Equal(e.Keys, want) || got[0] != 1 {
 			t.Errorf("pending: %v, %v", got, err)
 		}
-		if got, err := backlog.Read(t.Context(), rdb, queues); err == nil || got != nil {
-			t.Errorf("read: %v, %v", got, err)
+		read, err := backlog.Read(t.Context(), rdb, queues)
+		if e, ok := errors.AsType[*backlog.DamagedError](err); !ok || !maps.Equal(e.Keys, want) || read[0].Pending != 1 || read[1].Name != "" {
+			t.Errorf("read: %v, %v", read, err)
 		}
 	})
 }

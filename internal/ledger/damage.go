@@ -36,6 +36,9 @@ func (e *DamagedError) Error() string {
 type Damage struct {
 	Key  string // in Redis
 	What string // that is wrong with it
+	// Entry is the damaged entry of a hash, and Value what it holds. "": the key as a whole.
+	Entry, Value string
+	Type         string // of a key as a whole: the type that it has
 }
 
 // Name is the key without the key of its target, which may name a person.
@@ -64,7 +67,7 @@ func (l *Ledger) damage(key, format string, args ...any) {
 // Inspect reads the keys of a target, and returns what is damaged in them, by key. Three
 // round trips.
 func (l *Ledger) Inspect(ctx context.Context, target Target) ([]Damage, error) {
-	damage, err := l.wrongTypes(ctx, target.keyTypes())
+	damage, err := l.WrongTypes(ctx, target.keyTypes())
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +94,8 @@ func (t Target) keyTypes() []KeyType {
 	}
 }
 
-// wrongTypes returns the keys that have another type. One pipelined round trip.
-func (l *Ledger) wrongTypes(ctx context.Context, keys []KeyType) ([]Damage, error) {
+// WrongTypes returns the keys that have another type. One pipelined round trip.
+func (l *Ledger) WrongTypes(ctx context.Context, keys []KeyType) ([]Damage, error) {
 	answers := make([]*redis.StatusCmd, len(keys))
 	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, k := range keys {
@@ -106,7 +109,7 @@ func (l *Ledger) wrongTypes(ctx context.Context, keys []KeyType) ([]Damage, erro
 	var damage []Damage
 	for i, k := range keys {
 		if got := answers[i].Val(); got != k.Type && got != "none" {
-			damage = append(damage, Damage{k.Key, fmt.Sprintf("is a %s, not a %s", got, k.Type)})
+			damage = append(damage, Damage{Key: k.Key, What: fmt.Sprintf("is a %s, not a %s", got, k.Type), Type: got})
 		}
 	}
 	return damage, nil
@@ -130,11 +133,54 @@ func damagedEntries(key string, hash map[string]string) []Damage {
 			continue
 		}
 		if n, err := strconv.ParseInt(number, 10, 64); err != nil || n < 0 || n > MaxRevision || number[0] == '+' {
-			damage = append(damage, Damage{key, fmt.Sprintf("entry %.80q holds %.40q, not a number from 0 to 2^53-1", name, value)})
+			damage = append(damage, Damage{
+				Key: key, What: fmt.Sprintf("entry %.80q holds %.40q, not a number from 0 to 2^53-1", name, value), Entry: name, Value: value,
+			})
 		}
 	}
 	slices.SortFunc(damage, func(a, b Damage) int { return strings.Compare(a.What, b.What) })
 	return damage
+}
+
+// LaneKeys are the keys of a lane in this package, and of its organisation's API.
+func LaneKeys(organisation, api, lane string) []KeyType {
+	k, t := deadKeys(lane), Target{Organisation: organisation, API: api}
+	return []KeyType{
+		{k.bodies(), "hash"}, {k.byTime(), "hash"}, {k.index(""), "zset"}, {k.causes(), "hash"}, {k.closed(), "list"},
+		{t.tasks(), "hash"}, {t.unknownTargets(), "zset"}, {t.shared("runs"), "zset"}, {t.lastChanged(), "string"},
+	}
+}
+
+// RunKeys are the keys of the results of a run.
+func RunKeys(organisation, api string, run RunName) []KeyType {
+	t, row := Target{Organisation: organisation, API: api}, Row{Tenant: run.Tenant, Run: run.Run}
+	var keys []KeyType
+	for n := range (MaxRow + rowsTogether - 1) / rowsTogether {
+		keys = append(keys, KeyType{row.block(t, n), "string"})
+	}
+	return keys
+}
+
+var discard = redis.NewScript(`
+if ARGV[1] == '' then
+	if redis.call('TYPE', KEYS[1]).ok ~= ARGV[2] then return 0 end
+	return redis.call('DEL', KEYS[1])
+end
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+return redis.call('HDEL', KEYS[1], ARGV[1])`)
+
+// Discard deletes a damaged key or entry, unless it has changed since it was read. It
+// reports whether it did. One round trip.
+func (l *Ledger) Discard(ctx context.Context, d Damage) (bool, error) {
+	as := d.Type
+	if d.Entry != "" {
+		as = d.Value
+	}
+	n, err := discard.Run(ctx, l.rdb, []string{d.Key}, d.Entry, as).Int()
+	if err != nil {
+		return false, fmt.Errorf("ledger: discard %s: %w", d, err)
+	}
+	return n == 1, nil
 }
 
 // explain returns the damage of a target behind an answer of Redis, if there is any: its

@@ -112,7 +112,7 @@ func (l *Ledger) Look(ctx context.Context, target Target) (Record, error) {
 		r.Edits = append(r.Edits, Position{Revision: int64(z.Score), TaskID: id})
 	}
 	if err != nil {
-		r.Damaged, err = l.wrongTypes(ctx, target.keyTypes())
+		r.Damaged, err = l.WrongTypes(ctx, target.keyTypes())
 	}
 	r.Damaged = append(r.Damaged, damagedEntries(target.redisKey(), hash.Val())...)
 	return r, err

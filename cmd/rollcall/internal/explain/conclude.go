@@ -46,7 +46,7 @@ func concludes(word, format string, args ...any) conclusion {
 func (x *explanation) conclude() conclusion {
 	if damaged := x.record.Damaged; len(damaged) > 0 {
 		return concludes(isDamaged, "damaged: nothing is done at it until a key is repaired: %s; to do: %s",
-			damaged[0], console.Glued("rollcall repair "+x.lane.Name()))
+			damaged[0], console.Glued("rollcall repair "+x.lane.Name()+" TARGET"))
 	}
 	var all []conclusion
 	for _, name := range x.record.Names() {

@@ -3,6 +3,7 @@ package lanes
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -100,12 +101,13 @@ func (s *Survey) fill(ctx context.Context, rdb redis.UniversalClient, lanes []re
 		refs[i] = pace.Ref{Organisation: l.Organisation, Lane: registry.Queue(l.Tenant, l.Kind, false)}
 		queues = append(queues, registry.Queue(l.Tenant, l.Kind, true), registry.Queue(l.Tenant, l.Kind, false))
 	}
+	// A damaged key costs the numbers of its own lane.
 	paces, err := pace.Read(ctx, rdb, refs)
-	if err != nil {
+	if _, damaged := errors.AsType[*pace.DamagedError](err); err != nil && !damaged {
 		return err
 	}
 	lengths, err := backlog.Read(ctx, rdb, queues)
-	if err != nil {
+	if _, damaged := errors.AsType[*backlog.DamagedError](err); err != nil && !damaged {
 		return err
 	}
 	due, err := readDue(ctx, rdb, queues, s.now)
@@ -130,7 +132,7 @@ func readDue(ctx context.Context, rdb redis.UniversalClient, queues []string, no
 			answers[i] = p.ZCount(ctx, backlog.Key(queue, "scheduled"), "-inf", strconv.FormatInt(now.Unix(), 10))
 		}
 		return nil
-	}); err != nil {
+	}); err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") {
 		return nil, fmt.Errorf("count scheduled tasks: %w", err)
 	}
 	due := make([]int64, len(queues))
