@@ -62,7 +62,7 @@ func TestADamagedKeyHoldsItsLaneAloneAndIsNamed(t *testing.T) {
 					for range 3 {
 						r.ends("hill.nickname", r.put("hill.nickname", "other"), asynq.TaskStateCompleted)
 					}
-					if lines := r.log.with("damaged key in redis"); len(lines) != 1 || !strings.Contains(lines[0], key) || !strings.Contains(lines[0], "lane="+nicknames) {
+					if lines := r.log.Lines("damaged key in redis"); len(lines) != 1 || !strings.Contains(lines[0], key) || !strings.Contains(lines[0], "lane="+nicknames) {
 						t.Errorf("logged:\n%s", strings.Join(lines, "\n"))
 					}
 					if err := r.set.Ready(); err != nil {

@@ -163,7 +163,7 @@ func TestAPanicInOnePassOfASweepDoesNotStopTheOthers(t *testing.T) {
 				t.Error("the pass after the panic did not run")
 			}
 		}
-		if lines := r.log.with("level=ERROR msg=\"panic in the sweep for queues without a worker"); len(lines) != 1 || !strings.Contains(lines[0], "stack=") {
+		if lines := r.log.Lines("level=ERROR msg=\"panic in the sweep for queues without a worker"); len(lines) != 1 || !strings.Contains(lines[0], "stack=") {
 			t.Errorf("logged: %s", strings.Join(lines, "\n"))
 		}
 	})
