@@ -75,7 +75,7 @@ for i = FIRST, #ARGV, 3 do
 	local latest, applied = tonumber(held[at + 1] or 0), tonumber(held[at + 2] or 0)
 	local equal = held[at + 3] == value or held[at + 4] == value
 	local unknown, late = held[at + 5], held[at + 6]
-	if not (is_number(held[at + 1]) and is_number(held[at + 2]) and is_number(late) and is_number(unknown and unknown:match('^%S*'))) then
+	if not (is_number(held[at + 1]) and is_number(held[at + 2]) and is_number(late) and is_number(unknown and unknown:match('^%S+'))) then
 		return { 'damaged', name }
 	end
 	local field = {
