@@ -136,15 +136,24 @@ func Read(ctx context.Context, rdb redis.UniversalClient, queues []string) ([]Qu
 			read[i] = Queue{}
 			continue
 		}
-		for _, since := range a.since {
-			// A task that was taken in between has no such field, a damaged one no hash.
-			if err := since.Err(); err != nil && !errors.Is(err, redis.Nil) && !redis.HasErrorPrefix(err, "WRONGTYPE") {
-				return nil, fmt.Errorf("read the age of pending tasks: %w", err)
-			}
-			if ns, err := strconv.ParseInt(since.Val(), 10, 64); err == nil {
-				read[i].Oldest = max(read[i].Oldest, now.Sub(time.Unix(0, ns)))
-			}
+		var err error
+		if read[i].Oldest, err = oldest(a.since, now); err != nil {
+			return nil, err
 		}
 	}
 	return read, damaged.err("read queues")
+}
+
+// oldest returns the largest age of tasks, by the times since which they are pending.
+func oldest(since []*redis.StringCmd, now time.Time) (age time.Duration, err error) {
+	for _, at := range since {
+		// A task that was taken in between has no such field, a damaged one no hash.
+		if err := at.Err(); err != nil && !errors.Is(err, redis.Nil) && !redis.HasErrorPrefix(err, "WRONGTYPE") {
+			return 0, fmt.Errorf("read the age of pending tasks: %w", err)
+		}
+		if ns, err := strconv.ParseInt(at.Val(), 10, 64); err == nil {
+			age = max(age, now.Sub(time.Unix(0, ns)))
+		}
+	}
+	return age, nil
 }

@@ -219,8 +219,10 @@ func TestATaskOfAnotherTenantIsMalformedAndNotCarriedOut(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		for _, task := range []tasks.Task{
-			nickname("A"), tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", Name: "Class 2"},
-			tasks.IDChange{Tenant: dt, UserID: "bob", DingTalkID: "bob000001"}, course,
+			nickname("A"),
+			tasks.GroupUpdate{Tenant: dt, ChatID: "chat1", Name: "Class 2"},
+			tasks.IDChange{Tenant: dt, UserID: "bob", DingTalkID: "bob000001"},
+			course,
 			tasks.StudentSync{Tenant: ci, StudentUID: "1", Name: "Ann B"},
 		} {
 			typename, payload, err := kinds.Encode(task, 7)

@@ -29,7 +29,7 @@ type DamagedError struct{ Damage }
 
 // Error names the key, what is wrong with it, and what to do.
 func (e *DamagedError) Error() string {
-	return "damaged key in Redis, " + e.Damage.String() + "; only this target waits: see rollcall repair"
+	return "damaged key in Redis, " + e.String() + "; only this target waits: see rollcall repair"
 }
 
 // Damage is something in Redis that cannot be what rollcall wrote. It is skipped.
@@ -89,7 +89,11 @@ type KeyType struct{ Key, Type string }
 
 func (t Target) keyTypes() []KeyType {
 	return []KeyType{
-		{t.redisKey(), "hash"}, {t.effects(), "list"}, {t.edits(), "zset"}, {t.tasks(), "hash"}, {t.unknownTargets(), "zset"},
+		{t.redisKey(), "hash"},
+		{t.effects(), "list"},
+		{t.edits(), "zset"},
+		{t.tasks(), "hash"},
+		{t.unknownTargets(), "zset"},
 		{t.lastChanged(), "string"},
 	}
 }
@@ -146,8 +150,15 @@ func damagedEntries(key string, hash map[string]string) []Damage {
 func LaneKeys(organisation, api, lane string) []KeyType {
 	k, t := deadKeys(lane), Target{Organisation: organisation, API: api}
 	return []KeyType{
-		{k.bodies(), "hash"}, {k.byTime(), "hash"}, {k.index(""), "zset"}, {k.causes(), "hash"}, {k.closed(), "list"},
-		{t.tasks(), "hash"}, {t.unknownTargets(), "zset"}, {t.shared("runs"), "zset"}, {t.lastChanged(), "string"},
+		{k.bodies(), "hash"},
+		{k.byTime(), "hash"},
+		{k.index(""), "zset"},
+		{k.causes(), "hash"},
+		{k.closed(), "list"},
+		{t.tasks(), "hash"},
+		{t.unknownTargets(), "zset"},
+		{t.shared("runs"), "zset"},
+		{t.lastChanged(), "string"},
 	}
 }
 

@@ -26,9 +26,11 @@ func stepped(t *testing.T) (s *redistest.Server, setBy func(time.Duration)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
+		ticker := time.NewTicker(time.Millisecond)
+		defer ticker.Stop()
 		for ctx.Err() == nil {
 			s.Mini.SetTime(time.Now().Add(time.Duration(ahead.Load())))
-			time.Sleep(time.Millisecond)
+			<-ticker.C
 		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })
@@ -119,10 +121,15 @@ func TestASenderThatWaitsDuringAStepIsNotForgotten(t *testing.T) {
 			s, setBy := stepped(t)
 			l := steadyLane(t, s.Client(t), &dropped{})
 			var senders sync.WaitGroup
+			sent := make(chan struct{}, 8)
 			for range 8 {
-				senders.Go(func() { send(t, l, 2) })
+				senders.Go(func() {
+					send(t, l, 1)
+					sent <- struct{}{}
+					send(t, l, 1)
+				})
 			}
-			time.Sleep(20 * time.Millisecond) // some have a slot; no outcome depends on how many
+			<-sent // others wait for their slots
 			setBy(by)
 			senders.Wait()
 		})

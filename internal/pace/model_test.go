@@ -35,6 +35,25 @@ func drawLimits(rt *rapid.T) []pace.Limit {
 	return limits
 }
 
+func drawQuota(rt *rapid.T) pace.Quota {
+	if !rapid.Bool().Draw(rt, "bounded") {
+		return pace.Quota{}
+	}
+	return pace.Quota{Calls: rapid.IntRange(1, 60).Draw(rt, "quota"), Reserve: rapid.IntRange(0, 20).Draw(rt, "reserve")}
+}
+
+// drawClockStep is by how much Redis' clock is set, mostly not at all: a replica with
+// another clock takes over, or the clock is corrected.
+func drawClockStep(rt *rapid.T) time.Duration {
+	if rapid.IntRange(0, 7).Draw(rt, "clock set") != 0 {
+		return 0
+	}
+	by := rapid.SampledFrom([]time.Duration{
+		500 * time.Millisecond, 3 * time.Second, time.Minute, 2 * time.Hour, 365 * 24 * time.Hour,
+	}).Draw(rt, "by")
+	return by * time.Duration(rapid.SampledFrom([]int{-1, 1}).Draw(rt, "direction"))
+}
+
 func TestTheScriptsAgreeWithTheModelOverRandomHistories(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
@@ -42,21 +61,13 @@ func TestTheScriptsAgreeWithTheModelOverRandomHistories(t *testing.T) {
 	key, month := pace.LaneKey("lakeside", "dt.nickname"), pace.MonthKey("lakeside")
 	rapid.Check(t, func(rt *rapid.T) {
 		s.Mini.FlushAll()
-		m := &pace.Model{Limits: drawLimits(rt), Metered: rapid.Bool().Draw(rt, "metered")}
-		if rapid.Bool().Draw(rt, "bounded") {
-			m.Quota = pace.Quota{Calls: rapid.IntRange(1, 60).Draw(rt, "quota"), Reserve: rapid.IntRange(0, 20).Draw(rt, "reserve")}
-		}
+		m := &pace.Model{Limits: drawLimits(rt), Metered: rapid.Bool().Draw(rt, "metered"), Quota: drawQuota(rt)}
 		lane := pace.New(rdb, pace.Config{Organisation: "lakeside", Name: "dt.nickname", Limits: m.Limits, Metered: m.Metered, Quota: m.Quota})
 		now := epoch
 		var booked []int64
 		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
 			now = now.Add(time.Duration(rapid.OneOf(rapid.IntRange(0, 300_000), rapid.IntRange(0, 20_000_000)).Draw(rt, "us")) * time.Microsecond)
-			// Redis' clock is set, a replica with another clock takes over, or it is corrected.
-			if rapid.IntRange(0, 7).Draw(rt, "clock set") == 0 {
-				now = now.Add(rapid.SampledFrom([]time.Duration{
-					500 * time.Millisecond, 3 * time.Second, time.Minute, 2 * time.Hour, 365 * 24 * time.Hour,
-				}).Draw(rt, "by") * time.Duration(rapid.SampledFrom([]int{-1, 1}).Draw(rt, "direction")))
-			}
+			now = now.Add(drawClockStep(rt))
 			s.Mini.SetTime(now)
 			us := now.UnixMicro()
 			switch rapid.SampledFrom([]string{"book", "book", "book", "book", "refuse", "pause", "give", "said", "lost", "damage"}).Draw(rt, "step") {

@@ -157,8 +157,13 @@ func damageOf(ctx context.Context, record *ledger.Ledger, l registry.Lane, args 
 	}
 	for _, urgent := range []bool{true, false} {
 		for _, k := range []ledger.KeyType{
-			{Key: "pending", Type: "list"}, {Key: "active", Type: "list"}, {Key: "lease", Type: "zset"}, {Key: "scheduled", Type: "zset"},
-			{Key: "retry", Type: "zset"}, {Key: "archived", Type: "zset"}, {Key: "completed", Type: "zset"},
+			{Key: "pending", Type: "list"},
+			{Key: "active", Type: "list"},
+			{Key: "lease", Type: "zset"},
+			{Key: "scheduled", Type: "zset"},
+			{Key: "retry", Type: "zset"},
+			{Key: "archived", Type: "zset"},
+			{Key: "completed", Type: "zset"},
 		} {
 			keys = append(keys, ledger.KeyType{Key: backlog.Key(registry.Queue(l.Tenant, l.Kind, urgent), k.Key), Type: k.Type})
 		}
@@ -181,7 +186,8 @@ var losses = []struct{ part, text string }{
 	{":dead:", "dead letters, or their index: all of the lane's that it held"},
 	{"}:tasks", "the records of open tasks: those that vanish later get no dead letter"},
 	{"}:doubts", "the list of the IDs with an unknown outcome; their targets keep it"},
-	{"}:runs", "the list of the runs"}, {"}:run:", "the results of these rows"},
+	{"}:runs", "the list of the runs"},
+	{"}:run:", "the results of these rows"},
 	{"}:changed", "when an ID was changed last: taken IDs are tried again later"},
 	{"}:effects:", "the history of the target"},
 	{"}:edits:", "the order of the target's open membership edits"},
