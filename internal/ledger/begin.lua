@@ -81,7 +81,7 @@ for i = FIRST, #ARGV, 3 do
 	local field = {
 		name = name,
 		mode = mode,
-		-- A resend is of the revision that was applied, whichever that is.
+		-- A resend has no revision of its own: it is of the applied one.
 		revision = mode == 'resend' and held[at + 2] or revision,
 		waits = latest > applied,
 		equal = applied > 0 and equal,

@@ -74,7 +74,7 @@ type Delivery struct {
 	// 0: 5 min.
 	Landing time.Duration
 	// ResentBy is the tenant that sends the values of mode Value once more if they are
-	// settled while an earlier send may still be carried out; "": nobody does. See
+	// settled while an earlier send may still be carried out; "": no tenant. See
 	// LateTargets.
 	ResentBy string
 	// Resend says that this is such a resend: no task, without a TaskID, and its fields,

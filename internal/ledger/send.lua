@@ -16,7 +16,7 @@ local writes = { LEASE_UNTIL, now_ms + lease_ms }
 for i = FIRST, #ARGV, 2 do
 	local field, mode = ARGV[i], ARGV[i + 1]
 	local held = redis.call('HMGET', target, LATEST .. field, APPLIED .. field)
-	-- A resend is of the revision that was applied, whichever that is.
+	-- A resend has no revision of its own: it is of the applied one.
 	local sent = mode == 'resend' and held[2] or revision
 	local rev = tonumber(sent)
 	if mode ~= 'edit' and (tonumber(held[1] or 0) > rev or tonumber(held[2] or 0) > rev) then

@@ -45,6 +45,16 @@ func TestAWorkerIsReadyOnceItTakesTasksAndWhileRedisAnswers(t *testing.T) {
 	})
 }
 
+func TestAReadyWorkerNamesTheLanesThatTakeNoTask(t *testing.T) {
+	t.Parallel()
+	notes := []string{"lane dt.nickname not ready: damaged key in Redis"}
+	url := serve(t, redistest.Mini(t), monitor.Config{Notes: func() []string { return notes }})
+	status, body := ask(t, get(url+"/readyz"))
+	if want := "ready\n" + notes[0] + "\n"; status != http.StatusOK || body != want {
+		t.Errorf("/readyz: %d %q, want 200 %q", status, body, want)
+	}
+}
+
 func TestReadinessNamesTheFaultOfRedis(t *testing.T) {
 	t.Parallel()
 	s := redistest.Real(t)
