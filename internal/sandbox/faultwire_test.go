@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/http/httptrace"
 	"strconv"
 	"strings"
 	"sync"
@@ -86,45 +85,6 @@ func TestACallThatHangsEndsWithTheClientsPatienceOrWithClose(t *testing.T) {
 		if err := <-ended; !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("after Close: %v, want the connection reset", err)
 		}
-	}
-}
-
-func TestACallThatWasGivenUpIsCarriedOutLate(t *testing.T) {
-	t.Parallel()
-	land := make(chan struct{})
-	r := start(t, func(cfg *sandbox.Config) {
-		cfg.Sleep = func(ctx context.Context, d time.Duration) error {
-			if d < 0 || d > time.Minute {
-				t.Errorf("it lands after %s, want a minute at most", d)
-			}
-			select {
-			case <-land:
-			case <-ctx.Done():
-			}
-			return nil
-		}
-	})
-	token := r.northToken()
-	if _, err := r.box.Arm(sandbox.Fault{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultHang, Applied: true, Lands: time.Minute, First: 1}); err != nil {
-		t.Fatal(err)
-	}
-	left := make(chan struct{})
-	ctx, giveUp := context.WithCancel(httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
-		WroteRequest: func(httptrace.WroteRequestInfo) { close(left) },
-	}))
-	ended := r.background(ctx, token, `{"chatid":"chat1","name":"Late"}`)
-	<-left
-	giveUp()
-	<-ended
-	if r.group(token, `{"chatid":"chat1","name":"Newer"}`); r.chat1().Name != "Newer" {
-		t.Errorf("the chat is called %q before the late call lands", r.chat1().Name)
-	}
-	close(land)
-	if err := r.box.WaitCalls(t.Context(), 3); err != nil {
-		t.Fatal(err)
-	}
-	if got := r.chat1().Name; got != "Late" {
-		t.Errorf("the chat is called %q, want the late name", got)
 	}
 }
 
