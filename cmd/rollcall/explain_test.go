@@ -30,7 +30,12 @@ func attempt(ts *testscript.TestScript, _ bool, args []string) {
 	defer rdb.Close()
 	if args[0] == "damaged" {
 		target := targetOf(args[1], args[2])
-		ts.Check(rdb.HSet(context.Background(), "rollcall:{"+target.Organisation+"/"+target.API+"}:target:"+target.Key, args[3], "inf").Err())
+		of := "rollcall:{" + target.Organisation + "/" + target.API + "}:"
+		if name, whole := strings.CutPrefix(args[3], "key "); whole {
+			ts.Check(rdb.Set(context.Background(), of+name, "not ours", 0).Err())
+		} else {
+			ts.Check(rdb.HSet(context.Background(), of+"target:"+target.Key, args[3], "inf").Err())
+		}
 		return
 	}
 	ctx, l := context.Background(), ledger.New(rdb)

@@ -198,7 +198,7 @@ const mayBeApplied = "a change of this user's ID was sent and got no clear answe
 
 func unknownOutcome(tenant, message string) *providers.Error {
 	e := idError(tenant, providers.Ambiguous, message,
-		"look the ID up in the DingTalk admin console, and say rollcall ids confirm or rollcall ids reject")
+		"look the ID up in the DingTalk admin console, and run rollcall ids confirm or rollcall ids reject")
 	e.MaybeApplied = true
 	return e
 }

@@ -73,7 +73,7 @@ func (r *resender) look(ctx context.Context, now time.Time) {
 		if len(found.Due) > 0 && l.resending.CompareAndSwap(false, true) {
 			r.running.Go(func() {
 				defer l.resending.Store(false)
-				l.resendAll(ctx, found.Due)
+				_ = r.set.faults.Guard("the resends of a lane", func() error { l.resendAll(ctx, found.Due); return nil }) // it has logged the panic
 			})
 		}
 	}

@@ -149,14 +149,16 @@ func damagedEntries(key string, hash map[string]string) []Damage {
 // LaneKeys are the keys of a lane in this package, and of its organisation's API.
 func LaneKeys(organisation, api, lane string) []KeyType {
 	k, t := deadKeys(lane), Target{Organisation: organisation, API: api}
+	tenant := strings.TrimSuffix(lane, "."+api)
 	return []KeyType{
 		{k.bodies(), "hash"},
-		{k.byTime(), "hash"},
+		{k.positions(), "hash"},
 		{k.index(""), "zset"},
 		{k.causes(), "hash"},
 		{k.closed(), "list"},
 		{t.tasks(), "hash"},
 		{t.unknownTargets(), "zset"},
+		{t.late(tenant), "zset"},
 		{t.shared("runs"), "zset"},
 		{t.lastChanged(), "string"},
 	}

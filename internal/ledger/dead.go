@@ -98,7 +98,7 @@ type deadKeys string
 
 func (k deadKeys) key(name string) string { return "rollcall:{" + string(k) + "}:dead:" + name }
 func (k deadKeys) bodies() string         { return k.key("letters") }
-func (k deadKeys) byTime() string         { return k.key("places") }
+func (k deadKeys) positions() string      { return k.key("places") }
 func (k deadKeys) causes() string         { return k.key("causes") }
 
 // index lists dead letters as members "<time><task id>" of equal score, so that a page
@@ -111,7 +111,7 @@ func (k deadKeys) index(of string) string {
 }
 
 func (k deadKeys) keys() []string {
-	return []string{k.bodies(), k.byTime(), k.index(""), k.causes()}
+	return []string{k.bodies(), k.positions(), k.index(""), k.causes()}
 }
 
 // instantLen is the length of a time in the indexes.
@@ -223,7 +223,7 @@ func (l *Ledger) WithoutDeadLetter(ctx context.Context, lane string, ids []strin
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	positions, err := l.rdb.HMGet(ctx, deadKeys(lane).byTime(), ids...).Result()
+	positions, err := l.rdb.HMGet(ctx, deadKeys(lane).positions(), ids...).Result()
 	if err != nil {
 		return nil, fmt.Errorf("ledger: find dead letters of lane %s: %w", lane, err)
 	}

@@ -108,7 +108,7 @@ var rules = map[Class]Rule{
 	Stopping:   {},
 	Internal:   {Base: 5 * time.Second, Limit: 5 * time.Second},
 	Rejected:   {Dead: true, Advice: "the task is wrong: correct it with replay --set, or correct the roster and discard the dead letter"},
-	Unverified: {Dead: true, Advice: "an ID change that may have been applied: look the person up, then say rollcall ids confirm or rollcall ids reject"},
+	Unverified: {Dead: true, Advice: "an ID change that may have been applied: look the person up, then run rollcall ids confirm or rollcall ids reject"},
 	Malformed:  {Dead: true, Advice: "no task can be read out of it: find out who wrote it; replay it with a task from --task, or discard it"},
 	Poison:     {Dead: true, Advice: "workers died with it, three in a row: find out why from their logs; replay one after another, the one that kills again is to blame"},
 	Archived:   {Dead: true, Advice: "asynq gave up by itself, or somebody archived them: see why; replay what still matters"},

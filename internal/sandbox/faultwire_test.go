@@ -88,6 +88,47 @@ func TestACallThatHangsEndsWithTheClientsPatienceOrWithClose(t *testing.T) {
 	}
 }
 
+func TestACallThatWasGivenUpIsCarriedOutLate(t *testing.T) {
+	t.Parallel()
+	const latency = time.Hour // longer than any wait to land, so that it is known by its length
+	arrived, land := make(chan struct{}), make(chan struct{})
+	r := start(t, func(cfg *sandbox.Config) {
+		cfg.Sleep = func(ctx context.Context, d time.Duration) error {
+			if d == latency {
+				close(arrived)
+				return nil
+			}
+			if d < 0 || d > time.Minute {
+				t.Errorf("it lands after %s, want a minute at most", d)
+			}
+			select {
+			case <-land:
+			case <-ctx.Done():
+			}
+			return nil
+		}
+	})
+	token := r.northToken()
+	if _, err := r.box.Arm(sandbox.Fault{API: sandbox.APIGroupUpdate, Kind: sandbox.FaultHang, Applied: true, Lands: time.Minute, Latency: latency, First: 1}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, giveUp := context.WithCancel(t.Context())
+	ended := r.background(ctx, token, `{"chatid":"chat1","name":"Late"}`)
+	<-arrived // a client that gives up before that sends nothing
+	giveUp()
+	<-ended
+	if r.group(token, `{"chatid":"chat1","name":"Newer"}`); r.chat1().Name != "Newer" {
+		t.Errorf("the chat is called %q before the late call lands", r.chat1().Name)
+	}
+	close(land)
+	if err := r.box.WaitCalls(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.chat1().Name; got != "Late" {
+		t.Errorf("the chat is called %q, want the late name", got)
+	}
+}
+
 func TestWaitingForCallsEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)

@@ -145,7 +145,7 @@ func legacyTask() []providers.Code {
 		alike(row("no such user in the organisation", fixUser, docNick), "40003"),
 		alike(row("no such user in the organisation", fixUser, docCodes), "33012", "60111", "60121", "46004"),
 		alike(row("the user is disabled", fixUser, docCodes), "60120"),
-		alike(row("the user is not in the group", "bring the roster and the group's members in step", docNick), "60124"),
+		alike(row("the user is not in the group", "this user is not in the chat: add them to the chat or remove the row", docNick), "60124"),
 		alike(row("the user is outside the app's visible range",
 			"widen the app's visible range in the developer console; if most of a run ends so, the range is the cause", docCodes), "50002"),
 		alike(row("the chat id is not valid", fixGroup, docNick), "34001"),

@@ -115,6 +115,9 @@ func (a *app) repair(ctx context.Context, rdb redis.UniversalClient, args []stri
 		}
 	}
 	a.print(all)
+	if f.yes && err == nil && len(all) == 1 && !all[0].Discarded {
+		return fmt.Errorf("nothing discarded: %s changed since it was read; run rollcall repair again", all[0].Key)
+	}
 	return err
 }
 
@@ -186,6 +189,7 @@ var losses = []struct{ part, text string }{
 	{":dead:", "dead letters, or their index: all of the lane's that it held"},
 	{"}:tasks", "the records of open tasks: those that vanish later get no dead letter"},
 	{"}:doubts", "the list of the IDs with an unknown outcome; their targets keep it"},
+	{"}:late:", "which values are sent again because a late request may have overwritten them; the next change of a target is sent"},
 	{"}:runs", "the list of the runs"},
 	{"}:run:", "the results of these rows"},
 	{"}:changed", "when an ID was changed last: taken IDs are tried again later"},
