@@ -87,38 +87,50 @@ func (a *app) repair(ctx context.Context, rdb redis.UniversalClient, args []stri
 		return cli.BadInput("--run needs a LANE")
 	}
 	record := ledger.New(rdb)
+	all, err := find(ctx, record, lanes, args, f)
+	switch {
+	case err != nil:
+		return err
+	case f.yes && len(all) > 1:
+		return cli.BadInput("%d damaged keys or entries: choose one by --key or --entry", len(all))
+	case f.yes && len(all) == 1:
+		err = a.discard(ctx, rdb, record, &all[0], f)
+	}
+	a.print(all)
+	return err
+}
+
+// find returns what is damaged and selected by the flags, each once: lanes share keys.
+func find(ctx context.Context, record *ledger.Ledger, lanes []registry.Lane, args []string, f flags) ([]found, error) {
 	var all []found
 	seen := map[string]bool{}
 	for _, l := range lanes {
 		damage, err := damageOf(ctx, record, l, args, f.run)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, d := range damage {
-			if at := d.Key + " " + d.Entry; !seen[at] && (f.key == "" || f.key == d.Key) && (f.entry == "" || f.entry == d.Entry) {
-				seen[at] = true
-				all = append(all, found{Lane: name(l), Key: d.Name(), Entry: d.Entry, Problem: d.What, Lost: lost(d), damage: d})
+			at := d.Key + " " + d.Entry
+			if seen[at] || f.key != "" && f.key != d.Key || f.entry != "" && f.entry != d.Entry {
+				continue
 			}
+			seen[at] = true
+			all = append(all, found{Lane: name(l), Key: d.Name(), Entry: d.Entry, Problem: d.What, Lost: lost(d), damage: d})
 		}
 	}
-	if f.yes && len(all) > 1 {
-		return cli.BadInput("%d damaged keys or entries: choose one by --key or --entry", len(all))
+	return all, nil
+}
+
+func (a *app) discard(ctx context.Context, rdb redis.UniversalClient, record *ledger.Ledger, one *found, f flags) error {
+	var err error
+	if one.Discarded, err = record.Discard(ctx, one.damage); err != nil {
+		return err
 	}
-	if f.yes && len(all) == 1 {
-		one := &all[0]
-		if one.Discarded, err = record.Discard(ctx, one.damage); err != nil {
-			return err
-		}
-		if one.Discarded {
-			err = hold.Note(ctx, rdb, "key.discarded", hold.Scope{Level: hold.Lane, Name: one.Lane}, "damaged",
-				strings.TrimSuffix(one.Key+" "+one.Entry+": lost: "+one.Lost+": "+f.reason, ": "), a.Person(f.by))
-		}
+	if !one.Discarded {
+		return fmt.Errorf("nothing discarded: %s changed since it was read; run rollcall repair again", one.Key)
 	}
-	a.print(all)
-	if f.yes && err == nil && len(all) == 1 && !all[0].Discarded {
-		return fmt.Errorf("nothing discarded: %s changed since it was read; run rollcall repair again", all[0].Key)
-	}
-	return err
+	return hold.Note(ctx, rdb, "key.discarded", hold.Scope{Level: hold.Lane, Name: one.Lane}, "damaged",
+		strings.TrimSuffix(one.Key+" "+one.Entry+": lost: "+one.Lost+": "+f.reason, ": "), a.Person(f.by))
 }
 
 func (a *app) print(all []found) {
