@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds examples/producer as docs/from-go.md says, in a copy of the repository each
+# Builds examples/producer as docs/tasks.md says, in a copy of the repository each
 # time, and runs it against a worker of the same copy.
 set -euo pipefail
 cd "$(dirname "$0")/.."

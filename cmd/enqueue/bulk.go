@@ -57,6 +57,7 @@ known, and --map adds others. Unknown columns are ignored.
             show_history_type, validation_type, searchable,
             chat_banned_type, management_type
   id        user_id, dingtalk_id, alternatives
+  student   student_uid, student_name
 
 --tenant, --kind and --chat replace columns with the same value in every row.
 Without a kind, it is detected from the columns if only one kind fits. Separate

@@ -12,8 +12,8 @@ import (
 	"rollcall/tasks"
 )
 
-// The exit codes, in addition to those of all commands. They are stable; docs/enqueue.md
-// lists them.
+// The exit codes, in addition to those of all commands. They are stable;
+// docs/exit-codes.md lists them.
 const (
 	exitRefused   = 3 // some rows of a file were refused
 	exitNotStored = 4 // Redis did not take all
