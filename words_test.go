@@ -17,7 +17,6 @@ import (
 var (
 	wordsAllowed = map[string][]string{
 		"cmd/rollcall/":                  jsonWords,
-		"docs/holds.md":                  jsonWords,
 		"docs/rollcall.md":               jsonWords,
 		"docs/pacing.md":                 paceWords,
 		"internal/pace/":                 paceWords,

@@ -34,11 +34,6 @@ func TestEveryCommandOfThePageRuns(t *testing.T) {
 	}
 }
 
-func TestThePageNamesEveryFlag(t *testing.T) {
-	t.Parallel()
-	commandtest.NamesFlags(t, "../../docs/rollcall.md", build())
-}
-
 func TestTheCommandLinksNoPlatform(t *testing.T) {
 	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()

@@ -11,11 +11,9 @@ const lostPage = "../../docs/lost-replies.md"
 
 const lostIntro = `# Lost replies
 
-Redis executes a command, and its reply is lost on the way back. Then a queue that runs each task at least once may run
-a task twice, and a producer does not know whether its task is stored. The tables list every command on a task's path
-through Redis. A test loses the reply to each of them in turn: once with its connection, and once by a silence that the
-client gives up on after 5 s. A proxy stands between Redis and a producer, and another one between Redis and a worker, on
-a real redis-server.
+Look up what a lost reply of Redis costs: a command was executed, and its reply is lost on the way back. The tables list
+every command on a task's path through Redis. A test loses the reply to each of them in turn, on a real redis-server: once
+with its connection, and once by a silence that the client gives up on after 5 s.
 
 For every lost reply, the following holds:
 
@@ -23,17 +21,13 @@ For every lost reply, the following holds:
 - The platform ends with the values of the latest change.
 - No ID is sent twice.
 - No task is left behind. No task becomes a dead letter that should not; the one that should has one dead letter.
-- A change back to the value before, enqueued afterwards, is carried out: nothing wrong was recorded. The same change
-  again is mostly ` + "`unchanged`" + `; after a lost reply to ` + "`begin.lua`" + ` it may cost a call, because that send counts as an
-  unknown outcome.
+- A change back to the value before, enqueued afterwards, is carried out. The same change again is mostly
+  ` + "`unchanged`" + `; after a lost reply to ` + "`begin.lua`" + ` it may cost a call.
 
-go-redis repeats a command whose reply is lost, or our code or asynq's sends another one of its kind. After a lost reply
-to asynq's ` + "`dequeue`" + ` the task has no worker: it runs again when a worker looks for lost tasks, after some 30 s.
-
-Some commands are not on a task's path, and their replies are not lost here: reads that are repeated within seconds (the
-poller, the sweep, asynq's housekeeping of expired leases and completed tasks), the publishing of server state and served
-lanes, subscriptions, the return of a slot that has passed, and the commands that open a connection.
-[What is guaranteed](guarantees.md) describes a Redis that is unavailable for longer.
+After a lost reply to asynq's ` + "`dequeue`" + ` the task has no worker and runs again after some 30 s. Commands that are not on a
+task's path are not listed: reads that are repeated within seconds, the publishing of state, subscriptions, the return of
+a slot that has passed, and the commands that open a connection. [Guarantees](guarantees.md#redis) describes a Redis that
+is unavailable for longer.
 
 This page is generated: ` + "`go test ./cmd/worker -run LostPage -update`" + `.
 `

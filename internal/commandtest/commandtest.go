@@ -23,8 +23,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
@@ -215,23 +213,6 @@ func (k *Kit) code(ts *testscript.TestScript, _ bool, args []string) {
 	script := fmt.Sprintf(`code=0; %s "$@" || code=$?; [ $code = %s ] || { echo "exit code $code, want %s" >&2; exit 1; }`, k.name, args[0], args[0])
 	if err := ts.Exec("sh", append([]string{"-c", script, k.name}, args[1:]...)...); err != nil {
 		ts.Fatalf("%s %s: %v", k.name, strings.Join(args[1:], " "), err)
-	}
-}
-
-// NamesFlags fails the test unless a page names every flag of a command and all
-// below it.
-func NamesFlags(t *testing.T, path string, cmd *cobra.Command) {
-	t.Helper()
-	page := read(t, path)
-	check := func(f *pflag.Flag) {
-		if !strings.Contains(page, "--"+f.Name) {
-			t.Errorf("%s does not name --%s of %s", path, f.Name, cmd.CommandPath())
-		}
-	}
-	cmd.Flags().VisitAll(check)
-	cmd.PersistentFlags().VisitAll(check)
-	for _, sub := range cmd.Commands() {
-		NamesFlags(t, path, sub)
 	}
 }
 

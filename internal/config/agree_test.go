@@ -12,8 +12,7 @@ import (
 // The defaults that other pages name are those of a file without the key.
 func TestOtherPagesNameTheSameDefaults(t *testing.T) {
 	t.Parallel()
-	cfg, err := config.Parse("x.yaml", []byte(`organisations: [{name: o, tenants: [{name: t, classin: {sid: '1', secret: {env: S}}}]}]
-schedules: [{name: n, cron: 30 2 * * *, courses: {tenant: t, ids: ["1"]}}]`), func(string) string { return "s" })
+	cfg, err := config.Parse("x.yaml", []byte(`organisations: [{name: o, tenants: [{name: t, classin: {sid: '1', secret: {env: S}}}]}]`), func(string) string { return "s" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,7 +20,6 @@ schedules: [{name: n, cron: 30 2 * * *, courses: {tenant: t, ids: ["1"]}}]`), fu
 		t.Errorf("dead letters are kept for %s without dead_letters.keep", keep)
 	}
 	for file, want := range map[string]string{
-		"../../docs/schedule.md":     "Default: `" + cfg.Schedules[0].Zone + "`",
 		"../../docs/guarantees.md":   "until a person replays or discards it, or as long as [`dead_letters.keep`]",
 		"../../SECURITY.md":          "`dead_letters.keep`",
 		"../../docs/dead-letters.md": "are kept without limit unless `dead_letters.keep`",
