@@ -17,7 +17,13 @@ stop_spinning() {
   if [ ${#spinning[@]} -gt 0 ]; then kill "${spinning[@]}" 2>/dev/null; wait "${spinning[@]}" 2>/dev/null; fi
   spinning=()
 }
-trap 'stop_spinning; rm -rf "$work"' EXIT
+# What runs when the script is stopped would go on: the runs of packages, and their binaries.
+stop_running() {
+  for run in $(jobs -p); do
+    kill $(ps -o pid= --ppid "$run") "$run" 2>/dev/null
+  done
+}
+trap 'stop_spinning; stop_running; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
 # One binary a package, built once. A package without tests has none.
