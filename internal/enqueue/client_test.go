@@ -27,10 +27,11 @@ func nick(user, name string) tasks.NicknameSync {
 	return tasks.NicknameSync{Tenant: tenant, ChatID: "chat1", UserID: user, Nickname: name}
 }
 
-// open returns a client of the Redis at addr, on which tenant is served.
+// open returns a client of the Redis at addr, on which tenant is served. It waits for
+// answers longer than a busy machine takes.
 func open(t *testing.T, addr string) *enqueue.Client {
 	t.Helper()
-	return openFor(t, addr, time.Second)
+	return openFor(t, addr, time.Minute)
 }
 
 // openFor opens a client that sends a command again if no answer arrives within the

@@ -37,7 +37,7 @@ func throughFaults(t *testing.T, s *redistest.Server, marks []string, todo ...re
 			t.Errorf("%d faults never happened: the test proves nothing", n)
 		}
 	})
-	return open(t, p.Addr()), f
+	return openFor(t, p.Addr(), time.Second), f
 }
 
 func wantPending(t *testing.T, s *redistest.Server, want int64) {
@@ -209,7 +209,7 @@ func TestADeadlineDuringTheAnswerIsStillResolved(t *testing.T) {
 			}
 			return verdict
 		}, nil)
-		result, err := open(t, p.Addr()).Enqueue(ctx, nick("u1", "A"), tasks.Options{})
+		result, err := openFor(t, p.Addr(), time.Second).Enqueue(ctx, nick("u1", "A"), tasks.Options{})
 		if err != nil || result.Outcome != tasks.Stored {
 			t.Errorf("%+v: %v", result, err)
 		}
@@ -274,7 +274,7 @@ func TestWithoutRedisNothingIsStoredAndEveryResultReportsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	client := open(t, l.Addr().String())
+	client := openFor(t, l.Addr().String(), time.Second)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for i, r := range client.EnqueueAll(ctx, []tasks.Request{{Task: nick("u1", "A")}, {Task: nick("u2", "")}}) {

@@ -3,7 +3,6 @@ package enqueue_test
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
@@ -21,7 +20,7 @@ func TestRequestsWithoutARowAreNumberedAndNoRowIsOverwritten(t *testing.T) {
 		for i := range 150 { // more than a chunk
 			requests = append(requests, request(i, tasks.Options{Run: "sync"}))
 		}
-		for _, r := range openFor(t, s.Addr, time.Minute).EnqueueAll(t.Context(), requests) {
+		for _, r := range open(t, s.Addr).EnqueueAll(t.Context(), requests) {
 			if r.Err != nil || r.Outcome != tasks.Stored {
 				t.Fatal(r)
 			}

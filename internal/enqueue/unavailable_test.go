@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall/internal/redisdb"
 	"rollcall/internal/redistest"
@@ -78,7 +79,7 @@ func TestATaskWithoutAConnectionBecauseOfTooManyClientsIsNotStored(t *testing.T)
 		}
 		return fault
 	}, nil)
-	client := open(t, proxy.Addr())
+	client := openFor(t, proxy.Addr(), time.Second)
 	if _, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{}); err != nil {
 		t.Fatal(err) // adds the queue to the list
 	}
