@@ -89,6 +89,7 @@ var words = []entry{
 	{name: string(RowSuperseded), lua: "RESULT_SUPERSEDED", means: "a later change was known or applied"},
 	{name: string(RowSettled), lua: "RESULT_SETTLED", means: "it had been applied before"},
 	{name: string(RowDead), lua: "RESULT_DEAD", means: "it is a dead letter"},
+	{name: string(RowCancelled), lua: "RESULT_CANCELLED", means: "its run was cancelled before it was sent"},
 }
 
 var capitals = regexp.MustCompile(`\b[A-Z][A-Z_]+\b`)

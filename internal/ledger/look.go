@@ -51,6 +51,7 @@ func readEffect(entry string) Event {
 type State struct {
 	Latest   int64     // revision of the latest change; 0: none
 	TaskID   string    // of the task that carries it
+	Open     bool      // that task has not ended: the change still waits; set by Survey alone
 	Applied  int64     // revision that was applied last; 0: none
 	Value    string    // that was applied
 	Wanted   string    // the wanted value, if the platform took a substitute

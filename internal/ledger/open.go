@@ -55,6 +55,7 @@ const (
 	RowSuperseded = 's'
 	RowSettled    = 't'
 	RowDead       = 'd'
+	RowCancelled  = 'c'
 )
 
 // Close ends a task that will not be settled, as it is a dead letter: removes its

@@ -71,7 +71,7 @@ func (l *Ledger) ClaimRun(ctx context.Context, run, owner string) (bool, error) 
 }
 
 // Results are the results of the rows of a run, a byte each: one of RowStored to
-// RowDead, or another for a row of which nothing was stored.
+// RowCancelled, or another for a row of which nothing was stored.
 type Results []byte
 
 // ReadRun reads the results of a run at an organisation's API. They are kept for 90
