@@ -28,10 +28,19 @@ const (
 // A batch is not atomic: each task has its own result. When ctx ends, tasks that were
 // not sent yet are NotStored.
 func (c *Client) EnqueueAll(ctx context.Context, requests []tasks.Request) []tasks.Result {
-	results := make([]tasks.Result, len(requests))
-	requests, unnumbered := c.number(ctx, requests)
+	rows := make([]FedRow, len(requests))
+	for i, r := range requests {
+		rows[i].Request = r
+	}
+	return c.enqueue(ctx, rows, c.number(ctx, rows))
+}
+
+// enqueue stores tasks. unnumbered are the errors of runs whose rows could not be
+// numbered, by run.
+func (c *Client) enqueue(ctx context.Context, rows []FedRow, unnumbered map[string]error) []tasks.Result {
+	results := make([]tasks.Result, len(rows))
 	// Only as many tasks as the client has connections are stored at a time.
-	b := &batch{client: c, requests: requests, results: results, unnumbered: unnumbered, slots: make(chan struct{}, c.concurrency)}
+	b := &batch{client: c, rows: rows, results: results, unnumbered: unnumbered, slots: make(chan struct{}, c.concurrency)}
 	chunks := b.chunks()
 	if len(chunks) == 1 {
 		b.carry(ctx, chunks[0])
@@ -54,37 +63,34 @@ func (c *Client) EnqueueAll(ctx context.Context, requests []tasks.Request) []tas
 	return results
 }
 
-// number returns the requests with a row for each that names a run and has none, and
-// the error of each run whose rows could not be numbered.
-func (c *Client) number(ctx context.Context, requests []tasks.Request) (numbered []tasks.Request, faults map[string]error) {
+// number gives a row to each request that names a run and has none. It returns the error
+// of each run whose rows could not be numbered.
+func (c *Client) number(ctx context.Context, rows []FedRow) (faults map[string]error) {
 	without := map[string][]int{}
-	for i, r := range requests {
-		if r.Options.Row == 0 && tasks.ValidRun(r.Options.Run) {
-			without[r.Options.Run] = append(without[r.Options.Run], i)
+	for i, r := range rows {
+		if o := r.Request.Options; o.Row == 0 && tasks.ValidRun(o.Run) {
+			without[o.Run] = append(without[o.Run], i)
 		}
 	}
-	if len(without) == 0 {
-		return requests, nil
-	}
-	numbered, faults = slices.Clone(requests), map[string]error{}
-	for run, rows := range without {
-		first, err := c.ledger.NumberRows(ctx, run, len(rows))
+	faults = map[string]error{}
+	for run, unnumbered := range without {
+		first, err := c.ledger.NumberRows(ctx, run, len(unnumbered))
 		if err != nil {
 			faults[run] = err
 			continue
 		}
-		for n, i := range rows {
-			numbered[i].Options.Row = first + n
+		for n, i := range unnumbered {
+			rows[i].Request.Options.Row = first + n
 		}
 	}
-	return numbered, faults
+	return faults
 }
 
-// batch is one call of EnqueueAll.
+// batch is one call of EnqueueAll or of Feed.
 type batch struct {
-	client   *Client
-	requests []tasks.Request
-	results  []tasks.Result
+	client  *Client
+	rows    []FedRow // without a TaskID, those of EnqueueAll
+	results []tasks.Result
 	// unnumbered are the errors of runs whose rows could not be numbered, by run.
 	unnumbered map[string]error
 	slots      chan struct{}
@@ -106,7 +112,8 @@ func (b *batch) carry(ctx context.Context, groups [][]int) {
 	for g, rows := range groups {
 		submissions[g] = make([]*submission, len(rows))
 	}
-	b.each(groups, func(g, i int) { submissions[g][i] = c.enter(ctx, b.requests[groups[g][i]]) })
+	b.each(groups, func(g, i int) { submissions[g][i] = c.enter(ctx, b.rows[groups[g][i]]) })
+	c.skipEnded(ctx, slices.Concat(submissions...))
 	var admitted []*submission
 	for _, p := range slices.Concat(submissions...) {
 		if !p.over {
@@ -163,9 +170,10 @@ func (b *batch) chunks() [][][]int {
 
 func (b *batch) order() [][]int {
 	var groups [][]int
-	at := make(map[ledger.Target]int, len(b.requests))
+	at := make(map[ledger.Target]int, len(b.rows))
 	digests := make(map[[2]string]string)
-	for i, r := range b.requests {
+	for i, row := range b.rows {
+		r := row.Request
 		if _, ok := kinds.Of(r.Task); !ok {
 			b.results[i] = refused(r.Validate(tasks.Limits{}))
 			continue

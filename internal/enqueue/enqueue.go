@@ -38,7 +38,8 @@ type submission struct {
 	request  tasks.Request
 	lane     registry.Lane
 	change   ledger.Change
-	revision int64
+	revision int64 // 0 until one is taken
+	fixed    bool  // the revision was given, so every task with this id has it
 	typename string
 	payload  []byte
 
@@ -51,17 +52,21 @@ type submission struct {
 func (p *submission) end(result tasks.Result) { p.result, p.over = result, true }
 
 // enter validates a request and reserves its key.
-func (c *Client) enter(ctx context.Context, r tasks.Request) *submission {
-	p := &submission{request: r}
+func (c *Client) enter(ctx context.Context, row FedRow) *submission {
+	r, id := row.Request, row.TaskID
+	p := &submission{request: r, revision: row.Revision, fixed: row.Revision != 0}
 	lane, err := c.admit(ctx, r)
 	if result, ok := admission(err); !ok {
 		p.end(result)
 		return p
 	}
 	p.lane = lane
+	if id == "" {
+		id = uuid.NewString()
+	}
 	p.destination = destination{
-		tenant: lane.Tenant, key: r.Options.Key,
-		held: reservation{ID: uuid.NewString(), Queue: registry.Queue(lane.Tenant, lane.Kind, r.Options.Urgent)},
+		tenant: lane.Tenant, key: r.Options.Key, given: row.TaskID != "",
+		held: reservation{ID: id, Queue: registry.Queue(lane.Tenant, lane.Kind, r.Options.Urgent)},
 	}
 	if p.key == "" {
 		return p
@@ -115,11 +120,11 @@ func (c *Client) admit(ctx context.Context, r tasks.Request) (registry.Lane, err
 type destination struct {
 	tenant, key string
 	held        reservation
-	again       bool // the id is derived from that of a task that was stored before
+	given       bool // the id is that of a row, or derived from that of a task that was stored before
 }
 
 // shared reports whether other clients may store a task with the same id.
-func (p destination) shared() bool { return p.key != "" || p.again }
+func (p destination) shared() bool { return p.key != "" || p.given }
 
 func (p destination) notStored(step string, err error) tasks.Result {
 	return tasks.Result{Outcome: tasks.NotStored, Queue: p.held.Queue, Err: &tasks.StoreError{
@@ -134,33 +139,44 @@ func (p destination) notKnown(err error) error {
 	}
 }
 
-// revise takes revisions for submissions, in order.
+// revise takes revisions for submissions that have none, in order, and makes their
+// payloads.
 func (c *Client) revise(ctx context.Context, submissions []*submission) {
-	changes := make([]ledger.Change, len(submissions))
-	for i, p := range submissions {
+	var changes []ledger.Change
+	var without []*submission
+	for _, p := range submissions {
 		o := p.request.Options
 		target, fields := kinds.Change(p.request.Task, p.lane.Organisation)
 		p.change = ledger.Change{
 			Target: target, Fields: fields, TaskID: p.held.ID, Later: o.At.After(c.now()), Source: o.Source, Number: o.Number,
 		}
-		changes[i] = p.change
+		if !p.fixed {
+			changes, without = append(changes, p.change), append(without, p)
+		}
 	}
-	all := c.ledger.Revise(ctx, changes...)
-	for i, p := range submissions {
-		revised := all[i]
+	for i, revised := range c.ledger.Revise(ctx, changes...) {
+		p := without[i]
 		switch {
 		case revised.Err != nil:
 			p.end(p.notStored("take a revision", revised.Err))
-			continue
 		case revised.Older:
 			p.end(tasks.Result{Outcome: tasks.Outdated})
-			continue
 		case revised.Mixed:
 			p.end(refused(mixed(p.lane.Kind, p.request.Options.Source)))
-			continue
 		}
 		p.revision = revised.Revision
+	}
+	for _, p := range submissions {
+		if p.over {
+			continue
+		}
 		var err error
+		if p.fixed && p.change.TakesPosition() {
+			if err = c.ledger.TakePosition(ctx, p.change, p.revision); err != nil {
+				p.end(p.notStored("take its position in the edit queue", err))
+				continue
+			}
+		}
 		if p.typename, p.payload, err = kinds.Encode(p.request.Task, p.revision); err != nil {
 			p.end(refused(err))
 			p.withdraw = !p.shared()
@@ -190,9 +206,10 @@ func (c *Client) put(ctx context.Context, p *submission) {
 	// A recorded revision that no stored task has would make the worker skip an earlier
 	// change for nothing. With a key, an inferred task may belong to another caller,
 	// with another revision.
-	if p.note = outcome == tasks.Stored && (!p.shared() || !inferred); p.note {
+	if p.note = p.fixed || outcome == tasks.Stored && (!p.shared() || !inferred); p.note {
 		p.result.Revision = p.revision
-	} else {
+	}
+	if outcome != tasks.Stored || !p.note {
 		p.withdraw = c.keepsNoPosition(p)
 	}
 	if p.key == "" {
@@ -224,6 +241,7 @@ func (p *submission) open() ledger.Open {
 	o := p.request.Options
 	open := ledger.Open{
 		Change: p.change, Revision: p.revision, Queue: p.held.Queue, Key: o.Key, Type: p.typename, Payload: p.payload,
+		Again: p.fixed,
 	}
 	if o.Run != "" {
 		open.Row = ledger.Row{Tenant: p.tenant, Run: o.Run, Row: o.Row}

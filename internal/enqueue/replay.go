@@ -112,7 +112,7 @@ func (a Previous) request(task tasks.Task) tasks.Request {
 }
 
 func (a Previous) origin(id string) destination {
-	return destination{tenant: a.Tenant, again: true, held: reservation{ID: id, Queue: registry.Queue(a.Tenant, a.Kind, a.Urgent)}}
+	return destination{tenant: a.Tenant, given: true, held: reservation{ID: id, Queue: registry.Queue(a.Tenant, a.Kind, a.Urgent)}}
 }
 
 // stays rejects a task for another lane than that of the original.

@@ -67,9 +67,7 @@ func (l *Lane) writeDeadLetter(ctx context.Context, task *asynq.Task, id string,
 // its target no longer wait for it. If Redis fails, the sweep for vanished tasks does
 // it later.
 func (l *Lane) end(ctx context.Context, dead ledger.DeadLetter) {
-	target := ledger.Target{Organisation: l.Organisation, API: string(l.Kind), Key: dead.Target}
-	row := ledger.Row{Tenant: l.Tenant, Run: dead.Run, Row: dead.Row}
-	if err := l.set.ledger.Close(ctx, target, dead.ID, row); err != nil {
+	if err := l.set.ledger.CloseDead(ctx, dead); err != nil {
 		l.log.Warn("record of a dead task not closed; a later sweep closes it", "task", dead.ID, "err", err)
 	}
 }

@@ -233,5 +233,5 @@ func (s *sweeper) addVanished(ctx context.Context, l *Lane, task ledger.Open, no
 	if fresh {
 		l.diedOutsideAttempt(outcome.Vanished)
 	}
-	return fresh, s.set.ledger.Close(ctx, task.Change.Target, id, task.Row)
+	return fresh, s.set.ledger.CloseDead(ctx, dead)
 }

@@ -275,6 +275,9 @@ if #calls > 0 then
 	for _, field in ipairs(calls) do
 		if sends_at_once and field.mode ~= 'once' then -- whose intent is noted right before the send
 			write(UNKNOWN .. field.name, field.revision)
+			if field.mode == 'value' and field.unknown and field.unknown:match('^%d+') ~= revision then
+				write(OTHER_SENT .. field.name, '1')
+			end
 		end
 	end
 elseif late_targets then

@@ -41,7 +41,8 @@ type Revised struct {
 const block = 64
 
 // Revise takes revisions for new changes, in their order: Redis' clock in
-// microseconds, at least one more than the last revision of the target. A revision
+// microseconds, at least one more than the last revision of the target and than the last
+// [Ledger.RunRevision]. A revision
 // that is not used costs nothing, except that edits wait two minutes for one that is
 // neither stored nor withdrawn. One round trip for each 64 changes of an
 // organisation's API.
@@ -51,7 +52,8 @@ const block = 64
 func (l *Ledger) Revise(ctx context.Context, changes ...Change) []Revised {
 	revised := make([]Revised, len(changes))
 	for _, rows := range byTag(len(changes), func(i int) Target { return changes[i].Target }) {
-		var keys []string
+		first := changes[rows[0]].Target
+		keys := []string{floorKey(first.Organisation, first.API)}
 		args := []any{keep.Milliseconds()}
 		for _, i := range rows {
 			w := changes[i]
@@ -213,6 +215,9 @@ type Open struct {
 	Key      string `json:"key,omitzero"` // of its producer
 	Type     string `json:"type"`
 	Payload  []byte `json:"-"` // JSON
+	// Again says that the task may have been noted before, and its row may have ended
+	// since: then nothing is noted. It needs a Row.
+	Again bool `json:"-"`
 }
 
 // record is an Open as it is stored.
@@ -267,7 +272,7 @@ func (l *Ledger) Stored(ctx context.Context, tasks ...Open) error {
 			}
 			keys = append(keys, w.Target.redisKey(), o.Row.key(w.Target), w.Target.ended(w.TaskID))
 			single := len(w.Fields) == 1 && w.Fields[0].Mode != Edit
-			args = append(args, w.TaskID, o.Revision, text, flag(!w.Later), flag(single), run, o.Row.number())
+			args = append(args, w.TaskID, o.Revision, text, flag(!w.Later), flag(single), run, o.Row.number(), flag(o.Again && run != ""))
 			names := changed(w.Fields)
 			args = append(append(args, len(names)), names...)
 		}

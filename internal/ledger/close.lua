@@ -2,13 +2,15 @@
 local target, open_edits, open_tasks = KEYS[1], KEYS[2], KEYS[3]
 local run = KEYS[4] -- open_tasks for a task of no run
 local has_ended = KEYS[5] -- exists for a minute if the task has ended
+local details = KEYS[6] -- of the rows of the run; open_tasks for none
 
 local task = ARGV[1]
 local row = ARGV[2] -- of the run, '' for none
 local result = ARGV[3] -- '': as the target has it, unless the row has a result
 local revision = ARGV[4] -- end the task only if its fields are settled or superseded; '': in any case
 local run_kept_ms = ARGV[5]
-local FIRST = 6 -- then name and mode of each field
+local detail = ARGV[6] -- of the row, see rows.go; '': it has none
+local FIRST = 7 -- then name and mode of each field
 
 local rev = tonumber(revision)
 
@@ -53,8 +55,17 @@ local open, placed = redis.call('HDEL', open_tasks, task), redis.call('ZREM', op
 if open == 0 or placed == 1 then
 	redis.call('SET', has_ended, '1', 'EX', 60)
 end
-if row ~= '' and (row_is_given or redis.call('GETRANGE', run, row, row) == RESULT_STORED) then
-	redis.call('SETRANGE', run, row, result)
-	redis.call('PEXPIRE', run, run_kept_ms)
+if row ~= '' then
+	local before = redis.call('GETRANGE', run, row, row)
+	local is_open = before == '' or before == '\0' or before == RESULT_STORED
+	-- A task whose end is found later, or that is cancelled, keeps a result that it has.
+	if before == RESULT_STORED or row_is_given and (is_open or result ~= RESULT_CANCELLED) then
+		redis.call('SETRANGE', run, row, result)
+		redis.call('PEXPIRE', run, run_kept_ms)
+	end
+end
+if detail ~= '' then
+	redis.pcall('RPUSH', details, detail) -- a damaged key costs the details alone
+	redis.call('PEXPIRE', details, run_kept_ms)
 end
 return 1

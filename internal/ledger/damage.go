@@ -161,6 +161,7 @@ func LaneKeys(organisation, api, lane string) []KeyType {
 		{t.late(tenant), "zset"},
 		{t.shared("runs"), "zset"},
 		{t.lastChanged(), "string"},
+		{floorKey(organisation, api), "string"},
 	}
 }
 

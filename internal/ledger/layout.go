@@ -24,6 +24,7 @@ const (
 	entryWantedValue    = "w:"
 	entryUnknown        = "d:"
 	entryLate           = "q:"
+	entryOtherSent      = "x:"
 	entrySource         = "s:"
 	entryDoneEdits      = "m:"
 	entryProgress       = "p:"
@@ -47,22 +48,26 @@ type entry struct {
 // layout is all that a target's hash holds.
 var layout = []entry{
 	{entryLastRevision, "LAST_REVISION", "the last revision handed out", "revise recall", "revise begin recall"},
-	{entryLeaseOwner, "LEASE_OWNER", "the attempt that holds the lease", "begin settle lock resolve uncheck", "begin send intend renew note uncheck settle lock resolve"},
+	{entryLeaseOwner, "LEASE_OWNER", "the attempt that holds the lease", "begin settle lock resolve uncheck", "begin raise send intend renew note uncheck settle lock resolve"},
 	{entryLeaseUntil, "LEASE_UNTIL", "when the lease expires, Unix ms", "begin send intend renew settle lock resolve uncheck", "begin resolve"},
 	{entrySettledAt, "SETTLED_AT", "when a change was applied last, Unix s", "settle", ""},
 	{entrySettledRequest, "SETTLED_REQUEST", "the platform's request id of that", "settle", ""},
-	{entryLatest, "LATEST", "the revision of the latest change", "stored recall", "revise begin stored send intend close recall"},
+	{entryLatest, "LATEST", "the revision of the latest change", "stored recall", "revise begin raise stored send intend close recall"},
 	{entryLatestTask, "LATEST_TASK", "the task of the latest change", "stored", "stored"},
-	{entryApplied, "APPLIED", "the revision that was applied last", "begin settle resolve recall", "revise begin stored send intend settle close resolve recall"},
-	{entryAppliedValue, "APPLIED_VALUE", "the value that was applied last; for a nickname a person's name", "settle resolve recall", "begin"},
-	{entryWantedValue, "WANTED_VALUE", "the value that was wanted, where the platform took a substitute", "settle resolve recall", "begin"},
+	{entryApplied, "APPLIED", "the revision that was applied last", "begin raise settle resolve recall", "revise begin raise stored send intend settle close resolve recall"},
+	{entryAppliedValue, "APPLIED_VALUE", "the value that was applied last; for a nickname a person's name", "settle resolve recall", "begin raise settle"},
+	{entryWantedValue, "WANTED_VALUE", "the value that was wanted, where the platform took a substitute", "settle resolve recall", "begin raise"},
 	{
 		entryUnknown, "UNKNOWN", "the revision of a send whose outcome is unknown; followed by `answered` if it cannot be carried out any more",
-		"begin send intend uncheck settle lock resolve note recall", "begin intend uncheck settle resolve recall",
+		"begin send intend uncheck settle lock resolve note recall", "begin raise send intend uncheck settle resolve recall",
 	},
 	{
 		entryLate, "LATE", "when a send was settled while an earlier one might still be carried out, Unix s: the next equal change is sent",
-		"settle", "begin settle",
+		"settle", "begin raise settle",
+	},
+	{
+		entryOtherSent, "OTHER_SENT", "of a value: a change was sent while the outcome of another was unknown, so the applied value may have been replaced before",
+		"begin send settle", "settle",
 	},
 	{entrySource, "SOURCE", "followed by `<source>:<field>`: the highest number of a source", "revise", "revise"},
 	{entryDoneEdits, "DONE_EDITS", "of members: the revisions of the last 64 edits that were applied", "settle", "begin settle close"},
@@ -109,8 +114,11 @@ func script(body string) *redis.Script {
 			}
 		}
 	}
-	if strings.Contains(body, "is_number") {
+	if strings.Contains(body, "is_number") || strings.Contains(body, "floor_at") {
 		constants.WriteString(isNumber)
+	}
+	if strings.Contains(body, "floor_at") {
+		constants.WriteString(floorAt)
 	}
 	return redis.NewScript(constants.String() + body)
 }
@@ -118,3 +126,9 @@ func script(body string) *redis.Script {
 // isNumber is a function of the scripts: false for an entry that cannot be a number that
 // rollcall wrote. Lua would read "inf" and "1e300" as numbers that no revision exceeds.
 var isNumber = fmt.Sprintf("local function is_number(v) return not v or #v <= 16 and v:match('^%%d+$') ~= nil and tonumber(v) <= %d end ", int64(MaxRevision))
+
+// floorAt is a function of the scripts: the floor of revisions; 0 for none, for a damaged
+// key, and for one that no clock can have handed out.
+const floorAt = "local function floor_at(key, now_us) local held = redis.pcall('GET', key) " +
+	"if type(held) ~= 'string' or not is_number(held) or tonumber(held) > now_us + 24 * 3600 * 1000000 then return 0 end " +
+	"return tonumber(held) end "

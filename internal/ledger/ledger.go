@@ -103,6 +103,10 @@ type Field struct {
 var (
 	//go:embed revise.lua
 	reviseLua string
+	//go:embed floor.lua
+	floorLua string
+	//go:embed raise.lua
+	raiseLua string
 	//go:embed stored.lua
 	storedLua string
 	//go:embed withdraw.lua
@@ -131,6 +135,8 @@ var (
 	recallLua string
 
 	revise   = script(reviseLua)
+	floor    = script(floorLua)
+	raise    = script(raiseLua)
 	stored   = script(storedLua)
 	withdraw = script(withdrawLua)
 	begin    = script(beginLua)

@@ -108,15 +108,21 @@ func (l *Ledger) Look(ctx context.Context, target Target) (Record, error) {
 	for _, entry := range effects.Val() {
 		r.Effects = append(r.Effects, readEffect(entry))
 	}
-	for _, z := range edits.Val() {
-		id, _ := z.Member.(string)
-		r.Edits = append(r.Edits, Position{Revision: int64(z.Score), TaskID: id})
-	}
+	r.Edits = readPositions(edits.Val())
 	if err != nil {
 		r.Damaged, err = l.WrongTypes(ctx, target.keyTypes())
 	}
 	r.Damaged = append(r.Damaged, damagedEntries(target.redisKey(), hash.Val())...)
 	return r, err
+}
+
+func readPositions(edits []redis.Z) []Position {
+	var positions []Position
+	for _, z := range edits {
+		id, _ := z.Member.(string)
+		positions = append(positions, Position{Revision: int64(z.Score), TaskID: id})
+	}
+	return positions
 }
 
 func readRecord(target Target, hash map[string]string, now time.Time) Record {

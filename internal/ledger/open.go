@@ -61,7 +61,7 @@ const (
 // Close ends a task that will not be settled, as it is a dead letter: removes its
 // record, and its position among the edits. One round trip.
 func (l *Ledger) Close(ctx context.Context, target Target, taskID string, row Row) error {
-	_, err := l.close(ctx, target, taskID, row, string(RowDead), "", nil)
+	_, err := l.close(ctx, target, taskID, row, string(RowDead), "", "", nil)
 	return err
 }
 
@@ -69,15 +69,15 @@ func (l *Ledger) Close(ctx context.Context, target Target, taskID string, row Ro
 // and reports whether it did: the note of its end was lost, or an older worker carried
 // it out. One round trip.
 func (l *Ledger) CloseEnded(ctx context.Context, task Open) (ended bool, err error) {
-	return l.close(ctx, task.Change.Target, task.Change.TaskID, task.Row, "", strconv.FormatInt(task.Revision, 10), task.Change.Fields)
+	return l.close(ctx, task.Change.Target, task.Change.TaskID, task.Row, "", "", strconv.FormatInt(task.Revision, 10), task.Change.Fields)
 }
 
-func (l *Ledger) close(ctx context.Context, t Target, taskID string, row Row, how, revision string, fields []Field) (bool, error) {
-	args := []any{taskID, row.number(), how, revision, runKept.Milliseconds()}
+func (l *Ledger) close(ctx context.Context, t Target, taskID string, row Row, how, detail, revision string, fields []Field) (bool, error) {
+	args := []any{taskID, row.number(), how, revision, runKept.Milliseconds(), detail}
 	for _, f := range fields {
 		args = append(args, f.Name, f.Mode.String())
 	}
-	keys := []string{t.redisKey(), t.edits(), t.tasks(), row.key(t), t.ended(taskID)}
+	keys := []string{t.redisKey(), t.edits(), t.tasks(), row.key(t), t.ended(taskID), row.details(t)}
 	n, err := closing.Run(ctx, l.rdb, keys, args...).Int()
 	if err != nil {
 		return false, fmt.Errorf("ledger: end task %s: %w", taskID, err)

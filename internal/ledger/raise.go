@@ -2,7 +2,7 @@ package ledger
 
 import (
 	"context"
-	"errors"
+	"fmt"
 )
 
 // Raise is a row of a run whose target is expected to hold the wanted values already.
@@ -23,5 +23,49 @@ type Raise struct {
 // which it was not done must be enqueued. Raising a row twice is harmless. One round trip
 // for each 64 rows of an organisation's API.
 func (l *Ledger) Raise(ctx context.Context, rows []Raise) ([]bool, error) {
-	return nil, errors.ErrUnsupported
+	raised := make([]bool, len(rows))
+	for _, block := range byTag(len(rows), func(i int) Target { return rows[i].Target }) {
+		if err := l.raise(ctx, rows, block, raised); err != nil {
+			return nil, err
+		}
+	}
+	return raised, nil
+}
+
+// raise raises the rows of a block, which have one tag.
+func (l *Ledger) raise(ctx context.Context, rows []Raise, block []int, raised []bool) error {
+	keys := []string{rows[block[0]].Target.shared("runs")}
+	args := []any{keep.Milliseconds(), runKept.Milliseconds()}
+	for _, i := range block {
+		r := rows[i]
+		run, key := "", keys[0]
+		if !r.Row.none() {
+			run, key = r.Row.name(), r.Row.key(r.Target)
+		}
+		keys = append(keys, r.Target.redisKey(), key)
+		args = append(args, r.Revision, run, r.Row.number(), len(r.Fields))
+		for _, f := range r.Fields {
+			args = append(args, f.Name, f.Mode.String(), f.Value)
+		}
+	}
+	answer, err := raise.Run(ctx, l.rdb, keys, args...).Int64Slice()
+	switch {
+	case err == nil:
+	case damaging(err) && len(block) > 1: // the rows before the damage may be raised again
+		for _, i := range block {
+			if err := l.raise(ctx, rows, []int{i}, raised); err != nil {
+				return err
+			}
+		}
+		return nil
+	case damaging(err):
+		_ = l.explain(ctx, rows[block[0]].Target, err) // reports the damage
+		return nil
+	default:
+		return fmt.Errorf("ledger: raise the revisions of unchanged rows: %w", err)
+	}
+	for n, i := range block {
+		raised[i] = answer[n] == 1
+	}
+	return nil
 }

@@ -3,7 +3,8 @@
 -- Returns for each the revision, or 'older' if its source has a higher number for every
 -- field, 'mixed' if it has for some, or 'damaged' if an entry of the target cannot be
 -- read.
--- KEYS: target and open edits of each change.
+local floor = KEYS[1] -- the last revision of a run
+local FIRST_KEY = 2 -- then target and open edits of each change
 local keep_ms = ARGV[1]
 -- Then for each change: task id, 1 if it takes its position among the edits now, source
 -- ('' for none), number, number of fields, their names.
@@ -11,6 +12,7 @@ local at = 2
 
 local clock = redis.call('TIME')
 local now_us = clock[1] * 1000000 + clock[2]
+local lowest = math.max(now_us, floor_at(floor, now_us) + 1)
 
 -- Lua prints no integer as large as a revision.
 local function text_of(number)
@@ -64,7 +66,7 @@ local function revise(target, open_edits, change)
 	if not last or not is_number(text_of(last + 1)) then
 		return 'damaged'
 	end
-	local revision = text_of(math.max(now_us, last + 1))
+	local revision = text_of(math.max(lowest, last + 1))
 	redis.call('HSET', target, LAST_REVISION, revision)
 	if change.source ~= '' then
 		for _, field in ipairs(change.fields) do
@@ -81,7 +83,7 @@ local function revise(target, open_edits, change)
 end
 
 local replies = {}
-for k = 1, #KEYS, 2 do
+for k = FIRST_KEY, #KEYS, 2 do
 	local target, open_edits, change = KEYS[k], KEYS[k + 1], read_change()
 	local count, reply = older(target, change), nil
 	if count == 0 then

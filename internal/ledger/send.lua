@@ -15,7 +15,7 @@ end
 local writes = { LEASE_UNTIL, now_ms + lease_ms }
 for i = FIRST, #ARGV, 2 do
 	local field, mode = ARGV[i], ARGV[i + 1]
-	local held = redis.call('HMGET', target, LATEST .. field, APPLIED .. field)
+	local held = redis.call('HMGET', target, LATEST .. field, APPLIED .. field, UNKNOWN .. field)
 	-- A resend has no revision of its own: it is of the applied one.
 	local sent = mode == 'resend' and held[2] or revision
 	local rev = tonumber(sent)
@@ -24,6 +24,10 @@ for i = FIRST, #ARGV, 2 do
 	end
 	writes[#writes + 1] = UNKNOWN .. field
 	writes[#writes + 1] = sent
+	if mode == 'value' and held[3] and held[3]:match('^%d+') ~= revision then
+		writes[#writes + 1] = OTHER_SENT .. field
+		writes[#writes + 1] = '1'
+	end
 end
 redis.call('HSET', target, unpack(writes))
 return 'ok'

@@ -8,6 +8,7 @@ local effects, targets_unknown = KEYS[5], KEYS[6]
 local has_ended = KEYS[7] -- exists for a minute if the task has ended
 local last_changed = KEYS[8] -- when a value that can be set once was last applied, to any target, Unix s
 local late_targets = KEYS[9] -- targets whose values are sent again, by the time when, Unix s
+local details = KEYS[10] -- of the rows of the run; open_tasks for none
 
 local owner, keep_ms, revision, request, task = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local row = ARGV[6] -- of the run, '' for none
@@ -16,16 +17,19 @@ local landed_before_s = tonumber(ARGV[8]) -- an older send than this can only ha
 local locked_s = ARGV[9] -- how long a value that can be set once is locked
 local effect, target_key, run_kept_ms = ARGV[10], ARGV[11], ARGV[12]
 local resend_s = ARGV[13] -- after which values that may be overwritten are sent again; '': they are not
+local detail = ARGV[14] -- how the detail of the row begins, see rows.go; '': it has none
+local names_fields = ARGV[15] == '1' -- in the detail
 -- Then for each field: name, mode, applied value, and the wanted value if that was
 -- another, else ''.
-local FIRST, WIDTH = 14, 4
+local FIRST, WIDTH = 16, 4
 local is_resend = ARGV[FIRST + 1] == 'resend' -- it is no task, and changes no value and no revision
 
+local ENTRIES = { APPLIED, LATE, UNKNOWN, APPLIED_VALUE, OTHER_SENT }
 local asked = { LEASE_OWNER }
 for i = FIRST, #ARGV, WIDTH do
-	asked[#asked + 1] = APPLIED .. ARGV[i]
-	asked[#asked + 1] = LATE .. ARGV[i]
-	asked[#asked + 1] = UNKNOWN .. ARGV[i]
+	for n = 1, #ENTRIES do
+		asked[#asked + 1] = ENTRIES[n] .. ARGV[i]
+	end
 end
 local held = redis.call('HMGET', target, unpack(asked))
 
@@ -73,13 +77,40 @@ local function note_lock(name)
 	redis.call('SET', last_changed, now_s, 'PX', run_kept_ms)
 end
 
+-- big_endian is a number in so many bytes.
+local function big_endian(number, width)
+	local bytes = ''
+	for _ = 1, width do
+		bytes = string.char(number % 256) .. bytes
+		number = math.floor(number / 256)
+	end
+	return bytes
+end
+
+-- note_old adds to the detail which value a field had. It is not known if an earlier
+-- request may have replaced it.
+local function note_old(name, applied, value, uncertain, substitute)
+	local known = applied > 0 and value and not uncertain and #value < 65535
+	detail = detail .. (names_fields and big_endian(#name, 1) .. name or '\0')
+	detail = detail .. (known and big_endian(#value, 2) .. value or '\255\255')
+	detail = detail .. big_endian(#substitute, 2) .. substitute
+end
+
 local holds_edit = false
 local late_since_s -- of the value that may be overwritten for the longest
+if detail ~= '' then
+	detail = detail .. big_endian(tonumber(now_s), 4)
+end
 local at = 1
 for i = FIRST, #ARGV, WIDTH do
 	local name, mode, value, wanted = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
 	local applied, late = tonumber(held[at + 1] or 0), held[at + 2]
-	at = at + 3
+	if applied == tonumber(revision) then
+		detail = '' -- settled before: it has the value from before that
+	elseif detail ~= '' then
+		note_old(name, applied, held[at + 4], late or held[at + 5], wanted ~= '' and value or '')
+	end
+	at = at + #ENTRIES
 	if tonumber(revision) > applied and not is_resend then
 		write(APPLIED .. name, revision)
 	end
@@ -104,6 +135,7 @@ for i = FIRST, #ARGV, WIDTH do
 		late_since_s = math.max(late_since_s or 0, tonumber(late))
 	end
 	remove(UNKNOWN .. name)
+	remove(OTHER_SENT .. name)
 end
 redis.call('HSET', target, unpack(writes))
 redis.call('HDEL', target, unpack(removes))
@@ -135,5 +167,9 @@ end
 -- The last row of a run may be the only one, if its producer has not noted the task yet.
 if row ~= '' and redis.call('SETRANGE', run, row, RESULT_APPLIED) == row + 1 then
 	redis.call('PEXPIRE', run, run_kept_ms)
+end
+if detail ~= '' then
+	redis.pcall('RPUSH', details, detail) -- a damaged key costs the details alone
+	redis.call('PEXPIRE', details, run_kept_ms)
 end
 return 'ok'

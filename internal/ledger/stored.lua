@@ -6,7 +6,7 @@ local FIRST_KEY = 3 -- then target, run (open_tasks for none) and has_ended of e
 local keep_ms, run_kept_ms = ARGV[1], ARGV[2]
 -- Then for each task: id, revision, record, 1 if it may be the latest change, 1 if it is
 -- about a single value, of which older tasks need no record, name of its run ('' for
--- none), row, number of fields, their names.
+-- none), row, 1 if it may have been noted before, number of fields, their names.
 local at = 3
 
 local clock = redis.call('TIME')
@@ -38,27 +38,38 @@ local function note_row(run, task, ended)
 	redis.call('ZREMRANGEBYSCORE', runs, '-inf', now_ms - run_kept_ms)
 end
 
-for k = FIRST_KEY, #KEYS, 3 do
-	local target, run, has_ended = KEYS[k], KEYS[k + 1], KEYS[k + 2]
-	local id, revision, record, is_change, single, run_name, row, fields = unpack(ARGV, at, at + 7)
-	local task = {
-		id = id, revision = revision, rev = tonumber(revision), is_change = is_change == '1', single = single == '1',
-		run = run_name, row = row,
-	}
-	local first = at + 8
-	at = first + fields
-	local ended = at > first
-	for i = first, at - 1 do
+local function note_task(target, run, has_ended, task)
+	local ended = task.last >= task.first
+	for i = task.first, task.last do
 		local done = note_change(target, task, ARGV[i])
 		ended = ended and done
 	end
 	ended = ended or redis.call('EXISTS', has_ended) == 1
 	if not ended then
-		redis.call('HSET', open_tasks, id, record)
+		redis.call('HSET', open_tasks, task.id, task.record)
 	end
 	redis.call('PEXPIRE', target, keep_ms)
-	if run_name ~= '' then
+	if task.run ~= '' then
 		note_row(run, task, ended)
+	end
+end
+
+-- has_result reports whether the row of a task has ended.
+local function has_result(run, row)
+	local result = redis.call('GETRANGE', run, row, row)
+	return result ~= '' and result ~= '\0' and result ~= RESULT_STORED
+end
+
+for k = FIRST_KEY, #KEYS, 3 do
+	local target, run, has_ended = KEYS[k], KEYS[k + 1], KEYS[k + 2]
+	local id, revision, record, is_change, single, run_name, row, again, fields = unpack(ARGV, at, at + 8)
+	local first = at + 9
+	at = first + fields
+	if again ~= '1' or not has_result(run, row) then
+		note_task(target, run, has_ended, {
+			id = id, revision = revision, rev = tonumber(revision), is_change = is_change == '1', single = single == '1',
+			record = record, run = run_name, row = row, first = first, last = at - 1,
+		})
 	end
 end
 return 'ok'
