@@ -271,6 +271,9 @@ func (c cell) taken(d decision, h held, rev string) held {
 	}
 	if c.prompt && c.mode != ledger.Once {
 		h.Target["d:"+field] = rev
+		if c.mode == ledger.Value && (c.outcome == "unanswered" || c.outcome == "answered") { // of another change
+			h.Target["x:"+field] = "1"
+		}
 	}
 	h.Target["own"], h.Target["until"] = "attempt", "MS"
 	h.Kept[0] = true
