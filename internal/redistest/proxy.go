@@ -158,14 +158,12 @@ func (c *crossing) requests() {
 			return
 		case Seal:
 			c.proxy.closeBut(c.client, c.server)
-		case Refuse:
-			if _, err := c.client.Write([]byte("-READONLY You can't write against a read only replica.\r\n")); err != nil {
-				return
-			}
-			continue
-		case Pass, LoseReply, Mute:
+		case Pass, LoseReply, Mute, Refuse:
 		}
 		c.expect(request, fault)
+		if fault == Refuse { // its answer keeps its position among those of a pipeline
+			request = []byte("*1\r\n$4\r\nPING\r\n")
+		}
 		if _, err := c.server.Write(request); err != nil {
 			return
 		}
@@ -212,6 +210,9 @@ func (c *crossing) replies() {
 		}
 		if answers.fault == LoseReply {
 			return
+		}
+		if answers.fault == Refuse {
+			reply = []byte("-READONLY You can't write against a read only replica.\r\n")
 		}
 		if muted = muted || answers.fault == Mute; muted {
 			continue
