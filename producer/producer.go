@@ -23,7 +23,8 @@ type Config struct {
 	// Redis is a single server, Sentinel or Cluster. Required. The client makes its
 	// own connections and sets MaxRetries itself.
 	Redis *redis.UniversalOptions
-	// Concurrency is how many tasks EnqueueAll stores at a time. 0: 32.
+	// Concurrency is about how many tasks EnqueueAll has underway at a time, in chunks of
+	// 64. 0: 512.
 	Concurrency int
 }
 

@@ -11,15 +11,10 @@ import (
 	"rollcall/tasks"
 )
 
-const (
-	// chunk is how many tasks go through the steps together: one round trip for all
-	// their revisions, one for all the notes. A crash leaves at most this many stored
-	// tasks without a note.
-	chunk = 64
-	// abreast is how many chunks are processed concurrently, so that one stores tasks
-	// while others wait for their revisions.
-	abreast = 4
-)
+// chunk is how many tasks go through the steps together: one round trip for all their
+// revisions, one for the tasks, one for all the notes. A crash leaves at most this many
+// stored tasks without a note.
+const chunk = 64
 
 // EnqueueAll stores many tasks and returns a result for each, in order. Tasks of one
 // target take their revisions in the order of the batch, so that the last one wins.
@@ -39,8 +34,7 @@ func (c *Client) EnqueueAll(ctx context.Context, requests []tasks.Request) []tas
 // numbered, by run.
 func (c *Client) enqueue(ctx context.Context, rows []FedRow, unnumbered map[string]error) []tasks.Result {
 	results := make([]tasks.Result, len(rows))
-	// Only as many tasks as the client has connections are stored at a time.
-	b := &batch{client: c, rows: rows, results: results, unnumbered: unnumbered, slots: make(chan struct{}, c.concurrency)}
+	b := &batch{client: c, rows: rows, results: results, unnumbered: unnumbered}
 	chunks := b.chunks()
 	if len(chunks) == 1 {
 		b.carry(ctx, chunks[0])
@@ -48,7 +42,7 @@ func (c *Client) enqueue(ctx context.Context, rows []FedRow, unnumbered map[stri
 	}
 	queue := make(chan [][]int)
 	var workers sync.WaitGroup
-	for range min(abreast, len(chunks)) {
+	for range min(c.abreast, len(chunks)) {
 		workers.Go(func() {
 			for groups := range queue {
 				b.carry(ctx, groups)
@@ -93,7 +87,6 @@ type batch struct {
 	results []tasks.Result
 	// unnumbered are the errors of runs whose rows could not be numbered, by run.
 	unnumbered map[string]error
-	slots      chan struct{}
 }
 
 // carry takes a chunk through the steps: revisions, tasks, notes. docs/guarantees.md
@@ -108,50 +101,31 @@ func (b *batch) carry(ctx context.Context, groups [][]int) {
 		return
 	}
 	c := b.client
-	submissions := make([][]*submission, len(groups))
-	for g, rows := range groups {
-		submissions[g] = make([]*submission, len(rows))
+	at := slices.Concat(groups...)
+	rows := make([]FedRow, len(at))
+	for n, i := range at {
+		rows[n] = b.rows[i]
 	}
-	b.each(groups, func(g, i int) { submissions[g][i] = c.enter(ctx, b.rows[groups[g][i]]) })
-	c.skipEnded(ctx, slices.Concat(submissions...))
-	var admitted []*submission
-	for _, p := range slices.Concat(submissions...) {
-		if !p.over {
-			admitted = append(admitted, p)
-		}
-	}
+	all := c.enter(ctx, rows)
+	c.skipEnded(ctx, all)
+	admitted := unfinished(all)
 	c.revise(ctx, admitted)
-	b.each(groups, func(g, i int) {
-		if p := submissions[g][i]; !p.over {
-			c.put(ctx, p)
-		}
-	})
+	c.put(ctx, unfinished(admitted))
 	c.note(ctx, admitted)
-	for g, rows := range groups {
-		for i, row := range rows {
-			b.results[row] = submissions[g][i].result
-		}
+	for n, i := range at {
+		b.results[i] = all[n].result
 	}
 }
 
-// each processes the groups concurrently, and the rows of a group in order.
-func (b *batch) each(groups [][]int, do func(group, i int)) {
-	var running sync.WaitGroup
-	for g, rows := range groups {
-		one := func() {
-			for i := range rows {
-				b.slots <- struct{}{}
-				do(g, i)
-				<-b.slots
-			}
+// unfinished returns the submissions that are not over.
+func unfinished(submissions []*submission) []*submission {
+	var left []*submission
+	for _, p := range submissions {
+		if !p.over {
+			left = append(left, p)
 		}
-		if len(groups) == 1 {
-			one()
-			return
-		}
-		running.Go(one)
 	}
-	running.Wait()
+	return left
 }
 
 // chunks groups the rows by target, and the targets into chunks, by their first row.

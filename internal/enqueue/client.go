@@ -26,7 +26,10 @@ const (
 	// time between the first send and a second one.
 	retention = 10 * time.Minute
 
-	defaultConcurrency = 32
+	// defaultConcurrency is eight chunks: enough for 2 ms to Redis and back.
+	defaultConcurrency = 8 * chunk
+	// connections is the size of the pools: each caller of Enqueue needs one at a time.
+	connections = 32
 	// noteBound is how long the notes after a stored task may take: longer than
 	// go-redis waits for an answer, so that it can retry after a lost one.
 	noteBound = 12 * time.Second
@@ -37,7 +40,8 @@ type Config struct {
 	// Redis is a single server, Sentinel or Cluster. Required. The client makes its
 	// own connections and sets MaxRetries itself.
 	Redis *redis.UniversalOptions
-	// Concurrency is how many tasks EnqueueAll stores concurrently. 0: 32.
+	// Concurrency is about how many tasks EnqueueAll has underway at a time, in chunks of
+	// 64: it waits for answers before it sends more. 0: 512.
 	Concurrency int
 	// Now returns the time, for the age of the cached lanes. nil: time.Now.
 	Now func() time.Time
@@ -45,13 +49,13 @@ type Config struct {
 
 // Client enqueues tasks. It is safe for concurrent use.
 type Client struct {
-	rdb         redis.UniversalClient // for commands that may be retried
-	store       *store                // for the command that must not be retried
-	ledger      *ledger.Ledger
-	lanes       *registry.Directory
-	keys        reservations
-	now         func() time.Time
-	concurrency int
+	rdb     redis.UniversalClient // for commands that may be retried
+	store   *store                // for the command that must not be retried
+	ledger  *ledger.Ledger
+	lanes   *registry.Directory
+	keys    reservations
+	now     func() time.Time
+	abreast int // chunks at a time
 }
 
 // New returns a client. The first task connects, not New.
@@ -69,17 +73,17 @@ func New(config Config) (*Client, error) {
 	}
 	options := *config.Redis
 	if options.PoolSize == 0 {
-		options.PoolSize = concurrency // otherwise callers would wait for connections
+		options.PoolSize = connections // otherwise callers would wait for connections
 	}
 	rdb := redisdb.New(&options)
 	return &Client{
-		rdb:         rdb,
-		store:       newStore(options, now),
-		ledger:      ledger.New(rdb),
-		lanes:       registry.NewDirectory(rdb, now),
-		keys:        reservations{rdb: rdb},
-		now:         now,
-		concurrency: concurrency,
+		rdb:     rdb,
+		store:   newStore(options, now),
+		ledger:  ledger.New(rdb),
+		lanes:   registry.NewDirectory(rdb, now),
+		keys:    reservations{rdb: rdb},
+		now:     now,
+		abreast: (concurrency + chunk - 1) / chunk,
 	}, nil
 }
 

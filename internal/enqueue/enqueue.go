@@ -39,7 +39,8 @@ type submission struct {
 	lane     registry.Lane
 	change   ledger.Change
 	revision int64 // 0 until one is taken
-	fixed    bool  // the revision was given, so every task with this id has it
+	fed      bool  // it is a row of a run, with an id of its own
+	fixed    bool  // its revision was given, so every task with its id has it
 	typename string
 	payload  []byte
 
@@ -51,10 +52,36 @@ type submission struct {
 
 func (p *submission) end(result tasks.Result) { p.result, p.over = result, true }
 
-// enter validates a request and reserves its key.
-func (c *Client) enter(ctx context.Context, row FedRow) *submission {
+// enter validates requests and reserves their keys. One round trip, none without keys.
+func (c *Client) enter(ctx context.Context, rows []FedRow) []*submission {
+	all := make([]*submission, len(rows))
+	var keyed []*submission
+	for i, row := range rows {
+		all[i] = c.check(ctx, row)
+		if p := all[i]; !p.over && p.key != "" {
+			keyed = append(keyed, p)
+		}
+	}
+	for i, held := range c.keys.take(ctx, keyed) {
+		p := keyed[i]
+		switch {
+		case isRefusal(held.err):
+			p.end(refused(held.err))
+		case held.err != nil:
+			p.end(p.notStored("reserve its key", held.err))
+		case held.State == stateStored:
+			p.end(tasks.Result{Outcome: tasks.AlreadyThere, TaskID: held.ID, Queue: held.Queue})
+		default:
+			p.held = held.reservation
+		}
+	}
+	return all
+}
+
+// check validates a request, and gives it an id.
+func (c *Client) check(ctx context.Context, row FedRow) *submission {
 	r, id := row.Request, row.TaskID
-	p := &submission{request: r, revision: row.Revision, fixed: row.Revision != 0}
+	p := &submission{request: r, revision: row.Revision, fed: id != "", fixed: row.Revision != 0}
 	lane, err := c.admit(ctx, r)
 	if result, ok := admission(err); !ok {
 		p.end(result)
@@ -65,26 +92,13 @@ func (c *Client) enter(ctx context.Context, row FedRow) *submission {
 		id = uuid.NewString()
 	}
 	p.destination = destination{
-		tenant: lane.Tenant, key: r.Options.Key, given: row.TaskID != "",
+		tenant: lane.Tenant, key: r.Options.Key, given: p.fed,
 		held: reservation{ID: id, Queue: registry.Queue(lane.Tenant, lane.Kind, r.Options.Urgent)},
 	}
-	if p.key == "" {
-		return p
-	}
-	if p.held.Digest, err = digest(r.Task); err != nil {
-		p.end(refused(err))
-		return p
-	}
-	held, err := c.keys.take(ctx, p.tenant, p.key, p.held)
-	switch {
-	case isRefusal(err):
-		p.end(refused(err))
-	case err != nil:
-		p.end(p.notStored("reserve its key", err))
-	case held.State == stateStored:
-		p.end(tasks.Result{Outcome: tasks.AlreadyThere, TaskID: held.ID, Queue: held.Queue})
-	default:
-		p.held = held
+	if p.key != "" {
+		if p.held.Digest, err = digest(r.Task); err != nil {
+			p.end(refused(err))
+		}
 	}
 	return p
 }
@@ -125,6 +139,9 @@ type destination struct {
 
 // shared reports whether other clients may store a task with the same id.
 func (p destination) shared() bool { return p.key != "" || p.given }
+
+// keyName is the name of the key in Redis.
+func (p destination) keyName() string { return keyPrefix + p.tenant + ":" + p.key }
 
 func (p destination) notStored(step string, err error) tasks.Result {
 	return tasks.Result{Outcome: tasks.NotStored, Queue: p.held.Queue, Err: &tasks.StoreError{
@@ -184,10 +201,34 @@ func (c *Client) revise(ctx context.Context, submissions []*submission) {
 	}
 }
 
-// put stores the task of a submission, and updates its key.
-func (c *Client) put(ctx context.Context, p *submission) {
-	o := p.request.Options
-	outcome, inferred, err := c.store.put(ctx, asynq.NewTaskWithHeaders(p.typename, p.payload, kinds.Headers(o)), c.options(o, p.destination))
+// put stores the tasks of submissions, in order, and updates their keys. One round trip,
+// two with keys.
+func (c *Client) put(ctx context.Context, submissions []*submission) {
+	all := make([]*storing, len(submissions))
+	for i, p := range submissions {
+		o := p.request.Options
+		all[i] = &storing{task: asynq.NewTaskWithHeaders(p.typename, p.payload, kinds.Headers(o)), options: c.options(o, p.destination)}
+	}
+	c.store.put(ctx, all...)
+	var keyed []*submission
+	for i, p := range submissions {
+		c.stored(p, all[i])
+		if p.key != "" && p.result.Err == nil {
+			keyed = append(keyed, p)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteBound)
+	defer cancel()
+	for i, err := range c.keys.settle(ctx, keyed) {
+		if err != nil {
+			keyed[i].warn(fmt.Errorf("the key is recorded as reserved only: %w", err))
+		}
+	}
+}
+
+// stored ends a submission by what happened to its task.
+func (c *Client) stored(p *submission, t *storing) {
+	outcome, inferred := t.outcome, t.inferred
 	if outcome == tasks.AlreadyThere && !p.shared() {
 		// No other client generates this id. A Cluster's client retries a command whose
 		// answer was lost, and then finds its own task.
@@ -196,11 +237,11 @@ func (c *Client) put(ctx context.Context, p *submission) {
 	p.end(tasks.Result{Outcome: outcome, TaskID: p.held.ID, Queue: p.held.Queue})
 	switch outcome {
 	case tasks.NotStored:
-		p.end(p.notStored("store it", err))
+		p.end(p.notStored("store it", t.err))
 		p.withdraw = !p.shared()
 		return
 	case tasks.NotKnown:
-		p.result.Err = p.notKnown(err)
+		p.result.Err = p.notKnown(t.err)
 		return
 	}
 	// A recorded revision that no stored task has would make the worker skip an earlier
@@ -211,14 +252,6 @@ func (c *Client) put(ctx context.Context, p *submission) {
 	}
 	if outcome != tasks.Stored || !p.note {
 		p.withdraw = c.keepsNoPosition(p)
-	}
-	if p.key == "" {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteBound)
-	defer cancel()
-	if err := c.keys.settle(ctx, p.tenant, p.key, p.held); err != nil {
-		p.warn(fmt.Errorf("the key is recorded as reserved only: %w", err))
 	}
 }
 
@@ -241,7 +274,7 @@ func (p *submission) open() ledger.Open {
 	o := p.request.Options
 	open := ledger.Open{
 		Change: p.change, Revision: p.revision, Queue: p.held.Queue, Key: o.Key, Type: p.typename, Payload: p.payload,
-		Again: p.fixed,
+		Again: p.fed,
 	}
 	if o.Run != "" {
 		open.Row = ledger.Row{Tenant: p.tenant, Run: o.Run, Row: o.Row}

@@ -38,7 +38,7 @@ func (c *Client) skipEnded(ctx context.Context, submissions []*submission) {
 	var rows []ledger.Row
 	for _, p := range submissions {
 		o := p.request.Options
-		if p.over || !p.given || o.Run == "" {
+		if p.over || !p.fed || o.Run == "" {
 			continue
 		}
 		target, _ := kinds.Change(p.request.Task, p.lane.Organisation)

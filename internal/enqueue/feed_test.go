@@ -26,9 +26,9 @@ func fed(n int, task tasks.Task, revision int64) enqueue.FedRow {
 	}
 }
 
-func runRevision(t *testing.T, s *redistest.Server, kind tasks.Kind) int64 {
+func runRevision(t *testing.T, s *redistest.Server) int64 {
 	t.Helper()
-	rev, err := ledger.New(s.Client(t)).RunRevision(t.Context(), "lakeside", string(kind))
+	rev, err := ledger.New(s.Client(t)).RunRevision(t.Context(), "lakeside", "nickname")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestAFedRowHasTheIDAndTheRevisionOfItsRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rev := runRevision(t, s, tasks.KindNickname)
+		rev := runRevision(t, s)
 		newer, err := client.Enqueue(t.Context(), nick("bob", "newer"), tasks.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -117,7 +117,7 @@ func TestARowThatIsFedTwiceIsStoredOnce(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
 		client, l := open(t, s.Addr), ledger.New(s.Client(t))
-		rev := runRevision(t, s, tasks.KindNickname)
+		rev := runRevision(t, s)
 		row := fed(1, nick("ann", "A"), rev)
 		wantFed(t, client.Feed(t.Context(), []enqueue.FedRow{row}), tasks.Stored)
 		wantFed(t, client.Feed(t.Context(), []enqueue.FedRow{row}), tasks.AlreadyThere)
@@ -155,7 +155,7 @@ func TestARowWhoseFeederDiedBeforeItsNoteIsNotedByTheNext(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
 		client, rdb := open(t, s.Addr), s.Client(t)
-		rev := runRevision(t, s, tasks.KindNickname)
+		rev := runRevision(t, s)
 		rows := []enqueue.FedRow{fed(1, nick("ann", "A"), rev)}
 		wantFed(t, client.Feed(t.Context(), rows), tasks.Stored)
 		keys := []string{
@@ -180,7 +180,7 @@ func TestManyFeedersStoreEachRowOnce(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
 		client := openFor(t, s.Addr, time.Minute)
-		rev := runRevision(t, s, tasks.KindNickname)
+		rev := runRevision(t, s)
 		var rows []enqueue.FedRow
 		for i := range 150 { // more than a chunk
 			rows = append(rows, fed(i, nick(fmt.Sprint("u", i), "A"), rev))
@@ -239,7 +239,7 @@ func TestAFedRowKeepsItsKey(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)
 		client := open(t, s.Addr)
-		rev := runRevision(t, s, tasks.KindNickname)
+		rev := runRevision(t, s)
 		row := fed(1, nick("ann", "A"), rev)
 		row.Request.Options.Key = "k1"
 		wantFed(t, client.Feed(t.Context(), []enqueue.FedRow{row}), tasks.Stored)
@@ -260,16 +260,16 @@ func TestAFedRowThatMayNotBeStoredSaysSo(t *testing.T) {
 		todo []redistest.Fault
 		want tasks.Outcome
 	}{
-		"a lost reply":      {[]redistest.Fault{redistest.LoseReply}, tasks.Stored},
-		"a lost send":       {[]redistest.Fault{redistest.LoseSend}, tasks.Stored},
-		"two lost replies":  {[]redistest.Fault{redistest.LoseReply, redistest.LoseReply}, tasks.NotKnown},
-		"refused by Redis":  {[]redistest.Fault{redistest.Refuse}, tasks.NotStored},
+		"a lost reply":     {[]redistest.Fault{redistest.LoseReply}, tasks.Stored},
+		"a lost send":      {[]redistest.Fault{redistest.LoseSend}, tasks.Stored},
+		"two lost replies": {[]redistest.Fault{redistest.LoseReply, redistest.LoseReply}, tasks.NotKnown},
+		"refused by Redis": {[]redistest.Fault{redistest.Refuse}, tasks.NotStored},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 				client, _ := throughFaults(t, s, storing, row.todo...)
-				rows := []enqueue.FedRow{fed(1, nick("ann", "A"), runRevision(t, s, tasks.KindNickname))}
+				rows := []enqueue.FedRow{fed(1, nick("ann", "A"), runRevision(t, s))}
 				if got := client.Feed(t.Context(), rows)[0]; got.Outcome != row.want {
 					t.Errorf("%+v", got)
 				}

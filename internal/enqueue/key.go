@@ -51,34 +51,86 @@ const (
 // which caller wrote it.
 type reservations struct{ rdb redis.UniversalClient }
 
-// take returns the reservation of the key: ours, or the existing one.
-func (r reservations) take(ctx context.Context, tenant, key string, ours reservation) (reservation, error) {
-	ours.State = stateReserved
-	record, err := json.Marshal(ours)
-	if err != nil {
-		return reservation{}, err
+// heldKey is the reservation of a key, or why there is none.
+type heldKey struct {
+	reservation
+	err error
+}
+
+// take returns the reservations of the keys of submissions, in their order: ours, or the
+// existing ones. One round trip, two if there are existing ones.
+func (r reservations) take(ctx context.Context, submissions []*submission) []heldKey {
+	held := make([]heldKey, len(submissions))
+	open := make([]int, len(submissions))
+	for i := range open {
+		open[i] = i
 	}
-	name := keyPrefix + tenant + ":" + key
-	// The second round is for a reservation that expires between SET and GET.
+	// The second round is for reservations that expire between SET and GET.
 	for range 2 {
-		err = r.rdb.SetArgs(ctx, name, record, redis.SetArgs{Mode: "NX", TTL: tasks.KeyLife}).Err()
-		if err == nil {
-			return ours, nil
+		if len(open) == 0 {
+			return held
 		}
-		if !errors.Is(err, redis.Nil) {
-			return reservation{}, err
-		}
-		var there string
-		there, err = r.rdb.Get(ctx, name).Result()
-		if errors.Is(err, redis.Nil) {
-			continue
-		}
-		if err != nil {
-			return reservation{}, err
-		}
-		return readReservation(name, key, there, ours.Digest)
+		open = r.read(ctx, submissions, held, r.reserve(ctx, submissions, held, open))
 	}
-	return reservation{}, fmt.Errorf("%s expired twice at once: check whether its server's memory is full", name)
+	for _, i := range open {
+		held[i].err = fmt.Errorf("%s expired twice at once: check whether its server's memory is full", submissions[i].keyName())
+	}
+	return held
+}
+
+// reserve writes the reservations of open submissions, and returns those that exist.
+func (r reservations) reserve(ctx context.Context, submissions []*submission, held []heldKey, open []int) (exist []int) {
+	set := make([]*redis.StatusCmd, len(open))
+	_, _ = r.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for n, i := range open {
+			ours := submissions[i].held
+			ours.State = stateReserved
+			record, err := json.Marshal(ours)
+			if held[i] = (heldKey{ours, err}); err != nil {
+				continue
+			}
+			set[n] = p.SetArgs(ctx, submissions[i].keyName(), record, redis.SetArgs{Mode: "NX", TTL: tasks.KeyLife})
+		}
+		return nil
+	}) // each command has its own error
+	for n, i := range open {
+		switch {
+		case set[n] == nil:
+		case errors.Is(set[n].Err(), redis.Nil):
+			exist = append(exist, i)
+		default:
+			held[i].err = set[n].Err()
+		}
+	}
+	return exist
+}
+
+// read reads the reservations of submissions, and returns those that do not exist any more.
+func (r reservations) read(ctx context.Context, submissions []*submission, held []heldKey, exist []int) (open []int) {
+	if len(exist) == 0 {
+		return nil
+	}
+	get := make([]*redis.StringCmd, len(exist))
+	_, _ = r.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for n, i := range exist {
+			get[n] = p.Get(ctx, submissions[i].keyName())
+		}
+		return nil
+	}) // each command has its own error
+	for n, i := range exist {
+		p := submissions[i]
+		there, err := get[n].Result()
+		switch {
+		case errors.Is(err, redis.Nil):
+			open = append(open, i)
+		case err != nil:
+			held[i] = heldKey{err: err}
+		default:
+			before, err := readReservation(p.keyName(), p.key, there, p.held.Digest)
+			held[i] = heldKey{before, err}
+		}
+	}
+	return open
 }
 
 func readReservation(name, key, record, digest string) (reservation, error) {
@@ -94,24 +146,37 @@ func readReservation(name, key, record, digest string) (reservation, error) {
 
 // raise replaces a record if it has not changed, and keeps its time to live: after that
 // time the key may belong to another caller.
-var raise = redis.NewScript(`
+const raise = `
 if redis.call("GET", KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call("SET", KEYS[1], ARGV[2], "KEEPTTL")
-return 1`)
+return 1`
 
-// settle records that the task of a reservation was stored. If this record is lost,
-// only the gap that reservation describes opens.
-func (r reservations) settle(ctx context.Context, tenant, key string, held reservation) error {
-	before, err := json.Marshal(held)
-	if err != nil {
-		return err
+// settle records that the tasks of reservations were stored, and returns the error of each.
+// If a record is lost, only the gap that reservation describes opens. One round trip.
+func (r reservations) settle(ctx context.Context, submissions []*submission) []error {
+	if len(submissions) == 0 {
+		return nil
 	}
-	held.State = stateStored
-	after, err := json.Marshal(held)
-	if err != nil {
-		return err
+	faults := make([]error, len(submissions))
+	raised := make([]*redis.Cmd, len(submissions))
+	_, _ = r.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, s := range submissions {
+			held := s.held
+			before, err := json.Marshal(held)
+			held.State = stateStored
+			after, failed := json.Marshal(held)
+			if faults[i] = errors.Join(err, failed); faults[i] == nil {
+				raised[i] = p.Eval(ctx, raise, []string{s.keyName()}, before, after)
+			}
+		}
+		return nil
+	}) // each command has its own error
+	for i, cmd := range raised {
+		if cmd != nil {
+			faults[i] = cmd.Err()
+		}
 	}
-	return raise.Run(ctx, r.rdb, []string{keyPrefix + tenant + ":" + key}, before, after).Err()
+	return faults
 }
 
 // digest identifies a task's contents without its revision.

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/hibiken/asynq"
-
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/registry"
@@ -59,18 +57,14 @@ func (c *Client) Replay(ctx context.Context, again Previous) tasks.Result {
 	if err := c.ledger.TakePosition(ctx, p.change, p.revision); err != nil {
 		return p.notStored("take its position in the edit queue", err)
 	}
-	outcome, _, err := c.store.put(ctx, asynq.NewTaskWithHeaders(again.Type, again.Payload, kinds.Headers(r.Options)), c.options(r.Options, p.destination))
-	p.result = tasks.Result{Outcome: outcome, TaskID: p.held.ID, Queue: p.held.Queue, Revision: meta.Revision}
-	switch outcome {
+	c.put(ctx, []*submission{p})
+	switch p.result.Outcome {
 	case tasks.NotStored:
-		return p.notStored("store it", err)
-	case tasks.NotKnown:
-		p.result.Err = p.notKnown(err)
+		return p.result
 	case tasks.Stored: // by us, or by another replay of the same task
-		p.note = true
-	case tasks.AlreadyThere:
-		p.withdraw = c.keepsNoPosition(p)
+		p.note, p.withdraw = true, false
 	}
+	p.result.Revision = meta.Revision
 	c.note(ctx, []*submission{p})
 	return p.result
 }
@@ -94,7 +88,7 @@ func (c *Client) Replace(ctx context.Context, again Previous, task tasks.Task) t
 	p := &submission{destination: again.origin(nextID(again.TaskID) + "-" + sum[:8]), request: r, lane: lane}
 	c.revise(ctx, []*submission{p})
 	if !p.over {
-		c.put(ctx, p)
+		c.put(ctx, []*submission{p})
 	}
 	c.note(ctx, []*submission{p})
 	return p.result

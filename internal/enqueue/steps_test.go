@@ -51,7 +51,7 @@ func destinations(t *testing.T, s *redistest.Server) []string {
 	return ids
 }
 
-func TestABatchCostsTwoRoundTripsPerChunkPlusItsTasks(t *testing.T) {
+func TestABatchTakesItsRevisionsAndItsNotesInChunks(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		serve(t, s)

@@ -26,12 +26,13 @@ const (
 	producerLife = 30 * time.Second
 )
 
-// store enqueues tasks in asynq, one send at a time, and knows the result of each: its
-// Redis client never retries a command, and a hook keeps the errors that asynq turns
-// into text.
+// store enqueues tasks in asynq, and knows the result of each. asynq encodes them for a
+// client that records its commands, which then share one pipeline: one round trip,
+// however many tasks. The pipeline is never retried by the Redis client.
 type store struct {
-	rdb redis.UniversalClient
-	now func() time.Time
+	rdb     redis.UniversalClient
+	records *recorder
+	now     func() time.Time
 	// provable means that a dial error proves that nothing was sent. A Cluster's client
 	// follows redirections and sends more than once.
 	provable bool
@@ -48,7 +49,7 @@ func newStore(options redis.UniversalOptions, now func() time.Time) *store {
 	rdb := redisdb.New(&options)
 	rdb.AddHook(witness{})
 	_, cluster := rdb.(*redis.ClusterClient)
-	return &store{rdb: rdb, now: now, provable: !cluster}
+	return &store{rdb: rdb, records: &recorder{UniversalClient: rdb}, now: now, provable: !cluster}
 }
 
 func (s *store) client() *asynq.Client {
@@ -56,49 +57,126 @@ func (s *store) client() *asynq.Client {
 	defer s.mu.Unlock()
 	if now := s.now(); s.producer == nil || now.Sub(s.born) >= producerLife {
 		// The client owns no connection: closing is left to the Redis client.
-		s.producer, s.born = asynq.NewClientFromRedisClient(s.rdb), now
+		s.producer, s.born = asynq.NewClientFromRedisClient(s.records), now
 	}
 	return s.producer
 }
 
-// put stores a task whose options contain its id and a retention, so that its id stays
-// taken long after any send of it.
-//
-// inferred reports that the first answer was lost and the second send found the id
-// taken: by our own task, unless other clients store with the same id.
-func (s *store) put(ctx context.Context, task *asynq.Task, options []asynq.Option) (outcome tasks.Outcome, inferred bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return tasks.NotStored, false, err
-	}
-	first := s.send(ctx, task, options)
-	if first.command == "sadd" && first.raw != nil && !isReply(first.raw) {
-		first = s.send(ctx, task, options) // the task was not sent yet: no unknown outcome
-	}
-	switch {
-	case first.err == nil:
-		return tasks.Stored, false, nil
-	case errors.Is(first.err, asynq.ErrTaskIDConflict):
-		return tasks.AlreadyThere, false, nil
-	case first.unsent(s.provable):
-		return tasks.NotStored, false, first.cause()
-	}
+// storing is a task on its way into asynq, whose options contain its id and a retention,
+// so that its id stays taken long after any send of it.
+type storing struct {
+	task    *asynq.Task
+	options []asynq.Option
+	command recorded // by which asynq stores it
 
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleBound)
-	defer cancel()
-	second := s.send(ctx, task, options)
-	switch {
-	case second.err == nil:
-		return tasks.Stored, false, nil
-	case errors.Is(second.err, asynq.ErrTaskIDConflict):
-		return tasks.Stored, true, nil
-	}
-	return tasks.NotKnown, false, fmt.Errorf("%w; and at the second send: %w", first.cause(), second.cause())
+	outcome tasks.Outcome
+	// inferred reports that the first answer was lost and the second send found the id
+	// taken: by our own task, unless other clients store with the same id.
+	inferred bool
+	err      error // of NotStored and NotKnown
 }
 
-func (s *store) send(ctx context.Context, task *asynq.Task, options []asynq.Option) *sending {
-	var seen sending
-	_, seen.err = s.client().EnqueueContext(context.WithValue(ctx, sendingKey{}, &seen), task, options...)
-	return &seen
+// put stores tasks, in their order. One round trip; two if an answer was lost.
+func (s *store) put(ctx context.Context, all ...*storing) {
+	var sent []*storing
+	for _, t := range all {
+		t.outcome, t.inferred, t.err = tasks.NotStored, false, ctx.Err()
+		if t.err == nil {
+			t.command, t.err = s.encode(ctx, t)
+		}
+		if t.err == nil {
+			sent = append(sent, t)
+		}
+	}
+	lost := sent[:0:0]
+	s.send(ctx, sent)
+	for _, t := range sent {
+		switch err := t.command.err; {
+		case err == nil && t.command.stored:
+			t.outcome = tasks.Stored
+		case err == nil:
+			t.outcome = tasks.AlreadyThere
+		case unsent(err, s.provable):
+			t.err = err
+		default:
+			t.outcome, t.err = tasks.NotKnown, err
+			lost = append(lost, t)
+		}
+	}
+	if len(lost) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleBound)
+	defer cancel()
+	s.send(ctx, lost)
+	for _, t := range lost {
+		switch err := t.command.err; {
+		case err != nil:
+			t.err = fmt.Errorf("%w; and at the second send: %w", t.err, err)
+		default: // a task that is there is that of the first send
+			t.outcome, t.inferred, t.err = tasks.Stored, !t.command.stored, nil
+		}
+	}
+}
+
+// encode returns the command by which asynq stores a task. asynq adds the queue of the
+// first task to its list of queues, at once: if that fails, the task was not sent.
+func (s *store) encode(ctx context.Context, t *storing) (recorded, error) {
+	for again := false; ; again = true {
+		var r recorded
+		_, err := s.client().EnqueueContext(context.WithValue(ctx, recordedKey{}, &r), t.task, t.options...)
+		switch {
+		case err == nil:
+			return r, nil
+		case r.listing == nil:
+			return r, err // asynq rejected it before any command
+		case again || isReply(r.listing):
+			return r, r.listing
+		}
+	}
+}
+
+// send sends the commands of tasks in one pipeline, and once more those whose script Redis
+// does not know.
+func (s *store) send(ctx context.Context, all []*storing) {
+	how := func(r *recorded) []any { return []any{"evalsha", r.sha} }
+	for range 2 {
+		s.pipeline(ctx, all, how)
+		var unknown []*storing
+		for _, t := range all {
+			if redis.HasErrorPrefix(t.command.err, "NOSCRIPT") {
+				unknown = append(unknown, t)
+			}
+		}
+		if len(unknown) == 0 {
+			return
+		}
+		all = unknown
+		how = func(r *recorded) []any { return []any{"eval", s.records.text(r.sha)} }
+	}
+}
+
+func (s *store) pipeline(ctx context.Context, all []*storing, how func(*recorded) []any) {
+	commands := make([]*redis.Cmd, len(all))
+	_, _ = s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, t := range all {
+			args := append(how(&t.command), len(t.command.keys))
+			for _, key := range t.command.keys {
+				args = append(args, key)
+			}
+			commands[i] = redis.NewCmd(ctx, append(args, t.command.args...)...)
+			commands[i].SetFirstKeyPos(3) // a Cluster finds the node by this key
+			_ = p.Process(ctx, commands[i])
+		}
+		return nil
+	}) // each command has its own error
+	for i, t := range all {
+		// go-redis notes the loss of a connection at the commands before it, too.
+		n, answered := commands[i].Val().(int64)
+		if t.command.stored, t.command.err = n == 1, nil; !answered {
+			t.command.err = commands[i].Err()
+		}
+	}
 }
 
 // over reports whether asynq has finished an existing task; false if unknown. Cost: two
@@ -108,36 +186,16 @@ func (s *store) over(queue, id string) bool {
 	return err == nil && (info.State == asynq.TaskStateCompleted || info.State == asynq.TaskStateArchived)
 }
 
-// sending is one pass through asynq: the errors of asynq and of go-redis.
-type sending struct {
-	err     error
-	command string // the last command that failed, in lower case
-	raw     error  // its error; nil if no command failed
-}
-
-type sendingKey struct{}
-
-func (s *sending) cause() error {
-	if s.raw != nil {
-		return s.raw
-	}
-	return s.err
-}
-
-// unsent reports whether this pass has certainly not stored the task.
-func (s *sending) unsent(provable bool) bool {
+// unsent reports whether a command that failed has certainly not stored its task.
+func unsent(err error, provable bool) bool {
 	switch {
-	case s.raw == nil:
-		return true // asynq rejected it before any command
-	case s.command == "sadd":
-		return true // this command precedes the task, which then is not sent
-	case isReply(s.raw):
+	case isReply(err):
 		return true // Redis read the command and rejected it
-	case errors.Is(s.raw, redis.ErrClosed), errors.Is(s.raw, redis.ErrPoolTimeout), errors.Is(s.raw, redis.ErrPoolExhausted):
+	case errors.Is(err, redis.ErrClosed), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
 		return true // there was no connection to send it on
 	}
-	_, undialled := errors.AsType[*dialError](s.raw)
-	if fault, _ := redisdb.FaultOf(s.raw); fault == redisdb.TooManyClients {
+	_, undialled := errors.AsType[*dialError](err)
+	if fault, _ := redisdb.FaultOf(err); fault == redisdb.TooManyClients {
 		undialled = true // Redis closed the connection before it read from it
 	}
 	return undialled && provable
@@ -155,7 +213,7 @@ type dialError struct{ err error }
 func (e *dialError) Error() string { return e.err.Error() }
 func (e *dialError) Unwrap() error { return e.err }
 
-// witness is a hook that keeps raw errors.
+// witness is a hook that marks errors of dialling.
 type witness struct{}
 
 func (witness) DialHook(next redis.DialHook) redis.DialHook {
@@ -168,15 +226,7 @@ func (witness) DialHook(next redis.DialHook) redis.DialHook {
 	}
 }
 
-func (witness) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		err := next(ctx, cmd)
-		if seen, ok := ctx.Value(sendingKey{}).(*sending); ok {
-			seen.command, seen.raw = cmd.Name(), err
-		}
-		return err
-	}
-}
+func (witness) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 
 func (witness) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next

@@ -10,6 +10,11 @@ import (
 // TypeNicknameSync is the asynq task type of a [tasks.NicknameSync].
 const TypeNicknameSync = "nickname:sync"
 
+var (
+	escape   = strings.NewReplacer("%", "%25", "/", "%2F")
+	unescape = strings.NewReplacer("%25", "%", "%2F", "/")
+)
+
 var nickname = declare(declaration[tasks.NicknameSync]{
 	name: tasks.KindNickname, typ: TypeNicknameSync,
 	columns: []string{"chat_id", "user_id", "nickname"},
@@ -20,14 +25,12 @@ var nickname = declare(declaration[tasks.NicknameSync]{
 	// One value of one member in one chat.
 	change: func(t tasks.NicknameSync, organisation string) (ledger.Target, []ledger.Field) {
 		// Neither id is known to be free of slashes, and no two pairs may share a key.
-		escape := strings.NewReplacer("%", "%25", "/", "%2F")
 		key := escape.Replace(t.ChatID) + "/" + escape.Replace(t.UserID)
 		return ledger.Target{Organisation: organisation, API: string(tasks.KindNickname), Key: key},
 			[]ledger.Field{{Name: "nickname", Value: t.Nickname, Mode: ledger.Value}}
 	},
 	restore: func(key string, values map[string]string) map[string]string {
 		chat, user, _ := strings.Cut(key, "/")
-		unescape := strings.NewReplacer("%25", "%", "%2F", "/")
 		return map[string]string{
 			"chat_id": unescape.Replace(chat), "user_id": unescape.Replace(user), "nickname": values["nickname"],
 		}
