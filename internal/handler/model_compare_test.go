@@ -21,6 +21,9 @@ func (w *world) finish() {
 	for len(w.late) > 0 {
 		w.land(w.late[0])
 	}
+	for len(w.planned) > 0 {
+		w.feeds(w.planned[0], stores)
+	}
 	w.clock(15 * time.Minute)
 	w.drain()
 	w.resendAll()

@@ -178,6 +178,14 @@ func (w *world) steps() map[string]func(*rapid.T) {
 			task := drawTask(t, subjects)
 			w.enqueue(task, rapid.SampledFrom([]string{stores, stores, stores, doesNotRecord, doesNotStore}).Draw(t, "the producer"))
 		},
+		"run": func(t *rapid.T) { w.plans(t, subjects) },
+		"feed": func(t *rapid.T) {
+			if len(w.planned) == 0 {
+				t.Skip("no row waits")
+			}
+			s := w.planned[rapid.IntRange(0, len(w.planned)-1).Draw(t, "row")]
+			w.feeds(s, rapid.SampledFrom([]string{stores, stores, doesNotRecord, doesNotStore}).Draw(t, "the feeder"))
+		},
 		"deliver": deliver, "deliver again": deliver, "deliver once more": deliver,
 		"redeliver": func(t *rapid.T) { // asynq's own "done" was lost
 			w.deliver(w.pick(t, func(s *stored) bool { return s.done }), drawPlan(t))

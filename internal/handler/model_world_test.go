@@ -51,6 +51,8 @@ type world struct {
 	handle   map[string]handler.Func // handlers by type
 	model    *model
 	tasks    []*stored
+	planned  []*stored // rows of runs that are not fed yet
+	rows     int       // of all runs
 	now      time.Time
 	moved    time.Duration // elapsed time, by w.latest
 	skew     time.Duration // offset of Redis' clock
