@@ -8,7 +8,8 @@
 local target, open_edits, open_tasks = KEYS[1], KEYS[2], KEYS[3]
 local run = KEYS[4] -- open_tasks for a task of no run
 local has_ended = KEYS[5] -- exists for a minute if the task has ended
-local late_targets = KEYS[6] -- of a resend, which is no task and whose fields have mode resend; else nil
+local targets = KEYS[6] -- all targets, by the time when they were confirmed last, Unix s
+local late_targets = KEYS[7] -- of a resend, which is no task and whose fields have mode resend; else nil
 
 local owner, lease_ms, keep_ms = ARGV[1], ARGV[2], ARGV[3]
 local revision, task = ARGV[4], ARGV[5]
@@ -16,7 +17,8 @@ local row = ARGV[6] -- of the run, '' for none
 local sends_at_once = ARGV[7] == '1' -- so note now that the outcome is unknown
 local record = ARGV[8] -- of a task that holds an edit, else ''
 local run_kept_ms = ARGV[9]
-local target_key, resend_s = ARGV[10], ARGV[11] -- of a resend: how long it waits after a failure
+local target_key = ARGV[10]
+local resend_s = ARGV[11] -- of a resend: how long it waits after a failure
 local FIRST = 12 -- then name, mode and value of each field
 
 local abandoned_us = 120 * 1000000 -- after which an edit that was never stored is skipped
@@ -263,6 +265,8 @@ for n, field in ipairs(fields) do
 		open = true
 	elseif decision == 'superseded' then
 		result = RESULT_SUPERSEDED
+	elseif decision == 'unchanged' then
+		redis.pcall('ZADD', targets, now_s, target_key)
 	elseif decision == 'settled' and result ~= RESULT_SUPERSEDED then
 		result = RESULT_SETTLED
 	end

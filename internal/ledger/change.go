@@ -257,7 +257,7 @@ func (l *Ledger) Stored(ctx context.Context, tasks ...Open) error {
 	var damaged error
 	for _, rows := range byTag(len(tasks), func(i int) Target { return tasks[i].Change.Target }) {
 		first := tasks[rows[0]].Change.Target
-		keys := []string{first.tasks(), first.shared("runs")}
+		keys := []string{first.tasks(), first.shared("runs"), first.index()}
 		args := []any{keep.Milliseconds(), runKept.Milliseconds()}
 		for _, i := range rows {
 			o := tasks[i]
@@ -272,7 +272,7 @@ func (l *Ledger) Stored(ctx context.Context, tasks ...Open) error {
 			}
 			keys = append(keys, w.Target.redisKey(), o.Row.key(w.Target), w.Target.ended(w.TaskID))
 			single := len(w.Fields) == 1 && w.Fields[0].Mode != Edit
-			args = append(args, w.TaskID, o.Revision, text, flag(!w.Later), flag(single), run, o.Row.number(), flag(o.Again && run != ""))
+			args = append(args, w.Target.Key, w.TaskID, o.Revision, text, flag(!w.Later), flag(single), run, o.Row.number(), flag(o.Again && run != ""))
 			names := changed(w.Fields)
 			args = append(append(args, len(names)), names...)
 		}

@@ -162,6 +162,7 @@ func LaneKeys(organisation, api, lane string) []KeyType {
 		{t.shared("runs"), "zset"},
 		{t.lastChanged(), "string"},
 		{floorKey(organisation, api), "string"},
+		{t.index(), "zset"},
 	}
 }
 

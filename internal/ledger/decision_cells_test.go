@@ -96,6 +96,8 @@ type held struct {
 	Row    string
 	Late   string  // when a resend of the target is due: now, later or ""
 	Kept   [3]bool // whether target, edits and run expire
+	// Confirmed says that the target is in the index of all targets.
+	Confirmed bool
 }
 
 // before is what Redis holds when the task begins.
@@ -225,7 +227,7 @@ func (c cell) after(m moment, h held) (reply []string, after held) {
 		return []string{"go", answer, "S"}, c.taken(d, h, rev)
 	}
 	if d.name == unchanged.name {
-		h.Target["r:"+field] = rev
+		h.Target["r:"+field], h.Confirmed = rev, true
 	}
 	switch {
 	case c.mode == ledger.Resend: // no task ends
@@ -358,10 +360,10 @@ func cellTarget(i int) ledger.Target {
 }
 
 // keysOf are the target, its edits, the open tasks, the run, the note that the task has
-// ended, and the targets that are sent again.
-func keysOf(i int) [6]string {
+// ended, the targets that are sent again, and all targets.
+func keysOf(i int) [7]string {
 	tag := fmt.Sprintf("rollcall:{cell%d/any}:", i)
-	return [6]string{tag + "target:key", tag + "edits:key", tag + "tasks", tag + "run:dt/night", tag + "ended:this", tag + "late:dt"}
+	return [7]string{tag + "target:key", tag + "edits:key", tag + "tasks", tag + "run:dt/night", tag + "ended:this", tag + "late:dt", tag + "targets"}
 }
 
 func write(t *testing.T, rdb redis.UniversalClient, m moment, cells []cell) {
@@ -408,6 +410,7 @@ func readCells(t *testing.T, rdb redis.UniversalClient, answers *replies, n int)
 		ended  *redis.DurationCmd
 		late   *redis.FloatCmd
 		kept   [3]*redis.DurationCmd
+		index  *redis.FloatCmd
 	}
 	all := make([]cmds, n)
 	_, _ = rdb.Pipelined(t.Context(), func(p redis.Pipeliner) error { // redis.Nil of those without a run
@@ -417,6 +420,7 @@ func readCells(t *testing.T, rdb redis.UniversalClient, answers *replies, n int)
 				p.HGetAll(t.Context(), keys[0]), p.ZRange(t.Context(), keys[1], 0, -1), p.HKeys(t.Context(), keys[2]),
 				p.Get(t.Context(), keys[3]), p.PTTL(t.Context(), keys[4]), p.ZScore(t.Context(), keys[5], "key"),
 				[3]*redis.DurationCmd{p.PTTL(t.Context(), keys[0]), p.PTTL(t.Context(), keys[1]), p.PTTL(t.Context(), keys[3])},
+				p.ZScore(t.Context(), keys[6], "key"),
 			}
 		}
 		return nil
@@ -441,6 +445,7 @@ func readCells(t *testing.T, rdb redis.UniversalClient, answers *replies, n int)
 		if text := c.run.Val(); text != "" {
 			h.Row = strings.TrimLeft(text, "\x00")
 		}
+		h.Confirmed = c.index.Err() == nil && answers.about(strconv.FormatInt(int64(c.index.Val()), 10), answers.moment.ms/1000)
 		for k, ttl := range c.kept {
 			h.Kept[k] = ttl.Val() > 0
 		}

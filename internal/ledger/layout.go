@@ -47,19 +47,19 @@ type entry struct {
 
 // layout is all that a target's hash holds.
 var layout = []entry{
-	{entryLastRevision, "LAST_REVISION", "the last revision handed out", "revise recall", "revise begin recall"},
-	{entryLeaseOwner, "LEASE_OWNER", "the attempt that holds the lease", "begin settle lock resolve uncheck", "begin raise send intend renew note uncheck settle lock resolve"},
-	{entryLeaseUntil, "LEASE_UNTIL", "when the lease expires, Unix ms", "begin send intend renew settle lock resolve uncheck", "begin resolve"},
+	{entryLastRevision, "LAST_REVISION", "the last revision handed out", "revise recall", "revise begin recall forget"},
+	{entryLeaseOwner, "LEASE_OWNER", "the attempt that holds the lease", "begin settle lock resolve uncheck", "begin raise send intend renew note uncheck settle lock resolve forget"},
+	{entryLeaseUntil, "LEASE_UNTIL", "when the lease expires, Unix ms", "begin send intend renew settle lock resolve uncheck", "begin resolve forget"},
 	{entrySettledAt, "SETTLED_AT", "when a change was applied last, Unix s", "settle", ""},
 	{entrySettledRequest, "SETTLED_REQUEST", "the platform's request id of that", "settle", ""},
-	{entryLatest, "LATEST", "the revision of the latest change", "stored recall", "revise begin raise stored send intend close recall"},
-	{entryLatestTask, "LATEST_TASK", "the task of the latest change", "stored", "stored"},
-	{entryApplied, "APPLIED", "the revision that was applied last", "begin raise settle resolve recall", "revise begin raise stored send intend settle close resolve recall"},
+	{entryLatest, "LATEST", "the revision of the latest change", "stored recall", "revise begin raise stored send intend close recall forget"},
+	{entryLatestTask, "LATEST_TASK", "the task of the latest change", "stored", "stored forget"},
+	{entryApplied, "APPLIED", "the revision that was applied last", "begin raise settle resolve recall", "revise begin raise stored send intend settle close resolve recall forget"},
 	{entryAppliedValue, "APPLIED_VALUE", "the value that was applied last; for a nickname a person's name", "settle resolve recall", "begin raise settle"},
 	{entryWantedValue, "WANTED_VALUE", "the value that was wanted, where the platform took a substitute", "settle resolve recall", "begin raise"},
 	{
 		entryUnknown, "UNKNOWN", "the revision of a send whose outcome is unknown; followed by `answered` if it cannot be carried out any more",
-		"begin send intend uncheck settle lock resolve note recall", "begin raise send intend uncheck settle resolve recall",
+		"begin send intend uncheck settle lock resolve note recall", "begin raise send intend uncheck settle resolve recall forget",
 	},
 	{
 		entryLate, "LATE", "when a send was settled while an earlier one might still be carried out, Unix s: the next equal change is sent",
@@ -78,7 +78,7 @@ var layout = []entry{
 	},
 	{
 		entryLock, "LOCK", "of an ID: until when it is locked, Unix s, and why: `applied`, `said` by the platform, or `unverified`",
-		"settle lock resolve recall", "begin",
+		"settle lock resolve recall", "begin forget",
 	},
 	{entryRefused, "REFUSED", "of an ID: the revision of a task, and how many of its candidates were refused", "note settle", "begin"},
 }

@@ -125,7 +125,7 @@ func (l *Ledger) Begin(ctx context.Context, task Delivery) (*Lease, []Decision, 
 	for _, f := range task.Fields {
 		args = append(args, f.Name, f.Mode.String(), f.Value)
 	}
-	keys := []string{t.redisKey(), t.edits(), t.tasks(), task.Row.key(t), t.ended(task.TaskID)}
+	keys := []string{t.redisKey(), t.edits(), t.tasks(), task.Row.key(t), t.ended(task.TaskID), t.index()}
 	if task.Resend {
 		keys = append(keys, t.late(task.ResentBy))
 	}

@@ -105,6 +105,8 @@ var (
 	reviseLua string
 	//go:embed floor.lua
 	floorLua string
+	//go:embed forget.lua
+	forgetLua string
 	//go:embed raise.lua
 	raiseLua string
 	//go:embed stored.lua
@@ -136,6 +138,7 @@ var (
 
 	revise   = script(reviseLua)
 	floor    = script(floorLua)
+	forget   = script(forgetLua)
 	raise    = script(raiseLua)
 	stored   = script(storedLua)
 	withdraw = script(withdrawLua)

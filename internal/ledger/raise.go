@@ -34,7 +34,8 @@ func (l *Ledger) Raise(ctx context.Context, rows []Raise) ([]bool, error) {
 
 // raise raises the rows of a block, which have one tag.
 func (l *Ledger) raise(ctx context.Context, rows []Raise, block []int, raised []bool) error {
-	keys := []string{rows[block[0]].Target.shared("runs")}
+	first := rows[block[0]].Target
+	keys := []string{first.shared("runs"), first.index()}
 	args := []any{keep.Milliseconds(), runKept.Milliseconds()}
 	for _, i := range block {
 		r := rows[i]
@@ -43,7 +44,7 @@ func (l *Ledger) raise(ctx context.Context, rows []Raise, block []int, raised []
 			run, key = r.Row.name(), r.Row.key(r.Target)
 		}
 		keys = append(keys, r.Target.redisKey(), key)
-		args = append(args, r.Revision, run, r.Row.number(), len(r.Fields))
+		args = append(args, r.Target.Key, r.Revision, run, r.Row.number(), len(r.Fields))
 		for _, f := range r.Fields {
 			args = append(args, f.Name, f.Mode.String(), f.Value)
 		}

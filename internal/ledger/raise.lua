@@ -1,10 +1,10 @@
 -- Raises the applied revisions of targets that hold the wanted values, without a call.
 --
 -- Returns for each row 1 if that was done, or 0.
-local runs = KEYS[1]
-local FIRST_KEY = 2 -- then target and run (runs for none) of each row
+local runs, targets = KEYS[1], KEYS[2]
+local FIRST_KEY = 3 -- then target and run (runs for none) of each row
 local keep_ms, run_kept_ms = ARGV[1], ARGV[2]
--- Then for each row: revision, name of its run ('' for none), row, number of fields; name,
+-- Then for each row: key of its target, revision, name of its run ('' for none), row, number of fields; name,
 -- mode and value of each field.
 local at = 3
 
@@ -13,10 +13,10 @@ local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local day_us = 24 * 3600 * 1000000
 
 local function read_row()
-	local revision, run_name, row, fields = unpack(ARGV, at, at + 3)
-	local first = at + 4
+	local target_key, revision, run_name, row, fields = unpack(ARGV, at, at + 4)
+	local first = at + 5
 	at = first + 3 * fields
-	return { revision = revision, rev = tonumber(revision), run_name = run_name, row = row, first = first, last = at - 1 }
+	return { target_key = target_key, revision = revision, rev = tonumber(revision), run_name = run_name, row = row, first = first, last = at - 1 }
 end
 
 -- holds reports whether begin.lua would decide `unchanged` for a field.
@@ -70,6 +70,7 @@ for k = FIRST_KEY, #KEYS, 2 do
 			redis.call('HSET', target, APPLIED .. ARGV[i], row.revision)
 		end
 		redis.call('PEXPIRE', target, keep_ms)
+		redis.pcall('ZADD', targets, clock[1], row.target_key)
 		if row.run_name ~= '' then
 			note_row(run, row)
 		end

@@ -2,6 +2,7 @@
 --
 -- Returns {'ok', value, task id}, {'none'} or {'busy'}.
 local target, effects, targets_unknown = KEYS[1], KEYS[2], KEYS[3]
+local targets = KEYS[5] -- all targets, by the time when they were confirmed last, Unix s
 local last_changed = KEYS[4] -- when a value that can be set once was last applied, to any target, Unix s
 local field, answer, keep_ms = ARGV[1], ARGV[2], ARGV[3] -- answer: confirm or reject
 local target_key = ARGV[4]
@@ -34,6 +35,7 @@ if answer == 'confirm' then
 	local lock = string.format('%.0f', set_s + locked_s) .. BY_CHANGE
 	redis.call('HSET', target, APPLIED_VALUE .. field, value, LOCK .. field, lock)
 	redis.call('HDEL', target, WANTED_VALUE .. field)
+	redis.pcall('ZADD', targets, clock[1], target_key)
 	redis.call('SET', last_changed, clock[1], 'PX', last_changed_kept_ms)
 else
 	redis.call('HDEL', target, LOCK .. field)

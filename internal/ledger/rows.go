@@ -95,7 +95,7 @@ func (r Row) applied(requestID string) string {
 }
 
 func (r Row) detail(kind byte, requestID string) []byte {
-	head := []byte{kind, byte(r.bounded() % detailsTogether)}
+	head := []byte{kind, byte(r.bounded() % detailsTogether)} //nolint:gosec // a byte
 	if id, err := uuid.Parse(requestID); err == nil {
 		switch requestID {
 		case id.String():
@@ -124,7 +124,7 @@ func appendText(to []byte, text string, most int) []byte {
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "")
 	}
-	return append(append(to, byte(len(text))), text...)
+	return append(append(to, byte(len(text))), text...) //nolint:gosec // a byte
 }
 
 // RunDetails reads the details of rows of a run at an organisation's API, by row. A row
@@ -191,7 +191,7 @@ func readDetail(entry string) (row int, detail RowDetail, err error) {
 	case detailDead:
 		detail.Class, detail.Code, detail.Message = r.text(r.number(1)), r.text(r.number(1)), r.text(r.number(1))
 	default:
-		return 0, RowDetail{}, fmt.Errorf("its kind is %q", byte(kind))
+		return 0, RowDetail{}, fmt.Errorf("its kind is %d", kind)
 	}
 	if r.short {
 		return 0, RowDetail{}, errors.New("it is too short")

@@ -67,7 +67,7 @@ func (m *Lease) Settle(ctx context.Context, requestID string, late bool, values 
 	if m.task.ResentBy != "" {
 		resend = strconv.FormatInt(landing, 10)
 	}
-	keys := []string{t.redisKey(), t.edits(), t.tasks(), m.task.Row.key(t), t.effects(), t.unknownTargets(), t.ended(m.task.TaskID), t.lastChanged(), t.late(m.task.ResentBy), m.task.Row.details(t)}
+	keys := []string{t.redisKey(), t.edits(), t.tasks(), m.task.Row.key(t), t.effects(), t.unknownTargets(), t.ended(m.task.TaskID), t.lastChanged(), t.late(m.task.ResentBy), m.task.Row.details(t), t.index()}
 	args := append([]any{
 		m.owner, keep.Milliseconds(), m.task.Revision, requestID, m.task.TaskID, m.task.Row.number(), flag(late),
 		m.leasedAt - landing, int64(lockedFor.Seconds()), effectEntry(event), t.Key, runKept.Milliseconds(), resend,

@@ -9,6 +9,7 @@ local has_ended = KEYS[7] -- exists for a minute if the task has ended
 local last_changed = KEYS[8] -- when a value that can be set once was last applied, to any target, Unix s
 local late_targets = KEYS[9] -- targets whose values are sent again, by the time when, Unix s
 local details = KEYS[10] -- of the rows of the run; open_tasks for none
+local targets = KEYS[11] -- all targets, by the time when they were confirmed last, Unix s
 
 local owner, keep_ms, revision, request, task = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local row = ARGV[6] -- of the run, '' for none
@@ -146,6 +147,7 @@ if redis.call('LPUSH', effects, now_s .. ' ' .. effect) > 10 then
 end
 redis.call('PEXPIRE', effects, keep_ms)
 
+redis.pcall('ZADD', targets, now_s, target_key) -- a damaged index costs itself alone
 if late_since_s and resend_s ~= '' then
 	redis.call('ZADD', late_targets, string.format('%.0f', late_since_s + resend_s + 1), target_key)
 	redis.call('PEXPIRE', late_targets, keep_ms)

@@ -1,10 +1,10 @@
 -- Notes that tasks were stored: opens a record for each, which is closed when the task
 -- ends, and notes the latest changes.
-local open_tasks, runs = KEYS[1], KEYS[2]
-local FIRST_KEY = 3 -- then target, run (open_tasks for none) and has_ended of each task
+local open_tasks, runs, targets = KEYS[1], KEYS[2], KEYS[3]
+local FIRST_KEY = 4 -- then target, run (open_tasks for none) and has_ended of each task
 
 local keep_ms, run_kept_ms = ARGV[1], ARGV[2]
--- Then for each task: id, revision, record, 1 if it may be the latest change, 1 if it is
+-- Then for each task: key of its target, id, revision, record, 1 if it may be the latest change, 1 if it is
 -- about a single value, of which older tasks need no record, name of its run ('' for
 -- none), row, 1 if it may have been noted before, number of fields, their names.
 local at = 3
@@ -20,7 +20,9 @@ local function note_change(target, task, field)
 	local replaced = task.single and task.is_change and latest > task.rev
 	-- A task that is stored again, with its old revision, has another id.
 	if task.is_change and task.rev >= latest then
-		redis.call('HSET', target, LATEST .. field, task.revision, LATEST_TASK .. field, task.id)
+		if redis.call('HSET', target, LATEST .. field, task.revision, LATEST_TASK .. field, task.id) > 0 then
+			redis.pcall('ZADD', targets, 'NX', 0, task.target_key) -- never confirmed
+		end
 		if task.single and latest_task and latest_task ~= task.id then
 			redis.call('HDEL', open_tasks, latest_task)
 		end
@@ -60,14 +62,15 @@ local function has_result(run, row)
 	return result ~= '' and result ~= '\0' and result ~= RESULT_STORED
 end
 
+redis.pcall('ZREMRANGEBYSCORE', targets, '(0', clock[1] - keep_ms / 1000)
 for k = FIRST_KEY, #KEYS, 3 do
 	local target, run, has_ended = KEYS[k], KEYS[k + 1], KEYS[k + 2]
-	local id, revision, record, is_change, single, run_name, row, again, fields = unpack(ARGV, at, at + 8)
-	local first = at + 9
+	local target_key, id, revision, record, is_change, single, run_name, row, again, fields = unpack(ARGV, at, at + 9)
+	local first = at + 10
 	at = first + fields
 	if again ~= '1' or not has_result(run, row) then
 		note_task(target, run, has_ended, {
-			id = id, revision = revision, rev = tonumber(revision), is_change = is_change == '1', single = single == '1',
+			target_key = target_key, id = id, revision = revision, rev = tonumber(revision), is_change = is_change == '1', single = single == '1',
 			record = record, run = run_name, row = row, first = first, last = at - 1,
 		})
 	end
