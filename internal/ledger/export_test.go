@@ -11,3 +11,6 @@ func Layout() []Entry {
 	}
 	return entries
 }
+
+// ReadDetail reads an entry of the details of rows.
+var ReadDetail = readDetail

@@ -151,8 +151,8 @@ func TestTargetsOfAnEarlierVersionAreIndexed(t *testing.T) {
 		if age := time.Since(found[0].Confirmed); err != nil || age > time.Minute {
 			t.Errorf("confirmed %s ago, %v", age, err)
 		}
-		if _, _, err := l.IndexTargets(t.Context(), "lake*", "nickname", 0); err != nil {
-			t.Fatal(err)
+		if n, _, err := l.IndexTargets(t.Context(), "lake*", "nickname", 0); n != 1 || err != nil {
+			t.Errorf("%d were added to another organisation, %v", n, err)
 		}
 	})
 }
@@ -264,5 +264,12 @@ func TestATargetWithSomethingUnderwayIsNotForgotten(t *testing.T) {
 		}
 		note(t, l, "one", edit(t, l, "one"))
 		refused(chat, ledger.ErrWaits)
+		dead := noted(t, l, bob, "dead", 2, nick("B"))
+		if err := l.Close(t.Context(), bob, "dead", dead.Row); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := l.Forget(t.Context(), bob); !got || err != nil {
+			t.Errorf("a dead change: forgotten: %t, %v", got, err)
+		}
 	})
 }

@@ -3,7 +3,12 @@ package ledger
 import (
 	"context"
 	"fmt"
+
+	"golang.org/x/sync/errgroup"
 )
+
+// raisers is how many blocks are raised at once.
+const raisers = 4
 
 // Raise is a row of a run whose target is expected to hold the wanted values already.
 type Raise struct {
@@ -24,10 +29,13 @@ type Raise struct {
 // for each 64 rows of an organisation's API.
 func (l *Ledger) Raise(ctx context.Context, rows []Raise) ([]bool, error) {
 	raised := make([]bool, len(rows))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(raisers)
 	for _, block := range byTag(len(rows), func(i int) Target { return rows[i].Target }) {
-		if err := l.raise(ctx, rows, block, raised); err != nil {
-			return nil, err
-		}
+		group.Go(func() error { return l.raise(ctx, rows, block, raised) })
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
 	}
 	return raised, nil
 }
