@@ -61,6 +61,7 @@ func results() []struct {
 		{ledger.RowUnchanged, "unchanged"},
 		{ledger.RowSuperseded, "superseded"},
 		{ledger.RowSettled, "settled"},
+		{ledger.RowCancelled, "cancelled"},
 	}
 }
 
@@ -232,7 +233,8 @@ func (a *app) runsShowCommand() *cobra.Command {
 		Long: `Show the results of one run, by lane: open (waiting or running), dead (has or
 had a dead letter), applied, unchanged (the target already had the value),
 superseded (the target has a newer change), settled (already applied when it was
-delivered again). With --json, print an object for each lane.
+delivered again), cancelled (with its run). With --json, print an object for
+each lane.
 
 The number of a row in a file is its line. rollcall dead list --run RUN shows
 why rows are dead.
