@@ -30,7 +30,7 @@ import (
 // say; that all are here is checked against its list.
 func wrong() []error {
 	all := []error{
-		lane.ErrStopping, ledger.ErrLeaseLost, &ledger.BusyError{}, &lane.HeldError{}, &pace.BookedOutError{}, &pace.SpentError{},
+		lane.ErrStopping, ledger.ErrLeaseLost, &ledger.BusyError{}, &lane.HeldError{}, &lane.RunHaltedError{}, &lane.RunCancelledError{}, &pace.BookedOutError{}, &pace.SpentError{},
 		&kinds.NewerVersionError{}, &handler.AgainError{After: 5 * time.Minute},
 		&kinds.PayloadError{}, &lane.PanicError{}, &lane.PoisonError{}, errors.New("connection refused"),
 		&providers.Error{Kind: providers.Unsent, Err: context.DeadlineExceeded},

@@ -51,6 +51,8 @@ const (
 	Superseded Outcome = "superseded"
 	// Settled means that this same task was applied before; no call was made.
 	Settled Outcome = "settled"
+	// Cancelled means that the run of the task was cancelled; no call was made.
+	Cancelled Outcome = "cancelled"
 )
 
 // Report is the result of an attempt in addition to its error. Unknown fields have

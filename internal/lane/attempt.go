@@ -14,7 +14,8 @@ import (
 type attempt struct {
 	lane   *Lane
 	urgent bool
-	probe  bool // admitted through a hold to test whether the cause is over
+	probe  bool   // admitted through a hold to test whether the cause is over
+	run    string // of which the task is a row; "": none
 
 	mu     sync.Mutex
 	called bool      // it has received a slot
@@ -77,7 +78,8 @@ func (a *attempt) Slot(ctx context.Context) error {
 }
 
 // Leave returns true at the moment of the attempt's latest slot. It returns false if
-// that moment has passed or the lane was paused: call Slot again.
+// that moment has passed or the lane was paused: call Slot again. Errors: of Redis,
+// *RunHaltedError, *RunCancelledError.
 func (a *attempt) Leave(ctx context.Context) (bool, error) {
 	a.mu.Lock()
 	slot := a.slot
@@ -87,8 +89,13 @@ func (a *attempt) Leave(ctx context.Context) (bool, error) {
 		a.mu.Lock()
 		a.passed--
 		a.mu.Unlock()
+		return false, err
 	}
-	return left, err
+	if err := a.halted(); err != nil { // the last check before the call
+		a.Unused(ctx)
+		return false, err
+	}
+	return true, err
 }
 
 // Unused returns the attempt's latest slot, because its send does not leave.

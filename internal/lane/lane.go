@@ -136,8 +136,10 @@ type Set struct {
 	faults     logging.Conditions // conditions of repeated steps
 	look       chan struct{}
 	back       chan struct{}
-	// observer may be nil.
+	// observer and runs may be nil.
 	observer Observer
+	runs     Runs
+	rescue   []string // queues without a lane
 
 	stopping context.Context //nolint:containedctx // ends with the process, not with a request
 	stop     context.CancelCauseFunc

@@ -3,7 +3,9 @@ package lane
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -21,18 +23,26 @@ const rescuers = 8
 // asynq's own recoverer needs one to two minutes for the same. Both may run.
 func (s *sweeper) orphans(ctx context.Context) error {
 	within, cancel := context.WithTimeout(ctx, pollTimeout)
-	looks := s.repairer.Look(within, s.names)
+	names := make([]string, len(s.rescued))
+	for i, q := range s.rescued {
+		names[i] = q.name
+	}
+	looks := s.repairer.Look(within, names)
 	cancel()
 	var faults []error
 	var rescue errgroup.Group
 	rescue.SetLimit(rescuers)
 	var mu sync.Mutex // guards what the looks remember
-	for i, q := range s.queues {
+	for i, q := range s.rescued {
 		faults = append(faults, looks[i].Err)
 		for _, orphan := range q.beats.look(looks[i]) {
 			rescue.Go(func() error {
 				// An orphan whose rescue panics must not stop the others.
-				err := s.set.faults.Guard("the rescue of a task", func() error { return s.rescue(ctx, q, orphan) })
+				rescue := s.rescue
+				if q.lane == nil {
+					rescue = s.requeue
+				}
+				err := s.set.faults.Guard("the rescue of a task", func() error { return rescue(ctx, q, orphan) })
 				if err != nil {
 					return err
 				}
@@ -73,4 +83,14 @@ func (s *sweeper) rescue(ctx context.Context, q *swept, orphan backlog.Orphan) e
 	case backlog.Moved:
 	}
 	return nil
+}
+
+// requeue makes a task of a queue without a lane pending again, however often its workers
+// died. Cost: one round trip.
+func (s *sweeper) requeue(ctx context.Context, q *swept, orphan backlog.Orphan) error {
+	result, kills, err := s.repairer.Requeue(ctx, q.name, orphan, backlog.Bound{Kills: math.MaxInt32, Forget: time.Hour})
+	if err == nil && result == backlog.Requeued {
+		s.set.log.Warn("task of a dead worker made pending again", "task", orphan.ID, "queue", q.name, "workers_lost", kills.Times)
+	}
+	return err
 }

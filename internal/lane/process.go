@@ -35,7 +35,7 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	log := l.log.With("task", id, "type", fmt.Sprintf("%.80s", task.Type()))
 
 	queue, _ := asynq.GetQueueName(ctx)
-	a := &attempt{lane: l, urgent: queue == l.gate.urgent, probe: l.gate.begin()}
+	a := &attempt{lane: l, urgent: queue == l.gate.urgent, probe: l.gate.begin(), run: runOf(id, task)}
 	report, err := l.attempt(ctx, a, l.delivery(id, queue, task), log)
 	mask(err, task)
 	_ = l.set.judge(err) // the rest is judged below
@@ -47,6 +47,12 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	v := Judge(err, now, func(class outcome.Class) (int, time.Time, error) {
 		return l.set.ledger.CountAttempt(ctx, id, string(class), now)
 	})
+	if v.Class == outcome.Cancelled {
+		report.Outcome = handler.Cancelled
+		if err := l.cancel(ctx, id, task); err != nil {
+			v = Judge(err, now, nil)
+		}
+	}
 	l.react(ctx, a, v)
 	l.gate.end(a.called) // only after a hold has closed the gate
 	oversize := false
@@ -105,6 +111,9 @@ func (l *Lane) attempt(ctx context.Context, a *attempt, d handler.Delivery, log 
 	}
 	if held := l.gate.held(); held != nil && !a.probe {
 		return report, held
+	}
+	if err := a.await(ctx); err != nil {
+		return report, err
 	}
 	d.Pacer = a
 	return l.handle(ctx, d)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -72,6 +73,7 @@ type sweeper struct {
 	client         *asynq.Client
 	repairer       *backlog.Repairer
 	queues         []*swept
+	rescued        []*swept // queues, and those without a lane
 	names          []string // names of the queues, in order
 	unservedQueues unservedQueues
 	// registers are the open tasks of the lanes, by organisation and API.
@@ -84,7 +86,7 @@ type sweeper struct {
 
 // swept is a queue of a lane, and what earlier sweeps found in it.
 type swept struct {
-	lane    *Lane
+	lane    *Lane // nil: the queue has none, and its tasks are only rescued
 	name    string
 	urgent  bool
 	beats   beats
@@ -100,8 +102,16 @@ func newSweeper(set *Set) *sweeper {
 		}
 	}
 	s.steps = make([]int64, len(s.names))
+	s.rescued = slices.Clone(s.queues)
+	for _, name := range set.rescue {
+		s.rescued = append(s.rescued, &swept{name: name})
+	}
 	return s
 }
+
+// Rescue adds queues without a lane to those in which Sweep finds tasks of dead workers.
+// Call it before Sweep.
+func (s *Set) Rescue(queues ...string) { s.rescue = append(s.rescue, queues...) }
 
 // Sweep searches the lanes' queues until ctx ends. It finds tasks of dead workers,
 // messages that asynq cannot read, tasks that asynq archived or lost, ids without a

@@ -47,6 +47,10 @@ func Judge(err error, now time.Time, attempts Attempts) Verdict {
 	}
 	r := class.Rule()
 	v := Verdict{Action: outcome.Retry, Class: class, Err: err}
+	if class == outcome.Cancelled {
+		v.Action = outcome.Done
+		return v
+	}
 	if r.Dead {
 		v.Action = outcome.Dead
 		return v
@@ -157,6 +161,10 @@ func classify(err error) outcome.Class {
 		return outcome.Waiting
 	case is[*HeldError](err):
 		return outcome.Held
+	case is[*RunHaltedError](err):
+		return outcome.Halted
+	case is[*RunCancelledError](err):
+		return outcome.Cancelled
 	case is[*pace.BookedOutError](err), is[*CrowdedError](err):
 		return outcome.Paced
 	case is[*pace.SpentError](err):
@@ -209,6 +217,10 @@ func classifyUnsent(e *providers.Error) outcome.Class {
 	switch {
 	case is[*HeldError](e.Err):
 		return outcome.Held
+	case is[*RunHaltedError](e.Err):
+		return outcome.Halted
+	case is[*RunCancelledError](e.Err):
+		return outcome.Cancelled
 	case is[*pace.BookedOutError](e.Err), is[*CrowdedError](e.Err):
 		return outcome.Paced
 	case is[*pace.SpentError](e.Err):

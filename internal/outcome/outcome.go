@@ -43,6 +43,8 @@ const (
 	Unknown    Class = "doubtful"   // unknown outcome: the same request is sent again, minutes later
 	Overtaken  Class = "overtaken"  // the lease of the target was lost or a later change exists: decide again
 	Held       Class = "held"       // the lane is on hold
+	Halted     Class = "halted"     // the run of the task is paused, or its state could not be read
+	Cancelled  Class = "cancelled"  // the run of the task was cancelled: the task ends without a call
 	Stopping   Class = "stopping"   // the worker is stopping
 	Internal   Class = "internal"   // Redis or an error of rollcall
 	Panic      Class = "panic"      // a defect of rollcall
@@ -105,6 +107,8 @@ var rules = map[Class]Rule{
 	Unknown:    {Base: time.Second, Limit: time.Second},
 	Overtaken:  {Base: time.Second, Limit: time.Second},
 	Held:       {Base: time.Second, Limit: time.Second},
+	Halted:     {Base: 10 * time.Second, Limit: 10 * time.Second},
+	Cancelled:  {},
 	Stopping:   {},
 	Internal:   {Base: 5 * time.Second, Limit: 5 * time.Second},
 	Rejected:   {Dead: true, Advice: "the task is wrong: correct it with replay --set, or correct the roster and discard the dead letter"},
