@@ -87,6 +87,12 @@ var imports = map[string][]string{
 		"internal/deadletter", "internal/kinds", "internal/ledger", "internal/outcome", "internal/privacy", "internal/registry",
 	},
 
+	// Runs: their rows, plans and results, and what feeds them.
+	"internal/run": {
+		"tasks", "internal/backlog", "internal/enqueue", "internal/kinds", "internal/ledger", "internal/logging", "internal/outcome",
+		"internal/pace", "internal/registry",
+	},
+
 	// How people are masked.
 	"internal/privacy": {"tasks", "internal/kinds"},
 
@@ -130,7 +136,7 @@ var imports = map[string][]string{
 		"tasks", "providers", "internal/buildinfo", "internal/config", "internal/console", "internal/deadletter", "internal/demo",
 		"internal/enqueue", "internal/exitcode", "internal/handler", "internal/kinds", "internal/lane", "internal/ledger",
 		"internal/logging", "internal/metrics", "internal/monitor", "internal/outcome", "internal/pace", "internal/readfile",
-		"internal/redisdb", "internal/redisdb/embedded", "internal/registry", "internal/roster", "internal/sandbox",
+		"internal/redisdb", "internal/redisdb/embedded", "internal/registry", "internal/roster", "internal/run", "internal/sandbox",
 		"internal/schedule", "internal/secret", "internal/table", "providers/classin", "providers/dingtalk",
 	},
 

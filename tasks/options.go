@@ -46,7 +46,7 @@ const (
 	// MaxNumber is the highest number of a source. Lua in Redis counts in float64.
 	MaxNumber = 1<<53 - 1
 	// MaxRows bounds the rows of a run.
-	MaxRows = 1_000_000
+	MaxRows = 1_000_001
 )
 
 var (

@@ -167,7 +167,7 @@ type Row struct {
 
 const (
 	// MaxRow bounds a row: the results of a run are one byte each.
-	MaxRow = 1_000_000
+	MaxRow = 1_000_001
 	// rowsTogether is how many results one key holds. A single row with a high number
 	// costs at most as many bytes.
 	rowsTogether = 4096

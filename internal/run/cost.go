@@ -1,0 +1,158 @@
+package run
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"rollcall/internal/pace"
+	"rollcall/internal/registry"
+)
+
+// price adds to a plan what its calls cost and how long they take.
+func (s *Service) price(ctx context.Context, id string, plan *Plan) error {
+	if len(plan.Lanes) == 0 {
+		return nil
+	}
+	served, err := registry.Read(ctx, s.rdb, s.now())
+	if err != nil {
+		return err
+	}
+	var refs []pace.Ref
+	for _, l := range served {
+		if slices.ContainsFunc(plan.Lanes, func(p Lane) bool { return p.Organisation == l.Organisation }) {
+			refs = append(refs, pace.Ref{Organisation: l.Organisation, Lane: registry.Queue(l.Tenant, l.Kind, false)})
+		}
+	}
+	states, err := pace.Read(ctx, s.rdb, refs)
+	if err != nil {
+		return err
+	}
+	others, err := s.others(ctx, id)
+	if err != nil {
+		return err
+	}
+	spends := map[string]*spending{}
+	for _, state := range states {
+		sp := spends[state.Organisation]
+		if sp == nil {
+			sp = &spending{organisation: state.Organisation}
+			spends[state.Organisation] = sp
+		}
+		sp.add(state)
+		i := slices.IndexFunc(plan.Lanes, func(l Lane) bool { return l.Organisation == state.Organisation && laneName(l) == state.Lane })
+		if i < 0 {
+			continue
+		}
+		l := &plan.Lanes[i]
+		if l.Rate = state.Allowed; l.Rate > 0 {
+			plan.Seconds = max(plan.Seconds, ceil(float64(l.Calls)/l.Rate))
+		}
+		if state.Metered {
+			sp.calls += l.Calls
+		}
+	}
+	now := s.now()
+	for _, sp := range spends {
+		if sp.metered {
+			plan.Costs = append(plan.Costs, sp.cost(others[sp.organisation], now))
+		}
+	}
+	slices.SortFunc(plan.Costs, func(a, b Cost) int {
+		if a.Organisation < b.Organisation {
+			return -1
+		}
+		return 1
+	})
+	return nil
+}
+
+// spending is what an organisation spends of its month.
+type spending struct {
+	organisation string
+	metered      bool
+	calls        int // of the plan
+	today        int64
+	month        pace.Month
+	quota        pace.Quota
+}
+
+func (sp *spending) add(s pace.Status) {
+	if !s.Metered {
+		return
+	}
+	sp.metered, sp.month, sp.quota = true, s.Month, s.Quota
+	sp.today += s.Day
+}
+
+// runsOf is what other runs of an organisation do to its month.
+type runsOf struct {
+	spent int64 // metered calls of this month
+	open  int64 // calls that are still to come
+}
+
+func (sp *spending) cost(others runsOf, now time.Time) Cost {
+	c := Cost{Organisation: sp.organisation, Calls: sp.calls, Month: sp.month.Name, Spent: sp.month.Spent}
+	if sp.quota.Calls == 0 && !sp.month.Said {
+		return c
+	}
+	c.Bounded, c.Quota, c.Reserve = true, sp.quota.Calls, sp.quota.Reserve
+	if c.Left = max(0, int64(c.Quota)-c.Spent); sp.month.Said {
+		c.Left = 0
+	}
+	usual := perDay(sp.month.Spent-others.spent, sp.today, now.In(sp.month.Ends.Location()))
+	c.RunsOut = runsOut(c.Left-int64(c.Reserve)-others.open-int64(c.Calls), usual, now, sp.month.Ends)
+	return c
+}
+
+// perDay is the usual use of a day, without that of runs: of the whole days of the month
+// so far, or of today on its first.
+func perDay(spent, today int64, now time.Time) float64 {
+	if days := now.Day() - 1; days > 0 {
+		return max(0, float64(spent-today)/float64(days))
+	}
+	return max(0, float64(spent))
+}
+
+// runsOut returns the day on which calls that are left are spent at the usual use of a
+// day, or the zero time if the month ends before.
+func runsOut(left int64, usual float64, now, ends time.Time) time.Time {
+	if left <= 0 {
+		return now
+	}
+	if usual <= 0 {
+		return time.Time{}
+	}
+	if at := now.Add(time.Duration(float64(left) / usual * 24 * float64(time.Hour))); at.Before(ends) {
+		return at
+	}
+	return time.Time{}
+}
+
+// others sums up, by organisation, the calls of the other runs that were applied this
+// month or are not done.
+func (s *Service) others(ctx context.Context, id string) (map[string]runsOf, error) {
+	all := map[string]runsOf{}
+	month := s.now().In(time.FixedZone("Asia/Shanghai", 8*3600)).Format("2006-01")
+	runs, err := s.List(ctx, Filter{States: []State{StateCanary, StateApplying, StatePaused, StateDone, StateCancelled}, N: 1000})
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range runs {
+		if r.ID == id || r.Plan == nil || r.Applied.IsZero() {
+			continue
+		}
+		for _, l := range r.Plan.Lanes {
+			o := all[l.Organisation]
+			fed := int64(min(r.fed[laneName(l)], l.Calls))
+			if r.Applied.In(time.FixedZone("Asia/Shanghai", 8*3600)).Format("2006-01") == month {
+				o.spent += fed
+			}
+			if !r.State.Ended() {
+				o.open += int64(l.Calls) - fed
+			}
+			all[l.Organisation] = o
+		}
+	}
+	return all, nil
+}

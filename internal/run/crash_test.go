@@ -1,0 +1,59 @@
+package run_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/pace"
+	"rollcall/internal/redistest"
+	"rollcall/internal/run"
+)
+
+func TestALostTaskOfARunIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t), 3)
+	p := r.apply(free(), nicknames("A", "B", "C"))
+	inspector := asynq.NewInspectorFromRedisClient(r.rdb)
+	if err := inspector.DeleteTask(run.Queue, p.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.feeder().Revive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := inspector.GetTaskInfo(run.Queue, p.ID); err != nil || info.State != asynq.TaskStatePending {
+		t.Errorf("the task is %v, %v", info, err)
+	}
+	// Somebody archives it in the web UI.
+	if err := inspector.ArchiveTask(run.Queue, p.ID); err != nil {
+		t.Fatal(err)
+	}
+	r.worker()
+	r.await(p.ID, run.StateDone)
+	if n := r.rdb.SCard(t.Context(), "rollcall:runs:applied").Val(); n != 0 {
+		t.Errorf("%d runs count as applied after the end", n)
+	}
+}
+
+func TestAnotherWorkerContinuesARun(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s, 400)
+		r.limits = []pace.Limit{{Calls: 100, Per: 1e9}}
+		p := r.apply(free(), nicknames(many(400, "n")...))
+		for _, least := range []int{50, 150, 250} {
+			stop := r.worker()
+			r.until(p.ID, func(got run.Run) bool { return got.Outcomes[run.OutcomeApplied] >= least })
+			stop()
+		}
+		r.worker()
+		done := r.await(p.ID, run.StateDone)
+		if diff := cmp.Diff(map[run.Outcome]int{run.OutcomeApplied: 400}, done.Outcomes); diff != "" {
+			t.Errorf("outcomes (-want +got):\n%s", diff)
+		}
+		if n := len(r.box.Effects()); n != 400 {
+			t.Errorf("%d effects, want 400", n)
+		}
+	})
+}

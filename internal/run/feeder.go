@@ -1,0 +1,309 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hibiken/asynq"
+
+	"rollcall/internal/backlog"
+	"rollcall/internal/enqueue"
+	"rollcall/internal/logging"
+)
+
+const (
+	// Queue is the asynq queue of the runs that were applied: one task for each. No lane
+	// has a queue with this name.
+	Queue = "rollcall.runs"
+	// Type is the asynq task type of a run.
+	Type = "run:feed"
+
+	// turnFor bounds one turn of a run, so that another run, or another worker after a
+	// restart, gets one.
+	turnFor = 10 * time.Minute
+	// taskFor is the last resort against a turn that hangs.
+	taskFor = 30 * time.Minute
+	// runsTogether is how many runs one worker feeds concurrently.
+	runsTogether = 8
+	// maxRetry is never reached: turns are not counted.
+	maxRetry = 1 << 20
+
+	pollEvery   = 500 * time.Millisecond
+	reviveEvery = 5 * time.Second
+	expireEvery = 10 * time.Minute
+	faultWait   = 5 * time.Second
+	pausedWait  = 30 * time.Second
+	// unplannedFor is how long a run may stay in the state uploading.
+	unplannedFor = 7 * 24 * time.Hour
+)
+
+// FeederConfig is what a Feeder needs.
+type FeederConfig struct {
+	Service  *Service
+	Producer *enqueue.Client // stores the rows
+	Log      *slog.Logger
+	// Ahead is how far ahead of its rate each lane's queues are filled. 0: one minute,
+	// since another worker needs 22 to 45 s to take over from a dead one.
+	Ahead time.Duration
+}
+
+// Feeder sends the rows of runs that were applied, in one worker of any number. Each run
+// is one asynq task, and so is with one worker at a time.
+type Feeder struct {
+	*Service
+
+	producer *enqueue.Client
+	log      *slog.Logger
+	ahead    time.Duration
+	faults   logging.Conditions
+}
+
+// NewFeeder returns a Feeder.
+func NewFeeder(cfg FeederConfig) *Feeder {
+	f := &Feeder{Service: cfg.Service, producer: cfg.Producer, log: cfg.Log, ahead: cfg.Ahead}
+	if f.log == nil {
+		f.log = slog.New(slog.DiscardHandler)
+	}
+	if f.ahead == 0 {
+		f.ahead = time.Minute
+	}
+	f.faults.Log = f.log
+	return f
+}
+
+// Run feeds runs until ctx ends. Then the turns that run end at their next step, and
+// other workers continue. An error means that it could not start.
+func (f *Feeder) Run(ctx context.Context) error {
+	server := asynq.NewServerFromRedisClient(f.rdb, asynq.Config{
+		Concurrency:              runsTogether,
+		Queues:                   map[string]int{Queue: 1},
+		IsFailure:                func(error) bool { return false }, // a run is never given up
+		RetryDelayFunc:           wait,
+		TaskCheckInterval:        pollEvery,
+		DelayedTaskCheckInterval: pollEvery,
+		ShutdownTimeout:          faultWait,
+		BaseContext:              func() context.Context { return ctx },
+		Logger:                   logging.Asynq{Log: f.log},
+		LogLevel:                 asynq.InfoLevel,
+	})
+	if err := server.Start(asynq.HandlerFunc(f.process)); err != nil {
+		return fmt.Errorf("feed runs: %w", err)
+	}
+	defer server.Shutdown()
+	revive, expire := time.NewTicker(reviveEvery), time.NewTicker(expireEvery)
+	defer revive.Stop()
+	defer expire.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-revive.C:
+			f.outcome(ctx, "runs not checked for lost tasks; retried", f.revive(ctx))
+		case <-expire.C:
+			f.outcome(ctx, "expired plans not ended; retried", f.expire(ctx))
+		}
+	}
+}
+
+// outcome logs the faults of a repeated step, once while they last.
+func (f *Feeder) outcome(ctx context.Context, what string, err error) {
+	if err != nil && ctx.Err() == nil {
+		f.log.Warn(what, "err", err)
+	}
+}
+
+// again returns a run to its queue: asynq shows its message with the task.
+type again struct {
+	after time.Duration
+	what  string
+}
+
+func (a *again) Error() string { return a.what }
+
+// wait is asynq's RetryDelayFunc.
+func wait(_ int, err error, _ *asynq.Task) time.Duration {
+	if a, ok := errors.AsType[*again](err); ok {
+		return a.after
+	}
+	return faultWait
+}
+
+// process is one turn of a run.
+func (f *Feeder) process(ctx context.Context, _ *asynq.Task) error {
+	id, _ := asynq.GetTaskID(ctx)
+	ctx, cancel := context.WithTimeout(ctx, turnFor)
+	defer cancel()
+	after, what, err := f.turn(ctx, id)
+	_, changed := errors.AsType[*changedError](err)
+	switch {
+	case changed: // paused, cancelled, or another worker has it
+		return &again{after: time.Second, what: "changed by somebody"}
+	case err != nil:
+		if ctx.Err() == nil {
+			f.log.Warn("run not fed; retried", "run", id, "in", faultWait, "err", err)
+		}
+		return &again{after: faultWait, what: err.Error()}
+	case what == "":
+		return nil
+	}
+	return &again{after: after, what: what}
+}
+
+// turn feeds a run as far as it can now. An empty text means that the run has ended.
+func (f *Feeder) turn(ctx context.Context, id string) (after time.Duration, what string, err error) {
+	h, err := f.load(ctx, id)
+	if _, missing := errors.AsType[*NotFoundError](err); missing {
+		return 0, "", f.forget(ctx, id)
+	}
+	if err != nil {
+		return 0, "", err
+	}
+	switch {
+	case h.state() == StatePaused:
+		return pausedWait, "paused: " + h.fields[fieldReason], nil
+	case !h.state().Sends():
+		return 0, "", f.forget(ctx, id)
+	}
+	t, err := f.take(ctx, h)
+	if err != nil {
+		return 0, "", err
+	}
+	if err := t.prepare(ctx); err != nil {
+		return 0, "", err
+	}
+	after, what, err = t.feed(ctx)
+	if err == nil && what == "" {
+		err = f.forget(ctx, id)
+	}
+	return after, what, err
+}
+
+// forget removes a run that has ended from the applied ones.
+func (s *Service) forget(ctx context.Context, id string) error {
+	if err := s.rdb.SRem(ctx, appliedKey, id).Err(); err != nil {
+		return fmt.Errorf("run %s has ended, but is still listed as applied: %w", id, err)
+	}
+	return nil
+}
+
+// take makes a turn the only one that may write the run.
+func (f *Feeder) take(ctx context.Context, h *head) (*turn, error) {
+	t := &turn{Feeder: f, head: h, token: uuid.NewString(), results: map[string][]byte{}}
+	r, err := h.view()
+	if err != nil {
+		return nil, err
+	}
+	t.run = r
+	if err := errors.Join(h.read(fieldPrepared, &t.ready), h.read(fieldRevisions, &t.revisions), h.read(fieldJudged, &t.judged)); err != nil {
+		return nil, err
+	}
+	if r.Plan == nil {
+		return nil, errNoPlan
+	}
+	if err := f.write(ctx, h.id, update{when: map[string]string{fieldState: string(h.state())}, set: map[string]string{fieldFeeder: t.token}}); err != nil {
+		return nil, err
+	}
+	return t, f.renew(ctx, h)
+}
+
+// renew keeps the rows of a long run as long as the run, once a day.
+func (f *Feeder) renew(ctx context.Context, h *head) error {
+	last := h.time(fieldRenewed)
+	if last.IsZero() {
+		last = h.time(fieldApplied)
+	}
+	if h.now.Sub(last) < 24*time.Hour {
+		return nil
+	}
+	all := blocksOf(h.rows())
+	for from := 0; from < all; from += listPage {
+		p := f.rdb.Pipeline()
+		for b := from; b < min(from+listPage, all); b++ {
+			p.PExpire(ctx, rowsKey(h.id, b), f.keep)
+			p.PExpire(ctx, planKey(h.id, b), f.keep)
+		}
+		if _, err := p.Exec(ctx); err != nil {
+			return fmt.Errorf("keep the rows of run %s: %w", h.id, err)
+		}
+	}
+	return f.write(ctx, h.id, update{set: map[string]string{fieldRenewed: micros(h.now)}})
+}
+
+// kick gives a run its next turn now. A fault is of no account: the run has a task, or
+// the next sweep makes one.
+func (s *Service) kick(ctx context.Context, id string) {
+	err := s.enlist(ctx, id)
+	if errors.Is(err, asynq.ErrTaskIDConflict) {
+		_ = asynq.NewInspectorFromRedisClient(s.rdb).RunTask(Queue, id)
+	}
+}
+
+// enlist makes the asynq task of a run.
+func (s *Service) enlist(ctx context.Context, id string) error {
+	_, err := s.asynq.EnqueueContext(ctx, asynq.NewTask(Type, []byte(`{"run":"`+id+`"}`)),
+		asynq.TaskID(id), asynq.Queue(Queue), asynq.MaxRetry(maxRetry), asynq.Timeout(taskFor))
+	return err //nolint:wrapcheck // judged by the callers
+}
+
+// revive makes the task of an applied run again if asynq has lost it, or somebody deleted
+// or archived it. Cost: three round trips while any run is applied, else one.
+func (f *Feeder) revive(ctx context.Context) error {
+	ids, err := f.rdb.SMembers(ctx, appliedKey).Result()
+	if err != nil || len(ids) == 0 {
+		return err //nolint:wrapcheck // logged with what it is about
+	}
+	heads, err := f.loadAll(ctx, ids)
+	if err != nil {
+		return err
+	}
+	asked := make([]backlog.Task, len(ids))
+	for i, id := range ids {
+		asked[i] = backlog.Task{Queue: Queue, ID: id}
+	}
+	states, _, err := backlog.States(ctx, f.rdb, asked)
+	if err != nil {
+		return err
+	}
+	var faults []error
+	for i, id := range ids {
+		switch h := heads[i]; {
+		case h == nil || h.state().Ended():
+			faults = append(faults, f.forget(ctx, id))
+		case !h.state().Applied(): // it is being applied at this moment
+		case states[i] == "":
+			f.log.Info("run given a task again", "run", id)
+			if err := f.enlist(ctx, id); !errors.Is(err, asynq.ErrTaskIDConflict) {
+				faults = append(faults, err)
+			}
+		case states[i] == "archived":
+			f.kick(ctx, id)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// expire ends runs whose plan was not applied in time, and uploads that were given up.
+func (f *Feeder) expire(ctx context.Context) error {
+	runs, err := f.List(ctx, Filter{States: []State{StateUploading, StatePlanned, StateHeld}, N: mostListed})
+	if err != nil {
+		return err
+	}
+	var faults []error
+	for _, r := range runs {
+		over := f.now().Sub(r.Changed) > unplannedFor
+		if r.Plan != nil {
+			over = f.now().After(r.Plan.Until)
+		}
+		if over {
+			_, err := f.step(ctx, r.ID, eventExpire, "", "the plan was not applied in time", nil)
+			if _, raced := errors.AsType[*StateError](err); !raced {
+				faults = append(faults, err)
+			}
+		}
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,180 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"rollcall/internal/ledger"
+)
+
+// leastJudged is how many rows must have ended before their share of failures pauses a
+// run.
+const leastJudged = 10
+
+// score is what has become of the rows that were sent.
+type score struct {
+	ended, failed int // ended with a call, or failed
+	open          int // in a queue
+	canary        int // rows of the canary that have not ended
+}
+
+// judge counts what has ended, and pauses the run if too much failed. It returns a
+// *changedError after a pause.
+func (t *turn) judge(ctx context.Context) (score, error) {
+	var s score
+	for _, l := range t.run.Plan.Lanes {
+		results, err := t.ledger.ReadRun(ctx, l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant, Run: t.head.id})
+		if err != nil {
+			return score{}, err
+		}
+		t.results[laneName(l)] = results
+		counts := results.Counts()
+		s.failed += counts[ledger.RowDead]
+		s.ended += counts[ledger.RowDead] + counts[ledger.RowApplied] + counts[ledger.RowSettled]
+		s.open += counts[ledger.RowStored]
+	}
+	for _, number := range t.ready.Canary {
+		if !t.ended(number) {
+			s.canary++
+		}
+	}
+	ended, failed := s.ended-t.judged.Ended, s.failed-t.judged.Failed
+	enough := ended >= leastJudged || t.head.state() == StateCanary && s.canary == 0 && s.ended < t.run.Plan.Calls()
+	if most := t.run.Settings.maxFailed(); enough && failed > 0 && float64(failed) > most*float64(ended) {
+		return s, t.pause(ctx, s, fmt.Sprintf("%d of %d rows that ended failed, more than %.0f %%", failed, ended, 100*most))
+	}
+	return s, nil
+}
+
+// ended reports whether a row has a final result at any lane.
+func (t *turn) ended(number int) bool {
+	for _, results := range t.results {
+		if number < len(results) && results[number] != 0 && results[number] != ledger.RowStored {
+			return true
+		}
+	}
+	return false
+}
+
+// pause pauses the run, with the most frequent cause of its failures.
+func (t *turn) pause(ctx context.Context, s score, reason string) error {
+	if cause, err := t.cause(ctx); err != nil {
+		return err
+	} else if cause != "" {
+		reason += "; most often: " + cause
+	}
+	next, err := t.head.after(eventPause)
+	if err != nil {
+		return err
+	}
+	u := t.head.move(next, "", reason)
+	u.set[fieldJudged] = text(judgement{Ended: s.ended, Failed: s.failed})
+	if err := t.save(ctx, u); err != nil {
+		return err
+	}
+	t.log.Warn("run paused", "run", t.head.id, "reason", reason)
+	return &changedError{field: fieldState, value: string(next)}
+}
+
+// causes is how many failed rows are looked at for the most frequent cause.
+const causes = 200
+
+func (t *turn) cause(ctx context.Context) (string, error) {
+	counts, most := map[string]int{}, ""
+	for _, l := range t.run.Plan.Lanes {
+		var rows []int
+		for number, b := range t.results[laneName(l)] {
+			if b == ledger.RowDead && len(rows) < causes {
+				rows = append(rows, number)
+			}
+		}
+		if len(rows) == 0 {
+			continue
+		}
+		details, err := t.ledger.RunDetails(ctx, l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant, Run: t.head.id}, rows)
+		if err != nil {
+			return "", err
+		}
+		for _, d := range details {
+			name := d.Class
+			if d.Code != "" {
+				name += " " + d.Code
+			}
+			if counts[name]++; counts[name] > counts[most] || counts[name] == counts[most] && name < most {
+				most = name
+			}
+		}
+	}
+	return most, nil
+}
+
+// finish ends the run if every row has an outcome.
+func (t *turn) finish(ctx context.Context) (bool, error) {
+	outcomes := map[Outcome]int{}
+	for w, err := range t.walk(ctx, t.head) {
+		if err != nil {
+			return false, err
+		}
+		var result byte
+		if results := t.results[laneName(Lane{Tenant: w.request.lane.Tenant, Kind: w.request.lane.Kind})]; w.Number < len(results) {
+			result = results[w.Number]
+		}
+		o := outcomeOf(w.record, result, t.head.state(), true)
+		if !o.Final() {
+			return false, nil
+		}
+		outcomes[o]++
+	}
+	next, err := t.head.after(eventFinish)
+	if err != nil {
+		return false, err
+	}
+	u := t.head.move(next, "", "")
+	u.set[fieldOutcomes] = text(outcomes)
+	err = t.save(ctx, u)
+	if _, changed := errors.AsType[*changedError](err); err != nil || changed {
+		return false, err
+	}
+	t.log.Info("run done", "run", t.head.id, "rows", t.head.rows(), "failed", outcomes[OutcomeFailed])
+	return true, nil
+}
+
+// outcomeOf returns what became of a row, by its decision, its result in the ledger, and
+// the state of the run. compared says that the row was compared again after the run was
+// applied.
+func outcomeOf(rec planRecord, result byte, state State, compared bool) Outcome {
+	switch rec.decision() {
+	case RowConflict:
+		return OutcomeConflict
+	case RowImpossible:
+		return OutcomeImpossible
+	case RowExcluded:
+		return OutcomeExcluded
+	case RowUnchanged:
+		if compared {
+			return OutcomeUnchanged
+		}
+		result = 0
+	case RowChange, RowNew:
+	}
+	switch result {
+	case ledger.RowApplied, ledger.RowSettled:
+		return OutcomeApplied
+	case ledger.RowUnchanged:
+		return OutcomeUnchanged
+	case ledger.RowSuperseded:
+		return OutcomeSuperseded
+	case ledger.RowDead:
+		return OutcomeFailed
+	case ledger.RowCancelled:
+		return OutcomeCancelled
+	case ledger.RowStored:
+		return OutcomeOpen
+	}
+	if slices.Contains([]State{StateCancelled, StateRejected, StateExpired}, state) {
+		return OutcomeCancelled
+	}
+	return OutcomeWaiting
+}

@@ -1,0 +1,425 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/kinds"
+	"rollcall/internal/ledger"
+	"rollcall/internal/registry"
+	"rollcall/tasks"
+)
+
+// blocksTogether is how many blocks one step of a pass reads: 4,096 rows.
+const blocksTogether = 16
+
+// block is a block of rows on its way through a pass.
+type block struct {
+	number int
+	rows   []Row
+	raw    []byte
+	plans  []planRecord
+}
+
+// first is the number of the first row of the block, from 1.
+func (b *block) first() int { return b.number*blockRows + 1 }
+
+// blocks reads blocks of a run from one on, before another; withPlan reads their plans
+// too. One round trip.
+func (s *Service) blocks(ctx context.Context, id string, from, to int, withPlan bool) ([]*block, error) {
+	rows, plans := make([]*redis.StringCmd, to-from), make([]*redis.StringCmd, to-from)
+	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i := range rows {
+			rows[i] = p.Get(ctx, rowsKey(id, from+i))
+			if withPlan {
+				plans[i] = p.Get(ctx, planKey(id, from+i))
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, fmt.Errorf("read rows of run %s: %w", id, err)
+	}
+	all := make([]*block, to-from)
+	for i := range all {
+		b := &block{number: from + i}
+		packed, _ := rows[i].Bytes()
+		records, raw, err := unpack[rowRecord](packed)
+		if err != nil {
+			return nil, fmt.Errorf("read rows of run %s from %d on: %w", id, b.first(), err)
+		}
+		b.raw = raw
+		for _, rec := range records {
+			b.rows = append(b.rows, rec.row())
+		}
+		if withPlan {
+			packed, _ := plans[i].Bytes()
+			if b.plans, _, err = unpack[planRecord](packed); err != nil || len(b.plans) != len(b.rows) {
+				return nil, fmt.Errorf("read the plan of run %s from row %d on: %w", id, b.first(), errors.Join(err, errPlan))
+			}
+		}
+		all[i] = b
+	}
+	return all, nil
+}
+
+var errPlan = errors.New("plan the run again")
+
+// request is a row that can be compared: its lane, its target and what it wants there.
+type request struct {
+	lane   registry.Lane
+	target ledger.Target
+	fields []ledger.Field
+	fault  string // why the row is impossible; "" if it is not
+}
+
+// resolve returns the requests of rows. An error is one of Redis.
+func (s *Service) resolve(ctx context.Context, rows []Row) ([]request, error) {
+	all := make([]request, len(rows))
+	for i, r := range rows {
+		task := r.Request.Task
+		if task == nil || len(r.Problems) > 0 {
+			all[i].fault = problems(r.Problems)
+			if task == nil {
+				continue
+			}
+		}
+		tenant, kind := task.Lane()
+		lane, err := s.lanes.Find(ctx, tenant, kind)
+		unserved, refused := errors.AsType[*tasks.UnservedError](err)
+		switch {
+		case refused:
+			all[i].fault = unserved.Error()
+			continue
+		case err != nil:
+			return nil, err
+		}
+		all[i].lane = lane
+		all[i].target, all[i].fields = kinds.Change(task, lane.Organisation)
+		if err := r.Request.Validate(tasks.Limits{NicknameMax: lane.NicknameMax}); err != nil && all[i].fault == "" {
+			all[i].fault = err.Error()
+		}
+	}
+	return all, nil
+}
+
+func problems(all []string) string {
+	if len(all) == 0 {
+		return "the row has no task"
+	}
+	return strings.Join(all, "; ")
+}
+
+// compare surveys the targets of requests and decides on each row.
+func (s *Service) compare(ctx context.Context, rows []Row, requests []request, trust bool, now time.Time) ([]planRecord, []ledger.Record, error) {
+	var targets []ledger.Target
+	at := make([]int, len(rows))
+	for i, q := range requests {
+		if at[i] = -1; q.fault == "" {
+			at[i], targets = len(targets), append(targets, q.target)
+		}
+	}
+	known, err := s.ledger.Survey(ctx, targets)
+	if err != nil {
+		return nil, nil, err
+	}
+	plans, records := make([]planRecord, len(rows)), make([]ledger.Record, len(rows))
+	for i, q := range requests {
+		if at[i] < 0 {
+			plans[i] = decided(RowImpossible, q.fault)
+			continue
+		}
+		records[i] = known[at[i]]
+		plans[i] = decide(rows[i], q.fields, records[i], trust, now)
+	}
+	return plans, records, nil
+}
+
+// planner is one pass that plans a run.
+type planner struct {
+	service  *Service
+	head     *head
+	token    string
+	settings Settings
+	excluded map[int]bool
+	now      time.Time
+
+	seed   maphash.Seed
+	seen   map[uint64]wanted // values that rows want, by target and field
+	newest map[string]int64  // by organisation/API
+	late   map[int]string    // conflicts of rows that are in earlier blocks
+	totals *totals
+}
+
+// wanted is the first row that wants a value, with a hash of the value.
+type wanted struct {
+	row   int32
+	value uint32
+}
+
+// plan plans a sealed run.
+func (s *Service) plan(ctx context.Context, id string, progress func(done, of int)) (Run, error) {
+	p := &planner{service: s, token: uuid.NewString(), seed: maphash.MakeSeed(), seen: map[uint64]wanted{}, newest: map[string]int64{}, late: map[int]string{}, totals: newTotals()}
+	h, err := s.change(ctx, id, func(h *head) (update, error) {
+		if _, err := h.after(eventPlan); err != nil {
+			return update{}, err
+		}
+		if h.fields[fieldSealed] == "" {
+			return update{}, &StateError{ID: id, State: h.state(), Reason: "the upload is not sealed", Event: "plan"}
+		}
+		// Without a digest a half planned run cannot be applied.
+		return update{set: map[string]string{fieldPlanner: p.token, fieldDigest: ""}}, nil
+	})
+	if err != nil {
+		return Run{}, err
+	}
+	p.head, p.now = h, h.now
+	if err := h.read(fieldSettings, &p.settings); err != nil {
+		return Run{}, err
+	}
+	if p.excluded, err = s.excluded(ctx, id); err != nil {
+		return Run{}, err
+	}
+	all := blocksOf(h.rows())
+	for from := 0; from < all; from += blocksTogether {
+		to := min(from+blocksTogether, all)
+		if err := p.pass(ctx, from, to); err != nil {
+			return Run{}, raced(err)
+		}
+		if progress != nil {
+			progress(min(to*blockRows, h.rows()), h.rows())
+		}
+	}
+	if err := p.settleLate(ctx, all); err != nil {
+		return Run{}, raced(err)
+	}
+	return s.conclude(ctx, id, p.token, p.totals, p.newest)
+}
+
+// raced turns a lost race into an error that a person understands.
+func raced(err error) error {
+	if _, changed := errors.AsType[*changedError](err); changed {
+		return fmt.Errorf("another plan of the run began, or it was applied or cancelled: look at it again: %w", err)
+	}
+	return err
+}
+
+// pass plans some blocks and stores their plans.
+func (p *planner) pass(ctx context.Context, from, to int) error {
+	s, id := p.service, p.head.id
+	blocks, err := s.blocks(ctx, id, from, to, false)
+	if err != nil {
+		return err
+	}
+	var rows []Row
+	for _, b := range blocks {
+		rows = append(rows, b.rows...)
+	}
+	requests, err := s.resolve(ctx, rows)
+	if err != nil {
+		return err
+	}
+	plans, records, err := s.compare(ctx, rows, requests, p.settings.TrustPrevious, p.now)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		number := blocks[0].first() + i
+		p.settle(number, &plans[i], requests[i], records[i])
+		p.look(&plans[i], requests[i])
+	}
+	return p.store(ctx, blocks, requests, plans)
+}
+
+// settle applies to a row what other rows and people say.
+func (p *planner) settle(number int, rec *planRecord, q request, known ledger.Record) {
+	if rec.decision() == RowImpossible {
+		return
+	}
+	if p.excluded[number] {
+		rec.exclude()
+		return
+	}
+	for _, f := range q.fields {
+		if f.Mode != ledger.Edit {
+			p.twin(number, rec, q, f)
+		}
+	}
+	if rec.Ahead == 0 {
+		api := apiName(q.target.Organisation, q.target.API)
+		p.newest[api] = max(p.newest[api], known.Revision)
+	}
+}
+
+// twin finds an earlier row that wants a value for the same field of the same target.
+func (p *planner) twin(number int, rec *planRecord, q request, f ledger.Field) {
+	sum := maphash.String(p.seed, q.target.Organisation+"\x00"+q.target.API+"\x00"+q.target.Key+"\x00"+f.Name)
+	value := uint32(maphash.String(p.seed, f.Value)) //nolint:gosec // a part of the hash suffices
+	first, twice := p.seen[sum]
+	switch {
+	case !twice:
+		p.seen[sum] = wanted{row: int32(number), value: value} //nolint:gosec // at most MaxRows
+	case first.value != value:
+		*rec = decided(RowConflict, fmt.Sprintf("row %d wants another value for the same target", first.row))
+		p.late[int(first.row)] = fmt.Sprintf("row %d wants another value for the same target", number)
+	case len(q.fields) == 1 && rec.decision() != RowConflict:
+		rec.Decision, rec.Twin, rec.Why = letters[RowUnchanged], int(first.row), fmt.Sprintf("the same as row %d", first.row)
+	}
+}
+
+// look notes why a person should look at the row.
+func (p *planner) look(rec *planRecord, q request) {
+	for _, v := range values(q.fields, *rec) {
+		if rec.Look == "" && rec.decision().Calls() {
+			rec.Look = suspicious(v)
+		}
+	}
+}
+
+// store stores the plans of blocks, and counts their rows.
+func (p *planner) store(ctx context.Context, blocks []*block, requests []request, plans []planRecord) error {
+	out, at := map[string][]byte{}, 0
+	for _, b := range blocks {
+		n := len(b.rows)
+		packed, raw, err := pack(plans[at : at+n])
+		if err != nil {
+			return err
+		}
+		out[planKey(p.head.id, b.number)] = packed
+		p.totals.block(b.raw, raw)
+		for i := range n {
+			p.totals.add(planned(b.first()+i, b.rows[i], requests[at+i].fields, plans[at+i]), requests[at+i].lane.Organisation)
+		}
+		at += n
+	}
+	return p.service.write(ctx, p.head.id, update{when: map[string]string{fieldPlanner: p.token}, blocks: out})
+}
+
+// settleLate corrects rows that later rows contradict, and sums up again.
+func (p *planner) settleLate(ctx context.Context, all int) error {
+	if len(p.late) == 0 {
+		return nil
+	}
+	var err error
+	p.totals, err = p.service.amend(ctx, p.head.id, p.token, all, func(number int, rec *planRecord) bool {
+		why, conflict := p.late[number]
+		if !conflict || rec.decision() == RowImpossible || rec.decision() == RowExcluded {
+			return false
+		}
+		*rec = decided(RowConflict, why)
+		return true
+	})
+	return err
+}
+
+// amend passes all rows of a plan by change, which returns whether it changed one, stores
+// the blocks that changed, and returns the totals of all.
+func (s *Service) amend(ctx context.Context, id, token string, all int, change func(number int, rec *planRecord) bool) (*totals, error) {
+	t := newTotals()
+	for from := 0; from < all; from += blocksTogether {
+		blocks, err := s.blocks(ctx, id, from, min(from+blocksTogether, all), true)
+		if err != nil {
+			return nil, err
+		}
+		out := map[string][]byte{}
+		for _, b := range blocks {
+			requests, err := s.resolve(ctx, b.rows)
+			if err != nil {
+				return nil, err
+			}
+			changed := false
+			for i := range b.rows {
+				changed = change(b.first()+i, &b.plans[i]) || changed
+				t.add(planned(b.first()+i, b.rows[i], requests[i].fields, b.plans[i]), requests[i].lane.Organisation)
+			}
+			packed, raw, err := pack(b.plans)
+			if err != nil {
+				return nil, err
+			}
+			if t.block(b.raw, raw); changed {
+				out[planKey(id, b.number)] = packed
+			}
+		}
+		if len(out) > 0 {
+			if err := s.write(ctx, id, update{when: map[string]string{fieldPlanner: token}, blocks: out}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return t, nil
+}
+
+// conclude makes the plan of what a pass found the run's own.
+func (s *Service) conclude(ctx context.Context, id, token string, t *totals, newest map[string]int64) (Run, error) {
+	plan := Plan{Digest: t.sum(), Counts: t.counts, Undoable: t.undoable, Suspicious: t.suspicious, Lanes: t.sorted()}
+	if err := s.price(ctx, id, &plan); err != nil {
+		return Run{}, err
+	}
+	plan.Guards = t.objections(plan.Costs)
+	h, err := s.change(ctx, id, func(h *head) (update, error) {
+		if h.fields[fieldPlanner] != token {
+			return update{}, &changedError{field: fieldPlanner, value: h.fields[fieldPlanner]}
+		}
+		next, err := h.after(eventPlan)
+		if err != nil {
+			return update{}, err
+		}
+		var settings Settings
+		if err := h.read(fieldSettings, &settings); err != nil {
+			return update{}, err
+		}
+		plan.Guards = allowed(plan.Guards, settings.Allowed)
+		plan.At, plan.Until = h.now, h.now.Add(settings.validFor())
+		u := h.move(next, "", "")
+		u.when[fieldPlanner] = token
+		u.set[fieldPlan], u.set[fieldDigest] = text(plan), plan.Digest
+		if newest != nil {
+			u.set[fieldNewest] = text(newest)
+		}
+		return u, nil
+	})
+	if err != nil {
+		return Run{}, raced(err)
+	}
+	return h.view()
+}
+
+// planned returns a row with its decision.
+func planned(number int, r Row, fields []ledger.Field, rec planRecord) Planned {
+	return Planned{
+		Row: r, Number: number, Decision: rec.decision(), Values: values(fields, rec), Why: rec.Why, Suspicious: rec.Look,
+		Undoable: undoable(r, fields, rec),
+	}
+}
+
+// excluded reads the rows that people left out.
+func (s *Service) excluded(ctx context.Context, id string) (map[int]bool, error) {
+	stored, err := s.rdb.Get(ctx, excludedKey(id)).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return map[int]bool{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the rows that are left out of run %s: %w", id, err)
+	}
+	var numbers []int
+	if err := json.Unmarshal(stored, &numbers); err != nil {
+		return nil, fmt.Errorf("read the rows that are left out of run %s: %w", id, err)
+	}
+	all := make(map[int]bool, len(numbers))
+	for _, n := range numbers {
+		all[n] = true
+	}
+	return all, nil
+}
+
+// ceil is a rate times seconds, as a whole number.
+func ceil(f float64) int { return int(math.Ceil(f)) }

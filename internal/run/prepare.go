@@ -1,0 +1,197 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"rollcall/internal/ledger"
+)
+
+// prepare compares all rows of an applied run with the ledger once more, before the first
+// is sent: rows whose target was changed since the plan become conflicts, and the records
+// of unchanged ones get the run's revision.
+func (t *turn) prepare(ctx context.Context) error {
+	all := blocksOf(t.head.rows())
+	if t.ready.Counts == nil {
+		t.ready.Counts = maps.Clone(t.run.Plan.Counts)
+	}
+	for t.ready.Blocks < all && ctx.Err() == nil {
+		from, to := t.ready.Blocks, min(t.ready.Blocks+blocksTogether, all)
+		if err := t.prepareBlocks(ctx, from, to); err != nil {
+			return err
+		}
+		if to < all {
+			continue
+		}
+		t.log.Debug("run compared again", "run", t.head.id, "rows", t.head.rows())
+	}
+	return ctx.Err()
+}
+
+func (t *turn) prepareBlocks(ctx context.Context, from, to int) error {
+	blocks, err := t.blocks(ctx, t.head.id, from, to, true)
+	if err != nil {
+		return err
+	}
+	next := t.ready
+	next.Blocks, next.Counts, next.Canary = to, maps.Clone(t.ready.Counts), slices.Clone(t.ready.Canary)
+	u := update{blocks: map[string][]byte{}}
+	for _, b := range blocks {
+		before := slices.Clone(b.plans)
+		changed, err := t.recompare(ctx, b)
+		if err != nil {
+			return err
+		}
+		t.count(b, before, &next)
+		if !changed {
+			continue
+		}
+		packed, _, err := pack(b.plans)
+		if err != nil {
+			return err
+		}
+		u.blocks[planKey(t.head.id, b.number)] = packed
+	}
+	u.set = map[string]string{
+		fieldPrepared: text(next), fieldProgress: fmt.Sprintf("%d of %d rows compared again", min(to*blockRows, t.head.rows()), t.head.rows()),
+	}
+	if err := t.save(ctx, u); err != nil {
+		return err
+	}
+	t.ready = next
+	return nil
+}
+
+// count counts the decisions of a block that changed, and notes the rows of the canary.
+func (t *turn) count(b *block, before []planRecord, next *readiness) {
+	size := t.run.Settings.canary()
+	for i, rec := range b.plans {
+		next.Counts[before[i].decision()]--
+		next.Counts[rec.decision()]++
+		if rec.decision() == RowUnchanged {
+			next.Equal++
+		}
+		if !rec.decision().Calls() || next.Full || b.rows[i].Request.Options.At.After(t.now()) {
+			continue
+		}
+		if next.Full = len(next.Canary) >= size; !next.Full {
+			next.Canary = append(next.Canary, b.first()+i)
+		}
+	}
+}
+
+// recompare decides on the rows of a block again, and reports whether a decision changed.
+func (t *turn) recompare(ctx context.Context, b *block) (changed bool, err error) {
+	requests, err := t.resolve(ctx, b.rows)
+	if err != nil {
+		return false, err
+	}
+	now, _, err := t.compare(ctx, b.rows, requests, t.run.Settings.TrustPrevious, t.head.now)
+	if err != nil {
+		return false, err
+	}
+	if err := t.compareTwice(ctx, b, requests, now); err != nil {
+		return false, err
+	}
+	var equal []int // rows whose target is to be raised
+	for i := range b.plans {
+		plan := &b.plans[i]
+		switch d := plan.decision(); {
+		case d != RowUnchanged && !d.Calls(), plan.Twin != 0, plan.Stated && d == RowUnchanged:
+			continue
+		case now[i].decision() == RowImpossible:
+			*plan, changed = decided(RowImpossible, now[i].Why), true
+		case now[i].decision() == RowUnchanged:
+			equal = append(equal, i)
+		case d == RowUnchanged:
+			*plan, changed = decided(RowConflict, "the target was changed since the plan"), true
+		default:
+			if why := changedSince(*plan, now[i]); why != "" {
+				*plan, changed = decided(RowConflict, why), true
+			}
+		}
+	}
+	revised, err := t.own(ctx, b, requests)
+	if err != nil {
+		return false, err
+	}
+	raised, err := t.raise(ctx, b, requests, equal)
+	return changed || revised || raised, err
+}
+
+// compareTwice compares rows once more that have a later change which neither waits nor
+// shows in the value: it may have been applied between the two reads of a survey.
+func (t *turn) compareTwice(ctx context.Context, b *block, requests []request, now []planRecord) error {
+	var at []int
+	var rows []Row
+	var again []request
+	for i, rec := range now {
+		if rec.Newest > b.plans[i].Newest && changedSince(b.plans[i], rec) == "" {
+			at, rows, again = append(at, i), append(rows, b.rows[i]), append(again, requests[i])
+		}
+	}
+	if len(at) == 0 {
+		return nil
+	}
+	second, _, err := t.compare(ctx, rows, again, t.run.Settings.TrustPrevious, t.head.now)
+	for n, i := range at {
+		if err == nil {
+			now[i] = second[n]
+		}
+	}
+	return err
+}
+
+// own takes revisions for rows whose target had one that was ahead of Redis' clock.
+func (t *turn) own(ctx context.Context, b *block, requests []request) (changed bool, err error) {
+	var at []int
+	var changes []ledger.Change
+	for i, rec := range b.plans {
+		d := rec.decision()
+		if rec.Ahead == 0 || rec.Revision != 0 || d != RowUnchanged && !d.Calls() || later(b.rows[i], requests[i].fields) {
+			continue
+		}
+		at = append(at, i)
+		changes = append(changes, ledger.Change{
+			Target: requests[i].target, Fields: requests[i].fields, TaskID: taskID(t.head.id, b.first()+i), Later: b.rows[i].Request.Options.At.After(t.now()),
+		})
+	}
+	for i, revised := range t.ledger.Revise(ctx, changes...) {
+		if revised.Err != nil {
+			return false, revised.Err
+		}
+		b.plans[at[i]].Revision = revised.Revision
+	}
+	return len(at) > 0, nil
+}
+
+// raise notes that the targets of rows have their values at the run's revision. A row of
+// the plan's changes whose target is being changed right now stays one; an unchanged row
+// becomes a conflict, as the plan has no call for it.
+func (t *turn) raise(ctx context.Context, b *block, requests []request, equal []int) (changed bool, err error) {
+	if len(equal) == 0 {
+		return false, nil
+	}
+	rows := make([]ledger.Raise, len(equal))
+	for n, i := range equal {
+		rows[n] = ledger.Raise{
+			Target: requests[i].target, Fields: requests[i].fields, Revision: t.revision(requests[i], b.plans[i]),
+			Row: ledgerRow(t.head.id, requests[i], b.first()+i),
+		}
+	}
+	done, err := t.ledger.Raise(ctx, rows)
+	if err != nil {
+		return false, err
+	}
+	for n, i := range equal {
+		switch plan := &b.plans[i]; {
+		case done[n] && plan.decision() != RowUnchanged:
+			plan.Decision, plan.Why, changed = letters[RowUnchanged], "", true
+		case !done[n] && plan.decision() == RowUnchanged:
+			*plan, changed = decided(RowConflict, "the target is being changed by somebody else"), true
+		}
+	}
+	return changed, nil
+}

@@ -1,0 +1,239 @@
+package run
+
+import (
+	"context"
+	"iter"
+
+	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
+)
+
+// progress of the rows of a run, as it is read for its results.
+type progressOf struct {
+	head    *head
+	ready   readiness
+	results map[string]ledger.Results // by lane
+}
+
+// follow reads the results of a run's rows. One round trip for each lane.
+func (s *Service) follow(ctx context.Context, h *head) (*progressOf, error) {
+	p := &progressOf{head: h, results: map[string]ledger.Results{}}
+	if err := h.read(fieldPrepared, &p.ready); err != nil {
+		return nil, err
+	}
+	r, err := h.view()
+	if err != nil || r.Plan == nil || r.Applied.IsZero() {
+		return p, err
+	}
+	for _, l := range r.Plan.Lanes {
+		if p.results[laneName(l)], err = s.ledger.ReadRun(ctx, l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant, Run: h.id}); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (p *progressOf) of(q request, number int) byte {
+	results := p.results[laneName(Lane{Tenant: q.lane.Tenant, Kind: q.lane.Kind})]
+	if number >= len(results) {
+		return 0
+	}
+	return results[number]
+}
+
+// compared reports whether a row was compared again after the run was applied.
+func (p *progressOf) compared(number int) bool {
+	return p.ready.Blocks > (number-1)/blockRows
+}
+
+// get returns a run with its outcomes, counted without reading its rows.
+func (s *Service) get(ctx context.Context, id string) (Run, error) {
+	h, err := s.load(ctx, id)
+	if err != nil {
+		return Run{}, err
+	}
+	r, err := h.view()
+	if err != nil || r.Plan == nil || r.Outcomes != nil || r.Applied.IsZero() {
+		return r, err
+	}
+	p, err := s.follow(ctx, h)
+	if err != nil {
+		return r, err
+	}
+	r.Outcomes = p.outcomes(r)
+	return r, nil
+}
+
+// outcomes counts the rows of an applied run.
+func (p *progressOf) outcomes(r Run) map[Outcome]int {
+	counts := p.ready.Counts
+	if counts == nil {
+		counts = r.Plan.Counts
+	}
+	all := map[Outcome]int{
+		OutcomeConflict: counts[RowConflict], OutcomeImpossible: counts[RowImpossible], OutcomeExcluded: counts[RowExcluded],
+		OutcomeUnchanged: p.ready.Equal,
+	}
+	raised := p.ready.Equal
+	for _, results := range p.results {
+		n := results.Counts()
+		all[OutcomeApplied] += n[ledger.RowApplied] + n[ledger.RowSettled]
+		all[OutcomeSuperseded] += n[ledger.RowSuperseded]
+		all[OutcomeFailed] += n[ledger.RowDead]
+		all[OutcomeCancelled] += n[ledger.RowCancelled]
+		all[OutcomeOpen] += n[ledger.RowStored]
+		// Unchanged rows of the plan have this result too, but for those without a record.
+		all[OutcomeUnchanged] += max(0, n[ledger.RowUnchanged]-raised)
+		raised = max(0, raised-n[ledger.RowUnchanged])
+	}
+	rest := r.Rows
+	for _, n := range all {
+		rest -= n
+	}
+	if r.State == StateCancelled {
+		all[OutcomeCancelled] += max(0, rest)
+	} else {
+		all[OutcomeWaiting] = max(0, rest)
+	}
+	for o, n := range all {
+		if n == 0 {
+			delete(all, o)
+		}
+	}
+	return all
+}
+
+// result is a row with its outcome and what is stored of it.
+type result struct {
+	Result
+
+	walked walked
+	detail ledger.RowDetail
+}
+
+// outcomes returns all rows of a run with their outcomes and details.
+func (s *Service) rowResults(ctx context.Context, h *head) iter.Seq2[result, error] {
+	return func(yield func(result, error) bool) {
+		p, err := s.follow(ctx, h)
+		if err != nil {
+			yield(result{}, err)
+			return
+		}
+		paged(s.walk(ctx, h), func(page []walked) ([]result, error) { return s.details(ctx, p, page) })(yield)
+	}
+}
+
+// paged turns what a sequence yields into something else, many at a time: one round trip
+// serves a page.
+func paged[In, Out any](all iter.Seq2[In, error], turn func([]In) ([]Out, error)) iter.Seq2[Out, error] {
+	return func(yield func(Out, error) bool) {
+		var none Out
+		var page []In
+		flush := func() bool {
+			results, err := turn(page)
+			if err != nil {
+				yield(none, err)
+				return false
+			}
+			page = page[:0]
+			for _, r := range results {
+				if !yield(r, nil) {
+					return false
+				}
+			}
+			return true
+		}
+		for in, err := range all {
+			if err != nil {
+				yield(none, err)
+				return
+			}
+			if page = append(page, in); len(page) == MaxAdd && !flush() {
+				return
+			}
+		}
+		if len(page) > 0 {
+			flush()
+		}
+	}
+}
+
+// details returns the results of some rows. One round trip for each lane.
+func (s *Service) details(ctx context.Context, p *progressOf, page []walked) ([]result, error) {
+	type lane struct {
+		organisation, api string
+		run               ledger.RunName
+	}
+	asked := map[lane][]int{}
+	of := func(w walked) lane {
+		return lane{w.request.lane.Organisation, string(w.request.lane.Kind), ledger.RunName{Tenant: w.request.lane.Tenant, Run: p.head.id}}
+	}
+	all := make([]result, len(page))
+	for i, w := range page {
+		b := p.of(w.request, w.Number)
+		all[i] = result{Result: Result{Planned: w.Planned, Outcome: outcomeOf(w.record, b, p.head.state(), p.compared(w.Number)), Message: w.Why}, walked: w}
+		if b == ledger.RowApplied || b == ledger.RowDead || b == ledger.RowSettled {
+			asked[of(w)] = append(asked[of(w)], w.Number)
+		}
+	}
+	found := map[lane]map[int]ledger.RowDetail{}
+	for l, rows := range asked {
+		details, err := s.ledger.RunDetails(ctx, l.organisation, l.api, l.run, rows)
+		if err != nil {
+			return nil, err
+		}
+		found[l] = details
+	}
+	for i := range all {
+		r := &all[i]
+		if d, ok := found[of(page[i])][r.Number]; ok {
+			r.addDetail(d)
+		}
+		if r.Outcome == OutcomeFailed {
+			r.Advice = outcome.Class(r.Class).Rule().Advice
+		}
+	}
+	return all, nil
+}
+
+// addDetail adds what the ledger kept of a row.
+func (r *result) addDetail(d ledger.RowDetail) {
+	r.detail, r.At, r.RequestID = d, d.At, d.RequestID
+	if r.Class, r.Code = d.Class, d.Code; d.Message != "" {
+		r.Message = d.Message
+	}
+	for i := range r.Values {
+		v := &r.Values[i]
+		if f, known := fieldOf(d, v.Field, len(r.Values)); known && f.Known {
+			v.Old, v.Known, v.Stated = f.Old, true, false
+		}
+	}
+}
+
+// fieldOf returns the detail of a field. A task of one field has it under "".
+func fieldOf(d ledger.RowDetail, name string, fields int) (ledger.FieldDetail, bool) {
+	if f, ok := d.Fields[name]; ok {
+		return f, true
+	}
+	f, ok := d.Fields[""]
+	return f, ok && fields == 1
+}
+
+// outcomesOf returns all rows of a run with their outcomes.
+func (s *Service) results(ctx context.Context, id string) iter.Seq2[Result, error] {
+	return func(yield func(Result, error) bool) {
+		h, err := s.load(ctx, id)
+		if err == nil && h.fields[fieldPlan] == "" {
+			err = &StateError{ID: id, State: h.state(), Reason: "it has no plan yet", Event: "read the results of"}
+		}
+		if err != nil {
+			yield(Result{}, err)
+			return
+		}
+		for r, err := range s.rowResults(ctx, h) {
+			if !yield(r.Result, err) || err != nil {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,294 @@
+package run_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/enqueue"
+	"rollcall/internal/handler"
+	"rollcall/internal/lane"
+	"rollcall/internal/ledger"
+	"rollcall/internal/logtest"
+	"rollcall/internal/pace"
+	"rollcall/internal/redisdb"
+	"rollcall/internal/redistest"
+	"rollcall/internal/registry"
+	"rollcall/internal/run"
+	"rollcall/internal/sandbox"
+	"rollcall/internal/secret"
+	"rollcall/providers/dingtalk"
+	"rollcall/tasks"
+)
+
+func TestMain(m *testing.M) { redistest.Main(m) }
+
+const (
+	organisation = "lakeside"
+	tenant       = "lakeside-dt"
+	// patience bounds how long a test waits for an expected event. No test depends on how
+	// long it took.
+	patience = 2 * time.Minute
+)
+
+// school is an organisation with a chat of n members, u1 to un, without nicknames.
+func school(n int) sandbox.World {
+	org := sandbox.Organisation{Name: organisation, Apps: []sandbox.App{{Key: "ding-lakeside", Secret: "sesame"}}, Quota: -1}
+	chat := sandbox.Chat{ID: "chat1", Name: "Class 1", Owner: "u1"}
+	for i := 1; i <= n; i++ {
+		id := fmt.Sprintf("u%d", i)
+		org.Employees = append(org.Employees, sandbox.Employee{UserID: id, EnterpriseAccount: true})
+		chat.Members = append(chat.Members, sandbox.Member{UserID: id})
+	}
+	org.Chats = []sandbox.Chat{chat}
+	return sandbox.World{Organisations: []sandbox.Organisation{org}}
+}
+
+// rig is a platform, a Redis, and any number of workers.
+type rig struct {
+	t       *testing.T
+	server  *redistest.Server
+	rdb     redis.UniversalClient
+	ledger  *ledger.Ledger
+	service *run.Service
+	box     *sandbox.Sandbox
+	url     string
+	log     *logtest.Buffer
+	limits  []pace.Limit
+	quota   pace.Quota
+}
+
+func newRig(t *testing.T, s *redistest.Server, members int) *rig {
+	t.Helper()
+	unlimited := map[string][]sandbox.Window{}
+	for _, api := range []string{sandbox.APIGroupNick, sandbox.APIGroupUpdate, sandbox.APIChangeID} {
+		unlimited[api] = []sandbox.Window{}
+	}
+	box, err := sandbox.New(sandbox.Config{World: school(members), Limits: sandbox.Limits{Windows: unlimited, MonthlyQuota: -1, Address: sandbox.Window{Calls: -1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	platform := httptest.NewServer(box)
+	t.Cleanup(platform.Close)
+	t.Cleanup(box.Close)
+	rdb := s.Client(t)
+	book := ledger.New(rdb)
+	r := &rig{
+		t: t, server: s, rdb: rdb, ledger: book, service: run.New(run.Config{Redis: rdb, Ledger: book}), box: box, url: platform.URL,
+		log: &logtest.Buffer{}, limits: []pace.Limit{{Calls: 500, Per: time.Second}},
+	}
+	r.publish()
+	return r
+}
+
+// publish lists the lanes as served.
+func (r *rig) publish() {
+	r.t.Helper()
+	var lanes []registry.Lane
+	for _, kind := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup, tasks.KindID} {
+		lanes = append(lanes, registry.Lane{Organisation: organisation, Tenant: tenant, Kind: kind})
+	}
+	if err := registry.Publish(r.t.Context(), r.rdb, lanes); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) options() *redis.UniversalOptions {
+	return &redis.UniversalOptions{Addrs: []string{r.server.Addr}}
+}
+
+func (r *rig) producer() *enqueue.Client {
+	r.t.Helper()
+	producer, err := enqueue.New(enqueue.Config{Redis: r.options()})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = producer.Close() })
+	return producer
+}
+
+// worker starts a worker with all lanes of the tenant, and returns what stops it.
+func (r *rig) worker() (stop func()) {
+	r.t.Helper()
+	client, err := dingtalk.New(dingtalk.Config{
+		Tenant: tenant, AppKey: "ding-lakeside", AppSecret: secret.New("sesame"), API: r.url, OAPI: r.url, Timeout: 5 * time.Second,
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	log := slog.New(slog.NewTextHandler(r.log, nil))
+	rdb := r.server.Client(r.t)
+	shared := redisdb.NewAutopipeline(rdb)
+	book := ledger.NewShared(rdb, shared)
+	set := lane.NewSet(rdb, shared, book, "worker", log)
+	env := handler.Env{Organisation: organisation, Tenant: tenant, Ledger: book, Deadline: lane.Deadline(5 * time.Second)}
+	for kind, handle := range map[tasks.Kind]handler.Func{
+		tasks.KindNickname: handler.Nickname(env, client), tasks.KindGroup: handler.Group(env, client), tasks.KindID: handler.ID(env, client),
+	} {
+		set.Add(lane.Config{
+			Organisation: organisation, Tenant: tenant, Platform: "dingtalk", Kind: kind, Limits: r.limits, Timeout: 5 * time.Second,
+			Metered: true, Quota: r.quota,
+		}, handle)
+	}
+	watcher := run.NewWatcher(rdb, log)
+	set.SetRuns(watcher)
+	set.Rescue(run.Queue)
+	if err := set.Start(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	feeder := run.NewFeeder(run.FeederConfig{Service: run.New(run.Config{Redis: rdb, Ledger: book}), Producer: r.producer(), Log: log})
+	var running sync.WaitGroup
+	running.Go(func() { watcher.Run(ctx) })
+	running.Go(func() {
+		if err := feeder.Run(ctx); err != nil {
+			r.t.Errorf("feeder: %v", err)
+		}
+	})
+	stop = sync.OnceFunc(func() {
+		cancel()
+		set.Stop()
+		running.Wait()
+		client.Close()
+	})
+	r.t.Cleanup(stop)
+	return stop
+}
+
+// feeder returns a feeder that does nothing by itself.
+func (r *rig) feeder() *run.Feeder {
+	return run.NewFeeder(run.FeederConfig{Service: r.service, Producer: r.producer(), Log: slog.New(slog.NewTextHandler(r.log, nil))})
+}
+
+// turn makes one turn of a run.
+func (r *rig) turn(f *run.Feeder, id string) {
+	r.t.Helper()
+	if _, _, err := f.Turn(r.t.Context(), id); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// nicknames are rows that name members u1 to un.
+func nicknames(names ...string) []run.Row {
+	rows := make([]run.Row, len(names))
+	for i, name := range names {
+		rows[i] = nickname(i+1, name)
+	}
+	return rows
+}
+
+func nickname(member int, name string) run.Row {
+	return run.Row{Line: member + 1, Request: tasks.Request{Task: tasks.NicknameSync{
+		Tenant: tenant, ChatID: "chat1", UserID: fmt.Sprintf("u%d", member), Nickname: name,
+	}}}
+}
+
+// upload makes a sealed run of rows.
+func (r *rig) upload(draft run.Draft, rows []run.Row) run.Run {
+	r.t.Helper()
+	made, err := r.service.Create(r.t.Context(), draft)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for in := 0; in < len(rows); {
+		if in, err = r.service.Add(r.t.Context(), made.ID, in, rows[in:min(in+run.MaxAdd, len(rows))]); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	return r.must(r.service.Seal(r.t.Context(), made.ID, len(rows)))
+}
+
+// plan uploads and plans rows.
+func (r *rig) plan(draft run.Draft, rows []run.Row) run.Run {
+	r.t.Helper()
+	return r.must(r.service.Plan(r.t.Context(), r.upload(draft, rows).ID, nil))
+}
+
+// apply plans and applies rows.
+func (r *rig) apply(draft run.Draft, rows []run.Row) run.Run {
+	r.t.Helper()
+	p := r.plan(draft, rows)
+	return r.must(r.service.Apply(r.t.Context(), p.ID, p.Plan.Digest, "ann"))
+}
+
+func (r *rig) must(got run.Run, err error) run.Run {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return got
+}
+
+// await waits until a run is in a state.
+func (r *rig) await(id string, state run.State) run.Run {
+	r.t.Helper()
+	return r.until(id, func(got run.Run) bool { return got.State == state })
+}
+
+// until waits until a run is as it should be.
+func (r *rig) until(id string, done func(run.Run) bool) run.Run {
+	r.t.Helper()
+	end := time.Now().Add(patience)
+	for {
+		got := r.must(r.service.Get(r.t.Context(), id))
+		if done(got) {
+			return got
+		}
+		if time.Now().After(end) {
+			r.t.Fatalf("the run is %s (%s): %s, %v\n%s", got.State, got.Reason, got.Progress, got.Outcomes, r.log)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// outcomes returns the outcome of each row.
+func (r *rig) outcomes(id string) []run.Outcome {
+	r.t.Helper()
+	var all []run.Outcome
+	for result, err := range r.service.Results(r.t.Context(), id) {
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		all = append(all, result.Outcome)
+	}
+	return all
+}
+
+// decisions returns the decision on each row.
+func (r *rig) decisions(id string) []run.Decision {
+	r.t.Helper()
+	var all []run.Decision
+	for p, err := range r.service.Rows(r.t.Context(), id) {
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		all = append(all, p.Decision)
+	}
+	return all
+}
+
+// names returns the nicknames on the platform, of u1 to un: those that were ever set.
+func (r *rig) names() map[string]string {
+	all := map[string]string{}
+	for _, e := range r.box.Effects() {
+		for _, c := range e.Changes {
+			if c.Field == "nick" {
+				all[e.Target.User] = c.New
+			}
+		}
+	}
+	return all
+}
+
+// free are settings that no guard holds.
+func free() run.Draft {
+	return run.Draft{Settings: run.Settings{Allowed: []string{
+		"allow-changes", "allow-suspicious", "allow-equal-names", "allow-lost-chinese", "allow-over-quota", "prune", "allow-id-changes",
+	}}}
+}

@@ -1,0 +1,130 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+)
+
+// event is what can happen to a run.
+type event string
+
+const (
+	eventPlan    event = "plan"
+	eventHold    event = "hold"
+	eventApply   event = "apply"
+	eventApprove event = "approve"
+	eventReject  event = "reject"
+	eventPass    event = "pass"
+	eventPause   event = "pause"
+	eventResume  event = "resume"
+	eventCancel  event = "cancel"
+	eventFinish  event = "finish"
+	eventExpire  event = "expire"
+)
+
+// transitions is the whole life of a run: the state after an event, by the state before.
+// An event that is missing is refused. A run begins to send in the state canary, also
+// without one: the worker that feeds it passes it then.
+var transitions = map[State]map[event]State{
+	StateUploading: {eventPlan: StatePlanned, eventCancel: StateCancelled, eventExpire: StateExpired},
+	StatePlanned: {
+		eventPlan: StatePlanned, eventHold: StateHeld, eventApply: StateCanary, eventReject: StateRejected,
+		eventCancel: StateCancelled, eventExpire: StateExpired,
+	},
+	StateHeld: {
+		eventPlan: StatePlanned, eventApprove: StateCanary, eventReject: StateRejected, eventCancel: StateCancelled,
+		eventExpire: StateExpired,
+	},
+	StateCanary:   {eventPass: StateApplying, eventPause: StatePaused, eventCancel: StateCancelled, eventFinish: StateDone},
+	StateApplying: {eventPause: StatePaused, eventCancel: StateCancelled, eventFinish: StateDone},
+	// The worker that feeds a resumed run passes the canary again if it had passed.
+	StatePaused: {eventResume: StateCanary, eventCancel: StateCancelled},
+}
+
+// errUnchanged reports that a run is already where an event leads.
+var errUnchanged = errors.New("the run is in that state already")
+
+// after returns the state after an event.
+func (h *head) after(e event) (State, error) {
+	if next, ok := transitions[h.state()][e]; ok {
+		return next, nil
+	}
+	return "", &StateError{ID: h.id, State: h.state(), Reason: h.fields[fieldReason], Event: string(e)}
+}
+
+// tries bounds how often a change of a run is tried again because another one was faster.
+const tries = 20
+
+// change reads a run and changes it as decide says, again if it was changed in between.
+// decide returns errUnchanged if nothing is to be done.
+func (s *Service) change(ctx context.Context, id string, decide func(*head) (update, error)) (*head, error) {
+	for range tries {
+		h, err := s.load(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		u, err := decide(h)
+		if errors.Is(err, errUnchanged) {
+			return h, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if u.when == nil {
+			u.when = map[string]string{}
+		}
+		u.when[fieldState] = string(h.state())
+		err = s.write(ctx, id, u)
+		if _, raced := errors.AsType[*changedError](err); raced {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(h.fields, u.set)
+		return h, nil
+	}
+	return nil, fmt.Errorf("run %s changes all the time: try again", id)
+}
+
+// step moves a run by an event. A run that is already in the state that the event leads
+// to stays as it is, so a step may be repeated.
+func (s *Service) step(ctx context.Context, id string, e event, by, reason string, more func(*head, *update) error) (*head, error) {
+	return s.change(ctx, id, func(h *head) (update, error) {
+		next, err := h.after(e)
+		if err != nil {
+			if leads(e, h.state()) || e == eventResume && h.state().Sends() {
+				return update{}, errUnchanged
+			}
+			return update{}, err
+		}
+		u := h.move(next, by, reason)
+		if more != nil {
+			err = more(h, &u)
+		}
+		return u, err
+	})
+}
+
+// move returns the update that brings a run into a state.
+func (h *head) move(next State, by, reason string) update {
+	set := map[string]string{
+		fieldState: string(next), fieldBy: by, fieldReason: reason, fieldChanged: micros(h.now), fieldProgress: "",
+	}
+	if next.Ended() {
+		set[fieldEnded] = micros(h.now)
+	}
+	return update{when: map[string]string{}, set: set}
+}
+
+// leads reports whether an event leads to a state at all.
+func leads(e event, to State) bool {
+	for _, events := range transitions {
+		if events[e] == to {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,302 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+)
+
+// shortestDigest is how many characters of a digest name a plan.
+const shortestDigest = 8
+
+// judgeDigest returns a *DigestError if the plan is another one.
+func (h *head) judgeDigest(given string) error {
+	is := h.fields[fieldDigest]
+	if is == "" || len(given) < shortestDigest || !strings.HasPrefix(is, given) {
+		return &DigestError{ID: h.id, Given: given, Is: is}
+	}
+	return nil
+}
+
+// apply applies a plan, or holds the run.
+func (s *Service) apply(ctx context.Context, id, digest, by string) (Run, error) {
+	h, err := s.load(ctx, id)
+	if err != nil {
+		return Run{}, err
+	}
+	r, err := h.view()
+	if err != nil {
+		return Run{}, err
+	}
+	if r.Plan == nil {
+		return r, &StateError{ID: id, State: r.State, Reason: "it has no plan yet", Event: "apply"}
+	}
+	if err := h.judgeDigest(digest); err != nil {
+		return r, err
+	}
+	if objections := r.Plan.Objections(); len(objections) > 0 && r.State == StatePlanned {
+		return s.viewOf(s.step(ctx, id, eventHold, by, reasons(objections), func(h *head, _ *update) error { return h.judgeDigest(digest) }))
+	}
+	return s.begin(ctx, id, eventApply, digest, by)
+}
+
+func reasons(guards []Guard) string {
+	all := make([]string, len(guards))
+	for i, g := range guards {
+		all[i] = g.What + " (--" + g.Flag + ")"
+	}
+	return strings.Join(all, "; ")
+}
+
+func (s *Service) viewOf(h *head, err error) (Run, error) {
+	if err != nil {
+		return Run{}, err
+	}
+	return h.view()
+}
+
+// ApproverError reports that the author of a run may not approve it.
+type ApproverError struct{ ID, Author string }
+
+func (e *ApproverError) Error() string {
+	return fmt.Sprintf("run %s must be approved by somebody else than its author, %s", e.ID, e.Author)
+}
+
+// approve applies a run that is held.
+func (s *Service) approve(ctx context.Context, id, digest, by string) (Run, error) {
+	h, err := s.load(ctx, id)
+	if err != nil {
+		return Run{}, err
+	}
+	r, err := h.view()
+	if err != nil {
+		return Run{}, err
+	}
+	if r.Settings.OtherApprover && (by == "" || by == r.Author) {
+		return r, &ApproverError{ID: id, Author: r.Author}
+	}
+	if err := h.judgeDigest(digest); err != nil {
+		return r, err
+	}
+	return s.begin(ctx, id, eventApprove, digest, by)
+}
+
+// begin takes the revisions of a run and makes it send. The order matters: a run that
+// sends is in the set of applied runs, from which a lost task of it is made again.
+func (s *Service) begin(ctx context.Context, id string, e event, digest, by string) (Run, error) {
+	if err := s.rdb.SAdd(ctx, appliedKey, id).Err(); err != nil {
+		return Run{}, fmt.Errorf("apply run %s: %w", id, err)
+	}
+	h, err := s.change(ctx, id, func(h *head) (update, error) {
+		if err := h.judgeDigest(digest); err != nil {
+			return update{}, err
+		}
+		if h.state().Applied() || h.state() == StateDone {
+			return update{}, errUnchanged // the reply of the first try was lost
+		}
+		next, err := h.after(e)
+		if err != nil {
+			return update{}, err
+		}
+		r, err := h.view()
+		if err != nil {
+			return update{}, err
+		}
+		if h.now.After(r.Plan.Until) {
+			return update{}, &StateError{ID: id, State: h.state(), Reason: "its plan is no longer valid: plan it again", Event: string(e)}
+		}
+		revisions, err := s.revisions(ctx, h, r.Plan)
+		if err != nil {
+			return update{}, err
+		}
+		u := h.move(next, by, "")
+		u.when[fieldDigest] = h.fields[fieldDigest]
+		u.set[fieldRevisions], u.set[fieldApplied] = text(revisions), micros(h.now)
+		u.set[fieldPlanner] = "" // ends a pass that plans it again
+		return u, nil
+	})
+	if err != nil {
+		return Run{}, err
+	}
+	s.kick(ctx, id)
+	return h.view()
+}
+
+// revisions takes a revision for each organisation's API of a plan.
+func (s *Service) revisions(ctx context.Context, h *head, plan *Plan) (map[string]int64, error) {
+	var newest map[string]int64
+	if err := h.read(fieldNewest, &newest); err != nil {
+		return nil, err
+	}
+	all := map[string]int64{}
+	for _, l := range plan.Lanes {
+		api := apiName(l.Organisation, string(l.Kind))
+		if all[api] != 0 {
+			continue
+		}
+		revision, err := s.ledger.RunRevision(ctx, l.Organisation, string(l.Kind))
+		if err != nil {
+			return nil, err
+		}
+		if revision <= newest[api] {
+			return nil, fmt.Errorf("run %s: the clock of Redis was set back since the plan: plan it again", h.id)
+		}
+		all[api] = revision
+	}
+	return all, nil
+}
+
+// end moves a run by an event that needs nothing else.
+func (s *Service) end(ctx context.Context, id string, e event, by, reason string) (Run, error) {
+	return s.viewOf(s.step(ctx, id, e, by, clean(reason), nil))
+}
+
+// resume lets a paused run continue. What failed before does not pause it again.
+func (s *Service) resume(ctx context.Context, id, by string) (Run, error) {
+	h, err := s.step(ctx, id, eventResume, by, "", nil)
+	if err != nil {
+		return Run{}, err
+	}
+	s.kick(ctx, id)
+	return h.view()
+}
+
+// allow adds guards to those that do not hold the run.
+func (s *Service) allow(ctx context.Context, id string, flags []string) (Run, error) {
+	for _, f := range flags {
+		if !slices.Contains(slices.Collect(maps.Values(guardFlags)), f) {
+			return Run{}, fmt.Errorf("no guard has the flag %.40q: the flags are %s", f, strings.Join(slices.Sorted(maps.Values(guardFlags)), ", "))
+		}
+	}
+	return s.viewOf(s.change(ctx, id, func(h *head) (update, error) {
+		r, err := h.view()
+		if err != nil {
+			return update{}, err
+		}
+		if _, err := h.after(eventPlan); err != nil {
+			return update{}, &StateError{ID: id, State: h.state(), Reason: h.fields[fieldReason], Event: "allow more for"}
+		}
+		for _, f := range flags {
+			if !slices.Contains(r.Settings.Allowed, f) {
+				r.Settings.Allowed = append(r.Settings.Allowed, f)
+			}
+		}
+		u := update{when: map[string]string{fieldSettings: h.fields[fieldSettings]}, set: map[string]string{fieldSettings: text(r.Settings)}}
+		if r.Plan != nil {
+			r.Plan.Guards = allowed(r.Plan.Guards, r.Settings.Allowed)
+			u.when[fieldPlan], u.set[fieldPlan] = h.fields[fieldPlan], text(r.Plan)
+		}
+		if h.state() == StateHeld && r.Plan != nil && len(r.Plan.Objections()) == 0 {
+			u.set[fieldState], u.set[fieldReason] = string(StatePlanned), ""
+		}
+		return u, nil
+	}))
+}
+
+// exclude leaves rows out of a plan.
+func (s *Service) exclude(ctx context.Context, id, digest string, numbers []int) (Run, error) {
+	token := uuid.NewString()
+	all, err := s.excluded(ctx, id)
+	if err != nil {
+		return Run{}, err
+	}
+	h, err := s.change(ctx, id, func(h *head) (update, error) {
+		if _, err := h.after(eventPlan); err != nil {
+			return update{}, &StateError{ID: id, State: h.state(), Reason: h.fields[fieldReason], Event: "leave rows out of"}
+		}
+		if err := h.judgeDigest(digest); err != nil {
+			return update{}, err
+		}
+		for _, n := range numbers {
+			if n < 1 || n > h.rows() {
+				return update{}, fmt.Errorf("run %s has no row %d: it has rows 1 to %d", id, n, h.rows())
+			}
+			all[n] = true
+		}
+		list, err := json.Marshal(slices.Sorted(maps.Keys(all)))
+		if err != nil {
+			return update{}, err
+		}
+		return update{
+			set:    map[string]string{fieldPlanner: token, fieldDigest: ""},
+			blocks: map[string][]byte{excludedKey(id): list},
+		}, nil
+	})
+	if err != nil {
+		return Run{}, err
+	}
+	t, err := s.amend(ctx, id, token, blocksOf(h.rows()), func(number int, rec *planRecord) bool {
+		if !all[number] || rec.decision() == RowExcluded || rec.decision() == RowImpossible {
+			return false
+		}
+		rec.exclude()
+		return true
+	})
+	if err != nil {
+		return Run{}, raced(err)
+	}
+	return s.conclude(ctx, id, token, t, nil)
+}
+
+// planRows returns the rows of the plan.
+func (s *Service) planRows(ctx context.Context, id string) iter.Seq2[Planned, error] {
+	return func(yield func(Planned, error) bool) {
+		h, err := s.load(ctx, id)
+		if err == nil && h.fields[fieldPlan] == "" {
+			err = &StateError{ID: id, State: h.state(), Reason: "it has no plan yet", Event: "read the plan of"}
+		}
+		if err != nil {
+			yield(Planned{}, err)
+			return
+		}
+		for p, err := range s.walk(ctx, h) {
+			if !yield(p.Planned, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// walked is a row with what is stored of it.
+type walked struct {
+	Planned
+
+	request request
+	record  planRecord
+}
+
+// walk reads all rows of a planned run.
+func (s *Service) walk(ctx context.Context, h *head) iter.Seq2[walked, error] {
+	return func(yield func(walked, error) bool) {
+		all := blocksOf(h.rows())
+		for from := 0; from < all; from += blocksTogether {
+			blocks, err := s.blocks(ctx, h.id, from, min(from+blocksTogether, all), true)
+			if err != nil {
+				yield(walked{}, err)
+				return
+			}
+			for _, b := range blocks {
+				requests, err := s.resolve(ctx, b.rows)
+				if err != nil {
+					yield(walked{}, err)
+					return
+				}
+				for i, q := range requests {
+					w := walked{planned(b.first()+i, b.rows[i], q.fields, b.plans[i]), q, b.plans[i]}
+					if !yield(w, nil) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+var errNoPlan = errors.New("the run has no plan")

@@ -1,0 +1,116 @@
+package run_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rollcall/internal/pace"
+	"rollcall/internal/redistest"
+	"rollcall/internal/run"
+	"rollcall/internal/sandbox"
+)
+
+// onItsWay is how long a call may need from a busy worker to a busy platform, once it has
+// left.
+const onItsWay = 2 * time.Second
+
+func TestTheCanaryEndsBeforeTheRestIsSent(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t), 60)
+	// The platform refuses the member of row 3 at first; the rest waits for it.
+	if _, err := r.box.Arm(sandbox.Fault{API: sandbox.APIGroupNick, User: "u3", First: 2, Kind: sandbox.FaultAnswer, Code: "-1"}); err != nil {
+		t.Fatal(err)
+	}
+	draft := free()
+	draft.Settings.Canary = 5
+	p := r.apply(draft, nicknames(many(60, "n")...))
+	r.worker()
+	r.await(p.ID, run.StateDone)
+	// All effects on the first five members come before all others.
+	canary := []string{"u1", "u2", "u3", "u4", "u5"}
+	for i, e := range r.box.Effects() {
+		if first := slices.Contains(canary, e.Target.User); first != (i < 5) {
+			t.Errorf("effect %d is on %s", i+1, e.Target.User)
+		}
+	}
+}
+
+func TestTooManyFailuresPauseARun(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t), 30)
+	rows := nicknames(many(200, "n")...) // u31 to u200 do not exist
+	p := r.apply(free(), rows)
+	r.worker()
+	paused := r.await(p.ID, run.StatePaused)
+	if !strings.Contains(paused.Reason, "failed") || !strings.Contains(paused.Reason, "rejected") {
+		t.Errorf("the reason is %q", paused.Reason)
+	}
+	if calls := r.box.Arrived(); calls > 200 {
+		t.Errorf("%d calls were made", calls)
+	}
+}
+
+func TestAPausedRunWaitsAndGoesOn(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s, 300)
+		r.limits = []pace.Limit{{Calls: 50, Per: time.Second}}
+		p := r.apply(free(), nicknames(many(300, "n")...))
+		r.worker()
+		r.until(p.ID, func(got run.Run) bool { return got.Outcomes[run.OutcomeApplied] > 30 })
+		r.must(r.service.Pause(t.Context(), p.ID, "ann", "lunch"))
+		acknowledged := time.Now()
+		<-time.After(3 * time.Second)
+		for _, c := range r.box.Calls() {
+			if c.Time.After(acknowledged.Add(time.Second + onItsWay)) {
+				t.Errorf("a call arrived %s after the pause", c.Time.Sub(acknowledged))
+			}
+		}
+		got := r.must(r.service.Get(t.Context(), p.ID))
+		if got.State != run.StatePaused || got.Reason != "lunch" || got.Outcomes[run.OutcomeFailed] > 0 {
+			t.Errorf("the run is %s (%s): %v", got.State, got.Reason, got.Outcomes)
+		}
+		r.must(r.service.Resume(t.Context(), p.ID, "ann"))
+		done := r.await(p.ID, run.StateDone)
+		if diff := cmp.Diff(map[run.Outcome]int{run.OutcomeApplied: 300}, done.Outcomes); diff != "" {
+			t.Errorf("outcomes (-want +got):\n%s", diff)
+		}
+		if n := len(r.box.Effects()); n != 300 {
+			t.Errorf("%d effects, want 300", n)
+		}
+	})
+}
+
+func TestNoCallLeavesASecondAfterACancel(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s, 300)
+		r.limits = []pace.Limit{{Calls: 50, Per: time.Second}}
+		p := r.apply(free(), nicknames(many(300, "n")...))
+		r.worker()
+		r.until(p.ID, func(got run.Run) bool { return got.Outcomes[run.OutcomeApplied] > 30 })
+		r.must(r.service.Cancel(t.Context(), p.ID, "ann", "wrong file"))
+		acknowledged := time.Now()
+		done := r.until(p.ID, func(got run.Run) bool { return got.Outcomes[run.OutcomeOpen]+got.Outcomes[run.OutcomeWaiting] == 0 })
+		<-time.After(2 * time.Second)
+		for _, c := range r.box.Calls() {
+			if c.Time.After(acknowledged.Add(time.Second + onItsWay)) {
+				t.Errorf("a call arrived %s after the cancel", c.Time.Sub(acknowledged))
+			}
+		}
+		applied := done.Outcomes[run.OutcomeApplied]
+		if diff := cmp.Diff(map[run.Outcome]int{run.OutcomeApplied: applied, run.OutcomeCancelled: 300 - applied}, done.Outcomes); diff != "" {
+			t.Errorf("outcomes (-want +got):\n%s", diff)
+		}
+		if n := len(r.box.Effects()); n != applied {
+			t.Errorf("%d effects, but %d rows were applied", n, applied)
+		}
+		if n := r.rdb.HLen(t.Context(), "rollcall:{"+tenant+".nickname}:dead:letters").Val(); n != 0 {
+			t.Errorf("%d dead letters", n)
+		}
+	})
+}

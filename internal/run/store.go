@@ -1,0 +1,222 @@
+package run
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// indexKey holds the ids of all runs by the time when they were created, Unix µs.
+	indexKey = "rollcall:runs"
+	// appliedKey holds the ids of the runs that were applied and may not have ended.
+	appliedKey = "rollcall:runs:applied"
+
+	defaultKeep = 90 * 24 * time.Hour
+)
+
+// key is one of the keys of a run. The tag in braces keeps them on one node of a Cluster.
+func key(id, name string) string { return "rollcall:{run:" + id + "}:" + name }
+
+func headKey(id string) string                { return key(id, "run") }
+func rowsKey(id string, b int) string         { return key(id, "rows:"+strconv.Itoa(b)) }
+func planKey(id string, b int) string         { return key(id, "plan:"+strconv.Itoa(b)) }
+func excludedKey(id string) string            { return key(id, "excluded") }
+func blocksOf(rows int) int                   { return (rows + blockRows - 1) / blockRows }
+func laneName(l Lane) string                  { return l.Tenant + "." + string(l.Kind) }
+func apiName(organisation, api string) string { return organisation + "/" + api }
+
+// The fields of the hash of a run.
+const (
+	fieldDraft     = "draft"     // JSON of what it was made from
+	fieldSettings  = "settings"  // JSON
+	fieldState     = "state"     // a State
+	fieldReason    = "reason"    // of the state
+	fieldBy        = "by"        // who brought it there
+	fieldChanged   = "changed"   // when, Unix µs
+	fieldApplied   = "applied"   // when it was applied, Unix µs
+	fieldEnded     = "ended"     // when it ended, Unix µs
+	fieldRows      = "rows"      // rows that are in
+	fieldSealed    = "sealed"    // 1: no more rows are added
+	fieldPlan      = "plan"      // JSON of a Plan
+	fieldDigest    = "digest"    // of the plan
+	fieldPlanner   = "planner"   // token of the pass that plans the run
+	fieldNewest    = "newest"    // JSON: the highest revision of its targets as of the plan, by organisation/API
+	fieldRevisions = "revisions" // JSON: the revision of its rows, by organisation/API
+	fieldFeeder    = "feeder"    // token of the worker that feeds the run
+	fieldPrepared  = "prepared"  // blocks that were compared again after the run was applied
+	fieldCounts    = "counts"    // JSON: rows by decision, since the run was applied
+	fieldCanary    = "canary"    // number of the last row of the canary; 0: none
+	fieldPassed    = "passed"    // 1: the canary has ended well
+	fieldJudged    = "judged"    // JSON: what had ended and failed when somebody resumed the run
+	fieldFed       = "fed:"      // then a lane: number of the last row that was fed
+	fieldFedRows   = "fedrows:"  // then a lane: how many rows were fed
+	fieldProgress  = "progress"  // in words
+	fieldOutcomes  = "outcomes"  // JSON: rows by outcome, once the run has ended
+	fieldRenewed   = "renewed"   // when the blocks were last kept for longer, Unix µs
+)
+
+//go:embed write.lua
+var writeLua string
+
+var write = redis.NewScript(writeLua)
+
+// head is the hash of a run as it was read.
+type head struct {
+	id     string
+	fields map[string]string
+	now    time.Time // by Redis' clock
+}
+
+// load reads the hash of a run. One round trip.
+func (s *Service) load(ctx context.Context, id string) (*head, error) {
+	if !validID(id) {
+		return nil, &NotFoundError{ID: id}
+	}
+	heads, err := s.loadAll(ctx, []string{id})
+	if err != nil {
+		return nil, err
+	}
+	if heads[0] == nil {
+		return nil, &NotFoundError{ID: id}
+	}
+	return heads[0], nil
+}
+
+// loadAll reads the hashes of runs, nil for one that does not exist. One round trip.
+func (s *Service) loadAll(ctx context.Context, ids []string) ([]*head, error) {
+	read := make([]*redis.MapStringStringCmd, len(ids))
+	var clock *redis.TimeCmd
+	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, id := range ids {
+			read[i] = p.HGetAll(ctx, headKey(id))
+		}
+		clock = p.Time(ctx)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read runs: %w", err)
+	}
+	heads := make([]*head, len(ids))
+	for i, cmd := range read {
+		if fields := cmd.Val(); fields[fieldState] != "" {
+			heads[i] = &head{id: ids[i], fields: fields, now: clock.Val()}
+		}
+	}
+	return heads, nil
+}
+
+func (h *head) state() State { return State(h.fields[fieldState]) }
+func (h *head) rows() int    { return h.number(fieldRows) }
+func (h *head) number(f string) int {
+	n, _ := strconv.Atoi(h.fields[f])
+	return n
+}
+
+func (h *head) time(f string) time.Time {
+	us, err := strconv.ParseInt(h.fields[f], 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMicro(us)
+}
+
+// read reads a field of JSON into v, which stays as it is if the field is missing.
+func (h *head) read(field string, v any) error {
+	text := h.fields[field]
+	if text == "" {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(text), v); err != nil {
+		return fmt.Errorf("run %s: field %s cannot be read: %w", h.id, field, err)
+	}
+	return nil
+}
+
+func micros(t time.Time) string { return strconv.FormatInt(t.UnixMicro(), 10) }
+
+// text returns a value as the JSON of a field. It panics for one of our own types that
+// has none.
+func text(v any) string {
+	b, err := json.Marshal(v, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		panic(fmt.Sprintf("run: %T has no JSON: %v", v, err))
+	}
+	return string(b)
+}
+
+// update is one atomic change of a run.
+type update struct {
+	// when are the fields that must still have these values; "" is a missing field.
+	when map[string]string
+	// set are the fields that change; "" removes one.
+	set map[string]string
+	// blocks are keys of the run with their new contents.
+	blocks map[string][]byte
+}
+
+// changedError reports that a run is not as its writer read it.
+type changedError struct{ field, value string }
+
+func (e *changedError) Error() string { return fmt.Sprintf("field %s is %q now", e.field, e.value) }
+
+// write changes a run, or returns a *changedError. It may be repeated only if the caller
+// can see that the first try succeeded. One round trip.
+func (s *Service) write(ctx context.Context, id string, u update) error {
+	keys, args := []string{headKey(id)}, []any{s.keep.Milliseconds(), len(u.when)}
+	for _, field := range slices.Sorted(maps.Keys(u.when)) {
+		args = append(args, field, u.when[field])
+	}
+	for _, k := range slices.Sorted(maps.Keys(u.blocks)) {
+		keys, args = append(keys, k), append(args, u.blocks[k])
+	}
+	for _, field := range slices.Sorted(maps.Keys(u.set)) {
+		args = append(args, field, u.set[field])
+	}
+	answer, err := write.Run(ctx, s.rdb, keys, args...).StringSlice()
+	if err != nil {
+		return fmt.Errorf("write run %s: %w", id, err)
+	}
+	if answer[0] != "ok" {
+		return &changedError{field: answer[0], value: answer[1]}
+	}
+	return nil
+}
+
+// view returns a run without its outcomes, unless it has ended.
+func (h *head) view() (Run, error) {
+	r := Run{
+		ID: h.id, State: h.state(), Reason: h.fields[fieldReason], By: h.fields[fieldBy], Changed: h.time(fieldChanged),
+		Applied: h.time(fieldApplied), Ended: h.time(fieldEnded), Rows: h.rows(), Sealed: h.fields[fieldSealed] != "",
+		Progress: h.fields[fieldProgress],
+	}
+	var d storedDraft
+	err := errors.Join(h.read(fieldDraft, &d), h.read(fieldSettings, &r.Settings), h.read(fieldPlan, &r.Plan), h.read(fieldOutcomes, &r.Outcomes))
+	r.Name, r.Author, r.UndoOf, r.Created = d.Name, d.Author, d.UndoOf, time.UnixMicro(d.Created)
+	if r.Plan != nil {
+		r.fed = map[string]int{}
+		for _, l := range r.Plan.Lanes {
+			n := h.number(fieldFedRows + laneName(l))
+			r.fed[laneName(l)] = n
+			r.Fed += n
+		}
+	}
+	return r, err
+}
+
+// storedDraft is the part of a Draft that never changes.
+type storedDraft struct {
+	Name    string `json:"name,omitzero"`
+	Author  string `json:"author,omitzero"`
+	UndoOf  string `json:"undo_of,omitzero"`
+	Created int64  `json:"created"` // Unix µs
+}

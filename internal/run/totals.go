@@ -1,0 +1,258 @@
+package run
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"hash/maphash"
+	"maps"
+	"slices"
+
+	"rollcall/tasks"
+)
+
+// The names of the guards, and of the flags that allow what they find.
+const (
+	GuardChanges    = "changes"
+	GuardSuspicious = "suspicious"
+	GuardEqualNames = "equal-names"
+	GuardChinese    = "lost-chinese"
+	GuardQuota      = "quota"
+	GuardRemovals   = "removals"
+	GuardIDs        = "ids"
+)
+
+var guardFlags = map[string]string{
+	GuardChanges: "allow-changes", GuardSuspicious: "allow-suspicious", GuardEqualNames: "allow-equal-names",
+	GuardChinese: "allow-lost-chinese", GuardQuota: "allow-over-quota", GuardRemovals: "prune", GuardIDs: "allow-id-changes",
+}
+
+// The guard on changes objects if both bounds are exceeded, over all rows or in one chat:
+// a share alone always passes in a large file, a count alone always objects to one.
+const (
+	mostChanges, mostChangedShare         = 50, 0.3
+	mostChatChanges, mostChatChangedShare = 10, 0.5
+)
+
+// firstRows is how many rows a guard names.
+const firstRows = 10
+
+// ratio is how many known names there are and how many of them change.
+type ratio struct{ known, changed int }
+
+func (r ratio) exceeds(count int, share float64) bool {
+	return r.changed > count && float64(r.changed) > share*float64(r.known)
+}
+
+// totals sums up the rows of a plan.
+type totals struct {
+	counts     map[Decision]int
+	undoable   int
+	suspicious int
+	lanes      map[string]*Lane
+	all        ratio
+	chats      map[string]*ratio
+	found      map[string]*Guard
+	amount     map[string]int
+	seed       maphash.Seed
+	names      map[uint64]nameOf
+	digest     hash.Hash
+}
+
+// nameOf is the first row with a name in a chat.
+type nameOf struct {
+	row   int32
+	calls bool
+}
+
+func newTotals() *totals {
+	return &totals{
+		counts: map[Decision]int{}, lanes: map[string]*Lane{}, chats: map[string]*ratio{}, found: map[string]*Guard{},
+		amount: map[string]int{}, seed: maphash.MakeSeed(), names: map[uint64]nameOf{}, digest: sha256.New(),
+	}
+}
+
+// block adds the stored forms of a block to the digest: it covers what was uploaded and
+// what was decided.
+func (t *totals) block(rows, plan []byte) {
+	for _, raw := range [][]byte{rows, plan} {
+		sum := sha256.Sum256(raw)
+		t.digest.Write(sum[:])
+	}
+}
+
+func (t *totals) sum() string { return hex.EncodeToString(t.digest.Sum(nil))[:24] }
+
+// add counts a row. organisation is that of its lane; "" for a row without one.
+func (t *totals) add(p Planned, organisation string) {
+	t.counts[p.Decision]++
+	if p.Undoable {
+		t.undoable++
+	}
+	if p.Suspicious != "" && p.Decision.Calls() {
+		t.suspicious++
+	}
+	task := p.Request.Task
+	if task == nil || organisation == "" {
+		return
+	}
+	t.lane(p, organisation)
+	if p.Decision != RowConflict && p.Decision != RowImpossible && p.Decision != RowExcluded {
+		t.guards(p, task)
+	}
+}
+
+func (t *totals) lane(p Planned, organisation string) {
+	tenant, kind := p.Request.Task.Lane()
+	block := (p.Number - 1) / blockRows
+	name := laneName(Lane{Tenant: tenant, Kind: kind})
+	l := t.lanes[name]
+	if l == nil {
+		l = &Lane{Organisation: organisation, Tenant: tenant, Kind: kind, First: block}
+		t.lanes[name] = l
+	}
+	l.Rows++
+	l.Last = block
+	if p.Decision.Calls() {
+		l.Calls++
+	}
+}
+
+func (t *totals) guards(p Planned, task tasks.Task) {
+	calls := p.Decision.Calls()
+	t.changes(p, task)
+	if calls && p.Suspicious != "" {
+		guard := GuardSuspicious
+		if slices.ContainsFunc(p.Values, lostChinese) {
+			guard = GuardChinese
+		}
+		t.note(guard, p.Number)
+	}
+	if calls && removes(task) {
+		t.note(GuardRemovals, p.Number)
+	}
+	if _, id := task.(tasks.IDChange); id && calls {
+		t.note(GuardIDs, p.Number)
+	}
+	if chat, name, ok := member(task); ok {
+		sum := maphash.String(t.seed, chat+"\x00"+name)
+		first, twice := t.names[sum]
+		if !twice {
+			t.names[sum] = nameOf{row: int32(p.Number), calls: calls} //nolint:gosec // at most MaxRows
+		} else if calls || first.calls {
+			t.note(GuardEqualNames, int(first.row))
+			t.note(GuardEqualNames, p.Number)
+		}
+	}
+}
+
+// changes counts a known name, and whether it changes.
+func (t *totals) changes(p Planned, task tasks.Task) {
+	chat, _, inChat := member(task)
+	for _, v := range p.Values {
+		if !v.Known || !named(v.Field) {
+			continue
+		}
+		counted := []*ratio{&t.all}
+		if inChat {
+			if t.chats[chat] == nil {
+				t.chats[chat] = &ratio{}
+			}
+			counted = append(counted, t.chats[chat])
+		}
+		for _, r := range counted {
+			r.known++
+			if p.Decision.Calls() && v.Old != v.New {
+				r.changed++
+			}
+		}
+	}
+}
+
+// note adds a row to what a guard found, once.
+func (t *totals) note(guard string, row int) {
+	g := t.found[guard]
+	if g == nil {
+		g = &Guard{Name: guard, Flag: guardFlags[guard]}
+		t.found[guard] = g
+	}
+	if slices.Contains(g.Rows, row) {
+		return
+	}
+	t.amount[guard]++
+	if len(g.Rows) < firstRows {
+		g.Rows = append(g.Rows, row)
+	}
+}
+
+// objections returns what the guards found, in a fixed order.
+func (t *totals) objections(costs []Cost) []Guard {
+	t.judgeChanges()
+	for guard, what := range map[string]string{
+		GuardSuspicious: "%d new values look damaged",
+		GuardEqualNames: "%d rows give members of one chat the same name",
+		GuardChinese:    "%d names lose their Chinese characters",
+		GuardRemovals:   "%d rows remove members from chats",
+		GuardIDs:        "%d rows change a DingTalk ID, which cannot be changed again for a year",
+	} {
+		if g := t.found[guard]; g != nil {
+			g.What = fmt.Sprintf(what, t.amount[guard])
+		}
+	}
+	for _, c := range costs {
+		if c.Bounded && int64(c.Calls) > c.Left-int64(c.Reserve) {
+			t.found[GuardQuota] = &Guard{Name: GuardQuota, Flag: guardFlags[GuardQuota], What: fmt.Sprintf(
+				"%d calls are more than the month of %s has left: %d of %d, of which %d are reserved for urgent tasks",
+				c.Calls, c.Organisation, c.Left, c.Quota, c.Reserve)}
+		}
+	}
+	all := make([]Guard, 0, len(t.found))
+	for _, name := range slices.Sorted(maps.Keys(t.found)) {
+		all = append(all, *t.found[name])
+	}
+	return all
+}
+
+func (t *totals) judgeChanges() {
+	what := ""
+	if t.all.exceeds(mostChanges, mostChangedShare) {
+		what = fmt.Sprintf("%d of %d known names change", t.all.changed, t.all.known)
+	}
+	worst, of := ratio{}, ""
+	for _, chat := range slices.Sorted(maps.Keys(t.chats)) {
+		if r := *t.chats[chat]; r.exceeds(mostChatChanges, mostChatChangedShare) && r.changed > worst.changed {
+			worst, of = r, chat
+		}
+	}
+	if of != "" {
+		if what != "" {
+			what += "; "
+		}
+		what += fmt.Sprintf("%d of %d in chat %s", worst.changed, worst.known, of)
+	}
+	if what != "" {
+		t.found[GuardChanges] = &Guard{Name: GuardChanges, Flag: guardFlags[GuardChanges], What: what}
+	}
+}
+
+// sorted returns the lanes by tenant and kind.
+func (t *totals) sorted() []Lane {
+	var all []Lane
+	for _, l := range t.lanes {
+		all = append(all, *l)
+	}
+	slices.SortFunc(all, func(a, b Lane) int {
+		return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Kind, b.Kind))
+	})
+	return all
+}
+
+// allowed marks the guards that do not hold the run.
+func allowed(guards []Guard, flags []string) []Guard {
+	for i := range guards {
+		guards[i].Allowed = slices.Contains(flags, guards[i].Flag)
+	}
+	return guards
+}

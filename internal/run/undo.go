@@ -1,0 +1,269 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"rollcall/internal/kinds"
+	"rollcall/internal/ledger"
+	"rollcall/tasks"
+)
+
+// changedAfter is why a row is not undone whose target has another value now.
+const changedAfter = "it was changed since"
+
+// undoable returns all rows of a run with what would undo them.
+func (s *Service) undoable(ctx context.Context, id string) iter.Seq2[Undone, error] {
+	return func(yield func(Undone, error) bool) {
+		h, err := s.load(ctx, id)
+		if err == nil && h.fields[fieldApplied] == "" {
+			err = &StateError{ID: id, State: h.state(), Reason: "it was not applied", Event: "undo"}
+		}
+		revisions := map[string]int64{}
+		if err == nil {
+			err = h.read(fieldRevisions, &revisions)
+		}
+		if err != nil {
+			yield(Undone{}, err)
+			return
+		}
+		paged(s.rowResults(ctx, h), func(page []result) ([]Undone, error) { return s.undonePage(ctx, id, revisions, page) })(yield)
+	}
+}
+
+// undonePage decides which of some rows can be undone.
+func (s *Service) undonePage(ctx context.Context, id string, revisions map[string]int64, page []result) ([]Undone, error) {
+	all := make([]Undone, len(page))
+	var at []int
+	var targets []ledger.Target
+	for i, r := range page {
+		all[i].Result = r.Result
+		if all[i].Set, all[i].WhyNot = inverse(r); all[i].WhyNot == "" {
+			at, targets = append(at, i), append(targets, r.walked.request.target)
+		}
+	}
+	known, err := s.ledger.Survey(ctx, targets)
+	if err != nil {
+		return nil, err
+	}
+	for n, i := range at {
+		r := page[i]
+		revision := r.walked.record.Revision
+		if revision == 0 {
+			revision = revisions[apiName(targets[n].Organisation, targets[n].API)]
+		}
+		why, err := s.ours(ctx, taskID(id, r.Number), revision, r, known[n])
+		if err != nil {
+			return nil, err
+		}
+		if all[i].WhyNot = why; why != "" {
+			all[i].Set = nil
+		}
+	}
+	return all, nil
+}
+
+// inverse returns the values that were there before a row was applied, or why it cannot
+// be undone.
+func inverse(r result) (map[string]string, string) {
+	q := r.walked.request
+	switch r.Outcome {
+	case OutcomeApplied:
+	case OutcomeWaiting, OutcomeOpen:
+		return nil, "the row has not ended"
+	default:
+		return nil, "the run did not change it: " + string(r.Outcome)
+	}
+	kind, ok := kinds.Of(r.Request.Task)
+	if !ok || !kind.Restores() {
+		return nil, fmt.Sprintf("a change of kind %s cannot be undone", kindOf(r.Request.Task))
+	}
+	set := map[string]string{}
+	for _, f := range q.fields {
+		if f.Mode != ledger.Value {
+			return nil, "added or removed members cannot be undone: add or remove them by hand"
+		}
+		d, _ := fieldOf(r.detail, f.Name, len(q.fields))
+		switch stated := r.walked.record; {
+		case d.Known && d.Old != "":
+			set[f.Name] = d.Old
+		case stated.Stated && stated.Old[f.Name] != "":
+			set[f.Name] = stated.Old[f.Name]
+		default:
+			return nil, "the old value is not known"
+		}
+	}
+	return set, ""
+}
+
+// ours returns why a target no longer has what a row gave it, or "" if the last call and
+// the current values are those of the row.
+func (s *Service) ours(ctx context.Context, task string, revision int64, r result, known ledger.Record) (string, error) {
+	q := r.walked.request
+	raised := false
+	for _, f := range q.fields {
+		state := known.Fields[f.Name]
+		d, _ := fieldOf(r.detail, f.Name, len(q.fields))
+		switch {
+		case len(known.Damaged) > 0:
+			return "the record of the target is damaged: rollcall repair lists it", nil
+		case state.Unknown != 0:
+			return "the outcome of a later change is unknown", nil
+		case state.Open && state.Latest > state.Applied:
+			return fmt.Sprintf("a later change waits (task %s)", state.TaskID), nil
+		case !equals(state, f) && (d.Substitute == "" || state.Value != d.Substitute):
+			return changedAfter, nil
+		}
+		raised = raised || state.Applied != revision
+	}
+	if !raised {
+		return "", nil
+	}
+	// A later change wanted the same values, and may have made a call.
+	full, err := s.ledger.Look(ctx, q.target)
+	if err != nil {
+		return "", err
+	}
+	if len(full.Effects) > 0 && full.Effects[0].TaskID == task {
+		return "", nil
+	}
+	return "it was changed since, and then to the same value", nil
+}
+
+// undo makes the run that takes another one back.
+func (s *Service) undo(ctx context.Context, id string, draft Draft) (Run, error) {
+	h, err := s.load(ctx, id)
+	if err != nil {
+		return Run{}, err
+	}
+	if st := h.state(); st.Sends() || !st.Applied() && st != StateDone && st != StateCancelled {
+		return Run{}, &StateError{ID: id, State: st, Reason: "it must have ended, or be paused", Event: "undo"}
+	}
+	draft.UndoOf = id
+	r, err := s.create(ctx, draft)
+	if err != nil {
+		return Run{}, err
+	}
+	in := 0
+	var page []Row
+	flush := func() error {
+		n, err := s.add(ctx, r.ID, in, page)
+		in, page = n, page[:0]
+		return err
+	}
+	for u, err := range s.undoable(ctx, id) {
+		if err != nil {
+			return r, err
+		}
+		if u.Set == nil {
+			continue
+		}
+		row, err := u.row()
+		if err != nil {
+			return r, err
+		}
+		if page = append(page, row); len(page) == MaxAdd {
+			if err := flush(); err != nil {
+				return r, err
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return r, err
+	}
+	return s.seal(ctx, r.ID, in)
+}
+
+// row is the row that undoes another one.
+func (u Undone) row() (Row, error) {
+	kind, _ := kinds.Of(u.Request.Task)
+	tenant, _ := u.Request.Task.Lane()
+	task, err := kind.Restore(tenant, u.key(), u.Set)
+	if err != nil {
+		return Row{}, fmt.Errorf("row %d: %w", u.Number, err)
+	}
+	return Row{Line: u.Line, Of: u.Number, Request: tasks.Request{Task: task, Options: tasks.Options{Urgent: u.Request.Options.Urgent}}}, nil
+}
+
+// key is the key of the row's target within its organisation.
+func (u Undone) key() string {
+	target, _ := kinds.Change(u.Request.Task, "")
+	return target.Key
+}
+
+// verify compares a run with the one that takes it back. Both have their rows in the same
+// order.
+func (s *Service) verify(ctx context.Context, undo string) iter.Seq2[Verified, error] {
+	return func(yield func(Verified, error) bool) {
+		h, err := s.load(ctx, undo)
+		if err != nil {
+			yield(Verified{}, err)
+			return
+		}
+		r, err := h.view()
+		if err == nil && r.UndoOf == "" {
+			err = fmt.Errorf("run %s takes no other run back: give the run that does", undo)
+		}
+		if err != nil {
+			yield(Verified{}, err)
+			return
+		}
+		next, stop := iter.Pull2(s.results(ctx, undo))
+		defer stop()
+		taken, err, more := next()
+		for u, rowErr := range s.undoable(ctx, r.UndoOf) {
+			if rowErr == nil && err != nil {
+				rowErr = err
+			}
+			if rowErr != nil {
+				yield(Verified{}, rowErr)
+				return
+			}
+			v := Verified{Number: u.Number, Line: u.Line}
+			if more && taken.Of == u.Number {
+				v.judge(taken)
+				taken, err, more = next()
+			} else {
+				v.leftOut(u)
+			}
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
+// judge fills in what the undo did.
+func (v *Verified) judge(r Result) {
+	v.UndoRow, v.RequestID, v.At, v.Values, v.Why = r.Number, r.RequestID, r.At, r.Values, r.Message
+	switch r.Outcome {
+	case OutcomeApplied, OutcomeUnchanged:
+		v.Verdict = VerdictRestored
+	case OutcomeConflict, OutcomeSuperseded, OutcomeExcluded:
+		if v.Verdict = VerdictSkipped; v.Why == "" {
+			v.Why = map[Outcome]string{OutcomeSuperseded: changedAfter, OutcomeExcluded: "it was left out of the undo"}[r.Outcome]
+		}
+	case OutcomeWaiting, OutcomeOpen:
+		v.Verdict = VerdictOpen
+	default:
+		if v.Verdict = VerdictImpossible; v.Why == "" {
+			v.Why = string(r.Outcome)
+		}
+	}
+}
+
+// leftOut fills in why the undo has no row for it.
+func (v *Verified) leftOut(u Undone) {
+	v.Values, v.Why, v.Verdict = u.Values, u.WhyNot, VerdictImpossible
+	switch {
+	case u.Outcome != OutcomeApplied:
+		v.Verdict = VerdictNothing
+	case u.WhyNot == "":
+		v.Why = "it could not be undone when the undo was made"
+	case u.WhyNot == changedAfter:
+		v.Verdict = VerdictSkipped
+	}
+	v.At = time.Time{}
+}

@@ -1,0 +1,144 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/ledger"
+	"rollcall/tasks"
+)
+
+const (
+	// MaxRows is the largest number of rows of a run.
+	MaxRows = 1_000_000
+	// MaxAdd is how many rows Add takes at once.
+	MaxAdd = 16 * blockRows
+)
+
+func validID(id string) bool { return ledger.IsRunID(id) }
+
+// create writes the hash of a new run, and lists it afterwards: a run whose creator died
+// in between is not listed, and expires.
+func (s *Service) create(ctx context.Context, d Draft) (Run, error) {
+	if d.Name != "" && !tasks.ValidRun(d.Name) {
+		return Run{}, fmt.Errorf("name %.80q of a run must be 1 to 64 of A-Z, a-z, 0-9, ., _ and -", d.Name)
+	}
+	now, err := s.rdb.Time(ctx).Result()
+	if err != nil {
+		return Run{}, fmt.Errorf("create a run: %w", err)
+	}
+	id := ledger.NewRunID()
+	h := &head{id: id, now: now, fields: map[string]string{
+		fieldDraft:    text(storedDraft{Name: d.Name, Author: clean(d.Author), UndoOf: d.UndoOf, Created: now.UnixMicro()}),
+		fieldSettings: text(d.Settings), fieldState: string(StateUploading), fieldChanged: micros(now), fieldRows: "0",
+	}}
+	if err := s.write(ctx, id, update{set: h.fields}); err != nil {
+		return Run{}, err
+	}
+	if err := s.list(ctx, id, now.UnixMicro()); err != nil {
+		return Run{}, err
+	}
+	return h.view()
+}
+
+// list notes a run in the index, and drops runs that are no longer kept.
+func (s *Service) list(ctx context.Context, id string, us int64) error {
+	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.ZAdd(ctx, indexKey, redis.Z{Score: float64(us), Member: id})
+		p.ZRemRangeByScore(ctx, indexKey, "-inf", "("+strconv.FormatInt(us-2*s.keep.Microseconds(), 10))
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("list run %s: %w", id, err)
+	}
+	return nil
+}
+
+// add stores the rows that are not in yet.
+func (s *Service) add(ctx context.Context, id string, from int, rows []Row) (int, error) {
+	if len(rows) > MaxAdd {
+		return 0, fmt.Errorf("add at most %d rows at once, not %d", MaxAdd, len(rows))
+	}
+	if from < 0 || from+len(rows) > MaxRows {
+		return 0, fmt.Errorf("run %s: a run has at most %d rows: split it", id, MaxRows)
+	}
+	for range tries {
+		h, err := s.load(ctx, id)
+		if err != nil {
+			return 0, err
+		}
+		in := h.rows()
+		fresh := rows[min(max(in-from, 0), len(rows)):]
+		switch {
+		case from > in:
+			return in, &GapError{ID: id, From: from, In: in}
+		case len(fresh) == 0:
+			return in, nil // also of a run that is sealed, or applied
+		case h.state() != StateUploading, h.fields[fieldSealed] != "":
+			return in, &StateError{ID: id, State: h.state(), Event: "add rows to"}
+		}
+		err = s.append(ctx, id, in, fresh)
+		if _, raced := errors.AsType[*changedError](err); raced {
+			continue
+		}
+		if err != nil {
+			return in, err
+		}
+		return in + len(fresh), nil
+	}
+	return 0, fmt.Errorf("run %s: somebody else adds rows too", id)
+}
+
+// append stores rows after the first in, and completes the last block.
+func (s *Service) append(ctx context.Context, id string, in int, rows []Row) error {
+	var records []rowRecord
+	first := in / blockRows
+	if in%blockRows != 0 {
+		packed, err := s.rdb.Get(ctx, rowsKey(id, first)).Bytes()
+		if err != nil {
+			return fmt.Errorf("run %s: read the last rows: %w", id, err)
+		}
+		if records, _, err = unpack[rowRecord](packed); err != nil {
+			return fmt.Errorf("run %s: read the last rows: %w", id, err)
+		}
+	}
+	for _, r := range rows {
+		records = append(records, r.record())
+	}
+	blocks := map[string][]byte{}
+	for b := first; len(records) > 0; b++ {
+		n := min(blockRows, len(records))
+		packed, _, err := pack(records[:n])
+		if err != nil {
+			return fmt.Errorf("run %s: %w", id, err)
+		}
+		blocks[rowsKey(id, b)], records = packed, records[n:]
+	}
+	return s.write(ctx, id, update{
+		when: map[string]string{fieldState: string(StateUploading), fieldSealed: "", fieldRows: strconv.Itoa(in)},
+		set:  map[string]string{fieldRows: strconv.Itoa(in + len(rows))}, blocks: blocks,
+	})
+}
+
+// seal ends the upload.
+func (s *Service) seal(ctx context.Context, id string, n int) (Run, error) {
+	h, err := s.change(ctx, id, func(h *head) (update, error) {
+		switch {
+		case h.rows() != n:
+			return update{}, &CountError{ID: id, Want: n, In: h.rows()}
+		case h.fields[fieldSealed] != "":
+			return update{}, errUnchanged
+		case h.state() != StateUploading:
+			return update{}, &StateError{ID: id, State: h.state(), Event: "seal"}
+		}
+		return update{set: map[string]string{fieldSealed: "1"}}, nil
+	})
+	if err != nil {
+		return Run{}, err
+	}
+	return h.view()
+}
