@@ -58,6 +58,14 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 	wg.Go(func() { panics.Restart(background, "the sweep", w.lanes.Sweep) })
 	wg.Go(func() { panics.Restart(background, "the expiry of dead letters", w.expireDeadLetters) })
 	wg.Go(func() { panics.Restart(background, "the replay of taken IDs", w.replayFreed) })
+	wg.Go(func() { panics.Restart(background, "the states of runs", w.watcher.Run) })
+	wg.Go(func() {
+		panics.Restart(ctx, "the feeding of runs", func(ctx context.Context) {
+			if err := w.feeder.Run(ctx); err != nil {
+				w.log.Error("runs not fed; tasks still run", "err", err)
+			}
+		})
+	})
 	// The schedule stops with ctx, at the same time as the lanes: it waits for a running
 	// tick.
 	wg.Go(func() {

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/config"
+	"rollcall/internal/enqueue"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
@@ -21,6 +22,7 @@ import (
 	"rollcall/internal/pace"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/registry"
+	runs "rollcall/internal/run"
 	"rollcall/internal/schedule"
 	"rollcall/internal/secret"
 	"rollcall/tasks"
@@ -38,6 +40,8 @@ type worker struct {
 	lanes    *lane.Set
 	address  *pace.Address // shared by all DingTalk lanes
 	schedule *schedule.Schedule
+	feeder   *runs.Feeder
+	watcher  *runs.Watcher
 	ready    *monitor.Readiness
 	page     *monitor.Server              // nil: off
 	rotate   map[string]func(secret.Text) // by tenant: replaces the secret of its client
@@ -101,6 +105,9 @@ func (w *worker) build(ctx context.Context, level *slog.LevelVar) error {
 	if err := w.openSchedule(); err != nil {
 		return err
 	}
+	if err := w.openRuns(); err != nil {
+		return err
+	}
 	if cfg.HTTP.Listen == config.Off {
 		return nil
 	}
@@ -123,6 +130,27 @@ func (w *worker) openSchedule() error {
 	}
 	w.schedule, err = schedule.New(schedule.Config{Entries: scheduleEntries(w.cfg), Redis: options, Log: w.log})
 	return exitcode.AsConfig(err)
+}
+
+// openRuns builds what feeds the runs that were applied, and what their rows are checked
+// by before they are sent.
+func (w *worker) openRuns() error {
+	options, err := w.options("rollcall-runs")
+	if err != nil {
+		return err
+	}
+	producer, err := enqueue.New(enqueue.Config{Redis: options})
+	if err != nil {
+		return err
+	}
+	w.onClose(func() { _ = producer.Close() })
+	w.watcher = runs.NewWatcher(w.rdb, w.log)
+	w.lanes.SetRuns(w.watcher)
+	w.lanes.Rescue(runs.Queue)
+	w.feeder = runs.NewFeeder(runs.FeederConfig{
+		Service: runs.New(runs.Config{Redis: w.rdb, Ledger: w.record}), Producer: producer, Log: w.log,
+	})
+	return nil
 }
 
 func scheduleEntries(cfg *config.Config) []schedule.Entry {

@@ -139,7 +139,6 @@ type modelRun struct {
 	digest  string
 	planned int // length of the history when it was planned
 	applied bool
-	cancel  bool
 }
 
 type modelRow struct {
