@@ -18,3 +18,16 @@ var (
 	RunsOut = runsOut
 	PerDay  = perDay
 )
+
+// Prepare compares the rows of an applied run again, and feeds none.
+func (f *Feeder) Prepare(ctx context.Context, id string) error {
+	h, err := f.load(ctx, id)
+	if err != nil {
+		return err
+	}
+	t, err := f.take(ctx, h)
+	if err != nil {
+		return err
+	}
+	return t.prepare(ctx)
+}

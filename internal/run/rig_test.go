@@ -53,7 +53,8 @@ func school(n int) sandbox.World {
 // rig is a platform, a Redis, and any number of workers.
 type rig struct {
 	t       *testing.T
-	server  *redistest.Server
+	client  func(*testing.T) redis.UniversalClient // a new one
+	options *redis.UniversalOptions
 	rdb     redis.UniversalClient
 	ledger  *ledger.Ledger
 	service *run.Service
@@ -66,6 +67,11 @@ type rig struct {
 
 func newRig(t *testing.T, s *redistest.Server, members int) *rig {
 	t.Helper()
+	return newRigOn(t, s.Client, &redis.UniversalOptions{Addrs: []string{s.Addr}}, members)
+}
+
+func newRigOn(t *testing.T, client func(*testing.T) redis.UniversalClient, options *redis.UniversalOptions, members int) *rig {
+	t.Helper()
 	unlimited := map[string][]sandbox.Window{}
 	for _, api := range []string{sandbox.APIGroupNick, sandbox.APIGroupUpdate, sandbox.APIChangeID} {
 		unlimited[api] = []sandbox.Window{}
@@ -77,10 +83,10 @@ func newRig(t *testing.T, s *redistest.Server, members int) *rig {
 	platform := httptest.NewServer(box)
 	t.Cleanup(platform.Close)
 	t.Cleanup(box.Close)
-	rdb := s.Client(t)
+	rdb := client(t)
 	book := ledger.New(rdb)
 	r := &rig{
-		t: t, server: s, rdb: rdb, ledger: book, service: run.New(run.Config{Redis: rdb, Ledger: book}), box: box, url: platform.URL,
+		t: t, client: client, options: options, rdb: rdb, ledger: book, service: run.New(run.Config{Redis: rdb, Ledger: book}), box: box, url: platform.URL,
 		log: &logtest.Buffer{}, limits: []pace.Limit{{Calls: 500, Per: time.Second}},
 	}
 	r.publish()
@@ -99,13 +105,9 @@ func (r *rig) publish() {
 	}
 }
 
-func (r *rig) options() *redis.UniversalOptions {
-	return &redis.UniversalOptions{Addrs: []string{r.server.Addr}}
-}
-
 func (r *rig) producer() *enqueue.Client {
 	r.t.Helper()
-	producer, err := enqueue.New(enqueue.Config{Redis: r.options()})
+	producer, err := enqueue.New(enqueue.Config{Redis: r.options})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -123,7 +125,7 @@ func (r *rig) worker() (stop func()) {
 		r.t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(r.log, nil))
-	rdb := r.server.Client(r.t)
+	rdb := r.client(r.t)
 	shared := redisdb.NewAutopipeline(rdb)
 	book := ledger.NewShared(rdb, shared)
 	set := lane.NewSet(rdb, shared, book, "worker", log)
