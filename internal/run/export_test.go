@@ -13,6 +13,9 @@ func (f *Feeder) Turn(ctx context.Context, id string) (time.Duration, string, er
 // Revive makes lost tasks of applied runs again.
 func (f *Feeder) Revive(ctx context.Context) error { return f.revive(ctx) }
 
+// WatchFor is how long a reading of a Watcher counts.
+const WatchFor = watchFor
+
 // RunsOut and PerDay are the forecast of a month.
 var (
 	RunsOut = runsOut
