@@ -21,15 +21,20 @@ import (
 // kill takes the first task of the queue like a worker that is killed at once.
 func (r *rig) kill() {
 	r.t.Helper()
+	r.killIn(nicknames)
+}
+
+func (r *rig) killIn(queue string) {
+	r.t.Helper()
 	ctx := r.t.Context()
-	id, err := r.rdb.RPopLPush(ctx, backlog.Key(nicknames, "pending"), backlog.Key(nicknames, "active")).Result()
+	id, err := r.rdb.RPopLPush(ctx, backlog.Key(queue, "pending"), backlog.Key(queue, "active")).Result()
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	lease := float64(time.Now().Add(30 * time.Second).Unix())
 	if err := errors.Join(
-		r.rdb.HSet(ctx, backlog.Key(nicknames, "t:"+id), "state", "active").Err(),
-		r.rdb.ZAdd(ctx, backlog.Key(nicknames, "lease"), redis.Z{Score: lease, Member: id}).Err(),
+		r.rdb.HSet(ctx, backlog.Key(queue, "t:"+id), "state", "active").Err(),
+		r.rdb.ZAdd(ctx, backlog.Key(queue, "lease"), redis.Z{Score: lease, Member: id}).Err(),
 	); err != nil {
 		r.t.Fatal(err)
 	}
@@ -135,6 +140,32 @@ func TestDeathsMoreThanAnHourApartDoNotArchiveATask(t *testing.T) {
 			t.Errorf("it is %s", state)
 		}
 		clock = clock.Add(time.Hour)
+	}
+}
+
+// The task of a run is never given up, however many workers die with it.
+func TestTasksOfAQueueWithoutALaneAreRescuedWithoutEnd(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	r := newRig(t, s)
+	r.add(lane.Config{}, nil)
+	r.set.Rescue("rollcall.runs")
+	id := r.put("rollcall.runs", "run")
+	clock, sweep := time.Now(), r.set.Sweeps()
+	for range 6 {
+		r.killIn("rollcall.runs")
+		for range 5 {
+			clock = clock.Add(5 * time.Second)
+			s.Mini.SetTime(clock)
+			sweep(t.Context(), clock)
+		}
+		info, err := r.inspector.GetTaskInfo("rollcall.runs", id)
+		if err != nil || info.State != asynq.TaskStatePending {
+			t.Fatalf("it is %v, %v", info, err)
+		}
+	}
+	if lines := r.log.Lines("task of a dead worker"); len(lines) != 6 {
+		t.Errorf("log: %q", lines)
 	}
 }
 
