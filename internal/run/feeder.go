@@ -204,7 +204,9 @@ func (f *Feeder) take(ctx context.Context, h *head) (*turn, error) {
 	if r.Plan == nil {
 		return nil, errNoPlan
 	}
-	if err := f.write(ctx, h.id, update{when: map[string]string{fieldState: string(h.state())}, set: map[string]string{fieldFeeder: t.token}}); err != nil {
+	// What was read is out of date if another turn began since.
+	seen := map[string]string{fieldState: string(h.state()), fieldFeeder: h.fields[fieldFeeder]}
+	if err := f.write(ctx, h.id, update{when: seen, set: map[string]string{fieldFeeder: t.token}}); err != nil {
 		return nil, err
 	}
 	return t, f.renew(ctx, h)
