@@ -380,7 +380,7 @@ func (s *Service) conclude(ctx context.Context, id, token string, t *totals, new
 		plan.Guards = allowed(plan.Guards, settings.Allowed)
 		plan.At, plan.Until = h.now, h.now.Add(settings.validFor())
 		u := h.move(next, "", "")
-		u.when[fieldPlanner] = token
+		u.when[fieldPlanner], u.when[fieldSettings] = token, h.fields[fieldSettings]
 		u.set[fieldPlan], u.set[fieldDigest] = text(plan), plan.Digest
 		if newest != nil {
 			u.set[fieldNewest] = text(newest)
