@@ -21,15 +21,15 @@ func TestTheForecastOfAMonthIsRightWithinADay(t *testing.T) {
 
 	// When they really run out, after the third run.
 	var spent, ofRuns int64
-	real := time.Time{}
-	for day := 1; day <= 30 && real.IsZero(); day++ {
+	really := time.Time{}
+	for day := 1; day <= 30 && really.IsZero(); day++ {
 		if spent += runs[day]; spent >= quota {
-			real = begin.AddDate(0, 0, day-1).Add(10 * time.Hour)
+			really = begin.AddDate(0, 0, day-1).Add(10 * time.Hour)
 		} else if spent += nightly; spent >= quota {
-			real = begin.AddDate(0, 0, day-1).Add(20 * time.Hour)
+			really = begin.AddDate(0, 0, day-1).Add(20 * time.Hour)
 		}
 	}
-	if real.IsZero() {
+	if really.IsZero() {
 		t.Fatal("the month is enough: the test shows nothing")
 	}
 	spent = 0
@@ -44,8 +44,8 @@ func TestTheForecastOfAMonthIsRightWithinADay(t *testing.T) {
 		usual := run.PerDay(spent-ofRuns, 0, now)
 		if day > 1 {
 			got := run.RunsOut(quota-spent-plan, usual, now, ends)
-			if off := got.Sub(real).Abs(); off > 24*time.Hour {
-				t.Errorf("on day %d the forecast is %s, but they run out %s", day, got.Format(time.DateTime), real.Format(time.DateTime))
+			if off := got.Sub(really).Abs(); off > 24*time.Hour {
+				t.Errorf("on day %d the forecast is %s, but they run out %s", day, got.Format(time.DateTime), really.Format(time.DateTime))
 			}
 		}
 		spent, ofRuns = spent+runs[day]+nightly, ofRuns+runs[day]
