@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/hibiken/asynq"
 
@@ -18,6 +19,8 @@ type Runs interface {
 	// Sends reports whether a call of a run may leave now; ended, that none ever may again.
 	// Neither is true if the run is paused or its state is not known.
 	Sends(run string) (now, ended bool)
+	// HaltedFor returns how long a run has been paused, as far as this worker knows.
+	HaltedFor(run string) time.Duration
 }
 
 // SetRuns sets what is asked just before each call of a row of a run. Call it before
@@ -25,7 +28,17 @@ type Runs interface {
 func (s *Set) SetRuns(r Runs) { s.runs = r }
 
 // RunHaltedError reports that no row of a run may be sent now.
-type RunHaltedError struct{ Run string }
+type RunHaltedError struct {
+	Run string
+	For time.Duration // since when it is paused; 0: not known
+}
+
+// mostHalted is the longest wait of a row of a paused run before it looks again. A run
+// that is resumed wakes its rows.
+const mostHalted = 5 * time.Minute
+
+// wait is how long the row waits at least: a long pause costs little.
+func (e *RunHaltedError) wait() time.Duration { return min(e.For/4, mostHalted) }
 
 // Error names the run, and says what its rows wait for.
 func (e *RunHaltedError) Error() string {
@@ -69,7 +82,7 @@ func (a *attempt) halted() error {
 	case ended:
 		return &RunCancelledError{Run: a.run}
 	}
-	return &RunHaltedError{Run: a.run}
+	return &RunHaltedError{Run: a.run, For: a.lane.set.runs.HaltedFor(a.run)}
 }
 
 // cancel ends the task of a row whose run was cancelled, without a dead letter.

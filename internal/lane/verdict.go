@@ -114,6 +114,9 @@ func asked(err error) time.Duration {
 	if paced, ok := errors.AsType[*pace.BookedOutError](err); ok {
 		d = min(paced.For, time.Second) // likewise
 	}
+	if halted, ok := errors.AsType[*RunHaltedError](err); ok {
+		d = halted.wait()
+	}
 	if is[*ledger.DamagedError](err) {
 		d = repairWait
 	}

@@ -160,7 +160,10 @@ func (s *Service) end(ctx context.Context, id string, e event, by, reason string
 
 // resume lets a paused run continue. What failed before does not pause it again.
 func (s *Service) resume(ctx context.Context, id, by string) (Run, error) {
-	h, err := s.step(ctx, id, eventResume, by, "", nil)
+	h, err := s.step(ctx, id, eventResume, by, "", func(_ *head, u *update) error {
+		u.set[fieldWake] = "1"
+		return nil
+	})
 	if err != nil {
 		return Run{}, err
 	}

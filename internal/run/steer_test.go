@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
@@ -113,4 +114,28 @@ func TestNoCallLeavesASecondAfterACancel(t *testing.T) {
 			t.Errorf("%d dead letters", n)
 		}
 	})
+}
+
+func TestAResumedRunWakesItsRows(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t), 3)
+	draft := free()
+	draft.Settings.Canary = -1
+	p := r.apply(draft, nicknames("A", "B", "C"))
+	feeder := r.feeder()
+	r.turn(feeder, p.ID)
+	r.must(r.service.Pause(t.Context(), p.ID, "ann", ""))
+	// The rows have waited so long that their next look is minutes away.
+	queue, late := "asynq:{"+nicknameQueue+"}:", float64(time.Now().Add(time.Hour).Unix())
+	for _, id := range []string{p.ID + ":1", p.ID + ":2", p.ID + ":3"} {
+		state := map[string]string{p.ID + ":1": "retry", p.ID + ":2": "retry", p.ID + ":3": "scheduled"}[id]
+		r.rdb.LRem(t.Context(), queue+"pending", 1, id)
+		r.rdb.HSet(t.Context(), queue+"t:"+id, "state", state)
+		r.rdb.ZAdd(t.Context(), queue+state, redis.Z{Score: late, Member: id})
+	}
+	r.must(r.service.Resume(t.Context(), p.ID, "ann"))
+	r.turn(feeder, p.ID)
+	if pending := r.rdb.LRange(t.Context(), queue+"pending", 0, -1).Val(); len(pending) != 2 || slices.Contains(pending, p.ID+":3") {
+		t.Errorf("pending are %v", pending)
+	}
 }

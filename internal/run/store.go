@@ -58,6 +58,7 @@ const (
 	fieldCanary    = "canary"    // number of the last row of the canary; 0: none
 	fieldPassed    = "passed"    // 1: the canary has ended well
 	fieldJudged    = "judged"    // JSON: what had ended and failed when somebody resumed the run
+	fieldWake      = "wake"      // 1: the run was resumed, and its rows in queues may wait long
 	fieldFed       = "fed:"      // then a lane: number of the last row that was fed
 	fieldFedRows   = "fedrows:"  // then a lane: how many rows were fed
 	fieldProgress  = "progress"  // in words

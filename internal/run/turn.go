@@ -91,6 +91,9 @@ func later(r Row, fields []ledger.Field) bool {
 // feed fills the queues of the lanes, judges what has ended, and returns when the next
 // turn is due and how far the run is; "" if it has ended.
 func (t *turn) feed(ctx context.Context) (time.Duration, string, error) {
+	if err := t.wake(ctx); err != nil {
+		return 0, "", err
+	}
 	if what, err := t.canary(ctx); what != "" || err != nil {
 		return shortWait, what, err
 	}

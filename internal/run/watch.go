@@ -20,7 +20,7 @@ const (
 	// pause or a cancel that was acknowledged before is in it.
 	watchFor = time.Second
 	// watchIdle is how long a run is read after its last row.
-	watchIdle = 30 * time.Second
+	watchIdle = 10 * time.Minute
 )
 
 // Watcher knows the states of the runs whose rows a worker has at the moment. A worker
@@ -42,6 +42,8 @@ type reading struct {
 	asked time.Time     // when the reading began; zero: there is none
 	used  time.Time     // when a row of the run was last seen
 	came  chan struct{} // closed by the next reading
+	// halted is since when the run is paused; zero: it is not.
+	halted time.Time
 }
 
 // NewWatcher returns a Watcher.
@@ -92,6 +94,16 @@ func (w *Watcher) Sends(id string) (now, ended bool) {
 		return false, false
 	}
 	return false, true // cancelled, or the run was deleted
+}
+
+// HaltedFor returns for how long a run was read as paused.
+func (w *Watcher) HaltedFor(id string) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r := w.watched[id]; r != nil && !r.halted.IsZero() {
+		return w.now().Sub(r.halted)
+	}
+	return 0
 }
 
 func (w *Watcher) fresh(r *reading) bool { return !r.asked.IsZero() && w.now().Sub(r.asked) < watchFor }
@@ -164,6 +176,11 @@ func (w *Watcher) read(ctx context.Context) error {
 			continue
 		}
 		r.state, r.asked = State(states[i].Val()), asked
+		if r.state != StatePaused {
+			r.halted = time.Time{}
+		} else if r.halted.IsZero() {
+			r.halted = asked
+		}
 		close(r.came)
 		r.came = make(chan struct{})
 	}
