@@ -157,7 +157,7 @@ func (f *Feeder) process(ctx context.Context, _ *asynq.Task) error {
 func (f *Feeder) turn(ctx context.Context, id string) (after time.Duration, what string, err error) {
 	h, err := f.load(ctx, id)
 	if _, missing := errors.AsType[*NotFoundError](err); missing {
-		return 0, "", f.forget(ctx, id)
+		return 0, "", f.unlist(ctx, id)
 	}
 	if err != nil {
 		return 0, "", err
@@ -166,7 +166,7 @@ func (f *Feeder) turn(ctx context.Context, id string) (after time.Duration, what
 	case h.state() == StatePaused:
 		return pausedWait, "paused: " + h.fields[fieldReason], nil
 	case !h.state().Sends():
-		return 0, "", f.forget(ctx, id)
+		return 0, "", f.unlist(ctx, id)
 	}
 	t, err := f.take(ctx, h)
 	if err != nil {
@@ -177,13 +177,13 @@ func (f *Feeder) turn(ctx context.Context, id string) (after time.Duration, what
 	}
 	after, what, err = t.feed(ctx)
 	if err == nil && what == "" {
-		err = f.forget(ctx, id)
+		err = f.unlist(ctx, id)
 	}
 	return after, what, err
 }
 
-// forget removes a run that has ended from the applied ones.
-func (s *Service) forget(ctx context.Context, id string) error {
+// unlist removes a run that has ended from the applied ones.
+func (s *Service) unlist(ctx context.Context, id string) error {
 	if err := s.rdb.SRem(ctx, appliedKey, id).Err(); err != nil {
 		return fmt.Errorf("run %s has ended, but is still listed as applied: %w", id, err)
 	}
@@ -274,7 +274,7 @@ func (f *Feeder) revive(ctx context.Context) error {
 	for i, id := range ids {
 		switch h := heads[i]; {
 		case h == nil || h.state().Ended():
-			faults = append(faults, f.forget(ctx, id))
+			faults = append(faults, f.unlist(ctx, id))
 		case !h.state().Applied(): // it is being applied at this moment
 		case states[i] == "":
 			f.log.Info("run given a task again", "run", id)

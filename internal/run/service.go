@@ -10,6 +10,7 @@ import (
 
 	"rollcall/internal/ledger"
 	"rollcall/internal/registry"
+	"rollcall/tasks"
 )
 
 // Config is what a Service needs.
@@ -178,4 +179,11 @@ func (s *Service) Undo(ctx context.Context, id string, draft Draft) (Run, error)
 // Verify compares the run that an undo takes back with what the undo did, by row.
 func (s *Service) Verify(ctx context.Context, undo string) iter.Seq2[Verified, error] {
 	return s.verify(ctx, undo)
+}
+
+// Forget removes what runs hold about some rows: their tasks, old values, request ids and
+// messages. The rows keep their numbers, and the run its counts. Runs that were applied and
+// have not ended are left alone. It reads all rows of all runs.
+func (s *Service) Forget(ctx context.Context, matches func(tasks.Task) bool) (Forgotten, error) {
+	return s.forget(ctx, matches)
 }

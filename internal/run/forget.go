@@ -1,0 +1,129 @@
+package run
+
+import (
+	"context"
+	"errors"
+
+	"rollcall/internal/ledger"
+	"rollcall/tasks"
+)
+
+// Forgotten is what Forget did.
+type Forgotten struct {
+	Runs, Rows int
+	// Busy are the ids of runs that have such rows and have not ended: they were left
+	// alone. Cancel them or let them end, then forget again.
+	Busy []string
+}
+
+// forgotten is what a row holds of which everything was removed.
+const forgotten = "what was recorded about it was removed"
+
+// forget removes rows from all runs.
+func (s *Service) forget(ctx context.Context, matches func(tasks.Task) bool) (Forgotten, error) {
+	var all Forgotten
+	for from := 0; ; from += listPage {
+		ids, err := s.newest(ctx, "+inf", from)
+		if err != nil || len(ids) == 0 {
+			return all, err
+		}
+		heads, err := s.loadAll(ctx, ids)
+		if err != nil {
+			return all, err
+		}
+		for _, h := range heads {
+			if h == nil {
+				continue
+			}
+			rows, err := s.forgetRows(ctx, h, matches)
+			if errors.Is(err, errBusy) {
+				all.Busy = append(all.Busy, h.id)
+				continue
+			}
+			if err != nil {
+				return all, raced(err)
+			}
+			if all.Rows += rows; rows > 0 {
+				all.Runs++
+			}
+		}
+	}
+}
+
+var errBusy = errors.New("the run has not ended")
+
+// forgetRows removes rows from one run.
+func (s *Service) forgetRows(ctx context.Context, h *head, matches func(tasks.Task) bool) (rows int, err error) {
+	blocks := blocksOf(h.rows())
+	for from := 0; from < blocks; from += blocksTogether {
+		some, err := s.blocks(ctx, h.id, from, min(from+blocksTogether, blocks), h.fields[fieldPlan] != "")
+		if err != nil {
+			return rows, err
+		}
+		for _, b := range some {
+			n, err := s.forgetBlock(ctx, h, b, matches)
+			if rows += n; err != nil {
+				return rows, err
+			}
+		}
+	}
+	return rows, nil
+}
+
+// forgetBlock removes rows from a block. A plan that has not been applied has to be made
+// again.
+func (s *Service) forgetBlock(ctx context.Context, h *head, b *block, matches func(tasks.Task) bool) (int, error) {
+	n := 0
+	details := map[ledger.Target]map[ledger.RunName][]int{}
+	for i, r := range b.rows {
+		task := r.Request.Task
+		if task == nil || !matches(task) {
+			continue
+		}
+		if h.state().Applied() {
+			return 0, errBusy
+		}
+		n++
+		tenant, kind := task.Lane()
+		lane, err := s.lanes.Find(ctx, tenant, kind)
+		if err == nil {
+			api, name := ledger.Target{Organisation: lane.Organisation, API: string(kind)}, ledger.RunName{Tenant: tenant, Run: h.id}
+			if details[api] == nil {
+				details[api] = map[ledger.RunName][]int{}
+			}
+			details[api][name] = append(details[api][name], b.first()+i)
+		}
+		b.rows[i] = Row{Line: r.Line, Of: r.Of, Problems: []string{forgotten}}
+		if b.plans != nil {
+			b.plans[i] = decided(RowImpossible, forgotten)
+		}
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	for api, runs := range details {
+		for name, rows := range runs {
+			if err := s.ledger.ForgetRows(ctx, api.Organisation, api.API, name, rows); err != nil {
+				return 0, err
+			}
+		}
+	}
+	u := update{when: map[string]string{fieldState: string(h.state())}, set: map[string]string{}, blocks: map[string][]byte{}}
+	if !h.state().Ended() {
+		u.set[fieldDigest], u.set[fieldPlanner] = "", ""
+	}
+	records := make([]rowRecord, len(b.rows))
+	for i, r := range b.rows {
+		records[i] = r.record()
+	}
+	var err error
+	if u.blocks[rowsKey(h.id, b.number)], _, err = pack(records); err != nil {
+		return 0, err
+	}
+	if b.plans != nil {
+		if u.blocks[planKey(h.id, b.number)], _, err = pack(b.plans); err != nil {
+			return 0, err
+		}
+	}
+	return n, s.write(ctx, h.id, u)
+}
