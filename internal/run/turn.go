@@ -101,7 +101,7 @@ func (t *turn) feed(ctx context.Context) (time.Duration, string, error) {
 	if err != nil {
 		return 0, "", err
 	}
-	s, err := t.judge(ctx)
+	s, err := t.score(ctx)
 	if err != nil {
 		return 0, "", err
 	}
@@ -110,6 +110,9 @@ func (t *turn) feed(ctx context.Context) (time.Duration, string, error) {
 		if done || err != nil {
 			return 0, "", err
 		}
+	}
+	if err := t.judge(ctx, s); err != nil {
+		return 0, "", err
 	}
 	what := fmt.Sprintf("%d of %d rows are in the queues or have ended; %d have ended, %d failed", t.fed(), t.run.Plan.Calls(), s.ended, s.failed)
 	return min(max(lead/4, shortWait), longWait), what, t.report(ctx, what)
@@ -127,8 +130,11 @@ func (t *turn) canary(ctx context.Context) (string, error) {
 	if _, _, err := t.fill(ctx); err != nil {
 		return "", err
 	}
-	s, err := t.judge(ctx)
+	s, err := t.score(ctx)
 	if err != nil {
+		return "", err
+	}
+	if err := t.judge(ctx, s); err != nil {
 		return "", err
 	}
 	if s.canary == 0 {
