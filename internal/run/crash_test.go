@@ -57,3 +57,29 @@ func TestAnotherWorkerContinuesARun(t *testing.T) {
 		}
 	})
 }
+
+// A failover of Redis may lose the last writes: tasks, and the notes that they were stored.
+func TestRowsThatRedisLostAreFedAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t), 3)
+	draft := free()
+	draft.Settings.Canary = -1
+	p := r.apply(draft, nicknames("A", "B", "C"))
+	r.turn(r.feeder(), p.ID)
+	ctx := t.Context()
+	for _, id := range []string{p.ID + ":2", p.ID + ":3"} {
+		r.rdb.LRem(ctx, "asynq:{"+nicknameQueue+"}:pending", 1, id)
+		r.rdb.Del(ctx, "asynq:{"+nicknameQueue+"}:t:"+id)
+		r.rdb.HDel(ctx, "rollcall:{lakeside/nickname}:tasks", id)
+	}
+	results := "rollcall:{lakeside/nickname}:run:" + tenant + "/" + p.ID
+	r.rdb.Set(ctx, results, r.rdb.GetRange(ctx, results, 0, 1).Val(), 0) // rows 0 and 1
+	r.worker()
+	done := r.await(p.ID, run.StateDone)
+	if diff := cmp.Diff(map[run.Outcome]int{run.OutcomeApplied: 3}, done.Outcomes); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	if done.Fed != 3 {
+		t.Errorf("%d rows count as fed", done.Fed)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"rollcall/internal/ledger"
 )
@@ -114,22 +115,29 @@ func (t *turn) cause(ctx context.Context) (string, error) {
 	return most, nil
 }
 
-// finish ends the run if every row has an outcome.
+// finish ends the run if every row has an outcome. A row that was fed and has no result was
+// lost with Redis, or its note was: it is fed again, which is harmless.
 func (t *turn) finish(ctx context.Context) (bool, error) {
-	outcomes := map[Outcome]int{}
+	outcomes, lost := map[Outcome]int{}, map[string][]int{}
 	for w, err := range t.walk(ctx, t.head) {
 		if err != nil {
 			return false, err
 		}
+		lane := laneName(Lane{Tenant: w.request.lane.Tenant, Kind: w.request.lane.Kind})
 		var result byte
-		if results := t.results[laneName(Lane{Tenant: w.request.lane.Tenant, Kind: w.request.lane.Kind})]; w.Number < len(results) {
+		if results := t.results[lane]; w.Number < len(results) {
 			result = results[w.Number]
 		}
 		o := outcomeOf(w.record, result, t.head.state(), true)
-		if !o.Final() {
+		if o == OutcomeWaiting {
+			lost[lane] = append(lost[lane], w.Number)
+		} else if o == OutcomeOpen {
 			return false, nil
 		}
 		outcomes[o]++
+	}
+	if len(lost) > 0 {
+		return false, t.rewind(ctx, lost)
 	}
 	next, err := t.head.after(eventFinish)
 	if err != nil {
@@ -143,6 +151,17 @@ func (t *turn) finish(ctx context.Context) (bool, error) {
 	}
 	t.log.Info("run done", "run", t.head.id, "rows", t.head.rows(), "failed", outcomes[OutcomeFailed])
 	return true, nil
+}
+
+// rewind feeds lanes again from their first lost row on.
+func (t *turn) rewind(ctx context.Context, lost map[string][]int) error {
+	u := update{set: map[string]string{}}
+	for lane, rows := range lost {
+		u.set[fieldFed+lane] = strconv.Itoa(rows[0] - 1)
+		u.set[fieldFedRows+lane] = strconv.Itoa(max(0, t.head.number(fieldFedRows+lane)-len(rows)))
+		t.log.Warn("rows of a run have no result: fed again", "run", t.head.id, "lane", lane, "rows", len(rows), "first", rows[0])
+	}
+	return t.save(ctx, u)
 }
 
 // outcomeOf returns what became of a row, by its decision, its result in the ledger, and

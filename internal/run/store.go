@@ -206,7 +206,7 @@ func (h *head) view() (Run, error) {
 	if r.Plan != nil {
 		r.fed = map[string]int{}
 		for _, l := range r.Plan.Lanes {
-			n := h.number(fieldFedRows + laneName(l))
+			n := min(h.number(fieldFedRows+laneName(l)), l.Calls) // more if rows were fed again
 			r.fed[laneName(l)] = n
 			r.Fed += n
 		}
