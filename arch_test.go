@@ -45,6 +45,7 @@ var imports = map[string][]string{
 	"internal/redisdb": {"internal/readfile", "internal/secret"},
 	"internal/table":   {},
 	"producer":         {"tasks", "internal/enqueue"},
+	"runs":             {"internal/ledger", "internal/redisdb", "internal/run"},
 	// The one table of the kinds of task.
 	"internal/kinds": {"tasks", "internal/ledger"},
 	// Which lanes are served, and the names of their queues.

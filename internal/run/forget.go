@@ -74,7 +74,6 @@ func (s *Service) forgetRows(ctx context.Context, h *head, matches func(tasks.Ta
 // again.
 func (s *Service) forgetBlock(ctx context.Context, h *head, b *block, matches func(tasks.Task) bool) (int, error) {
 	n := 0
-	details := map[ledger.Target]map[ledger.RunName][]int{}
 	for i, r := range b.rows {
 		task := r.Request.Task
 		if task == nil || !matches(task) {
@@ -83,16 +82,10 @@ func (s *Service) forgetBlock(ctx context.Context, h *head, b *block, matches fu
 		if h.state().Applied() {
 			return 0, errBusy
 		}
-		n++
-		tenant, kind := task.Lane()
-		lane, err := s.lanes.Find(ctx, tenant, kind)
-		if err == nil {
-			api, name := ledger.Target{Organisation: lane.Organisation, API: string(kind)}, ledger.RunName{Tenant: tenant, Run: h.id}
-			if details[api] == nil {
-				details[api] = map[ledger.RunName][]int{}
-			}
-			details[api][name] = append(details[api][name], b.first()+i)
+		if err := s.forgetDetails(ctx, h.id, b.first()+i, task); err != nil {
+			return 0, err
 		}
+		n++
 		b.rows[i] = Row{Line: r.Line, Of: r.Of, Problems: []string{forgotten}}
 		if b.plans != nil {
 			b.plans[i] = decided(RowImpossible, forgotten)
@@ -101,13 +94,24 @@ func (s *Service) forgetBlock(ctx context.Context, h *head, b *block, matches fu
 	if n == 0 {
 		return 0, nil
 	}
-	for api, runs := range details {
-		for name, rows := range runs {
-			if err := s.ledger.ForgetRows(ctx, api.Organisation, api.API, name, rows); err != nil {
-				return 0, err
-			}
-		}
+	return n, s.replace(ctx, h, b)
+}
+
+// forgetDetails removes what the ledger keeps of a row.
+func (s *Service) forgetDetails(ctx context.Context, id string, number int, task tasks.Task) error {
+	tenant, kind := task.Lane()
+	lane, err := s.lanes.Find(ctx, tenant, kind)
+	if _, unserved := errors.AsType[*tasks.UnservedError](err); unserved {
+		return nil // for a week: its details are where no lane leads
 	}
+	if err != nil {
+		return err
+	}
+	return s.ledger.ForgetRows(ctx, lane.Organisation, string(kind), ledger.RunName{Tenant: tenant, Run: id}, []int{number})
+}
+
+// replace stores a block whose rows were removed.
+func (s *Service) replace(ctx context.Context, h *head, b *block) error {
 	u := update{when: map[string]string{fieldState: string(h.state())}, set: map[string]string{}, blocks: map[string][]byte{}}
 	if !h.state().Ended() {
 		u.set[fieldDigest], u.set[fieldPlanner] = "", ""
@@ -118,12 +122,12 @@ func (s *Service) forgetBlock(ctx context.Context, h *head, b *block, matches fu
 	}
 	var err error
 	if u.blocks[rowsKey(h.id, b.number)], _, err = pack(records); err != nil {
-		return 0, err
+		return err
 	}
 	if b.plans != nil {
 		if u.blocks[planKey(h.id, b.number)], _, err = pack(b.plans); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return n, s.write(ctx, h.id, u)
+	return s.write(ctx, h.id, u)
 }

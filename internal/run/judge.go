@@ -129,10 +129,12 @@ func (t *turn) finish(ctx context.Context) (bool, error) {
 			result = results[w.Number]
 		}
 		o := outcomeOf(w.record, result, t.head.state(), true)
-		if o == OutcomeWaiting {
+		switch o {
+		case OutcomeWaiting:
 			lost[lane] = append(lost[lane], w.Number)
-		} else if o == OutcomeOpen {
+		case OutcomeOpen:
 			return false, nil
+		default:
 		}
 		outcomes[o]++
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -19,6 +20,28 @@ const (
 	// shortestID is how many characters of an id name a run.
 	shortestID = 6
 )
+
+// waitEvery is how often Wait reads a run.
+const waitEvery = 500 * time.Millisecond
+
+func (s *Service) wait(ctx context.Context, id string) (Run, error) {
+	ticker := time.NewTicker(waitEvery)
+	defer ticker.Stop()
+	for {
+		h, err := s.load(ctx, id)
+		if err != nil {
+			return Run{}, err
+		}
+		if st := h.state(); st.Ended() || st == StateHeld || st == StatePaused {
+			return s.get(ctx, id)
+		}
+		select {
+		case <-ctx.Done():
+			return Run{}, fmt.Errorf("wait for run %s: %w", id, context.Cause(ctx))
+		case <-ticker.C:
+		}
+	}
+}
 
 // newest returns the ids of runs, newest first, from one on.
 func (s *Service) newest(ctx context.Context, before string, from int) ([]string, error) {

@@ -136,6 +136,10 @@ func (s *Service) Get(ctx context.Context, id string) (Run, error) {
 	return s.get(ctx, id)
 }
 
+// Wait returns when the run has ended, or needs a person: it is held or paused. Before a
+// run is applied it waits too.
+func (s *Service) Wait(ctx context.Context, id string) (Run, error) { return s.wait(ctx, id) }
+
 // Filter selects runs of a list. The zero value: the newest 20.
 type Filter struct {
 	Name   string    // only runs with this label
