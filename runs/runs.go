@@ -16,43 +16,58 @@ import (
 	"rollcall/internal/run"
 )
 
-// What a [Client] takes and returns.
 type (
-	// Draft is what a run is made from, Settings its choices.
-	Draft    = run.Draft
+	// Draft is what a run is made from.
+	Draft = run.Draft
+	// Settings are the choices of a run.
 	Settings = run.Settings
-	// Row is a row as it is uploaded, Planned one with its decision, Result one with its
-	// outcome.
-	Row     = run.Row
+	// Row is a row as it is uploaded.
+	Row = run.Row
+	// Planned is a row with its decision.
 	Planned = run.Planned
-	Result  = run.Result
-	Value   = run.Value
-	// Run is a run as it is now, Plan its summary.
-	Run    = run.Run
-	Plan   = run.Plan
-	Guard  = run.Guard
-	Lane   = run.Lane
-	Cost   = run.Cost
+	// Value is one field of a row, before and after.
+	Value = run.Value
+	// Result is a row with its outcome.
+	Result = run.Result
+	// Run is a run as it is now.
+	Run = run.Run
+	// Plan is the summary of a plan.
+	Plan = run.Plan
+	// Guard is a check of a plan that objects.
+	Guard = run.Guard
+	// Lane is the part of a run that goes through one lane.
+	Lane = run.Lane
+	// Cost is what a plan spends of an organisation's month.
+	Cost = run.Cost
+	// Filter selects runs of a list.
 	Filter = run.Filter
-	// Undone is a row with what would undo it, Verified what an undo did.
-	Undone   = run.Undone
+	// Undone is a row with what would undo it.
+	Undone = run.Undone
+	// Verified is what an undo did to a row.
 	Verified = run.Verified
 	// Forgotten is what Client.Forget did.
 	Forgotten = run.Forgotten
 
-	State    = run.State
+	// State is where a run is in its life.
+	State = run.State
+	// Decision is what a plan does with a row.
 	Decision = run.Decision
-	Outcome  = run.Outcome
-	Verdict  = run.Verdict
-)
+	// Outcome is what became of a row.
+	Outcome = run.Outcome
+	// Verdict is what an undo did to a row, in a word.
+	Verdict = run.Verdict
 
-// The errors that a caller can act on.
-type (
+	// NotFoundError reports a run that does not exist, or no longer.
 	NotFoundError = run.NotFoundError
-	StateError    = run.StateError
-	DigestError   = run.DigestError
-	GapError      = run.GapError
-	CountError    = run.CountError
+	// StateError reports that a run is in a state in which something cannot be done.
+	StateError = run.StateError
+	// DigestError reports that the plan is another than the one that was seen.
+	DigestError = run.DigestError
+	// GapError reports rows that do not follow those that are in.
+	GapError = run.GapError
+	// CountError reports that a run has another number of rows.
+	CountError = run.CountError
+	// ApproverError reports that the author of a run may not approve it.
 	ApproverError = run.ApproverError
 )
 
