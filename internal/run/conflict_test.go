@@ -63,6 +63,11 @@ func TestAnUnchangedRowWinsOverAnOlderChangeThatWaits(t *testing.T) {
 	r.applied("A", "B")
 	old := r.apply(free(), nicknames("A1", "B1")) // applied, and not fed yet
 	p := r.apply(free(), nicknames("A", "B2"))
+	for row, err := range r.service.Rows(t.Context(), p.ID) {
+		if want := "replaces a change that waits in run " + old.ID; err != nil || row.Number == 1 && (row.Decision != run.RowChange || row.Why != want) {
+			t.Errorf("row %d is %s (%s), %v", row.Number, row.Decision, row.Why, err)
+		}
+	}
 	feeder := r.feeder()
 	// The newer run is compared first.
 	r.turn(feeder, p.ID)

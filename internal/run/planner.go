@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -157,6 +158,7 @@ type planner struct {
 	seen   map[uint64]wanted // values that rows want, by target and field
 	newest map[string]int64  // by organisation/API
 	late   map[int]string    // conflicts of rows that are in earlier blocks
+	others map[uint64]string // runs in which changes wait that were not fed yet, by target and field
 	totals *totals
 }
 
@@ -168,7 +170,7 @@ type wanted struct {
 
 // plan plans a sealed run.
 func (s *Service) plan(ctx context.Context, id string, progress func(done, of int)) (Run, error) {
-	p := &planner{service: s, token: uuid.NewString(), seed: maphash.MakeSeed(), seen: map[uint64]wanted{}, newest: map[string]int64{}, late: map[int]string{}, totals: newTotals()}
+	p := &planner{service: s, token: uuid.NewString(), seed: maphash.MakeSeed(), seen: map[uint64]wanted{}, newest: map[string]int64{}, late: map[int]string{}, others: map[uint64]string{}, totals: newTotals()}
 	h, err := s.change(ctx, id, func(h *head) (update, error) {
 		if _, err := h.after(eventPlan); err != nil {
 			return update{}, err
@@ -187,6 +189,9 @@ func (s *Service) plan(ctx context.Context, id string, progress func(done, of in
 		return Run{}, err
 	}
 	if p.excluded, err = s.excluded(ctx, id); err != nil {
+		return Run{}, err
+	}
+	if err := p.readOthers(ctx); err != nil {
 		return Run{}, err
 	}
 	all := blocksOf(h.rows())
@@ -250,8 +255,12 @@ func (p *planner) settle(number int, rec *planRecord, q request, known ledger.Re
 		return
 	}
 	for _, f := range q.fields {
-		if f.Mode != ledger.Edit {
-			p.twin(number, rec, q, f)
+		if f.Mode == ledger.Edit {
+			continue
+		}
+		p.twin(number, rec, q, f)
+		if other := p.others[p.sum(q.target, f.Name)]; other != "" && rec.decision() == RowUnchanged && rec.Twin == 0 {
+			rec.Decision, rec.Why = letters[RowChange], "replaces a change that waits in run "+other
 		}
 	}
 	if rec.Ahead == 0 {
@@ -260,9 +269,53 @@ func (p *planner) settle(number int, rec *planRecord, q request, known ledger.Re
 	}
 }
 
+// sum stands for a field of a target.
+func (p *planner) sum(t ledger.Target, field string) uint64 {
+	return maphash.String(p.seed, t.Organisation+"\x00"+t.API+"\x00"+t.Key+"\x00"+field)
+}
+
+// readOthers finds the changes that wait in other runs: the ledger does not know them yet.
+func (p *planner) readOthers(ctx context.Context) error {
+	s := p.service
+	ids, err := s.rdb.SMembers(ctx, appliedKey).Result()
+	if err != nil {
+		return fmt.Errorf("read which runs were applied: %w", err)
+	}
+	ids = slices.DeleteFunc(ids, func(id string) bool { return id == p.head.id })
+	heads, err := s.loadAll(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for _, h := range heads {
+		if h == nil || !h.state().Applied() {
+			continue
+		}
+		if err := p.readOther(ctx, h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *planner) readOther(ctx context.Context, h *head) error {
+	for w, err := range p.service.walk(ctx, h) {
+		if err != nil {
+			return err
+		}
+		lane := laneName(Lane{Tenant: w.request.lane.Tenant, Kind: w.request.lane.Kind})
+		if !w.Decision.Calls() || w.Number <= h.number(fieldFed+lane) {
+			continue
+		}
+		for _, f := range w.request.fields {
+			p.others[p.sum(w.request.target, f.Name)] = h.id
+		}
+	}
+	return nil
+}
+
 // twin finds an earlier row that wants a value for the same field of the same target.
 func (p *planner) twin(number int, rec *planRecord, q request, f ledger.Field) {
-	sum := maphash.String(p.seed, q.target.Organisation+"\x00"+q.target.API+"\x00"+q.target.Key+"\x00"+f.Name)
+	sum := p.sum(q.target, f.Name)
 	value := uint32(maphash.String(p.seed, f.Value)) //nolint:gosec // a part of the hash suffices
 	first, twice := p.seen[sum]
 	switch {
