@@ -148,6 +148,7 @@ func (r *rig) worker() (stop func()) {
 	feeder := run.NewFeeder(run.FeederConfig{Service: run.New(run.Config{Redis: rdb, Ledger: book}), Producer: r.producer(), Log: log})
 	var running sync.WaitGroup
 	running.Go(func() { watcher.Run(ctx) })
+	running.Go(func() { set.Sweep(ctx) })
 	running.Go(func() {
 		if err := feeder.Run(ctx); err != nil {
 			r.t.Errorf("feeder: %v", err)
