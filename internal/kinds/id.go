@@ -10,7 +10,7 @@ const TypeIDChange = "id:change"
 
 var id = declare(declaration[tasks.IDChange]{
 	name: tasks.KindID, typ: TypeIDChange,
-	columns: []string{"user_id", "dingtalk_id", "alternatives"},
+	columns: []string{"user_id", "dingtalk_id", "alternatives", Previous},
 	needs:   []string{"user_id", "dingtalk_id"},
 	words:   []string{"钉钉号", "钉钉ID"},
 	lists:   []string{"alternatives"},

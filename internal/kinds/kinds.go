@@ -14,6 +14,10 @@ import (
 	"rollcall/tasks"
 )
 
+// Previous is the column of the value that a target has now, of kinds with one value. It
+// is not part of the task.
+const Previous = "previous"
+
 // Kind is a kind of task.
 type Kind struct {
 	Name tasks.Kind

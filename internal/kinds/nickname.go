@@ -17,7 +17,8 @@ var (
 
 var nickname = declare(declaration[tasks.NicknameSync]{
 	name: tasks.KindNickname, typ: TypeNicknameSync,
-	columns: []string{"chat_id", "user_id", "nickname"},
+	columns: []string{"chat_id", "user_id", "nickname", Previous},
+	needs:   []string{"chat_id", "user_id", "nickname"},
 	words:   []string{"昵称", "群昵称"},
 	row: func(of func(string) string, _ func(string) []string) tasks.NicknameSync {
 		return tasks.NicknameSync{Tenant: of("tenant"), ChatID: of("chat_id"), UserID: of("user_id"), Nickname: of("nickname")}

@@ -10,7 +10,8 @@ const TypeStudentSync = "student:sync"
 
 var student = declare(declaration[tasks.StudentSync]{
 	name: tasks.KindStudent, typ: TypeStudentSync,
-	columns: []string{"student_uid", "student_name"},
+	columns: []string{"student_uid", "student_name", Previous},
+	needs:   []string{"student_uid", "student_name"},
 	words:   []string{"学生"},
 	row: func(of func(string) string, _ func(string) []string) tasks.StudentSync {
 		return tasks.StudentSync{Tenant: of("tenant"), StudentUID: of("student_uid"), Name: of("student_name")}

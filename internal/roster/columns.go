@@ -81,6 +81,7 @@ func Synonyms(column string) []string {
 		"del_ext_ids":  {"移除外部联系人", "删除外部联系人"},
 		"dingtalk_id":  {"钉钉号", "钉钉ID", "新钉钉号"},
 		"alternatives": {"备选", "备选钉钉号", "备选钉钉ID"},
+		kinds.Previous: {"原值", "现值", "原昵称", "现昵称", "当前昵称", "原姓名", "现姓名", "原钉钉号", "现钉钉号"},
 		"student_uid":  {"学生UID", "学员UID", "ClassIn UID"},
 		"student_name": {"学生姓名", "学员姓名", "学生名称"},
 	}[column]

@@ -131,6 +131,9 @@ type Row struct {
 	// Request is the task with its options. Its Task is nil where the kind of the
 	// row is not known.
 	Request tasks.Request
+	// Previous is the value that the target has now, as the file states it. Empty: not
+	// stated.
+	Previous string
 	// Problems are those of the row's form. The task itself is not judged.
 	Problems []tasks.Problem
 

@@ -62,7 +62,7 @@ func newRow(record table.Record, l *layout, o Options) Row {
 		}
 	}
 	row.Request = tasks.Request{Task: v.task(row.kind), Options: v.options(o.Defaults, o.Now)}
-	row.Problems = v.problems
+	row.Previous, row.Problems = v.of[kinds.Previous], v.problems
 	return row
 }
 
