@@ -1,0 +1,51 @@
+package upload
+
+import (
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+
+	"rollcall/internal/commandtest"
+	"rollcall/internal/run"
+)
+
+func TestThePageExplainsTheFlagOfEveryGuard(t *testing.T) {
+	t.Parallel()
+	var flags []string
+	for _, g := range guards() {
+		flags = append(flags, "--"+g.flag)
+	}
+	commandtest.NamesWords(t, "../../docs/runs.md", flags...)
+	commandtest.NamesWords(t, "../../docs/runs.zh-CN.md", flags...)
+}
+
+func TestEveryGuardHasItsFlag(t *testing.T) {
+	t.Parallel()
+	var flags []string
+	for _, g := range guards() {
+		flags = append(flags, g.flag)
+	}
+	slices.Sort(flags)
+	if diff := cmp.Diff(slices.Sorted(maps.Values(run.GuardFlags())), flags); diff != "" {
+		t.Errorf("(-guards +flags):\n%s", diff)
+	}
+}
+
+func TestFlagsThatAreSetAreAccepted(t *testing.T) {
+	t.Parallel()
+	cmd := &cobra.Command{Use: "x", RunE: func(*cobra.Command, []string) error { return nil }}
+	g := NewGuards(cmd)
+	cmd.SetArgs([]string{"--prune", "--allow-id-changes", "--allow-changes=false"})
+	cmd.SetOut(io.Discard)
+	if err := cmd.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(g.Names(), " "); got != "prune allow-id-changes" {
+		t.Errorf("%q", got)
+	}
+}
