@@ -119,6 +119,10 @@ func NewWriter(out io.Writer, name string, plain bool) *Writer {
 // Terminal reports whether a person may be looking at the output as it is written.
 func (w *Writer) Terminal() bool { return w.terminal != nil }
 
+// Screen is the terminal, for a program that moves its cursor; nil: it is none. Text of
+// others must pass [Clean] before it is written there.
+func (w *Writer) Screen() *os.File { return w.terminal }
+
 // Width is how many columns the terminal has; 0 where that is not known.
 func (w *Writer) Width() int {
 	if w.terminal == nil {

@@ -17,6 +17,7 @@ import (
 type form struct {
 	delimiter rune
 	sepLine   bool // the first line is Excel's "sep=;"
+	crlf      bool // the first line ends so
 }
 
 var sepPattern = regexp.MustCompile(`^(?i:"?sep=(.|\t)"?)\r?\n`)
@@ -26,8 +27,10 @@ var sepPattern = regexp.MustCompile(`^(?i:"?sep=(.|\t)"?)\r?\n`)
 func csvForm(t *text) form {
 	r := bufio.NewReaderSize(t.reader(), 1<<16)
 	head, _ := r.Peek(1 << 16) // what there is of it
+	first := bytes.IndexByte(head, '\n')
+	crlf := first > 0 && head[first-1] == '\r'
 	if found := sepPattern.FindSubmatch(head); found != nil {
-		return form{delimiter: []rune(string(found[1]))[0], sepLine: true}
+		return form{delimiter: []rune(string(found[1]))[0], sepLine: true, crlf: crlf}
 	}
 	line, _, _ := strings.Cut(strings.TrimLeft(string(head), "\r\n"), "\n")
 	counts, quoted := map[rune]int{}, false
@@ -44,7 +47,7 @@ func csvForm(t *text) form {
 			best = c
 		}
 	}
-	return form{delimiter: best}
+	return form{delimiter: best, crlf: crlf}
 }
 
 func readCSV(t *text, f form) iter.Seq2[Record, error] {

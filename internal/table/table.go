@@ -74,6 +74,8 @@ type Table struct {
 	Sheet     string // of XLSX
 
 	input   *Input
+	text    *text // of CSV and NDJSON
+	form    form  // of CSV
 	records func() iter.Seq2[Record, error]
 	header  Record
 }
@@ -146,16 +148,16 @@ func (t *Table) open(head []byte, o Options) error {
 	if err != nil {
 		return err
 	}
-	t.Encoding = text.encoding.name
+	t.text, t.Encoding = text, text.encoding.name
 	if text.isJSON() {
 		t.Format = NDJSON
 		t.records = func() iter.Seq2[Record, error] { return readNDJSON(text) }
 		return nil
 	}
 	t.Format = CSV
-	form := csvForm(text)
-	t.Delimiter = form.delimiter
-	t.records = func() iter.Seq2[Record, error] { return readCSV(text, form) }
+	t.form = csvForm(text)
+	t.Delimiter = t.form.delimiter
+	t.records = func() iter.Seq2[Record, error] { return readCSV(text, t.form) }
 	return nil
 }
 
