@@ -1,0 +1,30 @@
+package rollcall_test
+
+import (
+	"slices"
+	"testing"
+	"unicode"
+
+	"rollcall/internal/outcome"
+	"rollcall/providers/classin"
+	"rollcall/providers/dingtalk"
+)
+
+// Administrators read the advice for a row in Chinese.
+func TestEveryAdviceHasATranslation(t *testing.T) {
+	t.Parallel()
+	var all []string
+	for _, code := range slices.Concat(dingtalk.Codes(), classin.Codes()) {
+		all = append(all, code.Fix)
+	}
+	for _, class := range outcome.Classes() {
+		all = append(all, class.Rule().Advice)
+	}
+	for _, advice := range all {
+		zh := outcome.Chinese(advice)
+		isHan := func(r rune) bool { return unicode.Is(unicode.Han, r) }
+		if advice != "" && !slices.ContainsFunc([]rune(zh), isHan) {
+			t.Errorf("%q is %q in Chinese: add it to internal/outcome/chinese.go", advice, zh)
+		}
+	}
+}
