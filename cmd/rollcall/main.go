@@ -1,6 +1,6 @@
-// Command rollcall is for administrators and operators: it shows the state
-// of lanes and tasks, holds and releases lanes, and settles dead letters and ID
-// changes.
+// Command rollcall is for administrators and operators: it plans, applies and
+// undoes runs, shows the state of lanes and tasks, holds and releases lanes, and
+// settles dead letters and ID changes.
 //
 // It must not import a platform: only workers call one.
 package main
@@ -10,10 +10,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rollcall/cmd/rollcall/internal/apply"
 	"rollcall/cmd/rollcall/internal/dead"
 	"rollcall/cmd/rollcall/internal/explain"
 	"rollcall/cmd/rollcall/internal/ids"
 	"rollcall/cmd/rollcall/internal/lanes"
+	"rollcall/cmd/rollcall/internal/plan"
 	"rollcall/cmd/rollcall/internal/repair"
 	"rollcall/cmd/rollcall/internal/runs"
 	"rollcall/internal/cli"
@@ -29,9 +31,10 @@ func main() {
 func command(a *cli.App) *cobra.Command {
 	root := a.Root(&cobra.Command{
 		Use:   "rollcall",
-		Short: "Show and control the work of rollcall's workers",
-		Long: `Show and control the work of rollcall's workers: the state of lanes, the results
-of a file, everything known about a target, and what an operator must decide.
+		Short: "Plan and apply changes, and control rollcall's workers",
+		Long: `Plan and apply the changes of a file, watch them and take them back. Show and
+control the work of rollcall's workers: the state of lanes, everything known
+about a target, and what an operator must decide.
 
 ` + cli.RedisHelp + `
 
@@ -41,13 +44,15 @@ Exit codes; some commands add their own:
   4   Redis cannot be read or written
   64  wrong usage: nothing was done
   78  ROLLCALL_REDIS_URL or ROLLCALL_REDIS_URL_FILE names no usable Redis`,
-		Example: `  rollcall lanes
+		Example: `  rollcall plan --tenant lakeside-dt --chat chat1 names.csv
+  rollcall apply rsdf3k2m7q4wxyzab --digest 3f9a01b2
+  rollcall run watch spring-term
+  rollcall lanes
   rollcall lanes hold lakeside-dt.nickname --reason "wrong roster" --for 2h
-  rollcall runs list
   rollcall explain lakeside-dt.nickname chat1/u1
   rollcall dead list
   rollcall ids list`,
 	}, "print JSON, one object per line")
-	root.AddCommand(lanes.Command(a), runs.Command(a), explain.Command(a), dead.Command(a), ids.Command(a), repair.Command(a))
+	root.AddCommand(plan.Command(a), apply.Command(a), runs.Command(a), lanes.Command(a), explain.Command(a), dead.Command(a), ids.Command(a), repair.Command(a))
 	return root
 }

@@ -30,5 +30,5 @@ func scriptFile(name string) string { return filepath.Join("testdata", "script",
 
 var scriptCommands = map[string]commandtest.Command{
 	"seed": seed, "worker": worker, "die": die, "closes": closes, "ends": ends, "events": events,
-	"attempt": attempt, "taskid": taskid, "vanish": vanish,
+	"direct": direct, "attempt": attempt, "taskid": taskid, "vanish": vanish,
 }

@@ -229,6 +229,17 @@ func NamesFields(t *testing.T, path string, records ...any) {
 	}
 }
 
+// NamesWords fails the test unless a page has each word in a code span.
+func NamesWords(t *testing.T, path string, words ...string) {
+	t.Helper()
+	page := read(t, path)
+	for _, word := range words {
+		if !strings.Contains(page, "`"+word+"`") {
+			t.Errorf("%s does not name %s", path, word)
+		}
+	}
+}
+
 func read(t *testing.T, path string) string {
 	t.Helper()
 	content, err := os.ReadFile(path)

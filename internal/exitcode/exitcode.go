@@ -1,6 +1,6 @@
 // Package exitcode holds the exit codes that all commands share, and the error
-// that carries one. 64 and 78 are those of sysexits.h. No command exits with 2:
-// a Go program that panics does.
+// that carries one. 64 and 78 are those of sysexits.h. Of the commands
+// only rollcall plan exits with 2: a Go program that panics does.
 //
 // It must not know any command.
 package exitcode

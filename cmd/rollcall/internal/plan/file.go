@@ -1,0 +1,141 @@
+package plan
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"rollcall/cmd/rollcall/internal/session"
+	"rollcall/internal/cli"
+	"rollcall/internal/run"
+	"rollcall/internal/sheet"
+	"rollcall/internal/table"
+)
+
+// column is a column of the file of a plan.
+type column struct {
+	en, zh string
+	cell   func(run.Planned) string
+}
+
+// The columns that are read back.
+var (
+	rowColumn   = column{en: "row", zh: "序号", cell: func(p run.Planned) string { return strconv.Itoa(p.Number) }}
+	leaveColumn = column{en: "leave out", zh: "不执行", cell: func(p run.Planned) string {
+		if p.Decision == run.RowExcluded {
+			return "x"
+		}
+		return ""
+	}}
+	planColumn = column{en: "plan", zh: "计划"}
+)
+
+// fileColumns are the columns of the file of a plan.
+func fileColumns(r run.Run, lang Language) []column {
+	plan := planColumn
+	plan.cell = func(run.Planned) string { return mark(r) }
+	return []column{
+		rowColumn,
+		{en: "line", zh: "行", cell: func(p run.Planned) string { return positive(p.Line) }},
+		leaveColumn,
+		{en: "decision", zh: "判定", cell: func(p run.Planned) string { return Decision(p.Decision, lang) }},
+		{en: "tenant", zh: "租户", cell: func(p run.Planned) string { tenant, _ := lane(p.Row); return tenant }},
+		{en: "kind", zh: "类型", cell: func(p run.Planned) string { _, kind := lane(p.Row); return kind }},
+		{en: "target", zh: "对象", cell: func(p run.Planned) string { return Target(p.Row) }},
+		{en: "now", zh: "现值", cell: func(p run.Planned) string { return values(p, true) }},
+		{en: "then", zh: "新值", cell: func(p run.Planned) string { return values(p, false) }},
+		{en: "why", zh: "原因", cell: func(p run.Planned) string { return p.Why }},
+		{en: "look at", zh: "请核对", cell: func(p run.Planned) string { return p.Suspicious }},
+		{en: "can be undone", zh: "可撤销", cell: func(p run.Planned) string { return yes(p.Undoable, lang) }},
+		plan,
+	}
+}
+
+// mark names a run and its plan in every row of a file, so that the rows can be sorted. A
+// spreadsheet does not take it for a number.
+func mark(r run.Run) string { return r.ID + "/" + r.Plan.Digest }
+
+// write writes all rows of a plan to a file.
+func write(ctx context.Context, s *session.Session, r run.Run, path string, lang Language) error {
+	columns := fileColumns(r, lang)
+	heads, cells := make([]string, len(columns)), make([]string, len(columns))
+	for i, c := range columns {
+		heads[i] = lang.Of(c.en, c.zh)
+	}
+	out, err := sheet.Create(path, heads)
+	if err != nil {
+		return cli.BadInput("%w", err)
+	}
+	defer out.Discard()
+	for row, err := range s.Runs.Rows(ctx, r.ID) {
+		if err != nil {
+			return err
+		}
+		for i, c := range columns {
+			cells[i] = c.cell(row)
+		}
+		if err := out.Row(cells); err != nil {
+			return cli.BadInput("%w", err)
+		}
+	}
+	if err := out.Close(); err != nil {
+		return cli.BadInput("%w", err)
+	}
+	return nil
+}
+
+// Format returns the format of a file that is to be written, by its name.
+func Format(path string) (table.Format, error) {
+	format, err := sheet.FormatOf(path)
+	if err != nil {
+		return "", cli.BadInput("-o %w", err)
+	}
+	return format, nil
+}
+
+// Decision is the word for a decision.
+func Decision(d run.Decision, lang Language) string {
+	if lang == "zh" {
+		return map[run.Decision]string{
+			run.RowChange: "变更", run.RowNew: "新增", run.RowUnchanged: "不变", run.RowConflict: "冲突",
+			run.RowImpossible: "无法执行", run.RowExcluded: "不执行",
+		}[d]
+	}
+	return string(d)
+}
+
+// values are the values of a row before or after, in one cell.
+func values(p run.Planned, before bool) string {
+	var parts []string
+	for _, c := range Changes(p) {
+		switch {
+		case !before:
+			parts = append(parts, c.New)
+		case c.known:
+			parts = append(parts, c.old)
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+func lane(row run.Row) (tenant, kind string) {
+	if row.Request.Task == nil {
+		return "", ""
+	}
+	t, k := row.Request.Task.Lane()
+	return t, string(k)
+}
+
+func yes(b bool, lang Language) string {
+	if b {
+		return lang.Of("yes", "是")
+	}
+	return ""
+}
+
+func positive(n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}

@@ -1,0 +1,273 @@
+package runs
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/cmd/rollcall/internal/plan"
+	"rollcall/cmd/rollcall/internal/session"
+	"rollcall/internal/cli"
+	"rollcall/internal/console"
+	"rollcall/internal/deadletter"
+	"rollcall/internal/privacy"
+	"rollcall/internal/run"
+)
+
+// resultFlags say which results are written, and where.
+type resultFlags struct {
+	failed   bool
+	out      string
+	into     string
+	n        int
+	lang     plan.Language
+	personal bool
+	encoding string
+	sheet    string
+
+	todo map[cause]string
+}
+
+// cause is why rows failed.
+type cause struct{ class, code string }
+
+// todos returns what to do about the failed rows of a run, as the platforms' tables say
+// it: dead letters have it, and a row only the advice for its class.
+func todos(ctx context.Context, s *session.Session, r run.Run) (map[cause]string, error) {
+	if r.Outcomes[run.OutcomeFailed] == 0 {
+		return nil, nil //nolint:nilnil // no row needs any
+	}
+	causes, err := deadletter.New(s.Redis, nil).Causes(ctx, deadletter.Filter{Run: r.ID})
+	if err != nil {
+		return nil, err
+	}
+	all := map[cause]string{}
+	for _, c := range causes {
+		all[cause{c.Class, c.Code}] = c.Todo
+	}
+	return all, nil
+}
+
+func (a *app) resultsCommand() *cobra.Command {
+	f := resultFlags{n: 20}
+	cmd := &cobra.Command{
+		Use:   "results RUN",
+		Short: "Show or write the result of each row",
+		Long: `Show the result of each row of a run: what became of it, the value before and
+after, the platform's code and message, what to do, the request id and the time.
+
+-o writes all rows to a file with the columns from which rollcall plan reads
+them again. --into copies the file that was planned, with its own columns, order
+and encoding, and adds the results. Columns of results that a file has already
+are replaced.
+
+--failed selects the rows that failed, and those that were not sent because they
+are wrong or in conflict. Correct them in the file, and give it to rollcall plan
+again. Files have names and ids of people in full; the terminal shows them with
+--show-personal-data.
+
+With --json, print an object for each row.
+
+` + exits,
+		Example: `  rollcall run results spring-term
+  rollcall run results spring-term --failed -o failed.xlsx
+  rollcall run results spring-term --into names.csv -o names-results.csv`,
+		Args: cli.Exactly("RUN"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			return a.withRun(cmd.Context(), args[0], f.run)
+		},
+	}
+	cmd.Flags().SortFlags = false
+	cmd.Flags().BoolVar(&f.failed, "failed", false, "only rows that a person must correct")
+	cmd.Flags().StringVarP(&f.out, "output", "o", "", "write the rows to `FILE`: .xlsx, .csv or .ndjson")
+	cmd.Flags().StringVar(&f.into, "into", "", "copy `FILE`, which was planned, and add the results;\ndefault for -o: its name with -results")
+	cmd.Flags().StringVar(&f.encoding, "encoding", "", "encoding of the file of --into, if it is detected\nwrongly")
+	cmd.Flags().StringVar(&f.sheet, "sheet", "", "sheet of the workbook of --into, by `NAME`;\ndefault: the first")
+	f.lang.Add(cmd)
+	cli.Limit(cmd, &f.n, "number of rows to show, `N`")
+	cli.PersonalData(cmd, &f.personal)
+	return cmd
+}
+
+func (f *resultFlags) check() error {
+	if err := f.lang.Check(); err != nil {
+		return err
+	}
+	if f.n < 1 {
+		return cli.BadInput("-n %d: must be 1 or more", f.n)
+	}
+	if f.into == "" && (f.encoding != "" || f.sheet != "") {
+		return cli.BadInput("--encoding and --sheet: only with --into")
+	}
+	if f.out == "" || f.into != "" {
+		return nil // a copy has the format of its file
+	}
+	_, err := plan.Format(f.out)
+	return err
+}
+
+// run writes or prints the results.
+func (f *resultFlags) run(ctx context.Context, s *session.Session, r run.Run) (err error) {
+	if f.todo, err = todos(ctx, s, r); err != nil {
+		return err
+	}
+	switch {
+	case f.into != "":
+		return f.merge(ctx, s, r)
+	case f.out != "":
+		return f.write(ctx, s, r)
+	case s.JSON:
+		return f.each(ctx, s, r, func(row run.Result) error { return s.PrintJSON(newRecord(row, f.personal)) })
+	}
+	return f.print(ctx, s, r)
+}
+
+// each calls do with the selected rows.
+func (f *resultFlags) each(ctx context.Context, s *session.Session, r run.Run, do func(run.Result) error) error {
+	for row, err := range s.Runs.Results(ctx, r.ID) {
+		if err == nil && f.selects(row) {
+			err = do(f.advised(row))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// toCorrect are the outcomes of rows that a person must correct.
+func toCorrect() []run.Outcome {
+	return []run.Outcome{run.OutcomeFailed, run.OutcomeConflict, run.OutcomeImpossible}
+}
+
+// advised returns a row with the advice of the platform's table.
+func (f *resultFlags) advised(row run.Result) run.Result {
+	if todo := f.todo[cause{row.Class, row.Code}]; todo != "" && row.Outcome == run.OutcomeFailed {
+		row.Advice = todo
+	}
+	return row
+}
+
+func (f *resultFlags) selects(row run.Result) bool {
+	return !f.failed || slices.Contains(toCorrect(), row.Outcome)
+}
+
+// record is the result of a row, as --json prints it. Its names are stable.
+type record struct {
+	Row       int         `json:"row"`
+	Line      int         `json:"line,omitzero"`
+	Tenant    string      `json:"tenant,omitzero"`
+	Kind      string      `json:"kind,omitzero"`
+	Target    string      `json:"target,omitzero"`
+	Outcome   string      `json:"outcome"`
+	Values    []run.Value `json:"values,omitempty"`
+	Class     string      `json:"class,omitzero"`
+	Code      string      `json:"code,omitzero"`
+	Message   string      `json:"message,omitzero"`
+	Todo      string      `json:"todo,omitzero"`
+	RequestID string      `json:"request_id,omitzero"`
+	At        time.Time   `json:"at,omitzero"`
+}
+
+func newRecord(row run.Result, personal bool) record {
+	r := record{
+		Row: row.Number, Line: row.Line, Target: plan.Target(row.Row), Outcome: string(row.Outcome), Values: slices.Clone(row.Values),
+		Class: row.Class, Code: row.Code, Message: message(row), Todo: row.Advice, RequestID: row.RequestID, At: row.At,
+	}
+	task := row.Request.Task
+	if task == nil {
+		return r
+	}
+	tenant, kind := task.Lane()
+	r.Tenant, r.Kind = tenant, string(kind)
+	if personal {
+		return r
+	}
+	r.Target = privacy.Target(kind, r.Target)
+	for i, v := range r.Values {
+		r.Values[i].Old, r.Values[i].New = privacy.Value(kind, v.Field, v.Old), privacy.Value(kind, v.Field, v.New)
+	}
+	r.Message = privacy.Redact(r.Message, privacy.Words(task))
+	return r
+}
+
+// message is that of the platform, or the reason in our words.
+func message(row run.Result) string { return cmp.Or(row.Message, row.Why) }
+
+// print shows the first rows.
+func (f *resultFlags) print(ctx context.Context, s *session.Session, r run.Run) error {
+	p := s.NewPrinter()
+	t := console.Table{Width: p.Width, Columns: []console.Column{
+		{Head: "LINE", Most: 7, Right: true}, {Head: "OUTCOME", Most: 10}, {Head: "TARGET", Most: 26}, {Head: "OLD"}, {Most: 1}, {Head: "NEW"},
+	}}
+	more := 0
+	var wrong []record
+	err := f.each(ctx, s, r, func(row run.Result) error {
+		if more++; more > f.n {
+			return nil
+		}
+		rec := newRecord(row, f.personal)
+		if rec.Message != "" || rec.Todo != "" {
+			wrong = append(wrong, rec)
+		}
+		old, now := rec.change()
+		t.Add(strconv.Itoa(cmp.Or(rec.Line, rec.Row)), rec.Outcome, rec.Target, old, "→", now)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if more == 0 {
+		fmt.Fprintln(p.Out, "no rows")
+		return nil
+	}
+	t.Print(p.Out)
+	if more > f.n {
+		p.Text(console.Plain, 0, fmt.Sprintf("and %d more; -o results.xlsx writes all", more-f.n))
+	}
+	for _, rec := range wrong {
+		p.Text(console.Plain, 0, rec.reason())
+	}
+	return nil
+}
+
+// change is the value of a row before and after, in words for a person.
+func (r record) change() (old, now string) {
+	var before, after []string
+	for _, v := range r.Values {
+		name := ""
+		if len(r.Values) > 1 {
+			name = v.Field + ": "
+		}
+		if before = append(before, "?"); v.Known {
+			before[len(before)-1] = name + v.Old
+		}
+		after = append(after, name+v.New)
+	}
+	return strings.Join(before, "; "), strings.Join(after, "; ")
+}
+
+// reason says why a row is as it is, and what to do.
+func (r record) reason() string {
+	text := fmt.Sprintf("line %d: ", cmp.Or(r.Line, r.Row))
+	if r.Line == 0 {
+		text = fmt.Sprintf("row %d: ", r.Row)
+	}
+	if r.Code != "" {
+		text += r.Code + ": "
+	}
+	text += r.Message
+	if r.Todo != "" {
+		text += "; to do: " + r.Todo
+	}
+	return text
+}
