@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/console"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/kinds"
+	"rollcall/internal/roster"
 	"rollcall/tasks"
 )
 
@@ -44,14 +45,13 @@ type record struct {
 // mostProblems bounds the number of tasks printed that were not stored.
 const mostProblems = 20
 
-// report prints and counts the results of tasks. For a file it prints only the first
-// tasks that were not stored, unless every row is requested.
+// report prints and counts the results of tasks that are enqueued directly, or only
+// checked, and the rows of a file that are refused.
 type report struct {
 	out, err *console.Writer
 	json     bool
 	rows     bool // a line or an object for each task
 	dryRun   bool
-	run      string // of the tasks; empty: none
 	counts   map[string]int
 	problems int // tasks that were not stored
 }
@@ -65,17 +65,6 @@ func (a *app) newFileReport() *report {
 	r := a.newReport()
 	r.rows = a.verbose || a.JSON
 	return r
-}
-
-// begin prints the name of the run before the first row is stored, so that it is known
-// after an interrupt. A dry run has no run.
-func (r *report) begin(run string) {
-	if r.dryRun {
-		return
-	}
-	if r.run = run; !r.json {
-		fmt.Fprintln(r.out, "run", run)
-	}
 }
 
 const outcomeValid = "valid"
@@ -95,9 +84,6 @@ func (r *report) add(e entry) {
 		rec := record{
 			Line: e.line, Kind: kind, Tenant: tenant, Target: target, Key: e.key, Outcome: outcome,
 			TaskID: e.result.TaskID, Queue: e.result.Queue, Revision: e.result.Revision, Warning: e.result.Warning,
-		}
-		if e.result.Outcome == tasks.Stored {
-			rec.Run = r.run
 		}
 		if err := e.result.Err; err != nil {
 			rec.Error = err.Error()
@@ -159,23 +145,10 @@ func painted(outcome string) string {
 	return console.Paint(console.Red, text)
 }
 
-// summary prints the counts of results and the next command in one write, so that a
-// reader of one line gets both. If standard output cannot be written, the counts go
-// to standard error.
+// summary prints the counts of the rows of a file.
 func (r *report) summary() {
-	if r.problems > mostProblems && !r.rows {
-		fmt.Fprintf(r.err, "and %d more; use --verbose to print all\n", r.problems-mostProblems)
-	}
-	text := r.total()
 	if !r.json {
-		next := ""
-		if r.counts[tasks.Stored.String()] > 0 && r.run != "" {
-			next = "\nnext: rollcall runs show " + r.run
-		}
-		fmt.Fprintln(r.out, text+next)
-	}
-	if r.out.Err() != nil {
-		fmt.Fprintln(r.err, strings.TrimPrefix("run "+r.run+": "+text, "run : "))
+		fmt.Fprintln(r.out, r.total())
 	}
 }
 
@@ -208,6 +181,18 @@ func (r *report) exitCode() int {
 		return exitRefused
 	}
 	return exitcode.OK
+}
+
+// refuse counts an invalid row of a file, and with --json prints it.
+func (r *report) refuse(row roster.Row, refusal error) {
+	if !r.json { // its problems are printed
+		r.counts[tasks.Refused.String()]++
+		return
+	}
+	r.add(entry{
+		line: row.Line, task: row.Request.Task, key: row.Request.Options.Key,
+		result: tasks.Result{Outcome: tasks.Refused, Err: refusal}, position: roster.Position,
+	})
 }
 
 // describe names a task by ids, never by names of people.

@@ -15,7 +15,7 @@ import (
 // The exit codes, in addition to those of all commands. They are stable;
 // docs/exit-codes.md lists them.
 const (
-	exitRefused   = 3 // some rows of a file were refused
+	exitRefused   = 3 // some rows of a file were refused or failed, or its run is not done
 	exitNotStored = 4 // Redis did not take all
 	exitNotKnown  = 5 // Redis may or may not have taken some
 )
@@ -48,9 +48,10 @@ from a file. The command rollcall shows their results.
 Exit codes:
   0   all tasks are stored, or were stored before
   1   a failure while running, such as an output error
-  3   some rows of a file were refused; the others are stored
+  3   some rows of a file were refused or failed, a guard holds its run, or with
+      --wait the run has not ended
   4   cannot store some tasks in Redis; they are not stored, safe to retry
-  5   unknown outcome: Redis may or may not have stored some tasks
+  5   unknown outcome: Redis may or may not have stored a task, or applied a run
   64  wrong flags, arguments or input: nothing was enqueued
   78  ROLLCALL_REDIS_URL or ROLLCALL_REDIS_URL_FILE names no usable Redis`,
 		Example: `  enqueue nickname --tenant lakeside-dt --chat chat1 --user u1 "张三"

@@ -28,4 +28,4 @@ func TestSomeScriptsOnMiniredis(t *testing.T) {
 
 func scriptFile(name string) string { return filepath.Join("testdata", "script", name+".txtar") }
 
-var scriptCommands = map[string]commandtest.Command{"workbook": workbook, "holds": holds}
+var scriptCommands = map[string]commandtest.Command{"workbook": workbook}

@@ -1,16 +1,12 @@
 package main
 
 import (
-	"context"
 	"encoding/csv"
 	"strconv"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/xuri/excelize/v2"
-
-	"rollcall/internal/backlog"
-	"rollcall/internal/commandtest"
 )
 
 // workbook FILE CSV... writes a workbook with a sheet for each CSV file, which has the
@@ -41,24 +37,4 @@ func workbook(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Check(f.SaveAs(ts.MkAbs(args[0])))
-}
-
-// holds QUEUE TEXT... expects each text in the payload of a pending task of a queue.
-func holds(ts *testscript.TestScript, _ bool, args []string) {
-	rdb := commandtest.Client(ts)
-	defer rdb.Close()
-	ctx := context.Background()
-	ids, err := rdb.LRange(ctx, backlog.Key(args[0], "pending"), 0, -1).Result()
-	ts.Check(err)
-	var all strings.Builder
-	for _, id := range ids {
-		message, err := rdb.HGet(ctx, backlog.Key(args[0], "t:"+id), "msg").Result()
-		ts.Check(err)
-		all.WriteString(message)
-	}
-	for _, text := range args[1:] {
-		if !strings.Contains(all.String(), text) {
-			ts.Fatalf("no task in %s holds %s:\n%q", args[0], text, all.String())
-		}
-	}
 }

@@ -48,28 +48,6 @@ func (l *Ledger) RunBegan(ctx context.Context, organisation, api string, run Run
 	return time.UnixMilli(int64(score)), true, nil
 }
 
-// claimLasts is how long the name of a run is claimed: until its first task is stored,
-// which the name is known by from then on.
-const claimLasts = time.Minute
-
-// ClaimRun claims the name of a run before its first task is stored, for a minute, and
-// returns whether the owner has it: of several at once one does. Two round trips at
-// most.
-func (l *Ledger) ClaimRun(ctx context.Context, run, owner string) (bool, error) {
-	key := "rollcall:claim:" + run
-	claimed, err := l.rdb.SetNX(ctx, key, owner, claimLasts).Result()
-	if err == nil && !claimed {
-		// Its own, if the reply to the first try was lost.
-		var by string
-		by, err = l.rdb.Get(ctx, key).Result()
-		claimed = by == owner
-	}
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return false, fmt.Errorf("ledger: claim the name of run %s: %w", run, err)
-	}
-	return claimed, nil
-}
-
 // Results are the results of the rows of a run, a byte each: one of RowStored to
 // RowCancelled, or another for a row of which nothing was stored.
 type Results []byte

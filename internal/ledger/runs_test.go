@@ -202,37 +202,3 @@ func TestTheResultsOfAnOlderVersionAreRead(t *testing.T) {
 		}
 	})
 }
-
-func TestOfSeveralThatClaimTheNameOfARunOneHasIt(t *testing.T) {
-	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		l := ledger.New(s.Client(t))
-		const owners = 8
-		claims := make(chan bool, owners)
-		for i := range owners {
-			go func() {
-				claimed, err := ledger.New(s.Client(t)).ClaimRun(t.Context(), "night", strconv.Itoa(i))
-				if err != nil {
-					t.Error(err)
-				}
-				claims <- claimed
-			}()
-		}
-		n := 0
-		for range owners {
-			if <-claims {
-				n++
-			}
-		}
-		if n != 1 {
-			t.Errorf("%d of %d have the name", n, owners)
-		}
-		if claimed, err := l.ClaimRun(t.Context(), "day", "ann"); !claimed || err != nil {
-			t.Errorf("another name: %t, %v", claimed, err)
-		}
-		// The reply to the first try was lost.
-		if claimed, err := l.ClaimRun(t.Context(), "day", "ann"); !claimed || err != nil {
-			t.Errorf("the same owner again: %t, %v", claimed, err)
-		}
-	})
-}
