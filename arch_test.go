@@ -57,15 +57,23 @@ var imports = map[string][]string{
 	"internal/cli": {
 		"internal/buildinfo", "internal/console", "internal/exitcode", "internal/readfile", "internal/redisdb", "internal/secret",
 	},
+	// How a file that a person names is read, and made a run.
+	"internal/upload": {
+		"tasks", "internal/cli", "internal/console", "internal/enqueue", "internal/exitcode", "internal/kinds", "internal/roster",
+		"internal/run", "internal/table",
+	},
+	// Tables for people.
+	"internal/sheet": {"internal/console", "internal/table"},
 	"cmd/enqueue": {
 		"tasks", "internal/cli", "internal/console", "internal/enqueue", "internal/exitcode", "internal/kinds", "internal/ledger",
-		"internal/registry", "internal/roster", "internal/table",
+		"internal/redisdb", "internal/roster", "internal/run", "internal/upload",
 	},
 
 	// Administrators and operators: a package a subject.
 	"cmd/rollcall": {
-		"cmd/rollcall/internal/dead", "cmd/rollcall/internal/explain", "cmd/rollcall/internal/ids", "cmd/rollcall/internal/lanes",
-		"cmd/rollcall/internal/repair", "cmd/rollcall/internal/runs", "internal/cli",
+		"cmd/rollcall/internal/apply", "cmd/rollcall/internal/dead", "cmd/rollcall/internal/explain", "cmd/rollcall/internal/ids",
+		"cmd/rollcall/internal/lanes", "cmd/rollcall/internal/plan", "cmd/rollcall/internal/repair", "cmd/rollcall/internal/runs",
+		"internal/cli",
 	},
 	"cmd/rollcall/internal/repair": {
 		"internal/backlog", "internal/cli", "internal/console", "internal/hold", "internal/ledger", "internal/pace", "internal/registry",
@@ -74,7 +82,25 @@ var imports = map[string][]string{
 		"internal/backlog", "internal/cli", "internal/console", "internal/exitcode", "internal/hold", "internal/pace",
 		"internal/registry", "internal/roster",
 	},
-	"cmd/rollcall/internal/runs": {"tasks", "internal/cli", "internal/console", "internal/ledger", "internal/registry"},
+	"cmd/rollcall/internal/session": {"internal/cli", "internal/exitcode", "internal/ledger", "internal/run"},
+	"cmd/rollcall/internal/plan": {
+		"tasks", "cmd/rollcall/internal/session", "internal/cli", "internal/console", "internal/enqueue", "internal/exitcode",
+		"internal/kinds", "internal/roster", "internal/run", "internal/sheet", "internal/table", "internal/upload",
+	},
+	"cmd/rollcall/internal/watch": {
+		"cmd/rollcall/internal/lanes", "cmd/rollcall/internal/session", "internal/cli", "internal/console", "internal/deadletter",
+		"internal/exitcode", "internal/redisdb", "internal/registry", "internal/run",
+	},
+	"cmd/rollcall/internal/apply": {
+		"cmd/rollcall/internal/plan", "cmd/rollcall/internal/session", "cmd/rollcall/internal/watch", "internal/cli",
+		"internal/console", "internal/exitcode", "internal/run", "internal/upload",
+	},
+	"cmd/rollcall/internal/runs": {
+		"tasks", "cmd/rollcall/internal/apply", "cmd/rollcall/internal/plan", "cmd/rollcall/internal/session",
+		"cmd/rollcall/internal/watch", "internal/cli", "internal/console", "internal/deadletter", "internal/exitcode",
+		"internal/ledger", "internal/outcome", "internal/privacy", "internal/registry", "internal/roster", "internal/run",
+		"internal/sheet", "internal/table", "internal/upload",
+	},
 	"cmd/rollcall/internal/dead": {
 		"tasks", "internal/cli", "internal/console", "internal/deadletter", "internal/enqueue", "internal/exitcode",
 		"internal/kinds", "internal/ledger", "internal/outcome", "internal/privacy",
