@@ -285,7 +285,13 @@ if #calls > 0 then
 		end
 	end
 elseif late_targets then
-	redis.call('ZREM', late_targets, target_key)
+	local named = {}
+	for _, field in ipairs(fields) do
+		named[field.name] = true
+	end
+	if not others_late(target, named) then
+		redis.call('ZREM', late_targets, target_key)
+	end
 elseif not open then
 	end_task(result)
 end

@@ -354,6 +354,9 @@ func TestAResendWithoutFieldsEndsTheWait(t *testing.T) {
 	settledLate(t, l)
 	now = now.Add(landsIn + time.Second)
 	s.Mini.SetTime(now)
+	if err := s.Client(t).HDel(t.Context(), annKey, "q:nickname").Err(); err != nil {
+		t.Fatal(err)
+	}
 	if lease, _, err := l.Begin(t.Context(), ledger.Delivery{Target: ann, ResentBy: "dt", Resend: true}); lease != nil || err != nil {
 		t.Fatalf("%v, %v", lease, err)
 	}
@@ -413,4 +416,49 @@ func (twice) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		}
 		return next(ctx, cmd)
 	}
+}
+
+// A resend that was frozen knows the fields from before: one that became late since is sent
+// again by the next.
+func TestAResendOfSomeFieldsLeavesTheOthersToTheNext(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		l := ledger.New(rdb)
+		const key, due = "rollcall:{lakeside/group}:target:chat1", "rollcall:{lakeside/group}:late:dt"
+		resends := func(isLate, sends, waits bool, fields ...string) {
+			t.Helper()
+			err := rdb.HSet(t.Context(), key, "rev", "5", "r:name", "5", "v:name", "A", "q:name", "5", "r:icon", "5", "v:icon", "@A", "q:icon", "5", "q:members", "5").Err()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !isLate {
+				rdb.HDel(t.Context(), key, "q:icon")
+			}
+			if err := rdb.Do(t.Context(), "ZADD", due, "5", chat.Key).Err(); err != nil {
+				t.Fatal(err)
+			}
+			d := ledger.Delivery{Target: chat, ResentBy: "dt", Resend: true}
+			for _, f := range fields {
+				d.Fields = append(d.Fields, ledger.Field{Name: f, Value: map[string]string{"name": "A", "icon": "@A"}[f], Mode: ledger.Resend})
+			}
+			lease, _, err := l.Begin(t.Context(), d)
+			if err != nil || (lease != nil) != sends {
+				t.Fatalf("%v: lease %v, %v", fields, lease, err)
+			}
+			if lease != nil {
+				gate(t, lease)
+				if err := lease.Settle(t.Context(), "r", false, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := rdb.ZCard(t.Context(), due).Val() == 1; got != waits {
+				t.Errorf("resend of %v, icon late %t: the target waits: %t, want %t", fields, isLate, got, waits)
+			}
+			rdb.Del(t.Context(), due)
+		}
+		resends(false, false, true, "icon") // and name has become late since
+		resends(true, true, true, "icon")
+		resends(true, true, false, "icon", "name")
+	})
 }

@@ -120,12 +120,21 @@ func script(body string) *redis.Script {
 	if strings.Contains(body, "floor_at") {
 		constants.WriteString(floorAt)
 	}
+	if strings.Contains(body, "others_late") {
+		constants.WriteString(othersLate)
+	}
 	return redis.NewScript(constants.String() + body)
 }
 
 // isNumber is a function of the scripts: false for an entry that cannot be a number that
 // rollcall wrote. Lua would read "inf" and "1e300" as numbers that no revision exceeds.
 var isNumber = fmt.Sprintf("local function is_number(v) return not v or #v <= 16 and v:match('^%%d+$') ~= nil and tonumber(v) <= %d end ", int64(MaxRevision))
+
+// othersLate is a function of the scripts: whether a value of a field that is not named may
+// have been overwritten, too. A resend knows the fields from before it began.
+var othersLate = fmt.Sprintf("local function others_late(target, named) for _, entry in ipairs(redis.call('HKEYS', target)) do "+
+	"local field = entry:match('^%s(.*)$') if field and not named[field] and (redis.call('HGET', target, '%s' .. field) or '') ~= '' "+
+	"then return true end end return false end ", entryLate, entryAppliedValue)
 
 // floorAt is a function of the scripts: the floor of revisions; 0 for none, for a damaged
 // key, and for one that no clock can have handed out.

@@ -97,7 +97,7 @@ local function note_old(name, applied, value, uncertain, substitute)
 	detail = detail .. big_endian(#substitute, 2) .. substitute
 end
 
-local holds_edit = false
+local holds_edit, named = false, {}
 local late_since_s -- of the value that may be overwritten for the longest
 if detail ~= '' then
 	detail = detail .. big_endian(tonumber(now_s), 4)
@@ -106,6 +106,7 @@ local at = 1
 for i = FIRST, #ARGV, WIDTH do
 	local name, mode, value, wanted = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
 	local applied, late = tonumber(held[at + 1] or 0), held[at + 2]
+	named[name] = true
 	if applied == tonumber(revision) then
 		detail = '' -- settled before: it has the value from before that
 	elseif detail ~= '' then
@@ -151,7 +152,7 @@ redis.pcall('ZADD', targets, now_s, target_key) -- a damaged index costs itself 
 if late_since_s and resend_s ~= '' then
 	redis.call('ZADD', late_targets, string.format('%.0f', late_since_s + resend_s + 1), target_key)
 	redis.call('PEXPIRE', late_targets, keep_ms)
-elseif is_resend then
+elseif is_resend and not others_late(target, named) then
 	redis.call('ZREM', late_targets, target_key)
 end
 if is_resend then
