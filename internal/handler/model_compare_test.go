@@ -1,6 +1,7 @@
 package handler_test
 
 import (
+	"context"
 	"net/url"
 	"slices"
 	"strconv"
@@ -32,6 +33,7 @@ func (w *world) finish() {
 func (w *world) drain() {
 	for range 30 {
 		left := false
+		w.sweep()
 		for _, s := range w.tasks {
 			if s.waits() {
 				w.deliver(s, plan{})
@@ -44,6 +46,25 @@ func (w *world) drain() {
 		w.clock(time.Minute)
 	}
 	w.fatalf("a task never ends")
+}
+
+// sweep closes the records of dead edits, as the lane's sweep does: an attempt that was
+// frozen while its task died, and was replayed since, may have opened one again.
+func (w *world) sweep() {
+	target := ledger.Target{Organisation: school, API: string(tasks.KindGroup), Key: "chat1"}
+	open, err := w.front.mini.HKeys("rollcall:{" + school + "/group}:tasks")
+	if err != nil {
+		return // there are none
+	}
+	for _, id := range open {
+		if slices.ContainsFunc(w.tasks, func(s *stored) bool { return s.id == id && s.waits() }) {
+			continue
+		}
+		w.log("the sweep ends %s", id)
+		if err := w.ledger.Close(context.Background(), target, id, ledger.Row{}); err != nil {
+			w.fatalf("%v", err)
+		}
+	}
 }
 
 // compare compares the platform with the model.

@@ -2,6 +2,7 @@ package handler_test
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"rollcall/internal/kinds"
@@ -53,7 +54,7 @@ func (w *world) resend(s *stored, p plan) {
 	if s.task == nil {
 		w.log("nothing of %s is left to send again", s.resends.Key)
 		_, _, err := w.ledger.Begin(context.Background(), ledger.Delivery{Target: s.resends, ResentBy: dt, Resend: true})
-		if err != nil {
+		if _, busy := errors.AsType[*ledger.BusyError](err); err != nil && !busy { // it waits for the next time
 			w.fatalf("%v", err)
 		}
 		return
