@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rollcall/internal/backlog"
+	"rollcall/internal/handler"
 )
 
 // FreeSlots returns how many tasks may wait for their slot, and how many the lane may
@@ -42,4 +43,9 @@ func StandIn(queue, id string, raw []byte) (typename string, payload []byte, err
 		return "", nil, err
 	}
 	return typeUndecodable, payload, readUndecodable(payload)
+}
+
+// Hide masks words in the report of an attempt and its error.
+func Hide(words []string, report handler.Report, err error) (handler.Report, error) {
+	return hide(words, report, err)
 }

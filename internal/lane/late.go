@@ -109,8 +109,9 @@ func (l *Lane) resendOne(ctx context.Context, target ledger.Target) error {
 	start, a := time.Now(), &attempt{lane: l}
 	l.gate.join()
 	ctx = context.WithoutCancel(ctx) // the end of ctx stops it at its slot, as any attempt
-	report, err := l.attempt(ctx, a, d, l.log)
-	mask(err, asynq.NewTask(d.Type, d.Payload))
+	words := people(asynq.NewTask(d.Type, d.Payload))
+	report, err := l.attempt(ctx, a, d, words, l.log)
+	report, err = hide(words, report, err)
 	l.account(a, report.Sends, err)
 	now, id := time.Now(), uuid.NewSHA1(uuid.NameSpaceOID, []byte("resend "+l.Name()+" "+target.Key)).String()
 	v := Judge(err, now, func(class outcome.Class) (int, time.Time, error) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -36,8 +35,9 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 
 	queue, _ := asynq.GetQueueName(ctx)
 	a := &attempt{lane: l, urgent: queue == l.gate.urgent, probe: l.gate.begin(), run: runOf(id, task)}
-	report, err := l.attempt(ctx, a, l.delivery(id, queue, task), log)
-	mask(err, task)
+	words := people(task)
+	report, err := l.attempt(ctx, a, l.delivery(id, queue, task), words, log)
+	report, err = hide(words, report, err)
 	_ = l.set.judge(err) // the rest is judged below
 	l.account(a, report.Sends, err)
 	now := time.Now()
@@ -96,11 +96,11 @@ func (l *Lane) delivery(id, queue string, task *asynq.Task) handler.Delivery {
 	}
 }
 
-func (l *Lane) attempt(ctx context.Context, a *attempt, d handler.Delivery, log *slog.Logger) (report handler.Report, err error) {
+// attempt carries out a task. words are not logged.
+func (l *Lane) attempt(ctx context.Context, a *attempt, d handler.Delivery, words []string, log *slog.Logger) (report handler.Report, err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			log.Error("panic", "value", value, "stack", string(debug.Stack()))
-			err = &PanicError{Value: value}
+			err = caught(log, value, words)
 		}
 	}()
 	if d.Type == typeUndecodable {
@@ -117,20 +117,6 @@ func (l *Lane) attempt(ctx context.Context, a *attempt, d handler.Delivery, log 
 	}
 	d.Pacer = a
 	return l.handle(ctx, d)
-}
-
-// mask removes the task's names and ids from the platform's message, which is logged,
-// shown by asynqmon and stored with holds. Nothing is lost: the dead letter contains
-// the payload. An error that several attempts share, such as a token's, contains no
-// names.
-func mask(err error, task *asynq.Task) {
-	e, ok := errors.AsType[*providers.Error](err)
-	if !ok || e.Message == "" {
-		return
-	}
-	if masked := privacy.Redact(e.Message, privacy.WordsOf(task.Type(), task.Payload())); masked != e.Message {
-		e.Message = masked
-	}
 }
 
 // logAttempt logs an attempt: nothing if it succeeded, and at a higher level the more a

@@ -63,12 +63,12 @@ func TestPeopleAreMaskedInWhatTheWebUIShows(t *testing.T) {
 				AddUserIDs: []string{"arrives1"}, DelUserIDs: []string{"leaves22"}, AddExtIDs: []string{"outside333"}, DelExtIDs: []string{"x"},
 			},
 			`{"v":1,"rev":17,"tenant":"a","chat_id":"chat1","name":"P…(14)","owner":"o…7(7)","owner_type":"emp","options":{"searchable":0},` +
-				`"add_user_ids":["a…1(8)"],"del_user_ids":["l…2(8)"],"add_ext_ids":["o…3(10)"],"del_ext_ids":["*"]}`,
+				`"add_user_ids":["a…1(8)"],"del_user_ids":["l…2(8)"],"add_ext_ids":["o…3(10)"],"del_ext_ids":["**"]}`,
 		},
 		{
 			"ID",
 			tasks.IDChange{Tenant: "a", UserID: "u007", DingTalkID: "zoebronte", Alternatives: []string{"zoebronte1815"}},
-			`{"v":1,"rev":17,"tenant":"a","user_id":"****","dingtalk_id":"z…e(9)","alternatives":["z…5(13)"]}`,
+			`{"v":1,"rev":17,"tenant":"a","user_id":"**","dingtalk_id":"z…e(9)","alternatives":["z…5(13)"]}`,
 		},
 		{"course", tasks.CourseSync{Tenant: "a", CourseID: "561290"}, `{"v":1,"rev":17,"tenant":"a","course_id":"561290"}`},
 	} {

@@ -5,9 +5,7 @@
 package privacy
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -16,28 +14,39 @@ import (
 	"rollcall/tasks"
 )
 
-// shortest is the length in characters from which anything of a text is shown.
-const shortest = 6
+const (
+	// short is the length in characters up to which the length is masked, too.
+	short = 5
+	// rest stands for the characters of a short text that are not shown.
+	rest = "**"
+)
 
 // Mask shortens a name or id so that a person who knows it may recognise it and
-// no one else can read it: "a…7(9)", the first and the last character and the
-// length. Of a text with characters other than ASCII the last one is masked too,
-// as a Chinese name ends in what distinguishes it: "三…(8)". A text of up to five
-// characters is as many asterisks. "" stays "".
+// no one else can read it.
+//
+// A text of up to five characters is "**", of any length. If it has two or more
+// and begins with a character other than ASCII, that one is shown: 张三 and 欧阳娜娜 are
+// "张**" and "欧**". A longer text is its first character and its length, "三…(8)", and
+// its last character if all are ASCII: "a…7(9)". A Chinese name ends in what
+// distinguishes it. "" stays "".
 func Mask(text string) string {
 	n := utf8.RuneCountInString(text)
-	if n < shortest {
-		return strings.Repeat("*", n)
+	first, _ := utf8.DecodeRuneInString(text)
+	shown := string(first)
+	if first == utf8.RuneError || !unicode.IsPrint(first) {
+		shown = "*"
 	}
-	first, size := utf8.DecodeRuneInString(text)
-	last := ""
-	if !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII }) {
-		last = text[len(text)-1:]
+	switch {
+	case n == 0:
+		return ""
+	case n == 1 || n <= short && first <= unicode.MaxASCII || n <= short && shown == "*":
+		return rest
+	case n <= short:
+		return shown + rest
+	case strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII }):
+		return fmt.Sprintf("%s…(%d)", shown, n)
 	}
-	if size == 1 && first == utf8.RuneError {
-		first = '*'
-	}
-	return fmt.Sprintf("%c…%s(%d)", first, last, n)
+	return fmt.Sprintf("%s…%s(%d)", shown, text[len(text)-1:], n)
 }
 
 // Task returns a task with the names and ids of people masked. Those of chats,
@@ -54,68 +63,6 @@ func Value(kind tasks.Kind, field, value string) string {
 		return value
 	}
 	return Mask(value)
-}
-
-// Words returns the names and ids of people that a task holds.
-func Words(task tasks.Task) []string {
-	var words []string
-	kinds.Mask(task, func(word string) string {
-		words = append(words, word)
-		return word
-	})
-	return words
-}
-
-// WordsOf returns those of a stored task; none of one that cannot be read.
-func WordsOf(typename string, payload []byte) []string {
-	task, _, err := kinds.Decode(typename, payload)
-	if err != nil {
-		return nil
-	}
-	return Words(task)
-}
-
-// Redact masks words where they stand in a text, as a platform repeats them. A
-// word of ASCII that is part of a longer one is left: an id "4" is in many codes.
-func Redact(text string, words []string) string {
-	// The longest first: an id may contain another.
-	words = slices.Clone(words)
-	slices.SortFunc(words, func(x, y string) int { return cmp.Compare(len(y), len(x)) })
-	for _, word := range slices.Compact(words) {
-		if word != "" {
-			text = replace(text, word, Mask(word))
-		}
-	}
-	return text
-}
-
-func replace(text, word, mask string) string {
-	var b strings.Builder
-	for {
-		before, after, found := strings.Cut(text, word)
-		if !found {
-			b.WriteString(text)
-			return b.String()
-		}
-		previous, _ := utf8.DecodeLastRuneInString(before)
-		next, _ := utf8.DecodeRuneInString(after)
-		first, _ := utf8.DecodeRuneInString(word)
-		last, _ := utf8.DecodeLastRuneInString(word)
-		b.WriteString(before)
-		if joined(previous, first) || joined(last, next) {
-			b.WriteString(word)
-		} else {
-			b.WriteString(mask)
-		}
-		text = after
-	}
-}
-
-// joined reports whether two characters belong to one word of ASCII.
-func joined(a, b rune) bool { return wordly(a) && wordly(b) }
-
-func wordly(r rune) bool {
-	return '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
 }
 
 // Personal is a name or an id of somebody, as the value of a log attribute.

@@ -266,7 +266,7 @@ func TestValuesThatWereLostAreRefusedWithAReason(t *testing.T) {
 		"[object Object]": "an error value", "张\ufffd": "U+FFFD", "锟斤拷": "U+FFFD", "???": "only question marks",
 		"1.80E+17": "scientific notation", "1,8e+17": "scientific notation", "1.2E-05": "scientific notation",
 		"=\"00123\"": "a formula", "=A1": "a formula", "=VLOOKUP(A1,B:C,2)": "a formula",
-		"张…(2)": "is masked", "三年…王芳(6)": "is masked", "****": "is masked", "&#24352;三": "written for a web page",
+		"张…(2)": "is masked", "张**": "is masked", "三…(7)": "is masked", "三年…王芳(6)": "is masked", "****": "is masked", "&#24352;三": "written for a web page",
 	} {
 		for _, column := range []string{"user_id", "nickname"} {
 			cells := map[string]string{"user_id": "u1", "nickname": "Ann"}

@@ -16,7 +16,7 @@ var (
 	hashes      = regexp.MustCompile(`^#{2,}$`)
 	formula     = regexp.MustCompile(`^=\s*(?:"|\$?[A-Za-z]+\$?[0-9(!]|[A-Za-z.]+\()`)
 	scientific  = regexp.MustCompile(`^[+-]?\d+(?:[.,]\d+)?[eE]\+\d+$|^[+-]?\d+[.,]\d+[eE]-?\d+$`)
-	masked      = regexp.MustCompile(`^.{0,4}….{0,4}\(\d+\)$|^\*+$`)
+	masked      = regexp.MustCompile(`^.{0,4}….{0,4}\(\d+\)$|^.?\*{2,}$|^\*$`)
 	decimal     = regexp.MustCompile(`^\d+[.,]0+$`)
 	entity      = regexp.MustCompile(`&(?:#\d+|#x[0-9A-Fa-f]+|amp|lt|gt|quot|nbsp);`)
 	questions   = regexp.MustCompile(`^[?？]{2,}$`)

@@ -142,6 +142,15 @@ func (x *explanation) shown(field, value string) string {
 	return privacy.Value(x.lane.Kind, field, value)
 }
 
+// masked is a text of a platform without the names and ids of the record, and without
+// more words.
+func (x *explanation) masked(text string, more ...string) string {
+	if x.personal {
+		return text
+	}
+	return privacy.Redact(text, slices.Concat(x.words, more))
+}
+
 func (x *explanation) target() string {
 	if x.personal {
 		return x.record.Target.Key

@@ -17,6 +17,7 @@ import (
 	"rollcall/internal/deadletter"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
+	"rollcall/internal/privacy"
 	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
@@ -87,6 +88,7 @@ type explanation struct {
 	dead     []ledger.DeadLetter  // of the target
 	resendAt time.Time            // when the applied values are sent once more, at the earliest; zero: never
 	more     bool                 // the lane has more dead letters than were read
+	words    []string             // names and ids of people in the record
 }
 
 // taskFacts is the state of a task.
@@ -203,6 +205,7 @@ func (r *reader) read(ctx context.Context, x *explanation, key string) (err erro
 	if x.record, err = r.ledger.Look(ctx, target); err != nil {
 		return err
 	}
+	x.words = wordsOf(x.lane.Kind, x.record)
 	if x.resendAt, err = r.ledger.ResendAt(ctx, target, x.lane.Tenant); err != nil {
 		return err
 	}
@@ -233,6 +236,25 @@ func named(r ledger.Record) []string {
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)
+}
+
+// wordsOf returns the names and ids of people in a record.
+func wordsOf(kind tasks.Kind, record ledger.Record) []string {
+	words := privacy.WordsOfTarget(kind, record.Target.Key)
+	for name, f := range record.Fields {
+		for _, value := range []string{f.Value, f.Wanted} {
+			words = append(words, privacy.WordsOfValue(kind, name, value)...)
+		}
+		if f.Intent != nil {
+			words = append(words, privacy.WordsOfValue(kind, name, f.Intent.Value)...)
+		}
+	}
+	for _, e := range record.Effects {
+		for name, value := range e.Set {
+			words = append(words, privacy.WordsOfValue(kind, name, value)...)
+		}
+	}
+	return words
 }
 
 func (r *reader) readDeadLetters(ctx context.Context, x *explanation) error {
@@ -277,7 +299,8 @@ func (r *reader) task(ctx context.Context, x *explanation, id string) (taskFacts
 			return facts, err
 		}
 		if info != nil {
-			facts.Queue, facts.State, facts.Error, facts.Next = queue, info.State.String(), info.LastErr, info.NextProcessAt
+			words := append(privacy.WordsOf(info.Type, info.Payload), info.Headers[kinds.KeyHeader])
+			facts.Queue, facts.State, facts.Error, facts.Next = queue, info.State.String(), x.masked(info.LastErr, words...), info.NextProcessAt
 			break
 		}
 	}

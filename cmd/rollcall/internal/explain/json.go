@@ -111,7 +111,7 @@ func (x *explanation) json() explainRecord {
 		for name, value := range set {
 			set[name] = x.shown(name, value)
 		}
-		r.Effects = append(r.Effects, effectRecord{e.At.UTC(), e.Revision, e.TaskID, e.RequestID, set, e.By, e.Did})
+		r.Effects = append(r.Effects, effectRecord{e.At.UTC(), e.Revision, e.TaskID, x.masked(e.RequestID), set, e.By, e.Did})
 	}
 	for _, l := range x.dead {
 		r.Letters = append(r.Letters, dead.NewRecord(l, x.personal, false))
