@@ -39,7 +39,7 @@ func (b *batch) apply(ctx context.Context, file *upload.File, judge upload.Judge
 		return b.report(ctx, made)
 	}
 	if !b.JSON { // before the run is applied, so that it is known after an interrupt
-		fmt.Fprintln(b.Stdout, "run", made.ID)
+		console.Fprintln(b.Stdout, "run", made.ID)
 	}
 	if made, err = b.commit(ctx, made, draft.Author); err != nil {
 		return err
@@ -79,7 +79,7 @@ func (b *batch) commit(ctx context.Context, made run.Run, by string) (run.Run, e
 // held reports the guards that hold a run.
 func (b *batch) held(made run.Run) error {
 	for _, g := range made.Plan.Objections() {
-		fmt.Fprintf(b.Stderr, "held: %s; to accept it: --%s\n", g.What, g.Flag)
+		console.Fprintf(b.Stderr, "held: %s; to accept it: --%s\n", g.What, g.Flag)
 	}
 	return b.unfinished("a guard holds the run, and nothing was sent: repeat the command with the flag, or rollcall run approve %s --digest %.8s",
 		made.ID, made.Plan.Digest)
@@ -121,10 +121,10 @@ func (b *batch) report(ctx context.Context, made run.Run) error {
 		if made.State != run.StateRejected {
 			text += "\nnext: rollcall run show " + made.ID
 		}
-		fmt.Fprintln(b.Stdout, text)
+		console.Fprintln(b.Stdout, text)
 	}
 	if b.Stdout.Err() != nil {
-		fmt.Fprintf(b.Stderr, "run %s: %s\n", made.ID, counts)
+		console.Fprintf(b.Stderr, "run %s: %s\n", made.ID, counts)
 	}
 	if wrong > 0 {
 		return &exitcode.Error{Code: exitRefused}
@@ -184,7 +184,7 @@ func (b *batch) rows(ctx context.Context, made run.Run, ended bool) error {
 			continue
 		}
 		if shown++; !all && shown > mostProblems {
-			fmt.Fprintln(b.Stderr, "and more; rollcall run results", made.ID, "--failed shows all")
+			console.Fprintln(b.Stderr, "and more; rollcall run results", made.ID, "--failed shows all")
 			return nil
 		}
 		b.row(made, row, ended)
@@ -212,8 +212,8 @@ func (b *batch) row(made run.Run, row run.Result, ended bool) {
 	text := fmt.Sprintf("line %d: %s %s %s %s", row.Line, outcome, kind, tenant, target)
 	switch row.Decision {
 	case run.RowConflict, run.RowImpossible:
-		fmt.Fprintf(b.Stderr, "%s: %s\n", text, console.Line(why))
+		console.Fprintf(b.Stderr, "%s: %s\n", text, console.Line(why))
 	default:
-		fmt.Fprintln(b.Stdout, text)
+		console.Fprintln(b.Stdout, text)
 	}
 }

@@ -96,7 +96,7 @@ func (r *report) add(e entry) {
 		if err != nil {
 			line = fmt.Appendf(nil, `{"line":%d,"outcome":%q,"error":"the input is not valid UTF-8"}`, e.line, outcome)
 		}
-		fmt.Fprintf(r.out, "%s\n", line)
+		console.Fprintf(r.out, "%s\n", line)
 		return
 	}
 
@@ -106,7 +106,7 @@ func (r *report) add(e entry) {
 	}
 	if e.result.Err == nil && r.rows {
 		line := fmt.Sprintf("%s%s %s %s %s %s", where, painted(outcome), kind, tenant, target, e.result.TaskID)
-		fmt.Fprintln(r.out, strings.TrimRight(line, " "))
+		console.Fprintln(r.out, strings.TrimRight(line, " "))
 	}
 	if e.result.Err == nil && e.result.Warning == "" {
 		return
@@ -115,11 +115,11 @@ func (r *report) add(e entry) {
 		return
 	}
 	if e.result.Err == nil {
-		fmt.Fprintf(r.err, "%swarning: %s\n", where, console.Line(e.result.Warning))
+		console.Fprintf(r.err, "%swarning: %s\n", where, console.Line(e.result.Warning))
 		return
 	}
 	for _, reason := range reasons(e) {
-		fmt.Fprintf(r.err, "%s%s: %s\n", where, painted(outcome), console.Line(reason))
+		console.Fprintf(r.err, "%s%s: %s\n", where, painted(outcome), console.Line(reason))
 	}
 }
 
@@ -136,7 +136,7 @@ func reasons(e entry) []string {
 	return out
 }
 
-func painted(outcome string) string {
+func painted(outcome string) console.Painted {
 	text := strings.ReplaceAll(outcome, "_", " ")
 	switch outcome {
 	case outcomeValid, tasks.Stored.String(), tasks.AlreadyThere.String(), tasks.Outdated.String():
@@ -148,7 +148,7 @@ func painted(outcome string) string {
 // summary prints the counts of the rows of a file.
 func (r *report) summary() {
 	if !r.json {
-		fmt.Fprintln(r.out, r.total())
+		console.Fprintln(r.out, r.total())
 	}
 }
 

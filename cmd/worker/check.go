@@ -4,14 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"rollcall/internal/config"
+	"rollcall/internal/console"
 	"rollcall/internal/exitcode"
 )
 
@@ -87,10 +86,10 @@ func (p *program) check(ctx context.Context, o checkOptions, now time.Time) erro
 	wrong, judged := errors.AsType[*config.ProblemsError](err)
 	switch {
 	case judged:
-		fmt.Fprintln(p.stderr, wrong)
+		p.printError("", wrong)
 		result.Problems = wrong.Problems
 	case err != nil:
-		fmt.Fprintln(p.stderr, err)
+		p.printError("", err)
 		result.Problems = []config.Problem{{Text: err.Error()}}
 	default:
 		result.plan, result.Findings = newPlan(cfg, now)
@@ -102,7 +101,7 @@ func (p *program) check(ctx context.Context, o checkOptions, now time.Time) erro
 		}
 		for _, f := range result.Findings {
 			if f.Verdict == problem {
-				fmt.Fprintf(p.stderr, "%s: %s\n", f.Subject, f.Text)
+				console.Fprintf(p.stderr, "%s: %s\n", f.Subject, f.Text)
 				err = errWrong
 			}
 		}
@@ -142,16 +141,16 @@ func (o checkResult) describe(w io.Writer, asJSON bool) error {
 		file = "The configuration of the demo"
 	}
 	if o.OK {
-		fmt.Fprintf(w, "%s is valid. A worker would run:\n\n", file)
+		console.Fprintf(w, "%s is valid. A worker would run:\n\n", file)
 	} else {
-		fmt.Fprintf(w, "%s is valid, but a worker would fail; the problems are at the end. A worker would run:\n\n", file)
+		console.Fprintf(w, "%s is valid, but a worker would fail; the problems are at the end. A worker would run:\n\n", file)
 	}
 	o.write(w)
 	if len(o.Findings) > 0 {
-		fmt.Fprintln(w)
+		console.Fprintln(w)
 		t := columnsOf(w)
 		for _, f := range o.Findings {
-			fmt.Fprintf(t, "%s\t%s\t%s\n", f.Subject, f.Verdict, strings.ReplaceAll(f.Text, "\n", " "))
+			console.Row(t, f.Subject, string(f.Verdict), f.Text)
 		}
 		return t.Flush()
 	}

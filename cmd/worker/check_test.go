@@ -34,7 +34,7 @@ type checked struct {
 func runCheck(t *testing.T, env map[string]string, args ...string) checked {
 	t.Helper()
 	var out, errs bytes.Buffer
-	p := &program{getenv: func(name string) string { return env[name] }, stdout: &out, stderr: &errs}
+	p := newProgram(func(name string) string { return env[name] }, &out, &errs, nil)
 	cmd := p.checkCommand()
 	cmd.SetArgs(append([]string{}, args...)) // nil would mean the arguments of the test binary
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
@@ -108,7 +108,7 @@ func TestCheckShowsWhatWouldRun(t *testing.T) {
 	writeFile(t, dir, "roster.csv", checkRoster)
 	for name, o := range map[string]checkOptions{"check.txt": {file: file}, "check.json": {file: file, json: true}} {
 		var out, errs bytes.Buffer
-		p := &program{getenv: func(string) string { return "hunter2" }, stdout: &out, stderr: &errs}
+		p := newProgram(func(string) string { return "hunter2" }, &out, &errs, nil)
 		if err := p.check(t.Context(), o, time.Date(2026, 9, 1, 18, 30, 0, 0, time.UTC)); err != nil {
 			t.Fatalf("%v\n%s", err, errs.String())
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rollcall/internal/config"
+	"rollcall/internal/console"
 	"rollcall/internal/lane"
 	"rollcall/internal/registry"
 	"rollcall/internal/schedule"
@@ -170,30 +171,30 @@ func columnsOf(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0,
 
 func (p *plan) write(w io.Writer) {
 	t := columnsOf(w)
-	fmt.Fprintf(t, "redis\t%s\n", p.Redis)
-	fmt.Fprintf(t, "http\t%s\n", p.HTTP)
-	fmt.Fprintf(t, "log\t%s, %s, %s\n", p.Log.Level, p.Log.Format, people(p.Log.ShowPersonalData))
-	fmt.Fprintf(t, "stop\ttakes at most %s; stop_timeout is %s\n", p.Stop.Longest, p.Stop.Granted)
-	fmt.Fprintf(t, "egress\t%s, %s for all tenants together\n", p.Egress.Name, p.Egress.Limit)
+	console.Fprintf(t, "redis\t%s\n", p.Redis)
+	console.Fprintf(t, "http\t%s\n", p.HTTP)
+	console.Fprintf(t, "log\t%s, %s, %s\n", p.Log.Level, p.Log.Format, people(p.Log.ShowPersonalData))
+	console.Fprintf(t, "stop\ttakes at most %s; stop_timeout is %s\n", p.Stop.Longest, p.Stop.Granted)
+	console.Fprintf(t, "egress\t%s, %s for all tenants together\n", p.Egress.Name, p.Egress.Limit)
 	for _, q := range p.Quotas {
-		fmt.Fprintf(t, "quota\t%s\n", q)
+		console.Fprintf(t, "quota\t%s\n", q)
 	}
 	_ = t.Flush() // an output error is reported at the end
 
-	fmt.Fprintf(t, "\nlane\tplatform\tlimit\ttimeout\tattempt\n")
+	console.Fprintf(t, "\nlane\tplatform\tlimit\ttimeout\tattempt\n")
 	for _, l := range p.Lanes {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", l.Name, l.Platform, l.Limit, l.Timeout, l.Deadline)
+		console.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", l.Name, l.Platform, l.Limit, l.Timeout, l.Deadline)
 	}
 	_ = t.Flush()
-	fmt.Fprintln(w, "A queue has the name of its lane; the queue of urgent tasks ends in .urgent.")
+	console.Fprintln(w, "A queue has the name of its lane; the queue of urgent tasks ends in .urgent.")
 	for _, s := range p.Schedules {
 		what := s.Roster
 		if what == "" {
 			what = fmt.Sprintf("%d courses of %s", s.Courses, s.Tenant)
 		}
-		fmt.Fprintf(w, "\nschedule %s: %s (%s): %s\n", s.Name, s.Cron, s.Zone, what)
+		console.Fprintf(w, "\nschedule %s: %s (%s): %s\n", s.Name, s.Cron, s.Zone, what)
 		for _, at := range s.next {
-			fmt.Fprintf(w, "  %s\n", at.Format("Mon 2006-01-02 15:04 MST"))
+			console.Fprintf(w, "  %s\n", at.Format("Mon 2006-01-02 15:04 MST"))
 		}
 	}
 }

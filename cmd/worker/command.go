@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,8 +21,16 @@ import (
 // secrets.
 type program struct {
 	getenv         func(string) string
-	stdout, stderr io.Writer
+	stdout, stderr *console.Writer
+	log            io.Writer               // the standard error, for loggers
 	hangups        func() <-chan os.Signal // from its call on, receives requests for a reload
+}
+
+func newProgram(getenv func(string) string, stdout, stderr io.Writer, hangups func() <-chan os.Signal) *program {
+	return &program{
+		getenv: getenv, stdout: console.NewWriter(stdout, "standard output", false),
+		stderr: console.NewWriter(stderr, "standard error", false), log: stderr, hangups: hangups,
+	}
 }
 
 // run is the whole program, as main and tests call it.
@@ -29,20 +38,32 @@ func run(
 	ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer,
 	hangups func() <-chan os.Signal,
 ) int {
-	out := console.NewWriter(stdout, "standard output", false)
-	p := &program{getenv: getenv, stdout: out, stderr: stderr, hangups: hangups}
+	p := newProgram(getenv, stdout, stderr, hangups)
 	root := p.command()
 	root.SetArgs(args)
-	root.SetOut(out)
-	root.SetErr(stderr)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
-		err = out.Err()
+		err = p.stdout.Err()
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "worker: %v\n", err)
+		p.printError("worker: ", err)
 	}
 	return exitcode.Of(err)
+}
+
+// printError prints an error on one line, or every problem of a file on its own.
+func (p *program) printError(prefix string, err error) {
+	wrong, ok := errors.AsType[*config.ProblemsError](err)
+	if !ok {
+		console.Fprintf(p.stderr, "%s%v\n", prefix, err)
+		return
+	}
+	for _, line := range wrong.Lines() {
+		console.Fprintf(p.stderr, "%s%s\n", prefix, line)
+		prefix = ""
+	}
 }
 
 func (p *program) command() *cobra.Command {
@@ -78,8 +99,8 @@ func versionCommand(root *cobra.Command) *cobra.Command {
 		Example: "  worker version",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", root.Name(), root.Version)
-			return err
+			console.Fprintf(cmd.OutOrStdout(), "%s %s\n", root.Name(), root.Version)
+			return nil
 		},
 	}
 }
@@ -144,5 +165,5 @@ func (p *program) load(ctx context.Context, file string) (*config.Config, error)
 }
 
 func (p *program) logger(cfg config.Log, level *slog.LevelVar) *slog.Logger {
-	return logging.Config{Format: cfg.Format, Level: level, ShowPersonalData: cfg.ShowPersonalData}.Logger(p.stderr)
+	return logging.Config{Format: cfg.Format, Level: level, ShowPersonalData: cfg.ShowPersonalData}.Logger(p.log)
 }

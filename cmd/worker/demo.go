@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/internal/config"
+	"rollcall/internal/console"
 	"rollcall/internal/demo"
 	"rollcall/internal/enqueue"
 	"rollcall/internal/logging"
@@ -86,7 +87,7 @@ func (p *program) runDemo(ctx context.Context, o demoOptions) error {
 	if !o.verbose {
 		level.Set(silent)
 	}
-	w, err := newWorker(ctx, cfg, logging.New(p.stderr, "auto", &level), &level)
+	w, err := newWorker(ctx, cfg, logging.New(p.log, "auto", &level), &level)
 	if err != nil {
 		return err
 	}
@@ -124,8 +125,8 @@ func (p *program) parseDemoConfig(platforms string, stay bool) (*config.Config, 
 // present prints the demo: the tasks, their progress, their results, and whether the
 // platforms agree.
 func (p *program) present(ctx context.Context, platforms *emulated, r ready) error {
-	fmt.Fprintf(p.stdout, "rollcall demo: a school of 200 people, 6 chats and 8 courses; both platforms emulated at %s\n", platforms.url)
-	fmt.Fprintf(p.stdout, "asynq's web UI is at %s\n\n", r.page)
+	console.Fprintf(p.stdout, "rollcall demo: a school of 200 people, 6 chats and 8 courses; both platforms emulated at %s\n", platforms.url)
+	console.Fprintf(p.stdout, "asynq's web UI is at %s\n\n", r.page)
 	bounded, cancel := context.WithTimeout(ctx, demoTakes)
 	defer cancel()
 
@@ -150,7 +151,7 @@ func (p *program) present(ctx context.Context, platforms *emulated, r ready) err
 
 // stayUp prints how to use the worker, and returns when ctx ends.
 func (p *program) stayUp(ctx context.Context, platforms *emulated, r ready) {
-	fmt.Fprintf(p.stdout, "\nRunning until interrupted (Ctrl-C):\n  web UI     %s\n  platforms  %s/_sandbox/\n"+
+	console.Fprintf(p.stdout, "\nRunning until interrupted (Ctrl-C):\n  web UI     %s\n  platforms  %s/_sandbox/\n"+
 		"  enqueue    bin/enqueue nickname --redis %s --tenant %s --chat chat7Af3929 --user u001 \"7A 新名\"\n",
 		r.page, platforms.url, r.redis.URL.Reveal(), demo.DingTalk)
 	<-ctx.Done()
@@ -224,7 +225,7 @@ func (r *demoRun) announce(w io.Writer) {
 	for _, kind := range tasks.Kinds() {
 		each = append(each, fmt.Sprintf("%d %s", counts[kind], kind))
 	}
-	fmt.Fprintf(w, "enqueued %d tasks: %s\n", len(r.requests), strings.Join(each, ", "))
+	console.Fprintf(w, "enqueued %d tasks: %s\n", len(r.requests), strings.Join(each, ", "))
 }
 
 func kindOf(t tasks.Task) tasks.Kind {

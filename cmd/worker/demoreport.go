@@ -12,10 +12,10 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"rollcall/internal/console"
 	"rollcall/internal/demo"
 	"rollcall/internal/handler"
 	"rollcall/internal/kinds"
-	"rollcall/internal/logging"
 	"rollcall/internal/outcome"
 	"rollcall/internal/sandbox"
 	"rollcall/tasks"
@@ -24,7 +24,6 @@ import (
 // watch prints the progress until all tasks are done or dead letters.
 func (r *demoRun) watch(ctx context.Context, w io.Writer) error {
 	start := time.Now()
-	terminal := logging.IsTerminal(w)
 	for tick := 0; ; tick++ {
 		done, dead, waiting, err := r.count()
 		if err != nil {
@@ -33,20 +32,15 @@ func (r *demoRun) watch(ctx context.Context, w io.Writer) error {
 		over := done+dead == len(r.requests)
 		line := fmt.Sprintf("%4.0fs  %3d done  %2d dead letters  %2d waiting for a retry  %3d left",
 			time.Since(start).Seconds(), done, dead, waiting, len(r.requests)-done-dead)
-		switch {
-		case terminal && over:
-			fmt.Fprintf(w, "\r%s\n", line)
-		case terminal:
-			fmt.Fprintf(w, "\r%s", line)
-		case over || tick%5 == 0:
-			fmt.Fprintln(w, line)
+		if over || tick%5 == 0 {
+			console.Fprintln(w, line)
 		}
 		if over {
 			return nil
 		}
 		wait(ctx, 500*time.Millisecond)
 		if ctx.Err() != nil {
-			fmt.Fprintln(w)
+			console.Fprintln(w)
 			return fmt.Errorf("demo ended with %d tasks left: %w", len(r.requests)-done-dead, ctx.Err())
 		}
 	}
@@ -116,20 +110,20 @@ func summarise(w io.Writer, outcomes []demo.Outcome) {
 		}
 		counts[kind][o.Result]++
 	}
-	fmt.Fprintln(w)
+	console.Fprintln(w)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "kind\tapplied\tno call needed\tdead letter\tunverified\t")
+	console.Fprintf(table, "kind\tapplied\tno call needed\tdead letter\tunverified\t\n")
 	for _, kind := range tasks.Kinds() {
 		c := counts[kind]
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t\n", kind, c[demo.ResultApplied], c[demo.ResultNoCall], c[demo.ResultDead], c[demo.ResultUnverified])
+		console.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t\n", kind, c[demo.ResultApplied], c[demo.ResultNoCall], c[demo.ResultDead], c[demo.ResultUnverified])
 	}
 	_ = table.Flush()
 
-	fmt.Fprintln(w, "\ndead letters, each for a person to settle:")
+	console.Fprintf(w, "\ndead letters, each for a person to settle:\n")
 	for _, o := range outcomes {
 		if o.Cause != "" {
 			target, _ := kinds.Change(o.Task, demo.Organisation)
-			fmt.Fprintf(w, "  %-8s %-20s %s\n", kindOf(o.Task), target.Key, o.Cause)
+			console.Fprintf(w, "  %-8s %-20s %s\n", kindOf(o.Task), target.Key, o.Cause)
 		}
 	}
 }
@@ -147,15 +141,15 @@ func compare(
 			throttled++
 		}
 	}
-	fmt.Fprintf(w, "\nthe platforms received %d calls (%d refused for their rate) and made %d changes; %d count against DingTalk's monthly quota\n",
+	console.Fprintf(w, "\nthe platforms received %d calls (%d refused for their rate) and made %d changes; %d count against DingTalk's monthly quota\n",
 		calls, throttled, len(platforms.Effects()), org.Spent)
 	wrong := demo.Disagreements(before, after, outcomes)
 	for _, line := range wrong {
-		fmt.Fprintln(w, "  DIFFERENT  "+line)
+		console.Fprintln(w, "  DIFFERENT  "+line)
 	}
 	if len(wrong) > 0 {
 		return errors.New("the results and the platforms' records differ; see the lines above")
 	}
-	fmt.Fprintf(w, "compared %d names, owners, options, IDs and courses: the results and the platforms' records agree\n", len(after))
+	console.Fprintf(w, "compared %d names, owners, options, IDs and courses: the results and the platforms' records agree\n", len(after))
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func build() *cobra.Command {
-	p := &program{getenv: func(string) string { return "" }, stdout: io.Discard, stderr: io.Discard}
+	p := newProgram(func(string) string { return "" }, io.Discard, io.Discard, nil)
 	return p.command()
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rollcall/internal/console"
 	"rollcall/internal/exitcode"
 )
 
@@ -54,6 +55,8 @@ func (p *program) healthy(ctx context.Context, url string) error {
 	if response.StatusCode != http.StatusOK {
 		return errors.New(said)
 	}
-	fmt.Fprintln(p.stdout, said)
+	for line := range strings.Lines(said) {
+		console.Fprintln(p.stdout, strings.TrimSpace(line))
+	}
 	return nil
 }

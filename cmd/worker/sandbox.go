@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rollcall/internal/console"
 	"rollcall/internal/demo"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/readfile"
@@ -42,7 +43,7 @@ Without --world it has the data of the demo's sample school.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(p.stdout, "both platforms run at %s; their state is at %s/_sandbox/\n", s.url, s.url)
+			console.Fprintf(p.stdout, "both platforms run at %s; their state is at %s/_sandbox/\n", s.url, s.url)
 			<-cmd.Context().Done()
 			s.close()
 			return nil

@@ -3,10 +3,11 @@ package cli
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
+
+	"rollcall/internal/console"
 
 	"golang.org/x/term"
 )
@@ -19,7 +20,7 @@ func (a *App) Asks() bool {
 
 // Ask asks a question, and reports whether the answer is yes. An interrupt is an error.
 func (a *App) Ask(ctx context.Context, question string) (bool, error) {
-	fmt.Fprintf(a.Stderr, "%s [y/N] ", question)
+	console.Fprintf(a.Stderr, "%s [y/N] ", question)
 	answer := make(chan string, 1)
 	go func() {
 		line, _ := bufio.NewReader(a.Stdin).ReadString('\n') // the end of the input is a no
@@ -27,7 +28,7 @@ func (a *App) Ask(ctx context.Context, question string) (bool, error) {
 	}()
 	select {
 	case <-ctx.Done():
-		fmt.Fprintln(a.Stderr)
+		console.Fprintln(a.Stderr)
 		return false, ctx.Err()
 	case line := <-answer:
 		return slices.Contains([]string{"y", "yes", "是"}, strings.ToLower(strings.TrimSpace(line))), nil

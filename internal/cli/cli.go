@@ -116,12 +116,12 @@ func (a *App) exitCode(err error) int {
 			exit = &exitcode.Error{Code: exitcode.Usage, Err: fmt.Errorf("%w; see %s --help", err, a.name)}
 		}
 		if exit.Err != nil {
-			fmt.Fprintf(a.Stderr, "%s: %v\n", a.name, exit.Err)
+			console.Fprintf(a.Stderr, "%s: %v\n", a.name, exit.Err)
 		}
 		code = exit.Code
 	}
 	if err := a.Stdout.Err(); err != nil {
-		fmt.Fprintf(a.Stderr, "%s: %v\n", a.name, err)
+		console.Fprintf(a.Stderr, "%s: %v\n", a.name, err)
 		code = cmp.Or(code, exitcode.Failed)
 	}
 	if a.Stderr.Err() != nil {

@@ -22,7 +22,7 @@ func (a *App) PrintJSON(records ...any) error {
 		if err != nil {
 			return fmt.Errorf("print as JSON: %w", err)
 		}
-		if _, err := fmt.Fprintf(a.Stdout, "%s\n", line); err != nil {
+		if _, err := a.Stdout.Write(append(line, '\n')); err != nil {
 			return err
 		}
 	}
@@ -52,7 +52,7 @@ func (p *Printer) Text(style console.Style, indent int, text string) {
 		if i == 1 {
 			indent += hang
 		}
-		fmt.Fprintln(p.Out, strings.Repeat(" ", indent)+console.Paint(style, line))
+		console.Fprintf(p.Out, "%*s%s\n", indent, "", console.Paint(style, line))
 	}
 }
 

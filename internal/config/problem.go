@@ -21,7 +21,10 @@ type ProblemsError struct {
 }
 
 // Error prints one problem per line, each with file and line.
-func (e *ProblemsError) Error() string {
+func (e *ProblemsError) Error() string { return strings.Join(e.Lines(), "\n") }
+
+// Lines are the lines of Error.
+func (e *ProblemsError) Lines() []string {
 	lines := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
 		if p.Line > 0 {
@@ -30,7 +33,7 @@ func (e *ProblemsError) Error() string {
 			lines[i] = fmt.Sprintf("%s: %s", e.File, p.Text)
 		}
 	}
-	return strings.Join(lines, "\n")
+	return lines
 }
 
 // document is a file that is being validated. A path leads from its root to a value:

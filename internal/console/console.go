@@ -6,6 +6,7 @@
 package console
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -38,12 +39,13 @@ var sequences = map[rune]string{
 }
 
 // Paint marks text for a [Writer], which shows it in a style where it writes to
-// a terminal with colours, and as it is elsewhere.
-func Paint(style Style, text string) string {
+// a terminal with colours, and as it is elsewhere. The text becomes clean.
+func Paint(style Style, text string) Painted {
+	text = Clean(text)
 	if style == Plain || text == "" {
-		return text
+		return Painted(text)
 	}
-	return string(style) + text + string(styleEnd)
+	return Painted(string(style) + text + string(styleEnd))
 }
 
 // unsafe reports whether a terminal or an editor would obey r rather than show
@@ -74,6 +76,24 @@ func Clean(text string) string {
 		}
 	}
 	return string(out)
+}
+
+// Escape escapes what [Writer] escapes, and leaves line breaks, tabs and styles. JSON
+// keeps its value.
+func Escape(text []byte) []byte {
+	obeyed := func(r rune) bool { return unsafe(r) && r != '\n' && r != '\t' }
+	if bytes.IndexFunc(text, obeyed) < 0 {
+		return text
+	}
+	out := make([]byte, 0, len(text)+16)
+	for _, r := range string(text) {
+		if obeyed(r) {
+			out = appendRune(out, r)
+		} else {
+			out = utf8.AppendRune(out, r)
+		}
+	}
+	return out
 }
 
 // WriteError is a failed write to an output of the process.

@@ -3,18 +3,22 @@ package console
 import (
 	"encoding/csv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // mark is the byte order mark, without which Excel takes UTF-8 for the code page
 // of the machine.
 const mark = "\ufeff"
 
-// formula are the characters that make a spreadsheet compute a cell.
-const formula = "=+-@"
+// formula are the characters that make a spreadsheet compute a cell, also in full width,
+// as some locales enter them.
+const formula = "=+-@＝＋－＠"
 
 // Inert puts an apostrophe before a cell that a spreadsheet would compute, and
-// before one that Original would shorten. Tabs and line breaks at the beginning
-// are formulas to some programs; [CSV] escapes them everywhere.
+// before one that Original would shorten. Some programs skip spaces and invisible
+// characters first. Tabs and line breaks are formulas to others; [CSV] escapes them
+// everywhere.
 func Inert(cell string) string {
 	if computed(cell) {
 		return "'" + cell
@@ -31,10 +35,12 @@ func Original(cell string) string {
 	return cell
 }
 
-// computed reports whether a cell begins with a formula, after any apostrophes.
+// computed reports whether a cell begins with a formula, after any apostrophes and
+// characters that are not seen.
 func computed(cell string) bool {
-	rest := strings.TrimLeft(cell, "'")
-	return rest != "" && strings.IndexByte(formula, rest[0]) >= 0
+	rest := strings.TrimLeftFunc(cell, func(r rune) bool { return r == '\'' || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) })
+	first, _ := utf8.DecodeRuneInString(rest)
+	return rest != "" && strings.ContainsRune(formula, first)
 }
 
 // CSV writes a table for a spreadsheet: UTF-8 with a byte order mark, lines that

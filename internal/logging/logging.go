@@ -54,7 +54,17 @@ func (c Config) Logger(w io.Writer) *slog.Logger {
 			Level: level, TimeFormat: "15:04:05.000", NoColor: !colour, ReplaceAttr: c.replace(false),
 		}))
 	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: c.replace(true)}))
+	return slog.New(slog.NewJSONHandler(escaping{w}, &slog.HandlerOptions{Level: level, ReplaceAttr: c.replace(true)}))
+}
+
+// escaping writes lines of JSON without what a terminal would obey. Their values stay.
+type escaping struct{ to io.Writer }
+
+func (e escaping) Write(line []byte) (int, error) {
+	if _, err := e.to.Write(console.Escape(line)); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }
 
 // replace decides how values are written. Text from other programs becomes one line
@@ -80,7 +90,7 @@ func (c Config) replace(units bool) func([]string, slog.Attr) slog.Attr {
 type masked interface{ Reveal() string }
 
 // clean turns values with text of other programs into clean strings. Other values, such
-// as the level and numbers in structures, are unchanged.
+// as the level and structures, are unchanged: tint quotes them, and JSON is escaped.
 func (c Config) clean(value slog.Value) slog.Value {
 	if m, ok := value.Any().(masked); ok && c.ShowPersonalData {
 		return slog.StringValue(console.Clean(m.Reveal()))

@@ -98,7 +98,7 @@ func TestForeignTextCannotMoveTheCursorOrForgeALine(t *testing.T) {
 		var out bytes.Buffer
 		log := logging.Config{Format: format, ShowPersonalData: true}.Logger(&out)
 		log.With("queue", hostile).Info(hostile, "lane", word(hostile), "err", errors.New(hostile), "who", own(hostile), "all", []string{hostile},
-			slog.Group("of", "id", hostile))
+			slog.Group("of", "id", hostile), "struct", struct{ Name string }{hostile}, "map", map[string]string{hostile: hostile}, "errors", []error{errors.New(hostile)}, "none", nil)
 		got := out.String()
 		if n := strings.Count(got, "\n"); n != 1 {
 			t.Errorf("%s: %d lines:\n%s", format, n, got)

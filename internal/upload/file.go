@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"rollcall/internal/cli"
+	"rollcall/internal/console"
 	"rollcall/internal/enqueue"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/roster"
@@ -63,7 +64,7 @@ func (f *File) Rows() iter.Seq2[roster.Row, error] { return f.rows.Rows() }
 // note prints how the file was read, for a person.
 func (f *File) note(format string, args ...any) {
 	if !f.app.JSON {
-		fmt.Fprintf(f.app.Stderr, format+"\n", args...)
+		console.Fprintf(f.app.Stderr, format+"\n", args...)
 	}
 }
 

@@ -212,7 +212,7 @@ func (f *flags) review(ctx context.Context, s *session.Session, cmd *cobra.Comma
 		}
 		digest = r.Plan.Digest
 		if !s.JSON {
-			fmt.Fprintf(s.Stdout, "left out: %s\n", cli.Count(len(review.Out), "row"))
+			console.Fprintf(s.Stdout, "left out: %s\n", cli.Count(len(review.Out), "row"))
 		}
 	}
 	return Confirmed(ctx, s, r, Options{Digest: digest, By: f.file.Person(s.App), Watch: f.wait})
@@ -236,7 +236,7 @@ func Confirmed(ctx context.Context, s *session.Session, r run.Run, o Options) er
 		}
 		o.Digest = r.Plan.Digest
 		if r.Plan.Calls() == 0 && !s.JSON {
-			fmt.Fprintln(s.Stdout, "\nno call is needed; the unchanged rows are confirmed when the run is applied")
+			console.Fprintln(s.Stdout, "\nno call is needed; the unchanged rows are confirmed when the run is applied")
 		}
 		if !o.Yes {
 			if err := ask(ctx, s, r); err != nil {
@@ -257,7 +257,7 @@ func Confirmed(ctx context.Context, s *session.Session, r run.Run, o Options) er
 	if s.JSON {
 		return s.PrintJSON(r)
 	}
-	fmt.Fprintf(s.Stdout, "applied: run %s\nnext: rollcall run watch %s\n", r.ID, r.ID)
+	console.Fprintf(s.Stdout, "applied: run %s\nnext: rollcall run watch %s\n", r.ID, r.ID)
 	return nil
 }
 
@@ -288,6 +288,6 @@ func held(s *session.Session, r run.Run) error {
 	for _, g := range r.Plan.Objections() {
 		p.Text(console.Plain, 2, g.What+"; to accept it: "+console.Glued("--"+g.Flag))
 	}
-	fmt.Fprintf(s.Stdout, "next: rollcall run approve %s --digest %s\n", r.ID, plan.Short(r.Plan.Digest))
+	console.Fprintf(s.Stdout, "next: rollcall run approve %s --digest %s\n", r.ID, plan.Short(r.Plan.Digest))
 	return &exitcode.Error{Code: session.Unfinished}
 }

@@ -5,7 +5,6 @@ package dead
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/internal/cli"
+	"rollcall/internal/console"
 	"rollcall/internal/deadletter"
 	"rollcall/internal/enqueue"
 	"rollcall/internal/exitcode"
@@ -137,7 +137,7 @@ func (a *app) withService(ctx context.Context, do func(context.Context, *deadlet
 	defer func() { _ = client.Close() }()
 	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
 		service := deadletter.New(rdb, client)
-		service.OnDamage(func(d ledger.Damage) { fmt.Fprintf(a.Stderr, "skipped %s; see rollcall repair\n", d) })
+		service.OnDamage(func(d ledger.Damage) { console.Fprintf(a.Stderr, "skipped %s; see rollcall repair\n", d) })
 		err := do(ctx, service)
 		if _, missing := errors.AsType[*deadletter.MissingError](err); missing {
 			return exitcode.AsUsage(err)

@@ -107,12 +107,12 @@ func (a *app) deadList(ctx context.Context, service *deadletter.Service, filter 
 	}
 	a.printCauses(causes)
 	if len(dead) > 0 {
-		fmt.Fprintln(a.Stdout, "\nnewest:")
+		console.Fprintf(a.Stdout, "\nnewest:\n")
 		out := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 		for _, l := range dead {
 			r := NewRecord(l, personal, false)
-			fmt.Fprintf(out, "%s\t%s\t%s\n", cli.Clock(l.Last), console.Line(l.Lane), Cause(l.Class, l.Code))
-			fmt.Fprintf(out, "  %s  %s\n", console.Line(r.Target), console.Line(l.ID))
+			console.Row(out, cli.Clock(l.Last), l.Lane, Cause(l.Class, l.Code))
+			console.Fprintf(out, "  %s  %s\n", r.Target, l.ID)
 		}
 		return out.Flush()
 	}
@@ -136,13 +136,13 @@ func (a *app) deadClosed(ctx context.Context, service *deadletter.Service, filte
 		return err
 	}
 	if len(dead) == 0 && !a.JSON {
-		fmt.Fprintln(a.Stdout, "no dead letters have closed automatically")
+		console.Fprintln(a.Stdout, "no dead letters have closed automatically")
 		return nil
 	}
 	out := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 	if !a.JSON {
-		fmt.Fprintf(a.Stdout, "closed automatically: %s\n", closedReason)
-		fmt.Fprintln(out, "CLOSED\tLANE\tCAUSE\tTARGET\tAPPLIED\tTASK")
+		console.Fprintf(a.Stdout, "closed automatically: %s\n", closedReason)
+		console.Row(out, "CLOSED", "LANE", "CAUSE", "TARGET", "APPLIED", "TASK")
 	}
 	for _, l := range dead {
 		if !personal {
@@ -154,8 +154,7 @@ func (a *app) deadClosed(ctx context.Context, service *deadletter.Service, filte
 			}
 			continue
 		}
-		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", cli.Clock(l.Closed), console.Line(l.Lane), Cause(l.Class, l.Code), console.Line(l.Target),
-			cli.Clock(time.UnixMicro(l.Applied)), console.Line(l.ID))
+		console.Row(out, cli.Clock(l.Closed), l.Lane, Cause(l.Class, l.Code), l.Target, cli.Clock(time.UnixMicro(l.Applied)), l.ID)
 	}
 	return out.Flush()
 }
@@ -168,16 +167,16 @@ func (a *app) printCauses(causes []deadletter.Cause) {
 	}
 	switch total {
 	case 0:
-		fmt.Fprintln(a.Stdout, "no dead letters")
+		console.Fprintln(a.Stdout, "no dead letters")
 		return
 	case 1:
-		fmt.Fprintln(a.Stdout, "1 dead letter")
+		console.Fprintln(a.Stdout, "1 dead letter")
 	default:
-		fmt.Fprintf(a.Stdout, "%d dead letters\n", total)
+		console.Fprintf(a.Stdout, "%d dead letters\n", total)
 	}
 	out := a.NewPrinter()
 	for _, c := range causes {
-		fmt.Fprintf(a.Stdout, "\n%7d  %s\n", c.DeadLetters, Cause(c.Class, c.Code))
+		console.Fprintf(a.Stdout, "\n%7d  %s\n", c.DeadLetters, Cause(c.Class, c.Code))
 		out.Text(console.Plain, 9, "in "+strings.Join(c.Lanes, ", ")+", newest "+console.Glued(cli.Clock(c.Latest)))
 		if c.Todo != "" {
 			out.Text(console.Plain, 9, "to do: "+c.Todo)
@@ -238,7 +237,7 @@ func (a *app) deadShow(l ledger.DeadLetter, state string, personal bool) error {
 		{"class", l.Class},
 		{"code", l.Code},
 		{"message", r.Message},
-		{"request id", l.RequestID},
+		{"request id", r.RequestID},
 		{"cause", r.Cause},
 		{"to do", r.Todo},
 		{"attempts", attemptsText(l.Attempts)},
@@ -247,7 +246,7 @@ func (a *app) deadShow(l ledger.DeadLetter, state string, personal bool) error {
 		{"payload", r.payloadText()},
 	} {
 		if row[1] != "" {
-			fmt.Fprintf(out, "%s\t%s\n", row[0], console.Line(row[1]))
+			console.Row(out, row[0], row[1])
 		}
 	}
 	return out.Flush()

@@ -7,7 +7,6 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"rollcall/internal/console"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
@@ -60,9 +59,12 @@ func NewRecord(l ledger.DeadLetter, personal, whole bool) Record {
 		r.Run, r.Row = l.Run, new(l.Row)
 	}
 	if !personal {
-		words := privacy.WordsOf(l.Type, l.Payload)
+		words := append(privacy.WordsOf(l.Type, l.Payload), privacy.WordsOfTarget(tasks.Kind(l.Kind), l.Target)...)
+		words = append(words, l.Key)
 		r.Target, r.Key = privacy.Target(tasks.Kind(l.Kind), l.Target), privacy.Mask(l.Key)
-		r.Message, r.Cause = privacy.Redact(l.Message, words), privacy.Redact(l.Cause, words)
+		for _, text := range []*string{&r.Message, &r.Cause, &r.Todo, &r.RequestID} {
+			*text = privacy.Redact(*text, words)
+		}
 	}
 	if whole {
 		r.payload(l, personal)
@@ -116,5 +118,5 @@ func Cause(class, code string) string {
 	if code == "" {
 		return class
 	}
-	return console.Line(class + " " + code)
+	return class + " " + code
 }

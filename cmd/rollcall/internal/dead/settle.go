@@ -263,11 +263,11 @@ func (e *operation) line(outcome string, s deadletter.Settled) {
 	case e.a.JSON:
 		_ = e.a.PrintJSON(r) // text always encodes; the exit code reports an output error
 	case s.Err != nil:
-		fmt.Fprintf(e.a.Stderr, "%s: %s: %s\n", console.Line(r.ID), outcome, console.Line(r.Error))
+		console.Fprintf(e.a.Stderr, "%s: %s: %s\n", r.ID, outcome, console.Line(r.Error))
 	case r.TaskID != "" && r.TaskID != r.ID:
-		fmt.Fprintf(e.a.Stdout, "%s %s %s as %s\n", outcome, console.Line(r.Lane), console.Line(r.ID), console.Line(r.TaskID))
+		console.Fprintf(e.a.Stdout, "%s %s %s as %s\n", outcome, r.Lane, r.ID, r.TaskID)
 	default:
-		fmt.Fprintf(e.a.Stdout, "%s %s %s\n", outcome, console.Line(r.Lane), console.Line(r.ID))
+		console.Fprintf(e.a.Stdout, "%s %s %s\n", outcome, r.Lane, r.ID)
 	}
 }
 
@@ -285,10 +285,10 @@ func (e *operation) end(ctx context.Context, service *deadletter.Service, err er
 		if len(parts) == 0 {
 			parts = []string{"no dead letters"}
 		}
-		fmt.Fprintln(e.a.Stdout, strings.Join(parts, ", "))
+		console.Fprintln(e.a.Stdout, strings.Join(parts, ", "))
 	}
 	if noted != nil {
-		fmt.Fprintln(e.a.Stderr, "warning:", noted)
+		console.Fprintln(e.a.Stderr, "warning:", noted)
 	}
 	switch {
 	case e.counts[deadletter.Failed] > 0:

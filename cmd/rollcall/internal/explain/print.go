@@ -31,7 +31,7 @@ func (p *printer) explanation(x *explanation) {
 		isDamaged: console.Red, needsPerson: console.Red, isDead: console.Red, isLost: console.Red, hasUnknown: console.Yellow, isUnderway: console.Green, isWaiting: console.Yellow, isSettled: console.Green, isUnknown: console.Yellow,
 	}[end.Word]
 	p.Text(style, 0, end.Text)
-	fmt.Fprintln(p.Out)
+	console.Fprintln(p.Out)
 	p.fact("target", x.lane.Name()+" "+x.target()+", of organisation "+x.lane.Organisation)
 	if x.record.InFlight {
 		p.fact("in flight", "a task is running; its lease expires "+p.moment(x.record.Until)+" unless the task renews it or ends")
@@ -56,7 +56,7 @@ func (p *printer) explanation(x *explanation) {
 func (p *printer) fact(label, text string) {
 	const indent = 2
 	for _, line := range console.Wrap(text, p.Width-indent-labels) {
-		fmt.Fprintf(p.Out, "%*s%-*s%s\n", indent, "", labels, label, line)
+		console.Fprintf(p.Out, "%*s%-*s%s\n", indent, "", labels, label, line)
 		label = ""
 	}
 }
@@ -73,8 +73,8 @@ func (p *printer) moment(t time.Time) string {
 }
 
 func (p *printer) title(text string) {
-	fmt.Fprintln(p.Out)
-	fmt.Fprintln(p.Out, console.Paint(console.Bold, console.Line(text)))
+	console.Fprintln(p.Out)
+	console.Fprintln(p.Out, console.Paint(console.Bold, text))
 }
 
 func (p *printer) field(x *explanation, name string, f ledger.State) {
@@ -233,7 +233,7 @@ func (x *explanation) effect(e ledger.Event) string {
 	}
 	text := strings.Join(parts, ", ")
 	if e.RequestID != "" {
-		text += ", request " + console.Glued(e.RequestID)
+		text += ", request " + console.Glued(x.masked(e.RequestID))
 	}
 	if e.Did == ledger.DidResend {
 		return text + ", sent once more because a late send may have overwritten it"

@@ -2,7 +2,6 @@ package ids
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -102,7 +101,7 @@ func (a *app) listIDs(ctx context.Context, rdb redis.UniversalClient, tenant str
 		}
 	}
 	if found == 0 && !a.JSON {
-		fmt.Fprintln(a.Stdout, "no ID changes with an unknown outcome")
+		console.Fprintln(a.Stdout, "no ID changes with an unknown outcome")
 	}
 	return nil
 }
@@ -115,7 +114,7 @@ func (a *app) listUnknown(ctx context.Context, l *ledger.Ledger, organisation st
 	p := a.newPrinter()
 	for i, target := range targets {
 		if found == n {
-			fmt.Fprintf(a.Stderr, "and %d more of %s; use -n to show more\n", len(targets)-i, organisation)
+			console.Fprintf(a.Stderr, "and %d more of %s; use -n to show more\n", len(targets)-i, organisation)
 			return found, nil
 		}
 		record, err := l.Look(ctx, target)

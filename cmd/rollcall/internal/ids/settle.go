@@ -256,7 +256,7 @@ func (s *idSettlement) settle(ctx context.Context, done settledID, dead []ledger
 	default:
 		scope := hold.Scope{Level: hold.Lane, Name: done.Lane}
 		if err := hold.Note(ctx, s.rdb, "id."+s.verdict.done, scope, string(outcome.Unverified), "ID change with an unknown outcome, of task "+taskID, by); err != nil {
-			fmt.Fprintln(s.Stderr, "warning:", err)
+			console.Fprintln(s.Stderr, "warning:", err)
 		}
 	}
 	if s.verdict.name == rejects.name {

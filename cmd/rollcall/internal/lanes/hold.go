@@ -235,7 +235,7 @@ func (a *app) events(ctx context.Context, n int) error {
 			return err
 		}
 		if len(events) == 0 {
-			fmt.Fprintln(a.Stderr, "no events recorded in Redis")
+			console.Fprintln(a.Stderr, "no events recorded in Redis")
 			return nil
 		}
 		p := a.newPrinter()
@@ -271,10 +271,11 @@ func (p *printer) event(e hold.Event) {
 	column := fmt.Sprintf("%-7s", word)
 	for i, line := range console.Wrap(console.Glued(clock)+" "+console.Glued(column)+" "+e.String()+", "+string(e.Class)+", by "+e.By, p.Width-2) {
 		if i == 0 {
-			fmt.Fprintln(p.Out, strings.Replace(line, column, console.Paint(style, column), 1))
+			before, after, _ := strings.Cut(line, column)
+			console.Fprintf(p.Out, "%s%s%s\n", before, console.Paint(style, column), after)
 			continue
 		}
-		fmt.Fprintln(p.Out, "  "+line)
+		console.Fprintln(p.Out, "  "+line)
 	}
 	p.Text(console.Plain, 2, e.Reason+p.eventSeen(e))
 }

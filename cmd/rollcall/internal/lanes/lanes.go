@@ -4,7 +4,6 @@ package lanes
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -73,10 +72,10 @@ func (a *app) showLanes(cmd *cobra.Command, names []string) error {
 		switch {
 		case len(s.Lanes)+len(s.strays) == 0:
 			// Not on the standard output, where --json promises objects.
-			fmt.Fprintln(a.Stderr, noLanes)
+			console.Fprintf(a.Stderr, noLanes+"\n")
 		case a.JSON:
 			for _, h := range s.strays {
-				fmt.Fprintf(a.Stderr, "%s is on hold (%s), but no lane belongs to it\n", console.Line(h.String()), h.Class)
+				console.Fprintf(a.Stderr, "%s is on hold (%s), but no lane belongs to it\n", h.String(), h.Class)
 			}
 			return a.PrintJSON(s.records()...)
 		default:

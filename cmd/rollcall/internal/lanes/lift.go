@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"rollcall/internal/console"
 	"rollcall/internal/hold"
 	"rollcall/internal/pace"
 )
@@ -138,7 +139,7 @@ func (r *releaser) await(ctx context.Context, h hold.Hold) (step, error) {
 		return r.step(stepProbing, h, "a worker probes it as soon as possible; to see the result: rollcall lanes"), nil
 	}
 	if !r.JSON {
-		fmt.Fprintf(r.Stderr, "waiting up to %s for a worker's probe\n", r.flags.wait)
+		console.Fprintf(r.Stderr, "waiting up to %s for a worker's probe\n", r.flags.wait)
 	}
 	ticker := time.NewTicker(probeLook)
 	defer ticker.Stop()

@@ -22,7 +22,7 @@ func (p *printer) survey(s *Survey, detailed bool) {
 	p.headline(s)
 	p.holds(s)
 	if len(s.Lanes) > 0 {
-		fmt.Fprintln(p.Out)
+		console.Fprintln(p.Out)
 		p.table(s, detailed)
 	}
 	p.months(s)
@@ -48,7 +48,7 @@ func (p *printer) headline(s *Survey) {
 			style = console.Yellow
 		}
 	}
-	fmt.Fprintln(p.Out, console.Paint(style, text))
+	console.Fprintln(p.Out, console.Paint(style, text))
 }
 
 // holds prints each hold once, however many lanes it holds.
@@ -63,7 +63,7 @@ func (p *printer) holds(s *Survey) {
 		}
 	}
 	for _, h := range append(all, s.strays...) {
-		fmt.Fprintln(p.Out)
+		console.Fprintln(p.Out)
 		p.hold(s, h)
 	}
 }
@@ -134,7 +134,7 @@ func heldBy(h hold.Hold) string {
 	if h.Class == hold.Operator {
 		class = "by a person"
 	}
-	return console.Line(h.String()) + ", " + class
+	return h.String() + ", " + class
 }
 
 // glueCommand keeps the command in a text on one line.
@@ -151,8 +151,8 @@ func (p *printer) months(s *Survey) {
 		return
 	}
 	month := all[0].status.Month
-	fmt.Fprintln(p.Out)
-	fmt.Fprintln(p.Out, console.Paint(console.Bold, "CALLS OF "+month.Name)+"  until "+p.At(month.Ends))
+	console.Fprintln(p.Out)
+	console.Fprintf(p.Out, "%s  until %s\n", console.Paint(console.Bold, "CALLS OF "+month.Name), p.At(month.Ends))
 	width := 0
 	for _, o := range all {
 		width = max(width, console.Cells(o.name))
@@ -193,6 +193,6 @@ func (s *Survey) Print(out *cli.Printer, l State) {
 	alone := *s
 	alone.Lanes, alone.strays = []State{l}, nil
 	p.holds(&alone)
-	fmt.Fprintln(p.Out)
+	console.Fprintln(p.Out)
 	p.table(&alone, false)
 }

@@ -82,7 +82,7 @@ func (p *printer) table(s *Survey, detailed bool) {
 		}
 		return b.String()
 	}
-	fmt.Fprintln(p.Out, console.Paint(console.Bold, line("LANE", head())))
+	console.Fprintln(p.Out, console.Paint(console.Bold, line("LANE", head())))
 	for i, l := range s.Lanes {
 		name, style := l.Name(), console.Plain
 		switch {
@@ -92,10 +92,10 @@ func (p *printer) table(s *Survey, detailed bool) {
 			style = console.Yellow
 		}
 		if len(name) > first {
-			fmt.Fprintln(p.Out, console.Paint(style, name))
+			console.Fprintln(p.Out, console.Paint(style, name))
 			name = ""
 		}
-		fmt.Fprintln(p.Out, console.Paint(style, line(name, rows[i])))
+		console.Fprintln(p.Out, console.Paint(style, line(name, rows[i])))
 		p.notes(l, detailed)
 	}
 }

@@ -5,12 +5,12 @@ package plan
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"rollcall/cmd/rollcall/internal/session"
 	"rollcall/internal/cli"
+	"rollcall/internal/console"
 	"rollcall/internal/enqueue"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/run"
@@ -126,11 +126,11 @@ func show(ctx context.Context, s *session.Session, f *Flags, path, out string, l
 func next(s *session.Session, r run.Run, out string) {
 	switch {
 	case r.Plan.Calls() == 0:
-		fmt.Fprintln(s.Stdout, "\nnothing to do")
+		console.Fprintln(s.Stdout, "\nnothing to do")
 	case out != "":
-		fmt.Fprintf(s.Stdout, "\nwritten: %s\nnext: rollcall apply --from %s\n", out, out)
+		console.Fprintf(s.Stdout, "\nwritten: %s\nnext: rollcall apply --from %s\n", out, out)
 	default:
-		fmt.Fprintf(s.Stdout, "\nnext: rollcall apply %s --digest %s\n", r.ID, Short(r.Plan.Digest))
+		console.Fprintf(s.Stdout, "\nnext: rollcall apply %s --digest %s\n", r.ID, Short(r.Plan.Digest))
 	}
 }
 

@@ -78,7 +78,7 @@ func (p *printer) counts(plan *run.Plan) {
 		case d == run.RowConflict || d == run.RowImpossible:
 			style = console.Yellow
 		}
-		fmt.Fprintf(p.Out, "  %s  %s\n", console.Paint(style, fmt.Sprintf("%-10s %7d", d, n)), meaning(d))
+		console.Fprintf(p.Out, "  %s  %s\n", console.Paint(style, fmt.Sprintf("%-10s %7d", d, n)), meaning(d))
 	}
 }
 
@@ -99,7 +99,7 @@ func (p *printer) pairs(rows sample) {
 			t.Add(line, target, c.Old(), "→", c.New)
 		}
 	}
-	fmt.Fprintln(p.Out)
+	console.Fprintln(p.Out)
 	t.Print(p.Out)
 	if rows.morePairs > 0 {
 		p.Text(console.Plain, 2, fmt.Sprintf("and %d more rows", rows.morePairs))
@@ -111,7 +111,7 @@ func (p *printer) look(rows sample) {
 	if len(rows.look) == 0 {
 		return
 	}
-	fmt.Fprintf(p.Out, "\n%s\n", console.Paint(console.Yellow, "look at these:"))
+	console.Fprintf(p.Out, "\n%s\n", console.Paint(console.Yellow, "look at these:"))
 	for _, row := range rows.look {
 		text := fmt.Sprintf("%s: %s: %s", where(row), row.Decision, reason(row))
 		if target := Target(row.Row); target != "" {
@@ -143,7 +143,7 @@ func (p *printer) costs(plan *run.Plan) {
 	if plan.Calls() == 0 {
 		return
 	}
-	fmt.Fprintln(p.Out)
+	console.Fprintln(p.Out)
 	for _, c := range plan.Costs {
 		p.fact("cost", p.cost(c), costStyle(c))
 	}
@@ -162,7 +162,7 @@ func (p *printer) fact(name, text string, style console.Style) {
 		if i > 0 {
 			name = ""
 		}
-		fmt.Fprintf(p.Out, "%-*s%s\n", indent, name, console.Paint(style, line))
+		console.Fprintf(p.Out, "%-*s%s\n", indent, name, console.Paint(style, line))
 	}
 }
 
@@ -193,7 +193,7 @@ func (p *printer) guards(plan *run.Plan) {
 	if len(plan.Guards) == 0 {
 		return
 	}
-	fmt.Fprintln(p.Out)
+	console.Fprintln(p.Out)
 	for _, g := range plan.Guards {
 		text, style := "held: "+g.What, console.Red
 		if len(g.Rows) > 0 {

@@ -1,10 +1,10 @@
 package plan
 
 import (
-	"fmt"
 	"time"
 
 	"rollcall/cmd/rollcall/internal/session"
+	"rollcall/internal/console"
 )
 
 // progress shows on a terminal how far an upload or a plan is.
@@ -24,12 +24,12 @@ func (p *progress) at(what string, rows int) {
 		return
 	}
 	p.last, p.shown = p.s.Now(), true
-	fmt.Fprintf(screen, "\r%s: %d of %d rows\x1b[K", what, rows, p.of)
+	console.Fprintf(screen, "\r%s: %d of %d rows\x1b[K", what, rows, p.of)
 }
 
 // end removes what was shown.
 func (p *progress) end() {
 	if p.shown {
-		fmt.Fprint(p.s.Stderr.Screen(), "\r\x1b[K")
+		console.Fprintf(p.s.Stderr.Screen(), "\r\x1b[K")
 	}
 }

@@ -2,7 +2,6 @@ package runs
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"rollcall/cmd/rollcall/internal/plan"
 	"rollcall/cmd/rollcall/internal/session"
 	"rollcall/internal/cli"
+	"rollcall/internal/console"
 	"rollcall/internal/outcome"
 	"rollcall/internal/roster"
 	"rollcall/internal/run"
@@ -167,9 +167,9 @@ func (f *resultFlags) written(s *session.Session, rows int, path string) error {
 			Rows   int    `json:"rows"`
 		}{path, rows})
 	}
-	fmt.Fprintf(s.Stdout, "written: %s, %s\n", path, cli.Count(rows, "row"))
+	console.Fprintf(s.Stdout, "written: %s, %s\n", path, cli.Count(rows, "row"))
 	if f.failed && rows > 0 {
-		fmt.Fprintf(s.Stdout, "correct the rows, then: rollcall plan %s\n", path)
+		console.Fprintf(s.Stdout, "correct the rows, then: rollcall plan %s\n", path)
 	}
 	return nil
 }

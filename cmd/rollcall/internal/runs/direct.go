@@ -3,7 +3,6 @@ package runs
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -206,23 +205,23 @@ func (a *app) printCounts(all []*counts) error {
 	for _, r := range results() {
 		head = append(head, strings.ToUpper(r.name))
 	}
-	fmt.Fprintln(out, strings.Join(head, "\t"))
+	console.Fprintln(out, strings.Join(head, "\t"))
 	for _, t := range all {
 		row := []string{console.Line(t.Lane), cli.Clock(t.Began), strconv.Itoa(t.Rows)}
 		for _, r := range results() {
 			row = append(row, strconv.Itoa(t.Results[r.name]))
 		}
-		fmt.Fprintln(out, strings.Join(row, "\t"))
+		console.Fprintln(out, strings.Join(row, "\t"))
 	}
 	if err := out.Flush(); err != nil {
 		return err
 	}
 	for _, t := range all {
 		if len(t.Open) > 0 {
-			fmt.Fprintf(a.Stdout, "\n%s, open: rows %s\n", t.Lane, ranges(t.Open))
+			console.Fprintf(a.Stdout, "\n%s, open: rows %s\n", t.Lane, ranges(t.Open))
 		}
 		if len(t.Dead) > 0 {
-			fmt.Fprintf(a.Stdout, "\n%s, dead: rows %s\n", t.Lane, ranges(t.Dead))
+			console.Fprintf(a.Stdout, "\n%s, dead: rows %s\n", t.Lane, ranges(t.Dead))
 		}
 	}
 	return nil

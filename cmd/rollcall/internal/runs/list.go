@@ -3,7 +3,6 @@ package runs
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -98,7 +97,7 @@ func list(ctx context.Context, s *session.Session, f run.Filter) error {
 		return printEntries(s, all)
 	}
 	if len(all) == 0 {
-		fmt.Fprintln(s.Stdout, "no runs")
+		console.Fprintln(s.Stdout, "no runs")
 		return nil
 	}
 	t := console.Table{Width: s.NewPrinter().Width, Columns: []console.Column{

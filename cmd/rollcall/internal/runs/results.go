@@ -227,7 +227,7 @@ func (f *resultFlags) print(ctx context.Context, s *session.Session, r run.Run) 
 		return err
 	}
 	if more == 0 {
-		fmt.Fprintln(p.Out, "no rows")
+		console.Fprintln(p.Out, "no rows")
 		return nil
 	}
 	t.Print(p.Out)

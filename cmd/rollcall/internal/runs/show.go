@@ -2,7 +2,6 @@ package runs
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -62,7 +61,7 @@ func (a *app) show(ctx context.Context, s *session.Session, word, tenant string,
 		if err := plan.Print(ctx, s, r); err != nil {
 			return err
 		}
-		fmt.Fprintln(p.Out)
+		console.Fprintln(p.Out)
 	}
 	facts(p, r)
 	watch.Outcomes(p, r)
@@ -72,7 +71,7 @@ func (a *app) show(ctx context.Context, s *session.Session, word, tenant string,
 		}
 	}
 	if next := watch.Next(r); next != "" {
-		fmt.Fprintln(p.Out, "next: "+next)
+		console.Fprintln(p.Out, "next: "+next)
 	}
 	return nil
 }

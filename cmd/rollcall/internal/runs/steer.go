@@ -9,6 +9,7 @@ import (
 	"rollcall/cmd/rollcall/internal/session"
 	"rollcall/cmd/rollcall/internal/watch"
 	"rollcall/internal/cli"
+	"rollcall/internal/console"
 	"rollcall/internal/run"
 )
 
@@ -115,6 +116,6 @@ func steered(s *session.Session, r run.Run) error {
 	if next := watch.Next(r); next != "" {
 		text += "\nnext: " + next
 	}
-	fmt.Fprintln(s.Stdout, text)
+	console.Fprintln(s.Stdout, text)
 	return nil
 }

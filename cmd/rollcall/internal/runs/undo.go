@@ -85,7 +85,7 @@ func (u *undo) run(ctx context.Context) error {
 		if err := plan.Print(ctx, u.Session, made); err != nil || u.JSON {
 			return err
 		}
-		fmt.Fprintf(u.Stdout, "\nnext: rollcall apply %s --digest %s --wait\n", made.ID, plan.Short(made.Plan.Digest))
+		console.Fprintf(u.Stdout, "\nnext: rollcall apply %s --digest %s --wait\n", made.ID, plan.Short(made.Plan.Digest))
 		return nil
 	}
 	applied := apply.Confirmed(ctx, u.Session, made, apply.Options{Yes: u.yes, By: u.draft.Author, Watch: true})
@@ -120,7 +120,7 @@ func (u *undo) nothing(left map[string]int) error {
 	if u.JSON {
 		return nil
 	}
-	fmt.Fprintf(u.Stdout, "nothing to undo in run %s\n", u.of.ID)
+	console.Fprintf(u.Stdout, "nothing to undo in run %s\n", u.of.ID)
 	u.printLeft(left)
 	return nil
 }
@@ -169,7 +169,7 @@ func verify(ctx context.Context, s *session.Session, of run.Run) error {
 		{run.VerdictNothing, "the run had not changed it"},
 	} {
 		if n := counts[v.verdict]; n > 0 {
-			fmt.Fprintf(p.Out, "  %-10s %7d  %s\n", v.verdict, n, v.text)
+			console.Fprintf(p.Out, "  %-10s %7d  %s\n", v.verdict, n, v.text)
 		}
 	}
 	for _, row := range shown {

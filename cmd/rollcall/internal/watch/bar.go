@@ -59,8 +59,8 @@ func (b *bar) below(w io.Writer, stat decor.Statistics, i int) error {
 		return nil
 	}
 	// A line as wide as the terminal would wrap on some.
-	_, err := fmt.Fprintf(w, "%s\n", console.Cut("  "+clean(all[i]), max(stat.AvailableWidth-1, 1)))
-	return err
+	console.Fprintf(w, "%s\n", console.Cut("  "+clean(all[i]), max(stat.AvailableWidth-1, 1)))
+	return nil
 }
 
 // end leaves the bar as it is.
@@ -71,7 +71,7 @@ func (b *bar) end(complete bool) {
 		b.view.Store(&v)
 		b.bar.SetTotal(-1, true)
 	} else {
-		fmt.Fprint(b.screen, "\r") // the terminal shows ^C where the next drawing begins
+		console.Fprintf(b.screen, "\r") // the terminal shows ^C where the next drawing begins
 		b.bar.Abort(false)
 	}
 	b.progress.Wait()

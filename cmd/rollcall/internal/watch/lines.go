@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -31,10 +30,10 @@ func (l *lines) show(v *view) {
 		_ = l.s.PrintJSON(v.run) // text always encodes; the exit code reports an output error
 		return
 	}
-	fmt.Fprintf(l.s.Stdout, "%s %s\n", now.Format(time.TimeOnly), v.summary())
+	console.Fprintf(l.s.Stdout, "%s %s\n", now.Format(time.TimeOnly), v.summary())
 	if held {
 		for _, why := range v.held {
-			fmt.Fprintf(l.s.Stdout, "  %s\n", console.Line(why))
+			console.Fprintf(l.s.Stdout, "  %s\n", console.Line(why))
 		}
 	}
 }

@@ -31,7 +31,7 @@ const (
 func Run(ctx context.Context, s *session.Session, id string) error {
 	v, err := follow(ctx, s, id)
 	if errors.Is(err, context.Canceled) {
-		fmt.Fprintf(s.Stderr, "\nthe run continues; to watch it: rollcall run watch %s\n", id)
+		console.Fprintf(s.Stderr, "\nthe run continues; to watch it: rollcall run watch %s\n", id)
 		return &exitcode.Error{Code: session.Unfinished}
 	}
 	if err != nil {
@@ -115,7 +115,7 @@ func End(p *cli.Printer, r run.Run, causes []string) {
 		p.Text(console.Yellow, 2, cause)
 	}
 	if next := Next(r); next != "" {
-		fmt.Fprintln(p.Out, "next: "+next)
+		console.Fprintln(p.Out, "next: "+next)
 	}
 }
 
@@ -131,7 +131,7 @@ func Outcomes(p *cli.Printer, r run.Run) {
 	p.Text(style(r), 0, text)
 	for _, o := range run.Outcomes() {
 		if n := r.Outcomes[o]; n > 0 {
-			fmt.Fprintf(p.Out, "  %-10s %7d  %s\n", o, n, meaning(o))
+			console.Fprintf(p.Out, "  %-10s %7d  %s\n", o, n, meaning(o))
 		}
 	}
 }
