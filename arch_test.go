@@ -103,7 +103,7 @@ var imports = map[string][]string{
 	},
 	"cmd/rollcall/internal/dead": {
 		"tasks", "internal/cli", "internal/console", "internal/deadletter", "internal/enqueue", "internal/exitcode",
-		"internal/kinds", "internal/ledger", "internal/outcome", "internal/privacy",
+		"internal/kinds", "internal/ledger", "internal/outcome", "internal/privacy", "internal/readfile",
 	},
 	"cmd/rollcall/internal/ids": {
 		"tasks", "internal/backlog", "internal/cli", "internal/console", "internal/deadletter", "internal/exitcode",
@@ -147,7 +147,7 @@ var imports = map[string][]string{
 		"providers", "internal/backlog", "internal/buildinfo", "internal/handler", "internal/hold", "internal/lane",
 		"internal/ledger", "internal/logging", "internal/outcome", "internal/pace", "internal/registry",
 	},
-	"internal/monitor": {"internal/kinds", "internal/privacy", "internal/redisdb", "internal/secret"},
+	"internal/monitor": {"internal/kinds", "internal/logging", "internal/privacy", "internal/redisdb", "internal/secret"},
 	"internal/schedule": {
 		"tasks", "internal/backlog", "internal/enqueue", "internal/kinds", "internal/logging", "internal/redisdb",
 		"internal/roster", "internal/table",
@@ -161,7 +161,7 @@ var imports = map[string][]string{
 	// The only package that may import all others.
 	"cmd/worker": {
 		"tasks", "providers", "internal/buildinfo", "internal/config", "internal/console", "internal/deadletter", "internal/demo",
-		"internal/enqueue", "internal/exitcode", "internal/handler", "internal/kinds", "internal/lane", "internal/ledger",
+		"internal/enqueue", "internal/exitcode", "internal/handler", "internal/hold", "internal/kinds", "internal/lane", "internal/ledger",
 		"internal/logging", "internal/metrics", "internal/monitor", "internal/outcome", "internal/pace", "internal/readfile",
 		"internal/redisdb", "internal/redisdb/embedded", "internal/registry", "internal/roster", "internal/run", "internal/sandbox",
 		"internal/schedule", "internal/secret", "internal/table", "providers/classin", "providers/dingtalk",

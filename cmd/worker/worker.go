@@ -191,6 +191,7 @@ func (w *worker) openPage(ctx context.Context, counts *metrics.Metrics, level *s
 	page.Redis, page.PlainTypes = redisdb.ConnOpt(client), []string{schedule.Type}
 	page.Notes = w.lanes.DamagedLanes
 	page.Metrics, page.Ready, page.Level, page.Log = counts.Handler(), w.ready.Check, level, w.log
+	page.Audit, page.Observer = w.auditChange, counts
 	if w.page, err = page.Listen(ctx); err != nil {
 		return errors.Join(err, client.Close())
 	}

@@ -16,7 +16,7 @@ type Warning struct {
 }
 
 // Warnings lists, for a configuration that Load has validated, secrets that look
-// damaged and a Redis that is reached without TLS over a network.
+// damaged, and a Redis or a web UI that is reached without TLS over a network.
 func (c *Config) Warnings() []Warning {
 	var all []Warning
 	for _, l := range leavesOf(c) {
@@ -35,6 +35,10 @@ func (c *Config) Warnings() []Warning {
 	if host := c.Redis.inTheClear(); host != "" {
 		all = append(all, Warning{"redis", "the connection to " + host + " is not encrypted: anyone on the network can read names and " +
 			"the password; use TLS (rediss:// or redis.tls), or a network that you trust"})
+	}
+	if listen := c.HTTP.Listen; listen != Off && !isLoopback(listen) {
+		all = append(all, Warning{"http", "the web UI at " + listen + " is not encrypted: anyone on the network can read passwords and names; " +
+			"put a proxy with TLS in front, or listen at 127.0.0.1"})
 	}
 	return all
 }

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -73,6 +74,19 @@ func TestARedisBeyondThisMachineWithoutTLSIsNamed(t *testing.T) {
 		}
 		if diff := cmp.Diff(expected, warningsOf(t, "hush", "redis: {"+redis+"}\n")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", redis, diff)
+		}
+	}
+}
+
+func TestAWebUIBeyondThisMachineIsNamed(t *testing.T) {
+	t.Parallel()
+	for listen, warns := range map[string]bool{
+		"127.0.0.1:8080": false, "localhost:8080": false, "'[::1]:8080'": false, "'off'": false,
+		"0.0.0.0:8080": true, "':8080'": true, "10.0.0.9:8080": true, "'[::]:8080'": true, "worker.internal:8080": true,
+	} {
+		got := warningsOf(t, "hush", "redis: {url: 'redis://127.0.0.1'}\nhttp: {listen: "+listen+", users: [{name: ann, password: {env: S}}]}\n")
+		if warns != (len(got) == 1 && strings.HasPrefix(got[0], "http: the web UI at "+strings.Trim(listen, "'")+" is not encrypted: ")) || !warns && len(got) > 0 {
+			t.Errorf("listen %s: %q", listen, got)
 		}
 	}
 }

@@ -64,8 +64,8 @@ type Metrics struct {
 
 	tasks, attempts, calls, sends, recovered, closed, holds *prometheus.CounterVec
 
-	resent *prometheus.CounterVec
-	late   *prometheus.GaugeVec
+	resent, logins *prometheus.CounterVec
+	late           *prometheus.GaugeVec
 
 	unservedQueues, unservedTasks prometheus.Gauge
 
@@ -97,6 +97,10 @@ func New(cfg Config) *Metrics {
 		late: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "late_targets", Help: "Targets whose values a late request may " +
 			"have overwritten and that are sent once more. Every worker reports the same number."}, []string{"lane"}),
 
+		logins: counter("web_logins_refused_total",
+			"Logins at the web UI that were refused. Reason wrong: no such user or a wrong password; slowed: not checked, after too many wrong ones of the address.",
+			"reason"),
+
 		unservedQueues: plain("unserved_queues",
 			"Queues that hold tasks and that no worker serves, checked every 30 s. Every worker reports the same number."),
 		unservedTasks: plain("unserved_tasks", "Tasks that wait in the queues of rollcall_unserved_queues."),
@@ -110,7 +114,7 @@ func New(cfg Config) *Metrics {
 		taskTook: histogram("task_duration_seconds", "Time from the enqueueing of a task to its end, including retries.", ages),
 	}
 	m.registry.MustRegister(
-		m.tasks, m.attempts, m.calls, m.sends, m.recovered, m.closed, m.holds, m.resent, m.late, m.unservedQueues, m.unservedTasks,
+		m.tasks, m.attempts, m.calls, m.sends, m.recovered, m.closed, m.holds, m.resent, m.late, m.logins, m.unservedQueues, m.unservedTasks,
 		m.taskWait, m.slotWait, m.callTook, m.attemptTook, m.taskTook,
 		build(buildinfo.Read()),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -124,6 +128,9 @@ func New(cfg Config) *Metrics {
 	}
 	for _, l := range cfg.Lanes {
 		m.begin(l.Name())
+	}
+	for _, reason := range []string{wrongLogin, slowedLogin} {
+		m.logins.WithLabelValues(reason)
 	}
 	for _, level := range []hold.Level{hold.Lane, hold.Tenant, hold.Organisation, hold.Address} {
 		for _, class := range hold.Classes() {
@@ -264,6 +271,21 @@ func (m *Metrics) called(a lane.Attempt) {
 	m.calls.WithLabelValues(a.Lane, m.code(v.Err)).Inc()
 	m.slotWait.WithLabelValues(a.Lane).Observe(r.SlotWait.Seconds())
 	m.callTook.WithLabelValues(a.Lane).Observe(r.Call.Seconds())
+}
+
+// The reasons of a refused login.
+const (
+	wrongLogin  = "wrong"
+	slowedLogin = "slowed"
+)
+
+// LoginRefused counts a login at the web UI that was wrong, or not checked at all.
+func (m *Metrics) LoginRefused(checked bool) {
+	reason := slowedLogin
+	if checked {
+		reason = wrongLogin
+	}
+	m.logins.WithLabelValues(reason).Inc()
 }
 
 // Late implements [lane.Observer].

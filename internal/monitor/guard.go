@@ -3,9 +3,13 @@ package monitor
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strconv"
+	"time"
 
 	"rollcall/internal/secret"
 )
@@ -33,9 +37,7 @@ func (c Config) guard(next http.Handler) http.Handler {
 			// Another host name may have been made to resolve to this machine.
 			http.Error(w, "without users these pages are served to this machine only, as 127.0.0.1 or localhost", http.StatusForbidden)
 			return
-		case len(c.Users) > 0 && !c.known(r):
-			w.Header().Set("WWW-Authenticate", `Basic realm="rollcall", charset="UTF-8"`)
-			http.Error(w, "log in with a user that the worker's configuration names under http", http.StatusUnauthorized)
+		case len(c.Users) > 0 && !c.admitted(w, r):
 			return
 		case elsewhere.Check(asWrite(r)) != nil && !followed(r):
 			http.Error(w, "another site asked for this", http.StatusForbidden)
@@ -61,6 +63,41 @@ func asWrite(r *http.Request) *http.Request {
 // followed reports whether the user followed a link from another site.
 func followed(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
+}
+
+// admitted reports whether the request has the login of a user, and answers it if not.
+func (c Config) admitted(w http.ResponseWriter, r *http.Request) bool {
+	name, _, tried := r.BasicAuth()
+	if !tried { // a browser's first request
+		askForLogin(w)
+		return false
+	}
+	ok, wait := c.guesses.check(r.RemoteAddr, c.now(), func() bool { return c.known(r) })
+	if ok {
+		return true
+	}
+	user := "unknown" // it may be a password
+	if slices.ContainsFunc(c.Users, func(u User) bool { return u.Name == name }) {
+		user = name
+	}
+	checked := wait == 0
+	if !checked {
+		seconds := int(wait/time.Second) + 1
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		http.Error(w, fmt.Sprintf("too many wrong logins from your address: retry in %d s", seconds), http.StatusTooManyRequests)
+	} else {
+		askForLogin(w)
+	}
+	c.refusals.Of("login at the web UI refused", "").Begin(strconv.FormatBool(checked), "checked", checked, "user", user, "address", r.RemoteAddr)
+	if c.Observer != nil {
+		c.Observer.LoginRefused(checked)
+	}
+	return false
+}
+
+func askForLogin(w http.ResponseWriter) {
+	w.Header().Set("WWW-Authenticate", `Basic realm="rollcall", charset="UTF-8"`)
+	http.Error(w, "log in with a user that the worker's configuration names under http", http.StatusUnauthorized)
 }
 
 // known compares with every user, so that the time it takes reveals nothing.

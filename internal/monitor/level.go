@@ -28,11 +28,12 @@ func (c Config) setLevel(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "send one of debug, info, warn and error as the body", http.StatusBadRequest)
 		return
 	}
+	user, _, _ := r.BasicAuth()
 	before := c.Level.Level()
 	c.Level.Set(level)
 	// At level warn, so that most logs contain it; if only errors are logged, at level
 	// error.
 	c.Log.Log(r.Context(), max(slog.LevelWarn, level), "log level changed, until the worker restarts",
-		"from", strings.ToLower(before.String()), "to", name)
+		"from", strings.ToLower(before.String()), "to", name, "user", user, "address", r.RemoteAddr)
 	c.showLevel(w, r)
 }

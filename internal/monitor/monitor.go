@@ -17,6 +17,8 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/hibiken/asynqmon"
+
+	"rollcall/internal/logging"
 )
 
 // Path is where asynq's web UI is mounted.
@@ -47,10 +49,18 @@ type Config struct {
 	Notes func() []string
 	// Level is the log level, which PUT /log/level changes. nil: there is no such page.
 	Level *slog.LevelVar
-	// Log receives changes of the level, and faults. nil: no log.
+	// Audit records what a user changed in the web UI, within two seconds. nil: it is
+	// only logged.
+	Audit func(context.Context, Write) error
+	// Observer counts refused logins. nil: they are not counted.
+	Observer Observer
+	// Log receives changes by users, refused logins, and faults. nil: no log.
 	Log *slog.Logger
 
-	users *atomic.Pointer[[]User] // the current users; set by Listen
+	users    *atomic.Pointer[[]User] // the current users; set by Listen, like the next two
+	guesses  *guesses
+	refusals *logging.Conditions
+	now      func() time.Time // of guesses; nil: time.Now
 }
 
 // Server is the listening web server.
@@ -78,6 +88,10 @@ func (c Config) Listen(ctx context.Context) (*Server, error) {
 	}
 	c.users = new(atomic.Pointer[[]User])
 	c.users.Store(&c.Users)
+	if c.now == nil {
+		c.now = time.Now
+	}
+	c.guesses, c.refusals = new(guesses), &logging.Conditions{Log: c.Log}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address.String())
 	if err != nil {
 		return nil, fmt.Errorf("web UI: %w: choose another address under http, or \"off\"", err)
@@ -91,6 +105,7 @@ func (c Config) Listen(ctx context.Context) (*Server, error) {
 		http: &http.Server{
 			Handler: c.routes(ui), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 			WriteTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+			ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn),
 		},
 		ui:       ui,
 		listener: listener,
@@ -140,7 +155,7 @@ func (s *Server) SetPasswords(users []User) {
 // in; everything else is behind the guard.
 func (c Config) routes(ui http.Handler) http.Handler {
 	inner := http.NewServeMux()
-	inner.Handle(Path+"/", c.readOnly(ui))
+	inner.Handle(Path+"/", c.readOnly(c.audited(ui)))
 	inner.Handle("GET /{$}", http.RedirectHandler(Path+"/", http.StatusFound))
 	if c.Metrics != nil {
 		inner.Handle("GET /metrics", c.Metrics)

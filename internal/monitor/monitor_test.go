@@ -107,10 +107,12 @@ func TestEverythingButTheProbesNeedsALogin(t *testing.T) {
 	t.Parallel()
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "metrics") })
 	bob := monitor.User{Name: "bob", Password: secret.New("battery staple")}
-	url := serve(t, redistest.Mini(t), monitor.Config{
-		Users: []monitor.User{ann, bob}, Metrics: metrics, Level: new(slog.LevelVar),
-	})
+	s := redistest.Mini(t)
+	page := func() string {
+		return serve(t, s, monitor.Config{Users: []monitor.User{ann, bob}, Metrics: metrics, Level: new(slog.LevelVar)})
+	}
 	for _, path := range []string{"/", "/monitor/", "/monitor/api/queues", "/metrics", "/log/level"} {
+		url := page() // none has had a wrong login
 		for who, want := range map[monitor.User]int{
 			{}:  http.StatusUnauthorized,
 			ann: http.StatusOK,
@@ -128,7 +130,7 @@ func TestEverythingButTheProbesNeedsALogin(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/healthz", "/readyz"} {
-		r := get(url + path)
+		r := get(page() + path)
 		r.host = "10.0.0.7:8080" // a kubelet uses the pod's address
 		if status, body := ask(t, r); status != http.StatusOK {
 			t.Errorf("%s: %d %s", path, status, body)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"rollcall/internal/cli"
@@ -13,6 +12,7 @@ import (
 	"rollcall/internal/exitcode"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
+	"rollcall/internal/readfile"
 	"rollcall/tasks"
 )
 
@@ -36,21 +36,27 @@ func (e *operation) replace(ctx context.Context, set []string, file string) erro
 			}
 			return kinds.Correct(dead.Type, dead.Payload, fields)
 		}
-		in := e.a.Stdin
-		if file != "-" {
-			f, err := os.Open(file)
-			if err != nil {
-				return nil, err
-			}
-			defer func() { _ = f.Close() }()
-			in = f
-		}
-		text, err := io.ReadAll(io.LimitReader(in, 2*kinds.MaxPayload))
+		text, err := e.read(file)
 		if err != nil {
 			return nil, err
 		}
 		return kinds.Parse(tasks.Kind(dead.Kind), text)
 	})
+}
+
+// taskFileMax bounds the file of a task, in bytes: it may be indented.
+const taskFileMax = 2 * kinds.MaxPayload
+
+// read returns the content of a regular file, or of the standard input.
+func (e *operation) read(file string) ([]byte, error) {
+	if file == "-" {
+		return io.ReadAll(io.LimitReader(e.a.Stdin, taskFileMax))
+	}
+	text, err := readfile.Whole(file, taskFileMax)
+	if err != nil {
+		return nil, fmt.Errorf("--task: %w", err)
+	}
+	return text, nil
 }
 
 // runOne is run for one dead letter, with the task that correct returns.

@@ -194,9 +194,9 @@ func (a *app) eventsCommand() *cobra.Command {
 		Use:   "events",
 		Short: "Show when lanes were held and released, and by whom",
 		Long: `Show the latest events, newest last: holds that began, changed or ended, dead
-letters that were replayed or discarded, and ID changes that were settled. Each
-has a time, a scope, a class, a person or worker, and a reason. Redis keeps the
-last 10,000 or so.
+letters that were replayed or discarded, ID changes that were settled, and what
+users changed in the web UI. Each has a time, a scope, a class, a person or
+worker, and a reason. Redis keeps the last 10,000 or so.
 
 Exit codes:
   0   done

@@ -1,0 +1,23 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"strings"
+
+	"rollcall/internal/hold"
+	"rollcall/internal/monitor"
+	"rollcall/internal/registry"
+)
+
+// auditChange writes a change in the web UI into the events, which rollcall lanes events
+// shows.
+func (w *worker) auditChange(ctx context.Context, did monitor.Write) error {
+	name := did.Queue
+	if tenant, kind, _, ok := registry.ParseQueue(did.Queue); ok {
+		name = registry.Queue(tenant, kind, false)
+	}
+	what := strings.TrimSpace(did.Queue + " " + did.What)
+	return hold.Note(ctx, w.rdb, "web."+did.Action, hold.Scope{Level: hold.Lane, Name: name}, string(hold.Operator),
+		"in the web UI: "+what, cmp.Or(did.User, "a user without a login"))
+}
