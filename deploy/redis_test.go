@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	password, adminPassword = "p4ss of the worker", "p4ss of the admin"
+	password, adminPassword, producerPassword = "p4ss of the worker", "p4ss of the admin", "p4ss of the producers"
 
 	// answerBound is how long a Redis may take to start or to stop. It takes
 	// some 50 ms; a machine under load takes longer.
@@ -27,14 +27,16 @@ const (
 // writeACL runs acl.sh as README.md does, and returns what it printed.
 func writeACL(t *testing.T, dir string) string {
 	t.Helper()
-	files := map[string]string{"redis-password": password + "\n", "redis-admin-password": adminPassword}
+	files := map[string]string{
+		"redis-password": password + "\n", "redis-admin-password": adminPassword, "redis-producer-password": producerPassword,
+	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	cmd := exec.CommandContext(t.Context(), "sh", "redis/acl.sh",
-		filepath.Join(dir, "redis-password"), filepath.Join(dir, "redis-admin-password"))
+		filepath.Join(dir, "redis-password"), filepath.Join(dir, "redis-admin-password"), filepath.Join(dir, "redis-producer-password"))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("acl.sh: %v\n%s", err, out)
@@ -49,14 +51,23 @@ func writeACL(t *testing.T, dir string) string {
 func TestTheACLFileGivesTheTestedRightsAndNoPassword(t *testing.T) {
 	t.Parallel()
 	printed := writeACL(t, t.TempDir())
-	rights := ""
-	for line := range strings.Lines(printed) {
-		if rest, ok := strings.CutPrefix(line, "user rollcall on #"); ok {
-			_, rights, _ = strings.Cut(strings.TrimSpace(rest), " ")
-		}
+	page, err := os.ReadFile("../docs/redis.md")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if diff := cmp.Diff(redistest.Rules, rights); diff != "" {
-		t.Errorf("rights of rollcall (-tests +acl.sh):\n%s", diff)
+	for user, want := range map[string]string{redistest.User: redistest.Rules, redistest.Producer: redistest.ProducerRules} {
+		rights := ""
+		for line := range strings.Lines(printed) {
+			if rest, ok := strings.CutPrefix(line, "user "+user+" on #"); ok {
+				_, rights, _ = strings.Cut(strings.TrimSpace(rest), " ")
+			}
+		}
+		if diff := cmp.Diff(want, rights); diff != "" {
+			t.Errorf("rights of %s (-tests +acl.sh):\n%s", user, diff)
+		}
+		if line := "\nuser " + user + " on >PASSWORD " + want + "\n"; !strings.Contains(string(page), line) {
+			t.Errorf("docs/redis.md does not have the line%s", line)
+		}
 	}
 	if strings.Contains(printed, "p4ss") {
 		t.Errorf("acl.sh prints a password:\n%s", printed)
@@ -197,7 +208,7 @@ func TestNobodyGetsInWithoutAPassword(t *testing.T) {
 	}
 	c := s.as("rollcall", password)
 	defer func() { _ = c.Close() }()
-	for _, forbidden := range [][]any{{"FLUSHALL"}, {"CONFIG", "SET", "appendonly", "no"}, {"SET", "elsewhere", 1}, {"KEYS", "*"}} {
+	for _, forbidden := range [][]any{{"FLUSHALL"}, {"CONFIG", "SET", "appendonly", "no"}, {"SET", "elsewhere", 1}, {"KEYS", "*"}, {"SCAN", 0}, {"SELECT", 1}} {
 		if err := c.Do(t.Context(), forbidden...).Err(); err == nil {
 			t.Errorf("rollcall may %v", forbidden)
 		}

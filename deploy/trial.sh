@@ -70,6 +70,7 @@ eventually() {
 }
 
 as_rollcall() { REDISCLI_AUTH=$(cat secrets/redis-password) redis-cli -p 16379 --user rollcall --no-auth-warning "$@"; }
+as_admin() { REDISCLI_AUTH=$(cat secrets/redis-admin-password) redis-cli -p 16379 --user admin --no-auth-warning "$@"; }
 # How many calls of an API both platforms have decided, refused ones too.
 calls() { curl -fsS http://127.0.0.1:19090/_sandbox/calls | tr -d ' \n' | grep -o "\"api\":\"$1\"" | wc -l; }
 called() { [ "$(calls "$1")" -eq "$2" ]; }
@@ -100,12 +101,13 @@ umask 077
 password() { od -An -N 24 -tx1 /dev/urandom | tr -d ' \n'; }
 password >secrets/redis-password
 password >secrets/redis-admin-password
-echo "redis://rollcall:$(cat secrets/redis-password)@127.0.0.1:16379/0" >secrets/redis-url
+password >secrets/redis-producer-password
+echo "redis://rollcall-producer:$(cat secrets/redis-producer-password)@127.0.0.1:16379/0" >secrets/redis-url
 echo lakeside-app >secrets/lakeside-app-secret
 echo lakeside-school >secrets/lakeside-school-secret
 echo hillside-app >secrets/hillside-app-secret
 echo hillside-school >secrets/hillside-school-secret
-sh "$here/redis/acl.sh" secrets/redis-password secrets/redis-admin-password >etc/users.acl
+sh "$here/redis/acl.sh" secrets/redis-password secrets/redis-admin-password secrets/redis-producer-password >etc/users.acl
 sed 's/#[0-9a-f]*/#…/' etc/users.acl
 
 step "2. Redis with a password and an ACL user"
@@ -113,6 +115,7 @@ redis_up
 must "without a password" "$(redis-cli -p 16379 ping 2>&1)" "NOAUTH Authentication required."
 must "as rollcall" "$(as_rollcall ping)" PONG
 must "as rollcall, FLUSHALL" "$(as_rollcall flushall 2>&1 | cut -d ' ' -f 1)" NOPERM
+must "as rollcall, SCAN" "$(as_rollcall scan 0 2>&1 | cut -d ' ' -f 1)" NOPERM
 
 step "3. Both platforms, emulated"
 sandbox_up
@@ -166,7 +169,7 @@ ticks hillside-courses
 n=$(ticks hillside-courses | wc -l)
 must "calls for 2 courses at each of $n ticks" "$(($(calls modifyGroupMemberNickname) - before))" $((2 * n))
 must "calls for the roster's nicknames, which were right" "$(calls updategroupnick)" 0
-must "dead letters" "$(as_rollcall --scan --pattern 'asynq:*:archived' | grep -c . || true)" 0
+must "dead letters" "$(as_admin --scan --pattern 'asynq:*:archived' | grep -c . || true)" 0
 
 step "8. All stop when asked"
 for n in 1 2 3; do quit "worker$n"; done

@@ -277,9 +277,52 @@ func TestConnectReportsEachMissingPermission(t *testing.T) {
 			wantFinding(t, found, "redis", v, c.want)
 		})
 	}
+	if err := rdb.Do(t.Context(), "ACL", "SETUSER", "elsewhere", "on", ">pass-of-elsewhere", "~*", "&*", "+@all", "-select").Err(); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := fmt.Sprintf("{url: %q, username: elsewhere, password: {env: REDIS_PASSWORD}}", strings.TrimSuffix(s.URL(), "0")+"1")
+	wantFinding(t, connect(t, elsewhere, map[string]string{"REDIS_PASSWORD": "pass-of-elsewhere"}).findings(t), "redis", problem, "add +select")
 	section := fmt.Sprintf("{url: %q, username: stranger, password: {env: REDIS_PASSWORD}}", s.URL())
 	wrong := connect(t, section, map[string]string{"REDIS_PASSWORD": "pass-of-stranger"})
 	wantFinding(t, wrong.findings(t), "redis", problem, "wrong user or password")
+}
+
+// The user of docs/redis.md may do nothing that the check does not try.
+func TestConnectNamesEachRightOfTheDocumentedUserThatIsMissing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a check for each of 80 rights: make test-long")
+	}
+	t.Parallel()
+	d := redistest.Single(t)
+	for right := range strings.FieldsSeq(redistest.Rules) {
+		var without string
+		switch {
+		case redistest.OfCluster(right):
+			continue
+		case strings.HasPrefix(right, "+"):
+			without = "-" + right[1:]
+		case strings.HasPrefix(right, "~"):
+			without = strings.ReplaceAll(redistest.Rules, right+" ", "")
+		case strings.HasPrefix(right, "&"):
+			without = strings.Replace(redistest.Rules, " "+right, "", 1)
+		default:
+			continue
+		}
+		d.Set(t, redistest.User, "resetkeys "+redistest.Rules)
+		if right[0] != '+' {
+			without = "resetkeys " + without
+		}
+		d.Set(t, redistest.User, without)
+		c := connect(t, d.Section, d.Env)
+		named := strings.Contains(c.out, right) || right == "+ping" && strings.Contains(c.out, "may not run PING")
+		if !named {
+			t.Errorf("without %s it found:\n%s", right, c.out)
+		}
+		if _, err := d.Denied(t.Context()); err != nil { // it is what the check is for
+			t.Fatal(err)
+		}
+	}
+	d.Set(t, redistest.User, "resetkeys "+redistest.Rules)
 }
 
 func TestConnectReportsAnUnreachableRedisAndRefusedCredentials(t *testing.T) {

@@ -8,8 +8,14 @@ local tries = {
 	{ 'SET', text, '1', 'PX', '10000' },
 	{ 'SETEX', text, '10', '1' },
 	{ 'GET', text },
+	{ 'MGET', text },
+	{ 'GETRANGE', text, '0', '1' },
 	{ 'EXISTS', text },
+	{ 'TYPE', text },
+	{ 'MEMORY', 'USAGE', text },
 	{ 'INCR', text },
+	{ 'INCRBY', text, '1' },
+	{ 'SETRANGE', text, '0', '1' },
 	{ 'EXPIREAT', text, '4102444800' },
 	{ 'EXPIRE', text, '10' },
 	{ 'RPUSH', list, '1' },
@@ -17,24 +23,35 @@ local tries = {
 	{ 'LPUSH', list, '2' },
 	{ 'RPOPLPUSH', list, list },
 	{ 'LLEN', list },
+	{ 'LPOS', list, '1' },
 	{ 'LRANGE', list, '0', '1' },
+	{ 'LTRIM', list, '0', '5' },
 	{ 'LREM', list, '1', '2' },
 	{ 'HSET', hash, 'a', '1' },
 	{ 'PEXPIRE', hash, '10000' },
 	{ 'HGET', hash, 'a' },
 	{ 'HMGET', hash, 'a' },
 	{ 'HGETALL', hash },
+	{ 'HVALS', hash },
+	{ 'HSCAN', hash, '0' },
+	{ 'HEXISTS', hash, 'a' },
 	{ 'HSETNX', hash, 'a', '1' },
 	{ 'HDEL', hash, 'b' },
 	{ 'HINCRBY', hash, 'a', '1' },
 	{ 'SADD', set, '1' },
 	{ 'PEXPIRE', set, '10000' },
 	{ 'SMEMBERS', set },
+	{ 'SISMEMBER', set, '1' },
 	{ 'SREM', set, '2' },
 	{ 'ZADD', sorted, '1', 'a' },
 	{ 'PEXPIRE', sorted, '10000' },
 	{ 'ZCARD', sorted },
+	{ 'ZCOUNT', sorted, '0', '1' },
+	{ 'ZLEXCOUNT', sorted, '-', '+' },
 	{ 'ZSCORE', sorted, 'a' },
+	{ 'ZMSCORE', sorted, 'a' },
+	{ 'ZRANK', sorted, 'a' },
+	{ 'ZSCAN', sorted, '0' },
 	{ 'ZRANGE', sorted, '0', '1' },
 	{ 'ZREVRANGE', sorted, '0', '1' },
 	{ 'ZRANGEBYSCORE', sorted, '0', '1' },
@@ -51,9 +68,13 @@ local refused = {}
 for _, try in ipairs(tries) do
 	local answer = redis.pcall(unpack(try))
 	if type(answer) == 'table' and answer.err then
+		local name = string.lower(try[1])
+		if name == 'memory' then
+			name = 'memory|usage'
+		end
 		if string.find(answer.err, "can't run this command") or string.find(answer.err, 'NOPERM') then
-			table.insert(refused, string.lower(try[1]))
-		else
+			refused[#refused + 1] = name
+		elseif #refused == 0 then -- else a command before it left nothing behind
 			return redis.error_reply(answer.err)
 		end
 	end

@@ -75,6 +75,8 @@ func whyNoAnswer(err error) string {
 		return "wrong user or password; compare redis.username and redis.password with the server's ACL"
 	case strings.HasPrefix(text, "NOAUTH"):
 		return "a password is required; add redis.password"
+	case strings.HasPrefix(text, "NOPERM") && strings.Contains(text, "'select'"):
+		return "the user may not use a database other than 0; add +select, or use database 0"
 	case strings.HasPrefix(text, "NOPERM"):
 		return "the user may not run PING; see the permissions in docs/redis.md"
 	default:
@@ -159,6 +161,13 @@ func (r *redisTry) permissions(ctx context.Context) {
 		})
 		return err
 	})
+	r.may("permissions for commands", "+client|setname", func() error { return r.rdb.Do(ctx, "client", "setname", "rollcall-check").Err() })
+	r.may("permissions for commands", "+wait", func() error { return r.rdb.Do(ctx, "wait", 0, 1).Err() })
+	if cluster, ok := r.rdb.(*redis.ClusterClient); ok {
+		r.may("permissions for commands", "+cluster|info +cluster|nodes +cluster|keyslot", func() error {
+			return errors.Join(cluster.ClusterInfo(ctx).Err(), cluster.ClusterNodes(ctx).Err(), cluster.ClusterKeySlot(ctx, tag).Err())
+		})
+	}
 	if len(r.findings) == before {
 		r.found(fine, "the user has all permissions of a worker")
 	}

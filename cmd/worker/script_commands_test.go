@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/csv"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -57,6 +59,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"code":      with((*scene).code),
 		"one-line":  with((*scene).oneLine),
 		"taken":     with((*scene).taken),
+		"page":      with((*scene).page),
 	}
 }
 
@@ -112,6 +115,26 @@ func (s *scene) tasks(ts *testscript.TestScript, args []string) {
 		}
 		return nil
 	})
+}
+
+var pageAt = regexp.MustCompile(`monitor=(http://[^/]+)`)
+
+// page LOG METHOD PATH requests a page of the worker with this log, which must succeed.
+func (s *scene) page(ts *testscript.TestScript, args []string) {
+	at := pageAt.FindStringSubmatch(ts.ReadFile(args[0]))
+	if at == nil {
+		ts.Fatalf("%s names no web UI", args[0])
+	}
+	request, err := http.NewRequestWithContext(s.t.Context(), args[1], at[1]+args[2], nil)
+	ts.Check(err)
+	response, err := http.DefaultClient.Do(request)
+	ts.Check(err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	if response.StatusCode >= http.StatusBadRequest {
+		ts.Fatalf("%s %s answered %d: %s", args[1], args[2], response.StatusCode, body)
+	}
 }
 
 // schema VERSION OLDEST writes the schema record of a newer worker.

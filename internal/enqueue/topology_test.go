@@ -42,7 +42,7 @@ func TestProducersWorkOnEveryTopologyAndAfterAFailover(t *testing.T) {
 	t.Parallel()
 	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
 		serveOn(t, d)
-		client, err := enqueue.New(enqueue.Config{Redis: d.Options()})
+		client, err := enqueue.New(enqueue.Config{Redis: d.ProducerOptions()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +95,7 @@ func TestATaskThatWasNotReplicatedIsLostWithItsMaster(t *testing.T) {
 			t.Parallel()
 			d := row.start(t)
 			serveOn(t, d)
-			client, err := enqueue.New(enqueue.Config{Redis: d.Options()})
+			client, err := enqueue.New(enqueue.Config{Redis: d.ProducerOptions()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -154,7 +154,7 @@ func TestALostAnswerOfAClusterIsAStoredTask(t *testing.T) {
 	f := &faults{marks: storing}
 	var mu sync.Mutex
 	proxies := map[string]*redistest.Proxy{}
-	options := d.Options()
+	options := d.ProducerOptions()
 	options.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		mu.Lock()
 		if proxies[addr] == nil {

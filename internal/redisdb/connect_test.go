@@ -40,6 +40,7 @@ func TestARedisThatRefusesClientNamesWorks(t *testing.T) {
 func TestConnectionsSetTheirClientName(t *testing.T) {
 	t.Parallel()
 	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
+		d.Set(t, redistest.User, "+client|getname") // of this test
 		options, err := redisdb.Config{URL: secretText(d.URL), ClientName: "rollcall-test"}.Options()
 		if err != nil {
 			t.Fatal(err)

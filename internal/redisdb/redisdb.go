@@ -101,6 +101,8 @@ func (c Config) Options() (*redis.UniversalOptions, error) {
 	}
 	// Without it a deadline of the caller would not reach the socket.
 	o.ContextTimeoutEnabled = true
+	// It costs a round trip for every connection, and the ACL user may not do it.
+	o.DisableIdentity = true
 	// Only a hosted Redis sends these notifications. Asking for them costs a round trip
 	// for every connection, and goroutines that outlive a test for every client.
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}

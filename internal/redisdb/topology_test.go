@@ -133,6 +133,7 @@ func TestTLSIsVerifiedBothWays(t *testing.T) {
 func TestSentinelAndClusterCanBeSetByFields(t *testing.T) {
 	t.Parallel()
 	redistest.EachTopology(t, func(t *testing.T, d *redistest.Deployment) {
+		d.Set(t, redistest.User, "+client|getname") // of this test
 		o := d.Options()
 		config := redisdb.Config{Username: redistest.User, Password: secretText(redistest.Password), ClientName: "by-fields"}
 		switch d.Name {

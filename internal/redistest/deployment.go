@@ -13,8 +13,8 @@ import (
 )
 
 // Deployment is real servers in one of the topologies. It starts empty and ends with
-// the test. Each server has the ACL user of docs/redis.md and accepts no other user.
-// When the test ends, no server may have refused that user anything.
+// the test. Each server has the ACL users of docs/redis.md and accepts no other user.
+// When the test ends, no server may have refused them anything.
 type Deployment struct {
 	Name string // single, sentinel, cluster or tls
 	URL  string // for redisdb.Open and ROLLCALL_REDIS_URL, with user and password
@@ -78,6 +78,7 @@ func (d *Deployment) Client(t *testing.T) redis.UniversalClient {
 func (d *Deployment) Options() *redis.UniversalOptions {
 	options := d.options
 	options.TLSConfig = options.TLSConfig.Clone()
+	options.DisableIdentity = true // as of redisdb
 	return &options
 }
 
@@ -128,6 +129,7 @@ func (d *Deployment) start(binary, dir, port string, settings ...string) error {
 		"bind " + loopback, "port " + port, "dir " + dir, "daemonize no", `save ""`, "appendonly no",
 		"user default off resetpass ~* &* +@all",
 		"user " + User + " on >" + Password + " " + Rules,
+		"user " + Producer + " on >" + ProducerPassword + " " + ProducerRules,
 		// The user of the test itself, and of the servers among each other.
 		"user " + admin + " on >" + adminPassword + " ~* &* +@all",
 		"masteruser " + admin, "masterauth " + adminPassword,

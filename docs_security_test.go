@@ -1,0 +1,45 @@
+package rollcall_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var testFunc = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+
+func TestTheTestsOfTheAttacksExist(t *testing.T) {
+	t.Parallel()
+	exist := map[string]bool{}
+	for _, path := range tracked(t) {
+		if !strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range testFunc.FindAllStringSubmatch(string(content), -1) {
+			exist[m[1]] = true
+		}
+	}
+	rows, named := 0, 0
+	for _, line := range readPage(t, "docs/security.md").prose {
+		if !strings.HasPrefix(line, "| ") {
+			continue
+		}
+		rows++
+		for _, m := range codeSpan.FindAllStringSubmatch(line, -1) {
+			if !strings.HasPrefix(m[1], "Test") {
+				continue
+			}
+			if named++; !exist[m[1]] {
+				t.Errorf("docs/security.md names %s, which does not exist", m[1])
+			}
+		}
+	}
+	if rows < 20 || named < rows {
+		t.Errorf("%d rows name %d tests", rows, named)
+	}
+}
