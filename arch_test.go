@@ -170,7 +170,7 @@ var imports = map[string][]string{
 	// Commands outside the product: benchmarks and chaos.
 	"bench": {
 		"tasks", "internal/enqueue", "internal/handler", "internal/kinds", "internal/lane", "internal/ledger", "internal/pace",
-		"internal/redisdb", "internal/registry", "internal/secret", "providers/dingtalk",
+		"internal/redisdb", "internal/registry", "internal/run", "internal/secret", "providers/dingtalk",
 	},
 	// It builds the archives.
 	"release": {"internal/buildinfo"},
