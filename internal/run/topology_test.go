@@ -42,10 +42,10 @@ func TestRunsWorkOnEveryTopology(t *testing.T) {
 // A failover loses what was not replicated: rows, tasks, results. In the end every row has
 // an outcome, and the platform has the name of each that was applied.
 func TestARunSurvivesAFailover(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes servers that agree, and minutes: make test-long")
 	}
-	t.Parallel()
 	for name, start := range map[string]func(*testing.T) *redistest.Deployment{"sentinel": redistest.Sentinel, "cluster": redistest.Cluster} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
