@@ -115,13 +115,13 @@ func (b *batch) report(ctx context.Context, made run.Run) error {
 	if err := b.rows(ctx, made, ended); err != nil {
 		return err
 	}
-	text, wrong := b.counts(made, ended)
-	counts := text
-	if !b.JSON {
-		if made.State != run.StateRejected {
-			text += "\nnext: rollcall run show " + made.ID
-		}
-		console.Fprintln(b.Stdout, text)
+	counts, wrong := b.counts(made, ended)
+	switch {
+	case b.JSON:
+	case made.State == run.StateRejected:
+		console.Fprintln(b.Stdout, counts)
+	default: // in one write, so that a reader of one line gets both
+		console.Fprintf(b.Stdout, "%s\nnext: rollcall run show %s\n", counts, made.ID)
 	}
 	if b.Stdout.Err() != nil {
 		console.Fprintf(b.Stderr, "run %s: %s\n", made.ID, counts)

@@ -85,7 +85,7 @@ func at(s *redistest.Server) redisOf {
 }
 
 func in(d *redistest.Deployment) redisOf {
-	return redisOf{section: d.Section, url: d.ProducerURL(), env: d.Env, deployment: d}
+	return redisOf{section: d.Section, url: d.URL, env: d.Env, deployment: d}
 }
 
 func (p redisOf) client(t *testing.T) redis.UniversalClient {

@@ -3,10 +3,10 @@
 #
 #   sh acl.sh PASSWORD_FILE [ADMIN_PASSWORD_FILE [PRODUCER_PASSWORD_FILE]]
 #
-# PASSWORD_FILE holds the password of the user rollcall, under which workers and the command rollcall
-# log in. The second file is that of the user admin, for backups and maintenance, the third that of the
-# user rollcall-producer, under which producers and the command enqueue log in. The user default is off:
-# without a password no client can log in. Passwords appear as SHA-256 sums alone.
+# PASSWORD_FILE holds the password of the user rollcall, under which workers, the command rollcall and
+# enqueue bulk log in. The second file is that of the user admin, for backups and maintenance, the third
+# that of the user rollcall-producer, for producers of tasks and the other commands of enqueue. The user
+# default is off: without a password no client can log in. Passwords appear as SHA-256 sums alone.
 set -eu
 
 # Without it the sums would be empty, and Redis would refuse the file.
@@ -32,5 +32,5 @@ echo "user default off resetpass ~* &* +@all"
 rights="~asynq:* ~rollcall:* resetchannels &asynq:cancel &rollcall:* -@all +ping +client|setname +info +wait +time +eval +evalsha +multi +exec +publish +subscribe +del +exists +expire +expireat +pexpire +type +memory|usage +get +getrange +incr +incrby +mget +set +setex +setrange +hdel +hexists +hget +hgetall +hincrby +hmget +hscan +hset +hsetnx +hvals +llen +lpos +lpush +lrange +lrem +ltrim +rpoplpush +rpush +sadd +sismember +smembers +srem +zadd +zcard +zcount +zlexcount +zmscore +zrange +zrangebyscore +zrank +zrem +zremrangebyrank +zremrangebyscore +zrevrange +zrevrangebylex +zscan +zscore +xadd +xrevrange +command +asking +cluster|slots +cluster|info +cluster|nodes +cluster|keyslot"
 echo "user rollcall on #$rollcall $rights"
 [ -z "$admin" ] || echo "user admin on #$admin ~* &* +@all"
-rights="~asynq:queues ~asynq:{*}:t:* ~asynq:{*}:pending ~asynq:{*}:scheduled %R~asynq:{*}:retry %R~rollcall:lanes ~rollcall:claim:* ~rollcall:rows:* ~rollcall:key:* ~rollcall:{*}:target:* ~rollcall:{*}:edits:* ~rollcall:{*}:tasks ~rollcall:{*}:ended:* ~rollcall:{*}:runs ~rollcall:{*}:run:* ~rollcall:{*}:floor ~rollcall:{*}:targets %R~rollcall:{*}:effects:* %R~rollcall:{*}:doubts %R~rollcall:{*}:changed resetchannels -@all +ping +client|setname +time +eval +evalsha +exists +pexpire +type +get +getrange +incrby +set +setrange +hdel +hexists +hget +hgetall +hmget +hset +lpush +sadd +sismember +zadd +zrem +zremrangebyscore +zscore +command +asking +cluster|slots"
+rights="~asynq:queues ~asynq:{*}:t:* ~asynq:{*}:pending ~asynq:{*}:scheduled %R~asynq:{*}:retry %R~rollcall:lanes ~rollcall:rows:* ~rollcall:key:* ~rollcall:{*}:target:* ~rollcall:{*}:edits:* ~rollcall:{*}:tasks ~rollcall:{*}:ended:* ~rollcall:{*}:runs ~rollcall:{*}:run:* ~rollcall:{*}:floor ~rollcall:{*}:targets %R~rollcall:{*}:effects:* %R~rollcall:{*}:doubts %R~rollcall:{*}:changed resetchannels -@all +ping +client|setname +time +eval +evalsha +exists +pexpire +type +get +getrange +incrby +set +setrange +hdel +hexists +hget +hgetall +hmget +hset +lpush +sadd +sismember +zadd +zrem +zremrangebyscore +zscore +command +asking +cluster|slots"
 [ -z "$producer" ] || echo "user rollcall-producer on #$producer $rights"

@@ -33,7 +33,7 @@ const (
 		" +command +asking +cluster|slots +cluster|info +cluster|nodes +cluster|keyslot"
 	// ProducerRules are the permissions of Producer, as in docs/redis.md.
 	ProducerRules = "~asynq:queues ~asynq:{*}:t:* ~asynq:{*}:pending ~asynq:{*}:scheduled %R~asynq:{*}:retry %R~rollcall:lanes" +
-		" ~rollcall:claim:* ~rollcall:rows:* ~rollcall:key:*" +
+		" ~rollcall:rows:* ~rollcall:key:*" +
 		" ~rollcall:{*}:target:* ~rollcall:{*}:edits:* ~rollcall:{*}:tasks ~rollcall:{*}:ended:* ~rollcall:{*}:runs ~rollcall:{*}:run:* ~rollcall:{*}:floor ~rollcall:{*}:targets" +
 		" %R~rollcall:{*}:effects:* %R~rollcall:{*}:doubts %R~rollcall:{*}:changed" +
 		" resetchannels -@all +ping +client|setname +time +eval +evalsha" +

@@ -236,7 +236,7 @@ func Confirmed(ctx context.Context, s *session.Session, r run.Run, o Options) er
 		}
 		o.Digest = r.Plan.Digest
 		if r.Plan.Calls() == 0 && !s.JSON {
-			console.Fprintln(s.Stdout, "\nno call is needed; the unchanged rows are confirmed when the run is applied")
+			console.Fprintf(s.Stdout, "\nno call is needed; the unchanged rows are confirmed when the run is applied\n")
 		}
 		if !o.Yes {
 			if err := ask(ctx, s, r); err != nil {
@@ -263,10 +263,11 @@ func Confirmed(ctx context.Context, s *session.Session, r run.Run, o Options) er
 
 // ask asks whether a plan is to be applied. A no is an error.
 func ask(ctx context.Context, s *session.Session, r run.Run) error {
-	question := fmt.Sprintf("\nApply this plan, with %s?", cli.Count(r.Plan.Calls(), "call"))
+	question := fmt.Sprintf("Apply this plan, with %s?", cli.Count(r.Plan.Calls(), "call"))
 	if len(r.Plan.Objections()) > 0 {
 		question += " A guard holds it for an approval."
 	}
+	console.Fprintln(s.Stderr)
 	yes, err := s.Ask(ctx, question)
 	if err != nil || !yes {
 		return &exitcode.Error{Code: exitcode.Failed, Err: fmt.Errorf(

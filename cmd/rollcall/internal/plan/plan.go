@@ -126,7 +126,7 @@ func show(ctx context.Context, s *session.Session, f *Flags, path, out string, l
 func next(s *session.Session, r run.Run, out string) {
 	switch {
 	case r.Plan.Calls() == 0:
-		console.Fprintln(s.Stdout, "\nnothing to do")
+		console.Fprintf(s.Stdout, "\nnothing to do\n")
 	case out != "":
 		console.Fprintf(s.Stdout, "\nwritten: %s\nnext: rollcall apply --from %s\n", out, out)
 	default:

@@ -2,7 +2,6 @@ package runs
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -112,10 +111,9 @@ func steered(s *session.Session, r run.Run) error {
 	if s.JSON {
 		return s.PrintJSON(r)
 	}
-	text := fmt.Sprintf("run %s: %s", r.ID, r.State)
+	console.Fprintf(s.Stdout, "run %s: %s\n", r.ID, r.State)
 	if next := watch.Next(r); next != "" {
-		text += "\nnext: " + next
+		console.Fprintf(s.Stdout, "next: %s\n", next)
 	}
-	console.Fprintln(s.Stdout, text)
 	return nil
 }
