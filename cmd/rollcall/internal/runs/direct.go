@@ -205,13 +205,13 @@ func (a *app) printCounts(all []*counts) error {
 	for _, r := range results() {
 		head = append(head, strings.ToUpper(r.name))
 	}
-	console.Fprintln(out, strings.Join(head, "\t"))
+	console.Row(out, head...)
 	for _, t := range all {
 		row := []string{console.Line(t.Lane), cli.Clock(t.Began), strconv.Itoa(t.Rows)}
 		for _, r := range results() {
 			row = append(row, strconv.Itoa(t.Results[r.name]))
 		}
-		console.Fprintln(out, strings.Join(row, "\t"))
+		console.Row(out, row...)
 	}
 	if err := out.Flush(); err != nil {
 		return err
