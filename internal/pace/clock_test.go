@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,32 +13,10 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// steps are what Redis' clock is set by.
-var clockSteps = []time.Duration{2 * time.Hour, -2 * time.Hour, 365 * 24 * time.Hour, -365 * 24 * time.Hour, time.Minute, -time.Minute}
+// clockSteps are the steps that Redis' clock is set by.
+func clockSteps() []time.Duration { return append(redistest.ClockSteps(), time.Minute, -time.Minute) }
 
-// stepped is a miniredis whose clock runs, and is set by setBy.
-func stepped(t *testing.T) (s *redistest.Server, setBy func(time.Duration)) {
-	t.Helper()
-	s = redistest.Mini(t)
-	var ahead atomic.Int64
-	s.Mini.SetTime(time.Now())
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		ticker := time.NewTicker(time.Millisecond)
-		defer ticker.Stop()
-		for ctx.Err() == nil {
-			s.Mini.SetTime(time.Now().Add(time.Duration(ahead.Load())))
-			<-ticker.C
-		}
-	})
-	t.Cleanup(func() { cancel(); wg.Wait() })
-	return s, func(d time.Duration) {
-		s.Mini.SetTime(time.Now().Add(time.Duration(ahead.Add(int64(d)))))
-	}
-}
-
-// dropped collects what a lane reports as too far ahead.
+// dropped collects what a lane reports as dropped.
 type dropped struct {
 	mu   sync.Mutex
 	text []string
@@ -57,13 +34,19 @@ func (d *dropped) has(words string) bool {
 	return strings.Contains(strings.Join(d.text, "\n"), words)
 }
 
+func (d *dropped) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.text = nil
+}
+
 // window is the longest window of the lanes here.
 const window = time.Second
 
 func steadyLane(t *testing.T, rdb redis.UniversalClient, d *dropped) *pace.Lane {
 	t.Helper()
 	l := pace.New(rdb, pace.Config{
-		Organisation: "lakeside", Name: "dt.nickname", Limits: []pace.Limit{{Calls: 20, Per: window}}, Ahead: d.add,
+		Organisation: "lakeside", Name: "dt.nickname", Limits: []pace.Limit{{Calls: 20, Per: window}}, Dropped: d.add,
 		Address: pace.NewAddress(rdb, "default", pace.Limit{Calls: 100, Per: time.Second}),
 	})
 	t.Cleanup(l.Close)
@@ -97,16 +80,17 @@ func send(t *testing.T, l *pace.Lane, n int) {
 // all lanes of the address for two hours.
 func TestAStepOfTheClockCostsAtMostOneWindow(t *testing.T) {
 	t.Parallel()
-	for _, by := range clockSteps {
+	for _, by := range clockSteps() {
 		t.Run(by.String(), func(t *testing.T) {
 			t.Parallel()
-			s, setBy := stepped(t)
-			l := steadyLane(t, s.Client(t), &dropped{})
-			send(t, l, 3)
-			setBy(by)
-			send(t, l, 3)
-			setBy(-by)
-			send(t, l, 3)
+			redistest.Stepped(t, func(t *testing.T, s *redistest.Server) {
+				l := steadyLane(t, s.Client(t), &dropped{})
+				send(t, l, 3)
+				s.Step(by)
+				send(t, l, 3)
+				s.Step(-by)
+				send(t, l, 3)
+			})
 		})
 	}
 }
@@ -115,23 +99,24 @@ func TestAStepOfTheClockCostsAtMostOneWindow(t *testing.T) {
 // on the new clock.
 func TestASenderThatWaitsDuringAStepIsNotForgotten(t *testing.T) {
 	t.Parallel()
-	for _, by := range clockSteps {
+	for _, by := range clockSteps() {
 		t.Run(by.String(), func(t *testing.T) {
 			t.Parallel()
-			s, setBy := stepped(t)
-			l := steadyLane(t, s.Client(t), &dropped{})
-			var senders sync.WaitGroup
-			sent := make(chan struct{}, 8)
-			for range 8 {
-				senders.Go(func() {
-					send(t, l, 1)
-					sent <- struct{}{}
-					send(t, l, 1)
-				})
-			}
-			<-sent // others wait for their slots
-			setBy(by)
-			senders.Wait()
+			redistest.Stepped(t, func(t *testing.T, s *redistest.Server) {
+				l := steadyLane(t, s.Client(t), &dropped{})
+				var senders sync.WaitGroup
+				sent := make(chan struct{}, 8)
+				for range 8 {
+					senders.Go(func() {
+						send(t, l, 1)
+						sent <- struct{}{}
+						send(t, l, 1)
+					})
+				}
+				<-sent // others wait for their slots
+				s.Step(by)
+				senders.Wait()
+			})
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
@@ -76,7 +77,13 @@ func (p *process) stop() {
 
 // launch returns once the server has written ready to its standard output.
 func launch(binary, ready string, args ...string) (*process, error) {
+	return launchIn(nil, binary, ready, args...)
+}
+
+// launchIn is launch with additional variables of the environment.
+func launchIn(env []string, binary, ready string, args ...string) (*process, error) {
 	cmd := exec.Command(binary, args...) //nolint:gosec,noctx // redis-server, and it ends with stop
+	cmd.Env = append(os.Environ(), env...)
 	dieWithParent(cmd)
 	log, err := cmd.StdoutPipe()
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
@@ -25,6 +26,8 @@ type Server struct {
 	// For a real Redis only.
 	running *process
 	again   func() (*process, error)
+
+	step func(time.Duration) // of Stepped only
 }
 
 // Each runs test on miniredis and on a real redis-server, as parallel subtests
@@ -80,6 +83,12 @@ func Mini(t *testing.T) *Server {
 // unnoticed.
 func Real(t *testing.T) *Server {
 	t.Helper()
+	return startReal(t)
+}
+
+// startReal starts a redis-server with additional variables of its environment.
+func startReal(t *testing.T, env ...string) *Server {
+	t.Helper()
 	binary, dir := lookUp(t), t.TempDir()
 	s := &Server{}
 	retry(t, func() error {
@@ -88,7 +97,7 @@ func Real(t *testing.T) *Server {
 			return err
 		}
 		start := func() (*process, error) {
-			return launch(binary, "eady to accept connections", "--bind", loopback, "--port", ports[0], "--dir", dir,
+			return launchIn(env, binary, "eady to accept connections", "--bind", loopback, "--port", ports[0], "--dir", dir,
 				"--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", "", "--databases", "64")
 		}
 		p, err := start()

@@ -4,6 +4,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -66,6 +67,31 @@ func TestARestartedServerHasItsDataAgain(t *testing.T) {
 		s.Start(t)
 		if got, err := rdb.Get(t.Context(), "key").Result(); err != nil || got != "value" {
 			t.Errorf("after the restart: %q, %v", got, err)
+		}
+	})
+}
+
+func TestStepSetsTheClockOfAServerAndKeysExpireByItOnARealOne(t *testing.T) {
+	t.Parallel()
+	redistest.Stepped(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		if err := rdb.Set(t.Context(), "day", "", 24*time.Hour).Err(); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct{ by, ahead time.Duration }{
+			{0, 0}, {2 * time.Hour, 2 * time.Hour}, {48 * time.Hour, 50 * time.Hour}, {-51*time.Hour - 999*time.Millisecond, -time.Hour - 999*time.Millisecond},
+		} {
+			s.Step(step.by)
+			now, err := rdb.Eval(t.Context(), "return redis.call('TIME')[1]", nil).Int64()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if off := time.Until(time.Unix(now, 0)) - step.ahead; off < -time.Minute || off > time.Minute {
+				t.Errorf("after %s the clock is off by %s", step.by, off)
+			}
+			if s.Mini == nil && step.ahead > 24*time.Hour && rdb.Exists(t.Context(), "day").Val() == 1 {
+				t.Error("a key of a day is there after two days")
+			}
 		}
 	})
 }
