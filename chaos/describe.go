@@ -54,6 +54,10 @@ func (s *scene) describe(when string, ev *evidence, v verdict) {
 	if s.variant == late {
 		row("settled while an earlier request could still take effect", v.lateSettles)
 		row("values sent again", v.again)
+		row("targets with a gap in their history, in neither", v.gaps)
+	}
+	if s.vandals != nil {
+		s.describeDamage(row)
 	}
 	if lossy(s.variant) {
 		row("acknowledged and lost", len(v.lost))

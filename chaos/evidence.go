@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -22,7 +23,7 @@ type evidence struct {
 	// closed are the automatically closed dead letters, by task id.
 	closed  map[string]ledger.ClosedDeadLetter
 	records map[ledger.Target]map[string]string
-	history map[ledger.Target][]ledger.Event // newest first
+	history map[ledger.Target]history // of the variant late
 	// open are the ledger's records of tasks that have not ended. A record that an
 	// ended task leaves there is an error.
 	open    []string
@@ -41,8 +42,12 @@ type found struct {
 // collect reads everything about the changes.
 func collect(ctx context.Context, rdb redis.UniversalClient, d operator, p *platforms, changes []*change) (*evidence, error) {
 	ev := &evidence{
-		tasks: map[string]found{}, dead: map[string]ledger.DeadLetter{}, closed: map[string]ledger.ClosedDeadLetter{}, records: map[ledger.Target]map[string]string{}, history: map[ledger.Target][]ledger.Event{},
-		effects: p.Effects(), calls: p.Calls(),
+		tasks: map[string]found{}, dead: map[string]ledger.DeadLetter{}, closed: map[string]ledger.ClosedDeadLetter{}, records: map[ledger.Target]map[string]string{},
+		// Those of the organisation alone; a call with an unknown token names none.
+		effects: slices.DeleteFunc(p.Effects(), func(e sandbox.Effect) bool { return e.Organisation != organisation }),
+		calls: slices.DeleteFunc(p.Calls(), func(c sandbox.Call) bool {
+			return c.Organisation != "" && c.Organisation != organisation
+		}),
 	}
 	var known bool
 	if ev.state, known = p.State().Organisation(organisation); !known {
@@ -74,28 +79,16 @@ func collect(ctx context.Context, rdb redis.UniversalClient, d operator, p *plat
 	}
 	err = deadLetters.Each(ctx, deadletter.Filter{}, func(deadLetters []ledger.DeadLetter) error {
 		for _, deadLetter := range deadLetters {
-			ev.dead[deadLetter.ID] = deadLetter
+			if deadLetter.Organisation == organisation {
+				ev.dead[deadLetter.ID] = deadLetter
+			}
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := ev.readLedger(ctx, rdb, changes); err != nil {
-		return nil, err
-	}
-	record := ledger.New(rdb)
-	for target := range ev.records {
-		if !resendable(target, "") {
-			continue
-		}
-		r, err := record.Look(ctx, target)
-		if err != nil {
-			return nil, err
-		}
-		ev.history[target] = r.Effects
-	}
-	return ev, nil
+	return ev, ev.readLedger(ctx, rdb, changes)
 }
 
 // readLedger reads the keys that docs/architecture.md lists.

@@ -23,9 +23,9 @@ type fleet struct {
 	closed  bool
 }
 
-func openFleet(binaries []string, dir, redis, platforms, variant string, n int) (*fleet, error) {
+func openFleet(binaries []string, dir, config string, n int) (*fleet, error) {
 	f := &fleet{binaries: binaries, config: filepath.Join(dir, "worker.yaml")}
-	if err := os.WriteFile(f.config, []byte(workerConfig(redis, platforms, variant)), 0o600); err != nil {
+	if err := os.WriteFile(f.config, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
 	f.workers = make([]*child, n)

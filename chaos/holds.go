@@ -25,6 +25,9 @@ const (
 	holdsEvery = 500 * time.Millisecond
 )
 
+// endsSoon reports that how soon tasks end is checked.
+func endsSoon(variant string) bool { return failing(variant) || variant == vandal }
+
 func drainsWithin(variant string) time.Duration {
 	if variant == late {
 		return lateMost

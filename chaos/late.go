@@ -3,7 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/ledger"
 	"rollcall/tasks"
@@ -49,15 +56,113 @@ func (ev *evidence) mayBeOverwritten(t ledger.Target, field string) bool {
 	return ev.records[t]["q:"+field] != "" || ev.unknown(t, field)
 }
 
-// effectsKept is how many changes of a target the ledger remembers.
-const effectsKept = 10
+const (
+	// effectsKept is how many changes of a target the ledger remembers.
+	effectsKept = 10
+	// historyEvery is how often they are read: a target has fewer than that in between.
+	historyEvery = 2 * time.Second
+)
+
+// history is what was done at a target, oldest first.
+type history struct {
+	entries []string // as the ledger keeps them
+	gap     bool     // the ledger dropped some before they were read
+}
+
+// add adds what is new in a list of the ledger, which is newest first.
+func (h *history) add(list []string) {
+	added := list
+	if len(h.entries) > 0 {
+		if i := slices.Index(list, h.entries[len(h.entries)-1]); i >= 0 {
+			added = list[:i]
+		} else {
+			h.gap = true
+		}
+	} else if len(list) >= effectsKept {
+		h.gap = true
+	}
+	for _, entry := range slices.Backward(added) {
+		h.entries = append(h.entries, entry)
+	}
+}
+
+// historyWatch collects the history of targets while the chaos goes on: at the end the
+// ledger has the last ten changes of each. Its methods are safe for concurrent use.
+type historyWatch struct {
+	rdb     redis.UniversalClient
+	targets []ledger.Target
+
+	mu  sync.Mutex
+	all map[ledger.Target]history
+}
+
+func newHistoryWatch(rdb redis.UniversalClient, changes []*change) *historyWatch {
+	w := &historyWatch{rdb: rdb, all: map[ledger.Target]history{}}
+	seen := map[ledger.Target]bool{}
+	for _, c := range changes {
+		if !seen[c.target] && resendable(c.target, "") {
+			seen[c.target] = true
+			w.targets = append(w.targets, c.target)
+		}
+	}
+	return w
+}
+
+// run reads until ctx ends. While Redis is unavailable nothing is added to a history.
+func (w *historyWatch) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		_ = w.read(ctx) // retried below
+		pause(ctx, historyEvery)
+	}
+}
+
+// read adds what is new. Two reads at once could add an older list after a newer one.
+func (w *historyWatch) read(ctx context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	const page = 500
+	for targets := range slices.Chunk(w.targets, page) {
+		lists := make([]*redis.StringSliceCmd, len(targets))
+		_, err := w.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, t := range targets {
+				lists[i] = p.LRange(ctx, ledgerKey(t.API)+"effects:"+t.Key, 0, -1)
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("read the history of targets: %w", err)
+		}
+		for i, t := range targets {
+			h := w.all[t]
+			h.add(lists[i].Val())
+			w.all[t] = h
+		}
+	}
+	return nil
+}
+
+// histories returns the histories up to now.
+func (w *historyWatch) histories() map[ledger.Target]history {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.all)
+}
 
 // resends compares how often a target was sent again with how often it was settled while
 // an earlier request could still take effect.
 func (o *oracle) resends(target ledger.Target) {
-	history := o.history[target]
+	h := o.history[target]
+	if h.gap {
+		o.gaps++
+		return
+	}
 	again, late := 0, 0
-	for _, e := range history {
+	for _, entry := range h.entries {
+		_, text, _ := strings.Cut(entry, " ") // the time is before it
+		var e ledger.Event
+		if err := json.Unmarshal([]byte(text), &e); err != nil {
+			o.blame(ruleResent, "%s %s: the history has an entry that cannot be read: %s", target.API, target.Key, entry)
+		}
 		if e.Did == ledger.DidResend {
 			again++
 		}
@@ -66,8 +171,8 @@ func (o *oracle) resends(target ledger.Target) {
 		}
 	}
 	o.again, o.lateSettles = o.again+again, o.lateSettles+late
-	if again > late && len(history) < effectsKept {
+	if again > late {
 		o.blame(ruleResent, "%s %s was sent again %d times, and settled %d times while an earlier request could still take effect: %s",
-			target.API, target.Key, again, late, fmt.Sprint(history))
+			target.API, target.Key, again, late, strings.Join(h.entries, "\n      "))
 	}
 }

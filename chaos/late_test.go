@@ -2,8 +2,11 @@ package main
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"rollcall/internal/ledger"
 	"rollcall/internal/sandbox"
@@ -45,21 +48,52 @@ func TestAMemberMayBeWrongIfTheRecordSaysThatARequestMayLandLate(t *testing.T) {
 
 func TestATargetIsSentAgainAtMostOnceForEachSettleThatMayBeOverwritten(t *testing.T) {
 	t.Parallel()
-	again, may, once := ledger.Event{Did: ledger.DidResend}, ledger.Event{Late: true}, ledger.Event{}
+	const again, may, once = `1 {"did":"resend"}`, `1 {"late":true}`, `1 {}`
 	for _, row := range []struct {
-		history []ledger.Event
+		history history
 		want    bool
 	}{
-		{[]ledger.Event{again, once, may}, false},
-		{[]ledger.Event{again, again, may, may}, false},
-		{[]ledger.Event{again, once}, true},
-		{[]ledger.Event{again, again, may}, true},
-		{slices.Repeat([]ledger.Event{again}, effectsKept), false}, // older events are not kept
+		{history{entries: []string{may, once, again}}, false},
+		{history{entries: []string{may, may, again, again}}, false},
+		{history{entries: []string{once, again}}, true},
+		{history{entries: []string{may, again, again}}, true},
+		{history{entries: []string{once, again}, gap: true}, false},
+		{history{entries: []string{may, "1 {"}}, true},
 	} {
 		c := newCourse(t)
-		c.ev.history = map[ledger.Target][]ledger.Event{c.changes[0].target: row.history}
+		c.ev.history = map[ledger.Target]history{c.changes[0].target: row.history}
 		if got := slices.Contains(rules(consult(c.ev, c.changes, late)), ruleResent); got != row.want {
-			t.Errorf("%+v: a violation is found: %t, want %t", row.history, got, row.want)
+			t.Errorf("%+v: a violation is found: %t", row.history, got)
+		}
+	}
+}
+
+// The ledger keeps ten entries, newest first.
+func TestAHistoryIsCollectedFromListsThatOverlap(t *testing.T) {
+	t.Parallel()
+	list := func(from, to int) (entries []string) {
+		for n := from; n >= to; n-- {
+			entries = append(entries, strconv.Itoa(n))
+		}
+		return entries
+	}
+	for name, test := range map[string]struct {
+		lists [][]string
+		want  int
+		gap   bool
+	}{
+		"overlapping":          {[][]string{nil, list(3, 1), list(3, 1), list(12, 3), list(13, 4)}, 13, false},
+		"ten before the first": {[][]string{list(10, 1)}, 10, true},
+		"ten in between":       {[][]string{list(2, 1), list(12, 3)}, 12, true},
+	} {
+		var h history
+		for _, l := range test.lists {
+			h.add(l)
+		}
+		want := list(test.want, 1)
+		slices.Reverse(want)
+		if diff := cmp.Diff(want, h.entries); diff != "" || h.gap != test.gap {
+			t.Errorf("%s: gap %t, entries (-want +got):\n%s", name, h.gap, diff)
 		}
 	}
 }

@@ -50,12 +50,15 @@ const (
 	cluster  = "cluster"  // so does one of three masters
 	gateway  = "gateway"  // as always, behind a gateway that fails: holds must end soon
 	late     = "late"     // as gateway, and calls that take effect after they were given up
+	vandal   = "vandal"   // nothing is killed; keys of one organisation are damaged
 )
 
-var variants = []string{always, everysec, sentinel, cluster, gateway, late}
+var variants = []string{always, everysec, sentinel, cluster, gateway, late, vandal}
 
 // lossy reports that acknowledged writes may be lost: losses are counted and healed.
-func lossy(variant string) bool { return variant != always && !failing(variant) }
+func lossy(variant string) bool {
+	return variant == everysec || variant == sentinel || variant == cluster
+}
 
 // failing reports that the platforms are behind a gateway that fails.
 func failing(variant string) bool { return variant == gateway || variant == late }
@@ -97,7 +100,7 @@ func parse(args []string) (settings, error) {
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.StringVar(&s.worker, "worker", "bin/worker", "the worker's `FILE`, as make build builds it")
 	flags.StringVar(&s.other, "other", "", "`DIR` with worker and enqueue of another commit: every second worker and producer is of it")
-	flags.StringVar(&s.variant, "variant", always, "which Redis and faults: always, everysec, sentinel, cluster, gateway or late")
+	flags.StringVar(&s.variant, "variant", always, "which Redis and faults: always, everysec, sentinel, cluster, gateway, late or vandal")
 	flags.DurationVar(&s.duration, "duration", 10*time.Minute, "how long the chaos lasts")
 	flags.IntVar(&s.tasks, "tasks", 20_000, "number of tasks to enqueue")
 	flags.IntVar(&s.workers, "workers", 4, "how many worker processes")
@@ -123,6 +126,14 @@ func parse(args []string) (settings, error) {
 		return s, fmt.Errorf("-worker: %w: build it with make build", err)
 	}
 	s.worker = worker
+	if s.variant == vandal {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(worker), "rollcall")); err != nil {
+			return s, fmt.Errorf("-variant vandal repairs with the command rollcall, next to the worker: %w: build it with make build", err)
+		}
+		if s.duration < time.Minute {
+			return s, errors.New("-variant vandal: at least a minute is needed to compare the pace")
+		}
+	}
 	if s.other != "" {
 		if s.variant == sentinel || s.variant == cluster {
 			return s, errors.New("-other: the command enqueue gets the URL of one server here; choose another -variant")

@@ -31,6 +31,9 @@ const (
 	ruleHold       = "long hold"     // a hold that outlasted its cause
 	ruleDrain      = "slow end"      // tasks that had not ended soon after the last fault
 	ruleResent     = "sent again"    // a value, more often than it may have been overwritten
+	ruleUnnamed    = "unnamed"       // a damaged key that a worker read and did not name
+	ruleUnrepaired = "not repaired"  // a damaged key, or a lane that does not work after it was repaired
+	rulePace       = "slowed down"   // an organisation, by the damage of another
 )
 
 // violation is a broken promise.
@@ -48,6 +51,7 @@ type verdict struct {
 	// again counts calls that sent a value again, and lateSettles the settles after which
 	// that may be needed.
 	again, lateSettles int
+	gaps               int // targets without a whole history, which are in neither
 	// drop are targets whose record must be dropped before the roster heals them.
 	drop []ledger.Target
 }

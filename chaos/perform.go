@@ -35,6 +35,10 @@ type scene struct {
 	rdb       redis.UniversalClient
 	operator  operator
 	holds     *holdWatch
+	history   *historyWatch // of the variant late; nil: none
+	vandals   *vandals      // of the variant vandal; nil: none
+	pace      []paceRatio   // likewise
+	late      []string      // likewise: targets that do not have their last values
 	changes   []*change
 	forward   int           // retries that were brought forward
 	calm      time.Time     // when the last fault was over
@@ -52,7 +56,15 @@ func perform(ctx context.Context, out io.Writer, o settings, dir string) (err er
 	defer enough()
 	go s.holds.run(watching)
 	s.changes = plan(s.school, o.tasks, o.seed)
-	if err := s.rage(ctx); err != nil {
+	if s.variant == late {
+		s.history = newHistoryWatch(s.rdb, s.changes)
+		go s.history.run(watching)
+	}
+	rage := s.rage
+	if s.variant == vandal {
+		rage = s.vandalise
+	}
+	if err := rage(ctx); err != nil {
 		return err
 	}
 	verdict, err := s.judge(ctx, "after the chaos")
@@ -64,8 +76,13 @@ func perform(ctx context.Context, out io.Writer, o settings, dir string) (err er
 			return err
 		}
 	}
+	if s.variant == vandal {
+		verdict.violations = append(verdict.violations, s.vandalViolations()...)
+	}
 	if failing(s.variant) {
 		verdict.violations = append(verdict.violations, s.holds.violations()...)
+	}
+	if endsSoon(s.variant) {
 		if most := drainsWithin(s.variant); s.drained > most {
 			verdict.violations = append(verdict.violations, violation{ruleDrain, fmt.Sprintf(
 				"tasks were open, or values to be sent again, for %s after the last fault, want %s at most", s.drained.Round(time.Second), most)})
@@ -78,7 +95,8 @@ func perform(ctx context.Context, out io.Writer, o settings, dir string) (err er
 }
 
 func (s *scene) open(ctx context.Context) (err error) {
-	if s.platforms, err = openPlatforms(s.school, s.settings); err != nil {
+	others := sides(s.variant)
+	if s.platforms, err = openPlatforms(s.school, s.settings, others...); err != nil {
 		return err
 	}
 	if s.servers, err = openServers(ctx, s.variant, s.dir); err != nil {
@@ -104,15 +122,20 @@ func (s *scene) open(ctx context.Context) (err error) {
 		binaries = append(binaries, filepath.Join(s.other, "worker"))
 		s.producer.other = &otherProducer{command: filepath.Join(s.other, "enqueue"), redis: s.servers.spot.URL.Reveal()}
 	}
-	if s.fleet, err = openFleet(binaries, s.dir, s.servers.section, s.platforms.url, s.variant, s.workers); err != nil {
+	config := workerConfig(s.servers.section, s.platforms.url, s.variant, others...)
+	workers := s.workers
+	if s.variant == vandal { // half of them belong to the twin
+		workers = max(1, workers/2)
+	}
+	if s.fleet, err = openFleet(binaries, s.dir, config, workers); err != nil {
 		return err
 	}
 	s.storm = newStorm(s)
 	s.holds = newHoldWatch(s.rdb)
 	return eventually(ctx, "workers that serve all lanes", func(ctx context.Context) error {
 		lanes, err := registry.Read(ctx, s.rdb, time.Now())
-		if err == nil && len(lanes) < len(tasks.Kinds()) {
-			err = fmt.Errorf("%d of %d lanes are served; see %s", len(lanes), len(tasks.Kinds()), s.fleet.logs[0])
+		if want := len(tasks.Kinds()) * (1 + len(others)); err == nil && len(lanes) < want {
+			err = fmt.Errorf("%d of %d lanes are served; see %s", len(lanes), want, s.fleet.logs[0])
 		}
 		return err
 	})
@@ -192,7 +215,7 @@ func (s *scene) progress() {
 func (s *scene) judge(ctx context.Context, when string) (verdict, error) {
 	// How soon tasks end is part of what the variants behind a gateway check.
 	var alone time.Duration
-	if failing(s.variant) {
+	if endsSoon(s.variant) {
 		alone = drainsWithin(s.variant) - time.Since(s.calm)
 	}
 	n, err := s.operator.drain(ctx, s.drain, alone, s.logf)
@@ -228,7 +251,11 @@ func (s *scene) evidence(ctx context.Context) (ev *evidence, err error) {
 	for deadline := time.Now().Add(sweepsTake); ; {
 		pause(ctx, 6*time.Second)
 		err = eventually(ctx, "Redis, to be read", func(ctx context.Context) (err error) {
-			ev, err = collect(ctx, s.rdb, s.operator, s.platforms, s.changes)
+			if ev, err = collect(ctx, s.rdb, s.operator, s.platforms, s.changes); err != nil || s.history == nil {
+				return err
+			}
+			err = s.history.read(ctx)
+			ev.history = s.history.histories()
 			return err
 		})
 		if err != nil || ev.settled() || time.Now().After(deadline) || ctx.Err() != nil {

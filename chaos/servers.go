@@ -88,6 +88,8 @@ func openServers(ctx context.Context, variant, dir string) (*servers, error) {
 		cluster:  s.openCluster,
 		gateway:  behindGateway,
 		late:     behindGateway,
+		// Nothing is killed, and the pace is not to be that of the disk.
+		vandal: func(ctx context.Context) error { return s.openSingle(ctx, "no") },
 	}[variant]
 	if err := open(ctx); err != nil {
 		s.close()

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"rollcall/internal/sandbox"
@@ -37,6 +38,21 @@ const (
 	// variant late; lateRest is how long workers wait for it.
 	landsWithin = time.Minute
 	lateRest    = 75 * time.Second
+
+	// sideQuota is the month of the other organisations, which is never spent, and
+	// sideCalls is more than each of them can make in a second.
+	sideQuota = 10_000_000
+	sideCalls = 50
+)
+
+// rates are what the lanes of an organisation are configured with, in calls a second.
+type rates struct{ nickname, group, id, course int }
+
+var (
+	planRates = rates{nicknameRate, groupRate, idRate, courseRate}
+	// sideRates are low: the pace of a saturated lane is to be that of its limit, also on a
+	// busy machine.
+	sideRates = rates{15, 10, 5, 8}
 )
 
 // school is the users, groups and courses of the tasks.
@@ -121,6 +137,8 @@ func faults(variant string) []sandbox.Fault {
 		return gatewayFaults()
 	case late:
 		return append(gatewayFaults(), lateFaults()...)
+	case vandal:
+		return nil
 	}
 	const each = 0.05 / 13
 	all := []sandbox.Fault{
@@ -216,10 +234,19 @@ type platforms struct {
 	server *http.Server
 }
 
-func openPlatforms(s school, o settings) (*platforms, error) {
-	second := func(calls int) []sandbox.Window { return []sandbox.Window{{Calls: calls, Per: time.Second}} }
+func openPlatforms(s school, o settings, sides ...side) (*platforms, error) {
+	world := s.world()
+	for _, other := range sides {
+		world.Organisations = append(world.Organisations, other.organisation())
+	}
+	second := func(calls int) []sandbox.Window {
+		if o.variant == vandal { // the pace is compared, and must not depend on refusals
+			calls *= 2
+		}
+		return []sandbox.Window{{Calls: calls, Per: time.Second}}
+	}
 	box, err := sandbox.New(sandbox.Config{
-		World: s.world(), Seed: o.seed, KeepCalls: 20*o.tasks + 10_000,
+		World: world, Seed: o.seed, KeepCalls: 20*o.tasks + 10_000 + int(o.duration.Seconds())*sideCalls*len(sides),
 		Limits: sandbox.Limits{MonthlyQuota: -1, Windows: map[string][]sandbox.Window{
 			sandbox.APIGroupNick: second(nicknameRate), sandbox.APIGroupUpdate: second(groupRate),
 			sandbox.APIChangeID: second(idRate), sandbox.APIClassNick: second(courseRate),
@@ -246,19 +273,29 @@ func (p *platforms) close() {
 	_ = p.server.Close()
 }
 
+// tenants are the tenants of an organisation in the workers' configuration.
+type tenants struct{ organisation, dingtalk, appKey, classin, schoolID string }
+
 // workerConfig returns the configuration file of all workers. redis is its redis
 // section, in YAML's flow style.
-func workerConfig(redis, platforms, variant string) string {
+func workerConfig(redis, platforms, variant string, sides ...side) string {
 	waits := fmt.Sprintf("id_resend_after: %s", rest)
 	if variant == late { // another commit may not know the key
 		waits = fmt.Sprintf("id_resend_after: %[1]s, late_resend_after: %[1]s", lateRest)
 	}
-	return fmt.Sprintf(`redis: %s
-http: {listen: "off"}
-log: {level: debug, format: json, show_personal_data: true}
-organisations:
-  - name: %s
-    quota: {calls: 0}
+	var b strings.Builder
+	fmt.Fprintf(&b, "redis: %s\nhttp: {listen: \"off\"}\nlog: {level: debug, format: json, show_personal_data: true}\norganisations:\n", redis)
+	all := []tenants{{organisation, dingtalk, appKey, classin, schoolID}}
+	for _, s := range sides {
+		all = append(all, tenants{s.name, s.dingtalk(), s.appKey(), s.classin(), s.sid})
+	}
+	for i, t := range all {
+		quota, rate := 0, planRates
+		if i > 0 {
+			quota, rate = sideQuota, sideRates
+		}
+		fmt.Fprintf(&b, `  - name: %s
+    quota: {calls: %d}
     tenants:
       - name: %s
         dingtalk:
@@ -266,6 +303,7 @@ organisations:
             nickname: {calls: %[8]d, per: 1s}, group: {calls: %[9]d, per: 1s}, id: {calls: %[10]d, per: 1s}}}
       - name: %[11]s
         classin: {base_url: %[4]q, sid: %[12]q, secret: {env: CHAOS_SECRET}, timeout: %[6]s, limits: {course: {calls: %[13]d, per: 1s}}}
-`, redis, organisation, dingtalk, platforms, appKey, timeout, waits,
-		nicknameRate, groupRate, idRate, classin, schoolID, courseRate)
+`, t.organisation, quota, t.dingtalk, platforms, t.appKey, timeout, waits, rate.nickname, rate.group, rate.id, t.classin, t.schoolID, rate.course)
+	}
+	return b.String()
 }
