@@ -40,6 +40,9 @@ var imports = map[string][]string{
 	// asynq's own layout, for packages that read or repair it.
 	"internal/backlog": {},
 
+	// What is damaged in the keys of a lane, and what is lost with it.
+	"internal/damage": {"internal/backlog", "internal/hold", "internal/ledger", "internal/pace", "internal/registry"},
+
 	// Producers: they know no platform.
 	"tasks":            {"internal/redisdb"},
 	"internal/redisdb": {"internal/readfile", "internal/secret"},
@@ -76,7 +79,7 @@ var imports = map[string][]string{
 		"internal/cli",
 	},
 	"cmd/rollcall/internal/repair": {
-		"internal/backlog", "internal/cli", "internal/console", "internal/hold", "internal/ledger", "internal/pace", "internal/registry",
+		"internal/cli", "internal/console", "internal/damage", "internal/hold", "internal/ledger", "internal/registry",
 	},
 	"cmd/rollcall/internal/lanes": {
 		"internal/backlog", "internal/cli", "internal/console", "internal/exitcode", "internal/hold", "internal/pace",
@@ -138,8 +141,9 @@ var imports = map[string][]string{
 	"internal/handler": {"tasks", "providers", "internal/kinds", "internal/ledger", "providers/dingtalk"},
 
 	"internal/lane": {
-		"tasks", "providers", "internal/backlog", "internal/handler", "internal/hold", "internal/kinds", "internal/ledger",
-		"internal/logging", "internal/outcome", "internal/pace", "internal/privacy", "internal/redisdb", "internal/registry",
+		"tasks", "providers", "internal/backlog", "internal/damage", "internal/handler", "internal/hold", "internal/kinds",
+		"internal/ledger", "internal/logging", "internal/outcome", "internal/pace", "internal/privacy", "internal/redisdb",
+		"internal/registry",
 	},
 	"internal/config":  {"internal/readfile", "internal/secret"},
 	"internal/logging": {"internal/console"},
@@ -176,7 +180,7 @@ var imports = map[string][]string{
 	"release": {"internal/buildinfo"},
 	// It sees what a producer, an operator and the platforms see.
 	"chaos": {
-		"tasks", "internal/deadletter", "internal/enqueue", "internal/hold", "internal/kinds", "internal/ledger",
+		"tasks", "internal/backlog", "internal/deadletter", "internal/enqueue", "internal/hold", "internal/kinds", "internal/ledger",
 		"internal/outcome", "internal/redisdb", "internal/registry", "internal/sandbox", "internal/secret",
 	},
 

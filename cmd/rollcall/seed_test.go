@@ -28,6 +28,8 @@ import (
 //	seed refused LANE          a call refused for its rate
 //	seed seen LANE AGO [ADDR]  when its worker was last seen, and its address
 //	seed banned ADDR           a pause of an address
+//	seed spoil KEY             a key becomes a string
+//	seed spoil KEY ENTRY VALUE an entry of a hash gets a value
 //	seed nothing               an empty Redis
 func seed(ts *testscript.TestScript, _ bool, args []string) {
 	rdb := commandtest.Client(ts)
@@ -78,6 +80,12 @@ func seed(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(rdb.HSet(ctx, registry.Key, args[0], record).Err())
 	case "banned":
 		ts.Check(pace.NewAddress(rdb, args[0], pace.Limit{Calls: 60, Per: time.Minute}).Pause(ctx, time.Hour))
+	case "spoil":
+		if len(args) > 1 {
+			ts.Check(rdb.HSet(ctx, args[0], args[1], args[2]).Err())
+			return
+		}
+		ts.Check(rdb.Set(ctx, args[0], "not ours", 0).Err())
 	case "nothing":
 		ts.Check(rdb.FlushDB(ctx).Err())
 	default:

@@ -32,6 +32,7 @@ local tries = {
 	{ 'HGET', hash, 'a' },
 	{ 'HMGET', hash, 'a' },
 	{ 'HGETALL', hash },
+	{ 'HSTRLEN', hash, 'a' },
 	{ 'HVALS', hash },
 	{ 'HSCAN', hash, '0' },
 	{ 'HEXISTS', hash, 'a' },

@@ -44,9 +44,11 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 	defer wg.Wait()
 	defer stopBackground()
 
+	panics := &logging.Conditions{Log: w.log}
 	if w.page != nil {
 		wg.Go(func() {
-			if err := w.page.Serve(background); err != nil {
+			err := panics.Guard("the web UI", func() error { return w.page.Serve(background) })
+			if err != nil {
 				w.log.Error("web UI stopped; tasks still run", "err", err)
 			}
 		})
@@ -54,7 +56,6 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 	if begun, err := w.begin(ctx); !begun {
 		return err
 	}
-	panics := &logging.Conditions{Log: w.log}
 	wg.Go(func() { panics.Restart(background, "the sweep", w.lanes.Sweep) })
 	wg.Go(func() { panics.Restart(background, "the expiry of dead letters", w.expireDeadLetters) })
 	wg.Go(func() { panics.Restart(background, "the replay of taken IDs", w.replayFreed) })

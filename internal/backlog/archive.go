@@ -81,6 +81,8 @@ func (m *Repairer) Archived(ctx context.Context, queue, id string) (remains Rema
 		return Remains{Info: info}, info.State == asynq.TaskStateArchived, nil
 	case errors.Is(err, asynq.ErrTaskNotFound):
 		return Remains{}, false, nil
+	case damagedTask(err):
+		return Remains{}, false, &DamagedTaskError{Key(queue, "t:"+id)}
 	case !undecodable(err):
 		return Remains{}, false, fmt.Errorf("read archived task %s: %w", id, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -42,4 +43,32 @@ func (d *damage) err(doing string) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", doing, &DamagedError{Keys: d.keys})
+}
+
+// Type is the type that asynq gives to one of the keys of a queue.
+type Type struct{ Name, Type string }
+
+// Types returns what asynq keeps for a queue, without its tasks: Name is that of Key.
+func Types() []Type {
+	return []Type{
+		{"pending", "list"},
+		{"active", "list"},
+		{"lease", "zset"},
+		{"scheduled", "zset"},
+		{"retry", "zset"},
+		{"archived", "zset"},
+		{"completed", "zset"},
+	}
+}
+
+// Counters returns the counters of a queue at a time, which are strings: Name is that of
+// Key. asynq counts by the day in UTC.
+func Counters(now time.Time) []Type {
+	day := now.UTC().Format(time.DateOnly)
+	return []Type{
+		{"processed", "string"},
+		{"failed", "string"},
+		{"processed:" + day, "string"},
+		{"failed:" + day, "string"},
+	}
 }

@@ -30,15 +30,17 @@ var staleStates = []string{"pending", "scheduled", "retry", "archived", "complet
 
 // Stale is what a step of [RemoveStale] found in a queue.
 type Stale struct {
-	Next  int64               // where the next step starts; 0: at the head
-	Tasks map[string][]string // ids that were removed, by the state that listed them; nil: none
-	Err   error               // why nothing is known of the queue
+	Next    int64               // where the next step starts; 0: at the head
+	Tasks   map[string][]string // ids without a task that were removed, by the state that listed them; nil: none
+	Damaged []string            // ids that were removed, whose key has another type
+	Err     error               // why nothing is known of the queue
 }
 
 // RemoveStale takes the next step through the lists of each queue, starting at its
 // position in from. It removes the ids that have no task: a person deleted the task's
 // hash, or it was evicted. asynq itself writes and deletes both in one step, so it
-// leaves no such ids. Cost: one pipelined round trip, or one to each node of a Cluster.
+// leaves no such ids. It also removes those whose key has another type, which stops the
+// tasks behind them. Cost: one pipelined round trip, or one to each node of a Cluster.
 func RemoveStale(ctx context.Context, rdb redis.UniversalClient, queues []string, from []int64) []Stale {
 	answers := stepThrough(ctx, rdb, queues, from, removeStale.EvalSha)
 	if slices.ContainsFunc(answers, func(a *redis.Cmd) bool { return redis.HasErrorPrefix(a.Err(), "NOSCRIPT") }) {
@@ -79,19 +81,24 @@ func readStale(answer *redis.Cmd) Stale {
 	}
 	next, ok := found[0].(int64)
 	s := Stale{Next: next}
-	for i := 1; ok && i+1 < len(found); i += 2 {
+	for i := 1; ok && i+2 < len(found); i += 3 {
 		var state int64
 		var id string
 		if state, ok = found[i].(int64); !ok || state < 1 || int(state) > len(staleStates) {
 			break
 		}
-		if id, ok = found[i+1].(string); ok {
-			if s.Tasks == nil {
-				s.Tasks = map[string][]string{}
-			}
-			name := staleStates[state-1]
-			s.Tasks[name] = append(s.Tasks[name], id)
+		if id, ok = found[i+1].(string); !ok {
+			break
 		}
+		if kind, _ := found[i+2].(string); kind != "none" {
+			s.Damaged = append(s.Damaged, id)
+			continue
+		}
+		if s.Tasks == nil {
+			s.Tasks = map[string][]string{}
+		}
+		name := staleStates[state-1]
+		s.Tasks[name] = append(s.Tasks[name], id)
 	}
 	if !ok {
 		return Stale{Err: fmt.Errorf("redis answered %v", found)}

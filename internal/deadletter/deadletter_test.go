@@ -352,3 +352,19 @@ func TestAnUnreadableDeadLetterIsNeitherReplayedNorDiscarded(t *testing.T) {
 		}
 	})
 }
+
+// A Service without a client cannot replay: its defect must not end the process.
+func TestAPanicAtOneDeadLetterIsItsFailureAlone(t *testing.T) {
+	t.Parallel()
+	o := open(t, redistest.Mini(t))
+	dead := []ledger.DeadLetter{record(t, "dt", "a", 1, "rejected", "41049"), record(t, "dt", "b", 2, "rejected", "41049")}
+	o.adds(dead...)
+	for i, s := range deadletter.New(o.rdb, nil).Replay(t.Context(), dead) {
+		if s.Outcome != deadletter.Failed || s.DeadLetter.ID != dead[i].ID || !strings.Contains(s.Err.Error(), "panic") {
+			t.Errorf("%+v", s)
+		}
+	}
+	if ids := o.left(deadletter.Filter{}); len(ids) != 2 {
+		t.Errorf("left: %v", ids)
+	}
+}

@@ -140,6 +140,16 @@ func queue(dead ledger.DeadLetter) string {
 	return registry.Queue(dead.Tenant, tasks.Kind(dead.Kind), dead.Urgent)
 }
 
+// guarded processes a dead letter. A panic is its own failure: the others are processed.
+func guarded(dead ledger.DeadLetter, do func(ledger.DeadLetter) Settled) (settled Settled) {
+	defer func() {
+		if value := recover(); value != nil {
+			settled = Settled{DeadLetter: dead, Outcome: Failed, Err: fmt.Errorf("rollcall has a defect, please report it: panic at task %s: %v", dead.ID, value)}
+		}
+	}()
+	return do(dead)
+}
+
 // settle processes dead letters concurrently, and then removes those that are done.
 func (d *Service) settle(ctx context.Context, dead []ledger.DeadLetter, do func(ledger.DeadLetter) Settled) []Settled {
 	settled := make([]Settled, len(dead))
@@ -148,7 +158,7 @@ func (d *Service) settle(ctx context.Context, dead []ledger.DeadLetter, do func(
 	for range min(together, len(dead)) {
 		workers.Go(func() {
 			for i := range next {
-				settled[i] = do(dead[i])
+				settled[i] = guarded(dead[i], do)
 			}
 		})
 	}

@@ -84,7 +84,11 @@ func (w *world) ended(a *attempt, e ended) {
 	case isDead(e.err) && s.resend():
 		w.log("  %s is not sent again: %v", s.resends.Key, e.err)
 		w.gaveUp[s.resends] = true
-		if err := w.ledger.GiveUpResend(context.Background(), s.resends, dt); err != nil {
+		record, err := w.ledger.Look(context.Background(), s.resends)
+		if err == nil {
+			err = w.ledger.GiveUpResend(context.Background(), record, dt)
+		}
+		if err != nil {
 			w.fatalf("%v", err)
 		}
 	case isDead(e.err) && !s.done:

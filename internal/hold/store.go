@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -66,6 +67,21 @@ func (b *Store) Refresh(ctx context.Context) error {
 		}
 		b.mu.Unlock()
 	}
+}
+
+// Entry is an entry of the holds that no worker can have written.
+type Entry struct{ Field, Value, What string }
+
+// Damaged returns the damaged entries among those of Key: they hold nothing. One of a
+// newer form is not damaged.
+func Damaged(holds map[string]string) []Entry {
+	var damaged []Entry
+	for _, field := range slices.Sorted(maps.Keys(holds)) {
+		if raw := holds[field]; !jsontext.Value(raw).IsValid() {
+			damaged = append(damaged, Entry{field, raw, fmt.Sprintf("the hold %.80q is no JSON: it holds nothing", field)})
+		}
+	}
+	return damaged
 }
 
 func decode(raw string) (Hold, error) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -72,6 +73,13 @@ func (s *sweeper) archived(ctx context.Context, l *Lane, queue string, urgent bo
 	if err != nil {
 		return err
 	}
+	for _, e := range entries {
+		if future(e.Score, time.Now()) {
+			s.set.Damaged(ledger.Damage{
+				Key: backlog.Key(queue, "archived"), Entry: e.ID, What: fmt.Sprintf("the time of task %s is %g, which has not come", e.ID, e.Score),
+			})
+		}
+	}
 	added, reached := 0, archive{latest: seen.latest}
 	for page := range slices.Chunk(entries, archivePage) {
 		var n int
@@ -135,6 +143,9 @@ func (s *sweeper) addDeadLetters(
 
 func (s *sweeper) addDeadLetter(ctx context.Context, l *Lane, queue, id string, urgent bool, at time.Time) (fresh bool, err error) {
 	task, found, err := s.repairer.Archived(ctx, queue, id)
+	if s.damagedTask(err) {
+		return false, nil
+	}
 	if err != nil || !found {
 		return false, err // not found: deleted or run again after it was listed
 	}

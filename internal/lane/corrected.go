@@ -38,7 +38,7 @@ func (s *sweeper) corrected(ctx context.Context, now time.Time) error {
 			s.corrections[l] = next
 			err = s.closeCorrected(ctx, l, dead, now)
 		}
-		faults = append(faults, err)
+		faults = append(faults, unlessDamaged(err))
 	}
 	return errors.Join(faults...)
 }

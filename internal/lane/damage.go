@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,13 +9,19 @@ import (
 	"time"
 
 	"rollcall/internal/backlog"
+	"rollcall/internal/damage"
 	"rollcall/internal/pace"
 	"rollcall/internal/registry"
 )
 
-// damagedLasts is how long a lane takes no task after a damaged key of it was read. Then
-// it tries again. Keys that are read more seldom are read again by its tasks.
-const damagedLasts = 10 * time.Second
+const (
+	// keysEvery is how often the types of the lanes' keys are checked: at every second
+	// sweep.
+	keysEvery = 8 * time.Second
+	// damagedLasts is how long a lane takes no task after a damaged key of it was read.
+	// Then it tries again.
+	damagedLasts = 13 * time.Second
+)
 
 // damages are the damaged keys of a lane, and when each was read last. Safe for
 // concurrent use.
@@ -69,6 +76,63 @@ func (s *Set) judge(err error) error {
 		return nil
 	}
 	return err
+}
+
+// unlessDamaged returns an error unless a key of another type caused it: the check of the
+// keys names that one.
+func unlessDamaged(err error) error {
+	if damage.WrongType(err) {
+		return nil
+	}
+	return err
+}
+
+// keys checks the types of the lanes' keys, and what all lanes share. A lane whose keys
+// are damaged takes no task; other damage is logged. Cost: two round trips for all lanes,
+// with fifty commands a lane.
+func (s *sweeper) keys(ctx context.Context, now time.Time) error {
+	if now.Sub(s.checked) < keysEvery {
+		return nil
+	}
+	s.checked = now
+	within, cancel := context.WithTimeout(ctx, pollTimeout)
+	defer cancel()
+	lanes := make([]registry.Lane, len(s.set.lanes))
+	for i, l := range s.set.lanes {
+		lanes[i] = registry.Lane{Organisation: l.Organisation, Tenant: l.Tenant, Kind: l.Kind, Address: l.AddressName}
+	}
+	found, err := damage.Check(within, s.set.rdb, lanes)
+	if err != nil {
+		return err
+	}
+	for i, l := range s.set.lanes {
+		for _, d := range found[i] {
+			if d.Type != "" && damage.Holds(d.Key) {
+				s.set.hold(d.Key, func(other *Lane) bool { return other == l })
+			} else {
+				s.set.Damaged(d)
+			}
+		}
+	}
+	shared, err := damage.Shared(within, s.set.rdb)
+	if err != nil {
+		return err
+	}
+	for _, d := range shared {
+		s.set.Damaged(d)
+		if d.Key == registry.Key {
+			s.set.publishSoon()
+		}
+	}
+	return nil
+}
+
+// publishSoon makes the worker publish its lanes again.
+func (s *Set) publishSoon() {
+	select {
+	case s.back <- struct{}{}:
+	default:
+	}
 }
 
 func (s *Set) hold(key string, of func(*Lane) bool) {

@@ -421,9 +421,9 @@ func TestAnOversizedPayloadIsKeptByItsBeginningAndItsHashAndOnce(t *testing.T) {
 		r.add(lane.Config{}, func(context.Context, func(context.Context) error, string) error {
 			return &kinds.PayloadError{Type: kinds.TypeNicknameSync, What: "is too long"}
 		})
-		huge := bytes.Repeat([]byte("x"), 1<<20)
+		huge := bytes.Repeat([]byte("x"), 3*ledger.MaxKept)
 		typename, stand, cause := lane.StandIn(urgent, "raw", huge)
-		if len(stand) > 100<<10 || cause == nil || !strings.Contains(cause.Error(), "1048576 bytes") {
+		if len(stand) > 100<<10 || cause == nil || !strings.Contains(cause.Error(), fmt.Sprint(len(huge), " bytes")) {
 			t.Errorf("the stand-in has %d bytes and ends in: %v", len(stand), cause)
 		}
 		for id, task := range map[string]*asynq.Task{

@@ -108,6 +108,8 @@ func (l *Lane) removeDeadLetter(ctx context.Context, id string, log *slog.Logger
 	}
 	n, err := l.set.ledger.RemoveDeadLetters(ctx, l.Name(), id)
 	switch {
+	case is[*ledger.DamagedError](err): // it is logged once
+		log.Debug("task done, but its dead letter could not be removed", "err", err)
 	case err != nil:
 		log.Warn("task done, but its dead letter could not be removed; discard it if there is one", "err", err)
 	case n > 0:

@@ -43,12 +43,12 @@ func (c gated) EvalSha(ctx context.Context, sha string, keys []string, args ...a
 // dequeue takes up to n tasks in one round trip.
 func (c gated) dequeue(ctx context.Context, n int, sha string, keys []string, args []any) []*redis.Cmd {
 	if n == 1 {
-		return []*redis.Cmd{c.UniversalClient.EvalSha(ctx, sha, keys, args...)}
+		return []*redis.Cmd{backlog.Dequeue(ctx, c.UniversalClient, sha, keys, args...)}
 	}
 	cmds := make([]*redis.Cmd, n)
 	_, _ = c.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i := range cmds {
-			cmds[i] = p.EvalSha(ctx, sha, keys, args...)
+			cmds[i] = backlog.Dequeue(ctx, p, sha, keys, args...)
 		}
 		return nil
 	}) // each command has its own error
@@ -59,9 +59,9 @@ func (c gated) dequeue(ctx context.Context, n int, sha string, keys []string, ar
 func (c gated) Eval(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
 	ctx, cancel := revived(ctx)
 	defer cancel()
-	cmd := c.UniversalClient.Eval(ctx, script, keys, args...)
 	if queue, dequeue := backlog.DequeueOf(keys); dequeue {
+		cmd := backlog.DequeueEval(ctx, c.UniversalClient, script, keys, args...)
 		return c.gate.dequeued(queue, []*redis.Cmd{cmd})
 	}
-	return cmd
+	return c.UniversalClient.Eval(ctx, script, keys, args...)
 }

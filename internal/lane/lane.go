@@ -153,6 +153,8 @@ func NewSet(rdb redis.UniversalClient, shared *redisdb.Autopipeline, record *led
 	s := &Set{rdb: rdb, shared: shared, ledger: record, holds: hold.NewStore(rdb), name: name, log: log, look: make(chan struct{}, 1), back: make(chan struct{}, 1)}
 	s.faults.Log, s.redis.line = log, redisLine(log)
 	record.OnDamage(s.Damaged)
+	record.GuardBy(s.faults.Guard)
+	shared.GuardBy(s.faults.Guard)
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
 	return s
 }
@@ -165,7 +167,7 @@ func (s *Set) Add(cfg Config, handle handler.Func) {
 		handle: handle,
 		pacer: pace.New(s.rdb, pace.Config{
 			Organisation: cfg.Organisation, Name: cfg.Name(), Limits: cfg.Limits,
-			Metered: cfg.Metered, Quota: cfg.Quota, Address: cfg.Address, Ahead: s.ahead,
+			Metered: cfg.Metered, Quota: cfg.Quota, Address: cfg.Address, Dropped: s.dropped, Guard: s.faults.Guard,
 		}),
 		log: s.log.With("lane", cfg.Name()),
 	}

@@ -100,7 +100,7 @@ func (l *Lane) resendOne(ctx context.Context, target ledger.Target) error {
 	}
 	d, err := l.resendOf(record)
 	if err != nil { // no later attempt can read it
-		return errors.Join(err, l.set.ledger.GiveUpResend(ctx, target, l.Tenant))
+		return errors.Join(err, l.set.ledger.GiveUpResend(ctx, record, l.Tenant))
 	}
 	if d.Type == "" { // a later change was sent, so that nothing is left to do
 		_, _, err = l.set.ledger.Begin(ctx, ledger.Delivery{Target: target, ResentBy: l.Tenant, Landing: l.ResendAfter, Resend: true})
@@ -127,7 +127,7 @@ func (l *Lane) resendOne(ctx context.Context, target ledger.Target) error {
 	case outcome.Done:
 		return l.set.ledger.ForgetAttempts(ctx, id)
 	case outcome.Dead:
-		return l.set.ledger.GiveUpResend(ctx, target, l.Tenant)
+		return l.set.ledger.GiveUpResend(ctx, record, l.Tenant)
 	case outcome.Retry:
 	}
 	return nil

@@ -80,6 +80,15 @@ func newLateRig(t *testing.T, s *redistest.Server, configure func(*lane.Config))
 // names gives bob a nickname and waits for the end of the task.
 func (r *lateRig) names(name string) {
 	r.t.Helper()
+	id := r.change(name)
+	for a := r.attempt(); a.Verdict.Action != outcome.Done; a = r.attempt() {
+		eventually(r.t, func() error { return r.inspector.RunTask("dt.nickname", id) })
+	}
+}
+
+// change enqueues a task that gives bob a nickname, and returns its id.
+func (r *lateRig) change(name string) string {
+	r.t.Helper()
 	change := ledger.Change{Target: bob, Fields: []ledger.Field{{Name: "nickname", Value: name}}, TaskID: "to-" + name}
 	revised := r.ledger.Revise(r.t.Context(), change)[0]
 	typename, payload, err := kinds.Encode(tasks.NicknameSync{Tenant: "dt", ChatID: "chat1", UserID: "bob", Nickname: name}, revised.Revision)
@@ -90,9 +99,7 @@ func (r *lateRig) names(name string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	for a := r.attempt(); a.Verdict.Action != outcome.Done; a = r.attempt() {
-		eventually(r.t, func() error { return r.inspector.RunTask("dt.nickname", change.TaskID) })
-	}
+	return change.TaskID
 }
 
 // overwritten names bob B and then A, and lets the first request for B land after that.

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"rollcall/internal/backlog"
+	"rollcall/internal/ledger"
 )
 
 // rescuers is how many orphans are processed concurrently: a worker with a hundred
@@ -34,7 +35,7 @@ func (s *sweeper) orphans(ctx context.Context) error {
 	rescue.SetLimit(rescuers)
 	var mu sync.Mutex // guards what the looks remember
 	for i, q := range s.rescued {
-		faults = append(faults, looks[i].Err)
+		faults = append(faults, unlessDamaged(looks[i].Err))
 		for _, orphan := range q.beats.look(looks[i]) {
 			rescue.Go(func() error {
 				// An orphan whose rescue panics must not stop the others.
@@ -58,9 +59,30 @@ func (s *sweeper) orphans(ctx context.Context) error {
 	return errors.Join(append(faults, rescue.Wait())...)
 }
 
+// damagedTask reports whether an error is about the key of a task, and logs it.
+func (s *sweeper) damagedTask(err error) bool {
+	damaged, ok := errors.AsType[*backlog.DamagedTaskError](err)
+	if ok {
+		s.set.Damaged(ledger.Damage{Key: damaged.Key, What: "is not a hash: the task does not run"})
+	}
+	return ok
+}
+
 // rescue makes a task of a dead worker pending again, unless too many workers died
-// while they ran it. Cost: three round trips.
+// while they ran it. A task whose key is damaged is taken out of the queue, and its key
+// stays. Cost: four round trips.
 func (s *sweeper) rescue(ctx context.Context, q *swept, orphan backlog.Orphan) error {
+	long, err := s.repairer.TooLong(ctx, q.name, orphan.ID)
+	if long { // one at a time: it may have hundreds of megabytes
+		s.large.Lock()
+		defer s.large.Unlock()
+	}
+	if s.damagedTask(err) {
+		return s.repairer.Park(ctx, q.name, orphan.ID)
+	}
+	if err != nil {
+		return err
+	}
 	raw, unreadable, err := s.repairer.Unreadable(ctx, q.name, orphan.ID)
 	if err != nil {
 		return err

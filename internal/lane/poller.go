@@ -84,10 +84,7 @@ func (s *Set) returned(ctx context.Context) {
 	if err := s.remind(ctx); err != nil {
 		s.memory.Forget() // retried at the next poll
 	}
-	select {
-	case s.back <- struct{}{}:
-	default:
-	}
+	s.publishSoon()
 }
 
 // remind publishes the limits of all lanes and the quotas again.

@@ -13,9 +13,11 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/damage"
 	"rollcall/internal/hold"
 	"rollcall/internal/ledger"
 	"rollcall/internal/logging"
+	"rollcall/internal/privacy"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/registry"
 )
@@ -94,12 +96,20 @@ func (s *Set) outcome(failed, again string, err error, attrs ...any) {
 // Damaged logs a key or an entry that was skipped because it is damaged: one line for
 // each, however often it is read.
 func (s *Set) Damaged(d ledger.Damage) {
-	s.faults.Of(damagedKey, "").Begin(d.String(), "key", d.Name(), "damage", d.What)
+	attrs := []any{"key", d.Name(), "damage", d.What}
+	if target := d.Target(); target != "" {
+		attrs = append(attrs, "target", privacy.Personal(target))
+	}
+	if d.Entry != "" {
+		attrs = append(attrs, "entry", fmt.Sprintf("%.80s", d.Entry))
+	}
+	s.faults.Of(damagedKey, "").Begin(d.Key+" "+d.Entry+" "+d.What, attrs...)
 }
 
-// ahead logs that values of a pace were dropped.
-func (s *Set) ahead(key, values string) {
-	s.faults.Of("pace values too far ahead dropped; calls wait for one window: was a clock wrong?", "").Begin(key, "key", key, "values", values)
+// dropped logs that values of a pace were dropped.
+func (s *Set) dropped(key, values string) {
+	s.faults.Of("pace values dropped: too far ahead, or no numbers; was a clock wrong, or did another program write them?", "").
+		Begin(key+" "+values, "key", key, "values", values)
 }
 
 const damagedKey = "damaged key in redis skipped: see rollcall repair"
@@ -152,7 +162,7 @@ func (s *Set) memoryKeys() []string {
 	keys := map[string]bool{"rollcall:memory:{" + hold.Key + "}": true}
 	_, cluster := s.rdb.(*redis.ClusterClient)
 	for _, l := range s.lanes {
-		keys["rollcall:{"+l.Organisation+"}:memory"] = true
+		keys[damage.MemoryKey(l.Organisation)] = true
 		for _, urgent := range []bool{true, false} {
 			if cluster {
 				keys["rollcall:memory:{"+registry.Queue(l.Tenant, l.Kind, urgent)+"}"] = true
@@ -162,10 +172,18 @@ func (s *Set) memoryKeys() []string {
 	return slices.Sorted(maps.Keys(keys))
 }
 
+// reportMemory logs the keys of the markers that have another type.
+func (s *Set) reportMemory() {
+	for _, key := range s.memory.Damaged() {
+		s.Damaged(ledger.Damage{Key: key, What: "is not a string: a loss of data is not detected by it"})
+	}
+}
+
 // checkMemory publishes again what this worker knows if Redis has lost its data. holds
 // are those that were read before the loss.
 func (s *Set) checkMemory(ctx context.Context, holds []hold.Hold) error {
 	lost, err := s.memory.Look(ctx)
+	s.reportMemory()
 	if s.unrestored == nil {
 		s.unrestored = holds
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"rollcall/internal/backlog"
+	"rollcall/internal/ledger"
 )
 
 // stale continues through the lists of all queues and removes the ids of tasks that a
@@ -17,10 +18,13 @@ func (s *sweeper) stale(ctx context.Context) error {
 	var faults []error
 	for i, found := range backlog.RemoveStale(within, s.set.rdb, s.names, s.steps) {
 		s.steps[i] = found.Next
-		faults = append(faults, found.Err)
+		faults = append(faults, unlessDamaged(found.Err))
+		for _, id := range found.Damaged {
+			s.set.Damaged(ledger.Damage{Key: backlog.Key(s.names[i], "t:"+id), What: "is not a hash: the task was taken out of its queue"})
+		}
 		for state, ids := range found.Tasks {
 			s.queues[i].lane.log.Warn("ids without a task removed from a queue; their tasks were deleted in Redis",
-				"queue", s.names[i], "state", state, "count", len(ids), "first", ids[0])
+				"queue", s.names[i], "key", backlog.Key(s.names[i], state), "state", state, "count", len(ids), "first", ids[0])
 		}
 	}
 	return errors.Join(faults...)

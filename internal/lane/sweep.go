@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -18,7 +19,7 @@ import (
 
 // sweepEvery is how often the queues are searched. A sweep that finds nothing costs
 // four round trips for all queues, one more for each organisation's API, and two for
-// each lane that has dead letters.
+// each lane that has dead letters. Every second one costs two more.
 const sweepEvery = 5 * time.Second
 
 // typeUndecodable is the asynq type of the stand-in for a message that asynq cannot
@@ -54,7 +55,7 @@ func (e *UndecodableError) Error() string {
 	if e.Bytes == 0 {
 		return fmt.Sprintf("queue %s listed a task %s that has no message in Redis: enqueue it again if it is still needed", e.Queue, e.ID)
 	}
-	return fmt.Sprintf("queue %s held a message %s of %d bytes that is not an asynq task; its bytes are kept in field raw: "+
+	return fmt.Sprintf("queue %s held a message %s of %d bytes that is not an asynq task, or too long for one; its first bytes are kept in field raw: "+
 		"find the other program that writes to this Redis, and enqueue the task again with the enqueue command", e.Queue, e.ID, e.Bytes)
 }
 
@@ -82,6 +83,8 @@ type sweeper struct {
 	// corrections is the position in the dead letters of a lane, for the comparison
 	// with what was applied.
 	corrections map[*Lane]ledger.Cursor
+	large       sync.Mutex // held while a long message is in memory
+	checked     time.Time  // when the types of the keys were checked
 }
 
 // swept is a queue of a lane, and what earlier sweeps found in it.
@@ -141,6 +144,7 @@ func (s *sweeper) sweep(ctx context.Context, now time.Time) {
 		of  string
 		run func(context.Context) error
 	}{
+		{"the check of the keys", at(s.keys)},
 		{"the sweep for tasks of dead workers", s.orphans},
 		{"the sweep for lanes with dead letters", s.set.findDeadLetters},
 		{"the sweep of archived tasks", s.archives},

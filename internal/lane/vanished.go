@@ -38,6 +38,7 @@ type register struct {
 
 	cursor uint64
 	missed map[string]time.Time // by task id: since when asynq has nothing left to do for it
+	lost   map[string]lostTask  // by task id: those that no list of asynq holds
 	logged bool                 // that some records cannot be read
 }
 
@@ -49,7 +50,7 @@ func registers(lanes []*Lane) []*register {
 		r := of[tag]
 		if r == nil {
 			r = &register{
-				organisation: l.Organisation, kind: l.Kind, lanes: map[string]*Lane{}, log: l.set.log, missed: map[string]time.Time{},
+				organisation: l.Organisation, kind: l.Kind, lanes: map[string]*Lane{}, log: l.set.log, missed: map[string]time.Time{}, lost: map[string]lostTask{},
 			}
 			of[tag], all = r, append(all, r)
 		}
@@ -66,7 +67,7 @@ func (s *sweeper) vanished(ctx context.Context, now time.Time) error {
 	until := time.Now().Add(endFor)
 	var faults []error
 	for _, r := range s.registers {
-		err := s.endMissed(ctx, r, now, until)
+		err := errors.Join(s.endMissed(ctx, r, now, until), s.relist(ctx, r, now))
 		if err == nil && len(r.missed) < openPage {
 			err = s.lookFurther(ctx, r, now)
 		}
@@ -79,13 +80,14 @@ func (s *sweeper) vanished(ctx context.Context, now time.Time) error {
 func (s *sweeper) lookFurther(ctx context.Context, r *register, now time.Time) error {
 	open, next, err := s.set.ledger.OpenTasks(ctx, r.organisation, string(r.kind), r.cursor, openPage)
 	if err != nil {
-		return err
+		return unlessDamaged(err)
 	}
 	r.cursor = next
 	var asked []backlog.Task
 	var revisions []int64
 	for _, task := range open {
 		switch {
+		case task.Damaged: // the ledger has reported it
 		case task.Queue == "":
 			r.unreadable(task)
 		case r.lanes[task.Queue] != nil:
@@ -100,13 +102,19 @@ func (s *sweeper) lookFurther(ctx context.Context, r *register, now time.Time) e
 	if err != nil {
 		return err
 	}
+	var waiting []backlog.Task
 	for i, task := range asked {
 		_, known := r.missed[task.ID]
-		if over(states[i]) && !known && clock.Sub(time.UnixMicro(revisions[i])) >= youngest {
+		switch {
+		case states[i] == backlog.Damaged:
+			s.set.Damaged(ledger.Damage{Key: backlog.Key(task.Queue, "t:"+task.ID), What: "is not a hash: the task does not run"})
+		case !over(states[i]):
+			waiting = append(waiting, task)
+		case !known && clock.Sub(time.UnixMicro(revisions[i])) >= youngest:
 			r.missed[task.ID] = now
 		}
 	}
-	return nil
+	return s.findLost(ctx, r, waiting, now)
 }
 
 // over reports that asynq has nothing left to do for a task in this state.
@@ -166,6 +174,12 @@ func (s *sweeper) endOne(ctx context.Context, r *register, id string, now time.T
 	if state == "archived" {
 		fresh, err = s.endArchived(ctx, l, task, now)
 		return l, fresh, err
+	}
+	if state == "" { // its hash may have lost its state alone
+		there, err := s.withoutState(ctx, r, backlog.Task{Queue: task.Queue, ID: id}, now)
+		if err != nil || there {
+			return l, false, err
+		}
 	}
 	decoded, _, err := kinds.Decode(task.Type, task.Payload)
 	switch {

@@ -13,13 +13,14 @@ import (
 // attemptsKept is how long a task's counters outlive its last attempt.
 const attemptsKept = 30 * 24 * time.Hour
 
-func attemptsKey(taskID string) string { return "rollcall:{" + taskID + "}:attempts" }
+// AttemptsKey is the Redis hash of the attempts of a task that failed.
+func AttemptsKey(taskID string) string { return "rollcall:{" + taskID + "}:attempts" }
 
 // CountAttempt adds one to the attempts of a task that failed with class, and returns
 // how many there are now and when the first was. A task that succeeds at once costs
 // nothing here. One round trip.
 func (l *Ledger) CountAttempt(ctx context.Context, taskID, class string, now time.Time) (n int, first time.Time, err error) {
-	key := attemptsKey(taskID)
+	key := AttemptsKey(taskID)
 	var count *redis.IntCmd
 	var since *redis.StringCmd
 	_, err = l.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
@@ -30,6 +31,9 @@ func (l *Ledger) CountAttempt(ctx context.Context, taskID, class string, now tim
 		return nil
 	})
 	if err != nil {
+		if damaging(err) {
+			l.damage(key, "does not count attempts: those of the task are not bounded")
+		}
 		return 0, time.Time{}, fmt.Errorf("ledger: count an attempt: %w", err)
 	}
 	ms, err := since.Int64()
@@ -58,7 +62,7 @@ func readAttempts(fields map[string]string) (counts map[string]int, first time.T
 
 // ForgetAttempts removes a task's counters, once it has ended. One round trip.
 func (l *Ledger) ForgetAttempts(ctx context.Context, taskID string) error {
-	if err := l.rdb.Del(ctx, attemptsKey(taskID)).Err(); err != nil {
+	if err := l.rdb.Del(ctx, AttemptsKey(taskID)).Err(); err != nil {
 		return fmt.Errorf("ledger: remove the attempts of a task: %w", err)
 	}
 	return nil

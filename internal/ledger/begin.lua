@@ -247,6 +247,11 @@ if queued then
 	redis.call('PEXPIRE', open_edits, keep_ms)
 	redis.call('HSETNX', open_tasks, task, record)
 end
+if leased_by_another and lease_until > now_ms + lease_ms then
+	-- The clock was set back. A worker that is alive renews its lease.
+	lease_until = now_ms + lease_ms
+	redis.call('HSET', target, LEASE_UNTIL, lease_until)
+end
 if leased_by_another and lease_until > now_ms then
 	return { 'busy', tostring(lease_until - now_ms) }
 end

@@ -218,6 +218,9 @@ type Open struct {
 	// Again says that the task may have been noted before, and its row may have ended
 	// since: then nothing is noted. It needs a Row.
 	Again bool `json:"-"`
+	// Damaged says that the record is no JSON: only the id is known, and no version wrote
+	// it.
+	Damaged bool `json:"-"`
 }
 
 // record is an Open as it is stored.
@@ -284,7 +287,7 @@ func (l *Ledger) Stored(ctx context.Context, tasks ...Open) error {
 				damaged = errors.Join(damaged, l.Stored(ctx, tasks[i]))
 			}
 		default:
-			return fmt.Errorf("ledger: note the latest change: %w", l.explain(ctx, first, err))
+			return fmt.Errorf("ledger: note the latest change: %w", l.explain(ctx, first, err, tasks[rows[0]].Row.keyType(first)...))
 		}
 	}
 	return damaged

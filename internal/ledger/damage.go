@@ -2,11 +2,12 @@ package ledger
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -29,26 +30,45 @@ type DamagedError struct{ Damage }
 
 // Error names the key, what is wrong with it, and what to do.
 func (e *DamagedError) Error() string {
-	return "damaged key in Redis, " + e.String() + "; only this target waits: see rollcall repair"
+	waits := ""
+	if e.Target() != "" {
+		waits = "; only this target waits"
+	}
+	return "damaged key in Redis, " + e.String() + waits + ": see rollcall repair"
 }
 
 // Damage is something in Redis that cannot be what rollcall wrote. It is skipped.
 type Damage struct {
 	Key  string // in Redis
 	What string // that is wrong with it
-	// Entry is the damaged entry of a hash, and Value what it holds. "": the key as a whole.
-	Entry, Value string
-	Type         string // of a key as a whole: the type that it has
+	// Entry is the damaged entry of a hash, or member of a sorted set, and Value what it
+	// holds, or its score. Becomes is the value that a repair gives it; "": it is removed.
+	// Entry "": the key as a whole.
+	Entry, Value, Becomes string
+	Type                  string // of a key as a whole: the type that it has
+	// Rebuild says that the key is an index that a repair makes again, of the lane.
+	Rebuild string
 }
+
+// ofTargets are the parts of keys before the key of a target.
+var ofTargets = []string{"}:target:", "}:effects:", "}:edits:"}
 
 // Name is the key without the key of its target, which may name a person.
 func (d Damage) Name() string {
-	for _, of := range []string{":target:", ":effects:", ":edits:"} {
-		if before, _, found := strings.Cut(d.Key, "}"+of); found {
-			return before + "}" + of + "…"
-		}
+	if target := d.Target(); target != "" {
+		return strings.TrimSuffix(d.Key, target) + "…"
 	}
 	return d.Key
+}
+
+// Target is the key of the target that the key belongs to; "": none.
+func (d Damage) Target() string {
+	for _, of := range ofTargets {
+		if _, target, found := strings.Cut(d.Key, of); found {
+			return target
+		}
+	}
+	return ""
 }
 
 // String names the key, as Name does, and what is wrong with it.
@@ -59,15 +79,26 @@ func (d Damage) String() string { return fmt.Sprintf("%.200q: %s", d.Name(), d.W
 func (l *Ledger) OnDamage(report func(Damage)) { l.damaged.Store(&report) }
 
 func (l *Ledger) damage(key, format string, args ...any) {
+	l.report(Damage{Key: key, What: fmt.Sprintf(format, args...)})
+}
+
+func (l *Ledger) report(damage ...Damage) {
 	if report := l.damaged.Load(); report != nil {
-		(*report)(Damage{Key: key, What: fmt.Sprintf(format, args...)})
+		for _, d := range damage {
+			(*report)(d)
+		}
 	}
 }
 
 // Inspect reads the keys of a target, and returns what is damaged in them, by key. Three
 // round trips.
 func (l *Ledger) Inspect(ctx context.Context, target Target) ([]Damage, error) {
-	damage, err := l.WrongTypes(ctx, target.keyTypes())
+	return l.inspect(ctx, target)
+}
+
+// inspect also looks at more keys.
+func (l *Ledger) inspect(ctx context.Context, target Target, more ...KeyType) ([]Damage, error) {
+	damage, err := l.WrongTypes(ctx, append(target.keyTypes(), more...))
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +110,7 @@ func (l *Ledger) Inspect(ctx context.Context, target Target) ([]Damage, error) {
 		if err != nil {
 			return nil, fmt.Errorf("ledger: read a target: %w", err)
 		}
-		damage = append(damage, damagedEntries(key, hash)...)
+		damage = append(damage, damagedEntries(key, hash, time.Now())...)
 	}
 	return damage, nil
 }
@@ -113,43 +144,26 @@ func (l *Ledger) WrongTypes(ctx context.Context, keys []KeyType) ([]Damage, erro
 	var damage []Damage
 	for i, k := range keys {
 		if got := answers[i].Val(); got != k.Type && got != "none" {
-			damage = append(damage, Damage{Key: k.Key, What: fmt.Sprintf("is a %s, not a %s", got, k.Type), Type: got})
+			damage = append(damage, OfType(k, got))
 		}
 	}
 	return damage, nil
 }
 
-// damagedEntries returns the entries of a target's hash that must be numbers and are
-// none.
-func damagedEntries(key string, hash map[string]string) []Damage {
-	var damage []Damage
-	for name, value := range hash {
-		number := value
-		kind, _, ofField := strings.Cut(name, ":")
-		if ofField {
-			kind += ":"
-		}
-		switch kind {
-		case entryUnknown:
-			number = strings.TrimSuffix(value, answered)
-		case entryLastRevision, entryLeaseUntil, entrySettledAt, entryLatest, entryApplied, entryLate, entrySource:
-		default:
-			continue
-		}
-		if n, err := strconv.ParseInt(number, 10, 64); err != nil || n < 0 || n > MaxRevision || number[0] == '+' {
-			damage = append(damage, Damage{
-				Key: key, What: fmt.Sprintf("entry %.80q holds %.40q, not a number from 0 to 2^53-1", name, value), Entry: name, Value: value,
-			})
-		}
+// OfType returns the damage of a key that has another type. An index of dead letters is
+// made again.
+func OfType(k KeyType, got string) Damage {
+	d := Damage{Key: k.Key, What: fmt.Sprintf("is a %s, not a %s", got, k.Type), Type: got}
+	lane, of, _ := strings.Cut(strings.TrimPrefix(k.Key, "rollcall:{"), "}:dead:")
+	if of == "times" || of == "places" || of == "causes" || strings.HasPrefix(of, "causes:") {
+		d.Rebuild = lane
 	}
-	slices.SortFunc(damage, func(a, b Damage) int { return strings.Compare(a.What, b.What) })
-	return damage
+	return d
 }
 
 // LaneKeys are the keys of a lane in this package, and of its organisation's API.
 func LaneKeys(organisation, api, lane string) []KeyType {
 	k, t := deadKeys(lane), Target{Organisation: organisation, API: api}
-	tenant := strings.TrimSuffix(lane, "."+api)
 	return []KeyType{
 		{k.bodies(), "hash"},
 		{k.positions(), "hash"},
@@ -158,13 +172,15 @@ func LaneKeys(organisation, api, lane string) []KeyType {
 		{k.closed(), "list"},
 		{t.tasks(), "hash"},
 		{t.unknownTargets(), "zset"},
-		{t.late(tenant), "zset"},
+		{t.late(tenantOf(lane, api)), "zset"},
 		{t.shared("runs"), "zset"},
 		{t.lastChanged(), "string"},
 		{floorKey(organisation, api), "string"},
 		{t.index(), "zset"},
 	}
 }
+
+func tenantOf(lane, api string) string { return strings.TrimSuffix(lane, "."+api) }
 
 // RunKeys are the keys of the results of a run.
 func RunKeys(organisation, api string, run RunName) []KeyType {
@@ -176,39 +192,69 @@ func RunKeys(organisation, api string, run RunName) []KeyType {
 	return keys
 }
 
-var discard = redis.NewScript(`
-if ARGV[1] == '' then
-	if redis.call('TYPE', KEYS[1]).ok ~= ARGV[2] then return 0 end
-	return redis.call('DEL', KEYS[1])
-end
-if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-return redis.call('HDEL', KEYS[1], ARGV[1])`)
+//go:embed discard.lua
+var discardLua string
 
-// Discard deletes a damaged key or entry, unless it has changed since it was read. It
-// reports whether it did. One round trip.
+var discard = redis.NewScript(discardLua)
+
+// Discard deletes a damaged key or entry, or repairs the entry, unless it has changed
+// since it was read. It reports whether it did. One round trip, more for an index.
 func (l *Ledger) Discard(ctx context.Context, d Damage) (bool, error) {
+	if d.Rebuild != "" {
+		return true, l.rebuild(ctx, deadKeys(d.Rebuild))
+	}
 	as := d.Type
 	if d.Entry != "" {
 		as = d.Value
 	}
-	n, err := discard.Run(ctx, l.rdb, []string{d.Key}, d.Entry, as).Int()
+	n, err := discard.Run(ctx, l.rdb, []string{d.Key}, d.Entry, as, d.Becomes).Int()
 	if err != nil {
 		return false, fmt.Errorf("ledger: discard %s: %w", d, err)
 	}
 	return n == 1, nil
 }
 
-// explain returns the damage of a target behind an answer of Redis, if there is any: its
-// own errors name no key.
-func (l *Ledger) explain(ctx context.Context, target Target, err error) error {
+// explain returns the damage of a target, or of one of more keys, behind an answer of
+// Redis, if there is any: its own errors name no key.
+func (l *Ledger) explain(ctx context.Context, target Target, err error, more ...KeyType) error {
 	if !damaging(err) {
 		return err
 	}
-	damage, failed := l.Inspect(ctx, target)
+	damage, failed := l.inspect(context.WithoutCancel(ctx), target, more...)
 	if failed != nil || len(damage) == 0 {
 		return err
 	}
-	l.damage(damage[0].Key, "%s", damage[0].What)
+	l.report(damage...)
+	return &DamagedError{damage[0]}
+}
+
+// keyType is the key of the row's result; none for no run.
+func (r Row) keyType(target Target) []KeyType {
+	if r.none() {
+		return nil
+	}
+	types := []KeyType{{r.key(target), "string"}}
+	if details := r.details(target); details != target.tasks() {
+		types = append(types, KeyType{details, "list"})
+	}
+	return types
+}
+
+// explainDead returns the damage of a lane's dead letters, and of their indexes by cause,
+// behind an answer of Redis, if there is any.
+func (l *Ledger) explainDead(ctx context.Context, k deadKeys, err error, causes ...string) error {
+	if !damaging(err) {
+		return err
+	}
+	types := []KeyType{{k.bodies(), "hash"}, {k.positions(), "hash"}, {k.index(""), "zset"}, {k.causes(), "hash"}}
+	for _, of := range causes {
+		types = append(types, KeyType{k.index(of), "zset"})
+	}
+	damage, failed := l.WrongTypes(context.WithoutCancel(ctx), types)
+	if failed != nil || len(damage) == 0 {
+		return err
+	}
+	l.report(damage...)
 	return &DamagedError{damage[0]}
 }
 
@@ -229,5 +275,5 @@ func damaging(err error) bool {
 	text := err.Error()
 	return errors.Is(err, errDamaged) || strings.Contains(text, "WRONGTYPE") || strings.Contains(text, "user_script") ||
 		strings.Contains(text, "not a valid float") || strings.Contains(text, "not an integer") ||
-		strings.Contains(text, "attempt to")
+		strings.Contains(text, "attempt to") || strings.Contains(text, "bad argument")
 }

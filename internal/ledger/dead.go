@@ -18,9 +18,9 @@ import (
 	"rollcall/internal/outcome"
 )
 
-// deadLanes is the Redis set of the lanes that ever had a dead letter: it finds those
+// DeadLanes is the Redis set of the lanes that ever had a dead letter: it finds those
 // of lanes that no worker serves any more.
-const deadLanes = "rollcall:dead:lanes"
+const DeadLanes = "rollcall:dead:lanes"
 
 // DeadLetter is a dead letter: a task that no retry can complete, whole, with the reason.
 // It is kept until a person resolves it, however many there are.
@@ -165,7 +165,9 @@ func (l *Ledger) addDeadLetter(ctx context.Context, dead DeadLetter, replace boo
 		return false, fmt.Errorf("ledger: dead letter of task %s: %w", dead.ID, err)
 	}
 	// First the lane: nothing finds a dead letter of a lane that is not listed.
-	if err := l.Announce(ctx, dead.Lane); err != nil {
+	if err := l.Announce(ctx, dead.Lane); damaging(err) {
+		l.damage(DeadLanes, "is not a set: dead letters are found by the lanes of workers alone")
+	} else if err != nil {
 		return false, err
 	}
 	mode := ""
@@ -175,14 +177,14 @@ func (l *Ledger) addDeadLetter(ctx context.Context, dead DeadLetter, replace boo
 	n, err := addDead.Run(ctx, l.rdb, deadKeys(dead.Lane).keys(),
 		dead.ID, record, instant(dead.Last), cause(dead.Class, dead.Code), mode).Int()
 	if err != nil {
-		return false, fmt.Errorf("ledger: add the dead letter of task %s: %w", dead.ID, err)
+		return false, fmt.Errorf("ledger: add the dead letter of task %s: %w", dead.ID, l.explainDead(ctx, deadKeys(dead.Lane), err, cause(dead.Class, dead.Code)))
 	}
 	return n == 1, nil
 }
 
 // Announce lists a lane among those that have dead letters. One round trip.
 func (l *Ledger) Announce(ctx context.Context, lane string) error {
-	if err := l.rdb.SAdd(ctx, deadLanes, lane).Err(); err != nil {
+	if err := l.rdb.SAdd(ctx, DeadLanes, lane).Err(); err != nil {
 		return fmt.Errorf("ledger: list lane %s among those that have dead letters: %w", lane, err)
 	}
 	return nil
@@ -200,7 +202,7 @@ func (l *Ledger) RemoveDeadLetters(ctx context.Context, lane string, ids ...stri
 	}
 	n, err := removeDead.Run(ctx, l.rdb, deadKeys(lane).keys(), args...).Int()
 	if err != nil {
-		return 0, fmt.Errorf("ledger: remove dead letters of lane %s: %w", lane, err)
+		return 0, fmt.Errorf("ledger: remove dead letters of lane %s: %w", lane, l.explainDead(ctx, deadKeys(lane), err))
 	}
 	return n, nil
 }
@@ -238,7 +240,7 @@ func (l *Ledger) WithoutDeadLetter(ctx context.Context, lane string, ids []strin
 
 // DeadLetterLanes lists the lanes that ever had a dead letter, sorted. One round trip.
 func (l *Ledger) DeadLetterLanes(ctx context.Context) ([]string, error) {
-	lanes, err := l.rdb.SMembers(ctx, deadLanes).Result()
+	lanes, err := l.rdb.SMembers(ctx, DeadLanes).Result()
 	if err != nil {
 		return nil, fmt.Errorf("ledger: list the lanes that have dead letters: %w", err)
 	}
@@ -286,19 +288,25 @@ func (l *Ledger) DeadCauses(ctx context.Context, lanes ...string) (map[string][]
 		} else if err != nil {
 			return nil, fmt.Errorf("ledger: count dead letters: %w", err)
 		}
-		counts[lane] = readCauses(answers[i].Val())
+		var damaged []string
+		counts[lane], damaged = readCauses(answers[i].Val())
+		for _, field := range damaged {
+			l.damage(deadKeys(lane).causes(), "the number of dead letters with cause %.80q is no number", field)
+		}
 	}
 	return counts, nil
 }
 
-func readCauses(fields map[string]string) []CauseCount {
-	var causes []CauseCount
+// readCauses returns the counts, and the fields that hold none.
+func readCauses(fields map[string]string) (causes []CauseCount, damaged []string) {
 	for field, text := range fields {
 		class, code, _ := strings.Cut(field, "|")
-		var n int64
-		if _, err := fmt.Sscan(text, &n); err == nil {
-			causes = append(causes, CauseCount{Class: class, Code: code, DeadLetters: n})
+		n, ok := number(text)
+		if !ok {
+			damaged = append(damaged, field)
+			continue
 		}
+		causes = append(causes, CauseCount{Class: class, Code: code, DeadLetters: n})
 	}
 	slices.SortFunc(causes, func(x, y CauseCount) int {
 		if x.DeadLetters != y.DeadLetters {
@@ -306,5 +314,5 @@ func readCauses(fields map[string]string) []CauseCount {
 		}
 		return strings.Compare(cause(x.Class, x.Code), cause(y.Class, y.Code))
 	})
-	return causes
+	return causes, damaged
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/redis/go-redis/v9"
 )
 
 // DeadLetterFilter selects dead letters of a lane: those of one cause, or all.
@@ -53,8 +56,11 @@ func (l *Ledger) DeadPage(ctx context.Context, q DeadLetterFilter, from Cursor, 
 	for i := 0; i+1 < len(answer); i += 2 {
 		member, record := answer[i], answer[i+1]
 		if len(member) <= instantLen || record == "" {
-			l.damage(q.index(), "member %.80q belongs to no dead letter", member)
+			l.report(Damage{Key: q.index(), Entry: member, Value: "0", What: fmt.Sprintf("member %.80q belongs to no dead letter", member)})
 			continue
+		}
+		if !jsontext.Value(record).IsValid(jsontext.AllowInvalidUTF8(true)) {
+			l.report(damagedBody(q.Lane, member[instantLen:], record))
 		}
 		dead = append(dead, readDeadLetter(q.Lane, member[instantLen:], record))
 	}
@@ -77,7 +83,11 @@ func (l *Ledger) DeadCount(ctx context.Context, q DeadLetterFilter) (int64, erro
 // Attempts returns how often a task has failed, by class, and when it first did; the
 // zero time if that is not known. One round trip.
 func (l *Ledger) Attempts(ctx context.Context, taskID string) (counts map[string]int, first time.Time, err error) {
-	fields, err := l.rdb.HGetAll(ctx, attemptsKey(taskID)).Result()
+	fields, err := l.rdb.HGetAll(ctx, AttemptsKey(taskID)).Result()
+	if redis.HasErrorPrefix(err, "WRONGTYPE") {
+		l.damage(AttemptsKey(taskID), "is not a hash: the attempts of the task are not known")
+		return map[string]int{}, time.Time{}, nil
+	}
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("ledger: read attempts: %w", err)
 	}

@@ -431,7 +431,7 @@ func readCells(t *testing.T, rdb redis.UniversalClient, answers *replies, n int)
 		if h.Target["own"] == ownerOf(i) {
 			h.Target["own"] = "attempt"
 		}
-		if answers.took(i) && answers.about(h.Target["until"], answers.moment.ms+20_000) {
+		if answers.took(i) && answers.about(h.Target["until"], answers.moment.ms+leaseLeft) {
 			h.Target["until"] = "MS"
 		}
 		h.Edits, h.Open = append(h.Edits, c.edits.Val()...), append(h.Open, c.open.Val()...)
@@ -488,6 +488,7 @@ func (r *replies) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		of := organisation.FindStringSubmatch(key)
 		keys, _ := args[2].(int)
 		args[3+keys] = "owner of " + of[1]
+		args[3+keys+1] = leaseLeft // a lease that is longer than this is cut
 		err := next(ctx, cmd)
 		answer, is := cmd.(*redis.Cmd)
 		if err != nil || !is {

@@ -28,7 +28,11 @@ func (m *Lease) Keep(ctx context.Context) (kept context.Context, stop func()) {
 	kept, cancel := context.WithCancelCause(ctx)
 	r := &renewer{mark: m, ctx: kept, cancel: cancel, renewed: time.Now()}
 	r.mu.Lock()
-	r.timer = time.AfterFunc(leaseRenewal, r.renew)
+	r.timer = time.AfterFunc(leaseRenewal, func() {
+		if m.ledger.guarded("the renewal of a lease", func() error { r.renew(); return nil }) != nil {
+			r.cancel(ErrLeaseLost)
+		}
+	})
 	r.mu.Unlock()
 	return kept, r.stop
 }

@@ -23,15 +23,20 @@ type LateTargets struct {
 func (l *Ledger) LateTargets(ctx context.Context, now time.Time, most int64, senders ...Sender) []LateTargets {
 	found := make([]LateTargets, len(senders))
 	count, due := make([]*redis.IntCmd, len(senders)), make([]*redis.StringSliceCmd, len(senders))
+	far := make([]*redis.ZSliceCmd, len(senders))
 	_, _ = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, s := range senders {
 			key := Target{Organisation: s.Organisation, API: s.API}.late(s.Tenant)
 			count[i] = p.ZCard(ctx, key)
 			due[i] = p.ZRangeArgs(ctx, redis.ZRangeArgs{Key: key, ByScore: true, Start: "-inf", Stop: now.Unix(), Count: most})
+			far[i] = p.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
+				Key: key, ByScore: true, Start: "(" + text(now.Add(2*ahead), time.Second), Stop: "+inf", Count: most,
+			})
 		}
 		return nil
 	}) // each command has its own error
 	for i, s := range senders {
+		l.bringNear(ctx, Target{Organisation: s.Organisation, API: s.API}.late(s.Tenant), far[i].Val(), now)
 		found[i].Waiting = count[i].Val()
 		for _, key := range due[i].Val() {
 			found[i].Due = append(found[i].Due, Target{Organisation: s.Organisation, API: s.API, Key: key})
@@ -41,6 +46,16 @@ func (l *Ledger) LateTargets(ctx context.Context, now time.Time, most int64, sen
 		}
 	}
 	return found
+}
+
+// bringNear makes the resends due soon whose time is further ahead than it can have been
+// written.
+func (l *Ledger) bringNear(ctx context.Context, key string, far []redis.Z, now time.Time) {
+	for _, z := range far {
+		d := farScore(key, z, text(now.Add(lateLanding), time.Second))
+		l.report(d)
+		_, _ = l.Discard(ctx, d) // tried again at the next look
+	}
 }
 
 // ResendAt returns when a tenant sends the applied values of a target once more, at the
@@ -56,11 +71,20 @@ func (l *Ledger) ResendAt(ctx context.Context, target Target, tenant string) (ti
 	return time.Unix(int64(scores[0]), 0), nil
 }
 
-// GiveUpResend ends the resends of a target: its record still shows that it may have been
-// overwritten, and the next change is sent. One round trip.
-func (l *Ledger) GiveUpResend(ctx context.Context, target Target, tenant string) error {
-	if err := l.rdb.ZRem(ctx, target.late(tenant), target.Key).Err(); err != nil {
-		return fmt.Errorf("ledger: end the resends of a target: %w", err)
+// GiveUpResend ends the resends of a target as its record was read: the record still
+// shows that it may have been overwritten, and the next change is sent. A target that was
+// settled since, while an earlier send could still be carried out, is sent again later.
+// One round trip.
+func (l *Ledger) GiveUpResend(ctx context.Context, record Record, tenant string) error {
+	t := record.Target
+	args := []any{t.Key}
+	for name, field := range record.Fields {
+		if !field.Late.IsZero() {
+			args = append(args, name, field.Late.Unix())
+		}
+	}
+	if err := giveUp.Run(ctx, l.rdb, []string{t.redisKey(), t.late(tenant)}, args...).Err(); err != nil {
+		return fmt.Errorf("ledger: end the resends of a target: %w", l.explain(ctx, t, err))
 	}
 	return nil
 }

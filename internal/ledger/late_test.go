@@ -384,6 +384,71 @@ func TestAResendThatIsSettledTwiceIsSettled(t *testing.T) {
 	}
 }
 
+// A worker gives up what it has read. A value that was settled in between, while an
+// earlier send could still be carried out, is sent again all the same.
+func TestGivingUpAResendLeavesWhatWasSettledSince(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	l := ledger.New(s.Client(t))
+	now := time.Unix(1_790_000_000, 0)
+	s.Mini.SetTime(now)
+	settledLate(t, l)
+	read, err := l.Look(t.Context(), ann)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Minute)
+	s.Mini.SetTime(now)
+	applyBy(t, l, revise(t, l, ann), "C", true)
+	if err := l.GiveUpResend(t.Context(), read, "dt"); err != nil {
+		t.Fatal(err)
+	}
+	wantDue(t, l, now.Add(landsIn+time.Second), 1, 1)
+
+	if read, err = l.Look(t.Context(), ann); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.GiveUpResend(t.Context(), read, "dt"); err != nil {
+		t.Fatal(err)
+	}
+	wantDue(t, l, now.Add(landsIn+time.Second), 0, 0)
+}
+
+// Between the look at a record and the resend a newer value was applied, or is known: the
+// resend sends nothing.
+func TestAResendOfAValueThatWasReplacedSinceItWasReadSendsNothing(t *testing.T) {
+	t.Parallel()
+	for name, replace := range map[string]func(t *testing.T, l *ledger.Ledger) ledger.Decision{
+		"applied": func(t *testing.T, l *ledger.Ledger) ledger.Decision {
+			t.Helper()
+			applyBy(t, l, revise(t, l, ann), "C", true)
+			return ledger.Settled
+		},
+		"known": func(t *testing.T, l *ledger.Ledger) ledger.Decision {
+			t.Helper()
+			if err := l.Stored(t.Context(), storedTask(ann, revise(t, l, ann), nick("C"))); err != nil {
+				t.Fatal(err)
+			}
+			return ledger.Superseded
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Mini(t)
+			l := ledger.New(s.Client(t))
+			now := time.Unix(1_790_000_000, 0)
+			s.Mini.SetTime(now)
+			settledLate(t, l)
+			want := replace(t, l)
+			s.Mini.SetTime(now.Add(2 * landsIn))
+			lease, decided, err := l.Begin(t.Context(), resend("A"))
+			if err != nil || lease != nil || decided[0] != want {
+				t.Errorf("a lease: %t, decision %v, %v; want %s", lease != nil, decided, err, want)
+			}
+		})
+	}
+}
+
 // go-redis sends a command whose reply was lost once more.
 func TestAResendThatBeginsTwiceHasItsLease(t *testing.T) {
 	t.Parallel()

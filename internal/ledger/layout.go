@@ -63,7 +63,7 @@ var layout = []entry{
 	},
 	{
 		entryLate, "LATE", "when a send was settled while an earlier one might still be carried out, Unix s: the next equal change is sent",
-		"settle", "begin raise settle",
+		"settle", "begin raise settle giveup",
 	},
 	{
 		entryOtherSent, "OTHER_SENT", "of a value: a change was sent while the outcome of another was unknown, so the applied value may have been replaced before",

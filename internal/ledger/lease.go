@@ -131,7 +131,7 @@ func (l *Ledger) Begin(ctx context.Context, task Delivery) (*Lease, []Decision, 
 	}
 	answer, err := begin.Run(ctx, l.steps, keys, args...).StringSlice()
 	if err != nil {
-		return nil, nil, fmt.Errorf("ledger: begin: %w", l.explain(ctx, t, err))
+		return nil, nil, fmt.Errorf("ledger: begin: %w", l.explain(ctx, t, err, task.keyTypes()...))
 	}
 	switch answer[0] {
 	case "future":
@@ -151,7 +151,9 @@ func (l *Ledger) Begin(ctx context.Context, task Delivery) (*Lease, []Decision, 
 	lease := &Lease{ledger: l, task: task, owner: owner}
 	decisions := make([]Decision, len(task.Fields))
 	for i, f := range task.Fields {
-		if decisions[i], err = lease.take(f, answer[i+1]); err != nil {
+		if decisions[i], err = lease.take(f, answer[i+1]); errors.Is(err, errUnreadable) {
+			return nil, nil, fmt.Errorf("ledger: begin: %w", l.explain(ctx, t, errDamaged))
+		} else if err != nil {
 			return nil, nil, err
 		}
 	}
@@ -161,7 +163,20 @@ func (l *Ledger) Begin(ctx context.Context, task Delivery) (*Lease, []Decision, 
 	if lease.leasedAt, err = strconv.ParseInt(answer[len(answer)-1], 10, 64); err != nil {
 		return nil, nil, fmt.Errorf("ledger: begin: Redis answered %q: %w", answer, err)
 	}
+	if ahead := task.Revision - lease.leasedAt*1_000_000; ahead > int64(24*time.Hour/time.Microsecond) && !task.Resend {
+		l.damage(t.redisKey(), "its revisions are %d h ahead of Redis' clock: a clock was wrong, or another program wrote them; its changes are carried out",
+			ahead/int64(time.Hour/time.Microsecond))
+	}
 	return lease, decisions, nil
+}
+
+// keyTypes are the keys of a delivery, other than those of its target.
+func (d Delivery) keyTypes() []KeyType {
+	types := d.Row.keyType(d.Target)
+	if d.ResentBy != "" {
+		types = append(types, KeyType{d.Target.late(d.ResentBy), "zset"})
+	}
+	return types
 }
 
 // take reads the decision for a field, and adds the field to those to be sent.
@@ -234,7 +249,8 @@ func checked(answer string, err error) error {
 
 // run runs a script that takes only the target, and the owner as its first argument.
 func (m *Lease) run(ctx context.Context, script *redis.Script, args ...any) (string, error) {
-	return script.Run(ctx, m.ledger.steps, []string{m.task.Target.redisKey()}, append([]any{m.owner}, args...)...).Text()
+	answer, err := script.Run(ctx, m.ledger.steps, []string{m.task.Target.redisKey()}, append([]any{m.owner}, args...)...).Text()
+	return answer, m.ledger.explain(ctx, m.task.Target, err)
 }
 
 // Fields returns the fields that need the call, in the order of the task.

@@ -135,6 +135,8 @@ var (
 	resolveLua string
 	//go:embed recall.lua
 	recallLua string
+	//go:embed giveup.lua
+	giveUpLua string
 
 	revise   = script(reviseLua)
 	floor    = script(floorLua)
@@ -153,6 +155,7 @@ var (
 	closing  = script(closeLua)
 	resolve  = script(resolveLua)
 	recall   = script(recallLua)
+	giveUp   = script(giveUpLua)
 )
 
 // Ledger reads and writes the record. Its methods are safe for concurrent use.
@@ -162,6 +165,18 @@ type Ledger struct {
 	steps   redis.Scripter
 	memory  *memory
 	damaged atomic.Pointer[func(Damage)]
+	guard   atomic.Pointer[func(of string, step func() error) error]
+}
+
+// GuardBy sets what runs a step on a goroutine of this package: it recovers from a panic
+// and returns it as an error. Without it a panic ends the process.
+func (l *Ledger) GuardBy(guard func(of string, step func() error) error) { l.guard.Store(&guard) }
+
+func (l *Ledger) guarded(of string, step func() error) error {
+	if guard := l.guard.Load(); guard != nil {
+		return (*guard)(of, step)
+	}
+	return step()
 }
 
 // New returns a Ledger on rdb. It does not connect to Redis yet.

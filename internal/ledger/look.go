@@ -112,7 +112,7 @@ func (l *Ledger) Look(ctx context.Context, target Target) (Record, error) {
 	if err != nil {
 		r.Damaged, err = l.WrongTypes(ctx, target.keyTypes())
 	}
-	r.Damaged = append(r.Damaged, damagedEntries(target.redisKey(), hash.Val())...)
+	r.Damaged = append(r.Damaged, damagedEntries(target.redisKey(), hash.Val(), clock.Val())...)
 	return r, err
 }
 

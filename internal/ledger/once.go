@@ -21,6 +21,9 @@ type Intent struct {
 	TaskID   string
 }
 
+// errUnreadable means that an entry cannot be read.
+var errUnreadable = errors.New("unreadable")
+
 // readIntent reads "<now ms>|<sends> <at ms> <revision> <task id> <value>". Workers
 // of schema 1 noted no intent: the value that they sent is not known.
 func readIntent(text string) (Intent, error) {
@@ -34,7 +37,7 @@ func readIntent(text string) (Intent, error) {
 	)
 	parts := strings.SplitN(rest, " ", 5)
 	if len(parts) < 5 {
-		return Intent{}, fmt.Errorf("ledger: begin: Redis holds %q as an intent", rest)
+		return Intent{}, fmt.Errorf("ledger: an intent is %w", errUnreadable)
 	}
 	var err, fault error
 	in.Sends, err = strconv.Atoi(parts[0])
@@ -46,7 +49,7 @@ func readIntent(text string) (Intent, error) {
 	now, err = strconv.ParseInt(clock, 10, 64)
 	fault = errors.Join(fault, err)
 	if fault != nil {
-		return Intent{}, fmt.Errorf("ledger: begin: Redis holds %q as an intent: %w", rest, fault)
+		return Intent{}, fmt.Errorf("ledger: an intent is %w", errUnreadable)
 	}
 	in.At, in.TaskID, in.Value = time.UnixMilli(at), parts[3], parts[4]
 	in.Age = time.Duration(now-at) * time.Millisecond
@@ -78,7 +81,7 @@ func readLock(text string) error {
 	until, why, _ := strings.Cut(text, " ")
 	seconds, err := strconv.ParseInt(until, 10, 64)
 	if err != nil {
-		return fmt.Errorf("ledger: begin: Redis holds %q as a lock: %w", text, err)
+		return fmt.Errorf("ledger: a lock is %w", errUnreadable)
 	}
 	return &LockedError{Until: time.Unix(seconds, 0), Why: why}
 }
@@ -269,12 +272,22 @@ func (l *Ledger) resolve(ctx context.Context, target Target, field, what, who st
 // organisation's API, in whole seconds of Redis' clock: the value that the target had
 // before is free then. Zero: not in the last 90 days. One round trip.
 func (l *Ledger) LastChanged(ctx context.Context, organisation, api string) (time.Time, error) {
-	seconds, err := l.rdb.Get(ctx, Target{Organisation: organisation, API: api}.lastChanged()).Int64()
+	key := Target{Organisation: organisation, API: api}.lastChanged()
+	text, err := l.rdb.Get(ctx, key).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
+		return time.Time{}, nil
+	case redis.HasErrorPrefix(err, "WRONGTYPE"):
+		l.damage(key, "is not a string: taken for no change")
 		return time.Time{}, nil
 	case err != nil:
 		return time.Time{}, fmt.Errorf("ledger: read when a value was last changed: %w", err)
 	}
+	d, damaged := damagedTime(key, text, time.Now())
+	if damaged {
+		l.report(d)
+		return time.Time{}, nil
+	}
+	seconds, _ := number(text) // it was checked
 	return time.Unix(seconds, 0), nil
 }

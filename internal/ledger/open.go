@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // OpenTasks reads some of the records of stored tasks that have not ended, from
@@ -17,7 +18,11 @@ func (l *Ledger) OpenTasks(ctx context.Context, organisation, api string, cursor
 		return nil, 0, fmt.Errorf("ledger: read the open tasks: %w", err)
 	}
 	for i := 0; i+1 < len(entries); i += 2 {
-		tasks = append(tasks, readOpen(organisation, api, entries[i], entries[i+1]))
+		task := readOpen(organisation, api, entries[i], entries[i+1])
+		if task.Damaged {
+			l.report(damagedRecord(task.Change.Target, entries[i], entries[i+1]))
+		}
+		tasks = append(tasks, task)
 	}
 	return tasks, next, nil
 }
@@ -41,6 +46,7 @@ func readOpen(organisation, api, id, text string) Open {
 	var r record
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		r = record{}
+		r.Task.Damaged = !jsontext.Value(text).IsValid()
 	}
 	r.Task.Change.TaskID, r.Task.Payload = id, r.Payload
 	r.Task.Change.Target = Target{Organisation: organisation, API: api, Key: r.Target}
@@ -80,7 +86,7 @@ func (l *Ledger) close(ctx context.Context, t Target, taskID string, row Row, ho
 	keys := []string{t.redisKey(), t.edits(), t.tasks(), row.key(t), t.ended(taskID), row.details(t)}
 	n, err := closing.Run(ctx, l.rdb, keys, args...).Int()
 	if err != nil {
-		return false, fmt.Errorf("ledger: end task %s: %w", taskID, err)
+		return false, fmt.Errorf("ledger: end task %s: %w", taskID, l.explain(ctx, t, err, row.keyType(t)...))
 	}
 	return n == 1, nil
 }

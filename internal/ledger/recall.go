@@ -77,13 +77,15 @@ func (l *Ledger) Recall(ctx context.Context) (forgotten int, err error) {
 	var mu sync.Mutex
 	for _, r := range l.memory.since(time.Now()) {
 		group.Go(func() error {
-			was, err := l.recall(ctx, r)
-			if was {
-				mu.Lock()
-				forgotten++
-				mu.Unlock()
-			}
-			return err
+			return l.guarded("the recall of a result", func() error {
+				was, err := l.recall(ctx, r)
+				if was {
+					mu.Lock()
+					defer mu.Unlock()
+					forgotten++
+				}
+				return err
+			})
 		})
 	}
 	err = group.Wait()

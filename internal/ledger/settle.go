@@ -75,7 +75,7 @@ func (m *Lease) Settle(ctx context.Context, requestID string, late bool, values 
 	}, changes...)
 	answer, err := settle.Run(ctx, m.ledger.steps, keys, args...).Text()
 	if err != nil {
-		return fmt.Errorf("ledger: settle: %w", err)
+		return fmt.Errorf("ledger: settle: %w", m.ledger.explain(ctx, t, err, m.task.keyTypes()...))
 	}
 	m.remember(ctx, "applied", changes)
 	if answer == "lost" {

@@ -107,6 +107,10 @@ for i = FIRST, #ARGV, WIDTH do
 	local name, mode, value, wanted = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
 	local applied, late = tonumber(held[at + 1] or 0), held[at + 2]
 	named[name] = true
+	if late and tonumber(late) > tonumber(now_s) then -- the clock was set back
+		late = now_s
+		write(LATE .. name, late)
+	end
 	if applied == tonumber(revision) then
 		detail = '' -- settled before: it has the value from before that
 	elseif detail ~= '' then

@@ -75,7 +75,7 @@ func (l *Ledger) surveyOne(ctx context.Context, t Target, hash *redis.MapStringS
 			return r, err
 		}
 	}
-	r.Damaged = append(r.Damaged, damagedEntries(t.redisKey(), hash.Val())...)
+	r.Damaged = append(r.Damaged, damagedEntries(t.redisKey(), hash.Val(), now)...)
 	return r, nil
 }
 

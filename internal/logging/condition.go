@@ -10,9 +10,11 @@ import (
 const (
 	// remindEvery is how often a lasting condition is logged again.
 	remindEvery = 5 * time.Minute
-	// silence is how long a condition must not be found to count as new, if its end is
-	// not reported.
+	// silence is how long a condition, or a state of it, must not be found to count as
+	// new, if its end is not reported.
 	silence = time.Minute
+	// mostStates bounds the states that are remembered.
+	mostStates = 10_000
 )
 
 // Condition logs a fault that is found repeatedly: one line when it begins, one for
@@ -32,9 +34,9 @@ type Condition struct {
 	Settle time.Duration
 
 	mu          sync.Mutex
-	since, last time.Time // start of the condition, and when it was found last
-	lined       time.Time // time of the last line
-	states      map[string]bool
+	since, last time.Time            // start of the condition, and when it was found last
+	lined       time.Time            // time of the last line
+	states      map[string]time.Time // when each was found last
 	found       int
 }
 
@@ -45,14 +47,15 @@ func (c *Condition) Begin(state string, attrs ...any) (logged bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	if c.states == nil || c.Ended == "" && now.Sub(c.last) >= silence {
-		c.since, c.found, c.states = now, 0, map[string]bool{}
+	if c.states == nil || c.Ended == "" && now.Sub(c.last) >= silence || len(c.states) > mostStates {
+		c.since, c.found, c.states = now, 0, map[string]time.Time{}
 	}
 	c.last = now
 	c.found++
+	before, known := c.states[state]
+	c.states[state] = now
 	switch {
-	case !c.states[state]:
-		c.states[state] = true
+	case !known || c.Ended == "" && now.Sub(before) >= silence:
 	case now.Sub(c.lined) >= remindEvery:
 		attrs = append(attrs, "for", now.Sub(c.since).Round(time.Second), "times", c.found)
 	default:

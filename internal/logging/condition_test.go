@@ -119,3 +119,24 @@ func TestAConditionWithoutAnEndBeginsAgainAfterSilence(t *testing.T) {
 		}
 	})
 }
+
+// Another key is damaged all the time: the condition lasts. A key that was repaired and is
+// damaged again gets another line.
+func TestAStateThatIsFoundAgainAfterSilenceIsNew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log, lines := conditions()
+		all := logging.Conditions{Log: log}
+		for second := range 150 {
+			if second == 0 || second == 100 || second == 140 {
+				all.Of("damaged", "").Begin("a", "key", "a")
+			}
+			all.Of("damaged", "").Begin("b", "key", "b")
+			<-time.After(time.Second)
+		}
+		want := []string{`level=WARN msg=damaged key=a`, `level=WARN msg=damaged key=b`, `level=WARN msg=damaged key=a`}
+		if diff := cmp.Diff(want, lines()); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	})
+}

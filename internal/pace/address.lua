@@ -4,22 +4,31 @@
 -- ARGV[1] number of calls · ARGV[2] microseconds between two · ARGV[3] how many may
 -- leave at once
 -- ARGV[4] horizon · ARGV[5] how many of the earlier bookings were not used
--- Returns { now, end of the pause, 1 if values were dropped as too far ahead, not before … }; fewer times than requested at the
--- horizon.
+-- Returns { now, end of the pause, 1 if values were dropped: no numbers, or too far ahead,
+-- not before … }; fewer times than requested at the horizon.
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local n, step, burst, horizon = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local LONGEST_PAUSE, SET_BACK = 3600000000, 1000000 -- as in state.lua
 
+local dropped = 0
 local function number(value)
-	return value and #value <= 17 and string.match(value, '^-?%d+$') and tonumber(value) or 0
+	if not value then
+		return 0
+	elseif #value <= 17 and string.match(value, '^-?%d+$') then
+		return tonumber(value)
+	end
+	dropped = 1
+	return 0
 end
 local h = redis.call('HMGET', KEYS[1], 'next', 'pause', 'clock')
 local next, pause, back = number(h[1]) - ARGV[5] * step, number(h[2]), number(h[3]) - now
 if back > SET_BACK then -- the clock was set back, and takes all times with it
 	next, pause = next - back, pause - back
 end
-local dropped = 0
+if dropped == 1 then
+	next = now + horizon
+end
 if pause > now + LONGEST_PAUSE + horizon then
 	pause, dropped = 0, 1
 end

@@ -18,7 +18,7 @@ func (l *Lane) ask(urgent, bulk int) (Reply, error) {
 		times, none, err := a.times(ctx, urgent+bulk)
 		l.asked.Add(1)
 		if none.Dropped != "" {
-			l.ahead(a.key, none.Dropped)
+			l.dropped(a.key, none.Dropped)
 		}
 		if err != nil || len(times) == 0 {
 			return none, err
@@ -30,7 +30,7 @@ func (l *Lane) ask(urgent, bulk int) (Reply, error) {
 	l.mu.Lock()
 	known := l.seen
 	l.mu.Unlock()
-	args := append(l.terms(), urgent, bulk, Horizon.Microseconds(), bulkHorizon.Microseconds(), known.seq, known.month, known.spent)
+	args := append(l.terms(), urgent, bulk, Horizon.Microseconds(), bulkHorizon.Microseconds(), known.seq, known.month, known.spent, known.epoch)
 	for _, at := range early {
 		args = append(args, at)
 	}
@@ -74,7 +74,7 @@ func (l *Lane) read(answer []any, sent, received time.Time) (Reply, error) {
 	}
 	l.clock.sample(sent, received, now)
 	if dropped != "" {
-		l.ahead(l.keys[0], dropped)
+		l.dropped(l.keys[0], dropped)
 	}
 	l.mu.Lock()
 	l.seen.seq, l.seen.month, l.seen.spent = max(l.seen.seq, seq), month, spent

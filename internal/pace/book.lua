@@ -1,14 +1,15 @@
 -- Books slots, the urgent ones first.
 -- Own arguments: urgent · bulk · horizon of urgent slots · horizon of the others ·
--- highest seq known · month known · calls of it known · earliest time of each slot …
+-- highest seq known · month known · calls of it known · highest epoch known · earliest
+-- time of each slot …
 -- Returns { now, epoch, seq, why, again, month, spent, values dropped as too far ahead, slot … }
 local urgent, bulk = tonumber(ARGV[base + 1]), tonumber(ARGV[base + 2])
 local far, near = tonumber(ARGV[base + 3]), tonumber(ARGV[base + 4])
-local known = tonumber(ARGV[base + 5])
-if known > s.seq then
-	s.seq = known
+local known, known_epoch = tonumber(ARGV[base + 5]), tonumber(ARGV[base + 8])
+if known > s.seq or known_epoch > s.epoch then -- Redis lost data
+	s.seq = max(s.seq, known)
 	s.pause = max(s.pause, now + min(limits[#limits].per, LONGEST) + HORIZON)
-	s.epoch = s.epoch + 1
+	s.epoch = max(s.epoch, known_epoch) + 1
 	if ARGV[base + 6] == month then
 		spent = max(spent, tonumber(ARGV[base + 7]))
 	end
@@ -30,7 +31,7 @@ for i = 1, urgent + bulk do
 		break
 	end
 
-	local at = max(now, s.pause, tonumber(ARGV[base + 7 + i] or 0))
+	local at = max(now, s.pause, tonumber(ARGV[base + 8 + i] or 0))
 	local kept, pick = {}, nil
 	for _, f in ipairs(free) do
 		if f >= at then

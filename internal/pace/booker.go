@@ -158,7 +158,7 @@ func (l *Lane) queue(w *waiter, front bool) {
 func (l *Lane) wake() {
 	if !l.booking && len(l.urgent)+len(l.bulk)+len(l.returns) > 0 {
 		l.booking = true
-		l.bookers.Go(l.serve)
+		l.bookers.Go(l.guarded)
 	}
 	select {
 	case l.kick <- struct{}{}:
@@ -226,6 +226,23 @@ func (l *Lane) void(epoch int64, until time.Time) {
 	}
 	l.again = time.Time{}
 	l.wake()
+}
+
+// guarded runs the booker. After a panic all senders fail that wait for a slot, and the
+// next one starts a booker again.
+func (l *Lane) guarded() {
+	if l.cfg.Guard == nil {
+		l.serve()
+		return
+	}
+	err := l.cfg.Guard("the booking of slots of a lane", func() error { l.serve(); return nil })
+	if err == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.booking = false
+	l.fail(err, err)
 }
 
 // serve is the booker: it returns unused slots and books for all waiters, until there

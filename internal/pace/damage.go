@@ -3,25 +3,77 @@ package pace
 import (
 	"context"
 	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// DamagedError reports keys of another type than the pace gives them. All other lanes and
-// organisations were read: the answers that come with this error can be used.
+// DamagedError reports keys that are no hashes, or those of months whose count is no
+// number. All other lanes and organisations were read: the answers that come with this
+// error can be used.
 type DamagedError struct{ Keys []string }
 
 // Error names the keys.
 func (e *DamagedError) Error() string {
-	return "damaged keys in Redis, not hashes: " + strings.Join(e.Keys, ", ") + "; see rollcall repair"
+	return "damaged keys in Redis: " + strings.Join(e.Keys, ", ") + "; see rollcall repair"
+}
+
+// notCounted is the beginning of the error of a script that found no count of the month.
+const notCounted = "DAMAGED"
+
+// Entry is an entry of one of the pace's hashes that cannot be what the pace wrote.
+type Entry struct{ Name, Value, What string }
+
+// DamagedMonths returns the entries of an organisation's months that are no counts.
+func DamagedMonths(hash map[string]string) []Entry {
+	var damaged []Entry
+	for _, name := range slices.Sorted(maps.Keys(hash)) {
+		if monthName.MatchString(name) && !isCount(hash[name]) {
+			damaged = append(damaged, Entry{name, hash[name], fmt.Sprintf("the count of month %s is %.40q, not a number of calls", name, hash[name])})
+		}
+	}
+	if text, there := hash[quotaField]; there {
+		if !quotaForm.MatchString(text) {
+			damaged = append(damaged, Entry{quotaField, text, fmt.Sprintf("the quota is %.40q, not numbers of calls", text)})
+		}
+	}
+	return damaged
+}
+
+var (
+	monthName = regexp.MustCompile(`^\d{4}-\d{2}$`)
+	quotaForm = regexp.MustCompile(`^\d+ \d+( \d+)?$`) // bookings need the first two
+)
+
+// DamagedNumbers returns the entries of a lane's hash that are no numbers. The next
+// booking drops them.
+func DamagedNumbers(hash map[string]string) []Entry {
+	var damaged []Entry
+	for _, name := range slices.Sorted(maps.Keys(hash)) {
+		switch name {
+		case "day", "free", "gave", "told":
+			continue
+		}
+		if _, err := strconv.ParseInt(hash[name], 10, 64); err != nil {
+			damaged = append(damaged, Entry{name, hash[name], fmt.Sprintf("entry %s is %.40q, not a number", name, hash[name])})
+		}
+	}
+	return damaged
 }
 
 func wrongType(err error) bool { return err != nil && strings.Contains(err.Error(), "WRONGTYPE") }
 
-// diagnose replaces an error about a wrong type by one that names the keys. One round
-// trip if there is such an error, else none.
+// diagnose replaces an error about a wrong type, or about a month's count, by one that
+// names the keys: those of a lane and of its month. One round trip if there is an error
+// about a type, else none.
 func diagnose(ctx context.Context, rdb redis.UniversalClient, err error, keys ...string) error {
+	if redis.HasErrorPrefix(err, notCounted) && len(keys) > 1 {
+		return &DamagedError{Keys: keys[1:]}
+	}
 	if !wrongType(err) {
 		return err
 	}

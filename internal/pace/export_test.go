@@ -11,7 +11,7 @@ var ctx = context.Background()
 
 // Ask books like the booker, for any number of senders, and does not notify them.
 func (l *Lane) Ask(a Ask) (Reply, error) {
-	args := append(l.terms(), a.Urgent, a.Bulk, Horizon.Microseconds(), bulkHorizon.Microseconds(), a.Known, a.KnownMonth, a.KnownSpent)
+	args := append(l.terms(), a.Urgent, a.Bulk, Horizon.Microseconds(), bulkHorizon.Microseconds(), a.Known, a.KnownMonth, a.KnownSpent, a.KnownEpoch)
 	for _, at := range a.NotBefore {
 		args = append(args, at)
 	}

@@ -3,10 +3,10 @@
 -- Own arguments: a token for this call, the same in a repeated command · for each
 -- booking: slot, 0 for a call that left but was not counted; its epoch; the time of the
 -- booking
--- Returns the calls of the month.
+-- Returns the values that were dropped.
 local word = ARGV[base + 1]
 if string.find(' ' .. gave .. ' ', ' ' .. word .. ' ', 1, true) then
-	return spent
+	return ''
 end
 gave = string.sub(word .. ' ' .. gave, 1, 400)
 for i = base + 2, #ARGV, 3 do
@@ -23,4 +23,4 @@ for i = base + 2, #ARGV, 3 do
 	end
 end
 save()
-return spent
+return table.concat(dropped, ' ')

@@ -66,8 +66,12 @@ func (l *Lane) giveBack(slots []Slot) {
 			args = append(args, s.at, s.epoch, s.counted)
 		}
 		l.asked.Add(1)
-		if l.give.Run(ctx, l.rdb, l.keys, args...).Err() != nil {
+		dropped, err := l.give.Run(ctx, l.rdb, l.keys, args...).Text()
+		if err != nil {
 			return
+		}
+		if dropped != "" {
+			l.dropped(l.keys[0], dropped)
 		}
 	}
 }

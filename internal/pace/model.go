@@ -58,6 +58,10 @@ const (
 	freeMost       = 64         // bound of the returned slots that are kept
 	longest        = 60_000_000 // longest window that is waited for after a loss of data
 	setBack        = 1_000_000  // by how much a clock must be set back to count as such
+
+	day       = 86_400_000_000
+	mostCount = 1_000_000_000_000 // of slots, epochs or refusals
+	mostCalls = 1_000_000_000     // of a month: 370 a second
 )
 
 // LongestPause bounds a pause: what is further ahead was not written by a worker, or by
@@ -73,6 +77,9 @@ type Ask struct {
 	Known      int64
 	KnownMonth string
 	KnownSpent int64
+	// KnownEpoch is the highest epoch that the caller has seen: it uses no slot of a
+	// lower one. If it is above the current one, Redis has lost data as well.
+	KnownEpoch int64
 }
 
 // The reasons why slots were not granted.
@@ -92,8 +99,9 @@ type Reply struct {
 	Again int64
 	Epoch int64 // epoch of the slots; a higher one makes them void
 	At    int64 // time of the booking
-	// Dropped names the values that were further ahead than they can have been written,
-	// such as "pause next:1000000". They cost one window.
+	// Dropped names the values that were dropped, because they were no numbers or further
+	// ahead than they can have been written, such as "pause next:1000000". They cost one
+	// window, but for times in the past.
 	Dropped string
 }
 
@@ -139,8 +147,36 @@ func (m *Model) past() []*int64 {
 	return []*int64{&m.BadAt, &m.ShareAt, &m.CutAt, &m.Run, &m.Learned, &m.RefusedAt}
 }
 
+// pastNames are the names of past.
+var pastNames = []string{"bad_at", "share_at", "cut_at", "run", "learned", "refused_at"}
+
+// bound drops what is more than it can have been, and returns the names.
+func (m *Model) bound() (dropped []string) {
+	for _, f := range []struct {
+		name  string
+		value *int64
+		most  int64
+	}{
+		{"seq", &m.Seq, mostCount},
+		{"epoch", &m.Epoch, mostCount},
+		{"start", &m.Start, day},
+		{"spread", &m.Spread, day},
+		{"bad", &m.Bad, day},
+		{"share", &m.Share, whole},
+		{"before", &m.Before, day},
+		{"refused", &m.Refused, mostCount},
+		{"day_calls", &m.DayCalls, mostCount},
+	} {
+		if *f.value < 0 || *f.value > f.most {
+			*f.value, dropped = 0, append(dropped, f.name)
+		}
+	}
+	return dropped
+}
+
 // follow takes all times along with a clock that was set back. Booked slots become void.
-func (m *Model) follow(limits []Limit, now int64) {
+// It returns the name of the clock if that was set by days.
+func (m *Model) follow(limits []Limit, now int64) (set []string) {
 	if back := m.Clock - now; back > setBack {
 		m.Pause = max(0, m.Pause-back)
 		for _, t := range m.past() {
@@ -151,30 +187,40 @@ func (m *Model) follow(limits []Limit, now int64) {
 		}
 		m.Free = nil
 		m.Epoch++
-	}
-	m.Clock = now
-}
-
-// drop drops what is further ahead than it can have been written, and returns the names.
-func (m *Model) drop(limits []Limit, now int64) string {
-	horizon := Horizon.Microseconds()
-	for _, t := range m.past() {
-		if *t > now+horizon {
-			*t = now
+		if back > day {
+			set = []string{"clock"}
 		}
 	}
-	var dropped []string
+	m.Clock = now
+	return set
+}
+
+// drop drops what is further ahead than it can have been written, and returns the names
+// of all that was dropped.
+func (m *Model) drop(limits []Limit, now int64) string {
+	horizon := Horizon.Microseconds()
+	dropped := m.bound()
+	waits := len(dropped) > 0
+	dropped = append(dropped, m.follow(limits, now)...)
+	for i, t := range m.past() {
+		if *t > now+horizon+setBack {
+			*t, dropped = now, append(dropped, pastNames[i])
+		}
+	}
 	if m.Pause > now+LongestPause.Microseconds()+horizon {
-		m.Pause, dropped = 0, []string{"pause"}
+		m.Pause, dropped, waits = 0, append(dropped, "pause"), true
 	}
 	for _, l := range limits {
 		slowest := l.interval(mostSpread(limits[0]).Microseconds(), shareLeast)
 		if m.Next[l.length()] > now+horizon+l.length()+int64(l.Burst+1)*slowest {
 			m.Next[l.length()] = now
-			dropped = append(dropped, "next:"+strconv.FormatInt(l.length(), 10))
+			dropped, waits = append(dropped, "next:"+strconv.FormatInt(l.length(), 10)), true
 		}
 	}
-	if len(dropped) > 0 {
+	if free := slices.DeleteFunc(slices.Clone(m.Free), func(t int64) bool { return t > now+horizon+setBack }); len(free) < len(m.Free) {
+		m.Free, dropped, waits = free, append(dropped, "free"), true
+	}
+	if waits {
 		m.Pause = max(m.Pause, now+min(limits[len(limits)-1].Per.Microseconds(), longest)+horizon)
 		m.Epoch++
 		m.Free = nil
@@ -187,7 +233,6 @@ func (m *Model) begin(limits []Limit, now int64, a Ask) (dropped string) {
 	if m.Next == nil {
 		m.Next, m.months = map[int64]int64{}, map[string]int64{}
 	}
-	m.follow(limits, now)
 	dropped = m.drop(limits, now)
 	start, _ := limits[0].Window.spread()
 	if m.Start != start.Microseconds() { // new lane, or another window
@@ -196,6 +241,10 @@ func (m *Model) begin(limits []Limit, now int64, a Ask) (dropped string) {
 	if m.Share == 0 {
 		m.Share = whole
 	}
+	if m.Spread == 0 {
+		m.Spread = m.Start
+	}
+	m.Spread = min(m.Spread, mostSpread(limits[0]).Microseconds())
 	if day := shanghai(now).Format("2006-01-02"); m.Day != day {
 		m.Day, m.DayCalls = day, 0
 	}
@@ -203,12 +252,12 @@ func (m *Model) begin(limits []Limit, now int64, a Ask) (dropped string) {
 		m.months[m.Month] = m.Spent
 		m.Month, m.Spent = month, m.months[month]
 	}
-	if a.Known <= m.Seq {
+	if a.Known <= m.Seq && a.KnownEpoch <= m.Epoch {
 		return dropped
 	}
-	m.Seq = a.Known
+	m.Seq = max(m.Seq, a.Known)
 	m.Pause = max(m.Pause, now+min(limits[len(limits)-1].Per.Microseconds(), longest)+Horizon.Microseconds())
-	m.Epoch++
+	m.Epoch = max(m.Epoch, a.KnownEpoch) + 1
 	if a.KnownMonth == m.Month {
 		m.Spent = max(m.Spent, a.KnownSpent)
 	}

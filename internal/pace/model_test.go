@@ -54,6 +54,34 @@ func drawClockStep(rt *rapid.T) time.Duration {
 	return by * time.Duration(rapid.SampledFrom([]int{-1, 1}).Draw(rt, "direction"))
 }
 
+// drawDamage sets a number of the model far ahead, and returns its field and the value.
+func drawDamage(rt *rapid.T, m *pace.Model, us int64) (field string, far int64) {
+	far = us + rapid.Int64Range(0, 400*24*3600*1_000_000).Draw(rt, "ahead")
+	field = rapid.SampledFrom([]string{"pause", "next", "share_at", "refused_at", "seq", "epoch", "spread", "share", "free"}).Draw(rt, "field")
+	switch field {
+	case "seq":
+		m.Seq = far
+	case "epoch":
+		m.Epoch = far
+	case "spread":
+		m.Spread = far
+	case "share":
+		m.Share = far
+	case "free":
+		m.Free = []int64{far}
+	case "pause":
+		m.Pause = far
+	case "next":
+		per := m.Limits[0].Per.Microseconds()
+		field, m.Next[per] = "next:"+strconv.FormatInt(per, 10), far
+	case "share_at":
+		m.ShareAt = far
+	case "refused_at":
+		m.RefusedAt = far
+	}
+	return field, far
+}
+
 func TestTheScriptsAgreeWithTheModelOverRandomHistories(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
@@ -76,6 +104,7 @@ func TestTheScriptsAgreeWithTheModelOverRandomHistories(t *testing.T) {
 				for range rapid.IntRange(0, 3).Draw(rt, "early") {
 					a.NotBefore = append(a.NotBefore, us+rapid.Int64Range(-1000, 400_000).Draw(rt, "not before"))
 				}
+				a.KnownEpoch = m.Epoch + int64(rapid.SampledFrom([]int{0, 0, 0, 0, 3}).Draw(rt, "epochs lost"))
 				a.Known = m.Seq + int64(rapid.SampledFrom([]int{0, 0, 0, 0, 1}).Draw(rt, "memory lost"))
 				a.KnownMonth, a.KnownSpent = rapid.SampledFrom([]string{"2026-11", "2026-12"}).Draw(rt, "month"), rapid.Int64Range(0, 70).Draw(rt, "spent")
 				got, err := lane.Ask(a)
@@ -122,19 +151,7 @@ func TestTheScriptsAgreeWithTheModelOverRandomHistories(t *testing.T) {
 				if m.Seq == 0 {
 					continue
 				}
-				far := us + rapid.Int64Range(0, 400*24*3600*1_000_000).Draw(rt, "ahead")
-				field := rapid.SampledFrom([]string{"pause", "next", "share_at", "refused_at"}).Draw(rt, "field")
-				switch field {
-				case "pause":
-					m.Pause = far
-				case "next":
-					per := m.Limits[0].Per.Microseconds()
-					field, m.Next[per] = "next:"+strconv.FormatInt(per, 10), far
-				case "share_at":
-					m.ShareAt = far
-				case "refused_at":
-					m.RefusedAt = far
-				}
+				field, far := drawDamage(rt, m, us)
 				if err := rdb.HSet(t.Context(), key, field, far).Err(); err != nil {
 					rt.Fatal(err)
 				}

@@ -70,15 +70,18 @@ type Config struct {
 	Quota   Quota
 	// Address is shared by the organisations that call from one address. nil: none.
 	Address *Address
-	// Ahead is called with a key and the names of its values that were dropped, because
-	// they were further ahead than any pause: a clock was wrong, or another program wrote
-	// them. They cost one window. nil: nothing is called.
-	Ahead func(key, values string)
+	// Dropped is called with a key and the names of its values that were dropped, because
+	// they were no numbers, or further ahead than any pause: a clock was wrong, or another
+	// program wrote them. They cost one window. nil: nothing is called.
+	Dropped func(key, values string)
+	// Guard runs a step of the booker, which is named by of, and returns its error. It
+	// recovers from a panic and returns it as an error. nil: a panic ends the process.
+	Guard func(of string, step func() error) error
 }
 
-func (l *Lane) ahead(key, values string) {
-	if l.cfg.Ahead != nil {
-		l.cfg.Ahead(key, values)
+func (l *Lane) dropped(key, values string) {
+	if l.cfg.Dropped != nil {
+		l.cfg.Dropped(key, values)
 	}
 }
 

@@ -31,9 +31,19 @@ type Lesson struct {
 }
 
 func (l *Lane) interrupt(ctx context.Context, script *redis.Script, args ...any) (Lesson, error) {
-	answer, err := script.Run(ctx, l.rdb, l.keys, append(l.terms(), args...)...).Int64Slice()
+	values, err := script.Run(ctx, l.rdb, l.keys, append(l.terms(), args...)...).Slice()
 	if err != nil {
 		return Lesson{}, fmt.Errorf("pace: pause lane %s: %w", l.cfg.Name, diagnose(ctx, l.rdb, err, l.keys...))
+	}
+	var answer [5]int64
+	if len(values) <= len(answer) {
+		return Lesson{}, errAnswer
+	}
+	for i := range answer {
+		answer[i], _ = values[i].(int64) // ours are
+	}
+	if dropped, _ := values[len(answer)].(string); dropped != "" {
+		l.dropped(l.keys[0], dropped)
 	}
 	pause := time.Duration(answer[2]-answer[0]) * time.Microsecond
 	l.void(answer[1], time.Now().Add(pause))

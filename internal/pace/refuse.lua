@@ -1,7 +1,8 @@
 -- Applies a refusal for the rate: pauses the lane, and learns.
 -- Own arguments: slot of the call · length of the window, 0 if unknown · how long the
 -- platform asks to wait, 0 if not given
--- Returns { now, epoch, end of the pause, share in thousandths, spread }
+-- Returns { now, epoch, end of the pause, share in thousandths, spread, values
+-- dropped }
 local slot, period, after = tonumber(ARGV[base + 1]), tonumber(ARGV[base + 2]), tonumber(ARGV[base + 3])
 local window = limits[1].per
 local pause = LONE
@@ -36,4 +37,4 @@ if slot > s.learned and period <= window then
 end
 stop(now + min(pause, LONGEST_PAUSE), share)
 save()
-return { now, s.epoch, s.pause, share, s.spread }
+return { now, s.epoch, s.pause, share, s.spread, table.concat(dropped, ' ') }

@@ -10,7 +10,8 @@
 local LONE, REMEMBERED, CLEAR, WINDOWS, STEPS = 100000, 3600000000, 2000, 5, 100
 local KEPT, KEPT_AGAIN, LEAST_SHARE, GROWTH, WHOLE = 850, 750, 50, 30, 1000
 local FREE_MOST, LONGEST, HORIZON, KEEP = 64, 60000000, 1000000, 7776000
-local LONGEST_PAUSE, SET_BACK = 3600000000, 1000000
+local LONGEST_PAUSE, SET_BACK, DAY = 3600000000, 1000000, 86400000000
+local COUNT, CALLS_A_MONTH = 1000000000000, 1000000000
 
 local call, floor, max, min = redis.call, math.floor, math.max, math.min
 local function text(n) return string.format('%.0f', n) end
@@ -47,9 +48,23 @@ local s, written = {}, {}
 local function number(value)
 	return value and #value <= 17 and string.match(value, '^-?%d+$') and tonumber(value) or nil
 end
+-- What is no number, or more than its field can have been, is dropped. As nothing is
+-- known of the calls of the last window then, one window is waited for.
+local dropped, waits = {}, false
+local function drop(name)
+	dropped[#dropped + 1], waits = name, true
+end
+local most_of = {
+	seq = COUNT, epoch = COUNT, start = DAY, spread = DAY, bad = DAY, share = WHOLE, before = DAY, refused = COUNT,
+	day_calls = COUNT,
+}
 for i = 1, numbers do
-	local n = number(values[i])
-	s[names[i]], written[i] = n or 0, n
+	local name, n = names[i], number(values[i])
+	s[name], written[i] = n or 0, n
+	if values[i] and not n or most_of[name] and (s[name] < 0 or s[name] > most_of[name]) then
+		s[name] = 0
+		drop(name)
+	end
 end
 local day, gave, free = values[numbers + 1] or '', values[numbers + 3] or '', {}
 for at in string.gmatch(values[numbers + 2] or '', '%d+') do
@@ -57,7 +72,11 @@ for at in string.gmatch(values[numbers + 2] or '', '%d+') do
 end
 local nexts = {}
 for i = 1, #limits do
-	nexts[i] = number(values[numbers + 3 + i]) or 0
+	local value = values[numbers + 3 + i]
+	nexts[i] = number(value) or 0
+	if value and not number(value) then
+		drop(names[numbers + 3 + i])
+	end
 end
 
 -- A clock that was set back takes all times with it.
@@ -73,28 +92,41 @@ if back > SET_BACK then
 	end
 	free = {}
 	s.epoch = s.epoch + 1
+	if back > DAY then
+		dropped[#dropped + 1] = 'clock'
+	end
 end
 s.clock = now
 
--- What is further ahead than it can have been written is dropped. As nothing is known of
--- the calls of the last window, one window is waited for.
+-- So is what is further ahead than it can have been written.
 for _, name in ipairs(past) do
-	if s[name] > now + HORIZON then
+	if s[name] > now + HORIZON + SET_BACK then
 		s[name] = now
+		dropped[#dropped + 1] = name
 	end
 end
-local dropped = {}
 if s.pause > now + LONGEST_PAUSE + HORIZON then
-	s.pause, dropped[1] = 0, 'pause'
+	s.pause = 0
+	drop('pause')
 end
 for i, l in ipairs(limits) do
 	local slowest = math.ceil((l.per + most) * WHOLE * l.cost / ((l.calls - l.burst) * LEAST_SHARE))
 	if nexts[i] > now + HORIZON + l.per + (l.burst + 1) * slowest then
 		nexts[i] = now
-		dropped[#dropped + 1] = 'next:' .. text(l.per)
+		drop('next:' .. text(l.per))
 	end
 end
-if #dropped > 0 then
+local near_free = {}
+for _, at in ipairs(free) do
+	if at <= now + HORIZON + SET_BACK then
+		near_free[#near_free + 1] = at
+	end
+end
+if #near_free < #free then
+	free = near_free
+	drop('free')
+end
+if waits then
 	s.pause = max(s.pause, now + min(limits[#limits].per, LONGEST) + HORIZON)
 	s.epoch = s.epoch + 1
 	free = {}
@@ -120,7 +152,10 @@ local month, today = shanghai(now)
 local spent, said = 0, false
 if metered then
 	local h = call('HMGET', KEYS[2], month, month .. ':said', 'quota')
-	spent, said = tonumber(h[1] or 0), h[2] and true
+	spent, said = number(h[1] or '0'), h[2] and true
+	if not spent or spent < 0 or spent > CALLS_A_MONTH then
+		return { err = 'DAMAGED the count of month ' .. month .. ' is no number' }
+	end
 	-- The quota of the worker that was last configured applies to all.
 	local calls, kept = string.match(h[3] or '', '^(%d+) (%d+)')
 	if calls then
@@ -134,6 +169,10 @@ end
 if s.share == 0 then
 	s.share = WHOLE
 end
+if s.spread == 0 then
+	s.spread = start
+end
+s.spread = min(s.spread, most) -- a worker with longer windows may have written it
 if day ~= today then
 	day, s.day_calls = today, 0
 end

@@ -138,6 +138,9 @@ func Read(ctx context.Context, rdb redis.UniversalClient, refs []Ref) ([]Status,
 		if err := damaged.judge(MonthKey(ref.Organisation), months[ref.Organisation].Err()); err != nil {
 			return nil, fmt.Errorf("pace: read %d lanes: %w", len(refs), err)
 		}
+		if !countOf(months[ref.Organisation].Val()) {
+			damaged.Keys = append(damaged.Keys, MonthKey(ref.Organisation))
+		}
 		all[i] = status(ref, lanes[i].Val(), now.UnixMicro())
 		all[i].Month = monthOf(month, months[ref.Organisation].Val(), now)
 		if all[i].Month.QuotaKnown && all[i].Metered {
@@ -168,6 +171,9 @@ func ReadMonths(ctx context.Context, rdb redis.UniversalClient, organisations ..
 	for i, o := range organisations {
 		if err := damaged.judge(MonthKey(o), read[i].Err()); err != nil {
 			return nil, fmt.Errorf("pace: read the months of %d organisations: %w", len(organisations), err)
+		}
+		if !countOf(read[i].Val()) {
+			damaged.Keys = append(damaged.Keys, MonthKey(o))
 		}
 		months[i] = monthOf(month, read[i].Val(), now)
 	}
@@ -206,6 +212,22 @@ func WarnOnce(ctx context.Context, rdb redis.UniversalClient, organisation, mont
 		return false, fmt.Errorf("pace: record a warning for %s: %w", organisation, err)
 	}
 	return first, nil
+}
+
+// countOf reports whether the count of a month, the first value, is none or a number that
+// it can be.
+func countOf(values []any) bool {
+	if len(values) == 0 {
+		return true
+	}
+	text, there := values[0].(string)
+	return !there || isCount(text)
+}
+
+// isCount reports whether a text is a number of calls.
+func isCount(text string) bool {
+	n, err := strconv.ParseInt(text, 10, 64)
+	return err == nil && n >= 0 && n <= mostCalls
 }
 
 func monthOf(name string, values []any, now time.Time) Month {
@@ -259,7 +281,7 @@ func status(ref Ref, fields map[string]string, now int64) Status {
 		since, booked = at, number("seq")-number("mark_seq")
 	}
 	if since > 0 && now > since {
-		s.InUse = float64(booked) * 1e6 / float64(now-since)
+		s.InUse = float64(max(booked, 0)) * 1e6 / float64(now-since)
 	}
 	return s
 }

@@ -37,6 +37,7 @@ type Autopipeline struct {
 	// parted is set for a Cluster: commands with different tags then share no pipeline,
 	// so that an unavailable node delays only its own commands.
 	parted bool
+	guard  func(of string, step func() error) error
 
 	mu     sync.Mutex
 	queues map[string]*queue // by tag; only those with commands to send
@@ -60,6 +61,11 @@ func NewAutopipeline(rdb redis.UniversalClient) *Autopipeline {
 	_, cluster := rdb.(*redis.ClusterClient)
 	return &Autopipeline{Scripter: rdb, rdb: rdb, parted: cluster, queues: map[string]*queue{}}
 }
+
+// GuardBy sets what runs each pipeline: it recovers from a panic and returns it as an
+// error, which all commands of the pipeline have then. Without it a panic ends the
+// process. Call it before the first command.
+func (a *Autopipeline) GuardBy(guard func(of string, step func() error) error) { a.guard = guard }
 
 // EvalSha implements [redis.Scripter].
 func (a *Autopipeline) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
@@ -176,6 +182,27 @@ func (a *Autopipeline) next(tag string, q *queue) []*operation {
 }
 
 func (a *Autopipeline) send(operations []*operation) {
+	defer func() {
+		for _, e := range operations {
+			close(e.done)
+		}
+	}()
+	if a.guard == nil {
+		a.pipeline(operations)
+		return
+	}
+	err := a.guard("a pipeline to Redis", func() error { a.pipeline(operations); return nil })
+	if err == nil {
+		return
+	}
+	for _, e := range operations {
+		for _, cmd := range e.cmds {
+			cmd.SetErr(err) // it may have been executed
+		}
+	}
+}
+
+func (a *Autopipeline) pipeline(operations []*operation) {
 	ctx, cancel := context.WithTimeout(context.Background(), pipelineFor)
 	defer cancel()
 	// The error is that of one of the commands, which contains it as well.
@@ -190,7 +217,4 @@ func (a *Autopipeline) send(operations []*operation) {
 		}
 		return nil
 	})
-	for _, e := range operations {
-		close(e.done)
-	}
 }

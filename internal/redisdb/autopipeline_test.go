@@ -273,3 +273,43 @@ func (a *blocked) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 		return next(ctx, cmds)
 	}
 }
+
+// panics is a hook that panics in its first pipeline.
+type panics struct{ once sync.Once }
+
+func (*panics) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (*panics) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (p *panics) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if name := cmds[0].Name(); name != "client" && name != "hello" {
+			p.once.Do(func() { panic("in a pipeline") })
+		}
+		return next(ctx, cmds)
+	}
+}
+
+func TestAPanicInAPipelineFailsItsCommandsAndTheNextOnesAreSent(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Mini(t).Client(t)
+	if err := adds.Load(t.Context(), rdb).Err(); err != nil {
+		t.Fatal(err)
+	}
+	rdb.AddHook(&panics{})
+	a := redisdb.NewAutopipeline(rdb)
+	defect := errors.New("a defect")
+	a.GuardBy(func(_ string, step func() error) (err error) {
+		defer func() {
+			if recover() != nil {
+				err = defect
+			}
+		}()
+		return step()
+	})
+	if err := adds.Run(t.Context(), a, []string{"n"}, 1).Err(); !errors.Is(err, defect) {
+		t.Errorf("the first command: %v, want the defect", err)
+	}
+	if n, err := adds.Run(t.Context(), a, []string{"n"}, 1).Int(); n != 1 || err != nil {
+		t.Errorf("the next command: %d, %v", n, err)
+	}
+}

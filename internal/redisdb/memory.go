@@ -1,8 +1,10 @@
 package redisdb
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
@@ -16,6 +18,7 @@ type Memory struct {
 	rdb  redis.UniversalClient
 	keys []string
 	seen map[string]string // values by key; nil before the first Look
+	odd  []string          // keys of another type at the last Look
 }
 
 // NewMemory returns a Memory that keeps a value under each key. In a Cluster the keys
@@ -30,23 +33,39 @@ func NewMemory(rdb redis.UniversalClient, keys ...string) *Memory {
 // Cluster.
 func (m *Memory) Look(ctx context.Context) (lost bool, err error) {
 	words, fresh := make([]*redis.StringCmd, len(m.keys)), uuid.NewString()
-	if _, err := m.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+	written := make([]*redis.BoolCmd, len(m.keys))
+	_, _ = m.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, key := range m.keys {
-			p.SetNX(ctx, key, fresh, 0)
+			written[i] = p.SetNX(ctx, key, fresh, 0)
 			words[i] = p.Get(ctx, key)
 		}
 		return nil
-	}); err != nil {
-		return false, fmt.Errorf("check that Redis accepts writes: %w", err)
+	}) // each command has its own error
+	var odd []string
+	for i, key := range m.keys {
+		err := cmp.Or(written[i].Err(), words[i].Err())
+		if redis.HasErrorPrefix(err, "WRONGTYPE") {
+			odd = append(odd, key)
+		} else if err != nil {
+			return false, fmt.Errorf("check that Redis accepts writes: %w", err)
+		}
 	}
-	before := m.seen
+	wasOdd, before := m.odd, m.seen
+	m.odd = odd
 	m.seen = make(map[string]string, len(m.keys))
 	for i, key := range m.keys {
+		if slices.Contains(odd, key) { // it says nothing
+			m.seen[key] = before[key]
+			continue
+		}
 		m.seen[key] = words[i].Val()
-		lost = lost || before != nil && before[key] != m.seen[key]
+		lost = lost || before != nil && before[key] != m.seen[key] && !slices.Contains(wasOdd, key)
 	}
 	return lost, nil
 }
+
+// Damaged returns the keys that had another type at the last Look: they show nothing.
+func (m *Memory) Damaged() []string { return m.odd }
 
 // Forget makes the next Look report a loss: call it if the repair after the last one
 // failed.

@@ -1,6 +1,8 @@
 package redisdb_test
 
 import (
+	"errors"
+	"slices"
 	"testing"
 
 	"rollcall/internal/redisdb"
@@ -35,6 +37,40 @@ func TestEveryProcessDetectsThatRedisLostItsData(t *testing.T) {
 		looks("one that has to publish again", one, true)
 		looks("the other after the loss of a node", other, true)
 		looks("the other again", other, false)
+	})
+}
+
+// A marker of another type shows nothing. The others still do.
+func TestAMarkerOfAnotherTypeIsNamedAndIsNoLoss(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		m := redisdb.NewMemory(rdb, "a", "b")
+		look := func(what string, want bool, damaged ...string) {
+			t.Helper()
+			lost, err := m.Look(t.Context())
+			if lost != want || err != nil || !slices.Equal(m.Damaged(), damaged) {
+				t.Errorf("%s: lost %t, damaged %v, %v; want %t and %v", what, lost, m.Damaged(), err, want, damaged)
+			}
+		}
+		spoil := func() {
+			if err := errors.Join(rdb.Del(t.Context(), "a").Err(), rdb.HSet(t.Context(), "a", "x", "y").Err()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		spoil()
+		look("the first look", false, "a")
+		rdb.Del(t.Context(), "a")
+		look("after the repair", false)
+		look("and later", false)
+		spoil()
+		look("damaged again", false, "a")
+		rdb.Del(t.Context(), "b")
+		look("the other marker is lost", true, "a")
+		rdb.Del(t.Context(), "a")
+		look("after the second repair", false)
+		rdb.Del(t.Context(), "a")
+		look("a loss", true)
 	})
 }
 

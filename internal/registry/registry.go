@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/tasks"
@@ -91,6 +92,25 @@ func Read(ctx context.Context, rdb redis.UniversalClient, now time.Time) ([]Lane
 		}
 	}
 	return lanes, nil
+}
+
+// Entry is an entry of the registry that no worker can have written.
+type Entry struct{ Field, Value, What string }
+
+// Damaged returns the damaged entries among those of Key. One of a newer form is not
+// damaged.
+func Damaged(records map[string]string, now time.Time) []Entry {
+	var damaged []Entry
+	for _, field := range slices.Sorted(maps.Keys(records)) {
+		var l Lane
+		switch record := records[field]; {
+		case !jsontext.Value(record).IsValid():
+			damaged = append(damaged, Entry{field, record, fmt.Sprintf("the entry of lane %.80q is no JSON", field)})
+		case json.Unmarshal([]byte(record), &l) == nil && l.Seen.After(now.Add(24*time.Hour)):
+			damaged = append(damaged, Entry{field, record, fmt.Sprintf("lane %.80q was published at %s, which has not come", field, l.Seen.Format(time.RFC3339))})
+		}
+	}
+	return damaged
 }
 
 // Directory is a producer's cached view of the lanes. It is safe for concurrent use.

@@ -3,6 +3,7 @@ package schedule
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -48,6 +49,11 @@ func (l lease) keep(ctx context.Context, taken time.Time) (held context.Context,
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		defer func() {
+			if value := recover(); value != nil { // another worker takes the lease when it expires
+				end(fmt.Errorf("rollcall has a defect, please report it: panic in the renewal of a lease: %v", value))
+			}
+		}()
 		// Two thirds of the life: the rest is for running work to notice.
 		lost := time.AfterFunc(l.life*2/3-time.Since(taken), func() { end(errLost) })
 		defer lost.Stop()
