@@ -35,7 +35,7 @@ var losses = []struct{ part, key, entry string }{
 	{"}:run:", "the results of these rows", ""},
 	{"}:details:", "the details of these rows", ""},
 	{"}:floor", "nothing: the next run of rows writes it again", ""},
-	{"}:targets", "the list of all targets, until each is changed again; their records stay", "when a target was confirmed last"},
+	{"}:targets", "the list of all targets, until each is changed again; their records stay", "when a target was confirmed last: now counts"},
 	{"}:changed", "when an ID was changed last: taken IDs are tried again later", "when an ID was changed last: taken IDs are tried again later"},
 	{"}:effects:", "the history of the target", ""},
 	{"}:edits:", "the order of the target's open membership edits", ""},

@@ -40,6 +40,7 @@ func (l *Ledger) InspectLane(ctx context.Context, organisation, api, lane string
 		{[]string{t.tasks()}, func() ([]Damage, error) { return l.records(ctx, t) }},
 		{[]string{t.lastChanged()}, func() ([]Damage, error) { return l.time(ctx, t.lastChanged()) }},
 		{[]string{t.unknownTargets()}, func() ([]Damage, error) { return l.farScores(ctx, t.unknownTargets(), time.Second) }},
+		{[]string{t.index()}, func() ([]Damage, error) { return l.farScores(ctx, t.index(), time.Second) }},
 		{[]string{t.shared("runs")}, func() ([]Damage, error) { return l.farScores(ctx, t.shared("runs"), time.Millisecond) }},
 		{[]string{t.late(tenantOf(lane, api))}, func() ([]Damage, error) { return l.farScores(ctx, t.late(tenantOf(lane, api)), time.Second) }},
 		{[]string{keys.bodies()}, func() ([]Damage, error) { return l.bodies(ctx, keys) }},

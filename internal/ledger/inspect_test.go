@@ -73,6 +73,10 @@ func TestDamagedEntriesOfALaneAreFoundAndRepaired(t *testing.T) {
 			t.Helper()
 			return rdb.Do(t.Context(), "ZADD", "rollcall:{lakeside/nickname}:doubts", "+inf", "ann").Err()
 		}, "rollcall:{lakeside/nickname}:doubts", nil},
+		"when a target was confirmed": {func(t *testing.T, rdb redis.UniversalClient) error {
+			t.Helper()
+			return rdb.ZAdd(t.Context(), "rollcall:{lakeside/nickname}:targets", redis.Z{Score: far, Member: "chat1/ann"}).Err()
+		}, "rollcall:{lakeside/nickname}:targets", nil},
 		"the time of a run": {func(t *testing.T, rdb redis.UniversalClient) error {
 			t.Helper()
 			return rdb.ZAdd(t.Context(), "rollcall:{lakeside/nickname}:runs", redis.Z{Score: 1e300, Member: "lakeside-dt/night"}).Err()
