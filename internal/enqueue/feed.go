@@ -21,7 +21,7 @@ type FedRow struct {
 
 // Feed stores rows of runs for the workers as EnqueueAll does, under given ids and
 // revisions: take a revision, store the task, note it. Feeding a row twice is harmless,
-// whenever: a row that is stored or has ended, whatever its result, is AlreadyThere and is
+// whenever: a row that is stored or has ended, with any result, is AlreadyThere and is
 // not stored again. A task with a given revision that was stored and not noted is noted.
 //
 // AlreadyThere with another TaskID means that another task was stored with the row's Key.

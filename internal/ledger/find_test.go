@@ -50,7 +50,7 @@ func TestATargetIsFoundByItsKeyAndItsValue(t *testing.T) {
 			}
 		}
 		for word, want := range map[string][]string{
-			"小明": {"chat1/ann"}, "ANN": {"chat1/ann"}, "chat1/": {"chat1/ann", "chat1/bob"}, "name1234": {"chat9/u1234"}, "nobody": nil,
+			"小明": {"chat1/ann"}, "ANN": {"chat1/ann"}, "chat1/": {"chat1/ann", "chat1/bob"}, "name1234": {"chat9/u1234"}, "unknown": nil,
 		} {
 			if diff := cmp.Diff(want, finds(t, l, "nickname", word)); diff != "" {
 				t.Errorf("%q (-want +got):\n%s", word, diff)

@@ -23,7 +23,7 @@ func TestASurveyFindsWhatLookFinds(t *testing.T) {
 		noted(t, l, chat, "name", 1, []ledger.Field{{Name: "name", Value: "A"}})
 		person := ledger.Target{Organisation: "lakeside", API: "id", Key: "ann"}
 		gate(t, begin(t, l, person, revise(t, l, person), id("ann01")))
-		targets := []ledger.Target{ann, bob, chat, person, {Organisation: "lakeside", API: "nickname", Key: "nobody"}}
+		targets := []ledger.Target{ann, bob, chat, person, {Organisation: "lakeside", API: "nickname", Key: "unknown"}}
 		for i := range 600 { // more than a pipeline
 			targets = append(targets, ledger.Target{Organisation: "lakeside", API: "nickname", Key: fmt.Sprint("chat2/", i)})
 			if i%100 == 0 {

@@ -61,17 +61,17 @@ type planRecord struct {
 }
 
 // exclude leaves the row out. What is known of it is still shown.
-func (r *planRecord) exclude() {
-	*r = planRecord{Decision: letters[RowExcluded], Old: r.Old, Stated: r.Stated}
+func (rec *planRecord) exclude() {
+	*rec = planRecord{Decision: letters[RowExcluded], Old: rec.Old, Stated: rec.Stated}
 }
 
 var letters = map[Decision]string{
 	RowChange: "c", RowNew: "n", RowUnchanged: "u", RowConflict: "x", RowImpossible: "i", RowExcluded: "e",
 }
 
-func (r planRecord) decision() Decision {
+func (rec planRecord) decision() Decision {
 	for d, letter := range letters {
-		if letter == r.Decision {
+		if letter == rec.Decision {
 			return d
 		}
 	}
