@@ -45,7 +45,7 @@ func (d spoiled) excuse() string {
 	case possible && strings.Contains(d.class, ":target:"):
 		return "a clock may have been a year ahead: later changes are accepted"
 	case possible && counters.MatchString(d.entry):
-		return "a count"
+		return "a count or a length within its bounds"
 	case d.manner == farAhead && numeric.MatchString(d.value) && unbounded.MatchString(d.class):
 		return "a count"
 	}
@@ -57,6 +57,6 @@ var (
 	impossible = []string{"9007199254740992", "1e300", "inf"}
 	// unbounded are the classes of counters that may be any number.
 	unbounded = regexp.MustCompile(`\}:(processed|failed)|dead:causes$`)
-	// counters are the entries of a lane's pace that count.
-	counters = regexp.MustCompile(`^(seq|epoch|mark_seq|old_seq|refused|bad|before|share|day_calls)$`)
+	// counters are the entries of a lane's pace that count, or that are lengths.
+	counters = regexp.MustCompile(`^(seq|epoch|mark_seq|old_seq|refused|start|spread|bad|before|day_calls)$`)
 )

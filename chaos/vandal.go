@@ -70,6 +70,20 @@ func (v *vandals) run(ctx context.Context) error {
 	return nil
 }
 
+// rest waits for the names of damages that were read a moment ago.
+func (v *vandals) rest(ctx context.Context) error {
+	deadline := time.Now().Add(namedWithin + 2*idleError)
+	for ctx.Err() == nil && time.Now().Before(deadline) && slices.ContainsFunc(v.marks, func(k *mark) bool {
+		return k.over == "" && !k.read.IsZero() && k.named.IsZero() && k.excuse() == ""
+	}) {
+		if err := v.look(ctx); err != nil {
+			return err
+		}
+		pause(ctx, time.Second)
+	}
+	return nil
+}
+
 // strike damages one key: of a random class, so that classes of few keys have their turn.
 func (v *vandals) strike(ctx context.Context) error {
 	keys, err := victimKeys(ctx, v.rdb, victim)

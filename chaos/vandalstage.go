@@ -173,6 +173,9 @@ func (s *scene) damage(ctx context.Context, until time.Time) error {
 		}
 	})
 	err := s.vandals.run(raging)
+	if err == nil {
+		err = s.vandals.rest(ctx)
+	}
 	stop()
 	progress.Wait()
 	return err

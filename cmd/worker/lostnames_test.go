@@ -26,7 +26,7 @@ type luaScripts struct {
 }
 
 // inline finds the scripts in Go files.
-var inline = regexp.MustCompile("(\\w+)\\s*=\\s*redis\\.NewScript\\(`([^`]*)`\\)")
+var inline = regexp.MustCompile("(\\w+)\\s*=\\s*(?:redis\\.NewScript\\()?`([^`]*)`")
 
 func readScripts(t *testing.T) *luaScripts {
 	t.Helper()

@@ -42,6 +42,8 @@ var offPath = map[string]string{
 	"asynq's `listLeaseExpired`":              looking,
 	"asynq's `reclaimStateAggregationSets`":   looking,
 	"asynq's `deleteExpiredCompletedTasks`":   "removes completed tasks; repeated within seconds",
+	"asynq's `dequeue`":                       "of the queue of runs, which is empty; repeated within seconds",
+	"`internal/backlog/unlisted.lua`":         looking,
 	"asynq's `forward`, urgent":               "the same as for the other queue",
 	"`MULTI`":                                 along,
 	"`HINCRBY rollcall:{<task id>}:attempts`": along,
@@ -53,7 +55,7 @@ var offPath = map[string]string{
 
 // verbs are those of commands that only read, repeatedly: the poller every 100 ms, the
 // sweep every 5 s.
-var verbs = []string{"LLEN", "LRANGE", "ZRANGE", "ZCOUNT", "ZLEXCOUNT", "ZCARD", "HLEN", "HSCAN", "SMEMBERS"}
+var verbs = []string{"LLEN", "LRANGE", "ZRANGE", "ZCOUNT", "ZLEXCOUNT", "ZCARD", "HLEN", "HSCAN", "SMEMBERS", "TYPE"}
 
 func isOffPath(command string) bool {
 	if offPath[command] != "" || offPath[strings.TrimSuffix(command, ", urgent")] != "" {
@@ -76,6 +78,9 @@ func isOffPath(command string) bool {
 	}
 	if strings.HasPrefix(command, "`HGETALL rollcall:{lakeside/") {
 		return true // the read of a target that is sent again, repeated at the next look
+	}
+	if strings.HasPrefix(command, "`GET asynq:{<tenant>.") {
+		return true // the check of the lanes' keys reads counters
 	}
 	for _, verb := range verbs {
 		if strings.HasPrefix(command, "`"+verb+" ") {

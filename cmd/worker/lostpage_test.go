@@ -24,7 +24,7 @@ For every lost reply, the following holds:
 - A change back to the value before, enqueued afterwards, is carried out. The same change again is mostly
   ` + "`unchanged`" + `; after a lost reply to ` + "`begin.lua`" + ` it may cost a call.
 
-After a lost reply to asynq's ` + "`dequeue`" + ` the task has no worker and runs again after some 30 s. Commands that are not on a
+After a lost reply to ` + "`dequeue.lua`" + ` the task has no worker and runs again after some 30 s. Commands that are not on a
 task's path are not listed: reads that are repeated within seconds, the publishing of state, subscriptions, the return of
 a slot that has passed, and the commands that open a connection. [Guarantees](guarantees.md#redis) describes a Redis that
 is unavailable for longer.
