@@ -186,6 +186,10 @@ const (
 func (k *mark) settle(there bool, now time.Time) {
 	switch {
 	case there:
+	case k.named.IsZero() && k.manner != otherType && strings.HasSuffix(k.key, "}:tasks"):
+		// Its key is read by every task, and the record went with its own before a sweep
+		// read it.
+		k.over, k.read = overWritten, time.Time{}
 	case !k.named.IsZero(), k.excuse() != "", k.read.IsZero(), now.Sub(k.read) > namedWithin:
 		k.over = overWritten
 	}

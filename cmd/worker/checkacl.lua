@@ -32,6 +32,7 @@ local tries = {
 	{ 'HGET', hash, 'a' },
 	{ 'HMGET', hash, 'a' },
 	{ 'HGETALL', hash },
+	{ 'HLEN', hash },
 	{ 'HSTRLEN', hash, 'a' },
 	{ 'HVALS', hash },
 	{ 'HSCAN', hash, '0' },

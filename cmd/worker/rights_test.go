@@ -18,7 +18,6 @@ var notReached = map[string]string{
 	"hexists": "../../internal/ledger/begin.lua", // an edit behind another
 	"zrank":   "../../internal/ledger/begin.lua",
 	"ltrim":   "../../internal/ledger/settle.lua", // the eleventh effect of a target
-	"zscan":   "../../internal/ledger/find.go",    // a search for targets
 }
 
 // Every right of the user of docs/redis.md is used by a worker, the command rollcall or

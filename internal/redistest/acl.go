@@ -25,7 +25,7 @@ const (
 		" +ping +client|setname +info +wait +time +eval +evalsha +multi +exec +publish +subscribe" +
 		" +del +exists +expire +expireat +pexpire +type +memory|usage" +
 		" +get +getrange +incr +incrby +mget +set +setex +setrange" +
-		" +hdel +hexists +hget +hgetall +hincrby +hmget +hscan +hset +hsetnx +hstrlen +hvals" +
+		" +hdel +hexists +hget +hgetall +hincrby +hlen +hmget +hscan +hset +hsetnx +hstrlen +hvals" +
 		" +llen +lpos +lpush +lrange +lrem +ltrim +rpoplpush +rpush" +
 		" +sadd +sismember +smembers +srem" +
 		" +zadd +zcard +zcount +zlexcount +zmscore +zrange +zrangebyscore +zrank +zrem +zremrangebyrank +zremrangebyscore" +
