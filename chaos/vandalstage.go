@@ -303,7 +303,7 @@ func (s *scene) describeDamage(row func(string, any)) {
 	}
 	longest := time.Duration(0)
 	for _, k := range s.vandals.marks {
-		if !k.named.IsZero() && !k.read.IsZero() {
+		if !k.named.IsZero() && !k.read.IsZero() && k.excuse() == "" {
 			longest = max(longest, k.named.Sub(k.read))
 		}
 	}
