@@ -553,10 +553,10 @@ func (w *world) judgeMember(member int, outcomes map[*modelRun]map[int]run.Outco
 		}
 	}
 	if got := w.platform[fmt.Sprintf("chat1/u%d", member)]; !slices.Contains(want, got) {
-		w.rt.Fatalf("member %d is %q, want one of %q\nhistory: %s", member, got, want, w.told(member, outcomes))
+		w.rt.Fatalf("member %d is %q, want one of %q\nhistory: %s", member, got, want, w.changesOf(member, outcomes))
 	}
 	if last == run.OutcomeSuperseded {
-		w.rt.Fatalf("the last change of member %d was superseded\nhistory: %s", member, w.told(member, outcomes))
+		w.rt.Fatalf("the last change of member %d was superseded\nhistory: %s", member, w.changesOf(member, outcomes))
 	}
 }
 
@@ -571,7 +571,7 @@ func (w *world) others(m *modelRun, member int) bool {
 	return false
 }
 
-func (w *world) told(member int, outcomes map[*modelRun]map[int]run.Outcome) string {
+func (w *world) changesOf(member int, outcomes map[*modelRun]map[int]run.Outcome) string {
 	var b strings.Builder
 	for _, h := range w.history {
 		if h.member != member {
