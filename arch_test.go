@@ -172,22 +172,23 @@ var imports = map[string][]string{
 	},
 
 	// Commands outside the product: benchmarks and chaos.
+	"internal/freeport": {},
 	"bench": {
-		"tasks", "internal/enqueue", "internal/handler", "internal/kinds", "internal/lane", "internal/ledger", "internal/pace",
+		"tasks", "internal/enqueue", "internal/freeport", "internal/handler", "internal/kinds", "internal/lane", "internal/ledger", "internal/pace",
 		"internal/redisdb", "internal/registry", "internal/run", "internal/secret", "providers/dingtalk",
 	},
 	// It builds the archives.
 	"release": {"internal/buildinfo"},
 	// It sees what a producer, an operator and the platforms see.
 	"chaos": {
-		"tasks", "internal/backlog", "internal/deadletter", "internal/enqueue", "internal/hold", "internal/kinds", "internal/ledger",
-		"internal/outcome", "internal/redisdb", "internal/registry", "internal/sandbox", "internal/secret",
+		"tasks", "internal/backlog", "internal/deadletter", "internal/enqueue", "internal/freeport", "internal/hold", "internal/kinds",
+		"internal/ledger", "internal/outcome", "internal/redisdb", "internal/registry", "internal/sandbox", "internal/secret",
 	},
 
 	// For tests alone; no production code may import them.
-	"internal/commandtest":   {"tasks", "internal/pace", "internal/redistest", "internal/registry"},
+	"internal/commandtest":   {"tasks", "internal/freeport", "internal/pace", "internal/redistest", "internal/registry"},
 	"internal/manual":        {},
-	"internal/redistest":     {},
+	"internal/redistest":     {"internal/freeport"},
 	"internal/logtest":       {},
 	"providers/providertest": {"providers"},
 }

@@ -8,13 +8,13 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/freeport"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/registry"
 	"rollcall/tasks"
@@ -97,21 +97,18 @@ func startRedis(ctx context.Context) (*redisServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The port is usually still free a moment later; otherwise Redis does not start.
-	probe, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+	ports, err := freeport.Find(ctx, 1, 0)
 	if err != nil {
 		return nil, err
 	}
-	port := probe.Addr().(*net.TCPAddr).Port
-	_ = probe.Close()
 	//nolint:gosec // the operator's PATH says which redis-server
-	cmd := exec.CommandContext(ctx, binary, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir,
+	cmd := exec.CommandContext(ctx, binary, "--bind", "127.0.0.1", "--port", ports[0], "--dir", dir,
 		"--save", "", "--appendonly", "no", "--daemonize", "no")
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start redis-server: %w", err), os.RemoveAll(dir))
 	}
 	return &redisServer{
-		address: fmt.Sprintf("127.0.0.1:%d", port), pid: cmd.Process.Pid,
+		address: "127.0.0.1:" + ports[0], pid: cmd.Process.Pid,
 		stop: func() {
 			_ = cmd.Process.Kill()
 			_ = cmd.Wait() // killed: never nil

@@ -9,12 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/freeport"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/secret"
 )
@@ -138,34 +138,6 @@ func (s *servers) add(name, port string, settings ...string) (*node, error) {
 	return n, n.start()
 }
 
-// freePorts returns n free ports whose port at the distance offset is free, too. offset
-// 0: there is no such other port.
-func freePorts(n, beside int) ([]string, error) {
-	var ports []string
-	for tries := 0; len(ports) < n; tries++ {
-		if tries > 100*n {
-			return nil, errors.New("no free ports are left")
-		}
-		// All ports are held until the last one is found: otherwise one might be
-		// returned twice.
-		l, err := net.Listen("tcp", net.JoinHostPort(loopback, "0")) //nolint:noctx // returns at once
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = l.Close() }()
-		port := l.Addr().(*net.TCPAddr).Port
-		if beside > 0 {
-			other, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port+beside))) //nolint:noctx // returns at once
-			if err != nil {                                                                        // taken, or beyond 65535
-				continue
-			}
-			defer func() { _ = other.Close() }()
-		}
-		ports = append(ports, strconv.Itoa(port))
-	}
-	return ports, nil
-}
-
 // eventually repeats check until it returns nil.
 func eventually(ctx context.Context, what string, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, startBound)
@@ -199,7 +171,7 @@ func between(r *rand.Rand, least, most time.Duration) time.Duration {
 // the kernel. With everysec each strike is a power cut, which loses what was not on the
 // disk yet.
 func (s *servers) openSingle(ctx context.Context, fsync string) error {
-	ports, err := freePorts(1, 0)
+	ports, err := freeport.Find(ctx, 1, 0)
 	if err != nil {
 		return err
 	}

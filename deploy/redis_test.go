@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/freeport"
 	"rollcall/internal/redistest"
 )
 
@@ -150,12 +151,11 @@ func newServer(t *testing.T) *server {
 	// Skips the test where there is no redis-server, or fails it where one is
 	// required. The server itself keeps nothing on disk, so it is of no use here.
 	redistest.Real(t)
-	free, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	ports, err := freeport.Find(t.Context(), 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{dir: t.TempDir(), addr: free.Addr().String()}
-	_ = free.Close()
+	s := &server{dir: t.TempDir(), addr: "127.0.0.1:" + ports[0]}
 	writeACL(t, s.dir)
 	t.Cleanup(func() { s.stop(t, os.Kill) })
 	return s

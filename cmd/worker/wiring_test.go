@@ -12,6 +12,7 @@ import (
 
 	"rollcall/internal/config"
 	"rollcall/internal/exitcode"
+	"rollcall/internal/freeport"
 	"rollcall/internal/sandbox"
 )
 
@@ -29,12 +30,11 @@ func taken(t *testing.T) string {
 // free returns an address that was not in use a moment ago.
 func free(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := freeport.Find(t.Context(), 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	return "127.0.0.1:" + ports[0]
 }
 
 // wholeConfig is a configuration that all parts of a worker accept.

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +23,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"rollcall/internal/freeport"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 	"rollcall/internal/registry"
@@ -190,12 +190,11 @@ func Client(ts *testscript.TestScript) *redis.Client {
 
 // unreachable is the URL of a Redis that does not exist.
 func unreachable(t *testing.T) string {
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	ports, err := freeport.Find(t.Context(), 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	return "redis://" + l.Addr().String()
+	return "redis://127.0.0.1:" + ports[0]
 }
 
 func pending(ts *testscript.TestScript, neg bool, args []string) {

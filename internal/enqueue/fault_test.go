@@ -3,7 +3,6 @@ package enqueue_test
 import (
 	"context"
 	"errors"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/enqueue"
+	"rollcall/internal/freeport"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
 	"rollcall/tasks"
@@ -269,12 +269,11 @@ func TestATaskThatMayBelongToAnotherCallerIsNotRecorded(t *testing.T) {
 
 func TestWithoutRedisNothingIsStoredAndEveryResultReportsIt(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := freeport.Find(t.Context(), 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Close()
-	client := openFor(t, l.Addr().String(), time.Second)
+	client := openFor(t, "127.0.0.1:"+ports[0], time.Second)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for i, r := range client.EnqueueAll(ctx, []tasks.Request{{Task: nick("u1", "A")}, {Task: nick("u2", "")}}) {

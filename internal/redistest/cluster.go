@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"rollcall/internal/freeport"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -31,7 +33,7 @@ func Cluster(t *testing.T) *Deployment {
 	binary := lookUp(t)
 	d := &Deployment{Name: "cluster", Env: map[string]string{"REDIS_PASSWORD": Password}}
 	d.build(t, func() error {
-		ports, err := freePorts(2*masters, busOffset)
+		ports, err := freeport.Find(t.Context(), 2*masters, busOffset)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"rollcall/internal/freeport"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -53,7 +55,7 @@ func Single(t *testing.T) *Deployment {
 	d := &Deployment{Name: "single", Env: map[string]string{"REDIS_PASSWORD": Password}}
 	binary := lookUp(t)
 	d.build(t, func() error {
-		ports, err := freePorts(1, 0)
+		ports, err := freeport.Find(t.Context(), 1, 0)
 		if err != nil {
 			return err
 		}

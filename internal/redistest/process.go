@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -134,34 +133,6 @@ func await(log io.Reader, ready string) error {
 	return fmt.Errorf("it ended at once with the output: %s", strings.Join(said, " / "))
 }
 
-// freePorts returns n free ports whose port at the distance offset is free, too. offset
-// 0: there is no such other port.
-func freePorts(n, beside int) ([]string, error) {
-	var ports []string
-	for tries := 0; len(ports) < n; tries++ {
-		if tries > 100*n {
-			return nil, errors.New("no free ports are left")
-		}
-		// All ports are held until the last one is found: otherwise one might be
-		// returned twice.
-		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr("0"))
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = l.Close() }()
-		port := l.Addr().(*net.TCPAddr).Port
-		if beside > 0 {
-			other, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr(strconv.Itoa(port+beside)))
-			if err != nil { // in use, or above 65535
-				continue
-			}
-			defer func() { _ = other.Close() }()
-		}
-		ports = append(ports, strconv.Itoa(port))
-	}
-	return ports, nil
-}
-
 // retry builds something on free ports, which another process may take first.
 func retry(t *testing.T, build func() error) {
 	t.Helper()
@@ -173,7 +144,7 @@ func retry(t *testing.T, build func() error) {
 		}
 		refused = errors.Join(refused, err)
 	}
-	t.Fatalf("redistest: redis-server did not start: %v", refused)
+	t.Fatalf("redistest: the server did not start: %v", refused)
 }
 
 // eventually repeats check until it returns nil, and fails the test after a while.

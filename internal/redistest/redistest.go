@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/freeport"
+
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
@@ -71,9 +73,13 @@ func Either(t *testing.T, test func(t *testing.T, s *Server)) {
 func Mini(t *testing.T) *Server {
 	t.Helper()
 	mini := miniredis.NewMiniRedis()
-	if err := mini.Start(); err != nil {
-		t.Fatalf("redistest: start miniredis: %v", err)
-	}
+	retry(t, func() error {
+		ports, err := freeport.Find(t.Context(), 1, 0)
+		if err != nil {
+			return err
+		}
+		return mini.StartAddr(addr(ports[0]))
+	})
 	t.Cleanup(mini.Close)
 	return &Server{Addr: mini.Addr(), Mini: mini}
 }
@@ -92,7 +98,7 @@ func startReal(t *testing.T, env ...string) *Server {
 	binary, dir := lookUp(t), t.TempDir()
 	s := &Server{}
 	retry(t, func() error {
-		ports, err := freePorts(1, 0)
+		ports, err := freeport.Find(t.Context(), 1, 0)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"rollcall/internal/freeport"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -41,7 +43,7 @@ func Sentinel(t *testing.T) *Deployment {
 			s.stop()
 		}
 		watchers = nil
-		ports, err := freePorts(5, 0)
+		ports, err := freeport.Find(t.Context(), 5, 0)
 		if err != nil {
 			return err
 		}

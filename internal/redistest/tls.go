@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/freeport"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -34,7 +36,7 @@ func TLS(t *testing.T) (*Deployment, Certificate) {
 	d := &Deployment{Name: "tls", Env: map[string]string{"REDIS_PASSWORD": Password}}
 	d.options = redis.UniversalOptions{Username: User, Password: Password, TLSConfig: trusting(t, files)}
 	d.build(t, func() error {
-		ports, err := freePorts(1, 0)
+		ports, err := freeport.Find(t.Context(), 1, 0)
 		if err != nil {
 			return err
 		}
