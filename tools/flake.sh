@@ -52,7 +52,7 @@ one() {
 
 # once TITLE ARGS... runs every package once, as many at a time as there are cores.
 once() {
-  local title=$1 name dir running=()
+  local title=$1 name dir running=() started=$SECONDS
   shift
   while read -r name dir; do
     one "$title" "$name" "$dir" "$@" &
@@ -63,6 +63,7 @@ once() {
     fi
   done <"$work/packages"
   wait "${running[@]}"
+  echo "  took $((SECONDS - started)) s"
 }
 
 for i in $(seq "$runs"); do
