@@ -9,7 +9,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 go=${GO:-go} pkg=${PKG:-./...} runs=${RUNS:-20} busy=${BUSY:-6} race=${RACE:-}
-jobs=$(nproc 2>/dev/null || echo 2)
+# Most packages wait rather than compute.
+jobs=$((3 * $(nproc 2>/dev/null || echo 2)))
 few=$(((runs * 3 + 19) / 20)) some=$(((runs * 5 + 19) / 20))
 
 work=$(mktemp -d) spinning=()
@@ -50,7 +51,7 @@ one() {
   tail -n 60 "$out"
 }
 
-# once TITLE ARGS... runs every package once, as many at a time as there are cores.
+# once TITLE ARGS... runs every package once, several at a time.
 once() {
   local title=$1 name dir running=() started=$SECONDS
   shift
