@@ -145,6 +145,11 @@ var imports = map[string][]string{
 		"internal/ledger", "internal/logging", "internal/outcome", "internal/pace", "internal/privacy", "internal/redisdb",
 		"internal/registry",
 	},
+	// What is searched for in the background, in the queues and records of all lanes.
+	"internal/sweep": {
+		"tasks", "internal/backlog", "internal/damage", "internal/hold", "internal/kinds", "internal/lane", "internal/ledger",
+		"internal/outcome", "internal/registry",
+	},
 	"internal/config":  {"internal/readfile", "internal/secret"},
 	"internal/logging": {"internal/console"},
 	"internal/metrics": {
@@ -168,14 +173,14 @@ var imports = map[string][]string{
 		"internal/enqueue", "internal/exitcode", "internal/handler", "internal/hold", "internal/kinds", "internal/lane", "internal/ledger",
 		"internal/logging", "internal/metrics", "internal/monitor", "internal/outcome", "internal/pace", "internal/readfile",
 		"internal/redisdb", "internal/redisdb/embedded", "internal/registry", "internal/roster", "internal/run", "internal/sandbox",
-		"internal/schedule", "internal/secret", "internal/table", "providers/classin", "providers/dingtalk",
+		"internal/schedule", "internal/secret", "internal/sweep", "internal/table", "providers/classin", "providers/dingtalk",
 	},
 
 	// Commands outside the product: benchmarks and chaos.
 	"internal/freeport": {},
 	"bench": {
 		"tasks", "internal/enqueue", "internal/freeport", "internal/handler", "internal/kinds", "internal/lane", "internal/ledger", "internal/pace",
-		"internal/redisdb", "internal/registry", "internal/run", "internal/secret", "providers/dingtalk",
+		"internal/redisdb", "internal/registry", "internal/run", "internal/secret", "internal/sweep", "providers/dingtalk",
 	},
 	// It builds the archives.
 	"release": {"internal/buildinfo"},

@@ -22,6 +22,7 @@ import (
 	"rollcall/internal/pace"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/secret"
+	"rollcall/internal/sweep"
 	"rollcall/providers/dingtalk"
 	"rollcall/tasks"
 )
@@ -63,9 +64,10 @@ func serveOurs(b *bench) (stop func(), err error) {
 	if err := set.Start(context.Background()); err != nil {
 		return nil, errors.Join(err, rdb.Close())
 	}
+	sweeper := sweep.New(sweep.Config{Redis: rdb, Ledger: record, Lanes: set, Log: slog.New(slog.DiscardHandler)})
 	sweeping, endSweep := context.WithCancel(context.Background())
 	var swept sync.WaitGroup
-	swept.Go(func() { set.Sweep(sweeping) })
+	swept.Go(func() { sweeper.Run(sweeping) })
 	return func() {
 		set.Stop()
 		endSweep()

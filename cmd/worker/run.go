@@ -56,7 +56,7 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 	if begun, err := w.begin(ctx); !begun {
 		return err
 	}
-	wg.Go(func() { panics.Restart(background, "the sweep", w.lanes.Sweep) })
+	wg.Go(func() { panics.Restart(background, "the sweep", w.sweeper.Run) })
 	wg.Go(func() { panics.Restart(background, "the expiry of dead letters", w.expireDeadLetters) })
 	wg.Go(func() { panics.Restart(background, "the replay of taken IDs", w.replayFreed) })
 	wg.Go(func() { panics.Restart(background, "the states of runs", w.watcher.Run) })

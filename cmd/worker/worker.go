@@ -25,6 +25,7 @@ import (
 	runs "rollcall/internal/run"
 	"rollcall/internal/schedule"
 	"rollcall/internal/secret"
+	"rollcall/internal/sweep"
 	"rollcall/tasks"
 )
 
@@ -38,6 +39,7 @@ type worker struct {
 	rdb      redis.UniversalClient
 	record   *ledger.Ledger
 	lanes    *lane.Set
+	sweeper  *sweep.Sweeper
 	address  *pace.Address // shared by all DingTalk lanes
 	schedule *schedule.Schedule
 	feeder   *runs.Feeder
@@ -102,6 +104,9 @@ func (w *worker) build(ctx context.Context, level *slog.LevelVar) error {
 		Codes: platformCodes(), Log: log,
 	})
 	w.lanes.Observe(counts)
+	w.sweeper = sweep.New(sweep.Config{
+		Redis: w.rdb, Ledger: record, Lanes: w.lanes, Observer: counts, Log: log, Rescue: []string{runs.Queue},
+	})
 	if err := w.openSchedule(); err != nil {
 		return err
 	}
@@ -146,7 +151,6 @@ func (w *worker) openRuns() error {
 	w.onClose(func() { _ = producer.Close() })
 	w.watcher = runs.NewWatcher(w.rdb, w.log)
 	w.lanes.SetRuns(w.watcher)
-	w.lanes.Rescue(runs.Queue)
 	w.feeder = runs.NewFeeder(runs.FeederConfig{
 		Service: runs.New(runs.Config{Redis: w.rdb, Ledger: w.record}), Producer: producer, Log: w.log,
 	})

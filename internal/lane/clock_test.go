@@ -21,7 +21,7 @@ func TestTasksAreAppliedBeforeAndAfterAStepOfTheClock(t *testing.T) {
 			t.Parallel()
 			redistest.Stepped(t, func(t *testing.T, s *redistest.Server) {
 				r := newLateRig(t, s, func(*lane.Config) {})
-				sweep := r.set.Sweeps()
+				sweep := r.sweeps()
 				apply := func(name string) {
 					t.Helper()
 					r.change(name)

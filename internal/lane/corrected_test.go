@@ -130,7 +130,7 @@ func TestADeadLetterClosesOnceAllItsFieldsWereAppliedAtAHigherRevision(t *testin
 		for _, k := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup, tasks.KindID} {
 			again.add(lane.Config{Kind: k}, turnsDown)
 		}
-		again.set.Sweeps()(t.Context(), time.Now())
+		again.sweeps()(t.Context(), time.Now())
 		p.wantDeadLetters("dt.nickname", "older-applied", "only-requested")
 		p.wantDeadLetters("dt.group", "one-of-two", "members")
 	})

@@ -104,7 +104,7 @@ func TestASweepGoesOnForOtherLanesBesideADamagedOne(t *testing.T) {
 				if err := r.inspector.ArchiveTask("hill.nickname", id); err != nil {
 					t.Fatal(err)
 				}
-				r.set.Sweeps()(ctx, time.Now())
+				r.sweeps()(ctx, time.Now())
 				if _, found, err := ledger.New(r.rdb).DeadLetter(ctx, "hill.nickname", id); err != nil || !found {
 					t.Errorf("the other lane's archived task has no dead letter: %v", err)
 				}
@@ -131,7 +131,7 @@ func TestAScoreThatIsNoTimeDoesNotStopTheSweepOfItsArchive(t *testing.T) {
 			}
 			return id
 		}
-		sweep := r.set.Sweeps()
+		sweep := r.sweeps()
 		for _, score := range []float64{math.Inf(1), 1e300, float64(time.Now().AddDate(1, 0, 0).Unix()), 0} {
 			id := archive(score)
 			sweep(ctx, time.Now())
@@ -169,7 +169,7 @@ func TestTheCheckOfTheKeysHoldsALaneWhoseQueueIsDamaged(t *testing.T) {
 				if err := r.rdb.Set(t.Context(), key, "oops", 0).Err(); err != nil {
 					t.Fatal(err)
 				}
-				sweepUntil(t, r.set.Sweeps(), func() error {
+				sweepUntil(t, r.sweeps(), func() error {
 					if lines := r.set.DamagedLanes(); len(lines) != 1 || !strings.Contains(lines[0], key) {
 						return fmt.Errorf("damaged lanes: %q", lines)
 					}
@@ -350,7 +350,7 @@ func TestADamagedEntryOfTheListOfLanesIsNamedAndPublishedAgain(t *testing.T) {
 		if err := r.rdb.HSet(t.Context(), registry.Key, nicknames, `{"organisation":"la`).Err(); err != nil {
 			t.Fatal(err)
 		}
-		r.set.Sweeps()(t.Context(), time.Now())
+		r.sweeps()(t.Context(), time.Now())
 		if lines := r.log.Lines(registry.Key); len(lines) != 1 || !strings.Contains(lines[0], nicknames) {
 			t.Errorf("logged: %q", lines)
 		}

@@ -132,7 +132,7 @@ func (g *gate) open() (urgent, bulk int) {
 		}
 		return urgent, bulk
 	}
-	if len(g.lane.damages.now()) > 0 {
+	if len(g.lane.Damages()) > 0 {
 		return 0, 0
 	}
 	if g.state.closed || time.Until(g.lane.pacer.PausedUntil()) > rest {

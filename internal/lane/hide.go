@@ -17,7 +17,7 @@ import (
 // people returns the names and ids in a task, and its producer's key, which may contain
 // some.
 func people(task *asynq.Task) []string {
-	if task.Type() == typeUndecodable {
+	if task.Type() == TypeUndecodable {
 		return nil // its error names what the payload is of, and nothing in it
 	}
 	words := privacy.WordsOf(task.Type(), task.Payload())

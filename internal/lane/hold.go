@@ -91,7 +91,7 @@ func (l *Lane) rejoin() {
 		case ok && e.Kind == providers.Misconfigured:
 			l.holdRefused(context.WithoutCancel(l.set.stopping), e)
 		case l.set.stopping.Err() == nil:
-			l.set.outcome("hold ended, but this worker has no token; retried at the next poll", "", err, "lane", l.Name())
+			l.set.Outcome("hold ended, but this worker has no token; retried at the next poll", "", err, "lane", l.Name())
 		}
 	})
 }
@@ -108,7 +108,7 @@ func (l *Lane) react(ctx context.Context, a *attempt, v Verdict) {
 	case v.Class == outcome.Quota && is[*pace.SpentError](v.Err):
 		l.holdSpent(ctx, v.Err)
 	case v.Class == outcome.Quota && ok:
-		l.set.outcome("spent month not shared with the other workers; retried at the next refusal", "",
+		l.set.Outcome("spent month not shared with the other workers; retried at the next refusal", "",
 			pace.NoteMonthSpent(ctx, l.set.rdb, l.Organisation), "organisation", l.Organisation)
 		l.set.pollSoon()
 	case v.Class == outcome.Throttled && ok && e.Scope != providers.ScopeTask:
@@ -199,7 +199,7 @@ func (l *Lane) throttled(ctx context.Context, a *attempt, e *providers.Error) {
 			err = errors.Join(err, pauseErr)
 		}
 	}
-	l.set.outcome("pause after a refusal not shared with the other workers; retried at the next refusal", "", err, "lane", l.Name())
+	l.set.Outcome("pause after a refusal not shared with the other workers; retried at the next refusal", "", err, "lane", l.Name())
 	if pause >= longPause {
 		l.put(ctx, hold.Hold{
 			Scope: l.scope(e.Scope), Class: hold.Banned, Until: time.Now().Add(pause), Seen: seen(e),
@@ -231,7 +231,7 @@ const notShared = "hold not shared with the other workers; retried at the next r
 func (l *Lane) put(ctx context.Context, h hold.Hold) {
 	h.By = l.set.name
 	stored, change, err := l.set.holds.Put(ctx, h)
-	l.set.outcome(notShared, "", err, "hold", h.String())
+	l.set.Outcome(notShared, "", err, "hold", h.String())
 	if err != nil {
 		return
 	}
@@ -275,7 +275,7 @@ func (s *Set) report(change hold.Change, h hold.Hold, by string) {
 
 func (s *Set) endHold(ctx context.Context, h hold.Hold) {
 	ended, err := s.holds.End(ctx, h, s.name)
-	s.outcome("expired hold not ended; retried at the next poll", "", err, "hold", h.String())
+	s.Outcome("expired hold not ended; retried at the next poll", "", err, "hold", h.String())
 	if err != nil {
 		return
 	}

@@ -139,7 +139,6 @@ type Set struct {
 	// observer and runs may be nil.
 	observer Observer
 	runs     Runs
-	rescue   []string // queues without a lane
 
 	stopping context.Context //nolint:containedctx // ends with the process, not with a request
 	stop     context.CancelCauseFunc
@@ -259,12 +258,12 @@ func (s *Set) Start(ctx context.Context) error {
 		return err
 	}
 	for _, l := range s.lanes {
-		if err := s.judge(l.pacer.Open(ctx)); err != nil {
+		if err := s.HoldDamaged(l.pacer.Open(ctx)); err != nil {
 			return err
 		}
 		l.follow(time.Now())
 	}
-	if err := s.findDeadLetters(ctx); err != nil {
+	if err := s.FindDeadLetters(ctx); err != nil {
 		return err
 	}
 	s.memory = redisdb.NewMemory(s.rdb, s.memoryKeys()...)

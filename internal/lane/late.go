@@ -66,7 +66,7 @@ func (r *resender) run(ctx context.Context) {
 func (r *resender) look(ctx context.Context, now time.Time) {
 	for i, found := range r.set.ledger.LateTargets(ctx, now, resendsTogether, r.senders...) {
 		l := r.lanes[i]
-		r.set.outcome("values that may have been overwritten not read; retried in seconds", "", found.Err, "lane", l.Name())
+		r.set.Outcome("values that may have been overwritten not read; retried in seconds", "", found.Err, "lane", l.Name())
 		if found.Err == nil && r.set.observer != nil {
 			r.set.observer.Late(l.Name(), found.Waiting)
 		}
@@ -87,7 +87,7 @@ func (l *Lane) resendAll(ctx context.Context, targets []ledger.Target) {
 			return
 		}
 		err := l.resendOne(ctx, target)
-		l.set.outcome("value that may have been overwritten not sent again; retried later", "", err, "lane", l.Name())
+		l.set.Outcome("value that may have been overwritten not sent again; retried later", "", err, "lane", l.Name())
 	}
 }
 

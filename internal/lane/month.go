@@ -37,7 +37,7 @@ func (s *Set) months(ctx context.Context, now time.Time) error {
 		}
 		s.month(ctx, organisations[i], quotas[i], m, now)
 	}
-	return s.judge(err)
+	return s.HoldDamaged(err)
 }
 
 // adopt applies a quota to an organisation's lanes, and publishes it again to a Redis
@@ -72,7 +72,7 @@ func (s *Set) month(ctx context.Context, organisation string, quota pace.Quota, 
 	s.warn(ctx, organisation, quota, m)
 	if h.Reason != "" {
 		stored, change, err := s.holds.Put(ctx, h)
-		s.outcome(notShared, "", err, "hold", h.String())
+		s.Outcome(notShared, "", err, "hold", h.String())
 		if err != nil {
 			return
 		}

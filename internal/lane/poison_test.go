@@ -51,7 +51,7 @@ func TestATaskBecomesADeadLetterAfterThreeWorkersDiedRunningIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	poison := info.ID
-	began, sweep := time.Now(), r.set.Sweeps()
+	began, sweep := time.Now(), r.sweeps()
 	clock := began
 	// Five looks: the last one finds the worker dead.
 	sweeps := func(want string) {
@@ -128,7 +128,7 @@ func TestDeathsMoreThanAnHourApartDoNotArchiveATask(t *testing.T) {
 	r := newRig(t, s)
 	r.add(lane.Config{}, nil)
 	id := r.put(nicknames, "innocent")
-	clock, sweep := time.Now(), r.set.Sweeps()
+	clock, sweep := time.Now(), r.sweeps()
 	for range 4 {
 		r.kill()
 		for range 5 {
@@ -149,9 +149,8 @@ func TestTasksOfAQueueWithoutALaneAreRescuedWithoutEnd(t *testing.T) {
 	s := redistest.Mini(t)
 	r := newRig(t, s)
 	r.add(lane.Config{}, nil)
-	r.set.Rescue("rollcall.runs")
 	id := r.put("rollcall.runs", "run")
-	clock, sweep := time.Now(), r.set.Sweeps()
+	clock, sweep := time.Now(), r.sweeps("rollcall.runs")
 	for range 6 {
 		r.killIn("rollcall.runs")
 		for range 5 {
@@ -202,7 +201,7 @@ func TestARaceAtTheArchiveLeavesADeadLetterOnlyIfTheTaskIsArchived(t *testing.T)
 			r.add(lane.Config{}, nil)
 			id := r.put(nicknames, "poison")
 			r.kill()
-			ctx, clock, sweep := t.Context(), time.Now(), r.set.Sweeps()
+			ctx, clock, sweep := t.Context(), time.Now(), r.sweeps()
 			s.Mini.SetTime(clock)
 			if err := r.rdb.HSet(ctx, backlog.Key(nicknames, "t:"+id), "rollcall_kills", fmt.Sprintf("2 1 %d", clock.UnixMicro())).Err(); err != nil {
 				t.Fatal(err)

@@ -63,7 +63,7 @@ func (s *Set) poll(ctx context.Context) {
 			if s.redis.report(err) {
 				s.returned(ctx)
 			}
-			s.outcome("holds or queues not read; retried at the next poll", "holds and queues read again", err)
+			s.Outcome("holds or queues not read; retried at the next poll", "holds and queues read again", err)
 		}
 		timer.Reset(pollEvery)
 		if err != nil {
@@ -84,18 +84,18 @@ func (s *Set) returned(ctx context.Context) {
 	if err := s.remind(ctx); err != nil {
 		s.memory.Forget() // retried at the next poll
 	}
-	s.publishSoon()
+	s.PublishSoon()
 }
 
 // remind publishes the limits of all lanes and the quotas again.
 func (s *Set) remind(ctx context.Context) error {
 	var err error
 	for _, l := range s.lanes {
-		if err = s.judge(l.pacer.Remind(ctx)); err != nil {
+		if err = s.HoldDamaged(l.pacer.Remind(ctx)); err != nil {
 			break
 		}
 	}
-	s.outcome("limits of lanes not published; retried at the next poll", "limits of lanes published again", err)
+	s.Outcome("limits of lanes not published; retried at the next poll", "limits of lanes published again", err)
 	return err
 }
 
@@ -109,7 +109,7 @@ func (s *Set) count(ctx context.Context, queues []string) error {
 	defer cancel()
 	pending, err := backlog.Pending(ctx, s.rdb, queues)
 	s.see(pending)
-	return s.judge(err)
+	return s.HoldDamaged(err)
 }
 
 // see passes each gate the number of pending tasks in its two queues; nil: none.
@@ -154,7 +154,7 @@ func (s *Set) read(ctx context.Context, now time.Time, unavailable bool) error {
 	}
 	s.followAll()
 	for _, l := range s.lanes {
-		if err := s.judge(l.pacer.LookAtPause(ctx)); err != nil {
+		if err := s.HoldDamaged(l.pacer.LookAtPause(ctx)); err != nil {
 			return err
 		}
 	}

@@ -118,7 +118,7 @@ func (s *Set) probe(ctx context.Context, h hold.Hold, now time.Time) {
 		return
 	}
 	claimed, mine, err := s.holds.Claim(ctx, h, now, s.name)
-	s.outcome("hold not probed; retried at the next poll", "holds are probed again", err, "hold", h.String())
+	s.Outcome("hold not probed; retried at the next poll", "holds are probed again", err, "hold", h.String())
 	if !mine {
 		return
 	}

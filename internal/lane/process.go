@@ -26,6 +26,22 @@ func (e *PanicError) Error() string {
 	return fmt.Sprintf("rollcall has a defect, please report it: panic: %v", e.Value)
 }
 
+// PoisonError reports a task while which too many workers died.
+type PoisonError struct {
+	Workers int
+	Within  time.Duration // from the first detected death to the last
+}
+
+// PoisonTodo is what a person should do about such a task.
+const PoisonTodo = "find out from the workers' logs and their service manager why they died; " +
+	"where several tasks died together, replay one after another: the one that kills again is to blame"
+
+// Error returns what happened, and what to do.
+func (e *PoisonError) Error() string {
+	return fmt.Sprintf("%d workers died while they ran this task, all within %s; the task may not be the cause · to do: %s",
+		e.Workers, max(e.Within, time.Second).Round(time.Second), PoisonTodo)
+}
+
 // process is one attempt at one task: carry it out, judge, report.
 func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	start := time.Now()
@@ -38,7 +54,7 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	words := people(task)
 	report, err := l.attempt(ctx, a, l.delivery(id, queue, task), words, log)
 	report, err = hide(words, report, err)
-	_ = l.set.judge(err) // the rest is judged below
+	_ = l.set.HoldDamaged(err) // the rest is judged below
 	l.account(a, report.Sends, err)
 	now := time.Now()
 	// The counters and pauses below must be written even if the task's own deadline has
@@ -64,9 +80,11 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 		oversize = v.Action == outcome.Dead && len(task.Payload()) > forgotten
 	}
 	logAttempt(log, report, v, retried, now.Sub(start))
-	l.set.observe(Attempt{
-		Lane: l.Name(), Verdict: v, Report: report, Retried: retried, Start: start, Took: now.Sub(start),
-	})
+	if l.set.observer != nil {
+		l.set.observer.Attempt(Attempt{
+			Lane: l.Name(), Verdict: v, Report: report, Retried: retried, Start: start, Took: now.Sub(start),
+		})
+	}
 	if v.Action == outcome.Done {
 		keepResult(task, report, log)
 		l.removeDeadLetter(ctx, id, log)
@@ -103,7 +121,7 @@ func (l *Lane) attempt(ctx context.Context, a *attempt, d handler.Delivery, word
 			err = caught(log, value, words)
 		}
 	}()
-	if d.Type == typeUndecodable {
+	if d.Type == TypeUndecodable {
 		return report, readUndecodable(d.Payload)
 	}
 	if l.set.stopping.Err() != nil {

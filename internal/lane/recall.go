@@ -29,7 +29,7 @@ func (s *Set) recall(ctx context.Context) {
 	for _, id := range ids {
 		if known != nil && !known[id] {
 			forgotten, err := s.ledger.Recall(ctx)
-			s.outcome(notRecalled, recalled, err)
+			s.Outcome(notRecalled, recalled, err)
 			if err != nil {
 				return
 			}

@@ -69,10 +69,10 @@ func (s *Set) Ready() error {
 	return nil
 }
 
-// outcome logs that a repeated step failed, or that it succeeds again: one line for
+// Outcome logs that a repeated step failed, or that it succeeds again: one line for
 // each state, however often the step is repeated. failed and again are the messages.
 // again is empty for a step whose success is not logged.
-func (s *Set) outcome(failed, again string, err error, attrs ...any) {
+func (s *Set) Outcome(failed, again string, err error, attrs ...any) {
 	line := s.faults.Of(failed, again)
 	if err == nil {
 		line.End()
@@ -92,6 +92,10 @@ func (s *Set) outcome(failed, again string, err error, attrs ...any) {
 		s.pollSoon()
 	}
 }
+
+// Guard runs one of several independent steps. A panic of it is logged, and returned as
+// its error.
+func (s *Set) Guard(of string, step func() error) error { return s.faults.Guard(of, step) }
 
 // Damaged logs a key or an entry that was skipped because it is damaged: one line for
 // each, however often it is read.
@@ -200,7 +204,7 @@ func (s *Set) checkMemory(ctx context.Context, holds []hold.Hold) error {
 	err = s.holds.Restore(ctx, holds)
 	if err == nil {
 		_, err = s.ledger.Recall(ctx)
-		s.outcome(notRecalled, recalled, err)
+		s.Outcome(notRecalled, recalled, err)
 	}
 	if err != nil {
 		s.memory.Forget()

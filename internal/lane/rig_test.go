@@ -23,6 +23,7 @@ import (
 	"rollcall/internal/pace"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/redistest"
+	"rollcall/internal/sweep"
 	"rollcall/tasks"
 )
 
@@ -174,11 +175,23 @@ func (r *rig) start() {
 	r.t.Cleanup(r.stop)
 }
 
+// sweeper returns a Sweeper of the worker's lanes, as they are now.
+func (r *rig) sweeper(rescue ...string) *sweep.Sweeper {
+	return sweep.New(sweep.Config{
+		Redis: r.rdb, Ledger: r.ledger, Lanes: r.set, Observer: r.watch, Log: slog.New(slog.NewTextHandler(r.log, nil)), Rescue: rescue,
+	})
+}
+
+// sweeps returns a function that sweeps once, at a time of this worker's clock.
+func (r *rig) sweeps(rescue ...string) func(context.Context, time.Time) {
+	return r.sweeper(rescue...).Sweep
+}
+
 // sweep sweeps until the test ends.
 func (r *rig) sweep() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	wg.Go(func() { r.set.Sweep(ctx) })
+	wg.Go(func() { r.sweeper().Run(ctx) })
 	r.t.Cleanup(func() { cancel(); wg.Wait() })
 }
 

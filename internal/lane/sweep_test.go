@@ -167,7 +167,7 @@ func TestAPanicInOnePassOfASweepDoesNotStopTheOthers(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		sweep := r.set.Sweeps()
+		sweep := r.sweeps()
 		r.watch.panics.Store(true)
 		for i := range 2 {
 			stale()
@@ -210,7 +210,7 @@ func TestASweepOfAHundredIdleLanesCostsFiveOrSevenRoundTrips(t *testing.T) {
 		for i := range 100 {
 			r.add(lane.Config{Tenant: fmt.Sprintf("dt%d", i)}, nil)
 		}
-		sweep, clock, said := r.set.Sweeps(), time.Now(), &trips{}
+		sweep, clock, said := r.sweeps(), time.Now(), &trips{}
 		sweep(t.Context(), clock) // loads the script, and searches for unserved queues
 		r.rdb.AddHook(said)
 		for i, want := range []int64{5, 7, 5} { // every second one checks the types of the keys

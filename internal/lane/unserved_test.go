@@ -49,7 +49,7 @@ func TestQueuesThatNoWorkerServesAreReported(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		sweep, clock := r.set.Sweeps(), time.Now()
+		sweep, clock := r.sweeps(), time.Now()
 		after := func(d time.Duration) {
 			for range d / (5 * time.Second) {
 				clock = clock.Add(5 * time.Second)
@@ -107,7 +107,7 @@ func TestAnOutageMakesNoQueueUnserved(t *testing.T) {
 		r := newRig(t, s)
 		r.add(lane.Config{}, nil)
 		r.put("former.nickname", "waits")
-		sweep, clock := r.set.Sweeps(), time.Now()
+		sweep, clock := r.sweeps(), time.Now()
 		sweep(t.Context(), clock)
 		s.Stop(t)
 		sweep(t.Context(), clock.Add(2*time.Minute))

@@ -37,7 +37,7 @@ func produce(t *testing.T, s *redistest.Server, kinds ...tasks.Kind) *producer {
 	for _, k := range kinds {
 		p.add(lane.Config{Kind: k}, turnsDown)
 	}
-	began, look := time.Now(), p.set.Sweeps()
+	began, look := time.Now(), p.sweeps()
 	p.look = func(after time.Duration) { look(t.Context(), began.Add(after)) }
 	return p
 }

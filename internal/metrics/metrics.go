@@ -57,7 +57,8 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Metrics is a registry and its sources. It is a [lane.Observer].
+// Metrics is a registry and its sources. It is a [lane.Observer] and a
+// [sweep.Observer].
 type Metrics struct {
 	registry *prometheus.Registry
 	codes    map[string]string // by lower-case code
@@ -210,20 +211,20 @@ func (m *Metrics) Handler() http.Handler {
 	})
 }
 
-// Recovered implements [lane.Observer].
+// Recovered implements [sweep.Observer].
 func (m *Metrics) Recovered(name string) { m.recovered.WithLabelValues(name).Inc() }
 
-// DiedOutsideAttempt implements [lane.Observer].
+// DiedOutsideAttempt implements [sweep.Observer].
 func (m *Metrics) DiedOutsideAttempt(name string, class outcome.Class) {
 	m.tasks.WithLabelValues(name, Dead, string(class)).Inc()
 }
 
-// Closed implements [lane.Observer].
+// Closed implements [sweep.Observer].
 func (m *Metrics) Closed(name string, class outcome.Class) {
 	m.closed.WithLabelValues(name, string(class)).Inc()
 }
 
-// Unserved implements [lane.Observer].
+// Unserved implements [sweep.Observer].
 func (m *Metrics) Unserved(queues int, tasks int64) {
 	m.unservedQueues.Set(float64(queues))
 	m.unservedTasks.Set(float64(tasks))

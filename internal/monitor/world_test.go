@@ -32,6 +32,7 @@ import (
 	"rollcall/internal/registry"
 	"rollcall/internal/sandbox"
 	"rollcall/internal/secret"
+	"rollcall/internal/sweep"
 	"rollcall/providers/classin"
 	"rollcall/providers/dingtalk"
 	"rollcall/tasks"
@@ -51,6 +52,7 @@ type world struct {
 	rdb       redis.UniversalClient
 	options   *redis.UniversalOptions
 	lanes     *lane.Set
+	sweeper   *sweep.Sweeper
 	metrics   *metrics.Metrics
 	inspector *asynq.Inspector
 	seen      *observed
@@ -104,6 +106,7 @@ func newWorld(t *testing.T, s *redistest.Server) *world {
 		Lanes: w.lanes.Lanes(), Redis: w.rdb, Codes: append(dingtalk.Codes(), classin.Codes()...),
 	})
 	w.lanes.Observe(w.metrics)
+	w.sweeper = sweep.New(sweep.Config{Redis: w.rdb, Ledger: record, Lanes: w.lanes, Observer: w.metrics, Log: log})
 	return w
 }
 
@@ -189,7 +192,7 @@ func (w *world) work() {
 	}
 	sweeping, stopSweep := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	wg.Go(func() { w.lanes.Sweep(sweeping) })
+	wg.Go(func() { w.sweeper.Run(sweeping) })
 	defer func() {
 		stopSweep()
 		wg.Wait()

@@ -23,6 +23,7 @@ import (
 	"rollcall/internal/run"
 	"rollcall/internal/sandbox"
 	"rollcall/internal/secret"
+	"rollcall/internal/sweep"
 	"rollcall/providers/dingtalk"
 	"rollcall/tasks"
 )
@@ -140,7 +141,6 @@ func (r *rig) worker() (stop func()) {
 	}
 	watcher := run.NewWatcher(rdb, log)
 	set.SetRuns(watcher)
-	set.Rescue(run.Queue)
 	if err := set.Start(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
@@ -148,7 +148,8 @@ func (r *rig) worker() (stop func()) {
 	feeder := run.NewFeeder(run.FeederConfig{Service: run.New(run.Config{Redis: rdb, Ledger: book}), Producer: r.producer(), Log: log})
 	var running sync.WaitGroup
 	running.Go(func() { watcher.Run(ctx) })
-	running.Go(func() { set.Sweep(ctx) })
+	sweeper := sweep.New(sweep.Config{Redis: rdb, Ledger: book, Lanes: set, Log: log, Rescue: []string{run.Queue}})
+	running.Go(func() { sweeper.Run(ctx) })
 	running.Go(func() {
 		if err := feeder.Run(ctx); err != nil {
 			r.t.Errorf("feeder: %v", err)

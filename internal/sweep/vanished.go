@@ -1,4 +1,4 @@
-package lane
+package sweep
 
 import (
 	"context"
@@ -8,9 +8,9 @@ import (
 
 	"rollcall/internal/backlog"
 	"rollcall/internal/kinds"
+	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
-	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -33,7 +33,7 @@ const (
 type register struct {
 	organisation string
 	kind         tasks.Kind
-	lanes        map[string]*Lane // by queue
+	queues       map[string]queue // by name
 	log          *slog.Logger
 
 	cursor uint64
@@ -42,28 +42,35 @@ type register struct {
 	logged bool                 // that some records cannot be read
 }
 
-func registers(lanes []*Lane) []*register {
-	var all []*register
+// vanished closes the record of an open task that was settled, and writes a dead letter
+// for one that asynq lost.
+type vanished struct {
+	Config
+
+	repairer  *backlog.Repairer
+	registers []*register
+}
+
+func newVanished(cfg Config, queues []queue) *vanished {
+	v := &vanished{Config: cfg, repairer: backlog.NewRepairer(cfg.Redis)}
 	of := map[ledger.Target]*register{}
-	for _, l := range lanes {
-		tag := ledger.Target{Organisation: l.Organisation, API: string(l.Kind)}
+	for _, q := range queues {
+		tag := ledger.Target{Organisation: q.lane.Organisation, API: string(q.lane.Kind)}
 		r := of[tag]
 		if r == nil {
 			r = &register{
-				organisation: l.Organisation, kind: l.Kind, lanes: map[string]*Lane{}, log: l.set.log, missed: map[string]time.Time{}, lost: map[string]lostTask{},
+				organisation: q.lane.Organisation, kind: q.lane.Kind, queues: map[string]queue{}, log: cfg.Log,
+				missed: map[string]time.Time{}, lost: map[string]lostTask{},
 			}
-			of[tag], all = r, append(all, r)
+			of[tag], v.registers = r, append(v.registers, r)
 		}
-		r.lanes[registry.Queue(l.Tenant, l.Kind, true)] = l
-		r.lanes[registry.Queue(l.Tenant, l.Kind, false)] = l
+		r.queues[q.name] = q
 	}
-	return all
+	return v
 }
 
-// vanished continues through the open tasks of all lanes. It closes the record of a
-// task that was settled, and writes a dead letter for a task that asynq lost. now is
-// this worker's clock.
-func (s *sweeper) vanished(ctx context.Context, now time.Time) error {
+// run continues through the open tasks of all lanes.
+func (s *vanished) run(ctx context.Context, now time.Time) error {
 	until := time.Now().Add(endFor)
 	var faults []error
 	for _, r := range s.registers {
@@ -77,8 +84,8 @@ func (s *sweeper) vanished(ctx context.Context, now time.Time) error {
 }
 
 // lookFurther checks the next page. Cost: one round trip if no task is open, else two.
-func (s *sweeper) lookFurther(ctx context.Context, r *register, now time.Time) error {
-	open, next, err := s.set.ledger.OpenTasks(ctx, r.organisation, string(r.kind), r.cursor, openPage)
+func (s *vanished) lookFurther(ctx context.Context, r *register, now time.Time) error {
+	open, next, err := s.Ledger.OpenTasks(ctx, r.organisation, string(r.kind), r.cursor, openPage)
 	if err != nil {
 		return unlessDamaged(err)
 	}
@@ -90,7 +97,7 @@ func (s *sweeper) lookFurther(ctx context.Context, r *register, now time.Time) e
 		case task.Damaged: // the ledger has reported it
 		case task.Queue == "":
 			r.unreadable(task)
-		case r.lanes[task.Queue] != nil:
+		case r.queues[task.Queue].lane != nil:
 			asked = append(asked, backlog.Task{Queue: task.Queue, ID: task.Change.TaskID})
 			revisions = append(revisions, task.Revision)
 		}
@@ -98,7 +105,7 @@ func (s *sweeper) lookFurther(ctx context.Context, r *register, now time.Time) e
 	if len(asked) == 0 {
 		return nil
 	}
-	states, clock, err := backlog.States(ctx, s.set.rdb, asked)
+	states, clock, err := backlog.States(ctx, s.Redis, asked)
 	if err != nil {
 		return err
 	}
@@ -107,7 +114,7 @@ func (s *sweeper) lookFurther(ctx context.Context, r *register, now time.Time) e
 		_, known := r.missed[task.ID]
 		switch {
 		case states[i] == backlog.Damaged:
-			s.set.Damaged(ledger.Damage{Key: backlog.Key(task.Queue, "t:"+task.ID), What: "is not a hash: the task does not run"})
+			s.Lanes.Damaged(ledger.Damage{Key: backlog.Key(task.Queue, "t:"+task.ID), What: "is not a hash: the task does not run"})
 		case !over(states[i]):
 			waiting = append(waiting, task)
 		case !known && clock.Sub(time.UnixMicro(revisions[i])) >= youngest:
@@ -131,14 +138,21 @@ func (r *register) unreadable(task ledger.Open) {
 		"organisation", r.organisation, "kind", r.kind, "task", task.Change.TaskID)
 }
 
+// newer reports whether a newer build wrote what could not be decoded.
+func newer(err error) bool {
+	_, version := errors.AsType[*kinds.NewerVersionError](err)
+	_, unknown := errors.AsType[*kinds.UnknownTypeError](err)
+	return version || unknown
+}
+
 // endMissed ends the tasks that have been missing long enough. Cost: about seven round
 // trips per task.
-func (s *sweeper) endMissed(ctx context.Context, r *register, now, until time.Time) error {
-	dead := map[*Lane]int{}
+func (s *vanished) endMissed(ctx context.Context, r *register, now, until time.Time) error {
+	dead := map[*lane.Lane]int{}
 	defer func() {
 		for l, n := range dead {
-			l.hasDeadLetters.Store(true)
-			l.log.Warn("dead letters written for tasks that asynq lost", "letters", n)
+			l.NoteDeadLetters()
+			s.logOf(l).Warn("dead letters written for tasks that asynq lost", "letters", n)
 		}
 	}()
 	for id, since := range r.missed {
@@ -148,13 +162,13 @@ func (s *sweeper) endMissed(ctx context.Context, r *register, now, until time.Ti
 		if time.Now().After(until) {
 			return nil
 		}
-		l, fresh, err := s.endOne(ctx, r, id, now)
+		q, fresh, err := s.endOne(ctx, r, id, now)
 		if err != nil {
 			return err
 		}
 		delete(r.missed, id)
 		if fresh {
-			dead[l]++
+			dead[q.lane]++
 		}
 	}
 	return nil
@@ -162,60 +176,57 @@ func (s *sweeper) endMissed(ctx context.Context, r *register, now, until time.Ti
 
 // endOne checks a missing task once more, and ends it. fresh reports that it has a new
 // dead letter.
-func (s *sweeper) endOne(ctx context.Context, r *register, id string, now time.Time) (l *Lane, fresh bool, err error) {
-	task, found, err := s.set.ledger.OpenTask(ctx, r.organisation, string(r.kind), id)
-	if l = r.lanes[task.Queue]; err != nil || !found || l == nil {
-		return nil, false, err
+func (s *vanished) endOne(ctx context.Context, r *register, id string, now time.Time) (q queue, fresh bool, err error) {
+	task, found, err := s.Ledger.OpenTask(ctx, r.organisation, string(r.kind), id)
+	if q = r.queues[task.Queue]; err != nil || !found || q.lane == nil {
+		return queue{}, false, err
 	}
-	state, err := backlog.State(ctx, s.set.rdb, task.Queue, id)
+	state, err := backlog.State(ctx, s.Redis, task.Queue, id)
 	if err != nil || !over(state) {
-		return l, false, err
+		return q, false, err
 	}
 	if state == "archived" {
-		fresh, err = s.endArchived(ctx, l, task, now)
-		return l, fresh, err
+		fresh, err = s.endArchived(ctx, q, task, now)
+		return q, fresh, err
 	}
 	if state == "" { // its hash may have lost its state alone
 		there, err := s.withoutState(ctx, r, backlog.Task{Queue: task.Queue, ID: id}, now)
 		if err != nil || there {
-			return l, false, err
+			return q, false, err
 		}
 	}
 	decoded, _, err := kinds.Decode(task.Type, task.Payload)
 	switch {
-	case is[*kinds.NewerVersionError](err), is[*kinds.UnknownTypeError](err):
+	case newer(err):
 		r.unreadable(task)
-		return l, false, nil
+		return q, false, nil
 	case err == nil:
 		_, task.Change.Fields = kinds.Change(decoded, r.organisation)
-		ended, err := s.set.ledger.CloseEnded(ctx, task)
+		ended, err := s.Ledger.CloseEnded(ctx, task)
 		if err != nil || ended {
-			return l, false, err
+			return q, false, err
 		}
 	}
 	if state == "completed" {
-		return l, false, nil // Redis has no record of a settle: keep it until asynq has forgotten it, too
+		return q, false, nil // Redis has no record of a settle: keep it until asynq has forgotten it, too
 	}
-	fresh, err = s.addVanished(ctx, l, task, now)
-	return l, fresh, err
+	fresh, err = s.addVanished(ctx, q, task, now)
+	return q, fresh, err
 }
-
-// urgent reports whether queue is the lane's urgent queue.
-func (l *Lane) urgent(queue string) bool { return queue == registry.Queue(l.Tenant, l.Kind, true) }
 
 // endArchived closes a dead task whose dead letter was written but whose record was not
 // closed. A task without a dead letter gets one, as in the pass over the archive: asynq
 // drops tasks from that list but keeps their messages as archived.
-func (s *sweeper) endArchived(ctx context.Context, l *Lane, task ledger.Open, now time.Time) (fresh bool, err error) {
+func (s *vanished) endArchived(ctx context.Context, q queue, task ledger.Open, now time.Time) (fresh bool, err error) {
 	id := task.Change.TaskID
-	without, err := s.set.ledger.WithoutDeadLetter(ctx, l.Name(), []string{id})
+	without, err := s.Ledger.WithoutDeadLetter(ctx, q.lane.Name(), []string{id})
 	if err != nil {
 		return false, err
 	}
 	if len(without) > 0 {
-		return s.addDeadLetter(ctx, l, task.Queue, id, l.urgent(task.Queue), now)
+		return s.addArchived(ctx, s.repairer, q, id, now)
 	}
-	return false, s.set.ledger.Close(ctx, task.Change.Target, id, task.Row)
+	return false, s.Ledger.Close(ctx, task.Change.Target, id, task.Row)
 }
 
 const (
@@ -226,26 +237,16 @@ const (
 
 // addVanished writes the dead letter and then closes the task. If that fails in
 // between, the next look completes it.
-func (s *sweeper) addVanished(ctx context.Context, l *Lane, task ledger.Open, now time.Time) (fresh bool, err error) {
-	id := task.Change.TaskID
-	dead := l.deadLetter(id, task.Type, task.Payload, l.urgent(task.Queue))
+func (s *vanished) addVanished(ctx context.Context, q queue, task ledger.Open, now time.Time) (fresh bool, err error) {
+	dead, err := q.lane.DeadLetter(ctx, lane.Message{ID: task.Change.TaskID, Type: task.Type, Payload: task.Payload, Urgent: q.urgent}, now)
+	if err != nil {
+		return false, err
+	}
 	dead.Target, dead.Revision = task.Change.Target.Key, task.Revision
 	dead.Key, dead.Run, dead.Row = task.Key, task.Row.Run, task.Row.Row
 	dead.Class, dead.Cause, dead.Todo = string(outcome.Vanished), vanishedCause, vanishedTodo
-	attempts, first, err := s.set.ledger.Attempts(ctx, id)
-	if err != nil {
+	if fresh, err = s.addFound(ctx, q.lane, dead); err != nil {
 		return false, err
 	}
-	if first.IsZero() {
-		first = now
-	}
-	dead.Attempts, dead.First, dead.Last = attempts, first, now
-	fresh, err = s.set.ledger.AddDeadLetterOnce(ctx, dead)
-	if err != nil {
-		return false, err
-	}
-	if fresh {
-		l.diedOutsideAttempt(outcome.Vanished)
-	}
-	return fresh, s.set.ledger.CloseDead(ctx, dead)
+	return fresh, s.Ledger.CloseDead(ctx, dead)
 }

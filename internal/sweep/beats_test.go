@@ -1,4 +1,4 @@
-package lane_test
+package sweep_test
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rollcall/internal/backlog"
-	"rollcall/internal/lane"
+	"rollcall/internal/sweep"
 )
 
 var began = time.UnixMilli(1_763_762_142_000)
@@ -50,7 +50,7 @@ func TestAWorkerCountsAsDeadWhenItsLeaseIsUnchangedFor20SecondsAnd4Looks(t *test
 		"Redis' clock is set back":       {[]backlog.Look{at(0, "a"), at(5, "a"), at(10, "a"), at(-9, "a"), at(-4, "a"), at(1, "a"), at(6, "a")}, false},
 		"it was not listed once":         {[]backlog.Look{at(0, "a"), at(5, "a"), none, at(15, "a"), at(20, "a"), at(25, "a")}, false},
 	} {
-		var beats lane.Beats
+		var beats sweep.Beats
 		for i, look := range row.looks {
 			orphans := beats.Look(look)
 			if dead := len(orphans) == 1; dead != (row.dead && i == len(row.looks)-1) {
@@ -65,7 +65,7 @@ func TestAWorkerCountsAsDeadWhenItsLeaseIsUnchangedFor20SecondsAnd4Looks(t *test
 
 func TestLooksAreCountedPerTask(t *testing.T) {
 	t.Parallel()
-	var beats lane.Beats
+	var beats sweep.Beats
 	var dead []string
 	for i := range 6 {
 		look := at(float64(5*i), strconv.Itoa(i)) // task: its worker is alive
@@ -90,7 +90,7 @@ func TestAWorkerThatCanRenewItsLeaseNeverCountsAsDead(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var (
-			beats     lane.Beats
+			beats     sweep.Beats
 			clock     int // the machine's clock, in tenths of a second
 			lease     = 1000
 			nextBeat  = rapid.IntRange(0, 50).Draw(t, "first beat")

@@ -1,4 +1,4 @@
-package lane
+package sweep
 
 import (
 	"context"
@@ -20,9 +20,12 @@ const (
 	unservedAfter = 3 * time.Minute
 )
 
-// unservedQueues remembers the results of the search. Every worker searches: it is rare
-// and needs no coordination.
-type unservedQueues struct {
+// unserved finds queues of any version's lanes that contain tasks and that no worker
+// serves. Every worker searches: it is rare and needs no coordination.
+type unserved struct {
+	Config
+
+	queues []string // of this worker's lanes
 	looked time.Time
 	lanes  map[string]published // lanes, by name
 	logged map[string]int64     // the unserved queues, and their tasks
@@ -33,58 +36,54 @@ type unservedQueues struct {
 // worker's clock.
 type published struct{ seen, moved time.Time }
 
-// unserved finds queues of any version's lanes that contain tasks and that no worker
-// serves.
-func (s *sweeper) unserved(ctx context.Context, now time.Time) error {
-	if now.Sub(s.unservedQueues.looked) < unservedEvery {
+func (s *unserved) run(ctx context.Context, now time.Time) error {
+	if now.Sub(s.looked) < unservedEvery {
 		return nil
 	}
-	s.unservedQueues.looked = now
+	s.looked = now
 	found, err := s.readUnserved(ctx, now)
 	if err != nil {
-		s.unservedQueues.lanes = nil // no worker could publish during an outage
+		s.lanes = nil // no worker could publish during an outage
 		return err
 	}
 	sum := int64(0)
 	for queue, n := range found {
 		sum += n
-		if _, notified := s.unservedQueues.logged[queue]; !notified {
-			s.set.log.Warn("no worker serves this queue: start a worker that serves the lane, or delete its tasks in the web UI",
+		if _, notified := s.logged[queue]; !notified {
+			s.Log.Warn("no worker serves this queue: start a worker that serves the lane, or delete its tasks in the web UI",
 				"queue", queue, "tasks", n)
 		}
 	}
-	for queue := range s.unservedQueues.logged {
+	for queue := range s.logged {
 		if _, still := found[queue]; !still {
-			s.set.log.Warn("queue is served again, or empty", "queue", queue)
+			s.Log.Warn("queue is served again, or empty", "queue", queue)
 		}
 	}
-	s.unservedQueues.logged = found
-	if s.set.observer != nil {
-		s.set.observer.Unserved(len(found), sum)
-	}
+	s.logged = found
+	s.Observer.Unserved(len(found), sum)
 	return nil
 }
 
 // readUnserved counts the tasks in unserved queues, by queue.
-func (s *sweeper) readUnserved(ctx context.Context, now time.Time) (map[string]int64, error) {
-	queues, err := backlog.Queues(ctx, s.set.rdb)
+func (s *unserved) readUnserved(ctx context.Context, now time.Time) (map[string]int64, error) {
+	queues, err := backlog.Queues(ctx, s.Redis)
 	if err != nil {
 		return nil, err
 	}
-	lanes, err := registry.Read(ctx, s.set.rdb, time.Time{})
+	lanes, err := registry.Read(ctx, s.Redis, time.Time{})
 	if err != nil {
 		return nil, err
 	}
-	queues = slices.DeleteFunc(queues, func(queue string) bool { return slices.Contains(s.names, queue) })
-	silent := s.unservedQueues.silent(queues, lanes, now)
+	queues = slices.DeleteFunc(queues, func(queue string) bool { return slices.Contains(s.queues, queue) })
+	silent := s.silent(queues, lanes, now)
 	found := map[string]int64{}
 	if len(silent) == 0 {
 		return found, nil
 	}
-	read, err := backlog.Read(ctx, s.set.rdb, silent)
+	read, err := backlog.Read(ctx, s.Redis, silent)
 	if damaged, ok := errors.AsType[*backlog.DamagedError](err); ok {
 		for queue, key := range damaged.Keys {
-			s.set.Damaged(ledger.Damage{Key: key, What: "has another type: queue " + queue + " is skipped"})
+			s.Lanes.Damaged(ledger.Damage{Key: key, What: "has another type: queue " + queue + " is skipped"})
 		}
 	} else if err != nil {
 		return nil, err
@@ -98,7 +97,7 @@ func (s *sweeper) readUnserved(ctx context.Context, now time.Time) (map[string]i
 }
 
 // silent returns those queues whose lanes no worker has published for a while.
-func (s *unservedQueues) silent(queues []string, lanes []registry.Lane, now time.Time) []string {
+func (s *unserved) silent(queues []string, lanes []registry.Lane, now time.Time) []string {
 	received := map[string]published{}
 	var silent []string
 	for _, queue := range queues {

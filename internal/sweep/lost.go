@@ -1,4 +1,4 @@
-package lane
+package sweep
 
 import (
 	"context"
@@ -18,11 +18,11 @@ type lostTask struct {
 }
 
 // findLost finds tasks that no list of asynq holds. Cost: one round trip.
-func (s *sweeper) findLost(ctx context.Context, r *register, waiting []backlog.Task, now time.Time) error {
+func (s *vanished) findLost(ctx context.Context, r *register, waiting []backlog.Task, now time.Time) error {
 	if len(waiting) == 0 {
 		return nil
 	}
-	found, odd, err := backlog.FindUnlisted(ctx, s.set.rdb, waiting)
+	found, odd, err := backlog.FindUnlisted(ctx, s.Redis, waiting)
 	s.reportOdd(odd)
 	r.noteLost(found, now)
 	return unlessDamaged(err)
@@ -31,13 +31,13 @@ func (s *sweeper) findLost(ctx context.Context, r *register, waiting []backlog.T
 // relist makes tasks pending again that no list of asynq has held long enough: another
 // program removed them, or a list was discarded because it was damaged. No task runs
 // twice: the ledger knows what was applied.
-func (s *sweeper) relist(ctx context.Context, r *register, now time.Time) error {
+func (s *vanished) relist(ctx context.Context, r *register, now time.Time) error {
 	var faults []error
 	for id, lost := range r.lost {
 		if now.Sub(lost.since) < missedFor {
 			continue
 		}
-		done, err := backlog.Relist(ctx, s.set.rdb, lost.Unlisted)
+		done, err := backlog.Relist(ctx, s.Redis, lost.Unlisted)
 		if err != nil {
 			faults = append(faults, unlessDamaged(err))
 			continue
@@ -56,8 +56,8 @@ func (s *sweeper) relist(ctx context.Context, r *register, now time.Time) error 
 
 // withoutState reports whether asynq has a task whose state is missing. If no list holds
 // it, it is pending again soon.
-func (s *sweeper) withoutState(ctx context.Context, r *register, task backlog.Task, now time.Time) (bool, error) {
-	lost, odd, err := backlog.FindUnlisted(ctx, s.set.rdb, []backlog.Task{task})
+func (s *vanished) withoutState(ctx context.Context, r *register, task backlog.Task, now time.Time) (bool, error) {
+	lost, odd, err := backlog.FindUnlisted(ctx, s.Redis, []backlog.Task{task})
 	s.reportOdd(odd)
 	r.noteLost(lost, now)
 	return len(odd) > 0, err
@@ -72,8 +72,8 @@ func (r *register) noteLost(lost []backlog.Unlisted, now time.Time) {
 	}
 }
 
-func (s *sweeper) reportOdd(odd []backlog.OddState) {
+func (s *vanished) reportOdd(odd []backlog.OddState) {
 	for _, o := range odd {
-		s.set.Damaged(ledger.Damage{Key: backlog.Key(o.Queue, "t:"+o.ID), Entry: "state", What: fmt.Sprintf("its state is %.40q, which asynq does not have", o.State)})
+		s.Lanes.Damaged(ledger.Damage{Key: backlog.Key(o.Queue, "t:"+o.ID), Entry: "state", What: fmt.Sprintf("its state is %.40q, which asynq does not have", o.State)})
 	}
 }

@@ -1,4 +1,4 @@
-package lane
+package sweep
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"rollcall/internal/backlog"
 	"rollcall/internal/hold"
 	"rollcall/internal/kinds"
+	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
 	"rollcall/internal/registry"
@@ -22,20 +23,27 @@ const correctedPage = 100
 // closedReason is the reason recorded for a dead letter that is closed automatically.
 const closedReason = "all its fields were applied at a higher revision"
 
-// corrected continues through the dead letters of each lane that has any. It closes
-// those whose fields were all applied at a higher revision: a later change replaced
-// what the task wanted. Nothing is recorded when a task runs, so a worker that dies, or
-// a dead letter of an older version, only delays the close to a later sweep. Cost: two
-// round trips for a lane that has dead letters, three more for each that is closed.
-func (s *sweeper) corrected(ctx context.Context, now time.Time) error {
+// corrections closes the dead letters whose fields were all applied at a higher revision:
+// a later change replaced what the task wanted. Nothing is recorded when a task runs, so
+// a worker that dies, or a dead letter of an older version, only delays the close to a
+// later sweep.
+type corrections struct {
+	Config
+
+	cursors map[*lane.Lane]ledger.Cursor // position in the lane's dead letters
+}
+
+// run continues through the dead letters of each lane that has any. Cost: two round trips
+// for such a lane, three more for each dead letter that is closed.
+func (s *corrections) run(ctx context.Context, now time.Time) error {
 	var faults []error
-	for _, l := range s.set.lanes {
-		if !l.hasDeadLetters.Load() {
+	for _, l := range s.Lanes.Lanes() {
+		if !l.HasDeadLetters() {
 			continue
 		}
-		dead, next, err := s.set.ledger.DeadPage(ctx, ledger.DeadLetterFilter{Lane: l.Name()}, s.corrections[l], correctedPage)
+		dead, next, err := s.Ledger.DeadPage(ctx, ledger.DeadLetterFilter{Lane: l.Name()}, s.cursors[l], correctedPage)
 		if err == nil {
-			s.corrections[l] = next
+			s.cursors[l] = next
 			err = s.closeCorrected(ctx, l, dead, now)
 		}
 		faults = append(faults, unlessDamaged(err))
@@ -43,9 +51,8 @@ func (s *sweeper) corrected(ctx context.Context, now time.Time) error {
 	return errors.Join(faults...)
 }
 
-// closeCorrected closes the dead letters of a page that are corrected, and reports how
-// many.
-func (s *sweeper) closeCorrected(ctx context.Context, l *Lane, dead []ledger.DeadLetter, now time.Time) error {
+// closeCorrected closes the dead letters of a page that are corrected.
+func (s *corrections) closeCorrected(ctx context.Context, l *lane.Lane, dead []ledger.DeadLetter, now time.Time) error {
 	var candidates []ledger.DeadLetter
 	var changes []ledger.Change
 	for _, dead := range dead {
@@ -56,7 +63,7 @@ func (s *sweeper) closeCorrected(ctx context.Context, l *Lane, dead []ledger.Dea
 		target, fields := kinds.Change(task, l.Organisation)
 		candidates, changes = append(candidates, dead), append(changes, ledger.Change{Target: target, Fields: fields})
 	}
-	applied, err := s.set.ledger.Applied(ctx, changes...)
+	applied, err := s.Ledger.Applied(ctx, changes...)
 	if err != nil {
 		return err
 	}
@@ -70,24 +77,24 @@ func (s *sweeper) closeCorrected(ctx context.Context, l *Lane, dead []ledger.Dea
 		faults = append(faults, err)
 		if done {
 			closed[dead.Class]++
-			l.closed(outcome.Class(dead.Class))
+			s.Observer.Closed(l.Name(), outcome.Class(dead.Class))
 		}
 	}
 	for class, n := range closed {
-		l.log.Info("dead letters closed", "class", class, "count", n, "reason", closedReason)
-		faults = append(faults, hold.Note(ctx, s.set.rdb, "dead.closed", hold.Scope{Level: hold.Lane, Name: l.Name()}, class,
+		s.logOf(l).Info("dead letters closed", "class", class, "count", n, "reason", closedReason)
+		faults = append(faults, hold.Note(ctx, s.Redis, "dead.closed", hold.Scope{Level: hold.Lane, Name: l.Name()}, class,
 			strconv.Itoa(n)+" closed automatically: "+closedReason, "worker", "count", strconv.Itoa(n)))
 	}
 	return errors.Join(faults...)
 }
 
-// closeLetter removes the archived task first: otherwise a sweep of the archive would
+// closeDeadLetter removes the archived task first: otherwise a sweep of the archive would
 // write a dead letter for it again. A task that is to run again is left alone: it ends
 // as superseded, and that removes its dead letter.
-func (s *sweeper) closeDeadLetter(ctx context.Context, dead ledger.DeadLetter, applied int64, now time.Time) (bool, error) {
-	state, err := backlog.Unarchive(ctx, s.set.rdb, registry.Queue(dead.Tenant, tasks.Kind(dead.Kind), dead.Urgent), dead.ID)
+func (s *corrections) closeDeadLetter(ctx context.Context, dead ledger.DeadLetter, applied int64, now time.Time) (bool, error) {
+	state, err := backlog.Unarchive(ctx, s.Redis, registry.Queue(dead.Tenant, tasks.Kind(dead.Kind), dead.Urgent), dead.ID)
 	if err != nil || state != "" && state != "archived" && state != "completed" {
 		return false, err
 	}
-	return s.set.ledger.CloseDeadLetter(ctx, dead, applied, now)
+	return s.Ledger.CloseDeadLetter(ctx, dead, applied, now)
 }

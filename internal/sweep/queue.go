@@ -1,0 +1,102 @@
+package sweep
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"rollcall/internal/backlog"
+	"rollcall/internal/damage"
+	"rollcall/internal/lane"
+	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
+	"rollcall/internal/registry"
+)
+
+// queue is a queue of a lane.
+type queue struct {
+	lane   *lane.Lane
+	name   string
+	urgent bool
+	log    *slog.Logger // names the lane
+}
+
+func queuesOf(cfg Config) []queue {
+	var all []queue
+	for _, l := range cfg.Lanes.Lanes() {
+		for _, urgent := range []bool{true, false} {
+			all = append(all, queue{lane: l, name: registry.Queue(l.Tenant, l.Kind, urgent), urgent: urgent, log: cfg.logOf(l)})
+		}
+	}
+	return all
+}
+
+func namesOf(queues []queue) []string {
+	names := make([]string, len(queues))
+	for i, q := range queues {
+		names[i] = q.name
+	}
+	return names
+}
+
+func (c Config) logOf(l *lane.Lane) *slog.Logger { return c.Log.With("lane", l.Name()) }
+
+// addFound writes the dead letter of a task that was found dead, unless it has one.
+func (c Config) addFound(ctx context.Context, l *lane.Lane, dead ledger.DeadLetter) (fresh bool, err error) {
+	fresh, err = c.Ledger.AddDeadLetterOnce(ctx, dead)
+	if err == nil && fresh {
+		c.Observer.DiedOutsideAttempt(l.Name(), outcome.Class(dead.Class))
+	}
+	return fresh, err
+}
+
+// addArchived writes the dead letter of a task that asynq archived.
+func (c Config) addArchived(ctx context.Context, repairer *backlog.Repairer, q queue, id string, at time.Time) (fresh bool, err error) {
+	task, found, err := repairer.Archived(ctx, q.name, id)
+	if c.damagedTask(err) {
+		return false, nil
+	}
+	if err != nil || !found {
+		return false, err // not found: deleted or run again after it was listed
+	}
+	m := lane.Message{ID: id, Type: lane.TypeUndecodable, Urgent: q.urgent}
+	if task.Info != nil {
+		m.Type, m.Payload, m.Headers = task.Info.Type, task.Info.Payload, task.Info.Headers
+	}
+	dead, err := q.lane.DeadLetter(ctx, m, at)
+	if err != nil {
+		return false, err
+	}
+	if task.Info == nil {
+		dead.Cut(task.Raw)
+	}
+	dead.Class = string(outcome.Archived)
+	dead.Todo = "find out why; replay the task if it still matters"
+	dead.Cause = dead.Class + ": asynq's recoverer archived the task, or a person did in the web UI: " +
+		cmp.Or(task.LastErr(), "no error was recorded") + " · to do: " + dead.Todo
+	if fresh, err = c.addFound(ctx, q.lane, dead); err != nil {
+		return fresh, err
+	}
+	q.lane.CloseDead(ctx, dead)
+	return fresh, nil
+}
+
+// damagedTask reports whether an error is about the key of a task, and logs it.
+func (c Config) damagedTask(err error) bool {
+	damaged, ok := errors.AsType[*backlog.DamagedTaskError](err)
+	if ok {
+		c.Lanes.Damaged(ledger.Damage{Key: damaged.Key, What: "is not a hash: the task does not run"})
+	}
+	return ok
+}
+
+// unlessDamaged returns an error unless a key of another type caused it: the check of the
+// keys names that one.
+func unlessDamaged(err error) error {
+	if damage.WrongType(err) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,120 @@
+// Package sweep searches the lanes' queues and records in the background, in every
+// worker: for tasks of dead workers, messages that asynq cannot read, tasks that asynq
+// archived or lost, dead letters that a later change has replaced, ids without a task,
+// damaged keys, and queues that no worker serves.
+//
+// Each pass is a type in a file of its own, and knows no other. This package must not
+// know how a task is carried out or judged.
+package sweep
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/lane"
+	"rollcall/internal/ledger"
+	"rollcall/internal/outcome"
+)
+
+const (
+	// every is how often the queues are searched. A sweep that finds nothing costs four
+	// round trips for all queues, one more for each organisation's API, and two for each
+	// lane that has dead letters. Every second one costs two more.
+	every = 5 * time.Second
+	// lookTimeout bounds one look at all queues.
+	lookTimeout = 5 * time.Second
+)
+
+// Observer receives what the sweeps did, for metrics. Each event but Unserved is
+// reported by one worker only. Its methods must not block.
+type Observer interface {
+	// Recovered is called when a task of a dead worker was made pending again.
+	Recovered(lane string)
+	// DiedOutsideAttempt is called when a task died without an attempt's verdict: too
+	// many workers died while they ran it, asynq archived it, or asynq lost it.
+	DiedOutsideAttempt(lane string, class outcome.Class)
+	// Closed is called when a dead letter was closed automatically.
+	Closed(lane string, class outcome.Class)
+	// Unserved is called every 30 s, in every worker, with the number of queues that no
+	// worker serves and of the tasks that wait there. It is not called if they cannot
+	// be counted.
+	Unserved(queues int, tasks int64)
+}
+
+type unobserved struct{}
+
+func (unobserved) Recovered(string)                         {}
+func (unobserved) DiedOutsideAttempt(string, outcome.Class) {}
+func (unobserved) Closed(string, outcome.Class)             {}
+func (unobserved) Unserved(int, int64)                      {}
+
+// Config says what is searched.
+type Config struct {
+	Redis    redis.UniversalClient
+	Ledger   *ledger.Ledger
+	Lanes    *lane.Set // all its lanes were added
+	Observer Observer  // nil: none
+	Log      *slog.Logger
+	Rescue   []string // queues without a lane, in which only tasks of dead workers are found
+}
+
+// Sweeper searches the queues of a Set. Use it from one goroutine at a time.
+type Sweeper struct {
+	lanes  *lane.Set
+	passes []pass
+}
+
+// pass is one search, at a time of this worker's clock.
+type pass struct {
+	name string
+	run  func(context.Context, time.Time) error
+}
+
+// New returns a Sweeper that has seen nothing yet.
+func New(cfg Config) *Sweeper {
+	if cfg.Observer == nil {
+		cfg.Observer = unobserved{}
+	}
+	queues := queuesOf(cfg)
+	return &Sweeper{lanes: cfg.Lanes, passes: []pass{
+		{"the check of the keys", (&keys{Config: cfg}).run},
+		{"the sweep for tasks of dead workers", newOrphans(cfg, queues).run},
+		{"the sweep for lanes with dead letters", func(ctx context.Context, _ time.Time) error { return cfg.Lanes.FindDeadLetters(ctx) }},
+		{"the sweep of archived tasks", newArchives(cfg, queues).run},
+		{"the sweep of corrected dead letters", (&corrections{Config: cfg, cursors: map[*lane.Lane]ledger.Cursor{}}).run},
+		{"the sweep for vanished tasks", newVanished(cfg, queues).run},
+		{"the sweep for queues without a worker", (&unserved{Config: cfg, queues: namesOf(queues)}).run},
+		{"the sweep for ids without a task", newStale(cfg, queues).run},
+	}}
+}
+
+// Run sweeps until ctx ends.
+func (s *Sweeper) Run(ctx context.Context) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			s.Sweep(ctx, time.Now())
+		}
+	}
+}
+
+// Sweep searches all queues once, at a time of this worker's clock. An error or a panic
+// in one pass or queue does not stop the others.
+func (s *Sweeper) Sweep(ctx context.Context, now time.Time) {
+	var faults []error
+	for _, pass := range s.passes {
+		faults = append(faults, s.lanes.Guard(pass.name, func() error { return pass.run(ctx, now) }))
+	}
+	err := errors.Join(faults...)
+	if ctx.Err() == nil {
+		s.lanes.Outcome("queues not searched for lost tasks; retried at the next sweep", "queues searched for lost tasks again", err)
+	}
+}
