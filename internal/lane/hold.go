@@ -156,15 +156,12 @@ func (l *Lane) holdSpent(ctx context.Context, err error) {
 	if spent, ok := errors.AsType[*pace.SpentError](err); !ok || spent.Why != pace.WhyDay {
 		return
 	}
-	y, m, d := time.Now().In(beijing).Date()
+	y, m, d := time.Now().In(pace.Shanghai).Date()
 	l.put(ctx, hold.Hold{
-		Scope: hold.Scope{Level: hold.Lane, Name: l.Name()}, Class: hold.Quota, Until: time.Date(y, m, d+1, 0, 0, 0, 0, beijing),
+		Scope: hold.Scope{Level: hold.Lane, Name: l.Name()}, Class: hold.Quota, Until: time.Date(y, m, d+1, 0, 0, 0, 0, pace.Shanghai),
 		Reason: "the day's calls of this API are spent: if the platform allows more, raise the lane's limit per 24h in the configuration",
 	})
 }
-
-// beijing is the platforms' time, without summer time since 1991.
-var beijing = time.FixedZone("Asia/Shanghai", 8*60*60)
 
 // place returns the scope that a failure puts on hold.
 func (l *Lane) scope(scope providers.Scope) hold.Scope {

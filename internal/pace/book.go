@@ -7,6 +7,29 @@ import (
 	"time"
 )
 
+// The reasons why slots were not granted.
+const (
+	WhyHorizon = "horizon" // booked as far ahead as allowed; ask again
+	WhyPaused  = "paused"
+	WhyMonth   = "month"   // the month's calls are spent
+	WhyReserve = "reserve" // the rest of the month's calls is reserved for urgent calls
+	WhyDay     = "day"     // the day's calls are spent
+)
+
+// Reply is the answer to a booking: as many slots as could be booked, the urgent ones
+// first. Why is the reason for missing slots, and Again when to ask again.
+type Reply struct {
+	Slots []int64
+	Why   string // empty: all were booked
+	Again int64
+	Epoch int64 // epoch of the slots; a higher one makes them void
+	At    int64 // time of the booking
+	// Dropped names the values that were dropped, because they were no numbers or further
+	// ahead than they can have been written, such as "pause next:1000000". They cost one
+	// window, but for times in the past.
+	Dropped string
+}
+
 // ask books slots for the given number of urgent and bulk senders.
 func (l *Lane) ask(urgent, bulk int) (Reply, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), askFor)

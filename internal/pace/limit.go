@@ -26,15 +26,20 @@ const (
 // without spacing.
 const Day = 24 * time.Hour
 
+// Shanghai is the time zone of the platforms' days and months. It has had no summer time
+// since 1991.
+var Shanghai = time.FixedZone("Asia/Shanghai", 8*60*60)
+
+// shanghai returns a Unix time in microseconds in that zone.
+func shanghai(us int64) time.Time { return time.UnixMicro(us).In(Shanghai) }
+
 // Limit is what a platform allows: Calls in any window of length Per.
 type Limit struct {
 	Calls int
 	Per   time.Duration // 100 ms to an hour: spaced; Day: counted
 	// Burst is how many calls may leave back to back beyond the even spacing. The
 	// spacing widens accordingly: (Calls-Burst) per window. 0: none.
-	Burst int
-	// Cost is how many of Calls one call uses. 0: 1.
-	Cost   int
+	Burst  int
 	Window Window // empty: Unknown
 }
 
@@ -76,24 +81,28 @@ const (
 	bulkHorizon = 500 * time.Millisecond
 )
 
-// whole is the share of the full rate, in thousandths.
-const whole = 1000
+// LongestPause bounds a pause: what is further ahead was not written by a worker, or by
+// another clock.
+const LongestPause = time.Hour
+
+const (
+	whole       = 1000 // share of the full rate, in thousandths
+	shareGrowth = 30   // thousandths per second
+)
+
+// shareNow returns the share in thousandths to which a share has grown since a time in
+// microseconds.
+func shareNow(share, at, now int64) int64 {
+	return min(whole, share+max(now-at, 0)*shareGrowth/1_000_000)
+}
 
 // interval returns the time between two calls in microseconds, rounded up. spread is in
 // microseconds, share in thousandths.
 func (l Limit) interval(spread, share int64) int64 {
-	n := (l.Per.Microseconds() + spread) * whole * l.cost()
+	n := (l.Per.Microseconds() + spread) * whole
 	d := int64(l.Calls-l.Burst) * share
 	return (n + d - 1) / d
 }
-
-// length is the window's length in microseconds, which identifies the limit.
-func (l Limit) length() int64 { return l.Per.Microseconds() }
-
-func (l Limit) cost() int64 { return int64(max(l.Cost, 1)) }
-
-// tolerance is how early a call may leave, because of the burst.
-func (l Limit) tolerance(interval int64) int64 { return int64(l.Burst) * interval }
 
 // spaced returns the limits that are kept by spacing, the shortest first.
 func spaced(limits []Limit) []Limit {

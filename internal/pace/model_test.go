@@ -23,7 +23,6 @@ func drawLimits(rt *rapid.T) []pace.Limit {
 		l := pace.Limit{
 			Calls:  rapid.IntRange(1, 300).Draw(rt, "calls"),
 			Per:    time.Duration(3*rapid.IntRange(100, 30_000).Draw(rt, "per_3ms")+i) * time.Millisecond,
-			Cost:   rapid.IntRange(0, 3).Draw(rt, "cost"),
 			Window: rapid.SampledFrom(kinds).Draw(rt, "window"),
 		}
 		l.Burst = rapid.IntRange(0, l.Calls-1).Draw(rt, "burst")

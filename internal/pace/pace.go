@@ -3,8 +3,8 @@
 // No sender is rejected and asks again, so none starves. All workers learn from the
 // refusals that the platform still sends.
 //
-// The package must not know tasks or platforms; a lane is only a name to it. Model
-// contains the arithmetic.
+// The package must not know tasks or platforms; a lane is only a name to it. Model,
+// in its tests, explains the arithmetic of the scripts.
 package pace
 
 import (
@@ -277,7 +277,7 @@ func (l *Lane) terms() []any {
 		daily(limits), len(even),
 	}
 	for _, e := range even {
-		args = append(args, e.Per.Microseconds(), e.Calls, e.Burst, e.cost())
+		args = append(args, e.Per.Microseconds(), e.Calls, e.Burst)
 	}
 	return args
 }

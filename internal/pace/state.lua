@@ -1,12 +1,12 @@
--- The first part of all scripts of a lane: its state, and the arithmetic of model.go,
--- which explains each step. A test compares the two.
+-- The first part of all scripts of a lane: its state, and the arithmetic of the Model in
+-- oracle_test.go, which explains each step. A test compares the two.
 -- KEYS[1] the hash of the lane · KEYS[2] the hash of the organisation, a count for each
 -- month
 -- ARGV[1] metered, 0 or 1 · ARGV[2] quota of the month, 0 for none · ARGV[3] its
 -- reserve
 -- ARGV[4] initial spread · ARGV[5] smallest spread · ARGV[6] largest spread
 -- ARGV[7] calls of a day, 0 for no limit · ARGV[8] number of spaced limits,
--- then for each: its length, calls, burst, cost. Times are in microseconds.
+-- then for each: its length, calls, burst. Times are in microseconds.
 local LONE, REMEMBERED, CLEAR, WINDOWS, STEPS = 100000, 3600000000, 2000, 5, 100
 local KEPT, KEPT_AGAIN, LEAST_SHARE, GROWTH, WHOLE = 850, 750, 50, 30, 1000
 local FREE_MOST, LONGEST, HORIZON, KEEP = 64, 60000000, 1000000, 7776000
@@ -23,13 +23,13 @@ local start, least, most = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6
 local daily = tonumber(ARGV[7])
 local limits = {}
 for i = 1, tonumber(ARGV[8]) do
-	local a = 8 + (i - 1) * 4
+	local a = 8 + (i - 1) * 3
 	limits[i] = {
 		per = tonumber(ARGV[a + 1]), calls = tonumber(ARGV[a + 2]),
-		burst = tonumber(ARGV[a + 3]), cost = tonumber(ARGV[a + 4]),
+		burst = tonumber(ARGV[a + 3]),
 	}
 end
-local base = 8 + #limits * 4 -- index before the script's own arguments
+local base = 8 + #limits * 3 -- index before the script's own arguments
 
 -- Fields that hold a number. They are read with one command: half the cost of a booking
 -- is reading and writing.
@@ -40,7 +40,7 @@ local names = {
 }
 local numbers = #names - 3
 for i = 1, #limits do
-	names[numbers + 3 + i] = 'next:' .. ARGV[9 + (i - 1) * 4]
+	names[numbers + 3 + i] = 'next:' .. ARGV[9 + (i - 1) * 3]
 end
 local values = call('HMGET', KEYS[1], unpack(names))
 local s, written = {}, {}
@@ -110,7 +110,7 @@ if s.pause > now + LONGEST_PAUSE + HORIZON then
 	drop('pause')
 end
 for i, l in ipairs(limits) do
-	local slowest = math.ceil((l.per + most) * WHOLE * l.cost / ((l.calls - l.burst) * LEAST_SHARE))
+	local slowest = math.ceil((l.per + most) * WHOLE / ((l.calls - l.burst) * LEAST_SHARE))
 	if nexts[i] > now + HORIZON + l.per + (l.burst + 1) * slowest then
 		nexts[i] = now
 		drop('next:' .. text(l.per))
@@ -182,7 +182,7 @@ local function share_now()
 end
 
 local function interval(l, share)
-	return math.ceil((l.per + s.spread) * WHOLE * l.cost / ((l.calls - l.burst) * share))
+	return math.ceil((l.per + s.spread) * WHOLE / ((l.calls - l.burst) * share))
 end
 
 local function stop(till, share)

@@ -23,14 +23,13 @@ type describedLimit struct {
 	Calls  int    `json:"calls"`
 	Per    int64  `json:"per_us"`
 	Burst  int    `json:"burst,omitzero"`
-	Cost   int    `json:"cost,omitzero"`
 	Window Window `json:"window,omitzero"`
 }
 
 func describe(limits []Limit, quota Quota, metered bool) (string, error) {
 	d := described{Metered: metered, Calls: quota.Calls, Reserve: quota.Reserve, Warn: quota.Warn}
 	for _, l := range limits {
-		d.Limits = append(d.Limits, describedLimit{l.Calls, l.Per.Microseconds(), l.Burst, l.Cost, l.Window})
+		d.Limits = append(d.Limits, describedLimit{l.Calls, l.Per.Microseconds(), l.Burst, l.Window})
 	}
 	text, err := json.Marshal(d, json.Deterministic(true))
 	return string(text), err
@@ -44,7 +43,7 @@ func undescribe(text string) (limits []Limit, quota Quota, metered bool) {
 	}
 	for _, l := range d.Limits {
 		if l.Calls > l.Burst && l.Per > 0 {
-			limits = append(limits, Limit{l.Calls, time.Duration(l.Per) * time.Microsecond, l.Burst, l.Cost, l.Window})
+			limits = append(limits, Limit{l.Calls, time.Duration(l.Per) * time.Microsecond, l.Burst, l.Window})
 		}
 	}
 	return limits, Quota{Calls: d.Calls, Reserve: d.Reserve, Warn: d.Warn}, d.Metered
@@ -102,6 +101,9 @@ type Month struct {
 	QuotaKnown bool
 	Ends       time.Time
 }
+
+// mostCalls bounds the calls of a month: 370 a second.
+const mostCalls = 1_000_000_000
 
 // quotaField holds the organisation's quota, as configured in the worker that was last
 // started or reloaded. All workers use it.
@@ -232,7 +234,7 @@ func isCount(text string) bool {
 
 func monthOf(name string, values []any, now time.Time) Month {
 	y, mon, _ := shanghai(now.UnixMicro()).Date()
-	m := Month{Name: name, Ends: time.Date(y, mon+1, 1, 0, 0, 0, 0, shanghai(0).Location())}
+	m := Month{Name: name, Ends: time.Date(y, mon+1, 1, 0, 0, 0, 0, Shanghai)}
 	if len(values) == 3 {
 		if text, ok := values[0].(string); ok {
 			m.Spent, _ = strconv.ParseInt(text, 10, 64)
@@ -258,11 +260,11 @@ func status(ref Ref, fields map[string]string, now int64) Status {
 	if fields["day"] == shanghai(now).Format("2006-01-02") {
 		s.Day = number("day_calls")
 	}
-	m := Model{Share: number("share"), ShareAt: number("share_at")}
-	if m.Share == 0 {
-		m.Share = whole
+	share := number("share")
+	if share == 0 {
+		share = whole
 	}
-	share := m.share(now)
+	share = shareNow(share, number("share_at"), now)
 	s.Share = float64(share) / whole
 	s.Limits, s.Quota, s.Metered = undescribe(fields["told"])
 	for _, l := range spaced(s.Limits) {

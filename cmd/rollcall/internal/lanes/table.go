@@ -196,9 +196,6 @@ func (l State) limits() string {
 			per = strings.TrimSuffix(per, "0s")
 		}
 		parts[i] = fmt.Sprintf("%d calls in %s", limit.Calls, per)
-		if limit.Cost > 1 {
-			parts[i] += fmt.Sprintf(", where one call counts as %d", limit.Cost)
-		}
 	}
 	return strings.Join(parts, "; ")
 }

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // Model is the pace of a lane and its arithmetic, with the time passed in and without
@@ -54,19 +53,13 @@ const (
 	// The same, after a cut soon after another: the quota has become smaller.
 	shareKeptAgain = 750
 	shareLeast     = 50         // thousandths
-	shareGrowth    = 30         // thousandths per second
 	freeMost       = 64         // bound of the returned slots that are kept
 	longest        = 60_000_000 // longest window that is waited for after a loss of data
 	setBack        = 1_000_000  // by how much a clock must be set back to count as such
 
 	day       = 86_400_000_000
 	mostCount = 1_000_000_000_000 // of slots, epochs or refusals
-	mostCalls = 1_000_000_000     // of a month: 370 a second
 )
-
-// LongestPause bounds a pause: what is further ahead was not written by a worker, or by
-// another clock.
-const LongestPause = time.Hour
 
 // Ask is a request for slots.
 type Ask struct {
@@ -80,29 +73,6 @@ type Ask struct {
 	// KnownEpoch is the highest epoch that the caller has seen: it uses no slot of a
 	// lower one. If it is above the current one, Redis has lost data as well.
 	KnownEpoch int64
-}
-
-// The reasons why slots were not granted.
-const (
-	WhyHorizon = "horizon" // booked as far ahead as allowed; ask again
-	WhyPaused  = "paused"
-	WhyMonth   = "month"   // the month's calls are spent
-	WhyReserve = "reserve" // the rest of the month's calls is reserved for urgent calls
-	WhyDay     = "day"     // the day's calls are spent
-)
-
-// Reply is the answer to an Ask: as many slots as could be booked, the urgent ones
-// first. Why is the reason for missing slots, and Again when to ask again.
-type Reply struct {
-	Slots []int64
-	Why   string // empty: all were booked
-	Again int64
-	Epoch int64 // epoch of the slots; a higher one makes them void
-	At    int64 // time of the booking
-	// Dropped names the values that were dropped, because they were no numbers or further
-	// ahead than they can have been written, such as "pause next:1000000". They cost one
-	// window, but for times in the past.
-	Dropped string
 }
 
 // Book books slots.
@@ -426,8 +396,8 @@ func (m *Model) GiveBack(now int64, returns ...Return) {
 	}
 }
 
-// shanghai returns the platforms' local time, which has had no daylight saving time
-// since 1991.
-func shanghai(us int64) time.Time {
-	return time.UnixMicro(us).In(time.FixedZone("Asia/Shanghai", 8*60*60))
-}
+// length is the window's length in microseconds, which identifies the limit.
+func (l Limit) length() int64 { return l.Per.Microseconds() }
+
+// tolerance is how early a call may leave, because of the burst.
+func (l Limit) tolerance(interval int64) int64 { return int64(l.Burst) * interval }
