@@ -177,23 +177,23 @@ var imports = map[string][]string{
 	},
 
 	// Commands outside the product: benchmarks and chaos.
-	"internal/freeport": {},
+	"internal/subprocess": {},
 	"bench": {
-		"tasks", "internal/enqueue", "internal/freeport", "internal/handler", "internal/kinds", "internal/lane", "internal/ledger", "internal/pace",
-		"internal/redisdb", "internal/registry", "internal/run", "internal/secret", "internal/sweep", "providers/dingtalk",
+		"tasks", "internal/enqueue", "internal/handler", "internal/kinds", "internal/lane", "internal/ledger", "internal/pace",
+		"internal/redisdb", "internal/registry", "internal/run", "internal/secret", "internal/subprocess", "internal/sweep", "providers/dingtalk",
 	},
 	// It builds the archives.
 	"release": {"internal/buildinfo"},
 	// It sees what a producer, an operator and the platforms see.
 	"chaos": {
-		"tasks", "internal/backlog", "internal/deadletter", "internal/enqueue", "internal/freeport", "internal/hold", "internal/kinds",
-		"internal/ledger", "internal/outcome", "internal/redisdb", "internal/registry", "internal/sandbox", "internal/secret",
+		"tasks", "internal/backlog", "internal/deadletter", "internal/enqueue", "internal/hold", "internal/kinds",
+		"internal/ledger", "internal/outcome", "internal/redisdb", "internal/registry", "internal/sandbox", "internal/secret", "internal/subprocess",
 	},
 
 	// For tests alone; no production code may import them.
-	"internal/commandtest":   {"tasks", "internal/freeport", "internal/pace", "internal/redistest", "internal/registry"},
+	"internal/commandtest":   {"tasks", "internal/pace", "internal/redistest", "internal/registry", "internal/subprocess"},
 	"internal/manual":        {},
-	"internal/redistest":     {"internal/freeport"},
+	"internal/redistest":     {"internal/subprocess"},
 	"internal/logtest":       {},
 	"providers/providertest": {"providers"},
 }

@@ -3,27 +3,23 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/internal/freeport"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/registry"
+	"rollcall/internal/subprocess"
 	"rollcall/tasks"
 )
 
 const (
 	organisation = "bench"
 	tenant       = "bench"
-	redisStarts  = 10 * time.Second
 )
 
 // bench is shared by all figures: a redis-server, a client of it for preparation and
@@ -66,72 +62,49 @@ func (b *bench) close() {
 // redisServer is a redis-server of our own that keeps nothing.
 type redisServer struct {
 	address string
-	pid     int
 	stop    func()
 }
 
-// openRedis starts a Redis and returns once that server answers, not another one that
-// took its port.
+// openRedis starts a Redis. Another server may take its port first.
 func openRedis(ctx context.Context) (server *redisServer, rdb redis.UniversalClient, err error) {
 	for range 5 {
-		if server, err = startRedis(ctx); err != nil {
-			return nil, nil, err
+		if server, err = startRedis(ctx); err == nil {
+			break
 		}
-		if rdb, err = redisdb.Open("redis://" + server.address + "/0"); err == nil {
-			if err = server.await(ctx, rdb); err == nil {
-				return server, rdb, nil
-			}
-			_ = rdb.Close()
-		}
-		server.stop()
 	}
-	return nil, nil, err
+	if err != nil {
+		return nil, nil, err
+	}
+	if rdb, err = redisdb.Open("redis://" + server.address + "/0"); err != nil {
+		server.stop()
+		return nil, nil, err
+	}
+	return server, rdb, nil
 }
 
 func startRedis(ctx context.Context) (*redisServer, error) {
-	binary, err := exec.LookPath("redis-server")
+	binary, err := subprocess.RedisServer()
 	if err != nil {
-		return nil, errors.New("redis-server is not on the PATH: install Redis 6.2 or later")
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "rollcall-bench")
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freeport.Find(ctx, 1, 0)
+	ports, err := subprocess.Ports(ctx, 1, 0)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	//nolint:gosec // the operator's PATH says which redis-server
-	cmd := exec.CommandContext(ctx, binary, "--bind", "127.0.0.1", "--port", ports[0], "--dir", dir,
-		"--save", "", "--appendonly", "no", "--daemonize", "no")
-	if err := cmd.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start redis-server: %w", err), os.RemoveAll(dir))
+	p, err := subprocess.Start(subprocess.Command{Program: binary, Ready: subprocess.RedisReady, Args: []string{
+		"--bind", "127.0.0.1", "--port", ports[0], "--dir", dir, "--save", "", "--appendonly", "no", "--daemonize", "no",
+	}})
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	return &redisServer{
-		address: "127.0.0.1:" + ports[0], pid: cmd.Process.Pid,
-		stop: func() {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait() // killed: never nil
-			_ = os.RemoveAll(dir)
-		},
-	}, nil
-}
-
-func (s *redisServer) await(ctx context.Context, rdb redis.UniversalClient) error {
-	ctx, cancel := context.WithTimeout(ctx, redisStarts)
-	defer cancel()
-	var last error
-	for ctx.Err() == nil {
-		var said string
-		if said, last = rdb.Info(ctx, "server").Result(); last == nil {
-			if !strings.Contains(said, fmt.Sprintf("process_id:%d\r\n", s.pid)) {
-				return fmt.Errorf("another redis-server is at %s", s.address)
-			}
-			return nil
-		}
-		pause(ctx, 10*time.Millisecond)
-	}
-	return fmt.Errorf("redis-server at %s does not answer: %w", s.address, last)
+	return &redisServer{address: "127.0.0.1:" + ports[0], stop: func() {
+		p.Kill()
+		_ = os.RemoveAll(dir)
+	}}, nil
 }
 
 // clear empties Redis and publishes the lanes, so that every turn starts from the same

@@ -10,13 +10,13 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/internal/freeport"
 	"rollcall/internal/redisdb"
+	"rollcall/internal/subprocess"
 )
 
 // openCluster starts three masters with a replica each.
 func (s *servers) openCluster(ctx context.Context) error {
-	ports, err := freeport.Find(ctx, 2*masters, busOffset)
+	ports, err := subprocess.Ports(ctx, 2*masters, busOffset)
 	if err != nil {
 		return err
 	}

@@ -53,6 +53,6 @@ func lag(ctx context.Context, r *rand.Rand, master, replica *node) (time.Duratio
 	}
 	alone := between(r, 200*time.Millisecond, time.Second)
 	pause(ctx, alone)
-	master.child.kill()
+	master.child.Kill()
 	return alone, nil
 }

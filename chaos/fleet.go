@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"rollcall/internal/subprocess"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,7 +20,7 @@ type fleet struct {
 	quits    atomic.Int64 // workers that ended by themselves
 
 	mu      sync.Mutex
-	workers []*child
+	workers []*subprocess.Process
 	closed  bool
 }
 
@@ -28,7 +29,7 @@ func openFleet(binaries []string, dir, config string, n int) (*fleet, error) {
 	if err := os.WriteFile(f.config, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	f.workers = make([]*child, n)
+	f.workers = make([]*subprocess.Process, n)
 	for i := range n {
 		f.logs = append(f.logs, filepath.Join(dir, fmt.Sprintf("worker-%d.log", i+1)))
 		if err := f.start(i); err != nil {
@@ -41,13 +42,15 @@ func openFleet(binaries []string, dir, config string, n int) (*fleet, error) {
 
 // start starts a worker, and starts it again if it ends unexpectedly.
 func (f *fleet) start(i int) error {
-	c, err := spawn(f.logs[i], []string{"CHAOS_SECRET=secret"}, f.binaries[i%len(f.binaries)], "run", "--config", f.config)
+	c, err := subprocess.Start(subprocess.Command{
+		Program: f.binaries[i%len(f.binaries)], Args: []string{"run", "--config", f.config}, Env: []string{"CHAOS_SECRET=secret"}, Log: f.logs[i],
+	})
 	if err != nil {
 		return err
 	}
 	f.workers[i] = c
 	go func() {
-		<-c.gone
+		<-c.Ended()
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if f.closed || f.workers[i] != c {
@@ -65,7 +68,7 @@ func (f *fleet) kill(i int) error {
 	defer f.mu.Unlock()
 	c := f.workers[i]
 	f.workers[i] = nil
-	c.kill()
+	c.Kill()
 	return f.start(i)
 }
 
@@ -75,7 +78,7 @@ func (f *fleet) close() {
 	f.closed = true
 	for _, c := range f.workers {
 		if c != nil {
-			c.kill()
+			c.Kill()
 		}
 	}
 }

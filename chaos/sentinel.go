@@ -12,13 +12,13 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/internal/freeport"
 	"rollcall/internal/redisdb"
+	"rollcall/internal/subprocess"
 )
 
 // openSentinel starts a master, a replica and three Sentinels.
 func (s *servers) openSentinel(ctx context.Context) error {
-	ports, err := freeport.Find(ctx, 5, 0)
+	ports, err := subprocess.Ports(ctx, 5, 0)
 	if err != nil {
 		return err
 	}

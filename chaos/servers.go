@@ -7,16 +7,15 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/internal/freeport"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/secret"
+	"rollcall/internal/subprocess"
 )
 
 const (
@@ -32,11 +31,13 @@ const (
 type node struct {
 	binary, dir, addr string
 	arguments         []string
-	child             *child
+	child             *subprocess.Process
 }
 
 func (n *node) start(more ...string) (err error) {
-	n.child, err = spawn(filepath.Join(n.dir, "log"), nil, n.binary, append(n.arguments, more...)...)
+	n.child, err = subprocess.Start(subprocess.Command{
+		Program: n.binary, Args: append(n.arguments, more...), Log: filepath.Join(n.dir, "log"),
+	})
 	return err
 }
 
@@ -105,7 +106,7 @@ func (s *servers) close() {
 	for _, list := range [][]*node{s.others, s.nodes} {
 		for _, n := range list {
 			if n.child != nil {
-				n.child.kill()
+				n.child.Kill()
 			}
 		}
 	}
@@ -122,9 +123,9 @@ func (s *servers) cut(ctx context.Context) {
 
 // add makes a server's directory and starts it.
 func (s *servers) add(name, port string, settings ...string) (*node, error) {
-	binary, err := exec.LookPath("redis-server")
+	binary, err := subprocess.RedisServer()
 	if err != nil {
-		return nil, errors.New("redis-server is not on the PATH: install Redis 6.2 or later")
+		return nil, err
 	}
 	n := &node{binary: binary, dir: filepath.Join(s.dir, name), addr: net.JoinHostPort(loopback, port)}
 	if err := os.Mkdir(n.dir, 0o700); err != nil {
@@ -171,7 +172,7 @@ func between(r *rand.Rand, least, most time.Duration) time.Duration {
 // the kernel. With everysec each strike is a power cut, which loses what was not on the
 // disk yet.
 func (s *servers) openSingle(ctx context.Context, fsync string) error {
-	ports, err := freeport.Find(ctx, 1, 0)
+	ports, err := subprocess.Ports(ctx, 1, 0)
 	if err != nil {
 		return err
 	}
@@ -196,7 +197,7 @@ func (s *servers) openSingle(ctx context.Context, fsync string) error {
 		s.halt = power.stop
 	}
 	s.strike = func(ctx context.Context, r *rand.Rand) (string, error) {
-		n.child.kill()
+		n.child.Kill()
 		did := "killed Redis"
 		if power != nil {
 			lost, err := power.cut(time.Second)

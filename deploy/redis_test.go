@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/internal/freeport"
+	"rollcall/internal/subprocess"
 	"rollcall/internal/redistest"
 )
 
@@ -151,7 +151,7 @@ func newServer(t *testing.T) *server {
 	// Skips the test where there is no redis-server, or fails it where one is
 	// required. The server itself keeps nothing on disk, so it is of no use here.
 	redistest.Real(t)
-	ports, err := freeport.Find(t.Context(), 1, 0)
+	ports, err := subprocess.Ports(t.Context(), 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"rollcall/internal/config"
 	"rollcall/internal/exitcode"
-	"rollcall/internal/freeport"
+	"rollcall/internal/subprocess"
 	"rollcall/internal/sandbox"
 )
 
@@ -30,7 +30,7 @@ func taken(t *testing.T) string {
 // free returns an address that was not in use a moment ago.
 func free(t *testing.T) string {
 	t.Helper()
-	ports, err := freeport.Find(t.Context(), 1, 0)
+	ports, err := subprocess.Ports(t.Context(), 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"rollcall/internal/freeport"
+	"rollcall/internal/subprocess"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 	"rollcall/internal/registry"
@@ -190,7 +190,7 @@ func Client(ts *testscript.TestScript) *redis.Client {
 
 // unreachable is the URL of a Redis that does not exist.
 func unreachable(t *testing.T) string {
-	ports, err := freeport.Find(t.Context(), 1, 0)
+	ports, err := subprocess.Ports(t.Context(), 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/enqueue"
-	"rollcall/internal/freeport"
+	"rollcall/internal/subprocess"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
 	"rollcall/tasks"
@@ -269,7 +269,7 @@ func TestATaskThatMayBelongToAnotherCallerIsNotRecorded(t *testing.T) {
 
 func TestWithoutRedisNothingIsStoredAndEveryResultReportsIt(t *testing.T) {
 	t.Parallel()
-	ports, err := freeport.Find(t.Context(), 1, 0)
+	ports, err := subprocess.Ports(t.Context(), 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

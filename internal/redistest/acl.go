@@ -143,7 +143,7 @@ func (d *Deployment) Denied(ctx context.Context) ([]string, error) {
 			return errors.Join(err, c.ACLLogReset(ctx).Err())
 		})
 		if err != nil {
-			return nil, fmt.Errorf("read the ACL log of %s: %w; last output:\n%s", n.addr, err, n.last.String())
+			return nil, fmt.Errorf("read the ACL log of %s: %w; last output:\n%s", n.addr, err, n.Output())
 		}
 	}
 	return denied, nil

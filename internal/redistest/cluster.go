@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/internal/freeport"
+	"rollcall/internal/subprocess"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -33,7 +33,7 @@ func Cluster(t *testing.T) *Deployment {
 	binary := lookUp(t)
 	d := &Deployment{Name: "cluster", Env: map[string]string{"REDIS_PASSWORD": Password}}
 	d.build(t, func() error {
-		ports, err := freeport.Find(t.Context(), 2*masters, busOffset)
+		ports, err := subprocess.Ports(t.Context(), 2*masters, busOffset)
 		if err != nil {
 			return err
 		}
@@ -172,7 +172,7 @@ func (d *Deployment) failCluster(t *testing.T, key string) {
 	if err != nil || master == nil {
 		t.Fatalf("redistest: the master of %s is %q, which is not a live server: %v", key, holder, err)
 	}
-	master.stop()
+	master.Kill()
 	within(t, takeOverBound, "another master for "+key, func(ctx context.Context) error {
 		return d.every(func(c *redis.Client) error {
 			if err := stateOK(ctx, c); err != nil {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/internal/freeport"
+	"rollcall/internal/subprocess"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -33,7 +33,7 @@ type Deployment struct {
 
 // node is one redis-server with data.
 type node struct {
-	*process
+	*subprocess.Process
 	addr string
 }
 
@@ -55,7 +55,7 @@ func Single(t *testing.T) *Deployment {
 	d := &Deployment{Name: "single", Env: map[string]string{"REDIS_PASSWORD": Password}}
 	binary := lookUp(t)
 	d.build(t, func() error {
-		ports, err := freeport.Find(t.Context(), 1, 0)
+		ports, err := subprocess.Ports(t.Context(), 1, 0)
 		if err != nil {
 			return err
 		}
@@ -119,7 +119,7 @@ func (d *Deployment) build(t *testing.T, servers func() error) {
 
 func (d *Deployment) stop() {
 	for _, n := range d.nodes {
-		n.stop()
+		n.Kill()
 	}
 	d.nodes = nil
 }
@@ -140,7 +140,7 @@ func (d *Deployment) start(binary, dir, port string, settings ...string) error {
 	if err := os.WriteFile(file, []byte(strings.Join(all, "\n")+"\n"), 0o600); err != nil {
 		return err
 	}
-	p, err := launch(binary, "eady to accept connections", file)
+	p, err := subprocess.Start(subprocess.Command{Program: binary, Args: []string{file}, Ready: subprocess.RedisReady})
 	if err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (d *Deployment) start(binary, dir, port string, settings ...string) error {
 			port = tls
 		}
 	}
-	d.nodes = append(d.nodes, &node{process: p, addr: addr(port)})
+	d.nodes = append(d.nodes, &node{Process: p, addr: addr(port)})
 	return nil
 }
 
@@ -158,7 +158,7 @@ func (d *Deployment) live() []*node {
 	var live []*node
 	for _, n := range d.nodes {
 		select {
-		case <-n.gone:
+		case <-n.Ended():
 		default:
 			live = append(live, n)
 		}

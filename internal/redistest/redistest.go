@@ -9,11 +9,10 @@ package redistest
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"testing"
 	"time"
 
-	"rollcall/internal/freeport"
+	"rollcall/internal/subprocess"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
@@ -26,8 +25,8 @@ type Server struct {
 	Mini *miniredis.Miniredis // nil for a real Redis
 
 	// For a real Redis only.
-	running *process
-	again   func() (*process, error)
+	running *subprocess.Process
+	again   func() (*subprocess.Process, error)
 
 	step func(time.Duration) // of Stepped only
 }
@@ -55,7 +54,7 @@ func Either(t *testing.T, test func(t *testing.T, s *Server)) {
 		Each(t, test)
 		return
 	}
-	if _, err := exec.LookPath("redis-server"); err != nil && os.Getenv("ROLLCALL_REQUIRE_REDIS") != "1" {
+	if _, err := subprocess.RedisServer(); err != nil && os.Getenv("ROLLCALL_REQUIRE_REDIS") != "1" {
 		t.Run("miniredis", func(t *testing.T) {
 			t.Parallel()
 			test(t, Mini(t))
@@ -74,7 +73,7 @@ func Mini(t *testing.T) *Server {
 	t.Helper()
 	mini := miniredis.NewMiniRedis()
 	retry(t, func() error {
-		ports, err := freeport.Find(t.Context(), 1, 0)
+		ports, err := subprocess.Ports(t.Context(), 1, 0)
 		if err != nil {
 			return err
 		}
@@ -98,13 +97,15 @@ func startReal(t *testing.T, env ...string) *Server {
 	binary, dir := lookUp(t), t.TempDir()
 	s := &Server{}
 	retry(t, func() error {
-		ports, err := freeport.Find(t.Context(), 1, 0)
+		ports, err := subprocess.Ports(t.Context(), 1, 0)
 		if err != nil {
 			return err
 		}
-		start := func() (*process, error) {
-			return launchIn(env, binary, "eady to accept connections", "--bind", loopback, "--port", ports[0], "--dir", dir,
-				"--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", "", "--databases", "64")
+		start := func() (*subprocess.Process, error) {
+			return subprocess.Start(subprocess.Command{Program: binary, Env: env, Ready: subprocess.RedisReady, Args: []string{
+				"--bind", loopback, "--port", ports[0], "--dir", dir,
+				"--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", "", "--databases", "64",
+			}})
 		}
 		p, err := start()
 		if err != nil {
@@ -113,21 +114,21 @@ func startReal(t *testing.T, env ...string) *Server {
 		s.Addr, s.running, s.again = addr(ports[0]), p, start
 		return nil
 	})
-	t.Cleanup(func() { s.running.stop() })
+	t.Cleanup(func() { s.running.Kill() })
 	return s
 }
 
 // lookUp returns the path of redis-server, or ends the test.
 func lookUp(t *testing.T) string {
 	t.Helper()
-	binary, err := exec.LookPath("redis-server")
+	binary, err := subprocess.RedisServer()
 	if err == nil {
 		return binary
 	}
 	if os.Getenv("ROLLCALL_REQUIRE_REDIS") == "1" {
-		t.Fatalf("redistest: ROLLCALL_REQUIRE_REDIS=1, but redis-server is not on the PATH: %v", err)
+		t.Fatalf("redistest: ROLLCALL_REQUIRE_REDIS=1, but %v", err)
 	}
-	t.Skip("redis-server is not on the PATH: install Redis 6.2 or later to run this test")
+	t.Skip(err)
 	return ""
 }
 
@@ -142,7 +143,7 @@ func (s *Server) Stop(t *testing.T) {
 	if err := s.Client(t).Save(t.Context()).Err(); err != nil {
 		t.Fatalf("redistest: keep the server's data: %v", err)
 	}
-	s.running.stop()
+	s.running.Kill()
 }
 
 // Start restarts a server after Away, at the same address.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/internal/freeport"
+	"rollcall/internal/subprocess"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -19,7 +19,7 @@ const Master = "school"
 
 // sentinel is one of the three Sentinels.
 type sentinel struct {
-	*process
+	*subprocess.Process
 	addr string
 }
 
@@ -35,15 +35,15 @@ func Sentinel(t *testing.T) *Deployment {
 	var watchers []*sentinel
 	t.Cleanup(func() {
 		for _, s := range watchers {
-			s.stop()
+			s.Kill()
 		}
 	})
 	d.build(t, func() error {
 		for _, s := range watchers {
-			s.stop()
+			s.Kill()
 		}
 		watchers = nil
-		ports, err := freeport.Find(t.Context(), 5, 0)
+		ports, err := subprocess.Ports(t.Context(), 5, 0)
 		if err != nil {
 			return err
 		}
@@ -104,11 +104,11 @@ func watch(binary, dir string, ports []string, i int) (*sentinel, error) {
 	if err := os.WriteFile(file, []byte(strings.Join(settings, "\n")+"\n"), 0o600); err != nil {
 		return nil, err
 	}
-	p, err := launch(binary, "+monitor master", file, "--sentinel")
+	p, err := subprocess.Start(subprocess.Command{Program: binary, Args: []string{file, "--sentinel"}, Ready: subprocess.SentinelReady})
 	if err != nil {
 		return nil, err
 	}
-	return &sentinel{process: p, addr: addr(ports[2+i])}, nil
+	return &sentinel{Process: p, addr: addr(ports[2+i])}, nil
 }
 
 func (s *sentinel) ask(f func(*redis.SentinelClient) error) error {
@@ -150,7 +150,7 @@ func (d *Deployment) failSentinel(t *testing.T, watchers []*sentinel) {
 	if master == nil {
 		t.Fatalf("redistest: the master %s is not a live server", before)
 	}
-	master.stop()
+	master.Kill()
 	within(t, takeOverBound, "another master", func(ctx context.Context) error {
 		for _, s := range watchers {
 			now, err := masterAddr(ctx, s)

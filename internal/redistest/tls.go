@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/freeport"
+	"rollcall/internal/subprocess"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -36,7 +36,7 @@ func TLS(t *testing.T) (*Deployment, Certificate) {
 	d := &Deployment{Name: "tls", Env: map[string]string{"REDIS_PASSWORD": Password}}
 	d.options = redis.UniversalOptions{Username: User, Password: Password, TLSConfig: trusting(t, files)}
 	d.build(t, func() error {
-		ports, err := freeport.Find(t.Context(), 1, 0)
+		ports, err := subprocess.Ports(t.Context(), 1, 0)
 		if err != nil {
 			return err
 		}

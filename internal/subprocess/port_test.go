@@ -1,4 +1,4 @@
-package freeport_test
+package subprocess_test
 
 import (
 	"net"
@@ -6,13 +6,13 @@ import (
 	"strconv"
 	"testing"
 
-	"rollcall/internal/freeport"
+	"rollcall/internal/subprocess"
 )
 
 func TestPortsAreDistinctFreeAndNotGivenToAnyoneElse(t *testing.T) {
 	t.Parallel()
 	const busOffset = 10_000
-	ports, err := freeport.Find(t.Context(), 8, busOffset)
+	ports, err := subprocess.Ports(t.Context(), 8, busOffset)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestPortsAreDistinctFreeAndNotGivenToAnyoneElse(t *testing.T) {
 
 func TestAPortInUseIsNotReturned(t *testing.T) {
 	t.Parallel()
-	first, err := freeport.Find(t.Context(), 1, 0)
+	first, err := subprocess.Ports(t.Context(), 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestAPortInUseIsNotReturned(t *testing.T) {
 	}
 	defer l.Close()
 	for range 50 {
-		ports, err := freeport.Find(t.Context(), 20, 0)
+		ports, err := subprocess.Ports(t.Context(), 20, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,4 @@
-// Package freeport finds free ports for servers that tests, benchmarks and chaos start,
-// stop and restart.
-package freeport
+package subprocess
 
 import (
 	"context"
@@ -13,17 +11,17 @@ import (
 const (
 	loopback = "127.0.0.1"
 	// The ports lie below those that an operating system gives to outgoing connections
-	// and to listeners on port 0 (Linux: from 32768), so that nobody else takes the port
-	// of a server that is stopped for a moment. The bus of a Redis Cluster, 10000 above
-	// its port, lies there too.
+	// and to listeners on port 0 (Linux: from 32768), so that no other program takes the
+	// port of a server that is stopped for a moment. The bus of a Redis Cluster, 10000
+	// above its port, lies there too.
 	lowest, beyond = 10_000, 22_000
 	triesPerPort   = 100
 )
 
-// Find returns n free ports of the loopback address whose port at the distance beside is
-// free, too. beside 0: there is no such other port. Another server may still take a port
+// Ports returns n free ports of the loopback address whose port at the distance offset is
+// free, too. offset 0: there is no such other port. Another server may still take a port
 // before the caller does: try again with others then.
-func Find(ctx context.Context, n, beside int) ([]string, error) {
+func Ports(ctx context.Context, n, offset int) ([]string, error) {
 	var ports []string
 	var listen net.ListenConfig
 	for tries := 0; len(ports) < n; tries++ {
@@ -38,8 +36,8 @@ func Find(ctx context.Context, n, beside int) ([]string, error) {
 			continue
 		}
 		defer func() { _ = l.Close() }()
-		if beside > 0 {
-			other, err := listen.Listen(ctx, "tcp", address(port+beside))
+		if offset > 0 {
+			other, err := listen.Listen(ctx, "tcp", address(port+offset))
 			if err != nil {
 				continue
 			}

@@ -1,11 +1,12 @@
-package main
+package subprocess
 
 import (
 	"os/exec"
 	"syscall"
 )
 
-// dieWithParent leaves nothing behind when this process is killed itself.
+// dieWithParent makes a server end with this process, even if that is killed or panics
+// and stops nothing.
 func dieWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }
