@@ -34,8 +34,11 @@ var imports = map[string][]string{
 	// Which version this is, for everybody.
 	"internal/buildinfo": {},
 
+	// Who did what: events that people read later.
+	"internal/audit": {},
+
 	// What keeps a lane from taking tasks: names of places alone.
-	"internal/hold": {},
+	"internal/hold": {"internal/audit"},
 
 	// asynq's own layout, for packages that read or repair it.
 	"internal/backlog": {},
@@ -79,10 +82,10 @@ var imports = map[string][]string{
 		"internal/cli",
 	},
 	"cmd/rollcall/internal/repair": {
-		"internal/cli", "internal/console", "internal/damage", "internal/hold", "internal/ledger", "internal/registry",
+		"internal/audit", "internal/cli", "internal/console", "internal/damage", "internal/ledger", "internal/registry",
 	},
 	"cmd/rollcall/internal/lanes": {
-		"internal/backlog", "internal/cli", "internal/console", "internal/exitcode", "internal/hold", "internal/pace",
+		"internal/audit", "internal/backlog", "internal/cli", "internal/console", "internal/exitcode", "internal/hold", "internal/pace",
 		"internal/registry", "internal/roster",
 	},
 	"cmd/rollcall/internal/session": {"internal/cli", "internal/exitcode", "internal/ledger", "internal/run"},
@@ -109,8 +112,8 @@ var imports = map[string][]string{
 		"internal/kinds", "internal/ledger", "internal/outcome", "internal/privacy", "internal/readfile",
 	},
 	"cmd/rollcall/internal/ids": {
-		"tasks", "internal/backlog", "internal/cli", "internal/console", "internal/deadletter", "internal/exitcode",
-		"internal/hold", "internal/kinds", "internal/ledger", "internal/outcome", "internal/privacy", "internal/registry",
+		"tasks", "internal/audit", "internal/backlog", "internal/cli", "internal/console", "internal/deadletter", "internal/exitcode",
+		"internal/kinds", "internal/ledger", "internal/outcome", "internal/privacy", "internal/registry",
 	},
 	"cmd/rollcall/internal/explain": {
 		"tasks", "cmd/rollcall/internal/dead", "cmd/rollcall/internal/lanes", "internal/cli", "internal/console",
@@ -128,7 +131,7 @@ var imports = map[string][]string{
 
 	// What a person does with what died.
 	"internal/deadletter": {
-		"tasks", "internal/backlog", "internal/enqueue", "internal/hold", "internal/kinds", "internal/ledger", "internal/outcome",
+		"tasks", "internal/audit", "internal/backlog", "internal/enqueue", "internal/kinds", "internal/ledger", "internal/outcome",
 		"internal/registry",
 	},
 
@@ -147,7 +150,7 @@ var imports = map[string][]string{
 	},
 	// What is searched for in the background, in the queues and records of all lanes.
 	"internal/sweep": {
-		"tasks", "internal/backlog", "internal/damage", "internal/hold", "internal/kinds", "internal/lane", "internal/ledger",
+		"tasks", "internal/audit", "internal/backlog", "internal/damage", "internal/kinds", "internal/lane", "internal/ledger",
 		"internal/outcome", "internal/registry",
 	},
 	"internal/config":  {"internal/readfile", "internal/secret"},
@@ -169,7 +172,7 @@ var imports = map[string][]string{
 
 	// The only package that may import all others.
 	"cmd/worker": {
-		"tasks", "providers", "internal/buildinfo", "internal/config", "internal/console", "internal/deadletter", "internal/demo",
+		"tasks", "providers", "internal/audit", "internal/buildinfo", "internal/config", "internal/console", "internal/deadletter", "internal/demo",
 		"internal/enqueue", "internal/exitcode", "internal/handler", "internal/hold", "internal/kinds", "internal/lane", "internal/ledger",
 		"internal/logging", "internal/metrics", "internal/monitor", "internal/outcome", "internal/pace", "internal/readfile",
 		"internal/redisdb", "internal/redisdb/embedded", "internal/registry", "internal/roster", "internal/run", "internal/sandbox",

@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/cli"
 	"rollcall/internal/commandtest"
 	"rollcall/internal/hold"
@@ -67,7 +68,7 @@ func seedHostile(ctx context.Context, rdb *redis.Client) error {
 		err, marshalled,
 		rdb.HSet(ctx, registry.Key, "t"+hostile+".nickname", lane).Err(),
 		rdb.HSet(ctx, hold.Key, "lane:lakeside-dt.nickname"+hostile+"/auto", held, "tenant:lakeside-dt/operator", stray).Err(),
-		hold.Note(ctx, rdb, "hold."+hostile, hold.Scope{Level: hold.Level(hostile), Name: hostile}, hostile, hostile, hostile),
+		audit.Write(ctx, rdb, audit.Event{Event: "hold." + hostile, Level: hostile, Name: hostile, Class: hostile, Reason: hostile, By: hostile}),
 		rdb.HSet(ctx, redisTarget, "rev", now.UnixMicro(), "n:nickname", now.UnixMicro(), "t:nickname", hostile, "r:nickname", 5, "v:nickname", hostile,
 			"s:"+hostile+":nickname", 7, "n:"+hostile, now.UnixMicro(), "d:"+hostile, hostile).Err(),
 		rdb.LPush(ctx, "rollcall:{lakeside/nickname}:effects:chat1/u1", fmt.Sprintf("%d %s", now.Unix(), effect)).Err(),

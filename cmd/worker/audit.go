@@ -5,6 +5,7 @@ import (
 	"context"
 	"strings"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/hold"
 	"rollcall/internal/monitor"
 	"rollcall/internal/registry"
@@ -18,6 +19,8 @@ func (w *worker) auditChange(ctx context.Context, did monitor.Write) error {
 		name = registry.Queue(tenant, kind, false)
 	}
 	what := strings.TrimSpace(did.Queue + " " + did.What)
-	return hold.Note(ctx, w.rdb, "web."+did.Action, hold.Scope{Level: hold.Lane, Name: name}, string(hold.Operator),
-		"in the web UI: "+what, cmp.Or(did.User, "a user without a login"))
+	return audit.Write(ctx, w.rdb, audit.Event{
+		Event: "web." + did.Action, Level: audit.Lane, Name: name, Class: string(hold.Operator),
+		Reason: "in the web UI: " + what, By: cmp.Or(did.User, "a user without a login"),
+	})
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/config"
 	"rollcall/internal/enqueue"
 	"rollcall/internal/hold"
@@ -304,7 +305,7 @@ func TestAHoldForRefusedCredentialsIsProbedAtOnceAfterTheReload(t *testing.T) {
 		r.allRenamed()
 		r.await("the end of the hold", func() bool { return rdb.HLen(t.Context(), hold.Key).Val() == 0 })
 		// Without the reload the first probe would come after a minute.
-		events, err := hold.ReadEvents(t.Context(), rdb, 10)
+		events, err := audit.Read(t.Context(), rdb, 10)
 		if err != nil || len(events) != 2 {
 			t.Fatalf("events = %+v, %v; want that it began and ended", events, err)
 		}

@@ -12,8 +12,8 @@ import (
 
 	"rollcall/internal/config"
 	"rollcall/internal/exitcode"
-	"rollcall/internal/subprocess"
 	"rollcall/internal/sandbox"
+	"rollcall/internal/subprocess"
 )
 
 // taken returns an address that is in use.

@@ -23,10 +23,10 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"rollcall/internal/subprocess"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 	"rollcall/internal/registry"
+	"rollcall/internal/subprocess"
 	"rollcall/tasks"
 )
 

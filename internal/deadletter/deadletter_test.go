@@ -14,10 +14,10 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/backlog"
 	"rollcall/internal/deadletter"
 	"rollcall/internal/enqueue"
-	"rollcall/internal/hold"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
@@ -288,7 +288,7 @@ func TestADiscardRemovesTheArchivedTaskAndTheDeadLetterAndWritesAnEvent(t *testi
 		if err := o.service.Note(t.Context(), deadletter.Discarded, counts, "left", "bob"); err != nil {
 			t.Fatal(err)
 		}
-		events, err := o.rdb.XRange(t.Context(), hold.Events, "-", "+").Result()
+		events, err := o.rdb.XRange(t.Context(), audit.Stream, "-", "+").Result()
 		if err != nil || len(events) != 1 {
 			t.Fatalf("%d events, %v", len(events), err)
 		}

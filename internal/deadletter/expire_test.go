@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/hold"
+	"rollcall/internal/audit"
 	"rollcall/internal/redistest"
 )
 
@@ -23,7 +23,7 @@ func TestExpiredDeadLettersAreDiscardedWithAnEvent(t *testing.T) {
 		o.wantLeft("d")
 		o.wantState("a", "") // otherwise it would get a dead letter again
 		o.wantState("d", "archived")
-		events, err := o.rdb.XRange(t.Context(), hold.Events, "-", "+").Result()
+		events, err := o.rdb.XRange(t.Context(), audit.Stream, "-", "+").Result()
 		if err != nil || len(events) != 2 {
 			t.Fatalf("%d events, %v; want one per lane", len(events), err)
 		}

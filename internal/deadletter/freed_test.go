@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/deadletter"
-	"rollcall/internal/hold"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
@@ -91,7 +91,7 @@ func TestATakenIDIsTriedAgainOnceAnotherIDOfTheOrganisationWasChanged(t *testing
 		if err != nil || string(info.Payload) != string(han.Payload) {
 			t.Errorf("the task that is sent again: %v, %v", info, err)
 		}
-		events, err := hold.ReadEvents(t.Context(), o.rdb, 10)
+		events, err := audit.Read(t.Context(), o.rdb, 10)
 		if err != nil || len(events) != 1 || events[0].Event != "dead.replayed" || events[0].By != "worker-1" {
 			t.Errorf("events: %+v, %v", events, err)
 		}

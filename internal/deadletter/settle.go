@@ -8,9 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/backlog"
 	"rollcall/internal/enqueue"
-	"rollcall/internal/hold"
 	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
 	"rollcall/internal/registry"
@@ -219,7 +219,10 @@ func (d *Service) Note(ctx context.Context, outcome Outcome, counts Counts, reas
 		if reason != "" {
 			what += ": " + reason
 		}
-		err := hold.Note(ctx, d.rdb, "dead."+string(outcome), hold.Scope{Level: hold.Lane, Name: of[0]}, of[1], what, by, "count", strconv.Itoa(n))
+		err := audit.Write(ctx, d.rdb, audit.Event{
+			Event: "dead." + string(outcome), Level: audit.Lane, Name: of[0], Class: of[1], Reason: what, By: by,
+			More: map[string]string{"count": strconv.Itoa(n)},
+		})
 		failed = errors.Join(failed, err)
 	}
 	return failed

@@ -10,9 +10,9 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/enqueue"
-	"rollcall/internal/subprocess"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
+	"rollcall/internal/subprocess"
 	"rollcall/tasks"
 )
 

@@ -7,8 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/hold"
 	"rollcall/internal/redistest"
 )
@@ -38,19 +38,19 @@ func TestEachTransitionIsReportedOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		events, err := hold.ReadEvents(t.Context(), rdb, 100)
+		events, err := audit.Read(t.Context(), rdb, 100)
 		if err != nil {
 			t.Fatal(err)
 		}
-		event := func(word, reason, by string) hold.Event {
-			return hold.Event{Scope: lane, Event: word, Class: hold.Refused, Reason: reason, By: by}
+		event := func(word, reason, by string) audit.Event {
+			return audit.Event{Level: string(lane.Level), Name: lane.Name, Event: word, Class: string(hold.Refused), Reason: reason, By: by}
 		}
-		want := []hold.Event{
+		want := []audit.Event{
 			event("hold.entered", "40014: the app secret is wrong", "worker-1"),
 			event("hold.changed", "88: no permission", "worker-2"),
 			event("hold.left", "88: no permission", "worker-3"),
 		}
-		if diff := cmp.Diff(want, events, cmpopts.IgnoreFields(hold.Event{}, "Time")); diff != "" {
+		if diff := cmp.Diff(want, events, cmpopts.IgnoreFields(audit.Event{}, "Time")); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}
 		for _, e := range events {
@@ -58,27 +58,9 @@ func TestEachTransitionIsReportedOnce(t *testing.T) {
 				t.Errorf("an event that was just written is %s old", age)
 			}
 		}
-		last, err := hold.ReadEvents(t.Context(), rdb, 2)
+		last, err := audit.Read(t.Context(), rdb, 2)
 		if diff := cmp.Diff(events[1:], last); diff != "" || err != nil {
 			t.Errorf("%v; the last two, -want +got:\n%s", err, diff)
-		}
-	})
-}
-
-func TestTheKnownFieldsOfANewerVersionsEventAreRead(t *testing.T) {
-	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		rdb := s.Client(t)
-		if events, err := hold.ReadEvents(t.Context(), rdb, 5); len(events) != 0 || err != nil {
-			t.Errorf("before anything happened: %+v, %v", events, err)
-		}
-		if err := rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: hold.Events, Values: []any{"event", "hold.paused", "colour", "red"}}).Err(); err != nil {
-			t.Fatal(err)
-		}
-		events, err := hold.ReadEvents(t.Context(), rdb, 5)
-		want := []hold.Event{{Event: "hold.paused"}}
-		if diff := cmp.Diff(want, events, cmpopts.IgnoreFields(hold.Event{}, "Time")); diff != "" || err != nil {
-			t.Errorf("%v; -want +got:\n%s", err, diff)
 		}
 	})
 }

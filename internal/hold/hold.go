@@ -13,12 +13,8 @@ import (
 const (
 	// Key is the Redis hash of all holds, one field for each.
 	Key = "rollcall:holds"
-	// Events is the Redis stream of holds that began, changed or ended.
-	Events = "rollcall:events"
 	// Channel notifies workers that a hold changed.
 	Channel = "rollcall:holds"
-	// eventsKept is the approximate bound of the stream.
-	eventsKept = 10_000
 )
 
 // Level is how large the scope of a hold is.

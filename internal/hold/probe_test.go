@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/hold"
 	"rollcall/internal/redistest"
 )
@@ -193,8 +194,8 @@ func TestSeenAccumulates(t *testing.T) {
 		if ended, err := b.End(t.Context(), b.Of(lane)[0], "worker-1"); !ended || err != nil {
 			t.Errorf("a hold of which more was seen is not ended: %t, %v", ended, err)
 		}
-		events, err := hold.ReadEvents(t.Context(), rdb, 10)
-		if err != nil || len(events) != 3 || events[1].Seen.Count != 3 || events[1].Seen.Status != 403 || !events[1].Seen.First.Equal(began) {
+		events, err := audit.Read(t.Context(), rdb, 10)
+		if err != nil || len(events) != 3 || hold.SeenIn(events[1]).Count != 3 || hold.SeenIn(events[1]).Status != 403 || !hold.SeenIn(events[1]).First.Equal(began) {
 			t.Errorf("%v: %+v", err, events)
 		}
 	})

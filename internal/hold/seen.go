@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"rollcall/internal/audit"
 )
 
 // Seen is the evidence for a hold: the answers of the platform that were its reason.
@@ -51,22 +53,23 @@ func Moment(t time.Time, zone *time.Location) string {
 	return t.Format(time.DateTime) + " (" + name + ")"
 }
 
-// values returns the fields of an event.
-func (s Seen) values() []any {
+// fields returns the fields of an event; nil for no evidence.
+func (s Seen) fields() map[string]string {
 	if s.Count == 0 {
 		return nil
 	}
-	return []any{
-		"host", s.Host, "status", s.Status, "code", s.Code,
-		"first", s.First.Format(time.RFC3339Nano), "last", s.Last.Format(time.RFC3339Nano), "count", s.Count,
+	return map[string]string{
+		"host": s.Host, "status": strconv.Itoa(s.Status), "code": s.Code,
+		"first": s.First.Format(time.RFC3339Nano), "last": s.Last.Format(time.RFC3339Nano), "count": strconv.Itoa(s.Count),
 	}
 }
 
-func readSeen(text func(string) string) Seen {
-	s := Seen{Host: text("host"), Code: text("code")}
-	s.Status, _ = strconv.Atoi(text("status"))
-	s.Count, _ = strconv.Atoi(text("count"))
-	s.First, _ = time.Parse(time.RFC3339Nano, text("first"))
-	s.Last, _ = time.Parse(time.RFC3339Nano, text("last"))
+// SeenIn returns the evidence in an event about a hold.
+func SeenIn(e audit.Event) Seen {
+	s := Seen{Host: e.More["host"], Code: e.More["code"]}
+	s.Status, _ = strconv.Atoi(e.More["status"])
+	s.Count, _ = strconv.Atoi(e.More["count"])
+	s.First, _ = time.Parse(time.RFC3339Nano, e.More["first"])
+	s.Last, _ = time.Parse(time.RFC3339Nano, e.More["last"])
 	return s
 }

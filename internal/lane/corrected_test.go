@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hibiken/asynq"
 
-	"rollcall/internal/hold"
+	"rollcall/internal/audit"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
@@ -119,7 +119,7 @@ func TestADeadLetterClosesOnceAllItsFieldsWereAppliedAtAHigherRevision(t *testin
 		if got := []string{<-p.watch.closed, <-p.watch.closed, <-p.watch.closed}; !strings.Contains(strings.Join(got, ","), "dt.nickname rejected") {
 			t.Errorf("counted: %v", got)
 		}
-		events, err := hold.ReadEvents(t.Context(), p.rdb, 10)
+		events, err := audit.Read(t.Context(), p.rdb, 10)
 		if err != nil || len(events) != 3 || events[0].Event != "dead.closed" || !strings.Contains(events[0].Reason, "applied at a higher revision") {
 			t.Errorf("events: %+v, %v", events, err)
 		}

@@ -5,7 +5,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
-	"rollcall/internal/hold"
+	"rollcall/internal/audit"
 	"rollcall/internal/lane"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
@@ -55,7 +55,7 @@ func TestAQuotaSetInOneWorkerAppliesToAll(t *testing.T) {
 		}
 		// A worker that was reading the old quota at that moment may add the hold once
 		// more.
-		events, err := hold.ReadEvents(t.Context(), both[1].rdb, 1000)
+		events, err := audit.Read(t.Context(), both[1].rdb, 1000)
 		if n := len(events); err != nil || n < 2 || n > 6 || events[n-1].Event != "hold.left" {
 			t.Errorf("%v; hold events: %v", err, events)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/backlog"
 	"rollcall/internal/hold"
 )
@@ -210,13 +211,13 @@ func observed(workers ...*rig) []string {
 func reportedOnce(t *testing.T, workers []*rig, want ...string) {
 	t.Helper()
 	slices.Sort(want)
-	var events []hold.Event
+	var events []audit.Event
 	eventually(t, func() (err error) { // the change is stored first, then reported
 		observed := 0
 		for _, r := range workers {
 			observed += len(r.watch.holds)
 		}
-		events, err = hold.ReadEvents(t.Context(), workers[0].rdb, 100)
+		events, err = audit.Read(t.Context(), workers[0].rdb, 100)
 		if err == nil && min(observed, len(events)) < len(want) {
 			err = fmt.Errorf("%d events and %d observer calls, want %d", len(events), observed, len(want))
 		}
@@ -224,7 +225,7 @@ func reportedOnce(t *testing.T, workers []*rig, want ...string) {
 	})
 	var streamed []string
 	for _, e := range events {
-		streamed = append(streamed, fmt.Sprintf("%s %s %s", e.Event, e.Scope, e.Class))
+		streamed = append(streamed, fmt.Sprintf("%s %s %s", e.Event, e.Scope(), e.Class))
 	}
 	slices.Sort(streamed)
 	if diff := cmp.Diff(want, streamed); diff != "" {

@@ -6,8 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/backlog"
-	"rollcall/internal/hold"
 	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
@@ -82,8 +82,10 @@ func (s *corrections) closeCorrected(ctx context.Context, l *lane.Lane, dead []l
 	}
 	for class, n := range closed {
 		s.logOf(l).Info("dead letters closed", "class", class, "count", n, "reason", closedReason)
-		faults = append(faults, hold.Note(ctx, s.Redis, "dead.closed", hold.Scope{Level: hold.Lane, Name: l.Name()}, class,
-			strconv.Itoa(n)+" closed automatically: "+closedReason, "worker", "count", strconv.Itoa(n)))
+		faults = append(faults, audit.Write(ctx, s.Redis, audit.Event{
+			Event: "dead.closed", Level: audit.Lane, Name: l.Name(), Class: class, By: "worker",
+			Reason: strconv.Itoa(n) + " closed automatically: " + closedReason, More: map[string]string{"count": strconv.Itoa(n)},
+		}))
 	}
 	return errors.Join(faults...)
 }

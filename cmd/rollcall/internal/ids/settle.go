@@ -10,12 +10,12 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/backlog"
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
 	"rollcall/internal/deadletter"
 	"rollcall/internal/exitcode"
-	"rollcall/internal/hold"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
@@ -254,8 +254,11 @@ func (s *idSettlement) settle(ctx context.Context, done settledID, dead []ledger
 	case err != nil:
 		return "", "", err
 	default:
-		scope := hold.Scope{Level: hold.Lane, Name: done.Lane}
-		if err := hold.Note(ctx, s.rdb, "id."+s.verdict.done, scope, string(outcome.Unverified), "ID change with an unknown outcome, of task "+taskID, by); err != nil {
+		err := audit.Write(ctx, s.rdb, audit.Event{
+			Event: "id." + s.verdict.done, Level: audit.Lane, Name: done.Lane, Class: string(outcome.Unverified),
+			Reason: "ID change with an unknown outcome, of task " + taskID, By: by,
+		})
+		if err != nil {
 			console.Fprintln(s.Stderr, "warning:", err)
 		}
 	}

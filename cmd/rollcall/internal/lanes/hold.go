@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
 	"rollcall/internal/hold"
@@ -213,14 +214,14 @@ Exit codes:
 
 // eventRecord is an event as --json prints it; its names are stable.
 type eventRecord struct {
-	Time   time.Time  `json:"time"`
-	Event  string     `json:"event"`
-	Level  hold.Level `json:"level"`
-	Name   string     `json:"name"`
-	Class  hold.Class `json:"class"`
-	Reason string     `json:"reason"`
-	By     string     `json:"by"`
-	Seen   hold.Seen  `json:"seen,omitzero"`
+	Time   time.Time `json:"time"`
+	Event  string    `json:"event"`
+	Level  string    `json:"level"`
+	Name   string    `json:"name"`
+	Class  string    `json:"class"`
+	Reason string    `json:"reason"`
+	By     string    `json:"by"`
+	Seen   hold.Seen `json:"seen,omitzero"`
 }
 
 func (a *app) events(ctx context.Context, n int) error {
@@ -230,7 +231,7 @@ func (a *app) events(ctx context.Context, n int) error {
 	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
 		ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)
 		defer cancel()
-		events, err := hold.ReadEvents(ctx, rdb, n)
+		events, err := audit.Read(ctx, rdb, n)
 		if err != nil {
 			return err
 		}
@@ -244,21 +245,21 @@ func (a *app) events(ctx context.Context, n int) error {
 				p.event(e)
 				continue
 			}
-			err = errors.Join(err, a.PrintJSON(eventRecord{e.Time, e.Event, e.Level, e.Name, e.Class, e.Reason, e.By, e.Seen}))
+			err = errors.Join(err, a.PrintJSON(eventRecord{e.Time, e.Event, e.Level, e.Name, e.Class, e.Reason, e.By, hold.SeenIn(e)}))
 		}
 		return err
 	})
 }
 
 // eventSeen is the answer that caused the hold of an event; empty: not known.
-func (p *printer) eventSeen(e hold.Event) string {
-	if seen := e.Seen.Text(p.Now.Location()); seen != "" {
+func (p *printer) eventSeen(e audit.Event) string {
+	if seen := hold.SeenIn(e).Text(p.Now.Location()); seen != "" {
 		return " · seen: " + seen
 	}
 	return ""
 }
 
-func (p *printer) event(e hold.Event) {
+func (p *printer) event(e audit.Event) {
 	word, _ := strings.CutPrefix(e.Event, "hold.")
 	style := console.Plain
 	switch {
@@ -269,7 +270,7 @@ func (p *printer) event(e hold.Event) {
 	}
 	clock := e.Time.In(p.Now.Location()).Format("2006-01-02 15:04:05")
 	column := fmt.Sprintf("%-7s", word)
-	for i, line := range console.Wrap(console.Glued(clock)+" "+console.Glued(column)+" "+e.String()+", "+string(e.Class)+", by "+e.By, p.Width-2) {
+	for i, line := range console.Wrap(console.Glued(clock)+" "+console.Glued(column)+" "+e.Scope()+", "+e.Class+", by "+e.By, p.Width-2) {
 		if i == 0 {
 			before, after, _ := strings.Cut(line, column)
 			console.Fprintf(p.Out, "%s%s%s\n", before, console.Paint(style, column), after)

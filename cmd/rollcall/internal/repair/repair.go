@@ -11,10 +11,10 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
 	"rollcall/internal/damage"
-	"rollcall/internal/hold"
 	"rollcall/internal/ledger"
 	"rollcall/internal/registry"
 )
@@ -165,9 +165,10 @@ func (a *app) discard(ctx context.Context, rdb redis.UniversalClient, record *le
 		}
 		return fmt.Errorf("nothing repaired: %s changed since it was read; run rollcall repair again", one.Key)
 	}
-	scope := hold.Scope{Level: hold.Lane, Name: cmp.Or(one.Lane, "all lanes")}
-	return hold.Note(ctx, rdb, "key.discarded", scope, "damaged",
-		strings.TrimSuffix(strings.TrimSpace(one.Key+" "+one.Entry)+": lost: "+one.Lost+": "+f.reason, ": "), a.Person(f.by))
+	return audit.Write(ctx, rdb, audit.Event{
+		Event: "key.discarded", Level: audit.Lane, Name: cmp.Or(one.Lane, "all lanes"), Class: "damaged", By: a.Person(f.by),
+		Reason: strings.TrimSuffix(strings.TrimSpace(one.Key+" "+one.Entry)+": lost: "+one.Lost+": "+f.reason, ": "),
+	})
 }
 
 func (a *app) print(all []found) {
