@@ -30,14 +30,6 @@ func (a *attempt) asked() bool {
 	return a.passed > 0
 }
 
-// CrowdedError reports that the slot for a send did not come in time.
-type CrowdedError struct{}
-
-// Error returns the message, with the possible reasons.
-func (*CrowdedError) Error() string {
-	return "no slot in time: too many tasks wait for this lane's limit, or urgent tasks are sent first"
-}
-
 // Slot returns shortly before the lane's next send may leave; Leave waits for the rest.
 // Errors: ErrStopping, *HeldError, *CrowdedError, *pace.BookedOutError,
 // *pace.SpentError, the error of ctx, or an error of Redis. If a slot leaves no time

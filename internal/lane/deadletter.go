@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -13,24 +12,8 @@ import (
 	"rollcall/internal/handler"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
-	"rollcall/internal/outcome"
 	"rollcall/providers"
 )
-
-// DeadLetterNotWrittenError reports that a task is dead and its dead letter could not be
-// written. The task stays in its queue until the dead letter is written.
-type DeadLetterNotWrittenError struct {
-	Class outcome.Class // the class in which the task ended
-	Err   error
-}
-
-// Error returns what happened and what happens next.
-func (e *DeadLetterNotWrittenError) Error() string {
-	return fmt.Sprintf("the task ended as %s, but its dead letter could not be written; the task stays in its queue and is retried: %v", e.Class, e.Err)
-}
-
-// Unwrap returns the cause.
-func (e *DeadLetterNotWrittenError) Unwrap() error { return e.Err }
 
 // writeDeadLetter writes the dead letter of a task that is dead.
 func (l *Lane) writeDeadLetter(ctx context.Context, task *asynq.Task, id string, urgent bool, report handler.Report, v Verdict, now time.Time) error {

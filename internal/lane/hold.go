@@ -3,7 +3,6 @@ package lane
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -12,18 +11,6 @@ import (
 	"rollcall/internal/pace"
 	"rollcall/providers"
 )
-
-// HeldError reports that a lane is on hold.
-type HeldError struct{ hold.Hold }
-
-// Error returns the scope and the reason of the hold.
-func (e *HeldError) Error() string {
-	text := fmt.Sprintf("the lane is on hold (%s)", e.Class)
-	if !e.Until.IsZero() {
-		text += " until " + e.Until.UTC().Format(time.RFC3339)
-	}
-	return text + ": " + e.Reason
-}
 
 // Hold returns the hold that keeps the lane from taking tasks, or from taking bulk
 // tasks; false if there is none.

@@ -18,30 +18,6 @@ import (
 	"rollcall/providers"
 )
 
-// PanicError is a panic in a handler: a defect of rollcall.
-type PanicError struct{ Value any }
-
-// Error includes the value of the panic.
-func (e *PanicError) Error() string {
-	return fmt.Sprintf("rollcall has a defect, please report it: panic: %v", e.Value)
-}
-
-// PoisonError reports a task while which too many workers died.
-type PoisonError struct {
-	Workers int
-	Within  time.Duration // from the first detected death to the last
-}
-
-// PoisonTodo is what a person should do about such a task.
-const PoisonTodo = "find out from the workers' logs and their service manager why they died; " +
-	"where several tasks died together, replay one after another: the one that kills again is to blame"
-
-// Error returns what happened, and what to do.
-func (e *PoisonError) Error() string {
-	return fmt.Sprintf("%d workers died while they ran this task, all within %s; the task may not be the cause · to do: %s",
-		e.Workers, max(e.Within, time.Second).Round(time.Second), PoisonTodo)
-}
-
 // process is one attempt at one task: carry it out, judge, report.
 func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	start := time.Now()

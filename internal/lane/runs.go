@@ -2,7 +2,6 @@ package lane
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -26,30 +25,6 @@ type Runs interface {
 // SetRuns sets what is asked just before each call of a row of a run. Call it before
 // Start. Without it rows of runs are sent in any state of their run.
 func (s *Set) SetRuns(r Runs) { s.runs = r }
-
-// RunHaltedError reports that no row of a run may be sent now.
-type RunHaltedError struct {
-	Run string
-	For time.Duration // since when it is paused; 0: not known
-}
-
-// mostHalted is the longest wait of a row of a paused run before it looks again. A run
-// that is resumed wakes its rows.
-const mostHalted = 5 * time.Minute
-
-// wait is how long the row waits at least: a long pause costs little.
-func (e *RunHaltedError) wait() time.Duration { return min(e.For/4, mostHalted) }
-
-// Error names the run, and says what its rows wait for.
-func (e *RunHaltedError) Error() string {
-	return fmt.Sprintf("run %s is paused, or its state could not be read: its rows wait", e.Run)
-}
-
-// RunCancelledError reports that no row of a run may ever be sent again.
-type RunCancelledError struct{ Run string }
-
-// Error names the run.
-func (e *RunCancelledError) Error() string { return fmt.Sprintf("run %s was cancelled", e.Run) }
 
 // runOf returns the run of which a task is a row that was fed; "" for any other task, and
 // for a row that a person replayed from its dead letter.

@@ -36,21 +36,6 @@ func StandIn(queue, id string, raw []byte) (*asynq.Task, error) {
 	return asynq.NewTask(TypeUndecodable, payload), nil
 }
 
-// UndecodableError reports a message that asynq cannot read.
-type UndecodableError struct {
-	Queue, ID string
-	Bytes     int
-}
-
-// Error returns what was found in which queue, and what to do.
-func (e *UndecodableError) Error() string {
-	if e.Bytes == 0 {
-		return fmt.Sprintf("queue %s listed a task %s that has no message in Redis: enqueue it again if it is still needed", e.Queue, e.ID)
-	}
-	return fmt.Sprintf("queue %s held a message %s of %d bytes that is not an asynq task, or too long for one; its first bytes are kept in field raw: "+
-		"find the other program that writes to this Redis, and enqueue the task again with the enqueue command", e.Queue, e.ID, e.Bytes)
-}
-
 func readUndecodable(payload []byte) error {
 	var u undecodable
 	if err := json.Unmarshal(payload, &u); err != nil {

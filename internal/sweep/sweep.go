@@ -10,57 +10,16 @@ package sweep
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
-	"rollcall/internal/outcome"
 )
 
-const (
-	// every is how often the queues are searched. A sweep that finds nothing costs four
-	// round trips for all queues, one more for each organisation's API, and two for each
-	// lane that has dead letters. Every second one costs two more.
-	every = 5 * time.Second
-	// lookTimeout bounds one look at all queues.
-	lookTimeout = 5 * time.Second
-)
-
-// Observer receives what the sweeps did, for metrics. Each event but Unserved is
-// reported by one worker only. Its methods must not block.
-type Observer interface {
-	// Recovered is called when a task of a dead worker was made pending again.
-	Recovered(lane string)
-	// DiedOutsideAttempt is called when a task died without an attempt's verdict: too
-	// many workers died while they ran it, asynq archived it, or asynq lost it.
-	DiedOutsideAttempt(lane string, class outcome.Class)
-	// Closed is called when a dead letter was closed automatically.
-	Closed(lane string, class outcome.Class)
-	// Unserved is called every 30 s, in every worker, with the number of queues that no
-	// worker serves and of the tasks that wait there. It is not called if they cannot
-	// be counted.
-	Unserved(queues int, tasks int64)
-}
-
-type unobserved struct{}
-
-func (unobserved) Recovered(string)                         {}
-func (unobserved) DiedOutsideAttempt(string, outcome.Class) {}
-func (unobserved) Closed(string, outcome.Class)             {}
-func (unobserved) Unserved(int, int64)                      {}
-
-// Config says what is searched.
-type Config struct {
-	Redis    redis.UniversalClient
-	Ledger   *ledger.Ledger
-	Lanes    *lane.Set // all its lanes were added
-	Observer Observer  // nil: none
-	Log      *slog.Logger
-	Rescue   []string // queues without a lane, in which only tasks of dead workers are found
-}
+// every is how often the queues are searched. A sweep that finds nothing costs four round
+// trips for all queues, one more for each organisation's API, and two for each lane that
+// has dead letters. Every second one costs two more.
+const every = 5 * time.Second
 
 // Sweeper searches the queues of a Set. Use it from one goroutine at a time.
 type Sweeper struct {
