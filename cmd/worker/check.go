@@ -148,7 +148,7 @@ func (o checkResult) describe(w io.Writer, asJSON bool) error {
 	o.write(w)
 	if len(o.Findings) > 0 {
 		console.Fprintln(w)
-		t := columnsOf(w)
+		t := console.Columns(w)
 		for _, f := range o.Findings {
 			console.Row(t, f.Subject, string(f.Verdict), f.Text)
 		}

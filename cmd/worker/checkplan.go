@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"rollcall/internal/config"
@@ -167,10 +166,8 @@ func (p *plan) addLanes(organisation string, t config.Tenant) {
 	}
 }
 
-func columnsOf(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
-
 func (p *plan) write(w io.Writer) {
-	t := columnsOf(w)
+	t := console.Columns(w)
 	console.Fprintf(t, "redis\t%s\n", p.Redis)
 	console.Fprintf(t, "http\t%s\n", p.HTTP)
 	console.Fprintf(t, "log\t%s, %s, %s\n", p.Log.Level, p.Log.Format, people(p.Log.ShowPersonalData))

@@ -5,6 +5,7 @@ import (
 	"io"
 	"reflect"
 	"strings"
+	"text/tabwriter"
 )
 
 // Painted is a text that [Paint] made: text of others in it is clean.
@@ -29,7 +30,11 @@ func Fprintln(w io.Writer, args ...any) {
 	_, _ = fmt.Fprintln(w, clean...)
 }
 
-// Row writes cells for a [text/tabwriter.Writer].
+// Columns returns a writer that aligns the cells of [Row], without cutting any. The caller
+// flushes it.
+func Columns(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
+
+// Row writes cells for [Columns].
 func Row(w io.Writer, cells ...string) {
 	clean := make([]string, len(cells))
 	for i, cell := range cells {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -108,13 +107,10 @@ func (a *app) deadList(ctx context.Context, service *deadletter.Service, filter 
 	a.printCauses(causes)
 	if len(dead) > 0 {
 		console.Fprintf(a.Stdout, "\nnewest:\n")
-		out := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 		for _, l := range dead {
-			r := NewRecord(l, personal, false)
-			console.Row(out, cli.Clock(l.Last), l.Lane, Cause(l.Class, l.Code))
-			console.Fprintf(out, "  %s  %s\n", r.Target, l.ID)
+			console.Fprintf(a.Stdout, "%s  %s  %s\n", cli.Clock(l.Last), l.Lane, Cause(l.Class, l.Code))
+			console.Fprintf(a.Stdout, "  %s  %s\n", NewRecord(l, personal, false).Target, l.ID)
 		}
-		return out.Flush()
 	}
 	return nil
 }
@@ -139,7 +135,7 @@ func (a *app) deadClosed(ctx context.Context, service *deadletter.Service, filte
 		console.Fprintln(a.Stdout, "no dead letters have closed automatically")
 		return nil
 	}
-	out := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
+	out := console.Columns(a.Stdout)
 	if !a.JSON {
 		console.Fprintf(a.Stdout, "closed automatically: %s\n", closedReason)
 		console.Row(out, "CLOSED", "LANE", "CAUSE", "TARGET", "APPLIED", "TASK")
@@ -222,7 +218,7 @@ func (a *app) deadShow(l ledger.DeadLetter, state string, personal bool) error {
 	if state == "" {
 		state = "no longer in asynq"
 	}
-	out := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
+	out := console.Columns(a.Stdout)
 	for _, row := range [][2]string{
 		{"id", l.ID},
 		{"in asynq", state},

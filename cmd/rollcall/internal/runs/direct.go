@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -200,7 +199,7 @@ func (a *app) showDirect(ctx context.Context, rdb redis.UniversalClient, name, t
 
 // printCounts prints a table of lanes, and the numbers of open and dead rows.
 func (a *app) printCounts(all []*counts) error {
-	out := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
+	out := console.Columns(a.Stdout)
 	head := []string{"LANE", "BEGAN", "ROWS"}
 	for _, r := range results() {
 		head = append(head, strings.ToUpper(r.name))
