@@ -3,8 +3,6 @@ package metrics
 import (
 	"context"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -26,10 +24,7 @@ type dead struct {
 	lanes   []string
 	classes []string
 
-	mu   sync.Mutex // held during a read, so that concurrent scrapes share it
-	at   time.Time
-	last map[string][]ledger.CauseCount
-	err  error
+	reading reading[map[string][]ledger.CauseCount]
 }
 
 func newDead(rdb redis.UniversalClient, lanes []*lane.Lane) *dead {
@@ -53,21 +48,16 @@ func (*dead) Describe(out chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (d *dead) Collect(out chan<- prometheus.Metric) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if time.Since(d.at) >= readingLasts {
-		ctx, cancel := context.WithTimeout(context.Background(), readingWithin)
-		d.last, d.err = d.ledger.DeadCauses(ctx, d.lanes...)
-		cancel()
-		d.at = time.Now()
-	}
-	out <- gauge(deadRead, flag(d.err == nil))
-	if d.err != nil {
+	causes, err := d.reading.get(func(ctx context.Context) (map[string][]ledger.CauseCount, error) {
+		return d.ledger.DeadCauses(ctx, d.lanes...)
+	})
+	out <- gauge(deadRead, flag(err == nil))
+	if err != nil {
 		return
 	}
 	for _, name := range d.lanes {
 		sums := map[string]int64{}
-		for _, c := range d.last[name] {
+		for _, c := range causes[name] {
 			class := c.Class
 			if !slices.Contains(d.classes, class) { // class of a newer worker
 				class = codeOther

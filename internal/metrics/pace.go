@@ -2,8 +2,6 @@ package metrics
 
 import (
 	"context"
-	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -42,10 +40,7 @@ type paces struct {
 	redis redis.UniversalClient
 	refs  []pace.Ref
 
-	mu   sync.Mutex // held during a read, so that concurrent scrapes share it
-	at   time.Time
-	read []pace.Status // in the order of refs; none with err
-	err  error
+	reading reading[[]pace.Status] // in the order of refs; none with an error
 }
 
 func newPaces(rdb redis.UniversalClient, lanes []*lane.Lane) *paces {
@@ -68,17 +63,10 @@ func (*paces) Describe(out chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (p *paces) Collect(out chan<- prometheus.Metric) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if time.Since(p.at) >= readingLasts {
-		ctx, cancel := context.WithTimeout(context.Background(), readingWithin)
-		p.read, p.err = pace.Read(ctx, p.redis, p.refs)
-		cancel()
-		p.at = time.Now()
-	}
-	out <- gauge(paceRead, flag(p.err == nil))
+	read, err := p.reading.get(func(ctx context.Context) ([]pace.Status, error) { return pace.Read(ctx, p.redis, p.refs) })
+	out <- gauge(paceRead, flag(err == nil))
 	collected := map[string]bool{}
-	for _, s := range p.read {
+	for _, s := range read {
 		if len(s.Limits) > 0 { // otherwise no worker has published its limits yet
 			out <- gauge(paceAllowed, s.Allowed, s.Lane)
 		}

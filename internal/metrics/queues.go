@@ -2,8 +2,6 @@ package metrics
 
 import (
 	"context"
-	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -11,13 +9,6 @@ import (
 	"rollcall/internal/backlog"
 	"rollcall/internal/lane"
 	"rollcall/internal/registry"
-)
-
-const (
-	// readingLasts is how long one read serves further scrapes.
-	readingLasts = 5 * time.Second
-	// readingWithin bounds one read, of all queues or all lanes.
-	readingWithin = 2 * time.Second
 )
 
 var (
@@ -35,10 +26,7 @@ type queues struct {
 	names  []string
 	labels []labels // in the order of names
 
-	mu   sync.Mutex // held during a read, so that concurrent scrapes share it
-	at   time.Time
-	read []backlog.Queue // in the order of names; none with err
-	err  error
+	reading reading[[]backlog.Queue] // in the order of names; none with an error
 }
 
 type labels struct{ lane, priority string }
@@ -61,16 +49,9 @@ func (*queues) Describe(out chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (q *queues) Collect(out chan<- prometheus.Metric) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if time.Since(q.at) >= readingLasts {
-		ctx, cancel := context.WithTimeout(context.Background(), readingWithin)
-		q.read, q.err = backlog.Read(ctx, q.redis, q.names)
-		cancel()
-		q.at = time.Now()
-	}
-	out <- gauge(queuesRead, flag(q.err == nil))
-	for i, one := range q.read {
+	read, err := q.reading.get(func(ctx context.Context) ([]backlog.Queue, error) { return backlog.Read(ctx, q.redis, q.names) })
+	out <- gauge(queuesRead, flag(err == nil))
+	for i, one := range read {
 		of := q.labels[i]
 		if one.Name == "" { // damaged
 			continue
