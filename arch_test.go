@@ -194,14 +194,18 @@ var imports = map[string][]string{
 	},
 
 	// For tests alone; no production code may import them.
-	"internal/commandtest":   {"tasks", "internal/pace", "internal/redistest", "internal/registry", "internal/subprocess"},
+	"internal/commandtest": {"tasks", "internal/pace", "internal/redistest", "internal/registry", "internal/subprocess"},
+	"internal/lanetest": {
+		"tasks", "providers", "internal/backlog", "internal/handler", "internal/hold", "internal/lane", "internal/ledger",
+		"internal/logtest", "internal/outcome", "internal/pace", "internal/redisdb", "internal/redistest", "internal/sweep",
+	},
 	"internal/manual":        {},
 	"internal/redistest":     {"internal/subprocess"},
 	"internal/logtest":       {},
 	"providers/providertest": {"providers"},
 }
 
-var forTests = []string{"internal/commandtest", "internal/logtest", "internal/manual", "internal/redistest", "providers/providertest"}
+var forTests = []string{"internal/commandtest", "internal/lanetest", "internal/logtest", "internal/manual", "internal/redistest", "providers/providertest"}
 
 // notPackages are names under which anything and everything gathers.
 var notPackages = []string{"util", "utils", "common", "helper", "helpers", "misc", "shared", "types", "base"}

@@ -9,6 +9,7 @@ import (
 
 	"rollcall/internal/backlog"
 	"rollcall/internal/lane"
+	"rollcall/internal/lanetest"
 	"rollcall/internal/redistest"
 )
 
@@ -17,14 +18,14 @@ func TestPendingTasksAreDequeuedSeveralPerRoundTrip(t *testing.T) {
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		const n = 200
 		r := newRig(t, s)
-		r.add(lane.Config{Limits: fast}, nothing)
+		r.Add(lane.Config{Limits: fast}, nothing)
 		var ids []string
 		for i := range n {
-			ids = append(ids, r.put(nicknames, strconv.Itoa(i)))
+			ids = append(ids, r.Put(nicknames, strconv.Itoa(i)))
 		}
-		r.start()
+		r.Start()
 		for range n {
-			r.attempt()
+			r.Attempt()
 		}
 		r.wire.mu.Lock()
 		trips := r.wire.trips
@@ -44,13 +45,13 @@ func TestADequeueTakesNoMoreTasksThanTheLaneHasRoomFor(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
-		r.add(lane.Config{Limits: slow}, send)
+		r.Add(lane.Config{Limits: slow}, send)
 		for i := range 30 {
-			r.put(nicknames, strconv.Itoa(i))
+			r.Put(nicknames, strconv.Itoa(i))
 		}
-		r.start()
-		r.attempt()
-		if n := r.rdb.LLen(t.Context(), backlog.Key(nicknames, "active")).Val(); n > 8 {
+		r.Start()
+		r.Attempt()
+		if n := r.Redis.LLen(t.Context(), backlog.Key(nicknames, "active")).Val(); n > 8 {
 			t.Errorf("%d tasks of a slow lane are active", n)
 		}
 	})
@@ -64,33 +65,33 @@ func TestAStopLosesNoTaskThatWasDequeuedInABatch(t *testing.T) {
 		const n = 300 // more than the lane has room for
 		r := newRig(t, s)
 		begun, free := make(chan struct{}, n), make(chan struct{})
-		r.add(lane.Config{Limits: fast}, func(context.Context, func(context.Context) error, string) error {
+		r.Add(lane.Config{Limits: fast}, func(context.Context, func(context.Context) error, string) error {
 			begun <- struct{}{}
 			<-free
 			return nil
 		})
 		var ids []string
 		for i := range n {
-			ids = append(ids, r.put(nicknames, strconv.Itoa(i)))
+			ids = append(ids, r.Put(nicknames, strconv.Itoa(i)))
 		}
-		r.start()
-		await(t, begun, "a task")
+		r.Start()
+		lanetest.Await(t, begun, "a task")
 		stopped := make(chan struct{})
-		go func() { defer close(stopped); r.stop() }()
-		eventually(t, func() error {
-			if err := r.set.Lanes()[0].Slot(t.Context()); !errors.Is(err, lane.ErrStopping) {
+		go func() { defer close(stopped); r.Stop() }()
+		lanetest.Eventually(t, func() error {
+			if err := r.Set.Lanes()[0].Slot(t.Context()); !errors.Is(err, lane.ErrStopping) {
 				return fmt.Errorf("the lane still grants slots: %w", err)
 			}
 			return nil
 		})
 		close(free)
-		await(t, stopped, "the stop")
-		if n := r.rdb.LLen(t.Context(), backlog.Key(nicknames, "active")).Val(); n != 0 {
+		lanetest.Await(t, stopped, "the stop")
+		if n := r.Redis.LLen(t.Context(), backlog.Key(nicknames, "active")).Val(); n != 0 {
 			t.Errorf("%d tasks are left with a worker that has stopped", n)
 		}
 		counts := map[string]int{}
 		for _, id := range ids {
-			counts[r.state(id)]++
+			counts[r.State(id)]++
 		}
 		if counts["completed"]+counts["pending"]+counts["retry"] != n || counts["completed"] == n {
 			t.Errorf("after the stop: %v", fmt.Sprint(counts))

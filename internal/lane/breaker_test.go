@@ -13,6 +13,7 @@ import (
 
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
+	"rollcall/internal/lanetest"
 	"rollcall/internal/outcome"
 	"rollcall/internal/redistest"
 	"rollcall/providers"
@@ -76,26 +77,26 @@ func (p *ill) do(ctx context.Context, slot func(context.Context) error, payload 
 
 // attempts enqueues n tasks of this payload and waits until each was attempted.
 func (r *rig) attempts(n int, word string) (ids []string) {
-	r.t.Helper()
+	r.T.Helper()
 	for i := range n {
-		ids = append(ids, r.put(nicknames, fmt.Sprintf("%s %d", word, i)))
+		ids = append(ids, r.Put(nicknames, fmt.Sprintf("%s %d", word, i)))
 	}
 	for range n {
-		r.attempt()
+		r.Attempt()
 	}
 	return ids
 }
 
 // again waits until a task is done. A task that met a fault is retried at once.
 func (r *rig) again(id string) {
-	r.t.Helper()
-	eventually(r.t, func() error {
-		info, err := r.inspector.GetTaskInfo(nicknames, id)
+	r.T.Helper()
+	lanetest.Eventually(r.T, func() error {
+		info, err := r.Inspector.GetTaskInfo(nicknames, id)
 		if err != nil || info.State == asynq.TaskStateCompleted {
 			return err
 		}
 		if info.State == asynq.TaskStateRetry {
-			err = r.inspector.RunTask(nicknames, id)
+			err = r.Inspector.RunTask(nicknames, id)
 		}
 		return errors.Join(err, fmt.Errorf("task %s is %s", id, info.State))
 	})
@@ -106,30 +107,30 @@ func TestALaneIsHeldAfterHalfItsCallsFailAndOneTaskProbesIt(t *testing.T) {
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		p := &ill{seen: map[string]bool{}}
-		r.add(lane.Config{Limits: fast}, p.do)
-		r.add(lane.Config{Kind: tasks.KindGroup, Limits: fast}, send)
-		r.start()
+		r.Add(lane.Config{Limits: fast}, p.do)
+		r.Add(lane.Config{Kind: tasks.KindGroup, Limits: fast}, send)
+		r.Start()
 		r.attempts(5, "good")
 		ids := r.attempts(2, "silent")
 		ids = append(ids, r.attempts(2, "fault")...)
-		if h, held := r.set.Lanes()[0].Hold(); held {
+		if h, held := r.Set.Lanes()[0].Hold(); held {
 			t.Fatalf("on hold after nine calls: %+v", h)
 		}
 		ids = append(ids, r.attempts(1, "fault later")...)
-		if h := r.held(0); h.Scope != laneOfNicknames || h.Class != hold.Failing || h.Probe != hold.ByTask {
+		if h := r.Held(0); h.Scope != laneOfNicknames || h.Class != hold.Failing || h.Probe != hold.ByTask {
 			t.Errorf("on hold as %+v", h)
 		}
-		r.ends(groups, r.put(groups, ""), asynq.TaskStateCompleted)
-		r.attempt()
+		r.Ends(groups, r.Put(groups, ""), asynq.TaskStateCompleted)
+		r.Attempt()
 
 		p.set(true)
 		for range 5 {
-			ids = append(ids, r.put(nicknames, "good again"))
+			ids = append(ids, r.Put(nicknames, "good again"))
 		}
 		r.looks()
 		calls := p.called()
 		r.probeNow(laneOfNicknames)
-		if got := r.attempt().Verdict; got.Class != outcome.Busy {
+		if got := r.Attempt().Verdict; got.Class != outcome.Busy {
 			t.Errorf("the probe ended as %+v", got)
 		}
 		r.looks()
@@ -149,8 +150,8 @@ func TestAnswersThatAreNotPlatformFaultsDoNotHoldTheLane(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
 	p := &ill{seen: map[string]bool{}}
-	r.add(lane.Config{Limits: fast}, p.do)
-	r.start()
+	r.Add(lane.Config{Limits: fast}, p.do)
+	r.Start()
 	r.attempts(12, "rejected")
 	r.attempts(12, "throttled")
 	r.attempts(9, "silent")
@@ -164,25 +165,25 @@ func TestATaskThatSentNothingNeitherHoldsNorReleasesTheLane(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
 	p := &ill{seen: map[string]bool{}}
-	r.add(lane.Config{Limits: fast}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+	r.Add(lane.Config{Limits: fast}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
 		if strings.HasPrefix(payload, "unchanged") {
 			return nil
 		}
 		return p.do(ctx, slot, payload)
 	})
-	r.start()
+	r.Start()
 	r.attempts(30, "unchanged")
 	r.attempts(5, "good")
 	r.attempts(5, "fault")
-	r.held(0)
+	r.Held(0)
 	p.set(true)
 	calls := p.called()
 	for i := range 3 {
-		r.put(nicknames, fmt.Sprintf("unchanged %d", i))
+		r.Put(nicknames, fmt.Sprintf("unchanged %d", i))
 	}
-	waits := r.put(nicknames, "good at last")
+	waits := r.Put(nicknames, "good at last")
 	r.probeNow(laneOfNicknames)
-	eventually(t, func() error {
+	lanetest.Eventually(t, func() error {
 		if p.called() == calls {
 			return fmt.Errorf("no task has probed the hold: %+v", r.stored(laneOfNicknames))
 		}
@@ -201,15 +202,15 @@ func TestAReleasedLaneIsHeldAgainIfThePlatformStillFails(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
 	p := &ill{seen: map[string]bool{}, down: true}
-	r.add(lane.Config{Limits: fast}, p.do)
-	r.start()
+	r.Add(lane.Config{Limits: fast}, p.do)
+	r.Start()
 	for range 2 {
 		for range 20 {
-			r.put(nicknames, "good")
+			r.Put(nicknames, "good")
 		}
-		r.held(0)
+		r.Held(0)
 		r.quiet(nicknames)
 		r.release(laneOfNicknames)
-		r.free(0)
+		r.Free(0)
 	}
 }

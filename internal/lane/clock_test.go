@@ -21,12 +21,12 @@ func TestTasksAreAppliedBeforeAndAfterAStepOfTheClock(t *testing.T) {
 			t.Parallel()
 			redistest.Stepped(t, func(t *testing.T, s *redistest.Server) {
 				r := newLateRig(t, s, func(*lane.Config) {})
-				sweep := r.sweeps()
+				sweep := r.Sweeps()
 				apply := func(name string) {
 					t.Helper()
 					r.change(name)
 					sweep(t.Context(), time.Now())
-					for a := r.attempt(); a.Verdict.Action != outcome.Done; a = r.attempt() {
+					for a := r.Attempt(); a.Verdict.Action != outcome.Done; a = r.Attempt() {
 						if a.Verdict.Action == outcome.Dead || a.Verdict.After > time.Minute {
 							t.Fatalf("%s: %s, tried again after %s: %v", name, a.Verdict.Action, a.Verdict.After, a.Verdict.Err)
 						}
@@ -41,10 +41,10 @@ func TestTasksAreAppliedBeforeAndAfterAStepOfTheClock(t *testing.T) {
 				s.Step(-by)
 				apply("D")
 				apply("E")
-				if line, held := r.set.Lanes()[0].Hold(); held {
+				if line, held := r.Set.Lanes()[0].Hold(); held {
 					t.Errorf("the lane is on hold: %+v", line)
 				}
-				for _, line := range r.log.Lines("level=ERROR") {
+				for _, line := range r.Log.Lines("level=ERROR") {
 					t.Error(line)
 				}
 			})

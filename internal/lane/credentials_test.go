@@ -16,6 +16,7 @@ import (
 	"rollcall/internal/hold"
 	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
+	"rollcall/internal/lanetest"
 	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
 	"rollcall/internal/pace"
@@ -65,7 +66,7 @@ func (a *app) serve(worker int) http.Handler {
 func TestRevokedCredentialsCostOneTokenCallPerWorkerAndNoTask(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
-		renames := few(1000, 150)
+		renames := lanetest.Few(1000, 150)
 		before := renames / 3
 		a := &app{}
 		var both []*rig
@@ -73,7 +74,7 @@ func TestRevokedCredentialsCostOneTokenCallPerWorkerAndNoTask(t *testing.T) {
 		some := make(chan struct{}, renames)
 		for i := range 2 {
 			r := newRig(t, s)
-			r.watch.instead = func(a lane.Attempt) {
+			r.Watch.Instead = func(a lane.Attempt) {
 				attempts.Add(1)
 				if a.Verdict.Counted || a.Verdict.Action == outcome.Dead {
 					counted.Add(1)
@@ -92,11 +93,11 @@ func TestRevokedCredentialsCostOneTokenCallPerWorkerAndNoTask(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(client.Close)
-			r.set.Add(lane.Config{
+			r.Set.Add(lane.Config{
 				Organisation: "lakeside", Tenant: "dt", Platform: "dingtalk", Kind: tasks.KindNickname, Limits: fast,
 				Timeout: 5 * time.Second, Metered: true, Probe: client.CheckToken,
 			}, handler.Nickname(handler.Env{
-				Organisation: "lakeside", Tenant: "dt", Ledger: ledger.New(r.rdb), Deadline: lane.Deadline(5 * time.Second),
+				Organisation: "lakeside", Tenant: "dt", Ledger: ledger.New(r.Redis), Deadline: lane.Deadline(5 * time.Second),
 			}, client))
 			both = append(both, r)
 		}
@@ -105,15 +106,15 @@ func TestRevokedCredentialsCostOneTokenCallPerWorkerAndNoTask(t *testing.T) {
 			ids = append(ids, both[0].rename(i))
 		}
 		for _, r := range both {
-			r.start()
+			r.Start()
 		}
 		for range before {
-			await(t, some, "the first renames")
+			lanetest.Await(t, some, "the first renames")
 		}
 		a.revoked.Store(true)
 		settle(t, both, 0, nicknames)
 		left := renames - int(done.Load())
-		eventually(t, func() error {
+		lanetest.Eventually(t, func() error {
 			if n := len(both[0].pending(nicknames)); n != left {
 				return fmt.Errorf("%d of %d tasks wait", n, left)
 			}
@@ -134,7 +135,7 @@ func TestRevokedCredentialsCostOneTokenCallPerWorkerAndNoTask(t *testing.T) {
 		a.revoked.Store(false)
 		both[1].probeNow(tenantDT)
 		for _, id := range ids {
-			if info := both[0].ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
+			if info := both[0].Ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
 				t.Fatalf("task %s lost %d attempts", id, info.Retried)
 			}
 		}
@@ -149,8 +150,8 @@ func TestRevokedCredentialsCostOneTokenCallPerWorkerAndNoTask(t *testing.T) {
 		reportedOnce(t, both, "hold.entered tenant dt refused", "hold.left tenant dt refused")
 		// The platform answered the tasks with the old token too, and counts those
 		// calls.
-		eventually(t, func() error {
-			m, err := pace.ReadMonths(t.Context(), both[0].rdb, "lakeside")
+		lanetest.Eventually(t, func() error {
+			m, err := pace.ReadMonths(t.Context(), both[0].Redis, "lakeside")
 			if want := int64(renames) + a.stale.Load(); err == nil && m[0].Spent != want {
 				err = fmt.Errorf("the month's calls are %d, want %d", m[0].Spent, want)
 			}
@@ -161,23 +162,23 @@ func TestRevokedCredentialsCostOneTokenCallPerWorkerAndNoTask(t *testing.T) {
 
 // rename enqueues the nth of many renames, as a producer does.
 func (r *rig) rename(n int) string {
-	r.t.Helper()
+	r.T.Helper()
 	task := tasks.NicknameSync{Tenant: "dt", ChatID: fmt.Sprintf("chat%d", n%20), UserID: fmt.Sprintf("user%d", n), Nickname: "Zoë"}
 	target, fields := kinds.Change(task, "lakeside")
-	book := ledger.New(r.rdb)
+	book := ledger.New(r.Redis)
 	change := ledger.Change{Target: target, Fields: fields, TaskID: uuid.NewString()}
-	revised := book.Revise(r.t.Context(), change)[0]
+	revised := book.Revise(r.T.Context(), change)[0]
 	typename, payload, encodeErr := kinds.Encode(task, revised.Revision)
-	storedErr := book.Stored(r.t.Context(), ledger.Open{
+	storedErr := book.Stored(r.T.Context(), ledger.Open{
 		Change: change, Revision: revised.Revision, Queue: nicknames, Type: typename, Payload: payload,
 	})
 	if err := errors.Join(revised.Err, storedErr, encodeErr); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	_, err := r.client.EnqueueContext(r.t.Context(), asynq.NewTask(typename, payload), asynq.TaskID(change.TaskID),
+	_, err := r.Client.EnqueueContext(r.T.Context(), asynq.NewTask(typename, payload), asynq.TaskID(change.TaskID),
 		asynq.Queue(nicknames), asynq.MaxRetry(1<<20), asynq.Retention(time.Hour))
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return change.TaskID
 }

@@ -15,6 +15,7 @@ import (
 	"rollcall/internal/backlog"
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
+	"rollcall/internal/lanetest"
 	"rollcall/internal/outcome"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
@@ -38,10 +39,10 @@ func send(ctx context.Context, slot func(context.Context) error, _ string) error
 
 // pending lists the pending tasks of a queue, the next one first.
 func (r *rig) pending(queue string) []string {
-	r.t.Helper()
-	ids, err := r.rdb.LRange(r.t.Context(), backlog.Key(queue, "pending"), 0, -1).Result()
+	r.T.Helper()
+	ids, err := r.Redis.LRange(r.T.Context(), backlog.Key(queue, "pending"), 0, -1).Result()
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	slices.Reverse(ids)
 	return ids
@@ -49,9 +50,9 @@ func (r *rig) pending(queue string) []string {
 
 // quiet waits until no task of the queue is active.
 func (r *rig) quiet(queue string) {
-	r.t.Helper()
-	eventually(r.t, func() error {
-		if n := r.rdb.LLen(r.t.Context(), backlog.Key(queue, "active")).Val(); n != 0 {
+	r.T.Helper()
+	lanetest.Eventually(r.T, func() error {
+		if n := r.Redis.LLen(r.T.Context(), backlog.Key(queue, "active")).Val(); n != 0 {
 			return fmt.Errorf("%d tasks are active", n)
 		}
 		return nil
@@ -62,19 +63,19 @@ func TestALaneOnHoldTakesNothingAndItsTasksKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
-		r.add(lane.Config{Limits: fast}, send)
+		r.Add(lane.Config{Limits: fast}, send)
 		r.hold(hold.Hold{Scope: laneOfNicknames})
-		r.start()
+		r.Start()
 		var ids []string
 		for i := range 20 {
-			ids = append(ids, r.put(nicknames, strconv.Itoa(i)))
+			ids = append(ids, r.Put(nicknames, strconv.Itoa(i)))
 		}
-		r.put(urgent, "")
+		r.Put(urgent, "")
 		r.looks()
-		if h, held := r.set.Lanes()[0].Hold(); !held || h.Class != hold.Operator || h.By != "somebody" {
+		if h, held := r.Set.Lanes()[0].Hold(); !held || h.Class != hold.Operator || h.By != "somebody" {
 			t.Errorf("Hold() = %+v, %t", h, held)
 		}
-		if held, ok := errors.AsType[*lane.HeldError](r.set.Lanes()[0].Slot(t.Context())); !ok || held.Reason != "said so" {
+		if held, ok := errors.AsType[*lane.HeldError](r.Set.Lanes()[0].Slot(t.Context())); !ok || held.Reason != "said so" {
 			t.Error("a lane on hold grants slots")
 		}
 		if diff := cmp.Diff(ids, r.pending(nicknames)); diff != "" {
@@ -85,7 +86,7 @@ func TestALaneOnHoldTakesNothingAndItsTasksKeepTheirOrder(t *testing.T) {
 		}
 		r.release(laneOfNicknames)
 		for range 21 {
-			if got := r.attempt(); got.Verdict.Action != outcome.Done {
+			if got := r.Attempt(); got.Verdict.Action != outcome.Done {
 				t.Errorf("%+v", got.Verdict)
 			}
 		}
@@ -102,7 +103,7 @@ func TestATaskThatWaitsForItsSlotReturnsUncountedWhenAHoldBegins(t *testing.T) {
 		r := newRig(t, s)
 		waiting := make(chan struct{}, 100)
 		var released atomic.Bool
-		r.add(lane.Config{}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+		r.Add(lane.Config{}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
 			waiting <- struct{}{}
 			for !released.Load() { // however many slots there are
 				if err := send(ctx, slot, payload); err != nil {
@@ -111,29 +112,29 @@ func TestATaskThatWaitsForItsSlotReturnsUncountedWhenAHoldBegins(t *testing.T) {
 			}
 			return nil
 		})
-		r.start()
+		r.Start()
 		var ids []string
 		for range 3 {
-			ids = append(ids, r.put(nicknames, ""))
+			ids = append(ids, r.Put(nicknames, ""))
 		}
 		for range ids {
-			await(t, waiting, "the lane to be full")
+			lanetest.Await(t, waiting, "the lane to be full")
 		}
 		r.hold(hold.Hold{Scope: tenantDT})
 		for range ids {
-			if got := r.attempt().Verdict; got.Class != outcome.Held || got.Counted || got.Action != outcome.Retry {
+			if got := r.Attempt().Verdict; got.Class != outcome.Held || got.Counted || got.Action != outcome.Retry {
 				t.Errorf("a task that waited: %+v", got)
 			}
 		}
 		for _, id := range ids { // it waits with the others
-			if info := r.ends(nicknames, id, asynq.TaskStatePending); info.Retried != 0 {
+			if info := r.Ends(nicknames, id, asynq.TaskStatePending); info.Retried != 0 {
 				t.Errorf("it lost %d attempts", info.Retried)
 			}
 		}
 		released.Store(true)
 		r.release(tenantDT)
 		for _, id := range ids {
-			r.ends(nicknames, id, asynq.TaskStateCompleted)
+			r.Ends(nicknames, id, asynq.TaskStateCompleted)
 		}
 	})
 }
@@ -143,15 +144,15 @@ func TestAnotherWorkerAppliesAndEndsAHold(t *testing.T) {
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		one, other := newRig(t, s), newRig(t, s)
 		for _, r := range []*rig{one, other} {
-			r.add(lane.Config{Limits: fast}, send)
-			r.start()
+			r.Add(lane.Config{Limits: fast}, send)
+			r.Start()
 		}
 		one.hold(hold.Hold{Scope: laneOfNicknames})
-		one.held(0)
-		other.held(0)
+		one.Held(0)
+		other.Held(0)
 		var ids []string
 		for range 50 {
-			ids = append(ids, one.put(nicknames, ""))
+			ids = append(ids, one.Put(nicknames, ""))
 		}
 		one.looks()
 		other.looks()
@@ -160,10 +161,10 @@ func TestAnotherWorkerAppliesAndEndsAHold(t *testing.T) {
 		}
 		other.release(laneOfNicknames)
 		for _, id := range ids {
-			one.ends(nicknames, id, asynq.TaskStateCompleted)
+			one.Ends(nicknames, id, asynq.TaskStateCompleted)
 		}
-		one.free(0)
-		other.free(0)
+		one.Free(0)
+		other.Free(0)
 	})
 }
 
@@ -172,9 +173,9 @@ func TestTheWebUIsPauseAndAHoldAreIndependent(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
-		r.add(lane.Config{Limits: fast}, send)
-		id := r.put(nicknames, "")
-		pause, unpause := r.inspector.PauseQueue, r.inspector.UnpauseQueue
+		r.Add(lane.Config{Limits: fast}, send)
+		id := r.Put(nicknames, "")
+		pause, unpause := r.Inspector.PauseQueue, r.Inspector.UnpauseQueue
 		still := func(when string) {
 			t.Helper()
 			if diff := cmp.Diff([]string{id}, r.pending(nicknames)); diff != "" {
@@ -185,7 +186,7 @@ func TestTheWebUIsPauseAndAHoldAreIndependent(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.hold(hold.Hold{Scope: laneOfNicknames})
-		r.start()
+		r.Start()
 		if err := unpause(nicknames); err != nil {
 			t.Fatal(err)
 		}
@@ -195,8 +196,8 @@ func TestTheWebUIsPauseAndAHoldAreIndependent(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.release(laneOfNicknames)
-		r.free(0)
-		eventually(t, func() error {
+		r.Free(0)
+		lanetest.Eventually(t, func() error {
 			if r.wire.asked(nicknames) == 0 {
 				return errors.New("the lane does not continue")
 			}
@@ -206,7 +207,7 @@ func TestTheWebUIsPauseAndAHoldAreIndependent(t *testing.T) {
 		if err := unpause(nicknames); err != nil {
 			t.Fatal(err)
 		}
-		r.ends(nicknames, id, asynq.TaskStateCompleted)
+		r.Ends(nicknames, id, asynq.TaskStateCompleted)
 	})
 }
 
@@ -214,21 +215,21 @@ func TestAHoldOfBulkTasksLetsUrgentOnesThrough(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
-		r.add(lane.Config{Limits: fast}, send)
+		r.Add(lane.Config{Limits: fast}, send)
 		r.hold(hold.Hold{Scope: tenantDT, Bulk: true})
-		r.start()
-		bulk := r.put(nicknames, "")
+		r.Start()
+		bulk := r.Put(nicknames, "")
 		for range 10 {
-			r.ends(urgent, r.put(urgent, ""), asynq.TaskStateCompleted)
+			r.Ends(urgent, r.Put(urgent, ""), asynq.TaskStateCompleted)
 		}
-		if h, held := r.set.Lanes()[0].Hold(); !held || !h.Bulk {
+		if h, held := r.Set.Lanes()[0].Hold(); !held || !h.Bulk {
 			t.Errorf("Hold() = %+v, %t", h, held)
 		}
 		if n := r.wire.asked(nicknames); n != 0 || !slices.Equal(r.pending(nicknames), []string{bulk}) {
 			t.Errorf("Redis was asked %d times for a bulk task; waiting are %v", n, r.pending(nicknames))
 		}
 		r.release(tenantDT)
-		r.ends(nicknames, bulk, asynq.TaskStateCompleted)
+		r.Ends(nicknames, bulk, asynq.TaskStateCompleted)
 	})
 }
 
@@ -236,8 +237,8 @@ func TestAnIdleLaneAsksForNothingAndStartsWhenATaskComes(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
-		r.add(lane.Config{}, nothing)
-		r.start()
+		r.Add(lane.Config{}, nothing)
+		r.Start()
 		for range 3 {
 			r.looks()
 		}
@@ -246,7 +247,7 @@ func TestAnIdleLaneAsksForNothingAndStartsWhenATaskComes(t *testing.T) {
 		}
 		for _, queue := range []string{nicknames, urgent} {
 			before := r.wire.asked(nicknames, urgent)
-			r.ends(queue, r.put(queue, ""), asynq.TaskStateCompleted)
+			r.Ends(queue, r.Put(queue, ""), asynq.TaskStateCompleted)
 			r.looks()
 			// Redis may not know the script yet. A task of one queue makes the server
 			// ask for the other queue at most once. A poll may still have counted the
@@ -264,7 +265,7 @@ func TestAnUrgentTaskIsSentNextHoweverManyBulkTasksWait(t *testing.T) {
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		sent, ends := make(chan string, 100), make(chan struct{})
-		r.add(lane.Config{Limits: []pace.Limit{{Calls: 2, Per: pace.Horizon}}}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+		r.Add(lane.Config{Limits: []pace.Limit{{Calls: 2, Per: pace.Horizon}}}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
 			err := send(ctx, slot, payload)
 			if err == nil {
 				sent <- payload
@@ -274,12 +275,12 @@ func TestAnUrgentTaskIsSentNextHoweverManyBulkTasksWait(t *testing.T) {
 		})
 		defer close(ends)
 		for range 50 {
-			r.put(nicknames, "bulk")
+			r.Put(nicknames, "bulk")
 		}
-		r.start()
-		await(t, sent, "the first send")
-		r.put(urgent, "urgent")
-		for n := 0; await(t, sent, "a send") != "urgent"; n++ {
+		r.Start()
+		lanetest.Await(t, sent, "the first send")
+		r.Put(urgent, "urgent")
+		for n := 0; lanetest.Await(t, sent, "a send") != "urgent"; n++ {
 			// One slot is booked at any moment, and one more bulk task may be sent
 			// before the urgent task is found.
 			if n == 2 {

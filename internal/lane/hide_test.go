@@ -13,6 +13,7 @@ import (
 	"rollcall/internal/handler"
 	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
+	"rollcall/internal/lanetest"
 	"rollcall/internal/redistest"
 	"rollcall/providers"
 	"rollcall/tasks"
@@ -23,7 +24,7 @@ import (
 func TestNothingAboutAnAttemptNamesThePeopleOfItsTask(t *testing.T) {
 	t.Parallel()
 	const key = "2026-03-01/employee7/王芳"
-	rejected := func(message, requestID string, cause error) doing {
+	rejected := func(message, requestID string, cause error) lanetest.Doing {
 		return func(context.Context, func(context.Context) error, string) error {
 			return &providers.Error{
 				Platform: "dingtalk", API: "updategroupnick", Kind: providers.Rejected, Code: "34001", HTTPStatus: 200,
@@ -31,7 +32,7 @@ func TestNothingAboutAnAttemptNamesThePeopleOfItsTask(t *testing.T) {
 			}
 		}
 	}
-	for name, do := range map[string]doing{
+	for name, do := range map[string]lanetest.Doing{
 		"message": rejected("EMPLOYEE7（三年二班　王芳）is not in chat1", "r-1", nil),
 		"request": rejected("not in chat1", "r-employee7-王芳", nil),
 		"cause":   rejected("not in chat1", "r-1", errors.New("read employee7: 王芳: chat1")),
@@ -46,30 +47,30 @@ func TestNothingAboutAnAttemptNamesThePeopleOfItsTask(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, redistest.Mini(t))
-			r.add(lane.Config{}, do)
+			r.Add(lane.Config{}, do)
 			typename, payload, err := kinds.Encode(tasks.NicknameSync{Tenant: "dt", ChatID: "chat1", UserID: "employee7", Nickname: "三年二班 王芳"}, 1234)
 			if err != nil {
 				t.Fatal(err)
 			}
 			task := asynq.NewTaskWithHeaders(typename, payload, map[string]string{kinds.KeyHeader: key})
-			if _, err := r.client.Enqueue(task, asynq.Queue(urgent), asynq.TaskID("t1"), asynq.MaxRetry(1<<20)); err != nil {
+			if _, err := r.Client.Enqueue(task, asynq.Queue(urgent), asynq.TaskID("t1"), asynq.MaxRetry(1<<20)); err != nil {
 				t.Fatal(err)
 			}
-			r.start()
-			attempt := r.attempt()
-			info, err := r.inspector.GetTaskInfo(urgent, "t1")
+			r.Start()
+			attempt := r.Attempt()
+			info, err := r.Inspector.GetTaskInfo(urgent, "t1")
 			if err != nil {
 				t.Fatal(err)
 			}
-			texts := map[string]string{"log": r.log.String(), "asynq": info.LastErr, "verdict": attempt.Verdict.Cause(), "request id": attempt.Report.RequestID}
+			texts := map[string]string{"log": r.Log.String(), "asynq": info.LastErr, "verdict": attempt.Verdict.Cause(), "request id": attempt.Report.RequestID}
 			if name != "panic" { // it is retried
-				r.ends(urgent, "t1", asynq.TaskStateArchived)
-				info, err := r.inspector.GetTaskInfo(urgent, "t1")
+				r.Ends(urgent, "t1", asynq.TaskStateArchived)
+				info, err := r.Inspector.GetTaskInfo(urgent, "t1")
 				if err != nil {
 					t.Fatal(err)
 				}
-				texts["asynq"], texts["log"] = info.LastErr, r.log.String()
-				dead := r.deadLetter("t1")
+				texts["asynq"], texts["log"] = info.LastErr, r.Log.String()
+				dead := r.DeadLetter("t1")
 				texts["dead letter"] = dead.Cause + dead.Message + dead.RequestID
 			}
 			for where, text := range texts {

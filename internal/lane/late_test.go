@@ -13,6 +13,7 @@ import (
 	"rollcall/internal/hold"
 	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
+	"rollcall/internal/lanetest"
 	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
 	"rollcall/internal/pace"
@@ -69,45 +70,45 @@ func newLateRig(t *testing.T, s *redistest.Server, configure func(*lane.Config))
 		Timeout: time.Second, ResendAfter: time.Hour,
 	}
 	configure(&cfg)
-	r.set.Add(cfg, handler.Nickname(handler.Env{
-		Organisation: "lakeside", Tenant: "dt", Ledger: r.ledger, Deadline: time.Minute, Landing: cfg.ResendAfter,
+	r.Set.Add(cfg, handler.Nickname(handler.Env{
+		Organisation: "lakeside", Tenant: "dt", Ledger: r.Ledger, Deadline: time.Minute, Landing: cfg.ResendAfter,
 	}, client))
-	r.resend = r.set.Resends()
-	r.start()
+	r.resend = r.Set.Resends()
+	r.Start()
 	return r
 }
 
 // names gives bob a nickname and waits for the end of the task.
 func (r *lateRig) names(name string) {
-	r.t.Helper()
+	r.T.Helper()
 	id := r.change(name)
-	for a := r.attempt(); a.Verdict.Action != outcome.Done; a = r.attempt() {
-		eventually(r.t, func() error { return r.inspector.RunTask("dt.nickname", id) })
+	for a := r.Attempt(); a.Verdict.Action != outcome.Done; a = r.Attempt() {
+		lanetest.Eventually(r.T, func() error { return r.Inspector.RunTask("dt.nickname", id) })
 	}
 }
 
 // change enqueues a task that gives bob a nickname, and returns its id.
 func (r *lateRig) change(name string) string {
-	r.t.Helper()
+	r.T.Helper()
 	change := ledger.Change{Target: bob, Fields: []ledger.Field{{Name: "nickname", Value: name}}, TaskID: "to-" + name}
-	revised := r.ledger.Revise(r.t.Context(), change)[0]
+	revised := r.Ledger.Revise(r.T.Context(), change)[0]
 	typename, payload, err := kinds.Encode(tasks.NicknameSync{Tenant: "dt", ChatID: "chat1", UserID: "bob", Nickname: name}, revised.Revision)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	_, err = r.client.EnqueueContext(r.t.Context(), asynq.NewTask(typename, payload), asynq.TaskID(change.TaskID), asynq.Queue("dt.nickname"))
+	_, err = r.Client.EnqueueContext(r.T.Context(), asynq.NewTask(typename, payload), asynq.TaskID(change.TaskID), asynq.Queue("dt.nickname"))
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return change.TaskID
 }
 
 // overwritten names bob B and then A, and lets the first request for B land after that.
 func (r *lateRig) overwritten() {
-	r.t.Helper()
+	r.T.Helper()
 	ids, err := r.box.Arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultHang, Applied: true, Lands: time.Hour, First: 1})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	r.names("B")
 	r.names("A")
@@ -118,8 +119,8 @@ func (r *lateRig) overwritten() {
 
 // called waits until the platform has a nickname.
 func (r *lateRig) called(want string) {
-	r.t.Helper()
-	eventually(r.t, func() error {
+	r.T.Helper()
+	lanetest.Eventually(r.T, func() error {
 		org, _ := r.box.State().Organisation("lakeside")
 		if got, _ := org.Nick("chat1", "bob"); got != want {
 			return &nameError{got, want}
@@ -134,21 +135,21 @@ func (e *nameError) Error() string { return "bob is called " + e.got + ", want "
 
 // due makes the hour pass in which a request may land.
 func (r *lateRig) due() {
-	r.t.Helper()
+	r.T.Helper()
 	past := float64(time.Now().Add(-2 * time.Hour).Unix())
-	if err := r.rdb.HSet(r.t.Context(), "rollcall:{lakeside/nickname}:target:chat1/bob", "q:nickname", past).Err(); err != nil {
-		r.t.Fatal(err)
+	if err := r.Redis.HSet(r.T.Context(), "rollcall:{lakeside/nickname}:target:chat1/bob", "q:nickname", past).Err(); err != nil {
+		r.T.Fatal(err)
 	}
-	if err := r.rdb.ZAdd(r.t.Context(), "rollcall:{lakeside/nickname}:late:dt", redis.Z{Score: past, Member: bob.Key}).Err(); err != nil {
-		r.t.Fatal(err)
+	if err := r.Redis.ZAdd(r.T.Context(), "rollcall:{lakeside/nickname}:late:dt", redis.Z{Score: past, Member: bob.Key}).Err(); err != nil {
+		r.T.Fatal(err)
 	}
 }
 
 func (r *lateRig) waiting() ledger.LateTargets {
-	r.t.Helper()
-	found := r.ledger.LateTargets(r.t.Context(), time.Now(), 10, ledger.Sender{Organisation: "lakeside", API: "nickname", Tenant: "dt"})[0]
+	r.T.Helper()
+	found := r.Ledger.LateTargets(r.T.Context(), time.Now(), 10, ledger.Sender{Organisation: "lakeside", API: "nickname", Tenant: "dt"})[0]
 	if found.Err != nil {
-		r.t.Fatal(found.Err)
+		r.T.Fatal(found.Err)
 	}
 	return found
 }
@@ -158,7 +159,7 @@ func TestAValueThatALateRequestOverwroteIsSentAgain(t *testing.T) {
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newLateRig(t, s, func(*lane.Config) {})
 		r.overwritten()
-		before, err := r.ledger.Look(t.Context(), bob)
+		before, err := r.Ledger.Look(t.Context(), bob)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,18 +170,18 @@ func TestAValueThatALateRequestOverwroteIsSentAgain(t *testing.T) {
 		r.due()
 		r.idle()
 		r.called("A")
-		a := await(t, r.watch.resent, "a resend")
+		a := lanetest.Await(t, r.Watch.Resends, "a resend")
 		if a.Verdict.Action != outcome.Done || a.Report.Sends != 1 || a.Lane != "dt.nickname" {
 			t.Errorf("%+v", a)
 		}
-		after, err := r.ledger.Look(t.Context(), bob)
+		after, err := r.Ledger.Look(t.Context(), bob)
 		if err != nil || after.Revision != before.Revision || after.Fields["nickname"].Applied != before.Fields["nickname"].Applied || !after.Fields["nickname"].Late.IsZero() {
 			t.Errorf("%+v, %v; before it was %+v", after, err, before)
 		}
 		if n := r.waiting().Waiting; n != 0 {
 			t.Errorf("%d targets wait, want none", n)
 		}
-		if n := len(r.log.Lines("value sent again")); n != 1 {
+		if n := len(r.Log.Lines("value sent again")); n != 1 {
 			t.Errorf("%d lines in the log", n)
 		}
 	})
@@ -189,10 +190,10 @@ func TestAValueThatALateRequestOverwroteIsSentAgain(t *testing.T) {
 // idle looks until a resend was attempted: the lane may still have counted its last task
 // as pending.
 func (r *lateRig) idle() {
-	r.t.Helper()
-	eventually(r.t, func() error {
-		r.resend(r.t.Context(), time.Now())
-		if len(r.watch.resent) == 0 {
+	r.T.Helper()
+	lanetest.Eventually(r.T, func() error {
+		r.resend(r.T.Context(), time.Now())
+		if len(r.Watch.Resends) == 0 {
 			return &nameError{"not sent", "sent"}
 		}
 		return nil
@@ -205,15 +206,15 @@ func TestNothingIsSentAgainOnHold(t *testing.T) {
 	r.overwritten()
 	r.due()
 	h := r.hold(hold.Hold{Scope: hold.Scope{Level: hold.Lane, Name: "dt.nickname"}})
-	r.held(0)
+	r.Held(0)
 	r.resend(t.Context(), time.Now())
-	if n := len(r.watch.resent); n != 0 {
+	if n := len(r.Watch.Resends); n != 0 {
 		t.Errorf("%d attempts on hold", n)
 	}
 	if _, err := r.holds().End(t.Context(), h, "somebody"); err != nil {
 		t.Fatal(err)
 	}
-	r.free(0)
+	r.Free(0)
 	r.idle()
 	r.called("A")
 }
@@ -224,17 +225,17 @@ func TestAResendDoesNotUseTheReserveOfTheMonth(t *testing.T) {
 	r := newLateRig(t, redistest.Mini(t), func(cfg *lane.Config) { cfg.Metered, cfg.Quota = true, pace.Quota{Calls: 100} })
 	r.overwritten()
 	r.due()
-	months, err := pace.ReadMonths(t.Context(), r.rdb, "lakeside")
+	months, err := pace.ReadMonths(t.Context(), r.Redis, "lakeside")
 	if err != nil {
 		t.Fatal(err)
 	}
 	spent := int(months[0].Spent)
-	if err := r.set.SetQuota(t.Context(), "lakeside", pace.Quota{Calls: spent + 1, Reserve: 1}); err != nil {
+	if err := r.Set.SetQuota(t.Context(), "lakeside", pace.Quota{Calls: spent + 1, Reserve: 1}); err != nil {
 		t.Fatal(err)
 	}
 	r.resend(t.Context(), time.Now())
 	select { // where the month's hold is not in effect yet, the pace refuses the call
-	case a := <-r.watch.resent:
+	case a := <-r.Watch.Resends:
 		if a.Verdict.Class != outcome.Quota || a.Report.Sends != 0 {
 			t.Errorf("%+v", a)
 		}
@@ -243,10 +244,10 @@ func TestAResendDoesNotUseTheReserveOfTheMonth(t *testing.T) {
 	if n := r.waiting().Waiting; n != 1 {
 		t.Errorf("%d targets wait, want 1", n)
 	}
-	if err := r.set.SetQuota(t.Context(), "lakeside", pace.Quota{Calls: spent + 2, Reserve: 1}); err != nil {
+	if err := r.Set.SetQuota(t.Context(), "lakeside", pace.Quota{Calls: spent + 2, Reserve: 1}); err != nil {
 		t.Fatal(err)
 	}
-	r.free(0)
+	r.Free(0)
 	r.due()
 	r.idle()
 	r.called("A")
@@ -261,14 +262,14 @@ func TestAResendThatIsRejectedIsGivenUpAndItsRecordStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.idle()
-	if a := await(t, r.watch.resent, "a resend"); a.Verdict.Action != outcome.Dead {
+	if a := lanetest.Await(t, r.Watch.Resends, "a resend"); a.Verdict.Action != outcome.Dead {
 		t.Errorf("%+v", a.Verdict)
 	}
-	record, err := r.ledger.Look(t.Context(), bob)
+	record, err := r.Ledger.Look(t.Context(), bob)
 	if n := r.waiting().Waiting; err != nil || n != 0 || record.Fields["nickname"].Late.IsZero() {
 		t.Errorf("%d targets wait; %+v, %v", n, record, err)
 	}
-	if n := len(r.log.Lines("value not sent again")); n != 1 {
+	if n := len(r.Log.Lines("value not sent again")); n != 1 {
 		t.Errorf("%d lines in the log", n)
 	}
 }

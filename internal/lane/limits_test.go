@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rollcall/internal/lane"
+	"rollcall/internal/lanetest"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 	"rollcall/internal/registry"
@@ -18,7 +19,7 @@ func TestSetLimitsChangesOnlyTheLaneThatItNames(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
 	for _, kind := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup} {
-		r.add(lane.Config{Kind: kind, Limits: fast}, nil)
+		r.Add(lane.Config{Kind: kind, Limits: fast}, nil)
 	}
 	other := []pace.Limit{{Calls: 20, Per: time.Minute, Burst: 5}, {Calls: 4000, Per: pace.Day}}
 	for name, want := range map[registry.Lane]bool{
@@ -26,12 +27,12 @@ func TestSetLimitsChangesOnlyTheLaneThatItNames(t *testing.T) {
 		{Tenant: "dt", Kind: tasks.KindCourse}:   false,
 		{Tenant: "other", Kind: tasks.KindGroup}: false,
 	} {
-		if got, err := r.set.SetLimits(t.Context(), name.Tenant, name.Kind, other); got != want || err != nil {
+		if got, err := r.Set.SetLimits(t.Context(), name.Tenant, name.Kind, other); got != want || err != nil {
 			t.Errorf("SetLimits() of %s.%s = %t, %v, want %t", name.Tenant, name.Kind, got, err, want)
 		}
 	}
-	r.start()
-	all, err := pace.Read(t.Context(), r.rdb, []pace.Ref{{Organisation: "lakeside", Lane: nicknames}, {Organisation: "lakeside", Lane: groups}})
+	r.Start()
+	all, err := pace.Read(t.Context(), r.Redis, []pace.Ref{{Organisation: "lakeside", Lane: nicknames}, {Organisation: "lakeside", Lane: groups}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,17 +59,17 @@ func TestHowManyTasksALaneTakesFollowsItsRate(t *testing.T) {
 		{pace.Limit{Calls: 10_000, Per: time.Second}, room{256, 256}},
 	}
 	for i, row := range rows {
-		r.add(lane.Config{Tenant: string(rune('a' + i)), Limits: []pace.Limit{row.limit}}, nil)
+		r.Add(lane.Config{Tenant: string(rune('a' + i)), Limits: []pace.Limit{row.limit}}, nil)
 		var got room
-		got.Waiting, got.Together = r.set.Lanes()[i].FreeSlots()
+		got.Waiting, got.Together = r.Set.Lanes()[i].FreeSlots()
 		if got != row.room {
 			t.Errorf("%+v: %+v, want %+v", row.limit, got, row.room)
 		}
 	}
-	if _, err := r.set.SetLimits(t.Context(), "a", tasks.KindNickname, fast); err != nil {
+	if _, err := r.Set.SetLimits(t.Context(), "a", tasks.KindNickname, fast); err != nil {
 		t.Fatal(err)
 	}
-	if waiting, together := r.set.Lanes()[0].FreeSlots(); waiting != 242 || together != 256 {
+	if waiting, together := r.Set.Lanes()[0].FreeSlots(); waiting != 242 || together != 256 {
 		t.Errorf("with another limit %d may wait, %d in total", waiting, together)
 	}
 }
@@ -79,23 +80,23 @@ func TestAFullLaneStillTakesUrgentTasks(t *testing.T) {
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		taken, free := make(chan string, 100), make(chan struct{})
-		r.add(lane.Config{}, func(_ context.Context, _ func(context.Context) error, payload string) error {
+		r.Add(lane.Config{}, func(_ context.Context, _ func(context.Context) error, payload string) error {
 			taken <- payload
 			<-free
 			return nil
 		})
 		for range 20 {
-			r.put(nicknames, "bulk")
+			r.Put(nicknames, "bulk")
 		}
-		r.start()
+		r.Start()
 		for range 3 { // these wait for a slot
-			await(t, taken, "a bulk task")
+			lanetest.Await(t, taken, "a bulk task")
 		}
 		for range 12 {
-			r.put(urgent, "urgent")
+			r.Put(urgent, "urgent")
 		}
 		for range 8 { // with the three bulk tasks that makes seven plus four
-			if got := await(t, taken, "an urgent task"); got != "urgent" {
+			if got := lanetest.Await(t, taken, "an urgent task"); got != "urgent" {
 				t.Errorf("a %s task was taken from a lane where three wait", got)
 			}
 		}
@@ -105,7 +106,7 @@ func TestAFullLaneStillTakesUrgentTasks(t *testing.T) {
 		}
 		close(free)
 		for range 32 {
-			r.attempt()
+			r.Attempt()
 		}
 	})
 }
@@ -114,7 +115,7 @@ func TestATaskThatHasItsSlotMakesRoomForTheNext(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
 	sent, free := make(chan string, 1000), make(chan struct{})
-	r.add(lane.Config{Limits: fast}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+	r.Add(lane.Config{Limits: fast}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
 		if err := slot(ctx); err != nil {
 			return err
 		}
@@ -123,17 +124,17 @@ func TestATaskThatHasItsSlotMakesRoomForTheNext(t *testing.T) {
 		return nil
 	})
 	for range 300 {
-		r.put(nicknames, "bulk")
+		r.Put(nicknames, "bulk")
 	}
-	r.start()
+	r.Start()
 	for range 256 {
-		await(t, sent, "a send")
+		lanetest.Await(t, sent, "a send")
 	}
 	for range 8 {
-		r.put(urgent, "urgent")
+		r.Put(urgent, "urgent")
 	}
 	for range 4 {
-		if got := await(t, sent, "an urgent send"); got != "urgent" {
+		if got := lanetest.Await(t, sent, "an urgent send"); got != "urgent" {
 			t.Errorf("a %s task was taken by a full lane", got)
 		}
 	}
@@ -143,6 +144,6 @@ func TestATaskThatHasItsSlotMakesRoomForTheNext(t *testing.T) {
 	}
 	close(free)
 	for range 308 {
-		r.attempt()
+		r.Attempt()
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
+	"rollcall/internal/lanetest"
 	"rollcall/internal/outcome"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
@@ -38,10 +39,10 @@ func (w *term) urgentTasks() int { return 6 * w.ten }
 func begin(t *testing.T) *term {
 	t.Helper()
 	s := redistest.Mini(t)
-	w := &term{t: t, ten: few(10, 2), calendar: runs(t, s)}
+	w := &term{t: t, ten: lanetest.Few(10, 2), calendar: runs(t, s)}
 	for range 2 {
 		r := newRig(t, s)
-		r.watch.instead = func(a lane.Attempt) {
+		r.Watch.Instead = func(a lane.Attempt) {
 			w.attempts.Add(1)
 			if a.Verdict.Action == outcome.Done {
 				w.done.Add(1)
@@ -50,7 +51,7 @@ func begin(t *testing.T) *term {
 				w.lost.Add(1)
 			}
 		}
-		r.add(lane.Config{Limits: fastest, Metered: true, Quota: pace.Quota{Calls: 50 * w.ten, Reserve: 5 * w.ten}},
+		r.Add(lane.Config{Limits: fastest, Metered: true, Quota: pace.Quota{Calls: 50 * w.ten, Reserve: 5 * w.ten}},
 			func(ctx context.Context, slot func(context.Context) error, payload string) error {
 				if err := send(ctx, slot, payload); err != nil {
 					return err
@@ -65,10 +66,10 @@ func begin(t *testing.T) *term {
 		w.both = append(w.both, r)
 	}
 	for range w.bulkTasks() {
-		w.both[0].put(nicknames, "bulk")
+		w.both[0].Put(nicknames, "bulk")
 	}
 	for _, r := range w.both {
-		r.start()
+		r.Start()
 	}
 	return w
 }
@@ -78,7 +79,7 @@ func begin(t *testing.T) *term {
 func (w *term) spends(bulk, urgentOnes int, bulkOnly bool) {
 	w.t.Helper()
 	r := w.both[0]
-	eventually(w.t, func() error {
+	lanetest.Eventually(w.t, func() error {
 		all := r.holds().Of(lakeside)
 		if len(all) != 1 || all[0].Class != hold.Quota || all[0].Bulk != bulkOnly {
 			return fmt.Errorf("the organisation is held by %+v; %d bulk and %d urgent calls were made", all, w.bulk.Load(), w.urgent.Load())
@@ -99,7 +100,7 @@ func (w *term) spends(bulk, urgentOnes int, bulkOnly bool) {
 	if gotBulk, gotUrgent := w.bulk.Load(), w.urgent.Load(); int(gotBulk) != bulk || int(gotUrgent) != urgentOnes {
 		w.t.Errorf("%d bulk and %d urgent calls, want %d and %d", gotBulk, gotUrgent, bulk, urgentOnes)
 	}
-	if m, err := pace.ReadMonths(w.t.Context(), r.rdb, "lakeside"); err != nil || m[0].Spent != int64(bulk+urgentOnes) {
+	if m, err := pace.ReadMonths(w.t.Context(), r.Redis, "lakeside"); err != nil || m[0].Spent != int64(bulk+urgentOnes) {
 		w.t.Errorf("%+v, %v: %d calls were made", m, err, bulk+urgentOnes)
 	}
 	w.untouched()
@@ -112,7 +113,7 @@ func (w *term) untouched() {
 	if w.urgent.Load() > 0 {
 		put += w.urgentTasks()
 	}
-	eventually(w.t, func() error { // tasks whose wait is over move while they are listed
+	lanetest.Eventually(w.t, func() error { // tasks whose wait is over move while they are listed
 		if n := w.waiting(); n != put-int(w.done.Load()) {
 			return fmt.Errorf("%d tasks wait and %d of %d are done", n, w.done.Load(), put)
 		}
@@ -130,8 +131,8 @@ func (w *term) waiting() int {
 	for _, queue := range []string{nicknames, urgent} {
 		for page := 1; ; page++ {
 			at := []asynq.ListOption{asynq.PageSize(500), asynq.Page(page)}
-			pending, err := w.both[0].inspector.ListPendingTasks(queue, at...)
-			retry, retryErr := w.both[0].inspector.ListRetryTasks(queue, at...)
+			pending, err := w.both[0].Inspector.ListPendingTasks(queue, at...)
+			retry, retryErr := w.both[0].Inspector.ListRetryTasks(queue, at...)
 			if errors.Is(err, asynq.ErrQueueNotFound) {
 				break
 			}
@@ -155,7 +156,7 @@ func (w *term) spend() {
 	w.t.Helper()
 	w.spends(45*w.ten, 0, true)
 	for range w.urgentTasks() {
-		w.both[1].put(urgent, "urgent")
+		w.both[1].Put(urgent, "urgent")
 	}
 	w.spends(45*w.ten, 5*w.ten, false)
 }
@@ -168,7 +169,7 @@ func TestAMonthIsSpentToTheLastCallAndWorkContinuesNextMonth(t *testing.T) {
 	w.spend()
 	// A sixth of the urgent tasks is left, and bulk tasks are sent up to the reserve.
 	w.calendar.turn()
-	eventually(t, func() error {
+	lanetest.Eventually(t, func() error {
 		if sent := w.calls(); int(w.urgent.Load()) != w.urgentTasks() || sent != 95*w.ten {
 			return fmt.Errorf("%d calls were made, %d of them urgent", sent, w.urgent.Load())
 		}
@@ -181,10 +182,10 @@ func TestWorkContinuesWhenTheQuotaOfASpentMonthIsRaised(t *testing.T) {
 	t.Parallel()
 	w := begin(t)
 	w.spend()
-	if err := w.both[0].set.SetQuota(t.Context(), "lakeside", pace.Quota{Calls: 300 * w.ten, Reserve: 30 * w.ten}); err != nil {
+	if err := w.both[0].Set.SetQuota(t.Context(), "lakeside", pace.Quota{Calls: 300 * w.ten, Reserve: 30 * w.ten}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() error {
+	lanetest.Eventually(t, func() error {
 		if n := int(w.done.Load()); n != w.bulkTasks()+w.urgentTasks() {
 			return fmt.Errorf("%d tasks are done", n)
 		}
@@ -194,7 +195,7 @@ func TestWorkContinuesWhenTheQuotaOfASpentMonthIsRaised(t *testing.T) {
 		t.Errorf("%d calls were made for %d tasks, and %d attempts counted", sent, w.bulkTasks()+w.urgentTasks(), w.lost.Load())
 	}
 	for _, r := range w.both {
-		r.free(0)
+		r.Free(0)
 	}
 }
 
@@ -205,7 +206,7 @@ func TestBookedCallsOfASpentMonthAreStillSent(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		var log sends
-		r.add(lane.Config{Limits: []pace.Limit{{Calls: 20, Per: time.Second}}, Metered: true, Quota: pace.Quota{Calls: 10}},
+		r.Add(lane.Config{Limits: []pace.Limit{{Calls: 20, Per: time.Second}}, Metered: true, Quota: pace.Quota{Calls: 10}},
 			func(ctx context.Context, slot func(context.Context) error, payload string) error {
 				err := send(ctx, slot, payload)
 				if err == nil {
@@ -214,17 +215,17 @@ func TestBookedCallsOfASpentMonthAreStillSent(t *testing.T) {
 				return err
 			})
 		for range 30 {
-			r.put(urgent, "")
+			r.Put(urgent, "")
 		}
-		r.start()
+		r.Start()
 		// The hold begins while the last of the ten calls still wait for their slots.
-		eventually(t, func() error {
+		lanetest.Eventually(t, func() error {
 			if n := len(log.all()); n != 10 {
 				return fmt.Errorf("%d calls left, want 10", n)
 			}
 			return nil
 		})
-		r.held(0)
+		r.Held(0)
 		r.quiet(urgent)
 		if called := len(log.all()); called != 10 {
 			t.Errorf("%d calls were made, want the 10 of the month", called)
@@ -236,20 +237,20 @@ func TestBookedCallsOfASpentMonthAreStillSent(t *testing.T) {
 func TestACallBeforeAPanicIsCounted(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
-	r.add(lane.Config{Limits: fast, Metered: true}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+	r.Add(lane.Config{Limits: fast, Metered: true}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
 		err := send(ctx, slot, payload)
 		if payload == "bad" {
 			panic("defect")
 		}
 		return err
 	})
-	r.start()
+	r.Start()
 	for _, payload := range []string{"good", "bad"} {
-		r.put(nicknames, payload)
-		r.attempt()
+		r.Put(nicknames, payload)
+		r.Attempt()
 	}
-	r.stop()
-	if m, err := pace.ReadMonths(t.Context(), r.rdb, "lakeside"); err != nil || m[0].Spent != 2 {
+	r.Stop()
+	if m, err := pace.ReadMonths(t.Context(), r.Redis, "lakeside"); err != nil || m[0].Spent != 2 {
 		t.Errorf("%+v, %v: two calls may have been made", m, err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
+	"rollcall/internal/lanetest"
 	"rollcall/internal/outcome"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
@@ -110,7 +111,7 @@ func TestAPauseEndsByTimeWithoutABurst(t *testing.T) {
 		for range 2 {
 			r := newRig(t, s)
 			r.leaves = &left
-			r.add(lane.Config{Limits: fifty}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+			r.Add(lane.Config{Limits: fifty}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
 				if err := send(ctx, slot, payload); err != nil {
 					return err
 				}
@@ -124,23 +125,23 @@ func TestAPauseEndsByTimeWithoutABurst(t *testing.T) {
 		}
 		var ids []string
 		for range 60 {
-			ids = append(ids, both[0].put(nicknames, ""))
+			ids = append(ids, both[0].Put(nicknames, ""))
 		}
 		for _, r := range both {
 			// The round trips measure the clock of Redis. The first, which loads the
 			// script, is a long one.
 			for range 5 {
-				if err := r.set.Lanes()[0].Slot(t.Context()); err != nil {
+				if err := r.Set.Lanes()[0].Slot(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
 		for _, r := range both {
-			r.start()
+			r.Start()
 		}
-		at := await(t, refused, "the refusal")
+		at := lanetest.Await(t, refused, "the refusal")
 		for _, id := range ids {
-			if info := both[0].ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
+			if info := both[0].Ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
 				t.Errorf("the pause cost an attempt")
 			}
 		}
@@ -160,17 +161,17 @@ func TestABanOfTheAddressHoldsEveryLaneOfTheAddress(t *testing.T) {
 		Platform: "dingtalk", API: "updategroupnick", Kind: providers.Throttled, Scope: providers.ScopeAddress, Code: "88",
 		RetryAfter: 10 * time.Minute,
 	})
-	other := newRig(t, r.server)
-	other.add(lane.Config{Organisation: "east", Tenant: "east", AddressName: "egress"}, send)
-	other.start()
+	other := newRig(t, r.Server)
+	other.Add(lane.Config{Organisation: "east", Tenant: "east", AddressName: "egress"}, send)
+	other.Start()
 	scope := hold.Scope{Level: hold.Address, Name: "egress"}
 	for i, behind := range []bool{true, true, true, false, true, true} {
-		h, held := r.set.Lanes()[i].Hold()
+		h, held := r.Set.Lanes()[i].Hold()
 		if held != behind || behind && h.Scope != scope {
-			t.Errorf("%s is held (%t) by %+v", r.set.Lanes()[i].Name(), held, h)
+			t.Errorf("%s is held (%t) by %+v", r.Set.Lanes()[i].Name(), held, h)
 		}
 	}
-	h := other.held(0)
+	h := other.Held(0)
 	if left := time.Until(h.Until); h.Scope != scope || h.Class != hold.Banned || left < 9*time.Minute || left > 10*time.Minute {
 		t.Errorf("another worker's lane is held for %s by %+v", left, h)
 	}
@@ -181,8 +182,8 @@ func TestALongRefusalForTheRateHoldsOnlyTheRefusedLane(t *testing.T) {
 	t.Parallel()
 	r := failing(t, &providers.Error{Kind: providers.Throttled, Scope: providers.ScopeAPI, Code: "90018", RetryAfter: 10 * time.Minute})
 	for i, want := range []bool{true, false, false, false, false, false} {
-		if h, held := r.set.Lanes()[i].Hold(); held != want || want && (h.Class != hold.Banned || h.Until.IsZero()) {
-			t.Errorf("%s is held (%t) by %+v", r.set.Lanes()[i].Name(), held, h)
+		if h, held := r.Set.Lanes()[i].Hold(); held != want || want && (h.Class != hold.Banned || h.Until.IsZero()) {
+			t.Errorf("%s is held (%t) by %+v", r.Set.Lanes()[i].Name(), held, h)
 		}
 	}
 }
@@ -196,23 +197,23 @@ func TestAHoldEndsAtItsTimeInEveryWorker(t *testing.T) {
 		both[0].hold(hold.Hold{Scope: laneOfNicknames, Class: hold.Banned, Until: until})
 		var ids []string
 		for range 40 {
-			ids = append(ids, both[0].put(nicknames, ""))
+			ids = append(ids, both[0].Put(nicknames, ""))
 		}
 		for _, r := range both {
-			r.add(lane.Config{Limits: fast}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+			r.Add(lane.Config{Limits: fast}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
 				log.note()
 				return send(ctx, slot, payload)
 			})
-			r.start()
+			r.Start()
 		}
 		for _, id := range ids {
-			both[0].ends(nicknames, id, asynq.TaskStateCompleted)
+			both[0].Ends(nicknames, id, asynq.TaskStateCompleted)
 		}
 		if first := log.all()[0]; first.Before(until.Truncate(time.Millisecond)) {
 			t.Errorf("a task was taken %s before the hold was over", until.Sub(first))
 		}
 		for _, r := range both {
-			r.free(0)
+			r.Free(0)
 			r.looks()
 		}
 		if diff := cmp.Diff([]string{"hold.left lane dt.nickname banned"}, observed(both...)); diff != "" {
@@ -227,7 +228,7 @@ func TestATaskWithoutASlotInTimeReturnsUncounted(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))
 	const exchange = 30 * time.Second
-	r.add(lane.Config{Limits: []pace.Limit{{Calls: 1, Per: time.Hour}}, Timeout: exchange}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+	r.Add(lane.Config{Limits: []pace.Limit{{Calls: 1, Per: time.Hour}}, Timeout: exchange}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
 		// The deadline leaves an exchange and a tenth of a second, so the slot is
 		// waited for that long.
 		ctx, cancel := context.WithTimeout(ctx, exchange+100*time.Millisecond)
@@ -239,17 +240,17 @@ func TestATaskWithoutASlotInTimeReturnsUncounted(t *testing.T) {
 		return err
 	})
 	next := time.Now().Add(time.Hour).UnixMicro()
-	if err := r.rdb.HSet(t.Context(), pace.LaneKey("lakeside", nicknames), "next:3600000000", next).Err(); err != nil {
+	if err := r.Redis.HSet(t.Context(), pace.LaneKey("lakeside", nicknames), "next:3600000000", next).Err(); err != nil {
 		t.Fatal(err)
 	}
-	r.start()
-	id := r.put(nicknames, "waits in vain")
+	r.Start()
+	id := r.Put(nicknames, "waits in vain")
 	for range 2 {
-		if got := r.attempt().Verdict; got.Class != outcome.Paced || got.Counted || got.Action != outcome.Retry {
+		if got := r.Attempt().Verdict; got.Class != outcome.Paced || got.Counted || got.Action != outcome.Retry {
 			t.Errorf("%+v", got)
 		}
 	}
-	if info := r.ends(nicknames, id, asynq.TaskStateRetry); info.Retried != 0 {
+	if info := r.Ends(nicknames, id, asynq.TaskStateRetry); info.Retried != 0 {
 		t.Errorf("it lost %d attempts", info.Retried)
 	}
 }

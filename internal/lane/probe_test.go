@@ -14,6 +14,7 @@ import (
 
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
+	"rollcall/internal/lanetest"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 	"rollcall/providers"
@@ -64,9 +65,9 @@ func workers(t *testing.T, s *redistest.Server, p *platform) []*rig {
 	both := []*rig{newRig(t, s), newRig(t, s)}
 	for _, r := range both {
 		for _, kind := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup} {
-			r.add(lane.Config{Kind: kind, Limits: fast}, p.do)
+			r.Add(lane.Config{Kind: kind, Limits: fast}, p.do)
 		}
-		r.start()
+		r.Start()
 	}
 	return both
 }
@@ -75,7 +76,7 @@ func workers(t *testing.T, s *redistest.Server, p *platform) []*rig {
 func settle(t *testing.T, both []*rig, lane int, queues ...string) {
 	t.Helper()
 	for _, r := range both {
-		r.held(lane)
+		r.Held(lane)
 		r.looks()
 	}
 	for _, queue := range queues {
@@ -86,7 +87,7 @@ func settle(t *testing.T, both []*rig, lane int, queues ...string) {
 func uncounted(t *testing.T, r *rig, queue string, ids []string) {
 	t.Helper()
 	for _, id := range ids {
-		info, err := r.inspector.GetTaskInfo(queue, id)
+		info, err := r.Inspector.GetTaskInfo(queue, id)
 		if err != nil || info.Retried != 0 || info.State == asynq.TaskStateArchived {
 			t.Errorf("task %s: %v, %+v", id, err, info)
 		}
@@ -102,7 +103,7 @@ func TestTheStartChangeAndEndOfAHoldAreReportedByOneWorker(t *testing.T) {
 		started := make(chan struct{}, 100)
 		p.answers(refuses(providers.ScopeLane, "no permission"))
 		for _, r := range both {
-			r.add(lane.Config{Limits: []pace.Limit{{Calls: 4, Per: time.Second}}}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+			r.Add(lane.Config{Limits: []pace.Limit{{Calls: 4, Per: time.Second}}}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
 				if n.Add(1) > 6 {
 					return p.do(ctx, slot, payload)
 				}
@@ -110,14 +111,14 @@ func TestTheStartChangeAndEndOfAHoldAreReportedByOneWorker(t *testing.T) {
 				<-together
 				return p.do(ctx, noSlot, payload)
 			})
-			r.start()
+			r.Start()
 		}
 		var ids []string
 		for range 6 { // three each
-			ids = append(ids, both[0].put(nicknames, ""))
+			ids = append(ids, both[0].Put(nicknames, ""))
 		}
 		for range ids {
-			await(t, started, "both workers to be full")
+			lanetest.Await(t, started, "both workers to be full")
 		}
 		close(together) // all are refused
 		settle(t, both, 0, nicknames)
@@ -126,7 +127,7 @@ func TestTheStartChangeAndEndOfAHoldAreReportedByOneWorker(t *testing.T) {
 		}
 		p.answers(refuses(providers.ScopeLane, "app disabled"))
 		both[1].probeNow(laneOfNicknames)
-		eventually(t, func() error {
+		lanetest.Eventually(t, func() error {
 			if h := both[0].stored(laneOfNicknames); h.Reason != "dingtalk updategroupnick: app disabled · to do: ask for it" {
 				return fmt.Errorf("on hold because of %q", h.Reason)
 			}
@@ -135,7 +136,7 @@ func TestTheStartChangeAndEndOfAHoldAreReportedByOneWorker(t *testing.T) {
 		p.answers(nil)
 		both[0].probeNow(laneOfNicknames)
 		for _, id := range ids {
-			if info := both[0].ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
+			if info := both[0].Ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
 				t.Errorf("%d attempts were counted", info.Retried)
 			}
 		}
@@ -149,20 +150,20 @@ func TestAMissingPermissionHoldsOnlyItsLane(t *testing.T) {
 		r := newRig(t, s)
 		p := &platform{err: refuses(providers.ScopeLane, "60011")}
 		probe := func(context.Context) error { t.Error("a token was requested"); return nil }
-		r.add(lane.Config{Limits: fast, Probe: probe}, p.do)
-		r.add(lane.Config{Kind: tasks.KindGroup, Limits: fast, Probe: probe}, send)
-		r.start()
-		id := r.put(nicknames, "")
-		if h := r.held(0); h.Scope != laneOfNicknames || h.Class != hold.Refused || h.Probe != hold.ByTask {
+		r.Add(lane.Config{Limits: fast, Probe: probe}, p.do)
+		r.Add(lane.Config{Kind: tasks.KindGroup, Limits: fast, Probe: probe}, send)
+		r.Start()
+		id := r.Put(nicknames, "")
+		if h := r.Held(0); h.Scope != laneOfNicknames || h.Class != hold.Refused || h.Probe != hold.ByTask {
 			t.Errorf("on hold as %+v", h)
 		}
-		r.ends(groups, r.put(groups, ""), asynq.TaskStateCompleted)
+		r.Ends(groups, r.Put(groups, ""), asynq.TaskStateCompleted)
 		p.answers(nil)
 		r.probeNow(laneOfNicknames)
-		if info := r.ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
+		if info := r.Ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
 			t.Errorf("it lost %d attempts", info.Retried)
 		}
-		r.free(0)
+		r.Free(0)
 	})
 }
 
@@ -172,13 +173,13 @@ func TestATenantIsProbedByOneTaskWhichLosesNoAttempt(t *testing.T) {
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p := &platform{err: refuses(providers.ScopeTenant, "app disabled")}
 		both := workers(t, s, p)
-		ids := []string{both[0].put(nicknames, "")}
+		ids := []string{both[0].Put(nicknames, "")}
 		settle(t, both, 0, nicknames)
 		for range 9 {
-			ids = append(ids, both[0].put(nicknames, ""))
+			ids = append(ids, both[0].Put(nicknames, ""))
 		}
-		group := both[0].put(groups, "")
-		eventually(t, func() error {
+		group := both[0].Put(groups, "")
+		lanetest.Eventually(t, func() error {
 			if n := len(both[0].pending(nicknames)); n != len(ids) {
 				return fmt.Errorf("%d tasks are pending", n)
 			}
@@ -194,7 +195,7 @@ func TestATenantIsProbedByOneTaskWhichLosesNoAttempt(t *testing.T) {
 			} else {
 				both[0].overdue(tenantDT)
 			}
-			eventually(t, func() error {
+			lanetest.Eventually(t, func() error {
 				if n := p.called(); n == called {
 					return errors.New("no probe was made")
 				}
@@ -214,33 +215,33 @@ func TestATenantIsProbedByOneTaskWhichLosesNoAttempt(t *testing.T) {
 		p.answers(nil)
 		both[0].probeNow(tenantDT)
 		for _, id := range ids {
-			both[0].ends(nicknames, id, asynq.TaskStateCompleted)
+			both[0].Ends(nicknames, id, asynq.TaskStateCompleted)
 		}
-		both[0].ends(groups, group, asynq.TaskStateCompleted)
+		both[0].Ends(groups, group, asynq.TaskStateCompleted)
 		reportedOnce(t, both, "hold.entered tenant dt refused", "hold.left tenant dt refused")
 	})
 }
 
 // overdue advances the clock until the next probe of a hold is due.
 func (r *rig) overdue(scope hold.Scope) {
-	r.t.Helper()
+	r.T.Helper()
 	// ProbeNow would reset the waits.
 	field := string(scope.Level) + ":" + scope.Name + "/auto"
 	var stored map[string]any
-	raw, err := r.rdb.HGet(r.t.Context(), hold.Key, field).Bytes()
+	raw, err := r.Redis.HGet(r.T.Context(), hold.Key, field).Bytes()
 	if err == nil {
 		err = json.Unmarshal(raw, &stored)
 	}
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	stored["next"] = time.Now().UTC().Format(time.RFC3339Nano)
 	raw, err = json.Marshal(stored)
 	if err == nil {
-		err = r.rdb.HSet(r.t.Context(), hold.Key, field, raw).Err()
+		err = r.Redis.HSet(r.T.Context(), hold.Key, field, raw).Err()
 	}
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 }
 
@@ -251,12 +252,12 @@ func TestALaneWithASecondHoldIsNotProbed(t *testing.T) {
 		p := &platform{err: refuses(providers.ScopeTenant, "app disabled")}
 		r := newRig(t, s)
 		for _, kind := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup} {
-			r.add(lane.Config{Kind: kind, Limits: fast}, p.do)
+			r.Add(lane.Config{Kind: kind, Limits: fast}, p.do)
 		}
-		r.start()
-		id := r.put(nicknames, "")
-		r.held(0)
-		r.ends(nicknames, id, asynq.TaskStatePending)
+		r.Start()
+		id := r.Put(nicknames, "")
+		r.Held(0)
+		r.Ends(nicknames, id, asynq.TaskStatePending)
 		r.hold(hold.Hold{Scope: laneOfNicknames})
 		r.looks()
 		p.answers(nil)
@@ -266,12 +267,12 @@ func TestALaneWithASecondHoldIsNotProbed(t *testing.T) {
 			t.Errorf("%d calls, want 1: a person has put the lane on hold", n)
 		}
 		// The tenant's other lane can probe.
-		r.ends(groups, r.put(groups, ""), asynq.TaskStateCompleted)
-		r.free(1)
-		if h := r.held(0); h.Class != hold.Operator || len(r.pending(nicknames)) != 1 {
+		r.Ends(groups, r.Put(groups, ""), asynq.TaskStateCompleted)
+		r.Free(1)
+		if h := r.Held(0); h.Class != hold.Operator || len(r.pending(nicknames)) != 1 {
 			t.Errorf("on hold as %+v with %d tasks", h, len(r.pending(nicknames)))
 		}
 		r.release(laneOfNicknames)
-		r.ends(nicknames, id, asynq.TaskStateCompleted)
+		r.Ends(nicknames, id, asynq.TaskStateCompleted)
 	})
 }

@@ -18,44 +18,44 @@ func TestAQuotaSetInOneWorkerAppliesToAll(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		both := []*rig{newRig(t, s), newRig(t, s)}
-		m, err := pace.ReadMonths(t.Context(), both[0].rdb, "lakeside")
+		m, err := pace.ReadMonths(t.Context(), both[0].Redis, "lakeside")
 		if err == nil {
-			err = both[0].rdb.HSet(t.Context(), pace.MonthKey("lakeside"), m[0].Name, 10).Err()
+			err = both[0].Redis.HSet(t.Context(), pace.MonthKey("lakeside"), m[0].Name, 10).Err()
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, r := range both {
-			r.add(lane.Config{Limits: fast, Metered: true, Quota: pace.Quota{Calls: 10}}, send)
-			r.start()
+			r.Add(lane.Config{Limits: fast, Metered: true, Quota: pace.Quota{Calls: 10}}, send)
+			r.Start()
 		}
 		var ids []string
 		for range 20 {
-			ids = append(ids, both[0].put(nicknames, ""))
+			ids = append(ids, both[0].Put(nicknames, ""))
 		}
 		for _, r := range both {
-			r.held(0)
+			r.Held(0)
 			r.looks()
 		}
-		if err := both[0].set.SetQuota(t.Context(), "lakeside", pace.Quota{Calls: 1000, Reserve: 100}); err != nil {
+		if err := both[0].Set.SetQuota(t.Context(), "lakeside", pace.Quota{Calls: 1000, Reserve: 100}); err != nil {
 			t.Fatal(err)
 		}
 		for _, r := range both {
-			r.free(0)
+			r.Free(0)
 			r.looks()
 		}
-		both[0].stop()
-		ids = append(ids, both[1].put(nicknames, ""))
+		both[0].Stop()
+		ids = append(ids, both[1].Put(nicknames, ""))
 		for _, id := range ids {
-			both[1].ends(nicknames, id, asynq.TaskStateCompleted)
+			both[1].Ends(nicknames, id, asynq.TaskStateCompleted)
 		}
 		both[1].looks()
-		if n := len(both[1].log.Lines("quota of another worker's configuration is in effect")); n != 1 {
+		if n := len(both[1].Log.Lines("quota of another worker's configuration is in effect")); n != 1 {
 			t.Errorf("the other worker logged %d times that its configured quota is not in effect", n)
 		}
 		// A worker that was reading the old quota at that moment may add the hold once
 		// more.
-		events, err := audit.Read(t.Context(), both[1].rdb, 1000)
+		events, err := audit.Read(t.Context(), both[1].Redis, 1000)
 		if n := len(events); err != nil || n < 2 || n > 6 || events[n-1].Event != "hold.left" {
 			t.Errorf("%v; hold events: %v", err, events)
 		}

@@ -2,7 +2,6 @@ package lane_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -10,30 +9,12 @@ import (
 
 	"github.com/hibiken/asynq"
 
-	"rollcall/internal/backlog"
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
+	"rollcall/internal/lanetest"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 )
-
-func (r *rig) do(command ...any) {
-	r.t.Helper()
-	if err := r.rdb.Do(r.t.Context(), command...).Err(); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-// says waits until the log contains a line with these words.
-func (r *rig) logs(words string) {
-	r.t.Helper()
-	eventually(r.t, func() error {
-		if len(r.log.Lines(words)) == 0 {
-			return fmt.Errorf("no line with %q", words)
-		}
-		return nil
-	})
-}
 
 func TestARedisThatLostItsDataHasLimitsQuotaAndHoldsAgain(t *testing.T) {
 	t.Parallel()
@@ -42,26 +23,26 @@ func TestARedisThatLostItsDataHasLimitsQuotaAndHoldsAgain(t *testing.T) {
 		ref := pace.Ref{Organisation: "lakeside", Lane: "dt.nickname"}
 		quota := pace.Quota{Calls: 1000, Reserve: 10}
 		for _, r := range []*rig{one, other} {
-			r.add(lane.Config{Limits: fast, Metered: true, Quota: quota}, nothing)
-			r.start()
+			r.Add(lane.Config{Limits: fast, Metered: true, Quota: quota}, nothing)
+			r.Start()
 		}
 		held := hold.Hold{Scope: hold.Scope{Level: hold.Tenant, Name: "dt"}, Class: hold.Operator, Reason: "the term ends", By: "ann"}
-		if _, _, err := hold.NewStore(one.rdb).Put(t.Context(), held); err != nil {
+		if _, _, err := hold.NewStore(one.Redis).Put(t.Context(), held); err != nil {
 			t.Fatal(err)
 		}
-		one.held(0)
-		other.held(0)
-		if err := one.rdb.FlushAll(t.Context()).Err(); err != nil {
+		one.Held(0)
+		other.Held(0)
+		if err := one.Redis.FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		one.logs("redis lost its data")
-		other.logs("redis lost its data")
-		eventually(t, func() error {
-			holds := hold.NewStore(one.rdb)
+		one.Logs("redis lost its data")
+		other.Logs("redis lost its data")
+		lanetest.Eventually(t, func() error {
+			holds := hold.NewStore(one.Redis)
 			if err := holds.Refresh(t.Context()); err != nil {
 				return err
 			}
-			all, err := pace.Read(t.Context(), one.rdb, []pace.Ref{ref})
+			all, err := pace.Read(t.Context(), one.Redis, []pace.Ref{ref})
 			if err != nil {
 				return err
 			}
@@ -73,12 +54,12 @@ func TestARedisThatLostItsDataHasLimitsQuotaAndHoldsAgain(t *testing.T) {
 			}
 			return nil
 		})
-		if h, on := one.set.Lanes()[0].Hold(); !on || h.Reason != held.Reason {
+		if h, on := one.Set.Lanes()[0].Hold(); !on || h.Reason != held.Reason {
 			t.Errorf("the lane's hold: %v, %t", h, on)
 		}
 		select {
-		case <-one.set.Back():
-		case <-time.After(patience):
+		case <-one.Set.Back():
+		case <-time.After(lanetest.Patience):
 			t.Error("the worker is not asked to publish its lanes again")
 		}
 	})
@@ -89,28 +70,28 @@ func TestNoTaskIsTakenWhileRedisRejectsWritesAndOneLineIsLogged(t *testing.T) {
 	s := redistest.Real(t)
 	r := newRig(t, s)
 	for _, tenant := range []string{"dt", "other", "third"} {
-		r.add(lane.Config{Tenant: tenant, Limits: fast}, nothing)
+		r.Add(lane.Config{Tenant: tenant, Limits: fast}, nothing)
 	}
-	r.start()
-	r.sweep()
-	id := r.put(nicknames, "")
-	r.ends(nicknames, id, asynq.TaskStateCompleted)
-	id = r.put(nicknames, "") // may be taken before the fault
-	r.do("config", "set", "maxmemory", "1")
-	r.logs("redis unavailable")
-	if err := r.set.Ready(); err == nil || err.Error() != "Redis is out of memory" {
+	r.Start()
+	r.SweepOn()
+	id := r.Put(nicknames, "")
+	r.Ends(nicknames, id, asynq.TaskStateCompleted)
+	id = r.Put(nicknames, "") // may be taken before the fault
+	r.Do("config", "set", "maxmemory", "1")
+	r.Logs("redis unavailable")
+	if err := r.Set.Ready(); err == nil || err.Error() != "Redis is out of memory" {
 		t.Errorf("it is ready: %v", err)
 	}
 	// Wait two rounds of every loop: of asynq's servers, of the poller and of the
 	// sweep.
 	<-time.After(2 * 5 * time.Second)
-	r.do("config", "set", "maxmemory", "0")
-	r.logs("redis available again")
-	r.ends(nicknames, id, asynq.TaskStateCompleted)
-	if err := r.set.Ready(); err != nil {
+	r.Do("config", "set", "maxmemory", "0")
+	r.Logs("redis available again")
+	r.Ends(nicknames, id, asynq.TaskStateCompleted)
+	if err := r.Set.Ready(); err != nil {
 		t.Errorf("it is not ready: %v", err)
 	}
-	if lines := r.log.Lines("level=WARN"); len(lines) != 1 {
+	if lines := r.Log.Lines("level=WARN"); len(lines) != 1 {
 		t.Errorf("the warnings are %q", lines)
 	}
 }
@@ -122,50 +103,18 @@ func TestACompletionThatRedisRejectedIsWrittenLater(t *testing.T) {
 	s := redistest.Real(t)
 	r := newRig(t, s)
 	var runs atomic.Int64
-	r.add(lane.Config{Limits: fast}, func(context.Context, func(context.Context) error, string) error {
+	r.Add(lane.Config{Limits: fast}, func(context.Context, func(context.Context) error, string) error {
 		runs.Add(1)
 		return s.Client(t).Do(t.Context(), "replicaof", "127.0.0.1", "1").Err()
 	})
-	r.start()
-	r.sweep()
-	id := r.put(nicknames, "")
-	r.attempt()
-	r.logs("redis unavailable")
-	r.do("replicaof", "no", "one")
-	r.ends(nicknames, id, asynq.TaskStateCompleted)
+	r.Start()
+	r.SweepOn()
+	id := r.Put(nicknames, "")
+	r.Attempt()
+	r.Logs("redis unavailable")
+	r.Do("replicaof", "no", "one")
+	r.Ends(nicknames, id, asynq.TaskStateCompleted)
 	if n := runs.Load(); n != 1 {
 		t.Errorf("the task ran %d times", n)
 	}
-}
-
-func TestIDsOfDeletedTasksAreRemovedFromEveryList(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits half a minute for asynq: make test-long")
-	}
-	t.Parallel()
-	s := redistest.Real(t)
-	r := newRig(t, s)
-	r.add(lane.Config{Limits: fast}, nothing)
-	for _, state := range []string{"pending", "scheduled", "retry", "archived", "completed", "active"} {
-		key := backlog.Key(nicknames, state)
-		if state == "pending" || state == "active" {
-			r.do("lpush", key, "deleted-"+state)
-		} else {
-			r.do("zadd", key, 4e9, "deleted-"+state)
-		}
-	}
-	r.put(nicknames, "")
-	if _, err := r.inspector.GetQueueInfo(nicknames); err == nil {
-		t.Fatal("asynqmon can show the queue, so the test proves nothing")
-	}
-	r.start()
-	r.sweep()
-	eventually(t, func() error {
-		_, err := r.inspector.GetQueueInfo(nicknames)
-		if err == nil && r.rdb.LLen(t.Context(), backlog.Key(nicknames, "active")).Val() > 0 {
-			err = errors.New("an id without a task is still active")
-		}
-		return err
-	})
-	r.logs("ids without a task removed from a queue")
 }

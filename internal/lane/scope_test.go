@@ -37,21 +37,21 @@ func failing(t *testing.T, err error) *rig {
 		}
 		return err
 	}
-	address := pace.NewAddress(r.rdb, "egress", fast[0])
+	address := pace.NewAddress(r.Redis, "egress", fast[0])
 	dingtalk := func(organisation, tenant string, kind tasks.Kind) {
-		r.add(lane.Config{
+		r.Add(lane.Config{
 			Organisation: organisation, Tenant: tenant, Kind: kind, Limits: fast, Metered: true, Address: address, AddressName: "egress",
 		}, do)
 	}
 	dingtalk("north", "north-1", tasks.KindNickname)
 	dingtalk("north", "north-1", tasks.KindGroup)
 	dingtalk("north", "north-2", tasks.KindNickname)
-	r.add(lane.Config{Organisation: "north", Tenant: "north-ci", Platform: "classin", Kind: tasks.KindCourse, Limits: fast}, do)
+	r.Add(lane.Config{Organisation: "north", Tenant: "north-ci", Platform: "classin", Kind: tasks.KindCourse, Limits: fast}, do)
 	dingtalk("south", "south", tasks.KindNickname)
 	dingtalk("south", "south", tasks.KindID)
-	r.put("north-1.nickname", "")
-	r.start()
-	r.attempt()
+	r.Put("north-1.nickname", "")
+	r.Start()
+	r.Attempt()
 	return r
 }
 
@@ -74,7 +74,7 @@ func TestAHoldAppliesToTheScopeOfItsCause(t *testing.T) {
 			t.Parallel()
 			r := failing(t, &providers.Error{Kind: providers.Misconfigured, Scope: row.scope, Code: "88", Fix: "ask"})
 			var held []string
-			for _, l := range r.set.Lanes() {
+			for _, l := range r.Set.Lanes() {
 				h, ok := l.Hold()
 				if !ok {
 					continue
@@ -102,8 +102,8 @@ func TestAPauseAppliesToTheScopeOfItsCauseInEveryWorker(t *testing.T) {
 			t.Parallel()
 			r := failing(t, &providers.Error{Kind: providers.Throttled, Scope: scope, RetryAfter: time.Hour})
 			var paused []string
-			for _, l := range r.set.Lanes() {
-				other := pace.New(r.rdb, pace.Config{Organisation: l.Organisation, Name: l.Name(), Limits: l.Limits})
+			for _, l := range r.Set.Lanes() {
+				other := pace.New(r.Redis, pace.Config{Organisation: l.Organisation, Name: l.Name(), Limits: l.Limits})
 				_, err := other.Wait(t.Context(), false)
 				other.Close()
 				if out, ok := errors.AsType[*pace.BookedOutError](err); ok {

@@ -14,6 +14,7 @@ import (
 
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
+	"rollcall/internal/lanetest"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 	"rollcall/providers"
@@ -44,14 +45,14 @@ func (s *switchable) ask(context.Context) error {
 
 // behindOneAddress starts two workers that call from one address. Each serves two lanes
 // of dt, the first of which runs do, and one lane of south.
-func behindOneAddress(t *testing.T, s *redistest.Server, do doing, dt, south *switchable) []*rig {
+func behindOneAddress(t *testing.T, s *redistest.Server, do lanetest.Doing, dt, south *switchable) []*rig {
 	t.Helper()
 	both := []*rig{newRig(t, s), newRig(t, s)}
 	for _, r := range both {
-		r.add(lane.Config{Limits: fast, AddressName: "egress", Probe: dt.ask, Ask: dt.ask}, do)
-		r.add(lane.Config{Kind: tasks.KindGroup, Limits: fast, AddressName: "egress", Probe: dt.ask, Ask: dt.ask}, send)
-		r.add(lane.Config{Tenant: "south", Organisation: "south", Limits: fast, AddressName: "egress", Probe: south.ask, Ask: south.ask}, send)
-		r.start()
+		r.Add(lane.Config{Limits: fast, AddressName: "egress", Probe: dt.ask, Ask: dt.ask}, do)
+		r.Add(lane.Config{Kind: tasks.KindGroup, Limits: fast, AddressName: "egress", Probe: dt.ask, Ask: dt.ask}, send)
+		r.Add(lane.Config{Tenant: "south", Organisation: "south", Limits: fast, AddressName: "egress", Probe: south.ask, Ask: south.ask}, send)
+		r.Start()
 	}
 	return both
 }
@@ -74,8 +75,8 @@ func TestOneHTMLPageHoldsOnlyItsLaneUntilATokenCallIsAnswered(t *testing.T) {
 					}
 					return errPage
 				}, dt, south)
-				id := both[0].put(nicknames, "")
-				if info := both[0].ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
+				id := both[0].Put(nicknames, "")
+				if info := both[0].Ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
 					t.Errorf("it lost %d attempts", info.Retried)
 				}
 				reportedOnce(t, both, "hold.entered lane dt.nickname suspected", "hold.left lane dt.nickname suspected")
@@ -94,10 +95,10 @@ func TestAnHTMLPageForATokenCallHoldsTheAddress(t *testing.T) {
 		dt.answer.Store(errPage)
 		south.answer.Store(errPage)
 		both := behindOneAddress(t, s, p.do, dt, south)
-		id := both[0].put(nicknames, "")
+		id := both[0].Put(nicknames, "")
 		for i := range 3 {
-			eventually(t, func() error {
-				h, held := both[1].set.Lanes()[i].Hold()
+			lanetest.Eventually(t, func() error {
+				h, held := both[1].Set.Lanes()[i].Hold()
 				if !held || h.Scope != egress {
 					return fmt.Errorf("lane %d: held %t by %s", i, held, h.String())
 				}
@@ -113,10 +114,10 @@ func TestAnHTMLPageForATokenCallHoldsTheAddress(t *testing.T) {
 		dt.answer.Store(nil)
 		p.answers(nil)
 		both[0].overdue(egress)
-		both[0].ends(nicknames, id, asynq.TaskStateCompleted)
+		both[0].Ends(nicknames, id, asynq.TaskStateCompleted)
 		for _, r := range both {
 			for i := range 3 {
-				r.free(i)
+				r.Free(i)
 			}
 		}
 	})
@@ -129,25 +130,25 @@ func TestHTMLPagesForOneTenantHoldNoOther(t *testing.T) {
 		p, dt, south := &platform{err: errPage}, &switchable{}, &switchable{}
 		dt.answer.Store(errPage)
 		both := behindOneAddress(t, s, p.do, dt, south)
-		id := both[0].put(nicknames, "")
-		eventually(t, func() error {
-			h, held := both[0].set.Lanes()[1].Hold()
+		id := both[0].Put(nicknames, "")
+		lanetest.Eventually(t, func() error {
+			h, held := both[0].Set.Lanes()[1].Hold()
 			if !held || h.Scope != tenantDT || !strings.Contains(h.Reason, "base URL") {
 				return fmt.Errorf("held %t by %+v", held, h)
 			}
 			return nil
 		})
-		both[0].put("south.nickname", "")
+		both[0].Put("south.nickname", "")
 		both[0].looks()
 		for _, r := range both {
-			if h, held := r.set.Lanes()[2].Hold(); held {
+			if h, held := r.Set.Lanes()[2].Hold(); held {
 				t.Errorf("another tenant is held by %+v", h)
 			}
 		}
 		dt.answer.Store(nil)
 		p.answers(nil)
 		both[1].overdue(tenantDT)
-		both[0].ends(nicknames, id, asynq.TaskStateCompleted)
+		both[0].Ends(nicknames, id, asynq.TaskStateCompleted)
 	})
 }
 
@@ -159,16 +160,16 @@ func TestASecondPageConfirmsTheFirstIfThereIsNoTokenCall(t *testing.T) {
 		p := &platform{err: errPage}
 		both := []*rig{newRig(t, s), newRig(t, s)}
 		for _, r := range both {
-			r.add(lane.Config{Platform: "classin", Kind: tasks.KindCourse, Tenant: "ci", Limits: fast}, p.do)
-			r.add(lane.Config{Platform: "classin", Kind: tasks.KindCourse, Tenant: "other", Limits: fast}, send)
-			r.start()
+			r.Add(lane.Config{Platform: "classin", Kind: tasks.KindCourse, Tenant: "ci", Limits: fast}, p.do)
+			r.Add(lane.Config{Platform: "classin", Kind: tasks.KindCourse, Tenant: "other", Limits: fast}, send)
+			r.Start()
 		}
 		course := hold.Scope{Level: hold.Lane, Name: "ci.course"}
-		id := both[0].put("ci.course", "")
+		id := both[0].Put("ci.course", "")
 		class := func(want hold.Class) {
 			t.Helper()
-			eventually(t, func() error {
-				if h, held := both[1].set.Lanes()[0].Hold(); !held || h.Class != want || h.Scope != course || h.Probe != hold.ByTask {
+			lanetest.Eventually(t, func() error {
+				if h, held := both[1].Set.Lanes()[0].Hold(); !held || h.Class != want || h.Scope != course || h.Probe != hold.ByTask {
 					return fmt.Errorf("held %t by %+v", held, h)
 				}
 				return nil
@@ -178,13 +179,13 @@ func TestASecondPageConfirmsTheFirstIfThereIsNoTokenCall(t *testing.T) {
 		class(hold.Suspected)
 		both[0].overdue(course)
 		class(hold.Banned)
-		if h, held := both[1].set.Lanes()[1].Hold(); held {
+		if h, held := both[1].Set.Lanes()[1].Hold(); held {
 			t.Errorf("another school is held by %+v", h)
 		}
 		p.answers(nil)
 		both[0].overdue(course)
-		both[0].ends("ci.course", id, asynq.TaskStateCompleted)
-		both[0].free(0)
+		both[0].Ends("ci.course", id, asynq.TaskStateCompleted)
+		both[0].Free(0)
 	})
 }
 
@@ -195,9 +196,9 @@ func TestRepeatedPagesHoldOnlyTheLaneWhileTokenCallsAreAnswered(t *testing.T) {
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p, dt, south := &platform{err: errPage}, &switchable{}, &switchable{}
 		both := behindOneAddress(t, s, p.do, dt, south)
-		both[0].put(nicknames, "")
-		eventually(t, func() error {
-			all := hold.NewStore(both[0].rdb)
+		both[0].Put(nicknames, "")
+		lanetest.Eventually(t, func() error {
+			all := hold.NewStore(both[0].Redis)
 			if err := all.Refresh(t.Context()); err != nil {
 				return err
 			}
@@ -209,7 +210,7 @@ func TestRepeatedPagesHoldOnlyTheLaneWhileTokenCallsAreAnswered(t *testing.T) {
 			return fmt.Errorf("held are %+v", all.All())
 		})
 		for i := 1; i < 3; i++ {
-			if h, held := both[0].set.Lanes()[i].Hold(); held {
+			if h, held := both[0].Set.Lanes()[i].Hold(); held {
 				t.Errorf("lane %d is held by %+v", i, h)
 			}
 		}
@@ -224,7 +225,7 @@ func TestTheProbeOfADeadWorkerIsTakenOver(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
-		holds := hold.NewStore(r.rdb)
+		holds := hold.NewStore(r.Redis)
 		h, _, err := holds.Put(t.Context(), hold.Hold{
 			Scope: laneOfNicknames, Class: hold.Refused, Probe: hold.ByTask, Reason: "60011", By: "dead", Since: time.Now().Add(-time.Hour),
 		})
@@ -235,10 +236,10 @@ func TestTheProbeOfADeadWorkerIsTakenOver(t *testing.T) {
 		if err != nil || !mine {
 			t.Fatal(mine, err)
 		}
-		r.add(lane.Config{Limits: fast}, send)
-		r.start()
-		id := r.put(nicknames, "")
-		r.ends(nicknames, id, asynq.TaskStateCompleted)
+		r.Add(lane.Config{Limits: fast}, send)
+		r.Start()
+		id := r.Put(nicknames, "")
+		r.Ends(nicknames, id, asynq.TaskStateCompleted)
 		if took := time.Since(claimed.Next); took < 0 {
 			t.Errorf("probed %s before the dead worker's claim expired", -took)
 		}
@@ -260,7 +261,7 @@ func TestAProbeThatTakesLongIsNotTakenOver(t *testing.T) {
 		release := make(chan struct{})
 		for _, r := range both {
 			r.hold(hold.Hold{Scope: laneOfNicknames, Class: hold.Failing, Probe: hold.ByTask, Reason: "502", Since: time.Now()})
-			r.add(lane.Config{Limits: fast}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+			r.Add(lane.Config{Limits: fast}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
 				if err := send(ctx, slot, payload); err != nil {
 					return err
 				}
@@ -268,12 +269,12 @@ func TestAProbeThatTakesLongIsNotTakenOver(t *testing.T) {
 				<-release
 				return nil
 			})
-			r.start()
+			r.Start()
 		}
 		for range 4 {
-			both[0].put(nicknames, "")
+			both[0].Put(nicknames, "")
 		}
-		eventually(t, func() error {
+		lanetest.Eventually(t, func() error {
 			if calls.Load() == 0 {
 				return errors.New("no probe")
 			}
@@ -285,7 +286,7 @@ func TestAProbeThatTakesLongIsNotTakenOver(t *testing.T) {
 			}
 		}
 		close(release)
-		both[0].free(0)
+		both[0].Free(0)
 	})
 }
 
@@ -298,18 +299,18 @@ func TestAPauseThatAPersonEndsIsEndedInEveryWorker(t *testing.T) {
 			Platform: "dingtalk", API: "updategroupnick", Kind: providers.Throttled, Scope: providers.ScopeLane, Code: "90018", HTTPStatus: 200, RetryAfter: time.Hour,
 		}}
 		both := workers(t, s, p)
-		ids := []string{both[0].put(nicknames, "")}
+		ids := []string{both[0].Put(nicknames, "")}
 		settle(t, both, 0, nicknames)
 		for range 5 {
-			ids = append(ids, both[0].put(nicknames, ""))
+			ids = append(ids, both[0].Put(nicknames, ""))
 		}
 		p.answers(nil)
-		if err := pace.Resume(t.Context(), both[0].rdb, pace.Ref{Organisation: "lakeside", Lane: nicknames}); err != nil {
+		if err := pace.Resume(t.Context(), both[0].Redis, pace.Ref{Organisation: "lakeside", Lane: nicknames}); err != nil {
 			t.Fatal(err)
 		}
 		both[0].release(laneOfNicknames)
 		for _, id := range ids {
-			both[0].ends(nicknames, id, asynq.TaskStateCompleted)
+			both[0].Ends(nicknames, id, asynq.TaskStateCompleted)
 		}
 	})
 }

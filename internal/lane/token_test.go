@@ -10,6 +10,7 @@ import (
 
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
+	"rollcall/internal/lanetest"
 	"rollcall/internal/redistest"
 	"rollcall/providers"
 	"rollcall/tasks"
@@ -57,28 +58,28 @@ func TestRefusedCredentialsHoldTheTenantUntilATokenIsIssuedAgain(t *testing.T) {
 				Code: "invalidClientIdOrSecret", Credentials: true,
 			}}
 			for _, kind := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup} {
-				r.add(lane.Config{Kind: kind, Limits: fast, Probe: k.probe}, k.do)
+				r.Add(lane.Config{Kind: kind, Limits: fast, Probe: k.probe}, k.do)
 			}
-			r.add(lane.Config{Tenant: "other", Limits: fast}, send)
-			r.start()
+			r.Add(lane.Config{Tenant: "other", Limits: fast}, send)
+			r.Start()
 			both, tokens = append(both, r), append(tokens, k)
 		}
 		asked := func() int64 { return tokens[0].asked.Load() + tokens[1].asked.Load() }
 		var ids []string
 		for range 20 {
-			ids = append(ids, both[0].put(nicknames, ""))
+			ids = append(ids, both[0].Put(nicknames, ""))
 		}
 		settle(t, both, 0, nicknames)
 		settle(t, both, 1)
-		group := both[0].put(groups, "")
-		both[0].ends("other.nickname", both[0].put("other.nickname", ""), asynq.TaskStateCompleted)
+		group := both[0].Put(groups, "")
+		both[0].Ends("other.nickname", both[0].Put("other.nickname", ""), asynq.TaskStateCompleted)
 		if h := both[0].stored(tenantDT); h.Class != hold.Refused || h.Probe != hold.ByToken || asked() != 0 {
 			t.Errorf("on hold as %+v; %d token requests before the probe was due", h, asked())
 		}
 		uncounted(t, both[0], nicknames, ids)
 
 		both[0].probeNow(tenantDT)
-		eventually(t, func() error {
+		lanetest.Eventually(t, func() error {
 			if both[0].stored(tenantDT).Tries == 0 || asked() == 0 {
 				return errors.New("no worker has requested a token")
 			}
@@ -92,14 +93,14 @@ func TestRefusedCredentialsHoldTheTenantUntilATokenIsIssuedAgain(t *testing.T) {
 		refused.Store(false)
 		both[0].probeNow(tenantDT)
 		for _, id := range ids {
-			if info := both[0].ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
+			if info := both[0].Ends(nicknames, id, asynq.TaskStateCompleted); info.Retried != 0 {
 				t.Errorf("it lost %d attempts", info.Retried)
 			}
 		}
-		both[0].ends(groups, group, asynq.TaskStateCompleted)
+		both[0].Ends(groups, group, asynq.TaskStateCompleted)
 		for i, r := range both {
-			r.free(0)
-			r.free(1)
+			r.Free(0)
+			r.Free(1)
 			if tokens[i].known.Load() || tokens[i].asked.Load() == 0 {
 				t.Errorf("worker %d continues without having requested a token", i)
 			}
@@ -117,17 +118,17 @@ func TestAWorkerThatCannotRequestATokenContinuesWhenItCan(t *testing.T) {
 	refused.Store(true)
 	k := &token{refused: &refused, err: &providers.Error{Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Credentials: true}}
 	tries := make(chan struct{}, 1000)
-	r.add(lane.Config{Limits: fast, Probe: func(ctx context.Context) error {
+	r.Add(lane.Config{Limits: fast, Probe: func(ctx context.Context) error {
 		tries <- struct{}{}
 		if unavailable.Load() {
 			return errNoAnswer
 		}
 		return k.probe(ctx)
 	}}, k.do)
-	r.start()
-	id := r.put(nicknames, "")
-	r.held(0)
-	r.ends(nicknames, id, asynq.TaskStatePending)
+	r.Start()
+	id := r.Put(nicknames, "")
+	r.Held(0)
+	r.Ends(nicknames, id, asynq.TaskStatePending)
 	refused.Store(false)
 	unavailable.Store(true)
 	r.hold(hold.Hold{Scope: laneOfNicknames})
@@ -136,13 +137,13 @@ func TestAWorkerThatCannotRequestATokenContinuesWhenItCan(t *testing.T) {
 	r.looks()
 	r.release(laneOfNicknames)
 	for range 2 {
-		await(t, tries, "the worker to request a token")
+		lanetest.Await(t, tries, "the worker to request a token")
 		r.looks()
 	}
-	if _, held := r.set.Lanes()[0].Hold(); !held || len(r.holds().All()) != 0 {
+	if _, held := r.Set.Lanes()[0].Hold(); !held || len(r.holds().All()) != 0 {
 		t.Errorf("the lane continues (%t) or its tenant is on hold again: %v", !held, r.holds().All())
 	}
 	unavailable.Store(false)
-	r.ends(nicknames, id, asynq.TaskStateCompleted)
-	r.free(0)
+	r.Ends(nicknames, id, asynq.TaskStateCompleted)
+	r.Free(0)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"rollcall/internal/lane"
+	"rollcall/internal/lanetest"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 	"rollcall/providers"
@@ -21,7 +22,7 @@ func TestNoTaskIsTakenOrSentWhileRedisIsUnavailable(t *testing.T) {
 		r := newRig(t, s)
 		var log sends
 		first := make(chan struct{}, 100)
-		r.add(lane.Config{Limits: []pace.Limit{{Calls: 5, Per: time.Second}}}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
+		r.Add(lane.Config{Limits: []pace.Limit{{Calls: 5, Per: time.Second}}}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
 			err := send(ctx, slot, payload)
 			if err == nil {
 				log.note()
@@ -30,27 +31,27 @@ func TestNoTaskIsTakenOrSentWhileRedisIsUnavailable(t *testing.T) {
 			return err
 		})
 		for range 20 {
-			r.put(nicknames, "")
+			r.Put(nicknames, "")
 		}
-		r.start()
-		await(t, first, "a send")
+		r.Start()
+		lanetest.Await(t, first, "a send")
 		s.Stop(t)
-		eventually(t, func() error {
-			if len(r.log.Lines("redis unavailable")) == 0 {
+		lanetest.Eventually(t, func() error {
+			if len(r.Log.Lines("redis unavailable")) == 0 {
 				return errors.New("the outage is not logged yet")
 			}
 			return nil
 		})
 		// Tasks that waited for a slot get none. Tasks that had a slot have used it.
-		eventually(t, func() error {
-			if err := r.set.Lanes()[0].Slot(t.Context()); err == nil {
+		lanetest.Eventually(t, func() error {
+			if err := r.Set.Lanes()[0].Slot(t.Context()); err == nil {
 				return errors.New("a slot was granted without Redis")
 			}
 			return nil
 		})
 		sent, asked := len(log.all()), r.wire.asked(nicknames, urgent)
 		for range 2 {
-			if err := r.set.Lanes()[0].Slot(t.Context()); err == nil {
+			if err := r.Set.Lanes()[0].Slot(t.Context()); err == nil {
 				t.Error("a slot was granted without Redis")
 			}
 		}
@@ -58,13 +59,13 @@ func TestNoTaskIsTakenOrSentWhileRedisIsUnavailable(t *testing.T) {
 			t.Errorf("%d sends and %d dequeues while Redis was unavailable", len(log.all())-sent, n-asked)
 		}
 		s.Start(t)
-		eventually(t, func() error {
-			if len(r.log.Lines("redis available again")) == 0 {
+		lanetest.Eventually(t, func() error {
+			if len(r.Log.Lines("redis available again")) == 0 {
 				return errors.New("the end of the outage is not logged yet")
 			}
-			return r.rdb.Ping(t.Context()).Err() // connections recover one by one
+			return r.Redis.Ping(t.Context()).Err() // connections recover one by one
 		})
-		r.ends(nicknames, newRig(t, s).put(nicknames, ""), asynq.TaskStateCompleted)
+		r.Ends(nicknames, newRig(t, s).Put(nicknames, ""), asynq.TaskStateCompleted)
 	})
 }
 
@@ -75,32 +76,32 @@ func TestNothingIsSentForAWindowAfterRedisLostItsData(t *testing.T) {
 		r := newRig(t, s)
 		limits := []pace.Limit{{Calls: 20, Per: time.Second}}
 		at := make(chan time.Time, 100)
-		r.add(lane.Config{Limits: limits}, func(ctx context.Context, slot func(context.Context) error, _ string) error {
+		r.Add(lane.Config{Limits: limits}, func(ctx context.Context, slot func(context.Context) error, _ string) error {
 			if err := slot(ctx); err != nil {
 				return &providers.Error{Kind: providers.Unsent, Err: err}
 			}
 			at <- time.Now()
 			return nil
 		})
-		r.start()
+		r.Start()
 		for range 5 {
-			r.put(nicknames, "")
+			r.Put(nicknames, "")
 		}
 		for range 5 {
-			await(t, at, "a send")
-			r.attempt()
+			lanetest.Await(t, at, "a send")
+			r.Attempt()
 		}
 		r.quiet(nicknames)
-		if err := r.rdb.FlushAll(t.Context()).Err(); err != nil {
+		if err := r.Redis.FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
 		flushed := time.Now()
 		for range 10 {
-			r.put(nicknames, "")
+			r.Put(nicknames, "")
 		}
-		first := await(t, at, "a send")
+		first := lanetest.Await(t, at, "a send")
 		for range 9 {
-			await(t, at, "a send")
+			lanetest.Await(t, at, "a send")
 		}
 		if waited := first.Sub(flushed); waited < limits[0].Per+pace.Horizon {
 			t.Errorf("the first send left %s after the loss, want at least %s", waited, limits[0].Per+pace.Horizon)

@@ -16,6 +16,7 @@ import (
 	"rollcall/internal/audit"
 	"rollcall/internal/backlog"
 	"rollcall/internal/hold"
+	"rollcall/internal/lanetest"
 )
 
 // wire counts the commands that a worker sends to Redis.
@@ -116,13 +117,13 @@ func (w *wire) read() int {
 
 // looks waits until the worker has read the holds and applied them.
 func (r *rig) looks() {
-	r.t.Helper()
+	r.T.Helper()
 	// A read that is in progress may have started earlier. Once the third read returns,
 	// the result of the second was applied.
 	enough := r.wire.read() + 3
-	eventually(r.t, func() error {
+	lanetest.Eventually(r.T, func() error {
 		if n := r.wire.read(); n < enough {
-			return errors.Join(fmt.Errorf("%d of %d looks", n, enough), r.rdb.Publish(r.t.Context(), hold.Channel, "look").Err())
+			return errors.Join(fmt.Errorf("%d of %d looks", n, enough), r.Redis.Publish(r.T.Context(), hold.Channel, "look").Err())
 		}
 		return nil
 	})
@@ -130,17 +131,17 @@ func (r *rig) looks() {
 
 // holds is the store that a person's commands use at the same time as the workers.
 func (r *rig) holds() *hold.Store {
-	r.t.Helper()
-	b := hold.NewStore(r.rdb)
-	if err := b.Refresh(r.t.Context()); err != nil {
-		r.t.Fatal(err)
+	r.T.Helper()
+	b := hold.NewStore(r.Redis)
+	if err := b.Refresh(r.T.Context()); err != nil {
+		r.T.Fatal(err)
 	}
 	return b
 }
 
 // hold adds a hold, as a person does.
 func (r *rig) hold(h hold.Hold) hold.Hold {
-	r.t.Helper()
+	r.T.Helper()
 	if h.Class == "" {
 		h.Class = hold.Operator
 	}
@@ -148,34 +149,34 @@ func (r *rig) hold(h hold.Hold) hold.Hold {
 		h.Reason = "said so"
 	}
 	h.By = "somebody"
-	stored, _, err := r.holds().Put(r.t.Context(), h)
+	stored, _, err := r.holds().Put(r.T.Context(), h)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return stored
 }
 
 // release removes the hold that a person added.
 func (r *rig) release(scope hold.Scope) {
-	r.t.Helper()
+	r.T.Helper()
 	b := r.holds()
 	for _, h := range b.Of(scope) {
-		if ended, err := b.End(r.t.Context(), h, "somebody"); err != nil || !ended {
-			r.t.Fatalf("release of %s: %t, %v", scope, ended, err)
+		if ended, err := b.End(r.T.Context(), h, "somebody"); err != nil || !ended {
+			r.T.Fatalf("release of %s: %t, %v", scope, ended, err)
 		}
 	}
 }
 
 // probeNow makes the probe of a hold due, as a person does after fixing the cause.
 func (r *rig) probeNow(scope hold.Scope) {
-	r.t.Helper()
-	eventually(r.t, func() error { // a worker may hold the claim at this moment
+	r.T.Helper()
+	lanetest.Eventually(r.T, func() error { // a worker may hold the claim at this moment
 		b := r.holds()
 		for _, h := range b.Of(scope) {
 			if h.Probe == hold.ByTime {
 				continue
 			}
-			if done, err := b.ProbeNow(r.t.Context(), h, time.Now()); done || err != nil {
+			if done, err := b.ProbeNow(r.T.Context(), h, time.Now()); done || err != nil {
 				return err
 			}
 		}
@@ -185,10 +186,10 @@ func (r *rig) probeNow(scope hold.Scope) {
 
 // stored returns the only hold of a scope in Redis.
 func (r *rig) stored(scope hold.Scope) hold.Hold {
-	r.t.Helper()
+	r.T.Helper()
 	all := r.holds().Of(scope)
 	if len(all) != 1 {
-		r.t.Fatalf("%s has %d holds, want one", scope, len(all))
+		r.T.Fatalf("%s has %d holds, want one", scope, len(all))
 	}
 	return all[0]
 }
@@ -197,9 +198,9 @@ func (r *rig) stored(scope hold.Scope) hold.Hold {
 func observed(workers ...*rig) []string {
 	var all []string
 	for _, r := range workers {
-		for range len(r.watch.holds) {
-			w := <-r.watch.holds
-			all = append(all, fmt.Sprintf("hold.%s %s %s", w.change, w.hold.Scope, w.hold.Class))
+		for range len(r.Watch.Holds) {
+			w := <-r.Watch.Holds
+			all = append(all, fmt.Sprintf("hold.%s %s %s", w.Change, w.Hold.Scope, w.Hold.Class))
 		}
 	}
 	slices.Sort(all)
@@ -212,12 +213,12 @@ func reportedOnce(t *testing.T, workers []*rig, want ...string) {
 	t.Helper()
 	slices.Sort(want)
 	var events []audit.Event
-	eventually(t, func() (err error) { // the change is stored first, then reported
+	lanetest.Eventually(t, func() (err error) { // the change is stored first, then reported
 		observed := 0
 		for _, r := range workers {
-			observed += len(r.watch.holds)
+			observed += len(r.Watch.Holds)
 		}
-		events, err = audit.Read(t.Context(), workers[0].rdb, 100)
+		events, err = audit.Read(t.Context(), workers[0].Redis, 100)
 		if err == nil && min(observed, len(events)) < len(want) {
 			err = fmt.Errorf("%d events and %d observer calls, want %d", len(events), observed, len(want))
 		}
@@ -236,7 +237,7 @@ func reportedOnce(t *testing.T, workers []*rig, want ...string) {
 	}
 	logged := 0
 	for _, r := range workers {
-		logged += len(r.log.Lines("on hold:")) + len(r.log.Lines("hold reason changed")) + len(r.log.Lines("hold ended"))
+		logged += len(r.Log.Lines("on hold:")) + len(r.Log.Lines("hold reason changed")) + len(r.Log.Lines("hold ended"))
 	}
 	if logged != len(want) {
 		t.Errorf("%d log lines, want %d", logged, len(want))

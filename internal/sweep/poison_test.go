@@ -1,4 +1,4 @@
-package lane_test
+package sweep_test
 
 import (
 	"context"
@@ -15,28 +15,29 @@ import (
 	"rollcall/internal/backlog"
 	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
+	"rollcall/internal/lanetest"
 	"rollcall/internal/redistest"
 )
 
 // kill takes the first task of the queue like a worker that is killed at once.
 func (r *rig) kill() {
-	r.t.Helper()
+	r.T.Helper()
 	r.killIn(nicknames)
 }
 
 func (r *rig) killIn(queue string) {
-	r.t.Helper()
-	ctx := r.t.Context()
-	id, err := r.rdb.RPopLPush(ctx, backlog.Key(queue, "pending"), backlog.Key(queue, "active")).Result()
+	r.T.Helper()
+	ctx := r.T.Context()
+	id, err := r.Redis.RPopLPush(ctx, backlog.Key(queue, "pending"), backlog.Key(queue, "active")).Result()
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	lease := float64(time.Now().Add(30 * time.Second).Unix())
 	if err := errors.Join(
-		r.rdb.HSet(ctx, backlog.Key(queue, "t:"+id), "state", "active").Err(),
-		r.rdb.ZAdd(ctx, backlog.Key(queue, "lease"), redis.Z{Score: lease, Member: id}).Err(),
+		r.Redis.HSet(ctx, backlog.Key(queue, "t:"+id), "state", "active").Err(),
+		r.Redis.ZAdd(ctx, backlog.Key(queue, "lease"), redis.Z{Score: lease, Member: id}).Err(),
 	); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 }
 
@@ -44,54 +45,54 @@ func TestATaskBecomesADeadLetterAfterThreeWorkersDiedRunningIt(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t) // a server whose clock can be set
 	r := newRig(t, s)
-	r.add(lane.Config{}, func(context.Context, func(context.Context) error, string) error { return nil })
-	info, err := r.client.Enqueue(asynq.NewTaskWithHeaders("kills", []byte("payload"), map[string]string{kinds.KeyHeader: "mine"}),
+	r.Add(lane.Config{}, func(context.Context, func(context.Context) error, string) error { return nil })
+	info, err := r.Client.Enqueue(asynq.NewTaskWithHeaders("kills", []byte("payload"), map[string]string{kinds.KeyHeader: "mine"}),
 		asynq.Queue(nicknames), asynq.MaxRetry(1<<20), asynq.Retention(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
 	poison := info.ID
-	began, sweep := time.Now(), r.sweeps()
+	began, sweep := time.Now(), r.Sweeps()
 	clock := began
 	// Five looks: the last one finds the worker dead.
 	sweeps := func(want string) {
 		t.Helper()
 		for i := range 5 {
-			if id := r.state(poison); id != "active" {
+			if id := r.State(poison); id != "active" {
 				t.Errorf("after %d looks it is %s", i, id)
 			}
 			clock = clock.Add(5 * time.Second)
 			s.Mini.SetTime(clock)
 			sweep(t.Context(), clock)
 		}
-		if got := r.state(poison); got != want {
+		if got := r.State(poison); got != want {
 			t.Errorf("then it is %s, want %s", got, want)
 		}
 	}
 	for range 2 {
 		r.kill()
 		sweeps("pending")
-		if n := r.deadLetters(); n != 0 {
+		if n := r.DeadLetters(); n != 0 {
 			t.Errorf("%d dead letters", n)
 		}
 	}
 	r.kill()
 	sweeps("archived")
-	dead := r.deadLetter(poison)
+	dead := r.DeadLetter(poison)
 	if dead.Class != "poison" || dead.Type != "kills" || string(dead.Payload) != "payload" || dead.Key != "mine" ||
 		dead.Attempts["poison"] != 3 || dead.Last.Sub(dead.First) != 50*time.Second ||
 		!strings.HasPrefix(dead.Cause, "poison: 3 workers died while they ran this task, all within 50s; ") ||
 		!strings.Contains(dead.Cause, "to do: "+dead.Todo) {
 		t.Errorf("the dead letter %+v", dead)
 	}
-	shown, err := r.inspector.GetTaskInfo(nicknames, poison)
+	shown, err := r.Inspector.GetTaskInfo(nicknames, poison)
 	if err != nil || shown.LastErr != dead.Cause || shown.Retried != 0 {
 		t.Errorf("asynq shows %+v, %v", shown, err)
 	}
-	if len(r.watch.recovered) != 2 || len(r.watch.diedOutsideAttempt) != 1 || <-r.watch.diedOutsideAttempt != nicknames+" poison" {
-		t.Errorf("reported %d times as recovered, and %d times as dead", len(r.watch.recovered), len(r.watch.diedOutsideAttempt))
+	if len(r.Watch.Recoveries) != 2 || len(r.Watch.Deaths) != 1 || <-r.Watch.Deaths != nicknames+" poison" {
+		t.Errorf("reported %d times as recovered, and %d times as dead", len(r.Watch.Recoveries), len(r.Watch.Deaths))
 	}
-	if lines := r.log.Lines("dead letter"); len(lines) != 1 || !strings.Contains(lines[0], "class=poison") {
+	if lines := r.Log.Lines("dead letter"); len(lines) != 1 || !strings.Contains(lines[0], "class=poison") {
 		t.Errorf("log: %q", lines)
 	}
 	for range 3 {
@@ -99,21 +100,21 @@ func TestATaskBecomesADeadLetterAfterThreeWorkersDiedRunningIt(t *testing.T) {
 		s.Mini.SetTime(clock)
 		sweep(t.Context(), clock)
 	}
-	if got := r.deadLetter(poison); got.Class != "poison" || r.deadLetters() != 1 {
+	if got := r.DeadLetter(poison); got.Class != "poison" || r.DeadLetters() != 1 {
 		t.Errorf("after later sweeps: %+v", got)
 	}
 
 	// A person who runs it again gives it three more tries. If it succeeds, its dead
 	// letter is removed.
-	if err := r.inspector.RunTask(nicknames, poison); err != nil {
+	if err := r.Inspector.RunTask(nicknames, poison); err != nil {
 		t.Fatal(err)
 	}
 	r.kill()
 	sweeps("pending")
-	r.start()
-	r.ends(nicknames, poison, asynq.TaskStateCompleted)
-	eventually(t, func() error {
-		if r.deadLetters() != 0 {
+	r.Start()
+	r.Ends(nicknames, poison, asynq.TaskStateCompleted)
+	lanetest.Eventually(t, func() error {
+		if r.DeadLetters() != 0 {
 			return errors.New("its dead letter still exists")
 		}
 		return nil
@@ -126,9 +127,9 @@ func TestDeathsMoreThanAnHourApartDoNotArchiveATask(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	r := newRig(t, s)
-	r.add(lane.Config{}, nil)
-	id := r.put(nicknames, "innocent")
-	clock, sweep := time.Now(), r.sweeps()
+	r.Add(lane.Config{}, nil)
+	id := r.Put(nicknames, "innocent")
+	clock, sweep := time.Now(), r.Sweeps()
 	for range 4 {
 		r.kill()
 		for range 5 {
@@ -136,7 +137,7 @@ func TestDeathsMoreThanAnHourApartDoNotArchiveATask(t *testing.T) {
 			s.Mini.SetTime(clock)
 			sweep(t.Context(), clock)
 		}
-		if state := r.state(id); state != "pending" {
+		if state := r.State(id); state != "pending" {
 			t.Errorf("it is %s", state)
 		}
 		clock = clock.Add(time.Hour)
@@ -148,9 +149,9 @@ func TestTasksOfAQueueWithoutALaneAreRescuedWithoutEnd(t *testing.T) {
 	t.Parallel()
 	s := redistest.Mini(t)
 	r := newRig(t, s)
-	r.add(lane.Config{}, nil)
-	id := r.put("rollcall.runs", "run")
-	clock, sweep := time.Now(), r.sweeps("rollcall.runs")
+	r.Add(lane.Config{}, nil)
+	id := r.Put("rollcall.runs", "run")
+	clock, sweep := time.Now(), r.Sweeps("rollcall.runs")
 	for range 6 {
 		r.killIn("rollcall.runs")
 		for range 5 {
@@ -158,12 +159,12 @@ func TestTasksOfAQueueWithoutALaneAreRescuedWithoutEnd(t *testing.T) {
 			s.Mini.SetTime(clock)
 			sweep(t.Context(), clock)
 		}
-		info, err := r.inspector.GetTaskInfo("rollcall.runs", id)
+		info, err := r.Inspector.GetTaskInfo("rollcall.runs", id)
 		if err != nil || info.State != asynq.TaskStatePending {
 			t.Fatalf("it is %v, %v", info, err)
 		}
 	}
-	if lines := r.log.Lines("task of a dead worker"); len(lines) != 6 {
+	if lines := r.Log.Lines("task of a dead worker"); len(lines) != 6 {
 		t.Errorf("log: %q", lines)
 	}
 }
@@ -198,18 +199,18 @@ func TestARaceAtTheArchiveLeavesADeadLetterOnlyIfTheTaskIsArchived(t *testing.T)
 			t.Parallel()
 			s := redistest.Mini(t)
 			r := newRig(t, s)
-			r.add(lane.Config{}, nil)
-			id := r.put(nicknames, "poison")
+			r.Add(lane.Config{}, nil)
+			id := r.Put(nicknames, "poison")
 			r.kill()
-			ctx, clock, sweep := t.Context(), time.Now(), r.sweeps()
+			ctx, clock, sweep := t.Context(), time.Now(), r.Sweeps()
 			s.Mini.SetTime(clock)
-			if err := r.rdb.HSet(ctx, backlog.Key(nicknames, "t:"+id), "rollcall_kills", fmt.Sprintf("2 1 %d", clock.UnixMicro())).Err(); err != nil {
+			if err := r.Redis.HSet(ctx, backlog.Key(nicknames, "t:"+id), "rollcall_kills", fmt.Sprintf("2 1 %d", clock.UnixMicro())).Err(); err != nil {
 				t.Fatal(err)
 			}
 			other, met := s.Client(t), 0
-			r.rdb.AddHook(&between{archive: backlog.Key(nicknames, "archived"), do: func() {
+			r.Redis.AddHook(&between{archive: backlog.Key(nicknames, "archived"), do: func() {
 				met++
-				if n := r.deadLetters(); n != 1 {
+				if n := r.DeadLetters(); n != 1 {
 					t.Errorf("%d dead letters before it is archived", n)
 				}
 				if err := errors.Join(
@@ -225,21 +226,12 @@ func TestARaceAtTheArchiveLeavesADeadLetterOnlyIfTheTaskIsArchived(t *testing.T)
 				clock = clock.Add(5 * time.Second)
 				s.Mini.SetTime(clock)
 			}
-			if met != 1 || len(r.watch.diedOutsideAttempt) != 0 {
-				t.Errorf("archived %d times, reported %d times", met, len(r.watch.diedOutsideAttempt))
+			if met != 1 || len(r.Watch.Deaths) != 0 {
+				t.Errorf("archived %d times, reported %d times", met, len(r.Watch.Deaths))
 			}
-			if n := r.deadLetters(); n != dead {
+			if n := r.DeadLetters(); n != dead {
 				t.Errorf("%d dead letters, want %d", n, dead)
 			}
 		})
 	}
-}
-
-func (r *rig) state(id string) string {
-	r.t.Helper()
-	state, err := backlog.State(r.t.Context(), r.rdb, nicknames, id)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return state
 }

@@ -1,4 +1,4 @@
-package lane_test
+package sweep_test
 
 import (
 	"errors"
@@ -13,6 +13,7 @@ import (
 
 	"rollcall/internal/audit"
 	"rollcall/internal/lane"
+	"rollcall/internal/lanetest"
 	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
 	"rollcall/internal/redistest"
@@ -21,10 +22,10 @@ import (
 
 // died stores a task that is archived and has a dead letter.
 func (p *producer) died(id string, task tasks.Task, revision int64, class outcome.Class) {
-	p.t.Helper()
+	p.T.Helper()
 	open := p.stores(id, task, revision)
-	if err := p.inspector.ArchiveTask(open.Queue, id); err != nil {
-		p.t.Fatal(err)
+	if err := p.Inspector.ArchiveTask(open.Queue, id); err != nil {
+		p.T.Fatal(err)
 	}
 	kind := open.Change.Target.API
 	at := time.Now()
@@ -32,20 +33,20 @@ func (p *producer) died(id string, task tasks.Task, revision int64, class outcom
 		ID: id, Lane: "dt." + kind, Tenant: "dt", Kind: kind, Organisation: "lakeside", Type: open.Type, Payload: open.Payload,
 		Target: open.Change.Target.Key, Revision: revision, Class: string(class), Code: "34001", First: at, Last: at,
 	}
-	if _, err := p.ledger.AddDeadLetter(p.t.Context(), dead); err != nil {
-		p.t.Fatal(err)
+	if _, err := p.ledger.AddDeadLetter(p.T.Context(), dead); err != nil {
+		p.T.Fatal(err)
 	}
-	if err := p.ledger.Close(p.t.Context(), open.Change.Target, id, ledger.Row{}); err != nil {
-		p.t.Fatal(err)
+	if err := p.ledger.Close(p.T.Context(), open.Change.Target, id, ledger.Row{}); err != nil {
+		p.T.Fatal(err)
 	}
 }
 
 // wantLetters compares the ids of a lane's dead letters, in any order.
 func (p *producer) wantDeadLetters(of string, want ...string) {
-	p.t.Helper()
-	dead, _, err := p.ledger.DeadPage(p.t.Context(), ledger.DeadLetterFilter{Lane: of}, "", 1000)
+	p.T.Helper()
+	dead, _, err := p.ledger.DeadPage(p.T.Context(), ledger.DeadLetterFilter{Lane: of}, "", 1000)
 	if err != nil {
-		p.t.Fatal(err)
+		p.T.Fatal(err)
 	}
 	got := map[string]bool{}
 	for _, l := range dead {
@@ -56,7 +57,7 @@ func (p *producer) wantDeadLetters(of string, want ...string) {
 		wanted[id] = true
 	}
 	if diff := cmp.Diff(wanted, got); diff != "" {
-		p.t.Errorf("dead letters of %s, -want +got:\n%s", of, diff)
+		p.T.Errorf("dead letters of %s, -want +got:\n%s", of, diff)
 	}
 }
 
@@ -101,7 +102,7 @@ func TestADeadLetterClosesOnceAllItsFieldsWereAppliedAtAHigherRevision(t *testin
 		p.wantDeadLetters("dt.nickname", "older-applied", "only-requested")
 		p.wantDeadLetters("dt.group", "one-of-two", "members")
 		p.wantDeadLetters("dt.id", "unverified")
-		if _, err := p.inspector.GetTaskInfo("dt.nickname", "corrected"); !errors.Is(err, asynq.ErrTaskNotFound) {
+		if _, err := p.Inspector.GetTaskInfo("dt.nickname", "corrected"); !errors.Is(err, asynq.ErrTaskNotFound) {
 			t.Errorf("the archived task of a closed dead letter: %v", err)
 		}
 
@@ -116,10 +117,10 @@ func TestADeadLetterClosesOnceAllItsFieldsWereAppliedAtAHigherRevision(t *testin
 		if diff := cmp.Diff(map[string]int64{"corrected": 1, "both": 1, "id": 1}, applied); diff != "" {
 			t.Errorf("the record of closed dead letters, -want +got:\n%s", diff)
 		}
-		if got := []string{<-p.watch.closed, <-p.watch.closed, <-p.watch.closed}; !strings.Contains(strings.Join(got, ","), "dt.nickname rejected") {
+		if got := []string{<-p.Watch.Closes, <-p.Watch.Closes, <-p.Watch.Closes}; !strings.Contains(strings.Join(got, ","), "dt.nickname rejected") {
 			t.Errorf("counted: %v", got)
 		}
-		events, err := audit.Read(t.Context(), p.rdb, 10)
+		events, err := audit.Read(t.Context(), p.Redis, 10)
 		if err != nil || len(events) != 3 || events[0].Event != "dead.closed" || !strings.Contains(events[0].Reason, "applied at a higher revision") {
 			t.Errorf("events: %+v, %v", events, err)
 		}
@@ -128,9 +129,9 @@ func TestADeadLetterClosesOnceAllItsFieldsWereAppliedAtAHigherRevision(t *testin
 		// letter is written again for tasks in asynq's archive.
 		again := newRig(t, s)
 		for _, k := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup, tasks.KindID} {
-			again.add(lane.Config{Kind: k}, turnsDown)
+			again.Add(lane.Config{Kind: k}, lanetest.TurnsDown)
 		}
-		again.sweeps()(t.Context(), time.Now())
+		again.Sweeps()(t.Context(), time.Now())
 		p.wantDeadLetters("dt.nickname", "older-applied", "only-requested")
 		p.wantDeadLetters("dt.group", "one-of-two", "members")
 	})
@@ -156,7 +157,7 @@ func TestADeadLetterStaysOpenWhileItsTaskIsToRunAgain(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		p := produce(t, s, tasks.KindNickname)
 		p.died("rerun", nicknameOf("u1"), longAgo, outcome.Rejected)
-		if err := p.inspector.RunTask("dt.nickname", "rerun"); err != nil {
+		if err := p.Inspector.RunTask("dt.nickname", "rerun"); err != nil {
 			t.Fatal(err)
 		}
 		p.applies(p.stores("a1", nicknameOf("u1"), longAgo+1))
@@ -169,7 +170,7 @@ func TestAllCorrectedDeadLettersAreClosedOverSeveralPages(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p := produce(t, s, tasks.KindNickname)
-		n := few(230, 130)
+		n := lanetest.Few(230, 130)
 		var left []string
 		for i := range n {
 			id, user := fmt.Sprintf("t%d", i), fmt.Sprintf("u%d", i)

@@ -1,4 +1,4 @@
-package lane_test
+package sweep_test
 
 import (
 	"errors"
@@ -13,6 +13,7 @@ import (
 	"rollcall/internal/backlog"
 	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
+	"rollcall/internal/lanetest"
 	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
 	"rollcall/internal/redistest"
@@ -35,42 +36,42 @@ func produce(t *testing.T, s *redistest.Server, kinds ...tasks.Kind) *producer {
 	t.Helper()
 	p := &producer{rig: newRig(t, s), ledger: ledger.New(s.Client(t))}
 	for _, k := range kinds {
-		p.add(lane.Config{Kind: k}, turnsDown)
+		p.Add(lane.Config{Kind: k}, lanetest.TurnsDown)
 	}
-	began, look := time.Now(), p.sweeps()
+	began, look := time.Now(), p.Sweeps()
 	p.look = func(after time.Duration) { look(t.Context(), began.Add(after)) }
 	return p
 }
 
 // stores enqueues a task as a client does, with a given revision.
 func (p *producer) stores(id string, task tasks.Task, revision int64, options ...asynq.Option) ledger.Open {
-	p.t.Helper()
+	p.T.Helper()
 	typename, payload, err := kinds.Encode(task, revision)
 	if err != nil {
-		p.t.Fatal(err)
+		p.T.Fatal(err)
 	}
 	kind, _ := kinds.OfType(typename)
 	queue := registry.Queue("dt", kind.Name, false)
-	if _, err := p.client.Enqueue(asynq.NewTask(typename, payload), append(options, asynq.Queue(queue), asynq.TaskID(id))...); err != nil {
-		p.t.Fatal(err)
+	if _, err := p.Client.Enqueue(asynq.NewTask(typename, payload), append(options, asynq.Queue(queue), asynq.TaskID(id))...); err != nil {
+		p.T.Fatal(err)
 	}
 	target, fields := kinds.Change(task, "lakeside")
 	open := ledger.Open{
 		Change: ledger.Change{Target: target, Fields: fields, TaskID: id}, Revision: revision, Queue: queue, Type: typename, Payload: payload,
 		Key: "night/" + id, Row: ledger.Row{Tenant: "dt", Run: "night", Row: 3},
 	}
-	if err := p.ledger.Stored(p.t.Context(), open); err != nil {
-		p.t.Fatal(err)
+	if err := p.ledger.Stored(p.T.Context(), open); err != nil {
+		p.T.Fatal(err)
 	}
 	return open
 }
 
 // loses deletes tasks in asynq, as the button of its web UI does.
 func (p *producer) loses(queue string, ids ...string) {
-	p.t.Helper()
+	p.T.Helper()
 	for _, id := range ids {
-		if err := p.inspector.DeleteTask(queue, id); err != nil {
-			p.t.Fatal(err)
+		if err := p.Inspector.DeleteTask(queue, id); err != nil {
+			p.T.Fatal(err)
 		}
 	}
 }
@@ -78,8 +79,8 @@ func (p *producer) loses(queue string, ids ...string) {
 // looksUntil repeats a look at the same time until check returns nil: one look ends
 // after a second, even if it has not processed everything.
 func (p *producer) looksUntil(after time.Duration, check func() error) {
-	p.t.Helper()
-	eventually(p.t, func() error {
+	p.T.Helper()
+	lanetest.Eventually(p.T, func() error {
 		p.look(after)
 		return check()
 	})
@@ -89,7 +90,7 @@ func (p *producer) looksUntil(after time.Duration, check func() error) {
 func (p *producer) closed(kind tasks.Kind, ids ...string) func() error {
 	return func() error {
 		for _, id := range ids {
-			if _, found, err := p.ledger.OpenTask(p.t.Context(), "lakeside", string(kind), id); err != nil || found {
+			if _, found, err := p.ledger.OpenTask(p.T.Context(), "lakeside", string(kind), id); err != nil || found {
 				return fmt.Errorf("task %s is open: %t, %w", id, found, err)
 			}
 		}
@@ -98,25 +99,25 @@ func (p *producer) closed(kind tasks.Kind, ids ...string) func() error {
 }
 
 func (p *producer) wantOpen(id string, want bool) {
-	p.t.Helper()
-	if _, found, err := p.ledger.OpenTask(p.t.Context(), "lakeside", string(tasks.KindNickname), id); err != nil || found != want {
-		p.t.Errorf("task %s is open: %t, %v; want %t", id, found, err, want)
+	p.T.Helper()
+	if _, found, err := p.ledger.OpenTask(p.T.Context(), "lakeside", string(tasks.KindNickname), id); err != nil || found != want {
+		p.T.Errorf("task %s is open: %t, %v; want %t", id, found, err, want)
 	}
 }
 
 // lost writes a record of an open task that asynq does not know.
 func (r *rig) lost(id string) {
-	r.t.Helper()
+	r.T.Helper()
 	typename, payload, err := kinds.Encode(nicknameOf(id), longAgo)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	target, fields := kinds.Change(nicknameOf(id), "lakeside")
-	err = ledger.New(r.rdb).Stored(r.t.Context(), ledger.Open{
+	err = ledger.New(r.Redis).Stored(r.T.Context(), ledger.Open{
 		Change: ledger.Change{Target: target, Fields: fields, TaskID: id}, Revision: longAgo, Queue: nicknames, Type: typename, Payload: payload,
 	})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 }
 
@@ -136,12 +137,12 @@ func TestATaskThatAsynqLostGetsADeadLetter(t *testing.T) {
 		began := time.Now()
 		p.look(0)
 		p.look(9 * time.Second)
-		if n := p.deadLetters(); n != 0 {
+		if n := p.DeadLetters(); n != 0 {
 			t.Fatalf("%d dead letters after nine seconds", n)
 		}
 		p.looksUntil(10*time.Second, p.closed(tasks.KindNickname, "lost"))
 		p.look(20 * time.Second)
-		got := p.deadLetter("lost")
+		got := p.DeadLetter("lost")
 		if got.Last.Before(began) || !got.First.Equal(got.Last) {
 			t.Errorf("it died at %v and first failed at %v", got.Last, got.First)
 		}
@@ -156,17 +157,17 @@ func TestATaskThatAsynqLostGetsADeadLetter(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("the dead letter (-want +got):\n%s", diff)
 		}
-		if n := p.deadLetters(); n != 1 {
+		if n := p.DeadLetters(); n != 1 {
 			t.Errorf("%d dead letters, want one", n)
 		}
-		if n := len(p.watch.diedOutsideAttempt); n != 1 || <-p.watch.diedOutsideAttempt != nicknames+" vanished" {
+		if n := len(p.Watch.Deaths); n != 1 || <-p.Watch.Deaths != nicknames+" vanished" {
 			t.Errorf("reported %d times as dead", n)
 		}
 		p.wantOpen("lost", false)
 		for _, id := range []string{"later", "waits", "young"} {
 			p.wantOpen(id, true)
 		}
-		if logged := p.log.Lines("dead letters written for tasks that asynq lost"); len(logged) != 1 || !strings.Contains(logged[0], "letters=1") {
+		if logged := p.Log.Lines("dead letters written for tasks that asynq lost"); len(logged) != 1 || !strings.Contains(logged[0], "letters=1") {
 			t.Errorf("log: %q", logged)
 		}
 	})
@@ -181,7 +182,7 @@ func TestATaskIsNotLostIfTheSecondLookFindsIt(t *testing.T) {
 		p.loses(nicknames, "t1")
 		p.look(0)
 		again := func() error {
-			_, err := p.client.Enqueue(asynq.NewTask(task.Type, task.Payload), asynq.Queue(nicknames), asynq.TaskID("t1"))
+			_, err := p.Client.Enqueue(asynq.NewTask(task.Type, task.Payload), asynq.Queue(nicknames), asynq.TaskID("t1"))
 			return err
 		}
 		if err := again(); err != nil {
@@ -191,11 +192,11 @@ func TestATaskIsNotLostIfTheSecondLookFindsIt(t *testing.T) {
 		p.loses(nicknames, "t1")
 		p.look(15 * time.Second)
 		p.look(20 * time.Second)
-		if n := p.deadLetters(); n != 0 {
+		if n := p.DeadLetters(); n != 0 {
 			t.Errorf("%d dead letters: it was missing at single looks only, never at two in a row", n)
 		}
 		p.looksUntil(25*time.Second, p.closed(tasks.KindNickname, "t1"))
-		if n := p.deadLetters(); n != 1 {
+		if n := p.DeadLetters(); n != 1 {
 			t.Errorf("%d dead letters, want one", n)
 		}
 	})
@@ -204,32 +205,32 @@ func TestATaskIsNotLostIfTheSecondLookFindsIt(t *testing.T) {
 // reopens stores the record of an ended task again: as if the command that closed it
 // had been lost, or an older worker had run it.
 func (p *producer) reopens(kind tasks.Kind, id string, end func()) {
-	p.t.Helper()
+	p.T.Helper()
 	key := "rollcall:{lakeside/" + string(kind) + "}:tasks"
-	record, err := p.rdb.HGet(p.t.Context(), key, id).Result()
+	record, err := p.Redis.HGet(p.T.Context(), key, id).Result()
 	if err != nil {
-		p.t.Fatal(err)
+		p.T.Fatal(err)
 	}
 	end()
-	if err := p.rdb.HSet(p.t.Context(), key, id, record).Err(); err != nil {
-		p.t.Fatal(err)
+	if err := p.Redis.HSet(p.T.Context(), key, id, record).Err(); err != nil {
+		p.T.Fatal(err)
 	}
 }
 
 // applies runs an open task to its end.
 func (p *producer) applies(open ledger.Open) {
-	p.t.Helper()
+	p.T.Helper()
 	lease, err := p.begins(open)
 	if err != nil || lease == nil {
-		p.t.Fatalf("begin: %v, %v", lease, err)
+		p.T.Fatalf("begin: %v, %v", lease, err)
 	}
-	if err := lease.Settle(p.t.Context(), "r-1", false, nil); err != nil {
-		p.t.Fatal(err)
+	if err := lease.Settle(p.T.Context(), "r-1", false, nil); err != nil {
+		p.T.Fatal(err)
 	}
 }
 
 func (p *producer) begins(open ledger.Open) (*ledger.Lease, error) {
-	lease, _, err := p.ledger.Begin(p.t.Context(), ledger.Delivery{
+	lease, _, err := p.ledger.Begin(p.T.Context(), ledger.Delivery{
 		TaskID: open.Change.TaskID, Target: open.Change.Target, Revision: open.Revision, Fields: open.Change.Fields, Row: open.Row,
 	})
 	return lease, err
@@ -254,7 +255,7 @@ func TestATaskWhoseEndWasNotRecordedIsClosedWithoutADeadLetter(t *testing.T) {
 		if lanes, err := p.ledger.DeadLetterLanes(t.Context()); len(lanes) != 0 || err != nil {
 			t.Errorf("there are dead letters in %v, %v", lanes, err)
 		}
-		if run := p.rdb.Get(t.Context(), "rollcall:{lakeside/group}:run:dt/night").Val(); run != "\x00\x00\x00a" {
+		if run := p.Redis.Get(t.Context(), "rollcall:{lakeside/group}:run:dt/night").Val(); run != "\x00\x00\x00a" {
 			t.Errorf("run record %q, want its row as applied", run)
 		}
 	})
@@ -304,7 +305,7 @@ func TestADeadTaskThatWasNotClosedIsClosedAndKeepsItsDeadLetter(t *testing.T) {
 		p := produce(t, s, tasks.KindNickname)
 		for _, id := range []string{"archived", "dropped", "unlisted"} {
 			p.stores(id, nicknameOf(id), longAgo)
-			if err := p.inspector.ArchiveTask(nicknames, id); err != nil {
+			if err := p.Inspector.ArchiveTask(nicknames, id); err != nil {
 				t.Fatal(err)
 			}
 			if id == "unlisted" {
@@ -317,17 +318,17 @@ func TestADeadTaskThatWasNotClosedIsClosedAndKeepsItsDeadLetter(t *testing.T) {
 		// asynq drops the oldest tasks of its archive like this, one by one or many at
 		// once.
 		p.loses(nicknames, "dropped")
-		if err := p.rdb.ZRem(t.Context(), backlog.Key(nicknames, "archived"), "unlisted").Err(); err != nil {
+		if err := p.Redis.ZRem(t.Context(), backlog.Key(nicknames, "archived"), "unlisted").Err(); err != nil {
 			t.Fatal(err)
 		}
 		p.look(0)
 		p.looksUntil(10*time.Second, p.closed(tasks.KindNickname, "archived", "dropped", "unlisted"))
 		for _, id := range []string{"archived", "dropped"} {
-			if got := p.deadLetter(id); got.Class != "rejected" {
+			if got := p.DeadLetter(id); got.Class != "rejected" {
 				t.Errorf("the dead letter of %s is %+v", id, got)
 			}
 		}
-		if got := p.deadLetter("unlisted"); got.Class != string(outcome.Archived) || got.Target != "c1/unlisted" {
+		if got := p.DeadLetter("unlisted"); got.Class != string(outcome.Archived) || got.Target != "c1/unlisted" {
 			t.Errorf("the dead letter of a task in no list is %+v", got)
 		}
 	})
@@ -338,8 +339,8 @@ func TestRecordsOfANewerVersionOrAnotherLaneAreSkipped(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		p := produce(t, s, tasks.KindNickname)
 		ctx, key := t.Context(), "rollcall:{lakeside/nickname}:tasks"
-		p.put(nicknames, "") // makes the queue known to asynq
-		if err := p.rdb.HSet(ctx, key,
+		p.Put(nicknames, "") // makes the queue known to asynq
+		if err := p.Redis.HSet(ctx, key,
 			"record", "2|a field of a newer build",
 			"payload", `{"target":"c1/ann","revision":1700000000000000,"queue":"dt.nickname","type":"nickname:sync","payload":{"v":99,"rev":1}}`,
 			"other", `{"target":"c1/ann","revision":1700000000000000,"queue":"ci.nickname","type":"nickname:sync","payload":{}}`,
@@ -352,10 +353,10 @@ func TestRecordsOfANewerVersionOrAnotherLaneAreSkipped(t *testing.T) {
 		for _, id := range []string{"record", "payload", "other"} {
 			p.wantOpen(id, true)
 		}
-		if n := p.deadLetters(); n != 0 {
+		if n := p.DeadLetters(); n != 0 {
 			t.Errorf("%d dead letters, want none", n)
 		}
-		if logged := p.log.Lines("open tasks of a newer version skipped"); len(logged) != 1 {
+		if logged := p.Log.Lines("open tasks of a newer version skipped"); len(logged) != 1 {
 			t.Errorf("logged %d times: %q", len(logged), logged)
 		}
 	})
@@ -367,7 +368,7 @@ func TestEachVanishedTaskGetsADeadLetterOverManyPages(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		p := produce(t, s, tasks.KindNickname)
-		lost := few(800, 300)
+		lost := lanetest.Few(800, 300)
 		for i := range 2 * lost {
 			id := fmt.Sprintf("t%d", i)
 			p.stores(id, nicknameOf(id), longAgo)
@@ -376,16 +377,16 @@ func TestEachVanishedTaskGetsADeadLetterOverManyPages(t *testing.T) {
 			}
 		}
 		looks := 0
-		for ; p.deadLetters() < int64(lost) && looks < 100; looks++ {
+		for ; p.DeadLetters() < int64(lost) && looks < 100; looks++ {
 			p.look(time.Duration(5*looks) * time.Second)
 		}
-		if n := p.deadLetters(); n != int64(lost) {
+		if n := p.DeadLetters(); n != int64(lost) {
 			t.Errorf("%d dead letters after %d looks, want %d", n, looks, lost)
 		}
-		if open := p.rdb.HLen(t.Context(), "rollcall:{lakeside/nickname}:tasks").Val(); open != int64(lost) {
+		if open := p.Redis.HLen(t.Context(), "rollcall:{lakeside/nickname}:tasks").Val(); open != int64(lost) {
 			t.Errorf("%d are still open, want the %d that wait", open, lost)
 		}
-		if n := p.rdb.LLen(t.Context(), backlog.Key(nicknames, "pending")).Val(); n != int64(lost) {
+		if n := p.Redis.LLen(t.Context(), backlog.Key(nicknames, "pending")).Val(); n != int64(lost) {
 			t.Errorf("%d are pending, want %d: what was deleted must not come back", n, lost)
 		}
 	})

@@ -1,4 +1,4 @@
-package lane_test
+package sweep_test
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 
 	"rollcall/internal/backlog"
 	"rollcall/internal/lane"
+	"rollcall/internal/lanetest"
 	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
 	"rollcall/internal/redistest"
@@ -69,7 +70,7 @@ func die(t *testing.T, s *redistest.Server, queue string) {
 	}
 	t.Cleanup(server.Shutdown)
 	t.Cleanup(func() { close(hasDeadLetters) })
-	await(t, taken, "the worker that is to die")
+	lanetest.Await(t, taken, "the worker that is to die")
 }
 
 // Without the sweep, an id without a task would be taken and dropped without end.
@@ -81,72 +82,72 @@ func TestASweepRepairsWhatAsynqLeavesBehind(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		started, release := make(chan string, 100), make(chan struct{})
-		r.add(lane.Config{}, func(_ context.Context, _ func(context.Context) error, payload string) error {
+		r.Add(lane.Config{}, func(_ context.Context, _ func(context.Context) error, payload string) error {
 			started <- payload
 			if payload == "long" {
 				<-release
 			}
 			return nil
 		})
-		lost := r.put(nicknames, "lost")
+		lost := r.Put(nicknames, "lost")
 		die(t, s, nicknames)
-		long := r.put(nicknames, "long")
-		r.start()
-		if got := await(t, started, "the long task"); got != "long" {
+		long := r.Put(nicknames, "long")
+		r.Start()
+		if got := lanetest.Await(t, started, "the long task"); got != "long" {
 			t.Fatalf("%q was taken, want long: the lost task belongs to another worker", got)
 		}
 		// A message that no asynq client wrote, and an id without a task.
 		ctx := t.Context()
 		if err := errors.Join(
-			r.rdb.HSet(ctx, backlog.Key(nicknames, "t:raw"), "msg", "\xff\xff no message", "state", "pending").Err(),
-			r.rdb.LPush(ctx, backlog.Key(nicknames, "pending"), "raw", "missing").Err(),
+			r.Redis.HSet(ctx, backlog.Key(nicknames, "t:raw"), "msg", "\xff\xff no message", "state", "pending").Err(),
+			r.Redis.LPush(ctx, backlog.Key(nicknames, "pending"), "raw", "missing").Err(),
 		); err != nil {
 			t.Fatal(err)
 		}
-		huge := r.put(nicknames, strings.Repeat("x", backlog.LongestMessage))
-		bad := r.put(nicknames, "of another type")
+		huge := r.Put(nicknames, strings.Repeat("x", backlog.LongestMessage))
+		bad := r.Put(nicknames, "of another type")
 		badKey := backlog.Key(nicknames, "t:"+bad)
-		if err := errors.Join(r.rdb.Del(ctx, badKey).Err(), r.rdb.Set(ctx, badKey, "oops", 0).Err()); err != nil {
+		if err := errors.Join(r.Redis.Del(ctx, badKey).Err(), r.Redis.Set(ctx, badKey, "oops", 0).Err()); err != nil {
 			t.Fatal(err)
 		}
 		r.lost("vanished")
-		r.sweep()
+		r.SweepOn()
 
 		for id, cause := range map[string]string{
 			"undecodable-raw":     "malformed: queue dt.nickname held a message raw of 13 bytes that is not an asynq task",
 			"undecodable-missing": "malformed: queue dt.nickname listed a task missing that has no message in Redis",
 			"undecodable-" + huge: fmt.Sprintf("malformed: queue dt.nickname held a message %s of 2", huge),
 		} {
-			if info := r.ends(nicknames, id, asynq.TaskStateArchived); !strings.HasPrefix(info.LastErr, cause) {
+			if info := r.Ends(nicknames, id, asynq.TaskStateArchived); !strings.HasPrefix(info.LastErr, cause) {
 				t.Errorf("%s: %q, want %q", id, info.LastErr, cause)
 			}
 		}
-		if name := await(t, r.watch.recovered, "the lost task to be found"); name != nicknames {
+		if name := lanetest.Await(t, r.Watch.Recoveries, "the lost task to be found"); name != nicknames {
 			t.Errorf("recovered in lane %q", name)
 		}
-		if got := await(t, started, "the lost task"); got != "lost" {
+		if got := lanetest.Await(t, started, "the lost task"); got != "lost" {
 			t.Errorf("%q ran again although its worker is alive", got)
 		}
-		if info := r.ends(nicknames, lost, asynq.TaskStateCompleted); info.Retried != 0 {
+		if info := r.Ends(nicknames, lost, asynq.TaskStateCompleted); info.Retried != 0 {
 			t.Errorf("the lost task spent %d attempts on its worker's death", info.Retried)
 		}
-		eventually(t, func() error {
-			_, found, err := ledger.New(r.rdb).DeadLetter(ctx, nicknames, "vanished")
+		lanetest.Eventually(t, func() error {
+			_, found, err := ledger.New(r.Redis).DeadLetter(ctx, nicknames, "vanished")
 			if err == nil && !found {
 				err = errors.New("the vanished task has no dead letter")
 			}
 			return err
 		})
-		if dead := r.deadLetter("undecodable-" + huge); len(dead.Payload) != ledger.MaxKept || dead.PayloadBytes <= backlog.LongestMessage {
+		if dead := r.DeadLetter("undecodable-" + huge); len(dead.Payload) != ledger.MaxKept || dead.PayloadBytes <= backlog.LongestMessage {
 			t.Errorf("the dead letter of the long message has %d bytes of %d", len(dead.Payload), dead.PayloadBytes)
 		}
-		if lines := r.log.Lines(badKey); len(lines) == 0 || r.rdb.Get(ctx, badKey).Val() != "oops" {
+		if lines := r.Log.Lines(badKey); len(lines) == 0 || r.Redis.Get(ctx, badKey).Val() != "oops" {
 			t.Error("the damaged key of a task is not named, or was changed")
 		}
 		close(release)
-		r.ends(nicknames, long, asynq.TaskStateCompleted)
+		r.Ends(nicknames, long, asynq.TaskStateCompleted)
 		r.nothingLeft(nicknames)
-		if len(started) != 0 || len(r.watch.recovered) != 0 {
+		if len(started) != 0 || len(r.Watch.Recoveries) != 0 {
 			t.Error("a task of a live worker was made pending again")
 		}
 	})
@@ -157,26 +158,26 @@ func TestAPanicInOnePassOfASweepDoesNotStopTheOthers(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
-		r.add(lane.Config{}, turnsDown)
+		r.Add(lane.Config{}, lanetest.TurnsDown)
 		ctx := t.Context()
-		if err := r.rdb.SAdd(ctx, "asynq:queues", nicknames).Err(); err != nil {
+		if err := r.Redis.SAdd(ctx, "asynq:queues", nicknames).Err(); err != nil {
 			t.Fatal(err)
 		}
 		stale := func() {
-			if err := r.rdb.LPush(ctx, backlog.Key(nicknames, "pending"), "stale").Err(); err != nil {
+			if err := r.Redis.LPush(ctx, backlog.Key(nicknames, "pending"), "stale").Err(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		sweep := r.sweeps()
-		r.watch.panics.Store(true)
+		sweep := r.Sweeps()
+		r.Watch.Panics.Store(true)
 		for i := range 2 {
 			stale()
 			sweep(ctx, time.Now().Add(time.Duration(i)*time.Minute))
-			if n := r.rdb.LLen(ctx, backlog.Key(nicknames, "pending")).Val(); n != 0 {
+			if n := r.Redis.LLen(ctx, backlog.Key(nicknames, "pending")).Val(); n != 0 {
 				t.Error("the pass after the panic did not run")
 			}
 		}
-		if lines := r.log.Lines("level=ERROR msg=\"panic in the sweep for queues without a worker"); len(lines) != 1 || !strings.Contains(lines[0], "stack=") {
+		if lines := r.Log.Lines("level=ERROR msg=\"panic in the sweep for queues without a worker"); len(lines) != 1 || !strings.Contains(lines[0], "stack=") {
 			t.Errorf("logged: %s", strings.Join(lines, "\n"))
 		}
 	})
@@ -208,11 +209,11 @@ func TestASweepOfAHundredIdleLanesCostsFiveOrSevenRoundTrips(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		for i := range 100 {
-			r.add(lane.Config{Tenant: fmt.Sprintf("dt%d", i)}, nil)
+			r.Add(lane.Config{Tenant: fmt.Sprintf("dt%d", i)}, nil)
 		}
-		sweep, clock, said := r.sweeps(), time.Now(), &trips{}
+		sweep, clock, said := r.Sweeps(), time.Now(), &trips{}
 		sweep(t.Context(), clock) // loads the script, and searches for unserved queues
-		r.rdb.AddHook(said)
+		r.Redis.AddHook(said)
 		for i, want := range []int64{5, 7, 5} { // every second one checks the types of the keys
 			before := said.n.Load()
 			sweep(t.Context(), clock.Add(time.Duration(i+1)*5*time.Second))
@@ -225,17 +226,17 @@ func TestASweepOfAHundredIdleLanesCostsFiveOrSevenRoundTrips(t *testing.T) {
 
 // nothingLeft fails the test unless asynq lists no active task and no lease.
 func (r *rig) nothingLeft(queue string) {
-	r.t.Helper()
-	ctx := r.t.Context()
-	if active, leased := r.rdb.LLen(ctx, backlog.Key(queue, "active")).Val(), r.rdb.ZCard(ctx, backlog.Key(queue, "lease")).Val(); active+leased != 0 {
-		r.t.Errorf("%d tasks are active and %d have a lease, want none", active, leased)
+	r.T.Helper()
+	ctx := r.T.Context()
+	if active, leased := r.Redis.LLen(ctx, backlog.Key(queue, "active")).Val(), r.Redis.ZCard(ctx, backlog.Key(queue, "lease")).Val(); active+leased != 0 {
+		r.T.Errorf("%d tasks are active and %d have a lease, want none", active, leased)
 	}
-	if n := r.rdb.Exists(ctx, backlog.Key(queue, "t:raw")).Val(); n != 0 {
-		r.t.Error("the unreadable message still exists in addition to its stand-in")
+	if n := r.Redis.Exists(ctx, backlog.Key(queue, "t:raw")).Val(); n != 0 {
+		r.T.Error("the unreadable message still exists in addition to its stand-in")
 	}
-	for range len(r.watch.attempts) {
-		if a := <-r.watch.attempts; a.Verdict.Action != outcome.Done && a.Verdict.Class != outcome.Malformed {
-			r.t.Errorf("unexpected attempt: %+v", a.Verdict)
+	for range len(r.Watch.Attempts) {
+		if a := <-r.Watch.Attempts; a.Verdict.Action != outcome.Done && a.Verdict.Class != outcome.Malformed {
+			r.T.Errorf("unexpected attempt: %+v", a.Verdict)
 		}
 	}
 }
