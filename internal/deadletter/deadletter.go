@@ -166,16 +166,6 @@ func (d *Service) selections(ctx context.Context, f Filter) ([]selection, error)
 	return heaps, nil
 }
 
-// Count returns how many dead letters a filter selects.
-func (d *Service) Count(ctx context.Context, f Filter) (int64, error) {
-	heaps, err := d.selections(ctx, f)
-	var n int64
-	for _, h := range heaps {
-		n += h.deadLetters
-	}
-	return n, err
-}
-
 // Latest returns the n newest dead letters that a filter selects, newest first. At most
 // 2n and a page are in memory.
 func (d *Service) Latest(ctx context.Context, f Filter, n int) ([]ledger.DeadLetter, error) {

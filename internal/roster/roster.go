@@ -177,15 +177,6 @@ type Problem struct {
 	What   string // the reason, without the value
 }
 
-// String returns "line 7: column user_id: is missing", without the value.
-func (p Problem) String() string {
-	position := "the row"
-	if p.Column != "" {
-		position = "column " + p.Column
-	}
-	return fmt.Sprintf("line %d: %s: %s", p.Line, position, p.What)
-}
-
 // Explain returns the problems of an error that refused the row, with the names
 // and values of the file.
 func (r Row) Explain(err error) []Problem {
