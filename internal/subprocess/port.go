@@ -18,34 +18,40 @@ const (
 	triesPerPort   = 100
 )
 
-// Ports returns n free ports of the loopback address whose port at the distance offset is
-// free, too. offset 0: there is no such other port. Another server may still take a port
-// before the caller does: try again with others then.
+// Ports returns n free TCP ports of the loopback address whose port at the distance offset
+// is free, too. offset 0: there is no such other port. Until ctx ends, Ports does not
+// return them again, in any process. Another program may still take a port before the
+// caller does: try again with others then.
 func Ports(ctx context.Context, n, offset int) ([]string, error) {
 	var ports []string
-	var listen net.ListenConfig
 	for tries := 0; len(ports) < n; tries++ {
 		if tries > triesPerPort*n {
 			return nil, errors.New("no free ports are left")
 		}
 		port := lowest + rand.IntN(beyond-lowest) //nolint:gosec // not a secret
-		// All ports are held until the last one is found: otherwise one might be
-		// returned twice.
-		l, err := listen.Listen(ctx, "tcp", address(port))
-		if err != nil {
-			continue
+		if reserve(ctx, port) && (offset == 0 || reserve(ctx, port+offset)) {
+			ports = append(ports, strconv.Itoa(port))
 		}
-		defer func() { _ = l.Close() }()
-		if offset > 0 {
-			other, err := listen.Listen(ctx, "tcp", address(port+offset))
-			if err != nil {
-				continue
-			}
-			defer func() { _ = other.Close() }()
-		}
-		ports = append(ports, strconv.Itoa(port))
 	}
 	return ports, nil
 }
 
-func address(port int) string { return net.JoinHostPort(loopback, strconv.Itoa(port)) }
+// reserve reports whether a port is free, and keeps it for the caller until ctx ends. A UDP
+// socket with the port's number is the reservation: it is seen by all processes, ends with
+// its own, and leaves the TCP port free.
+func reserve(ctx context.Context, port int) bool {
+	var listen net.ListenConfig
+	at := net.JoinHostPort(loopback, strconv.Itoa(port))
+	reservation, err := listen.ListenPacket(ctx, "udp4", at)
+	if err != nil {
+		return false
+	}
+	probe, err := listen.Listen(ctx, "tcp4", at)
+	if err != nil {
+		_ = reservation.Close()
+		return false
+	}
+	_ = probe.Close()
+	context.AfterFunc(ctx, func() { _ = reservation.Close() })
+	return true
+}
