@@ -2,17 +2,13 @@ package providers_test
 
 import (
 	"flag"
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
+	"rollcall/internal/manual"
 	"rollcall/providers"
 	"rollcall/providers/classin"
 	"rollcall/providers/dingtalk"
@@ -23,42 +19,27 @@ var update = flag.Bool("update", false, "write the tables into docs/providers.md
 // The published page contains the rows that the clients use.
 func TestTheDocsContainTheTables(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join("..", "docs", "providers.md")
-	read, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	page := string(read)
+	parts := map[string]string{}
 	for name, tables := range map[string][]providers.Table{"dingtalk": dingtalk.Tables(), "classin": classin.Tables()} {
-		begin := "<!-- tables: " + name + " -->\n"
-		head, rest, found := strings.Cut(page, begin)
-		_, tail, closed := strings.Cut(rest, "<!-- end -->")
-		if !found || !closed {
-			t.Fatalf("the page has no place for the tables of %s", name)
-		}
-		page = head + begin + render(tables) + "<!-- end -->" + tail
+		parts[name] = render(tables)
 	}
-	if *update {
-		if err := os.WriteFile(path, []byte(page), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(string(read), page); diff != "" {
-		t.Errorf("docs/providers.md is behind; run go test ./providers -run TestDocs -update:\n%s", diff)
-	}
+	manual.Parts(t, "../docs/providers.md", parts, *update)
 }
 
 func render(tables []providers.Table) string {
+	head := []string{"HTTP", "code", "kind", "scope", "period", "wait", "tries", "counted", "meaning", "what to do"}
 	var b strings.Builder
 	for _, table := range tables {
-		fmt.Fprintf(&b, "\n### %s\n\n| HTTP | code | kind | scope | period | wait | tries | counted | meaning | what to do |\n|---|---|---|---|---|---|---|---|---|---|\n", table.Name)
+		var rows [][]string
 		for _, row := range table.Codes {
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n",
-				or(row.HTTP, "any"), code(row), row.Kind, row.Scope, span(row.Period), wait(row), tries(row), counted(row), meaning(row), strings.ReplaceAll(row.Fix, "|", "\\|"))
+			rows = append(rows, []string{
+				or(row.HTTP, "any"), code(row), row.Kind.String(), row.Scope.String(), span(row.Period), wait(row), tries(row), counted(row),
+				meaning(row), row.Fix,
+			})
 		}
+		b.WriteString("\n### " + table.Name + "\n\n" + manual.Table(head, rows))
 	}
-	return b.String() + "\n"
+	return b.String()
 }
 
 func or(text, empty string) string {

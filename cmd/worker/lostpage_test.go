@@ -2,14 +2,15 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
+
+	"rollcall/internal/manual"
 )
 
-const lostPage = "../../docs/lost-replies.md"
+const lostIntro = `<!-- generated: make update, from cmd/worker/loststories_test.go -->
 
-const lostIntro = `# Lost replies
+# Lost replies
 
 Look up what a lost reply of Redis costs: a command was executed, and its reply is lost on the way back. The tables list
 every command on a task's path through Redis. A test loses the reply to each of them in turn, on a real redis-server: once
@@ -28,8 +29,6 @@ After a lost reply to ` + "`dequeue.lua`" + ` the task has no worker and runs ag
 task's path are not listed: reads that are repeated within seconds, the publishing of state, subscriptions, the return of
 a slot that has passed, and the commands that open a connection. [Guarantees](guarantees.md#redis) describes a Redis that
 is unavailable for longer.
-
-This page is generated: ` + "`go test ./cmd/worker -run LostPage -update`" + `.
 `
 
 // lostText depends only on the stories and not on measurements: which side repeats a
@@ -54,18 +53,5 @@ func lostText() string {
 
 func TestTheLostPageListsEveryStory(t *testing.T) {
 	t.Parallel()
-	text := lostText()
-	if *update {
-		if err := os.WriteFile(lostPage, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	page, err := os.ReadFile(lostPage)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(page) != text {
-		t.Errorf("%s differs from the stories: go test ./cmd/worker -run LostPage -update", lostPage)
-	}
+	manual.Page(t, "../../docs/lost-replies.md", lostText(), *update)
 }

@@ -9,9 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"rollcall/internal/config"
+	"rollcall/internal/manual"
 )
 
 const (
@@ -146,7 +145,7 @@ func defaultOf(k config.Key) string {
 	return "none"
 }
 
-const pageTop = `<!-- Made by "go test ./internal/config -update" from internal/config/keys.go. -->
+const pageTop = `<!-- generated: make update, from internal/config/keys.go -->
 
 # Configuration
 
@@ -230,25 +229,9 @@ func cell(k config.Key) string {
 	return text
 }
 
-func compare(t *testing.T, file string, want []byte) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, want, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s does not match keys.go; run: go test ./internal/config -update (-code +file):\n%s", filepath.Base(file), diff)
-	}
-}
-
 func TestThePageIsGeneratedFromTheKeys(t *testing.T) {
 	t.Parallel()
-	compare(t, pageFile, []byte(page(t)))
+	manual.Page(t, pageFile, page(t), *update)
 }
 
 // inPlace copies a file to a directory that also contains the roster that the file

@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"rollcall/internal/config"
+	"rollcall/internal/manual"
 )
 
 func TestTheSchemaIsGeneratedFromTheKeys(t *testing.T) {
@@ -33,7 +34,7 @@ func TestTheSchemaIsGeneratedFromTheKeys(t *testing.T) {
 	if err := encoder.Encode(root); err != nil {
 		t.Fatal(err)
 	}
-	compare(t, schemaFile, b.Bytes())
+	manual.Page(t, schemaFile, b.String(), *update)
 }
 
 func schema(of reflect.Type, rule string) map[string]any {

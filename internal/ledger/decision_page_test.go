@@ -3,47 +3,23 @@ package ledger_test
 import (
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"rollcall/internal/ledger"
+	"rollcall/internal/manual"
 )
 
 var update = flag.Bool("update", false, "rewrite the tables of docs/ledger.md")
-
-const page = "../../docs/ledger.md"
 
 // TestThePageHoldsTheTablesOfTheCode compares what stands between the markers of
 // docs/ledger.md with the rules that the other tests hold the scripts to.
 func TestThePageHoldsTheTablesOfTheCode(t *testing.T) {
 	t.Parallel()
-	content, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := string(content)
-	for name, table := range map[string]string{
+	manual.Parts(t, "../../docs/ledger.md", map[string]string{
 		"rules": rulesTables(), "decisions": decisionsTable(), "states": statesTable(), "parts": partsTable(), "layout": layoutTable(),
-	} {
-		begin, end := "<!-- generated: make update: "+name+" -->\n", "<!-- end: "+name+" -->\n"
-		before, rest, found := strings.Cut(want, begin)
-		_, after, closed := strings.Cut(rest, end)
-		if !found || !closed {
-			t.Fatalf("%s has no markers for the table %s", page, name)
-		}
-		want = before + begin + "\n" + table + "\n" + end + after
-	}
-	if *update {
-		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if string(content) != want {
-		t.Errorf("%s differs from the rules in decision_test.go: go test ./internal/ledger -update", page)
-	}
+	}, *update)
 }
 
 func partsTable() string {

@@ -1,5 +1,6 @@
-// Package manual holds a command to what its help promises: it fits a terminal,
-// its examples are valid, and its pages, Markdown and man, say the same.
+// Package manual compares documentation with the code: the help of a command fits a
+// terminal, its examples are valid, its pages, Markdown and man, say the same, and
+// tables that are generated into a page are those of the code.
 //
 // For tests alone: the generator must not be linked into the commands. It must
 // not know any of them.
@@ -7,8 +8,6 @@ package manual
 
 import (
 	"bytes"
-	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -16,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 )
@@ -149,27 +147,8 @@ func Pages(t *testing.T, root *cobra.Command, markdown, man string, update bool)
 		}
 	}
 	for path, want := range pages {
-		if err := hold(path, want, update); err != nil {
-			t.Error(err)
-		}
+		Page(t, path, string(want), update)
 	}
-}
-
-func hold(path string, want []byte, update bool) error {
-	if update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // documentation is for everybody
-			return err
-		}
-		return os.WriteFile(path, want, 0o644) //nolint:gosec // the same
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("%w; run make update", err)
-	}
-	if diff := cmp.Diff(string(got), string(want)); diff != "" {
-		return fmt.Errorf("%s is not what --help says (-page +help); run make update:\n%s", path, diff)
-	}
-	return nil
 }
 
 // blocks indents what stands in columns, so that Markdown and roff keep it as

@@ -3,7 +3,6 @@ package metrics_test
 import (
 	"encoding/json"
 	"flag"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"rollcall/internal/handler"
+	"rollcall/internal/manual"
 	"rollcall/internal/metrics"
 	"rollcall/internal/outcome"
 	"rollcall/internal/redistest"
@@ -47,9 +47,7 @@ func families(t *testing.T) []*dto.MetricFamily {
 // is written by hand.
 func TestThePageListsEveryMetric(t *testing.T) {
 	t.Parallel()
-	const begin, end = "<!-- generated: make update -->\n", "<!-- end -->\n"
-	var table strings.Builder
-	table.WriteString("\n| metric | type | labels | meaning |\n|---|---|---|---|\n")
+	var rows [][]string
 	for _, f := range families(t) {
 		if !strings.HasPrefix(f.GetName(), "rollcall_") {
 			continue
@@ -58,30 +56,9 @@ func TestThePageListsEveryMetric(t *testing.T) {
 		for _, l := range f.GetMetric()[0].GetLabel() {
 			labels = append(labels, "`"+l.GetName()+"`")
 		}
-		fmt.Fprintf(&table, "| `%s` | %s | %s | %s |\n",
-			f.GetName(), strings.ToLower(f.GetType().String()), strings.Join(labels, ", "), f.GetHelp())
+		rows = append(rows, []string{"`" + f.GetName() + "`", strings.ToLower(f.GetType().String()), strings.Join(labels, ", "), f.GetHelp()})
 	}
-	table.WriteString("\n")
-
-	content, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(content), begin)
-	_, after, closed := strings.Cut(rest, end)
-	if !found || !closed {
-		t.Fatalf("%s has lost the markers around its table", page)
-	}
-	want := before + begin + table.String() + end + after
-	if *update {
-		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if string(content) != want {
-		t.Errorf("%s does not match the registry; run: go test ./internal/metrics -update", page)
-	}
+	manual.Parts(t, page, map[string]string{"metrics": manual.Table([]string{"metric", "type", "labels", "meaning"}, rows)}, *update)
 }
 
 // alerts is the part of deploy/prometheus/alerts.yml that the tests need.
