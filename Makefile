@@ -138,6 +138,10 @@ update: ## Rewrite golden files and generated pages from the code
 		$(GO) test -short $$dir -update || exit 1; \
 	done
 
+.PHONY: structure
+structure: ## Print lines by package, exported names of tasks, words of docs; LIST=1 for pages
+	@tools/structure.sh
+
 .PHONY: clean
 clean: ## Remove what make build and make dist made
 	rm -rf bin dist
