@@ -36,27 +36,6 @@ func tableRows(p page, heading string) [][]string {
 
 func plain(cell string) string { return strings.Trim(cell, "`") }
 
-func TestTheImportTableIsDocumented(t *testing.T) {
-	t.Parallel()
-	documented := map[string][]string{}
-	for _, row := range tableRows(readPage(t, "docs/architecture.md"), "Import table") {
-		allowed := []string{}
-		for _, m := range codeSpan.FindAllStringSubmatch(row[1], -1) {
-			allowed = append(allowed, m[1])
-		}
-		slices.Sort(allowed)
-		documented[plain(row[0])] = allowed
-	}
-	want := map[string][]string{}
-	for pkg, allowed := range imports {
-		want[pkg] = append([]string{}, allowed...)
-		slices.Sort(want[pkg])
-	}
-	if diff := cmp.Diff(want, documented); diff != "" {
-		t.Errorf("docs/architecture.md and the table in arch_test.go differ (-code +page):\n%s", diff)
-	}
-}
-
 func TestEveryPackageIsOnTheMap(t *testing.T) {
 	t.Parallel()
 	var named []string

@@ -17,7 +17,7 @@ import (
 var (
 	wordsAllowed = map[string][]string{
 		"cmd/rollcall/":                  jsonWords,
-		"docs/rollcall.md":               jsonWords,
+		"docs/json.md":                   jsonWords,
 		"docs/pacing.md":                 paceWords,
 		"internal/pace/":                 paceWords,
 		"internal/ledger/compat_test.go": {"wish"}, // a script of schema 1

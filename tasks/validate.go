@@ -36,7 +36,7 @@ func (l Limits) nicknameMax() int { return max(l.NicknameMax, DefaultNicknameMax
 type Problem struct {
 	Field string `json:"field"` // as it stands in the payload: "nickname", "add_user_ids[3]"
 	// What says what is wrong with it, without repeating a nickname or an ID.
-	What string `json:"problem"`
+	What string `json:"problem"` // what is wrong with it, without names and IDs
 }
 
 // ValidationError lists everything wrong with a task.

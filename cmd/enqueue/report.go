@@ -32,14 +32,14 @@ type record struct {
 	Tenant   string          `json:"tenant,omitzero"`
 	Target   string          `json:"target,omitzero"`
 	Key      string          `json:"key,omitzero"`
-	Outcome  string          `json:"outcome"`
+	Outcome  string          `json:"outcome"` // `stored`, `already_there`, `outdated`, `refused`, `not_stored` or `not_known`; `valid` in a dry run. Of a row of a file: its decision, with --wait its result, or `refused`
 	TaskID   string          `json:"task_id,omitzero"`
 	Queue    string          `json:"queue,omitzero"`
-	Revision int64           `json:"revision,omitzero"`
-	Run      string          `json:"run,omitzero"`
-	Problems []tasks.Problem `json:"problems,omitempty"`
-	Error    string          `json:"error,omitzero"`
-	Warning  string          `json:"warning,omitzero"`
+	Revision int64           `json:"revision,omitzero"`  // none if an earlier request stored the task
+	Run      string          `json:"run,omitzero"`       // of a row of a file
+	Problems []tasks.Problem `json:"problems,omitempty"` // of an invalid task
+	Error    string          `json:"error,omitzero"`     // why it was not stored
+	Warning  string          `json:"warning,omitzero"`   // it is stored, but a record was lost; this costs at most one call
 }
 
 // mostProblems bounds the number of tasks printed that were not stored.

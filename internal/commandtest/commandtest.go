@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"strconv"
 	"strings"
 	"sync"
@@ -212,19 +211,6 @@ func (k *Kit) code(ts *testscript.TestScript, _ bool, args []string) {
 	script := fmt.Sprintf(`code=0; %s "$@" || code=$?; [ $code = %s ] || { echo "exit code $code, want %s" >&2; exit 1; }`, k.name, args[0], args[0])
 	if err := ts.Exec("sh", append([]string{"-c", script, k.name}, args[1:]...)...); err != nil {
 		ts.Fatalf("%s %s: %v", k.name, strings.Join(args[1:], " "), err)
-	}
-}
-
-// NamesFields fails the test unless a page names every JSON field of records.
-func NamesFields(t *testing.T, path string, records ...any) {
-	t.Helper()
-	page := read(t, path)
-	for _, record := range records {
-		for _, field := range reflect.VisibleFields(reflect.TypeOf(record)) {
-			if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" && !strings.Contains(page, "`"+name+"`") {
-				t.Errorf("%s does not name the field %s", path, name)
-			}
-		}
 	}
 }
 

@@ -15,9 +15,9 @@ type Seen struct {
 	Host   string    `json:"host,omitzero"`   // host of the last answer, without port
 	Status int       `json:"status,omitzero"` // HTTP status; 0: no answer
 	Code   string    `json:"code,omitzero"`   // the platform's error code
-	First  time.Time `json:"first,omitzero"`
-	Last   time.Time `json:"last,omitzero"`
-	Count  int       `json:"count,omitzero"` // number of answers, of all workers, from First to Last
+	First  time.Time `json:"first,omitzero"`  // answer
+	Last   time.Time `json:"last,omitzero"`   // answer
+	Count  int       `json:"count,omitzero"`  // number of answers, of all workers, from First to Last
 }
 
 // Text returns the evidence in one line, with its times in zone. Empty: none.

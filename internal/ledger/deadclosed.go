@@ -24,9 +24,9 @@ type ClosedDeadLetter struct {
 	Revision  int64     `json:"revision"`
 	Class     string    `json:"class"`
 	Code      string    `json:"code,omitzero"`
-	Last      time.Time `json:"last"`    // of the task's last failure
-	Applied   int64     `json:"applied"` // the lowest revision that was applied to one of its fields
-	Closed    time.Time `json:"closed"`
+	Last      time.Time `json:"last"`                // of the task's last failure
+	Applied   int64     `json:"applied"`             // the lowest revision that was applied to one of its fields
+	Closed    time.Time `json:"closed"`              // when
 	RequestID string    `json:"request_id,omitzero"` // of the answer that ended the task
 }
 

@@ -46,12 +46,12 @@ func (d Decision) Calls() bool { return d == RowChange || d == RowNew }
 
 // Value is one field of a row, before and after.
 type Value struct {
-	Field string `json:"field"`
-	Old   string `json:"old,omitzero"`
-	New   string `json:"new,omitzero"`
+	Field string `json:"field"`        // of the target
+	Old   string `json:"old,omitzero"` // the value before
+	New   string `json:"new,omitzero"` // the value of the row
 	// Known says that Old is known. Stated: from the column previous, not from the ledger.
-	Known  bool `json:"known,omitzero"`
-	Stated bool `json:"stated,omitzero"`
+	Known  bool `json:"known,omitzero"`  // the old value is known
+	Stated bool `json:"stated,omitzero"` // it is from the column previous, not from the ledger
 }
 
 // Planned is a row with its decision.
@@ -77,7 +77,7 @@ type Plan struct {
 	At     time.Time `json:"at"`
 	// Until is when the plan expires.
 	Until  time.Time        `json:"until"`
-	Counts map[Decision]int `json:"counts"`
+	Counts map[Decision]int `json:"counts"` // rows by [decision](runs.md#reference)
 	// Undoable is how many rows could be undone after they were applied.
 	Undoable int `json:"undoable"`
 	// Suspicious is how many rows a person should look at.
@@ -111,14 +111,14 @@ type Lane struct {
 	Organisation string     `json:"organisation"`
 	Tenant       string     `json:"tenant"`
 	Kind         tasks.Kind `json:"kind"`
-	Rows         int        `json:"rows"`
+	Rows         int        `json:"rows"`  // how many
 	Calls        int        `json:"calls"` // rows that are sent
 	// Rate is the lane's calls a second. 0: no worker has published it.
 	Rate float64 `json:"rate,omitzero"`
 
 	// First and Last are the blocks between which the rows of the lane are.
-	First int `json:"first"`
-	Last  int `json:"last"`
+	First int `json:"first"` // block in which rows of the lane are
+	Last  int `json:"last"`  // block
 }
 
 // Cost is what a plan spends of an organisation's month.
@@ -128,11 +128,11 @@ type Cost struct {
 	Month        string `json:"month"` // 2006-01, in Asia/Shanghai
 	// Spent and Quota are of the month, as counted now. Bounded is false if the month has
 	// no quota; the rest is zero then.
-	Spent   int64 `json:"spent"`
-	Quota   int   `json:"quota,omitzero"`
+	Spent   int64 `json:"spent"`            // calls of the month, as counted now
+	Quota   int   `json:"quota,omitzero"`   // calls; 0: none
 	Reserve int   `json:"reserve,omitzero"` // of the quota, for urgent tasks alone
-	Left    int64 `json:"left,omitzero"`
-	Bounded bool  `json:"bounded"`
+	Left    int64 `json:"left,omitzero"`    // calls
+	Bounded bool  `json:"bounded"`          // the month has a quota; the numbers above are 0 otherwise
 	// RunsOut is the day on which the month's calls would be spent with this plan, at
 	// the use of the month so far. Zero: not in this month.
 	RunsOut time.Time `json:"runs_out,omitzero"`
@@ -142,9 +142,9 @@ type Cost struct {
 type Guard struct {
 	// Name identifies it, e.g. "changes". Flag is the one that allows it, without
 	// dashes, e.g. "allow-changes".
-	Name    string `json:"name"`
-	What    string `json:"what"` // what it found, with counts
-	Flag    string `json:"flag"`
-	Allowed bool   `json:"allowed,omitzero"`
-	Rows    []int  `json:"rows,omitempty"` // the first rows that it is about, at most 10
+	Name    string `json:"name"`             // such as changes
+	What    string `json:"what"`             // what it found, with counts
+	Flag    string `json:"flag"`             // that allows it, without dashes
+	Allowed bool   `json:"allowed,omitzero"` // the flag was given
+	Rows    []int  `json:"rows,omitempty"`   // the first rows that it is about, at most 10
 }

@@ -63,7 +63,7 @@ type Draft struct {
 type Settings struct {
 	// Allowed are the flags of the guards that do not hold the run, without
 	// their dashes, as Guard.Flag names them.
-	Allowed []string `json:"allowed,omitempty"`
+	Allowed []string `json:"allowed,omitempty"` // flags of the guards that do not hold the run, without dashes
 	// Canary is how many rows must end before the rest is sent. 0: 20. Negative: none.
 	Canary int `json:"canary,omitzero"`
 	// MaxFailed is the share of failed rows, of at least 10 that have ended, above which
@@ -106,31 +106,31 @@ func (s Settings) validFor() time.Duration {
 
 // Run is a run as it is now.
 type Run struct {
-	ID       string    `json:"id"`
-	Name     string    `json:"name,omitzero"`
-	Author   string    `json:"author,omitzero"`
-	UndoOf   string    `json:"undo_of,omitzero"`
+	ID       string    `json:"id"`               // of the run
+	Name     string    `json:"name,omitzero"`    // that people gave it
+	Author   string    `json:"author,omitzero"`  // who made it
+	UndoOf   string    `json:"undo_of,omitzero"` // the run that it takes back
 	Settings Settings  `json:"settings,omitzero"`
-	State    State     `json:"state"`
+	State    State     `json:"state"`           // [of a run](runs.md#reference)
 	Reason   string    `json:"reason,omitzero"` // why it is in this state: of a pause, a hold, a rejection
 	By       string    `json:"by,omitzero"`     // who brought it there; empty: rollcall
-	Created  time.Time `json:"created"`
-	Changed  time.Time `json:"changed"` // when it came into this state
+	Created  time.Time `json:"created"`         // when
+	Changed  time.Time `json:"changed"`         // when it came into this state
 	// Applied and Ended are zero until then.
-	Applied time.Time `json:"applied,omitzero"`
-	Ended   time.Time `json:"ended,omitzero"`
+	Applied time.Time `json:"applied,omitzero"` // when
+	Ended   time.Time `json:"ended,omitzero"`   // when
 	// Rows is how many rows are in; Sealed says that no more will come.
-	Rows   int  `json:"rows"`
-	Sealed bool `json:"sealed"`
+	Rows   int  `json:"rows"`   // how many are in
+	Sealed bool `json:"sealed"` // no more rows will come
 	// Plan is nil until the run was planned. Its counts are those of the plan.
-	Plan *Plan `json:"plan,omitzero"`
+	Plan *Plan `json:"plan,omitzero"` // none until it is planned
 	// Progress is what the worker that feeds the run reported last, in words.
 	Progress string `json:"progress,omitzero"`
 	// Fed is how many rows are or were in the queues of their lanes.
 	Fed int `json:"fed"`
 	// Outcomes are the rows by outcome. They are counted by Service.Get, not by List,
 	// unless the run has ended.
-	Outcomes map[Outcome]int `json:"outcomes,omitempty"`
+	Outcomes map[Outcome]int `json:"outcomes,omitempty"` // rows by [result](runs.md#reference); a list has them of ended runs alone
 
 	fed map[string]int // by lane
 }

@@ -76,9 +76,9 @@ not. --closed shows closed dead letters.
 type causeRecord struct {
 	Class       string    `json:"class"`
 	Code        string    `json:"code,omitzero"`
-	DeadLetters int64     `json:"letters"`
-	Lanes       []string  `json:"lanes"`
-	Latest      time.Time `json:"newest"`
+	DeadLetters int64     `json:"letters"` // how many dead letters
+	Lanes       []string  `json:"lanes"`   // that have them
+	Latest      time.Time `json:"newest"`  // when the latest died
 	Todo        string    `json:"todo,omitzero"`
 }
 

@@ -17,12 +17,12 @@ import (
 // Record is a dead letter as --json prints it. Its names are stable: names are added,
 // never changed.
 type Record struct {
-	ID           string         `json:"id"`
+	ID           string         `json:"id"` // of the task in asynq
 	Lane         string         `json:"lane"`
 	Tenant       string         `json:"tenant,omitzero"`
 	Kind         string         `json:"kind,omitzero"`
 	Organisation string         `json:"organisation,omitzero"`
-	Urgent       bool           `json:"urgent,omitzero"`
+	Urgent       bool           `json:"urgent,omitzero"` // from the urgent queue
 	Key          string         `json:"key,omitzero"`
 	Run          string         `json:"run,omitzero"`
 	Row          *int           `json:"row,omitzero"` // of the run, from 0
@@ -34,17 +34,17 @@ type Record struct {
 	Message      string         `json:"message,omitzero"`
 	RequestID    string         `json:"request_id,omitzero"`
 	Todo         string         `json:"todo,omitzero"`
-	Cause        string         `json:"cause,omitzero"`
-	Attempts     map[string]int `json:"attempts,omitempty"`
-	First        time.Time      `json:"first,omitzero"`
-	Last         time.Time      `json:"last,omitzero"`
+	Cause        string         `json:"cause,omitzero"`     // class, code and message in one line
+	Attempts     map[string]int `json:"attempts,omitempty"` // failed attempts by class
+	First        time.Time      `json:"first,omitzero"`     // the first failed attempt
+	Last         time.Time      `json:"last,omitzero"`      // time of death
 	// Where the whole dead letter is printed: Payload, or PayloadBase64 if it is not JSON, or
 	// PayloadBytes if it is masked. Of a payload that was cut, PayloadBytes is the whole
 	// length, and PayloadSHA256 the hash.
-	Payload       jsontext.Value `json:"payload,omitempty"`
-	PayloadBase64 string         `json:"payload_base64,omitzero"`
-	PayloadBytes  int            `json:"payload_bytes,omitzero"`
-	PayloadSHA256 string         `json:"payload_sha256,omitzero"`
+	Payload       jsontext.Value `json:"payload,omitempty"`       // as stored in asynq
+	PayloadBase64 string         `json:"payload_base64,omitzero"` // if it is not JSON; the raw bytes of a message that is no task
+	PayloadBytes  int            `json:"payload_bytes,omitzero"`  // length, if the payload is masked or longer than 64 KiB: of that only the first 64 KiB are kept
+	PayloadSHA256 string         `json:"payload_sha256,omitzero"` // hash of the whole, if it is longer than 64 KiB
 }
 
 // NewRecord returns the record of a dead letter. It masks names and ids of people

@@ -233,11 +233,11 @@ func (e *operation) named(ctx context.Context, service *deadletter.Service) ([]l
 
 // settledRecord is the outcome for a dead letter, as --json prints it.
 type settledRecord struct {
-	ID      string `json:"id"`
+	ID      string `json:"id"` // of the dead letter
 	Lane    string `json:"lane"`
-	Outcome string `json:"outcome"`
+	Outcome string `json:"outcome"` // replayed, discarded, underway (the task was already queued again), refused or failed; "would be …" in a dry run
 	TaskID  string `json:"task_id,omitzero"`
-	Error   string `json:"error,omitzero"`
+	Error   string `json:"error,omitzero"` // why
 }
 
 // mostFaults bounds the number of remaining dead letters that are listed.

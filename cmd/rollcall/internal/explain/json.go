@@ -13,61 +13,61 @@ import (
 // explainRecord is an explanation as --json prints it. Its names are stable: names are
 // added, never changed.
 type explainRecord struct {
-	Conclusion string `json:"conclusion"` // damaged, person, dead, vanished, underway, waiting, doubt, settled or unknown
-	Words      string `json:"words"`
+	Conclusion string `json:"conclusion"` // of the field that most needs a person: damaged, person, dead, vanished, underway, waiting, doubt, settled or unknown
+	Words      string `json:"words"`      // the conclusion as text
 
 	Lane         string `json:"lane"`
 	Organisation string `json:"organisation"`
 	Target       string `json:"target"`
 
-	InFlightUntil time.Time        `json:"in_flight_until,omitzero"`
-	SettledAt     time.Time        `json:"settled_at,omitzero"` // when a task was last applied
+	InFlightUntil time.Time        `json:"in_flight_until,omitzero"` // end of the running task's lease, unless it is renewed
+	SettledAt     time.Time        `json:"settled_at,omitzero"`      // when a task was last applied
 	Fields        []fieldRecord    `json:"fields,omitempty"`
-	Edits         []editRecord     `json:"edits,omitempty"`
-	Sources       map[string]int64 `json:"sources,omitempty"`
-	Effects       []effectRecord   `json:"effects,omitempty"`
-	Letters       []dead.Record    `json:"letters,omitempty"`
-	LettersCut    bool             `json:"letters_cut,omitzero"` // not all dead letters of the lane were read
-	Damaged       []string         `json:"damaged,omitempty"`
+	Edits         []editRecord     `json:"edits,omitempty"`      // that wait
+	Sources       map[string]int64 `json:"sources,omitempty"`    // the highest number of each source
+	Effects       []effectRecord   `json:"effects,omitempty"`    // the last ten
+	Letters       []dead.Record    `json:"letters,omitempty"`    // of the target
+	LettersCut    bool             `json:"letters_cut,omitzero"` // only the latest 1,000 of the lane and those of the tasks above were read
+	Damaged       []string         `json:"damaged,omitempty"`    // keys and entries
 	LaneState     lanes.Record     `json:"lane_state"`
 }
 
 // fieldRecord is one field of a target. Revisions are microseconds of Redis'
 // clock.
 type fieldRecord struct {
-	Name       string        `json:"name"`
-	Conclusion string        `json:"conclusion"`
-	Newest     int64         `json:"newest,omitzero"`
-	Task       *taskRecord   `json:"task,omitempty"` // of the latest change
-	Applied    int64         `json:"applied,omitzero"`
-	Value      string        `json:"value,omitzero"`
-	Requested  string        `json:"wished,omitzero"` // if an alternative was applied
-	Doubt      int64         `json:"doubt,omitzero"`
-	Answered   bool          `json:"answered,omitzero"` // the request can no longer take effect
-	Late       time.Time     `json:"late,omitzero"`
-	ResendAt   time.Time     `json:"resend_at,omitzero"` // the applied value is sent once more then, at the earliest
-	Intent     *intentRecord `json:"intent,omitempty"`
-	Refused    int           `json:"refused,omitzero"` // candidates
-	Lock       string        `json:"lock,omitzero"`    // applied, said or unverified
-	LockUntil  time.Time     `json:"lock_until,omitzero"`
+	Name       string        `json:"name"`                // of the field
+	Conclusion string        `json:"conclusion"`          // of this field
+	Newest     int64         `json:"newest,omitzero"`     // revision of the latest change
+	Task       *taskRecord   `json:"task,omitempty"`      // of the latest change
+	Applied    int64         `json:"applied,omitzero"`    // revision
+	Value      string        `json:"value,omitzero"`      // that was applied
+	Requested  string        `json:"wished,omitzero"`     // the value of the change, if an alternative was applied
+	Doubt      int64         `json:"doubt,omitzero"`      // revision with an unknown outcome
+	Answered   bool          `json:"answered,omitzero"`   // its request was answered, not clearly, and can no longer take effect
+	Late       time.Time     `json:"late,omitzero"`       // since when a request may have taken effect late
+	ResendAt   time.Time     `json:"resend_at,omitzero"`  // the applied value is sent once more then, at the earliest
+	Intent     *intentRecord `json:"intent,omitempty"`    // of an ID with an unknown outcome
+	Refused    int           `json:"refused,omitzero"`    // candidates
+	Lock       string        `json:"lock,omitzero"`       // applied, said or unverified
+	LockUntil  time.Time     `json:"lock_until,omitzero"` // when the lock ends
 }
 
 type intentRecord struct {
-	Value    string      `json:"value"`
-	Sends    int         `json:"sends"`
-	At       time.Time   `json:"at"`
+	Value    string      `json:"value"` // the ID
+	Sends    int         `json:"sends"` // how often it was sent
+	At       time.Time   `json:"at"`    // when last
 	Revision int64       `json:"revision"`
 	Task     *taskRecord `json:"task"`
 }
 
 type taskRecord struct {
-	ID    string    `json:"id"`
+	ID    string    `json:"id"` // in asynq
 	Queue string    `json:"queue,omitzero"`
 	State string    `json:"state,omitzero"` // in asynq; absent if it does not know the task
-	Next  time.Time `json:"next,omitzero"`
-	Error string    `json:"error,omitzero"`
-	Open  bool      `json:"open"` // not ended, according to the ledger
-	Dead  bool      `json:"dead,omitzero"`
+	Next  time.Time `json:"next,omitzero"`  // attempt
+	Error string    `json:"error,omitzero"` // the last one
+	Open  bool      `json:"open"`           // not ended, according to the ledger
+	Dead  bool      `json:"dead,omitzero"`  // it has a dead letter
 }
 
 type editRecord struct {
@@ -80,9 +80,9 @@ type effectRecord struct {
 	Revision  int64             `json:"revision,omitzero"`
 	TaskID    string            `json:"task_id,omitzero"`
 	RequestID string            `json:"request_id,omitzero"`
-	Set       map[string]string `json:"set,omitempty"`
-	By        string            `json:"by,omitzero"`
-	Did       string            `json:"did,omitzero"`
+	Set       map[string]string `json:"set,omitempty"` // values that were applied
+	By        string            `json:"by,omitzero"`   // the person who confirmed or rejected an ID
+	Did       string            `json:"did,omitzero"`  // what the person did
 }
 
 func (x *explanation) json() explainRecord {

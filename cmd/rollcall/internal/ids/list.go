@@ -61,8 +61,8 @@ type unknownRecord struct {
 	Organisation string    `json:"organisation"`
 	Tenants      []string  `json:"tenants"` // of the organisation; any of them can be used to settle
 	Target       string    `json:"target"`
-	Value        string    `json:"value,omitzero"`
-	Sends        int       `json:"sends,omitzero"`
+	Value        string    `json:"value,omitzero"` // the ID that was sent
+	Sends        int       `json:"sends,omitzero"` // how often
 	Since        time.Time `json:"since,omitzero"` // when it was last sent
 	TaskID       string    `json:"task_id,omitzero"`
 }

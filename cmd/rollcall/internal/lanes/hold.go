@@ -214,9 +214,9 @@ Exit codes:
 
 // eventRecord is an event as --json prints it; its names are stable.
 type eventRecord struct {
-	Time   time.Time `json:"time"`
-	Event  string    `json:"event"`
-	Level  string    `json:"level"`
+	Time   time.Time `json:"time"`  // UTC
+	Event  string    `json:"event"` // hold.entered, hold.changed, hold.left, dead.replayed, dead.closed, …
+	Level  string    `json:"level"` // of a hold: address, tenant, lane or target
 	Name   string    `json:"name"`
 	Class  string    `json:"class"`
 	Reason string    `json:"reason"`

@@ -15,55 +15,55 @@ type Record struct {
 	Tenant       string `json:"tenant"`
 	Kind         string `json:"kind"`
 
-	PendingUrgent int64 `json:"pending_urgent"`
-	Pending       int64 `json:"pending"`
-	Active        int64 `json:"active"`
-	Scheduled     int64 `json:"scheduled"`
-	ScheduledDue  int64 `json:"scheduled_due"`
-	Retry         int64 `json:"retry"`
-	Archived      int64 `json:"archived"`
+	PendingUrgent int64 `json:"pending_urgent"` // tasks of the urgent queue
+	Pending       int64 `json:"pending"`        // tasks of the other queue
+	Active        int64 `json:"active"`         // of both queues, as the next four
+	Scheduled     int64 `json:"scheduled"`      // wait for their time
+	ScheduledDue  int64 `json:"scheduled_due"`  // those of `scheduled` whose time has come
+	Retry         int64 `json:"retry"`          // wait for another attempt
+	Archived      int64 `json:"archived"`       // in asynq's archive
 
 	// Oldest is the time for which the oldest pending task has been waiting.
-	Oldest float64 `json:"oldest_seconds"`
+	Oldest float64 `json:"oldest_seconds"` // age of the oldest pending task
 	// Backlog counts the tasks that ETASeconds covers; ETASeconds is null if it
 	// cannot be estimated.
-	Backlog    int64    `json:"backlog"`
-	ETASeconds *float64 `json:"eta_seconds"`
+	Backlog    int64    `json:"backlog"`     // waiting tasks
+	ETASeconds *float64 `json:"eta_seconds"` // their time at the allowed rate; null if unknown
 
-	RateUsed     float64 `json:"rate_used"`
-	RateAllowed  float64 `json:"rate_allowed"`
-	Share        float64 `json:"share"`
-	SpreadMS     float64 `json:"spread_ms"`
-	BadSpreadMS  float64 `json:"refused_spread_ms,omitzero"`
-	Refused      int64   `json:"refused"`
-	PauseSeconds float64 `json:"pause_seconds"`
+	RateUsed     float64 `json:"rate_used"`                  // calls a second
+	RateAllowed  float64 `json:"rate_allowed"`               // calls a second; 0: no worker has published the limits
+	Share        float64 `json:"share"`                      // of the limit, 0 to 1; below 1 another program uses it, or it became smaller
+	SpreadMS     float64 `json:"spread_ms"`                  // assumed spread of the delay to the platform
+	BadSpreadMS  float64 `json:"refused_spread_ms,omitzero"` // the spread at which a call was refused
+	Refused      int64   `json:"refused"`                    // calls refused for their rate so far
+	PauseSeconds float64 `json:"pause_seconds"`              // rest of a pause
 
-	Month *monthRecord `json:"month,omitempty"`
-	Day   *dayRecord   `json:"day,omitempty"`
+	Month *monthRecord `json:"month,omitempty"` // of the organisation, if the lane is metered
+	Day   *dayRecord   `json:"day,omitempty"`   // if the lane has a limit per 24 hours
 
 	Holds        []holdRecord `json:"holds,omitempty"`
-	PausedUrgent bool         `json:"paused_urgent,omitzero"`
-	Paused       bool         `json:"paused,omitzero"`
-	Seen         time.Time    `json:"seen"`
-	NoWorker     bool         `json:"no_worker,omitzero"`
+	PausedUrgent bool         `json:"paused_urgent,omitzero"` // asynq's pause of the urgent queue
+	Paused       bool         `json:"paused,omitzero"`        // asynq's pause of the other queue
+	Seen         time.Time    `json:"seen"`                   // when a worker last published the lane; year 1: never
+	NoWorker     bool         `json:"no_worker,omitzero"`     // none has published it for 3 minutes
 }
 
 // monthRecord counts the calls of the organisation, over all its lanes.
 type monthRecord struct {
-	Name    string    `json:"name"`
-	Ends    time.Time `json:"ends"`
-	Spent   int64     `json:"spent"`
-	Quota   int       `json:"quota,omitzero"`
-	Reserve int       `json:"reserve,omitzero"`
-	Left    *int64    `json:"left"` // null: no quota
+	Name    string    `json:"name"`             // such as 2026-03
+	Ends    time.Time `json:"ends"`             // in Asia/Shanghai
+	Spent   int64     `json:"spent"`            // calls
+	Quota   int       `json:"quota,omitzero"`   // calls; 0: no limit
+	Reserve int       `json:"reserve,omitzero"` // of the quota, for urgent tasks
+	Left    *int64    `json:"left"`             // null: no limit
 	// SaidSpent reports whether the platform has reported an exhausted quota.
-	SaidSpent bool `json:"said_spent,omitzero"`
+	SaidSpent bool `json:"said_spent,omitzero"` // the platform reports that no calls are left
 }
 
 type dayRecord struct {
-	Spent int64 `json:"spent"`
-	Limit int   `json:"limit"`
-	Left  int64 `json:"left"`
+	Spent int64 `json:"spent"` // calls
+	Limit int   `json:"limit"` // calls
+	Left  int64 `json:"left"`  // calls
 }
 
 type holdRecord struct {
@@ -71,16 +71,16 @@ type holdRecord struct {
 	Name     string     `json:"name"`
 	Class    hold.Class `json:"class"`
 	Reason   string     `json:"reason"`
-	BulkOnly bool       `json:"bulk_only,omitzero"`
+	BulkOnly bool       `json:"bulk_only,omitzero"` // the urgent queue continues
 	Since    time.Time  `json:"since"`
 	Until    time.Time  `json:"until,omitzero"`
 	By       string     `json:"by"`
-	Probe    hold.Probe `json:"probe,omitzero"`
-	Next     time.Time  `json:"next_probe,omitzero"`
-	Tries    int        `json:"probes,omitzero"`
-	Probing  string     `json:"probing,omitzero"` // the worker that is probing, until next_probe
+	Probe    hold.Probe `json:"probe,omitzero"`      // how the hold ends: by a `token` request, a `task` or an `address` check; none: by its time or a person
+	Next     time.Time  `json:"next_probe,omitzero"` // when
+	Tries    int        `json:"probes,omitzero"`     // so far
+	Probing  string     `json:"probing,omitzero"`    // the worker that is probing, until next_probe
 	Seen     hold.Seen  `json:"seen,omitzero"`
-	Lift     string     `json:"lift"`
+	Lift     string     `json:"lift"` // how it ends, in words
 }
 
 func (s *Survey) record(h hold.Hold) holdRecord {

@@ -76,10 +76,10 @@ const (
 
 // step is the outcome of release for one hold; its names are stable.
 type step struct {
-	Outcome string `json:"outcome"`
+	Outcome string `json:"outcome"` // of a hold: entered, changed or same; of a release: lifted, probing or still_held
 	holdRecord
 
-	Message string `json:"message,omitzero"`
+	Message string `json:"message,omitzero"` // why it is still held
 }
 
 // exitHeld: the scope is still on hold.

@@ -13,9 +13,9 @@ import (
 
 // stepResumed reports a pause that was ended; its names are stable.
 type stepResumed struct {
-	Outcome string   `json:"outcome"` // pause_ended
-	Lanes   []string `json:"lanes,omitzero"`
-	Address string   `json:"address,omitzero"`
+	Outcome string   `json:"outcome"`          // pause_ended
+	Lanes   []string `json:"lanes,omitzero"`   // whose pauses ended
+	Address string   `json:"address,omitzero"` // whose pause ended
 }
 
 // covered returns the lanes in the scope.

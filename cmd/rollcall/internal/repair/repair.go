@@ -63,12 +63,12 @@ Exit codes:
 
 // found is something damaged as --json prints it. Its names are a contract.
 type found struct {
-	Lane      string `json:"lane,omitzero"` // absent: of all lanes
-	Key       string `json:"key"`
-	Entry     string `json:"entry,omitzero"`
-	Problem   string `json:"problem"`
-	Lost      string `json:"lost"` // if it is repaired
-	Discarded bool   `json:"discarded"`
+	Lane      string `json:"lane,omitzero"`  // absent: of all lanes
+	Key       string `json:"key"`            // in Redis
+	Entry     string `json:"entry,omitzero"` // of the key
+	Problem   string `json:"problem"`        // what is damaged
+	Lost      string `json:"lost"`           // if it is repaired
+	Discarded bool   `json:"discarded"`      // it was repaired
 
 	damage ledger.Damage
 }

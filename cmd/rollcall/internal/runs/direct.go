@@ -51,14 +51,14 @@ type share struct {
 // counts are the results of such a run or of a share, as --json prints them. The names
 // are stable: names are added, never changed.
 type counts struct {
-	Run     string         `json:"run"`
-	Lane    string         `json:"lane,omitzero"` // of a share
-	Lanes   []string       `json:"lanes,omitempty"`
-	Began   time.Time      `json:"began"`
-	Rows    int            `json:"rows"`
-	Results map[string]int `json:"results"`
-	Open    []int          `json:"open_rows,omitempty"`
-	Dead    []int          `json:"dead_rows,omitempty"`
+	Run     string         `json:"run"`                 // its name
+	Lane    string         `json:"lane,omitzero"`       // of a share
+	Lanes   []string       `json:"lanes,omitempty"`     // if it has several
+	Began   time.Time      `json:"began"`               // when its first task was stored
+	Rows    int            `json:"rows"`                // how many
+	Results map[string]int `json:"results"`             // rows by result: open, dead, applied, unchanged, superseded, settled
+	Open    []int          `json:"open_rows,omitempty"` // numbers, with --rows
+	Dead    []int          `json:"dead_rows,omitempty"` // numbers, with --rows
 }
 
 func (t *counts) add(s share) {

@@ -7,12 +7,6 @@ import (
 	"rollcall/internal/run"
 )
 
-func TestThePageNamesEveryField(t *testing.T) {
-	t.Parallel()
-	commandtest.NamesFields(t, "../../../../docs/runs.md", record{}, counts{},
-		run.Run{}, run.Settings{}, run.Plan{}, run.Guard{}, run.Lane{}, run.Cost{}, run.Value{})
-}
-
 // The page explains every state, decision and result, and every flag of a guard.
 func TestThePageNamesEveryWord(t *testing.T) {
 	t.Parallel()

@@ -168,8 +168,8 @@ type record struct {
 	Tenant    string      `json:"tenant,omitzero"`
 	Kind      string      `json:"kind,omitzero"`
 	Target    string      `json:"target,omitzero"`
-	Outcome   string      `json:"outcome"`
-	Values    []run.Value `json:"values,omitempty"`
+	Outcome   string      `json:"outcome"`          // [result of a row](runs.md#reference)
+	Values    []run.Value `json:"values,omitempty"` // by field
 	Class     string      `json:"class,omitzero"`
 	Code      string      `json:"code,omitzero"`
 	Message   string      `json:"message,omitzero"`
