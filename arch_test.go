@@ -55,7 +55,7 @@ var imports = map[string][]string{
 	// The one table of the kinds of task.
 	"internal/kinds": {"tasks", "internal/ledger"},
 	// Which lanes are served, and the names of their queues.
-	"internal/registry": {"tasks"},
+	"internal/registry": {"tasks", "internal/kinds"},
 	// The engine of every producer.
 	"internal/enqueue": {"tasks", "internal/kinds", "internal/ledger", "internal/redisdb", "internal/registry"},
 	"internal/roster":  {"tasks", "internal/console", "internal/kinds", "internal/table"},
@@ -104,7 +104,7 @@ var imports = map[string][]string{
 	"cmd/rollcall/internal/runs": {
 		"tasks", "cmd/rollcall/internal/apply", "cmd/rollcall/internal/plan", "cmd/rollcall/internal/session",
 		"cmd/rollcall/internal/watch", "internal/cli", "internal/console", "internal/deadletter", "internal/exitcode",
-		"internal/ledger", "internal/outcome", "internal/privacy", "internal/registry", "internal/roster", "internal/run",
+		"internal/kinds", "internal/ledger", "internal/outcome", "internal/privacy", "internal/registry", "internal/roster", "internal/run",
 		"internal/sheet", "internal/table", "internal/upload",
 	},
 	"cmd/rollcall/internal/dead": {

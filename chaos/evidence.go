@@ -11,9 +11,9 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/deadletter"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/sandbox"
-	"rollcall/tasks"
 )
 
 // evidence is the final state, from every part that records one.
@@ -123,7 +123,7 @@ func (ev *evidence) readLedger(ctx context.Context, rdb redis.UniversalClient, c
 			}
 		}
 	}
-	for _, kind := range tasks.Kinds() {
+	for _, kind := range kinds.Names() {
 		ids, err := rdb.HKeys(ctx, ledgerKey(string(kind))+"tasks").Result()
 		if err != nil {
 			return fmt.Errorf("read the ledger: %w", err)

@@ -12,8 +12,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/enqueue"
+	"rollcall/internal/kinds"
 	"rollcall/internal/registry"
-	"rollcall/tasks"
 )
 
 // logEvery is how often progress is printed.
@@ -134,7 +134,7 @@ func (s *scene) open(ctx context.Context) (err error) {
 	s.holds = newHoldWatch(s.rdb)
 	return eventually(ctx, "workers that serve all lanes", func(ctx context.Context) error {
 		lanes, err := registry.Read(ctx, s.rdb, time.Now())
-		if want := len(tasks.Kinds()) * (1 + len(others)); err == nil && len(lanes) < want {
+		if want := len(kinds.Names()) * (1 + len(others)); err == nil && len(lanes) < want {
 			err = fmt.Errorf("%d of %d lanes are served; see %s", len(lanes), want, s.fleet.logs[0])
 		}
 		return err

@@ -49,7 +49,7 @@ func TestAPlanIsValidAndRepeatsItsTargets(t *testing.T) {
 			targets[w.target.API]++
 		}
 	}
-	for _, kind := range tasks.Kinds() {
+	for _, kind := range kinds.Names() {
 		if n, of := changes[string(kind)], targets[string(kind)]; n < 3*of/2 {
 			t.Errorf("%d %s tasks for %d targets: none meets another", n, kind, of)
 		}

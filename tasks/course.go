@@ -2,6 +2,9 @@ package tasks
 
 import "regexp"
 
+// KindCourse is the kind of all nicknames of a ClassIn course.
+const KindCourse Kind = "course"
+
 // CourseSync gives all students and auditors of a ClassIn course, in its class and
 // group, the names that the school's own console has for them
 // (https://docs.eeo.cn/api/zh-hans/group/modifyGroupMemberNickname). It

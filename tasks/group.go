@@ -8,6 +8,9 @@ const (
 	OwnerExternal = "ext" // an external contact
 )
 
+// KindGroup is the kind of a DingTalk chat's name, owner, members, options.
+const KindGroup Kind = "group"
+
 // GroupUpdate changes a DingTalk chat
 // (POST https://api.dingtalk.io/v1.0/im/group/update). A field at its zero value
 // leaves the chat as it is.

@@ -5,6 +5,9 @@ import (
 	"regexp"
 )
 
+// KindID is the kind of an employee's DingTalk ID.
+const KindID Kind = "id"
+
 // IDChange changes an employee's DingTalk ID
 // (POST https://api.dingtalk.io/v1.0/contact/orgAccounts/dingTalkIds/change).
 // The platform allows it once a year, and it cannot be undone.

@@ -1,5 +1,8 @@
 package tasks
 
+// KindNickname is the kind of a member's nickname in a DingTalk chat.
+const KindNickname Kind = "nickname"
+
 // NicknameSync sets the nickname of a member of a DingTalk chat
 // (POST https://oapi.dingtalk.io/topapi/chat/updategroupnick).
 type NicknameSync struct {

@@ -2,6 +2,9 @@ package tasks
 
 import "regexp"
 
+// KindStudent is the kind of a ClassIn student's name.
+const KindStudent Kind = "student"
+
 // StudentSync gives a ClassIn student a name in the institution's console, and copies
 // it into all unfinished courses of the student. That overwrites nicknames that
 // teachers set by hand (https://docs.eeo.cn/api/zh-hans/user/editSchoolStudent.html,

@@ -10,23 +10,11 @@ import (
 	"regexp"
 )
 
-// Kind names one sort of work. It is also the last part of a lane's name.
+// Kind names one sort of work. It is also the last part of a lane's name. Its values are
+// stored in Redis and used in configurations.
 type Kind string
 
-// The kinds. Their values are stored in Redis and used in configurations.
-const (
-	KindNickname Kind = "nickname" // a member's nickname in a DingTalk chat
-	KindCourse   Kind = "course"   // all nicknames of a ClassIn course
-	KindGroup    Kind = "group"    // a DingTalk chat's name, owner, members, options
-	KindID       Kind = "id"       // an employee's DingTalk ID
-	KindStudent  Kind = "student"  // a ClassIn student's name
-)
-
-// Kinds lists every Kind.
-func Kinds() []Kind { return []Kind{KindNickname, KindCourse, KindGroup, KindID, KindStudent} }
-
-// Task is one of [NicknameSync], [CourseSync], [GroupUpdate], [IDChange] and
-// [StudentSync], by value. A pointer to one of them is refused.
+// Task is a type of this package such as [NicknameSync], by value. A pointer is refused.
 type Task interface {
 	// Validate returns a [*ValidationError] that lists every problem, or nil.
 	Validate(Limits) error

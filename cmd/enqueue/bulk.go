@@ -32,7 +32,7 @@ file is CSV as written by Excel and WPS (commas, semicolons or tabs; UTF-8,
 UTF-16 or GB18030), an XLSX workbook, or NDJSON. The format is detected from the
 content. rollcall plan shows what a file would do, and rollcall apply asks.
 
-` + upload.Columns + `
+` + upload.Columns() + `
 
 The whole file is checked before the first row is sent. If a row is invalid, the
 file is refused, unless --skip-invalid is given. All problems are reported with

@@ -11,8 +11,6 @@ import (
 	"rollcall/internal/commandtest"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/redistest"
-	"rollcall/internal/roster"
-	"rollcall/tasks"
 )
 
 var kit = commandtest.New("enqueue", main)
@@ -79,18 +77,6 @@ func TestThePageOfFilesShowsWhatIsPrinted(t *testing.T) {
 		for line := range strings.Lines(block) {
 			if !strings.Contains(printed.String(), line) {
 				t.Errorf("docs/files.md shows %q, which no command prints:\n%s", line, printed.String())
-			}
-		}
-	}
-	for _, kind := range tasks.Kinds() {
-		for _, column := range append(roster.Columns(kind), roster.CommonColumns()...) {
-			if !strings.Contains(page, "`"+column+"`") {
-				t.Errorf("docs/files.md does not name the column %s", column)
-			}
-			for _, name := range roster.Synonyms(column) {
-				if !strings.Contains(page, name) {
-					t.Errorf("docs/files.md does not name %s, another name of %s", name, column)
-				}
 			}
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"rollcall/internal/console"
 	"rollcall/internal/demo"
 	"rollcall/internal/enqueue"
+	"rollcall/internal/kinds"
 	"rollcall/internal/logging"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/sandbox"
@@ -222,7 +223,7 @@ func (r *demoRun) announce(w io.Writer) {
 		counts[kindOf(request.Task)]++
 	}
 	var each []string
-	for _, kind := range tasks.Kinds() {
+	for _, kind := range kinds.Names() {
 		each = append(each, fmt.Sprintf("%d %s", counts[kind], kind))
 	}
 	console.Fprintf(w, "enqueued %d tasks: %s\n", len(r.requests), strings.Join(each, ", "))

@@ -113,7 +113,7 @@ func summarise(w io.Writer, outcomes []demo.Outcome) {
 	console.Fprintln(w)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	console.Fprintf(table, "kind\tapplied\tno call needed\tdead letter\tunverified\t\n")
-	for _, kind := range tasks.Kinds() {
+	for _, kind := range kinds.Names() {
 		c := counts[kind]
 		console.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t\n", kind, c[demo.ResultApplied], c[demo.ResultNoCall], c[demo.ResultDead], c[demo.ResultUnverified])
 	}

@@ -7,6 +7,7 @@ import (
 
 	"rollcall/internal/config"
 	"rollcall/internal/handler"
+	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/secret"
@@ -77,7 +78,7 @@ func (w *worker) addTenant(org config.Organisation, t config.Tenant, record *led
 	w.rotate[t.Name] = c.client.SetSecret
 	platform := t.Platform()
 	all := laneLimits(platform)
-	for _, kind := range tasks.Kinds() {
+	for _, kind := range kinds.Names() {
 		limits, served := all[kind]
 		if !served {
 			continue

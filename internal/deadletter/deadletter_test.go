@@ -43,7 +43,7 @@ func open(t *testing.T, s *redistest.Server) *office {
 	rdb := s.Client(t)
 	var lanes []registry.Lane
 	for _, tenant := range []string{"dt", "ci"} {
-		for _, k := range tasks.Kinds() {
+		for _, k := range kinds.Names() {
 			lanes = append(lanes, registry.Lane{Organisation: "lakeside", Tenant: tenant, Kind: k})
 		}
 	}

@@ -51,7 +51,7 @@ func openFor(t *testing.T, addr string, answer time.Duration) *enqueue.Client {
 func serve(t *testing.T, s *redistest.Server) {
 	t.Helper()
 	var lanes []registry.Lane
-	for _, k := range tasks.Kinds() {
+	for _, k := range kinds.Names() {
 		lanes = append(lanes, registry.Lane{Organisation: "lakeside", Tenant: tenant, Kind: k})
 	}
 	if err := registry.Publish(t.Context(), s.Client(t), lanes); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"rollcall/internal/enqueue"
+	"rollcall/internal/kinds"
 	"rollcall/internal/redistest"
 	"rollcall/internal/registry"
 	"rollcall/tasks"
@@ -19,7 +20,7 @@ import (
 func serveOn(t *testing.T, d *redistest.Deployment) {
 	t.Helper()
 	var lanes []registry.Lane
-	for _, k := range tasks.Kinds() {
+	for _, k := range kinds.Names() {
 		lanes = append(lanes, registry.Lane{Organisation: "lakeside", Tenant: tenant, Kind: k})
 	}
 	if err := registry.Publish(t.Context(), d.Client(t), lanes); err != nil {

@@ -10,8 +10,12 @@ const TypeCourseSync = "nickname:sync_course"
 
 var course = declare(declaration[tasks.CourseSync]{
 	name: tasks.KindCourse, typ: TypeCourseSync,
-	columns: []string{"course_id"},
-	words:   []string{"课程"},
+	about: "all nicknames of a ClassIn course", target: "the course for a course",
+	columns:  []string{"course_id"},
+	synonyms: map[string][]string{"course_id": {"课程ID", "课程编号"}},
+	words:    []string{"课程"},
+	example:  []Cell{{"tenant", "", "lakeside-ci"}, {"course_id", "", "561294"}},
+	subject:  func(t tasks.CourseSync) string { return t.CourseID },
 	row: func(of func(string) string, _ func(string) []string) tasks.CourseSync {
 		return tasks.CourseSync{Tenant: of("tenant"), CourseID: of("course_id")}
 	},

@@ -21,12 +21,31 @@ var groupColumns = []string{
 
 var group = declare(declaration[tasks.GroupUpdate]{
 	name: tasks.KindGroup, typ: TypeGroupUpdate,
+	about: "a DingTalk chat's name, owner, members, icon, options", target: "the chat for a group",
 	columns: append([]string{"chat_id"}, groupColumns...),
 	needs:   []string{"chat_id"},
 	oneOf:   groupColumns,
-	words:   []string{"群", "群聊"},
-	lists:   []string{"add_user_ids", "del_user_ids", "add_ext_ids", "del_ext_ids"},
-	change:  groupChange,
+	synonyms: map[string][]string{
+		"name":         {"群名称", "群名", "群聊名称", "group_name"},
+		"owner":        {"群主", "群主ID", "群主用户ID"},
+		"owner_type":   {"群主类型"},
+		"icon":         {"群头像"},
+		"add_user_ids": {"添加成员", "新增成员"},
+		"del_user_ids": {"移除成员", "删除成员"},
+		"add_ext_ids":  {"添加外部联系人"},
+		"del_ext_ids":  {"移除外部联系人", "删除外部联系人"},
+	},
+	words: []string{"群", "群聊"},
+	example: []Cell{
+		{"tenant", "", "lakeside-dt"},
+		{"chat_id", "", "chat1"},
+		{"name", "", "三年二班"},
+		{"owner", "", "u1"},
+		{"add_user_ids", "", "u2;u3"},
+		{"del_user_ids", "", ""},
+	},
+	lists:  []string{"add_user_ids", "del_user_ids", "add_ext_ids", "del_ext_ids"},
+	change: groupChange,
 	mask: func(t tasks.GroupUpdate, mask func(string) string) tasks.GroupUpdate {
 		t.Name, t.Owner = mask(t.Name), mask(t.Owner)
 		t.AddUserIDs, t.DelUserIDs = maskAll(t.AddUserIDs, mask), maskAll(t.DelUserIDs, mask)

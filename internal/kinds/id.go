@@ -10,9 +10,18 @@ const TypeIDChange = "id:change"
 
 var id = declare(declaration[tasks.IDChange]{
 	name: tasks.KindID, typ: TypeIDChange,
+	about: "an employee's DingTalk ID", target: "the user for an ID",
 	columns: []string{"user_id", "dingtalk_id", "alternatives", Previous},
 	needs:   []string{"user_id", "dingtalk_id"},
-	words:   []string{"钉钉号", "钉钉ID"},
+	synonyms: map[string][]string{
+		"dingtalk_id":  {"钉钉号", "钉钉ID", "新钉钉号"},
+		"alternatives": {"备选", "备选钉钉号", "备选钉钉ID"},
+	},
+	words: []string{"钉钉号", "钉钉ID"},
+	example: []Cell{
+		{"tenant", "", "lakeside-dt"}, {"user_id", "", "u1"}, {"dingtalk_id", "", "zhangsan01"}, {"alternatives", "", "zhangsan02;zhangsan03"},
+	},
+	subject: func(t tasks.IDChange) string { return t.UserID },
 	lists:   []string{"alternatives"},
 	row: func(of func(string) string, list func(string) []string) tasks.IDChange {
 		return tasks.IDChange{

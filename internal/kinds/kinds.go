@@ -29,12 +29,19 @@ type Kind struct {
 	// Needs are the columns without which a file is not of the kind; NeedsOneOf are
 	// columns of which it has at least one, if there are any.
 	Needs, NeedsOneOf []string
+	// Synonyms are other names of columns, the usual Chinese one first.
+	Synonyms map[string][]string
 	// Words are the names of the kind in Chinese files, the usual one first.
 	Words []string
 	// Lists are the fields of the payload that hold lists.
 	Lists []string
+	// About says in a phrase what a task sets, Target how a target is written.
+	About, Target string
+	// Example is a file of one row, with the columns that are usual.
+	Example []Cell
 
 	row     func(of func(column string) string, list func(column string) []string) tasks.Task
+	subject func(task tasks.Task) string
 	is      func(task tasks.Task) bool
 	encode  func(task tasks.Task, revision int64) ([]byte, error)
 	decode  func(payload []byte) (tasks.Task, Meta, error)
@@ -46,15 +53,26 @@ type Kind struct {
 	restore func(key string, values map[string]string) map[string]string
 }
 
-// declaration is a Kind in terms of its own type of task.
+// Cell is a value of a column. Zh is the column's Chinese name, if it is not the first
+// synonym.
+type Cell struct{ Column, Zh, Value string }
+
+// declaration is a Kind in terms of its own type of task. The fields without a comment
+// are those of [Kind].
 type declaration[T tasks.Task] struct {
-	name    tasks.Kind
-	typ     string
-	columns []string
-	needs   []string // nil: all columns
-	oneOf   []string
-	words   []string
-	lists   []string
+	name     tasks.Kind
+	typ      string
+	about    string
+	target   string
+	columns  []string
+	needs    []string // nil: all columns
+	oneOf    []string
+	synonyms map[string][]string // of the columns that no kind above it in the table has
+	words    []string
+	lists    []string
+	example  []Cell
+	// subject returns the id of the person or course in a row. nil: a row may have none.
+	subject func(task T) string
 	// row returns the task of a row of a file. nil: package roster reads the row, whose
 	// columns have words of their own.
 	row func(of func(column string) string, list func(column string) []string) T
@@ -78,14 +96,19 @@ func declare[T tasks.Task](d declaration[T]) Kind {
 	if d.public == nil {
 		d.public = func(string) bool { return false }
 	}
+	if d.subject == nil {
+		d.subject = func(T) string { return "" }
+	}
 	if d.needs == nil {
 		d.needs = d.columns
 	}
 	k := Kind{
-		Name: d.name, Type: d.typ, Columns: d.columns, Needs: d.needs, NeedsOneOf: d.oneOf, Words: d.words, Lists: d.lists,
-		is:     func(task tasks.Task) bool { _, ok := task.(T); return ok },
-		encode: func(task tasks.Task, revision int64) ([]byte, error) { return encode(task.(T), revision) },
-		decode: func(payload []byte) (tasks.Task, Meta, error) { return decodeTask[T](d.typ, payload) },
+		Name: d.name, Type: d.typ, About: d.about, Target: d.target, Columns: d.columns, Needs: d.needs, NeedsOneOf: d.oneOf,
+		Synonyms: d.synonyms, Words: d.words, Lists: d.lists, Example: d.example,
+		subject: func(task tasks.Task) string { return d.subject(task.(T)) },
+		is:      func(task tasks.Task) bool { _, ok := task.(T); return ok },
+		encode:  func(task tasks.Task, revision int64) ([]byte, error) { return encode(task.(T), revision) },
+		decode:  func(payload []byte) (tasks.Task, Meta, error) { return decodeTask[T](d.typ, payload) },
 		change: func(task tasks.Task, organisation string) (ledger.Target, []ledger.Field) {
 			return d.change(task.(T), organisation)
 		},
@@ -115,6 +138,15 @@ var table = []Kind{nickname, course, group, id, student}
 // All returns every kind.
 func All() []Kind { return slices.Clone(table) }
 
+// Names returns the name of every kind.
+func Names() []tasks.Kind {
+	names := make([]tasks.Kind, len(table))
+	for i, k := range table {
+		names[i] = k.Name
+	}
+	return names
+}
+
 // Named returns the kind of a name. ok is false for a kind that is not declared.
 func Named(name tasks.Kind) (Kind, bool) {
 	return find(func(k Kind) bool { return k.Name == name })
@@ -133,8 +165,8 @@ func Of(task tasks.Task) (Kind, bool) {
 // Choice lists the names of all kinds for a message: "nickname, course or id".
 func Choice() string {
 	var names []string
-	for _, k := range table {
-		names = append(names, string(k.Name))
+	for _, name := range Names() {
+		names = append(names, string(name))
 	}
 	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
 }
@@ -173,7 +205,17 @@ func Mask(task tasks.Task, mask func(string) string) tasks.Task {
 	return k.mask(task, mask)
 }
 
-// MaskKey does the same to the key of a target. Of a kind that is not declared the
+// Subject returns the id of the person or course that a task is about, as it stands in a
+// row of a file. "": the row need not have one.
+func Subject(task tasks.Task) string {
+	k, ok := Of(task)
+	if !ok {
+		return ""
+	}
+	return k.subject(task)
+}
+
+// MaskKey does what [Mask] does to the key of a target. Of a kind that is not declared the
 // whole key is masked.
 func MaskKey(name tasks.Kind, key string, mask func(string) string) string {
 	k, ok := Named(name)

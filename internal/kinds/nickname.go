@@ -17,9 +17,20 @@ var (
 
 var nickname = declare(declaration[tasks.NicknameSync]{
 	name: tasks.KindNickname, typ: TypeNicknameSync,
+	about: "a member's nickname in a DingTalk chat", target: "chat/user for a nickname",
 	columns: []string{"chat_id", "user_id", "nickname", Previous},
 	needs:   []string{"chat_id", "user_id", "nickname"},
-	words:   []string{"昵称", "群昵称"},
+	synonyms: map[string][]string{
+		"chat_id":  {"群ID", "群聊ID", "群会话ID", "会话ID"},
+		"user_id":  {"用户ID", "员工ID", "成员ID", "员工UserID"},
+		"nickname": {"群昵称", "昵称", "群内昵称"},
+		Previous:   {"原值", "现值", "原昵称", "现昵称", "当前昵称", "原姓名", "现姓名", "原钉钉号", "现钉钉号"},
+	},
+	words: []string{"昵称", "群昵称"},
+	example: []Cell{
+		{"tenant", "", "lakeside-dt"}, {"chat_id", "", "chat1"}, {"user_id", "", "u1"}, {"nickname", "", "张三"}, {Previous, "原昵称", ""},
+	},
+	subject: func(t tasks.NicknameSync) string { return t.UserID },
 	row: func(of func(string) string, _ func(string) []string) tasks.NicknameSync {
 		return tasks.NicknameSync{Tenant: of("tenant"), ChatID: of("chat_id"), UserID: of("user_id"), Nickname: of("nickname")}
 	},

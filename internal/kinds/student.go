@@ -10,9 +10,18 @@ const TypeStudentSync = "student:sync"
 
 var student = declare(declaration[tasks.StudentSync]{
 	name: tasks.KindStudent, typ: TypeStudentSync,
+	about: "a ClassIn student's name, in the console and in courses", target: "the UID for a student",
 	columns: []string{"student_uid", "student_name", Previous},
 	needs:   []string{"student_uid", "student_name"},
-	words:   []string{"学生"},
+	synonyms: map[string][]string{
+		"student_uid":  {"学生UID", "学员UID", "ClassIn UID"},
+		"student_name": {"学生姓名", "学员姓名", "学生名称"},
+	},
+	words: []string{"学生"},
+	example: []Cell{
+		{"tenant", "", "lakeside-ci"}, {"student_uid", "", "1445886"}, {"student_name", "", "张三"}, {Previous, "原姓名", ""},
+	},
+	subject: func(t tasks.StudentSync) string { return t.StudentUID },
 	row: func(of func(string) string, _ func(string) []string) tasks.StudentSync {
 		return tasks.StudentSync{Tenant: of("tenant"), StudentUID: of("student_uid"), Name: of("student_name")}
 	},

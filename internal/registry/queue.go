@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"rollcall/internal/kinds"
 	"rollcall/tasks"
 )
 
@@ -23,7 +24,7 @@ func ParseQueue(queue string) (tenant string, kind tasks.Kind, urgent, ok bool) 
 	lane, urgent := strings.CutSuffix(queue, ".urgent")
 	tenant, last, _ := strings.Cut(lane, ".")
 	kind = tasks.Kind(last)
-	if !slices.Contains(tasks.Kinds(), kind) || !tasks.ValidTenant(tenant) {
+	if _, known := kinds.Named(kind); !known || !tasks.ValidTenant(tenant) {
 		return "", "", false, false
 	}
 	return tenant, kind, urgent, true

@@ -3,13 +3,14 @@ package registry_test
 import (
 	"testing"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
 func TestQueuesAreTakenApartAsTheyWereMade(t *testing.T) {
 	t.Parallel()
-	for _, kind := range tasks.Kinds() {
+	for _, kind := range kinds.Names() {
 		for _, urgent := range []bool{false, true} {
 			gotTenant, gotKind, gotUrgent, ok := registry.ParseQueue(registry.Queue("a-1", kind, urgent))
 			if !ok || gotTenant != "a-1" || gotKind != kind || gotUrgent != urgent {

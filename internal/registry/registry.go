@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/kinds"
 	"rollcall/tasks"
 )
 
@@ -57,7 +58,7 @@ func Publish(ctx context.Context, rdb redis.UniversalClient, lanes []Lane) error
 	now := time.Now().UTC()
 	pairs := make([]any, 0, 2*len(lanes))
 	for _, l := range lanes {
-		if !tasks.ValidTenant(l.Tenant) || !slices.Contains(tasks.Kinds(), l.Kind) || l.Organisation == "" {
+		if _, known := kinds.Named(l.Kind); !known || !tasks.ValidTenant(l.Tenant) || l.Organisation == "" {
 			return fmt.Errorf("publish lane %q of organisation %q: tenant, kind and organisation must be valid", l.field(), l.Organisation)
 		}
 		l.Seen = now

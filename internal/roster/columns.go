@@ -2,6 +2,7 @@ package roster
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -46,7 +47,7 @@ func CommonColumns() []string {
 
 func allColumns() []string {
 	names := CommonColumns()
-	for _, kind := range tasks.Kinds() {
+	for _, kind := range kinds.Names() {
 		for _, name := range Columns(kind) {
 			if !slices.Contains(names, name) {
 				names = append(names, name)
@@ -59,33 +60,23 @@ func allColumns() []string {
 // Synonyms lists the other names by which a column is known. A student or staff
 // number (学号, 工号) is not among them: whether it is the user id of DingTalk, only
 // the school knows.
-func Synonyms(column string) []string {
-	return map[string][]string{
-		"kind":         {"type", "类型", "任务类型"},
-		"tenant":       {"租户", "租户名", "租户名称"},
-		"key":          {"幂等键", "去重键"},
-		"urgent":       {"紧急", "加急", "是否加急"},
-		"at":           {"执行时间", "生效时间"},
-		"source":       {"来源", "数据来源"},
-		"chat_id":      {"群ID", "群聊ID", "群会话ID", "会话ID"},
-		"user_id":      {"用户ID", "员工ID", "成员ID", "员工UserID"},
-		"nickname":     {"群昵称", "昵称", "群内昵称"},
-		"course_id":    {"课程ID", "课程编号"},
-		"name":         {"群名称", "群名", "群聊名称", "group_name"},
-		"owner":        {"群主", "群主ID", "群主用户ID"},
-		"owner_type":   {"群主类型"},
-		"icon":         {"群头像"},
-		"add_user_ids": {"添加成员", "新增成员"},
-		"del_user_ids": {"移除成员", "删除成员"},
-		"add_ext_ids":  {"添加外部联系人"},
-		"del_ext_ids":  {"移除外部联系人", "删除外部联系人"},
-		"dingtalk_id":  {"钉钉号", "钉钉ID", "新钉钉号"},
-		"alternatives": {"备选", "备选钉钉号", "备选钉钉ID"},
-		kinds.Previous: {"原值", "现值", "原昵称", "现昵称", "当前昵称", "原姓名", "现姓名", "原钉钉号", "现钉钉号"},
-		"student_uid":  {"学生UID", "学员UID", "ClassIn UID"},
-		"student_name": {"学生姓名", "学员姓名", "学生名称"},
-	}[column]
-}
+func Synonyms(column string) []string { return synonyms()[column] }
+
+// synonyms is made once: every column of a file asks for it.
+var synonyms = sync.OnceValue(func() map[string][]string {
+	all := map[string][]string{
+		"kind":   {"type", "类型", "任务类型"},
+		"tenant": {"租户", "租户名", "租户名称"},
+		"key":    {"幂等键", "去重键"},
+		"urgent": {"紧急", "加急", "是否加急"},
+		"at":     {"执行时间", "生效时间"},
+		"source": {"来源", "数据来源"},
+	}
+	for _, k := range kinds.All() {
+		maps.Copy(all, k.Synonyms)
+	}
+	return all
+})
 
 // word returns the value that a word stands for, in a column that has a fixed list
 // of them: "nickname" for 昵称. It is empty for a word that is not known.
@@ -253,9 +244,20 @@ func (l *layout) findKind(o Options) error {
 	case has("user_id") && has("nickname"):
 		return fmt.Errorf("column chat_id is missing%s: add it, or use --chat", l.hint("chat_id"))
 	}
-	return fmt.Errorf("the columns fit no kind of task%s: a file of nicknames needs user_id, nickname, and chat_id or --chat; "+
-		"of courses course_id; of groups chat_id and what changes; of IDs user_id and dingtalk_id; "+
-		"of students student_uid and student_name", l.hint("COLUMN"))
+	return fmt.Errorf("the columns fit no kind of task%s: a file needs %s", l.hint("COLUMN"), needs())
+}
+
+// needs lists the columns without which a file is not of a kind.
+func needs() string {
+	var all []string
+	for _, k := range kinds.All() {
+		columns := strings.Replace(strings.Join(k.Needs, ", "), "chat_id", "chat_id or --chat", 1)
+		if len(k.NeedsOneOf) > 0 {
+			columns += ", and what changes"
+		}
+		all = append(all, fmt.Sprintf("for %s %s", k.Name, columns))
+	}
+	return strings.Join(all, "; ")
 }
 
 // hint lists what was recognised and what was not.

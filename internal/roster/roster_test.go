@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/roster"
 	"rollcall/internal/table"
 	"rollcall/tasks"
@@ -330,7 +331,7 @@ func TestEveryColumnHasASynonymOfItsOwn(t *testing.T) {
 	t.Parallel()
 	seen := map[string]string{}
 	columns := roster.CommonColumns()
-	for _, kind := range tasks.Kinds() {
+	for _, kind := range kinds.Names() {
 		columns = append(columns, roster.Columns(kind)...)
 	}
 	for _, column := range columns {

@@ -6,36 +6,43 @@
 package upload
 
 import (
-	"slices"
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"rollcall/internal/cli"
+	"rollcall/internal/console"
 	"rollcall/internal/kinds"
 	"rollcall/internal/roster"
 	"rollcall/internal/table"
 	"rollcall/tasks"
 )
 
-// Columns is the part of a help text about the columns of a file.
-const Columns = `The first line names the columns, in any order. Chinese names such as 用户ID are
+// Columns returns the part of a help text about the columns of a file.
+func Columns() string {
+	var table strings.Builder
+	row := func(name string, columns []string) {
+		for i, line := range console.Wrap(strings.Join(columns, ", "), 64) {
+			if i > 0 {
+				name = ""
+			}
+			fmt.Fprintf(&table, "  %-9s %s\n", name, line)
+		}
+	}
+	row("all", roster.CommonColumns())
+	for _, k := range kinds.All() {
+		row(string(k.Name), k.Columns)
+	}
+	return `The first line names the columns, in any order. Chinese names such as 用户ID are
 known, and --map adds others. Unknown columns are ignored.
 
-  all       kind, tenant, key, urgent, at, source, number
-  nickname  chat_id, user_id, nickname, previous
-  course    course_id
-  group     chat_id, name, owner, owner_type, icon, add_user_ids,
-            del_user_ids, add_ext_ids, del_ext_ids, mention_all_authority,
-            show_history_type, validation_type, searchable,
-            chat_banned_type, management_type
-  id        user_id, dingtalk_id, alternatives, previous
-  student   student_uid, student_name, previous
-
+` + table.String() + `
 --tenant, --kind and --chat replace columns with the same value in every row.
 Without a kind, it is detected from the columns if only one kind fits. Separate
 the entries of a list with semicolons. An empty cell means no value.`
+}
 
 // Flags say how a file is read. The zero value: as it is detected.
 type Flags struct {
@@ -72,8 +79,8 @@ func Files(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective
 
 // Kind returns the flag --kind; empty: not given.
 func (f *Flags) Kind() (tasks.Kind, error) {
-	if kind := tasks.Kind(f.kind); f.kind == "" || slices.Contains(tasks.Kinds(), kind) {
-		return kind, nil
+	if _, known := kinds.Named(tasks.Kind(f.kind)); known || f.kind == "" {
+		return tasks.Kind(f.kind), nil
 	}
 	return "", cli.BadInput("--kind %.40q: must be %s", f.kind, kinds.Choice())
 }

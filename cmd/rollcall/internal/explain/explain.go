@@ -14,6 +14,7 @@ import (
 
 	"rollcall/cmd/rollcall/internal/lanes"
 	"rollcall/internal/cli"
+	"rollcall/internal/console"
 	"rollcall/internal/deadletter"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
@@ -26,6 +27,16 @@ import (
 type explainFlags struct {
 	task     string
 	personal bool
+}
+
+// targets is the part of the help about the arguments.
+func targets() string {
+	var all []string
+	for _, k := range kinds.All() {
+		all = append(all, k.Target)
+	}
+	return strings.Join(console.Wrap("LANE is the lane as in logs and rollcall lanes. TARGET is "+strings.Join(all, ", ")+
+		". Use --task where a log masks the target.", cli.Columns), "\n")
 }
 
 // app is one call of the command.
@@ -43,9 +54,7 @@ latest change and the state of its task, the applied value and its time, unknown
 outcomes, running and waiting tasks, the last ten effects with the platform's
 request ids, dead letters, and the state of the lane.
 
-LANE is the lane as in logs and rollcall lanes. TARGET is chat/user for a
-nickname, the chat for a group, the user for an ID, the course for a course, the
-UID for a student. Use --task where a log masks the target.
+` + targets() + `
 
 Names and ids of people are masked without --show-personal-data.
 

@@ -51,7 +51,7 @@ that accepts what it found.
 column "leave out", then give the file to rollcall apply --from. Names and ids
 of people are shown, because the plan is there to be checked.
 
-` + upload.Columns + `
+` + upload.Columns() + `
 The column previous has the value that a target has now, where rollcall does not
 know it: it is shown, and used to undo.
 

@@ -15,6 +15,7 @@ import (
 	"rollcall/cmd/rollcall/internal/session"
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
+	"rollcall/internal/kinds"
 	"rollcall/internal/run"
 	"rollcall/internal/sheet"
 	"rollcall/internal/table"
@@ -86,7 +87,7 @@ func (m *merger) cells(record table.Record) ([]string, bool, error) {
 	case row.Line != record.Line:
 		return nil, false, fmt.Errorf("line %d: the next row of the run is of line %d; %w", record.Line, row.Line, errOtherFile)
 	case !holds(record, row.Request.Task):
-		return nil, false, fmt.Errorf("line %d: the row of the run is of another user, student or course; %w", record.Line, errOtherFile)
+		return nil, false, fmt.Errorf("line %d: the row of the run is of another person or course; %w", record.Line, errOtherFile)
 	}
 	cells := resultCells(m.flags.advised(row), m.flags.lang)
 	for i, cell := range cells {
@@ -112,17 +113,7 @@ func (m *merger) end() error {
 // holds reports whether a record has the id of the target of a task. Chats may be from a
 // flag.
 func holds(record table.Record, task tasks.Task) bool {
-	id := ""
-	switch t := task.(type) {
-	case tasks.NicknameSync:
-		id = t.UserID
-	case tasks.IDChange:
-		id = t.UserID
-	case tasks.StudentSync:
-		id = t.StudentUID
-	case tasks.CourseSync:
-		id = t.CourseID
-	}
+	id := kinds.Subject(task)
 	return id == "" || slices.ContainsFunc(record.Cells, func(cell string) bool {
 		return norm.NFC.String(strings.TrimSpace(console.Original(cell))) == id
 	})
