@@ -8,8 +8,10 @@ import (
 	"testing"
 
 	"rollcall/internal/hold"
+	"rollcall/internal/kinds"
 	"rollcall/internal/manual"
 	"rollcall/internal/outcome"
+	"rollcall/internal/roster"
 )
 
 var update = flag.Bool("update", false, "rewrite the generated pages and parts of docs")
@@ -63,6 +65,65 @@ func TestThePageOfHoldsHasTheWaitsBetweenProbes(t *testing.T) {
 		rows = append(rows, []string{quoted(string(h.Class)), quoted(string(h.Probe)), inWords(h.Wait(0)), inWords(h.Wait(30))})
 	}
 	manual.Parts(t, "docs/holds.md", map[string]string{"probes": manual.Table([]string{"class", "probe", "first", "longest"}, rows)}, *update)
+}
+
+// The manual of the sandbox has the comments of the code that reads a scenario.
+func TestTheManualOfTheSandboxExplainsFaults(t *testing.T) {
+	t.Parallel()
+	var fields, kinds [][]string
+	for _, f := range jsonFields(t, jsonObject{dir: "internal/sandbox", typename: "Fault"}, "yaml") {
+		if f.meaning == "" {
+			t.Errorf("the key %s of a fault has no comment", f.name)
+		}
+		fields = append(fields, []string{quoted(f.name), f.meaning})
+	}
+	for _, c := range constantsOf(t, "internal/sandbox/scenario.go", "FaultKind") {
+		kinds = append(kinds, []string{quoted(c.value), c.meaning})
+	}
+	manual.Parts(t, "docs/sandbox.md", map[string]string{
+		"faults": manual.Table([]string{"key", "meaning"}, fields),
+		"kinds":  manual.Table([]string{"kind", "effect"}, kinds),
+	}, *update)
+}
+
+func TestThePageOfRollcallExplainsTheConclusions(t *testing.T) {
+	t.Parallel()
+	var rows [][]string
+	for _, c := range constantsOf(t, "cmd/rollcall/internal/explain/conclude.go", "") {
+		rows = append(rows, []string{quoted(c.value), c.meaning})
+	}
+	manual.Parts(t, "docs/rollcall.md", map[string]string{"conclusions": manual.Table([]string{"conclusion", "meaning"}, rows)}, *update)
+}
+
+func TestThePageOfTasksListsTheKinds(t *testing.T) {
+	t.Parallel()
+	var rows [][]string
+	for _, k := range kinds.All() {
+		rows = append(rows, []string{quoted(string(k.Name)), quoted(k.Type), k.About})
+	}
+	manual.Parts(t, "docs/tasks.md", map[string]string{"kinds": manual.Table([]string{"kind", "asynq type", "sets"}, rows)}, *update)
+}
+
+func TestThePageOfFilesListsTheColumns(t *testing.T) {
+	t.Parallel()
+	var columns []string
+	of := map[string][]string{} // the kinds that have a column
+	for _, column := range roster.CommonColumns() {
+		columns, of[column] = append(columns, column), []string{"all"}
+	}
+	for _, k := range kinds.All() {
+		for _, column := range k.Columns {
+			if of[column] == nil {
+				columns = append(columns, column)
+			}
+			of[column] = append(of[column], quoted(string(k.Name)))
+		}
+	}
+	var rows [][]string
+	for _, column := range columns {
+		rows = append(rows, []string{quoted(column), strings.Join(of[column], ", "), strings.Join(roster.Synonyms(column), ", ")})
+	}
+	manual.Parts(t, "docs/files.md", map[string]string{"columns": manual.Table([]string{"column", "kinds", "other names"}, rows)}, *update)
 }
 
 func quoted(word string) string { return "`" + strings.ReplaceAll(word, "`", "") + "`" }

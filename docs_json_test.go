@@ -119,7 +119,7 @@ func TestThePageOfJSONExplainsEveryField(t *testing.T) {
 			b.WriteString(o.text + "\n\n")
 		}
 		var rows [][]string
-		for _, f := range jsonFields(t, o) {
+		for _, f := range jsonFields(t, o, "json") {
 			of := typeName(f.of, path.Base(o.dir), links)
 			switch {
 			case f.name == "":
@@ -141,7 +141,8 @@ type jsonField struct {
 	of            ast.Expr
 }
 
-func jsonFields(t *testing.T, o jsonObject) []jsonField {
+// jsonFields returns the fields of an object, by the names that a tag gives them.
+func jsonFields(t *testing.T, o jsonObject, tag string) []jsonField {
 	t.Helper()
 	files, err := filepath.Glob(filepath.FromSlash(o.dir) + "/*.go")
 	if err != nil {
@@ -173,7 +174,7 @@ func jsonFields(t *testing.T, o jsonObject) []jsonField {
 				if f.Tag == nil {
 					continue
 				}
-				name, _, _ := strings.Cut(reflect.StructTag(strings.Trim(f.Tag.Value, "`")).Get("json"), ",")
+				name, _, _ := strings.Cut(reflect.StructTag(strings.Trim(f.Tag.Value, "`")).Get(tag), ",")
 				fields = append(fields, jsonField{name, meaningOf(f), f.Type})
 			}
 			return false

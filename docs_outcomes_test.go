@@ -118,24 +118,26 @@ func TestThePageOfOutcomesSaysWhatAnOperatorDoes(t *testing.T) {
 	}
 }
 
-// constants are those of a type of strings, as they stand in a file.
-func constants(t *testing.T, path, typename string) []string {
+// constant is one of a type of strings, or of no type, with its comment.
+type constant struct{ value, meaning string }
+
+func constantsOf(t *testing.T, path, typename string) []constant {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []string
+	var all []constant
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)
 		if !ok || len(spec.Values) != 1 {
 			return true
 		}
-		if of, ok := spec.Type.(*ast.Ident); !ok || of.Name != typename {
+		if of, ok := spec.Type.(*ast.Ident); ok && of.Name != typename || !ok && typename != "" {
 			return true
 		}
 		if text, ok := spec.Values[0].(*ast.BasicLit); ok {
-			all = append(all, strings.Trim(text.Value, `"`))
+			all = append(all, constant{strings.Trim(text.Value, `"`), meaningOf(&ast.Field{Names: spec.Names, Doc: spec.Doc, Comment: spec.Comment})})
 		}
 		return true
 	})
@@ -160,11 +162,14 @@ func TestEveryClassAndLevelOfHoldsIsDocumented(t *testing.T) {
 	if diff := cmp.Diff(classes, slices.Compact(documented)); diff != "" {
 		t.Errorf("docs/holds.md and internal/hold differ on the classes (-code +page):\n%s", diff)
 	}
-	var levels []string
+	var levels, want []string
+	for _, level := range constantsOf(t, "internal/hold/hold.go", "Level") {
+		want = append(want, level.value)
+	}
 	for _, row := range tableRows(p, "Levels") {
 		levels = append(levels, plain(row[0]))
 	}
-	if diff := cmp.Diff(constants(t, "internal/hold/hold.go", "Level"), levels); diff != "" {
+	if diff := cmp.Diff(want, levels); diff != "" {
 		t.Errorf("docs/holds.md and internal/hold differ on the levels (-code +page):\n%s", diff)
 	}
 }

@@ -2,8 +2,6 @@ package redistest_test
 
 import (
 	"context"
-	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,17 +69,4 @@ func TestTheUserHasNoOtherPermissions(t *testing.T) {
 			t.Errorf("without a password: %v", err)
 		}
 	})
-}
-
-// The tests run as the user that the page lets operators create.
-func TestThePageDescribesTheUserOfTheTests(t *testing.T) {
-	t.Parallel()
-	page, err := os.ReadFile("../../docs/redis.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := "user " + redistest.User + " on >PASSWORD " + redistest.Rules
-	if !slices.Contains(strings.Split(string(page), "\n"), want) {
-		t.Errorf("docs/redis.md does not contain the line\n%s", want)
-	}
 }

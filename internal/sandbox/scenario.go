@@ -23,28 +23,31 @@ type Scenario struct {
 type FaultKind string
 
 const (
-	// FaultLatency slows the call down and changes nothing else.
+	// FaultLatency waits latency plus up to jitter, and does nothing else.
 	FaultLatency FaultKind = "latency"
-	// FaultAnswer answers Code in the envelope of the API, or Body as it is.
+	// FaultAnswer answers code in the API's own envelope, with message, status and headers
+	// if they are set; or body literally.
 	FaultAnswer FaultKind = "answer"
-	// FaultHang never answers; the connection stays open until the client, or
-	// Close, ends it.
+	// FaultHang never answers; the connection stays open until the client, or Close, ends
+	// it.
 	FaultHang FaultKind = "hang"
 	// FaultReset closes the connection with RST.
 	FaultReset FaultKind = "reset"
-	// FaultOutage answers 502 (or Status) with the HTML page of a gateway (or
-	// Body). Unless Applied is set, nothing behind the gateway sees the call.
+	// FaultOutage answers HTTP 502, or status, with the HTML page of a gateway, or body.
+	// The platform does not get the call.
 	FaultOutage FaultKind = "outage"
-	// FaultRefused resets the connection before anything reads the call: the closest to
-	// a refused connection that an open listener can do.
+	// FaultRefused closes the connection with RST before the platform gets the call. The
+	// connection itself is accepted: to refuse it, close the listener.
 	FaultRefused FaultKind = "refused"
-	// FaultTruncated carries the call out and sends half of the answer's body.
+	// FaultTruncated executes the call and sends half of the answer's body, with the full
+	// Content-Length.
 	FaultTruncated FaultKind = "truncated"
-	// FaultOddBody answers HTTP 200 with a body of no known shape: Body, or {}.
+	// FaultOddBody answers HTTP 200 with body, or {}.
 	FaultOddBody FaultKind = "odd_body"
-	// FaultExpiredToken revokes the app's token just before the call is judged.
+	// FaultExpiredToken revokes the app's token just before the call is decided; the next
+	// fetch returns another.
 	FaultExpiredToken FaultKind = "expired_token"
-	// FaultBan answers as DingTalk answers a banned address.
+	// FaultBan answers as the firewall: HTTP 200 with status 1111.
 	FaultBan FaultKind = "ban"
 )
 
@@ -52,42 +55,32 @@ const (
 // match. At, First and Share select among the matching calls, at most one of them;
 // without them the fault applies to every one.
 type Fault struct {
-	Name         string `json:"name,omitempty"         yaml:"name"` // for the log; empty: made up
-	API          string `json:"api,omitempty"          yaml:"api"`
-	Organisation string `json:"organisation,omitempty" yaml:"organisation"`
-	Tenant       string `json:"tenant,omitempty"       yaml:"tenant"` // app key or SID
-	Chat         string `json:"chat,omitempty"         yaml:"chat"`
-	User         string `json:"user,omitempty"         yaml:"user"`
-	Course       string `json:"course,omitempty"       yaml:"course"`
-	WantedID     string `json:"wanted_id,omitempty"    yaml:"wanted_id"`
+	Name         string `json:"name,omitempty"         yaml:"name"`         // for the log of calls; generated if absent
+	API          string `json:"api,omitempty"          yaml:"api"`          // such as updategroupnick; absent: all
+	Organisation string `json:"organisation,omitempty" yaml:"organisation"` // its name
+	Tenant       string `json:"tenant,omitempty"       yaml:"tenant"`       // the app key or SID
+	Chat         string `json:"chat,omitempty"         yaml:"chat"`         // of the call
+	User         string `json:"user,omitempty"         yaml:"user"`         // of the call
+	Course       string `json:"course,omitempty"       yaml:"course"`       // of the call
+	WantedID     string `json:"wanted_id,omitempty"    yaml:"wanted_id"`    // the ID that the call sets
 
-	At    int     `json:"at,omitempty"    yaml:"at"`    // the n-th matching call alone, from 1
-	First int     `json:"first,omitempty" yaml:"first"` // the first n matching calls
-	Share float64 `json:"share,omitempty" yaml:"share"` // this share of them, 0 < share <= 1
-	// After and For make a window on the sandbox's clock, counted from when the
-	// fault was armed. Calls outside it do not match. For 0: without end.
-	After time.Duration `json:"-" yaml:"after"`
-	For   time.Duration `json:"-" yaml:"for"`
+	At    int           `json:"at,omitempty"    yaml:"at"`    // only the n-th matching call, from 1
+	First int           `json:"first,omitempty" yaml:"first"` // the first n matching calls
+	Share float64       `json:"share,omitempty" yaml:"share"` // this share of the matching calls, by the seed
+	After time.Duration `json:"-" yaml:"after"`               // calls from that long after the fault was armed
+	For   time.Duration `json:"-" yaml:"for"`                 // calls within that time; absent: without end
 
-	Kind FaultKind `json:"kind" yaml:"kind"`
-	// Applied carries the call out before answer, hang, reset, outage or odd_body acts:
-	// the platform applied it and the client cannot know.
-	Applied bool `json:"applied,omitempty" yaml:"applied"`
-	// Lands makes a hang that the client gives up late: the platform carries the call out
-	// at a random time, up to Lands after that.
-	Lands   time.Duration     `json:"-"                 yaml:"lands"`
-	Code    string            `json:"code,omitempty"    yaml:"code"`
-	Message string            `json:"message,omitempty" yaml:"message"` // empty: the code's own
-	Status  int               `json:"status,omitempty"  yaml:"status"`  // HTTP; 0: the code's own
-	Body    string            `json:"body,omitempty"    yaml:"body"`
-	Headers map[string]string `json:"headers,omitempty" yaml:"headers"` // set on the answer
-	// Envelope is "flat" or "nested" (in errcode 88) for updategroupnick.
-	// Empty: as the platform wraps that code.
-	Envelope string `json:"envelope,omitempty" yaml:"envelope"`
-	// Latency, and up to Jitter in addition, pass before the call is decided. Any kind
-	// may have them; those of all faults of a call add up.
-	Latency time.Duration `json:"-" yaml:"latency"`
-	Jitter  time.Duration `json:"-" yaml:"jitter"`
+	Kind     FaultKind         `json:"kind" yaml:"kind"`                   // what happens to the call
+	Applied  bool              `json:"applied,omitempty" yaml:"applied"`   // an answer, hang, reset, outage or odd_body executes the call first; otherwise the call has no effect
+	Lands    time.Duration     `json:"-"                 yaml:"lands"`     // a hang executes the call at a random time, up to that long after the client gave up
+	Code     string            `json:"code,omitempty"    yaml:"code"`      // of an answer
+	Message  string            `json:"message,omitempty" yaml:"message"`   // of an answer; absent: the code's own
+	Status   int               `json:"status,omitempty"  yaml:"status"`    // HTTP status; absent: the code's own
+	Body     string            `json:"body,omitempty"    yaml:"body"`      // of an answer, outage or odd_body
+	Headers  map[string]string `json:"headers,omitempty" yaml:"headers"`   // set on the answer
+	Envelope string            `json:"envelope,omitempty" yaml:"envelope"` // for updategroupnick: flat, the code is in errcode; nested, in sub_code behind errcode 88; absent: as the platform
+	Latency  time.Duration     `json:"-" yaml:"latency"`                   // passes before the call is decided, with any kind; several faults add up
+	Jitter   time.Duration     `json:"-" yaml:"jitter"`                    // up to so much more
 }
 
 // MarshalJSON writes durations as in a scenario file, so that the output of

@@ -25,15 +25,15 @@ type conclusion struct {
 
 // The words. They are stable.
 const (
-	isDamaged   = "damaged"  // a key or an entry of it in Redis cannot be read
-	needsPerson = "person"   // a person must settle an unknown outcome
+	isDamaged   = "damaged"  // a key or an entry of it cannot be read; nothing is done at the target until it is repaired
+	needsPerson = "person"   // an ID may have been applied: a person settles it
 	isDead      = "dead"     // the latest change is a dead letter
-	isLost      = "vanished" // asynq does not know its task
-	hasUnknown  = "doubt"    // unknown outcome: it has one value or the other
-	isUnderway  = "underway" // a task is running for it
-	isWaiting   = "waiting"  // its task is waiting
+	isLost      = "vanished" // the latest change is not applied, and asynq does not have its task
+	isUnderway  = "underway" // a task holds the target
+	isWaiting   = "waiting"  // the task of the latest change waits, or membership edits do
+	hasUnknown  = "doubt"    // the outcome of a send is unknown, and no task will send it again
 	isSettled   = "settled"  // up to date
-	isUnknown   = "unknown"  // nothing is known about it
+	isUnknown   = "unknown"  // the target is not known
 )
 
 var ranks = []string{isDamaged, needsPerson, isDead, isLost, isUnderway, isWaiting, hasUnknown, isSettled, isUnknown}

@@ -216,7 +216,7 @@ Exit codes:
 type eventRecord struct {
 	Time   time.Time `json:"time"`  // UTC
 	Event  string    `json:"event"` // hold.entered, hold.changed, hold.left, dead.replayed, dead.closed, …
-	Level  string    `json:"level"` // of a hold: address, tenant, lane or target
+	Level  string    `json:"level"` // of a hold: lane, tenant, organisation or address
 	Name   string    `json:"name"`
 	Class  string    `json:"class"`
 	Reason string    `json:"reason"`
