@@ -14,6 +14,7 @@ var course = declare(declaration[tasks.CourseSync]{
 	columns:  []string{"course_id"},
 	synonyms: map[string][]string{"course_id": {"课程ID", "课程编号"}},
 	words:    []string{"课程"},
+	ids:      []string{"course_id"},
 	example:  []Cell{{"tenant", "", "lakeside-ci"}, {"course_id", "", "561294"}},
 	subject:  func(t tasks.CourseSync) string { return t.CourseID },
 	row: func(of func(string) string, _ func(string) []string) tasks.CourseSync {

@@ -36,6 +36,7 @@ var group = declare(declaration[tasks.GroupUpdate]{
 		"del_ext_ids":  {"移除外部联系人", "删除外部联系人"},
 	},
 	words: []string{"群", "群聊"},
+	ids:   []string{"chat_id", "owner", "icon"},
 	example: []Cell{
 		{"tenant", "", "lakeside-dt"},
 		{"chat_id", "", "chat1"},

@@ -18,6 +18,7 @@ var id = declare(declaration[tasks.IDChange]{
 		"alternatives": {"备选", "备选钉钉号", "备选钉钉ID"},
 	},
 	words: []string{"钉钉号", "钉钉ID"},
+	ids:   []string{"user_id", "dingtalk_id"},
 	example: []Cell{
 		{"tenant", "", "lakeside-dt"}, {"user_id", "", "u1"}, {"dingtalk_id", "", "zhangsan01"}, {"alternatives", "", "zhangsan02;zhangsan03"},
 	},

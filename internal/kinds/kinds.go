@@ -33,8 +33,8 @@ type Kind struct {
 	Synonyms map[string][]string
 	// Words are the names of the kind in Chinese files, the usual one first.
 	Words []string
-	// Lists are the fields of the payload that hold lists.
-	Lists []string
+	// IDs are the columns that hold one id, Lists those that hold lists of ids.
+	IDs, Lists []string
 	// About says in a phrase what a task sets, Target how a target is written.
 	About, Target string
 	// Example is a file of one row, with the columns that are usual.
@@ -69,6 +69,7 @@ type declaration[T tasks.Task] struct {
 	oneOf    []string
 	synonyms map[string][]string // of the columns that no kind above it in the table has
 	words    []string
+	ids      []string
 	lists    []string
 	example  []Cell
 	// subject returns the id of the person or course in a row. nil: a row may have none.
@@ -104,7 +105,7 @@ func declare[T tasks.Task](d declaration[T]) Kind {
 	}
 	k := Kind{
 		Name: d.name, Type: d.typ, About: d.about, Target: d.target, Columns: d.columns, Needs: d.needs, NeedsOneOf: d.oneOf,
-		Synonyms: d.synonyms, Words: d.words, Lists: d.lists, Example: d.example,
+		Synonyms: d.synonyms, Words: d.words, IDs: d.ids, Lists: d.lists, Example: d.example,
 		subject: func(task tasks.Task) string { return d.subject(task.(T)) },
 		is:      func(task tasks.Task) bool { _, ok := task.(T); return ok },
 		encode:  func(task tasks.Task, revision int64) ([]byte, error) { return encode(task.(T), revision) },

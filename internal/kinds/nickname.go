@@ -27,6 +27,7 @@ var nickname = declare(declaration[tasks.NicknameSync]{
 		Previous:   {"原值", "现值", "原昵称", "现昵称", "当前昵称", "原姓名", "现姓名", "原钉钉号", "现钉钉号"},
 	},
 	words: []string{"昵称", "群昵称"},
+	ids:   []string{"chat_id", "user_id"},
 	example: []Cell{
 		{"tenant", "", "lakeside-dt"}, {"chat_id", "", "chat1"}, {"user_id", "", "u1"}, {"nickname", "", "张三"}, {Previous, "原昵称", ""},
 	},

@@ -18,6 +18,7 @@ var student = declare(declaration[tasks.StudentSync]{
 		"student_name": {"学生姓名", "学员姓名", "学生名称"},
 	},
 	words: []string{"学生"},
+	ids:   []string{"student_uid"},
 	example: []Cell{
 		{"tenant", "", "lakeside-ci"}, {"student_uid", "", "1445886"}, {"student_name", "", "张三"}, {Previous, "原姓名", ""},
 	},

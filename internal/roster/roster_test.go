@@ -3,6 +3,7 @@ package roster_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -291,6 +292,30 @@ func TestValuesThatWereLostAreRefusedWithAReason(t *testing.T) {
 	got := problems(t, "chat_id,add_user_ids\nc1,u1;张三\n", roster.Options{Tenant: "dt"})
 	if len(got) != 1 || !strings.Contains(got[0], "column add_user_ids: looks like a name") {
 		t.Errorf("a list: %q", got)
+	}
+}
+
+// A masked name that was exported from a list must not become the name of a student.
+func TestDamagedValuesAreRefusedInTheColumnsOfEveryKind(t *testing.T) {
+	t.Parallel()
+	for _, k := range kinds.All() {
+		for i, c := range k.Example {
+			if c.Column == kinds.Previous || slices.Contains(k.Lists, c.Column) {
+				continue
+			}
+			var heads, cells []string
+			for j, other := range k.Example {
+				heads, cells = append(heads, other.Column), append(cells, other.Value)
+				if i == j {
+					cells[j] = "张**"
+				}
+			}
+			content := strings.Join(heads, ",") + "\n" + strings.Join(cells, ",") + "\n"
+			if got := problems(t, content, roster.Options{Kind: k.Name}); !slices.Contains(got, "line 2: column "+c.Column+": is masked, as in logs and lists: "+
+				"export with --show-personal-data, or take the value from its source") {
+				t.Errorf("%s of %s: %q", c.Column, k.Name, got)
+			}
+		}
 	}
 }
 

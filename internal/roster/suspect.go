@@ -4,7 +4,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
+
+	"rollcall/internal/kinds"
 )
 
 // What spreadsheets, exports and wrong encodings leave in place of a value.
@@ -13,17 +16,45 @@ var (
 		"#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!", "#SPILL!", "#CALC!", "#FIELD!", "#BLOCKED!", "#CONNECT!", "#BUSY!",
 		"#UNKNOWN!", "#GETTING_DATA", "[object Object]",
 	}
-	hashes      = regexp.MustCompile(`^#{2,}$`)
-	formula     = regexp.MustCompile(`^=\s*(?:"|\$?[A-Za-z]+\$?[0-9(!]|[A-Za-z.]+\()`)
-	scientific  = regexp.MustCompile(`^[+-]?\d+(?:[.,]\d+)?[eE]\+\d+$|^[+-]?\d+[.,]\d+[eE]-?\d+$`)
-	masked      = regexp.MustCompile(`^.{0,4}….{0,4}\(\d+\)$|^.?\*{2,}$|^\*$`)
-	decimal     = regexp.MustCompile(`^\d+[.,]0+$`)
-	entity      = regexp.MustCompile(`&(?:#\d+|#x[0-9A-Fa-f]+|amp|lt|gt|quot|nbsp);`)
-	questions   = regexp.MustCompile(`^[?？]{2,}$`)
-	nothings    = []string{"nan", "null", "none", "nil", "undefined", "n/a", "<na>"}
-	idColumns   = []string{"tenant", "chat_id", "user_id", "course_id", "owner", "icon", "dingtalk_id"}
-	listColumns = []string{"alternatives", "add_user_ids", "del_user_ids", "add_ext_ids", "del_ext_ids"}
+	hashes     = regexp.MustCompile(`^#{2,}$`)
+	formula    = regexp.MustCompile(`^=\s*(?:"|\$?[A-Za-z]+\$?[0-9(!]|[A-Za-z.]+\()`)
+	scientific = regexp.MustCompile(`^[+-]?\d+(?:[.,]\d+)?[eE]\+\d+$|^[+-]?\d+[.,]\d+[eE]-?\d+$`)
+	masked     = regexp.MustCompile(`^.{0,4}….{0,4}\(\d+\)$|^.?\*{2,}$|^\*$`)
+	decimal    = regexp.MustCompile(`^\d+[.,]0+$`)
+	entity     = regexp.MustCompile(`&(?:#\d+|#x[0-9A-Fa-f]+|amp|lt|gt|quot|nbsp);`)
+	questions  = regexp.MustCompile(`^[?？]{2,}$`)
+	nothings   = []string{"nan", "null", "none", "nil", "undefined", "n/a", "<na>"}
 )
+
+// content is what the cells of a column hold.
+type content int
+
+const (
+	holdsAnything content = iota
+	holdsText
+	holdsID
+	holdsIDs
+)
+
+// contents is made once: every cell of a file asks for it. A column of a kind holds at
+// least a text.
+var contents = sync.OnceValue(func() map[string]content {
+	all := map[string]content{"tenant": holdsID}
+	for _, k := range kinds.All() {
+		for _, column := range k.Columns {
+			switch {
+			case column == kinds.Previous: // what people called themselves
+			case slices.Contains(k.IDs, column):
+				all[column] = holdsID
+			case slices.Contains(k.Lists, column):
+				all[column] = holdsIDs
+			default:
+				all[column] = holdsText
+			}
+		}
+	}
+	return all
+})
 
 // suspect returns why a value is not what the person who made the file meant, and
 // what to do; empty for a value that nothing is wrong with. What a task may hold at
@@ -40,16 +71,17 @@ func suspect(column, value string) string {
 	case strings.ContainsAny(value, "\n\r\u2028\u2029"):
 		return "holds a line break: write the value in one line, or close the quote in this line if one is missing"
 	}
-	isID, isList := slices.Contains(idColumns, column), slices.Contains(listColumns, column)
-	if column == "nickname" || column == "name" || isID || isList {
+	holds := contents()[column]
+	if holds != holdsAnything {
 		if what := damage(value); what != "" {
 			return what
 		}
 	}
-	switch {
-	case isID:
+	switch holds {
+	case holdsAnything, holdsText:
+	case holdsID:
 		return noID(value)
-	case isList:
+	case holdsIDs:
 		for _, entry := range strings.FieldsFunc(value, func(r rune) bool { return r == ';' || r == '；' }) {
 			if what := noID(strings.TrimSpace(entry)); what != "" {
 				return what
