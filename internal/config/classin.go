@@ -17,10 +17,21 @@ type ClassInLimits struct {
 	Student Limits `yaml:"student"`
 }
 
+var classInKeys = []key{
+	{path: "organisations[].tenants[].classin", one: "platform", doc: "A school's API access. ClassIn documents no rate; the defaults of the limits are careful."},
+	{path: "organisations[].tenants[].classin.base_url", def: "https://api.eeo.cn", doc: "ClassIn's host"},
+	{path: "organisations[].tenants[].classin.sid", required: true, eg: `"1234567"`, pattern: sidPattern, rule: sidWords, doc: "the school's number: digits, in quotes, as ClassIn shows it"},
+	{path: "organisations[].tenants[].classin.secret", required: true, doc: "the school's secret"},
+	{path: "organisations[].tenants[].classin.timeout", def: "60s", doc: "timeout of one HTTP exchange, 1 s to 2 min. A call renames a whole course"},
+	{path: "organisations[].tenants[].classin.limits"},
+	{path: "organisations[].tenants[].classin.limits.course", def: "{calls: 3, per: 1s}", doc: "of `modifyGroupMemberNickname`"},
+	{path: "organisations[].tenants[].classin.limits.student", def: "{calls: 2, per: 1s}", doc: "of `editSchoolStudent` and `modifyCourseStudentNickName` together: a task makes one call of each"},
+}
+
 func (s *ClassIn) describe() Platform {
 	p := Platform{
 		Name: "classin", Title: "ClassIn", Secret: s.Secret.Value, Timeout: time.Duration(s.Timeout),
-		Lanes: []Lane{{"course", s.Limits.Course}, {"student", s.Limits.Student}},
+		Lanes: lanesOf(s.Limits),
 	}
 	if s.SID != "" {
 		p.Account = "classin " + hostOf(s.BaseURL) + " " + s.SID

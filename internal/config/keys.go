@@ -30,9 +30,10 @@ const (
 	Off = "off"
 )
 
-// keys is in the order of the page. The rows of "secret" and "limit" apply to every
-// secret and every limit.
-var keys = []key{
+// keys is in the order of the page. The keys of a platform are in its file.
+var keys = slices.Concat(firstKeys, dingTalkKeys, classInKeys, moreKeys)
+
+var firstKeys = []key{
 	{path: "", doc: "One file describes a worker. The same file can be used on every machine: the secrets, which differ, come from outside."},
 	{path: "stop_timeout", def: "150s", doc: "how long the service manager waits for a worker to stop before it kills it; set systemd's `TimeoutStopSec` or Kubernetes' `terminationGracePeriodSeconds` to the same. Must be more than the longest `timeout` + 31 s"},
 
@@ -83,30 +84,11 @@ var keys = []key{
 	{path: "organisations[].quota.reserve", def: "10", max: 50, doc: "the percentage of `calls` that is reserved for urgent tasks, 0 to 50"},
 	{path: "organisations[].tenants", required: true, min: 1, doc: "At least one. A tenant is one set of credentials: exactly one of `dingtalk` and `classin`. Two tenants of one app (or SID) are rejected, because the platform counts their calls together."},
 	{path: "organisations[].tenants[].name", required: true, eg: `lakeside-dingtalk`, pattern: namePattern, rule: nameWords, doc: "as that of an organisation, and unique in the file. Queues are named after it: another name means other queues"},
+}
 
-	{path: "organisations[].tenants[].dingtalk", one: "platform", doc: "An internal app. Both addresses belong to the region of the app, `.com` or `.io`; its credentials are unknown in the other. The limits' default is what the standard edition allows an app at each API ([call frequency](https://open.dingtalk.com/document/development/call-frequency-limit))."},
-	{path: "organisations[].tenants[].dingtalk.api", required: true, eg: `https://api.dingtalk.io`, doc: "the newer host, `https://api.dingtalk.io` or `.com`. Plain http is accepted for a loopback address only"},
-	{path: "organisations[].tenants[].dingtalk.oapi", required: true, eg: `https://oapi.dingtalk.io`, doc: "the older host, `https://oapi.dingtalk.io` or `.com`"},
-	{path: "organisations[].tenants[].dingtalk.app_key", required: true, eg: `dingabc123`, doc: "\"Client ID\" in the developer console"},
-	{path: "organisations[].tenants[].dingtalk.app_secret", required: true, doc: "\"Client Secret\" in the developer console"},
-	{path: "organisations[].tenants[].dingtalk.timeout", def: "15s", doc: "timeout of one HTTP exchange, 1 s to 2 min"},
-	{path: "organisations[].tenants[].dingtalk.nickname_max", def: "30", min: 30, max: 200, doc: "longest nickname in characters, 30 to 200; producers reject longer ones"},
-	{path: "organisations[].tenants[].dingtalk.id_resend_after", def: "5m", doc: "how long an ID change with an unknown outcome waits before the same ID is sent again, 1 s to 24 h. Use less than some minutes only for trials: the abandoned request may still reach the platform"},
-	{path: "organisations[].tenants[].dingtalk.late_resend_after", def: "5m", doc: "how long the platform may still carry out a request that was given up, 1 s to 24 h. A nickname or group attribute that was applied after such a request is sent once more when this time is over and the lane is idle; see [late requests](guarantees.md#late-requests-and-frozen-processes). `0s`: it is not sent again. Use less than some minutes only for trials"},
-	{path: "organisations[].tenants[].dingtalk.limits"},
-	{path: "organisations[].tenants[].dingtalk.limits.nickname", def: "{calls: 20, per: 1s}", doc: "limit of `updategroupnick`"},
-	{path: "organisations[].tenants[].dingtalk.limits.group", def: "{calls: 20, per: 1s}", doc: "limit of `group/update`"},
-	{path: "organisations[].tenants[].dingtalk.limits.id", def: "{calls: 20, per: 1s}", doc: "limit of `dingTalkIds/change`"},
-
-	{path: "organisations[].tenants[].classin", one: "platform", doc: "A school's API access. ClassIn documents no rate; the defaults of the limits are careful."},
-	{path: "organisations[].tenants[].classin.base_url", def: "https://api.eeo.cn", doc: "ClassIn's host"},
-	{path: "organisations[].tenants[].classin.sid", required: true, eg: `"1234567"`, pattern: sidPattern, rule: sidWords, doc: "the school's number: digits, in quotes, as ClassIn shows it"},
-	{path: "organisations[].tenants[].classin.secret", required: true, doc: "the school's secret"},
-	{path: "organisations[].tenants[].classin.timeout", def: "60s", doc: "timeout of one HTTP exchange, 1 s to 2 min. A call renames a whole course"},
-	{path: "organisations[].tenants[].classin.limits"},
-	{path: "organisations[].tenants[].classin.limits.course", def: "{calls: 3, per: 1s}", doc: "of `modifyGroupMemberNickname`"},
-	{path: "organisations[].tenants[].classin.limits.student", def: "{calls: 2, per: 1s}", doc: "of `editSchoolStudent` and `modifyCourseStudentNickName` together: a task makes one call of each"},
-
+// moreKeys follow those of the platforms. The rows of "secret" and "limit" apply to every
+// secret and every limit.
+var moreKeys = []key{
 	{path: "schedules", doc: "Rosters and courses that are enqueued automatically. Each time is carried out once, for any number of workers. [`worker check`](worker.md) shows the next times."},
 	{path: "schedules[].name", required: true, eg: `nightly`, pattern: namePattern, rule: nameWords, doc: "as that of an organisation; each name once"},
 	{path: "schedules[].cron", required: true, eg: `30 2 * * *`, doc: "five fields: minute, hour, day of the month, month, weekday. `30 2 * * *` is half past two every night; quote it if it begins with `*`"},

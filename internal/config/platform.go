@@ -1,6 +1,7 @@
 package config
 
 import (
+	"reflect"
 	"time"
 
 	"rollcall/internal/secret"
@@ -27,6 +28,17 @@ type Lane struct {
 	Limits Limits
 }
 
+// lanesOf returns a lane for each field of the limits of a platform, a struct whose
+// fields are called like the kinds of task.
+func lanesOf(limits any) []Lane {
+	of := reflect.ValueOf(limits)
+	lanes := make([]Lane, of.NumField())
+	for i := range lanes {
+		lanes[i] = Lane{of.Type().Field(i).Tag.Get("yaml"), of.Field(i).Interface().(Limits)} //nolint:forcetypeassert // of such a struct
+	}
+	return lanes
+}
+
 // section is what a tenant's key of a platform contains.
 type section interface {
 	describe() Platform
@@ -36,12 +48,13 @@ type section interface {
 	takeOver(t *Tenant, from Tenant, sameAccount bool)
 }
 
+// section returns the one platform that is set. nil: none.
 func (t *Tenant) section() section {
-	switch {
-	case t.DingTalk != nil:
-		return t.DingTalk
-	case t.ClassIn != nil:
-		return t.ClassIn
+	of := reflect.ValueOf(t).Elem()
+	for i := range of.NumField() {
+		if s, ok := of.Field(i).Interface().(section); ok && !of.Field(i).IsNil() {
+			return s
+		}
 	}
 	return nil
 }
