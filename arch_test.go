@@ -141,7 +141,7 @@ var imports = map[string][]string{
 	"providers/classin":          {"providers", "internal/secret", "providers/internal/apicall"},
 
 	// Where the two meet, and nowhere else.
-	"internal/handler": {"tasks", "providers", "internal/kinds", "internal/ledger", "providers/dingtalk"},
+	"internal/handler": {"tasks", "providers", "internal/kinds", "internal/ledger", "providers/classin", "providers/dingtalk"},
 
 	"internal/lane": {
 		"tasks", "providers", "internal/backlog", "internal/damage", "internal/handler", "internal/hold", "internal/kinds",

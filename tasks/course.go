@@ -1,6 +1,9 @@
 package tasks
 
-import "regexp"
+import (
+	"fmt"
+	"regexp"
+)
 
 // KindCourse is the kind of all nicknames of a ClassIn course.
 const KindCourse Kind = "course"
@@ -12,7 +15,15 @@ const KindCourse Kind = "course"
 type CourseSync struct {
 	Tenant   string `json:"tenant"`
 	CourseID string `json:"course_id"` // digits; text, because ids outgrow a JSON number
+	// StudentUIDs are the ClassIn UIDs of the course's students, if they are known: at most
+	// MaxCourseStudents. If ClassIn does not rename some members and does not say which,
+	// each of these students is renamed, and the result names those that failed.
+	StudentUIDs []string `json:"student_uids,omitempty"`
 }
+
+// MaxCourseStudents is the most students that a task can name: they are renamed in two
+// calls.
+const MaxCourseStudents = 200
 
 // 19 digits hold every 64-bit number; a leading zero would give one course two keys.
 var courseIDPattern = regexp.MustCompile(`^[1-9][0-9]{0,18}$`)
@@ -27,7 +38,24 @@ func (t CourseSync) Validate(Limits) error {
 	case !courseIDPattern.MatchString(t.CourseID):
 		x.add("course_id", "must be 1 to 19 digits, not beginning with 0")
 	}
+	x.students(t.StudentUIDs)
 	return x.verdict(KindCourse)
+}
+
+func (x *examiner) students(uids []string) {
+	if n := len(uids); n > MaxCourseStudents {
+		x.add("student_uids", "has %d students, at most %d", n, MaxCourseStudents)
+		return
+	}
+	seen := map[string]bool{}
+	for i, uid := range uids {
+		field := fmt.Sprintf("student_uids[%d]", i)
+		x.studentUID(field, uid)
+		if seen[uid] {
+			x.add(field, "is there twice")
+		}
+		seen[uid] = true
+	}
 }
 
 // Lane implements [Task].

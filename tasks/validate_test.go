@@ -211,6 +211,27 @@ func TestGroupUpdates(t *testing.T) {
 	}
 }
 
+func TestStudentsOfACourse(t *testing.T) {
+	t.Parallel()
+	many := make([]string, tasks.MaxCourseStudents+1)
+	for i := range many {
+		many[i] = fmt.Sprint(i + 1)
+	}
+	for name, row := range map[string]struct {
+		uids, want []string
+	}{
+		"as many as fit": {many[1:], nil},
+		"too many":       {many, []string{"student_uids: has 201 students, at most 200"}},
+		"no digits":      {[]string{"1", "x"}, []string{"student_uids[1]: must be 1 to 19 digits, not beginning with 0"}},
+		"twice":          {[]string{"1", "1"}, []string{"student_uids[1]: is there twice"}},
+	} {
+		task := tasks.CourseSync{Tenant: tenant, CourseID: "1", StudentUIDs: row.uids}
+		if diff := cmp.Diff(row.want, problems(t, task, tasks.Limits{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 func TestDingTalkIDs(t *testing.T) {
 	t.Parallel()
 	const form = "must be 6 to 20 letters and digits of ASCII, beginning with a letter"

@@ -106,19 +106,24 @@ a nickname that begins with a dash.`,
 func (a *app) courseCommand() *cobra.Command {
 	var t tasks.CourseSync
 	cmd := &cobra.Command{
-		Use:   "course --tenant T COURSE",
+		Use:   "course --tenant T [--students UID,UID...] COURSE",
 		Short: "Copy the names of the school's console into a ClassIn course",
 		Long: `Set the nicknames of all students and auditors of a ClassIn course to the names
-in the school's console. Nicknames that teachers set are overwritten.`,
-		Example: `  enqueue course --tenant lakeside-ci 561294`,
-		Args:    cli.Exactly("COURSE"),
+in the school's console. Nicknames that teachers set are overwritten.
+
+ClassIn may fail for some members without naming them. With --students, rollcall
+then renames each of these students, and the result names those that failed.`,
+		Example: `  enqueue course --tenant lakeside-ci 561294
+  enqueue course --tenant lakeside-ci --students 1445886,1445887 561294`,
+		Args: cli.Exactly("COURSE"),
 	}
 	cmd.Flags().StringVar(&t.Tenant, "tenant", "", "`NAME` of the tenant in the configuration")
+	cmd.Flags().StringSliceVar(&t.StudentUIDs, "students", nil, "ClassIn `UIDS` of the course's students, at most 200")
 	build := func(args []string) tasks.Task {
 		t.CourseID = args[0]
 		return t
 	}
-	return a.single(cmd, build, map[string]string{"tenant": "--tenant", "course_id": "the course's id"})
+	return a.single(cmd, build, map[string]string{"tenant": "--tenant", "course_id": "the course's id", "student_uids": "--students"})
 }
 
 func (a *app) idCommand() *cobra.Command {

@@ -17,17 +17,18 @@ import (
 // nothing else: a payload without its version and revision. It does not
 // validate their values.
 func Parse(name tasks.Kind, fields []byte) (tasks.Task, error) {
-	payload, err := withMeta(fields)
+	kind, _ := Named(name)
+	payload, err := withMeta(fields, kind.newest)
 	if err != nil {
-		return nil, payloadError(TypeOf(name), err)
+		return nil, payloadError(kind.Type, kind.newest, err)
 	}
-	task, _, err := Decode(TypeOf(name), payload)
+	task, _, err := Decode(kind.Type, payload)
 	return task, err
 }
 
 // withMeta puts a version and a revision before the fields of a task. Fields
 // that repeat them are refused when it is decoded.
-func withMeta(fields []byte) ([]byte, error) {
+func withMeta(fields []byte, version int) ([]byte, error) {
 	value := jsontext.Value(fields)
 	if err := value.Compact(); err != nil {
 		return nil, err
@@ -35,7 +36,7 @@ func withMeta(fields []byte) ([]byte, error) {
 	if value.Kind() != jsontext.KindBeginObject {
 		return nil, errNotAnObject
 	}
-	head := fmt.Sprintf(`{"v":%d,"rev":1`, PayloadVersion)
+	head := fmt.Sprintf(`{"v":%d,"rev":1`, version)
 	if len(value) > len("{}") {
 		head += ","
 	}
@@ -54,18 +55,18 @@ func Correct(typename string, payload []byte, set map[string]string) (tasks.Task
 	kind, _ := Of(task)
 	text, err := json.Marshal(task)
 	if err != nil {
-		return nil, payloadError(typename, err)
+		return nil, payloadError(typename, kind.newest, err)
 	}
 	var fields map[string]any
 	if err := json.Unmarshal(text, &fields); err != nil {
-		return nil, payloadError(typename, err)
+		return nil, payloadError(typename, kind.newest, err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		kind.correct(fields, name, set[name])
 	}
 	text, err = json.Marshal(fields)
 	if err != nil {
-		return nil, payloadError(typename, err)
+		return nil, payloadError(typename, kind.newest, err)
 	}
 	return Parse(kind.Name, text)
 }

@@ -40,6 +40,7 @@ type Kind struct {
 	// Example is a file of one row, with the columns that are usual.
 	Example []Cell
 
+	newest  int // version of the payload
 	row     func(of func(column string) string, list func(column string) []string) tasks.Task
 	subject func(task tasks.Task) string
 	is      func(task tasks.Task) bool
@@ -72,6 +73,10 @@ type declaration[T tasks.Task] struct {
 	ids      []string
 	lists    []string
 	example  []Cell
+	// newest is the newest version of the payload that this build reads. 0: 1.
+	newest int
+	// version returns the oldest version that has all fields of a task. nil: 1.
+	version func(task T) int
 	// subject returns the id of the person or course in a row. nil: a row may have none.
 	subject func(task T) string
 	// row returns the task of a row of a file. nil: package roster reads the row, whose
@@ -97,6 +102,9 @@ func declare[T tasks.Task](d declaration[T]) Kind {
 	if d.public == nil {
 		d.public = func(string) bool { return false }
 	}
+	if d.version == nil {
+		d.newest, d.version = firstVersion, func(T) int { return firstVersion }
+	}
 	if d.subject == nil {
 		d.subject = func(T) string { return "" }
 	}
@@ -108,8 +116,11 @@ func declare[T tasks.Task](d declaration[T]) Kind {
 		Synonyms: d.synonyms, Words: d.words, IDs: d.ids, Lists: d.lists, Example: d.example,
 		subject: func(task tasks.Task) string { return d.subject(task.(T)) },
 		is:      func(task tasks.Task) bool { _, ok := task.(T); return ok },
-		encode:  func(task tasks.Task, revision int64) ([]byte, error) { return encode(task.(T), revision) },
-		decode:  func(payload []byte) (tasks.Task, Meta, error) { return decodeTask[T](d.typ, payload) },
+		newest:  d.newest,
+		encode: func(task tasks.Task, revision int64) ([]byte, error) {
+			return encode(task.(T), d.version(task.(T)), revision)
+		},
+		decode: func(payload []byte) (tasks.Task, Meta, error) { return decodeTask(d, payload) },
 		change: func(task tasks.Task, organisation string) (ledger.Target, []ledger.Field) {
 			return d.change(task.(T), organisation)
 		},

@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// PayloadVersion is the newest version of the payload that this build
-	// reads, and the one that it writes.
-	PayloadVersion = 1
+	// firstVersion is the version of the payload of most tasks. A kind whose tasks got
+	// more fields has further ones; see [Kind].
+	firstVersion = 1
 	// MaxPayload bounds a payload of any version, in bytes: asynq sends every
 	// active payload to Redis again with each heartbeat.
 	MaxPayload = 64 << 10
@@ -29,7 +29,7 @@ const (
 
 // Meta is what a payload holds besides its task.
 type Meta struct {
-	Version  int   // of the payload, 1 to PayloadVersion
+	Version  int   // of the payload, from 1
 	Revision int64 // orders the changes of one target: microseconds of Redis' clock, 1 to ledger.MaxRevision
 }
 
@@ -81,8 +81,9 @@ type envelope[T any] struct {
 	Task     T     `json:",embed"`
 }
 
-// Encode returns the asynq task type and the payload of a task, in the newest
-// version. It does not validate the task, beyond its size.
+// Encode returns the asynq task type and the payload of a task, in the oldest version
+// that has its fields: workers of an earlier build can execute it. It does not validate
+// the task, beyond its size.
 func Encode(task tasks.Task, revision int64) (typename string, payload []byte, err error) {
 	k, ok := Of(task)
 	if !ok {
@@ -102,8 +103,8 @@ func Encode(task tasks.Task, revision int64) (typename string, payload []byte, e
 	return k.Type, payload, nil
 }
 
-func encode[T any](task T, revision int64) ([]byte, error) {
-	return json.Marshal(envelope[T]{Version: PayloadVersion, Revision: revision, Task: task})
+func encode[T any](task T, version int, revision int64) ([]byte, error) {
+	return json.Marshal(envelope[T]{Version: version, Revision: revision, Task: task})
 }
 
 // Decode reads the payload of an asynq task. It accepts exactly the fields of
@@ -121,19 +122,28 @@ func Decode(typename string, payload []byte) (tasks.Task, Meta, error) {
 // DecodeAs reads the payload of a task whose kind is known, as [Decode] does.
 func DecodeAs[T tasks.Task](payload []byte) (T, Meta, error) {
 	var zero T
-	_, kind := zero.Lane()
-	return decode[T](TypeOf(kind), payload)
+	_, name := zero.Lane()
+	kind, _ := Named(name)
+	task, meta, err := kind.decode(payload)
+	if err != nil {
+		return zero, Meta{}, err
+	}
+	return task.(T), meta, nil //nolint:forcetypeassert // the table has one kind of that name
 }
 
-func decodeTask[T tasks.Task](typename string, payload []byte) (tasks.Task, Meta, error) {
-	task, meta, err := decode[T](typename, payload)
+func decodeTask[T tasks.Task](d declaration[T], payload []byte) (tasks.Task, Meta, error) {
+	task, meta, err := decode[T](d.typ, d.newest, payload)
 	if err != nil {
 		return nil, Meta{}, err
+	}
+	if needs := d.version(task); needs > meta.Version {
+		return nil, Meta{}, &PayloadError{Type: d.typ, Field: "v", What: fmt.Sprintf("is %d, and the payload has a field of version %d", meta.Version, needs)}
 	}
 	return task, meta, nil
 }
 
-func decode[T any](typename string, payload []byte) (T, Meta, error) {
+// decode reads a payload of up to the newest version.
+func decode[T any](typename string, newest int, payload []byte) (T, Meta, error) {
 	var zero T
 	if n := len(payload); n > MaxPayload {
 		return zero, Meta{}, &PayloadError{Type: typename, What: fmt.Sprintf("has %d bytes, at most %d", n, MaxPayload)}
@@ -143,14 +153,14 @@ func decode[T any](typename string, payload []byte) (T, Meta, error) {
 	if !bytes.Contains(payload, []byte("null")) {
 		var e envelope[T]
 		err := json.Unmarshal(payload, &e, json.RejectUnknownMembers(true))
-		if err == nil && e.Version >= 1 && e.Version <= PayloadVersion && e.Revision >= 1 && e.Revision <= ledger.MaxRevision {
+		if err == nil && e.Version >= 1 && e.Version <= newest && e.Revision >= 1 && e.Revision <= ledger.MaxRevision {
 			return e.Task, Meta{Version: e.Version, Revision: e.Revision}, nil
 		}
 	}
 	version, null, err := survey(payload)
 	switch {
 	case err != nil:
-		return zero, Meta{}, payloadError(typename, err)
+		return zero, Meta{}, payloadError(typename, newest, err)
 	case version == "":
 		return zero, Meta{}, &PayloadError{Type: typename, Field: "v", What: "is missing"}
 	}
@@ -158,15 +168,15 @@ func decode[T any](typename string, payload []byte) (T, Meta, error) {
 	switch {
 	case err != nil || v < 1:
 		return zero, Meta{}, &PayloadError{Type: typename, Field: "v", What: "must be a whole number, at least 1"}
-	case v > PayloadVersion:
-		return zero, Meta{}, &NewerVersionError{Type: typename, Version: v, Known: PayloadVersion}
+	case v > int64(newest):
+		return zero, Meta{}, &NewerVersionError{Type: typename, Version: v, Known: newest}
 	case null != "":
 		return zero, Meta{}, &PayloadError{Type: typename, Field: fieldName(null), What: "is null: leave it out instead"}
 	}
 
 	var e envelope[T]
 	if err := json.Unmarshal(payload, &e, json.RejectUnknownMembers(true)); err != nil {
-		return zero, Meta{}, payloadError(typename, err)
+		return zero, Meta{}, payloadError(typename, newest, err)
 	}
 	if e.Revision < 1 {
 		return zero, Meta{}, &PayloadError{Type: typename, Field: "rev", What: "is missing or below 1"}
@@ -226,7 +236,7 @@ var (
 
 // payloadError names the field at fault and puts the fault in our own words:
 // the decoder's would quote names and nicknames.
-func payloadError(typename string, err error) *PayloadError {
+func payloadError(typename string, newest int, err error) *PayloadError {
 	out := &PayloadError{Type: typename}
 	if errors.Is(err, errNotAnObject) || errors.Is(err, errTrailing) || errors.Is(err, errTooDeep) {
 		out.What = err.Error()
@@ -248,7 +258,7 @@ func payloadError(typename string, err error) *PayloadError {
 		out.Field = fieldName(semantic.JSONPointer)
 		switch {
 		case errors.Is(err, json.ErrUnknownName):
-			out.What = fmt.Sprintf("is not a field of version %d (names are case-sensitive)", PayloadVersion)
+			out.What = fmt.Sprintf("is not a field of version %d (names are case-sensitive)", newest)
 		case semantic.GoType != nil:
 			out.What = "must be a JSON " + jsonName(semantic.GoType.Kind().String())
 		default:

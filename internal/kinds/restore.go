@@ -26,7 +26,7 @@ func (k Kind) Restore(tenant, key string, values map[string]string) (tasks.Task,
 	}
 	text, err := json.Marshal(fields)
 	if err != nil {
-		return nil, payloadError(k.Type, err)
+		return nil, payloadError(k.Type, k.newest, err)
 	}
 	return Parse(k.Name, text)
 }

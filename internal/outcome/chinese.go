@@ -77,12 +77,12 @@ var chinese = map[string]string{ //nolint:gosec // advice about secrets, and non
 	"change the policy in the organisation's console":                                                               "在组织的管理后台修改安全策略",
 
 	// ClassIn.
-	"check the course id; if every course ends so, this is a fault of rollcall: report it":               "检查课程 ID；若所有课程都如此，则是 rollcall 的缺陷，请反馈",
-	"correct the course id in the roster":                                                                "更正花名册中的课程 ID",
-	"take the course out of the roster":                                                                  "把该课程从花名册中去掉",
-	"look for deleted accounts among the course's members and rename the others one by one":              "检查课程成员中是否有已删除的账号，其余成员逐个改名",
-	"take the deleted student out of the course":                                                         "把已删除的学生移出课程",
-	"check the student's UID and name; if every student ends so, this is a fault of rollcall: report it": "检查学生 UID 和姓名；若所有学生都如此，则是 rollcall 的缺陷，请反馈",
+	"check the course id; if every course ends so, this is a fault of rollcall: report it":                    "检查课程 ID；若所有课程都如此，则是 rollcall 的缺陷，请反馈",
+	"correct the course id in the roster":                                                                     "更正花名册中的课程 ID",
+	"take the course out of the roster":                                                                       "把该课程从花名册中去掉",
+	"give the task the course's students (student_uids): each is then renamed, and those that fail are named": "在任务中写明课程的学生（student_uids）：系统会逐个改名，并指出失败的学生",
+	"take the deleted student out of the course":                                                              "把已删除的学生移出课程",
+	"check the student's UID and name; if every student ends so, this is a fault of rollcall: report it":      "检查学生 UID 和姓名；若所有学生都如此，则是 rollcall 的缺陷，请反馈",
 	"the student cannot be reached from this institution (a transfer student, or a wrong UID): add the student to the institution in its console, or remove the row": "本机构无法操作该学生（插班生，或 UID 有误）：在机构后台添加该学生，或删除这一行",
 	"check the SID, the secret, this machine's clock, and whether the institution may use APIs of version 2":                                                         "检查 SID、密钥、本机时钟，以及机构是否可以使用 2.0 版接口",
 	"check the student's UID; if every student ends so, this is a fault of rollcall: report it":                                                                      "检查学生 UID；若所有学生都如此，则是 rollcall 的缺陷，请反馈",

@@ -21,6 +21,8 @@ const (
 
 const (
 	codeDone        = "1"
+	codeSome        = "842" // members of a course were not renamed
+	codeAll         = "843"
 	codeSignature   = "102"
 	codeSignatureV2 = "101002006"
 	codePage        = "(HTML page)" // an HTML page whose status does not explain it
@@ -65,7 +67,7 @@ func syncRows() []providers.Code {
 	const (
 		course  = "correct the course id in the roster"
 		archive = "take the course out of the roster"
-		members = "look for deleted accounts among the course's members and rename the others one by one"
+		members = "give the task the course's students (student_uids): each is then renamed, and those that fail are named"
 	)
 	return []providers.Code{
 		{
@@ -77,11 +79,11 @@ func syncRows() []providers.Code {
 		{Code: "149", Kind: providers.Rejected, Meaning: "the course is deleted", Fix: archive, Doc: docSync},
 		{Code: "153", Kind: providers.Rejected, Meaning: "the course has ended", Fix: archive, Doc: docSync},
 		{
-			Code: "842", Kind: providers.Partial, Tries: 3, Wait: time.Minute,
+			Code: codeSome, Kind: providers.Partial, Tries: 3, Wait: time.Minute,
 			Meaning: "some members were not renamed, and it does not say which", Fix: members, Doc: docSync,
 		},
 		{
-			Code: "843", Kind: providers.Transient, Tries: 3, Wait: time.Minute,
+			Code: codeAll, Kind: providers.Transient, Tries: 3, Wait: time.Minute,
 			Meaning: "no member was renamed", Fix: members, Doc: docSync,
 		},
 		{

@@ -2,6 +2,7 @@ package classin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -137,4 +138,12 @@ func named(codes []string, failed map[string][]string, asked int) string {
 		parts = append(parts, code+": "+shown)
 	}
 	return fmt.Sprintf("%d of %d students failed: %s", total, asked, strings.Join(parts, "; "))
+}
+
+// IsIncomplete reports whether [Client.SyncCourseNicknames] failed for some or all members
+// of the course, which its answer does not name: [Client.SyncStudentNicknames] has a code
+// for each student.
+func IsIncomplete(err error) bool {
+	e, ok := errors.AsType[*providers.Error](err)
+	return ok && e.API == apiSync && (e.Code == codeSome || e.Code == codeAll)
 }
