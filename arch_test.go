@@ -194,7 +194,7 @@ var imports = map[string][]string{
 	},
 
 	// For tests alone; no production code may import them.
-	"internal/commandtest": {"tasks", "internal/pace", "internal/redistest", "internal/registry", "internal/subprocess"},
+	"internal/commandtest": {"tasks", "internal/cli", "internal/pace", "internal/redistest", "internal/registry", "internal/subprocess"},
 	"internal/lanetest": {
 		"tasks", "providers", "internal/backlog", "internal/handler", "internal/hold", "internal/lane", "internal/ledger",
 		"internal/logtest", "internal/outcome", "internal/pace", "internal/redisdb", "internal/redistest", "internal/sweep",

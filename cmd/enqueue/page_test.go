@@ -3,80 +3,50 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"rollcall/internal/commandtest"
 	"rollcall/internal/exitcode"
-	"rollcall/internal/redistest"
 )
 
 var kit = commandtest.New("enqueue", main)
 
 func TestMain(m *testing.M) { os.Exit(kit.Main(m)) }
 
-// Every command of the page runs, each block in one shell.
 func TestEveryCommandOfThePageRuns(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../../docs/enqueue.md")
+	_, printed := kit.Page(t, "../../docs/enqueue.md", map[string]string{"roster.csv": file(t, "../../docs/enqueue.md")})
+	if strings.Contains(printed, "张三") {
+		t.Errorf("a nickname is printed:\n%s", printed)
+	}
+}
+
+// file returns the CSV file of a page.
+func file(t *testing.T, path string) string {
+	t.Helper()
+	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
 	files := commandtest.Blocks(string(page), "csv")
 	if len(files) != 1 {
-		t.Fatalf("%d CSV files on the page, want one", len(files))
+		t.Fatalf("%s has %d CSV files, want one", path, len(files))
 	}
-	if err := os.WriteFile(filepath.Join(dir, "roster.csv"), []byte(files[0]), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	url, err := commandtest.ServeAll(redistest.Mini(t), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := commandtest.Blocks(string(page), "sh")
-	if len(blocks) < 3 {
-		t.Fatalf("%d blocks of commands found", len(blocks))
-	}
-	for _, block := range blocks {
-		out := kit.Shell(t, dir, url, block)
-		if strings.Contains(out, "张三") {
-			t.Errorf("a nickname is printed:\n%s", out)
-		}
-	}
+	return files[0]
 }
 
 // The output on the page of files is the output of its commands.
 func TestThePageOfFilesShowsWhatIsPrinted(t *testing.T) {
 	t.Parallel()
-	content, err := os.ReadFile("../../docs/files.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	page, dir := string(content), t.TempDir()
-	for name, content := range map[string]string{
-		"names.csv":   commandtest.Blocks(page, "csv")[0],
+	page, printed := kit.Page(t, "../../docs/files.md", map[string]string{
+		"names.csv":   file(t, "../../docs/files.md"),
 		"damaged.csv": "学号,昵称\n2023001,张三\n1.80E+17,李四\n",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	url, err := commandtest.ServeAll(redistest.Mini(t), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var printed strings.Builder
-	commands := append(commandtest.Blocks(page, "sh"), "enqueue bulk --tenant lakeside-dt --chat chat1 --map 学号=user_id damaged.csv && exit 1 || true\n")
-	for _, block := range commands {
-		printed.WriteString(kit.Shell(t, dir, url, block))
-	}
+	}, "enqueue bulk --tenant lakeside-dt --chat chat1 --map 学号=user_id damaged.csv && exit 1 || true\n")
 	for _, block := range commandtest.Blocks(page, "text") {
 		for line := range strings.Lines(block) {
-			if !strings.Contains(printed.String(), line) {
-				t.Errorf("docs/files.md shows %q, which no command prints:\n%s", line, printed.String())
+			if !strings.Contains(printed, line) {
+				t.Errorf("docs/files.md shows %q, which no command prints:\n%s", line, printed)
 			}
 		}
 	}
@@ -102,16 +72,5 @@ func TestThePageOfExitCodesNamesEveryCode(t *testing.T) {
 	}
 	if strings.Contains(string(page), "\n| 2 | ") && !strings.Contains(string(page), "\n| 2 | Go panic") {
 		t.Error("docs/exit-codes.md gives 2 another meaning than a Go panic")
-	}
-}
-
-func TestTheCommandLinksNoPlatform(t *testing.T) {
-	t.Parallel()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(out), "/providers\n") || !strings.Contains(string(out), "/tasks\n") {
-		t.Errorf("%s", out)
 	}
 }

@@ -9,22 +9,9 @@ import (
 	"rollcall/internal/manual"
 )
 
-func build() *cobra.Command {
-	p := newProgram(func(string) string { return "" }, io.Discard, io.Discard, nil)
-	return p.command()
-}
-
-func TestEveryHelpFitsATerminalAndItsExamplesAreValid(t *testing.T) {
+func TestTheHelpIsThatOfThePages(t *testing.T) {
 	t.Parallel()
-	manual.Helps(t, build)
-}
-
-func TestThePagesOfTheCommandsMatchTheHelp(t *testing.T) {
-	t.Parallel()
-	manual.Pages(t, build(), "../../docs/commands", "../../deploy/man", *update)
-}
-
-func TestEveryShellHasItsCompletion(t *testing.T) {
-	t.Parallel()
-	manual.Completions(t, build)
+	manual.Command(t, func() *cobra.Command {
+		return newProgram(func(string) string { return "" }, io.Discard, io.Discard, nil).command()
+	}, *update)
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -22,6 +23,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"rollcall/internal/cli"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 	"rollcall/internal/registry"
@@ -151,6 +153,62 @@ func (k *Kit) Run(t *testing.T, s *redistest.Server, files []string, commands ma
 		},
 		Cmds: all,
 	})
+}
+
+// Process is a process without an environment, whose output is lost.
+func Process() cli.Process {
+	return cli.Process{
+		Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard,
+		Getenv: func(string) string { return "" }, Hostname: func() (string, error) { return "host", nil },
+	}
+}
+
+// Scripts runs the scripts of a package on every Redis; with -short on one, and those
+// that are named on miniredis too.
+func (k *Kit) Scripts(t *testing.T, commands map[string]Command, named ...string) {
+	t.Helper()
+	file := func(name string) string { return filepath.Join("testdata", "script", name+".txtar") }
+	files, err := filepath.Glob(file("*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	if testing.Short() {
+		var some []string
+		for _, name := range named {
+			some = append(some, file(name))
+		}
+		t.Run("some on miniredis", func(t *testing.T) {
+			t.Parallel()
+			k.Run(t, redistest.Mini(t), some, commands)
+		})
+	}
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) { k.Run(t, s, files, commands) })
+}
+
+// Page runs the commands of a page, each block in one shell, in a directory that holds
+// the files. It returns the page and what the commands print.
+func (k *Kit) Page(t *testing.T, path string, files map[string]string, further ...string) (page, printed string) {
+	t.Helper()
+	page = read(t, path)
+	dir := t.TempDir()
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	url, err := ServeAll(redistest.Mini(t), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := Blocks(page, "sh")
+	if len(blocks) < 2 {
+		t.Fatalf("%s has %d blocks of commands", path, len(blocks))
+	}
+	var out strings.Builder
+	for _, block := range append(blocks, further...) {
+		out.WriteString(k.Shell(t, dir, url, block))
+	}
+	return page, out.String()
 }
 
 // Shell runs lines of a shell in a directory, on a Redis, and returns what they

@@ -32,9 +32,27 @@ func walk(cmd *cobra.Command, f func(*cobra.Command)) {
 	}
 }
 
-// Helps fails the test where a help text is wider than a terminal, or says
+// Command tests the help, the pages and the completions of a command. update writes the
+// pages, docs/commands and deploy/man of the module, instead.
+func Command(t *testing.T, build func() *cobra.Command, update bool) {
+	t.Helper()
+	t.Run("help", func(t *testing.T) {
+		t.Parallel()
+		helps(t, build)
+	})
+	t.Run("pages", func(t *testing.T) {
+		t.Parallel()
+		pages(t, build(), "../../docs/commands", "../../deploy/man", update)
+	})
+	t.Run("completions", func(t *testing.T) {
+		t.Parallel()
+		completions(t, build)
+	})
+}
+
+// helps fails the test where a help text is wider than a terminal, or says
 // nothing by example, or its example is not what the command takes.
-func Helps(t *testing.T, build func() *cobra.Command) {
+func helps(t *testing.T, build func() *cobra.Command) {
 	t.Helper()
 	walk(build(), func(cmd *cobra.Command) {
 		var text bytes.Buffer
@@ -91,9 +109,9 @@ func accepts(root *cobra.Command, args []string) error {
 	return cmd.ValidateArgs(cmd.Flags().Args())
 }
 
-// Completions fails the test unless the command prints a script for each shell
+// completions fails the test unless the command prints a script for each shell
 // that the shell itself can read. A shell that is not installed is not asked.
-func Completions(t *testing.T, build func() *cobra.Command) {
+func completions(t *testing.T, build func() *cobra.Command) {
 	t.Helper()
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		root := build()
@@ -114,9 +132,9 @@ func Completions(t *testing.T, build func() *cobra.Command) {
 	}
 }
 
-// Pages compares the pages of a command and all below it with those in the
+// pages compares the pages of a command and all below it with those in the
 // directories for Markdown and for man; update writes them instead.
-func Pages(t *testing.T, root *cobra.Command, markdown, man string, update bool) {
+func pages(t *testing.T, root *cobra.Command, markdown, man string, update bool) {
 	t.Helper()
 	pages := map[string][]byte{}
 	walk(root, func(cmd *cobra.Command) {
