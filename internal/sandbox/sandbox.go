@@ -18,15 +18,13 @@ import (
 )
 
 // The APIs, as rollcall names them everywhere. Faults, limits, calls and
-// effects carry these names.
+// effects carry these names. Others are in the files of their endpoints.
 const (
 	APIToken        = "accessToken"
 	APIGroupNick    = "updategroupnick"
 	APIGroupUpdate  = "group/update"
 	APIChangeID     = "dingTalkIds/change"
 	APIClassNick    = "modifyGroupMemberNickname"
-	APIEditStudent  = "editSchoolStudent"
-	APIStudentNick  = "modifyCourseStudentNickName"
 	defaultCallsLog = 10_000
 )
 

@@ -10,6 +10,12 @@ import (
 	"unicode/utf8"
 )
 
+// The APIs that name a student.
+const (
+	APIEditStudent = "editSchoolStudent"
+	APIStudentNick = "modifyCourseStudentNickName"
+)
+
 const (
 	schoolUserPath = "/schooluser/"
 	// signatureAgeV2 is how far X-EEO-TS may lie from the platform's clock, either way.

@@ -3,14 +3,9 @@ package dead
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"maps"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
 
 	"rollcall/internal/cli"
@@ -219,68 +214,13 @@ func (a *app) deadShow(l ledger.DeadLetter, state string, personal bool) error {
 		state = "no longer in asynq"
 	}
 	out := console.Columns(a.Stdout)
-	for _, row := range [][2]string{
-		{"id", l.ID},
-		{"in asynq", state},
-		{"type", l.Type},
-		{"lane", l.Lane},
-		{"organisation", l.Organisation},
-		{"urgent", yes(l.Urgent)},
-		{"key", r.Key},
-		{"run", rowText(l)},
-		{"target", r.Target},
-		{"revision", positive(l.Revision)},
-		{"class", l.Class},
-		{"code", l.Code},
-		{"message", r.Message},
-		{"request id", r.RequestID},
-		{"cause", r.Cause},
-		{"to do", r.Todo},
-		{"attempts", attemptsText(l.Attempts)},
-		{"first failed", cli.Clock(l.First)},
-		{"last failed", cli.Clock(l.Last)},
-		{"payload", r.payloadText()},
-	} {
-		if row[1] != "" {
-			console.Row(out, row[0], row[1])
+	console.Row(out, "in asynq", state)
+	for _, f := range fields {
+		if text := f.of(r); f.title != "" && text != "" {
+			console.Row(out, f.title, text)
 		}
 	}
 	return out.Flush()
-}
-
-func rowText(l ledger.DeadLetter) string {
-	if l.Run == "" {
-		return ""
-	}
-	return fmt.Sprintf("%s, row %d", l.Run, l.Row)
-}
-
-func yes(b bool) string {
-	if b {
-		return "yes"
-	}
-	return ""
-}
-
-func positive(n int64) string {
-	if n <= 0 {
-		return ""
-	}
-	return strconv.FormatInt(n, 10)
-}
-
-func attemptsText(attempts map[string]int) string {
-	var parts []string
-	for _, class := range slices.Sorted(maps.Keys(attempts)) {
-		parts = append(parts, fmt.Sprintf("%d %s", attempts[class], class))
-	}
-	return strings.Join(parts, ", ")
-}
-
-// deadColumns are the columns of export's CSV, in order.
-var deadColumns = []string{
-	"id", "lane", "tenant", "kind", "organisation", "urgent", "key", "type", "target", "revision", "class", "code", "message",
-	"request_id", "todo", "cause", "attempts", "first", "last", "payload", "run", "row",
 }
 
 func (a *app) deadExportCommand() *cobra.Command {
@@ -327,35 +267,27 @@ func (a *app) deadExport(ctx context.Context, service *deadletter.Service, filte
 		})
 	}
 	out := a.Stdout.CSV()
-	if err := out.Row(deadColumns); err != nil {
+	heads, cells := make([]string, len(fields)), make([]string, len(fields))
+	for i, f := range fields {
+		heads[i] = f.column
+	}
+	if err := out.Row(heads); err != nil {
 		return err
 	}
 	err := service.Each(ctx, filter, func(dead []ledger.DeadLetter) error {
 		for _, l := range dead {
-			if err := out.Row(row(NewRecord(l, personal, true))); err != nil {
+			r := NewRecord(l, personal, true)
+			for i, f := range fields {
+				cells[i] = f.of(r)
+				if f.cell != nil {
+					cells[i] = f.cell(r)
+				}
+			}
+			if err := out.Row(cells); err != nil {
 				return err
 			}
 		}
 		return out.Flush()
 	})
 	return cmp.Or(err, out.Flush())
-}
-
-func row(r Record) []string {
-	attempts := ""
-	if len(r.Attempts) > 0 {
-		if text, err := json.Marshal(r.Attempts, json.Deterministic(true)); err == nil {
-			attempts = string(text)
-		}
-	}
-	number := ""
-	if r.Row != nil {
-		number = strconv.Itoa(*r.Row)
-	}
-	return []string{
-		r.ID, r.Lane, r.Tenant, r.Kind, r.Organisation, strconv.FormatBool(r.Urgent), r.Key, r.Type, r.Target, positive(r.Revision),
-		r.Class, r.Code, r.Message, r.RequestID, r.Todo, r.Cause, attempts,
-		r.First.Format(time.RFC3339Nano), r.Last.Format(time.RFC3339Nano), r.payloadText(),
-		r.Run, number,
-	}
 }

@@ -3,10 +3,16 @@ package dead
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"rollcall/internal/cli"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
@@ -45,6 +51,38 @@ type Record struct {
 	PayloadBase64 string         `json:"payload_base64,omitzero"` // if it is not JSON; the raw bytes of a message that is no task
 	PayloadBytes  int            `json:"payload_bytes,omitzero"`  // length, if the payload is masked or longer than 64 KiB: of that only the first 64 KiB are kept
 	PayloadSHA256 string         `json:"payload_sha256,omitzero"` // hash of the whole, if it is longer than 64 KiB
+}
+
+// fields is how show and export print a dead letter. Their order is that of the columns
+// of export: new ones come last.
+var fields = []struct {
+	column string
+	title  string // of show; empty: it does not print the field
+	of     func(Record) string
+	cell   func(Record) string // of export, if it prints another text
+}{
+	{"id", "id", func(r Record) string { return r.ID }, nil},
+	{"lane", "lane", func(r Record) string { return r.Lane }, nil},
+	{"tenant", "", func(r Record) string { return r.Tenant }, nil},
+	{"kind", "", func(r Record) string { return r.Kind }, nil},
+	{"organisation", "organisation", func(r Record) string { return r.Organisation }, nil},
+	{"urgent", "urgent", func(r Record) string { return yes(r.Urgent) }, func(r Record) string { return strconv.FormatBool(r.Urgent) }},
+	{"key", "key", func(r Record) string { return r.Key }, nil},
+	{"type", "type", func(r Record) string { return r.Type }, nil},
+	{"target", "target", func(r Record) string { return r.Target }, nil},
+	{"revision", "revision", func(r Record) string { return positive(r.Revision) }, nil},
+	{"class", "class", func(r Record) string { return r.Class }, nil},
+	{"code", "code", func(r Record) string { return r.Code }, nil},
+	{"message", "message", func(r Record) string { return r.Message }, nil},
+	{"request_id", "request id", func(r Record) string { return r.RequestID }, nil},
+	{"todo", "to do", func(r Record) string { return r.Todo }, nil},
+	{"cause", "cause", func(r Record) string { return r.Cause }, nil},
+	{"attempts", "attempts", attemptsText, attemptsJSON},
+	{"first", "first failed", func(r Record) string { return cli.Clock(r.First) }, func(r Record) string { return r.First.Format(time.RFC3339Nano) }},
+	{"last", "last failed", func(r Record) string { return cli.Clock(r.Last) }, func(r Record) string { return r.Last.Format(time.RFC3339Nano) }},
+	{"payload", "payload", func(r Record) string { return r.payloadText() }, nil},
+	{"run", "run", runText, func(r Record) string { return r.Run }},
+	{"row", "", rowText, nil},
 }
 
 // NewRecord returns the record of a dead letter. It masks names and ids of people
@@ -119,4 +157,51 @@ func Cause(class, code string) string {
 		return class
 	}
 	return class + " " + code
+}
+
+func runText(r Record) string {
+	if r.Row == nil {
+		return r.Run
+	}
+	return fmt.Sprintf("%s, row %d", r.Run, *r.Row)
+}
+
+func rowText(r Record) string {
+	if r.Row == nil {
+		return ""
+	}
+	return strconv.Itoa(*r.Row)
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return ""
+}
+
+func positive(n int64) string {
+	if n <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+func attemptsText(r Record) string {
+	var parts []string
+	for _, class := range slices.Sorted(maps.Keys(r.Attempts)) {
+		parts = append(parts, fmt.Sprintf("%d %s", r.Attempts[class], class))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func attemptsJSON(r Record) string {
+	if len(r.Attempts) == 0 {
+		return ""
+	}
+	text, err := json.Marshal(r.Attempts, json.Deterministic(true))
+	if err != nil {
+		return ""
+	}
+	return string(text)
 }
