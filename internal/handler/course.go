@@ -60,7 +60,7 @@ func nameStudents(ctx context.Context, gate providers.Gate, client courseSyncer,
 		if !ok || e.Kind != providers.Rejected {
 			return providers.Receipt{}, afterChange(err, done)
 		}
-		if len(some) == 1 { // such an answer names nobody
+		if len(some) == 1 { // such an answer names no student
 			e.Message = fmt.Sprintf("student %s: %s", some[0], e.Message)
 		}
 		if failed != nil {
