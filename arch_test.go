@@ -44,7 +44,7 @@ var imports = map[string][]string{
 	"internal/backlog": {},
 
 	// What is damaged in the keys of a lane, and what is lost with it.
-	"internal/damage": {"internal/backlog", "internal/hold", "internal/ledger", "internal/pace", "internal/registry"},
+	"internal/damage": {"internal/audit", "internal/backlog", "internal/hold", "internal/ledger", "internal/pace", "internal/registry"},
 
 	// Producers: they know no platform.
 	"tasks":            {"internal/redisdb"},

@@ -8,8 +8,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"rollcall/internal/buildinfo"
 	"rollcall/internal/config"
+	"rollcall/internal/ledger"
 	"rollcall/internal/logging"
 	"rollcall/internal/redisdb"
 )
@@ -94,6 +97,7 @@ func (w *worker) begin(ctx context.Context) (bool, error) {
 		Log: w.log, Level: slog.LevelWarn,
 		Began: "redis unavailable: the worker waits for it", Ended: "redis available: the worker starts",
 	}
+	keys := &logging.Condition{Log: w.log, Level: slog.LevelWarn, Began: "damaged key in redis: the worker waits until it is repaired"}
 	for ctx.Err() == nil {
 		answered, err := w.enter(ctx)
 		fault, passing := redisdb.FaultOf(err)
@@ -102,6 +106,11 @@ func (w *worker) begin(ctx context.Context) (bool, error) {
 			line.End()
 			return true, nil
 		case ctx.Err() != nil:
+			continue
+		case damaged(err):
+			w.ready.Waiting("a damaged key in Redis; see rollcall repair")
+			keys.Begin(err.Error(), "err", err)
+			pause(ctx, redisAsked)
 			continue
 		case answered && !passing:
 			return false, err
@@ -112,12 +121,21 @@ func (w *worker) begin(ctx context.Context) (bool, error) {
 		}
 		w.ready.Waiting(reason)
 		line.Begin(reason, "redis", redisName(w.cfg.Redis), "fault", string(fault), "todo", fault.Advice(), "err", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(redisAsked):
-		}
+		pause(ctx, redisAsked)
 	}
 	return false, nil
+}
+
+func damaged(err error) bool {
+	_, is := errors.AsType[*ledger.DamagedError](err)
+	return is
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
 }
 
 // enter checks the schema in Redis, publishes the lanes and starts them. answered
@@ -131,7 +149,8 @@ func (w *worker) enter(ctx context.Context) (answered bool, err error) {
 	if err := w.record.Enter(ctx); err != nil {
 		return true, err
 	}
-	if err := w.publish(ctx); err != nil {
+	// Without the list of lanes, the lanes of the configuration work; the sweep names it.
+	if err := w.publish(ctx); err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") {
 		return true, err
 	}
 	return true, w.lanes.Start(ctx) // reads all that it needs before it starts a lane

@@ -22,10 +22,30 @@ import (
 // The braces keep a queue on one node of a Cluster.
 func Key(queue, name string) string { return "asynq:{" + queue + "}:" + name }
 
+// QueueList is asynq's list of queues: pages and sweeps read it.
+const QueueList = "asynq:queues"
+
+// Tolerant is rdb for an asynq client that enqueues also while asynq's list of queues is
+// damaged: only pages and sweeps need it.
+func Tolerant(rdb redis.UniversalClient) redis.UniversalClient { return tolerant{rdb} }
+
+type tolerant struct{ redis.UniversalClient }
+
+func (t tolerant) SAdd(ctx context.Context, key string, members ...any) *redis.IntCmd {
+	cmd := t.UniversalClient.SAdd(ctx, key, members...)
+	if key == QueueList && redis.HasErrorPrefix(cmd.Err(), "WRONGTYPE") {
+		cmd.SetErr(nil)
+	}
+	return cmd
+}
+
 // Queues lists the queues that asynq knows, sorted: all that ever had a task, unless a
 // person deleted them. Cost: one round trip.
 func Queues(ctx context.Context, rdb redis.UniversalClient) ([]string, error) {
-	queues, err := rdb.SMembers(ctx, "asynq:queues").Result()
+	queues, err := rdb.SMembers(ctx, QueueList).Result()
+	if redis.HasErrorPrefix(err, "WRONGTYPE") {
+		return nil, fmt.Errorf("damaged key in Redis, %q: is not a set: see rollcall repair: %w", QueueList, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list queues: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/backlog"
 	"rollcall/internal/hold"
 	"rollcall/internal/ledger"
@@ -143,17 +144,61 @@ func badCount(key, value string) ledger.Damage {
 	return ledger.Damage{Key: key, Entry: "value", Value: value, What: fmt.Sprintf("holds %.40q, not a number", value)}
 }
 
-// Shared returns what is damaged in the keys that all lanes share: the list of lanes, the
-// holds, and the list of lanes with dead letters. Cost: one pipelined round trip.
+// SharedKeys are the keys that all lanes share, and the types that they have. Those of
+// runs are in internal/run.
+func SharedKeys() []ledger.KeyType {
+	keys := []ledger.KeyType{
+		{Key: audit.Stream, Type: "stream"}, // first: a repair of the others is recorded there
+		{Key: registry.Key, Type: "hash"},
+		{Key: hold.Key, Type: "hash"},
+		{Key: ledger.DeadLanes, Type: "set"},
+		{Key: ledger.SchemaKey, Type: "hash"},
+		{Key: "rollcall:memory:{" + hold.Key + "}", Type: "string"},
+		{Key: "rollcall:{schedule}:leader", Type: "string"},
+		{Key: backlog.QueueList, Type: "set"},
+		{Key: "asynq:servers", Type: "zset"},
+		{Key: "asynq:workers", Type: "zset"},
+		{Key: "asynq:schedulers", Type: "zset"},
+	}
+	for _, t := range append(backlog.Types(), backlog.Counters(time.Now())...) {
+		keys = append(keys, ledger.KeyType{Key: backlog.Key(ticks, t.Name), Type: t.Type})
+	}
+	return keys
+}
+
+// ticks is the queue of schedules.
+const ticks = "rollcall.schedule"
+
+// Repair repairs a damage as ledger.Discard does, and makes asynq's list of queues again
+// from the lanes. It reports whether it did.
+func Repair(ctx context.Context, rdb redis.UniversalClient, record *ledger.Ledger, lanes []registry.Lane, d ledger.Damage) (bool, error) {
+	done, err := record.Discard(ctx, d)
+	if err != nil || !done || d.Key != backlog.QueueList {
+		return done, err
+	}
+	names := []any{ticks, "rollcall.runs"}
+	for _, l := range lanes {
+		for _, queue := range queues(l) {
+			names = append(names, queue)
+		}
+	}
+	if err := rdb.SAdd(ctx, d.Key, names...).Err(); err != nil {
+		return true, fmt.Errorf("list the queues again: %w", err)
+	}
+	return true, nil
+}
+
+// Shared returns what is damaged in the keys that everything shares. Cost: one pipelined
+// round trip.
 func Shared(ctx context.Context, rdb redis.UniversalClient) ([]ledger.Damage, error) {
-	keys := []ledger.KeyType{{Key: registry.Key, Type: "hash"}, {Key: hold.Key, Type: "hash"}, {Key: ledger.DeadLanes, Type: "set"}}
+	keys := SharedKeys()
 	kinds := make([]*redis.StatusCmd, len(keys))
-	var lanes, holds *redis.MapStringStringCmd
+	var lanes, holds, schema *redis.MapStringStringCmd
 	_, _ = rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, key := range keys {
 			kinds[i] = p.Type(ctx, key.Key)
 		}
-		lanes, holds = p.HGetAll(ctx, registry.Key), p.HGetAll(ctx, hold.Key)
+		lanes, holds, schema = p.HGetAll(ctx, registry.Key), p.HGetAll(ctx, hold.Key), p.HGetAll(ctx, ledger.SchemaKey)
 		return nil
 	}) // each command has its own error
 	var found []ledger.Damage
@@ -172,7 +217,7 @@ func Shared(ctx context.Context, rdb redis.UniversalClient) ([]ledger.Damage, er
 	for _, e := range hold.Damaged(holds.Val()) {
 		found = append(found, ledger.Damage{Key: hold.Key, Entry: e.Field, Value: e.Value, What: e.What})
 	}
-	return found, nil
+	return append(found, ledger.DamagedSchema(schema.Val())...), nil
 }
 
 // WrongType reports whether an error of Redis is about the type of a key.

@@ -69,6 +69,9 @@ func (r *recorder) Eval(ctx context.Context, script string, keys []string, args 
 // text.
 func (r *recorder) SAdd(ctx context.Context, key string, members ...any) *redis.IntCmd {
 	cmd := r.UniversalClient.SAdd(ctx, key, members...)
+	if redis.HasErrorPrefix(cmd.Err(), "WRONGTYPE") { // only pages and sweeps need the list
+		cmd.SetErr(nil)
+	}
 	if seen, ok := ctx.Value(recordedKey{}).(*recorded); ok {
 		seen.listing = cmd.Err()
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"rollcall/internal/damage"
 	"rollcall/internal/handler"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
@@ -138,7 +139,9 @@ func (s *Set) FindDeadLetters(ctx context.Context) error {
 	var faults []error
 	for _, l := range s.lanes {
 		if len(causes[l.Name()]) > 0 {
-			faults = append(faults, s.ledger.Announce(ctx, l.Name()))
+			if err := s.ledger.Announce(ctx, l.Name()); !damage.WrongType(err) {
+				faults = append(faults, err)
+			}
 		}
 		l.hasDeadLetters.Store(len(causes[l.Name()]) > 0)
 	}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -139,12 +138,7 @@ func (a asynqLog) Error(args ...any) {
 	if a.ofRedis(text) {
 		return
 	}
-	// The text after the colon names a task or an error.
-	kind := text
-	if i := strings.IndexAny(text, ":=[;0123456789"); i > 0 {
-		kind = text[:i]
-	}
-	a.lane.set.faults.Of("asynq: "+kind, "").Begin("", "lane", a.lane.Name(), "err", text)
+	a.Asynq.Error(text)
 }
 
 // ofRedis reports whether Redis is the cause of a line: the poller already logs that.

@@ -11,6 +11,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/damage"
 	"rollcall/internal/handler"
 	"rollcall/internal/hold"
 	"rollcall/internal/ledger"
@@ -62,7 +63,7 @@ func (s *Set) Add(cfg Config, handle handler.Func) {
 		TaskCheckInterval:        rest,
 		DelayedTaskCheckInterval: forwardEvery,
 		ShutdownTimeout:          ShutdownTimeout(cfg.Timeout),
-		Logger:                   asynqLog{Asynq: logging.Asynq{Log: l.log}, lane: l},
+		Logger:                   asynqLog{Asynq: logging.Asynq{Log: l.log, Faults: &s.faults, Attrs: []any{"lane", l.Name()}}, lane: l},
 		LogLevel:                 asynq.InfoLevel,
 	})
 	s.lanes = append(s.lanes, l)
@@ -127,7 +128,9 @@ func (s *Set) CredentialsChanged(ctx context.Context, tenant string) error {
 
 // Start lets every lane take tasks, unless a hold prevents it.
 func (s *Set) Start(ctx context.Context) error {
-	if err := s.holds.Refresh(ctx); err != nil {
+	if err := s.holds.Refresh(ctx); damage.WrongType(err) {
+		return &ledger.DamagedError{Damage: ledger.Damage{Key: hold.Key, What: "is not a hash: no lane starts, as it may be on hold"}}
+	} else if err != nil {
 		return err
 	}
 	for _, l := range s.lanes {

@@ -96,6 +96,11 @@ func (l *Ledger) NumberRows(ctx context.Context, run string, n int) (first int, 
 		p.PExpire(ctx, key, runKept)
 		return nil
 	})
+	if damaging(err) {
+		err = &DamagedError{Damage{Key: key, What: "is not a number of rows"}}
+	} else if err == nil && last.Val() > MaxRow+int64(n) {
+		err = &DamagedError{Damage{Key: key, What: fmt.Sprintf("holds %d, more rows than a run has", last.Val())}}
+	}
 	if err != nil {
 		return 0, fmt.Errorf("ledger: number the rows of run %s: %w", run, err)
 	}

@@ -10,8 +10,10 @@ import (
 )
 
 const (
-	// schemaKey is the Redis hash that holds the schema of the record.
-	schemaKey = "rollcall:schema"
+	// SchemaKey is the Redis hash that holds the schema of the record.
+	SchemaKey = "rollcall:schema"
+	// farSchema bounds a schema that can have been written.
+	farSchema = 10_000
 	// schema is the schema that this version writes. It rises when a key or an entry
 	// changes its meaning.
 	schema = 2
@@ -39,13 +41,42 @@ func (e *TooOldError) Error() string {
 }
 
 // Enter notes that a worker of this version begins to work on the record. A
-// *TooOldError: it must not. One round trip.
+// *TooOldError: it must not. A *DamagedError: it cannot be known. Three round trips.
 func (l *Ledger) Enter(ctx context.Context) error {
-	answer, err := enter.Run(ctx, l.rdb, []string{schemaKey}, schema, oldestSchema).Int64Slice()
+	if found, err := l.inspectSchema(ctx); err != nil {
+		return err
+	} else if len(found) > 0 {
+		return &DamagedError{found[0]}
+	}
+	answer, err := enter.Run(ctx, l.rdb, []string{SchemaKey}, schema, oldestSchema).Int64Slice()
 	if err != nil {
 		return fmt.Errorf("ledger: read the schema of the record: %w", err)
 	}
 	return fits(answer[0], answer[1])
+}
+
+// inspectSchema returns what is damaged in the schema of the record. Two round trips.
+func (l *Ledger) inspectSchema(ctx context.Context) ([]Damage, error) {
+	found, err := l.WrongTypes(ctx, []KeyType{{SchemaKey, "hash"}})
+	if err != nil || len(found) > 0 {
+		return found, err
+	}
+	hash, err := l.rdb.HGetAll(ctx, SchemaKey).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ledger: read the schema of the record: %w", err)
+	}
+	return DamagedSchema(hash), nil
+}
+
+// DamagedSchema returns what is damaged among the entries of SchemaKey.
+func DamagedSchema(hash map[string]string) (found []Damage) {
+	for _, name := range []string{"version", "oldest"} {
+		text, there := hash[name]
+		if n, err := strconv.Atoi(text); there && (err != nil || n < 0 || n > farSchema) {
+			found = append(found, Damage{Key: SchemaKey, Entry: name, Value: text, What: fmt.Sprintf("%s is %.40q, not a schema", name, text)})
+		}
+	}
+	return found
 }
 
 func fits(version, oldest int64) error {
@@ -58,7 +89,7 @@ func fits(version, oldest int64) error {
 // Fits returns the schema of the record, 0 if none has been noted, and a *TooOldError
 // if a worker of this version must not Enter. One round trip.
 func (l *Ledger) Fits(ctx context.Context) (version int64, err error) {
-	values, err := l.rdb.HMGet(ctx, schemaKey, "version", "oldest").Result()
+	values, err := l.rdb.HMGet(ctx, SchemaKey, "version", "oldest").Result()
 	if err != nil {
 		return 0, fmt.Errorf("ledger: read the schema of the record: %w", err)
 	}
@@ -69,7 +100,7 @@ func (l *Ledger) Fits(ctx context.Context) (version int64, err error) {
 			continue
 		}
 		if numbers[i], err = strconv.ParseInt(text, 10, 64); err != nil {
-			return 0, fmt.Errorf("ledger: %s holds %q: %w", schemaKey, text, err)
+			return 0, fmt.Errorf("ledger: %s holds %q: %w", SchemaKey, text, err)
 		}
 	}
 	return numbers[0], fits(numbers[0], numbers[1])

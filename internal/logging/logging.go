@@ -11,6 +11,7 @@ import (
 	"os"
 	"reflect"
 	"runtime"
+	"strings"
 
 	"github.com/lmittmann/tint"
 	"golang.org/x/term"
@@ -132,7 +133,12 @@ func IsTerminal(w io.Writer) bool {
 
 // Asynq implements asynq's Logger with slog. asynq logs free text, so its messages are
 // unchanged but one level lower: rollcall itself logs what concerns a task.
-type Asynq struct{ Log *slog.Logger }
+type Asynq struct {
+	Log *slog.Logger
+	// Faults get the errors, which asynq repeats every few seconds. nil: all are logged.
+	Faults *Conditions
+	Attrs  []any // of these errors
+}
 
 // Debug implements asynq.Logger.
 func (a Asynq) Debug(args ...any) { a.Log.Debug(fmt.Sprint(args...)) }
@@ -144,7 +150,19 @@ func (a Asynq) Info(args ...any) { a.Log.Debug(fmt.Sprint(args...)) }
 func (a Asynq) Warn(args ...any) { a.Log.Info(fmt.Sprint(args...)) }
 
 // Error implements asynq.Logger.
-func (a Asynq) Error(args ...any) { a.Log.Warn(fmt.Sprint(args...)) }
+func (a Asynq) Error(args ...any) {
+	text := fmt.Sprint(args...)
+	if a.Faults == nil {
+		a.Log.Warn(text)
+		return
+	}
+	// The text after the colon names a task or an error.
+	kind := text
+	if i := strings.IndexAny(text, ":=[;0123456789"); i > 0 {
+		kind = text[:i]
+	}
+	a.Faults.Of("asynq: "+kind, "").Begin("", append(a.Attrs, "err", text)...)
+}
 
 // Fatal implements asynq.Logger. It does not exit: only main does.
 func (a Asynq) Fatal(args ...any) { a.Log.Error(fmt.Sprint(args...)) }

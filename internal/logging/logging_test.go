@@ -120,3 +120,15 @@ func TestTheZeroConfigurationLogsFromLevelInfo(t *testing.T) {
 		t.Errorf("logged %q", got)
 	}
 }
+
+func TestAnErrorThatAsynqRepeatsIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	log, lines := conditions()
+	faults := &logging.Conditions{Log: log}
+	for range 3 {
+		logging.Asynq{Log: log, Faults: faults, Attrs: []any{"lane", "a"}}.Error("Dequeue error: WRONGTYPE a key")
+	}
+	if got := lines(); len(got) != 1 || !strings.Contains(got[0], "lane=a") || !strings.Contains(got[0], "WRONGTYPE a key") {
+		t.Errorf("logged: %q", got)
+	}
+}

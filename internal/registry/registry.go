@@ -69,9 +69,17 @@ func Publish(ctx context.Context, rdb redis.UniversalClient, lanes []Lane) error
 		pairs = append(pairs, l.field(), record)
 	}
 	if err := rdb.HSet(ctx, Key, pairs...).Err(); err != nil {
-		return fmt.Errorf("publish %d lanes: %w", len(lanes), err)
+		return fmt.Errorf("publish %d lanes: %w", len(lanes), damaged(err))
 	}
 	return nil
+}
+
+// damaged names the key in an error about its type.
+func damaged(err error) error {
+	if redis.HasErrorPrefix(err, "WRONGTYPE") {
+		return fmt.Errorf("damaged key in Redis, %q: is not a hash: see rollcall repair: %w", Key, err)
+	}
+	return err
 }
 
 // Read returns the lanes that are served at now, sorted by name; for a now of zero
@@ -80,7 +88,7 @@ func Publish(ctx context.Context, rdb redis.UniversalClient, lanes []Lane) error
 func Read(ctx context.Context, rdb redis.UniversalClient, now time.Time) ([]Lane, error) {
 	records, err := rdb.HGetAll(ctx, Key).Result()
 	if err != nil {
-		return nil, fmt.Errorf("read which lanes are served: %w", err)
+		return nil, fmt.Errorf("read which lanes are served: %w", damaged(err))
 	}
 	var lanes []Lane
 	for _, field := range slices.Sorted(maps.Keys(records)) {
@@ -132,8 +140,8 @@ func NewDirectory(rdb redis.UniversalClient, now func() time.Time) *Directory {
 
 // Find returns the lane of tenant and kind, at most half a minute old. A lane that
 // is missing is read again, as a worker may just have started, but at most once a
-// second: a whole file may name a tenant that is not served. Errors: a
-// [*tasks.UnservedError], or one of Redis.
+// second: a whole file may name a tenant that is not served. While the list is damaged, a
+// lane counts as it was last read. Errors: a [*tasks.UnservedError], or one of Redis.
 func (d *Directory) Find(ctx context.Context, tenant string, kind tasks.Kind) (Lane, error) {
 	field := Queue(tenant, kind, false)
 	d.mu.Lock()
@@ -145,6 +153,9 @@ func (d *Directory) Find(ctx context.Context, tenant string, kind tasks.Kind) (L
 	}
 	if known || age >= missFresh {
 		lanes, err := Read(ctx, d.rdb, d.now())
+		if known && redis.HasErrorPrefix(err, "WRONGTYPE") {
+			return lane, nil
+		}
 		if err != nil {
 			return Lane{}, err
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/backlog"
 	"rollcall/internal/ledger"
 	"rollcall/internal/registry"
 	"rollcall/tasks"
@@ -44,7 +45,7 @@ type Service struct {
 func New(cfg Config) *Service {
 	s := &Service{
 		rdb: cfg.Redis, ledger: cfg.Ledger, lanes: cfg.Lanes, now: cfg.Now, keep: cfg.Keep,
-		asynq: asynq.NewClientFromRedisClient(cfg.Redis),
+		asynq: asynq.NewClientFromRedisClient(backlog.Tolerant(cfg.Redis)),
 	}
 	if s.now == nil {
 		s.now = time.Now

@@ -34,7 +34,7 @@ func (s *Schedule) campaign(ctx context.Context, rdb redis.UniversalClient) {
 		elected, err := l.take(ctx)
 		switch {
 		case err != nil && ctx.Err() == nil && !silent:
-			s.log.Warn("schedule: redis unavailable; nothing is enqueued by time until it answers", "err", err)
+			s.log.Warn("schedule: no lease from redis; nothing is enqueued by time until there is", "err", err)
 		case elected:
 			s.lead(ctx, l, asked)
 		}
@@ -99,7 +99,7 @@ func (s *Schedule) enqueueDue(ctx context.Context, rdb redis.UniversalClient, en
 		t := Tick{Schedule: name, At: at}
 		// The client owns no connection. Enqueueing lists the queue again in case a
 		// person deleted it.
-		client := asynq.NewClientFromRedisClient(rdb)
+		client := asynq.NewClientFromRedisClient(backlog.Tolerant(rdb))
 		_, err := client.EnqueueContext(ctx, asynq.NewTask(Type, encodePayload(name)), append(options(), asynq.TaskID(t.ID()))...)
 		if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
 			if ctx.Err() == nil {

@@ -292,3 +292,34 @@ func (c *cable) cut() {
 		conn.Close()
 	}
 }
+
+// Another program wrote the key of the lease, without an end. Of another type, it is named.
+func TestALeaseThatIsNotOursEndsAndADamagedOneIsNamed(t *testing.T) {
+	t.Parallel()
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		if err := r.rdb.Set(t.Context(), leaderKey, "another program", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		cfg, log := r.brief(night(threePeople(t))), &logtest.Buffer{}
+		cfg.Now, cfg.Log = nightClock(t), log.Logger()
+		r.run(cfg)
+		leads := func() bool { return len(log.Lines("this worker leads")) > 0 }
+		r.until("the worker leads", leads)
+	})
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		if err := r.rdb.HSet(t.Context(), leaderKey, "a", "b").Err(); err != nil {
+			t.Fatal(err)
+		}
+		cfg, log := r.brief(night(threePeople(t))), &logtest.Buffer{}
+		cfg.Now, cfg.Log = nightClock(t), log.Logger()
+		r.run(cfg)
+		r.until("the key is named", func() bool { return len(log.Lines(leaderKey)) > 0 })
+		if line := log.Lines(leaderKey)[0]; !strings.Contains(line, "rollcall repair") {
+			t.Errorf("the line does not say what to do: %s", line)
+		}
+		r.rdb.Del(t.Context(), leaderKey)
+		r.until("the worker leads", func() bool { return len(log.Lines("this worker leads")) > 0 })
+	})
+}

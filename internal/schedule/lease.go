@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -22,10 +23,14 @@ type lease struct {
 }
 
 // Taking and renewing are the same: a worker that finds no key may take it, even if it
-// held it before.
+// held it before. A key without an end, or with a later one than a lease has, is not one
+// of ours: it ends as a lease does. Redis below 7 cannot do that, and only a person can.
 var takeLease = redis.NewScript(`
 local holder = redis.call("GET", KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
+if holder and holder ~= ARGV[1] then
+	redis.pcall("PEXPIRE", KEYS[1], ARGV[2], "LT")
+	return 0
+end
 redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2])
 return 1`)
 
@@ -38,6 +43,9 @@ func (l lease) take(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.life/3)
 	defer cancel()
 	taken, err := takeLease.Run(ctx, l.rdb, []string{l.key}, l.token, l.life.Milliseconds()).Int()
+	if err != nil && strings.Contains(err.Error(), "WRONGTYPE") {
+		err = fmt.Errorf("damaged key in Redis, %q: is not a string: see rollcall repair", l.key)
+	}
 	return taken == 1, err
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"rollcall/internal/backlog"
 	"rollcall/internal/lane"
+	"rollcall/internal/ledger"
 )
 
 // rescuers is how many orphans are processed concurrently: a worker with a hundred
@@ -41,7 +42,7 @@ func newOrphans(cfg Config, queues []queue) *orphans {
 		queues = append(queues, queue{name: name, log: cfg.Log})
 	}
 	return &orphans{
-		Config: cfg, client: asynq.NewClientFromRedisClient(cfg.Redis), repairer: backlog.NewRepairer(cfg.Redis),
+		Config: cfg, client: asynq.NewClientFromRedisClient(backlog.Tolerant(cfg.Redis)), repairer: backlog.NewRepairer(cfg.Redis),
 		queues: queues, names: namesOf(queues), beats: make([]beats, len(queues)),
 	}
 }
@@ -118,8 +119,19 @@ func (s *orphans) rescue(ctx context.Context, q queue, orphan backlog.Orphan) er
 }
 
 // requeue makes a task of a queue without a lane pending again, however often its workers
-// died. Cost: one round trip.
+// died. One that cannot be read is removed: its owner makes it again. Cost: two round
+// trips.
 func (s *orphans) requeue(ctx context.Context, q queue, orphan backlog.Orphan) error {
+	_, unreadable, err := s.repairer.Unreadable(ctx, q.name, orphan.ID)
+	switch {
+	case s.damagedTask(err):
+		return s.repairer.Park(ctx, q.name, orphan.ID)
+	case err != nil:
+		return err
+	case unreadable:
+		s.Lanes.Damaged(ledger.Damage{Key: backlog.Key(q.name, "t:"+orphan.ID), Entry: "msg", What: "is not a message of asynq: the task was removed"})
+		return s.repairer.Unlist(ctx, q.name, orphan.ID)
+	}
 	result, kills, err := s.repairer.Requeue(ctx, q.name, orphan, backlog.Bound{Kills: math.MaxInt32, Forget: time.Hour})
 	if err == nil && result == backlog.Requeued {
 		q.log.Warn("task of a dead worker made pending again", "task", orphan.ID, "queue", q.name, "workers_lost", kills.Times)

@@ -68,11 +68,11 @@ func (s *unserved) run(ctx context.Context, now time.Time) error {
 func (s *unserved) readUnserved(ctx context.Context, now time.Time) (map[string]int64, error) {
 	queues, err := backlog.Queues(ctx, s.Redis)
 	if err != nil {
-		return nil, err
+		return s.logged, unlessDamaged(err)
 	}
 	lanes, err := registry.Read(ctx, s.Redis, time.Time{})
 	if err != nil {
-		return nil, err
+		return s.logged, unlessDamaged(err)
 	}
 	queues = slices.DeleteFunc(queues, func(queue string) bool { return slices.Contains(s.queues, queue) })
 	silent := s.silent(queues, lanes, now)
