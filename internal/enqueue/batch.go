@@ -36,8 +36,9 @@ func (c *Client) enqueue(ctx context.Context, rows []FedRow, unnumbered map[stri
 	results := make([]tasks.Result, len(rows))
 	b := &batch{client: c, rows: rows, results: results, unnumbered: unnumbered}
 	chunks := b.chunks()
+	carry := func(groups [][]int) { b.fail(groups, guarded(func() { b.carry(ctx, groups) })) }
 	if len(chunks) == 1 {
-		b.carry(ctx, chunks[0])
+		carry(chunks[0])
 		return results
 	}
 	queue := make(chan [][]int)
@@ -45,7 +46,7 @@ func (c *Client) enqueue(ctx context.Context, rows []FedRow, unnumbered map[stri
 	for range min(c.abreast, len(chunks)) {
 		workers.Go(func() {
 			for groups := range queue {
-				b.carry(ctx, groups)
+				carry(groups)
 			}
 		})
 	}

@@ -57,7 +57,10 @@ func (c *Client) enter(ctx context.Context, rows []FedRow) []*submission {
 	all := make([]*submission, len(rows))
 	var keyed []*submission
 	for i, row := range rows {
-		all[i] = c.check(ctx, row)
+		if err := guarded(func() { all[i] = c.check(ctx, row) }); err != nil {
+			all[i] = &submission{request: row.Request}
+			all[i].end(all[i].notStored("validate it", err))
+		}
 		if p := all[i]; !p.over && p.key != "" {
 			keyed = append(keyed, p)
 		}

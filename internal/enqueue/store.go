@@ -82,7 +82,9 @@ func (s *store) put(ctx context.Context, all ...*storing) {
 	for _, t := range all {
 		t.outcome, t.inferred, t.err = tasks.NotStored, false, ctx.Err()
 		if t.err == nil {
-			t.command, t.err = s.encode(ctx, t)
+			if err := guarded(func() { t.command, t.err = s.encode(ctx, t) }); err != nil {
+				t.err = err
+			}
 		}
 		if t.err == nil {
 			sent = append(sent, t)

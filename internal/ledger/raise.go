@@ -32,7 +32,9 @@ func (l *Ledger) Raise(ctx context.Context, rows []Raise) ([]bool, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(raisers)
 	for _, block := range byTag(len(rows), func(i int) Target { return rows[i].Target }) {
-		group.Go(func() error { return l.raise(ctx, rows, block, raised) })
+		group.Go(func() error {
+			return l.guarded("the raise of revisions", func() error { return l.raise(ctx, rows, block, raised) })
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err

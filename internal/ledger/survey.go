@@ -27,7 +27,9 @@ func (l *Ledger) Survey(ctx context.Context, targets []Target) ([]Record, error)
 	group.SetLimit(surveyors)
 	for from := 0; from < len(targets); from += surveyed {
 		to := min(from+surveyed, len(targets))
-		group.Go(func() error { return l.survey(ctx, targets[from:to], records[from:to]) })
+		group.Go(func() error {
+			return l.guarded("the survey of targets", func() error { return l.survey(ctx, targets[from:to], records[from:to]) })
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, fmt.Errorf("ledger: read the records of %d targets: %w", len(targets), err)
