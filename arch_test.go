@@ -82,7 +82,7 @@ var imports = map[string][]string{
 		"internal/cli",
 	},
 	"cmd/rollcall/internal/repair": {
-		"internal/audit", "internal/cli", "internal/console", "internal/damage", "internal/ledger", "internal/registry",
+		"internal/audit", "internal/cli", "internal/console", "internal/damage", "internal/ledger", "internal/registry", "internal/run",
 	},
 	"cmd/rollcall/internal/lanes": {
 		"internal/audit", "internal/backlog", "internal/cli", "internal/console", "internal/exitcode", "internal/hold", "internal/pace",

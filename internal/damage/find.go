@@ -17,7 +17,8 @@ import (
 )
 
 // OfKey returns the damage of a key that Find does not look for, because nothing lists it:
-// that of a task, of its attempts, or of a run of the lane's organisation. One round trip.
+// that of a task, of its attempts, of the numbers of rows, or of the results of a run of
+// the lane's organisation. One round trip.
 func OfKey(ctx context.Context, record *ledger.Ledger, l registry.Lane, key string) ([]ledger.Damage, error) {
 	kind := ""
 	for _, queue := range queues(l) {
@@ -26,8 +27,11 @@ func OfKey(ctx context.Context, record *ledger.Ledger, l registry.Lane, key stri
 		}
 	}
 	run := ledger.RunKeys(l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant})[0].Key
+	details := strings.Replace(run, "}:run:", "}:details:", 1)
 	switch {
-	case strings.HasPrefix(key, run):
+	case strings.HasPrefix(key, details):
+		kind = "list"
+	case strings.HasPrefix(key, run), strings.HasPrefix(key, "rollcall:rows:"):
 		kind = "string"
 	case strings.HasPrefix(key, "rollcall:{") && key == ledger.AttemptsKey(strings.TrimSuffix(strings.TrimPrefix(key, "rollcall:{"), "}:attempts")):
 		kind = "hash"

@@ -8,6 +8,26 @@ import (
 
 // losses are what is lost with a key, by a part of its name: the first that fits counts.
 var losses = []struct{ part, key, entry string }{
+	{"asynq:{rollcall.runs}:", "nothing: runs that were applied get their tasks again within a minute", ""},
+	{"asynq:{rollcall.schedule}:", "ticks of schedules that have not run, and those of the web UI that have", ""},
+	{"asynq:queues", "nothing: the queues of all lanes are listed again", ""},
+	{"asynq:servers", "nothing: workers write it again within seconds", ""},
+	{"asynq:workers", "nothing: workers write it again within seconds", ""},
+	{"asynq:schedulers", "nothing: the worker that leads writes it again within seconds", ""},
+	{"rollcall:{schedule}:", "nothing: a worker takes the lead of the schedules, or runs the tick", ""},
+	{"rollcall:memory:", "nothing: a worker writes it again", ""},
+	{"rollcall:events", "the list of events: holds, repairs and settled dead letters", ""},
+	{"rollcall:schema", "nothing: workers write it again", "nothing: workers write it again"},
+	{"rollcall:rows:", "the last number of a row that was handed out: rows of the run are numbered from 1 again", "as the key"},
+	{"rollcall:runs:applied", "nothing: the runs that were applied are listed again", "an entry that names no run"},
+	{"rollcall:runs", "the list of runs: those that were applied are listed again, others are found by their whole id", "when a run was made: now counts; or an entry that names no run"},
+	{"}:excluded", "which rows were left out, if the run is planned again", "which rows were left out, if the run is planned again"},
+	{"}:rows:", "the up to 256 rows of this block: those that were not sent are impossible from now on", ""},
+	{"}:plan:", "what was decided on the up to 256 rows of this block: those that were not sent are impossible, until the run is planned again", ""},
+	{
+		"rollcall:{run:", "the run: its rows that were not sent are not sent; what was applied stays",
+		"this field: without its plan, its revisions or its number of rows, an applied run is cancelled; a state becomes paused, or uploading; others are made again",
+	},
 	{
 		"}:t:", "the message of a task in asynq; if the ledger knows the task, it gets a dead letter of class vanished",
 		"the state of a task, which asynq writes again",

@@ -1,6 +1,6 @@
 -- Repairs what is damaged, unless it has changed since it was read. Returns 1 if it did.
 local key = KEYS[1]
-local entry = ARGV[1] -- of a hash, or a member of a sorted set; '': the key as a whole
+local entry = ARGV[1] -- of a hash, or a member of a set or a sorted set; '': the key as a whole
 local found = ARGV[2] -- the value or score that it has, or the type of the key
 local becomes = ARGV[3] -- the value or score that it gets; '': it is removed
 
@@ -22,6 +22,8 @@ elseif kind == 'zset' then
 	end
 	redis.call('ZADD', key, becomes, entry)
 	return 1
+elseif kind == 'set' then
+	return redis.call('SREM', key, entry)
 elseif kind == 'string' and entry == 'value' and redis.call('GET', key) == found then
 	return redis.call('DEL', key)
 end

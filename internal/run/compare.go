@@ -33,7 +33,7 @@ func (b *block) first() int { return b.number*blockRows + 1 }
 // too. One round trip.
 func (s *Service) blocks(ctx context.Context, id string, from, to int, withPlan bool) ([]*block, error) {
 	rows, plans := make([]*redis.StringCmd, to-from), make([]*redis.StringCmd, to-from)
-	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, _ = s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i := range rows {
 			rows[i] = p.Get(ctx, rowsKey(id, from+i))
 			if withPlan {
@@ -41,15 +41,11 @@ func (s *Service) blocks(ctx context.Context, id string, from, to int, withPlan 
 			}
 		}
 		return nil
-	})
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, fmt.Errorf("read rows of run %s: %w", id, err)
-	}
+	}) // each command has its own error
 	all := make([]*block, to-from)
 	for i := range all {
 		b := &block{number: from + i}
-		packed, _ := rows[i].Bytes()
-		records, raw, err := unpack[rowRecord](packed)
+		records, raw, err := readBlock[rowRecord](rowsKey(id, b.number), rows[i])
 		if err != nil {
 			return nil, fmt.Errorf("read rows of run %s from %d on: %w", id, b.first(), err)
 		}
@@ -58,17 +54,18 @@ func (s *Service) blocks(ctx context.Context, id string, from, to int, withPlan 
 			b.rows = append(b.rows, rec.row())
 		}
 		if withPlan {
-			packed, _ := plans[i].Bytes()
-			if b.plans, _, err = unpack[planRecord](packed); err != nil || len(b.plans) != len(b.rows) {
-				return nil, fmt.Errorf("read the plan of run %s from row %d on: %w", id, b.first(), errors.Join(err, errPlan))
+			key := planKey(id, b.number)
+			if b.plans, _, err = readBlock[planRecord](key, plans[i]); err == nil && len(b.plans) != len(b.rows) {
+				err = &ledger.DamagedError{Damage: ledger.Damage{Key: key, What: fmt.Sprintf("has %d rows, not %d", len(b.plans), len(b.rows))}}
+			}
+			if err != nil {
+				return nil, fmt.Errorf("read the plan of run %s from row %d on: %w", id, b.first(), err)
 			}
 		}
 		all[i] = b
 	}
 	return all, nil
 }
-
-var errPlan = errors.New("plan the run again")
 
 // request is a row that can be compared: its lane, its target and what it wants there.
 type request struct {

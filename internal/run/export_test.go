@@ -11,7 +11,10 @@ func (f *Feeder) Turn(ctx context.Context, id string) (time.Duration, string, er
 }
 
 // Revive makes lost tasks of applied runs again.
-func (f *Feeder) Revive(ctx context.Context) error { return f.revive(ctx) }
+func (f *Feeder) Revive(ctx context.Context) error { return f.revive(ctx, f.now()) }
+
+// ReviveAt is Revive at a time.
+func (f *Feeder) ReviveAt(ctx context.Context, now time.Time) error { return f.revive(ctx, now) }
 
 // WatchFor is how long a reading of a Watcher counts.
 const WatchFor = watchFor

@@ -10,8 +10,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/hibiken/asynq"
 
-	"rollcall/internal/backlog"
 	"rollcall/internal/enqueue"
+	"rollcall/internal/ledger"
 	"rollcall/internal/logging"
 )
 
@@ -34,9 +34,11 @@ const (
 
 	pollEvery   = 500 * time.Millisecond
 	reviveEvery = 5 * time.Second
-	expireEvery = 10 * time.Minute
-	faultWait   = 5 * time.Second
-	pausedWait  = 30 * time.Second
+	// inspectEvery is how often the keys of runs are checked, at a revival.
+	inspectEvery = 8 * time.Second
+	expireEvery  = 10 * time.Minute
+	faultWait    = 5 * time.Second
+	pausedWait   = 30 * time.Second
 	// unplannedFor is how long a run may stay in the state uploading.
 	unplannedFor = 7 * 24 * time.Hour
 )
@@ -60,6 +62,10 @@ type Feeder struct {
 	log      *slog.Logger
 	ahead    time.Duration
 	faults   logging.Conditions
+	// lost are tasks that no list of asynq holds, by run, and since when; inspected is when
+	// the keys of runs were inspected last. Run alone uses them.
+	lost      map[string]time.Time
+	inspected time.Time
 }
 
 // NewFeeder returns a Feeder.
@@ -87,7 +93,7 @@ func (f *Feeder) Run(ctx context.Context) error {
 		DelayedTaskCheckInterval: pollEvery,
 		ShutdownTimeout:          faultWait,
 		BaseContext:              func() context.Context { return ctx },
-		Logger:                   logging.Asynq{Log: f.log},
+		Logger:                   logging.Asynq{Log: f.log, Faults: &f.faults},
 		LogLevel:                 asynq.InfoLevel,
 	})
 	if err := server.Start(asynq.HandlerFunc(f.process)); err != nil {
@@ -102,7 +108,7 @@ func (f *Feeder) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-revive.C:
-			f.outcome(ctx, "runs not checked for lost tasks; retried", f.revive(ctx))
+			f.outcome(ctx, "runs not checked for lost tasks; retried", f.revive(ctx, f.now()))
 		case <-expire.C:
 			f.outcome(ctx, "expired plans not ended; retried", f.expire(ctx))
 		}
@@ -110,9 +116,14 @@ func (f *Feeder) Run(ctx context.Context) error {
 }
 
 // outcome logs the faults of a repeated step, once while they last.
-func (f *Feeder) outcome(ctx context.Context, what string, err error) {
-	if err != nil && ctx.Err() == nil {
-		f.log.Warn(what, "err", err)
+func (f *Feeder) outcome(ctx context.Context, what string, err error, attrs ...any) {
+	d, damaged := errors.AsType[*ledger.DamagedError](err)
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case damaged:
+		f.damaged(d.Damage)
+	default:
+		f.faults.Of(what, "").Begin(fmt.Sprint(err, attrs), append(attrs, "err", err)...)
 	}
 }
 
@@ -143,9 +154,7 @@ func (f *Feeder) process(ctx context.Context, _ *asynq.Task) error {
 	case changed: // paused, cancelled, or another worker has it
 		return &again{after: time.Second, what: "changed by somebody"}
 	case err != nil:
-		if ctx.Err() == nil {
-			f.log.Warn("run not fed; retried", "run", id, "in", faultWait, "err", err)
-		}
+		f.outcome(ctx, "run not fed; retried", err, "run", id)
 		return &again{after: faultWait, what: err.Error()}
 	case what == "":
 		return nil
@@ -185,7 +194,7 @@ func (f *Feeder) turn(ctx context.Context, id string) (after time.Duration, what
 // unlist removes a run that has ended from the applied ones.
 func (s *Service) unlist(ctx context.Context, id string) error {
 	if err := s.rdb.SRem(ctx, appliedKey, id).Err(); err != nil {
-		return fmt.Errorf("run %s has ended, but is still listed as applied: %w", id, err)
+		return fmt.Errorf("run %s has ended, but is still listed as applied: %w", id, ofKey(err, appliedKey, "set"))
 	}
 	return nil
 }
@@ -249,43 +258,6 @@ func (s *Service) enlist(ctx context.Context, id string) error {
 	_, err := s.asynq.EnqueueContext(ctx, asynq.NewTask(Type, []byte(`{"run":"`+id+`"}`)),
 		asynq.TaskID(id), asynq.Queue(Queue), asynq.MaxRetry(maxRetry), asynq.Timeout(taskFor))
 	return err //nolint:wrapcheck // judged by the callers
-}
-
-// revive makes the task of an applied run again if asynq has lost it, or somebody deleted
-// or archived it. Cost: three round trips while any run is applied, else one.
-func (f *Feeder) revive(ctx context.Context) error {
-	ids, err := f.rdb.SMembers(ctx, appliedKey).Result()
-	if err != nil || len(ids) == 0 {
-		return err //nolint:wrapcheck // logged with what it is about
-	}
-	heads, err := f.loadAll(ctx, ids)
-	if err != nil {
-		return err
-	}
-	asked := make([]backlog.Task, len(ids))
-	for i, id := range ids {
-		asked[i] = backlog.Task{Queue: Queue, ID: id}
-	}
-	states, _, err := backlog.States(ctx, f.rdb, asked)
-	if err != nil {
-		return err
-	}
-	var faults []error
-	for i, id := range ids {
-		switch h := heads[i]; {
-		case h == nil || h.state().Ended():
-			faults = append(faults, f.unlist(ctx, id))
-		case !h.state().Applied(): // it is being applied at this moment
-		case states[i] == "":
-			f.log.Info("run given a task again", "run", id)
-			if err := f.enlist(ctx, id); !errors.Is(err, asynq.ErrTaskIDConflict) {
-				faults = append(faults, err)
-			}
-		case states[i] == "archived":
-			f.kick(ctx, id)
-		}
-	}
-	return errors.Join(faults...)
 }
 
 // expire ends runs whose plan was not applied in time, and uploads that were given up.

@@ -22,10 +22,11 @@ const forgotten = "what was recorded about it was removed"
 // forget removes rows from all runs.
 func (s *Service) forget(ctx context.Context, matches func(tasks.Task) bool) (Forgotten, error) {
 	var all Forgotten
+	var damaged []error // they are forgotten after their repair
 	for from := 0; ; from += listPage {
 		ids, err := s.newest(ctx, "+inf", from)
 		if err != nil || len(ids) == 0 {
-			return all, err
+			return all, errors.Join(append(damaged, err)...)
 		}
 		heads, err := s.loadAll(ctx, ids)
 		if err != nil {
@@ -35,7 +36,15 @@ func (s *Service) forget(ctx context.Context, matches func(tasks.Task) bool) (Fo
 			if h == nil {
 				continue
 			}
+			if err := h.damagedError(); err != nil {
+				damaged = append(damaged, err)
+				continue
+			}
 			rows, err := s.forgetRows(ctx, h, matches)
+			if _, is := errors.AsType[*ledger.DamagedError](err); is {
+				damaged = append(damaged, err)
+				continue
+			}
 			if errors.Is(err, errBusy) {
 				all.Busy = append(all.Busy, h.id)
 				continue

@@ -25,6 +25,9 @@ type score struct {
 func (t *turn) score(ctx context.Context) (score, error) {
 	var s score
 	for _, l := range t.run.Plan.Lanes {
+		if err := t.resultsRead(ctx, l); err != nil {
+			return score{}, err
+		}
 		results, err := t.ledger.ReadRun(ctx, l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant, Run: t.head.id})
 		if err != nil {
 			return score{}, err
@@ -153,6 +156,18 @@ func (t *turn) finish(ctx context.Context) (bool, error) {
 	}
 	t.log.Info("run done", "run", t.head.id, "rows", t.head.rows(), "failed", outcomes[OutcomeFailed])
 	return true, nil
+}
+
+// resultsRead returns an error if keys with results are damaged: to read them shows rows
+// without a result, not an error.
+func (t *turn) resultsRead(ctx context.Context, l Lane) error {
+	keys := ledger.RunKeys(l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant, Run: t.head.id})
+	keys = keys[:min(len(keys), len(keys)*t.head.rows()/ledger.MaxRow+1)]
+	found, err := t.ledger.WrongTypes(ctx, keys)
+	if err == nil && len(found) > 0 {
+		err = &ledger.DamagedError{Damage: found[0]}
+	}
+	return err
 }
 
 // rewind feeds lanes again from their first lost row on.

@@ -49,7 +49,7 @@ func (s *Service) newest(ctx context.Context, before string, from int) ([]string
 		Key: indexKey, Start: before, Stop: "-inf", ByScore: true, Rev: true, Offset: int64(from), Count: listPage,
 	}).Result()
 	if err != nil {
-		return nil, fmt.Errorf("list runs: %w", err)
+		return nil, fmt.Errorf("list runs: %w", ofKey(err, indexKey, "sorted set"))
 	}
 	return ids, nil
 }
@@ -141,7 +141,7 @@ func (s *Service) named(ctx context.Context, ids []string, name string) (string,
 		if h == nil {
 			continue
 		}
-		r, err := h.view()
+		r, err := h.view() // of one that is damaged, nothing is known
 		if err != nil {
 			return "", err
 		}

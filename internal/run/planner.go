@@ -150,7 +150,7 @@ func (p *planner) readOthers(ctx context.Context) error {
 	s := p.service
 	ids, err := s.rdb.SMembers(ctx, appliedKey).Result()
 	if err != nil {
-		return fmt.Errorf("read which runs were applied: %w", err)
+		return fmt.Errorf("read which runs were applied: %w", ofKey(err, appliedKey, "set"))
 	}
 	ids = slices.DeleteFunc(ids, func(id string) bool { return id == p.head.id })
 	heads, err := s.loadAll(ctx, ids)
@@ -170,6 +170,9 @@ func (p *planner) readOthers(ctx context.Context) error {
 
 func (p *planner) readOther(ctx context.Context, h *head) error {
 	for w, err := range p.service.walk(ctx, h) {
+		if _, damaged := errors.AsType[*ledger.DamagedError](err); damaged {
+			continue // its rows are not sent
+		}
 		if err != nil {
 			return err
 		}
@@ -332,11 +335,13 @@ func (s *Service) excluded(ctx context.Context, id string) (map[int]bool, error)
 		return map[int]bool{}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the rows that are left out of run %s: %w", id, err)
+		return nil, fmt.Errorf("read the rows that are left out of run %s: %w", id, ofKey(err, excludedKey(id), "string"))
 	}
 	var numbers []int
-	if err := json.Unmarshal(stored, &numbers); err != nil {
-		return nil, fmt.Errorf("read the rows that are left out of run %s: %w", id, err)
+	if json.Unmarshal(stored, &numbers) != nil {
+		return nil, fmt.Errorf("read the rows that are left out of run %s: %w", id, &ledger.DamagedError{Damage: ledger.Damage{
+			Key: excludedKey(id), Entry: "value", Value: string(stored), What: "is not a list of rows",
+		}})
 	}
 	all := make(map[int]bool, len(numbers))
 	for _, n := range numbers {

@@ -28,9 +28,12 @@ const (
 	StateCancelled State = "cancelled" // no row is sent any more
 	StateRejected  State = "rejected"  // a person rejected the plan
 	StateExpired   State = "expired"   // the plan was not applied in time
+	// StateDamaged is that of a run whose record cannot be read: it waits until it is
+	// repaired. Service.List alone returns such a run.
+	StateDamaged State = "damaged"
 )
 
-// States lists all states in the order of a run's life.
+// States lists all states in the order of a run's life, without StateDamaged.
 func States() []State {
 	return []State{StateUploading, StatePlanned, StateHeld, StateCanary, StateApplying, StatePaused, StateDone, StateCancelled, StateRejected, StateExpired}
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
+
+	"rollcall/internal/ledger"
 )
 
 // shortestDigest is how many characters of a digest name a plan.
@@ -92,7 +94,7 @@ func (s *Service) approve(ctx context.Context, id, digest, by string) (Run, erro
 // sends is in the set of applied runs, from which a lost task of it is made again.
 func (s *Service) begin(ctx context.Context, id string, e event, digest, by string) (Run, error) {
 	if err := s.rdb.SAdd(ctx, appliedKey, id).Err(); err != nil {
-		return Run{}, fmt.Errorf("apply run %s: %w", id, err)
+		return Run{}, fmt.Errorf("apply run %s: %w", id, ofKey(err, appliedKey, "set"))
 	}
 	h, err := s.change(ctx, id, func(h *head) (update, error) {
 		if err := h.judgeDigest(digest); err != nil {
@@ -275,14 +277,18 @@ type walked struct {
 	record  planRecord
 }
 
-// walk reads all rows of a planned run.
+// walk reads all rows of a planned run. It goes on after a damaged block.
 func (s *Service) walk(ctx context.Context, h *head) iter.Seq2[walked, error] {
 	return func(yield func(walked, error) bool) {
 		all := blocksOf(h.rows())
 		for from := 0; from < all; from += blocksTogether {
 			blocks, err := s.blocks(ctx, h.id, from, min(from+blocksTogether, all), true)
 			if err != nil {
-				yield(walked{}, err)
+				if _, damaged := errors.AsType[*ledger.DamagedError](err); damaged && yield(walked{}, err) {
+					continue
+				} else if !damaged {
+					yield(walked{}, err)
+				}
 				return
 			}
 			for _, b := range blocks {

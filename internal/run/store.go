@@ -13,6 +13,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/ledger"
 )
 
 const (
@@ -74,8 +76,10 @@ var write = redis.NewScript(writeLua)
 // head is the hash of a run as it was read.
 type head struct {
 	id     string
-	fields map[string]string
-	now    time.Time // by Redis' clock
+	fields map[string]string // nil if the key has another type
+	now    time.Time         // by Redis' clock
+	// damage is why the run cannot be used until it is repaired.
+	damage []ledger.Damage
 }
 
 // load reads the hash of a run. One round trip.
@@ -90,34 +94,50 @@ func (s *Service) load(ctx context.Context, id string) (*head, error) {
 	if heads[0] == nil {
 		return nil, &NotFoundError{ID: id}
 	}
-	return heads[0], nil
+	return heads[0], heads[0].damagedError()
 }
 
-// loadAll reads the hashes of runs, nil for one that does not exist. One round trip.
+// loadAll reads the hashes of runs, nil for one that does not exist. One that is damaged
+// costs the others nothing. One round trip.
 func (s *Service) loadAll(ctx context.Context, ids []string) ([]*head, error) {
 	read := make([]*redis.MapStringStringCmd, len(ids))
 	var clock *redis.TimeCmd
-	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, _ = s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, id := range ids {
 			read[i] = p.HGetAll(ctx, headKey(id))
 		}
 		clock = p.Time(ctx)
 		return nil
-	})
-	if err != nil {
+	}) // each command has its own error
+	if err := clock.Err(); err != nil {
 		return nil, fmt.Errorf("read runs: %w", err)
 	}
 	heads := make([]*head, len(ids))
 	for i, cmd := range read {
-		if fields := cmd.Val(); fields[fieldState] != "" {
+		fields, err := cmd.Result()
+		switch {
+		case redis.HasErrorPrefix(err, "WRONGTYPE"):
+			heads[i] = &head{id: ids[i], now: clock.Val()}
+			if heads[i].damage, err = s.ledger.WrongTypes(ctx, []ledger.KeyType{{Key: headKey(ids[i]), Type: "hash"}}); err != nil {
+				return nil, err
+			}
+		case err != nil:
+			return nil, fmt.Errorf("read run %s: %w", ids[i], err)
+		case len(fields) > 0:
 			heads[i] = &head{id: ids[i], fields: fields, now: clock.Val()}
+			heads[i].damage = heads[i].unfit(farthest)
 		}
 	}
 	return heads, nil
 }
 
-func (h *head) state() State { return State(h.fields[fieldState]) }
-func (h *head) rows() int    { return h.number(fieldRows) }
+func (h *head) state() State {
+	if len(h.damage) > 0 {
+		return StateDamaged
+	}
+	return State(h.fields[fieldState])
+}
+func (h *head) rows() int { return h.number(fieldRows) }
 func (h *head) number(f string) int {
 	n, _ := strconv.Atoi(h.fields[f])
 	return n
@@ -193,8 +213,18 @@ func (s *Service) write(ctx context.Context, id string, u update) error {
 	return nil
 }
 
+// created is when the run was made; 1970 if that cannot be read.
+func (h *head) created() time.Time {
+	var d storedDraft
+	_ = h.read(fieldDraft, &d)
+	return time.UnixMicro(d.Created)
+}
+
 // view returns a run without its outcomes, unless it has ended.
 func (h *head) view() (Run, error) {
+	if len(h.damage) > 0 {
+		return Run{ID: h.id, State: StateDamaged, Reason: h.damagedError().Error(), Created: h.created()}, nil
+	}
 	r := Run{
 		ID: h.id, State: h.state(), Reason: h.fields[fieldReason], By: h.fields[fieldBy], Changed: h.time(fieldChanged),
 		Applied: h.time(fieldApplied), Ended: h.time(fieldEnded), Rows: h.rows(), Sealed: h.fields[fieldSealed] != "",

@@ -53,7 +53,7 @@ func (s *Service) list(ctx context.Context, id string, us int64) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("list run %s: %w", id, err)
+		return fmt.Errorf("list run %s: %w", id, ofKey(err, indexKey, "sorted set"))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/ledger"
 	"rollcall/internal/logging"
 )
 
@@ -90,7 +91,7 @@ func (w *Watcher) Sends(id string) (now, ended bool) {
 	switch r.state {
 	case StateCanary, StateApplying, StateDone: // of a done run: a task that is delivered again
 		return true, false
-	case StatePaused:
+	case StatePaused, StateDamaged:
 		return false, false
 	}
 	return false, true // cancelled, or the run was deleted
@@ -168,15 +169,19 @@ func (w *Watcher) read(ctx context.Context) error {
 	var faults []error
 	for i, id := range ids {
 		r := w.watched[id]
-		if err := states[i].Err(); err != nil && !errors.Is(err, redis.Nil) {
+		state, err := states[i].Result()
+		if _, damaged := errors.AsType[*ledger.DamagedError](ofKey(err, headKey(id), "hash")); damaged || state != "" && unfit(fieldState, state, farthest) != "" {
+			state, err = string(StateDamaged), nil // the worker that feeds runs names it
+		}
+		if err != nil && !errors.Is(err, redis.Nil) {
 			faults = append(faults, fmt.Errorf("read run %s: %w", id, err))
 			continue
 		}
 		if r == nil || asked.Before(r.asked) {
 			continue
 		}
-		r.state, r.asked = State(states[i].Val()), asked
-		if r.state != StatePaused {
+		r.state, r.asked = State(state), asked
+		if r.state != StatePaused && r.state != StateDamaged {
 			r.halted = time.Time{}
 		} else if r.halted.IsZero() {
 			r.halted = asked

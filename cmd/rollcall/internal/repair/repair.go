@@ -4,7 +4,9 @@ package repair
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"rollcall/internal/damage"
 	"rollcall/internal/ledger"
 	"rollcall/internal/registry"
+	"rollcall/internal/run"
 )
 
 type app struct{ *cli.App }
@@ -34,10 +37,10 @@ func Command(cliApp *cli.App) *cobra.Command {
 		Use:   "repair [LANE [TARGET]] [flags]",
 		Short: "Show damaged keys in Redis, and repair them",
 		Long: `Show the keys in Redis that are damaged, because another program wrote them:
-of all lanes with their open tasks, of one lane with all its targets, of one
-of its targets, or of a run. Each says what is lost if it is repaired. With
---yes the one that is shown is repaired, which lanes events records; with
---all, all are. Lanes continue by themselves.
+of all lanes with their open tasks and all runs, of one lane with all its
+targets, of one of its targets, or of a run. Each says what is lost if it is
+repaired. With --yes the one that is shown is repaired, which lanes events
+records; with --all, all are. Lanes and runs continue by themselves.
 
 Exit codes:
   0   done, also if nothing is damaged
@@ -53,7 +56,7 @@ Exit codes:
 	}
 	cmd.Flags().StringVar(&f.key, "key", "", "only this `KEY`")
 	cmd.Flags().StringVar(&f.entry, "entry", "", "only this `ENTRY` of a key")
-	cmd.Flags().StringVar(&f.run, "run", "", "the results of this `RUN` instead; needs LANE")
+	cmd.Flags().StringVar(&f.run, "run", "", "this `RUN` with all its rows; with LANE its results there")
 	cmd.Flags().BoolVar(&f.all, "all", false, "with --yes: repair all that is shown")
 	cmd.Flags().StringVar(&f.reason, "reason", "", "`WHY`, for the audit log")
 	cli.Yes(cmd, &f.yes)
@@ -84,11 +87,9 @@ func (a *app) repair(ctx context.Context, rdb redis.UniversalClient, args []stri
 			return cli.BadInput("lane %q not found: rollcall lanes shows the lanes", args[0])
 		}
 		lanes = []registry.Lane{lane}
-	} else if f.run != "" {
-		return cli.BadInput("--run needs a LANE")
 	}
-	record := ledger.New(rdb)
-	all, err := find(ctx, rdb, record, lanes, args, f)
+	s := newStore(rdb, lanes)
+	all, err := s.find(ctx, args, f)
 	switch {
 	case err != nil:
 		return err
@@ -96,7 +97,7 @@ func (a *app) repair(ctx context.Context, rdb redis.UniversalClient, args []stri
 		return cli.BadInput("%d damaged keys or entries: choose one by --key or --entry, or repair --all", len(all))
 	case f.yes:
 		for i := range all {
-			if err = a.discard(ctx, rdb, record, &all[i], f); err != nil {
+			if err = a.discard(ctx, s, &all[i], f); err != nil {
 				break
 			}
 		}
@@ -105,8 +106,21 @@ func (a *app) repair(ctx context.Context, rdb redis.UniversalClient, args []stri
 	return err
 }
 
+// store is what is looked at and repaired.
+type store struct {
+	rdb    redis.UniversalClient
+	record *ledger.Ledger
+	runs   *run.Service
+	lanes  []registry.Lane
+}
+
+func newStore(rdb redis.UniversalClient, lanes []registry.Lane) *store {
+	record := ledger.New(rdb)
+	return &store{rdb: rdb, record: record, runs: run.New(run.Config{Redis: rdb, Ledger: record}), lanes: lanes}
+}
+
 // find returns what is damaged and selected by the flags, each once: lanes share keys.
-func find(ctx context.Context, rdb redis.UniversalClient, record *ledger.Ledger, lanes []registry.Lane, args []string, f flags) ([]found, error) {
+func (s *store) find(ctx context.Context, args []string, f flags) ([]found, error) {
 	var all []found
 	seen := map[string]bool{}
 	add := func(lane string, damaged []ledger.Damage) {
@@ -120,14 +134,17 @@ func find(ctx context.Context, rdb redis.UniversalClient, record *ledger.Ledger,
 		}
 	}
 	if len(args) == 0 {
-		shared, err := damage.Shared(ctx, rdb)
+		shared, err := s.shared(ctx, f)
 		if err != nil {
 			return nil, err
 		}
 		add("", shared)
+		if f.run != "" {
+			return all, nil
+		}
 	}
-	for _, l := range lanes {
-		damaged, err := damageOf(ctx, rdb, record, l, args, f)
+	for _, l := range s.lanes {
+		damaged, err := s.damageOf(ctx, l, args, f)
 		if err != nil {
 			return nil, err
 		}
@@ -136,27 +153,67 @@ func find(ctx context.Context, rdb redis.UniversalClient, record *ledger.Ledger,
 	return all, nil
 }
 
-func damageOf(ctx context.Context, rdb redis.UniversalClient, record *ledger.Ledger, l registry.Lane, args []string, f flags) ([]ledger.Damage, error) {
+// shared returns what is damaged in the keys that all lanes share, and of runs: with the
+// rows of those that have not ended, or of one.
+func (s *store) shared(ctx context.Context, f flags) ([]ledger.Damage, error) {
+	if f.run != "" {
+		return s.runs.Inspect(ctx, f.run)
+	}
+	all, err := damage.Shared(ctx, s.rdb)
+	if err != nil {
+		return nil, err
+	}
+	ofRuns, err := s.runs.InspectShared(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, ofRuns...)
+	open := slices.DeleteFunc(run.States(), run.State.Ended)
+	listed, err := s.runs.List(ctx, run.Filter{States: append(open, run.StateDamaged), N: mostRuns})
+	if _, damaged := errors.AsType[*ledger.DamagedError](err); err != nil && !damaged {
+		return nil, err
+	}
+	for _, r := range listed {
+		ofRun, err := s.runs.Inspect(ctx, r.ID)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, ofRun...)
+	}
+	return all, nil
+}
+
+// mostRuns bounds how many runs are looked at.
+const mostRuns = 1000
+
+func (s *store) damageOf(ctx context.Context, l registry.Lane, args []string, f flags) ([]ledger.Damage, error) {
 	switch {
 	case f.run != "":
-		return record.WrongTypes(ctx, ledger.RunKeys(l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant, Run: f.run}))
+		return s.record.WrongTypes(ctx, ledger.RunKeys(l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant, Run: f.run}))
 	case len(args) == 2:
-		return record.Inspect(ctx, ledger.Target{Organisation: l.Organisation, API: string(l.Kind), Key: args[1]})
+		return s.record.Inspect(ctx, ledger.Target{Organisation: l.Organisation, API: string(l.Kind), Key: args[1]})
 	}
 	if f.key != "" {
-		found, err := damage.OfKey(ctx, record, l, f.key)
+		found, err := damage.OfKey(ctx, s.record, l, f.key)
 		if err != nil || len(found) > 0 {
 			return found, err
 		}
 	}
-	return damage.Find(ctx, rdb, record, l, len(args) == 1)
+	return damage.Find(ctx, s.rdb, s.record, l, len(args) == 1)
+}
+
+func (s *store) repair(ctx context.Context, d ledger.Damage) (bool, error) {
+	if run.Repairs(d) {
+		return s.runs.Repair(ctx, d)
+	}
+	return damage.Repair(ctx, s.rdb, s.record, s.lanes, d)
 }
 
 // discard repairs one damage. One that has changed since it was read is left: a worker may
 // have written it.
-func (a *app) discard(ctx context.Context, rdb redis.UniversalClient, record *ledger.Ledger, one *found, f flags) error {
+func (a *app) discard(ctx context.Context, s *store, one *found, f flags) error {
 	var err error
-	if one.Discarded, err = record.Discard(ctx, one.damage); err != nil {
+	if one.Discarded, err = s.repair(ctx, one.damage); err != nil {
 		return err
 	}
 	if !one.Discarded {
@@ -165,7 +222,7 @@ func (a *app) discard(ctx context.Context, rdb redis.UniversalClient, record *le
 		}
 		return fmt.Errorf("nothing repaired: %s changed since it was read; run rollcall repair again", one.Key)
 	}
-	return audit.Write(ctx, rdb, audit.Event{
+	return audit.Write(ctx, s.rdb, audit.Event{
 		Event: "key.discarded", Level: audit.Lane, Name: cmp.Or(one.Lane, "all lanes"), Class: "damaged", By: a.Person(f.by),
 		Reason: strings.TrimSuffix(strings.TrimSpace(one.Key+" "+one.Entry)+": lost: "+one.Lost+": "+f.reason, ": "),
 	})
