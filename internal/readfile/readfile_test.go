@@ -20,6 +20,15 @@ func TestOnlyARegularFileWithinTheBoundIsRead(t *testing.T) {
 	if err := errors.Join(os.WriteFile(file, []byte(strings.Repeat("x", 1024)), 0o600), syscall.Mkfifo(fifo, 0o600), os.Symlink(file, link)); err != nil {
 		t.Fatal(err)
 	}
+	// Whoever opens it reads something, and does not wait for a writer.
+	writer, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	if _, err := writer.WriteString(strings.Repeat("x", 2048)); err != nil {
+		t.Fatal(err)
+	}
 	for _, path := range []string{file, link} {
 		if content, err := readfile.Whole(path, 1024); err != nil || len(content) != 1024 {
 			t.Errorf("Whole(%s) = %d bytes, %v; want 1024", path, len(content), err)
