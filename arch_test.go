@@ -190,7 +190,7 @@ var imports = map[string][]string{
 	// It sees what a producer, an operator and the platforms see.
 	"chaos": {
 		"tasks", "internal/backlog", "internal/deadletter", "internal/enqueue", "internal/hold", "internal/kinds",
-		"internal/ledger", "internal/outcome", "internal/redisdb", "internal/registry", "internal/sandbox", "internal/secret", "internal/subprocess",
+		"internal/ledger", "internal/outcome", "internal/redisdb", "internal/registry", "internal/sandbox", "internal/secret", "internal/subprocess", "runs",
 	},
 
 	// For tests alone; no production code may import them.

@@ -8,12 +8,7 @@ import (
 
 // excuses are the damages that no worker needs to name, because what they do to rollcall
 // is what a value within bounds does, or because no worker reads what was damaged.
-var excuses = []struct {
-	class   *regexp.Regexp
-	entry   *regexp.Regexp // nil: any
-	manners []manner
-	reason  string
-}{
+var excuses = append([]excuse{
 	{regexp.MustCompile(`:(ended:\*|replicas|paused)$`), nil, anyManner, "only its existence counts"},
 	{regexp.MustCompile(`:lease$`), nil, inside, "a lease counts by its changes"},
 	{regexp.MustCompile(`:(scheduled|completed)$`), nil, ahead, "any time is possible"},
@@ -24,6 +19,13 @@ var excuses = []struct {
 	{regexp.MustCompile(`:edits:`), nil, inside, "a position that begin writes again"},
 	{regexp.MustCompile(`:memory$`), nil, inside, "any other value is a loss, which is repaired"},
 	{regexp.MustCompile(`:(target|run):|\}:(processed|failed|changed|spent|lane)|dead:causes$`), nil, cut, "a shorter value is a value"},
+}, runExcuses...)
+
+type excuse struct {
+	class   *regexp.Regexp
+	entry   *regexp.Regexp // nil: any
+	manners []manner
+	reason  string
 }
 
 var (

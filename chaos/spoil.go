@@ -51,7 +51,8 @@ var classes = []struct {
 	with    string
 }{
 	{regexp.MustCompile(`:t:.*`), ":t:*"},
-	{regexp.MustCompile(`:(target|effects|edits|ended|run):.*`), ":$1:*"},
+	{regexp.MustCompile(`\{run:[^}]*\}`), "{run:*}"},
+	{regexp.MustCompile(`:(target|effects|edits|ended|run|rows|plan|details):.*`), ":$1:*"},
 	{regexp.MustCompile(`:dead:causes:.*`), ":dead:causes:*"},
 	{regexp.MustCompile(`:(processed|failed):[0-9-]+$`), ":$1:*"},
 	{regexp.MustCompile(`\.urgent\}`), "}"},
@@ -72,7 +73,7 @@ const lanesField = registry.Key + " (entry)"
 // victimKeys returns the keys of an organisation, by class.
 func victimKeys(ctx context.Context, rdb redis.UniversalClient, name string) (map[string][]string, error) {
 	found := map[string][]string{}
-	for _, pattern := range []string{"asynq:{" + name + "-*", "rollcall:{" + name + "*"} {
+	for _, pattern := range append(runPatterns, "asynq:{"+name+"-*", "rollcall:{"+name+"*") {
 		keys := rdb.Scan(ctx, 0, pattern, 1000).Iterator()
 		for keys.Next(ctx) {
 			found[classOf(keys.Val())] = append(found[classOf(keys.Val())], keys.Val())

@@ -94,6 +94,9 @@ func TestKeysOfOneKindAreOneClass(t *testing.T) {
 		"rollcall:{reef/nickname}:run:reef-dt/night":        "rollcall:{reef/nickname}:run:*",
 		"rollcall:{reef-dt.id}:dead:causes:rejected|locked": "rollcall:{reef-dt.id}:dead:causes:*",
 		"rollcall:{reef}:lane:reef-dt.id":                   "rollcall:{reef}:lane:reef-dt.id",
+		"rollcall:{run:rabc}:run":                           "rollcall:{run:*}:run",
+		"rollcall:{run:rabc}:rows:12":                       "rollcall:{run:*}:rows:*",
+		"asynq:{rollcall.runs}:t:rabc":                      "asynq:{rollcall.runs}:t:*",
 	} {
 		if got := classOf(key); got != want {
 			t.Errorf("%s is of class %s, want %s", key, got, want)

@@ -133,6 +133,9 @@ func (s *scene) work(ctx context.Context) (*work, error) {
 	}
 	busy.Go(func() { saturate(fed, pacers) })
 	trickle.Go(func() { w.victim.trickle(trickling) })
+	if options, err := s.servers.spot.Options(); err == nil {
+		trickle.Go(func() { w.victim.applyRuns(trickling, options) })
+	}
 	busy.Go(func() {
 		defer close(w.asked)
 		s.producer.run(fed, s.changes, s.duration*9/10)
