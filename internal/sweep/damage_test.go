@@ -78,6 +78,9 @@ func TestAScoreThatIsNoTimeDoesNotStopTheSweepOfItsArchive(t *testing.T) {
 			if err != nil || !found || dead.Last.After(time.Now().Add(time.Minute)) {
 				t.Errorf("score %v: found %t, died %v, %v", score, found, dead.Last, err)
 			}
+			if named := len(r.Log.Lines(id+" is ")) > 0; named != (score != 0) {
+				t.Errorf("score %v: named: %t", score, named)
+			}
 		}
 	})
 }
