@@ -2,6 +2,7 @@ package damage_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,8 +31,10 @@ var lane = registry.Lane{Organisation: "lakeside", Tenant: "lakeside-dt", Kind: 
 func TestEachKeyHasATextThatSaysWhatIsLost(t *testing.T) {
 	t.Parallel()
 	keys := append(damage.Keys(lane), ledger.RunKeys("lakeside", "nickname", ledger.RunName{Tenant: "t", Run: "r"})[0])
+	keys = append(keys, damage.SharedKeys()...)
 	for _, key := range []string{
-		tag + "target:x", tag + "effects:x", tag + "edits:x", queue + "t:1", ledger.AttemptsKey("1"), registry.Key, hold.Key, ledger.DeadLanes,
+		"rollcall:runs", "rollcall:runs:applied", "rollcall:rows:night", "rollcall:{run:r}:run", "rollcall:{run:r}:rows:0", "rollcall:{run:r}:plan:0",
+		"rollcall:{run:r}:excluded", "asynq:{rollcall.runs}:pending", tag + "details:t/r:0", tag + "target:x", tag + "effects:x", tag + "edits:x", queue + "t:1", ledger.AttemptsKey("1"), registry.Key, hold.Key, ledger.DeadLanes,
 	} {
 		keys = append(keys, ledger.KeyType{Key: key})
 	}
@@ -188,15 +191,16 @@ func TestOfKeyFindsKeysThatNothingLists(t *testing.T) {
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
 		record := ledger.New(rdb)
-		for key, other := range map[string]bool{
-			queue + "t:1": false, ledger.AttemptsKey("1"): false, tag + "run:lakeside-dt/night": true, tag + "run:lakeside-dt/night:1": true,
+		for key, kind := range map[string]string{
+			queue + "t:1": "hash", ledger.AttemptsKey("1"): "hash", tag + "run:lakeside-dt/night": "string", tag + "run:lakeside-dt/night:1": "string",
+			tag + "details:lakeside-dt/night:0": "list", "rollcall:rows:night": "string",
 		} {
 			if err := rdb.ZAdd(t.Context(), key, redis.Z{Member: "x"}).Err(); err != nil {
 				t.Fatal(err)
 			}
 			found, err := damage.OfKey(t.Context(), record, lane, key)
-			if err != nil || len(found) != 1 {
-				t.Errorf("%s (a string: %t): %v, %v", key, other, found, err)
+			if err != nil || len(found) != 1 || !strings.HasSuffix(found[0].What, "not a "+kind) {
+				t.Errorf("%s, a %s: %v, %v", key, kind, found, err)
 			}
 		}
 		for _, key := range []string{"asynq:{other.nickname}:t:1", "foreign", tag + "run:other/night"} {
