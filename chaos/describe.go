@@ -44,7 +44,10 @@ func (s *scene) describe(when string, ev *evidence, v verdict) {
 	for _, reason := range sortedKeys(v.excused) {
 		row("not the value of the latest change: "+reason, v.excused[reason])
 	}
-	c := count(ev, s.changes, v)
+	if s.runner != nil {
+		s.runner.describe(ev, row)
+	}
+	c := count(ev, s.all(), v)
 	row("calls", c.calls)
 	row("calls refused for the rate", c.refused)
 	row("calls struck by a fault", c.struck)

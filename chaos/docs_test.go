@@ -23,7 +23,7 @@ func TestTheRulesAreDocumented(t *testing.T) {
 	code := []string{
 		ruleLost, ruleLimbo, ruleOrder, ruleValue, ruleStrange, ruleMember, ruleSecondID, ruleEffectID, ruleDeadLetter,
 		ruleOverlap, rulePlan, ruleWorker, ruleHold, ruleDrain, ruleResent,
-		ruleUnnamed, ruleUnrepaired, rulePace,
+		ruleUnnamed, ruleUnrepaired, rulePace, ruleRun, ruleStopped, ruleConflict,
 	}
 	slices.Sort(code)
 	slices.Sort(documented)

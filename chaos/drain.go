@@ -72,8 +72,8 @@ func (d operator) each(states []asynq.TaskState, do func(*asynq.TaskInfo)) error
 
 // drain waits until all tasks have ended, and runs distant retries at once: the length
 // of a backoff is not under test. Until alone has passed it runs only those that no
-// fault has caused.
-func (d operator) drain(ctx context.Context, bound, alone time.Duration, logf func(string, ...any)) (forward int, err error) {
+// fault has caused. runs counts the runs that have not ended.
+func (d operator) drain(ctx context.Context, bound, alone time.Duration, runs func(context.Context) int, logf func(string, ...any)) (forward int, err error) {
 	began := time.Now()
 	deadline := began.Add(bound)
 	notified := time.Now()
@@ -93,7 +93,7 @@ func (d operator) drain(ctx context.Context, bound, alone time.Duration, logf fu
 			return forward, ctx.Err()
 		case err != nil && time.Now().After(deadline):
 			return forward, err
-		case err == nil && open == 0, time.Now().After(deadline):
+		case err == nil && runs(ctx)+open == 0, time.Now().After(deadline):
 			return forward, nil // open tasks are a violation, and reported
 		}
 		if time.Since(notified) >= logEvery {

@@ -24,6 +24,7 @@ type evidence struct {
 	closed  map[string]ledger.ClosedDeadLetter
 	records map[ledger.Target]map[string]string
 	history map[ledger.Target]history // of the variant late
+	sent    *sent                     // what the runs report; nil: there are none
 	// open are the ledger's records of tasks that have not ended. A record that an
 	// ended task leaves there is an error.
 	open    []string
@@ -177,13 +178,13 @@ const (
 
 // resultOf returns the end of a change.
 func (ev *evidence) resultOf(w *change) result {
+	if w.row > 0 {
+		return ev.resultOfRow(w)
+	}
 	// A task that vanished, or whose ID was taken, may have been stored again with a
 	// derived id.
 	for n := range 5 {
-		id := w.id
-		if n > 0 {
-			id = fmt.Sprintf("%s~%d", w.id, n)
-		}
+		id := derived(w.id, n)
 		task, there := ev.tasks[id]
 		deadLetter, added := ev.dead[id]
 		switch {

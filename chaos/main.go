@@ -36,6 +36,7 @@ type settings struct {
 	variant  string        // one of variants
 	duration time.Duration // of the chaos; the rest takes as long as it takes
 	tasks    int
+	runs     int // rows of the long run; 0: there are no runs
 	workers  int
 	seed     uint64
 	drain    time.Duration // how long is waited for the tasks to end
@@ -63,6 +64,10 @@ func lossy(variant string) bool {
 // failing reports that the platforms are behind a gateway that fails.
 func failing(variant string) bool { return variant == gateway || variant == late }
 
+// withRuns reports that runs are sent, too. The pace of a vandal's victims is measured
+// without them, and workers of another commit may not know them.
+func withRuns(s settings) bool { return s.variant != vandal && !lossy(s.variant) && s.other == "" }
+
 var errViolated = errors.New("what was promised was not kept")
 
 func main() {
@@ -79,6 +84,9 @@ func main() {
 }
 
 func command(ctx context.Context, out io.Writer, args []string) error {
+	if len(args) == 2 && args[0] == uploaderArgument {
+		return runUploader(ctx, args[1])
+	}
 	s, err := parse(args)
 	if err != nil {
 		return err
@@ -126,6 +134,9 @@ func parse(args []string) (settings, error) {
 		return s, fmt.Errorf("-worker: %w: build it with make build", err)
 	}
 	s.worker = worker
+	if withRuns(s) {
+		s.runs = s.tasks
+	}
 	if s.variant == vandal {
 		if _, err := os.Stat(filepath.Join(filepath.Dir(worker), "rollcall")); err != nil {
 			return s, fmt.Errorf("-variant vandal repairs with the command rollcall, next to the worker: %w: build it with make build", err)

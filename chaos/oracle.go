@@ -33,6 +33,9 @@ const (
 	ruleResent     = "sent again"    // a value, more often than it may have been overwritten
 	ruleUnnamed    = "unnamed"       // a damaged key that a worker read and did not name
 	ruleUnrepaired = "not repaired"  // a damaged key, or a lane that does not work after it was repaired
+	ruleRun        = "run"           // a run that does not end as it should, or miscounts its rows
+	ruleStopped    = "late call"     // of a run, after a pause or a cancel
+	ruleConflict   = "conflict"      // a row that is one without another change, or is none with one
 	rulePace       = "slowed down"   // an organisation, by the damage of another
 )
 
@@ -110,7 +113,10 @@ func (o *oracle) ending(w *change) {
 	case dead:
 		o.ends["dead letter, "+f.word]++
 	case never:
-		o.ends["never stored ("+w.outcome.String()+")"]++
+		if f.word == "" {
+			f.word = "never stored (" + w.outcome.String() + ")"
+		}
+		o.ends[f.word]++
 		if w.outcome == tasks.Refused {
 			o.blame(rulePlan, "%s: %v", w, w.err)
 		}

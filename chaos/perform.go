@@ -36,6 +36,7 @@ type scene struct {
 	operator  operator
 	holds     *holdWatch
 	history   *historyWatch // of the variant late; nil: none
+	runner    *runner       // nil: there are no runs
 	vandals   *vandals      // of the variant vandal; nil: none
 	pace      []paceRatio   // likewise
 	late      []string      // likewise: targets that do not have their last values
@@ -48,6 +49,7 @@ type scene struct {
 // perform is the whole of a run.
 func perform(ctx context.Context, out io.Writer, o settings, dir string) (err error) {
 	s := &scene{settings: o, out: out, dir: dir, began: time.Now(), school: newSchool(o.tasks)}
+	s.school.runs = newRunSchool(o.runs)
 	defer s.close()
 	if err := s.open(ctx); err != nil {
 		return err
@@ -117,6 +119,9 @@ func (s *scene) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.producer = &producer{client: client}
+	if err := s.openRunner(options); err != nil {
+		return err
+	}
 	binaries := []string{s.worker}
 	if s.other != "" {
 		binaries = append(binaries, filepath.Join(s.other, "worker"))
@@ -144,6 +149,9 @@ func (s *scene) open(ctx context.Context) (err error) {
 func (s *scene) close() {
 	if s.fleet != nil {
 		s.fleet.close()
+	}
+	if s.runner != nil {
+		_ = s.runner.client.Close()
 	}
 	if s.producer != nil {
 		_ = s.producer.client.Close()
@@ -182,9 +190,16 @@ func (s *scene) rage(ctx context.Context) error {
 		defer close(asked)
 		s.producer.run(asking, s.changes, s.duration*9/10)
 	}()
+	ran := make(chan struct{})
+	go func() {
+		defer close(ran)
+		if s.runner != nil {
+			s.runner.run(asking, s.duration)
+		}
+	}()
 	tick := time.NewTicker(logEvery)
 	defer tick.Stop()
-	for waiting := 2; waiting > 0; {
+	for waiting := 3; waiting > 0; {
 		select {
 		case <-tick.C:
 			s.progress()
@@ -200,6 +215,9 @@ func (s *scene) rage(ctx context.Context) error {
 		case <-asked:
 			asked = nil
 			waiting--
+		case <-ran:
+			ran = nil
+			waiting--
 		}
 	}
 	s.progress()
@@ -207,8 +225,8 @@ func (s *scene) rage(ctx context.Context) error {
 }
 
 func (s *scene) progress() {
-	s.logf("%d of %d tasks acknowledged; %d calls; %d workers killed, Redis %d times, connections cut %d times",
-		s.producer.acknowledged.Load(), len(s.changes), s.platforms.Arrived(), s.storm.kills.Load(), s.storm.strikes.Load(), s.storm.cuts.Load())
+	s.logf("%d tasks acknowledged; %d calls; %d workers killed, Redis %d times, connections cut %d times",
+		s.producer.acknowledged.Load(), s.platforms.Arrived(), s.storm.kills.Load(), s.storm.strikes.Load(), s.storm.cuts.Load())
 }
 
 // judge waits until all tasks have ended and consults the oracle.
@@ -218,7 +236,11 @@ func (s *scene) judge(ctx context.Context, when string) (verdict, error) {
 	if endsSoon(s.variant) {
 		alone = drainsWithin(s.variant) - time.Since(s.calm)
 	}
-	n, err := s.operator.drain(ctx, s.drain, alone, s.logf)
+	open := func(context.Context) int { return 0 }
+	if s.runner != nil {
+		open = s.runner.open
+	}
+	n, err := s.operator.drain(ctx, s.drain, alone, open, s.logf)
 	s.forward += n
 	if err == nil && s.variant == late {
 		err = s.resent(ctx, alone)
@@ -237,7 +259,10 @@ func (s *scene) judge(ctx context.Context, when string) (verdict, error) {
 	if err != nil {
 		return verdict{}, err
 	}
-	v := consult(ev, s.changes, s.variant)
+	v := consult(ev, s.all(), s.variant)
+	if s.runner != nil {
+		v.violations = append(v.violations, s.runner.violations(ev)...)
+	}
 	s.describe(when, ev, v)
 	return v, nil
 }
@@ -251,8 +276,16 @@ func (s *scene) evidence(ctx context.Context) (ev *evidence, err error) {
 	for deadline := time.Now().Add(sweepsTake); ; {
 		pause(ctx, 6*time.Second)
 		err = eventually(ctx, "Redis, to be read", func(ctx context.Context) (err error) {
-			if ev, err = collect(ctx, s.rdb, s.operator, s.platforms, s.changes); err != nil || s.history == nil {
+			if ev, err = collect(ctx, s.rdb, s.operator, s.platforms, s.all()); err != nil {
 				return err
+			}
+			if s.runner != nil {
+				if ev.sent, err = s.runner.results(ctx); err != nil {
+					return err
+				}
+			}
+			if s.history == nil {
+				return nil
 			}
 			err = s.history.read(ctx)
 			ev.history = s.history.histories()

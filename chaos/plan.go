@@ -30,6 +30,7 @@ type change struct {
 	after   time.Duration // options.At, counted from the moment it is asked for
 	target  ledger.Target
 	fields  []ledger.Field
+	row     int // of a run, from 1; 0: it is a task of its own
 
 	// Written by the producer that owns the target, read when it has ended.
 	outcome tasks.Outcome

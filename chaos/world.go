@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -67,6 +68,7 @@ type school struct {
 	taken   []string // IDs of other users
 	courses []string
 	gone    []string // deleted courses
+	runs    runSchool
 }
 
 // newSchool returns a school that grows with the number of tasks, so that the number of
@@ -93,28 +95,30 @@ func (s school) world() sandbox.World {
 		Name: organisation, Quota: -1, Externals: s.guests,
 		Apps: []sandbox.App{{Key: appKey, Secret: "secret"}},
 	}
-	for _, list := range [][]string{s.owners, s.pupils, s.movers, s.people} {
+	for _, list := range [][]string{s.owners, s.pupils, s.movers, s.people, s.runs.pupils, s.runs.people} {
 		for _, id := range list {
 			o.Employees = append(o.Employees, sandbox.Employee{UserID: id, Name: id, EnterpriseAccount: true})
 		}
 	}
-	for _, id := range s.chats {
-		chat := sandbox.Chat{ID: id, Name: "?", Owner: s.owners[0]}
-		for _, list := range [][]string{s.owners, s.pupils} {
-			for _, user := range list {
+	for _, chats := range []struct{ ids, pupils []string }{
+		{s.chats, s.pupils}, {s.runs.chats, s.runs.pupils}, {s.runs.cancelled, s.runs.pupils}, {s.runs.groups, nil}, {s.runs.edited, nil},
+	} {
+		for _, id := range chats.ids {
+			chat := sandbox.Chat{ID: id, Name: "?", Owner: s.owners[0]}
+			for _, user := range slices.Concat(s.owners, chats.pupils) {
 				chat.Members = append(chat.Members, sandbox.Member{UserID: user})
 			}
+			o.Chats = append(o.Chats, chat)
 		}
-		o.Chats = append(o.Chats, chat)
 	}
 	classes := sandbox.School{SID: schoolID, Secret: "secret"}
-	for i, id := range s.courses {
+	for i, id := range slices.Concat(s.courses, s.runs.courses) {
 		course := sandbox.Course{ID: id}
 		for j := range 3 {
 			course.Students = append(course.Students, sandbox.Student{UID: strconv.Itoa(j), Name: fmt.Sprintf("student %d", j)})
 		}
 		// One student cannot be renamed: the platform reports that, but not which one.
-		if i > 0 && i%25 == 0 {
+		if i > 0 && i%25 == 0 && i < len(s.courses) {
 			course.Students = append(course.Students, sandbox.Student{UID: "deleted", Name: "x", Deleted: true})
 		}
 		classes.Courses = append(classes.Courses, course)
@@ -246,7 +250,7 @@ func openPlatforms(s school, o settings, sides ...side) (*platforms, error) {
 		return []sandbox.Window{{Calls: calls, Per: time.Second}}
 	}
 	box, err := sandbox.New(sandbox.Config{
-		World: world, Seed: o.seed, KeepCalls: 20*o.tasks + 10_000 + int(o.duration.Seconds())*sideCalls*len(sides),
+		World: world, Seed: o.seed, KeepCalls: 20*(o.tasks+2*s.runs.rows) + 10_000 + int(o.duration.Seconds())*sideCalls*len(sides),
 		Limits: sandbox.Limits{MonthlyQuota: -1, Windows: map[string][]sandbox.Window{
 			sandbox.APIGroupNick: second(nicknameRate), sandbox.APIGroupUpdate: second(groupRate),
 			sandbox.APIChangeID: second(idRate), sandbox.APIClassNick: second(courseRate),
