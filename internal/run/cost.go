@@ -88,6 +88,7 @@ func (sp *spending) add(s pace.Status) {
 // runsOf is what other runs of an organisation do to its month.
 type runsOf struct {
 	spent int64 // metered calls of this month
+	today int64 // those of them that may be today's
 	open  int64 // calls that are still to come
 }
 
@@ -100,7 +101,9 @@ func (sp *spending) cost(others runsOf, now time.Time) Cost {
 	if c.Left = max(0, int64(c.Quota)-c.Spent); sp.month.Said {
 		c.Left = 0
 	}
-	usual := perDay(sp.month.Spent-others.spent, sp.today, now.In(sp.month.Ends.Location()))
+	// Of today's calls, those of runs are in both numbers.
+	today := max(0, sp.today-others.today)
+	usual := perDay(sp.month.Spent-others.spent, today, now.In(sp.month.Ends.Location()))
 	c.RunsOut = runsOut(c.Left-int64(c.Reserve)-others.open-int64(c.Calls), usual, now, sp.month.Ends)
 	return c
 }
@@ -133,7 +136,9 @@ func runsOut(left int64, usual float64, now, ends time.Time) time.Time {
 // month or are not done.
 func (s *Service) others(ctx context.Context, id string) (map[string]runsOf, error) {
 	all := map[string]runsOf{}
-	month := s.now().In(time.FixedZone("Asia/Shanghai", 8*3600)).Format("2006-01")
+	zone := time.FixedZone("Asia/Shanghai", 8*3600)
+	now := s.now().In(zone)
+	month, today := now.Format("2006-01"), time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, zone)
 	runs, err := s.List(ctx, Filter{States: []State{StateCanary, StateApplying, StatePaused, StateDone, StateCancelled}, N: 1000})
 	if err != nil {
 		return nil, err
@@ -145,8 +150,11 @@ func (s *Service) others(ctx context.Context, id string) (map[string]runsOf, err
 		for _, l := range r.Plan.Lanes {
 			o := all[l.Organisation]
 			fed := int64(min(r.fed[laneName(l)], l.Calls))
-			if r.Applied.In(time.FixedZone("Asia/Shanghai", 8*3600)).Format("2006-01") == month {
+			if r.Applied.In(zone).Format("2006-01") == month {
 				o.spent += fed
+				if !r.State.Ended() || !r.Ended.Before(today) {
+					o.today += fed
+				}
 			}
 			if !r.State.Ended() {
 				o.open += int64(l.Calls) - fed

@@ -19,12 +19,6 @@ func (f *Feeder) ReviveAt(ctx context.Context, now time.Time) error { return f.r
 // WatchFor is how long a reading of a Watcher counts.
 const WatchFor = watchFor
 
-// RunsOut and PerDay are the forecast of a month.
-var (
-	RunsOut = runsOut
-	PerDay  = perDay
-)
-
 // Prepare compares the rows of an applied run again, and feeds none.
 func (f *Feeder) Prepare(ctx context.Context, id string) error {
 	h, err := f.load(ctx, id)
