@@ -58,6 +58,10 @@ type planRecord struct {
 	Twin int `json:"t,omitzero"`
 	// Revision is the row's own. 0: that of the run.
 	Revision int64 `json:"r,omitzero"`
+
+	// uncertain is the highest revision that was applied or sent to a field whose value is
+	// not certain since. It is not stored.
+	uncertain int64
 }
 
 // exclude leaves the row out. What is known of it is still shown.

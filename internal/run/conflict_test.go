@@ -1,10 +1,14 @@
 package run_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hibiken/asynq"
 
+	"rollcall/internal/kinds"
+	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
 	"rollcall/internal/run"
 	"rollcall/tasks"
@@ -36,6 +40,37 @@ func TestARowWhoseTargetWasChangedSinceThePlanIsAConflict(t *testing.T) {
 			t.Errorf("outcomes (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// The first send of the other change may be carried out after its second one, so the value
+// is not certain, neither to the plan nor afterwards.
+func TestARowWhoseTargetHasAnUncertainValueSinceThePlanIsAConflict(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t), 3)
+	ctx, p := t.Context(), r.plan(free(), nicknames("A", "B"))
+	other := nickname(1, "A9").Request.Task
+	target, fields := kinds.Change(other, organisation)
+	result, err := r.producer().Enqueue(ctx, other, tasks.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease, _, err := r.ledger.Begin(ctx, ledger.Delivery{TaskID: result.TaskID, Target: target, Revision: result.Revision, Fields: fields})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(lease.Check(ctx), lease.Settle(ctx, "request", true, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if err := asynq.NewInspectorFromRedisClient(r.rdb).DeleteTask(nicknameQueue, result.TaskID); err != nil {
+		t.Fatal(err)
+	}
+	r.must(r.service.Apply(ctx, p.ID, p.Plan.Digest, "ann"))
+	if err := r.feeder().Prepare(ctx, p.ID); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]run.Decision{run.RowConflict, run.RowNew}, r.decisions(p.ID)); diff != "" {
+		t.Errorf("decisions (-want +got):\n%s", diff)
+	}
 }
 
 func TestALaterChangeWinsOverAnAppliedRun(t *testing.T) {

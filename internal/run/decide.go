@@ -38,7 +38,7 @@ func decide(r Row, fields []ledger.Field, known ledger.Record, trustPrevious boo
 			continue
 		}
 		if !certain(state) {
-			allKnown = false
+			allKnown, rec.uncertain = false, max(rec.uncertain, state.Applied, state.Unknown)
 		} else {
 			rec.Old[f.Name] = state.Value
 		}
@@ -92,6 +92,9 @@ func forbidden(f ledger.Field, s ledger.State, now time.Time) string {
 func changedSince(plan, now planRecord) string {
 	if now.Newest <= plan.Newest {
 		return ""
+	}
+	if now.uncertain > plan.Newest {
+		return "the target was changed since the plan, and its value is not known now"
 	}
 	for name, old := range now.Old {
 		if before, known := plan.Old[name]; !known || before != old {
