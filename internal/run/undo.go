@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"rollcall/internal/kinds"
@@ -102,7 +103,7 @@ func inverse(r result) (map[string]string, string) {
 // the current values are those of the row.
 func (s *Service) ours(ctx context.Context, task string, revision int64, r result, known ledger.Record) (string, error) {
 	q := r.walked.request
-	raised := false
+	var raised []string
 	for _, f := range q.fields {
 		state := known.Fields[f.Name]
 		d, _ := fieldOf(r.detail, f.Name, len(q.fields))
@@ -116,9 +117,11 @@ func (s *Service) ours(ctx context.Context, task string, revision int64, r resul
 		case !equals(state, f) && (d.Substitute == "" || state.Value != d.Substitute):
 			return changedAfter, nil
 		}
-		raised = raised || state.Applied != revision
+		if state.Applied != revision {
+			raised = append(raised, f.Name)
+		}
 	}
-	if !raised {
+	if len(raised) == 0 {
 		return "", nil
 	}
 	// A later change wanted the same values, and may have made a call.
@@ -126,10 +129,21 @@ func (s *Service) ours(ctx context.Context, task string, revision int64, r resul
 	if err != nil {
 		return "", err
 	}
-	if len(full.Effects) > 0 && full.Effects[0].TaskID == task {
+	if !slices.ContainsFunc(raised, func(field string) bool { return lastCaller(full.Effects, field) != task }) {
 		return "", nil
 	}
 	return "it was changed since, and then to the same value", nil
+}
+
+// lastCaller returns the task that made the last call for a field, "" if that is not known.
+// Values that were sent again are those of the call before.
+func lastCaller(effects []ledger.Event, field string) string {
+	for _, e := range effects { // latest first
+		if _, set := e.Set[field]; set && e.Did != ledger.DidResend {
+			return e.TaskID
+		}
+	}
+	return ""
 }
 
 // undo makes the run that takes another one back.

@@ -92,6 +92,26 @@ func TestAnUndoSeesThroughLaterChangesToTheSameValue(t *testing.T) {
 	}
 }
 
+// Two rows of a file change one group, and the same file raises the revision of both.
+func TestAnUndoKnowsTheLastCallOfEachField(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t), 3)
+	r.worker()
+	file := func(name, owner string) []run.Row {
+		return []run.Row{
+			{Request: tasks.Request{Task: tasks.GroupUpdate{Tenant: tenant, ChatID: "chat1", Name: name}}},
+			{Request: tasks.Request{Task: tasks.GroupUpdate{Tenant: tenant, ChatID: "chat1", Owner: owner, OwnerType: tasks.OwnerEmployee}}},
+		}
+	}
+	r.done(r.plan(free(), file("Class 1", "u1")))
+	p := r.done(r.plan(free(), file("Class 10", "u2")))
+	r.done(r.plan(free(), file("Class 10", "u2")))
+	undo := r.undo(p.ID)
+	if diff := cmp.Diff([]string{"restored", "restored"}, r.verdicts(undo.ID)); diff != "" {
+		t.Errorf("verdicts (-want +got):\n%s", diff)
+	}
+}
+
 func TestAttributesOfAGroupAreUndone(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t), 3)
