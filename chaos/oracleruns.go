@@ -192,7 +192,7 @@ func (r *runner) judgeCancelled(ev *evidence, blame func(rule, format string, ar
 }
 
 // own are the targets of a run whose calls can only be the run's.
-func (r *runner) own(run *sentRun) map[ledger.Target]bool {
+func (r *runner) own(ev *evidence, run *sentRun) map[ledger.Target]bool {
 	list := r.plan.cancelled
 	if run == &r.long {
 		list = r.plan.long
@@ -200,6 +200,11 @@ func (r *runner) own(run *sentRun) map[ledger.Target]bool {
 	own := map[ledger.Target]bool{}
 	for _, w := range list {
 		own[w.target] = true
+	}
+	for _, c := range ev.calls { // of which the values are sent again, without the run
+		if c.Fault == lateFault {
+			delete(own, called(c))
+		}
 	}
 	for _, singles := range [][]*change{r.plan.before, r.plan.between, r.plan.after} {
 		for _, w := range singles {
@@ -212,7 +217,7 @@ func (r *runner) own(run *sentRun) map[ledger.Target]bool {
 // lateCalls lists the calls of rows that left after a pause or a cancel.
 func (r *runner) lateCalls(ev *evidence) (all []string) {
 	for _, run := range []*sentRun{&r.long, &r.cancelled} {
-		own := r.own(run)
+		own := r.own(ev, run)
 		for _, c := range ev.calls {
 			for _, s := range run.stops {
 				after := c.Time.Sub(s.acknowledged)
@@ -229,7 +234,7 @@ func (r *runner) lateCalls(ev *evidence) (all []string) {
 // lastCall is how long after the acknowledgement of a stop the last call arrived.
 func (r *runner) lastCall(ev *evidence) (last time.Duration) {
 	for _, run := range []*sentRun{&r.long, &r.cancelled} {
-		own := r.own(run)
+		own := r.own(ev, run)
 		for _, c := range ev.calls {
 			for _, s := range run.stops {
 				if own[called(c)] && (s.resumed.IsZero() || c.Time.Before(s.resumed)) {

@@ -220,11 +220,14 @@ func gatewayFaults() []sandbox.Fault {
 	return all
 }
 
+// lateFault is the name of the faults of lateFaults.
+const lateFault = "late"
+
 // lateFaults returns requests that get no answer and take effect after they were given
 // up.
 func lateFaults() (all []sandbox.Fault) {
 	for _, api := range []string{sandbox.APIGroupNick, sandbox.APIGroupUpdate, sandbox.APIChangeID, sandbox.APIClassNick} {
-		all = append(all, sandbox.Fault{Name: "late", API: api, Kind: sandbox.FaultHang, Applied: true, Lands: landsWithin, Share: 0.003})
+		all = append(all, sandbox.Fault{Name: lateFault, API: api, Kind: sandbox.FaultHang, Applied: true, Lands: landsWithin, Share: 0.003})
 	}
 	return all
 }
