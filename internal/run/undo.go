@@ -103,7 +103,8 @@ func inverse(r result) (map[string]string, string) {
 // the current values are those of the row.
 func (s *Service) ours(ctx context.Context, task string, revision int64, r result, known ledger.Record) (string, error) {
 	q := r.walked.request
-	var raised []string
+	set, _ := inverse(r)
+	var raised []string // fields that an undo would change, and that somebody else may have
 	for _, f := range q.fields {
 		state := known.Fields[f.Name]
 		d, _ := fieldOf(r.detail, f.Name, len(q.fields))
@@ -117,7 +118,7 @@ func (s *Service) ours(ctx context.Context, task string, revision int64, r resul
 		case !equals(state, f) && (d.Substitute == "" || state.Value != d.Substitute):
 			return changedAfter, nil
 		}
-		if state.Applied != revision {
+		if state.Applied != revision && set[f.Name] != f.Value {
 			raised = append(raised, f.Name)
 		}
 	}

@@ -92,14 +92,17 @@ func TestAnUndoSeesThroughLaterChangesToTheSameValue(t *testing.T) {
 	}
 }
 
-// Two rows of a file change one group, and the same file raises the revision of both.
+// Two rows of a file change one group, and the same file raises the revision of both. An
+// option that a row leaves as it was needs no call of the row.
 func TestAnUndoKnowsTheLastCallOfEachField(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t), 3)
 	r.worker()
 	file := func(name, owner string) []run.Row {
 		return []run.Row{
-			{Request: tasks.Request{Task: tasks.GroupUpdate{Tenant: tenant, ChatID: "chat1", Name: name}}},
+			{Request: tasks.Request{Task: tasks.GroupUpdate{
+				Tenant: tenant, ChatID: "chat1", Name: name, Options: tasks.GroupOptions{Searchable: new(1)},
+			}}},
 			{Request: tasks.Request{Task: tasks.GroupUpdate{Tenant: tenant, ChatID: "chat1", Owner: owner, OwnerType: tasks.OwnerEmployee}}},
 		}
 	}
