@@ -86,8 +86,9 @@ func inverse(r result) (map[string]string, string) {
 		if f.Mode != ledger.Value {
 			return nil, "added or removed members cannot be undone: add or remove them by hand"
 		}
-		d, _ := fieldOf(r.detail, f.Name, len(q.fields))
+		d, sent := fieldOf(r.detail, f.Name, len(q.fields))
 		switch stated := r.walked.record; {
+		case !sent && r.detail.Fields != nil: // it had its value, so the row did not send it
 		case d.Known && d.Old != "":
 			set[f.Name] = d.Old
 		case stated.Stated && stated.Old[f.Name] != "":
@@ -104,8 +105,11 @@ func inverse(r result) (map[string]string, string) {
 func (s *Service) ours(ctx context.Context, task string, revision int64, r result, known ledger.Record) (string, error) {
 	q := r.walked.request
 	set, _ := inverse(r)
-	var raised []string // fields that an undo would change, and that somebody else may have
+	var raised []string
 	for _, f := range q.fields {
+		if _, undone := set[f.Name]; !undone {
+			continue
+		}
 		state := known.Fields[f.Name]
 		d, _ := fieldOf(r.detail, f.Name, len(q.fields))
 		switch {
@@ -118,7 +122,7 @@ func (s *Service) ours(ctx context.Context, task string, revision int64, r resul
 		case !equals(state, f) && (d.Substitute == "" || state.Value != d.Substitute):
 			return changedAfter, nil
 		}
-		if state.Applied != revision && set[f.Name] != f.Value {
+		if state.Applied != revision {
 			raised = append(raised, f.Name)
 		}
 	}
