@@ -19,7 +19,8 @@ import (
 const (
 	enqueuedOne  = 1000 // tasks a turn
 	enqueuedBulk = 3000
-	enqueuedFar  = 300
+	enqueuedFar  = 3000
+	loopedFar    = 300 // by the peer, whose rate does not depend on their number
 	// oneWay is the one-way delay to another machine in the same city. Timers add to
 	// it.
 	oneWay = time.Millisecond
@@ -133,7 +134,7 @@ func enqueueOne(_ context.Context, b *bench) (sides, error) {
 }
 
 // bulk compares EnqueueAll with a loop.
-func (p *producers) bulk(n int, end func() error) sides {
+func (p *producers) bulk(n, looped int, end func() error) sides {
 	return sides{
 		ours: func(ctx context.Context) (float64, error) {
 			if err := p.b.clear(ctx); err != nil {
@@ -141,7 +142,7 @@ func (p *producers) bulk(n int, end func() error) sides {
 			}
 			return rate(n, func() error { return p.all(ctx, n) })
 		},
-		peer: func(ctx context.Context) (float64, error) { return p.serial(ctx, n) },
+		peer: func(ctx context.Context) (float64, error) { return p.serial(ctx, looped) },
 		end:  end,
 	}
 }
@@ -151,7 +152,7 @@ func enqueueBulk(_ context.Context, b *bench) (sides, error) {
 	if err != nil {
 		return sides{}, err
 	}
-	return p.bulk(enqueuedBulk, p.close), nil
+	return p.bulk(enqueuedBulk, enqueuedBulk, p.close), nil
 }
 
 func enqueueFar(_ context.Context, b *bench) (sides, error) {
@@ -164,7 +165,7 @@ func enqueueFar(_ context.Context, b *bench) (sides, error) {
 		between.close()
 		return sides{}, err
 	}
-	return p.bulk(enqueuedFar, func() error {
+	return p.bulk(enqueuedFar, loopedFar, func() error {
 		defer between.close()
 		return p.close()
 	}), nil

@@ -35,6 +35,12 @@ type figure struct {
 	// prepare returns the two sides. Each is called once per round and returns one
 	// value in the figure's unit; end is called after all rounds.
 	prepare func(context.Context, *bench) (sides, error)
+	// with is another prefix that selects it; empty: none.
+	with string
+}
+
+func (f figure) asked(prefix string) bool {
+	return strings.HasPrefix(f.name, prefix) || f.with != "" && f.with == prefix
 }
 
 // sides are the two that are compared.
@@ -46,11 +52,11 @@ type sides struct {
 
 func figures() []figure {
 	return []figure{
-		{"enqueue.one", "tasks/s", "asynq.Client.Enqueue of the same payload, one after another", enqueueOne},
-		{"enqueue.bulk", "tasks/s", "asynq.Client.Enqueue of the same payloads in a loop", enqueueBulk},
-		{"enqueue.bulk_far", "tasks/s", "the same loop; Redis is 1 ms each way from both, plus the inaccuracy of timers", enqueueFar},
-		{"ledger.overhead", "tasks/s", "a bare asynq server of the same concurrency whose handler makes the same call", overhead},
-		{"task.pickup_p50", "ms", "a bare asynq server with its defaults whose handler makes the same call", pickup},
+		{"enqueue.one", "tasks/s", "asynq.Client.Enqueue of the same payload, one after another", enqueueOne, ""},
+		{"enqueue.bulk", "tasks/s", "asynq.Client.Enqueue of the same payloads in a loop", enqueueBulk, runPrefix},
+		{"enqueue.bulk_far", "tasks/s", "the same loop; Redis is 1 ms each way from both, plus the inaccuracy of timers", enqueueFar, runPrefix},
+		{"ledger.overhead", "tasks/s", "a bare asynq server of the same concurrency whose handler makes the same call", overhead, ""},
+		{"task.pickup_p50", "ms", "a bare asynq server with its defaults whose handler makes the same call", pickup, ""},
 	}
 }
 
@@ -80,6 +86,9 @@ func command(ctx context.Context, args []string) error {
 	if len(args) == 2 && args[0] == bareArgument {
 		return runBare(ctx, args[1])
 	}
+	if len(args) == 3 && args[0] == fileArgument {
+		return enqueueFile(ctx, args[1], args[2])
+	}
 	var o options
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each side has its turn; the median counts")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of everything in this process, both sides, to `FILE`")
@@ -95,7 +104,7 @@ func run(ctx context.Context, out io.Writer, o options) error {
 	if o.rounds < 1 {
 		return fmt.Errorf("-rounds %d: at least one round is needed", o.rounds)
 	}
-	chosen := slices.DeleteFunc(figures(), func(f figure) bool { return !strings.HasPrefix(f.name, o.prefix) })
+	chosen := slices.DeleteFunc(figures(), func(f figure) bool { return !f.asked(o.prefix) })
 	var acts []act
 	if o.prefix != "" {
 		acts = chosenActs(o)

@@ -5,15 +5,18 @@ import (
 	"log"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"rollcall/internal/redistest"
 )
 
 // This binary is the peer's process as well, as the bench's own is.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == bareArgument {
+	if len(os.Args) > 2 && (os.Args[1] == bareArgument || os.Args[1] == fileArgument) {
 		if err := command(context.Background(), os.Args[1:]); err != nil {
 			log.Fatal(err)
 		}
@@ -39,6 +42,28 @@ func TestFiguresPrintTheirLines(t *testing.T) {
 		if !printed.MatchString(out.String()) || !strings.HasPrefix(out.String(), "figure="+name+" ") {
 			t.Errorf("%s prints %q", name, out.String())
 		}
+	}
+}
+
+func TestThePrefixOfRunsAlsoSelectsEnqueueAll(t *testing.T) {
+	t.Parallel()
+	var got []string
+	for _, f := range figures() {
+		if f.asked(runPrefix) {
+			got = append(got, f.name)
+		}
+	}
+	for _, a := range chosenActs(options{prefix: runPrefix}) {
+		for _, s := range slices.Concat(a...) {
+			got = append(got, s.names...)
+		}
+	}
+	want := []string{
+		"enqueue.bulk", "enqueue.bulk_far", "run.bytes_per_waiting_row", "run.bytes_per_finished_row",
+		"run.upload_and_plan_seconds", "run.upload_and_plan_mib", "run.goodput",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the figures of runs (-want +got):\n%s", diff)
 	}
 }
 

@@ -121,15 +121,21 @@ func parseStat(stat string) (time.Duration, error) {
 
 // residentMemory is what a process has in memory, in MB.
 func residentMemory(pid int) (float64, error) {
+	used, err := memoryOf(pid, "VmRSS:")
+	return used / 1e6, err
+}
+
+// memoryOf is an entry of a process' status, in bytes.
+func memoryOf(pid int, entry string) (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if size, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if size, ok := strings.CutPrefix(line, entry); ok {
 			kb, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(size), "kB")), 64)
-			return kb * 1024 / 1e6, err
+			return kb * 1024, err
 		}
 	}
-	return 0, fmt.Errorf("no VmRSS in the status of process %d", pid)
+	return 0, fmt.Errorf("no %s in the status of process %d", entry, pid)
 }

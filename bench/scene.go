@@ -70,6 +70,7 @@ type tempo struct {
 	pickups int
 
 	rows     int // of a run that is planned
+	renames  int // of a run that is carried out
 	queued   int // tasks that wait while their bytes are counted
 	targets  int // that are settled while theirs are
 	killed   int // workers
@@ -84,7 +85,7 @@ func fullTempo() tempo {
 		urgent: time.Minute, bulk: 20_000,
 		visit: 10 * time.Second, full: 5 * time.Second, settled: 10 * time.Second, bound: 30 * time.Second,
 		limiter: 10 * time.Second, idle: 15 * time.Second, pickups: 40,
-		rows: 1_000_000, queued: 200_000, targets: 1_000_000, killed: 9, killing: 6 * time.Second, deadline: 3 * time.Minute,
+		rows: 1_000_000, renames: renames, queued: 200_000, targets: 1_000_000, killed: 9, killing: 6 * time.Second, deadline: 3 * time.Minute,
 	}
 }
 
@@ -96,7 +97,7 @@ func quickTempo() tempo {
 		urgent: 3 * time.Second, bulk: 300,
 		visit: time.Second, full: time.Second, settled: time.Second, bound: 3 * time.Second,
 		limiter: time.Second, idle: time.Second, pickups: 4,
-		rows: 4_096, queued: 2_000, targets: 20_000, killed: 1, killing: time.Second, deadline: 50 * time.Second,
+		rows: 4_096, renames: renamesQuick, queued: 2_000, targets: 20_000, killed: 1, killing: time.Second, deadline: 50 * time.Second,
 	}
 }
 
