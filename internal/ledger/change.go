@@ -261,7 +261,7 @@ func (l *Ledger) Stored(ctx context.Context, tasks ...Open) error {
 	for _, rows := range byTag(len(tasks), func(i int) Target { return tasks[i].Change.Target }) {
 		first := tasks[rows[0]].Change.Target
 		keys := []string{first.tasks(), first.shared("runs"), first.index()}
-		args := []any{keep.Milliseconds(), runKept.Milliseconds()}
+		args := []any{keep.Milliseconds(), l.runKept.Milliseconds()}
 		for _, i := range rows {
 			o := tasks[i]
 			w := o.Change

@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -100,6 +101,7 @@ func (k deadKeys) key(name string) string { return "rollcall:{" + string(k) + "}
 func (k deadKeys) bodies() string         { return k.key("letters") }
 func (k deadKeys) positions() string      { return k.key("places") }
 func (k deadKeys) causes() string         { return k.key("causes") }
+func (k deadKeys) todos() string          { return k.key("todos") }
 
 // index lists dead letters as members "<time><task id>" of equal score, so that a page
 // begins at a member and not at a rank. "": of all causes.
@@ -174,8 +176,9 @@ func (l *Ledger) addDeadLetter(ctx context.Context, dead DeadLetter, replace boo
 	if replace {
 		mode = "replace"
 	}
-	n, err := addDead.Run(ctx, l.rdb, deadKeys(dead.Lane).keys(),
-		dead.ID, record, instant(dead.Last), cause(dead.Class, dead.Code), mode).Int()
+	keys := deadKeys(dead.Lane)
+	n, err := addDead.Run(ctx, l.rdb, append(keys.keys(), keys.todos()),
+		dead.ID, record, instant(dead.Last), cause(dead.Class, dead.Code), mode, dead.Todo).Int()
 	if err != nil {
 		return false, fmt.Errorf("ledger: add the dead letter of task %s: %w", dead.ID, l.explainDead(ctx, deadKeys(dead.Lane), err, cause(dead.Class, dead.Code)))
 	}
@@ -267,6 +270,28 @@ func readDeadLetter(lane, id, record string) DeadLetter {
 type CauseCount struct {
 	Class, Code string
 	DeadLetters int64
+}
+
+// Todo is what to do about dead letters of a class and code.
+type Todo struct{ Class, Code, Todo string }
+
+// Todos returns what to do about each cause of which a lane ever had a dead letter, sorted.
+// One round trip.
+func (l *Ledger) Todos(ctx context.Context, lane string) ([]Todo, error) {
+	fields, err := l.rdb.HGetAll(ctx, deadKeys(lane).todos()).Result()
+	if damaging(err) {
+		l.damage(deadKeys(lane).todos(), "is not a hash: what to do about dead letters of lane %s is not known", lane)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ledger: read what to do about dead letters of lane %s: %w", lane, err)
+	}
+	var all []Todo
+	for _, field := range slices.Sorted(maps.Keys(fields)) {
+		class, code, _ := strings.Cut(field, "|")
+		all = append(all, Todo{class, code, fields[field]})
+	}
+	return all, nil
 }
 
 // DeadCauses counts the dead letters of lanes by cause, the most frequent first. One

@@ -385,3 +385,54 @@ func holds(t *testing.T, rt *rapid.T, l *ledger.Ledger, lane string, model map[s
 		}
 	}
 }
+
+// The rows of a run say what to do also when their dead letters were discarded.
+func TestWhatToDoAboutACauseIsKeptAfterItsDeadLettersAreGone(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		first, second, third := deadLetter("a", 0, "rejected", "40003|x"), deadLetter("b", 1, "rejected", "34001"), deadLetter("c", 2, "busy", "")
+		first.Todo, second.Todo = "correct the id", "ask"
+		addAll(t, l, first, second, third)
+		second.Todo = "correct the roster"
+		if _, err := l.AddDeadLetter(t.Context(), second); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := l.RemoveDeadLetters(t.Context(), yard, "a", "b", "c"); n != 3 || err != nil {
+			t.Fatal(n, err)
+		}
+		got, err := l.Todos(t.Context(), yard)
+		want := []ledger.Todo{{Class: "rejected", Code: "34001", Todo: "correct the roster"}, {Class: "rejected", Code: "40003|x", Todo: "correct the id"}}
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%v (-want +got):\n%s", err, diff)
+		}
+		if got, err := l.Todos(t.Context(), "other.nickname"); len(got) != 0 || err != nil {
+			t.Errorf("of another lane: %v, %v", got, err)
+		}
+	})
+}
+
+func TestClosedDeadLettersAreForgotten(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		l := ledger.New(s.Client(t))
+		for i, target := range []string{"c1/ann", "c1/bob", "c2/ann"} {
+			dead := deadLetter(target, i, "rejected", "1")
+			dead.Target = target
+			addAll(t, l, dead)
+			if closed, err := l.CloseDeadLetter(t.Context(), dead, 7, died); !closed || err != nil {
+				t.Fatal(closed, err)
+			}
+		}
+		ofAnn := func(c ledger.ClosedDeadLetter) bool { return strings.HasSuffix(c.Target, "/ann") }
+		for _, want := range []int{2, 0} {
+			if n, err := l.ForgetClosed(t.Context(), yard, ofAnn); n != want || err != nil {
+				t.Errorf("%d were removed, %v; want %d", n, err, want)
+			}
+		}
+		left, err := l.ClosedDeadLetters(t.Context(), 10, yard)
+		if err != nil || len(left) != 1 || left[0].Target != "c1/bob" {
+			t.Errorf("left are %+v, %v", left, err)
+		}
+	})
+}

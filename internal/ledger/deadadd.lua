@@ -3,9 +3,11 @@ local bodies = KEYS[1] -- task id → dead letter
 local positions = KEYS[2] -- task id → its time, 16 digits, and its cause
 local times = KEYS[3] -- members of all dead letters, by time
 local causes = KEYS[4] -- cause → number; members of one cause are in causes:<cause>
+local todos = KEYS[5] -- cause → what to do, kept when its dead letters are gone
 
 local task, body, time, cause = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local replaces = ARGV[5] == 'replace' -- the one that is there
+local todo = ARGV[6]
 
 local position = redis.call('HGET', positions, task)
 if position and not replaces then
@@ -25,4 +27,7 @@ redis.call('HSET', positions, task, time .. cause)
 redis.call('ZADD', times, 0, member)
 redis.call('ZADD', causes .. ':' .. cause, 0, member)
 redis.call('HINCRBY', causes, cause, 1)
+if todo ~= '' then
+	redis.pcall('HSET', todos, cause, todo)
+end
 return position and 0 or 1

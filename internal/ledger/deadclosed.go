@@ -96,6 +96,32 @@ func (l *Ledger) ClosedDeadLetters(ctx context.Context, n int, lanes ...string) 
 	return all[:min(n, len(all))], nil
 }
 
+// ForgetClosed removes the closed dead letters of a lane for which matches returns true, and
+// returns how many there were. One round trip to read, and one if there are any.
+func (l *Ledger) ForgetClosed(ctx context.Context, lane string, matches func(ClosedDeadLetter) bool) (int, error) {
+	key := deadKeys(lane).closed()
+	records, err := l.rdb.LRange(ctx, key, 0, -1).Result()
+	if err != nil {
+		return 0, fmt.Errorf("ledger: read closed dead letters: %w", err)
+	}
+	n := 0
+	remove := l.rdb.Pipeline()
+	for _, record := range records {
+		var c ClosedDeadLetter
+		if json.Unmarshal([]byte(record), &c, jsontext.AllowInvalidUTF8(true)) == nil && matches(c) {
+			remove.LRem(ctx, key, 1, record)
+			n++
+		}
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	if _, err := remove.Exec(ctx); err != nil {
+		return 0, fmt.Errorf("ledger: remove closed dead letters of lane %s: %w", lane, err)
+	}
+	return n, nil
+}
+
 // Applied returns for each task the lowest revision that was applied to one of its
 // fields; 0 where one was never applied. A task with an edit has 0, as edits
 // replace nothing. One pipelined round trip.

@@ -120,7 +120,7 @@ func (l *Ledger) Begin(ctx context.Context, task Delivery) (*Lease, []Decision, 
 	}
 	args := []any{
 		owner, leaseTime.Milliseconds(), keep.Milliseconds(), task.Revision, task.TaskID, task.Row.number(), flag(task.Prompt), record,
-		runKept.Milliseconds(), t.Key, int64(task.landing().Seconds()),
+		l.runKept.Milliseconds(), t.Key, int64(task.landing().Seconds()),
 	}
 	for _, f := range task.Fields {
 		args = append(args, f.Name, f.Mode.String(), f.Value)

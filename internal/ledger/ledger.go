@@ -25,8 +25,8 @@ const (
 	// than the year for which an ID change is locked; a lost applied value costs one
 	// call.
 	keep = 400 * 24 * time.Hour
-	// runKept is how long the results of a run are kept after its last task was
-	// stored.
+	// runKept is how long the results of a run are kept after its last task was stored or
+	// has ended, unless KeepRuns says otherwise.
 	runKept = 90 * 24 * time.Hour
 	// lockedFor is how long a value that was set once is locked: a year of the
 	// platform, leap years included.
@@ -164,6 +164,7 @@ type Ledger struct {
 	// steps runs the scripts that every task needs.
 	steps   redis.Scripter
 	memory  *memory
+	runKept time.Duration
 	damaged atomic.Pointer[func(Damage)]
 	guard   atomic.Pointer[func(of string, step func() error) error]
 }
@@ -186,5 +187,9 @@ func New(rdb redis.UniversalClient) *Ledger { return NewShared(rdb, rdb) }
 // steps, which must use the Redis of rdb: many tasks at once may share their round
 // trips.
 func NewShared(rdb redis.UniversalClient, steps redis.Scripter) *Ledger {
-	return &Ledger{rdb: rdb, steps: steps, memory: &memory{}}
+	return &Ledger{rdb: rdb, steps: steps, memory: &memory{}, runKept: runKept}
 }
+
+// KeepRuns sets how long the results of a run are kept after its last task was stored or has
+// ended. Call it before the first step.
+func (l *Ledger) KeepRuns(d time.Duration) { l.runKept = d }

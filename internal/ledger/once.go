@@ -255,7 +255,7 @@ func (l *Ledger) Reject(ctx context.Context, target Target, field, who string) (
 
 func (l *Ledger) resolve(ctx context.Context, target Target, field, what, who string) (value, taskID string, err error) {
 	answer, err := resolve.Run(ctx, l.rdb, []string{target.redisKey(), target.effects(), target.unknownTargets(), target.lastChanged(), target.index()},
-		field, what, keep.Milliseconds(), target.Key, int64(lockedFor.Seconds()), who, runKept.Milliseconds()).StringSlice()
+		field, what, keep.Milliseconds(), target.Key, int64(lockedFor.Seconds()), who, l.runKept.Milliseconds()).StringSlice()
 	if err != nil {
 		return "", "", fmt.Errorf("ledger: %s an unknown outcome: %w", what, err)
 	}

@@ -79,7 +79,7 @@ func (l *Ledger) CloseEnded(ctx context.Context, task Open) (ended bool, err err
 }
 
 func (l *Ledger) close(ctx context.Context, t Target, taskID string, row Row, how, detail, revision string, fields []Field) (bool, error) {
-	args := []any{taskID, row.number(), how, revision, runKept.Milliseconds(), detail}
+	args := []any{taskID, row.number(), how, revision, l.runKept.Milliseconds(), detail}
 	for _, f := range fields {
 		args = append(args, f.Name, f.Mode.String())
 	}

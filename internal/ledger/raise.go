@@ -46,7 +46,7 @@ func (l *Ledger) Raise(ctx context.Context, rows []Raise) ([]bool, error) {
 func (l *Ledger) raise(ctx context.Context, rows []Raise, block []int, raised []bool) error {
 	first := rows[block[0]].Target
 	keys := []string{first.shared("runs"), first.index()}
-	args := []any{keep.Milliseconds(), runKept.Milliseconds()}
+	args := []any{keep.Milliseconds(), l.runKept.Milliseconds()}
 	for _, i := range block {
 		r := rows[i]
 		run, key := "", keys[0]

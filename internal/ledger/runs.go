@@ -20,7 +20,7 @@ type RunBegan struct {
 	Began time.Time
 }
 
-// Runs lists the runs of an organisation's API in the last 90 days, newest first, at
+// Runs lists the runs of an organisation's API whose results are kept, newest first, at
 // most n. One round trip.
 func (l *Ledger) Runs(ctx context.Context, organisation, api string, n int) ([]RunBegan, error) {
 	found, err := l.rdb.ZRevRangeWithScores(ctx, tagged(organisation, api, "runs"), 0, int64(n)-1).Result()
@@ -52,8 +52,7 @@ func (l *Ledger) RunBegan(ctx context.Context, organisation, api string, run Run
 // RowCancelled, or another for a row of which nothing was stored.
 type Results []byte
 
-// ReadRun reads the results of a run at an organisation's API. They are kept for 90
-// days. One round trip, whose reply has a byte a row.
+// ReadRun reads the results of a run at an organisation's API. One round trip, whose reply has a byte a row.
 func (l *Ledger) ReadRun(ctx context.Context, organisation, api string, run RunName) (Results, error) {
 	target, row := Target{Organisation: organisation, API: api}, Row{Tenant: run.Tenant, Run: run.Run}
 	keys := make([]string, (MaxRow+rowsTogether-1)/rowsTogether)
@@ -93,7 +92,7 @@ func (l *Ledger) NumberRows(ctx context.Context, run string, n int) (first int, 
 	var last *redis.IntCmd
 	_, err = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		last = p.IncrBy(ctx, key, int64(n))
-		p.PExpire(ctx, key, runKept)
+		p.PExpire(ctx, key, l.runKept)
 		return nil
 	})
 	if damaging(err) {

@@ -202,3 +202,23 @@ func TestTheResultsOfAnOlderVersionAreRead(t *testing.T) {
 		}
 	})
 }
+
+func TestResultsAreKeptAsLongAsTheLedgerIsTold(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		producer, worker := ledger.New(rdb), ledger.New(rdb)
+		worker.KeepRuns(30 * 24 * time.Hour)
+		kept := func() int { return int(rdb.TTL(t.Context(), "rollcall:{lakeside/nickname}:run:dt/night").Val().Hours() / 24) }
+		o := noted(t, producer, ann, "task", 1, nick("A"))
+		if days := kept(); days != 89 && days != 90 {
+			t.Errorf("kept for %d days by a producer", days)
+		}
+		if err := worker.Close(t.Context(), ann, "task", o.Row); err != nil {
+			t.Fatal(err)
+		}
+		if days := kept(); days != 29 && days != 30 {
+			t.Errorf("kept for %d days by a worker", days)
+		}
+	})
+}

@@ -70,7 +70,7 @@ func (m *Lease) Settle(ctx context.Context, requestID string, late bool, values 
 	keys := []string{t.redisKey(), t.edits(), t.tasks(), m.task.Row.key(t), t.effects(), t.unknownTargets(), t.ended(m.task.TaskID), t.lastChanged(), t.late(m.task.ResentBy), m.task.Row.details(t), t.index()}
 	args := append([]any{
 		m.owner, keep.Milliseconds(), m.task.Revision, requestID, m.task.TaskID, m.task.Row.number(), flag(late),
-		m.leasedAt - landing, int64(lockedFor.Seconds()), effectEntry(event), t.Key, runKept.Milliseconds(), resend,
+		m.leasedAt - landing, int64(lockedFor.Seconds()), effectEntry(event), t.Key, m.ledger.runKept.Milliseconds(), resend,
 		m.task.Row.applied(requestID), flag(len(m.task.Fields) > 1),
 	}, changes...)
 	answer, err := settle.Run(ctx, m.ledger.steps, keys, args...).Text()
