@@ -128,7 +128,8 @@ const (
 type Config struct {
 	// Redis is a single server, Sentinel or Cluster. Required.
 	Redis *redis.UniversalOptions
-	// Keep is how long a run is kept after its last change. 0: 90 days.
+	// Keep is how long a run is kept after its last change. 0: as long as the workers say
+	// (runs.keep), 90 days if none does.
 	Keep time.Duration
 }
 

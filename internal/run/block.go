@@ -97,7 +97,7 @@ func (r Row) record() rowRecord {
 	}
 	if r.Request.Task == nil {
 		if len(rec.Problems) == 0 {
-			rec.Problems = []string{"the row has no task"}
+			rec.Problems = []string{whyNoTask}
 		}
 		return rec
 	}

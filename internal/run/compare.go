@@ -107,7 +107,7 @@ func (s *Service) resolve(ctx context.Context, rows []Row) ([]request, error) {
 
 func problems(all []string) string {
 	if len(all) == 0 {
-		return "the row has no task"
+		return whyNoTask
 	}
 	return strings.Join(all, "; ")
 }

@@ -45,7 +45,7 @@ func TestAnotherWorkerContinuesARun(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s, 250)
-		r.limits = []pace.Limit{{Calls: 100, Per: 1e9}}
+		r.limits = []pace.Limit{{Calls: 200, Per: 1e9}}
 		p := r.apply(free(), nicknames(many(250, "n")...))
 		for _, least := range []int{50, 150} {
 			stop := r.worker()

@@ -16,7 +16,7 @@ func decided(d Decision, why string) planRecord { return planRecord{Decision: le
 // on a row, for the plan and when the run is applied.
 func decide(r Row, fields []ledger.Field, known ledger.Record, trustPrevious bool, now time.Time) planRecord {
 	if len(known.Damaged) > 0 {
-		return decided(RowImpossible, "the record of the target is damaged: "+known.Damaged[0].String()+"; rollcall repair lists it")
+		return decided(RowImpossible, fmt.Sprintf(whyDamaged, known.Damaged[0]))
 	}
 	rec := planRecord{Old: map[string]string{}}
 	if known.Revision > now.UnixMicro() {
@@ -31,7 +31,7 @@ func decide(r Row, fields []ledger.Field, known ledger.Record, trustPrevious boo
 		}
 		waits := state.Open && state.Latest > state.Applied
 		if waits && rec.Why == "" {
-			rec.Why = fmt.Sprintf("replaces a change that waits (task %s)", state.TaskID)
+			rec.Why = fmt.Sprintf(whyReplaces, state.TaskID)
 		}
 		if f.Mode != ledger.Value && f.Mode != ledger.Once {
 			same = false
@@ -77,7 +77,7 @@ func forbidden(f ledger.Field, s ledger.State, now time.Time) string {
 	}
 	switch {
 	case s.Unknown != 0 || s.Intent != nil:
-		return "the outcome of an earlier change of this ID is unknown: rollcall ids list shows what to do"
+		return whyUnknownID
 	case certain(s) && equals(s, f):
 		return ""
 	case s.Lock != nil && (s.Lock.Until.IsZero() || s.Lock.Until.After(now)):
@@ -98,16 +98,16 @@ func changedSince(plan, now planRecord) string {
 	}
 	for name, old := range now.Old {
 		if before, known := plan.Old[name]; !known || before != old {
-			return "the target was changed since the plan"
+			return whyChanged
 		}
 	}
 	for name := range plan.Old {
 		if _, known := now.Old[name]; !known && !plan.Stated {
-			return "the target was changed since the plan, and its value is not known now"
+			return whyChangedLost
 		}
 	}
 	if strings.HasPrefix(now.Why, "replaces ") {
-		return "another change of the target waits since the plan"
+		return whyWaits
 	}
 	return ""
 }

@@ -51,6 +51,9 @@ type FeederConfig struct {
 	// Ahead is how far ahead of its rate each lane's queues are filled. 0: one minute,
 	// since another worker needs 22 to 45 s to take over from a dead one.
 	Ahead time.Duration
+	// Fed is called with the lane and the number of rows that were stored in its queues. nil:
+	// it is not.
+	Fed func(lane string, rows int)
 }
 
 // Feeder sends the rows of runs that were applied, in one worker of any number. Each run
@@ -61,6 +64,9 @@ type Feeder struct {
 	producer *enqueue.Client
 	log      *slog.Logger
 	ahead    time.Duration
+	poll     time.Duration // how often asynq looks for turns that are due
+	short    time.Duration // between two turns that have something to do
+	fedRows  func(lane string, rows int)
 	faults   logging.Conditions
 	// lost are tasks that no list of asynq holds, by run, and since when; inspected is when
 	// the keys of runs were inspected last. Run alone uses them.
@@ -70,9 +76,12 @@ type Feeder struct {
 
 // NewFeeder returns a Feeder.
 func NewFeeder(cfg FeederConfig) *Feeder {
-	f := &Feeder{Service: cfg.Service, producer: cfg.Producer, log: cfg.Log, ahead: cfg.Ahead}
+	f := &Feeder{Service: cfg.Service, producer: cfg.Producer, log: cfg.Log, ahead: cfg.Ahead, poll: pollEvery, short: shortWait}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
+	}
+	if f.fedRows = cfg.Fed; f.fedRows == nil {
+		f.fedRows = func(string, int) {}
 	}
 	if f.ahead == 0 {
 		f.ahead = time.Minute
@@ -89,8 +98,8 @@ func (f *Feeder) Run(ctx context.Context) error {
 		Queues:                   map[string]int{Queue: 1},
 		IsFailure:                func(error) bool { return false }, // a run is never given up
 		RetryDelayFunc:           wait,
-		TaskCheckInterval:        pollEvery,
-		DelayedTaskCheckInterval: pollEvery,
+		TaskCheckInterval:        f.poll,
+		DelayedTaskCheckInterval: f.poll,
 		ShutdownTimeout:          faultWait,
 		BaseContext:              func() context.Context { return ctx },
 		Logger:                   logging.Asynq{Log: f.log, Faults: &f.faults},
@@ -103,6 +112,7 @@ func (f *Feeder) Run(ctx context.Context) error {
 	revive, expire := time.NewTicker(reviveEvery), time.NewTicker(expireEvery)
 	defer revive.Stop()
 	defer expire.Stop()
+	f.outcome(ctx, "retention of runs not published; retried", f.publishKeep(ctx))
 	for {
 		select {
 		case <-ctx.Done():
@@ -111,6 +121,7 @@ func (f *Feeder) Run(ctx context.Context) error {
 			f.outcome(ctx, "runs not checked for lost tasks; retried", f.revive(ctx, f.now()))
 		case <-expire.C:
 			f.outcome(ctx, "expired plans not ended; retried", f.expire(ctx))
+			f.outcome(ctx, "retention of runs not published; retried", f.publishKeep(ctx))
 		}
 	}
 }
@@ -152,7 +163,7 @@ func (f *Feeder) process(ctx context.Context, _ *asynq.Task) error {
 	_, changed := errors.AsType[*changedError](err)
 	switch {
 	case changed: // paused, cancelled, or another worker has it
-		return &again{after: time.Second, what: "changed by somebody"}
+		return &again{after: f.short, what: "changed by somebody"}
 	case err != nil:
 		f.outcome(ctx, "run not fed; retried", err, "run", id)
 		return &again{after: faultWait, what: err.Error()}
@@ -234,8 +245,8 @@ func (f *Feeder) renew(ctx context.Context, h *head) error {
 	for from := 0; from < all; from += listPage {
 		p := f.rdb.Pipeline()
 		for b := from; b < min(from+listPage, all); b++ {
-			p.PExpire(ctx, rowsKey(h.id, b), f.keep)
-			p.PExpire(ctx, planKey(h.id, b), f.keep)
+			p.PExpire(ctx, rowsKey(h.id, b), f.keep.now())
+			p.PExpire(ctx, planKey(h.id, b), f.keep.now())
 		}
 		if _, err := p.Exec(ctx); err != nil {
 			return fmt.Errorf("keep the rows of run %s: %w", h.id, err)

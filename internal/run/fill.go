@@ -44,7 +44,7 @@ func (t *turn) fill(ctx context.Context) (lead time.Duration, all bool, err erro
 		}
 	}
 	if all {
-		lead = 2 * shortWait
+		lead = 2 * t.short
 	}
 	return lead, all, nil
 }
@@ -222,7 +222,7 @@ func (t *turn) dropChanged(ctx context.Context, b *block, late []candidate) (map
 			state := known[i].Fields[f.Name]
 			if f.Mode != ledger.Edit && max(state.Latest, state.Applied) > t.revision(c.request, planRecord{}) {
 				dropped[c.at] = true
-				t.redecide(b, c.at, RowConflict, "the target has a later change")
+				t.redecide(b, c.at, RowConflict, whyLater)
 				break
 			}
 		}
@@ -250,13 +250,15 @@ func (t *turn) enqueue(ctx context.Context, b *block, due []candidate) (amended 
 		at := due[i].at
 		switch result.Outcome {
 		case tasks.Stored:
+			lane := due[i].request.lane
+			t.fedRows(registry.Queue(lane.Tenant, lane.Kind, false), 1)
 		case tasks.AlreadyThere:
 			if result.TaskID != "" && result.TaskID != rows[i].TaskID {
-				t.redecide(b, at, RowUnchanged, "a task with the same key was stored before: "+result.TaskID)
+				t.redecide(b, at, RowUnchanged, fmt.Sprintf(whyKey, result.TaskID))
 				b.plans[at].Twin, amended = -1, true
 			}
 		case tasks.Outdated:
-			t.redecide(b, at, RowConflict, "its source has sent a higher number")
+			t.redecide(b, at, RowConflict, whySource)
 			amended = true
 		case tasks.Refused:
 			t.redecide(b, at, RowImpossible, result.Err.Error())

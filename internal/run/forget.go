@@ -8,7 +8,7 @@ import (
 	"rollcall/tasks"
 )
 
-// Forgotten is what Forget did.
+// Forgotten is what Forget removed, or would remove.
 type Forgotten struct {
 	Runs, Rows int
 	// Busy are the ids of runs that have such rows and have not ended: they were left
@@ -16,19 +16,35 @@ type Forgotten struct {
 	Busy []string
 }
 
-// forgotten is what a row holds of which everything was removed.
-const forgotten = "what was recorded about it was removed"
+// Forget removes what runs hold about some rows: their tasks, old values, request ids and
+// messages. The rows keep their numbers, and the run its counts. Runs that were applied and
+// have not ended are left alone. It reads all rows of all runs.
+func (s *Service) Forget(ctx context.Context, matches func(tasks.Task) bool) (Forgotten, error) {
+	return forgetting{s, matches, true}.all(ctx)
+}
 
-// forget removes rows from all runs.
-func (s *Service) forget(ctx context.Context, matches func(tasks.Task) bool) (Forgotten, error) {
+// Mention counts what Forget would remove.
+func (s *Service) Mention(ctx context.Context, matches func(tasks.Task) bool) (Forgotten, error) {
+	return forgetting{s, matches, false}.all(ctx)
+}
+
+// forgetting is one pass over all runs.
+type forgetting struct {
+	*Service
+
+	matches func(tasks.Task) bool
+	removes bool // else it only counts
+}
+
+func (f forgetting) all(ctx context.Context) (Forgotten, error) {
 	var all Forgotten
 	var damaged []error // they are forgotten after their repair
 	for from := 0; ; from += listPage {
-		ids, err := s.newest(ctx, "+inf", from)
+		ids, err := f.newest(ctx, "+inf", from)
 		if err != nil || len(ids) == 0 {
 			return all, errors.Join(append(damaged, err)...)
 		}
-		heads, err := s.loadAll(ctx, ids)
+		heads, err := f.loadAll(ctx, ids)
 		if err != nil {
 			return all, err
 		}
@@ -40,7 +56,7 @@ func (s *Service) forget(ctx context.Context, matches func(tasks.Task) bool) (Fo
 				damaged = append(damaged, err)
 				continue
 			}
-			rows, err := s.forgetRows(ctx, h, matches)
+			rows, err := f.run(ctx, h)
 			if _, is := errors.AsType[*ledger.DamagedError](err); is {
 				damaged = append(damaged, err)
 				continue
@@ -61,16 +77,16 @@ func (s *Service) forget(ctx context.Context, matches func(tasks.Task) bool) (Fo
 
 var errBusy = errors.New("the run has not ended")
 
-// forgetRows removes rows from one run.
-func (s *Service) forgetRows(ctx context.Context, h *head, matches func(tasks.Task) bool) (rows int, err error) {
+// run removes rows from one run.
+func (f forgetting) run(ctx context.Context, h *head) (rows int, err error) {
 	blocks := blocksOf(h.rows())
 	for from := 0; from < blocks; from += blocksTogether {
-		some, err := s.blocks(ctx, h.id, from, min(from+blocksTogether, blocks), h.fields[fieldPlan] != "")
+		some, err := f.blocks(ctx, h.id, from, min(from+blocksTogether, blocks), h.fields[fieldPlan] != "")
 		if err != nil {
 			return rows, err
 		}
 		for _, b := range some {
-			n, err := s.forgetBlock(ctx, h, b, matches)
+			n, err := f.block(ctx, h, b)
 			if rows += n; err != nil {
 				return rows, err
 			}
@@ -79,31 +95,32 @@ func (s *Service) forgetRows(ctx context.Context, h *head, matches func(tasks.Ta
 	return rows, nil
 }
 
-// forgetBlock removes rows from a block. A plan that has not been applied has to be made
-// again.
-func (s *Service) forgetBlock(ctx context.Context, h *head, b *block, matches func(tasks.Task) bool) (int, error) {
+// block removes rows from a block. A plan that has not been applied has to be made again.
+func (f forgetting) block(ctx context.Context, h *head, b *block) (int, error) {
 	n := 0
 	for i, r := range b.rows {
 		task := r.Request.Task
-		if task == nil || !matches(task) {
+		if task == nil || !f.matches(task) {
 			continue
 		}
 		if h.state().Applied() {
 			return 0, errBusy
 		}
-		if err := s.forgetDetails(ctx, h.id, b.first()+i, task); err != nil {
+		if n++; !f.removes {
+			continue
+		}
+		if err := f.forgetDetails(ctx, h.id, b.first()+i, task); err != nil {
 			return 0, err
 		}
-		n++
-		b.rows[i] = Row{Line: r.Line, Of: r.Of, Problems: []string{forgotten}}
+		b.rows[i] = Row{Line: r.Line, Of: r.Of, Problems: []string{whyForgotten}}
 		if b.plans != nil {
-			b.plans[i] = decided(RowImpossible, forgotten)
+			b.plans[i] = decided(RowImpossible, whyForgotten)
 		}
 	}
-	if n == 0 {
-		return 0, nil
+	if n == 0 || !f.removes {
+		return n, nil
 	}
-	return n, s.replace(ctx, h, b)
+	return n, f.replace(ctx, h, b)
 }
 
 // forgetDetails removes what the ledger keeps of a row.

@@ -2,6 +2,7 @@ package run_test
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -123,6 +124,49 @@ func TestRowsThatContradictEachOtherAreConflicts(t *testing.T) {
 	if diff := cmp.Diff(want, r.decisions(p.ID)); diff != "" {
 		t.Errorf("decisions (-want +got):\n%s", diff)
 	}
+	// Reasons and guards name the lines of the file.
+	var why []string
+	for row, err := range r.service.Rows(t.Context(), p.ID) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		why = append(why, row.Why)
+	}
+	wantWhy := []string{"row 4, line 2 wants another value for the same target", "", "", "row 1, line 2 wants another value for the same target", "the same as row 2, line 3"}
+	if diff := cmp.Diff(wantWhy, why); diff != "" {
+		t.Errorf("reasons (-want +got):\n%s", diff)
+	}
+	equal := r.plan(run.Draft{}, []run.Row{nickname(1, "Ann"), nickname(2, "Ann")}).Plan.Guards
+	if len(equal) != 1 || !slices.Equal(equal[0].Rows, []int{1, 2}) || !slices.Equal(equal[0].Lines, []int{2, 3}) {
+		t.Errorf("guards %+v", equal)
+	}
+}
+
+// A command that leaves rows out of a plan and applies it is killed at any point, and begins
+// again with the same plan and the same rows.
+func TestLeavingRowsOutGoesOnAfterAKill(t *testing.T) {
+	t.Parallel()
+	names, out := many(700, "n"), []int{2, 300, 699}
+	for killed := range 4 {
+		r := newRig(t, redistest.Mini(t), 5)
+		p := r.plan(free(), nicknames(names...))
+		dying := run.New(run.Config{Redis: r.dying(killed), Ledger: r.ledger})
+		if _, err := dying.Exclude(t.Context(), p.ID, p.Plan.Digest, out); err == nil && killed < 3 {
+			t.Errorf("killed after %d writes, and excluded", killed)
+		}
+		got := r.must(r.service.Exclude(t.Context(), p.ID, p.Plan.Digest, out))
+		if n := got.Plan.Counts[run.RowExcluded]; n != 3 || got.Plan.Calls() != 697 {
+			t.Errorf("killed after %d writes: %d rows are left out, %d calls", killed, n, got.Plan.Calls())
+		}
+		if _, err := r.service.Exclude(t.Context(), p.ID, p.Plan.Digest, []int{2, 300}); !is[*run.DigestError](err) {
+			t.Errorf("fewer rows of the old plan were accepted: %v", err)
+		}
+		applied := r.must(r.service.Apply(t.Context(), p.ID, got.Plan.Digest, "ann"))
+		again := r.must(r.service.Exclude(t.Context(), p.ID, p.Plan.Digest, out))
+		if again = r.must(r.service.Apply(t.Context(), p.ID, again.Plan.Digest, "ann")); !again.Applied.Equal(applied.Applied) {
+			t.Errorf("applied at %s, and again at %s", applied.Applied, again.Applied)
+		}
+	}
 }
 
 func TestRowsThatAreLeftOutAreNotSent(t *testing.T) {
@@ -140,6 +184,9 @@ func TestRowsThatAreLeftOutAreNotSent(t *testing.T) {
 	again := r.must(r.service.Plan(t.Context(), p.ID, nil))
 	if again.Plan.Digest != second.Plan.Digest {
 		t.Error("the same plan has another digest")
+	}
+	if _, err := r.service.Exclude(t.Context(), p.ID, p.Plan.Digest, []int{2, 3}); !is[*run.DigestError](err) {
+		t.Errorf("rows were left out of a plan before the last one: %v", err)
 	}
 	r.must(r.service.Apply(t.Context(), p.ID, second.Plan.Digest, "ann"))
 	r.await(p.ID, run.StateDone)

@@ -24,7 +24,9 @@ const (
 // waitEvery is how often Wait reads a run.
 const waitEvery = 500 * time.Millisecond
 
-func (s *Service) wait(ctx context.Context, id string) (Run, error) {
+// Wait returns when the run has ended, or needs a person: it is held or paused. Before a
+// run is applied it waits too.
+func (s *Service) Wait(ctx context.Context, id string) (Run, error) {
 	ticker := time.NewTicker(waitEvery)
 	defer ticker.Stop()
 	for {
@@ -33,7 +35,7 @@ func (s *Service) wait(ctx context.Context, id string) (Run, error) {
 			return Run{}, err
 		}
 		if st := h.state(); st.Ended() || st == StateHeld || st == StatePaused {
-			return s.get(ctx, id)
+			return s.Get(ctx, id)
 		}
 		select {
 		case <-ctx.Done():
@@ -54,7 +56,8 @@ func (s *Service) newest(ctx context.Context, before string, from int) ([]string
 	return ids, nil
 }
 
-func (s *Service) filtered(ctx context.Context, f Filter) ([]Run, error) {
+// List returns the newest runs, newest first, without Outcomes unless they have ended.
+func (s *Service) List(ctx context.Context, f Filter) ([]Run, error) {
 	n := f.N
 	if n == 0 {
 		n = defaultList
@@ -94,8 +97,10 @@ func (f Filter) matches(r Run) bool {
 	return ofTenant && (f.Name == "" || r.Name == f.Name) && (f.States == nil || slices.Contains(f.States, r.State))
 }
 
-// find returns the id of a run by what people call it.
-func (s *Service) find(ctx context.Context, word string) (string, error) {
+// Find returns the id of a run by its id, by the beginning of its id (at least six
+// characters), or by its name, of which the newest run counts. *NotFoundError if there is
+// none.
+func (s *Service) Find(ctx context.Context, word string) (string, error) {
 	if validID(word) {
 		h, err := s.load(ctx, word)
 		if err == nil {

@@ -147,4 +147,6 @@ type Guard struct {
 	Flag    string `json:"flag"`             // that allows it, without dashes
 	Allowed bool   `json:"allowed,omitzero"` // the flag was given
 	Rows    []int  `json:"rows,omitempty"`   // the first rows that it is about, at most 10
+	// Lines are the lines of Rows in their file. Empty: not all are known.
+	Lines []int `json:"lines,omitempty"`
 }

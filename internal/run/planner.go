@@ -35,12 +35,14 @@ type planner struct {
 
 // wanted is the first row that wants a value, with a hash of the value.
 type wanted struct {
-	row   int32
-	value uint32
+	row, line int32
+	value     uint32
 }
 
-// plan plans a sealed run.
-func (s *Service) plan(ctx context.Context, id string, progress func(done, of int)) (Run, error) {
+// Plan compares every row of a sealed run with the ledger and returns the run with its
+// plan. It may be repeated until the run is applied; each time may give another digest.
+// progress is called with the number of rows that are done; nil: it is not.
+func (s *Service) Plan(ctx context.Context, id string, progress func(done, of int)) (Run, error) {
 	p := &planner{service: s, token: uuid.NewString(), seed: maphash.MakeSeed(), seen: map[uint64]wanted{}, newest: map[string]int64{}, late: map[int]string{}, others: map[uint64]string{}, totals: newTotals()}
 	h, err := s.change(ctx, id, func(h *head) (update, error) {
 		if _, err := h.after(eventPlan); err != nil {
@@ -50,7 +52,7 @@ func (s *Service) plan(ctx context.Context, id string, progress func(done, of in
 			return update{}, &StateError{ID: id, State: h.state(), Reason: "the upload is not sealed", Event: "plan"}
 		}
 		// Without a digest a half planned run cannot be applied.
-		return update{set: map[string]string{fieldPlanner: p.token, fieldDigest: ""}}, nil
+		return update{set: map[string]string{fieldPlanner: p.token, fieldDigest: "", fieldLeftOutOf: ""}}, nil
 	})
 	if err != nil {
 		return Run{}, err
@@ -84,7 +86,7 @@ func (s *Service) plan(ctx context.Context, id string, progress func(done, of in
 // raced turns a lost race into an error that a person understands.
 func raced(err error) error {
 	if _, changed := errors.AsType[*changedError](err); changed {
-		return fmt.Errorf("another plan of the run began, or it was applied or cancelled: look at it again: %w", err)
+		return fmt.Errorf("another plan of the run began, or it was applied or cancelled; rollcall run show shows it: %w", err)
 	}
 	return err
 }
@@ -110,14 +112,14 @@ func (p *planner) pass(ctx context.Context, from, to int) error {
 	}
 	for i := range rows {
 		number := blocks[0].first() + i
-		p.settle(number, &plans[i], requests[i], records[i])
+		p.settle(number, rows[i].Line, &plans[i], requests[i], records[i])
 		p.look(&plans[i], requests[i])
 	}
 	return p.store(ctx, blocks, requests, plans)
 }
 
 // settle applies to a row what other rows and people say.
-func (p *planner) settle(number int, rec *planRecord, q request, known ledger.Record) {
+func (p *planner) settle(number, line int, rec *planRecord, q request, known ledger.Record) {
 	if rec.decision() == RowImpossible {
 		return
 	}
@@ -129,9 +131,9 @@ func (p *planner) settle(number int, rec *planRecord, q request, known ledger.Re
 		if f.Mode == ledger.Edit {
 			continue
 		}
-		p.twin(number, rec, q, f)
+		p.twin(number, line, rec, q, f)
 		if other := p.others[p.sum(q.target, f.Name)]; other != "" && rec.decision() == RowUnchanged && rec.Twin == 0 {
-			rec.Decision, rec.Why = letters[RowChange], "replaces a change that waits in run "+other
+			rec.Decision, rec.Why = letters[RowChange], fmt.Sprintf(whyReplacesRun, other)
 		}
 	}
 	if rec.Ahead == 0 {
@@ -188,18 +190,18 @@ func (p *planner) readOther(ctx context.Context, h *head) error {
 }
 
 // twin finds an earlier row that wants a value for the same field of the same target.
-func (p *planner) twin(number int, rec *planRecord, q request, f ledger.Field) {
+func (p *planner) twin(number, line int, rec *planRecord, q request, f ledger.Field) {
 	sum := p.sum(q.target, f.Name)
 	value := uint32(maphash.String(p.seed, f.Value)) //nolint:gosec // a part of the hash suffices
 	first, twice := p.seen[sum]
 	switch {
 	case !twice:
-		p.seen[sum] = wanted{row: int32(number), value: value} //nolint:gosec // at most MaxRows
+		p.seen[sum] = wanted{row: int32(number), line: int32(line), value: value} //nolint:gosec // at most MaxRows
 	case first.value != value:
-		*rec = decided(RowConflict, fmt.Sprintf("row %d wants another value for the same target", first.row))
-		p.late[int(first.row)] = fmt.Sprintf("row %d wants another value for the same target", number)
+		*rec = decided(RowConflict, fmt.Sprintf(whyTwin, place(int(first.row), int(first.line))))
+		p.late[int(first.row)] = fmt.Sprintf(whyTwin, place(number, line))
 	case len(q.fields) == 1 && rec.decision() != RowConflict:
-		rec.Decision, rec.Twin, rec.Why = letters[RowUnchanged], int(first.row), fmt.Sprintf("the same as row %d", first.row)
+		rec.Decision, rec.Twin, rec.Why = letters[RowUnchanged], int(first.row), fmt.Sprintf(whySame, place(int(first.row), int(first.line)))
 	}
 }
 

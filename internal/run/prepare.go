@@ -37,6 +37,7 @@ func (t *turn) prepareBlocks(ctx context.Context, from, to int) error {
 	}
 	next := t.ready
 	next.Blocks, next.Counts, next.Canary = to, maps.Clone(t.ready.Counts), slices.Clone(t.ready.Canary)
+	next.Chats = slices.Clone(t.ready.Chats)
 	u := update{blocks: map[string][]byte{}}
 	for _, b := range blocks {
 		before := slices.Clone(b.plans)
@@ -76,6 +77,13 @@ func (t *turn) count(b *block, before []planRecord, next *readiness) {
 		if !rec.decision().Calls() || next.Full || b.rows[i].Request.Options.At.After(t.now()) {
 			continue
 		}
+		if t.run.Settings.CanaryChats {
+			chat := chatOf(b.rows[i].Request.Task)
+			if slices.Contains(next.Chats, chat) {
+				continue
+			}
+			next.Chats = append(next.Chats, chat)
+		}
 		if next.Full = len(next.Canary) >= size; !next.Full {
 			next.Canary = append(next.Canary, b.first()+i)
 		}
@@ -106,7 +114,7 @@ func (t *turn) recompare(ctx context.Context, b *block) (changed bool, err error
 		case now[i].decision() == RowUnchanged:
 			equal = append(equal, i)
 		case d == RowUnchanged:
-			*plan, changed = decided(RowConflict, "the target was changed since the plan"), true
+			*plan, changed = decided(RowConflict, whyChanged), true
 		default:
 			if why := changedSince(*plan, now[i]); why != "" {
 				*plan, changed = decided(RowConflict, why), true
@@ -190,7 +198,7 @@ func (t *turn) raise(ctx context.Context, b *block, requests []request, equal []
 		case done[n] && plan.decision() != RowUnchanged:
 			plan.Decision, plan.Why, changed = letters[RowUnchanged], "", true
 		case !done[n] && plan.decision() == RowUnchanged:
-			*plan, changed = decided(RowConflict, "the target is being changed by somebody else"), true
+			*plan, changed = decided(RowConflict, whyBusy), true
 		}
 	}
 	return changed, nil

@@ -46,8 +46,8 @@ func (p *progressOf) compared(number int) bool {
 	return p.ready.Blocks > (number-1)/blockRows
 }
 
-// get returns a run with its outcomes, counted without reading its rows.
-func (s *Service) get(ctx context.Context, id string) (Run, error) {
+// Get returns a run, with its rows counted by outcome. It reads no rows.
+func (s *Service) Get(ctx context.Context, id string) (Run, error) {
 	h, err := s.load(ctx, id)
 	if err != nil {
 		return Run{}, err
@@ -219,8 +219,9 @@ func fieldOf(d ledger.RowDetail, name string, fields int) (ledger.FieldDetail, b
 	return f, ok && fields == 1
 }
 
-// outcomesOf returns all rows of a run with their outcomes.
-func (s *Service) results(ctx context.Context, id string) iter.Seq2[Result, error] {
+// Results returns all rows with their outcomes, in order. Rows of a run that was not
+// applied have the outcome of their decision, or Waiting.
+func (s *Service) Results(ctx context.Context, id string) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
 		h, err := s.load(ctx, id)
 		if err == nil && h.fields[fieldPlan] == "" {

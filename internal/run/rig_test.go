@@ -2,6 +2,7 @@ package run_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
@@ -145,7 +146,7 @@ func (r *rig) worker() (stop func()) {
 		r.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	feeder := run.NewFeeder(run.FeederConfig{Service: run.New(run.Config{Redis: rdb, Ledger: book}), Producer: r.producer(), Log: log})
+	feeder := run.NewFeeder(run.FeederConfig{Service: run.New(run.Config{Redis: rdb, Ledger: book}), Producer: r.producer(), Log: log}).Hurry()
 	var running sync.WaitGroup
 	running.Go(func() { watcher.Run(ctx) })
 	sweeper := sweep.New(sweep.Config{Redis: rdb, Ledger: book, Lanes: set, Log: log, Rescue: []string{run.Queue}})
@@ -295,4 +296,41 @@ func free() run.Draft {
 	return run.Draft{Settings: run.Settings{Allowed: []string{
 		"allow-changes", "allow-suspicious", "allow-equal-names", "allow-lost-chinese", "allow-over-quota", "prune", "allow-id-changes",
 	}}}
+}
+
+// dying returns a client that is killed after some writes of runs.
+func (r *rig) dying(writes int) redis.UniversalClient {
+	rdb := r.client(r.t)
+	rdb.AddHook(&dyingHook{left: writes})
+	return rdb
+}
+
+// dyingHook lets no command pass once so many scripts have run.
+type dyingHook struct{ left int }
+
+var errKilled = errors.New("killed by the test")
+
+func (*dyingHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (d *dyingHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if d.left < 0 {
+			return errKilled
+		}
+		if name := cmd.Name(); name == "evalsha" || name == "eval" {
+			if d.left--; d.left < 0 {
+				return errKilled
+			}
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (d *dyingHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if d.left < 0 {
+			return errKilled
+		}
+		return next(ctx, cmds)
+	}
 }

@@ -69,6 +69,9 @@ type Settings struct {
 	Allowed []string `json:"allowed,omitempty"` // flags of the guards that do not hold the run, without dashes
 	// Canary is how many rows must end before the rest is sent. 0: 20. Negative: none.
 	Canary int `json:"canary,omitzero"`
+	// CanaryChats makes the canary of the first row of each chat instead, of 1,000 chats at
+	// most. Rows without a chat count as one.
+	CanaryChats bool `json:"canary_chats,omitzero"`
 	// MaxFailed is the share of failed rows, of at least 10 that have ended, above which
 	// the run pauses. 0: 0.2. 1: never.
 	MaxFailed float64 `json:"max_failed,omitzero"`
@@ -82,12 +85,16 @@ type Settings struct {
 
 const (
 	defaultCanary    = 20
+	mostCanaryChats  = 1000
 	defaultMaxFailed = 0.2
 	defaultValidFor  = 72 * time.Hour
 )
 
 func (s Settings) canary() int {
-	if s.Canary == 0 {
+	switch {
+	case s.CanaryChats:
+		return mostCanaryChats
+	case s.Canary == 0:
 		return defaultCanary
 	}
 	return max(s.Canary, 0)
@@ -158,14 +165,36 @@ func (e *StateError) Error() string {
 	if e.Reason != "" {
 		text += " (" + e.Reason + ")"
 	}
-	return text
+	return text + e.next()
+}
+
+// next is what to do instead, after a semicolon.
+func (e *StateError) next() string {
+	switch e.State {
+	case StateExpired, StateRejected:
+		return "; plan its file once more: rollcall plan FILE"
+	case StateCancelled, StateDone:
+		if e.Event == string(eventPlan) || e.Event == string(eventApply) {
+			return "; the same file does only what is left: rollcall plan FILE"
+		}
+	case StateCanary, StateApplying, StatePaused:
+		if e.Event == string(eventPlan) {
+			return "; rollcall run watch " + e.ID + " shows it"
+		}
+	case StateUploading, StatePlanned, StateHeld:
+	}
+	return ""
 }
 
 // DigestError reports that the plan is another than the one that was seen.
 type DigestError struct{ ID, Given, Is string }
 
 func (e *DigestError) Error() string {
-	return fmt.Sprintf("the plan of run %s is not the one with digest %.40q: it has digest %s; look at it again, then use that digest", e.ID, e.Given, e.Is)
+	if e.Is == "" {
+		return fmt.Sprintf("run %s has no plan now: it is being planned, or that was interrupted; to plan it again: rollcall plan %s", e.ID, e.ID)
+	}
+	return fmt.Sprintf("the plan of run %s is not the one with digest %.40q: it has digest %s; rollcall run show %s shows it, then use that digest",
+		e.ID, e.Given, e.Is, e.ID)
 }
 
 // GapError reports rows that do not follow those that are in.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
@@ -27,8 +28,9 @@ func (h *head) judgeDigest(given string) error {
 	return nil
 }
 
-// apply applies a plan, or holds the run.
-func (s *Service) apply(ctx context.Context, id, digest, by string) (Run, error) {
+// Apply applies the plan with a digest, of which the first eight characters suffice. If a
+// guard objects, the run is held instead. It may be repeated.
+func (s *Service) Apply(ctx context.Context, id, digest, by string) (Run, error) {
 	h, err := s.load(ctx, id)
 	if err != nil {
 		return Run{}, err
@@ -71,8 +73,8 @@ func (e *ApproverError) Error() string {
 	return fmt.Sprintf("run %s must be approved by somebody else than its author, %s", e.ID, e.Author)
 }
 
-// approve applies a run that is held.
-func (s *Service) approve(ctx context.Context, id, digest, by string) (Run, error) {
+// Approve applies a run that is held.
+func (s *Service) Approve(ctx context.Context, id, digest, by string) (Run, error) {
 	h, err := s.load(ctx, id)
 	if err != nil {
 		return Run{}, err
@@ -112,7 +114,7 @@ func (s *Service) begin(ctx context.Context, id string, e event, digest, by stri
 			return update{}, err
 		}
 		if h.now.After(r.Plan.Until) {
-			return update{}, &StateError{ID: id, State: h.state(), Reason: "its plan is no longer valid: plan it again", Event: string(e)}
+			return update{}, &StateError{ID: id, State: h.state(), Reason: "its plan was valid until " + r.Plan.Until.UTC().Format(time.RFC3339) + "; to plan it again: rollcall plan " + id, Event: string(e)}
 		}
 		revisions, err := s.revisions(ctx, h, r.Plan)
 		if err != nil {
@@ -148,7 +150,7 @@ func (s *Service) revisions(ctx context.Context, h *head, plan *Plan) (map[strin
 			return nil, err
 		}
 		if revision <= newest[api] {
-			return nil, fmt.Errorf("run %s: the clock of Redis was set back since the plan: plan it again", h.id)
+			return nil, fmt.Errorf("run %s: the clock of Redis was set back since the plan; to plan it again: rollcall plan %s", h.id, h.id)
 		}
 		all[api] = revision
 	}
@@ -160,8 +162,8 @@ func (s *Service) end(ctx context.Context, id string, e event, by, reason string
 	return s.viewOf(s.step(ctx, id, e, by, clean(reason), nil))
 }
 
-// resume lets a paused run continue. What failed before does not pause it again.
-func (s *Service) resume(ctx context.Context, id, by string) (Run, error) {
+// Resume continues a paused run. What failed before does not pause it again.
+func (s *Service) Resume(ctx context.Context, id, by string) (Run, error) {
 	h, err := s.step(ctx, id, eventResume, by, "", func(_ *head, u *update) error {
 		u.set[fieldWake] = "1"
 		return nil
@@ -173,8 +175,9 @@ func (s *Service) resume(ctx context.Context, id, by string) (Run, error) {
 	return h.view()
 }
 
-// allow adds guards to those that do not hold the run.
-func (s *Service) allow(ctx context.Context, id string, flags []string) (Run, error) {
+// Allow adds guards to those that do not hold the run, by their Guard.Flag. The digest
+// stays.
+func (s *Service) Allow(ctx context.Context, id string, flags ...string) (Run, error) {
 	for _, f := range flags {
 		if !slices.Contains(slices.Collect(maps.Values(guardFlags)), f) {
 			return Run{}, fmt.Errorf("no guard has the flag %.40q: the flags are %s", f, strings.Join(slices.Sorted(maps.Values(guardFlags)), ", "))
@@ -184,6 +187,9 @@ func (s *Service) allow(ctx context.Context, id string, flags []string) (Run, er
 		r, err := h.view()
 		if err != nil {
 			return update{}, err
+		}
+		if includesAll(r.Settings.Allowed, flags) {
+			return update{}, errUnchanged
 		}
 		if _, err := h.after(eventPlan); err != nil {
 			return update{}, &StateError{ID: id, State: h.state(), Reason: h.fields[fieldReason], Event: "allow more for"}
@@ -205,37 +211,52 @@ func (s *Service) allow(ctx context.Context, id string, flags []string) (Run, er
 	}))
 }
 
-// exclude leaves rows out of a plan.
-func (s *Service) exclude(ctx context.Context, id, digest string, numbers []int) (Run, error) {
-	token := uuid.NewString()
-	all, err := s.excluded(ctx, id)
+// Exclude leaves rows out of the plan with a digest, by their numbers, and returns the run
+// with the plan of a new digest. Rows that were left out before stay out. It may be repeated
+// with the same digest, also after the run was applied: it goes on where it stopped.
+func (s *Service) Exclude(ctx context.Context, id, digest string, numbers []int) (Run, error) {
+	token, done := uuid.NewString(), false
+	before, err := s.excluded(ctx, id)
 	if err != nil {
 		return Run{}, err
 	}
+	all := maps.Clone(before)
+	for _, n := range numbers {
+		all[n] = true
+	}
 	h, err := s.change(ctx, id, func(h *head) (update, error) {
+		err, of := h.judgeDigest(digest), h.fields[fieldDigest]
+		if again := err != nil && h.leftOutOf(digest) && len(all) == len(numbers); again {
+			if done = h.fields[fieldDigest] != "" && len(before) == len(all); done {
+				return update{}, errUnchanged
+			}
+			err, of = nil, h.fields[fieldLeftOutOf]
+		}
+		if err != nil {
+			return update{}, err
+		}
 		if _, err := h.after(eventPlan); err != nil {
 			return update{}, &StateError{ID: id, State: h.state(), Reason: h.fields[fieldReason], Event: "leave rows out of"}
-		}
-		if err := h.judgeDigest(digest); err != nil {
-			return update{}, err
 		}
 		for _, n := range numbers {
 			if n < 1 || n > h.rows() {
 				return update{}, fmt.Errorf("run %s has no row %d: it has rows 1 to %d", id, n, h.rows())
 			}
-			all[n] = true
 		}
 		list, err := json.Marshal(slices.Sorted(maps.Keys(all)))
 		if err != nil {
 			return update{}, err
 		}
 		return update{
-			set:    map[string]string{fieldPlanner: token, fieldDigest: ""},
+			set:    map[string]string{fieldPlanner: token, fieldDigest: "", fieldLeftOutOf: of},
 			blocks: map[string][]byte{excludedKey(id): list},
 		}, nil
 	})
 	if err != nil {
 		return Run{}, err
+	}
+	if done {
+		return h.view()
 	}
 	t, err := s.amend(ctx, id, token, blocksOf(h.rows()), func(number int, rec *planRecord) bool {
 		if !all[number] || rec.decision() == RowExcluded || rec.decision() == RowImpossible {
@@ -250,8 +271,19 @@ func (s *Service) exclude(ctx context.Context, id, digest string, numbers []int)
 	return s.conclude(ctx, id, token, t, nil)
 }
 
-// planRows returns the rows of the plan.
-func (s *Service) planRows(ctx context.Context, id string) iter.Seq2[Planned, error] {
+// leftOutOf reports whether the plan is, or is about to be, the one with a digest without some
+// of its rows.
+func (h *head) leftOutOf(digest string) bool {
+	return len(digest) >= shortestDigest && strings.HasPrefix(h.fields[fieldLeftOutOf], digest)
+}
+
+// includesAll reports whether some flags are among those that are allowed.
+func includesAll(allowed, flags []string) bool {
+	return !slices.ContainsFunc(flags, func(f string) bool { return !slices.Contains(allowed, f) })
+}
+
+// Rows returns the rows of the plan, in order.
+func (s *Service) Rows(ctx context.Context, id string) iter.Seq2[Planned, error] {
 	return func(yield func(Planned, error) bool) {
 		h, err := s.load(ctx, id)
 		if err == nil && h.fields[fieldPlan] == "" {

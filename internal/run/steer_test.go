@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -9,10 +10,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/ledger"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 	"rollcall/internal/run"
 	"rollcall/internal/sandbox"
+	"rollcall/tasks"
 )
 
 // onItsWay is how long a call may need from a busy worker to a busy platform, once it has
@@ -40,6 +43,58 @@ func TestTheCanaryEndsBeforeTheRestIsSent(t *testing.T) {
 	}
 }
 
+func TestACanaryOfChatsIsTheFirstRowOfEachChat(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t), 40)
+	// Chat c<n> does not exist: its row fails, and the run stops before the rest is sent.
+	rows := nicknames(many(40, "n")...)
+	for i := range rows {
+		task := rows[i].Request.Task.(tasks.NicknameSync)
+		task.ChatID = []string{"chat1", "c2", "c3", "c4"}[i/10]
+		rows[i].Request.Task = task
+	}
+	draft := free()
+	draft.Settings.CanaryChats = true
+	p := r.apply(draft, rows)
+	r.worker()
+	paused := r.await(p.ID, run.StatePaused)
+	want := map[run.Outcome]int{run.OutcomeApplied: 1, run.OutcomeFailed: 3, run.OutcomeWaiting: 36}
+	if diff := cmp.Diff(want, paused.Outcomes); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	for i, o := range r.outcomes(p.ID) {
+		if sent := o != run.OutcomeWaiting; sent != (i%10 == 0) {
+			t.Errorf("row %d is %s", i+1, o)
+		}
+	}
+}
+
+func TestAfterACanaryOfChatsEveryRowIsSentOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t), 20)
+	rows := nicknames(many(20, "n")...)
+	for _, user := range []string{"u1", "u2", "u3"} { // without a chat
+		rows = append(rows, run.Row{Request: tasks.Request{Task: tasks.IDChange{Tenant: tenant, UserID: user, DingTalkID: "lakeside" + user}}})
+	}
+	draft := free()
+	draft.Settings.CanaryChats = true
+	p := r.apply(draft, rows)
+	r.worker()
+	done := r.await(p.ID, run.StateDone)
+	if diff := cmp.Diff(map[run.Outcome]int{run.OutcomeApplied: 23}, done.Outcomes); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	effects := r.box.Effects()
+	if len(effects) != 23 {
+		t.Fatalf("%d effects, want 23", len(effects))
+	}
+	for i, e := range effects[:2] { // the canary: rows 1 and 21
+		if e.Target.User != "u1" {
+			t.Errorf("effect %d is on %s", i+1, e.Target.User)
+		}
+	}
+}
+
 func TestTooManyFailuresPauseARun(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t), 30)
@@ -53,7 +108,42 @@ func TestTooManyFailuresPauseARun(t *testing.T) {
 	}
 }
 
+// Somebody who resumes a run has seen the failures: only later ones pause it again.
+func TestAResumedRunIsPausedByLaterFailuresAlone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t), 3)
+	draft := free()
+	draft.Settings.Canary = -1
+	p := r.apply(draft, nicknames(many(30, "n")...))
+	feeder := r.feeder()
+	r.turn(feeder, p.ID)
+	fails := func(from, to int) run.State {
+		t.Helper()
+		for n := from; n <= to; n++ {
+			target := ledger.Target{Organisation: organisation, API: "nickname", Key: fmt.Sprint("chat1/u", n)}
+			if err := r.ledger.Close(t.Context(), target, fmt.Sprint(p.ID, ":", n), ledger.Row{Tenant: tenant, Run: p.ID, Row: n}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, _, _ = feeder.Turn(t.Context(), p.ID) // a turn that pauses the run ends with an error
+		return r.must(r.service.Get(t.Context(), p.ID)).State
+	}
+	if state := fails(1, 12); state != run.StatePaused {
+		t.Fatalf("the run is %s", state)
+	}
+	r.must(r.service.Resume(t.Context(), p.ID, "ann"))
+	if state := fails(13, 13); state != run.StateApplying {
+		t.Errorf("the resumed run is %s", state)
+	}
+	if state := fails(14, 26); state != run.StatePaused {
+		t.Errorf("after more failures the run is %s", state)
+	}
+}
+
 func TestAPausedRunWaitsAndGoesOn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for seconds: make test-long")
+	}
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s, 300)
@@ -85,6 +175,9 @@ func TestAPausedRunWaitsAndGoesOn(t *testing.T) {
 }
 
 func TestNoCallLeavesASecondAfterACancel(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for seconds: make test-long")
+	}
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s, 300)
@@ -112,6 +205,23 @@ func TestNoCallLeavesASecondAfterACancel(t *testing.T) {
 			t.Errorf("%d dead letters", n)
 		}
 	})
+}
+
+func TestRowsThatWereNotFedAreCancelledWithTheirRun(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t), 3)
+	p := r.apply(free(), nicknames("A", "B", "C"))
+	r.must(r.service.Cancel(t.Context(), p.ID, "ann", "wrong file"))
+	if diff := cmp.Diff([]run.Outcome{run.OutcomeCancelled, run.OutcomeCancelled, run.OutcomeCancelled}, r.outcomes(p.ID)); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	if got := r.must(r.service.Get(t.Context(), p.ID)); got.Outcomes[run.OutcomeCancelled] != 3 || got.Reason != "wrong file" {
+		t.Errorf("the run counts %v, because of %q", got.Outcomes, got.Reason)
+	}
+	r.turn(r.feeder(), p.ID)
+	if n := r.rdb.LLen(t.Context(), "asynq:{"+nicknameQueue+"}:pending").Val(); n != 0 {
+		t.Errorf("%d rows were fed", n)
+	}
 }
 
 func TestAResumedRunWakesItsRows(t *testing.T) {

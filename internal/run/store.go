@@ -22,8 +22,6 @@ const (
 	indexKey = "rollcall:runs"
 	// appliedKey holds the ids of the runs that were applied and may not have ended.
 	appliedKey = "rollcall:runs:applied"
-
-	defaultKeep = 90 * 24 * time.Hour
 )
 
 // key is one of the keys of a run. The tag in braces keeps them on one node of a Cluster.
@@ -51,6 +49,7 @@ const (
 	fieldSealed    = "sealed"    // 1: no more rows are added
 	fieldPlan      = "plan"      // JSON of a Plan
 	fieldDigest    = "digest"    // of the plan
+	fieldLeftOutOf = "leftoutof" // digest of the plan of which rows were left out since
 	fieldPlanner   = "planner"   // token of the pass that plans the run
 	fieldNewest    = "newest"    // JSON: the highest revision of its targets as of the plan, by organisation/API
 	fieldRevisions = "revisions" // JSON: the revision of its rows, by organisation/API
@@ -58,6 +57,7 @@ const (
 	fieldPrepared  = "prepared"  // blocks that were compared again after the run was applied
 	fieldCounts    = "counts"    // JSON: rows by decision, since the run was applied
 	fieldCanary    = "canary"    // number of the last row of the canary; 0: none
+	fieldChatsFed  = "chatsfed"  // 1: the rows of a canary of chats were fed
 	fieldPassed    = "passed"    // 1: the canary has ended well
 	fieldJudged    = "judged"    // JSON: what had ended and failed when somebody resumed the run
 	fieldWake      = "wake"      // 1: the run was resumed, and its rows in queues may wait long
@@ -102,16 +102,18 @@ func (s *Service) load(ctx context.Context, id string) (*head, error) {
 func (s *Service) loadAll(ctx context.Context, ids []string) ([]*head, error) {
 	read := make([]*redis.MapStringStringCmd, len(ids))
 	var clock *redis.TimeCmd
+	var keep *redis.StringCmd
 	_, _ = s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, id := range ids {
 			read[i] = p.HGetAll(ctx, headKey(id))
 		}
-		clock = p.Time(ctx)
+		keep, clock = p.Get(ctx, keepKey), p.Time(ctx)
 		return nil
 	}) // each command has its own error
 	if err := clock.Err(); err != nil {
 		return nil, fmt.Errorf("read runs: %w", err)
 	}
+	s.keep.learn(keep)
 	heads := make([]*head, len(ids))
 	for i, cmd := range read {
 		fields, err := cmd.Result()
@@ -193,7 +195,7 @@ func (e *changedError) Error() string { return fmt.Sprintf("field %s is %q now",
 // write changes a run, or returns a *changedError. It may be repeated only if the caller
 // can see that the first try succeeded. One round trip.
 func (s *Service) write(ctx context.Context, id string, u update) error {
-	keys, args := []string{headKey(id)}, []any{s.keep.Milliseconds(), len(u.when)}
+	keys, args := []string{headKey(id)}, []any{s.keep.now().Milliseconds(), len(u.when)}
 	for _, field := range slices.Sorted(maps.Keys(u.when)) {
 		args = append(args, field, u.when[field])
 	}

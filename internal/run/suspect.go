@@ -26,13 +26,13 @@ func suspicious(v Value) string {
 	}
 	switch {
 	case marks.MatchString(v.New):
-		return "looks damaged by a program on its way"
+		return whyLooksDamaged
 	case numeric.MatchString(v.New) && (!v.Known || !numeric.MatchString(v.Old)):
-		return "is a number or a date, not a name"
+		return whyNumber
 	case strings.ContainsFunc(v.New, invisible):
-		return "has invisible characters"
+		return whyInvisible
 	case lostChinese(v):
-		return "had Chinese characters and has none now"
+		return whyLostChinese
 	}
 	return ""
 }

@@ -63,8 +63,8 @@ type totals struct {
 
 // nameOf is the first row with a name in a chat.
 type nameOf struct {
-	row   int32
-	calls bool
+	row, line int32
+	calls     bool
 }
 
 func newTotals() *totals {
@@ -128,22 +128,22 @@ func (t *totals) guards(p Planned, task tasks.Task) {
 		if slices.ContainsFunc(p.Values, lostChinese) {
 			guard = GuardChinese
 		}
-		t.note(guard, p.Number)
+		t.note(guard, p.Number, p.Line)
 	}
 	if calls && removes(task) {
-		t.note(GuardRemovals, p.Number)
+		t.note(GuardRemovals, p.Number, p.Line)
 	}
 	if _, id := task.(tasks.IDChange); id && calls {
-		t.note(GuardIDs, p.Number)
+		t.note(GuardIDs, p.Number, p.Line)
 	}
 	if chat, name, ok := member(task); ok {
 		sum := maphash.String(t.seed, chat+"\x00"+name)
 		first, twice := t.names[sum]
 		if !twice {
-			t.names[sum] = nameOf{row: int32(p.Number), calls: calls} //nolint:gosec // at most MaxRows
+			t.names[sum] = nameOf{row: int32(p.Number), line: int32(p.Line), calls: calls} //nolint:gosec // at most MaxRows
 		} else if calls || first.calls {
-			t.note(GuardEqualNames, int(first.row))
-			t.note(GuardEqualNames, p.Number)
+			t.note(GuardEqualNames, int(first.row), int(first.line))
+			t.note(GuardEqualNames, p.Number, p.Line)
 		}
 	}
 }
@@ -172,7 +172,7 @@ func (t *totals) changes(p Planned, task tasks.Task) {
 }
 
 // note adds a row to what a guard found, once.
-func (t *totals) note(guard string, row int) {
+func (t *totals) note(guard string, row, line int) {
 	g := t.found[guard]
 	if g == nil {
 		g = &Guard{Name: guard, Flag: guardFlags[guard]}
@@ -184,6 +184,9 @@ func (t *totals) note(guard string, row int) {
 	t.amount[guard]++
 	if len(g.Rows) < firstRows {
 		g.Rows = append(g.Rows, row)
+		if line > 0 && len(g.Lines) == len(g.Rows)-1 {
+			g.Lines = append(g.Lines, line)
+		}
 	}
 }
 
@@ -210,7 +213,11 @@ func (t *totals) objections(costs []Cost) []Guard {
 	}
 	all := make([]Guard, 0, len(t.found))
 	for _, name := range slices.Sorted(maps.Keys(t.found)) {
-		all = append(all, *t.found[name])
+		g := *t.found[name]
+		if len(g.Lines) < len(g.Rows) {
+			g.Lines = nil
+		}
+		all = append(all, g)
 	}
 	return all
 }

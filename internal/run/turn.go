@@ -42,6 +42,8 @@ type readiness struct {
 	// Canary are the first rows that are sent, of those that have not failed to be sent.
 	Canary []int `json:"canary,omitempty"`
 	Full   bool  `json:"full,omitzero"` // no more rows belong to the canary
+	// Chats are those that have a row in a canary of chats.
+	Chats []string `json:"chats,omitempty"`
 }
 
 // judgement is what had ended and failed when somebody resumed the run.
@@ -89,7 +91,7 @@ func (t *turn) feed(ctx context.Context) (time.Duration, string, error) {
 		return 0, "", err
 	}
 	if what, err := t.canary(ctx); what != "" || err != nil {
-		return shortWait, what, err
+		return t.short, what, err
 	}
 	lead, all, err := t.fill(ctx)
 	if err != nil {
@@ -109,7 +111,7 @@ func (t *turn) feed(ctx context.Context) (time.Duration, string, error) {
 		return 0, "", err
 	}
 	what := fmt.Sprintf("%d of %d rows are in the queues or have ended; %d have ended, %d failed", t.fed(), t.run.Plan.Calls(), s.ended, s.failed)
-	return min(max(lead/4, shortWait), longWait), what, t.report(ctx, what)
+	return min(max(lead/4, t.short), longWait), what, t.report(ctx, what)
 }
 
 // canary feeds the first rows, and ends their time when all have ended. It returns how far
@@ -121,7 +123,7 @@ func (t *turn) canary(ctx context.Context) (string, error) {
 	if t.head.fields[fieldPassed] != "" || len(t.ready.Canary) == 0 {
 		return "", t.pass(ctx)
 	}
-	if _, _, err := t.fill(ctx); err != nil {
+	if err := t.fillCanary(ctx); err != nil {
 		return "", err
 	}
 	s, err := t.score(ctx)

@@ -12,11 +12,9 @@ import (
 	"rollcall/tasks"
 )
 
-// changedAfter is why a row is not undone whose target has another value now.
-const changedAfter = "it was changed since"
-
-// undoable returns all rows of a run with what would undo them.
-func (s *Service) undoable(ctx context.Context, id string) iter.Seq2[Undone, error] {
+// Undoable returns all rows of a run with the values that would undo them now, or why
+// they cannot be undone.
+func (s *Service) Undoable(ctx context.Context, id string) iter.Seq2[Undone, error] {
 	return func(yield func(Undone, error) bool) {
 		h, err := s.load(ctx, id)
 		if err == nil && h.fields[fieldApplied] == "" {
@@ -73,18 +71,18 @@ func inverse(r result) (map[string]string, string) {
 	switch r.Outcome {
 	case OutcomeApplied:
 	case OutcomeWaiting, OutcomeOpen:
-		return nil, "the row has not ended"
+		return nil, whyNotEnded
 	default:
-		return nil, "the run did not change it: " + string(r.Outcome)
+		return nil, fmt.Sprintf(whyNotChanged, r.Outcome)
 	}
 	kind, ok := kinds.Of(r.Request.Task)
 	if !ok || !kind.Restores() {
-		return nil, fmt.Sprintf("a change of kind %s cannot be undone", kindOf(r.Request.Task))
+		return nil, fmt.Sprintf(whyKind, kindOf(r.Request.Task))
 	}
 	set := map[string]string{}
 	for _, f := range q.fields {
 		if f.Mode != ledger.Value {
-			return nil, "added or removed members cannot be undone: add or remove them by hand"
+			return nil, whyMembers
 		}
 		d, sent := fieldOf(r.detail, f.Name, len(q.fields))
 		switch stated := r.walked.record; {
@@ -94,7 +92,7 @@ func inverse(r result) (map[string]string, string) {
 		case stated.Stated && stated.Old[f.Name] != "":
 			set[f.Name] = stated.Old[f.Name]
 		default:
-			return nil, "the old value is not known"
+			return nil, whyOldUnknown
 		}
 	}
 	return set, ""
@@ -114,13 +112,13 @@ func (s *Service) ours(ctx context.Context, task string, revision int64, r resul
 		d, _ := fieldOf(r.detail, f.Name, len(q.fields))
 		switch {
 		case len(known.Damaged) > 0:
-			return "the record of the target is damaged: rollcall repair lists it", nil
+			return whyRepair, nil
 		case state.Unknown != 0:
-			return "the outcome of a later change is unknown", nil
+			return whyLaterUnknown, nil
 		case state.Open && state.Latest > state.Applied:
-			return fmt.Sprintf("a later change waits (task %s)", state.TaskID), nil
+			return fmt.Sprintf(whyLaterWaits, state.TaskID), nil
 		case !equals(state, f) && (d.Substitute == "" || state.Value != d.Substitute):
-			return changedAfter, nil
+			return whyChangedAfter, nil
 		}
 		if state.Applied != revision {
 			raised = append(raised, f.Name)
@@ -137,7 +135,7 @@ func (s *Service) ours(ctx context.Context, task string, revision int64, r resul
 	if !slices.ContainsFunc(raised, func(field string) bool { return lastCaller(full.Effects, field) != task }) {
 		return "", nil
 	}
-	return "it was changed since, and then to the same value", nil
+	return whySameAgain, nil
 }
 
 // lastCaller returns the task that made the last call for a field, "" if that is not known.
@@ -151,8 +149,10 @@ func lastCaller(effects []ledger.Event, field string) string {
 	return ""
 }
 
-// undo makes the run that takes another one back.
-func (s *Service) undo(ctx context.Context, id string, draft Draft) (Run, error) {
+// Undo makes a run that takes another one back, of the rows that can be undone, and seals
+// it. Plan and apply it as any other. The run that is taken back must have ended, or be
+// paused. Without a row that can be undone it returns a run without rows.
+func (s *Service) Undo(ctx context.Context, id string, draft Draft) (Run, error) {
 	h, err := s.load(ctx, id)
 	if err != nil {
 		return Run{}, err
@@ -161,18 +161,18 @@ func (s *Service) undo(ctx context.Context, id string, draft Draft) (Run, error)
 		return Run{}, &StateError{ID: id, State: st, Reason: "it must have ended, or be paused", Event: "undo"}
 	}
 	draft.UndoOf = id
-	r, err := s.create(ctx, draft)
+	r, err := s.Create(ctx, draft)
 	if err != nil {
 		return Run{}, err
 	}
 	in := 0
 	var page []Row
 	flush := func() error {
-		n, err := s.add(ctx, r.ID, in, page)
+		n, err := s.Add(ctx, r.ID, in, page)
 		in, page = n, page[:0]
 		return err
 	}
-	for u, err := range s.undoable(ctx, id) {
+	for u, err := range s.Undoable(ctx, id) {
 		if err != nil {
 			return r, err
 		}
@@ -192,7 +192,7 @@ func (s *Service) undo(ctx context.Context, id string, draft Draft) (Run, error)
 	if err := flush(); err != nil {
 		return r, err
 	}
-	return s.seal(ctx, r.ID, in)
+	return s.Seal(ctx, r.ID, in)
 }
 
 // row is the row that undoes another one.
@@ -212,9 +212,9 @@ func (u Undone) key() string {
 	return target.Key
 }
 
-// verify compares a run with the one that takes it back. Both have their rows in the same
-// order.
-func (s *Service) verify(ctx context.Context, undo string) iter.Seq2[Verified, error] {
+// Verify compares the run that an undo takes back with what the undo did, by row. Both have
+// their rows in the same order.
+func (s *Service) Verify(ctx context.Context, undo string) iter.Seq2[Verified, error] {
 	return func(yield func(Verified, error) bool) {
 		h, err := s.load(ctx, undo)
 		if err != nil {
@@ -229,10 +229,10 @@ func (s *Service) verify(ctx context.Context, undo string) iter.Seq2[Verified, e
 			yield(Verified{}, err)
 			return
 		}
-		next, stop := iter.Pull2(s.results(ctx, undo))
+		next, stop := iter.Pull2(s.Results(ctx, undo))
 		defer stop()
 		taken, err, more := next()
-		for u, rowErr := range s.undoable(ctx, r.UndoOf) {
+		for u, rowErr := range s.Undoable(ctx, r.UndoOf) {
 			if rowErr == nil && err != nil {
 				rowErr = err
 			}
@@ -262,7 +262,7 @@ func (v *Verified) judge(r Result) {
 		v.Verdict = VerdictRestored
 	case OutcomeConflict, OutcomeSuperseded, OutcomeExcluded:
 		if v.Verdict = VerdictSkipped; v.Why == "" {
-			v.Why = map[Outcome]string{OutcomeSuperseded: changedAfter, OutcomeExcluded: "it was left out of the undo"}[r.Outcome]
+			v.Why = map[Outcome]string{OutcomeSuperseded: whyChangedAfter, OutcomeExcluded: whyLeftOut}[r.Outcome]
 		}
 	case OutcomeWaiting, OutcomeOpen:
 		v.Verdict = VerdictOpen
@@ -280,8 +280,8 @@ func (v *Verified) leftOut(u Undone) {
 	case u.Outcome != OutcomeApplied:
 		v.Verdict = VerdictNothing
 	case u.WhyNot == "":
-		v.Why = "it could not be undone when the undo was made"
-	case u.WhyNot == changedAfter:
+		v.Why = whyNotThen
+	case u.WhyNot == whyChangedAfter:
 		v.Verdict = VerdictSkipped
 	}
 	v.At = time.Time{}

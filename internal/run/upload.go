@@ -21,20 +21,21 @@ const (
 
 func validID(id string) bool { return ledger.IsRunID(id) }
 
-// create writes the hash of a new run, and lists it afterwards: a run whose creator died
-// in between is not listed, and expires.
-func (s *Service) create(ctx context.Context, d Draft) (Run, error) {
-	if d.Name != "" && !tasks.ValidRun(d.Name) {
-		return Run{}, fmt.Errorf("name %.80q of a run must be 1 to 64 of A-Z, a-z, 0-9, ., _ and -", d.Name)
+// Create makes a run without rows, in the state uploading. One whose creator died before it
+// was listed expires.
+func (s *Service) Create(ctx context.Context, draft Draft) (Run, error) {
+	if draft.Name != "" && !tasks.ValidRun(draft.Name) {
+		return Run{}, fmt.Errorf("name %.80q of a run must be 1 to 64 of A-Z, a-z, 0-9, ., _ and -", draft.Name)
 	}
 	now, err := s.rdb.Time(ctx).Result()
 	if err != nil {
 		return Run{}, fmt.Errorf("create a run: %w", err)
 	}
+	s.keep.learn(s.rdb.Get(ctx, keepKey))
 	id := ledger.NewRunID()
 	h := &head{id: id, now: now, fields: map[string]string{
-		fieldDraft:    text(storedDraft{Name: d.Name, Author: clean(d.Author), UndoOf: d.UndoOf, Created: now.UnixMicro()}),
-		fieldSettings: text(d.Settings), fieldState: string(StateUploading), fieldChanged: micros(now), fieldRows: "0",
+		fieldDraft:    text(storedDraft{Name: draft.Name, Author: clean(draft.Author), UndoOf: draft.UndoOf, Created: now.UnixMicro()}),
+		fieldSettings: text(draft.Settings), fieldState: string(StateUploading), fieldChanged: micros(now), fieldRows: "0",
 	}}
 	if err := s.write(ctx, id, update{set: h.fields}); err != nil {
 		return Run{}, err
@@ -49,7 +50,7 @@ func (s *Service) create(ctx context.Context, d Draft) (Run, error) {
 func (s *Service) list(ctx context.Context, id string, us int64) error {
 	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.ZAdd(ctx, indexKey, redis.Z{Score: float64(us), Member: id})
-		p.ZRemRangeByScore(ctx, indexKey, "-inf", "("+strconv.FormatInt(us-2*s.keep.Microseconds(), 10))
+		p.ZRemRangeByScore(ctx, indexKey, "-inf", "("+strconv.FormatInt(us-2*s.keep.now().Microseconds(), 10))
 		return nil
 	})
 	if err != nil {
@@ -58,8 +59,10 @@ func (s *Service) list(ctx context.Context, id string, us int64) error {
 	return nil
 }
 
-// add stores the rows that are not in yet.
-func (s *Service) add(ctx context.Context, id string, from int, rows []Row) (int, error) {
+// Add adds rows from a position on, which counts from 0, and returns how many rows are
+// in. Rows before that number are skipped: after a failure, add the same rows again, or
+// continue at Run.Rows. Give a multiple of 256 rows at once, at most 4,096.
+func (s *Service) Add(ctx context.Context, id string, from int, rows []Row) (int, error) {
 	if len(rows) > MaxAdd {
 		return 0, fmt.Errorf("add at most %d rows at once, not %d", MaxAdd, len(rows))
 	}
@@ -124,8 +127,8 @@ func (s *Service) append(ctx context.Context, id string, in int, rows []Row) err
 	})
 }
 
-// seal ends the upload.
-func (s *Service) seal(ctx context.Context, id string, n int) (Run, error) {
+// Seal ends the upload of a run that has n rows. It may be repeated.
+func (s *Service) Seal(ctx context.Context, id string, n int) (Run, error) {
 	h, err := s.change(ctx, id, func(h *head) (update, error) {
 		switch {
 		case h.rows() != n:

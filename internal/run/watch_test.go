@@ -39,6 +39,9 @@ func TestAWorkerKnowsTheStateOfARunWithinASecond(t *testing.T) {
 		r.must(r.service.Pause(t.Context(), p.ID, "ann", ""))
 		<-time.After(run.WatchFor)
 		sends(false, false)
+		if testing.Short() {
+			return // each step waits for a second
+		}
 		r.must(r.service.Resume(t.Context(), p.ID, "ann"))
 		<-time.After(run.WatchFor)
 		sends(true, false)

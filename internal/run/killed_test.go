@@ -1,84 +1,51 @@
 package run_test
 
 import (
-	"context"
 	"fmt"
-	"os/exec"
-	"path/filepath"
-	"runtime"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/internal/freeport"
 	"rollcall/internal/redistest"
 	"rollcall/internal/run"
+	"rollcall/internal/subprocess"
 )
 
 // durable is a redis-server that loses nothing that it has answered, and is killed.
 type durable struct {
-	dir, port string
-	cmd       *exec.Cmd
-	gone      chan struct{}
+	program, dir, port string
+	server             *subprocess.Process
 }
 
 func startDurable(t *testing.T) *durable {
 	t.Helper()
 	redistest.Real(t) // or there is nothing to start
-	ports, err := freeport.Find(t.Context(), 1, 0)
+	program, err := subprocess.RedisServer()
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &durable{dir: t.TempDir(), port: ports[0]}
+	ports, err := subprocess.Ports(t.Context(), 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &durable{program: program, dir: t.TempDir(), port: ports[0]}
 	if err := d.start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(d.kill)
+	t.Cleanup(func() { d.server.Kill() })
 	return d
 }
 
 func (d *durable) addr() string { return "127.0.0.1:" + d.port }
 
-func (d *durable) start() error {
-	//nolint:gosec,noctx // the operator's redis-server, which ends with kill
-	cmd := exec.Command("redis-server", "--bind", "127.0.0.1", "--port", d.port, "--dir", d.dir, "--logfile", filepath.Join(d.dir, "log"),
-		"--save", "", "--appendonly", "yes", "--appendfsync", "always")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	started, gone := make(chan error, 1), make(chan struct{})
-	go func() {
-		defer close(gone)
-		runtime.LockOSThread() // the thread that starts it must live as long as it does
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait() // killed: never nil
-		}
-	}()
-	if err := <-started; err != nil {
-		return err
-	}
-	d.cmd, d.gone = cmd, gone
-	client := redis.NewClient(&redis.Options{Addr: d.addr(), MaxRetries: -1})
-	defer func() { _ = client.Close() }()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	for {
-		err := client.Ping(ctx).Err()
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
-		<-time.After(10 * time.Millisecond)
-	}
-}
-
-func (d *durable) kill() {
-	_ = d.cmd.Process.Kill() // it may already have ended
-	<-d.gone
+func (d *durable) start() (err error) {
+	d.server, err = subprocess.Start(subprocess.Command{Program: d.program, Ready: subprocess.RedisReady, Args: []string{
+		"--bind", "127.0.0.1", "--port", d.port, "--dir", d.dir, "--save", "", "--appendonly", "yes", "--appendfsync", "always",
+	}})
+	return err
 }
 
 // Redis is killed at some command of the command that uploads, plans and applies, or of the
@@ -95,7 +62,7 @@ func TestARunEndsTheSameIfRedisIsKilled(t *testing.T) {
 		if left.Load() <= 0 || left.Add(-1) != 0 {
 			return redistest.Pass
 		}
-		d.kill()
+		d.server.Kill()
 		if err := d.start(); err != nil {
 			t.Errorf("start Redis again: %v", err)
 		}

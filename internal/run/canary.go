@@ -1,0 +1,80 @@
+package run
+
+import (
+	"context"
+	"slices"
+
+	"rollcall/tasks"
+)
+
+// chatOf names the chat of a row for a canary of chats; "" for a row without one.
+func chatOf(task tasks.Task) string {
+	tenant, _ := task.Lane()
+	switch t := task.(type) {
+	case tasks.NicknameSync:
+		return tenant + "/" + t.ChatID
+	case tasks.GroupUpdate:
+		return tenant + "/" + t.ChatID
+	}
+	return ""
+}
+
+// fillCanary feeds the rows of the canary.
+func (t *turn) fillCanary(ctx context.Context) error {
+	if !t.run.Settings.CanaryChats {
+		_, _, err := t.fill(ctx)
+		return err
+	}
+	if t.head.fields[fieldChatsFed] != "" {
+		return nil
+	}
+	// The rows are spread over the run, and how far each lane was fed stays as it is: they are
+	// fed once more with the rest, which is harmless.
+	for at := 0; at < len(t.ready.Canary); {
+		number := (t.ready.Canary[at] - 1) / blockRows
+		end := at
+		for end < len(t.ready.Canary) && (t.ready.Canary[end]-1)/blockRows == number {
+			end++
+		}
+		rows := slices.Clone(t.ready.Canary[at:end])
+		if err := t.feedRows(ctx, number, rows); err != nil {
+			return err
+		}
+		// Rows that turned out not to be sent have left the canary.
+		for at < len(t.ready.Canary) && (t.ready.Canary[at]-1)/blockRows <= number {
+			at++
+		}
+	}
+	return t.save(ctx, update{set: map[string]string{fieldChatsFed: "1"}})
+}
+
+// feedRows feeds some rows of a block.
+func (t *turn) feedRows(ctx context.Context, number int, rows []int) error {
+	blocks, err := t.blocks(ctx, t.head.id, number, number+1, true)
+	if err != nil {
+		return err
+	}
+	b := blocks[0]
+	requests, err := t.resolve(ctx, b.rows)
+	if err != nil {
+		return err
+	}
+	var due []candidate
+	for _, row := range rows {
+		if i := row - b.first(); requests[i].fault == "" {
+			due = append(due, candidate{at: i, request: requests[i]})
+		}
+	}
+	if due, err = t.revise(ctx, b, due); err != nil {
+		return err
+	}
+	amended, err := t.enqueue(ctx, b, due)
+	if err != nil || !amended {
+		return err
+	}
+	u := update{set: map[string]string{}}
+	if err := t.amended(b, &u); err != nil {
+		return err
+	}
+	return t.save(ctx, u)
+}
