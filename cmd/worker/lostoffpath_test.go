@@ -39,6 +39,8 @@ var offPath = map[string]string{
 	"`HSETNX rollcall:{lakeside}:spent`":      publishing,
 	"`internal/backlog/stale.lua`":            "removes ids without a task; repeated within seconds",
 	"`SISMEMBER asynq:queues`":                looking,
+	"`SET rollcall:runs:keep`":                publishing,
+	"`GET rollcall:runs:keep`":                looking,
 	"asynq's `listLeaseExpired`":              looking,
 	"asynq's `reclaimStateAggregationSets`":   looking,
 	"asynq's `deleteExpiredCompletedTasks`":   "removes completed tasks; repeated within seconds",

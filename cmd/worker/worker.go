@@ -90,6 +90,7 @@ func (w *worker) build(ctx context.Context, level *slog.LevelVar) error {
 	shared := redisdb.NewAutopipeline(w.rdb)
 	record := ledger.NewShared(w.rdb, shared)
 	w.record = record
+	record.KeepRuns(w.keepRuns())
 	w.lanes = lane.NewSet(w.rdb, shared, record, workerName(), log)
 	w.address = pace.NewAddress(w.rdb, cfg.Egress.Name, pace.Limit{Calls: cfg.Egress.Calls, Per: time.Duration(cfg.Egress.Per)})
 	for _, org := range cfg.Organisations {
@@ -110,7 +111,7 @@ func (w *worker) build(ctx context.Context, level *slog.LevelVar) error {
 	if err := w.openSchedule(); err != nil {
 		return err
 	}
-	if err := w.openRuns(); err != nil {
+	if err := w.openRuns(counts); err != nil {
 		return err
 	}
 	if cfg.HTTP.Listen == config.Off {
@@ -118,6 +119,9 @@ func (w *worker) build(ctx context.Context, level *slog.LevelVar) error {
 	}
 	return w.openPage(ctx, counts, level)
 }
+
+// keepRuns is how long runs and results are kept.
+func (w *worker) keepRuns() time.Duration { return time.Duration(w.cfg.Runs.Keep) * 24 * time.Hour }
 
 func (w *worker) onClose(f func()) { w.closers = append(w.closers, f) }
 
@@ -139,7 +143,7 @@ func (w *worker) openSchedule() error {
 
 // openRuns builds what feeds the runs that were applied, and what their rows are checked
 // by before they are sent.
-func (w *worker) openRuns() error {
+func (w *worker) openRuns(counts *metrics.Metrics) error {
 	options, err := w.options("rollcall-runs")
 	if err != nil {
 		return err
@@ -152,7 +156,8 @@ func (w *worker) openRuns() error {
 	w.watcher = runs.NewWatcher(w.rdb, w.log)
 	w.lanes.SetRuns(w.watcher)
 	w.feeder = runs.NewFeeder(runs.FeederConfig{
-		Service: runs.New(runs.Config{Redis: w.rdb, Ledger: w.record}), Producer: producer, Log: w.log,
+		Service: runs.New(runs.Config{Redis: w.rdb, Ledger: w.record, Keep: w.keepRuns()}), Producer: producer, Log: w.log,
+		Fed: counts.Fed,
 	})
 	return nil
 }

@@ -17,6 +17,7 @@ type Config struct {
 	Log           Log            `yaml:"log"`
 	StopTimeout   Duration       `yaml:"stop_timeout"`
 	DeadLetters   DeadLetters    `yaml:"dead_letters"`
+	Runs          Runs           `yaml:"runs"`
 	Egress        Egress         `yaml:"egress"`
 	Organisations []Organisation `yaml:"organisations"`
 	Schedules     []Schedule     `yaml:"schedules"`
@@ -76,6 +77,11 @@ type Log struct {
 	Level            string `yaml:"level"`
 	Format           string `yaml:"format"`
 	ShowPersonalData bool   `yaml:"show_personal_data"`
+}
+
+// Runs is how long runs and results are kept.
+type Runs struct {
+	Keep int `yaml:"keep"` // days
 }
 
 // DeadLetters is how long dead letters are kept.

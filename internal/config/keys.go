@@ -71,6 +71,9 @@ var firstKeys = []key{
 	{path: "dead_letters", doc: "How long [dead letters](dead-letters.md) are kept if no person replays or discards them."},
 	{path: "dead_letters.keep", def: "0s", doc: "older dead letters are discarded with their archived tasks, checked every hour: 24h or more, e.g. `8760h` for a year. `0s`: never; a person handles each. Workers of one Redis should have the same value: the shortest applies"},
 
+	{path: "runs", doc: "How long [runs](runs.md) and the results of their rows are kept."},
+	{path: "runs.keep", def: "90", min: 7, max: 3650, doc: "days after the last change of a run, 7 to 3650. Another value counts for what is written from then on; commands and services use the value of the worker that started last. Results of tasks that services store directly are listed for 90 days at most"},
+
 	{path: "egress", doc: "The address that DingTalk sees, and what DingTalk lets through from one address over all tenants. An address that sends more is [banned for five minutes](https://open.dingtalk.com/document/development/how-to-process-api-throttling-on-the-dingtalk-server)."},
 	{path: "egress.name", def: "default", pattern: namePattern, rule: nameWords, doc: "as that of an organisation. Workers that share an outgoing address must use the same name, and share one count; workers with another address need another name"},
 	{path: "egress.calls", def: "10000", min: 1, doc: "calls in any window of the length `per`, 1 or more. Lower it if other programs use the same address"},

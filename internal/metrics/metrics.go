@@ -65,8 +65,8 @@ type Metrics struct {
 
 	tasks, attempts, calls, sends, recovered, closed, holds *prometheus.CounterVec
 
-	resent, logins *prometheus.CounterVec
-	late           *prometheus.GaugeVec
+	resent, logins, fed *prometheus.CounterVec
+	late                *prometheus.GaugeVec
 
 	unservedQueues, unservedTasks prometheus.Gauge
 
@@ -102,6 +102,8 @@ func New(cfg Config) *Metrics {
 			"Logins at the web UI that were refused. Reason wrong: no such user or a wrong password; slowed: not checked, after too many wrong ones of the address.",
 			"reason"),
 
+		fed: counter("run_rows_fed_total", "Rows of runs that this worker stored in the queues of the lane.", "lane"),
+
 		unservedQueues: plain("unserved_queues",
 			"Queues that hold tasks and that no worker serves, checked every 30 s. Every worker reports the same number."),
 		unservedTasks: plain("unserved_tasks", "Tasks that wait in the queues of rollcall_unserved_queues."),
@@ -115,7 +117,7 @@ func New(cfg Config) *Metrics {
 		taskTook: histogram("task_duration_seconds", "Time from the enqueueing of a task to its end, including retries.", ages),
 	}
 	m.registry.MustRegister(
-		m.tasks, m.attempts, m.calls, m.sends, m.recovered, m.closed, m.holds, m.resent, m.late, m.logins, m.unservedQueues, m.unservedTasks,
+		m.tasks, m.attempts, m.calls, m.sends, m.recovered, m.closed, m.holds, m.resent, m.late, m.logins, m.fed, m.unservedQueues, m.unservedTasks,
 		m.taskWait, m.slotWait, m.callTook, m.attemptTook, m.taskTook,
 		build(buildinfo.Read()),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -123,6 +125,7 @@ func New(cfg Config) *Metrics {
 	panics := &logging.Conditions{Log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))}
 	for _, c := range []prometheus.Collector{
 		&holds{lanes: cfg.Lanes}, newQueues(cfg.Redis, cfg.Lanes), newPaces(cfg.Redis, cfg.Lanes), newDead(cfg.Redis, cfg.Lanes),
+		newRuns(cfg.Redis),
 		&pool{redis: cfg.Redis}, readiness(cfg.Ready),
 	} {
 		m.registry.MustRegister(guarded{Collector: c, panics: panics})
@@ -195,6 +198,7 @@ func (m *Metrics) begin(name string) {
 	m.recovered.WithLabelValues(name)
 	m.resent.WithLabelValues(name, string(outcome.Done), "")
 	m.late.WithLabelValues(name)
+	m.fed.WithLabelValues(name)
 	for _, h := range []*prometheus.HistogramVec{m.taskWait, m.slotWait, m.callTook, m.attemptTook, m.taskTook} {
 		h.WithLabelValues(name)
 	}
