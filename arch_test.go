@@ -77,9 +77,16 @@ var imports = map[string][]string{
 
 	// Administrators and operators: a package a subject.
 	"cmd/rollcall": {
-		"cmd/rollcall/internal/apply", "cmd/rollcall/internal/dead", "cmd/rollcall/internal/explain", "cmd/rollcall/internal/ids",
-		"cmd/rollcall/internal/lanes", "cmd/rollcall/internal/plan", "cmd/rollcall/internal/repair", "cmd/rollcall/internal/runs",
-		"internal/cli",
+		"cmd/rollcall/internal/apply", "cmd/rollcall/internal/dead", "cmd/rollcall/internal/explain", "cmd/rollcall/internal/find",
+		"cmd/rollcall/internal/forget", "cmd/rollcall/internal/ids", "cmd/rollcall/internal/lanes", "cmd/rollcall/internal/plan",
+		"cmd/rollcall/internal/repair", "cmd/rollcall/internal/runs", "internal/cli",
+	},
+	"cmd/rollcall/internal/find": {
+		"tasks", "internal/cli", "internal/console", "internal/kinds", "internal/ledger", "internal/privacy", "internal/registry",
+	},
+	"cmd/rollcall/internal/forget": {
+		"tasks", "internal/audit", "cmd/rollcall/internal/find", "internal/cli", "internal/console", "internal/deadletter", "internal/exitcode",
+		"internal/kinds", "internal/ledger", "internal/privacy", "internal/registry", "internal/run",
 	},
 	"cmd/rollcall/internal/repair": {
 		"internal/audit", "internal/cli", "internal/console", "internal/damage", "internal/ledger", "internal/registry", "internal/run",
@@ -158,6 +165,7 @@ var imports = map[string][]string{
 	"internal/metrics": {
 		"providers", "internal/backlog", "internal/buildinfo", "internal/handler", "internal/hold", "internal/lane",
 		"internal/ledger", "internal/logging", "internal/outcome", "internal/pace", "internal/registry",
+		"internal/run",
 	},
 	"internal/monitor": {"internal/kinds", "internal/logging", "internal/privacy", "internal/redisdb", "internal/secret"},
 	"internal/schedule": {

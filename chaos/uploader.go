@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/subprocess"
 	"rollcall/runs"
 )
 
@@ -141,7 +142,9 @@ func (u *uploader) run(ctx context.Context, client *runs.Client, lives ...time.D
 		return "", err
 	}
 	for ctx.Err() == nil {
-		c, err := spawn(filepath.Join(u.dir, "uploader.log"), nil, u.program, uploaderArgument, file)
+		c, err := subprocess.Start(subprocess.Command{
+			Program: u.program, Args: []string{uploaderArgument, file}, Log: filepath.Join(u.dir, "uploader.log"),
+		})
 		if err != nil {
 			return "", err
 		}
@@ -150,13 +153,13 @@ func (u *uploader) run(ctx context.Context, client *runs.Client, lives ...time.D
 			life = time.After(lives[0])
 		}
 		select {
-		case <-c.gone: // it is done, or failed with Redis
+		case <-c.Ended(): // it is done, or failed with Redis
 			pause(ctx, askAgain)
 		case <-life:
-			c.kill()
+			c.Kill()
 			u.killed, lives = u.killed+1, lives[1:]
 		case <-ctx.Done():
-			c.kill()
+			c.Kill()
 		}
 		if id, in := u.sealed(ctx, client); in {
 			return id, nil

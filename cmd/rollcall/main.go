@@ -13,6 +13,8 @@ import (
 	"rollcall/cmd/rollcall/internal/apply"
 	"rollcall/cmd/rollcall/internal/dead"
 	"rollcall/cmd/rollcall/internal/explain"
+	"rollcall/cmd/rollcall/internal/find"
+	"rollcall/cmd/rollcall/internal/forget"
 	"rollcall/cmd/rollcall/internal/ids"
 	"rollcall/cmd/rollcall/internal/lanes"
 	"rollcall/cmd/rollcall/internal/plan"
@@ -49,10 +51,11 @@ Exit codes; some commands add their own:
   rollcall run watch spring-term
   rollcall lanes
   rollcall lanes hold lakeside-dt.nickname --reason "wrong roster" --for 2h
+  rollcall find u1
   rollcall explain lakeside-dt.nickname chat1/u1
   rollcall dead list
   rollcall ids list`,
 	}, "print JSON, one object per line")
-	root.AddCommand(plan.Command(a), apply.Command(a), runs.Command(a), lanes.Command(a), explain.Command(a), dead.Command(a), ids.Command(a), repair.Command(a))
+	root.AddCommand(plan.Command(a), apply.Command(a), runs.Command(a), lanes.Command(a), explain.Command(a), find.Command(a), dead.Command(a), ids.Command(a), repair.Command(a), forget.Command(a))
 	return root
 }

@@ -13,11 +13,10 @@ import (
 
 // notReached are the rights that the scripts below do not need, and the file that does.
 var notReached = map[string]string{
-	"wait":    "../../internal/ledger/once.go",   // where Redis has a replica
-	"incrby":  "../../internal/ledger/runs.go",   // by producers that log in as this user
-	"hexists": "../../internal/ledger/begin.lua", // an edit behind another
-	"zrank":   "../../internal/ledger/begin.lua",
-	"ltrim":   "../../internal/ledger/settle.lua", // the eleventh effect of a target
+	"wait":   "../../internal/ledger/once.go",    // where Redis has a replica
+	"incrby": "../../internal/ledger/runs.go",    // by producers that log in as this user
+	"zrank":  "../../internal/ledger/begin.lua",  // an edit behind another
+	"ltrim":  "../../internal/ledger/settle.lua", // the eleventh effect of a target
 }
 
 // Every right of the user of docs/redis.md is used by a worker, the command rollcall or

@@ -1,0 +1,202 @@
+// Package forget is rollcall forget: it removes what is recorded about a chat or a user.
+//
+// It must not know how a record is stored: targets, dead letters and runs remove their own.
+package forget
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+
+	"rollcall/cmd/rollcall/internal/find"
+	"rollcall/internal/audit"
+	"rollcall/internal/cli"
+	"rollcall/internal/console"
+	"rollcall/internal/deadletter"
+	"rollcall/internal/exitcode"
+	"rollcall/internal/ledger"
+	"rollcall/internal/run"
+	"rollcall/tasks"
+)
+
+// exitBlocked is the exit code if something of the subject has not ended.
+const exitBlocked = 3
+
+type flags struct {
+	subject
+
+	organisation string
+	reason, by   string
+	yes          bool
+}
+
+type app struct{ *cli.App }
+
+// Command removes what is recorded about a chat or a user.
+func Command(cliApp *cli.App) *cobra.Command {
+	a := &app{cliApp}
+	var f flags
+	cmd := &cobra.Command{
+		Use:   "forget --chat CHAT | --user USER",
+		Short: "Remove what is recorded about a chat or a user",
+		Long: `Remove what is recorded about a chat or a user: the records of targets, rows and
+results of runs, and dead letters. Nothing is changed on a platform. An ID that
+was changed within a year stays locked, without the ID. The next change of a
+target that was removed is sent, even if the platform has the value.
+
+The command removes nothing while a change has not ended, its outcome is
+unknown, or a run with such rows is applied. Without --yes it only counts.
+rollcall lanes events shows who removed what, with ids of people masked. Tasks
+that ended are visible in asynq for some minutes more.
+
+Members of chats that an earlier version recorded are found after rollcall find
+--index.
+
+Exit codes:
+  0   done, even if nothing was recorded
+  3   something has not ended: nothing was removed, or not everything; the
+      command names it
+  4   cannot reach Redis; safe to retry
+  64  wrong usage, or no lane of the organisation`,
+		Example: `  rollcall forget --user u001
+  rollcall forget --user u001 --reason "left the school" --yes
+  rollcall forget --chat chat7Af3929 --organisation lakeside --yes`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if (f.chat == "") == (f.user == "") {
+				return cli.BadInput("give one of --chat and --user")
+			}
+			return a.WithRedis(cmd.Context(), func(ctx context.Context, rdb redis.UniversalClient) error { return a.forget(ctx, rdb, f) })
+		},
+	}
+	cmd.Flags().SortFlags = false
+	cmd.Flags().StringVar(&f.chat, "chat", "", "chat, by `ID`: also the names of its members")
+	cmd.Flags().StringVar(&f.user, "user", "", "member, employee or student, by `ID`")
+	cmd.Flags().StringVar(&f.organisation, "organisation", "", "only this organisation, by `NAME`")
+	cli.Yes(cmd, &f.yes)
+	cmd.Flags().StringVar(&f.reason, "reason", "", "reason, a `TEXT` for the audit log")
+	cli.By(cmd, &f.by)
+	return cmd
+}
+
+// report is what was found, as --json prints it. Its names are stable.
+type report struct {
+	Targets int      `json:"targets"`
+	Rows    int      `json:"rows"` // of runs
+	Runs    int      `json:"runs"`
+	Dead    int      `json:"dead_letters"` // with closed ones
+	Blocked []string `json:"blocked,omitempty"`
+	Removed bool     `json:"removed"`
+}
+
+func (r report) empty() bool {
+	return r.Targets == 0 && r.Rows == 0 && r.Dead == 0 && len(r.Blocked) == 0
+}
+
+func (r report) String() string {
+	return fmt.Sprintf("%s, %s of %s, %s",
+		cli.Count(r.Targets, "target"), cli.Count(r.Rows, "row"), cli.Count(r.Runs, "run"), cli.Count(r.Dead, "dead letter"))
+}
+
+func (a *app) forget(ctx context.Context, rdb redis.UniversalClient, f flags) error {
+	apis, err := find.APIs(ctx, rdb, f.organisation, "")
+	if err != nil {
+		return err
+	}
+	book := ledger.New(rdb)
+	r := &records{
+		subject: f.subject, apis: apis, book: book, dead: deadletter.New(rdb, nil), runs: run.New(run.Config{Redis: rdb, Ledger: book}),
+	}
+	if r.tenants, err = tenants(ctx, rdb, f.organisation); err != nil {
+		return err
+	}
+	found, err := r.count(ctx)
+	if err != nil {
+		return err
+	}
+	if !f.yes || found.empty() || len(found.Blocked) > 0 {
+		return a.counted(f, found)
+	}
+	// Before anything is removed: a removal without an event must not exist.
+	what := strings.TrimSuffix(f.subject.String()+": "+found.String()+": "+f.reason, ": ")
+	if err := audit.Write(ctx, rdb, audit.Event{
+		Event: "data.forgotten", Level: audit.Lane, Name: "all lanes", Class: "operator", Reason: what, By: a.Person(f.by),
+		More: map[string]string{"count": strconv.Itoa(found.Targets + found.Rows + found.Dead)},
+	}); err != nil {
+		return err
+	}
+	removed, err := r.remove(ctx)
+	if err != nil {
+		return fmt.Errorf("some records were removed: repeat the command: %w", err)
+	}
+	removed.Removed = true
+	return a.done(f, removed)
+}
+
+// counted prints what would be removed.
+func (a *app) counted(f flags, r report) error {
+	if a.JSON {
+		if err := a.PrintJSON(r); err != nil {
+			return err
+		}
+	} else {
+		p := a.NewPrinter()
+		p.Text(console.Bold, 0, f.subject.String()+": "+r.String())
+		switch {
+		case r.empty():
+			p.Text(console.Plain, 0, "nothing is recorded")
+		case len(r.Blocked) > 0:
+			p.Text(console.Red, 0, "nothing was removed:")
+		default:
+			p.Text(console.Plain, 0, "nothing was removed; to remove it, repeat the command with --yes")
+		}
+		a.blocked(p, r)
+	}
+	if len(r.Blocked) > 0 {
+		return &exitcode.Error{Code: exitBlocked}
+	}
+	return nil
+}
+
+// done prints what was removed.
+func (a *app) done(f flags, r report) error {
+	if a.JSON {
+		if err := a.PrintJSON(r); err != nil {
+			return err
+		}
+	} else {
+		p := a.NewPrinter()
+		p.Text(console.Bold, 0, "removed: "+f.subject.String()+": "+r.String())
+		if len(r.Blocked) > 0 {
+			p.Text(console.Red, 0, "not removed; repeat the command:")
+		}
+		a.blocked(p, r)
+	}
+	if len(r.Blocked) > 0 {
+		return &exitcode.Error{Code: exitBlocked}
+	}
+	return nil
+}
+
+// mostBlocked bounds how many reasons are printed.
+const mostBlocked = 10
+
+func (a *app) blocked(p *cli.Printer, r report) {
+	for i, why := range r.Blocked {
+		if i == mostBlocked {
+			p.Text(console.Plain, 2, fmt.Sprintf("and %d more", len(r.Blocked)-i))
+			return
+		}
+		p.Text(console.Plain, 2, why)
+	}
+}
+
+// of reports whether a task is about the subject, in the organisation that was selected.
+func (r *records) of(task tasks.Task) bool {
+	tenant, _ := task.Lane()
+	return (r.tenants == nil || r.tenants[tenant]) && r.subject.is(task)
+}
