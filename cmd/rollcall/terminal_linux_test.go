@@ -120,6 +120,9 @@ func TestApplyAsksAtATerminalAndShowsABar(t *testing.T) {
 	s.types("n\n")
 	s.shows(`not applied; to apply it later: rollcall apply r[a-z2-7]+ --digest [0-9a-f]{8}`)
 	s.ends(1)
+	if testing.Short() {
+		return // watching takes seconds: make test-long
+	}
 
 	s = atTerminal(t, dir, url, file...)
 	s.shows(`\[y/N\] `)

@@ -73,6 +73,12 @@ func (p *Printer) At(t time.Time) string {
 	}
 }
 
+// Zoned is At with the zone as its distance from UTC: the text may be read elsewhere.
+func (p *Printer) Zoned(t time.Time) string {
+	clock, distance, _ := strings.Cut(p.At(t), " (")
+	return clock + " " + t.In(p.Now.Location()).Format("UTC-07:00") + " (" + distance
+}
+
 // Clock is a time to the second, in local time.
 func Clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
 

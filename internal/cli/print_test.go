@@ -18,3 +18,18 @@ func TestLengthsOfTimeHaveTwoUnitsAtMost(t *testing.T) {
 		}
 	}
 }
+
+func TestAZonedTimeNamesItsDistanceFromUTC(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 2, 3, 0, 0, 0, time.FixedZone("anywhere", 5*60*60+1800))
+	p := &cli.Printer{Now: now}
+	for at, want := range map[time.Time]string{
+		now:                            "03:00 UTC+05:30 (now)",
+		now.Add(2 * time.Hour).UTC():   "05:00 UTC+05:30 (in 2h00m)",
+		now.Add(-72 * time.Hour).UTC(): "2026-02-27 03:00 UTC+05:30 (3d00h ago)",
+	} {
+		if got := p.Zoned(at); got != want {
+			t.Errorf("%s is %q, want %q", at, got, want)
+		}
+	}
+}

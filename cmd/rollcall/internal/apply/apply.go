@@ -4,9 +4,7 @@ package apply
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -83,7 +81,7 @@ flag of the guard accepts what it found.
 			if f.from != "" {
 				return f.review(ctx, s, cmd)
 			}
-			isFile, err := names(ctx, s, args[0])
+			isFile, err := s.IsFile(ctx, args[0])
 			if err != nil {
 				return err
 			}
@@ -94,31 +92,6 @@ flag of the guard accepts what it found.
 		})
 	}
 	return cmd
-}
-
-// names reports whether an argument names a file. One that names a run too is refused.
-func names(ctx context.Context, s *session.Session, arg string) (isFile bool, err error) {
-	if arg == "-" {
-		return true, nil
-	}
-	info, err := os.Stat(arg)
-	isFile = err == nil && !info.IsDir()
-	if strings.ContainsAny(arg, `/\`) {
-		return true, nil
-	}
-	_, err = s.Runs.Find(ctx, arg)
-	missing, unknown := errors.AsType[*run.NotFoundError](err)
-	switch {
-	case unknown && !isFile:
-		return false, cli.BadInput("%w; there is no file of that name either", missing)
-	case unknown:
-		return true, nil
-	case err != nil:
-		return false, err
-	case isFile:
-		return false, cli.BadInput("%s names a run and a file: write ./%s for the file, or the id of the run", arg, arg)
-	}
-	return false, nil
 }
 
 // ofRun are the flags that apply to a run that exists.

@@ -44,8 +44,8 @@ func fileColumns(r run.Run, lang Language) []column {
 		{en: "target", zh: "对象", cell: func(p run.Planned) string { return Target(p.Row) }},
 		{en: "now", zh: "现值", cell: func(p run.Planned) string { return values(p, true) }},
 		{en: "then", zh: "新值", cell: func(p run.Planned) string { return values(p, false) }},
-		{en: "why", zh: "原因", cell: func(p run.Planned) string { return p.Why }},
-		{en: "look at", zh: "请核对", cell: func(p run.Planned) string { return p.Suspicious }},
+		{en: "why", zh: "原因", cell: func(p run.Planned) string { return Reason(p.Why, lang) }},
+		{en: "look at", zh: "请核对", cell: func(p run.Planned) string { return Reason(p.Suspicious, lang) }},
 		{en: "can be undone", zh: "可撤销", cell: func(p run.Planned) string { return yes(p.Undoable, lang) }},
 		plan,
 	}
@@ -91,6 +91,14 @@ func Format(path string) (table.Format, error) {
 		return "", cli.BadInput("-o %w", err)
 	}
 	return format, nil
+}
+
+// Reason is a reason of a decision or of a result in a language.
+func Reason(why string, lang Language) string {
+	if lang == "zh" {
+		return run.Chinese(why)
+	}
+	return why
 }
 
 // Decision is the word for a decision.

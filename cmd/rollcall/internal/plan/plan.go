@@ -5,6 +5,7 @@ package plan
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +32,7 @@ func Command(cliApp *cli.App) *cobra.Command {
 	var example bool
 	var lang Language
 	cmd := &cobra.Command{
-		Use:   "plan FILE",
+		Use:   "plan FILE|RUN",
 		Short: "Show what a file would change, before anything is sent",
 		Long: `Upload the rows of a file as a run, compare each with what is known about its
 target, and show what applying the run would do. Nothing is sent. - is standard
@@ -43,6 +44,10 @@ input.
   conflict    another row, or another change, wants something else
   impossible  the row is wrong, or cannot be carried out now
   excluded    a person left the row out
+
+With a RUN that was not applied yet, its rows are compared again, also after
+three days have nearly passed or targets have changed: the plan gets a new
+digest, and a new end.
 
 A guard that objects holds the run when it is applied. Each guard names the flag
 that accepts what it found.
@@ -58,7 +63,8 @@ know it: it is shown, and used to undo.
 ` + planExits,
 		Example: `  rollcall plan --example --lang zh
   rollcall plan --tenant lakeside-dt --chat chat1 names.csv
-  rollcall plan --name spring-term -o plan.xlsx names.xlsx`,
+  rollcall plan --name spring-term -o plan.xlsx names.xlsx
+  rollcall plan spring-term`,
 		ValidArgsFunction: upload.Files,
 	}
 	cmd.Flags().SortFlags = false
@@ -70,7 +76,7 @@ know it: it is shown, and used to undo.
 		if example {
 			return cobra.NoArgs(cmd, args)
 		}
-		return cli.Exactly("FILE")(cmd, args)
+		return cli.Exactly("FILE or RUN")(cmd, args)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := lang.Check(); err != nil {
@@ -99,9 +105,21 @@ const planExits = `Exit codes:
   64  wrong usage, or a file that is refused: nothing was uploaded
   78  ROLLCALL_REDIS_URL or ROLLCALL_REDIS_URL_FILE names no usable Redis`
 
-// show plans a file and prints the plan.
-func show(ctx context.Context, s *session.Session, f *Flags, path, out string, lang Language) error {
-	r, err := File(ctx, s, f, path)
+// show plans a file, or a run once more, and prints the plan.
+func show(ctx context.Context, s *session.Session, f *Flags, arg, out string, lang Language) error {
+	isFile, err := s.IsFile(ctx, arg)
+	if _, neither := errors.AsType[*run.NotFoundError](err); neither && strings.Contains(arg, ".") {
+		isFile, err = true, nil // the name of a file that there is not
+	}
+	if err != nil {
+		return err
+	}
+	var r run.Run
+	if isFile {
+		r, err = File(ctx, s, f, arg)
+	} else {
+		r, err = again(ctx, s, f, arg)
+	}
 	if err != nil {
 		return err
 	}
@@ -120,6 +138,22 @@ func show(ctx context.Context, s *session.Session, f *Flags, path, out string, l
 		return &exitcode.Error{Code: exitChanges}
 	}
 	return nil
+}
+
+// again plans the rows of a run once more.
+func again(ctx context.Context, s *session.Session, f *Flags, word string) (run.Run, error) {
+	r, err := s.Find(ctx, word)
+	if err != nil {
+		return r, err
+	}
+	if flags := f.Guards.Names(); len(flags) > 0 {
+		if _, err := s.Runs.Allow(ctx, r.ID, flags...); err != nil {
+			return r, err
+		}
+	}
+	p := newProgress(s, r.Rows)
+	defer p.end()
+	return s.Runs.Plan(ctx, r.ID, func(done, _ int) { p.at("planning", done) })
 }
 
 // next prints the command that applies a plan.

@@ -13,6 +13,9 @@ import (
 	"rollcall/internal/run"
 )
 
+// shanghai is where a platform's month begins and ends. Since 1991 it is UTC+8.
+var shanghai = time.FixedZone("Asia/Shanghai", 8*60*60)
+
 const (
 	mostPairs  = 8  // rows that are shown old and new
 	mostLooked = 10 // rows that a person should look at
@@ -49,7 +52,7 @@ func (p *printer) head(r run.Run) {
 	if r.UndoOf != "" {
 		title += ", undo of " + r.UndoOf
 	}
-	p.Text(console.Bold, 0, fmt.Sprintf("%s: %s, can be applied until %s", title, cli.Count(r.Rows, "row"), p.At(r.Plan.Until)))
+	p.Text(console.Bold, 0, fmt.Sprintf("%s: %s, can be applied until %s", title, cli.Count(r.Rows, "row"), p.Zoned(r.Plan.Until)))
 }
 
 // meaning explains a decision in the table of counts.
@@ -178,7 +181,7 @@ func (p *printer) cost(c run.Cost) string {
 	if c.RunsOut.IsZero() {
 		return text + "; the month suffices at the use so far"
 	}
-	return text + "; with this plan the month runs out on " + c.RunsOut.Format(time.DateOnly)
+	return text + "; with this plan the month runs out on " + c.RunsOut.In(shanghai).Format(time.DateOnly) + " (Asia/Shanghai)"
 }
 
 func costStyle(c run.Cost) console.Style {
@@ -197,7 +200,11 @@ func (p *printer) guards(plan *run.Plan) {
 	for _, g := range plan.Guards {
 		text, style := "held: "+g.What, console.Red
 		if len(g.Rows) > 0 {
-			text += " (rows " + numbers(g.Rows) + ")"
+			text += " (rows " + numbers(g.Rows)
+			if len(g.Lines) > 0 {
+				text += ": lines " + numbers(g.Lines)
+			}
+			text += ")"
 		}
 		if g.Allowed {
 			p.Text(console.Plain, 0, strings.Replace(text, "held: ", "accepted with --"+g.Flag+": ", 1))

@@ -33,7 +33,7 @@ func resultColumns() []column {
 		{"result: old value", "结果：原值", plain(func(row run.Result) string { return valuesOf(row, true) })},
 		{"result: new value", "结果：新值", plain(func(row run.Result) string { return valuesOf(row, false) })},
 		{"result: code", "结果：代码", plain(func(row run.Result) string { return row.Code })},
-		{"result: message", "结果：消息", plain(message)},
+		{"result: message", "结果：消息", func(row run.Result, lang plan.Language) string { return plan.Reason(message(row), lang) }},
 		{"result: what to do", "结果：处理办法", advice},
 		{"result: request id", "结果：请求ID", plain(func(row run.Result) string { return row.RequestID })},
 		{"result: time", "结果：时间", plain(func(row run.Result) string {

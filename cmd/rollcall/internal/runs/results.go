@@ -15,8 +15,8 @@ import (
 	"rollcall/cmd/rollcall/internal/session"
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
-	"rollcall/internal/deadletter"
-	"rollcall/internal/privacy"
+	"rollcall/internal/ledger"
+	"rollcall/internal/registry"
 	"rollcall/internal/run"
 )
 
@@ -27,7 +27,6 @@ type resultFlags struct {
 	into     string
 	n        int
 	lang     plan.Language
-	personal bool
 	encoding string
 	sheet    string
 
@@ -37,19 +36,22 @@ type resultFlags struct {
 // cause is why rows failed.
 type cause struct{ class, code string }
 
-// todos returns what to do about the failed rows of a run, as the platforms' tables say
-// it: dead letters have it, and a row only the advice for its class.
+// todos returns what to do about the failed rows of a run, as the platforms' tables say it:
+// a row itself has only the advice for its class.
 func todos(ctx context.Context, s *session.Session, r run.Run) (map[cause]string, error) {
-	if r.Outcomes[run.OutcomeFailed] == 0 {
-		return nil, nil //nolint:nilnil // no row needs any
-	}
-	causes, err := deadletter.New(s.Redis, nil).Causes(ctx, deadletter.Filter{Run: r.ID})
-	if err != nil {
-		return nil, err
-	}
 	all := map[cause]string{}
-	for _, c := range causes {
-		all[cause{c.Class, c.Code}] = c.Todo
+	if r.Outcomes[run.OutcomeFailed] == 0 || r.Plan == nil {
+		return all, nil
+	}
+	book := ledger.New(s.Redis)
+	for _, l := range r.Plan.Lanes {
+		of, err := book.Todos(ctx, registry.Queue(l.Tenant, l.Kind, false))
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range of {
+			all[cause{t.Class, t.Code}] = t.Todo
+		}
 	}
 	return all, nil
 }
@@ -69,8 +71,8 @@ are replaced.
 
 --failed selects the rows that failed, and those that were not sent because they
 are wrong or in conflict. Correct them in the file, and give it to rollcall plan
-again. Files have names and ids of people in full; the terminal shows them with
---show-personal-data.
+again. Names and ids of people are shown in full, as in the plan: who works with
+a run has its list.
 
 With --json, print an object for each row.
 
@@ -94,7 +96,6 @@ With --json, print an object for each row.
 	cmd.Flags().StringVar(&f.sheet, "sheet", "", "sheet of the workbook of --into, by `NAME`;\ndefault: the first")
 	f.lang.Add(cmd)
 	cli.Limit(cmd, &f.n, "number of rows to show, `N`")
-	cli.PersonalData(cmd, &f.personal)
 	return cmd
 }
 
@@ -126,7 +127,7 @@ func (f *resultFlags) run(ctx context.Context, s *session.Session, r run.Run) (e
 	case f.out != "":
 		return f.write(ctx, s, r)
 	case s.JSON:
-		return f.each(ctx, s, r, func(row run.Result) error { return s.PrintJSON(newRecord(row, f.personal)) })
+		return f.each(ctx, s, r, func(row run.Result) error { return s.PrintJSON(newRecord(row)) })
 	}
 	return f.print(ctx, s, r)
 }
@@ -178,9 +179,9 @@ type record struct {
 	At        time.Time   `json:"at,omitzero"`
 }
 
-func newRecord(row run.Result, personal bool) record {
+func newRecord(row run.Result) record {
 	r := record{
-		Row: row.Number, Line: row.Line, Target: plan.Target(row.Row), Outcome: string(row.Outcome), Values: slices.Clone(row.Values),
+		Row: row.Number, Line: row.Line, Target: plan.Target(row.Row), Outcome: string(row.Outcome), Values: row.Values,
 		Class: row.Class, Code: row.Code, Message: message(row), Todo: row.Advice, RequestID: row.RequestID, At: row.At,
 	}
 	task := row.Request.Task
@@ -189,14 +190,6 @@ func newRecord(row run.Result, personal bool) record {
 	}
 	tenant, kind := task.Lane()
 	r.Tenant, r.Kind = tenant, string(kind)
-	if personal {
-		return r
-	}
-	r.Target = privacy.Target(kind, r.Target)
-	for i, v := range r.Values {
-		r.Values[i].Old, r.Values[i].New = privacy.Value(kind, v.Field, v.Old), privacy.Value(kind, v.Field, v.New)
-	}
-	r.Message = privacy.Redact(r.Message, privacy.Words(task))
 	return r
 }
 
@@ -215,7 +208,7 @@ func (f *resultFlags) print(ctx context.Context, s *session.Session, r run.Run) 
 		if more++; more > f.n {
 			return nil
 		}
-		rec := newRecord(row, f.personal)
+		rec := newRecord(row)
 		if rec.Message != "" || rec.Todo != "" {
 			wrong = append(wrong, rec)
 		}
@@ -258,10 +251,7 @@ func (r record) change() (old, now string) {
 
 // reason says why a row is as it is, and what to do.
 func (r record) reason() string {
-	text := fmt.Sprintf("line %d: ", cmp.Or(r.Line, r.Row))
-	if r.Line == 0 {
-		text = fmt.Sprintf("row %d: ", r.Row)
-	}
+	text := place(r.Row, r.Line) + ": "
 	if r.Code != "" {
 		text += r.Code + ": "
 	}
@@ -270,4 +260,12 @@ func (r record) reason() string {
 		text += "; to do: " + r.Todo
 	}
 	return text
+}
+
+// place names a row by its line in its file, or by its number.
+func place(number, line int) string {
+	if line == 0 {
+		return fmt.Sprintf("row %d", number)
+	}
+	return fmt.Sprintf("line %d", line)
 }

@@ -29,7 +29,7 @@ func Command(cliApp *cli.App) *cobra.Command {
 		Short: "Show, steer and undo runs, and write their results",
 		Long: `Show, steer and undo runs. A run is a set of changes that came in together: the
 rows of a file, or of one tick of a schedule. rollcall plan and rollcall apply
-make runs. They are kept for 90 days.
+make runs. They are kept for 90 days, or as runs.keep of the workers says.
 
 A run is named by its id, by the beginning of it (6 characters or more), or by
 its name, of which the newest run counts.`,

@@ -78,7 +78,7 @@ func (a *app) show(ctx context.Context, s *session.Session, word, tenant string,
 
 // facts prints where a run comes from.
 func facts(p *cli.Printer, r run.Run) {
-	text := "created " + p.At(r.Created)
+	text := "created " + p.Zoned(r.Created)
 	if r.Author != "" {
 		text += " by " + r.Author
 	}
@@ -86,10 +86,10 @@ func facts(p *cli.Printer, r run.Run) {
 		text = r.Name + ": " + text
 	}
 	if !r.Applied.IsZero() {
-		text += ", applied " + p.At(r.Applied)
+		text += ", applied " + p.Zoned(r.Applied)
 	}
 	if !r.Ended.IsZero() {
-		text += ", ended " + p.At(r.Ended)
+		text += ", ended " + p.Zoned(r.Ended)
 	}
 	if r.UndoOf != "" {
 		text += ", undo of " + r.UndoOf

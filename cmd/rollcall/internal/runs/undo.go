@@ -173,7 +173,7 @@ func verify(ctx context.Context, s *session.Session, of run.Run) error {
 		}
 	}
 	for _, row := range shown {
-		p.Text(console.Yellow, 2, fmt.Sprintf("row %d: %s: %s", cmp.Or(row.Line, row.Number), row.Verdict, row.Why))
+		p.Text(console.Yellow, 2, fmt.Sprintf("%s: %s: %s", place(row.Number, row.Line), row.Verdict, row.Why))
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ package session
 import (
 	"context"
 	"errors"
+	"os"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -56,4 +58,29 @@ func (s *Session) Find(ctx context.Context, word string) (run.Run, error) {
 		return run.Run{}, err
 	}
 	return s.Runs.Get(ctx, id)
+}
+
+// IsFile reports whether an argument names a file. One that names a run too is refused.
+func (s *Session) IsFile(ctx context.Context, arg string) (isFile bool, err error) {
+	if arg == "-" {
+		return true, nil
+	}
+	info, err := os.Stat(arg)
+	isFile = err == nil && !info.IsDir()
+	if strings.ContainsAny(arg, `/\`) {
+		return true, nil
+	}
+	_, err = s.Runs.Find(ctx, arg)
+	missing, unknown := errors.AsType[*run.NotFoundError](err)
+	switch {
+	case unknown && !isFile:
+		return false, cli.BadInput("%w; there is no file of that name either", missing)
+	case unknown:
+		return true, nil
+	case err != nil:
+		return false, err
+	case isFile:
+		return false, cli.BadInput("%s names a run and a file: write ./%s for the file, or the id of the run", arg, arg)
+	}
+	return false, nil
 }

@@ -176,6 +176,8 @@ func obstacles(v *view) []string {
 		return nil
 	case now.Progress != "" && (now.State == run.StateCanary || v.done == 0):
 		return []string{now.Progress}
+	case now.State == run.StateCanary && now.Settings.CanaryChats:
+		return []string{"canary: one row of each chat must end well before the rest is sent"}
 	case now.State == run.StateCanary && now.Settings.Canary > 0 && now.Settings.Canary < now.Plan.Calls():
 		return []string{fmt.Sprintf("canary: the first %s must end well before the rest is sent", cli.Count(now.Settings.Canary, "row"))}
 	}
