@@ -33,7 +33,7 @@ func (c Config) guard(next http.Handler) http.Handler {
 	elsewhere := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case len(c.Users) == 0 && !loopback(r.Host):
+		case len(c.Users) == 0 && !(loopback(r.Host) && local(r)):
 			// Another host name may have been made to resolve to this machine.
 			http.Error(w, "without users these pages are served to this machine only, as 127.0.0.1 or localhost", http.StatusForbidden)
 			return
@@ -72,7 +72,7 @@ func (c Config) admitted(w http.ResponseWriter, r *http.Request) bool {
 		askForLogin(w)
 		return false
 	}
-	ok, wait := c.guesses.check(r.RemoteAddr, c.now(), func() bool { return c.known(r) })
+	ok, wait := c.Guesses.Check(c.Proxies.Client(r), c.now(), func() bool { return c.known(r) })
 	if ok {
 		return true
 	}
@@ -88,7 +88,7 @@ func (c Config) admitted(w http.ResponseWriter, r *http.Request) bool {
 	} else {
 		askForLogin(w)
 	}
-	c.refusals.Of("login at the web UI refused", "").Begin(strconv.FormatBool(checked), "checked", checked, "user", user, "address", r.RemoteAddr)
+	c.refusals.Of("login at the web UI refused", "").Begin(strconv.FormatBool(checked), "checked", checked, "user", user, "address", c.Proxies.Client(r))
 	if c.Observer != nil {
 		c.Observer.LoginRefused(checked)
 	}
@@ -114,6 +114,13 @@ func (c Config) known(r *http.Request) bool {
 func same(a, b string) int {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(x[:], y[:])
+}
+
+// local reports whether the connection of a request does not leave this machine: the
+// client chooses the host that it names.
+func local(r *http.Request) bool {
+	at, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && loopback(at.String())
 }
 
 func loopback(host string) bool {

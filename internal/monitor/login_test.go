@@ -78,7 +78,7 @@ func TestWrongLoginsAreSlowedDownCountedAndLogged(t *testing.T) {
 		t.Errorf("counted (-want +got):\n%s", diff)
 	}
 	lines := log.Lines("login at the web UI refused")
-	if len(lines) != 2 || !strings.Contains(lines[0], "user=ann") || !strings.Contains(lines[0], "address=127.0.0.1:") || !strings.Contains(lines[0], "level=WARN") {
+	if len(lines) != 2 || !strings.Contains(lines[0], "user=ann") || !strings.Contains(lines[0], "address=127.0.0.1") || !strings.Contains(lines[0], "level=WARN") {
 		t.Errorf("logged:\n%s", strings.Join(lines, "\n"))
 	}
 	if strings.Contains(log.String(), "guess 0") {
@@ -94,59 +94,6 @@ func TestTheLogNamesOnlyUsersThatExist(t *testing.T) {
 	ask(t, request{method: http.MethodGet, url: url + "/monitor/", user: monitor.User{Name: "correct horse", Password: ann.Password}})
 	if text := log.String(); strings.Contains(text, "horse") || !strings.Contains(text, "user=unknown") {
 		t.Errorf("logged: %s", text)
-	}
-}
-
-func TestAnAddressThatGuessedRecoversAndOthersAreNotAffected(t *testing.T) {
-	t.Parallel()
-	var g monitor.Guesses
-	now := time.Date(2026, 11, 29, 2, 0, 0, 0, time.UTC)
-	right := func(remote string, at time.Time) string {
-		ok, wait := g.Check(remote, at, true)
-		return fmt.Sprint(ok, wait)
-	}
-	for i := range 7000 {
-		g.Check("192.0.2.7:4711", now.Add(time.Duration(i)*time.Millisecond), false)
-		g.Check(fmt.Sprintf("[2001:db8:1:2::%x]:80", i), now.Add(time.Duration(i)*time.Millisecond), false)
-	}
-	now = now.Add(7 * time.Second)
-	for remote, want := range map[string]string{
-		"192.0.2.7:5000": "false 3s", "[::ffff:192.0.2.7]:1": "false 3s", "[2001:db8:1:2:ffff::1]:1": "false 3s",
-		"192.0.2.8:5000": "true 0s", "[2001:db8:1:3::1]:1": "true 0s",
-	} {
-		if got := right(remote, now); got != want {
-			t.Errorf("%s: %s, want %s", remote, got, want)
-		}
-	}
-	if got := right("192.0.2.7:5000", now.Add(3*time.Second)); got != "true 0s" {
-		t.Errorf("after the wait: %s", got)
-	}
-	if ok, _ := g.Check("192.0.2.7:5000", now.Add(3*time.Second), false); ok {
-		t.Error("a wrong login is right")
-	}
-	if got := right("192.0.2.7:5000", now.Add(3*time.Second)); got == "true 0s" {
-		t.Error("a second guess was answered after one interval")
-	}
-}
-
-func TestGuessesOfManyAddressesNeedLittleMemoryAndShareOneCount(t *testing.T) {
-	t.Parallel()
-	var g monitor.Guesses
-	now := time.Date(2026, 11, 29, 2, 0, 0, 0, time.UTC)
-	answered := 0
-	for i := range 20_000 {
-		if _, wait := g.Check(fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255), now, false); wait == 0 {
-			answered++
-		}
-	}
-	if n := g.Remembered(); n > 1025 || answered > 1024+10 {
-		t.Errorf("%d addresses remembered, %d guesses answered", n, answered)
-	}
-	if ok, _ := g.Check("10.0.0.0:1", now, true); !ok {
-		t.Error("an address with one wrong login may not log in")
-	}
-	if ok, _ := g.Check("192.0.2.1:1", now.Add(time.Minute), true); !ok || g.Remembered() > 1 {
-		t.Errorf("after a minute: %t, %d addresses remembered", ok, g.Remembered())
 	}
 }
 

@@ -6,7 +6,6 @@ package monitor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -18,6 +17,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/hibiken/asynqmon"
 
+	"rollcall/internal/access"
 	"rollcall/internal/logging"
 )
 
@@ -26,10 +26,17 @@ const Path = "/monitor"
 
 // Config is what the server serves, and to whom.
 type Config struct {
-	// Address is where the server listens. Without Users it must be a loopback address.
+	// Address is where the server listens without TLS. Without Users it must be a loopback
+	// address. Empty: only TLS.
 	Address string
 	// Redis is used and closed by asynq.
 	Redis asynq.RedisConnOpt
+	// Proxies name the client of a request in X-Forwarded-For.
+	Proxies access.Proxies
+	// TLS is a second listener. nil: there is none.
+	TLS *TLS
+	// API serves everything below /v1/, behind a guard of its own. nil: there is none.
+	API http.Handler
 	// Users may log in. Empty: everyone on this machine may see everything.
 	Users []User
 	// Writable lets the web UI run, archive and delete tasks, and pause queues. False:
@@ -52,24 +59,25 @@ type Config struct {
 	// Audit records what a user changed in the web UI, within two seconds. nil: it is
 	// only logged.
 	Audit func(context.Context, Write) error
+	// Guesses slows down wrong logins. nil: it has its own.
+	Guesses *access.Guesses
 	// Observer counts refused logins. nil: they are not counted.
 	Observer Observer
 	// Log receives changes by users, refused logins, and faults. nil: no log.
 	Log *slog.Logger
 
-	users    *atomic.Pointer[[]User] // the current users; set by Listen, like the next two
-	guesses  *guesses
+	users    *atomic.Pointer[[]User] // the current users; set by Listen, like the next one
 	refusals *logging.Conditions
 	now      func() time.Time // of guesses; nil: time.Now
 }
 
 // Server is the listening web server.
 type Server struct {
-	http     *http.Server
-	ui       *asynqmon.HTTPHandler
-	listener net.Listener
-	users    *atomic.Pointer[[]User]
-	log      *slog.Logger
+	http      *http.Server
+	ui        *asynqmon.HTTPHandler
+	listeners listeners
+	users     *atomic.Pointer[[]User]
+	log       *slog.Logger
 }
 
 // Listen binds address for the web UI only, as a [Config] without users.
@@ -91,10 +99,13 @@ func (c Config) Listen(ctx context.Context) (*Server, error) {
 	if c.now == nil {
 		c.now = time.Now
 	}
-	c.guesses, c.refusals = new(guesses), &logging.Conditions{Log: c.Log}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address.String())
+	if c.Guesses == nil {
+		c.Guesses = new(access.Guesses)
+	}
+	c.refusals = &logging.Conditions{Log: c.Log}
+	listeners, err := c.listen(ctx, address)
 	if err != nil {
-		return nil, fmt.Errorf("web UI: %w: choose another address under http, or \"off\"", err)
+		return nil, err
 	}
 	ui := asynqmon.New(asynqmon.Options{
 		RootPath: Path, RedisConnOpt: c.Redis, ReadOnly: !c.Writable,
@@ -107,10 +118,10 @@ func (c Config) Listen(ctx context.Context) (*Server, error) {
 			WriteTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 			ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn),
 		},
-		ui:       ui,
-		listener: listener,
-		users:    c.users,
-		log:      c.Log,
+		ui:        ui,
+		listeners: listeners,
+		users:     c.users,
+		log:       c.Log,
 	}, nil
 }
 
@@ -126,6 +137,9 @@ func (c Config) address() (*net.TCPAddr, error) {
 		if u.Name == "" || u.Password.IsZero() {
 			return nil, fmt.Errorf("web UI: user %q has no name or no password: give both under http", u.Name)
 		}
+	}
+	if c.Address == "" {
+		return nil, nil //nolint:nilnil // no address is a valid choice
 	}
 	address, err := net.ResolveTCPAddr("tcp", c.Address)
 	if err != nil {
@@ -166,6 +180,9 @@ func (c Config) routes(ui http.Handler) http.Handler {
 	}
 	outer := http.NewServeMux()
 	outer.Handle("/", c.guard(inner))
+	if c.API != nil {
+		outer.Handle("/v1/", c.API)
+	}
 	outer.HandleFunc("GET /healthz", alive)
 	outer.HandleFunc("GET /readyz", c.ready)
 	return outer
@@ -183,9 +200,6 @@ func (c Config) readOnly(ui http.Handler) http.Handler {
 		ui.ServeHTTP(w, r)
 	})
 }
-
-// URL returns the address of the web UI for a browser.
-func (s *Server) URL() string { return "http://" + s.listener.Addr().String() + Path + "/" }
 
 // Serve serves until ctx ends, and returns when the last page is served, at most 2 s
 // later.
@@ -209,8 +223,5 @@ func (s *Server) Serve(ctx context.Context) error {
 			<-ended
 		}
 	}()
-	if err := s.http.Serve(s.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("web UI: %w", err)
-	}
-	return nil
+	return s.listeners.serve(s.http)
 }

@@ -232,6 +232,13 @@ func serve(t *testing.T, s *redistest.Server, c monitor.Config) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	run(t, server)
+	return strings.TrimSuffix(server.URL(), "/monitor/")
+}
+
+// run serves until the test ends.
+func run(t *testing.T, server *monitor.Server) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- server.Serve(ctx) }()
@@ -242,7 +249,6 @@ func serve(t *testing.T, s *redistest.Server, c monitor.Config) string {
 		}
 		http.DefaultClient.CloseIdleConnections()
 	})
-	return strings.TrimSuffix(server.URL(), "/monitor/")
 }
 
 func put(t *testing.T, s *redistest.Server, typename, payload string, options ...asynq.Option) {

@@ -1,0 +1,4 @@
+package access
+
+// Remembered is how many addresses are remembered.
+func Remembered(g *Guesses) int { return len(g.free) }
