@@ -122,6 +122,7 @@ func (f *Feeder) Run(ctx context.Context) error {
 		case <-expire.C:
 			f.outcome(ctx, "expired plans not ended; retried", f.expire(ctx))
 			f.outcome(ctx, "retention of runs not published; retried", f.publishKeep(ctx))
+			f.outcome(ctx, "old states of runs not forgotten; retried", f.forgetStates(ctx))
 		}
 	}
 }

@@ -116,6 +116,9 @@ func (h *head) move(next State, by, reason string) update {
 	if next.Ended() {
 		set[fieldEnded] = micros(h.now)
 	}
+	if announced(next) {
+		set[fieldAnnounce+string(next)] = micros(h.now)
+	}
 	return update{when: map[string]string{}, set: set}
 }
 

@@ -65,6 +65,7 @@ const (
 	fieldFedRows   = "fedrows:"  // then a lane: how many rows were fed
 	fieldProgress  = "progress"  // in words
 	fieldOutcomes  = "outcomes"  // JSON: rows by outcome, once the run has ended
+	fieldAnnounce  = "announce:" // then a state: when the run came into it, Unix µs; it was not announced
 	fieldRenewed   = "renewed"   // when the blocks were last kept for longer, Unix µs
 )
 
@@ -195,6 +196,9 @@ func (e *changedError) Error() string { return fmt.Sprintf("field %s is %q now",
 // write changes a run, or returns a *changedError. It may be repeated only if the caller
 // can see that the first try succeeded. One round trip.
 func (s *Service) write(ctx context.Context, id string, u update) error {
+	if err := s.noteState(ctx, id, u); err != nil {
+		return err
+	}
 	keys, args := []string{headKey(id)}, []any{s.keep.now().Milliseconds(), len(u.when)}
 	for _, field := range slices.Sorted(maps.Keys(u.when)) {
 		args = append(args, field, u.when[field])
