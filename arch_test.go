@@ -160,14 +160,16 @@ var imports = map[string][]string{
 		"tasks", "internal/audit", "internal/backlog", "internal/damage", "internal/kinds", "internal/lane", "internal/ledger",
 		"internal/outcome", "internal/registry",
 	},
-	"internal/config":  {"internal/readfile", "internal/secret"},
+	// Who may use the HTTP API, and whom it calls.
+	"internal/access":  {"internal/logging", "internal/secret"},
+	"internal/webhook": {"internal/buildinfo", "internal/logging", "internal/secret"},
+	"internal/config":  {"internal/access", "internal/readfile", "internal/secret"},
 	"internal/logging": {"internal/console"},
 	"internal/metrics": {
-		"providers", "internal/backlog", "internal/buildinfo", "internal/handler", "internal/hold", "internal/lane",
-		"internal/ledger", "internal/logging", "internal/outcome", "internal/pace", "internal/registry",
-		"internal/run",
+		"providers", "internal/access", "internal/backlog", "internal/buildinfo", "internal/handler", "internal/hold", "internal/lane",
+		"internal/ledger", "internal/logging", "internal/outcome", "internal/pace", "internal/registry", "internal/run", "internal/webhook",
 	},
-	"internal/monitor": {"internal/kinds", "internal/logging", "internal/privacy", "internal/redisdb", "internal/secret"},
+	"internal/monitor": {"internal/access", "internal/kinds", "internal/logging", "internal/privacy", "internal/redisdb", "internal/secret"},
 	"internal/schedule": {
 		"tasks", "internal/backlog", "internal/enqueue", "internal/kinds", "internal/logging", "internal/redisdb",
 		"internal/roster", "internal/table",
@@ -180,11 +182,12 @@ var imports = map[string][]string{
 
 	// The only package that may import all others.
 	"cmd/worker": {
-		"tasks", "providers", "internal/audit", "internal/buildinfo", "internal/config", "internal/console", "internal/deadletter", "internal/demo",
-		"internal/enqueue", "internal/exitcode", "internal/handler", "internal/hold", "internal/kinds", "internal/lane", "internal/ledger",
-		"internal/logging", "internal/metrics", "internal/monitor", "internal/outcome", "internal/pace", "internal/readfile",
-		"internal/redisdb", "internal/redisdb/embedded", "internal/registry", "internal/roster", "internal/run", "internal/sandbox",
-		"internal/schedule", "internal/secret", "internal/sweep", "internal/table", "providers/classin", "providers/dingtalk",
+		"tasks", "providers", "internal/access", "internal/audit", "internal/buildinfo", "internal/config", "internal/console",
+		"internal/deadletter", "internal/demo", "internal/enqueue", "internal/exitcode", "internal/handler", "internal/hold",
+		"internal/kinds", "internal/lane", "internal/ledger", "internal/logging", "internal/metrics", "internal/monitor",
+		"internal/outcome", "internal/pace", "internal/readfile", "internal/redisdb", "internal/redisdb/embedded", "internal/registry",
+		"internal/roster", "internal/run", "internal/sandbox", "internal/schedule", "internal/secret", "internal/sweep",
+		"internal/table", "internal/webhook", "providers/classin", "providers/dingtalk",
 	},
 
 	// Commands outside the product: benchmarks and chaos.

@@ -24,6 +24,8 @@ const nextTimes = 3
 type plan struct {
 	Redis     redisPlan      `json:"redis"`
 	HTTP      httpPlan       `json:"http"`
+	API       []tokenPlan    `json:"api,omitzero"` // nil: no tokens
+	Webhooks  []webhookPlan  `json:"webhooks,omitzero"`
 	Log       logPlan        `json:"log"`
 	Stop      stopPlan       `json:"stop"`
 	Egress    egressPlan     `json:"egress"`
@@ -43,9 +45,24 @@ type redisPlan struct {
 
 type httpPlan struct {
 	Listen           string   `json:"listen"`
+	TLS              string   `json:"tls,omitzero"` // address of the listener with TLS
+	Proxy            []string `json:"proxy,omitzero"`
 	Users            []string `json:"users"`
 	Writable         bool     `json:"writable"`
 	ShowPersonalData bool     `json:"show_personal_data"`
+}
+
+type tokenPlan struct {
+	Name    string   `json:"name"`
+	Scopes  []string `json:"scopes"`
+	Tenants []string `json:"tenants,omitzero"` // nil: all
+	Expires string   `json:"expires"`          // its last day
+}
+
+type webhookPlan struct {
+	Name    string   `json:"name"`
+	Events  []string `json:"events,omitzero"`  // nil: all
+	Tenants []string `json:"tenants,omitzero"` // nil: all
 }
 
 type logPlan struct {
@@ -104,6 +121,16 @@ func newPlan(cfg *config.Config, now time.Time) (*plan, []finding) {
 		Egress:    egressPlan{Name: cfg.Egress.Name, Limit: config.Limit{Calls: cfg.Egress.Calls, Per: cfg.Egress.Per}.String()},
 		Quotas:    []quotaPlan{},
 		Schedules: []schedulePlan{},
+	}
+	if t := cfg.HTTP.TLS; t != nil {
+		p.HTTP.TLS = t.Listen
+	}
+	p.HTTP.Proxy = cfg.HTTP.Proxy
+	for _, t := range cfg.API.Tokens {
+		p.API = append(p.API, tokenPlan{Name: t.Name, Scopes: t.Scopes, Tenants: t.Tenants, Expires: t.Expires})
+	}
+	for _, h := range cfg.Webhooks {
+		p.Webhooks = append(p.Webhooks, webhookPlan{Name: h.Name, Events: h.Events, Tenants: h.Tenants})
 	}
 	for _, u := range cfg.HTTP.Users {
 		p.HTTP.Users = append(p.HTTP.Users, u.Name)
@@ -170,6 +197,12 @@ func (p *plan) write(w io.Writer) {
 	t := console.Columns(w)
 	console.Fprintf(t, "redis\t%s\n", p.Redis)
 	console.Fprintf(t, "http\t%s\n", p.HTTP)
+	for _, token := range p.API {
+		console.Fprintf(t, "token\t%s: %s, tenants %s, until %s\n", token.Name, strings.Join(token.Scopes, ", "), allOr(token.Tenants), token.Expires)
+	}
+	for _, h := range p.Webhooks {
+		console.Fprintf(t, "webhook\t%s: events %s, tenants %s\n", h.Name, allOr(h.Events), allOr(h.Tenants))
+	}
 	console.Fprintf(t, "log\t%s, %s, %s\n", p.Log.Level, p.Log.Format, people(p.Log.ShowPersonalData))
 	console.Fprintf(t, "stop\ttakes at most %s; stop_timeout is %s\n", p.Stop.Longest, p.Stop.Granted)
 	console.Fprintf(t, "egress\t%s, %s for all tenants together\n", p.Egress.Name, p.Egress.Limit)
@@ -217,7 +250,7 @@ func (r redisPlan) String() string {
 
 // String describes the listener on one line.
 func (h httpPlan) String() string {
-	if h.Listen == config.Off {
+	if h.Listen == config.Off && h.TLS == "" {
 		return "off: no web UI, metrics or probes"
 	}
 	users := "no login"
@@ -228,8 +261,17 @@ func (h httpPlan) String() string {
 	if h.Writable {
 		access = "writable"
 	}
-	return h.Listen + ", " + users + ", " + access + ", " + people(h.ShowPersonalData)
+	where := h.Listen
+	if h.TLS != "" {
+		where += ", with TLS " + h.TLS
+	}
+	if len(h.Proxy) > 0 {
+		where += ", behind " + strings.Join(h.Proxy, " ")
+	}
+	return where + ", " + users + ", " + access + ", " + people(h.ShowPersonalData)
 }
+
+func allOr(names []string) string { return cmp.Or(strings.Join(names, ", "), "all") }
 
 // String describes the monthly quota of an organisation on one line.
 func (q quotaPlan) String() string {

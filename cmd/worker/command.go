@@ -87,7 +87,8 @@ Exit codes:
 	root.Version = buildinfo.Read().String()
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.Flags().Bool("version", false, "print the version")
-	root.AddCommand(p.runCommand(), p.checkCommand(), p.demoCommand(), p.sandboxCommand(), p.healthyCommand(), versionCommand(root))
+	root.AddCommand(p.runCommand(), p.checkCommand(), p.demoCommand(), p.sandboxCommand(), p.healthyCommand(),
+		p.tokenCommand(), p.webhookCommand(), versionCommand(root))
 	return root
 }
 
@@ -119,8 +120,8 @@ func (p *program) runCommand() *cobra.Command {
 		Short: "Run the worker until a signal stops it",
 		Long: `run runs tasks until SIGINT or SIGTERM. It then takes no new tasks, returns
 waiting tasks to their queues, and finishes running calls. SIGHUP reloads
-limits, quotas and schedules from the configuration, and secrets from their
-files.
+limits, quotas, schedules, tokens and webhooks from the configuration, and
+secrets and certificates from their files.
 
 Without --config it runs the configuration of the demo: a Redis in memory inside
 the process, and both platforms emulated on this machine.`,

@@ -63,6 +63,15 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 	wg.Go(func() { panics.Restart(background, "the expiry of dead letters", w.expireDeadLetters) })
 	wg.Go(func() { panics.Restart(background, "the replay of taken IDs", w.replayFreed) })
 	wg.Go(func() { panics.Restart(background, "the states of runs", w.watcher.Run) })
+	wg.Go(func() { panics.Restart(background, "the record of the API", w.trail.Run) })
+	wg.Go(func() { panics.Restart(ctx, "the events of webhooks", w.announce) })
+	wg.Go(func() {
+		panics.Restart(ctx, "the calls of webhooks", func(ctx context.Context) {
+			if err := w.hooks.Run(ctx); err != nil {
+				w.log.Error("webhooks not called; tasks still run", "err", err)
+			}
+		})
+	})
 	wg.Go(func() {
 		panics.Restart(ctx, "the feeding of runs", func(ctx context.Context) {
 			if err := w.feeder.Run(ctx); err != nil {

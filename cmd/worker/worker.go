@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/access"
 	"rollcall/internal/config"
 	"rollcall/internal/enqueue"
 	"rollcall/internal/exitcode"
@@ -26,6 +28,7 @@ import (
 	"rollcall/internal/schedule"
 	"rollcall/internal/secret"
 	"rollcall/internal/sweep"
+	"rollcall/internal/webhook"
 	"rollcall/tasks"
 )
 
@@ -44,8 +47,14 @@ type worker struct {
 	schedule *schedule.Schedule
 	feeder   *runs.Feeder
 	watcher  *runs.Watcher
+	runs     *runs.Service
+	hooks    *webhook.Service
+	tokens   *access.Tokens
+	trail    *access.Trail
 	ready    *monitor.Readiness
+	counts   *metrics.Metrics
 	page     *monitor.Server              // nil: off
+	tls      *monitor.TLS                 // of the page; nil: off
 	rotate   map[string]func(secret.Text) // by tenant: replaces the secret of its client
 	closers  []func()
 }
@@ -66,7 +75,7 @@ func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger, level 
 // to nothing and binds no port.
 func tryWiring(ctx context.Context, cfg *config.Config) error {
 	dry := *cfg
-	dry.HTTP.Listen = config.Off
+	dry.HTTP.Listen, dry.HTTP.TLS = config.Off, nil
 	if dry.Redis.Embedded != "" {
 		dry.Redis = config.Redis{URL: "redis://" + dry.Redis.Embedded}
 	}
@@ -75,9 +84,6 @@ func tryWiring(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	w.close()
-	if cfg.HTTP.Listen == config.Off {
-		return nil
-	}
 	return pageConfig(cfg).Check()
 }
 
@@ -100,24 +106,26 @@ func (w *worker) build(ctx context.Context, level *slog.LevelVar) error {
 			}
 		}
 	}
-	counts := metrics.New(metrics.Config{
+	w.counts = metrics.New(metrics.Config{
 		Lanes: w.lanes.Lanes(), Redis: w.rdb, Ready: w.ready.Check,
-		Codes: platformCodes(), Log: log,
+		Codes: platformCodes(), Webhooks: webhookNames(cfg), Log: log,
 	})
-	w.lanes.Observe(counts)
+	w.lanes.Observe(w.counts)
 	w.sweeper = sweep.New(sweep.Config{
-		Redis: w.rdb, Ledger: record, Lanes: w.lanes, Observer: counts, Log: log, Rescue: []string{runs.Queue},
+		Redis: w.rdb, Ledger: record, Lanes: w.lanes, Observer: w.counts, Log: log, Rescue: []string{runs.Queue, webhook.Queue},
 	})
 	if err := w.openSchedule(); err != nil {
 		return err
 	}
-	if err := w.openRuns(counts); err != nil {
+	if err := w.openRuns(); err != nil {
 		return err
 	}
-	if cfg.HTTP.Listen == config.Off {
+	w.openWebhooks()
+	w.openAccess()
+	if cfg.HTTP.Listen == config.Off && cfg.HTTP.TLS == nil {
 		return nil
 	}
-	return w.openPage(ctx, counts, level)
+	return w.openPage(ctx, level)
 }
 
 // keepRuns is how long runs and results are kept.
@@ -143,7 +151,7 @@ func (w *worker) openSchedule() error {
 
 // openRuns builds what feeds the runs that were applied, and what their rows are checked
 // by before they are sent.
-func (w *worker) openRuns(counts *metrics.Metrics) error {
+func (w *worker) openRuns() error {
 	options, err := w.options("rollcall-runs")
 	if err != nil {
 		return err
@@ -155,10 +163,8 @@ func (w *worker) openRuns(counts *metrics.Metrics) error {
 	w.onClose(func() { _ = producer.Close() })
 	w.watcher = runs.NewWatcher(w.rdb, w.log)
 	w.lanes.SetRuns(w.watcher)
-	w.feeder = runs.NewFeeder(runs.FeederConfig{
-		Service: runs.New(runs.Config{Redis: w.rdb, Ledger: w.record, Keep: w.keepRuns()}), Producer: producer, Log: w.log,
-		Fed: counts.Fed,
-	})
+	w.runs = runs.New(runs.Config{Redis: w.rdb, Ledger: w.record, Keep: w.keepRuns()})
+	w.feeder = runs.NewFeeder(runs.FeederConfig{Service: w.runs, Producer: producer, Log: w.log, Fed: w.counts.Fed})
 	return nil
 }
 
@@ -175,9 +181,14 @@ func scheduleEntries(cfg *config.Config) []schedule.Entry {
 
 // pageConfig returns the configuration of the page.
 func pageConfig(cfg *config.Config) monitor.Config {
-	return monitor.Config{
+	page := monitor.Config{
 		Address: cfg.HTTP.Listen, Users: pageUsers(cfg), Writable: cfg.HTTP.Writable, ShowPersonalData: cfg.HTTP.ShowPersonalData,
+		Proxies: proxies(cfg),
 	}
+	if page.Address == config.Off {
+		page.Address = ""
+	}
+	return page
 }
 
 func pageUsers(cfg *config.Config) []monitor.User {
@@ -188,27 +199,35 @@ func pageUsers(cfg *config.Config) []monitor.User {
 	return users
 }
 
-func (w *worker) openPage(ctx context.Context, counts *metrics.Metrics, level *slog.LevelVar) error {
+func (w *worker) openPage(ctx context.Context, level *slog.LevelVar) error {
 	page := pageConfig(w.cfg)
 	if err := page.Check(); err != nil {
 		return exitcode.AsConfig(err)
 	}
+	if t := w.cfg.HTTP.TLS; t != nil {
+		certificate, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		if err != nil {
+			return exitcode.AsConfig(fmt.Errorf("http.tls: %w", err))
+		}
+		w.tls = monitor.NewTLS(t.Listen, certificate)
+	}
+	page.TLS, page.API = w.tls, w.guard().Handler(w.api())
 	client, err := w.newClient("rollcall-monitor")
 	if err != nil {
 		return err
 	}
-	page.Redis, page.PlainTypes = redisdb.ConnOpt(client), []string{schedule.Type}
+	page.Redis, page.PlainTypes = redisdb.ConnOpt(client), []string{schedule.Type, webhook.Type}
 	page.Notes = w.lanes.DamagedLanes
-	page.Metrics, page.Ready, page.Level, page.Log = counts.Handler(), w.ready.Check, level, w.log
-	page.Audit, page.Observer = w.auditChange, counts
+	page.Metrics, page.Ready, page.Level, page.Log = w.counts.Handler(), w.ready.Check, level, w.log
+	page.Audit, page.Observer = w.auditChange, w.counts
 	if w.page, err = page.Listen(ctx); err != nil {
 		return errors.Join(err, client.Close())
 	}
 	return nil
 }
 
-// reload applies the changes that a running worker can apply: limits, quotas, schedules
-// and rotated secrets. Other changes are logged and need a restart.
+// reload applies the changes that a running worker can apply: limits, quotas, schedules,
+// tokens, webhooks, certificates and rotated secrets. Other changes are logged and need a restart.
 func (w *worker) reload(ctx context.Context, load func() (*config.Config, error)) {
 	next, err := load()
 	if err != nil {
@@ -228,6 +247,7 @@ func (w *worker) reload(ctx context.Context, load func() (*config.Config, error)
 	// The next reload compares with the configuration in use.
 	w.cfg = config.TakeOver(before, next)
 	w.takeSecrets(ctx, before)
+	w.takeAccess()
 	for _, line := range reloadable {
 		w.log.Info("reloaded", "change", line)
 	}

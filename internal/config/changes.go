@@ -7,7 +7,8 @@ import (
 )
 
 // Changes lists the differences between two configurations, one line each: those that a
-// running worker can apply (limits, quotas, schedules, and rotated secrets), and those
+// running worker can apply (limits, quotas, schedules, tokens, webhooks, and rotated
+// secrets), and those
 // that need a restart. Both arguments must come from Load. No line contains a secret.
 func Changes(before, after *Config) (reloadable, needsRestart []string) {
 	was, is := leavesOf(before), leavesOf(after)
@@ -31,7 +32,7 @@ func Changes(before, after *Config) (reloadable, needsRestart []string) {
 		case l.subject != "" && !hasSubject(was, l.subject):
 			if !reported[l.subject] {
 				reported[l.subject] = true
-				add(leaf{live: strings.HasPrefix(l.subject, "schedule ")}, l.subject+" is new")
+				add(leaf{live: replaceable(l.subject)}, l.subject+" is new")
 			}
 		default:
 			l.live = l.live || l.secret && rotated(before, after, l)
@@ -44,7 +45,7 @@ func Changes(before, after *Config) (reloadable, needsRestart []string) {
 		case l.subject != "" && !hasSubject(is, l.subject):
 			if !reported[l.subject] {
 				reported[l.subject] = true
-				add(leaf{live: strings.HasPrefix(l.subject, "schedule ")}, l.subject+" is removed")
+				add(leaf{live: replaceable(l.subject)}, l.subject+" is removed")
 			}
 		default:
 			l.live = l.live || l.secret && rotated(before, after, l)
@@ -66,6 +67,12 @@ func (l leaf) name() string {
 		return l.key
 	}
 	return l.subject + ": " + l.key
+}
+
+// replaceable reports whether a running worker can add, change and remove a thing.
+func replaceable(subject string) bool {
+	kind, _, _ := strings.Cut(subject, " ")
+	return slices.Contains([]string{"schedule", "token", "webhook"}, kind)
 }
 
 func lookUp(all []leaf, l leaf) (leaf, bool) {
@@ -96,8 +103,10 @@ func leavesOf(c *Config) []leaf {
 func collect(v reflect.Value, subject, key string, all *[]leaf) {
 	add := func(value string, secret bool) {
 		*all = append(*all, leaf{
-			subject: subject, key: key, value: value, secret: secret,
-			live: strings.HasPrefix(subject, "schedule ") || strings.Contains(key, "limits.") || strings.HasPrefix(key, "quota."),
+			subject: subject, key: key, value: value,
+			// The URL of a webhook may contain a secret.
+			secret: secret || key == "url" && strings.HasPrefix(subject, "webhook "),
+			live:   replaceable(subject) || strings.Contains(key, "limits.") || strings.HasPrefix(key, "quota."),
 		})
 	}
 	switch value := v.Interface().(type) {
@@ -159,6 +168,10 @@ func singular(list string) string {
 		return "schedule"
 	case "users":
 		return "user"
+	case "tokens":
+		return "token"
+	case "webhooks":
+		return "webhook"
 	}
 	return ""
 }

@@ -14,6 +14,8 @@ import (
 type Config struct {
 	Redis         Redis          `yaml:"redis"`
 	HTTP          HTTP           `yaml:"http"`
+	API           API            `yaml:"api"`
+	Webhooks      []Webhook      `yaml:"webhooks"`
 	Log           Log            `yaml:"log"`
 	StopTimeout   Duration       `yaml:"stop_timeout"`
 	DeadLetters   DeadLetters    `yaml:"dead_letters"`
@@ -60,10 +62,43 @@ type TLS struct {
 
 // HTTP is the worker's web server: pages, metrics and probes.
 type HTTP struct {
-	Listen           string `yaml:"listen"` // "off" for none
-	Users            []User `yaml:"users"`
-	Writable         bool   `yaml:"writable"`
-	ShowPersonalData bool   `yaml:"show_personal_data"`
+	Listen           string     `yaml:"listen"` // "off" for none
+	TLS              *ServerTLS `yaml:"tls"`    // nil: no listener with TLS
+	Proxy            []string   `yaml:"proxy"`  // addresses and networks of the proxies in front
+	Users            []User     `yaml:"users"`
+	Writable         bool       `yaml:"writable"`
+	ShowPersonalData bool       `yaml:"show_personal_data"`
+}
+
+// ServerTLS is a second listener of the web server, with TLS. Paths are resolved.
+type ServerTLS struct {
+	Listen string `yaml:"listen"`
+	Cert   string `yaml:"cert"`
+	Key    string `yaml:"key"`
+}
+
+// API is who may use the HTTP API.
+type API struct {
+	Tokens []Token `yaml:"tokens"`
+}
+
+// Token is a bearer token of the API.
+type Token struct {
+	Name    string   `yaml:"name"`
+	Scopes  []string `yaml:"scopes"`
+	Tenants []string `yaml:"tenants"` // nil: all
+	Expires string   `yaml:"expires"` // a date: the token is valid until its end in UTC
+	Hash    Source   `yaml:"hash"`    // of its secret, or of two
+}
+
+// Webhook is a URL that is called when a run or a lane needs attention.
+type Webhook struct {
+	Name    string   `yaml:"name"`
+	URL     string   `yaml:"url"`
+	Secret  Source   `yaml:"secret"`  // one, or two during a rotation
+	Events  []string `yaml:"events"`  // nil: all
+	Tenants []string `yaml:"tenants"` // nil: all
+	Allow   []string `yaml:"allow"`   // private networks that its host may be in
 }
 
 // User is a user of the pages.

@@ -23,6 +23,8 @@ func (d *document) judge(c *Config) {
 		d.reportOnce(under(nil, "dead_letters", "keep"), "is %s; it must be 0s (no limit), or 24h or more", c.DeadLetters.Keep)
 	}
 	d.egress(under(nil, "egress"), c.Egress)
+	d.api(c)
+	d.webhooks(c)
 	seen := map[string]bool{}
 	accounts := map[string]string{} // credentials → tenant
 	for i := range c.Organisations {

@@ -107,16 +107,17 @@ func (d *document) tls(path []any, t *TLS) {
 	case t.Cert == "" && t.Key != "":
 		d.report(under(path, "key"), "has no cert; add cert: /path")
 	case t.Cert != "":
-		d.pair(path, t)
+		d.pair(path, t.Cert, t.Key)
 	}
 }
 
-func (d *document) pair(path []any, t *TLS) {
-	cert, certErr := readfile.Whole(t.Cert, pemMax)
+// pair checks that a certificate and a key belong together.
+func (d *document) pair(path []any, certFile, keyFile string) {
+	cert, certErr := readfile.Whole(certFile, pemMax)
 	if certErr != nil {
-		d.report(under(path, "cert"), "comes from the file %s, %s", t.Cert, reason(certErr))
+		d.report(under(path, "cert"), "comes from the file %s, %s", certFile, reason(certErr))
 	}
-	key, keyErr := readPrivate(t.Key, pemMax)
+	key, keyErr := readPrivate(keyFile, pemMax)
 	if keyErr != nil {
 		d.report(under(path, "key"), "%v", keyErr)
 	}
@@ -124,34 +125,7 @@ func (d *document) pair(path []any, t *TLS) {
 		return
 	}
 	if _, err := tls.X509KeyPair(cert, key); err != nil {
-		d.report(under(path, "key"), "comes from the file %s, which is not the key of the certificate in %s; name a pair in PEM form", t.Key, t.Cert)
-	}
-}
-
-func (d *document) http(h *HTTP) {
-	path := under(nil, "http")
-	if h.Listen != Off {
-		d.listener(under(path, "listen"), h.Listen, "127.0.0.1:8080")
-	}
-	if isAddress(h.Listen) && !isLoopback(h.Listen) && len(h.Users) == 0 {
-		d.report(under(path, "listen"), "is %s, which other machines can reach, and no user is configured, so anyone could open the pages; "+
-			"add one under http.users, or write 127.0.0.1", h.Listen)
-	}
-	seen := map[string]bool{}
-	for i := range h.Users {
-		u := &h.Users[i]
-		here := under(path, "users", i)
-		d.once(seen, "user", u.Name, under(here, "name"), "choose another name")
-		if strings.Contains(u.Name, ":") {
-			d.report(under(here, "name"), "contains a colon, which ends the name in HTTP's basic auth; choose another name")
-		}
-		d.secret(under(here, "password"), &u.Password)
-	}
-}
-
-func (d *document) listener(path []any, address, example string) {
-	if !isAddress(address) {
-		d.report(path, "is %s, which is not an address; write host and port, as in %s", shortened(address), example)
+		d.report(under(path, "key"), "comes from the file %s, which is not the key of the certificate in %s; name a pair in PEM form", keyFile, certFile)
 	}
 }
 

@@ -25,6 +25,8 @@ const (
 	courseWords     = "1 to 19 digits, not beginning with 0"
 	sidPattern      = `^[0-9]{1,19}$`
 	sidWords        = "digits in quotes, as ClassIn shows the number: sid: \"1234567\""
+	datePattern     = `^[0-9]{4}-[0-9]{2}-[0-9]{2}$`
+	dateWords       = "a date, as in 2027-06-30"
 	durationPattern = `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
 	// Off is the address of a disabled listener.
 	Off = "off"
@@ -57,11 +59,32 @@ var firstKeys = []key{
 
 	{path: "http", doc: "The worker's web server: the [web UI](worker.md#the-web-ui), metrics and probes."},
 	{path: "http.listen", def: "127.0.0.1:8080", doc: "where it listens, `host:port`, or `\"off\"`. An address that other machines reach needs at least one user"},
+	{path: "http.tls", doc: "A second listener, with TLS, for the [HTTP API](access.md) and the web UI. Probes and metrics stay at `listen`. A reload (SIGHUP) reads certificate and key again."},
+	{path: "http.tls.listen", required: true, eg: `0.0.0.0:8443`, doc: "where it listens, `host:port`"},
+	{path: "http.tls.cert", required: true, eg: `/etc/rollcall/server.pem`, doc: "PEM file with the server's certificate and those of its authorities"},
+	{path: "http.tls.key", required: true, eg: `/etc/rollcall/server-key.pem`, doc: "PEM file with its key; a file that others can read is rejected"},
+	{path: "http.proxy", doc: "addresses or networks of proxies with TLS in front of `listen`, as in `[10.0.0.5, 10.1.0.0/16]`. They may send requests to the HTTP API, and their `X-Forwarded-For` names the client"},
 	{path: "http.users", doc: "The users who may log in, by name and password (HTTP basic auth). Without users everyone who can reach the address has access, so it must be a loopback address. On other addresses put a proxy with TLS in front: basic auth alone can be read on the network."},
 	{path: "http.users[].name", required: true, eg: `operator`, doc: "without a colon; each name once"},
 	{path: "http.users[].password", required: true, doc: "password of that user"},
 	{path: "http.writable", def: "false", doc: "whether the web UI may run, delete and archive tasks and pause queues"},
 	{path: "http.show_personal_data", def: "false", doc: "whether the web UI shows names and IDs of people; otherwise they are masked"},
+
+	{path: "api", doc: "Who may use the [HTTP API](access.md). Without tokens nobody may. It is served at `http.tls`, and at `http.listen` to this machine and to the proxies of `http.proxy`."},
+	{path: "api.tokens", doc: "Bearer tokens: one for each service. `worker token new` makes one and prints these lines. A reload (SIGHUP) takes over all of them."},
+	{path: "api.tokens[].name", required: true, eg: `grades`, pattern: namePattern, rule: nameWords, doc: "as that of an organisation; each name once. It is in the log and among the events of every change"},
+	{path: "api.tokens[].scopes", required: true, eg: `[enqueue, read]`, min: 1, enum: []string{"enqueue", "read", "operate", "approve", "names"}, doc: "what it may do: `enqueue` tasks and runs, `read` results and states, `operate` runs and dead letters, `approve` runs that are held, see `names` unmasked"},
+	{path: "api.tokens[].tenants", doc: "names of the tenants that it may use; default: all"},
+	{path: "api.tokens[].expires", required: true, eg: `2027-06-30`, pattern: datePattern, rule: dateWords, doc: "its last day, in UTC. A warning is given from 14 days before"},
+	{path: "api.tokens[].hash", required: true, doc: "where its SHA-256 is: `sha256:` and 64 digits. Two, separated by a blank or a line end, are both valid: for a rotation"},
+
+	{path: "webhooks", doc: "URLs that are called when a run or a lane needs attention: [webhooks](webhooks.md). A reload (SIGHUP) takes over all of them."},
+	{path: "webhooks[].name", required: true, eg: `grades`, pattern: namePattern, rule: nameWords, doc: "as that of an organisation; each name once"},
+	{path: "webhooks[].url", required: true, eg: `https://grades.example.edu/rollcall`, doc: "`https://`, or `http://` for a loopback address. It is in no log"},
+	{path: "webhooks[].secret", required: true, doc: "the secret of the signatures: `whsec_` and 24 to 64 bytes in Base64. Of two, separated by a blank or a line end, both sign: for a rotation"},
+	{path: "webhooks[].events", enum: []string{"run.ended", "run.held", "run.paused", "lane.held"}, doc: "which events; default: all"},
+	{path: "webhooks[].tenants", doc: "only events that concern one of these tenants; default: all"},
+	{path: "webhooks[].allow", doc: "private networks that the URL's host may be in, as in `[10.2.0.0/16]`; default: none"},
 
 	{path: "log", doc: "The log, which is written to the standard error."},
 	{path: "log.level", def: "info", enum: []string{"debug", "info", "warn", "error"}, doc: "lowest level that is logged"},

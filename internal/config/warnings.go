@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -27,6 +28,9 @@ func (c *Config) Warnings() []Warning {
 		if subject == "" {
 			subject, key, _ = strings.Cut(l.key, ".")
 		}
+		if listed := strings.HasPrefix(subject, "token ") || strings.HasPrefix(subject, "webhook "); listed {
+			continue // judged by their form; two of them may be on two lines
+		}
 		if odd := oddities(l.source.Value.Reveal()); len(odd) > 0 {
 			all = append(all, Warning{subject, fmt.Sprintf("%s, the value of %s, %s; remove that unless it belongs to the secret",
 				key, l.source, strings.Join(odd, " and "))})
@@ -36,11 +40,43 @@ func (c *Config) Warnings() []Warning {
 		all = append(all, Warning{"redis", "the connection to " + host + " is not encrypted: anyone on the network can read names and " +
 			"the password; use TLS (rediss:// or redis.tls), or a network that you trust"})
 	}
+	all = append(all, c.API.warnings(c.HTTP, time.Now())...)
 	if listen := c.HTTP.Listen; listen != Off && !isLoopback(listen) {
 		all = append(all, Warning{"http", "the web UI at " + listen + " is not encrypted: anyone on the network can read passwords and names; " +
 			"put a proxy with TLS in front, or listen at 127.0.0.1"})
 	}
 	return all
+}
+
+// expiresSoon is how long before its end a token gets a warning.
+const expiresSoon = 14 * 24 * time.Hour
+
+// warnings lists tokens that expire, and says if no client can use the API.
+func (a API) warnings(h HTTP, now time.Time) []Warning {
+	var all []Warning
+	for _, t := range a.Tokens {
+		switch until := t.Until(); {
+		case !now.Before(until):
+			all = append(all, Warning{"token " + t.Name, "has expired: its last day was " + t.Expires + "; make a new one with: worker token new"})
+		case until.Sub(now) < expiresSoon:
+			all = append(all, Warning{"token " + t.Name, "expires soon: its last day is " + t.Expires + "; make a new one with: worker token new"})
+		}
+	}
+	if off := h.apiOff(); off != "" && len(a.Tokens) > 0 {
+		all = append(all, Warning{"api", "the HTTP API is off: " + off})
+	}
+	return all
+}
+
+// apiOff returns why no client can use the API, or "".
+func (h HTTP) apiOff() string {
+	switch {
+	case h.TLS != nil, h.Listen != Off && (isLoopback(h.Listen) || len(h.Proxy) > 0):
+		return ""
+	case h.Listen == Off:
+		return "there is no listener; add http.tls"
+	}
+	return "http.listen has no TLS, so anyone on the network could read the tokens; add http.tls, or name the proxy in front in http.proxy"
 }
 
 // marks are characters at the ends of a value that are probably there by mistake.

@@ -19,12 +19,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/access"
 	"rollcall/internal/buildinfo"
 	"rollcall/internal/handler"
 	"rollcall/internal/hold"
 	"rollcall/internal/lane"
 	"rollcall/internal/logging"
 	"rollcall/internal/outcome"
+	"rollcall/internal/webhook"
 	"rollcall/providers"
 )
 
@@ -51,6 +53,8 @@ type Config struct {
 	// Codes are the platforms' codes that a label may show. Others become "other".
 	// Patterns with a star are skipped.
 	Codes []providers.Code
+	// Webhooks are the names of the webhooks.
+	Webhooks []string
 	// Ready returns nil if the worker is ready. It must return within a second or two.
 	Ready func(context.Context) error
 	// Log receives panics of a scrape. nil: they are only reported to the scraper.
@@ -65,8 +69,8 @@ type Metrics struct {
 
 	tasks, attempts, calls, sends, recovered, closed, holds *prometheus.CounterVec
 
-	resent, logins, fed *prometheus.CounterVec
-	late                *prometheus.GaugeVec
+	resent, logins, fed, refused, webhooks *prometheus.CounterVec
+	late                                   *prometheus.GaugeVec
 
 	unservedQueues, unservedTasks prometheus.Gauge
 
@@ -102,7 +106,10 @@ func New(cfg Config) *Metrics {
 			"Logins at the web UI that were refused. Reason wrong: no such user or a wrong password; slowed: not checked, after too many wrong ones of the address.",
 			"reason"),
 
-		fed: counter("run_rows_fed_total", "Rows of runs that this worker stored in the queues of the lane.", "lane"),
+		fed:     counter("run_rows_fed_total", "Rows of runs that this worker stored in the queues of the lane.", "lane"),
+		refused: counter("api_refused_total", "Requests to the HTTP API that were refused before a handler saw them, by the reason.", "reason"),
+		webhooks: counter("webhook_calls_total", "Calls of webhooks. Result delivered: answered with 2xx; failed: will be tried again; given_up: after a "+
+			"day, or the endpoint wants no more.", "webhook", "result"),
 
 		unservedQueues: plain("unserved_queues",
 			"Queues that hold tasks and that no worker serves, checked every 30 s. Every worker reports the same number."),
@@ -117,7 +124,8 @@ func New(cfg Config) *Metrics {
 		taskTook: histogram("task_duration_seconds", "Time from the enqueueing of a task to its end, including retries.", ages),
 	}
 	m.registry.MustRegister(
-		m.tasks, m.attempts, m.calls, m.sends, m.recovered, m.closed, m.holds, m.resent, m.late, m.logins, m.fed, m.unservedQueues, m.unservedTasks,
+		m.tasks, m.attempts, m.calls, m.sends, m.recovered, m.closed, m.holds, m.resent, m.late, m.logins, m.fed, m.refused, m.webhooks,
+		m.unservedQueues, m.unservedTasks,
 		m.taskWait, m.slotWait, m.callTook, m.attemptTook, m.taskTook,
 		build(buildinfo.Read()),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -136,6 +144,10 @@ func New(cfg Config) *Metrics {
 	for _, reason := range []string{wrongLogin, slowedLogin} {
 		m.logins.WithLabelValues(reason)
 	}
+	for _, reason := range access.Reasons() {
+		m.refused.WithLabelValues(reason)
+	}
+	m.SetWebhooks(cfg.Webhooks)
 	for _, level := range []hold.Level{hold.Lane, hold.Tenant, hold.Organisation, hold.Address} {
 		for _, class := range hold.Classes() {
 			for _, change := range []hold.Change{hold.Entered, hold.Changed, hold.Left} {
@@ -291,6 +303,23 @@ func (m *Metrics) LoginRefused(checked bool) {
 		reason = wrongLogin
 	}
 	m.logins.WithLabelValues(reason).Inc()
+}
+
+// RequestRefused implements [access.Observer].
+func (m *Metrics) RequestRefused(reason string) { m.refused.WithLabelValues(reason).Inc() }
+
+// SetWebhooks adds the webhooks of a new configuration.
+func (m *Metrics) SetWebhooks(names []string) {
+	for _, name := range names {
+		for _, result := range webhook.Results() {
+			m.webhooks.WithLabelValues(name, string(result))
+		}
+	}
+}
+
+// WebhookCalled implements [webhook.Observer].
+func (m *Metrics) WebhookCalled(name string, result webhook.Result) {
+	m.webhooks.WithLabelValues(name, string(result)).Inc()
 }
 
 // Late implements [lane.Observer].

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"rollcall/internal/access"
+	"rollcall/internal/audit"
+	"rollcall/internal/config"
+	"rollcall/internal/hold"
+	"rollcall/internal/logging"
+	runs "rollcall/internal/run"
+	"rollcall/internal/secret"
+	"rollcall/internal/webhook"
+)
+
+// announceEvery is the interval of checks for runs and lanes that need attention.
+const announceEvery = time.Second
+
+// openWebhooks builds what calls the webhooks, also without any: a reload may add some.
+func (w *worker) openWebhooks() {
+	w.hooks = webhook.New(webhook.Config{
+		Redis: w.rdb, Endpoints: endpoints(w.cfg), Observer: w.counts, Log: w.log,
+		GivenUp: func(ctx context.Context, name, what string) error {
+			return audit.Write(ctx, w.rdb, audit.Event{
+				Event: "webhook.given_up", Level: "webhook", Name: name, Class: string(hold.Failing), Reason: what, By: workerName(),
+			})
+		},
+	})
+}
+
+// endpoints returns the webhooks of a configuration.
+func endpoints(cfg *config.Config) []webhook.Endpoint {
+	var all []webhook.Endpoint
+	for _, h := range cfg.Webhooks {
+		e := webhook.Endpoint{Name: h.Name, URL: secret.New(h.URL), Events: h.Events, Tenants: h.Tenants}
+		for _, s := range h.Secrets() {
+			e.Secrets = append(e.Secrets, secret.New(s))
+		}
+		networks, _ := access.ParseProxies(h.Allow) // judged by config.Load
+		e.Allow = networks
+		all = append(all, e)
+	}
+	return all
+}
+
+func webhookNames(cfg *config.Config) []string {
+	var names []string
+	for _, h := range cfg.Webhooks {
+		names = append(names, h.Name)
+	}
+	return names
+}
+
+// announce stores calls of webhooks for runs and lanes that need attention, until ctx ends.
+func (w *worker) announce(ctx context.Context) {
+	line := &logging.Condition{
+		Log: w.log, Level: slog.LevelWarn, Began: "events of webhooks not stored; retrying", Ended: "events of webhooks stored again",
+	}
+	holds, owners := hold.NewStore(w.rdb), ownersOf(w.cfg)
+	ticker := time.NewTicker(announceEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if w.hooks.Idle() {
+			continue
+		}
+		err := errors.Join(
+			w.runs.Announce(ctx, func(ctx context.Context, a runs.Announcement) error { return w.hooks.Announce(ctx, runEvent(a)) }),
+			holds.Announce(ctx, time.Now(), func(ctx context.Context, h hold.Hold) error { return w.hooks.Announce(ctx, holdEvent(h, owners)) }),
+		)
+		if err == nil {
+			line.End()
+		} else if ctx.Err() == nil && w.lanes.Ready() == nil { // else the lanes have logged why
+			line.Begin("", "err", err)
+		}
+	}
+}
+
+// runEvent returns the event of a state of a run. It has no label, author or reason, which
+// people write and which may name others.
+func runEvent(a runs.Announcement) webhook.Event {
+	kind := "run.ended"
+	switch a.State { //nolint:exhaustive // all others are ends
+	case runs.StateHeld:
+		kind = "run.held"
+	case runs.StatePaused:
+		kind = "run.paused"
+	}
+	tenants := []string{} // not known before the plan
+	if a.Run.Plan != nil {
+		for _, l := range a.Run.Plan.Lanes {
+			tenants = append(tenants, l.Tenant)
+		}
+		slices.Sort(tenants)
+		tenants = slices.Compact(tenants)
+	}
+	return webhook.Event{
+		ID: fmt.Sprintf("run-%s-%s-%d", a.Run.ID, a.State, a.At.UnixMicro()), Type: kind, Time: a.At, Tenants: tenants,
+		Data: struct {
+			Run      string               `json:"run"`
+			State    runs.State           `json:"state"`
+			UndoOf   string               `json:"undo_of,omitzero"`
+			Tenants  []string             `json:"tenants"`
+			Rows     int                  `json:"rows"`
+			Outcomes map[runs.Outcome]int `json:"outcomes,omitempty"`
+		}{a.Run.ID, a.State, a.Run.UndoOf, tenants, a.Run.Rows, a.Run.Outcomes},
+	}
+}
+
+// holdEvent returns the event of a hold. It has no reason: a platform's message may name
+// people.
+func holdEvent(h hold.Hold, owners map[string][]string) webhook.Event {
+	var tenants []string // of an address: all
+	switch h.Level {
+	case hold.Lane:
+		tenant, _, _ := strings.Cut(h.Name, ".")
+		tenants = []string{tenant}
+	case hold.Tenant:
+		tenants = []string{h.Name}
+	case hold.Organisation:
+		tenants = append([]string{}, owners[h.Name]...)
+	case hold.Address:
+	}
+	return webhook.Event{
+		ID: "hold-" + strings.NewReplacer(":", "-", "/", "-", "@", "-").Replace(h.ID()), Type: "lane.held", Time: h.Since, Tenants: tenants,
+		Data: struct {
+			Level hold.Level `json:"level"`
+			Name  string     `json:"name"`
+			Class hold.Class `json:"class"`
+			Since time.Time  `json:"since"`
+			Until time.Time  `json:"until,omitzero"`
+		}{h.Level, h.Name, h.Class, h.Since, h.Until},
+	}
+}
+
+// ownersOf returns the tenants of each organisation.
+func ownersOf(cfg *config.Config) map[string][]string {
+	all := map[string][]string{}
+	for _, org := range cfg.Organisations {
+		for _, t := range org.Tenants {
+			all[org.Name] = append(all[org.Name], t.Name)
+		}
+	}
+	return all
+}
