@@ -159,8 +159,8 @@ directory. A value can be repeated with YAML's anchors (` + "`&name`, `*name`" +
 [A sample](rollcall.sample.yaml) shows every section. Editors that know JSON Schema can check the file while it is written against
 [the schema](rollcall.schema.json); only the worker checks secrets, files, tenants and whether timeouts fit together.
 
-On SIGHUP the worker reads the file again, and secrets from their files. Limits, quotas, schedules and [rotated
-secrets](worker.md#signals) take effect at once; of anything else that differs it says
+On SIGHUP the worker reads the file again, and secrets from their files. Limits, quotas, schedules, tokens, webhooks,
+certificates and [rotated secrets](worker.md#signals) take effect at once; of anything else that differs it says
 that it needs a restart. A file that is wrong changes nothing.
 
 ## Example
