@@ -118,6 +118,15 @@ func (f *File) Rows() iter.Seq2[Row, error] {
 	}
 }
 
+// One returns the row of a record that is no part of a file.
+func One(record table.Record, o Options) (Row, error) {
+	l, err := newLayout(record.Names, o, nil)
+	if err != nil {
+		return Row{}, err
+	}
+	return newRow(record, l, o), nil
+}
+
 // same reports whether two lists of names are equal; those of one file mostly are
 // one list.
 func same(a, b []string) bool {

@@ -111,15 +111,15 @@ type result struct {
 	detail ledger.RowDetail
 }
 
-// outcomes returns all rows of a run with their outcomes and details.
-func (s *Service) rowResults(ctx context.Context, h *head) iter.Seq2[result, error] {
+// rowResults returns the rows of a run after a row, with their outcomes and details.
+func (s *Service) rowResults(ctx context.Context, h *head, after int) iter.Seq2[result, error] {
 	return func(yield func(result, error) bool) {
 		p, err := s.follow(ctx, h)
 		if err != nil {
 			yield(result{}, err)
 			return
 		}
-		paged(s.walk(ctx, h), func(page []walked) ([]result, error) { return s.details(ctx, p, page) })(yield)
+		paged(s.walkAfter(ctx, h, after), func(page []walked) ([]result, error) { return s.details(ctx, p, page) })(yield)
 	}
 }
 
@@ -222,6 +222,12 @@ func fieldOf(d ledger.RowDetail, name string, fields int) (ledger.FieldDetail, b
 // Results returns all rows with their outcomes, in order. Rows of a run that was not
 // applied have the outcome of their decision, or Waiting.
 func (s *Service) Results(ctx context.Context, id string) iter.Seq2[Result, error] {
+	return s.ResultsAfter(ctx, id, 0)
+}
+
+// ResultsAfter returns the results of the rows whose numbers are higher than after. It
+// costs what the rows from there on cost, and one read of the outcomes of all rows.
+func (s *Service) ResultsAfter(ctx context.Context, id string, after int) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
 		h, err := s.load(ctx, id)
 		if err == nil && h.fields[fieldPlan] == "" {
@@ -231,7 +237,7 @@ func (s *Service) Results(ctx context.Context, id string) iter.Seq2[Result, erro
 			yield(Result{}, err)
 			return
 		}
-		for r, err := range s.rowResults(ctx, h) {
+		for r, err := range s.rowResults(ctx, h, after) {
 			if !yield(r.Result, err) || err != nil {
 				return
 			}

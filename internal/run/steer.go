@@ -284,6 +284,12 @@ func includesAll(allowed, flags []string) bool {
 
 // Rows returns the rows of the plan, in order.
 func (s *Service) Rows(ctx context.Context, id string) iter.Seq2[Planned, error] {
+	return s.RowsAfter(ctx, id, 0)
+}
+
+// RowsAfter returns the rows of the plan whose numbers are higher than after, in order. It
+// costs what the rows from there on cost.
+func (s *Service) RowsAfter(ctx context.Context, id string, after int) iter.Seq2[Planned, error] {
 	return func(yield func(Planned, error) bool) {
 		h, err := s.load(ctx, id)
 		if err == nil && h.fields[fieldPlan] == "" {
@@ -293,7 +299,7 @@ func (s *Service) Rows(ctx context.Context, id string) iter.Seq2[Planned, error]
 			yield(Planned{}, err)
 			return
 		}
-		for p, err := range s.walk(ctx, h) {
+		for p, err := range s.walkAfter(ctx, h, after) {
 			if !yield(p.Planned, err) || err != nil {
 				return
 			}
@@ -311,9 +317,14 @@ type walked struct {
 
 // walk reads all rows of a planned run. It goes on after a damaged block.
 func (s *Service) walk(ctx context.Context, h *head) iter.Seq2[walked, error] {
+	return s.walkAfter(ctx, h, 0)
+}
+
+// walkAfter reads the rows of a planned run after a row.
+func (s *Service) walkAfter(ctx context.Context, h *head, after int) iter.Seq2[walked, error] {
 	return func(yield func(walked, error) bool) {
 		all := blocksOf(h.rows())
-		for from := 0; from < all; from += blocksTogether {
+		for from := max(after, 0) / blockRows; from < all; from += blocksTogether {
 			blocks, err := s.blocks(ctx, h.id, from, min(from+blocksTogether, all), true)
 			if err != nil {
 				if _, damaged := errors.AsType[*ledger.DamagedError](err); damaged && yield(walked{}, err) {
@@ -330,6 +341,9 @@ func (s *Service) walk(ctx context.Context, h *head) iter.Seq2[walked, error] {
 					return
 				}
 				for i, q := range requests {
+					if b.first()+i <= after {
+						continue
+					}
 					w := walked{planned(b.first()+i, b.rows[i], q.fields, b.plans[i]), q, b.plans[i]}
 					if !yield(w, nil) {
 						return

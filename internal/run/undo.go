@@ -28,7 +28,7 @@ func (s *Service) Undoable(ctx context.Context, id string) iter.Seq2[Undone, err
 			yield(Undone{}, err)
 			return
 		}
-		paged(s.rowResults(ctx, h), func(page []result) ([]Undone, error) { return s.undonePage(ctx, id, revisions, page) })(yield)
+		paged(s.rowResults(ctx, h, 0), func(page []result) ([]Undone, error) { return s.undonePage(ctx, id, revisions, page) })(yield)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,21 +58,40 @@ func Create(path string, heads []string) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch format {
-	case table.XLSX:
-		w.rows, err = newWorkbook(w.file, heads)
-	case table.NDJSON:
-		w.rows = &objects{out: bufio.NewWriter(w.file), heads: heads}
-	default:
-		w.rows = csvRows{console.NewWriter(w.file, path, true).CSV()}
-		err = w.rows.row(heads)
-	}
-	if err != nil {
+	if w.rows, err = newRows(w.file, path, format, heads); err != nil {
 		w.Discard()
 		return nil, err
 	}
 	return w, nil
 }
+
+// newRows begins a table in a format. name is what errors call the output.
+func newRows(out io.Writer, name string, format table.Format, heads []string) (rows, error) {
+	switch format {
+	case table.XLSX:
+		return newWorkbook(out, heads)
+	case table.NDJSON:
+		return &objects{out: bufio.NewWriter(out), heads: heads}, nil
+	}
+	csv := csvRows{console.NewWriter(out, name, true).CSV()}
+	return csv, csv.row(heads)
+}
+
+// Stream writes a table to a connection as its rows come. A workbook is sent at its end. It
+// is not safe for concurrent use.
+type Stream struct{ rows rows }
+
+// NewStream begins a table with columns. The caller calls Close, also after an error.
+func NewStream(out io.Writer, format table.Format, heads []string) (*Stream, error) {
+	rows, err := newRows(out, "the response", format, heads)
+	return &Stream{rows}, err
+}
+
+// Row writes a row, with a cell for each column.
+func (s *Stream) Row(cells []string) error { return s.rows.row(cells) }
+
+// Close completes the table.
+func (s *Stream) Close() error { return s.rows.end() }
 
 // begin creates the temporary file.
 func begin(path string) (*Writer, error) {
@@ -148,7 +168,7 @@ func (o *objects) end() error { return o.out.Flush() }
 
 // workbook writes a sheet as a stream: its memory does not grow with the rows.
 type workbook struct {
-	to     *os.File
+	to     io.Writer
 	file   *excelize.File
 	stream *excelize.StreamWriter
 	text   int // style of a cell that stays text when it is edited
@@ -157,7 +177,7 @@ type workbook struct {
 
 const sheetName = "rollcall"
 
-func newWorkbook(to *os.File, heads []string) (*workbook, error) {
+func newWorkbook(to io.Writer, heads []string) (*workbook, error) {
 	f := excelize.NewFile()
 	b := &workbook{to: to, file: f}
 	bold, err := f.NewStyle(&excelize.Style{Font: &excelize.Font{Bold: true}, NumFmt: asText})

@@ -45,6 +45,17 @@ func readNDJSON(t *text) iter.Seq2[Record, error] {
 	}
 }
 
+// Object reads one JSON object as a record: a line of NDJSON, or the same over several
+// lines.
+func Object(text []byte) (Record, error) {
+	if len(text) > maxRecord {
+		return Record{}, fmt.Errorf("the object has more than %d KiB", maxRecord>>10)
+	}
+	record, err := parseObject(bytes.TrimSpace(text))
+	record.Line = 1
+	return record, err
+}
+
 func parseObject(line []byte) (Record, error) {
 	if isArray(line) || string(line) == "[" {
 		return Record{}, errors.New("the file is a JSON array: write one object a line (jq -c '.[]' does it)")

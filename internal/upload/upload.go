@@ -38,7 +38,7 @@ func (f *File) Upload(ctx context.Context, runs *run.Service, draft run.Draft, j
 		if fault, ok := errors.AsType[*tasks.StoreError](refusal); ok {
 			return made, fault
 		}
-		rows = append(rows, runRow(row, refusal))
+		rows = append(rows, RunRow(row, refusal))
 		if len(rows) == batch {
 			if err := add(); err != nil {
 				return made, fmt.Errorf("upload %s: %w", f.Name, err)
@@ -53,8 +53,8 @@ func (f *File) Upload(ctx context.Context, runs *run.Service, draft run.Draft, j
 	return runs.Seal(ctx, made.ID, in)
 }
 
-// runRow returns the row of a run. refusal is why the row is invalid, or nil.
-func runRow(row roster.Row, refusal error) run.Row {
+// RunRow returns the row of a run. refusal is why the row is invalid, or nil.
+func RunRow(row roster.Row, refusal error) run.Row {
 	r := run.Row{Line: row.Line, Request: row.Request, Previous: row.Previous}
 	if refusal == nil {
 		return r
