@@ -165,6 +165,13 @@ var imports = map[string][]string{
 	"internal/webhook": {"internal/buildinfo", "internal/logging", "internal/secret"},
 	"internal/config":  {"internal/access", "internal/readfile", "internal/secret"},
 	"internal/logging": {"internal/console"},
+	// Services in any language: HTTP in, a service's call, HTTP out.
+	"internal/access": {},
+	"internal/api": {
+		"tasks", "internal/access", "internal/backlog", "internal/deadletter", "internal/enqueue", "internal/hold", "internal/kinds",
+		"internal/ledger", "internal/pace", "internal/privacy", "internal/redisdb", "internal/registry", "internal/roster", "internal/run",
+		"internal/sheet", "internal/table", "internal/upload",
+	},
 	"internal/metrics": {
 		"providers", "internal/access", "internal/backlog", "internal/buildinfo", "internal/handler", "internal/hold", "internal/lane",
 		"internal/ledger", "internal/logging", "internal/outcome", "internal/pace", "internal/registry", "internal/run", "internal/webhook",

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Rename everyone in a file of NDJSON through the HTTP API. Python 3.8, standard library only.
+
+    rename.py --url https://rollcall.example.org --token-file token names.ndjson
+
+It may be killed at any time: started again, it continues. A guard that objects holds the
+run; a person approves it, or rejects it.
+"""
+import argparse
+import hashlib
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+
+
+class Api:
+    def __init__(self, url, token):
+        self.url, self.token = url.rstrip("/"), token
+
+    def call(self, method, path, body=None, content_type="application/json", headers=None):
+        """Send a request; repeat it while the service or the network is unavailable."""
+        for attempt in range(60):
+            request = urllib.request.Request(self.url + path, data=body, method=method, headers={
+                "Authorization": "Bearer " + self.token, "Content-Type": content_type, **(headers or {})})
+            try:
+                with urllib.request.urlopen(request, timeout=120) as answer:
+                    return answer.status, json.load(answer)
+            except urllib.error.HTTPError as error:
+                problem = json.load(error)
+                if error.code not in (408, 429, 503) and not problem["type"].endswith("/key-in-use"):
+                    sys.exit(f"{method} {path}: {problem['title']}: {problem['detail']} {problem.get('errors', '')}")
+                wait = int(error.headers.get("Retry-After", 1))
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                wait = min(2 ** attempt, 30)
+            time.sleep(wait)
+        sys.exit(f"{method} {path}: unavailable")
+
+    def post(self, path, value, **headers):
+        return self.call("POST", path, json.dumps(value).encode(), headers=headers)[1]
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--url", required=True)
+    options.add_argument("--token-file", required=True)
+    options.add_argument("--part", type=int, default=1000, help="rows of a request")
+    options.add_argument("file")
+    o = options.parse_args()
+    with open(o.token_file, encoding="utf-8") as token:
+        api = Api(o.url, token.read().strip())
+    with open(o.file, "rb") as rows:
+        lines = rows.readlines()
+
+    # The same file is the same run, for 24 hours.
+    key = hashlib.sha256(b"".join(lines)).hexdigest()
+    run = api.call("POST", "/v1/runs", b"", headers={"Idempotency-Key": key})[1]
+    path = "/v1/runs/" + run["id"]
+    run = api.call("GET", path)[1]
+    rows_in = run["rows"]
+    while rows_in < len(lines):
+        part = b"".join(lines[rows_in:rows_in + o.part])
+        rows_in = api.call("POST", f"{path}/rows?from={rows_in}", part, "application/x-ndjson")[1]["rows_in"]
+        print("uploaded", rows_in, flush=True)
+    if run["state"] == "uploading":
+        api.post(path + "/seal", {"rows": len(lines)})
+
+    status = 202
+    while status == 202:
+        status, plan = api.call("GET", path + "/plan?limit=1")
+    run = plan["run"]
+    if run["state"] == "planned":
+        print("plan", run["plan"]["counts"], flush=True)
+        run = api.post(path + "/apply", {"digest": run["plan"]["digest"]})
+    while run["state"] in ("canary", "applying"):
+        run = api.call("GET", f"{path}?while={run['state']}&wait=30")[1]
+    print(run["id"], run["state"], run.get("reason", ""), run.get("outcomes", ""), flush=True)
+
+    after = 0
+    while after is not None:
+        page = api.call("GET", f"{path}/results?outcome=failed,conflict,impossible&limit=1000&after={after}")[1]
+        for row in page["rows"]:
+            print("row", row["row"], row["outcome"], row.get("code", ""), row.get("message", ""), row.get("todo", ""))
+        after = page.get("next")
+    sys.exit(0 if run["state"] == "done" else 3)
+
+
+if __name__ == "__main__":
+    main()

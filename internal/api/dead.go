@@ -1,0 +1,189 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"rollcall/internal/access"
+	"rollcall/internal/deadletter"
+	"rollcall/internal/ledger"
+	"rollcall/internal/privacy"
+	"rollcall/tasks"
+)
+
+type deadInput struct {
+	Tenant string     `query:"tenant" maxLength:"39" doc:"Only of this tenant"`
+	Kind   tasks.Kind `query:"kind" enum:"nickname,course,group,id,student" doc:"Only of this kind"`
+	Class  string     `query:"class" maxLength:"40" doc:"Only of this class"`
+	Code   string     `query:"code" maxLength:"80" doc:"Only with this code of the platform"`
+	Run    string     `query:"run" maxLength:"64" doc:"Only of this run. All that the other filters select are read."`
+	Since  time.Time  `query:"since" doc:"Only that died then or later"`
+	Until  time.Time  `query:"until" doc:"Only that died then or before"`
+	Limit  int        `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Dead letters, at most"`
+}
+
+// DeadLetter is a task that no retry will complete. Names and ids of people are masked
+// unless the token has the scope names.
+type DeadLetter struct {
+	ID        string     `json:"id" doc:"Id of the task"`
+	Tenant    string     `json:"tenant"`
+	Kind      tasks.Kind `json:"kind"`
+	Target    string     `json:"target,omitzero"`
+	Key       string     `json:"key,omitzero"`
+	Run       string     `json:"run,omitzero"`
+	Row       int        `json:"row,omitzero"`
+	Class     string     `json:"class"`
+	Code      string     `json:"code,omitzero" doc:"Code of the platform"`
+	Message   string     `json:"message,omitzero" doc:"Of the platform"`
+	Todo      string     `json:"todo,omitzero" doc:"What to do"`
+	RequestID string     `json:"request_id,omitzero"`
+	First     time.Time  `json:"first" doc:"First failure"`
+	Last      time.Time  `json:"last" doc:"Last failure"`
+}
+
+// DeadLetters are the newest dead letters, newest first.
+type DeadLetters struct {
+	DeadLetters []DeadLetter `json:"dead_letters" nullable:"false"`
+}
+
+// Chosen is the body of a request about some dead letters.
+type Chosen struct {
+	IDs    []string `json:"ids" minItems:"1" maxItems:"100" nullable:"false" doc:"Ids of the tasks"`
+	Reason string   `json:"reason,omitzero" maxLength:"500" doc:"For the events"`
+}
+
+// SettledLetter is the result for one dead letter.
+type SettledLetter struct {
+	ID      string             `json:"id"`
+	Outcome deadletter.Outcome `json:"outcome" enum:"replayed,underway,discarded,refused,failed,missing" doc:"missing: no dead letter has the id"`
+	TaskID  string             `json:"task_id,omitzero" doc:"Task that replaces it"`
+	Detail  string             `json:"detail,omitzero" doc:"Why it stays"`
+}
+
+// Settled are the results, in the order of the ids.
+type Settled struct {
+	Results []SettledLetter `json:"results" nullable:"false"`
+}
+
+type (
+	deadOutput   struct{ Body DeadLetters }
+	chosenInput  struct{ Body Chosen }
+	settleOutput struct{ Body Settled }
+)
+
+// missing is the outcome of an id that no dead letter has.
+const missing = deadletter.Outcome("missing")
+
+func (a *API) registerDeadLetters() {
+	tags := []string{"Dead letters"}
+	register(a, huma.Operation{
+		OperationID: "list-dead-letters", Method: http.MethodGet, Path: "/v1/dead-letters", Tags: tags, Summary: "List the newest dead letters",
+	}, []access.Scope{scopeRead}, a.listDead)
+	register(a, huma.Operation{
+		OperationID: "replay-dead-letters", Method: http.MethodPost, Path: "/v1/dead-letters/replay", Tags: tags,
+		Summary: "Enqueue tasks of dead letters again", Description: "With their old revisions: a later change of the target still wins. It may be repeated.",
+	}, []access.Scope{scopeOperate}, a.replayDead)
+	register(a, huma.Operation{
+		OperationID: "discard-dead-letters", Method: http.MethodPost, Path: "/v1/dead-letters/discard", Tags: tags,
+		Summary: "Remove dead letters", Description: "Their tasks are never carried out. It may be repeated.",
+	}, []access.Scope{scopeOperate}, a.discardDead)
+}
+
+func (a *API) listDead(ctx context.Context, c caller, in *deadInput) (*deadOutput, error) {
+	f := deadletter.Filter{Tenant: in.Tenant, Kind: in.Kind, Class: in.Class, Code: in.Code, Run: in.Run, Since: in.Since, Until: in.Until}
+	tenants := c.Tenants
+	if in.Tenant != "" || len(tenants) == 0 {
+		tenants = []string{in.Tenant}
+	}
+	var all []ledger.DeadLetter
+	for _, tenant := range tenants {
+		if tenant != "" && !c.MayTenant(tenant) {
+			continue
+		}
+		f.Tenant = tenant
+		dead, err := a.dead.Latest(ctx, f, in.Limit)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, dead...)
+	}
+	slices.SortStableFunc(all, func(x, y ledger.DeadLetter) int { return y.Last.Compare(x.Last) })
+	out, m := &deadOutput{}, c.masker()
+	for _, d := range all[:min(len(all), in.Limit)] {
+		out.Body.DeadLetters = append(out.Body.DeadLetters, m.dead(d))
+	}
+	return out, nil
+}
+
+func (m masker) dead(d ledger.DeadLetter) DeadLetter {
+	v := DeadLetter{
+		ID: d.ID, Tenant: d.Tenant, Kind: tasks.Kind(d.Kind), Target: d.Target, Key: d.Key, Run: d.Run, Row: d.Row, Class: d.Class, Code: d.Code,
+		Message: d.Message, Todo: d.Todo, RequestID: d.RequestID, First: d.First, Last: d.Last,
+	}
+	if m.personal {
+		return v
+	}
+	words := slices.Concat(privacy.WordsOf(d.Type, d.Payload), privacy.WordsOfTarget(v.Kind, d.Target), []string{d.Key})
+	v.Target, v.Key = privacy.Target(v.Kind, d.Target), privacy.Mask(d.Key)
+	v.Message, v.Todo, v.RequestID = privacy.Redact(d.Message, words), privacy.Redact(d.Todo, words), privacy.Redact(d.RequestID, words)
+	return v
+}
+
+func (a *API) replayDead(ctx context.Context, c caller, in *chosenInput) (*settleOutput, error) {
+	return a.settleDead(ctx, c, in, deadletter.Replayed, a.dead.Replay)
+}
+
+func (a *API) discardDead(ctx context.Context, c caller, in *chosenInput) (*settleOutput, error) {
+	return a.settleDead(ctx, c, in, deadletter.Discarded, a.dead.Discard)
+}
+
+// settleDead does something to the dead letters with some ids. Those of tenants that the
+// caller may not use are missing to it.
+func (a *API) settleDead(ctx context.Context, c caller, in *chosenInput, outcome deadletter.Outcome, do func(context.Context, []ledger.DeadLetter) []deadletter.Settled) (*settleOutput, error) {
+	var found []ledger.DeadLetter
+	for _, id := range in.Body.IDs {
+		d, err := a.dead.Find(ctx, id)
+		if _, ok := errors.AsType[*deadletter.MissingError](err); ok {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		twice := slices.ContainsFunc(found, func(other ledger.DeadLetter) bool { return other.ID == d.ID })
+		if c.MayTenant(d.Tenant) && !twice {
+			found = append(found, d)
+		}
+	}
+	settled, counts := do(ctx, found), deadletter.Counts{}
+	counts.Add(settled)
+	if err := a.dead.Note(ctx, outcome, counts, in.Body.Reason, c.by()); err != nil {
+		a.log.Warn("change by the API not among the events", "token", c.Token, "action", string(outcome), "err", err)
+	}
+	out := &settleOutput{}
+	for _, id := range in.Body.IDs {
+		v := SettledLetter{ID: id, Outcome: missing}
+		if i := slices.IndexFunc(settled, func(s deadletter.Settled) bool { return s.DeadLetter.ID == id }); i >= 0 {
+			s := settled[i]
+			v.Outcome, v.TaskID = s.Outcome, s.TaskID
+			if s.Err != nil {
+				v.Detail = c.masker().reason(s)
+			}
+		}
+		out.Body.Results = append(out.Body.Results, v)
+	}
+	return out, nil
+}
+
+// reason is why a dead letter stays.
+func (m masker) reason(s deadletter.Settled) string {
+	if m.personal {
+		return s.Err.Error()
+	}
+	d := s.DeadLetter
+	return privacy.Redact(s.Err.Error(), append(privacy.WordsOf(d.Type, d.Payload), d.Key))
+}

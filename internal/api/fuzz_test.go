@@ -1,0 +1,145 @@
+package api_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/go-json-experiment/json"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/api"
+	"rollcall/internal/enqueue"
+	"rollcall/internal/kinds"
+	"rollcall/internal/ledger"
+	"rollcall/internal/registry"
+	"rollcall/internal/run"
+)
+
+// fuzzed returns an API without a server.
+func fuzzed(f *testing.F) *api.API {
+	f.Helper()
+	mini := miniredis.RunT(f)
+	rdb := redis.NewClient(&redis.Options{Addr: mini.Addr()})
+	f.Cleanup(func() { _ = rdb.Close() })
+	var lanes []registry.Lane
+	for _, kind := range kinds.Names() {
+		lanes = append(lanes, registry.Lane{Organisation: organisation, Tenant: tenant, Kind: kind})
+	}
+	if err := registry.Publish(f.Context(), rdb, lanes); err != nil {
+		f.Fatal(err)
+	}
+	client, err := enqueue.New(enqueue.Config{Redis: &redis.UniversalOptions{Addrs: []string{mini.Addr()}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = client.Close() })
+	a := api.New(api.Config{
+		Runs: run.New(run.Config{Redis: rdb, Ledger: ledger.New(rdb)}), Producer: client, Redis: rdb, Tokens: newWallet(),
+		Limits: api.Limits{PerSecond: 1e9},
+	})
+	f.Cleanup(a.Close)
+	return a
+}
+
+// judgeAnswer fails if the API has failed, or has refused without a problem.
+func judgeAnswer(t *testing.T, a *httptest.ResponseRecorder) {
+	t.Helper()
+	if a.Code >= http.StatusInternalServerError {
+		t.Fatalf("%d %s", a.Code, a.Body)
+	}
+	if a.Code < http.StatusBadRequest {
+		return
+	}
+	var p api.Problem
+	if err := json.Unmarshal(a.Body.Bytes(), &p); err != nil || !strings.HasPrefix(p.Type, "/v1/problems/") || p.Status != a.Code {
+		t.Fatalf("%d %s: %v", a.Code, a.Body, err)
+	}
+}
+
+func FuzzTask(f *testing.F) {
+	a := fuzzed(f)
+	for _, seed := range []string{
+		oneTask, `{}`, `[]`, `null`, `{"kind":"id","tenant":"lakeside-dt","user_id":"u","dingtalk_id":"abcd1234","alternatives":["b"]}`,
+		"{\n \"kind\": \"group\", \"tenant\": \"lakeside-dt\", \"chat_id\": \"c\", \"add_user_ids\": [\"a\"], \"searchable\": 1}",
+		`{"tenant":"lakeside-dt","tenant":"x"}`, `{"kind":"course","tenant":"lakeside-dt","course_id":1e400,"at":"+1h","source":"s","number":7}`, "\xff",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/tasks", strings.NewReader(body))
+		r.Header.Set("Authorization", "Bearer "+all)
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, r)
+		judgeAnswer(t, w)
+	})
+}
+
+func FuzzRows(f *testing.F) {
+	a := fuzzed(f)
+	for _, seed := range []string{
+		nicknames(1, 3), "tenant,chat_id,user_id,nickname\nlakeside-dt,c,u,n\n", "\xef\xbb\xbf租户;群ID;用户ID;群昵称\r\nlakeside-dt;c;u;n\r\n",
+		"PK\x03\x04", "PK\x05\x06" + strings.Repeat("\x00", 18), "{}\n{\n", "\x00", "sep=;\n", "", "\n\n",
+	} {
+		for kind := range uint8(3) {
+			f.Add(kind, "refuse", seed)
+		}
+		f.Add(uint8(0), "keep", seed)
+	}
+	kinds := []string{"application/x-ndjson", "text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
+	f.Fuzz(func(t *testing.T, kind uint8, invalid, body string) {
+		if invalid != "keep" {
+			invalid = "refuse"
+		}
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/runs?invalid="+invalid, strings.NewReader(body))
+		r.Header.Set("Authorization", "Bearer "+all)
+		r.Header.Set("Content-Type", kinds[int(kind)%len(kinds)])
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, r)
+		judgeAnswer(t, w)
+	})
+}
+
+func FuzzSteering(f *testing.F) {
+	a := fuzzed(f)
+	for _, seed := range []string{`{"digest":"01234567"}`, `{"rows":1}`, `{"rows":1e400}`, `{"reason":"x"}`, `{"ids":["a"]}`, `{"ids":[]}`, "{", ""} {
+		for operation := range uint8(6) {
+			f.Add(operation, "01JD7Z5W9T3K8Q2M4N6P8R0S1V", seed)
+		}
+	}
+	operations := []string{"apply", "seal", "exclude", "pause", "reject", "approve"}
+	f.Fuzz(func(t *testing.T, operation uint8, id, body string) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/runs/x/"+operations[int(operation)%len(operations)], strings.NewReader(body))
+		r.URL.Path = strings.Replace(r.URL.Path, "/x/", "/"+id+"/", 1)
+		r.Header.Set("Authorization", "Bearer "+all)
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, r)
+		judgeAnswer(t, w)
+		if w.Code < http.StatusBadRequest {
+			t.Fatalf("a run that does not exist was changed: %d %s", w.Code, w.Body)
+		}
+	})
+}
+
+func FuzzAuthorization(f *testing.F) {
+	a := fuzzed(f)
+	for _, seed := range []string{"Bearer " + all, "bearer x", "Bearer", "", "Basic QQ==", "Bearer \x00", "Bearer  " + all, all} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/runs", nil)
+		r.Header.Set("Authorization", header)
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, r)
+		judgeAnswer(t, w)
+		scheme, secret, _ := strings.Cut(header, " ")
+		_, known := newWallet()[secret]
+		if got, want := w.Code < http.StatusBadRequest, known && strings.EqualFold(scheme, "bearer"); got != want && secret != producer {
+			t.Fatalf("%q: status %d", header, w.Code)
+		}
+	})
+}

@@ -1,0 +1,110 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+)
+
+const (
+	// keyLife is how long an Idempotency-Key is remembered after its request succeeded.
+	keyLife = 24 * time.Hour
+	// oncePrefix is followed by the name of the token, a colon, and a hash of the key.
+	oncePrefix = "rollcall:api:key:"
+)
+
+// Once is the header of requests that are carried out once.
+type Once struct {
+	Key string `header:"Idempotency-Key" maxLength:"200" doc:"Name of the request, of your own. A repeated request with the same key and content gets the first answer, for 24 hours after it succeeded. With another content it is refused (422), and while the first has not ended, too (409)."`
+}
+
+// once carries out requests with an Idempotency-Key once. Only success is remembered: a
+// request that was refused stored nothing, and may be corrected.
+type once struct{ leases leases }
+
+// remembered is the value of a key.
+type remembered struct {
+	Digest string `json:"digest"` // of the request
+	Lock   string `json:"lock,omitzero"`
+	// Output is the answer; empty: the request has not ended.
+	Output jsontext.Value `json:"output,omitzero"`
+}
+
+// digest identifies the content of a request.
+func digest(operation string, parts ...any) string {
+	h := sha256.New()
+	_, _ = fmt.Fprintf(h, "%s\x00", operation)
+	for _, p := range parts {
+		text, _ := json.Marshal(p, json.Deterministic(true)) // texts, numbers and hashes
+		h.Write(text)
+		h.Write([]byte{0})
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// carryOut carries out a request once. Without a key it is simply carried out. replayed
+// reports that the answer is that of an earlier request.
+func carryOut[O any](ctx context.Context, o once, c caller, key, digest string, do func() (*O, error)) (out *O, replayed bool, err error) {
+	if key == "" {
+		out, err = do()
+		return out, false, err
+	}
+	sum := sha256.Sum256([]byte(key))
+	name := oncePrefix + c.Token + ":" + hex.EncodeToString(sum[:])
+	value := text(remembered{Digest: digest, Lock: uuid.NewString()})
+	taken, held, err := o.leases.take(ctx, name, value)
+	if err != nil {
+		return nil, false, err
+	}
+	if taken == nil {
+		out, err = recallOutput[O](held, digest)
+		return out, true, err
+	}
+	out, err = do()
+	last := ""
+	if err == nil {
+		output, failed := json.Marshal(out)
+		if failed != nil {
+			return out, false, failed
+		}
+		last = text(remembered{Digest: digest, Output: output})
+	}
+	if failed := taken.release(ctx, last, keyLife); failed != nil && err == nil {
+		return nil, false, failed
+	}
+	return out, false, err
+}
+
+// recallOutput returns the answer of an earlier request.
+func recallOutput[O any](held, digest string) (*O, error) {
+	var r remembered
+	if err := json.Unmarshal([]byte(held), &r); err != nil {
+		return nil, fmt.Errorf("the record of an Idempotency-Key is damaged: use another key: %w", err)
+	}
+	switch {
+	case r.Digest != digest:
+		return nil, newProblem(problemKeyReused, "the Idempotency-Key was used in the last 24 hours for another request")
+	case len(r.Output) == 0:
+		return nil, newProblem(problemKeyInUse, "a request with the same Idempotency-Key has not ended").after(0)
+	}
+	out := new(O)
+	if err := json.Unmarshal(r.Output, out); err != nil {
+		return nil, fmt.Errorf("the answer of an Idempotency-Key cannot be read: %w", err)
+	}
+	return out, nil
+}
+
+// text returns one of our own types as JSON.
+func text(v any) string {
+	b, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		panic(fmt.Sprintf("api: %T has no JSON: %v", v, err))
+	}
+	return string(b)
+}

@@ -1,0 +1,107 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+)
+
+// problemPath is where the pages of the types of problems are.
+const problemPath = Path + "problems/"
+
+// The names of the types of problems. They are part of the API: names are added, never
+// changed.
+const (
+	problemInvalid        = "invalid-request"
+	problemInvalidRows    = "invalid-rows"
+	problemInvalidFile    = "invalid-file"
+	problemUnserved       = "lane-not-served"
+	problemUnauthorized   = "unauthorized"
+	problemTokenInQuery   = "token-in-query"
+	problemForbidden      = "scope-missing"
+	problemTenant         = "tenant-not-allowed"
+	problemNames          = "names-not-allowed"
+	problemCrossOrigin    = "cross-origin"
+	problemOtherApprover  = "other-approver"
+	problemNotFound       = "not-found"
+	problemMethod         = "method-not-allowed"
+	problemNotAcceptable  = "not-acceptable"
+	problemState          = "wrong-state"
+	problemPlanChanged    = "plan-changed"
+	problemMissingRows    = "missing-rows"
+	problemKeyReused      = "key-reused"
+	problemKeyInUse       = "key-in-use"
+	problemTooLarge       = "too-large"
+	problemTooSlow        = "too-slow"
+	problemUnsupported    = "unsupported-content"
+	problemRateLimited    = "rate-limited"
+	problemTooMany        = "too-many-at-once"
+	problemUnavailable    = "unavailable"
+	problemOutcomeUnknown = "outcome-unknown"
+	problemInternal       = "internal"
+)
+
+// problemKind is a type of problem, and its page.
+type problemKind struct {
+	Name   string
+	Status int
+	Title  string
+	Cause  string // what happened, and what was stored
+	Todo   string // what the client does
+}
+
+// problemKinds are all types, by status.
+func problemKinds() []problemKind {
+	return []problemKind{
+		{problemTokenInQuery, http.StatusBadRequest, "Token in the query", "Queries are written to logs on the way. Nothing was stored.", "Send the token in the header Authorization. Replace this token: it may be in a log."},
+		{problemUnauthorized, http.StatusUnauthorized, "No valid token", "The header Authorization is missing, or its token is unknown or has expired. Nothing was stored.", "Send Authorization: Bearer TOKEN with a token that the worker's configuration names."},
+		{problemForbidden, http.StatusForbidden, "Scope missing", "The token has none of the scopes that the operation needs. Nothing was stored.", "Use another token, or add the scope to this one."},
+		{problemTenant, http.StatusForbidden, "Tenant not allowed", "A row is for a tenant that the token may not use. Nothing was stored.", "Remove the rows that errors lists, or add the tenant to the token."},
+		{problemNames, http.StatusForbidden, "Names not allowed", "A file of results holds names and ids in full, so that it can be uploaded again. The token may not see them.", "Read the results as JSON, where they are masked, or add the scope names to the token."},
+		{problemCrossOrigin, http.StatusForbidden, "Request of another site", "A browser sent the request for a page of another site. Nothing was stored.", "Call the API from a server, not from a page."},
+		{problemOtherApprover, http.StatusForbidden, "Another approver is needed", "The run must be approved by somebody else than its author. It is still held.", "Approve it with another token."},
+		{problemNotFound, http.StatusNotFound, "Not found", "The path does not exist, or the run or dead letter is unknown, or the token may not see it.", "Check the path and the id. Runs are kept for 90 days."},
+		{problemMethod, http.StatusMethodNotAllowed, "Method not allowed", "The path exists, but not with this method. Nothing was stored.", "Use a method of the header Allow."},
+		{problemNotAcceptable, http.StatusNotAcceptable, "Format not available", "The response has no format that the header Accept names.", "Accept application/json."},
+		{problemTooSlow, http.StatusRequestTimeout, "Too slow", "The body did not come in time. The part was not stored.", "Send the rows in smaller parts."},
+		{problemState, http.StatusConflict, "Wrong state", "The run is in a state in which this cannot be done. Nothing was changed.", "Read the run, and decide by its state."},
+		{problemPlanChanged, http.StatusConflict, "Plan changed", "The run has another plan than the one with this digest. Nothing was applied.", "Read the plan again, and use its digest."},
+		{problemMissingRows, http.StatusConflict, "Rows missing", "The rows do not follow those that are in, or the run has another number of rows than expected. Rows of this request were not stored.", "Continue at position rows_in."},
+		{problemKeyInUse, http.StatusConflict, "Request underway", "A request with the same Idempotency-Key has not ended.", "Send it again after the seconds of Retry-After: the answer is that of the first."},
+		{problemTooLarge, http.StatusRequestEntityTooLarge, "Too large", "The body has too many bytes, or the run too many rows. Rows of this request were not stored.", "Send the rows in several parts, or make several runs."},
+		{problemUnsupported, http.StatusUnsupportedMediaType, "Unsupported content", "The Content-Type or Content-Encoding is not supported. Nothing was stored.", "Use a type that the operation lists, without compression."},
+		{problemInvalid, http.StatusUnprocessableEntity, "Invalid request", "A parameter or field is missing, unknown or wrong; errors lists each. The status is 400 if the body is no JSON. Nothing was stored.", "Correct the request."},
+		{problemInvalidRows, http.StatusUnprocessableEntity, "Invalid rows", "Rows are wrong; errors lists each, up to 1,000, and invalid_rows counts them. No row of this request was stored.", "Correct the rows, or send them with invalid=keep, which makes them impossible rows of the plan."},
+		{problemInvalidFile, http.StatusUnprocessableEntity, "Unreadable file", "The body cannot be read as a table. No row of this request was stored.", "Correct the file. The formats are in docs/files.md."},
+		{problemUnserved, http.StatusUnprocessableEntity, "Lane not served", "No worker has served this tenant and kind of task in the last seven days. Nothing was stored.", "Check the tenant, or start a worker for it."},
+		{problemKeyReused, http.StatusUnprocessableEntity, "Key used for another request", "The key or Idempotency-Key was used in the last 24 hours with another content. Nothing was stored.", "Use a new key for each request, and the same key only to repeat one."},
+		{problemRateLimited, http.StatusTooManyRequests, "Too many requests", "The token has sent more requests than RateLimit-Policy allows, or too many wrong tokens came from the address. Nothing was stored.", "Wait for the seconds of Retry-After."},
+		{problemTooMany, http.StatusTooManyRequests, "Too many requests at once", "The worker reads as many uploads, or has as many waiting requests, as it may. Nothing was stored.", "Wait for the seconds of Retry-After."},
+		{problemInternal, http.StatusInternalServerError, "Internal error", "rollcall has a defect, or something in Redis is damaged.", "Look at the log of the worker. Repeat the request only with the same Idempotency-Key."},
+		{problemUnavailable, http.StatusServiceUnavailable, "Unavailable", "Redis cannot be reached. Of an upload, the rows up to rows_in of the run may be stored.", "Repeat the request: it is safe with the same Idempotency-Key."},
+		{problemOutcomeUnknown, http.StatusServiceUnavailable, "Outcome unknown", "The task was sent to Redis and no answer came: it may or may not be stored.", "Repeat the request with the same key or Idempotency-Key: it cannot be stored twice."},
+	}
+}
+
+// kindOf returns a type by its name.
+func kindOf(name string) problemKind {
+	all := problemKinds()
+	i := slices.IndexFunc(all, func(k problemKind) bool { return k.Name == name })
+	if i < 0 {
+		panic("api: no type of problem is called " + name)
+	}
+	return all[i]
+}
+
+// serveProblem serves the page of a type.
+func serveProblem(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	all := problemKinds()
+	i := slices.IndexFunc(all, func(k problemKind) bool { return k.Name == name })
+	if i < 0 {
+		writeProblem(w, newProblem(problemNotFound, "no type of problem has this name"))
+		return
+	}
+	w.Header().Set("Content-Type", "text/markdown; charset=utf-8")
+	_, _ = fmt.Fprintf(w, "# %s\n\nType `%s%s`, status %d.\n\n%s\n\n**To do:** %s\n", all[i].Title, problemPath, name, all[i].Status, all[i].Cause, all[i].Todo)
+}

@@ -1,0 +1,287 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"rollcall/internal/access"
+	"rollcall/internal/run"
+)
+
+type planInput struct {
+	RunPath
+	Page
+
+	Decision []string `query:"decision" nullable:"false" enum:"change,new,unchanged,conflict,impossible,excluded" doc:"Only rows with these decisions, separated by commas"`
+	Wait     int      `query:"wait" default:"30" minimum:"0" maximum:"50" doc:"Seconds to wait for a plan that is being made"`
+}
+
+// PlanPage is a page of a plan.
+type PlanPage struct {
+	Run  Run          `json:"run"`
+	Rows []PlannedRow `json:"rows" nullable:"false"`
+	Next int          `json:"next,omitzero" doc:"Value of after for the next page; missing: this is the last"`
+}
+
+type planOutput struct {
+	Status     int
+	RetryAfter string `header:"Retry-After" doc:"The plan is being made: read it again after this many seconds"`
+	Body       PlanPage
+}
+
+type replanInput struct {
+	RunPath
+
+	Wait int `query:"wait" default:"30" minimum:"0" maximum:"50" doc:"Seconds to wait for the plan"`
+}
+
+type applyInput struct {
+	RunPath
+
+	Body Digest
+}
+
+// Digest is the body of a request that applies a plan.
+type Digest struct {
+	Digest string `json:"digest" minLength:"8" maxLength:"64" doc:"Of the plan that was read; its first eight characters suffice"`
+}
+
+// Why is the body of a request that a person gives a reason for.
+type Why struct {
+	Reason string `json:"reason,omitzero" maxLength:"500" doc:"For the people who see the run"`
+}
+
+type reasonInput struct {
+	RunPath
+
+	Body *Why `required:"false"`
+}
+
+func (in *reasonInput) reason() string {
+	if in.Body == nil {
+		return ""
+	}
+	return in.Body.Reason
+}
+
+type resumeInput struct{ RunPath }
+
+type undoInput struct {
+	RunPath
+	Once
+	DraftQuery
+	Sent
+}
+
+type excludeInput struct {
+	RunPath
+
+	Body Exclusion
+}
+
+// Exclusion is the body of a request that leaves rows out of a plan.
+type Exclusion struct {
+	Digest string `json:"digest" minLength:"8" maxLength:"64" doc:"Of the plan that was read"`
+	Rows   []int  `json:"rows" minItems:"1" maxItems:"10000" nullable:"false" doc:"Numbers of the rows that are left out"`
+}
+
+func (a *API) registerSteering() {
+	op := func(id, method, path, summary, description string) huma.Operation {
+		return huma.Operation{OperationID: id, Method: method, Path: "/v1/runs/{id}/" + path, Summary: summary, Description: description, Tags: []string{"Runs"}}
+	}
+	own := []access.Scope{scopeOperate, scopeEnqueue}
+	register(a, op("get-plan", http.MethodGet, "plan", "Read the plan",
+		"The plan compares each row with the last known value. 202: it is being made, read it again."), []access.Scope{scopeRead, scopeEnqueue}, a.getPlan)
+	doc := a.huma.OpenAPI()
+	addResponse(doc.Paths["/v1/runs/{id}/plan"].Get, http.StatusAccepted, "The plan is being made", schemaOf[PlanPage](doc))
+	register(a, op("plan-again", http.MethodPost, "plan", "Plan again", "For a plan that is older than its targets. The digest may change. 202: it is being made, read it."), own, a.planAgain)
+	addResponse(doc.Paths["/v1/runs/{id}/plan"].Post, http.StatusAccepted, "The plan is being made", schemaOf[PlanPage](doc))
+	register(a, op("exclude-rows", http.MethodPost, "exclude", "Leave rows out of the plan", "The plan gets another digest."), own, a.exclude)
+	register(a, op("apply-run", http.MethodPost, "apply", "Apply the plan",
+		"If a guard objects, the run is held instead: its state is held, and its reason says why. It may be repeated."), own, a.apply)
+	register(a, op("approve-run", http.MethodPost, "approve", "Apply a held run", "It may be repeated."), []access.Scope{scopeApprove}, a.approve)
+	register(a, op("reject-run", http.MethodPost, "reject", "Reject a plan", ""), []access.Scope{scopeApprove}, a.reject)
+	register(a, op("pause-run", http.MethodPost, "pause", "Pause a run", "No call leaves later than one second after the answer."), own, a.pause)
+	register(a, op("resume-run", http.MethodPost, "resume", "Continue a paused run", ""), own, a.resume)
+	register(a, op("cancel-run", http.MethodPost, "cancel", "Cancel a run", "No call leaves later than one second after the answer. Rows that were applied stay applied."), own, a.cancel)
+	undo := op("undo-run", http.MethodPost, "undo", "Make a run that takes another one back",
+		"Of the rows whose old value is known and that were not changed since. Read its plan and apply it like any other.")
+	undo.DefaultStatus = http.StatusCreated
+	register(a, undo, own, a.undo)
+}
+
+func (a *API) getPlan(ctx context.Context, c caller, in *planInput) (*planOutput, error) {
+	r, err := a.visible(ctx, c, in.ID, scopeRead)
+	if err != nil {
+		return nil, err
+	}
+	if r.Plan == nil && r.State == run.StateUploading && r.Sealed {
+		if r, err = a.awaitPlan(ctx, r, time.Duration(in.Wait)*time.Second); err != nil {
+			return nil, err
+		}
+		if r.Plan == nil && r.State == run.StateUploading {
+			return &planOutput{Status: http.StatusAccepted, RetryAfter: "1", Body: PlanPage{Run: runView(r)}}, nil
+		}
+	}
+	out := &planOutput{Status: http.StatusOK, Body: PlanPage{Run: runView(r)}}
+	only, m := set(in.Decision), c.masker()
+	next, err := in.Page.read(ctx, func(yield func(int, error) bool) {
+		for row, err := range a.runs.RowsAfter(ctx, in.ID, in.After) {
+			if err == nil && c.mayRow(row.Row) && (len(only) == 0 || only[string(row.Decision)]) {
+				out.Body.Rows = append(out.Body.Rows, m.planned(row))
+			}
+			if !yield(row.Number, err) {
+				return
+			}
+		}
+	}, func() int { return len(out.Body.Rows) })
+	out.Body.Next = next
+	return out, err
+}
+
+// awaitPlan waits for the plan of a sealed run, which is made unless it is being made.
+func (a *API) awaitPlan(ctx context.Context, r run.Run, most time.Duration) (run.Run, error) {
+	pass := a.planner.start(r.ID)
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return r, ctx.Err()
+	case <-timer.C:
+	case <-pass.done:
+		if pass.err != nil && pass.err != errElsewhere { //nolint:errorlint // it is never wrapped
+			return r, pass.err
+		}
+	}
+	return a.runs.Get(ctx, r.ID)
+}
+
+func (a *API) planAgain(ctx context.Context, c caller, in *replanInput) (*planOutput, error) {
+	r, err := a.visible(ctx, c, in.ID, scopeOperate)
+	if err != nil {
+		return nil, err
+	}
+	pass := a.planner.start(r.ID)
+	timer := time.NewTimer(time.Duration(in.Wait) * time.Second)
+	defer timer.Stop()
+	status, retry := http.StatusOK, ""
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-timer.C:
+		status, retry = http.StatusAccepted, "1"
+	case <-pass.done:
+		switch {
+		case pass.err == errElsewhere: //nolint:errorlint // it is never wrapped
+			status, retry = http.StatusAccepted, "1"
+		case pass.err != nil:
+			return nil, pass.err
+		}
+	}
+	if r, err = a.runs.Get(ctx, r.ID); err != nil {
+		return nil, err
+	}
+	a.did(ctx, c, "plan-again", r.ID, "")
+	return &planOutput{Status: status, RetryAfter: retry, Body: PlanPage{Run: runView(r)}}, nil
+}
+
+// steer does something to a run that the caller made, or may operate.
+func (a *API) steer(ctx context.Context, c caller, action, id, what string, scope access.Scope, do func() (run.Run, error)) (*runOutput, error) {
+	if _, err := a.visible(ctx, c, id, scope); err != nil {
+		return nil, err
+	}
+	r, err := do()
+	if err != nil {
+		return nil, err
+	}
+	a.did(ctx, c, action, id, what)
+	return &runOutput{Status: http.StatusOK, Location: Path + "runs/" + id, Body: runView(r)}, nil
+}
+
+func (a *API) exclude(ctx context.Context, c caller, in *excludeInput) (*runOutput, error) {
+	r, err := a.visible(ctx, c, in.ID, scopeOperate)
+	if err != nil {
+		return nil, err
+	}
+	if last := slices.Max(in.Body.Rows); last > r.Rows || slices.Min(in.Body.Rows) < 1 {
+		p := newProblem(problemInvalid, fmt.Sprintf("the run has rows 1 to %d", r.Rows))
+		p.add(Detail{Location: "body.rows", Detail: "use the numbers of rows of the plan"})
+		return nil, p
+	}
+	return a.steer(ctx, c, "exclude-rows", in.ID, "", scopeOperate, func() (run.Run, error) {
+		return a.runs.Exclude(ctx, in.ID, in.Body.Digest, in.Body.Rows)
+	})
+}
+
+func (a *API) apply(ctx context.Context, c caller, in *applyInput) (*runOutput, error) {
+	return a.steer(ctx, c, "apply-run", in.ID, "plan "+in.Body.Digest, scopeOperate, func() (run.Run, error) {
+		return a.runs.Apply(ctx, in.ID, in.Body.Digest, c.by())
+	})
+}
+
+func (a *API) approve(ctx context.Context, c caller, in *applyInput) (*runOutput, error) {
+	return a.steer(ctx, c, "approve-run", in.ID, "plan "+in.Body.Digest, scopeApprove, func() (run.Run, error) {
+		return a.runs.Approve(ctx, in.ID, in.Body.Digest, c.by())
+	})
+}
+
+func (a *API) reject(ctx context.Context, c caller, in *reasonInput) (*runOutput, error) {
+	return a.steer(ctx, c, "reject-run", in.ID, in.reason(), scopeApprove, func() (run.Run, error) {
+		return a.runs.Reject(ctx, in.ID, c.by(), in.reason())
+	})
+}
+
+func (a *API) pause(ctx context.Context, c caller, in *reasonInput) (*runOutput, error) {
+	return a.steer(ctx, c, "pause-run", in.ID, in.reason(), scopeOperate, func() (run.Run, error) {
+		return a.runs.Pause(ctx, in.ID, c.by(), in.reason())
+	})
+}
+
+func (a *API) resume(ctx context.Context, c caller, in *resumeInput) (*runOutput, error) {
+	return a.steer(ctx, c, "resume-run", in.ID, "", scopeOperate, func() (run.Run, error) {
+		return a.runs.Resume(ctx, in.ID, c.by())
+	})
+}
+
+func (a *API) cancel(ctx context.Context, c caller, in *reasonInput) (*runOutput, error) {
+	return a.steer(ctx, c, "cancel-run", in.ID, in.reason(), scopeOperate, func() (run.Run, error) {
+		return a.runs.Cancel(ctx, in.ID, c.by(), in.reason())
+	})
+}
+
+func (a *API) undo(ctx context.Context, c caller, in *undoInput) (*runOutput, error) {
+	if len(in.Allow) > 0 && !c.May(scopeApprove) {
+		return nil, forbidden([]access.Scope{scopeApprove})
+	}
+	of, err := a.visible(ctx, c, in.ID, scopeOperate)
+	if err != nil {
+		return nil, err
+	}
+	in.patient()
+	out, replayed, err := carryOut(ctx, a.once, c, in.Key, digest("undo-run", in.ID, in.DraftQuery), func() (*runOutput, error) {
+		made, err := a.runs.Undo(ctx, of.ID, in.draft(c))
+		if err != nil {
+			return nil, err
+		}
+		a.planner.start(made.ID)
+		a.did(ctx, c, "undo-run", of.ID, "by run "+made.ID)
+		return &runOutput{Status: http.StatusCreated, Location: Path + "runs/" + made.ID, Body: runView(made)}, nil
+	})
+	if err == nil && replayed {
+		out.Replayed = "true"
+	}
+	return out, err
+}
+
+func set(words []string) map[string]bool {
+	all := map[string]bool{}
+	for _, w := range words {
+		all[w] = true
+	}
+	return all
+}

@@ -1,0 +1,171 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rollcall/internal/api"
+	"rollcall/internal/redistest"
+	"rollcall/internal/run"
+)
+
+const idRow = `{"kind":"id","tenant":"lakeside-dt","user_id":"u1","dingtalk_id":"wangfang"}` + "\n"
+
+func TestAGuardHoldsARunUntilAnotherTokenApproves(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var did []api.Change
+	r := newRig(t, redistest.Mini(t), options{audit: func(_ context.Context, c api.Change) error {
+		mu.Lock()
+		defer mu.Unlock()
+		did = append(did, c)
+		return nil
+	}})
+	made := as[api.Run](t, r.want(r.upload(producer, "/v1/runs?canary=0&other_approver=true", idRow), http.StatusCreated))
+	path := "/v1/runs/" + made.ID
+	plan := r.plan(producer, made.ID)
+	if len(plan.Run.Plan.Guards) != 1 || plan.Run.Plan.Guards[0].Allow != "allow-id-changes" {
+		t.Fatalf("%+v", plan.Run.Plan)
+	}
+	digest := fmt.Sprintf(`{"digest":%q}`, plan.Run.Plan.Digest)
+	r.problem(r.post(producer, path+"/apply", `{"digest":"00000000"}`), "plan-changed")
+	held := as[api.Run](t, r.want(r.post(producer, path+"/apply", digest), http.StatusOK))
+	if held.State != run.StateHeld || held.Reason == "" {
+		t.Fatalf("%+v", held)
+	}
+	applied := as[api.Run](t, r.want(r.post(all, path+"/approve", digest), http.StatusOK))
+	if applied.State != run.StateCanary || applied.By != "token:all" {
+		t.Errorf("%+v", applied)
+	}
+	paused := as[api.Run](t, r.want(r.post(operator, path+"/pause", `{"reason":"wrong class"}`), http.StatusOK))
+	if paused.State != run.StatePaused || paused.Reason != "wrong class" || paused.By != "token:operator" {
+		t.Errorf("%+v", paused)
+	}
+	r.problem(r.post(all, path+"/reject", ""), "wrong-state")
+	r.want(r.post(operator, path+"/resume", ""), http.StatusOK)
+	cancelled := as[api.Run](t, r.want(r.post(producer, path+"/cancel", ""), http.StatusOK))
+	if cancelled.State != run.StateCancelled {
+		t.Errorf("%+v", cancelled)
+	}
+	undo := as[api.Run](t, r.want(r.post(producer, path+"/undo", ""), http.StatusCreated))
+	if undo.UndoOf != made.ID || undo.Rows != 0 {
+		t.Errorf("%+v", undo)
+	}
+	r.plan(producer, undo.ID)
+	mu.Lock()
+	defer mu.Unlock()
+	var actions []string
+	for _, c := range did {
+		actions = append(actions, c.Token+" "+c.Action)
+	}
+	want := []string{
+		"producer create-run", "producer apply-run", "all approve-run", "operator pause-run", "operator resume-run", "producer cancel-run", "producer undo-run",
+	}
+	if diff := cmp.Diff(want, actions); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTheAuthorDoesNotApproveWhereAnotherMust(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t), options{})
+	made := as[api.Run](t, r.want(r.upload(all, "/v1/runs?other_approver=true", idRow), http.StatusCreated))
+	digest := fmt.Sprintf(`{"digest":%q}`, r.plan(all, made.ID).Run.Plan.Digest)
+	r.want(r.post(all, "/v1/runs/"+made.ID+"/apply", digest), http.StatusOK)
+	r.problem(r.post(all, "/v1/runs/"+made.ID+"/approve", digest), "other-approver")
+	rejected := as[api.Run](t, r.want(r.post(all, "/v1/runs/"+made.ID+"/reject", `{"reason":"not this year"}`), http.StatusOK))
+	if rejected.State != run.StateRejected || rejected.Reason != "not this year" {
+		t.Errorf("%+v", rejected)
+	}
+}
+
+func TestRowsAreLeftOutAndARunIsPlannedAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t), options{})
+	made := r.planned(producer, nicknames(1, 3))
+	path := "/v1/runs/" + made.ID
+	out := as[api.Run](t, r.want(r.post(producer, path+"/exclude", fmt.Sprintf(`{"digest":%q,"rows":[2]}`, made.Plan.Digest)), http.StatusOK))
+	if out.Plan.Counts[run.RowExcluded] != 1 || out.Plan.Digest == made.Plan.Digest {
+		t.Errorf("%+v", out.Plan)
+	}
+	r.problem(r.post(producer, path+"/exclude", fmt.Sprintf(`{"digest":%q,"rows":[2,4]}`, out.Plan.Digest)), "invalid-request")
+	only := as[api.PlanPage](t, r.want(r.get(producer, path+"/plan?decision=excluded,conflict"), http.StatusOK))
+	if len(only.Rows) != 1 || only.Rows[0].Row != 2 {
+		t.Errorf("%+v", only.Rows)
+	}
+	page := as[api.PlanPage](t, r.want(r.get(producer, path+"/plan?limit=2"), http.StatusOK))
+	rest := as[api.PlanPage](t, r.want(r.get(producer, fmt.Sprintf("%s/plan?limit=2&after=%d", path, page.Next)), http.StatusOK))
+	if len(page.Rows) != 2 || len(rest.Rows) != 1 || rest.Rows[0].Row != 3 || rest.Next != 0 {
+		t.Errorf("%+v\n%+v", page, rest)
+	}
+	again := as[api.PlanPage](t, r.want(r.post(producer, path+"/plan?wait=50", ""), http.StatusOK))
+	if again.Run.Plan.Counts[run.RowExcluded] != 1 {
+		t.Errorf("%+v", again.Run.Plan)
+	}
+}
+
+func TestAWaitingQueryEndsWithTheStateOrWithItsTime(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t), options{limits: api.Limits{Waiting: 1}})
+	made := r.planned(producer, nicknames(1, 1))
+	path := "/v1/runs/" + made.ID
+	if still := as[api.Run](t, r.want(r.get(producer, path+"?while=planned&wait=1"), http.StatusOK)); still.State != run.StatePlanned {
+		t.Errorf("%+v", still)
+	}
+	answered := make(chan api.Run)
+	go func() {
+		for {
+			a, err := r.try(t.Context(), call{method: http.MethodGet, path: path + "?while=planned&wait=50", token: producer})
+			if err == nil && a.StatusCode == http.StatusOK {
+				answered <- as[api.Run](t, a)
+				return
+			}
+		}
+	}()
+	for refused, deadline := false, time.Now().Add(patience); !refused; {
+		if time.Now().After(deadline) {
+			t.Fatal("no second waiting request was refused")
+		}
+		refused = r.get(producer, path+"?while=planned&wait=1").StatusCode == http.StatusTooManyRequests
+	}
+	r.want(r.post(producer, path+"/cancel", ""), http.StatusOK)
+	if got := <-answered; got.State != run.StateCancelled {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestRunsAreListedByPage(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t), options{})
+	for i := range 5 {
+		r.want(r.post([]string{producer, all}[i%2], fmt.Sprintf("/v1/runs?name=n%d", i), ""), http.StatusCreated)
+	}
+	names := func(page api.RunPage) string {
+		var b strings.Builder
+		for _, r := range page.Runs {
+			b.WriteString(r.Name)
+		}
+		return b.String()
+	}
+	first := as[api.RunPage](t, r.want(r.get(all, "/v1/runs?limit=3"), http.StatusOK))
+	second := as[api.RunPage](t, r.want(r.get(all, "/v1/runs?limit=3&before="+first.Next.Format(time.RFC3339Nano)), http.StatusOK))
+	if names(first) != "n4n3n2" || names(second) != "n1n0" || !second.Next.IsZero() {
+		t.Errorf("%s, %s", names(first), names(second))
+	}
+	if own := as[api.RunPage](t, r.get(producer, "/v1/runs")); names(own) != "n4n2n0" {
+		t.Errorf("own runs: %s", names(own))
+	}
+	if found := as[api.RunPage](t, r.get(all, "/v1/runs?name=n3&state=uploading,planned")); names(found) != "n3" {
+		t.Errorf("by name: %s", names(found))
+	}
+	if none := as[api.RunPage](t, r.get(all, "/v1/runs?state=done")); len(none.Runs) != 0 {
+		t.Errorf("%+v", none)
+	}
+}

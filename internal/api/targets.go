@@ -1,0 +1,151 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"rollcall/internal/access"
+	"rollcall/internal/ledger"
+	"rollcall/internal/privacy"
+	"rollcall/internal/registry"
+	"rollcall/tasks"
+)
+
+type targetInput struct {
+	Tenant string     `path:"tenant" maxLength:"39"`
+	Kind   tasks.Kind `path:"kind" enum:"nickname,course,group,id,student"`
+	Target string     `query:"target" required:"true" minLength:"1" maxLength:"600" example:"chat1/u1" doc:"chat/user for a nickname, the chat for a group, the user for an id, the course for a course, the UID for a student. A slash in an id is %2F, a percent sign %25."`
+}
+
+// Target is what is known of a target.
+type Target struct {
+	Tenant   string        `json:"tenant"`
+	Kind     tasks.Kind    `json:"kind"`
+	Target   string        `json:"target"`
+	Known    bool          `json:"known" doc:"Anything is known of it"`
+	InFlight bool          `json:"in_flight" doc:"A task works on it"`
+	Settled  time.Time     `json:"settled,omitzero" doc:"When a value was last applied"`
+	Fields   []TargetField `json:"fields" nullable:"false"`
+	Effects  []Effect      `json:"effects" nullable:"false" doc:"The last ten, latest first"`
+	Damaged  []string      `json:"damaged,omitempty" nullable:"false" doc:"What cannot be read of it: it is left alone until this is repaired"`
+}
+
+// TargetField is one field of a target.
+type TargetField struct {
+	Field   string    `json:"field"`
+	State   string    `json:"state" enum:"applied,waiting,unknown" doc:"applied: the latest change was applied or found unchanged. waiting: its task has not ended, or is a dead letter. unknown: a change was sent, and its outcome is not known."`
+	Value   string    `json:"value,omitzero" doc:"That was applied last"`
+	Applied time.Time `json:"applied,omitzero" doc:"When the change with this value was enqueued"`
+	Latest  time.Time `json:"latest,omitzero" doc:"When the latest change was enqueued"`
+	TaskID  string    `json:"task_id,omitzero" doc:"Task of the latest change"`
+	Open    bool      `json:"open" doc:"That task has not ended"`
+}
+
+// Effect is a change that was applied to a target, or the answer of a person.
+type Effect struct {
+	At        time.Time         `json:"at"`
+	TaskID    string            `json:"task_id,omitzero"`
+	RequestID string            `json:"request_id,omitzero"`
+	Set       map[string]string `json:"set,omitempty" doc:"Values by field"`
+	By        string            `json:"by,omitzero" doc:"The person who confirmed or rejected"`
+	Did       string            `json:"did,omitzero" doc:"confirm, reject or resend"`
+}
+
+type targetOutput struct{ Body Target }
+
+func (a *API) registerTargets() {
+	register(a, huma.Operation{
+		OperationID: "explain-target", Method: http.MethodGet, Path: "/v1/targets/{tenant}/{kind}", Tags: []string{"State"},
+		Summary: "Explain the state of one target", Description: "The latest change, the applied value and the last effects with the platform's request ids.",
+	}, []access.Scope{scopeRead}, a.explainTarget)
+}
+
+func (a *API) explainTarget(ctx context.Context, c caller, in *targetInput) (*targetOutput, error) {
+	lanes, err := registry.Read(ctx, a.rdb, a.now())
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(lanes, func(l registry.Lane) bool {
+		return l.Tenant == in.Tenant && l.Kind == in.Kind && c.MayTenant(l.Tenant)
+	})
+	if i < 0 {
+		return nil, newProblem(problemNotFound, "no worker serves this tenant and kind, or the token may not use the tenant")
+	}
+	if in.Kind == tasks.KindNickname && strings.Count(in.Target, "/") != 1 {
+		p := newProblem(problemInvalid, "the target of a nickname is chat/user")
+		p.add(Detail{Location: "query.target", Detail: "use chat/user with one slash; a slash in an id is %2F"})
+		return nil, p
+	}
+	record, err := a.ledger.Look(ctx, ledger.Target{Organisation: lanes[i].Organisation, API: string(in.Kind), Key: in.Target})
+	if err != nil {
+		return nil, err
+	}
+	out := &targetOutput{Body: c.masker().record(in, record)}
+	for i, f := range out.Body.Fields {
+		if f.TaskID == "" {
+			continue
+		}
+		_, open, err := a.ledger.OpenTask(ctx, record.Target.Organisation, record.Target.API, f.TaskID)
+		if err != nil {
+			return nil, err
+		}
+		out.Body.Fields[i].Open = open
+	}
+	return out, nil
+}
+
+// record returns the view of a record.
+func (m masker) record(in *targetInput, r ledger.Record) Target {
+	v := Target{Tenant: in.Tenant, Kind: in.Kind, Target: in.Target, Known: r.Revision != 0, InFlight: r.InFlight, Settled: r.Settled}
+	words := privacy.WordsOfTarget(in.Kind, in.Target)
+	value := func(field, text string) string {
+		words = append(words, privacy.WordsOfValue(in.Kind, field, text)...)
+		if m.personal {
+			return text
+		}
+		return privacy.Value(in.Kind, field, text)
+	}
+	if !m.personal {
+		v.Target = privacy.Target(in.Kind, in.Target)
+	}
+	for _, name := range r.Names() {
+		f := r.Fields[name]
+		field := TargetField{Field: name, State: "waiting", Value: value(name, f.Value), TaskID: f.TaskID, Applied: enqueued(f.Applied), Latest: enqueued(f.Latest)}
+		switch {
+		case f.Unknown != 0:
+			field.State = "unknown"
+		case f.Latest <= f.Applied:
+			field.State = "applied"
+		}
+		v.Fields = append(v.Fields, field)
+	}
+	for _, e := range r.Effects {
+		effect := Effect{At: e.At.UTC(), TaskID: e.TaskID, RequestID: e.RequestID, By: e.By, Did: e.Did, Set: map[string]string{}}
+		for name, text := range e.Set {
+			effect.Set[name] = value(name, text)
+		}
+		v.Effects = append(v.Effects, effect)
+	}
+	for i := range v.Effects {
+		if !m.personal {
+			v.Effects[i].RequestID = privacy.Redact(v.Effects[i].RequestID, words)
+		}
+	}
+	for _, d := range r.Damaged {
+		v.Damaged = append(v.Damaged, privacy.Redact(d.What, words))
+	}
+	return v
+}
+
+// enqueued is the time of a revision; zero: there is none.
+func enqueued(revision int64) time.Time {
+	if revision == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(revision).UTC()
+}
