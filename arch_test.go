@@ -189,7 +189,7 @@ var imports = map[string][]string{
 
 	// The only package that may import all others.
 	"cmd/worker": {
-		"tasks", "providers", "internal/access", "internal/audit", "internal/buildinfo", "internal/config", "internal/console",
+		"tasks", "providers", "internal/access", "internal/api", "internal/audit", "internal/buildinfo", "internal/config", "internal/console",
 		"internal/deadletter", "internal/demo", "internal/enqueue", "internal/exitcode", "internal/handler", "internal/hold",
 		"internal/kinds", "internal/lane", "internal/ledger", "internal/logging", "internal/metrics", "internal/monitor",
 		"internal/outcome", "internal/pace", "internal/readfile", "internal/redisdb", "internal/redisdb/embedded", "internal/registry",

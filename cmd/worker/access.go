@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"rollcall/internal/access"
+	"rollcall/internal/api"
 	"rollcall/internal/audit"
 	"rollcall/internal/config"
 	"rollcall/internal/hold"
@@ -23,9 +24,11 @@ func (w *worker) openAccess() {
 	}}
 }
 
-// api returns the HTTP API that the guard protects.
+// api returns the HTTP API that the guard protects. The guard's trail records the changes.
 func (w *worker) api() http.Handler {
-	return http.NotFoundHandler() // the handler of internal/api is mounted here
+	served := api.New(api.Config{Runs: w.runs, Producer: w.producer, Redis: w.rdb, Tokens: w.tokens, Log: w.log})
+	w.onClose(served.Close)
+	return served
 }
 
 // guard returns what lets requests through to the HTTP API.

@@ -48,6 +48,7 @@ type worker struct {
 	feeder   *runs.Feeder
 	watcher  *runs.Watcher
 	runs     *runs.Service
+	producer *enqueue.Client // of runs and the API
 	hooks    *webhook.Service
 	tokens   *access.Tokens
 	trail    *access.Trail
@@ -156,15 +157,14 @@ func (w *worker) openRuns() error {
 	if err != nil {
 		return err
 	}
-	producer, err := enqueue.New(enqueue.Config{Redis: options})
-	if err != nil {
+	if w.producer, err = enqueue.New(enqueue.Config{Redis: options}); err != nil {
 		return err
 	}
-	w.onClose(func() { _ = producer.Close() })
+	w.onClose(func() { _ = w.producer.Close() })
 	w.watcher = runs.NewWatcher(w.rdb, w.log)
 	w.lanes.SetRuns(w.watcher)
 	w.runs = runs.New(runs.Config{Redis: w.rdb, Ledger: w.record, Keep: w.keepRuns()})
-	w.feeder = runs.NewFeeder(runs.FeederConfig{Service: w.runs, Producer: producer, Log: w.log, Fed: w.counts.Fed})
+	w.feeder = runs.NewFeeder(runs.FeederConfig{Service: w.runs, Producer: w.producer, Log: w.log, Fed: w.counts.Fed})
 	return nil
 }
 

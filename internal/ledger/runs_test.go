@@ -209,7 +209,9 @@ func TestResultsAreKeptAsLongAsTheLedgerIsTold(t *testing.T) {
 		rdb := s.Client(t)
 		producer, worker := ledger.New(rdb), ledger.New(rdb)
 		worker.KeepRuns(30 * 24 * time.Hour)
-		kept := func() int { return int(rdb.TTL(t.Context(), "rollcall:{lakeside/nickname}:run:dt/night").Val().Hours() / 24) }
+		kept := func() int {
+			return int(rdb.TTL(t.Context(), "rollcall:{lakeside/nickname}:run:dt/night").Val().Hours() / 24)
+		}
 		o := noted(t, producer, ann, "task", 1, nick("A"))
 		if days := kept(); days != 89 && days != 90 {
 			t.Errorf("kept for %d days by a producer", days)
