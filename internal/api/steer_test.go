@@ -113,7 +113,7 @@ func TestRowsAreLeftOutAndARunIsPlannedAgain(t *testing.T) {
 
 func TestAWaitingQueryEndsWithTheStateOrWithItsTime(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{limits: api.Limits{Waiting: 1}})
+	r := newRig(t, redistest.Mini(t), options{limits: api.Limits{Waiting: 1, PerSecond: 1e9}})
 	made := r.planned(producer, nicknames(1, 1))
 	path := "/v1/runs/" + made.ID
 	if still := as[api.Run](t, r.want(r.get(producer, path+"?while=planned&wait=1"), http.StatusOK)); still.State != run.StatePlanned {
@@ -127,12 +127,14 @@ func TestAWaitingQueryEndsWithTheStateOrWithItsTime(t *testing.T) {
 				answered <- as[api.Run](t, a)
 				return
 			}
+			<-time.After(10 * time.Millisecond) // the place is taken
 		}
 	}()
 	for refused, deadline := false, time.Now().Add(patience); !refused; {
 		if time.Now().After(deadline) {
 			t.Fatal("no second waiting request was refused")
 		}
+		<-time.After(20 * time.Millisecond)
 		refused = r.get(producer, path+"?while=planned&wait=1").StatusCode == http.StatusTooManyRequests
 	}
 	r.want(r.post(producer, path+"/cancel", ""), http.StatusOK)

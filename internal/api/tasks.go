@@ -28,7 +28,8 @@ type Row struct {
 	UserID   string `json:"user_id,omitzero" doc:"nickname, id: the employee"`
 	Nickname string `json:"nickname,omitzero" doc:"nickname: the new nickname"`
 
-	CourseID string `json:"course_id,omitzero" doc:"course: the course"`
+	CourseID    string   `json:"course_id,omitzero" doc:"course: the course"`
+	StudentUIDs []string `json:"student_uids,omitempty" nullable:"false" doc:"course: UIDs of its students, so that each can be renamed alone"`
 
 	StudentUID  string `json:"student_uid,omitzero" doc:"student: the UID"`
 	StudentName string `json:"student_name,omitzero" doc:"student: the new name"`
