@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -235,15 +236,24 @@ func TestTheTrailCountsTasksAndRecordsOtherChangesAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log logtest.Buffer
+		var mu sync.Mutex
 		var got []string
 		fail := false
 		trail := &access.Trail{Log: log.Logger(), Write: func(_ context.Context, token, what string) error {
+			mu.Lock()
+			defer mu.Unlock()
 			got = append(got, token+": "+what)
 			if fail {
 				return errors.New("Redis is full")
 			}
 			return nil
 		}}
+		recorded := func() []string {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(got)
+		}
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { trail.Run(ctx); close(ended) }()
@@ -253,20 +263,22 @@ func TestTheTrailCountsTasksAndRecordsOtherChangesAtOnce(t *testing.T) {
 		trail.Record(ctx, access.Change{Token: "grades", Method: "POST", Path: "/v1/runs/r1/rows"})
 		trail.Record(ctx, access.Change{Token: "boss", Method: "POST", Path: "/v1/runs/r1/approve"})
 		want := []string{"boss: POST /v1/runs/r1/approve"}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(want, recorded()); diff != "" {
 			t.Errorf("at once (-want +got):\n%s", diff)
 		}
 		time.Sleep(time.Minute + time.Second)
 		want = append(want, "grades: POST /v1/runs/r1/rows, 1 requests within a minute", "grades: POST /v1/tasks, 1000 requests within a minute")
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(want, recorded()); diff != "" {
 			t.Errorf("after a minute (-want +got):\n%s", diff)
 		}
+		mu.Lock()
 		fail = true
+		mu.Unlock()
 		trail.Record(ctx, access.Change{Token: "grades", Method: "POST", Path: "/v1/tasks"})
 		stop()
 		<-ended // what was counted is not lost at the end
-		if want = append(want, "grades: POST /v1/tasks, 1 requests within a minute"); !cmp.Equal(want, got) {
-			t.Errorf("at the end: %v", got)
+		if want = append(want, "grades: POST /v1/tasks, 1 requests within a minute"); !cmp.Equal(want, recorded()) {
+			t.Errorf("at the end: %v", recorded())
 		}
 		if len(log.Lines("change through the API not among the events")) != 1 {
 			t.Errorf("a change that could not be recorded is not logged:\n%s", log.String())
