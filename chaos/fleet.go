@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"rollcall/internal/subprocess"
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"rollcall/internal/subprocess"
 )
 
 // fleet is the workers.

@@ -3,6 +3,7 @@ package tasks_test
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -215,7 +216,7 @@ func TestStudentsOfACourse(t *testing.T) {
 	t.Parallel()
 	many := make([]string, tasks.MaxCourseStudents+1)
 	for i := range many {
-		many[i] = fmt.Sprint(i + 1)
+		many[i] = strconv.Itoa(i + 1)
 	}
 	for name, row := range map[string]struct {
 		uids, want []string

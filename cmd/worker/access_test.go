@@ -65,9 +65,11 @@ func TestTokensAreReplacedByAReload(t *testing.T) {
 	write := func(tokens ...string) {
 		t.Helper()
 		var lines string
+		var linesSb68 strings.Builder
 		for _, token := range tokens {
-			lines += access.HashOf(token).String() + "\n"
+			linesSb68.WriteString(access.HashOf(token).String() + "\n")
 		}
+		lines += linesSb68.String()
 		if err := os.WriteFile(hashes, []byte(lines), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +199,11 @@ func TestATokenIsPrintedOnceWithItsHashAndTheLinesOfTheConfiguration(t *testing.
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(dir, "tokens"), "grades", hash[0]+"\n")
-	lines := out[strings.Index(out, "api:\n"):] + "organisations: [{name: o, tenants: [{name: ci, classin: {sid: '1', secret: {env: S}}}]}]\n"
+	_, lines, found := strings.Cut(out, "api:\n")
+	if !found {
+		t.Fatalf("no configuration in:\n%s", out)
+	}
+	lines = "api:\n" + lines + "organisations: [{name: o, tenants: [{name: ci, classin: {sid: '1', secret: {env: S}}}]}]\n"
 	file := writeFile(t, dir, "rollcall.yaml", lines)
 	cfg, err := config.Load(file, func(string) string { return "s" })
 	if err != nil {

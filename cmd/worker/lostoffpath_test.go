@@ -24,6 +24,7 @@ var offPath = map[string]string{
 	"`SUBSCRIBE rollcall:holds`":              listening,
 	"`SUBSCRIBE rollcall:pace`":               listening,
 	"`HGETALL rollcall:holds`":                looking,
+	"`HGETALL rollcall:schema`":               looking,
 	"`HMGET rollcall:{lakeside}:spent`":       looking,
 	"`TIME`":                                  looking,
 	"`INFO server`":                           looking,

@@ -164,7 +164,7 @@ func (w *worker) openRuns() error {
 	w.watcher = runs.NewWatcher(w.rdb, w.log)
 	w.lanes.SetRuns(w.watcher)
 	w.runs = runs.New(runs.Config{Redis: w.rdb, Ledger: w.record, Keep: w.keepRuns()})
-	w.feeder = runs.NewFeeder(runs.FeederConfig{Service: w.runs, Producer: w.producer, Log: w.log, Fed: w.counts.Fed})
+	w.feeder = runs.NewFeeder(runs.FeederConfig{Service: w.runs, Producer: w.producer, Log: w.log, Fed: w.counts.Fed, RedisFault: redisdb.Mentions})
 	return nil
 }
 

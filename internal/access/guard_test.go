@@ -259,6 +259,7 @@ func raw(t *testing.T, url, request string) (statuses []int) {
 			return statuses
 		}
 		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
 		statuses = append(statuses, response.StatusCode)
 	}
 }
@@ -376,7 +377,7 @@ func TestABodyThatIsTooLargeIsRefused(t *testing.T) {
 	g.MaxBody = 1000
 	var got int
 	var fault error
-	url := serve(t, g, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	url := serve(t, g, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		content, err := io.ReadAll(r.Body)
 		got, fault = len(content), err
 	}))

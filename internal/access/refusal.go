@@ -15,7 +15,7 @@ const (
 	expiredToken    = "expired-token"
 	tooManyWrong    = "too-many-wrong-tokens"
 	severalTokens   = "several-tokens"
-	tokenInURL      = "token-in-url"
+	tokenInURL      = "token-in-url" //nolint:gosec // a reason
 	foreignOrigin   = "foreign-origin"
 	plainConnection = "plain-connection"
 	bodyTooLarge    = "body-too-large"

@@ -98,7 +98,7 @@ func TestASlowBodyIsCut(t *testing.T) {
 				if _, err := conn.Write([]byte("x")); err != nil {
 					return
 				}
-				time.Sleep(time.Second)
+				time.Sleep(time.Second) //nolint:forbidigo // in a synctest bubble
 			}
 		})
 		wg.Go(func() { _, _ = io.Copy(io.Discard, conn) })
@@ -127,7 +127,7 @@ func TestASlowBodyThatTheHandlerDoesNotReadIsCut(t *testing.T) {
 			if _, err := conn.Write([]byte("x")); err != nil {
 				break
 			}
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) //nolint:forbidigo // in a synctest bubble
 		}
 		if took := time.Since(began); took > 12*time.Second {
 			t.Errorf("cut after %s", took)
@@ -147,7 +147,7 @@ func TestAClientThatKeepsSendingIsNotCut(t *testing.T) {
 		read := make(chan end, 1)
 		dial := inMemory(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			n, err := io.Copy(io.Discard, r.Body)
-			time.Sleep(2 * time.Hour)
+			time.Sleep(2 * time.Hour) //nolint:forbidigo // in a synctest bubble
 			read <- end{n, err, r.Context().Err()}
 			_, _ = io.WriteString(w, "done")
 		}))
@@ -164,7 +164,7 @@ func TestAClientThatKeepsSendingIsNotCut(t *testing.T) {
 				if _, err := io.WriteString(conn, strings.Repeat("x", 2048)); err != nil {
 					return
 				}
-				time.Sleep(time.Second)
+				time.Sleep(time.Second) //nolint:forbidigo // in a synctest bubble
 			}
 		})
 		answered := make(chan string, 1)
@@ -221,7 +221,7 @@ func TestHeadersThatComeTooSlowlyAreCut(t *testing.T) {
 		defer conn.Close()
 		wg.Go(func() { _, _ = io.Copy(io.Discard, conn) })
 		for { // one header a second
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) //nolint:forbidigo // in a synctest bubble
 			if _, err := io.WriteString(conn, "X: y\r\n"); err != nil {
 				break
 			}
@@ -266,7 +266,7 @@ func TestTheTrailCountsTasksAndRecordsOtherChangesAtOnce(t *testing.T) {
 		if diff := cmp.Diff(want, recorded()); diff != "" {
 			t.Errorf("at once (-want +got):\n%s", diff)
 		}
-		time.Sleep(time.Minute + time.Second)
+		time.Sleep(time.Minute + time.Second) //nolint:forbidigo // in a synctest bubble
 		want = append(want, "grades: POST /v1/runs/r1/rows, 1 requests within a minute", "grades: POST /v1/tasks, 1000 requests within a minute")
 		if diff := cmp.Diff(want, recorded()); diff != "" {
 			t.Errorf("after a minute (-want +got):\n%s", diff)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -46,7 +47,7 @@ type counted struct{ token, what string }
 // Record records a change.
 func (t *Trail) Record(ctx context.Context, c Change) {
 	what := fmt.Sprintf("%s %.*s", c.Method, longestPath, c.Path)
-	if c.Method == "POST" && (strings.HasSuffix(c.Path, "/tasks") || strings.HasSuffix(c.Path, "/rows")) {
+	if c.Method == http.MethodPost && (strings.HasSuffix(c.Path, "/tasks") || strings.HasSuffix(c.Path, "/rows")) {
 		t.Log.Debug("changed through the API", "token", c.Token, "address", c.Client, "what", what, "status", c.Status)
 		t.mu.Lock()
 		defer t.mu.Unlock()

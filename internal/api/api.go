@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -199,10 +200,5 @@ func register[I, O any](a *API, op huma.Operation, scopes []access.Scope, handle
 }
 
 func (c caller) mayOne(scopes []access.Scope) bool {
-	for _, s := range scopes {
-		if c.May(s) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(scopes, c.May)
 }

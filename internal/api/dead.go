@@ -17,20 +17,20 @@ import (
 )
 
 type deadInput struct {
-	Tenant string     `query:"tenant" maxLength:"39" doc:"Only of this tenant"`
-	Kind   tasks.Kind `query:"kind" enum:"nickname,course,group,id,student" doc:"Only of this kind"`
-	Class  string     `query:"class" maxLength:"40" doc:"Only of this class"`
-	Code   string     `query:"code" maxLength:"80" doc:"Only with this code of the platform"`
-	Run    string     `query:"run" maxLength:"64" doc:"Only of this run. All that the other filters select are read."`
-	Since  time.Time  `query:"since" doc:"Only that died then or later"`
-	Until  time.Time  `query:"until" doc:"Only that died then or before"`
-	Limit  int        `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Dead letters, at most"`
+	Tenant string     `doc:"Only of this tenant"                                           maxLength:"39"                          query:"tenant"`
+	Kind   tasks.Kind `doc:"Only of this kind"                                             enum:"nickname,course,group,id,student" query:"kind"`
+	Class  string     `doc:"Only of this class"                                            maxLength:"40"                          query:"class"`
+	Code   string     `doc:"Only with this code of the platform"                           maxLength:"80"                          query:"code"`
+	Run    string     `doc:"Only of this run. All that the other filters select are read." maxLength:"64"                          query:"run"`
+	Since  time.Time  `doc:"Only that died then or later"                                  query:"since"`
+	Until  time.Time  `doc:"Only that died then or before"                                 query:"until"`
+	Limit  int        `default:"100"                                                       doc:"Dead letters, at most"             maximum:"1000" minimum:"1" query:"limit"`
 }
 
 // DeadLetter is a task that no retry will complete. Names and ids of people are masked
 // unless the token has the scope names.
 type DeadLetter struct {
-	ID        string     `json:"id" doc:"Id of the task"`
+	ID        string     `doc:"Id of the task"       json:"id"`
 	Tenant    string     `json:"tenant"`
 	Kind      tasks.Kind `json:"kind"`
 	Target    string     `json:"target,omitzero"`
@@ -38,12 +38,12 @@ type DeadLetter struct {
 	Run       string     `json:"run,omitzero"`
 	Row       int        `json:"row,omitzero"`
 	Class     string     `json:"class"`
-	Code      string     `json:"code,omitzero" doc:"Code of the platform"`
-	Message   string     `json:"message,omitzero" doc:"Of the platform"`
-	Todo      string     `json:"todo,omitzero" doc:"What to do"`
+	Code      string     `doc:"Code of the platform" json:"code,omitzero"`
+	Message   string     `doc:"Of the platform"      json:"message,omitzero"`
+	Todo      string     `doc:"What to do"           json:"todo,omitzero"`
 	RequestID string     `json:"request_id,omitzero"`
-	First     time.Time  `json:"first" doc:"First failure"`
-	Last      time.Time  `json:"last" doc:"Last failure"`
+	First     time.Time  `doc:"First failure"        json:"first"`
+	Last      time.Time  `doc:"Last failure"         json:"last"`
 }
 
 // DeadLetters are the newest dead letters, newest first.
@@ -53,16 +53,16 @@ type DeadLetters struct {
 
 // Chosen is the body of a request about some dead letters.
 type Chosen struct {
-	IDs    []string `json:"ids" minItems:"1" maxItems:"100" nullable:"false" doc:"Ids of the tasks"`
-	Reason string   `json:"reason,omitzero" maxLength:"500" doc:"For the events"`
+	IDs    []string `doc:"Ids of the tasks" json:"ids"             maxItems:"100"  minItems:"1" nullable:"false"`
+	Reason string   `doc:"For the events"   json:"reason,omitzero" maxLength:"500"`
 }
 
 // SettledLetter is the result for one dead letter.
 type SettledLetter struct {
 	ID      string             `json:"id"`
-	Outcome deadletter.Outcome `json:"outcome" enum:"replayed,underway,discarded,refused,failed,missing" doc:"missing: no dead letter has the id"`
-	TaskID  string             `json:"task_id,omitzero" doc:"Task that replaces it"`
-	Detail  string             `json:"detail,omitzero" doc:"Why it stays"`
+	Outcome deadletter.Outcome `doc:"missing: no dead letter has the id" enum:"replayed,underway,discarded,refused,failed,missing" json:"outcome"`
+	TaskID  string             `doc:"Task that replaces it"              json:"task_id,omitzero"`
+	Detail  string             `doc:"Why it stays"                       json:"detail,omitzero"`
 }
 
 // Settled are the results, in the order of the ids.

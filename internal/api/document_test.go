@@ -139,7 +139,7 @@ func TestTheRowOfTheDocumentHasTheColumnsOfFiles(t *testing.T) {
 			}
 		}
 	}
-	if err := json.Unmarshal(document(t), &doc); err != nil {
+	if err := json.Unmarshal(document(t), &doc); err != nil { //nolint:musttag // the names are those of the document
 		t.Fatal(err)
 	}
 	want := roster.CommonColumns()

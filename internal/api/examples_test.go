@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -37,7 +38,7 @@ func TestThePythonExampleContinuesWhereItWasKilled(t *testing.T) {
 		t.Fatal("cannot write the files")
 	}
 	start := func() *exec.Cmd {
-		return exec.CommandContext(t.Context(), python, "../../examples/http/rename.py", "--url", r.url, "--token-file", token, "--part", fmt.Sprint(part), names)
+		return exec.CommandContext(t.Context(), python, "../../examples/http/rename.py", "--url", r.url, "--token-file", token, "--part", strconv.Itoa(part), names)
 	}
 	killed := start()
 	out, err := killed.StdoutPipe()

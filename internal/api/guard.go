@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"path"
 	"runtime/debug"
@@ -141,9 +142,7 @@ func (a *API) unrouted(r *http.Request) *Problem {
 
 // writeProblem writes a response that no operation writes.
 func writeProblem(w http.ResponseWriter, p *Problem) {
-	for name, values := range p.headers {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), p.headers)
 	w.Header().Set("Content-Type", problemType)
 	w.Header().Set("Connection", "close") // its body is not read
 	w.WriteHeader(p.Status)

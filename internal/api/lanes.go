@@ -20,32 +20,32 @@ import (
 
 // Lane is one tenant at one API.
 type Lane struct {
-	Lane         string     `json:"lane" example:"lakeside-dt.nickname"`
+	Lane         string     `example:"lakeside-dt.nickname"                                               json:"lane"`
 	Organisation string     `json:"organisation"`
 	Tenant       string     `json:"tenant"`
 	Kind         tasks.Kind `json:"kind"`
 	Urgent       int64      `json:"pending_urgent"`
-	Pending      int64      `json:"pending" doc:"Tasks that wait, without urgent ones"`
+	Pending      int64      `doc:"Tasks that wait, without urgent ones"                                   json:"pending"`
 	Active       int64      `json:"active"`
 	Scheduled    int64      `json:"scheduled"`
 	Retry        int64      `json:"retry"`
-	RateUsed     float64    `json:"rate_used" doc:"Calls a second, over about ten seconds"`
-	RateAllowed  float64    `json:"rate_allowed" doc:"Calls a second that the pace allows now; 0: no worker has published it"`
-	Paused       bool       `json:"paused" doc:"Paused in asynq"`
-	Holds        []Hold     `json:"holds" nullable:"false"`
-	Seen         time.Time  `json:"seen" doc:"When a worker last published the lane"`
+	RateUsed     float64    `doc:"Calls a second, over about ten seconds"                                 json:"rate_used"`
+	RateAllowed  float64    `doc:"Calls a second that the pace allows now; 0: no worker has published it" json:"rate_allowed"`
+	Paused       bool       `doc:"Paused in asynq"                                                        json:"paused"`
+	Holds        []Hold     `json:"holds"                                                                 nullable:"false"`
+	Seen         time.Time  `doc:"When a worker last published the lane"                                  json:"seen"`
 }
 
 // Hold is why a lane takes no tasks.
 type Hold struct {
-	Scope  string     `json:"scope" example:"lane lakeside-dt.nickname"`
+	Scope  string     `example:"lane lakeside-dt.nickname" json:"scope"`
 	Class  hold.Class `json:"class"`
 	Reason string     `json:"reason"`
-	Bulk   bool       `json:"bulk_only" doc:"Urgent tasks are still taken"`
+	Bulk   bool       `doc:"Urgent tasks are still taken"  json:"bulk_only"`
 	Since  time.Time  `json:"since"`
-	Until  time.Time  `json:"until,omitzero" doc:"Missing: until it is released"`
+	Until  time.Time  `doc:"Missing: until it is released" json:"until,omitzero"`
 	By     string     `json:"by"`
-	End    string     `json:"end" doc:"How it ends"`
+	End    string     `doc:"How it ends"                   json:"end"`
 }
 
 // Lanes are all lanes that the token may see.
@@ -56,13 +56,13 @@ type Lanes struct {
 // Month is what an organisation has spent of its month.
 type Month struct {
 	Organisation string    `json:"organisation"`
-	Month        string    `json:"month" example:"2026-11" doc:"In Asia/Shanghai"`
+	Month        string    `doc:"In Asia/Shanghai"                                  example:"2026-11"       json:"month"`
 	Ends         time.Time `json:"ends"`
-	Spent        int64     `json:"spent" doc:"Metered calls"`
-	Quota        int       `json:"quota,omitzero" doc:"Missing: the month is not bounded"`
-	Reserve      int       `json:"reserve,omitzero" doc:"Calls of the quota that are kept for urgent tasks"`
-	Left         *int64    `json:"left,omitzero" doc:"Missing: the month is not bounded"`
-	Exhausted    bool      `json:"exhausted" doc:"The platform has reported the quota as used up"`
+	Spent        int64     `doc:"Metered calls"                                     json:"spent"`
+	Quota        int       `doc:"Missing: the month is not bounded"                 json:"quota,omitzero"`
+	Reserve      int       `doc:"Calls of the quota that are kept for urgent tasks" json:"reserve,omitzero"`
+	Left         *int64    `doc:"Missing: the month is not bounded"                 json:"left,omitzero"`
+	Exhausted    bool      `doc:"The platform has reported the quota as used up"    json:"exhausted"`
 }
 
 // Quota are the months of the organisations that the token may see.

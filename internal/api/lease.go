@@ -45,8 +45,9 @@ func (l leases) take(ctx context.Context, key, value string) (taken *lease, held
 		}
 		if ok {
 			t := &lease{leases: l, key: key, value: value, stopped: make(chan struct{})}
-			ctx, t.stop = context.WithCancel(context.WithoutCancel(ctx))
-			go t.renew(ctx)
+			renewing, stop := context.WithCancel(context.WithoutCancel(ctx))
+			t.stop = stop
+			go t.renew(renewing)
 			return t, "", nil
 		}
 		held, err := l.rdb.Get(ctx, key).Result()

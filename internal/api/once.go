@@ -21,7 +21,7 @@ const (
 
 // Once is the header of requests that are carried out once.
 type Once struct {
-	Key string `header:"Idempotency-Key" maxLength:"200" doc:"Name of the request, of your own. A repeated request with the same key and content gets the first answer, for 24 hours after it succeeded. With another content it is refused (422), and while the first has not ended, too (409)."`
+	Key string `doc:"Name of the request, of your own. A repeated request with the same key and content gets the first answer, for 24 hours after it succeeded. With another content it is refused (422), and while the first has not ended, too (409)." header:"Idempotency-Key" maxLength:"200"`
 }
 
 // once carries out requests with an Idempotency-Key once. Only success is remembered: a

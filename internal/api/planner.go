@@ -28,7 +28,7 @@ var errElsewhere = errors.New("another worker plans the run")
 // planner makes plans in the background: that of a long run takes longer than a request.
 // A run is planned by one worker at a time.
 type planner struct {
-	ctx    context.Context // of the worker
+	ctx    context.Context //nolint:containedctx // of the worker: plans outlive their requests
 	runs   *run.Service
 	leases leases
 	log    *slog.Logger

@@ -22,17 +22,17 @@ import (
 const problemType = "application/problem+json"
 
 // Problem is why a request was not carried out: problem details as in RFC 9457.
-type Problem struct {
-	Type   string `json:"type" format:"uri-reference" example:"/v1/problems/plan-changed" doc:"Identifies the type of the problem, and is the path of a page about it"`
-	Title  string `json:"title" doc:"The type in a few words"`
-	Status int    `json:"status" doc:"HTTP status"`
-	Detail string `json:"detail" doc:"What failed, on what, why, and what to do"`
+type Problem struct { //nolint:errname // the name in the document
+	Type   string `doc:"Identifies the type of the problem, and is the path of a page about it" example:"/v1/problems/plan-changed" format:"uri-reference" json:"type"`
+	Title  string `doc:"The type in a few words"                                                json:"title"`
+	Status int    `doc:"HTTP status"                                                            json:"status"`
+	Detail string `doc:"What failed, on what, why, and what to do"                              json:"detail"`
 	// Errors are all rows or fields that are wrong, the first 1,000.
-	Errors []Detail `json:"errors,omitempty" nullable:"false" doc:"Everything that is wrong, up to 1,000 entries"`
+	Errors []Detail `doc:"Everything that is wrong, up to 1,000 entries" json:"errors,omitempty" nullable:"false"`
 	// InvalidRows counts the invalid rows, also those that are not listed.
-	InvalidRows int `json:"invalid_rows,omitzero" doc:"Number of invalid rows, also of those that are not listed"`
+	InvalidRows int `doc:"Number of invalid rows, also of those that are not listed" json:"invalid_rows,omitzero"`
 	// RowsIn is how many rows the run has.
-	RowsIn *int `json:"rows_in,omitzero" doc:"Number of rows that the run has: continue from there"`
+	RowsIn *int `doc:"Number of rows that the run has: continue from there" json:"rows_in,omitzero"`
 
 	headers http.Header
 }
@@ -40,10 +40,10 @@ type Problem struct {
 // Detail is one thing that is wrong in a request. It never holds the value: that may be a
 // name.
 type Detail struct {
-	Line     int    `json:"line,omitzero" doc:"Line of the body, from 1; rows of a sheet likewise"`
-	Column   string `json:"column,omitzero" doc:"Column, as the body names it; missing: the whole row"`
-	Location string `json:"location,omitzero" example:"query.limit" doc:"Parameter or field"`
-	Detail   string `json:"detail" doc:"What is wrong, and what to do"`
+	Line     int    `doc:"Line of the body, from 1; rows of a sheet likewise"   json:"line,omitzero"`
+	Column   string `doc:"Column, as the body names it; missing: the whole row" json:"column,omitzero"`
+	Location string `doc:"Parameter or field"                                   example:"query.limit"  json:"location,omitzero"`
+	Detail   string `doc:"What is wrong, and what to do"                        json:"detail"`
 }
 
 // Error implements error.

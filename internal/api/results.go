@@ -22,8 +22,8 @@ import (
 
 // Page selects a page of the rows of a run.
 type Page struct {
-	After int `query:"after" minimum:"0" maximum:"1000000" doc:"Number of the row before the first: next of the last page"`
-	Limit int `query:"limit" default:"200" minimum:"1" maximum:"1000" doc:"Rows of a page, at most"`
+	After int `doc:"Number of the row before the first: next of the last page" maximum:"1000000"             minimum:"0"    query:"after"`
+	Limit int `default:"200"                                                   doc:"Rows of a page, at most" maximum:"1000" minimum:"1"   query:"limit"`
 }
 
 // scanned bounds how many rows a page reads: with a filter, few of them may be in it.
@@ -51,19 +51,19 @@ type resultsInput struct {
 	RunPath
 	Page
 
-	Outcome []string `query:"outcome" nullable:"false" enum:"waiting,open,applied,unchanged,superseded,failed,cancelled,conflict,impossible,excluded" doc:"Only rows with these outcomes, separated by commas"`
-	Format  string   `query:"format" enum:"json,ndjson,csv,xlsx" default:"json" doc:"json is a page. The others are all rows, with the columns of the upload, so that they can be corrected and sent again: they need the scope names."`
+	Outcome []string `doc:"Only rows with these outcomes, separated by commas" enum:"waiting,open,applied,unchanged,superseded,failed,cancelled,conflict,impossible,excluded"                                                          nullable:"false"            query:"outcome"`
+	Format  string   `default:"json"                                           doc:"json is a page. The others are all rows, with the columns of the upload, so that they can be corrected and sent again: they need the scope names." enum:"json,ndjson,csv,xlsx" query:"format"`
 }
 
 // ResultPage is a page of results.
 type ResultPage struct {
-	Rows []ResultRow `json:"rows" nullable:"false"`
-	Next int         `json:"next,omitzero" doc:"Value of after for the next page; missing: this is the last"`
+	Rows []ResultRow `json:"rows"                                                       nullable:"false"`
+	Next int         `doc:"Value of after for the next page; missing: this is the last" json:"next,omitzero"`
 }
 
 type resultsOutput struct {
 	ContentType string `header:"Content-Type"`
-	Disposition string `header:"Content-Disposition" doc:"Name of a file"`
+	Disposition string `doc:"Name of a file"  header:"Content-Disposition"`
 	Body        func(huma.Context)
 }
 
@@ -94,7 +94,7 @@ func (a *API) getResults(ctx context.Context, c caller, in *resultsInput) (*resu
 	}
 	var page ResultPage
 	only, m := set(in.Outcome), c.masker()
-	page.Next, err = in.Page.read(ctx, func(yield func(int, error) bool) {
+	page.Next, err = in.read(ctx, func(yield func(int, error) bool) {
 		for row, err := range a.runs.ResultsAfter(ctx, in.ID, in.After) {
 			if err == nil && c.mayRow(row.Row) && (len(only) == 0 || only[string(row.Outcome)]) {
 				page.Rows = append(page.Rows, m.result(row))
@@ -166,9 +166,10 @@ func (a *API) writeResults(ctx context.Context, c caller, w io.Writer, id string
 		if !c.mayRow(row.Row) || len(only) > 0 && !only[string(row.Outcome)] {
 			continue
 		}
-		cells, of := make([]string, len(columns)), roster.Cells(row.Request, row.Previous)
-		for i, column := range columns {
-			cells[i] = of[column]
+		var cells []string
+		of := roster.Cells(row.Request, row.Previous)
+		for _, column := range columns {
+			cells = append(cells, of[column])
 		}
 		if err := out.Row(append(cells, resultCells(row)...)); err != nil {
 			return err

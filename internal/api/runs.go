@@ -14,13 +14,13 @@ import (
 
 // DraftQuery describes a new run.
 type DraftQuery struct {
-	Name          string   `query:"name" pattern:"^[A-Za-z0-9._-]{1,64}$" doc:"Label for lists"`
-	Allow         []string `query:"allow" nullable:"false" enum:"allow-changes,allow-suspicious,allow-lost-chinese,allow-equal-names,allow-over-quota,prune,allow-id-changes" doc:"Guards that do not hold the run. Needs the scope approve."`
-	Canary        int      `query:"canary" default:"20" minimum:"0" maximum:"1000000" doc:"Rows that must end well before the rest is sent; 0: none"`
-	MaxFailed     float64  `query:"max_failed" default:"0.2" minimum:"0.001" maximum:"1" doc:"Share of failed rows above which the run pauses; 1: never"`
-	TrustPrevious bool     `query:"trust_previous" doc:"A row is unchanged if its column previous says so"`
-	OtherApprover bool     `query:"other_approver" doc:"The approval of a held run needs another token"`
-	ValidSeconds  int      `query:"valid_seconds" default:"259200" minimum:"60" maximum:"2592000" doc:"How long a plan can be applied"`
+	Name          string   `doc:"Label for lists"                                           pattern:"^[A-Za-z0-9._-]{1,64}$"                                                                                   query:"name"`
+	Allow         []string `doc:"Guards that do not hold the run. Needs the scope approve." enum:"allow-changes,allow-suspicious,allow-lost-chinese,allow-equal-names,allow-over-quota,prune,allow-id-changes" nullable:"false"  query:"allow"`
+	Canary        int      `default:"20"                                                    doc:"Rows that must end well before the rest is sent; 0: none"                                                     maximum:"1000000" minimum:"0"     query:"canary"`
+	MaxFailed     float64  `default:"0.2"                                                   doc:"Share of failed rows above which the run pauses; 1: never"                                                    maximum:"1"       minimum:"0.001" query:"max_failed"`
+	TrustPrevious bool     `doc:"A row is unchanged if its column previous says so"         query:"trust_previous"`
+	OtherApprover bool     `doc:"The approval of a held run needs another token"            query:"other_approver"`
+	ValidSeconds  int      `default:"259200"                                                doc:"How long a plan can be applied"                                                                               maximum:"2592000" minimum:"60"    query:"valid_seconds"`
 }
 
 func (q DraftQuery) draft(c caller) run.Draft {
@@ -36,7 +36,7 @@ func (q DraftQuery) draft(c caller) run.Draft {
 
 // RunPath names a run.
 type RunPath struct {
-	ID string `path:"id" maxLength:"64" doc:"Id of the run"`
+	ID string `doc:"Id of the run" maxLength:"64" path:"id"`
 }
 
 type createInput struct {
@@ -48,8 +48,8 @@ type createInput struct {
 
 type runOutput struct {
 	Status   int
-	Location string `header:"Location" doc:"Path of the run"`
-	Replayed string `header:"Idempotency-Replayed" enum:"true" doc:"The answer is that of an earlier request with the same Idempotency-Key"`
+	Location string `doc:"Path of the run"                                                        header:"Location"`
+	Replayed string `doc:"The answer is that of an earlier request with the same Idempotency-Key" enum:"true"       header:"Idempotency-Replayed"`
 	Body     Run
 }
 
@@ -58,15 +58,15 @@ type rowsInput struct {
 	RowsQuery
 	Sent
 
-	From int `query:"from" required:"true" minimum:"0" maximum:"1000000" doc:"Number of rows before the first of this body. Rows that are in already are skipped, so a part can be repeated."`
+	From int `doc:"Number of rows before the first of this body. Rows that are in already are skipped, so a part can be repeated." maximum:"1000000" minimum:"0" query:"from" required:"true"`
 }
 
 // Added is how many rows a run has.
 type Added struct {
-	RowsIn int `json:"rows_in" doc:"Rows that the run has: the next part begins there"`
-	Read   int `json:"read" doc:"Rows of this body"`
+	RowsIn int `doc:"Rows that the run has: the next part begins there" json:"rows_in"`
+	Read   int `doc:"Rows of this body"                                 json:"read"`
 	// Ignored are columns that are not known.
-	Ignored []string `json:"ignored_columns,omitempty" nullable:"false" doc:"Columns of the body that are not known"`
+	Ignored []string `doc:"Columns of the body that are not known" json:"ignored_columns,omitempty" nullable:"false"`
 }
 
 type rowsOutput struct{ Body Added }
@@ -79,21 +79,21 @@ type sealInput struct {
 
 // Seal is the body of the request that ends an upload.
 type Seal struct {
-	Rows int `json:"rows" minimum:"0" maximum:"1000000" doc:"Number of rows that the run must have"`
+	Rows int `doc:"Number of rows that the run must have" json:"rows" maximum:"1000000" minimum:"0"`
 }
 
 type listInput struct {
-	Name   string    `query:"name" maxLength:"64" doc:"Only runs with this label"`
-	Tenant string    `query:"tenant" maxLength:"39" doc:"Only runs with rows of this tenant; runs that are not planned have none"`
-	State  []string  `query:"state" nullable:"false" enum:"uploading,planned,held,canary,applying,paused,done,cancelled,rejected,expired" doc:"Only runs in these states, separated by commas"`
-	Before time.Time `query:"before" doc:"Only runs that were created before: next of the last page"`
-	Limit  int       `query:"limit" default:"20" minimum:"1" maximum:"200" doc:"Runs of a page"`
+	Name   string    `doc:"Only runs with this label"                                               maxLength:"64"                                                                       query:"name"`
+	Tenant string    `doc:"Only runs with rows of this tenant; runs that are not planned have none" maxLength:"39"                                                                       query:"tenant"`
+	State  []string  `doc:"Only runs in these states, separated by commas"                          enum:"uploading,planned,held,canary,applying,paused,done,cancelled,rejected,expired" nullable:"false" query:"state"`
+	Before time.Time `doc:"Only runs that were created before: next of the last page"               query:"before"`
+	Limit  int       `default:"20"                                                                  doc:"Runs of a page"                                                                 maximum:"200"    minimum:"1"   query:"limit"`
 }
 
 // RunPage is a page of runs, newest first.
 type RunPage struct {
-	Runs []Run     `json:"runs" nullable:"false"`
-	Next time.Time `json:"next,omitzero" doc:"Value of before for the next page; missing: this is the last"`
+	Runs []Run     `json:"runs"                                                        nullable:"false"`
+	Next time.Time `doc:"Value of before for the next page; missing: this is the last" json:"next,omitzero"`
 }
 
 type listOutput struct{ Body RunPage }
@@ -101,8 +101,8 @@ type listOutput struct{ Body RunPage }
 type getInput struct {
 	RunPath
 
-	While run.State `query:"while" enum:"uploading,planned,held,canary,applying,paused" doc:"Wait as long as the run is in this state"`
-	Wait  int       `query:"wait" default:"30" minimum:"0" maximum:"50" doc:"Seconds after which the answer comes in any case"`
+	While run.State `doc:"Wait as long as the run is in this state" enum:"uploading,planned,held,canary,applying,paused"   query:"while"`
+	Wait  int       `default:"30"                                   doc:"Seconds after which the answer comes in any case" maximum:"50"  minimum:"0" query:"wait"`
 }
 
 func (a *API) registerRuns() {

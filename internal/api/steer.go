@@ -17,27 +17,27 @@ type planInput struct {
 	RunPath
 	Page
 
-	Decision []string `query:"decision" nullable:"false" enum:"change,new,unchanged,conflict,impossible,excluded" doc:"Only rows with these decisions, separated by commas"`
-	Wait     int      `query:"wait" default:"30" minimum:"0" maximum:"50" doc:"Seconds to wait for a plan that is being made"`
+	Decision []string `doc:"Only rows with these decisions, separated by commas" enum:"change,new,unchanged,conflict,impossible,excluded" nullable:"false" query:"decision"`
+	Wait     int      `default:"30"                                              doc:"Seconds to wait for a plan that is being made"      maximum:"50"     minimum:"0"      query:"wait"`
 }
 
 // PlanPage is a page of a plan.
 type PlanPage struct {
 	Run  Run          `json:"run"`
-	Rows []PlannedRow `json:"rows" nullable:"false"`
-	Next int          `json:"next,omitzero" doc:"Value of after for the next page; missing: this is the last"`
+	Rows []PlannedRow `json:"rows"                                                       nullable:"false"`
+	Next int          `doc:"Value of after for the next page; missing: this is the last" json:"next,omitzero"`
 }
 
 type planOutput struct {
 	Status     int
-	RetryAfter string `header:"Retry-After" doc:"The plan is being made: read it again after this many seconds"`
+	RetryAfter string `doc:"The plan is being made: read it again after this many seconds" header:"Retry-After"`
 	Body       PlanPage
 }
 
 type replanInput struct {
 	RunPath
 
-	Wait int `query:"wait" default:"30" minimum:"0" maximum:"50" doc:"Seconds to wait for the plan"`
+	Wait int `default:"30" doc:"Seconds to wait for the plan" maximum:"50" minimum:"0" query:"wait"`
 }
 
 type applyInput struct {
@@ -48,12 +48,12 @@ type applyInput struct {
 
 // Digest is the body of a request that applies a plan.
 type Digest struct {
-	Digest string `json:"digest" minLength:"8" maxLength:"64" doc:"Of the plan that was read; its first eight characters suffice"`
+	Digest string `doc:"Of the plan that was read; its first eight characters suffice" json:"digest" maxLength:"64" minLength:"8"`
 }
 
 // Why is the body of a request that a person gives a reason for.
 type Why struct {
-	Reason string `json:"reason,omitzero" maxLength:"500" doc:"For the people who see the run"`
+	Reason string `doc:"For the people who see the run" json:"reason,omitzero" maxLength:"500"`
 }
 
 type reasonInput struct {
@@ -86,8 +86,8 @@ type excludeInput struct {
 
 // Exclusion is the body of a request that leaves rows out of a plan.
 type Exclusion struct {
-	Digest string `json:"digest" minLength:"8" maxLength:"64" doc:"Of the plan that was read"`
-	Rows   []int  `json:"rows" minItems:"1" maxItems:"10000" nullable:"false" doc:"Numbers of the rows that are left out"`
+	Digest string `doc:"Of the plan that was read"             json:"digest" maxLength:"64"   minLength:"8"`
+	Rows   []int  `doc:"Numbers of the rows that are left out" json:"rows"   maxItems:"10000" minItems:"1"  nullable:"false"`
 }
 
 func (a *API) registerSteering() {
@@ -130,7 +130,7 @@ func (a *API) getPlan(ctx context.Context, c caller, in *planInput) (*planOutput
 	}
 	out := &planOutput{Status: http.StatusOK, Body: PlanPage{Run: runView(r)}}
 	only, m := set(in.Decision), c.masker()
-	next, err := in.Page.read(ctx, func(yield func(int, error) bool) {
+	next, err := in.read(ctx, func(yield func(int, error) bool) {
 		for row, err := range a.runs.RowsAfter(ctx, in.ID, in.After) {
 			if err == nil && c.mayRow(row.Row) && (len(only) == 0 || only[string(row.Decision)]) {
 				out.Body.Rows = append(out.Body.Rows, m.planned(row))

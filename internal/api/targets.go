@@ -17,9 +17,9 @@ import (
 )
 
 type targetInput struct {
-	Tenant string     `path:"tenant" maxLength:"39"`
-	Kind   tasks.Kind `path:"kind" enum:"nickname,course,group,id,student"`
-	Target string     `query:"target" required:"true" minLength:"1" maxLength:"600" example:"chat1/u1" doc:"chat/user for a nickname, the chat for a group, the user for an id, the course for a course, the UID for a student. A slash in an id is %2F, a percent sign %25."`
+	Tenant string     `maxLength:"39"                                                                                                                                                         path:"tenant"`
+	Kind   tasks.Kind `enum:"nickname,course,group,id,student"                                                                                                                                path:"kind"`
+	Target string     `doc:"chat/user for a nickname, the chat for a group, the user for an id, the course for a course, the UID for a student. A slash in an id is %2F, a percent sign %25." example:"chat1/u1" maxLength:"600" minLength:"1" query:"target" required:"true"`
 }
 
 // Target is what is known of a target.
@@ -27,23 +27,23 @@ type Target struct {
 	Tenant   string        `json:"tenant"`
 	Kind     tasks.Kind    `json:"kind"`
 	Target   string        `json:"target"`
-	Known    bool          `json:"known" doc:"Anything is known of it"`
-	InFlight bool          `json:"in_flight" doc:"A task works on it"`
-	Settled  time.Time     `json:"settled,omitzero" doc:"When a value was last applied"`
-	Fields   []TargetField `json:"fields" nullable:"false"`
-	Effects  []Effect      `json:"effects" nullable:"false" doc:"The last ten, latest first"`
-	Damaged  []string      `json:"damaged,omitempty" nullable:"false" doc:"What cannot be read of it: it is left alone until this is repaired"`
+	Known    bool          `doc:"Anything is known of it"                                            json:"known"`
+	InFlight bool          `doc:"A task works on it"                                                 json:"in_flight"`
+	Settled  time.Time     `doc:"When a value was last applied"                                      json:"settled,omitzero"`
+	Fields   []TargetField `json:"fields"                                                            nullable:"false"`
+	Effects  []Effect      `doc:"The last ten, latest first"                                         json:"effects"           nullable:"false"`
+	Damaged  []string      `doc:"What cannot be read of it: it is left alone until this is repaired" json:"damaged,omitempty" nullable:"false"`
 }
 
 // TargetField is one field of a target.
 type TargetField struct {
 	Field   string    `json:"field"`
-	State   string    `json:"state" enum:"applied,waiting,unknown" doc:"applied: the latest change was applied or found unchanged. waiting: its task has not ended, or is a dead letter. unknown: a change was sent, and its outcome is not known."`
-	Value   string    `json:"value,omitzero" doc:"That was applied last"`
-	Applied time.Time `json:"applied,omitzero" doc:"When the change with this value was enqueued"`
-	Latest  time.Time `json:"latest,omitzero" doc:"When the latest change was enqueued"`
-	TaskID  string    `json:"task_id,omitzero" doc:"Task of the latest change"`
-	Open    bool      `json:"open" doc:"That task has not ended"`
+	State   string    `doc:"applied: the latest change was applied or found unchanged. waiting: its task has not ended, or is a dead letter. unknown: a change was sent, and its outcome is not known." enum:"applied,waiting,unknown" json:"state"`
+	Value   string    `doc:"That was applied last"                                                                                                                                                      json:"value,omitzero"`
+	Applied time.Time `doc:"When the change with this value was enqueued"                                                                                                                               json:"applied,omitzero"`
+	Latest  time.Time `doc:"When the latest change was enqueued"                                                                                                                                        json:"latest,omitzero"`
+	TaskID  string    `doc:"Task of the latest change"                                                                                                                                                  json:"task_id,omitzero"`
+	Open    bool      `doc:"That task has not ended"                                                                                                                                                    json:"open"`
 }
 
 // Effect is a change that was applied to a target, or the answer of a person.
@@ -51,9 +51,9 @@ type Effect struct {
 	At        time.Time         `json:"at"`
 	TaskID    string            `json:"task_id,omitzero"`
 	RequestID string            `json:"request_id,omitzero"`
-	Set       map[string]string `json:"set,omitempty" doc:"Values by field"`
-	By        string            `json:"by,omitzero" doc:"The person who confirmed or rejected"`
-	Did       string            `json:"did,omitzero" doc:"confirm, reject or resend"`
+	Set       map[string]string `doc:"Values by field"                      json:"set,omitempty"`
+	By        string            `doc:"The person who confirmed or rejected" json:"by,omitzero"`
+	Did       string            `doc:"confirm, reject or resend"            json:"did,omitzero"`
 }
 
 type targetOutput struct{ Body Target }

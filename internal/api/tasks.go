@@ -16,52 +16,52 @@ import (
 // Row is a task as a client sends it: the columns of a file as JSON. It documents the
 // body; package roster reads it.
 type Row struct {
-	Kind   tasks.Kind `json:"kind,omitzero" enum:"nickname,course,group,id,student" doc:"Kind of the task; missing: as the other fields say"`
-	Tenant string     `json:"tenant" maxLength:"39" example:"lakeside-dt" doc:"Tenant, by its name in the worker's configuration"`
-	Key    string     `json:"key,omitzero" maxLength:"200" doc:"Name of the task, of your own: a task with the same key is stored once in 24 hours"`
-	Urgent bool       `json:"urgent,omitzero" doc:"Before all tasks that are not urgent"`
-	At     string     `json:"at,omitzero" example:"2027-03-01T08:00:00+08:00" doc:"Time before which it is not sent: RFC 3339, or a delay such as +10m"`
-	Source string     `json:"source,omitzero" pattern:"^[a-z0-9-]{1,32}$" doc:"System whose number orders its tasks"`
-	Number int64      `json:"number,omitzero" minimum:"0" maximum:"9007199254740991" doc:"Number of the task in its source: the highest wins"`
+	Kind   tasks.Kind `doc:"Kind of the task; missing: as the other fields say"                                 enum:"nickname,course,group,id,student" json:"kind,omitzero"`
+	Tenant string     `doc:"Tenant, by its name in the worker's configuration"                                  example:"lakeside-dt"                   json:"tenant"               maxLength:"39"`
+	Key    string     `doc:"Name of the task, of your own: a task with the same key is stored once in 24 hours" json:"key,omitzero"                     maxLength:"200"`
+	Urgent bool       `doc:"Before all tasks that are not urgent"                                               json:"urgent,omitzero"`
+	At     string     `doc:"Time before which it is not sent: RFC 3339, or a delay such as +10m"                example:"2027-03-01T08:00:00+08:00"     json:"at,omitzero"`
+	Source string     `doc:"System whose number orders its tasks"                                               json:"source,omitzero"                  pattern:"^[a-z0-9-]{1,32}$"`
+	Number int64      `doc:"Number of the task in its source: the highest wins"                                 json:"number,omitzero"                  maximum:"9007199254740991"  minimum:"0"`
 
-	ChatID   string `json:"chat_id,omitzero" doc:"nickname, group: the chat"`
-	UserID   string `json:"user_id,omitzero" doc:"nickname, id: the employee"`
-	Nickname string `json:"nickname,omitzero" doc:"nickname: the new nickname"`
+	ChatID   string `doc:"nickname, group: the chat"  json:"chat_id,omitzero"`
+	UserID   string `doc:"nickname, id: the employee" json:"user_id,omitzero"`
+	Nickname string `doc:"nickname: the new nickname" json:"nickname,omitzero"`
 
-	CourseID    string   `json:"course_id,omitzero" doc:"course: the course"`
-	StudentUIDs []string `json:"student_uids,omitempty" nullable:"false" doc:"course: UIDs of its students, so that each can be renamed alone"`
+	CourseID    string   `doc:"course: the course"                                              json:"course_id,omitzero"`
+	StudentUIDs []string `doc:"course: UIDs of its students, so that each can be renamed alone" json:"student_uids,omitempty" nullable:"false"`
 
-	StudentUID  string `json:"student_uid,omitzero" doc:"student: the UID"`
-	StudentName string `json:"student_name,omitzero" doc:"student: the new name"`
+	StudentUID  string `doc:"student: the UID"      json:"student_uid,omitzero"`
+	StudentName string `doc:"student: the new name" json:"student_name,omitzero"`
 
-	DingTalkID   string   `json:"dingtalk_id,omitzero" doc:"id: the new ID, which cannot be changed again for a year"`
-	Alternatives []string `json:"alternatives,omitempty" nullable:"false" doc:"id: IDs to try if it is taken"`
-	Previous     string   `json:"previous,omitzero" doc:"nickname, id, student: the value now, if you know it"`
+	DingTalkID   string   `doc:"id: the new ID, which cannot be changed again for a year" json:"dingtalk_id,omitzero"`
+	Alternatives []string `doc:"id: IDs to try if it is taken"                            json:"alternatives,omitempty" nullable:"false"`
+	Previous     string   `doc:"nickname, id, student: the value now, if you know it"     json:"previous,omitzero"`
 
-	Name       string   `json:"name,omitzero" doc:"group: the new name"`
-	Owner      string   `json:"owner,omitzero" doc:"group: the new owner"`
-	OwnerType  string   `json:"owner_type,omitzero" enum:"emp,ext" doc:"group: an employee or an external contact"`
-	Icon       string   `json:"icon,omitzero" doc:"group: the media id of the picture"`
-	AddUserIDs []string `json:"add_user_ids,omitempty" nullable:"false" doc:"group: employees to add"`
-	DelUserIDs []string `json:"del_user_ids,omitempty" nullable:"false" doc:"group: employees to remove"`
-	AddExtIDs  []string `json:"add_ext_ids,omitempty" nullable:"false" doc:"group: external contacts to add"`
-	DelExtIDs  []string `json:"del_ext_ids,omitempty" nullable:"false" doc:"group: external contacts to remove"`
+	Name       string   `doc:"group: the new name"                       json:"name,omitzero"`
+	Owner      string   `doc:"group: the new owner"                      json:"owner,omitzero"`
+	OwnerType  string   `doc:"group: an employee or an external contact" enum:"emp,ext"                json:"owner_type,omitzero"`
+	Icon       string   `doc:"group: the media id of the picture"        json:"icon,omitzero"`
+	AddUserIDs []string `doc:"group: employees to add"                   json:"add_user_ids,omitempty" nullable:"false"`
+	DelUserIDs []string `doc:"group: employees to remove"                json:"del_user_ids,omitempty" nullable:"false"`
+	AddExtIDs  []string `doc:"group: external contacts to add"           json:"add_ext_ids,omitempty"  nullable:"false"`
+	DelExtIDs  []string `doc:"group: external contacts to remove"        json:"del_ext_ids,omitempty"  nullable:"false"`
 
-	MentionAll     int `json:"mention_all_authority,omitzero" enum:"0,1" doc:"group: 1: only the owner mentions all"`
-	ShowHistory    int `json:"show_history_type,omitzero" enum:"0,1" doc:"group: 1: new members see the history"`
-	Validation     int `json:"validation_type,omitzero" enum:"0,1" doc:"group: 1: joining needs an approval"`
-	Searchable     int `json:"searchable,omitzero" enum:"0,1" doc:"group: 1: it can be found"`
-	ChatBanned     int `json:"chat_banned_type,omitzero" enum:"0,1" doc:"group: 1: only the owner writes"`
-	ManagementType int `json:"management_type,omitzero" enum:"0,1" doc:"group: 1: only the owner manages it"`
+	MentionAll     int `doc:"group: 1: only the owner mentions all" enum:"0,1" json:"mention_all_authority,omitzero"`
+	ShowHistory    int `doc:"group: 1: new members see the history" enum:"0,1" json:"show_history_type,omitzero"`
+	Validation     int `doc:"group: 1: joining needs an approval"   enum:"0,1" json:"validation_type,omitzero"`
+	Searchable     int `doc:"group: 1: it can be found"             enum:"0,1" json:"searchable,omitzero"`
+	ChatBanned     int `doc:"group: 1: only the owner writes"       enum:"0,1" json:"chat_banned_type,omitzero"`
+	ManagementType int `doc:"group: 1: only the owner manages it"   enum:"0,1" json:"management_type,omitzero"`
 }
 
 // Stored is the answer to one task.
 type Stored struct {
-	Outcome  string `json:"outcome" enum:"stored,already_there,outdated" doc:"stored: it is in the queue. already_there: an earlier request with the same key stored it. outdated: the source has sent a higher number, and nothing is left to do."`
-	TaskID   string `json:"task_id,omitzero" doc:"Id of the task in asynq"`
+	Outcome  string `doc:"stored: it is in the queue. already_there: an earlier request with the same key stored it. outdated: the source has sent a higher number, and nothing is left to do." enum:"stored,already_there,outdated" json:"outcome"`
+	TaskID   string `doc:"Id of the task in asynq"                                                                                                                                              json:"task_id,omitzero"`
 	Queue    string `json:"queue,omitzero"`
-	Revision int64  `json:"revision,omitzero" doc:"Orders the changes of a target: the highest wins. Missing if an earlier request stored the task."`
-	Warning  string `json:"warning,omitzero" doc:"What was lost, which costs at most one call"`
+	Revision int64  `doc:"Orders the changes of a target: the highest wins. Missing if an earlier request stored the task."                                                                     json:"revision,omitzero"`
+	Warning  string `doc:"What was lost, which costs at most one call"                                                                                                                          json:"warning,omitzero"`
 }
 
 type taskInput struct {
@@ -71,7 +71,7 @@ type taskInput struct {
 
 type taskOutput struct {
 	Status   int
-	Replayed string `header:"Idempotency-Replayed" enum:"true" doc:"The answer is that of an earlier request with the same Idempotency-Key"`
+	Replayed string `doc:"The answer is that of an earlier request with the same Idempotency-Key" enum:"true" header:"Idempotency-Replayed"`
 	Body     Stored
 }
 

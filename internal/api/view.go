@@ -13,57 +13,57 @@ import (
 
 // Run is a run as clients see it.
 type Run struct {
-	ID      string    `json:"id" example:"01JD7Z5W9T3K8Q2M4N6P8R0S1V"`
-	Name    string    `json:"name,omitzero" doc:"Label that its author gave"`
-	Author  string    `json:"author,omitzero" doc:"Who made it; token:NAME for a token"`
-	UndoOf  string    `json:"undo_of,omitzero" doc:"Run that this one takes back"`
-	State   run.State `json:"state" enum:"uploading,planned,held,canary,applying,paused,done,cancelled,rejected,expired"`
-	Reason  string    `json:"reason,omitzero" doc:"Why it is in this state"`
-	By      string    `json:"by,omitzero" doc:"Who brought it there; missing: rollcall"`
+	ID      string    `example:"01JD7Z5W9T3K8Q2M4N6P8R0S1V"                                                 json:"id"`
+	Name    string    `doc:"Label that its author gave"                                                     json:"name,omitzero"`
+	Author  string    `doc:"Who made it; token:NAME for a token"                                            json:"author,omitzero"`
+	UndoOf  string    `doc:"Run that this one takes back"                                                   json:"undo_of,omitzero"`
+	State   run.State `enum:"uploading,planned,held,canary,applying,paused,done,cancelled,rejected,expired" json:"state"`
+	Reason  string    `doc:"Why it is in this state"                                                        json:"reason,omitzero"`
+	By      string    `doc:"Who brought it there; missing: rollcall"                                        json:"by,omitzero"`
 	Created time.Time `json:"created"`
-	Changed time.Time `json:"changed" doc:"When it came into this state"`
+	Changed time.Time `doc:"When it came into this state"                                                   json:"changed"`
 	Applied time.Time `json:"applied,omitzero"`
 	Ended   time.Time `json:"ended,omitzero"`
-	Rows    int       `json:"rows" doc:"Rows that are in"`
-	Sealed  bool      `json:"sealed" doc:"No more rows can be added"`
-	Fed     int       `json:"fed" doc:"Rows that are or were in the queues of their lanes"`
+	Rows    int       `doc:"Rows that are in"                                                               json:"rows"`
+	Sealed  bool      `doc:"No more rows can be added"                                                      json:"sealed"`
+	Fed     int       `doc:"Rows that are or were in the queues of their lanes"                             json:"fed"`
 	// Outcomes are rows by outcome.
-	Outcomes map[run.Outcome]int `json:"outcomes,omitempty" doc:"Rows by outcome, once it was applied"`
-	Progress string              `json:"progress,omitzero" doc:"What the worker reported last"`
-	Plan     *Plan               `json:"plan,omitzero" doc:"Missing until it was planned"`
-	Ignored  []string            `json:"ignored_columns,omitempty" nullable:"false" doc:"Columns of the upload that are not known; only in the answer to the upload"`
+	Outcomes map[run.Outcome]int `doc:"Rows by outcome, once it was applied"                                       json:"outcomes,omitempty"`
+	Progress string              `doc:"What the worker reported last"                                              json:"progress,omitzero"`
+	Plan     *Plan               `doc:"Missing until it was planned"                                               json:"plan,omitzero"`
+	Ignored  []string            `doc:"Columns of the upload that are not known; only in the answer to the upload" json:"ignored_columns,omitempty" nullable:"false"`
 }
 
 // Plan is the summary of a plan.
 type Plan struct {
-	Digest     string               `json:"digest" doc:"Identifies exactly this plan: apply needs it"`
+	Digest     string               `doc:"Identifies exactly this plan: apply needs it"                                  json:"digest"`
 	At         time.Time            `json:"at"`
-	Until      time.Time            `json:"until" doc:"When the plan expires"`
-	Counts     map[run.Decision]int `json:"counts" doc:"Rows by decision"`
-	Calls      int                  `json:"calls" doc:"Rows that are sent"`
-	Undoable   int                  `json:"undoable" doc:"Rows that could be undone after they were applied"`
-	Suspicious int                  `json:"suspicious" doc:"Rows that a person should look at"`
-	Seconds    int                  `json:"seconds" doc:"How long the calls take at the lanes' rates"`
-	Guards     []Guard              `json:"guards" nullable:"false" doc:"Checks that object. One that is not allowed holds the run when it is applied."`
-	Costs      []Cost               `json:"costs" nullable:"false" doc:"Metered calls by organisation"`
+	Until      time.Time            `doc:"When the plan expires"                                                         json:"until"`
+	Counts     map[run.Decision]int `doc:"Rows by decision"                                                              json:"counts"`
+	Calls      int                  `doc:"Rows that are sent"                                                            json:"calls"`
+	Undoable   int                  `doc:"Rows that could be undone after they were applied"                             json:"undoable"`
+	Suspicious int                  `doc:"Rows that a person should look at"                                             json:"suspicious"`
+	Seconds    int                  `doc:"How long the calls take at the lanes' rates"                                   json:"seconds"`
+	Guards     []Guard              `doc:"Checks that object. One that is not allowed holds the run when it is applied." json:"guards"     nullable:"false"`
+	Costs      []Cost               `doc:"Metered calls by organisation"                                                 json:"costs"      nullable:"false"`
 }
 
 // Guard is a check of the whole plan that objects.
 type Guard struct {
-	Name    string `json:"name" example:"changes"`
-	What    string `json:"what" doc:"What it found"`
-	Allow   string `json:"allow" example:"allow-changes" doc:"The value of the parameter allow that accepts it"`
+	Name    string `example:"changes"                                      json:"name"`
+	What    string `doc:"What it found"                                    json:"what"`
+	Allow   string `doc:"The value of the parameter allow that accepts it" example:"allow-changes" json:"allow"`
 	Allowed bool   `json:"allowed"`
-	Rows    []int  `json:"rows" nullable:"false" doc:"The first rows that it is about, at most 10"`
+	Rows    []int  `doc:"The first rows that it is about, at most 10"      json:"rows"             nullable:"false"`
 }
 
 // Cost is what a plan spends of the month of an organisation.
 type Cost struct {
 	Organisation string `json:"organisation"`
-	Month        string `json:"month" example:"2026-11"`
-	Calls        int    `json:"calls" doc:"Metered calls of the plan"`
+	Month        string `example:"2026-11"                       json:"month"`
+	Calls        int    `doc:"Metered calls of the plan"         json:"calls"`
 	Spent        int64  `json:"spent"`
-	Quota        int    `json:"quota,omitzero" doc:"Missing: the month is not bounded"`
+	Quota        int    `doc:"Missing: the month is not bounded" json:"quota,omitzero"`
 	Left         int64  `json:"left,omitzero"`
 }
 
@@ -95,42 +95,42 @@ type Value struct {
 	Field string `json:"field"`
 	Old   string `json:"old,omitzero"`
 	New   string `json:"new,omitzero"`
-	Known bool   `json:"known" doc:"The old value is known"`
+	Known bool   `doc:"The old value is known" json:"known"`
 }
 
 // PlannedRow is a row of a plan. Names and ids of people are masked unless the token has
 // the scope names.
 type PlannedRow struct {
-	Row        int          `json:"row" doc:"Number, from 1"`
-	Line       int          `json:"line,omitzero" doc:"Line of the file"`
+	Row        int          `doc:"Number, from 1"                                     json:"row"`
+	Line       int          `doc:"Line of the file"                                   json:"line,omitzero"`
 	Tenant     string       `json:"tenant,omitzero"`
 	Kind       tasks.Kind   `json:"kind,omitzero"`
 	Target     string       `json:"target,omitzero"`
-	Key        string       `json:"key,omitzero" doc:"Key that the row was sent with"`
-	Decision   run.Decision `json:"decision" enum:"change,new,unchanged,conflict,impossible,excluded"`
-	Values     []Value      `json:"values" nullable:"false"`
-	Why        string       `json:"why,omitzero" doc:"Reason of the decision, if it is not obvious"`
-	Suspicious string       `json:"suspicious,omitzero" doc:"Why a person should look at the row"`
-	Problems   []string     `json:"problems,omitempty" nullable:"false" doc:"Why the row is impossible"`
+	Key        string       `doc:"Key that the row was sent with"                     json:"key,omitzero"`
+	Decision   run.Decision `enum:"change,new,unchanged,conflict,impossible,excluded" json:"decision"`
+	Values     []Value      `json:"values"                                            nullable:"false"`
+	Why        string       `doc:"Reason of the decision, if it is not obvious"       json:"why,omitzero"`
+	Suspicious string       `doc:"Why a person should look at the row"                json:"suspicious,omitzero"`
+	Problems   []string     `doc:"Why the row is impossible"                          json:"problems,omitempty"  nullable:"false"`
 	Undoable   bool         `json:"undoable"`
 }
 
 // ResultRow is the result of a row. Names and ids of people are masked unless the token
 // has the scope names.
 type ResultRow struct {
-	Row       int         `json:"row" doc:"Number, from 1"`
-	Line      int         `json:"line,omitzero" doc:"Line of the file"`
+	Row       int         `doc:"Number, from 1"                                                                           json:"row"`
+	Line      int         `doc:"Line of the file"                                                                         json:"line,omitzero"`
 	Tenant    string      `json:"tenant,omitzero"`
 	Kind      tasks.Kind  `json:"kind,omitzero"`
 	Target    string      `json:"target,omitzero"`
-	Key       string      `json:"key,omitzero" doc:"Key that the row was sent with"`
-	Outcome   run.Outcome `json:"outcome" enum:"waiting,open,applied,unchanged,superseded,failed,cancelled,conflict,impossible,excluded"`
-	Values    []Value     `json:"values" nullable:"false"`
-	Class     string      `json:"class,omitzero" doc:"Class of the dead letter"`
-	Code      string      `json:"code,omitzero" doc:"Code of the platform"`
+	Key       string      `doc:"Key that the row was sent with"                                                           json:"key,omitzero"`
+	Outcome   run.Outcome `enum:"waiting,open,applied,unchanged,superseded,failed,cancelled,conflict,impossible,excluded" json:"outcome"`
+	Values    []Value     `json:"values"                                                                                  nullable:"false"`
+	Class     string      `doc:"Class of the dead letter"                                                                 json:"class,omitzero"`
+	Code      string      `doc:"Code of the platform"                                                                     json:"code,omitzero"`
 	Message   string      `json:"message,omitzero"`
-	Todo      string      `json:"todo,omitzero" doc:"What to do"`
-	RequestID string      `json:"request_id,omitzero" doc:"Of the platform"`
+	Todo      string      `doc:"What to do"                                                                               json:"todo,omitzero"`
+	RequestID string      `doc:"Of the platform"                                                                          json:"request_id,omitzero"`
 	At        time.Time   `json:"at,omitzero"`
 }
 

@@ -51,8 +51,8 @@ type section interface {
 // section returns the one platform that is set. nil: none.
 func (t *Tenant) section() section {
 	of := reflect.ValueOf(t).Elem()
-	for i := range of.NumField() {
-		if s, ok := of.Field(i).Interface().(section); ok && !of.Field(i).IsNil() {
+	for _, field := range of.Fields() {
+		if s, ok := reflect.TypeAssert[section](field); ok && !field.IsNil() {
 			return s
 		}
 	}

@@ -50,7 +50,7 @@ func TestEachHoldIsAnnouncedOnceByAnyWorker(t *testing.T) {
 		}
 		want("at first", announced(one, now))
 		lane := hold.Hold{Scope: hold.Scope{Level: hold.Lane, Name: "dt.nickname"}, Class: hold.Operator, Reason: "maintenance", By: "ann"}
-		held := put(lane)
+		put(lane)
 		put(hold.Hold{Scope: hold.Scope{Level: hold.Tenant, Name: "ci"}, Class: hold.Refused, Reason: "no permission", By: "w1"})
 		fail = "ci"
 		want("two holds, one failed", announced(one, now), "lane dt.nickname: operator")
@@ -64,14 +64,14 @@ func TestEachHoldIsAnnouncedOnceByAnyWorker(t *testing.T) {
 		if err := one.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		held = one.Of(lane.Scope)[0]
+		held := one.Of(lane.Scope)[0]
 		if done, err := one.End(t.Context(), held, "ann"); !done || err != nil {
 			t.Fatal(done, err)
 		}
 		lane.Since = now.Add(time.Minute)
 		put(lane)
 		want("a new hold of the same lane", announced(two, now.Add(time.Minute)), "lane dt.nickname: operator")
-		lane.Scope.Name, lane.Since = "old.nickname", now.Add(-25*time.Hour)
+		lane.Name, lane.Since = "old.nickname", now.Add(-25*time.Hour)
 		put(lane)
 		want("a hold that began yesterday, before there was a webhook", announced(two, now.Add(time.Minute)))
 	})

@@ -83,7 +83,7 @@ type Doing func(ctx context.Context, slot func(context.Context) error, payload s
 
 // Add adds a lane whose tasks are carried out by do. Fields that cfg leaves out are those
 // of lakeside's lane for nicknames, with one call a second.
-func (r *Rig) Add(cfg lane.Config, do Doing) {
+func (r *Rig) Add(cfg lane.Config, do Doing) { //nolint:gocognit // one handler with all that a test may ask of it
 	if cfg.Organisation == "" {
 		cfg.Organisation = "lakeside"
 	}

@@ -272,7 +272,7 @@ type CauseCount struct {
 	DeadLetters int64
 }
 
-// Todo is what to do about dead letters of a class and code.
+// A Todo is what to do about dead letters of a class and code.
 type Todo struct{ Class, Code, Todo string }
 
 // Todos returns what to do about each cause of which a lane ever had a dead letter, sorted.

@@ -138,6 +138,9 @@ type Asynq struct {
 	// Faults get the errors, which asynq repeats every few seconds. nil: all are logged.
 	Faults *Conditions
 	Attrs  []any // of these errors
+	// Known reports whether the cause of an error is logged by others: it is at level debug
+	// then. nil: of none.
+	Known func(text string) bool
 }
 
 // Debug implements asynq.Logger.
@@ -152,6 +155,10 @@ func (a Asynq) Warn(args ...any) { a.Log.Info(fmt.Sprint(args...)) }
 // Error implements asynq.Logger.
 func (a Asynq) Error(args ...any) {
 	text := fmt.Sprint(args...)
+	if a.Known != nil && a.Known(text) {
+		a.Log.Debug(text)
+		return
+	}
 	if a.Faults == nil {
 		a.Log.Warn(text)
 		return

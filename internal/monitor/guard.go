@@ -33,7 +33,7 @@ func (c Config) guard(next http.Handler) http.Handler {
 	elsewhere := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case len(c.Users) == 0 && !(loopback(r.Host) && local(r)):
+		case len(c.Users) == 0 && (!loopback(r.Host) || !local(r)):
 			// Another host name may have been made to resolve to this machine.
 			http.Error(w, "without users these pages are served to this machine only, as 127.0.0.1 or localhost", http.StatusForbidden)
 			return

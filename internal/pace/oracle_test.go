@@ -1,4 +1,4 @@
-package pace
+package pace //nolint:testpackage // it reads the limits as the scripts do
 
 import (
 	"slices"

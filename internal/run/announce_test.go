@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -106,7 +107,7 @@ func TestStatesOfTheDayBeforeAreNotAnnounced(t *testing.T) {
 	r := newRig(t, redistest.Mini(t), 3)
 	one := r.plan(free(), nicknames("A"))
 	r.must(r.service.Reject(t.Context(), one.ID, "ann", ""))
-	old := fmt.Sprint(time.Now().Add(-25 * time.Hour).UnixMicro())
+	old := strconv.FormatInt(time.Now().Add(-25*time.Hour).UnixMicro(), 10)
 	if err := r.rdb.HSet(t.Context(), "rollcall:{run:"+one.ID+"}:run", "announce:rejected", old).Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,7 @@ package run_test
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -116,7 +116,7 @@ func (c spoilt) spoil(r *rig, id string) (key string) {
 
 func TestADamagedKeyOfARunHoldsThatRunAloneUntilItIsRepaired(t *testing.T) {
 	t.Parallel()
-	year := fmt.Sprint(time.Now().AddDate(1, 0, 0).UnixMicro())
+	year := strconv.FormatInt(time.Now().AddDate(1, 0, 0).UnixMicro(), 10)
 	for what, c := range map[string]spoilt{
 		"the hash":               {key: "run", holds: true, state: "deleted"},
 		"its state is cut":       {key: "run", field: "state", value: "cut", holds: true, state: run.StatePaused},
@@ -214,8 +214,12 @@ func (r *rig) is(id string, c spoilt) {
 func TestARunWhosePlanIsDamagedBeforeItIsAppliedIsPlannedAgain(t *testing.T) {
 	t.Parallel()
 	for _, c := range []spoilt{
-		{key: "run", field: "plan", value: "cut"}, {key: "run", field: "newest", value: "cut"}, {key: "run", field: "state", value: "cut"},
-		{key: "plan:0"}, {key: "rows:0", value: "cut", left: run.RowImpossible}, {key: "excluded"},
+		{key: "run", field: "plan", value: "cut"},
+		{key: "run", field: "newest", value: "cut"},
+		{key: "run", field: "state", value: "cut"},
+		{key: "plan:0"},
+		{key: "rows:0", value: "cut", left: run.RowImpossible},
+		{key: "excluded"},
 	} {
 		redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 			r := newRig(t, s, 3)

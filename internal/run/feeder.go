@@ -54,6 +54,9 @@ type FeederConfig struct {
 	// Fed is called with the lane and the number of rows that were stored in its queues. nil:
 	// it is not.
 	Fed func(lane string, rows int)
+	// RedisFault reports whether a text of asynq is about a fault of Redis that the worker
+	// logs: it is at level debug then. nil: no text is.
+	RedisFault func(text string) bool
 }
 
 // Feeder sends the rows of runs that were applied, in one worker of any number. Each run
@@ -68,6 +71,7 @@ type Feeder struct {
 	short    time.Duration // between two turns that have something to do
 	fedRows  func(lane string, rows int)
 	faults   logging.Conditions
+	known    func(text string) bool
 	// lost are tasks that no list of asynq holds, by run, and since when; inspected is when
 	// the keys of runs were inspected last. Run alone uses them.
 	lost      map[string]time.Time
@@ -76,7 +80,7 @@ type Feeder struct {
 
 // NewFeeder returns a Feeder.
 func NewFeeder(cfg FeederConfig) *Feeder {
-	f := &Feeder{Service: cfg.Service, producer: cfg.Producer, log: cfg.Log, ahead: cfg.Ahead, poll: pollEvery, short: shortWait}
+	f := &Feeder{Service: cfg.Service, producer: cfg.Producer, log: cfg.Log, ahead: cfg.Ahead, poll: pollEvery, short: shortWait, known: cfg.RedisFault}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
@@ -102,7 +106,7 @@ func (f *Feeder) Run(ctx context.Context) error {
 		DelayedTaskCheckInterval: f.poll,
 		ShutdownTimeout:          faultWait,
 		BaseContext:              func() context.Context { return ctx },
-		Logger:                   logging.Asynq{Log: f.log, Faults: &f.faults},
+		Logger:                   logging.Asynq{Log: f.log, Faults: &f.faults, Known: f.known},
 		LogLevel:                 asynq.InfoLevel,
 	})
 	if err := server.Start(asynq.HandlerFunc(f.process)); err != nil {

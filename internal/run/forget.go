@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"rollcall/internal/ledger"
 	"rollcall/tasks"
@@ -48,15 +49,12 @@ func (f forgetting) all(ctx context.Context) (Forgotten, error) {
 		if err != nil {
 			return all, err
 		}
-		for _, h := range heads {
-			if h == nil {
-				continue
+		for _, h := range slices.DeleteFunc(heads, func(h *head) bool { return h == nil }) {
+			err := h.damagedError()
+			rows := 0
+			if err == nil {
+				rows, err = f.run(ctx, h)
 			}
-			if err := h.damagedError(); err != nil {
-				damaged = append(damaged, err)
-				continue
-			}
-			rows, err := f.run(ctx, h)
 			if _, is := errors.AsType[*ledger.DamagedError](err); is {
 				damaged = append(damaged, err)
 				continue

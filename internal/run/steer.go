@@ -238,10 +238,8 @@ func (s *Service) Exclude(ctx context.Context, id, digest string, numbers []int)
 		if _, err := h.after(eventPlan); err != nil {
 			return update{}, &StateError{ID: id, State: h.state(), Reason: h.fields[fieldReason], Event: "leave rows out of"}
 		}
-		for _, n := range numbers {
-			if n < 1 || n > h.rows() {
-				return update{}, fmt.Errorf("run %s has no row %d: it has rows 1 to %d", id, n, h.rows())
-			}
+		if err := h.judgeRows(numbers); err != nil {
+			return update{}, err
 		}
 		list, err := json.Marshal(slices.Sorted(maps.Keys(all)))
 		if err != nil {
@@ -269,6 +267,16 @@ func (s *Service) Exclude(ctx context.Context, id, digest string, numbers []int)
 		return Run{}, raced(err)
 	}
 	return s.conclude(ctx, id, token, t, nil)
+}
+
+// judgeRows returns an error if the run does not have all rows.
+func (h *head) judgeRows(numbers []int) error {
+	for _, n := range numbers {
+		if n < 1 || n > h.rows() {
+			return fmt.Errorf("run %s has no row %d: it has rows 1 to %d", h.id, n, h.rows())
+		}
+	}
+	return nil
 }
 
 // leftOutOf reports whether the plan is, or is about to be, the one with a digest without some
@@ -335,23 +343,28 @@ func (s *Service) walkAfter(ctx context.Context, h *head, after int) iter.Seq2[w
 				return
 			}
 			for _, b := range blocks {
-				requests, err := s.resolve(ctx, b.rows)
-				if err != nil {
-					yield(walked{}, err)
+				if !s.walkBlock(ctx, b, after, yield) {
 					return
-				}
-				for i, q := range requests {
-					if b.first()+i <= after {
-						continue
-					}
-					w := walked{planned(b.first()+i, b.rows[i], q.fields, b.plans[i]), q, b.plans[i]}
-					if !yield(w, nil) {
-						return
-					}
 				}
 			}
 		}
 	}
+}
+
+// walkBlock yields the rows of a block after a row. It returns false if that was the end.
+func (s *Service) walkBlock(ctx context.Context, b *block, after int, yield func(walked, error) bool) bool {
+	requests, err := s.resolve(ctx, b.rows)
+	if err != nil {
+		yield(walked{}, err)
+		return false
+	}
+	for i := max(0, after+1-b.first()); i < len(requests); i++ {
+		q := requests[i]
+		if !yield(walked{planned(b.first()+i, b.rows[i], q.fields, b.plans[i]), q, b.plans[i]}, nil) {
+			return false
+		}
+	}
+	return true
 }
 
 var errNoPlan = errors.New("the run has no plan")

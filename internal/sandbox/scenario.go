@@ -67,20 +67,20 @@ type Fault struct {
 	At    int           `json:"at,omitempty"    yaml:"at"`    // only the n-th matching call, from 1
 	First int           `json:"first,omitempty" yaml:"first"` // the first n matching calls
 	Share float64       `json:"share,omitempty" yaml:"share"` // this share of the matching calls, by the seed
-	After time.Duration `json:"-" yaml:"after"`               // calls from that long after the fault was armed
-	For   time.Duration `json:"-" yaml:"for"`                 // calls within that time; absent: without end
+	After time.Duration `json:"-"               yaml:"after"` // calls from that long after the fault was armed
+	For   time.Duration `json:"-"               yaml:"for"`   // calls within that time; absent: without end
 
-	Kind     FaultKind         `json:"kind" yaml:"kind"`                   // what happens to the call
-	Applied  bool              `json:"applied,omitempty" yaml:"applied"`   // an answer, hang, reset, outage or odd_body executes the call first; otherwise the call has no effect
-	Lands    time.Duration     `json:"-"                 yaml:"lands"`     // a hang executes the call at a random time, up to that long after the client gave up
-	Code     string            `json:"code,omitempty"    yaml:"code"`      // of an answer
-	Message  string            `json:"message,omitempty" yaml:"message"`   // of an answer; absent: the code's own
-	Status   int               `json:"status,omitempty"  yaml:"status"`    // HTTP status; absent: the code's own
-	Body     string            `json:"body,omitempty"    yaml:"body"`      // of an answer, outage or odd_body
-	Headers  map[string]string `json:"headers,omitempty" yaml:"headers"`   // set on the answer
+	Kind     FaultKind         `json:"kind"               yaml:"kind"`     // what happens to the call
+	Applied  bool              `json:"applied,omitempty"  yaml:"applied"`  // an answer, hang, reset, outage or odd_body executes the call first; otherwise the call has no effect
+	Lands    time.Duration     `json:"-"                  yaml:"lands"`    // a hang executes the call at a random time, up to that long after the client gave up
+	Code     string            `json:"code,omitempty"     yaml:"code"`     // of an answer
+	Message  string            `json:"message,omitempty"  yaml:"message"`  // of an answer; absent: the code's own
+	Status   int               `json:"status,omitempty"   yaml:"status"`   // HTTP status; absent: the code's own
+	Body     string            `json:"body,omitempty"     yaml:"body"`     // of an answer, outage or odd_body
+	Headers  map[string]string `json:"headers,omitempty"  yaml:"headers"`  // set on the answer
 	Envelope string            `json:"envelope,omitempty" yaml:"envelope"` // for updategroupnick: flat, the code is in errcode; nested, in sub_code behind errcode 88; absent: as the platform
-	Latency  time.Duration     `json:"-" yaml:"latency"`                   // passes before the call is decided, with any kind; several faults add up
-	Jitter   time.Duration     `json:"-" yaml:"jitter"`                    // up to so much more
+	Latency  time.Duration     `json:"-"                  yaml:"latency"`  // passes before the call is decided, with any kind; several faults add up
+	Jitter   time.Duration     `json:"-"                  yaml:"jitter"`   // up to so much more
 }
 
 // MarshalJSON writes durations as in a scenario file, so that the output of

@@ -5,6 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
+	"testing"
+	"time"
+
 	"rollcall/internal/backlog"
 	"rollcall/internal/damage"
 	"rollcall/internal/lane"
@@ -14,9 +18,6 @@ import (
 	"rollcall/internal/redistest"
 	"rollcall/internal/registry"
 	"rollcall/tasks"
-	"strings"
-	"testing"
-	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"

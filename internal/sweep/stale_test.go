@@ -2,13 +2,14 @@ package sweep_test
 
 import (
 	"errors"
+	"testing"
+	"time"
+
 	"rollcall/internal/backlog"
 	"rollcall/internal/lane"
 	"rollcall/internal/lanetest"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
-	"testing"
-	"time"
 )
 
 func TestIDsOfDeletedTasksAreRemovedFromEveryList(t *testing.T) {

@@ -89,7 +89,7 @@ func counts(err error) bool {
 // hour at most, and up to a fifth more or less.
 func backoff(failed int) time.Duration {
 	wait := min(firstWait<<min(failed, 20), longestWait)
-	return wait - wait/5 + rand.N(2*wait/5)
+	return wait - wait/5 + rand.N(2*wait/5) //nolint:gosec // spreads calls
 }
 
 // process is one attempt of a call.
@@ -167,9 +167,9 @@ func (s *Service) enter(endpoint string) (wait time.Duration) {
 	t := s.traffic[endpoint]
 	switch {
 	case t.running >= toOne && t.failing:
-		return busyWait + rand.N(30*busyWait)
+		return busyWait + rand.N(30*busyWait) //nolint:gosec // spreads calls
 	case t.running >= toOne:
-		return busyWait + rand.N(busyWait)
+		return busyWait + rand.N(busyWait) //nolint:gosec // spreads calls
 	}
 	t.running++
 	s.traffic[endpoint] = t

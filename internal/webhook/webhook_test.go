@@ -198,7 +198,9 @@ func TestRedirectsAreNotFollowedAndAnswersAreNotShown(t *testing.T) {
 		"a redirect": {func(_ int, w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, inner.URL, http.StatusTemporaryRedirect)
 		}, "HTTP 307: redirects are not followed"},
-		"an error with a name": {func(_ int, w http.ResponseWriter, _ *http.Request) { http.Error(w, "no such student: Zhang San", 500) }, "HTTP 500"},
+		"an error with a name": {func(_ int, w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "no such student: Zhang San", http.StatusInternalServerError)
+		}, "HTTP 500"},
 		"an endless answer": {func(_ int, w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusBadGateway)
 			for {
@@ -323,7 +325,7 @@ func work(t *testing.T, s *webhook.Service) (stop func()) {
 
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !is(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !is(); <-time.After(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within %s: %s", patience, what)
 		}

@@ -38,7 +38,7 @@ type app struct{ *cli.App }
 func Command(cliApp *cli.App) *cobra.Command {
 	a := &app{cliApp}
 	f := flags{n: 20}
-	cmd := &cobra.Command{
+	cmd := &cobra.Command{ //nolint:gosec // no password, but how to give one
 		Use:   "find WORD | --index",
 		Short: "Find targets by id or by applied value",
 		Long: `Find the targets whose id, or whose applied value, contains a word, in any case:

@@ -122,7 +122,7 @@ func (a *app) forget(ctx context.Context, rdb redis.UniversalClient, f flags) er
 		return a.counted(f, found)
 	}
 	// Before anything is removed: a removal without an event must not exist.
-	what := strings.TrimSuffix(f.subject.String()+": "+found.String()+": "+f.reason, ": ")
+	what := strings.TrimSuffix(f.String()+": "+found.String()+": "+f.reason, ": ")
 	if err := audit.Write(ctx, rdb, audit.Event{
 		Event: "data.forgotten", Level: audit.Lane, Name: "all lanes", Class: "operator", Reason: what, By: a.Person(f.by),
 		More: map[string]string{"count": strconv.Itoa(found.Targets + found.Rows + found.Dead)},
@@ -145,7 +145,7 @@ func (a *app) counted(f flags, r report) error {
 		}
 	} else {
 		p := a.NewPrinter()
-		p.Text(console.Bold, 0, f.subject.String()+": "+r.String())
+		p.Text(console.Bold, 0, f.String()+": "+r.String())
 		switch {
 		case r.empty():
 			p.Text(console.Plain, 0, "nothing is recorded")
@@ -170,7 +170,7 @@ func (a *app) done(f flags, r report) error {
 		}
 	} else {
 		p := a.NewPrinter()
-		p.Text(console.Bold, 0, "removed: "+f.subject.String()+": "+r.String())
+		p.Text(console.Bold, 0, "removed: "+f.String()+": "+r.String())
 		if len(r.Blocked) > 0 {
 			p.Text(console.Red, 0, "not removed; repeat the command:")
 		}

@@ -131,10 +131,10 @@ func (r *records) remove(ctx context.Context) (report, error) {
 // mostClosed bounds how many closed dead letters are read: more than all of a lane.
 const mostClosed = 1 << 20
 
-func (a *report) addRows(rows run.Forgotten) {
-	a.Rows, a.Runs = rows.Rows, rows.Runs
+func (r *report) addRows(rows run.Forgotten) {
+	r.Rows, r.Runs = rows.Rows, rows.Runs
 	for _, id := range rows.Busy {
-		a.Blocked = append(a.Blocked, "run "+id+" is applied: let it end, or rollcall run cancel "+id)
+		r.Blocked = append(r.Blocked, "run "+id+" is applied: let it end, or rollcall run cancel "+id)
 	}
 }
 
