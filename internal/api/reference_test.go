@@ -95,7 +95,7 @@ func TestTheReferenceIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	b.WriteString("# HTTP API reference\n\nMade from [the OpenAPI document](openapi.json) by `make update`. [The guide](api.md) has the steps.\n")
+	b.WriteString("<!-- generated: make update, from openapi.json -->\n# HTTP API reference\n\n[The guide](api.md) has the steps.\n")
 	for _, path := range slices.Sorted(maps.Keys(doc.Paths)) {
 		for _, method := range slices.Sorted(maps.Keys(doc.Paths[path])) {
 			op := doc.Paths[path][method]
