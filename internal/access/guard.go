@@ -22,7 +22,7 @@ type Observer interface {
 }
 
 // Guard lets requests through that have a valid token and came over a connection that
-// nobody else can read.
+// no other program can read.
 type Guard struct {
 	// Tokens are the valid tokens. Required.
 	Tokens *Tokens
@@ -129,7 +129,7 @@ func (g Guard) admit(r *http.Request, client netip.Addr, origins *http.CrossOrig
 	return p, nil
 }
 
-// private reports whether nobody else can read the connection: it has TLS, does not leave
+// private reports whether no other program can read the connection: it has TLS, does not leave
 // this machine, or comes from a proxy that the configuration names.
 func (g Guard) private(r *http.Request) bool {
 	if r.TLS != nil {

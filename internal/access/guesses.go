@@ -40,7 +40,7 @@ func (g *Guesses) Check(client netip.Addr, now time.Time, right func() bool) (ok
 }
 
 // Wrong counts a wrong token, and returns how long the address must wait; 0: not yet. A
-// right token needs no Check: nobody can guess one, and a client with a wrong one must not
+// right token needs no Check: it cannot be guessed, and a client with a wrong one must not
 // lock out others at its address.
 func (g *Guesses) Wrong(client netip.Addr, now time.Time) (wait time.Duration) {
 	g.mu.Lock()

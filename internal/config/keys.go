@@ -70,7 +70,7 @@ var firstKeys = []key{
 	{path: "http.writable", def: "false", doc: "whether the web UI may run, delete and archive tasks and pause queues"},
 	{path: "http.show_personal_data", def: "false", doc: "whether the web UI shows names and IDs of people; otherwise they are masked"},
 
-	{path: "api", doc: "Who may use the [HTTP API](access.md). Without tokens nobody may. It is served at `http.tls`, and at `http.listen` to this machine and to the proxies of `http.proxy`."},
+	{path: "api", doc: "Who may use the [HTTP API](access.md). Without tokens no client may. It is served at `http.tls`, and at `http.listen` to this machine and to the proxies of `http.proxy`."},
 	{path: "api.tokens", doc: "Bearer tokens: one for each service. `worker token new` makes one and prints these lines. A reload (SIGHUP) takes over all of them."},
 	{path: "api.tokens[].name", required: true, eg: `grades`, pattern: namePattern, rule: nameWords, doc: "as that of an organisation; each name once. It is in the log and among the events of every change"},
 	{path: "api.tokens[].scopes", required: true, eg: `[enqueue, read]`, min: 1, enum: []string{"enqueue", "read", "operate", "approve", "names"}, doc: "what it may do: `enqueue` tasks and runs, `read` results and states, `operate` runs and dead letters, `approve` runs that are held, see `names` unmasked"},

@@ -3,7 +3,7 @@ local bodies = KEYS[1] -- task id → dead letter
 local positions = KEYS[2] -- task id → its time, 16 digits, and its cause
 local times = KEYS[3] -- members of all dead letters, by time
 local causes = KEYS[4] -- cause → number; members of one cause are in causes:<cause>
-local todos = KEYS[5] -- cause → what to do, kept when its dead letters are gone
+local todos = KEYS[5] -- cause → what to do, kept when its dead letters are deleted
 
 local task, body, time, cause = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local replaces = ARGV[5] == 'replace' -- the one that is there

@@ -20,7 +20,7 @@ func TestOnlyARegularFileWithinTheBoundIsRead(t *testing.T) {
 	if err := errors.Join(os.WriteFile(file, []byte(strings.Repeat("x", 1024)), 0o600), syscall.Mkfifo(fifo, 0o600), os.Symlink(file, link)); err != nil {
 		t.Fatal(err)
 	}
-	// Whoever opens it reads something, and does not wait for a writer.
+	// A program that opens it reads something, and does not wait for a writer.
 	writer, err := os.OpenFile(fifo, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)

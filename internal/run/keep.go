@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// DefaultKeep is how long runs are kept if nobody says otherwise.
+	// DefaultKeep is how long runs are kept without a configured value.
 	DefaultKeep = 90 * 24 * time.Hour
 
 	// keepKey holds how long workers keep runs, in ms: commands and services have no

@@ -34,7 +34,7 @@ func (s subject) is(task tasks.Task) bool {
 	case tasks.StudentSync:
 		return s.in("", t.StudentUID)
 	case tasks.CourseSync:
-		return false // names no chat and nobody
+		return false // names no chat and no user
 	}
 	return task != nil
 }
