@@ -29,7 +29,7 @@ func limitBody(w http.ResponseWriter, r *http.Request, control *http.ResponseCon
 	// A server that knows no deadlines is one of a test.
 	_ = control.SetWriteDeadline(time.Time{})
 	_ = control.SetReadDeadline(time.Time{})
-	if r.Body == nil || r.Body == http.NoBody {
+	if r.ContentLength == 0 { // -1: the length is not known
 		return func() {}
 	}
 	b := &body{ReadCloser: http.MaxBytesReader(w, r.Body, most), control: control, left: patience}

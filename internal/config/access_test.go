@@ -105,10 +105,11 @@ func TestAnAPIThatNoClientCanUseAndTokensAtTheirEndAreNamed(t *testing.T) {
 		token(day(100)) + "http: {listen: '0.0.0.0:9', proxy: [10.0.0.5], " + users + "}\n": "http: the web UI at 0.0.0.0:9 is not encrypted",
 		token(day(100)) + "http: {listen: '0.0.0.0:9', " + users + "}\n":                    "api: the HTTP API is off: http.listen has no TLS",
 		token(day(100)) + "http: {listen: 'off'}\n":                                         "api: the HTTP API is off: there is no listener",
-		"http: {listen: 'off'}\n":                                                           "",
-		token(day(13)):                                                                      "token grades: expires soon: its last day is " + day(13),
-		token(day(-1)):                                                                      "token grades: has expired: its last day was " + day(-1),
-		token(day(0)):                                                                       "token grades: expires soon", // it is valid until the end of the day
+
+		"http: {listen: 'off'}\n": "",
+		token(day(13)):            "token grades: expires soon: its last day is " + day(13),
+		token(day(-1)):            "token grades: has expired: its last day was " + day(-1),
+		token(day(0)):             "token grades: expires soon", // it is valid until the end of the day
 	} {
 		cfg, err := parsed(sections)
 		if err != nil {

@@ -55,7 +55,7 @@ func DamagedNumbers(hash map[string]string) []Entry {
 	var damaged []Entry
 	for _, name := range slices.Sorted(maps.Keys(hash)) {
 		switch name {
-		case "day", "free", "gave", "told":
+		case "day", "free", "gave", limitsField:
 			continue
 		}
 		if _, err := strconv.ParseInt(hash[name], 10, 64); err != nil {

@@ -217,7 +217,7 @@ func (l *Lane) notify(ctx context.Context, quota func(redis.Pipeliner, context.C
 	}
 	var known *redis.SliceCmd
 	_, err = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.HSet(ctx, l.keys[0], "told", described)
+		p.HSet(ctx, l.keys[0], limitsField, described)
 		if l.cfg.Metered {
 			quota(p, ctx, l.keys[1], quotaField, l.quota.Load().text())
 		}

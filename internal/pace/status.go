@@ -105,6 +105,9 @@ type Month struct {
 // mostCalls bounds the calls of a month: 370 a second.
 const mostCalls = 1_000_000_000
 
+// limitsField holds what a lane's workers are allowed, for people and other processes.
+const limitsField = "told" // stored letters
+
 // quotaField holds the organisation's quota, as configured in the worker that was last
 // started or reloaded. All workers use it.
 const quotaField = "quota"
@@ -266,7 +269,7 @@ func status(ref Ref, fields map[string]string, now int64) Status {
 	}
 	share = shareNow(share, number("share_at"), now)
 	s.Share = float64(share) / whole
-	s.Limits, s.Quota, s.Metered = undescribe(fields["told"])
+	s.Limits, s.Quota, s.Metered = undescribe(fields[limitsField])
 	for _, l := range spaced(s.Limits) {
 		spread := number("spread")
 		if spread == 0 {
