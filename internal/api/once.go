@@ -66,19 +66,21 @@ func carryOut[O any](ctx context.Context, o once, c caller, key, digest string, 
 		out, err = recallOutput[O](held, digest)
 		return out, true, err
 	}
-	out, err = do()
-	last := ""
-	if err == nil {
-		output, failed := json.Marshal(out)
-		if failed != nil {
-			return out, false, failed
+	last := "" // also after a panic: the request may be sent again
+	defer func() {
+		if failed := taken.release(ctx, last, keyLife); failed != nil && err == nil {
+			out, err = nil, failed
 		}
-		last = text(remembered{Digest: digest, Output: output})
+	}()
+	if out, err = do(); err != nil {
+		return out, false, err
 	}
-	if failed := taken.release(ctx, last, keyLife); failed != nil && err == nil {
-		return nil, false, failed
+	output, err := json.Marshal(out)
+	if err != nil {
+		return out, false, fmt.Errorf("keep the answer of an Idempotency-Key: %w", err)
 	}
-	return out, false, err
+	last = text(remembered{Digest: digest, Output: output})
+	return out, false, nil
 }
 
 // recallOutput returns the answer of an earlier request.

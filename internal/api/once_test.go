@@ -85,3 +85,19 @@ func TestConcurrentRequestsWithOneKeyMakeOneRun(t *testing.T) {
 		}
 	})
 }
+
+func TestAKeyIsFreeAgainAfterAPanicOfItsRequest(t *testing.T) {
+	t.Parallel()
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		func() {
+			defer func() { _ = recover() }()
+			_, _, _ = api.CarryOut(t.Context(), rdb, "grades", "k", func() (*string, error) { panic("a defect") })
+		}()
+		done := "done"
+		out, replayed, err := api.CarryOut(t.Context(), rdb, "grades", "k", func() (*string, error) { return &done, nil })
+		if err != nil || replayed || out == nil || *out != done {
+			t.Errorf("the request that was sent again: %v, replayed %t, %v", out, replayed, err)
+		}
+	})
+}
