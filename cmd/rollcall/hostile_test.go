@@ -17,11 +17,9 @@ import (
 
 	"rollcall/internal/audit"
 	"rollcall/internal/cli"
-	"rollcall/internal/commandtest"
 	"rollcall/internal/hold"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
-	"rollcall/internal/redistest"
 	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
@@ -30,7 +28,7 @@ import (
 const hostile = "x\x1b[2J\u202ey\u009b1A\nFORGED a lane\rFORGED a row\u2028FORGED\tz\u0085FORGED"
 
 // seedHostile writes it to every place in Redis that holds a text.
-func seedHostile(ctx context.Context, rdb *redis.Client) error {
+func seedHostile(ctx context.Context, rdb redis.UniversalClient) error {
 	lane, err := json.Marshal(registry.Lane{Organisation: "hill" + hostile, Tenant: "t" + hostile, Kind: tasks.KindNickname, Seen: time.Now()})
 	if err != nil {
 		return err
@@ -82,13 +80,7 @@ func seedHostile(ctx context.Context, rdb *redis.Client) error {
 
 func TestTextOfOthersInRedisForgesNoOutput(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
-	url, err := commandtest.ServeAll(s, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rdb := redis.NewClient(&redis.Options{Addr: s.Addr})
-	defer rdb.Close()
+	url, rdb := served(t)
 	if err := seedHostile(t.Context(), rdb); err != nil {
 		t.Fatal(err)
 	}
@@ -178,13 +170,7 @@ func judge(t *testing.T, name, text string) {
 // A spreadsheet computes none of the cells.
 func TestNoCellOfAnExportIsAFormula(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
-	url, err := commandtest.ServeAll(s, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rdb := redis.NewClient(&redis.Options{Addr: s.Addr})
-	defer rdb.Close()
+	url, rdb := served(t)
 	if err := seedHostile(t.Context(), rdb); err != nil {
 		t.Fatal(err)
 	}

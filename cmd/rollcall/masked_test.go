@@ -14,23 +14,15 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/cli"
-	"rollcall/internal/commandtest"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
-	"rollcall/internal/redistest"
 	"rollcall/tasks"
 )
 
 // An older worker stored what a platform said. The commands mask it like the payload.
 func TestWhatAPlatformSaidIsMaskedInEveryCommand(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
-	url, err := commandtest.ServeAll(s, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rdb := redis.NewClient(&redis.Options{Addr: s.Addr})
-	defer rdb.Close()
+	url, rdb := served(t)
 	const said = "user EMPLOYEE7（三年二班　王芳）is not in chat1, key 2026/employee7"
 	typename, payload, err := kinds.Encode(tasks.NicknameSync{Tenant: "lakeside-dt", ChatID: "chat1", UserID: "employee7", Nickname: "三年二班 王芳"}, 1234)
 	if err != nil {
@@ -91,7 +83,7 @@ func TestWhatAPlatformSaidIsMaskedInEveryCommand(t *testing.T) {
 }
 
 // failOnce has asynq keep a task with the text of its last error.
-func failOnce(t *testing.T, rdb *redis.Client, task *asynq.Task, text string) {
+func failOnce(t *testing.T, rdb redis.UniversalClient, task *asynq.Task, text string) {
 	t.Helper()
 	const queue = "lakeside-dt.nickname"
 	if _, err := asynq.NewClientFromRedisClient(rdb).Enqueue(task, asynq.Queue(queue), asynq.TaskID("t1"), asynq.MaxRetry(100)); err != nil {

@@ -5,12 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/redis/go-redis/v9"
-
 	"rollcall/internal/cli"
-	"rollcall/internal/commandtest"
 	"rollcall/internal/ledger"
-	"rollcall/internal/redistest"
 	"rollcall/internal/run"
 	"rollcall/tasks"
 )
@@ -18,13 +14,7 @@ import (
 // A damaged run is shown by its list, named with what is lost, repaired, and recorded.
 func TestADamagedRunIsShownRepairedAndRecorded(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
-	url, err := commandtest.ServeAll(s, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rdb := redis.NewClient(&redis.Options{Addr: s.Addr})
-	defer rdb.Close()
+	url, rdb := served(t)
 	command := func(want int, args ...string) string {
 		t.Helper()
 		var out bytes.Buffer

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -15,6 +16,7 @@ import (
 	"rollcall/internal/commandtest"
 	"rollcall/internal/hold"
 	"rollcall/internal/pace"
+	"rollcall/internal/redistest"
 	"rollcall/internal/registry"
 )
 
@@ -150,4 +152,15 @@ func worker(ts *testscript.TestScript, _ bool, args []string) {
 			}
 		}
 	}()
+}
+
+// served returns the URL of a Redis where a worker has published all lanes, and its client.
+func served(t *testing.T) (url string, rdb redis.UniversalClient) {
+	t.Helper()
+	s := redistest.Mini(t)
+	url, err := commandtest.ServeAll(s, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return url, s.Client(t)
 }

@@ -58,7 +58,7 @@ type Config struct {
 	// Limits bound what one token and one worker accept. The zero value: see Limits.
 	Limits Limits
 	// Audit records a change that a token made, other than tasks and rows, which are too
-	// many. nil: it is only logged.
+	// many. nil: what is in front of the API records and logs them.
 	Audit func(context.Context, Change) error
 	// Log receives changes and faults. nil: no log.
 	Log *slog.Logger
@@ -169,10 +169,10 @@ func callerOf(ctx context.Context) caller {
 // did records a change of the caller. The change was made: a fault is only logged. what may
 // be the text of a person, and is not logged.
 func (a *API) did(ctx context.Context, c caller, action, id, what string) {
-	a.log.Info("changed by the API", "token", c.Token, "action", action, "run", id)
 	if a.audit == nil {
 		return
 	}
+	a.log.Info("changed by the API", "token", c.Token, "action", action, "run", id)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditFor)
 	defer cancel()
 	if err := a.audit(ctx, Change{Token: c.Token, Action: action, Run: id, What: what}); err != nil {
