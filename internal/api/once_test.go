@@ -2,10 +2,12 @@ package api_test
 
 import (
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
 	"rollcall/internal/api"
+	"rollcall/internal/logtest"
 	"rollcall/internal/redistest"
 )
 
@@ -98,6 +100,20 @@ func TestAKeyIsFreeAgainAfterAPanicOfItsRequest(t *testing.T) {
 		out, replayed, err := api.CarryOut(t.Context(), rdb, "grades", "k", func() (*string, error) { return &done, nil })
 		if err != nil || replayed || out == nil || *out != done {
 			t.Errorf("the request that was sent again: %v, replayed %t, %v", out, replayed, err)
+		}
+	})
+}
+
+func TestAPanicOfAPlanDoesNotEndTheWorker(t *testing.T) {
+	t.Parallel()
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
+		var log logtest.Buffer
+		rdb := s.Client(t)
+		if err := api.PlanWithoutService(t.Context(), rdb, log.Logger()); err == nil || !strings.Contains(err.Error(), "defect") {
+			t.Errorf("the plan ended with %v", err)
+		}
+		if n := rdb.Exists(t.Context(), "rollcall:api:plan:r4uso2arutn5qyh5s").Val(); n != 0 || len(log.Lines("plan ended by a panic")) != 1 {
+			t.Errorf("the lease is kept (%d), or the panic is not logged:\n%s", n, log.String())
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -84,7 +85,14 @@ func (p *planner) plan(id string) (err error) {
 	if taken == nil {
 		return errElsewhere
 	}
-	defer func() { err = errors.Join(err, taken.release(ctx, "", 0)) }()
+	defer func() {
+		// A panic here would end the worker, as no request is above it.
+		if value := recover(); value != nil {
+			p.log.Error("plan ended by a panic", "run", id, "panic", value, "stack", string(debug.Stack()))
+			err = errors.New("rollcall has a defect, please report it with the worker's log")
+		}
+		err = errors.Join(err, taken.release(ctx, "", 0))
+	}()
 	_, err = p.runs.Plan(ctx, id, nil)
 	if err != nil && p.ctx.Err() == nil {
 		p.log.Warn("run not planned", "run", id, "err", err)
