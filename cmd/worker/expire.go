@@ -13,13 +13,17 @@ import (
 // without end.
 const expireEvery = time.Hour
 
-// expireDeadLetters discards dead letters that are older than dead_letters.keep, now and
-// every hour until ctx ends.
-func (w *worker) expireDeadLetters(ctx context.Context) {
+// expireDeadLetters returns what discards dead letters that are older than
+// dead_letters.keep, now and every hour until its context ends.
+func (w *worker) expireDeadLetters() func(context.Context) {
 	keep := time.Duration(w.cfg.DeadLetters.Keep)
 	if keep == 0 {
-		return
+		return func(context.Context) {}
 	}
+	return func(ctx context.Context) { w.expireOlder(ctx, keep) }
+}
+
+func (w *worker) expireOlder(ctx context.Context, keep time.Duration) {
 	service := deadletter.New(w.rdb, nil)
 	service.OnDamage(w.lanes.Damaged)
 	reason := fmt.Sprintf("older than dead_letters.keep, %s", config.Duration(keep))

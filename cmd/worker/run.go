@@ -59,12 +59,13 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 	if begun, err := w.begin(ctx); !begun {
 		return err
 	}
+	expire, announce := w.expireDeadLetters(), w.announce()
 	wg.Go(func() { panics.Restart(background, "the sweep", w.sweeper.Run) })
-	wg.Go(func() { panics.Restart(background, "the expiry of dead letters", w.expireDeadLetters) })
+	wg.Go(func() { panics.Restart(background, "the expiry of dead letters", expire) })
 	wg.Go(func() { panics.Restart(background, "the replay of taken IDs", w.replayFreed) })
 	wg.Go(func() { panics.Restart(background, "the states of runs", w.watcher.Run) })
 	wg.Go(func() { panics.Restart(background, "the record of the API", w.trail.Run) })
-	wg.Go(func() { panics.Restart(ctx, "the events of webhooks", w.announce) })
+	wg.Go(func() { panics.Restart(ctx, "the events of webhooks", announce) })
 	wg.Go(func() {
 		panics.Restart(ctx, "the calls of webhooks", func(ctx context.Context) {
 			if err := w.hooks.Run(ctx); err != nil {

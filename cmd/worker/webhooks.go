@@ -57,12 +57,18 @@ func webhookNames(cfg *config.Config) []string {
 	return names
 }
 
-// announce stores calls of webhooks for runs and lanes that need attention, until ctx ends.
-func (w *worker) announce(ctx context.Context) {
+// announce returns what stores calls of webhooks for runs and lanes that need attention,
+// until its context ends.
+func (w *worker) announce() func(context.Context) {
+	owners := ownersOf(w.cfg) // a new tenant needs a restart
+	return func(ctx context.Context) { w.announceOf(ctx, owners) }
+}
+
+func (w *worker) announceOf(ctx context.Context, owners map[string][]string) {
 	line := &logging.Condition{
 		Log: w.log, Level: slog.LevelWarn, Began: "events of webhooks not stored; retrying", Ended: "events of webhooks stored again",
 	}
-	holds, owners := hold.NewStore(w.rdb), ownersOf(w.cfg)
+	holds := hold.NewStore(w.rdb)
 	ticker := time.NewTicker(announceEvery)
 	defer ticker.Stop()
 	for {

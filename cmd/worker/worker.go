@@ -35,7 +35,7 @@ import (
 // worker holds the parts of one process. They are closed in the reverse order of their
 // creation.
 type worker struct {
-	cfg      *config.Config
+	cfg      *config.Config // read by the goroutine of run alone: a reload replaces it
 	log      *slog.Logger
 	redis    redisdb.Config
 	password atomic.Pointer[secret.Text] // of Redis, as last loaded
