@@ -23,7 +23,7 @@ type evidence struct {
 	// closed are the automatically closed dead letters, by task id.
 	closed  map[string]ledger.ClosedDeadLetter
 	records map[ledger.Target]map[string]string
-	history map[ledger.Target]history // of the variant late
+	history map[ledger.Target]history // of the runs' targets, and with late of all
 	sent    *sent                     // what the runs report; nil: there are none
 	// open are the ledger's records of tasks that have not ended. A record that an
 	// ended task leaves there is an error.

@@ -96,16 +96,20 @@ type historyWatch struct {
 	all map[ledger.Target]history
 }
 
-func newHistoryWatch(rdb redis.UniversalClient, changes []*change) *historyWatch {
-	w := &historyWatch{rdb: rdb, all: map[ledger.Target]history{}}
-	seen := map[ledger.Target]bool{}
+func newHistoryWatch(rdb redis.UniversalClient) *historyWatch {
+	return &historyWatch{rdb: rdb, all: map[ledger.Target]history{}}
+}
+
+// watch adds the targets of changes to those that are read.
+func (w *historyWatch) watch(changes []*change) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, c := range changes {
-		if !seen[c.target] && resendable(c.target, "") {
-			seen[c.target] = true
+		if _, there := w.all[c.target]; !there && resendable(c.target, "") {
+			w.all[c.target] = history{}
 			w.targets = append(w.targets, c.target)
 		}
 	}
-	return w
 }
 
 // run reads until ctx ends. While Redis is unavailable nothing is added to a history.
@@ -148,6 +152,27 @@ func (w *historyWatch) histories() map[ledger.Target]history {
 	return maps.Clone(w.all)
 }
 
+// events returns the events of a history. One that cannot be read is an error; the others
+// are returned with it.
+func (h history) events() (events []ledger.Event, err error) {
+	for _, entry := range h.entries {
+		_, text, _ := strings.Cut(entry, " ") // the time is before it
+		var e ledger.Event
+		if unreadable := json.Unmarshal([]byte(text), &e); unreadable != nil {
+			err = fmt.Errorf("the history has an entry that cannot be read: %s", entry)
+			continue
+		}
+		events = append(events, e)
+	}
+	return events, err
+}
+
+// resent reports whether a value of the target was sent again.
+func (h history) resent() bool {
+	events, _ := h.events() // judged by resends
+	return slices.ContainsFunc(events, func(e ledger.Event) bool { return e.Did == ledger.DidResend })
+}
+
 // resends compares how often a target was sent again with how often it was settled while
 // an earlier request could still take effect.
 func (o *oracle) resends(target ledger.Target) {
@@ -157,12 +182,11 @@ func (o *oracle) resends(target ledger.Target) {
 		return
 	}
 	again, late := 0, 0
-	for _, entry := range h.entries {
-		_, text, _ := strings.Cut(entry, " ") // the time is before it
-		var e ledger.Event
-		if err := json.Unmarshal([]byte(text), &e); err != nil {
-			o.blame(ruleResent, "%s %s: the history has an entry that cannot be read: %s", target.API, target.Key, entry)
-		}
+	events, err := h.events()
+	if err != nil {
+		o.blame(ruleResent, "%s %s: %v", target.API, target.Key, err)
+	}
+	for _, e := range events {
 		if e.Did == ledger.DidResend {
 			again++
 		}

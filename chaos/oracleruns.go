@@ -201,9 +201,9 @@ func (r *runner) own(ev *evidence, run *sentRun) map[ledger.Target]bool {
 	for _, w := range list {
 		own[w.target] = true
 	}
-	for _, c := range ev.calls { // of which the values are sent again, without the run
-		if c.Fault == lateFault {
-			delete(own, called(c))
+	for target, h := range ev.history { // a value is sent again without the run
+		if h.resent() {
+			delete(own, target)
 		}
 	}
 	for _, singles := range [][]*change{r.plan.before, r.plan.between, r.plan.after} {

@@ -35,7 +35,7 @@ type scene struct {
 	rdb       redis.UniversalClient
 	operator  operator
 	holds     *holdWatch
-	history   *historyWatch // of the variant late; nil: none
+	history   *historyWatch // of the runs' targets, and with late of all
 	runner    *runner       // nil: there are no runs
 	vandals   *vandals      // of the variant vandal; nil: none
 	pace      []paceRatio   // likewise
@@ -58,8 +58,9 @@ func perform(ctx context.Context, out io.Writer, o settings, dir string) (err er
 	defer enough()
 	go s.holds.run(watching)
 	s.changes = plan(s.school, o.tasks, o.seed)
+	s.history = newHistoryWatch(s.rdb)
 	if s.variant == late {
-		s.history = newHistoryWatch(s.rdb, s.changes)
+		s.history.watch(s.changes)
 		go s.history.run(watching)
 	}
 	rage := s.rage
@@ -284,8 +285,8 @@ func (s *scene) evidence(ctx context.Context) (ev *evidence, err error) {
 					return err
 				}
 			}
-			if s.history == nil {
-				return nil
+			if s.runner != nil { // its targets have few changes: they are read at the end alone
+				s.history.watch(s.runner.plan.all())
 			}
 			err = s.history.read(ctx)
 			ev.history = s.history.histories()

@@ -172,9 +172,15 @@ func TestBrokenPromisesOfRunsAreNamed(t *testing.T) {
 		"a conflict with nothing": {func(s *sending) {
 			s.outcome("long:3", runs.OutcomeConflict)
 		}, []string{ruleConflict}},
-		"a call during a pause":    {func(s *sending) { s.call(3, "chat", "cat", 2*time.Second) }, []string{ruleStopped}},
-		"a call of somebody else":  {func(s *sending) { s.call(3, "chat", "bob", 2*time.Second) }, nil},
-		"a call after the cancel":  {func(s *sending) { s.call(3, "short", "ann", time.Minute) }, []string{ruleStopped}},
+		"a call during a pause":   {func(s *sending) { s.call(3, "chat", "cat", 2*time.Second) }, []string{ruleStopped}},
+		"a call of somebody else": {func(s *sending) { s.call(3, "chat", "bob", 2*time.Second) }, nil},
+		"a call after the cancel": {func(s *sending) { s.call(3, "short", "ann", time.Minute) }, []string{ruleStopped}},
+		"a value is sent again after the cancel": {func(s *sending) {
+			s.call(3, "short", "ann", time.Minute)
+			s.ev.history = map[ledger.Target]history{
+				s.runner.plan.cancelled[0].target: {entries: []string{`1 {"late":true}`, `2 {"did":"resend"}`}},
+			}
+		}, nil},
 		"a cancelled row is dead":  {func(s *sending) { s.ev.dead["short:1"] = ledger.DeadLetter{} }, []string{ruleDeadLetter, ruleRun}},
 		"a cancelled row has lost": {func(s *sending) { s.outcome("short:1", runs.OutcomeConflict) }, []string{ruleRun}},
 		"a cancelled row is applied": {func(s *sending) {

@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"rollcall/internal/exitcode"
 )
 
 // exposure is the bound of what systemd-analyze security says of the unit, in
@@ -39,7 +42,7 @@ func TestTheUnitStopsReloadsAndRestartsAsTheWorkerNeeds(t *testing.T) {
 		"ExecReload":               "/bin/kill -HUP $MAINPID",
 		"KillMode":                 "mixed",
 		"Restart":                  "on-failure",
-		"RestartPreventExitStatus": "64 78", // wrong flags and a wrong configuration; 2 is a panic
+		"RestartPreventExitStatus": fmt.Sprintf("%d %d", exitcode.Usage, exitcode.Config), // a panic exits with 2
 		"User":                     "rollcall",
 	}
 	got := map[string]string{}

@@ -211,3 +211,38 @@ func TestOfKeyFindsKeysThatNothingLists(t *testing.T) {
 		}
 	})
 }
+
+func TestTheCheckOfTheWorkersFindsTimesAndScoresThatCannotBe(t *testing.T) {
+	t.Parallel()
+	index := "rollcall:{" + name + "}:dead:times"
+	for what, c := range map[string]struct{ key, cause string }{
+		"the time of a retry":           {queue + "retry", "too far ahead"},
+		"the index of the dead letters": {index, "wrong score"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			redistest.Either(t, func(t *testing.T, s *redistest.Server) {
+				rdb := s.Client(t)
+				seed(t, rdb, ledger.New(rdb))
+				check := func() []ledger.Damage {
+					t.Helper()
+					found, err := damage.Check(t.Context(), rdb, []registry.Lane{lane})
+					if err != nil {
+						t.Fatal(err)
+					}
+					return found[0]
+				}
+				if found := check(); len(found) != 0 {
+					t.Fatalf("before: %v", found)
+				}
+				far := float64(time.Now().AddDate(1, 0, 0).Unix())
+				if err := rdb.ZAdd(t.Context(), c.key, redis.Z{Score: far, Member: "x"}).Err(); err != nil {
+					t.Fatal(err)
+				}
+				if found := check(); len(found) != 1 || found[0].Key != c.key || !strings.Contains(found[0].What, c.cause) {
+					t.Errorf("found: %v", found)
+				}
+			})
+		})
+	}
+}
