@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"rollcall/internal/cli"
@@ -122,7 +123,7 @@ func (f *File) Check(ctx context.Context, judge Judge, refused func(row roster.R
 			return checked, err
 		}
 	}
-	if ignored := f.rows.Ignored(); len(ignored) > 0 {
+	if ignored := slices.DeleteFunc(f.rows.Ignored(), ofResults); len(ignored) > 0 {
 		f.note("%s: unknown columns were ignored: %s", f.Name, strings.Join(ignored, ", "))
 	}
 	found.rest()
@@ -131,4 +132,12 @@ func (f *File) Check(ctx context.Context, judge Judge, refused func(row roster.R
 	}
 	return checked, cli.BadInput("%s: %d of %d rows have problems%s: correct them, or use --skip-invalid for the other rows",
 		f.Name, checked.Invalid, checked.Rows, f.flags.nothing())
+}
+
+// ofResults reports whether a column is one that rollcall run results adds to a file.
+func ofResults(column string) bool {
+	return slices.ContainsFunc([]string{"result", "结果"}, func(name string) bool {
+		rest, found := strings.CutPrefix(strings.ToLower(column), name)
+		return found && (rest == "" || strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, "："))
+	})
 }
