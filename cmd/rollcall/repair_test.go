@@ -75,4 +75,17 @@ func TestADamagedRunIsShownRepairedAndRecorded(t *testing.T) {
 	if got, err := service.Get(t.Context(), bad.ID); err != nil || got.State != run.StateUploading {
 		t.Errorf("the run is %s, %v", got.State, err)
 	}
+
+	// Also the results of a run that has ended.
+	if _, err := service.Cancel(t.Context(), good.ID, "ann", ""); err != nil {
+		t.Fatal(err)
+	}
+	results := ledger.RunKeys("lakeside", "nickname", ledger.RunName{Tenant: "lakeside-dt", Run: good.ID}, 1)[0].Key
+	rdb.SAdd(t.Context(), results, "another program")
+	if out := command(0, "repair", "--all", "--yes", "--by", "ann"); !strings.Contains(out, results) || strings.Count(out, "repaired; lost:") != 1 {
+		t.Errorf("the repair of results:\n%s", out)
+	}
+	if out := command(0, "repair"); out != "no damaged keys\n" {
+		t.Errorf("after the repair of results:\n%s", out)
+	}
 }

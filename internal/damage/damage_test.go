@@ -30,7 +30,7 @@ var lane = registry.Lane{Organisation: "lakeside", Tenant: "lakeside-dt", Kind: 
 
 func TestEachKeyHasATextThatSaysWhatIsLost(t *testing.T) {
 	t.Parallel()
-	keys := append(damage.Keys(lane), ledger.RunKeys("lakeside", "nickname", ledger.RunName{Tenant: "t", Run: "r"})[0])
+	keys := append(damage.Keys(lane), ledger.RunKeys("lakeside", "nickname", ledger.RunName{Tenant: "t", Run: "r"}, 1)[0])
 	keys = append(keys, damage.SharedKeys()...)
 	for _, key := range []string{
 		"rollcall:runs", "rollcall:runs:applied", "rollcall:rows:night", "rollcall:{run:r}:run", "rollcall:{run:r}:rows:0", "rollcall:{run:r}:plan:0",
@@ -112,6 +112,7 @@ func TestWhatIsDamagedIsFoundAndRepaired(t *testing.T) {
 			return rdb.HSet(t.Context(), hold.Key, "lane:x/operator", `{"cl`).Err()
 		}, hold.Key},
 		"the lanes with dead letters": {set(ledger.DeadLanes), ledger.DeadLanes},
+		"what to do by cause":         {set("rollcall:{" + name + "}:dead:todos"), "rollcall:{" + name + "}:dead:todos"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -193,9 +194,9 @@ func TestOfKeyFindsKeysThatNothingLists(t *testing.T) {
 		record := ledger.New(rdb)
 		for key, kind := range map[string]string{
 			queue + "t:1": "hash", ledger.AttemptsKey("1"): "hash", tag + "run:lakeside-dt/night": "string", tag + "run:lakeside-dt/night:1": "string",
-			tag + "details:lakeside-dt/night:0": "list", "rollcall:rows:night": "string",
+			tag + "details:lakeside-dt/night:0": "list", "rollcall:rows:night": "string", ledger.CauseIndex(name) + "rejected|60124": "zset",
 		} {
-			if err := rdb.ZAdd(t.Context(), key, redis.Z{Member: "x"}).Err(); err != nil {
+			if err := rdb.SAdd(t.Context(), key, "x").Err(); err != nil {
 				t.Fatal(err)
 			}
 			found, err := damage.OfKey(t.Context(), record, lane, key)

@@ -17,8 +17,8 @@ import (
 )
 
 // OfKey returns the damage of a key that Find does not look for, because nothing lists it:
-// that of a task, of its attempts, of the numbers of rows, or of the results of a run of
-// the lane's organisation. One round trip.
+// that of a task, of its attempts, of the numbers of rows, of the results of a run of the
+// lane's organisation, or of the dead letters of one cause. One round trip.
 func OfKey(ctx context.Context, record *ledger.Ledger, l registry.Lane, key string) ([]ledger.Damage, error) {
 	kind := ""
 	for _, queue := range queues(l) {
@@ -26,9 +26,11 @@ func OfKey(ctx context.Context, record *ledger.Ledger, l registry.Lane, key stri
 			kind = "hash"
 		}
 	}
-	run := ledger.RunKeys(l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant})[0].Key
+	run := ledger.RunKeys(l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant}, 1)[0].Key
 	details := strings.Replace(run, "}:run:", "}:details:", 1)
 	switch {
+	case strings.HasPrefix(key, ledger.CauseIndex(registry.Queue(l.Tenant, l.Kind, false))): // of a cause without dead letters
+		kind = "zset"
 	case strings.HasPrefix(key, details):
 		kind = "list"
 	case strings.HasPrefix(key, run), strings.HasPrefix(key, "rollcall:rows:"):

@@ -46,6 +46,7 @@ var losses = []struct{ part, key, entry string }{
 	{"}:pace", "the pace of the address, which starts from zero", ""},
 	{"}:memory", "nothing: a worker writes it again", ""},
 	{":dead:letters", "all dead letters of the lane", "a dead letter"},
+	{":dead:todos", "what to do about the dead letters that are kept, in lists; each says it", "what to do about the dead letters of this cause, in lists; each says it"},
 	{":dead:closed", "the list of the dead letters that closed automatically", ""},
 	{":dead:", "nothing: the index is made again from the dead letters", "nothing: the index is made again from the dead letters"},
 	{"}:tasks", "the records of open tasks: those that vanish later get no dead letter", "the record of an open task: if it vanishes it gets no dead letter"},

@@ -169,6 +169,7 @@ func LaneKeys(organisation, api, lane string) []KeyType {
 		{k.positions(), "hash"},
 		{k.index(""), "zset"},
 		{k.causes(), "hash"},
+		{k.todos(), "hash"},
 		{k.closed(), "list"},
 		{t.tasks(), "hash"},
 		{t.unknownTargets(), "zset"},
@@ -182,11 +183,17 @@ func LaneKeys(organisation, api, lane string) []KeyType {
 
 func tenantOf(lane, api string) string { return strings.TrimSuffix(lane, "."+api) }
 
-// RunKeys are the keys of the results of a run.
-func RunKeys(organisation, api string, run RunName) []KeyType {
+// CauseIndex is the prefix of the keys of a lane that list dead letters by cause.
+func CauseIndex(lane string) string { return deadKeys(lane).causes() + ":" }
+
+// RunKeys are the keys of the results of a run of so many rows. 0: of MaxRow.
+func RunKeys(organisation, api string, run RunName, rows int) []KeyType {
 	t, row := Target{Organisation: organisation, API: api}, Row{Tenant: run.Tenant, Run: run.Run}
+	if rows == 0 {
+		rows = MaxRow
+	}
 	var keys []KeyType
-	for n := range (MaxRow + rowsTogether - 1) / rowsTogether {
+	for n := range rows/rowsTogether + 1 { // the first row is 1
 		keys = append(keys, KeyType{row.block(t, n), "string"})
 	}
 	return keys

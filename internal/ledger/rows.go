@@ -250,6 +250,12 @@ func (l *Ledger) RowResults(ctx context.Context, targets []Target, rows []Row) (
 		}
 		return nil
 	})
+	for i, r := range rows {
+		if redis.HasErrorPrefix(read[i].Err(), "WRONGTYPE") {
+			err = &DamagedError{Damage{Key: r.key(targets[i]), What: "is not a string"}}
+			break
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ledger: read the results of rows: %w", err)
 	}

@@ -161,8 +161,7 @@ func (t *turn) finish(ctx context.Context) (bool, error) {
 // resultsRead returns an error if keys with results are damaged: to read them shows rows
 // without a result, not an error.
 func (t *turn) resultsRead(ctx context.Context, l Lane) error {
-	keys := ledger.RunKeys(l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant, Run: t.head.id})
-	keys = keys[:min(len(keys), len(keys)*t.head.rows()/ledger.MaxRow+1)]
+	keys := ledger.RunKeys(l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant, Run: t.head.id}, t.head.rows())
 	found, err := t.ledger.WrongTypes(ctx, keys)
 	if err == nil && len(found) > 0 {
 		err = &ledger.DamagedError{Damage: found[0]}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -168,17 +167,37 @@ func (s *store) shared(ctx context.Context, f flags) ([]ledger.Damage, error) {
 		return nil, err
 	}
 	all = append(all, ofRuns...)
-	open := slices.DeleteFunc(run.States(), run.State.Ended)
-	listed, err := s.runs.List(ctx, run.Filter{States: append(open, run.StateDamaged), N: mostRuns})
+	listed, err := s.runs.List(ctx, run.Filter{N: mostRuns})
 	if _, damaged := errors.AsType[*ledger.DamagedError](err); err != nil && !damaged {
 		return nil, err
 	}
 	for _, r := range listed {
+		if r.State.Ended() {
+			continue
+		}
 		ofRun, err := s.runs.Inspect(ctx, r.ID)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, ofRun...)
+	}
+	results, err := s.results(ctx, listed)
+	return append(all, results...), err
+}
+
+// results returns what is damaged in the results of runs. One round trip for each run.
+func (s *store) results(ctx context.Context, listed []run.Run) ([]ledger.Damage, error) {
+	var all []ledger.Damage
+	for _, r := range listed {
+		var keys []ledger.KeyType
+		for _, l := range s.lanes {
+			keys = append(keys, ledger.RunKeys(l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant, Run: r.ID}, max(r.Rows, 1))...)
+		}
+		found, err := s.record.WrongTypes(ctx, keys)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
 	}
 	return all, nil
 }
@@ -189,7 +208,7 @@ const mostRuns = 1000
 func (s *store) damageOf(ctx context.Context, l registry.Lane, args []string, f flags) ([]ledger.Damage, error) {
 	switch {
 	case f.run != "":
-		return s.record.WrongTypes(ctx, ledger.RunKeys(l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant, Run: f.run}))
+		return s.record.WrongTypes(ctx, ledger.RunKeys(l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant, Run: f.run}, 0))
 	case len(args) == 2:
 		return s.record.Inspect(ctx, ledger.Target{Organisation: l.Organisation, API: string(l.Kind), Key: args[1]})
 	}
