@@ -101,7 +101,31 @@ func TestThePageOfTasksListsTheKinds(t *testing.T) {
 	for _, k := range kinds.All() {
 		rows = append(rows, []string{quoted(string(k.Name)), quoted(k.Type), k.About})
 	}
-	manual.Parts(t, "docs/tasks.md", map[string]string{"kinds": manual.Table([]string{"kind", "asynq type", "sets"}, rows)}, *update)
+	manual.Parts(t, "docs/tasks.md", map[string]string{
+		"kinds":   manual.Table([]string{"kind", "asynq type", "sets"}, rows),
+		"payload": manual.Table([]string{"field", "kinds", "meaning"}, payloadRows(t)),
+	}, *update)
+}
+
+// payloadRows are the fields of all types of tasks, each with its first comment.
+func payloadRows(t *testing.T) [][]string {
+	var rows [][]string
+	for _, k := range []struct{ name, typename string }{
+		{"nickname", "NicknameSync"}, {"course", "CourseSync"}, {"group", "GroupUpdate"}, {"options", "GroupOptions"}, {"id", "IDChange"}, {"student", "StudentSync"},
+	} {
+		for _, f := range jsonFields(t, jsonObject{dir: "tasks", typename: k.typename}, "json") {
+			i := slices.IndexFunc(rows, func(row []string) bool { return row[0] == quoted(f.name) })
+			switch {
+			case i >= 0:
+				rows[i][1] += ", " + k.name
+			case f.meaning == "":
+				t.Errorf("the field %s of tasks.%s has no comment", f.name, k.typename)
+			default:
+				rows = append(rows, []string{quoted(f.name), k.name, f.meaning})
+			}
+		}
+	}
+	return rows
 }
 
 func TestThePageOfFilesListsTheColumns(t *testing.T) {

@@ -14,10 +14,10 @@ const KindCourse Kind = "course"
 // overwrites nicknames that teachers set by hand.
 type CourseSync struct {
 	Tenant   string `json:"tenant"`
-	CourseID string `json:"course_id"` // digits; text, because ids outgrow a JSON number
+	CourseID string `json:"course_id"` // 1 to 19 digits; text, because ids outgrow a JSON number
 	// StudentUIDs are the ClassIn UIDs of the course's students, if they are known: at most
-	// MaxCourseStudents. If ClassIn does not rename some members and does not say which,
-	// each of these students is renamed, and the result names those that failed.
+	// 200. If ClassIn does not say which members it did not rename, each of these students
+	// is renamed, and the result names those that failed.
 	StudentUIDs []string `json:"student_uids,omitempty"`
 }
 

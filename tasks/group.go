@@ -17,17 +17,16 @@ const KindGroup Kind = "group"
 type GroupUpdate struct {
 	Tenant    string       `json:"tenant"`
 	ChatID    string       `json:"chat_id"`
-	Name      string       `json:"name,omitzero"`
-	Owner     string       `json:"owner,omitzero"`      // a userId; must be a member of the chat
-	OwnerType string       `json:"owner_type,omitzero"` // OwnerEmployee or OwnerExternal; given if Owner is
+	Name      string       `json:"name,omitzero"`       // 1 to 20 characters
+	Owner     string       `json:"owner,omitzero"`      // a member of the chat
+	OwnerType string       `json:"owner_type,omitzero"` // emp (a userId) or ext (a unionId); given if owner is
 	Icon      string       `json:"icon,omitzero"`       // a mediaId
-	Options   GroupOptions `json:"options,omitzero"`
+	Options   GroupOptions `json:"options,omitzero"`    // each 0 or 1; a missing one is not sent
 
-	// Membership edits. User ids are those of employees, ext ids are unionIds.
-	AddUserIDs []string `json:"add_user_ids,omitempty"`
-	DelUserIDs []string `json:"del_user_ids,omitempty"`
-	AddExtIDs  []string `json:"add_ext_ids,omitempty"`
-	DelExtIDs  []string `json:"del_ext_ids,omitempty"`
+	AddUserIDs []string `json:"add_user_ids,omitempty"` // employees
+	DelUserIDs []string `json:"del_user_ids,omitempty"` // employees that are not in add_user_ids
+	AddExtIDs  []string `json:"add_ext_ids,omitempty"`  // unionIds of external contacts
+	DelExtIDs  []string `json:"del_ext_ids,omitempty"`  // unionIds that are not in add_ext_ids
 }
 
 // GroupOptions are the switches of a chat: nil leaves one as it is, 0 and 1 are

@@ -15,8 +15,8 @@ type IDChange struct {
 	Tenant     string `json:"tenant"`
 	UserID     string `json:"user_id"`
 	DingTalkID string `json:"dingtalk_id"` // a letter, then 5 to 19 letters and digits
-	// Alternatives are tried in this order when another person has the ID before:
-	// IDs are unique across all organisations. Empty: only DingTalkID is tried.
+	// Alternatives are at most 10 further IDs, tried in this order when another person has
+	// the ID before: IDs are unique across all organisations.
 	Alternatives []string `json:"alternatives,omitempty"`
 }
 

@@ -6,10 +6,14 @@ const KindNickname Kind = "nickname"
 // NicknameSync sets the nickname of a member of a DingTalk chat
 // (POST https://oapi.dingtalk.io/topapi/chat/updategroupnick).
 type NicknameSync struct {
-	Tenant   string `json:"tenant"`
-	ChatID   string `json:"chat_id"`  // the chatid of the server API, not that of a JSAPI
-	UserID   string `json:"user_id"`  // of an employee who is in the chat
-	Nickname string `json:"nickname"` // sent literally, without interpretation
+	Tenant string `json:"tenant"` // of the configuration
+	// ChatID is that of the server API, not that of a JSAPI: 1 to 128 bytes without spaces
+	// and control characters, as all ids.
+	ChatID string `json:"chat_id"`
+	UserID string `json:"user_id"` // an employee; for a nickname one who is in the chat
+	// Nickname is 1 to 30 characters (a tenant may allow more), sent literally; no control
+	// characters or line breaks.
+	Nickname string `json:"nickname"`
 }
 
 // Validate implements [Task].

@@ -14,7 +14,7 @@ type StudentSync struct {
 	// StudentUID is the student's ClassIn UID: 1 to 19 digits, not beginning with 0.
 	// It is not the number that the console shows for a student.
 	StudentUID string `json:"student_uid"`
-	Name       string `json:"student_name"` // 1 to MaxStudentName characters
+	Name       string `json:"student_name"` // 1 to 24 characters
 }
 
 // MaxStudentName is the longest name of a student, in characters. ClassIn cuts a
