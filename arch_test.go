@@ -28,6 +28,8 @@ var imports = map[string][]string{
 	"internal/outcome":  {},
 	"internal/readfile": {},
 	"internal/console":  {},
+	// Which hosts are this machine.
+	"internal/loopback": {},
 	"providers":         {},
 	"internal/ledger":   {"internal/outcome"},
 	"internal/pace":     {},
@@ -98,7 +100,7 @@ var imports = map[string][]string{
 	"cmd/rollcall/internal/session": {"internal/cli", "internal/exitcode", "internal/ledger", "internal/run"},
 	"cmd/rollcall/internal/plan": {
 		"tasks", "cmd/rollcall/internal/session", "internal/cli", "internal/console", "internal/enqueue", "internal/exitcode",
-		"internal/kinds", "internal/roster", "internal/run", "internal/sheet", "internal/table", "internal/upload",
+		"internal/kinds", "internal/pace", "internal/roster", "internal/run", "internal/sheet", "internal/table", "internal/upload",
 	},
 	"cmd/rollcall/internal/watch": {
 		"cmd/rollcall/internal/lanes", "cmd/rollcall/internal/session", "internal/cli", "internal/console", "internal/deadletter",
@@ -143,7 +145,7 @@ var imports = map[string][]string{
 	},
 
 	// Platforms: they know no task and no queue.
-	"providers/internal/apicall": {"providers", "internal/buildinfo"},
+	"providers/internal/apicall": {"providers", "internal/buildinfo", "internal/loopback"},
 	"providers/dingtalk":         {"providers", "internal/secret", "providers/internal/apicall"},
 	"providers/classin":          {"providers", "internal/secret", "providers/internal/apicall"},
 
@@ -163,7 +165,7 @@ var imports = map[string][]string{
 	// Who may use the HTTP API, and whom it calls.
 	"internal/access":  {"internal/logging", "internal/secret"},
 	"internal/webhook": {"internal/buildinfo", "internal/logging", "internal/secret"},
-	"internal/config":  {"internal/access", "internal/readfile", "internal/secret"},
+	"internal/config":  {"internal/access", "internal/loopback", "internal/readfile", "internal/secret"},
 	"internal/logging": {"internal/console"},
 	// Services in any language: HTTP in, a service's call, HTTP out.
 	"internal/api": {
@@ -175,7 +177,9 @@ var imports = map[string][]string{
 		"providers", "internal/access", "internal/backlog", "internal/buildinfo", "internal/handler", "internal/hold", "internal/lane",
 		"internal/ledger", "internal/logging", "internal/outcome", "internal/pace", "internal/registry", "internal/run", "internal/webhook",
 	},
-	"internal/monitor": {"internal/access", "internal/kinds", "internal/logging", "internal/privacy", "internal/redisdb", "internal/secret"},
+	"internal/monitor": {
+		"internal/access", "internal/kinds", "internal/logging", "internal/loopback", "internal/privacy", "internal/redisdb", "internal/secret",
+	},
 	"internal/schedule": {
 		"tasks", "internal/backlog", "internal/enqueue", "internal/kinds", "internal/logging", "internal/redisdb",
 		"internal/roster", "internal/table",

@@ -167,6 +167,10 @@ func jsonFields(t *testing.T, o jsonObject, tag string) []jsonField {
 				t.Fatalf("%s in %s is no struct", o.typename, file)
 			}
 			for _, f := range structure.Fields.List {
+				if of, ok := f.Type.(*ast.SelectorExpr); ok && len(f.Names) == 0 {
+					fields = append(fields, jsonFields(t, jsonObject{dir: "internal/" + of.X.(*ast.Ident).Name, typename: of.Sel.Name}, tag)...)
+					continue
+				}
 				if len(f.Names) == 0 {
 					fields = append(fields, jsonField{of: f.Type})
 					continue
@@ -175,6 +179,7 @@ func jsonFields(t *testing.T, o jsonObject, tag string) []jsonField {
 					continue
 				}
 				name, _, _ := strings.Cut(reflect.StructTag(strings.Trim(f.Tag.Value, "`")).Get(tag), ",")
+				fields = slices.DeleteFunc(fields, func(f jsonField) bool { return f.name == name }) // of an embedded type
 				fields = append(fields, jsonField{name, meaningOf(f), f.Type})
 			}
 			return false

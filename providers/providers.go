@@ -66,6 +66,9 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }
 
+// Unclear reports whether an answer of this kind leaves the outcome unknown.
+func (k Kind) Unclear() bool { return k == Unknown || k == Transient || k == Partial || k == Ambiguous }
+
 // Kinds lists every Kind, so that a test can prove that each has a verdict.
 func Kinds() []Kind {
 	all := make([]Kind, len(kindNames))

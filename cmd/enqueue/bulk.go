@@ -102,7 +102,9 @@ func (a *app) open(path string, f bulkFlags) (*upload.File, *report, error) {
 		return nil, nil, err
 	}
 	file, err := f.read.Open(a.App, path, defaults)
-	return file, a.newFileReport(), err
+	r := a.newReport()
+	r.rows = a.verbose || a.JSON
+	return file, r, err
 }
 
 // bulk applies the rows of a file.

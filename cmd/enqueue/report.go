@@ -60,13 +60,6 @@ func (a *app) newReport() *report {
 	return &report{out: a.Stdout, err: a.Stderr, json: a.JSON, rows: true, dryRun: a.dryRun, counts: map[string]int{}}
 }
 
-// newFileReport reports on a file.
-func (a *app) newFileReport() *report {
-	r := a.newReport()
-	r.rows = a.verbose || a.JSON
-	return r
-}
-
 const outcomeValid = "valid"
 
 func (r *report) outcome(result tasks.Result) string {

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"rollcall/internal/loopback"
 )
 
 // MaxTimeout is the longest HTTP timeout that fits into the deadline of an attempt.
@@ -93,11 +95,11 @@ func (d *document) platform(path []any, base, example string, c *Config) {
 		d.report(path, "contains a user name, which is not used; remove it")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		d.report(path, "contains more than an address; remove the part after the ? or #")
-	case u.Scheme == "http" && !isLoopback(u.Host):
+	case u.Scheme == "http" && !loopback.Is(u.Host):
 		d.report(path, "begins with http:// so anyone on the network could read the credentials; write https://%s", u.Host)
 	case u.Scheme != "http" && u.Scheme != "https":
 		d.report(path, "begins with %s://; write https://%s", shortened(u.Scheme), u.Host)
-	case c.Redis.Embedded != "" && !isLoopback(u.Host):
+	case c.Redis.Embedded != "" && !loopback.Is(u.Host):
 		d.report(path, "is a real platform, but the embedded Redis loses on every restart what was done there; "+
 			"configure a real Redis with redis.url")
 	}

@@ -9,6 +9,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"rollcall/internal/access"
+	"rollcall/internal/loopback"
 )
 
 func (d *document) http(h *HTTP) {
@@ -16,7 +17,7 @@ func (d *document) http(h *HTTP) {
 	if h.Listen != Off {
 		d.listener(under(path, "listen"), h.Listen, "127.0.0.1:8080")
 	}
-	if isAddress(h.Listen) && !isLoopback(h.Listen) && len(h.Users) == 0 {
+	if isAddress(h.Listen) && !loopback.Is(h.Listen) && len(h.Users) == 0 {
 		d.report(under(path, "listen"), "is %s, which other machines can reach, and no user is configured, so anyone could open the pages; "+
 			"add one under http.users, or write 127.0.0.1", h.Listen)
 	}
@@ -146,7 +147,7 @@ func (d *document) webhookURL(path []any, text string) {
 		d.report(path, "is not a URL; write it as in https://grades.example.edu/rollcall")
 	case u.User != nil || u.Fragment != "":
 		d.report(path, "contains a user or a fragment, which are not used; remove them")
-	case u.Scheme == "http" && !isLoopback(u.Host):
+	case u.Scheme == "http" && !loopback.Is(u.Host):
 		d.report(path, "begins with http:// so anyone on the network could read it; write https://%s", u.Host)
 	case u.Scheme != "http" && u.Scheme != "https":
 		d.report(path, "begins with %s://; write https://%s", shortened(u.Scheme), u.Host)

@@ -4,11 +4,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 
+	"rollcall/internal/loopback"
 	"rollcall/internal/readfile"
 )
 
@@ -39,7 +39,7 @@ func (d *document) redis(r *Redis) {
 
 func (d *document) embedded(path []any, r *Redis) {
 	d.listener(under(path, "embedded"), r.Embedded, "127.0.0.1:6390")
-	if isAddress(r.Embedded) && !isLoopback(r.Embedded) {
+	if isAddress(r.Embedded) && !loopback.Is(r.Embedded) {
 		d.report(under(path, "embedded"), "is %s, which other machines can reach, and the embedded Redis has no password; "+
 			"write a loopback address, as in 127.0.0.1:6390", r.Embedded)
 	}
@@ -135,18 +135,4 @@ func isAddress(text string) bool {
 	host, port, err := net.SplitHostPort(text)
 	n, convErr := strconv.Atoi(port)
 	return err == nil && convErr == nil && n >= 0 && n <= 65535 && !strings.ContainsAny(host, "/@ ")
-}
-
-// isLoopback reports whether host, with or without a port, is this machine. A name
-// other than localhost is not resolved, because its address may change.
-func isLoopback(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.Trim(host, "[]")
-	if host == "localhost" {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback()
 }

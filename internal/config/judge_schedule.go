@@ -64,7 +64,7 @@ func (d *document) roster(path []any, file string, c *Config) {
 		return
 	}
 	_ = f.Close() // opened only for reading
-	if !c.anyPlatform(func(p Platform) bool { return p.NicknameMax > 0 }) {
+	if !c.anyTenant(func(t *Tenant) bool { return t.Platform().NicknameMax > 0 }) {
 		d.report(path, "contains nicknames, but no tenant of this file is on DingTalk; add one, or sync courses instead")
 	}
 }

@@ -66,7 +66,3 @@ func (t *Tenant) Platform() Platform {
 	}
 	return Platform{}
 }
-
-func (c *Config) anyPlatform(is func(Platform) bool) bool {
-	return c.anyTenant(func(t *Tenant) bool { return is(t.Platform()) })
-}

@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"rollcall/internal/loopback"
 )
 
 // Warning is about a value that is valid but probably not what was meant.
@@ -41,7 +43,7 @@ func (c *Config) Warnings() []Warning {
 			"the password; use TLS (rediss:// or redis.tls), or a network that you trust"})
 	}
 	all = append(all, c.API.warnings(c.HTTP, time.Now())...)
-	if listen := c.HTTP.Listen; listen != Off && !isLoopback(listen) {
+	if listen := c.HTTP.Listen; listen != Off && !loopback.Is(listen) {
 		all = append(all, Warning{"http", "the web UI at " + listen + " is not encrypted: anyone on the network can read passwords and names; " +
 			"put a proxy with TLS in front, or listen at 127.0.0.1"})
 	}
@@ -71,7 +73,7 @@ func (a API) warnings(h HTTP, now time.Time) []Warning {
 // apiOff returns why no client can use the API, or "".
 func (h HTTP) apiOff() string {
 	switch {
-	case h.TLS != nil, h.Listen != Off && (isLoopback(h.Listen) || len(h.Proxy) > 0):
+	case h.TLS != nil, h.Listen != Off && (loopback.Is(h.Listen) || len(h.Proxy) > 0):
 		return ""
 	case h.Listen == Off:
 		return "there is no listener; add http.tls"
@@ -126,7 +128,7 @@ func (r Redis) inTheClear() string {
 			addresses = []string{u.Host}
 		}
 	}
-	if i := slices.IndexFunc(addresses, func(a string) bool { return !isLoopback(a) }); i >= 0 {
+	if i := slices.IndexFunc(addresses, func(a string) bool { return !loopback.Is(a) }); i >= 0 {
 		return addresses[i]
 	}
 	return ""

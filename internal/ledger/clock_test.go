@@ -41,9 +41,7 @@ func TestChangesAreAcceptedBeforeAndAfterAStepOfTheClock(t *testing.T) {
 					apply(t, l, target("revised"), revised, nick("revised "+step.String()))
 					gate(t, begun)
 					for _, lease := range []*ledger.Lease{begun, sent} {
-						if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
-							t.Fatal(err)
-						}
+						settle(t, lease, false)
 					}
 					for _, key := range []string{"done", "revised", "begun", "sent", "new " + step.String()} {
 						apply(t, l, target(key), next(target(key)), nick("after "+step.String()))
@@ -93,9 +91,7 @@ func TestAResendEndsAfterAClockThatWasAhead(t *testing.T) {
 				t.Fatalf("resend %d: %v, %v", round, decided, err)
 			}
 			gate(t, lease)
-			if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
-				t.Fatal(err)
-			}
+			settle(t, lease, false)
 		}
 		wantDue(t, l, now.Add(24*time.Hour), 0, 0)
 	})

@@ -26,20 +26,20 @@ const DeadLanes = "rollcall:dead:lanes"
 // DeadLetter is a dead letter: a task that no retry can complete, whole, with the reason.
 // It is kept until a person resolves it, however many there are.
 type DeadLetter struct {
-	ID           string `json:"id"`   // of the task
-	Lane         string `json:"lane"` // whose keys hold it
-	Tenant       string `json:"tenant"`
-	Kind         string `json:"kind"`
-	Organisation string `json:"organisation"`
-	Urgent       bool   `json:"urgent,omitzero"`
-	Key          string `json:"key,omitzero"` // of the producer, if it is known
+	ID           string `json:"id"` // of the task in asynq
+	Lane         string `json:"lane"`
+	Tenant       string `json:"tenant,omitzero"`
+	Kind         string `json:"kind,omitzero"`
+	Organisation string `json:"organisation,omitzero"`
+	Urgent       bool   `json:"urgent,omitzero"` // from the urgent queue
+	Key          string `json:"key,omitzero"`
 
-	Type    string `json:"type"`
+	Type    string `json:"type,omitzero"`
 	Payload []byte `json:"payload"` // as it was found, up to MaxKept
-	// PayloadBytes and PayloadSHA256 are the length and the hash of a payload that was
-	// cut; zero of one that is whole.
+	// PayloadBytes is the length of a payload that is printed masked, or that is longer than
+	// 64 KiB: of that only the first 64 KiB are kept.
 	PayloadBytes  int    `json:"payload_bytes,omitzero"`
-	PayloadSHA256 string `json:"payload_sha256,omitzero"`
+	PayloadSHA256 string `json:"payload_sha256,omitzero"` // hash of the whole, if it is longer than 64 KiB
 
 	Run      string `json:"run,omitzero"` // that the task was enqueued with
 	Row      int    `json:"row,omitzero"`
@@ -47,15 +47,15 @@ type DeadLetter struct {
 	Revision int64  `json:"revision,omitzero"`
 
 	Class     string `json:"class"`
-	Code      string `json:"code,omitzero"`    // of the platform
-	Message   string `json:"message,omitzero"` // of the platform
+	Code      string `json:"code,omitzero"`
+	Message   string `json:"message,omitzero"`
 	RequestID string `json:"request_id,omitzero"`
-	Todo      string `json:"todo,omitzero"` // what to do about it
-	Cause     string `json:"cause"`         // class to Todo in one line
+	Todo      string `json:"todo,omitzero"`
+	Cause     string `json:"cause,omitzero"` // class, code and message in one line
 
-	Attempts map[string]int `json:"attempts,omitempty"` // that failed, by class
-	First    time.Time      `json:"first"`              // of them
-	Last     time.Time      `json:"last"`
+	Attempts map[string]int `json:"attempts,omitempty"` // failed attempts by class
+	First    time.Time      `json:"first,omitzero"`     // the first failed attempt
+	Last     time.Time      `json:"last,omitzero"`      // time of death
 }
 
 // MaxKept is how many bytes of a payload or a text a dead letter keeps. No task that can

@@ -66,9 +66,7 @@ func TestEditsGoInTheOrderOfTheirRevisions(t *testing.T) {
 			t.Fatal(err)
 		}
 		gate(t, lease)
-		if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
-			t.Fatal(err)
-		}
+		settle(t, lease, false)
 		// One that died does not keep the others waiting.
 		if err := l.Close(t.Context(), chat, "two", ledger.Row{}); err != nil {
 			t.Fatal(err)
@@ -98,17 +96,13 @@ func TestAnEditThatIsDeliveredAgainAfterALaterOneIsSettled(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
-				t.Fatal(err)
-			}
+			settle(t, lease, false)
 		}
 		lease, _, err := arrive(t, l, "two", two)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
-			t.Fatal(err)
-		}
+		settle(t, lease, false)
 		for id, rev := range map[string]int64{"one": one, "two": two} {
 			if lease, decided, err := arrive(t, l, id, rev); err != nil || lease != nil || decided[0] != ledger.Settled {
 				t.Errorf("%s is decided as %v, %v", id, decided, err)
@@ -167,9 +161,7 @@ func TestATaskOfSeveralCallsContinuesAfterTheLastCallThatWasNoted(t *testing.T) 
 		if lease, _, err = arrive(t, l, "big", rev); err != nil || lease.Step() != 2 {
 			t.Fatalf("step %d, %v, want 2", lease.Step(), err)
 		}
-		if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
-			t.Fatal(err)
-		}
+		settle(t, lease, false)
 	})
 }
 
@@ -210,9 +202,7 @@ func TestAnEditThatAWorkerHasBegunKeepsItsPositionThoughItsProducerDied(t *testi
 	if lease, _, err = meet(t, l, "one", one); err != nil {
 		t.Fatal(err)
 	}
-	if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
-		t.Fatal(err)
-	}
+	settle(t, lease, false)
 	behind("three", three, "two")
 	if err := l.Close(t.Context(), chat, "two", ledger.Row{}); err != nil {
 		t.Fatal(err)

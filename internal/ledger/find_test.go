@@ -212,9 +212,7 @@ func TestAForgottenTargetKeepsItsLockWithoutTheValue(t *testing.T) {
 		lease := begin(t, l, person, revise(t, l, person), id("zhangsan"))
 		lease.Intend("zhangsan")
 		gate(t, lease)
-		if err := lease.Settle(t.Context(), "r", false, nil); err != nil {
-			t.Fatal(err)
-		}
+		settle(t, lease, false)
 		if got, err := l.Forget(t.Context(), person); !got || err != nil {
 			t.Fatalf("forgotten: %t, %v", got, err)
 		}

@@ -11,6 +11,16 @@ import (
 	"rollcall/internal/redistest"
 )
 
+// unanswered sends B to ann and leaves its outcome unknown. It returns the revision of B.
+func unanswered(t *testing.T, l *ledger.Ledger, left ledger.Left) int64 {
+	t.Helper()
+	rev := revise(t, l, ann)
+	lease := begin(t, l, ann, rev, nick("B"))
+	gate(t, lease)
+	release(t, lease, left)
+	return rev
+}
+
 // B timed out and A was sent after it. B may still overwrite A, so the next change to A
 // is sent. That ends once no earlier send can be carried out any more.
 func TestAfterASendThatMayStillBeCarriedOutAnEqualChangeIsSent(t *testing.T) {
@@ -19,9 +29,7 @@ func TestAfterASendThatMayStillBeCarriedOutAnEqualChangeIsSent(t *testing.T) {
 	l := ledger.New(s.Client(t))
 	now := time.Now()
 	s.Mini.SetTime(now)
-	late := begin(t, l, ann, revise(t, l, ann), nick("B"))
-	gate(t, late)
-	release(t, late, ledger.Unanswered)
+	unanswered(t, l, ledger.Unanswered)
 	apply(t, l, ann, revise(t, l, ann), nick("A"))
 	// Within the time that it may take, sending again proves nothing.
 	apply(t, l, ann, revise(t, l, ann), nick("A"))
@@ -40,17 +48,13 @@ func TestALateSendIsOverByTheTimeOfTheNextSendAndNotOfItsAnswer(t *testing.T) {
 	l := ledger.New(s.Client(t))
 	now := time.Now()
 	s.Mini.SetTime(now)
-	late := begin(t, l, ann, revise(t, l, ann), nick("B"))
-	gate(t, late)
-	release(t, late, ledger.Unanswered)
+	unanswered(t, l, ledger.Unanswered)
 	apply(t, l, ann, revise(t, l, ann), nick("A"))
 
 	slow := begin(t, l, ann, revise(t, l, ann), nick("A"))
 	gate(t, slow)
 	s.Mini.SetTime(now.Add(6 * time.Minute))
-	if err := slow.Settle(t.Context(), "req", false, nil); err != nil {
-		t.Fatal(err)
-	}
+	settle(t, slow, false)
 	wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.SendAgain)
 }
 
@@ -59,9 +63,7 @@ func TestAnUnknownOutcomeThatWasAnsweredEndsWithTheNextSend(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
-		busy := begin(t, l, ann, revise(t, l, ann), nick("B"))
-		gate(t, busy)
-		release(t, busy, ledger.Answered)
+		unanswered(t, l, ledger.Answered)
 		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.SendAgain)
 		apply(t, l, ann, revise(t, l, ann), nick("A"))
 		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
@@ -85,10 +87,7 @@ func TestLookReturnsWhetherASendWasAnsweredAndTheLastSettle(t *testing.T) {
 			s.Mini.SetTime(settledAt)
 			apply(t, l, ann, revise(t, l, ann), nick("A"))
 			s.Mini.SetTime(settledAt.Add(time.Hour))
-			rev := revise(t, l, ann)
-			lease := begin(t, l, ann, rev, nick("B"))
-			gate(t, lease)
-			release(t, lease, test.left)
+			rev := unanswered(t, l, test.left)
 			record, err := l.Look(t.Context(), ann)
 			if err != nil {
 				t.Fatal(err)
@@ -108,9 +107,7 @@ func TestSettleNotesThatAnEarlierSendMayStillBeCarriedOut(t *testing.T) {
 		l := ledger.New(s.Client(t))
 		lease := begin(t, l, ann, revise(t, l, ann), nick("A"))
 		gate(t, lease)
-		if err := lease.Settle(t.Context(), "req", true, nil); err != nil {
-			t.Fatal(err)
-		}
+		settle(t, lease, true)
 		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.SendAgain)
 	})
 }
@@ -159,16 +156,29 @@ func TestTheOutcomeOfAPromptSendIsUnknownFromTheBeginning(t *testing.T) {
 
 const landsIn = 5 * time.Minute
 
+// clock is that of the Redis in which settledLate left a value.
+type clock struct {
+	s   *redistest.Server
+	now time.Time
+	rev int64 // of the value
+}
+
+func (c *clock) pass(d time.Duration) {
+	c.now = c.now.Add(d)
+	c.s.Mini.SetTime(c.now)
+}
+
 // settledLate leaves B without an answer and applies A after it, for a tenant that sends
-// such values again. It returns the revision of A.
-func settledLate(t *testing.T, l *ledger.Ledger) int64 {
+// such values again.
+func settledLate(t *testing.T) (*ledger.Ledger, *clock) {
 	t.Helper()
-	given := begin(t, l, ann, revise(t, l, ann), nick("B"))
-	gate(t, given)
-	release(t, given, ledger.Unanswered)
-	rev := revise(t, l, ann)
-	applyBy(t, l, rev, "A", false)
-	return rev
+	c := &clock{s: redistest.Mini(t), now: time.Unix(1_790_000_000, 0)}
+	c.s.Mini.SetTime(c.now)
+	l := ledger.New(c.s.Client(t))
+	unanswered(t, l, ledger.Unanswered)
+	c.rev = revise(t, l, ann)
+	applyBy(t, l, c.rev, "A", false)
+	return l, c
 }
 
 // applyBy applies a nickname of ann for the tenant dt.
@@ -181,9 +191,7 @@ func applyBy(t *testing.T, l *ledger.Ledger, rev int64, value string, mayLand bo
 		t.Fatalf("lease %v, %v", lease, err)
 	}
 	gate(t, lease)
-	if err := lease.Settle(t.Context(), "req", mayLand, nil); err != nil {
-		t.Fatal(err)
-	}
+	settle(t, lease, mayLand)
 }
 
 func resend(value string) ledger.Delivery {
@@ -204,36 +212,29 @@ func wantDue(t *testing.T, l *ledger.Ledger, now time.Time, waiting int64, due i
 
 func TestAValueThatMayBeOverwrittenIsSentAgainAtItsRevisionOnceNothingCanLand(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
-	l := ledger.New(s.Client(t))
-	now := time.Unix(1_790_000_000, 0)
-	s.Mini.SetTime(now)
-	rev := settledLate(t, l)
-	wantDue(t, l, now.Add(landsIn), 1, 0)
+	l, c := settledLate(t)
+	wantDue(t, l, c.now.Add(landsIn), 1, 0)
 	if _, _, err := l.Begin(t.Context(), resend("A")); err == nil {
 		t.Error("it is sent before its time")
 	}
 
-	now = now.Add(landsIn + time.Second)
-	s.Mini.SetTime(now)
-	wantDue(t, l, now, 1, 1)
+	c.pass(landsIn + time.Second)
+	wantDue(t, l, c.now, 1, 1)
 	lease, decided, err := l.Begin(t.Context(), resend("A"))
 	if err != nil || decided[0] != ledger.Send {
 		t.Fatalf("%v, %v", decided, err)
 	}
-	wantDue(t, l, now, 1, 0) // no other worker takes it
+	wantDue(t, l, c.now, 1, 0) // no other worker takes it
 	gate(t, lease)
 	before, err := l.Look(t.Context(), ann)
-	if err != nil || before.Fields["nickname"].Unknown != rev {
-		t.Errorf("the outcome of revision %d is unknown, want %d (%v)", before.Fields["nickname"].Unknown, rev, err)
+	if err != nil || before.Fields["nickname"].Unknown != c.rev {
+		t.Errorf("the outcome of revision %d is unknown, want %d (%v)", before.Fields["nickname"].Unknown, c.rev, err)
 	}
-	if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
-		t.Fatal(err)
-	}
-	wantDue(t, l, now.Add(24*time.Hour), 0, 0)
+	settle(t, lease, false)
+	wantDue(t, l, c.now.Add(24*time.Hour), 0, 0)
 	record, err := l.Look(t.Context(), ann)
 	state := record.Fields["nickname"]
-	if err != nil || state.Applied != rev || state.Value != "A" || state.Unknown != 0 || !state.Late.IsZero() || record.Effects[0].Did != ledger.DidResend {
+	if err != nil || state.Applied != c.rev || state.Value != "A" || state.Unknown != 0 || !state.Late.IsZero() || record.Effects[0].Did != ledger.DidResend {
 		t.Errorf("%+v, %+v, %v", state, record.Effects[0], err)
 	}
 	wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
@@ -242,16 +243,11 @@ func TestAValueThatMayBeOverwrittenIsSentAgainAtItsRevisionOnceNothingCanLand(t 
 // The late send landed on C, so C must be sent again, and A must not.
 func TestTheLastAppliedValueIsSentAgain(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
-	l := ledger.New(s.Client(t))
-	now := time.Unix(1_790_000_000, 0)
-	s.Mini.SetTime(now)
-	settledLate(t, l)
-	s.Mini.SetTime(now.Add(time.Minute))
+	l, c := settledLate(t)
+	c.pass(time.Minute)
 	applyBy(t, l, revise(t, l, ann), "C", false)
-	now = now.Add(landsIn + time.Second)
-	s.Mini.SetTime(now)
-	wantDue(t, l, now, 1, 1)
+	c.pass(landsIn + time.Second)
+	wantDue(t, l, c.now, 1, 1)
 	lease, decided, err := l.Begin(t.Context(), resend("C"))
 	if err != nil || lease == nil || decided[0] != ledger.Send {
 		t.Errorf("%v, %v", decided, err)
@@ -260,13 +256,8 @@ func TestTheLastAppliedValueIsSentAgain(t *testing.T) {
 
 func TestNothingIsSentAgainWhileALaterChangeWaits(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
-	l := ledger.New(s.Client(t))
-	now := time.Unix(1_790_000_000, 0)
-	s.Mini.SetTime(now)
-	settledLate(t, l)
-	now = now.Add(landsIn + time.Second)
-	s.Mini.SetTime(now)
+	l, c := settledLate(t)
+	c.pass(landsIn + time.Second)
 	lease, _, err := l.Begin(t.Context(), resend("A"))
 	if err != nil {
 		t.Fatal(err)
@@ -280,27 +271,21 @@ func TestNothingIsSentAgainWhileALaterChangeWaits(t *testing.T) {
 		t.Error("the resend may leave")
 	}
 	release(t, lease, ledger.Untouched)
-	now = now.Add(landsIn + time.Second)
-	s.Mini.SetTime(now)
+	c.pass(landsIn + time.Second)
 	if lease, decided, err := l.Begin(t.Context(), resend("A")); lease != nil || err != nil || decided[0] != ledger.Superseded {
 		t.Errorf("%v, %v", decided, err)
 	}
-	wantDue(t, l, now, 0, 0)
+	wantDue(t, l, c.now, 0, 0)
 	wantDecision(t, l, ann, rev, nick("D"), ledger.SendAgain)
 }
 
 // The worker of a resend dies after the send. Its value may land as late as any other.
 func TestAResendWithoutAnAnswerIsRepeatedAndIsFollowedByAnother(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
-	l := ledger.New(s.Client(t))
-	now := time.Unix(1_790_000_000, 0)
-	s.Mini.SetTime(now)
-	settledLate(t, l)
+	l, c := settledLate(t)
 	for i, want := range []ledger.Decision{ledger.Send, ledger.SendAgain, ledger.Send} {
-		now = now.Add(landsIn + 2*time.Second)
-		s.Mini.SetTime(now)
-		wantDue(t, l, now, 1, 1)
+		c.pass(landsIn + 2*time.Second)
+		wantDue(t, l, c.now, 1, 1)
 		lease, decided, err := l.Begin(t.Context(), resend("A"))
 		if err != nil || decided[0] != want {
 			t.Fatalf("resend %d: %v, %v", i, decided, err)
@@ -309,11 +294,9 @@ func TestAResendWithoutAnAnswerIsRepeatedAndIsFollowedByAnother(t *testing.T) {
 		if i == 0 {
 			continue
 		}
-		if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
-			t.Fatal(err)
-		}
+		settle(t, lease, false)
 	}
-	wantDue(t, l, now.Add(24*time.Hour), 0, 0)
+	wantDue(t, l, c.now.Add(24*time.Hour), 0, 0)
 }
 
 // Members and IDs are not among the fields that are sent again, nor is a value whose
@@ -334,9 +317,7 @@ func TestOnlyValuesOfATenantThatAsksForItAreSentAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			gate(t, lease)
-			if err := lease.Settle(t.Context(), "req", true, nil); err != nil {
-				t.Fatal(err)
-			}
+			settle(t, lease, true)
 			if at, err := l.ResendAt(t.Context(), d.Target, "dt"); err != nil || !at.IsZero() {
 				t.Errorf("%s is sent again at %v, %v", d.Target.Key, at, err)
 			}
@@ -347,31 +328,22 @@ func TestOnlyValuesOfATenantThatAsksForItAreSentAgain(t *testing.T) {
 // Another tenant's task, or a former worker, has sent since: nothing is left to do.
 func TestAResendWithoutFieldsEndsTheWait(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
-	l := ledger.New(s.Client(t))
-	now := time.Unix(1_790_000_000, 0)
-	s.Mini.SetTime(now)
-	settledLate(t, l)
-	now = now.Add(landsIn + time.Second)
-	s.Mini.SetTime(now)
-	if err := s.Client(t).HDel(t.Context(), annKey, "q:nickname").Err(); err != nil {
+	l, c := settledLate(t)
+	c.pass(landsIn + time.Second)
+	if err := c.s.Client(t).HDel(t.Context(), annKey, "q:nickname").Err(); err != nil {
 		t.Fatal(err)
 	}
 	if lease, _, err := l.Begin(t.Context(), ledger.Delivery{Target: ann, ResentBy: "dt", Resend: true}); lease != nil || err != nil {
 		t.Fatalf("%v, %v", lease, err)
 	}
-	wantDue(t, l, now, 0, 0)
+	wantDue(t, l, c.now, 0, 0)
 }
 
 // The reply of the settle is lost, and go-redis sends the command again.
 func TestAResendThatIsSettledTwiceIsSettled(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
-	l := ledger.New(s.Client(t))
-	now := time.Unix(1_790_000_000, 0)
-	s.Mini.SetTime(now)
-	settledLate(t, l)
-	s.Mini.SetTime(now.Add(landsIn + time.Second))
+	l, c := settledLate(t)
+	c.pass(landsIn + time.Second)
 	lease, _, err := l.Begin(t.Context(), resend("A"))
 	if err != nil {
 		t.Fatal(err)
@@ -388,22 +360,17 @@ func TestAResendThatIsSettledTwiceIsSettled(t *testing.T) {
 // earlier send could still be carried out, is sent again all the same.
 func TestGivingUpAResendLeavesWhatWasSettledSince(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
-	l := ledger.New(s.Client(t))
-	now := time.Unix(1_790_000_000, 0)
-	s.Mini.SetTime(now)
-	settledLate(t, l)
+	l, c := settledLate(t)
 	read, err := l.Look(t.Context(), ann)
 	if err != nil {
 		t.Fatal(err)
 	}
-	now = now.Add(time.Minute)
-	s.Mini.SetTime(now)
+	c.pass(time.Minute)
 	applyBy(t, l, revise(t, l, ann), "C", true)
 	if err := l.GiveUpResend(t.Context(), read, "dt"); err != nil {
 		t.Fatal(err)
 	}
-	wantDue(t, l, now.Add(landsIn+time.Second), 1, 1)
+	wantDue(t, l, c.now.Add(landsIn+time.Second), 1, 1)
 
 	if read, err = l.Look(t.Context(), ann); err != nil {
 		t.Fatal(err)
@@ -411,7 +378,7 @@ func TestGivingUpAResendLeavesWhatWasSettledSince(t *testing.T) {
 	if err := l.GiveUpResend(t.Context(), read, "dt"); err != nil {
 		t.Fatal(err)
 	}
-	wantDue(t, l, now.Add(landsIn+time.Second), 0, 0)
+	wantDue(t, l, c.now.Add(landsIn+time.Second), 0, 0)
 }
 
 // Between the look at a record and the resend a newer value was applied, or is known: the
@@ -434,13 +401,9 @@ func TestAResendOfAValueThatWasReplacedSinceItWasReadSendsNothing(t *testing.T) 
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := redistest.Mini(t)
-			l := ledger.New(s.Client(t))
-			now := time.Unix(1_790_000_000, 0)
-			s.Mini.SetTime(now)
-			settledLate(t, l)
+			l, c := settledLate(t)
 			want := replace(t, l)
-			s.Mini.SetTime(now.Add(2 * landsIn))
+			c.pass(2 * landsIn)
 			lease, decided, err := l.Begin(t.Context(), resend("A"))
 			if err != nil || lease != nil || decided[0] != want {
 				t.Errorf("a lease: %t, decision %v, %v; want %s", lease != nil, decided, err, want)
@@ -452,13 +415,9 @@ func TestAResendOfAValueThatWasReplacedSinceItWasReadSendsNothing(t *testing.T) 
 // go-redis sends a command whose reply was lost once more.
 func TestAResendThatBeginsTwiceHasItsLease(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
-	rdb := s.Client(t)
-	l := ledger.New(rdb)
-	now := time.Unix(1_790_000_000, 0)
-	s.Mini.SetTime(now)
-	settledLate(t, l)
-	s.Mini.SetTime(now.Add(landsIn + time.Second))
+	l, c := settledLate(t)
+	rdb := c.s.Client(t)
+	c.pass(landsIn + time.Second)
 	rdb.AddHook(twice{})
 	if lease, decided, err := l.Begin(t.Context(), resend("A")); err != nil || lease == nil || decided[0] != ledger.Send {
 		t.Errorf("%v, %v", decided, err)
@@ -513,9 +472,7 @@ func TestAResendOfSomeFieldsLeavesTheOthersToTheNext(t *testing.T) {
 			}
 			if lease != nil {
 				gate(t, lease)
-				if err := lease.Settle(t.Context(), "r", false, nil); err != nil {
-					t.Fatal(err)
-				}
+				settle(t, lease, false)
 			}
 			if got := rdb.ZCard(t.Context(), due).Val() == 1; got != waits {
 				t.Errorf("resend of %v, icon late %t: the target waits: %t, want %t", fields, isLate, got, waits)

@@ -258,12 +258,3 @@ func (m *Lease) Fields() []Field { return m.fields }
 
 // Step returns the last step that Note noted for the task; 0: none.
 func (m *Lease) Step() int { return m.step }
-
-// SendsAgain reports whether an earlier send for one of the fields was never settled,
-// or may still be carried out: the target may hold the old value or that of the send.
-func (m *Lease) SendsAgain() bool {
-	if m.once != "" {
-		return m.isUnknown
-	}
-	return len(m.known) < len(m.fields)
-}

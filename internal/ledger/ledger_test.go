@@ -343,7 +343,14 @@ func apply(t *testing.T, l *ledger.Ledger, target ledger.Target, rev int64, fiel
 	t.Helper()
 	lease := begin(t, l, target, rev, fields)
 	gate(t, lease)
-	if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
+	settle(t, lease, false)
+}
+
+// settle records a success; mayLand: an earlier send of the attempt may still be carried
+// out.
+func settle(t *testing.T, m *ledger.Lease, mayLand bool) {
+	t.Helper()
+	if err := m.Settle(t.Context(), "req", mayLand, nil); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -18,9 +18,7 @@ func TestATaskThatEndedBeforeItsProducerNotedItIsNotOpened(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
-			t.Fatal(err)
-		}
+		settle(t, lease, false)
 		if err := l.Close(t.Context(), chat, "dead", ledger.Row{}); err != nil {
 			t.Fatal(err)
 		}

@@ -126,9 +126,7 @@ func TestAnIDThatRedisLostIsLockedAgain(t *testing.T) {
 			lease := begin(t, l, person, rev, id("first"))
 			lease.Intend("first")
 			gate(t, lease)
-			if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
-				t.Fatal(err)
-			}
+			settle(t, lease, false)
 		})
 		recalls(t, l, 1)
 		_, _, err := l.Begin(t.Context(), delivery(person, revise(t, l, person), id("second")))

@@ -177,9 +177,7 @@ func TestAnOldValueIsNotKnownIfAnotherRequestMayHaveReplacedIt(t *testing.T) {
 				}
 				if last < c.attempts-1 {
 					release(t, lease, ledger.Answered)
-				} else if err := lease.Settle(t.Context(), "r", false, nil); err != nil {
-					t.Fatal(err)
-				}
+				} else settle(t, lease, false)
 			}
 			if isKnown(10 + i) {
 				t.Errorf("%+v: the value before an unknown outcome is known", c)
@@ -201,9 +199,7 @@ func TestAnOldValueIsNotKnownIfAnotherRequestMayHaveReplacedIt(t *testing.T) {
 			gate(t, lease)
 			if last == 0 {
 				release(t, lease, ledger.Unanswered)
-			} else if err := lease.Settle(t.Context(), "r", false, nil); err != nil {
-				t.Fatal(err)
-			}
+			} else settle(t, lease, false)
 		}
 		if !isKnown(30) {
 			t.Error("the value before two sends of one task is not known")
@@ -231,9 +227,7 @@ func TestARowThatIsSettledTwiceKeepsTheFirstOldValue(t *testing.T) {
 			}
 			gate(t, lease)
 			for range 2 { // the first reply may be lost
-				if err := lease.Settle(t.Context(), "r", false, nil); err != nil {
-					t.Fatal(err)
-				}
+				settle(t, lease, false)
 			}
 		}
 		settleRow()
@@ -353,9 +347,7 @@ func TestACancelledTaskEndsWithoutACall(t *testing.T) {
 					t.Fatal(err)
 				}
 				gate(t, lease)
-				if err := lease.Settle(t.Context(), "r", false, nil); err != nil {
-					t.Fatal(err)
-				}
+				settle(t, lease, false)
 			}
 			for range 2 {
 				if err := l.Cancel(t.Context(), target, o.Change.TaskID, o.Row); err != nil {

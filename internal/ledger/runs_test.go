@@ -25,9 +25,7 @@ func TestARunHasTheResultOfEachRow(t *testing.T) {
 			}
 			if lease != nil {
 				gate(t, lease)
-				if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
-					t.Fatal(err)
-				}
+				settle(t, lease, false)
 			}
 		}
 		target := func(user string) ledger.Target {
@@ -123,9 +121,7 @@ func TestTheResultsOfARunWhoseProducerDiedExpire(t *testing.T) {
 				t.Fatalf("%s began with %v, %v", run, lease, err)
 			}
 			if lease != nil {
-				if err := lease.Settle(t.Context(), "req", false, nil); err != nil {
-					t.Fatal(err)
-				}
+				settle(t, lease, false)
 			}
 		}
 		carry("applied", rev, true)

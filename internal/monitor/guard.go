@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strconv"
 	"time"
 
+	"rollcall/internal/loopback"
 	"rollcall/internal/secret"
 )
 
@@ -33,7 +33,7 @@ func (c Config) guard(next http.Handler) http.Handler {
 	elsewhere := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case len(c.Users) == 0 && (!loopback(r.Host) || !local(r)):
+		case len(c.Users) == 0 && (!loopback.Is(r.Host) || !local(r)):
 			// Another host name may have been made to resolve to this machine.
 			http.Error(w, "without users these pages are served to this machine only, as 127.0.0.1 or localhost", http.StatusForbidden)
 			return
@@ -120,16 +120,5 @@ func same(a, b string) int {
 // client chooses the host that it names.
 func local(r *http.Request) bool {
 	at, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	return ok && loopback(at.String())
-}
-
-func loopback(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	if host == "localhost" {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback()
+	return ok && loopback.Is(at.String())
 }

@@ -63,8 +63,6 @@ func (a *Address) times(ctx context.Context, n int) (times []int64, none Reply, 
 	return answer[3:], Reply{Why: WhyHorizon, Again: now + bulkHorizon.Microseconds()/4, Dropped: none.Dropped}, nil
 }
 
-func (a *Address) unused(n int) { a.spare.Add(int64(n)) }
-
 // Pause stops all calls from the address for d.
 func (a *Address) Pause(ctx context.Context, d time.Duration) error {
 	if err := a.pause.Run(ctx, a.rdb, []string{a.key}, d.Microseconds()).Err(); err != nil {

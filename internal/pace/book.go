@@ -65,7 +65,7 @@ func (l *Lane) ask(urgent, bulk int) (Reply, error) {
 	}
 	r, err := l.read(answer, sent, time.Now())
 	if a := l.cfg.Address; a != nil && err == nil {
-		a.unused(len(early) - len(r.Slots))
+		a.spare.Add(int64(len(early) - len(r.Slots)))
 	}
 	return r, err
 }

@@ -136,9 +136,8 @@ func runsOut(left int64, usual float64, now, ends time.Time) time.Time {
 // month or are not done.
 func (s *Service) others(ctx context.Context, id string) (map[string]runsOf, error) {
 	all := map[string]runsOf{}
-	zone := time.FixedZone("Asia/Shanghai", 8*3600)
-	now := s.now().In(zone)
-	month, today := now.Format("2006-01"), time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, zone)
+	now := s.now().In(pace.Shanghai)
+	month, today := now.Format("2006-01"), time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, pace.Shanghai)
 	runs, err := s.List(ctx, Filter{States: []State{StateCanary, StateApplying, StatePaused, StateDone, StateCancelled}, N: 1000})
 	if err != nil {
 		return nil, err

@@ -27,6 +27,16 @@ const waitEvery = 500 * time.Millisecond
 // Wait returns when the run has ended, or needs a person: it is held or paused. Before a
 // run is applied it waits too.
 func (s *Service) Wait(ctx context.Context, id string) (Run, error) {
+	return s.wait(ctx, id, func(st State) bool { return st.Ended() || st == StateHeld || st == StatePaused })
+}
+
+// WaitWhile returns when the run is no longer in a state. It returns an error when ctx ends
+// before.
+func (s *Service) WaitWhile(ctx context.Context, id string, state State) (Run, error) {
+	return s.wait(ctx, id, func(st State) bool { return st != state })
+}
+
+func (s *Service) wait(ctx context.Context, id string, over func(State) bool) (Run, error) {
 	ticker := time.NewTicker(waitEvery)
 	defer ticker.Stop()
 	for {
@@ -34,7 +44,7 @@ func (s *Service) Wait(ctx context.Context, id string) (Run, error) {
 		if err != nil {
 			return Run{}, err
 		}
-		if st := h.state(); st.Ended() || st == StateHeld || st == StatePaused {
+		if over(h.state()) {
 			return s.Get(ctx, id)
 		}
 		select {

@@ -186,7 +186,7 @@ func (t *turn) raise(ctx context.Context, b *block, requests []request, equal []
 	for n, i := range equal {
 		rows[n] = ledger.Raise{
 			Target: requests[i].target, Fields: requests[i].fields, Revision: t.revision(requests[i], b.plans[i]),
-			Row: ledgerRow(t.head.id, requests[i], b.first()+i),
+			Row: ledger.Row{Tenant: requests[i].lane.Tenant, Run: t.head.id, Row: b.first() + i},
 		}
 	}
 	done, err := t.ledger.Raise(ctx, rows)

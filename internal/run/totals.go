@@ -13,7 +13,7 @@ import (
 	"rollcall/tasks"
 )
 
-// The names of the guards, and of the flags that allow what they find.
+// The names of the guards.
 const (
 	GuardChanges    = "changes"
 	GuardSuspicious = "suspicious"
@@ -24,9 +24,28 @@ const (
 	GuardIDs        = "ids"
 )
 
-var guardFlags = map[string]string{
-	GuardChanges: "allow-changes", GuardSuspicious: "allow-suspicious", GuardEqualNames: "allow-equal-names",
-	GuardChinese: "allow-lost-chinese", GuardQuota: "allow-over-quota", GuardRemovals: "prune", GuardIDs: "allow-id-changes",
+// GuardFlag is the flag that allows what a guard finds, and what it accepts.
+type GuardFlag struct{ Guard, Flag, Accepts string }
+
+// GuardFlags returns the flag of each guard.
+func GuardFlags() []GuardFlag {
+	return []GuardFlag{
+		{GuardChanges, "allow-changes", "accept that many known names change"},
+		{GuardSuspicious, "allow-suspicious", "accept new values that look damaged"},
+		{GuardChinese, "allow-lost-chinese", "accept names that lose their Chinese characters"},
+		{GuardEqualNames, "allow-equal-names", "accept equal names in one chat"},
+		{GuardQuota, "allow-over-quota", "accept more calls than the month has left"},
+		{GuardRemovals, "prune", "accept that members are removed from chats"},
+		{GuardIDs, "allow-id-changes", "accept ID changes, which are final for a year"},
+	}
+}
+
+// find adds a guard to those that object, and returns it.
+func (t *totals) find(guard, what string) *Guard {
+	flags := GuardFlags()
+	i := slices.IndexFunc(flags, func(f GuardFlag) bool { return f.Guard == guard })
+	t.found[guard] = &Guard{Name: guard, Flag: flags[i].Flag, What: what}
+	return t.found[guard]
 }
 
 // The guard on changes objects if both bounds are exceeded, over all rows or in one chat:
@@ -175,8 +194,7 @@ func (t *totals) changes(p Planned, task tasks.Task) {
 func (t *totals) note(guard string, row, line int) {
 	g := t.found[guard]
 	if g == nil {
-		g = &Guard{Name: guard, Flag: guardFlags[guard]}
-		t.found[guard] = g
+		g = t.find(guard, "")
 	}
 	if slices.Contains(g.Rows, row) {
 		return
@@ -206,9 +224,9 @@ func (t *totals) objections(costs []Cost) []Guard {
 	}
 	for _, c := range costs {
 		if c.Bounded && int64(c.Calls) > c.Left-int64(c.Reserve) {
-			t.found[GuardQuota] = &Guard{Name: GuardQuota, Flag: guardFlags[GuardQuota], What: fmt.Sprintf(
+			t.find(GuardQuota, fmt.Sprintf(
 				"%d calls are more than the month of %s has left: %d of %d, of which %d are reserved for urgent tasks",
-				c.Calls, c.Organisation, c.Left, c.Quota, c.Reserve)}
+				c.Calls, c.Organisation, c.Left, c.Quota, c.Reserve))
 		}
 	}
 	all := make([]Guard, 0, len(t.found))
@@ -240,7 +258,7 @@ func (t *totals) judgeChanges() {
 		what += fmt.Sprintf("%d of %d in chat %s", worst.changed, worst.known, of)
 	}
 	if what != "" {
-		t.found[GuardChanges] = &Guard{Name: GuardChanges, Flag: guardFlags[GuardChanges], What: what}
+		t.find(GuardChanges, what)
 	}
 }
 

@@ -74,10 +74,6 @@ func (t *turn) revision(q request, rec planRecord) int64 {
 // taskID is the id of the asynq task of a row.
 func taskID(id string, number int) string { return id + ":" + strconv.Itoa(number) }
 
-func ledgerRow(id string, q request, number int) ledger.Row {
-	return ledger.Row{Tenant: q.lane.Tenant, Run: id, Row: number}
-}
-
 // later reports whether a row takes its revision when it is fed: edits of members are
 // carried out in the order of their revisions, and a source counts its own.
 func later(r Row, fields []ledger.Field) bool {

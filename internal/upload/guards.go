@@ -1,19 +1,10 @@
 package upload
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
 
-// guards are the flags of the guards that package run knows, each with what it accepts.
-func guards() []struct{ flag, usage string } {
-	return []struct{ flag, usage string }{
-		{"allow-changes", "accept that many known names change"},
-		{"allow-suspicious", "accept new values that look damaged"},
-		{"allow-lost-chinese", "accept names that lose their Chinese characters"},
-		{"allow-equal-names", "accept equal names in one chat"},
-		{"allow-over-quota", "accept more calls than the month has left"},
-		{"prune", "accept that members are removed from chats"},
-		{"allow-id-changes", "accept ID changes, which are final for a year"},
-	}
-}
+	"rollcall/internal/run"
+)
 
 // Guards are the flags of the guards that do not hold a run.
 type Guards struct{ set map[string]*bool }
@@ -21,8 +12,8 @@ type Guards struct{ set map[string]*bool }
 // NewGuards adds a flag for each guard to a command.
 func NewGuards(cmd *cobra.Command) *Guards {
 	g := &Guards{set: map[string]*bool{}}
-	for _, guard := range guards() {
-		g.set[guard.flag] = cmd.Flags().Bool(guard.flag, false, guard.usage)
+	for _, guard := range run.GuardFlags() {
+		g.set[guard.Flag] = cmd.Flags().Bool(guard.Flag, false, guard.Accepts)
 	}
 	return g
 }
@@ -30,9 +21,9 @@ func NewGuards(cmd *cobra.Command) *Guards {
 // Names returns the flags that are set.
 func (g *Guards) Names() []string {
 	var names []string
-	for _, guard := range guards() {
-		if *g.set[guard.flag] {
-			names = append(names, guard.flag)
+	for _, guard := range run.GuardFlags() {
+		if *g.set[guard.Flag] {
+			names = append(names, guard.Flag)
 		}
 	}
 	return names

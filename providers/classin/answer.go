@@ -43,16 +43,7 @@ func (c *Client) judge(call *apicall.Call, x exchange, answer apicall.Answer) (f
 	if said > 0 {
 		e.RetryAfter = said
 	}
-	e.MaybeApplied = unclear(row.Kind) || answer.Status >= 500
+	e.MaybeApplied = row.Kind.Unclear() || answer.Status >= 500
 	e.Unmetered = row.Unmetered && !e.MaybeApplied
 	return e, row.Quick && said == 0
-}
-
-// unclear reports whether an answer of this kind leaves the outcome unknown.
-func unclear(kind providers.Kind) bool {
-	switch kind {
-	case providers.Unknown, providers.Transient, providers.Partial, providers.Ambiguous:
-		return true
-	}
-	return false
 }

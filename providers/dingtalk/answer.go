@@ -135,18 +135,9 @@ func (c *Client) judge(call *apicall.Call, api api, answer apicall.Answer) (stri
 	}
 	said := apicall.RetryAfter(answer.Header, c.now())
 	e.RetryAfter = c.wait(said, row, r.message)
-	e.MaybeApplied = unclear(row.Kind) || answer.Status >= 500 && r.ban != codeBan
+	e.MaybeApplied = row.Kind.Unclear() || answer.Status >= 500 && r.ban != codeBan
 	e.Unmetered = row.Unmetered && !e.MaybeApplied
 	return "", e, row.Quick && said == 0
-}
-
-// unclear reports whether an answer of this kind leaves the outcome unknown.
-func unclear(kind providers.Kind) bool {
-	switch kind {
-	case providers.Unknown, providers.Transient, providers.Partial, providers.Ambiguous:
-		return true
-	}
-	return false
 }
 
 // wait prefers the platform's header, then the end of a ban that its message

@@ -3,9 +3,10 @@ package apicall
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
+
+	"rollcall/internal/loopback"
 )
 
 // Base checks a platform's base URL and returns it without a trailing slash, and its
@@ -22,15 +23,10 @@ func Base(raw string) (base, host string, err error) {
 		return "", "", errors.New("the base URL carries a user name; take it out, nothing reads it")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return "", "", errors.New("the base URL carries a query or a fragment; write https://host alone")
-	case u.Scheme == "http" && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !loopback.Is(u.Hostname()):
 		return "", "", fmt.Errorf("plain http to %s would show the credentials to everyone on the way; use https", u.Host)
 	case u.Scheme != "http" && u.Scheme != "https":
 		return "", "", fmt.Errorf("the base URL's scheme is %q; use https", u.Scheme)
 	}
 	return strings.TrimRight(u.String(), "/"), strings.ToLower(u.Hostname()), nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }

@@ -20,37 +20,13 @@ import (
 	"rollcall/tasks"
 )
 
-// Record is a dead letter as --json prints it. Its names are stable: names are added,
-// never changed.
+// Record is a dead letter as --json prints it: the stored one, but for the fields of these
+// names. Names are added, never changed.
 type Record struct {
-	ID           string         `json:"id"` // of the task in asynq
-	Lane         string         `json:"lane"`
-	Tenant       string         `json:"tenant,omitzero"`
-	Kind         string         `json:"kind,omitzero"`
-	Organisation string         `json:"organisation,omitzero"`
-	Urgent       bool           `json:"urgent,omitzero"` // from the urgent queue
-	Key          string         `json:"key,omitzero"`
-	Run          string         `json:"run,omitzero"`
-	Row          *int           `json:"row,omitzero"` // of the run, from 0
-	Type         string         `json:"type,omitzero"`
-	Target       string         `json:"target,omitzero"`
-	Revision     int64          `json:"revision,omitzero"`
-	Class        string         `json:"class"`
-	Code         string         `json:"code,omitzero"`
-	Message      string         `json:"message,omitzero"`
-	RequestID    string         `json:"request_id,omitzero"`
-	Todo         string         `json:"todo,omitzero"`
-	Cause        string         `json:"cause,omitzero"`     // class, code and message in one line
-	Attempts     map[string]int `json:"attempts,omitempty"` // failed attempts by class
-	First        time.Time      `json:"first,omitzero"`     // the first failed attempt
-	Last         time.Time      `json:"last,omitzero"`      // time of death
-	// Where the whole dead letter is printed: Payload, or PayloadBase64 if it is not JSON, or
-	// PayloadBytes if it is masked. Of a payload that was cut, PayloadBytes is the whole
-	// length, and PayloadSHA256 the hash.
+	ledger.DeadLetter
+	Row           *int           `json:"row,omitzero"`            // of the run, from 0
 	Payload       jsontext.Value `json:"payload,omitempty"`       // as stored in asynq
 	PayloadBase64 string         `json:"payload_base64,omitzero"` // if it is not JSON; the raw bytes of a message that is no task
-	PayloadBytes  int            `json:"payload_bytes,omitzero"`  // length, if the payload is masked or longer than 64 KiB: of that only the first 64 KiB are kept
-	PayloadSHA256 string         `json:"payload_sha256,omitzero"` // hash of the whole, if it is longer than 64 KiB
 }
 
 // fields is how show and export print a dead letter. Their order is that of the columns
@@ -88,13 +64,10 @@ var fields = []struct {
 // NewRecord returns the record of a dead letter. It masks names and ids of people
 // unless personal, and leaves out the payload unless whole.
 func NewRecord(l ledger.DeadLetter, personal, whole bool) Record {
-	r := Record{
-		ID: l.ID, Lane: l.Lane, Tenant: l.Tenant, Kind: l.Kind, Organisation: l.Organisation, Urgent: l.Urgent, Key: l.Key,
-		Type: l.Type, Target: l.Target, Revision: l.Revision, Class: l.Class, Code: l.Code, Message: l.Message,
-		RequestID: l.RequestID, Todo: Advice(l), Cause: l.Cause, Attempts: l.Attempts, First: l.First, Last: l.Last,
-	}
+	r := Record{DeadLetter: l}
+	r.Todo, r.DeadLetter.Payload = Advice(l), nil
 	if l.Run != "" {
-		r.Run, r.Row = l.Run, new(l.Row)
+		r.Row = new(l.Row)
 	}
 	if !personal {
 		words := append(privacy.WordsOf(l.Type, l.Payload), privacy.WordsOfTarget(tasks.Kind(l.Kind), l.Target)...)
@@ -106,13 +79,14 @@ func NewRecord(l ledger.DeadLetter, personal, whole bool) Record {
 	}
 	if whole {
 		r.payload(l, personal)
+	} else {
+		r.PayloadBytes, r.PayloadSHA256 = 0, ""
 	}
 	return r
 }
 
 func (r *Record) payload(l ledger.DeadLetter, personal bool) {
 	payload := l.Payload
-	r.PayloadBytes, r.PayloadSHA256 = l.PayloadBytes, l.PayloadSHA256
 	task, meta, err := kinds.Decode(l.Type, payload)
 	if !personal {
 		if err == nil {

@@ -119,7 +119,7 @@ func (a *app) forget(ctx context.Context, rdb redis.UniversalClient, f flags) er
 		return err
 	}
 	if !f.yes || found.empty() || len(found.Blocked) > 0 {
-		return a.counted(f, found)
+		return a.print(f, found)
 	}
 	// Before anything is removed: a removal without an event must not exist.
 	what := strings.TrimSuffix(f.String()+": "+found.String()+": "+f.reason, ": ")
@@ -134,27 +134,17 @@ func (a *app) forget(ctx context.Context, rdb redis.UniversalClient, f flags) er
 		return fmt.Errorf("some records were removed: repeat the command: %w", err)
 	}
 	removed.Removed = true
-	return a.done(f, removed)
+	return a.print(f, removed)
 }
 
-// counted prints what would be removed.
-func (a *app) counted(f flags, r report) error {
+// print prints what was removed, or would be.
+func (a *app) print(f flags, r report) error {
 	if a.JSON {
 		if err := a.PrintJSON(r); err != nil {
 			return err
 		}
 	} else {
-		p := a.NewPrinter()
-		p.Text(console.Bold, 0, f.String()+": "+r.String())
-		switch {
-		case r.empty():
-			p.Text(console.Plain, 0, "nothing is recorded")
-		case len(r.Blocked) > 0:
-			p.Text(console.Red, 0, "nothing was removed:")
-		default:
-			p.Text(console.Plain, 0, "nothing was removed; to remove it, repeat the command with --yes")
-		}
-		a.blocked(p, r)
+		a.text(f, r)
 	}
 	if len(r.Blocked) > 0 {
 		return &exitcode.Error{Code: exitBlocked}
@@ -162,24 +152,24 @@ func (a *app) counted(f flags, r report) error {
 	return nil
 }
 
-// done prints what was removed.
-func (a *app) done(f flags, r report) error {
-	if a.JSON {
-		if err := a.PrintJSON(r); err != nil {
-			return err
-		}
-	} else {
-		p := a.NewPrinter()
-		p.Text(console.Bold, 0, "removed: "+f.String()+": "+r.String())
-		if len(r.Blocked) > 0 {
-			p.Text(console.Red, 0, "not removed; repeat the command:")
-		}
-		a.blocked(p, r)
+func (a *app) text(f flags, r report) {
+	p, head := a.NewPrinter(), ""
+	if r.Removed {
+		head = "removed: "
 	}
-	if len(r.Blocked) > 0 {
-		return &exitcode.Error{Code: exitBlocked}
+	p.Text(console.Bold, 0, head+f.String()+": "+r.String())
+	switch {
+	case r.Removed && len(r.Blocked) > 0:
+		p.Text(console.Red, 0, "not removed; repeat the command:")
+	case r.Removed:
+	case r.empty():
+		p.Text(console.Plain, 0, "nothing is recorded")
+	case len(r.Blocked) > 0:
+		p.Text(console.Red, 0, "nothing was removed:")
+	default:
+		p.Text(console.Plain, 0, "nothing was removed; to remove it, repeat the command with --yes")
 	}
-	return nil
+	a.blocked(p, r)
 }
 
 // mostBlocked bounds how many reasons are printed.

@@ -10,11 +10,9 @@ import (
 	"rollcall/cmd/rollcall/internal/session"
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
+	"rollcall/internal/pace"
 	"rollcall/internal/run"
 )
-
-// shanghai is where a platform's month begins and ends. Since 1991 it is UTC+8.
-var shanghai = time.FixedZone("Asia/Shanghai", 8*60*60)
 
 const (
 	mostPairs  = 8  // rows that are shown old and new
@@ -181,7 +179,7 @@ func (p *printer) cost(c run.Cost) string {
 	if c.RunsOut.IsZero() {
 		return text + "; the month suffices at the use so far"
 	}
-	return text + "; with this plan the month runs out on " + c.RunsOut.In(shanghai).Format(time.DateOnly) + " (Asia/Shanghai)"
+	return text + "; with this plan the month runs out on " + c.RunsOut.In(pace.Shanghai).Format(time.DateOnly) + " (Asia/Shanghai)"
 }
 
 func costStyle(c run.Cost) console.Style {
