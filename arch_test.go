@@ -220,13 +220,17 @@ var imports = map[string][]string{
 		"tasks", "providers", "internal/backlog", "internal/handler", "internal/hold", "internal/lane", "internal/ledger",
 		"internal/logtest", "internal/outcome", "internal/pace", "internal/redisdb", "internal/redistest", "internal/sweep",
 	},
+	"internal/schooltest": {
+		"tasks", "internal/enqueue", "internal/handler", "internal/lane", "internal/ledger", "internal/pace", "internal/redisdb",
+		"internal/run", "internal/sandbox", "internal/secret", "internal/sweep", "providers/dingtalk",
+	},
 	"internal/manual":        {},
 	"internal/redistest":     {"internal/subprocess"},
 	"internal/logtest":       {},
 	"providers/providertest": {"providers"},
 }
 
-var forTests = []string{"internal/commandtest", "internal/lanetest", "internal/logtest", "internal/manual", "internal/redistest", "providers/providertest"}
+var forTests = []string{"internal/commandtest", "internal/lanetest", "internal/logtest", "internal/manual", "internal/redistest", "internal/schooltest", "providers/providertest"}
 
 // notPackages are names under which anything and everything gathers.
 var notPackages = []string{"util", "utils", "common", "helper", "helpers", "misc", "shared", "types", "base"}

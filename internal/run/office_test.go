@@ -26,8 +26,7 @@ import (
 	"rollcall/internal/registry"
 	"rollcall/internal/run"
 	"rollcall/internal/sandbox"
-	"rollcall/internal/secret"
-	"rollcall/providers/dingtalk"
+	"rollcall/internal/schooltest"
 	"rollcall/tasks"
 )
 
@@ -90,14 +89,10 @@ func newOffice(t *testing.T) *office {
 func (o *office) open(rt *rapid.T, killing bool) (closed func()) {
 	o.rt, o.killing = rt, killing
 	o.server.Mini.FlushAll()
-	unlimited := map[string][]sandbox.Window{sandbox.APIGroupNick: {}, sandbox.APIGroupUpdate: {}, sandbox.APIChangeID: {}}
-	box, err := sandbox.New(sandbox.Config{World: school(5), Limits: sandbox.Limits{Windows: unlimited, MonthlyQuota: -1, Address: sandbox.Window{Calls: -1}}})
+	box, err := sandbox.New(schooltest.Config(5))
 	o.must(err)
 	o.box.Store(box)
-	client, err := dingtalk.New(dingtalk.Config{
-		Tenant: tenant, AppKey: "ding-lakeside", AppSecret: secret.New("sesame"), API: o.url, OAPI: o.url, Timeout: time.Minute,
-	})
-	o.must(err)
+	client := schooltest.Client(o.t, o.url, time.Minute)
 	rdb := redis.NewClient(&redis.Options{Addr: o.proxy, MaxRetries: -1})
 	// It remembers which queues it has listed, so an empty Redis needs a new one.
 	producer, err := enqueue.New(enqueue.Config{Redis: &redis.UniversalOptions{Addrs: []string{o.proxy}, MaxRetries: -1}})

@@ -5,52 +5,32 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http/httptest"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/enqueue"
-	"rollcall/internal/handler"
-	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/logtest"
 	"rollcall/internal/pace"
-	"rollcall/internal/redisdb"
 	"rollcall/internal/redistest"
 	"rollcall/internal/registry"
 	"rollcall/internal/run"
 	"rollcall/internal/sandbox"
-	"rollcall/internal/secret"
-	"rollcall/internal/sweep"
-	"rollcall/providers/dingtalk"
+	"rollcall/internal/schooltest"
 	"rollcall/tasks"
 )
 
 func TestMain(m *testing.M) { redistest.Main(m) }
 
 const (
-	organisation = "lakeside"
-	tenant       = "lakeside-dt"
+	organisation = schooltest.Organisation
+	tenant       = schooltest.Tenant
 	// patience bounds how long a test waits for an expected event. No test depends on how
 	// long it took.
 	patience = 2 * time.Minute
 )
-
-// school is an organisation with a chat of n members, u1 to un, without nicknames.
-func school(n int) sandbox.World {
-	org := sandbox.Organisation{Name: organisation, Apps: []sandbox.App{{Key: "ding-lakeside", Secret: "sesame"}}, Quota: -1}
-	chat := sandbox.Chat{ID: "chat1", Name: "Class 1", Owner: "u1"}
-	for i := 1; i <= n; i++ {
-		id := fmt.Sprintf("u%d", i)
-		org.Employees = append(org.Employees, sandbox.Employee{UserID: id, EnterpriseAccount: true})
-		chat.Members = append(chat.Members, sandbox.Member{UserID: id})
-	}
-	org.Chats = []sandbox.Chat{chat}
-	return sandbox.World{Organisations: []sandbox.Organisation{org}}
-}
 
 // rig is a platform, a Redis, and any number of workers.
 type rig struct {
@@ -74,22 +54,12 @@ func newRig(t *testing.T, s *redistest.Server, members int) *rig {
 
 func newRigOn(t *testing.T, client func(*testing.T) redis.UniversalClient, options *redis.UniversalOptions, members int) *rig {
 	t.Helper()
-	unlimited := map[string][]sandbox.Window{}
-	for _, api := range []string{sandbox.APIGroupNick, sandbox.APIGroupUpdate, sandbox.APIChangeID} {
-		unlimited[api] = []sandbox.Window{}
-	}
-	box, err := sandbox.New(sandbox.Config{World: school(members), Limits: sandbox.Limits{Windows: unlimited, MonthlyQuota: -1, Address: sandbox.Window{Calls: -1}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	platform := httptest.NewServer(box)
-	t.Cleanup(platform.Close)
-	t.Cleanup(box.Close)
+	box, url := schooltest.Start(t, members)
 	rdb := client(t)
 	book := ledger.New(rdb)
 	r := &rig{
-		t: t, client: client, options: options, rdb: rdb, ledger: book, service: run.New(run.Config{Redis: rdb, Ledger: book}), box: box, url: platform.URL,
-		log: &logtest.Buffer{}, limits: []pace.Limit{{Calls: 500, Per: time.Second}},
+		t: t, client: client, options: options, rdb: rdb, ledger: book, service: run.New(run.Config{Redis: rdb, Ledger: book}), box: box, url: url,
+		log: &logtest.Buffer{},
 	}
 	r.publish()
 	return r
@@ -120,50 +90,10 @@ func (r *rig) producer() *enqueue.Client {
 // worker starts a worker with all lanes of the tenant, and returns what stops it.
 func (r *rig) worker() (stop func()) {
 	r.t.Helper()
-	client, err := dingtalk.New(dingtalk.Config{
-		Tenant: tenant, AppKey: "ding-lakeside", AppSecret: secret.New("sesame"), API: r.url, OAPI: r.url, Timeout: 5 * time.Second,
-	})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	log := slog.New(slog.NewTextHandler(r.log, nil))
-	rdb := r.client(r.t)
-	shared := redisdb.NewAutopipeline(rdb)
-	book := ledger.NewShared(rdb, shared)
-	set := lane.NewSet(rdb, shared, book, "worker", log)
-	env := handler.Env{Organisation: organisation, Tenant: tenant, Ledger: book, Deadline: lane.Deadline(5 * time.Second)}
-	for kind, handle := range map[tasks.Kind]handler.Func{
-		tasks.KindNickname: handler.Nickname(env, client), tasks.KindGroup: handler.Group(env, client), tasks.KindID: handler.ID(env, client),
-	} {
-		set.Add(lane.Config{
-			Organisation: organisation, Tenant: tenant, Platform: "dingtalk", Kind: kind, Limits: r.limits, Timeout: 5 * time.Second,
-			Metered: true, Quota: r.quota,
-		}, handle)
-	}
-	watcher := run.NewWatcher(rdb, log)
-	set.SetRuns(watcher)
-	if err := set.Start(r.t.Context()); err != nil {
-		r.t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	feeder := run.NewFeeder(run.FeederConfig{Service: run.New(run.Config{Redis: rdb, Ledger: book}), Producer: r.producer(), Log: log}).Hurry()
-	var running sync.WaitGroup
-	running.Go(func() { watcher.Run(ctx) })
-	sweeper := sweep.New(sweep.Config{Redis: rdb, Ledger: book, Lanes: set, Log: log, Rescue: []string{run.Queue}})
-	running.Go(func() { sweeper.Run(ctx) })
-	running.Go(func() {
-		if err := feeder.Run(ctx); err != nil {
-			r.t.Errorf("feeder: %v", err)
-		}
-	})
-	stop = sync.OnceFunc(func() {
-		cancel()
-		set.Stop()
-		running.Wait()
-		client.Close()
-	})
-	r.t.Cleanup(stop)
-	return stop
+	return schooltest.Worker{
+		URL: r.url, Redis: r.client(r.t), Limits: r.limits, Quota: r.quota, Log: slog.New(slog.NewTextHandler(r.log, nil)),
+		Producer: r.producer(), Hurry: (*run.Feeder).Hurry,
+	}.Start(r.t)
 }
 
 // feeder returns a feeder that does nothing by itself.
