@@ -177,7 +177,9 @@ func TestAnOldValueIsNotKnownIfAnotherRequestMayHaveReplacedIt(t *testing.T) {
 				}
 				if last < c.attempts-1 {
 					release(t, lease, ledger.Answered)
-				} else settle(t, lease, false)
+				} else {
+					settle(t, lease, false)
+				}
 			}
 			if isKnown(10 + i) {
 				t.Errorf("%+v: the value before an unknown outcome is known", c)
@@ -199,7 +201,9 @@ func TestAnOldValueIsNotKnownIfAnotherRequestMayHaveReplacedIt(t *testing.T) {
 			gate(t, lease)
 			if last == 0 {
 				release(t, lease, ledger.Unanswered)
-			} else settle(t, lease, false)
+			} else {
+				settle(t, lease, false)
+			}
 		}
 		if !isKnown(30) {
 			t.Error("the value before two sends of one task is not known")

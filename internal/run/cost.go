@@ -149,7 +149,7 @@ func (s *Service) others(ctx context.Context, id string) (map[string]runsOf, err
 		for _, l := range r.Plan.Lanes {
 			o := all[l.Organisation]
 			fed := int64(min(r.fed[laneName(l)], l.Calls))
-			if r.Applied.In(zone).Format("2006-01") == month {
+			if r.Applied.In(pace.Shanghai).Format("2006-01") == month {
 				o.spent += fed
 				if !r.State.Ended() || !r.Ended.Before(today) {
 					o.today += fed
