@@ -113,7 +113,7 @@ var imports = map[string][]string{
 	"cmd/rollcall/internal/runs": {
 		"tasks", "cmd/rollcall/internal/apply", "cmd/rollcall/internal/plan", "cmd/rollcall/internal/session",
 		"cmd/rollcall/internal/watch", "internal/cli", "internal/console", "internal/exitcode",
-		"internal/kinds", "internal/ledger", "internal/outcome", "internal/registry", "internal/roster", "internal/run",
+		"internal/kinds", "internal/ledger", "internal/registry", "internal/roster", "internal/run",
 		"internal/sheet", "internal/table", "internal/upload",
 	},
 	"cmd/rollcall/internal/dead": {

@@ -48,7 +48,7 @@ func (f *resultFlags) merge(ctx context.Context, s *session.Session, r run.Run) 
 	defer stop()
 	m := merger{flags: f, next: next, csv: t.Format == table.CSV}
 	rows, err := sheet.Annotate(f.into, t, out, sheet.Extra{
-		Heads: heads(f.lang), Replaces: isResult, Cells: m.cells, End: m.end, All: !f.failed,
+		Heads: run.ResultColumns(f.lang == "zh"), Replaces: run.IsResultColumn, Cells: m.cells, End: m.end, All: !f.failed,
 	})
 	switch {
 	case m.fault != nil:
@@ -89,7 +89,7 @@ func (m *merger) cells(record table.Record) ([]string, bool, error) {
 	case !holds(record, row.Request.Task):
 		return nil, false, fmt.Errorf("line %d: the row of the run is of another person or course; %w", record.Line, errOtherFile)
 	}
-	cells := resultCells(m.flags.advised(row), m.flags.lang)
+	cells := m.flags.cells(m.flags.advised(row))
 	for i, cell := range cells {
 		if cells[i] = console.Clean(cell); m.csv {
 			cells[i] = console.Inert(cells[i])

@@ -150,6 +150,12 @@ func toCorrect() []run.Outcome {
 	return []run.Outcome{run.OutcomeFailed, run.OutcomeConflict, run.OutcomeImpossible}
 }
 
+// cells are the cells of run.ResultColumns for a row, with its time in the local zone.
+func (f *resultFlags) cells(row run.Result) []string {
+	row.At = row.At.Local()
+	return run.ResultCells(row, f.lang == "zh")
+}
+
 // advised returns a row with the advice of the platform's table.
 func (f *resultFlags) advised(row run.Result) run.Result {
 	if todo := f.todo[cause{row.Class, row.Code}]; todo != "" && row.Outcome == run.OutcomeFailed {
