@@ -64,7 +64,7 @@ func (f forgetting) all(ctx context.Context) (Forgotten, error) {
 				continue
 			}
 			if err != nil {
-				return all, raced(err)
+				return all, raced(h.id, err)
 			}
 			if all.Rows += rows; rows > 0 {
 				all.Runs++

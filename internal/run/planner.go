@@ -71,22 +71,22 @@ func (s *Service) Plan(ctx context.Context, id string, progress func(done, of in
 	for from := 0; from < all; from += blocksTogether {
 		to := min(from+blocksTogether, all)
 		if err := p.pass(ctx, from, to); err != nil {
-			return Run{}, raced(err)
+			return Run{}, raced(id, err)
 		}
 		if progress != nil {
 			progress(min(to*blockRows, h.rows()), h.rows())
 		}
 	}
 	if err := p.settleLate(ctx, all); err != nil {
-		return Run{}, raced(err)
+		return Run{}, raced(id, err)
 	}
 	return s.conclude(ctx, id, p.token, p.totals, p.newest)
 }
 
 // raced turns a lost race into an error that a person understands.
-func raced(err error) error {
+func raced(id string, err error) error {
 	if _, changed := errors.AsType[*changedError](err); changed {
-		return fmt.Errorf("another plan of the run began, or it was applied or cancelled; rollcall run show shows it: %w", err)
+		return &BusyError{ID: id, What: "another plan of it began, or it was applied or cancelled"}
 	}
 	return err
 }
@@ -317,7 +317,7 @@ func (s *Service) conclude(ctx context.Context, id, token string, t *totals, new
 		return u, nil
 	})
 	if err != nil {
-		return Run{}, raced(err)
+		return Run{}, raced(id, err)
 	}
 	return h.view()
 }

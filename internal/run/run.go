@@ -218,3 +218,14 @@ type CountError struct {
 func (e *CountError) Error() string {
 	return fmt.Sprintf("run %s has %d rows, not %d: the upload is incomplete; continue at row %d", e.ID, e.In, e.Want, e.In+1)
 }
+
+// BusyError reports that a change of a run was not made, because others change the same run.
+// It may be tried again.
+type BusyError struct {
+	ID   string
+	What string // others do
+}
+
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("run %s: %s; rollcall run show %s shows it, then try again", e.ID, e.What, e.ID)
+}

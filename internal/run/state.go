@@ -3,7 +3,6 @@ package run
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 )
 
@@ -86,7 +85,7 @@ func (s *Service) change(ctx context.Context, id string, decide func(*head) (upd
 		maps.Copy(h.fields, u.set)
 		return h, nil
 	}
-	return nil, fmt.Errorf("run %s changes all the time: try again", id)
+	return nil, &BusyError{ID: id, What: "others change it all the time"}
 }
 
 // step moves a run by an event. A run that is already in the state that the event leads

@@ -116,7 +116,7 @@ func (s *Service) begin(ctx context.Context, id string, e event, digest, by stri
 		if h.now.After(r.Plan.Until) {
 			return update{}, &StateError{ID: id, State: h.state(), Reason: "its plan was valid until " + r.Plan.Until.UTC().Format(time.RFC3339) + "; to plan it again: rollcall plan " + id, Event: string(e)}
 		}
-		revisions, err := s.revisions(ctx, h, r.Plan)
+		revisions, err := s.revisions(ctx, h, e, r.Plan)
 		if err != nil {
 			return update{}, err
 		}
@@ -133,8 +133,8 @@ func (s *Service) begin(ctx context.Context, id string, e event, digest, by stri
 	return h.view()
 }
 
-// revisions takes a revision for each organisation's API of a plan.
-func (s *Service) revisions(ctx context.Context, h *head, plan *Plan) (map[string]int64, error) {
+// revisions takes a revision for each organisation's API of a plan, for an event.
+func (s *Service) revisions(ctx context.Context, h *head, e event, plan *Plan) (map[string]int64, error) {
 	var newest map[string]int64
 	if err := h.read(fieldNewest, &newest); err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func (s *Service) revisions(ctx context.Context, h *head, plan *Plan) (map[strin
 			return nil, err
 		}
 		if revision <= newest[api] {
-			return nil, fmt.Errorf("run %s: the clock of Redis was set back since the plan; to plan it again: rollcall plan %s", h.id, h.id)
+			return nil, &StateError{ID: h.id, State: h.state(), Reason: "the clock of Redis was set back since the plan; to plan it again: rollcall plan " + h.id, Event: string(e)}
 		}
 		all[api] = revision
 	}
@@ -268,7 +268,7 @@ func (s *Service) Exclude(ctx context.Context, id, digest string, numbers []int)
 		return true
 	})
 	if err != nil {
-		return Run{}, raced(err)
+		return Run{}, raced(id, err)
 	}
 	return s.conclude(ctx, id, token, t, nil)
 }

@@ -93,7 +93,7 @@ func (s *Service) Add(ctx context.Context, id string, from int, rows []Row) (int
 		}
 		return in + len(fresh), nil
 	}
-	return 0, fmt.Errorf("run %s: somebody else adds rows too", id)
+	return 0, &BusyError{ID: id, What: "somebody else adds rows to it"}
 }
 
 // append stores rows after the first in, and completes the last block.
@@ -101,11 +101,9 @@ func (s *Service) append(ctx context.Context, id string, in int, rows []Row) err
 	var records []rowRecord
 	first := in / blockRows
 	if in%blockRows != 0 {
-		packed, err := s.rdb.Get(ctx, rowsKey(id, first)).Bytes()
-		if err != nil {
-			return fmt.Errorf("run %s: read the last rows: %w", id, err)
-		}
-		if records, _, err = unpack[rowRecord](packed); err != nil {
+		last := rowsKey(id, first)
+		var err error
+		if records, _, err = readBlock[rowRecord](last, s.rdb.Get(ctx, last)); err != nil {
 			return fmt.Errorf("run %s: read the last rows: %w", id, err)
 		}
 	}
