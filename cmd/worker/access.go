@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"net/http"
-	"strings"
 
 	"rollcall/internal/access"
 	"rollcall/internal/api"
@@ -24,9 +23,9 @@ func (w *worker) openAccess() {
 	}}
 }
 
-// api returns the HTTP API that the guard protects. The guard's trail records the changes.
+// api returns the HTTP API that the guard protects.
 func (w *worker) api() http.Handler {
-	served := api.New(api.Config{Runs: w.runs, Producer: w.producer, Redis: w.rdb, Tokens: w.tokens, Log: w.log})
+	served := api.New(api.Config{Runs: w.runs, Producer: w.producer, Redis: w.rdb, Log: w.log})
 	w.onClose(served.Close)
 	return served
 }
@@ -35,7 +34,7 @@ func (w *worker) api() http.Handler {
 func (w *worker) guard() access.Guard {
 	return access.Guard{
 		Tokens: w.tokens, Guesses: new(access.Guesses), Proxies: proxies(w.cfg), Record: w.trail.Record, Observer: w.counts, Log: w.log,
-		Public: func(path string) bool { return path == "/v1/openapi.json" || strings.HasPrefix(path, "/v1/problems/") },
+		Public: api.Public,
 	}
 }
 

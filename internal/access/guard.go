@@ -61,8 +61,11 @@ func (g Guard) Handler(next http.Handler) http.Handler {
 	}
 	refusals, origins := &logging.Conditions{Log: g.Log}, http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
 		client := g.Proxies.Client(r)
 		p, no := g.admit(r, client, origins)
 		if no != nil {

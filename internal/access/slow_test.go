@@ -90,12 +90,14 @@ func TestASlowBodyIsCut(t *testing.T) {
 		var wg sync.WaitGroup
 		defer wg.Wait()
 		defer conn.Close()
-		if _, err := io.WriteString(conn, head(1<<20)); err != nil {
+		if _, err := io.WriteString(conn, head(100_000)); err != nil {
 			t.Fatal(err)
 		}
+		closed := make(chan time.Duration, 1)
 		wg.Go(func() {
 			for { // one byte a second
 				if _, err := conn.Write([]byte("x")); err != nil {
+					closed <- time.Since(began)
 					return
 				}
 				time.Sleep(time.Second) //nolint:forbidigo // in a synctest bubble
@@ -103,6 +105,9 @@ func TestASlowBodyIsCut(t *testing.T) {
 		})
 		wg.Go(func() { _, _ = io.Copy(io.Discard, conn) })
 		got := <-read
+		if after := <-closed; after > 12*time.Second { // a client that has used up its time gets no more
+			t.Errorf("disconnected after %s", after)
+		}
 		if !errors.Is(got.err, access.ErrSlow) || !errors.Is(got.err, os.ErrDeadlineExceeded) || got.after < 10*time.Second || got.after > 11*time.Second {
 			t.Errorf("cut after %s with %v", got.after, got.err)
 		}
@@ -130,6 +135,43 @@ func TestASlowBodyThatTheHandlerDoesNotReadIsCut(t *testing.T) {
 			time.Sleep(time.Second) //nolint:forbidigo // in a synctest bubble
 		}
 		if took := time.Since(began); took > 12*time.Second {
+			t.Errorf("cut after %s", took)
+		}
+	})
+}
+
+// A client that was fast has gained time, but not for the rest of a body that no handler
+// reads.
+func TestTheRestOfABodyThatTheHandlerLeavesIsCutInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const read = 50_000 // worth 48 s
+		left := make(chan time.Time, 1)
+		dial := inMemory(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, err := io.ReadFull(r.Body, make([]byte, read)); err != nil {
+				t.Error(err)
+			}
+			w.WriteHeader(http.StatusNotFound)
+			left <- time.Now()
+		}))
+		conn := dial()
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer conn.Close()
+		if _, err := io.WriteString(conn, head(100_000)); err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() { _, _ = io.Copy(io.Discard, conn) })
+		if _, err := io.WriteString(conn, strings.Repeat("x", read)); err != nil {
+			t.Fatal(err)
+		}
+		for { // one byte a second
+			if _, err := conn.Write([]byte("x")); err != nil {
+				break
+			}
+			time.Sleep(time.Second) //nolint:forbidigo // in a synctest bubble
+		}
+		if took := time.Since(<-left); took > 12*time.Second {
 			t.Errorf("cut after %s", took)
 		}
 	})

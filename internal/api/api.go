@@ -28,23 +28,6 @@ import (
 // Path is where the API is mounted.
 const Path = "/v1/"
 
-// The scopes of tokens.
-const (
-	scopeEnqueue = access.Scope("enqueue")
-	scopeRead    = access.Scope("read")
-	scopeOperate = access.Scope("operate")
-	scopeApprove = access.Scope("approve")
-	scopeNames   = access.Scope("names")
-)
-
-// Identifier returns who holds a token.
-type Identifier interface {
-	// Identify returns the principal of a token's secret, or an error if there is none. An
-	// error with a method RetryAfter() time.Duration says that the token was not checked,
-	// because there were too many wrong ones.
-	Identify(secret string, now time.Time) (access.Principal, error)
-}
-
 // Config is what the API needs.
 type Config struct {
 	// Runs is the service that keeps runs. Required.
@@ -53,28 +36,16 @@ type Config struct {
 	Producer *enqueue.Client
 	// Redis is where dead letters, targets and lanes are read. Required.
 	Redis redis.UniversalClient
-	// Tokens identifies who sends a request. Required.
-	Tokens Identifier
 	// Limits bound what one token and one worker accept. The zero value: see Limits.
 	Limits Limits
-	// Audit records a change that a token made, other than tasks and rows, which are too
-	// many. nil: what is in front of the API records and logs them.
-	Audit func(context.Context, Change) error
-	// Log receives changes and faults. nil: no log.
+	// Log receives faults. nil: no log.
 	Log *slog.Logger
 	// Now returns the time. nil: time.Now.
 	Now func() time.Time
 }
 
-// Change is what a token did.
-type Change struct {
-	Token  string // its name
-	Action string // the operation, such as "apply-run"
-	Run    string // its id; empty: it concerns no run
-	What   string // in words, without names of people; may be empty
-}
-
-// API serves /v1/. It is safe for concurrent use.
+// API serves /v1/ behind an access.Guard, which says who sends a request and records
+// changes. It is safe for concurrent use.
 type API struct {
 	runs     *run.Service
 	producer *enqueue.Client
@@ -82,9 +53,7 @@ type API struct {
 	ledger   *ledger.Ledger
 	dead     *deadletter.Service
 	holds    *hold.Store
-	tokens   Identifier
 	limits   Limits
-	audit    func(context.Context, Change) error
 	log      *slog.Logger
 	now      func() time.Time
 
@@ -104,8 +73,8 @@ func New(cfg Config) *API {
 	ctx, stop := context.WithCancel(context.Background())
 	a := &API{
 		runs: cfg.Runs, producer: cfg.Producer, rdb: cfg.Redis, ledger: ledger.New(cfg.Redis),
-		dead: deadletter.New(cfg.Redis, cfg.Producer), holds: hold.NewStore(cfg.Redis), tokens: cfg.Tokens,
-		limits: cfg.Limits.withDefaults(), audit: cfg.Audit, log: cfg.Log, now: cfg.Now, mux: http.NewServeMux(), stop: stop,
+		dead: deadletter.New(cfg.Redis, cfg.Producer), holds: hold.NewStore(cfg.Redis),
+		limits: cfg.Limits.withDefaults(), log: cfg.Log, now: cfg.Now, mux: http.NewServeMux(), stop: stop,
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
@@ -159,29 +128,10 @@ type caller struct{ access.Principal }
 // by is what runs and events call the caller.
 func (c caller) by() string { return "token:" + c.Token }
 
-type callerKey struct{}
-
 func callerOf(ctx context.Context) caller {
-	c, _ := ctx.Value(callerKey{}).(caller)
-	return c
+	p, _ := access.From(ctx)
+	return caller{p}
 }
-
-// did records a change of the caller. The change was made: a fault is only logged. what may
-// be the text of a person, and is not logged.
-func (a *API) did(ctx context.Context, c caller, action, id, what string) {
-	if a.audit == nil {
-		return
-	}
-	a.log.Info("changed by the API", "token", c.Token, "action", action, "run", id)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditFor)
-	defer cancel()
-	if err := a.audit(ctx, Change{Token: c.Token, Action: action, Run: id, What: what}); err != nil {
-		a.log.Warn("change by the API not among the events", "token", c.Token, "action", action, "run", id, "err", err)
-	}
-}
-
-// auditFor bounds how long a change is being recorded.
-const auditFor = 2 * time.Second
 
 // register adds an operation that tokens with one of some scopes may use.
 func register[I, O any](a *API, op huma.Operation, scopes []access.Scope, handle func(context.Context, caller, *I) (*O, error)) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"mime"
 	"net/http"
 	"slices"
@@ -54,58 +55,16 @@ func (s *Sent) check(types ...string) error {
 	return newProblem(problemUnsupported, fmt.Sprintf("Content-Type %.80q is not one of %v", given, types))
 }
 
-// paced reads a body, and fails once the client was too slow.
-type paced struct {
-	from    io.Reader
-	control *http.ResponseController
-	limits  Limits
-	begun   time.Time
-	n       int64
-	ended   bool
-}
-
-func (p *paced) Read(b []byte) (int, error) {
-	by := p.begun.Add(p.limits.Stall + time.Duration(p.n/p.limits.Slowest)*time.Second)
-	if stalled := time.Now().Add(p.limits.Stall); stalled.Before(by) {
-		by = stalled
-	}
-	if err := p.control.SetReadDeadline(by); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return 0, err
-	}
-	n, err := p.from.Read(b)
-	p.n += int64(n)
-	p.ended = errors.Is(err, io.EOF)
-	return n, err
-}
-
-// patient removes the deadline of the response, which may come long after the request. It
-// is small: a client that does not take it holds nothing up.
-func (s *Sent) patient() {
-	_ = http.NewResponseController(s.w).SetWriteDeadline(time.Time{}) // not supported: then there is none
-}
-
-// open returns a reader of the body up to a size. end ends the deadline of a body that was
-// read. Otherwise it stays: net/http reads the rest before it answers.
-func (s *Sent) open(limits Limits, most int64) (body io.Reader, end func()) {
-	s.patient()
-	p := &paced{
-		from: http.MaxBytesReader(s.w, s.r.Body, most), control: http.NewResponseController(s.w), limits: limits, begun: time.Now(),
-	}
-	return p, func() {
-		if p.ended {
-			_ = p.control.SetReadDeadline(time.Time{})
-		}
-	}
-}
-
 // small reads a body of JSON.
-func (s *Sent) small(limits Limits) ([]byte, error) {
+func (s *Sent) small() ([]byte, error) {
 	if err := s.check(typeJSON); err != nil {
 		return nil, err
 	}
-	body, end := s.open(limits, maxBody)
-	defer end()
-	return io.ReadAll(body)
+	body, err := io.ReadAll(http.MaxBytesReader(s.w, s.r.Body, maxBody))
+	if p := explainBody(err); p != nil {
+		return nil, p
+	}
+	return body, err
 }
 
 // spooled is a body of rows in a temporary file.
@@ -136,8 +95,7 @@ func (a *API) spool(ctx context.Context, s *Sent) (*spooled, error) {
 	default:
 		return nil, newProblem(problemTooMany, fmt.Sprintf("the worker reads %d uploads, the most that it may", cap(a.uploads))).after(time.Second)
 	}
-	body, end := s.open(a.limits, a.limits.Rows)
-	defer end()
+	body := http.MaxBytesReader(s.w, s.r.Body, a.limits.Rows)
 	buffered := bufio.NewReaderSize(io.TeeReader(body, in.sum), 64<<10)
 	if _, err := buffered.Peek(1); errors.Is(err, io.EOF) {
 		return in, nil
@@ -147,8 +105,15 @@ func (a *API) spool(ctx context.Context, s *Sent) (*spooled, error) {
 	}
 	input, err := table.Spool(buffered)
 	if err != nil {
-		if explainBody(err) != nil || ctx.Err() != nil {
+		if p := explainBody(err); p != nil {
+			return nil, p
+		}
+		if ctx.Err() != nil {
 			return nil, err
+		}
+		if _, disk := errors.AsType[*fs.PathError](err); disk {
+			a.log.Error("body of a request not kept in a temporary file", "err", err)
+			return nil, newProblem(problemUnavailable, "the worker cannot keep the body in a temporary file, see its log; no row was stored").after(repairWithin)
 		}
 		return nil, unreadable(err)
 	}

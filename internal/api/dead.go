@@ -83,15 +83,15 @@ func (a *API) registerDeadLetters() {
 	tags := []string{"Dead letters"}
 	register(a, huma.Operation{
 		OperationID: "list-dead-letters", Method: http.MethodGet, Path: "/v1/dead-letters", Tags: tags, Summary: "List the newest dead letters",
-	}, []access.Scope{scopeRead}, a.listDead)
+	}, []access.Scope{access.Read}, a.listDead)
 	register(a, huma.Operation{
 		OperationID: "replay-dead-letters", Method: http.MethodPost, Path: "/v1/dead-letters/replay", Tags: tags,
 		Summary: "Enqueue tasks of dead letters again", Description: "With their old revisions: a later change of the target still wins. It may be repeated.",
-	}, []access.Scope{scopeOperate}, a.replayDead)
+	}, []access.Scope{access.Operate}, a.replayDead)
 	register(a, huma.Operation{
 		OperationID: "discard-dead-letters", Method: http.MethodPost, Path: "/v1/dead-letters/discard", Tags: tags,
 		Summary: "Remove dead letters", Description: "Their tasks are never carried out. It may be repeated.",
-	}, []access.Scope{scopeOperate}, a.discardDead)
+	}, []access.Scope{access.Operate}, a.discardDead)
 }
 
 func (a *API) listDead(ctx context.Context, c caller, in *deadInput) (*deadOutput, error) {

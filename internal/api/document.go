@@ -27,6 +27,7 @@ func describe(doc *huma.OpenAPI, op *huma.Operation, scopes []access.Scope) {
 	}
 	op.Security = []map[string][]string{{"token": names}}
 	op.MaxBodyBytes = maxBody
+	op.BodyReadTimeout = -1 // the guard bounds how long a client may take
 	if op.Responses == nil {
 		op.Responses = map[string]*huma.Response{}
 	}

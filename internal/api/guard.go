@@ -1,8 +1,6 @@
 package api
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -15,15 +13,11 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// ServeHTTP answers a request of the API.
+// ServeHTTP answers a request of the API that passed an access.Guard. Any other request has
+// no scope.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer a.recovered(w, r)
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	r, p := a.admit(w, r)
+	p := a.admit(w, r)
 	if p == nil {
 		p = a.unrouted(r)
 	}
@@ -48,75 +42,23 @@ func (a *API) recovered(w http.ResponseWriter, r *http.Request) {
 	writeProblem(w, newProblem(problemInternal, "rollcall has a defect, please report it with the worker's log"))
 }
 
-// admit decides whether a request is served, and for whom. The body is not read yet.
-func (a *API) admit(w http.ResponseWriter, r *http.Request) (*http.Request, *Problem) {
+// admit returns why a request is not served; nil: it is. The body is not read yet.
+func (a *API) admit(w http.ResponseWriter, r *http.Request) *Problem {
 	switch {
 	case r.URL.Path != path.Clean(r.URL.Path) || r.URL.RawPath != "":
-		return r, newProblem(problemNotFound, "the path is not in its plain form")
-	case crossOrigin(r):
-		return r, newProblem(problemCrossOrigin, "a page of another site sent this request")
+		return newProblem(problemNotFound, "the path is not in its plain form")
 	case r.Header.Get("Content-Encoding") != "":
-		return r, newProblem(problemUnsupported, "Content-Encoding is not supported: send the body as it is")
-	case r.Method == http.MethodGet && public(r.URL.Path):
-		return r, nil
+		return newProblem(problemUnsupported, "Content-Encoding is not supported: send the body as it is")
 	}
-	for _, name := range []string{"token", "access_token", "api_key", "authorization"} {
-		if r.URL.Query().Has(name) {
-			return r, newProblem(problemTokenInQuery, "the query has a parameter "+name)
-		}
+	token := callerOf(r.Context()).Token
+	if token != "" && !a.rates.take(w.Header(), token, a.now()) {
+		return newProblem(problemRateLimited, fmt.Sprintf("the token has sent more than %v requests a second", a.limits.PerSecond))
 	}
-	secret, ok := bearer(r)
-	if !ok {
-		return r, unauthorized("the header Authorization must be sent once, as: Bearer TOKEN")
-	}
-	principal, err := a.tokens.Identify(secret, a.now())
-	if limited, ok := errors.AsType[retryable](err); ok {
-		p := newProblem(problemRateLimited, "too many wrong tokens from your address")
-		return r, p.after(limited.RetryAfter())
-	}
-	if err != nil {
-		return r, unauthorized("the token is not known, or it has expired")
-	}
-	if !a.rates.take(w.Header(), principal.Token, a.now()) {
-		return r, newProblem(problemRateLimited, fmt.Sprintf("the token has sent more than %v requests a second", a.limits.PerSecond))
-	}
-	return r.WithContext(context.WithValue(r.Context(), callerKey{}, caller{principal})), nil
+	return nil
 }
 
-// retryable is an error that says when to try again.
-type retryable interface {
-	error
-
-	RetryAfter() time.Duration
-}
-
-// bearer returns the token of a request.
-func bearer(r *http.Request) (secret string, ok bool) {
-	values := r.Header.Values("Authorization")
-	if len(values) != 1 {
-		return "", false
-	}
-	scheme, secret, _ := strings.Cut(values[0], " ")
-	return secret, strings.EqualFold(scheme, "Bearer") && secret != "" && !strings.ContainsAny(secret, " ,")
-}
-
-// crossOrigin reports whether a browser sent the request for a page of another site. No
-// such page is served: it can read nothing either.
-func crossOrigin(r *http.Request) bool {
-	judged := new(http.Request)
-	*judged = *r
-	judged.Method = http.MethodPost
-	return http.NewCrossOriginProtection().Check(judged) != nil
-}
-
-// public reports whether a path is served to everyone: it says nothing about anybody.
-func public(path string) bool { return path == documentPath || strings.HasPrefix(path, problemPath) }
-
-func unauthorized(detail string) *Problem {
-	p := newProblem(problemUnauthorized, detail)
-	p.headers.Set("WWW-Authenticate", `Bearer realm="rollcall"`)
-	return p
-}
+// Public reports whether a path is served without a token: it says nothing about anybody.
+func Public(path string) bool { return path == documentPath || strings.HasPrefix(path, problemPath) }
 
 // unrouted returns the problem of a request that no operation serves.
 func (a *API) unrouted(r *http.Request) *Problem {

@@ -79,10 +79,10 @@ func (a *API) registerLanes() {
 	tags := []string{"State"}
 	register(a, huma.Operation{
 		OperationID: "list-lanes", Method: http.MethodGet, Path: "/v1/lanes", Tags: tags, Summary: "Read the state of the lanes",
-	}, []access.Scope{scopeRead}, a.listLanes)
+	}, []access.Scope{access.Read}, a.listLanes)
 	register(a, huma.Operation{
 		OperationID: "get-quota", Method: http.MethodGet, Path: "/v1/quota", Tags: tags, Summary: "Read what the organisations have spent of their month",
-	}, []access.Scope{scopeRead}, a.getQuota)
+	}, []access.Scope{access.Read}, a.getQuota)
 }
 
 // served returns the lanes that the caller may see, with their pace.

@@ -36,7 +36,8 @@ type lease struct {
 	stopped    chan struct{}
 }
 
-// take takes a key. held is its value if somebody else has it.
+// take takes a key. If somebody else has it, taken is nil and held its value, or "" if that
+// is not known.
 func (l leases) take(ctx context.Context, key, value string) (taken *lease, held string, err error) {
 	for range 3 { // the key may expire between the two commands
 		ok, err := l.rdb.SetNX(ctx, key, value, leaseFor).Result()
@@ -58,7 +59,7 @@ func (l leases) take(ctx context.Context, key, value string) (taken *lease, held
 			return nil, "", fmt.Errorf("read %s: %w", key, err)
 		}
 	}
-	return nil, "", fmt.Errorf("take %s: it is taken and released all the time", key)
+	return nil, "", nil // others take and release it all the time
 }
 
 // renew keeps the lease. A failed renewal is repeated: if all fail, the lease expires.

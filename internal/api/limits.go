@@ -26,10 +26,6 @@ type Limits struct {
 	Uploads int
 	// Waiting is how many requests may wait for a change of state. 0: 200.
 	Waiting int
-	// Stall is how long a client may send or take nothing. 0: 30 s. A client that sends
-	// fewer bytes a second than Slowest is cut, too. 0: 1 KiB.
-	Stall   time.Duration
-	Slowest int64
 }
 
 const (
@@ -54,12 +50,6 @@ func (l Limits) withDefaults() Limits {
 		l.PerSecond = 1000
 	}
 	l.Burst = or(l.Burst, max(1, int(l.PerSecond)))
-	if l.Stall == 0 {
-		l.Stall = 30 * time.Second
-	}
-	if l.Slowest == 0 {
-		l.Slowest = 1 << 10
-	}
 	return l
 }
 

@@ -85,19 +85,23 @@ func carryOut[O any](ctx context.Context, o once, c caller, key, digest string, 
 
 // recallOutput returns the answer of an earlier request.
 func recallOutput[O any](held, digest string) (*O, error) {
-	var r remembered
-	if err := json.Unmarshal([]byte(held), &r); err != nil {
-		return nil, fmt.Errorf("the record of an Idempotency-Key is damaged: use another key: %w", err)
+	inUse := newProblem(problemKeyInUse, "a request with the same Idempotency-Key has not ended").after(0)
+	damaged := newProblem(problemDamaged, "the record of the Idempotency-Key is damaged: use another key").after(repairWithin)
+	if held == "" {
+		return nil, inUse
 	}
-	switch {
+	var r remembered
+	switch err := json.Unmarshal([]byte(held), &r); {
+	case err != nil:
+		return nil, damaged
 	case r.Digest != digest:
 		return nil, newProblem(problemKeyReused, "the Idempotency-Key was used in the last 24 hours for another request")
 	case len(r.Output) == 0:
-		return nil, newProblem(problemKeyInUse, "a request with the same Idempotency-Key has not ended").after(0)
+		return nil, inUse
 	}
 	out := new(O)
 	if err := json.Unmarshal(r.Output, out); err != nil {
-		return nil, fmt.Errorf("the answer of an Idempotency-Key cannot be read: %w", err)
+		return nil, damaged
 	}
 	return out, nil
 }

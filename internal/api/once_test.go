@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -35,6 +36,27 @@ func TestARequestWithAKeyIsCarriedOutOnce(t *testing.T) {
 			t.Errorf("%d tasks, %v", pending, err)
 		}
 	})
+}
+
+func TestADamagedRecordOfAKeyIsNoInternalError(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t), options{})
+	r.want(r.keyed("/v1/tasks", "a", "", oneTask), http.StatusCreated)
+	keys, err := r.rdb.Keys(t.Context(), "rollcall:api:key:producer:*").Result()
+	if err != nil || len(keys) != 1 {
+		t.Fatal(keys, err)
+	}
+	for _, damage := range []func() error{
+		func() error { return r.rdb.Set(t.Context(), keys[0], "oops", 0).Err() },
+		func() error { return r.rdb.LPush(t.Context(), keys[0], "oops").Err() },
+	} {
+		if err := errors.Join(r.rdb.Del(t.Context(), keys[0]).Err(), damage()); err != nil {
+			t.Fatal(err)
+		}
+		if a := r.keyed("/v1/tasks", "a", "", oneTask); r.problem(a, "damaged").Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
+			t.Errorf("%s %v", a.body, a.Header)
+		}
+	}
 }
 
 // A worker that dies between storing a task and remembering its answer leaves the key of

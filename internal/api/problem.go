@@ -8,11 +8,16 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/access"
+	"rollcall/internal/backlog"
 	"rollcall/internal/deadletter"
+	"rollcall/internal/ledger"
+	"rollcall/internal/pace"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/run"
 	"rollcall/tasks"
@@ -107,11 +112,8 @@ func (a *API) explain(ctx context.Context, operation string, err error) error {
 	if p := explainTask(err); p != nil {
 		return p
 	}
-	if p := explainBody(err); p != nil {
-		return p
-	}
 	if _, ok := errors.AsType[*deadletter.MissingError](err); ok {
-		return newProblem(problemNotFound, err.Error())
+		return newProblem(problemNotFound, "no dead letter has this id, or the token may not see it")
 	}
 	if ctx.Err() != nil { // no client reads this
 		return newProblem(problemUnavailable, "the request was ended; safe to retry").after(0)
@@ -120,8 +122,28 @@ func (a *API) explain(ctx context.Context, operation string, err error) error {
 		a.log.Warn("request of the API not served", "operation", operation, "fault", string(fault), "err", err)
 		return newProblem(problemUnavailable, redisdb.Explain(err)+"; safe to retry with the same Idempotency-Key").after(0)
 	}
+	if isDamage(err) { // its text may name a person
+		a.log.Error("request of the API met a damaged record", "operation", operation, "err", err)
+		return newProblem(problemDamaged, "a record in Redis is damaged: an operator finds it with rollcall repair, or in the log of the worker").after(repairWithin)
+	}
 	a.log.Error("request of the API failed", "operation", operation, "err", err)
 	return newProblem(problemInternal, "see the log of the worker")
+}
+
+// repairWithin is when a request that met a damaged record may be sent again: a person
+// repairs it.
+const repairWithin = time.Minute
+
+// isDamage reports whether an error is about what Redis holds, or refuses for good.
+func isDamage(err error) bool {
+	_, record := errors.AsType[*ledger.DamagedError](err)
+	_, revision := errors.AsType[*ledger.FutureError](err)
+	_, schema := errors.AsType[*ledger.TooOldError](err)
+	_, queue := errors.AsType[*backlog.DamagedError](err)
+	_, task := errors.AsType[*backlog.DamagedTaskError](err)
+	_, months := errors.AsType[*pace.DamagedError](err)
+	_, reply := errors.AsType[redis.Error](err)
+	return record || revision || schema || queue || task || months || reply
 }
 
 // explainRun returns the problem of an error of package run; nil: it is none.
@@ -145,6 +167,9 @@ func explainRun(err error) *Problem {
 		p.RowsIn = &e.In
 		return p
 	}
+	if _, ok := errors.AsType[*run.BusyError](err); ok {
+		return newProblem(problemBusy, err.Error()).after(0)
+	}
 	if _, ok := errors.AsType[*run.ApproverError](err); ok {
 		return newProblem(problemOtherApprover, err.Error())
 	}
@@ -164,6 +189,9 @@ func explainTask(err error) *Problem {
 		if e.Outcome == tasks.NotKnown {
 			return newProblem(problemOutcomeUnknown, fmt.Sprintf("task %s for %s may or may not be stored: send it again with the same key or Idempotency-Key", e.TaskID, e.Queue)).after(0)
 		}
+		if _, passing := redisdb.FaultOf(e.Err); !passing && isDamage(e.Err) {
+			return nil
+		}
 		return newProblem(problemUnavailable, "cannot reach Redis; nothing was stored, safe to retry").after(0)
 	}
 	if _, ok := errors.AsType[*tasks.UnservedError](err); ok {
@@ -178,7 +206,7 @@ func explainTask(err error) *Problem {
 	return nil
 }
 
-// explainBody returns the problem of a body that was not read; nil: it is none.
+// explainBody returns the problem of an error of reading a body; nil: it is none.
 func explainBody(err error) *Problem {
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return newProblem(problemTooLarge, fmt.Sprintf("the body has more than %d bytes: send the rows in several parts", large.Limit))
@@ -187,9 +215,7 @@ func explainBody(err error) *Problem {
 		return newProblem(problemInvalidFile, "the body was cut: send it again; no row was stored")
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		p := newProblem(problemTooSlow, "the body came too slowly: send the rows in smaller parts")
-		p.headers.Set("Connection", "close")
-		return p
+		return newProblem(problemTooSlow, "the body came too slowly: send the rows in smaller parts")
 	}
 	return nil
 }

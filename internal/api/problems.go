@@ -22,11 +22,13 @@ const (
 	problemTenant         = "tenant-not-allowed"
 	problemNames          = "names-not-allowed"
 	problemCrossOrigin    = "cross-origin"
+	problemPlain          = "plain-connection"
 	problemOtherApprover  = "other-approver"
 	problemNotFound       = "not-found"
 	problemMethod         = "method-not-allowed"
 	problemNotAcceptable  = "not-acceptable"
 	problemState          = "wrong-state"
+	problemBusy           = "changed-by-others"
 	problemPlanChanged    = "plan-changed"
 	problemMissingRows    = "missing-rows"
 	problemKeyReused      = "key-reused"
@@ -37,6 +39,7 @@ const (
 	problemRateLimited    = "rate-limited"
 	problemTooMany        = "too-many-at-once"
 	problemUnavailable    = "unavailable"
+	problemDamaged        = "damaged"
 	problemOutcomeUnknown = "outcome-unknown"
 	problemInternal       = "internal"
 )
@@ -59,12 +62,14 @@ func problemKinds() []problemKind {
 		{problemTenant, http.StatusForbidden, "Tenant not allowed", "A row is for a tenant that the token may not use. Nothing was stored.", "Remove the rows that errors lists, or add the tenant to the token."},
 		{problemNames, http.StatusForbidden, "Names not allowed", "A file of results holds names and ids in full, so that it can be uploaded again. The token may not see them.", "Read the results as JSON, where they are masked, or add the scope names to the token."},
 		{problemCrossOrigin, http.StatusForbidden, "Request of another site", "A browser sent the request for a page of another site. Nothing was stored.", "Call the API from a server, not from a page."},
+		{problemPlain, http.StatusForbidden, "Connection without TLS", "Anyone on the network could read the token. Nothing was stored.", "Use the address of http.tls, a proxy of http.proxy, or a loopback address. Replace this token if others may have read it."},
 		{problemOtherApprover, http.StatusForbidden, "Another approver is needed", "The run must be approved by somebody else than its author. It is still held.", "Approve it with another token."},
 		{problemNotFound, http.StatusNotFound, "Not found", "The path does not exist, or the run or dead letter is unknown, or the token may not see it.", "Check the path and the id. Runs are kept for 90 days."},
 		{problemMethod, http.StatusMethodNotAllowed, "Method not allowed", "The path exists, but not with this method. Nothing was stored.", "Use a method of the header Allow."},
 		{problemNotAcceptable, http.StatusNotAcceptable, "Format not available", "The response has no format that the header Accept names.", "Accept application/json."},
 		{problemTooSlow, http.StatusRequestTimeout, "Too slow", "The body did not come in time. The part was not stored.", "Send the rows in smaller parts."},
 		{problemState, http.StatusConflict, "Wrong state", "The run is in a state in which this cannot be done. Nothing was changed.", "Read the run, and decide by its state."},
+		{problemBusy, http.StatusConflict, "Changed by others", "Other requests change the run at the same time. This one was not carried out.", "Read the run, and send the request again after the seconds of Retry-After if it is still needed."},
 		{problemPlanChanged, http.StatusConflict, "Plan changed", "The run has another plan than the one with this digest. Nothing was applied.", "Read the plan again, and use its digest."},
 		{problemMissingRows, http.StatusConflict, "Rows missing", "The rows do not follow those that are in, or the run has another number of rows than expected. Rows of this request were not stored.", "Continue at position rows_in."},
 		{problemKeyInUse, http.StatusConflict, "Request underway", "A request with the same Idempotency-Key has not ended.", "Send it again after the seconds of Retry-After: the answer is that of the first."},
@@ -77,8 +82,9 @@ func problemKinds() []problemKind {
 		{problemKeyReused, http.StatusUnprocessableEntity, "Key used for another request", "The key or Idempotency-Key was used in the last 24 hours with another content. Nothing was stored.", "Use a new key for each request, and the same key only to repeat one."},
 		{problemRateLimited, http.StatusTooManyRequests, "Too many requests", "The token has sent more requests than RateLimit-Policy allows, or too many wrong tokens came from the address. Nothing was stored.", "Wait for the seconds of Retry-After."},
 		{problemTooMany, http.StatusTooManyRequests, "Too many requests at once", "The worker reads as many uploads, or has as many waiting requests, as it may. Nothing was stored.", "Wait for the seconds of Retry-After."},
-		{problemInternal, http.StatusInternalServerError, "Internal error", "rollcall has a defect, or something in Redis is damaged.", "Look at the log of the worker. Repeat the request only with the same Idempotency-Key."},
-		{problemUnavailable, http.StatusServiceUnavailable, "Unavailable", "Redis cannot be reached. Of an upload, the rows up to rows_in of the run may be stored.", "Repeat the request: it is safe with the same Idempotency-Key."},
+		{problemInternal, http.StatusInternalServerError, "Internal error", "rollcall has a defect.", "Look at the log of the worker. Repeat the request only with the same Idempotency-Key."},
+		{problemUnavailable, http.StatusServiceUnavailable, "Unavailable", "Redis cannot be reached, or the disk of the worker is full. Of an upload, the rows up to rows_in of the run may be stored.", "Repeat the request: it is safe with the same Idempotency-Key."},
+		{problemDamaged, http.StatusServiceUnavailable, "Damaged record", "A record in Redis cannot be read, or Redis refused a command.", "An operator finds it with rollcall repair, or in the log of the worker. Repeat the request later."},
 		{problemOutcomeUnknown, http.StatusServiceUnavailable, "Outcome unknown", "The task was sent to Redis and no answer came: it may or may not be stored.", "Repeat the request with the same key or Idempotency-Key: it cannot be stored twice."},
 	}
 }

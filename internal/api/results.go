@@ -7,7 +7,6 @@ import (
 	"iter"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -72,7 +71,7 @@ func (a *API) registerResults() {
 		OperationID: "get-results", Method: http.MethodGet, Path: "/v1/runs/{id}/results", Tags: []string{"Runs"},
 		Summary: "Read what became of each row", Description: "Also while the run is applied. The formats ndjson, csv and xlsx stream all rows; a response that was cut has no end: read it again.",
 	}
-	register(a, op, []access.Scope{scopeRead, scopeEnqueue}, a.getResults)
+	register(a, op, []access.Scope{access.Read, access.Enqueue}, a.getResults)
 	doc := a.huma.OpenAPI()
 	documented := doc.Paths[op.Path].Get.Responses["200"]
 	delete(documented.Headers, "Content-Type")
@@ -85,7 +84,7 @@ func (a *API) registerResults() {
 }
 
 func (a *API) getResults(ctx context.Context, c caller, in *resultsInput) (*resultsOutput, error) {
-	r, err := a.visible(ctx, c, in.ID, scopeRead)
+	r, err := a.visible(ctx, c, in.ID, access.Read)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +122,7 @@ func formats() map[string]struct {
 
 // resultFile streams all results in the columns of the upload.
 func (a *API) resultFile(ctx context.Context, c caller, r run.Run, in *resultsInput) (*resultsOutput, error) {
-	if !c.May(scopeNames) {
+	if !c.May(access.Names) {
 		return nil, newProblem(problemNames, "files of results are never masked: the token needs the scope names")
 	}
 	if r.Plan == nil {
@@ -132,8 +131,7 @@ func (a *API) resultFile(ctx context.Context, c caller, r run.Run, in *resultsIn
 	of, columns, only := formats()[in.Format], columnsOf(r.Plan), set(in.Outcome)
 	write := func(hc huma.Context) {
 		_, w := humago.Unwrap(hc)
-		out := &pacedWriter{to: w, control: http.NewResponseController(w), stall: a.limits.Stall}
-		if err := a.writeResults(ctx, c, out, r.ID, of.format, columns, only); err != nil {
+		if err := a.writeResults(ctx, c, w, r.ID, of.format, columns, only); err != nil {
 			a.log.Warn("results not written to the end", "run", r.ID, "err", err)
 			panic(http.ErrAbortHandler) // the client must not take a part for the whole
 		}
@@ -155,7 +153,7 @@ func columnsOf(p *run.Plan) []string {
 }
 
 func (a *API) writeResults(ctx context.Context, c caller, w io.Writer, id string, format table.Format, columns []string, only map[string]bool) error {
-	out, err := sheet.NewStream(w, format, slices.Concat(columns, resultColumns()))
+	out, err := sheet.NewStream(w, format, slices.Concat(columns, run.ResultColumns(false)))
 	if err != nil {
 		return err
 	}
@@ -171,44 +169,10 @@ func (a *API) writeResults(ctx context.Context, c caller, w io.Writer, id string
 		for _, column := range columns {
 			cells = append(cells, of[column])
 		}
-		if err := out.Row(append(cells, resultCells(row)...)); err != nil {
+		row.At = row.At.UTC()
+		if err := out.Row(append(cells, run.ResultCells(row, false)...)); err != nil {
 			return err
 		}
 	}
 	return out.Close()
-}
-
-// resultColumns are the columns of results, as rollcall run results writes them. No roster
-// has a column of their names, so that a file with results can be sent again.
-func resultColumns() []string {
-	return []string{"result", "result: old value", "result: new value", "result: code", "result: message", "result: what to do", "result: request id", "result: time"}
-}
-
-func resultCells(row run.Result) []string {
-	m := masker{personal: true}
-	v := m.result(row)
-	var old, now string
-	for i, value := range v.Values {
-		if i > 0 {
-			old, now = old+"; ", now+"; "
-		}
-		old, now = old+value.Old, now+value.New
-	}
-	at := ""
-	if !v.At.IsZero() {
-		at = v.At.UTC().Format(time.RFC3339)
-	}
-	return []string{string(v.Outcome), old, now, v.Code, v.Message, v.Todo, v.RequestID, at}
-}
-
-// pacedWriter cuts a client that takes nothing for a while.
-type pacedWriter struct {
-	to      io.Writer
-	control *http.ResponseController
-	stall   time.Duration
-}
-
-func (p *pacedWriter) Write(b []byte) (int, error) {
-	_ = p.control.SetWriteDeadline(time.Now().Add(p.stall)) // not supported in tests: then there is none
-	return p.to.Write(b)
 }

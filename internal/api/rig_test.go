@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -39,36 +38,36 @@ const (
 	patience = 2 * time.Minute
 )
 
-// The secrets of the tokens of the tests, each named after what it may do.
-const (
-	all      = "secret-of-all"
-	producer = "secret-of-producer"
-	reader   = "secret-of-reader"
-	operator = "secret-of-operator"
-	stranger = "secret-of-stranger" // may do all, for the other tenant alone
+// The tokens of the tests, each named after what it may do.
+var (
+	all      = access.NewSecret().Reveal()
+	producer = access.NewSecret().Reveal()
+	reader   = access.NewSecret().Reveal()
+	operator = access.NewSecret().Reveal()
+	stranger = access.NewSecret().Reveal() // may do all, for the other tenant alone
+	expired  = access.NewSecret().Reveal()
+	wrong    = access.NewSecret().Reveal()
 )
 
-// wallet holds the tokens. The real one is in package access.
-type wallet map[string]access.Principal
-
-func newWallet() wallet {
-	every := []access.Scope{"enqueue", "read", "operate", "approve", "names"}
-	return wallet{
+// newWallet returns who holds the tokens that are valid.
+func newWallet() map[string]access.Principal {
+	every := access.Scopes()
+	return map[string]access.Principal{
 		all: {Token: "all", Scopes: every}, producer: {Token: "producer", Scopes: []access.Scope{"enqueue"}, Tenants: []string{tenant}},
 		reader: {Token: "reader", Scopes: []access.Scope{"read"}, Tenants: []string{tenant}}, operator: {Token: "operator", Scopes: []access.Scope{"read", "operate"}},
 		stranger: {Token: "stranger", Scopes: every, Tenants: []string{other}},
 	}
 }
 
-func (w wallet) Identify(secret string, _ time.Time) (access.Principal, error) {
-	p, ok := w[secret]
-	if !ok {
-		return p, errors.New("unknown token")
+func newTokens() *access.Tokens {
+	grants := []access.Grant{{Principal: access.Principal{Token: "old"}, Expires: time.Now().Add(-time.Hour), Hashes: []access.Hash{access.HashOf(expired)}}}
+	for secret, p := range newWallet() {
+		grants = append(grants, access.Grant{Principal: p, Expires: time.Now().Add(24 * time.Hour), Hashes: []access.Hash{access.HashOf(secret)}})
 	}
-	return p, nil
+	return access.NewTokens(grants...)
 }
 
-// rig is an API on a Redis with served lanes.
+// rig is an API behind its guard, on a Redis with served lanes.
 type rig struct {
 	t       *testing.T
 	redis   *redistest.Server
@@ -83,7 +82,7 @@ type rig struct {
 // options change the API of a rig.
 type options struct {
 	limits api.Limits
-	audit  func(context.Context, api.Change) error
+	record func(context.Context, access.Change)
 }
 
 func newRig(t *testing.T, s *redistest.Server, o options) *rig {
@@ -103,10 +102,10 @@ func newRig(t *testing.T, s *redistest.Server, o options) *rig {
 	t.Cleanup(func() { _ = client.Close() })
 	r := &rig{t: t, redis: s, rdb: rdb, service: run.New(run.Config{Redis: rdb, Ledger: ledger.New(rdb)}), log: &logtest.Buffer{}}
 	r.api = api.New(api.Config{
-		Runs: r.service, Producer: client, Redis: rdb, Tokens: newWallet(), Limits: o.limits, Audit: o.audit,
-		Log: slog.New(slog.NewTextHandler(r.log, nil)),
+		Runs: r.service, Producer: client, Redis: rdb, Limits: o.limits, Log: r.log.Logger(),
 	})
-	server := httptest.NewServer(r.api)
+	guard := access.Guard{Tokens: newTokens(), Guesses: new(access.Guesses), Public: api.Public, Record: o.record, Log: r.log.Logger()}
+	server := httptest.NewServer(guard.Handler(r.api))
 	t.Cleanup(r.api.Close)
 	t.Cleanup(server.Close)
 	r.url, r.judge = server.URL, judgeOf(t, r.api)

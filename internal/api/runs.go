@@ -113,26 +113,26 @@ func (a *API) registerRuns() {
 	create := op("create-run", http.MethodPost, "/v1/runs", "Make a run",
 		"With rows in the body, the run is sealed and planned: read its plan next. Without a body it is empty: add rows, then seal it.")
 	create.DefaultStatus = http.StatusCreated
-	register(a, create, []access.Scope{scopeEnqueue}, a.createRun)
+	register(a, create, []access.Scope{access.Enqueue}, a.createRun)
 	describeRows(doc.Paths["/v1/runs"].Post, false)
 
 	register(a, op("add-rows", http.MethodPost, "/v1/runs/{id}/rows", "Add rows to a run",
 		"A body is a part of the rows. After any failure, send the part again with the same from, or read rows of the run and continue there."),
-		[]access.Scope{scopeEnqueue}, a.addRows)
+		[]access.Scope{access.Enqueue}, a.addRows)
 	describeRows(doc.Paths["/v1/runs/{id}/rows"].Post, true)
 
 	register(a, op("seal-run", http.MethodPost, "/v1/runs/{id}/seal", "End the upload",
-		"The number of rows must match. The run is planned next. It may be repeated."), []access.Scope{scopeEnqueue}, a.sealRun)
+		"The number of rows must match. The run is planned next. It may be repeated."), []access.Scope{access.Enqueue}, a.sealRun)
 	register(a, op("list-runs", http.MethodGet, "/v1/runs", "List runs", "A token without the scope read sees the runs that it made."),
-		[]access.Scope{scopeRead, scopeEnqueue}, a.listRuns)
+		[]access.Scope{access.Read, access.Enqueue}, a.listRuns)
 	register(a, op("get-run", http.MethodGet, "/v1/runs/{id}", "Read a run",
 		"With while, it waits for a change of state: send it again until the run has ended, or needs a person."),
-		[]access.Scope{scopeRead, scopeEnqueue}, a.getRun)
+		[]access.Scope{access.Read, access.Enqueue}, a.getRun)
 }
 
 func (a *API) createRun(ctx context.Context, c caller, in *createInput) (out *runOutput, err error) {
-	if len(in.Allow) > 0 && !c.May(scopeApprove) {
-		return nil, forbidden([]access.Scope{scopeApprove})
+	if len(in.Allow) > 0 && !c.May(access.Approve) {
+		return nil, forbidden([]access.Scope{access.Approve})
 	}
 	body, err := a.spool(ctx, &in.Sent)
 	if err != nil {
@@ -172,7 +172,6 @@ func (a *API) create(ctx context.Context, c caller, in *createInput, body *spool
 		}
 		a.planner.start(made.ID)
 	}
-	a.did(ctx, c, "create-run", made.ID, fmt.Sprintf("%d rows", made.Rows))
 	out := &runOutput{Status: http.StatusCreated, Location: Path + "runs/" + made.ID, Body: runView(made)}
 	if r != nil {
 		out.Body.Ignored = r.file.Ignored()
@@ -187,7 +186,7 @@ func (a *API) visible(ctx context.Context, c caller, id string, scopes ...access
 		return r, err
 	}
 	switch {
-	case !c.maySee(r), !c.owns(r) && !c.mayOne(append(scopes, scopeRead)):
+	case !c.maySee(r), !c.owns(r) && !c.mayOne(append(scopes, access.Read)):
 		return run.Run{}, &run.NotFoundError{ID: id}
 	case !c.owns(r) && !c.mayOne(scopes):
 		return run.Run{}, forbidden(scopes)
@@ -196,7 +195,7 @@ func (a *API) visible(ctx context.Context, c caller, id string, scopes ...access
 }
 
 func (a *API) addRows(ctx context.Context, c caller, in *rowsInput) (*rowsOutput, error) {
-	if _, err := a.visible(ctx, c, in.ID, scopeOperate); err != nil {
+	if _, err := a.visible(ctx, c, in.ID, access.Operate); err != nil {
 		return nil, err
 	}
 	body, err := a.spool(ctx, &in.Sent)
@@ -226,7 +225,7 @@ func (a *API) addRows(ctx context.Context, c caller, in *rowsInput) (*rowsOutput
 }
 
 func (a *API) sealRun(ctx context.Context, c caller, in *sealInput) (*runOutput, error) {
-	if _, err := a.visible(ctx, c, in.ID, scopeOperate); err != nil {
+	if _, err := a.visible(ctx, c, in.ID, access.Operate); err != nil {
 		return nil, err
 	}
 	sealed, err := a.runs.Seal(ctx, in.ID, in.Body.Rows)
@@ -235,7 +234,6 @@ func (a *API) sealRun(ctx context.Context, c caller, in *sealInput) (*runOutput,
 	}
 	if sealed.Plan == nil && sealed.State == run.StateUploading {
 		a.planner.start(sealed.ID)
-		a.did(ctx, c, "seal-run", in.ID, fmt.Sprintf("%d rows", sealed.Rows))
 	}
 	return &runOutput{Status: http.StatusOK, Location: Path + "runs/" + in.ID, Body: runView(sealed)}, nil
 }
@@ -255,7 +253,7 @@ func (a *API) listRuns(ctx context.Context, c caller, in *listInput) (*listOutpu
 			return nil, err
 		}
 		for _, r := range page {
-			if read, f.Before = read+1, r.Created; !c.maySee(r) || !c.owns(r) && !c.May(scopeRead) {
+			if read, f.Before = read+1, r.Created; !c.maySee(r) || !c.owns(r) && !c.May(access.Read) {
 				continue
 			}
 			if out.Body.Runs = append(out.Body.Runs, runView(r)); len(out.Body.Runs) == in.Limit {
@@ -272,7 +270,7 @@ func (a *API) listRuns(ctx context.Context, c caller, in *listInput) (*listOutpu
 }
 
 func (a *API) getRun(ctx context.Context, c caller, in *getInput) (*runOutput, error) {
-	r, err := a.visible(ctx, c, in.ID, scopeRead)
+	r, err := a.visible(ctx, c, in.ID, access.Read)
 	if err != nil {
 		return nil, err
 	}

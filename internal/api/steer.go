@@ -94,9 +94,9 @@ func (a *API) registerSteering() {
 	op := func(id, method, path, summary, description string) huma.Operation {
 		return huma.Operation{OperationID: id, Method: method, Path: "/v1/runs/{id}/" + path, Summary: summary, Description: description, Tags: []string{"Runs"}}
 	}
-	own := []access.Scope{scopeOperate, scopeEnqueue}
+	own := []access.Scope{access.Operate, access.Enqueue}
 	register(a, op("get-plan", http.MethodGet, "plan", "Read the plan",
-		"The plan compares each row with the last known value. 202: it is being made, read it again."), []access.Scope{scopeRead, scopeEnqueue}, a.getPlan)
+		"The plan compares each row with the last known value. 202: it is being made, read it again."), []access.Scope{access.Read, access.Enqueue}, a.getPlan)
 	doc := a.huma.OpenAPI()
 	addResponse(doc.Paths["/v1/runs/{id}/plan"].Get, http.StatusAccepted, "The plan is being made", schemaOf[PlanPage](doc))
 	register(a, op("plan-again", http.MethodPost, "plan", "Plan again", "For a plan that is older than its targets. The digest may change. 202: it is being made, read it."), own, a.planAgain)
@@ -104,8 +104,8 @@ func (a *API) registerSteering() {
 	register(a, op("exclude-rows", http.MethodPost, "exclude", "Leave rows out of the plan", "The plan gets another digest."), own, a.exclude)
 	register(a, op("apply-run", http.MethodPost, "apply", "Apply the plan",
 		"If a guard objects, the run is held instead: its state is held, and its reason says why. It may be repeated."), own, a.apply)
-	register(a, op("approve-run", http.MethodPost, "approve", "Apply a held run", "It may be repeated."), []access.Scope{scopeApprove}, a.approve)
-	register(a, op("reject-run", http.MethodPost, "reject", "Reject a plan", ""), []access.Scope{scopeApprove}, a.reject)
+	register(a, op("approve-run", http.MethodPost, "approve", "Apply a held run", "It may be repeated."), []access.Scope{access.Approve}, a.approve)
+	register(a, op("reject-run", http.MethodPost, "reject", "Reject a plan", ""), []access.Scope{access.Approve}, a.reject)
 	register(a, op("pause-run", http.MethodPost, "pause", "Pause a run", "No call leaves later than one second after the answer."), own, a.pause)
 	register(a, op("resume-run", http.MethodPost, "resume", "Continue a paused run", ""), own, a.resume)
 	register(a, op("cancel-run", http.MethodPost, "cancel", "Cancel a run", "No call leaves later than one second after the answer. Rows that were applied stay applied."), own, a.cancel)
@@ -116,7 +116,7 @@ func (a *API) registerSteering() {
 }
 
 func (a *API) getPlan(ctx context.Context, c caller, in *planInput) (*planOutput, error) {
-	r, err := a.visible(ctx, c, in.ID, scopeRead)
+	r, err := a.visible(ctx, c, in.ID, access.Read)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ func (a *API) awaitPlan(ctx context.Context, r run.Run, most time.Duration) (run
 }
 
 func (a *API) planAgain(ctx context.Context, c caller, in *replanInput) (*planOutput, error) {
-	r, err := a.visible(ctx, c, in.ID, scopeOperate)
+	r, err := a.visible(ctx, c, in.ID, access.Operate)
 	if err != nil {
 		return nil, err
 	}
@@ -186,12 +186,11 @@ func (a *API) planAgain(ctx context.Context, c caller, in *replanInput) (*planOu
 	if r, err = a.runs.Get(ctx, r.ID); err != nil {
 		return nil, err
 	}
-	a.did(ctx, c, "plan-again", r.ID, "")
 	return &planOutput{Status: status, RetryAfter: retry, Body: PlanPage{Run: runView(r)}}, nil
 }
 
 // steer does something to a run that the caller made, or may operate.
-func (a *API) steer(ctx context.Context, c caller, action, id, what string, scope access.Scope, do func() (run.Run, error)) (*runOutput, error) {
+func (a *API) steer(ctx context.Context, c caller, id string, scope access.Scope, do func() (run.Run, error)) (*runOutput, error) {
 	if _, err := a.visible(ctx, c, id, scope); err != nil {
 		return nil, err
 	}
@@ -199,12 +198,11 @@ func (a *API) steer(ctx context.Context, c caller, action, id, what string, scop
 	if err != nil {
 		return nil, err
 	}
-	a.did(ctx, c, action, id, what)
 	return &runOutput{Status: http.StatusOK, Location: Path + "runs/" + id, Body: runView(r)}, nil
 }
 
 func (a *API) exclude(ctx context.Context, c caller, in *excludeInput) (*runOutput, error) {
-	r, err := a.visible(ctx, c, in.ID, scopeOperate)
+	r, err := a.visible(ctx, c, in.ID, access.Operate)
 	if err != nil {
 		return nil, err
 	}
@@ -213,63 +211,61 @@ func (a *API) exclude(ctx context.Context, c caller, in *excludeInput) (*runOutp
 		p.add(Detail{Location: "body.rows", Detail: "use the numbers of rows of the plan"})
 		return nil, p
 	}
-	return a.steer(ctx, c, "exclude-rows", in.ID, "", scopeOperate, func() (run.Run, error) {
+	return a.steer(ctx, c, in.ID, access.Operate, func() (run.Run, error) {
 		return a.runs.Exclude(ctx, in.ID, in.Body.Digest, in.Body.Rows)
 	})
 }
 
 func (a *API) apply(ctx context.Context, c caller, in *applyInput) (*runOutput, error) {
-	return a.steer(ctx, c, "apply-run", in.ID, "plan "+in.Body.Digest, scopeOperate, func() (run.Run, error) {
+	return a.steer(ctx, c, in.ID, access.Operate, func() (run.Run, error) {
 		return a.runs.Apply(ctx, in.ID, in.Body.Digest, c.by())
 	})
 }
 
 func (a *API) approve(ctx context.Context, c caller, in *applyInput) (*runOutput, error) {
-	return a.steer(ctx, c, "approve-run", in.ID, "plan "+in.Body.Digest, scopeApprove, func() (run.Run, error) {
+	return a.steer(ctx, c, in.ID, access.Approve, func() (run.Run, error) {
 		return a.runs.Approve(ctx, in.ID, in.Body.Digest, c.by())
 	})
 }
 
 func (a *API) reject(ctx context.Context, c caller, in *reasonInput) (*runOutput, error) {
-	return a.steer(ctx, c, "reject-run", in.ID, in.reason(), scopeApprove, func() (run.Run, error) {
+	return a.steer(ctx, c, in.ID, access.Approve, func() (run.Run, error) {
 		return a.runs.Reject(ctx, in.ID, c.by(), in.reason())
 	})
 }
 
 func (a *API) pause(ctx context.Context, c caller, in *reasonInput) (*runOutput, error) {
-	return a.steer(ctx, c, "pause-run", in.ID, in.reason(), scopeOperate, func() (run.Run, error) {
+	return a.steer(ctx, c, in.ID, access.Operate, func() (run.Run, error) {
 		return a.runs.Pause(ctx, in.ID, c.by(), in.reason())
 	})
 }
 
 func (a *API) resume(ctx context.Context, c caller, in *resumeInput) (*runOutput, error) {
-	return a.steer(ctx, c, "resume-run", in.ID, "", scopeOperate, func() (run.Run, error) {
+	return a.steer(ctx, c, in.ID, access.Operate, func() (run.Run, error) {
 		return a.runs.Resume(ctx, in.ID, c.by())
 	})
 }
 
 func (a *API) cancel(ctx context.Context, c caller, in *reasonInput) (*runOutput, error) {
-	return a.steer(ctx, c, "cancel-run", in.ID, in.reason(), scopeOperate, func() (run.Run, error) {
+	return a.steer(ctx, c, in.ID, access.Operate, func() (run.Run, error) {
 		return a.runs.Cancel(ctx, in.ID, c.by(), in.reason())
 	})
 }
 
 func (a *API) undo(ctx context.Context, c caller, in *undoInput) (*runOutput, error) {
-	if len(in.Allow) > 0 && !c.May(scopeApprove) {
-		return nil, forbidden([]access.Scope{scopeApprove})
+	if len(in.Allow) > 0 && !c.May(access.Approve) {
+		return nil, forbidden([]access.Scope{access.Approve})
 	}
-	of, err := a.visible(ctx, c, in.ID, scopeOperate)
+	of, err := a.visible(ctx, c, in.ID, access.Operate)
 	if err != nil {
 		return nil, err
 	}
-	in.patient()
 	out, replayed, err := carryOut(ctx, a.once, c, in.Key, digest("undo-run", in.ID, in.DraftQuery), func() (*runOutput, error) {
 		made, err := a.runs.Undo(ctx, of.ID, in.draft(c))
 		if err != nil {
 			return nil, err
 		}
 		a.planner.start(made.ID)
-		a.did(ctx, c, "undo-run", of.ID, "by run "+made.ID)
 		return &runOutput{Status: http.StatusCreated, Location: Path + "runs/" + made.ID, Body: runView(made)}, nil
 	})
 	if err == nil && replayed {

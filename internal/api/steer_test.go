@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"rollcall/internal/access"
 	"rollcall/internal/api"
 	"rollcall/internal/redistest"
 	"rollcall/internal/run"
@@ -21,54 +23,47 @@ const idRow = `{"kind":"id","tenant":"lakeside-dt","user_id":"u1","dingtalk_id":
 func TestAGuardHoldsARunUntilAnotherTokenApproves(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
-	var did []api.Change
-	r := newRig(t, redistest.Mini(t), options{audit: func(_ context.Context, c api.Change) error {
+	var did []string
+	r := newRig(t, redistest.Mini(t), options{record: func(_ context.Context, c access.Change) {
 		mu.Lock()
 		defer mu.Unlock()
-		did = append(did, c)
-		return nil
+		did = append(did, c.Token+" "+path.Base(c.Path))
 	}})
 	made := as[api.Run](t, r.want(r.upload(producer, "/v1/runs?canary=0&other_approver=true", idRow), http.StatusCreated))
-	path := "/v1/runs/" + made.ID
+	at := "/v1/runs/" + made.ID
 	plan := r.plan(producer, made.ID)
 	if len(plan.Run.Plan.Guards) != 1 || plan.Run.Plan.Guards[0].Allow != "allow-id-changes" {
 		t.Fatalf("%+v", plan.Run.Plan)
 	}
 	digest := fmt.Sprintf(`{"digest":%q}`, plan.Run.Plan.Digest)
-	r.problem(r.post(producer, path+"/apply", `{"digest":"00000000"}`), "plan-changed")
-	held := as[api.Run](t, r.want(r.post(producer, path+"/apply", digest), http.StatusOK))
+	r.problem(r.post(producer, at+"/apply", `{"digest":"00000000"}`), "plan-changed")
+	held := as[api.Run](t, r.want(r.post(producer, at+"/apply", digest), http.StatusOK))
 	if held.State != run.StateHeld || held.Reason == "" {
 		t.Fatalf("%+v", held)
 	}
-	applied := as[api.Run](t, r.want(r.post(all, path+"/approve", digest), http.StatusOK))
+	applied := as[api.Run](t, r.want(r.post(all, at+"/approve", digest), http.StatusOK))
 	if applied.State != run.StateCanary || applied.By != "token:all" {
 		t.Errorf("%+v", applied)
 	}
-	paused := as[api.Run](t, r.want(r.post(operator, path+"/pause", `{"reason":"wrong class"}`), http.StatusOK))
+	paused := as[api.Run](t, r.want(r.post(operator, at+"/pause", `{"reason":"wrong class"}`), http.StatusOK))
 	if paused.State != run.StatePaused || paused.Reason != "wrong class" || paused.By != "token:operator" {
 		t.Errorf("%+v", paused)
 	}
-	r.problem(r.post(all, path+"/reject", ""), "wrong-state")
-	r.want(r.post(operator, path+"/resume", ""), http.StatusOK)
-	cancelled := as[api.Run](t, r.want(r.post(producer, path+"/cancel", ""), http.StatusOK))
+	r.problem(r.post(all, at+"/reject", ""), "wrong-state")
+	r.want(r.post(operator, at+"/resume", ""), http.StatusOK)
+	cancelled := as[api.Run](t, r.want(r.post(producer, at+"/cancel", ""), http.StatusOK))
 	if cancelled.State != run.StateCancelled {
 		t.Errorf("%+v", cancelled)
 	}
-	undo := as[api.Run](t, r.want(r.post(producer, path+"/undo", ""), http.StatusCreated))
+	undo := as[api.Run](t, r.want(r.post(producer, at+"/undo", ""), http.StatusCreated))
 	if undo.UndoOf != made.ID || undo.Rows != 0 {
 		t.Errorf("%+v", undo)
 	}
 	r.plan(producer, undo.ID)
 	mu.Lock()
 	defer mu.Unlock()
-	var actions []string
-	for _, c := range did {
-		actions = append(actions, c.Token+" "+c.Action)
-	}
-	want := []string{
-		"producer create-run", "producer apply-run", "all approve-run", "operator pause-run", "operator resume-run", "producer cancel-run", "producer undo-run",
-	}
-	if diff := cmp.Diff(want, actions); diff != "" {
+	want := []string{"producer runs", "producer apply", "all approve", "operator pause", "operator resume", "producer cancel", "producer undo"}
+	if diff := cmp.Diff(want, did); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -62,7 +62,7 @@ func (a *API) registerTargets() {
 	register(a, huma.Operation{
 		OperationID: "explain-target", Method: http.MethodGet, Path: "/v1/targets/{tenant}/{kind}", Tags: []string{"State"},
 		Summary: "Explain the state of one target", Description: "The latest change, the applied value and the last effects with the platform's request ids.",
-	}, []access.Scope{scopeRead}, a.explainTarget)
+	}, []access.Scope{access.Read}, a.explainTarget)
 }
 
 func (a *API) explainTarget(ctx context.Context, c caller, in *targetInput) (*targetOutput, error) {

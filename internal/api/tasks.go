@@ -81,14 +81,14 @@ func (a *API) registerTasks() {
 		Summary:     "Enqueue one change",
 		Description: "For one change at a time. Use a run for a file, or for anything that a person should see before it is sent. With an Idempotency-Key and no key of its own, the task has a key that is derived from it: it is stored once, even if a worker dies.",
 	}
-	register(a, op, []access.Scope{scopeEnqueue}, a.enqueueTask)
+	register(a, op, []access.Scope{access.Enqueue}, a.enqueueTask)
 	doc := a.huma.OpenAPI()
 	describeBody(doc.Paths["/v1/tasks"].Post, true, map[string]*huma.Schema{typeJSON: schemaOf[Row](doc)})
 	addResponse(doc.Paths["/v1/tasks"].Post, http.StatusOK, "An earlier request stored the task, or a later change of its source", schemaOf[Stored](doc))
 }
 
 func (a *API) enqueueTask(ctx context.Context, c caller, in *taskInput) (*taskOutput, error) {
-	text, err := in.small(a.limits)
+	text, err := in.small()
 	if err != nil {
 		return nil, err
 	}

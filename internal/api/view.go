@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"rollcall/internal/access"
 	"rollcall/internal/kinds"
 	"rollcall/internal/privacy"
 	"rollcall/internal/run"
@@ -137,7 +138,7 @@ type ResultRow struct {
 // masker shows or masks names and ids of people.
 type masker struct{ personal bool }
 
-func (c caller) masker() masker { return masker{personal: c.May(scopeNames)} }
+func (c caller) masker() masker { return masker{personal: c.May(access.Names)} }
 
 func (m masker) values(kind tasks.Kind, values []run.Value) []Value {
 	all := make([]Value, len(values))
