@@ -15,6 +15,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/hibiken/asynq"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"rollcall/internal/access"
@@ -24,6 +25,7 @@ import (
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
 	runs "rollcall/internal/run"
+	"rollcall/internal/webhook"
 )
 
 const webhookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -55,6 +57,12 @@ func (h *hooked) called(words ...string) bool {
 	return slices.ContainsFunc(h.bodies, func(body string) bool {
 		return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(body, w) })
 	})
+}
+
+func (h *hooked) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.bodies)
 }
 
 func TestTokensAreReplacedByAReload(t *testing.T) {
@@ -160,6 +168,19 @@ func TestAWorkerCallsItsWebhooksAboutRunsAndLanes(t *testing.T) {
 			return all.called(`"type":"run.ended"`, made.ID, `"state":"cancelled"`) && all.called(`"type":"lane.held"`, `"name":"dt.nickname"`, `"class":"operator"`) &&
 				all.called(`"name":"ci.course"`) && other.called(`"name":"ci.course"`)
 		})
+		// Calls whose records are damaged are made again, from the run and the holds.
+		var done []*asynq.TaskInfo
+		r.await("the ends of the calls", func() bool {
+			done, err = asynq.NewInspectorFromRedisClient(rdb).ListCompletedTasks(webhook.Queue)
+			return err == nil && len(done) == 4
+		})
+		client := asynq.NewClientFromRedisClient(rdb)
+		for _, task := range done {
+			if _, err := client.Enqueue(asynq.NewTask(webhook.Type, []byte("damaged")), asynq.Queue(webhook.Queue), asynq.TaskID(task.ID+":1")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.await("the calls that are made again", func() bool { return all.count() == 6 && other.count() == 2 })
 		if other.called("run.ended") || other.called("dt.nickname") {
 			t.Errorf("the webhook of another tenant was called about %v", other.bodies)
 		}

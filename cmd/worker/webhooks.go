@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,7 +26,7 @@ const announceEvery = time.Second
 // openWebhooks builds what calls the webhooks, also without any: a reload may add some.
 func (w *worker) openWebhooks() {
 	w.hooks = webhook.New(webhook.Config{
-		Redis: w.rdb, Endpoints: endpoints(w.cfg), Observer: w.counts, Log: w.log,
+		Redis: w.rdb, Endpoints: endpoints(w.cfg), Observer: w.counts, Log: w.log, Again: w.eventAgain(ownersOf(w.cfg)),
 		GivenUp: func(ctx context.Context, name, what string) error {
 			return audit.Write(ctx, w.rdb, audit.Event{
 				Event: "webhook.given_up", Level: "webhook", Name: name, Class: string(hold.Failing), Reason: what, By: workerName(),
@@ -90,6 +91,54 @@ func (w *worker) announceOf(ctx context.Context, owners map[string][]string) {
 			line.Begin("", "err", err)
 		}
 	}
+}
+
+// restoreCall makes a call of a webhook again whose task cannot be read. The feeder makes
+// those of runs again by itself.
+func (w *worker) restoreCall(ctx context.Context, queue, id string) error {
+	if queue != webhook.Queue {
+		return nil
+	}
+	return w.hooks.Restore(ctx, id)
+}
+
+// eventAgain returns what makes an event again from its id: of a run that is kept, or of a
+// hold that is there.
+func (w *worker) eventAgain(owners map[string][]string) func(context.Context, string) (webhook.Event, bool, error) {
+	holds := hold.NewStore(w.rdb)
+	return func(ctx context.Context, id string) (webhook.Event, bool, error) {
+		if a, ok := announcementOf(id); ok {
+			r, err := w.runs.Get(ctx, a.Run.ID)
+			if _, missing := errors.AsType[*runs.NotFoundError](err); missing {
+				return webhook.Event{}, false, nil
+			}
+			if err != nil {
+				return webhook.Event{}, false, err
+			}
+			a.Run = r
+			return runEvent(a), true, nil
+		}
+		if err := holds.Refresh(ctx); err != nil {
+			return webhook.Event{}, false, err
+		}
+		for _, h := range holds.All() {
+			if event := holdEvent(h, owners); event.ID == id {
+				return event, true, nil
+			}
+		}
+		return webhook.Event{}, false, nil
+	}
+}
+
+// announcementOf returns the run's id, the state and the time that the id of an event holds.
+func announcementOf(id string) (a runs.Announcement, ok bool) {
+	parts := strings.Split(id, "-")
+	if len(parts) != 4 || parts[0] != "run" {
+		return a, false
+	}
+	at, err := strconv.ParseInt(parts[3], 10, 64)
+	a.Run.ID, a.State, a.At = parts[1], runs.State(parts[2]), time.UnixMicro(at)
+	return a, err == nil
 }
 
 // runEvent returns the event of a state of a run. It has no label, author or reason, which

@@ -114,6 +114,7 @@ func (w *worker) build(ctx context.Context, level *slog.LevelVar) error {
 	w.lanes.Observe(w.counts)
 	w.sweeper = sweep.New(sweep.Config{
 		Redis: w.rdb, Ledger: record, Lanes: w.lanes, Observer: w.counts, Log: log, Rescue: []string{runs.Queue, webhook.Queue},
+		Restore: w.restoreCall,
 	})
 	if err := w.openSchedule(); err != nil {
 		return err

@@ -51,6 +51,10 @@ type Config struct {
 	Observer Observer  // nil: none
 	Log      *slog.Logger
 	Rescue   []string // queues without a lane, in which only tasks of dead workers are found
+	// Restore makes a task of such a queue again, of which only the id can be read. It is
+	// removed afterwards; an error: the next sweep tries again. nil: its owner makes it again
+	// by itself.
+	Restore func(ctx context.Context, queue, id string) error
 }
 
 // queue is a queue of a lane.

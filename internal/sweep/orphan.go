@@ -119,8 +119,8 @@ func (s *orphans) rescue(ctx context.Context, q queue, orphan backlog.Orphan) er
 }
 
 // requeue makes a task of a queue without a lane pending again, however often its workers
-// died. One that cannot be read is removed: its owner makes it again. Cost: two round
-// trips.
+// died. One that cannot be read is removed once its owner has made it again. Cost: two
+// round trips.
 func (s *orphans) requeue(ctx context.Context, q queue, orphan backlog.Orphan) error {
 	_, unreadable, err := s.repairer.Unreadable(ctx, q.name, orphan.ID)
 	switch {
@@ -129,7 +129,12 @@ func (s *orphans) requeue(ctx context.Context, q queue, orphan backlog.Orphan) e
 	case err != nil:
 		return err
 	case unreadable:
-		s.Lanes.Damaged(ledger.Damage{Key: backlog.Key(q.name, "t:"+orphan.ID), Entry: "msg", What: "is not a message of asynq: the task was removed"})
+		s.Lanes.Damaged(ledger.Damage{Key: backlog.Key(q.name, "t:"+orphan.ID), Entry: "msg", What: "is not a message of asynq: the task is removed"})
+		if s.Restore != nil {
+			if err := s.Restore(ctx, q.name, orphan.ID); err != nil {
+				return err
+			}
+		}
 		return s.repairer.Unlist(ctx, q.name, orphan.ID)
 	}
 	result, kills, err := s.repairer.Requeue(ctx, q.name, orphan, backlog.Bound{Kills: math.MaxInt32, Forget: time.Hour})

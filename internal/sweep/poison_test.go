@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
@@ -17,6 +18,7 @@ import (
 	"rollcall/internal/lane"
 	"rollcall/internal/lanetest"
 	"rollcall/internal/redistest"
+	"rollcall/internal/sweep"
 )
 
 // kill takes the first task of the queue like a worker that is killed at once.
@@ -166,6 +168,47 @@ func TestTasksOfAQueueWithoutALaneAreRescuedWithoutEnd(t *testing.T) {
 	}
 	if lines := r.Log.Lines("task of a dead worker"); len(lines) != 6 {
 		t.Errorf("log: %q", lines)
+	}
+}
+
+// A task of such a queue that cannot be read is made again by its owner before it is
+// removed.
+func TestAnUnreadableTaskOfAQueueWithoutALaneIsMadeAgainBeforeItIsRemoved(t *testing.T) {
+	t.Parallel()
+	const queue = "rollcall.webhooks"
+	s := redistest.Mini(t)
+	r := newRig(t, s)
+	r.Add(lane.Config{}, nil)
+	id := r.Put(queue, "call")
+	if err := r.Redis.HSet(t.Context(), backlog.Key(queue, "t:"+id), "msg", "\xff\xff no message").Err(); err != nil {
+		t.Fatal(err)
+	}
+	r.killIn(queue)
+	var restored []string
+	full := errors.New("Redis is full")
+	sweeper := sweep.New(sweep.Config{
+		Redis: r.Redis, Ledger: r.Ledger, Lanes: r.Set, Log: r.Log.Logger(), Rescue: []string{queue},
+		Restore: func(ctx context.Context, of, task string) error {
+			if n := r.Redis.LLen(ctx, backlog.Key(of, "active")).Val(); n != 1 {
+				t.Errorf("%d active tasks: it was removed before", n)
+			}
+			if restored = append(restored, of+" "+task); len(restored) == 1 {
+				return full
+			}
+			return nil
+		},
+	})
+	clock := time.Now()
+	for range 8 {
+		clock = clock.Add(5 * time.Second)
+		s.Mini.SetTime(clock)
+		sweeper.Sweep(t.Context(), clock)
+	}
+	if diff := cmp.Diff([]string{queue + " " + id, queue + " " + id}, restored); diff != "" {
+		t.Errorf("made again (-want +got):\n%s", diff)
+	}
+	if n := r.Redis.LLen(t.Context(), backlog.Key(queue, "active")).Val(); n != 0 {
+		t.Errorf("%d tasks are active at the end", n)
 	}
 }
 

@@ -96,7 +96,10 @@ func backoff(failed int) time.Duration {
 func (s *Service) process(ctx context.Context, task *asynq.Task) error {
 	var c call
 	if err := json.Unmarshal(task.Payload(), &c); err != nil {
-		s.log.Error("call of a webhook cannot be read; archived", "err", err)
+		id, _ := asynq.GetTaskID(ctx)
+		if again := s.Restore(ctx, id); again != nil {
+			return &laterError{firstWait, again, true}
+		}
 		return fmt.Errorf("cannot be read: %w: %w", err, asynq.SkipRetry)
 	}
 	if wait := s.enter(c.Endpoint); wait > 0 {
@@ -135,16 +138,22 @@ func (s *Service) attempt(ctx context.Context, c call) error {
 // giveUp reports a call that is not repeated. asynq archives its task, from where the web
 // UI can run it again.
 func (s *Service) giveUp(ctx context.Context, c call, attempts int, cause error) error {
-	s.count(c.Endpoint, GivenUp)
-	s.log.Error("call of a webhook given up", "webhook", c.Endpoint, "event", c.ID, "attempts", attempts, "err", cause)
-	if s.givenUp != nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportWithin)
-		defer cancel()
-		if err := s.givenUp(ctx, c.Endpoint, fmt.Sprintf("%s, after %d attempts: %v", c.ID, attempts, cause)); err != nil {
-			s.log.Warn("call that was given up is not among the events", "webhook", c.Endpoint, "event", c.ID, "err", err)
-		}
-	}
+	s.report(ctx, c.Endpoint, fmt.Sprintf("%s, after %d attempts: %v", c.ID, attempts, cause))
 	return fmt.Errorf("given up: %w: %w", cause, asynq.SkipRetry)
+}
+
+// report reports a call that was given up: in the log, the metrics and the events.
+func (s *Service) report(ctx context.Context, endpoint, what string) {
+	s.count(endpoint, GivenUp)
+	s.log.Error("call of a webhook given up", "webhook", endpoint, "what", what)
+	if s.givenUp == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportWithin)
+	defer cancel()
+	if err := s.givenUp(ctx, endpoint, what); err != nil {
+		s.log.Warn("call that was given up is not among the events", "webhook", endpoint, "what", what, "err", err)
+	}
 }
 
 func (s *Service) count(endpoint string, result Result) {

@@ -82,6 +82,9 @@ type Config struct {
 	Redis redis.UniversalClient
 	// Endpoints are called. Set replaces them.
 	Endpoints []Endpoint
+	// Again returns the event with an id as it is now, so that calls whose record in Redis
+	// is damaged are made again; false: it is not known any more. nil: none is known.
+	Again func(ctx context.Context, id string) (Event, bool, error)
 	// GivenUp records a call that was given up, within two seconds. nil: it is only logged.
 	GivenUp func(ctx context.Context, endpoint, what string) error
 	// Observer counts calls. nil: they are not counted.
@@ -96,6 +99,7 @@ type Config struct {
 type Service struct {
 	rdb      redis.UniversalClient
 	asynq    *asynq.Client
+	again    func(ctx context.Context, id string) (Event, bool, error)
 	givenUp  func(ctx context.Context, endpoint, what string) error
 	observer Observer
 	log      *slog.Logger
@@ -110,7 +114,7 @@ type Service struct {
 // New returns a Service. It does not connect yet.
 func New(cfg Config) *Service {
 	s := &Service{
-		rdb: cfg.Redis, asynq: asynq.NewClientFromRedisClient(cfg.Redis), givenUp: cfg.GivenUp, observer: cfg.Observer, log: cfg.Log, now: cfg.Now,
+		rdb: cfg.Redis, asynq: asynq.NewClientFromRedisClient(cfg.Redis), again: cfg.Again, givenUp: cfg.GivenUp, observer: cfg.Observer, log: cfg.Log, now: cfg.Now,
 		endpoints: cfg.Endpoints, traffic: map[string]traffic{}, changed: make(chan struct{}, 1),
 	}
 	if s.log == nil {
@@ -171,15 +175,23 @@ func (s *Service) Announce(ctx context.Context, e Event) error {
 		if !to.wants(e) {
 			continue
 		}
-		payload, err := json.Marshal(call{Endpoint: to.Name, ID: e.ID, Until: s.now().Add(retryFor).UTC(), Body: body})
-		if err != nil {
-			return fmt.Errorf("event %s has no JSON: %w", e.ID, err)
+		if err := s.store(ctx, callID{event: e.ID, endpoint: to.Name}, body); err != nil {
+			return err
 		}
-		_, err = s.asynq.EnqueueContext(ctx, asynq.NewTask(Type, payload), asynq.Queue(Queue), asynq.TaskID(e.ID+":"+to.Name),
-			asynq.MaxRetry(maxRetry), asynq.Timeout(taskFor), asynq.Retention(remembered))
-		if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
-			return fmt.Errorf("store the call of webhook %s about %s: %w", to.Name, e.ID, err)
-		}
+	}
+	return nil
+}
+
+// store stores a call, unless there is one with the same id.
+func (s *Service) store(ctx context.Context, id callID, body []byte) error {
+	payload, err := json.Marshal(call{Endpoint: id.endpoint, ID: id.event, Until: s.now().Add(retryFor).UTC(), Body: body})
+	if err != nil {
+		return fmt.Errorf("event %s has no JSON: %w", id.event, err)
+	}
+	_, err = s.asynq.EnqueueContext(ctx, asynq.NewTask(Type, payload), asynq.Queue(Queue), asynq.TaskID(id.String()),
+		asynq.MaxRetry(maxRetry), asynq.Timeout(taskFor), asynq.Retention(remembered))
+	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
+		return fmt.Errorf("store the call of webhook %s about %s: %w", id.endpoint, id.event, err)
 	}
 	return nil
 }
