@@ -86,6 +86,9 @@ func command(ctx context.Context, args []string) error {
 	if len(args) == 2 && args[0] == bareArgument {
 		return runBare(ctx, args[1])
 	}
+	if len(args) == 2 && args[0] == apiPeerArgument {
+		return runAPIPeer(args[1])
+	}
 	if len(args) == 3 && args[0] == fileArgument {
 		return enqueueFile(ctx, args[1], args[2])
 	}

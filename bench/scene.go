@@ -69,7 +69,9 @@ type tempo struct {
 	idle    time.Duration
 	pickups int
 
-	rows     int // of a run that is planned
+	posting time.Duration // how long producers post tasks
+
+	rows     int // of a run that is planned or uploaded
 	renames  int // of a run that is carried out
 	queued   int // tasks that wait while their bytes are counted
 	targets  int // that are settled while theirs are
@@ -84,7 +86,7 @@ func fullTempo() tempo {
 		minute: time.Minute, minuteCalls: 2400, minuteMeasured: 3 * time.Minute, excerpt: 10 * time.Second,
 		urgent: time.Minute, bulk: 20_000,
 		visit: 10 * time.Second, full: 5 * time.Second, settled: 10 * time.Second, bound: 30 * time.Second,
-		limiter: 10 * time.Second, idle: 15 * time.Second, pickups: 40,
+		limiter: 10 * time.Second, idle: 15 * time.Second, pickups: 40, posting: time.Minute,
 		rows: 1_000_000, renames: renames, queued: 200_000, targets: 1_000_000, killed: 9, killing: 6 * time.Second, deadline: 3 * time.Minute,
 	}
 }
@@ -96,7 +98,7 @@ func quickTempo() tempo {
 		minute: 4 * time.Second, minuteCalls: 160, minuteMeasured: 4 * time.Second, excerpt: time.Second,
 		urgent: 3 * time.Second, bulk: 300,
 		visit: time.Second, full: time.Second, settled: time.Second, bound: 3 * time.Second,
-		limiter: time.Second, idle: time.Second, pickups: 4,
+		limiter: time.Second, idle: time.Second, pickups: 4, posting: 3 * time.Second,
 		rows: 4_096, renames: renamesQuick, queued: 2_000, targets: 20_000, killed: 1, killing: time.Second, deadline: 50 * time.Second,
 	}
 }
@@ -110,7 +112,7 @@ func (o options) tempo() tempo {
 
 // chosenActs returns the scenes that a prefix selects.
 func chosenActs(o options) []act {
-	acts := slices.Concat(ledgerActs(), runActs(), paceActs(o.tempo()))
+	acts := slices.Concat(ledgerActs(), runActs(), apiActs(), paceActs(o.tempo()))
 	for i := range acts {
 		acts[i] = acts[i].chosen(o.prefix)
 	}

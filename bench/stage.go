@@ -132,6 +132,8 @@ type platform struct {
 	calls  atomic.Int64
 	// came receives when each call arrived, if there is a receiver.
 	came chan time.Time
+	// saw is called with the user of each call, if it is set.
+	saw atomic.Pointer[func(user string)]
 }
 
 func startPlatform() (*platform, error) {
@@ -144,8 +146,11 @@ func startPlatform() (*platform, error) {
 	mux.HandleFunc("POST /v1.0/oauth2/accessToken", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, `{"accessToken":"token","expireIn":7200}`)
 	})
-	mux.HandleFunc("POST /topapi/chat/updategroupnick", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("POST /topapi/chat/updategroupnick", func(w http.ResponseWriter, r *http.Request) {
 		p.calls.Add(1)
+		if saw := p.saw.Load(); saw != nil {
+			(*saw)(r.FormValue("userid"))
+		}
 		select {
 		case p.came <- time.Now():
 		default:

@@ -113,9 +113,10 @@ redis: %s
 http: {listen: "127.0.0.1:0", users: [{name: ops, password: {file: page}}]}
 organisations:
   - name: lakeside
+    quota: {calls: 0}
     tenants:
       - name: dt
-        dingtalk: {api: %[2]q, oapi: %[2]q, app_key: app, app_secret: {file: app}}
+        dingtalk: {api: %[2]q, oapi: %[2]q, app_key: app, app_secret: {file: app}, limits: {nickname: {calls: %[3]d, per: 1s}}}
       - name: ci
         classin: {base_url: %[2]q, sid: "1", secret: {file: school}}
 `
@@ -134,6 +135,12 @@ type rotation struct {
 
 func newRotation(t *testing.T, s *redistest.Server, redisSection string) *rotation {
 	t.Helper()
+	return newRotationAt(t, s, redisSection, 20)
+}
+
+// newRotationAt starts a worker that may rename so many people a second.
+func newRotationAt(t *testing.T, s *redistest.Server, redisSection string, calls int) *rotation {
+	t.Helper()
 	r := &rotation{
 		t: t, dir: t.TempDir(), hangup: make(chan os.Signal), log: &logtest.Buffer{},
 		platform: &rotating{secrets: []string{"old"}, renamed: map[string]int{}, arrivals: make(chan struct{}, 100)},
@@ -143,7 +150,7 @@ func newRotation(t *testing.T, s *redistest.Server, redisSection string) *rotati
 	for _, name := range []string{"app", "school", "page", "redis"} {
 		r.write(name, "old")
 	}
-	file := writeFile(t, r.dir, "rollcall.yaml", fmt.Sprintf(rotatingConfig, redisSection, server.URL))
+	file := writeFile(t, r.dir, "rollcall.yaml", fmt.Sprintf(rotatingConfig, redisSection, server.URL, calls))
 	p := &program{getenv: func(string) string { return "" }}
 	load := func() (*config.Config, error) { return p.load(t.Context(), file) }
 	cfg, err := load()

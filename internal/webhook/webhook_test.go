@@ -137,6 +137,13 @@ func TestTheReceiverOfTheDocumentationVerifiesCalls(t *testing.T) {
 	if code == nil {
 		t.Fatal("docs/webhooks.md has no example in Python")
 	}
+	example, err := os.ReadFile("../../examples/http/rename.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, verify, _ := strings.Cut(string(code[1]), "def verify"); verify == "" || !strings.Contains(string(example), "def verify"+verify) {
+		t.Error("examples/http/rename.py verifies in another way than the page")
+	}
 	r := receive(t, nil)
 	if err := endpoint("grades", r.URL, two, one).Send(t.Context(), event("run-r1-done-1")); err != nil {
 		t.Fatal(err)
