@@ -79,7 +79,7 @@ func newText(in *Input, head []byte, name string) (*text, error) {
 			return t, t.whole()
 		}
 	}
-	census, err := readCensus(in.reader())
+	census, err := readCensus(in.Reader())
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (t *text) whole() error {
 		return fmt.Errorf("the file is %s and has an odd number of bytes: it was cut inside a character; export it again", t.encoding.name)
 	}
 	if t.encoding.decoder == nil {
-		census, err := readCensus(t.input.reader())
+		census, err := readCensus(t.input.Reader())
 		if err == nil && census.invalid > 0 {
 			err = fmt.Errorf("line %d: byte %d of the file is not valid UTF-8", census.line, census.offset)
 		}
@@ -132,7 +132,7 @@ func (t *text) whole() error {
 // reader returns the content as UTF-8 without a byte order mark, its lines ended
 // by LF or CRLF.
 func (t *text) reader() io.Reader {
-	raw := bufio.NewReaderSize(t.input.reader(), 1<<16)
+	raw := bufio.NewReaderSize(t.input.Reader(), 1<<16)
 	if head, _ := raw.Peek(len(t.encoding.bom)); len(head) > 0 && bytes.Equal(head, t.encoding.bom) {
 		_, _ = raw.Discard(len(head)) // it was peeked
 	}

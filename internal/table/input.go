@@ -54,12 +54,13 @@ func regular(info os.FileInfo) error {
 	case !info.Mode().IsRegular():
 		return errors.New("this is a pipe or a device, not a regular file: write its content to a file, or pass it as the standard input with -")
 	case info.Size() > MaxSize:
-		return errTooLarge
+		return ErrTooLarge
 	}
 	return nil
 }
 
-var errTooLarge = fmt.Errorf("the file has more than %d MiB: split it", MaxSize>>20)
+// ErrTooLarge is the error of a file of more than [MaxSize] bytes.
+var ErrTooLarge = fmt.Errorf("the file has more than %d MiB: split it", MaxSize>>20)
 
 // Spool copies a stream into a temporary file, which Close removes: a file is
 // read several times before its first row is used.
@@ -93,7 +94,7 @@ func (in *Input) fill(r io.Reader) error {
 		return fmt.Errorf("cannot keep the input in a temporary file: %w", err)
 	}
 	if in.size = int64(n) + more; in.size > MaxSize {
-		return errTooLarge
+		return ErrTooLarge
 	}
 	info, err := in.file.Stat()
 	if err != nil {
@@ -112,19 +113,20 @@ func (in *Input) Close() error {
 	return err
 }
 
-// reader returns a reader from the beginning of the file.
-func (in *Input) reader() io.Reader { return io.NewSectionReader(in.file, 0, in.size) }
+// Reader returns a reader from the beginning of the file.
+func (in *Input) Reader() io.Reader { return io.NewSectionReader(in.file, 0, in.size) }
 
 func (in *Input) head() ([]byte, error) {
 	head := make([]byte, min(in.size, sniffed))
-	_, err := io.ReadFull(in.reader(), head)
+	_, err := io.ReadFull(in.Reader(), head)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, errChanged
+		return nil, ErrChanged
 	}
 	return head, err
 }
 
-var errChanged = errors.New("the file changed while it was read: write the new file under another name, then rename it")
+// ErrChanged is the error of a file that somebody wrote to while it was read.
+var ErrChanged = errors.New("the file changed while it was read: write the new file under another name, then rename it")
 
 // unchanged reports an error if the file was written to since it was opened. A
 // file that was replaced by renaming is still read as it was.
@@ -134,7 +136,7 @@ func (in *Input) unchanged() error {
 		return err
 	}
 	if info.Size() != in.size || !info.ModTime().Equal(in.changed) {
-		return errChanged
+		return ErrChanged
 	}
 	return nil
 }

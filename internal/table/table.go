@@ -102,7 +102,7 @@ func Open(in *Input, o Options) (*Table, error) {
 		return nil, err
 	}
 	if len(head) == 0 {
-		return nil, errEmpty
+		return nil, ErrEmpty
 	}
 	if err := t.open(head, o); err != nil {
 		return nil, err
@@ -120,10 +120,11 @@ func Open(in *Input, o Options) (*Table, error) {
 		t.header = record
 		return t, nil
 	}
-	return nil, errEmpty
+	return nil, ErrEmpty
 }
 
-var errEmpty = errors.New("the file is empty: its first line must name the columns")
+// ErrEmpty is the error of [Open] for a file without a row.
+var ErrEmpty = errors.New("the file is empty: its first line must name the columns")
 
 func (t *Table) open(head []byte, o Options) error {
 	kind := recognise(head)
