@@ -61,6 +61,8 @@ var imports = map[string][]string{
 	// The engine of every producer.
 	"internal/enqueue": {"tasks", "internal/kinds", "internal/ledger", "internal/redisdb", "internal/registry"},
 	"internal/roster":  {"tasks", "internal/console", "internal/kinds", "internal/table"},
+	// Where a roster lives: it knows no kind.
+	"internal/source": {"internal/buildinfo", "internal/secret", "internal/table"},
 	// What the commands enqueue and rollcall share.
 	"internal/cli": {
 		"internal/buildinfo", "internal/console", "internal/exitcode", "internal/readfile", "internal/redisdb", "internal/secret",
