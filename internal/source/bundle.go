@@ -176,7 +176,7 @@ func (b *bundle) version(ctx context.Context) (string, error) {
 // line is a row of a file of the bundle.
 type line struct {
 	at     string
-	index   map[string]int // of the columns
+	index  map[string]int // of the columns
 	fields []string
 }
 

@@ -143,7 +143,7 @@ func (h *HTTPS) read(ctx context.Context, each func(columns []string, r Record) 
 	if err != nil {
 		return Reading{}, err
 	}
-	defer answer.Body.Close() //nolint:errcheck // it was only read
+	defer answer.Body.Close()                                         //nolint:errcheck // it was only read
 	modified, _ := http.ParseTime(answer.Header.Get("Last-Modified")) // none: unknown
 	if answer.StatusCode == http.StatusNotModified {
 		return h.unchanged(modified)

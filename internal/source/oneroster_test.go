@@ -97,7 +97,11 @@ func zipOf(t interface{ Fatal(...any) }, bundle map[string]string) []byte {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	for _, name := range slices.Sorted(maps.Keys(bundle)) {
-		w, err := z.Create(name)
+		method := zip.Deflate
+		if bundle[name] == "" {
+			method = zip.Store // a thousand empty files need no compression
+		}
+		w, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: method})
 		if err == nil {
 			_, err = w.Write([]byte(bundle[name]))
 		}
@@ -269,7 +273,7 @@ func TestRowsThatDoNotFitMakeTheReadingIncomplete(t *testing.T) {
 			b["users.csv"] = strings.Replace(b["users.csv"], "\nu2,", "\nu2,maybe", 1)
 			b["enrollments.csv"] = strings.Replace(b["enrollments.csv"], "u2", "u1", 1)
 		},
-		"enrollments.csv: 3 of 7 rows cannot be used; the first: line 5: its user is not in users.csv": func(b map[string]string) {
+		"enrollments.csv: 2 of 7 rows cannot be used; the first: line 5: its user is not in users.csv": func(b map[string]string) {
 			b["users.csv"] = cut(b["users.csv"], "u3,")
 		},
 		"enrollments.csv: 2 of 7 rows cannot be used; the first: line 2: its class is not in classes.csv": func(b map[string]string) {
@@ -302,18 +306,24 @@ func TestABundleThatCannotBeUsed(t *testing.T) {
 		cause  source.Cause
 		words  string
 	}{
-		"no manifest":         {func(b map[string]string) { delete(b, "manifest.csv") }, source.Missing, "no manifest.csv"},
-		"an empty manifest":   {func(b map[string]string) { b["manifest.csv"] = "" }, source.Malformed, "manifest.csv is empty"},
-		"another manifest":    {func(b map[string]string) { b["manifest.csv"] = "a,b\n" }, source.Malformed, `no column "propertyName", "value"`},
-		"an old version":      {func(b map[string]string) { b["manifest.csv"] = manifestOf("1.0", "users") }, source.Malformed, `oneroster.version is "1.0"`},
-		"an unknown mode":     {func(b map[string]string) { b["manifest.csv"] += "file.orgs,full\n" }, source.Malformed, `file.orgs is "full"`},
-		"no users":            {func(b map[string]string) { b["manifest.csv"] = manifestOf("1.1", "orgs") }, source.Missing, "no users.csv"},
-		"a file left out":     {func(b map[string]string) { delete(b, "enrollments.csv") }, source.Missing, "lists enrollments.csv"},
-		"an empty file":       {func(b map[string]string) { b["classes.csv"] = "" }, source.Malformed, "classes.csv is empty"},
-		"only a header":       {func(b map[string]string) { b["users.csv"] = "sourcedId,givenName,familyName,role\n"; b["manifest.csv"] = manifestOf("1.1", "users") }, source.Empty, "no user"},
-		"all left":            {func(b map[string]string) { b["users.csv"] = "sourcedId,status,givenName,familyName,role\nu1,tobedeleted,a,b,c\n"; b["manifest.csv"] = manifestOf("1.1", "users") }, source.Empty, "no user"},
-		"wrong columns":       {func(b map[string]string) { b["users.csv"] = "id,name\n1,A\n" }, source.Malformed, `users.csv: line 1: no column "sourcedId"`},
-		"a cut row":           {func(b map[string]string) { b["users.csv"] = strings.TrimSuffix(b["users.csv"], ",,,07,hunter2\n") }, source.Malformed, "users.csv: line 5: the file ends there"},
+		"no manifest":       {func(b map[string]string) { delete(b, "manifest.csv") }, source.Missing, "no manifest.csv"},
+		"an empty manifest": {func(b map[string]string) { b["manifest.csv"] = "" }, source.Malformed, "manifest.csv is empty"},
+		"another manifest":  {func(b map[string]string) { b["manifest.csv"] = "a,b\n" }, source.Malformed, `no column "propertyName", "value"`},
+		"an old version":    {func(b map[string]string) { b["manifest.csv"] = manifestOf("1.0", "users") }, source.Malformed, `oneroster.version is "1.0"`},
+		"an unknown mode":   {func(b map[string]string) { b["manifest.csv"] += "file.orgs,full\n" }, source.Malformed, `file.orgs is "full"`},
+		"no users":          {func(b map[string]string) { b["manifest.csv"] = manifestOf("1.1", "orgs") }, source.Missing, "no users.csv"},
+		"a file left out":   {func(b map[string]string) { delete(b, "enrollments.csv") }, source.Missing, "lists enrollments.csv"},
+		"an empty file":     {func(b map[string]string) { b["classes.csv"] = "" }, source.Malformed, "classes.csv is empty"},
+		"only a header": {func(b map[string]string) {
+			b["users.csv"] = "sourcedId,givenName,familyName,role\n"
+			b["manifest.csv"] = manifestOf("1.1", "users")
+		}, source.Empty, "no user"},
+		"all left": {func(b map[string]string) {
+			b["users.csv"] = "sourcedId,status,givenName,familyName,role\nu1,tobedeleted,a,b,c\n"
+			b["manifest.csv"] = manifestOf("1.1", "users")
+		}, source.Empty, "no user"},
+		"wrong columns":        {func(b map[string]string) { b["users.csv"] = "id,name\n1,A\n" }, source.Malformed, `users.csv: line 1: no column "sourcedId"`},
+		"a cut row":            {func(b map[string]string) { b["users.csv"] = strings.TrimSuffix(b["users.csv"], ",,,07,hunter2\n") }, source.Malformed, "users.csv: line 5: the file ends there"},
 		"enrolments of others": {func(b map[string]string) { b["enrollments.csv"] = "classSourcedId,userSourcedId\nc1,x1\nc1,x2\n" }, source.Malformed, "none of 2 rows"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -346,8 +356,8 @@ func TestAZIPFileThatCannotBeUsed(t *testing.T) {
 	twice := maps.Clone(school11())
 	twice["sub/users.csv"] = twice["users.csv"]
 	many := map[string]string{}
-	for i := range 20_000 {
-		many[fmt.Sprintf("a-file-of-a-long-name-%06d", i)] = ""
+	for i := range 6_000 {
+		many[fmt.Sprintf("%s-%06d", strings.Repeat("a-long-name", 15), i)] = ""
 	}
 	for name, c := range map[string]struct {
 		content []byte
