@@ -33,6 +33,7 @@ func Tables() []providers.Table {
 	return []providers.Table{
 		{Name: "bans", Codes: banRows(false)},
 		{Name: apiChange + ", bans", Codes: banRows(true)[1:2]},
+		{Name: "contacts", Codes: contactRows()},
 		{Name: apiNick, Codes: legacyRows()},
 		{Name: apiGroup, Codes: groupRows()},
 		{Name: apiChange, Codes: changeRows()},
@@ -55,8 +56,9 @@ func Codes() []providers.Code {
 }
 
 // CodesFor returns the rows of one call in the order they are tried, as a
-// copy: "updategroupnick", "group/update", "dingTalkIds/change" or
-// "oauth2/accessToken". Nil for any other name.
+// copy: "updategroupnick", "group/update", "dingTalkIds/change",
+// "oauth2/accessToken", or one that lists contacts, such as [APIUsers]. Nil for any
+// other name.
 func CodesFor(api string) []providers.Code {
 	switch api {
 	case apiNick:
@@ -67,6 +69,8 @@ func CodesFor(api string) []providers.Code {
 		return rows(changeRows(), newRows(), statusRows(), changeElse())
 	case apiToken:
 		return rows(newRows(), legacyRows(), statusRows(), tokenElse(), elseRows())
+	case APIDepartment, APIDepartments, APIDepartmentIDs, APIUsers, APIUserIDs:
+		return rows(contactRows(), legacyRows(), newRows(), statusRows(), legacyElse(), elseRows())
 	}
 	return nil
 }

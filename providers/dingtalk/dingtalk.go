@@ -1,6 +1,6 @@
 // Package dingtalk calls the three DingTalk APIs that rename people and groups and
-// change IDs, with one app's credentials, and reads from each answer whether it
-// succeeded.
+// change IDs, and those that list contacts, with one app's credentials, and reads from
+// each answer whether it succeeded.
 //
 // It must not know tasks, queues, Redis or rates: its caller passes a gate through
 // which every metered send goes.
@@ -67,6 +67,7 @@ type Client struct {
 	now    func() time.Time
 
 	nick, group, change api
+	contacts            contactAPIs
 }
 
 // api is one call: its address, its form of success, and its rows.
@@ -122,6 +123,7 @@ func New(cfg Config) (*Client, error) {
 	for _, a := range []*api{&c.nick, &c.group, &c.change} {
 		a.rows, a.bans = CodesFor(a.name), banRows(a.once)
 	}
+	c.contacts = newContactAPIs(oldBase, oldHost)
 	c.secret.Store(&cfg.AppSecret)
 	c.tokens = newTokens(c, cfg, newBase, newHost)
 	return c, nil
