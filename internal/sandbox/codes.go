@@ -127,6 +127,8 @@ func legacyCodes() map[string]knownCode {
 		"43004":  {message: "illegal Content-Type header"},
 		"47001":  {message: "the body is no valid JSON"},
 		"50002":  {message: "the employee is outside the visible range"},
+		"50004":  {message: "the department is outside the contact scope"},
+		"60003":  {message: "the department does not exist"},
 		"60120":  {message: "the employee is disabled"},
 		"60124":  {message: "The user is not in the corresponding group"},
 		"400001": {message: "System error"},

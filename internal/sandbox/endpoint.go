@@ -47,10 +47,10 @@ func refusedBecause(code, message string) outcome {
 const classInPath = "/partner/api/course.api.php"
 
 func endpoints() []*endpoint {
-	return []*endpoint{
+	return append([]*endpoint{
 		tokenEndpoint(), groupNickEndpoint(), groupUpdateEndpoint(), changeIDEndpoint(), classNickEndpoint(),
 		editStudentEndpoint(), studentNickEndpoint(),
-	}
+	}, contactEndpoints()...)
 }
 
 func apiNames() []string {

@@ -91,6 +91,7 @@ func (f *armedFault) matches(x *exchange) bool {
 		{f.Chat, x.target.Chat},
 		{f.User, x.target.User},
 		{f.Course, x.target.Course},
+		{f.Department, x.target.Department},
 		{f.WantedID, x.target.WantedID},
 	} {
 		if pair.want != "" && pair.want != pair.got {

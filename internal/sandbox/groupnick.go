@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // maxNick is not documented for this call; 30 is the bound of the same field in the
@@ -23,24 +24,40 @@ func groupNickEndpoint() *endpoint {
 	return &endpoint{
 		api: APIGroupNick, success: "0", wrongMethod: "43002", path: "/topapi/chat/updategroupnick", dialect: legacyDialect(),
 		metered: true, permission: "qyapi_chat_manage",
-		read: readNick, identify: identifyByToken,
-		authenticate: func(s *Sandbox, x *exchange) *refusal {
-			if x.token == "" {
-				return &refusal{code: "40000"}
-			}
-			if !s.tokenIsLive(x) {
-				return &refusal{code: x.endpoint.dialect.badToken}
-			}
-			return nil
-		},
-		run: runNick,
+		read: readNick, identify: identifyByToken, authenticate: authenticateByQuery, run: runNick,
 	}
 }
 
-// readNick reads the body as a form or as JSON: the vendor's page shows a form, its own
-// client sends JSON. The token belongs into the query; the page's own sample has it in
-// the form.
+func authenticateByQuery(s *Sandbox, x *exchange) *refusal {
+	if x.token == "" {
+		return &refusal{code: "40000"}
+	}
+	if !s.tokenIsLive(x) {
+		return &refusal{code: x.endpoint.dialect.badToken}
+	}
+	return nil
+}
+
 func readNick(x *exchange) *refusal {
+	fields, r := readFields(x, func(jsontext.Kind) bool { return false })
+	if r != nil {
+		return r
+	}
+	order := nickOrder{chat: fields.Get("chatid"), user: fields.Get("userid"), nick: fields.Get("group_nick")}
+	x.target = Target{Chat: order.chat, User: order.user}
+	x.order = order
+	media, _, _ := mime.ParseMediaType(x.header.Get("Content-Type"))
+	if (media == jsonType && escapesUnicode(x.body)) || escapesUnicode([]byte(order.nick)) {
+		return &refusal{code: "40033"}
+	}
+	return nil
+}
+
+// readFields reads the token and the body of a call of the old host, as a form or as
+// JSON: the vendor's pages show a form, its own client sends JSON. The token belongs into
+// the query; the pages' own samples have it in the form. also reports which JSON values
+// but texts are read.
+func readFields(x *exchange, also func(jsontext.Kind) bool) (url.Values, *refusal) {
 	x.token = x.query.Get("access_token")
 	media, _, _ := mime.ParseMediaType(x.header.Get("Content-Type"))
 	fields := url.Values{}
@@ -48,32 +65,29 @@ func readNick(x *exchange) *refusal {
 	case "application/x-www-form-urlencoded":
 		form, err := url.ParseQuery(string(x.body))
 		if err != nil {
-			return &refusal{code: "400002"}
+			return nil, &refusal{code: "400002"}
 		}
 		fields = form
 		if x.token == "" {
 			x.token = form.Get("access_token")
 		}
 	case jsonType:
-		var object map[string]any
+		var object map[string]jsontext.Value
 		if err := json.Unmarshal(x.body, &object); err != nil {
-			return &refusal{code: "47001"}
+			return nil, &refusal{code: "47001"}
 		}
 		for name, value := range object {
-			if text, ok := value.(string); ok {
+			var text string
+			if value.Kind() == '"' && json.Unmarshal(value, &text) == nil {
 				fields.Set(name, text)
+			} else if also(value.Kind()) {
+				fields.Set(name, string(value))
 			}
 		}
 	default:
-		return &refusal{code: "43004"}
+		return nil, &refusal{code: "43004"}
 	}
-	order := nickOrder{chat: fields.Get("chatid"), user: fields.Get("userid"), nick: fields.Get("group_nick")}
-	x.target = Target{Chat: order.chat, User: order.user}
-	x.order = order
-	if (media == jsonType && escapesUnicode(x.body)) || escapesUnicode([]byte(order.nick)) {
-		return &refusal{code: "40033"}
-	}
-	return nil
+	return fields, nil
 }
 
 // unicodeEscape matches a \uXXXX, and a pair of backslashes so that it is

@@ -29,6 +29,8 @@ type organisation struct {
 	chats     []*Chat
 	apps      []*app
 	schools   []*school
+	// departments do not change while the sandbox runs. The root is one of them.
+	departments []Department
 
 	// The same things again, by id.
 	byUserID map[string]*Employee
@@ -74,6 +76,7 @@ func (p *platform) index(o Organisation, now time.Time) *organisation {
 		name: o.Name, quota: o.Quota, month: calendarMonth(now), spent: o.Spent,
 		externals: slices.Clone(o.Externals),
 		byUserID:  map[string]*Employee{}, byChatID: map[string]*Chat{},
+		departments: o.tree(),
 	}
 	for _, a := range o.Apps {
 		a.Missing = slices.Clone(a.Missing)
@@ -82,6 +85,7 @@ func (p *platform) index(o Organisation, now time.Time) *organisation {
 		p.apps[a.Key] = held
 	}
 	for _, e := range o.Employees {
+		e.Departments = slices.Clone(e.Departments)
 		org.employees = append(org.employees, &e)
 		org.byUserID[e.UserID] = &e
 		if e.DingTalkID != "" {
@@ -188,8 +192,11 @@ func (s *Sandbox) organisationState(o *organisation) OrganisationState {
 		state.Apps = append(state.Apps, App{Key: a.Key, Missing: slices.Clone(a.Missing)})
 	}
 	for _, e := range o.employees {
-		state.Employees = append(state.Employees, *e)
+		employee := *e
+		employee.Departments = slices.Clone(e.Departments)
+		state.Employees = append(state.Employees, employee)
 	}
+	state.Departments = slices.Clone(o.departments[1:])
 	for _, c := range o.chats {
 		state.Chats = append(state.Chats, copyChat(*c))
 	}

@@ -15,6 +15,8 @@ type Target struct {
 	Course string `json:"course,omitempty"`
 	// Student is a UID, or several with commas between them.
 	Student string `json:"student,omitempty"`
+	// Department is the id of a department.
+	Department string `json:"department,omitempty"`
 	// WantedID is the DingTalk ID that was asked for. It belongs to the call,
 	// not to the thing that is changed.
 	WantedID string `json:"wantedId,omitempty"`
@@ -22,7 +24,7 @@ type Target struct {
 
 // thing is the target without what was asked of it.
 func (t Target) thing() string {
-	return strings.Join([]string{t.Chat, t.User, t.Course, t.Student}, "/")
+	return strings.Join([]string{t.Chat, t.User, t.Course, t.Student, t.Department}, "/")
 }
 
 // Change is one field that an effect set. Old and New may be equal: a call that sets

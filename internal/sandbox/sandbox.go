@@ -1,6 +1,7 @@
-// Package sandbox emulates DingTalk and ClassIn over HTTP: the token call and
-// the six calls that rollcall makes, with their documented checks, envelopes,
-// rate windows and quota, and with faults on demand. It keeps what the
+// Package sandbox emulates DingTalk and ClassIn over HTTP: the token call, the six
+// calls with which rollcall changes something and those that list DingTalk's contacts,
+// with their documented checks, envelopes, rate windows and quota, and with faults on
+// demand. It keeps what the
 // platforms would believe, and writes down every call and every effect, so
 // that a test can ask afterwards what really happened.
 //

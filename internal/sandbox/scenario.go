@@ -49,6 +49,9 @@ const (
 	FaultExpiredToken FaultKind = "expired_token"
 	// FaultBan answers as the firewall: HTTP 200 with status 1111.
 	FaultBan FaultKind = "ban"
+	// FaultLostPage ends v2/user/list a page early, as if the users of the last page did
+	// not exist.
+	FaultLostPage FaultKind = "lost_page"
 )
 
 // Fault is one fault. The fields of the first block select calls: all that are set must
@@ -62,6 +65,7 @@ type Fault struct {
 	Chat         string `json:"chat,omitempty"         yaml:"chat"`         // of the call
 	User         string `json:"user,omitempty"         yaml:"user"`         // of the call
 	Course       string `json:"course,omitempty"       yaml:"course"`       // of the call
+	Department   string `json:"department,omitempty"   yaml:"department"`   // the id of the call's department
 	WantedID     string `json:"wanted_id,omitempty"    yaml:"wanted_id"`    // the ID that the call sets
 
 	At    int           `json:"at,omitempty"    yaml:"at"`    // only the n-th matching call, from 1
@@ -210,9 +214,13 @@ func (f Fault) validateKind() error {
 		if d := dialectOf(f.API); d != nil && !d.dingtalk || (f.API == APIToken && f.Kind == FaultExpiredToken) {
 			return fmt.Errorf("kind %s cannot happen to %s", f.Kind, f.API)
 		}
+	case FaultLostPage:
+		if f.API != APIUsers {
+			return fmt.Errorf("kind lost_page wants the api %s", APIUsers)
+		}
 	case FaultHang, FaultReset, FaultOutage, FaultRefused, FaultTruncated, FaultOddBody:
 	default:
-		return fmt.Errorf("unknown kind %q: want answer, latency, hang, reset, outage, refused, truncated, odd_body, expired_token or ban", f.Kind)
+		return fmt.Errorf("unknown kind %q: want answer, latency, hang, reset, outage, refused, truncated, odd_body, expired_token, ban or lost_page", f.Kind)
 	}
 	return nil
 }

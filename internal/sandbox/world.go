@@ -28,6 +28,9 @@ type Organisation struct {
 	Name      string     `json:"name"                yaml:"name"`
 	Apps      []App      `json:"apps,omitempty"      yaml:"apps"`
 	Employees []Employee `json:"employees,omitempty" yaml:"employees"`
+	// Departments are those below the root, which has the id 1 and the name of the
+	// organisation.
+	Departments []Department `json:"departments,omitempty" yaml:"departments"`
 	// Externals are the unionIds of outside contacts.
 	Externals []string `json:"externals,omitempty" yaml:"externals"`
 	Chats     []Chat   `json:"chats,omitempty"     yaml:"chats"`
@@ -48,6 +51,15 @@ type App struct {
 	Missing []string `json:"missing,omitempty" yaml:"missing"`
 }
 
+// Department is a department of an organisation, such as a class.
+type Department struct {
+	ID     int64  `json:"id"               yaml:"id"`
+	Name   string `json:"name"             yaml:"name"`
+	Parent int64  `json:"parent,omitempty" yaml:"parent"` // 0: the root
+	// Hidden puts the department outside the contact scope of every app.
+	Hidden bool `json:"hidden,omitempty" yaml:"hidden"`
+}
+
 // Employee is one person of an organisation.
 type Employee struct {
 	UserID     string `json:"userId"               yaml:"user_id"`
@@ -63,6 +75,11 @@ type Employee struct {
 	Disabled          bool `json:"disabled,omitempty" yaml:"disabled"`
 	// Hidden puts the person outside the visible range of every app.
 	Hidden bool `json:"hidden,omitempty" yaml:"hidden"`
+	// Departments are the ids of the departments that the person is in. Empty: the root.
+	Departments []int64 `json:"departments,omitempty" yaml:"departments"`
+	JobNumber   string  `json:"jobNumber,omitempty"   yaml:"job_number"`
+	Title       string  `json:"title,omitempty"       yaml:"title"`
+	Email       string  `json:"email,omitempty"       yaml:"email"`
 }
 
 // Chat is one ordinary group, created through the server API.
@@ -185,6 +202,9 @@ func (o Organisation) validate(seen once) error {
 		if err := seen.claim("app key", app.Key, o.Name); err != nil {
 			return err
 		}
+	}
+	if err := o.validateDepartments(); err != nil {
+		return err
 	}
 	for _, e := range o.Employees {
 		if err := own.claim("employee", e.UserID, o.Name); err != nil {
