@@ -168,6 +168,7 @@ var imports = map[string][]string{
 	"internal/access":  {"internal/logging", "internal/secret"},
 	"internal/webhook": {"internal/buildinfo", "internal/logging", "internal/secret"},
 	"internal/config":  {"internal/access", "internal/loopback", "internal/readfile", "internal/secret"},
+	"internal/source/contacts": {"internal/source", "providers", "providers/dingtalk"},
 	"internal/logging": {"internal/console"},
 	// Services in any language: HTTP in, a service's call, HTTP out.
 	"internal/api": {
