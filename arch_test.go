@@ -168,6 +168,7 @@ var imports = map[string][]string{
 	"internal/access":  {"internal/logging", "internal/secret"},
 	"internal/webhook": {"internal/buildinfo", "internal/logging", "internal/secret"},
 	"internal/config":  {"internal/access", "internal/loopback", "internal/readfile", "internal/secret"},
+	"internal/source/sqldb":    {"internal/secret", "internal/source"},
 	"internal/source/contacts": {"internal/source", "providers", "providers/dingtalk"},
 	"internal/logging": {"internal/console"},
 	// Services in any language: HTTP in, a service's call, HTTP out.
@@ -229,11 +230,12 @@ var imports = map[string][]string{
 	},
 	"internal/manual":        {},
 	"internal/redistest":     {"internal/subprocess"},
+	"internal/sqltest":       {"internal/subprocess"},
 	"internal/logtest":       {},
 	"providers/providertest": {"providers"},
 }
 
-var forTests = []string{"internal/commandtest", "internal/lanetest", "internal/logtest", "internal/manual", "internal/redistest", "internal/schooltest", "providers/providertest"}
+var forTests = []string{"internal/commandtest", "internal/lanetest", "internal/logtest", "internal/manual", "internal/redistest", "internal/schooltest", "internal/sqltest", "providers/providertest"}
 
 // notPackages are names under which anything and everything gathers.
 var notPackages = []string{"util", "utils", "common", "helper", "helpers", "misc", "shared", "types", "base"}
