@@ -63,6 +63,8 @@ var imports = map[string][]string{
 	"internal/roster":  {"tasks", "internal/console", "internal/kinds", "internal/table"},
 	// Where a roster lives: it knows no kind.
 	"internal/source": {"internal/buildinfo", "internal/secret", "internal/table"},
+	// The names that a roster's people should have: values, no tasks.
+	"internal/naming": {"tasks", "internal/roster"},
 	// What the commands enqueue and rollcall share.
 	"internal/cli": {
 		"internal/buildinfo", "internal/console", "internal/exitcode", "internal/readfile", "internal/redisdb", "internal/secret",
@@ -83,7 +85,11 @@ var imports = map[string][]string{
 	"cmd/rollcall": {
 		"cmd/rollcall/internal/apply", "cmd/rollcall/internal/dead", "cmd/rollcall/internal/explain", "cmd/rollcall/internal/find",
 		"cmd/rollcall/internal/forget", "cmd/rollcall/internal/ids", "cmd/rollcall/internal/lanes", "cmd/rollcall/internal/plan",
-		"cmd/rollcall/internal/repair", "cmd/rollcall/internal/runs", "internal/cli",
+		"cmd/rollcall/internal/repair", "cmd/rollcall/internal/runs", "cmd/rollcall/internal/template", "internal/cli",
+	},
+	"cmd/rollcall/internal/template": {
+		"tasks", "internal/cli", "internal/console", "internal/exitcode", "internal/naming", "internal/readfile", "internal/roster",
+		"internal/sheet", "internal/table",
 	},
 	"cmd/rollcall/internal/find": {
 		"tasks", "internal/cli", "internal/console", "internal/kinds", "internal/ledger", "internal/privacy", "internal/registry",

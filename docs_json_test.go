@@ -63,6 +63,9 @@ func jsonObjects() []jsonObject {
 		{"An ID with an unknown outcome", "`ids list`.", rollcall + "ids", "unknownRecord"},
 		{"A settled ID", "`ids confirm`, `ids reject`.", rollcall + "ids", "settledID"},
 
+		{"An example of a rule", "`template test`.", rollcall + "template", "exampleRecord"},
+		{"A name", "`template test --people`.", rollcall + "template", "nameRecord"},
+
 		{"A damaged key", "`repair`.", rollcall + "repair", "found"},
 	}
 }

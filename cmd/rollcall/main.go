@@ -20,6 +20,7 @@ import (
 	"rollcall/cmd/rollcall/internal/plan"
 	"rollcall/cmd/rollcall/internal/repair"
 	"rollcall/cmd/rollcall/internal/runs"
+	"rollcall/cmd/rollcall/internal/template"
 	"rollcall/internal/cli"
 )
 
@@ -56,6 +57,6 @@ Exit codes; some commands add their own:
   rollcall dead list
   rollcall ids list`,
 	}, "print JSON, one object per line")
-	root.AddCommand(plan.Command(a), apply.Command(a), runs.Command(a), lanes.Command(a), explain.Command(a), find.Command(a), dead.Command(a), ids.Command(a), repair.Command(a), forget.Command(a))
+	root.AddCommand(plan.Command(a), apply.Command(a), runs.Command(a), lanes.Command(a), explain.Command(a), find.Command(a), dead.Command(a), ids.Command(a), repair.Command(a), forget.Command(a), template.Command(a))
 	return root
 }

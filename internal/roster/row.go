@@ -40,7 +40,7 @@ func newRow(record table.Record, l *layout, o Options) Row {
 		fault := slices.IndexFunc(record.Faults, func(f table.Fault) bool { return f.Cell == i })
 		if fault >= 0 {
 			v.fault(column, record.Faults[fault].What)
-		} else if what := suspect(column, text); what != "" {
+		} else if what := Suspect(column, text); what != "" {
 			v.fault(column, what)
 		}
 	}

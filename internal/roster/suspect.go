@@ -56,10 +56,10 @@ var contents = sync.OnceValue(func() map[string]content {
 	return all
 })
 
-// suspect returns why a value is not what the person who made the file meant, and
-// what to do; empty for a value that nothing is wrong with. What a task may hold at
+// Suspect returns why a value of a column is not what the person who made the file meant,
+// and what to do; empty for a value that nothing is wrong with. What a task may hold at
 // all is judged by package tasks.
-func suspect(column, value string) string {
+func Suspect(column, value string) string {
 	if value == "" {
 		return ""
 	}
