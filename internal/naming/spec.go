@@ -190,7 +190,7 @@ func compile(spec Spec) (*Rule, error) {
 	}
 	slices.Sort(r.fields)
 	r.fields = slices.Compact(r.fields)
-	r.version, err = versionOf(spec)
+	r.version, err = versionOf(r.spec)
 	return r, err
 }
 

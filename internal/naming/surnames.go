@@ -5,18 +5,10 @@ package naming
 // Gai) the reading is that of the Xiandai Hanyu Cidian for the surname; the key pinyin of a
 // rule has another one.
 var surnames = map[string]string{
-	"单": "shan", "單": "shan", "曾": "zeng", "解": "xie", "仇": "qiu", "区": "ou", "區": "ou", "查": "zha", "任": "ren",
-	"华": "hua", "華": "hua", "盖": "ge", "蓋": "ge", "覃": "qin", "朴": "piao", "缪": "miao", "繆": "miao", "翟": "zhai",
-	"尉": "wei", "乐": "yue", "樂": "yue", "员": "yun", "員": "yun", "冼": "xian", "洗": "xian", "折": "she", "么": "yao",
-	"种": "chong", "秘": "bi", "繁": "po", "晁": "chao", "纪": "ji", "紀": "ji", "祭": "zhai", "召": "shao", "车": "che",
-	"車": "che", "谌": "chen", "諶": "chen", "卜": "bu", "柏": "bai", "葛": "ge", "那": "na", "能": "nai", "句": "gou",
-	"哈": "ha", "黑": "he", "隗": "wei", "牟": "mu", "宁": "ning", "寧": "ning", "甯": "ning", "都": "du", "过": "guo",
-	"逄": "pang", "宓": "mi", "郗": "xi", "费": "fei", "費": "fei", "贾": "jia", "賈": "jia", "沈": "shen", "石": "shi",
-	"叶": "ye", "葉": "ye", "阚": "kan", "闞": "kan", "靓": "jing", "应": "ying", "應": "ying", "佴": "nai", "莘": "shen",
-	"燕": "yan", "令": "ling", "俞": "yu", "余": "yu", "干": "gan", "于": "yu", "臧": "zang", "乜": "nie", "万": "wan",
-	"钻": "zuan", "相": "xiang", "晟": "cheng", "盛": "sheng", "朝": "chao", "长": "chang", "重": "chong", "宿": "su",
-	"殷": "yin", "尹": "yin", "行": "xing", "降": "jiang", "洪": "hong", "强": "qiang", "給": "ji", "给": "ji", "撒": "sa",
-	"褚": "chu", "郇": "xun", "藏": "zang", "载": "dai", "呙": "guo", "郄": "qie", "芮": "rui", "不": "fou", "戚": "qi",
+	"单": "shan", "單": "shan", "曾": "zeng", "解": "xie", "仇": "qiu", "区": "ou", "區": "ou", "查": "zha", "盖": "ge",
+	"蓋": "ge", "覃": "qin", "朴": "piao", "缪": "miao", "繆": "miao", "翟": "zhai", "乐": "yue", "樂": "yue", "员": "yun",
+	"員": "yun", "洗": "xian", "折": "she", "么": "yao", "种": "chong", "秘": "bi", "繁": "po", "祭": "zhai", "召": "shao",
+	"卜": "bu", "能": "nai", "句": "gou", "隗": "wei", "都": "du", "佴": "nai", "乜": "nie", "郇": "xun",
 
 	"欧阳": "ou yang", "歐陽": "ou yang", "尉迟": "yu chi", "尉遲": "yu chi", "万俟": "mo qi", "長孫": "zhang sun",
 	"长孙": "zhang sun", "令狐": "ling hu", "澹台": "tan tai", "澹臺": "tan tai", "皇甫": "huang fu", "鲜于": "xian yu",
