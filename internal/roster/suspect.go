@@ -93,6 +93,9 @@ func Suspect(column, value string) string {
 
 // damage finds what happened to a value on its way through programs.
 func damage(value string) string {
+	if !strings.ContainsFunc(value, damaging) { // of a million names: no pattern can match
+		return ""
+	}
 	switch {
 	case hashes.MatchString(value):
 		return "is a row of #, which a spreadsheet shows for a column that is too narrow: widen the column and export again"
@@ -108,6 +111,15 @@ func damage(value string) string {
 		return "has characters written for a web page (&#…;): export the file as CSV or XLSX instead of HTML"
 	}
 	return ""
+}
+
+// damaging reports whether a pattern of damage needs r.
+func damaging(r rune) bool {
+	switch r {
+	case '#', '=', '*', '…', '?', '？', '&':
+		return true
+	}
+	return r >= '0' && r <= '9'
 }
 
 // noID finds what is certainly not an id.
