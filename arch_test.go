@@ -85,7 +85,8 @@ var imports = map[string][]string{
 	"cmd/rollcall": {
 		"cmd/rollcall/internal/apply", "cmd/rollcall/internal/dead", "cmd/rollcall/internal/explain", "cmd/rollcall/internal/find",
 		"cmd/rollcall/internal/forget", "cmd/rollcall/internal/ids", "cmd/rollcall/internal/lanes", "cmd/rollcall/internal/plan",
-		"cmd/rollcall/internal/repair", "cmd/rollcall/internal/runs", "cmd/rollcall/internal/template", "internal/cli",
+		"cmd/rollcall/internal/repair", "cmd/rollcall/internal/runs", "cmd/rollcall/internal/schedule",
+		"cmd/rollcall/internal/template", "internal/cli",
 	},
 	"cmd/rollcall/internal/template": {
 		"tasks", "internal/cli", "internal/console", "internal/exitcode", "internal/naming", "internal/readfile", "internal/roster",
@@ -105,6 +106,7 @@ var imports = map[string][]string{
 		"internal/audit", "internal/backlog", "internal/cli", "internal/console", "internal/exitcode", "internal/hold", "internal/pace",
 		"internal/registry", "internal/roster",
 	},
+	"cmd/rollcall/internal/schedule": {"internal/cli", "internal/console", "internal/exitcode", "internal/schedule"},
 	"cmd/rollcall/internal/session": {"internal/cli", "internal/exitcode", "internal/ledger", "internal/run"},
 	"cmd/rollcall/internal/plan": {
 		"tasks", "cmd/rollcall/internal/session", "internal/cli", "internal/console", "internal/enqueue", "internal/exitcode",
@@ -191,7 +193,7 @@ var imports = map[string][]string{
 		"internal/access", "internal/kinds", "internal/logging", "internal/loopback", "internal/privacy", "internal/redisdb", "internal/secret",
 	},
 	"internal/schedule": {
-		"tasks", "internal/backlog", "internal/enqueue", "internal/kinds", "internal/logging", "internal/redisdb",
+		"tasks", "internal/audit", "internal/backlog", "internal/enqueue", "internal/kinds", "internal/logging", "internal/redisdb",
 		"internal/roster", "internal/table",
 	},
 	"internal/redisdb/embedded": {},

@@ -67,6 +67,11 @@ func jsonObjects() []jsonObject {
 		{"A name", "`template test --people`.", rollcall + "template", "nameRecord"},
 
 		{"A damaged key", "`repair`.", rollcall + "repair", "found"},
+
+		{"A schedule", "`schedule list`.", rollcall + "schedule", "entryRecord"},
+		{"A pause of a schedule", "", rollcall + "schedule", "pauseRecord"},
+		{"A tick", "`schedule history`.", rollcall + "schedule", "tickRecord"},
+		{"A changed schedule", "`schedule run`, `schedule pause`, `schedule resume`.", rollcall + "schedule", "steered"},
 	}
 }
 

@@ -1,6 +1,6 @@
 // Command rollcall is for administrators and operators: it plans, applies and
-// undoes runs, shows the state of lanes and tasks, holds and releases lanes, and
-// settles dead letters and ID changes.
+// undoes runs, shows the state of lanes and tasks, holds and releases lanes, settles
+// dead letters and ID changes, and shows and steers schedules.
 //
 // It must not import a platform: only workers call one.
 package main
@@ -20,6 +20,7 @@ import (
 	"rollcall/cmd/rollcall/internal/plan"
 	"rollcall/cmd/rollcall/internal/repair"
 	"rollcall/cmd/rollcall/internal/runs"
+	"rollcall/cmd/rollcall/internal/schedule"
 	"rollcall/cmd/rollcall/internal/template"
 	"rollcall/internal/cli"
 )
@@ -55,8 +56,9 @@ Exit codes; some commands add their own:
   rollcall find u1
   rollcall explain lakeside-dt.nickname chat1/u1
   rollcall dead list
-  rollcall ids list`,
+  rollcall ids list
+  rollcall schedule list`,
 	}, "print JSON, one object per line")
-	root.AddCommand(plan.Command(a), apply.Command(a), runs.Command(a), lanes.Command(a), explain.Command(a), find.Command(a), dead.Command(a), ids.Command(a), repair.Command(a), forget.Command(a), template.Command(a))
+	root.AddCommand(plan.Command(a), apply.Command(a), runs.Command(a), lanes.Command(a), explain.Command(a), find.Command(a), dead.Command(a), ids.Command(a), repair.Command(a), forget.Command(a), template.Command(a), schedule.Command(a))
 	return root
 }

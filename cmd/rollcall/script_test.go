@@ -13,5 +13,5 @@ func TestScripts(t *testing.T) {
 
 var scriptCommands = map[string]commandtest.Command{
 	"seed": seed, "worker": worker, "die": die, "closes": closes, "ends": ends, "events": events,
-	"direct": direct, "attempt": attempt, "taskid": taskid, "vanish": vanish,
+	"schedules": schedules(), "direct": direct, "attempt": attempt, "taskid": taskid, "vanish": vanish,
 }

@@ -102,6 +102,9 @@ type schedulePlan struct {
 	Name    string   `json:"name"`
 	Cron    string   `json:"cron"`
 	Zone    string   `json:"zone"`
+	Jitter  string   `json:"jitter,omitzero"`
+	Overlap string   `json:"overlap"`
+	Window  string   `json:"misfire_window"`
 	Roster  string   `json:"roster,omitzero"`
 	Tenant  string   `json:"tenant,omitzero"`
 	Courses int      `json:"courses,omitzero"`
@@ -146,7 +149,13 @@ func newPlan(cfg *config.Config, now time.Time) (*plan, []finding) {
 	var findings []finding
 	for i, entry := range scheduleEntries(cfg) {
 		s := cfg.Schedules[i]
-		sp := schedulePlan{Name: s.Name, Cron: s.Cron, Zone: s.Zone, Roster: s.Roster, next: schedule.Next(entry, now, nextTimes)}
+		sp := schedulePlan{
+			Name: s.Name, Cron: s.Cron, Zone: s.Zone, Overlap: s.Overlap, Window: s.MisfireWindow.String(), Roster: s.Roster,
+			next: schedule.Next(entry, now, nextTimes),
+		}
+		if s.Jitter > 0 {
+			sp.Jitter = s.Jitter.String()
+		}
 		for _, at := range sp.next {
 			sp.Next = append(sp.Next, at.Format(time.RFC3339))
 		}
@@ -223,8 +232,12 @@ func (p *plan) write(w io.Writer) {
 			what = fmt.Sprintf("%d courses of %s", s.Courses, s.Tenant)
 		}
 		console.Fprintf(w, "\nschedule %s: %s (%s): %s\n", s.Name, s.Cron, s.Zone, what)
+		layout := "Mon 2006-01-02 15:04 MST"
+		if s.Jitter != "" { // its times are not at full minutes
+			layout = "Mon 2006-01-02 15:04:05 MST"
+		}
 		for _, at := range s.next {
-			console.Fprintf(w, "  %s\n", at.Format("Mon 2006-01-02 15:04 MST"))
+			console.Fprintf(w, "  %s\n", at.Format(layout))
 		}
 	}
 }

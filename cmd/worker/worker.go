@@ -147,7 +147,7 @@ func (w *worker) openSchedule() error {
 	if err != nil {
 		return err
 	}
-	w.schedule, err = schedule.New(schedule.Config{Entries: scheduleEntries(w.cfg), Redis: options, Log: w.log})
+	w.schedule, err = schedule.New(schedule.Config{Entries: scheduleEntries(w.cfg), Redis: options, Worker: workerName(), Log: w.log})
 	return exitcode.AsConfig(err)
 }
 
@@ -172,7 +172,10 @@ func (w *worker) openRuns() error {
 func scheduleEntries(cfg *config.Config) []schedule.Entry {
 	entries := make([]schedule.Entry, len(cfg.Schedules))
 	for i, s := range cfg.Schedules {
-		entries[i] = schedule.Entry{Name: s.Name, Cron: s.Cron, Zone: s.Zone, Roster: s.Roster}
+		entries[i] = schedule.Entry{
+			Name: s.Name, Cron: s.Cron, Zone: s.Zone, Jitter: time.Duration(s.Jitter), Overlap: schedule.Overlap(s.Overlap),
+			MisfireWindow: time.Duration(s.MisfireWindow), Roster: s.Roster,
+		}
 		if s.Courses != nil {
 			entries[i].Courses = schedule.Courses{Tenant: s.Courses.Tenant, IDs: s.Courses.IDs}
 		}

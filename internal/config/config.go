@@ -161,6 +161,11 @@ type Schedule struct {
 	Name    string   `yaml:"name"`
 	Cron    string   `yaml:"cron"`
 	Zone    string   `yaml:"zone"`
+	Jitter  Duration `yaml:"jitter"`
+	Overlap string   `yaml:"overlap"` // queue or skip
+	// MisfireWindow is how late a tick may begin.
+	MisfireWindow Duration `yaml:"misfire_window"`
+
 	Roster  string   `yaml:"roster"` // path of a CSV file, resolved
 	Courses *Courses `yaml:"courses"`
 }

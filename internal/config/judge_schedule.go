@@ -8,6 +8,13 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
+// The bounds of package schedule.
+const (
+	longestJitter  = 12 * time.Hour
+	shortestWindow = time.Minute
+	longestWindow  = 72 * time.Hour
+)
+
 func (d *document) schedule(path []any, s *Schedule, c *Config) {
 	if s.Zone == "Local" {
 		d.report(under(path, "zone"), "is Local, which differs between machines; write an IANA name, as in Asia/Shanghai or UTC")
@@ -15,6 +22,12 @@ func (d *document) schedule(path []any, s *Schedule, c *Config) {
 		d.report(under(path, "zone"), "is %s, which is not a time zone; write an IANA name, as in Asia/Shanghai or UTC", shortened(s.Zone))
 	}
 	d.cron(under(path, "cron"), s)
+	if j := time.Duration(s.Jitter); j < 0 || j > longestJitter || j%time.Second != 0 {
+		d.report(under(path, "jitter"), "is %s; it must be whole seconds, 0s to %s", s.Jitter, Duration(longestJitter))
+	}
+	if w := time.Duration(s.MisfireWindow); w < shortestWindow || w > longestWindow || w%time.Second != 0 {
+		d.report(under(path, "misfire_window"), "is %s; it must be whole seconds, %s to %s", s.MisfireWindow, Duration(shortestWindow), Duration(longestWindow))
+	}
 	if s.Roster != "" {
 		s.Roster = resolvePath(d.dir, s.Roster)
 		d.roster(under(path, "roster"), s.Roster, c)

@@ -34,7 +34,7 @@ func (p *planned) items(t Tick, open func(string) (*table.Input, error)) ([]item
 		items := make([]item, len(p.Courses.IDs))
 		for i, id := range p.Courses.IDs {
 			task := tasks.CourseSync{Tenant: p.Courses.Tenant, CourseID: id}
-			options := tasks.Options{Key: t.ID() + "/" + id, Run: t.run(), Row: i + 1}
+			options := tasks.Options{Key: t.ID() + "/" + id, Run: t.RunName(), Row: i + 1}
 			items[i] = item{position: "course " + id, request: tasks.Request{Task: task, Options: options}}
 		}
 		return items, nil
@@ -67,7 +67,7 @@ func rosterItems(input *table.Input, t Tick) ([]item, error) {
 			return nil, err
 		}
 		if row.Line < tasks.MaxRows { // the results of the others are not stored
-			row.Request.Options.Run, row.Request.Options.Row = t.run(), row.Line
+			row.Request.Options.Run, row.Request.Options.Row = t.RunName(), row.Line
 		}
 		row.Request.Options.Key = fmt.Sprintf("%s/%d/%s", t.ID(), row.Line, digest(row.Request.Task))
 		items = append(items, item{position: fmt.Sprintf("line %d", row.Line), request: row.Request, refusal: row.Refusal(tasks.Limits{})})
@@ -151,11 +151,23 @@ func (s *summary) logTo(log *slog.Logger) {
 	log.Log(context.Background(), level, "schedule: carried out", attrs...)
 }
 
-// store enqueues the items. Items for one target are stored in order, and none after
+// result returns the summary as that of a job.
+func (s *summary) result() Result {
+	text := fmt.Sprintf("%d tasks: %d stored, %d already there, %d refused", s.Tasks, s.Stored, s.AlreadyThere, s.Refused)
+	if s.Outdated > 0 {
+		text += fmt.Sprintf(", %d outdated", s.Outdated)
+	}
+	if s.NotStored > 0 {
+		text += fmt.Sprintf(", %d not stored", s.NotStored)
+	}
+	return Result{Text: text, Detail: s, Attention: s.Refused > 0 || s.Tasks == 0}
+}
+
+// enqueue enqueues the items. Items for one target are stored in order, and none after
 // one that was not stored: the next attempt would store that one last, and the earlier
 // change would win.
-func (c *carrier) store(ctx context.Context, t Tick, items []item) *summary {
-	s := &summary{Schedule: t.Schedule, Tick: t.ID()[len(t.Schedule)+1:], Tasks: len(items)}
+func (c *carrier) enqueue(ctx context.Context, t Tick, items []item) *summary {
+	s := &summary{Schedule: t.Schedule, Tick: strings.TrimPrefix(t.ID(), t.Schedule+"@"), Tasks: len(items)}
 	results := make([]tasks.Result, len(items))
 	for wave := byTarget(items, results); len(wave) > 0; {
 		requests := make([]tasks.Request, len(wave))

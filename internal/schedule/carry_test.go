@@ -244,7 +244,7 @@ func TestATickOfANewerWorkerWaitsForAnUpgrade(t *testing.T) {
 	r := newRig(t, redistest.Mini(t))
 	r.run(r.config(night(threePeople(t))))
 	client := asynq.NewClientFromRedisClient(r.rdb)
-	_, err := client.EnqueueContext(t.Context(), asynq.NewTask(schedule.Type, []byte(`{"v":2,"plan":"night"}`)),
+	_, err := client.EnqueueContext(t.Context(), asynq.NewTask(schedule.Type, []byte(`{"v":3,"plan":"night"}`)),
 		asynq.Queue(schedule.Queue), asynq.TaskID(nightID))
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,11 @@ func next(t *testing.T, e schedule.Entry, after string, n int) []string {
 	t.Helper()
 	e.Name, e.Roster = "night", "roster.csv"
 	var got []string
-	for _, at := range schedule.Next(e, at(t, after)(), n) {
+	from, err := time.Parse(time.RFC3339, after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range schedule.Next(e, from, n) {
 		got = append(got, at.Format(time.RFC3339))
 	}
 	return got
@@ -112,6 +116,10 @@ func TestNewNamesEverythingThatIsWrong(t *testing.T) {
 		`cron: "@every 1500ms": must be whole seconds`:             entry(func(e *schedule.Entry) { e.Cron = "@every 1500ms" }),
 		`zone: "Asia/Peking" is unknown: write a name of the IANA`: entry(func(e *schedule.Entry) { e.Zone = "Asia/Peking" }),
 		`zone: "Local" is unknown`:                                 entry(func(e *schedule.Entry) { e.Zone = "Local" }),
+		`jitter: 500ms must be whole seconds, up to 12h`:           entry(func(e *schedule.Entry) { e.Jitter = 500 * time.Millisecond }),
+		`jitter: 13h0m0s must be`:                                  entry(func(e *schedule.Entry) { e.Jitter = 13 * time.Hour }),
+		`misfire window: 30s must be whole seconds, 1m to 72h`:     entry(func(e *schedule.Entry) { e.MisfireWindow = 30 * time.Second }),
+		`overlap: "never" is unknown: write queue or skip`:         entry(func(e *schedule.Entry) { e.Overlap = "never" }),
 		`it does nothing: give a roster file or courses`:           entry(func(e *schedule.Entry) { e.Roster = "" }),
 		`it has a roster and courses`:                              entry(func(e *schedule.Entry) { e.Courses.Tenant = "ci" }),
 		`courses: there are no ids`:                                entry(func(e *schedule.Entry) { e.Roster, e.Courses.Tenant = "", "ci" }),

@@ -2,29 +2,22 @@ package schedule
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/backlog"
 )
 
-const (
-	// missedAfter is the age from which a tick is reported as missed.
-	missedAfter = 2 * time.Second
-	// lateMost is how late a tick is still enqueued by a worker that was running while
-	// Redis was unavailable.
-	lateMost = time.Hour
-)
+// missedAfter is the age from which a tick is reported as missed.
+const missedAfter = 2 * time.Second
 
 // campaign competes for the lease until ctx ends, and leads while it holds it.
 func (s *Schedule) campaign(ctx context.Context, rdb redis.UniversalClient) {
-	l := lease{rdb: rdb, key: keyPrefix + "leader", token: uuid.NewString(), life: s.lease}
+	l := lease{rdb: rdb, key: leaderKey, token: uuid.NewString(), life: s.lease}
 	silent := false // Redis does not answer; logged once
 	for ctx.Err() == nil {
 		if !s.awaitEntries(ctx) {
@@ -50,23 +43,35 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
+// leading is the work of the worker that leads.
+type leading struct {
+	*Schedule
+
+	store *Store
+	lease lease
+}
+
 // lead enqueues ticks until ctx ends, the lease is lost or there are no entries.
 func (s *Schedule) lead(ctx context.Context, l lease, taken time.Time) {
 	held, leave := l.keep(ctx, taken)
 	defer leave()
 	s.log.Info("schedule: this worker leads", "lease", l.token)
 	defer s.hide(ctx, l)
+	w := &leading{Schedule: s, store: NewStore(l.rdb), lease: l}
+	var published map[string]*planned
 	for held.Err() == nil {
 		entries, changed := s.current()
 		if len(entries) == 0 {
 			break
 		}
-		s.enqueueDue(held, l.rdb, entries)
-		s.show(held, l, entries)
+		if !maps.Equal(published, entries) && w.publish(held, entries) {
+			published = entries
+		}
+		wait := w.look(held, entries)
 		select {
 		case <-held.Done():
 		case <-changed:
-		case <-time.After(s.untilNext(entries)):
+		case <-time.After(wait):
 		}
 	}
 	if ctx.Err() == nil {
@@ -74,67 +79,129 @@ func (s *Schedule) lead(ctx context.Context, l lease, taken time.Time) {
 	}
 }
 
-// untilNext returns the time to the next tick of any entry, at most a third of the
-// lease: a tick that could not be enqueued is tried again then.
-func (s *Schedule) untilNext(entries map[string]*planned) time.Duration {
-	now, wait := s.now(), s.lease/3
-	for _, entry := range entries {
+// publish lists the entries for commands; false if it could not.
+func (w *leading) publish(ctx context.Context, entries map[string]*planned) bool {
+	err := w.store.publish(ctx, entries)
+	if err != nil && ctx.Err() == nil {
+		w.log.Warn("schedule: entries not published for rollcall schedule list; retried in a few seconds", "err", err)
+	}
+	return err == nil
+}
+
+// look enqueues what is due, and returns the time until the next look: when the next tick
+// of any entry is due, at most a third of the lease. A tick that could not be enqueued is
+// tried again then.
+func (w *leading) look(ctx context.Context, entries map[string]*planned) time.Duration {
+	wait, names := w.Schedule.lease/3, slices.Sorted(maps.Keys(entries))
+	looked := time.Now()
+	now, all, err := w.store.look(ctx, names)
+	if err != nil {
+		if ctx.Err() == nil {
+			w.log.Warn("schedule: nothing is enqueued until redis answers; retried in a few seconds", "err", err)
+		}
+		return wait
+	}
+	for _, name := range names {
+		entry, seen := entries[name], all[name]
+		if err := w.decide(ctx, entry, &seen, now); err != nil && ctx.Err() == nil {
+			w.log.Warn("schedule: tick not enqueued; retried in a few seconds", "schedule", name, "err", err)
+		}
+		all[name] = seen
 		if next := entry.next(now); !next.IsZero() {
 			wait = min(wait, next.Sub(now))
 		}
 	}
-	return max(wait, time.Millisecond)
+	w.show(ctx, entries, all, now)
+	return max(wait-time.Since(looked), time.Millisecond)
 }
 
-// enqueueDue enqueues the last tick of each entry that is not known to be enqueued. If
-// several ticks were missed, the last one is enough, because the roster is read again.
-// Two leaders enqueue a tick under the same id, and asynq rejects the second.
-func (s *Schedule) enqueueDue(ctx context.Context, rdb redis.UniversalClient, entries map[string]*planned) {
-	now := s.now()
-	for _, name := range slices.Sorted(maps.Keys(entries)) {
-		at, due := entries[name].latest(s.coveredUntil(name, now), now)
-		if !due {
+// decide enqueues the last tick of an entry that is due and not decided. If several ticks
+// were missed, the last one is enough, because the source is read again. seen gets the
+// tick.
+func (w *leading) decide(ctx context.Context, entry *planned, seen *look, now time.Time) error {
+	for _, open := range seen.open { // recorded by a person, or by a leader that died then
+		if State(open.state) != Due {
 			continue
 		}
-		t := Tick{Schedule: name, At: at}
-		// The client owns no connection. Enqueueing lists the queue again in case a
-		// person deleted it.
-		client := asynq.NewClientFromRedisClient(backlog.Tolerant(rdb))
-		_, err := client.EnqueueContext(ctx, asynq.NewTask(Type, encodePayload(name)), append(options(), asynq.TaskID(t.ID()))...)
-		if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
-			if ctx.Err() == nil {
-				s.log.Warn("schedule: tick not enqueued; retried in a few seconds", "tick", t.ID(), "err", err)
-			}
-			continue
+		t, err := parseID(open.id)
+		if err != nil {
+			continue // not one of ours
 		}
-		if err == nil && now.Sub(at) > missedAfter {
-			s.log.Info("schedule: missed tick enqueued", "schedule", name, "tick", at)
-		}
-		s.cover(name, entries[name], at)
-		if err == nil {
-			s.shown(backlog.RecordTick(ctx, rdb, name, t.ID(), now))
+		if err := w.enqueue(ctx, t, now); err != nil {
+			return err
 		}
 	}
+	a := addition{name: entry.Name, leader: w.lease.token, before: seen.until, until: now, times: entry.shown(), alone: entry.Overlap == Skip}
+	until := unix(seen.until)
+	// A new entry, or one with new times: from now on. If Redis' clock was set back,
+	// times come again, but not their ticks: they have the same ids.
+	if seen.until == "" || seen.times != a.times || until.After(now) {
+		_, _, err := w.store.add(ctx, a)
+		return err
+	}
+	if seen.paused {
+		return nil
+	}
+	at, missed, late, due := entry.due(until, now)
+	if !due {
+		return nil
+	}
+	a.until, a.tick, a.missed, a.state = at, &Tick{Schedule: entry.Name, At: at}, missed, Due
+	if late {
+		a.state, a.reason = Missed, "no worker was running within "+entry.MisfireWindow.String()
+	}
+	return w.addTick(ctx, a, seen, now)
+}
+
+func (w *leading) addTick(ctx context.Context, a addition, seen *look, now time.Time) error {
+	if err := w.store.settle(ctx, a.name, seen.open); err != nil {
+		return err
+	}
+	outcome, other, err := w.store.add(ctx, a)
+	if err != nil {
+		return err
+	}
+	switch outcome {
+	case "added":
+		seen.last = a.tick.At
+		if now.Sub(a.tick.At) > missedAfter {
+			w.log.Info("schedule: missed tick enqueued", "schedule", a.name, "tick", a.tick.At, "missed_before", a.missed)
+		}
+		return w.enqueue(ctx, *a.tick, now)
+	case string(Skipped):
+		w.log.Warn("schedule: tick skipped: another has not ended", "schedule", a.name, "tick", a.tick.At, "other", other)
+	case string(Missed):
+		w.log.Warn("schedule: tick missed", "schedule", a.name, "tick", a.tick.At, "reason", a.reason)
+	}
+	return nil
+}
+
+func (w *leading) enqueue(ctx context.Context, t Tick, now time.Time) error {
+	added, err := w.store.enqueue(ctx, t)
+	if added {
+		w.shown(backlog.RecordTick(ctx, w.lease.rdb, t.Schedule, t.ID(), now))
+	}
+	return err
 }
 
 // show lists the entries on the page of asynq's web UI. They disappear there when two
 // updates are missed.
-func (s *Schedule) show(ctx context.Context, l lease, entries map[string]*planned) {
-	now := s.now()
+func (w *leading) show(ctx context.Context, entries map[string]*planned, seen map[string]look, now time.Time) {
 	all := make([]backlog.Entry, 0, len(entries))
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
 		e := backlog.Entry{
-			ID: name, Spec: entries[name].spec(), Type: Type, Payload: encodePayload(name), Next: entries[name].next(now),
+			ID: name, Spec: entries[name].shown(), Type: Type, Payload: encodePayload(Tick{Schedule: name}),
+			Next: entries[name].next(now), Prev: seen[name].last,
+		}
+		if seen[name].paused {
+			e.Spec += " (paused)"
 		}
 		for _, o := range options() {
 			e.Options = append(e.Options, o.String())
 		}
-		s.mu.Lock()
-		e.Prev = s.enqueued[name]
-		s.mu.Unlock()
 		all = append(all, e)
 	}
-	s.shown(backlog.ShowEntries(ctx, l.rdb, l.token, all, s.lease))
+	w.shown(backlog.ShowEntries(ctx, w.lease.rdb, w.lease.token, all, w.Schedule.lease))
 }
 
 // hide removes the entries from that page, for the next leader.
@@ -149,30 +216,4 @@ func (s *Schedule) shown(err error) {
 	if err != nil {
 		s.log.Debug("schedule: page of schedules not updated", "err", err)
 	}
-}
-
-// cover records that a tick is enqueued, unless its entry was replaced in the meantime.
-func (s *Schedule) cover(name string, entry *planned, at time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.entries[name] == entry {
-		s.covered[name], s.enqueued[name] = at, at
-	}
-}
-
-// coveredUntil returns the time up to which no tick of an entry can be missing. A
-// worker that has not led yet looks back far enough to cover the end of a leader that
-// died.
-func (s *Schedule) coveredUntil(name string, now time.Time) time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	until, known := s.covered[name]
-	if !known {
-		until = now.Add(-4 * s.lease)
-		s.covered[name] = until
-	}
-	if earliest := now.Add(-lateMost); until.Before(earliest) {
-		return earliest
-	}
-	return until
 }

@@ -22,14 +22,14 @@ func TestOneTickEnqueuesEachRowOnceWithThreeWorkers(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
-		cfg := r.brief(night(threePeople(t)))
-		cfg.Now = nightClock(t)
+		entry, id := r.due(0, threePeople(t))
+		cfg := r.brief(entry)
 		var workers []*running
 		for range 3 {
 			workers = append(workers, r.run(cfg))
 		}
-		want := result{Schedule: "night", Tick: "2026-03-01T18:30:00Z", Tasks: 3, Stored: 3}
-		if diff := cmp.Diff(want, r.done(nightID)); diff != "" {
+		want := result{Schedule: "night", Tick: strings.TrimPrefix(id, "night@"), Tasks: 3, Stored: 3}
+		if diff := cmp.Diff(want, r.done(id)); diff != "" {
 			t.Errorf("result (-want +got):\n%s", diff)
 		}
 		for _, w := range workers { // each leads in turn, and checks for missed ticks
@@ -168,61 +168,19 @@ func TestALeaderThatStopsReleasesItsLeaseAtOnce(t *testing.T) {
 	})
 }
 
-func TestATickThatWasMissedLongAgoIsNotEnqueued(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
-	cfg := r.brief(night(threePeople(t)), schedule.Entry{Name: "now", Cron: "31 2 * * *", Zone: "Asia/Shanghai", Roster: threePeople(t)})
-	cfg.Now = at(t, "2026-03-02T02:31:04+08:00")
-	r.run(cfg)
-	r.done("now@2026-03-01T18:31:00Z")
-	if got := r.ids("completed"); len(got) != 1 {
-		t.Errorf("ticks %v, want the recent one", got)
-	}
-}
-
-func TestATickThatWasMissedDuringAnOutageIsEnqueuedLater(t *testing.T) {
-	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		r := newRig(t, s)
-		cfg := r.brief(night(threePeople(t)))
-		var mu sync.Mutex
-		now := nightClock(t)().Add(-time.Minute)
-		cfg.Now = func() time.Time {
-			mu.Lock()
-			defer mu.Unlock()
-			return now
-		}
-		log := &logtest.Buffer{}
-		cfg.Log = log.Logger()
-		r.run(cfg)
-		r.until("a leader", func() bool { return strings.Contains(log.String(), "this worker leads") })
-		s.Stop(t)
-		r.until("the leader has noticed", func() bool { return strings.Contains(log.String(), "no longer leads") })
-		mu.Lock()
-		now = now.Add(20 * time.Minute)
-		mu.Unlock()
-		s.Start(t)
-		if s.Mini != nil {
-			s.Mini.FastForward(cfg.Lease)
-		}
-		if got := r.done(nightID); got.Stored != 3 {
-			t.Errorf("%+v, want three stored", got)
-		}
-	})
-}
-
 func TestReplacedEntriesApplyFromTheNextTickOn(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		path := threePeople(t)
 		cfg := r.brief() // no entries: the worker takes no ticks and does not lead
-		cfg.Now = nightClock(t)
+		recent, _ := r.due(0, path)
+		r.rdb.Del(t.Context(), "rollcall:{schedule}:state:night")
 		w := r.run(cfg)
 		if err := w.Replace([]schedule.Entry{{Name: "Night", Cron: "30 2 * * *", Roster: path}}); err == nil {
 			t.Error("an entry with an invalid name was accepted")
 		}
-		if err := w.Replace([]schedule.Entry{night(path), {Name: "often", Cron: "@every 1s", Roster: path}}); err != nil {
+		if err := w.Replace([]schedule.Entry{recent, {Name: "often", Cron: "@every 1s", Roster: path}}); err != nil {
 			t.Fatal(err)
 		}
 		r.until("the new entry's ticks", func() bool { return strings.Contains(strings.Join(r.ids("completed"), " "), "often@") })
@@ -302,7 +260,7 @@ func TestALeaseThatIsNotOursEndsAndADamagedOneIsNamed(t *testing.T) {
 			t.Fatal(err)
 		}
 		cfg, log := r.brief(night(threePeople(t))), &logtest.Buffer{}
-		cfg.Now, cfg.Log = nightClock(t), log.Logger()
+		cfg.Log = log.Logger()
 		r.run(cfg)
 		leads := func() bool { return len(log.Lines("this worker leads")) > 0 }
 		r.until("the worker leads", leads)
@@ -313,7 +271,7 @@ func TestALeaseThatIsNotOursEndsAndADamagedOneIsNamed(t *testing.T) {
 			t.Fatal(err)
 		}
 		cfg, log := r.brief(night(threePeople(t))), &logtest.Buffer{}
-		cfg.Now, cfg.Log = nightClock(t), log.Logger()
+		cfg.Log = log.Logger()
 		r.run(cfg)
 		r.until("the key is named", func() bool { return len(log.Lines(leaderKey)) > 0 })
 		if line := log.Lines(leaderKey)[0]; !strings.Contains(line, "rollcall repair") {

@@ -17,9 +17,6 @@ import (
 )
 
 const (
-	// tickBound is how long one attempt at a tick may take: some 500,000 rows
-	// need a few minutes.
-	tickBound = 30 * time.Minute
 	// together is how many entries' ticks one worker carries out concurrently.
 	together = 4
 
@@ -30,6 +27,8 @@ const (
 	// counted: the worker stopped, or another tick of the entry is running.
 	uncountedWait = 2 * time.Second
 	newerWait     = time.Minute
+	// recordWithin bounds a write of a tick's state, also while the worker stops.
+	recordWithin = 5 * time.Second
 )
 
 var errStopping = errors.New("the worker stopped: another worker continues the tick, or this one after its restart")
@@ -38,6 +37,7 @@ var errStopping = errors.New("the worker stopped: another worker continues the t
 type carrier struct {
 	schedule *Schedule
 	rdb      redis.UniversalClient
+	store    *Store
 	producer *enqueue.Client
 	running  context.Context //nolint:containedctx // ends when the grace period of a stop is over
 }
@@ -79,16 +79,20 @@ func (f *failure) Unwrap() error { return f.err }
 // Is makes asynq archive a dead tick.
 func (f *failure) Is(target error) bool { return f.dead && target == asynq.SkipRetry }
 
+// attempt is one attempt at a tick that began.
+type attempt struct {
+	tick   Tick
+	number string // from 1
+}
+
 // process is one attempt at one tick.
 func (c *carrier) process(ctx context.Context, task *asynq.Task) error {
 	id, _ := asynq.GetTaskID(ctx)
 	log := c.schedule.log.With("tick", id)
-	summary, err := c.attempt(ctx, id, task.Payload())
-	if summary != nil {
-		summary.logTo(log)
-		keepResult(task, summary, log)
-	}
+	begun, result, err := c.attempt(ctx, id, task.Payload(), log)
+	keepDetail(task, result.Detail, log)
 	if err == nil {
+		c.record(ctx, begun, Done, result.Text, log)
 		return nil
 	}
 	failed, _ := asynq.GetRetryCount(ctx)
@@ -96,12 +100,29 @@ func (c *carrier) process(ctx context.Context, task *asynq.Task) error {
 	switch {
 	case f.dead:
 		log.Error("schedule: dead letter", "cause", f.err)
+		c.record(ctx, begun, Failed, f.Error(), log)
 	case f.counted:
 		log.Warn("schedule: will retry", "in", f.after, "cause", f.err)
+		c.record(ctx, begun, Retrying, f.Error(), log)
 	default:
 		log.Info("schedule: returned to the queue", "in", f.after, "cause", f.err)
+		c.record(ctx, begun, Waiting, f.Error(), log)
 	}
 	return f
+}
+
+// record writes how an attempt ended. If that fails, the tick counts as running until
+// asynq's task shows that it ended.
+func (c *carrier) record(ctx context.Context, begun *attempt, to State, result string, log *slog.Logger) {
+	if begun == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
+	defer cancel()
+	_, err := c.store.move(ctx, begun.tick.Schedule, move{id: begun.tick.ID(), from: Running, to: to, attempt: begun.number, result: result})
+	if err != nil {
+		log.Warn("schedule: end of an attempt not recorded", "state", to, "err", err)
+	}
 }
 
 // judge returns what happens to a tick after an attempt that failed, given the number
@@ -127,40 +148,90 @@ func (c *carrier) judge(err error, failed int) *failure {
 // enqueued after a newer one.
 var errBusy = errors.New("another tick of this schedule is still running")
 
-func (c *carrier) attempt(ctx context.Context, id string, data []byte) (*summary, error) {
+// attempt executes a tick. The attempt is nil if none began.
+func (c *carrier) attempt(ctx context.Context, id string, data []byte, log *slog.Logger) (*attempt, Result, error) {
 	t, err := DecodeTick(id, data)
 	if err != nil {
-		return nil, err
+		return nil, Result{}, err
 	}
 	entries, _ := c.schedule.current()
 	entry := entries[t.Schedule]
 	if entry == nil {
-		return nil, fmt.Errorf("schedule %s is not in this worker's configuration: give all workers the same, or discard the tick", t.Schedule)
+		return nil, Result{}, fmt.Errorf("schedule %s is not in this worker's configuration: give all workers the same, or discard the tick", t.Schedule)
 	}
 
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	defer context.AfterFunc(c.running, func() { end(context.Cause(c.running)) })()
-	ctx, cancel := context.WithTimeoutCause(ctx, tickBound, fmt.Errorf("schedule %s took more than %s", t.Schedule, tickBound))
+	ctx, cancel := context.WithTimeoutCause(ctx, entry.Within, fmt.Errorf("schedule %s took more than %s", t.Schedule, entry.Within))
 	defer cancel()
 
-	l := lease{rdb: c.rdb, key: keyPrefix + "running:" + t.Schedule, token: uuid.NewString(), life: c.schedule.lease}
+	l := lease{rdb: c.rdb, key: runningKey(t.Schedule), token: uuid.NewString(), life: c.schedule.lease}
 	asked := time.Now()
 	alone, err := l.take(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("schedule %s: check whether another tick is running: %w", t.Schedule, err)
+		return nil, Result{}, fmt.Errorf("schedule %s: check whether another tick is running: %w", t.Schedule, err)
 	}
 	if !alone {
-		return nil, errBusy
+		return nil, Result{}, errBusy
 	}
 	ctx, leave := l.keep(ctx, asked)
 	defer leave()
 
+	number, err := c.begin(ctx, t, entry, log)
+	if err != nil || number == "" {
+		return nil, Result{}, err
+	}
+	begun := &attempt{tick: t, number: number}
+	if entry.Job != nil {
+		result, err := entry.Job.Run(ctx, t)
+		if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", err, cause) // the job may return context.Canceled
+		}
+		if err == nil {
+			result.logTo(log)
+		}
+		return begun, result, err
+	}
+	summary, err := c.enqueueAll(ctx, t, entry)
+	if summary == nil {
+		return begun, Result{}, err
+	}
+	summary.logTo(log)
+	return begun, summary.result(), err
+}
+
+// begin records the beginning of an attempt, and returns its number; empty if the tick is
+// not to be executed.
+func (c *carrier) begin(ctx context.Context, t Tick, entry *planned, log *slog.Logger) (number string, err error) {
+	answer, err := c.store.begin(ctx, t, entry.MisfireWindow, c.schedule.worker)
+	if err != nil {
+		return "", err
+	}
+	switch answer[0] {
+	case "run":
+		return answer[1], nil
+	case "busy":
+		if err := c.store.settle(ctx, t.Schedule, []openTick{{answer[1], answer[2]}}); err != nil {
+			return "", err
+		}
+		return "", errBusy
+	case string(Skipped), string(Missed):
+		log.Warn("schedule: tick not executed", "state", answer[0], "reason", answer[1])
+	default:
+		log.Info("schedule: tick has ended before; not executed again", "state", answer[1])
+	}
+	return "", nil
+}
+
+// enqueueAll enqueues what an entry without a Job enqueues. The summary is nil if nothing
+// could be enqueued.
+func (c *carrier) enqueueAll(ctx context.Context, t Tick, entry *planned) (*summary, error) {
 	items, err := entry.items(t, c.schedule.open)
 	if err != nil {
 		return nil, err
 	}
-	s := c.store(ctx, t, items)
+	s := c.enqueue(ctx, t, items)
 	if s.NotStored == 0 {
 		return s, nil
 	}
@@ -171,8 +242,11 @@ func (c *carrier) attempt(ctx context.Context, id string, data []byte) (*summary
 		t.Schedule, s.NotStored, s.Tasks, s.fault)
 }
 
-func keepResult(task *asynq.Task, s *summary, log *slog.Logger) {
-	result, err := json.Marshal(s)
+func keepDetail(task *asynq.Task, detail any, log *slog.Logger) {
+	if detail == nil {
+		return
+	}
+	result, err := json.Marshal(detail)
 	if err == nil {
 		_, err = task.ResultWriter().Write(result)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,17 +60,6 @@ func redisOptions(t *testing.T, addr string) *redis.UniversalOptions {
 		t.Fatal(err)
 	}
 	return o
-}
-
-// at returns a clock that starts at a time.
-func at(t *testing.T, text string) func() time.Time {
-	t.Helper()
-	now, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	began := time.Now()
-	return func() time.Time { return now.Add(time.Since(began)) }
 }
 
 // config has a lease long enough for a busy machine, because a third of it bounds each
@@ -208,8 +198,18 @@ func (r *rig) done(id string) result {
 	return r.result(id)
 }
 
-// enqueue adds a tick to its queue as a worker would.
+// enqueue adds a tick to its queue that a worker began and did not end.
 func (r *rig) enqueue(name, id string) {
+	r.t.Helper()
+	err := r.rdb.HSet(r.t.Context(), "rollcall:{schedule}:ticks:"+name, id+":state", "waiting", id+":start", "1772389800000").Err()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.deliver(name, id)
+}
+
+// deliver adds a task to the queue of ticks.
+func (r *rig) deliver(name, id string) {
 	r.t.Helper()
 	client := asynq.NewClientFromRedisClient(r.rdb)
 	_, err := client.EnqueueContext(r.t.Context(), asynq.NewTask(schedule.Type, []byte(`{"v":1,"schedule":"`+name+`"}`)),
@@ -236,15 +236,56 @@ func threePeople(t *testing.T) string {
 	return writeRoster(t, "nickname,lakeside-dt,c1,u1,张三", "nickname,lakeside-dt,c1,u2,李四", "nickname,lakeside-dt,c1,u3,Ann")
 }
 
-// night is an entry whose only tick near the time of nightClock is nightID.
+// night is an entry whose last tick was hours ago.
 func night(path string) schedule.Entry {
 	return schedule.Entry{Name: "night", Cron: "30 2 * * *", Zone: "Asia/Shanghai", Roster: path}
 }
 
 const nightID = "night@2026-03-01T18:30:00Z"
 
-// nightClock stands 3 s after the tick, so that a new leader enqueues it at once.
-func nightClock(t *testing.T) func() time.Time {
-	t.Helper()
-	return at(t, "2026-03-02T02:30:03+08:00")
+// now is the time of the Redis.
+func (r *rig) now() time.Time {
+	r.t.Helper()
+	now, err := r.rdb.Time(r.t.Context()).Result()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return now.UTC()
+}
+
+// due is an entry with a tick a day, whose last one was some time ago, to the minute, and
+// is not decided. The result has its id too.
+func (r *rig) due(ago time.Duration, path string) (e schedule.Entry, id string) {
+	r.t.Helper()
+	at := r.now().Add(-ago).Truncate(time.Minute)
+	e = schedule.Entry{Name: "night", Cron: fmt.Sprintf("%d %d * * *", at.Minute(), at.Hour()), Zone: "UTC", Roster: path}
+	r.decided(e, at.Add(-time.Second))
+	return e, "night@" + at.Format(time.RFC3339)
+}
+
+// decided records an entry as one that workers ran until a time.
+func (r *rig) decided(e schedule.Entry, until time.Time) {
+	r.t.Helper()
+	err := r.rdb.HSet(r.t.Context(), "rollcall:{schedule}:state:"+e.Name, "until", until.Unix(), "times", "CRON_TZ="+e.Zone+" "+e.Cron).Err()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// last waits until the last tick of an entry has a state, and returns it.
+func (r *rig) last(name string, want schedule.State) schedule.Past {
+	r.t.Helper()
+	var last schedule.Past
+	r.until("the last tick of "+name+" is "+string(want), func() bool {
+		ticks, err := schedule.NewStore(r.rdb).History(r.t.Context(), name, 1)
+		if _, none := errors.AsType[*schedule.NotFoundError](err); none || len(ticks) == 0 {
+			return false
+		}
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		last = ticks[0]
+		return last.State == want
+	})
+	return last
 }

@@ -1,18 +1,19 @@
 // Package schedule runs automatic jobs: entries with a time and a zone, each of which
-// enqueues a roster file or a list of ClassIn courses. Each tick of an entry is carried
-// out once, for any number of workers: one worker holds a lease and enqueues the ticks,
-// and any worker carries them out.
+// enqueues a roster file or a list of ClassIn courses, or executes a [Job]. Each tick of
+// an entry is carried out once, for any number of workers: one worker holds a lease and
+// enqueues the ticks, and any worker carries them out. Redis' clock decides when a tick is
+// due, and Redis records every tick ([Store]), so the workers' clocks do not matter.
 //
 // The package must not know platforms, lanes or the configuration, nor the meaning of a
-// roster's rows: package roster turns rows into tasks, and package enqueue finds their
-// queues.
+// roster's rows or of a job: package roster turns rows into tasks, and package enqueue
+// finds their queues.
 package schedule
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"sync"
 	"time"
 
@@ -49,8 +50,8 @@ type Config struct {
 	Redis *redis.UniversalOptions
 	// Log receives messages about ticks and about the leader. nil: no log.
 	Log *slog.Logger
-	// Now returns the time that names ticks. nil: time.Now.
-	Now func() time.Time
+	// Worker names this worker in the history of ticks. Empty: "worker".
+	Worker string
 	// Lease is how long a leader that does not renew it stays leader, by Redis' clock.
 	// It is renewed three times as often. 0: 15 s.
 	Lease time.Duration
@@ -72,7 +73,7 @@ func StopTakes(grace time.Duration) time.Duration { return or(grace, defaultGrac
 type Schedule struct {
 	redis redis.UniversalOptions
 	log   *slog.Logger
-	now   func() time.Time
+	worker string
 	lease time.Duration
 	grace time.Duration
 	waits []time.Duration
@@ -81,10 +82,6 @@ type Schedule struct {
 	mu      sync.Mutex
 	entries map[string]*planned
 	changed chan struct{} // closed when entries are replaced
-	// covered is the time up to which ticks are known to be enqueued, by entry.
-	covered map[string]time.Time
-	// enqueued is the last tick that this worker enqueued, by entry.
-	enqueued map[string]time.Time
 }
 
 // New validates the entries without connecting to Redis. Its error has one line for
@@ -98,15 +95,12 @@ func New(config Config) (*Schedule, error) {
 		return nil, err
 	}
 	s := &Schedule{
-		redis: *config.Redis, log: config.Log, now: config.Now,
+		redis: *config.Redis, log: config.Log, worker: cmp.Or(config.Worker, "worker"),
 		lease: or(config.Lease, defaultLease), grace: or(config.Grace, defaultGrace), waits: config.Waits, open: config.Open,
-		entries: entries, changed: make(chan struct{}), covered: map[string]time.Time{}, enqueued: map[string]time.Time{},
+		entries: entries, changed: make(chan struct{}),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
-	}
-	if s.now == nil {
-		s.now = time.Now
 	}
 	if s.open == nil {
 		s.open = table.OpenFile
@@ -126,7 +120,7 @@ func or(d, otherwise time.Duration) time.Duration {
 
 // Replace replaces all entries, or none if any is invalid: its error lists all
 // problems. A running tick is carried out unchanged. A new entry, or one with another
-// time, has its first tick after the call.
+// time, has its first tick after the leader has taken it up.
 func (s *Schedule) Replace(entries []Entry) error {
 	next, err := plan(entries)
 	if err != nil {
@@ -134,13 +128,6 @@ func (s *Schedule) Replace(entries []Entry) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.now()
-	for name, p := range next {
-		if before, there := s.entries[name]; !there || before.spec() != p.spec() {
-			s.covered[name] = now
-		}
-	}
-	maps.DeleteFunc(s.covered, func(name string, _ time.Time) bool { return next[name] == nil })
 	s.entries = next
 	close(s.changed)
 	s.changed = make(chan struct{})
@@ -175,7 +162,7 @@ func (s *Schedule) Run(ctx context.Context) error {
 	// The context of a tick ends later than ctx, by the grace period.
 	running, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
-	c := &carrier{schedule: s, rdb: rdb, producer: producer, running: running}
+	c := &carrier{schedule: s, rdb: rdb, store: NewStore(rdb), producer: producer, running: running}
 	own := redisdb.New(&s.redis)
 	server := asynq.NewServer(redisdb.ConnOpt(own), c.serverConfig())
 	if err := server.Start(asynq.HandlerFunc(c.process)); err != nil {

@@ -18,6 +18,11 @@ func TestATickIsReadStrictly(t *testing.T) {
 	if err != nil || got.Schedule != "night" || !got.At.Equal(want) || got.ID() != nightID {
 		t.Errorf("%+v, %v", got, err)
 	}
+	const started = "night@now-2026-03-01T18:30:00Z"
+	got, err = schedule.DecodeTick(started, []byte(`{"v":2,"schedule":"night"}`))
+	if err != nil || !got.Manual || !got.At.Equal(want) || got.ID() != started || got.RunName() != "night.now-20260301T183000Z" {
+		t.Errorf("tick of a person: %+v, %v", got, err)
+	}
 	for _, row := range []struct{ id, payload, want string }{
 		{nightID, ``, "not a JSON object"},
 		{nightID, `[]`, "not a JSON object"},
@@ -31,6 +36,7 @@ func TestATickIsReadStrictly(t *testing.T) {
 		{nightID, `{"v":1,"schedule":"` + strings.Repeat("n", 5000) + `"}`, "bytes, at most 4096"},
 		{"night", goodPayload, "its id is"},
 		{"night@2026-03-01T18:30:00+00:00", goodPayload, "its id is"},
+		{"night@now-now-2026-03-01T18:30:00Z", goodPayload, "its id is"},
 		{"night@2026-03-01T18:30:00.5Z", goodPayload, "its id is"},
 		{"night@2026-03-02T02:30:00+08:00", goodPayload, "its id is"},
 	} {
@@ -39,8 +45,8 @@ func TestATickIsReadStrictly(t *testing.T) {
 			t.Errorf("%s %.60s: error %v, want one that contains %q", row.id, row.payload, err, row.want)
 		}
 	}
-	_, err = schedule.DecodeTick("?", []byte(`{"v":2,"plan":"night"}`))
-	if newer, ok := errors.AsType[*schedule.NewerVersionError](err); !ok || newer.Version != 2 {
+	_, err = schedule.DecodeTick("?", []byte(`{"v":3,"plan":"night"}`))
+	if newer, ok := errors.AsType[*schedule.NewerVersionError](err); !ok || newer.Version != 3 {
 		t.Errorf("tick of a newer version: %v", err)
 	}
 }
