@@ -6,11 +6,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"rollcall/internal/commandtest"
+	"rollcall/internal/redisdb"
 	"rollcall/internal/schedule"
+	"rollcall/internal/secret"
 )
 
 // nights are schedules of a script, with a worker that leads.
@@ -55,7 +56,7 @@ func schedules() commandtest.Command {
 		}
 		switch args[0] {
 		case "run":
-			n.run(ts, rdb.Options())
+			n.run(ts)
 			until(ts, func() bool {
 				survey, err := store.List(ctx)
 				return err == nil && survey.Leader && len(survey.Entries) == 2
@@ -87,13 +88,15 @@ func until(ts *testscript.TestScript, yes func() bool) {
 	}
 }
 
-func (n *nights) run(ts *testscript.TestScript, o *redis.Options) {
+func (n *nights) run(ts *testscript.TestScript) {
+	options, err := redisdb.Config{URL: secret.New(ts.Getenv("ROLLCALL_REDIS_URL"))}.Options()
+	ts.Check(err)
 	s, err := schedule.New(schedule.Config{
 		Entries: []schedule.Entry{
 			{Name: "nightly", Cron: "30 2 1 1 *", Zone: "Asia/Shanghai", Jitter: time.Hour, MisfireWindow: 2 * time.Hour, Job: n, Does: "a night of lakeside"},
 			{Name: "courses", Cron: "0 3 1 1 *", Zone: "UTC", Overlap: schedule.Skip, Job: n, Does: "a night of lakeside"},
 		},
-		Redis: &redis.UniversalOptions{Addrs: []string{o.Addr}, DB: o.DB}, Worker: "worker-1", Grace: time.Millisecond,
+		Redis: options, Worker: "worker-1", Grace: time.Millisecond,
 	})
 	ts.Check(err)
 	ctx, cancel := context.WithCancel(context.Background())

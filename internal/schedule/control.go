@@ -28,12 +28,12 @@ const (
 	Failed   State = "failed"   // a dead letter after its last attempt
 	Skipped  State = "skipped"  // not executed: another tick had not ended, or the entry was paused
 	Missed   State = "missed"   // not executed: no worker began it within its window
-	Gone     State = "gone"     // not executed: a person deleted it from its queue
+	Deleted  State = "deleted"  // not executed: a person deleted it from its queue
 )
 
 // Ended reports whether nothing happens to the tick any more.
 func (s State) Ended() bool {
-	return slices.Contains([]State{Done, Failed, Skipped, Missed, Gone}, s)
+	return slices.Contains([]State{Done, Failed, Skipped, Missed, Deleted}, s)
 }
 
 // Past is a tick as it is recorded. Its times are those of Redis' clock; zero: not yet.

@@ -123,7 +123,9 @@ func (e Entry) judge() (*planned, []string) {
 	switch {
 	case e.Roster == "" && !courses && e.Job == nil:
 		problems = append(problems, "it does nothing: give a roster file or courses")
-	case e.Roster != "" && courses, e.Job != nil && (e.Roster != "" || courses):
+	case e.Job != nil && (e.Roster != "" || courses):
+		problems = append(problems, "it has a job, and a roster or courses: split it into two entries")
+	case e.Roster != "" && courses:
 		problems = append(problems, "it has a roster and courses: split it into two entries")
 	case courses:
 		problems = append(problems, e.Courses.problems()...)

@@ -1,6 +1,7 @@
 package schedule_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 
+	"rollcall/internal/redisdb"
 	"rollcall/internal/schedule"
 )
 
@@ -46,7 +48,7 @@ func drawEvent(t *rapid.T) event {
 
 // Three workers, one of which is killed at each tick, with a Redis whose clock is a minute
 // ahead of theirs, is set, and restarts. The time is that of a synctest bubble.
-func TestEachTickIsExecutedOnceWhateverDies(t *testing.T) {
+func TestEachTickIsExecutedOnceWhenWorkersDie(t *testing.T) {
 	t.Parallel()
 	ticks, seeds := 200, 3
 	if testing.Short() {
@@ -95,8 +97,15 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, mini: miniredis.NewMiniRedis(), ahead: 61 * time.Second, running: map[string]bool{}, executed: map[string]int{}}
 	w.mini.SetTime(time.Now().Add(w.ahead))
 	w.mini.ClockTTL(true)
-	w.rdb = redis.NewClient(&redis.Options{Dialer: func(context.Context, string, string) (net.Conn, error) { return w.mini.Dial() }})
+	w.rdb = redisdb.New(w.redis(func(context.Context, string, string) (net.Conn, error) { return w.mini.Dial() }))
 	return w
+}
+
+// redis returns the options of a client that dials inside the bubble.
+func (w *world) redis(dial func(context.Context, string, string) (net.Conn, error)) *redis.UniversalOptions {
+	o := redisOptions(w.t, "redis:6379")
+	o.Dialer, o.DialerRetries = dial, 1
+	return o
 }
 
 // clock runs Redis' clock until ctx ends.
@@ -166,7 +175,7 @@ func (w *world) start(i int) {
 	w.mu.Unlock()
 	s, err := schedule.New(schedule.Config{
 		Entries: []schedule.Entry{{Name: "often", Cron: "* * * * *", MisfireWindow: 24 * time.Hour, Job: m}},
-		Redis:   &redis.UniversalOptions{Addrs: []string{"redis"}, Dialer: m.dial, DialerRetries: 1}, Worker: m.name,
+		Redis:   w.redis(m.dial), Worker: m.name,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -222,7 +231,7 @@ func (w *world) fail(length time.Duration) {
 	for _, c := range conns {
 		_ = c.Close()
 	}
-	time.Sleep(length)
+	pass(length)
 	w.mu.Lock()
 	w.outage = false
 	w.mu.Unlock()
@@ -236,12 +245,12 @@ func (w *world) play(plan []event) {
 	for i := range w.workers {
 		w.start(i)
 	}
-	time.Sleep(10 * time.Second) // the entry is known
+	pass(10 * time.Second) // the entry is known
 	w.begun = time.Now().Add(w.ahead)
 	for _, e := range plan {
 		w.minute(e)
 	}
-	time.Sleep(30 * time.Minute) // ticks that wait for one that a killed worker began
+	pass(30 * time.Minute) // ticks that wait for one that a killed worker began
 	w.mu.Lock()
 	end := w.farthest
 	w.mu.Unlock()
@@ -258,10 +267,11 @@ func (w *world) play(plan []event) {
 
 // minute lets the events of one tick happen, in order.
 func (w *world) minute(e event) {
-	steps := []struct {
+	type step struct {
 		at time.Duration
 		do func()
-	}{
+	}
+	steps := []step{
 		{e.At, func() { w.kill(e.Victim) }},
 		{e.At + e.Back, func() { w.start(e.Victim) }},
 		{20 * time.Second, func() {
@@ -280,20 +290,17 @@ func (w *world) minute(e event) {
 			}
 		}},
 	}
-	slices.SortStableFunc(steps, func(a, b struct {
-		at time.Duration
-		do func()
-	},
-	) int {
-		return int(a.at - b.at)
-	})
+	slices.SortStableFunc(steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
 	began := time.Now()
 	for _, s := range steps {
-		time.Sleep(s.at - time.Since(began))
+		pass(s.at - time.Since(began))
 		s.do()
 	}
-	time.Sleep(time.Minute - time.Since(began))
+	pass(time.Minute - time.Since(began))
 }
+
+// pass lets time of the bubble pass.
+func pass(d time.Duration) { <-time.After(d) }
 
 // check wants each minute that Redis' clock has shown to be executed once. After a step
 // ahead two ticks may be due together, of which the last is executed.

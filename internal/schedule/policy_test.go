@@ -266,7 +266,7 @@ func TestATickThatWasDeletedHoldsNoOther(t *testing.T) {
 		r.run(r.config(entry))
 		r.enqueue("night", nightID)
 		r.last("night", schedule.Done)
-		if got := r.rdb.HGet(t.Context(), "rollcall:{schedule}:ticks:night", earlier+":state").Val(); got != string(schedule.Gone) {
+		if got := r.rdb.HGet(t.Context(), "rollcall:{schedule}:ticks:night", earlier+":state").Val(); got != string(schedule.Deleted) {
 			t.Errorf("the deleted tick is %q", got)
 		}
 	})

@@ -227,7 +227,7 @@ func (s *Store) settle(ctx context.Context, name string, open []openTick) error 
 		m := move{id: t.id, from: State(t.state)}
 		switch states[i] {
 		case "":
-			m.to, m.result = Gone, "its task was deleted from queue "+Queue
+			m.to, m.result = Deleted, "its task was deleted from queue "+Queue
 		case "archived":
 			m.to = Failed
 		case "completed":

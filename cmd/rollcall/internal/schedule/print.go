@@ -36,7 +36,7 @@ type pauseRecord struct {
 type tickRecord struct {
 	Tick     string    `json:"tick"`              // id, as in the web UI
 	At       time.Time `json:"at"`                // scheduled time
-	State    string    `json:"state"`             // due, waiting, running, retrying, done, failed, skipped, missed or gone
+	State    string    `json:"state"`             // due, waiting, running, retrying, done, failed, skipped, missed or deleted
 	Start    time.Time `json:"start,omitzero"`    // of the first attempt
 	End      time.Time `json:"end,omitzero"`      // not there: it has not ended
 	Attempts int       `json:"attempts,omitzero"` // that began
@@ -134,7 +134,7 @@ func about(t sched.Past) string {
 
 func style(s sched.State) console.Style {
 	switch s {
-	case sched.Failed, sched.Missed, sched.Gone:
+	case sched.Failed, sched.Missed, sched.Deleted:
 		return console.Red
 	case sched.Retrying, sched.Skipped:
 		return console.Yellow

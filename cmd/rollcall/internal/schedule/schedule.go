@@ -97,7 +97,7 @@ each tick.
   running   a worker carries it out      failed    a dead letter in its queue
   retrying  an attempt failed            skipped   another tick had not ended,
   missed    no worker was there in time            or the schedule was paused
-  gone      deleted from its queue       due       not yet in its queue
+  deleted   from its queue               due       not yet in its queue
 
 ` + exits,
 		Example: `  rollcall schedule history nightly
