@@ -92,7 +92,6 @@ func (c *carrier) process(ctx context.Context, task *asynq.Task) error {
 	begun, result, err := c.attempt(ctx, id, task.Payload(), log)
 	keepDetail(task, result.Detail, log)
 	if err == nil {
-		c.record(ctx, begun, Done, result.Text, log)
 		return nil
 	}
 	failed, _ := asynq.GetRetryCount(ctx)
@@ -168,43 +167,46 @@ func (c *carrier) attempt(ctx context.Context, id string, data []byte, log *slog
 
 	l := lease{rdb: c.rdb, key: runningKey(t.Schedule), token: uuid.NewString(), life: c.schedule.lease}
 	asked := time.Now()
-	alone, err := l.take(ctx)
-	if err != nil {
-		return nil, Result{}, fmt.Errorf("schedule %s: check whether another tick is running: %w", t.Schedule, err)
-	}
-	if !alone {
-		return nil, Result{}, errBusy
-	}
-	ctx, leave := l.keep(ctx, asked)
-	defer leave()
-
-	number, err := c.begin(ctx, t, entry, log)
+	number, err := c.begin(ctx, t, entry, l, log)
 	if err != nil || number == "" {
 		return nil, Result{}, err
 	}
+	ctx, leave := l.keep(ctx, asked)
+	defer leave()
 	begun := &attempt{tick: t, number: number}
-	if entry.Job != nil {
-		result, err := entry.Job.Run(ctx, t)
-		if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
-			err = fmt.Errorf("%w: %w", err, cause) // the job may return context.Canceled
-		}
-		if err == nil {
-			result.logTo(log)
-		}
-		return begun, result, err
+	result, err := c.execute(ctx, t, entry, log)
+	if err == nil {
+		// While the lease is held: if asynq delivered the tick twice, the other attempt waits
+		// for the lease.
+		c.record(ctx, begun, Done, result.Text, log)
 	}
-	summary, err := c.enqueueAll(ctx, t, entry)
-	if summary == nil {
-		return begun, Result{}, err
+	return begun, result, err
+}
+
+// execute does what the entry does at a tick.
+func (c *carrier) execute(ctx context.Context, t Tick, entry *planned, log *slog.Logger) (Result, error) {
+	if entry.Job == nil {
+		s, err := c.enqueueAll(ctx, t, entry)
+		if s == nil {
+			return Result{}, err
+		}
+		s.logTo(log)
+		return s.result(), err
 	}
-	summary.logTo(log)
-	return begun, summary.result(), err
+	result, err := entry.Job.Run(ctx, t)
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", err, cause) // the job may return context.Canceled
+	}
+	if err == nil {
+		result.logTo(log)
+	}
+	return result, err
 }
 
 // begin records the beginning of an attempt, and returns its number; empty if the tick is
 // not to be executed.
-func (c *carrier) begin(ctx context.Context, t Tick, entry *planned, log *slog.Logger) (number string, err error) {
-	answer, err := c.store.begin(ctx, t, entry.MisfireWindow, c.schedule.worker)
+func (c *carrier) begin(ctx context.Context, t Tick, entry *planned, l lease, log *slog.Logger) (number string, err error) {
+	answer, err := c.store.begin(ctx, t, entry.MisfireWindow, c.schedule.worker, l)
 	if err != nil {
 		return "", err
 	}
@@ -212,6 +214,9 @@ func (c *carrier) begin(ctx context.Context, t Tick, entry *planned, log *slog.L
 	case "run":
 		return answer[1], nil
 	case "busy":
+		if answer[1] == "" {
+			return "", errBusy
+		}
 		if err := c.store.settle(ctx, t.Schedule, []openTick{{answer[1], answer[2]}}); err != nil {
 			return "", err
 		}

@@ -164,16 +164,21 @@ func (s *Store) enqueue(ctx context.Context, t Tick) (added bool, err error) {
 	return err == nil, moveErr
 }
 
-// begin records the beginning of an attempt, unless the tick may not run. It returns what
-// the script returns.
-func (s *Store) begin(ctx context.Context, t Tick, window time.Duration, worker string) ([]string, error) {
+// begin records the beginning of an attempt and takes the lease of its entry, unless the
+// tick may not run. It returns what the script returns.
+func (s *Store) begin(ctx context.Context, t Tick, window time.Duration, worker string, l lease) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.life/3)
+	defer cancel()
 	bound := ""
 	if !t.Manual {
 		bound = strconv.FormatInt(int64(window/time.Second), 10)
 	}
 	answer, err := beginScript.Run(ctx, s.rdb,
-		[]string{stateKey(t.Schedule), ticksKey(t.Schedule), historyKey(t.Schedule), openKey(t.Schedule)},
-		t.ID(), t.At.Unix(), bound, worker, recordsKept.Milliseconds()).StringSlice()
+		[]string{stateKey(t.Schedule), ticksKey(t.Schedule), historyKey(t.Schedule), openKey(t.Schedule), l.key},
+		t.ID(), t.At.Unix(), bound, worker, recordsKept.Milliseconds(), l.token, l.life.Milliseconds()).StringSlice()
+	if redis.HasErrorPrefix(err, "WRONGTYPE") {
+		err = fmt.Errorf("a key of %s… is not of its type: delete it: %w", keyPrefix, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("schedule %s: record the beginning of a tick: %w", t.Schedule, err)
 	}
