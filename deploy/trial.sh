@@ -163,7 +163,6 @@ show "$bin/worker" check --config rollcall.yaml
 # The ticks that were carried out, by name and time.
 ticks() { as_rollcall zrange 'asynq:{rollcall.schedule}:completed' 0 -1 | grep "^$1@" | sort || true; }
 ticked() { [ "$(ticks hillside-courses | wc -l)" -ge "$1" ]; }
-# Three, since the first may be that of the minute before: one that was just missed is made good.
 eventually 200 "three ticks" ticked 3
 # Long enough for a tick that ran twice to show, short enough for the next one not to come.
 sleep 20

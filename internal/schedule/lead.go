@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -119,6 +120,9 @@ func (w *leading) look(ctx context.Context, entries map[string]*planned) time.Du
 // were missed, the last one is enough, because the source is read again. seen gets the
 // tick.
 func (w *leading) decide(ctx context.Context, entry *planned, seen *look, now time.Time) error {
+	if seen.damaged != "" {
+		return fmt.Errorf("damaged key in Redis, %q: has another type: delete it", seen.damaged)
+	}
 	for _, open := range seen.open { // recorded by a person, or by a leader that died then
 		if State(open.state) != Due {
 			continue

@@ -426,6 +426,21 @@ func TestAJobEndsWithItsWorkerAndContinuesAtAnother(t *testing.T) {
 	})
 }
 
+func TestADamagedKeyStopsItsEntryAlone(t *testing.T) {
+	t.Parallel()
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		r.rdb.Set(t.Context(), "rollcall:{schedule}:state:broken", "another program", 0)
+		cfg, log := r.config(schedule.Entry{Name: "broken", Cron: "@every 1s", Job: job(idle)}, schedule.Entry{Name: "often", Cron: "@every 1s", Job: job(idle)}), &logtest.Buffer{}
+		cfg.Log = log.Logger()
+		r.run(cfg)
+		r.last("often", schedule.Done)
+		r.until("the key is named", func() bool { return len(log.Lines("rollcall:{schedule}:state:broken")) > 0 })
+		r.rdb.Del(t.Context(), "rollcall:{schedule}:state:broken")
+		r.last("broken", schedule.Done)
+	})
+}
+
 func TestTheHistoryHoldsTheLastHundredTicks(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.Mini(t))

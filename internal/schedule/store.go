@@ -70,6 +70,8 @@ type look struct {
 	paused bool
 	last   time.Time // its last tick that was not one of a person; zero: none
 	open   []openTick
+
+	damaged string // a key that has another type; empty: none
 }
 
 // openTick is a tick that has not ended.
@@ -92,6 +94,10 @@ func (s *Store) look(ctx context.Context, names []string) (time.Time, map[string
 		texts := make([]string, len(part))
 		for k := range part {
 			texts[k], _ = part[k].(string)
+		}
+		if texts[0] == "damaged" {
+			all[name] = look{damaged: texts[1]}
+			continue
 		}
 		l := look{until: texts[0], times: texts[1], paused: texts[2] != "", last: unix(texts[3])}
 		for pair := range slices.Chunk(texts[4:], 2) {
