@@ -19,6 +19,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rollcall/internal/redisdb"
+	"rollcall/internal/redistest"
 	"rollcall/internal/schedule"
 )
 
@@ -333,6 +334,75 @@ func (w *world) check(end time.Time) {
 	for id := range w.executed {
 		if tick := strings.TrimPrefix(id, "often@"); tick < end.Add(-2*time.Minute).UTC().Format(time.RFC3339) {
 			w.t.Errorf("%s is no tick of the entry; executed: %v", id, slices.Sorted(maps.Keys(w.executed)))
+		}
+	}
+}
+
+// The same on a real Redis, which restarts, with connections that are cut between ticks.
+func TestEachTickIsExecutedOnceOnARealRedis(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes half a minute")
+	}
+	s := redistest.Real(t)
+	r := newRig(t, s)
+	var mu sync.Mutex
+	executed := map[string]int{}
+	count := job(func(_ context.Context, t schedule.Tick) (schedule.Result, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		executed[t.ID()]++
+		return schedule.Result{}, nil
+	})
+	store := schedule.NewStore(r.rdb)
+	history := func() []schedule.Past {
+		past, err := store.History(t.Context(), "often", 100)
+		if _, unknown := errors.AsType[*schedule.NotFoundError](err); err != nil && !unknown {
+			t.Fatal(err)
+		}
+		return past
+	}
+	further := func() { // waits for two more ticks
+		t.Helper()
+		before := len(history())
+		r.until("further ticks", func() bool {
+			past := history()
+			return len(past) > before+1 && past[len(past)-1].State == schedule.Done
+		})
+	}
+	start := func() (*running, *cable) {
+		c := newCable(t, s.Addr)
+		cfg := r.brief(schedule.Entry{Name: "often", Cron: "@every 1s", Job: count})
+		cfg.Redis = redisOptions(t, c.addr())
+		return r.run(cfg), c
+	}
+	var workers [3]*running
+	var cables [3]*cable
+	for i := range workers {
+		workers[i], cables[i] = start()
+	}
+	for i := range workers {
+		further()
+		cables[i].cut()
+		workers[i].stop()
+		workers[i], cables[i] = start()
+	}
+	further()
+	s.Stop(t)
+	s.Start(t)
+	for i := range workers { // the cables have lost their server
+		workers[i].stop()
+		workers[i], cables[i] = start()
+	}
+	further()
+	r.until("no tick is open", func() bool { return r.rdb.ZCard(t.Context(), "rollcall:{schedule}:open:often").Val() == 0 })
+	past := history()
+	for i, p := range past {
+		if p.State != schedule.Done || executed[p.ID] != 1 {
+			t.Errorf("%s is %s and was executed %d times", p.ID, p.State, executed[p.ID])
+		}
+		if i > 0 && p.At.Sub(past[i-1].At) != time.Duration(1+p.Missed)*time.Second {
+			t.Errorf("%s follows %s, with %d missed", p.ID, past[i-1].ID, p.Missed)
 		}
 	}
 }
