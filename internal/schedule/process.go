@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -184,7 +185,13 @@ func (c *carrier) attempt(ctx context.Context, id string, data []byte, log *slog
 }
 
 // execute does what the entry does at a tick.
-func (c *carrier) execute(ctx context.Context, t Tick, entry *planned, log *slog.Logger) (Result, error) {
+func (c *carrier) execute(ctx context.Context, t Tick, entry *planned, log *slog.Logger) (result Result, err error) {
+	defer func() {
+		if value := recover(); value != nil { // asynq would not count the attempt
+			err = fmt.Errorf("rollcall has a defect, please report it: panic in schedule %s: %v", t.Schedule, value)
+			log.Error("schedule: panic", "panic", value, "stack", string(debug.Stack()))
+		}
+	}()
 	if entry.Job == nil {
 		s, err := c.enqueueAll(ctx, t, entry)
 		if s == nil {
@@ -193,7 +200,7 @@ func (c *carrier) execute(ctx context.Context, t Tick, entry *planned, log *slog
 		s.logTo(log)
 		return s.result(), err
 	}
-	result, err := entry.Job.Run(ctx, t)
+	result, err = entry.Job.Run(ctx, t)
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w: %w", err, cause) // the job may return context.Canceled
 	}
