@@ -14,17 +14,9 @@ func (s *Service) price(ctx context.Context, id string, plan *Plan) error {
 	if len(plan.Lanes) == 0 {
 		return nil
 	}
-	served, err := registry.Read(ctx, s.rdb, s.now())
-	if err != nil {
-		return err
-	}
-	var refs []pace.Ref
-	for _, l := range served {
-		if slices.ContainsFunc(plan.Lanes, func(p Lane) bool { return p.Organisation == l.Organisation }) {
-			refs = append(refs, pace.Ref{Organisation: l.Organisation, Lane: registry.Queue(l.Tenant, l.Kind, false)})
-		}
-	}
-	states, err := pace.Read(ctx, s.rdb, refs)
+	states, err := s.paces(ctx, func(organisation string) bool {
+		return slices.ContainsFunc(plan.Lanes, func(p Lane) bool { return p.Organisation == organisation })
+	})
 	if err != nil {
 		return err
 	}
@@ -65,6 +57,21 @@ func (s *Service) price(ctx context.Context, id string, plan *Plan) error {
 		return 1
 	})
 	return nil
+}
+
+// paces reads the paces of all lanes of some organisations.
+func (s *Service) paces(ctx context.Context, of func(organisation string) bool) ([]pace.Status, error) {
+	served, err := registry.Read(ctx, s.rdb, s.now())
+	if err != nil {
+		return nil, err
+	}
+	var refs []pace.Ref
+	for _, l := range served {
+		if of(l.Organisation) {
+			refs = append(refs, pace.Ref{Organisation: l.Organisation, Lane: registry.Queue(l.Tenant, l.Kind, false)})
+		}
+	}
+	return pace.Read(ctx, s.rdb, refs)
 }
 
 // spending is what an organisation spends of its month.

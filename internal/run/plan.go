@@ -144,9 +144,17 @@ type Guard struct {
 	// dashes, e.g. "allow-changes".
 	Name    string `json:"name"`             // such as changes
 	What    string `json:"what"`             // what it found, with counts
-	Flag    string `json:"flag"`             // that allows it, without dashes
+	Flag    string `json:"flag"`             // that allows it, without dashes; empty: an approval alone does
 	Allowed bool   `json:"allowed,omitzero"` // the flag was given
 	Rows    []int  `json:"rows,omitempty"`   // the first rows that it is about, at most 10
 	// Lines are the lines of Rows in their file. Empty: not all are known.
 	Lines []int `json:"lines,omitempty"`
+}
+
+// Accept is what a person types to accept what the guard found.
+func (g Guard) Accept() string {
+	if g.Flag == "" {
+		return "rollcall run approve"
+	}
+	return "--" + g.Flag
 }

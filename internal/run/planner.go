@@ -43,7 +43,7 @@ type wanted struct {
 // plan. It may be repeated until the run is applied; each time may give another digest.
 // progress is called with the number of rows that are done; nil: it is not.
 func (s *Service) Plan(ctx context.Context, id string, progress func(done, of int)) (Run, error) {
-	p := &planner{service: s, token: uuid.NewString(), seed: maphash.MakeSeed(), seen: map[uint64]wanted{}, newest: map[string]int64{}, late: map[int]string{}, others: map[uint64]string{}, totals: newTotals()}
+	p := s.newPlanner()
 	h, err := s.change(ctx, id, func(h *head) (update, error) {
 		if _, err := h.after(eventPlan); err != nil {
 			return update{}, err
@@ -81,6 +81,13 @@ func (s *Service) Plan(ctx context.Context, id string, progress func(done, of in
 		return Run{}, raced(id, err)
 	}
 	return s.conclude(ctx, id, p.token, p.totals, p.newest)
+}
+
+func (s *Service) newPlanner() *planner {
+	return &planner{
+		service: s, token: uuid.NewString(), seed: maphash.MakeSeed(), seen: map[uint64]wanted{}, newest: map[string]int64{},
+		late: map[int]string{}, others: map[uint64]string{}, totals: newTotals(),
+	}
 }
 
 // raced turns a lost race into an error that a person understands.
@@ -293,7 +300,7 @@ func (s *Service) conclude(ctx context.Context, id, token string, t *totals, new
 	if err := s.price(ctx, id, &plan); err != nil {
 		return Run{}, err
 	}
-	plan.Guards = t.objections(plan.Costs)
+	found := t.objections(plan.Costs)
 	h, err := s.change(ctx, id, func(h *head) (update, error) {
 		if h.fields[fieldPlanner] != token {
 			return update{}, &changedError{field: fieldPlanner, value: h.fields[fieldPlanner]}
@@ -306,7 +313,11 @@ func (s *Service) conclude(ctx context.Context, id, token string, t *totals, new
 		if err := h.read(fieldSettings, &settings); err != nil {
 			return update{}, err
 		}
-		plan.Guards = allowed(plan.Guards, settings.Allowed)
+		guards, err := h.given(found)
+		if err != nil {
+			return update{}, err
+		}
+		plan.Guards = allowed(guards, settings.Allowed)
 		plan.At, plan.Until = h.now, h.now.Add(settings.validFor())
 		u := h.move(next, "", "")
 		u.when[fieldPlanner], u.when[fieldSettings] = token, h.fields[fieldSettings]
@@ -320,6 +331,21 @@ func (s *Service) conclude(ctx context.Context, id, token string, t *totals, new
 		return Run{}, raced(id, err)
 	}
 	return h.view()
+}
+
+// given returns the guards of a plan together with those of the maker of the run.
+func (h *head) given(found []Guard) ([]Guard, error) {
+	var d storedDraft
+	if err := h.read(fieldDraft, &d); err != nil {
+		return nil, err
+	}
+	var all []Guard
+	for _, g := range found {
+		if !slices.Contains(d.Judged, g.Name) {
+			all = append(all, g)
+		}
+	}
+	return append(all, d.Guards...), nil
 }
 
 // planned returns a row with its decision.

@@ -60,6 +60,13 @@ type Draft struct {
 	UndoOf string
 	// Settings are the run's own. The zero value: the defaults.
 	Settings Settings
+	// Guards are what the maker of the run found, in more rows than those of the run for
+	// example. They hold the run as those of its plan do. One without a Flag is accepted
+	// by an approval alone.
+	Guards []Guard
+	// Judged are the names of the guards of a plan that the maker has judged itself: the
+	// plan leaves them out.
+	Judged []string
 }
 
 // Settings are the choices of a run.

@@ -54,7 +54,9 @@ func (s *Service) Apply(ctx context.Context, id, digest, by string) (Run, error)
 func reasons(guards []Guard) string {
 	all := make([]string, len(guards))
 	for i, g := range guards {
-		all[i] = g.What + " (--" + g.Flag + ")"
+		if all[i] = g.What; g.Flag != "" {
+			all[i] += " (--" + g.Flag + ")"
+		}
 	}
 	return strings.Join(all, "; ")
 }

@@ -256,4 +256,7 @@ type storedDraft struct {
 	Author  string `json:"author,omitzero"`
 	UndoOf  string `json:"undo_of,omitzero"`
 	Created int64  `json:"created"` // Unix µs
+
+	Guards []Guard  `json:"guards,omitempty"`
+	Judged []string `json:"judged,omitempty"`
 }

@@ -34,7 +34,7 @@ func (s *Service) Create(ctx context.Context, draft Draft) (Run, error) {
 	s.keep.learn(s.rdb.Get(ctx, keepKey))
 	id := ledger.NewRunID()
 	h := &head{id: id, now: now, fields: map[string]string{
-		fieldDraft:    text(storedDraft{Name: draft.Name, Author: clean(draft.Author), UndoOf: draft.UndoOf, Created: now.UnixMicro()}),
+		fieldDraft:    text(storedDraft{Name: draft.Name, Author: clean(draft.Author), UndoOf: draft.UndoOf, Created: now.UnixMicro(), Guards: draft.Guards, Judged: draft.Judged}),
 		fieldSettings: text(draft.Settings), fieldState: string(StateUploading), fieldChanged: micros(now), fieldRows: "0",
 	}}
 	if err := s.write(ctx, id, update{set: h.fields}); err != nil {

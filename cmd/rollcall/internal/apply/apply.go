@@ -260,7 +260,7 @@ func held(s *session.Session, r run.Run) error {
 	p := s.NewPrinter()
 	p.Text(console.Red, 0, "held, nothing was sent: run "+r.ID)
 	for _, g := range r.Plan.Objections() {
-		p.Text(console.Plain, 2, g.What+"; to accept it: "+console.Glued("--"+g.Flag))
+		p.Text(console.Plain, 2, g.What+"; to accept it: "+console.Glued(g.Accept()))
 	}
 	console.Fprintf(s.Stdout, "next: rollcall run approve %s --digest %s\n", r.ID, plan.Short(r.Plan.Digest))
 	return &exitcode.Error{Code: session.Unfinished}

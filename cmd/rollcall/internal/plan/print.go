@@ -209,7 +209,7 @@ func (p *printer) guards(plan *run.Plan) {
 			continue
 		}
 		p.Text(style, 0, text)
-		p.Text(console.Plain, 6, "to accept it: "+console.Glued("--"+g.Flag))
+		p.Text(console.Plain, 6, "to accept it: "+console.Glued(g.Accept()))
 	}
 }
 
