@@ -1,0 +1,152 @@
+package night
+
+import (
+	"bufio"
+	"bytes"
+	"compress/flate"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/run"
+	"rollcall/tasks"
+)
+
+// forgottenAfter is after how many nights a missing member who is not removed is forgotten.
+const forgottenAfter = 30
+
+// removedKept is how many nights a removed member is remembered, who is restored when they
+// are back.
+const removedKept = 400
+
+// absences are the members who are missing in a complete reading, or are back.
+type absences struct {
+	counted  bool           // the reading is complete
+	before   int            // members of the last accepted complete reading
+	missing  int            // members who were in that one
+	chats    map[string]int // of them, by chat
+	noted    map[string]absent
+	returned []string // members who are back before they were removed, or are forgotten
+	back     int      // of them those who are back
+	remove   []string
+	restore  []string
+}
+
+// absences compares the members of a reading with those of the last accepted one.
+func (s *Service) absences(ctx context.Context, n Night, read *reading, c *compared, before *base, m *marks) (*absences, error) {
+	gone := &absences{counted: read.Complete, chats: map[string]int{}, noted: map[string]absent{}}
+	if !gone.counted {
+		return gone, nil
+	}
+	night := 1
+	if before != nil {
+		night = before.Nights + 1
+	}
+	seen, err := s.seen(ctx, n.Name)
+	if err != nil {
+		return nil, err
+	}
+	present := func(member string) bool { _, is := slices.BinarySearch(c.members, member); return is }
+	for _, member := range seen {
+		gone.before++
+		if present(member) {
+			continue
+		}
+		gone.missing++
+		gone.chats[chatOf(member)]++
+		if _, known := m.absent[member]; !known {
+			gone.noted[member] = absent{Night: night, Since: read.tick}
+			gone.judge(n, member, gone.noted[member], night)
+		}
+	}
+	for member, mark := range m.absent {
+		switch {
+		case present(member) && mark.Removed && n.manages(member):
+			gone.restore = append(gone.restore, member)
+		case present(member):
+			gone.returned = append(gone.returned, member)
+			gone.back++
+		case mark.Removed && night-mark.Night > removedKept, !mark.Removed && !n.manages(member) && night-mark.Night > n.Absence.Nights+forgottenAfter:
+			gone.returned = append(gone.returned, member)
+		default:
+			gone.judge(n, member, mark, night)
+		}
+	}
+	slices.Sort(gone.remove)
+	slices.Sort(gone.restore)
+	return gone, nil
+}
+
+// judge decides whether a missing member is removed tonight.
+func (a *absences) judge(n Night, member string, mark absent, night int) {
+	if n.Absence.Nights > 0 && !mark.Removed && n.manages(member) && night-mark.Night+1 >= n.Absence.Nights {
+		a.remove = append(a.remove, member)
+	}
+}
+
+// manages reports whether the roster decides the members of a member's chat.
+func (n Night) manages(member string) bool {
+	_, chat, _ := split(member)
+	return slices.Contains(n.Absence.Chats, chat)
+}
+
+// edits are the rows that remove and restore members: one for each member, as one who no
+// longer exists makes the platform refuse the whole call.
+func (a *absences) edits() (rows []run.Row, of []edit) {
+	for _, member := range a.remove {
+		tenant, chat, user := split(member)
+		rows = append(rows, run.Row{Request: tasks.Request{Task: tasks.GroupUpdate{Tenant: tenant, ChatID: chat, DelUserIDs: []string{user}}}})
+		of = append(of, edit{Member: member})
+	}
+	for _, member := range a.restore {
+		tenant, chat, user := split(member)
+		rows = append(rows, run.Row{Request: tasks.Request{Task: tasks.GroupUpdate{Tenant: tenant, ChatID: chat, AddUserIDs: []string{user}}}})
+		of = append(of, edit{Member: member, Add: true})
+	}
+	return rows, of
+}
+
+// seen reads the members of the last accepted complete reading, sorted.
+func (s *Service) seen(ctx context.Context, schedule string) ([]string, error) {
+	packed, err := s.rdb.Get(ctx, key(schedule, keySeen)).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the members of schedule %s: %w", schedule, err)
+	}
+	var all []string
+	lines := bufio.NewScanner(flate.NewReader(bytes.NewReader(packed)))
+	for lines.Scan() {
+		all = append(all, lines.Text())
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("the members of schedule %s cannot be read: delete the key %s, then absence counts from the next night on: %w",
+			schedule, key(schedule, keySeen), err)
+	}
+	return all, nil
+}
+
+// saveSeen stores the members of an accepted complete reading: about 6 bytes each.
+func (s *Service) saveSeen(ctx context.Context, schedule string, members []string) error {
+	var packed bytes.Buffer
+	w, err := flate.NewWriter(&packed, flate.DefaultCompression)
+	if err != nil {
+		return fmt.Errorf("keep the members of schedule %s: %w", schedule, err)
+	}
+	for _, member := range members {
+		if _, err := w.Write(append([]byte(member), '\n')); err != nil {
+			return fmt.Errorf("keep the members of schedule %s: %w", schedule, err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		return fmt.Errorf("keep the members of schedule %s: %w", schedule, err)
+	}
+	if err := s.rdb.Set(ctx, key(schedule, keySeen), packed.Bytes(), kept).Err(); err != nil {
+		return fmt.Errorf("keep the members of schedule %s: %w", schedule, err)
+	}
+	return nil
+}

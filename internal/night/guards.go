@@ -1,0 +1,158 @@
+package night
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"rollcall/internal/run"
+)
+
+// The names of the guards of a night. None has a flag: a person approves the run, or not.
+const (
+	GuardIncomplete = "incomplete" // the reading is not complete
+	GuardOlder      = "older"      // the content is older than that of the last night
+	GuardRule       = "rule"       // the rule that makes rows was changed
+	GuardShrunk     = "shrunk"     // members or rows are missing
+	GuardInvalid    = "invalid"    // many rows cannot be used
+	GuardRemoved    = "removed"    // many members are to be removed
+)
+
+const (
+	defaultMissing, defaultMissingShare         = 10, 0.1
+	defaultChatMissing, defaultChatMissingShare = 5, 0.3
+	mostInvalid, mostInvalidShare               = 10, 0.2
+)
+
+func (l Limits) all(n, of int) bool {
+	return exceeds(n, of, cmp.Or(l.Missing, defaultMissing), cmp.Or(l.MissingShare, defaultMissingShare))
+}
+
+func (l Limits) chat(n, of int) bool {
+	return exceeds(n, of, cmp.Or(l.ChatMissing, defaultChatMissing), cmp.Or(l.ChatMissingShare, defaultChatMissingShare))
+}
+
+// exceeds reports whether n of some exceed both bounds: a share alone always passes in a
+// large roster, a count alone always objects to one.
+func exceeds(n, of, count int, share float64) bool { return n > count && float64(n) > share*float64(of) }
+
+// guards returns what holds the night. before is nil before the first accepted night.
+func (s *Service) guards(n Night, read *reading, c *compared, before *base, gone *absences) []run.Guard {
+	var all []run.Guard
+	hold := func(name, format string, args ...any) { all = append(all, run.Guard{Name: name, What: fmt.Sprintf(format, args...)}) }
+	if !read.Complete {
+		hold(GuardIncomplete, "the reading is not complete: %s", cmp.Or(read.Why, "the source does not say why"))
+	}
+	if bad := c.counts[run.RowImpossible]; exceeds(bad, read.rows.rows, mostInvalid, mostInvalidShare) {
+		hold(GuardInvalid, "%d of %d rows cannot be used", bad, read.rows.rows)
+	}
+	if exceeds := n.Limits.all(len(gone.remove), gone.before); exceeds {
+		hold(GuardRemoved, "%d of %d members are to be removed from their chats", len(gone.remove), gone.before)
+	}
+	if before != nil {
+		if why := read.olderThan(before); why != "" {
+			hold(GuardOlder, "%s", why)
+		}
+		if read.rule != before.Rule && (len(c.calls) > 0 || read.rows.rows != before.Rows) {
+			hold(GuardRule, "the columns, filters or templates were changed: %d of %d rows change; see the plan, and approve it once", len(c.calls), read.rows.rows)
+		}
+		if why := s.shrunk(n.Limits, read, before, gone); why != "" {
+			hold(GuardShrunk, "%s", why)
+		}
+	}
+	return append(all, c.guards...)
+}
+
+// olderThan returns why a content seems to be older than that of the last accepted night,
+// or "".
+func (read *reading) olderThan(before *base) string {
+	if !read.Modified.IsZero() && read.Modified.Before(before.Modified) {
+		return fmt.Sprintf("the content is of %s, the last night's was of %s", stamp(read.Modified), stamp(before.Modified))
+	}
+	if read.Version == "" || read.Version == before.Version || !read.Modified.IsZero() {
+		return ""
+	}
+	for _, v := range before.Versions {
+		if v.Version == read.Version {
+			return "the content is again that of the night of " + stamp(v.At)
+		}
+	}
+	return ""
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// shrunk returns how a roster has become too small, or "". Members are counted where rows
+// name some: somebody who moved into a chat does not hide who is missing there.
+func (s *Service) shrunk(l Limits, read *reading, before *base, gone *absences) string {
+	if !gone.counted {
+		return ""
+	}
+	if l.all(gone.missing, gone.before) {
+		return fmt.Sprintf("%d of %d members are missing", gone.missing, gone.before)
+	}
+	worst, of := 0, ""
+	for _, chat := range slices.Sorted(maps.Keys(gone.chats)) {
+		if n := gone.chats[chat]; n > worst && l.chat(n, before.Chats[chat]) {
+			worst, of = n, chat
+		}
+	}
+	if of != "" {
+		_, chat, _ := split(of + "\t")
+		return fmt.Sprintf("%d of %d members of chat %s are missing", worst, before.Chats[of], chat)
+	}
+	if fewer := before.Rows - read.rows.rows; l.all(fewer, before.Rows) {
+		return fmt.Sprintf("the roster has %d rows, the last night's had %d", read.rows.rows, before.Rows)
+	}
+	return ""
+}
+
+// nextBase is what the next night is compared with once this one is accepted.
+func nextBase(read *reading, c *compared, before *base, tick time.Time) base {
+	b := base{At: tick, Rule: read.rule, Version: read.Version, Modified: read.Modified, Rows: read.rows.rows, Chats: c.chats, Nights: 1}
+	if !read.Complete {
+		b.Version, b.Modified, b.Rows, b.Chats, b.Nights = "", time.Time{}, 0, nil, 0
+	}
+	if before == nil {
+		return b
+	}
+	b.Versions = before.Versions
+	if !read.Complete { // its rows were accepted; who is missing does not count
+		b.Version, b.Modified, b.Rows, b.Chats, b.Nights = before.Version, before.Modified, before.Rows, before.Chats, before.Nights
+		return b
+	}
+	b.Nights = before.Nights + 1
+	if before.Version != "" && before.Version != read.Version {
+		b.Versions = append(slices.DeleteFunc(slices.Clone(b.Versions), func(v content) bool { return v.Version == before.Version }),
+			content{Version: before.Version, At: before.At})
+		b.Versions = b.Versions[max(0, len(b.Versions)-nightsKept):]
+	}
+	return b
+}
+
+// fingerprint is equal for nights that would make the same run.
+func fingerprint(read *reading, c *compared, chosen *choice, guards []run.Guard) string {
+	sum := sha256.New()
+	_, _ = fmt.Fprintf(sum, "%s\x00", read.rule) // a hash never fails
+	if read.rows.sum != nil {
+		_, _ = sum.Write(read.rows.sum.Sum(nil))
+	}
+	for i, what := range c.classes {
+		b := byte(what) << 1
+		if chosen.rows[i] {
+			b |= 1
+		}
+		_, _ = sum.Write([]byte{b})
+	}
+	for _, e := range chosen.of {
+		_, _ = fmt.Fprintf(sum, "%s\x00%t\x00", e.Member, e.Add)
+	}
+	for _, g := range guards {
+		_, _ = fmt.Fprintf(sum, "%s\x00%s\x00", g.Name, g.What)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:12])
+}

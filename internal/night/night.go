@@ -1,0 +1,370 @@
+// Package night carries out one night of one schedule: it reads a roster from its source,
+// compares it with what was applied, makes a run of the differences, holds it if
+// something looks wrong, and reports what became of it.
+//
+// It must not know when a night is due, where rosters live, nor how a run is sent:
+// package schedule calls it at each tick, package source reads, package run sends.
+package night
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/ledger"
+	"rollcall/internal/run"
+	"rollcall/internal/source"
+)
+
+// Night is what one schedule does at each of its times.
+type Night struct {
+	Name   string // of the schedule; part of the keys in Redis
+	Source source.Source
+	Rule   Rule
+	// Absence is what happens when somebody is missing in the roster.
+	Absence Absence
+	// Limits are how much smaller a roster may be than the last one.
+	Limits Limits
+	// Allowed are flags of guards that never hold this schedule, without dashes.
+	Allowed []string
+	// Approvable is how long a held night can be approved. 0: 72 h.
+	Approvable time.Duration
+	// Tell is when others are notified. Empty: TellDecisions.
+	Tell Tell
+}
+
+// Absence is what happens when members are missing in a complete reading.
+type Absence struct {
+	// Nights is how many complete nights in a row a member must be missing before they are
+	// removed. 0: nobody is removed.
+	Nights int
+	// Chats are those whose members the roster decides, by ID. Members of other chats are
+	// never removed: they may have been there before.
+	Chats []string
+}
+
+// Limits bound how much smaller a roster may be than the last accepted one. A night is
+// held if a count and its share are both exceeded. Zero values: the defaults.
+type Limits struct {
+	Missing          int     // members in all. 0: 10
+	MissingShare     float64 // 0: 0.1
+	ChatMissing      int     // members of one chat. 0: 5
+	ChatMissingShare float64 // 0: 0.3
+}
+
+// Tell is when others are notified of a report.
+type Tell string
+
+// The values of Tell.
+const (
+	TellDecisions Tell = "decisions" // when a person must decide
+	TellAlways    Tell = "always"
+	TellNever     Tell = "never"
+)
+
+// Config is what a Service needs.
+type Config struct {
+	// Redis keeps what is known between nights. Required; the caller closes it.
+	Redis redis.UniversalClient
+	// Runs makes and steers runs, on the same Redis. Required.
+	Runs *run.Service
+	// Ledger is on the same Redis. Required.
+	Ledger *ledger.Ledger
+	// Announce notifies others of a report. It may be called again with the same one. nil:
+	// nobody is notified.
+	Announce func(ctx context.Context, r Report) error
+	// Log receives a line for each report. nil: no log.
+	Log *slog.Logger
+	// Now returns the time. nil: time.Now.
+	Now func() time.Time
+}
+
+// Service carries out nights. It is safe for concurrent use; the schedule sees to it that
+// one schedule has one night at a time.
+type Service struct {
+	rdb      redis.UniversalClient
+	runs     *run.Service
+	ledger   *ledger.Ledger
+	announce func(ctx context.Context, r Report) error
+	log      *slog.Logger
+	now      func() time.Time
+
+	mu   sync.Mutex
+	tell map[string]Tell // by schedule, of nights that this worker has carried out or knows
+}
+
+// New returns a Service. It does not connect yet.
+func New(cfg Config) *Service {
+	s := &Service{rdb: cfg.Redis, runs: cfg.Runs, ledger: cfg.Ledger, announce: cfg.Announce, log: cfg.Log, now: cfg.Now, tell: map[string]Tell{}}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	return s
+}
+
+// Tick is one time at which a night is due.
+type Tick struct {
+	At time.Time // identifies the night
+	// Last says that no other attempt follows if this one fails.
+	Last bool
+}
+
+// Run carries out the night of a tick until its run is sent or held, and returns its report
+// so far. It may be repeated with the same tick: a night makes one run.
+//
+// A source that may be readable later is a *source.Error, unless it is the last attempt;
+// other errors are of Redis. A source that needs a person is a report in the state
+// StateFailed.
+func (s *Service) Run(ctx context.Context, n Night, tick Tick) (Report, error) {
+	s.remember(n)
+	open, err := s.settle(ctx, n.Name)
+	if err != nil {
+		return Report{}, err
+	}
+	if open != nil && open.Report.Tick.Equal(tick.At) {
+		if again, err := s.resume(ctx, n, open); again.State != "" || err != nil {
+			return again, err
+		}
+		open = nil // its run was never planned
+	} else if done, err := s.reportOf(ctx, n.Name, tick.At); err != nil || done != nil && done.State != StateFailed {
+		return deref(done), err
+	}
+	r := Report{Schedule: n.Name, Tick: tick.At.UTC(), At: s.now().UTC()}
+	read, err := s.read(ctx, n, tick.At)
+	if fault, ok := errors.AsType[*source.Error](err); ok {
+		if !tick.Last && comesBack(fault.Cause) {
+			return r, fault
+		}
+		return s.failed(ctx, r, fault)
+	}
+	if err != nil {
+		return r, err
+	}
+	return s.carryOut(ctx, n, r, read, open)
+}
+
+// comesBack reports whether a source may be readable a little later, without a person.
+func comesBack(c source.Cause) bool {
+	return c == source.CauseDown || c == source.CauseSlow || c == source.CauseNotReady || c == source.CauseMissing
+}
+
+func deref(r *Report) Report {
+	if r == nil {
+		return Report{}
+	}
+	return *r
+}
+
+// remember notes when others want to know of a schedule's reports.
+func (s *Service) remember(n Night) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tell[n.Name] = n.Tell
+}
+
+// Know notes when others want to know of the reports of schedules, before their first
+// night in this worker.
+func (s *Service) Know(nights ...Night) {
+	for _, n := range nights {
+		s.remember(n)
+	}
+}
+
+// carryOut compares what was read, makes the run, and applies it.
+func (s *Service) carryOut(ctx context.Context, n Night, r Report, read *reading, open *openNight) (Report, error) {
+	if open != nil && open.Run != "" {
+		if err := s.stopSending(ctx, open, r.Tick); err != nil {
+			return r, err
+		}
+	}
+	before, err := s.base(ctx, n.Name)
+	if err != nil {
+		return r, err
+	}
+	m, err := s.marks(ctx, n.Name)
+	if err != nil {
+		return r, err
+	}
+	c, err := s.compare(ctx, n, read, m)
+	if err != nil {
+		return r, err
+	}
+	r.describe(read, c)
+	gone, err := s.absences(ctx, n, read, c, before, m)
+	if err != nil {
+		return r, err
+	}
+	guards := s.guards(n, read, c, before, gone)
+	chosen, err := s.choose(ctx, c, gone, m)
+	if err != nil {
+		return r, err
+	}
+	r.CarriedOver = len(chosen.left) + chosen.unpaid
+	r.count(gone, chosen)
+	next := &openNight{
+		Fingerprint: fingerprint(read, c, chosen, guards), Base: nextBase(read, c, before, r.Tick), Complete: read.Complete, Report: r,
+	}
+	if open != nil {
+		kept, err := s.keepHeld(ctx, n.Name, open, next)
+		if kept != nil || err != nil {
+			return deref(kept), err
+		}
+	}
+	made, err := s.makeRun(ctx, n, next, read, c, chosen, gone, guards)
+	if err != nil {
+		return r, err
+	}
+	return s.conclude(ctx, n, made, next, func(ctx context.Context) error {
+		return s.commit(ctx, n, next, read, c, chosen, gone, m)
+	})
+}
+
+// resume goes on with a night whose attempt was interrupted. Its report is zero if it must
+// begin again.
+func (s *Service) resume(ctx context.Context, n Night, open *openNight) (Report, error) {
+	made, err := s.runs.Get(ctx, open.Run)
+	if _, missing := errors.AsType[*run.NotFoundError](err); missing {
+		return Report{}, s.dropOpen(ctx, n.Name, open)
+	}
+	if err != nil {
+		return Report{}, err
+	}
+	if made.State == run.StateUploading && (!made.Sealed || made.Plan == nil) {
+		if _, err := s.runs.Cancel(ctx, made.ID, author(n.Name), "its night was interrupted before it was planned"); err != nil {
+			return Report{}, err
+		}
+		return Report{}, s.dropOpen(ctx, n.Name, open)
+	}
+	return s.conclude(ctx, n, made, open, nil)
+}
+
+// makeRun makes the run of a night, and plans it.
+func (s *Service) makeRun(ctx context.Context, n Night, next *openNight, read *reading, c *compared, chosen *choice, gone *absences, guards []run.Guard) (run.Run, error) {
+	made, err := s.runs.Create(ctx, run.Draft{
+		Name: n.Name, Author: author(n.Name), Guards: guards, Judged: []string{run.GuardChanges, run.GuardEqualNames, run.GuardQuota},
+		Settings: run.Settings{Allowed: allowed(n, gone), ValidSeconds: int(n.Approvable.Seconds())},
+	})
+	if err != nil {
+		return made, err
+	}
+	next.Run, next.Report.Run = made.ID, made.ID
+	if err := s.saveOpen(ctx, n.Name, next); err != nil {
+		return made, err
+	}
+	in, err := s.upload(ctx, made.ID, next, read, c, chosen)
+	if err != nil {
+		return made, err
+	}
+	if _, err := s.runs.Seal(ctx, made.ID, in); err != nil {
+		return made, err
+	}
+	if err := s.saveOpen(ctx, n.Name, next); err != nil { // with the rows that edit members
+		return made, err
+	}
+	return s.runs.Plan(ctx, made.ID, nil)
+}
+
+// author is who makes and steers the runs of a schedule.
+func author(schedule string) string { return "schedule " + schedule }
+
+// allowed are the flags that never hold the run. Removals are judged by the limits of the
+// schedule, which declares the chats.
+func allowed(n Night, gone *absences) []string {
+	flags := n.Allowed
+	if len(gone.remove) > 0 {
+		flags = append(flags[:len(flags):len(flags)], run.GuardFlags()[run.GuardRemovals])
+	}
+	return flags
+}
+
+// conclude applies a planned run, and notes what follows from that.
+func (s *Service) conclude(ctx context.Context, n Night, made run.Run, open *openNight, commit func(context.Context) error) (Report, error) {
+	var err error
+	if made.State == run.StatePlanned {
+		if made, err = s.runs.Apply(ctx, made.ID, made.Plan.Digest, author(n.Name)); err != nil {
+			return open.Report, err
+		}
+	}
+	open.Report.take(made, s.now())
+	if made.State == run.StateHeld || !made.Applied.IsZero() {
+		open.Committed = !made.Applied.IsZero()
+		if open.Committed && commit != nil {
+			if err := commit(ctx); err != nil {
+				return open.Report, err
+			}
+		} else if open.Committed {
+			if err := s.accept(ctx, n.Name, open); err != nil {
+				return open.Report, err
+			}
+		}
+	}
+	if err := s.saveOpen(ctx, n.Name, open); err != nil {
+		return open.Report, err
+	}
+	if made.State == run.StateHeld {
+		return s.publish(ctx, open.Report)
+	}
+	return open.Report, nil
+}
+
+// stopSending ends the run of an older night that still sends: what it has not sent is part
+// of the newer one.
+func (s *Service) stopSending(ctx context.Context, open *openNight, tick time.Time) error {
+	made, err := s.runs.Get(ctx, open.Run)
+	if _, missing := errors.AsType[*run.NotFoundError](err); missing {
+		return nil
+	}
+	if err != nil || !made.State.Applied() && made.State != run.StateUploading {
+		return err
+	}
+	_, err = s.runs.Cancel(ctx, open.Run, author(open.Report.Schedule), replacedBy(tick))
+	if _, ended := errors.AsType[*run.StateError](err); ended {
+		err = nil
+	}
+	return err
+}
+
+func replacedBy(tick time.Time) string { return "replaced by the night of " + tick.UTC().Format(time.RFC3339) }
+
+// keepHeld keeps the held run of an older night if the newer one would be the same: who
+// wants to approve it has its digest. Otherwise it is rejected. The report is nil if a new
+// run must be made.
+func (s *Service) keepHeld(ctx context.Context, name string, open, next *openNight) (*Report, error) {
+	made, err := s.runs.Get(ctx, open.Run)
+	if _, missing := errors.AsType[*run.NotFoundError](err); missing {
+		return nil, nil //nolint:nilnil // as documented
+	}
+	if err != nil {
+		return nil, err
+	}
+	if made.State == run.StateHeld && open.Fingerprint == next.Fingerprint && made.Plan != nil && s.now().Before(made.Plan.Until) {
+		open.Report.Tick = next.Report.Tick
+		if err := s.saveOpen(ctx, name, open); err != nil {
+			return nil, err
+		}
+		r, err := s.publish(ctx, open.Report)
+		return &r, err
+	}
+	if made.State == run.StateHeld || made.State == run.StatePlanned {
+		_, err = s.runs.Reject(ctx, made.ID, author(name), replacedBy(next.Report.Tick))
+		if _, changed := errors.AsType[*run.StateError](err); changed {
+			return nil, fmt.Errorf("run %s was changed by somebody else; the night is tried again: %w", made.ID, err)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := s.stopSending(ctx, open, next.Report.Tick); err != nil { // it was approved a moment ago
+		return nil, err
+	}
+	_, err = s.settle(ctx, name)
+	return nil, err
+}
