@@ -145,6 +145,14 @@ var imports = map[string][]string{
 		"internal/pace", "internal/registry",
 	},
 
+	// Rosters, read from where they live: they know no kinds, no Redis and no runs.
+	"internal/source": {},
+	// One night of a schedule, from its reading to its report.
+	"internal/night": {
+		"tasks", "internal/audit", "internal/kinds", "internal/ledger", "internal/outcome", "internal/registry", "internal/roster", "internal/run",
+		"internal/source", "internal/table",
+	},
+
 	// How people are masked.
 	"internal/privacy": {"tasks", "internal/kinds"},
 
@@ -206,10 +214,10 @@ var imports = map[string][]string{
 	"cmd/worker": {
 		"tasks", "providers", "internal/access", "internal/api", "internal/audit", "internal/buildinfo", "internal/config", "internal/console",
 		"internal/deadletter", "internal/demo", "internal/enqueue", "internal/exitcode", "internal/handler", "internal/hold",
-		"internal/kinds", "internal/lane", "internal/ledger", "internal/logging", "internal/metrics", "internal/monitor",
+		"internal/kinds", "internal/lane", "internal/ledger", "internal/logging", "internal/metrics", "internal/monitor", "internal/night",
 		"internal/outcome", "internal/pace", "internal/readfile", "internal/redisdb", "internal/redisdb/embedded", "internal/registry",
-		"internal/roster", "internal/run", "internal/sandbox", "internal/schedule", "internal/secret", "internal/sweep",
-		"internal/table", "internal/webhook", "providers/classin", "providers/dingtalk",
+		"internal/roster", "internal/run", "internal/sandbox", "internal/schedule", "internal/secret", "internal/source",
+		"internal/sweep", "internal/table", "internal/webhook", "providers/classin", "providers/dingtalk",
 	},
 
 	// Commands outside the product: benchmarks and chaos.

@@ -108,6 +108,7 @@ type schedulePlan struct {
 	Roster  string   `json:"roster,omitzero"`
 	Tenant  string   `json:"tenant,omitzero"`
 	Courses int      `json:"courses,omitzero"`
+	Source  string   `json:"source,omitzero"`
 	Next    []string `json:"next"` // RFC 3339
 
 	next []time.Time
@@ -147,7 +148,7 @@ func newPlan(cfg *config.Config, now time.Time) (*plan, []finding) {
 		}
 	}
 	var findings []finding
-	for i, entry := range scheduleEntries(cfg) {
+	for i, entry := range scheduleEntries(cfg, nil) {
 		s := cfg.Schedules[i]
 		sp := schedulePlan{
 			Name: s.Name, Cron: s.Cron, Zone: s.Zone, Overlap: s.Overlap, Window: s.MisfireWindow.String(), Roster: s.Roster,
@@ -161,6 +162,9 @@ func newPlan(cfg *config.Config, now time.Time) (*plan, []finding) {
 		}
 		if s.Courses != nil {
 			sp.Tenant, sp.Courses = s.Courses.Tenant, len(s.Courses.IDs)
+		}
+		if s.Source != nil && s.Source.Files != nil {
+			sp.Source = "files " + s.Source.Files.Path
 		}
 		p.Schedules = append(p.Schedules, sp)
 		if s.Roster != "" {
@@ -227,7 +231,7 @@ func (p *plan) write(w io.Writer) {
 	_ = t.Flush()
 	console.Fprintln(w, "A queue has the name of its lane; the queue of urgent tasks ends in .urgent.")
 	for _, s := range p.Schedules {
-		what := s.Roster
+		what := cmp.Or(s.Roster, s.Source)
 		if what == "" {
 			what = fmt.Sprintf("%d courses of %s", s.Courses, s.Tenant)
 		}

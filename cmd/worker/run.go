@@ -66,6 +66,7 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 	wg.Go(func() { panics.Restart(background, "the states of runs", w.watcher.Run) })
 	wg.Go(func() { panics.Restart(background, "the record of the API", w.trail.Run) })
 	wg.Go(func() { panics.Restart(ctx, "the events of webhooks", announce) })
+	wg.Go(func() { panics.Restart(ctx, "the reports of nights", w.nights.Watch) })
 	wg.Go(func() {
 		panics.Restart(ctx, "the calls of webhooks", func(ctx context.Context) {
 			if err := w.hooks.Run(ctx); err != nil {

@@ -21,6 +21,7 @@ import (
 	"rollcall/internal/ledger"
 	"rollcall/internal/metrics"
 	"rollcall/internal/monitor"
+	"rollcall/internal/night"
 	"rollcall/internal/pace"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/registry"
@@ -45,6 +46,7 @@ type worker struct {
 	sweeper  *sweep.Sweeper
 	address  *pace.Address // shared by all DingTalk lanes
 	schedule *schedule.Schedule
+	nights   *night.Service
 	feeder   *runs.Feeder
 	watcher  *runs.Watcher
 	runs     *runs.Service
@@ -116,10 +118,11 @@ func (w *worker) build(ctx context.Context, level *slog.LevelVar) error {
 		Redis: w.rdb, Ledger: record, Lanes: w.lanes, Observer: w.counts, Log: log, Rescue: []string{runs.Queue, webhook.Queue},
 		Restore: w.restoreCall,
 	})
-	if err := w.openSchedule(); err != nil {
+	if err := w.openRuns(); err != nil {
 		return err
 	}
-	if err := w.openRuns(); err != nil {
+	w.openNights()
+	if err := w.openSchedule(); err != nil {
 		return err
 	}
 	w.openWebhooks()
@@ -147,7 +150,7 @@ func (w *worker) openSchedule() error {
 	if err != nil {
 		return err
 	}
-	w.schedule, err = schedule.New(schedule.Config{Entries: scheduleEntries(w.cfg), Redis: options, Worker: workerName(), Log: w.log})
+	w.schedule, err = schedule.New(schedule.Config{Entries: scheduleEntries(w.cfg, w.nights), Redis: options, Worker: workerName(), Log: w.log})
 	return exitcode.AsConfig(err)
 }
 
@@ -169,7 +172,9 @@ func (w *worker) openRuns() error {
 	return nil
 }
 
-func scheduleEntries(cfg *config.Config) []schedule.Entry {
+// scheduleEntries returns the schedules of a configuration. nights may be nil if no entry is
+// carried out.
+func scheduleEntries(cfg *config.Config, nights *night.Service) []schedule.Entry {
 	entries := make([]schedule.Entry, len(cfg.Schedules))
 	for i, s := range cfg.Schedules {
 		entries[i] = schedule.Entry{
@@ -178,6 +183,9 @@ func scheduleEntries(cfg *config.Config) []schedule.Entry {
 		}
 		if s.Courses != nil {
 			entries[i].Courses = schedule.Courses{Tenant: s.Courses.Tenant, IDs: s.Courses.IDs}
+		}
+		if s.Source != nil {
+			entries[i].Job = nightJob{nights: nights, night: nightOf(s)}
 		}
 	}
 	return entries
@@ -242,7 +250,7 @@ func (w *worker) reload(ctx context.Context, load func() (*config.Config, error)
 	for _, line := range needsRestart {
 		w.log.Warn("configuration change needs a restart", "change", line)
 	}
-	if err := w.schedule.Replace(scheduleEntries(next)); err != nil {
+	if err := w.schedule.Replace(scheduleEntries(next, w.nights)); err != nil {
 		w.log.Error("schedules not reloaded; the old ones stay in use", "err", err)
 		return
 	}
@@ -252,6 +260,7 @@ func (w *worker) reload(ctx context.Context, load func() (*config.Config, error)
 	w.cfg = config.TakeOver(before, next)
 	w.takeSecrets(ctx, before)
 	w.takeAccess()
+	w.nights.Know(nightsOf(next)...)
 	for _, line := range reloadable {
 		w.log.Info("reloaded", "change", line)
 	}

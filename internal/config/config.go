@@ -155,8 +155,8 @@ type Tenant struct {
 	ClassIn  *ClassIn  `yaml:"classin"`
 }
 
-// Schedule is what is enqueued automatically, and when: exactly one of Roster and
-// Courses is set.
+// Schedule is what is done automatically, and when: exactly one of Roster, Courses and
+// Source is set.
 type Schedule struct {
 	Name    string   `yaml:"name"`
 	Cron    string   `yaml:"cron"`
@@ -168,6 +168,38 @@ type Schedule struct {
 
 	Roster  string   `yaml:"roster"` // path of a CSV file, resolved
 	Courses *Courses `yaml:"courses"`
+
+	Source  *RosterSource `yaml:"source"`
+	Absence *Absence      `yaml:"absence"` // nil: nobody is removed; the default bounds
+	Report  string        `yaml:"report"`  // decisions, always or never
+	Allow   []string      `yaml:"allow"`   // flags of guards, without dashes
+	// ApproveWithin is how long a held night can be approved.
+	ApproveWithin Duration `yaml:"approve_within"`
+}
+
+// RosterSource is where a nightly sync reads its roster, and what stands in for columns.
+type RosterSource struct {
+	Files  *RosterFiles `yaml:"files"`
+	Tenant string       `yaml:"tenant"`
+	Kind   string       `yaml:"kind"`
+	Chat   string       `yaml:"chat"`
+	// Columns are "NAME=COLUMN": what the roster calls a column, and which one it is.
+	Columns []string `yaml:"columns"`
+}
+
+// RosterFiles is a file, or a pattern of which the newest match counts.
+type RosterFiles struct {
+	Path string `yaml:"path"` // resolved
+}
+
+// Absence is what happens when members are missing in the roster.
+type Absence struct {
+	Nights             int      `yaml:"nights"` // 0: nobody is removed
+	Chats              []string `yaml:"chats"`
+	Missing            int      `yaml:"missing"`
+	MissingPercent     int      `yaml:"missing_percent"`
+	ChatMissing        int      `yaml:"chat_missing"`
+	ChatMissingPercent int      `yaml:"chat_missing_percent"`
 }
 
 // Courses are the ClassIn courses that a schedule syncs.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -34,6 +35,36 @@ func (d *document) schedule(path []any, s *Schedule, c *Config) {
 	}
 	if s.Courses != nil {
 		d.courses(under(path, "courses"), s.Courses, c)
+	}
+	d.night(path, s, c)
+}
+
+// The bounds of approve_within.
+const shortestApproval, longestApproval = time.Minute, 720 * time.Hour
+
+// night judges the keys of a nightly sync.
+func (d *document) night(path []any, s *Schedule, c *Config) {
+	if s.Source == nil {
+		if s.Absence != nil {
+			d.report(under(path, "absence"), "has no effect without source; add a source, or remove it")
+		}
+		return
+	}
+	from := under(path, "source")
+	if f := s.Source.Files; f != nil && f.Path != "" {
+		f.Path = resolvePath(d.dir, f.Path)
+		if _, err := filepath.Match(f.Path, ""); err != nil {
+			d.report(under(from, "files", "path"), "is %s, which is not a pattern; close each [ with ]", shortened(f.Path))
+		}
+	}
+	if tenant := s.Source.Tenant; tenant != "" && !c.anyTenant(func(t *Tenant) bool { return t.Name == tenant }) {
+		d.report(under(from, "tenant"), "is %s, but this file has no tenant with that name", shortened(tenant))
+	}
+	if s.Absence != nil && s.Absence.Nights > 0 && len(s.Absence.Chats) == 0 {
+		d.report(under(path, "absence", "nights"), "is %d, but no chats are given; list those whose members the roster decides", s.Absence.Nights)
+	}
+	if w := time.Duration(s.ApproveWithin); w < shortestApproval || w > longestApproval {
+		d.report(under(path, "approve_within"), "is %s; it must be %s to %s", s.ApproveWithin, Duration(shortestApproval), Duration(longestApproval))
 	}
 }
 

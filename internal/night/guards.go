@@ -38,12 +38,16 @@ func (l Limits) chat(n, of int) bool {
 
 // exceeds reports whether n of some exceed both bounds: a share alone always passes in a
 // large roster, a count alone always objects to one.
-func exceeds(n, of, count int, share float64) bool { return n > count && float64(n) > share*float64(of) }
+func exceeds(n, of, count int, share float64) bool {
+	return n > count && float64(n) > share*float64(of)
+}
 
 // guards returns what holds the night. before is nil before the first accepted night.
 func (s *Service) guards(n Night, read *reading, c *compared, before *base, gone *absences) []run.Guard {
 	var all []run.Guard
-	hold := func(name, format string, args ...any) { all = append(all, run.Guard{Name: name, What: fmt.Sprintf(format, args...)}) }
+	hold := func(name, format string, args ...any) {
+		all = append(all, run.Guard{Name: name, What: fmt.Sprintf(format, args...)})
+	}
 	if !read.Complete {
 		hold(GuardIncomplete, "the reading is not complete: %s", cmp.Or(read.Why, "the source does not say why"))
 	}

@@ -110,40 +110,37 @@ func New(cfg Config) *Service {
 	return s
 }
 
-// Tick is one time at which a night is due.
-type Tick struct {
-	At time.Time // identifies the night
-	// Last says that no other attempt follows if this one fails.
-	Last bool
-}
+// patience is how long a source is read again that cannot be read.
+const patience = 15 * time.Minute
 
-// Run carries out the night of a tick until its run is sent or held, and returns its report
-// so far. It may be repeated with the same tick: a night makes one run.
+// Run carries out the night that was due at tick until its run is sent or held, and returns
+// its report so far. It may be repeated with the same tick: a night makes one run.
 //
-// A source that may be readable later is a *source.Error, unless it is the last attempt;
-// other errors are of Redis. A source that needs a person is a report in the state
-// StateFailed.
-func (s *Service) Run(ctx context.Context, n Night, tick Tick) (Report, error) {
-	s.remember(n)
+// An error says that the same tick is to be tried again: a *source.Error for about 15
+// minutes while the source may become readable, others of Redis. A source that needs a
+// person is a report in the state StateFailed.
+func (s *Service) Run(ctx context.Context, n Night, tick time.Time) (Report, error) {
+	s.Know(n)
 	open, err := s.settle(ctx, n.Name)
 	if err != nil {
 		return Report{}, err
 	}
-	if open != nil && open.Report.Tick.Equal(tick.At) {
+	r := Report{Schedule: n.Name, Tick: tick.UTC(), At: s.now().UTC(), Tenants: []string{}}
+	if open != nil && open.Report.Tick.Equal(tick) {
 		if again, err := s.resume(ctx, n, open); again.State != "" || err != nil {
 			return again, err
 		}
 		open = nil // its run was never planned
-	} else if done, err := s.reportOf(ctx, n.Name, tick.At); err != nil || done != nil && done.State != StateFailed {
-		return deref(done), err
+	} else if before, err := s.reportOf(ctx, n.Name, tick); err != nil {
+		return r, err
+	} else if before != nil && before.State != StateWaiting {
+		return *before, nil
+	} else if before != nil {
+		r.At = before.At // the first attempt
 	}
-	r := Report{Schedule: n.Name, Tick: tick.At.UTC(), At: s.now().UTC()}
-	read, err := s.read(ctx, n, tick.At)
+	read, err := s.read(ctx, n, tick)
 	if fault, ok := errors.AsType[*source.Error](err); ok {
-		if !tick.Last && comesBack(fault.Cause) {
-			return r, fault
-		}
-		return s.failed(ctx, r, fault)
+		return s.unread(ctx, r, fault)
 	}
 	if err != nil {
 		return r, err
@@ -151,30 +148,33 @@ func (s *Service) Run(ctx context.Context, n Night, tick Tick) (Report, error) {
 	return s.carryOut(ctx, n, r, read, open)
 }
 
+// unread reports a source that cannot be used, or that it is read again.
+func (s *Service) unread(ctx context.Context, r Report, fault *source.Error) (Report, error) {
+	r.Cause, r.Why = fault.Cause, fault.Error()
+	if comesBack(fault.Cause) && s.now().Sub(r.At) < patience {
+		r.State = StateWaiting
+		if err := s.saveReport(ctx, r, nil); err != nil {
+			return r, err
+		}
+		return r, fault
+	}
+	r.State, r.At = StateFailed, s.now().UTC()
+	r.Decide = []string{fmt.Sprintf("source %s: %s", fault.Cause, fault)}
+	return s.publish(ctx, r)
+}
+
 // comesBack reports whether a source may be readable a little later, without a person.
 func comesBack(c source.Cause) bool {
-	return c == source.CauseDown || c == source.CauseSlow || c == source.CauseNotReady || c == source.CauseMissing
-}
-
-func deref(r *Report) Report {
-	if r == nil {
-		return Report{}
-	}
-	return *r
-}
-
-// remember notes when others want to know of a schedule's reports.
-func (s *Service) remember(n Night) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tell[n.Name] = n.Tell
+	return c == source.Down || c == source.Slow || c == source.NotReady || c == source.Missing
 }
 
 // Know notes when others want to know of the reports of schedules, before their first
 // night in this worker.
 func (s *Service) Know(nights ...Night) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, n := range nights {
-		s.remember(n)
+		s.tell[n.Name] = n.Tell
 	}
 }
 
@@ -214,8 +214,11 @@ func (s *Service) carryOut(ctx context.Context, n Night, r Report, read *reading
 	}
 	if open != nil {
 		kept, err := s.keepHeld(ctx, n.Name, open, next)
-		if kept != nil || err != nil {
-			return deref(kept), err
+		if err != nil {
+			return r, err
+		}
+		if kept != nil {
+			return *kept, nil
 		}
 	}
 	made, err := s.makeRun(ctx, n, next, read, c, chosen, gone, guards)
@@ -332,7 +335,9 @@ func (s *Service) stopSending(ctx context.Context, open *openNight, tick time.Ti
 	return err
 }
 
-func replacedBy(tick time.Time) string { return "replaced by the night of " + tick.UTC().Format(time.RFC3339) }
+func replacedBy(tick time.Time) string {
+	return "replaced by the night of " + tick.UTC().Format(time.RFC3339)
+}
 
 // keepHeld keeps the held run of an older night if the newer one would be the same: who
 // wants to approve it has its digest. Otherwise it is rejected. The report is nil if a new

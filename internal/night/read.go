@@ -27,22 +27,22 @@ const firstProblems = 20
 // read reads the source and makes its rows. A reading that a person must look after is a
 // *source.Error.
 func (s *Service) read(ctx context.Context, n Night, tick time.Time) (*reading, error) {
-	made, err := n.Rule.Begin(tick)
+	made, err := n.Rule.Begin(ctx, tick)
 	if err != nil {
-		return nil, &source.Error{Cause: source.CauseMalformed, Err: err}
+		return nil, &source.Error{Cause: source.Malformed, Err: err}
 	}
 	read := &reading{tick: tick, rule: n.Rule.Version()}
 	what, err := n.Source.Read(ctx, func(columns []string, r source.Record) error {
 		read.records++
 		rows, err := made.Add(columns, r)
 		if err != nil {
-			return &source.Error{Cause: source.CauseMalformed, Err: fmt.Errorf("%s: %w", r.At, err)}
+			return &source.Error{Cause: source.Malformed, Err: fmt.Errorf("%s: %w", r.At, err)}
 		}
 		return read.add(rows, r.At)
 	})
 	if err == nil {
 		var rows []run.Row
-		if rows, err = made.End(); err == nil {
+		if rows, err = made.End(ctx); err == nil {
 			err = read.add(rows, "")
 		}
 	}
@@ -53,20 +53,20 @@ func (s *Service) read(ctx context.Context, n Night, tick time.Time) (*reading, 
 	_, known := errors.AsType[*source.Error](err)
 	switch {
 	case err == nil && read.records == 0:
-		return nil, &source.Error{Cause: source.CauseEmpty, Err: errors.New("the source has no records")}
+		return nil, &source.Error{Cause: source.Empty, Err: errors.New("the source has no records")}
 	case err == nil, known:
 		return read, err
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx) // the worker stops
 	}
-	return nil, &source.Error{Cause: source.CauseDown, Err: err}
+	return nil, &source.Error{Cause: source.Down, Err: err}
 }
 
 // add keeps rows of a record.
 func (read *reading) add(rows []run.Row, at string) error {
 	for _, r := range rows {
 		if read.rows.rows == run.MaxRows {
-			return &source.Error{Cause: source.CauseTooLarge, Err: fmt.Errorf("the reading has more than %d rows: use several schedules", run.MaxRows)}
+			return &source.Error{Cause: source.TooLarge, Err: fmt.Errorf("the reading has more than %d rows: use several schedules", run.MaxRows)}
 		}
 		if len(r.Problems) > 0 && len(read.problems) < firstProblems {
 			if at == "" {

@@ -22,6 +22,7 @@ type State string
 
 // The states of a night.
 const (
+	StateWaiting  State = "waiting"  // the source cannot be read now; it is read again
 	StateSending  State = "sending"  // its run sends rows
 	StateHeld     State = "held"     // a person approves its run, or not
 	StatePaused   State = "paused"   // its run is paused: a person resumes or cancels it
@@ -35,22 +36,22 @@ const (
 
 // Report is what a night did. It has no name and no ID of a person.
 type Report struct {
-	Schedule string    `json:"schedule"`      // name
-	Tick     time.Time `json:"tick"`          // when the night was due
-	At       time.Time `json:"at"`            // when this was reported
-	State    State     `json:"state"`         // of the night: sending, held, paused, done, failed, replaced, expired, rejected or stopped
-	Run      string    `json:"run,omitzero"`  // ID
-	Tenants  []string  `json:"tenants"`       // of the rows
+	Schedule string    `json:"schedule"`         // name
+	Tick     time.Time `json:"tick"`             // when the night was due
+	At       time.Time `json:"at"`               // when this was reported
+	State    State     `json:"state"`            // of the night: waiting, sending, held, paused, done, failed, replaced, expired, rejected or stopped
+	Run      string    `json:"run,omitzero"`     // ID
+	Tenants  []string  `json:"tenants"`          // of the rows
 	Decide   []string  `json:"decide,omitempty"` // why a person must decide; empty: nobody must
 	// Again is how many earlier nights needed the same decision.
 	Again int `json:"again,omitzero"` // earlier nights in a row that needed the same decision
 
 	// Cause is why the source cannot be used. Empty: it was read.
-	Cause    source.Cause `json:"cause,omitzero"`    // why the source cannot be used
-	Why      string       `json:"why,omitzero"`      // the same in words, or why the reading is not complete
-	Rows     int          `json:"rows"`              // rows of the reading
-	Complete bool         `json:"complete"`          // every record of the source was read
-	Modified time.Time    `json:"modified,omitzero"` // of the content
+	Cause    source.Cause `json:"cause,omitzero"`     // why the source cannot be used
+	Why      string       `json:"why,omitzero"`       // the same in words, or why the reading is not complete
+	Rows     int          `json:"rows"`               // rows of the reading
+	Complete bool         `json:"complete"`           // every record of the source was read
+	Modified time.Time    `json:"modified,omitzero"`  // of the content
 	Problems []string     `json:"problems,omitempty"` // of the first rows that cannot be used
 
 	Unchanged  int `json:"unchanged"`  // rows without a call
@@ -87,7 +88,7 @@ type Forecast struct {
 
 // Final reports whether the night has ended.
 func (r Report) Final() bool {
-	return r.State != StateSending && r.State != StateHeld && r.State != StatePaused
+	return !slices.Contains([]State{StateWaiting, StateSending, StateHeld, StatePaused}, r.State)
 }
 
 // describe notes what was read and compared.
@@ -160,13 +161,6 @@ func sum(counts map[string]int) int {
 		n += one
 	}
 	return n
-}
-
-// failed reports a night whose source cannot be used.
-func (s *Service) failed(ctx context.Context, r Report, fault *source.Error) (Report, error) {
-	r.State, r.Cause, r.Why, r.Tenants = StateFailed, fault.Cause, fault.Err.Error(), []string{}
-	r.Decide = []string{fmt.Sprintf("source %s: %s", fault.Cause, fault.Err)}
-	return s.publish(ctx, r)
 }
 
 // publish stores a report, logs it, records it among the events, and notifies others if

@@ -1,6 +1,7 @@
 package night
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -23,7 +24,7 @@ type Rule interface {
 	// approved once before it is used.
 	Version() string
 	// Begin begins a reading at a time, from which delays count.
-	Begin(now time.Time) (Maker, error)
+	Begin(ctx context.Context, now time.Time) (Maker, error)
 }
 
 // Maker makes the rows of one reading. A row that cannot be used has Problems; an error
@@ -33,7 +34,7 @@ type Maker interface {
 	// are the same slice for records with the same columns.
 	Add(columns []string, r source.Record) ([]run.Row, error)
 	// End returns the rows that are known only after the last record.
-	End() ([]run.Row, error)
+	End(ctx context.Context) ([]run.Row, error)
 }
 
 // Columns is the rule of a roster whose columns are those of a file.
@@ -57,7 +58,7 @@ func (c Columns) Version() string {
 }
 
 // Begin begins a reading.
-func (c Columns) Begin(now time.Time) (Maker, error) {
+func (c Columns) Begin(_ context.Context, now time.Time) (Maker, error) {
 	records, err := roster.NewRecords(roster.Options{Tenant: c.Tenant, Kind: c.Kind, Chat: c.Chat, Map: c.Map, Now: now})
 	if err != nil {
 		return nil, err
@@ -87,7 +88,7 @@ func (m *columnMaker) Add(columns []string, r source.Record) ([]run.Row, error) 
 	return []run.Row{made}, nil
 }
 
-func (m *columnMaker) End() ([]run.Row, error) { return nil, nil }
+func (m *columnMaker) End(context.Context) ([]run.Row, error) { return nil, nil }
 
 // lineOf returns the line of a record of a file, 0 for another record.
 func lineOf(at string) int {

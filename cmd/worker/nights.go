@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"rollcall/internal/config"
+	"rollcall/internal/night"
+	"rollcall/internal/schedule"
+	"rollcall/internal/webhook"
+	"rollcall/tasks"
+)
+
+// openNights builds what carries out nightly syncs, also without any: a reload may add some.
+func (w *worker) openNights() {
+	w.nights = night.New(night.Config{
+		Redis: w.rdb, Runs: w.runs, Ledger: w.record, Log: w.log,
+		Announce: func(ctx context.Context, r night.Report) error { return w.hooks.Announce(ctx, nightEvent(r)) },
+	})
+	w.nights.Know(nightsOf(w.cfg)...)
+}
+
+// nightsOf returns the nightly syncs of a configuration.
+func nightsOf(cfg *config.Config) []night.Night {
+	var all []night.Night
+	for _, s := range cfg.Schedules {
+		if s.Source != nil {
+			all = append(all, nightOf(s))
+		}
+	}
+	return all
+}
+
+func nightOf(s config.Schedule) night.Night {
+	from := s.Source
+	rule := night.Columns{Tenant: from.Tenant, Kind: tasks.Kind(from.Kind), Chat: from.Chat, Map: map[string]string{}}
+	for _, text := range from.Columns {
+		name, column, _ := strings.Cut(text, "=") // judged by config.Load
+		rule.Map[name] = column
+	}
+	n := night.Night{
+		Name: s.Name, Rule: rule, Allowed: s.Allow, Approvable: time.Duration(s.ApproveWithin), Tell: night.Tell(s.Report),
+	}
+	if from.Files != nil {
+		n.Source = rosterFiles{pattern: from.Files.Path}
+	}
+	if a := s.Absence; a != nil {
+		n.Absence = night.Absence{Nights: a.Nights, Chats: a.Chats}
+		n.Limits = night.Limits{
+			Missing: a.Missing, MissingShare: float64(a.MissingPercent) / 100,
+			ChatMissing: a.ChatMissing, ChatMissingShare: float64(a.ChatMissingPercent) / 100,
+		}
+	}
+	return n
+}
+
+// nightJob carries out the nights of a schedule.
+type nightJob struct {
+	nights *night.Service
+	night  night.Night
+}
+
+// Run implements schedule.Job.
+func (j nightJob) Run(ctx context.Context, t schedule.Tick) (schedule.Result, error) {
+	r, err := j.nights.Run(ctx, j.night, t.At)
+	if err != nil {
+		return schedule.Result{}, err
+	}
+	text := fmt.Sprintf("%s: %d rows, %d calls planned, %d unchanged", r.State, r.Rows, r.Planned, r.Unchanged)
+	if r.Run != "" {
+		text += ", run " + r.Run
+	}
+	if len(r.Decide) > 0 {
+		text = shorten(text+"; "+strings.Join(r.Decide, "; "), 500)
+	}
+	return schedule.Result{Text: text, Detail: r, Attention: len(r.Decide) > 0}, nil
+}
+
+// shorten cuts a text to most bytes.
+func shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "")
+}
+
+// nightEvent returns the event of a report, without what people or a source wrote.
+func nightEvent(r night.Report) webhook.Event {
+	data := r
+	data.Why, data.Problems, data.Decide = "", nil, nil
+	for _, why := range r.Decide {
+		name, _, _ := strings.Cut(why, ":")
+		data.Decide = append(data.Decide, name)
+	}
+	e := webhook.Event{
+		ID: fmt.Sprintf("night-%s-%d-%s", r.Schedule, r.Tick.Unix(), r.State), Type: "night.report", Time: r.At, Tenants: r.Tenants, Data: data,
+	}
+	if len(r.Tenants) == 0 {
+		e.Tenants = nil // a source that cannot be read concerns everybody
+	}
+	return e
+}
