@@ -32,6 +32,8 @@ type Night struct {
 	Limits Limits
 	// Allowed are flags of guards that never hold this schedule, without dashes.
 	Allowed []string
+	// Canary is how many rows must end before the rest is sent. 0: 20. Negative: none.
+	Canary int
 	// Approvable is how long a held night can be approved. 0: 72 h.
 	Approvable time.Duration
 	// Tell is when others are notified. Empty: TellDecisions.
@@ -253,7 +255,7 @@ func (s *Service) resume(ctx context.Context, n Night, open *openNight) (Report,
 func (s *Service) makeRun(ctx context.Context, n Night, next *openNight, read *reading, c *compared, chosen *choice, gone *absences, guards []run.Guard) (run.Run, error) {
 	made, err := s.runs.Create(ctx, run.Draft{
 		Name: n.Name, Author: author(n.Name), Guards: guards, Judged: []string{run.GuardChanges, run.GuardEqualNames, run.GuardQuota},
-		Settings: run.Settings{Allowed: allowed(n, gone), ValidSeconds: int(n.Approvable.Seconds())},
+		Settings: run.Settings{Allowed: allowed(n, gone), Canary: n.Canary, ValidSeconds: int(n.Approvable.Seconds())},
 	})
 	if err != nil {
 		return made, err
