@@ -41,7 +41,7 @@ func nightOf(s config.Schedule) night.Night {
 		rule.Map[name] = column
 	}
 	n := night.Night{
-		Name: s.Name, Rule: rule, Allowed: s.Allow, Approvable: time.Duration(s.ApproveWithin), Tell: night.Tell(s.Report),
+		Name: s.Name, Rule: rule, Allowed: s.Allow, Approvable: time.Duration(s.ApproveWithin), Notify: night.Notify(s.Report),
 	}
 	if from.Files != nil {
 		n.Source = rosterFiles{pattern: from.Files.Path}

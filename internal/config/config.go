@@ -170,7 +170,7 @@ type Schedule struct {
 	Courses *Courses `yaml:"courses"`
 
 	Source  *RosterSource `yaml:"source"`
-	Absence *Absence      `yaml:"absence"` // nil: nobody is removed; the default bounds
+	Absence *Absence      `yaml:"absence"` // nil: no member is removed; the default bounds
 	Report  string        `yaml:"report"`  // decisions, always or never
 	Allow   []string      `yaml:"allow"`   // flags of guards, without dashes
 	// ApproveWithin is how long a held night can be approved.
@@ -194,7 +194,7 @@ type RosterFiles struct {
 
 // Absence is what happens when members are missing in the roster.
 type Absence struct {
-	Nights             int      `yaml:"nights"` // 0: nobody is removed
+	Nights             int      `yaml:"nights"` // 0: no member is removed
 	Chats              []string `yaml:"chats"`
 	Missing            int      `yaml:"missing"`
 	MissingPercent     int      `yaml:"missing_percent"`

@@ -147,11 +147,11 @@ func TestARefusedValueIsSetAsideForAWeek(t *testing.T) {
 
 func TestOthersAreNotifiedAsConfigured(t *testing.T) {
 	t.Parallel()
-	for tell, want := range map[night.Tell]int{night.TellAlways: 2, night.TellDecisions: 0, night.TellNever: 0} {
-		t.Run(string(tell), func(t *testing.T) {
+	for notify, want := range map[night.Notify]int{night.NotifyAlways: 2, night.NotifyDecisions: 0, night.NotifyNever: 0} {
+		t.Run(string(notify), func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, redistest.Mini(t), class("chat1", 1, 2))
-			r.night.Tell = tell
+			r.night.Notify = notify
 			r.work()
 			r.whole(1)
 			r.whole(2)

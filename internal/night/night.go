@@ -36,14 +36,14 @@ type Night struct {
 	Canary int
 	// Approvable is how long a held night can be approved. 0: 72 h.
 	Approvable time.Duration
-	// Tell is when others are notified. Empty: TellDecisions.
-	Tell Tell
+	// Notify is when others are notified. Empty: NotifyDecisions.
+	Notify Notify
 }
 
 // Absence is what happens when members are missing in a complete reading.
 type Absence struct {
 	// Nights is how many complete nights in a row a member must be missing before they are
-	// removed. 0: nobody is removed.
+	// removed. 0: no member is removed.
 	Nights int
 	// Chats are those whose members the roster decides, by ID. Members of other chats are
 	// never removed: they may have been there before.
@@ -59,14 +59,14 @@ type Limits struct {
 	ChatMissingShare float64 // 0: 0.3
 }
 
-// Tell is when others are notified of a report.
-type Tell string
+// Notify is when others are notified of a report.
+type Notify string
 
-// The values of Tell.
+// The values of Notify.
 const (
-	TellDecisions Tell = "decisions" // when a person must decide
-	TellAlways    Tell = "always"
-	TellNever     Tell = "never"
+	NotifyDecisions Notify = "decisions" // when a person must decide
+	NotifyAlways    Notify = "always"
+	NotifyNever     Notify = "never"
 )
 
 // Config is what a Service needs.
@@ -78,7 +78,7 @@ type Config struct {
 	// Ledger is on the same Redis. Required.
 	Ledger *ledger.Ledger
 	// Announce notifies others of a report. It may be called again with the same one. nil:
-	// nobody is notified.
+	// no one is notified.
 	Announce func(ctx context.Context, r Report) error
 	// Log receives a line for each report. nil: no log.
 	Log *slog.Logger
@@ -97,12 +97,12 @@ type Service struct {
 	now      func() time.Time
 
 	mu   sync.Mutex
-	tell map[string]Tell // by schedule, of nights that this worker has carried out or knows
+	notify map[string]Notify // by schedule, of nights that this worker has carried out or knows
 }
 
 // New returns a Service. It does not connect yet.
 func New(cfg Config) *Service {
-	s := &Service{rdb: cfg.Redis, runs: cfg.Runs, ledger: cfg.Ledger, announce: cfg.Announce, log: cfg.Log, now: cfg.Now, tell: map[string]Tell{}}
+	s := &Service{rdb: cfg.Redis, runs: cfg.Runs, ledger: cfg.Ledger, announce: cfg.Announce, log: cfg.Log, now: cfg.Now, notify: map[string]Notify{}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -176,7 +176,7 @@ func (s *Service) Know(nights ...Night) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range nights {
-		s.tell[n.Name] = n.Tell
+		s.notify[n.Name] = n.Notify
 	}
 }
 

@@ -48,7 +48,7 @@ func TestAFullFirstNightIsFollowedByNightsThatSendDifferencesAlone(t *testing.T)
 			t.Errorf("names on the platform (-roster +platform):\n%s", diff)
 		}
 		if told := r.tellings(); len(told) != 0 {
-			t.Errorf("others were notified of %+v, though nobody must decide", told)
+			t.Errorf("others were notified of %+v, though no one must decide", told)
 		}
 	})
 }

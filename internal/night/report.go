@@ -29,7 +29,7 @@ const (
 	StateDone     State = "done"     // every row has a result
 	StateFailed   State = "failed"   // the source cannot be used; nothing was sent
 	StateReplaced State = "replaced" // a newer night has its rows
-	StateExpired  State = "expired"  // nobody approved it in time
+	StateExpired  State = "expired"  // no one approved it in time
 	StateRejected State = "rejected" // a person rejected it
 	StateStopped  State = "stopped"  // a person cancelled its run
 )
@@ -42,7 +42,7 @@ type Report struct {
 	State    State     `json:"state"`            // of the night: waiting, sending, held, paused, done, failed, replaced, expired, rejected or stopped
 	Run      string    `json:"run,omitzero"`     // ID
 	Tenants  []string  `json:"tenants"`          // of the rows
-	Decide   []string  `json:"decide,omitempty"` // why a person must decide; empty: nobody must
+	Decide   []string  `json:"decide,omitempty"` // why a person must decide; empty: no one must
 	// Again is how many earlier nights needed the same decision.
 	Again int `json:"again,omitzero"` // earlier nights in a row that needed the same decision
 
@@ -199,14 +199,14 @@ func (s *Service) publish(ctx context.Context, r Report) (Report, error) {
 // wanted reports whether others want to know.
 func (s *Service) wanted(r Report) bool {
 	s.mu.Lock()
-	tell := cmp.Or(s.tell[r.Schedule], TellDecisions)
+	notify := cmp.Or(s.notify[r.Schedule], NotifyDecisions)
 	s.mu.Unlock()
-	switch tell {
-	case TellAlways:
+	switch notify {
+	case NotifyAlways:
 		return true
-	case TellNever:
+	case NotifyNever:
 		return false
-	case TellDecisions:
+	case NotifyDecisions:
 	}
 	return len(r.Decide) > 0 && r.Again == 0
 }

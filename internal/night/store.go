@@ -141,7 +141,7 @@ var swapLua string
 
 var swap = redis.NewScript(swapLua)
 
-// errChanged reports that another worker changed the open night of a schedule meanwhile.
+// errChanged reports that another worker changed the open night of a schedule since it was read.
 var errChanged = errors.New("another worker has changed the night of the schedule; safe to retry")
 
 // saveOpen stores a night that has not ended, in place of the one that was read. Its

@@ -60,7 +60,7 @@ func (c *Comparison) Rows(ctx context.Context, rows []Row) ([]Compared, error) {
 }
 
 // Contradicted returns the rows that a later row contradicts, with the reason: they are
-// conflicts, whatever Rows decided.
+// conflicts, also if Rows decided otherwise.
 func (c *Comparison) Contradicted() map[int]string { return c.planner.late }
 
 // Guards returns what the guards find in all rows, but for that on the month's quota.
