@@ -16,7 +16,6 @@ type choice struct {
 	rows  []bool // by row: it is sent
 	edits []run.Row
 	of    []edit // by edit: whose
-	sent  []candidate
 	left  []candidate // the next night sends them
 	// unpaid is how many edits the month cannot pay for.
 	unpaid int
@@ -52,7 +51,6 @@ func (s *Service) choose(ctx context.Context, c *compared, gone *absences, m *ma
 			continue
 		}
 		chosen.rows[k.row] = true
-		chosen.sent = append(chosen.sent, k)
 	}
 	for i, e := range edits {
 		tenant, kind := e.Request.Task.Lane()
@@ -152,7 +150,7 @@ func (s *Service) commit(ctx context.Context, n Night, next *openNight, read *re
 	if err := s.mark(ctx, n.Name, keyCarried, carriedOver(chosen, m)); err != nil {
 		return err
 	}
-	if err := s.accept(ctx, n.Name, next); err != nil {
+	if err := s.accept(ctx, n.Name, next.Base); err != nil {
 		return err
 	}
 	return s.renew(ctx, read, c)

@@ -54,7 +54,7 @@ func (s *Service) guards(n Night, read *reading, c *compared, before *base, gone
 	if bad := c.counts[run.RowImpossible]; exceeds(bad, read.rows.rows, mostInvalid, mostInvalidShare) {
 		hold(GuardInvalid, "%d of %d rows cannot be used", bad, read.rows.rows)
 	}
-	if exceeds := n.Limits.all(len(gone.remove), gone.before); exceeds {
+	if n.Limits.all(len(gone.remove), gone.before) {
 		hold(GuardRemoved, "%d of %d members are to be removed from their chats", len(gone.remove), gone.before)
 	}
 	if before != nil {

@@ -290,7 +290,8 @@ func allowed(n Night, gone *absences) []string {
 	return flags
 }
 
-// conclude applies a planned run, and notes what follows from that.
+// conclude applies a planned run, and notes what follows from that. A worker that dies
+// before commit costs what commit notes; the next night finds it again.
 func (s *Service) conclude(ctx context.Context, n Night, made run.Run, open *openNight, commit func(context.Context) error) (Report, error) {
 	var err error
 	if made.State == run.StatePlanned {
@@ -299,25 +300,16 @@ func (s *Service) conclude(ctx context.Context, n Night, made run.Run, open *ope
 		}
 	}
 	open.Report.take(made, s.now())
-	if made.State == run.StateHeld || !made.Applied.IsZero() {
-		open.Committed = !made.Applied.IsZero()
-		if open.Committed && commit != nil {
-			if err := commit(ctx); err != nil {
-				return open.Report, err
-			}
-		} else if open.Committed {
-			if err := s.accept(ctx, n.Name, open); err != nil {
-				return open.Report, err
-			}
-		}
-	}
 	if err := s.saveOpen(ctx, n.Name, open); err != nil {
 		return open.Report, err
 	}
-	if made.State == run.StateHeld {
+	switch {
+	case made.State == run.StateHeld:
 		return s.publish(ctx, open.Report)
+	case made.Applied.IsZero() || commit == nil:
+		return open.Report, nil
 	}
-	return open.Report, nil
+	return open.Report, commit(ctx)
 }
 
 // stopSending ends the run of an older night that still sends: what it has not sent is part

@@ -45,20 +45,21 @@ func (s *Service) settle(ctx context.Context, schedule string) (*openNight, erro
 	if err != nil {
 		return nil, err
 	}
+	before := open.Report.State
+	if before == "" && !made.State.Ended() {
+		return open, nil // its attempt goes on
+	}
 	if !made.Applied.IsZero() && !open.Committed {
-		if err := s.accept(ctx, schedule, open); err != nil {
+		if err := s.accept(ctx, schedule, open.Base); err != nil {
 			return nil, err
 		}
+		open.Committed = true
 		if err := s.saveOpen(ctx, schedule, open); err != nil {
 			return nil, err
 		}
 	}
 	if made.State.Ended() {
 		return nil, s.finish(ctx, schedule, open, made)
-	}
-	before := open.Report.State
-	if before == "" || made.State == run.StatePlanned || made.State == run.StateUploading {
-		return open, nil // its attempt goes on
 	}
 	open.Report.take(made, s.now())
 	if open.Report.State == before {

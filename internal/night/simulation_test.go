@@ -55,7 +55,7 @@ func TestThirtyNights(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute")
 	}
-	const classes, size, quota = 8, 30, 400
+	const classes, size, quota = 8, 30, 325
 	var all []member
 	for c := range classes {
 		all = append(all, class(fmt.Sprintf("chat%d", c+1), c*size+1, (c+1)*size)...)
@@ -80,8 +80,9 @@ func TestThirtyNights(t *testing.T) {
 			y.join("u1001", "u1002")
 		case n == 7: // a leaver in a managed chat, and one in another
 			y.roster = without(y.roster, "u31", "u61")
-		case n == 10: // the third night without u31
+		case n == 9: // the third night without u31
 			y.needed++
+			y.change("u109", "Renamed 9")
 			lost["chat2/u31"] = true
 		case n == 12: // a filter keeps every other person
 			wrong = func(r *rig) {
@@ -99,7 +100,7 @@ func TestThirtyNights(t *testing.T) {
 			delete(lost, "chat2/u31")
 		case n >= 18 && n < 24: // more changes than the month has left, from the 20th on
 			for i := range 30 {
-				y.change(fmt.Sprintf("u%d", 91+i), fmt.Sprintf("Student %d, night %d", 91+i, n))
+				y.change(fmt.Sprintf("u%d", 1+8*i), fmt.Sprintf("Student %d, night %d", 1+8*i, n))
 			}
 			y.needed -= 30 // counted when they are sent
 		case n == 24: // a larger edition

@@ -116,9 +116,8 @@ func (s *Service) base(ctx context.Context, schedule string) (*base, error) {
 }
 
 // accept makes a night the one that the next is compared with.
-func (s *Service) accept(ctx context.Context, schedule string, open *openNight) error {
-	open.Committed = true
-	return s.store(ctx, schedule, keyBase, open.Base)
+func (s *Service) accept(ctx context.Context, schedule string, b base) error {
+	return s.store(ctx, schedule, keyBase, b)
 }
 
 func (s *Service) open(ctx context.Context, schedule string) (*openNight, error) {
