@@ -15,7 +15,7 @@ import (
 type choice struct {
 	rows  []bool // by row: it is sent
 	edits []run.Row
-	of    []edit // by edit: whose
+	of    []edit      // by edit: whose
 	left  []candidate // the next night sends them
 	// unpaid is how many edits the month cannot pay for.
 	unpaid int

@@ -96,7 +96,7 @@ type Service struct {
 	log      *slog.Logger
 	now      func() time.Time
 
-	mu   sync.Mutex
+	mu     sync.Mutex
 	notify map[string]Notify // by schedule, of nights that this worker has carried out or knows
 }
 
