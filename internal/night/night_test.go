@@ -175,6 +175,11 @@ func TestSomethingThatLooksWrongHoldsTheNight(t *testing.T) {
 	}{
 		{"an incomplete reading", func(r *rig) { r.roll.why, r.roll.members = "page 3 is missing", school[:39] }, night.GuardIncomplete},
 		{"an older file", func(r *rig) { r.roll.modified = first.Add(-48 * time.Hour) }, night.GuardOlder},
+		{"an earlier content of a source without dates", func(r *rig) {
+			r.roll.undated, r.roll.version = true, "2"
+			r.whole(2)
+			r.roll.version = "1"
+		}, night.GuardOlder},
 		{"a missing class", func(r *rig) { r.roll.members = school[:40] }, night.GuardShrunk},
 		{"half of a small part of the school", func(r *rig) { r.roll.members = slices.Concat(school[:33], school[40:]) }, ""},
 		{"a part of one chat", func(r *rig) {
@@ -202,12 +207,12 @@ func TestSomethingThatLooksWrongHoldsTheNight(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, redistest.Mini(t), school)
-			r.roll.modified = first
+			r.roll.version = "1"
 			r.work()
 			r.whole(1)
 			calls := r.calls()
 			row.spoil(r)
-			got := r.run(2)
+			got := r.run(3)
 			if row.guard == "" {
 				if got.State != night.StateSending {
 					t.Errorf("the night is %s: %v", got.State, got.Decide)

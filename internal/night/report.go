@@ -88,7 +88,7 @@ type Forecast struct {
 
 // Final reports whether the night has ended.
 func (r Report) Final() bool {
-	return !slices.Contains([]State{StateWaiting, StateSending, StateHeld, StatePaused}, r.State)
+	return !slices.Contains([]State{"", StateWaiting, StateSending, StateHeld, StatePaused}, r.State)
 }
 
 // describe notes what was read and compared.

@@ -65,13 +65,14 @@ func class(chat string, from, to int) []member {
 
 // roll is a source that a test writes.
 type roll struct {
-	members  []member
+	members []member
+	// modified is when; a zero one is that of the night, unless undated.
 	modified time.Time
-	// whole is why the reading is not complete; empty: it is.
-	why     string
-	version string // empty: a hash of the members
-	err     error
-	columns []string // nil: those of a roster
+	undated  bool
+	why      string // why the reading is not complete; empty: it is
+	version  string // empty: a hash of the members
+	err      error
+	columns  []string // nil: those of a roster
 }
 
 func (r *roll) Read(_ context.Context, each func(columns []string, rec source.Record) error) (source.Reading, error) {
@@ -245,6 +246,11 @@ func (r *rig) work() {
 func (r *rig) run(n int) night.Report {
 	r.t.Helper()
 	r.at(nightOf(n))
+	if !r.roll.undated {
+		given := r.roll.modified
+		defer func() { r.roll.modified = given }()
+		r.roll.modified = cmp.Or(given, nightOf(n))
+	}
 	report, err := r.nights.Run(r.t.Context(), r.night, nightOf(n))
 	if err != nil {
 		r.t.Fatalf("night %d: %v", n, err)
