@@ -13,6 +13,7 @@ import (
 
 func TestMembersAreRemovedFromManagedChatsAfterSomeNightsAndRestored(t *testing.T) {
 	t.Parallel()
+	long(t)
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		school := slices.Concat(class("chat1", 1, 5), class("chat2", 6, 10))
 		r := newRig(t, s, school)
@@ -56,6 +57,7 @@ func TestMembersAreRemovedFromManagedChatsAfterSomeNightsAndRestored(t *testing.
 
 func TestAbsenceCountsInCompleteReadingsAlone(t *testing.T) {
 	t.Parallel()
+	long(t)
 	school := class("chat1", 1, 5)
 	r := newRig(t, redistest.Mini(t), school)
 	r.night.Absence = night.Absence{Nights: 2, Chats: []string{"chat1"}}
@@ -82,6 +84,7 @@ func TestAbsenceCountsInCompleteReadingsAlone(t *testing.T) {
 
 func TestTheMonthPaysForChangedNamesFirst(t *testing.T) {
 	t.Parallel()
+	long(t)
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		school := class("chat1", 1, 12)
 		r := newRig(t, s, school)
@@ -124,6 +127,7 @@ func TestTheMonthPaysForChangedNamesFirst(t *testing.T) {
 
 func TestARefusedValueIsSetAsideForAWeek(t *testing.T) {
 	t.Parallel()
+	long(t)
 	r := newRig(t, redistest.Mini(t), rename(class("chat1", 1, 5), "u2", "forbidden"))
 	r.work()
 	got := r.whole(1)
@@ -147,6 +151,7 @@ func TestARefusedValueIsSetAsideForAWeek(t *testing.T) {
 
 func TestOthersAreNotifiedAsConfigured(t *testing.T) {
 	t.Parallel()
+	long(t)
 	for notify, want := range map[night.Notify]int{night.NotifyAlways: 2, night.NotifyDecisions: 0, night.NotifyNever: 0} {
 		t.Run(string(notify), func(t *testing.T) {
 			t.Parallel()

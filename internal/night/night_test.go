@@ -81,6 +81,7 @@ func TestATickMakesOneRun(t *testing.T) {
 
 func TestANewerNightReplacesUnfinishedRows(t *testing.T) {
 	t.Parallel()
+	long(t)
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		school := class("chat1", 1, 3)
 		r := newRig(t, s, school) // no worker yet: nothing of the first night is sent
@@ -206,6 +207,9 @@ func TestSomethingThatLooksWrongHoldsTheNight(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
+			if row.guard != night.GuardShrunk && row.guard != run.GuardEqualNames {
+				long(t)
+			}
 			r := newRig(t, redistest.Mini(t), school)
 			r.roll.version = "1"
 			r.work()
@@ -234,6 +238,7 @@ func TestSomethingThatLooksWrongHoldsTheNight(t *testing.T) {
 
 func TestAChangedRuleIsApprovedOnce(t *testing.T) {
 	t.Parallel()
+	long(t)
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		school := class("chat1", 1, 5)
 		r := newRig(t, s, school)
@@ -264,6 +269,7 @@ func TestAChangedRuleIsApprovedOnce(t *testing.T) {
 
 func TestAHeldNightIsReplacedByADifferentOne(t *testing.T) {
 	t.Parallel()
+	long(t)
 	school := class("chat1", 1, 30)
 	r := newRig(t, redistest.Mini(t), school)
 	r.work()
@@ -284,6 +290,7 @@ func TestAHeldNightIsReplacedByADifferentOne(t *testing.T) {
 
 func TestAHeldNightExpires(t *testing.T) {
 	t.Parallel()
+	long(t)
 	s := redistest.Mini(t)
 	school := class("chat1", 1, 30)
 	r := newRig(t, s, school)

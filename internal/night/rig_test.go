@@ -381,3 +381,12 @@ func without(members []member, users ...string) []member {
 func fault(cause source.Cause) error {
 	return &source.Error{Cause: cause, Err: errors.New("says the test")}
 }
+
+// long skips a test of several nights under -short: a night with calls takes a second and a half, as
+// workers look for runs twice a second.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes some seconds")
+	}
+}
