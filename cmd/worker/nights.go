@@ -62,7 +62,7 @@ type nightJob struct {
 	night  night.Night
 }
 
-// Run implements schedule.Job.
+// Run implements schedule.Job. The night logs what a person must see.
 func (j nightJob) Run(ctx context.Context, t schedule.Tick) (schedule.Result, error) {
 	r, err := j.nights.Run(ctx, j.night, t.At)
 	if err != nil {
@@ -75,7 +75,7 @@ func (j nightJob) Run(ctx context.Context, t schedule.Tick) (schedule.Result, er
 	if len(r.Decide) > 0 {
 		text = shorten(text+"; "+strings.Join(r.Decide, "; "), 500)
 	}
-	return schedule.Result{Text: text, Detail: r, Attention: len(r.Decide) > 0}, nil
+	return schedule.Result{Text: text, Detail: r}, nil
 }
 
 // shorten cuts a text to most bytes.

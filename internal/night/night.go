@@ -133,12 +133,8 @@ func (s *Service) Run(ctx context.Context, n Night, tick time.Time) (Report, err
 			return again, err
 		}
 		open = nil // its run was never planned
-	} else if before, err := s.reportOf(ctx, n.Name, tick); err != nil {
+	} else if done, err := s.begin(ctx, &r); done || err != nil {
 		return r, err
-	} else if before != nil && before.State != StateWaiting {
-		return *before, nil
-	} else if before != nil {
-		r.At = before.At // the first attempt
 	}
 	read, err := s.read(ctx, n, tick)
 	if fault, ok := errors.AsType[*source.Error](err); ok {
@@ -148,6 +144,28 @@ func (s *Service) Run(ctx context.Context, n Night, tick time.Time) (Report, err
 		return r, err
 	}
 	return s.carryOut(ctx, n, r, read, open)
+}
+
+// begin fills in what earlier attempts at a night reported, and returns whether nothing is
+// left to do: the night has a run, or a newer one began.
+func (s *Service) begin(ctx context.Context, r *Report) (done bool, err error) {
+	history, err := s.History(ctx, r.Schedule)
+	if err != nil {
+		return false, err
+	}
+	for _, old := range history {
+		switch {
+		case old.Tick.Equal(r.Tick) && old.State != StateWaiting:
+			*r = old
+			return true, nil
+		case old.Tick.Equal(r.Tick):
+			r.At = old.At // of the first attempt
+		case old.Tick.After(r.Tick):
+			r.State = StateReplaced
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // unread reports a source that cannot be used, or that it is read again.
@@ -306,8 +324,15 @@ func (s *Service) conclude(ctx context.Context, n Night, made run.Run, open *ope
 	switch {
 	case made.State == run.StateHeld:
 		return s.publish(ctx, open.Report)
-	case made.Applied.IsZero() || commit == nil:
+	case made.Applied.IsZero():
 		return open.Report, nil
+	}
+	history, err := s.History(ctx, n.Name)
+	if err == nil {
+		err = s.saveReport(ctx, open.Report, history)
+	}
+	if err != nil || commit == nil {
+		return open.Report, err
 	}
 	return open.Report, commit(ctx)
 }

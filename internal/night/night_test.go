@@ -79,6 +79,25 @@ func TestATickMakesOneRun(t *testing.T) {
 	})
 }
 
+func TestAnOlderTickDoesNothingAfterANewerOne(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t), class("chat1", 1, 3))
+	r.roll.err = fault(source.Missing)
+	r.at(nightOf(1))
+	if _, err := r.nights.Run(t.Context(), r.night, nightOf(1)); err == nil {
+		t.Fatal("a missing file is not read again")
+	}
+	r.roll.err = nil
+	newer := r.run(2)
+	older, err := r.nights.Run(t.Context(), r.night, nightOf(1))
+	if err != nil || older.State != night.StateReplaced || older.Run != "" {
+		t.Errorf("the older tick is %+v, %v; want it replaced", older, err)
+	}
+	if made, err := r.runs.Get(t.Context(), newer.Run); err != nil || made.State.Ended() {
+		t.Errorf("the run of the newer tick is %s, %v", made.State, err)
+	}
+}
+
 func TestANewerNightReplacesUnfinishedRows(t *testing.T) {
 	t.Parallel()
 	long(t)

@@ -190,21 +190,6 @@ func (s *Service) History(ctx context.Context, schedule string) ([]Report, error
 	return all, nil
 }
 
-func (s *Service) reportOf(ctx context.Context, schedule string, tick time.Time) (*Report, error) {
-	text, err := s.rdb.HGet(ctx, key(schedule, keyReports), field(tick)).Bytes()
-	if errors.Is(err, redis.Nil) {
-		return nil, nil //nolint:nilnil // there is none
-	}
-	var r Report
-	if err == nil {
-		err = json.Unmarshal(text, &r)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the report of schedule %s: %w", schedule, err)
-	}
-	return &r, nil
-}
-
 func field(tick time.Time) string { return tick.UTC().Format(time.RFC3339) }
 
 // saveReport stores a report, and removes those of nights that are too old.
