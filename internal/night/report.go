@@ -211,9 +211,9 @@ func (s *Service) wanted(r Report) bool {
 	return len(r.Decide) > 0 && r.Again == 0
 }
 
-// quiet reports whether nothing happened that a person may look for.
+// quiet reports whether nothing new happened that a person may look for.
 func (r Report) quiet() bool {
-	return len(r.Decide) == 0 && r.Planned == 0 && r.Drift == 0 && r.State == StateDone
+	return r.Again > 0 || len(r.Decide) == 0 && r.Planned == 0 && r.Drift == 0 && r.State == StateDone
 }
 
 // event is the report among the events.

@@ -99,7 +99,8 @@ func (r *roll) Read(_ context.Context, each func(columns []string, rec source.Re
 // rig is a platform, a Redis, and what nights need.
 type rig struct {
 	t       *testing.T
-	server  *redistest.Server
+	client  func(*testing.T) redis.UniversalClient // a new one
+	options *redis.UniversalOptions
 	rdb     redis.UniversalClient
 	ledger  *ledger.Ledger
 	runs    *run.Service
@@ -120,6 +121,11 @@ type rig struct {
 // newRig makes a platform with members in their chats, and a schedule whose roster has them.
 func newRig(t *testing.T, s *redistest.Server, members []member) *rig {
 	t.Helper()
+	return newRigOn(t, s.Client, &redis.UniversalOptions{Addrs: []string{s.Addr}}, members)
+}
+
+func newRigOn(t *testing.T, client func(*testing.T) redis.UniversalClient, options *redis.UniversalOptions, members []member) *rig {
+	t.Helper()
 	unlimited := map[string][]sandbox.Window{}
 	for _, api := range []string{sandbox.APIGroupNick, sandbox.APIGroupUpdate, sandbox.APIChangeID} {
 		unlimited[api] = []sandbox.Window{}
@@ -131,16 +137,13 @@ func newRig(t *testing.T, s *redistest.Server, members []member) *rig {
 	platform := httptest.NewServer(box)
 	t.Cleanup(platform.Close)
 	t.Cleanup(box.Close)
-	rdb := s.Client(t)
+	rdb := client(t)
 	book := ledger.New(rdb)
 	r := &rig{
-		t: t, server: s, rdb: rdb, ledger: book, runs: run.New(run.Config{Redis: rdb, Ledger: book}), box: box, url: platform.URL,
+		t: t, client: client, options: options, rdb: rdb, ledger: book, runs: run.New(run.Config{Redis: rdb, Ledger: book}), box: box, url: platform.URL,
 		log: &logtest.Buffer{}, roll: &roll{members: members}, now: first,
 	}
-	r.nights = night.New(night.Config{
-		Redis: rdb, Runs: r.runs, Ledger: book, Announce: r.announce, Log: slog.New(slog.NewTextHandler(r.log, nil)),
-		Now: func() time.Time { r.mu.Lock(); defer r.mu.Unlock(); return r.now },
-	})
+	r.nights = r.service(rdb)
 	r.night = night.Night{Name: "nightly", Source: r.roll, Rule: night.Columns{Tenant: tenant}, Canary: -1}
 	var lanes []registry.Lane
 	for _, kind := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup, tasks.KindID} {
@@ -150,6 +153,15 @@ func newRig(t *testing.T, s *redistest.Server, members []member) *rig {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// service returns a Service that uses a client.
+func (r *rig) service(rdb redis.UniversalClient) *night.Service {
+	book := ledger.New(rdb)
+	return night.New(night.Config{
+		Redis: rdb, Runs: run.New(run.Config{Redis: rdb, Ledger: book}), Ledger: book, Announce: r.announce, Log: slog.New(slog.NewTextHandler(r.log, nil)),
+		Now: func() time.Time { r.mu.Lock(); defer r.mu.Unlock(); return r.now },
+	})
 }
 
 // world has all members in their chats, without nicknames.
@@ -199,7 +211,7 @@ func (r *rig) work() {
 		r.t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(r.log, nil))
-	rdb := r.server.Client(r.t)
+	rdb := r.client(r.t)
 	shared := redisdb.NewAutopipeline(rdb)
 	book := ledger.NewShared(rdb, shared)
 	set := lane.NewSet(rdb, shared, book, "worker", log)
@@ -218,7 +230,7 @@ func (r *rig) work() {
 		r.t.Fatal(err)
 	}
 	r.set = set
-	producer, err := enqueue.New(enqueue.Config{Redis: &redis.UniversalOptions{Addrs: []string{r.server.Addr}}})
+	producer, err := enqueue.New(enqueue.Config{Redis: r.options})
 	if err != nil {
 		r.t.Fatal(err)
 	}
