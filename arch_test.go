@@ -145,8 +145,6 @@ var imports = map[string][]string{
 		"internal/pace", "internal/registry",
 	},
 
-	// Rosters, read from where they live: they know no kinds, no Redis and no runs.
-	"internal/source": {},
 	// One night of a schedule, from its reading to its report.
 	"internal/night": {
 		"tasks", "internal/audit", "internal/kinds", "internal/ledger", "internal/outcome", "internal/registry", "internal/roster", "internal/run",

@@ -303,7 +303,7 @@ func author(schedule string) string { return "schedule " + schedule }
 func allowed(n Night, gone *absences) []string {
 	flags := n.Allowed
 	if len(gone.remove) > 0 {
-		flags = append(flags[:len(flags):len(flags)], run.GuardFlags()[run.GuardRemovals])
+		flags = append(flags[:len(flags):len(flags)], run.FlagOf(run.GuardRemovals))
 	}
 	return flags
 }

@@ -40,11 +40,15 @@ func GuardFlags() []GuardFlag {
 	}
 }
 
+// FlagOf returns the flag of a guard.
+func FlagOf(guard string) string {
+	flags := GuardFlags()
+	return flags[slices.IndexFunc(flags, func(f GuardFlag) bool { return f.Guard == guard })].Flag
+}
+
 // find adds a guard to those that object, and returns it.
 func (t *totals) find(guard, what string) *Guard {
-	flags := GuardFlags()
-	i := slices.IndexFunc(flags, func(f GuardFlag) bool { return f.Guard == guard })
-	t.found[guard] = &Guard{Name: guard, Flag: flags[i].Flag, What: what}
+	t.found[guard] = &Guard{Name: guard, Flag: FlagOf(guard), What: what}
 	return t.found[guard]
 }
 
