@@ -266,7 +266,7 @@ func (s *school) people(ctx context.Context, columns []column, names []string, e
 			fields[i] = c.value(p)
 		}
 		count++
-		return "", each(names, Record{At: l.at, Fields: fields})
+		return "", each(names, Record{At: usersFile + ".csv " + l.at, Fields: fields})
 	})
 	if why != "" {
 		s.why = append(s.why, why)

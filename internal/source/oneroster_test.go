@@ -146,7 +146,7 @@ func TestABundleGivesOneRecordAPerson(t *testing.T) {
 			if diff := cmp.Diff(want, got.records); diff != "" {
 				t.Error(diff)
 			}
-			if diff := cmp.Diff([]string{"line 2", "line 3", "line 5"}, got.at); diff != "" {
+			if diff := cmp.Diff([]string{"users.csv line 2", "users.csv line 3", "users.csv line 5"}, got.at); diff != "" {
 				t.Error(diff)
 			}
 			if !got.Complete || got.Why != "" || got.Version == "" || got.Modified.IsZero() {

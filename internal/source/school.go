@@ -243,8 +243,10 @@ func (s *school) loadTexts(ctx context.Context, file, column string, into texts)
 	})
 }
 
+var separators = strings.NewReplacer(";", ",", "；", "，")
+
 // plain replaces the characters that separate several values.
-func plain(text string) string { return strings.NewReplacer(";", ",", "；", "，").Replace(text) }
+func plain(text string) string { return separators.Replace(text) }
 
 // interned gives numbers to texts.
 type interned struct {

@@ -7,6 +7,7 @@ package template
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v4"
@@ -36,6 +37,7 @@ func Command(cliApp *cli.App) *cobra.Command {
 		Short: "Test the rules by which a roster's people are named",
 		Long: `Test the rules by which the people of a nightly roster are named: filters,
 templates, chats and IDs. docs/naming.md explains them.`,
+		Example: `  rollcall template test --rule names.yaml --people people.csv`,
 	}
 	cli.HelpWhenBare(root)
 	root.AddCommand(testCommand(&app{cliApp}))
@@ -62,7 +64,7 @@ Exit codes:
   1   an example gives another result
   64  wrong usage, a rule that cannot be used, or a file without its columns`,
 		Example: `  rollcall template test --rule names.yaml
-  rollcall template test --config rollcall.yaml --schedule nightly --people people.csv
+  rollcall template test --config worker.yaml --schedule night --people new.csv
   rollcall template test --rule names.yaml --people people.xlsx -o names.xlsx`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return a.test(f) },
@@ -72,7 +74,7 @@ Exit codes:
 	cmd.Flags().StringVar(&f.config, "config", "", "`FILE` with a worker's configuration")
 	cmd.Flags().StringVar(&f.schedule, "schedule", "", "`NAME` of the schedule in it\n(default: the only one with names)")
 	cmd.Flags().StringVar(&f.people, "people", "", "`FILE` with people: CSV, XLSX or NDJSON")
-	cmd.Flags().StringVar(&f.old, "old", "", "`COLUMN` with the names that people have\n(default: nickname, student_name, dingtalk_id or previous)")
+	cmd.Flags().StringVar(&f.old, "old", "", "`COLUMN` with the names that people have\n(default: nickname, student_name, dingtalk_id\nor previous)")
 	cmd.Flags().StringVarP(&f.out, "output", "o", "", "write all names to a `FILE`: .xlsx, .csv or .ndjson")
 	cli.Limit(cmd, &f.n, "number of people to show, `N`")
 	return cmd
@@ -141,6 +143,9 @@ func (f flags) spec() (naming.Spec, error) {
 	}
 	path := f.rule + f.config
 	content, err := readfile.Whole(path, fileMax)
+	if fault, ok := errors.AsType[*os.PathError](err); ok {
+		err = fault.Err // the path is in the message already
+	}
 	if err != nil {
 		return naming.Spec{}, cli.BadInput("%s: %w", path, err)
 	}
