@@ -84,7 +84,7 @@ func start(t *testing.T, change func(*sandbox.Config, *contacts.Spec)) *rig {
 	r := &rig{box: box, server: httptest.NewServer(box), pace: &counting{calls: map[string]int{}}}
 	client, err := dingtalk.New(dingtalk.Config{
 		Tenant: "school", AppKey: "key", AppSecret: secret.New(appSecret), API: r.server.URL, OAPI: r.server.URL,
-		Timeout: 5 * time.Second, Quick: time.Millisecond,
+		Timeout: 30 * time.Second, Quick: time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)

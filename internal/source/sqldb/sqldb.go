@@ -61,6 +61,9 @@ type Spec struct {
 	//	postgres://user:password@host:5432/database?sslmode=verify-full
 	//	user:password@tcp(host:3306)/database?tls=true
 	//
+	// Without sslmode or tls the connection may be unencrypted. PostgreSQL's driver reads
+	// missing parts of a DSN from the environment (PGHOST, PGSSLMODE and others).
+	//
 	// See https://pkg.go.dev/github.com/jackc/pgx/v5/pgconn#ParseConfig and
 	// https://pkg.go.dev/github.com/go-sql-driver/mysql#readme-dsn-data-source-name.
 	DSN secret.Text

@@ -23,17 +23,17 @@ const password = "pa55-of-roster"
 // engine writes the DSN of an engine.
 type engine struct {
 	name sqldb.Engine
-	// dsn returns one with a time limit of a second for connections.
-	dsn func(address string) string
+	// dsn returns one with a time limit for connections.
+	dsn func(address string, seconds int) string
 }
 
 func engines() []engine {
 	return []engine{
-		{sqldb.PostgreSQL, func(address string) string {
-			return "postgres://roster:" + password + "@" + address + "/roster?sslmode=disable&connect_timeout=1"
+		{sqldb.PostgreSQL, func(address string, seconds int) string {
+			return fmt.Sprintf("postgres://roster:%s@%s/roster?sslmode=disable&connect_timeout=%d", password, address, seconds)
 		}},
-		{sqldb.MySQL, func(address string) string {
-			return "roster:" + password + "@tcp(" + address + ")/roster?timeout=1s"
+		{sqldb.MySQL, func(address string, seconds int) string {
+			return fmt.Sprintf("roster:%s@tcp(%s)/roster?timeout=%ds", password, address, seconds)
 		}},
 	}
 }
@@ -136,9 +136,9 @@ func TestAServerThatIsDownFailsTheReading(t *testing.T) {
 		t.Run(string(e.name), func(t *testing.T) {
 			t.Parallel()
 			address := listen(t, func(conn net.Conn) { _ = conn.Close() })
-			fails(t, open(t, sqldb.Spec{Engine: e.name, DSN: secret.New(e.dsn(address)), Query: "SELECT 1 AS a"}), source.Down)
+			fails(t, open(t, sqldb.Spec{Engine: e.name, DSN: secret.New(e.dsn(address, 15)), Query: "SELECT 1 AS a"}), source.Down)
 			closed := closedPort(t)
-			fails(t, open(t, sqldb.Spec{Engine: e.name, DSN: secret.New(e.dsn(closed)), Query: "SELECT 1 AS a"}), source.Down,
+			fails(t, open(t, sqldb.Spec{Engine: e.name, DSN: secret.New(e.dsn(closed, 15)), Query: "SELECT 1 AS a"}), source.Down,
 				"connection refused", "check that the server runs")
 		})
 	}
@@ -150,7 +150,7 @@ func TestAServerThatDoesNotAnswerFailsTheReading(t *testing.T) {
 		t.Run(string(e.name), func(t *testing.T) {
 			t.Parallel()
 			address := listen(t, func(net.Conn) {})
-			fails(t, open(t, sqldb.Spec{Engine: e.name, DSN: secret.New(e.dsn(address)), Query: "SELECT 1 AS a"}), source.Slow, "does not answer")
+			fails(t, open(t, sqldb.Spec{Engine: e.name, DSN: secret.New(e.dsn(address, 1)), Query: "SELECT 1 AS a"}), source.Slow, "does not answer")
 		})
 	}
 }
@@ -163,7 +163,7 @@ func TestACancelledReadingReturnsTheCancellation(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancel(t.Context())
 			address := listen(t, func(net.Conn) { cancel() })
-			s := open(t, sqldb.Spec{Engine: e.name, DSN: secret.New(e.dsn(address)), Query: "SELECT 1 AS a"})
+			s := open(t, sqldb.Spec{Engine: e.name, DSN: secret.New(e.dsn(address, 15)), Query: "SELECT 1 AS a"})
 			_, err := s.Read(ctx, func([]string, source.Record) error { return nil })
 			if _, judged := errors.AsType[*source.Error](err); judged || !errors.Is(err, context.Canceled) {
 				t.Errorf("%v; want the cancellation", err)
