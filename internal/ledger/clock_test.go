@@ -78,7 +78,7 @@ func TestAResendEndsAfterAClockThatWasAhead(t *testing.T) {
 		const year = 365 * 24 * time.Hour
 		l := ledger.New(s.Client(t))
 		s.Step(year)
-		settledLate(t, l)
+		settleLate(t, l)
 		s.Step(-year)
 		now := time.Now()
 		wantDue(t, l, now, 1, 0) // reports it, and brings it near

@@ -11,8 +11,8 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// unanswered sends B to ann and leaves its outcome unknown. It returns the revision of B.
-func unanswered(t *testing.T, l *ledger.Ledger, left ledger.Left) int64 {
+// leaveUnknown sends B to ann and leaves its outcome unknown. It returns the revision of B.
+func leaveUnknown(t *testing.T, l *ledger.Ledger, left ledger.Left) int64 {
 	t.Helper()
 	rev := revise(t, l, ann)
 	lease := begin(t, l, ann, rev, nick("B"))
@@ -29,7 +29,7 @@ func TestAfterASendThatMayStillBeCarriedOutAnEqualChangeIsSent(t *testing.T) {
 	l := ledger.New(s.Client(t))
 	now := time.Now()
 	s.Mini.SetTime(now)
-	unanswered(t, l, ledger.Unanswered)
+	leaveUnknown(t, l, ledger.Unanswered)
 	apply(t, l, ann, revise(t, l, ann), nick("A"))
 	// Within the time that it may take, sending again proves nothing.
 	apply(t, l, ann, revise(t, l, ann), nick("A"))
@@ -48,7 +48,7 @@ func TestALateSendIsOverByTheTimeOfTheNextSendAndNotOfItsAnswer(t *testing.T) {
 	l := ledger.New(s.Client(t))
 	now := time.Now()
 	s.Mini.SetTime(now)
-	unanswered(t, l, ledger.Unanswered)
+	leaveUnknown(t, l, ledger.Unanswered)
 	apply(t, l, ann, revise(t, l, ann), nick("A"))
 
 	slow := begin(t, l, ann, revise(t, l, ann), nick("A"))
@@ -63,7 +63,7 @@ func TestAnUnknownOutcomeThatWasAnsweredEndsWithTheNextSend(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := ledger.New(s.Client(t))
-		unanswered(t, l, ledger.Answered)
+		leaveUnknown(t, l, ledger.Answered)
 		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.SendAgain)
 		apply(t, l, ann, revise(t, l, ann), nick("A"))
 		wantDecision(t, l, ann, revise(t, l, ann), nick("A"), ledger.Unchanged)
@@ -87,7 +87,7 @@ func TestLookReturnsWhetherASendWasAnsweredAndTheLastSettle(t *testing.T) {
 			s.Mini.SetTime(settledAt)
 			apply(t, l, ann, revise(t, l, ann), nick("A"))
 			s.Mini.SetTime(settledAt.Add(time.Hour))
-			rev := unanswered(t, l, test.left)
+			rev := leaveUnknown(t, l, test.left)
 			record, err := l.Look(t.Context(), ann)
 			if err != nil {
 				t.Fatal(err)
@@ -175,10 +175,17 @@ func settledLate(t *testing.T) (*ledger.Ledger, *clock) {
 	c := &clock{s: redistest.Mini(t), now: time.Unix(1_790_000_000, 0)}
 	c.s.Mini.SetTime(c.now)
 	l := ledger.New(c.s.Client(t))
-	unanswered(t, l, ledger.Unanswered)
-	c.rev = revise(t, l, ann)
-	applyBy(t, l, c.rev, "A", false)
+	c.rev = settleLate(t, l)
 	return l, c
+}
+
+// settleLate does that in a ledger, and returns the revision of A.
+func settleLate(t *testing.T, l *ledger.Ledger) int64 {
+	t.Helper()
+	leaveUnknown(t, l, ledger.Unanswered)
+	rev := revise(t, l, ann)
+	applyBy(t, l, rev, "A", false)
+	return rev
 }
 
 // applyBy applies a nickname of ann for the tenant dt.
