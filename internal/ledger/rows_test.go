@@ -240,7 +240,7 @@ func TestARowThatIsSettledTwiceKeepsTheFirstOldValue(t *testing.T) {
 			t.Fatal(err)
 		}
 		settleRow()
-		want := map[int]ledger.RowDetail{3: {RequestID: "r", Fields: map[string]ledger.FieldDetail{"": {Old: "A", Known: true}}}}
+		want := map[int]ledger.RowDetail{3: {RequestID: "req", Fields: map[string]ledger.FieldDetail{"": {Old: "A", Known: true}}}}
 		if diff := cmp.Diff(want, run.details("nickname", 3), exceptTime); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
