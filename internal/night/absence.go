@@ -24,11 +24,12 @@ const removedKept = 400
 
 // absences are the members who are missing in a complete reading, or are back.
 type absences struct {
-	counted  bool           // the reading is complete
+	counted  bool           // absence counts
 	before   int            // members of the last accepted complete reading
 	missing  int            // members who were in that one
 	chats    map[string]int // of them, by chat
 	noted    map[string]absent
+	kept     []string // members who were in that one, and may be in this one
 	returned []string // members who are back before they were removed, or are forgotten
 	back     int      // of them those who are back
 	remove   []string
@@ -37,7 +38,7 @@ type absences struct {
 
 // absences compares the members of a reading with those of the last accepted one.
 func (s *Service) absences(ctx context.Context, n Night, read *reading, c *compared, before *base, m *marks) (*absences, error) {
-	gone := &absences{counted: read.Complete, chats: map[string]int{}, noted: map[string]absent{}}
+	gone := &absences{counted: c.absence(read), chats: map[string]int{}, noted: map[string]absent{}}
 	if !gone.counted {
 		return gone, nil
 	}
@@ -50,9 +51,14 @@ func (s *Service) absences(ctx context.Context, n Night, read *reading, c *compa
 		return nil, err
 	}
 	present := func(member string) bool { _, is := slices.BinarySearch(c.members, member); return is }
+	unsure := func(member string) bool { _, _, user := split(member); return c.unsure[user] }
 	for _, member := range seen {
 		gone.before++
 		if present(member) {
+			continue
+		}
+		if unsure(member) {
+			gone.kept = append(gone.kept, member)
 			continue
 		}
 		gone.missing++
@@ -69,6 +75,7 @@ func (s *Service) absences(ctx context.Context, n Night, read *reading, c *compa
 		case present(member):
 			gone.returned = append(gone.returned, member)
 			gone.back++
+		case unsure(member):
 		case mark.Removed && night-mark.Night > removedKept, !mark.Removed && !n.manages(member) && night-mark.Night > n.Absence.Nights+forgottenAfter:
 			gone.returned = append(gone.returned, member)
 		default:

@@ -82,6 +82,29 @@ func TestAbsenceCountsInCompleteReadingsAlone(t *testing.T) {
 	}
 }
 
+func TestAbsenceDoesNotCountWhileARowNamesNoMember(t *testing.T) {
+	t.Parallel()
+	long(t)
+	school := class("chat1", 1, 5)
+	r := newRig(t, redistest.Mini(t), school)
+	r.night.Absence = night.Absence{Nights: 1, Chats: []string{"chat1"}}
+	r.work()
+	r.whole(1)
+	r.roll.members = slices.Clone(school)
+	r.roll.members[0].user = "" // it may be u1, or not
+	if got := r.whole(2); got.Missing != 0 || got.Removed != 0 || got.Impossible != 1 || got.Why == "" {
+		t.Errorf("the night with a row that names no member is %+v", got)
+	}
+	r.roll.members[0] = member{chat: "", user: "u1", name: "Student 1"} // of a chat that is not known
+	if got := r.whole(3); got.Missing != 0 || got.Removed != 0 || got.Impossible != 1 {
+		t.Errorf("the night with a member of an unknown chat is %+v", got)
+	}
+	r.roll.members = school[1:]
+	if got := r.whole(4); got.Missing != 1 || got.Removed != 1 {
+		t.Errorf("the night without the member is %+v", got)
+	}
+}
+
 func TestTheMonthPaysForChangedNamesFirst(t *testing.T) {
 	t.Parallel()
 	long(t)

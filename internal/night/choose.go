@@ -143,7 +143,11 @@ func (s *Service) commit(ctx context.Context, n Night, next *openNight, read *re
 		if err := s.mark(ctx, n.Name, keyAbsent, mark); err != nil {
 			return err
 		}
-		if err := s.saveSeen(ctx, n.Name, c.members); err != nil {
+		seen := c.members
+		if len(gone.kept) > 0 {
+			seen = slices.Sorted(slices.Values(slices.Concat(c.members, gone.kept)))
+		}
+		if err := s.saveSeen(ctx, n.Name, seen); err != nil {
 			return err
 		}
 	}

@@ -37,7 +37,14 @@ type compared struct {
 	aside   map[string]int // rows by cause
 	// withheld is how many rows wait for their member.
 	withheld int
+	// unnamed is how many rows do not say which member they are about. Of unsure users only
+	// the chat is not known: they are not missing anywhere.
+	unnamed int
+	unsure  map[string]bool
 }
+
+// absence reports whether absence counts: every record was read, and says whom it is about.
+func (c *compared) absence(read *reading) bool { return read.Complete && c.unnamed == 0 }
 
 // candidate is a row that needs a call.
 type candidate struct {
@@ -55,7 +62,7 @@ func (s *Service) compare(ctx context.Context, n Night, read *reading, m *marks)
 	}
 	c := &compared{
 		classes: make([]class, 0, read.rows.rows), chats: map[string]int{}, lanes: map[string]string{}, counts: map[run.Decision]int{},
-		aside: map[string]int{},
+		aside: map[string]int{}, unsure: map[string]bool{},
 	}
 	for page, err := range read.rows.pages(pageRows) {
 		if err != nil {
@@ -95,7 +102,12 @@ func (s *Service) compare(ctx context.Context, n Night, read *reading, m *marks)
 func (c *compared) add(r *run.Compared, m *marks, complete bool) {
 	row := len(c.classes)
 	member := ""
-	if task, ok := r.Request.Task.(tasks.NicknameSync); ok && task.ChatID != "" && task.UserID != "" {
+	switch task, named := r.Request.Task.(tasks.NicknameSync); {
+	case r.Request.Task == nil, named && task.UserID == "":
+		c.unnamed++
+	case named && task.ChatID == "":
+		c.unsure[task.UserID] = true
+	case named:
 		member = memberOf(task)
 		c.members = append(c.members, member)
 	}

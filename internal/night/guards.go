@@ -119,7 +119,10 @@ func (s *Service) shrunk(l Limits, read *reading, before *base, gone *absences) 
 func nextBase(read *reading, c *compared, before *base, tick time.Time) base {
 	b := base{At: tick, Rule: read.rule, Version: read.Version, Modified: read.Modified, Rows: read.rows.rows, Chats: c.chats, Nights: 1}
 	if !read.Complete {
-		b.Version, b.Modified, b.Rows, b.Chats, b.Nights = "", time.Time{}, 0, nil, 0
+		b.Version, b.Modified, b.Rows = "", time.Time{}, 0
+	}
+	if !c.absence(read) {
+		b.Chats, b.Nights = nil, 0
 	}
 	if before == nil {
 		return b
@@ -129,7 +132,9 @@ func nextBase(read *reading, c *compared, before *base, tick time.Time) base {
 		b.Version, b.Modified, b.Rows, b.Chats, b.Nights = before.Version, before.Modified, before.Rows, before.Chats, before.Nights
 		return b
 	}
-	b.Nights = before.Nights + 1
+	if b.Nights = before.Nights + 1; !c.absence(read) {
+		b.Nights, b.Chats = before.Nights, before.Chats
+	}
 	if before.Version != "" && before.Version != read.Version {
 		b.Versions = append(slices.DeleteFunc(slices.Clone(b.Versions), func(v content) bool { return v.Version == before.Version }),
 			content{Version: before.Version, At: before.At})

@@ -327,3 +327,16 @@ func TestAHeldNightExpires(t *testing.T) {
 		t.Error("it was approved after two hours, though it can be for one")
 	}
 }
+
+func TestThirtyReportsAreKept(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.Mini(t), class("chat1", 1, 3))
+	r.roll.err = fault(source.Refused)
+	for n := 1; n <= 35; n++ {
+		r.run(n)
+	}
+	history, err := r.nights.History(t.Context(), "nightly")
+	if err != nil || len(history) != 30 || !history[0].Tick.Equal(nightOf(35)) || !history[29].Tick.Equal(nightOf(6)) {
+		t.Errorf("%d reports are kept, %v, want those of nights 35 to 6", len(history), err)
+	}
+}

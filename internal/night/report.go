@@ -95,6 +95,9 @@ func (r Report) Final() bool {
 func (r *Report) describe(read *reading, c *compared) {
 	r.Rows, r.Complete, r.Why, r.Modified, r.Problems = read.rows.rows, read.Complete, read.Why, read.Modified, read.problems
 	r.Unchanged, r.Conflicts, r.Impossible = c.counts[run.RowUnchanged], c.counts[run.RowConflict], c.counts[run.RowImpossible]
+	if c.unnamed > 0 && r.Why == "" {
+		r.Why = fmt.Sprintf("%d rows do not say which member they are about: no member counts as missing", c.unnamed)
+	}
 	r.SetAside = c.aside
 	tenants := map[string]bool{}
 	for lane := range c.lanes {
