@@ -201,9 +201,15 @@ func (r *rig) done(id string) result {
 // enqueue adds a tick to its queue that a worker began and did not end.
 func (r *rig) enqueue(name, id string) {
 	r.t.Helper()
-	err := r.rdb.HSet(r.t.Context(), "rollcall:{schedule}:ticks:"+name, id+":state", "waiting", id+":start", "1772389800000").Err()
-	if err != nil {
-		r.t.Fatal(err)
+	if at, err := time.Parse(time.RFC3339, strings.TrimPrefix(id, name+"@")); err == nil {
+		_, err := r.rdb.Pipelined(r.t.Context(), func(p redis.Pipeliner) error {
+			p.HSet(r.t.Context(), "rollcall:{schedule}:ticks:"+name, id+":state", "waiting", id+":at", at.Unix(), id+":start", at.UnixMilli())
+			p.ZAdd(r.t.Context(), "rollcall:{schedule}:history:"+name, redis.Z{Score: float64(at.Unix()), Member: id})
+			return nil
+		})
+		if err != nil {
+			r.t.Fatal(err)
+		}
 	}
 	r.deliver(name, id)
 }
