@@ -12,9 +12,9 @@ import (
 
 // entryRecord is a schedule as --json prints it. Its names are stable.
 type entryRecord struct {
-	Schedule string       `json:"schedule"`
-	Cron     string       `json:"cron"`
-	Zone     string       `json:"zone"`
+	Schedule string       `json:"schedule"`               // its name
+	Cron     string       `json:"cron"`                   // as in the configuration
+	Zone     string       `json:"zone"`                   // of cron
 	Offset   float64      `json:"offset_seconds"`         // by which its times are later than those of cron: its part of the jitter
 	Overlap  string       `json:"overlap"`                // queue or skip
 	Window   float64      `json:"misfire_window_seconds"` // how late a tick may begin

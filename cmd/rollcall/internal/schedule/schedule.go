@@ -101,7 +101,7 @@ each tick.
 
 ` + exits,
 		Example: `  rollcall schedule history nightly
-  rollcall schedule history nightly -n 100 --json | jq 'select(.state == "failed")'`,
+  rollcall schedule history nightly --json | jq 'select(.result)'`,
 		Args: cli.Exactly("NAME of a schedule"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if n < 1 {

@@ -27,7 +27,7 @@ func (w *why) flags(cmd *cobra.Command, usage string) {
 
 // steered is a schedule that was changed, as --json prints it. Its names are stable.
 type steered struct {
-	Schedule string `json:"schedule"`
+	Schedule string `json:"schedule"`         // its name
 	Outcome  string `json:"outcome"`          // paused, changed (another reason), resumed, same (it was not paused) or started
 	Tick     string `json:"tick,omitzero"`    // id of the tick that was started
 	By       string `json:"by"`               // as the event in the audit log
