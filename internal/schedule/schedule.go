@@ -71,13 +71,13 @@ func StopTakes(grace time.Duration) time.Duration { return or(grace, defaultGrac
 
 // Schedule carries out entries at their times. Its methods are safe for concurrent use.
 type Schedule struct {
-	redis redis.UniversalOptions
-	log   *slog.Logger
+	redis  redis.UniversalOptions
+	log    *slog.Logger
 	worker string
-	lease time.Duration
-	grace time.Duration
-	waits []time.Duration
-	open  func(path string) (*table.Input, error)
+	lease  time.Duration
+	grace  time.Duration
+	waits  []time.Duration
+	open   func(path string) (*table.Input, error)
 
 	mu      sync.Mutex
 	entries map[string]*planned

@@ -111,13 +111,13 @@ func printEntry(p *cli.Printer, e sched.Info) {
 		if !e.Next.IsZero() {
 			next = p.Zoned(e.Next)
 		}
-		p.Text(console.Plain, indent, "next  "+next)
+		p.Text(console.Plain, indent, "next "+next)
 	}
 	if e.Last == nil {
-		p.Text(console.Plain, indent, "last  none yet")
+		p.Text(console.Plain, indent, "last none yet")
 		return
 	}
-	text := "last  " + p.Zoned(e.Last.At) + ": " + string(e.Last.State)
+	text := "last " + p.Zoned(e.Last.At) + ": " + string(e.Last.State)
 	if about := about(*e.Last); about != "" {
 		text += ": " + about
 	}
