@@ -18,19 +18,20 @@ end
 if id == '' then
 	return {'moved', ''}
 end
+local other = ''
+if ARGV[7] == 'due' and ARGV[8] == '1' then
+	other = redis.call('ZRANGE', open, 0, 0)[1] or ''
+end
+if other ~= '' and ARGV[1] == '' then
+	return {'busy', other}
+end
 if redis.call('HEXISTS', ticks, id .. ':state') == 1 then
 	return {'there', ''}
 end
 local clock = redis.call('TIME')
 local now = clock[1] .. string.sub('000000' .. clock[2], -6, -4)
-local decided, reason, other = ARGV[7], ARGV[11], ''
-if decided == 'due' and ARGV[8] == '1' then
-	other = redis.call('ZRANGE', open, 0, 0)[1] or ''
-end
+local decided, reason = ARGV[7], ARGV[11]
 if other ~= '' then
-	if ARGV[1] == '' then
-		return {'busy', other}
-	end
 	decided, reason = 'skipped', other .. ' had not ended'
 end
 redis.call('HSET', ticks, id .. ':state', decided, id .. ':at', ARGV[6], id .. ':added', now,

@@ -300,7 +300,7 @@ func milli(text string) time.Time {
 
 // RunNow starts one tick of an entry now, also if it is paused, and records who started
 // it and why. If another tick has not ended, it waits for it, or for an entry with [Skip]
-// the error is a [*BusyError]. Two calls within a second start one tick.
+// the error is a [*BusyError]. Two calls within a second start one tick at most.
 func (s *Store) RunNow(ctx context.Context, name, by, reason string) (Tick, error) {
 	entry, err := s.entry(ctx, name)
 	if err != nil {
