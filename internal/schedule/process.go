@@ -28,8 +28,10 @@ const (
 	// counted: the worker stopped, or another tick of the entry is running.
 	uncountedWait = 2 * time.Second
 	newerWait     = time.Minute
-	// recordWithin bounds a write of a tick's state, also while the worker stops.
-	recordWithin = 5 * time.Second
+	// recordTry bounds one write of a tick's state, also while the worker stops, and
+	// recordWithin the tries while Redis is unavailable.
+	recordTry    = 5 * time.Second
+	recordWithin = time.Minute
 )
 
 var errStopping = errors.New("the worker stopped: another worker continues the tick, or this one after its restart")
@@ -111,17 +113,24 @@ func (c *carrier) process(ctx context.Context, task *asynq.Task) error {
 	return f
 }
 
-// record writes how an attempt ended. If that fails, the tick counts as running until
-// asynq's task shows that it ended.
+// record writes how an attempt ended, and waits for a Redis that is unavailable: a tick
+// whose end is not recorded is executed again when asynq delivers it again.
 func (c *carrier) record(ctx context.Context, begun *attempt, to State, result string, log *slog.Logger) {
 	if begun == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
-	defer cancel()
-	_, err := c.store.move(ctx, begun.tick.Schedule, move{id: begun.tick.ID(), from: Running, to: to, attempt: begun.number, result: result})
-	if err != nil {
-		log.Warn("schedule: end of an attempt not recorded", "state", to, "err", err)
+	m := move{id: begun.tick.ID(), from: Running, to: to, attempt: begun.number, result: result}
+	for began := time.Now(); ; pause(c.running, time.Second) {
+		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTry)
+		_, err := c.store.move(try, begun.tick.Schedule, m)
+		cancel()
+		if err == nil {
+			return
+		}
+		if time.Since(began) > recordWithin || c.running.Err() != nil {
+			log.Warn("schedule: end of an attempt not recorded", "state", to, "err", err)
+			return
+		}
 	}
 }
 
