@@ -61,10 +61,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = ErrSlow
 	}
-	if b.ended = errors.Is(err, io.EOF); b.ended {
-		// The server reads on, to notice a client that leaves: that must not time out.
-		_ = b.control.SetReadDeadline(time.Time{})
-	}
+	b.ended = errors.Is(err, io.EOF) // then the server reads on without a deadline, to notice a client that leaves
 	return n, err
 }
 

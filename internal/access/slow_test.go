@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -220,6 +221,36 @@ func TestAClientThatKeepsSendingIsNotCut(t *testing.T) {
 		}
 		if got := <-answered; !strings.HasPrefix(got, "HTTP/1.1 200 ") {
 			t.Errorf("answered %q", got)
+		}
+	})
+}
+
+// A deadline for the rest of a body must not end the requests that follow.
+func TestARequestAfterAnAnswerThatIsReadLateIsServed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dial := inMemory(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, err := io.Copy(io.Discard, r.Body); err != nil || r.Context().Err() != nil {
+				t.Errorf("%v, %v", err, r.Context().Err())
+			}
+			_, _ = io.WriteString(w, "done")
+		}))
+		conn := dial()
+		defer conn.Close()
+		answers := bufio.NewReader(conn)
+		for range 2 {
+			if _, err := io.WriteString(conn, head(3)+"abc"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(20 * time.Second) //nolint:forbidigo // in a synctest bubble
+			response, err := http.ReadResponse(answers, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if content, err := io.ReadAll(response.Body); err != nil || string(content) != "done" {
+				t.Errorf("answered %q, %v", content, err)
+			}
+			_ = response.Body.Close()
 		}
 	})
 }

@@ -138,6 +138,9 @@ func TestATaskForABusyEndpointWaits(t *testing.T) {
 		return longest
 	}
 	longest(2 * time.Second)
+	if wait := webhook.Delay(errors.New("the lease of its worker has expired")); wait != time.Second {
+		t.Errorf("a call of a dead worker waits %s", wait)
+	}
 	if wait := service.Enter("other"); wait != 0 {
 		t.Errorf("a call of another endpoint waits %s", wait)
 	}

@@ -19,3 +19,6 @@ func (e Endpoint) Check(addr netip.Addr) error {
 	}
 	return e.check(addr, to)
 }
+
+// Delay is how long a task waits that asynq itself returns to the queue.
+func Delay(err error) time.Duration { return delay(0, err, nil) }
