@@ -86,7 +86,7 @@ class Api:
                     return answer.status, json.load(answer)
             except urllib.error.HTTPError as error:
                 problem = json.load(error)
-                if error.code not in (408, 429, 503) and not problem["type"].endswith("/key-in-use"):
+                if error.code != 408 and "Retry-After" not in error.headers:
                     sys.exit(f"{method} {path}: {problem['title']}: {problem['detail']} {problem.get('errors', '')}")
                 wait = int(error.headers.get("Retry-After", 1))
             except (urllib.error.URLError, ConnectionError, TimeoutError):
