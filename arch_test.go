@@ -107,7 +107,7 @@ var imports = map[string][]string{
 		"internal/registry", "internal/roster",
 	},
 	"cmd/rollcall/internal/schedule": {"internal/cli", "internal/console", "internal/exitcode", "internal/schedule"},
-	"cmd/rollcall/internal/session": {"internal/cli", "internal/exitcode", "internal/ledger", "internal/run"},
+	"cmd/rollcall/internal/session":  {"internal/cli", "internal/exitcode", "internal/ledger", "internal/run"},
 	"cmd/rollcall/internal/plan": {
 		"tasks", "cmd/rollcall/internal/session", "internal/cli", "internal/console", "internal/enqueue", "internal/exitcode",
 		"internal/kinds", "internal/pace", "internal/roster", "internal/run", "internal/sheet", "internal/table", "internal/upload",
@@ -147,8 +147,8 @@ var imports = map[string][]string{
 
 	// One night of a schedule, from its reading to its report.
 	"internal/night": {
-		"tasks", "internal/audit", "internal/kinds", "internal/ledger", "internal/outcome", "internal/registry", "internal/roster", "internal/run",
-		"internal/source", "internal/table",
+		"tasks", "internal/audit", "internal/kinds", "internal/ledger", "internal/naming", "internal/outcome", "internal/registry",
+		"internal/roster", "internal/run", "internal/source", "internal/table",
 	},
 
 	// How people are masked.
@@ -179,12 +179,12 @@ var imports = map[string][]string{
 		"internal/outcome", "internal/registry",
 	},
 	// Who may use the HTTP API, and whom it calls.
-	"internal/access":  {"internal/logging", "internal/secret"},
-	"internal/webhook": {"internal/buildinfo", "internal/logging", "internal/secret"},
-	"internal/config":  {"internal/access", "internal/loopback", "internal/readfile", "internal/secret"},
+	"internal/access":          {"internal/logging", "internal/secret"},
+	"internal/webhook":         {"internal/buildinfo", "internal/logging", "internal/secret"},
+	"internal/config":          {"internal/access", "internal/loopback", "internal/readfile", "internal/secret"},
 	"internal/source/sqldb":    {"internal/secret", "internal/source"},
 	"internal/source/contacts": {"internal/source", "providers", "providers/dingtalk"},
-	"internal/logging": {"internal/console"},
+	"internal/logging":         {"internal/console"},
 	// Services in any language: HTTP in, a service's call, HTTP out.
 	"internal/api": {
 		"tasks", "internal/access", "internal/backlog", "internal/deadletter", "internal/enqueue", "internal/hold", "internal/kinds",
@@ -212,10 +212,10 @@ var imports = map[string][]string{
 	"cmd/worker": {
 		"tasks", "providers", "internal/access", "internal/api", "internal/audit", "internal/buildinfo", "internal/config", "internal/console",
 		"internal/deadletter", "internal/demo", "internal/enqueue", "internal/exitcode", "internal/handler", "internal/hold",
-		"internal/kinds", "internal/lane", "internal/ledger", "internal/logging", "internal/metrics", "internal/monitor", "internal/night",
-		"internal/outcome", "internal/pace", "internal/readfile", "internal/redisdb", "internal/redisdb/embedded", "internal/registry",
-		"internal/roster", "internal/run", "internal/sandbox", "internal/schedule", "internal/secret", "internal/source",
-		"internal/sweep", "internal/table", "internal/webhook", "providers/classin", "providers/dingtalk",
+		"internal/kinds", "internal/lane", "internal/ledger", "internal/logging", "internal/metrics", "internal/monitor", "internal/naming",
+		"internal/night", "internal/outcome", "internal/pace", "internal/readfile", "internal/redisdb", "internal/redisdb/embedded",
+		"internal/registry", "internal/roster", "internal/run", "internal/sandbox", "internal/schedule", "internal/secret",
+		"internal/source", "internal/source/contacts", "internal/source/sqldb", "internal/sweep", "internal/table", "internal/webhook", "providers/classin", "providers/dingtalk",
 	},
 
 	// Commands outside the product: benchmarks and chaos.

@@ -148,8 +148,8 @@ func newPlan(cfg *config.Config, now time.Time) (*plan, []finding) {
 		}
 	}
 	var findings []finding
-	for i, entry := range scheduleEntries(cfg, nil) {
-		s := cfg.Schedules[i]
+	for _, s := range cfg.Schedules {
+		entry := scheduleEntry(s)
 		sp := schedulePlan{
 			Name: s.Name, Cron: s.Cron, Zone: s.Zone, Overlap: s.Overlap, Window: s.MisfireWindow.String(), Roster: s.Roster,
 			next: schedule.Next(entry, now, nextTimes),
@@ -163,9 +163,7 @@ func newPlan(cfg *config.Config, now time.Time) (*plan, []finding) {
 		if s.Courses != nil {
 			sp.Tenant, sp.Courses = s.Courses.Tenant, len(s.Courses.IDs)
 		}
-		if s.Source != nil && s.Source.Files != nil {
-			sp.Source = "files " + s.Source.Files.Path
-		}
+		sp.Source = describeSource(s)
 		p.Schedules = append(p.Schedules, sp)
 		if s.Roster != "" {
 			findings = append(findings, inspectRoster(cfg, s, now))

@@ -19,7 +19,7 @@ func connectDingTalk(t config.Tenant) (connection, error) {
 		return connection{}, err
 	}
 	return connection{
-		client: client, probe: client.CheckToken, ask: client.AskToken, resendAfter: time.Duration(app.IDResendAfter),
+		client: client, app: client, probe: client.CheckToken, ask: client.AskToken, resendAfter: time.Duration(app.IDResendAfter),
 		lateResendAfter: time.Duration(app.LateResendAfter),
 		handlers: map[tasks.Kind]func(handler.Env) handler.Func{
 			tasks.KindNickname: func(e handler.Env) handler.Func { return handler.Nickname(e, client) },

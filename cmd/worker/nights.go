@@ -19,32 +19,27 @@ func (w *worker) openNights() {
 		Redis: w.rdb, Runs: w.runs, Ledger: w.record, Log: w.log,
 		Announce: func(ctx context.Context, r night.Report) error { return w.hooks.Announce(ctx, nightEvent(r)) },
 	})
-	w.nights.Know(nightsOf(w.cfg)...)
+	w.knowNights(w.cfg)
 }
 
-// nightsOf returns the nightly syncs of a configuration.
-func nightsOf(cfg *config.Config) []night.Night {
-	var all []night.Night
+// knowNights notes when others want to know of the reports of nightly syncs.
+func (w *worker) knowNights(cfg *config.Config) {
 	for _, s := range cfg.Schedules {
 		if s.Source != nil {
-			all = append(all, nightOf(s))
+			w.nights.Know(night.Night{Name: s.Name, Notify: night.Notify(s.Report)})
 		}
 	}
-	return all
 }
 
-func nightOf(s config.Schedule) night.Night {
-	from := s.Source
-	rule := night.Columns{Tenant: from.Tenant, Kind: tasks.Kind(from.Kind), Chat: from.Chat, Map: map[string]string{}}
-	for _, text := range from.Columns {
-		name, column, _ := strings.Cut(text, "=") // judged by config.Load
-		rule.Map[name] = column
+// nightOf returns the nightly sync of a schedule of a configuration.
+func (w *worker) nightOf(cfg *config.Config, s config.Schedule) (night.Night, error) {
+	n := night.Night{Name: s.Name, Allowed: s.Allow, Approvable: time.Duration(s.ApproveWithin), Notify: night.Notify(s.Report)}
+	var err error
+	if n.Source, err = w.sourceOf(s); err != nil {
+		return n, fmt.Errorf("schedule %s: %w", s.Name, err)
 	}
-	n := night.Night{
-		Name: s.Name, Rule: rule, Allowed: s.Allow, Approvable: time.Duration(s.ApproveWithin), Notify: night.Notify(s.Report),
-	}
-	if from.Files != nil {
-		n.Source = rosterFiles{pattern: from.Files.Path}
+	if n.Rule, err = w.nightRule(cfg, s); err != nil {
+		return n, fmt.Errorf("schedule %s: names: %w", s.Name, err)
 	}
 	if a := s.Absence; a != nil {
 		n.Absence = night.Absence{Nights: a.Nights, Chats: a.Chats}
@@ -53,7 +48,33 @@ func nightOf(s config.Schedule) night.Night {
 			ChatMissing: a.ChatMissing, ChatMissingShare: float64(a.ChatMissingPercent) / 100,
 		}
 	}
-	return n
+	return n, nil
+}
+
+// nightRule returns what makes rows of a schedule's roster.
+func (w *worker) nightRule(cfg *config.Config, s config.Schedule) (night.Rule, error) {
+	from := s.Source
+	if s.Names.IsZero() {
+		columns := night.Columns{Tenant: from.Tenant, Kind: tasks.Kind(from.Kind), Chat: from.Chat, Map: map[string]string{}}
+		for _, text := range from.Columns {
+			name, column, _ := strings.Cut(text, "=") // judged by config.Load
+			columns.Map[name] = column
+		}
+		return columns, nil
+	}
+	rule, err := ruleOf(s)
+	if err != nil {
+		return nil, err
+	}
+	names := night.Names{Rule: rule, Tenant: from.Tenant, Ledger: w.record}
+	for _, org := range cfg.Organisations {
+		for _, t := range org.Tenants {
+			if t.Name == from.Tenant {
+				names.Organisation = org.Name
+			}
+		}
+	}
+	return names, nil
 }
 
 // nightJob carries out the nights of a schedule.

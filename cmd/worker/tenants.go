@@ -11,6 +11,7 @@ import (
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/secret"
+	"rollcall/internal/source/contacts"
 	"rollcall/providers"
 	"rollcall/providers/classin"
 	"rollcall/providers/dingtalk"
@@ -48,6 +49,13 @@ type connection struct {
 	lateResendAfter time.Duration
 	probe           func(context.Context) error // nil: the platform has no call without a quota
 	ask             func(context.Context) error // likewise; sends a request even if a token is cached
+	app             *dingtalk.Client            // nil: the platform has no contacts
+}
+
+// contactsApp reads the contacts of a tenant on DingTalk. All of its schedules share the pace.
+type contactsApp struct {
+	client *dingtalk.Client
+	pace   contacts.Pace
 }
 
 func newConnection(t config.Tenant) (connection, error) {
@@ -76,6 +84,9 @@ func (w *worker) addTenant(org config.Organisation, t config.Tenant, record *led
 	}
 	w.onClose(c.client.Close)
 	w.rotate[t.Name] = c.client.SetSecret
+	if c.app != nil {
+		w.apps[t.Name] = contactsApp{client: c.app, pace: contacts.NewEvenPace(contactsPerSecond)}
+	}
 	platform := t.Platform()
 	all := laneLimits(platform)
 	for _, kind := range kinds.Names() {

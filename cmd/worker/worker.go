@@ -59,6 +59,7 @@ type worker struct {
 	page     *monitor.Server              // nil: off
 	tls      *monitor.TLS                 // of the page; nil: off
 	rotate   map[string]func(secret.Text) // by tenant: replaces the secret of its client
+	apps     map[string]contactsApp       // by tenant on DingTalk
 	closers  []func()
 }
 
@@ -66,7 +67,7 @@ type worker struct {
 // listens on the port of the page. The page can change level, the log's level. On an
 // error it closes every part that it opened.
 func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (*worker, error) {
-	w := &worker{cfg: cfg, log: log, rotate: map[string]func(secret.Text){}}
+	w := &worker{cfg: cfg, log: log, rotate: map[string]func(secret.Text){}, apps: map[string]contactsApp{}}
 	if err := w.build(ctx, level); err != nil {
 		w.close()
 		return nil, err
@@ -150,7 +151,11 @@ func (w *worker) openSchedule() error {
 	if err != nil {
 		return err
 	}
-	w.schedule, err = schedule.New(schedule.Config{Entries: scheduleEntries(w.cfg, w.nights), Redis: options, Worker: workerName(), Log: w.log})
+	entries, err := w.scheduleEntries(w.cfg)
+	if err != nil {
+		return exitcode.AsConfig(err)
+	}
+	w.schedule, err = schedule.New(schedule.Config{Entries: entries, Redis: options, Worker: workerName(), Log: w.log})
 	return exitcode.AsConfig(err)
 }
 
@@ -172,23 +177,33 @@ func (w *worker) openRuns() error {
 	return nil
 }
 
-// scheduleEntries returns the schedules of a configuration. nights may be nil if no entry is
-// carried out.
-func scheduleEntries(cfg *config.Config, nights *night.Service) []schedule.Entry {
+// scheduleEntries returns the schedules of a configuration.
+func (w *worker) scheduleEntries(cfg *config.Config) ([]schedule.Entry, error) {
 	entries := make([]schedule.Entry, len(cfg.Schedules))
 	for i, s := range cfg.Schedules {
-		entries[i] = schedule.Entry{
-			Name: s.Name, Cron: s.Cron, Zone: s.Zone, Jitter: time.Duration(s.Jitter), Overlap: schedule.Overlap(s.Overlap),
-			MisfireWindow: time.Duration(s.MisfireWindow), Roster: s.Roster,
+		entries[i] = scheduleEntry(s)
+		if s.Source == nil {
+			continue
 		}
-		if s.Courses != nil {
-			entries[i].Courses = schedule.Courses{Tenant: s.Courses.Tenant, IDs: s.Courses.IDs}
+		n, err := w.nightOf(cfg, s)
+		if err != nil {
+			return nil, err
 		}
-		if s.Source != nil {
-			entries[i].Job = nightJob{nights: nights, night: nightOf(s)}
-		}
+		entries[i].Job = nightJob{nights: w.nights, night: n}
 	}
-	return entries
+	return entries, nil
+}
+
+// scheduleEntry returns when an entry is due. A nightly sync has no job yet.
+func scheduleEntry(s config.Schedule) schedule.Entry {
+	entry := schedule.Entry{
+		Name: s.Name, Cron: s.Cron, Zone: s.Zone, Jitter: time.Duration(s.Jitter), Overlap: schedule.Overlap(s.Overlap),
+		MisfireWindow: time.Duration(s.MisfireWindow), Roster: s.Roster,
+	}
+	if s.Courses != nil {
+		entry.Courses = schedule.Courses{Tenant: s.Courses.Tenant, IDs: s.Courses.IDs}
+	}
+	return entry
 }
 
 // pageConfig returns the configuration of the page.
@@ -250,7 +265,11 @@ func (w *worker) reload(ctx context.Context, load func() (*config.Config, error)
 	for _, line := range needsRestart {
 		w.log.Warn("configuration change needs a restart", "change", line)
 	}
-	if err := w.schedule.Replace(scheduleEntries(next, w.nights)); err != nil {
+	entries, err := w.scheduleEntries(next)
+	if err == nil {
+		err = w.schedule.Replace(entries)
+	}
+	if err != nil {
 		w.log.Error("schedules not reloaded; the old ones stay in use", "err", err)
 		return
 	}
@@ -260,7 +279,7 @@ func (w *worker) reload(ctx context.Context, load func() (*config.Config, error)
 	w.cfg = config.TakeOver(before, next)
 	w.takeSecrets(ctx, before)
 	w.takeAccess()
-	w.nights.Know(nightsOf(next)...)
+	w.knowNights(next)
 	for _, line := range reloadable {
 		w.log.Info("reloaded", "change", line)
 	}

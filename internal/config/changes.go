@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v4"
 )
 
 // Changes lists the differences between two configurations, one line each: those that a
@@ -24,6 +26,8 @@ func Changes(before, after *Config) (reloadable, needsRestart []string) {
 		old, existed := lookUp(was, l)
 		switch {
 		case existed && old.value == l.value:
+		case existed && l.long:
+			add(l, l.name()+" changed")
 		case existed && l.secret:
 			l.live = rotated(before, after, l)
 			add(l, l.name()+" changed")
@@ -59,6 +63,7 @@ func Changes(before, after *Config) (reloadable, needsRestart []string) {
 type leaf struct {
 	subject, key, value string
 	secret, live        bool
+	long                bool   // too long for a line
 	source              Source // where a secret comes from
 }
 
@@ -114,6 +119,13 @@ func collect(v reflect.Value, subject, key string, all *[]leaf) {
 		if !value.IsZero() {
 			add(value.String()+" "+value.Value.Reveal(), true)
 			(*all)[len(*all)-1].source = value
+		}
+		return
+	case yaml.Node:
+		if !value.IsZero() {
+			text, _ := yaml.Dump(&value) // it was loaded, so it can be written
+			add(string(text), false)
+			(*all)[len(*all)-1].long = true
 		}
 		return
 	case Limits:

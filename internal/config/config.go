@@ -7,6 +7,8 @@ package config
 
 import (
 	"time"
+
+	"go.yaml.in/yaml/v4"
 )
 
 // Config is the configuration of a worker. Load fills in every default and validates
@@ -169,27 +171,77 @@ type Schedule struct {
 	Roster  string   `yaml:"roster"` // path of a CSV file, resolved
 	Courses *Courses `yaml:"courses"`
 
-	Source  *RosterSource `yaml:"source"`
-	Absence *Absence      `yaml:"absence"` // nil: no member is removed; the default bounds
-	Report  string        `yaml:"report"`  // decisions, always or never
-	Allow   []string      `yaml:"allow"`   // flags of guards, without dashes
+	Source *RosterSource `yaml:"source"`
+	// Names is the rule by which the people of the source are named, as the file has it:
+	// package naming reads it. Zero: the columns of the source are those of a roster.
+	Names   yaml.Node `yaml:"names"`
+	Absence *Absence  `yaml:"absence"` // nil: no member is removed; the default bounds
+	Report  string    `yaml:"report"`  // decisions, always or never
+	Allow   []string  `yaml:"allow"`   // flags of guards, without dashes
 	// ApproveWithin is how long a held night can be approved.
 	ApproveWithin Duration `yaml:"approve_within"`
 }
 
-// RosterSource is where a nightly sync reads its roster, and what stands in for columns.
+// RosterSource is where a nightly sync reads its roster, exactly one of Files, HTTPS,
+// OneRoster, SQL and Contacts, and what stands in for columns.
 type RosterSource struct {
-	Files  *RosterFiles `yaml:"files"`
-	Tenant string       `yaml:"tenant"`
-	Kind   string       `yaml:"kind"`
-	Chat   string       `yaml:"chat"`
+	Files     *RosterFiles    `yaml:"files"`
+	HTTPS     *RosterHTTPS    `yaml:"https"`
+	OneRoster *RosterBundle   `yaml:"oneroster"`
+	SQL       *RosterSQL      `yaml:"sql"`
+	Contacts  *RosterContacts `yaml:"contacts"`
+
+	Tenant string `yaml:"tenant"`
+	Kind   string `yaml:"kind"`
+	Chat   string `yaml:"chat"`
 	// Columns are "NAME=COLUMN": what the roster calls a column, and which one it is.
 	Columns []string `yaml:"columns"`
 }
 
 // RosterFiles is a file, or a pattern of which the newest match counts.
 type RosterFiles struct {
-	Path string `yaml:"path"` // resolved
+	Path     string   `yaml:"path"`    // resolved
+	Done     string   `yaml:"done"`    // a marker; empty: none
+	Settle   Duration `yaml:"settle"`  // how long the file must not change
+	MaxAge   Duration `yaml:"max_age"` // 0: any
+	Encoding string   `yaml:"encoding"`
+	Sheet    string   `yaml:"sheet"`
+}
+
+// RosterHTTPS is a table at a URL, with a token, or a user name and a password, or neither.
+type RosterHTTPS struct {
+	URL      Source   `yaml:"url"`
+	Bearer   Source   `yaml:"bearer"`
+	Username string   `yaml:"username"`
+	Password Source   `yaml:"password"`
+	CA       string   `yaml:"ca"` // path of a PEM file, resolved
+	Timeout  Duration `yaml:"timeout"`
+	MaxAge   Duration `yaml:"max_age"` // 0: any
+	Encoding string   `yaml:"encoding"`
+	Sheet    string   `yaml:"sheet"`
+}
+
+// RosterBundle is a OneRoster bundle: a ZIP file, a directory, or a pattern for either.
+type RosterBundle struct {
+	Path   string   `yaml:"path"` // resolved
+	Done   string   `yaml:"done"`
+	Settle Duration `yaml:"settle"`
+	MaxAge Duration `yaml:"max_age"` // 0: any
+}
+
+// RosterSQL is a query of a database.
+type RosterSQL struct {
+	Engine  string   `yaml:"engine"` // postgresql or mysql
+	DSN     Source   `yaml:"dsn"`
+	Query   string   `yaml:"query"`
+	Timeout Duration `yaml:"timeout"` // of a statement
+}
+
+// RosterContacts are the departments and people of a DingTalk tenant.
+type RosterContacts struct {
+	Tenant      string   `yaml:"tenant"`
+	Departments []string `yaml:"departments"` // ids; empty: the whole organisation
+	Exclude     []string `yaml:"exclude"`     // ids
 }
 
 // Absence is what happens when members are missing in the roster.

@@ -2,7 +2,6 @@ package config
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -48,14 +47,15 @@ func (d *document) night(path []any, s *Schedule, c *Config) {
 		if s.Absence != nil {
 			d.report(under(path, "absence"), "has no effect without source; add a source, or remove it")
 		}
+		if !s.Names.IsZero() {
+			d.report(under(path, "names"), "has no effect without source; add a source, or remove it")
+		}
 		return
 	}
 	from := under(path, "source")
-	if f := s.Source.Files; f != nil && f.Path != "" {
-		f.Path = resolvePath(d.dir, f.Path)
-		if _, err := filepath.Match(f.Path, ""); err != nil {
-			d.report(under(from, "files", "path"), "is %s, which is not a pattern; close each [ with ]", shortened(f.Path))
-		}
+	d.rosterSource(from, s.Source, c)
+	if !s.Names.IsZero() {
+		d.names(from, s.Source)
 	}
 	if tenant := s.Source.Tenant; tenant != "" && !c.anyTenant(func(t *Tenant) bool { return t.Name == tenant }) {
 		d.report(under(from, "tenant"), "is %s, but this file has no tenant with that name", shortened(tenant))

@@ -19,15 +19,17 @@ type key struct {
 
 const (
 	// namePattern is that of a queue's first part; tasks checks it again.
-	namePattern     = `^[a-z0-9][a-z0-9-]{0,38}$`
-	nameWords       = "1 to 39 of a-z, 0-9 and -, not beginning with -"
-	coursePattern   = `^[1-9][0-9]{0,18}$`
-	courseWords     = "1 to 19 digits, not beginning with 0"
-	sidPattern      = `^[0-9]{1,19}$`
-	sidWords        = "digits in quotes, as ClassIn shows the number: sid: \"1234567\""
-	datePattern     = `^[0-9]{4}-[0-9]{2}-[0-9]{2}$`
-	dateWords       = "a date, as in 2027-06-30"
-	durationPattern = `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	namePattern       = `^[a-z0-9][a-z0-9-]{0,38}$`
+	nameWords         = "1 to 39 of a-z, 0-9 and -, not beginning with -"
+	coursePattern     = `^[1-9][0-9]{0,18}$`
+	courseWords       = "1 to 19 digits, not beginning with 0"
+	sidPattern        = `^[0-9]{1,19}$`
+	sidWords          = "digits in quotes, as ClassIn shows the number: sid: \"1234567\""
+	datePattern       = `^[0-9]{4}-[0-9]{2}-[0-9]{2}$`
+	dateWords         = "a date, as in 2027-06-30"
+	departmentPattern = `^[1-9][0-9]{0,17}$`
+	departmentWords   = "1 to 18 digits, not beginning with 0"
+	durationPattern   = `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
 	// Off is the address of a disabled listener.
 	Off = "off"
 )
@@ -126,10 +128,40 @@ var moreKeys = []key{
 	{path: "schedules[].source", one: "work", doc: "Where a roster is read, of which [only the differences are sent](nightly.md), as a run."},
 	{path: "schedules[].source.files", one: "source", doc: "A file on this machine: CSV, XLSX or NDJSON, [as `rollcall plan` reads it](files.md#how-a-file-is-read)."},
 	{path: "schedules[].source.files.path", required: true, eg: `rosters/*.csv`, doc: "path, or a pattern with `*`, `?` and `[a-z]` of which the newest match is read. It need not exist when the worker starts"},
-	{path: "schedules[].source.tenant", doc: "tenant of all rows, if no column names it"},
+	{path: "schedules[].source.files.done", eg: `.done`, doc: "a marker that the export writes last: `.done` for `roster.csv.done`, or a path relative to the directory of the file. Default: no marker"},
+	{path: "schedules[].source.files.settle", def: "5s", doc: "how long the file must not change before it is read, up to 1h"},
+	{path: "schedules[].source.files.max_age", def: "0s", doc: "how long ago the file may have been modified, as in `26h`. `0s`: any time"},
+	{path: "schedules[].source.files.encoding", doc: "as the flag of `enqueue bulk`; default: detected"},
+	{path: "schedules[].source.files.sheet", doc: "a sheet of an XLSX file; default: the first visible one"},
+	{path: "schedules[].source.https", one: "source", doc: "A table on a web server: [how it is read](sources.md#https). At most one of `bearer` and `username` with `password`."},
+	{path: "schedules[].source.https.url", required: true, doc: "where its URL is, `https://`, or `http://` for a loopback address. It may contain a token, so it is a secret and in no log"},
+	{path: "schedules[].source.https.bearer", doc: "a token"},
+	{path: "schedules[].source.https.username", doc: "user of basic authentication"},
+	{path: "schedules[].source.https.password", doc: "password of that user"},
+	{path: "schedules[].source.https.ca", doc: "PEM file with authorities that are trusted in addition to those of the machine"},
+	{path: "schedules[].source.https.timeout", def: "5m", doc: "of the request, to the last byte, up to 1h"},
+	{path: "schedules[].source.https.max_age", def: "0s", doc: "how old `Last-Modified` may be. `0s`: any age"},
+	{path: "schedules[].source.https.encoding", doc: "as of files"},
+	{path: "schedules[].source.https.sheet", doc: "as of files"},
+	{path: "schedules[].source.oneroster", one: "source", doc: "A OneRoster 1.1 or 1.2 bundle in CSV: [its columns](sources.md#oneroster)."},
+	{path: "schedules[].source.oneroster.path", required: true, eg: `bundles/*.zip`, doc: "a ZIP file, a directory, or a pattern for either. It need not exist when the worker starts"},
+	{path: "schedules[].source.oneroster.done", eg: `.done`, doc: "as of files; a relative path is inside a directory"},
+	{path: "schedules[].source.oneroster.settle", def: "5s", doc: "as of files"},
+	{path: "schedules[].source.oneroster.max_age", def: "0s", doc: "as of files"},
+	{path: "schedules[].source.sql", one: "source", doc: "A query of a database: [how it is read](sources.md#sql)."},
+	{path: "schedules[].source.sql.engine", required: true, eg: `postgresql`, enum: []string{"postgresql", "mysql"}, doc: "`mysql` is also MariaDB"},
+	{path: "schedules[].source.sql.dsn", required: true, doc: "where its address with the credentials is: `postgres://user:password@host:5432/database?sslmode=verify-full`, or `user:password@tcp(host:3306)/database?tls=true`"},
+	{path: "schedules[].source.sql.query", required: true, eg: `SELECT chat_id, user_id, nickname FROM roster ORDER BY user_id`, doc: "one `SELECT` whose columns have different names"},
+	{path: "schedules[].source.sql.timeout", def: "5m", doc: "of a statement, `1ms` or more; two are run"},
+	{path: "schedules[].source.contacts", one: "source", doc: "The contacts of a DingTalk organisation: [their columns](sources.md#dingtalks-contacts). The calls are not metered."},
+	{path: "schedules[].source.contacts.tenant", required: true, eg: `lakeside-dingtalk`, doc: "the name of a tenant in this file with `dingtalk`. Its app needs the permission to read contacts"},
+	{path: "schedules[].source.contacts.departments", pattern: departmentPattern, rule: departmentWords, doc: "ids of departments that are read with everything below them; default: the whole organisation"},
+	{path: "schedules[].source.contacts.exclude", pattern: departmentPattern, rule: departmentWords, doc: "ids of departments that are not read, nor what is below them"},
+	{path: "schedules[].source.tenant", doc: "tenant of all rows, if no column names it. Required with `names`"},
 	{path: "schedules[].source.kind", enum: []string{"nickname", "group", "id", "student", "course"}, doc: "kind of all rows; default: as the columns say"},
 	{path: "schedules[].source.chat", doc: "chat of all rows, by ID, if no column names it"},
 	{path: "schedules[].source.columns", pattern: `^[^=]+=[a-z_]+$`, rule: "NAME=COLUMN, such as 学号=user_id", doc: "columns that are not known by name, each `NAME=COLUMN`"},
+	{path: "schedules[].names", doc: "the rule by which the people of the source are named: [its keys](naming.md#keys). Default: the source has the columns of a roster. Only with `source`, and without its `kind`, `chat` and `columns`"},
 	{path: "schedules[].absence", doc: "What happens when members are [missing in a complete roster](nightly.md#when-somebody-leaves). Only with `source`."},
 	{path: "schedules[].absence.nights", def: "0", max: 365, doc: "how many nights in a row a member must be missing before they are removed from a chat of `chats`. `0`: no member is removed"},
 	{path: "schedules[].absence.chats", doc: "chats whose members the roster decides, by ID. No member is removed from other chats"},

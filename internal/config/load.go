@@ -17,17 +17,17 @@ import (
 // Load reads and validates the file at path. getenv looks up secrets. Relative paths in
 // the file start at its directory. The error is a *ProblemsError unless the file cannot
 // be read.
-func Load(path string, getenv func(string) string) (*Config, error) {
+func Load(path string, getenv func(string) string, judges ...Judge) (*Config, error) {
 	content, err := readfile.Whole(path, configMax)
 	if err != nil {
 		return nil, fmt.Errorf("the configuration comes from the file %s, %s", path, reason(err))
 	}
-	return Parse(path, content, getenv)
+	return Parse(path, content, getenv, judges...)
 }
 
 // Parse does the same as Load for content that is in memory. name appears in the
 // problems.
-func Parse(name string, content []byte, getenv func(string) string) (*Config, error) {
+func Parse(name string, content []byte, getenv func(string) string, judges ...Judge) (*Config, error) {
 	var root yaml.Node
 	if err := yaml.Load(content, &root); err != nil {
 		return nil, &ProblemsError{File: name, Problems: []Problem{syntaxProblem(err)}}
@@ -40,6 +40,9 @@ func Parse(name string, content []byte, getenv func(string) string) (*Config, er
 			d.report(nil, "cannot be read because of a fault of rollcall; please report it: %v", err)
 		}
 		d.judge(cfg)
+		for _, judge := range judges {
+			judge(cfg, d.locate)
+		}
 	}
 	if len(d.problems) > 0 {
 		slices.SortStableFunc(d.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })

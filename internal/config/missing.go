@@ -67,7 +67,7 @@ func (d *document) fill(clean *yaml.Node, t reflect.Type, path []any, rule strin
 // isSection reports whether a struct is always present.
 func isSection(t reflect.Type, name string) bool {
 	field, _ := fieldOf(t, name)
-	return field.Type.Kind() == reflect.Struct && field.Type != reflect.TypeFor[Source]()
+	return field.Type.Kind() == reflect.Struct && field.Type != reflect.TypeFor[Source]() && field.Type != reflect.TypeFor[yaml.Node]()
 }
 
 func advice(path []any, t reflect.Type, k key) string {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.yaml.in/yaml/v4"
+
 	"rollcall/internal/config"
 	"rollcall/internal/manual"
 )
@@ -45,7 +47,9 @@ func described(t reflect.Type, path string, visit func(path string, of reflect.T
 			here = path + "." + name
 		}
 		visit(here, field.Type)
-		if field.Type != reflect.TypeFor[config.Source]() && field.Type != reflect.TypeFor[config.Limits]() {
+		switch field.Type {
+		case reflect.TypeFor[config.Source](), reflect.TypeFor[config.Limits](), reflect.TypeFor[yaml.Node]():
+		default:
 			described(field.Type, here, visit)
 		}
 	}
@@ -90,7 +94,7 @@ func isSection(of reflect.Type) bool {
 	switch of {
 	case nil:
 		return true // top level, secret, limit
-	case reflect.TypeFor[config.Source](), reflect.TypeFor[config.Limits](), reflect.TypeFor[config.Duration]():
+	case reflect.TypeFor[config.Source](), reflect.TypeFor[config.Limits](), reflect.TypeFor[config.Duration](), reflect.TypeFor[yaml.Node]():
 		return false
 	}
 	for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
@@ -107,6 +111,8 @@ func word(of reflect.Type) string {
 		return "[limit](#a-limit) or list of them"
 	case reflect.TypeFor[config.Duration]():
 		return "duration"
+	case reflect.TypeFor[yaml.Node]():
+		return "section"
 	}
 	switch of.Kind() {
 	case reflect.Bool:

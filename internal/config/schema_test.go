@@ -44,6 +44,8 @@ func schema(of reflect.Type, rule string) map[string]any {
 		return map[string]any{"$ref": "#/$defs/secret"}
 	case reflect.TypeFor[config.Limits]():
 		return map[string]any{"$ref": "#/$defs/limits"}
+	case reflect.TypeFor[yaml.Node]():
+		return map[string]any{"type": "object"}
 	case reflect.TypeFor[config.Duration]():
 		return map[string]any{"type": "string", "pattern": config.DurationPattern}
 	}

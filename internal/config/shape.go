@@ -17,6 +17,12 @@ import (
 func (d *document) shape(n *yaml.Node, t reflect.Type, path []any, rule string) *yaml.Node {
 	n = resolve(n)
 	switch {
+	case t == reflect.TypeFor[yaml.Node]():
+		if n.Kind != yaml.MappingNode {
+			d.reportOnce(path, "is %s, but must be a section with keys of its own", form(n))
+			return nil
+		}
+		return n // a [Judge] reads it
 	case t == reflect.TypeFor[Source]() && n.Kind == yaml.ScalarNode:
 		d.reportOnce(path, "is a secret, which must not be written into this file; put it into an environment variable "+
 			"and write {env: NAME}, or into a file and write {file: /path}")

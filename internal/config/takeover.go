@@ -82,7 +82,7 @@ func rotated(before, after *Config, l leaf) bool {
 	switch kind {
 	case "":
 		return l.key == "redis.password" && sameRedis(before.Redis, after.Redis)
-	case "user", "token", "webhook":
+	case "user", "token", "webhook", "schedule":
 		return true
 	case "tenant":
 		was, is := before.tenants()[name], after.tenants()[name]

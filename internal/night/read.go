@@ -69,7 +69,11 @@ func (read *reading) add(rows []run.Row, at string) error {
 			return &source.Error{Cause: source.TooLarge, Err: fmt.Errorf("the reading has more than %d rows: use several schedules", run.MaxRows)}
 		}
 		if len(r.Problems) > 0 && len(read.problems) < firstProblems {
-			if at == "" {
+			at := at
+			switch {
+			case at == "" && r.Line > 0:
+				at = fmt.Sprintf("line %d", r.Line)
+			case at == "":
 				at = fmt.Sprintf("row %d", read.rows.rows+1)
 			}
 			read.problems = append(read.problems, at+": "+r.Problems[0])
