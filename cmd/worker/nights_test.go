@@ -2,14 +2,11 @@ package main
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"rollcall/internal/night"
-	"rollcall/internal/source"
 )
 
 func TestTheEventOfANightHasNoTexts(t *testing.T) {
@@ -36,42 +33,5 @@ func TestTheEventOfANightHasNoTexts(t *testing.T) {
 	}
 	if e := nightEvent(night.Report{Schedule: "nightly", Tick: at, State: night.StateFailed, Tenants: []string{}}); e.Tenants != nil {
 		t.Errorf("a source that cannot be read concerns %v, want all tenants", e.Tenants)
-	}
-}
-
-func TestTheNewestRosterIsRead(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	write := func(name, content string, age time.Duration) {
-		path := writeFile(t, dir, name, content)
-		at := time.Now().Add(-age)
-		if err := os.Chtimes(path, at, at); err != nil {
-			t.Fatal(err)
-		}
-	}
-	read := func(pattern string) (source.Reading, []string, error) {
-		var rows []string
-		reading, err := rosterFiles{pattern: filepath.Join(dir, pattern)}.Read(t.Context(), func(_ []string, r source.Record) error {
-			rows = append(rows, r.At+" "+strings.Join(r.Fields, ","))
-			return nil
-		})
-		return reading, rows, err
-	}
-	write("roster-2.csv", "chat_id,user_id,nickname\nc,u,old\n", time.Hour)
-	write("roster-1.csv", "chat_id,user_id,nickname\nc,u,new\n", time.Minute)
-	write(".roster-3.csv", "hidden", 0)
-	reading, rows, err := read("*roster-*.csv")
-	if err != nil || !reading.Complete || len(rows) != 1 || rows[0] != "line 2 c,u,new" || reading.Version == "" || reading.Modified.IsZero() {
-		t.Errorf("read %v of %+v, %v", rows, reading, err)
-	}
-	write("cut.csv", "chat_id,user_id,nickname\nc,u,new\nc,u2", 0)
-	if reading, _, err := read("cut.csv"); err != nil || reading.Complete || reading.Why == "" {
-		t.Errorf("a file that was cut is %+v, %v; want an incomplete reading", reading, err)
-	}
-	for pattern, want := range map[string]source.Cause{"none*.csv": source.Missing, "[": source.Malformed} {
-		_, _, err := read(pattern)
-		if fault, ok := err.(*source.Error); !ok || fault.Cause != want { //nolint:errorlint // it is not wrapped
-			t.Errorf("%s: %v, want %s", pattern, err, want)
-		}
 	}
 }

@@ -115,8 +115,8 @@ organisations:
 // slowScripts wait half a minute until a worker counts as dead.
 var slowScripts = []string{"killed", "redis_unavailable_in_the_middle", "unreadable"}
 
-// slowAlone wait for the next minute, or for the whole demo.
-var slowAlone = []string{"schedule", "demo"}
+// slowAlone wait for the next minute, for the whole demo, or for several nights.
+var slowAlone = []string{"schedule", "demo", "named"}
 
 // onBoth run on miniredis and on a real redis-server even under -short.
 var onBoth = []string{"goes_through", "stale_name"}
