@@ -194,7 +194,7 @@ func (w *worker) scheduleEntries(cfg *config.Config) ([]schedule.Entry, error) {
 	return entries, nil
 }
 
-// scheduleEntry returns when an entry is due. A nightly sync has no job yet.
+// scheduleEntry returns an entry that shows when it is due. The job of a nightly sync is empty.
 func scheduleEntry(s config.Schedule) schedule.Entry {
 	entry := schedule.Entry{
 		Name: s.Name, Cron: s.Cron, Zone: s.Zone, Jitter: time.Duration(s.Jitter), Overlap: schedule.Overlap(s.Overlap),
@@ -202,6 +202,9 @@ func scheduleEntry(s config.Schedule) schedule.Entry {
 	}
 	if s.Courses != nil {
 		entry.Courses = schedule.Courses{Tenant: s.Courses.Tenant, IDs: s.Courses.IDs}
+	}
+	if s.Source != nil {
+		entry.Job = nightJob{}
 	}
 	return entry
 }
