@@ -131,7 +131,7 @@ func TestNamesStayAndTheMissingClassIsNoAbsence(t *testing.T) {
 		r.people(member{"7A", "u2", "张伟"}, member{"7A", "u1", "张伟"}, member{"9C", "u3", "王芳"})
 		got := r.whole(2)
 		if got.State != night.StateDone || got.Planned != 1 || got.Missing != 0 || got.Removed != 0 {
-			t.Errorf("the second night is %+v; want one call, and nobody missing", got)
+			t.Errorf("the second night is %+v; want one call, and no one missing", got)
 		}
 		want := map[string]string{"chat7a/u1": "7A 张伟2", "chat7a/u2": "7A 张伟", "chat7a/u3": "7A 王芳"}
 		if names := r.platform(); len(names) != len(want) || names["chat7a/u1"] != want["chat7a/u1"] || names["chat7a/u2"] != want["chat7a/u2"] {
