@@ -17,6 +17,7 @@ var excuses = append([]excuse{
 	{regexp.MustCompile(`:t:`), regexp.MustCompile(`^(pending_since|result|timeout|deadline|rollcall_kills)$`), inside, "for people"},
 	{regexp.MustCompile(`:(effects:\*|doubts|runs|targets|dead:places|dead:closed|dead:causes:\*)$`), nil, inside, "for people; rollcall repair checks it"},
 	{regexp.MustCompile(`\}:changed$`), nil, inside, "the next ID that is applied writes it again; who reads it before that names it"},
+	{regexp.MustCompile(`:dead:todos$`), nil, inside, "for people: any text is possible"},
 	{regexp.MustCompile(`:edits:`), nil, inside, "a position that begin writes again"},
 	{regexp.MustCompile(`:memory$`), nil, inside, "any other value is a loss, which is repaired"},
 	{regexp.MustCompile(`:(target|run):|\}:(processed|failed|spent|lane)|dead:causes$`), nil, cut, "a shorter value is a value"},

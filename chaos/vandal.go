@@ -190,6 +190,9 @@ func (k *mark) settle(there bool, now time.Time) {
 		// Its key is read by every task, and the record went with its own before a sweep
 		// read it.
 		k.over, k.read = overWritten, time.Time{}
+	case k.named.IsZero() && strings.HasSuffix(k.key, "}:floor"):
+		// Producers skip it, and the next run that is applied writes it again.
+		k.over, k.read = overWritten, time.Time{}
 	case !k.named.IsZero(), k.excuse() != "", k.read.IsZero(), now.Sub(k.read) > namedWithin:
 		k.over = overWritten
 	}
