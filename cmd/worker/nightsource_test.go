@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -182,5 +183,42 @@ func TestProblemsOfSourcesAndRulesHaveTheirLines(t *testing.T) {
 	}
 	if text := wrong.Error(); strings.Contains(text, "secret-text") || t.Failed() {
 		t.Errorf("the problems are:\n%s", text)
+	}
+}
+
+// The schedules that the guides show are valid, with their examples.
+func TestTheSchedulesOfTheGuidesAreValid(t *testing.T) {
+	t.Parallel()
+	const tenants = `redis: {url: redis://127.0.0.1:6379}
+organisations:
+  - name: school
+    tenants:
+      - {name: lakeside-dingtalk, dingtalk: {api: "https://api.dingtalk.io", oapi: "https://oapi.dingtalk.io", app_key: a, app_secret: {env: S}}}
+      - {name: riverside-dingtalk, dingtalk: {api: "https://api.dingtalk.io", oapi: "https://oapi.dingtalk.io", app_key: b, app_secret: {env: S}}}
+`
+	block := regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	for _, page := range []string{"nightly.md", "nightly.zh-CN.md", "sources.md"} {
+		content, err := os.ReadFile("../../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := block.FindAllStringSubmatch(string(content), -1)
+		if len(blocks) != 2 {
+			t.Errorf("%s shows %d schedules, want 2", page, len(blocks))
+		}
+		for _, b := range blocks {
+			text := b[1]
+			if strings.HasPrefix(text, "   ") { // of a list
+				text = strings.ReplaceAll("\n"+text, "\n   ", "\n")
+			}
+			if !strings.Contains(text, "schedules:") {
+				text = "schedules:\n  - name: nightly\n    cron: 37 2 * * *" + strings.ReplaceAll("\n"+strings.TrimSpace(text), "\n", "\n    ")
+			}
+			secrets := func(string) string { return "postgres://rollcall:s@127.0.0.1/school" }
+			text = strings.ReplaceAll(text, "{file: /etc/rollcall/roster.dsn}", "{env: DSN}")
+			if _, err := config.Parse(page, []byte(tenants+text), secrets, judgeNights); err != nil {
+				t.Errorf("%v in:\n%s", err, text)
+			}
+		}
 	}
 }

@@ -204,7 +204,7 @@ func scheduleEntry(s config.Schedule) schedule.Entry {
 		entry.Courses = schedule.Courses{Tenant: s.Courses.Tenant, IDs: s.Courses.IDs}
 	}
 	if s.Source != nil {
-		entry.Job = nightJob{}
+		entry.Job, entry.Does = nightJob{}, "nightly sync of "+describeSource(s)
 	}
 	return entry
 }

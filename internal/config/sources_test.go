@@ -42,6 +42,13 @@ func TestAReloadTakesSecretsOfSourcesAndRules(t *testing.T) {
 	if got := config.TakeOver(before, after).Schedules[0].Source.HTTPS.Bearer.Value.Reveal(); got != "rotated" {
 		t.Errorf("a reload takes %q", got)
 	}
+	aliased, err := syncOf(t, "{template: &one one, shorter: *one}", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if live, _ := config.Changes(aliased, before); len(live) != 1 {
+		t.Errorf("the changes of a rule with an alias are %q", live)
+	}
 	if live, restart := config.Changes(before, before); len(live)+len(restart) > 0 {
 		t.Errorf("nothing changed, but %q, %q", live, restart)
 	}
@@ -63,10 +70,11 @@ func TestAJudgeReportsAtTheKeyThatAProblemBeginsWith(t *testing.T) {
 		report(errors.Join(errors.New("template: too short"), errors.New("template: again"), errors.New("nothing is named")), "schedules", 0, "names")
 	}
 	for names, want := range map[string]string{
-		"{template: a}": "x.yaml:2: schedule nightly: names.template is wrong: too short\nx.yaml:2: schedule nightly: names is wrong: nothing is named",
-		"{templat: a}":  "x.yaml:2: schedule nightly: names is wrong: ",
-		"none":          "x.yaml:2: schedule nightly: names is a single value, but must be a section with keys of its own",
-		"{}":            "x.yaml:2: schedule nightly: names is wrong: ",
+		"{template: a}":     "x.yaml:2: schedule nightly: names.template is wrong: too short\nx.yaml:2: schedule nightly: names is wrong: nothing is named",
+		"{templat: a}":      "x.yaml:2: schedule nightly: names is wrong: ",
+		"&n {template: *n}": "x.yaml:2: schedule nightly: names",
+		"none":              "x.yaml:2: schedule nightly: names is a single value, but must be a section with keys of its own",
+		"{}":                "x.yaml:2: schedule nightly: names is wrong: ",
 	} {
 		if _, err := syncOf(t, names, nil, judge); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", names, err, want)

@@ -2,6 +2,7 @@ package night
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -93,6 +94,9 @@ func (m *nameMaker) End(ctx context.Context) ([]run.Row, error) {
 		return nil, err
 	}
 	result := m.Rule.Apply(m.people, had)
+	if len(result.Named)+len(result.Problems) == 0 {
+		return nil, m.noOneNamed(result)
+	}
 	rows := make([]run.Row, 0, len(result.Named)+len(result.Problems))
 	for _, n := range result.Named {
 		rows = append(rows, run.Row{
@@ -111,6 +115,15 @@ func (m *nameMaker) End(ctx context.Context) ([]run.Row, error) {
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// noOneNamed is the error of a rule that leaves out everyone, as one with a misspelt filter.
+func (m *nameMaker) noOneNamed(result naming.Result) error {
+	what := fmt.Sprintf("the rule leaves out all %d rows: check its filter and chats", len(m.people))
+	if len(result.Unused) > 0 {
+		what += "; no one has " + strings.Join(result.Unused[:min(len(result.Unused), 5)], ", ")
+	}
+	return &source.Error{Cause: source.Empty, Err: errors.New(what)}
 }
 
 // task returns what gives a person a value.

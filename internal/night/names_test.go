@@ -2,6 +2,7 @@ package night_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,6 +109,25 @@ func TestAReadingWithoutAColumnOfTheRuleIsMalformed(t *testing.T) {
 	}
 	if fault, ok := err.(*source.Error); !ok || fault.Cause != source.Malformed { //nolint:errorlint // it is not wrapped
 		t.Errorf("End returns %v, want malformed", err)
+	}
+}
+
+func TestARuleThatLeavesOutEveryoneIsEmpty(t *testing.T) {
+	t.Parallel()
+	misspelt := night.Names{
+		Rule: rule(t, nicknames+"filter: [{column: remark, in: [studnt]}]"), Tenant: tenant, Organisation: organisation,
+		Ledger: ledger.New(redistest.Mini(t).Client(t)),
+	}
+	m, err := misspelt.Begin(t.Context(), first)
+	if err == nil {
+		_, err = m.Add(peopleColumns, source.Record{At: "line 2", Fields: []string{"u1", "王芳", "7A", "student"}})
+	}
+	if err == nil {
+		_, err = m.End(t.Context())
+	}
+	fault, ok := err.(*source.Error) //nolint:errorlint // it is not wrapped
+	if !ok || fault.Cause != source.Empty || !strings.Contains(fault.Error(), "studnt") {
+		t.Errorf("End returns %v, want empty, and the value that no one has", err)
 	}
 }
 
