@@ -20,7 +20,7 @@ var (
 		"docs/json.md":                   jsonWords,
 		"docs/pacing.md":                 paceWords,
 		"internal/pace/":                 paceWords,
-		"internal/ledger/compat_test.go": {"wish"}, // a script of schema 1
+		"internal/ledger/compat_test.go": {"wish"},      // a script of schema 1
 		"internal/naming/surnames.go":    {"he", "she"}, // syllables of Chinese
 		"words_test.go":                  {"*"},
 	}

@@ -70,7 +70,6 @@ type world struct {
 	ahead    time.Duration // of Redis' clock
 	farthest time.Time     // that Redis' clock has shown
 	outage   bool
-	conns    []net.Conn
 	workers  [3]*mortal
 	named    int
 	running  map[string]bool // attempts of living workers

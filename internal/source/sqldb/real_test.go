@@ -23,7 +23,6 @@ type database struct {
 	*sqltest.Server
 
 	engine sqldb.Engine
-	t      *testing.T
 }
 
 // dsn is that of a user who may read the table people, and nothing else.
