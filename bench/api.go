@@ -98,8 +98,7 @@ func (t *theatre) onAPI(ctx context.Context, peer bool, do func(context.Context,
 		if err != nil {
 			return err
 		}
-		var fail context.CancelCauseFunc
-		ctx, fail = context.WithCancelCause(ctx)
+		ctx, fail := context.WithCancelCause(ctx)
 		defer fail(nil)
 		listen := "127.0.0.1:" + ports[0]
 		if peer {
@@ -185,7 +184,9 @@ func (s *apiSide) post(ctx context.Context, url, kind string, token int, body io
 // rowOf is the nth task as a client sends it, and a line of NDJSON.
 func rowOf(n int) []byte {
 	one := task(n)
-	line, _ := json.Marshal(map[string]string{"kind": "nickname", "tenant": one.Tenant, "chat_id": one.ChatID, "user_id": one.UserID, "nickname": one.Nickname})
+	line, _ := json.Marshal(map[string]string{ //nolint:errchkjson // of texts
+		"kind": "nickname", "tenant": one.Tenant, "chat_id": one.ChatID, "user_id": one.UserID, "nickname": one.Nickname,
+	})
 	return append(line, '\n')
 }
 

@@ -19,7 +19,11 @@ import (
 const apiPeerArgument = "peer-api"
 
 // apiPeerSpec is what that process needs.
-type apiPeerSpec struct{ Redis, Platform, Listen string }
+type apiPeerSpec struct {
+	Redis    string `json:"redis"`
+	Platform string `json:"platform"`
+	Listen   string `json:"listen"`
+}
 
 func (t *theatre) startAPIPeer(ctx context.Context, spec apiPeerSpec, fail context.CancelCauseFunc) (*process, error) {
 	said, err := json.Marshal(spec)

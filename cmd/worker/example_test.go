@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -40,8 +41,8 @@ webhooks: [{name: grades, url: "http://%s/", secret: {file: %q}}]`, s.URL(), fil
 
 	_, port, _ := strings.Cut(hook, ":")
 	start := func() *exec.Cmd {
-		cmd := exec.CommandContext(t.Context(), python, "../../examples/http/rename.py", "--url", strings.TrimSuffix(r.page, "/metrics"), //nolint:gosec // our own words
-			"--token-file", "token", "--part", fmt.Sprint(part), "--hook", port, "--hook-secret-file", "secret", "names.ndjson")
+		cmd := exec.CommandContext(t.Context(), python, "../../examples/http/rename.py", "--url", strings.TrimSuffix(r.page, "/metrics"),
+			"--token-file", "token", "--part", strconv.Itoa(part), "--hook", port, "--hook-secret-file", "secret", "names.ndjson")
 		cmd.Args[1], _ = filepath.Abs(cmd.Args[1])
 		cmd.Dir = dir
 		return cmd

@@ -44,7 +44,7 @@ var bundle = map[string]string{
 }
 
 // Each source of a configuration becomes one that reads.
-func TestTheSourcesOfAConfigurationAreRead(t *testing.T) {
+func TestTheSourcesOfAConfigurationAreRead(t *testing.T) { //nolint:tparallel // the subtests share what ends with it
 	t.Parallel()
 	dir := t.TempDir()
 	web := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

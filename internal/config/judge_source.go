@@ -68,7 +68,7 @@ func (d *document) locate(err error, path ...any) {
 	if err == nil {
 		return
 	}
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only joined errors are taken apart
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, one := range many.Unwrap() {
 			d.locate(one, path...)
 		}
@@ -95,7 +95,7 @@ func (d *document) inside(path []any, problem string) (at []any, rest string) {
 		return path, "is wrong: " + problem
 	}
 	at = path
-	for _, step := range strings.Split(strings.ToLower(words[1]), ".") {
+	for step := range strings.SplitSeq(strings.ToLower(words[1]), ".") {
 		at = under(at, step)
 	}
 	if number, err := strconv.Atoi(words[2]); err == nil {

@@ -150,7 +150,7 @@ var moreKeys = []key{
 	{path: "schedules[].source.oneroster.max_age", def: "0s", doc: "as of files"},
 	{path: "schedules[].source.sql", one: "source", doc: "A query of a database: [how it is read](sources.md#sql)."},
 	{path: "schedules[].source.sql.engine", required: true, eg: `postgresql`, enum: []string{"postgresql", "mysql"}, doc: "`mysql` is also MariaDB"},
-	{path: "schedules[].source.sql.dsn", required: true, doc: "where its address with the credentials is: `postgres://user:password@host:5432/database?sslmode=verify-full`, or `user:password@tcp(host:3306)/database?tls=true`"},
+	{path: "schedules[].source.sql.dsn", required: true, doc: "where its address with the credentials is: `postgres://user:password@host:5432/database?sslmode=verify-full`, or `user:password@tcp(host:3306)/database?tls=true`"}, //nolint:gosec // an example
 	{path: "schedules[].source.sql.query", required: true, eg: `SELECT chat_id, user_id, nickname FROM roster ORDER BY user_id`, doc: "one `SELECT` whose columns have different names"},
 	{path: "schedules[].source.sql.timeout", def: "5m", doc: "of a statement, `1ms` or more; two are run"},
 	{path: "schedules[].source.contacts", one: "source", doc: "The contacts of a DingTalk organisation: [their columns](sources.md#dingtalks-contacts). The calls are not metered."},

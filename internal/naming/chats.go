@@ -17,7 +17,7 @@ func (r *Rule) newChats() (map[string][]string, error) {
 	case r.spec.Kind != tasks.KindNickname && (c.Column != "" || c.Map != nil || c.Of != "" || c.Missing != ""):
 		return nil, errors.New("chats is only for the kind nickname: remove it")
 	case r.spec.Kind != tasks.KindNickname:
-		return nil, nil
+		return map[string][]string{}, nil
 	case (c.Column == "") == (len(c.Map) == 0):
 		return nil, errors.New("chats must have exactly one of column (it holds chat ids) and map (the chat ids of each class)")
 	case c.Column != "" && (c.Of != "" || c.Missing != ""):

@@ -91,12 +91,10 @@ func (a *application) nameScope(slots []slot) {
 	}
 	taken := make(map[string]bool, len(slots))
 	names := make([]string, len(slots))
-	take := func(i int, name string) bool {
-		if taken[name] {
-			return false
+	take := func(i int, name string) {
+		if !taken[name] {
+			taken[name], names[i] = true, name
 		}
-		taken[name], names[i] = true, name
-		return true
 	}
 	for i, s := range slots {
 		if had := a.hadName(s); had != "" && (had == s.base || a.rule.isNumbered(had, s.base)) {

@@ -11,8 +11,8 @@ import (
 // Condition is a condition on one column: exactly one of In, NotIn and Matches is set.
 // Values that differ in case, width or surrounding spaces are alike.
 type Condition struct {
-	Column string   `json:"column" yaml:"column"` // or a name of Spec.Columns
-	In     []string `json:"in,omitempty" yaml:"in"`
+	Column string   `json:"column"           yaml:"column"` // or a name of Spec.Columns
+	In     []string `json:"in,omitempty"     yaml:"in"`
 	NotIn  []string `json:"not_in,omitempty" yaml:"not_in"`
 	// Matches is a regular expression (RE2) for the whole value, as it is written.
 	Matches string `json:"matches,omitempty" yaml:"matches"`

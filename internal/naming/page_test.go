@@ -55,7 +55,7 @@ func TestThePageExplainsEveryFunction(t *testing.T) {
 	for _, m := range codeSpan.FindAllStringSubmatch(fenced.ReplaceAllString(page(t, "naming.md"), ""), -1) {
 		explained[m[1]] = true
 	}
-	for _, function := range strings.Split(list, ", ") {
+	for function := range strings.SplitSeq(list, ", ") {
 		if !explained[function] {
 			t.Errorf("docs/naming.md does not explain the function %q", function)
 		}

@@ -154,7 +154,7 @@ func spell(text string) []string {
 			usual, _, _ := strings.Cut(read, ",") // the first is the usual one
 			all = append(all, tones.Replace(usual))
 		case r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r)):
-			word = append(word, byte(r))
+			word = utf8.AppendRune(word, r)
 		case unicode.Is(unicode.Mn, r), r == '\'', r == '’': // Zoë, O'Neil: the word goes on
 		default:
 			flush()

@@ -2,6 +2,7 @@ package naming_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -179,9 +180,7 @@ func TestIDsAreValidStableAndOfOnePersonEach(t *testing.T) {
 func merged(before, after map[string]string) map[string]string {
 	all := map[string]string{}
 	for _, m := range []map[string]string{before, after} {
-		for person, id := range m {
-			all[person] = id
-		}
+		maps.Copy(all, m)
 	}
 	return all
 }

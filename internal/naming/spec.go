@@ -43,7 +43,7 @@ type Spec struct {
 	// exceed for students.
 	Max int `json:"max,omitzero" yaml:"max"`
 	// MaxWidth is the widest name, where a full-width character counts two. 0: no bound.
-	MaxWidth int   `json:"max_width,omitzero" yaml:"max_width"`
+	MaxWidth int   `json:"max_width,omitzero"   yaml:"max_width"`
 	Equal    Equal `json:"equal_names,omitzero" yaml:"equal_names"`
 	// Alternatives is how many further IDs are planned for a person, 0 to 10.
 	Alternatives int `json:"alternatives,omitzero" yaml:"alternatives"`

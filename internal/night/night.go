@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -303,7 +304,7 @@ func author(schedule string) string { return "schedule " + schedule }
 func allowed(n Night, gone *absences) []string {
 	flags := n.Allowed
 	if len(gone.remove) > 0 {
-		flags = append(flags[:len(flags):len(flags)], run.FlagOf(run.GuardRemovals))
+		flags = append(slices.Clip(flags), run.FlagOf(run.GuardRemovals))
 	}
 	return flags
 }

@@ -50,7 +50,7 @@ func (y *year) join(users ...string) {
 // TestThirtyNights carries out a month of nights, and compares the platform with the roster
 // after each: they differ only where the report says so. Without faults of the platform each
 // needed change costs one call.
-func TestThirtyNights(t *testing.T) {
+func TestThirtyNights(t *testing.T) { //nolint:gocyclo // a night after the other
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes a minute")

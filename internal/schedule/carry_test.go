@@ -225,8 +225,9 @@ func TestATaskThatIsNotATickIsADeadLetterAtOnce(t *testing.T) {
 }
 
 // waits waits until a tick waits for an uncounted retry, and returns the reason.
-func (r *rig) waits(id string) string {
+func (r *rig) waits() string {
 	r.t.Helper()
+	const id = nightID
 	var info *asynq.TaskInfo
 	r.until(id+" waits for a retry", func() bool {
 		var err error
@@ -249,7 +250,7 @@ func TestATickOfANewerWorkerWaitsForAnUpgrade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := r.waits(nightID); !strings.Contains(got, "upgrade the other workers") {
+	if got := r.waits(); !strings.Contains(got, "upgrade the other workers") {
 		t.Errorf("cause: %s", got)
 	}
 }
@@ -262,7 +263,7 @@ func TestTicksOfOneEntryDoNotOverlap(t *testing.T) {
 		r.rdb.Set(t.Context(), running, "another tick", time.Hour)
 		r.run(r.config(night(threePeople(t))))
 		r.enqueue("night", nightID)
-		if got := r.waits(nightID); !strings.Contains(got, "another tick of this schedule") {
+		if got := r.waits(); !strings.Contains(got, "another tick of this schedule") {
 			t.Errorf("cause: %s", got)
 		}
 		r.rdb.Del(t.Context(), running)
@@ -349,7 +350,7 @@ func TestATickThatExceedsTheGraceReturnsUncounted(t *testing.T) {
 		}
 		file.Close()
 		w.end(t)
-		if got := r.waits(nightID); !strings.Contains(got, "1 of 1 tasks are not stored yet: the worker stopped") {
+		if got := r.waits(); !strings.Contains(got, "1 of 1 tasks are not stored yet: the worker stopped") {
 			t.Errorf("cause: %s", got)
 		}
 		// The next worker continues it.

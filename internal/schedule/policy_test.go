@@ -415,7 +415,7 @@ func TestAJobEndsWithItsWorkerAndContinuesAtAnother(t *testing.T) {
 		r.enqueue("night", nightID)
 		<-g.entered
 		w.end(t)
-		if got := r.waits(nightID); !strings.Contains(got, "the worker stopped") {
+		if got := r.waits(); !strings.Contains(got, "the worker stopped") {
 			t.Errorf("cause: %s", got)
 		}
 		close(g.leave)

@@ -122,7 +122,7 @@ func (c *carrier) record(ctx context.Context, begun *attempt, to State, result s
 	m := move{id: begun.tick.ID(), from: Running, to: to, attempt: begun.number, result: result}
 	for began := time.Now(); ; pause(c.running, time.Second) {
 		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTry)
-		_, err := c.store.move(try, begun.tick.Schedule, m)
+		err := c.store.move(try, begun.tick.Schedule, m)
 		cancel()
 		if err == nil {
 			return

@@ -166,7 +166,7 @@ func (s *Store) enqueue(ctx context.Context, t Tick) (added bool, err error) {
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
 		return false, fmt.Errorf("enqueue tick %s: %w", t.ID(), err)
 	}
-	_, moveErr := s.move(ctx, t.Schedule, move{id: t.ID(), from: Due, to: Waiting})
+	moveErr := s.move(ctx, t.Schedule, move{id: t.ID(), from: Due, to: Waiting})
 	return err == nil, moveErr
 }
 
@@ -199,9 +199,9 @@ type move struct {
 	result   string
 }
 
-// move changes the state of a tick; false if it has another state than from, or another
+// move changes the state of a tick, unless it has another state than from, or another
 // attempt began.
-func (s *Store) move(ctx context.Context, name string, m move) (bool, error) {
+func (s *Store) move(ctx context.Context, name string, m move) error {
 	ended := 0
 	if m.to.Ended() {
 		ended = 1
@@ -210,12 +210,12 @@ func (s *Store) move(ctx context.Context, name string, m move) (bool, error) {
 	if len(result) > longestResult {
 		result = result[:longestResult] + " …"
 	}
-	n, err := moveScript.Run(ctx, s.rdb, []string{ticksKey(name), openKey(name)},
-		m.id, string(m.from), m.attempt, string(m.to), result, ended).Int()
+	err := moveScript.Run(ctx, s.rdb, []string{ticksKey(name), openKey(name)},
+		m.id, string(m.from), m.attempt, string(m.to), result, ended).Err()
 	if err != nil {
-		return false, fmt.Errorf("record the state of tick %s: %w", m.id, err)
+		return fmt.Errorf("record the state of tick %s: %w", m.id, err)
 	}
-	return n == 1, nil
+	return nil
 }
 
 // settle closes open ticks whose task in asynq has ended without a record: a person
@@ -246,7 +246,7 @@ func (s *Store) settle(ctx context.Context, name string, open []openTick) error 
 		default:
 			continue
 		}
-		if _, err := s.move(ctx, name, m); err != nil {
+		if err := s.move(ctx, name, m); err != nil {
 			return err
 		}
 	}

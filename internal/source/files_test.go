@@ -246,7 +246,8 @@ func TestAFileThatCannotBeUsed(t *testing.T) {
 		"a web page":               {"<!DOCTYPE html><title>login</title>", source.FilesSpec{}, source.Malformed, ""},
 		"wrong columns":            {"id,nick\n1,A\n", source.FilesSpec{Form: source.Form{Columns: []string{"id", "name"}}}, source.Malformed, `no column "name"; there are: "id, nick"`},
 		"a column that occurs twice": {
-			"id,name,name\n1,A,B\n", source.FilesSpec{},
+			"id,name,name\n1,A,B\n",
+			source.FilesSpec{},
 			source.Malformed, `"name" occurs twice`,
 		},
 		"values that moved in each row": {"id,name\n1,A,B\n2,C,D\n", source.FilesSpec{}, source.Malformed, "none of 2 rows can be used"},
@@ -334,7 +335,7 @@ func TestAnErrorOfTheUserEndsTheReading(t *testing.T) {
 		calls++
 		return mine
 	})
-	if err != error(mine) || calls != 1 {
+	if !errors.Is(err, error(mine)) || calls != 1 {
 		t.Errorf("%v after %d calls", err, calls)
 	}
 }

@@ -51,7 +51,7 @@ const (
 
 // Validate returns what is wrong, each beginning with the key of the configuration.
 func (s HTTPSSpec) Validate() error {
-	all := []error{s.Form.validate(), s.validURL(), validAge(s.MaxAge), validSize(s.MaxSize)}
+	all := []error{s.validate(), s.validURL(), validAge(s.MaxAge), validSize(s.MaxSize)}
 	if !s.Bearer.IsZero() && (s.Username != "" || !s.Password.IsZero()) {
 		all = append(all, errors.New("bearer: a user name or password is given too: use one way to authenticate"))
 	}

@@ -11,6 +11,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -103,7 +104,7 @@ func TestAnUnchangedRosterIsNotSentAgain(t *testing.T) {
 			content, when := people, changed
 			_, spec := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				if etag != "" {
-					w.Header().Set("ETag", strings.Replace(etag, "1", fmt.Sprint(len(content)), 1))
+					w.Header().Set("ETag", strings.Replace(etag, "1", strconv.Itoa(len(content)), 1))
 				}
 				http.ServeContent(w, r, "roster.csv", when, strings.NewReader(content))
 			})
@@ -249,7 +250,7 @@ func TestTheSizeIsBoundedWhenItIsNotKnownBefore(t *testing.T) {
 func half(length bool, size int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if length {
-			w.Header().Set("Content-Length", fmt.Sprint(size*2))
+			w.Header().Set("Content-Length", strconv.Itoa(size*2))
 		}
 		_, _ = io.WriteString(w, strings.Repeat("1,张三\n", size)[:size])
 		w.(http.Flusher).Flush()

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -32,7 +33,7 @@ func TestTheJoinAgreesWithAModel(t *testing.T) {
 		complete := true
 		for n := range rapid.IntRange(1, 15).Draw(t, "users") {
 			id, s := fmt.Sprintf("u%d", user.Draw(t, "user")), status.Draw(t, "status")
-			users = append(users, []string{id, s, fmt.Sprint(n), "x", "student"})
+			users = append(users, []string{id, s, strconv.Itoa(n), "x", "student"})
 			known[id] = true
 			if s == "tobedeleted" {
 				continue

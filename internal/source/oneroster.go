@@ -28,7 +28,7 @@ const defaultUnpacked = 1 << 30
 
 // Validate returns what is wrong, each beginning with the key of the configuration.
 func (s OneRosterSpec) Validate() error {
-	err := errors.Join(s.Place.validate(), validColumns(s.Columns))
+	err := errors.Join(s.validate(), validColumns(s.Columns))
 	if s.MaxUnpacked < 0 || s.MaxUnpacked > 8<<30 {
 		err = errors.Join(err, fmt.Errorf("max_unpacked: %d bytes is not between 0 and %d", s.MaxUnpacked, int64(8<<30)))
 	}

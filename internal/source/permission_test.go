@@ -33,7 +33,7 @@ func asNobody(t *testing.T, f func()) {
 
 func TestAFileWithoutPermissionIsRefused(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "permission-*")
+	dir, err := os.MkdirTemp("", "permission-*") //nolint:usetesting // others may enter it
 	if err != nil {
 		t.Fatal(err)
 	}

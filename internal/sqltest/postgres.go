@@ -3,6 +3,7 @@ package sqltest
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -38,7 +39,7 @@ func PostgreSQL(t *testing.T) *Server {
 	t.Cleanup(func() { stop(t, p, postmaster(t, data), syscall.SIGQUIT) })
 	s := &Server{Port: port}
 	s.dsn = func(login, database, params string) string {
-		return fmt.Sprintf("postgres://%s@%s:%s/%s?sslmode=disable&%s", login, loopback, port, database, params)
+		return fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable&%s", login, net.JoinHostPort(loopback, port), database, params)
 	}
 	s.exec = func(ctx context.Context, statements []string) error {
 		return execPostgres(ctx, s.DSN("admin", adminPassword, Database, ""), statements)
@@ -53,7 +54,7 @@ func PostgreSQL(t *testing.T) *Server {
 // a signal; a killed one leaves it behind.
 func postmaster(t *testing.T, data string) int {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(data, "postmaster.pid")) //nolint:gosec // of a test's server
+	text, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
 	if err != nil {
 		t.Fatalf("sqltest: %v", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -63,7 +64,7 @@ func lookUp(t *testing.T, name, debian string) string {
 	if found, err := filepath.Glob("/usr/lib/postgresql/*/bin/" + name); err == nil && len(found) > 0 {
 		return found[len(found)-1]
 	}
-	if os.Getenv("ROLLCALL_REQUIRE_SQL") == "1" {
+	if os.Getenv("ROLLCALL_REQUIRE_SQL") == "1" { //nolint:forbidigo // set by .ci/run
 		t.Fatalf("sqltest: ROLLCALL_REQUIRE_SQL=1, but %s is not installed: apt-get install %s", name, debian)
 	}
 	t.Skipf("sqltest: %s is not installed: apt-get install %s", name, debian)
@@ -99,7 +100,7 @@ func accountOf(t *testing.T, name string) account {
 }
 
 func (a account) command(words ...string) []string {
-	return append(a.as[:len(a.as):len(a.as)], words...)
+	return append(slices.Clip(a.as), words...)
 }
 
 // directory makes a directory of the account. t.TempDir lies in one that only this user

@@ -73,7 +73,7 @@ func (r *reading) departments(ctx context.Context) error {
 			return err
 		}
 	}
-	for i := 0; i < len(r.tree); i++ { // the tree grows
+	for i := 0; i < len(r.tree); i++ { //nolint:intrange // the tree grows
 		if err := r.below(ctx, r.tree[i]); err != nil {
 			return err
 		}

@@ -215,7 +215,7 @@ func cutResult(t *testing.T, d *database) {
 func halfAResult(t *testing.T, d *database) {
 	const half = 200_000
 	address := listen(t, func(client net.Conn) {
-		server, err := net.Dial("tcp", "127.0.0.1:"+d.Port) //nolint:noctx // to a server of the test
+		server, err := net.Dial("tcp", "127.0.0.1:"+d.Port)
 		if err != nil {
 			t.Error(err)
 			return

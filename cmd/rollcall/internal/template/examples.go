@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"rollcall/internal/cli"
@@ -58,7 +59,7 @@ func (a *app) printExamples(tried []naming.Tried) error {
 		if !one.OK {
 			verdict = "WRONG"
 		}
-		t.Add(fmt.Sprint(i+1), columns(one.Person), one.Want, one.Got, verdict)
+		t.Add(strconv.Itoa(i+1), columns(one.Person), one.Want, one.Got, verdict)
 	}
 	t.Print(p.Out)
 	return nil
