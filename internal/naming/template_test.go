@@ -31,21 +31,26 @@ func TestFunctionsOfTemplates(t *testing.T) {
 
 		`{{half .class | replace " 班" ""}} {{surname .name}}`: "7A 欧阳",
 
-		`{{given .name}}`:                             "小明",
-		`{{pinyin .name}}`:                            "ouyangxiaoming",
-		`{{pinyinName .name}}`:                        "Ouyang Xiaoming",
-		`{{initials .name}}`:                          "oyxm",
-		`{{upper (initials .name)}}`:                  "OYXM",
-		`{{pinyin .latin}}`:                           "zoemuller",
-		`{{pinyinName .latin}}`:                       "ZoeMuller",
-		`{{lower .latin}}`:                            "zoë müller",
-		`{{first 2 .name}}{{last 4 .number}}`:         "欧阳0042",
-		`{{first 0 .name}}{{last 0 .name}}x`:          "x",
-		`{{first 99 .name}}{{last 99 .number}}`:       "欧阳小明2023010042",
+		`{{given .name}}`:                       "小明",
+		`{{pinyin .name}}`:                      "ouyangxiaoming",
+		`{{pinyinName .name}}`:                  "Ouyang Xiaoming",
+		`{{initials .name}}`:                    "oyxm",
+		`{{upper (initials .name)}}`:            "OYXM",
+		`{{pinyin .latin}}`:                     "zoemuller",
+		`{{pinyinName .latin}}`:                 "ZoeMuller",
+		`{{lower .latin}}`:                      "zoë müller",
+		`{{first 2 .name}}{{last 4 .number}}`:   "欧阳0042",
+		`{{first 0 .name}}{{last 0 .name}}x`:    "x",
+		`{{first 99 .name}}{{last 99 .number}}`: "欧阳小明2023010042",
+
 		`{{default "无" .empty}}{{default "x" .role}}`: "无班主任",
-		`{{.name}}{{wrap "（" "）" .role}}{{wrap "（" "）" .empty}}`:                          "欧阳小明（班主任）",
-		`{{if contains "主任" .role}}老师{{else}}学生{{end}}`:                                   "老师",
-		`{{if and (eq .role "班主任") (not .empty)}}a{{else if ne .role ""}}b{{end}}`:        "a",
+
+		`{{.name}}{{wrap "（" "）" .role}}{{wrap "（" "）" .empty}}`: "欧阳小明（班主任）",
+
+		`{{if contains "主任" .role}}老师{{else}}学生{{end}}`: "老师",
+
+		`{{if and (eq .role "班主任") (not .empty)}}a{{else if ne .role ""}}b{{end}}`: "a",
+
 		`{{with .role}}{{.}} {{$.name}}{{end}}{{with .empty}}x{{else}}{{.number}}{{end}}`: "班主任 欧阳小明2023010042",
 		`{{or .empty .name}}{{/* a comment */}}`:                                          "欧阳小明",
 		"  {{.name}}  \t {{.empty}} x ":                                                   "欧阳小明 x",
