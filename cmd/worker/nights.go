@@ -89,7 +89,7 @@ func (j nightJob) Run(ctx context.Context, t schedule.Tick) (schedule.Result, er
 	if err != nil {
 		return schedule.Result{}, err
 	}
-	text := fmt.Sprintf("%s: %d rows, %d calls planned, %d unchanged", r.State, r.Rows, r.Planned, r.Unchanged)
+	text := fmt.Sprintf("%s: rows %d, planned calls %d, unchanged %d", r.State, r.Rows, r.Planned, r.Unchanged)
 	if r.Run != "" {
 		text += ", run " + r.Run
 	}
