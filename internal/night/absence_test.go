@@ -183,7 +183,7 @@ func TestOthersAreNotifiedAsConfigured(t *testing.T) {
 			r.work()
 			r.whole(1)
 			r.whole(2)
-			if n := len(r.tellings()); n != want {
+			if n := len(r.notified()); n != want {
 				t.Errorf("others were notified %d times, want %d", n, want)
 			}
 		})

@@ -47,8 +47,8 @@ func TestAFullFirstNightIsFollowedByNightsThatSendDifferencesAlone(t *testing.T)
 		if diff := cmp.Diff(names(r.roll.members), r.platform()); diff != "" {
 			t.Errorf("names on the platform (-roster +platform):\n%s", diff)
 		}
-		if told := r.tellings(); len(told) != 0 {
-			t.Errorf("others were notified of %+v, though no one must decide", told)
+		if sent := r.notified(); len(sent) != 0 {
+			t.Errorf("others were notified of %+v, though no one must decide", sent)
 		}
 	})
 }
@@ -148,8 +148,8 @@ func TestASourceThatCannotBeUsedSendsNothing(t *testing.T) {
 				t.Errorf("it made %d runs, %v", len(all), err)
 			}
 			r.run(2)
-			if told := r.tellings(); len(told) != 1 || r.report(2).Again != 1 {
-				t.Errorf("others were notified %d times of the same failure, want once; the second report: %+v", len(told), r.report(2))
+			if sent := r.notified(); len(sent) != 1 || r.report(2).Again != 1 {
+				t.Errorf("others were notified %d times of the same failure, want once; the second report: %+v", len(sent), r.report(2))
 			}
 		})
 	}
@@ -248,8 +248,8 @@ func TestSomethingThatLooksWrongHoldsTheNight(t *testing.T) {
 			if n := r.calls() - calls; n != 0 {
 				t.Errorf("a held night made %d calls", n)
 			}
-			if told := r.tellings(); len(told) != 1 || told[0].State != night.StateHeld {
-				t.Errorf("others were notified of %+v", told)
+			if sent := r.notified(); len(sent) != 1 || sent[0].State != night.StateHeld {
+				t.Errorf("others were notified of %+v", sent)
 			}
 		})
 	}
@@ -280,8 +280,8 @@ func TestAChangedRuleIsApprovedOnce(t *testing.T) {
 		if got := r.whole(4); got.State != night.StateDone || got.Applied != 1 {
 			t.Errorf("the next night with the approved rule is %+v", got)
 		}
-		if told := r.tellings(); len(told) != 1 {
-			t.Errorf("others were notified %d times, want once: %+v", len(told), told)
+		if sent := r.notified(); len(sent) != 1 {
+			t.Errorf("others were notified %d times, want once: %+v", len(sent), sent)
 		}
 	})
 }

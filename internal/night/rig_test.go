@@ -116,7 +116,7 @@ type rig struct {
 	night   night.Night
 	now     time.Time
 	mu      sync.Mutex
-	told    []night.Report
+	sent    []night.Report
 	refuses error // of Announce
 }
 
@@ -192,7 +192,7 @@ func (r *rig) announce(_ context.Context, report night.Report) error {
 	if r.refuses != nil {
 		return r.refuses
 	}
-	r.told = append(r.told, report)
+	r.sent = append(r.sent, report)
 	return nil
 }
 
@@ -381,11 +381,11 @@ func names(members []member) map[string]string {
 	return all
 }
 
-// tellings returns what others were notified of.
-func (r *rig) tellings() []night.Report {
+// notified returns the reports that others were notified of.
+func (r *rig) notified() []night.Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.told)
+	return slices.Clone(r.sent)
 }
 
 // rename returns the members with another name for one of them.

@@ -126,6 +126,24 @@ func (rec rowRecord) row() Row {
 	return r
 }
 
+// EncodeRow returns a row as the runs in Redis hold it, a line of JSON without its end. It
+// is for those who keep rows before they make a run.
+func EncodeRow(r Row) ([]byte, error) {
+	line, err := json.Marshal(r.record(), json.Deterministic(true))
+	if err != nil {
+		return nil, fmt.Errorf("encode a row: %w", err)
+	}
+	return line, nil
+}
+
+// DecodeRow reads the next row that [EncodeRow] returned. Its error is io.EOF, not wrapped,
+// after the last one.
+func DecodeRow(from *jsontext.Decoder) (Row, error) {
+	var rec rowRecord
+	err := json.UnmarshalDecode(from, &rec)
+	return rec.row(), err
+}
+
 func clean(text string) string { return string(bytes.ToValidUTF8([]byte(text), []byte("\uFFFD"))) }
 
 // deflaters and inflaters are kept: making one costs more than a block.
