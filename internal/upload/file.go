@@ -13,6 +13,7 @@ import (
 	"rollcall/internal/enqueue"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/roster"
+	"rollcall/internal/run"
 	"rollcall/internal/table"
 	"rollcall/tasks"
 )
@@ -101,8 +102,8 @@ func (f *File) Check(ctx context.Context, judge Judge, refused func(row roster.R
 	defer func() { err = errors.Join(err, found.close()) }()
 	f.note("%s: read as %s", f.Name, f.table)
 	for row, err := range f.Rows() {
-		if err == nil && row.Line >= tasks.MaxRows {
-			err = fmt.Errorf("the file has more than %d lines: split it", tasks.MaxRows-1)
+		if err == nil && checked.Rows == run.MaxRows {
+			err = fmt.Errorf("the file has more than %d rows: split it", run.MaxRows)
 		}
 		if err != nil {
 			return checked, f.flags.refuse(f.Name, err)
