@@ -62,7 +62,7 @@ var imports = map[string][]string{
 	"internal/enqueue": {"tasks", "internal/kinds", "internal/ledger", "internal/redisdb", "internal/registry"},
 	"internal/roster":  {"tasks", "internal/console", "internal/kinds", "internal/table"},
 	// Where a roster lives: it knows no kind.
-	"internal/source": {"internal/buildinfo", "internal/secret", "internal/table"},
+	"internal/source": {"internal/buildinfo", "internal/loopback", "internal/secret", "internal/table"},
 	// The names that a roster's people should have: values, no tasks.
 	"internal/naming": {"tasks", "internal/roster"},
 	// What the commands enqueue and rollcall share.
@@ -180,7 +180,7 @@ var imports = map[string][]string{
 	},
 	// Who may use the HTTP API, and whom it calls.
 	"internal/access":          {"internal/logging", "internal/secret"},
-	"internal/webhook":         {"internal/buildinfo", "internal/logging", "internal/secret"},
+	"internal/webhook":         {"internal/buildinfo", "internal/logging", "internal/loopback", "internal/secret"},
 	"internal/config":          {"internal/access", "internal/loopback", "internal/readfile", "internal/secret"},
 	"internal/source/sqldb":    {"internal/secret", "internal/source"},
 	"internal/source/contacts": {"internal/source", "providers", "providers/dingtalk"},

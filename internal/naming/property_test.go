@@ -128,7 +128,7 @@ func cells(s string) int {
 func TestIDsAreValidStableAndOfOnePersonEach(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		rule := compileFor(t, `{kind: id, alternatives: 3, template: "{{pinyin .name}}", filter: [{column: class, not_in: [七年级三班]}]}`)
+		rule := compile(t, `{kind: id, alternatives: 3, template: "{{pinyin .name}}", filter: [{column: class, not_in: [七年级三班]}]}`)
 		people := drawPeople(t, "user_id")
 		before := map[string]string{}
 		for i, id := range []string{"zhangwei", "zhangwei2", "zhangwei22", "wuyi01", "wuyi02", "zhangzhang", "lilili", "li0001", "someone"} {
@@ -183,18 +183,6 @@ func merged(before, after map[string]string) map[string]string {
 		maps.Copy(all, m)
 	}
 	return all
-}
-
-func compileFor(t *rapid.T, rule string) *naming.Rule {
-	spec, err := naming.Parse([]byte(rule))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := naming.Compile(spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
 }
 
 // A template that is accepted ends, gives a bounded text, and never fails but by a problem of

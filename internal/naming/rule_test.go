@@ -5,13 +5,14 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"rollcall/internal/naming"
 	"rollcall/tasks"
 )
 
 // compile compiles a rule in YAML.
-func compile(t testing.TB, rule string) *naming.Rule {
+func compile(t rapid.TB, rule string) *naming.Rule {
 	t.Helper()
 	spec, err := naming.Parse([]byte(rule))
 	if err != nil {

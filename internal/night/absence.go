@@ -131,8 +131,7 @@ func (s *Service) seen(ctx context.Context, schedule string) ([]string, error) {
 		all = append(all, lines.Text())
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("the members of schedule %s cannot be read: delete the key %s, then absence counts from the next night on: %w",
-			schedule, key(schedule, keySeen), err)
+		return nil, unreadable(schedule, keySeen, err)
 	}
 	return all, nil
 }

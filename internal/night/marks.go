@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -60,11 +59,18 @@ func (s *Service) marks(ctx context.Context, schedule string) (*marks, error) {
 		return nil, fmt.Errorf("read the marks of schedule %s: %w", schedule, err)
 	}
 	m := &marks{now: s.now()}
-	err = errors.Join(decode(read[0], &m.absent), decode(read[1], &m.carried), decode(read[2], &m.refused))
-	if err != nil {
-		return nil, fmt.Errorf("read the marks of schedule %s: %w", schedule, err)
+	faults := []error{decode(read[0], &m.absent), decode(read[1], &m.carried), decode(read[2], &m.refused)}
+	for i, err := range faults {
+		if err != nil { // without the field, which names a person
+			return nil, unreadable(schedule, names[i], err)
+		}
 	}
 	return m, nil
+}
+
+// unreadable is the error of a key that another program wrote.
+func unreadable(schedule, name string, err error) error {
+	return fmt.Errorf("the key %s cannot be read: delete it, then schedule %s begins without it: %w", key(schedule, name), schedule, err)
 }
 
 func decode[T any](read *redis.MapStringStringCmd, to *map[string]T) error {
@@ -72,7 +78,7 @@ func decode[T any](read *redis.MapStringStringCmd, to *map[string]T) error {
 	for field, text := range read.Val() {
 		var v T
 		if err := json.Unmarshal([]byte(text), &v); err != nil {
-			return fmt.Errorf("field %.60q: %w", field, err)
+			return err
 		}
 		(*to)[field] = v
 	}

@@ -86,11 +86,11 @@ func (s *Service) load(ctx context.Context, schedule, name string, v any) (bool,
 	if errors.Is(err, redis.Nil) {
 		return false, nil
 	}
-	if err == nil {
-		err = json.Unmarshal(text, v)
-	}
 	if err != nil {
 		return false, fmt.Errorf("read %s of schedule %s: %w", name, schedule, err)
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return false, unreadable(schedule, name, err)
 	}
 	return true, nil
 }
@@ -125,12 +125,12 @@ func (s *Service) open(ctx context.Context, schedule string) (*openNight, error)
 	if errors.Is(err, redis.Nil) {
 		return nil, nil //nolint:nilnil // there is none
 	}
-	o := openNight{stored: text}
-	if err == nil {
-		err = json.Unmarshal([]byte(text), &o)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("read the last night of schedule %s: %w", schedule, err)
+	}
+	o := openNight{stored: text}
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		return nil, unreadable(schedule, keyOpen, err)
 	}
 	return &o, nil
 }

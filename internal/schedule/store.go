@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -208,7 +209,7 @@ func (s *Store) move(ctx context.Context, name string, m move) error {
 	}
 	result := m.result
 	if len(result) > longestResult {
-		result = result[:longestResult] + " …"
+		result = strings.ToValidUTF8(result[:longestResult], "") + " …"
 	}
 	err := moveScript.Run(ctx, s.rdb, []string{ticksKey(name), openKey(name)},
 		m.id, string(m.from), m.attempt, string(m.to), result, ended).Err()

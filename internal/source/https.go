@@ -11,12 +11,12 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
 
 	"rollcall/internal/buildinfo"
+	"rollcall/internal/loopback"
 	"rollcall/internal/secret"
 	"rollcall/internal/table"
 )
@@ -82,17 +82,12 @@ func (s HTTPSSpec) validURL() error {
 		return errors.New("url: cannot be read: write https://host/path")
 	case u.User != nil:
 		return errors.New("url: it has a user name: use username and password")
-	case u.Scheme == "http" && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !loopback.Is(u.Hostname()):
 		return fmt.Errorf("url: plain http to %s would show the roster to everyone on the way: use https", u.Host)
 	case u.Scheme != "http" && u.Scheme != "https":
 		return fmt.Errorf("url: the scheme is %q: use https", u.Scheme)
 	}
 	return nil
-}
-
-func loopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
 }
 
 // HTTPS reads a table from a server. The content decides the format, because servers send

@@ -19,6 +19,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"rollcall/internal/buildinfo"
+	"rollcall/internal/loopback"
 	"rollcall/internal/secret"
 )
 
@@ -170,7 +171,7 @@ func (e Endpoint) check(addr netip.Addr, to *url.URL) error {
 	addr = addr.Unmap().WithZone("")
 	switch {
 	case slices.ContainsFunc(e.Allow, func(network netip.Prefix) bool { return network.Contains(addr) }):
-	case isLoopback(to.Hostname()):
+	case loopback.Is(to.Hostname()):
 		if !addr.IsLoopback() {
 			return &AddressError{addr}
 		}
@@ -180,11 +181,6 @@ func (e Endpoint) check(addr netip.Addr, to *url.URL) error {
 		return &AddressError{addr}
 	}
 	return nil
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // special are networks of no public host, from the registries of special addresses. IPv6
