@@ -49,7 +49,7 @@ const classInPath = "/partner/api/course.api.php"
 func endpoints() []*endpoint {
 	return append([]*endpoint{
 		tokenEndpoint(), groupNickEndpoint(), groupUpdateEndpoint(), changeIDEndpoint(), classNickEndpoint(),
-		editStudentEndpoint(), studentNickEndpoint(),
+		editStudentEndpoint(), studentNickEndpoint(), robotEndpoint(),
 	}, contactEndpoints()...)
 }
 

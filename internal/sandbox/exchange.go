@@ -32,6 +32,7 @@ type exchange struct {
 
 	app    *app    // nil: not known
 	school *school // nil: not known
+	robot  *robot  // nil: not known
 	org    *organisation
 	tenant string
 

@@ -139,6 +139,30 @@ func runNick(s *Sandbox, x *exchange) outcome {
 	}{0, "ok", true, x.requestID}}
 }
 
+// Rename gives a member another nickname as the member does in the app: it needs no call,
+// and no call shows it. The effect has the call 0. False: the chat has no such member.
+func (s *Sandbox) Rename(organisation, chatID, userID, nick string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.platform.orgs {
+		chat := o.byChatID[chatID]
+		if o.name != organisation || chat == nil {
+			continue
+		}
+		member := chat.member(userID)
+		if member == nil {
+			return false
+		}
+		s.log.effect(Effect{
+			Time: s.clock(), Organisation: organisation, Target: Target{Chat: chatID, User: userID},
+			Changes: []Change{{Field: "nick", Old: member.Nick, New: nick}},
+		})
+		member.Nick = nick
+		return true
+	}
+	return false
+}
+
 func containsAny(text string, words []string) bool {
 	for _, word := range words {
 		if word != "" && strings.Contains(text, word) {

@@ -56,6 +56,29 @@ func TestSettingTheSameValueIsACallAndAnEffect(t *testing.T) {
 	}
 }
 
+func TestAMemberRenamesThemselvesWithoutACall(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	if !r.box.Rename("north", "chat1", "bob", "the boss") {
+		t.Fatal("bob is not in the chat")
+	}
+	if nick, _ := r.north().Nick("chat1", "bob"); nick != "the boss" {
+		t.Errorf("the platform believes %q", nick)
+	}
+	want := []sandbox.Effect{{
+		Number: 1, Time: morning(), Organisation: "north", Target: sandbox.Target{Chat: "chat1", User: "bob"},
+		Changes: []sandbox.Change{{Field: "nick", Old: "Bobby", New: "the boss"}},
+	}}
+	if diff := cmp.Diff(want, r.box.Effects()); diff != "" || len(r.box.Calls()) != 0 || r.north().Spent != 0 {
+		t.Errorf("%d calls; effects (-want +got):\n%s", len(r.box.Calls()), diff)
+	}
+	for _, no := range [][3]string{{"north", "chat1", "no-one"}, {"north", "chat9", "bob"}, {"south", "chat1", "bob"}} {
+		if r.box.Rename(no[0], no[1], no[2], "x") {
+			t.Errorf("%q were renamed", no)
+		}
+	}
+}
+
 func TestTheBodyMayBeAFormOrJSONAndTheTokenInQueryOrForm(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)

@@ -53,6 +53,10 @@ const (
 func (l Limits) withDefaults() (Limits, error) {
 	windows := map[string][]Window{}
 	for _, e := range endpoints() {
+		if e.api == APIRobot {
+			windows[e.api] = []Window{} // each robot counts for itself
+			continue
+		}
 		calls := 10
 		if e.dialect.dingtalk {
 			calls = 20
@@ -142,7 +146,7 @@ func calendarMonth(now time.Time) string {
 
 func (o *organisation) turnMonth(now time.Time) {
 	if month := calendarMonth(now); month != o.month {
-		o.month, o.spent = month, 0
+		o.month, o.spent, o.messages = month, 0, 0
 	}
 }
 

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -14,21 +15,26 @@ type platform struct {
 	orgs            []*organisation
 	apps            map[string]*app
 	schools         map[string]*school
+	robots          map[string]*robot  // by token
 	courses         map[string]*school // where a course lives
 	dingTalkIDs     map[string]bool    // over all organisations
 	tokens          map[string]*app    // live and lapsed ones; the app holds the expiry
 }
 
 type organisation struct {
-	name      string
-	quota     int
-	month     string // of spent, as 2006-01 in Shanghai
-	spent     int
-	employees []*Employee
-	externals []string
-	chats     []*Chat
-	apps      []*app
-	schools   []*school
+	name  string
+	quota int
+	// messageQuota is the number of robots' messages in a month; negative: none.
+	messageQuota int
+	robots       []*robot
+	month        string // of spent, as 2006-01 in Shanghai
+	spent        int
+	messages     int // of robots in month
+	employees    []*Employee
+	externals    []string
+	chats        []*Chat
+	apps         []*app
+	schools      []*school
 	// departments do not change while the sandbox runs. The root is one of them.
 	departments []Department
 
@@ -60,7 +66,7 @@ func newPlatform(w World, now time.Time) (*platform, error) {
 		prohibitedNames: slices.Clone(w.ProhibitedNames),
 		prohibitedIDs:   slices.Clone(w.ProhibitedIDs),
 		apps:            map[string]*app{}, schools: map[string]*school{},
-		courses: map[string]*school{}, dingTalkIDs: map[string]bool{}, tokens: map[string]*app{},
+		robots: map[string]*robot{}, courses: map[string]*school{}, dingTalkIDs: map[string]bool{}, tokens: map[string]*app{},
 	}
 	for _, id := range w.TakenIDs {
 		p.dingTalkIDs[id] = true
@@ -76,7 +82,12 @@ func (p *platform) index(o Organisation, now time.Time) *organisation {
 		name: o.Name, quota: o.Quota, month: calendarMonth(now), spent: o.Spent,
 		externals: slices.Clone(o.Externals),
 		byUserID:  map[string]*Employee{}, byChatID: map[string]*Chat{},
-		departments: o.tree(),
+		departments: o.tree(), messageQuota: cmp.Or(o.MessageQuota, monthlyMessages),
+	}
+	for _, r := range o.Robots {
+		held := &robot{Robot: r, org: org, window: slidingWindow{Window: Window{Calls: robotCalls, Per: time.Minute}}}
+		org.robots = append(org.robots, held)
+		p.robots[r.Token] = held
 	}
 	for _, a := range o.Apps {
 		a.Missing = slices.Clone(a.Missing)
@@ -145,6 +156,8 @@ type OrganisationState struct {
 	Organisation
 
 	Month string `json:"month"`
+	// Messages are those that robots sent in Month.
+	Messages int `json:"messages,omitempty"`
 }
 
 // Organisation returns the named organisation's state. False: there is none.
@@ -185,9 +198,12 @@ func (s *Sandbox) State() State {
 }
 
 func (s *Sandbox) organisationState(o *organisation) OrganisationState {
-	state := OrganisationState{Month: o.month, Organisation: Organisation{
+	state := OrganisationState{Month: o.month, Messages: o.messages, Organisation: Organisation{
 		Name: o.name, Quota: s.quotaOf(o), Spent: o.spent, Externals: slices.Clone(o.externals),
 	}}
+	for _, r := range o.robots {
+		state.Robots = append(state.Robots, Robot{Name: r.Name})
+	}
 	for _, a := range o.apps {
 		state.Apps = append(state.Apps, App{Key: a.Key, Missing: slices.Clone(a.Missing)})
 	}

@@ -17,6 +17,8 @@ type Target struct {
 	Student string `json:"student,omitempty"`
 	// Department is the id of a department.
 	Department string `json:"department,omitempty"`
+	// Robot is the name of a robot.
+	Robot string `json:"robot,omitempty"`
 	// WantedID is the DingTalk ID that was asked for. It belongs to the call,
 	// not to the thing that is changed.
 	WantedID string `json:"wantedId,omitempty"`
@@ -24,7 +26,7 @@ type Target struct {
 
 // thing is the target without what was asked of it.
 func (t Target) thing() string {
-	return strings.Join([]string{t.Chat, t.User, t.Course, t.Student, t.Department}, "/")
+	return strings.Join([]string{t.Chat, t.User, t.Course, t.Student, t.Department, t.Robot}, "/")
 }
 
 // Change is one field that an effect set. Old and New may be equal: a call that sets
@@ -32,7 +34,7 @@ func (t Target) thing() string {
 type Change struct {
 	// Field is "nick", "dingTalkId", "name", "owner", "ownerType", "icon", "member",
 	// "external", "managementOptions.<option>", a student's "nickname" in a course, or
-	// the student's "name" in the console. A member who joins has an empty Old, one who
+	// the student's "name" in the console, or the "message" of a robot. A member who joins has an empty Old, one who
 	// leaves an empty New.
 	Field string `json:"field"`
 	// Student is the uid of whom the field belongs to.
@@ -45,7 +47,7 @@ type Change struct {
 // Effect is what one call changed on the platform, atomically.
 type Effect struct {
 	Number       int64     `json:"number"` // from 1, in the order in which they took hold
-	Call         int64     `json:"call"`   // the number of the Call
+	Call         int64     `json:"call"`   // the number of the Call; 0: a person did it in the app
 	Time         time.Time `json:"time"`
 	API          string    `json:"api"`
 	Organisation string    `json:"organisation"`

@@ -1,9 +1,9 @@
 // Package sandbox emulates DingTalk and ClassIn over HTTP: the token call, the six
-// calls with which rollcall changes something and those that list DingTalk's contacts,
-// with their documented checks, envelopes, rate windows and quota, and with faults on
-// demand. It keeps what the
-// platforms would believe, and writes down every call and every effect, so
-// that a test can ask afterwards what really happened.
+// calls with which rollcall changes something, those that list DingTalk's contacts and
+// the webhook of robots, with their documented checks, envelopes, rate windows and
+// quotas, and with faults on demand. It keeps what the platforms would believe, and
+// writes down every call and every effect, so that a test can ask afterwards what really
+// happened.
 //
 // It must not know rollcall's clients, tasks or queues: it is written only from the
 // vendors' pages, so it can detect a client that reads them wrongly.

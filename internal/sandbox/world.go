@@ -35,6 +35,11 @@ type Organisation struct {
 	Externals []string `json:"externals,omitempty" yaml:"externals"`
 	Chats     []Chat   `json:"chats,omitempty"     yaml:"chats"`
 	Schools   []School `json:"schools,omitempty"   yaml:"schools"`
+	// Robots are custom robots of groups.
+	Robots []Robot `json:"robots,omitempty" yaml:"robots"`
+	// MessageQuota is the number of messages of robots a calendar month. 0: 3,000;
+	// negative: none.
+	MessageQuota int `json:"messageQuota,omitempty" yaml:"message_quota"`
 	// Quota is the number of metered calls a calendar month. 0: the limits'
 	// own; negative: none.
 	Quota int `json:"quota" yaml:"quota"`
@@ -49,6 +54,14 @@ type App struct {
 	// Missing are permissions that the app was not granted, e.g.
 	// qyapi_chat_manage. Empty: it has all it needs.
 	Missing []string `json:"missing,omitempty" yaml:"missing"`
+}
+
+// Robot is a custom robot of a group.
+type Robot struct {
+	Name  string `json:"name" yaml:"name"`
+	Token string `json:"-"    yaml:"token"` // of its webhook
+	// Secret signs. Empty: it needs no signature.
+	Secret string `json:"-" yaml:"secret"`
 }
 
 // Department is a department of an organisation, such as a class.
@@ -222,6 +235,11 @@ func (o Organisation) validate(seen once) error {
 		}
 		if err := chat.validate(own); err != nil {
 			return fmt.Errorf("chat %q: %w", chat.ID, err)
+		}
+	}
+	for _, r := range o.Robots {
+		if err := seen.claim("robot token", r.Token, o.Name); err != nil {
+			return err
 		}
 	}
 	for _, school := range o.Schools {

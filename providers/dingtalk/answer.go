@@ -105,7 +105,7 @@ func inDomain(host, domain string) bool {
 
 // judge turns an answer into its verdict: nil for the documented success, and
 // again if a quick try is worth it.
-func (c *Client) judge(call *apicall.Call, api api, answer apicall.Answer) (string, *providers.Error, bool) {
+func judge(now time.Time, call *apicall.Call, api api, answer apicall.Answer) (string, *providers.Error, bool) {
 	r := parse(answer)
 	if answer.Status == 200 && api.success(r.object) {
 		return call.Clean.Word(r.requestID), nil, false
@@ -133,8 +133,8 @@ func (c *Client) judge(call *apicall.Call, api api, answer apicall.Answer) (stri
 	if len(r.scopes) > 0 && row.Kind == providers.Misconfigured {
 		e.Fix = call.Clean.Message("grant the app the permission " + strings.Join(r.scopes, ", ") + " " + r.applyLink)
 	}
-	said := apicall.RetryAfter(answer.Header, c.now())
-	e.RetryAfter = c.wait(said, row, r.message)
+	said := apicall.RetryAfter(answer.Header, now)
+	e.RetryAfter = wait(now, said, row, r.message)
 	e.MaybeApplied = row.Kind.Unclear() || answer.Status >= 500 && r.ban != codeBan
 	e.Unmetered = row.Unmetered && !e.MaybeApplied
 	return "", e, row.Quick && said == 0
@@ -143,11 +143,10 @@ func (c *Client) judge(call *apicall.Call, api api, answer apicall.Answer) (stri
 // wait prefers the platform's header, then the end of a ban that its message
 // names in Beijing time, then the table. The message is a hint and no more: the
 // vendor may reword it.
-func (c *Client) wait(said time.Duration, row providers.Code, message string) time.Duration {
+func wait(now time.Time, said time.Duration, row providers.Code, message string) time.Duration {
 	if said > 0 {
 		return said
 	}
-	now := c.now()
 	if found := banEnd.FindStringSubmatch(message); found != nil && row.Kind == providers.Throttled {
 		if end, err := time.ParseInLocation(time.DateTime, found[1], beijing); err == nil && end.After(now) {
 			return apicall.Bound(end.Sub(now))

@@ -34,6 +34,7 @@ func Tables() []providers.Table {
 		{Name: "bans", Codes: banRows(false)},
 		{Name: apiChange + ", bans", Codes: banRows(true)[1:2]},
 		{Name: "contacts", Codes: contactRows()},
+		{Name: apiRobot, Codes: robotRows()},
 		{Name: apiNick, Codes: legacyRows()},
 		{Name: apiGroup, Codes: groupRows()},
 		{Name: apiChange, Codes: changeRows()},
@@ -41,6 +42,7 @@ func Tables() []providers.Table {
 		{Name: "HTTP status", Codes: statusRows()},
 		{Name: apiNick + ", else", Codes: legacyElse()},
 		{Name: apiChange + ", else", Codes: changeElse()},
+		{Name: apiRobot + ", else", Codes: robotElse()},
 		{Name: apiToken + ", else", Codes: tokenElse()},
 		{Name: "else", Codes: elseRows()},
 	}
@@ -57,8 +59,8 @@ func Codes() []providers.Code {
 
 // CodesFor returns the rows of one call in the order they are tried, as a
 // copy: "updategroupnick", "group/update", "dingTalkIds/change",
-// "oauth2/accessToken", or one that lists contacts, such as [APIUsers]. Nil for any
-// other name.
+// "oauth2/accessToken", "robot/send", or one that lists contacts, such as [APIUsers]. Nil
+// for any other name.
 func CodesFor(api string) []providers.Code {
 	switch api {
 	case apiNick:
@@ -69,6 +71,8 @@ func CodesFor(api string) []providers.Code {
 		return rows(changeRows(), newRows(), statusRows(), changeElse())
 	case apiToken:
 		return rows(newRows(), legacyRows(), statusRows(), tokenElse(), elseRows())
+	case apiRobot:
+		return rows(robotRows(), statusRows(), robotElse())
 	case APIDepartment, APIDepartments, APIDepartmentIDs, APIUsers, APIUserIDs:
 		return rows(contactRows(), legacyRows(), newRows(), statusRows(), legacyElse(), elseRows())
 	}

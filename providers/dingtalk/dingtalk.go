@@ -1,6 +1,6 @@
 // Package dingtalk calls the three DingTalk APIs that rename people and groups and
-// change IDs, and those that list contacts, with one app's credentials, and reads from
-// each answer whether it succeeded.
+// change IDs, and those that list contacts, with one app's credentials, writes messages
+// by a group's robot, and reads from each answer whether it succeeded.
 //
 // It must not know tasks, queues, Redis or rates: its caller passes a gate through
 // which every metered send goes.
@@ -242,7 +242,7 @@ func (c *Client) send(ctx context.Context, call *apicall.Call, a api, names []st
 	if err != nil {
 		return "", err, again
 	}
-	return c.judge(call, a, answer)
+	return judge(c.now(), call, a, answer)
 }
 
 // withToken builds a request for the new host, with the token in a header.

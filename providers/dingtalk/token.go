@@ -201,7 +201,7 @@ func (t *tokens) request(kind string) (any, error) {
 		if failure != nil {
 			return "", failure, again
 		}
-		id, failure, _ := c.judge(call, t.api, answer)
+		id, failure, _ := judge(c.now(), call, t.api, answer)
 		if failure == nil {
 			object, _ := apicall.ParseObject(answer.Body)
 			value, life = object.Text("accessToken"), lifetime(object.Text("expireIn"))

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,14 +26,13 @@ type turn struct {
 // script answers the metered requests in order, and repeats the last answer.
 func script(t *testing.T, now func() time.Time, quick time.Duration, turns ...turn) *dingtalk.Client {
 	t.Helper()
-	n := 0
+	var n atomic.Int64 // An aborted request may end after the next one has begun.
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/accessToken") {
 			_, _ = io.WriteString(w, `{"accessToken":"t","expireIn":7200}`)
 			return
 		}
-		now := turns[min(n, len(turns)-1)]
-		n++
+		now := turns[min(int(n.Add(1)), len(turns))-1]
 		if now.status == 0 {
 			panic(http.ErrAbortHandler)
 		}
