@@ -238,7 +238,7 @@ func TestTheNumberOfRoundTripsDoesNotGrowWithTheQueues(t *testing.T) {
 			t.Errorf("the pending tasks of %d queues: %d answers in %d round trips, %v", n, len(pending), got, err)
 		}
 		all, err := backlog.Read(t.Context(), rdb, queues)
-		if got := said.pipelines.Load() - most; err != nil || len(all) != n || got != 2*most {
+		if got := said.pipelines.Load() - most; err != nil || len(all) != n || got > 2*most {
 			t.Errorf("all of %d queues: %d answers in %d round trips, %v", n, len(all), got, err)
 		}
 		repairer, trip := backlog.NewRepairer(rdb), int64(0)

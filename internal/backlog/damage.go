@@ -31,11 +31,15 @@ func (d *damage) judge(queue, key string, err error) error {
 	if !redis.HasErrorPrefix(err, "WRONGTYPE") {
 		return err
 	}
+	d.add(queue, key)
+	return nil
+}
+
+func (d *damage) add(queue, key string) {
 	if d.keys == nil {
 		d.keys = map[string]string{}
 	}
 	d.keys[queue] = key
-	return nil
 }
 
 func (d *damage) err(doing string) error {

@@ -31,19 +31,33 @@ type Filter struct {
 	Kind   tasks.Kind
 	Class  string
 	Code   string
+	// ByCause says that Class and Code are those of one cause: an empty Code selects the
+	// dead letters without one.
+	ByCause bool
 	// Run is the run that the tasks belong to. There is no index by run: all dead
 	// letters that the rest of the filter selects are read.
 	Run string
 	// Since and Until bound the time of death, both inclusive.
 	Since, Until time.Time
+	// Lanes reports whether a lane is selected, by its name. nil: all are.
+	Lanes func(name string) bool
 }
 
 // Zero reports whether the filter selects all.
-func (f Filter) Zero() bool { return f == Filter{} }
+func (f Filter) Zero() bool {
+	return f.Tenant == "" && f.Kind == "" && f.Class == "" && f.Code == "" && !f.ByCause && f.Run == "" && f.Since.IsZero() && f.Until.IsZero() && f.Lanes == nil
+}
 
 func (f Filter) lane(name string) bool {
 	tenant, kind, _ := strings.Cut(name, ".")
-	return (f.Tenant == "" || f.Tenant == tenant) && (f.Kind == "" || string(f.Kind) == kind)
+	return (f.Tenant == "" || f.Tenant == tenant) && (f.Kind == "" || string(f.Kind) == kind) && (f.Lanes == nil || f.Lanes(name))
+}
+
+func (f Filter) cause(class, code string) bool {
+	if f.ByCause {
+		return f.Class == class && f.Code == code
+	}
+	return (f.Class == "" || f.Class == class) && (f.Code == "" || f.Code == code)
 }
 
 // Service finds, replays and discards dead letters. Its methods are safe for concurrent
@@ -139,7 +153,7 @@ func (d *Service) selections(ctx context.Context, f Filter) ([]selection, error)
 	var heaps []selection
 	for _, lane := range lanes {
 		for _, c := range counts[lane] {
-			if f.Class != "" && f.Class != c.Class || f.Code != "" && f.Code != c.Code {
+			if !f.cause(c.Class, c.Code) {
 				continue
 			}
 			h := selection{run: f.Run, deadLetters: c.DeadLetters, DeadLetterFilter: ledger.DeadLetterFilter{
@@ -270,8 +284,7 @@ func (d *Service) Closed(ctx context.Context, f Filter, n int) ([]ledger.ClosedD
 	lanes = slices.DeleteFunc(lanes, func(name string) bool { return !f.lane(name) })
 	all, err := d.ledger.ClosedDeadLetters(ctx, closedRead, lanes...)
 	all = slices.DeleteFunc(all, func(c ledger.ClosedDeadLetter) bool {
-		return f.Class != "" && f.Class != c.Class || f.Code != "" && f.Code != c.Code ||
-			c.Last.Before(f.Since) || !f.Until.IsZero() && c.Last.After(f.Until)
+		return !f.cause(c.Class, c.Code) || c.Last.Before(f.Since) || !f.Until.IsZero() && c.Last.After(f.Until)
 	})
 	return all[:min(n, len(all))], err
 }

@@ -356,7 +356,7 @@ func TestAnUnreadableDeadLetterIsNeitherReplayedNorDiscarded(t *testing.T) {
 // A Service without a client cannot replay: its defect must not end the process.
 func TestAPanicAtOneDeadLetterIsItsFailureAlone(t *testing.T) {
 	t.Parallel()
-	o := open(t, redistest.Mini(t))
+	o := open(t, redistest.One(t))
 	dead := []ledger.DeadLetter{record(t, "dt", "a", 1, "rejected", "41049"), record(t, "dt", "b", 2, "rejected", "41049")}
 	o.adds(dead...)
 	for i, s := range deadletter.New(o.rdb, nil).Replay(t.Context(), dead) {

@@ -10,6 +10,7 @@ import (
 
 	"rollcall/internal/audit"
 	"rollcall/internal/backlog"
+	"rollcall/internal/console"
 	"rollcall/internal/enqueue"
 	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
@@ -212,10 +213,7 @@ func (d *Service) Note(ctx context.Context, outcome Outcome, counts Counts, reas
 	defer cancel()
 	var failed error
 	for of, n := range counts {
-		what := strconv.Itoa(n) + " dead letters"
-		if n == 1 {
-			what = "1 dead letter"
-		}
+		what := console.Count(n, "dead letter")
 		if reason != "" {
 			what += ": " + reason
 		}

@@ -107,10 +107,24 @@ func (b *Store) All() []Hold {
 func (b *Store) Of(scopes ...Scope) []Hold {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return of(b.holds, scopes)
+}
+
+// Of returns those of some holds that are of these scopes, those with the largest scope
+// first.
+func Of(all []Hold, scopes ...Scope) []Hold {
+	fields := make(map[string]Hold, len(all))
+	for _, h := range all {
+		fields[h.field()] = h
+	}
+	return of(fields, scopes)
+}
+
+func of(holds map[string]Hold, scopes []Scope) []Hold {
 	var of []Hold
 	for _, p := range scopes {
 		for _, class := range []Class{Operator, ""} {
-			if h, ok := b.holds[Hold{Scope: p, Class: class}.field()]; ok {
+			if h, ok := holds[Hold{Scope: p, Class: class}.field()]; ok {
 				of = append(of, h)
 			}
 		}

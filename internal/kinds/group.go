@@ -2,6 +2,7 @@ package kinds
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,9 +14,13 @@ import (
 const TypeGroupUpdate = "group:update"
 
 // groupColumns are the columns of what a group update changes.
-var groupColumns = []string{
+var groupColumns = slices.Concat([]string{
 	"name", "owner", "owner_type", "icon",
 	"add_user_ids", "del_user_ids", "add_ext_ids", "del_ext_ids",
+}, groupOptions)
+
+// groupOptions are the columns that are options in a payload.
+var groupOptions = []string{
 	"mention_all_authority", "show_history_type", "validation_type", "searchable", "chat_banned_type", "management_type",
 }
 
@@ -45,8 +50,9 @@ var group = declare(declaration[tasks.GroupUpdate]{
 		{"add_user_ids", "", "u2;u3"},
 		{"del_user_ids", "", ""},
 	},
-	lists:  []string{"add_user_ids", "del_user_ids", "add_ext_ids", "del_ext_ids"},
-	change: groupChange,
+	options: groupOptions,
+	lists:   []string{"add_user_ids", "del_user_ids", "add_ext_ids", "del_ext_ids"},
+	change:  groupChange,
 	mask: func(t tasks.GroupUpdate, mask func(string) string) tasks.GroupUpdate {
 		t.Name, t.Owner = mask(t.Name), mask(t.Owner)
 		t.AddUserIDs, t.DelUserIDs = maskAll(t.AddUserIDs, mask), maskAll(t.DelUserIDs, mask)

@@ -40,7 +40,8 @@ type Kind struct {
 	// Example is a file of one row, with the columns that are usual.
 	Example []Cell
 
-	newest  int // version of the payload
+	options []string // columns that are options in a payload
+	newest  int      // version of the payload
 	row     func(of func(column string) string, list func(column string) []string) tasks.Task
 	subject func(task tasks.Task) string
 	is      func(task tasks.Task) bool
@@ -72,6 +73,7 @@ type declaration[T tasks.Task] struct {
 	words    []string
 	ids      []string
 	lists    []string
+	options  []string
 	example  []Cell
 	// newest is the newest version of the payload that this build reads. 0: 1.
 	newest int
@@ -116,6 +118,7 @@ func declare[T tasks.Task](d declaration[T]) Kind {
 		Synonyms: d.synonyms, Words: d.words, IDs: d.ids, Lists: d.lists, Example: d.example,
 		subject: func(task tasks.Task) string { return d.subject(task.(T)) },
 		is:      func(task tasks.Task) bool { _, ok := task.(T); return ok },
+		options: d.options,
 		newest:  d.newest,
 		encode: func(task tasks.Task, revision int64) ([]byte, error) {
 			return encode(task.(T), d.version(task.(T)), revision)
@@ -161,17 +164,17 @@ func Names() []tasks.Kind {
 
 // Named returns the kind of a name. ok is false for a kind that is not declared.
 func Named(name tasks.Kind) (Kind, bool) {
-	return find(func(k Kind) bool { return k.Name == name })
+	return find(func(k *Kind) bool { return k.Name == name })
 }
 
 // OfType returns the kind of an asynq task type.
 func OfType(typename string) (Kind, bool) {
-	return find(func(k Kind) bool { return k.Type == typename })
+	return find(func(k *Kind) bool { return k.Type == typename })
 }
 
 // Of returns the kind of a task. ok is false for nil and for a pointer.
 func Of(task tasks.Task) (Kind, bool) {
-	return find(func(k Kind) bool { return k.is(task) })
+	return find(func(k *Kind) bool { return k.is(task) })
 }
 
 // Choice lists the names of all kinds for a message: "nickname, course or id".
@@ -189,12 +192,14 @@ func TypeOf(name tasks.Kind) string {
 	return k.Type
 }
 
-func find(is func(Kind) bool) (Kind, bool) {
-	i := slices.IndexFunc(table, is)
-	if i < 0 {
-		return Kind{}, false
+// find compares without copies: each row of a file asks for its kind many times.
+func find(is func(*Kind) bool) (Kind, bool) {
+	for i := range table {
+		if is(&table[i]) {
+			return table[i], true
+		}
 	}
-	return table[i], true
+	return Kind{}, false
 }
 
 // Change returns the target of the organisation that a task changes, and the values

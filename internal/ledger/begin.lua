@@ -9,7 +9,7 @@ local target, open_edits, open_tasks = KEYS[1], KEYS[2], KEYS[3]
 local run = KEYS[4] -- open_tasks for a task of no run
 local has_ended = KEYS[5] -- exists for a minute if the task has ended
 local targets = KEYS[6] -- all targets, by the time when they were confirmed last, Unix s
-local late_targets = KEYS[7] -- of a resend, which is no task and whose fields have mode resend; else nil
+local late_targets = KEYS[7] -- of a resend, which is no task and whose fields have mode resend or refresh: where it is from; else nil
 
 local owner, lease_ms, keep_ms = ARGV[1], ARGV[2], ARGV[3]
 local revision, task = ARGV[4], ARGV[5]
@@ -84,7 +84,7 @@ for i = FIRST, #ARGV, 3 do
 		name = name,
 		mode = mode,
 		-- A resend has no revision of its own: it is of the applied one.
-		revision = mode == 'resend' and held[at + 2] or revision,
+		revision = (mode == 'resend' or mode == 'refresh') and held[at + 2] or revision,
 		waits = latest > applied,
 		equal = applied > 0 and equal,
 		later_change = latest > rev or applied > rev,
@@ -173,11 +173,12 @@ function decide.once(field)
 	return 'send|' .. (refused or '0'), CALL
 end
 
-function decide.resend(field)
+-- resend sends an applied value again if there is a reason.
+local function resend(field, reason)
 	local resent = field.unknown and field.unknown:match('^%d+') == field.revision
 	if field.waits or field.unknown and not resent then
 		return 'superseded'
-	elseif not (field.equal and field.late) then
+	elseif not (field.equal and reason) then
 		return 'settled'
 	elseif field.unanswered then
 		return 'send_again|1', CALL
@@ -185,6 +186,18 @@ function decide.resend(field)
 		return 'send_again|0', CALL
 	end
 	return 'send', CALL
+end
+
+function decide.resend(field)
+	return resend(field, field.late)
+end
+
+function decide.refresh(field)
+	local decision, effect = resend(field, true)
+	if effect == CALL then
+		write(TRIED, now_s)
+	end
+	return decision, effect
 end
 
 function decide.edit(field)

@@ -174,6 +174,7 @@ func LaneKeys(organisation, api, lane string) []KeyType {
 		{t.tasks(), "hash"},
 		{t.unknownTargets(), "zset"},
 		{t.late(tenantOf(lane, api)), "zset"},
+		{t.refresh(tenantOf(lane, api)), "zset"},
 		{t.shared("runs"), "zset"},
 		{t.lastChanged(), "string"},
 		{floorKey(organisation, api), "string"},

@@ -35,7 +35,7 @@ func TestATaskOfTwoFieldsEndsOnlyIfNeitherNeedsACall(t *testing.T) {
 				for name, value := range (cell{state: two}).before(m).Target {
 					hash[strings.Replace(name, ":"+field, ":second", 1)] = value
 				}
-				if err := rdb.HSet(t.Context(), keysOf(i*len(each) + k)[0], maps.Clone(hash)).Err(); err != nil {
+				if err := rdb.HSet(t.Context(), keysOf(i*len(each)+k, ledger.Value)[0], maps.Clone(hash)).Err(); err != nil {
 					t.Fatal(err)
 				}
 				lease, decided, err := l.Begin(t.Context(), ledger.Delivery{

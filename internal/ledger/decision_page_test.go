@@ -82,7 +82,7 @@ func (r rule) String() string {
 // Parts that only some modes have, and rows that an earlier one decides, are folded.
 func statesTable() string {
 	var b strings.Builder
-	b.WriteString("| lease | latest | applied | value | outcome | late | value | effect | once | edit | resend |\n" + strings.Repeat("|---", 11) + "|\n")
+	b.WriteString("| lease | latest | applied | value | outcome | late | value | effect | once | edit | resend | refresh |\n" + strings.Repeat("|---", 12) + "|\n")
 	add := func(lease, latest, applied, value, outcome, late string) {
 		var cells []string
 		for _, mode := range modes {

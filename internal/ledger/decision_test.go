@@ -29,7 +29,7 @@ var (
 	applieds = []string{"never", "earlier", "this", "later"}
 	values   = []string{"other", "equal", "substitute"}
 	outcomes = []string{"known", "unanswered", "answered"}
-	resents  = []string{"resent, unanswered", "resent, answered"} // further outcomes of mode resend
+	resents  = []string{"resent, unanswered", "resent, answered"} // further outcomes of modes resend and refresh
 	lates    = []string{"no", "yes"}
 	locks    = []string{"none", "running", "over", "unverified"}
 	turns    = []string{"first", "behind a stored edit", "behind a young edit", "behind an abandoned edit"}
@@ -175,6 +175,15 @@ var rules = map[ledger.Mode][]rule{
 		when(sendAgain, unknown),
 		when(send),
 	},
+	ledger.Refresh: {
+		when(wait, running),
+		when(superseded, waits),
+		when(superseded, others),
+		when(settled, gone),
+		when(landing, unanswered),
+		when(sendAgain, unknown),
+		when(send),
+	},
 	ledger.Once: {
 		when(wait, running),
 		when(superseded, later),
@@ -187,7 +196,10 @@ var rules = map[ledger.Mode][]rule{
 	},
 }
 
-var modes = []ledger.Mode{ledger.Value, ledger.Effect, ledger.Once, ledger.Edit, ledger.Resend}
+var modes = []ledger.Mode{ledger.Value, ledger.Effect, ledger.Once, ledger.Edit, ledger.Resend, ledger.Refresh}
+
+// resends reports whether a mode sends an applied value again.
+func resends(mode ledger.Mode) bool { return mode == ledger.Resend || mode == ledger.Refresh }
 
 // decide returns the first rule that applies, by its position in the list.
 func decide(s state) (int, decision) {
@@ -216,7 +228,7 @@ func states(mode ledger.Mode) []state {
 	if once { // a clear answer settles a value that can be set once
 		sent = outcomes[:2]
 	}
-	if mode == ledger.Resend {
+	if resends(mode) {
 		sent = slices.Concat(outcomes, resents)
 	}
 	var all []state
@@ -251,7 +263,7 @@ func (s state) possible() bool {
 		return s.value == "other"
 	case ledger.Edit:
 		return s.value == "other" || s.value == "equal" && (s.applied == "this" || s.applied == "later")
-	case ledger.Value, ledger.Once, ledger.Resend:
+	case ledger.Value, ledger.Once, ledger.Resend, ledger.Refresh:
 	}
 	return s.applied != "never" || s.value == "other"
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"slices"
 	"strconv"
@@ -34,26 +35,96 @@ type Found struct {
 // first; next is "" after the last target. A page has about n targets, and may have none
 // though there are more: a call reads at most 20,000. A target may be returned twice.
 func (l *Ledger) Find(ctx context.Context, organisation, api, word, cursor string, n int) (found []Found, next string, err error) {
-	at := uint64(0)
-	if cursor != "" {
-		if at, err = strconv.ParseUint(cursor, 10, 64); err != nil {
-			return nil, "", fmt.Errorf("ledger: find targets: cursor %q is none of Find", cursor)
-		}
-	}
 	for range stepsOfFind {
 		var some []Found
-		if some, at, err = l.walk(ctx, organisation, api, at); err != nil {
-			return nil, "", fmt.Errorf("ledger: find targets: %w", err)
+		if some, cursor, err = l.FindStep(ctx, organisation, api, word, cursor); err != nil {
+			return nil, "", err
 		}
-		found = append(found, slices.DeleteFunc(some, func(f Found) bool { return !f.has(word) })...)
-		if at == 0 {
-			return found, "", nil
+		if some, err = l.whole(ctx, some); err != nil {
+			return nil, "", err
 		}
-		if len(found) >= n {
+		if found = append(found, some...); cursor == "" || len(found) >= n {
 			break
 		}
 	}
-	return found, strconv.FormatUint(at, 10), nil
+	return found, cursor, nil
+}
+
+// whole reads the whole records of targets. Those that have expired since are left out.
+func (l *Ledger) whole(ctx context.Context, some []Found) ([]Found, error) {
+	targets := make([]Target, len(some))
+	for i, f := range some {
+		targets[i] = f.Target
+	}
+	records, err := l.Survey(ctx, targets)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: find targets: %w", err)
+	}
+	for i := range records {
+		some[i].Record = records[i]
+	}
+	return slices.DeleteFunc(some, func(f Found) bool { return f.empty() }), nil
+}
+
+// FindStep is the least step of Find: it reads about 1,000 targets. Of the records it knows
+// the revisions, the values and the latest tasks alone. Targets that have expired are removed from the index.
+// One round trip, and one if any have expired.
+func (l *Ledger) FindStep(ctx context.Context, organisation, api, word, cursor string) (found []Found, next string, err error) {
+	if cursor == "" {
+		cursor = "0"
+	}
+	if _, err := strconv.ParseUint(cursor, 10, 64); err != nil {
+		return nil, "", fmt.Errorf("ledger: find targets: cursor %.80q is none of Find", cursor)
+	}
+	all := Target{Organisation: organisation, API: api}
+	answer, err := findStep.Run(ctx, l.rdb, []string{all.index()}, all.redisKey(), cursor, walked).Slice()
+	if err != nil {
+		return nil, "", fmt.Errorf("ledger: find targets: %w", err)
+	}
+	if next, _ = answer[0].(string); next == "0" {
+		next = ""
+	}
+	var expired []any
+	for one := range slices.Chunk(answer[1:], 3) {
+		f := readFound(all, one)
+		switch {
+		case f.empty():
+			expired = append(expired, f.Target.Key)
+		case f.has(word):
+			found = append(found, f)
+		}
+	}
+	if len(expired) > 0 {
+		if err := l.rdb.ZRem(ctx, all.index(), expired...).Err(); err != nil {
+			return nil, "", fmt.Errorf("ledger: find targets: %w", err)
+		}
+	}
+	return found, next, nil
+}
+
+//go:embed findstep.lua
+var findStepLua string
+
+var findStep = script(findStepLua)
+
+// readFound reads what findstep.lua returns of a target: its key, its score and its entries.
+func readFound(of Target, one []any) Found {
+	of.Key, _ = one[0].(string)
+	score, _ := one[1].(string)
+	entries, readable := one[2].([]any)
+	hash := make(map[string]string, len(entries)/2)
+	for pair := range slices.Chunk(entries, 2) {
+		name, _ := pair[0].(string)
+		hash[name], _ = pair[1].(string)
+	}
+	f := Found{Record: readRecord(of, hash, time.Time{})}
+	if !readable {
+		f.Damaged = []Damage{{Key: of.redisKey(), What: "is not a hash"}}
+	}
+	if s, err := strconv.ParseFloat(score, 64); err == nil && s > 0 {
+		f.Confirmed = time.Unix(int64(s), 0)
+	}
+	return f
 }
 
 // has reports whether the key or an applied value contains a word, of any case.
@@ -68,41 +139,6 @@ func (f Found) has(word string) bool {
 		}
 	}
 	return false
-}
-
-// walk reads the targets of one step. Those that have expired are removed from the index.
-func (l *Ledger) walk(ctx context.Context, organisation, api string, cursor uint64) (found []Found, next uint64, err error) {
-	key := Target{Organisation: organisation, API: api}.index()
-	entries, next, err := l.rdb.ZScan(ctx, key, cursor, "", walked).Result()
-	if err != nil {
-		return nil, 0, err
-	}
-	var targets []Target
-	var confirmed []time.Time
-	for i := 0; i+1 < len(entries); i += 2 {
-		targets = append(targets, Target{Organisation: organisation, API: api, Key: entries[i]})
-		var at time.Time
-		if s, err := strconv.ParseFloat(entries[i+1], 64); err == nil && s > 0 {
-			at = time.Unix(int64(s), 0)
-		}
-		confirmed = append(confirmed, at)
-	}
-	records, err := l.Survey(ctx, targets)
-	if err != nil {
-		return nil, 0, err
-	}
-	var expired []any
-	for i, r := range records {
-		if r.empty() {
-			expired = append(expired, r.Target.Key)
-			continue
-		}
-		found = append(found, Found{r, confirmed[i]})
-	}
-	if len(expired) > 0 {
-		err = l.rdb.ZRem(ctx, key, expired...).Err()
-	}
-	return found, next, err
 }
 
 // empty reports whether nothing is known of a target.

@@ -33,7 +33,7 @@ func finds(t *testing.T, l *ledger.Ledger, api, word string) []string {
 
 func TestATargetIsFoundByItsKeyAndItsValue(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		rdb := s.Client(t)
 		l := ledger.New(rdb)
 		apply(t, l, ann, revise(t, l, ann), nick("三年二班 王小明"))
@@ -268,6 +268,42 @@ func TestATargetWithSomethingUnderwayIsNotForgotten(t *testing.T) {
 		}
 		if got, err := l.Forget(t.Context(), bob); !got || err != nil {
 			t.Errorf("a dead change: forgotten: %t, %v", got, err)
+		}
+	})
+}
+
+func TestAStepOfASearchKnowsValuesRevisionsAndTasksInOneCommand(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		rdb := s.Client(t)
+		l := ledger.New(rdb)
+		rev := revise(t, l, ann)
+		apply(t, l, ann, rev, nick("三年二班 王小明"))
+		next := noted(t, l, ann, "waits", 1, nick("王大明"))
+		const key = "rollcall:{lakeside/nickname}:target:chat9/damaged"
+		if err := errors.Join(rdb.Set(t.Context(), key, "x", 0).Err(),
+			rdb.Do(t.Context(), "ZADD", "rollcall:{lakeside/nickname}:targets", 0, "chat9/damaged", 0, "chat9/expired").Err()); err != nil {
+			t.Fatal(err)
+		}
+		found, cursor, err := l.FindStep(t.Context(), "lakeside", "nickname", "小明", "")
+		if err != nil || len(found) != 1 || cursor != "" {
+			t.Fatalf("%+v, %q, %v", found, cursor, err)
+		}
+		want := map[string]ledger.State{"nickname": {Applied: rev, Value: "三年二班 王小明", Latest: next.Revision, TaskID: "waits"}}
+		if diff := cmp.Diff(want, found[0].Fields); diff != "" || found[0].Target != ann || found[0].Confirmed.IsZero() {
+			t.Errorf("%v, confirmed %s (-want +got):\n%s", found[0].Target, found[0].Confirmed, diff)
+		}
+		found, _, err = l.FindStep(t.Context(), "lakeside", "nickname", "chat9", "")
+		if err != nil || len(found) != 1 || len(found[0].Damaged) != 1 {
+			t.Errorf("a damaged and an expired target: %+v, %v", found, err)
+		}
+		if n := rdb.ZCard(t.Context(), "rollcall:{lakeside/nickname}:targets").Val(); n != 2 {
+			t.Errorf("%d targets in the index, want 2: the expired one is removed", n)
+		}
+		for _, cursor := range []string{"x", "-1", "1;2"} {
+			if _, _, err := l.FindStep(t.Context(), "lakeside", "nickname", "", cursor); err == nil {
+				t.Errorf("cursor %q was taken", cursor)
+			}
 		}
 	})
 }

@@ -43,6 +43,7 @@ func (l *Ledger) InspectLane(ctx context.Context, organisation, api, lane string
 		{[]string{t.index()}, func() ([]Damage, error) { return l.farScores(ctx, t.index(), time.Second) }},
 		{[]string{t.shared("runs")}, func() ([]Damage, error) { return l.farScores(ctx, t.shared("runs"), time.Millisecond) }},
 		{[]string{t.late(tenantOf(lane, api))}, func() ([]Damage, error) { return l.farScores(ctx, t.late(tenantOf(lane, api)), time.Second) }},
+		{[]string{t.refresh(tenantOf(lane, api))}, func() ([]Damage, error) { return l.farScores(ctx, t.refresh(tenantOf(lane, api)), time.Second) }},
 		{[]string{keys.bodies()}, func() ([]Damage, error) { return l.bodies(ctx, keys) }},
 		{keys.keys(), func() ([]Damage, error) { return l.index(ctx, keys) }},
 	} {

@@ -11,24 +11,29 @@ import (
 // Sender is a tenant at an API: the values that it sent are sent again by it alone.
 type Sender struct{ Organisation, API, Tenant string }
 
-// LateTargets are targets whose applied values an earlier send may have overwritten.
+// LateTargets are targets whose applied values an earlier send may have overwritten, and
+// those whose values are to be confirmed.
 type LateTargets struct {
-	Waiting int64    // how many there are, due or not
+	Waiting int64    // how many there are that may have been overwritten, due or not
 	Due     []Target // those at which nothing can be carried out late any more, oldest first
+	Refresh []Target // those to be confirmed that are due, in their order
 	Err     error    // of Redis
 }
 
-// LateTargets returns for each sender the targets that a Delivery with Resend may be
-// for. now is compared with Redis' clock once more by Begin. One round trip.
+// LateTargets returns for each sender the targets that a Delivery with Resend, or with
+// Refresh, may be for. now is compared with Redis' clock once more by Begin. One round trip.
 func (l *Ledger) LateTargets(ctx context.Context, now time.Time, most int64, senders ...Sender) []LateTargets {
 	found := make([]LateTargets, len(senders))
 	count, due := make([]*redis.IntCmd, len(senders)), make([]*redis.StringSliceCmd, len(senders))
-	far := make([]*redis.ZSliceCmd, len(senders))
+	far, refresh := make([]*redis.ZSliceCmd, len(senders)), make([]*redis.StringSliceCmd, len(senders))
 	_, _ = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, s := range senders {
 			key := Target{Organisation: s.Organisation, API: s.API}.late(s.Tenant)
 			count[i] = p.ZCard(ctx, key)
 			due[i] = p.ZRangeArgs(ctx, redis.ZRangeArgs{Key: key, ByScore: true, Start: "-inf", Stop: now.Unix(), Count: most})
+			refresh[i] = p.ZRangeArgs(ctx, redis.ZRangeArgs{
+				Key: Target{Organisation: s.Organisation, API: s.API}.refresh(s.Tenant), ByScore: true, Start: "-inf", Stop: now.Unix(), Count: most,
+			})
 			far[i] = p.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
 				Key: key, ByScore: true, Start: "(" + text(now.Add(2*ahead), time.Second), Stop: "+inf", Count: most,
 			})
@@ -40,6 +45,9 @@ func (l *Ledger) LateTargets(ctx context.Context, now time.Time, most int64, sen
 		found[i].Waiting = count[i].Val()
 		for _, key := range due[i].Val() {
 			found[i].Due = append(found[i].Due, Target{Organisation: s.Organisation, API: s.API, Key: key})
+		}
+		for _, key := range refresh[i].Val() { // none if its key is damaged, which the check of the keys reports
+			found[i].Refresh = append(found[i].Refresh, Target{Organisation: s.Organisation, API: s.API, Key: key})
 		}
 		if err := due[i].Err(); err != nil {
 			found[i].Err = fmt.Errorf("ledger: read the targets of %s %s that may be overwritten: %w", s.Tenant, s.API, err)

@@ -2,8 +2,8 @@ package ledger
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -31,9 +31,15 @@ const (
 	entryIntent         = "i:"
 	entryLock           = "l:"
 	entryRefused        = "k:"
+	entryEvidence       = "e:"
+	entryTried          = "tried"
 
 	// answered ends an entry of unknown whose send cannot be carried out any more.
 	answered = " answered"
+
+	// What an entry of evidence holds.
+	wordDoubt  = "doubt"
+	wordStated = "stated"
 )
 
 // entry is a name in Redis, and the constant by which the scripts know it.
@@ -47,23 +53,24 @@ type entry struct {
 
 // layout is all that a target's hash holds.
 var layout = []entry{
-	{entryLastRevision, "LAST_REVISION", "the last revision handed out", "revise recall", "revise begin recall forget"},
-	{entryLeaseOwner, "LEASE_OWNER", "the attempt that holds the lease", "begin settle lock resolve uncheck", "begin raise send intend renew note uncheck settle lock resolve forget"},
+	{entryLastRevision, "LAST_REVISION", "the last revision handed out", "revise recall", "revise begin holds recall forget findstep"},
+	{entryLeaseOwner, "LEASE_OWNER", "the attempt that holds the lease", "begin settle lock resolve uncheck", "begin raise holds stated send intend renew note uncheck settle lock resolve forget"},
 	{entryLeaseUntil, "LEASE_UNTIL", "when the lease expires, Unix ms", "begin send intend renew settle lock resolve uncheck", "begin resolve forget"},
-	{entrySettledAt, "SETTLED_AT", "when a change was applied last, Unix s", "settle", ""},
+	{entrySettledAt, "SETTLED_AT", "when a change was applied or confirmed last, Unix s", "settle", "holds"},
 	{entrySettledRequest, "SETTLED_REQUEST", "the platform's request id of that", "settle", ""},
-	{entryLatest, "LATEST", "the revision of the latest change", "stored recall", "revise begin raise stored send intend close recall forget"},
-	{entryLatestTask, "LATEST_TASK", "the task of the latest change", "stored", "stored forget"},
-	{entryApplied, "APPLIED", "the revision that was applied last", "begin raise settle resolve recall", "revise begin raise stored send intend settle close resolve recall forget"},
-	{entryAppliedValue, "APPLIED_VALUE", "the value that was applied last; for a nickname a person's name", "settle resolve recall", "begin raise settle"},
-	{entryWantedValue, "WANTED_VALUE", "the value that was wanted, where the platform took a substitute", "settle resolve recall", "begin raise"},
+	{entryTried, "TRIED", "when a worker last began to confirm the applied value, Unix s", "begin", "holds"},
+	{entryLatest, "LATEST", "the revision of the latest change", "stored recall", "revise begin raise holds stated stored send intend close recall forget findstep"},
+	{entryLatestTask, "LATEST_TASK", "the task of the latest change", "stored", "stored forget findstep"},
+	{entryApplied, "APPLIED", "the revision that was applied last", "begin raise stated settle resolve recall", "revise begin raise holds stated stored send intend settle close resolve recall forget findstep"},
+	{entryAppliedValue, "APPLIED_VALUE", "the value that was applied last; for a nickname a person's name", "settle stated resolve recall", "begin raise holds settle findstep"},
+	{entryWantedValue, "WANTED_VALUE", "the value that was wanted, where the platform took a substitute", "settle resolve recall", "begin raise findstep"},
 	{
 		entryUnknown, "UNKNOWN", "the revision of a send whose outcome is unknown; followed by `answered` if it cannot be carried out any more",
-		"begin send intend uncheck settle lock resolve note recall", "begin raise send intend uncheck settle resolve recall forget",
+		"begin send intend uncheck settle lock resolve note recall", "begin raise holds stated send intend uncheck settle resolve recall forget findstep",
 	},
 	{
 		entryLate, "LATE", "when a send was settled while an earlier one might still be carried out, Unix s: the next equal change is sent",
-		"settle", "begin raise settle giveup",
+		"settle", "begin raise holds settle giveup",
 	},
 	{
 		entryOtherSent, "OTHER_SENT", "of a value: a change was sent while the outcome of another was unknown, so the applied value may have been replaced before",
@@ -81,6 +88,10 @@ var layout = []entry{
 		"settle lock resolve recall", "begin forget",
 	},
 	{entryRefused, "REFUSED", "of an ID: the revision of a task, and how many of its candidates were refused", "note settle", "begin"},
+	{
+		entryEvidence, "EVIDENCE", "how the applied value is known: `doubt` if an outcome was unknown before it was settled, `stated` if a file stated it; missing if the call that applied it was answered",
+		"settle stated", "holds",
+	},
 }
 
 // words are the other constants of the scripts: what values hold.
@@ -88,6 +99,8 @@ var words = []entry{
 	{name: answered, lua: "ANSWERED", means: "ends an unknown outcome whose send cannot be carried out any more"},
 	{name: " " + LockApplied, lua: "BY_CHANGE", means: "ends a lock by a change of ours"},
 	{name: " " + LockUnverified, lua: "UNVERIFIED", means: "ends a lock that a person must resolve"},
+	{name: wordDoubt, lua: "DOUBT", means: "an outcome was unknown before the value was settled"},
+	{name: wordStated, lua: "STATED", means: "a file stated the value"},
 	{name: string(RowStored), lua: "RESULT_STORED", means: "a task is stored and has not ended"},
 	{name: string(RowApplied), lua: "RESULT_APPLIED", means: "its change was applied"},
 	{name: string(RowUnchanged), lua: "RESULT_UNCHANGED", means: "it needed no call"},
@@ -97,13 +110,11 @@ var words = []entry{
 	{name: string(RowCancelled), lua: "RESULT_CANCELLED", means: "its run was cancelled before it was sent"},
 }
 
-var capitals = regexp.MustCompile(`\b[A-Z][A-Z_]+\b`)
-
 // script is a Lua script with the constants that it uses in front of it. They share
 // its first line, so that Redis reports the lines of the file.
 func script(body string) *redis.Script {
 	used := map[string]bool{}
-	for _, word := range capitals.FindAllString(body, -1) {
+	for word := range strings.FieldsFuncSeq(body, func(r rune) bool { return r != '_' && !unicode.IsUpper(r) }) {
 		used[word] = true
 	}
 	var constants strings.Builder

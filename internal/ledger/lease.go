@@ -80,10 +80,21 @@ type Delivery struct {
 	// Resend says that this is such a resend: no task, without a TaskID, and its fields,
 	// which may be none, have mode Resend. Its Revision is for the history alone.
 	Resend bool
+	// Refresh says that this Resend confirms applied values without a sign that they changed: its fields
+	// have mode Refresh. See SetRefresh.
+	Refresh bool
 	// The record of a task that holds an edit is made of these, if it has none: so it
 	// keeps its position though its producer died, and is looked for if it vanishes.
 	Queue, Key, Type string
 	Payload          []byte // JSON
+}
+
+// resends is the sorted set that a resend is from.
+func (d Delivery) resends() string {
+	if d.Refresh {
+		return d.Target.refresh(d.ResentBy)
+	}
+	return d.Target.late(d.ResentBy)
 }
 
 func (d Delivery) landing() time.Duration { return cmp.Or(d.Landing, lateLanding) }
@@ -127,7 +138,7 @@ func (l *Ledger) Begin(ctx context.Context, task Delivery) (*Lease, []Decision, 
 	}
 	keys := []string{t.redisKey(), t.edits(), t.tasks(), task.Row.key(t), t.ended(task.TaskID), t.index()}
 	if task.Resend {
-		keys = append(keys, t.late(task.ResentBy))
+		keys = append(keys, task.resends())
 	}
 	answer, err := begin.Run(ctx, l.steps, keys, args...).StringSlice()
 	if err != nil {
@@ -174,7 +185,7 @@ func (l *Ledger) Begin(ctx context.Context, task Delivery) (*Lease, []Decision, 
 func (d Delivery) keyTypes() []KeyType {
 	types := d.Row.keyType(d.Target)
 	if d.ResentBy != "" {
-		types = append(types, KeyType{d.Target.late(d.ResentBy), "zset"})
+		types = append(types, KeyType{d.Target.late(d.ResentBy), "zset"}, KeyType{d.Target.refresh(d.ResentBy), "zset"})
 	}
 	return types
 }
@@ -211,6 +222,9 @@ func (m *Lease) take(f Field, answer string) (Decision, error) {
 		m.once = f.Name
 	} else if decision == Send { // a send of mode Once is undone by its intent
 		m.known = append(m.known, f.Name)
+	}
+	if f.Mode == Refresh { // its call is that of any resend
+		f.Mode = Resend
 	}
 	if decision == Send || decision == SendAgain {
 		m.fields = append(m.fields, f)

@@ -68,6 +68,10 @@ func (t Target) lastChanged() string { return t.shared("changed") }
 // the time when, Unix s.
 func (t Target) late(tenant string) string { return t.shared("late:" + tenant) }
 
+// refresh is the sorted set of the targets whose applied values a tenant sends again to
+// confirm them, by the time when, Unix s.
+func (t Target) refresh(tenant string) string { return t.shared("refresh:" + tenant) }
+
 // Mode says how the changes of a field relate to each other.
 type Mode uint8
 
@@ -89,14 +93,18 @@ const (
 	// since: it is sent once more at the revision that was applied. It is superseded by
 	// any later change, and changes no revision.
 	Resend
+	// Refresh is a Resend without a reason: it confirms the applied value.
+	Refresh
 )
 
-func (m Mode) String() string { return [...]string{"value", "effect", "edit", "once", "resend"}[m] }
+func (m Mode) String() string {
+	return [...]string{"value", "effect", "edit", "once", "resend", "refresh"}[m]
+}
 
 // Field is one part of a target that a task wants changed.
 type Field struct {
 	Name  string
-	Value string // the wanted value; used by Value, Once and Resend alone
+	Value string // the wanted value; used by Value, Once, Resend and Refresh alone
 	Mode  Mode
 }
 
@@ -137,6 +145,10 @@ var (
 	recallLua string
 	//go:embed giveup.lua
 	giveUpLua string
+	//go:embed holds.lua
+	holdsLua string
+	//go:embed stated.lua
+	statedLua string
 
 	revise   = script(reviseLua)
 	floor    = script(floorLua)
@@ -156,6 +168,8 @@ var (
 	resolve  = script(resolveLua)
 	recall   = script(recallLua)
 	giveUp   = script(giveUpLua)
+	holds    = script(holdsLua)
+	stated   = script(statedLua)
 )
 
 // Ledger reads and writes the record. Its methods are safe for concurrent use.

@@ -21,12 +21,15 @@ type Event struct {
 	RequestID string            `json:"request_id,omitzero"` // of the platform
 	Set       map[string]string `json:"set,omitempty"`       // by field; "" where it has no value of ours
 	By        string            `json:"by,omitzero"`         // the person who confirmed or rejected
-	Did       string            `json:"did,omitzero"`        // confirm or reject of a person, or DidResend
+	Did       string            `json:"did,omitzero"`        // confirm or reject of a person, DidResend, or DidRefresh
 	Late      bool              `json:"late,omitzero"`       // an earlier send may be carried out after it
 }
 
-// DidResend is the Did of an event that sent the applied values once more.
-const DidResend = "resend"
+// The values of Did of events of the workers' own.
+const (
+	DidResend  = "resend"  // sent the applied values once more, as an earlier send may have overwritten them
+	DidRefresh = "refresh" // sent the applied values once more to confirm them
+)
 
 // effectEntry is an event as it is stored, without its time, which Redis adds.
 func effectEntry(e Event) string {
@@ -60,7 +63,8 @@ type State struct {
 	Late     time.Time // when a change was settled that an earlier send may still overwrite; zero: none
 	Intent   *Intent   // of a field of mode Once whose outcome is unknown
 	Lock     *LockedError
-	Attempts int // candidates of an ID change that were refused
+	Attempts int    // candidates of an ID change that were refused
+	Evidence string // how the value is known, as it is stored; see [Record.Evidence]
 }
 
 // Record is all that is known of a target.
@@ -70,7 +74,8 @@ type Record struct {
 	Fields   map[string]State
 	InFlight bool      // an attempt has the lease
 	Until    time.Time // when the lease expires, unless it is renewed
-	Settled  time.Time // when a task was last applied, in whole seconds; zero: never
+	Settled  time.Time // when a task was last applied, or a value confirmed, in whole seconds; zero: never
+	Tried    time.Time // when a worker last began to confirm a value; zero: never
 	Sources  map[string]int64
 	Edits    []Position // open membership edits, in their order
 	Effects  []Event    // the last ten, newest first
@@ -136,6 +141,8 @@ func readRecord(target Target, hash map[string]string, now time.Time) Record {
 				r.Revision = n
 			case entrySettledAt:
 				r.Settled = time.Unix(n, 0)
+			case entryTried:
+				r.Tried = time.Unix(n, 0)
 			case entryLeaseUntil:
 				r.Until = time.UnixMilli(n)
 				r.InFlight = r.Until.After(now)
@@ -180,6 +187,8 @@ func (s *State) read(kind, value string, n int64, now time.Time) bool {
 		if lock, ok := errors.AsType[*LockedError](readLock(value)); ok {
 			s.Lock = lock
 		}
+	case entryEvidence:
+		s.Evidence = value
 	case entryRefused:
 		_, step, _ := strings.Cut(value, " ")
 		s.Attempts, _ = strconv.Atoi(step)

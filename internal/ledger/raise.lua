@@ -19,10 +19,10 @@ local function read_row()
 	return { target_key = target_key, revision = revision, rev = tonumber(revision), run_name = run_name, row = row, first = first, last = at - 1 }
 end
 
--- holds reports whether begin.lua would decide `unchanged` for a field.
+-- holds reports whether begin.lua would decide `unchanged` for a field, and no attempt holds a lease.
 local function holds(target, row, name, mode, value)
-	local held = redis.call('HMGET', target, LATEST .. name, APPLIED .. name, APPLIED_VALUE .. name, WANTED_VALUE .. name, UNKNOWN .. name, LATE .. name)
-	if not (is_number(held[1]) and is_number(held[2])) then
+	local held = redis.call('HMGET', target, LATEST .. name, APPLIED .. name, APPLIED_VALUE .. name, WANTED_VALUE .. name, UNKNOWN .. name, LATE .. name, LEASE_OWNER)
+	if held[7] or not (is_number(held[1]) and is_number(held[2])) then
 		return false
 	end
 	local latest, applied = tonumber(held[1] or 0), tonumber(held[2] or 0)
@@ -32,7 +32,7 @@ local function holds(target, row, name, mode, value)
 end
 
 local function all_hold(target, row)
-	if row.rev > now_ms * 1000 + day_us or redis.call('HEXISTS', target, LEASE_OWNER) == 1 then
+	if row.rev > now_ms * 1000 + day_us then
 		return false
 	end
 	for i = row.first, row.last, 3 do
@@ -61,7 +61,7 @@ local function note_row(run, row)
 	end
 end
 
-local replies = {}
+local replies, confirmed = {}, {} -- for the index: time and key of each target
 for k = FIRST_KEY, #KEYS, 2 do
 	local target, run, row = KEYS[k], KEYS[k + 1], read_row()
 	local raised = all_hold(target, row)
@@ -70,11 +70,15 @@ for k = FIRST_KEY, #KEYS, 2 do
 			redis.call('HSET', target, APPLIED .. ARGV[i], row.revision)
 		end
 		redis.call('PEXPIRE', target, keep_ms)
-		redis.pcall('ZADD', targets, clock[1], row.target_key)
+		confirmed[#confirmed + 1] = clock[1]
+		confirmed[#confirmed + 1] = row.target_key
 		if row.run_name ~= '' then
 			note_row(run, row)
 		end
 	end
 	replies[#replies + 1] = raised and 1 or 0
+end
+if #confirmed > 0 then
+	redis.pcall('ZADD', targets, unpack(confirmed)) -- a damaged index costs itself alone
 end
 return replies

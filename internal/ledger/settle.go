@@ -63,15 +63,21 @@ func (m *Lease) Settle(ctx context.Context, requestID string, late bool, values 
 	if m.task.Resend {
 		event.Did = DidResend
 	}
+	if m.task.Refresh {
+		event.Did = DidRefresh
+	}
 	landing, resend := int64(m.task.landing().Seconds()), ""
 	if m.task.ResentBy != "" {
 		resend = strconv.FormatInt(landing, 10)
 	}
 	keys := []string{t.redisKey(), t.edits(), t.tasks(), m.task.Row.key(t), t.effects(), t.unknownTargets(), t.ended(m.task.TaskID), t.lastChanged(), t.late(m.task.ResentBy), m.task.Row.details(t), t.index()}
+	if m.task.Refresh {
+		keys = append(keys, m.task.resends())
+	}
 	args := append([]any{
 		m.owner, keep.Milliseconds(), m.task.Revision, requestID, m.task.TaskID, m.task.Row.number(), flag(late),
 		m.leasedAt - landing, int64(lockedFor.Seconds()), effectEntry(event), t.Key, m.ledger.runKept.Milliseconds(), resend,
-		m.task.Row.applied(requestID), flag(len(m.task.Fields) > 1),
+		m.task.Row.applied(requestID), flag(len(m.task.Fields) > 1), flag(m.doubtful()),
 	}, changes...)
 	answer, err := settle.Run(ctx, m.ledger.steps, keys, args...).Text()
 	if err != nil {
@@ -83,6 +89,9 @@ func (m *Lease) Settle(ctx context.Context, requestID string, late bool, values 
 	}
 	return nil
 }
+
+// doubtful reports whether the outcome of a field was unknown when the lease was taken.
+func (m *Lease) doubtful() bool { return m.once == "" && len(m.known) < len(m.fields) }
 
 // Left says what the sends of an attempt that failed may have changed.
 type Left uint8

@@ -10,6 +10,7 @@ local last_changed = KEYS[8] -- when a value that can be set once was last appli
 local late_targets = KEYS[9] -- targets whose values are sent again, by the time when, Unix s
 local details = KEYS[10] -- of the rows of the run; open_tasks for none
 local targets = KEYS[11] -- all targets, by the time when they were confirmed last, Unix s
+local refreshed_targets = KEYS[12] -- of a refresh: targets whose values are to be confirmed, by the time when, Unix s; else nil
 
 local owner, keep_ms, revision, request, task = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local row = ARGV[6] -- of the run, '' for none
@@ -20,9 +21,10 @@ local effect, target_key, run_kept_ms = ARGV[10], ARGV[11], ARGV[12]
 local resend_s = ARGV[13] -- after which values that may be overwritten are sent again; '': they are not
 local detail = ARGV[14] -- how the detail of the row begins, see rows.go; '': it has none
 local names_fields = ARGV[15] == '1' -- in the detail
+local after_doubt = ARGV[16] == '1' -- an outcome was unknown when the attempt began
 -- Then for each field: name, mode, applied value, and the wanted value if that was
 -- another, else ''.
-local FIRST, WIDTH = 16, 4
+local FIRST, WIDTH = 17, 4
 local is_resend = ARGV[FIRST + 1] == 'resend' -- it is no task, and changes no value and no revision
 
 local ENTRIES = { APPLIED, LATE, UNKNOWN, APPLIED_VALUE, OTHER_SENT }
@@ -137,6 +139,13 @@ for i = FIRST, #ARGV, WIDTH do
 		remove(LATE .. name)
 		late = nil
 	end
+	if mode == 'value' or mode == 'resend' then
+		if after_doubt or may_land then
+			write(EVIDENCE .. name, DOUBT)
+		else
+			remove(EVIDENCE .. name)
+		end
+	end
 	if late and (mode == 'value' or mode == 'resend') then
 		late_since_s = math.max(late_since_s or 0, tonumber(late))
 	end
@@ -158,6 +167,9 @@ if late_since_s and resend_s ~= '' then
 	redis.call('PEXPIRE', late_targets, keep_ms)
 elseif is_resend and not others_late(target, named) then
 	redis.call('ZREM', late_targets, target_key)
+end
+if refreshed_targets then
+	redis.call('ZREM', refreshed_targets, target_key)
 end
 if is_resend then
 	return 'ok'

@@ -41,7 +41,7 @@ func unfit(kind, value string, now time.Time) string {
 	switch kind {
 	case entryUnknown:
 		value = strings.TrimSuffix(value, answered)
-	case entryLastRevision, entryLeaseUntil, entrySettledAt, entryLatest, entryApplied, entrySource, entryProgress, entryLate:
+	case entryLastRevision, entryLeaseUntil, entrySettledAt, entryLatest, entryApplied, entrySource, entryProgress, entryLate, entryTried:
 	case entryLock:
 		parts := lockForm.FindStringSubmatch(value)
 		if parts == nil {

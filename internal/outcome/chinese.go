@@ -36,9 +36,14 @@ var chinese = map[string]string{ //nolint:gosec // advice about secrets, and non
 	"this is a fault of rollcall: report it with the request id":                            "这是 rollcall 的缺陷：请连同请求 ID 一起反馈",
 
 	// DingTalk.
-	"check the id of the department": "检查部门 ID",
-	"add the department to the contact scope of the app in the developer console, or leave it out of what is read":                                                               "在开发者后台把该部门加入应用的通讯录权限范围，或不读取该部门",
-	"grant the app the permissions qyapi_get_department_list, qyapi_get_department_member and qyapi_get_member":                                                                  "为应用开通权限 qyapi_get_department_list、qyapi_get_department_member 和 qyapi_get_member",
+	"look into the group: the message may be there; it is not sent again":                                          "查看群聊：消息可能已经发出，不会再次发送",
+	"find out what else uses this robot":                                                                           "查明还有谁在使用这个机器人",
+	"add a robot to the group, and configure its webhook and its secret":                                           "在群里添加机器人，并重新配置它的 webhook 和密钥",
+	"wait for the next month, or buy more messages of webhooks":                                                    "等待下个月，或购买更多 Webhook 消息额度",
+	"let the security settings of the robot be sign alone, and check its secret and the clock of the worker":       "机器人的安全设置只选“加签”，并检查密钥和 worker 的时钟",
+	"check the id of the department":                                                                               "检查部门 ID",
+	"add the department to the contact scope of the app in the developer console, or leave it out of what is read": "在开发者后台把该部门加入应用的通讯录权限范围，或不读取该部门",
+	"grant the app the permissions qyapi_get_department_list, qyapi_get_department_member and qyapi_get_member":    "为应用开通权限 qyapi_get_department_list、qyapi_get_department_member 和 qyapi_get_member",
 	"nothing at first: a call for a token finds out whether the address is banned; if it is not, look for a proxy, a firewall or a login page between this machine and the host": "暂时无需处理：系统会用获取 token 的请求判断 IP 是否被封；若没有被封，请检查本机与平台之间的代理、防火墙或登录页",
 	"nothing is sent from this address for five minutes; lower the configured rates if it comes back":                                                                            "该 IP 五分钟内不再发送请求；若反复出现，请调低配置的速率",
 	"check the base URLs (their region and any path); if they are right, this is a fault of rollcall: report it":                                                                 "检查 base URL（地域和路径）；若无误，则是 rollcall 的缺陷，请反馈",

@@ -103,6 +103,18 @@ func Read(ctx context.Context, rdb redis.UniversalClient, now time.Time) ([]Lane
 	return lanes, nil
 }
 
+// APIs returns a lane for each organisation's API among lanes, in their order: the targets of
+// an API are those of all its lanes.
+func APIs(lanes []Lane) []Lane {
+	var apis []Lane
+	for _, l := range lanes {
+		if !slices.ContainsFunc(apis, func(o Lane) bool { return o.Organisation == l.Organisation && o.Kind == l.Kind }) {
+			apis = append(apis, l)
+		}
+	}
+	return apis
+}
+
 // Entry is an entry of the registry that no worker can have written.
 type Entry struct{ Field, Value, What string }
 
@@ -124,8 +136,8 @@ func Damaged(records map[string]string, now time.Time) []Entry {
 
 // Directory is a producer's cached view of the lanes. It is safe for concurrent use.
 type Directory struct {
-	rdb redis.UniversalClient
-	now func() time.Time
+	source func(context.Context) ([]Lane, error)
+	now    func() time.Time
 
 	mu    sync.Mutex // held across a reading, so that one caller reads for all
 	read  time.Time
@@ -135,7 +147,12 @@ type Directory struct {
 // NewDirectory returns a Directory that reads from rdb on first use. The age of
 // what it has read is measured with now.
 func NewDirectory(rdb redis.UniversalClient, now func() time.Time) *Directory {
-	return &Directory{rdb: rdb, now: now}
+	return NewDirectoryOf(func(ctx context.Context) ([]Lane, error) { return Read(ctx, rdb, now()) }, now)
+}
+
+// NewDirectoryOf returns a Directory of the lanes that source returns.
+func NewDirectoryOf(source func(context.Context) ([]Lane, error), now func() time.Time) *Directory {
+	return &Directory{source: source, now: now}
 }
 
 // Find returns the lane of tenant and kind, at most half a minute old. A lane that
@@ -152,7 +169,7 @@ func (d *Directory) Find(ctx context.Context, tenant string, kind tasks.Kind) (L
 		return lane, nil
 	}
 	if known || age >= missFresh {
-		lanes, err := Read(ctx, d.rdb, d.now())
+		lanes, err := d.source(ctx)
 		if known && redis.HasErrorPrefix(err, "WRONGTYPE") {
 			return lane, nil
 		}
