@@ -148,7 +148,7 @@ func TestALaneIsHeldAfterHalfItsCallsFailAndOneTaskProbesIt(t *testing.T) {
 
 func TestAnswersThatAreNotPlatformFaultsDoNotHoldTheLane(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
+	r := newRig(t, redistest.One(t))
 	p := &ill{seen: map[string]bool{}}
 	r.Add(lane.Config{Limits: fast}, p.do)
 	r.Start()
@@ -163,7 +163,7 @@ func TestAnswersThatAreNotPlatformFaultsDoNotHoldTheLane(t *testing.T) {
 // A task that needs no call gives no evidence about the platform.
 func TestATaskThatSentNothingNeitherHoldsNorReleasesTheLane(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
+	r := newRig(t, redistest.One(t))
 	p := &ill{seen: map[string]bool{}}
 	r.Add(lane.Config{Limits: fast}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
 		if strings.HasPrefix(payload, "unchanged") {
@@ -200,7 +200,7 @@ func TestATaskThatSentNothingNeitherHoldsNorReleasesTheLane(t *testing.T) {
 // A person released the hold before the platform recovered.
 func TestAReleasedLaneIsHeldAgainIfThePlatformStillFails(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
+	r := newRig(t, redistest.One(t))
 	p := &ill{seen: map[string]bool{}, down: true}
 	r.Add(lane.Config{Limits: fast}, p.do)
 	r.Start()

@@ -27,7 +27,7 @@ func TestADamagedKeyHoldsItsLaneAloneAndIsNamed(t *testing.T) {
 		for _, before := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, before the start: %t", key, before), func(t *testing.T) {
 				t.Parallel()
-				redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+				redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 					r := newRig(t, s)
 					send := func(ctx context.Context, slot func(context.Context) error, _ string) error { return slot(ctx) }
 					r.Add(lane.Config{Metered: true, Limits: fast}, send)
@@ -111,7 +111,7 @@ func TestADamagedMarkerOfOneOrganisationIsNamedAndTheOthersFollowTheirHolds(t *t
 
 func TestAMonthWithoutACountHoldsTheMeteredLanesOfItsOrganisationAlone(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
 		send := func(ctx context.Context, slot func(context.Context) error, _ string) error { return slot(ctx) }
 		r.Add(lane.Config{Metered: true, Limits: fast, Quota: pace.Quota{Calls: 1000}}, send)

@@ -46,7 +46,7 @@ func TestNothingAboutAnAttemptNamesThePeopleOfItsTask(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, redistest.Mini(t))
+			r := newRig(t, redistest.One(t))
 			r.Add(lane.Config{}, do)
 			typename, payload, err := kinds.Encode(tasks.NicknameSync{Tenant: "dt", ChatID: "chat1", UserID: "employee7", Nickname: "三年二班 王芳"}, 1234)
 			if err != nil {

@@ -52,8 +52,11 @@ type Set struct {
 	holds  *hold.Store
 	log    *slog.Logger
 	lanes  []*Lane
-	quotas sync.Map // organisation → pace.Quota
-	name   string   // this worker's name, in holds
+	name   string // this worker's name, in holds
+	// quoting is held while a quota changes, and while the quotas are compared with those in
+	// Redis: a poll between the change and its publication would take back the change.
+	quoting sync.Mutex
+	quotas  map[string]pace.Quota // by organisation
 	// servers are the run ids of the Redis servers that accepted writes. Only the
 	// poller uses servers and memory.
 	servers map[string]bool

@@ -25,7 +25,7 @@ const (
 )
 
 // resender sends applied values once more that a request, given up before, may have
-// overwritten late.
+// overwritten late, and then those that are to be confirmed.
 type resender struct {
 	set     *Set
 	lanes   []*Lane
@@ -70,10 +70,10 @@ func (r *resender) look(ctx context.Context, now time.Time) {
 		if found.Err == nil && r.set.observer != nil {
 			r.set.observer.Late(l.Name(), found.Waiting)
 		}
-		if len(found.Due) > 0 && l.resending.CompareAndSwap(false, true) {
+		if len(found.Due)+len(found.Refresh) > 0 && l.resending.CompareAndSwap(false, true) {
 			r.running.Go(func() {
 				defer l.resending.Store(false)
-				_ = r.set.faults.Guard("the resends of a lane", func() error { l.resendAll(ctx, found.Due); return nil }) // it has logged the panic
+				_ = r.set.faults.Guard("the resends of a lane", func() error { l.resendAll(ctx, found); return nil }) // it has logged the panic
 			})
 		}
 	}
@@ -81,29 +81,40 @@ func (r *resender) look(ctx context.Context, now time.Time) {
 
 // resendAll sends targets again, one after the other, while the lane has nothing else to
 // do.
-func (l *Lane) resendAll(ctx context.Context, targets []ledger.Target) {
-	for _, target := range targets {
+func (l *Lane) resendAll(ctx context.Context, found ledger.LateTargets) {
+	for _, target := range found.Due {
 		if ctx.Err() != nil || !l.gate.idle() {
 			return
 		}
-		err := l.resendOne(ctx, target)
+		err := l.resendOne(ctx, target, false)
 		l.set.Outcome("value that may have been overwritten not sent again; retried later", "", err, "lane", l.Name())
+	}
+	for _, target := range found.Refresh {
+		if ctx.Err() != nil || !l.gate.idle() {
+			return
+		}
+		err := l.resendOne(ctx, target, true)
+		l.set.Outcome("value not confirmed; retried later", "", err, "lane", l.Name())
 	}
 }
 
-// resendOne is an attempt to send the values of a target once more. A failure leaves it
-// for a later attempt, as often as its class allows for tasks.
-func (l *Lane) resendOne(ctx context.Context, target ledger.Target) error {
+// resendOne is an attempt to send the values of a target once more, of a refresh to confirm
+// them. A failure leaves it for a later attempt, as often as its class allows for tasks.
+func (l *Lane) resendOne(ctx context.Context, target ledger.Target, refresh bool) error {
 	record, err := l.set.ledger.Look(ctx, target)
 	if err != nil {
 		return err
 	}
-	d, err := l.resendOf(record)
+	giveUp := func() error { return l.set.ledger.GiveUpResend(ctx, record, l.Tenant) }
+	if refresh {
+		giveUp = func() error { return l.set.ledger.EndRefresh(ctx, target, l.Tenant) }
+	}
+	d, err := l.resendOf(record, refresh)
 	if err != nil { // no later attempt can read it
-		return errors.Join(err, l.set.ledger.GiveUpResend(ctx, record, l.Tenant))
+		return errors.Join(err, giveUp())
 	}
 	if d.Type == "" { // a later change was sent, so that nothing is left to do
-		_, _, err = l.set.ledger.Begin(ctx, ledger.Delivery{Target: target, ResentBy: l.Tenant, Landing: l.ResendAfter, Resend: true})
+		_, _, err = l.set.ledger.Begin(ctx, ledger.Delivery{Target: target, ResentBy: l.Tenant, Landing: l.ResendAfter, Resend: true, Refresh: refresh})
 		return err
 	}
 	start, a := time.Now(), &attempt{lane: l}
@@ -119,7 +130,7 @@ func (l *Lane) resendOne(ctx context.Context, target ledger.Target) error {
 	})
 	l.react(ctx, a, v)
 	l.gate.end(a.called)
-	l.logResend(report, v)
+	l.logResend(report, v, refresh)
 	if l.set.observer != nil {
 		l.set.observer.Resent(Attempt{Lane: l.Name(), Verdict: v, Report: report, Start: start, Took: now.Sub(start)})
 	}
@@ -127,18 +138,18 @@ func (l *Lane) resendOne(ctx context.Context, target ledger.Target) error {
 	case outcome.Done:
 		return l.set.ledger.ForgetAttempts(ctx, id)
 	case outcome.Dead:
-		return l.set.ledger.GiveUpResend(ctx, record, l.Tenant)
+		return giveUp()
 	case outcome.Retry:
 	}
 	return nil
 }
 
-// resendOf returns the values of a target that may have been overwritten, as the lane's
-// handler receives them; no Type: there are none.
-func (l *Lane) resendOf(record ledger.Record) (handler.Delivery, error) {
+// resendOf returns the values of a target that may have been overwritten, of a refresh all
+// that are known, as the lane's handler receives them; no Type: there are none.
+func (l *Lane) resendOf(record ledger.Record, refresh bool) (handler.Delivery, error) {
 	values, revision := map[string]string{}, int64(0)
 	for name, field := range record.Fields {
-		if !field.Late.IsZero() && field.Value != "" {
+		if (refresh || !field.Late.IsZero()) && field.Value != "" {
 			values[name], revision = field.Value, max(revision, field.Applied)
 		}
 	}
@@ -151,15 +162,20 @@ func (l *Lane) resendOf(record ledger.Record) (handler.Delivery, error) {
 		return handler.Delivery{}, err
 	}
 	typename, payload, err := kinds.Encode(task, revision)
-	return handler.Delivery{Type: typename, Payload: payload, Resend: true}, err
+	return handler.Delivery{Type: typename, Payload: payload, Resend: true, Refresh: refresh}, err
 }
 
-func (l *Lane) logResend(report handler.Report, v Verdict) {
+func (l *Lane) logResend(report handler.Report, v Verdict, refresh bool) {
 	attrs := []any{"target", privacy.Personal(report.Target), "sends", report.Sends}
 	if report.RequestID != "" {
 		attrs = append(attrs, "request_id", report.RequestID)
 	}
 	switch {
+	case refresh && report.Outcome == handler.Applied:
+		l.log.Debug("value confirmed", attrs...)
+	case refresh && v.Action == outcome.Dead:
+		l.log.Warn("value not confirmed: the platform may have another one", append(attrs, "class", v.Class, "cause", v.Cause())...)
+	case refresh:
 	case v.Action == outcome.Dead:
 		l.log.Warn("value not sent again: an earlier request may have overwritten it; enqueue it once more",
 			append(attrs, "class", v.Class, "cause", v.Cause())...)

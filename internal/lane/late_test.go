@@ -202,7 +202,7 @@ func (r *lateRig) idle() {
 
 func TestNothingIsSentAgainOnHold(t *testing.T) {
 	t.Parallel()
-	r := newLateRig(t, redistest.Mini(t), func(*lane.Config) {})
+	r := newLateRig(t, redistest.One(t), func(*lane.Config) {})
 	r.overwritten()
 	r.due()
 	h := r.hold(hold.Hold{Scope: hold.Scope{Level: hold.Lane, Name: "dt.nickname"}})
@@ -222,7 +222,7 @@ func TestNothingIsSentAgainOnHold(t *testing.T) {
 // The calls so far leave the reserve of the month alone.
 func TestAResendDoesNotUseTheReserveOfTheMonth(t *testing.T) {
 	t.Parallel()
-	r := newLateRig(t, redistest.Mini(t), func(cfg *lane.Config) { cfg.Metered, cfg.Quota = true, pace.Quota{Calls: 100} })
+	r := newLateRig(t, redistest.One(t), func(cfg *lane.Config) { cfg.Metered, cfg.Quota = true, pace.Quota{Calls: 100} })
 	r.overwritten()
 	r.due()
 	months, err := pace.ReadMonths(t.Context(), r.Redis, "lakeside")
@@ -255,7 +255,7 @@ func TestAResendDoesNotUseTheReserveOfTheMonth(t *testing.T) {
 
 func TestAResendThatIsRejectedIsGivenUpAndItsRecordStays(t *testing.T) {
 	t.Parallel()
-	r := newLateRig(t, redistest.Mini(t), func(*lane.Config) {})
+	r := newLateRig(t, redistest.One(t), func(*lane.Config) {})
 	r.overwritten()
 	r.due()
 	if _, err := r.box.Arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultAnswer, Code: "41049"}); err != nil {
@@ -272,4 +272,82 @@ func TestAResendThatIsRejectedIsGivenUpAndItsRecordStays(t *testing.T) {
 	if n := len(r.Log.Lines("value not sent again")); n != 1 {
 		t.Errorf("%d lines in the log", n)
 	}
+}
+
+// refresh has bob's name confirmed.
+func (r *lateRig) refresh() {
+	r.T.Helper()
+	sender := ledger.Sender{Organisation: "lakeside", API: "nickname", Tenant: "dt"}
+	if err := r.Ledger.SetRefresh(r.T.Context(), sender, []ledger.Target{bob}, time.Now().Add(-time.Minute), time.Hour); err != nil {
+		r.T.Fatal(err)
+	}
+}
+
+// calls counts the calls for bob's name.
+func (r *lateRig) calls() (n int) {
+	for _, c := range r.box.Calls() {
+		if c.API == sandbox.APIGroupNick {
+			n++
+		}
+	}
+	return n
+}
+
+func TestAnOldNameIsConfirmedByOneCall(t *testing.T) {
+	t.Parallel()
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
+		r := newLateRig(t, s, func(*lane.Config) {})
+		r.names("A")
+		r.refresh()
+		r.idle()
+		a := lanetest.Await(t, r.Watch.Resends, "a refresh")
+		if a.Verdict.Action != outcome.Done || a.Report.Sends != 1 || r.calls() != 2 {
+			t.Errorf("%+v, after %d calls", a, r.calls())
+		}
+		r.resend(t.Context(), time.Now())
+		if left := r.waiting(); len(left.Refresh) != 0 {
+			t.Errorf("%+v", left)
+		}
+	})
+}
+
+func TestARefreshDoesNotUseTheReserveOfTheMonth(t *testing.T) {
+	t.Parallel()
+	r := newLateRig(t, redistest.One(t), func(cfg *lane.Config) { cfg.Metered, cfg.Quota = true, pace.Quota{Calls: 100} })
+	r.names("A")
+	r.refresh()
+	if err := r.Set.SetQuota(t.Context(), "lakeside", pace.Quota{Calls: 2, Reserve: 1}); err != nil {
+		t.Fatal(err)
+	}
+	r.resend(t.Context(), time.Now())
+	select { // where the month's hold is not in effect yet, the pace refuses the call
+	case a := <-r.Watch.Resends:
+		if a.Verdict.Class != outcome.Quota || a.Report.Sends != 0 {
+			t.Errorf("%+v", a)
+		}
+	default:
+	}
+	if n := r.calls(); n != 1 {
+		t.Errorf("%d calls, want that of the change alone", n)
+	}
+}
+
+func TestARefreshThatIsRejectedEnds(t *testing.T) {
+	t.Parallel()
+	r := newLateRig(t, redistest.One(t), func(*lane.Config) {})
+	r.names("A")
+	r.refresh()
+	if _, err := r.box.Arm(sandbox.Fault{API: sandbox.APIGroupNick, Kind: sandbox.FaultAnswer, Code: "41049"}); err != nil {
+		t.Fatal(err)
+	}
+	r.idle()
+	if a := lanetest.Await(t, r.Watch.Resends, "a refresh"); a.Verdict.Action != outcome.Dead {
+		t.Errorf("%+v", a.Verdict)
+	}
+	lanetest.Eventually(t, func() error {
+		if len(r.Log.Lines("value not confirmed")) != 1 || len(r.waiting().Refresh) != 0 {
+			return &nameError{"tried again", "given up"}
+		}
+		return nil
+	})
 }

@@ -17,7 +17,7 @@ import (
 
 func TestSetLimitsChangesOnlyTheLaneThatItNames(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
+	r := newRig(t, redistest.One(t))
 	for _, kind := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup} {
 		r.Add(lane.Config{Kind: kind, Limits: fast}, nil)
 	}
@@ -45,7 +45,7 @@ func TestSetLimitsChangesOnlyTheLaneThatItNames(t *testing.T) {
 // sent within a quarter of a second may wait, but at least two on a slow lane.
 func TestHowManyTasksALaneTakesFollowsItsRate(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
+	r := newRig(t, redistest.One(t))
 	type room struct{ Waiting, Together int }
 	rows := []struct {
 		limit pace.Limit
@@ -113,7 +113,7 @@ func TestAFullLaneStillTakesUrgentTasks(t *testing.T) {
 
 func TestATaskThatHasItsSlotMakesRoomForTheNext(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
+	r := newRig(t, redistest.One(t))
 	sent, free := make(chan string, 1000), make(chan struct{})
 	r.Add(lane.Config{Limits: fast}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
 		if err := slot(ctx); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,36 +15,34 @@ import (
 // months holds the metered lanes of organisations whose month is spent, and releases
 // them when the month turns or the quota was raised.
 func (s *Set) months(ctx context.Context, now time.Time) error {
-	var organisations []string
-	var quotas []pace.Quota
-	s.quotas.Range(func(k, v any) bool {
-		organisations, quotas = append(organisations, k.(string)), append(quotas, v.(pace.Quota))
-		return true
-	})
-	if len(organisations) == 0 {
+	s.quoting.Lock()
+	defer s.quoting.Unlock()
+	if len(s.quotas) == 0 {
 		return nil
 	}
+	organisations := slices.Collect(maps.Keys(s.quotas))
 	months, err := pace.ReadMonths(ctx, s.rdb, organisations...)
 	damaged, _ := errors.AsType[*pace.DamagedError](err)
 	for i, m := range months {
 		if damaged != nil && slices.Contains(damaged.Keys, pace.MonthKey(organisations[i])) {
 			continue // its hold stays as it is
 		}
-		if m.QuotaKnown && m.Quota != quotas[i] { // set by the worker that was last started or reloaded
-			s.adopt(organisations[i], m.Quota)
+		quota := s.quotas[organisations[i]]
+		if m.QuotaKnown && m.Quota != quota { // set by the worker that was last started or reloaded
 			s.log.Info("quota of another worker's configuration is in effect", "organisation", organisations[i],
-				"calls", m.Quota.Calls, "reserve", m.Quota.Reserve, "before", quotas[i].Calls)
-			quotas[i] = m.Quota
+				"calls", m.Quota.Calls, "reserve", m.Quota.Reserve, "before", quota.Calls)
+			quota = m.Quota
+			s.adopt(organisations[i], quota)
 		}
-		s.month(ctx, organisations[i], quotas[i], m, now)
+		s.month(ctx, organisations[i], quota, m, now)
 	}
 	return s.HoldDamaged(err)
 }
 
 // adopt applies a quota to an organisation's lanes, and publishes it again to a Redis
-// that loses it.
+// that loses it. The caller holds quoting.
 func (s *Set) adopt(organisation string, quota pace.Quota) {
-	s.quotas.Store(organisation, quota)
+	s.quotas[organisation] = quota
 	for _, l := range s.lanes {
 		if l.Organisation == organisation && l.Metered {
 			l.pacer.SetQuota(quota)

@@ -226,7 +226,7 @@ func TestAHoldEndsAtItsTimeInEveryWorker(t *testing.T) {
 // an attempt may take. That is not a failure.
 func TestATaskWithoutASlotInTimeReturnsUncounted(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
+	r := newRig(t, redistest.One(t))
 	const exchange = 30 * time.Second
 	r.Add(lane.Config{Limits: []pace.Limit{{Calls: 1, Per: time.Hour}}, Timeout: exchange}, func(ctx context.Context, slot func(context.Context) error, payload string) error {
 		// The deadline leaves an exchange and a tenth of a second, so the slot is

@@ -1,12 +1,17 @@
 package lane_test
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/audit"
+	"rollcall/internal/hold"
 	"rollcall/internal/lane"
+	"rollcall/internal/lanetest"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 )
@@ -60,4 +65,75 @@ func TestAQuotaSetInOneWorkerAppliesToAll(t *testing.T) {
 			t.Errorf("%v; hold events: %v", err, events)
 		}
 	})
+}
+
+// published delays the publication of a quota by a request with this value, until release.
+type published struct {
+	begun   chan struct{}
+	release chan struct{}
+}
+
+type publishing struct{}
+
+func (*published) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (p *published) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		p.wait(ctx)
+		return next(ctx, cmd)
+	}
+}
+
+func (p *published) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		p.wait(ctx)
+		return next(ctx, cmds)
+	}
+}
+
+func (p *published) wait(ctx context.Context) {
+	if ctx.Value(publishing{}) == nil {
+		return
+	}
+	select {
+	case p.begun <- struct{}{}:
+	default: // another command of the same publication
+	}
+	<-p.release
+}
+
+// The worker that is reloaded reads the months while it publishes: what it reads then is its
+// own old quota, not that of another worker.
+func TestAPollDoesNotTakeBackAQuotaThatIsBeingPublished(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.One(t))
+	hook := &published{begun: make(chan struct{}, 1), release: make(chan struct{})}
+	r.Redis.AddHook(hook)
+	r.Add(lane.Config{Limits: fast, Metered: true, Quota: pace.Quota{Calls: 10}}, send)
+	r.Start()
+	r.looks() // the old quota is known to Redis
+	set := make(chan error)
+	go func() {
+		set <- r.Set.SetQuota(context.WithValue(t.Context(), publishing{}, true), "lakeside", pace.Quota{Calls: 1000})
+	}()
+	lanetest.Await(t, hook.begun, "the publication of the quota")
+	polls := r.wire.read() + 3
+	for until := time.Now().Add(2 * time.Second); r.wire.read() < polls && time.Now().Before(until); {
+		if err := r.Redis.Publish(t.Context(), hold.Channel, "look").Err(); err != nil { // makes it poll
+			t.Fatal(err)
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	close(hook.release)
+	if err := lanetest.Await(t, set, "the quota"); err != nil {
+		t.Fatal(err)
+	}
+	r.looks()
+	months, err := pace.ReadMonths(t.Context(), r.Redis, "lakeside")
+	if err != nil || months[0].Quota.Calls != 1000 {
+		t.Errorf("%+v, %v", months, err)
+	}
+	if lines := r.Log.Lines("quota of another worker's configuration"); len(lines) != 0 {
+		t.Errorf("%v", lines)
+	}
 }

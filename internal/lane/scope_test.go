@@ -30,7 +30,7 @@ var reaches = map[providers.Scope][]string{
 // and makes one task of north-1.nickname fail.
 func failing(t *testing.T, err error) *rig {
 	t.Helper()
-	r := newRig(t, redistest.Mini(t))
+	r := newRig(t, redistest.One(t))
 	do := func(ctx context.Context, slot func(context.Context) error, _ string) error {
 		if slotErr := slot(ctx); slotErr != nil {
 			return slotErr

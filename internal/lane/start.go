@@ -26,7 +26,10 @@ import (
 // rdb, for the commands that follow each task. name identifies the worker in the holds
 // that it adds.
 func NewSet(rdb redis.UniversalClient, shared *redisdb.Autopipeline, record *ledger.Ledger, name string, log *slog.Logger) *Set {
-	s := &Set{rdb: rdb, shared: shared, ledger: record, holds: hold.NewStore(rdb), name: name, log: log, look: make(chan struct{}, 1), back: make(chan struct{}, 1)}
+	s := &Set{
+		rdb: rdb, shared: shared, ledger: record, holds: hold.NewStore(rdb), name: name, log: log,
+		quotas: map[string]pace.Quota{}, look: make(chan struct{}, 1), back: make(chan struct{}, 1),
+	}
 	s.faults.Log, s.redis.line = log, redisLine(log)
 	record.OnDamage(s.Damaged)
 	record.GuardBy(s.faults.Guard)
@@ -49,7 +52,7 @@ func (s *Set) Add(cfg Config, handle handler.Func) {
 	}
 	l.gate = newGate(l)
 	if cfg.Metered {
-		s.quotas.Store(cfg.Organisation, cfg.Quota)
+		s.quotas[cfg.Organisation] = cfg.Quota
 	}
 	l.server = asynq.NewServerFromRedisClient(gated{UniversalClient: s.rdb, gate: l.gate, shared: s.shared}, asynq.Config{
 		Concurrency: maxTasks + extraUrgent,
@@ -90,6 +93,8 @@ func (s *Set) SetLimits(ctx context.Context, tenant string, kind tasks.Kind, lim
 // SetQuota changes the quota of an organisation's metered lanes from their next slot
 // on.
 func (s *Set) SetQuota(ctx context.Context, organisation string, quota pace.Quota) error {
+	s.quoting.Lock()
+	defer s.quoting.Unlock()
 	s.adopt(organisation, quota)
 	var failed error
 	for _, l := range s.lanes {

@@ -115,7 +115,7 @@ func TestRefusedCredentialsHoldTheTenantUntilATokenIsIssuedAgain(t *testing.T) {
 // the refusal that it remembers.
 func TestAWorkerThatCannotRequestATokenContinuesWhenItCan(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
+	r := newRig(t, redistest.One(t))
 	var refused, unavailable atomic.Bool
 	refused.Store(true)
 	k := &token{refused: &refused, err: &providers.Error{Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Credentials: true}}

@@ -62,6 +62,7 @@ for i = 1, urgent + bulk do
 	s.day_calls = s.day_calls + 1
 	if metered then
 		spent = spent + 1
+		urgent_calls = urgent_calls + (i <= urgent and 1 or 0)
 	end
 	slots[#slots + 1] = at
 	if pick then

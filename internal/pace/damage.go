@@ -35,6 +35,9 @@ func DamagedMonths(hash map[string]string) []Entry {
 		if monthName.MatchString(name) && !isCount(hash[name]) {
 			damaged = append(damaged, Entry{name, hash[name], fmt.Sprintf("the count of month %s is %.40q, not a number of calls", name, hash[name])})
 		}
+		if dayName.MatchString(name) && !isCount(hash[name]) {
+			damaged = append(damaged, Entry{name, hash[name], fmt.Sprintf("the count of day %s, for people alone, is %.40q, not a number of calls", name, hash[name])})
+		}
 	}
 	if text, there := hash[quotaField]; there {
 		if !quotaForm.MatchString(text) {
@@ -45,7 +48,8 @@ func DamagedMonths(hash map[string]string) []Entry {
 }
 
 var (
-	monthName = regexp.MustCompile(`^\d{4}-\d{2}$`)
+	monthName = regexp.MustCompile(`^\d{4}-\d{2}(:messages)?$`)
+	dayName   = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}(:urgent)?$`)
 	quotaForm = regexp.MustCompile(`^\d+ \d+( \d+)?$`) // bookings need the first two
 )
 

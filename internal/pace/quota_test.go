@@ -3,11 +3,14 @@ package pace_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
@@ -67,6 +70,46 @@ func TestAMonthThatThePlatformReportsAsSpentIsSpent(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestEachDayOfTheMonthKeepsWhatWasSpentUntilItsEnd(t *testing.T) {
+	t.Parallel()
+	s := redistest.Mini(t)
+	day := func(n, hour int) time.Time { return time.Date(2026, 11, n, hour, 0, 0, 0, pace.Shanghai) }
+	l := lane(t, s, pace.Config{Metered: true})
+	ask := func(at time.Time, a pace.Ask) {
+		t.Helper()
+		s.Mini.SetTime(at)
+		if r, err := l.Ask(a); err != nil || len(r.Slots) != a.Urgent+a.Bulk {
+			t.Fatalf("Ask(%+v) = %+v, %v", a, r, err)
+		}
+	}
+	ask(day(1, 9), pace.Ask{Bulk: 2})
+	ask(day(1, 23), pace.Ask{Urgent: 1, Bulk: 1})
+	ask(day(5, 0), pace.Ask{Urgent: 2})
+	ask(day(5, 12), pace.Ask{Urgent: 1, Bulk: 3})
+	if err := l.Give(pace.Return{Counted: day(5, 12).UnixMicro()}); err != nil { // the platform did not count one
+		t.Fatal(err)
+	}
+	days, err := pace.ReadDays(t.Context(), s.Client(t), "lakeside", "elsewhere")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// No call was made from the second to the fourth: the count of the fourth is that of the first.
+	want := [][]pace.MonthDay{{{Date: day(1, 0), Spent: 4, Urgent: 1}, {Date: day(4, 0), Spent: 4}, {Date: day(5, 0), Spent: 9, Urgent: 3}}, nil}
+	if diff := cmp.Diff(want, days); diff != "" {
+		t.Errorf("days (-want +got):\n%s", diff)
+	}
+	s.Mini.SetTime(time.Date(2026, 12, 1, 0, 0, 0, 0, pace.Shanghai))
+	if days, err := pace.ReadDays(t.Context(), s.Client(t), "lakeside"); err != nil || len(days[0]) != 0 {
+		t.Errorf("in the next month: %v, %v", days, err)
+	}
+	ask(time.Date(2026, 12, 31, 9, 0, 0, 0, pace.Shanghai), pace.Ask{Bulk: 1})
+	fields, err := s.Client(t).HKeys(t.Context(), pace.MonthKey("lakeside")).Result()
+	slices.Sort(fields)
+	if diff := cmp.Diff([]string{"2026-11", "2026-12", "2026-12-30", "2026-12-31"}, fields); err != nil || diff != "" {
+		t.Errorf("fields in the next month, %v (-want +got):\n%s", err, diff)
+	}
 }
 
 func TestTheAddressIsBookedForAllOrganisations(t *testing.T) {

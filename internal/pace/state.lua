@@ -1,7 +1,7 @@
 -- The first part of all scripts of a lane: its state, and the arithmetic of the Model in
 -- oracle_test.go, which explains each step. A test compares the two.
 -- KEYS[1] the hash of the lane · KEYS[2] the hash of the organisation, a count for each
--- month
+-- month and each of its days
 -- ARGV[1] metered, 0 or 1 · ARGV[2] quota of the month, 0 for none · ARGV[3] its
 -- reserve
 -- ARGV[4] initial spread · ARGV[5] smallest spread · ARGV[6] largest spread
@@ -149,9 +149,10 @@ local function shanghai(us)
 end
 
 local month, today = shanghai(now)
-local spent, said = 0, false
+local spent, said, day_known, month_known, urgent_calls = 0, false, false, false, 0
 if metered then
-	local h = call('HMGET', KEYS[2], month, month .. ':said', 'quota')
+	local h = call('HMGET', KEYS[2], month, month .. ':said', 'quota', today)
+	month_known, day_known = h[1], h[4]
 	spent, said = number(h[1] or '0'), h[2] and true
 	if not spent or spent < 0 or spent > CALLS_A_MONTH then
 		return { err = 'DAMAGED the count of month ' .. month .. ' is no number' }
@@ -227,6 +228,22 @@ local function save()
 	end
 	call('HSET', KEYS[1], unpack(out))
 	if metered and spent ~= spent_before then
-		call('HSET', KEYS[2], month, text(spent))
+		-- The field of a day holds the count of the month when the day ended, for people.
+		call('HSET', KEYS[2], month, text(spent), today, text(spent))
+		local its_month, yesterday = shanghai(now - DAY)
+		if not day_known and its_month == month then
+			call('HSET', KEYS[2], yesterday, text(spent_before))
+		end
+		if not month_known then -- the days of the month before are not shown any more
+			local last, old = shanghai(now - tonumber(string.sub(today, -2)) * DAY), {}
+			for d = 1, 31 do
+				old[2 * d - 1] = string.format('%s-%02d', last, d)
+				old[2 * d] = old[2 * d - 1] .. ':urgent'
+			end
+			call('HDEL', KEYS[2], unpack(old))
+		end
+		if urgent_calls > 0 then
+			redis.pcall('HINCRBY', KEYS[2], today .. ':urgent', urgent_calls)
+		end
 	end
 end

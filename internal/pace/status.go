@@ -94,6 +94,8 @@ func (s Status) MonthLeft() (left int64, bounded bool) {
 type Month struct {
 	Name  string // 2006-01
 	Spent int64  // metered calls
+	// Messages are those of robots, which have a quota of their own.
+	Messages int64
 	// Said means that the platform reports the calls as used up.
 	Said bool
 	// Quota is the quota in effect for all workers, if QuotaKnown.
@@ -122,14 +124,14 @@ func Read(ctx context.Context, rdb redis.UniversalClient, refs []Ref) ([]Status,
 	if err != nil {
 		return nil, fmt.Errorf("pace: read the time: %w", err)
 	}
-	lanes := make([]*redis.MapStringStringCmd, len(refs))
+	lanes := make([]*redis.SliceCmd, len(refs))
 	months := map[string]*redis.SliceCmd{}
 	month := shanghai(now.UnixMicro()).Format("2006-01")
 	_, _ = rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, ref := range refs {
-			lanes[i] = p.HGetAll(ctx, LaneKey(ref.Organisation, ref.Lane))
+			lanes[i] = p.HMGet(ctx, LaneKey(ref.Organisation, ref.Lane), statusFields...)
 			if months[ref.Organisation] == nil {
-				months[ref.Organisation] = p.HMGet(ctx, MonthKey(ref.Organisation), month, saidField(month), quotaField)
+				months[ref.Organisation] = p.HMGet(ctx, MonthKey(ref.Organisation), month, saidField(month), quotaField, messagesField(month))
 			}
 		}
 		return nil
@@ -146,7 +148,7 @@ func Read(ctx context.Context, rdb redis.UniversalClient, refs []Ref) ([]Status,
 		if !countOf(months[ref.Organisation].Val()) {
 			damaged.Keys = append(damaged.Keys, MonthKey(ref.Organisation))
 		}
-		all[i] = status(ref, lanes[i].Val(), now.UnixMicro())
+		all[i] = status(ref, laneFields(lanes[i].Val()), now.UnixMicro())
 		all[i].Month = monthOf(month, months[ref.Organisation].Val(), now)
 		if all[i].Month.QuotaKnown && all[i].Metered {
 			all[i].Quota = all[i].Month.Quota
@@ -167,7 +169,7 @@ func ReadMonths(ctx context.Context, rdb redis.UniversalClient, organisations ..
 	read := make([]*redis.SliceCmd, len(organisations))
 	_, _ = rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, o := range organisations {
-			read[i] = p.HMGet(ctx, MonthKey(o), month, saidField(month), quotaField)
+			read[i] = p.HMGet(ctx, MonthKey(o), month, saidField(month), quotaField, messagesField(month))
 		}
 		return nil
 	}) // each command has its own error
@@ -238,7 +240,7 @@ func isCount(text string) bool {
 func monthOf(name string, values []any, now time.Time) Month {
 	y, mon, _ := shanghai(now.UnixMicro()).Date()
 	m := Month{Name: name, Ends: time.Date(y, mon+1, 1, 0, 0, 0, 0, Shanghai)}
-	if len(values) == 3 {
+	if len(values) == 4 {
 		if text, ok := values[0].(string); ok {
 			m.Spent, _ = strconv.ParseInt(text, 10, 64)
 		}
@@ -246,8 +248,27 @@ func monthOf(name string, values []any, now time.Time) Month {
 		if text, ok := values[2].(string); ok {
 			m.Quota, m.QuotaKnown = readQuota(text)
 		}
+		if text, ok := values[3].(string); ok {
+			m.Messages, _ = strconv.ParseInt(text, 10, 64)
+		}
 	}
 	return m
+}
+
+// statusFields are what is read of a lane's hash: half of it.
+var statusFields = []string{
+	limitsField, "seq", "pause", "spread", "bad", "share", "share_at", "refused", "day", "day_calls", "mark_at", "mark_seq", "old_at", "old_seq",
+}
+
+// laneFields returns the values of statusFields by their names.
+func laneFields(values []any) map[string]string {
+	fields := make(map[string]string, len(values))
+	for i, value := range values {
+		if text, ok := value.(string); ok {
+			fields[statusFields[i]] = text
+		}
+	}
+	return fields
 }
 
 func status(ref Ref, fields map[string]string, now int64) Status {
