@@ -63,7 +63,7 @@ func (r *Rule) Columns() []string {
 // PersonOf returns the id of a person: a user id, or the UID of a student. Empty: the row has
 // none.
 func (r *Rule) PersonOf(p Person) string {
-	if at := indexOf(p.Columns, r.column("person")); at >= 0 && at < len(p.Fields) {
+	if at := IndexOf(p.Columns, r.column("person")); at >= 0 && at < len(p.Fields) {
 		return strings.TrimSpace(p.Fields[at])
 	}
 	return ""
@@ -74,7 +74,7 @@ func (r *Rule) PersonOf(p Person) string {
 func (r *Rule) Check(columns []string) error {
 	var missing []string
 	for _, column := range r.Columns() {
-		if indexOf(columns, column) < 0 {
+		if IndexOf(columns, column) < 0 {
 			missing = append(missing, column)
 		}
 	}
@@ -85,8 +85,8 @@ func (r *Rule) Check(columns []string) error {
 	return nil
 }
 
-// indexOf finds a column by its name; names that differ in case or width are alike.
-func indexOf(columns []string, name string) int {
+// IndexOf finds a column by its name; names that differ in case or width are alike.
+func IndexOf(columns []string, name string) int {
 	if i := slices.Index(columns, name); i >= 0 {
 		return i
 	}
@@ -109,7 +109,7 @@ func (l *layout) of(r *Rule, columns []string) error {
 	}
 	l.columns, l.names, l.indices, l.err = columns, r.needs(), nil, r.Check(columns)
 	for _, name := range l.names {
-		l.indices = append(l.indices, indexOf(columns, r.column(name)))
+		l.indices = append(l.indices, IndexOf(columns, r.column(name)))
 	}
 	return l.err
 }

@@ -85,7 +85,7 @@ func (r *Rule) tryOne(w *writer, person map[string]string) string {
 	columns := slices.Sorted(maps.Keys(person))
 	for _, name := range names {
 		for _, called := range []string{r.column(name), name} {
-			if at := indexOf(columns, called); at >= 0 {
+			if at := IndexOf(columns, called); at >= 0 {
 				w.fields[name] = strings.TrimSpace(person[columns[at]])
 				break
 			}
@@ -94,7 +94,7 @@ func (r *Rule) tryOne(w *writer, person map[string]string) string {
 	if !r.filter.start().takes(w.fields) {
 		return LeftOut
 	}
-	if what := r.damaged(w.fields); what != "" {
+	if what := r.damaged(w.fields, names); what != "" {
 		return "(" + what + ")"
 	}
 	name, _, err := w.name()

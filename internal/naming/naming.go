@@ -78,6 +78,9 @@ type Result struct {
 // deterministic, and a second application with the first one's values changes nothing.
 func (r *Rule) Apply(people []Person, had Had) Result {
 	a := &application{rule: r, people: people, had: had, filter: r.filter.start(), writer: r.newWriter()}
+	for _, c := range r.spec.Filter {
+		a.filtered = append(a.filtered, c.Column)
+	}
 	for row := range people {
 		a.add(row)
 	}
@@ -109,11 +112,13 @@ type application struct {
 	people []Person
 	had    Had
 	filter *filtering
-	writer *writer
-	layout layout
-	slots  []slot
-	held   map[string]string // ID → the person who has it
-	result Result
+	// filtered are the names that the filter uses.
+	filtered []string
+	writer   *writer
+	layout   layout
+	slots    []slot
+	held     map[string]string // ID → the person who has it
+	result   Result
 }
 
 func (a *application) problem(row int, person, what string) {
@@ -131,11 +136,16 @@ func (a *application) add(row int) {
 	a.layout.read(p, values)
 	person := values["person"]
 	a.holds(person)
+	// A damaged value must not leave somebody out: they would count as missing.
+	if what := a.rule.damaged(values, a.filtered); what != "" {
+		a.problem(row, person, what)
+		return
+	}
 	if !a.filter.takes(values) {
 		a.result.Excluded++
 		return
 	}
-	if what := a.rule.damaged(values); what != "" {
+	if what := a.rule.damaged(values, a.layout.names); what != "" {
 		a.problem(row, person, what)
 		return
 	}
@@ -239,17 +249,32 @@ func (r *Rule) refused(s slot) string {
 	return strings.Join(problems, "; ")
 }
 
-// damaged returns why a value that the rule uses is not what its author meant: an error
-// value of a spreadsheet, a lost character. Empty: nothing is wrong.
-func (r *Rule) damaged(values map[string]string) string {
-	if what := roster.Suspect(r.personColumn(), values["person"]); what != "" {
-		return "column " + r.column("person") + ": " + what
-	}
-	for _, name := range r.fields {
-		if len(values[name]) > maxText {
-			return "column " + r.column(name) + ": the value is too long: correct the source"
+// damaged returns why a value of some names is not what its author meant: an error value of
+// a spreadsheet, a lost character. Empty: nothing is wrong.
+func (r *Rule) damaged(values map[string]string, names []string) string {
+	for _, name := range names {
+		if what := r.damage(name, values[name]); what != "" {
+			return what
 		}
-		if what := roster.Suspect("nickname", values[name]); what != "" {
+	}
+	return ""
+}
+
+func (r *Rule) damage(name, value string) string {
+	column, values := "nickname", []string{value}
+	switch name {
+	case "person":
+		column = r.personColumn()
+	case "chat":
+		column, values = "chat_id", split(value)
+	case classesName:
+		values = split(value)
+	}
+	if len(values) < 2 && len(value) > maxText {
+		return "column " + r.column(name) + ": the value is too long: correct the source"
+	}
+	for _, v := range values {
+		if what := roster.Suspect(column, v); what != "" {
 			return "column " + r.column(name) + ": " + what
 		}
 	}

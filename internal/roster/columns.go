@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -61,6 +62,19 @@ func allColumns() []string {
 // number (学号, 工号) is not among them: whether it is the user id of DingTalk, only
 // the school knows.
 func Synonyms(column string) []string { return synonyms()[column] }
+
+// Example returns the columns of a file of a kind, by their Chinese names if asked, and the
+// cells of one row.
+func Example(k kinds.Kind, chinese bool) (heads, cells []string) {
+	for _, c := range k.Example {
+		head := c.Column
+		if names := Synonyms(c.Column); chinese && len(names) > 0 {
+			head = cmp.Or(c.Zh, names[0])
+		}
+		heads, cells = append(heads, head), append(cells, c.Value)
+	}
+	return heads, cells
+}
 
 // synonyms is made once: every column of a file asks for it.
 var synonyms = sync.OnceValue(func() map[string][]string {
@@ -123,8 +137,9 @@ func fold(name string) string {
 	}, name)
 }
 
-// known are the columns by all their folded names.
-func known() map[string]string {
+// known are the columns by all their folded names. It is made once: every task of the HTTP
+// API needs it for each of its fields.
+var known = sync.OnceValue(func() map[string]string {
 	all := map[string]string{}
 	for _, column := range allColumns() {
 		for _, name := range append(Synonyms(column), column) {
@@ -132,7 +147,7 @@ func known() map[string]string {
 		}
 	}
 	return all
-}
+})
 
 // Column returns the column of a name: "user_id" for "用户ID". ok is false for a
 // name that is not known.
@@ -144,9 +159,11 @@ func Column(name string) (column string, ok bool) {
 // layout is what the columns of a record are.
 type layout struct {
 	names   []string // as the file has them
+	shown   []string // as messages name them
 	columns []string // what they are; empty for one that is ignored
 	kind    tasks.Kind
 	ignored []string
+	ignores func(string) bool
 	named   int // the number of columns up to the last one with a name
 }
 
@@ -154,9 +171,10 @@ func (l *layout) index(column string) int { return slices.Index(l.columns, colum
 
 // newLayout maps names to columns. mapped holds folded names.
 func newLayout(names []string, o Options, mapped map[string]string) (*layout, error) {
-	l := &layout{names: names, columns: make([]string, len(names))}
+	l := &layout{names: names, shown: make([]string, len(names)), columns: make([]string, len(names)), ignores: o.ignores}
 	all := known()
 	for i, name := range names {
+		l.shown[i] = columnName(name, i)
 		folded := fold(name)
 		if folded == "" {
 			continue
@@ -174,8 +192,8 @@ func newLayout(names []string, o Options, mapped map[string]string) (*layout, er
 	}
 	l.ignoreOthers()
 	for i, column := range l.columns[:l.named] {
-		if column == "" {
-			l.ignored = append(l.ignored, columnName(names[i], i))
+		if column == "" && !o.ignores(names[i]) {
+			l.ignored = append(l.ignored, l.shown[i])
 		}
 	}
 	if o.Strict && len(l.ignored) > 0 {
@@ -265,9 +283,9 @@ func (l *layout) hint(wanted string) string {
 	var recognised, other []string
 	for i, name := range l.names {
 		switch {
-		case fold(name) == "":
+		case fold(name) == "" || l.ignores(name):
 		case l.columns[i] == "":
-			other = append(other, columnName(name, i))
+			other = append(other, l.shown[i])
 		default:
 			recognised = append(recognised, l.columns[i])
 		}

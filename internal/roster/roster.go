@@ -28,12 +28,20 @@ type Options struct {
 	Chat   string
 	// Map names columns of the file that are not known by name: "学号": "user_id".
 	Map map[string]string
+	// Annotated reads a line and problems of each record: see Row.Line and Row.Found.
+	Annotated bool
 	// Strict refuses a file with columns that are not known.
 	Strict bool
+	// Ignore reports columns that are neither used nor reported, by name. nil: there are none.
+	Ignore func(name string) bool
 	// Defaults holds for rows that do not say otherwise.
 	Defaults tasks.Options
 	// Now is what delays count from.
 	Now time.Time
+}
+
+func (o Options) ignores(name string) bool {
+	return o.Ignore != nil && o.Ignore(name) || o.Annotated && annotation(name)
 }
 
 // File is a table whose columns are known.
@@ -143,6 +151,9 @@ type Row struct {
 	// Previous is the value that the target has now, as the file states it. Empty: not
 	// stated.
 	Previous string
+	// Found are problems that a program found before, which sent the row: it is invalid.
+	// They are bounded, because they come from outside.
+	Found []string
 	// Problems are those of the row's form. The task itself is not judged.
 	Problems []tasks.Problem
 

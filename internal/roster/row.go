@@ -27,6 +27,10 @@ func (v *values) fault(column, what string) {
 
 func newRow(record table.Record, l *layout, o Options) Row {
 	row := Row{Line: record.Line, kind: l.kind}
+	row.cells = make([]cell, 0, len(record.Cells))
+	if o.Annotated {
+		row.annotate(record)
+	}
 	v := &values{of: make(map[string]string, len(record.Cells))}
 	v.width(record, l)
 	for i, text := range record.Cells {
@@ -36,7 +40,7 @@ func newRow(record table.Record, l *layout, o Options) Row {
 		column := l.columns[i]
 		text = norm.NFC.String(strings.TrimSpace(console.Original(text)))
 		v.of[column] = text
-		row.cells = append(row.cells, cell{column, columnName(l.names[i], i), text})
+		row.cells = append(row.cells, cell{column, l.shown[i], text})
 		fault := slices.IndexFunc(record.Faults, func(f table.Fault) bool { return f.Cell == i })
 		if fault >= 0 {
 			v.fault(column, record.Faults[fault].What)
@@ -53,11 +57,12 @@ func newRow(record table.Record, l *layout, o Options) Row {
 		row.Problems = v.problems
 		return row
 	}
-	if slices.Contains(Columns(row.kind), "chat_id") {
+	own, common := Columns(row.kind), CommonColumns()
+	if slices.Contains(own, "chat_id") {
 		v.standIn("chat_id", o.Chat, "--chat")
 	}
 	for _, column := range l.columns {
-		if column != "" && v.of[column] != "" && !slices.Contains(Columns(row.kind), column) && !slices.Contains(CommonColumns(), column) {
+		if column != "" && v.of[column] != "" && !slices.Contains(own, column) && !slices.Contains(common, column) {
 			v.fault(column, fmt.Sprintf("does not belong to a %s task: leave it empty", row.kind))
 		}
 	}
@@ -83,12 +88,14 @@ func (v *values) width(record table.Record, l *layout) {
 
 // standIn fills an empty cell with the value of a flag.
 func (v *values) standIn(column, value, flag string) {
+	if value == "" {
+		return
+	}
 	have := v.of[column]
 	if column == "kind" {
 		have = word("kind", have)
 	}
 	switch {
-	case value == "":
 	case v.of[column] == "":
 		v.of[column] = value
 	case have != value:

@@ -64,11 +64,11 @@ func Suspect(column, value string) string {
 		return ""
 	}
 	switch {
-	case slices.ContainsFunc(errorValues, func(e string) bool { return strings.EqualFold(e, value) }):
+	case strings.ContainsRune("#[", rune(value[0])) && slices.ContainsFunc(errorValues, func(e string) bool { return strings.EqualFold(e, value) }):
 		return "is an error value of a spreadsheet: correct the formula, or enter the value"
 	case strings.ContainsRune(value, unicode.ReplacementChar), strings.Contains(value, "锟斤拷"):
 		return "has characters that were lost when the file was converted (U+FFFD): export it again as UTF-8"
-	case strings.ContainsAny(value, "\n\r\u2028\u2029"):
+	case strings.ContainsFunc(value, func(r rune) bool { return r == '\n' || r == '\r' || r == '\u2028' || r == '\u2029' }):
 		return "holds a line break: write the value in one line, or close the quote in this line if one is missing"
 	}
 	holds := contents()[column]
@@ -93,7 +93,7 @@ func Suspect(column, value string) string {
 
 // damage finds what happened to a value on its way through programs.
 func damage(value string) string {
-	if !strings.ContainsFunc(value, damaging) { // of a million names: no pattern can match
+	if !strings.ContainsFunc(value, damaging) && !exponent(value) { // of a million names: no pattern can match
 		return ""
 	}
 	switch {
@@ -119,7 +119,13 @@ func damaging(r rune) bool {
 	case '#', '=', '*', '…', '?', '？', '&':
 		return true
 	}
-	return r >= '0' && r <= '9'
+	return false
+}
+
+// exponent reports whether value may be a number in scientific notation, the one pattern
+// that needs nothing else than letters and digits.
+func exponent(value string) bool {
+	return strings.IndexByte("+-0123456789", value[0]) >= 0 && strings.ContainsAny(value, "eE")
 }
 
 // noID finds what is certainly not an id.

@@ -79,19 +79,45 @@ func newRows(out io.Writer, name string, format table.Format, heads []string) (r
 
 // Stream writes a table to a connection as its rows come. A workbook is sent at its end. It
 // is not safe for concurrent use.
-type Stream struct{ rows rows }
+type Stream struct {
+	rows    rows
+	encoded io.Closer // of CSV in another encoding than UTF-8; nil: none
+}
 
-// NewStream begins a table with columns. The caller calls Close, also after an error.
-func NewStream(out io.Writer, format table.Format, heads []string) (*Stream, error) {
-	rows, err := newRows(out, "the response", format, heads)
-	return &Stream{rows}, err
+// NewStream begins a table with columns. encoding is that of CSV, one that package table
+// reads; empty: UTF-8. The caller calls Close or Discard.
+func NewStream(out io.Writer, format table.Format, encoding string, heads []string) (*Stream, error) {
+	s := &Stream{}
+	if format == table.CSV {
+		encoded, err := table.Encode(out, encoding)
+		if err != nil {
+			return nil, err
+		}
+		out, s.encoded = encoded, encoded
+	}
+	var err error
+	s.rows, err = newRows(out, "the response", format, heads)
+	return s, err
 }
 
 // Row writes a row, with a cell for each column.
 func (s *Stream) Row(cells []string) error { return s.rows.row(cells) }
 
 // Close completes the table.
-func (s *Stream) Close() error { return s.rows.end() }
+func (s *Stream) Close() error {
+	err := s.rows.end()
+	if s.encoded != nil {
+		err = errors.Join(err, s.encoded.Close())
+	}
+	return err
+}
+
+// Discard ends the table without completing it.
+func (s *Stream) Discard() {
+	if b, ok := s.rows.(*workbook); ok {
+		_ = b.file.Close() // it may have a temporary file
+	}
+}
 
 // begin creates the temporary file.
 func begin(path string) (*Writer, error) {

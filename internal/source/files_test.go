@@ -134,6 +134,22 @@ func TestAPathThatLooksLikeAPatternIsAPath(t *testing.T) {
 	}
 }
 
+// readWhileWriting reads a source while a file is written, two of the five seconds after the
+// first look. It returns the error of the reading.
+func readWhileWriting(t *testing.T, s source.Source, path string) error {
+	t.Helper()
+	written := make(chan error, 1)
+	go func() {
+		<-time.After(2 * time.Second)
+		written <- os.WriteFile(path, []byte("学号,姓名\n1,张三\n"), 0o600)
+	}()
+	_, err := try(t.Context(), s)
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
+	return err
+}
+
 func TestAFileThatIsStillBeingWrittenIsNotRead(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -141,27 +157,41 @@ func TestAFileThatIsStillBeingWrittenIsNotRead(t *testing.T) {
 	age(t, filepath.Join(dir, "yesterday.csv"), 24*time.Hour)
 	path := write(t, dir, "today.csv", "学号,姓名\n")
 	synctest.Test(t, func(t *testing.T) {
-		written := make(chan error)
-		go func() {
-			<-time.After(2 * time.Second) // of 5 s
-			written <- os.WriteFile(path, []byte("学号,姓名\n1,张三\n"), 0o600)
-		}()
 		s, err := source.NewFiles(at(filepath.Join(dir, "*.csv")))
 		if err != nil {
 			t.Fatal(err)
 		}
-		result := make(chan error, 1)
-		go func() {
-			_, err := try(t.Context(), s)
-			result <- err
-		}()
-		if err := <-written; err != nil {
-			t.Fatal(err)
-		}
-		failed(t, <-result, source.NotReady, "today.csv is still being written")
+		failed(t, readWhileWriting(t, s, path), source.NotReady, "today.csv is still being written")
 		got := read(t, s)
 		if len(got.records) != 1 {
 			t.Errorf("it is at rest, and gives %v", got.records)
+		}
+	})
+}
+
+// The newest file is meant, also if it appears while an older one is looked at: the older one
+// does not stand in for it, and neither does it while the marker of the newest is missing.
+func TestANewerFileIsNotReplacedByAnOlderOne(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	yesterday := write(t, dir, "1.csv", people)
+	age(t, yesterday, 24*time.Hour)
+	write(t, dir, "1.csv.done", "")
+	synctest.Test(t, func(t *testing.T) {
+		spec := at(filepath.Join(dir, "*.csv"))
+		spec.Done = ".done"
+		s, err := source.NewFiles(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		failed(t, readWhileWriting(t, s, filepath.Join(dir, "2.csv")), source.NotReady, "2.csv is still being written")
+		_, err = try(t.Context(), s)
+		failed(t, err, source.NotReady, "2.csv is not finished: its done-marker")
+		if err := os.WriteFile(filepath.Join(dir, "2.csv.done"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, s); len(got.records) != 1 {
+			t.Errorf("the newest file gives %v", got.records)
 		}
 	})
 }

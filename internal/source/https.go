@@ -93,10 +93,14 @@ func (s HTTPSSpec) validURL() error {
 // HTTPS reads a table from a server. The content decides the format, because servers send
 // wrong types; only a web page is refused by its type. Version is the SHA-256 of the
 // content.
+//
+// The last content that was read whole is kept in memory, compressed, with its ETag. The
+// next request has this ETag: if the server answers that the content has not changed, it
+// is read from memory, and the reading is as complete as a download.
 type HTTPS struct {
 	spec HTTPSSpec
 	url  *url.URL
-	last Reading // see Unless
+	last kept
 }
 
 // NewHTTPS returns a source at a URL.
@@ -109,14 +113,6 @@ func NewHTTPS(spec HTTPSSpec) (*HTTPS, error) {
 		return nil, errors.New("url: cannot be read")
 	}
 	return &HTTPS{spec: spec, url: u}, nil
-}
-
-// Unless returns a source that asks the server whether the content is still that of last,
-// by its ETag, or by its time if it has none. If it is, there is no record, and the
-// reading has the Version of last and is not complete. Use it only if the records of an
-// unchanged roster are not needed. The zero Reading asks nothing.
-func (h *HTTPS) Unless(last Reading) *HTTPS {
-	return &HTTPS{spec: h.spec, url: h.url, last: last}
 }
 
 // Read implements [Source].
@@ -134,14 +130,15 @@ func (h *HTTPS) read(ctx context.Context, each func(columns []string, r Record) 
 	defer cancel()
 	transport := h.transport()
 	defer transport.CloseIdleConnections()
-	answer, err := h.send(fetching, transport)
+	etag := h.last.tag()
+	answer, err := h.send(fetching, transport, etag)
 	if err != nil {
 		return Reading{}, err
 	}
 	defer answer.Body.Close()                                         //nolint:errcheck // it was only read
 	modified, _ := http.ParseTime(answer.Header.Get("Last-Modified")) // none: unknown
 	if answer.StatusCode == http.StatusNotModified {
-		return h.unchanged(modified)
+		return h.again(ctx, etag, modified, each)
 	}
 	if err := tooOld(modified, h.spec.MaxAge); err != nil {
 		return Reading{}, err
@@ -155,12 +152,36 @@ func (h *HTTPS) read(ctx context.Context, each func(columns []string, r Record) 
 	if err != nil {
 		return Reading{}, err
 	}
-	reading.Modified, reading.ETag = modified, answer.Header.Get("ETag")
+	reading.Modified = modified
 	if !bounded(answer) {
 		reading.Complete = false
 		reading.Why = strings.TrimPrefix(reading.Why+"; the server does not say where the content ends, so it may be cut", "; ")
+		return reading, nil
 	}
+	h.last.keep(answer.Header.Get("ETag"), modified, in.Reader())
 	return reading, nil
+}
+
+// again reads the content that was kept under an ETag, which the server has not sent again.
+func (h *HTTPS) again(ctx context.Context, etag string, modified time.Time, each func(columns []string, r Record) error) (Reading, error) {
+	content, was, ok := h.last.content(etag)
+	if !ok {
+		return Reading{}, failf(Malformed, "the server answered HTTP 304 to a request without a condition")
+	}
+	if modified.IsZero() {
+		modified = was
+	}
+	if err := tooOld(modified, h.spec.MaxAge); err != nil {
+		return Reading{}, err
+	}
+	in, err := table.Spool(content)
+	if err != nil {
+		return Reading{}, ofTable(err)
+	}
+	defer in.Close() //nolint:errcheck // it is temporary
+	reading, err := h.spec.read(ctx, in, false, each)
+	reading.Modified = modified
+	return reading, err
 }
 
 // bounded reports whether a cut of the content would have been an error: its length is
@@ -169,27 +190,9 @@ func bounded(answer *http.Response) bool {
 	return answer.ContentLength >= 0 || answer.Uncompressed || len(answer.TransferEncoding) > 0 || answer.ProtoMajor >= 2
 }
 
-// unchanged is the reading of content that the server did not send again.
-func (h *HTTPS) unchanged(modified time.Time) (Reading, error) {
-	if !h.asks() {
-		return Reading{}, failf(Malformed, "the server answered HTTP 304 to a request without a condition")
-	}
-	reading := h.last
-	if !modified.IsZero() {
-		reading.Modified = modified
-	}
-	if err := tooOld(reading.Modified, h.spec.MaxAge); err != nil {
-		return Reading{}, err
-	}
-	reading.Complete, reading.Why = false, "the content is that of the last reading, so the server did not send it again"
-	return reading, nil
-}
-
-// asks reports whether the request has a condition.
-func (h *HTTPS) asks() bool { return h.last.ETag != "" || !h.last.Modified.IsZero() }
-
-// send returns an answer with content, or with the status 304.
-func (h *HTTPS) send(ctx context.Context, transport *http.Transport) (*http.Response, error) {
+// send returns an answer with content, or with the status 304 if the content still has an
+// ETag.
+func (h *HTTPS) send(ctx context.Context, transport *http.Transport, etag string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url.String(), nil)
 	if err != nil {
 		return nil, failf(Malformed, "the URL cannot be used")
@@ -201,11 +204,8 @@ func (h *HTTPS) send(ctx context.Context, transport *http.Transport) (*http.Resp
 	case h.spec.Username != "":
 		request.SetBasicAuth(h.spec.Username, h.spec.Password.Reveal())
 	}
-	switch {
-	case h.last.ETag != "":
-		request.Header.Set("If-None-Match", h.last.ETag)
-	case !h.last.Modified.IsZero():
-		request.Header.Set("If-Modified-Since", h.last.Modified.UTC().Format(http.TimeFormat))
+	if etag != "" {
+		request.Header.Set("If-None-Match", etag)
 	}
 	client := &http.Client{Transport: transport, CheckRedirect: h.redirect}
 	answer, err := client.Do(request)

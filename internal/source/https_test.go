@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -94,36 +95,117 @@ func TestTheCredentialsAreSent(t *testing.T) {
 	}
 }
 
-// The server compares, by the ETag or else by the time.
-func TestAnUnchangedRosterIsNotSentAgain(t *testing.T) {
-	t.Parallel()
-	changed := time.Date(2026, 3, 1, 18, 30, 0, 0, time.UTC)
-	for _, etag := range []string{`"v1"`, `W/"v1"`, ""} {
-		t.Run(etag, func(t *testing.T) {
-			t.Parallel()
-			content, when := people, changed
-			_, spec := serve(t, func(w http.ResponseWriter, r *http.Request) {
-				if etag != "" {
-					w.Header().Set("ETag", strings.Replace(etag, "1", strconv.Itoa(len(content)), 1))
-				}
-				http.ServeContent(w, r, "roster.csv", when, strings.NewReader(content))
-			})
-			s := https(t, spec)
-			first := read(t, s.Unless(source.Reading{}))
-			again := read(t, s.Unless(first.Reading))
-			if again.records != nil || again.Complete || again.Why == "" || again.Version != first.Version || !again.Modified.Equal(changed) {
-				t.Errorf("%+v", again)
-			}
-			if whole := read(t, s); len(whole.records) != 2 || whole.Version != first.Version {
-				t.Errorf("without a condition: %+v", whole)
-			}
-			content, when = people+"3,王五\n", changed.Add(24*time.Hour)
-			next := read(t, s.Unless(again.Reading))
-			if len(next.records) != 3 || !next.Complete || next.Version == first.Version {
-				t.Errorf("%+v", next)
-			}
-		})
+// tagged is a server whose content has an ETag, and counts what it sends.
+type tagged struct {
+	content, etag string
+	modified      time.Time
+	sent, saved   atomic.Int64 // answers with content and without
+}
+
+func (c *tagged) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if c.etag != "" {
+		w.Header().Set("ETag", c.etag)
 	}
+	if asked := r.Header.Get("If-None-Match"); asked != "" && asked == c.etag {
+		c.saved.Add(1)
+	} else {
+		c.sent.Add(1)
+	}
+	http.ServeContent(w, r, "roster.csv", c.modified, strings.NewReader(c.content))
+}
+
+func (c *tagged) want(t *testing.T, sent, saved int64) {
+	t.Helper()
+	if c.sent.Load() != sent || c.saved.Load() != saved {
+		t.Errorf("the content was sent %d times and %d times not; want %d and %d", c.sent.Load(), c.saved.Load(), sent, saved)
+	}
+}
+
+// A content with the same ETag is not downloaded again. The reading has all its rows, and is
+// neither empty nor incomplete.
+func TestAnUnchangedRosterCostsNoDownload(t *testing.T) {
+	t.Parallel()
+	for _, etag := range []string{`"v1"`, `W/"v1"`} {
+		c := &tagged{content: people, etag: etag, modified: time.Date(2026, 3, 1, 18, 30, 0, 0, time.UTC)}
+		_, spec := serve(t, c.ServeHTTP)
+		s := https(t, spec)
+		first := read(t, s)
+		for range 3 {
+			if diff := cmp.Diff(first, read(t, s), cmp.AllowUnexported(got{})); diff != "" {
+				t.Errorf("%s (-first +again):\n%s", etag, diff)
+			}
+		}
+		c.want(t, 1, 3)
+
+		c.content, c.etag = people+"3,王五\n", `"v2"`
+		if next := read(t, s); len(next.records) != 3 || !next.Complete || next.Version == first.Version {
+			t.Errorf("%s: the changed content is %+v", etag, next)
+		}
+		if next := read(t, s); len(next.records) != 3 || !next.Complete {
+			t.Errorf("%s: the changed content again is %+v", etag, next)
+		}
+		c.want(t, 2, 4)
+		if read(t, https(t, spec)); c.sent.Load() != 3 { // another worker has nothing yet
+			t.Errorf("%s: another source did not download", etag)
+		}
+	}
+}
+
+// Without an ETag, with a content that is too large to be kept, or one that may have been
+// cut, nothing is asked and everything is read.
+func TestAContentThatIsNotKeptIsDownloadedEachTime(t *testing.T) {
+	t.Parallel()
+	var large strings.Builder
+	large.WriteString("学号,姓名\n")
+	for i := range 300_000 { // their digits cannot be compressed to 4 MiB
+		sum := sha256.Sum256([]byte{byte(i), byte(i >> 8), byte(i >> 16)})
+		fmt.Fprintf(&large, "%d,%x\n", i, sum[:12])
+	}
+	for name, c := range map[string]*tagged{
+		"no ETag": {content: people}, "too large": {content: large.String(), etag: `"v1"`},
+	} {
+		_, spec := serve(t, c.ServeHTTP)
+		s := https(t, spec)
+		first, again := read(t, s), read(t, s)
+		if len(first.records) < 2 || len(again.records) != len(first.records) || !again.Complete || c.sent.Load() != 2 || c.saved.Load() != 0 {
+			t.Errorf("%s: %d and %d rows, sent %d times", name, len(first.records), len(again.records), c.sent.Load())
+		}
+	}
+	var asked atomic.Int64
+	_, spec := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("If-None-Match") != "" {
+			asked.Add(1)
+		}
+		connection, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = fmt.Fprintf(connection, "HTTP/1.1 200 OK\r\nETag: \"v1\"\r\nConnection: close\r\n\r\n%s", people)
+		_ = connection.Close()
+	})
+	s := https(t, spec)
+	if first, again := read(t, s), read(t, s); first.Complete || again.Complete || asked.Load() > 0 {
+		t.Errorf("a content without an end: %+v, then %+v; asked %d times", first.Reading, again.Reading, asked.Load())
+	}
+}
+
+// A content that cannot be read replaces nothing, and is not kept.
+func TestAContentThatCannotBeReadIsNotKept(t *testing.T) {
+	t.Parallel()
+	c := &tagged{content: people, etag: `"v1"`}
+	_, spec := serve(t, c.ServeHTTP)
+	s := https(t, spec)
+	read(t, s)
+	c.content, c.etag = "学号,姓名\n", `"v2"`
+	fails(t, s, source.Empty, "there is no row")
+	fails(t, s, source.Empty, "there is no row")
+	c.want(t, 3, 0)
+	c.content, c.etag = people, `"v1"` // as it was kept
+	if got := read(t, s); len(got.records) != 2 || !got.Complete {
+		t.Errorf("%+v", got)
+	}
+	c.want(t, 3, 1)
 }
 
 // Servers make new ETags when they restart.
@@ -134,9 +216,9 @@ func TestTheSameContentHasTheSameVersionUnderAnotherETag(t *testing.T) {
 		w.Header().Set("ETag", fmt.Sprintf(`"%d"`, calls.Add(1)))
 		sending(people)(w, r)
 	})
-	first := read(t, https(t, spec))
-	again := read(t, https(t, spec).Unless(first.Reading))
-	if len(again.records) != 2 || again.Version != first.Version || again.ETag == first.ETag {
+	s := https(t, spec)
+	first, again := read(t, s), read(t, s)
+	if len(again.records) != 2 || again.Version != first.Version || calls.Load() != 2 {
 		t.Errorf("%+v, then %+v", first.Reading, again.Reading)
 	}
 }
@@ -347,12 +429,30 @@ func TestYesterdaysAnswerIsNotReady(t *testing.T) {
 	_, spec := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "roster.csv", modified, strings.NewReader(people))
 	})
-	first := read(t, https(t, spec))
+	spec.MaxAge = 31 * time.Hour
+	if got := read(t, https(t, spec)); !got.Complete {
+		t.Errorf("%+v", got)
+	}
 	spec.MaxAge = 20 * time.Hour
 	fails(t, https(t, spec), source.NotReady, "more than 20h0m0s ago")
-	fails(t, https(t, spec).Unless(first.Reading), source.NotReady, "more than 20h0m0s ago")
 	modified = time.Time{}
 	fails(t, https(t, spec), source.NotReady, "remove max_age")
+
+	// Also if the server says that the content has not changed since.
+	_, spec = serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"v1"`)
+		if r.Header.Get("If-None-Match") == "" {
+			w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+			sending(people)(w, r)
+			return
+		}
+		w.Header().Set("Last-Modified", time.Now().Add(-30*time.Hour).UTC().Format(http.TimeFormat))
+		w.WriteHeader(http.StatusNotModified)
+	})
+	spec.MaxAge = 20 * time.Hour
+	s := https(t, spec)
+	read(t, s)
+	fails(t, s, source.NotReady, "more than 20h0m0s ago")
 }
 
 // Neither the URL, which may hold a token, nor the credentials are in an error.

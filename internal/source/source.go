@@ -3,11 +3,12 @@
 // of a person mean that they left.
 //
 // Memory does not grow with the number of rows: 16 bytes for a person and 8 for an
-// enrolment of a OneRoster bundle, nothing for a row of other sources. What is
-// downloaded or unpacked is kept in a temporary file until the reading ends.
+// enrolment of a OneRoster bundle, nothing for a row of other sources but the content of
+// a server that is kept for its ETag, up to 4 MiB. What is downloaded or unpacked is kept
+// in a temporary file until the reading ends.
 //
-// Reading.ETag is apart from Version, because servers give new ETags to content that did
-// not change: Version is a hash of the content, ETag is for the next request.
+// Version is a hash of the content and no ETag: servers give new ETags to content that did
+// not change.
 //
 // It must not know kinds of task, Redis or runs: it returns columns and values.
 package source
@@ -35,7 +36,6 @@ type Reading struct {
 	Why      string    // why the reading is not complete; empty if it is
 	Version  string    // identifies the content; equal to the last one: the same content again
 	Modified time.Time // of the content, as the source says; zero: unknown
-	ETag     string    // of an HTTPS server, for [HTTPS.Unless]; empty: none
 }
 
 // Source reads. Read calls each once for each record, in the order of the source; an

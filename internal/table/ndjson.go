@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -17,6 +18,7 @@ import (
 func readNDJSON(t *text) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		r := bufio.NewReaderSize(t.reader(), maxRecord)
+		var objects objects
 		for line := 1; ; line++ {
 			content, err := r.ReadSlice('\n')
 			ended := errors.Is(err, io.EOF)
@@ -28,7 +30,7 @@ func readNDJSON(t *text) iter.Seq2[Record, error] {
 				return
 			}
 			if content := bytes.TrimSpace(content); len(content) > 0 {
-				record, err := parseObject(content)
+				record, err := objects.parse(content)
 				if err != nil {
 					yield(Record{}, fmt.Errorf("line %d: %w", line, err))
 					return
@@ -51,26 +53,40 @@ func Object(text []byte) (Record, error) {
 	if len(text) > maxRecord {
 		return Record{}, fmt.Errorf("the object has more than %d KiB", maxRecord>>10)
 	}
-	record, err := parseObject(bytes.TrimSpace(text))
+	record, err := new(objects).parse(bytes.TrimSpace(text))
 	record.Line = 1
 	return record, err
 }
 
-func parseObject(line []byte) (Record, error) {
+// objects reads JSON objects. Records share their names with the record before if it has
+// the same: a million rows have one list.
+type objects struct {
+	decoder jsontext.Decoder
+	names   []string // of the last record
+	written []string // the same in JSON
+}
+
+func (o *objects) parse(line []byte) (Record, error) {
 	if isArray(line) || string(line) == "[" {
 		return Record{}, errors.New("the file is a JSON array: write one object a line (jq -c '.[]' does it)")
 	}
-	d := jsontext.NewDecoder(bytes.NewReader(line))
+	d := &o.decoder
+	d.Reset(bytes.NewBuffer(line))
 	if token, err := d.ReadToken(); err != nil || token.Kind() != '{' {
 		return Record{}, fmt.Errorf("not a JSON object: one object a line is expected, such as %s", `{"user_id":"u1","nickname":"Ann"}`)
 	}
-	record := Record{Names: []string{}, Cells: []string{}}
+	record, changed := Record{Cells: make([]string, 0, len(o.names))}, false
 	for d.PeekKind() != '}' {
-		name, err := d.ReadToken()
+		name, err := d.ReadValue()
 		if err != nil {
 			return Record{}, notJSON(err)
 		}
-		record.Names = append(record.Names, name.String())
+		if n := len(record.Cells); n >= len(o.written) || o.written[n] != string(name) {
+			if !changed { // the records before keep their list
+				o.names, o.written, changed = slices.Clone(o.names[:n]), o.written[:n], true
+			}
+			o.names, o.written = append(o.names, textOf(name)), append(o.written, string(name))
+		}
 		value, err := d.ReadValue()
 		if err != nil {
 			return Record{}, notJSON(err)
@@ -87,8 +103,14 @@ func parseObject(line []byte) (Record, error) {
 	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
 		return Record{}, errors.New("text follows the object: write one object a line")
 	}
-	if len(record.Cells) > maxColumns {
+	n := len(record.Cells)
+	if n > maxColumns {
 		return Record{}, fmt.Errorf("the object has more than %d keys", maxColumns)
+	}
+	o.names, o.written = o.names[:n:n], o.written[:n]
+	record.Names = o.names
+	if !changed {
+		return record, nil
 	}
 	if i := repeated(record.Names); i >= 0 {
 		return Record{}, fmt.Errorf("the key %.40q occurs twice", record.Names[i])
@@ -104,17 +126,22 @@ func cellOf(value jsontext.Value) (cell, fault string) {
 	case 'n':
 		return "", ""
 	case '"':
-		text, err := jsontext.AppendUnquote(nil, value)
-		if err != nil {
-			return "", "is not valid JSON text"
-		}
-		return string(text), ""
+		return textOf(value), ""
 	case '[':
 		return listOf(value)
 	case '{':
 		return "", "is an object: write text, a number or a list of texts"
 	}
 	return string(value), ""
+}
+
+// textOf returns the text of valid JSON. Most has no escapes, and needs one copy.
+func textOf(value jsontext.Value) string {
+	if bytes.IndexByte(value, '\\') < 0 {
+		return string(value[1 : len(value)-1])
+	}
+	text, _ := jsontext.AppendUnquote(nil, value) // the decoder has judged it
+	return string(text)
 }
 
 func listOf(value jsontext.Value) (cell, fault string) {

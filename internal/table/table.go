@@ -33,6 +33,18 @@ const (
 	NDJSON Format = "NDJSON"
 )
 
+// Media is the media type of the format.
+func (f Format) Media() string {
+	switch f {
+	case CSV:
+		return "text/csv"
+	case XLSX:
+		return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+	default:
+		return "application/x-ndjson"
+	}
+}
+
 // Options override what is detected. The zero value detects everything.
 type Options struct {
 	Encoding string // one of [Encodings]; empty: detected

@@ -84,3 +84,45 @@ func (w *Writer) Close() error {
 	}
 	return err
 }
+
+// Encode returns a writer of UTF-8 text, which may begin with a byte order mark, to w in one
+// of [Encodings]; empty: UTF-8. To close it does not close w.
+func Encode(w io.Writer, name string) (io.WriteCloser, error) {
+	c := codingUTF8()
+	if name != "" {
+		var err error
+		if c, err = named(name); err != nil {
+			return nil, err
+		}
+	}
+	if c.decoder == nil {
+		return &encoded{to: w}, nil
+	}
+	out := transform.NewWriter(w, encoding.ReplaceUnsupported(c.decoder.NewEncoder()))
+	return &encoded{to: out, end: out, bare: c.bom == nil}, nil
+}
+
+// encoded writes text in an encoding.
+type encoded struct {
+	to    io.Writer
+	end   io.Closer // nil: UTF-8
+	bare  bool      // the encoding has no byte order mark
+	begun bool
+}
+
+func (e *encoded) Write(text []byte) (int, error) {
+	rest := text
+	if e.bare && !e.begun {
+		rest = bytes.TrimPrefix(text, bomUTF8)
+	}
+	e.begun = true
+	n, err := e.to.Write(rest)
+	return n + len(text) - len(rest), err
+}
+
+func (e *encoded) Close() error {
+	if e.end == nil {
+		return nil
+	}
+	return e.end.Close()
+}
