@@ -5,15 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"strings"
 
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
-	"rollcall/internal/enqueue"
 	"rollcall/internal/exitcode"
+	"rollcall/internal/intake"
 	"rollcall/internal/roster"
-	"rollcall/internal/run"
 	"rollcall/internal/table"
 	"rollcall/tasks"
 )
@@ -23,12 +21,13 @@ type File struct {
 	// Name is what messages call the file: its path, or "standard input".
 	Name string
 
-	app   *cli.App
-	flags *Flags
-	path  string
-	input *table.Input
-	table *table.Table
-	rows  *roster.File
+	app      *cli.App
+	flags    *Flags
+	defaults tasks.Options
+	path     string
+	input    *table.Input
+	table    *table.Table
+	rows     *roster.File
 }
 
 // Open opens the file at a path, or the standard input if the path is "-". defaults are
@@ -38,7 +37,7 @@ func (f *Flags) Open(a *cli.App, path string, defaults tasks.Options) (*File, er
 	if err != nil {
 		return nil, err
 	}
-	file := &File{Name: path, app: a, flags: f, path: path}
+	file := &File{Name: path, app: a, flags: f, path: path, defaults: defaults}
 	if path == "-" {
 		file.Name = "standard input"
 		file.input, err = table.Spool(a.Stdin)
@@ -70,61 +69,30 @@ func (f *File) note(format string, args ...any) {
 	}
 }
 
-// Judge returns the reason to refuse a row before anything is stored, or nil. A
-// *tasks.StoreError says that Redis cannot be read, and nothing about the row.
-type Judge func(ctx context.Context, row roster.Row) error
-
-// NewJudge returns a Judge that knows the limits of the lanes that client knows. Without
-// client, rows are judged by limits alone.
-func NewJudge(client *enqueue.Client, limits tasks.Limits) Judge {
-	return func(ctx context.Context, row roster.Row) error {
-		if err := row.Refusal(limits); err != nil {
-			return err
-		}
-		if client != nil {
-			return client.Check(ctx, row.Request)
-		}
-		return row.Request.Validate(limits)
-	}
-}
-
 // Checked are the rows of a file that was checked.
 type Checked struct{ Rows, Invalid int }
 
 // Check reads the whole file, reports its problems, and refuses a file with an invalid
 // row unless such rows are skipped. refused is called with each invalid row; nil: it is
 // not.
-func (f *File) Check(ctx context.Context, judge Judge, refused func(row roster.Row, refusal error)) (checked Checked, err error) {
+func (f *File) Check(ctx context.Context, judge intake.Judge, refused func(row roster.Row, refusal error)) (checked Checked, err error) {
 	found, err := f.newFindings()
 	if err != nil {
 		return checked, err
 	}
 	defer func() { err = errors.Join(err, found.close()) }()
 	f.note("%s: read as %s", f.Name, f.table)
-	for row, err := range f.Rows() {
-		if err == nil && checked.Rows == run.MaxRows {
-			err = fmt.Errorf("the file has more than %d rows: split it", run.MaxRows)
-		}
-		if err != nil {
-			return checked, f.flags.refuse(f.Name, err)
-		}
-		checked.Rows++
-		refusal := judge(ctx, row)
-		if refusal == nil {
-			continue
-		}
-		if fault, ok := errors.AsType[*tasks.StoreError](refusal); ok {
-			return checked, &exitcode.Error{Code: cli.NoRedis, Err: fault}
-		}
+	checked.Rows, err = intake.Check(ctx, f.Rows(), judge, func(row roster.Row, refusal error) error {
 		checked.Invalid++
 		if refused != nil {
 			refused(row, refusal)
 		}
-		if err := found.add(row, refusal); err != nil {
-			return checked, err
-		}
+		return found.add(row, refusal)
+	})
+	if err != nil {
+		return checked, f.unread(err)
 	}
-	if ignored := slices.DeleteFunc(f.rows.Ignored(), ofResults); len(ignored) > 0 {
+	if ignored := f.rows.Ignored(); len(ignored) > 0 {
 		f.note("%s: unknown columns were ignored: %s", f.Name, strings.Join(ignored, ", "))
 	}
 	found.rest()
@@ -135,10 +103,16 @@ func (f *File) Check(ctx context.Context, judge Judge, refused func(row roster.R
 		f.Name, checked.Invalid, checked.Rows, f.flags.nothing())
 }
 
-// ofResults reports whether a column is one that rollcall run results adds to a file.
-func ofResults(column string) bool {
-	return slices.ContainsFunc([]string{"result", "结果"}, func(name string) bool {
-		rest, found := strings.CutPrefix(strings.ToLower(column), name)
-		return found && (rest == "" || strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, "："))
-	})
+// unread returns why the rows of the file could not be read to the end.
+func (f *File) unread(err error) error {
+	if _, coded := errors.AsType[*exitcode.Error](err); coded {
+		return err // of the file of problems
+	}
+	if intake.IsFault(err) {
+		return &exitcode.Error{Code: cli.NoRedis, Err: err}
+	}
+	if errors.Is(err, intake.ErrTooMany) {
+		err = fmt.Errorf("the file has %w: split it", err)
+	}
+	return f.flags.refuse(f.Name, err)
 }

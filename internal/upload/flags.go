@@ -16,6 +16,7 @@ import (
 	"rollcall/internal/console"
 	"rollcall/internal/kinds"
 	"rollcall/internal/roster"
+	"rollcall/internal/run"
 	"rollcall/internal/table"
 	"rollcall/tasks"
 )
@@ -89,6 +90,7 @@ func (f *Flags) Kind() (tasks.Kind, error) {
 func (f *Flags) rosterOptions(defaults tasks.Options, now time.Time) (roster.Options, error) {
 	o := f.roster
 	o.Defaults, o.Now, o.Map = defaults, now, make(map[string]string, len(f.maps))
+	o.Ignore = run.IsResultColumn // a file of results that is put in again
 	var err error
 	if o.Kind, err = f.Kind(); err != nil {
 		return o, err
