@@ -59,7 +59,7 @@ func TestRunsThatEndAreHeldOrPausedAreAnnouncedOnce(t *testing.T) {
 
 func TestAnAnnouncementThatFailsIsRepeatedAndOthersAreNot(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	one, two := r.plan(free(), nicknames("A")), r.plan(free(), nicknames("B"))
 	r.must(r.service.Reject(t.Context(), one.ID, "ann", ""))
 	r.must(r.service.Reject(t.Context(), two.ID, "ann", ""))
@@ -82,7 +82,7 @@ func TestAnAnnouncementThatFailsIsRepeatedAndOthersAreNot(t *testing.T) {
 // entry without a state. It must stay until no writer can be that late.
 func TestAnEntryWithoutAStateStaysAMinute(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	one := r.plan(free(), nicknames("A"))
 	const key = "rollcall:runs:announce"
 	r.must(r.service.Reject(t.Context(), one.ID, "ann", ""))
@@ -107,7 +107,7 @@ func TestAnEntryWithoutAStateStaysAMinute(t *testing.T) {
 
 func TestStatesOfTheDayBeforeAreNotAnnounced(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	one := r.plan(free(), nicknames("A"))
 	r.must(r.service.Reject(t.Context(), one.ID, "ann", ""))
 	old := strconv.FormatInt(time.Now().Add(-25*time.Hour).UnixMicro(), 10)

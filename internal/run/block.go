@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -74,12 +75,19 @@ var letters = map[Decision]string{
 }
 
 func (rec planRecord) decision() Decision {
-	for d, letter := range letters {
-		if letter == rec.Decision {
-			return d
-		}
+	switch rec.Decision {
+	case "c":
+		return RowChange
+	case "n":
+		return RowNew
+	case "u":
+		return RowUnchanged
+	case "x":
+		return RowConflict
+	case "e":
+		return RowExcluded
 	}
-	return RowImpossible // of a newer version
+	return RowImpossible // or of a newer version
 }
 
 // record returns a row as it is stored. A row whose text is not valid UTF-8 keeps the
@@ -126,25 +134,7 @@ func (rec rowRecord) row() Row {
 	return r
 }
 
-// EncodeRow returns a row as the runs in Redis hold it, a line of JSON without its end. It
-// is for those who keep rows before they make a run.
-func EncodeRow(r Row) ([]byte, error) {
-	line, err := json.Marshal(r.record(), json.Deterministic(true))
-	if err != nil {
-		return nil, fmt.Errorf("encode a row: %w", err)
-	}
-	return line, nil
-}
-
-// DecodeRow reads the next row that [EncodeRow] returned. Its error is io.EOF, not wrapped,
-// after the last one.
-func DecodeRow(from *jsontext.Decoder) (Row, error) {
-	var rec rowRecord
-	err := json.UnmarshalDecode(from, &rec)
-	return rec.row(), err
-}
-
-func clean(text string) string { return string(bytes.ToValidUTF8([]byte(text), []byte("\uFFFD"))) }
+func clean(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
 // deflaters and inflaters are kept: making one costs more than a block.
 var (

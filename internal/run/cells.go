@@ -70,11 +70,13 @@ func pick(chinese bool, en, zh string) string {
 }
 
 func outcomeCell(r Result, chinese bool) string {
-	return pick(chinese, string(r.Outcome), map[Outcome]string{
-		OutcomeWaiting: "等待", OutcomeOpen: "进行中", OutcomeApplied: "已生效", OutcomeUnchanged: "不变",
-		OutcomeSuperseded: "已被更新的变更取代", OutcomeFailed: "失败", OutcomeCancelled: "已取消",
-		OutcomeConflict: "冲突", OutcomeImpossible: "无法执行", OutcomeExcluded: "不执行",
-	}[r.Outcome])
+	return pick(chinese, string(r.Outcome), chineseOutcomes[r.Outcome])
+}
+
+var chineseOutcomes = map[Outcome]string{
+	OutcomeWaiting: "等待", OutcomeOpen: "进行中", OutcomeApplied: "已生效", OutcomeUnchanged: "不变",
+	OutcomeSuperseded: "已被更新的变更取代", OutcomeFailed: "失败", OutcomeCancelled: "已取消",
+	OutcomeConflict: "冲突", OutcomeImpossible: "无法执行", OutcomeExcluded: "不执行",
 }
 
 // messageCell is the message of the platform, or the reason in our words.

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/registry"
@@ -30,22 +28,38 @@ type block struct {
 func (b *block) first() int { return b.number*blockRows + 1 }
 
 // blocks reads blocks of a run from one on, before another; withPlan reads their plans
-// too. One round trip.
+// too. One command.
 func (s *Service) blocks(ctx context.Context, id string, from, to int, withPlan bool) ([]*block, error) {
-	rows, plans := make([]*redis.StringCmd, to-from), make([]*redis.StringCmd, to-from)
-	_, _ = s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i := range rows {
-			rows[i] = p.Get(ctx, rowsKey(id, from+i))
-			if withPlan {
-				plans[i] = p.Get(ctx, planKey(id, from+i))
-			}
+	numbers := make([]int, to-from)
+	for i := range numbers {
+		numbers[i] = from + i
+	}
+	return s.someBlocks(ctx, id, numbers, withPlan)
+}
+
+// someBlocks reads some blocks of a run, and their plans. One command: all keys of a run are
+// on one node.
+func (s *Service) someBlocks(ctx context.Context, id string, numbers []int, withPlan bool) ([]*block, error) {
+	if len(numbers) == 0 {
+		return nil, nil
+	}
+	keys := make([]string, 0, 2*len(numbers))
+	for _, n := range numbers {
+		keys = append(keys, rowsKey(id, n))
+	}
+	if withPlan {
+		for _, n := range numbers {
+			keys = append(keys, planKey(id, n))
 		}
-		return nil
-	}) // each command has its own error
-	all := make([]*block, to-from)
-	for i := range all {
-		b := &block{number: from + i}
-		records, raw, err := readBlock[rowRecord](rowsKey(id, b.number), rows[i])
+	}
+	stored, err := s.rdb.MGet(ctx, keys...).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read rows of run %s: %w", id, err)
+	}
+	all := make([]*block, len(numbers))
+	for i, n := range numbers {
+		b := &block{number: n}
+		records, raw, err := readStored[rowRecord](keys[i], stored[i])
 		if err != nil {
 			return nil, fmt.Errorf("read rows of run %s from %d on: %w", id, b.first(), err)
 		}
@@ -54,8 +68,8 @@ func (s *Service) blocks(ctx context.Context, id string, from, to int, withPlan 
 			b.rows = append(b.rows, rec.row())
 		}
 		if withPlan {
-			key := planKey(id, b.number)
-			if b.plans, _, err = readBlock[planRecord](key, plans[i]); err == nil && len(b.plans) != len(b.rows) {
+			key := keys[len(numbers)+i]
+			if b.plans, _, err = readStored[planRecord](key, stored[len(numbers)+i]); err == nil && len(b.plans) != len(b.rows) {
 				err = &ledger.DamagedError{Damage: ledger.Damage{Key: key, What: fmt.Sprintf("has %d rows, not %d", len(b.plans), len(b.rows))}}
 			}
 			if err != nil {
@@ -78,6 +92,7 @@ type request struct {
 // resolve returns the requests of rows. An error is one of Redis.
 func (s *Service) resolve(ctx context.Context, rows []Row) ([]request, error) {
 	all := make([]request, len(rows))
+	var lane registry.Lane // of the row before
 	for i, r := range rows {
 		task := r.Request.Task
 		if task == nil || len(r.Problems) > 0 {
@@ -86,15 +101,17 @@ func (s *Service) resolve(ctx context.Context, rows []Row) ([]request, error) {
 				continue
 			}
 		}
-		tenant, kind := task.Lane()
-		lane, err := s.lanes.Find(ctx, tenant, kind)
-		unserved, refused := errors.AsType[*tasks.UnservedError](err)
-		switch {
-		case refused:
-			all[i].fault = unserved.Error()
-			continue
-		case err != nil:
-			return nil, err
+		if tenant, kind := task.Lane(); lane.Tenant != tenant || lane.Kind != kind {
+			found, err := s.lanes.Find(ctx, tenant, kind)
+			unserved, refused := errors.AsType[*tasks.UnservedError](err)
+			switch {
+			case refused:
+				all[i].fault = unserved.Error()
+				continue
+			case err != nil:
+				return nil, err
+			}
+			lane = found
 		}
 		all[i].lane = lane
 		all[i].target, all[i].fields = kinds.Change(task, lane.Organisation)

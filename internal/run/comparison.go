@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"rollcall/internal/ledger"
 )
@@ -13,6 +14,7 @@ import (
 type Comparison struct {
 	planner *planner
 	rows    int
+	old     map[string]string // of the row that is decided
 }
 
 // Compared is a row with its decision, and with its target if it is not impossible.
@@ -22,6 +24,11 @@ type Compared struct {
 	Organisation string // empty: no worker serves the lane of the row
 	Target       ledger.Target
 	Fields       []ledger.Field
+	// Known says that the target holds the value of the row, which is its first: Evidence is
+	// how that is known, and Since since when.
+	Known    bool
+	Evidence ledger.Evidence
+	Since    time.Time
 }
 
 // Compare begins a comparison. The changes that wait in other runs are those of now.
@@ -32,31 +39,80 @@ func (s *Service) Compare(ctx context.Context, settings Settings) (*Comparison, 
 	}
 	p := s.newPlanner()
 	p.head, p.now, p.settings = &head{now: now}, now, settings
-	return &Comparison{planner: p}, p.readOthers(ctx)
+	return &Comparison{planner: p, old: map[string]string{}}, p.readOthers(ctx)
 }
 
+// Now is Redis' time when the comparison began.
+func (c *Comparison) Now() time.Time { return c.planner.now }
+
 // Rows compares the next rows, which are numbered from 1 over all calls. Give some
-// thousand rows at once: it costs two or three round trips for each 512 rows.
+// thousand rows at once: it costs one round trip for each 256 rows whose target holds the
+// wanted value, and two or three for each 512 others.
 func (c *Comparison) Rows(ctx context.Context, rows []Row) ([]Compared, error) {
 	p, s := c.planner, c.planner.service
 	requests, err := s.resolve(ctx, rows)
 	if err != nil {
 		return nil, err
 	}
-	plans, records, err := s.compare(ctx, rows, requests, p.settings.TrustPrevious, p.now)
+	held, err := s.holding(ctx, requests)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]Compared, len(rows))
+	plans, records, err := s.compareOthers(ctx, rows, requests, held, p.settings.TrustPrevious, p.now)
+	if err != nil {
+		return nil, err
+	}
+	all, other := make([]Compared, len(rows)), 0
 	for i := range rows {
 		c.rows++
 		q := requests[i]
-		p.settle(c.rows, rows[i].Line, &plans[i], q, records[i])
-		p.look(&plans[i], q)
-		all[i] = Compared{Planned: planned(c.rows, rows[i], q.fields, plans[i]), Organisation: q.lane.Organisation, Target: q.target, Fields: q.fields}
+		var rec planRecord
+		var known ledger.Record
+		evidence, since := held[i].Evidence, held[i].Since
+		if held[i].Holds {
+			clear(c.old)
+			c.old[q.fields[0].Name] = q.fields[0].Value
+			rec = planRecord{Decision: letters[RowUnchanged], Old: c.old}
+		} else {
+			rec, known = plans[other], records[other]
+			if other++; len(q.fields) == 1 {
+				evidence, since = known.Evidence(q.fields[0].Name)
+			}
+		}
+		p.settle(c.rows, rows[i].Line, &rec, q, known)
+		p.look(&rec, q)
+		all[i] = Compared{
+			Planned: planned(c.rows, rows[i], q.fields, rec), Organisation: q.lane.Organisation, Target: q.target, Fields: q.fields,
+			Known: rec.decision() == RowUnchanged && rec.Twin == 0, Evidence: evidence, Since: since,
+		}
 		p.totals.add(all[i].Planned, q.lane.Organisation)
 	}
 	return all, nil
+}
+
+// holding finds the rows whose target holds the wanted value. Their records need not be
+// read: most rows of a roster are so.
+func (s *Service) holding(ctx context.Context, requests []request) ([]ledger.Held, error) {
+	wanted := make([]ledger.Wanted, len(requests))
+	for i, q := range requests {
+		wanted[i].Field.Mode = ledger.Edit // is not looked at
+		if q.fault == "" && len(q.fields) == 1 {
+			wanted[i] = ledger.Wanted{Target: q.target, Field: q.fields[0]}
+		}
+	}
+	return s.ledger.Holding(ctx, wanted)
+}
+
+// compareOthers compares the rows whose target may not hold the wanted value, by its record.
+func (s *Service) compareOthers(ctx context.Context, rows []Row, requests []request, held []ledger.Held, trust bool, now time.Time) ([]planRecord, []ledger.Record, error) {
+	var others []Row
+	var of []request
+	for i := range rows {
+		if !held[i].Holds {
+			others, of = append(others, rows[i]), append(of, requests[i])
+		}
+	}
+	return s.compare(ctx, others, of, trust, now)
 }
 
 // Contradicted returns the rows that a later row contradicts, with the reason: they are

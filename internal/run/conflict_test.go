@@ -46,7 +46,7 @@ func TestARowWhoseTargetWasChangedSinceThePlanIsAConflict(t *testing.T) {
 // is not certain, neither to the plan nor afterwards.
 func TestARowWhoseTargetHasAnUncertainValueSinceThePlanIsAConflict(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	ctx, p := t.Context(), r.plan(free(), nicknames("A", "B"))
 	other := nickname(1, "A9").Request.Task
 	target, fields := kinds.Change(other, organisation)
@@ -75,7 +75,7 @@ func TestARowWhoseTargetHasAnUncertainValueSinceThePlanIsAConflict(t *testing.T)
 
 func TestALaterChangeWinsOverAnAppliedRun(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	r.applied("A", "B", "C")
 	p := r.apply(free(), nicknames("A2", "B", "C2"))
 	stop := r.worker()
@@ -94,7 +94,7 @@ func TestALaterChangeWinsOverAnAppliedRun(t *testing.T) {
 
 func TestAnUnchangedRowWinsOverAnOlderChangeThatWaits(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	r.applied("A", "B")
 	old := r.apply(free(), nicknames("A1", "B1")) // applied, and not fed yet
 	p := r.apply(free(), nicknames("A", "B2"))

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -170,3 +171,6 @@ func (s *Service) others(ctx context.Context, id string) (map[string]runsOf, err
 	}
 	return all, nil
 }
+
+// ceil is a rate times seconds, as a whole number.
+func ceil(f float64) int { return int(math.Ceil(f)) }

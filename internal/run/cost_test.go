@@ -10,7 +10,7 @@ import (
 
 func TestThePlanShowsWhatTheMonthHasLeft(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 40)
+	r := newRig(t, redistest.One(t), 40)
 	r.quota = pace.Quota{Calls: 100, Reserve: 10}
 	r.worker()
 	r.await(r.apply(free(), nicknames(many(30, "a")...)).ID, run.StateDone)
@@ -33,7 +33,7 @@ func TestThePlanShowsWhatTheMonthHasLeft(t *testing.T) {
 // What other runs have still to send counts.
 func TestTheForecastKnowsTheRunsThatWait(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	r.quota = pace.Quota{Calls: 100, Reserve: 10}
 	r.worker()() // publishes the lanes, and ends
 	if c := r.plan(free(), nicknames(many(35, "b")...)).Plan.Costs[0]; !c.RunsOut.IsZero() {

@@ -14,7 +14,7 @@ import (
 
 func TestALostTaskOfARunIsMadeAgain(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	p := r.apply(free(), nicknames("A", "B", "C"))
 	inspector := asynq.NewInspectorFromRedisClient(r.rdb)
 	if err := inspector.DeleteTask(run.Queue, p.ID); err != nil {
@@ -66,7 +66,7 @@ func TestAnotherWorkerContinuesARun(t *testing.T) {
 // A failover of Redis may lose the last writes: tasks, and the notes that they were stored.
 func TestRowsThatRedisLostAreFedAgain(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	draft := free()
 	draft.Settings.Canary = -1
 	p := r.apply(draft, nicknames("A", "B", "C"))

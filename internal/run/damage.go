@@ -34,6 +34,7 @@ var forms = map[string]func() any{
 	fieldPrepared:  func() any { return new(readiness) },
 	fieldJudged:    func() any { return new(judgement) },
 	fieldOutcomes:  func() any { return new(map[Outcome]int) },
+	fieldHistory:   func() any { return new([]Step) },
 }
 
 // unfit returns what a field of a run should hold, "" if it can be what was written. most
@@ -118,11 +119,17 @@ func ofKey(err error, key, kind string) error {
 
 // readBlock returns what a block holds. A *ledger.DamagedError: it cannot be read.
 func readBlock[T any](key string, answer *redis.StringCmd) (values []T, raw []byte, err error) {
-	packed, err := answer.Bytes()
+	packed, err := answer.Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, nil, ofKey(err, key, "string")
 	}
-	if values, raw, err = unpack[T](packed); err != nil {
+	return readStored[T](key, packed)
+}
+
+// readStored returns what the value of a block holds; nil: MGET found no text there.
+func readStored[T any](key string, stored any) (values []T, raw []byte, err error) {
+	packed, _ := stored.(string)
+	if values, raw, err = unpack[T]([]byte(packed)); err != nil {
 		return nil, nil, &ledger.DamagedError{Damage: ledger.Damage{Key: key, What: err.Error()}}
 	}
 	return values, raw, nil
@@ -221,7 +228,7 @@ func (s *Service) InspectShared(ctx context.Context) ([]ledger.Damage, error) {
 	if err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") {
 		return nil, fmt.Errorf("read which runs were applied: %w", err)
 	}
-	newest, err := s.newest(ctx, "+inf", 0)
+	newest, err := s.newest(ctx, "+inf", 0, listPage)
 	if _, damaged := errors.AsType[*ledger.DamagedError](err); err != nil && !damaged {
 		return nil, err
 	}

@@ -2,6 +2,8 @@ package run
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -22,6 +24,9 @@ func (f *Feeder) Revive(ctx context.Context) error { return f.revive(ctx, f.now(
 // ReviveAt is Revive at a time.
 func (f *Feeder) ReviveAt(ctx context.Context, now time.Time) error { return f.revive(ctx, now) }
 
+// Reasons returns all reasons, with %s for an argument, sorted.
+func Reasons() []string { return slices.Sorted(maps.Keys(chinese)) }
+
 // WatchFor is how long a reading of a Watcher counts.
 const WatchFor = watchFor
 
@@ -37,3 +42,6 @@ func (f *Feeder) Prepare(ctx context.Context, id string) error {
 	}
 	return t.prepare(ctx)
 }
+
+// Phrases are the formats that Chinese translates.
+func Phrases() []string { return slices.Collect(maps.Keys(chinesePhrases)) }

@@ -289,7 +289,7 @@ func (f *Feeder) expire(ctx context.Context) error {
 			over = f.now().After(r.Plan.Until)
 		}
 		if over {
-			_, err := f.step(ctx, r.ID, eventExpire, "", "the plan was not applied in time", nil)
+			_, err := f.step(ctx, r.ID, eventExpire, "", saysExpired, nil)
 			if _, raced := errors.AsType[*StateError](err); !raced {
 				faults = append(faults, err)
 			}

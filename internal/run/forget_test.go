@@ -65,7 +65,7 @@ func TestForgettingAPersonLeavesNothingOfThemInRuns(t *testing.T) {
 
 func TestARunThatSendsIsNotForgotten(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 5)
+	r := newRig(t, redistest.One(t), 5)
 	p := r.apply(free(), nicknames("Ann", "Bob"))
 	got, err := r.service.Forget(t.Context(), ofUser("u2"))
 	if diff := cmp.Diff(run.Forgotten{Busy: []string{p.ID}}, got); err != nil || diff != "" {

@@ -65,7 +65,7 @@ func TestGuardsHoldARunUntilTheirFlagsAreGiven(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, redistest.Mini(t), 3)
+			r := newRig(t, redistest.One(t), 3)
 			r.quota.Calls = c.quota
 			r.worker()()
 			r.applied(c.known...)
@@ -100,7 +100,7 @@ func TestGuardsHoldARunUntilTheirFlagsAreGiven(t *testing.T) {
 
 func TestAHeldRunIsApprovedBySomebodyElse(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	p := r.plan(run.Draft{Author: "ann", Settings: run.Settings{OtherApprover: true}}, nicknames("王芳", "王芳"))
 	r.must(r.service.Apply(t.Context(), p.ID, p.Plan.Digest, "ann"))
 	if _, err := r.service.Approve(t.Context(), p.ID, p.Plan.Digest, "ann"); !is[*run.ApproverError](err) {
@@ -116,7 +116,7 @@ func TestAHeldRunIsApprovedBySomebodyElse(t *testing.T) {
 
 func TestRowsThatContradictEachOtherAreConflicts(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	rows := nicknames("Ann", "Bob", "Cat")
 	rows = append(rows, nickname(1, "Anna"), nickname(2, "Bob"))
 	p := r.plan(run.Draft{}, rows)
@@ -148,7 +148,7 @@ func TestLeavingRowsOutGoesOnAfterAKill(t *testing.T) {
 	t.Parallel()
 	names, out := many(700, "n"), []int{2, 300, 699}
 	for killed := range 4 {
-		r := newRig(t, redistest.Mini(t), 5)
+		r := newRig(t, redistest.One(t), 5)
 		p := r.plan(free(), nicknames(names...))
 		dying := run.New(run.Config{Redis: r.dying(killed), Ledger: r.ledger})
 		if _, err := dying.Exclude(t.Context(), p.ID, p.Plan.Digest, out); err == nil && killed < 3 {
@@ -171,7 +171,7 @@ func TestLeavingRowsOutGoesOnAfterAKill(t *testing.T) {
 
 func TestRowsThatAreLeftOutAreNotSent(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 5)
+	r := newRig(t, redistest.One(t), 5)
 	r.worker()
 	p := r.plan(free(), nicknames("A", "B", "C", "D"))
 	second := r.must(r.service.Exclude(t.Context(), p.ID, p.Plan.Digest, []int{2, 3}))

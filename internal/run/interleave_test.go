@@ -72,7 +72,7 @@ func TestAStepOfAPersonAtAnyMomentOfATurnHolds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, redistest.Mini(t), 3)
+			r := newRig(t, redistest.One(t), 3)
 			for n, more := 0, true; more && n < 60; n += stride() {
 				draft := free()
 				draft.Settings.Canary = -1
@@ -93,7 +93,7 @@ func TestAStepOfAPersonAtAnyMomentOfATurnHolds(t *testing.T) {
 // A worker that stood still must not write over what another one has done since.
 func TestAnotherWorkersTurnAtAnyMomentOfATurnHolds(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	for n, more := 0, true; more && n < 60; n += stride() {
 		r.rdb.Del(t.Context(), "asynq:{"+nicknameQueue+"}:pending")
 		p := r.apply(free(), nicknames("A", "B", "C"))

@@ -51,7 +51,7 @@ func (t *turn) judge(ctx context.Context, s score) error {
 	ended, failed := s.ended-t.judged.Ended, s.failed-t.judged.Failed
 	enough := ended >= leastJudged || t.head.state() == StateCanary && s.canary == 0 && s.ended < t.run.Plan.Calls()
 	if most := t.run.Settings.maxFailed(); enough && failed > 0 && float64(failed) > most*float64(ended) {
-		return t.pause(ctx, s, fmt.Sprintf("%d of %d rows that ended failed, more than %.0f %%", failed, ended, 100*most))
+		return t.pause(ctx, s, fmt.Sprintf(saysFailing, failed, ended, 100*most))
 	}
 	return nil
 }
@@ -71,7 +71,7 @@ func (t *turn) pause(ctx context.Context, s score, reason string) error {
 	if cause, err := t.cause(ctx); err != nil {
 		return err
 	} else if cause != "" {
-		reason += "; most often: " + cause
+		reason += "; " + fmt.Sprintf(saysMost, cause)
 	}
 	next, err := t.head.after(eventPause)
 	if err != nil {

@@ -55,11 +55,15 @@ func (s *Service) wait(ctx context.Context, id string, over func(State) bool) (R
 	}
 }
 
-// newest returns the ids of runs, newest first, from one on.
-func (s *Service) newest(ctx context.Context, before string, from int) ([]string, error) {
-	ids, err := s.rdb.ZRangeArgs(ctx, redis.ZRangeArgs{
-		Key: indexKey, Start: before, Stop: "-inf", ByScore: true, Rev: true, Offset: int64(from), Count: listPage,
-	}).Result()
+// newest returns the ids of runs, newest first, from one on, at most so many.
+func (s *Service) newest(ctx context.Context, before string, from, most int) ([]string, error) {
+	return s.ids(ctx, redis.ZRangeArgs{Start: before, Stop: "-inf", Rev: true}, from, most)
+}
+
+// ids returns the ids of runs in a range of their creation.
+func (s *Service) ids(ctx context.Context, of redis.ZRangeArgs, from, most int) ([]string, error) {
+	of.Key, of.ByScore, of.Offset, of.Count = indexKey, true, int64(from), int64(most)
+	ids, err := s.rdb.ZRangeArgs(ctx, of).Result()
 	if err != nil {
 		return nil, fmt.Errorf("list runs: %w", ofKey(err, indexKey, "sorted set"))
 	}
@@ -68,38 +72,63 @@ func (s *Service) newest(ctx context.Context, before string, from int) ([]string
 
 // List returns the newest runs, newest first, without Outcomes unless they have ended.
 func (s *Service) List(ctx context.Context, f Filter) ([]Run, error) {
+	all, _, err := s.Page(ctx, f, mostListed)
+	return all, err
+}
+
+// Page is List that reads at most so many runs. next is when the last run that was read was
+// created: Filter.Before of the next page, or Filter.After if that was set; zero: there are no
+// more.
+func (s *Service) Page(ctx context.Context, f Filter, most int) (all []Run, next time.Time, err error) { //nolint:gocognit // one loop over pages
 	n := f.N
 	if n == 0 {
 		n = defaultList
 	}
-	before := "+inf"
+	of := redis.ZRangeArgs{Start: "+inf", Stop: "-inf", Rev: true}
 	if !f.Before.IsZero() {
-		before = "(" + strconv.FormatInt(f.Before.UnixMicro(), 10)
+		of.Start = "(" + strconv.FormatInt(f.Before.UnixMicro(), 10)
 	}
-	var all []Run
-	for from := 0; from < mostListed && len(all) < n; from += listPage {
-		ids, err := s.newest(ctx, before, from)
-		if err != nil || len(ids) == 0 {
-			return all, err
-		}
-		heads, err := s.loadAll(ctx, ids)
+	if !f.After.IsZero() {
+		of = redis.ZRangeArgs{Start: "(" + strconv.FormatInt(f.After.UnixMicro(), 10), Stop: "+inf"}
+		defer func() { slices.Reverse(all) }()
+	}
+	for from := 0; from < most && len(all) < n; from += listPage {
+		together := min(listPage, most-from)
+		ids, err := s.ids(ctx, of, from, together+1)
 		if err != nil {
-			return all, err
+			return all, next, err
 		}
-		for _, h := range heads {
+		more := len(ids) > together
+		heads, err := s.loadAll(ctx, ids[:min(len(ids), together)])
+		if err != nil {
+			return all, next, err
+		}
+		for i, h := range heads {
 			if h == nil {
 				continue
 			}
 			r, err := h.view()
 			if err != nil {
-				return all, err
+				return all, next, err
 			}
-			if f.matches(r) && len(all) < n {
-				all = append(all, r)
+			if h.created().UnixMicro() > 0 { // of a damaged record, it may not be known
+				next = r.Created
+			}
+			if !f.matches(r) {
+				continue
+			}
+			if all = append(all, r); len(all) == n {
+				if !more && i == len(heads)-1 {
+					next = time.Time{}
+				}
+				return all, next, nil
 			}
 		}
+		if !more {
+			return all, time.Time{}, nil
+		}
 	}
-	return all, nil
+	return all, next, nil
 }
 
 func (f Filter) matches(r Run) bool {
@@ -120,7 +149,7 @@ func (s *Service) Find(ctx context.Context, word string) (string, error) {
 	}
 	var begins []string
 	for from := 0; from < mostListed; from += listPage {
-		ids, err := s.newest(ctx, "+inf", from)
+		ids, err := s.newest(ctx, "+inf", from, listPage)
 		if err != nil {
 			return "", err
 		}
@@ -143,7 +172,17 @@ func (s *Service) Find(ctx context.Context, word string) (string, error) {
 	case 1:
 		return begins[0], nil
 	}
-	return "", fmt.Errorf("%d runs begin with %s: give more of the id", len(begins), word)
+	return "", &AmbiguousError{Word: word, Runs: len(begins)}
+}
+
+// AmbiguousError reports a word that several ids begin with.
+type AmbiguousError struct {
+	Word string
+	Runs int
+}
+
+func (e *AmbiguousError) Error() string {
+	return fmt.Sprintf("%d runs begin with %s: give more of the id", e.Runs, e.Word)
 }
 
 // named returns the first of some runs that has a name, or "".

@@ -92,7 +92,7 @@ func (o *office) open(rt *rapid.T, killing bool) (closed func()) {
 	box, err := sandbox.New(schooltest.Config(5))
 	o.must(err)
 	o.box.Store(box)
-	client := schooltest.Client(o.t, o.url, time.Minute)
+	client := schooltest.Client(o.t, o.url, time.Minute, nil)
 	rdb := redis.NewClient(&redis.Options{Addr: o.proxy, MaxRetries: -1})
 	// It remembers which queues it has listed, so an empty Redis needs a new one.
 	producer, err := enqueue.New(enqueue.Config{Redis: &redis.UniversalOptions{Addrs: []string{o.proxy}, MaxRetries: -1}})
@@ -103,11 +103,7 @@ func (o *office) open(rt *rapid.T, killing bool) (closed func()) {
 	o.handle = map[string]handler.Func{
 		kinds.TypeNicknameSync: handler.Nickname(env, client), kinds.TypeGroupUpdate: handler.Group(env, client), kinds.TypeIDChange: handler.ID(env, client),
 	}
-	var lanes []registry.Lane
-	for _, kind := range laneKinds {
-		lanes = append(lanes, registry.Lane{Organisation: organisation, Tenant: tenant, Kind: kind})
-	}
-	o.must(registry.Publish(o.t.Context(), o.rdb, lanes))
+	schooltest.Publish(o.t, o.rdb)
 	return func() {
 		_ = producer.Close()
 		_ = rdb.Close()

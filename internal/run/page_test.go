@@ -12,7 +12,7 @@ import (
 func TestRowsAndResultsAreReadFromARowOn(t *testing.T) {
 	t.Parallel()
 	const rows = 600 // in three blocks
-	r := newRig(t, redistest.Mini(t), 1)
+	r := newRig(t, redistest.One(t), 1)
 	names := make([]string, rows)
 	for i := range names {
 		names[i] = fmt.Sprint("n", i+1)
@@ -48,7 +48,7 @@ func TestRowsAndResultsAreReadFromARowOn(t *testing.T) {
 
 func TestAWaitForAChangeEndsWithItOrWithTheContext(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 1)
+	r := newRig(t, redistest.One(t), 1)
 	made := r.upload(run.Draft{}, nicknames("n1"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

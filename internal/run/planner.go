@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"math"
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
-	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/ledger"
 )
@@ -26,7 +23,8 @@ type planner struct {
 	now      time.Time
 
 	seed   maphash.Seed
-	seen   map[uint64]wanted // values that rows want, by target and field
+	seen   map[uint64]wanted // values that rows want, by target and field: 26 bytes each
+	lines  []int32           // of the rows, from the first
 	newest map[string]int64  // by organisation/API
 	late   map[int]string    // conflicts of rows that are in earlier blocks
 	others map[uint64]string // runs in which changes wait that were not fed yet, by target and field
@@ -35,8 +33,8 @@ type planner struct {
 
 // wanted is the first row that wants a value, with a hash of the value.
 type wanted struct {
-	row, line int32
-	value     uint32
+	row   int32
+	value uint32
 }
 
 // Plan compares every row of a sealed run with the ledger and returns the run with its
@@ -127,6 +125,7 @@ func (p *planner) pass(ctx context.Context, from, to int) error {
 
 // settle applies to a row what other rows and people say.
 func (p *planner) settle(number, line int, rec *planRecord, q request, known ledger.Record) {
+	p.lines = append(p.lines, int32(line)) //nolint:gosec // of a file of at most 512 MiB
 	if rec.decision() == RowImpossible {
 		return
 	}
@@ -151,7 +150,18 @@ func (p *planner) settle(number, line int, rec *planRecord, q request, known led
 
 // sum stands for a field of a target.
 func (p *planner) sum(t ledger.Target, field string) uint64 {
-	return maphash.String(p.seed, t.Organisation+"\x00"+t.API+"\x00"+t.Key+"\x00"+field)
+	return hashOf(p.seed, t.Organisation, t.API, t.Key, field)
+}
+
+// hashOf stands for some texts, none of which has a zero byte.
+func hashOf(seed maphash.Seed, texts ...string) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	for _, text := range texts {
+		_, _ = h.WriteString(text) // it never fails
+		_ = h.WriteByte(0)
+	}
+	return h.Sum64()
 }
 
 // readOthers finds the changes that wait in other runs: the ledger does not know them yet.
@@ -203,19 +213,25 @@ func (p *planner) twin(number, line int, rec *planRecord, q request, f ledger.Fi
 	first, twice := p.seen[sum]
 	switch {
 	case !twice:
-		p.seen[sum] = wanted{row: int32(number), line: int32(line), value: value} //nolint:gosec // at most MaxRows
+		p.seen[sum] = wanted{row: int32(number), value: value} //nolint:gosec // at most MaxRows
 	case first.value != value:
-		*rec = decided(RowConflict, fmt.Sprintf(whyTwin, place(int(first.row), int(first.line))))
+		*rec = decided(RowConflict, fmt.Sprintf(whyTwin, p.place(first)))
 		p.late[int(first.row)] = fmt.Sprintf(whyTwin, place(number, line))
 	case len(q.fields) == 1 && rec.decision() != RowConflict:
-		rec.Decision, rec.Twin, rec.Why = letters[RowUnchanged], int(first.row), fmt.Sprintf(whySame, place(int(first.row), int(first.line)))
+		rec.Decision, rec.Twin, rec.Why = letters[RowUnchanged], int(first.row), fmt.Sprintf(whySame, p.place(first))
 	}
 }
 
+// place names a row by its number and line.
+func (p *planner) place(w wanted) string { return place(int(w.row), int(p.lines[w.row-1])) }
+
 // look notes why a person should look at the row.
 func (p *planner) look(rec *planRecord, q request) {
+	if !rec.decision().Calls() {
+		return
+	}
 	for _, v := range values(q.fields, *rec) {
-		if rec.Look == "" && rec.decision().Calls() {
+		if rec.Look == "" {
 			rec.Look = suspicious(v)
 		}
 	}
@@ -257,97 +273,6 @@ func (p *planner) settleLate(ctx context.Context, all int) error {
 	return err
 }
 
-// amend passes all rows of a plan by change, which returns whether it changed one, stores
-// the blocks that changed, and returns the totals of all.
-func (s *Service) amend(ctx context.Context, id, token string, all int, change func(number int, rec *planRecord) bool) (*totals, error) {
-	t := newTotals()
-	for from := 0; from < all; from += blocksTogether {
-		blocks, err := s.blocks(ctx, id, from, min(from+blocksTogether, all), true)
-		if err != nil {
-			return nil, err
-		}
-		out := map[string][]byte{}
-		for _, b := range blocks {
-			requests, err := s.resolve(ctx, b.rows)
-			if err != nil {
-				return nil, err
-			}
-			changed := false
-			for i := range b.rows {
-				changed = change(b.first()+i, &b.plans[i]) || changed
-				t.add(planned(b.first()+i, b.rows[i], requests[i].fields, b.plans[i]), requests[i].lane.Organisation)
-			}
-			packed, raw, err := pack(b.plans)
-			if err != nil {
-				return nil, err
-			}
-			if t.block(b.raw, raw); changed {
-				out[planKey(id, b.number)] = packed
-			}
-		}
-		if len(out) > 0 {
-			if err := s.write(ctx, id, update{when: map[string]string{fieldPlanner: token}, blocks: out}); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return t, nil
-}
-
-// conclude makes the plan of what a pass found the run's own.
-func (s *Service) conclude(ctx context.Context, id, token string, t *totals, newest map[string]int64) (Run, error) {
-	plan := Plan{Digest: t.sum(), Counts: t.counts, Undoable: t.undoable, Suspicious: t.suspicious, Lanes: t.sorted()}
-	if err := s.price(ctx, id, &plan); err != nil {
-		return Run{}, err
-	}
-	found := t.objections(plan.Costs)
-	h, err := s.change(ctx, id, func(h *head) (update, error) {
-		if h.fields[fieldPlanner] != token {
-			return update{}, &changedError{field: fieldPlanner, value: h.fields[fieldPlanner]}
-		}
-		next, err := h.after(eventPlan)
-		if err != nil {
-			return update{}, err
-		}
-		var settings Settings
-		if err := h.read(fieldSettings, &settings); err != nil {
-			return update{}, err
-		}
-		guards, err := h.given(found)
-		if err != nil {
-			return update{}, err
-		}
-		plan.Guards = allowed(guards, settings.Allowed)
-		plan.At, plan.Until = h.now, h.now.Add(settings.validFor())
-		u := h.move(next, "", "")
-		u.when[fieldPlanner], u.when[fieldSettings] = token, h.fields[fieldSettings]
-		u.set[fieldPlan], u.set[fieldDigest] = text(plan), plan.Digest
-		if newest != nil {
-			u.set[fieldNewest] = text(newest)
-		}
-		return u, nil
-	})
-	if err != nil {
-		return Run{}, raced(id, err)
-	}
-	return h.view()
-}
-
-// given returns the guards of a plan together with those of the maker of the run.
-func (h *head) given(found []Guard) ([]Guard, error) {
-	var d storedDraft
-	if err := h.read(fieldDraft, &d); err != nil {
-		return nil, err
-	}
-	var all []Guard
-	for _, g := range found {
-		if !slices.Contains(d.Judged, g.Name) {
-			all = append(all, g)
-		}
-	}
-	return append(all, d.Guards...), nil
-}
-
 // planned returns a row with its decision.
 func planned(number int, r Row, fields []ledger.Field, rec planRecord) Planned {
 	return Planned{
@@ -355,28 +280,3 @@ func planned(number int, r Row, fields []ledger.Field, rec planRecord) Planned {
 		Undoable: undoable(r, fields, rec),
 	}
 }
-
-// excluded reads the rows that people left out.
-func (s *Service) excluded(ctx context.Context, id string) (map[int]bool, error) {
-	stored, err := s.rdb.Get(ctx, excludedKey(id)).Bytes()
-	if errors.Is(err, redis.Nil) {
-		return map[int]bool{}, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the rows that are left out of run %s: %w", id, ofKey(err, excludedKey(id), "string"))
-	}
-	var numbers []int
-	if json.Unmarshal(stored, &numbers) != nil {
-		return nil, fmt.Errorf("read the rows that are left out of run %s: %w", id, &ledger.DamagedError{Damage: ledger.Damage{
-			Key: excludedKey(id), Entry: "value", Value: string(stored), What: "is not a list of rows",
-		}})
-	}
-	all := make(map[int]bool, len(numbers))
-	for _, n := range numbers {
-		all[n] = true
-	}
-	return all, nil
-}
-
-// ceil is a rate times seconds, as a whole number.
-func ceil(f float64) int { return int(math.Ceil(f)) }

@@ -56,7 +56,7 @@ func (t *turn) prepareBlocks(ctx context.Context, from, to int) error {
 		u.blocks[planKey(t.head.id, b.number)] = packed
 	}
 	u.set = map[string]string{
-		fieldPrepared: text(next), fieldProgress: fmt.Sprintf("%d of %d rows compared again", min(to*blockRows, t.head.rows()), t.head.rows()),
+		fieldPrepared: text(next), fieldProgress: fmt.Sprintf(saysCompared, min(to*blockRows, t.head.rows()), t.head.rows()),
 	}
 	if err := t.save(ctx, u); err != nil {
 		return err
@@ -103,11 +103,16 @@ func (t *turn) recompare(ctx context.Context, b *block) (changed bool, err error
 	if err := t.compareTwice(ctx, b, requests, now); err != nil {
 		return false, err
 	}
-	var equal []int // rows whose target is to be raised
+	var equal, stated []int // rows whose target is to be raised, and of whose target a file states the value
 	for i := range b.plans {
 		plan := &b.plans[i]
 		switch d := plan.decision(); {
-		case d != RowUnchanged && !d.Calls(), plan.Twin != 0, plan.Stated && d == RowUnchanged:
+		case plan.Stated && d == RowUnchanged:
+			if now[i].Stated && now[i].decision() == RowUnchanged && plan.Twin == 0 {
+				stated = append(stated, i)
+			}
+			continue
+		case d != RowUnchanged && !d.Calls(), plan.Twin != 0:
 			continue
 		case now[i].decision() == RowImpossible:
 			*plan, changed = decided(RowImpossible, now[i].Why), true
@@ -123,6 +128,9 @@ func (t *turn) recompare(ctx context.Context, b *block) (changed bool, err error
 	}
 	revised, err := t.own(ctx, b, requests)
 	if err != nil {
+		return false, err
+	}
+	if err := t.noteStated(ctx, b, requests, stated); err != nil {
 		return false, err
 	}
 	raised, err := t.raise(ctx, b, requests, equal)
@@ -173,6 +181,17 @@ func (t *turn) own(ctx context.Context, b *block, requests []request) (changed b
 		b.plans[at[i]].Revision = revised.Revision
 	}
 	return len(at) > 0, nil
+}
+
+// noteStated records the values that a trusted file states of targets that are not known:
+// later runs find them unchanged, too.
+func (t *turn) noteStated(ctx context.Context, b *block, requests []request, at []int) error {
+	rows := make([]ledger.Raise, len(at))
+	for n, i := range at {
+		rows[n] = ledger.Raise{Target: requests[i].target, Fields: requests[i].fields, Revision: t.revision(requests[i], b.plans[i])}
+	}
+	rows = slices.DeleteFunc(rows, func(r ledger.Raise) bool { return r.Fields[0].Mode != ledger.Value })
+	return t.ledger.NoteStated(ctx, rows)
 }
 
 // raise notes that the targets of rows have their values at the run's revision. A row of

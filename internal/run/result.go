@@ -68,6 +68,7 @@ const (
 type Verified struct {
 	Number    int // of the row in the run that was undone
 	Line      int
+	Row       Row // as it was uploaded to that run
 	UndoRow   int // of the row in the undo; 0: it has none
 	Verdict   Verdict
 	RequestID string // of the call that restored it

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
@@ -111,31 +112,70 @@ type result struct {
 	detail ledger.RowDetail
 }
 
-// rowResults returns the rows of a run after a row, with their outcomes and details.
-func (s *Service) rowResults(ctx context.Context, h *head, after int) iter.Seq2[result, error] {
+// rowResults returns the rows of a run after a row, with their outcomes and details. only are
+// the outcomes that are wanted; nil: all.
+func (s *Service) rowResults(ctx context.Context, h *head, after int, only []Outcome) iter.Seq2[result, error] {
 	return func(yield func(result, error) bool) {
 		p, err := s.follow(ctx, h)
 		if err != nil {
 			yield(result{}, err)
 			return
 		}
-		paged(s.walkAfter(ctx, h, after), func(page []walked) ([]result, error) { return s.details(ctx, p, page) })(yield)
+		rows := s.walkAfter(ctx, h, after, p.without(only))
+		paged(rows, func(page []walked) ([]result, error) { return s.details(ctx, p, page, only) })(yield)
 	}
 }
 
+// codes are the results in the ledger that rows with an outcome have, of the outcomes that no
+// row has without one.
+var codes = map[Outcome][]byte{
+	OutcomeApplied: {ledger.RowApplied, ledger.RowSettled}, OutcomeSuperseded: {ledger.RowSuperseded}, OutcomeFailed: {ledger.RowDead},
+	OutcomeOpen: {ledger.RowStored},
+}
+
+// without returns which blocks have no row with some outcomes, as far as the results in the
+// ledger say so. nil: none is known to have no such row.
+func (p *progressOf) without(only []Outcome) func(block int) bool {
+	if len(only) == 0 {
+		return nil
+	}
+	wanted := map[byte]bool{}
+	for _, o := range only {
+		if len(codes[o]) == 0 {
+			return nil
+		}
+		for _, code := range codes[o] {
+			wanted[code] = true
+		}
+	}
+	has := map[int]bool{}
+	for _, results := range p.results {
+		for number, code := range results {
+			if wanted[code] {
+				has[(number-1)/blockRows] = true
+			}
+		}
+	}
+	return func(block int) bool { return !has[block] }
+}
+
+// leastPage is how many rows are turned at first, and twice as many each time up to MaxAdd.
+const leastPage = 32
+
 // paged turns what a sequence yields into something else, many at a time: one round trip
-// serves a page.
+// serves a page. A reader that stops early has few turned.
 func paged[In, Out any](all iter.Seq2[In, error], turn func([]In) ([]Out, error)) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
 		var none Out
 		var page []In
+		most := leastPage
 		flush := func() bool {
 			results, err := turn(page)
 			if err != nil {
 				yield(none, err)
 				return false
 			}
-			page = page[:0]
+			page, most = page[:0], min(2*most, MaxAdd)
 			for _, r := range results {
 				if !yield(r, nil) {
 					return false
@@ -148,7 +188,7 @@ func paged[In, Out any](all iter.Seq2[In, error], turn func([]In) ([]Out, error)
 				yield(none, err)
 				return
 			}
-			if page = append(page, in); len(page) == MaxAdd && !flush() {
+			if page = append(page, in); len(page) == most && !flush() {
 				return
 			}
 		}
@@ -158,8 +198,9 @@ func paged[In, Out any](all iter.Seq2[In, error], turn func([]In) ([]Out, error)
 	}
 }
 
-// details returns the results of some rows. One round trip for each lane.
-func (s *Service) details(ctx context.Context, p *progressOf, page []walked) ([]result, error) {
+// details returns the results of those of some rows that have a wanted outcome; nil: of all.
+// One round trip for each lane.
+func (s *Service) details(ctx context.Context, p *progressOf, page []walked, only []Outcome) ([]result, error) {
 	type lane struct {
 		organisation, api string
 		run               ledger.RunName
@@ -168,10 +209,14 @@ func (s *Service) details(ctx context.Context, p *progressOf, page []walked) ([]
 	of := func(w walked) lane {
 		return lane{w.request.lane.Organisation, string(w.request.lane.Kind), ledger.RunName{Tenant: w.request.lane.Tenant, Run: p.head.id}}
 	}
-	all := make([]result, len(page))
-	for i, w := range page {
+	all := make([]result, 0, len(page))
+	for _, w := range page {
 		b := p.of(w.request, w.Number)
-		all[i] = result{Result: Result{Planned: w.Planned, Outcome: outcomeOf(w.record, b, p.head.state(), p.compared(w.Number)), Message: w.Why}, walked: w}
+		became := outcomeOf(w.record, b, p.head.state(), p.compared(w.Number))
+		if len(only) > 0 && !slices.Contains(only, became) {
+			continue
+		}
+		all = append(all, result{Result: Result{Planned: w.Planned, Outcome: became, Message: w.Why}, walked: w})
 		if b == ledger.RowApplied || b == ledger.RowDead || b == ledger.RowSettled {
 			asked[of(w)] = append(asked[of(w)], w.Number)
 		}
@@ -186,7 +231,7 @@ func (s *Service) details(ctx context.Context, p *progressOf, page []walked) ([]
 	}
 	for i := range all {
 		r := &all[i]
-		if d, ok := found[of(page[i])][r.Number]; ok {
+		if d, ok := found[of(r.walked)][r.Number]; ok {
 			r.addDetail(d)
 		}
 		if r.Outcome == OutcomeFailed {
@@ -225,9 +270,11 @@ func (s *Service) Results(ctx context.Context, id string) iter.Seq2[Result, erro
 	return s.ResultsAfter(ctx, id, 0)
 }
 
-// ResultsAfter returns the results of the rows whose numbers are higher than after. It
-// costs what the rows from there on cost, and one read of the outcomes of all rows.
-func (s *Service) ResultsAfter(ctx context.Context, id string, after int) iter.Seq2[Result, error] {
+// ResultsAfter returns the results of the rows whose numbers are higher than after, and that
+// have one of some outcomes; none: all. It costs what the rows from there on cost, and one
+// read of the outcomes of all rows. Rows that failed, or that are open, applied or superseded,
+// are found without reading the others.
+func (s *Service) ResultsAfter(ctx context.Context, id string, after int, only ...Outcome) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
 		h, err := s.load(ctx, id)
 		if err == nil && h.fields[fieldPlan] == "" {
@@ -237,7 +284,7 @@ func (s *Service) ResultsAfter(ctx context.Context, id string, after int) iter.S
 			yield(Result{}, err)
 			return
 		}
-		for r, err := range s.rowResults(ctx, h, after) {
+		for r, err := range s.rowResults(ctx, h, after, only) {
 			if !yield(r.Result, err) || err != nil {
 				return
 			}

@@ -15,7 +15,6 @@ import (
 	"rollcall/internal/logtest"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
-	"rollcall/internal/registry"
 	"rollcall/internal/run"
 	"rollcall/internal/sandbox"
 	"rollcall/internal/schooltest"
@@ -61,20 +60,8 @@ func newRigOn(t *testing.T, client func(*testing.T) redis.UniversalClient, optio
 		t: t, client: client, options: options, rdb: rdb, ledger: book, service: run.New(run.Config{Redis: rdb, Ledger: book}), box: box, url: url,
 		log: &logtest.Buffer{},
 	}
-	r.publish()
+	schooltest.Publish(t, rdb)
 	return r
-}
-
-// publish lists the lanes as served.
-func (r *rig) publish() {
-	r.t.Helper()
-	var lanes []registry.Lane
-	for _, kind := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup, tasks.KindID} {
-		lanes = append(lanes, registry.Lane{Organisation: organisation, Tenant: tenant, Kind: kind})
-	}
-	if err := registry.Publish(r.t.Context(), r.rdb, lanes); err != nil {
-		r.t.Fatal(err)
-	}
 }
 
 func (r *rig) producer() *enqueue.Client {
@@ -90,10 +77,11 @@ func (r *rig) producer() *enqueue.Client {
 // worker starts a worker with all lanes of the tenant, and returns what stops it.
 func (r *rig) worker() (stop func()) {
 	r.t.Helper()
-	return schooltest.Worker{
+	_, stop = schooltest.Worker{
 		URL: r.url, Redis: r.client(r.t), Limits: r.limits, Quota: r.quota, Log: slog.New(slog.NewTextHandler(r.log, nil)),
 		Producer: r.producer(), Hurry: (*run.Feeder).Hurry,
 	}.Start(r.t)
+	return stop
 }
 
 // feeder returns a feeder that does nothing by itself.

@@ -10,6 +10,7 @@ package run
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -51,6 +52,9 @@ func (s State) Applied() bool { return s.Sends() || s == StatePaused }
 
 // Draft is what a new run is made from. The zero value is valid.
 type Draft struct {
+	// ID is a new id of package ledger. Create returns the run that has it already, so that a
+	// request whose answer was lost can be repeated. Empty: Create makes one.
+	ID string
 	// Name is a label that people give: 1 to 64 of A-Z, a-z, 0-9, ".", "_" and "-".
 	// Several runs may have the same. Empty: none.
 	Name string
@@ -58,6 +62,8 @@ type Draft struct {
 	Author string
 	// UndoOf is the run that this one takes back. Service.Undo sets it.
 	UndoOf string
+	// File is the file that the rows are of.
+	File File
 	// Settings are the run's own. The zero value: the defaults.
 	Settings Settings
 	// Guards are what the maker of the run found, in more rows than those of the run for
@@ -67,6 +73,24 @@ type Draft struct {
 	// Judged are the names of the guards of a plan that the maker has judged itself: the
 	// plan leaves them out.
 	Judged []string
+}
+
+// File is a file that the rows of a run are of. The zero value: there is none, or it is not
+// known.
+type File struct {
+	Name     string `json:"name,omitzero"`     // without directories
+	Encoding string `json:"encoding,omitzero"` // of text, such as GB18030; empty: a workbook
+}
+
+// longestName bounds the name of a file, in bytes.
+const longestName = 200
+
+func (f File) clean() File {
+	name := clean(f.Name)
+	if len(name) > longestName {
+		name = strings.ToValidUTF8(name[:longestName], "") + "…"
+	}
+	return File{Name: name, Encoding: clean(f.Encoding)}
 }
 
 // Settings are the choices of a run.
@@ -127,6 +151,7 @@ type Run struct {
 	Name     string    `json:"name,omitzero"`    // that people gave it
 	Author   string    `json:"author,omitzero"`  // who made it
 	UndoOf   string    `json:"undo_of,omitzero"` // the run that it takes back
+	File     File      `json:"file,omitzero"`    // that its rows are of, if that is known
 	Settings Settings  `json:"settings,omitzero"`
 	State    State     `json:"state"`           // [of a run](runs.md#reference)
 	Reason   string    `json:"reason,omitzero"` // why it is in this state: of a pause, a hold, a rejection
@@ -149,7 +174,18 @@ type Run struct {
 	// unless the run has ended.
 	Outcomes map[Outcome]int `json:"outcomes,omitempty"` // rows by [result](runs.md#reference); a list has them of ended runs alone
 
+	// History are the states before the one now, the first one first.
+	History []Step `json:"history,omitempty"` // the states before this one, the first one first
+
 	fed map[string]int // by lane
+}
+
+// Step is a state that a run was in.
+type Step struct {
+	State  State     `json:"state"`           // [of a run](runs.md#reference)
+	At     time.Time `json:"at"`              // when it came into the state
+	By     string    `json:"by,omitzero"`     // who brought it there; empty: rollcall
+	Reason string    `json:"reason,omitzero"` // why
 }
 
 // NotFoundError reports a run that does not exist, or no longer.

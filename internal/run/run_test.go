@@ -80,7 +80,7 @@ func TestARunIsPlannedAppliedAndUndone(t *testing.T) {
 
 func TestTheSameFileAgainMakesNoCall(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 30)
+	r := newRig(t, redistest.One(t), 30)
 	r.worker()
 	r.await(r.apply(free(), nicknames(many(30, "a")...)).ID, run.StateDone)
 	calls := r.box.Arrived()
@@ -91,5 +91,32 @@ func TestTheSameFileAgainMakesNoCall(t *testing.T) {
 	}
 	if made := r.box.Arrived() - calls; made != 0 {
 		t.Errorf("the same file again made %d calls", made)
+	}
+}
+
+// TestWhatATrustedFileStatesIsKnownAfterwards also shows that the file is not believed where
+// something else is known.
+func TestWhatATrustedFileStatesIsKnownAfterwards(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.One(t), 5)
+	r.worker()
+	r.await(r.apply(free(), nicknames("known")).ID, run.StateDone)
+	rows := nicknames("b", "b", "c", "d", "e")
+	for i := range rows {
+		rows[i].Previous = []string{"b", "b", "old", "", "e"}[i]
+	}
+	trusting := free()
+	trusting.Settings.TrustPrevious = true
+	calls := r.box.Arrived()
+	done := r.await(r.apply(trusting, rows).ID, run.StateDone)
+	if diff := cmp.Diff(map[run.Outcome]int{run.OutcomeApplied: 3, run.OutcomeUnchanged: 2}, done.Outcomes); diff != "" {
+		t.Fatalf("outcomes of the run that trusts (-want +got):\n%s", diff)
+	}
+	if made := r.box.Arrived() - calls; made != 3 {
+		t.Errorf("it made %d calls, want 3", made)
+	}
+	again := r.plan(free(), nicknames("b", "b", "c", "d", "e"))
+	if diff := cmp.Diff(map[run.Decision]int{run.RowUnchanged: 5}, again.Plan.Counts); diff != "" {
+		t.Errorf("plan of the same names without their old values (-want +got):\n%s", diff)
 	}
 }

@@ -77,5 +77,6 @@ type Filter struct {
 	Tenant string    // only runs with rows of this tenant; runs that are not planned have none
 	States []State   // only in these states; nil: all
 	Before time.Time // only runs that were created before; zero: all
+	After  time.Time // only runs that were created after, the oldest of these; zero: all
 	N      int       // at most so many; 0: 20
 }

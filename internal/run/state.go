@@ -115,10 +115,13 @@ func (h *head) move(next State, by, reason string) update {
 	if next.Ended() {
 		set[fieldEnded] = micros(h.now)
 	}
+	if history := h.history(next); len(history) > 0 {
+		set[fieldHistory] = text(history)
+	}
 	if announced(next) {
 		set[fieldAnnounce+string(next)] = micros(h.now)
 	}
-	return update{when: map[string]string{}, set: set}
+	return update{when: map[string]string{fieldChanged: h.fields[fieldChanged]}, set: set}
 }
 
 // leads reports whether an event leads to a state at all.
@@ -129,4 +132,22 @@ func leads(e event, to State) bool {
 		}
 	}
 	return false
+}
+
+// mostSteps bounds the history of a run: one that is paused and resumed all day keeps its
+// first step and the last ones.
+const mostSteps = 50
+
+// history returns the states of a run before the next one. To plan a run again is no step.
+func (h *head) history(next State) []Step {
+	var all []Step
+	_ = h.read(fieldHistory, &all) // a damaged one holds the run before
+	now := Step{State: h.state(), At: h.time(fieldChanged).UTC(), By: h.fields[fieldBy], Reason: h.fields[fieldReason]}
+	if next == now.State || now.At.IsZero() {
+		return all
+	}
+	if all = append(all, now); len(all) > mostSteps {
+		all = append(all[:1], all[len(all)-mostSteps+1:]...)
+	}
+	return all
 }

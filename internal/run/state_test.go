@@ -65,7 +65,7 @@ func TestEveryEventInEveryState(t *testing.T) {
 			return s.Seal(ctx, r.ID, r.Rows)
 		}, stay(run.States()...)},
 	}
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	made := r.plan(free(), nicknames("Ann", "Bob", "Cat"))
 	key := "rollcall:{run:" + made.ID + "}:run"
 	planned := r.rdb.HGetAll(t.Context(), key).Val()

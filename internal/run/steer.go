@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -12,8 +11,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
-
-	"rollcall/internal/ledger"
 )
 
 // shortestDigest is how many characters of a digest name a plan.
@@ -294,83 +291,6 @@ func (h *head) leftOutOf(digest string) bool {
 // includesAll reports whether some flags are among those that are allowed.
 func includesAll(allowed, flags []string) bool {
 	return !slices.ContainsFunc(flags, func(f string) bool { return !slices.Contains(allowed, f) })
-}
-
-// Rows returns the rows of the plan, in order.
-func (s *Service) Rows(ctx context.Context, id string) iter.Seq2[Planned, error] {
-	return s.RowsAfter(ctx, id, 0)
-}
-
-// RowsAfter returns the rows of the plan whose numbers are higher than after, in order. It
-// costs what the rows from there on cost.
-func (s *Service) RowsAfter(ctx context.Context, id string, after int) iter.Seq2[Planned, error] {
-	return func(yield func(Planned, error) bool) {
-		h, err := s.load(ctx, id)
-		if err == nil && h.fields[fieldPlan] == "" {
-			err = &StateError{ID: id, State: h.state(), Reason: "it has no plan yet", Event: "read the plan of"}
-		}
-		if err != nil {
-			yield(Planned{}, err)
-			return
-		}
-		for p, err := range s.walkAfter(ctx, h, after) {
-			if !yield(p.Planned, err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-// walked is a row with what is stored of it.
-type walked struct {
-	Planned
-
-	request request
-	record  planRecord
-}
-
-// walk reads all rows of a planned run. It goes on after a damaged block.
-func (s *Service) walk(ctx context.Context, h *head) iter.Seq2[walked, error] {
-	return s.walkAfter(ctx, h, 0)
-}
-
-// walkAfter reads the rows of a planned run after a row.
-func (s *Service) walkAfter(ctx context.Context, h *head, after int) iter.Seq2[walked, error] {
-	return func(yield func(walked, error) bool) {
-		all := blocksOf(h.rows())
-		for from := max(after, 0) / blockRows; from < all; from += blocksTogether {
-			blocks, err := s.blocks(ctx, h.id, from, min(from+blocksTogether, all), true)
-			if err != nil {
-				if _, damaged := errors.AsType[*ledger.DamagedError](err); damaged && yield(walked{}, err) {
-					continue
-				} else if !damaged {
-					yield(walked{}, err)
-				}
-				return
-			}
-			for _, b := range blocks {
-				if !s.walkBlock(ctx, b, after, yield) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// walkBlock yields the rows of a block after a row. It returns false if that was the end.
-func (s *Service) walkBlock(ctx context.Context, b *block, after int, yield func(walked, error) bool) bool {
-	requests, err := s.resolve(ctx, b.rows)
-	if err != nil {
-		yield(walked{}, err)
-		return false
-	}
-	for i := max(0, after+1-b.first()); i < len(requests); i++ {
-		q := requests[i]
-		if !yield(walked{planned(b.first()+i, b.rows[i], q.fields, b.plans[i]), q, b.plans[i]}, nil) {
-			return false
-		}
-	}
-	return true
 }
 
 var errNoPlan = errors.New("the run has no plan")

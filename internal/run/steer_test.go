@@ -24,7 +24,7 @@ const onItsWay = 2 * time.Second
 
 func TestTheCanaryEndsBeforeTheRestIsSent(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 60)
+	r := newRig(t, redistest.One(t), 60)
 	// The platform refuses the member of row 3 at first; the rest waits for it.
 	if _, err := r.box.Arm(sandbox.Fault{API: sandbox.APIGroupNick, User: "u3", First: 2, Kind: sandbox.FaultAnswer, Code: "-1"}); err != nil {
 		t.Fatal(err)
@@ -45,7 +45,7 @@ func TestTheCanaryEndsBeforeTheRestIsSent(t *testing.T) {
 
 func TestACanaryOfChatsIsTheFirstRowOfEachChat(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 40)
+	r := newRig(t, redistest.One(t), 40)
 	// Chat c<n> does not exist: its row fails, and the run stops before the rest is sent.
 	rows := nicknames(many(40, "n")...)
 	for i := range rows {
@@ -71,7 +71,7 @@ func TestACanaryOfChatsIsTheFirstRowOfEachChat(t *testing.T) {
 
 func TestAfterACanaryOfChatsEveryRowIsSentOnce(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 20)
+	r := newRig(t, redistest.One(t), 20)
 	rows := nicknames(many(20, "n")...)
 	for _, user := range []string{"u1", "u2", "u3"} { // without a chat
 		rows = append(rows, run.Row{Request: tasks.Request{Task: tasks.IDChange{Tenant: tenant, UserID: user, DingTalkID: "lakeside" + user}}})
@@ -97,7 +97,7 @@ func TestAfterACanaryOfChatsEveryRowIsSentOnce(t *testing.T) {
 
 func TestTooManyFailuresPauseARun(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 30)
+	r := newRig(t, redistest.One(t), 30)
 	r.limits = []pace.Limit{{Calls: 20, Per: time.Second}}
 	rows := nicknames(many(200, "n")...) // u31 to u200 do not exist
 	p := r.apply(free(), rows)
@@ -111,7 +111,7 @@ func TestTooManyFailuresPauseARun(t *testing.T) {
 // Somebody who resumes a run has seen the failures: only later ones pause it again.
 func TestAResumedRunIsPausedByLaterFailuresAlone(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	draft := free()
 	draft.Settings.Canary = -1
 	p := r.apply(draft, nicknames(many(30, "n")...))
@@ -209,7 +209,7 @@ func TestNoCallLeavesASecondAfterACancel(t *testing.T) {
 
 func TestRowsThatWereNotFedAreCancelledWithTheirRun(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	p := r.apply(free(), nicknames("A", "B", "C"))
 	r.must(r.service.Cancel(t.Context(), p.ID, "ann", "wrong file"))
 	if diff := cmp.Diff([]run.Outcome{run.OutcomeCancelled, run.OutcomeCancelled, run.OutcomeCancelled}, r.outcomes(p.ID)); diff != "" {
@@ -226,7 +226,7 @@ func TestRowsThatWereNotFedAreCancelledWithTheirRun(t *testing.T) {
 
 func TestAResumedRunWakesItsRows(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	draft := free()
 	draft.Settings.Canary = -1
 	p := r.apply(draft, nicknames("A", "B", "C"))

@@ -66,6 +66,7 @@ const (
 	fieldProgress  = "progress"  // in words
 	fieldOutcomes  = "outcomes"  // JSON: rows by outcome, once the run has ended
 	fieldAnnounce  = "announce:" // then a state: when the run came into it, Unix µs; it was not announced
+	fieldHistory   = "history"   // JSON: the states before this one
 	fieldRenewed   = "renewed"   // when the blocks were last kept for longer, Unix µs
 )
 
@@ -237,8 +238,8 @@ func (h *head) view() (Run, error) {
 		Progress: h.fields[fieldProgress],
 	}
 	var d storedDraft
-	err := errors.Join(h.read(fieldDraft, &d), h.read(fieldSettings, &r.Settings), h.read(fieldPlan, &r.Plan), h.read(fieldOutcomes, &r.Outcomes))
-	r.Name, r.Author, r.UndoOf, r.Created = d.Name, d.Author, d.UndoOf, time.UnixMicro(d.Created)
+	err := errors.Join(h.read(fieldDraft, &d), h.read(fieldSettings, &r.Settings), h.read(fieldPlan, &r.Plan), h.read(fieldOutcomes, &r.Outcomes), h.read(fieldHistory, &r.History))
+	r.Name, r.Author, r.UndoOf, r.File, r.Created = d.Name, d.Author, d.UndoOf, d.File, time.UnixMicro(d.Created)
 	if r.Plan != nil {
 		r.fed = map[string]int{}
 		for _, l := range r.Plan.Lanes {
@@ -255,6 +256,7 @@ type storedDraft struct {
 	Name    string `json:"name,omitzero"`
 	Author  string `json:"author,omitzero"`
 	UndoOf  string `json:"undo_of,omitzero"`
+	File    File   `json:"file,omitzero"`
 	Created int64  `json:"created"` // Unix µs
 
 	Guards []Guard  `json:"guards,omitempty"`

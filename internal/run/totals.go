@@ -80,20 +80,23 @@ type totals struct {
 	found      map[string]*Guard
 	amount     map[string]int
 	seed       maphash.Seed
-	names      map[uint64]nameOf
+	names      []nameOf // of all rows
 	digest     hash.Hash
 }
 
-// nameOf is the first row with a name in a chat.
+// nameOf is a row with a name in a chat, in 16 bytes: a run has a million.
 type nameOf struct {
-	row, line int32
-	calls     bool
+	sum  uint64 // of chat and name
+	row  int32  // negative: the row makes no call
+	line int32
 }
+
+func (n nameOf) number() int { return int(max(n.row, -n.row)) }
 
 func newTotals() *totals {
 	return &totals{
 		counts: map[Decision]int{}, lanes: map[string]*Lane{}, chats: map[string]*ratio{}, found: map[string]*Guard{},
-		amount: map[string]int{}, seed: maphash.MakeSeed(), names: map[uint64]nameOf{}, digest: sha256.New(),
+		amount: map[string]int{}, seed: maphash.MakeSeed(), digest: sha256.New(),
 	}
 }
 
@@ -160,13 +163,35 @@ func (t *totals) guards(p Planned, task tasks.Task) {
 		t.note(GuardIDs, p.Number, p.Line)
 	}
 	if chat, name, ok := member(task); ok {
-		sum := maphash.String(t.seed, chat+"\x00"+name)
-		first, twice := t.names[sum]
-		if !twice {
-			t.names[sum] = nameOf{row: int32(p.Number), line: int32(p.Line), calls: calls} //nolint:gosec // at most MaxRows
-		} else if calls || first.calls {
-			t.note(GuardEqualNames, int(first.row), int(first.line))
-			t.note(GuardEqualNames, p.Number, p.Line)
+		n := nameOf{sum: hashOf(t.seed, chat, name), row: int32(p.Number), line: int32(p.Line)} //nolint:gosec // at most MaxRows
+		if !calls {
+			n.row = -n.row
+		}
+		t.names = append(t.names, n)
+	}
+}
+
+// equalNames finds rows that give members of one chat the same name, if one of the two
+// rows makes a call.
+func (t *totals) equalNames() {
+	slices.SortFunc(t.names, func(a, b nameOf) int {
+		return cmp.Or(cmp.Compare(a.sum, b.sum), cmp.Compare(a.number(), b.number()))
+	})
+	var found [][2]nameOf
+	for first := 0; first < len(t.names); {
+		next := first + 1
+		for ; next < len(t.names) && t.names[next].sum == t.names[first].sum; next++ {
+			if t.names[next].row > 0 || t.names[first].row > 0 {
+				found = append(found, [2]nameOf{t.names[first], t.names[next]})
+			}
+		}
+		first = next
+	}
+	t.names = nil
+	slices.SortFunc(found, func(a, b [2]nameOf) int { return cmp.Compare(a[1].number(), b[1].number()) })
+	for _, equal := range found {
+		for _, n := range equal {
+			t.note(GuardEqualNames, n.number(), int(n.line))
 		}
 	}
 }
@@ -215,12 +240,13 @@ func (t *totals) note(guard string, row, line int) {
 // objections returns what the guards found, in a fixed order.
 func (t *totals) objections(costs []Cost) []Guard {
 	t.judgeChanges()
+	t.equalNames()
 	for guard, what := range map[string]string{
-		GuardSuspicious: "%d new values look damaged",
-		GuardEqualNames: "%d rows give members of one chat the same name",
-		GuardChinese:    "%d names lose their Chinese characters",
-		GuardRemovals:   "%d rows remove members from chats",
-		GuardIDs:        "%d rows change a DingTalk ID, which cannot be changed again for a year",
+		GuardSuspicious: saysSuspicious,
+		GuardEqualNames: saysEqualNames,
+		GuardChinese:    saysChinese,
+		GuardRemovals:   saysRemovals,
+		GuardIDs:        saysIDs,
 	} {
 		if g := t.found[guard]; g != nil {
 			g.What = fmt.Sprintf(what, t.amount[guard])
@@ -228,8 +254,7 @@ func (t *totals) objections(costs []Cost) []Guard {
 	}
 	for _, c := range costs {
 		if c.Bounded && int64(c.Calls) > c.Left-int64(c.Reserve) {
-			t.find(GuardQuota, fmt.Sprintf(
-				"%d calls are more than the month of %s has left: %d of %d, of which %d are reserved for urgent tasks",
+			t.find(GuardQuota, fmt.Sprintf(saysQuota,
 				c.Calls, c.Organisation, c.Left, c.Quota, c.Reserve))
 		}
 	}
@@ -247,7 +272,7 @@ func (t *totals) objections(costs []Cost) []Guard {
 func (t *totals) judgeChanges() {
 	what := ""
 	if t.all.exceeds(mostChanges, mostChangedShare) {
-		what = fmt.Sprintf("%d of %d known names change", t.all.changed, t.all.known)
+		what = fmt.Sprintf(saysChanges, t.all.changed, t.all.known)
 	}
 	worst, of := ratio{}, ""
 	for _, chat := range slices.Sorted(maps.Keys(t.chats)) {
@@ -255,11 +280,11 @@ func (t *totals) judgeChanges() {
 			worst, of = r, chat
 		}
 	}
-	if of != "" {
-		if what != "" {
-			what += "; "
-		}
-		what += fmt.Sprintf("%d of %d in chat %s", worst.changed, worst.known, of)
+	switch {
+	case of != "" && what != "":
+		what += "; " + fmt.Sprintf(saysInChat, worst.changed, worst.known, of)
+	case of != "":
+		what = fmt.Sprintf(saysOfChat, worst.changed, worst.known, of)
 	}
 	if what != "" {
 		t.find(GuardChanges, what)

@@ -106,7 +106,7 @@ func (t *turn) feed(ctx context.Context) (time.Duration, string, error) {
 	if err := t.judge(ctx, s); err != nil {
 		return 0, "", err
 	}
-	what := fmt.Sprintf("%d of %d rows are in the queues or have ended; %d have ended, %d failed", t.fed(), t.run.Plan.Calls(), s.ended, s.failed)
+	what := fmt.Sprintf(saysFed+"; "+saysEnded, t.fed(), t.run.Plan.Calls(), s.ended, s.failed)
 	return min(max(lead/4, t.short), longWait), what, t.report(ctx, what)
 }
 
@@ -132,7 +132,7 @@ func (t *turn) canary(ctx context.Context) (string, error) {
 	if s.canary == 0 {
 		return "", t.pass(ctx)
 	}
-	what := fmt.Sprintf("canary: %d of %d first rows have not ended", s.canary, len(t.ready.Canary))
+	what := fmt.Sprintf(saysCanary, s.canary, len(t.ready.Canary))
 	return what, t.report(ctx, what)
 }
 

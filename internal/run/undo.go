@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"time"
 
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
@@ -16,20 +15,26 @@ import (
 // they cannot be undone.
 func (s *Service) Undoable(ctx context.Context, id string) iter.Seq2[Undone, error] {
 	return func(yield func(Undone, error) bool) {
-		h, err := s.load(ctx, id)
-		if err == nil && h.fields[fieldApplied] == "" {
-			err = &StateError{ID: id, State: h.state(), Reason: "it was not applied", Event: "undo"}
-		}
-		revisions := map[string]int64{}
-		if err == nil {
-			err = h.read(fieldRevisions, &revisions)
-		}
+		h, revisions, err := s.loadUndoable(ctx, id)
 		if err != nil {
 			yield(Undone{}, err)
 			return
 		}
-		paged(s.rowResults(ctx, h, 0), func(page []result) ([]Undone, error) { return s.undonePage(ctx, id, revisions, page) })(yield)
+		paged(s.rowResults(ctx, h, 0, nil), func(page []result) ([]Undone, error) { return s.undonePage(ctx, id, revisions, page) })(yield)
 	}
+}
+
+// loadUndoable reads a run that was applied, and the revisions of its rows.
+func (s *Service) loadUndoable(ctx context.Context, id string) (*head, map[string]int64, error) {
+	h, err := s.load(ctx, id)
+	if err == nil && h.fields[fieldApplied] == "" {
+		err = &StateError{ID: id, State: h.state(), Reason: "it was not applied", Event: "undo"}
+	}
+	revisions := map[string]int64{}
+	if err == nil {
+		err = h.read(fieldRevisions, &revisions)
+	}
+	return h, revisions, err
 }
 
 // undonePage decides which of some rows can be undone.
@@ -142,7 +147,7 @@ func (s *Service) ours(ctx context.Context, task string, revision int64, r resul
 // Values that were sent again are those of the call before.
 func lastCaller(effects []ledger.Event, field string) string {
 	for _, e := range effects { // latest first
-		if _, set := e.Set[field]; set && e.Did != ledger.DidResend {
+		if _, set := e.Set[field]; set && e.Did != ledger.DidResend && e.Did != ledger.DidRefresh {
 			return e.TaskID
 		}
 	}
@@ -162,10 +167,17 @@ func (s *Service) Undo(ctx context.Context, id string, draft Draft) (Run, error)
 	}
 	draft.UndoOf = id
 	r, err := s.Create(ctx, draft)
-	if err != nil {
-		return Run{}, err
+	if err != nil || r.Sealed {
+		return r, err
 	}
-	in := 0
+	in, last := r.Rows, 0 // last is the row that the last one undoes
+	if in > 0 {
+		blocks, err := s.someBlocks(ctx, r.ID, []int{(in - 1) / blockRows}, false)
+		if err != nil {
+			return r, err
+		}
+		last = blocks[0].rows[(in-1)%blockRows].Of
+	}
 	var page []Row
 	flush := func() error {
 		n, err := s.Add(ctx, r.ID, in, page)
@@ -176,7 +188,7 @@ func (s *Service) Undo(ctx context.Context, id string, draft Draft) (Run, error)
 		if err != nil {
 			return r, err
 		}
-		if u.Set == nil {
+		if u.Set == nil || u.Number <= last {
 			continue
 		}
 		row, err := u.row()
@@ -210,79 +222,4 @@ func (u Undone) row() (Row, error) {
 func (u Undone) key() string {
 	target, _ := kinds.Change(u.Request.Task, "")
 	return target.Key
-}
-
-// Verify compares the run that an undo takes back with what the undo did, by row. Both have
-// their rows in the same order.
-func (s *Service) Verify(ctx context.Context, undo string) iter.Seq2[Verified, error] {
-	return func(yield func(Verified, error) bool) {
-		h, err := s.load(ctx, undo)
-		if err != nil {
-			yield(Verified{}, err)
-			return
-		}
-		r, err := h.view()
-		if err == nil && r.UndoOf == "" {
-			err = fmt.Errorf("run %s takes no other run back: give the run that does", undo)
-		}
-		if err != nil {
-			yield(Verified{}, err)
-			return
-		}
-		next, stop := iter.Pull2(s.Results(ctx, undo))
-		defer stop()
-		taken, err, more := next()
-		for u, rowErr := range s.Undoable(ctx, r.UndoOf) {
-			if rowErr == nil && err != nil {
-				rowErr = err
-			}
-			if rowErr != nil {
-				yield(Verified{}, rowErr)
-				return
-			}
-			v := Verified{Number: u.Number, Line: u.Line}
-			if more && taken.Of == u.Number {
-				v.judge(taken)
-				taken, err, more = next()
-			} else {
-				v.leftOut(u)
-			}
-			if !yield(v, nil) {
-				return
-			}
-		}
-	}
-}
-
-// judge fills in what the undo did.
-func (v *Verified) judge(r Result) {
-	v.UndoRow, v.RequestID, v.At, v.Values, v.Why = r.Number, r.RequestID, r.At, r.Values, r.Message
-	switch r.Outcome {
-	case OutcomeApplied, OutcomeUnchanged:
-		v.Verdict = VerdictRestored
-	case OutcomeConflict, OutcomeSuperseded, OutcomeExcluded:
-		if v.Verdict = VerdictSkipped; v.Why == "" {
-			v.Why = map[Outcome]string{OutcomeSuperseded: whyChangedAfter, OutcomeExcluded: whyLeftOut}[r.Outcome]
-		}
-	case OutcomeWaiting, OutcomeOpen:
-		v.Verdict = VerdictOpen
-	default:
-		if v.Verdict = VerdictImpossible; v.Why == "" {
-			v.Why = string(r.Outcome)
-		}
-	}
-}
-
-// leftOut fills in why the undo has no row for it.
-func (v *Verified) leftOut(u Undone) {
-	v.Values, v.Why, v.Verdict = u.Values, u.WhyNot, VerdictImpossible
-	switch {
-	case u.Outcome != OutcomeApplied:
-		v.Verdict = VerdictNothing
-	case u.WhyNot == "":
-		v.Why = whyNotThen
-	case u.WhyNot == whyChangedAfter:
-		v.Verdict = VerdictSkipped
-	}
-	v.At = time.Time{}
 }

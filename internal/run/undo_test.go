@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
 	"rollcall/internal/run"
 	"rollcall/tasks"
@@ -76,9 +77,37 @@ func TestAnUndoLeavesAloneWhatIsNotTheRunsOwn(t *testing.T) {
 	})
 }
 
+// Of an undo whose caller died, one row is in.
+func TestAnUndoThatIsRepeatedContinuesItsRun(t *testing.T) {
+	t.Parallel()
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s, 3)
+		r.worker()
+		r.done(r.plan(free(), nicknames("A", "B", "C")))
+		p := r.done(r.plan(free(), nicknames("A2", "B2", "C2")))
+		draft := free()
+		draft.ID, draft.UndoOf = ledger.NewRunID(), p.ID
+		r.must(r.service.Create(t.Context(), draft))
+		first := nickname(1, "A")
+		first.Of = 1
+		if in, err := r.service.Add(t.Context(), draft.ID, 0, []run.Row{first}); in != 1 || err != nil {
+			t.Fatal(in, err)
+		}
+		for range 2 {
+			if undo := r.must(r.service.Undo(t.Context(), p.ID, draft)); undo.ID != draft.ID || undo.Rows != 3 || !undo.Sealed {
+				t.Errorf("%+v", undo)
+			}
+		}
+		r.done(r.must(r.service.Plan(t.Context(), draft.ID, nil)))
+		if diff := cmp.Diff([]string{"restored", "restored", "restored"}, r.verdicts(draft.ID)); diff != "" {
+			t.Errorf("verdicts (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestAnUndoSeesThroughLaterChangesToTheSameValue(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	r.worker()
 	r.done(r.plan(free(), nicknames("A", "B")))
 	p := r.done(r.plan(free(), nicknames("A2", "B2")))
@@ -96,7 +125,7 @@ func TestAnUndoSeesThroughLaterChangesToTheSameValue(t *testing.T) {
 // option that a row leaves as it was needs no call of the row.
 func TestAnUndoKnowsTheLastCallOfEachField(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	r.worker()
 	file := func(name, owner string) []run.Row {
 		return []run.Row{
@@ -117,7 +146,7 @@ func TestAnUndoKnowsTheLastCallOfEachField(t *testing.T) {
 
 func TestAttributesOfAGroupAreUndone(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	r.worker()
 	group := func(name, owner string) []run.Row {
 		return []run.Row{{Request: tasks.Request{Task: tasks.GroupUpdate{
@@ -137,5 +166,42 @@ func TestAttributesOfAGroupAreUndone(t *testing.T) {
 	}
 	if got["name"] != "Class 1" || got["owner"] != "u1" {
 		t.Errorf("the undo set %v", got)
+	}
+}
+
+func TestAVerificationIsReadPageByPage(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.One(t), 5)
+	r.worker()
+	r.done(r.plan(free(), nicknames("A", "B", "C", "D", "E")))
+	p := r.done(r.plan(free(), nicknames("A2", "B2", "C2", "D2", "E2")))
+	r.done(r.plan(free(), []run.Row{nickname(2, "B9"), nickname(4, "D9")}))
+	undo := r.undo(p.ID)
+	want := []string{"restored", "skipped: it was changed since", "restored", "skipped: it was changed since", "restored"}
+	if diff := cmp.Diff(want, r.verdicts(undo.ID)); diff != "" {
+		t.Fatalf("verdicts (-want +got):\n%s", diff)
+	}
+	undoRow := 0
+	for after := range 5 {
+		rest := want[after:]
+		for v, err := range r.service.VerifyAfter(t.Context(), undo.ID, after, undoRow) {
+			if err != nil || len(rest) == 0 {
+				t.Fatal(v.Number, err)
+			}
+			text := string(v.Verdict)
+			if v.Why != "" {
+				text += ": " + v.Why
+			}
+			if text != rest[0] || v.Number != 6-len(rest) {
+				t.Errorf("after %d: row %d is %s, want %s", after, v.Number, text, rest[0])
+			}
+			if len(rest) == len(want)-after { // the first of the page
+				undoRow = max(undoRow, v.UndoRow)
+			}
+			rest = rest[1:]
+		}
+		if len(rest) > 0 {
+			t.Errorf("after %d: %d rows are missing", after, len(rest))
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,15 +33,19 @@ func (s *Service) Create(ctx context.Context, draft Draft) (Run, error) {
 		return Run{}, fmt.Errorf("create a run: %w", err)
 	}
 	s.keep.learn(s.rdb.Get(ctx, keepKey))
-	id := ledger.NewRunID()
+	id := cmp.Or(draft.ID, ledger.NewRunID())
 	h := &head{id: id, now: now, fields: map[string]string{
-		fieldDraft:    text(storedDraft{Name: draft.Name, Author: clean(draft.Author), UndoOf: draft.UndoOf, Created: now.UnixMicro(), Guards: draft.Guards, Judged: draft.Judged}),
+		fieldDraft:    text(storedDraft{Name: draft.Name, Author: clean(draft.Author), UndoOf: draft.UndoOf, File: draft.File.clean(), Created: now.UnixMicro(), Guards: draft.Guards, Judged: draft.Judged}),
 		fieldSettings: text(draft.Settings), fieldState: string(StateUploading), fieldChanged: micros(now), fieldRows: "0",
 	}}
-	if err := s.write(ctx, id, update{set: h.fields}); err != nil {
+	err = s.write(ctx, id, update{when: map[string]string{fieldState: ""}, set: h.fields})
+	if _, exists := errors.AsType[*changedError](err); exists {
+		h, err = s.load(ctx, id)
+	}
+	if err != nil {
 		return Run{}, err
 	}
-	if err := s.list(ctx, id, now.UnixMicro()); err != nil {
+	if err := s.list(ctx, id, h.created().UnixMicro()); err != nil {
 		return Run{}, err
 	}
 	return h.view()

@@ -65,7 +65,7 @@ func TestRowsAreAddedOnceAtAnyPosition(t *testing.T) {
 
 func TestARowComesBackAsItWasAdded(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	rows := []run.Row{
 		{Line: 7, Request: tasks.Request{
 			Task:    tasks.GroupUpdate{Tenant: tenant, ChatID: "chat1", Name: "高一 <1>班", AddUserIDs: []string{"u1", "u2"}, Options: tasks.GroupOptions{Searchable: new(0)}},
@@ -123,7 +123,7 @@ func is[T error](err error) bool {
 
 func TestARunIsFoundByItsIdAndByItsName(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	old := r.must(r.service.Create(t.Context(), run.Draft{Name: "names"}))
 	latest := r.must(r.service.Create(t.Context(), run.Draft{Name: "names"}))
 	for word, want := range map[string]string{old.ID: old.ID, latest.ID: latest.ID, old.ID[:8]: old.ID, "names": latest.ID} {

@@ -81,7 +81,7 @@ func TestWithoutAReadingNothingIsSent(t *testing.T) {
 
 func TestARunThatDoesNotExistIsCancelled(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), 3)
+	r := newRig(t, redistest.One(t), 3)
 	w := r.watcher()
 	w.Await(t.Context(), "raaaaaaaaaaaaaaaa")
 	if now, ended := w.Sends("raaaaaaaaaaaaaaaa"); now || !ended {

@@ -3,7 +3,6 @@ package run
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -51,7 +50,7 @@ const (
 var chinese = map[string]string{
 	whyDamaged:      "该对象的记录已损坏：%s；用 rollcall repair 查看",
 	whyReplaces:     "将取代一个等待中的变更（任务 %s）",
-	whyReplacesRun:  "将取代运行 %s 中等待的变更",
+	whyReplacesRun:  "将取代批次 %s 中等待的变更",
 	whyUnknownID:    "该钉钉号上一次修改的结果未知：用 rollcall ids list 查看处理办法",
 	whyLocked:       "锁定至 %s",
 	whyChanged:      "生成计划后该对象已被修改",
@@ -71,7 +70,7 @@ var chinese = map[string]string{
 	whyLostChinese:  "原有汉字，现在没有了",
 
 	whyNotEnded:     "该行尚未结束",
-	whyNotChanged:   "本次运行没有修改它：%s",
+	whyNotChanged:   "本批次没有修改它：%s",
 	whyKind:         "%s 类变更无法撤销",
 	whyMembers:      "添加或移除的成员无法撤销：请手动添加或移除",
 	whyOldUnknown:   "原值未知",
@@ -84,7 +83,8 @@ var chinese = map[string]string{
 	whyNotThen:      "生成撤销时该行无法撤销",
 }
 
-// Chinese returns a reason of this package in Chinese. Another text stays as it is.
+// Chinese returns a text of this package in Chinese: a reason, what a guard found, or how far a
+// run is. Another text stays as it is.
 func Chinese(why string) string {
 	if zh, ok := chinese[why]; ok {
 		return zh
@@ -94,7 +94,7 @@ func Chinese(why string) string {
 			return fmt.Sprintf(zh, chinesePlace(m[1]))
 		}
 	}
-	return why
+	return chinesePhrase(why)
 }
 
 // patterns are the reasons with an argument, to their Chinese. No text matches two.
@@ -119,8 +119,11 @@ func place(number, line int) string {
 
 var places = regexp.MustCompile(`^row (\d+)(?:, line (\d+))?$`)
 
-// chinesePlace is place in Chinese. Another text stays as it is.
+// chinesePlace is place, or an outcome, in Chinese. Another text stays as it is.
 func chinesePlace(text string) string {
+	if zh, ok := chineseOutcomes[Outcome(text)]; ok {
+		return zh
+	}
 	m := places.FindStringSubmatch(text)
 	switch {
 	case m == nil:
@@ -129,14 +132,4 @@ func chinesePlace(text string) string {
 		return "第 " + m[1] + " 条"
 	}
 	return "第 " + m[1] + " 条（第 " + m[2] + " 行）"
-}
-
-// Reasons returns all reasons, with %s for an argument, sorted.
-func Reasons() []string {
-	var all []string
-	for en := range chinese {
-		all = append(all, en)
-	}
-	slices.Sort(all)
-	return all
 }

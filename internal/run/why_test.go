@@ -29,7 +29,7 @@ func TestEveryReasonIsKnownInChinese(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"column 学号: is missing": "column 学号: is missing", "": "", "the same as row 7": "与第 7 条相同",
-		"replaces a change that waits in run rabc": "将取代运行 rabc 中等待的变更", "locked until 2027-03-01 (applied)": "锁定至 2027-03-01 (applied)",
+		"replaces a change that waits in run rabc": "将取代批次 rabc 中等待的变更", "locked until 2027-03-01 (applied)": "锁定至 2027-03-01 (applied)",
 	} {
 		if got := run.Chinese(text); got != want {
 			t.Errorf("%q is %q, want %q", text, got, want)

@@ -1,0 +1,126 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/ledger"
+)
+
+// amend passes all rows of a plan by change, which returns whether it changed one, stores
+// the blocks that changed, and returns the totals of all.
+func (s *Service) amend(ctx context.Context, id, token string, all int, change func(number int, rec *planRecord) bool) (*totals, error) {
+	t := newTotals()
+	for from := 0; from < all; from += blocksTogether {
+		blocks, err := s.blocks(ctx, id, from, min(from+blocksTogether, all), true)
+		if err != nil {
+			return nil, err
+		}
+		out := map[string][]byte{}
+		for _, b := range blocks {
+			requests, err := s.resolve(ctx, b.rows)
+			if err != nil {
+				return nil, err
+			}
+			changed := false
+			for i := range b.rows {
+				changed = change(b.first()+i, &b.plans[i]) || changed
+				t.add(planned(b.first()+i, b.rows[i], requests[i].fields, b.plans[i]), requests[i].lane.Organisation)
+			}
+			packed, raw, err := pack(b.plans)
+			if err != nil {
+				return nil, err
+			}
+			if t.block(b.raw, raw); changed {
+				out[planKey(id, b.number)] = packed
+			}
+		}
+		if len(out) > 0 {
+			if err := s.write(ctx, id, update{when: map[string]string{fieldPlanner: token}, blocks: out}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return t, nil
+}
+
+// conclude makes the plan of what a pass found the run's own.
+func (s *Service) conclude(ctx context.Context, id, token string, t *totals, newest map[string]int64) (Run, error) {
+	plan := Plan{Digest: t.sum(), Counts: t.counts, Undoable: t.undoable, Suspicious: t.suspicious, Lanes: t.sorted()}
+	if err := s.price(ctx, id, &plan); err != nil {
+		return Run{}, err
+	}
+	found := t.objections(plan.Costs)
+	h, err := s.change(ctx, id, func(h *head) (update, error) {
+		if h.fields[fieldPlanner] != token {
+			return update{}, &changedError{field: fieldPlanner, value: h.fields[fieldPlanner]}
+		}
+		next, err := h.after(eventPlan)
+		if err != nil {
+			return update{}, err
+		}
+		var settings Settings
+		if err := h.read(fieldSettings, &settings); err != nil {
+			return update{}, err
+		}
+		guards, err := h.given(found)
+		if err != nil {
+			return update{}, err
+		}
+		plan.Guards = allowed(guards, settings.Allowed)
+		plan.At, plan.Until = h.now, h.now.Add(settings.validFor())
+		u := h.move(next, "", "")
+		u.when[fieldPlanner], u.when[fieldSettings] = token, h.fields[fieldSettings]
+		u.set[fieldPlan], u.set[fieldDigest] = text(plan), plan.Digest
+		if newest != nil {
+			u.set[fieldNewest] = text(newest)
+		}
+		return u, nil
+	})
+	if err != nil {
+		return Run{}, raced(id, err)
+	}
+	return h.view()
+}
+
+// given returns the guards of a plan together with those of the maker of the run.
+func (h *head) given(found []Guard) ([]Guard, error) {
+	var d storedDraft
+	if err := h.read(fieldDraft, &d); err != nil {
+		return nil, err
+	}
+	var all []Guard
+	for _, g := range found {
+		if !slices.Contains(d.Judged, g.Name) {
+			all = append(all, g)
+		}
+	}
+	return append(all, d.Guards...), nil
+}
+
+// excluded reads the rows that people left out.
+func (s *Service) excluded(ctx context.Context, id string) (map[int]bool, error) {
+	stored, err := s.rdb.Get(ctx, excludedKey(id)).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return map[int]bool{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the rows that are left out of run %s: %w", id, ofKey(err, excludedKey(id), "string"))
+	}
+	var numbers []int
+	if json.Unmarshal(stored, &numbers) != nil {
+		return nil, fmt.Errorf("read the rows that are left out of run %s: %w", id, &ledger.DamagedError{Damage: ledger.Damage{
+			Key: excludedKey(id), Entry: "value", Value: string(stored), What: "is not a list of rows",
+		}})
+	}
+	all := make(map[int]bool, len(numbers))
+	for _, n := range numbers {
+		all[n] = true
+	}
+	return all, nil
+}

@@ -1,0 +1,100 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"rollcall/internal/ledger"
+)
+
+// Rows returns the rows of the plan, in order.
+func (s *Service) Rows(ctx context.Context, id string) iter.Seq2[Planned, error] {
+	return s.RowsAfter(ctx, id, 0)
+}
+
+// RowsAfter returns the rows of the plan whose numbers are higher than after, in order. It
+// costs what the rows from there on cost.
+func (s *Service) RowsAfter(ctx context.Context, id string, after int) iter.Seq2[Planned, error] {
+	return func(yield func(Planned, error) bool) {
+		h, err := s.load(ctx, id)
+		if err == nil && h.fields[fieldPlan] == "" {
+			err = &StateError{ID: id, State: h.state(), Reason: "it has no plan yet", Event: "read the plan of"}
+		}
+		if err != nil {
+			yield(Planned{}, err)
+			return
+		}
+		for p, err := range s.walkAfter(ctx, h, after, nil) {
+			if !yield(p.Planned, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// walked is a row with what is stored of it.
+type walked struct {
+	Planned
+
+	request request
+	record  planRecord
+}
+
+// walk reads all rows of a planned run. It goes on after a damaged block.
+func (s *Service) walk(ctx context.Context, h *head) iter.Seq2[walked, error] {
+	return s.walkAfter(ctx, h, 0, nil)
+}
+
+// walkAfter reads the rows of a planned run after a row, without blocks that skip names; nil:
+// all. A reader that stops early costs little: it reads 1 block first, then 2, 4, 8 and 16.
+func (s *Service) walkAfter(ctx context.Context, h *head, after int, skip func(block int) bool) iter.Seq2[walked, error] {
+	return func(yield func(walked, error) bool) {
+		all, together := blocksOf(h.rows()), 1
+		for from := max(after, 0) / blockRows; from < all; together = min(2*together, blocksTogether) {
+			var numbers []int
+			numbers, from = nextBlocks(from, all, together, skip)
+			blocks, err := s.someBlocks(ctx, h.id, numbers, true)
+			if err != nil {
+				if _, damaged := errors.AsType[*ledger.DamagedError](err); damaged && yield(walked{}, err) {
+					continue
+				} else if !damaged {
+					yield(walked{}, err)
+				}
+				return
+			}
+			for _, b := range blocks {
+				if !s.walkBlock(ctx, b, after, yield) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// nextBlocks returns the next blocks of a run that are not skipped, at most so many, and where
+// those after them begin.
+func nextBlocks(from, all, most int, skip func(block int) bool) (numbers []int, next int) {
+	for ; from < all && len(numbers) < most; from++ {
+		if skip == nil || !skip(from) {
+			numbers = append(numbers, from)
+		}
+	}
+	return numbers, from
+}
+
+// walkBlock yields the rows of a block after a row. It returns false if that was the end.
+func (s *Service) walkBlock(ctx context.Context, b *block, after int, yield func(walked, error) bool) bool {
+	requests, err := s.resolve(ctx, b.rows)
+	if err != nil {
+		yield(walked{}, err)
+		return false
+	}
+	for i := max(0, after+1-b.first()); i < len(requests); i++ {
+		q := requests[i]
+		if !yield(walked{planned(b.first()+i, b.rows[i], q.fields, b.plans[i]), q, b.plans[i]}, nil) {
+			return false
+		}
+	}
+	return true
+}
