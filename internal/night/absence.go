@@ -1,15 +1,8 @@
 package night
 
 import (
-	"bufio"
-	"bytes"
-	"compress/flate"
 	"context"
-	"errors"
-	"fmt"
 	"slices"
-
-	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/run"
 	"rollcall/tasks"
@@ -46,20 +39,16 @@ func (s *Service) absences(ctx context.Context, n Night, read *reading, c *compa
 	if before != nil {
 		night = before.Nights + 1
 	}
-	seen, err := s.seen(ctx, n.Name)
-	if err != nil {
-		return nil, err
-	}
-	present := func(member string) bool { _, is := slices.BinarySearch(c.members, member); return is }
 	unsure := func(member string) bool { _, _, user := split(member); return c.unsure[user] }
-	for _, member := range seen {
+	err := s.seen(ctx, n.Name, func(line []byte) {
 		gone.before++
-		if present(member) {
-			continue
+		if c.members.has(line) {
+			return
 		}
+		member := string(line)
 		if unsure(member) {
 			gone.kept = append(gone.kept, member)
-			continue
+			return
 		}
 		gone.missing++
 		gone.chats[chatOf(member)]++
@@ -67,12 +56,15 @@ func (s *Service) absences(ctx context.Context, n Night, read *reading, c *compa
 			gone.noted[member] = absent{Night: night, Since: read.tick}
 			gone.judge(n, member, gone.noted[member], night)
 		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	for member, mark := range m.absent {
 		switch {
-		case present(member) && mark.Removed && n.manages(member):
+		case c.members.has([]byte(member)) && mark.Removed && n.manages(member):
 			gone.restore = append(gone.restore, member)
-		case present(member):
+		case c.members.has([]byte(member)):
 			gone.returned = append(gone.returned, member)
 			gone.back++
 		case unsure(member):
@@ -114,45 +106,4 @@ func (a *absences) edits() (rows []run.Row, of []edit) {
 		of = append(of, edit{Member: member, Add: true})
 	}
 	return rows, of
-}
-
-// seen reads the members of the last accepted complete reading, sorted.
-func (s *Service) seen(ctx context.Context, schedule string) ([]string, error) {
-	packed, err := s.rdb.Get(ctx, key(schedule, keySeen)).Bytes()
-	if errors.Is(err, redis.Nil) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the members of schedule %s: %w", schedule, err)
-	}
-	var all []string
-	lines := bufio.NewScanner(flate.NewReader(bytes.NewReader(packed)))
-	for lines.Scan() {
-		all = append(all, lines.Text())
-	}
-	if err := lines.Err(); err != nil {
-		return nil, unreadable(schedule, keySeen, err)
-	}
-	return all, nil
-}
-
-// saveSeen stores the members of an accepted complete reading: about 6 bytes each.
-func (s *Service) saveSeen(ctx context.Context, schedule string, members []string) error {
-	var packed bytes.Buffer
-	w, err := flate.NewWriter(&packed, flate.DefaultCompression)
-	if err != nil {
-		return fmt.Errorf("keep the members of schedule %s: %w", schedule, err)
-	}
-	for _, member := range members {
-		if _, err := w.Write(append([]byte(member), '\n')); err != nil {
-			return fmt.Errorf("keep the members of schedule %s: %w", schedule, err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		return fmt.Errorf("keep the members of schedule %s: %w", schedule, err)
-	}
-	if err := s.rdb.Set(ctx, key(schedule, keySeen), packed.Bytes(), kept).Err(); err != nil {
-		return fmt.Errorf("keep the members of schedule %s: %w", schedule, err)
-	}
-	return nil
 }

@@ -59,7 +59,7 @@ func TestAbsenceCountsInCompleteReadingsAlone(t *testing.T) {
 	t.Parallel()
 	long(t)
 	school := class("chat1", 1, 5)
-	r := newRig(t, redistest.Mini(t), school)
+	r := newRig(t, redistest.One(t), school)
 	r.night.Absence = night.Absence{Nights: 2, Chats: []string{"chat1"}}
 	r.work()
 	r.whole(1)
@@ -86,7 +86,7 @@ func TestAbsenceDoesNotCountWhileARowNamesNoMember(t *testing.T) {
 	t.Parallel()
 	long(t)
 	school := class("chat1", 1, 5)
-	r := newRig(t, redistest.Mini(t), school)
+	r := newRig(t, redistest.One(t), school)
 	r.night.Absence = night.Absence{Nights: 1, Chats: []string{"chat1"}}
 	r.work()
 	r.whole(1)
@@ -151,7 +151,7 @@ func TestTheMonthPaysForChangedNamesFirst(t *testing.T) {
 func TestARefusedValueIsSetAsideForAWeek(t *testing.T) {
 	t.Parallel()
 	long(t)
-	r := newRig(t, redistest.Mini(t), rename(class("chat1", 1, 5), "u2", "forbidden"))
+	r := newRig(t, redistest.One(t), rename(class("chat1", 1, 5), "u2", "forbidden"))
 	r.work()
 	got := r.whole(1)
 	if got.Applied != 4 || len(got.Failed) != 1 || got.Drift != 1 {
@@ -178,7 +178,7 @@ func TestOthersAreNotifiedAsConfigured(t *testing.T) {
 	for notify, want := range map[night.Notify]int{night.NotifyAlways: 2, night.NotifyDecisions: 0, night.NotifyNever: 0} {
 		t.Run(string(notify), func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, redistest.Mini(t), class("chat1", 1, 2))
+			r := newRig(t, redistest.One(t), class("chat1", 1, 2))
 			r.night.Notify = notify
 			r.work()
 			r.whole(1)

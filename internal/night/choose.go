@@ -13,22 +13,23 @@ import (
 
 // choice is what the month can pay for.
 type choice struct {
-	rows  []bool // by row: it is sent
-	edits []run.Row
-	of    []edit      // by edit: whose
-	left  []candidate // the next night sends them
+	rows    []bool // by row: it is sent
+	edits   []run.Row
+	of      []edit      // by edit: whose
+	left    []candidate // the next night sends them
+	refresh []oldName   // names that are confirmed after the night
 	// unpaid is how many edits the month cannot pay for.
 	unpaid int
 }
 
 // choose selects the rows that the months of their organisations can pay for: changed
 // names first, then new ones, then members; of equal ones those that have waited longest.
-func (s *Service) choose(ctx context.Context, c *compared, gone *absences, m *marks) (*choice, error) {
+func (s *Service) choose(ctx context.Context, n Night, c *compared, gone *absences, m *marks) (*choice, error) {
 	chosen := &choice{rows: make([]bool, len(c.classes))}
 	edits, of := gone.edits()
 	var budgets map[string]run.Budget
-	if len(c.calls)+len(edits) > 0 {
-		var err error
+	var err error
+	if len(c.calls)+len(edits)+len(c.old) > 0 {
 		if budgets, err = s.runs.Budgets(ctx); err != nil {
 			return nil, err
 		}
@@ -60,7 +61,8 @@ func (s *Service) choose(ctx context.Context, c *compared, gone *absences, m *ma
 		}
 		chosen.edits, chosen.of = append(chosen.edits, e), append(chosen.of, of[i])
 	}
-	return chosen, nil
+	chosen.refresh, err = s.chooseRefresh(ctx, n, c, budgets, left)
+	return chosen, err
 }
 
 // ordered returns the candidates in the order in which they are paid for.
@@ -94,7 +96,7 @@ func (c *compared) organisation(tenant string) string {
 
 // upload adds the rows of a night to its run, and returns how many they are.
 func (s *Service) upload(ctx context.Context, id string, next *openNight, read *reading, c *compared, chosen *choice) (int, error) {
-	in, row := 0, 0
+	in := 0
 	var batch []run.Row
 	add := func(rows ...run.Row) error {
 		batch = append(batch, rows...)
@@ -107,17 +109,12 @@ func (s *Service) upload(ctx context.Context, id string, next *openNight, read *
 		}
 		return nil
 	}
-	for page, err := range read.rows.pages(pageRows) {
+	for page, err := range read.rows.pages(func(row int) bool { return c.classes[row] == classShow || chosen.rows[row] }) {
+		if err == nil {
+			err = add(page...)
+		}
 		if err != nil {
 			return in, err
-		}
-		for _, r := range page {
-			if c.classes[row] == classShow || chosen.rows[row] {
-				if err := add(r); err != nil {
-					return in, err
-				}
-			}
-			row++
 		}
 	}
 	next.Edits = map[int]edit{}
@@ -143,25 +140,25 @@ func (s *Service) commit(ctx context.Context, n Night, next *openNight, read *re
 		if err := s.mark(ctx, n.Name, keyAbsent, mark); err != nil {
 			return err
 		}
-		seen := c.members
-		if len(gone.kept) > 0 {
-			seen = slices.Sorted(slices.Values(slices.Concat(c.members, gone.kept)))
-		}
-		if err := s.saveSeen(ctx, n.Name, seen); err != nil {
+		if err := s.saveSeen(ctx, n.Name, c.members, gone.kept); err != nil {
 			return err
 		}
 	}
-	if err := s.mark(ctx, n.Name, keyCarried, carriedOver(chosen, m)); err != nil {
+	if err := s.mark(ctx, n.Name, keyCarried, carriedOver(chosen, c, m)); err != nil {
 		return err
 	}
 	if err := s.accept(ctx, n.Name, next.Base); err != nil {
 		return err
 	}
+	if err := s.refreshNames(ctx, n, c, chosen); err != nil {
+		return err
+	}
 	return s.renew(ctx, read, c)
 }
 
-// carriedOver notes since when changes wait for a month that can pay for them.
-func carriedOver(chosen *choice, m *marks) changes {
+// carriedOver notes since when changes wait for a month that can pay for them. One that
+// waited and is sent now keeps that until it is found applied: its run may be replaced.
+func carriedOver(chosen *choice, c *compared, m *marks) changes {
 	mark := changes{set: map[string]any{}}
 	waits := map[string]bool{}
 	for _, k := range chosen.left {
@@ -169,6 +166,11 @@ func carriedOver(chosen *choice, m *marks) changes {
 		waits[name] = true
 		if _, already := m.carried[name]; !already {
 			mark.set[name] = m.now
+		}
+	}
+	if len(m.carried) > 0 {
+		for _, k := range c.calls {
+			waits[nameOf(k.target)] = true
 		}
 	}
 	for name := range m.carried {

@@ -3,6 +3,8 @@ package night
 import (
 	"context"
 	"slices"
+	"strings"
+	"time"
 
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
@@ -29,8 +31,8 @@ const (
 type compared struct {
 	classes []class // of each row
 	calls   []candidate
-	members []string       // of all rows that name one, sorted, each once
-	chats   map[string]int // members by chat
+	members *present       // of all rows that name one
+	chats   map[string]int // members by tenant and chat
 	lanes   map[string]string
 	guards  []run.Guard
 	counts  map[run.Decision]int
@@ -41,10 +43,27 @@ type compared struct {
 	// the chat is not known: they are not missing anywhere.
 	unnamed int
 	unsure  map[string]bool
+	// now is Redis' time. evidence is how unchanged names are known; old are the weakest
+	// that refresh can confirm.
+	now      time.Time
+	refresh  Refresh
+	evidence Evidence
+	old      []oldName
 }
 
 // absence reports whether absence counts: every record was read, and says whom it is about.
 func (c *compared) absence(read *reading) bool { return read.Complete && c.unnamed == 0 }
+
+// senders are the tenants with nicknames in the reading.
+func (c *compared) senders() []ledger.Sender {
+	var all []ledger.Sender
+	for lane, organisation := range c.lanes {
+		if tenant, is := strings.CutSuffix(lane, "."+string(tasks.KindNickname)); is && organisation != "" {
+			all = append(all, ledger.Sender{Organisation: organisation, API: string(tasks.KindNickname), Tenant: tenant})
+		}
+	}
+	return all
+}
 
 // candidate is a row that needs a call.
 type candidate struct {
@@ -61,10 +80,10 @@ func (s *Service) compare(ctx context.Context, n Night, read *reading, m *marks)
 		return nil, err
 	}
 	c := &compared{
-		classes: make([]class, 0, read.rows.rows), chats: map[string]int{}, lanes: map[string]string{}, counts: map[run.Decision]int{},
-		aside: map[string]int{}, unsure: map[string]bool{},
+		classes: make([]class, 0, read.rows.rows), members: newPresent(), lanes: map[string]string{}, counts: map[run.Decision]int{},
+		aside: map[string]int{}, unsure: map[string]bool{}, now: comparison.Now(), refresh: n.Refresh,
 	}
-	for page, err := range read.rows.pages(pageRows) {
+	for page, err := range read.rows.pages(nil) {
 		if err != nil {
 			return nil, err
 		}
@@ -73,7 +92,9 @@ func (s *Service) compare(ctx context.Context, n Night, read *reading, m *marks)
 			return nil, err
 		}
 		for i := range rows {
-			c.add(&rows[i], m, read.Complete)
+			if err := c.add(&rows[i], m, read.Complete); err != nil {
+				return nil, err
+			}
 		}
 	}
 	for number := range comparison.Contradicted() {
@@ -83,10 +104,8 @@ func (s *Service) compare(ctx context.Context, n Night, read *reading, m *marks)
 		}
 	}
 	c.calls = slices.DeleteFunc(c.calls, func(k candidate) bool { return c.classes[k.row] != classSend })
-	slices.Sort(c.members)
-	c.members = slices.Compact(c.members)
-	for _, member := range c.members {
-		c.chats[chatOf(member)]++
+	if c.chats, err = c.members.end(); err != nil {
+		return nil, err
 	}
 	for _, g := range comparison.Guards() {
 		if g.Name == run.GuardChanges || g.Name == run.GuardEqualNames {
@@ -99,17 +118,11 @@ func (s *Service) compare(ctx context.Context, n Night, read *reading, m *marks)
 }
 
 // add decides on the next row.
-func (c *compared) add(r *run.Compared, m *marks, complete bool) {
+func (c *compared) add(r *run.Compared, m *marks, complete bool) error {
 	row := len(c.classes)
-	member := ""
-	switch task, named := r.Request.Task.(tasks.NicknameSync); {
-	case r.Request.Task == nil, named && task.UserID == "":
-		c.unnamed++
-	case named && task.ChatID == "":
-		c.unsure[task.UserID] = true
-	case named:
-		member = memberOf(task)
-		c.members = append(c.members, member)
+	removed, err := c.note(r.Request.Task, m)
+	if err != nil {
+		return err
 	}
 	lane := ""
 	if r.Request.Task != nil {
@@ -119,11 +132,12 @@ func (c *compared) add(r *run.Compared, m *marks, complete bool) {
 	}
 	what := classShow
 	switch {
-	case member != "" && complete && m.absent[member].Removed:
+	case removed && complete:
 		what = classWithheld
 		c.withheld++
 	case r.Decision == run.RowUnchanged:
 		what = classRenew
+		c.known(r)
 	case r.Decision.Calls():
 		what = classSend
 		if cause := m.refusedBefore(r); cause != "" {
@@ -137,31 +151,44 @@ func (c *compared) add(r *run.Compared, m *marks, complete bool) {
 		c.counts[r.Decision]++
 	}
 	c.classes = append(c.classes, what)
+	return nil
+}
+
+// note notes the member that a row names, and reports whether a night has removed them.
+func (c *compared) note(task tasks.Task, m *marks) (removed bool, err error) {
+	named, is := task.(tasks.NicknameSync)
+	switch {
+	case task == nil, is && (named.UserID == "" || strings.ContainsAny(named.UserID+named.ChatID, "\t\r\n")):
+		c.unnamed++
+		return false, nil
+	case !is:
+		return false, nil
+	case named.ChatID == "":
+		c.unsure[named.UserID] = true
+		return false, nil
+	}
+	member, err := c.members.add(named)
+	if err != nil {
+		return false, err
+	}
+	return m.absent[string(member)].Removed, nil
 }
 
 // renew renews the records of unchanged rows, without a call: their revisions rise, and
 // they are kept for another 400 days.
 func (s *Service) renew(ctx context.Context, read *reading, c *compared) error {
 	revisions := map[string]int64{} // by lane
-	row := 0
-	for page, err := range read.rows.pages(pageRows) {
+	for page, err := range read.rows.pages(func(row int) bool { return c.classes[row] == classRenew }) {
 		if err != nil {
 			return err
 		}
-		var raises []ledger.Raise
+		raises := make([]ledger.Raise, 0, len(page))
 		for _, r := range page {
-			row++
-			if c.classes[row-1] != classRenew || r.Request.Task == nil {
-				continue
-			}
 			raise, err := s.raise(ctx, r.Request.Task, c, revisions)
 			if err != nil {
 				return err
 			}
 			raises = append(raises, raise)
-		}
-		if len(raises) == 0 {
-			continue
 		}
 		if _, err := s.ledger.Raise(ctx, raises); err != nil { // a target that changed is left alone
 			return err

@@ -13,7 +13,7 @@ func TestAnUnreadableRecordOfAScheduleIsNamed(t *testing.T) {
 	for name, member := range map[string]string{"absent": "secret-user", "carried": "secret-user", "refused": "secret-user", "base": "", "open": ""} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, redistest.Mini(t), class("chat1", 1, 3))
+			r := newRig(t, redistest.One(t), class("chat1", 1, 3))
 			key := "rollcall:{night:nightly}:" + name
 			var err error
 			if member != "" {

@@ -23,7 +23,7 @@ func TestANightThatIsInterruptedAnywhereIsContinued(t *testing.T) {
 	long(t)
 	school := class("chat1", 1, 6)
 	for requests := 1; ; requests++ {
-		r := newRig(t, redistest.Mini(t), school)
+		r := newRig(t, redistest.One(t), school)
 		dying := r.client(t)
 		hook := &dyingHook{left: requests}
 		dying.AddHook(hook)
@@ -114,7 +114,7 @@ func TestNightsWorkOnEveryTopology(t *testing.T) {
 func TestReportsAndLogsNameNoOne(t *testing.T) {
 	t.Parallel()
 	school := []member{{"chat1", "id-of-a-person", "Name Of A Person"}, {"chat1", "id-of-another", ""}, {"chat1", "id-of-a-third", "forbidden name"}}
-	r := newRig(t, redistest.Mini(t), school)
+	r := newRig(t, redistest.One(t), school)
 	r.work()
 	r.whole(1)
 	r.roll.members = school[:1]

@@ -14,7 +14,6 @@ import (
 	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
 	"rollcall/internal/run"
-	"rollcall/tasks"
 )
 
 // againAfter is after how many days a value is sent again that the platform refused: what
@@ -109,10 +108,8 @@ func valueOf(fields []ledger.Field) string {
 	return hex.EncodeToString(sum.Sum(nil)[:8])
 }
 
-// memberOf names a member of a chat in hashes and sets. No id has a tab.
-func memberOf(t tasks.NicknameSync) string { return t.Tenant + "\t" + t.ChatID + "\t" + t.UserID }
-
-// chatOf returns the chat of a member, with its tenant.
+// chatOf returns the chat of a member, with its tenant. A member is named in hashes and sets
+// by tenant, chat and user, with tabs between them.
 func chatOf(member string) string { return member[:strings.LastIndexByte(member, '\t')] }
 
 // split returns the parts of a member.

@@ -50,7 +50,7 @@ func (m *nameMaker) Add(columns []string, r source.Record) ([]run.Row, error) {
 	if m.indices == nil || !slices.Equal(m.columns, columns) {
 		m.columns, m.indices = columns, m.indices[:0]
 		for _, name := range m.needed {
-			m.indices = append(m.indices, columnOf(columns, name))
+			m.indices = append(m.indices, naming.IndexOf(columns, name))
 		}
 		for _, column := range columns {
 			m.seen[column] = true
@@ -64,15 +64,6 @@ func (m *nameMaker) Add(columns []string, r source.Record) ([]run.Row, error) {
 	}
 	m.people = append(m.people, naming.Person{At: r.At, Columns: m.needed, Fields: fields})
 	return nil, nil
-}
-
-// columnOf finds a column as package naming does.
-func columnOf(columns []string, name string) int {
-	if i := slices.Index(columns, name); i >= 0 {
-		return i
-	}
-	name = naming.Fold(name)
-	return slices.IndexFunc(columns, func(c string) bool { return naming.Fold(c) == name })
 }
 
 // End names the people: a row for each name, IDs in the order in which they must be

@@ -116,7 +116,7 @@ func TestARuleThatLeavesOutEveryoneIsEmpty(t *testing.T) {
 	t.Parallel()
 	misspelt := night.Names{
 		Rule: rule(t, nicknames+"filter: [{column: remark, in: [studnt]}]"), Tenant: tenant, Organisation: organisation,
-		Ledger: ledger.New(redistest.Mini(t).Client(t)),
+		Ledger: ledger.New(redistest.One(t).Client(t)),
 	}
 	m, err := misspelt.Begin(t.Context(), first)
 	if err == nil {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +32,8 @@ type Night struct {
 	Absence Absence
 	// Limits are how much smaller a roster may be than the last one.
 	Limits Limits
+	// Refresh is how unchanged names are confirmed.
+	Refresh Refresh
 	// Allowed are flags of guards that never hold this schedule, without dashes.
 	Allowed []string
 	// Canary is how many rows must end before the rest is sent. 0: 20. Negative: none.
@@ -218,18 +221,21 @@ func (s *Service) carryOut(ctx context.Context, n Night, r Report, read *reading
 	if err != nil {
 		return r, err
 	}
-	r.describe(read, c)
+	r.describe(read, c, before)
 	gone, err := s.absences(ctx, n, read, c, before, m)
 	if err != nil {
 		return r, err
 	}
 	guards := s.guards(n, read, c, before, gone)
-	chosen, err := s.choose(ctx, c, gone, m)
+	chosen, err := s.choose(ctx, n, c, gone, m)
 	if err != nil {
 		return r, err
 	}
 	r.CarriedOver = len(chosen.left) + chosen.unpaid
 	r.count(gone, chosen)
+	if r.Evidence != nil {
+		r.Evidence.Refresh = len(chosen.refresh)
+	}
 	next := &openNight{
 		Fingerprint: fingerprint(read, c, chosen, guards), Base: nextBase(read, c, before, r.Tick), Complete: read.Complete, Report: r,
 	}
@@ -296,8 +302,13 @@ func (s *Service) makeRun(ctx context.Context, n Night, next *openNight, read *r
 	return s.runs.Plan(ctx, made.ID, nil)
 }
 
+const authorPrefix = "schedule "
+
 // author is who makes and steers the runs of a schedule.
-func author(schedule string) string { return "schedule " + schedule }
+func author(schedule string) string { return authorPrefix + schedule }
+
+// IsNight reports whether a run is of a schedule.
+func IsNight(r run.Run) bool { return strings.HasPrefix(r.Author, authorPrefix) }
 
 // allowed are the flags that never hold the run. Removals are judged by the limits of the
 // schedule, which declares the chats.

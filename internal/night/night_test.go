@@ -123,6 +123,27 @@ func TestANewerNightReplacesUnfinishedRows(t *testing.T) {
 	})
 }
 
+// Whether a name that was never sent differs from the platform's is unknown.
+func TestDriftOfAHeldNightCountsChangesOfKnownNames(t *testing.T) {
+	t.Parallel()
+	long(t)
+	school := class("chat1", 1, 8)
+	r := newRig(t, redistest.Mini(t), school)
+	r.roll.members = school[:5]
+	r.work()
+	r.whole(1)
+	r.roll.members = rename(rename(school, "u1", "Ada"), "u2", "Bob") // 2 changed, 3 new
+	r.roll.why = "page 2 is missing"
+	held := r.run(2)
+	if held.State != night.StateHeld || held.Planned != 5 || held.Drift != 2 {
+		t.Fatalf("the held night is %+v, want 5 rows planned and a drift of 2", held)
+	}
+	r.approve(held)
+	if got := r.until(2, func(got night.Report) bool { return got.State == night.StateDone }); got.Drift != 0 {
+		t.Errorf("the approved night is %+v, want no drift", got)
+	}
+}
+
 func TestASourceThatCannotBeUsedSendsNothing(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {

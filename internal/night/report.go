@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rollcall/internal/audit"
+	"rollcall/internal/console"
 	"rollcall/internal/run"
 	"rollcall/internal/source"
 )
@@ -52,14 +53,16 @@ type Report struct {
 	Rows     int          `json:"rows"`               // rows of the reading
 	Complete bool         `json:"complete"`           // every record of the source was read
 	Modified time.Time    `json:"modified,omitzero"`  // of the content
+	Same     bool         `json:"same,omitzero"`      // the content is that of the last night
 	Problems []string     `json:"problems,omitempty"` // of the first rows that cannot be used
 
-	Unchanged  int `json:"unchanged"`  // rows without a call
-	Planned    int `json:"planned"`    // rows that the run sends
-	Calls      int `json:"calls"`      // rows that ended with a call
-	Applied    int `json:"applied"`    // rows that the platform accepted
-	Conflicts  int `json:"conflicts"`  // rows that contradict each other, or that others changed
-	Impossible int `json:"impossible"` // rows that cannot be used
+	Unchanged  int       `json:"unchanged"`         // rows without a call
+	Evidence   *Evidence `json:"evidence,omitzero"` // how the names of unchanged rows are known; none without such names
+	Planned    int       `json:"planned"`           // rows that the run sends
+	Calls      int       `json:"calls"`             // rows that ended with a call
+	Applied    int       `json:"applied"`           // rows that the platform accepted
+	Conflicts  int       `json:"conflicts"`         // rows that contradict each other, or that others changed
+	Impossible int       `json:"impossible"`        // rows that cannot be used
 	// CarriedOver are rows that the month cannot pay for.
 	CarriedOver int `json:"carried_over"` // rows that the month cannot pay for: the next night sends them
 	// SetAside are rows whose value the platform refused within the last 7 days, by cause.
@@ -72,7 +75,7 @@ type Report struct {
 	Restored int `json:"restored"` // members who are added again; they are named the next night
 
 	// Drift is how many rows may differ from the platform after this night: of all that
-	// has a reason above.
+	// has a reason above. A run that was not applied counts with its changed names alone.
 	Drift    int       `json:"drift"`             // rows that may differ from the platform after this night
 	Forecast *Forecast `json:"forecast,omitzero"` // of the month's calls; none if no month is bounded
 }
@@ -92,13 +95,18 @@ func (r Report) Final() bool {
 }
 
 // describe notes what was read and compared.
-func (r *Report) describe(read *reading, c *compared) {
+func (r *Report) describe(read *reading, c *compared, before *base) {
+	r.Same = before != nil && read.Complete && read.Version != "" && read.Version == before.Version
 	r.Rows, r.Complete, r.Why, r.Modified, r.Problems = read.rows.rows, read.Complete, read.Why, read.Modified, read.problems
 	r.Unchanged, r.Conflicts, r.Impossible = c.counts[run.RowUnchanged], c.counts[run.RowConflict], c.counts[run.RowImpossible]
 	if c.unnamed > 0 && r.Why == "" {
-		r.Why = fmt.Sprintf("%d rows do not say which member they are about: no member counts as missing", c.unnamed)
+		r.Why = fmt.Sprintf("no member counts as missing: %s without a member", console.Count(c.unnamed, "row"))
 	}
 	r.SetAside = c.aside
+	if c.evidence != (Evidence{}) {
+		evidence := c.evidence
+		r.Evidence = &evidence
+	}
 	tenants := map[string]bool{}
 	for lane := range c.lanes {
 		tenant, _, _ := strings.Cut(lane, ".")
@@ -129,6 +137,9 @@ func (r *Report) take(made run.Run, now time.Time) {
 	switch made.State {
 	case run.StateHeld:
 		r.State = StateHeld
+		if r.Evidence != nil {
+			r.Evidence.Refresh = 0
+		}
 		for _, g := range made.Plan.Objections() {
 			r.Decide = append(r.Decide, g.Name+": "+g.What)
 		}
@@ -155,7 +166,11 @@ func (r *Report) take(made run.Run, now time.Time) {
 		r.Applied, r.Calls = o[run.OutcomeApplied], o[run.OutcomeApplied]+o[run.OutcomeFailed]
 		r.Conflicts = max(r.Conflicts, o[run.OutcomeConflict])
 	}
-	r.Drift = r.CarriedOver + r.Conflicts + r.Impossible + sum(r.SetAside) + r.Restored + max(0, r.Planned-r.Applied)
+	open := max(0, r.Planned-r.Applied)
+	if made.Applied.IsZero() && made.Plan != nil {
+		open = made.Plan.Counts[run.RowChange] // nothing is known of new names, nor against them
+	}
+	r.Drift = r.CarriedOver + r.Conflicts + r.Impossible + sum(r.SetAside) + r.Restored + open
 }
 
 func sum(counts map[string]int) int {
@@ -265,14 +280,9 @@ func (s *Service) forecast(ctx context.Context, r Report, history []Report) (*Fo
 	if f == nil {
 		return nil, nil //nolint:nilnil // as documented
 	}
-	calls, nights := r.Calls, 1
-	for _, old := range history {
-		if old.Final() && !old.Tick.Equal(r.Tick) {
-			calls, nights = calls+old.Calls, nights+1
-		}
-	}
-	f.PerNight, f.Nights = float64(calls)/float64(nights), -1
-	if calls > 0 {
+	nights := append(slices.DeleteFunc(slices.Clone(history), func(old Report) bool { return old.Tick.Equal(r.Tick) }), r)
+	f.PerNight, f.Nights = perNight(nights), -1
+	if f.PerNight > 0 {
 		f.Nights = int(float64(f.Left) / f.PerNight)
 	}
 	return f, nil

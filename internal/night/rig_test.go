@@ -17,22 +17,16 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/enqueue"
-	"rollcall/internal/handler"
 	"rollcall/internal/lane"
 	"rollcall/internal/ledger"
 	"rollcall/internal/logtest"
 	"rollcall/internal/night"
 	"rollcall/internal/pace"
-	"rollcall/internal/redisdb"
 	"rollcall/internal/redistest"
-	"rollcall/internal/registry"
 	"rollcall/internal/run"
 	"rollcall/internal/sandbox"
-	"rollcall/internal/secret"
+	"rollcall/internal/schooltest"
 	"rollcall/internal/source"
-	"rollcall/internal/sweep"
-	"rollcall/providers/dingtalk"
-	"rollcall/tasks"
 )
 
 func TestMain(m *testing.M) { redistest.Main(m) }
@@ -111,28 +105,36 @@ type rig struct {
 	url     string
 	log     *logtest.Buffer
 	quota   pace.Quota
-	set     *lane.Set
-	roll    *roll
-	night   night.Night
-	now     time.Time
-	mu      sync.Mutex
-	sent    []night.Report
-	refuses error // of Announce
+	// resendAfter makes the worker send values again. 0: it does not.
+	resendAfter time.Duration
+	set         *lane.Set
+	roll        *roll
+	night       night.Night
+	now         time.Time
+	mu          sync.Mutex
+	sent        []night.Report
+	refuses     error // of Announce
 }
 
 // newRig makes a platform with members in their chats, and a schedule whose roster has them.
 func newRig(t *testing.T, s *redistest.Server, members []member) *rig {
 	t.Helper()
-	return newRigOn(t, s.Client, &redis.UniversalOptions{Addrs: []string{s.Addr}}, members)
+	r := newRigOn(t, func(t *testing.T) redis.UniversalClient { return patient(t, s) }, &redis.UniversalOptions{Addrs: []string{s.Addr}}, members)
+	r.client = s.Client // of the worker, which tries again
+	return r
+}
+
+// patient is a client for the test itself: it waits for the answer of a Redis on a busy machine.
+func patient(t *testing.T, s *redistest.Server) redis.UniversalClient {
+	t.Helper()
+	rdb := redis.NewClient(&redis.Options{Addr: s.Addr, ReadTimeout: patience})
+	t.Cleanup(func() { _ = rdb.Close() })
+	return rdb
 }
 
 func newRigOn(t *testing.T, client func(*testing.T) redis.UniversalClient, options *redis.UniversalOptions, members []member) *rig {
 	t.Helper()
-	unlimited := map[string][]sandbox.Window{}
-	for _, api := range []string{sandbox.APIGroupNick, sandbox.APIGroupUpdate, sandbox.APIChangeID} {
-		unlimited[api] = []sandbox.Window{}
-	}
-	box, err := sandbox.New(sandbox.Config{World: world(members), Limits: sandbox.Limits{Windows: unlimited, MonthlyQuota: -1, Address: sandbox.Window{Calls: -1}}})
+	box, err := sandbox.New(sandbox.Config{World: world(members), Limits: schooltest.NoLimits()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,13 +149,7 @@ func newRigOn(t *testing.T, client func(*testing.T) redis.UniversalClient, optio
 	}
 	r.nights = r.service(rdb)
 	r.night = night.Night{Name: "nightly", Source: r.roll, Rule: night.Columns{Tenant: tenant}, Canary: -1}
-	var lanes []registry.Lane
-	for _, kind := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup, tasks.KindID} {
-		lanes = append(lanes, registry.Lane{Organisation: organisation, Tenant: tenant, Kind: kind})
-	}
-	if err := registry.Publish(t.Context(), rdb, lanes); err != nil {
-		t.Fatal(err)
-	}
+	schooltest.Publish(t, rdb)
 	return r
 }
 
@@ -206,54 +202,20 @@ func (r *rig) at(now time.Time) {
 // work starts a worker with all lanes of the tenant.
 func (r *rig) work() {
 	r.t.Helper()
-	client, err := dingtalk.New(dingtalk.Config{
-		Tenant: tenant, AppKey: "ding-lakeside", AppSecret: secret.New("sesame"), API: r.url, OAPI: r.url, Timeout: callTimeout,
-	})
+	r.set, _ = schooltest.Worker{
+		URL: r.url, Redis: r.client(r.t), Limits: []pace.Limit{{Calls: 200, Per: time.Second}}, Quota: r.quota,
+		Log: slog.New(slog.NewTextHandler(r.log, nil)), Timeout: callTimeout, ResendAfter: r.resendAfter, Producer: producer(r.t, r.options),
+	}.Start(r.t)
+}
+
+func producer(t *testing.T, options *redis.UniversalOptions) *enqueue.Client {
+	t.Helper()
+	p, err := enqueue.New(enqueue.Config{Redis: options})
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
-	log := slog.New(slog.NewTextHandler(r.log, nil))
-	rdb := r.client(r.t)
-	shared := redisdb.NewAutopipeline(rdb)
-	book := ledger.NewShared(rdb, shared)
-	set := lane.NewSet(rdb, shared, book, "worker", log)
-	env := handler.Env{Organisation: organisation, Tenant: tenant, Ledger: book, Deadline: lane.Deadline(callTimeout)}
-	for kind, handle := range map[tasks.Kind]handler.Func{
-		tasks.KindNickname: handler.Nickname(env, client), tasks.KindGroup: handler.Group(env, client), tasks.KindID: handler.ID(env, client),
-	} {
-		set.Add(lane.Config{
-			Organisation: organisation, Tenant: tenant, Platform: "dingtalk", Kind: kind, Limits: []pace.Limit{{Calls: 200, Per: time.Second}},
-			Timeout: callTimeout, Metered: true, Quota: r.quota,
-		}, handle)
-	}
-	watcher := run.NewWatcher(rdb, log)
-	set.SetRuns(watcher)
-	if err := set.Start(r.t.Context()); err != nil {
-		r.t.Fatal(err)
-	}
-	r.set = set
-	producer, err := enqueue.New(enqueue.Config{Redis: r.options})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	feeder := run.NewFeeder(run.FeederConfig{Service: run.New(run.Config{Redis: rdb, Ledger: book}), Producer: producer, Log: log})
-	sweeper := sweep.New(sweep.Config{Redis: rdb, Ledger: book, Lanes: set, Log: log, Rescue: []string{run.Queue}})
-	var running sync.WaitGroup
-	running.Go(func() { watcher.Run(ctx) })
-	running.Go(func() { sweeper.Run(ctx) })
-	running.Go(func() {
-		if err := feeder.Run(ctx); err != nil {
-			r.t.Errorf("feeder: %v", err)
-		}
-	})
-	r.t.Cleanup(func() {
-		cancel()
-		set.Stop()
-		running.Wait()
-		_ = producer.Close()
-		client.Close()
-	})
+	t.Cleanup(func() { _ = p.Close() })
+	return p
 }
 
 // run carries out a night, until its run is sent or held.
@@ -265,11 +227,16 @@ func (r *rig) run(n int) night.Report {
 		defer func() { r.roll.modified = given }()
 		r.roll.modified = cmp.Or(given, nightOf(n))
 	}
-	report, err := r.nights.Run(r.t.Context(), r.night, nightOf(n))
-	if err != nil {
-		r.t.Fatalf("night %d: %v", n, err)
+	for end := time.Now().Add(patience); ; <-time.After(20 * time.Millisecond) {
+		report, err := r.nights.Run(r.t.Context(), r.night, nightOf(n))
+		if err == nil {
+			return report
+		}
+		// On a busy machine a server may not answer in time: a schedule tries that again, too.
+		if _, again := errors.AsType[*source.Error](err); !again || time.Now().After(end) {
+			r.t.Fatalf("night %d: %v", n, err)
+		}
 	}
-	return report
 }
 
 // whole carries out a night, and waits until it has ended or needs a person.
@@ -301,6 +268,20 @@ func (r *rig) until(n int, done func(night.Report) bool) night.Report {
 			r.t.Fatalf("night %d is %+v\n%s", n, got, r.log)
 		}
 		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// eventually waits until check finds nothing wrong.
+func (r *rig) eventually(check func() error) {
+	r.t.Helper()
+	for end := time.Now().Add(patience); ; <-time.After(20 * time.Millisecond) {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			r.t.Fatalf("%v\n%s", err, r.log)
+		}
 	}
 }
 

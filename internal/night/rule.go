@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -92,11 +93,9 @@ func (m *columnMaker) End(context.Context) ([]run.Row, error) { return nil, nil 
 
 // lineOf returns the line of a record of a file, 0 for another record.
 func lineOf(at string) int {
-	var line int
-	if text, ok := strings.CutPrefix(at, "line "); ok {
-		if _, err := fmt.Sscanf(text, "%d", &line); err != nil {
-			return 0
-		}
+	text, ok := strings.CutPrefix(at, "line ")
+	if line, err := strconv.Atoi(text); ok && err == nil {
+		return line
 	}
-	return line
+	return 0
 }

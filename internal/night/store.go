@@ -175,7 +175,13 @@ func (s *Service) swapOpen(ctx context.Context, schedule string, o *openNight, t
 
 // History returns the reports of the last 30 nights of a schedule, the newest first.
 func (s *Service) History(ctx context.Context, schedule string) ([]Report, error) {
-	stored, err := s.rdb.HGetAll(ctx, key(schedule, keyReports)).Result()
+	return History(ctx, s.rdb, schedule)
+}
+
+// History returns the reports of the last 30 nights of a schedule in a Redis, the newest
+// first. Cost: one round trip.
+func History(ctx context.Context, rdb redis.Cmdable, schedule string) ([]Report, error) {
+	stored, err := rdb.HGetAll(ctx, key(schedule, keyReports)).Result()
 	if err != nil {
 		return nil, fmt.Errorf("read the reports of schedule %s: %w", schedule, err)
 	}

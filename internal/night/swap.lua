@@ -1,4 +1,4 @@
--- Replaces the open night of a schedule if it is still the one that was read.
+-- Replaces a record of a schedule, such as its open night, if it is still the one that was read.
 -- ARGV: what was read ('' for none), what replaces it ('' to remove it), how long it is kept, ms.
 -- Returns 1 if that was done, or 0.
 local now = redis.call('GET', KEYS[1]) or ''

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"rollcall/internal/console"
 	"rollcall/internal/kinds"
 	"rollcall/internal/roster"
 	"rollcall/internal/table"
@@ -153,7 +154,7 @@ func (s *summary) logTo(log *slog.Logger) {
 
 // result returns the summary as that of a job.
 func (s *summary) result() Result {
-	text := fmt.Sprintf("%d tasks: %d stored, %d already there, %d refused", s.Tasks, s.Stored, s.AlreadyThere, s.Refused)
+	text := fmt.Sprintf("%s: %d stored, %d already there, %d refused", console.Count(s.Tasks, "task"), s.Stored, s.AlreadyThere, s.Refused)
 	if s.Outdated > 0 {
 		text += fmt.Sprintf(", %d outdated", s.Outdated)
 	}

@@ -65,7 +65,7 @@ func TestATickThatIsCarriedOutTwiceEnqueuesEachRowOnce(t *testing.T) {
 
 func TestTheNextNightEnqueuesTheSameRowsAgain(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
+	r := newRig(t, redistest.One(t))
 	path := filepath.Join(t.TempDir(), "roster.csv")
 	content := "kind,tenant,chat_id,user_id,nickname,key\nnickname,lakeside-dt,c1,u1,Ann,mine\n"
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -82,7 +82,7 @@ func TestTheNextNightEnqueuesTheSameRowsAgain(t *testing.T) {
 
 func TestBadRowsAreReportedAndTheOthersEnqueued(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
+	r := newRig(t, redistest.One(t))
 	path := writeRoster(t,
 		"nickname,lakeside-dt,c1,u1,张三",
 		"nickname,lakeside-dt,c1,u2,",
@@ -119,7 +119,7 @@ func TestBadRowsAreReportedAndTheOthersEnqueued(t *testing.T) {
 
 func TestAResultHoldsTheFirstProblemsAndCountsTheRest(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
+	r := newRig(t, redistest.One(t))
 	r.run(r.config(night(writeRoster(t, strings.Split(strings.Repeat("nickname,lakeside-dt,c1,,x\n", 500), "\n")...))))
 	r.enqueue("night", nightID)
 	if got := r.done(nightID); got.Refused != 500 || len(got.Problems) != 20 {
@@ -132,7 +132,7 @@ func TestAResultHoldsTheFirstProblemsAndCountsTheRest(t *testing.T) {
 
 func TestCoursesAreEnqueuedByTheirIDs(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
+	r := newRig(t, redistest.One(t))
 	r.run(r.config(schedule.Entry{
 		Name: "courses", Cron: "0 3 * * *",
 		Courses: schedule.Courses{Tenant: "lakeside-ci", IDs: []string{"561294", "561295"}},
@@ -173,7 +173,7 @@ func TestAMissingRosterIsADeadLetterWithItsCauseAfterItsAttempts(t *testing.T) {
 
 func TestAnUnreadableRosterEnqueuesNothing(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
+	r := newRig(t, redistest.One(t))
 	r.run(once(r.config(night(writeRoster(t, "nickname,lakeside-dt,c1,u1,Ann", "nickname,lakeside-dt,c1,u2,\"Bo")))))
 	r.enqueue("night", nightID)
 	if got := r.dead(nightID); !strings.Contains(got, "roster.csv: the quote that opens in line 3 is never closed") || !strings.Contains(got, "nothing of it was enqueued") {
@@ -186,7 +186,7 @@ func TestAnUnreadableRosterEnqueuesNothing(t *testing.T) {
 
 func TestARosterThatIsAPipeIsADeadLetterAndDoesNotHang(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
+	r := newRig(t, redistest.One(t))
 	path, _ := slowRoster(t)
 	r.run(once(r.config(night(path))))
 	r.enqueue("night", nightID)
@@ -197,7 +197,7 @@ func TestARosterThatIsAPipeIsADeadLetterAndDoesNotHang(t *testing.T) {
 
 func TestARosterOfASpreadsheetIsRead(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
+	r := newRig(t, redistest.One(t))
 	path := filepath.Join(t.TempDir(), "名单.csv")
 	const names = "\xc0\xe0\xd0\xcd;\xd7\xe2\xbb\xa7;\xc8\xbaID;\xd3\xc3\xbb\xa7ID;\xc8\xba\xea\xc7\xb3\xc6\r\n" // 类型;租户;群ID;用户ID;群昵称
 	if err := os.WriteFile(path, []byte(names+"\xea\xc7\xb3\xc6;lakeside-dt;c1;u1;\xd5\xc5\xc8\xfd\r\n"), 0o600); err != nil {
@@ -212,7 +212,7 @@ func TestARosterOfASpreadsheetIsRead(t *testing.T) {
 
 func TestATaskThatIsNotATickIsADeadLetterAtOnce(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
+	r := newRig(t, redistest.One(t))
 	cfg := r.config(night(threePeople(t)))
 	cfg.Waits = []time.Duration{time.Hour}
 	r.run(cfg)
@@ -242,7 +242,7 @@ func (r *rig) waits() string {
 
 func TestATickOfANewerWorkerWaitsForAnUpgrade(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t))
+	r := newRig(t, redistest.One(t))
 	r.run(r.config(night(threePeople(t))))
 	client := asynq.NewClientFromRedisClient(r.rdb)
 	_, err := client.EnqueueContext(t.Context(), asynq.NewTask(schedule.Type, []byte(`{"v":3,"plan":"night"}`)),
@@ -350,7 +350,7 @@ func TestATickThatExceedsTheGraceReturnsUncounted(t *testing.T) {
 		}
 		file.Close()
 		w.end(t)
-		if got := r.waits(); !strings.Contains(got, "1 of 1 tasks are not stored yet: the worker stopped") {
+		if got := r.waits(); !strings.Contains(got, "1 of 1 task not stored yet: the worker stopped") {
 			t.Errorf("cause: %s", got)
 		}
 		// The next worker continues it.

@@ -52,29 +52,10 @@ type Past struct {
 	Reason   string // of that person, or why it was not executed
 }
 
-// Info is an entry as the leader runs it, with its state.
-type Info struct {
-	Name, Cron, Zone string
-	Offset           time.Duration // by which ticks are later than Cron
-	Overlap          Overlap
-	MisfireWindow    time.Duration
-	Does             string    // in a few words
-	Next             time.Time // zero: paused, or none within five years
-	Pause            *Pause    // nil: not paused
-	Last             *Past     // nil: no tick yet
-}
-
 // Pause is why an entry has no ticks.
 type Pause struct {
 	Since      time.Time
 	By, Reason string
-}
-
-// Survey is the state of all entries.
-type Survey struct {
-	Now     time.Time // by Redis' clock
-	Leader  bool      // a worker leads: ticks are enqueued
-	Entries []Info    // by name
 }
 
 // NotFoundError reports a name that no entry has.
@@ -94,6 +75,38 @@ type BusyError struct{ Schedule, Tick string }
 // Error names the tick that has not ended.
 func (e *BusyError) Error() string {
 	return fmt.Sprintf("schedule %s skips ticks that overlap, and tick %s has not ended", e.Schedule, e.Tick)
+}
+
+// DamagedError reports a key of the schedules that another program wrote.
+type DamagedError struct{ Key string }
+
+// Error names the key, and what to do.
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("the key %s has another type, because another program wrote it: see rollcall repair", e.Key)
+}
+
+// ofKey returns a [*DamagedError] for an error about the type of a key.
+func ofKey(key string, err error) error {
+	if redis.HasErrorPrefix(err, "WRONGTYPE") {
+		return &DamagedError{key}
+	}
+	return err
+}
+
+// Keys are the keys of an entry with their types, or those of all entries for "".
+func Keys(name string) map[string]string {
+	if name == "" {
+		return map[string]string{entriesKey: "hash", leaderKey: "string"}
+	}
+	return map[string]string{
+		stateKey(name): "hash", ticksKey(name): "hash", historyKey(name): "zset", openKey(name): "zset", runningKey(name): "string",
+	}
+}
+
+// Names returns the names of the entries that a worker has published.
+func (s *Store) Names(ctx context.Context) ([]string, error) {
+	all, err := s.entries(ctx)
+	return slices.Sorted(maps.Keys(all)), err
 }
 
 // published is an entry as the leader publishes it. Its form is stored.
@@ -143,7 +156,7 @@ func (s *Store) publish(ctx context.Context, entries map[string]*planned) error 
 func (s *Store) entries(ctx context.Context) (map[string]*planned, error) {
 	stored, err := s.rdb.HGetAll(ctx, entriesKey).Result()
 	if err != nil {
-		return nil, fmt.Errorf("list the schedules: %w", err)
+		return nil, fmt.Errorf("list the schedules: %w", ofKey(entriesKey, err))
 	}
 	all := make(map[string]*planned, len(stored))
 	for name, text := range stored {
@@ -175,74 +188,20 @@ func (s *Store) entry(ctx context.Context, name string) (*planned, error) {
 	return all[name], nil
 }
 
-// List returns the state of all entries. Cost: four round trips for any number.
-func (s *Store) List(ctx context.Context) (Survey, error) {
-	entries, err := s.entries(ctx)
-	if err != nil {
-		return Survey{}, err
-	}
-	names := slices.Sorted(maps.Keys(entries))
-	now, seen, err := s.look(ctx, names)
-	if err != nil {
-		return Survey{}, err
-	}
-	pauses := make([]*redis.SliceCmd, len(names))
-	newest := make([]*redis.StringSliceCmd, len(names))
-	var leads *redis.IntCmd
-	if _, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		leads = p.Exists(ctx, leaderKey)
-		for i, name := range names {
-			pauses[i] = p.HMGet(ctx, stateKey(name), "paused", "paused_by", "paused_reason")
-			newest[i] = p.ZRange(ctx, historyKey(name), -1, -1)
-		}
-		return nil
-	}); err != nil {
-		return Survey{}, fmt.Errorf("read the state of the schedules: %w", err)
-	}
-	ids := map[string][]string{}
-	for i, name := range names {
-		ids[name] = newest[i].Val()
-	}
-	last, err := s.past(ctx, ids)
-	if err != nil {
-		return Survey{}, err
-	}
-	survey := Survey{Now: now, Leader: leads.Val() == 1}
-	for i, name := range names {
-		e := entries[name]
-		info := Info{
-			Name: name, Cron: e.Cron, Zone: e.Zone, Offset: e.offset, Overlap: e.Overlap, MisfireWindow: e.MisfireWindow, Does: e.Does,
-		}
-		if seen[name].paused {
-			v := pauses[i].Val()
-			info.Pause = &Pause{Since: time.Unix(number(v[0]), 0).UTC()}
-			info.Pause.By, _ = v[1].(string)
-			info.Pause.Reason, _ = v[2].(string)
-		} else {
-			info.Next = e.next(now)
-		}
-		if ticks := last[name]; len(ticks) > 0 {
-			info.Last = &ticks[0]
-		}
-		survey.Entries = append(survey.Entries, info)
-	}
-	return survey, nil
-}
-
 // History returns the last n ticks of an entry, the newest last; at most 100 are kept.
 // The entry need not exist any more: a [*NotFoundError] means that there is neither an
 // entry nor a tick. Cost: two round trips.
 func (s *Store) History(ctx context.Context, name string, n int) ([]Past, error) {
 	ids, err := s.rdb.ZRange(ctx, historyKey(name), int64(-n), -1).Result()
 	if err != nil {
-		return nil, fmt.Errorf("read the history of schedule %s: %w", name, err)
+		return nil, fmt.Errorf("read the history of schedule %s: %w", name, ofKey(historyKey(name), err))
 	}
 	if len(ids) == 0 {
 		_, err := s.entry(ctx, name)
 		return nil, err
 	}
 	all, err := s.past(ctx, map[string][]string{name: ids})
-	return all[name], err
+	return all[name], ofKey(ticksKey(name), err)
 }
 
 // fields are those of a tick in the hash of its entry.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/robfig/cron/v3"
 
+	"rollcall/internal/console"
 	"rollcall/tasks"
 )
 
@@ -178,10 +179,8 @@ func (p *planned) does() string {
 		return p.Does
 	case p.Roster != "":
 		return "roster " + p.Roster
-	case len(p.Courses.IDs) == 1:
-		return "1 course of " + p.Courses.Tenant
 	}
-	return fmt.Sprintf("%d courses of %s", len(p.Courses.IDs), p.Courses.Tenant)
+	return console.Count(len(p.Courses.IDs), "course") + " of " + p.Courses.Tenant
 }
 
 func (c Courses) problems() []string {

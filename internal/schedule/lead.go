@@ -121,7 +121,7 @@ func (w *leading) look(ctx context.Context, entries map[string]*planned) time.Du
 // tick.
 func (w *leading) decide(ctx context.Context, entry *planned, seen *look, now time.Time) error {
 	if seen.damaged != "" {
-		return fmt.Errorf("damaged key in Redis, %q: has another type: delete it", seen.damaged)
+		return fmt.Errorf("damaged key in Redis, %q: has another type: see rollcall repair", seen.damaged)
 	}
 	for _, open := range seen.open { // recorded by a person, or by a leader that died then
 		if State(open.state) != Due {

@@ -13,6 +13,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/console"
 	"rollcall/internal/enqueue"
 	"rollcall/internal/logging"
 )
@@ -148,7 +149,7 @@ func (c *carrier) judge(err error, failed int) *failure {
 	}
 	waits := c.schedule.waits
 	if failed >= len(waits) {
-		return &failure{err: fmt.Errorf("%w · given up after %d attempts", err, failed+1), counted: true, dead: true}
+		return &failure{err: fmt.Errorf("%w · given up after %s", err, console.Count(failed+1, "attempt")), counted: true, dead: true}
 	}
 	return &failure{err: fmt.Errorf("%w · attempt %d of %d", err, failed+1, len(waits)+1), counted: true, after: waits[failed]}
 }
@@ -257,10 +258,10 @@ func (c *carrier) enqueueAll(ctx context.Context, t Tick, entry *planned) (*summ
 		return s, nil
 	}
 	if cause := context.Cause(ctx); cause != nil {
-		return s, fmt.Errorf("schedule %s: %d of %d tasks are not stored yet: %w", t.Schedule, s.NotStored, s.Tasks, cause)
+		return s, fmt.Errorf("schedule %s: %d of %s not stored yet: %w", t.Schedule, s.NotStored, console.Count(s.Tasks, "task"), cause)
 	}
-	return s, fmt.Errorf("schedule %s: %d of %d tasks are not stored yet: %w: the next attempt stores only these",
-		t.Schedule, s.NotStored, s.Tasks, s.fault)
+	return s, fmt.Errorf("schedule %s: %d of %s not stored yet: %w: the next attempt stores only these",
+		t.Schedule, s.NotStored, console.Count(s.Tasks, "task"), s.fault)
 }
 
 func keepDetail(task *asynq.Task, detail any, log *slog.Logger) {

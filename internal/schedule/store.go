@@ -36,12 +36,15 @@ var (
 	moveLua string
 	//go:embed pause.lua
 	pauseLua string
+	//go:embed list.lua
+	listLua string
 
 	lookScript  = redis.NewScript(lookLua)
 	addScript   = redis.NewScript(addLua)
 	beginScript = redis.NewScript(beginLua)
 	moveScript  = redis.NewScript(moveLua)
 	pauseScript = redis.NewScript(pauseLua)
+	listScript  = redis.NewScript(listLua)
 )
 
 const (
@@ -184,7 +187,7 @@ func (s *Store) begin(ctx context.Context, t Tick, window time.Duration, worker 
 		[]string{stateKey(t.Schedule), ticksKey(t.Schedule), historyKey(t.Schedule), openKey(t.Schedule), l.key},
 		t.ID(), t.At.Unix(), bound, worker, recordsKept.Milliseconds(), l.token, l.life.Milliseconds()).StringSlice()
 	if redis.HasErrorPrefix(err, "WRONGTYPE") {
-		err = fmt.Errorf("a key of %s… is not of its type: delete it: %w", keyPrefix, err)
+		err = fmt.Errorf("a key of %s… is not of its type: see rollcall repair: %w", keyPrefix, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("schedule %s: record the beginning of a tick: %w", t.Schedule, err)

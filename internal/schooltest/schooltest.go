@@ -5,6 +5,7 @@
 package schooltest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -21,10 +22,12 @@ import (
 	"rollcall/internal/ledger"
 	"rollcall/internal/pace"
 	"rollcall/internal/redisdb"
+	"rollcall/internal/registry"
 	"rollcall/internal/run"
 	"rollcall/internal/sandbox"
 	"rollcall/internal/secret"
 	"rollcall/internal/sweep"
+	"rollcall/providers/classin"
 	"rollcall/providers/dingtalk"
 	"rollcall/tasks"
 )
@@ -46,10 +49,26 @@ func Config(members int) sandbox.Config {
 		chat.Members = append(chat.Members, sandbox.Member{UserID: id})
 	}
 	org.Chats = []sandbox.Chat{chat}
-	unlimited := map[string][]sandbox.Window{sandbox.APIGroupNick: {}, sandbox.APIGroupUpdate: {}, sandbox.APIChangeID: {}}
-	return sandbox.Config{
-		World:  sandbox.World{Organisations: []sandbox.Organisation{org}},
-		Limits: sandbox.Limits{Windows: unlimited, MonthlyQuota: -1, Address: sandbox.Window{Calls: -1}},
+	return sandbox.Config{World: sandbox.World{Organisations: []sandbox.Organisation{org}}, Limits: NoLimits()}
+}
+
+// NoLimits are the limits of a platform that has none.
+func NoLimits() sandbox.Limits {
+	windows := map[string][]sandbox.Window{}
+	for _, api := range []string{sandbox.APIGroupNick, sandbox.APIGroupUpdate, sandbox.APIChangeID, sandbox.APIEditStudent, sandbox.APIStudentNick} {
+		windows[api] = []sandbox.Window{}
+	}
+	return sandbox.Limits{Windows: windows, MonthlyQuota: -1, Address: sandbox.Window{Calls: -1}}
+}
+
+// Publish lists the lanes of the tenant, and more, as served.
+func Publish(t *testing.T, rdb redis.UniversalClient, more ...registry.Lane) {
+	t.Helper()
+	for _, kind := range []tasks.Kind{tasks.KindNickname, tasks.KindGroup, tasks.KindID} {
+		more = append(more, registry.Lane{Organisation: Organisation, Tenant: Tenant, Kind: kind})
+	}
+	if err := registry.Publish(t.Context(), rdb, more); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -66,11 +85,11 @@ func Start(t *testing.T, members int) (box *sandbox.Sandbox, url string) {
 	return box, platform.URL
 }
 
-// Client returns a client of the platform at a URL. The caller closes it.
-func Client(t *testing.T, url string, timeout time.Duration) *dingtalk.Client {
+// Client returns a client of the platform at a URL. The caller closes it. now is nil or a clock.
+func Client(t *testing.T, url string, timeout time.Duration, now func() time.Time) *dingtalk.Client {
 	t.Helper()
 	client, err := dingtalk.New(dingtalk.Config{
-		Tenant: Tenant, AppKey: "ding-lakeside", AppSecret: secret.New("sesame"), API: url, OAPI: url, Timeout: timeout,
+		Tenant: Tenant, AppKey: "ding-lakeside", AppSecret: secret.New("sesame"), API: url, OAPI: url, Timeout: timeout, Now: now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -85,38 +104,53 @@ type Worker struct {
 	Limits []pace.Limit          // nil: 500 a second
 	Quota  pace.Quota
 	Log    *slog.Logger
+	// Timeout is that of a call. 0: 5 s.
+	Timeout time.Duration
+	// ResendAfter is when values are sent again. 0: never.
+	ResendAfter time.Duration
+	// Now is the clock of the platforms. nil: time.Now.
+	Now func() time.Time
+	// ClassIn is a tenant at ClassIn, of the school 1001, with a lane for students. Empty: none.
+	ClassIn string
 	// Producer stores the rows that the feeder feeds. Hurry makes its turns follow each
 	// other faster; nil: they do not.
 	Producer *enqueue.Client
 	Hurry    func(*run.Feeder) *run.Feeder
 }
 
-// Start starts the worker, and returns what stops it. It stops when the test ends.
-func (w Worker) Start(t *testing.T) (stop func()) {
+// Start starts the worker, and returns its lanes and what stops it. It stops when the test
+// ends.
+func (w Worker) Start(t *testing.T) (set *lane.Set, stop func()) {
 	t.Helper()
-	const timeout = 5 * time.Second
+	w.Timeout = cmp.Or(w.Timeout, 5*time.Second)
 	if w.Limits == nil {
 		w.Limits = []pace.Limit{{Calls: 500, Per: time.Second}}
 	}
-	client := Client(t, w.URL, timeout)
+	client := Client(t, w.URL, w.Timeout, w.Now)
 	shared := redisdb.NewAutopipeline(w.Redis)
 	book := ledger.NewShared(w.Redis, shared)
-	set := lane.NewSet(w.Redis, shared, book, "worker", w.Log)
-	env := handler.Env{Organisation: Organisation, Tenant: Tenant, Ledger: book, Deadline: lane.Deadline(timeout)}
+	set = lane.NewSet(w.Redis, shared, book, "worker", w.Log)
+	env := handler.Env{
+		Organisation: Organisation, Tenant: Tenant, Ledger: book, Deadline: lane.Deadline(w.Timeout), Landing: w.ResendAfter, Now: w.Now,
+	}
 	for kind, handle := range map[tasks.Kind]handler.Func{
 		tasks.KindNickname: handler.Nickname(env, client), tasks.KindGroup: handler.Group(env, client), tasks.KindID: handler.ID(env, client),
 	} {
 		set.Add(lane.Config{
-			Organisation: Organisation, Tenant: Tenant, Platform: "dingtalk", Kind: kind, Limits: w.Limits, Timeout: timeout,
-			Metered: true, Quota: w.Quota,
+			Organisation: Organisation, Tenant: Tenant, Platform: "dingtalk", Kind: kind, Limits: w.Limits, Timeout: w.Timeout,
+			Metered: true, Quota: w.Quota, ResendAfter: w.ResendAfter,
 		}, handle)
+	}
+	closeStudents := func() {}
+	if w.ClassIn != "" {
+		closeStudents = w.addStudents(t, set, env)
 	}
 	watcher := run.NewWatcher(w.Redis, w.Log)
 	set.SetRuns(watcher)
 	if err := set.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	feeder := run.NewFeeder(run.FeederConfig{Service: run.New(run.Config{Redis: w.Redis, Ledger: book}), Producer: w.Producer, Log: w.Log})
+	feeder := run.NewFeeder(run.FeederConfig{Service: run.New(run.Config{Redis: w.Redis, Ledger: book, Now: w.Now}), Producer: w.Producer, Log: w.Log})
 	if w.Hurry != nil {
 		feeder = w.Hurry(feeder)
 	}
@@ -135,7 +169,24 @@ func (w Worker) Start(t *testing.T) (stop func()) {
 		set.Stop()
 		running.Wait()
 		client.Close()
+		closeStudents()
 	})
 	t.Cleanup(stop)
-	return stop
+	return set, stop
+}
+
+// addStudents adds the lane at ClassIn, and returns what closes its client.
+func (w Worker) addStudents(t *testing.T, set *lane.Set, env handler.Env) (closed func()) {
+	t.Helper()
+	client, err := classin.New(classin.Config{
+		Tenant: w.ClassIn, SID: "1001", Secret: secret.New("sesame"), BaseURL: w.URL, Timeout: w.Timeout, Now: w.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	env.Tenant = w.ClassIn
+	set.Add(lane.Config{
+		Organisation: Organisation, Tenant: w.ClassIn, Platform: "classin", Kind: tasks.KindStudent, Limits: w.Limits, Timeout: w.Timeout,
+	}, handler.Student(env, client))
+	return client.Close
 }
