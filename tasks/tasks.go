@@ -7,7 +7,7 @@ package tasks
 import (
 	"fmt"
 	"reflect"
-	"regexp"
+	"strings"
 )
 
 // Kind names one sort of work. It is also the last part of a lane's name. Its values are
@@ -25,11 +25,13 @@ type Task interface {
 	task()
 }
 
-var tenantPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,38}$`)
+const tenantLetters = "abcdefghijklmnopqrstuvwxyz0123456789-"
 
 // ValidTenant reports whether name can name a tenant: 1 to 39 of a-z, 0-9 and
 // "-", not beginning with "-". A dot would make queue names ambiguous.
-func ValidTenant(name string) bool { return tenantPattern.MatchString(name) }
+func ValidTenant(name string) bool {
+	return name != "" && len(name) <= 39 && name[0] != '-' && strings.Trim(name, tenantLetters) == ""
+}
 
 func checkTask(task Task) error {
 	if task == nil || reflect.TypeOf(task).Kind() != reflect.Struct {

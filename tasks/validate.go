@@ -134,6 +134,9 @@ func unprintable(r rune) bool {
 // invisible reports whether r has no shape of its own: format characters, among
 // them all that change the direction of text, and blanks that count as letters.
 func invisible(r rune) bool {
+	if r < utf8.RuneSelf { // most of a million ids: no table has it
+		return false
+	}
 	return unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) || r == '\u2800' || r == '\u180e'
 }
 
@@ -150,6 +153,9 @@ const (
 // it, as "U+200B", or "". Emoji are put together with joiners, variation selectors
 // and tags; some scripts need joiners between letters.
 func misplaced(text string) string {
+	if !strings.ContainsFunc(text, invisible) {
+		return ""
+	}
 	runes := []rune(text)
 	flag := false
 	for i, r := range runes {

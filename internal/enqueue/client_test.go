@@ -180,7 +180,7 @@ func TestEnqueueAllKeepsTheOrderOfTheRowsOfATarget(t *testing.T) {
 
 func TestEnqueueAllReturnsAResultForEachRow(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
+	s := redistest.One(t)
 	serve(t, s)
 	other := nick("u1", "A")
 	other.Tenant = "seaside-dt"
@@ -217,7 +217,7 @@ func TestEnqueueAllReturnsAResultForEachRow(t *testing.T) {
 
 func TestACancelledBatchReportsWhatWasNotStored(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
+	s := redistest.One(t)
 	serve(t, s)
 	client := open(t, s.Addr)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -273,7 +273,7 @@ func decision(t *testing.T, s *redistest.Server, task tasks.NicknameSync, revisi
 
 func TestAQueueThatWasDeletedIsListedAgain(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
+	s := redistest.One(t)
 	serve(t, s)
 	var clock testClock
 	client, err := enqueue.New(enqueue.Config{

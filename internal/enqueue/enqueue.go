@@ -26,8 +26,11 @@ func (c *Client) Enqueue(ctx context.Context, task tasks.Task, options tasks.Opt
 // [*tasks.KeyError], an [*tasks.UnservedError], or a [*tasks.StoreError] if Redis
 // cannot be read. Only storing the task can detect a key that was used for another
 // task.
-func (c *Client) Check(ctx context.Context, r tasks.Request) error {
-	_, err := c.admit(ctx, r)
+func (c *Client) Check(ctx context.Context, r tasks.Request) error { return Check(ctx, c.lanes, r) }
+
+// Check does so with the limits of lanes that are served.
+func Check(ctx context.Context, lanes *registry.Directory, r tasks.Request) error {
+	_, err := admit(ctx, lanes, r)
 	return err
 }
 
@@ -85,7 +88,7 @@ func (c *Client) enter(ctx context.Context, rows []FedRow) []*submission {
 func (c *Client) check(ctx context.Context, row FedRow) *submission {
 	r, id := row.Request, row.TaskID
 	p := &submission{request: r, revision: row.Revision, fed: id != "", fixed: row.Revision != 0}
-	lane, err := c.admit(ctx, r)
+	lane, err := admit(ctx, c.lanes, r)
 	if result, ok := admission(err); !ok {
 		p.end(result)
 		return p
@@ -107,7 +110,7 @@ func (c *Client) check(ctx context.Context, row FedRow) *submission {
 }
 
 // admit validates a request: its own values, and the limits of its lane.
-func (c *Client) admit(ctx context.Context, r tasks.Request) (registry.Lane, error) {
+func admit(ctx context.Context, lanes *registry.Directory, r tasks.Request) (registry.Lane, error) {
 	if _, ok := kinds.Of(r.Task); !ok {
 		return registry.Lane{}, r.Validate(tasks.Limits{})
 	}
@@ -115,7 +118,7 @@ func (c *Client) admit(ctx context.Context, r tasks.Request) (registry.Lane, err
 	if !tasks.ValidTenant(tenant) {
 		return registry.Lane{}, r.Validate(tasks.Limits{})
 	}
-	lane, laneErr := c.lanes.Find(ctx, tenant, kind)
+	lane, laneErr := lanes.Find(ctx, tenant, kind)
 	limits := tasks.Limits{NicknameMax: lane.NicknameMax}
 	if laneErr != nil && !isRefusal(laneErr) {
 		limits.NicknameMax = math.MaxInt // the lane's limit is unknown

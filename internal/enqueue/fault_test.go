@@ -108,7 +108,7 @@ func TestTwoLostAnswersAreReportedAsNotKnown(t *testing.T) {
 
 func TestTheAdviceWithoutAKeyIsDifferent(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
+	s := redistest.One(t)
 	client, _ := throughFaults(t, s, storing, redistest.LoseReply, redistest.LoseReply)
 	_, err := client.Enqueue(t.Context(), nick("u1", "A"), tasks.Options{})
 	if err == nil || !strings.Contains(err.Error(), "at most one call too many") {

@@ -44,7 +44,7 @@ func (c *Client) Replay(ctx context.Context, again Previous) tasks.Result {
 	if err := again.stays(task); err != nil {
 		return refused(err)
 	}
-	lane, err := c.admit(ctx, r)
+	lane, err := admit(ctx, c.lanes, r)
 	if result, ok := admission(err); !ok {
 		return result
 	}
@@ -77,7 +77,7 @@ func (c *Client) Replace(ctx context.Context, again Previous, task tasks.Task) t
 	if err := again.stays(task); err != nil {
 		return refused(err)
 	}
-	lane, err := c.admit(ctx, r)
+	lane, err := admit(ctx, c.lanes, r)
 	if result, ok := admission(err); !ok {
 		return result
 	}

@@ -78,7 +78,7 @@ func TestACourseWithoutStudentsIsNotSplit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := withCourse(t, redistest.Mini(t), row.students...)
+			r := withCourse(t, redistest.One(t), row.students...)
 			report, err := r.run(tasks.CourseSync{Tenant: ci, CourseID: "502"})
 			if e, ok := errors.AsType[*providers.Error](err); !ok || e.Code != row.code || report.Sends != 1 {
 				t.Errorf("%+v, %v; want %s after one send", report, err, row.code)
@@ -93,7 +93,7 @@ func TestACourseThatIsSplitIsApplied(t *testing.T) {
 	for _, code := range []string{"842", "843"} {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, redistest.Mini(t))
+			r := newRig(t, redistest.One(t))
 			if _, err := r.box.Arm(sandbox.Fault{API: sandbox.APIClassNick, Kind: sandbox.FaultAnswer, Code: code, First: 1}); err != nil {
 				t.Fatal(err)
 			}
@@ -109,7 +109,7 @@ func TestACourseThatIsSplitIsApplied(t *testing.T) {
 // names the students of both.
 func TestManyStudentsOfACourseAreSplitIntoCalls(t *testing.T) {
 	t.Parallel()
-	r := withCourse(t, redistest.Mini(t), sandbox.Student{UID: "11", Name: "Li"}, sandbox.Student{UID: "12", Deleted: true})
+	r := withCourse(t, redistest.One(t), sandbox.Student{UID: "11", Name: "Li"}, sandbox.Student{UID: "12", Deleted: true})
 	uids := []string{"12"}
 	for i := range 99 {
 		uids = append(uids, strconv.Itoa(1000+i)) // transfer students
@@ -128,7 +128,7 @@ func TestManyStudentsOfACourseAreSplitIntoCalls(t *testing.T) {
 // A temporary fault of the second call is one of the task: it is tried again.
 func TestATemporaryFaultOfTheSplitIsRetried(t *testing.T) {
 	t.Parallel()
-	r := withCourse(t, redistest.Mini(t), sandbox.Student{UID: "11", Name: "Li"}, sandbox.Student{UID: "12", Deleted: true})
+	r := withCourse(t, redistest.One(t), sandbox.Student{UID: "11", Name: "Li"}, sandbox.Student{UID: "12", Deleted: true})
 	if _, err := r.box.Arm(sandbox.Fault{API: sandbox.APIStudentNick, Kind: sandbox.FaultOutage, Status: 503}); err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,8 @@ type Delivery struct {
 	// Resend says that this is no task of a queue: it sends values once more that were
 	// applied and may have been overwritten since. TaskID, Queue and Key are empty.
 	Resend bool
+	// Refresh says that this Resend confirms applied values without a sign that they changed.
+	Refresh bool
 }
 
 // Func carries out a delivered task.
@@ -172,7 +174,9 @@ func (c *executor) carryOut(ctx context.Context, d Delivery, task tasks.Task, me
 	target, fields := kinds.Change(task, c.Organisation)
 	if d.Resend {
 		for i := range fields {
-			fields[i].Mode = ledger.Resend
+			if fields[i].Mode = ledger.Resend; d.Refresh {
+				fields[i].Mode = ledger.Refresh
+			}
 		}
 	}
 	resentBy := ""
@@ -185,7 +189,7 @@ func (c *executor) carryOut(ctx context.Context, d Delivery, task tasks.Task, me
 	lease, decisions, err := c.Ledger.Begin(ctx, ledger.Delivery{
 		TaskID: d.TaskID, Target: target, Revision: meta.Revision, Fields: fields, Prompt: p.prompt,
 		Row: ledger.Row{Tenant: c.Tenant, Run: d.Run, Row: d.Row}, Queue: d.Queue, Key: d.Key, Type: d.Type, Payload: d.Payload,
-		Landing: c.Landing, ResentBy: resentBy, Resend: d.Resend,
+		Landing: c.Landing, ResentBy: resentBy, Resend: d.Resend, Refresh: d.Refresh,
 	})
 	if err != nil {
 		return report, err

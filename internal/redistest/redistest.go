@@ -54,17 +54,20 @@ func Either(t *testing.T, test func(t *testing.T, s *Server)) {
 		Each(t, test)
 		return
 	}
-	if _, err := subprocess.RedisServer(); err != nil && os.Getenv("ROLLCALL_REQUIRE_REDIS") != "1" {
-		t.Run("miniredis", func(t *testing.T) {
-			t.Parallel()
-			test(t, Mini(t))
-		})
-		return
-	}
-	t.Run("redis-server", func(t *testing.T) {
+	t.Run("one", func(t *testing.T) {
 		t.Parallel()
-		test(t, Real(t))
+		test(t, One(t))
 	})
+}
+
+// One starts one server for a test that is not about Redis: a redis-server, which costs less CPU
+// time, or a miniredis if redis-server is not on the PATH.
+func One(t *testing.T) *Server {
+	t.Helper()
+	if _, err := subprocess.RedisServer(); err != nil && os.Getenv("ROLLCALL_REQUIRE_REDIS") != "1" {
+		return Mini(t)
+	}
+	return Real(t)
 }
 
 // Mini starts a miniredis. Its TTLs change only with Mini.FastForward; its TIME is the

@@ -1,7 +1,6 @@
 package redistest_test
 
 import (
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -40,14 +39,21 @@ func TestEachStartsAnEmptyServerOfBothKinds(t *testing.T) {
 
 func TestAServerEndsWithItsTest(t *testing.T) { //nolint:tparallel // checks a subtest that has ended
 	t.Parallel()
+	ctx := t.Context()
 	var addrs []string
 	t.Run("inner", func(t *testing.T) {
-		addrs = append(addrs, redistest.Mini(t).Addr)
-		addrs = append(addrs, redistest.Real(t).Addr)
+		for _, s := range []*redistest.Server{redistest.Mini(t), redistest.Real(t)} {
+			if err := s.Client(t).Set(ctx, "here", t.Name(), 0).Err(); err != nil {
+				t.Fatal(err)
+			}
+			addrs = append(addrs, s.Addr)
+		}
 	})
 	for _, addr := range addrs {
-		if conn, err := net.Dial("tcp", addr); err == nil {
-			conn.Close()
+		rdb := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
+		defer rdb.Close()
+		// Another test may have got the port since.
+		if got := rdb.Get(ctx, "here").Val(); strings.HasPrefix(got, t.Name()) {
 			t.Errorf("%s still answers", addr)
 		}
 	}
