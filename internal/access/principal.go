@@ -1,6 +1,7 @@
-// Package access says who may use the HTTP API, and for what.
+// Package access says who may use the HTTP API and the pages, and for what: tokens of
+// services, users with roles, and their sessions.
 //
-// It must not know what the API does.
+// It must not know what the API and the pages do.
 package access
 
 import "slices"

@@ -35,6 +35,12 @@ func (p Proxies) Contains(addr netip.Addr) bool {
 	return slices.ContainsFunc(p, func(network netip.Prefix) bool { return network.Contains(addr) })
 }
 
+// names reports whether a host is the address of a proxy.
+func (p Proxies) names(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return err == nil && p.Contains(addr)
+}
+
 // Client returns the address of the client: of the connection, or, if a proxy made that,
 // the last one in X-Forwarded-For that is not a proxy's. The zero Addr is an unknown one.
 func (p Proxies) Client(r *http.Request) netip.Addr {

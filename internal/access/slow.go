@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"time"
@@ -17,6 +18,16 @@ const (
 	// writePatience is how long a client may leave one part of an answer unread.
 	writePatience = 30 * time.Second
 )
+
+// NewServer returns a server that cuts clients whose headers or small requests come too slowly,
+// or that do not read its answers. A Guard has deadlines of its own for bodies and answers.
+func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
 
 // ErrSlow is the error of a body whose client sends less than 1 KiB/s. It is an
 // os.ErrDeadlineExceeded.

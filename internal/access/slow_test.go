@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -55,12 +56,12 @@ func (p *pipes) dial() net.Conn {
 	return client
 }
 
-// inMemory serves a handler behind a guard, with the deadlines of the worker's server.
+// inMemory serves a handler behind a guard, as the worker does.
 func inMemory(t *testing.T, next http.Handler) (dial func() net.Conn) {
 	t.Helper()
 	var s seen
 	p := newPipes()
-	server := &http.Server{Handler: s.guard().Handler(next), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute}
+	server := access.NewServer(s.guard().Handler(next), slog.New(slog.DiscardHandler))
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(p) }()
 	t.Cleanup(func() {
@@ -299,7 +300,7 @@ func TestHeadersThatComeTooSlowlyAreCut(t *testing.T) {
 				break
 			}
 		}
-		if took := time.Since(began); took > 10*time.Second {
+		if took := time.Since(began); took > 6*time.Second {
 			t.Errorf("cut after %s", took)
 		}
 	})

@@ -35,9 +35,6 @@ func NewTokens(grants ...Grant) *Tokens {
 // Replace replaces all grants, for later requests.
 func (t *Tokens) Replace(grants []Grant) { t.grants.Store(&grants) }
 
-// Empty reports whether there is no token.
-func (t *Tokens) Empty() bool { return len(t.all()) == 0 }
-
 func (t *Tokens) all() []Grant {
 	if grants := t.grants.Load(); grants != nil {
 		return *grants

@@ -75,7 +75,7 @@ func TestPathTricksReachTheAPIOnlyThroughItsGuardAndNothingElse(t *testing.T) {
 		Guesses: new(access.Guesses),
 	}
 	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the page") })
-	at := serve(t, redistest.Mini(t), monitor.Config{Users: []monitor.User{ann}, API: guard.Handler(&api), Metrics: page})
+	at := serve(t, redistest.One(t), monitor.Config{Users: []monitor.User{ann}, API: guard.Handler(&api), Metrics: page})
 	u, err := url.Parse(at)
 	if err != nil {
 		t.Fatal(err)
@@ -109,6 +109,31 @@ func TestPathTricksReachTheAPIOnlyThroughItsGuardAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestPathTricksReachNoPageOfAsynqWithoutALogin(t *testing.T) {
+	t.Parallel()
+	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the page") })
+	ours := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ours") })
+	for name, ui := range map[string]http.Handler{"without our pages": nil, "with our pages": ours} {
+		at := serve(t, redistest.One(t), monitor.Config{Users: []monitor.User{ann}, UI: ui, Metrics: page})
+		u, err := url.Parse(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, target := range []string{
+			"/monitor", "/monitor/", "/monitor/api/queues", "/monitor/static/css/", "//monitor/", "/./monitor/", "/monitor//api/queues", "/%6donitor/", "/monitor%2fapi/queues",
+			"/healthz/../monitor/", "/healthz/%2e%2e/monitor/api/queues", "/healthz/..%2fmonitor/", "/readyz/..;/monitor/", "/Monitor/", "/monitor;x/",
+			"/monitor/../metrics", "/monitor/%2e%2e/metrics", "/monitor/..%2fmetrics", "/monitor/../log/level", "http://evil.example/monitor/", "/static/../monitor/api/queues",
+		} {
+			for _, method := range []string{"GET", "HEAD", "POST", "CONNECT", "TRACE"} {
+				status, body := answerTo(t, u.Host, method, target, "")
+				if strings.Contains(body, "the page") || status == http.StatusOK && (ui == nil || method != "HEAD" && body != "ours") {
+					t.Errorf("%s: %s %s without a login: %d %.80s", name, method, target, status, body)
+				}
+			}
+		}
+	}
+}
+
 func certificate(t *testing.T, number int64) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -126,7 +151,7 @@ func certificate(t *testing.T, number int64) tls.Certificate {
 func TestTheListenerWithTLSTakesANewCertificateAndProbesStayWhereTheyAre(t *testing.T) {
 	t.Parallel()
 	secure := monitor.NewTLS("127.0.0.1:0", certificate(t, 1))
-	server, err := config(redistest.Mini(t), monitor.Config{TLS: secure, API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server, err := config(redistest.One(t), monitor.Config{TLS: secure, API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprint(w, "api ", r.Proto, " ", r.TLS != nil)
 	})}).Listen(t.Context())
 	if err != nil {
@@ -164,7 +189,7 @@ func TestTheWebUIWithoutUsersIsNotServedToOtherMachinesByTLS(t *testing.T) {
 	t.Parallel()
 	address := outside(t)
 	secure := monitor.NewTLS(net.JoinHostPort(address, "0"), certificate(t, 1))
-	server, err := config(redistest.Mini(t), monitor.Config{TLS: secure}).Listen(t.Context())
+	server, err := config(redistest.One(t), monitor.Config{TLS: secure}).Listen(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

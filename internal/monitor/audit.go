@@ -6,14 +6,12 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"rollcall/internal/access"
 )
 
 // Observer counts what the guard refuses.
-type Observer interface {
-	// LoginRefused counts a login that was wrong, or that was not checked because its
-	// address had too many wrong ones.
-	LoginRefused(checked bool)
-}
+type Observer = access.LoginObserver
 
 // Write is something that a user changed in the web UI.
 type Write struct {
@@ -62,7 +60,7 @@ const longest = 200
 // {queue}/{tasks}/{id}:{action}, and without an action for DELETE. Ids may contain
 // colons.
 func writeOf(r *http.Request) Write {
-	user, _, _ := r.BasicAuth()
+	user := access.VisitorFrom(r.Context()).Name
 	queue, what, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, Path+"/api/queues/"), "/")
 	did := Write{User: user, Action: strings.ToLower(r.Method), Queue: queue, What: what}
 	part := &did.What

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+
+	"rollcall/internal/access"
 )
 
 func (c Config) showLevel(w http.ResponseWriter, _ *http.Request) {
@@ -28,7 +30,7 @@ func (c Config) setLevel(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "send one of debug, info, warn and error as the body", http.StatusBadRequest)
 		return
 	}
-	user, _, _ := r.BasicAuth()
+	user := access.VisitorFrom(r.Context()).Name
 	before := c.Level.Level()
 	c.Level.Set(level)
 	// At level warn, so that most logs contain it; if only errors are logged, at level

@@ -96,12 +96,12 @@ func (l listeners) serve(server *http.Server) error {
 	return fault
 }
 
-// URL returns the address of the web UI for a browser.
+// URL returns the address of the first page for a browser.
 func (s *Server) URL() string {
 	if s.listeners.plain != nil {
-		return "http://" + s.listeners.plain.Addr().String() + Path + "/"
+		return "http://" + s.listeners.plain.Addr().String() + s.root
 	}
-	return s.SecureURL() + Path + "/"
+	return s.SecureURL() + s.root
 }
 
 // SecureURL returns the address of the listener with TLS, without a path. Empty: there is

@@ -47,7 +47,7 @@ func TestWrongLoginsAreSlowedDownCountedAndLogged(t *testing.T) {
 	var counts refusals
 	start := time.Now()
 	still := func() time.Time { return start } // no guess is free again
-	url := serve(t, redistest.Mini(t), monitor.Config{Users: []monitor.User{ann}, Log: log.Logger(), Observer: &counts}.At(still))
+	url := serve(t, redistest.One(t), monitor.Config{Users: []monitor.User{ann}, Log: log.Logger(), Observer: &counts}.At(still))
 	page := request{method: http.MethodGet, url: url + "/monitor/"}
 	for range 20 { // a browser that was not asked for a password yet
 		if status, _ := ask(t, page); status != http.StatusUnauthorized {
@@ -90,7 +90,7 @@ func TestWrongLoginsAreSlowedDownCountedAndLogged(t *testing.T) {
 func TestTheLogNamesOnlyUsersThatExist(t *testing.T) {
 	t.Parallel()
 	var log logtest.Buffer
-	url := serve(t, redistest.Mini(t), monitor.Config{Users: []monitor.User{ann}, Log: log.Logger()})
+	url := serve(t, redistest.One(t), monitor.Config{Users: []monitor.User{ann}, Log: log.Logger()})
 	ask(t, request{method: http.MethodGet, url: url + "/monitor/", user: monitor.User{Name: "correct horse", Password: ann.Password}})
 	if text := log.String(); strings.Contains(text, "horse") || !strings.Contains(text, "user=unknown") {
 		t.Errorf("logged: %s", text)
@@ -99,7 +99,7 @@ func TestTheLogNamesOnlyUsersThatExist(t *testing.T) {
 
 func TestChangesInTheWebUIAreRecordedWithTheirUser(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
+	s := redistest.One(t)
 	put(t, s, "nickname:sync", `{"v":1}`, asynq.TaskID("night:7"))
 	var log logtest.Buffer
 	var mu sync.Mutex
@@ -155,7 +155,7 @@ func TestChangesInTheWebUIAreRecordedWithTheirUser(t *testing.T) {
 func TestAChangeOfTheLogLevelIsLoggedWithItsUser(t *testing.T) {
 	t.Parallel()
 	var log logtest.Buffer
-	url := serve(t, redistest.Mini(t), monitor.Config{Users: []monitor.User{ann}, Level: new(slog.LevelVar), Log: log.Logger()})
+	url := serve(t, redistest.One(t), monitor.Config{Users: []monitor.User{ann}, Level: new(slog.LevelVar), Log: log.Logger()})
 	if status, body := ask(t, request{method: http.MethodPut, url: url + "/log/level", body: "debug", user: ann}); status != http.StatusOK {
 		t.Fatalf("%d %s", status, body)
 	}

@@ -1,5 +1,5 @@
 // Package monitor is the worker's web server for people and machines: asynq's web UI,
-// the probes, the metrics and the log level, behind one guard.
+// the probes, the metrics and the log level, behind one guard, and our pages behind theirs.
 //
 // It must not know lanes or platforms, nor where its configuration came from.
 package monitor
@@ -10,15 +10,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/hibiken/asynqmon"
 
 	"rollcall/internal/access"
-	"rollcall/internal/logging"
 )
 
 // Path is where asynq's web UI is mounted.
@@ -37,6 +34,11 @@ type Config struct {
 	TLS *TLS
 	// API serves everything below /v1/, behind a guard of its own. nil: there is none.
 	API http.Handler
+	// UI serves our pages, everything that no other path has, behind a guard of its own. nil:
+	// "/" leads to asynq's web UI.
+	UI http.Handler
+	// Login knows the users. nil: it is made of Users, Guesses and Observer.
+	Login *access.Login
 	// Users may log in. Empty: everyone on this machine may see everything.
 	Users []User
 	// Writable lets the web UI run, archive and delete tasks, and pause queues. False:
@@ -66,9 +68,7 @@ type Config struct {
 	// Log receives changes by users, refused logins, and faults. nil: no log.
 	Log *slog.Logger
 
-	users    *atomic.Pointer[[]User] // the current users; set by Listen, like the next one
-	refusals *logging.Conditions
-	now      func() time.Time // of guesses; nil: time.Now
+	now func() time.Time // of guesses; nil: time.Now
 }
 
 // Server is the listening web server.
@@ -76,13 +76,8 @@ type Server struct {
 	http      *http.Server
 	ui        *asynqmon.HTTPHandler
 	listeners listeners
-	users     *atomic.Pointer[[]User]
+	root      string // path of the first page
 	log       *slog.Logger
-}
-
-// Listen binds address for the web UI only, as a [Config] without users.
-func Listen(ctx context.Context, address string, redis asynq.RedisConnOpt, log *slog.Logger) (*Server, error) {
-	return Config{Address: address, Redis: redis, Log: log}.Listen(ctx)
 }
 
 // Listen binds the address. Serve starts to serve.
@@ -94,15 +89,11 @@ func (c Config) Listen(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.users = new(atomic.Pointer[[]User])
-	c.users.Store(&c.Users)
-	if c.now == nil {
-		c.now = time.Now
+	if c.Login == nil {
+		c.Login = access.NewLogin(access.LoginConfig{
+			Users: access.NewUsers(c.Users...), Guesses: c.Guesses, Proxies: c.Proxies, Observer: c.Observer, Log: c.Log, Now: c.now,
+		})
 	}
-	if c.Guesses == nil {
-		c.Guesses = new(access.Guesses)
-	}
-	c.refusals = &logging.Conditions{Log: c.Log}
 	listeners, err := c.listen(ctx, address)
 	if err != nil {
 		return nil, err
@@ -112,15 +103,15 @@ func (c Config) Listen(ctx context.Context) (*Server, error) {
 		PayloadFormatter: asynqmon.PayloadFormatterFunc(c.payload),
 		ResultFormatter:  asynqmon.ResultFormatterFunc(c.result),
 	})
+	root := "/"
+	if c.UI == nil {
+		root = Path + "/"
+	}
 	return &Server{
-		http: &http.Server{
-			Handler: c.routes(ui), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-			WriteTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-			ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn),
-		},
+		http:      access.NewServer(c.routes(ui), c.Log),
 		ui:        ui,
 		listeners: listeners,
-		users:     c.users,
+		root:      root,
 		log:       c.Log,
 	}, nil
 }
@@ -151,26 +142,15 @@ func (c Config) address() (*net.TCPAddr, error) {
 	return address, nil
 }
 
-// SetPasswords changes the passwords of the server's users, for later requests. It
-// ignores other users in the list.
-func (s *Server) SetPasswords(users []User) {
-	current := slices.Clone(*s.users.Load())
-	for i, u := range current {
-		for _, other := range users {
-			if other.Name == u.Name && !other.Password.IsZero() {
-				current[i].Password = other.Password
-			}
-		}
-	}
-	s.users.Store(&current)
-}
-
 // routes returns the pages. The probes are open to everyone, because a probe cannot log
 // in; everything else is behind the guard.
 func (c Config) routes(ui http.Handler) http.Handler {
 	inner := http.NewServeMux()
-	inner.Handle(Path+"/", c.readOnly(c.audited(ui)))
-	inner.Handle("GET /{$}", http.RedirectHandler(Path+"/", http.StatusFound))
+	inner.Handle(Path+"/", c.readOnly(c.audited(c.linked(ui))))
+	inner.Handle("GET "+Path, http.RedirectHandler(Path+"/", http.StatusFound))
+	if c.UI == nil {
+		inner.Handle("GET /{$}", http.RedirectHandler(Path+"/", http.StatusFound))
+	}
 	if c.Metrics != nil {
 		inner.Handle("GET /metrics", c.Metrics)
 	}
@@ -179,7 +159,14 @@ func (c Config) routes(ui http.Handler) http.Handler {
 		inner.HandleFunc("PUT /log/level", c.setLevel)
 	}
 	outer := http.NewServeMux()
-	outer.Handle("/", c.guard(inner))
+	if c.UI == nil {
+		outer.Handle("/", c.guard(inner))
+	} else {
+		for _, path := range []string{Path, Path + "/", "/metrics", "/log/level"} {
+			outer.Handle(path, c.guard(inner))
+		}
+		outer.Handle("/", c.UI)
+	}
 	if c.API != nil {
 		outer.Handle("/v1/", c.API)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"rollcall/internal/access"
 	"rollcall/internal/monitor"
 	"rollcall/internal/redistest"
 	"rollcall/internal/secret"
@@ -19,7 +20,7 @@ func TestMain(m *testing.M) { redistest.Main(m) }
 
 const queue = "lakeside-dt.nickname"
 
-var ann = monitor.User{Name: "ann", Password: secret.New("correct horse")}
+var ann = monitor.User{Name: "ann", Password: secret.New("correct horse"), Role: access.Operator}
 
 func TestAReadOnlyWebUIShowsQueuesAndRejectsChanges(t *testing.T) {
 	t.Parallel()
@@ -47,7 +48,7 @@ func TestAReadOnlyWebUIShowsQueuesAndRejectsChanges(t *testing.T) {
 
 func TestAWritableWebUIAcceptsChangesOnlyFromItsOwnPages(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
+	s := redistest.One(t)
 	put(t, s, "nickname:sync", `{"v":1}`)
 	url := serve(t, s, monitor.Config{Users: []monitor.User{ann}, Writable: true})
 	pause := request{method: http.MethodPost, url: url + "/monitor/api/queues/" + queue + ":pause", user: ann}
@@ -75,9 +76,49 @@ func TestAWritableWebUIAcceptsChangesOnlyFromItsOwnPages(t *testing.T) {
 	}
 }
 
+func TestAViewerChangesNothingInAsynqsPages(t *testing.T) {
+	t.Parallel()
+	s := redistest.One(t)
+	put(t, s, "nickname:sync", `{"v":1}`)
+	viewer := monitor.User{Name: "bob", Password: secret.New("battery staple")}
+	url := serve(t, s, monitor.Config{Users: []monitor.User{ann, viewer}, Writable: true, Level: new(slog.LevelVar)})
+	for _, r := range []request{
+		{method: http.MethodPost, url: url + "/monitor/api/queues/" + queue + ":pause"},
+		{method: http.MethodDelete, url: url + "/monitor/api/queues/" + queue + "/pending_tasks:delete_all"},
+		{method: http.MethodPut, url: url + "/log/level", body: "debug"},
+	} {
+		r.user = viewer
+		if status, body := ask(t, r); status != http.StatusForbidden {
+			t.Errorf("%s %s of a viewer: %d %s", r.method, r.url, status, body)
+		}
+		r.user = ann
+		if status, body := ask(t, r); status >= http.StatusMultipleChoices {
+			t.Errorf("%s %s of an operator: %d %s", r.method, r.url, status, body)
+		}
+	}
+	if status, _ := ask(t, request{method: http.MethodGet, url: url + "/monitor/api/queues", user: viewer}); status != http.StatusOK {
+		t.Errorf("a viewer sees nothing: %d", status)
+	}
+}
+
+func TestOurPagesAreAtTheRootAndAsynqsLinkToThem(t *testing.T) {
+	t.Parallel()
+	ours := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ours "+r.URL.Path) })
+	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "metrics") })
+	server := strings.TrimSuffix(serve(t, redistest.One(t), monitor.Config{UI: ours, Metrics: metrics}), "/")
+	for path, want := range map[string]string{
+		"/": "ours /", "/runs": "ours /runs", "/metrics": "metrics", "/healthz": "alive", "/monitor/": `<a href="/"`, "/monitor/queues/x": `<a href="/"`,
+		"/monitor": `<a href="/"`, "/monitor/api/queues": "queues",
+	} {
+		if status, body := ask(t, get(server+path)); status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%s: %d %.200s, want %q", path, status, body, want)
+		}
+	}
+}
+
 func TestPagesOfOtherSitesCanReadNothing(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
+	s := redistest.One(t)
 	url := serve(t, s, monitor.Config{Users: []monitor.User{ann}})
 	page := request{method: http.MethodGet, url: url + "/monitor/", user: ann}
 	if status, _ := ask(t, page.with(map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"})); status != http.StatusForbidden {
@@ -95,7 +136,7 @@ func TestPagesOfOtherSitesCanReadNothing(t *testing.T) {
 
 func TestARequestWithAForeignHostNameIsRejected(t *testing.T) {
 	t.Parallel()
-	url := serve(t, redistest.Mini(t), monitor.Config{})
+	url := serve(t, redistest.One(t), monitor.Config{})
 	r := get(url + "/monitor/")
 	r.host = "evil.example"
 	if status, _ := ask(t, r); status != http.StatusForbidden {
@@ -107,7 +148,7 @@ func TestEverythingButTheProbesNeedsALogin(t *testing.T) {
 	t.Parallel()
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "metrics") })
 	bob := monitor.User{Name: "bob", Password: secret.New("battery staple")}
-	s := redistest.Mini(t)
+	s := redistest.One(t)
 	page := func() string {
 		return serve(t, s, monitor.Config{Users: []monitor.User{ann, bob}, Metrics: metrics, Level: new(slog.LevelVar)})
 	}
@@ -140,7 +181,7 @@ func TestEverythingButTheProbesNeedsALogin(t *testing.T) {
 
 func TestWithoutUsersOnlyThisMachineIsServed(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
+	s := redistest.One(t)
 	for _, address := range []string{":0", "0.0.0.0:0", "[::]:0", "192.0.2.1:0"} {
 		_, err := config(s, monitor.Config{Address: address}).Listen(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "name users under http") {
@@ -155,7 +196,7 @@ func TestWithoutUsersOnlyThisMachineIsServed(t *testing.T) {
 
 func TestAnAddressInUseIsReportedWithAdvice(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
+	s := redistest.One(t)
 	_, err := config(s, monitor.Config{Address: s.Addr}).Listen(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "choose another address") {
 		t.Errorf("Listen() = %v", err)
@@ -164,7 +205,7 @@ func TestAnAddressInUseIsReportedWithAdvice(t *testing.T) {
 
 func TestThePageLoadsNothingFromOtherSites(t *testing.T) {
 	t.Parallel()
-	url := serve(t, redistest.Mini(t), monitor.Config{})
+	url := serve(t, redistest.One(t), monitor.Config{})
 	response, err := http.Get(url + "/monitor/")
 	if err != nil {
 		t.Fatal(err)

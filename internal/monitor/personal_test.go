@@ -74,7 +74,7 @@ func TestPeopleAreMaskedInWhatTheWebUIShows(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			s := redistest.Mini(t)
+			s := redistest.One(t)
 			typename, payload := encoded(t, row.task)
 			put(t, s, typename, payload)
 			if got := shown(t, serve(t, s, monitor.Config{}), "pending").Payload; got != row.want {
@@ -97,7 +97,7 @@ func TestAnUnreadablePayloadIsShownByItsLength(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := redistest.Mini(t)
+			s := redistest.One(t)
 			put(t, s, row.typename, row.payload)
 			got := shown(t, serve(t, s, monitor.Config{}), "pending").Payload
 			if strings.Contains(got, "Zo") || !strings.Contains(got, "bytes, not shown") {
@@ -107,7 +107,7 @@ func TestAnUnreadablePayloadIsShownByItsLength(t *testing.T) {
 	}
 	t.Run("plain", func(t *testing.T) {
 		t.Parallel()
-		s := redistest.Mini(t)
+		s := redistest.One(t)
 		put(t, s, "schedule:tick", `{"schedule":"nightly"}`)
 		if got := shown(t, serve(t, s, monitor.Config{PlainTypes: []string{"schedule:tick"}}), "pending").Payload; got != `{"schedule":"nightly"}` {
 			t.Errorf("shown: %s", got)
@@ -124,7 +124,7 @@ func TestResultsContainNoNames(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := redistest.Mini(t)
+			s := redistest.One(t)
 			complete(t, s, row.typename, row.result)
 			if got := shown(t, serve(t, s, monitor.Config{}), "completed").Result; got != row.want {
 				t.Errorf("shown %s, want %s", got, row.want)

@@ -48,7 +48,7 @@ func TestAWorkerIsReadyOnceItTakesTasksAndWhileRedisAnswers(t *testing.T) {
 func TestAReadyWorkerNamesTheLanesThatTakeNoTask(t *testing.T) {
 	t.Parallel()
 	notes := []string{"lane dt.nickname not ready: damaged key in Redis"}
-	url := serve(t, redistest.Mini(t), monitor.Config{Notes: func() []string { return notes }})
+	url := serve(t, redistest.One(t), monitor.Config{Notes: func() []string { return notes }})
 	status, body := ask(t, get(url+"/readyz"))
 	if want := "ready\n" + notes[0] + "\n"; status != http.StatusOK || body != want {
 		t.Errorf("/readyz: %d %q, want 200 %q", status, body, want)
@@ -116,7 +116,7 @@ func TestTheLogsLevelChangesWhileTheWorkerRuns(t *testing.T) {
 	var out bytes.Buffer
 	var level slog.LevelVar
 	log := logging.New(&out, "text", &level)
-	url := serve(t, redistest.Mini(t), monitor.Config{Level: &level, Log: log})
+	url := serve(t, redistest.One(t), monitor.Config{Level: &level, Log: log})
 
 	if _, body := ask(t, get(url+"/log/level")); body != "info\n" {
 		t.Errorf("level %q at first", body)

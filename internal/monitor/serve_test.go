@@ -33,7 +33,7 @@ func TestServeReturnsAfterTheRunningRequestIsServed(t *testing.T) {
 		io.WriteString(w, "metrics")
 		served.Store(true)
 	})
-	server, err := config(redistest.Mini(t), monitor.Config{Metrics: page}).Listen(t.Context())
+	server, err := config(redistest.One(t), monitor.Config{Metrics: page}).Listen(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
