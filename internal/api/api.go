@@ -9,18 +9,22 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/access"
 	"rollcall/internal/deadletter"
 	"rollcall/internal/enqueue"
-	"rollcall/internal/hold"
+	"rollcall/internal/explain"
+	"rollcall/internal/intake"
+	"rollcall/internal/lease"
 	"rollcall/internal/ledger"
 	"rollcall/internal/run"
 )
@@ -49,10 +53,11 @@ type Config struct {
 type API struct {
 	runs     *run.Service
 	producer *enqueue.Client
+	shared   enqueue.Shared
 	rdb      redis.UniversalClient
 	ledger   *ledger.Ledger
 	dead     *deadletter.Service
-	holds    *hold.Store
+	known    *explain.Reader
 	limits   Limits
 	log      *slog.Logger
 	now      func() time.Time
@@ -64,17 +69,15 @@ type API struct {
 	uploads  chan struct{}
 	waiting  chan struct{}
 	once     once
-	planner  *planner
-	stop     context.CancelFunc
+	planner  *intake.Planner
 }
 
 // New returns the API. Close ends its work in the background.
 func New(cfg Config) *API {
-	ctx, stop := context.WithCancel(context.Background())
 	a := &API{
-		runs: cfg.Runs, producer: cfg.Producer, rdb: cfg.Redis, ledger: ledger.New(cfg.Redis),
-		dead: deadletter.New(cfg.Redis, cfg.Producer), holds: hold.NewStore(cfg.Redis),
-		limits: cfg.Limits.withDefaults(), log: cfg.Log, now: cfg.Now, mux: http.NewServeMux(), stop: stop,
+		runs: cfg.Runs, producer: cfg.Producer, shared: enqueue.Shared{Client: cfg.Producer}, rdb: cfg.Redis, ledger: ledger.New(cfg.Redis),
+		dead: deadletter.New(cfg.Redis, cfg.Producer), known: explain.NewReader(cfg.Redis),
+		limits: cfg.Limits.withDefaults(), log: cfg.Log, now: cfg.Now, mux: http.NewServeMux(),
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
@@ -84,15 +87,19 @@ func New(cfg Config) *API {
 	}
 	a.rates = newRates(a.limits)
 	a.uploads, a.waiting = make(chan struct{}, a.limits.Uploads), make(chan struct{}, a.limits.Waiting)
-	a.once = once{leases: leases{rdb: cfg.Redis}}
-	a.planner = newPlanner(ctx, cfg.Runs, leases{rdb: cfg.Redis}, a.log)
+	a.once = once{rdb: cfg.Redis, leases: lease.New(cfg.Redis)}
+	a.planner = intake.NewPlanner(cfg.Runs, cfg.Redis, a.log)
 	a.huma = humago.New(a.mux, humaConfig())
+	a.registerToken()
 	a.registerTasks()
 	a.registerRuns()
+	a.registerDirect()
 	a.registerSteering()
 	a.registerResults()
 	a.registerLanes()
+	a.registerSurvey()
 	a.registerTargets()
+	a.registerExplanation()
 	a.registerDeadLetters()
 	a.document = finish(a.huma.OpenAPI())
 	a.mux.HandleFunc("GET "+documentPath, a.serveDocument)
@@ -102,10 +109,7 @@ func New(cfg Config) *API {
 
 // Close ends plans that are being made, and waits for them. The worker that is asked next
 // for such a plan begins it again.
-func (a *API) Close() {
-	a.stop()
-	a.planner.wait()
-}
+func (a *API) Close() { a.planner.Close() }
 
 // humaConfig is the configuration of a bare API: its pages and its links to schemas are not
 // wanted.
@@ -113,7 +117,7 @@ func humaConfig() huma.Config {
 	cfg := huma.DefaultConfig("rollcall", documentVersion)
 	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath, cfg.CreateHooks = "", "", "", nil
 	format := huma.Format{
-		Marshal:   func(w io.Writer, v any) error { return json.MarshalWrite(w, v) },
+		Marshal:   func(w io.Writer, v any) error { return json.MarshalWrite(w, v, jsontext.AllowInvalidUTF8(true)) },
 		Unmarshal: func(data []byte, v any) error { return json.Unmarshal(data, v) },
 	}
 	cfg.Formats = map[string]huma.Format{"application/json": format, "json": format}
@@ -136,6 +140,9 @@ func callerOf(ctx context.Context) caller {
 // register adds an operation that tokens with one of some scopes may use.
 func register[I, O any](a *API, op huma.Operation, scopes []access.Scope, handle func(context.Context, caller, *I) (*O, error)) {
 	describe(a.huma.OpenAPI(), &op, scopes)
+	if _, body := reflect.TypeFor[I]().FieldByName("Body"); body {
+		op.Middlewares = huma.Middlewares{whole}
+	}
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		c := callerOf(ctx)
 		if !c.mayOne(scopes) {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -21,16 +22,12 @@ import (
 	"rollcall/internal/table"
 )
 
-// The media types of rows and results.
-const (
-	typeJSON   = "application/json"
-	typeNDJSON = "application/x-ndjson"
-	typeCSV    = "text/csv"
-	typeXLSX   = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-)
+const typeJSON = "application/json"
 
 // rowTypes are the types that a body of rows may have.
-func rowTypes() []string { return []string{typeNDJSON, typeCSV, typeXLSX} }
+func rowTypes() []string {
+	return []string{table.NDJSON.Media(), table.CSV.Media(), table.XLSX.Media()}
+}
 
 // Sent is the body of a request that an operation reads itself: huma would hold it in
 // memory.
@@ -67,13 +64,33 @@ func (s *Sent) small() ([]byte, error) {
 	return body, err
 }
 
+// whole is a middleware that reads the body of an operation before huma does, which answers
+// one that was cut with 500.
+func whole(ctx huma.Context, next func(huma.Context)) {
+	r, w := humago.Unwrap(ctx)
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody)) // huma refuses one of this length
+	if err != nil {
+		p := explainBody(err)
+		if p == nil || errors.Is(err, io.ErrUnexpectedEOF) { // the connection has ended
+			p = newProblem(problemInvalid, "the body was cut: send it again; nothing was changed")
+			p.Status = http.StatusBadRequest
+		}
+		writeProblem(w, p)
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	next(ctx)
+}
+
 // spooled is a body of rows in a temporary file.
 type spooled struct {
-	input *table.Input // nil: the body is empty
-	sum   hash.Hash
+	input   *table.Input // nil: the body is empty
+	sum     hash.Hash
+	release func() // lets another upload in
 }
 
 func (s *spooled) close() error {
+	s.release()
 	if s.input == nil {
 		return nil
 	}
@@ -83,40 +100,49 @@ func (s *spooled) close() error {
 func (s *spooled) digest() string { return hex.EncodeToString(s.sum.Sum(nil)) }
 
 // spool reads a body of rows into a temporary file: rows are checked before the first is
-// stored. It is one of a few at a time.
+// stored. It is one of a few at a time until it is closed, which bounds the files, and the
+// memory of workbooks.
 func (a *API) spool(ctx context.Context, s *Sent) (*spooled, error) {
-	in := &spooled{sum: sha256.New()}
+	in := &spooled{sum: sha256.New(), release: func() {}}
 	if s.r.ContentLength == 0 {
 		return in, nil
 	}
 	select {
 	case a.uploads <- struct{}{}:
-		defer func() { <-a.uploads }()
+		in.release = func() { <-a.uploads }
 	default:
-		return nil, newProblem(problemTooMany, fmt.Sprintf("the worker reads %d uploads, the most that it may", cap(a.uploads))).after(time.Second)
+		return nil, newProblem(problemTooMany, fmt.Sprintf("the worker stores %d uploads, the most that it may", cap(a.uploads))).after(time.Second)
 	}
+	if err := a.fill(ctx, s, in); err != nil {
+		_ = in.close() // it has no file
+		return nil, err
+	}
+	return in, nil
+}
+
+func (a *API) fill(ctx context.Context, s *Sent, in *spooled) error {
 	body := http.MaxBytesReader(s.w, s.r.Body, a.limits.Rows)
 	buffered := bufio.NewReaderSize(io.TeeReader(body, in.sum), 64<<10)
 	if _, err := buffered.Peek(1); errors.Is(err, io.EOF) {
-		return in, nil
+		return nil
 	}
 	if err := s.check(rowTypes()...); err != nil {
-		return nil, err
+		return err
 	}
 	input, err := table.Spool(buffered)
-	if err != nil {
-		if p := explainBody(err); p != nil {
-			return nil, p
-		}
-		if ctx.Err() != nil {
-			return nil, err
-		}
-		if _, disk := errors.AsType[*fs.PathError](err); disk {
-			a.log.Error("body of a request not kept in a temporary file", "err", err)
-			return nil, newProblem(problemUnavailable, "the worker cannot keep the body in a temporary file, see its log; no row was stored").after(repairWithin)
-		}
-		return nil, unreadable(err)
+	if err == nil {
+		in.input = input
+		return nil
 	}
-	in.input = input
-	return in, nil
+	if p := explainBody(err); p != nil {
+		return p
+	}
+	if ctx.Err() != nil {
+		return err
+	}
+	if _, disk := errors.AsType[*fs.PathError](err); disk {
+		a.log.Error("body of a request not kept in a temporary file", "err", err)
+		return newProblem(problemUnavailable, "the worker cannot keep the body in a temporary file, see its log; no row was stored").after(repairWithin)
+	}
+	return unreadable(err)
 }

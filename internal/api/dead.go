@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,7 +17,8 @@ import (
 	"rollcall/tasks"
 )
 
-type deadInput struct {
+// DeadQuery selects dead letters.
+type DeadQuery struct {
 	Tenant string     `doc:"Only of this tenant"                                           maxLength:"39"                          query:"tenant"`
 	Kind   tasks.Kind `doc:"Only of this kind"                                             enum:"nickname,course,group,id,student" query:"kind"`
 	Class  string     `doc:"Only of this class"                                            maxLength:"40"                          query:"class"`
@@ -24,26 +26,43 @@ type deadInput struct {
 	Run    string     `doc:"Only of this run. All that the other filters select are read." maxLength:"64"                          query:"run"`
 	Since  time.Time  `doc:"Only that died then or later"                                  query:"since"`
 	Until  time.Time  `doc:"Only that died then or before"                                 query:"until"`
-	Limit  int        `default:"100"                                                       doc:"Dead letters, at most"             maximum:"1000" minimum:"1" query:"limit"`
+}
+
+func (in DeadQuery) filter() deadletter.Filter {
+	return deadletter.Filter{Tenant: in.Tenant, Kind: in.Kind, Class: in.Class, Code: in.Code, Run: in.Run, Since: in.Since, Until: in.Until}
+}
+
+type deadInput struct {
+	DeadQuery
+
+	Masked bool `doc:"Mask names and ids of people even if the token may see them" query:"masked"`
+	Limit  int  `default:"100"                                                     doc:"Dead letters, at most" maximum:"1000" minimum:"1" query:"limit"`
 }
 
 // DeadLetter is a task that no retry will complete. Names and ids of people are masked
 // unless the token has the scope names.
 type DeadLetter struct {
-	ID        string     `doc:"Id of the task"       json:"id"`
-	Tenant    string     `json:"tenant"`
-	Kind      tasks.Kind `json:"kind"`
-	Target    string     `json:"target,omitzero"`
-	Key       string     `json:"key,omitzero"`
-	Run       string     `json:"run,omitzero"`
-	Row       int        `json:"row,omitzero"`
-	Class     string     `json:"class"`
-	Code      string     `doc:"Code of the platform" json:"code,omitzero"`
-	Message   string     `doc:"Of the platform"      json:"message,omitzero"`
-	Todo      string     `doc:"What to do"           json:"todo,omitzero"`
-	RequestID string     `json:"request_id,omitzero"`
-	First     time.Time  `doc:"First failure"        json:"first"`
-	Last      time.Time  `doc:"Last failure"         json:"last"`
+	ID           string         `doc:"Id of the task"                      json:"id"`
+	Tenant       string         `json:"tenant"`
+	Kind         tasks.Kind     `json:"kind"`
+	Target       string         `json:"target,omitzero"`
+	Key          string         `json:"key,omitzero"`
+	Lane         string         `json:"lane,omitzero"`
+	Organisation string         `json:"organisation,omitzero"`
+	Urgent       bool           `doc:"From the urgent queue"               json:"urgent,omitzero"`
+	Type         string         `doc:"Of the task in asynq"                json:"type,omitzero"`
+	Revision     int64          `json:"revision,omitzero"`
+	Cause        string         `doc:"Class, code and message in one line" json:"cause,omitzero"`
+	Attempts     map[string]int `doc:"Failed attempts by class"            json:"attempts,omitempty"`
+	Run          string         `json:"run,omitzero"`
+	Row          int            `json:"row,omitzero"`
+	Class        string         `json:"class"`
+	Code         string         `doc:"Code of the platform"                json:"code,omitzero"`
+	Message      string         `doc:"Of the platform"                     json:"message,omitzero"`
+	Todo         string         `doc:"What to do"                          json:"todo,omitzero"`
+	RequestID    string         `json:"request_id,omitzero"`
+	First        time.Time      `doc:"First failure"                       json:"first"`
+	Last         time.Time      `doc:"Last failure"                        json:"last"`
 }
 
 // DeadLetters are the newest dead letters, newest first.
@@ -85,6 +104,13 @@ func (a *API) registerDeadLetters() {
 		OperationID: "list-dead-letters", Method: http.MethodGet, Path: "/v1/dead-letters", Tags: tags, Summary: "List the newest dead letters",
 	}, []access.Scope{access.Read}, a.listDead)
 	register(a, huma.Operation{
+		OperationID: "count-dead-letters", Method: http.MethodGet, Path: "/v1/dead-letters/causes", Tags: tags, Summary: "Count the dead letters by cause",
+		Description: "A token without the scope read counts those of a run that it made.",
+	}, []access.Scope{access.Read, access.Enqueue}, a.countDead)
+	register(a, huma.Operation{
+		OperationID: "get-dead-letter", Method: http.MethodGet, Path: "/v1/dead-letters/{id}", Tags: tags, Summary: "Read a dead letter",
+	}, []access.Scope{access.Read}, a.getDead)
+	register(a, huma.Operation{
 		OperationID: "replay-dead-letters", Method: http.MethodPost, Path: "/v1/dead-letters/replay", Tags: tags,
 		Summary: "Enqueue tasks of dead letters again", Description: "With their old revisions: a later change of the target still wins. It may be repeated.",
 	}, []access.Scope{access.Operate}, a.replayDead)
@@ -95,7 +121,7 @@ func (a *API) registerDeadLetters() {
 }
 
 func (a *API) listDead(ctx context.Context, c caller, in *deadInput) (*deadOutput, error) {
-	f := deadletter.Filter{Tenant: in.Tenant, Kind: in.Kind, Class: in.Class, Code: in.Code, Run: in.Run, Since: in.Since, Until: in.Until}
+	f := in.filter()
 	tenants := c.Tenants
 	if in.Tenant != "" || len(tenants) == 0 {
 		tenants = []string{in.Tenant}
@@ -113,25 +139,88 @@ func (a *API) listDead(ctx context.Context, c caller, in *deadInput) (*deadOutpu
 		all = append(all, dead...)
 	}
 	slices.SortStableFunc(all, func(x, y ledger.DeadLetter) int { return y.Last.Compare(x.Last) })
-	out, m := &deadOutput{}, c.masker()
+	out, m := &deadOutput{}, c.maskerUnless(in.Masked)
 	for _, d := range all[:min(len(all), in.Limit)] {
 		out.Body.DeadLetters = append(out.Body.DeadLetters, m.dead(d))
 	}
 	return out, nil
 }
 
+// Causes are the dead letters by cause, the most frequent first.
+type Causes struct {
+	Causes []Cause `json:"causes" nullable:"false"`
+}
+
+// Cause is a group of dead letters with one class and code.
+type Cause struct {
+	Class       string    `json:"class"`
+	Code        string    `doc:"Code of the platform" json:"code,omitzero"`
+	DeadLetters int64     `doc:"How many"             json:"dead_letters"`
+	Lanes       []string  `doc:"Lanes that have them" json:"lanes"         nullable:"false"`
+	Latest      time.Time `doc:"When the latest died" json:"latest"`
+	Todo        string    `doc:"What to do"           json:"todo,omitzero"`
+}
+
+type (
+	countInput   struct{ DeadQuery }
+	causesOutput struct{ Body Causes }
+)
+
+func (a *API) countDead(ctx context.Context, c caller, in *countInput) (*causesOutput, error) {
+	if !c.May(access.Read) { // the causes of its own runs alone
+		if in.Run == "" {
+			return nil, forbidden([]access.Scope{access.Read})
+		}
+		if _, err := a.visible(ctx, c, in.Run, access.Read); err != nil {
+			return nil, err
+		}
+	}
+	f := in.filter()
+	f.Lanes = c.mayLane
+	causes, err := a.dead.Causes(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	out := &causesOutput{}
+	for _, cause := range causes {
+		cause.Latest = cause.Latest.UTC()
+		out.Body.Causes = append(out.Body.Causes, Cause(cause))
+	}
+	return out, nil
+}
+
+// mayLane reports whether the caller may use the tenant of a lane.
+func (c caller) mayLane(name string) bool {
+	tenant, _, _ := strings.Cut(name, ".")
+	return c.MayTenant(tenant)
+}
+
 func (m masker) dead(d ledger.DeadLetter) DeadLetter {
-	v := DeadLetter{
+	d = deadletter.Shown(d, m.Shown)
+	return DeadLetter{
 		ID: d.ID, Tenant: d.Tenant, Kind: tasks.Kind(d.Kind), Target: d.Target, Key: d.Key, Run: d.Run, Row: d.Row, Class: d.Class, Code: d.Code,
 		Message: d.Message, Todo: d.Todo, RequestID: d.RequestID, First: d.First, Last: d.Last,
+		Lane: d.Lane, Organisation: d.Organisation, Urgent: d.Urgent, Type: d.Type, Revision: d.Revision, Cause: d.Cause, Attempts: d.Attempts,
 	}
-	if m.personal {
-		return v
+}
+
+type oneDeadInput struct {
+	ID     string `doc:"Id of the task"                                              maxLength:"200" path:"id"`
+	Masked bool   `doc:"Mask names and ids of people even if the token may see them" query:"masked"`
+}
+
+type oneDeadOutput struct{ Body DeadLetter }
+
+func (a *API) getDead(ctx context.Context, c caller, in *oneDeadInput) (*oneDeadOutput, error) {
+	d, err := a.dead.Find(ctx, in.ID)
+	if err != nil {
+		return nil, err
 	}
-	words := slices.Concat(privacy.WordsOf(d.Type, d.Payload), privacy.WordsOfTarget(v.Kind, d.Target), []string{d.Key})
-	v.Target, v.Key = privacy.Target(v.Kind, d.Target), privacy.Mask(d.Key)
-	v.Message, v.Todo, v.RequestID = privacy.Redact(d.Message, words), privacy.Redact(d.Todo, words), privacy.Redact(d.RequestID, words)
-	return v
+	if !c.mayLane(d.Lane) {
+		return nil, &deadletter.MissingError{ID: in.ID}
+	}
+	m := c.maskerUnless(in.Masked)
+	return &oneDeadOutput{Body: m.dead(d)}, nil
 }
 
 func (a *API) replayDead(ctx context.Context, c caller, in *chosenInput) (*settleOutput, error) {
@@ -181,9 +270,8 @@ func (a *API) settleDead(ctx context.Context, c caller, in *chosenInput, outcome
 
 // reason is why a dead letter stays.
 func (m masker) reason(s deadletter.Settled) string {
-	if m.personal {
+	if m.Shown {
 		return s.Err.Error()
 	}
-	d := s.DeadLetter
-	return privacy.Redact(s.Err.Error(), append(privacy.WordsOf(d.Type, d.Payload), d.Key))
+	return privacy.Redact(s.Err.Error(), deadletter.Words(s.DeadLetter))
 }

@@ -11,12 +11,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rollcall/internal/access"
+	"rollcall/internal/table"
 )
 
 const (
 	documentPath = Path + "openapi.json"
 	// documentVersion is that of the API: it changes when names are added.
-	documentVersion = "1.0.0"
+	documentVersion = "1.1.0"
 )
 
 // describe adds to an operation what all have.
@@ -55,8 +56,8 @@ func describeBody(op *huma.Operation, required bool, types map[string]*huma.Sche
 func describeRows(op *huma.Operation, required bool) {
 	file := &huma.Schema{Type: huma.TypeString, Format: "binary"}
 	describeBody(op, required, map[string]*huma.Schema{
-		typeNDJSON: nil, // OpenAPI 3.1 has no words for an object a line
-		typeCSV:    {Type: huma.TypeString, Description: "The first line names the columns"}, typeXLSX: file,
+		table.NDJSON.Media(): nil, // OpenAPI 3.1 has no words for an object a line
+		table.CSV.Media():    {Type: huma.TypeString, Description: "The first line names the columns"}, table.XLSX.Media(): file,
 	})
 }
 

@@ -58,7 +58,7 @@ func generated(t *testing.T, path string, want []byte) {
 func TestTheDocumentIsInTheRepositoryAndServed(t *testing.T) {
 	t.Parallel()
 	generated(t, documentFile, document(t))
-	r := newRig(t, redistest.Mini(t), options{})
+	r := newRig(t, redistest.One(t), options{})
 	served := r.do(call{method: http.MethodGet, path: "/v1/openapi.json", odd: true})
 	if !bytes.Equal(served.body, document(t)) || served.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("%s %s", served.Status, served.Header.Get("Content-Type"))
@@ -160,7 +160,7 @@ func TestTheRowOfTheDocumentHasTheColumnsOfFiles(t *testing.T) {
 
 func TestEveryTypeOfProblemHasAPage(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{})
+	r := newRig(t, redistest.One(t), options{})
 	source, err := os.ReadFile("problems.go")
 	if err != nil {
 		t.Fatal(err)

@@ -48,6 +48,7 @@ func explained() map[error]string {
 	return map[error]string{
 		&run.NotFoundError{ID: "x"}:                  "not-found",
 		&run.StateError{ID: "x", State: "done"}:      "wrong-state",
+		&run.AmbiguousError{Word: "rabcde", Runs: 2}: "invalid-request",
 		&run.DigestError{ID: "x", Given: "00000000"}: "plan-changed",
 		&run.GapError{ID: "x"}:                       "missing-rows",
 		&run.CountError{ID: "x"}:                     "missing-rows",
@@ -111,7 +112,7 @@ func TestEveryTypeOfErrorOfTheServicesIsDecided(t *testing.T) {
 		"deadletter.ActiveError",                                           // the result for one dead letter
 		"enqueue.PanicError",                                               // the cause of a StoreError whose outcome is unknown
 		"ledger.BusyError", "ledger.LockedError", "ledger.UnverifiedError", // of a delivery, to the worker
-		"pace.BookedOutError", "pace.SpentError", // of a sender
+		"pace.BookedOutError", "pace.MessagesSpentError", "pace.SpentError", // of a sender
 	}
 	decided := map[string]bool{}
 	for err := range explained() {
@@ -229,7 +230,7 @@ func (failing) Close() error               { return nil }
 
 func TestABodyThatIsNotReadHasAProblem(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{})
+	r := newRig(t, redistest.One(t), options{})
 	for err, want := range map[error]string{
 		access.ErrSlow: "too-slow", &http.MaxBytesError{Limit: 1}: "too-large", io.ErrUnexpectedEOF: "invalid-file",
 	} {

@@ -74,7 +74,7 @@ func TestThePythonExampleContinuesWhereItWasKilled(t *testing.T) {
 func TestTheNodeExampleEnqueuesOnce(t *testing.T) {
 	t.Parallel()
 	node := interpreter(t, "node")
-	r := newRig(t, redistest.Mini(t), options{})
+	r := newRig(t, redistest.One(t), options{})
 	for range 2 {
 		cmd := exec.CommandContext(t.Context(), node, "../../examples/http/enqueue.mjs", "order-7", oneTask)
 		cmd.Env = append(os.Environ(), "ROLLCALL_URL="+r.url, "ROLLCALL_TOKEN="+producer)
@@ -91,7 +91,7 @@ func TestTheNodeExampleEnqueuesOnce(t *testing.T) {
 // The commands of docs/api.md run as they are, one after the other.
 func TestTheCommandsOfTheGuideRun(t *testing.T) {
 	t.Parallel()
-	interpreter(t, "curl")
+	curl := interpreter(t, "curl")
 	interpreter(t, "jq")
 	shell := interpreter(t, "sh")
 	guide, err := os.ReadFile("../../docs/api.md")
@@ -99,24 +99,33 @@ func TestTheCommandsOfTheGuideRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	var script strings.Builder
+	script.WriteString("PATH=$PWD:$PATH\n")
 	for i, block := range strings.Split(string(guide), "```sh\n") {
 		if code, _, ok := strings.Cut(block, "```"); ok && i > 0 && !strings.Contains(code, "rename.py") && !strings.Contains(code, "export ") {
 			script.WriteString(code)
 		}
 	}
-	r := newRig(t, redistest.Mini(t), options{})
+	r := newRig(t, redistest.One(t), options{})
 	r.work(5)
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "names.ndjson"), []byte(nicknames(1, 5)), 0o600); err != nil {
-		t.Fatal(err)
+	// The list of processes shows the arguments of commands to everybody.
+	const wrapper = "#!/bin/sh\nprintf '%%s\\n' \"$@\" >>arguments\nexec %s \"$@\"\n"
+	for name, content := range map[string]string{"names.ndjson": nicknames(1, 5), "token": all + "\n", "curl": fmt.Sprintf(wrapper, curl)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
 	cmd := exec.CommandContext(t.Context(), shell, "-ec", script.String())
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "URL="+r.url, "TOKEN="+all)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "URL="+r.url)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v:\n%s\n%s", err, script.String(), out)
 	}
 	if !strings.Contains(string(out), `"applied": 5`) {
 		t.Errorf("the run was not applied:\n%s", out)
+	}
+	arguments, err := os.ReadFile(filepath.Join(dir, "arguments"))
+	if err != nil || !strings.Contains(string(arguments), "@auth") || strings.Contains(string(arguments)+string(out), all) {
+		t.Errorf("the arguments or the output hold the token (%v):\n%s", err, arguments)
 	}
 }

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/go-json-experiment/json"
 	"github.com/redis/go-redis/v9"
+	"github.com/xuri/excelize/v2"
 
 	"rollcall/internal/access"
 	"rollcall/internal/api"
@@ -79,27 +81,47 @@ func FuzzTask(f *testing.F) {
 	})
 }
 
+// Each format of rows, as the body of a new run and as a part of one.
 func FuzzRows(f *testing.F) {
 	a := fuzzed(f)
-	for _, seed := range []string{
-		nicknames(1, 3), "tenant,chat_id,user_id,nickname\nlakeside-dt,c,u,n\n", "\xef\xbb\xbf租户;群ID;用户ID;群昵称\r\nlakeside-dt;c;u;n\r\n",
-		"PK\x03\x04", "PK\x05\x06" + strings.Repeat("\x00", 18), "{}\n{\n", "\x00", "sep=;\n", "", "\n\n",
-	} {
-		for kind := range uint8(3) {
-			f.Add(kind, "refuse", seed)
+	book := excelize.NewFile()
+	for i, row := range [][]any{{"tenant", "chat_id", "user_id", "nickname"}, {tenant, "chat1", "u1", "A"}} {
+		if err := book.SetSheetRow("Sheet1", fmt.Sprint("A", i+1), &row); err != nil {
+			f.Fatal(err)
 		}
-		f.Add(uint8(0), "keep", seed)
 	}
-	kinds := []string{"application/x-ndjson", "text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
-	f.Fuzz(func(t *testing.T, kind uint8, invalid, body string) {
-		if invalid != "keep" {
-			invalid = "refuse"
-		}
-		r := httptest.NewRequestWithContext(access.With(t.Context(), newWallet()[all]), http.MethodPost, "/v1/runs?invalid="+invalid, strings.NewReader(body))
-		r.Header.Set("Content-Type", kinds[int(kind)%len(kinds)])
+	workbook, err := book.WriteToBuffer()
+	if err != nil {
+		f.Fatal(err)
+	}
+	formats := []string{"application/x-ndjson", "text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
+	send := func(t testing.TB, path, kind, body string) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(access.With(t.Context(), newWallet()[all]), http.MethodPost, path, strings.NewReader(body))
+		r.Header.Set("Content-Type", kind)
 		w := httptest.NewRecorder()
 		a.ServeHTTP(w, r)
-		judgeAnswer(t, w)
+		return w
+	}
+	for _, seed := range []string{
+		nicknames(1, 3), "tenant,chat_id,user_id,nickname\nlakeside-dt,c,u,n\n", "\xef\xbb\xbf租户;群ID;用户ID;群昵称\r\nlakeside-dt;c;u;n\r\n",
+		workbook.String(), "PK\x03\x04", "PK\x05\x06" + strings.Repeat("\x00", 18), "{}\n{\n", "\x00", "sep=;\n", "", "\n\n",
+		`{"tenant":"lakeside-dt","chat_id":"c","user_id":"u","nickname":"n","line":"7","problems":"a\nb"}` + "\n",
+	} {
+		for kind := range uint8(len(formats)) {
+			f.Add(kind, "refuse", false, seed)
+			f.Add(kind, "keep", true, seed)
+		}
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, invalid string, part bool, body string) {
+		path := "/v1/runs?invalid=refuse"
+		if part {
+			made := send(t, "/v1/runs", "", "")
+			path = made.Header().Get("Location") + "/rows?from=0&annotated=true&invalid=refuse"
+		}
+		if invalid == "keep" {
+			path = strings.Replace(path, "invalid=refuse", "invalid=keep", 1)
+		}
+		judgeAnswer(t, send(t, path, formats[int(kind)%len(formats)], body))
 	})
 }
 

@@ -1,13 +1,20 @@
 package api_test
 
 import (
+	"archive/zip"
+	"bytes"
 	"compress/gzip"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/xuri/excelize/v2"
 
 	"rollcall/internal/api"
 	"rollcall/internal/redistest"
@@ -18,7 +25,7 @@ func secrets() []string { return []string{all, producer, reader, operator, stran
 
 func TestNothingGetsInWithoutARight(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{})
+	r := newRig(t, redistest.One(t), options{})
 	mine := r.planned(all, nicknames(1, 2))
 	var zipped strings.Builder
 	z := gzip.NewWriter(&zipped)
@@ -62,10 +69,11 @@ func TestNothingGetsInWithoutARight(t *testing.T) {
 		"encoded slashes with a token":    {call{method: "GET", path: "/v1/problems%2f..%2fruns", token: all}, "not-found"},
 		"path with two slashes":           {call{method: "GET", path: "//v1//runs", token: all}, "not-found"},
 		"method in a header":              {call{method: "POST", path: run, token: reader, body: "{}", headers: map[string]string{"X-HTTP-Method-Override": "GET"}}, "method-not-allowed"},
+		"unknown parameter, no UTF-8":     {call{method: "GET", path: "/v1/runs?%ff=5", token: all}, "invalid-request"},
 		"unknown parameter":               {call{method: "GET", path: "/v1/runs?limt=5", token: all}, "invalid-request"},
 		"body that is too large":          {call{method: "POST", path: "/v1/tasks", token: all, body: `{"tenant":"` + strings.Repeat("x", 1<<20) + `"}`}, "too-large"},
 		"repeated key in a body":          {call{method: "POST", path: run + "/seal", token: all, body: `{"rows":2,"rows":1}`}, "invalid-request"},
-		"unknown field in a body":         {call{method: "POST", path: "/v1/tasks", token: all, body: strings.Replace(oneTask, `"nickname":"王`, `"nick":"王`, 1)}, "invalid-rows"},
+		"unknown field in a body":         {call{method: "POST", path: "/v1/tasks", token: all, body: strings.Replace(oneTask, `{`, `{"nick":"x",`, 1)}, "invalid-rows"},
 		"run id that is a key":            {call{method: "GET", path: "/v1/runs/}:rows:0", token: all}, "not-found"},
 	} {
 		c.odd = true
@@ -100,7 +108,7 @@ func TestNothingGetsInWithoutARight(t *testing.T) {
 
 func TestATokenThatSendsTooMuchIsRefusedUntilLater(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{limits: api.Limits{PerSecond: 0.001, Burst: 2}})
+	r := newRig(t, redistest.One(t), options{limits: api.Limits{PerSecond: 0.001, Burst: 2}})
 	for i := range 2 {
 		a := r.want(r.get(reader, "/v1/lanes"), http.StatusOK)
 		if got, want := a.Header.Get("RateLimit"), fmt.Sprintf(`"token";r=%d;t=`, 1-i); !strings.HasPrefix(got, want) {
@@ -121,7 +129,7 @@ func TestATokenThatSendsTooMuchIsRefusedUntilLater(t *testing.T) {
 // refused while the first is open.
 func TestUploadsAtOnceAreBounded(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{limits: api.Limits{Uploads: 1}})
+	r := newRig(t, redistest.One(t), options{limits: api.Limits{Uploads: 1}})
 	refused := false
 	for deadline := time.Now().Add(patience); !refused && time.Now().Before(deadline); {
 		body, send := io.Pipe()
@@ -148,4 +156,93 @@ func TestUploadsAtOnceAreBounded(t *testing.T) {
 		t.Error("no upload was ever refused")
 	}
 	r.want(r.upload(producer, "/v1/runs", nicknames(3, 3)), http.StatusCreated)
+}
+
+// An upload counts until its rows are stored: so long it has a file, and a workbook has memory.
+func TestAnUploadWhoseRowsAreBeingStoredCounts(t *testing.T) {
+	t.Parallel()
+	mini := redistest.One(t)
+	arrived, gate := make(chan struct{}), make(chan struct{})
+	open, arrive := sync.OnceFunc(func() { close(gate) }), sync.OnceFunc(func() { close(arrived) })
+	proxy := redistest.NewProxy(t, mini.Addr, func(request []byte) redistest.Fault {
+		if strings.Contains(string(request), ":rows:0") {
+			arrive()
+			<-gate
+		}
+		return redistest.Pass
+	}, nil)
+	defer open()
+	r := newRig(t, &redistest.Server{Addr: proxy.Addr()}, options{limits: api.Limits{Uploads: 1}})
+	first := make(chan answer, 1)
+	go func() {
+		a, err := r.try(t.Context(), call{method: http.MethodPost, path: "/v1/runs", token: producer, kind: "application/x-ndjson", body: nicknames(1, 1)})
+		if err != nil {
+			t.Error(err)
+		}
+		first <- a
+	}()
+	<-arrived
+	r.problem(r.upload(producer, "/v1/runs", nicknames(2, 2)), "too-many-at-once")
+	open()
+	r.want(<-first, http.StatusCreated)
+	r.want(r.upload(producer, "/v1/runs", nicknames(3, 3)), http.StatusCreated)
+}
+
+// A workbook is compressed: parts that unpack to too much are refused.
+func TestAWorkbookThatIsABombIsRefused(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.One(t), options{})
+	book := excelize.NewFile()
+	for i, row := range [][]any{{"tenant", "chat_id", "user_id", "nickname"}, {tenant, "chat1", "u1", "A"}} {
+		if err := book.SetSheetRow("Sheet1", fmt.Sprint("A", i+1), &row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plain, err := book.WriteToBuffer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive, err := zip.NewReader(bytes.NewReader(plain.Bytes()), int64(plain.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// with returns the workbook with blanks before the end of a part.
+	with := func(name string, blanks int) string {
+		var out bytes.Buffer
+		w := zip.NewWriter(&out)
+		for _, f := range archive.File {
+			content, err := fs.ReadFile(archive, f.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Name == name {
+				at := bytes.LastIndex(content, []byte("</"))
+				content = slices.Concat(content[:at], bytes.Repeat([]byte(" "), blanks), content[at:])
+			}
+			part, err := w.Create(f.Name)
+			if err == nil {
+				_, err = part.Write(content)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	send := func(body string) answer {
+		return r.do(call{method: http.MethodPost, path: "/v1/runs", token: all, kind: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", body: body})
+	}
+	for _, part := range []string{"xl/styles.xml", "xl/workbook.xml"} {
+		r.want(send(with(part, 1<<20)), http.StatusCreated)
+		bomb := with(part, 9<<20)
+		if len(bomb) > 64<<10 {
+			t.Fatalf("the bomb has %d bytes", len(bomb))
+		}
+		if p := r.problem(send(bomb), "invalid-file"); !strings.Contains(p.Detail, "larger than this program reads") {
+			t.Errorf("%+v", p)
+		}
+	}
 }

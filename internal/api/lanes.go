@@ -11,10 +11,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"rollcall/internal/access"
-	"rollcall/internal/backlog"
 	"rollcall/internal/hold"
-	"rollcall/internal/pace"
-	"rollcall/internal/registry"
+	"rollcall/internal/overview"
 	"rollcall/tasks"
 )
 
@@ -85,49 +83,36 @@ func (a *API) registerLanes() {
 	}, []access.Scope{access.Read}, a.getQuota)
 }
 
-// served returns the lanes that the caller may see, with their pace.
-func (a *API) served(ctx context.Context, c caller) ([]registry.Lane, []pace.Status, error) {
-	lanes, err := registry.Read(ctx, a.rdb, a.now())
+// served returns the lanes that the caller may see.
+func (a *API) served(ctx context.Context, c caller) ([]overview.Lane, error) {
+	all, err := overview.ReadLanes(ctx, a.rdb, a.now())
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	lanes = slices.DeleteFunc(lanes, func(l registry.Lane) bool { return !c.MayTenant(l.Tenant) })
-	slices.SortFunc(lanes, func(x, y registry.Lane) int {
+	if all.Damage != nil { // a service must not take what is not known for zero
+		return nil, all.Damage
+	}
+	lanes := slices.DeleteFunc(all.Lanes, func(l overview.Lane) bool { return !c.MayTenant(l.Tenant) })
+	slices.SortFunc(lanes, func(x, y overview.Lane) int {
 		return cmp.Or(cmp.Compare(x.Tenant, y.Tenant), cmp.Compare(x.Kind, y.Kind))
 	})
-	refs := make([]pace.Ref, len(lanes))
-	for i, l := range lanes {
-		refs[i] = pace.Ref{Organisation: l.Organisation, Lane: registry.Queue(l.Tenant, l.Kind, false)}
-	}
-	states, err := pace.Read(ctx, a.rdb, refs)
-	return lanes, states, err
+	return lanes, nil
 }
 
 func (a *API) listLanes(ctx context.Context, c caller, _ *struct{}) (*lanesOutput, error) {
-	lanes, states, err := a.served(ctx, c)
+	lanes, err := a.served(ctx, c)
 	if err != nil {
-		return nil, err
-	}
-	var queues []string
-	for _, l := range lanes {
-		queues = append(queues, registry.Queue(l.Tenant, l.Kind, false), registry.Queue(l.Tenant, l.Kind, true))
-	}
-	counts, err := backlog.Read(ctx, a.rdb, queues)
-	if err != nil {
-		return nil, err
-	}
-	if err := a.holds.Refresh(ctx); err != nil {
 		return nil, err
 	}
 	out := &lanesOutput{}
-	for i, l := range lanes {
-		bulk, urgent := counts[2*i], counts[2*i+1]
+	for _, l := range lanes {
 		v := Lane{
-			Lane: registry.Queue(l.Tenant, l.Kind, false), Organisation: l.Organisation, Tenant: l.Tenant, Kind: l.Kind,
-			Urgent: urgent.Pending, Pending: bulk.Pending, Active: bulk.Active + urgent.Active, Scheduled: bulk.Scheduled + urgent.Scheduled,
-			Retry: bulk.Retry + urgent.Retry, RateUsed: states[i].InUse, RateAllowed: states[i].Allowed, Paused: bulk.Paused, Seen: l.Seen,
+			Lane: l.Name(), Organisation: l.Organisation, Tenant: l.Tenant, Kind: l.Kind,
+			Urgent: l.Urgent.Pending, Pending: l.Bulk.Pending, Active: l.Bulk.Active + l.Urgent.Active,
+			Scheduled: l.Bulk.Scheduled + l.Urgent.Scheduled, Retry: l.Bulk.Retry + l.Urgent.Retry,
+			RateUsed: l.Pace.InUse, RateAllowed: l.Pace.Allowed, Paused: l.Bulk.Paused, Seen: l.Seen,
 		}
-		for _, h := range a.holds.Of(scopesOf(l, states[i])...) {
+		for _, h := range l.Holds {
 			v.Holds = append(v.Holds, Hold{
 				Scope: h.String(), Class: h.Class, Reason: h.Reason, Bulk: h.Bulk, Since: h.Since, Until: h.Until, By: h.By, End: h.HowToEnd(),
 			})
@@ -137,26 +122,14 @@ func (a *API) listLanes(ctx context.Context, c caller, _ *struct{}) (*lanesOutpu
 	return out, nil
 }
 
-// scopesOf are the scopes whose holds concern a lane.
-func scopesOf(l registry.Lane, s pace.Status) []hold.Scope {
-	all := []hold.Scope{{Level: hold.Lane, Name: registry.Queue(l.Tenant, l.Kind, false)}, {Level: hold.Tenant, Name: l.Tenant}}
-	if s.Metered {
-		all = append(all, hold.Scope{Level: hold.Organisation, Name: l.Organisation})
-	}
-	if l.Address != "" {
-		all = append(all, hold.Scope{Level: hold.Address, Name: l.Address})
-	}
-	return all
-}
-
 func (a *API) getQuota(ctx context.Context, c caller, _ *struct{}) (*quotaOutput, error) {
-	lanes, states, err := a.served(ctx, c)
+	lanes, err := a.served(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	months := map[string]Month{}
-	for i, l := range lanes {
-		s := states[i]
+	for _, l := range lanes {
+		s := l.Pace
 		if !s.Metered {
 			continue
 		}

@@ -22,7 +22,7 @@ type Limits struct {
 	// many at once. 0: 1,000 and as many as PerSecond.
 	PerSecond float64
 	Burst     int
-	// Uploads is how many bodies of rows are read at the same time. 0: 8.
+	// Uploads is how many bodies of rows are read and stored at the same time. 0: 8.
 	Uploads int
 	// Waiting is how many requests may wait for a change of state. 0: 200.
 	Waiting int

@@ -4,12 +4,17 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/lease"
+	"rollcall/internal/ledger"
 )
 
 const (
@@ -26,7 +31,10 @@ type Once struct {
 
 // once carries out requests with an Idempotency-Key once. Only success is remembered: a
 // request that was refused stored nothing, and may be corrected.
-type once struct{ leases leases }
+type once struct {
+	rdb    redis.UniversalClient
+	leases lease.Leases
+}
 
 // remembered is the value of a key.
 type remembered struct {
@@ -36,7 +44,8 @@ type remembered struct {
 	Output jsontext.Value `json:"output,omitzero"`
 }
 
-// digest identifies the content of a request.
+// digest identifies the content of a request. A text of a client that is not judged yet is a
+// part as bytes: in headers and URLs it may be no UTF-8, which has no JSON.
 func digest(operation string, parts ...any) string {
 	h := sha256.New()
 	_, _ = fmt.Fprintf(h, "%s\x00", operation)
@@ -58,7 +67,7 @@ func carryOut[O any](ctx context.Context, o once, c caller, key, digest string, 
 	sum := sha256.Sum256([]byte(key))
 	name := oncePrefix + c.Token + ":" + hex.EncodeToString(sum[:])
 	value := text(remembered{Digest: digest, Lock: uuid.NewString()})
-	taken, held, err := o.leases.take(ctx, name, value)
+	taken, held, err := o.leases.Take(ctx, name, value)
 	if err != nil {
 		return nil, false, err
 	}
@@ -68,7 +77,7 @@ func carryOut[O any](ctx context.Context, o once, c caller, key, digest string, 
 	}
 	last := "" // also after a panic: the request may be sent again
 	defer func() {
-		if failed := taken.release(ctx, last, keyLife); failed != nil && err == nil {
+		if failed := taken.Release(ctx, last, keyLife); failed != nil && err == nil {
 			out, err = nil, failed
 		}
 	}()
@@ -83,17 +92,42 @@ func carryOut[O any](ctx context.Context, o once, c caller, key, digest string, 
 	return out, false, nil
 }
 
+// runID returns the id of the run that a request makes. A request whose answer was lost, or not
+// remembered, has the same one when it is repeated.
+func (o once) runID(ctx context.Context, c caller, key, sum string) (string, error) {
+	id := ledger.NewRunID()
+	if key == "" {
+		return id, nil
+	}
+	name := oncePrefix + c.Token + ":" + digest("run", []byte(key), sum)
+	fresh, err := o.rdb.SetNX(ctx, name, id, keyLife).Result()
+	if err != nil || fresh {
+		return id, err
+	}
+	known, err := o.rdb.Get(ctx, name).Result()
+	switch {
+	case errors.Is(err, redis.Nil): // the key has expired by now
+		return id, nil
+	case err == nil && !ledger.IsRunID(known):
+		err = damagedKey()
+	}
+	return known, err
+}
+
+func damagedKey() *Problem {
+	return newProblem(problemDamaged, "the record of the Idempotency-Key is damaged: use another key").after(repairWithin)
+}
+
 // recallOutput returns the answer of an earlier request.
 func recallOutput[O any](held, digest string) (*O, error) {
 	inUse := newProblem(problemKeyInUse, "a request with the same Idempotency-Key has not ended").after(0)
-	damaged := newProblem(problemDamaged, "the record of the Idempotency-Key is damaged: use another key").after(repairWithin)
 	if held == "" {
 		return nil, inUse
 	}
 	var r remembered
 	switch err := json.Unmarshal([]byte(held), &r); {
 	case err != nil:
-		return nil, damaged
+		return nil, damagedKey()
 	case r.Digest != digest:
 		return nil, newProblem(problemKeyReused, "the Idempotency-Key was used in the last 24 hours for another request")
 	case len(r.Output) == 0:
@@ -101,7 +135,7 @@ func recallOutput[O any](held, digest string) (*O, error) {
 	}
 	out := new(O)
 	if err := json.Unmarshal(r.Output, out); err != nil {
-		return nil, damaged
+		return nil, damagedKey()
 	}
 	return out, nil
 }

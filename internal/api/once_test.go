@@ -5,10 +5,10 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"rollcall/internal/api"
-	"rollcall/internal/logtest"
 	"rollcall/internal/redistest"
 )
 
@@ -38,9 +38,21 @@ func TestARequestWithAKeyIsCarriedOutOnce(t *testing.T) {
 	})
 }
 
+// Headers of some clients are Latin-1.
+func TestKeysThatAreNoUTF8AreDifferentKeys(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.One(t), options{})
+	for _, key := range []string{"Sch\xfcler-1", "Sch\xfcler-2", "Sch\xe4ler-1"} {
+		a := r.do(call{method: http.MethodPost, path: "/v1/tasks", token: producer, body: oneTask, headers: map[string]string{"Idempotency-Key": key}, odd: true})
+		if stored := as[api.Stored](t, r.want(a, http.StatusCreated)); stored.Outcome != "stored" {
+			t.Errorf("%q: %+v", key, stored)
+		}
+	}
+}
+
 func TestADamagedRecordOfAKeyIsNoInternalError(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{})
+	r := newRig(t, redistest.One(t), options{})
 	r.want(r.keyed("/v1/tasks", "a", "", oneTask), http.StatusCreated)
 	keys, err := r.rdb.Keys(t.Context(), "rollcall:api:key:producer:*").Result()
 	if err != nil || len(keys) != 1 {
@@ -63,7 +75,7 @@ func TestADamagedRecordOfAKeyIsNoInternalError(t *testing.T) {
 // the task, which is derived from that of the request.
 func TestATaskIsStoredOnceAlsoIfItsAnswerWasNotRemembered(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{})
+	r := newRig(t, redistest.One(t), options{})
 	r.want(r.keyed("/v1/tasks", "a", "", oneTask), http.StatusCreated)
 	keys, err := r.rdb.Keys(t.Context(), "rollcall:api:key:producer:*").Result()
 	if err != nil || len(keys) != 1 || r.rdb.Del(t.Context(), keys[0]).Err() != nil {
@@ -73,6 +85,72 @@ func TestATaskIsStoredOnceAlsoIfItsAnswerWasNotRemembered(t *testing.T) {
 	if again.Outcome != "already_there" {
 		t.Errorf("%+v", again)
 	}
+}
+
+// A worker may die between making a run and remembering its answer.
+func TestARunIsMadeOnceAlsoIfItsAnswerWasNotRemembered(t *testing.T) {
+	t.Parallel()
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s, options{})
+		forget := func() { // the answers, which are JSON; not the ids of runs
+			keys, err := r.rdb.Keys(t.Context(), "rollcall:api:key:producer:*").Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, key := range keys {
+				if held, err := r.rdb.Get(t.Context(), key).Result(); err != nil || strings.HasPrefix(held, "{") && r.rdb.Del(t.Context(), key).Err() != nil {
+					t.Fatal(held, err)
+				}
+			}
+		}
+		twice := func(path, kind, body string) api.Run {
+			first := as[api.Run](t, r.want(r.keyed(path, "a", kind, body), http.StatusCreated))
+			forget()
+			again := as[api.Run](t, r.want(r.keyed(path, "a", kind, body), http.StatusCreated))
+			if again.ID != first.ID || again.Rows != first.Rows || !again.Created.Equal(first.Created) {
+				t.Errorf("%s: %+v, again %+v", path, first, again)
+			}
+			forget()
+			return again
+		}
+		twice("/v1/runs", "", "")
+		made := twice("/v1/runs", "application/x-ndjson", nicknames(1, 300))
+		if plan := r.plan(producer, made.ID); plan.Run.Rows != 300 || plan.Run.Plan.Counts["new"] != 300 {
+			t.Errorf("%+v", plan.Run)
+		}
+		r.want(r.post(producer, "/v1/runs/"+made.ID+"/apply", `{"digest":"`+r.plan(producer, made.ID).Run.Plan.Digest+`"}`), http.StatusOK)
+		r.want(r.post(producer, "/v1/runs/"+made.ID+"/cancel", "{}"), http.StatusOK)
+		twice("/v1/runs/"+made.ID+"/undo", "", "")
+		if page := as[api.RunPage](t, r.get(producer, "/v1/runs")); len(page.Runs) != 3 {
+			t.Errorf("%d runs", len(page.Runs))
+		}
+	})
+}
+
+// A request that failed while its rows were stored continues when it is repeated.
+func TestARequestThatIsRepeatedContinuesItsRun(t *testing.T) {
+	t.Parallel()
+	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
+		var fails atomic.Bool
+		proxy := redistest.NewProxy(t, s.Addr, func(request []byte) redistest.Fault {
+			if strings.Contains(string(request), ":rows:16") && fails.Load() {
+				return redistest.Refuse
+			}
+			return redistest.Pass
+		}, nil)
+		r := newRig(t, &redistest.Server{Addr: proxy.Addr()}, options{})
+		rows := nicknames(1, 5000)
+		fails.Store(true)
+		if a := r.keyed("/v1/runs", "a", "application/x-ndjson", rows); a.StatusCode < http.StatusInternalServerError {
+			t.Fatalf("%d %s", a.StatusCode, a.body)
+		}
+		fails.Store(false)
+		left := as[api.RunPage](t, r.get(producer, "/v1/runs")).Runs
+		made := as[api.Run](t, r.want(r.keyed("/v1/runs", "a", "application/x-ndjson", rows), http.StatusCreated))
+		if len(left) != 1 || left[0].Rows != 4096 || made.ID != left[0].ID || made.Rows != 5000 || !made.Sealed {
+			t.Errorf("%+v\n%+v", left, made)
+		}
+	})
 }
 
 func TestConcurrentRequestsWithOneKeyMakeOneRun(t *testing.T) {
@@ -126,16 +204,20 @@ func TestAKeyIsFreeAgainAfterAPanicOfItsRequest(t *testing.T) {
 	})
 }
 
-func TestAPanicOfAPlanDoesNotEndTheWorker(t *testing.T) {
+func TestAKeyIsTakenAlsoIfTheAnswerOfRedisWasLost(t *testing.T) {
 	t.Parallel()
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
-		var log logtest.Buffer
-		rdb := s.Client(t)
-		if err := api.PlanWithoutService(t.Context(), rdb, log.Logger()); err == nil || !strings.Contains(err.Error(), "defect") {
-			t.Errorf("the plan ended with %v", err)
-		}
-		if n := rdb.Exists(t.Context(), "rollcall:api:plan:r4uso2arutn5qyh5s").Val(); n != 0 || len(log.Lines("plan ended by a panic")) != 1 {
-			t.Errorf("the lease is kept (%d), or the panic is not logged:\n%s", n, log.String())
+		var lost atomic.Bool
+		proxy := redistest.NewProxy(t, s.Addr, func(request []byte) redistest.Fault {
+			if strings.Contains(string(request), "rollcall:api:key:") && lost.CompareAndSwap(false, true) {
+				return redistest.LoseReply
+			}
+			return redistest.Pass
+		}, nil)
+		r := newRig(t, &redistest.Server{Addr: proxy.Addr()}, options{})
+		r.want(r.keyed("/v1/tasks", "a", "", oneTask), http.StatusCreated)
+		if !lost.Load() {
+			t.Error("no answer was lost")
 		}
 	})
 }

@@ -151,6 +151,11 @@ func explainRun(err error) *Problem {
 	if _, ok := errors.AsType[*run.NotFoundError](err); ok {
 		return newProblem(problemNotFound, "no such run, or the token may not see it; runs are kept for 90 days")
 	}
+	if _, ok := errors.AsType[*run.AmbiguousError](err); ok {
+		p := newProblem(problemInvalid, err.Error())
+		p.add(Detail{Location: "query.word", Detail: "give more of the id"})
+		return p
+	}
 	if _, ok := errors.AsType[*run.StateError](err); ok {
 		return newProblem(problemState, err.Error())
 	}

@@ -3,19 +3,18 @@ package api
 import (
 	"context"
 	"fmt"
-	"io"
 	"iter"
 	"net/http"
-	"slices"
+	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/go-json-experiment/json"
 
 	"rollcall/internal/access"
-	"rollcall/internal/roster"
 	"rollcall/internal/run"
-	"rollcall/internal/sheet"
+	"rollcall/internal/runview"
 	"rollcall/internal/table"
 )
 
@@ -23,28 +22,15 @@ import (
 type Page struct {
 	After int `doc:"Number of the row before the first: next of the last page" maximum:"1000000"             minimum:"0"    query:"after"`
 	Limit int `default:"200"                                                   doc:"Rows of a page, at most" maximum:"1000" minimum:"1"   query:"limit"`
+	// Columns doubles the length of a page.
+	Columns bool `doc:"Also return each row as the columns of a file" query:"columns"`
 }
 
 // scanned bounds how many rows a page reads: with a filter, few of them may be in it.
 const scanned = 50_000
 
-// read takes rows until the page is full. next is the last row that was read; 0: there are
-// no more.
-func (p Page) read(ctx context.Context, rows iter.Seq2[int, error], taken func() int) (next int, err error) {
-	read := 0
-	for number, err := range rows {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return 0, err
-		}
-		if read++; taken() >= p.Limit || read >= scanned {
-			return number, nil
-		}
-	}
-	return 0, nil
-}
+// rows is the page of rows that is wanted.
+func (p Page) rows() runview.Page { return runview.Page{Limit: p.Limit, Scan: scanned} }
 
 type resultsInput struct {
 	RunPath
@@ -76,10 +62,10 @@ func (a *API) registerResults() {
 	documented := doc.Paths[op.Path].Get.Responses["200"]
 	delete(documented.Headers, "Content-Type")
 	documented.Content = map[string]*huma.MediaType{
-		typeJSON:   {Schema: schemaOf[ResultPage](doc)},
-		typeNDJSON: {},
-		typeCSV:    {Schema: &huma.Schema{Type: huma.TypeString}},
-		typeXLSX:   {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
+		typeJSON:             {Schema: schemaOf[ResultPage](doc)},
+		table.NDJSON.Media(): {},
+		table.CSV.Media():    {Schema: &huma.Schema{Type: huma.TypeString}},
+		table.XLSX.Media():   {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
 	}
 }
 
@@ -92,32 +78,27 @@ func (a *API) getResults(ctx context.Context, c caller, in *resultsInput) (*resu
 		return a.resultFile(ctx, c, r, in)
 	}
 	var page ResultPage
-	only, m := set(in.Outcome), c.masker()
-	page.Next, err = in.read(ctx, func(yield func(int, error) bool) {
-		for row, err := range a.runs.ResultsAfter(ctx, in.ID, in.After) {
-			if err == nil && c.mayRow(row.Row) && (len(only) == 0 || only[string(row.Outcome)]) {
-				page.Rows = append(page.Rows, m.result(row))
-			}
-			if !yield(row.Number, err) {
-				return
-			}
+	advice, err := runview.ReadAdvice(ctx, a.ledger, r)
+	if err != nil {
+		return nil, err
+	}
+	m := c.masker()
+	results := a.runs.ResultsAfter(ctx, in.ID, in.After, runview.Outcomes(in.Outcome)...)
+	page.Next, err = runview.Read(ctx, in.rows(), results, numberOfResult, func(row run.Result) bool {
+		if !c.mayRow(row.Row) {
+			return false
 		}
-	}, func() int { return len(page.Rows) })
+		shown := m.result(advice.Add(row))
+		if in.Columns {
+			shown.Columns = m.columns(row.Row)
+		}
+		page.Rows = append(page.Rows, shown)
+		return true
+	})
 	if err != nil {
 		return nil, err
 	}
 	return &resultsOutput{ContentType: typeJSON, Body: func(hc huma.Context) { _ = json.MarshalWrite(hc.BodyWriter(), page) }}, nil
-}
-
-// formats are those of files of results.
-func formats() map[string]struct {
-	format table.Format
-	media  string
-} {
-	return map[string]struct {
-		format table.Format
-		media  string
-	}{"ndjson": {table.NDJSON, typeNDJSON}, "csv": {table.CSV, typeCSV + "; charset=utf-8"}, "xlsx": {table.XLSX, typeXLSX}}
 }
 
 // resultFile streams all results in the columns of the upload.
@@ -128,51 +109,37 @@ func (a *API) resultFile(ctx context.Context, c caller, r run.Run, in *resultsIn
 	if r.Plan == nil {
 		return nil, newProblem(problemState, fmt.Sprintf("cannot read the results of run %s: it has no plan yet", r.ID))
 	}
-	of, columns, only := formats()[in.Format], columnsOf(r.Plan), set(in.Outcome)
+	advice, err := runview.ReadAdvice(ctx, a.ledger, r)
+	if err != nil {
+		return nil, err
+	}
+	format, only := table.Format(strings.ToUpper(in.Format)), runview.Outcomes(in.Outcome)
+	file, media := runview.File{Format: format, Columns: runview.Columns(r.Plan)}, format.Media()
+	if format == table.CSV {
+		media += "; charset=utf-8"
+	}
 	write := func(hc huma.Context) {
 		_, w := humago.Unwrap(hc)
-		if err := a.writeResults(ctx, c, w, r.ID, of.format, columns, only); err != nil {
+		if err := file.Write(w, advice.All(a.allowedRows(ctx, c, r.ID, only), time.UTC)); err != nil {
 			a.log.Warn("results not written to the end", "run", r.ID, "err", err)
 			panic(http.ErrAbortHandler) // the client must not take a part for the whole
 		}
 	}
-	return &resultsOutput{ContentType: of.media, Disposition: fmt.Sprintf("attachment; filename=%q", "rollcall-"+r.ID+"."+in.Format), Body: write}, nil
+	return &resultsOutput{ContentType: media, Disposition: fmt.Sprintf("attachment; filename=%q", "rollcall-"+r.ID+"."+in.Format), Body: write}, nil
 }
 
-// columnsOf are the columns of a file with the rows of a plan.
-func columnsOf(p *run.Plan) []string {
-	all := roster.CommonColumns()
-	for _, l := range p.Lanes {
-		for _, column := range roster.Columns(l.Kind) {
-			if !slices.Contains(all, column) {
-				all = append(all, column)
+// allowedRows are the results of the rows that the caller may see.
+func (a *API) allowedRows(ctx context.Context, c caller, id string, only []run.Outcome) iter.Seq2[run.Result, error] {
+	return func(yield func(run.Result, error) bool) {
+		for row, err := range a.runs.ResultsAfter(ctx, id, 0, only...) {
+			if err == nil && !c.mayRow(row.Row) {
+				continue
+			}
+			if !yield(row, err) {
+				return
 			}
 		}
 	}
-	return roster.Order(all)
 }
 
-func (a *API) writeResults(ctx context.Context, c caller, w io.Writer, id string, format table.Format, columns []string, only map[string]bool) error {
-	out, err := sheet.NewStream(w, format, slices.Concat(columns, run.ResultColumns(false)))
-	if err != nil {
-		return err
-	}
-	for row, err := range a.runs.ResultsAfter(ctx, id, 0) {
-		if err != nil {
-			return err
-		}
-		if !c.mayRow(row.Row) || len(only) > 0 && !only[string(row.Outcome)] {
-			continue
-		}
-		var cells []string
-		of := roster.Cells(row.Request, row.Previous)
-		for _, column := range columns {
-			cells = append(cells, of[column])
-		}
-		row.At = row.At.UTC()
-		if err := out.Row(append(cells, run.ResultCells(row, false)...)); err != nil {
-			return err
-		}
-	}
-	return out.Close()
-}
+func numberOfResult(r run.Result) int { return r.Number }

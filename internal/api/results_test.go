@@ -14,7 +14,7 @@ import (
 
 func TestNamesAreMaskedWithoutTheScope(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{})
+	r := newRig(t, redistest.One(t), options{})
 	rows := `{"tenant":"lakeside-dt","chat_id":"chat1","user_id":"employee7","nickname":"三年二班 王芳","key":"2026/employee7/王芳"}` + "\n" +
 		`{"tenant":"lakeside-dt","chat_id":"chat1","user_id":"employee7","nickname":"三年三班 李娜","key":"2"}` + "\n"
 	made := r.planned(producer, rows)
@@ -36,7 +36,7 @@ func TestNamesAreMaskedWithoutTheScope(t *testing.T) {
 // A file of results is sent again as it is.
 func TestAFileOfResultsCanBeUploadedAgain(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{})
+	r := newRig(t, redistest.One(t), options{})
 	made := r.planned(all, nicknames(1, 3)+idRow)
 	for format, kind := range map[string]string{
 		"ndjson": "application/x-ndjson", "csv": "text/csv", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",

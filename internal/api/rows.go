@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 
+	"rollcall/internal/intake"
 	"rollcall/internal/roster"
 	"rollcall/internal/run"
 	"rollcall/internal/table"
-	"rollcall/internal/upload"
 	"rollcall/tasks"
 )
 
@@ -30,21 +30,42 @@ type RowsQuery struct {
 // rows are the rows of a body.
 type rows struct {
 	file  *roster.File
-	judge upload.Judge
+	judge intake.Judge
 	keep  bool // invalid rows become impossible ones
+	lines bool // rows have lines of their own
 }
 
-// open reads the form of a body of rows.
-func (a *API) open(in *spooled, q RowsQuery) (*rows, error) {
+// open reads the form of a body of rows that the caller sent. Rows that are annotated have the
+// lines and problems that their sender found.
+func (a *API) open(c caller, in *spooled, q RowsQuery, annotated bool) (*rows, error) {
 	t, err := table.Open(in.input, table.Options{Encoding: q.Encoding, Sheet: q.Sheet})
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	file, err := roster.Open(t, roster.Options{Tenant: q.Tenant, Kind: tasks.Kind(q.Kind), Chat: q.Chat, Now: a.now()})
+	file, err := roster.Open(t, roster.Options{Tenant: q.Tenant, Kind: tasks.Kind(q.Kind), Chat: q.Chat, Annotated: annotated, Now: a.now()})
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	return &rows{file: file, judge: upload.NewJudge(a.producer, tasks.Limits{}), keep: q.Invalid == "keep"}, nil
+	judge := intake.NewJudge(a.producer, tasks.Limits{})
+	discreet := func(ctx context.Context, row roster.Row) error {
+		if tenant, foreign := foreignTenant(c, row); foreign {
+			return &foreignError{tenant}
+		}
+		if len(row.Found) > 0 {
+			return found(row)
+		}
+		return c.discreet(judge(ctx, row))
+	}
+	return &rows{file: file, judge: discreet, keep: q.Invalid == "keep", lines: annotated}, nil
+}
+
+// found returns why a row is invalid, as its sender found.
+func found(row roster.Row) error {
+	e := &tasks.ValidationError{}
+	for _, what := range row.Found {
+		e.Problems = append(e.Problems, tasks.Problem{What: what})
+	}
+	return e
 }
 
 // flags are the flags of commands that messages about files name.
@@ -58,35 +79,33 @@ func unreadable(err error) *Problem {
 	return newProblem(problemInvalidFile, flags.Replace(err.Error())+"; no row was stored")
 }
 
+// foreignError refuses a row of a tenant that the caller may not use.
+type foreignError struct{ tenant string }
+
+func (e *foreignError) Error() string {
+	return fmt.Sprintf("the token may not use tenant %.40q", e.tenant)
+}
+
 // check reads all rows, and refuses the body if one must not be stored. It returns how many
 // there are.
-func (r *rows) check(ctx context.Context, c caller) (n int, err error) {
+func (r *rows) check(ctx context.Context) (n int, err error) {
 	invalid, foreign := newProblem(problemInvalidRows, ""), newProblem(problemTenant, "")
-	for row, err := range r.file.Rows() {
-		if err == nil {
-			err = ctx.Err()
+	n, err = intake.Check(ctx, r.file.Rows(), r.judge, func(row roster.Row, refusal error) error {
+		if e, ok := errors.AsType[*foreignError](refusal); ok {
+			foreign.add(Detail{Line: row.Line, Column: "tenant", Detail: e.Error()})
+			return nil
 		}
-		if err != nil {
-			return n, r.ended(ctx, err)
-		}
-		if n++; n > run.MaxRows {
-			return n, newProblem(problemTooLarge, fmt.Sprintf("a run has at most %d rows: make several", run.MaxRows))
-		}
-		if tenant, ok := foreignTenant(c, row); ok {
-			foreign.add(Detail{Line: row.Line, Column: "tenant", Detail: fmt.Sprintf("the token may not use tenant %.40q", tenant)})
-			continue
-		}
-		refusal := c.discreet(r.judge(ctx, row))
-		if refusal == nil || r.keep && !isFault(refusal) {
-			continue
-		}
-		if isFault(refusal) {
-			return n, refusal
+		if r.keep {
+			return nil
 		}
 		invalid.InvalidRows++
 		for _, p := range row.Explain(refusal) {
 			invalid.add(Detail{Line: p.Line, Column: p.Column, Detail: flags.Replace(p.What)})
 		}
+		return nil
+	})
+	if err != nil {
+		return n, unread(err)
 	}
 	if len(foreign.Errors) > 0 {
 		foreign.Detail = "the token may not use the tenant of a row; no row was stored"
@@ -99,18 +118,15 @@ func (r *rows) check(ctx context.Context, c caller) (n int, err error) {
 	return n, nil
 }
 
-// ended returns why the rows ended early.
-func (r *rows) ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
+// unread returns why rows could not be read to their end.
+func unread(err error) error {
+	if errors.Is(err, intake.ErrTooMany) {
+		return newProblem(problemTooLarge, fmt.Sprintf("a run has at most %d rows: make several", run.MaxRows))
 	}
-	return unreadable(err)
-}
-
-// isFault reports whether a refusal is about Redis, and says nothing about the row.
-func isFault(err error) bool {
-	_, ok := errors.AsType[*tasks.StoreError](err)
-	return ok
+	if _, ok := errors.AsType[*intake.UnreadableError](err); ok {
+		return unreadable(err)
+	}
+	return err
 }
 
 func (p *Problem) add(d Detail) {
@@ -140,35 +156,23 @@ func foreignTenant(c caller, row roster.Row) (tenant string, foreign bool) {
 }
 
 // add adds the checked rows to a run from a position on, and returns how many the run has.
-func (a *API) add(ctx context.Context, c caller, r *rows, id string, from int, numbered bool) (in int, err error) {
-	in = from
-	batch := make([]run.Row, 0, run.MaxAdd)
-	flush := func() error {
-		after, err := a.runs.Add(ctx, id, from, batch)
-		from += len(batch)
-		in, batch = after, batch[:0]
-		return err
+func (a *API) add(ctx context.Context, r *rows, id string, from int, numbered bool) (in int, err error) {
+	judge := r.judge
+	if !r.keep {
+		judge = nil // check has refused every invalid row
 	}
-	for row, err := range r.file.Rows() {
-		if err != nil {
-			return in, r.ended(ctx, err)
-		}
-		refusal := c.discreet(r.judge(ctx, row))
-		if isFault(refusal) {
-			return in, refusal
-		}
-		added := upload.RunRow(row, refusal)
-		if !numbered {
-			added.Line = 0 // a line of a part is no line of the whole
-		}
-		if batch = append(batch, added); len(batch) == cap(batch) {
-			if err := flush(); err != nil {
-				return in, err
+	in, err = intake.Add(ctx, a.runs, id, from, func(yield func(roster.Row, error) bool) {
+		for row, err := range r.file.Rows() {
+			if !numbered && !r.lines {
+				row.Line = 0 // a line of a part is no line of the whole
+			}
+			if !yield(row, err) {
+				return
 			}
 		}
+	}, judge, nil)
+	if err != nil {
+		return in, unread(err)
 	}
-	if len(batch) > 0 {
-		err = flush()
-	}
-	return in, err
+	return in, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -14,14 +13,23 @@ import (
 
 // DraftQuery describes a new run.
 type DraftQuery struct {
-	Name          string   `doc:"Label for lists"                                           pattern:"^[A-Za-z0-9._-]{1,64}$"                                                                                   query:"name"`
-	Allow         []string `doc:"Guards that do not hold the run. Needs the scope approve." enum:"allow-changes,allow-suspicious,allow-lost-chinese,allow-equal-names,allow-over-quota,prune,allow-id-changes" nullable:"false"  query:"allow"`
-	Canary        int      `default:"20"                                                    doc:"Rows that must end well before the rest is sent; 0: none"                                                     maximum:"1000000" minimum:"0"     query:"canary"`
-	MaxFailed     float64  `default:"0.2"                                                   doc:"Share of failed rows above which the run pauses; 1: never"                                                    maximum:"1"       minimum:"0.001" query:"max_failed"`
-	TrustPrevious bool     `doc:"A row is unchanged if its column previous says so"         query:"trust_previous"`
-	OtherApprover bool     `doc:"The approval of a held run needs another token"            query:"other_approver"`
-	ValidSeconds  int      `default:"259200"                                                doc:"How long a plan can be applied"                                                                               maximum:"2592000" minimum:"60"    query:"valid_seconds"`
+	Name          string   `doc:"Label for lists"                                                     pattern:"^[A-Za-z0-9._-]{1,64}$"                                                                                   query:"name"`
+	Allow         []string `doc:"Guards that do not hold the run. Needs the scope approve."           enum:"allow-changes,allow-suspicious,allow-lost-chinese,allow-equal-names,allow-over-quota,prune,allow-id-changes" nullable:"false"      query:"allow"`
+	Canary        int      `default:"20"                                                              doc:"Rows that must end well before the rest is sent; 0: none"                                                     maximum:"1000000"     minimum:"0"     query:"canary"`
+	CanaryChats   bool     `doc:"The first row of each chat is the canary, instead of the first rows" query:"canary_chats"`
+	MaxFailed     float64  `default:"0.2"                                                             doc:"Share of failed rows above which the run pauses; 1: never"                                                    maximum:"1"           minimum:"0.001" query:"max_failed"`
+	TrustPrevious bool     `doc:"A row is unchanged if its column previous says so"                   query:"trust_previous"`
+	OtherApprover bool     `doc:"The approval of a held run needs another token"                      query:"other_approver"`
+	File          string   `doc:"Name of the file that the rows are of, without directories"          maxLength:"200"                                                                                                    query:"file"`
+	FileEncoding  string   `doc:"Encoding of the text of that file, such as GB18030"                  maxLength:"40"                                                                                                     query:"file_encoding"`
+	ValidSeconds  int      `default:"259200"                                                          doc:"How long a plan can be applied"                                                                               maximum:"2592000"     minimum:"60"    query:"valid_seconds"`
 }
+
+// The defaults of DraftQuery, which are those of a run.
+const (
+	defaultMaxFailed    = 0.2
+	defaultValidSeconds = 259_200
+)
 
 func (q DraftQuery) draft(c caller) run.Draft {
 	s := run.Settings{
@@ -31,7 +39,17 @@ func (q DraftQuery) draft(c caller) run.Draft {
 	if q.Canary == 0 {
 		s.Canary = -1 // 0 is the default of a run
 	}
-	return run.Draft{Name: q.Name, Author: c.by(), Settings: s}
+	// The defaults stay those of a run, and are not settings of this one.
+	if s.MaxFailed == defaultMaxFailed {
+		s.MaxFailed = 0
+	}
+	if s.ValidSeconds == defaultValidSeconds {
+		s.ValidSeconds = 0
+	}
+	if s.CanaryChats = q.CanaryChats; s.CanaryChats {
+		s.Canary = 0
+	}
+	return run.Draft{Name: q.Name, Author: c.by(), File: run.File{Name: q.File, Encoding: q.FileEncoding}, Settings: s}
 }
 
 // RunPath names a run.
@@ -59,6 +77,8 @@ type rowsInput struct {
 	Sent
 
 	From int `doc:"Number of rows before the first of this body. Rows that are in already are skipped, so a part can be repeated." maximum:"1000000" minimum:"0" query:"from" required:"true"`
+	// Annotated rows are those of a program that has read and checked a file itself.
+	Annotated bool `doc:"Rows of NDJSON may have line, the line of the row in its file, and problems, why it must not be carried out, one on each line of the text" query:"annotated"`
 }
 
 // Added is how many rows a run has.
@@ -80,29 +100,6 @@ type sealInput struct {
 // Seal is the body of the request that ends an upload.
 type Seal struct {
 	Rows int `doc:"Number of rows that the run must have" json:"rows" maximum:"1000000" minimum:"0"`
-}
-
-type listInput struct {
-	Name   string    `doc:"Only runs with this label"                                               maxLength:"64"                                                                       query:"name"`
-	Tenant string    `doc:"Only runs with rows of this tenant; runs that are not planned have none" maxLength:"39"                                                                       query:"tenant"`
-	State  []string  `doc:"Only runs in these states, separated by commas"                          enum:"uploading,planned,held,canary,applying,paused,done,cancelled,rejected,expired" nullable:"false" query:"state"`
-	Before time.Time `doc:"Only runs that were created before: next of the last page"               query:"before"`
-	Limit  int       `default:"20"                                                                  doc:"Runs of a page"                                                                 maximum:"200"    minimum:"1"   query:"limit"`
-}
-
-// RunPage is a page of runs, newest first.
-type RunPage struct {
-	Runs []Run     `json:"runs"                                                        nullable:"false"`
-	Next time.Time `doc:"Value of before for the next page; missing: this is the last" json:"next,omitzero"`
-}
-
-type listOutput struct{ Body RunPage }
-
-type getInput struct {
-	RunPath
-
-	While run.State `doc:"Wait as long as the run is in this state" enum:"uploading,planned,held,canary,applying,paused"   query:"while"`
-	Wait  int       `default:"30"                                   doc:"Seconds after which the answer comes in any case" maximum:"50"  minimum:"0" query:"wait"`
 }
 
 func (a *API) registerRuns() {
@@ -139,44 +136,62 @@ func (a *API) createRun(ctx context.Context, c caller, in *createInput) (out *ru
 		return nil, err
 	}
 	defer func() { _ = body.close() }()
-	sum := digest("create-run", in.r.URL.RawQuery, body.digest())
-	out, replayed, err := carryOut(ctx, a.once, c, in.Key, sum, func() (*runOutput, error) { return a.create(ctx, c, in, body) })
+	sum := digest("create-run", []byte(in.r.URL.RawQuery), body.digest())
+	out, replayed, err := carryOut(ctx, a.once, c, in.Key, sum, func() (*runOutput, error) { return a.create(ctx, c, in, body, sum) })
 	if err == nil && replayed {
 		out.Replayed = "true"
 	}
 	return out, err
 }
 
-func (a *API) create(ctx context.Context, c caller, in *createInput, body *spooled) (*runOutput, error) {
+// create makes the run of a request with a digest.
+func (a *API) create(ctx context.Context, c caller, in *createInput, body *spooled, sum string) (*runOutput, error) {
 	var r *rows
 	if body.input != nil {
 		var err error
-		if r, err = a.open(body, in.RowsQuery); err != nil {
+		if r, err = a.open(c, body, in.RowsQuery, false); err != nil {
 			return nil, err
 		}
-		if _, err = r.check(ctx, c); err != nil {
+		if _, err = r.check(ctx); err != nil {
 			return nil, err
 		}
 	}
-	made, err := a.runs.Create(ctx, in.draft(c))
+	id, err := a.once.runID(ctx, c, in.Key, sum)
 	if err != nil {
 		return nil, err
 	}
-	if r != nil { // a run whose upload fails expires by itself
-		n, err := a.add(ctx, c, r, made.ID, 0, true)
+	draft := in.draft(c)
+	draft.ID = id
+	made, err := a.runs.Create(ctx, draft)
+	if err != nil {
+		return nil, err
+	}
+	repeated := made.Rows > 0 || made.State != run.StateUploading
+	if r != nil && !made.Sealed { // a run whose upload fails expires by itself
+		n, err := a.add(ctx, r, made.ID, 0, true)
 		if err != nil {
 			return nil, err
 		}
 		if made, err = a.runs.Seal(ctx, made.ID, n); err != nil {
 			return nil, err
 		}
-		a.planner.start(made.ID)
 	}
-	out := &runOutput{Status: http.StatusCreated, Location: Path + "runs/" + made.ID, Body: runView(made)}
+	out := a.made(made)
+	if repeated {
+		out.Replayed = "true"
+	}
 	if r != nil {
 		out.Body.Ignored = r.file.Ignored()
 	}
 	return out, nil
+}
+
+// made is the answer to a request that made a run. One that is sealed is planned next.
+func (a *API) made(r run.Run) *runOutput {
+	if r.Sealed && r.State == run.StateUploading {
+		a.planner.Start(r.ID)
+	}
+	return &runOutput{Status: http.StatusCreated, Location: Path + "runs/" + r.ID, Body: runView(r)}
 }
 
 // visible returns a run that the caller may see and, without scopes, has made.
@@ -206,18 +221,18 @@ func (a *API) addRows(ctx context.Context, c caller, in *rowsInput) (*rowsOutput
 	if body.input == nil {
 		return nil, newProblem(problemInvalidFile, "the body is empty: send at least one row")
 	}
-	r, err := a.open(body, in.RowsQuery)
+	r, err := a.open(c, body, in.RowsQuery, in.Annotated)
 	if err != nil {
 		return nil, err
 	}
-	n, err := r.check(ctx, c)
+	n, err := r.check(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if in.From+n > run.MaxRows {
 		return nil, newProblem(problemTooLarge, fmt.Sprintf("a run has at most %d rows: make several", run.MaxRows))
 	}
-	added, err := a.add(ctx, c, r, in.ID, in.From, false)
+	added, err := a.add(ctx, r, in.ID, in.From, false)
 	if err != nil {
 		return nil, err
 	}
@@ -233,68 +248,7 @@ func (a *API) sealRun(ctx context.Context, c caller, in *sealInput) (*runOutput,
 		return nil, err
 	}
 	if sealed.Plan == nil && sealed.State == run.StateUploading {
-		a.planner.start(sealed.ID)
+		a.planner.Start(sealed.ID)
 	}
 	return &runOutput{Status: http.StatusOK, Location: Path + "runs/" + in.ID, Body: runView(sealed)}, nil
-}
-
-// listed bounds how many runs a page reads: those of others are skipped.
-const listed = 2000
-
-func (a *API) listRuns(ctx context.Context, c caller, in *listInput) (*listOutput, error) {
-	f := run.Filter{Name: in.Name, Tenant: in.Tenant, Before: in.Before, N: in.Limit}
-	for _, s := range in.State {
-		f.States = append(f.States, run.State(s))
-	}
-	out := &listOutput{}
-	for read := 0; read < listed; {
-		page, err := a.runs.List(ctx, f)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range page {
-			if read, f.Before = read+1, r.Created; !c.maySee(r) || !c.owns(r) && !c.May(access.Read) {
-				continue
-			}
-			if out.Body.Runs = append(out.Body.Runs, runView(r)); len(out.Body.Runs) == in.Limit {
-				out.Body.Next = f.Before.UTC()
-				return out, nil
-			}
-		}
-		if len(page) < f.N {
-			return out, nil
-		}
-	}
-	out.Body.Next = f.Before.UTC()
-	return out, nil
-}
-
-func (a *API) getRun(ctx context.Context, c caller, in *getInput) (*runOutput, error) {
-	r, err := a.visible(ctx, c, in.ID, access.Read)
-	if err != nil {
-		return nil, err
-	}
-	if in.While != "" && r.State == in.While && in.Wait > 0 {
-		if r, err = a.await(ctx, r, in.While, time.Duration(in.Wait)*time.Second); err != nil {
-			return nil, err
-		}
-	}
-	return &runOutput{Status: http.StatusOK, Location: Path + "runs/" + in.ID, Body: runView(r)}, nil
-}
-
-// await waits as long as a run is in a state, at most for some time.
-func (a *API) await(ctx context.Context, r run.Run, while run.State, most time.Duration) (run.Run, error) {
-	select {
-	case a.waiting <- struct{}{}:
-		defer func() { <-a.waiting }()
-	default:
-		return r, newProblem(problemTooMany, fmt.Sprintf("%d requests wait already, the most that may", cap(a.waiting))).after(time.Second)
-	}
-	bounded, cancel := context.WithTimeout(ctx, most)
-	defer cancel()
-	changed, err := a.runs.WaitWhile(bounded, r.ID, while)
-	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
-		return a.runs.Get(ctx, r.ID)
-	}
-	return changed, err
 }

@@ -21,7 +21,7 @@ import (
 
 func TestLanesAndQuotaShowWhatTheTokenMaySee(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{})
+	r := newRig(t, redistest.One(t), options{})
 	r.want(r.post(producer, "/v1/tasks", oneTask), http.StatusCreated)
 	_, _, err := hold.NewStore(r.rdb).Put(t.Context(), hold.Hold{
 		Scope: hold.Scope{Level: hold.Tenant, Name: tenant}, Class: hold.Operator, Reason: "wrong roster", Since: time.Now(), By: "anna",
@@ -41,7 +41,7 @@ func TestLanesAndQuotaShowWhatTheTokenMaySee(t *testing.T) {
 
 func TestATargetIsExplained(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{})
+	r := newRig(t, redistest.One(t), options{})
 	task := as[api.Stored](t, r.want(r.post(producer, "/v1/tasks", strings.Replace(oneTask, "u1", "employee7", 1)), http.StatusCreated))
 	effect, err := json.Marshal(ledger.Event{TaskID: "t0", Revision: 7, RequestID: "r-employee7", Set: map[string]string{"nickname": "王芳"}})
 	key := "rollcall:{lakeside/nickname}:target:chat1/employee7"
@@ -85,7 +85,7 @@ func (r *rig) archive(id, of string) {
 
 func TestDeadLettersAreListedReplayedAndDiscarded(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{})
+	r := newRig(t, redistest.One(t), options{})
 	r.archive("d1", tenant)
 	r.archive("d2", tenant)
 	r.archive("d3", other)

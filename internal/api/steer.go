@@ -11,6 +11,7 @@ import (
 
 	"rollcall/internal/access"
 	"rollcall/internal/run"
+	"rollcall/internal/runview"
 )
 
 type planInput struct {
@@ -90,6 +91,17 @@ type Exclusion struct {
 	Rows   []int  `doc:"Numbers of the rows that are left out" json:"rows"   maxItems:"10000" minItems:"1"  nullable:"false"`
 }
 
+type allowInput struct {
+	RunPath
+
+	Body Allowance
+}
+
+// Allowance is the body of a request that accepts what guards found.
+type Allowance struct {
+	Allow []string `doc:"Guards that do not hold the run any more" enum:"allow-changes,allow-suspicious,allow-lost-chinese,allow-equal-names,allow-over-quota,prune,allow-id-changes" json:"allow" maxItems:"20" minItems:"1" nullable:"false"`
+}
+
 func (a *API) registerSteering() {
 	op := func(id, method, path, summary, description string) huma.Operation {
 		return huma.Operation{OperationID: id, Method: method, Path: "/v1/runs/{id}/" + path, Summary: summary, Description: description, Tags: []string{"Runs"}}
@@ -102,6 +114,7 @@ func (a *API) registerSteering() {
 	register(a, op("plan-again", http.MethodPost, "plan", "Plan again", "For a plan that is older than its targets. The digest may change. 202: it is being made, read it."), own, a.planAgain)
 	addResponse(doc.Paths["/v1/runs/{id}/plan"].Post, http.StatusAccepted, "The plan is being made", schemaOf[PlanPage](doc))
 	register(a, op("exclude-rows", http.MethodPost, "exclude", "Leave rows out of the plan", "The plan gets another digest."), own, a.exclude)
+	register(a, op("allow-guards", http.MethodPost, "allow", "Accept what guards found", "The digest stays. It may be repeated."), []access.Scope{access.Approve}, a.allow)
 	register(a, op("apply-run", http.MethodPost, "apply", "Apply the plan",
 		"If a guard objects, the run is held instead: its state is held, and its reason says why. It may be repeated."), own, a.apply)
 	register(a, op("approve-run", http.MethodPost, "approve", "Apply a held run", "It may be repeated."), []access.Scope{access.Approve}, a.approve)
@@ -113,6 +126,8 @@ func (a *API) registerSteering() {
 		"Of the rows whose old value is known and that were not changed since. Read its plan and apply it like any other.")
 	undo.DefaultStatus = http.StatusCreated
 	register(a, undo, own, a.undo)
+	register(a, op("preview-undo", http.MethodGet, "undo", "Read what an undo would take back", "It reads all rows of the run."), []access.Scope{access.Read, access.Enqueue}, a.previewUndo)
+	register(a, op("compare-undo", http.MethodGet, "restored", "Compare an undo with the run that it takes back", "It reads all rows of both."), []access.Scope{access.Read, access.Enqueue}, a.compareUndo)
 }
 
 func (a *API) getPlan(ctx context.Context, c caller, in *planInput) (*planOutput, error) {
@@ -120,45 +135,39 @@ func (a *API) getPlan(ctx context.Context, c caller, in *planInput) (*planOutput
 	if err != nil {
 		return nil, err
 	}
-	if r.Plan == nil && r.State == run.StateUploading && r.Sealed {
-		if r, err = a.awaitPlan(ctx, r, time.Duration(in.Wait)*time.Second); err != nil {
+	wait, ended := time.Duration(in.Wait)*time.Second, true
+	switch {
+	case r.Plan == nil && r.State == run.StateUploading && r.Sealed:
+		_, err = a.planner.Await(ctx, r.ID, wait)
+	case in.After == 0:
+		ended, err = a.planner.Follow(ctx, r.ID, wait)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if in.After == 0 {
+		if r, err = a.runs.Get(ctx, r.ID); err != nil {
 			return nil, err
 		}
-		if r.Plan == nil && r.State == run.StateUploading {
-			return &planOutput{Status: http.StatusAccepted, RetryAfter: "1", Body: PlanPage{Run: runView(r)}}, nil
-		}
+	}
+	if !ended || r.Plan == nil && r.State == run.StateUploading && r.Sealed {
+		return &planOutput{Status: http.StatusAccepted, RetryAfter: "1", Body: PlanPage{Run: runView(r)}}, nil
 	}
 	out := &planOutput{Status: http.StatusOK, Body: PlanPage{Run: runView(r)}}
 	only, m := set(in.Decision), c.masker()
-	next, err := in.read(ctx, func(yield func(int, error) bool) {
-		for row, err := range a.runs.RowsAfter(ctx, in.ID, in.After) {
-			if err == nil && c.mayRow(row.Row) && (len(only) == 0 || only[string(row.Decision)]) {
-				out.Body.Rows = append(out.Body.Rows, m.planned(row))
-			}
-			if !yield(row.Number, err) {
-				return
-			}
+	next, err := runview.Read(ctx, in.rows(), a.runs.RowsAfter(ctx, in.ID, in.After), func(p run.Planned) int { return p.Number }, func(row run.Planned) bool {
+		if !c.mayRow(row.Row) || len(only) > 0 && !only[string(row.Decision)] {
+			return false
 		}
-	}, func() int { return len(out.Body.Rows) })
+		shown := m.planned(row)
+		if in.Columns {
+			shown.Columns = m.columns(row.Row)
+		}
+		out.Body.Rows = append(out.Body.Rows, shown)
+		return true
+	})
 	out.Body.Next = next
 	return out, err
-}
-
-// awaitPlan waits for the plan of a sealed run, which is made unless it is being made.
-func (a *API) awaitPlan(ctx context.Context, r run.Run, most time.Duration) (run.Run, error) {
-	pass := a.planner.start(r.ID)
-	timer := time.NewTimer(most)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return r, ctx.Err()
-	case <-timer.C:
-	case <-pass.done:
-		if pass.err != nil && pass.err != errElsewhere { //nolint:errorlint // it is never wrapped
-			return r, pass.err
-		}
-	}
-	return a.runs.Get(ctx, r.ID)
 }
 
 func (a *API) planAgain(ctx context.Context, c caller, in *replanInput) (*planOutput, error) {
@@ -166,27 +175,17 @@ func (a *API) planAgain(ctx context.Context, c caller, in *replanInput) (*planOu
 	if err != nil {
 		return nil, err
 	}
-	pass := a.planner.start(r.ID)
-	timer := time.NewTimer(time.Duration(in.Wait) * time.Second)
-	defer timer.Stop()
-	status, retry := http.StatusOK, ""
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-timer.C:
-		status, retry = http.StatusAccepted, "1"
-	case <-pass.done:
-		switch {
-		case pass.err == errElsewhere: //nolint:errorlint // it is never wrapped
-			status, retry = http.StatusAccepted, "1"
-		case pass.err != nil:
-			return nil, pass.err
-		}
+	ended, err := a.planner.Await(ctx, r.ID, time.Duration(in.Wait)*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	if !ended { // the answer has the previous plan
+		return &planOutput{Status: http.StatusAccepted, RetryAfter: "1", Body: PlanPage{Run: runView(r)}}, nil
 	}
 	if r, err = a.runs.Get(ctx, r.ID); err != nil {
 		return nil, err
 	}
-	return &planOutput{Status: status, RetryAfter: retry, Body: PlanPage{Run: runView(r)}}, nil
+	return &planOutput{Status: http.StatusOK, Body: PlanPage{Run: runView(r)}}, nil
 }
 
 // steer does something to a run that the caller made, or may operate.
@@ -213,6 +212,12 @@ func (a *API) exclude(ctx context.Context, c caller, in *excludeInput) (*runOutp
 	}
 	return a.steer(ctx, c, in.ID, access.Operate, func() (run.Run, error) {
 		return a.runs.Exclude(ctx, in.ID, in.Body.Digest, in.Body.Rows)
+	})
+}
+
+func (a *API) allow(ctx context.Context, c caller, in *allowInput) (*runOutput, error) {
+	return a.steer(ctx, c, in.ID, access.Approve, func() (run.Run, error) {
+		return a.runs.Allow(ctx, in.ID, in.Body.Allow...)
 	})
 }
 
@@ -260,13 +265,19 @@ func (a *API) undo(ctx context.Context, c caller, in *undoInput) (*runOutput, er
 	if err != nil {
 		return nil, err
 	}
-	out, replayed, err := carryOut(ctx, a.once, c, in.Key, digest("undo-run", in.ID, in.DraftQuery), func() (*runOutput, error) {
-		made, err := a.runs.Undo(ctx, of.ID, in.draft(c))
+	sum := digest("undo-run", in.ID, in.DraftQuery)
+	out, replayed, err := carryOut(ctx, a.once, c, in.Key, sum, func() (*runOutput, error) {
+		id, err := a.once.runID(ctx, c, in.Key, sum)
 		if err != nil {
 			return nil, err
 		}
-		a.planner.start(made.ID)
-		return &runOutput{Status: http.StatusCreated, Location: Path + "runs/" + made.ID, Body: runView(made)}, nil
+		draft := in.draft(c)
+		draft.ID = id
+		made, err := a.runs.Undo(ctx, of.ID, draft)
+		if err != nil {
+			return nil, err
+		}
+		return a.made(made), nil
 	})
 	if err == nil && replayed {
 		out.Replayed = "true"

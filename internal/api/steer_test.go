@@ -24,7 +24,7 @@ func TestAGuardHoldsARunUntilAnotherTokenApproves(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	var did []string
-	r := newRig(t, redistest.Mini(t), options{record: func(_ context.Context, c access.Change) {
+	r := newRig(t, redistest.One(t), options{record: func(_ context.Context, c access.Change) {
 		mu.Lock()
 		defer mu.Unlock()
 		did = append(did, c.Token+" "+path.Base(c.Path))
@@ -70,7 +70,7 @@ func TestAGuardHoldsARunUntilAnotherTokenApproves(t *testing.T) {
 
 func TestTheAuthorDoesNotApproveWhereAnotherMust(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{})
+	r := newRig(t, redistest.One(t), options{})
 	made := as[api.Run](t, r.want(r.upload(all, "/v1/runs?other_approver=true", idRow), http.StatusCreated))
 	digest := fmt.Sprintf(`{"digest":%q}`, r.plan(all, made.ID).Run.Plan.Digest)
 	r.want(r.post(all, "/v1/runs/"+made.ID+"/apply", digest), http.StatusOK)
@@ -83,7 +83,7 @@ func TestTheAuthorDoesNotApproveWhereAnotherMust(t *testing.T) {
 
 func TestRowsAreLeftOutAndARunIsPlannedAgain(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{})
+	r := newRig(t, redistest.One(t), options{})
 	made := r.planned(producer, nicknames(1, 3))
 	path := "/v1/runs/" + made.ID
 	out := as[api.Run](t, r.want(r.post(producer, path+"/exclude", fmt.Sprintf(`{"digest":%q,"rows":[2]}`, made.Plan.Digest)), http.StatusOK))
@@ -108,7 +108,7 @@ func TestRowsAreLeftOutAndARunIsPlannedAgain(t *testing.T) {
 
 func TestAWaitingQueryEndsWithTheStateOrWithItsTime(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{limits: api.Limits{Waiting: 1, PerSecond: 1e9}})
+	r := newRig(t, redistest.One(t), options{limits: api.Limits{Waiting: 1, PerSecond: 1e9}})
 	made := r.planned(producer, nicknames(1, 1))
 	path := "/v1/runs/" + made.ID
 	if still := as[api.Run](t, r.want(r.get(producer, path+"?while=planned&wait=1"), http.StatusOK)); still.State != run.StatePlanned {
@@ -140,7 +140,7 @@ func TestAWaitingQueryEndsWithTheStateOrWithItsTime(t *testing.T) {
 
 func TestRunsAreListedByPage(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{})
+	r := newRig(t, redistest.One(t), options{})
 	for i := range 5 {
 		r.want(r.post([]string{producer, all}[i%2], fmt.Sprintf("/v1/runs?name=n%d", i), ""), http.StatusCreated)
 	}

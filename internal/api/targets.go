@@ -105,12 +105,12 @@ func (m masker) record(in *targetInput, r ledger.Record) Target {
 	words := privacy.WordsOfTarget(in.Kind, in.Target)
 	value := func(field, text string) string {
 		words = append(words, privacy.WordsOfValue(in.Kind, field, text)...)
-		if m.personal {
+		if m.Shown {
 			return text
 		}
 		return privacy.Value(in.Kind, field, text)
 	}
-	if !m.personal {
+	if !m.Shown {
 		v.Target = privacy.Target(in.Kind, in.Target)
 	}
 	for _, name := range r.Names() {
@@ -132,7 +132,7 @@ func (m masker) record(in *targetInput, r ledger.Record) Target {
 		v.Effects = append(v.Effects, effect)
 	}
 	for i := range v.Effects {
-		if !m.personal {
+		if !m.Shown {
 			v.Effects[i].RequestID = privacy.Redact(v.Effects[i].RequestID, words)
 		}
 	}

@@ -117,9 +117,9 @@ func (a *API) enqueue(ctx context.Context, c caller, key string, text []byte) (*
 	}
 	options := row.Request.Options
 	if options.Key == "" && key != "" {
-		options.Key = "api:" + digest("key", c.Token, key)
+		options.Key = "api:" + digest("key", c.Token, []byte(key))
 	}
-	result, err := a.producer.Enqueue(ctx, row.Request.Task, options)
+	result, err := a.shared.Enqueue(ctx, row.Request.Task, options)
 	if err != nil {
 		return nil, c.discreet(err)
 	}

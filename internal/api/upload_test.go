@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -39,17 +40,18 @@ func numbered(n int) []string {
 	return keys
 }
 
-// cutUpload sends the beginning of a body, and closes the connection. It returns once the
-// server has ended the request, whose answer no client reads.
-func (r *rig) cutUpload(path, body string, at int) {
+// cut sends a request with the beginning of its body alone, and closes the connection for
+// writing. It returns once the server has ended the request.
+func (r *rig) cut(c call, at int) answer {
 	r.t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	host := strings.TrimPrefix(r.url, "http://")
+	conn, err := net.Dial("tcp", host)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	defer conn.Close()
-	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n%s",
-		path, strings.TrimPrefix(r.url, "http://"), producer, len(body), body[:at])
+	_, err = fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+		c.method, c.path, host, c.token, c.kind, len(c.body), c.body[:at])
 	if err == nil {
 		err = conn.(*net.TCPConn).CloseWrite()
 	}
@@ -57,8 +59,48 @@ func (r *rig) cutUpload(path, body string, at int) {
 		r.t.Fatal(err)
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(patience))
-	if _, err := io.ReadAll(conn); err != nil {
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
 		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return answer{resp, body}
+}
+
+// cutUpload cuts an upload, which must be refused because of that.
+func (r *rig) cutUpload(path, body string, at int) {
+	r.t.Helper()
+	a := r.cut(call{method: http.MethodPost, path: path, token: producer, kind: "application/x-ndjson", body: body}, at)
+	r.problem(a, "invalid-file")
+}
+
+func TestABodyOfJSONThatIsCutAtAnyByteIsRefused(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, redistest.One(t), options{})
+	made := r.planned(all, nicknames(1, 2))
+	of, digest := "/v1/runs/"+made.ID, `{"digest":"`+made.Plan.Digest[:8]+`"}`
+	for path, body := range map[string]string{
+		"/v1/tasks": oneTask, of + "/seal": `{"rows":2}`, of + "/exclude": digest[:len(digest)-1] + `,"rows":[1]}`, of + "/apply": digest,
+		of + "/approve": digest, of + "/reject": `{"reason":"x"}`, of + "/pause": `{"reason":"x"}`, of + "/cancel": `{"reason":"x"}`,
+		"/v1/dead-letters/replay": `{"ids":["a"]}`, "/v1/dead-letters/discard": `{"ids":["a"]}`,
+	} {
+		for at := range body {
+			a := r.cut(call{method: http.MethodPost, path: path, token: all, kind: "application/json", body: body}, at)
+			status, problem := http.StatusBadRequest, "invalid-request"
+			if path == "/v1/tasks" {
+				status, problem = http.StatusUnprocessableEntity, "invalid-file"
+			}
+			if r.problem(a, problem); a.StatusCode != status || !strings.Contains(string(a.body), "was cut") {
+				t.Fatalf("%s, cut at byte %d: %d %s", path, at, a.StatusCode, a.body)
+			}
+		}
+	}
+	if left, err := r.service.Get(t.Context(), made.ID); err != nil || left.State != run.StatePlanned || left.Plan.Digest != made.Plan.Digest {
+		t.Errorf("%+v, %v", left, err)
 	}
 }
 
@@ -105,7 +147,7 @@ func TestAnUploadThatIsCutAtAnyLineIsRepeatedWithoutALossOrADuplicate(t *testing
 
 func TestARunThatIsMadeWithItsRowsIsMadeOnceWhereverItIsCut(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{})
+	r := newRig(t, redistest.One(t), options{})
 	body := nicknames(1, 5)
 	for at, c := range body {
 		if c == '\n' {
@@ -130,7 +172,7 @@ func TestARunThatIsMadeWithItsRowsIsMadeOnceWhereverItIsCut(t *testing.T) {
 
 func TestEveryInvalidRowIsReportedAndNoneIsStored(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{})
+	r := newRig(t, redistest.One(t), options{})
 	rows := nicknames(1, 2) +
 		`{"tenant":"lakeside-dt","chat_id":"chat1","user_id":"u3"}` + "\n" +
 		`{"tenant":"lakeside-dt","chat_id":"chat1","user_id":"u4","nickname":"李娜","urgent":"perhaps"}` + "\n" +
@@ -163,7 +205,7 @@ func TestEveryInvalidRowIsReportedAndNoneIsStored(t *testing.T) {
 
 func TestRowsAreReadInEachFormat(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, redistest.Mini(t), options{})
+	r := newRig(t, redistest.One(t), options{})
 	book := excelize.NewFile()
 	for i, row := range [][]any{{"租户", "群ID", "用户ID", "群昵称", "key"}, {tenant, "chat1", "u1", "王芳1", "k1"}, {tenant, "chat1", "u2", "王芳2", "k2"}} {
 		if err := book.SetSheetRow("Sheet1", fmt.Sprint("A", i+1), &row); err != nil {

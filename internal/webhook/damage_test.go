@@ -82,7 +82,7 @@ func TestACallWhoseRecordIsDamagedIsMadeAgainOrReported(t *testing.T) {
 func TestACallIsRestoredOnceForEachDamagedRecord(t *testing.T) {
 	t.Parallel()
 	r := receive(t, nil)
-	rdb := redistest.Mini(t).Client(t)
+	rdb := redistest.One(t).Client(t)
 	service := webhook.New(webhook.Config{Redis: rdb, Endpoints: []webhook.Endpoint{endpoint("grades", r.URL)}, Again: known("kept")})
 	for _, task := range []string{"kept:grades", "kept:grades", "kept:grades:1"} { // that of the second time is damaged, too
 		if err := service.Restore(t.Context(), task); err != nil {
@@ -108,7 +108,7 @@ func TestARestoreWaitsForItsSource(t *testing.T) {
 	unreachable := errors.New("cannot reach Redis")
 	var given reports
 	service := webhook.New(webhook.Config{
-		Redis: redistest.Mini(t).Client(t), Endpoints: []webhook.Endpoint{endpoint("grades", "https://x")}, GivenUp: given.add,
+		Redis: redistest.One(t).Client(t), Endpoints: []webhook.Endpoint{endpoint("grades", "https://x")}, GivenUp: given.add,
 		Again: func(context.Context, string) (webhook.Event, bool, error) { return webhook.Event{}, false, unreachable },
 	})
 	if err := service.Restore(t.Context(), "kept:grades"); !errors.Is(err, unreachable) {
@@ -121,7 +121,7 @@ func TestARestoreWaitsForItsSource(t *testing.T) {
 
 func TestATaskForABusyEndpointWaits(t *testing.T) {
 	t.Parallel()
-	service := webhook.New(webhook.Config{Redis: redistest.Mini(t).Client(t)})
+	service := webhook.New(webhook.Config{Redis: redistest.One(t).Client(t)})
 	for range 2 {
 		if wait := service.Enter("grades"); wait != 0 {
 			t.Fatalf("one of the first two calls waits %s", wait)
@@ -175,7 +175,7 @@ func TestACallThatWaitedForRoomHasMadeNoAttempt(t *testing.T) {
 		w.WriteHeader(http.StatusInternalServerError)
 	})
 	var log logtest.Buffer
-	rdb := redistest.Mini(t).Client(t)
+	rdb := redistest.One(t).Client(t)
 	service := webhook.New(webhook.Config{Redis: rdb, Log: log.Logger(), Endpoints: []webhook.Endpoint{endpoint("grades", r.URL)}})
 	for _, id := range []string{"a", "b", "c"} {
 		if err := service.Announce(t.Context(), event(id)); err != nil {

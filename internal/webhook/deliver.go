@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -113,12 +112,9 @@ func (s *Service) process(ctx context.Context, task *asynq.Task) error {
 		return nil
 	}
 	failed, _ := asynq.GetRetryCount(ctx)
-	wait := backoff(failed)
-	refused, answered := errors.AsType[*StatusError](err)
-	if answered {
-		wait = max(wait, refused.RetryAfter)
-	}
-	if answered && refused.Status == http.StatusGone || s.now().Add(wait).After(c.Until) {
+	after, final := repeat(err)
+	wait := max(backoff(failed), after)
+	if final || s.now().Add(wait).After(c.Until) {
 		return s.giveUp(ctx, c, failed+1, err)
 	}
 	s.count(c.Endpoint, Failed)

@@ -40,10 +40,17 @@ type Endpoint struct {
 	Events  []string       // types; nil: all
 	Tenants []string       // only events that concern one of them; nil: all
 	Allow   []netip.Prefix // private networks that the host may be in
+	// Accepts reports whether the endpoint wants an event that the fields above let through.
+	// nil: it does.
+	Accepts func(Event) bool
+	// Deliver makes one attempt of a call in another form than that of Standard Webhooks: URL
+	// and Secrets are not used. The body is that of a webhook. Its error contains no
+	// credential, and may be a [*DeliveryError]. nil: Standard Webhooks.
+	Deliver func(ctx context.Context, id string, body []byte) error
 }
 
 func (e Endpoint) wants(event Event) bool {
-	if len(e.Events) > 0 && !slices.Contains(e.Events, event.Type) {
+	if len(e.Events) > 0 && !slices.Contains(e.Events, event.Type) || e.Accepts != nil && !e.Accepts(event) {
 		return false
 	}
 	return len(e.Tenants) == 0 || event.Tenants == nil ||
@@ -66,6 +73,30 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("HTTP %d", e.Status)
 }
 
+// DeliveryError reports an attempt that failed, and when to repeat it.
+type DeliveryError struct {
+	After time.Duration // at least; 0: as usual
+	Final bool          // it is not repeated
+	Err   error
+}
+
+// Error returns the text of Err.
+func (e *DeliveryError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *DeliveryError) Unwrap() error { return e.Err }
+
+// repeat returns the least wait before a failed attempt is repeated, or that it is not.
+func repeat(err error) (after time.Duration, final bool) {
+	if refused, ok := errors.AsType[*StatusError](err); ok {
+		return refused.RetryAfter, refused.Status == http.StatusGone
+	}
+	if failed, ok := errors.AsType[*DeliveryError](err); ok {
+		return failed.After, failed.Final
+	}
+	return 0, false
+}
+
 // Send makes one attempt of a call. The error contains neither the URL nor the answer.
 func (e Endpoint) Send(ctx context.Context, event Event) error {
 	body, err := event.body()
@@ -78,6 +109,9 @@ func (e Endpoint) Send(ctx context.Context, event Event) error {
 func (e Endpoint) send(ctx context.Context, id string, body []byte, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptFor)
 	defer cancel()
+	if e.Deliver != nil {
+		return e.Deliver(ctx, id, body)
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, e.URL.Reveal(), bytes.NewReader(body))
 	if err != nil {
 		return errors.New("the URL cannot be used")

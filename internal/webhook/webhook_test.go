@@ -388,7 +388,7 @@ func TestEachEndpointIsCalledOnceAboutTheEventsThatItWants(t *testing.T) {
 
 func TestADeadEndpointDelaysNoOther(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
+	s := redistest.One(t)
 	release := make(chan struct{})
 	dead := receive(t, func(_ int, w http.ResponseWriter, r *http.Request) {
 		select { // it hangs, as long as its caller waits
@@ -450,7 +450,7 @@ func TestAFailedCallIsRepeatedWithTheSameIDAndBody(t *testing.T) {
 
 func TestACallIsGivenUpAfterADayAndReported(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
+	s := redistest.One(t)
 	rdb := s.Client(t)
 	refuses := receive(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
 	closed := receive(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) })
