@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
 	"rollcall/internal/console"
 	"rollcall/internal/exitcode"
+	"rollcall/internal/intake"
 	"rollcall/internal/redisdb"
+	"rollcall/internal/remote"
 	"rollcall/internal/run"
 	"rollcall/internal/upload"
 	"rollcall/tasks"
@@ -19,11 +22,21 @@ type batch struct {
 	*app
 
 	refused int // invalid rows, which are skipped
-	runs    *run.Service
+	runs    runs
+}
+
+// runs are where a file becomes a run: the service in Redis, or a client of the API.
+type runs interface {
+	upload.Runs
+	Plan(ctx context.Context, id string, progress func(done, of int)) (run.Run, error)
+	Apply(ctx context.Context, id, digest, by string) (run.Run, error)
+	Reject(ctx context.Context, id, by, reason string) (run.Run, error)
+	Get(ctx context.Context, id string) (run.Run, error)
+	Results(ctx context.Context, id string) iter.Seq2[run.Result, error]
 }
 
 // apply uploads, plans and applies a file, and prints what became of it.
-func (b *batch) apply(ctx context.Context, file *upload.File, judge upload.Judge, draft run.Draft, wait bool) error {
+func (b *batch) apply(ctx context.Context, file *upload.File, judge intake.Judge, draft run.Draft, wait bool) error {
 	made, err := file.Upload(ctx, b.runs, draft, judge, nil)
 	if err == nil {
 		made, err = b.runs.Plan(ctx, made.ID, nil)
@@ -62,7 +75,7 @@ const tries = 3
 func (b *batch) commit(ctx context.Context, made run.Run, by string) (run.Run, error) {
 	for n := 1; ; n++ {
 		applied, err := b.runs.Apply(ctx, made.ID, made.Plan.Digest, by)
-		if _, passing := redisdb.FaultOf(err); err == nil || !passing {
+		if _, passing := redisdb.FaultOf(err); err == nil || !passing && !remote.Passing(err) {
 			return applied, err
 		}
 		if n == tries {

@@ -9,7 +9,9 @@ import (
 
 	"rollcall/internal/cli"
 	"rollcall/internal/exitcode"
+	"rollcall/internal/intake"
 	"rollcall/internal/ledger"
+	"rollcall/internal/remote"
 	"rollcall/internal/run"
 	"rollcall/internal/upload"
 	"rollcall/tasks"
@@ -76,7 +78,7 @@ func (a *app) rehearse(ctx context.Context, path string, f bulkFlags) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	judge := upload.NewJudge(nil, tasks.Limits{NicknameMax: a.nicknameMax})
+	judge := intake.NewJudge(nil, tasks.Limits{NicknameMax: a.nicknameMax})
 	if _, err := file.Check(ctx, judge, r.refuse); err != nil {
 		return err
 	}
@@ -118,17 +120,31 @@ func (a *app) bulk(ctx context.Context, path string, f bulkFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+	if a.UsesAPI() {
+		return a.WithAPI(ctx, func(ctx context.Context, client *remote.Client) error {
+			checker, err := client.NewChecker(ctx)
+			if err != nil {
+				return err
+			}
+			return a.send(ctx, file, r, draft, f.wait, checker, client)
+		})
+	}
 	client, err := a.connect()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = client.Close() }()
-	judge := upload.NewJudge(client, tasks.Limits{})
+	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
+		return a.send(ctx, file, r, draft, f.wait, client, run.New(run.Config{Redis: rdb, Ledger: ledger.New(rdb)}))
+	})
+}
+
+// send checks a file and applies its rows.
+func (a *app) send(ctx context.Context, file *upload.File, r *report, draft run.Draft, wait bool, checker intake.Checker, to runs) error {
+	judge := intake.NewJudge(checker, tasks.Limits{})
 	if _, err := file.Check(ctx, judge, r.refuse); err != nil {
 		return err
 	}
-	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
-		b := batch{app: a, refused: r.counts[tasks.Refused.String()], runs: run.New(run.Config{Redis: rdb, Ledger: ledger.New(rdb)})}
-		return b.apply(ctx, file, judge, draft, f.wait)
-	})
+	b := batch{app: a, refused: r.counts[tasks.Refused.String()], runs: to}
+	return b.apply(ctx, file, judge, draft, wait)
 }

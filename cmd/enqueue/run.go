@@ -8,6 +8,7 @@ import (
 	"rollcall/internal/cli"
 	"rollcall/internal/enqueue"
 	"rollcall/internal/exitcode"
+	"rollcall/internal/remote"
 	"rollcall/internal/roster"
 	"rollcall/tasks"
 )
@@ -45,15 +46,19 @@ from a file. The command rollcall shows their results.
 
 ` + cli.RedisHelp + `
 
+` + cli.APIHelp + `
+
 Exit codes:
   0   all tasks are stored, or were stored before
   1   a failure while running, such as an output error
   3   some rows of a file were refused or failed, a guard holds its run, or with
       --wait the run has not ended
-  4   cannot store some tasks in Redis; they are not stored, safe to retry
+  4   cannot store some tasks in Redis, or reach the API; they are not stored,
+      safe to retry
   5   unknown outcome: Redis may or may not have stored a task, or applied a run
   64  wrong flags, arguments or input: nothing was enqueued
-  78  ROLLCALL_REDIS_URL or ROLLCALL_REDIS_URL_FILE names no usable Redis`,
+  78  ROLLCALL_REDIS_URL or ROLLCALL_REDIS_URL_FILE names no usable Redis, or
+      ROLLCALL_API or ROLLCALL_TOKEN_FILE no usable API`,
 		Example: `  enqueue nickname --tenant lakeside-dt --chat chat1 --user u1 "张三"
   enqueue course --tenant lakeside-ci 561294
   enqueue group --tenant lakeside-dt --chat chat1 --name "Class 3-2"
@@ -78,26 +83,31 @@ func (a *app) options() (tasks.Options, error) {
 	return tasks.Options{Urgent: a.urgent, At: at, Key: a.key, Source: a.source, Number: a.number}, nil
 }
 
-// enqueueAll stores requests, or only checks them in a dry run.
-func (a *app) enqueueAll(ctx context.Context, client *enqueue.Client, requests []tasks.Request) []tasks.Result {
-	if client != nil {
-		return client.EnqueueAll(ctx, requests)
-	}
-	results := make([]tasks.Result, len(requests))
-	for i, r := range requests {
-		results[i] = tasks.Result{Outcome: tasks.Stored} // reported as valid
+// enqueueOne stores a request, or only checks it in a dry run.
+func (a *app) enqueueOne(ctx context.Context, r tasks.Request) (result tasks.Result, err error) {
+	switch {
+	case a.dryRun:
 		if err := r.Validate(tasks.Limits{NicknameMax: a.nicknameMax}); err != nil {
-			results[i] = tasks.Result{Outcome: tasks.Refused, Err: err}
+			return tasks.Result{Outcome: tasks.Refused, Err: err}, nil
 		}
+		return tasks.Result{Outcome: tasks.Stored}, nil // reported as valid
+	case a.UsesAPI():
+		err = a.WithAPI(ctx, func(ctx context.Context, client *remote.Client) error {
+			result = client.Enqueue(ctx, r)
+			return nil
+		})
+		return result, err
 	}
-	return results
+	client, err := a.connect()
+	if err != nil {
+		return result, err
+	}
+	defer func() { _ = client.Close() }()
+	return client.EnqueueAll(ctx, []tasks.Request{r})[0], nil
 }
 
-// connect returns a client, or nil for a dry run.
+// connect returns a client of Redis.
 func (a *app) connect() (*enqueue.Client, error) {
-	if a.dryRun {
-		return nil, nil //nolint:nilnil // a dry run needs no client
-	}
 	options, err := a.RedisOptions()
 	if err != nil {
 		return nil, err

@@ -37,15 +37,11 @@ func (a *app) single(cmd *cobra.Command, build func(args []string) tasks.Task, f
 		if err != nil {
 			return err
 		}
-		client, err := a.connect()
+		task := build(args)
+		result, err := a.enqueueOne(cmd.Context(), tasks.Request{Task: task, Options: options})
 		if err != nil {
 			return err
 		}
-		if client != nil {
-			defer func() { _ = client.Close() }()
-		}
-		task := build(args)
-		result := a.enqueueAll(cmd.Context(), client, []tasks.Request{{Task: task, Options: options}})[0]
 		r := a.newReport()
 		r.add(entry{task: task, key: a.key, result: result, position: func(p tasks.Problem) string { return flagName(p.Field, flagOf) }})
 		if code := r.exitCode(); code != exitcode.OK {

@@ -42,12 +42,17 @@ about a target, and what an operator must decide.
 
 ` + cli.RedisHelp + `
 
+` + cli.APIHelp + `
+plan, apply, run, lanes (but not hold, release and events), explain, and dead
+list, replay and discard work with it. The other commands need Redis.
+
 Exit codes; some commands add their own:
   0   done
   1   a failure while running, such as an output error
-  4   Redis cannot be read or written
+  4   Redis or the API cannot be read or written
   64  wrong usage: nothing was done
-  78  ROLLCALL_REDIS_URL or ROLLCALL_REDIS_URL_FILE names no usable Redis`,
+  78  ROLLCALL_REDIS_URL or ROLLCALL_REDIS_URL_FILE names no usable Redis, or
+      ROLLCALL_API or ROLLCALL_TOKEN_FILE no usable API`,
 		Example: `  rollcall plan --tenant lakeside-dt --chat chat1 names.csv
   rollcall apply rsdf3k2m7q4wxyzab --digest 3f9a01b2
   rollcall run watch spring-term

@@ -6,9 +6,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"rollcall/internal/commandtest"
+	"rollcall/internal/night"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/schedule"
 	"rollcall/internal/secret"
@@ -34,6 +36,7 @@ func (n *nights) Run(ctx context.Context, _ schedule.Tick) (schedule.Result, err
 //	schedules hold          ticks that begin from now on do not end
 //	schedules begun NAME    waits until the last tick of a schedule runs
 //	schedules ended NAME    waits until it has ended
+//	schedules reported NAME stores a report of the night of its last tick
 //	schedules stop          stops the worker
 func schedules() commandtest.Command {
 	var mu sync.Mutex
@@ -67,6 +70,15 @@ func schedules() commandtest.Command {
 			until(ts, func() bool { return last(args[1], func(s schedule.State) bool { return s == schedule.Running }) })
 		case "ended":
 			until(ts, func() bool { return last(args[1], schedule.State.Ended) })
+		case "reported":
+			ticks, err := store.History(ctx, args[1], 1)
+			ts.Check(err)
+			r, err := json.Marshal(night.Report{
+				Schedule: args[1], Tick: ticks[0].At, State: night.StateDone, Rows: 300, Complete: true, Unchanged: 290, Calls: 5, Applied: 3,
+				Failed: map[string]int{"transient": 2}, Drift: 7,
+			})
+			ts.Check(err)
+			ts.Check(rdb.HSet(ctx, "rollcall:{night:"+args[1]+"}:reports", ticks[0].At.Format(time.RFC3339), r).Err())
 		case "stop":
 			n.stop()
 		default:

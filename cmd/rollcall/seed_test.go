@@ -15,6 +15,7 @@ import (
 	"rollcall/internal/backlog"
 	"rollcall/internal/commandtest"
 	"rollcall/internal/hold"
+	"rollcall/internal/night"
 	"rollcall/internal/pace"
 	"rollcall/internal/redistest"
 	"rollcall/internal/registry"
@@ -32,7 +33,10 @@ import (
 //	seed banned ADDR           a pause of an address
 //	seed spoil KEY             a key becomes a string
 //	seed spoil KEY ENTRY VALUE an entry of a hash gets a value
+//	seed night JSON            a report of a night
+//	seed missing NAME TENANT CHAT USER  a member whom a schedule notes as missing
 //	seed nothing               an empty Redis
+//	seed nothing-of KEY        no such key
 func seed(ts *testscript.TestScript, _ bool, args []string) {
 	rdb := commandtest.Client(ts)
 	defer rdb.Close()
@@ -88,6 +92,15 @@ func seed(ts *testscript.TestScript, _ bool, args []string) {
 			return
 		}
 		ts.Check(rdb.Set(ctx, args[0], "not ours", 0).Err())
+	case "night":
+		var r night.Report
+		ts.Check(json.Unmarshal([]byte(args[0]), &r))
+		ts.Check(rdb.HSet(ctx, "rollcall:{night:"+r.Schedule+"}:reports", r.Tick.Format(time.RFC3339), args[0]).Err())
+	case "missing":
+		ts.Check(rdb.SAdd(ctx, "rollcall:nights:open", args[0]).Err())
+		ts.Check(rdb.HSet(ctx, "rollcall:{night:"+args[0]+"}:absent", strings.Join(args[1:], "\t"), `{"n":1,"t":"2026-11-29T18:37:00Z"}`).Err())
+	case "nothing-of":
+		ts.Check(rdb.Del(ctx, args[0]).Err())
 	case "nothing":
 		ts.Check(rdb.FlushDB(ctx).Err())
 	default:

@@ -25,7 +25,7 @@ import (
 	"rollcall/internal/exitcode"
 )
 
-// NoRedis is the exit code of a command that cannot read or write Redis.
+// NoRedis is the exit code of a command that cannot read or write Redis, or the API.
 const NoRedis = 4
 
 // Process is what a command may ask its process for. Tests give another.
@@ -47,6 +47,9 @@ type App struct {
 	process Process
 	name    string // of the command
 	redis   string // the flag --redis
+
+	api, tokenFile string // the flags of these names
+	command        string // with its subcommands, for messages
 }
 
 // NewApp returns the App of one call of the command name.
@@ -89,7 +92,16 @@ func (a *App) Root(root *cobra.Command, jsonUsage string) *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.SortFlags = false
 	flags.StringVar(&a.redis, "redis", "", "`URL` of Redis; see "+root.Name()+" --help")
+	flags.StringVar(&a.api, "api", "", "`URL` of a worker's HTTP API, instead of Redis")
+	flags.StringVar(&a.tokenFile, "token-file", "", "`FILE` with the token for --api")
 	flags.BoolVar(&a.JSON, "json", false, jsonUsage)
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		a.command = cmd.CommandPath()
+		if by := cmd.Flags().Lookup("by"); by != nil && by.Changed && a.UsesAPI() {
+			return BadInput("--by: changes by the HTTP API have the name of the token; leave out --by")
+		}
+		return nil
+	}
 	return root
 }
 

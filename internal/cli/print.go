@@ -99,14 +99,6 @@ func Duration(d time.Duration) string {
 	return "years"
 }
 
-// Count is "1 lane" or "3 lanes".
-func Count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 // mostNamed bounds how many names stand in a message.
 const mostNamed = 12
 

@@ -74,6 +74,9 @@ func (a *App) address() (secret.Text, error) {
 // WithRedis runs do with a client, for a command that somebody waits for. An
 // error of do without an exit code gets NoRedis.
 func (a *App) WithRedis(ctx context.Context, do func(context.Context, redis.UniversalClient) error) error {
+	if err := a.NeedsRedis(a.command); err != nil {
+		return err
+	}
 	options, err := a.RedisOptions()
 	if err != nil {
 		return err

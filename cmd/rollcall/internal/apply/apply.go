@@ -95,7 +95,7 @@ flag of the guard accepts what it found.
 }
 
 // ofRun are the flags that apply to a run that exists.
-var ofRun = []string{"from", "digest", "yes", "wait", "by", "redis", "json", "help"}
+var ofRun = []string{"from", "digest", "yes", "wait", "by", "redis", "api", "token-file", "json", "help"}
 
 // onlyRun refuses flags about a file.
 func (f *flags) onlyRun(cmd *cobra.Command) error {
@@ -185,7 +185,7 @@ func (f *flags) review(ctx context.Context, s *session.Session, cmd *cobra.Comma
 		}
 		digest = r.Plan.Digest
 		if !s.JSON {
-			console.Fprintf(s.Stdout, "left out: %s\n", cli.Count(len(review.Out), "row"))
+			console.Fprintf(s.Stdout, "left out: %s\n", console.Count(len(review.Out), "row"))
 		}
 	}
 	return Confirmed(ctx, s, r, Options{Digest: digest, By: f.file.Person(s.App), Watch: f.wait})
@@ -208,7 +208,7 @@ func Confirmed(ctx context.Context, s *session.Session, r run.Run, o Options) er
 			return err
 		}
 		o.Digest = r.Plan.Digest
-		if r.Plan.Calls() == 0 && !s.JSON {
+		if r.Plan.Calls() == 0 && r.Plan.Counts[run.RowUnchanged] > 0 && !s.JSON {
 			console.Fprintf(s.Stdout, "\nno call is needed; the unchanged rows are confirmed when the run is applied\n")
 		}
 		if !o.Yes {
@@ -236,7 +236,7 @@ func Confirmed(ctx context.Context, s *session.Session, r run.Run, o Options) er
 
 // ask asks whether a plan is to be applied. A no is an error.
 func ask(ctx context.Context, s *session.Session, r run.Run) error {
-	question := fmt.Sprintf("Apply this plan, with %s?", cli.Count(r.Plan.Calls(), "call"))
+	question := fmt.Sprintf("Apply this plan, with %s?", console.Count(r.Plan.Calls(), "call"))
 	if len(r.Plan.Objections()) > 0 {
 		question += " A guard holds it for an approval."
 	}

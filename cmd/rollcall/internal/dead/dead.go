@@ -19,6 +19,7 @@ import (
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
+	"rollcall/internal/remote"
 	"rollcall/tasks"
 )
 
@@ -123,9 +124,45 @@ func pastTime(flag, text string, now time.Time, end bool) (time.Time, error) {
 	return time.Time{}, cli.BadInput("%s: invalid time %q: use 2026-03-01T08:00:00+08:00, 2026-03-01, or 24h for 24 hours ago", flag, text)
 }
 
+// store is where dead letters are: the service in Redis, or a client of the API.
+type store interface {
+	Causes(ctx context.Context, f deadletter.Filter) ([]deadletter.Cause, error)
+	Latest(ctx context.Context, f deadletter.Filter, n int) ([]ledger.DeadLetter, error)
+	Each(ctx context.Context, f deadletter.Filter, do func([]ledger.DeadLetter) error) error
+	Find(ctx context.Context, id string) (ledger.DeadLetter, error)
+	Replay(ctx context.Context, dead []ledger.DeadLetter) []deadletter.Settled
+	Discard(ctx context.Context, dead []ledger.DeadLetter) []deadletter.Settled
+	Note(ctx context.Context, outcome deadletter.Outcome, counts deadletter.Counts, reason, by string) error
+}
+
+// withStore runs do with the dead letters in Redis, or at the API, which masks people
+// unless personal.
+func (a *app) withStore(ctx context.Context, personal bool, reason string, do func(context.Context, store) error) error {
+	if a.UsesAPI() {
+		return a.WithAPI(ctx, func(ctx context.Context, client *remote.Client) error {
+			return asUsage(do(ctx, client.Dead(personal, reason)))
+		})
+	}
+	return a.withService(ctx, "", func(ctx context.Context, service *deadletter.Service) error { return do(ctx, service) })
+}
+
+// shown reports whether a dead letter is shown as it was read: the API has masked it, or
+// nothing is masked.
+func (a *app) shown(personal bool) bool { return personal || a.UsesAPI() }
+
+func asUsage(err error) error {
+	if _, missing := errors.AsType[*deadletter.MissingError](err); missing {
+		return exitcode.AsUsage(err)
+	}
+	return err
+}
+
 // withService runs do with the dead letters in Redis, and gives an error of Redis its
-// exit code.
-func (a *app) withService(ctx context.Context, do func(context.Context, *deadletter.Service) error) error {
+// exit code. what names the command, which the API does not have.
+func (a *app) withService(ctx context.Context, what string, do func(context.Context, *deadletter.Service) error) error {
+	if err := a.NeedsRedis(what); err != nil {
+		return err
+	}
 	options, err := a.RedisOptions()
 	if err != nil {
 		return err
@@ -138,11 +175,7 @@ func (a *app) withService(ctx context.Context, do func(context.Context, *deadlet
 	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
 		service := deadletter.New(rdb, client)
 		service.OnDamage(func(d ledger.Damage) { console.Fprintf(a.Stderr, "skipped %s; see rollcall repair\n", d) })
-		err := do(ctx, service)
-		if _, missing := errors.AsType[*deadletter.MissingError](err); missing {
-			return exitcode.AsUsage(err)
-		}
-		return err
+		return asUsage(do(ctx, service))
 	})
 }
 

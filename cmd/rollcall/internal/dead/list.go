@@ -52,10 +52,12 @@ not. --closed shows closed dead letters.
 			if closed && f.run != "" {
 				return cli.BadInput("--closed and --run cannot be used together: closed dead letters keep no run; leave out --run")
 			}
-			return a.withService(cmd.Context(), func(ctx context.Context, service *deadletter.Service) error {
-				if closed {
+			if closed {
+				return a.withService(cmd.Context(), "rollcall dead list --closed", func(ctx context.Context, service *deadletter.Service) error {
 					return a.deadClosed(ctx, service, filter, n, f.personal)
-				}
+				})
+			}
+			return a.withStore(cmd.Context(), f.personal, "", func(ctx context.Context, service store) error {
 				return a.deadList(ctx, service, filter, n, f.personal)
 			})
 		},
@@ -77,7 +79,7 @@ type causeRecord struct {
 	Todo        string    `json:"todo,omitzero"`
 }
 
-func (a *app) deadList(ctx context.Context, service *deadletter.Service, filter deadletter.Filter, n int, personal bool) error {
+func (a *app) deadList(ctx context.Context, service store, filter deadletter.Filter, n int, personal bool) error {
 	causes, err := service.Causes(ctx, filter)
 	if err != nil {
 		return err
@@ -93,7 +95,7 @@ func (a *app) deadList(ctx context.Context, service *deadletter.Service, filter 
 			}
 		}
 		for _, l := range dead {
-			if err := a.PrintJSON(NewRecord(l, personal, false)); err != nil {
+			if err := a.PrintJSON(NewRecord(l, a.shown(personal), false)); err != nil {
 				return err
 			}
 		}
@@ -103,8 +105,8 @@ func (a *app) deadList(ctx context.Context, service *deadletter.Service, filter 
 	if len(dead) > 0 {
 		console.Fprintf(a.Stdout, "\nnewest:\n")
 		for _, l := range dead {
-			console.Fprintf(a.Stdout, "%s  %s  %s\n", cli.Clock(l.Last), l.Lane, Cause(l.Class, l.Code))
-			console.Fprintf(a.Stdout, "  %s  %s\n", NewRecord(l, personal, false).Target, l.ID)
+			console.Fprintf(a.Stdout, "%s  %s  %s\n", cli.Clock(l.Last), l.Lane, deadletter.Named(l.Class, l.Code))
+			console.Fprintf(a.Stdout, "  %s  %s\n", NewRecord(l, a.shown(personal), false).Target, l.ID)
 		}
 	}
 	return nil
@@ -145,7 +147,7 @@ func (a *app) deadClosed(ctx context.Context, service *deadletter.Service, filte
 			}
 			continue
 		}
-		console.Row(out, cli.Clock(l.Closed), l.Lane, Cause(l.Class, l.Code), l.Target, cli.Clock(time.UnixMicro(l.Applied)), l.ID)
+		console.Row(out, cli.Clock(l.Closed), l.Lane, deadletter.Named(l.Class, l.Code), l.Target, cli.Clock(time.UnixMicro(l.Applied)), l.ID)
 	}
 	return out.Flush()
 }
@@ -156,18 +158,14 @@ func (a *app) printCauses(causes []deadletter.Cause) {
 	for _, c := range causes {
 		total += c.DeadLetters
 	}
-	switch total {
-	case 0:
+	if total == 0 {
 		console.Fprintln(a.Stdout, "no dead letters")
 		return
-	case 1:
-		console.Fprintln(a.Stdout, "1 dead letter")
-	default:
-		console.Fprintf(a.Stdout, "%d dead letters\n", total)
 	}
+	console.Fprintln(a.Stdout, console.Count(int(total), "dead letter"))
 	out := a.NewPrinter()
 	for _, c := range causes {
-		console.Fprintf(a.Stdout, "\n%7d  %s\n", c.DeadLetters, Cause(c.Class, c.Code))
+		console.Fprintf(a.Stdout, "\n%7d  %s\n", c.DeadLetters, deadletter.Named(c.Class, c.Code))
 		out.Text(console.Plain, 9, "in "+strings.Join(c.Lanes, ", ")+", newest "+console.Glued(cli.Clock(c.Latest)))
 		if c.Todo != "" {
 			out.Text(console.Plain, 9, "to do: "+c.Todo)
@@ -188,7 +186,7 @@ func (a *app) deadShowCommand() *cobra.Command {
       0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1`,
 		Args: cli.Exactly("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withService(cmd.Context(), func(ctx context.Context, service *deadletter.Service) error {
+			return a.withService(cmd.Context(), "rollcall dead show", func(ctx context.Context, service *deadletter.Service) error {
 				dead, err := service.Find(ctx, args[0])
 				if err != nil {
 					return err
@@ -245,7 +243,7 @@ removes. Control and bidirectional characters are escaped, as in \u202e. Use
 			if err != nil {
 				return err
 			}
-			return a.withService(cmd.Context(), func(ctx context.Context, service *deadletter.Service) error {
+			return a.withService(cmd.Context(), "rollcall dead export", func(ctx context.Context, service *deadletter.Service) error {
 				return a.deadExport(ctx, service, filter, f.personal)
 			})
 		},

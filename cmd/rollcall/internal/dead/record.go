@@ -13,11 +13,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rollcall/internal/cli"
+	"rollcall/internal/console"
+	"rollcall/internal/deadletter"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
-	"rollcall/internal/outcome"
 	"rollcall/internal/privacy"
-	"rollcall/tasks"
 )
 
 // Record is a dead letter as --json prints it: the stored one, but for the fields of these
@@ -64,18 +64,9 @@ var fields = []struct {
 // NewRecord returns the record of a dead letter. It masks names and ids of people
 // unless personal, and leaves out the payload unless whole.
 func NewRecord(l ledger.DeadLetter, personal, whole bool) Record {
-	r := Record{DeadLetter: l}
-	r.Todo, r.DeadLetter.Payload = Advice(l), nil
+	r := Record{DeadLetter: deadletter.Shown(l, personal)}
 	if l.Run != "" {
 		r.Row = new(l.Row)
-	}
-	if !personal {
-		words := append(privacy.WordsOf(l.Type, l.Payload), privacy.WordsOfTarget(tasks.Kind(l.Kind), l.Target)...)
-		words = append(words, l.Key)
-		r.Target, r.Key = privacy.Target(tasks.Kind(l.Kind), l.Target), privacy.Mask(l.Key)
-		for _, text := range []*string{&r.Message, &r.Cause, &r.Todo, &r.RequestID} {
-			*text = privacy.Redact(*text, words)
-		}
 	}
 	if whole {
 		r.payload(l, personal)
@@ -112,25 +103,9 @@ func (r *Record) payloadText() string {
 	case r.PayloadBase64 != "":
 		return "base64:" + r.PayloadBase64
 	case r.PayloadBytes > 0:
-		return fmt.Sprintf("%d bytes, not shown because they may contain names of people", r.PayloadBytes)
+		return console.Count(r.PayloadBytes, "byte") + ", not shown because they may contain names of people"
 	}
 	return ""
-}
-
-// Advice is what to do about a dead letter.
-func Advice(l ledger.DeadLetter) string {
-	if l.Todo != "" {
-		return l.Todo
-	}
-	return outcome.Class(l.Class).Rule().Advice
-}
-
-// Cause is a class with the code of the platform, if there is one.
-func Cause(class, code string) string {
-	if code == "" {
-		return class
-	}
-	return class + " " + code
 }
 
 func runText(r Record) string {

@@ -61,12 +61,15 @@ func (e *operation) read(file string) ([]byte, error) {
 
 // runOne is run for one dead letter, with the task that correct returns.
 func (e *operation) runOne(ctx context.Context, correct func(ledger.DeadLetter) (tasks.Task, error)) error {
-	err := e.run(ctx, func(ctx context.Context, service *deadletter.Service, dead []ledger.DeadLetter) []deadletter.Settled {
+	if err := e.a.NeedsRedis("rollcall dead replay --set or --task"); err != nil {
+		return err
+	}
+	err := e.run(ctx, func(ctx context.Context, in store, dead []ledger.DeadLetter) []deadletter.Settled {
 		task, err := correct(dead[0])
 		if err != nil {
 			return []deadletter.Settled{{DeadLetter: dead[0], Outcome: deadletter.Refused, Err: err}}
 		}
-		return []deadletter.Settled{service.Replace(ctx, dead[0], task)}
+		return []deadletter.Settled{in.(*deadletter.Service).Replace(ctx, dead[0], task)}
 	})
 	if exit, ok := errors.AsType[*exitcode.Error](err); ok && exit.Code == exitDeadLetterStays {
 		exit.Code = exitcode.Usage // no other was given

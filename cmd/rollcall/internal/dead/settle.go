@@ -61,7 +61,7 @@ reads all fields as a JSON object from a file; - is standard input.
 			if len(set) > 0 || file != "" {
 				return w.replace(cmd.Context(), set, file)
 			}
-			return w.run(cmd.Context(), func(ctx context.Context, service *deadletter.Service, dead []ledger.DeadLetter) []deadletter.Settled {
+			return w.run(cmd.Context(), func(ctx context.Context, service store, dead []ledger.DeadLetter) []deadletter.Settled {
 				return service.Replay(ctx, dead)
 			})
 		},
@@ -95,7 +95,7 @@ shows what it would delete.
 				return cli.BadInput("missing --reason: other operators need the reason")
 			}
 			w := operation{a: a, ids: ids, flags: f, outcome: deadletter.Discarded, reason: reason}
-			return w.run(cmd.Context(), func(ctx context.Context, service *deadletter.Service, dead []ledger.DeadLetter) []deadletter.Settled {
+			return w.run(cmd.Context(), func(ctx context.Context, service store, dead []ledger.DeadLetter) []deadletter.Settled {
 				return service.Discard(ctx, dead)
 			})
 		},
@@ -118,7 +118,7 @@ type operation struct {
 	byCause deadletter.Counts
 }
 
-type settling func(context.Context, *deadletter.Service, []ledger.DeadLetter) []deadletter.Settled
+type settling func(context.Context, store, []ledger.DeadLetter) []deadletter.Settled
 
 func (e *operation) run(ctx context.Context, do settling) error {
 	filter, err := e.flags.filter(e.a.Now())
@@ -131,7 +131,7 @@ func (e *operation) run(ctx context.Context, do settling) error {
 		return cli.BadInput("no dead letters selected: give ids, or --all with or without filters")
 	}
 	e.counts, e.byCause = map[deadletter.Outcome]int{}, deadletter.Counts{}
-	return e.a.withService(ctx, func(ctx context.Context, service *deadletter.Service) error {
+	return e.a.withStore(ctx, false, e.reason, func(ctx context.Context, service store) error {
 		if len(e.ids) == 0 && e.rehearses() {
 			return e.announce(ctx, service, filter)
 		}
@@ -163,7 +163,7 @@ func (e *operation) run(ctx context.Context, do settling) error {
 var errStopped = errors.New("stopped")
 
 // announce prints the dead letters that match the filters.
-func (e *operation) announce(ctx context.Context, service *deadletter.Service, filter deadletter.Filter) error {
+func (e *operation) announce(ctx context.Context, service store, filter deadletter.Filter) error {
 	causes, err := service.Causes(ctx, filter)
 	if err != nil {
 		return err
@@ -207,11 +207,11 @@ func (e *operation) nothingDone(dead int64) error {
 	if e.flags.dryRun || dead == 0 {
 		return nil
 	}
-	return cli.BadInput("nothing was done: add %s to have %d dead letters %s", e.missing(), dead, e.outcome)
+	return cli.BadInput("nothing was done: add %s to have %s %s", e.missing(), console.Count(int(dead), "dead letter"), e.outcome)
 }
 
 // named reads the dead letters of the given ids, all of them before any is changed.
-func (e *operation) named(ctx context.Context, service *deadletter.Service) ([]ledger.DeadLetter, error) {
+func (e *operation) named(ctx context.Context, service store) ([]ledger.DeadLetter, error) {
 	var dead []ledger.DeadLetter
 	seen := map[string]bool{}
 	for _, id := range e.ids {
@@ -273,7 +273,7 @@ func (e *operation) line(outcome string, s deadletter.Settled) {
 
 // end adds an event for the dead letters that were settled, even after an error, and
 // prints the counts.
-func (e *operation) end(ctx context.Context, service *deadletter.Service, err error) error {
+func (e *operation) end(ctx context.Context, service store, err error) error {
 	noted := service.Note(ctx, e.outcome, e.byCause, e.reason, e.a.Person(e.flags.by))
 	if !e.a.JSON {
 		var parts []string

@@ -86,56 +86,56 @@ type effectRecord struct {
 }
 
 func (x *explanation) json() explainRecord {
-	end := x.conclude()
+	end := x.Conclude()
 	r := explainRecord{
-		Conclusion: end.Word, Words: console.Line(end.Text), Lane: x.lane.Name(), Organisation: x.lane.Organisation, Target: x.target(),
-		Sources: x.record.Sources, LettersCut: x.more, LaneState: x.survey.Record(x.lane),
+		Conclusion: string(end.Word), Words: console.Line(x.words(end)), Lane: x.lane.Name(), Organisation: x.lane.Organisation, Target: x.Key(),
+		Sources: x.Record.Sources, LettersCut: x.More, LaneState: x.survey.Record(x.lane),
 	}
-	if x.record.InFlight {
-		r.InFlightUntil = x.record.Until.UTC()
+	if x.Record.InFlight {
+		r.InFlightUntil = x.Record.Until.UTC()
 	}
-	if !x.record.Settled.IsZero() {
-		r.SettledAt = x.record.Settled.UTC()
+	if !x.Record.Settled.IsZero() {
+		r.SettledAt = x.Record.Settled.UTC()
 	}
-	for _, name := range x.record.Names() {
+	for _, name := range x.Record.Names() {
 		r.Fields = append(r.Fields, x.fieldRecord(name))
 	}
-	for _, e := range x.record.Edits {
+	for _, e := range x.Record.Edits {
 		r.Edits = append(r.Edits, editRecord{e.Revision, x.taskRecord(e.TaskID)})
 	}
-	for _, d := range x.record.Damaged {
+	for _, d := range x.Record.Damaged {
 		r.Damaged = append(r.Damaged, d.String())
 	}
-	for _, e := range x.record.Effects {
+	for _, e := range x.Record.Effects {
 		set := maps.Clone(e.Set)
 		for name, value := range set {
-			set[name] = x.shown(name, value)
+			set[name] = x.Value(name, value)
 		}
-		r.Effects = append(r.Effects, effectRecord{e.At.UTC(), e.Revision, e.TaskID, x.masked(e.RequestID), set, e.By, e.Did})
+		r.Effects = append(r.Effects, effectRecord{e.At.UTC(), e.Revision, e.TaskID, x.Masked(e.RequestID), set, e.By, e.Did})
 	}
-	for _, l := range x.dead {
-		r.Letters = append(r.Letters, dead.NewRecord(l, x.personal, false))
+	for _, l := range x.Dead {
+		r.Letters = append(r.Letters, dead.NewRecord(l, x.Personal, false))
 	}
 	return r
 }
 
 func (x *explanation) fieldRecord(name string) fieldRecord {
-	f := x.record.Fields[name]
+	f := x.Record.Fields[name]
 	r := fieldRecord{
-		Name: name, Conclusion: x.concludeField(name).Word, Newest: f.Latest, Applied: f.Applied,
-		Value: x.shown(name, f.Value), Requested: x.shown(name, f.Wanted), Doubt: f.Unknown, Answered: f.Answered, Refused: f.Attempts,
+		Name: name, Conclusion: string(x.ConcludeField(name).Word), Newest: f.Latest, Applied: f.Applied,
+		Value: x.Value(name, f.Value), Requested: x.Value(name, f.Wanted), Doubt: f.Unknown, Answered: f.Answered, Refused: f.Attempts,
 	}
 	if f.TaskID != "" {
 		r.Task = x.taskRecord(f.TaskID)
 	}
 	if !f.Late.IsZero() {
 		r.Late = f.Late.UTC()
-		if !x.resendAt.IsZero() {
-			r.ResendAt = x.resendAt.UTC()
+		if !x.ResendAt.IsZero() {
+			r.ResendAt = x.ResendAt.UTC()
 		}
 	}
 	if in := f.Intent; in != nil {
-		r.Intent = &intentRecord{x.shown(name, in.Value), in.Sends, in.At.UTC(), in.Revision, x.taskRecord(in.TaskID)}
+		r.Intent = &intentRecord{x.Value(name, in.Value), in.Sends, in.At.UTC(), in.Revision, x.taskRecord(in.TaskID)}
 	}
 	if f.Lock != nil {
 		r.Lock, r.LockUntil = f.Lock.Why, f.Lock.Until.UTC()
@@ -144,8 +144,8 @@ func (x *explanation) fieldRecord(name string) fieldRecord {
 }
 
 func (x *explanation) taskRecord(id string) *taskRecord {
-	t := x.tasks[id]
-	r := &taskRecord{ID: id, Queue: t.Queue, State: t.State, Error: t.Error, Open: t.Open, Dead: t.dead != nil}
+	t := x.Tasks[id]
+	r := &taskRecord{ID: id, Queue: t.Queue, State: t.State, Error: t.Error, Open: t.Open, Dead: t.Dead != nil}
 	if slices.Contains([]string{"retry", "scheduled"}, t.State) {
 		r.Next = t.Next.UTC()
 	}

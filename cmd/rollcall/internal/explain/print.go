@@ -8,15 +8,12 @@ import (
 	"strings"
 	"time"
 
-	"rollcall/cmd/rollcall/internal/dead"
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
+	"rollcall/internal/deadletter"
+	known "rollcall/internal/explain"
 	"rollcall/internal/ledger"
 )
-
-// lateFor is the time for which a request that timed out may still take effect at the
-// platform, as in the ledger.
-const lateFor = 5 * time.Minute
 
 // labels is the width of the column of labels.
 const labels = 13
@@ -26,27 +23,28 @@ type printer struct{ *cli.Printer }
 
 // explanation prints everything known about a target.
 func (p *printer) explanation(x *explanation) {
-	end := x.conclude()
-	style := map[string]console.Style{
-		isDamaged: console.Red, needsPerson: console.Red, isDead: console.Red, isLost: console.Red, hasUnknown: console.Yellow, isUnderway: console.Green, isWaiting: console.Yellow, isSettled: console.Green, isUnknown: console.Yellow,
+	end := x.Conclude()
+	style := map[known.Word]console.Style{
+		known.Damaged: console.Red, known.Person: console.Red, known.Dead: console.Red, known.Vanished: console.Red, known.Doubt: console.Yellow,
+		known.Underway: console.Green, known.Waiting: console.Yellow, known.Settled: console.Green, known.Unknown: console.Yellow,
 	}[end.Word]
-	p.Text(style, 0, end.Text)
+	p.Text(style, 0, x.words(end))
 	console.Fprintln(p.Out)
-	p.fact("target", x.lane.Name()+" "+x.target()+", of organisation "+x.lane.Organisation)
-	if x.record.InFlight {
-		p.fact("in flight", "a task is running; its lease expires "+p.moment(x.record.Until)+" unless the task renews it or ends")
+	p.fact("target", x.lane.Name()+" "+x.Key()+", of organisation "+x.lane.Organisation)
+	if x.Record.InFlight {
+		p.fact("in flight", "a task is running; its lease expires "+p.moment(x.Record.Until)+" unless the task renews it or ends")
 	}
-	if !x.record.Settled.IsZero() {
-		p.fact("last settled", p.moment(x.record.Settled))
+	if !x.Record.Settled.IsZero() {
+		p.fact("last settled", p.moment(x.Record.Settled))
 	}
-	for _, d := range x.record.Damaged {
+	for _, d := range x.Record.Damaged {
 		p.fact("damaged", d.String())
 	}
-	for _, name := range x.record.Names() {
-		p.field(x, name, x.record.Fields[name])
+	for _, name := range x.Record.Names() {
+		p.field(x, name, x.Record.Fields[name])
 	}
 	p.edits(x)
-	p.sources(x.record.Sources)
+	p.sources(x.Record.Sources)
 	p.effects(x)
 	p.deadLetters(x)
 	x.survey.Print(p.Printer, x.lane)
@@ -86,7 +84,7 @@ func (p *printer) field(x *explanation, name string, f ledger.State) {
 		}
 		p.fact("latest", text)
 		if f.Latest > f.Applied {
-			p.fact("its task", x.tasks[f.TaskID].words(p))
+			p.fact("its task", taskWords(x.Tasks[f.TaskID], p))
 		}
 	}
 	if f.Applied == 0 {
@@ -101,12 +99,12 @@ func (p *printer) field(x *explanation, name string, f ledger.State) {
 	p.unknownOf(x, name, f)
 	if !f.Late.IsZero() {
 		p.fact("late", "an earlier request timed out and may have taken effect after the last one, "+p.moment(f.Late)+": an equal change is sent again instead of counted as unchanged")
-		if !x.resendAt.IsZero() {
-			p.fact("sent again", "the applied value is sent once more after "+p.moment(x.resendAt)+", when the lane has no task, unless a newer change is known")
+		if !x.ResendAt.IsZero() {
+			p.fact("sent again", "the applied value is sent once more after "+p.moment(x.ResendAt)+", when the lane has no task, unless a newer change is known")
 		}
 	}
 	if f.Attempts > 0 {
-		p.fact("refused", cli.Count(f.Attempts, "candidate")+" of the latest task, each with a clear answer")
+		p.fact("refused", console.Count(f.Attempts, "candidate")+" of the latest task, each with a clear answer")
 	}
 	if f.Lock != nil {
 		p.fact("locked", "until "+p.moment(f.Lock.Until)+": "+lockWords(f.Lock.Why))
@@ -119,14 +117,14 @@ func (p *printer) unknownOf(x *explanation, name string, f ledger.State) {
 		return
 	}
 	if in := f.Intent; in != nil {
-		p.fact("unknown", x.value(name, in.Value)+" was sent "+cli.Count(in.Sends, "time")+", last "+p.moment(in.At)+", by task "+console.Glued(in.TaskID)+
+		p.fact("unknown", x.value(name, in.Value)+" was sent "+console.Count(in.Sends, "time")+", last "+p.moment(in.At)+", by task "+console.Glued(in.TaskID)+
 			". It may or may not have been applied, and DingTalk has no API to read it. No other ID is sent for this employee until this is settled")
-		if task := x.tasks[in.TaskID]; task.State != "" && f.Lock == nil {
-			p.fact("next", "that task sends the same ID again; it is "+task.words(p))
+		if task := x.Tasks[in.TaskID]; task.State != "" && f.Lock == nil {
+			p.fact("next", "that task sends the same ID again; it is "+taskWords(task, p))
 		}
 		return
 	}
-	if x.record.InFlight {
+	if x.Record.InFlight {
 		p.fact("unknown", "a request for the change of "+p.revision(f.Unknown)+" may be running now")
 		return
 	}
@@ -154,13 +152,13 @@ func (p *printer) revision(rev int64) string {
 	return p.moment(time.UnixMicro(rev)) + ", revision " + strconv.FormatInt(rev, 10)
 }
 
-// words describes the state of a task; without times if p is nil.
-func (t taskFacts) words(p *printer) string {
+// taskWords describes the state of a task; without times if p is nil.
+func taskWords(t known.Task, p *printer) string {
 	var text string
 	switch {
 	case t.ID == "":
 		return "not known: an older producer enqueued it without a record of its task"
-	case t.State == "" && t.dead != nil:
+	case t.State == "" && t.Dead != nil:
 		text = "a dead letter, no longer in asynq"
 	case t.State == "" && t.Open:
 		text = "unknown to asynq, but not ended"
@@ -168,7 +166,7 @@ func (t taskFacts) words(p *printer) string {
 		text = "unknown to asynq: ended or deleted"
 	default:
 		text = t.State + " in " + t.Queue
-		if t.dead != nil {
+		if t.Dead != nil {
 			text += ", a dead letter"
 		}
 	}
@@ -185,17 +183,17 @@ func (t taskFacts) words(p *printer) string {
 }
 
 func (p *printer) edits(x *explanation) {
-	edits := x.record.Edits
+	edits := x.Record.Edits
 	if len(edits) == 0 {
 		return
 	}
 	p.title("membership edits, in their order")
 	for i, e := range edits {
-		if i == editsShown {
+		if i == known.EditsRead {
 			p.Text(console.Plain, 2, fmt.Sprintf("and %d more", len(edits)-i))
 			break
 		}
-		p.Text(console.Plain, 2, p.revision(e.Revision)+", task "+console.Glued(e.TaskID)+": "+x.tasks[e.TaskID].words(p))
+		p.Text(console.Plain, 2, p.revision(e.Revision)+", task "+console.Glued(e.TaskID)+": "+taskWords(x.Tasks[e.TaskID], p))
 	}
 }
 
@@ -210,11 +208,11 @@ func (p *printer) sources(sources map[string]int64) {
 }
 
 func (p *printer) effects(x *explanation) {
-	if len(x.record.Effects) == 0 {
+	if len(x.Record.Effects) == 0 {
 		return
 	}
 	p.title("last effects")
-	for _, e := range x.record.Effects {
+	for _, e := range x.Record.Effects {
 		p.Text(console.Plain, 2, p.moment(e.At)+": "+x.effect(e))
 	}
 }
@@ -233,22 +231,25 @@ func (x *explanation) effect(e ledger.Event) string {
 	}
 	text := strings.Join(parts, ", ")
 	if e.RequestID != "" {
-		text += ", request " + console.Glued(x.masked(e.RequestID))
+		text += ", request " + console.Glued(x.Masked(e.RequestID))
 	}
 	if e.Did == ledger.DidResend {
 		return text + ", sent once more because a late send may have overwritten it"
+	}
+	if e.Did == ledger.DidRefresh {
+		return text + ", sent once more to confirm it"
 	}
 	return text + ", task " + console.Glued(e.TaskID)
 }
 
 func (p *printer) deadLetters(x *explanation) {
-	if len(x.dead) > 0 {
+	if len(x.Dead) > 0 {
 		p.title("dead letters")
 	}
-	for _, l := range x.dead {
-		p.Text(console.Plain, 2, p.moment(l.Last)+": task "+console.Glued(l.ID)+", "+dead.Cause(l.Class, l.Code)+"; "+console.Glued("rollcall dead show "+l.ID))
+	for _, l := range x.Dead {
+		p.Text(console.Plain, 2, p.moment(l.Last)+": task "+console.Glued(l.ID)+", "+deadletter.Named(l.Class, l.Code)+"; "+console.Glued("rollcall dead show "+l.ID))
 	}
-	if x.more {
-		p.Text(console.Plain, 2, fmt.Sprintf("only the newest %d dead letters of the lane were read, and those of the tasks above", deadLettersRead))
+	if x.More {
+		p.Text(console.Plain, 2, fmt.Sprintf("only the newest %d dead letters of the lane were read, and those of the tasks above", known.DeadLettersRead))
 	}
 }

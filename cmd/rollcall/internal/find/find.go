@@ -99,13 +99,9 @@ func APIs(ctx context.Context, rdb redis.UniversalClient, organisation string, k
 	if err != nil {
 		return nil, err
 	}
-	var apis []registry.Lane
-	for _, l := range lanes {
-		same := func(o registry.Lane) bool { return o.Organisation == l.Organisation && o.Kind == l.Kind }
-		if (organisation == "" || organisation == l.Organisation) && (kind == "" || kind == l.Kind) && !slices.ContainsFunc(apis, same) {
-			apis = append(apis, l)
-		}
-	}
+	apis := registry.APIs(slices.DeleteFunc(lanes, func(l registry.Lane) bool {
+		return organisation != "" && organisation != l.Organisation || kind != "" && kind != l.Kind
+	}))
 	if len(apis) == 0 {
 		return nil, cli.BadInput("no lane of organisation %.80q and kind %.40q was ever served: rollcall lanes shows the lanes", organisation, kind)
 	}
@@ -263,7 +259,7 @@ func (a *app) index(ctx context.Context, book *ledger.Ledger, apis []registry.La
 			}
 			continue
 		}
-		console.Fprintf(a.Stdout, "%s of %s: %s added\n", l.Kind, l.Organisation, cli.Count(n, "target"))
+		console.Fprintf(a.Stdout, "%s of %s: %s added\n", l.Kind, l.Organisation, console.Count(n, "target"))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 // Package forget is rollcall forget: it removes what is recorded about a chat or a user.
 //
-// It must not know how a record is stored: targets, dead letters and runs remove their own.
+// It must not know how a record is stored: targets, dead letters, runs and nights remove
+// their own.
 package forget
 
 import (
@@ -19,6 +20,7 @@ import (
 	"rollcall/internal/deadletter"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/ledger"
+	"rollcall/internal/night"
 	"rollcall/internal/run"
 	"rollcall/tasks"
 )
@@ -44,9 +46,11 @@ func Command(cliApp *cli.App) *cobra.Command {
 		Use:   "forget --chat CHAT | --user USER",
 		Short: "Remove what is recorded about a chat or a user",
 		Long: `Remove what is recorded about a chat or a user: the records of targets, rows and
-results of runs, and dead letters. Nothing is changed on a platform. An ID that
-was changed within a year stays locked, without the ID. The next change of a
-target that was removed is sent, even if the platform has the value.
+results of runs, dead letters, and what nightly syncs note of members. Nothing
+is changed on a platform. An ID that was changed within a year stays locked,
+without the ID. The next change of a target that was removed is sent, even if
+the platform has the value. A member who is still in the roster of a schedule is
+noted again by the next night.
 
 The command removes nothing while a change has not ended, its outcome is
 unknown, or a run with such rows is applied. Without --yes it only counts.
@@ -89,17 +93,22 @@ type report struct {
 	Rows    int      `json:"rows"` // of runs
 	Runs    int      `json:"runs"`
 	Dead    int      `json:"dead_letters"` // with closed ones
+	Notes   int      `json:"notes"`        // of schedules: who is in the roster or missing, refused values, texts of reports
 	Blocked []string `json:"blocked,omitempty"`
 	Removed bool     `json:"removed"`
 }
 
 func (r report) empty() bool {
-	return r.Targets == 0 && r.Rows == 0 && r.Dead == 0 && len(r.Blocked) == 0
+	return r.Targets == 0 && r.Rows == 0 && r.Dead == 0 && r.Notes == 0 && len(r.Blocked) == 0
 }
 
 func (r report) String() string {
-	return fmt.Sprintf("%s, %s of %s, %s",
-		cli.Count(r.Targets, "target"), cli.Count(r.Rows, "row"), cli.Count(r.Runs, "run"), cli.Count(r.Dead, "dead letter"))
+	text := fmt.Sprintf("%s, %s of %s, %s",
+		console.Count(r.Targets, "target"), console.Count(r.Rows, "row"), console.Count(r.Runs, "run"), console.Count(r.Dead, "dead letter"))
+	if r.Notes > 0 {
+		text += ", " + console.Count(r.Notes, "note") + " of schedules"
+	}
+	return text
 }
 
 func (a *app) forget(ctx context.Context, rdb redis.UniversalClient, f flags) error {
@@ -110,6 +119,7 @@ func (a *app) forget(ctx context.Context, rdb redis.UniversalClient, f flags) er
 	book := ledger.New(rdb)
 	r := &records{
 		subject: f.subject, apis: apis, book: book, dead: deadletter.New(rdb, nil), runs: run.New(run.Config{Redis: rdb, Ledger: book}),
+		nights: night.New(night.Config{Redis: rdb}),
 	}
 	if r.tenants, err = tenants(ctx, rdb, f.organisation); err != nil {
 		return err
@@ -125,7 +135,7 @@ func (a *app) forget(ctx context.Context, rdb redis.UniversalClient, f flags) er
 	what := strings.TrimSuffix(f.String()+": "+found.String()+": "+f.reason, ": ")
 	if err := audit.Write(ctx, rdb, audit.Event{
 		Event: "data.forgotten", Level: audit.Lane, Name: "all lanes", Class: "operator", Reason: what, By: a.Person(f.by),
-		More: map[string]string{"count": strconv.Itoa(found.Targets + found.Rows + found.Dead)},
+		More: map[string]string{"count": strconv.Itoa(found.Targets + found.Rows + found.Dead + found.Notes)},
 	}); err != nil {
 		return err
 	}

@@ -12,9 +12,11 @@ import (
 	"rollcall/cmd/rollcall/internal/find"
 	"rollcall/internal/deadletter"
 	"rollcall/internal/ledger"
+	"rollcall/internal/night"
 	"rollcall/internal/privacy"
 	"rollcall/internal/registry"
 	"rollcall/internal/run"
+	"rollcall/tasks"
 )
 
 // records are all places that hold something about a subject.
@@ -25,6 +27,7 @@ type records struct {
 	book    *ledger.Ledger
 	dead    *deadletter.Service
 	runs    *run.Service
+	nights  *night.Service
 }
 
 // tenants returns the tenants of an organisation; nil for "".
@@ -77,7 +80,26 @@ func (r *records) count(ctx context.Context) (report, error) {
 			all.Dead++
 		}
 	}
+	if err != nil {
+		return all, err
+	}
+	all.Notes, err = r.nights.Mention(ctx, r.night())
 	return all, err
+}
+
+// night is the subject for what schedules keep.
+func (r *records) night() night.Subject {
+	return night.Subject{
+		ID: r.subject.chat + r.subject.user,
+		Member: func(tenant, chat, user string) bool {
+			return r.of(tasks.NicknameSync{Tenant: tenant, ChatID: chat, UserID: user})
+		},
+		Target: func(t ledger.Target) bool {
+			return slices.ContainsFunc(r.apis, func(l registry.Lane) bool {
+				return l.Organisation == t.Organisation && string(l.Kind) == t.API && r.subject.has(l, ledger.Record{Target: t})
+			})
+		},
+	}
 }
 
 // remove removes what is recorded. Targets come first: they alone may refuse.
@@ -125,6 +147,10 @@ func (r *records) remove(ctx context.Context) (report, error) {
 	}
 	rows, err := r.runs.Forget(ctx, r.of)
 	all.addRows(rows)
+	if err != nil {
+		return all, err
+	}
+	all.Notes, err = r.nights.Forget(ctx, r.night())
 	return all, err
 }
 

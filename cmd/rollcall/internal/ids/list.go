@@ -13,6 +13,7 @@ import (
 	"rollcall/internal/ledger"
 	"rollcall/internal/privacy"
 	"rollcall/internal/registry"
+	"rollcall/internal/unverified"
 	"rollcall/tasks"
 )
 
@@ -121,7 +122,7 @@ func (a *app) listUnknown(ctx context.Context, l *ledger.Ledger, organisation st
 		if err != nil {
 			return found, err
 		}
-		state := record.Fields[idField]
+		state := record.Fields[unverified.Field]
 		if state.Unknown == 0 { // settled since the targets were read
 			continue
 		}
@@ -132,7 +133,7 @@ func (a *app) listUnknown(ctx context.Context, l *ledger.Ledger, organisation st
 		}
 		if !personal {
 			d.Target = privacy.Target(tasks.KindID, d.Target)
-			d.Value = privacy.Value(tasks.KindID, idField, d.Value)
+			d.Value = privacy.Value(tasks.KindID, unverified.Field, d.Value)
 		}
 		d.Since = d.Since.UTC()
 		if a.JSON {
@@ -149,7 +150,7 @@ func (a *app) listUnknown(ctx context.Context, l *ledger.Ledger, organisation st
 func (p *printer) unknown(d unknownRecord, personal bool) {
 	value, sent := "an ID that an older worker did not record", "sent "
 	if d.Value != "" {
-		value, sent = d.Value, "sent "+cli.Count(d.Sends, "time")+", last "
+		value, sent = d.Value, "sent "+console.Count(d.Sends, "time")+", last "
 	}
 	p.Text(console.Bold, 0, d.Organisation+": "+d.Target+" may have "+value)
 	sent += p.At(d.Since)

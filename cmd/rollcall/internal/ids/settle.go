@@ -3,43 +3,38 @@ package ids
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
-	"rollcall/internal/audit"
 	"rollcall/internal/backlog"
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
-	"rollcall/internal/deadletter"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
-	"rollcall/internal/outcome"
 	"rollcall/internal/privacy"
 	"rollcall/internal/registry"
+	"rollcall/internal/unverified"
 	"rollcall/tasks"
 )
 
 // exitUnderway: a task is running for the employee.
 const exitUnderway = 3
 
-const idField = "id" // name of the ledger's field
-
 // verdict is how a person settles an ID change with an unknown outcome.
 type verdict struct {
-	name, done  string
+	unverified.Verdict
+
 	short, long string
 	deletes     bool // dead letters
-	settle      func(*ledger.Ledger, context.Context, ledger.Target, string, string) (value, taskID string, err error)
 }
 
 var (
 	confirms = verdict{
-		name: "confirm", done: "confirmed", deletes: true, settle: (*ledger.Ledger).Confirm,
+		Verdict: unverified.Confirm, deletes: true,
 		short: "Record that an ID change was applied",
 		long: `Record that an ID change with an unknown outcome was applied. First look up the
 employee's ID in the DingTalk admin console. The ID then counts as applied at
@@ -49,8 +44,8 @@ asynq's archive. This needs --yes: without it the command only shows what it
 would do.`,
 	}
 	rejects = verdict{
-		name: "reject", done: "rejected", settle: (*ledger.Ledger).Reject,
-		short: "Record that an ID change was not applied",
+		Verdict: unverified.Reject,
+		short:   "Record that an ID change was not applied",
 		long: `Record that an ID change with an unknown outcome was not applied. First look up
 the employee's ID in the DingTalk admin console. IDs can then be sent for the
 employee again. The employee's dead letters of class unverified stay: replay or
@@ -69,7 +64,7 @@ type idFlags struct {
 func (a *app) settleCommand(w verdict) *cobra.Command {
 	var f idFlags
 	cmd := &cobra.Command{
-		Use:   w.name + " --tenant T --user U",
+		Use:   string(w.Verdict) + " --tenant T --user U",
 		Short: w.short,
 		Long: w.long + `
 
@@ -81,8 +76,8 @@ Exit codes:
   3   a task is running for the employee: nothing was done, retry in a minute
   4   cannot reach Redis; safe to retry
   64  wrong usage, no worker serves the tenant, or no unknown outcome`,
-		Example: `  rollcall ids ` + w.name + ` --tenant lakeside-dt --user u1 --dry-run
-  rollcall ids ` + w.name + ` --tenant lakeside-dt --user u1` + map[bool]string{true: " --yes"}[w.deletes],
+		Example: `  rollcall ids ` + string(w.Verdict) + ` --tenant lakeside-dt --user u1 --dry-run
+  rollcall ids ` + string(w.Verdict) + ` --tenant lakeside-dt --user u1` + map[bool]string{true: " --yes"}[w.deletes],
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.settleID(cmd.Context(), w, f) },
 	}
@@ -121,8 +116,11 @@ func (a *app) settleID(ctx context.Context, w verdict, f idFlags) error {
 		if err != nil {
 			return err
 		}
-		s := idSettlement{app: a, verdict: w, flags: f, rdb: rdb, lane: lane, ledger: ledger.New(rdb), service: deadletter.New(rdb, nil)}
-		s.target, _ = kinds.Change(tasks.IDChange{Tenant: f.tenant, UserID: f.user}, lane.Organisation)
+		s := idSettlement{app: a, verdict: w, flags: f, rdb: rdb, service: unverified.New(rdb)}
+		target, _ := kinds.Change(tasks.IDChange{Tenant: f.tenant, UserID: f.user}, lane.Organisation)
+		if s.change, err = s.service.Look(ctx, lane, target); err != nil {
+			return err
+		}
 		return s.run(ctx)
 	})
 }
@@ -156,39 +154,31 @@ type idSettlement struct {
 	verdict verdict
 	flags   idFlags
 	rdb     redis.UniversalClient
-	lane    registry.Lane
-	target  ledger.Target
-	ledger  *ledger.Ledger
-	service *deadletter.Service
+	service *unverified.Service
+	change  unverified.Change
+}
+
+func (s *idSettlement) laneName() string {
+	return registry.Queue(s.change.Lane.Tenant, s.change.Lane.Kind, false)
 }
 
 func (s *idSettlement) run(ctx context.Context) error {
-	record, err := s.ledger.Look(ctx, s.target)
-	if err != nil {
-		return err
-	}
-	state := record.Fields[idField]
 	switch {
-	case state.Unknown == 0 && !s.settledBefore(record):
-		return cli.BadInput("this employee of %s has no ID change with an unknown outcome, so there is nothing to %s; for details: rollcall explain %s USER",
-			s.flags.tenant, s.verdict.name, registry.Queue(s.lane.Tenant, s.lane.Kind, false))
-	case record.InFlight:
+	case !s.change.Open(s.verdict.Verdict):
+		return s.nothing()
+	case s.change.Running:
 		return s.underway()
 	}
-	done := settledID{Outcome: s.verdict.done, Lane: registry.Queue(s.lane.Tenant, s.lane.Kind, false), Target: s.target.Key}
-	if state.Intent != nil {
-		done.Value, done.TaskID = state.Intent.Value, state.Intent.TaskID
+	done := settledID{
+		Outcome: s.verdict.Done(), Lane: s.laneName(), Target: s.change.Target.Key, Value: s.change.Value, TaskID: s.change.TaskID,
 	}
-	dead, err := s.dead(ctx)
-	if err != nil {
-		return err
-	}
+	var err error
 	if s.rehearses() {
 		done.Outcome = "would be " + done.Outcome
-	} else if done.Value, done.TaskID, err = s.settle(ctx, done, dead); err != nil {
+	} else if done.Value, done.TaskID, err = s.settle(ctx); err != nil {
 		return err
 	}
-	for _, l := range dead {
+	for _, l := range s.change.Dead {
 		done.Letters = append(done.Letters, l.ID)
 	}
 	if done.TaskID != "" && !slices.Contains(done.Letters, done.TaskID) {
@@ -198,7 +188,7 @@ func (s *idSettlement) run(ctx context.Context) error {
 	}
 	if !s.flags.personal {
 		done.Target = privacy.Target(tasks.KindID, done.Target)
-		done.Value = privacy.Value(tasks.KindID, idField, done.Value)
+		done.Value = privacy.Value(tasks.KindID, unverified.Field, done.Value)
 	}
 	if s.JSON {
 		if err := s.PrintJSON(done); err != nil {
@@ -208,75 +198,42 @@ func (s *idSettlement) run(ctx context.Context) error {
 		s.report(done)
 	}
 	if s.rehearses() && !s.flags.dryRun {
-		return cli.BadInput("nothing was done: add --yes to have the ID %s", s.verdict.done)
+		return cli.BadInput("nothing was done: add --yes to have the ID %s", s.verdict.Done())
 	}
 	return nil
+}
+
+func (s *idSettlement) nothing() error {
+	return cli.BadInput("this employee of %s has no ID change with an unknown outcome, so there is nothing to %s; for details: rollcall explain %s USER",
+		s.flags.tenant, s.verdict.Verdict, s.laneName())
 }
 
 // rehearses reports whether the command only shows what it would do.
 func (s *idSettlement) rehearses() bool { return s.flags.dryRun || s.verdict.deletes && !s.flags.yes }
 
-// settledBefore reports whether the same verdict was recorded last. Its later steps may
-// have failed.
-func (s *idSettlement) settledBefore(r ledger.Record) bool {
-	return len(r.Effects) > 0 && r.Effects[0].Did == s.verdict.name
-}
-
 func (s *idSettlement) underway() error {
 	return &exitcode.Error{Code: exitUnderway, Err: errors.New("a task is running for this employee and may settle the ID change: nothing was done; retry in a minute")}
 }
 
-// dead returns the employee's dead letters of class unverified, in all tenants of the
-// organisation.
-func (s *idSettlement) dead(ctx context.Context) ([]ledger.DeadLetter, error) {
-	var found []ledger.DeadLetter
-	err := s.service.Each(ctx, deadletter.Filter{Kind: tasks.KindID, Class: string(outcome.Unverified)}, func(dead []ledger.DeadLetter) error {
-		for _, l := range dead {
-			if l.Organisation == s.lane.Organisation && l.Target == s.target.Key {
-				found = append(found, l)
-			}
-		}
-		return nil
-	})
-	return found, err
-}
-
-// settle records the verdict first and then deletes dead letters, so that the same
-// command again completes one that failed in between.
-func (s *idSettlement) settle(ctx context.Context, done settledID, dead []ledger.DeadLetter) (value, taskID string, err error) {
-	by := s.Person(s.flags.by)
-	value, taskID, err = s.verdict.settle(s.ledger, ctx, s.target, idField, by)
+func (s *idSettlement) settle(ctx context.Context) (value, taskID string, err error) {
+	value, taskID, err = s.service.Settle(ctx, s.change, s.verdict.Verdict, s.Person(s.flags.by))
+	unnoted, done := errors.AsType[*unverified.UnnotedError](err)
 	switch {
+	case done:
+		console.Fprintln(s.Stderr, "warning:", unnoted)
+		return value, taskID, nil
 	case errors.Is(err, ledger.ErrUnderway):
 		return "", "", s.underway()
-	case errors.Is(err, ledger.ErrNothingUnknown): // recorded before
-		value, taskID = done.Value, done.TaskID
-	case err != nil:
-		return "", "", err
-	default:
-		err := audit.Write(ctx, s.rdb, audit.Event{
-			Event: "id." + s.verdict.done, Level: audit.Lane, Name: done.Lane, Class: string(outcome.Unverified),
-			Reason: "ID change with an unknown outcome, of task " + taskID, By: by,
-		})
-		if err != nil {
-			console.Fprintln(s.Stderr, "warning:", err)
-		}
+	case errors.Is(err, ledger.ErrNothingUnknown):
+		return "", "", s.nothing()
 	}
-	if s.verdict.name == rejects.name {
-		return value, taskID, nil
-	}
-	for _, settled := range s.service.Discard(ctx, dead) {
-		if settled.Err != nil {
-			return "", "", fmt.Errorf("the ID is %s, but the dead letter of task %s could not be deleted: %w; safe to retry", s.verdict.done, settled.DeadLetter.ID, settled.Err)
-		}
-	}
-	return value, taskID, nil
+	return value, taskID, err
 }
 
 // stateOf returns the state of a task in asynq, in either queue of the lane.
 func (s *idSettlement) stateOf(ctx context.Context, id string) (string, error) {
 	states, _, err := backlog.States(ctx, s.rdb, []backlog.Task{
-		{Queue: registry.Queue(s.lane.Tenant, s.lane.Kind, true), ID: id}, {Queue: registry.Queue(s.lane.Tenant, s.lane.Kind, false), ID: id},
+		{Queue: registry.Queue(s.change.Lane.Tenant, s.change.Lane.Kind, true), ID: id}, {Queue: s.laneName(), ID: id},
 	})
 	return strings.Join(states, ""), err
 }
@@ -295,7 +252,7 @@ func (s *idSettlement) report(done settledID) {
 		}
 		p.Text(console.Plain, 2, text)
 	}
-	if s.verdict.name == confirms.name {
+	if s.verdict.Verdict == unverified.Confirm {
 		for _, id := range done.Letters {
 			p.Text(console.Plain, 2, map[bool]string{true: "would be deleted", false: "deleted"}[s.rehearses()]+": dead letter of task "+console.Glued(id))
 		}

@@ -158,7 +158,7 @@ func (a *app) reportHold(s *Survey, h hold.Hold, change hold.Change, held, not [
 	if h.Bulk {
 		effect = " on hold except for urgent tasks: "
 	}
-	p.Text(console.Plain, 2, cli.Count(len(held), "lane")+effect+cli.Listed(held))
+	p.Text(console.Plain, 2, console.Count(len(held), "lane")+effect+cli.Listed(held))
 	if len(not) > 0 {
 		p.Text(console.Yellow, 2, "not on hold, because their calls do not count against the monthly quota: "+cli.Listed(not)+"; hold these lanes or their tenants instead")
 	}

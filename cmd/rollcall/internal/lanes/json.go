@@ -58,6 +58,8 @@ type monthRecord struct {
 	Left    *int64    `json:"left"`             // null: no limit
 	// SaidSpent reports whether the platform has reported an exhausted quota.
 	SaidSpent bool `json:"said_spent,omitzero"` // the platform reports that no calls are left
+	// Messages have a quota of their own.
+	Messages int64 `json:"messages,omitzero"` // of robots
 }
 
 type dayRecord struct {
@@ -102,31 +104,31 @@ func (s *Survey) records() []any {
 func (s *Survey) Record(l State) Record {
 	r := Record{
 		Lane: l.Name(), Organisation: l.Organisation, Tenant: l.Tenant, Kind: string(l.Kind),
-		PendingUrgent: l.urgent.Pending, Pending: l.bulk.Pending, Active: l.urgent.Active + l.bulk.Active,
-		Scheduled: l.urgent.Scheduled + l.bulk.Scheduled, ScheduledDue: l.urgent.due + l.bulk.due,
-		Retry: l.urgent.Retry + l.bulk.Retry, Archived: l.urgent.Archived + l.bulk.Archived,
-		Oldest: seconds(max(l.urgent.Oldest, l.bulk.Oldest)), Backlog: l.waits(),
-		RateUsed: round(l.pace.InUse), RateAllowed: round(l.pace.Allowed), Share: l.pace.Share,
-		SpreadMS: seconds(1000 * l.pace.Spread), BadSpreadMS: seconds(1000 * l.pace.Bad), Refused: l.pace.Refused,
-		PauseSeconds: seconds(l.pace.Paused),
-		PausedUrgent: l.urgent.Paused, Paused: l.bulk.Paused, Seen: l.Seen, NoWorker: l.unseen,
+		PendingUrgent: l.Urgent.Pending, Pending: l.Bulk.Pending, Active: l.Urgent.Active + l.Bulk.Active,
+		Scheduled: l.Urgent.Scheduled + l.Bulk.Scheduled, ScheduledDue: l.Urgent.Due + l.Bulk.Due,
+		Retry: l.Urgent.Retry + l.Bulk.Retry, Archived: l.Urgent.Archived + l.Bulk.Archived,
+		Oldest: seconds(max(l.Urgent.Oldest, l.Bulk.Oldest)), Backlog: l.Waits(),
+		RateUsed: round(l.Pace.InUse), RateAllowed: round(l.Pace.Allowed), Share: l.Pace.Share,
+		SpreadMS: seconds(1000 * l.Pace.Spread), BadSpreadMS: seconds(1000 * l.Pace.Bad), Refused: l.Pace.Refused,
+		PauseSeconds: seconds(l.Pace.Paused),
+		PausedUrgent: l.Urgent.Paused, Paused: l.Bulk.Paused, Seen: l.Seen, NoWorker: l.Unseen,
 	}
-	if eta, known := l.eta(); known {
+	if eta, known := l.ETA(); known {
 		r.ETASeconds = new(seconds(eta))
 	}
-	if l.pace.Metered {
-		m := l.pace.Month
+	if l.Pace.Metered {
+		m := l.Pace.Month
 		r.Month = &monthRecord{
-			Name: m.Name, Ends: m.Ends.UTC(), Spent: m.Spent, Quota: l.pace.Quota.Calls, Reserve: l.pace.Quota.Reserve, SaidSpent: m.Said,
+			Name: m.Name, Ends: m.Ends.UTC(), Spent: m.Spent, Quota: l.Pace.Quota.Calls, Reserve: l.Pace.Quota.Reserve, SaidSpent: m.Said, Messages: m.Messages,
 		}
-		if left, bounded := l.pace.MonthLeft(); bounded {
+		if left, bounded := l.Pace.MonthLeft(); bounded {
 			r.Month.Left = &left
 		}
 	}
 	if limit := l.dayLimit(); limit > 0 {
-		r.Day = &dayRecord{Spent: l.pace.Day, Limit: limit, Left: max(0, int64(limit)-l.pace.Day)}
+		r.Day = &dayRecord{Spent: l.Pace.Day, Limit: limit, Left: max(0, int64(limit)-l.Pace.Day)}
 	}
-	for _, h := range l.holds {
+	for _, h := range l.Holds {
 		r.Holds = append(r.Holds, s.record(h))
 	}
 	return r

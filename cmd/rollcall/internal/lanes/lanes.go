@@ -13,7 +13,7 @@ import (
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
 	"rollcall/internal/hold"
-	"rollcall/internal/registry"
+	"rollcall/internal/remote"
 )
 
 // app is one call of the command.
@@ -57,13 +57,7 @@ rows also show the limits and what the lane has learned about its platform.
 }
 
 func (a *app) showLanes(cmd *cobra.Command, names []string) error {
-	return a.WithRedis(cmd.Context(), func(ctx context.Context, rdb redis.UniversalClient) error {
-		ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)
-		defer cancel()
-		s, err := Read(ctx, rdb, a.Now())
-		if err != nil {
-			return err
-		}
+	return a.withSurvey(cmd.Context(), func(s *Survey) error {
 		if len(names) > 0 {
 			if err := s.keep(names, cmd.SuggestionsFor(names[0])); err != nil {
 				return err
@@ -82,6 +76,28 @@ func (a *app) showLanes(cmd *cobra.Command, names []string) error {
 			a.newPrinter().survey(s, len(names) > 0)
 		}
 		return nil
+	})
+}
+
+// withSurvey calls do with the lanes as they are in Redis, or at the API.
+func (a *app) withSurvey(ctx context.Context, do func(*Survey) error) error {
+	if a.UsesAPI() {
+		return a.WithAPI(ctx, func(ctx context.Context, client *remote.Client) error {
+			read, err := client.Survey(ctx, a.Now())
+			if err != nil {
+				return err
+			}
+			return do(New(read))
+		})
+	}
+	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
+		ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)
+		defer cancel()
+		s, err := Read(ctx, rdb, a.Now())
+		if err != nil {
+			return err
+		}
+		return do(s)
 	})
 }
 
@@ -127,7 +143,7 @@ func (s *Survey) served() string {
 func (s *Survey) lanesOf(p hold.Scope) (held, not []string) {
 	for _, l := range s.Lanes {
 		switch {
-		case slices.Contains(l.scopes(), p):
+		case slices.Contains(l.Scopes(), p):
 			held = append(held, l.Name())
 		case p.Level == hold.Organisation && p.Name == l.Organisation:
 			not = append(not, l.Name())
@@ -137,6 +153,3 @@ func (s *Survey) lanesOf(p hold.Scope) (held, not []string) {
 	slices.Sort(not)
 	return held, not
 }
-
-// Name is the name of the lane and of its queue for tasks that are not urgent.
-func (l State) Name() string { return registry.Queue(l.Tenant, l.Kind, false) }

@@ -176,9 +176,9 @@ func (r *releaser) found(before, h hold.Hold) string {
 	text := "no worker has probed it yet"
 	served, waits := 0, int64(0)
 	for _, l := range r.survey.Lanes {
-		if slices.Contains(l.scopes(), h.Scope) && !l.unseen {
+		if slices.Contains(l.Scopes(), h.Scope) && !l.Unseen {
 			served++
-			waits += l.urgent.Pending + l.bulk.Pending
+			waits += l.Urgent.Pending + l.Bulk.Pending
 		}
 	}
 	switch {

@@ -31,16 +31,16 @@ func (p *printer) survey(s *Survey, detailed bool) {
 func (p *printer) headline(s *Survey) {
 	held, unseen := 0, 0
 	for _, l := range s.Lanes {
-		if len(l.holds) > 0 {
+		if len(l.Holds) > 0 {
 			held++
 		}
-		if l.unseen {
+		if l.Unseen {
 			unseen++
 		}
 	}
-	text, style := cli.Count(len(s.Lanes), "lane")+", none on hold", console.Green
+	text, style := console.Count(len(s.Lanes), "lane")+", none on hold", console.Green
 	if held > 0 {
-		text, style = fmt.Sprintf("%d of %s on hold", held, cli.Count(len(s.Lanes), "lane")), console.Red
+		text, style = fmt.Sprintf("%d of %s on hold", held, console.Count(len(s.Lanes), "lane")), console.Red
 	}
 	if unseen > 0 {
 		text += fmt.Sprintf(", %d without a worker", unseen)
@@ -55,7 +55,7 @@ func (p *printer) headline(s *Survey) {
 func (p *printer) holds(s *Survey) {
 	var all []hold.Hold
 	for _, l := range s.Lanes {
-		for _, h := range l.holds {
+		for _, h := range l.Holds {
 			same := func(o hold.Hold) bool { return o.Scope == h.Scope && o.Class == h.Class }
 			if !slices.ContainsFunc(all, same) {
 				all = append(all, h)
@@ -86,7 +86,7 @@ func (p *printer) hold(s *Survey, h hold.Hold) {
 		p.Text(console.Plain, indent, since+"; until "+p.when(h.Until))
 	}
 	if h.Probe != hold.ByTime {
-		p.Text(console.Plain, indent, p.probes(h)+", "+cli.Count(h.Tries, "probe")+" so far")
+		p.Text(console.Plain, indent, p.probes(h)+", "+console.Count(h.Tries, "probe")+" so far")
 	}
 	p.Text(console.Plain, indent, "ends: "+glueCommand(s.howToEnd(h)))
 	held, _ := s.lanesOf(h.Scope)
@@ -159,6 +159,9 @@ func (p *printer) months(s *Survey) {
 	}
 	for _, o := range all {
 		text, style := spent(o.status)
+		if n := o.status.Month.Messages; n > 0 {
+			text += "; " + console.Count(int(n), "message") + " of robots"
+		}
 		text = console.Glued(o.name+strings.Repeat(" ", width-console.Cells(o.name))) + "  " + text
 		p.Text(style, 2, text)
 	}

@@ -16,6 +16,7 @@ import (
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
 	"rollcall/internal/hold"
+	"rollcall/internal/overview"
 	"rollcall/internal/pace"
 	"rollcall/internal/registry"
 	"rollcall/tasks"
@@ -30,13 +31,13 @@ var threeAM = time.Date(2026, 3, 2, 3, 0, 0, 0, time.FixedZone("Asia/Shanghai", 
 func troubledSurvey() *Survey {
 	march := pace.Month{Name: "2026-03", Spent: 4120, Ends: time.Date(2026, 4, 1, 0, 0, 0, 0, threeAM.Location())}
 	lane := func(organisation, tenant string, kind tasks.Kind, pending int64, s pace.Status) State {
-		l := State{Lane: registry.Lane{Organisation: organisation, Tenant: tenant, Kind: kind, Seen: threeAM.Add(-20 * time.Second)}}
-		l.bulk.Queue = backlog.Queue{Pending: pending, Active: 2, Scheduled: 40, Retry: 7, Archived: 3, Oldest: 3 * time.Hour}
-		l.urgent.Queue = backlog.Queue{Pending: 3}
-		l.pace = s
-		l.pace.Month, l.pace.Spread, l.pace.Booked = march, 12*time.Millisecond, 1000
+		l := State{Lane: overview.Lane{Lane: registry.Lane{Organisation: organisation, Tenant: tenant, Kind: kind, Seen: threeAM.Add(-20 * time.Second)}}}
+		l.Bulk.Queue = backlog.Queue{Pending: pending, Active: 2, Scheduled: 40, Retry: 7, Archived: 3, Oldest: 3 * time.Hour}
+		l.Urgent.Queue = backlog.Queue{Pending: 3}
+		l.Pace = s
+		l.Pace.Month, l.Pace.Spread, l.Pace.Booked = march, 12*time.Millisecond, 1000
 		if len(s.Limits) == 0 {
-			l.pace.Limits = []pace.Limit{{Calls: 20, Per: time.Second}}
+			l.Pace.Limits = []pace.Limit{{Calls: 20, Per: time.Second}}
 		}
 		return l
 	}
@@ -55,21 +56,21 @@ func troubledSurvey() *Survey {
 		Since: threeAM, Until: threeAM.Add(5 * time.Minute),
 	}
 	group := lane("lakeside", "lakeside-dt", tasks.KindGroup, 120, metered)
-	group.holds = []hold.Hold{credentials}
+	group.Holds = []hold.Hold{credentials}
 	nickname := lane("lakeside", "lakeside-dt", tasks.KindNickname, 12400, metered)
-	nickname.holds = []hold.Hold{credentials}
+	nickname.Holds = []hold.Hold{credentials}
 	course := lane("lakeside", "lakeside-ci", tasks.KindCourse, 8, pace.Status{Allowed: 4.9, Share: 1})
-	course.holds = []hold.Hold{person}
+	course.Holds = []hold.Hold{person}
 	unserved := lane("hill", "hill-secondary-school-north-campus-dt", tasks.KindID, 1, pace.Status{
 		Metered: true, Allowed: 19.77, Share: 1, Limits: []pace.Limit{{Calls: 1000, Per: pace.Day}}, Day: 990,
 	})
-	unserved.unseen, unserved.Seen = true, threeAM.Add(-46*time.Minute)
+	unserved.Unseen, unserved.Seen = true, threeAM.Add(-46*time.Minute)
 	slow := lane("hill", "hill-ci", tasks.KindCourse, 5000, pace.Status{
 		Allowed: 0.35, InUse: 0.3, Share: 0.36, Refused: 12, Bad: 30 * time.Millisecond, Paused: 45 * time.Second,
 	})
-	slow.bulk.due = 2
+	slow.Bulk.Due = 2
 	idle := lane("hill", "hill-ci", tasks.KindNickname, 0, pace.Status{Allowed: 19.77, Share: 1})
-	idle.bulk, idle.urgent = queueState{}, queueState{}
+	idle.Bulk, idle.Urgent = overview.Queue{}, overview.Queue{}
 	return &Survey{now: threeAM, Lanes: []State{group, nickname, course, unserved, slow, idle}, strays: []hold.Hold{ban}}
 }
 
@@ -125,26 +126,26 @@ func TestOnATerminalHoldsAreRedAndNothingElseChanges(t *testing.T) {
 func TestAHeldLaneHasNoEstimate(t *testing.T) {
 	t.Parallel()
 	bulk, full := hold.Hold{Bulk: true}, hold.Hold{}
-	queue := func(n int64) queueState { return queueState{Queue: backlog.Queue{Pending: n}} }
+	queue := func(n int64) overview.Queue { return overview.Queue{Queue: backlog.Queue{Pending: n}} }
 	for name, row := range map[string]struct {
 		lane State
 		want string
 	}{
 		"nothing waits":               {State{}, "-"},
-		"some tasks wait":             {State{bulk: queue(40), urgent: queue(20)}, "3s"},
-		"retries and what is due":     {State{bulk: queueState{backlog.Queue{Retry: 20, Scheduled: 99}, 20}}, "2s"},
-		"held":                        {State{bulk: queue(40), holds: []hold.Hold{full}}, "held"},
-		"held and empty":              {State{holds: []hold.Hold{full}}, "held"},
-		"bulk held, urgent tasks run": {State{urgent: queue(40), holds: []hold.Hold{bulk}}, "2s"},
-		"bulk held, others wait too":  {State{urgent: queue(40), bulk: queue(1), holds: []hold.Hold{bulk}}, "held"},
-		"no worker":                   {State{bulk: queue(40), unseen: true}, "?"},
+		"some tasks wait":             {State{Lane: overview.Lane{Bulk: queue(40), Urgent: queue(20)}}, "3s"},
+		"retries and what is due":     {State{Lane: overview.Lane{Bulk: overview.Queue{Queue: backlog.Queue{Retry: 20, Scheduled: 99, Due: 20}}}}, "2s"},
+		"held":                        {State{Lane: overview.Lane{Bulk: queue(40), Holds: []hold.Hold{full}}}, "held"},
+		"held and empty":              {State{Lane: overview.Lane{Holds: []hold.Hold{full}}}, "held"},
+		"bulk held, urgent tasks run": {State{Lane: overview.Lane{Urgent: queue(40), Holds: []hold.Hold{bulk}}}, "2s"},
+		"bulk held, others wait too":  {State{Lane: overview.Lane{Urgent: queue(40), Bulk: queue(1), Holds: []hold.Hold{bulk}}}, "held"},
+		"no worker":                   {State{Lane: overview.Lane{Bulk: queue(40), Unseen: true}}, "?"},
 	} {
-		row.lane.pace.Allowed = 20
+		row.lane.Pace.Allowed = 20
 		if got := row.lane.etaText(); got != row.want {
 			t.Errorf("%s: %s, want %s", name, got, row.want)
 		}
 	}
-	if got := (State{bulk: queue(1)}).etaText(); got != "?" {
+	if got := (State{Lane: overview.Lane{Bulk: queue(1)}}).etaText(); got != "?" {
 		t.Errorf("without a known rate: %s", got)
 	}
 }

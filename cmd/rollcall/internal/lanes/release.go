@@ -176,7 +176,7 @@ func (r *releaser) above() []hold.Hold {
 	}
 	var all []hold.Hold
 	for _, l := range r.covered() {
-		all = append(all, slices.DeleteFunc(slices.Clone(l.holds), func(h hold.Hold) bool { return h.Scope == r.scope })...)
+		all = append(all, slices.DeleteFunc(slices.Clone(l.Holds), func(h hold.Hold) bool { return h.Scope == r.scope })...)
 	}
 	return all
 }

@@ -20,7 +20,7 @@ type stepResumed struct {
 
 // covered returns the lanes in the scope.
 func (r *releaser) covered() []State {
-	return slices.DeleteFunc(slices.Clone(r.survey.Lanes), func(l State) bool { return !slices.Contains(l.scopes(), r.scope) })
+	return slices.DeleteFunc(slices.Clone(r.survey.Lanes), func(l State) bool { return !slices.Contains(l.Scopes(), r.scope) })
 }
 
 // resume ends the pauses of a scope without holds.
@@ -28,8 +28,8 @@ func (r *releaser) resume(ctx context.Context, p *printer) error {
 	done := stepResumed{Outcome: "pause_ended"}
 	var refs []pace.Ref
 	for _, l := range r.covered() {
-		if l.pace.Paused > 0 {
-			done.Lanes, refs = append(done.Lanes, l.Name()), append(refs, l.pace.Ref)
+		if l.Pace.Paused > 0 {
+			done.Lanes, refs = append(done.Lanes, l.Name()), append(refs, l.Pace.Ref)
 		}
 	}
 	if r.scope.Level == hold.Address {
@@ -101,7 +101,7 @@ func (r *releaser) remains(p *printer) (held bool) {
 		return !was
 	}
 	for _, l := range r.covered() {
-		for _, h := range l.holds {
+		for _, h := range l.Holds {
 			if h.Scope == r.scope || !once(heldBy(h)) {
 				continue
 			}
@@ -115,7 +115,7 @@ func (r *releaser) remains(p *printer) (held bool) {
 		if queues := l.pausedQueues(); queues != "" {
 			say(console.Yellow, "asynq's pause button is set on "+queues+" of "+l.Name()+": resume the queue in the web UI")
 		}
-		if l.unseen {
+		if l.Unseen {
 			say(console.Yellow, "no worker serves "+l.Name()+": start a worker, or check why it stopped")
 		}
 		if l.addressPause > 0 && r.scope.Level != hold.Address && once("address "+l.Address) {

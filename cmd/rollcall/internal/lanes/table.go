@@ -20,20 +20,20 @@ func head() []string {
 func (l State) row() []string {
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
 	return []string{
-		number(l.urgent.Pending), number(l.bulk.Pending), number(l.urgent.Active + l.bulk.Active),
-		number(l.urgent.Scheduled + l.bulk.Scheduled), number(l.urgent.Retry + l.bulk.Retry), number(l.urgent.Archived + l.bulk.Archived),
-		rates(l.pace.InUse, l.pace.Allowed), l.etaText(),
+		number(l.Urgent.Pending), number(l.Bulk.Pending), number(l.Urgent.Active + l.Bulk.Active),
+		number(l.Urgent.Scheduled + l.Bulk.Scheduled), number(l.Urgent.Retry + l.Bulk.Retry), number(l.Urgent.Archived + l.Bulk.Archived),
+		rates(l.Pace.InUse, l.Pace.Allowed), l.etaText(),
 	}
 }
 
 func (l State) etaText() string {
-	eta, known := l.eta()
+	eta, known := l.ETA()
 	switch {
-	case l.held():
+	case l.Held():
 		return "held"
 	case !known:
 		return "?"
-	case l.waits() == 0:
+	case l.Waits() == 0:
 		return "-"
 	}
 	return cli.Duration(eta)
@@ -86,9 +86,9 @@ func (p *printer) table(s *Survey, detailed bool) {
 	for i, l := range s.Lanes {
 		name, style := l.Name(), console.Plain
 		switch {
-		case len(l.holds) > 0:
+		case len(l.Holds) > 0:
 			style = console.Red
-		case l.urgency() < 4:
+		case l.Urgency() < 4:
 			style = console.Yellow
 		}
 		if len(name) > first {
@@ -104,7 +104,7 @@ func (p *printer) table(s *Survey, detailed bool) {
 func (p *printer) notes(l State, detailed bool) {
 	warn := func(format string, args ...any) { p.Text(console.Yellow, 2, fmt.Sprintf(format, args...)) }
 	notify := func(format string, args ...any) { p.Text(console.Plain, 2, fmt.Sprintf(format, args...)) }
-	for _, h := range l.holds {
+	for _, h := range l.Holds {
 		text := "on hold: " + heldBy(h)
 		if h.Bulk {
 			text += "; urgent tasks still run"
@@ -112,33 +112,33 @@ func (p *printer) notes(l State, detailed bool) {
 		p.Text(console.Red, 2, text)
 	}
 	switch {
-	case l.unseen && l.Seen.IsZero():
+	case l.Unseen && l.Seen.IsZero():
 		warn("no worker has ever served this lane: start one, or delete the tasks in the web UI")
-	case l.unseen:
+	case l.Unseen:
 		warn("no worker since %s: start a worker, or check why it stopped", p.At(l.Seen))
 	}
 	if queues := l.pausedQueues(); queues != "" {
 		warn("asynq's pause button is set on %s: resume the queue in the web UI", queues)
 	}
-	if l.pace.Paused > 0 {
-		warn("paused for another %s after the platform refused a call for its rate", cli.Duration(l.pace.Paused))
+	if l.Pace.Paused > 0 {
+		warn("paused for another %s after the platform refused a call for its rate", cli.Duration(l.Pace.Paused))
 	}
-	if l.pace.Share > 0 && l.pace.Share < 1 {
-		warn("runs at %d %% of its limit because calls were refused: another client uses the limit too, or the platform lowered it", int(l.pace.Share*100))
+	if l.Pace.Share > 0 && l.Pace.Share < 1 {
+		warn("runs at %d %% of its limit because calls were refused: another client uses the limit too, or the platform lowered it", int(l.Pace.Share*100))
 	}
 	spent := func(h hold.Hold) bool { return h.Class == hold.Quota }
-	if left, bounded := l.pace.MonthLeft(); bounded && l.waits() > left && !slices.ContainsFunc(l.holds, spent) {
-		warn("%d tasks wait, but the monthly quota has only %d calls left", l.waits(), left)
+	if left, bounded := l.Pace.MonthLeft(); bounded && l.Waits() > left && !slices.ContainsFunc(l.Holds, spent) {
+		warn("%s waiting, but the monthly quota has only %s left", console.Count(int(l.Waits()), "task"), console.Count(int(left), "call"))
 	}
 	if limit := l.dayLimit(); limit > 0 {
-		left := max(0, int64(limit)-l.pace.Day)
+		left := max(0, int64(limit)-l.Pace.Day)
 		style := console.Plain
-		if left == 0 || l.waits() > left {
+		if left == 0 || l.Waits() > left {
 			style = console.Yellow
 		}
-		p.Text(style, 2, fmt.Sprintf("today %d of %d calls, %d left", l.pace.Day, limit, left))
+		p.Text(style, 2, fmt.Sprintf("today %d of %s, %d left", l.Pace.Day, console.Count(limit, "call"), left))
 	}
-	if len(l.pace.Limits) == 0 && !l.unseen {
+	if len(l.Pace.Limits) == 0 && !l.Unseen {
 		warn("no worker has published the limits of this lane")
 	}
 	if detailed {
@@ -146,10 +146,10 @@ func (p *printer) notes(l State, detailed bool) {
 			notify("limits: %s", limits)
 		}
 		notify("%s", l.learned())
-		if oldest := max(l.urgent.Oldest, l.bulk.Oldest); oldest > 0 {
+		if oldest := max(l.Urgent.Oldest, l.Bulk.Oldest); oldest > 0 {
 			notify("oldest pending task: waiting for %s", cli.Duration(oldest))
 		}
-		if !l.unseen {
+		if !l.Unseen {
 			notify("worker last seen %s", p.At(l.Seen))
 		}
 	}
@@ -157,11 +157,11 @@ func (p *printer) notes(l State, detailed bool) {
 
 func (l State) pausedQueues() string {
 	switch {
-	case l.urgent.Paused && l.bulk.Paused:
+	case l.Urgent.Paused && l.Bulk.Paused:
 		return "both queues"
-	case l.urgent.Paused:
+	case l.Urgent.Paused:
 		return "the urgent queue"
-	case l.bulk.Paused:
+	case l.Bulk.Paused:
 		return "the queue of tasks that are not urgent"
 	}
 	return ""
@@ -169,7 +169,7 @@ func (l State) pausedQueues() string {
 
 // learned describes what the lane has learned about its platform's rate limit.
 func (l State) learned() string {
-	s := l.pace
+	s := l.Pace
 	if s.Booked == 0 {
 		return "no calls yet"
 	}
@@ -177,7 +177,7 @@ func (l State) learned() string {
 	if s.Refused == 0 {
 		return text + "no call was refused for its rate"
 	}
-	text += cli.Count(int(s.Refused), "call") + " refused for the rate so far"
+	text += console.Count(int(s.Refused), "call") + " refused for the rate so far"
 	if s.Bad > 0 {
 		text += ", the last one at " + spread(s.Bad)
 	}
@@ -186,8 +186,8 @@ func (l State) learned() string {
 
 // limits describes the limits of the lane, as a worker published them.
 func (l State) limits() string {
-	parts := make([]string, len(l.pace.Limits))
-	for i, limit := range l.pace.Limits {
+	parts := make([]string, len(l.Pace.Limits))
+	for i, limit := range l.Pace.Limits {
 		per := limit.Per.String()
 		switch {
 		case limit.Per >= time.Hour:
@@ -195,7 +195,7 @@ func (l State) limits() string {
 		case limit.Per >= time.Minute:
 			per = strings.TrimSuffix(per, "0s")
 		}
-		parts[i] = fmt.Sprintf("%d calls in %s", limit.Calls, per)
+		parts[i] = fmt.Sprintf("%s in %s", console.Count(limit.Calls, "call"), per)
 	}
 	return strings.Join(parts, "; ")
 }

@@ -15,14 +15,7 @@ func (a *app) example(f *Flags, lang Language) error {
 		return err
 	}
 	k, _ := kinds.Named(cmp.Or(kind, tasks.KindNickname))
-	heads, cells := []string{}, []string{}
-	for _, c := range k.Example {
-		head := c.Column
-		if names := roster.Synonyms(c.Column); lang == "zh" && len(names) > 0 {
-			head = cmp.Or(c.Zh, names[0])
-		}
-		heads, cells = append(heads, head), append(cells, c.Value)
-	}
+	heads, cells := roster.Example(k, lang == "zh")
 	out := a.Stdout.CSV()
 	for _, row := range [][]string{heads, cells} {
 		if err := out.Row(row); err != nil {

@@ -12,8 +12,8 @@ import (
 	"rollcall/cmd/rollcall/internal/session"
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
-	"rollcall/internal/enqueue"
 	"rollcall/internal/exitcode"
+	"rollcall/internal/intake"
 	"rollcall/internal/run"
 	"rollcall/internal/upload"
 	"rollcall/tasks"
@@ -199,21 +199,17 @@ func File(ctx context.Context, s *session.Session, f *Flags, path string) (r run
 	if err != nil {
 		return r, err
 	}
-	options, err := s.RedisOptions()
-	if err != nil {
-		return r, err
-	}
 	file, err := f.read.Open(s.App, path, defaults)
 	if err != nil {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	client, err := enqueue.New(enqueue.Config{Redis: options})
+	checker, end, err := s.Checker(ctx)
 	if err != nil {
-		return r, exitcode.AsUsage(err)
+		return r, err
 	}
-	defer func() { _ = client.Close() }()
-	judge := upload.NewJudge(client, tasks.Limits{})
+	defer end()
+	judge := intake.NewJudge(checker, tasks.Limits{})
 	checked, err := file.Check(ctx, judge, nil)
 	if err != nil {
 		return r, err

@@ -50,7 +50,7 @@ func (p *printer) head(r run.Run) {
 	if r.UndoOf != "" {
 		title += ", undo of " + r.UndoOf
 	}
-	p.Text(console.Bold, 0, fmt.Sprintf("%s: %s, can be applied until %s", title, cli.Count(r.Rows, "row"), p.Zoned(r.Plan.Until)))
+	p.Text(console.Bold, 0, fmt.Sprintf("%s: %s, can be applied until %s", title, console.Count(r.Rows, "row"), p.Zoned(r.Plan.Until)))
 }
 
 // meaning explains a decision in the table of counts.
@@ -103,7 +103,7 @@ func (p *printer) pairs(rows sample) {
 	console.Fprintln(p.Out)
 	t.Print(p.Out)
 	if rows.morePairs > 0 {
-		p.Text(console.Plain, 2, fmt.Sprintf("and %d more rows", rows.morePairs))
+		p.Text(console.Plain, 2, "and "+console.Count(rows.morePairs, "more row"))
 	}
 }
 
@@ -153,7 +153,7 @@ func (p *printer) costs(plan *run.Plan) {
 		takes = "about " + cli.Duration(time.Duration(plan.Seconds)*time.Second) + " at the rates of the lanes"
 	}
 	p.fact("duration", takes, console.Plain)
-	p.fact("undo", fmt.Sprintf("%d of %s could be undone afterwards", plan.Undoable, cli.Count(plan.Calls(), "row")), console.Plain)
+	p.fact("undo", fmt.Sprintf("%d of %s could be undone afterwards", plan.Undoable, console.Count(plan.Calls(), "row")), console.Plain)
 }
 
 // fact prints a text after its name.
@@ -168,7 +168,7 @@ func (p *printer) fact(name, text string, style console.Style) {
 }
 
 func (p *printer) cost(c run.Cost) string {
-	text := fmt.Sprintf("%s of %s", cli.Count(c.Calls, "metered call"), c.Organisation)
+	text := fmt.Sprintf("%s of %s", console.Count(c.Calls, "metered call"), c.Organisation)
 	if !c.Bounded {
 		return text + "; the month has no quota"
 	}
@@ -198,11 +198,14 @@ func (p *printer) guards(plan *run.Plan) {
 	for _, g := range plan.Guards {
 		text, style := "held: "+g.What, console.Red
 		if len(g.Rows) > 0 {
-			text += " (rows " + numbers(g.Rows)
-			if len(g.Lines) > 0 {
-				text += ": lines " + numbers(g.Lines)
+			what, of := "row", g.Rows
+			if len(g.Lines) > 0 { // people look into their file
+				what, of = "line", g.Lines
 			}
-			text += ")"
+			if len(of) > 1 {
+				what += "s"
+			}
+			text += " (" + what + " " + numbers(of) + ")"
 		}
 		if g.Allowed {
 			p.Text(console.Plain, 0, strings.Replace(text, "held: ", "accepted with --"+g.Flag+": ", 1))

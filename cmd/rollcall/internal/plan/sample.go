@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 
+	"rollcall/cmd/rollcall/internal/session"
 	"rollcall/internal/run"
 )
 
@@ -14,7 +15,7 @@ type sample struct {
 }
 
 // newSample reads the rows of a plan until it has those that are printed.
-func newSample(ctx context.Context, runs *run.Service, r run.Run) (sample, error) {
+func newSample(ctx context.Context, runs session.Runs, r run.Run) (sample, error) {
 	s := sample{morePairs: r.Plan.Calls()}
 	s.moreLook = r.Plan.Suspicious + r.Plan.Counts[run.RowConflict] + r.Plan.Counts[run.RowImpossible]
 	wanted := func(left, most int, have []run.Planned) bool { return left > 0 && len(have) < most }

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,8 +19,10 @@ import (
 	"rollcall/internal/console"
 	"rollcall/internal/damage"
 	"rollcall/internal/ledger"
+	"rollcall/internal/night"
 	"rollcall/internal/registry"
 	"rollcall/internal/run"
+	"rollcall/internal/schedule"
 )
 
 type app struct{ *cli.App }
@@ -36,8 +40,8 @@ func Command(cliApp *cli.App) *cobra.Command {
 		Use:   "repair [LANE [TARGET]] [flags]",
 		Short: "Show damaged keys in Redis, and repair them",
 		Long: `Show the keys in Redis that are damaged, because another program wrote them:
-of all lanes with their open tasks and all runs, of one lane with all its
-targets, of one of its targets, or of a run. Each says what is lost if it is
+of all lanes with their open tasks, all runs and schedules, of one lane with all
+its targets, of one of its targets, or of a run. Each says what is lost if it is
 repaired. With --yes the one that is shown is repaired, which lanes events
 records; with --all, all are. Lanes and runs continue by themselves.
 
@@ -166,7 +170,11 @@ func (s *store) shared(ctx context.Context, f flags) ([]ledger.Damage, error) {
 	if err != nil {
 		return nil, err
 	}
-	all = append(all, ofRuns...)
+	ofSchedules, err := s.schedules(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all = append(append(all, ofRuns...), ofSchedules...)
 	listed, err := s.runs.List(ctx, run.Filter{N: mostRuns})
 	if _, damaged := errors.AsType[*ledger.DamagedError](err); err != nil && !damaged {
 		return nil, err
@@ -183,6 +191,27 @@ func (s *store) shared(ctx context.Context, f flags) ([]ledger.Damage, error) {
 	}
 	results, err := s.results(ctx, listed)
 	return append(all, results...), err
+}
+
+// schedules returns what is damaged in the keys of schedules and their nights.
+func (s *store) schedules(ctx context.Context) ([]ledger.Damage, error) {
+	keys := map[string]string{}
+	add := func(more map[string]string) { maps.Copy(keys, more) }
+	add(schedule.Keys(""))
+	add(night.Keys(""))
+	names, err := schedule.NewStore(s.rdb).Names(ctx)
+	if _, damaged := errors.AsType[*schedule.DamagedError](err); err != nil && !damaged {
+		return nil, err
+	}
+	for _, name := range names {
+		add(schedule.Keys(name))
+		add(night.Keys(name))
+	}
+	var types []ledger.KeyType
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		types = append(types, ledger.KeyType{Key: key, Type: keys[key]})
+	}
+	return s.record.WrongTypes(ctx, types)
 }
 
 // results returns what is damaged in the results of runs. One round trip for each run.

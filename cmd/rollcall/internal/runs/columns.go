@@ -4,13 +4,14 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 
+	"rollcall/cmd/rollcall/internal/plan"
 	"rollcall/cmd/rollcall/internal/session"
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
 	"rollcall/internal/roster"
 	"rollcall/internal/run"
+	"rollcall/internal/runview"
 	"rollcall/internal/sheet"
 )
 
@@ -28,15 +29,12 @@ func (f *resultFlags) write(ctx context.Context, s *session.Session, r run.Run) 
 	if err != nil {
 		return err
 	}
-	columns := roster.Order(slices.Collect(maps.Keys(used)))
-	names := make([]string, len(columns))
-	for i, column := range columns {
-		names[i] = column
-		if other := roster.Synonyms(column); f.lang == "zh" && len(other) > 0 {
-			names[i] = chinese(other)
-		}
+	format, err := plan.Format(f.out)
+	if err != nil {
+		return err
 	}
-	out, err := sheet.Create(f.out, slices.Concat(names, run.ResultColumns(f.lang == "zh")))
+	file := runview.File{Format: format, Chinese: f.lang == "zh", Columns: roster.Order(slices.Collect(maps.Keys(used)))}
+	out, err := sheet.Create(f.out, file.Heads())
 	if err != nil {
 		return cli.BadInput("%w", err)
 	}
@@ -44,11 +42,8 @@ func (f *resultFlags) write(ctx context.Context, s *session.Session, r run.Run) 
 	rows := 0
 	err = f.each(ctx, s, r, func(row run.Result) error {
 		rows++
-		cells, of := make([]string, len(columns)), roster.Cells(row.Request, row.Previous)
-		for i, column := range columns {
-			cells[i] = of[column]
-		}
-		return out.Row(slices.Concat(cells, f.cells(row)))
+		row.At = row.At.Local()
+		return out.Row(file.Cells(row))
 	})
 	if err == nil {
 		err = out.Close()
@@ -59,16 +54,6 @@ func (f *resultFlags) write(ctx context.Context, s *session.Session, r run.Run) 
 	return f.written(s, rows, f.out)
 }
 
-// chinese returns the first Chinese name of a column.
-func chinese(names []string) string {
-	for _, name := range names {
-		if strings.ContainsFunc(name, func(r rune) bool { return r > 0x2e80 }) {
-			return name
-		}
-	}
-	return names[0]
-}
-
 // written reports a file, and what to do with rows to correct.
 func (f *resultFlags) written(s *session.Session, rows int, path string) error {
 	if s.JSON {
@@ -77,9 +62,12 @@ func (f *resultFlags) written(s *session.Session, rows int, path string) error {
 			Rows   int    `json:"rows"`
 		}{path, rows})
 	}
-	console.Fprintf(s.Stdout, "written: %s, %s\n", path, cli.Count(rows, "row"))
+	console.Fprintf(s.Stdout, "written: %s, %s\n", path, console.Count(rows, "row"))
 	if f.failed && rows > 0 {
 		console.Fprintf(s.Stdout, "correct the rows, then: rollcall plan %s\n", path)
+		if f.into != "" { // it has the columns of its input, which flags may have completed
+			console.Fprintln(s.Stdout, "with --tenant, --chat and the other flags of the first plan")
+		}
 	}
 	return nil
 }

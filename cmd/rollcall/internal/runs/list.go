@@ -63,7 +63,7 @@ func stateNames() []string {
 // entry is a run of the list: one in Redis, or tasks that were enqueued directly.
 type entry struct {
 	run    run.Run
-	direct *counts
+	direct *run.Direct
 }
 
 func (e entry) began() time.Time {
@@ -83,12 +83,12 @@ func list(ctx context.Context, s *session.Session, f run.Filter) error {
 		all = append(all, entry{run: r})
 	}
 	if len(f.States) == 0 || slices.Contains(f.States, stateDirect) {
-		direct, err := listDirect(ctx, s.Redis, f)
+		direct, err := s.Runs.ListDirect(ctx, f)
 		if err != nil {
 			return err
 		}
-		for _, c := range direct {
-			all = append(all, entry{direct: c})
+		for i := range direct {
+			all = append(all, entry{direct: &direct[i]})
 		}
 	}
 	slices.SortStableFunc(all, func(x, y entry) int { return y.began().Compare(x.began()) })

@@ -89,7 +89,7 @@ func (m *merger) cells(record table.Record) ([]string, bool, error) {
 	case !holds(record, row.Request.Task):
 		return nil, false, fmt.Errorf("line %d: the row of the run is of another person or course; %w", record.Line, errOtherFile)
 	}
-	cells := m.flags.cells(m.flags.advised(row))
+	cells := m.flags.cells(m.flags.advice.Add(row))
 	for i, cell := range cells {
 		if cells[i] = console.Clean(cell); m.csv {
 			cells[i] = console.Inert(cells[i])

@@ -15,9 +15,8 @@ import (
 	"rollcall/cmd/rollcall/internal/session"
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
-	"rollcall/internal/ledger"
-	"rollcall/internal/registry"
 	"rollcall/internal/run"
+	"rollcall/internal/runview"
 )
 
 // resultFlags say which results are written, and where.
@@ -30,30 +29,7 @@ type resultFlags struct {
 	encoding string
 	sheet    string
 
-	todo map[cause]string
-}
-
-// cause is why rows failed.
-type cause struct{ class, code string }
-
-// todos returns what to do about the failed rows of a run, as the platforms' tables say it:
-// a row itself has only the advice for its class.
-func todos(ctx context.Context, s *session.Session, r run.Run) (map[cause]string, error) {
-	all := map[cause]string{}
-	if r.Outcomes[run.OutcomeFailed] == 0 || r.Plan == nil {
-		return all, nil
-	}
-	book := ledger.New(s.Redis)
-	for _, l := range r.Plan.Lanes {
-		of, err := book.Todos(ctx, registry.Queue(l.Tenant, l.Kind, false))
-		if err != nil {
-			return nil, err
-		}
-		for _, t := range of {
-			all[cause{t.Class, t.Code}] = t.Todo
-		}
-	}
-	return all, nil
+	advice runview.Advice
 }
 
 func (a *app) resultsCommand() *cobra.Command {
@@ -118,7 +94,7 @@ func (f *resultFlags) check() error {
 
 // run writes or prints the results.
 func (f *resultFlags) run(ctx context.Context, s *session.Session, r run.Run) (err error) {
-	if f.todo, err = todos(ctx, s, r); err != nil {
+	if f.advice, err = s.Advice(ctx, r); err != nil {
 		return err
 	}
 	switch {
@@ -136,7 +112,7 @@ func (f *resultFlags) run(ctx context.Context, s *session.Session, r run.Run) (e
 func (f *resultFlags) each(ctx context.Context, s *session.Session, r run.Run, do func(run.Result) error) error {
 	for row, err := range s.Runs.Results(ctx, r.ID) {
 		if err == nil && f.selects(row) {
-			err = do(f.advised(row))
+			err = do(f.advice.Add(row))
 		}
 		if err != nil {
 			return err
@@ -154,14 +130,6 @@ func toCorrect() []run.Outcome {
 func (f *resultFlags) cells(row run.Result) []string {
 	row.At = row.At.Local()
 	return run.ResultCells(row, f.lang == "zh")
-}
-
-// advised returns a row with the advice of the platform's table.
-func (f *resultFlags) advised(row run.Result) run.Result {
-	if todo := f.todo[cause{row.Class, row.Code}]; todo != "" && row.Outcome == run.OutcomeFailed {
-		row.Advice = todo
-	}
-	return row
 }
 
 func (f *resultFlags) selects(row run.Result) bool {

@@ -51,28 +51,28 @@ its name, of which the newest run counts.`,
 func (a *app) withRun(ctx context.Context, word string, do func(context.Context, *session.Session, run.Run) error) error {
 	return session.With(ctx, a.App, func(ctx context.Context, s *session.Session) error {
 		r, err := s.Find(ctx, word)
-		direct, err := isDirect(ctx, s, word, err)
+		parts, err := direct(ctx, s, word, err)
 		if err != nil {
 			return err
 		}
-		if direct {
+		if len(parts) > 0 {
 			return cli.BadInput("the tasks of %s were enqueued directly: only rollcall run show knows them; rollcall dead list --run %s shows those that failed", word, word)
 		}
 		return do(ctx, s, r)
 	})
 }
 
-// isDirect reports whether a word names tasks that were enqueued directly, where err says
-// that no run has the name. Otherwise it returns err.
-func isDirect(ctx context.Context, s *session.Session, word string, err error) (bool, error) {
+// direct returns the tasks that were enqueued directly under a name, where err says that no
+// run has it. If there are none, it returns err.
+func direct(ctx context.Context, s *session.Session, word string, err error) ([]run.Direct, error) {
 	if _, missing := errors.AsType[*run.NotFoundError](err); !missing {
-		return false, err
+		return nil, err
 	}
-	found, readErr := knownDirectly(ctx, s.Redis, word)
-	if found || readErr != nil {
-		return found, readErr
+	parts, readErr := s.Runs.DirectParts(ctx, word, "")
+	if len(parts) > 0 || readErr != nil {
+		return parts, readErr
 	}
-	return false, err
+	return nil, err
 }
 
 func (a *app) watchCommand() *cobra.Command {

@@ -34,7 +34,7 @@ file has the number of its line. With --json, print an object for each lane.
 		Args: cli.Exactly("RUN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return session.With(cmd.Context(), a.App, func(ctx context.Context, s *session.Session) error {
-				return a.show(ctx, s, args[0], tenant, rows)
+				return show(ctx, s, args[0], tenant, rows)
 			})
 		},
 	}
@@ -44,14 +44,19 @@ file has the number of its line. With --json, print an object for each lane.
 	return cmd
 }
 
-func (a *app) show(ctx context.Context, s *session.Session, word, tenant string, rows bool) error {
+func show(ctx context.Context, s *session.Session, word, tenant string, rows bool) error {
 	r, err := s.Find(ctx, word)
-	direct, err := isDirect(ctx, s, word, err)
+	parts, err := direct(ctx, s, word, err)
 	switch {
 	case err != nil:
 		return err
-	case direct:
-		return a.showDirect(ctx, s.Redis, word, tenant, rows)
+	case len(parts) > 0 && tenant != "":
+		if parts, err = s.Runs.DirectParts(ctx, word, tenant); err != nil {
+			return err
+		}
+		return showDirect(s, word, tenant, parts, rows)
+	case len(parts) > 0:
+		return showDirect(s, word, tenant, parts, rows)
 	}
 	if s.JSON {
 		return s.PrintJSON(r)

@@ -64,12 +64,12 @@ func (u *undo) run(ctx context.Context) error {
 	if !u.yes && !u.preview && !u.Asks() {
 		return cli.BadInput("no terminal to ask on: use --dry-run to see what an undo of run %s would do, and --yes to apply it; nothing was done", u.of.ID)
 	}
-	left, can, err := u.left(ctx)
+	would, err := u.Runs.Undoing(ctx, u.of.ID)
 	if err != nil {
 		return err
 	}
-	if can == 0 {
-		return u.nothing(left)
+	if would.Can == 0 {
+		return u.nothing(would.Left)
 	}
 	made, err := u.Runs.Undo(ctx, u.of.ID, u.draft)
 	if err != nil {
@@ -79,7 +79,7 @@ func (u *undo) run(ctx context.Context) error {
 		return err
 	}
 	if !u.JSON {
-		u.printLeft(left)
+		u.printLeft(would.Left)
 	}
 	if u.preview {
 		if err := plan.Print(ctx, u.Session, made); err != nil || u.JSON {
@@ -100,22 +100,6 @@ func (u *undo) run(ctx context.Context) error {
 	return cmp.Or(verify(ctx, u.Session, now), applied)
 }
 
-// left counts the applied rows that cannot be taken back, by reason, and those that can.
-func (u *undo) left(ctx context.Context) (left map[string]int, can int, err error) {
-	left = map[string]int{}
-	for row, err := range u.Runs.Undoable(ctx, u.of.ID) {
-		switch {
-		case err != nil:
-			return nil, 0, err
-		case row.WhyNot == "":
-			can++
-		case row.Outcome == run.OutcomeApplied:
-			left[row.WhyNot]++
-		}
-	}
-	return left, can, nil
-}
-
 func (u *undo) nothing(left map[string]int) error {
 	if u.JSON {
 		return nil
@@ -128,7 +112,7 @@ func (u *undo) nothing(left map[string]int) error {
 func (u *undo) printLeft(left map[string]int) {
 	p := u.NewPrinter()
 	for _, why := range byCount(left) {
-		p.Text(console.Yellow, 0, fmt.Sprintf("cannot take back %s: %s", cli.Count(left[why], "row"), why))
+		p.Text(console.Yellow, 0, fmt.Sprintf("cannot take back %s: %s", console.Count(left[why], "row"), why))
 	}
 }
 
@@ -142,19 +126,11 @@ func byCount(of map[string]int) []string {
 	return all
 }
 
-// mostVerified is how many rows that were not restored are printed.
-const mostVerified = 10
-
 // verify compares an undo with the run that it takes back, row by row.
 func verify(ctx context.Context, s *session.Session, of run.Run) error {
-	counts, shown := map[run.Verdict]int{}, []run.Verified{}
-	for row, err := range s.Runs.Verify(ctx, of.ID) {
-		if err != nil {
-			return err
-		}
-		if counts[row.Verdict]++; row.Verdict != run.VerdictRestored && row.Verdict != run.VerdictNothing && len(shown) < mostVerified {
-			shown = append(shown, row)
-		}
+	done, err := s.Runs.Restored(ctx, of.ID)
+	if err != nil {
+		return err
 	}
 	p := s.NewPrinter()
 	p.Text(console.Bold, 0, "compared with run "+of.UndoOf+":")
@@ -168,11 +144,11 @@ func verify(ctx context.Context, s *session.Session, of run.Run) error {
 		{run.VerdictOpen, "not ended yet"},
 		{run.VerdictNothing, "the run had not changed it"},
 	} {
-		if n := counts[v.verdict]; n > 0 {
+		if n := done.Counts[v.verdict]; n > 0 {
 			console.Fprintf(p.Out, "  %-10s %7d  %s\n", v.verdict, n, v.text)
 		}
 	}
-	for _, row := range shown {
+	for _, row := range done.Others {
 		p.Text(console.Yellow, 2, fmt.Sprintf("%s: %s: %s", place(row.Number, row.Line), row.Verdict, row.Why))
 	}
 	return nil

@@ -3,10 +3,12 @@ package schedule
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
+	"rollcall/internal/night"
 	sched "rollcall/internal/schedule"
 )
 
@@ -22,6 +24,7 @@ type entryRecord struct {
 	Next     time.Time    `json:"next,omitzero"`          // not there: paused, or no time within five years
 	Paused   *pauseRecord `json:"paused,omitempty"`       // not there: not paused
 	Last     *tickRecord  `json:"last,omitempty"`         // newest tick; not there: none yet
+	Damaged  string       `json:"damaged,omitzero"`       // key in Redis that has another type: no tick begins until it is repaired
 	Leader   bool         `json:"leader"`                 // a worker leads; if not, no tick is enqueued
 }
 
@@ -45,6 +48,7 @@ type tickRecord struct {
 	Missed   int       `json:"missed,omitzero"`   // times before it that were missed
 	By       string    `json:"by,omitzero"`       // person who started it; not there: its time
 	Reason   string    `json:"reason,omitzero"`   // of that person, or why it was not carried out
+	Night    string    `json:"night,omitzero"`    // what became of its night since, as schedule report has it; not there: it has no report
 }
 
 func newTickRecord(p sched.Past) *tickRecord {
@@ -57,7 +61,7 @@ func newTickRecord(p sched.Past) *tickRecord {
 func newEntryRecord(e sched.Info, leader bool) entryRecord {
 	r := entryRecord{
 		Schedule: e.Name, Cron: e.Cron, Zone: e.Zone, Offset: e.Offset.Seconds(), Overlap: string(e.Overlap),
-		Window: e.MisfireWindow.Seconds(), Does: e.Does, Leader: leader,
+		Window: e.MisfireWindow.Seconds(), Does: e.Does, Leader: leader, Damaged: e.Damaged,
 	}
 	if !e.Next.IsZero() {
 		r.Next = e.Next.UTC()
@@ -102,6 +106,11 @@ func printEntry(p *cli.Printer, e sched.Info) {
 		when += " +" + e.Offset.String()
 	}
 	title := e.Name + ": " + when + ": " + e.Does
+	if e.Damaged != "" {
+		p.Text(console.Red, 0, title)
+		p.Text(console.Red, indent, (&sched.DamagedError{Key: e.Damaged}).Error()+": "+console.Glued("rollcall repair --key '"+e.Damaged+"' --yes"))
+		return
+	}
 	if e.Pause != nil {
 		p.Text(console.Yellow, 0, title)
 		p.Text(console.Yellow, indent, "paused since "+p.Zoned(e.Pause.Since)+", by "+e.Pause.By+": "+e.Pause.Reason)
@@ -143,21 +152,29 @@ func style(s sched.State) console.Style {
 	return console.Plain
 }
 
-func (a *app) printTicks(ticks []sched.Past) error {
+func (a *app) printTicks(ticks []sched.Past, reports []night.Report) error {
 	p := a.NewPrinter()
 	for _, t := range ticks {
+		i := slices.IndexFunc(reports, func(r night.Report) bool { return r.Tick.Equal(t.At) })
 		if a.JSON {
-			if err := a.PrintJSON(newTickRecord(t)); err != nil {
+			record := newTickRecord(t)
+			if i >= 0 {
+				record.Night = string(reports[i].State)
+			}
+			if err := a.PrintJSON(record); err != nil {
 				return err
 			}
 			continue
+		}
+		if i >= 0 && t.State == sched.Done { // newer than its result
+			t.Result = reports[i].Summary(night.English)
 		}
 		p.Text(style(t.State), 0, console.Glued(fmt.Sprintf("%s  %-8s", t.At.In(p.Now.Location()).Format("2006-01-02 15:04:05 -07:00"), t.State))+"  "+course(t))
 		if t.By != "" {
 			p.Text(console.Plain, 2, "started by "+join(t.By, t.Reason))
 		}
 		if t.Missed > 0 {
-			p.Text(console.Plain, 2, cli.Count(t.Missed, "time")+" before it missed")
+			p.Text(console.Plain, 2, console.Count(t.Missed, "time")+" before it missed")
 		}
 		if text := about(t); text != "" && (t.By == "" || t.Result != "") {
 			p.Text(console.Plain, 2, text)

@@ -11,6 +11,8 @@ import (
 
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
+	"rollcall/internal/exitcode"
+	"rollcall/internal/night"
 	sched "rollcall/internal/schedule"
 )
 
@@ -19,6 +21,7 @@ type app struct{ *cli.App }
 
 const exits = `Exit codes:
   0   done
+  1   a key is damaged; the command names it
   4   cannot reach Redis; safe to retry
   64  wrong usage, or no schedule has the name: nothing was done`
 
@@ -34,26 +37,34 @@ them. A tick is one time of a schedule; it is carried out once, by one of the
 workers.`,
 		Example: `  rollcall schedule list
   rollcall schedule history nightly
+  rollcall schedule report nightly
   rollcall schedule pause nightly --reason "the school moves"
   rollcall schedule resume nightly
   rollcall schedule run nightly`,
 	}
 	cli.HelpWhenBare(cmd)
-	cmd.AddCommand(a.listCommand(), a.runCommand(), a.pauseCommand(), a.resumeCommand(), a.historyCommand())
+	cmd.AddCommand(a.listCommand(), a.runCommand(), a.pauseCommand(), a.resumeCommand(), a.historyCommand(), a.reportCommand())
 	return cmd
 }
 
 // with calls do with the record of the schedules. Errors of a name are of wrong usage.
 func (a *app) with(ctx context.Context, do func(context.Context, *sched.Store) error) error {
+	return a.withRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error { return do(ctx, sched.NewStore(rdb)) })
+}
+
+func (a *app) withRedis(ctx context.Context, do func(context.Context, redis.UniversalClient) error) error {
 	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
 		ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)
 		defer cancel()
-		err := do(ctx, sched.NewStore(rdb))
+		err := do(ctx, rdb)
 		if missing, ok := errors.AsType[*sched.NotFoundError](err); ok {
 			if len(missing.Known) == 0 {
 				return cli.BadInput("%w: no worker has published a schedule; add one to the configuration, and start or reload a worker", missing)
 			}
 			return cli.BadInput("%w; the schedules are %s", missing, cli.Listed(missing.Known))
+		}
+		if _, damaged := errors.AsType[*sched.DamagedError](err); damaged { // no fault of Redis
+			return &exitcode.Error{Code: exitcode.Failed, Err: err}
 		}
 		return err
 	})
@@ -89,9 +100,10 @@ func (a *app) historyCommand() *cobra.Command {
 		Use:   "history NAME",
 		Short: "Show the last ticks of a schedule, and what became of them",
 		Long: `Show the last ticks of a schedule, the newest last: the scheduled time, the
-state, the beginning, how long it took, the worker and the result. Redis keeps
-the last 100 of each schedule, for 90 days. With --json, print an object for
-each tick.
+state, the beginning, how long it took, the worker and the result. A night of a
+nightly sync shows what became of it since: rollcall schedule report has more.
+Redis keeps the last 100 of each schedule, for 90 days. With --json, print an
+object for each tick.
 
   waiting   in its queue                 done      carried out
   running   a worker carries it out      failed    a dead letter in its queue
@@ -107,7 +119,7 @@ each tick.
 			if n < 1 {
 				return cli.BadInput("-n %d: must be 1 or more", n)
 			}
-			return a.with(cmd.Context(), func(ctx context.Context, store *sched.Store) error {
+			return a.withNights(cmd.Context(), func(ctx context.Context, store *sched.Store, nights *night.Service) error {
 				ticks, err := store.History(ctx, args[0], n)
 				if err != nil {
 					return err
@@ -116,7 +128,11 @@ each tick.
 					console.Fprintf(a.Stderr, "schedule %s had no tick yet\n", args[0])
 					return nil
 				}
-				return a.printTicks(ticks)
+				reports, err := nights.History(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				return a.printTicks(ticks, reports)
 			})
 		},
 	}

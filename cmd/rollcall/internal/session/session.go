@@ -1,4 +1,4 @@
-// Package session is the access of a command to the runs in Redis.
+// Package session is the access of a command to runs: in Redis, or at a worker's API.
 //
 // It must not know what a command does with them.
 package session
@@ -12,9 +12,14 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/cli"
+	"rollcall/internal/deadletter"
+	"rollcall/internal/enqueue"
 	"rollcall/internal/exitcode"
+	"rollcall/internal/intake"
 	"rollcall/internal/ledger"
+	"rollcall/internal/remote"
 	"rollcall/internal/run"
+	"rollcall/internal/runview"
 )
 
 // Unfinished is the exit code of a command whose run is not done, or did not end well.
@@ -24,31 +29,75 @@ const Unfinished = 3
 type Session struct {
 	*cli.App
 
+	Runs Runs
+	// Redis is nil if the API is used, and API is nil if Redis is.
 	Redis redis.UniversalClient
-	Runs  *run.Service
+	API   *remote.Client
 }
 
-// With calls do with the runs in Redis. Errors of runs are of wrong usage; others have the
-// code cli.NoRedis, unless they have one.
+// With calls do with the runs in Redis, or at the API. Errors of runs are of wrong usage;
+// others have the code cli.NoRedis, unless they have one.
 func With(ctx context.Context, a *cli.App, do func(context.Context, *Session) error) error {
+	if a.UsesAPI() {
+		return a.WithAPI(ctx, func(ctx context.Context, client *remote.Client) error {
+			return refusal(do(ctx, &Session{App: a, Runs: client, API: client}))
+		})
+	}
 	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
-		s := &Session{App: a, Redis: rdb, Runs: run.New(run.Config{Redis: rdb, Ledger: ledger.New(rdb)})}
-		return refusal(do(ctx, s))
+		runs := InRedis{run.New(run.Config{Redis: rdb, Ledger: ledger.New(rdb)})}
+		return refusal(do(ctx, &Session{App: a, Redis: rdb, Runs: runs}))
 	})
 }
 
 // refusal gives an error of the state of a run the code of wrong usage.
 func refusal(err error) error {
 	_, notFound := errors.AsType[*run.NotFoundError](err)
+	_, several := errors.AsType[*run.AmbiguousError](err)
 	_, state := errors.AsType[*run.StateError](err)
 	_, digest := errors.AsType[*run.DigestError](err)
 	_, gap := errors.AsType[*run.GapError](err)
 	_, count := errors.AsType[*run.CountError](err)
 	_, approver := errors.AsType[*run.ApproverError](err)
-	if _, coded := errors.AsType[*exitcode.Error](err); !coded && (notFound || state || digest || gap || count || approver) {
+	usage := notFound || several || state || digest || gap || count || approver
+	if _, coded := errors.AsType[*exitcode.Error](err); !coded && usage {
 		return exitcode.AsUsage(err)
 	}
 	return err
+}
+
+// Checker returns what checks the rows of a file before the first is uploaded. The caller
+// calls end.
+func (s *Session) Checker(ctx context.Context) (c intake.Checker, end func(), err error) {
+	if s.API != nil {
+		c, err := s.API.NewChecker(ctx)
+		return c, func() {}, err
+	}
+	options, err := s.RedisOptions()
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := enqueue.New(enqueue.Config{Redis: options})
+	if err != nil {
+		return nil, nil, exitcode.AsUsage(err)
+	}
+	return client, func() { _ = client.Close() }, nil
+}
+
+// Advice returns what to do about the failed rows of a run. The API gives it with each row.
+func (s *Session) Advice(ctx context.Context, r run.Run) (runview.Advice, error) {
+	if s.API != nil {
+		return nil, nil //nolint:nilnil // it is optional
+	}
+	return runview.ReadAdvice(ctx, ledger.New(s.Redis), r)
+}
+
+// Causes returns why rows of a run failed, the most frequent first.
+func (s *Session) Causes(ctx context.Context, id string) ([]deadletter.Cause, error) {
+	f := deadletter.Filter{Run: id}
+	if s.API != nil {
+		return s.API.Causes(ctx, f)
+	}
+	return deadletter.New(s.Redis, nil).Causes(ctx, f)
 }
 
 // Find returns the run that a word names: its id, the beginning of it, or its name.

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"rollcall/internal/cli"
 	"rollcall/internal/console"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/naming"
@@ -30,7 +29,7 @@ func (a *app) examples(tried []naming.Tried, wrong int) error {
 	switch {
 	case wrong > 0:
 		err := fmt.Errorf("%d of %s gives another result: correct the rule or the example; a worker does not start with this rule",
-			wrong, cli.Count(len(tried), "example"))
+			wrong, console.Count(len(tried), "example"))
 		return &exitcode.Error{Code: exitcode.Failed, Err: err}
 	case len(tried) == 0 && !a.JSON:
 		a.NewPrinter().Text(console.Plain, 0, "the rule can be used; it has no examples: add some under examples, or use --people")

@@ -177,7 +177,7 @@ func write(path string, records []nameRecord) error {
 func (a *app) print(rule *naming.Rule, result naming.Result, records []nameRecord, rows int, f flags) {
 	p := a.NewPrinter()
 	p.Text(console.Bold, 0, fmt.Sprintf("rule %s: %s, %s, %d left out, %s", rule.Version(),
-		cli.Count(rows, "row"), cli.Count(len(result.Named), "name"), result.Excluded, cli.Count(len(result.Problems), "problem")))
+		console.Count(rows, "row"), console.Count(len(result.Named), "name"), result.Excluded, console.Count(len(result.Problems), "problem")))
 	// What a person must correct comes first.
 	problems := records[len(result.Named):]
 	for _, r := range problems[:min(len(problems), f.n)] {

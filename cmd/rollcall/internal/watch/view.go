@@ -10,9 +10,9 @@ import (
 	"rollcall/cmd/rollcall/internal/session"
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
-	"rollcall/internal/deadletter"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/registry"
+	"rollcall/internal/remote"
 	"rollcall/internal/run"
 )
 
@@ -103,12 +103,15 @@ const mostFaults = 30
 
 // tolerate returns the last view with the fault, or nil if the fault does not pass.
 func (r *reader) tolerate(last *view, err error) *view {
-	if _, passing := redisdb.FaultOf(err); !passing || r.faults >= mostFaults {
+	_, passing := redisdb.FaultOf(err)
+	if !passing && !remote.Passing(err) || r.faults >= mostFaults {
 		return nil
 	}
 	r.faults++
 	v := *last
-	v.held = []string{redisdb.Explain(err)}
+	if v.held = []string{redisdb.Explain(err)}; remote.Passing(err) {
+		v.held = []string{err.Error()}
+	}
 	return &v
 }
 
@@ -137,14 +140,14 @@ func (r *reader) failures(ctx context.Context, now run.Run) ([]string, error) {
 	if failed == 0 {
 		return nil, nil
 	}
-	causes, err := deadletter.New(r.s.Redis, nil).Causes(ctx, deadletter.Filter{Run: r.id})
+	causes, err := r.s.Causes(ctx, r.id)
 	if err != nil {
 		return nil, err
 	}
 	var all []string
 	for i, c := range causes {
 		if i == mostCauses {
-			all = append(all, fmt.Sprintf("and %d more causes: rollcall dead list --run %s", len(causes)-i, r.id))
+			all = append(all, fmt.Sprintf("and %s: rollcall dead list --run %s", console.Count(len(causes)-i, "more cause"), r.id))
 			break
 		}
 		text := fmt.Sprintf("%d failed: %s", c.DeadLetters, c.Class)
@@ -179,7 +182,7 @@ func obstacles(v *view) []string {
 	case now.State == run.StateCanary && now.Settings.CanaryChats:
 		return []string{"canary: one row of each chat must end well before the rest is sent"}
 	case now.State == run.StateCanary && now.Settings.Canary > 0 && now.Settings.Canary < now.Plan.Calls():
-		return []string{fmt.Sprintf("canary: the first %s must end well before the rest is sent", cli.Count(now.Settings.Canary, "row"))}
+		return []string{fmt.Sprintf("canary: the first %s must end well before the rest is sent", console.Count(now.Settings.Canary, "row"))}
 	}
 	return nil
 }
@@ -189,8 +192,8 @@ func (r *reader) lanes(ctx context.Context, now run.Run) ([]string, error) {
 	if !now.State.Sends() || now.Plan == nil {
 		return nil, nil
 	}
-	survey, err := lanes.Read(ctx, r.s.Redis, r.s.Now())
-	if err != nil {
+	survey, err := r.survey(ctx)
+	if survey == nil || err != nil {
 		return nil, err
 	}
 	var all []string
@@ -208,9 +211,24 @@ func (r *reader) lanes(ctx context.Context, now run.Run) ([]string, error) {
 	return all, nil
 }
 
+// survey reads the lanes; nil: the token may not.
+func (r *reader) survey(ctx context.Context) (*lanes.Survey, error) {
+	if r.s.API == nil {
+		return lanes.Read(ctx, r.s.Redis, r.s.Now())
+	}
+	if !r.s.API.May(ctx, "read") {
+		return nil, nil //nolint:nilnil // it is not known
+	}
+	read, err := r.s.API.Survey(ctx, r.s.Now())
+	if err != nil {
+		return nil, err
+	}
+	return lanes.New(read), nil
+}
+
 // summary is a view in one line.
 func (v *view) summary() string {
-	parts := []string{string(v.run.State), fmt.Sprintf("%d of %d rows done", v.done, v.of)}
+	parts := []string{string(v.run.State), fmt.Sprintf("%d of %s done", v.done, console.Count(v.of, "row"))}
 	if failed := v.run.Outcomes[run.OutcomeFailed]; failed > 0 {
 		parts = append(parts, fmt.Sprintf("%d failed", failed))
 	}
