@@ -65,3 +65,11 @@ func cleanArg(arg any) any {
 	}
 	return arg
 }
+
+// Count is "1 lane" or "3 lanes".
+func Count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

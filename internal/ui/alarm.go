@@ -1,0 +1,349 @@
+package ui
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"rollcall/internal/hold"
+	"rollcall/internal/outcome"
+	"rollcall/internal/overview"
+	"rollcall/internal/redisdb"
+	"rollcall/internal/run"
+	"rollcall/internal/schedule"
+)
+
+// alarm is a sentence about something that is wrong, and what to do.
+type alarm struct {
+	Class string // bad, warn or quiet
+	What  string
+	Todo  string
+	Link  string // page with more; empty: none
+
+	rank int // the lowest is shown first
+}
+
+// The order of alarms: those that stop everything first, those that can wait last.
+const (
+	rankRedis = iota
+	rankNoWorker
+	rankHeld
+	rankUnseen
+	rankDisk
+	rankPoison
+	rankOperatorHold
+	rankDeadWorker
+	rankBulkHold
+	rankRun
+	rankSchedule
+	rankPaused
+	rankForecast
+	rankMemory
+	rankReplaced // a note: it must not hide what needs a person
+	rankDeadLetters
+)
+
+// alarms returns what is wrong, the worst first.
+func (r *request) alarms(s *overview.State) []alarm {
+	var all []alarm
+	if s.Err != nil {
+		all = append(all, r.redisAlarm(s))
+	}
+	if s.Read.IsZero() {
+		return all
+	}
+	all = slices.Concat(all, r.workerAlarms(s), r.holdAlarms(s), r.laneAlarms(s), r.serverAlarms(s), r.deadAlarms(s),
+		r.runAlarms(s), r.scheduleAlarms(s), r.monthAlarms(s))
+	slices.SortStableFunc(all, func(x, y alarm) int { return cmp.Compare(x.rank, y.rank) })
+	return all
+}
+
+func (r *request) redisAlarm(s *overview.State) alarm {
+	a := alarm{Class: "bad", rank: rankRedis}
+	fault, passing := redisdb.FaultOf(s.Err)
+	if !passing {
+		a.What = r.t("alarm.redis.refuses", r.clock(s.Since))
+		a.Todo = r.t("alarm.redis.refuses.todo")
+		return a
+	}
+	a.What = r.t("alarm.since", r.clock(s.Since), r.t("redis."+string(fault)))
+	a.Todo = r.t("redis." + string(fault) + ".todo")
+	return a
+}
+
+// workerAlarms are about workers that have died. The one that shows this page lives, but it may
+// not have started its lanes.
+func (r *request) workerAlarms(s *overview.State) []alarm {
+	if len(s.Lanes.Lanes) == 0 {
+		return []alarm{{Class: "bad", rank: rankNoWorker, What: r.t("alarm.nolanes"), Todo: r.t("alarm.noworker.todo")}}
+	}
+	living, last, waits := 0, time.Time{}, int64(0)
+	for _, w := range s.Workers {
+		if !w.Dead {
+			living++
+		}
+		if w.Seen.After(last) {
+			last = w.Seen
+		}
+	}
+	for _, l := range s.Lanes.Lanes {
+		waits += l.Waits()
+	}
+	if living == 0 {
+		what := r.t("alarm.noworker", num(waits))
+		if !last.IsZero() {
+			what = r.t("alarm.noworker.since", r.clock(last), num(waits))
+		}
+		return []alarm{{Class: "bad", rank: rankNoWorker, What: what, Todo: r.t("alarm.noworker.todo")}}
+	}
+	var all []alarm
+	for _, w := range s.Workers {
+		switch {
+		case w.Dead && w.Replaced:
+			all = append(all, alarm{
+				Class: "quiet", rank: rankReplaced, What: r.t("alarm.worker.replaced", w.Name(), r.clock(w.Seen)), Todo: r.t("alarm.worker.replaced.todo"),
+			})
+		case w.Dead:
+			all = append(all, alarm{
+				Class: "warn", rank: rankDeadWorker, What: r.t("alarm.worker.dead", w.Name(), r.clock(w.Seen), living), Todo: r.t("alarm.worker.dead.todo"),
+			})
+		}
+	}
+	return all
+}
+
+func (r *request) holdAlarms(s *overview.State) []alarm {
+	var all []alarm
+	for _, h := range s.Holds {
+		a := alarm{Class: "bad", rank: rankHeld, Todo: r.holdTodo(h.Hold)}
+		key := "alarm.held"
+		switch {
+		case h.Bulk:
+			a.Class, a.rank, key = "warn", rankBulkHold, "alarm.held.bulk"
+		case h.Class == hold.Operator:
+			a.Class, a.rank = "warn", rankOperatorHold
+		}
+		a.What = r.t(key, r.scope(h.Scope), r.clock(h.Since), r.why(h.Hold))
+		if next := r.holdNext(h.Hold); next != "" {
+			a.What += " " + next
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// scope names a scope within a sentence.
+func (r *request) scope(s hold.Scope) string { return r.t("scope."+string(s.Level), s.Name) }
+
+// todoMark separates what happened from what to do in the reason of a hold.
+const todoMark = " · to do: "
+
+// why describes the cause of a hold. The reason is in English: in Chinese its class says it,
+// with the code, and the words of a person stay as they are.
+func (r *request) why(h hold.Hold) string {
+	reason, _, _ := strings.Cut(h.Reason, todoMark)
+	if r.Lang == english || h.Class == hold.Operator {
+		return strings.TrimRight(reason, ". ")
+	}
+	text := r.t("class." + string(h.Class))
+	if h.Seen.Code != "" {
+		text += "（" + h.Seen.Code + "）"
+	}
+	return text
+}
+
+// holdNext says when a hold is probed, or ends by itself.
+func (r *request) holdNext(h hold.Hold) string {
+	now := r.ui.now()
+	switch {
+	case h.Probe != hold.ByTime && h.Probing != "" && now.Before(h.Next):
+		return r.t("hold.probing", h.Probing)
+	case h.Probe == hold.ByTask && !now.Before(h.Next):
+		return r.t("hold.due.task")
+	case h.Probe != hold.ByTime && !now.Before(h.Next):
+		return r.t("hold.due")
+	case h.Probe != hold.ByTime:
+		return r.t("hold.next", r.clock(h.Next))
+	case !h.Until.IsZero():
+		return r.t("hold.until", r.clock(h.Until))
+	}
+	return ""
+}
+
+// holdTodo is what a person does about a hold.
+func (r *request) holdTodo(h hold.Hold) string {
+	general := r.t("todo." + string(h.Class))
+	_, todo, has := strings.Cut(h.Reason, todoMark)
+	if !has {
+		return general
+	}
+	if r.Lang == chinese {
+		todo = outcome.Chinese(todo)
+	}
+	todo = strings.TrimRight(todo, ". ")
+	if first, size := utf8.DecodeRuneInString(todo); size > 0 {
+		todo = string(unicode.ToUpper(first)) + todo[size:]
+	}
+	return r.t("hold.todo", todo, general)
+}
+
+// evidence describes the answers that were the reason of a hold; empty: there are none.
+func (r *request) evidence(s hold.Seen) string {
+	if s.Count == 0 || s.Last.IsZero() {
+		return ""
+	}
+	parts := []string{r.t("hold.noanswer")}
+	if s.Status != 0 {
+		parts[0] = fmt.Sprintf("HTTP %d", s.Status)
+	}
+	if s.Code != "" {
+		parts = append(parts, r.t("hold.code", s.Code))
+	}
+	if s.Host != "" {
+		parts = append(parts, r.t("hold.host", s.Host))
+	}
+	if s.Count == 1 {
+		parts = append(parts, r.clock(s.Last))
+	} else {
+		parts = append(parts, r.t("hold.count", s.Count, r.clock(s.First), r.clock(s.Last)))
+	}
+	return strings.Join(parts, " · ")
+}
+
+func (r *request) laneAlarms(s *overview.State) []alarm {
+	var all []alarm
+	var unseen, paused []overview.Lane
+	for _, l := range s.Lanes.Lanes {
+		switch {
+		case l.Unseen:
+			unseen = append(unseen, l)
+		case l.Paused():
+			paused = append(paused, l)
+		}
+	}
+	if n := len(unseen); n > 0 && slices.ContainsFunc(s.Workers, func(w overview.Worker) bool { return !w.Dead }) {
+		first := unseen[0]
+		what := r.t("alarm.unseen", first.Name(), r.clock(first.Seen), num(first.Waits()))
+		if first.Seen.IsZero() {
+			what = r.t("alarm.unserved", first.Name(), num(first.Waits()))
+		}
+		if n > 1 {
+			what += " " + r.t("alarm.more", n-1)
+		}
+		all = append(all, alarm{Class: "bad", rank: rankUnseen, What: what, Todo: r.t("alarm.unseen.todo")})
+	}
+	if n := len(paused); n > 0 {
+		what := r.t("alarm.paused", paused[0].Name())
+		if n > 1 {
+			what += " " + r.t("alarm.more", n-1)
+		}
+		all = append(all, alarm{Class: "warn", rank: rankPaused, What: what, Todo: r.t("alarm.paused.todo"), Link: "/monitor/"})
+	}
+	return all
+}
+
+// nearlyFull is the share of Redis' memory from which a person should act.
+const nearlyFull = 0.9
+
+func (r *request) serverAlarms(s *overview.State) []alarm {
+	var all []alarm
+	if s.Damage != nil {
+		all = append(all, alarm{Class: "bad", rank: rankDisk, What: r.t("alarm.damaged"), Todo: r.t("alarm.damaged.todo")})
+	}
+	for _, server := range s.Servers {
+		switch {
+		case server.WriteFailed:
+			all = append(all, alarm{Class: "bad", rank: rankDisk, What: r.t("alarm.disk", server.Port), Todo: r.t("redis.cannot_persist.todo")})
+		case server.Policy != "" && server.Policy != "noeviction":
+			all = append(all, alarm{Class: "bad", rank: rankDisk, What: r.t("alarm.policy", server.Port, server.Policy), Todo: r.t("alarm.policy.todo")})
+		case server.Full() >= nearlyFull && s.Err == nil:
+			all = append(all, alarm{
+				Class: "warn", rank: rankMemory, What: r.t("alarm.memory", server.Port, int(server.Full()*100)), Todo: r.t("redis.out_of_memory.todo"),
+			})
+		}
+	}
+	return all
+}
+
+func (r *request) deadAlarms(s *overview.State) []alarm {
+	var all []alarm
+	sum := int64(0)
+	for _, d := range s.Dead {
+		sum += d.Count
+		if d.Class == outcome.Poison && d.Count > 0 {
+			all = append(all, alarm{
+				Class: "bad", rank: rankPoison, What: r.t("alarm.poison", d.Lane, num(d.Count)), Todo: r.t("alarm.poison.todo"),
+				Link: "/dead-letters",
+			})
+		}
+	}
+	if sum > 0 {
+		all = append(all, alarm{Class: "quiet", rank: rankDeadLetters, What: r.t("alarm.dead", num(sum)), Link: "/dead-letters"})
+	}
+	return all
+}
+
+func (r *request) runAlarms(s *overview.State) []alarm {
+	var all []alarm
+	for _, some := range s.Runs {
+		key := "alarm.run.held"
+		if some.State == run.StatePaused {
+			key = "alarm.run.paused"
+		}
+		all = append(all, alarm{
+			Class: "warn", rank: rankRun, What: r.t(key, r.label(some), r.clock(some.Changed), cmp.Or(r.translated(some.Reason), "–")),
+			Todo: r.t(key + ".todo"), Link: "/runs/" + some.ID,
+		})
+	}
+	return all
+}
+
+func (r *request) scheduleAlarms(s *overview.State) []alarm {
+	var all []alarm
+	if len(s.Schedules.Entries) > 0 && !s.Schedules.Leader {
+		all = append(all, alarm{
+			Class: "warn", rank: rankSchedule, What: r.t("alarm.leader", len(s.Schedules.Entries)), Todo: r.t("alarm.leader.todo"), Link: "/schedules",
+		})
+	}
+	for _, e := range s.Schedules.Entries {
+		if e.Last == nil || e.Pause != nil {
+			continue
+		}
+		a := alarm{Class: "warn", rank: rankSchedule, Link: "/schedules/" + e.Name}
+		switch e.Last.State {
+		case schedule.Missed:
+			a.What = r.t("alarm.missed", e.Name, r.clock(e.Last.At), r.duration(e.MisfireWindow))
+			a.Todo = r.t("alarm.missed.todo", r.clock(e.Next))
+		case schedule.Failed:
+			a.What = r.t("alarm.failed", e.Name, r.clock(e.Last.At))
+			a.Todo = r.t("alarm.failed.todo")
+		default:
+			continue
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// monthAlarms are about months that run out. One that is spent is a hold.
+func (r *request) monthAlarms(s *overview.State) []alarm {
+	var all []alarm
+	for _, m := range s.Months {
+		spent := slices.ContainsFunc(s.Holds, func(h overview.Held) bool {
+			return h.Class == hold.Quota && h.Level == hold.Organisation && h.Name == m.Organisation
+		})
+		f := forecastOf(m, s.Now)
+		if spent || f.Out.IsZero() {
+			continue
+		}
+		all = append(all, alarm{
+			Class: "warn", rank: rankForecast, What: r.t("alarm.forecast", m.Organisation, r.clock(f.Out), r.clock(m.Status.Month.Ends)),
+			Todo: r.t("alarm.forecast.todo"),
+		})
+	}
+	return all
+}

@@ -1,0 +1,84 @@
+package ui
+
+import (
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	"rollcall/internal/access"
+	"rollcall/internal/audit"
+)
+
+const eventsOnPage = 50
+
+func (u *UI) auditRoutes() { u.handle("GET /audit", access.Viewer, u.auditPage) }
+
+// eventView is an event as the page shows it.
+type eventView struct {
+	audit.Event
+
+	Title string // in the user's language
+	More  []sourceText
+}
+
+type sourceText struct{ Name, Text string }
+
+// auditView is what the page of the audit log shows.
+type auditView struct {
+	Rows   []eventView
+	Query  audit.Query
+	Events []option
+	Next   string
+	First  string
+}
+
+// eventSubjects are what the filter of events offers: the beginnings of their names.
+var eventSubjects = []string{"run", "hold", "dead", "schedule", "night", "id", "key", "names", "data", "api", "web", "webhook"}
+
+func (u *UI) auditPage(r *request) (view, error) {
+	q := r.URL.Query()
+	page := auditView{Query: audit.Query{Event: q.Get("event"), By: strings.TrimSpace(q.Get("by")), About: strings.TrimSpace(q.Get("about"))}}
+	if !validEventID(q.Get("from")) {
+		return view{}, errNotFound
+	}
+	events, next, err := audit.Find(r.Context(), u.rdb, page.Query, q.Get("from"), eventsOnPage)
+	if err != nil {
+		return view{}, err
+	}
+	for _, e := range events {
+		v := eventView{Event: e, Title: r.named("event."+e.Event, e.Event)}
+		for _, name := range slices.Sorted(maps.Keys(e.More)) {
+			v.More = append(v.More, sourceText{name, e.More[name]})
+		}
+		page.Rows = append(page.Rows, v)
+	}
+	for _, subject := range eventSubjects {
+		page.Events = append(page.Events, option{subject + ".", r.named("subject."+subject, subject), page.Query.Event == subject+"."})
+	}
+	link := func(from string) string {
+		to := url.Values{}
+		for name, text := range map[string]string{"event": page.Query.Event, "by": page.Query.By, "about": page.Query.About, "from": from} {
+			if text != "" {
+				to.Set(name, text)
+			}
+		}
+		return "/audit?" + to.Encode()
+	}
+	if next != "" {
+		page.Next = link(next)
+	}
+	if q.Get("from") != "" {
+		page.First = link("")
+	}
+	out := show("audit.html", "audit.title", page).styled(moreCSS)
+	if q.Get("from") == "" {
+		out = out.refreshed()
+	}
+	return out, nil
+}
+
+// validEventID reports whether a text is the id of an event, or empty.
+func validEventID(text string) bool {
+	return len(text) <= 42 && strings.Trim(text, "0123456789-") == "" && strings.Count(text, "-") <= 1
+}

@@ -1,0 +1,206 @@
+package ui
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"rollcall/internal/audit"
+	"rollcall/internal/hold"
+	"rollcall/internal/overview"
+	"rollcall/internal/pace"
+)
+
+// heldRow is a hold as the page shows it.
+type heldRow struct {
+	overview.Held
+
+	ID       string
+	Where    string // its scope in words
+	Detail   string // the reason as it was recorded, without what to do
+	Evidence string // what the platform answered; empty: nothing
+	Next     string // when it is probed or ends
+	Todo     string
+	Class    string // of the badge
+	Probes   bool   // a probe can end it
+	Forced   bool   // a release ends it without a probe or before its time
+}
+
+func (r *request) heldRow(h overview.Held) heldRow {
+	row := heldRow{
+		Held: h, ID: h.ID(), Where: r.scope(h.Scope), Next: r.holdNext(h.Hold), Todo: r.holdTodo(h.Hold),
+		Evidence: r.evidence(h.Seen), Class: "bad", Probes: h.Probe != hold.ByTime,
+	}
+	row.Detail, _, _ = strings.Cut(h.Reason, todoMark)
+	if h.Bulk || h.Class == hold.Operator {
+		row.Class = "warn"
+	}
+	row.Forced = h.Class != hold.Operator && h.Class != hold.Quota
+	return row
+}
+
+// mostScopes bounds those of a select: if there are more, the user types one.
+const mostScopes = 200
+
+// scopesOf lists what a person can hold: lanes, tenants and organisations. More than mostScopes
+// are none.
+func (r *request) scopesOf(s *overview.State) []option {
+	found := map[hold.Scope]bool{}
+	for _, l := range s.Lanes.Lanes {
+		for _, scope := range l.Scopes() {
+			found[scope] = true
+		}
+		if len(found) > mostScopes {
+			return nil
+		}
+	}
+	var all []option
+	for _, level := range []hold.Level{hold.Lane, hold.Tenant, hold.Organisation} {
+		for _, l := range s.Lanes.Lanes {
+			for _, scope := range l.Scopes() {
+				if scope.Level == level && found[scope] {
+					delete(found, scope)
+					text := scope.String()
+					if level == hold.Lane {
+						text = scope.Name
+					}
+					all = append(all, option{Value: text, Name: r.scope(scope)})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// longestReason bounds the reason of a hold, in bytes.
+const longestReason = 500
+
+// holdLane puts a scope on hold. The hold is its own event in the audit log.
+func (u *UI) holdLane(r *request) (view, error) {
+	scope, ok := hold.ParseScope(strings.TrimSpace(r.PostFormValue("scope")))
+	state := u.state.State(r.Context())
+	if state.Err != nil {
+		return view{}, state.Err
+	}
+	if !ok || !state.Covers(scope) {
+		return view{}, &userError{key: "hold.scope"}
+	}
+	reason := strings.TrimSpace(r.PostFormValue("reason"))
+	if reason == "" || len(reason) > longestReason {
+		return view{}, &userError{key: "hold.reason"}
+	}
+	now := u.now()
+	h := hold.Hold{
+		Scope: scope, Class: hold.Operator, Reason: reason, Since: now, By: r.User.By(), Bulk: r.PostFormValue("bulk") != "",
+	}
+	if text := strings.TrimSpace(r.PostFormValue("for")); text != "" {
+		d, err := time.ParseDuration(text)
+		if err != nil || d <= 0 {
+			return view{}, &userError{key: "hold.for"}
+		}
+		h.Until = now.Add(d)
+	}
+	if _, _, err := u.holds.Put(r.Context(), h); err != nil {
+		return view{}, err
+	}
+	u.log.Warn("held in the web UI", "user", r.User.By(), "scope", scope.String(), "reason", reason)
+	u.state.Refresh()
+	return seeOther("/", "hold.held", scope.Name), nil
+}
+
+// chosen returns the hold that a form names, as it is now.
+func (u *UI) chosen(r *request) (hold.Hold, error) {
+	if err := u.holds.Refresh(r.Context()); err != nil {
+		return hold.Hold{}, err
+	}
+	id := r.PostFormValue("hold")
+	all := u.holds.All()
+	i := slices.IndexFunc(all, func(h hold.Hold) bool { return h.ID() == id })
+	if i < 0 {
+		return hold.Hold{}, &userError{key: "hold.over", status: http.StatusConflict}
+	}
+	return all[i], nil
+}
+
+// clocksDiffer is the largest tolerated difference of two machines' clocks.
+const clocksDiffer = time.Minute
+
+// probeHold makes a worker probe a hold now.
+func (u *UI) probeHold(r *request) (view, error) {
+	h, err := u.chosen(r)
+	if err != nil {
+		return view{}, err
+	}
+	if h.Probe == hold.ByTime {
+		return view{}, &userError{key: "hold.noprobe"}
+	}
+	// A worker's clock may be behind the clock of this machine.
+	asked, err := u.holds.ProbeNow(r.Context(), h, u.now().Add(-clocksDiffer))
+	if err != nil {
+		return view{}, err
+	}
+	if !asked {
+		return view{}, &userError{key: "hold.changed", status: http.StatusConflict}
+	}
+	err = audit.Write(r.Context(), u.rdb, audit.Event{
+		Event: "hold.probe", Level: string(h.Level), Name: h.Name, Class: string(h.Class), Reason: "probe requested in the web UI", By: r.User.By(),
+	})
+	u.log.Warn("probe requested in the web UI", "user", r.User.By(), "scope", h.String())
+	u.state.Refresh()
+	return seeOther("/", "hold.probed", h.Name), err
+}
+
+// releaseHold ends a hold. One of a quota ends only if the platform reported it: workers put
+// that of the configuration back. The end is its own event in the audit log.
+func (u *UI) releaseHold(r *request) (view, error) {
+	h, err := u.chosen(r)
+	if err != nil {
+		return view{}, err
+	}
+	over := !h.Until.IsZero() && !u.now().Before(h.Until)
+	if h.Class == hold.Quota && !over {
+		if err := u.allowMonth(r, h); err != nil {
+			return view{}, err
+		}
+	}
+	done, err := u.holds.End(r.Context(), h, r.User.By())
+	if err != nil {
+		return view{}, err
+	}
+	if !done {
+		return view{}, &userError{key: "hold.changed", status: http.StatusConflict}
+	}
+	u.log.Warn("released in the web UI", "user", r.User.By(), "scope", h.String())
+	u.state.Refresh()
+	return seeOther("/", "hold.released", h.Name), u.endPauses(r, h.Scope)
+}
+
+// allowMonth removes the record that the platform reports a month as spent.
+func (u *UI) allowMonth(r *request, h hold.Hold) error {
+	if h.Level != hold.Organisation {
+		return &userError{key: "hold.day"}
+	}
+	months, err := pace.ReadMonths(r.Context(), u.rdb, h.Name)
+	if err != nil {
+		return err
+	}
+	if !months[0].Said {
+		return &userError{key: "hold.month"}
+	}
+	return pace.NoteMonthNotSpent(r.Context(), u.rdb, h.Name)
+}
+
+// endPauses ends the pauses after refusals of the lanes of a scope that no hold stops.
+func (u *UI) endPauses(r *request, scope hold.Scope) error {
+	var refs []pace.Ref
+	for _, l := range u.state.State(r.Context()).Lanes.Lanes {
+		if slices.Contains(l.Scopes(), scope) && len(l.Holds) == 0 && l.Pace.Paused > 0 {
+			refs = append(refs, l.Ref())
+		}
+	}
+	if len(refs) == 0 {
+		return nil
+	}
+	return pace.Resume(r.Context(), u.rdb, refs...)
+}

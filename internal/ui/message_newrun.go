@@ -1,0 +1,87 @@
+package ui
+
+// newRunMessages are those of the upload and of the correction of rows.
+func newRunMessages() map[string]message {
+	return map[string]message{
+		"runs.new.title":          {"Upload a file", "上传文件"},
+		"runs.new.about":          {"CSV, XLSX or NDJSON; the first line names the columns. The whole file is checked before anything is stored. Then you see the plan.", "支持 CSV、XLSX、NDJSON，第一行是列名。整个文件检查无误后才会保存，然后显示计划。"},
+		"runs.new.example":        {"A file to begin with:", "示例文件："},
+		"runs.new.file":           {"File", "文件"},
+		"runs.new.drop":           {"or drop it here", "或拖放到此处"},
+		"runs.new.tenant":         {"Tenant", "租户"},
+		"runs.new.tenant.file":    {"as the file says", "以文件为准"},
+		"runs.new.kind":           {"Kind of change", "变更类型"},
+		"runs.new.kind.file":      {"as the columns say", "由列名判断"},
+		"runs.new.chat":           {"Chat of all rows (ID)", "所有行的群聊（群ID）"},
+		"runs.new.chat.file":      {"as the file says", "以文件为准"},
+		"runs.new.name":           {"Name of the run", "批次名称"},
+		"runs.new.name.hint":      {"optional; letters, digits, dot, - and _", "可不填；字母、数字、点、- 和 _"},
+		"runs.new.options":        {"More options", "更多选项"},
+		"runs.new.canary":         {"Trial: rows that must end well first (0: none)", "试跑行数：先顺利结束才继续（0 为不试跑）"},
+		"runs.new.chats":          {"Trial with the first row of each chat instead", "改为试跑每个群聊的第一行"},
+		"runs.new.encoding":       {"Encoding", "编码"},
+		"runs.new.encoding.auto":  {"detected", "自动识别"},
+		"runs.new.sheet":          {"Sheet of a workbook", "工作表"},
+		"runs.new.sheet.first":    {"the first", "第一个"},
+		"runs.new.keep":           {"Plan the other rows if some are wrong", "部分行有误时，仍为其余的行生成计划"},
+		"runs.new.other":          {"If a guard holds the run, another person must approve it", "被检查拦下时，必须由另一人批准"},
+		"runs.new.trust":          {"Take the column \"previous\" as the value now", "以“原值”列为现值"},
+		"runs.new.allow":          {"Accept in advance", "预先接受"},
+		"runs.new.submit":         {"Check and plan", "检查并生成计划"},
+		"runs.new.safe":           {"Nothing is sent.", "不会发送任何请求。"},
+		"runs.new.problems":       {"Problems", "问题"},
+		"runs.new.column":         {"Column", "列"},
+		"runs.new.value":          {"Value", "值"},
+		"runs.new.problem":        {"Problem", "问题"},
+		"runs.new.more":           {"And %s more {problem|problems}.", "还有 %s 个问题。"},
+		"runs.new.stored.nothing": {"Nothing was stored. Choose the corrected file again.", "未保存任何内容。请更正后重新选择文件。"},
+
+		"runs.new.error.file":       {"Choose a file.", "请选择文件。"},
+		"runs.new.error.empty":      {"The file has no rows.", "文件没有数据行。"},
+		"runs.new.error.busy":       {"Other files are being read: try again in a moment.", "正在读取其他文件：请稍后再试。"},
+		"runs.new.error.many":       {"The file has more than %s rows: split it.", "文件超过 %s 行：请拆分。"},
+		"runs.new.error.invalid":    {"%s of %s {row|rows} {1:has|have} problems.", "有问题的行：%s/%s。"},
+		"runs.new.error.unreadable": {"The file cannot be read: %s", "无法读取文件：%s"},
+		"runs.new.error.canary":     {"The trial must be a number of rows, 0 or more.", "试跑行数必须是不小于 0 的整数。"},
+		"runs.new.error.name":       {"The name must be 1 to 64 letters, digits, dots, - and _.", "名称须为 1 到 64 个字母、数字、点、- 或 _。"},
+
+		"runs.correct.title":    {"Correct rows", "更正失败的行"},
+		"runs.correct.about":    {"Correct the cells, and untick rows that you do not want to send. You see a plan first.", "更正单元格，取消勾选不想重发的行。会先显示计划。"},
+		"runs.correct.many":     {"%s rows need a correction: too many for a form.", "有 %s 行需要更正，表单放不下。"},
+		"runs.correct.download": {"Download the rows:", "下载这些行："},
+		"runs.correct.edit":     {"Correct them in a spreadsheet. The columns of results may stay.", "在表格软件中更正，结果列可以保留。"},
+		"runs.correct.upload":   {"Upload the file again", "重新上传"},
+		"runs.correct.lost":     {"%s {row|rows} could not be read at all: correct {it|them} in your file.", "有 %s 行完全无法读取：请在原文件中更正。"},
+		"runs.correct.nothing":  {"No row needs a correction.", "没有需要更正的行。"},
+		"runs.correct.line":     {"Line %d", "第 %d 行"},
+		"runs.correct.send":     {"Send this row again", "重发这一行"},
+		"runs.correct.submit":   {"Plan the corrected rows", "为更正的行生成计划"},
+		"runs.correct.none":     {"No row is ticked.", "没有勾选任何行。"},
+		"runs.correct.invalid":  {"%d {row still has|rows still have} problems. Nothing was stored.", "仍有 %d 行有问题。未保存任何内容。"},
+	}
+}
+
+// didMessages say what became of a step.
+func didMessages() map[string]message {
+	return map[string]message{
+		"runs.did.uploaded":  {"%d {row|rows} uploaded. Look at the plan: nothing was sent.", "已上传 %d 行。请核对计划：尚未发送任何请求。"},
+		"runs.did.applied":   {"Applied. The rows are being sent.", "已开始执行。"},
+		"runs.did.held":      {"Submitted: a guard holds the run until somebody approves it.", "已提交：被检查拦下，等待批准。"},
+		"runs.did.approved":  {"Approved. The rows are being sent.", "已批准，开始执行。"},
+		"runs.did.rejected":  {"Rejected. Nothing was sent.", "已驳回。未发送任何请求。"},
+		"runs.did.paused":    {"Paused.", "已暂停。"},
+		"runs.did.resumed":   {"Resumed.", "已恢复。"},
+		"runs.did.cancelled": {"Cancelled.", "已取消。"},
+		"runs.did.planned":   {"The rows were compared again, or are being compared.", "已重新比对，或正在比对。"},
+		"runs.did.excluded":  {"%d {row is|rows are} left out. The plan has a new digest.", "%d 行不执行。计划有了新的摘要。"},
+		"runs.did.undone":    {"This run takes the other one back. Look at its plan: nothing was sent.", "本批次将撤销另一批次。请核对计划：尚未发送任何请求。"},
+		"runs.did.nothing":   {"Nothing can be taken back: the rows were changed since, or their old values are not known.", "没有可撤销的行：之后已被修改，或原值未知。"},
+		"runs.did.corrected": {"%d corrected {row is|rows are} planned. Nothing was sent.", "已为更正的 %d 行生成计划。尚未发送任何请求。"},
+
+		"runs.error.state":    {"Nothing was done: the run is now in the state \"%s\".", "未执行：批次当前状态为“%s”。"},
+		"runs.error.digest":   {"Nothing was done: the plan is not the one that you saw. Look at it again.", "未执行：计划已不是您看到的那一份。请重新核对。"},
+		"runs.error.busy":     {"Nothing was done: somebody else changes the run. Look at it, then try again.", "未执行：其他人正在修改本批次。请查看后再试。"},
+		"runs.error.approver": {"The run must be approved by somebody else than its author, %s.", "必须由创建人 %s 以外的人批准。"},
+		"runs.error.names":    {"Files and forms of rows hold names and IDs in full, so that they can be sent again. Your role does not show them: ask an administrator.", "可重新提交的文件和表单含完整姓名和 ID。您的角色不能查看：请联系管理员。"},
+	}
+}

@@ -1,0 +1,135 @@
+package ui
+
+import (
+	"time"
+
+	"rollcall/internal/access"
+	"rollcall/internal/overview"
+)
+
+func (u *UI) nowRoutes() {
+	u.handle("GET /{$}", access.Viewer, u.nowPage)
+	u.handle("POST /lanes/hold", access.Operator, u.holdLane)
+	u.handle("POST /lanes/release", access.Operator, u.releaseHold)
+	u.handle("POST /lanes/probe", access.Operator, u.probeHold)
+}
+
+// nowData is what the page Now shows.
+type nowData struct {
+	*overview.State
+
+	Class  string    // of the sentence: ok, warn or bad
+	Worst  *alarm    // nil: all lanes work
+	Others []alarm   // the worst first
+	Rows   []laneRow // those that need a person first
+	Lanes  int       // all of them
+	Held   []heldRow
+	Quotas []quotaRow // those that run out first
+	Memory []memoryRow
+	Scopes []option // that a person can hold
+	Waits  int64
+	Dead   int64
+	Old    bool // the state is older than the page
+}
+
+// mostRows bounds the lanes in the table, and mostQuotas the months, unless the user wants all.
+const mostRows, mostQuotas = 100, 12
+
+// FewQuotas reports whether months are left out.
+func (d nowData) FewQuotas() bool { return len(d.Quotas) < len(d.Months) }
+
+// laneRow is a lane in the table.
+type laneRow struct {
+	overview.Lane
+
+	Spark spark
+	ETA   string
+	Class string // of the badge: ok, warn or bad
+	Badge string
+	Dead  int64
+}
+
+// Active counts the running tasks of a lane.
+func (l laneRow) Active() int64 { return l.Urgent.Active + l.Bulk.Active }
+
+// Retries counts the tasks of a lane that wait for another attempt.
+func (l laneRow) Retries() int64 { return l.Urgent.Retry + l.Bulk.Retry }
+
+func (u *UI) nowPage(r *request) (view, error) {
+	state := u.state.State(r.Context())
+	data := nowData{State: state, Class: "ok", Others: r.alarms(state), Old: state.Err != nil && !state.Read.IsZero()}
+	if len(data.Others) > 0 && data.Others[0].Class != "quiet" {
+		data.Worst, data.Others, data.Class = &data.Others[0], data.Others[1:], data.Others[0].Class
+	}
+	dead := map[string]int64{}
+	for _, d := range state.Dead {
+		dead[d.Lane] += d.Count
+		data.Dead += d.Count
+	}
+	all := r.URL.Query().Get("lanes") == "all"
+	for _, l := range state.Lanes.Lanes {
+		data.Waits += l.Waits()
+		data.Lanes++
+		if len(data.Rows) >= mostRows && !all {
+			continue
+		}
+		row := laneRow{Lane: l, Spark: sparkOf(state.Rates[l.Name()]), ETA: r.eta(l), Dead: dead[l.Name()]}
+		row.Class, row.Badge = r.laneBadge(l)
+		data.Rows = append(data.Rows, row)
+	}
+	for _, h := range state.Holds {
+		data.Held = append(data.Held, r.heldRow(h))
+	}
+	data.Quotas = r.quotaRows(state, all)
+	for _, s := range state.Servers {
+		data.Memory = append(data.Memory, memoryOf(s))
+	}
+	data.Scopes = r.scopesOf(state)
+	v := show("now.html", "nav.now", data).refreshed()
+	if !all {
+		v = v.of(state)
+	}
+	return v, nil
+}
+
+// eta describes when a lane has done what waits.
+func (r *request) eta(l overview.Lane) string {
+	eta, known := l.ETA()
+	switch {
+	case l.Held():
+		return r.t("now.eta.held")
+	case !known:
+		return "?"
+	case l.Waits() == 0:
+		return "–"
+	}
+	return r.duration(eta)
+}
+
+// laneBadge describes the state of a lane in a word or two.
+func (r *request) laneBadge(l overview.Lane) (class, text string) {
+	switch {
+	case l.Held():
+		return "bad", r.t("now.lane.held")
+	case len(l.Holds) > 0:
+		return "warn", r.t("now.lane.bulk")
+	case l.Unseen:
+		return "bad", r.t("now.lane.unseen")
+	case l.Paused():
+		return "warn", r.t("now.lane.paused")
+	case l.Pace.Paused > 0:
+		return "warn", r.t("now.lane.slowed", r.duration(l.Pace.Paused))
+	case l.Pace.Share > 0 && l.Pace.Share < 1:
+		return "warn", r.t("now.lane.share", int(l.Pace.Share*100))
+	}
+	return "ok", r.t("now.lane.ok")
+}
+
+// clock formats a time within a sentence: with its date, unless it is today.
+func (r *request) clock(at time.Time) string {
+	at, now := at.In(r.ui.zone), r.ui.now().In(r.ui.zone)
+	if at.Format(time.DateOnly) == now.Format(time.DateOnly) {
+		return at.Format("15:04:05")
+	}
+	return at.Format("2006-01-02 15:04")
+}

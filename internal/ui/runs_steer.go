@@ -1,0 +1,147 @@
+package ui
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"rollcall/internal/access"
+	"rollcall/internal/run"
+)
+
+// step is something that a user does to a run by a button.
+type step struct {
+	name   string
+	role   access.Role
+	notice string // on the next page; the event has its last word
+	do     func(ctx context.Context, u *UI, r *request, id string) (run.Run, error)
+}
+
+// steps are all of them.
+func steps() []step {
+	return []step{
+		{"apply", access.Operator, "runs.did.applied", func(ctx context.Context, u *UI, r *request, id string) (run.Run, error) {
+			return u.runs.Apply(ctx, id, r.PostFormValue("digest"), r.User.By())
+		}},
+		{"approve", access.Approver, "runs.did.approved", func(ctx context.Context, u *UI, r *request, id string) (run.Run, error) {
+			return u.runs.Approve(ctx, id, r.PostFormValue("digest"), r.User.By())
+		}},
+		{"reject", access.Approver, "runs.did.rejected", func(ctx context.Context, u *UI, r *request, id string) (run.Run, error) {
+			return u.runs.Reject(ctx, id, r.User.By(), r.given())
+		}},
+		{"pause", access.Operator, "runs.did.paused", func(ctx context.Context, u *UI, r *request, id string) (run.Run, error) {
+			return u.runs.Pause(ctx, id, r.User.By(), r.given())
+		}},
+		{"resume", access.Operator, "runs.did.resumed", func(ctx context.Context, u *UI, r *request, id string) (run.Run, error) {
+			return u.runs.Resume(ctx, id, r.User.By())
+		}},
+		{"cancel", access.Operator, "runs.did.cancelled", func(ctx context.Context, u *UI, r *request, id string) (run.Run, error) {
+			return u.runs.Cancel(ctx, id, r.User.By(), r.given())
+		}},
+		{"plan", access.Operator, "runs.did.planned", func(ctx context.Context, u *UI, _ *request, id string) (run.Run, error) { return u.planAgain(ctx, id) }},
+		{"undo", access.Operator, "runs.did.undone", func(ctx context.Context, u *UI, r *request, id string) (run.Run, error) {
+			return u.makeUndo(ctx, r, id)
+		}},
+	}
+}
+
+// given is the reason that the user wrote.
+func (r *request) given() string {
+	text := strings.TrimSpace(r.PostFormValue("reason"))
+	if len(text) > longestReason {
+		text = strings.ToValidUTF8(text[:longestReason], "")
+	}
+	return text
+}
+
+// step does something to a run, and shows the run. What the run refuses is a notice there: the
+// user must see how it is now.
+func (u *UI) step(r *request, s step) (view, error) {
+	id := r.PathValue("id")
+	made, err := s.do(r.Context(), u, r, id)
+	if err != nil {
+		return r.refused(id, r.explainRun(err))
+	}
+	notice := s.notice
+	if s.name == "apply" && made.State == run.StateHeld {
+		notice = "runs.did.held"
+	}
+	u.noteRun(r, strings.TrimPrefix(notice, "runs.did."), id, r.given())
+	if s.name == "undo" && made.Rows == 0 {
+		return seeOther(at(id), "runs.did.nothing"), nil
+	}
+	return seeOther(at(made.ID), notice), nil
+}
+
+// refused shows a run with the reason why nothing was done to it.
+func (r *request) refused(id string, err error) (view, error) {
+	if e, ok := errors.AsType[*userError](err); ok && e.status == http.StatusConflict {
+		return seeOther(at(id), e.key, e.args...), nil
+	}
+	return view{}, err
+}
+
+// planAgain plans a run once more, and waits for a short plan.
+func (u *UI) planAgain(ctx context.Context, id string) (run.Run, error) {
+	made, err := u.runs.Get(ctx, id)
+	if err != nil {
+		return made, err
+	}
+	if made.State != run.StateUploading && made.State != run.StatePlanned && made.State != run.StateHeld {
+		return made, &run.StateError{ID: id, State: made.State, Event: "plan"}
+	}
+	u.awaitPlan(ctx, id)
+	return made, nil
+}
+
+// makeUndo makes and plans a run that takes another one back. One without rows is cancelled.
+func (u *UI) makeUndo(ctx context.Context, r *request, id string) (run.Run, error) {
+	of, err := u.runs.Get(ctx, id)
+	if err != nil {
+		return of, err
+	}
+	file := of.File
+	file.Name = cmp.Or(of.Name, file.Name) // names the undo
+	made, err := u.runs.Undo(ctx, id, run.Draft{Author: r.User.By(), File: file, Settings: run.Settings{OtherApprover: of.Settings.OtherApprover}})
+	if err != nil {
+		return made, err
+	}
+	if made.Rows == 0 {
+		return u.runs.Cancel(ctx, made.ID, r.User.By(), "nothing can be taken back")
+	}
+	u.awaitPlan(ctx, made.ID)
+	return made, nil
+}
+
+// excludeRows leaves rows out of the plan.
+func (u *UI) excludeRows(r *request) (view, error) {
+	id := r.PathValue("id")
+	var numbers []int
+	for _, text := range r.PostForm["row"] {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return view{}, &userError{key: "error.form", status: http.StatusBadRequest}
+		}
+		numbers = append(numbers, n)
+	}
+	if len(numbers) == 0 {
+		return seeOther(at(id), "runs.exclude.none"), nil
+	}
+	made, err := u.runs.Get(r.Context(), id)
+	if err != nil {
+		return view{}, r.explainRun(err)
+	}
+	for _, n := range numbers {
+		if n > made.Rows {
+			return view{}, &userError{key: "error.form", status: http.StatusBadRequest}
+		}
+	}
+	if _, err = u.runs.Exclude(r.Context(), id, r.PostFormValue("digest"), numbers); err != nil {
+		return r.refused(id, r.explainRun(err))
+	}
+	u.noteRun(r, "excluded", id, joined(numbers))
+	return seeOther(at(id, "show", showPlan)+"#rows", "runs.did.excluded", len(numbers)), nil
+}
