@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"go.yaml.in/yaml/v4"
 
@@ -24,23 +25,50 @@ import (
 var update = flag.Bool("update", false, "rewrite docs/metrics.md")
 
 const (
-	page       = "../../docs/metrics.md"
-	runbooks   = "../../docs/runbook"
-	prometheus = "../../deploy/prometheus"
+	page     = "../../docs/metrics.md"
+	runbooks = "../../docs/runbook"
+	deployed = "../../deploy/prometheus"
 )
 
 // families returns all metric families of a worker, each with at least one series.
 func families(t *testing.T) []*dto.MetricFamily {
 	t.Helper()
-	s := redistest.Mini(t)
+	s := redistest.One(t)
 	open(t, s, school())
-	m := measured(t, s, metrics.Config{})
+	plan(t, s, "nightly", "")
+	m := measured(t, s, metrics.Config{Webhooks: []string{"sis"}})
 	m.Attempt(attempt(outcome.Done, "", nil, handler.Report{Outcome: handler.Applied, Sends: 1, Revision: 1}))
+	m.Closed(laneName, outcome.Rejected)
 	all, err := m.Gatherer().Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, name := range described(t, m.Gatherer()) {
+		if !slices.ContainsFunc(all, func(f *dto.MetricFamily) bool { return f.GetName() == name }) {
+			t.Errorf("%s has no series here, so nothing shows that it is documented", name)
+		}
+	}
 	return all
+}
+
+// described returns the names of the metrics that a registry may export.
+func described(t *testing.T, registry prometheus.Gatherer) (names []string) {
+	t.Helper()
+	collector, ok := registry.(prometheus.Collector)
+	if !ok {
+		t.Fatalf("%T describes nothing", registry)
+	}
+	all := make(chan *prometheus.Desc)
+	go func() { defer close(all); collector.Describe(all) }()
+	for d := range all {
+		if m := regexp.MustCompile(`fqName: "(rollcall_[a-z_]+)"`).FindStringSubmatch(d.String()); m != nil {
+			names = append(names, m[1])
+		}
+	}
+	if len(names) == 0 {
+		t.Fatal("the registry describes no metric")
+	}
+	return names
 }
 
 // The tables between the markers are generated from the registry. The rest of the page
@@ -78,7 +106,7 @@ type alerts struct {
 
 func readAlerts(t *testing.T) alerts {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(prometheus, "alerts.yml"))
+	content, err := os.ReadFile(filepath.Join(deployed, "alerts.yml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,8 +125,11 @@ func TestEachAlertHasItsPageAndEachPageItsAlert(t *testing.T) {
 		for _, rule := range group.Rules {
 			named = append(named, rule.Alert)
 			path := "docs/runbook/" + rule.Alert + ".md"
-			if rule.Annotations["runbook"] != path {
-				t.Errorf("%s: runbook %q, want %s", rule.Alert, rule.Annotations["runbook"], path)
+			if want := "{{ $externalLabels.rollcall_runbooks }}/" + rule.Alert + ".md"; rule.Annotations["runbook_url"] != want {
+				t.Errorf("%s: runbook_url %q, want %s", rule.Alert, rule.Annotations["runbook_url"], want)
+			}
+			if at := rule.Annotations["page_url"]; !strings.HasPrefix(at, "{{ $externalLabels.rollcall_url }}/") {
+				t.Errorf("%s: page_url %q is no page", rule.Alert, at)
 			}
 			if rule.Annotations["summary"] == "" || rule.Annotations["description"] == "" || rule.Labels["severity"] == "" {
 				t.Errorf("%s lacks a summary, a description or a severity", rule.Alert)
@@ -131,19 +162,7 @@ var ours = regexp.MustCompile(`\brollcall_[a-z_]+\b`)
 // An alert on a metric that does not exist never fires.
 func TestAlertsAndPanelsUseOnlyExistingMetrics(t *testing.T) {
 	t.Parallel()
-	labels := map[string][]string{} // by metric
-	for _, f := range families(t) {
-		names := []string{f.GetName()}
-		if f.GetType() == dto.MetricType_HISTOGRAM {
-			names = []string{f.GetName() + "_bucket", f.GetName() + "_sum", f.GetName() + "_count"}
-		}
-		for _, name := range names {
-			for _, l := range f.GetMetric()[0].GetLabel() {
-				labels[name] = append(labels[name], l.GetName())
-			}
-			labels[name] = append(labels[name], "le", "job", "instance")
-		}
-	}
+	labels := labelsOf(t)
 	queries := map[string][]string{"dashboard": dashboardQueries(t)}
 	for _, group := range readAlerts(t).Groups {
 		for _, rule := range group.Rules {
@@ -159,6 +178,11 @@ func TestAlertsAndPanelsUseOnlyExistingMetrics(t *testing.T) {
 					t.Errorf("%s uses %s, which does not exist", where, name)
 				}
 			}
+			for _, l := range grouped(query) {
+				if !slices.ContainsFunc(ours.FindAllString(query, -1), func(name string) bool { return slices.Contains(labels[name], l) }) {
+					t.Errorf("%s groups by %s, a label that no metric of it has: %s", where, l, query)
+				}
+			}
 			for _, m := range selector.FindAllStringSubmatch(query, -1) {
 				for _, l := range label.FindAllStringSubmatch(m[2], -1) {
 					if !slices.Contains(labels[m[1]], l[1]) {
@@ -170,9 +194,36 @@ func TestAlertsAndPanelsUseOnlyExistingMetrics(t *testing.T) {
 	}
 }
 
+// labelsOf returns the labels of each metric, by its name in queries.
+func labelsOf(t *testing.T) map[string][]string {
+	t.Helper()
+	labels := map[string][]string{} // by metric
+	for _, f := range families(t) {
+		names := []string{f.GetName()}
+		if f.GetType() == dto.MetricType_HISTOGRAM {
+			names = []string{f.GetName() + "_bucket", f.GetName() + "_sum", f.GetName() + "_count"}
+		}
+		for _, name := range names {
+			for _, l := range f.GetMetric()[0].GetLabel() {
+				labels[name] = append(labels[name], l.GetName())
+			}
+			labels[name] = append(labels[name], "le", "job", "instance")
+		}
+	}
+	return labels
+}
+
+// grouped returns the labels that a query groups by.
+func grouped(query string) (labels []string) {
+	for _, m := range groupBy.FindAllStringSubmatch(query, -1) {
+		labels = append(labels, strings.Split(m[1], ", ")...)
+	}
+	return labels
+}
+
 func dashboardQueries(t *testing.T) []string {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(prometheus, "dashboard.json"))
+	content, err := os.ReadFile(filepath.Join(deployed, "dashboard.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,15 +260,12 @@ func dashboardQueries(t *testing.T) []string {
 
 // promtool checks the metrics, the alerts and when they fire.
 func TestPromtoolAcceptsMetricsAndAlerts(t *testing.T) {
-	if testing.Short() {
-		t.Skip("computes for 6 s: make test-long")
-	}
 	t.Parallel()
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
 		t.Skip("promtool is not on the PATH: install Prometheus to run this test")
 	}
-	s := redistest.Mini(t)
+	s := redistest.One(t)
 	open(t, s, school())
 	_, body := scrape(t, measured(t, s, metrics.Config{}))
 	for _, row := range []struct {
@@ -225,8 +273,8 @@ func TestPromtoolAcceptsMetricsAndAlerts(t *testing.T) {
 		args  []string
 	}{
 		{body, []string{"check", "metrics"}},
-		{"", []string{"check", "rules", filepath.Join(prometheus, "alerts.yml")}},
-		{"", []string{"test", "rules", filepath.Join(prometheus, "alerts_test.yml")}},
+		{"", []string{"check", "rules", filepath.Join(deployed, "alerts.yml")}},
+		{"", []string{"test", "rules", filepath.Join(deployed, "alerts_test.yml")}},
 	} {
 		cmd := exec.CommandContext(t.Context(), promtool, row.args...)
 		cmd.Stdin = strings.NewReader(row.stdin)
@@ -240,7 +288,7 @@ func TestPromtoolAcceptsMetricsAndAlerts(t *testing.T) {
 // deploy/prometheus/alerts_test.yml shows each alert firing.
 func TestEachAlertIsTested(t *testing.T) {
 	t.Parallel()
-	content, err := os.ReadFile(filepath.Join(prometheus, "alerts_test.yml"))
+	content, err := os.ReadFile(filepath.Join(deployed, "alerts_test.yml"))
 	if err != nil {
 		t.Fatal(err)
 	}

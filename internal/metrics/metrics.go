@@ -133,7 +133,7 @@ func New(cfg Config) *Metrics {
 	panics := &logging.Conditions{Log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))}
 	for _, c := range []prometheus.Collector{
 		&holds{lanes: cfg.Lanes}, newQueues(cfg.Redis, cfg.Lanes), newPaces(cfg.Redis, cfg.Lanes), newDead(cfg.Redis, cfg.Lanes),
-		newRuns(cfg.Redis),
+		newRuns(cfg.Redis), newSchedules(cfg.Redis),
 		&pool{redis: cfg.Redis}, readiness(cfg.Ready),
 	} {
 		m.registry.MustRegister(guarded{Collector: c, panics: panics})

@@ -108,7 +108,7 @@ func scrape(t *testing.T, m *metrics.Metrics) (status int, body string) {
 
 func TestTheVersionIsMeasured(t *testing.T) {
 	t.Parallel()
-	_, body := scrape(t, measured(t, redistest.Mini(t), metrics.Config{}))
+	_, body := scrape(t, measured(t, redistest.One(t), metrics.Config{}))
 	info := buildinfo.Read()
 	want := fmt.Sprintf("rollcall_build_info{goversion=%q,revision=%q,version=%q} 1\n", info.Go, info.Revision, info.Version)
 	if !strings.Contains(body, want) {
@@ -118,7 +118,7 @@ func TestTheVersionIsMeasured(t *testing.T) {
 
 func TestAnAttemptIsCountedOnceInEachSense(t *testing.T) {
 	t.Parallel()
-	m := measured(t, redistest.Mini(t), metrics.Config{})
+	m := measured(t, redistest.One(t), metrics.Config{})
 	rev := enqueued.UnixMicro()
 	m.Attempt(attempt(outcome.Done, "", nil, handler.Report{
 		Outcome: handler.Applied, Sends: 2, Revision: rev, SlotWait: 300 * time.Millisecond, Call: time.Second,
@@ -175,7 +175,7 @@ func TestAnAttemptIsCountedOnceInEachSense(t *testing.T) {
 // attempts wait on purpose.
 func TestOnlyTheFirstCountedAttemptMeasuresHowLongATaskWaited(t *testing.T) {
 	t.Parallel()
-	m := measured(t, redistest.Mini(t), metrics.Config{})
+	m := measured(t, redistest.One(t), metrics.Config{})
 	report := handler.Report{Revision: enqueued.UnixMicro()}
 	uncounted := attempt(outcome.Retry, outcome.Held, errors.New("held"), report)
 	counted := attempt(outcome.Retry, outcome.Busy, errors.New("busy"), report)
@@ -194,14 +194,14 @@ func TestOnlyTheFirstCountedAttemptMeasuresHowLongATaskWaited(t *testing.T) {
 // If this machine's clock is behind Redis' clock, times must not become negative.
 func TestAWaitIsNeverNegative(t *testing.T) {
 	t.Parallel()
-	m := measured(t, redistest.Mini(t), metrics.Config{})
+	m := measured(t, redistest.One(t), metrics.Config{})
 	m.Attempt(attempt(outcome.Done, "", nil, handler.Report{Revision: enqueued.Add(time.Hour).UnixMicro()}))
 	expect(t, m, `rollcall_task_wait_seconds_sum{lane="lakeside-dt.nickname"} 0`)
 }
 
 func TestAnUnknownCodeCreatesNoNewSeries(t *testing.T) {
 	t.Parallel()
-	m := measured(t, redistest.Mini(t), metrics.Config{})
+	m := measured(t, redistest.One(t), metrics.Config{})
 	for _, err := range []error{
 		answer("Zoë Brontë", 400), answer("made.up.1", 400), answer("made.up.2", 400),
 		errors.New("redis unavailable"), // the call was made but the settle failed
@@ -223,7 +223,7 @@ func TestAnUnknownCodeCreatesNoNewSeries(t *testing.T) {
 // an increase from a missing series.
 func TestCountersStartAtZero(t *testing.T) {
 	t.Parallel()
-	m := measured(t, redistest.Mini(t), metrics.Config{})
+	m := measured(t, redistest.One(t), metrics.Config{})
 	expect(t, m, `
 		rollcall_tasks_total{class="unverified",lane="lakeside-dt.nickname",outcome="dead"} 0
 		rollcall_tasks_total{class="busy",lane="lakeside-dt.nickname",outcome="dead"} 0
@@ -240,7 +240,7 @@ func TestCountersStartAtZero(t *testing.T) {
 
 func TestAHoldIsCountedByScopeClassAndChange(t *testing.T) {
 	t.Parallel()
-	m := measured(t, redistest.Mini(t), metrics.Config{})
+	m := measured(t, redistest.One(t), metrics.Config{})
 	h := hold.Hold{Scope: hold.Scope{Level: hold.Tenant, Name: "lakeside-dt"}, Class: hold.Refused}
 	m.Hold(hold.Entered, h)
 	m.Hold(hold.Changed, h)
@@ -256,7 +256,7 @@ func TestAHoldIsCountedByScopeClassAndChange(t *testing.T) {
 
 func TestReadinessIsMeasured(t *testing.T) {
 	t.Parallel()
-	s := redistest.Mini(t)
+	s := redistest.One(t)
 	expect(t, measured(t, s, metrics.Config{}), `rollcall_ready 1`)
 	no := func(context.Context) error { return errors.New("not yet") }
 	expect(t, measured(t, s, metrics.Config{Ready: no}), `rollcall_ready 0`)
@@ -264,7 +264,7 @@ func TestReadinessIsMeasured(t *testing.T) {
 
 func TestNamesFollowTheConventions(t *testing.T) {
 	t.Parallel()
-	families, err := measured(t, redistest.Mini(t), metrics.Config{}).Gatherer().Gather()
+	families, err := measured(t, redistest.One(t), metrics.Config{}).Gatherer().Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

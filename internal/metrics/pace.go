@@ -30,7 +30,8 @@ var (
 	monthWarn    = desc("month_warn_calls", "Number of calls in a month from which a warning is given; 0 for none.", "organisation")
 	monthLeft    = desc("month_left_calls",
 		"Calls that the month has left, the reserve included; 0 also if the platform reports the month as spent. Missing if the month has no bound.", "organisation")
-	monthEnds = desc("month_ends_timestamp_seconds", "Time when the month ends.", "organisation")
+	monthMessages = desc("month_messages", "Messages of robots of the organisation in this calendar month in Asia/Shanghai.", "organisation")
+	monthEnds     = desc("month_ends_timestamp_seconds", "Time when the month ends.", "organisation")
 
 	paceRead = desc("pace_read", "1 if the pace could be read. If 0, its metrics are missing.")
 )
@@ -55,7 +56,7 @@ func newPaces(rdb redis.UniversalClient, lanes []*lane.Lane) *paces {
 func (*paces) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		paceAllowed, paceInUse, paceShare, paceSpread, paceRefused, pacePaused,
-		monthCalls, monthQuota, monthReserve, monthWarn, monthLeft, monthEnds, paceRead,
+		monthCalls, monthQuota, monthReserve, monthWarn, monthLeft, monthMessages, monthEnds, paceRead,
 	} {
 		out <- d
 	}
@@ -88,6 +89,7 @@ func collectMonth(out chan<- prometheus.Metric, s pace.Status) {
 	out <- gauge(monthQuota, float64(s.Quota.Calls), s.Organisation)
 	out <- gauge(monthReserve, float64(s.Quota.Reserve), s.Organisation)
 	out <- gauge(monthWarn, float64(s.Quota.Warn), s.Organisation)
+	out <- gauge(monthMessages, float64(s.Month.Messages), s.Organisation)
 	out <- gauge(monthEnds, float64(s.Month.Ends.Unix()), s.Organisation)
 	if left, bounded := s.MonthLeft(); bounded {
 		out <- gauge(monthLeft, float64(left), s.Organisation)
