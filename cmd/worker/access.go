@@ -4,18 +4,22 @@ import (
 	"context"
 	"crypto/tls"
 	"net/http"
+	"time"
 
 	"rollcall/internal/access"
 	"rollcall/internal/api"
 	"rollcall/internal/audit"
 	"rollcall/internal/config"
 	"rollcall/internal/hold"
+	"rollcall/internal/overview"
+	"rollcall/internal/ui"
 )
 
-// openAccess prepares who may use the HTTP API. It does so without tokens, too: a reload
-// may add some.
+// openAccess prepares who may use the HTTP API and the pages. It does so without tokens, too: a
+// reload may add some.
 func (w *worker) openAccess() {
 	w.tokens = access.NewTokens(grants(w.cfg)...)
+	w.users = access.NewUsers(accounts(w.cfg)...)
 	w.trail = &access.Trail{Log: w.log, Write: func(ctx context.Context, token, what string) error {
 		return audit.Write(ctx, w.rdb, audit.Event{
 			Event: "api.change", Level: "token", Name: token, Class: string(hold.Operator), Reason: what, By: "token:" + token,
@@ -52,16 +56,38 @@ func grants(cfg *config.Config) []access.Grant {
 	return all
 }
 
+// accounts returns the users of a configuration.
+func accounts(cfg *config.Config) []access.Account {
+	var all []access.Account
+	for _, u := range cfg.HTTP.Users {
+		all = append(all, access.Account{Name: u.Name, Password: u.Password.Value, Role: access.Role(u.Role), Names: u.Names})
+	}
+	return all
+}
+
+// ui returns rollcall's own pages, and the login that asynq's share with them.
+func (w *worker) ui() (http.Handler, *access.Login) {
+	login := access.NewLogin(access.LoginConfig{
+		Users: w.users, Sessions: access.NewSessions(w.rdb, time.Now), Proxies: proxies(w.cfg), Observer: w.counts, Log: w.log,
+	})
+	w.state = overview.NewReader(overview.Config{Redis: w.rdb, Ledger: w.record, Runs: w.runs})
+	pages := ui.New(ui.Config{
+		Login: login, Redis: w.rdb, Ledger: w.record, Runs: w.runs, Producer: w.producer, State: w.state, Log: w.log,
+	})
+	w.onClose(pages.Close)
+	return pages, login
+}
+
 func proxies(cfg *config.Config) access.Proxies {
 	all, _ := access.ParseProxies(cfg.HTTP.Proxy) // judged by config.Load
 	return all
 }
 
-// takeAccess gives the running parts the tokens and webhooks of w.cfg, and the certificate
+// takeAccess gives the running parts the tokens, webhooks and robots of w.cfg, and the certificate
 // of its files.
 func (w *worker) takeAccess() {
 	w.tokens.Replace(grants(w.cfg))
-	w.hooks.Set(endpoints(w.cfg))
+	w.hooks.Set(w.endpoints(w.cfg))
 	w.counts.SetWebhooks(webhookNames(w.cfg))
 	if w.tls == nil {
 		return

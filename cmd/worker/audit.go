@@ -1,10 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"strings"
 
+	"rollcall/internal/access"
 	"rollcall/internal/audit"
 	"rollcall/internal/hold"
 	"rollcall/internal/monitor"
@@ -21,6 +21,6 @@ func (w *worker) auditChange(ctx context.Context, did monitor.Write) error {
 	what := strings.TrimSpace(did.Queue + " " + did.What)
 	return audit.Write(ctx, w.rdb, audit.Event{
 		Event: "web." + did.Action, Level: audit.Lane, Name: name, Class: string(hold.Operator),
-		Reason: "in the web UI: " + what, By: cmp.Or(did.User, "a user without a login"),
+		Reason: "in the web UI: " + what, By: access.User{Name: did.User}.By(),
 	})
 }

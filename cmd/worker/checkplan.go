@@ -26,6 +26,7 @@ type plan struct {
 	HTTP      httpPlan       `json:"http"`
 	API       []tokenPlan    `json:"api,omitzero"` // nil: no tokens
 	Webhooks  []webhookPlan  `json:"webhooks,omitzero"`
+	Robots    []robotPlan    `json:"robots,omitzero"`
 	Log       logPlan        `json:"log"`
 	Stop      stopPlan       `json:"stop"`
 	Egress    egressPlan     `json:"egress"`
@@ -63,6 +64,14 @@ type webhookPlan struct {
 	Name    string   `json:"name"`
 	Events  []string `json:"events,omitzero"`  // nil: all
 	Tenants []string `json:"tenants,omitzero"` // nil: all
+}
+
+type robotPlan struct {
+	Name         string   `json:"name"`
+	Organisation string   `json:"organisation"`
+	Messages     int      `json:"messages"` // of the organisation per month; 0: no quota
+	Language     string   `json:"language"`
+	Schedules    []string `json:"schedules,omitzero"` // nil: all with a source
 }
 
 type logPlan struct {
@@ -135,6 +144,12 @@ func newPlan(cfg *config.Config, now time.Time) (*plan, []finding) {
 	}
 	for _, h := range cfg.Webhooks {
 		p.Webhooks = append(p.Webhooks, webhookPlan{Name: h.Name, Events: h.Events, Tenants: h.Tenants})
+	}
+	for _, r := range cfg.Robots {
+		i := slices.IndexFunc(cfg.Organisations, func(o config.Organisation) bool { return o.Name == r.Organisation })
+		p.Robots = append(p.Robots, robotPlan{
+			Name: r.Name, Organisation: r.Organisation, Messages: cfg.Organisations[i].Quota.Messages, Language: r.Language, Schedules: r.Schedules,
+		})
 	}
 	for _, u := range cfg.HTTP.Users {
 		p.HTTP.Users = append(p.HTTP.Users, u.Name)
@@ -214,6 +229,9 @@ func (p *plan) write(w io.Writer) {
 	for _, h := range p.Webhooks {
 		console.Fprintf(t, "webhook\t%s: events %s, tenants %s\n", h.Name, allOr(h.Events), allOr(h.Tenants))
 	}
+	for _, r := range p.Robots {
+		console.Fprintf(t, "robot\t%s: schedules %s, in %s, %s\n", r.Name, allOr(r.Schedules), r.Language, r.ofMessages())
+	}
 	console.Fprintf(t, "log\t%s, %s, %s\n", p.Log.Level, p.Log.Format, people(p.Log.ShowPersonalData))
 	console.Fprintf(t, "stop\ttakes at most %s; stop_timeout is %s\n", p.Stop.Longest, p.Stop.Granted)
 	console.Fprintf(t, "egress\t%s, %s for all tenants together\n", p.Egress.Name, p.Egress.Limit)
@@ -284,6 +302,13 @@ func (h httpPlan) String() string {
 		where += ", behind " + strings.Join(h.Proxy, " ")
 	}
 	return where + ", " + users + ", " + access + ", " + people(h.ShowPersonalData)
+}
+
+func (r robotPlan) ofMessages() string {
+	if r.Messages == 0 {
+		return "messages of " + r.Organisation + " are counted, without a monthly quota"
+	}
+	return fmt.Sprintf("at most %d messages of %s per month", r.Messages, r.Organisation)
 }
 
 func allOr(names []string) string { return cmp.Or(strings.Join(names, ", "), "all") }

@@ -155,7 +155,7 @@ the process, and both platforms emulated on this machine.`,
 
 // load reads a configuration and refuses it if a worker cannot be built from it.
 func (p *program) load(ctx context.Context, file string) (*config.Config, error) {
-	cfg, err := config.Load(file, p.getenv, judgeNights)
+	cfg, err := config.Load(file, p.getenv, judgeNights, judgeRobots)
 	if err != nil {
 		return nil, err
 	}

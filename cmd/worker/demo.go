@@ -20,6 +20,7 @@ import (
 	"rollcall/internal/logging"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/sandbox"
+	"rollcall/runs"
 	"rollcall/tasks"
 )
 
@@ -102,8 +103,7 @@ func (p *program) runDemo(ctx context.Context, o demoOptions) error {
 	case r := <-readied:
 		result = p.present(ctx, platforms, r)
 		if result == nil && o.stay {
-			level.Set(slog.LevelInfo)
-			p.stayUp(ctx, platforms, r)
+			result = p.stayUp(ctx, platforms, r, &level)
 		}
 	case err := <-ended:
 		stop()
@@ -127,7 +127,7 @@ func (p *program) parseDemoConfig(platforms string, stay bool) (*config.Config, 
 // platforms agree.
 func (p *program) present(ctx context.Context, platforms *emulated, r ready) error {
 	console.Fprintf(p.stdout, "rollcall demo: a school of 200 people, 6 chats and 8 courses; both platforms emulated at %s\n", platforms.url)
-	console.Fprintf(p.stdout, "asynq's web UI is at %s\n\n", r.page)
+	console.Fprintf(p.stdout, "see it at work at %s (asynq's queues: %smonitor/)\n\n", r.page, r.page)
 	bounded, cancel := context.WithTimeout(ctx, demoTakes)
 	defer cancel()
 
@@ -150,12 +150,68 @@ func (p *program) present(ctx context.Context, platforms *emulated, r ready) err
 	return compare(p.stdout, demo.Believes(before.Organisation), demo.Believes(after.Organisation), outcomes, platforms, after)
 }
 
-// stayUp prints how to use the worker, and returns when ctx ends.
-func (p *program) stayUp(ctx context.Context, platforms *emulated, r ready) {
-	console.Fprintf(p.stdout, "\nRunning until interrupted (Ctrl-C):\n  web UI     %s\n  platforms  %s/_sandbox/\n"+
-		"  enqueue    bin/enqueue nickname --redis %s --tenant %s --chat chat7Af3929 --user u001 \"7A 新名\"\n",
+// stayUp makes two runs, prints how to use the worker, and returns when ctx ends.
+func (p *program) stayUp(ctx context.Context, platforms *emulated, r ready, level *slog.LevelVar) error {
+	if err := makeDemoRuns(ctx, r.redis); err != nil && ctx.Err() == nil {
+		return err
+	}
+	level.Set(slog.LevelInfo)
+	console.Fprintf(p.stdout, "\nRunning until interrupted (Ctrl-C):\n  page       %[1]s\n"+
+		"  runs       %[1]sruns: class-9b failed for one person, and can be taken back; class-9a waits for approval\n"+
+		"  queues     %[1]smonitor/\n  platforms  %[2]s/_sandbox/\n"+
+		"  enqueue    bin/enqueue nickname --redis %[3]s --tenant %[4]s --chat chat7Af3929 --user u001 \"7A 新名\"\n",
 		r.page, platforms.url, r.redis.URL.Reveal(), demo.DingTalk)
 	<-ctx.Done()
+	return nil
+}
+
+// makeDemoRuns makes a run that ends with a failed row, waits for it, and makes another,
+// which a guard holds.
+func makeDemoRuns(ctx context.Context, at redisdb.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, demoTakes)
+	defer cancel()
+	options, err := at.Options()
+	if err != nil {
+		return err
+	}
+	client, err := runs.New(runs.Config{Redis: options})
+	if err != nil {
+		return err
+	}
+	defer client.Close() //nolint:errcheck // everything was answered
+	id, err := applyDemoRun(ctx, client, "class-9b", demo.Renames())
+	if err != nil {
+		return err
+	}
+	if _, err := client.Wait(ctx, id); err != nil {
+		return err
+	}
+	_, err = applyDemoRun(ctx, client, "class-9a", demo.WholeClass())
+	return err
+}
+
+// applyDemoRun makes a run, plans it and applies it, and returns its id.
+func applyDemoRun(ctx context.Context, client *runs.Client, name string, requests []tasks.Request) (string, error) {
+	const author = "demo"
+	run, err := client.Create(ctx, runs.Draft{Name: name, Author: author})
+	if err != nil {
+		return "", err
+	}
+	rows := make([]runs.Row, len(requests))
+	for i, request := range requests {
+		rows[i].Request = request
+	}
+	if _, err := client.Add(ctx, run.ID, 0, rows); err != nil {
+		return "", err
+	}
+	if _, err := client.Seal(ctx, run.ID, len(rows)); err != nil {
+		return "", err
+	}
+	if run, err = client.Plan(ctx, run.ID, nil); err != nil {
+		return "", err
+	}
+	_, err = client.Apply(ctx, run.ID, run.Plan.Digest, author)
+	return run.ID, err
 }
 
 // demoRun is the roster while its tasks run.

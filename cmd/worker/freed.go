@@ -37,22 +37,7 @@ func (w *worker) replayFreed(ctx context.Context) {
 		Log: w.log, Began: "changes to taken IDs not retried; checking again", Ended: "changes to taken IDs are retried again",
 	}
 	looked := map[string]time.Time{} // by tenant: the last change after which nothing is left to replay
-	ticker := time.NewTicker(freedEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		err := w.lookForFreed(ctx, service, looked)
-		switch {
-		case err == nil:
-			line.End()
-		case ctx.Err() == nil && w.lanes.Ready() == nil: // else the lanes have logged why
-			line.Begin("", "err", err)
-		}
-	}
+	w.every(ctx, freedEvery, line, func(ctx context.Context) error { return w.lookForFreed(ctx, service, looked) })
 }
 
 func (w *worker) lookForFreed(ctx context.Context, service *deadletter.Service, looked map[string]time.Time) error {

@@ -12,7 +12,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"rollcall/internal/commandtest"
+	"rollcall/internal/demo"
 	"rollcall/internal/redistest"
+	"rollcall/tasks"
 )
 
 // guideFile is a file of a guide: its name in the text, then its content.
@@ -89,6 +91,26 @@ func TestEveryCommandOfTheGuidesRuns(t *testing.T) {
 			s := newScene(t, at(redistest.Mini(t)))
 			testscript.Run(t, testscript.Params{Files: []string{script}, Setup: s.setUp, Cmds: commands()})
 		})
+	}
+}
+
+// An ID can be changed once a year: who types the guide gives IDs to people whom the sample
+// school leaves alone.
+func TestTheGuidesChangeNoIDThatTheSampleSchoolHasChanged(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile("../../docs/runs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ids, found := strings.Cut(string(content), "用户ID,钉钉号,备选钉钉号\n")
+	if !found {
+		t.Fatal("docs/runs.md shows no file with IDs")
+	}
+	ids, _, _ = strings.Cut(ids, "```")
+	for _, request := range demo.Requests() {
+		if change, is := request.Task.(tasks.IDChange); is && strings.Contains(ids, change.UserID+",") {
+			t.Errorf("%s of docs/runs.md has an ID from the sample school", change.UserID)
+		}
 	}
 }
 

@@ -29,6 +29,7 @@ var offPath = map[string]string{
 	"`TIME`":                                  looking,
 	"`INFO server`":                           looking,
 	"`internal/backlog/look.lua`":             looking,
+	"`internal/backlog/read.lua`":             looking,
 	"`GET rollcall:memory:{rollcall:holds}`":  looking,
 	"`HGET rollcall:{address/default}:pace`":  looking,
 	"`GET rollcall:{lakeside}:memory`":        looking,

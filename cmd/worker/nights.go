@@ -48,6 +48,9 @@ func (w *worker) nightOf(cfg *config.Config, s config.Schedule) (night.Night, er
 			ChatMissing: a.ChatMissing, ChatMissingShare: float64(a.ChatMissingPercent) / 100,
 		}
 	}
+	if f := s.Refresh; f != nil {
+		n.Refresh = night.Refresh{Percent: f.Percent, After: time.Duration(f.After)}
+	}
 	return n, nil
 }
 
@@ -107,6 +110,9 @@ func shorten(text string, most int) string {
 	return strings.ToValidUTF8(text[:most], "")
 }
 
+// nightReport is the type of the events of nights.
+const nightReport = "night.report"
+
 // nightEvent returns the event of a report, without what people or a source wrote.
 func nightEvent(r night.Report) webhook.Event {
 	data := r
@@ -116,7 +122,7 @@ func nightEvent(r night.Report) webhook.Event {
 		data.Decide = append(data.Decide, name)
 	}
 	e := webhook.Event{
-		ID: fmt.Sprintf("night-%s-%d-%s", r.Schedule, r.Tick.Unix(), r.State), Type: "night.report", Time: r.At, Tenants: r.Tenants, Data: data,
+		ID: fmt.Sprintf("night-%s-%d-%s", r.Schedule, r.Tick.Unix(), r.State), Type: nightReport, Time: r.At, Tenants: r.Tenants, Data: data,
 	}
 	if len(r.Tenants) == 0 {
 		e.Tenants = nil // a source that cannot be read concerns everybody

@@ -11,9 +11,7 @@ import (
 // configuration before. Running tasks continue: a call keeps its token or signature.
 func (w *worker) takeSecrets(ctx context.Context, before *config.Config) {
 	w.password.Store(&w.cfg.Redis.Password.Value)
-	if w.page != nil {
-		w.page.SetPasswords(pageUsers(w.cfg))
-	}
+	w.users.SetPasswords(accounts(w.cfg))
 	was := tenantSecrets(before)
 	for tenant, now := range tenantSecrets(w.cfg) {
 		if now.Reveal() == was[tenant].Reveal() {

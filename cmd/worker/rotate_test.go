@@ -175,7 +175,7 @@ func newRotationAt(t *testing.T, s *redistest.Server, redisSection string, calls
 	})
 	select {
 	case at := <-readied:
-		r.page = strings.TrimSuffix(at.page, "/monitor/") + "/metrics"
+		r.page = strings.TrimSuffix(at.page, "/") + "/metrics"
 	case err := <-ended:
 		ended <- nil
 		t.Fatalf("the worker ended: %v", err)

@@ -65,6 +65,9 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 	wg.Go(func() { panics.Restart(background, "the replay of taken IDs", w.replayFreed) })
 	wg.Go(func() { panics.Restart(background, "the states of runs", w.watcher.Run) })
 	wg.Go(func() { panics.Restart(background, "the record of the API", w.trail.Run) })
+	if w.state != nil {
+		wg.Go(func() { panics.Restart(background, "the rates on the page", w.state.Watch) })
+	}
 	wg.Go(func() { panics.Restart(ctx, "the events of webhooks", announce) })
 	wg.Go(func() { panics.Restart(ctx, "the reports of nights", w.nights.Watch) })
 	wg.Go(func() {
@@ -142,6 +145,26 @@ func damaged(err error) bool {
 	return is
 }
 
+// every does something at an interval until ctx ends. A failure is logged once until it
+// ends, unless the lanes have logged why.
+func (w *worker) every(ctx context.Context, interval time.Duration, line *logging.Condition, do func(context.Context) error) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		switch err := do(ctx); {
+		case err == nil:
+			line.End()
+		case ctx.Err() == nil && w.lanes.Ready() == nil:
+			line.Begin("", "err", err)
+		}
+	}
+}
+
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
@@ -172,7 +195,7 @@ func (w *worker) logReady(r runtime) {
 	attrs := []any{"version", buildinfo.Read().Version, "lanes", len(w.lanes.Lanes()), "schedules", len(w.cfg.Schedules)}
 	if w.page != nil {
 		report.page = w.page.URL()
-		attrs = append(attrs, "monitor", report.page)
+		attrs = append(attrs, "page", report.page)
 	}
 	w.log.Info("worker ready", attrs...)
 	if r.started != nil {

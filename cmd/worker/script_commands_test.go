@@ -117,7 +117,7 @@ func (s *scene) tasks(ts *testscript.TestScript, args []string) {
 	})
 }
 
-var pageAt = regexp.MustCompile(`monitor=(http://[^/]+)`)
+var pageAt = regexp.MustCompile(`page=(http://[^/]+)`)
 
 // page LOG METHOD PATH requests a page of the worker with this log, which must succeed.
 func (s *scene) page(ts *testscript.TestScript, args []string) {

@@ -26,7 +26,7 @@ const announceEvery = time.Second
 // openWebhooks builds what calls the webhooks, also without any: a reload may add some.
 func (w *worker) openWebhooks() {
 	w.hooks = webhook.New(webhook.Config{
-		Redis: w.rdb, Endpoints: endpoints(w.cfg), Observer: w.counts, Log: w.log, Again: w.eventAgain(ownersOf(w.cfg)),
+		Redis: w.rdb, Endpoints: w.endpoints(w.cfg), Observer: w.counts, Log: w.log, Again: w.eventAgain(ownersOf(w.cfg)),
 		GivenUp: func(ctx context.Context, name, what string) error {
 			return audit.Write(ctx, w.rdb, audit.Event{
 				Event: "webhook.given_up", Level: "webhook", Name: name, Class: string(hold.Failing), Reason: what, By: workerName(),
@@ -35,8 +35,13 @@ func (w *worker) openWebhooks() {
 	})
 }
 
-// endpoints returns the webhooks of a configuration.
-func endpoints(cfg *config.Config) []webhook.Endpoint {
+// endpoints returns the webhooks and the robots of a configuration.
+func (w *worker) endpoints(cfg *config.Config) []webhook.Endpoint {
+	return append(webhooks(cfg), w.robots(cfg)...)
+}
+
+// webhooks returns the webhooks of a configuration.
+func webhooks(cfg *config.Config) []webhook.Endpoint {
 	var all []webhook.Endpoint
 	for _, h := range cfg.Webhooks {
 		e := webhook.Endpoint{Name: h.Name, URL: secret.New(h.URL), Events: h.Events, Tenants: h.Tenants}
@@ -55,6 +60,9 @@ func webhookNames(cfg *config.Config) []string {
 	for _, h := range cfg.Webhooks {
 		names = append(names, h.Name)
 	}
+	for _, r := range cfg.Robots {
+		names = append(names, robotPrefix+r.Name)
+	}
 	return names
 }
 
@@ -70,27 +78,15 @@ func (w *worker) announceOf(ctx context.Context, owners map[string][]string) {
 		Log: w.log, Level: slog.LevelWarn, Began: "events of webhooks not stored; retrying", Ended: "events of webhooks stored again",
 	}
 	holds := hold.NewStore(w.rdb)
-	ticker := time.NewTicker(announceEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	w.every(ctx, announceEvery, line, func(ctx context.Context) error {
 		if w.hooks.Idle() {
-			continue
+			return nil
 		}
-		err := errors.Join(
+		return errors.Join(
 			w.runs.Announce(ctx, func(ctx context.Context, a runs.Announcement) error { return w.hooks.Announce(ctx, runEvent(a)) }),
 			holds.Announce(ctx, time.Now(), func(ctx context.Context, h hold.Hold) error { return w.hooks.Announce(ctx, holdEvent(h, owners)) }),
 		)
-		if err == nil {
-			line.End()
-		} else if ctx.Err() == nil && w.lanes.Ready() == nil { // else the lanes have logged why
-			line.Begin("", "err", err)
-		}
-	}
+	})
 }
 
 // restoreCall makes a call of a webhook again whose task cannot be read. The feeder makes
@@ -102,8 +98,8 @@ func (w *worker) restoreCall(ctx context.Context, queue, id string) error {
 	return w.hooks.Restore(ctx, id)
 }
 
-// eventAgain returns what makes an event again from its id: of a run that is kept, or of a
-// hold that is there.
+// eventAgain returns what makes an event again from its id: of a run that is kept, of a
+// night that is reported, or of a hold that is there.
 func (w *worker) eventAgain(owners map[string][]string) func(context.Context, string) (webhook.Event, bool, error) {
 	holds := hold.NewStore(w.rdb)
 	return func(ctx context.Context, id string) (webhook.Event, bool, error) {
@@ -118,6 +114,15 @@ func (w *worker) eventAgain(owners map[string][]string) func(context.Context, st
 			a.Run = r
 			return runEvent(a), true, nil
 		}
+		if schedule, ok := nightOfEvent(id); ok {
+			history, err := w.nights.History(ctx, schedule)
+			for _, r := range history {
+				if event := nightEvent(r); event.ID == id {
+					return event, true, nil
+				}
+			}
+			return webhook.Event{}, false, err
+		}
 		if err := holds.Refresh(ctx); err != nil {
 			return webhook.Event{}, false, err
 		}
@@ -128,6 +133,18 @@ func (w *worker) eventAgain(owners map[string][]string) func(context.Context, st
 		}
 		return webhook.Event{}, false, nil
 	}
+}
+
+// nightOfEvent returns the schedule that the id of a night's event holds.
+func nightOfEvent(id string) (schedule string, ok bool) {
+	rest, ok := strings.CutPrefix(id, "night-")
+	if !ok {
+		return "", false
+	}
+	for range 2 { // the tick and the state
+		rest = rest[:max(0, strings.LastIndexByte(rest, '-'))]
+	}
+	return rest, rest != ""
 }
 
 // announcementOf returns the run's id, the state and the time that the id of an event holds.

@@ -61,7 +61,7 @@ func (p *program) testWebhook(ctx context.Context, file, name string) error {
 	if err != nil {
 		return exitcode.AsConfig(err)
 	}
-	all := endpoints(cfg)
+	all := webhooks(cfg)
 	i := slices.IndexFunc(all, func(e webhook.Endpoint) bool { return e.Name == name })
 	if i < 0 {
 		return exitcode.AsUsage(fmt.Errorf("%s names no webhook %.40q; it has %d", file, name, len(all)))

@@ -22,6 +22,7 @@ import (
 	"rollcall/internal/metrics"
 	"rollcall/internal/monitor"
 	"rollcall/internal/night"
+	"rollcall/internal/overview"
 	"rollcall/internal/pace"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/registry"
@@ -53,10 +54,12 @@ type worker struct {
 	producer *enqueue.Client // of runs and the API
 	hooks    *webhook.Service
 	tokens   *access.Tokens
+	users    *access.Users
 	trail    *access.Trail
 	ready    *monitor.Readiness
 	counts   *metrics.Metrics
 	page     *monitor.Server              // nil: off
+	state    *overview.Reader             // of the page; nil: off
 	tls      *monitor.TLS                 // of the page; nil: off
 	rotate   map[string]func(secret.Text) // by tenant: replaces the secret of its client
 	apps     map[string]contactsApp       // by tenant on DingTalk
@@ -212,21 +215,13 @@ func scheduleEntry(s config.Schedule) schedule.Entry {
 // pageConfig returns the configuration of the page.
 func pageConfig(cfg *config.Config) monitor.Config {
 	page := monitor.Config{
-		Address: cfg.HTTP.Listen, Users: pageUsers(cfg), Writable: cfg.HTTP.Writable, ShowPersonalData: cfg.HTTP.ShowPersonalData,
+		Address: cfg.HTTP.Listen, Users: accounts(cfg), Writable: cfg.HTTP.Writable, ShowPersonalData: cfg.HTTP.ShowPersonalData,
 		Proxies: proxies(cfg),
 	}
 	if page.Address == config.Off {
 		page.Address = ""
 	}
 	return page
-}
-
-func pageUsers(cfg *config.Config) []monitor.User {
-	var users []monitor.User
-	for _, u := range cfg.HTTP.Users {
-		users = append(users, monitor.User{Name: u.Name, Password: u.Password.Value})
-	}
-	return users
 }
 
 func (w *worker) openPage(ctx context.Context, level *slog.LevelVar) error {
@@ -242,6 +237,7 @@ func (w *worker) openPage(ctx context.Context, level *slog.LevelVar) error {
 		w.tls = monitor.NewTLS(t.Listen, certificate)
 	}
 	page.TLS, page.API = w.tls, w.guard().Handler(w.api())
+	page.UI, page.Login = w.ui()
 	client, err := w.newClient("rollcall-monitor")
 	if err != nil {
 		return err
@@ -249,7 +245,7 @@ func (w *worker) openPage(ctx context.Context, level *slog.LevelVar) error {
 	page.Redis, page.PlainTypes = redisdb.ConnOpt(client), []string{schedule.Type, webhook.Type}
 	page.Notes = w.lanes.DamagedLanes
 	page.Metrics, page.Ready, page.Level, page.Log = w.counts.Handler(), w.ready.Check, level, w.log
-	page.Audit, page.Observer = w.auditChange, w.counts
+	page.Audit = w.auditChange
 	if w.page, err = page.Listen(ctx); err != nil {
 		return errors.Join(err, client.Close())
 	}

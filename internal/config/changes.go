@@ -9,9 +9,8 @@ import (
 )
 
 // Changes lists the differences between two configurations, one line each: those that a
-// running worker can apply (limits, quotas, schedules, tokens, webhooks, and rotated
-// secrets), and those
-// that need a restart. Both arguments must come from Load. No line contains a secret.
+// running worker can apply (limits, quotas, schedules, tokens, webhooks, robots, and
+// rotated secrets), and those that need a restart. Both arguments must come from Load. No line contains a secret.
 func Changes(before, after *Config) (reloadable, needsRestart []string) {
 	was, is := leavesOf(before), leavesOf(after)
 	add := func(l leaf, line string) {
@@ -77,7 +76,7 @@ func (l leaf) name() string {
 // replaceable reports whether a running worker can add, change and remove a thing.
 func replaceable(subject string) bool {
 	kind, _, _ := strings.Cut(subject, " ")
-	return slices.Contains([]string{"schedule", "token", "webhook"}, kind)
+	return slices.Contains([]string{"schedule", "token", "webhook", "robot"}, kind)
 }
 
 func lookUp(all []leaf, l leaf) (leaf, bool) {
@@ -184,6 +183,8 @@ func singular(list string) string {
 		return "token"
 	case "webhooks":
 		return "webhook"
+	case "robots":
+		return "robot"
 	}
 	return ""
 }

@@ -18,6 +18,7 @@ type Config struct {
 	HTTP          HTTP           `yaml:"http"`
 	API           API            `yaml:"api"`
 	Webhooks      []Webhook      `yaml:"webhooks"`
+	Robots        []Robot        `yaml:"robots"`
 	Log           Log            `yaml:"log"`
 	StopTimeout   Duration       `yaml:"stop_timeout"`
 	DeadLetters   DeadLetters    `yaml:"dead_letters"`
@@ -103,10 +104,22 @@ type Webhook struct {
 	Allow   []string `yaml:"allow"`   // private networks that its host may be in
 }
 
+// Robot is a DingTalk robot that writes the reports of nightly syncs to its group.
+type Robot struct {
+	Name         string   `yaml:"name"`
+	Organisation string   `yaml:"organisation"` // whose messages are counted
+	Webhook      Source   `yaml:"webhook"`
+	Secret       Source   `yaml:"secret"`    // signs
+	Language     string   `yaml:"language"`  // en or zh
+	Schedules    []string `yaml:"schedules"` // nil: all
+}
+
 // User is a user of the pages.
 type User struct {
 	Name     string `yaml:"name"`
 	Password Source `yaml:"password"`
+	Role     string `yaml:"role"`  // an access.Role
+	Names    bool   `yaml:"names"` // sees names and ids of people in clear
 }
 
 // Log is the level and format of the log.
@@ -147,6 +160,8 @@ type Quota struct {
 	Calls   int `yaml:"calls"`   // 0: counted but not bounded
 	Warn    int `yaml:"warn"`    // percentage of Calls from which a warning is given
 	Reserve int `yaml:"reserve"` // percentage of Calls that is reserved for urgent tasks
+	// Messages are those of robots, which DingTalk bills apart. 0: counted but not bounded.
+	Messages int `yaml:"messages"`
 }
 
 // Tenant is one set of credentials on one platform: exactly one of DingTalk and
@@ -176,6 +191,7 @@ type Schedule struct {
 	// package naming reads it. Zero: the columns of the source are those of a roster.
 	Names   yaml.Node `yaml:"names"`
 	Absence *Absence  `yaml:"absence"` // nil: no member is removed; the default bounds
+	Refresh *Refresh  `yaml:"refresh"` // nil: no name is confirmed
 	Report  string    `yaml:"report"`  // decisions, always or never
 	Allow   []string  `yaml:"allow"`   // flags of guards, without dashes
 	// ApproveWithin is how long a held night can be approved.
@@ -252,6 +268,12 @@ type Absence struct {
 	MissingPercent     int      `yaml:"missing_percent"`
 	ChatMissing        int      `yaml:"chat_missing"`
 	ChatMissingPercent int      `yaml:"chat_missing_percent"`
+}
+
+// Refresh is how names are confirmed that were not for long.
+type Refresh struct {
+	Percent int      `yaml:"percent"` // of the month's spare calls
+	After   Duration `yaml:"after"`
 }
 
 // Courses are the ClassIn courses that a schedule syncs.

@@ -27,6 +27,7 @@ func (d *document) judge(c *Config) {
 	d.egress(under(nil, "egress"), c.Egress)
 	d.api(c)
 	d.webhooks(c)
+	d.robots(c)
 	seen := map[string]bool{}
 	accounts := map[string]string{} // credentials → tenant
 	for i := range c.Organisations {

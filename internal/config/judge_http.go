@@ -129,6 +129,26 @@ func (d *document) webhooks(c *Config) {
 	}
 }
 
+// robots checks the robots, and reads their secrets. A [Judge] checks these.
+func (d *document) robots(c *Config) {
+	seen := map[string]bool{}
+	for i := range c.Robots {
+		r := &c.Robots[i]
+		path := under(nil, "robots", i)
+		d.once(seen, "robot", r.Name, under(path, "name"), "choose another name")
+		if r.Organisation != "" && !slices.ContainsFunc(c.Organisations, func(o Organisation) bool { return o.Name == r.Organisation }) {
+			d.report(under(path, "organisation"), "is %s, which is no organisation of this file", shortened(r.Organisation))
+		}
+		for _, name := range r.Schedules {
+			if name != "" && !slices.ContainsFunc(c.Schedules, func(s Schedule) bool { return s.Name == name && s.Source != nil }) {
+				d.report(under(path, "schedules"), "names %s, which is no schedule of this file with a source", shortened(name))
+			}
+		}
+		d.secret(under(path, "webhook"), &r.Webhook)
+		d.secret(under(path, "secret"), &r.Secret)
+	}
+}
+
 // fits reports whether a secret in Base64 has an accepted length.
 func fits(s string) bool {
 	digits := strings.TrimRight(strings.TrimPrefix(s, "whsec_"), "=")

@@ -41,11 +41,17 @@ func (d *document) schedule(path []any, s *Schedule, c *Config) {
 // The bounds of approve_within.
 const shortestApproval, longestApproval = time.Minute, 720 * time.Hour
 
+// The bounds of refresh.after.
+const shortestRefresh, longestRefresh = 24 * time.Hour, 8760 * time.Hour
+
 // night judges the keys of a nightly sync.
 func (d *document) night(path []any, s *Schedule, c *Config) {
 	if s.Source == nil {
 		if s.Absence != nil {
 			d.report(under(path, "absence"), "has no effect without source; add a source, or remove it")
+		}
+		if s.Refresh != nil {
+			d.report(under(path, "refresh"), "has no effect without source; add a source, or remove it")
 		}
 		if !s.Names.IsZero() {
 			d.report(under(path, "names"), "has no effect without source; add a source, or remove it")
@@ -62,6 +68,11 @@ func (d *document) night(path []any, s *Schedule, c *Config) {
 	}
 	if s.Absence != nil && s.Absence.Nights > 0 && len(s.Absence.Chats) == 0 {
 		d.report(under(path, "absence", "nights"), "is %d, but no chats are given; list those whose members the roster decides", s.Absence.Nights)
+	}
+	if r := s.Refresh; r != nil {
+		if after := time.Duration(r.After); after < shortestRefresh || after > longestRefresh {
+			d.report(under(path, "refresh", "after"), "is %s; it must be %s to %s", r.After, Duration(shortestRefresh), Duration(longestRefresh))
+		}
 	}
 	if w := time.Duration(s.ApproveWithin); w < shortestApproval || w > longestApproval {
 		d.report(under(path, "approve_within"), "is %s; it must be %s to %s", s.ApproveWithin, Duration(shortestApproval), Duration(longestApproval))

@@ -1,6 +1,10 @@
 package config
 
-import "slices"
+import (
+	"slices"
+
+	"rollcall/internal/access"
+)
 
 // key describes a key of the file. The validation (shape.go), the page, the schema and
 // the defaults are all derived from it.
@@ -66,11 +70,13 @@ var firstKeys = []key{
 	{path: "http.tls.cert", required: true, eg: `/etc/rollcall/server.pem`, doc: "PEM file with the server's certificate and those of its authorities"},
 	{path: "http.tls.key", required: true, eg: `/etc/rollcall/server-key.pem`, doc: "PEM file with its key; a file that others can read is rejected"},
 	{path: "http.proxy", doc: "addresses or networks of proxies with TLS in front of `listen`, as in `[10.0.0.5, 10.1.0.0/16]`. They may send requests to the HTTP API, and their `X-Forwarded-For` names the client"},
-	{path: "http.users", doc: "The users who may log in, by name and password (HTTP basic auth). Without users everyone who can reach the address has access, so it must be a loopback address. On other addresses put a proxy with TLS in front: basic auth alone can be read on the network."},
+	{path: "http.users", doc: "The users who may log in, by a form or by HTTP basic auth. Without users everyone who can reach the address is an administrator, so it must be a loopback address. On other addresses use `tls`, or put a proxy with TLS in front: passwords can be read on the network otherwise."},
 	{path: "http.users[].name", required: true, eg: `operator`, doc: "without a colon; each name once"},
 	{path: "http.users[].password", required: true, doc: "password of that user"},
-	{path: "http.writable", def: "false", doc: "whether the web UI may run, delete and archive tasks and pause queues"},
-	{path: "http.show_personal_data", def: "false", doc: "whether the web UI shows names and IDs of people; otherwise they are masked"},
+	{path: "http.users[].role", def: "viewer", enum: roles(), doc: "what the user may do; each role may do all that the roles before it may. `viewer`: look. `operator`: hold, release, upload and apply runs, settle dead letters. `approver`: approve and reject held runs. `administrator`: see names"},
+	{path: "http.users[].names", def: "false", doc: "whether the user sees names and IDs of people in clear, as an administrator does"},
+	{path: "http.writable", def: "false", doc: "whether operators may run, delete and archive tasks and pause queues in asynq's web UI"},
+	{path: "http.show_personal_data", def: "false", doc: "whether asynq's web UI shows names and IDs of people to all users; otherwise they are masked"},
 
 	{path: "api", doc: "Who may use the [HTTP API](access.md). Without tokens no client may. It is served at `http.tls`, and at `http.listen` to this machine and to the proxies of `http.proxy`."},
 	{path: "api.tokens", doc: "Bearer tokens: one for each service. `worker token new` makes one and prints these lines. A reload (SIGHUP) takes over all of them."},
@@ -87,6 +93,14 @@ var firstKeys = []key{
 	{path: "webhooks[].events", enum: []string{"run.ended", "run.held", "run.paused", "lane.held", "night.report"}, doc: "which events; default: all"},
 	{path: "webhooks[].tenants", doc: "only events that concern one of these tenants; default: all"},
 	{path: "webhooks[].allow", doc: "private networks that the URL's host may be in, as in `[10.2.0.0/16]`; default: none"},
+
+	{path: "robots", doc: "DingTalk robots that write the [reports of nightly syncs](nightly.md#be-notified-in-dingtalk) to their groups. A reload (SIGHUP) takes over all of them."},
+	{path: "robots[].name", required: true, eg: `teachers`, pattern: namePattern, rule: nameWords, doc: "as that of an organisation; each name once"},
+	{path: "robots[].organisation", required: true, eg: `lakeside`, doc: "the organisation of this file that has the group: its messages are counted"},
+	{path: "robots[].webhook", required: true, doc: "where the robot's webhook is, `https://oapi.dingtalk.com/robot/send?access_token=…`. It is a credential and in no log"},
+	{path: "robots[].secret", required: true, doc: "the secret of the robot's security setting *sign* (加签), which begins with `SEC`"},
+	{path: "robots[].language", def: "zh", enum: []string{"en", "zh"}, doc: "of the messages"},
+	{path: "robots[].schedules", doc: "the schedules whose reports it writes, by name; default: all with a `source`"},
 
 	{path: "log", doc: "The log, which is written to the standard error."},
 	{path: "log.level", def: "info", enum: []string{"debug", "info", "warn", "error"}, doc: "lowest level that is logged"},
@@ -110,6 +124,7 @@ var firstKeys = []key{
 	{path: "organisations[].quota.calls", def: "5000", max: 1_000_000_000, doc: "calls per month; the default is the standard edition's number. `0`: counted, but not bounded"},
 	{path: "organisations[].quota.warn", def: "80", min: 1, max: 100, doc: "the percentage of `calls` from which a warning is given, 1 to 100"},
 	{path: "organisations[].quota.reserve", def: "10", max: 50, doc: "the percentage of `calls` that is reserved for urgent tasks, 0 to 50"},
+	{path: "organisations[].quota.messages", def: "3000", max: 1_000_000_000, doc: "messages of [robots](#robots) per month, which DingTalk counts apart from calls; the default is the standard edition's number. Messages of other programs are not counted. `0`: counted, but not bounded"},
 	{path: "organisations[].tenants", required: true, min: 1, doc: "At least one. A tenant is one set of credentials: exactly one of `dingtalk` and `classin`. Two tenants of one app (or SID) are rejected, because the platform counts their calls together."},
 	{path: "organisations[].tenants[].name", required: true, eg: `lakeside-dingtalk`, pattern: namePattern, rule: nameWords, doc: "as that of an organisation, and unique in the file. Queues are named after it: another name means other queues"},
 }
@@ -169,7 +184,10 @@ var moreKeys = []key{
 	{path: "schedules[].absence.missing_percent", def: "10", min: 1, max: 100, doc: "percentage of the members of the last roster"},
 	{path: "schedules[].absence.chat_missing", def: "5", min: 1, max: 1_000_000, doc: "the same for one chat"},
 	{path: "schedules[].absence.chat_missing_percent", def: "30", min: 1, max: 100, doc: "percentage of the members of the chat"},
-	{path: "schedules[].report", def: "decisions", enum: []string{"decisions", "always", "never"}, doc: "when webhooks are called with [`night.report`](webhooks.md#events): when a person must decide, after each night, or never. Only with `source`"},
+	{path: "schedules[].refresh", doc: "Unchanged names that were not confirmed for long are [sent once more](nightly.md#names-that-were-not-confirmed-for-long). Only with `source`."},
+	{path: "schedules[].refresh.percent", def: "0", max: 100, doc: "percentage of the month's spare calls that is used for that. `0`: none"},
+	{path: "schedules[].refresh.after", def: "720h", doc: "how long ago a name must have been confirmed, 24h to 8760h"},
+	{path: "schedules[].report", def: "decisions", enum: []string{"decisions", "always", "never"}, doc: "when webhooks are called with [`night.report`](webhooks.md#events), and [robots](#robots) write: when a person must decide, after each night, or never. Only with `source`"},
 	{path: "schedules[].allow", enum: []string{"allow-changes", "allow-suspicious", "allow-lost-chinese", "allow-equal-names", "allow-id-changes"}, doc: "guards that [never hold](runs.md#when-a-guard-holds-a-run) a night of this schedule, by their flags. Only with `source`"},
 	{path: "schedules[].approve_within", def: "72h", doc: "how long a held night can be approved, 1m to 720h. Only with `source`"},
 	{path: "schedules[].courses", one: "work", doc: "The courses of a ClassIn tenant, instead of a roster."},
@@ -185,6 +203,15 @@ var moreKeys = []key{
 	{path: "limit.per", required: true, eg: `1s`, doc: "the length: 100 ms to 1 h, or `24h` for a calendar day"},
 	{path: "limit.window", def: "unknown", enum: []string{WindowUnknown, WindowSliding, WindowFixed, WindowBucket}, doc: "how the platform counts: in any window of that length, `sliding`; in windows that follow each other, `fixed`; by a `bucket` that fills up again evenly. `unknown` is paced as `sliding`, the strictest; `fixed` and `bucket` let the lane go nearer to the whole limit. With `24h` only `fixed` can stand"},
 	{path: "limit.burst", def: "0", doc: "how many calls may leave back to back beyond the even spacing, less than `calls`. The spacing grows accordingly, so that the limit holds all the same. Not with `24h`"},
+}
+
+// roles lists the roles of users.
+func roles() []string {
+	var all []string
+	for _, r := range access.Roles() {
+		all = append(all, string(r))
+	}
+	return all
 }
 
 // find returns the row of a key; the zero key if there is none.

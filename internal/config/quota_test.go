@@ -20,13 +20,13 @@ func quota(text string) (config.Quota, error) {
 
 func TestTheDefaultQuotaIsThatOfTheStandardEdition(t *testing.T) {
 	t.Parallel()
-	standard := config.Quota{Calls: 5000, Warn: 80, Reserve: 10}
+	standard := config.Quota{Calls: 5000, Warn: 80, Reserve: 10, Messages: 3000}
 	for text, want := range map[string]config.Quota{
 		"":                                 standard,
 		"quota: ,":                         standard,
 		"quota: {},":                       standard,
-		"quota: {calls: 500000},":          {Calls: 500_000, Warn: 80, Reserve: 10},
-		"quota: {warn: 100, reserve: 50},": {Calls: 5000, Warn: 100, Reserve: 50},
+		"quota: {calls: 500000},":          {Calls: 500_000, Warn: 80, Reserve: 10, Messages: 3000},
+		"quota: {warn: 100, reserve: 50},": {Calls: 5000, Warn: 100, Reserve: 50, Messages: 3000},
 	} {
 		got, err := quota(text)
 		if err != nil {
@@ -40,7 +40,7 @@ func TestTheDefaultQuotaIsThatOfTheStandardEdition(t *testing.T) {
 func TestAQuotaMayBeWithoutABoundAndWithoutAReserve(t *testing.T) {
 	t.Parallel()
 	got, err := quota("quota: {calls: 0, warn: 1, reserve: 0},")
-	if want := (config.Quota{Calls: 0, Warn: 1, Reserve: 0}); err != nil || got != want {
+	if want := (config.Quota{Calls: 0, Warn: 1, Reserve: 0, Messages: 3000}); err != nil || got != want {
 		t.Errorf("quota is %+v, %v, want %+v", got, err, want)
 	}
 }

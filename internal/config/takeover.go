@@ -5,8 +5,9 @@ import "strings"
 // TakeOver returns the configuration of a running worker after a reload. It applies
 // from after: the limits and secrets of tenants and the quotas of organisations that
 // both have, the passwords of users that both have, the password of Redis, the schedules,
-// the tokens of the API and the webhooks. A secret is applied only if it belongs to the same app, school or user of
-// Redis as before. Everything else is that of before. Neither argument is changed.
+// the tokens of the API, the webhooks and the robots. A secret is applied only if it
+// belongs to the same app, school or user of Redis as before. Everything else is that of
+// before. Neither argument is changed.
 func TakeOver(before, after *Config) *Config {
 	tenants := after.tenants()
 	quotas := map[string]Quota{}
@@ -14,7 +15,7 @@ func TakeOver(before, after *Config) *Config {
 		quotas[org.Name] = org.Quota
 	}
 	taken := *before
-	taken.Schedules, taken.API, taken.Webhooks = after.Schedules, after.API, after.Webhooks
+	taken.Schedules, taken.API, taken.Webhooks, taken.Robots = after.Schedules, after.API, after.Webhooks, after.Robots
 	if sameRedis(before.Redis, after.Redis) {
 		taken.Redis.Password = after.Redis.Password
 	}
@@ -82,7 +83,7 @@ func rotated(before, after *Config, l leaf) bool {
 	switch kind {
 	case "":
 		return l.key == "redis.password" && sameRedis(before.Redis, after.Redis)
-	case "user", "token", "webhook", "schedule":
+	case "user", "token", "webhook", "robot", "schedule":
 		return true
 	case "tenant":
 		was, is := before.tenants()[name], after.tenants()[name]
