@@ -103,7 +103,7 @@ func (t *theatre) onAPI(ctx context.Context, peer bool, do func(context.Context,
 		listen := "127.0.0.1:" + ports[0]
 		if peer {
 			s.tasks, s.rows = "http://"+listen+"/tasks", "http://"+listen+"/rows"
-			s.process, err = t.startAPIPeer(ctx, apiPeerSpec{Redis: address, Platform: platform.url, Listen: listen}, fail)
+			s.process, err = t.startRole(ctx, apiPeerArgument, apiPeerSpec{Redis: address, Platform: platform.url, Listen: listen}, "api.peer.log", fail)
 		} else {
 			s.tasks, s.rows = "http://"+listen+"/v1/tasks", "http://"+listen+"/v1/runs"
 			s.process, err = t.startAPIWorker(ctx, s, platform.url, listen, fail)

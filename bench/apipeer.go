@@ -5,9 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -23,19 +20,6 @@ type apiPeerSpec struct {
 	Redis    string `json:"redis"`
 	Platform string `json:"platform"`
 	Listen   string `json:"listen"`
-}
-
-func (t *theatre) startAPIPeer(ctx context.Context, spec apiPeerSpec, fail context.CancelCauseFunc) (*process, error) {
-	said, err := json.Marshal(spec)
-	if err != nil {
-		return nil, err
-	}
-	binary, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, binary, apiPeerArgument, string(said)) //nolint:gosec // this very binary
-	return startProcess(cmd, filepath.Join(t.dir, "api.peer.log"), fail)
 }
 
 // runAPIPeer is what a user would write: a handler that calls Enqueue, and an asynq server

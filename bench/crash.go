@@ -101,7 +101,7 @@ func (s *side) serveOnly(ctx context.Context, first, n int) error {
 			Redis: s.redis.address, Platform: s.gate.url, PerSecond: s.perSecond(),
 			Concurrency: bareConcurrency, Servers: n, First: first,
 		}
-		p, err = s.theatre.startBare(ctx, spec, name+".peer.log", s.fail)
+		p, err = s.theatre.startRole(ctx, bareArgument, spec, name+".peer.log", s.fail)
 	} else {
 		file := filepath.Join(s.theatre.dir, name+".yaml")
 		limit := fmt.Sprintf("calls: %d, per: %s", s.calls, s.per)

@@ -93,14 +93,18 @@ func targetBytes(ctx context.Context, t *theatre) ([]result, error) {
 // settle takes the nth target from its change to its success, as a producer and a
 // worker do.
 func settle(ctx context.Context, record *ledger.Ledger, n int) error {
-	target, fields := kinds.Change(task(n), organisation)
+	return settleTask(ctx, record, task(n), n)
+}
+
+func settleTask(ctx context.Context, record *ledger.Ledger, task tasks.NicknameSync, n int) error {
+	target, fields := kinds.Change(task, organisation)
 	id := fmt.Sprintf("%08d-5b6f-4f3e-9f6a-0d0cd8f08ac5", n) // as long as a task's
 	w := ledger.Change{Target: target, Fields: fields, TaskID: id}
 	revised := record.Revise(ctx, w)[0]
 	if revised.Err != nil {
 		return revised.Err
 	}
-	typename, payload, err := kinds.Encode(task(n), revised.Revision)
+	typename, payload, err := kinds.Encode(task, revised.Revision)
 	if err != nil {
 		return err
 	}

@@ -89,6 +89,12 @@ func command(ctx context.Context, args []string) error {
 	if len(args) == 2 && args[0] == apiPeerArgument {
 		return runAPIPeer(args[1])
 	}
+	if len(args) == 2 && args[0] == pageArgument {
+		return runPages(ctx, args[1])
+	}
+	if len(args) == 5 && args[0] == nightArgument {
+		return nightOfFile(ctx, args[1], args[2], args[3], args[4])
+	}
 	if len(args) == 3 && args[0] == fileArgument {
 		return enqueueFile(ctx, args[1], args[2])
 	}

@@ -16,7 +16,7 @@ import (
 
 // This binary is the peer's process as well, as the bench's own is.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 2 && slices.Contains([]string{bareArgument, fileArgument, apiPeerArgument}, os.Args[1]) {
+	if len(os.Args) > 2 && slices.Contains([]string{bareArgument, fileArgument, apiPeerArgument, nightArgument, pageArgument}, os.Args[1]) {
 		if err := command(context.Background(), os.Args[1:]); err != nil {
 			log.Fatal(err)
 		}

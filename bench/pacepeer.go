@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -73,20 +70,7 @@ func (s *side) startBare(ctx context.Context, n, i int) (*process, error) {
 	if s.many {
 		spec.Servers, spec.Concurrency = manyLanes, 0
 	}
-	return s.theatre.startBare(ctx, spec, fmt.Sprintf("%s.peer%d.log", s.name, i), s.fail)
-}
-
-func (t *theatre) startBare(ctx context.Context, spec bareSpec, log string, fail context.CancelCauseFunc) (*process, error) {
-	said, err := json.Marshal(spec)
-	if err != nil {
-		return nil, err
-	}
-	binary, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, binary, bareArgument, string(said)) //nolint:gosec // this very binary
-	return startProcess(cmd, filepath.Join(t.dir, log), fail)
+	return s.theatre.startRole(ctx, bareArgument, spec, fmt.Sprintf("%s.peer%d.log", s.name, i), s.fail)
 }
 
 // rateLimitError is the wiki's: not a failure, and tried again after a while.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -182,7 +183,11 @@ func (s *side) startWorker(ctx context.Context, i int) (*process, error) {
 
 // startWorker starts a worker with that configuration.
 func (t *theatre) startWorker(ctx context.Context, file, log string, fail context.CancelCauseFunc) (*process, error) {
-	cmd := exec.CommandContext(ctx, t.worker, "run", "--config", file) //nolint:gosec // built by us
+	worker, err := t.worker()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, worker, "run", "--config", file) //nolint:gosec // built by us
 	cmd.Env = append(os.Environ(), variable+"=bench")
 	return startProcess(cmd, filepath.Join(t.dir, log), fail)
 }
@@ -224,6 +229,20 @@ type process struct {
 	log      string
 	stopping atomic.Bool
 	done     chan struct{}
+}
+
+// startRole starts this program in the role that argument names, with what it needs.
+func (t *theatre) startRole(ctx context.Context, argument string, spec any, log string, fail context.CancelCauseFunc) (*process, error) {
+	said, err := json.Marshal(spec)
+	if err != nil {
+		return nil, err
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, binary, argument, string(said)) //nolint:gosec // this very binary
+	return startProcess(cmd, filepath.Join(t.dir, log), fail)
 }
 
 // startProcess starts a command and calls fail if it ends before stop.

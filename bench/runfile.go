@@ -81,8 +81,8 @@ func (t *theatre) roster(n int) (name string, err error) {
 	return name, errors.Join(w.Error(), file.Close())
 }
 
-// spent is what a process needed.
-type spent struct{ seconds, mib float64 }
+// spent is what a process needed. cpu is in seconds, with that of its Redis.
+type spent struct{ seconds, cpu, mib float64 }
 
 // overFile runs a process against a Redis of its own. prepare is not counted.
 func (t *theatre) overFile(ctx context.Context, prepare func(s *store, address string) (*exec.Cmd, error)) (used spent, err error) {
@@ -91,7 +91,15 @@ func (t *theatre) overFile(ctx context.Context, prepare func(s *store, address s
 		if err != nil {
 			return err
 		}
-		used, err = measure(cmd, filepath.Join(t.dir, "file.log"))
+		before, err := redisSeconds(ctx, s.rdb)
+		if err != nil {
+			return err
+		}
+		if used, err = measure(cmd, filepath.Join(t.dir, "file.log")); err != nil {
+			return err
+		}
+		after, err := redisSeconds(ctx, s.rdb)
+		used.cpu += after - before
 		return err
 	})
 	return used, err
@@ -116,6 +124,9 @@ func measure(cmd *exec.Cmd, log string) (spent, error) {
 		select {
 		case err := <-ended:
 			used.seconds = time.Since(began).Seconds()
+			if cmd.ProcessState != nil {
+				used.cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
+			}
 			if err == nil && used.mib == 0 {
 				err = errors.New("it ended before its memory was read")
 			}

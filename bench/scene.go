@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -43,9 +44,9 @@ type act [][]scene
 
 // theatre is shared by all scenes.
 type theatre struct {
-	dir    string // for configurations and logs
-	worker string // the binary
-	plots  string // where runs are drawn; empty: nowhere
+	dir    string                 // for configurations and logs
+	worker func() (string, error) // builds the binary once, and returns its path
+	plots  string                 // where runs are drawn; empty: nowhere
 	tempo  tempo
 }
 
@@ -71,7 +72,12 @@ type tempo struct {
 
 	posting time.Duration // how long producers post tasks
 
-	rows     int // of a run that is planned or uploaded
+	page  pageSize // what the pages show
+	views int      // of each page
+
+	rows     int // of a run that is planned or uploaded, and of a roster that is compared
+	people   int // of a roster that is synced every night
+	nights   int // in which it is
 	renames  int // of a run that is carried out
 	queued   int // tasks that wait while their bytes are counted
 	targets  int // that are settled while theirs are
@@ -87,7 +93,8 @@ func fullTempo() tempo {
 		urgent: time.Minute, bulk: 20_000,
 		visit: 10 * time.Second, full: 5 * time.Second, settled: 10 * time.Second, bound: 30 * time.Second,
 		limiter: 10 * time.Second, idle: 15 * time.Second, pickups: 40, posting: time.Minute,
-		rows: 1_000_000, renames: renames, queued: 200_000, targets: 1_000_000, killed: 9, killing: 6 * time.Second, deadline: 3 * time.Minute,
+		page: pageSize{lanes: 1_000, runs: 1_000, rows: 1_000, dead: 50_000, pending: 20, targets: 5_000}, views: 40,
+		rows: 1_000_000, people: 10_000, nights: 30, renames: renames, queued: 200_000, targets: 1_000_000, killed: 9, killing: 6 * time.Second, deadline: 3 * time.Minute,
 	}
 }
 
@@ -99,7 +106,8 @@ func quickTempo() tempo {
 		urgent: 3 * time.Second, bulk: 300,
 		visit: time.Second, full: time.Second, settled: time.Second, bound: 3 * time.Second,
 		limiter: time.Second, idle: time.Second, pickups: 4, posting: 3 * time.Second,
-		rows: 4_096, renames: renamesQuick, queued: 2_000, targets: 20_000, killed: 1, killing: time.Second, deadline: 50 * time.Second,
+		page: pageSize{lanes: 60, runs: 20, rows: 256, dead: 1_000, pending: 5, targets: 200}, views: 4,
+		rows: 4_096, people: 300, nights: 3, renames: renamesQuick, queued: 2_000, targets: 20_000, killed: 1, killing: time.Second, deadline: 50 * time.Second,
 	}
 }
 
@@ -112,7 +120,7 @@ func (o options) tempo() tempo {
 
 // chosenActs returns the scenes that a prefix selects.
 func chosenActs(o options) []act {
-	acts := slices.Concat(ledgerActs(), runActs(), apiActs(), paceActs(o.tempo()))
+	acts := slices.Concat(ledgerActs(), runActs(), nightlyActs(), apiActs(), pageActs(), paceActs(o.tempo()))
 	for i := range acts {
 		acts[i] = acts[i].chosen(o.prefix)
 	}
@@ -127,11 +135,14 @@ func perform(ctx context.Context, out io.Writer, acts []act, o options) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(t.dir) }()
-	t.worker = filepath.Join(t.dir, "worker")
-	build := exec.CommandContext(ctx, "go", "build", "-o", t.worker, "rollcall/cmd/worker") //nolint:gosec // our own words
-	if said, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the worker: %w\n%s", err, said)
-	}
+	t.worker = sync.OnceValues(func() (string, error) {
+		binary := filepath.Join(t.dir, "worker")
+		build := exec.CommandContext(ctx, "go", "build", "-o", binary, "rollcall/cmd/worker") //nolint:gosec // our own words
+		if said, err := build.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build the worker: %w\n%s", err, said)
+		}
+		return binary, nil
+	})
 	for _, a := range acts {
 		results, err := a.play(ctx, t)
 		if err != nil {

@@ -47,23 +47,20 @@ func (d operator) each(states []asynq.TaskState, do func(*asynq.TaskInfo)) error
 		asynq.TaskStateScheduled: d.inspector.ListScheduledTasks, asynq.TaskStateRetry: d.inspector.ListRetryTasks,
 		asynq.TaskStateArchived: d.inspector.ListArchivedTasks, asynq.TaskStateCompleted: d.inspector.ListCompletedTasks,
 	}
-	const size = 1000
+	// One page: asynq removes expired tasks all the time, and a second page would leave out as many
+	// as were removed since the first.
+	const all = 1 << 20
 	for _, name := range queues() {
 		for _, state := range states {
-			for page := 1; ; page++ {
-				infos, err := list[state](name, asynq.PageSize(size), asynq.Page(page))
-				if errors.Is(err, asynq.ErrQueueNotFound) {
-					break // nothing was ever put into it
-				}
-				if err != nil {
-					return fmt.Errorf("list the %s tasks of %s: %w", state, name, err)
-				}
-				for _, info := range infos {
-					do(info)
-				}
-				if len(infos) < size {
-					break
-				}
+			infos, err := list[state](name, asynq.PageSize(all))
+			if errors.Is(err, asynq.ErrQueueNotFound) {
+				continue // nothing was ever put into it
+			}
+			if err != nil {
+				return fmt.Errorf("list the %s tasks of %s: %w", state, name, err)
+			}
+			for _, info := range infos {
+				do(info)
 			}
 		}
 	}

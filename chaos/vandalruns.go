@@ -67,7 +67,7 @@ var runPatterns = []string{"rollcall:{run:*", "asynq:{rollcall.runs}:t:*"}
 // runExcuses are damages of keys of runs that need no name.
 var runExcuses = []excuse{
 	{regexp.MustCompile(`\{run:\*\}:(rows|plan|excluded)`), nil, anyManner, "read when the run reaches it; then the run waits and names it"},
-	{regexp.MustCompile(`\{run:\*\}:run$`), regexp.MustCompile(`^(digest|planner|feeder|reason|by|progress|sealed|passed|wake|judged|fed.*)$`), inside, "any value is possible"},
+	{regexp.MustCompile(`\{run:\*\}:run$`), regexp.MustCompile(`^(digest|planner|feeder|reason|by|progress|sealed|passed|wake|judged|history|fed.*)$`), inside, "any value is possible"},
 	{regexp.MustCompile(`\{run:\*\}:run$`), regexp.MustCompile(`^(changed|applied|renewed|ended)$`), cut, "a shorter value is a value"},
 	{regexp.MustCompile(`:details:`), nil, inside, "for people"},
 	{regexp.MustCompile(`:floor$`), nil, inside, "one that is too far ahead is not used"},
