@@ -89,7 +89,7 @@ func TestTheManualOfTheSandboxExplainsFaults(t *testing.T) {
 func TestThePageOfRollcallExplainsTheConclusions(t *testing.T) {
 	t.Parallel()
 	var rows [][]string
-	for _, c := range constantsOf(t, "cmd/rollcall/internal/explain/conclude.go", "") {
+	for _, c := range constantsOf(t, "internal/explain/conclude.go", "Word") {
 		rows = append(rows, []string{quoted(c.value), c.meaning})
 	}
 	manual.Parts(t, "docs/rollcall.md", map[string]string{"conclusions": manual.Table([]string{"conclusion", "meaning"}, rows)}, *update)

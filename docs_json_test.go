@@ -31,13 +31,15 @@ func jsonObjects() []jsonObject {
 
 		{"A run", "`plan`, `apply`, `run list`, `run show`, `run watch` and the commands that change a run.", "internal/run", "Run"},
 		{"The settings of a run", "", "internal/run", "Settings"},
+		{"The file of a run", "", "internal/run", "File"},
+		{"A step of a run", "", "internal/run", "Step"},
 		{"A plan", "", "internal/run", "Plan"},
 		{"A guard", "", "internal/run", "Guard"},
 		{"A lane of a plan", "", "internal/run", "Lane"},
 		{"A cost", "", "internal/run", "Cost"},
 		{"A row", "`run results`.", rollcall + "runs", "record"},
 		{"A value", "", "internal/run", "Value"},
-		{"Tasks that were enqueued directly", "`run list`, `run show`.", rollcall + "runs", "counts"},
+		{"Tasks that were enqueued directly", "`run list`, `run show`.", "internal/run", "Direct"},
 
 		{"A lane", "`lanes`.", rollcall + "lanes", "Record"},
 		{"A month", "", rollcall + "lanes", "monthRecord"},
@@ -71,6 +73,8 @@ func jsonObjects() []jsonObject {
 		{"A schedule", "`schedule list`.", rollcall + "schedule", "entryRecord"},
 		{"A pause of a schedule", "", rollcall + "schedule", "pauseRecord"},
 		{"A tick", "`schedule history`.", rollcall + "schedule", "tickRecord"},
+		{"A report of a night", "`schedule report`.", "internal/night", "Report"},
+		{"A forecast", "", "internal/night", "Forecast"},
 		{"A changed schedule", "`schedule run`, `schedule pause`, `schedule resume`.", rollcall + "schedule", "steered"},
 	}
 }

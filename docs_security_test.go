@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-var testFunc = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+var testFunc = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
 
 func TestTheTestsOfTheAttacksExist(t *testing.T) {
 	t.Parallel()
@@ -31,7 +31,7 @@ func TestTheTestsOfTheAttacksExist(t *testing.T) {
 		}
 		rows++
 		for _, m := range codeSpan.FindAllStringSubmatch(line, -1) {
-			if !strings.HasPrefix(m[1], "Test") {
+			if !strings.HasPrefix(m[1], "Test") && !strings.HasPrefix(m[1], "Fuzz") {
 				continue
 			}
 			if named++; !exist[m[1]] {
