@@ -60,7 +60,7 @@ test: ## Run the tests that take no minutes; on a real Redis too, where there is
 # One package at a time: tests that let Redis servers fail over need the
 # processors that other packages would take.
 .PHONY: test-long
-test-long: ## Run all tests: failovers, every topology, every lost reply (20 minutes)
+test-long: ## Run all tests: failovers, every topology, every lost reply, a browser (20 minutes)
 	$(GO) test $(RACE) -timeout 20m -shuffle=on -p 1 ./...
 	@$(TESTED)
 

@@ -67,18 +67,33 @@ var imports = map[string][]string{
 	"internal/naming": {"tasks", "internal/roster"},
 	// What the commands enqueue and rollcall share.
 	"internal/cli": {
-		"internal/buildinfo", "internal/console", "internal/exitcode", "internal/readfile", "internal/redisdb", "internal/secret",
+		"internal/buildinfo", "internal/console", "internal/exitcode", "internal/readfile", "internal/redisdb", "internal/remote", "internal/secret",
 	},
-	// How a file that a person names is read, and made a run.
+	// A worker's HTTP API, for the commands.
+	"internal/remote": {
+		"tasks", "internal/backlog", "internal/buildinfo", "internal/deadletter", "internal/enqueue", "internal/explain", "internal/hold",
+		"internal/ledger", "internal/loopback", "internal/overview", "internal/pace", "internal/registry", "internal/roster", "internal/run",
+		"internal/secret", "internal/table",
+	},
+	// Keys that one request at a time has.
+	"internal/lease": {"internal/redisdb"},
+	// How a table is judged, and made a run.
+	"internal/intake": {"tasks", "internal/lease", "internal/roster", "internal/run"},
+	// What people see of the rows of a run.
+	"internal/runview": {
+		"tasks", "internal/kinds", "internal/ledger", "internal/privacy", "internal/registry", "internal/roster", "internal/run",
+		"internal/sheet", "internal/table",
+	},
+	// How a file that a person names on a command line is read, and made a run.
 	"internal/upload": {
-		"tasks", "internal/cli", "internal/console", "internal/enqueue", "internal/exitcode", "internal/kinds", "internal/roster",
+		"tasks", "internal/cli", "internal/console", "internal/exitcode", "internal/intake", "internal/kinds", "internal/roster",
 		"internal/run", "internal/table",
 	},
 	// Tables for people.
 	"internal/sheet": {"internal/console", "internal/table"},
 	"cmd/enqueue": {
-		"tasks", "internal/cli", "internal/console", "internal/enqueue", "internal/exitcode", "internal/kinds", "internal/ledger",
-		"internal/redisdb", "internal/roster", "internal/run", "internal/upload",
+		"tasks", "internal/cli", "internal/console", "internal/enqueue", "internal/exitcode", "internal/intake", "internal/kinds",
+		"internal/ledger", "internal/redisdb", "internal/remote", "internal/roster", "internal/run", "internal/upload",
 	},
 
 	// Administrators and operators: a package a subject.
@@ -97,24 +112,31 @@ var imports = map[string][]string{
 	},
 	"cmd/rollcall/internal/forget": {
 		"tasks", "internal/audit", "cmd/rollcall/internal/find", "internal/cli", "internal/console", "internal/deadletter", "internal/exitcode",
-		"internal/kinds", "internal/ledger", "internal/privacy", "internal/registry", "internal/run",
+		"internal/kinds", "internal/ledger", "internal/night", "internal/privacy", "internal/registry", "internal/run",
 	},
 	"cmd/rollcall/internal/repair": {
-		"internal/audit", "internal/cli", "internal/console", "internal/damage", "internal/ledger", "internal/registry", "internal/run",
+		"internal/audit", "internal/cli", "internal/console", "internal/damage", "internal/ledger", "internal/night", "internal/registry",
+		"internal/run", "internal/schedule",
 	},
 	"cmd/rollcall/internal/lanes": {
-		"internal/audit", "internal/backlog", "internal/cli", "internal/console", "internal/exitcode", "internal/hold", "internal/pace",
-		"internal/registry", "internal/roster",
+		"internal/audit", "internal/cli", "internal/console", "internal/exitcode", "internal/hold", "internal/overview", "internal/pace",
+		"internal/remote", "internal/roster",
 	},
-	"cmd/rollcall/internal/schedule": {"internal/cli", "internal/console", "internal/exitcode", "internal/schedule"},
-	"cmd/rollcall/internal/session":  {"internal/cli", "internal/exitcode", "internal/ledger", "internal/run"},
+	"cmd/rollcall/internal/schedule": {
+		"internal/cli", "internal/console", "internal/exitcode", "internal/night", "internal/schedule",
+	},
+	"cmd/rollcall/internal/session": {
+		"internal/cli", "internal/deadletter", "internal/enqueue", "internal/exitcode", "internal/intake", "internal/ledger",
+		"internal/remote", "internal/run", "internal/runview", "internal/upload",
+	},
 	"cmd/rollcall/internal/plan": {
-		"tasks", "cmd/rollcall/internal/session", "internal/cli", "internal/console", "internal/enqueue", "internal/exitcode",
-		"internal/kinds", "internal/pace", "internal/roster", "internal/run", "internal/sheet", "internal/table", "internal/upload",
+		"tasks", "cmd/rollcall/internal/session", "internal/cli", "internal/console", "internal/exitcode",
+		"internal/intake", "internal/kinds", "internal/pace", "internal/roster", "internal/run", "internal/runview",
+		"internal/sheet", "internal/table", "internal/upload",
 	},
 	"cmd/rollcall/internal/watch": {
-		"cmd/rollcall/internal/lanes", "cmd/rollcall/internal/session", "internal/cli", "internal/console", "internal/deadletter",
-		"internal/exitcode", "internal/redisdb", "internal/registry", "internal/run",
+		"cmd/rollcall/internal/lanes", "cmd/rollcall/internal/session", "internal/cli", "internal/console",
+		"internal/exitcode", "internal/redisdb", "internal/registry", "internal/remote", "internal/run",
 	},
 	"cmd/rollcall/internal/apply": {
 		"cmd/rollcall/internal/plan", "cmd/rollcall/internal/session", "cmd/rollcall/internal/watch", "internal/cli",
@@ -122,21 +144,21 @@ var imports = map[string][]string{
 	},
 	"cmd/rollcall/internal/runs": {
 		"tasks", "cmd/rollcall/internal/apply", "cmd/rollcall/internal/plan", "cmd/rollcall/internal/session",
-		"cmd/rollcall/internal/watch", "internal/cli", "internal/console", "internal/exitcode",
-		"internal/kinds", "internal/ledger", "internal/registry", "internal/roster", "internal/run",
-		"internal/sheet", "internal/table", "internal/upload",
+		"cmd/rollcall/internal/watch", "internal/cli", "internal/console", "internal/exitcode", "internal/kinds",
+		"internal/roster", "internal/run", "internal/runview", "internal/sheet", "internal/table", "internal/upload",
 	},
 	"cmd/rollcall/internal/dead": {
 		"tasks", "internal/cli", "internal/console", "internal/deadletter", "internal/enqueue", "internal/exitcode",
-		"internal/kinds", "internal/ledger", "internal/outcome", "internal/privacy", "internal/readfile",
+		"internal/kinds", "internal/ledger", "internal/outcome", "internal/privacy", "internal/readfile", "internal/remote",
 	},
 	"cmd/rollcall/internal/ids": {
-		"tasks", "internal/audit", "internal/backlog", "internal/cli", "internal/console", "internal/deadletter", "internal/exitcode",
-		"internal/kinds", "internal/ledger", "internal/outcome", "internal/privacy", "internal/registry",
+		"tasks", "internal/backlog", "internal/cli", "internal/console", "internal/exitcode", "internal/kinds", "internal/ledger",
+		"internal/privacy", "internal/registry", "internal/unverified",
 	},
 	"cmd/rollcall/internal/explain": {
 		"tasks", "cmd/rollcall/internal/dead", "cmd/rollcall/internal/lanes", "internal/cli", "internal/console",
-		"internal/deadletter", "internal/kinds", "internal/ledger", "internal/outcome", "internal/privacy", "internal/registry",
+		"internal/deadletter", "internal/exitcode", "internal/explain", "internal/kinds", "internal/ledger", "internal/registry",
+		"internal/remote",
 	},
 
 	// Runs: their rows, plans and results, and what feeds them.
@@ -147,7 +169,7 @@ var imports = map[string][]string{
 
 	// One night of a schedule, from its reading to its report.
 	"internal/night": {
-		"tasks", "internal/audit", "internal/kinds", "internal/ledger", "internal/naming", "internal/outcome", "internal/registry",
+		"tasks", "internal/audit", "internal/console", "internal/kinds", "internal/ledger", "internal/naming", "internal/outcome", "internal/pace", "internal/registry",
 		"internal/roster", "internal/run", "internal/source", "internal/table",
 	},
 
@@ -156,8 +178,16 @@ var imports = map[string][]string{
 
 	// What a person does with what died.
 	"internal/deadletter": {
-		"tasks", "internal/audit", "internal/backlog", "internal/enqueue", "internal/kinds", "internal/ledger", "internal/outcome",
-		"internal/registry",
+		"tasks", "internal/audit", "internal/backlog", "internal/console", "internal/enqueue", "internal/kinds", "internal/ledger", "internal/outcome",
+		"internal/privacy", "internal/registry",
+	},
+
+	// Changes of IDs that a person looks up.
+	"internal/unverified": {"tasks", "internal/audit", "internal/deadletter", "internal/ledger", "internal/outcome", "internal/registry"},
+
+	// What is known of one target.
+	"internal/explain": {
+		"tasks", "internal/deadletter", "internal/kinds", "internal/ledger", "internal/outcome", "internal/privacy", "internal/registry",
 	},
 
 	// Platforms: they know no task and no queue.
@@ -179,7 +209,7 @@ var imports = map[string][]string{
 		"internal/outcome", "internal/registry",
 	},
 	// Who may use the HTTP API, and whom it calls.
-	"internal/access":          {"internal/logging", "internal/secret"},
+	"internal/access":          {"internal/logging", "internal/loopback", "internal/secret"},
 	"internal/webhook":         {"internal/buildinfo", "internal/logging", "internal/loopback", "internal/secret"},
 	"internal/config":          {"internal/access", "internal/loopback", "internal/readfile", "internal/secret"},
 	"internal/source/sqldb":    {"internal/secret", "internal/source"},
@@ -187,19 +217,30 @@ var imports = map[string][]string{
 	"internal/logging":         {"internal/console"},
 	// Services in any language: HTTP in, a service's call, HTTP out.
 	"internal/api": {
-		"tasks", "internal/access", "internal/backlog", "internal/deadletter", "internal/enqueue", "internal/hold", "internal/kinds",
-		"internal/ledger", "internal/pace", "internal/privacy", "internal/redisdb", "internal/registry", "internal/roster", "internal/run",
-		"internal/sheet", "internal/table", "internal/upload",
+		"tasks", "internal/access", "internal/backlog", "internal/deadletter", "internal/enqueue", "internal/explain", "internal/hold",
+		"internal/intake", "internal/lease", "internal/ledger", "internal/overview", "internal/pace", "internal/privacy",
+		"internal/redisdb", "internal/registry", "internal/roster", "internal/run", "internal/runview", "internal/table",
 	},
 	"internal/metrics": {
 		"providers", "internal/access", "internal/backlog", "internal/buildinfo", "internal/handler", "internal/hold", "internal/lane",
-		"internal/ledger", "internal/logging", "internal/outcome", "internal/pace", "internal/registry", "internal/run", "internal/webhook",
+		"internal/ledger", "internal/logging", "internal/outcome", "internal/pace", "internal/registry", "internal/run", "internal/schedule",
+		"internal/webhook",
 	},
-	"internal/monitor": {
-		"internal/access", "internal/kinds", "internal/logging", "internal/loopback", "internal/privacy", "internal/redisdb", "internal/secret",
+	// What is going on now, for those who look.
+	"internal/overview": {
+		"internal/backlog", "internal/hold", "internal/ledger", "internal/outcome", "internal/pace", "internal/redisdb",
+		"internal/registry", "internal/run", "internal/schedule",
 	},
+	// The pages: a request comes in, the services of the commands and the API are called.
+	"internal/ui": {
+		"tasks", "internal/access", "internal/audit", "internal/deadletter", "internal/enqueue", "internal/explain", "internal/hold",
+		"internal/intake", "internal/kinds", "internal/ledger", "internal/night", "internal/outcome", "internal/overview",
+		"internal/pace", "internal/privacy", "internal/redisdb", "internal/registry", "internal/roster", "internal/run",
+		"internal/runview", "internal/schedule", "internal/sheet", "internal/table", "internal/unverified",
+	},
+	"internal/monitor": {"internal/access", "internal/kinds", "internal/privacy", "internal/redisdb"},
 	"internal/schedule": {
-		"tasks", "internal/audit", "internal/backlog", "internal/enqueue", "internal/kinds", "internal/logging", "internal/redisdb",
+		"tasks", "internal/audit", "internal/backlog", "internal/console", "internal/enqueue", "internal/kinds", "internal/logging", "internal/redisdb",
 		"internal/roster", "internal/table",
 	},
 	"internal/redisdb/embedded": {},
@@ -213,16 +254,17 @@ var imports = map[string][]string{
 		"tasks", "providers", "internal/access", "internal/api", "internal/audit", "internal/buildinfo", "internal/config", "internal/console",
 		"internal/deadletter", "internal/demo", "internal/enqueue", "internal/exitcode", "internal/handler", "internal/hold",
 		"internal/kinds", "internal/lane", "internal/ledger", "internal/logging", "internal/metrics", "internal/monitor", "internal/naming",
-		"internal/night", "internal/outcome", "internal/pace", "internal/readfile", "internal/redisdb", "internal/redisdb/embedded",
+		"internal/night", "internal/outcome", "internal/overview", "internal/pace", "internal/readfile", "internal/redisdb", "internal/redisdb/embedded",
 		"internal/registry", "internal/roster", "internal/run", "internal/sandbox", "internal/schedule", "internal/secret",
-		"internal/source", "internal/source/contacts", "internal/source/sqldb", "internal/sweep", "internal/table", "internal/webhook", "providers/classin", "providers/dingtalk",
+		"internal/source", "internal/source/contacts", "internal/source/sqldb", "internal/sweep", "internal/table", "internal/ui", "internal/webhook", "providers/classin", "providers/dingtalk", "runs",
 	},
 
 	// Commands outside the product: benchmarks and chaos.
 	"internal/subprocess": {},
 	"bench": {
-		"tasks", "internal/enqueue", "internal/handler", "internal/kinds", "internal/lane", "internal/ledger", "internal/pace",
-		"internal/redisdb", "internal/registry", "internal/run", "internal/secret", "internal/subprocess", "internal/sweep", "providers/dingtalk",
+		"tasks", "internal/access", "internal/audit", "internal/enqueue", "internal/handler", "internal/kinds", "internal/lane", "internal/ledger",
+		"internal/night", "internal/overview", "internal/pace", "internal/redisdb", "internal/registry", "internal/run", "internal/sandbox",
+		"internal/secret", "internal/source", "internal/subprocess", "internal/sweep", "internal/ui", "providers/dingtalk",
 	},
 	// It builds the archives.
 	"release": {"internal/buildinfo"},
@@ -240,7 +282,7 @@ var imports = map[string][]string{
 	},
 	"internal/schooltest": {
 		"tasks", "internal/enqueue", "internal/handler", "internal/lane", "internal/ledger", "internal/pace", "internal/redisdb",
-		"internal/run", "internal/sandbox", "internal/secret", "internal/sweep", "providers/dingtalk",
+		"internal/registry", "internal/run", "internal/sandbox", "internal/secret", "internal/sweep", "providers/classin", "providers/dingtalk",
 	},
 	"internal/manual":        {},
 	"internal/redistest":     {"internal/subprocess"},

@@ -22,7 +22,7 @@ serve() {
   "$work/worker" run >"$work/worker.log" 2>&1 &
   worker=$!
   for _ in $(seq 300); do
-    if grep -q 'web UI is at' "$work/worker.log"; then return; fi
+    if grep -q '^Running until interrupted' "$work/worker.log"; then return; fi
     if ! kill -0 "$worker" 2>/dev/null; then break; fi
     sleep 0.2
   done

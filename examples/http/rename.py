@@ -85,10 +85,10 @@ class Api:
                 with urllib.request.urlopen(request, timeout=120) as answer:
                     return answer.status, json.load(answer)
             except urllib.error.HTTPError as error:
-                problem = json.load(error)
-                if error.code != 408 and "Retry-After" not in error.headers:
-                    sys.exit(f"{method} {path}: {problem['title']}: {problem['detail']} {problem.get('errors', '')}")
                 wait = int(error.headers.get("Retry-After", 1))
+                if error.code not in (408, 502, 504) and "Retry-After" not in error.headers:
+                    problem = json.load(error)
+                    sys.exit(f"{method} {path}: {problem['title']}: {problem['detail']} {problem.get('errors', '')}")
             except (urllib.error.URLError, ConnectionError, TimeoutError):
                 wait = min(2 ** attempt, 30)
             time.sleep(wait)
