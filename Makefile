@@ -61,7 +61,7 @@ test: ## Run the tests that take no minutes; on a real Redis too, where there is
 # processors that other packages would take.
 .PHONY: test-long
 test-long: ## Run all tests: failovers, every topology, every lost reply, a browser (20 minutes)
-	$(GO) test $(RACE) -timeout 20m -shuffle=on -p 1 ./...
+	$(GO) test $(RACE) -timeout 40m -shuffle=on -p 1 ./...
 	@$(TESTED)
 
 .PHONY: flake

@@ -108,11 +108,11 @@ func (w *written) until(t *testing.T, what string, yes func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
-	patience := time.After(2 * time.Minute)
+	late := time.After(patience)
 	for !yes() {
 		select {
 		case <-ticker.C:
-		case <-patience:
+		case <-late:
 			t.Fatalf("timed out: %s\n%s", what, w.log)
 		}
 	}

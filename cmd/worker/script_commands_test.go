@@ -27,7 +27,7 @@ import (
 var testStart = time.Now()
 
 // patience bounds each wait of a script. No test depends on the duration of a wait.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	with := func(f func(*scene, *testscript.TestScript, []string)) func(*testscript.TestScript, bool, []string) {

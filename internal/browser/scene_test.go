@@ -26,7 +26,7 @@ import (
 )
 
 // patience bounds how long a test waits for an expected event.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // binaries is the directory of the worker, in the process that runs the tests.
 var binaries string

@@ -131,7 +131,8 @@ func TestALeaderThatLosesRedisIsReplacedWithinItsLease(t *testing.T) {
 		log := &logtest.Buffer{}
 		first.Log = log.Logger()
 		leader := r.run(first)
-		r.until("the first leads", func() bool { return r.rdb.Exists(t.Context(), leaderKey).Val() == 1 })
+		// Its lease in Redis is not enough: the reply may not have arrived.
+		r.until("the first leads", func() bool { return strings.Contains(log.String(), "this worker leads") })
 		token := r.rdb.Get(t.Context(), leaderKey).Val()
 
 		r.run(r.brief(schedule.Entry{Name: "often", Cron: "@every 1s", Roster: path}))
@@ -156,8 +157,10 @@ func TestALeaderThatStopsReleasesItsLeaseAtOnce(t *testing.T) {
 		r := newRig(t, s)
 		cfg := r.brief(night(threePeople(t)))
 		cfg.Lease = time.Hour // longer than any test waits
+		log := &logtest.Buffer{}
+		cfg.Log = log.Logger()
 		leader := r.run(cfg)
-		r.until("it leads", func() bool { return r.rdb.Exists(t.Context(), leaderKey).Val() == 1 })
+		r.until("it leads", func() bool { return strings.Contains(log.String(), "this worker leads") })
 		leader.end(t)
 		if r.rdb.Exists(t.Context(), leaderKey).Val() != 0 {
 			t.Error("the lease is still held")

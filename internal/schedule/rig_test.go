@@ -26,7 +26,7 @@ import (
 func TestMain(m *testing.M) { redistest.Main(m) }
 
 // patience bounds every wait: far above what a loaded machine needs.
-const patience = 3 * time.Minute
+const patience = 5 * time.Minute
 
 // nickQueue is the queue of the nickname tasks in these tests.
 const nickQueue = "lakeside-dt.nickname"

@@ -5,9 +5,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"rollcall/internal/access"
 	"rollcall/internal/audit"
+	"rollcall/internal/hold"
 )
 
 const eventsOnPage = 50
@@ -19,6 +21,7 @@ type eventView struct {
 	audit.Event
 
 	Title string // in the user's language
+	Class string
 	More  []sourceText
 }
 
@@ -47,11 +50,7 @@ func (u *UI) auditPage(r *request) (view, error) {
 		return view{}, err
 	}
 	for _, e := range events {
-		v := eventView{Event: e, Title: r.named("event."+e.Event, e.Event)}
-		for _, name := range slices.Sorted(maps.Keys(e.More)) {
-			v.More = append(v.More, sourceText{name, e.More[name]})
-		}
-		page.Rows = append(page.Rows, v)
+		page.Rows = append(page.Rows, r.event(e))
 	}
 	for _, subject := range eventSubjects {
 		page.Events = append(page.Events, option{subject + ".", r.named("subject."+subject, subject), page.Query.Event == subject+"."})
@@ -76,6 +75,26 @@ func (u *UI) auditPage(r *request) (view, error) {
 		out = out.refreshed()
 	}
 	return out, nil
+}
+
+// event returns an event in the user's language. A reason is shown as it was recorded.
+func (r *request) event(e audit.Event) eventView {
+	v := eventView{Event: e, Title: r.named("event."+e.Event, e.Event)}
+	switch subject, _, _ := strings.Cut(e.Event, "."); {
+	case e.Class == string(hold.Operator): // By says it
+	case subject == "night":
+		v.Class = r.named("night."+e.Class, e.Class)
+	default:
+		v.Class = r.named("class."+e.Class, e.Class)
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.More)) {
+		text := e.More[name]
+		if at, err := time.Parse(time.RFC3339, text); err == nil {
+			text = at.In(r.ui.zone).Format(time.DateTime)
+		}
+		v.More = append(v.More, sourceText{r.named("detail."+name, name), text})
+	}
+	return v
 }
 
 // validEventID reports whether a text is the id of an event, or empty.

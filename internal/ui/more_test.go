@@ -262,7 +262,7 @@ func wantHarmless(t *testing.T, body string) {
 	}
 }
 
-var messageKey = regexp.MustCompile(`\b(more|dead|search|target|schedule|night|audit|reveal|class|kind|field|asynq|word|conclusion|tick|event|subject)\.[a-z][a-z.]*\b|%!`)
+var messageKey = regexp.MustCompile(`\b(more|dead|search|target|schedule|night|audit|reveal|class|kind|field|asynq|word|conclusion|tick|event|subject|detail)\.[a-z][a-z.]*\b|%!`)
 
 // wantTranslated fails if a page shows the key of a message, or an argument that was not used.
 func wantTranslated(t *testing.T, body string) {

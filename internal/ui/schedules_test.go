@@ -111,7 +111,8 @@ func TestTheAuditLogIsReadByEventPersonAndPage(t *testing.T) {
 		for i := range 120 {
 			e := audit.Event{Event: "hold.left", Level: audit.Lane, Name: "lakeside-dt.nickname", Reason: fmt.Sprintf("reason-%03d", i), By: "worker-1"}
 			if i%60 == 5 {
-				e.Event, e.By, e.More = "dead.replayed", "Ann Lee", map[string]string{"count": "7"}
+				e.Event, e.Class, e.By = "dead.replayed", "rejected", "Ann Lee"
+				e.More = map[string]string{"count": "7", "first": "2026-11-27T02:00:00Z"}
 			}
 			if err := audit.Write(t.Context(), o.rdb, e); err != nil {
 				t.Fatal(err)
@@ -122,6 +123,7 @@ func TestTheAuditLogIsReadByEventPersonAndPage(t *testing.T) {
 		o.wants(o.chinese("viewer", "/audit"), "操作记录", "暂停结束")
 		wantTranslated(t, body)
 		wantTranslated(t, o.chinese("viewer", "/audit"))
+		o.wants(o.chinese("viewer", "/audit?event=dead."), "被平台拒绝", "数量 7", "首次 2026-11-27 10:00:00")
 		body = o.get("viewer", "/audit?event=dead.&by=ann")
 		o.wants(body, "dead letters replayed", "Ann Lee", "reason-065", "reason-005", "count 7")
 		o.lacks(body, "reason-119")
