@@ -26,9 +26,9 @@ import (
 const (
 	// browsers are open at the same time.
 	browsers = 50
-	// pollsEvery is how often the script of the pages refreshes one; that of asynqmon does so
-	// every 8 s.
-	pollsEvery, peerPollsEvery = 3 * time.Second, 8 * time.Second
+	// peerPollsEvery is how often the script of asynqmon refreshes its list. Our pages name the
+	// time themselves.
+	peerPollsEvery = 8 * time.Second
 	// pageUser logs in to the pages.
 	pageUser, pagePassword = "ann", "a password of the bench"
 	peerPage               = "/api/queues"
@@ -58,11 +58,11 @@ func pages(ctx context.Context, t *theatre) (all []result, err error) {
 		if err != nil {
 			return fmt.Errorf("fill Redis: %w", err)
 		}
-		peer, err := t.onPages(ctx, pageSpec{Redis: address, Peer: true}, []string{peerPage}, []string{peerPage}, peerPollsEvery)
+		peer, err := t.onPages(ctx, pageSpec{Redis: address, Peer: true}, []string{peerPage}, []string{peerPage})
 		if err != nil {
 			return err
 		}
-		ours, err := t.onPages(ctx, pageSpec{Redis: address}, paths, openPages, pollsEvery)
+		ours, err := t.onPages(ctx, pageSpec{Redis: address}, paths, openPages)
 		if err != nil {
 			return err
 		}
@@ -110,7 +110,7 @@ type pageCosts struct {
 
 // onPages starts the process of a side, and measures its pages one after another, then the
 // process while many browsers show one of them.
-func (t *theatre) onPages(ctx context.Context, spec pageSpec, paths, open []string, every time.Duration) (c pageCosts, err error) {
+func (t *theatre) onPages(ctx context.Context, spec pageSpec, paths, open []string) (c pageCosts, err error) {
 	ports, err := subprocess.Ports(ctx, 1, 0)
 	if err != nil {
 		return c, err
@@ -138,22 +138,28 @@ func (t *theatre) onPages(ctx context.Context, spec pageSpec, paths, open []stri
 		}
 		c.p95, c.commands = append(c.p95, p95), append(c.commands, commands)
 	}
-	c.cpu, err = t.openBrowsers(ctx, spec, server.cmd.Process.Pid, open, every)
+	c.cpu, err = t.openBrowsers(ctx, spec, server.cmd.Process.Pid, open)
 	return c, err
 }
 
 // openBrowsers returns the processor time of a process while many browsers show some pages.
-func (t *theatre) openBrowsers(ctx context.Context, spec pageSpec, pid int, open []string, every time.Duration) (cpu float64, err error) {
+func (t *theatre) openBrowsers(ctx context.Context, spec pageSpec, pid int, open []string) (cpu float64, err error) {
 	polling, stop := context.WithCancel(ctx)
 	defer stop()
-	group := new(errgroup.Group)
+	group, longest := new(errgroup.Group), time.Duration(0)
 	for i := range browsers {
 		v, err := newVisitor(ctx, spec)
 		if err != nil {
 			return 0, err
 		}
 		v.lang = []string{"zh-CN", "en"}[i%2]
-		path := open[i%len(open)]
+		path, every := open[i%len(open)], peerPollsEvery
+		if !spec.Peer {
+			if every, err = v.refreshes(ctx, path); err != nil {
+				return 0, err
+			}
+		}
+		longest = max(longest, every)
 		group.Go(func() error {
 			pause(polling, every*time.Duration(i)/browsers)
 			for polling.Err() == nil {
@@ -165,7 +171,7 @@ func (t *theatre) openBrowsers(ctx context.Context, spec pageSpec, pid int, open
 			return nil
 		})
 	}
-	pause(ctx, every+t.tempo.warm)
+	pause(ctx, longest+t.tempo.warm)
 	before, err := processorTime(pid)
 	if err != nil {
 		return 0, err
@@ -186,6 +192,22 @@ type visitor struct {
 	client *http.Client
 	base   string
 	lang   string
+}
+
+// refreshEvery is the attribute of a page that the script of the pages reads.
+var refreshEvery = regexp.MustCompile(`data-live="([0-9]+)"`)
+
+// refreshes returns how often a browser refreshes a page.
+func (v *visitor) refreshes(ctx context.Context, path string) (time.Duration, error) {
+	body, err := v.get(ctx, path, false)
+	if err != nil {
+		return 0, err
+	}
+	found := refreshEvery.FindStringSubmatch(body)
+	if found == nil {
+		return 0, fmt.Errorf("page %s does not refresh itself", path)
+	}
+	return time.ParseDuration(found[1] + "s")
 }
 
 var tokenField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)

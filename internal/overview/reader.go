@@ -25,8 +25,8 @@ import (
 const (
 	// fresh is how old a reading may be that several callers share.
 	fresh = 2 * time.Second
-	// freshest bounds that age if a reading is expensive: a reading may take a twentieth of the
-	// time at most, unless it takes more than a quarter of a second.
+	// freshest bounds that age if a reading is expensive: a reading may take a sixtieth of the
+	// time at most, unless it takes more than 80 ms.
 	freshest = 5 * time.Second
 	// expensive is a reading that no page waits for if another one is at hand, and so is one of
 	// more than fewLanes lanes: it needs a command for each.
@@ -167,7 +167,7 @@ func (r *Reader) pause() time.Duration {
 }
 
 // shared returns how old a reading may be that several callers share.
-func (r *Reader) shared() time.Duration { return min(max(fresh, 20*r.cost), freshest) }
+func (r *Reader) shared() time.Duration { return min(max(fresh, 60*r.cost), freshest) }
 
 func (r *Reader) setWatching(on bool) {
 	r.mu.Lock()

@@ -1,7 +1,7 @@
 package ui
 
 import (
-	"bytes"
+	"cmp"
 	"net/http"
 	"strings"
 	"sync"
@@ -13,7 +13,7 @@ import (
 const (
 	// sharedFor is how long a rendering of a list serves other browsers. It is less than the
 	// time between two refreshes of a browser: none gets an older list than it shows.
-	sharedFor = 2 * time.Second
+	sharedFor = 5900 * time.Millisecond
 	// mostLives bounds the renderings that are kept.
 	mostLives = 100
 )
@@ -34,9 +34,9 @@ type liveKey struct {
 }
 
 type live struct {
-	same any
-	body string
-	at   time.Time
+	same  any
+	parts []string // between them stands the token of a form
+	at    time.Time
 }
 
 func (r *request) liveKey() liveKey {
@@ -79,30 +79,27 @@ func (u *UI) shared(r *request) bool {
 	if !known || last.same != nil || u.now().Sub(last.at) >= sharedFor {
 		return false
 	}
-	r.writePage(http.StatusOK, []byte(strings.ReplaceAll(last.body, u.standIn, r.csrf)))
+	r.writePage(http.StatusOK, last.parts...)
 	return true
 }
 
-// render writes a page. For a browser that refreshes it, only the part that changes.
-func (u *UI) render(to *bytes.Buffer, r *request, v view) error {
-	if !r.refreshes() || !v.live {
-		return u.renderers.render(to, r, v, "layout")
-	}
+// refresh writes the part of a page that a browser refreshes.
+func (u *UI) refresh(r *request, v view) error {
 	key, token := r.liveKey(), r.csrf
 	last, known := u.lives.find(key)
 	if !known || v.same == nil || last.same != v.same {
 		r.csrf = u.standIn
-		var body bytes.Buffer
+		var body strings.Builder
 		err := u.renderers.render(&body, r, v, "live")
 		r.csrf = token
 		if err != nil {
 			return err
 		}
-		last = live{v.same, body.String(), u.now()}
+		last = live{v.same, strings.Split(body.String(), u.standIn), u.now()}
 		if v.same != nil || v.shared {
 			u.lives.keep(key, last)
 		}
 	}
-	to.WriteString(strings.ReplaceAll(last.body, u.standIn, token))
+	r.writePage(cmp.Or(v.status, http.StatusOK), last.parts...)
 	return nil
 }

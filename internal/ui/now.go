@@ -56,7 +56,16 @@ func (l laneRow) Active() int64 { return l.Urgent.Active + l.Bulk.Active }
 func (l laneRow) Retries() int64 { return l.Urgent.Retry + l.Bulk.Retry }
 
 func (u *UI) nowPage(r *request) (view, error) {
-	state := u.state.State(r.Context())
+	state, all := u.state.State(r.Context()), r.URL.Query().Get("lanes") == "all"
+	v := show("now.html", "nav.now", func() any { return r.nowData(state, all) }).refreshed()
+	if !all {
+		v = v.of(state)
+	}
+	return v, nil
+}
+
+// nowData returns what the page shows of a state: the first lanes and months, or all.
+func (r *request) nowData(state *overview.State, all bool) nowData {
 	data := nowData{State: state, Class: "ok", Others: r.alarms(state), Old: state.Err != nil && !state.Read.IsZero()}
 	if len(data.Others) > 0 && data.Others[0].Class != "quiet" {
 		data.Worst, data.Others, data.Class = &data.Others[0], data.Others[1:], data.Others[0].Class
@@ -66,7 +75,6 @@ func (u *UI) nowPage(r *request) (view, error) {
 		dead[d.Lane] += d.Count
 		data.Dead += d.Count
 	}
-	all := r.URL.Query().Get("lanes") == "all"
 	for _, l := range state.Lanes.Lanes {
 		data.Waits += l.Waits()
 		data.Lanes++
@@ -85,11 +93,7 @@ func (u *UI) nowPage(r *request) (view, error) {
 		data.Memory = append(data.Memory, memoryOf(s))
 	}
 	data.Scopes = r.scopesOf(state)
-	v := show("now.html", "nav.now", data).refreshed()
-	if !all {
-		v = v.of(state)
-	}
-	return v, nil
+	return data
 }
 
 // eta describes when a lane has done what waits.

@@ -1,9 +1,9 @@
 package ui
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -36,7 +36,7 @@ func (r *request) t(key string, args ...any) string { return r.ui.text(r.Lang, k
 type view struct {
 	page   string // "runs.html"
 	title  string // key of a message
-	data   any
+	data   any    // of the template, or a func() any that returns it if the page is rendered
 	css    string // a further style sheet: "runs.css"; empty: none
 	status int    // 0: 200
 	live   bool   // the page refreshes itself
@@ -64,11 +64,23 @@ func (v view) refreshed() view { v.live = true; return v }
 // remove what the user has ticked.
 func (v view) watched() view { v.live, v.ticks = true, true; return v }
 
-// of says what a page shows, so that many open browsers share one rendering of it.
+// of identifies what a page shows, so that many open browsers share one rendering of it.
 func (v view) of(same any) view { v.same = same; return v }
 
-// list makes a refreshed page one that many open browsers share for sharedFor.
+// list makes a page refresh itself, every 6 s, or 10 s without JavaScript. Many open browsers share
+// a rendering for sharedFor.
 func (v view) list() view { v.live, v.shared = true, true; return v }
+
+// every returns after how many seconds a page is refreshed; 0: never.
+func (v view) every() int {
+	switch {
+	case !v.live:
+		return 0
+	case v.shared:
+		return 6
+	}
+	return 3
+}
 
 // styled adds a style sheet.
 func (v view) styled(css string) view { v.css = css; return v }
@@ -221,8 +233,15 @@ func (u *UI) answer(r *request, v view) {
 
 // write renders a page as a whole, so that an error has a page of its own.
 func (u *UI) write(r *request, v view) {
-	var page bytes.Buffer
-	if err := u.render(&page, r, v); err != nil {
+	var page strings.Builder
+	refreshes := r.refreshes() && v.live
+	var err error
+	if refreshes {
+		err = u.refresh(r, v)
+	} else {
+		err = u.renderers.render(&page, r, v, "layout")
+	}
+	if err != nil {
 		if v.page == "error.html" {
 			u.log.Error("page not rendered", "page", v.page, "err", err)
 			http.Error(r.writer, "page not rendered; see the worker's log", http.StatusInternalServerError)
@@ -231,14 +250,22 @@ func (u *UI) write(r *request, v view) {
 		u.fail(r, err)
 		return
 	}
-	r.writePage(cmp.Or(v.status, http.StatusOK), page.Bytes())
+	if !refreshes {
+		r.writePage(cmp.Or(v.status, http.StatusOK), page.String())
+	}
 }
 
-func (r *request) writePage(status int, page []byte) {
+// writePage writes a page whose parts have the token of a form between them.
+func (r *request) writePage(status int, parts ...string) {
 	r.writer.Header().Set("Content-Type", "text/html; charset=utf-8")
 	r.writer.Header().Set("Vary", "Cookie, Accept-Language")
 	r.writer.WriteHeader(status)
-	_, _ = r.writer.Write(page) // the client may have left
+	for i, part := range parts {
+		if i > 0 {
+			_, _ = io.WriteString(r.writer, r.csrf)
+		}
+		_, _ = io.WriteString(r.writer, part) // the client may have left
+	}
 }
 
 // problem is what the page of an error shows.

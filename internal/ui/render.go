@@ -11,23 +11,51 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"rollcall/internal/access"
 	"rollcall/internal/privacy"
 )
 
-// renderers are used one request at a time: their functions belong to the request. Parsing
-// and escaping templates takes longer than executing them.
-type renderers struct{ sync.Pool }
+// renderers are used by one request at a time: their functions belong to the request. Parsing
+// and escaping templates takes longer than executing them, so some are kept.
+type renderers struct {
+	idle chan *renderer
+	make func() *renderer
+}
+
+// mostIdle bounds the renderers that are kept.
+const mostIdle = 8
+
+func newRenderers(maker func() *renderer) renderers {
+	return renderers{make(chan *renderer, mostIdle), maker}
+}
+
+func (p renderers) take() *renderer {
+	select {
+	case re := <-p.idle:
+		return re
+	default:
+		return p.make()
+	}
+}
+
+func (p renderers) put(re *renderer) {
+	re.r, re.v = nil, view{}
+	select {
+	case p.idle <- re:
+	default:
+	}
+}
 
 // render executes the layout of a page: whole, or the part that is refreshed.
-func (p *renderers) render(to io.Writer, r *request, v view, layout string) error {
-	re, _ := p.Get().(*renderer)
-	defer p.Put(re)
+func (p renderers) render(to io.Writer, r *request, v view, layout string) error {
+	if lazy, is := v.data.(func() any); is {
+		v.data = lazy()
+	}
+	re := p.take()
+	defer p.put(re)
 	re.r, re.v = r, v
-	defer func() { re.r, re.v = nil, view{} }()
 	page, known := re.pages[v.page]
 	if !known {
 		return fmt.Errorf("no page %q", v.page)
@@ -82,7 +110,7 @@ func (re *renderer) funcs() template.FuncMap {
 		},
 		"title":  func() string { return re.r.t(re.v.title) },
 		"notice": func() string { return re.r.notice },
-		"live":   func() bool { return re.v.live },
+		"live":   func() int { return re.v.every() },
 		"ticks":  func() bool { return re.v.ticks },
 		"css":    func() string { return re.v.css },
 		"static": func(name string) string { return "/static/" + name + "?v=" + re.ui.versions[name] },

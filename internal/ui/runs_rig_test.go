@@ -161,7 +161,7 @@ func (r *rig) counted(c counter) *browser {
 	r.t.Helper()
 	rdb := r.redis.Client(r.t)
 	rdb.AddHook(c)
-	record, now := ledger.New(rdb), time.Now() // A list is shared for two seconds, which do not pass.
+	record, now := ledger.New(rdb), time.Now() // A list is shared for some seconds, which do not pass.
 	pages := ui.New(ui.Config{
 		Login: access.NewLogin(access.LoginConfig{Users: r.users, Sessions: access.NewSessions(rdb, time.Now)}),
 		Redis: rdb, Ledger: record, Runs: run.New(run.Config{Redis: rdb, Ledger: record}), Producer: r.producer, State: r.state,

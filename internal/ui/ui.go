@@ -101,7 +101,7 @@ func New(cfg Config) *UI {
 	}
 	u.versions = versions(files)
 	u.lives.all, u.standIn = map[liveKey]live{}, randomToken()
-	u.renderers.New = func() any { return u.newRenderer() }
+	u.renderers = newRenderers(u.newRenderer)
 	u.loginRoutes()
 	u.nowRoutes()
 

@@ -1,8 +1,7 @@
-// Refreshes a page with <main data-live> every 3 s while it is visible. Without this file the
+// Refreshes a page with <main data-live="3"> every 3 s while it is visible. Without this file the
 // pages work, and refresh themselves by <meta http-equiv="refresh">.
 (() => {
   "use strict";
-  const every = 3000;
   const main = () => document.querySelector("main[data-live]");
   if (!main()) return;
 
@@ -59,6 +58,7 @@
     await refresh();
     if (main()) setTimeout(tick, every);
   };
+  const every = 1000 * Number(main().dataset.live);
   setTimeout(tick, every);
   document.addEventListener("visibilitychange", refresh);
 })();
