@@ -287,8 +287,18 @@ func (w *world) mark(s *stored) {
 		Change: ledger.Change{Target: target, Fields: fields, TaskID: s.id}, Revision: s.rev,
 		Queue: "q", Type: s.typ, Payload: s.payload,
 	}
+	before := map[string]string{}
+	for _, f := range fields {
+		before[f.Name] = w.field(target, "n:"+f.Name)
+	}
 	if err := w.ledger.Stored(context.Background(), open); err != nil {
 		w.fatalf("%v", err)
+	}
+	for _, f := range fields {
+		// Revisions have the same number of digits.
+		if now := w.field(target, "n:"+f.Name); now < before[f.Name] {
+			w.violated("%s: its latest change was %s and is %s", position(target, f.Name), before[f.Name], now)
+		}
 	}
 	s.marked = true
 }
