@@ -225,19 +225,25 @@ type Open struct {
 
 // record is an Open as it is stored.
 type record struct {
-	Target  string         `json:"target"`
+	Target string `json:"target"`
+	// Single is set if the task is about a single value: it needs no record any more if
+	// there is a later change of that value. stored.lua reads it.
+	Single  bool           `json:"single,omitzero"`
 	Task    Open           `json:",embed"`
 	Payload jsontext.Value `json:"payload"`
 }
 
 // text returns the record of a task.
 func (o Open) text() (string, error) {
-	text, err := json.Marshal(record{Target: o.Change.Target.Key, Task: o, Payload: o.Payload})
+	text, err := json.Marshal(record{Target: o.Change.Target.Key, Single: o.single(), Task: o, Payload: o.Payload})
 	if err != nil {
 		return "", fmt.Errorf("ledger: record of task %s: %w", o.Change.TaskID, err)
 	}
 	return string(text), nil
 }
+
+// single reports whether a task is about a single value.
+func (o Open) single() bool { return len(o.Change.Fields) == 1 && o.Change.Fields[0].Mode != Edit }
 
 // record is what Begin opens for a task with an edit; "" for other tasks.
 func (d Delivery) record() (string, error) {
@@ -274,8 +280,7 @@ func (l *Ledger) Stored(ctx context.Context, tasks ...Open) error {
 				run = o.Row.name()
 			}
 			keys = append(keys, w.Target.redisKey(), o.Row.key(w.Target), w.Target.ended(w.TaskID))
-			single := len(w.Fields) == 1 && w.Fields[0].Mode != Edit
-			args = append(args, w.Target.Key, w.TaskID, o.Revision, text, flag(!w.Later), flag(single), run, o.Row.number(), flag(o.Again && run != ""))
+			args = append(args, w.Target.Key, w.TaskID, o.Revision, text, flag(!w.Later), flag(o.single()), run, o.Row.number(), flag(o.Again && run != ""))
 			names := changed(w.Fields)
 			args = append(append(args, len(names)), names...)
 		}

@@ -12,6 +12,13 @@ local at = 3
 local clock = redis.call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
+-- is_single reports whether a task is about a single value. Text of its payload has no such
+-- quotes.
+local function is_single(id)
+	local record = redis.call('HGET', open_tasks, id)
+	return record and record:find('"single":true', 1, true)
+end
+
 -- note_change notes the latest change of a field, and returns whether the task is done
 -- with it: a worker may have been faster than the producer.
 local function note_change(target, task, field)
@@ -23,7 +30,7 @@ local function note_change(target, task, field)
 		if redis.call('HSET', target, LATEST .. field, task.revision, LATEST_TASK .. field, task.id) > 0 then
 			redis.pcall('ZADD', targets, 'NX', 0, task.target_key) -- never confirmed
 		end
-		if task.single and latest_task and latest_task ~= task.id then
+		if latest_task and latest_task ~= task.id and is_single(latest_task) then
 			redis.call('HDEL', open_tasks, latest_task)
 		end
 	end
