@@ -259,7 +259,7 @@ func (h *HTTPS) spool(ctx context.Context, answer *http.Response) (*table.Input,
 	body := &capped{from: answer.Body, left: most, most: most}
 	in, err := table.Spool(body)
 	switch {
-	case body.err != nil:
+	case body.err != nil || ctx.Err() != nil: // a server may end its content when the client gives up
 		err = ofWire(ctx, body.err)
 	case err != nil:
 		err = ofTable(err)
