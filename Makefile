@@ -34,6 +34,8 @@ CHAOS    ?=
 OTHER    ?=
 PKG      ?= ./...
 RUNS     ?= 20
+WAYS     ?= shuffled cpu busy
+TESTFLAGS ?=
 
 .PHONY: help
 help: ## Show this list
@@ -54,7 +56,7 @@ run: build ## The same, and stay up with the web UI
 
 .PHONY: test
 test: ## Run the tests that take no minutes; on a real Redis too, where there is one
-	$(GO) test -short $(RACE) -ldflags="-s -w" -timeout 10m -shuffle=on -p $(PACKAGES) ./...
+	$(GO) test -short $(RACE) -ldflags="-s -w" -timeout 20m -shuffle=on -p $(PACKAGES) $(TESTFLAGS) $(PKG)
 	@$(TESTED)
 
 # One package at a time: tests that let Redis servers fail over need the
@@ -65,8 +67,8 @@ test-long: ## Run all tests: failovers, every topology, every lost reply, a brow
 	@$(TESTED)
 
 .PHONY: flake
-flake: ## Run the tests of make test 34 times, shuffled, and list each that failed; PKG, RUNS
-	@GO="$(GO)" RACE="$(RACE)" PKG="$(PKG)" RUNS="$(RUNS)" tools/flake.sh
+flake: ## Run make test 34 times, in three ways, and list each test that failed; PKG, RUNS, WAYS
+	@PKG="$(PKG)" RUNS="$(RUNS)" WAYS="$(WAYS)" tools/flake.sh
 
 .PHONY: lint
 lint: ## go vet, staticcheck and golangci-lint, at pinned versions, and the words
