@@ -283,15 +283,41 @@ func (r *rig) last(name string, want schedule.State) schedule.Past {
 	r.t.Helper()
 	var last schedule.Past
 	r.until("the last tick of "+name+" is "+string(want), func() bool {
-		ticks, err := schedule.NewStore(r.rdb).History(r.t.Context(), name, 1)
-		if _, none := errors.AsType[*schedule.NotFoundError](err); none || len(ticks) == 0 {
+		ticks := r.history(name)
+		if len(ticks) == 0 {
 			return false
 		}
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		last = ticks[0]
+		last = ticks[len(ticks)-1]
 		return last.State == want
 	})
 	return last
+}
+
+// ended waits for any tick of an entry that is done, and returns the newest. A busy machine
+// may never catch up with an entry that has a tick a second.
+func (r *rig) ended(name string) schedule.Past {
+	r.t.Helper()
+	var newest schedule.Past
+	r.until("a tick of "+name+" is done", func() bool {
+		for _, tick := range r.history(name) {
+			if tick.State == schedule.Done {
+				newest = tick
+			}
+		}
+		return newest.ID != ""
+	})
+	return newest
+}
+
+// history returns the ticks of an entry, the newest last.
+func (r *rig) history(name string) []schedule.Past {
+	r.t.Helper()
+	ticks, err := schedule.NewStore(r.rdb).History(r.t.Context(), name, 100)
+	if _, none := errors.AsType[*schedule.NotFoundError](err); none {
+		return nil
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return ticks
 }
