@@ -24,7 +24,7 @@ func TestEveryAdviceHasATranslation(t *testing.T) {
 		zh := outcome.Chinese(advice)
 		isHan := func(r rune) bool { return unicode.Is(unicode.Han, r) }
 		if advice != "" && !slices.ContainsFunc([]rune(zh), isHan) {
-			t.Errorf("%q is %q in Chinese: add it to internal/outcome/chinese.go", advice, zh)
+			t.Errorf("%q is %q in Chinese: add it to a file in internal/outcome/chinese", advice, zh)
 		}
 	}
 }
