@@ -64,7 +64,7 @@ var imports = map[string][]string{
 	// Where a roster lives: it knows no kind.
 	"internal/source": {"internal/buildinfo", "internal/loopback", "internal/secret", "internal/table"},
 	// The names that a roster's people should have: values, no tasks.
-	"internal/naming": {"tasks", "internal/roster"},
+	"internal/naming": {"tasks", "internal/kinds", "internal/roster"},
 	// What the commands enqueue and rollcall share.
 	"internal/cli": {
 		"internal/buildinfo", "internal/console", "internal/exitcode", "internal/readfile", "internal/redisdb", "internal/remote", "internal/secret",
@@ -104,7 +104,7 @@ var imports = map[string][]string{
 		"cmd/rollcall/internal/template", "internal/cli",
 	},
 	"cmd/rollcall/internal/template": {
-		"tasks", "internal/cli", "internal/console", "internal/exitcode", "internal/naming", "internal/readfile", "internal/roster",
+		"tasks", "internal/cli", "internal/console", "internal/exitcode", "internal/kinds", "internal/naming", "internal/readfile", "internal/roster",
 		"internal/sheet", "internal/table",
 	},
 	"cmd/rollcall/internal/find": {
@@ -211,14 +211,14 @@ var imports = map[string][]string{
 	// Who may use the HTTP API, and whom it calls.
 	"internal/access":          {"internal/logging", "internal/loopback", "internal/secret"},
 	"internal/webhook":         {"internal/buildinfo", "internal/logging", "internal/loopback", "internal/secret"},
-	"internal/config":          {"internal/access", "internal/loopback", "internal/readfile", "internal/secret"},
+	"internal/config":          {"internal/access", "internal/kinds", "internal/loopback", "internal/readfile", "internal/secret"},
 	"internal/source/sqldb":    {"internal/secret", "internal/source"},
 	"internal/source/contacts": {"internal/source", "providers", "providers/dingtalk"},
 	"internal/logging":         {"internal/console"},
 	// Services in any language: HTTP in, a service's call, HTTP out.
 	"internal/api": {
 		"tasks", "internal/access", "internal/backlog", "internal/deadletter", "internal/enqueue", "internal/explain", "internal/hold",
-		"internal/intake", "internal/lease", "internal/ledger", "internal/overview", "internal/pace", "internal/privacy",
+		"internal/intake", "internal/lease", "internal/kinds", "internal/ledger", "internal/overview", "internal/pace", "internal/privacy",
 		"internal/redisdb", "internal/registry", "internal/roster", "internal/run", "internal/runview", "internal/table",
 	},
 	"internal/metrics": {

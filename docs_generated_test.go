@@ -136,7 +136,7 @@ func TestThePageOfFilesListsTheColumns(t *testing.T) {
 		columns, of[column] = append(columns, column), []string{"all"}
 	}
 	for _, k := range kinds.All() {
-		for _, column := range k.Columns {
+		for _, column := range k.ColumnNames() {
 			if of[column] == nil {
 				columns = append(columns, column)
 			}

@@ -8,6 +8,7 @@ import (
 	"rollcall/internal/cli"
 	"rollcall/internal/enqueue"
 	"rollcall/internal/exitcode"
+	"rollcall/internal/kinds"
 	"rollcall/internal/remote"
 	"rollcall/internal/roster"
 	"rollcall/tasks"
@@ -70,7 +71,10 @@ Exit codes:
 	flags.IntVar(&a.nicknameMax, "nickname-max", 0, "longest nickname for --dry-run, `N` characters")
 	flags.BoolVar(&a.urgent, "urgent", false, "run before all tasks that are not urgent")
 	flags.StringVar(&a.at, "at", "", "run at `TIME` or later: RFC 3339, or +10m from now")
-	root.AddCommand(a.nicknameCommand(), a.courseCommand(), a.groupCommand(), a.idCommand(), a.studentCommand(), a.bulkCommand())
+	for _, k := range kinds.All() {
+		root.AddCommand(a.one(k))
+	}
+	root.AddCommand(a.bulkCommand())
 	return root
 }
 

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,55 +10,170 @@ import (
 
 	"rollcall/internal/cli"
 	"rollcall/internal/exitcode"
+	"rollcall/internal/kinds"
 	"rollcall/tasks"
 )
 
-// single adds the common part of the commands for one task. build returns the task;
-// flagOf maps a field of it to its flag or argument.
-func (a *app) single(cmd *cobra.Command, build func(args []string) tasks.Task, flagOf map[string]string) *cobra.Command {
-	cmd.Flags().SortFlags = false
-	cmd.Flags().StringVar(&a.key, "key", "", "your own `NAME` for the task; a task with the\nsame key is stored once within 24 h")
-	cmd.Flags().StringVar(&a.source, "source", "", "`NAME` of the source of the change; of one\nsource the highest --number wins")
-	cmd.Flags().Int64Var(&a.number, "number", 0, "change time or counter of the source, `N`")
+// cells are the values of one task by their columns, from the flags and arguments of a
+// command. Flags write into them.
+type cells struct {
+	texts map[string]*string
+	lists map[string]*[]string
+}
+
+func (c cells) text(column string) string {
+	if value := c.texts[column]; value != nil {
+		return *value
+	}
+	return ""
+}
+
+func (c cells) list(column string) []string {
+	if values := c.lists[column]; values != nil {
+		return *values
+	}
+	return nil
+}
+
+// addFlag adds the flag of a column.
+func (c cells) addFlag(flags *pflag.FlagSet, column kinds.Column) {
+	switch {
+	case column.List:
+		c.lists[column.Name] = flags.StringSlice(column.Flag, nil, column.Usage)
+	case column.Option:
+		value := new(string)
+		c.texts[column.Name] = value
+		flags.Var(option{value, column.Choices}, column.Flag, column.Usage)
+	default:
+		c.texts[column.Name] = flags.String(column.Flag, "", column.Usage)
+	}
+}
+
+// arguments takes the arguments of a command: one for each column, and all that are left
+// for a list.
+func (c cells) arguments(columns []kinds.Column, args []string) {
+	for i, column := range columns {
+		if column.List {
+			rest := args[min(i, len(args)):]
+			c.lists[column.Name] = &rest
+		} else {
+			c.texts[column.Name] = &args[i]
+		}
+	}
+}
+
+// option is the flag of an option of a group.
+type option struct {
+	value   *string
+	choices []string
+}
+
+func (o option) String() string {
+	if o.value == nil { // the zero value, which pflag compares with
+		return ""
+	}
+	return *o.value
+}
+
+func (o option) Set(text string) error {
+	if !slices.Contains(o.choices, text) {
+		return fmt.Errorf("must be %s", strings.Join(o.choices, " or "))
+	}
+	*o.value = text
+	return nil
+}
+
+func (o option) Type() string { return strings.Join(o.choices, "|") }
+
+// one is the command for one task of a kind. Its flags and arguments are the columns.
+func (a *app) one(k kinds.Kind) *cobra.Command {
+	c := cells{texts: map[string]*string{}, lists: map[string]*[]string{}}
+	cmd := &cobra.Command{
+		Use:   string(k.Name) + " --tenant T " + k.Command.Arguments,
+		Short: k.Command.Short, Long: k.Command.Long, Example: k.Command.Example,
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	c.texts["tenant"] = flags.String("tenant", "", "`NAME` of the tenant in the configuration")
+	named := map[string]string{"tenant": "--tenant"} // how messages call a column
+	var arguments []kinds.Column
+	for _, column := range k.Columns {
+		switch {
+		case column.Flag != "":
+			c.addFlag(flags, column)
+			named[column.Name] = "--" + column.Flag
+		case column.Argument != "":
+			arguments = append(arguments, column)
+			named[column.Name] = column.Argument
+		}
+	}
+	cmd.Args = argumentsOf(k, arguments)
+	flags.StringVar(&a.key, "key", "", "your own `NAME` for the task; a task with the\nsame key is stored once within 24 h")
+	flags.StringVar(&a.source, "source", "", "`NAME` of the source of the change; of one\nsource the highest --number wins")
+	flags.Int64Var(&a.number, "number", 0, "change time or counter of the source, `N`")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		var empty []string
-		cmd.Flags().Visit(func(f *pflag.Flag) {
-			if value := f.Value.String(); value == "" || value == "[]" {
-				empty = append(empty, "--"+f.Name)
-			}
-		})
-		if len(empty) > 0 {
-			return cli.BadInput("%s: empty value: set a value, or leave the flag out", strings.Join(empty, ", "))
-		}
-		if cmd.Flags().Changed("source") != cmd.Flags().Changed("number") {
-			return cli.BadInput("--source and --number go together: set both or neither")
-		}
-		options, err := a.options()
-		if err != nil {
-			return err
-		}
-		task := build(args)
-		result, err := a.enqueueOne(cmd.Context(), tasks.Request{Task: task, Options: options})
-		if err != nil {
-			return err
-		}
-		r := a.newReport()
-		r.add(entry{task: task, key: a.key, result: result, position: func(p tasks.Problem) string { return flagName(p.Field, flagOf) }})
-		if code := r.exitCode(); code != exitcode.OK {
-			if code == exitRefused {
-				code = exitcode.Usage // it is the only task
-			}
-			return &exitcode.Error{Code: code}
-		}
-		return nil
+		c.arguments(arguments, args)
+		return a.runOne(cmd, k.Row(c.text, c.list), named)
 	}
 	return cmd
 }
 
+// argumentsOf checks the number of arguments of a kind's command.
+func argumentsOf(k kinds.Kind, columns []kinds.Column) cobra.PositionalArgs {
+	if len(columns) == 0 {
+		return cobra.NoArgs
+	}
+	words := strings.Fields(k.Command.Arguments)
+	name := words[len(words)-len(columns)]
+	if !columns[len(columns)-1].List {
+		return cli.Exactly(name)
+	}
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return fmt.Errorf("missing argument: %s, %s", name, columns[0].About)
+		}
+		return nil
+	}
+}
+
+// runOne stores a task, and reports the result. named maps a column to its flag or argument.
+func (a *app) runOne(cmd *cobra.Command, task tasks.Task, named map[string]string) error {
+	var empty []string
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if value := f.Value.String(); value == "" || value == "[]" {
+			empty = append(empty, "--"+f.Name)
+		}
+	})
+	if len(empty) > 0 {
+		return cli.BadInput("%s: empty value: set a value, or leave the flag out", strings.Join(empty, ", "))
+	}
+	if cmd.Flags().Changed("source") != cmd.Flags().Changed("number") {
+		return cli.BadInput("--source and --number go together: set both or neither")
+	}
+	options, err := a.options()
+	if err != nil {
+		return err
+	}
+	result, err := a.enqueueOne(cmd.Context(), tasks.Request{Task: task, Options: options})
+	if err != nil {
+		return err
+	}
+	r := a.newReport()
+	r.add(entry{task: task, key: a.key, result: result, position: func(p tasks.Problem) string { return flagName(p.Field, named) }})
+	switch code := r.exitCode(); code {
+	case exitcode.OK:
+		return nil
+	case exitRefused:
+		return &exitcode.Error{Code: exitcode.Usage} // it is the only task
+	default:
+		return &exitcode.Error{Code: code}
+	}
+}
+
 // flagName turns add_user_ids[1] into "--add, entry 2".
-func flagName(field string, flagOf map[string]string) string {
+func flagName(field string, named map[string]string) string {
 	name, index, listed := strings.Cut(field, "[")
-	flag, known := flagOf[name]
+	flag, known := named[name]
 	switch {
 	case name == "source" || name == "number":
 		return "--" + name
@@ -72,83 +187,4 @@ func flagName(field string, flagOf map[string]string) string {
 		}
 	}
 	return flag
-}
-
-func (a *app) nicknameCommand() *cobra.Command {
-	var t tasks.NicknameSync
-	cmd := &cobra.Command{
-		Use:   "nickname --tenant T --chat C --user U NICKNAME",
-		Short: "Set the nickname of a member of a DingTalk chat",
-		Long: `Set the nickname of a member of a DingTalk chat. It is sent unchanged: 1 to 30
-characters unless the tenant allows more, no control characters. Write -- before
-a nickname that begins with a dash.`,
-		Example: `  enqueue nickname --tenant lakeside-dt --chat chat1 --user u1 "张三"
-  enqueue nickname --tenant lakeside-dt --chat chat1 --user u1 \
-      --urgent --key 2026-03-01/u1 "[monitor] Ann"`,
-		Args: cli.Exactly("NICKNAME"),
-	}
-	cmd.Flags().StringVar(&t.Tenant, "tenant", "", "`NAME` of the tenant in the configuration")
-	cmd.Flags().StringVar(&t.ChatID, "chat", "", "`ID` of the chat, from the server API")
-	cmd.Flags().StringVar(&t.UserID, "user", "", "user `ID` of the member")
-	build := func(args []string) tasks.Task {
-		t.Nickname = args[0]
-		return t
-	}
-	return a.single(cmd, build, map[string]string{
-		"tenant": "--tenant", "chat_id": "--chat", "user_id": "--user", "nickname": "the nickname",
-	})
-}
-
-func (a *app) courseCommand() *cobra.Command {
-	var t tasks.CourseSync
-	cmd := &cobra.Command{
-		Use:   "course --tenant T [--students UID,UID...] COURSE",
-		Short: "Copy the names of the school's console into a ClassIn course",
-		Long: `Set the nicknames of all students and auditors of a ClassIn course to the names
-in the school's console. Nicknames that teachers set are overwritten.
-
-ClassIn may fail for some members without naming them. With --students, rollcall
-then renames each of these students, and the result names those that failed.`,
-		Example: `  enqueue course --tenant lakeside-ci 561294
-  enqueue course --tenant lakeside-ci --students 1445886,1445887 561294`,
-		Args: cli.Exactly("COURSE"),
-	}
-	cmd.Flags().StringVar(&t.Tenant, "tenant", "", "`NAME` of the tenant in the configuration")
-	cmd.Flags().StringSliceVar(&t.StudentUIDs, "students", nil, "ClassIn `UIDS` of the course's students, at most 200")
-	build := func(args []string) tasks.Task {
-		t.CourseID = args[0]
-		return t
-	}
-	return a.single(cmd, build, map[string]string{"tenant": "--tenant", "course_id": "the course's id", "student_uids": "--students"})
-}
-
-func (a *app) idCommand() *cobra.Command {
-	var t tasks.IDChange
-	cmd := &cobra.Command{
-		Use:   "id --tenant T --user U ID [ALTERNATIVE...]",
-		Short: "Change an employee's DingTalk ID, which works once a year",
-		Long: `Change an employee's DingTalk ID. DingTalk allows one change a year, and it is
-final. If an ID belongs to someone else, the alternatives are tried in the given
-order, at most 10. An ID is a letter, then 5 to 19 letters and digits.
-
-If the outcome of a change is unknown, a person must look it up: see rollcall
-ids list, rollcall ids confirm and rollcall ids reject.`,
-		Example: `  enqueue id --tenant lakeside-dt --user u1 zhangsan01
-  enqueue id --tenant lakeside-dt --user u1 zhangsan01 zhangsan02 zhangsan03`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return errors.New("missing argument: ID, the new ID of the employee")
-			}
-			return nil
-		},
-	}
-	cmd.Flags().StringVar(&t.Tenant, "tenant", "", "`NAME` of the tenant in the configuration")
-	cmd.Flags().StringVar(&t.UserID, "user", "", "user `ID` of the employee")
-	build := func(args []string) tasks.Task {
-		t.DingTalkID, t.Alternatives = args[0], args[1:]
-		return t
-	}
-	return a.single(cmd, build, map[string]string{
-		"tenant": "--tenant", "user_id": "--user", "dingtalk_id": "the ID", "alternatives": "the alternatives",
-	})
 }

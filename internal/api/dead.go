@@ -19,17 +19,17 @@ import (
 
 // DeadQuery selects dead letters.
 type DeadQuery struct {
-	Tenant string     `doc:"Only of this tenant"                                           maxLength:"39"                          query:"tenant"`
-	Kind   tasks.Kind `doc:"Only of this kind"                                             enum:"nickname,course,group,id,student" query:"kind"`
-	Class  string     `doc:"Only of this class"                                            maxLength:"40"                          query:"class"`
-	Code   string     `doc:"Only with this code of the platform"                           maxLength:"80"                          query:"code"`
-	Run    string     `doc:"Only of this run. All that the other filters select are read." maxLength:"64"                          query:"run"`
-	Since  time.Time  `doc:"Only that died then or later"                                  query:"since"`
-	Until  time.Time  `doc:"Only that died then or before"                                 query:"until"`
+	Tenant string    `doc:"Only of this tenant"                                           maxLength:"39"                          query:"tenant"`
+	Kind   KindName  `doc:"Only of this kind" query:"kind"`
+	Class  string    `doc:"Only of this class"                                            maxLength:"40"                          query:"class"`
+	Code   string    `doc:"Only with this code of the platform"                           maxLength:"80"                          query:"code"`
+	Run    string    `doc:"Only of this run. All that the other filters select are read." maxLength:"64"                          query:"run"`
+	Since  time.Time `doc:"Only that died then or later"                                  query:"since"`
+	Until  time.Time `doc:"Only that died then or before"                                 query:"until"`
 }
 
 func (in DeadQuery) filter() deadletter.Filter {
-	return deadletter.Filter{Tenant: in.Tenant, Kind: in.Kind, Class: in.Class, Code: in.Code, Run: in.Run, Since: in.Since, Until: in.Until}
+	return deadletter.Filter{Tenant: in.Tenant, Kind: tasks.Kind(in.Kind), Class: in.Class, Code: in.Code, Run: in.Run, Since: in.Since, Until: in.Until}
 }
 
 type deadInput struct {

@@ -17,9 +17,9 @@ import (
 )
 
 type targetInput struct {
-	Tenant string     `maxLength:"39"                                                                                                                                                         path:"tenant"`
-	Kind   tasks.Kind `enum:"nickname,course,group,id,student"                                                                                                                                path:"kind"`
-	Target string     `doc:"chat/user for a nickname, the chat for a group, the user for an id, the course for a course, the UID for a student. A slash in an id is %2F, a percent sign %25." example:"chat1/u1" maxLength:"600" minLength:"1" query:"target" required:"true"`
+	Tenant string   `maxLength:"39"                                                                                                                                                         path:"tenant"`
+	Kind   KindName `path:"kind"`
+	Target string   `example:"chat1/u1" maxLength:"600" minLength:"1" query:"target" required:"true"`
 }
 
 // Target is what is known of a target.
@@ -63,25 +63,31 @@ func (a *API) registerTargets() {
 		OperationID: "explain-target", Method: http.MethodGet, Path: "/v1/targets/{tenant}/{kind}", Tags: []string{"State"},
 		Summary: "Explain the state of one target", Description: "The latest change, the applied value and the last effects with the platform's request ids.",
 	}, []access.Scope{access.Read}, a.explainTarget)
+	for _, p := range a.huma.OpenAPI().Paths["/v1/targets/{tenant}/{kind}"].Get.Parameters {
+		if p.Name == "target" {
+			p.Description = howTargetsAreWritten()
+		}
+	}
 }
 
 func (a *API) explainTarget(ctx context.Context, c caller, in *targetInput) (*targetOutput, error) {
+	kind := tasks.Kind(in.Kind)
 	lanes, err := registry.Read(ctx, a.rdb, a.now())
 	if err != nil {
 		return nil, err
 	}
 	i := slices.IndexFunc(lanes, func(l registry.Lane) bool {
-		return l.Tenant == in.Tenant && l.Kind == in.Kind && c.MayTenant(l.Tenant)
+		return l.Tenant == in.Tenant && l.Kind == kind && c.MayTenant(l.Tenant)
 	})
 	if i < 0 {
 		return nil, newProblem(problemNotFound, "no worker serves this tenant and kind, or the token may not use the tenant")
 	}
-	if in.Kind == tasks.KindNickname && strings.Count(in.Target, "/") != 1 {
+	if kind == tasks.KindNickname && strings.Count(in.Target, "/") != 1 {
 		p := newProblem(problemInvalid, "the target of a nickname is chat/user")
 		p.add(Detail{Location: "query.target", Detail: "use chat/user with one slash; a slash in an id is %2F"})
 		return nil, p
 	}
-	record, err := a.ledger.Look(ctx, ledger.Target{Organisation: lanes[i].Organisation, API: string(in.Kind), Key: in.Target})
+	record, err := a.ledger.Look(ctx, ledger.Target{Organisation: lanes[i].Organisation, API: string(kind), Key: in.Target})
 	if err != nil {
 		return nil, err
 	}
@@ -101,17 +107,18 @@ func (a *API) explainTarget(ctx context.Context, c caller, in *targetInput) (*ta
 
 // record returns the view of a record.
 func (m masker) record(in *targetInput, r ledger.Record) Target {
-	v := Target{Tenant: in.Tenant, Kind: in.Kind, Target: in.Target, Known: r.Revision != 0, InFlight: r.InFlight, Settled: r.Settled}
-	words := privacy.WordsOfTarget(in.Kind, in.Target)
+	kind := tasks.Kind(in.Kind)
+	v := Target{Tenant: in.Tenant, Kind: kind, Target: in.Target, Known: r.Revision != 0, InFlight: r.InFlight, Settled: r.Settled}
+	words := privacy.WordsOfTarget(kind, in.Target)
 	value := func(field, text string) string {
-		words = append(words, privacy.WordsOfValue(in.Kind, field, text)...)
+		words = append(words, privacy.WordsOfValue(kind, field, text)...)
 		if m.Shown {
 			return text
 		}
-		return privacy.Value(in.Kind, field, text)
+		return privacy.Value(kind, field, text)
 	}
 	if !m.Shown {
-		v.Target = privacy.Target(in.Kind, in.Target)
+		v.Target = privacy.Target(kind, in.Target)
 	}
 	for _, name := range r.Names() {
 		f := r.Fields[name]

@@ -13,46 +13,16 @@ import (
 	"rollcall/tasks"
 )
 
-// Row is a task as a client sends it: the columns of a file as JSON. It documents the
-// body; package roster reads it.
+// Row is a task as a client sends it: the columns of a file as JSON. It documents the body,
+// together with the columns of the kinds; package roster reads it.
 type Row struct {
-	Kind   tasks.Kind `doc:"Kind of the task; missing: as the other fields say"                                 enum:"nickname,course,group,id,student" json:"kind,omitzero"`
-	Tenant string     `doc:"Tenant, by its name in the worker's configuration"                                  example:"lakeside-dt"                   json:"tenant"               maxLength:"39"`
-	Key    string     `doc:"Name of the task, of your own: a task with the same key is stored once in 24 hours" json:"key,omitzero"                     maxLength:"200"`
-	Urgent bool       `doc:"Before all tasks that are not urgent"                                               json:"urgent,omitzero"`
-	At     string     `doc:"Time before which it is not sent: RFC 3339, or a delay such as +10m"                example:"2027-03-01T08:00:00+08:00"     json:"at,omitzero"`
-	Source string     `doc:"System whose number orders its tasks"                                               json:"source,omitzero"                  pattern:"^[a-z0-9-]{1,32}$"`
-	Number int64      `doc:"Number of the task in its source: the highest wins"                                 json:"number,omitzero"                  maximum:"9007199254740991"  minimum:"0"`
-
-	ChatID   string `doc:"nickname, group: the chat"  json:"chat_id,omitzero"`
-	UserID   string `doc:"nickname, id: the employee" json:"user_id,omitzero"`
-	Nickname string `doc:"nickname: the new nickname" json:"nickname,omitzero"`
-
-	CourseID    string   `doc:"course: the course"                                              json:"course_id,omitzero"`
-	StudentUIDs []string `doc:"course: UIDs of its students, so that each can be renamed alone" json:"student_uids,omitempty" nullable:"false"`
-
-	StudentUID  string `doc:"student: the UID"      json:"student_uid,omitzero"`
-	StudentName string `doc:"student: the new name" json:"student_name,omitzero"`
-
-	DingTalkID   string   `doc:"id: the new ID, which cannot be changed again for a year" json:"dingtalk_id,omitzero"`
-	Alternatives []string `doc:"id: IDs to try if it is taken"                            json:"alternatives,omitempty" nullable:"false"`
-	Previous     string   `doc:"nickname, id, student: the value now, if you know it"     json:"previous,omitzero"`
-
-	Name       string   `doc:"group: the new name"                       json:"name,omitzero"`
-	Owner      string   `doc:"group: the new owner"                      json:"owner,omitzero"`
-	OwnerType  string   `doc:"group: an employee or an external contact" enum:"emp,ext"                json:"owner_type,omitzero"`
-	Icon       string   `doc:"group: the media id of the picture"        json:"icon,omitzero"`
-	AddUserIDs []string `doc:"group: employees to add"                   json:"add_user_ids,omitempty" nullable:"false"`
-	DelUserIDs []string `doc:"group: employees to remove"                json:"del_user_ids,omitempty" nullable:"false"`
-	AddExtIDs  []string `doc:"group: external contacts to add"           json:"add_ext_ids,omitempty"  nullable:"false"`
-	DelExtIDs  []string `doc:"group: external contacts to remove"        json:"del_ext_ids,omitempty"  nullable:"false"`
-
-	MentionAll     int `doc:"group: 1: only the owner mentions all" enum:"0,1" json:"mention_all_authority,omitzero"`
-	ShowHistory    int `doc:"group: 1: new members see the history" enum:"0,1" json:"show_history_type,omitzero"`
-	Validation     int `doc:"group: 1: joining needs an approval"   enum:"0,1" json:"validation_type,omitzero"`
-	Searchable     int `doc:"group: 1: it can be found"             enum:"0,1" json:"searchable,omitzero"`
-	ChatBanned     int `doc:"group: 1: only the owner writes"       enum:"0,1" json:"chat_banned_type,omitzero"`
-	ManagementType int `doc:"group: 1: only the owner manages it"   enum:"0,1" json:"management_type,omitzero"`
+	Kind   KindName `doc:"Kind of the task; missing: as the other fields say" json:"kind,omitzero"`
+	Tenant string   `doc:"Tenant, by its name in the worker's configuration"                                  example:"lakeside-dt"                   json:"tenant"               maxLength:"39"`
+	Key    string   `doc:"Name of the task, of your own: a task with the same key is stored once in 24 hours" json:"key,omitzero"                     maxLength:"200"`
+	Urgent bool     `doc:"Before all tasks that are not urgent"                                               json:"urgent,omitzero"`
+	At     string   `doc:"Time before which it is not sent: RFC 3339, or a delay such as +10m"                example:"2027-03-01T08:00:00+08:00"     json:"at,omitzero"`
+	Source string   `doc:"System whose number orders its tasks"                                               json:"source,omitzero"                  pattern:"^[a-z0-9-]{1,32}$"`
+	Number int64    `doc:"Number of the task in its source: the highest wins"                                 json:"number,omitzero"                  maximum:"9007199254740991"  minimum:"0"`
 }
 
 // Stored is the answer to one task.

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"rollcall/internal/access"
+	"rollcall/internal/kinds"
 )
 
 // key describes a key of the file. The validation (shape.go), the page, the schema and
@@ -173,7 +174,7 @@ var moreKeys = []key{
 	{path: "schedules[].source.contacts.departments", pattern: departmentPattern, rule: departmentWords, doc: "ids of departments that are read with everything below them; default: the whole organisation"},
 	{path: "schedules[].source.contacts.exclude", pattern: departmentPattern, rule: departmentWords, doc: "ids of departments that are not read, nor what is below them"},
 	{path: "schedules[].source.tenant", doc: "tenant of all rows, if no column names it. Required with `names`"},
-	{path: "schedules[].source.kind", enum: []string{"nickname", "group", "id", "student", "course"}, doc: "kind of all rows; default: as the columns say"},
+	{path: "schedules[].source.kind", enum: kindNames(), doc: "kind of all rows; default: as the columns say"},
 	{path: "schedules[].source.chat", doc: "chat of all rows, by ID, if no column names it"},
 	{path: "schedules[].source.columns", pattern: `^[^=]+=[a-z_]+$`, rule: "NAME=COLUMN, such as 学号=user_id", doc: "columns that are not known by name, each `NAME=COLUMN`"},
 	{path: "schedules[].names", doc: "the rule by which the people of the source are named: [its keys](naming.md#keys). Default: the source has the columns of a roster. Only with `source`, and without its `kind`, `chat` and `columns`"},
@@ -203,6 +204,15 @@ var moreKeys = []key{
 	{path: "limit.per", required: true, eg: `1s`, doc: "the length: 100 ms to 1 h, or `24h` for a calendar day"},
 	{path: "limit.window", def: "unknown", enum: []string{WindowUnknown, WindowSliding, WindowFixed, WindowBucket}, doc: "how the platform counts: in any window of that length, `sliding`; in windows that follow each other, `fixed`; by a `bucket` that fills up again evenly. `unknown` is paced as `sliding`, the strictest; `fixed` and `bucket` let the lane go nearer to the whole limit. With `24h` only `fixed` can stand"},
 	{path: "limit.burst", def: "0", doc: "how many calls may leave back to back beyond the even spacing, less than `calls`. The spacing grows accordingly, so that the limit holds all the same. Not with `24h`"},
+}
+
+// kindNames lists the kinds of task.
+func kindNames() []string {
+	var all []string
+	for _, name := range kinds.Names() {
+		all = append(all, string(name))
+	}
+	return all
 }
 
 // roles lists the roles of users.

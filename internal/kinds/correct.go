@@ -92,7 +92,7 @@ func (k Kind) correct(fields map[string]any, name, value string) {
 	switch {
 	case value == "":
 		delete(fields, name)
-	case slices.Contains(k.Lists, name):
+	case k.Column(name).List:
 		fields[name] = strings.Split(value, ",")
 	default:
 		fields[name] = value

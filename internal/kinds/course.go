@@ -11,15 +11,31 @@ const TypeCourseSync = "nickname:sync_course"
 var course = declare(declaration[tasks.CourseSync]{
 	name: tasks.KindCourse, typ: TypeCourseSync,
 	about: "all nicknames of a ClassIn course", target: "the course for a course",
-	columns:  []string{"course_id", "student_uids"},
-	needs:    []string{"course_id"},
-	synonyms: map[string][]string{"course_id": {"课程ID", "课程编号"}, "student_uids": {"课程学生", "课程学生UID"}},
-	words:    []string{"课程"},
-	lists:    []string{"student_uids"},
-	ids:      []string{"course_id"},
-	example:  []Cell{{"tenant", "", "lakeside-ci"}, {"course_id", "", "561294"}},
-	subject:  func(t tasks.CourseSync) string { return t.CourseID },
-	newest:   2,
+	label: Label{"course", "课程"}, words: []string{"课程"},
+	columns: []Column{
+		{
+			Name: "course_id", Synonyms: []string{"课程ID", "课程编号"}, About: "the course", Needed: true, ID: true,
+			Argument: "the course's id",
+		},
+		{
+			Name: "student_uids", Synonyms: []string{"课程学生", "课程学生UID"}, About: "UIDs of its students, so that each can be renamed alone",
+			List: true, Flag: "students", Usage: "ClassIn `UIDS` of the course's students, at most 200",
+		},
+	},
+	command: Command{
+		Arguments: "[--students UID,UID...] COURSE",
+		Short:     "Copy the names of the school's console into a ClassIn course",
+		Long: `Set the nicknames of all students and auditors of a ClassIn course to the names
+in the school's console. Nicknames that teachers set are overwritten.
+
+ClassIn may fail for some members without naming them. With --students, rollcall
+then renames each of these students, and the result names those that failed.`,
+		Example: `  enqueue course --tenant lakeside-ci 561294
+  enqueue course --tenant lakeside-ci --students 1445886,1445887 561294`,
+	},
+	example: []Cell{{"tenant", "", "lakeside-ci"}, {"course_id", "", "561294"}},
+	subject: func(t tasks.CourseSync) string { return t.CourseID },
+	newest:  2,
 	version: func(t tasks.CourseSync) int {
 		if len(t.StudentUIDs) > 0 {
 			return 2

@@ -2,7 +2,6 @@ package kinds
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -32,14 +31,14 @@ func Entries(task tasks.Task) []Entry {
 	options, _ := fields["options"].(map[string]any)
 	var all []Entry
 	for _, column := range k.Columns {
-		e := Entry{Column: column, Name: column, List: slices.Contains(k.Lists, column)}
+		e := Entry{Column: column.Name, Name: column.Name, List: column.List}
 		switch {
-		case column == Previous:
+		case column.Name == Previous:
 			continue
-		case slices.Contains(k.options, column):
-			e.Name, e.Value = "options."+column, valueOf(options[column])
+		case column.Option:
+			e.Name, e.Value = "options."+column.Name, valueOf(options[column.Name])
 		default:
-			e.Value = valueOf(fields[column])
+			e.Value = valueOf(fields[column.Name])
 		}
 		all = append(all, e)
 	}

@@ -11,19 +11,38 @@ const TypeIDChange = "id:change"
 var id = declare(declaration[tasks.IDChange]{
 	name: tasks.KindID, typ: TypeIDChange,
 	about: "an employee's DingTalk ID", target: "the user for an ID",
-	columns: []string{"user_id", "dingtalk_id", "alternatives", Previous},
-	needs:   []string{"user_id", "dingtalk_id"},
-	synonyms: map[string][]string{
-		"dingtalk_id":  {"钉钉号", "钉钉ID", "新钉钉号"},
-		"alternatives": {"备选", "备选钉钉号", "备选钉钉ID"},
+	label: Label{"DingTalk ID", "钉钉号"}, words: []string{"钉钉号", "钉钉ID"},
+	columns: []Column{
+		userID("user `ID` of the employee"),
+		{
+			Name: "dingtalk_id", Synonyms: []string{"钉钉号", "钉钉ID", "新钉钉号"},
+			About: "the new ID, which cannot be changed again for a year", Needed: true, ID: true, Argument: "the ID",
+		},
+		{
+			Name: "alternatives", Synonyms: []string{"备选", "备选钉钉号", "备选钉钉ID"}, About: "IDs to try if it is taken",
+			List: true, Argument: "the alternatives",
+		},
+		previous,
 	},
-	words: []string{"钉钉号", "钉钉ID"},
-	ids:   []string{"user_id", "dingtalk_id"},
+	person: "user_id", value: "dingtalk_id",
+	command: Command{
+		Arguments: "--user U ID [ALTERNATIVE...]",
+		Short:     "Change an employee's DingTalk ID, which works once a year",
+		Long: `Change an employee's DingTalk ID. DingTalk allows one change a year, and it is
+final. If an ID belongs to someone else, the alternatives are tried in the given
+order, at most 10. An ID is a letter, then 5 to 19 letters and digits.
+
+If the outcome of a change is unknown, a person must look it up: see rollcall
+ids list, rollcall ids confirm and rollcall ids reject.`,
+		Example: `  enqueue id --tenant lakeside-dt --user u1 zhangsan01
+  enqueue id --tenant lakeside-dt --user u1 zhangsan01 zhangsan02 zhangsan03`,
+	},
 	example: []Cell{
 		{"tenant", "", "lakeside-dt"}, {"user_id", "", "u1"}, {"dingtalk_id", "", "zhangsan01"}, {"alternatives", "", "zhangsan02;zhangsan03"},
 	},
-	subject: func(t tasks.IDChange) string { return t.UserID },
-	lists:   []string{"alternatives"},
+	subject:  func(t tasks.IDChange) string { return t.UserID },
+	involves: func(t tasks.IDChange) (string, []string) { return "", []string{t.UserID} },
+	keyOf:    func(_, person string) string { return person },
 	row: func(of func(string) string, list func(string) []string) tasks.IDChange {
 		return tasks.IDChange{
 			Tenant: of("tenant"), UserID: of("user_id"), DingTalkID: of("dingtalk_id"), Alternatives: list("alternatives"),

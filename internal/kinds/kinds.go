@@ -14,46 +14,52 @@ import (
 	"rollcall/tasks"
 )
 
-// Previous is the column of the value that a target has now, of kinds with one value. It
-// is not part of the task.
-const Previous = "previous"
-
 // Kind is a kind of task.
 type Kind struct {
 	Name tasks.Kind
 	// Type is the asynq task type. It must not change while tasks of it are stored:
 	// a worker that does not know a type cannot execute it.
 	Type string
+	// Label is what pages call a target of the kind: "group nickname".
+	Label Label
 	// Columns are those of a file, besides the columns of every kind.
-	Columns []string
-	// Needs are the columns without which a file is not of the kind; NeedsOneOf are
-	// columns of which it has at least one, if there are any.
-	Needs, NeedsOneOf []string
-	// Synonyms are other names of columns, the usual Chinese one first.
-	Synonyms map[string][]string
+	Columns []Column
+	// ChangesOneOf is set if a row changes at least one of the columns that are not needed.
+	ChangesOneOf bool
 	// Words are the names of the kind in Chinese files, the usual one first.
 	Words []string
-	// IDs are the columns that hold one id, Lists those that hold lists of ids.
-	IDs, Lists []string
 	// About says in a phrase what a task sets, Target how a target is written.
 	About, Target string
 	// Example is a file of one row, with the columns that are usual.
 	Example []Cell
+	// Person and Value are the columns of a person and of their name, of kinds whose names
+	// a rule can compute. Empty: it cannot.
+	Person, Value string
+	// Command describes the subcommand of enqueue.
+	Command Command
 
-	options []string // columns that are options in a payload
-	newest  int      // version of the payload
-	row     func(of func(column string) string, list func(column string) []string) tasks.Task
-	subject func(task tasks.Task) string
-	is      func(task tasks.Task) bool
-	encode  func(task tasks.Task, revision int64) ([]byte, error)
-	decode  func(payload []byte) (tasks.Task, Meta, error)
-	change  func(task tasks.Task, organisation string) (ledger.Target, []ledger.Field)
-	mask    func(task tasks.Task, mask func(string) string) tasks.Task
-	maskKey func(key string, mask func(string) string) string
+	keyOf    func(chat, person string) string
+	names    []string // of Columns
+	newest   int      // version of the payload
+	row      func(of func(column string) string, list func(column string) []string) tasks.Task
+	subject  func(task tasks.Task) string
+	involves func(task tasks.Task) (chat string, people []string)
+	is       func(task tasks.Task) bool
+	encode   func(task tasks.Task, revision int64) ([]byte, error)
+	decode   func(payload []byte) (tasks.Task, Meta, error)
+	change   func(task tasks.Task, organisation string) (ledger.Target, []ledger.Field)
+	mask     func(task tasks.Task, mask func(string) string) tasks.Task
+	maskKey  func(key string, mask func(string) string) string
 	// public are the fields of the target whose values are not personal.
 	public  func(field string) bool
 	restore func(key string, values map[string]string) map[string]string
 }
+
+// Label is a name for people.
+type Label struct{ English, Chinese string }
+
+// Command is the help of a command for one task of a kind.
+type Command struct{ Arguments, Short, Long, Example string }
 
 // Cell is a value of a column. Zh is the column's Chinese name, if it is not the first
 // synonym.
@@ -62,27 +68,30 @@ type Cell struct{ Column, Zh, Value string }
 // declaration is a Kind in terms of its own type of task. The fields without a comment
 // are those of [Kind].
 type declaration[T tasks.Task] struct {
-	name     tasks.Kind
-	typ      string
-	about    string
-	target   string
-	columns  []string
-	needs    []string // nil: all columns
-	oneOf    []string
-	synonyms map[string][]string // of the columns that no kind above it in the table has
-	words    []string
-	ids      []string
-	lists    []string
-	options  []string
-	example  []Cell
+	name         tasks.Kind
+	typ          string
+	label        Label
+	about        string
+	target       string
+	columns      []Column
+	changesOneOf bool
+	words        []string
+	example      []Cell
+	person       string
+	value        string
+	command      Command
 	// newest is the newest version of the payload that this build reads. 0: 1.
 	newest int
 	// version returns the oldest version that has all fields of a task. nil: 1.
 	version func(task T) int
 	// subject returns the id of the person or course in a row. nil: a row may have none.
 	subject func(task T) string
-	// row returns the task of a row of a file. nil: package roster reads the row, whose
-	// columns have words of their own.
+	// involves returns the chat and the people of a task. nil: it has neither.
+	involves func(task T) (chat string, people []string)
+	// keyOf returns the key of the target that a chat or a person is by itself, as a chat is
+	// that of its group update; of the two the other is empty. nil: they are none.
+	keyOf func(chat, person string) string
+	// row returns the task of a row. Of a column with choices the value is one of them.
 	row func(of func(column string) string, list func(column string) []string) T
 	// change returns the target of a valid task, and the values that it should have.
 	change func(task T, organisation string) (ledger.Target, []ledger.Field)
@@ -110,16 +119,25 @@ func declare[T tasks.Task](d declaration[T]) Kind {
 	if d.subject == nil {
 		d.subject = func(T) string { return "" }
 	}
-	if d.needs == nil {
-		d.needs = d.columns
+	if d.involves == nil {
+		d.involves = func(T) (string, []string) { return "", nil }
 	}
-	k := Kind{
-		Name: d.name, Type: d.typ, About: d.about, Target: d.target, Columns: d.columns, Needs: d.needs, NeedsOneOf: d.oneOf,
-		Synonyms: d.synonyms, Words: d.words, IDs: d.ids, Lists: d.lists, Example: d.example,
-		subject: func(task tasks.Task) string { return d.subject(task.(T)) },
-		is:      func(task tasks.Task) bool { _, ok := task.(T); return ok },
-		options: d.options,
-		newest:  d.newest,
+	if d.keyOf == nil {
+		d.keyOf = func(string, string) string { return "" }
+	}
+	names := make([]string, len(d.columns))
+	for i, c := range d.columns {
+		names[i] = c.Name
+	}
+	return Kind{
+		Name: d.name, Type: d.typ, Label: d.label, About: d.about, Target: d.target, Columns: d.columns, ChangesOneOf: d.changesOneOf,
+		Words: d.words, Example: d.example, Person: d.person, Value: d.value, Command: d.command,
+		names:    names,
+		keyOf:    d.keyOf,
+		subject:  func(task tasks.Task) string { return d.subject(task.(T)) },
+		involves: func(task tasks.Task) (string, []string) { return d.involves(task.(T)) },
+		is:       func(task tasks.Task) bool { _, ok := task.(T); return ok },
+		newest:   d.newest,
 		encode: func(task tasks.Task, revision int64) ([]byte, error) {
 			return encode(task.(T), d.version(task.(T)), revision)
 		},
@@ -131,21 +149,46 @@ func declare[T tasks.Task](d declaration[T]) Kind {
 		maskKey: d.maskKey,
 		public:  d.public,
 		restore: d.restore,
+		row:     func(of func(string) string, list func(string) []string) tasks.Task { return d.row(of, list) },
 	}
-	if d.row != nil {
-		k.row = func(of func(string) string, list func(string) []string) tasks.Task { return d.row(of, list) }
-	}
-	return k
 }
 
-// Row returns the task of a row of a file, not validated: of returns the value of a
-// column, list the entries of one that holds a list. ok is false for a kind whose rows
-// package roster reads itself.
-func (k Kind) Row(of func(column string) string, list func(column string) []string) (task tasks.Task, ok bool) {
-	if k.row == nil { // also of the zero value
-		return nil, false
+// Row returns the task of a row, not validated: of returns the value of a column, list the
+// entries of one that holds a list. Of a column with choices the value must be one of them,
+// or empty. It is nil for the zero Kind.
+func (k Kind) Row(of func(column string) string, list func(column string) []string) tasks.Task {
+	if k.row == nil {
+		return nil
 	}
-	return k.row(of, list), true
+	return k.row(of, list)
+}
+
+// KeyOf returns the key of the target that a chat or a person is by itself: a chat is that of
+// a group update, an employee that of an ID change. One of the two is empty. "": they are no
+// target of the kind, which includes the zero Kind.
+func (k Kind) KeyOf(chat, person string) string {
+	if k.keyOf == nil {
+		return ""
+	}
+	return k.keyOf(chat, person)
+}
+
+// Named returns the task that gives a person a name, in a chat where the kind has one, with
+// the alternatives of an ID. The kind must have a [Kind.Person].
+func (k Kind) Named(tenant, chat, person, name string, alternatives []string) tasks.Task {
+	return k.Row(func(column string) string {
+		switch column {
+		case "tenant":
+			return tenant
+		case "chat_id":
+			return chat
+		case k.Person:
+			return person
+		case k.Value:
+			return name
+		}
+		return ""
+	}, func(string) []string { return alternatives })
 }
 
 var table = []Kind{nickname, course, group, id, student}
@@ -230,6 +273,17 @@ func Subject(task tasks.Task) string {
 		return ""
 	}
 	return k.subject(task)
+}
+
+// Involves returns the chat and the people that a task names by their ids, "" and nil if
+// there are none. ok is false for something that is not a task of a declared kind.
+func Involves(task tasks.Task) (chat string, people []string, ok bool) {
+	k, ok := Of(task)
+	if !ok {
+		return "", nil, false
+	}
+	chat, people = k.involves(task)
+	return chat, people, true
 }
 
 // MaskKey does what [Mask] does to the key of a target. Of a kind that is not declared the

@@ -18,20 +18,31 @@ var (
 var nickname = declare(declaration[tasks.NicknameSync]{
 	name: tasks.KindNickname, typ: TypeNicknameSync,
 	about: "a member's nickname in a DingTalk chat", target: "chat/user for a nickname",
-	columns: []string{"chat_id", "user_id", "nickname", Previous},
-	needs:   []string{"chat_id", "user_id", "nickname"},
-	synonyms: map[string][]string{
-		"chat_id":  {"群ID", "群聊ID", "群会话ID", "会话ID"},
-		"user_id":  {"用户ID", "员工ID", "成员ID", "员工UserID"},
-		"nickname": {"群昵称", "昵称", "群内昵称"},
-		Previous:   {"原值", "现值", "原昵称", "现昵称", "当前昵称", "原姓名", "现姓名", "原钉钉号", "现钉钉号"},
+	label: Label{"group nickname", "群昵称"}, words: []string{"昵称", "群昵称"},
+	columns: []Column{
+		chatID, userID("user `ID` of the member"),
+		{
+			Name: "nickname", Synonyms: []string{"群昵称", "昵称", "群内昵称"}, About: "the new nickname", Needed: true,
+			Argument: "the nickname",
+		},
+		previous,
 	},
-	words: []string{"昵称", "群昵称"},
-	ids:   []string{"chat_id", "user_id"},
+	person: "user_id", value: "nickname",
+	command: Command{
+		Arguments: "--chat C --user U NICKNAME",
+		Short:     "Set the nickname of a member of a DingTalk chat",
+		Long: `Set the nickname of a member of a DingTalk chat. It is sent unchanged: 1 to 30
+characters unless the tenant allows more, no control characters. Write -- before
+a nickname that begins with a dash.`,
+		Example: `  enqueue nickname --tenant lakeside-dt --chat chat1 --user u1 "张三"
+  enqueue nickname --tenant lakeside-dt --chat chat1 --user u1 \
+      --urgent --key 2026-03-01/u1 "[monitor] Ann"`,
+	},
 	example: []Cell{
 		{"tenant", "", "lakeside-dt"}, {"chat_id", "", "chat1"}, {"user_id", "", "u1"}, {"nickname", "", "张三"}, {Previous, "原昵称", ""},
 	},
-	subject: func(t tasks.NicknameSync) string { return t.UserID },
+	subject:  func(t tasks.NicknameSync) string { return t.UserID },
+	involves: func(t tasks.NicknameSync) (string, []string) { return t.ChatID, []string{t.UserID} },
 	row: func(of func(string) string, _ func(string) []string) tasks.NicknameSync {
 		return tasks.NicknameSync{Tenant: of("tenant"), ChatID: of("chat_id"), UserID: of("user_id"), Nickname: of("nickname")}
 	},

@@ -11,18 +11,36 @@ const TypeStudentSync = "student:sync"
 var student = declare(declaration[tasks.StudentSync]{
 	name: tasks.KindStudent, typ: TypeStudentSync,
 	about: "a ClassIn student's name, in the console and in courses", target: "the UID for a student",
-	columns: []string{"student_uid", "student_name", Previous},
-	needs:   []string{"student_uid", "student_name"},
-	synonyms: map[string][]string{
-		"student_uid":  {"学生UID", "学员UID", "ClassIn UID"},
-		"student_name": {"学生姓名", "学员姓名", "学生名称"},
+	label: Label{"student", "学生"}, words: []string{"学生"},
+	columns: []Column{
+		{
+			Name: "student_uid", Synonyms: []string{"学生UID", "学员UID", "ClassIn UID"}, About: "the UID", Needed: true, ID: true,
+			Flag: "uid", Usage: "the student's ClassIn `UID`",
+		},
+		{
+			Name: "student_name", Synonyms: []string{"学生姓名", "学员姓名", "学生名称"}, About: "the new name", Needed: true,
+			Argument: "the student's name",
+		},
+		previous,
 	},
-	words: []string{"学生"},
-	ids:   []string{"student_uid"},
+	person: "student_uid", value: "student_name",
+	command: Command{
+		Arguments: "--uid UID NAME",
+		Short:     "Set a ClassIn student's name in the console and all courses",
+		Long: `Set the name of a ClassIn student in the institution's console, then copy it
+into all unfinished courses of the student. Nicknames that teachers set there
+are overwritten. A name has 1 to 24 characters: ClassIn cuts longer ones.
+
+The UID is the one that ClassIn's call "register" returned. A transfer student
+is not in the institution and cannot be renamed: the task becomes a dead letter.`,
+		Example: `  enqueue student --tenant lakeside-ci --uid 1445886 "张三"`,
+	},
 	example: []Cell{
 		{"tenant", "", "lakeside-ci"}, {"student_uid", "", "1445886"}, {"student_name", "", "张三"}, {Previous, "原姓名", ""},
 	},
-	subject: func(t tasks.StudentSync) string { return t.StudentUID },
+	subject:  func(t tasks.StudentSync) string { return t.StudentUID },
+	involves: func(t tasks.StudentSync) (string, []string) { return "", []string{t.StudentUID} },
+	keyOf:    func(_, person string) string { return person },
 	row: func(of func(string) string, _ func(string) []string) tasks.StudentSync {
 		return tasks.StudentSync{Tenant: of("tenant"), StudentUID: of("student_uid"), Name: of("student_name")}
 	},

@@ -20,7 +20,7 @@ func (r *Rule) column(name string) string {
 	}
 	switch name {
 	case "person":
-		return r.personColumn()
+		return r.kind().Person
 	case "chat":
 		return cmp.Or(r.spec.Chats.Column, "chat_id")
 	case withinName:

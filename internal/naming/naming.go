@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/roster"
 	"rollcall/tasks"
 )
@@ -221,15 +222,11 @@ func (a *application) mergeRows() {
 // refused returns why no task could have the slot's values; empty: one could.
 func (r *Rule) refused(s slot) string {
 	const tenant = "t" // any: it is not the task that is stored
-	var task tasks.Task
-	switch r.spec.Kind {
-	case tasks.KindStudent:
-		task = tasks.StudentSync{Tenant: tenant, StudentUID: s.person, Name: s.base}
-	case tasks.KindID:
-		task = tasks.IDChange{Tenant: tenant, UserID: s.person, DingTalkID: candidate(s.base, 1)}
-	default:
-		task = tasks.NicknameSync{Tenant: tenant, ChatID: s.chat, UserID: s.person, Nickname: s.base}
+	value := s.base
+	if r.spec.Kind == tasks.KindID {
+		value = candidate(s.base, 1)
 	}
+	task := r.kind().Named(tenant, s.chat, s.person, value, nil)
 	err := task.Validate(tasks.Limits{NicknameMax: r.spec.Max})
 	invalid, ok := errors.AsType[*tasks.ValidationError](err)
 	if !ok {
@@ -239,7 +236,7 @@ func (r *Rule) refused(s slot) string {
 	for _, p := range invalid.Problems {
 		subject := "the name"
 		switch p.Field {
-		case "user_id", "student_uid":
+		case r.kind().Person:
 			subject = "column " + r.column("person")
 		case "chat_id":
 			subject = "the chat id"
@@ -264,7 +261,7 @@ func (r *Rule) damage(name, value string) string {
 	column, values := "nickname", []string{value}
 	switch name {
 	case "person":
-		column = r.personColumn()
+		column = r.kind().Person
 	case "chat":
 		column, values = "chat_id", split(value)
 	case classesName:
@@ -281,10 +278,8 @@ func (r *Rule) damage(name, value string) string {
 	return ""
 }
 
-// personColumn is what the person's column is called in files.
-func (r *Rule) personColumn() string {
-	if r.spec.Kind == tasks.KindStudent {
-		return "student_uid"
-	}
-	return "user_id"
+// kind is the rule's kind of task.
+func (r *Rule) kind() kinds.Kind {
+	k, _ := kinds.Named(r.spec.Kind)
+	return k
 }

@@ -30,17 +30,18 @@ func (n Names) Version() string { return "names-" + n.Rule.Version() + "-" + n.T
 
 // Begin begins a reading.
 func (n Names) Begin(context.Context, time.Time) (Maker, error) {
-	m := &nameMaker{Names: n, needed: n.Rule.Columns(), seen: map[string]bool{}}
-	return m, nil
+	kind, _ := kinds.Named(n.Rule.Kind())
+	return &nameMaker{Names: n, kind: kind, needed: n.Rule.Columns(), seen: map[string]bool{}}, nil
 }
 
 // nameMaker collects the people of a reading: only all of them together can be named.
 type nameMaker struct {
 	Names
 
-	needed  []string // columns that the rule uses
-	columns []string // of the last record
-	indices []int    // of needed in columns; -1: there is no such column
+	kind    kinds.Kind // of the rule
+	needed  []string   // columns that the rule uses
+	columns []string   // of the last record
+	indices []int      // of needed in columns; -1: there is no such column
 	seen    map[string]bool
 	people  []naming.Person
 }
@@ -119,14 +120,7 @@ func (m *nameMaker) noOneNamed(result naming.Result) error {
 
 // task returns what gives a person a value.
 func (m *nameMaker) task(person, chat, value string, alternatives []string) tasks.Task {
-	switch m.Rule.Kind() {
-	case tasks.KindStudent:
-		return tasks.StudentSync{Tenant: m.Tenant, StudentUID: person, Name: value}
-	case tasks.KindID:
-		return tasks.IDChange{Tenant: m.Tenant, UserID: person, DingTalkID: value, Alternatives: alternatives}
-	default:
-		return tasks.NicknameSync{Tenant: m.Tenant, ChatID: chat, UserID: person, Nickname: value}
-	}
+	return m.kind.Named(m.Tenant, chat, person, value, alternatives)
 }
 
 // surveyedTogether is how many targets are read at once.

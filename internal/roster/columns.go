@@ -3,7 +3,6 @@ package roster
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -15,30 +14,11 @@ import (
 	"rollcall/tasks"
 )
 
-// Switch is one of the options of a group that is 0, 1 or left alone.
-type Switch struct {
-	Column string // "searchable"
-	// Value is where a group's options hold it.
-	Value func(*tasks.GroupOptions) **int
-}
-
-// Switches lists the options of a group, in the order of their columns.
-func Switches() []Switch {
-	return []Switch{
-		{"mention_all_authority", func(o *tasks.GroupOptions) **int { return &o.MentionAllAuthority }},
-		{"show_history_type", func(o *tasks.GroupOptions) **int { return &o.ShowHistoryType }},
-		{"validation_type", func(o *tasks.GroupOptions) **int { return &o.ValidationType }},
-		{"searchable", func(o *tasks.GroupOptions) **int { return &o.Searchable }},
-		{"chat_banned_type", func(o *tasks.GroupOptions) **int { return &o.ChatBannedType }},
-		{"management_type", func(o *tasks.GroupOptions) **int { return &o.ManagementType }},
-	}
-}
-
 // Columns returns the columns of a kind, besides the columns of every kind. It is
 // nil for a kind that is not declared.
 func Columns(kind tasks.Kind) []string {
 	k, _ := kinds.Named(kind)
-	return k.Columns
+	return k.ColumnNames()
 }
 
 // CommonColumns lists the columns that rows of every kind have.
@@ -87,7 +67,9 @@ var synonyms = sync.OnceValue(func() map[string][]string {
 		"source": {"来源", "数据来源"},
 	}
 	for _, k := range kinds.All() {
-		maps.Copy(all, k.Synonyms)
+		for _, c := range k.Columns {
+			all[c.Name] = c.Synonyms
+		}
 	}
 	return all
 })
@@ -247,10 +229,9 @@ func (l *layout) findKind(o Options) error {
 		return nil
 	}
 	has := func(column string) bool { return l.index(column) >= 0 || column == "chat_id" && o.Chat != "" }
-	lacks := func(column string) bool { return !has(column) }
 	var found []string
 	for _, k := range kinds.All() {
-		if !slices.ContainsFunc(k.Needs, lacks) && (len(k.NeedsOneOf) == 0 || slices.ContainsFunc(k.NeedsOneOf, has)) {
+		if k.Fits(has) {
 			l.kind, found = k.Name, append(found, string(k.Name))
 		}
 	}
@@ -269,8 +250,8 @@ func (l *layout) findKind(o Options) error {
 func needs() string {
 	var all []string
 	for _, k := range kinds.All() {
-		columns := strings.Replace(strings.Join(k.Needs, ", "), "chat_id", "chat_id or --chat", 1)
-		if len(k.NeedsOneOf) > 0 {
+		columns := strings.Replace(strings.Join(k.Needs(), ", "), "chat_id", "chat_id or --chat", 1)
+		if k.ChangesOneOf {
 			columns += ", and what changes"
 		}
 		all = append(all, fmt.Sprintf("for %s %s", k.Name, columns))

@@ -139,13 +139,24 @@ func (v *values) options(o tasks.Options, now time.Time) tasks.Options {
 	return o
 }
 
+// task returns the task of the row. A word of a column with choices is replaced by the choice
+// that it stands for; of an unknown one package tasks says what is wrong, except of an option.
 func (v *values) task(name tasks.Kind) tasks.Task {
-	if name == tasks.KindGroup {
-		return v.group()
-	}
 	kind, _ := kinds.Named(name)
-	task, _ := kind.Row(func(column string) string { return v.of[column] }, v.list)
-	return task
+	for _, c := range kind.Columns {
+		text := v.of[c.Name]
+		if c.Choices == nil || text == "" {
+			continue
+		}
+		switch known := word(c.Name, text); {
+		case known != "":
+			v.of[c.Name] = known
+		case c.Option:
+			v.fault(c.Name, "must be 0 or 1, or empty to leave it alone")
+			v.of[c.Name] = ""
+		}
+	}
+	return kind.Row(func(column string) string { return v.of[column] }, v.list)
 }
 
 // mustBeKind names the kinds, and the usual word for each in a Chinese file.
@@ -155,34 +166,6 @@ func mustBeKind() string {
 		usual = append(usual, k.Words[0])
 	}
 	return fmt.Sprintf("must be %s (%s)", kinds.Choice(), strings.Join(usual, ", "))
-}
-
-func (v *values) group() tasks.GroupUpdate {
-	of := v.of
-	group := tasks.GroupUpdate{
-		Tenant: of["tenant"], ChatID: of["chat_id"], Name: of["name"], Owner: of["owner"],
-		OwnerType: of["owner_type"], Icon: of["icon"], AddUserIDs: v.list("add_user_ids"), DelUserIDs: v.list("del_user_ids"),
-		AddExtIDs: v.list("add_ext_ids"), DelExtIDs: v.list("del_ext_ids"),
-	}
-	if known := word("owner_type", group.OwnerType); known != "" {
-		group.OwnerType = known
-	}
-	if group.Owner != "" && group.OwnerType == "" {
-		group.OwnerType = tasks.OwnerEmployee
-	}
-	for _, s := range Switches() {
-		switch word(s.Column, of[s.Column]) {
-		case "0":
-			*s.Value(&group.Options) = new(0)
-		case "1":
-			*s.Value(&group.Options) = new(1)
-		default:
-			if of[s.Column] != "" {
-				v.fault(s.Column, "must be 0 or 1, or empty to leave it alone")
-			}
-		}
-	}
-	return group
 }
 
 // list splits the entries of a cell at semicolons.

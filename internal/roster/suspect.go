@@ -43,13 +43,13 @@ var contents = sync.OnceValue(func() map[string]content {
 	for _, k := range kinds.All() {
 		for _, column := range k.Columns {
 			switch {
-			case column == kinds.Previous: // what people called themselves
-			case slices.Contains(k.IDs, column):
-				all[column] = holdsID
-			case slices.Contains(k.Lists, column):
-				all[column] = holdsIDs
+			case column.Name == kinds.Previous: // what people called themselves
+			case column.ID:
+				all[column.Name] = holdsID
+			case column.List:
+				all[column.Name] = holdsIDs
 			default:
-				all[column] = holdsText
+				all[column.Name] = holdsText
 			}
 		}
 	}

@@ -96,7 +96,7 @@ func (u *UI) causeView(r *request, c deadletter.LaneCause) (v causeView, found b
 	shown := deadletter.Shown(trend.Newest, false)
 	v = causeView{
 		LaneCause: c, Tenant: tenant, Kind: tasks.Kind(kind), Organisation: trend.Newest.Organisation,
-		ClassName: r.named("class."+c.Class, c.Class), KindName: r.named("kind."+kind, kind),
+		ClassName: r.named("class."+c.Class, c.Class), KindName: r.kind(tasks.Kind(kind)),
 		First: trend.First, Last: trend.Last, Hours: hourBars(trend.Hours), Message: shown.Message,
 		Todo: r.advice(trend.Newest, c.Class, false), Address: causeAddress(c),
 		Replay: "/dead-letters/confirm?do=replay&" + causeQuery(c).Encode(), Discard: "/dead-letters/confirm?do=discard&" + causeQuery(c).Encode(),
@@ -155,7 +155,7 @@ func (u *UI) deadPage(r *request) (view, error) {
 		list.Classes = append(list.Classes, option{string(class), r.named("class."+string(class), string(class)), f.Class == string(class)})
 	}
 	for _, kind := range kinds.Names() {
-		list.Kinds = append(list.Kinds, option{string(kind), r.named("kind."+string(kind), string(kind)), f.Kind == kind})
+		list.Kinds = append(list.Kinds, option{string(kind), r.kind(kind), f.Kind == kind})
 	}
 	var chosen []deadletter.LaneCause
 	for _, c := range all {

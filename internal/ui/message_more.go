@@ -35,12 +35,6 @@ func moreMessages() map[string]message {
 		"reveal.shown":   {"Names and IDs of people are shown on this page. The audit log records it.", "本页显示姓名和人员 ID，已写入操作记录。"},
 		"reveal.refused": {"Your user may not see names and IDs of people.", "您的用户无权查看姓名和人员 ID。"},
 
-		"kind.nickname": {"group nickname", "群昵称"},
-		"kind.course":   {"course", "课程"},
-		"kind.group":    {"chat", "群聊"},
-		"kind.id":       {"DingTalk ID", "钉钉号"},
-		"kind.student":  {"student", "学生"},
-
 		"field.nickname":                      {"group nickname", "群昵称"},
 		"field.names":                         {"nicknames of the course", "课程成员昵称"},
 		"field.name":                          {"name", "名称"},

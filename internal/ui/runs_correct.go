@@ -117,8 +117,8 @@ func (r *request) correctedRow(p run.Result) correctedRow {
 	_, kind := p.Request.Task.Lane()
 	k, _ := kinds.Named(kind)
 	for _, column := range k.Columns {
-		if cells[column] != "" || slices.Contains(k.Needs, column) {
-			row.Cells = append(row.Cells, r.correctedCell(p.Number, column, cells[column]))
+		if cells[column.Name] != "" || column.Needed {
+			row.Cells = append(row.Cells, r.correctedCell(p.Number, column.Name, cells[column.Name]))
 		}
 	}
 	return row

@@ -120,10 +120,14 @@ func (u *UI) newRunForm(r *request) (*newRun, error) {
 
 // kind is the name of a kind of task for a person.
 func (r *request) kind(name tasks.Kind) string {
-	if k, known := kinds.Named(name); known && r.Lang == chinese && len(k.Words) > 0 {
-		return k.Words[0]
+	k, known := kinds.Named(name)
+	switch {
+	case !known:
+		return string(name)
+	case r.Lang == chinese:
+		return k.Label.Chinese
 	}
-	return string(name)
+	return k.Label.English
 }
 
 // draft is the run that the form describes.

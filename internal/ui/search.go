@@ -101,7 +101,7 @@ func (u *UI) searchPage(r *request, personal bool) (view, error) {
 	page.Organisations = slices.Compact(page.Organisations)
 	kind := tasks.Kind(q.Get("kind"))
 	for _, k := range kinds.Names() {
-		page.Kinds = append(page.Kinds, option{string(k), r.named("kind."+string(k), string(k)), k == kind})
+		page.Kinds = append(page.Kinds, option{string(k), r.kind(k), k == kind})
 	}
 	apis := registry.APIs(slices.DeleteFunc(lanes, func(l registry.Lane) bool {
 		return page.Organisation != "" && page.Organisation != l.Organisation || kind != "" && kind != l.Kind
@@ -185,7 +185,7 @@ func (u *UI) fillFound(r *request, page *foundPage, s searched, lanes []registry
 	}
 	for _, f := range s.found {
 		row := foundTarget{
-			Key: f.Target.Key, KindName: r.named("kind."+string(f.lane.Kind), string(f.lane.Kind)), Tenant: f.lane.Tenant, Organisation: f.lane.Organisation,
+			Key: f.Target.Key, KindName: r.kind(f.lane.Kind), Tenant: f.lane.Tenant, Organisation: f.lane.Organisation,
 			State: stateOf(f.Record), Confirmed: f.Confirmed, Address: sealed.target(f.lane.Tenant, f.lane.Kind, f.Target.Key),
 		}
 		if row.Dead = dead[waitsFor(f.Record)]; row.Dead != "" && row.State == "waiting" {

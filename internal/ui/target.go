@@ -149,7 +149,7 @@ func (u *UI) targetPage(r *request, personal bool) (view, error) {
 		return view{}, err
 	}
 	v := targetView{
-		Key: x.Key(), Kind: kind, KindName: r.named("kind."+string(kind), string(kind)), Tenant: tenant, Organisation: x.Lane.Organisation,
+		Key: x.Key(), Kind: kind, KindName: r.kind(kind), Tenant: tenant, Organisation: x.Lane.Organisation,
 		InFlight: x.Record.InFlight, Until: x.Record.Until, Settled: x.Record.Settled, More: x.More,
 		DeadRead: num(targetBounds.DeadLetters), Personal: personal,
 	}

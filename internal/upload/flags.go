@@ -34,7 +34,7 @@ func Columns() string {
 	}
 	row("all", roster.CommonColumns())
 	for _, k := range kinds.All() {
-		row(string(k.Name), k.Columns)
+		row(string(k.Name), k.ColumnNames())
 	}
 	return `The first line names the columns, in any order. Chinese names such as 用户ID are
 known, and --map adds others. Unknown columns are ignored.

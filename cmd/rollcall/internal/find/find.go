@@ -82,7 +82,7 @@ Exit codes:
 	}
 	cmd.Flags().SortFlags = false
 	cmd.Flags().StringVar(&f.organisation, "organisation", "", "only this organisation, by `NAME`")
-	cmd.Flags().StringVar(&f.kind, "kind", "", "only targets of this `KIND`: nickname, course, group,\nid or student")
+	cmd.Flags().StringVar(&f.kind, "kind", "", "only targets of this `KIND`:\n"+kinds.Choice())
 	cmd.Flags().BoolVar(&f.index, "index", false, "make targets of an earlier version findable")
 	cli.Limit(cmd, &f.n, "number of targets to show, `N`")
 	cli.PersonalData(cmd, &f.personal)

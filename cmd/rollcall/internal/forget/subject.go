@@ -21,26 +21,14 @@ func (s subject) String() string {
 	return "user " + privacy.Mask(s.user)
 }
 
-// is reports whether a task is about the subject. A kind that it does not know is: what is
+// is reports whether a task is about the subject. A kind that is not declared is: what is
 // recorded of it is shown before it is removed.
 func (s subject) is(task tasks.Task) bool {
-	switch t := task.(type) {
-	case tasks.NicknameSync:
-		return s.in(t.ChatID, t.UserID)
-	case tasks.GroupUpdate:
-		return s.in(t.ChatID, slices.Concat([]string{t.Owner}, t.AddUserIDs, t.DelUserIDs, t.AddExtIDs, t.DelExtIDs)...)
-	case tasks.IDChange:
-		return s.in("", t.UserID)
-	case tasks.StudentSync:
-		return s.in("", t.StudentUID)
-	case tasks.CourseSync:
-		return false // names no chat and no user
+	chat, people, declared := kinds.Involves(task)
+	if !declared {
+		return task != nil
 	}
-	return task != nil
-}
-
-func (s subject) in(chat string, users ...string) bool {
-	return s.chat != "" && s.chat == chat || s.user != "" && slices.Contains(users, s.user)
+	return s.chat != "" && s.chat == chat || s.user != "" && slices.Contains(people, s.user)
 }
 
 // has reports whether a target is the subject, or has it as a value: the owner of a chat.
@@ -63,14 +51,8 @@ func (s subject) has(l registry.Lane, r ledger.Record) bool {
 // target is the one target of a lane that is the subject itself; zero: it has none. The
 // members of chats are found by the index.
 func (s subject) target(l registry.Lane) ledger.Target {
-	key := s.user
-	switch l.Kind {
-	case tasks.KindGroup:
-		key = s.chat
-	case tasks.KindNickname, tasks.KindCourse:
-		key = ""
-	case tasks.KindID, tasks.KindStudent:
-	}
+	kind, _ := kinds.Named(l.Kind)
+	key := kind.KeyOf(s.chat, s.user)
 	if key == "" {
 		return ledger.Target{}
 	}

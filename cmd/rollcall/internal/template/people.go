@@ -8,6 +8,7 @@ import (
 
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
+	"rollcall/internal/kinds"
 	"rollcall/internal/naming"
 	"rollcall/internal/roster"
 	"rollcall/internal/sheet"
@@ -85,13 +86,13 @@ func readPeople(path, old string, kind tasks.Kind) (p people, err error) {
 
 // oldColumn finds the column of the old names.
 func oldColumn(columns []string, old string, kind tasks.Kind) int {
-	wanted := map[tasks.Kind]string{tasks.KindNickname: "nickname", tasks.KindStudent: "student_name", tasks.KindID: "dingtalk_id"}[kind]
+	k, _ := kinds.Named(kind)
 	return slices.IndexFunc(columns, func(column string) bool {
 		if old != "" {
 			return naming.Fold(column) == naming.Fold(old)
 		}
 		known, _ := roster.Column(column)
-		return known == wanted || known == "previous"
+		return known == k.Value || known == kinds.Previous
 	})
 }
 
