@@ -68,7 +68,7 @@ func after(line string) string {
 	case strings.Contains(line, "run undo class-7a --yes"):
 		return "stdout '^  restored         2  the old value is back$'\nstdout '^  nothing          1  '\n"
 	case strings.Contains(line, "run list"):
-		return "stdout ' corrected +done +1 +1 +0 '\nstdout ' move-7a +done +2 +2 +0 '\nstdout ' owners +done '\nstdout ' new-staff +done +1 +1 +0 '\n"
+		return "stdout ' corrected +done +1 +1 +0 '\nstdout ' undo class-7a +done '\nstdout ' move-7a +done +2 +2 +0 '\nstdout ' owners +done '\nstdout ' new-staff +done +1 +1 +0 '\n"
 	}
 	return ""
 }

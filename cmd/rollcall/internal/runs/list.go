@@ -109,8 +109,12 @@ func list(ctx context.Context, s *session.Session, f run.Filter) error {
 		{Head: "FAILED", Most: 7, Right: true},
 		{Head: "CREATED", Most: 16},
 	}}
+	names := map[string]string{}
 	for _, e := range all {
-		t.Add(e.cells()...)
+		names[e.run.ID] = e.run.Name
+	}
+	for _, e := range all {
+		t.Add(e.cells(names)...)
 	}
 	t.Print(s.Stdout)
 	return nil
@@ -130,8 +134,9 @@ func printEntries(s *session.Session, all []entry) error {
 }
 
 // cells are the row of a run. How many rows of a run that has not ended are done is in run
-// show: to count them costs a round trip or more for each run.
-func (e entry) cells() []string {
+// show: to count them costs a round trip or more for each run. names are those of the listed
+// runs, by id.
+func (e entry) cells(names map[string]string) []string {
 	const minute = "2006-01-02 15:04"
 	if c := e.direct; c != nil {
 		done := c.Rows - c.Results["open"]
@@ -150,7 +155,7 @@ func (e entry) cells() []string {
 	}
 	name := cmp.Or(r.Name, "-")
 	if r.UndoOf != "" && r.Name == "" {
-		name = "undo " + r.UndoOf[:min(len(r.UndoOf), 6)] // enough to name a run
+		name = "undo " + cmp.Or(names[r.UndoOf], r.UndoOf[:min(len(r.UndoOf), 6)]) // enough to name a run
 	}
 	return []string{r.ID, name, string(r.State), strconv.Itoa(r.Rows), cmp.Or(done, "-"), cmp.Or(failed, "-"), r.Created.Local().Format(minute)}
 }
