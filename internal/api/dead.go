@@ -19,11 +19,11 @@ import (
 
 // DeadQuery selects dead letters.
 type DeadQuery struct {
-	Tenant string    `doc:"Only of this tenant"                                           maxLength:"39"                          query:"tenant"`
-	Kind   KindName  `doc:"Only of this kind" query:"kind"`
-	Class  string    `doc:"Only of this class"                                            maxLength:"40"                          query:"class"`
-	Code   string    `doc:"Only with this code of the platform"                           maxLength:"80"                          query:"code"`
-	Run    string    `doc:"Only of this run. All that the other filters select are read." maxLength:"64"                          query:"run"`
+	Tenant string    `doc:"Only of this tenant"                                           maxLength:"39" query:"tenant"`
+	Kind   KindName  `doc:"Only of this kind"                                             query:"kind"`
+	Class  string    `doc:"Only of this class"                                            maxLength:"40" query:"class"`
+	Code   string    `doc:"Only with this code of the platform"                           maxLength:"80" query:"code"`
+	Run    string    `doc:"Only of this run. All that the other filters select are read." maxLength:"64" query:"run"`
 	Since  time.Time `doc:"Only that died then or later"                                  query:"since"`
 	Until  time.Time `doc:"Only that died then or before"                                 query:"until"`
 }

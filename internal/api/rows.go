@@ -20,7 +20,7 @@ const mostErrors = 1000
 // RowsQuery says how a body of rows is understood.
 type RowsQuery struct {
 	Tenant   string   `doc:"Tenant of all rows"                              maxLength:"39"                                                                                                                                     query:"tenant"`
-	Kind     KindName `doc:"Kind of all rows; default: as the columns say"                                                                                                            query:"kind"`
+	Kind     KindName `doc:"Kind of all rows; default: as the columns say"   query:"kind"`
 	Chat     string   `doc:"Chat of all rows"                                maxLength:"200"                                                                                                                                    query:"chat"`
 	Encoding string   `doc:"Encoding of the body, if it is detected wrongly" enum:"utf-8,gb18030,utf-16le,utf-16be"                                                                                                             query:"encoding"`
 	Sheet    string   `doc:"Sheet of a workbook; default: the first"         maxLength:"100"                                                                                                                                    query:"sheet"`

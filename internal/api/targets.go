@@ -17,7 +17,7 @@ import (
 )
 
 type targetInput struct {
-	Tenant string   `maxLength:"39"                                                                                                                                                         path:"tenant"`
+	Tenant string   `maxLength:"39"     path:"tenant"`
 	Kind   KindName `path:"kind"`
 	Target string   `example:"chat1/u1" maxLength:"600" minLength:"1" query:"target" required:"true"`
 }

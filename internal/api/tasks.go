@@ -16,13 +16,13 @@ import (
 // Row is a task as a client sends it: the columns of a file as JSON. It documents the body,
 // together with the columns of the kinds; package roster reads it.
 type Row struct {
-	Kind   KindName `doc:"Kind of the task; missing: as the other fields say" json:"kind,omitzero"`
-	Tenant string   `doc:"Tenant, by its name in the worker's configuration"                                  example:"lakeside-dt"                   json:"tenant"               maxLength:"39"`
-	Key    string   `doc:"Name of the task, of your own: a task with the same key is stored once in 24 hours" json:"key,omitzero"                     maxLength:"200"`
+	Kind   KindName `doc:"Kind of the task; missing: as the other fields say"                                 json:"kind,omitzero"`
+	Tenant string   `doc:"Tenant, by its name in the worker's configuration"                                  example:"lakeside-dt"               json:"tenant"               maxLength:"39"`
+	Key    string   `doc:"Name of the task, of your own: a task with the same key is stored once in 24 hours" json:"key,omitzero"                 maxLength:"200"`
 	Urgent bool     `doc:"Before all tasks that are not urgent"                                               json:"urgent,omitzero"`
-	At     string   `doc:"Time before which it is not sent: RFC 3339, or a delay such as +10m"                example:"2027-03-01T08:00:00+08:00"     json:"at,omitzero"`
-	Source string   `doc:"System whose number orders its tasks"                                               json:"source,omitzero"                  pattern:"^[a-z0-9-]{1,32}$"`
-	Number int64    `doc:"Number of the task in its source: the highest wins"                                 json:"number,omitzero"                  maximum:"9007199254740991"  minimum:"0"`
+	At     string   `doc:"Time before which it is not sent: RFC 3339, or a delay such as +10m"                example:"2027-03-01T08:00:00+08:00" json:"at,omitzero"`
+	Source string   `doc:"System whose number orders its tasks"                                               json:"source,omitzero"              pattern:"^[a-z0-9-]{1,32}$"`
+	Number int64    `doc:"Number of the task in its source: the highest wins"                                 json:"number,omitzero"              maximum:"9007199254740991"  minimum:"0"`
 }
 
 // Stored is the answer to one task.
