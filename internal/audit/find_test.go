@@ -58,6 +58,9 @@ func TestEventsAreFoundByEventAndPersonPageByPage(t *testing.T) {
 			"by an end of a event": {audit.Query{Event: "replayed"}, nil},
 		} {
 			for _, n := range []int{5, 50, 2000} {
+				if len(c.want)/n > 100 { // they cost seconds, and show nothing more
+					continue
+				}
 				got, pages := found(t, s, c.query, n)
 				if diff := cmp.Diff(c.want, got); diff != "" || pages > 1+len(got)/n {
 					t.Errorf("%s, pages of %d: %d pages (-want +got):\n%s", name, n, pages, diff)
