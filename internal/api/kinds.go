@@ -65,12 +65,3 @@ func describeColumn(described string, name tasks.Kind, about string) string {
 	}
 	return fmt.Sprintf("%s%s: %s", described, name, about)
 }
-
-// howTargetsAreWritten describes the target of each kind.
-func howTargetsAreWritten() string {
-	var all []string
-	for _, k := range kinds.All() {
-		all = append(all, k.Target)
-	}
-	return strings.Join(all, ", ") + ". A slash in an id is %2F, a percent sign %25."
-}

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"rollcall/internal/access"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/privacy"
 	"rollcall/internal/registry"
@@ -65,7 +66,7 @@ func (a *API) registerTargets() {
 	}, []access.Scope{access.Read}, a.explainTarget)
 	for _, p := range a.huma.OpenAPI().Paths["/v1/targets/{tenant}/{kind}"].Get.Parameters {
 		if p.Name == "target" {
-			p.Description = howTargetsAreWritten()
+			p.Description = kinds.Targets() + ". A slash in an id is %2F, a percent sign %25."
 		}
 	}
 }

@@ -38,9 +38,9 @@ type Kind struct {
 	// Command describes the subcommand of enqueue.
 	Command Command
 
-	keyOf    func(chat, person string) string
 	names    []string // of Columns
-	newest   int      // version of the payload
+	keyOf    func(chat, person string) string
+	newest   int // version of the payload
 	row      func(of func(column string) string, list func(column string) []string) tasks.Task
 	subject  func(task tasks.Task) string
 	involves func(task tasks.Task) (chat string, people []string)
@@ -227,6 +227,16 @@ func Choice() string {
 		names = append(names, string(name))
 	}
 	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+}
+
+// Targets says how the targets of all kinds are written: "chat/user for a nickname, the course
+// for a course".
+func Targets() string {
+	all := make([]string, len(table))
+	for i, k := range table {
+		all[i] = k.Target
+	}
+	return strings.Join(all, ", ")
 }
 
 // TypeOf returns the asynq task type of a kind, empty for one that is not declared.

@@ -26,11 +26,7 @@ type explainFlags struct {
 
 // targets is the part of the help about the arguments.
 func targets() string {
-	var all []string
-	for _, k := range kinds.All() {
-		all = append(all, k.Target)
-	}
-	return strings.Join(console.Wrap("LANE is the lane as in logs and rollcall lanes. TARGET is "+strings.Join(all, ", ")+
+	return strings.Join(console.Wrap("LANE is the lane as in logs and rollcall lanes. TARGET is "+kinds.Targets()+
 		". Use --task where a log masks the target.", cli.Columns), "\n")
 }
 
