@@ -5,6 +5,7 @@ import (
 	"testing"
 	"unicode"
 
+	"rollcall/internal/advice"
 	"rollcall/internal/outcome"
 	"rollcall/providers/classin"
 	"rollcall/providers/dingtalk"
@@ -20,11 +21,11 @@ func TestEveryAdviceHasATranslation(t *testing.T) {
 	for _, class := range outcome.Classes() {
 		all = append(all, class.Rule().Advice)
 	}
-	for _, advice := range all {
-		zh := outcome.Chinese(advice)
+	for _, text := range all {
+		zh := advice.Chinese(text)
 		isHan := func(r rune) bool { return unicode.Is(unicode.Han, r) }
-		if advice != "" && !slices.ContainsFunc([]rune(zh), isHan) {
-			t.Errorf("%q is %q in Chinese: add it to a file in internal/outcome/chinese", advice, zh)
+		if text != "" && !slices.ContainsFunc([]rune(zh), isHan) {
+			t.Errorf("%q is %q in Chinese: add it to a file in internal/advice", text, zh)
 		}
 	}
 }

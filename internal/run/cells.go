@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"rollcall/internal/outcome"
+	"rollcall/internal/advice"
 )
 
 // resultColumn is a column of a file of results, after those of the upload.
@@ -90,7 +90,7 @@ func messageCell(r Result, chinese bool) string {
 
 func adviceCell(r Result, chinese bool) string {
 	if chinese {
-		return outcome.Chinese(r.Advice)
+		return advice.Chinese(r.Advice)
 	}
 	return r.Advice
 }

@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"rollcall/internal/advice"
 	"rollcall/internal/hold"
 	"rollcall/internal/outcome"
 	"rollcall/internal/overview"
@@ -182,7 +183,7 @@ func (r *request) holdTodo(h hold.Hold) string {
 		return general
 	}
 	if r.Lang == chinese {
-		todo = outcome.Chinese(todo)
+		todo = advice.Chinese(todo)
 	}
 	todo = strings.TrimRight(todo, ". ")
 	if first, size := utf8.DecodeRuneInString(todo); size > 0 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rollcall/internal/access"
+	"rollcall/internal/advice"
 	"rollcall/internal/audit"
 	"rollcall/internal/deadletter"
 	"rollcall/internal/kinds"
@@ -118,7 +119,7 @@ func (r *request) advice(d ledger.DeadLetter, class string, personal bool) strin
 	}
 	text := deadletter.Advice(d)
 	if r.Lang == chinese {
-		if zh := outcome.Chinese(text); zh != text { // of a table, so it names no person
+		if zh := advice.Chinese(text); zh != text { // of a table, so it names no person
 			return zh
 		}
 	}

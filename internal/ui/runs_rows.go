@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"rollcall/internal/outcome"
+	"rollcall/internal/advice"
 	"rollcall/internal/run"
 	"rollcall/internal/runview"
 )
@@ -239,7 +239,7 @@ func (r *request) resultLine(p run.Result) rowLine {
 	}
 	l.RequestID = m.Words(p.Row, p.RequestID)
 	if l.Advice = p.Advice; r.Lang == chinese {
-		l.Advice = outcome.Chinese(p.Advice)
+		l.Advice = advice.Chinese(p.Advice)
 	}
 	return l
 }

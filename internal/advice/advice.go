@@ -1,4 +1,6 @@
-package outcome
+// Package advice translates the advice of classes and platforms. It is apart from
+// outcome, which every producer links.
+package advice
 
 import (
 	"embed"
@@ -11,17 +13,17 @@ import (
 
 // Chinese returns an advice in Chinese: of a class, or of a platform's code. An advice
 // that has no translation stays English.
-func Chinese(advice string) string {
-	if zh, ok := translations()[advice]; ok {
+func Chinese(text string) string {
+	if zh, ok := translations()[text]; ok {
 		return zh
 	}
-	return advice
+	return text
 }
 
 // Each file maps advices to their translations. A test compares all of them with the tables
 // of the platforms and of the classes.
 //
-//go:embed chinese
+//go:embed *.yaml
 var files embed.FS
 
 var translations = sync.OnceValue(func() map[string]string {
@@ -34,12 +36,12 @@ var translations = sync.OnceValue(func() map[string]string {
 
 func readTranslations() (map[string]string, error) {
 	all := map[string]string{}
-	entries, err := files.ReadDir("chinese")
+	entries, err := files.ReadDir(".")
 	if err != nil {
 		return nil, err
 	}
 	for _, entry := range entries {
-		text, err := files.ReadFile("chinese/" + entry.Name())
+		text, err := files.ReadFile(entry.Name())
 		if err != nil {
 			return nil, err
 		}
