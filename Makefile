@@ -56,7 +56,7 @@ run: build ## The same, and stay up with the web UI
 
 .PHONY: test
 test: ## Run the tests that take no minutes; on a real Redis too, where there is one
-	$(GO) test -short $(RACE) -ldflags="-s -w" -timeout 20m -shuffle=on -p $(PACKAGES) $(TESTFLAGS) $(PKG)
+	@GO="$(GO)" PKG="$(PKG)" tools/test.sh -short $(RACE) -ldflags="-s -w" -timeout 20m -shuffle=on -p $(PACKAGES) $(TESTFLAGS)
 	@$(TESTED)
 
 # One package at a time: tests that let Redis servers fail over need the
@@ -145,5 +145,5 @@ structure: ## Print lines by package, exported names of tasks, words of docs; LI
 	@tools/structure.sh
 
 .PHONY: clean
-clean: ## Remove what make build and make dist made
+clean: ## Remove what make build, make test and make dist made
 	rm -rf bin dist
