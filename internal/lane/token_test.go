@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hibiken/asynq"
 
@@ -78,6 +79,7 @@ func TestRefusedCredentialsHoldTheTenantUntilATokenIsIssuedAgain(t *testing.T) {
 		}
 		uncounted(t, both[0], nicknames, ids)
 
+		began := time.Now()
 		both[0].probeNow(tenantDT)
 		lanetest.Eventually(t, func() error {
 			if both[0].stored(tenantDT).Tries == 0 || asked() == 0 {
@@ -86,9 +88,11 @@ func TestRefusedCredentialsHoldTheTenantUntilATokenIsIssuedAgain(t *testing.T) {
 			return nil
 		})
 		settle(t, both, 0)
-		// On a slow machine the next probe may be due already.
+		// On a slow machine the next probe may be due already, or the other worker takes over a
+		// probe whose lease was not renewed in time.
 		n := asked()
-		if h := both[0].stored(tenantDT); h.Probing == "" && n > int64(h.Tries) {
+		h, slow := both[0].stored(tenantDT), time.Since(began) > hold.Lease
+		if h.Probing == "" && n > int64(h.Tries) && !slow {
 			t.Errorf("%d token requests by two workers in %d probes, want one each", n, h.Tries)
 		}
 
