@@ -128,14 +128,16 @@ func TestALaneIsHeldAfterHalfItsCallsFailAndOneTaskProbesIt(t *testing.T) {
 			ids = append(ids, r.Put(nicknames, "good again"))
 		}
 		r.looks()
-		calls := p.called()
+		calls, began := p.called(), time.Now()
 		r.probeNow(laneOfNicknames)
 		if got := r.Attempt().Verdict; got.Class != outcome.Busy {
 			t.Errorf("the probe ended as %+v", got)
 		}
 		r.looks()
-		if n := p.called(); n != calls+1 || r.stored(laneOfNicknames).Tries != 1 {
-			t.Errorf("%d probes, want one", n-calls)
+		n, h := p.called(), r.stored(laneOfNicknames)
+		// On a slow machine the next probe may be due already.
+		if early := time.Since(began) < h.Wait(1); n == calls || early && (n != calls+1 || h.Tries != 1) {
+			t.Errorf("%d probes, %d of them ended, want one", n-calls, h.Tries)
 		}
 		p.set(false)
 		r.probeNow(laneOfNicknames)
