@@ -5,11 +5,11 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 go=${GO:-go} status=0
-mapfile -t packages < <("$go" list "${PKG:-./...}")
-[ ${#packages[@]} -gt 0 ] || exit 1
+# shellcheck disable=SC2086 # PKG may be several packages
+packages=$("$go" list ${PKG:-./...}) || exit
 
 commands=() others=()
-for package in "${packages[@]}"; do
+for package in $packages; do
   case $package in */cmd/*) commands+=("$package") ;; *) others+=("$package") ;; esac
 done
 # run DIR PACKAGE... takes packages of different names; some below cmd/ have the name of another.
