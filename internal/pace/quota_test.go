@@ -63,8 +63,10 @@ func TestAMonthThatThePlatformReportsAsSpentIsSpent(t *testing.T) {
 		if _, err := l.Wait(t.Context(), true); err == nil || !strings.Contains(err.Error(), "spent") {
 			t.Errorf("Wait() = %v, want a *SpentError", err)
 		}
-		if err := pace.NoteMonthNotSpent(t.Context(), rdb, "lakeside"); err != nil {
-			t.Fatal(err)
+		for _, said := range []bool{true, false} {
+			if m, err := pace.NoteMonthNotSpent(t.Context(), rdb, "lakeside"); err != nil || m.Said != said {
+				t.Fatalf("NoteMonthNotSpent() = %+v, %v; want Said %v", m, err, said)
+			}
 		}
 		if _, err := l.Wait(t.Context(), true); err != nil {
 			t.Error(err)

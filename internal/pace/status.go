@@ -200,16 +200,20 @@ func NoteMonthSpent(ctx context.Context, rdb redis.UniversalClient, organisation
 	return nil
 }
 
-// NoteMonthNotSpent removes that record: more calls were bought.
-func NoteMonthNotSpent(ctx context.Context, rdb redis.UniversalClient, organisation string) error {
+// NoteMonthNotSpent removes that record: more calls were bought. It returns the month as it was;
+// if that was not [Month.Said], nothing is removed.
+func NoteMonthNotSpent(ctx context.Context, rdb redis.UniversalClient, organisation string) (Month, error) {
 	m, err := ReadMonths(ctx, rdb, organisation)
 	if err != nil {
-		return err
+		return Month{}, err
+	}
+	if !m[0].Said {
+		return m[0], nil
 	}
 	if err := rdb.HDel(ctx, MonthKey(organisation), saidField(m[0].Name)).Err(); err != nil {
-		return fmt.Errorf("pace: remove the record that the month of %s is spent: %w", organisation, err)
+		return Month{}, fmt.Errorf("pace: remove the record that the month of %s is spent: %w", organisation, err)
 	}
-	return nil
+	return m[0], nil
 }
 
 // WarnOnce returns true to the first caller for a month.

@@ -181,14 +181,11 @@ func (u *UI) allowMonth(r *request, h hold.Hold) error {
 	if h.Level != hold.Organisation {
 		return &userError{key: "hold.day"}
 	}
-	months, err := pace.ReadMonths(r.Context(), u.rdb, h.Name)
-	if err != nil {
-		return err
+	month, err := pace.NoteMonthNotSpent(r.Context(), u.rdb, h.Name)
+	if err == nil && !month.Said {
+		err = &userError{key: "hold.month"}
 	}
-	if !months[0].Said {
-		return &userError{key: "hold.month"}
-	}
-	return pace.NoteMonthNotSpent(r.Context(), u.rdb, h.Name)
+	return err
 }
 
 // endPauses ends the pauses after refusals of the lanes of a scope that no hold stops.

@@ -89,22 +89,19 @@ func (r *releaser) endQuotaHold(ctx context.Context, h hold.Hold) (step, error) 
 		return r.step(stepHeld, h, "the lane has reached its own limit: raise the limit per 24h in the configuration and reload the workers, or wait until "+
 			r.newPrinter().At(h.Until)), nil
 	}
-	months, err := pace.ReadMonths(ctx, r.rdb, h.Name)
+	// In this order: workers put the hold back while the month is marked as spent.
+	month, err := pace.NoteMonthNotSpent(ctx, r.rdb, h.Name)
 	if err != nil {
 		return step{}, err
 	}
-	if !months[0].Said {
+	if !month.Said {
 		return r.step(stepHeld, h, "the quota of the configuration is spent: raise the organisation's quota in the configuration and reload the workers, which then end the hold"), nil
-	}
-	// In this order: workers put the hold back while the month is marked as spent.
-	if err := pace.NoteMonthNotSpent(ctx, r.rdb, h.Name); err != nil {
-		return step{}, err
 	}
 	remark := "quota hold removed; workers put it back if the platform reports an exhausted quota again"
 	for _, o := range r.survey.organisations() {
-		if calls := o.status.Quota.Calls; o.name == h.Name && calls > 0 && months[0].Spent >= int64(calls) {
+		if calls := o.status.Quota.Calls; o.name == h.Name && calls > 0 && month.Spent >= int64(calls) {
 			remark = fmt.Sprintf("quota hold removed, but %d of the %d calls of the configuration are spent: "+
-				"workers put it back unless you raise the quota and reload them", months[0].Spent, calls)
+				"workers put it back unless you raise the quota and reload them", month.Spent, calls)
 		}
 	}
 	return r.end(ctx, h, remark)
