@@ -12,9 +12,9 @@ import (
 
 	"rollcall/internal/access"
 	"rollcall/internal/explain"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/registry"
-	"rollcall/tasks"
 )
 
 type explainInput struct {
@@ -133,7 +133,7 @@ func (a *API) explainInFull(ctx context.Context, c caller, in *explainInput) (*e
 	switch {
 	case i < 0:
 		return nil, newProblem(problemNotFound, "no worker serves the lane, or the token may not use its tenant")
-	case target == "" || lanes[i].Kind == tasks.KindNickname && strings.Count(target, "/") != 1:
+	case !kinds.IsKey(lanes[i].Kind, target):
 		p := newProblem(problemInvalid, "the target is missing, or is not one of the lane")
 		p.add(Detail{Location: "query.target", Detail: "for a nickname, use chat/user with one slash; a slash in an id is %2F"})
 		return nil, p

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -83,7 +82,7 @@ func (a *API) explainTarget(ctx context.Context, c caller, in *targetInput) (*ta
 	if i < 0 {
 		return nil, newProblem(problemNotFound, "no worker serves this tenant and kind, or the token may not use the tenant")
 	}
-	if kind == tasks.KindNickname && strings.Count(in.Target, "/") != 1 {
+	if !kinds.IsKey(kind, in.Target) {
 		p := newProblem(problemInvalid, "the target of a nickname is chat/user")
 		p.add(Detail{Location: "query.target", Detail: "use chat/user with one slash; a slash in an id is %2F"})
 		return nil, p

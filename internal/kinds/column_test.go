@@ -68,6 +68,28 @@ func TestATaskNamesItsChatAndPeople(t *testing.T) {
 	}
 }
 
+func TestAKeyHasTheFormOfItsKind(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		kind tasks.Kind
+		key  string
+		want bool
+	}{
+		{tasks.KindNickname, "chat1/u1", true},
+		{tasks.KindNickname, "chat1%2F/u1", true},
+		{tasks.KindNickname, "chat1", false},
+		{tasks.KindNickname, "chat1/u/1", false},
+		{tasks.KindGroup, "chat/1", true}, // an id, with a slash of its own
+		{tasks.KindID, "u1", true},
+		{tasks.KindID, "", false},
+		{"unknown", "u1", true},
+	} {
+		if got := kinds.IsKey(row.kind, row.key); got != row.want {
+			t.Errorf("IsKey(%s, %q) = %v, want %v", row.kind, row.key, got, row.want)
+		}
+	}
+}
+
 func TestARuleNamesPeopleByTheColumnsOfTheKind(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[tasks.Kind]tasks.Task{

@@ -40,6 +40,7 @@ type Kind struct {
 
 	names    []string // of Columns
 	keyOf    func(chat, person string) string
+	ids      int // in a key
 	newest   int // version of the payload
 	row      func(of func(column string) string, list func(column string) []string) tasks.Task
 	subject  func(task tasks.Task) string
@@ -91,6 +92,9 @@ type declaration[T tasks.Task] struct {
 	// keyOf returns the key of the target that a chat or a person is by itself, as a chat is
 	// that of its group update; of the two the other is empty. nil: they are none.
 	keyOf func(chat, person string) string
+	// ids is how many ids the key of a target has, with a slash between two. 0: one, in which
+	// a slash is part of the id.
+	ids int
 	// row returns the task of a row. Of a column with choices the value is one of them.
 	row func(of func(column string) string, list func(column string) []string) T
 	// change returns the target of a valid task, and the values that it should have.
@@ -134,6 +138,7 @@ func declare[T tasks.Task](d declaration[T]) Kind {
 		Words: d.words, Example: d.example, Person: d.person, Value: d.value, Command: d.command,
 		names:    names,
 		keyOf:    d.keyOf,
+		ids:      d.ids,
 		subject:  func(task tasks.Task) string { return d.subject(task.(T)) },
 		involves: func(task tasks.Task) (string, []string) { return d.involves(task.(T)) },
 		is:       func(task tasks.Task) bool { _, ok := task.(T); return ok },
@@ -171,6 +176,13 @@ func (k Kind) KeyOf(chat, person string) string {
 		return ""
 	}
 	return k.keyOf(chat, person)
+}
+
+// IsKey reports whether a key has the form of a target of the kind, which [Kind.Target]
+// describes. No target has an empty key; of a kind that is not declared any other may be one.
+func IsKey(name tasks.Kind, key string) bool {
+	k, _ := Named(name)
+	return key != "" && (k.ids == 0 || strings.Count(key, "/") == k.ids-1)
 }
 
 // Named returns the task that gives a person a name, in a chat where the kind has one, with

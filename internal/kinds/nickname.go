@@ -41,6 +41,7 @@ a nickname that begins with a dash.`,
 	example: []Cell{
 		{"tenant", "", "lakeside-dt"}, {"chat_id", "", "chat1"}, {"user_id", "", "u1"}, {"nickname", "", "张三"}, {Previous, "原昵称", ""},
 	},
+	ids:      2,
 	subject:  func(t tasks.NicknameSync) string { return t.UserID },
 	involves: func(t tasks.NicknameSync) (string, []string) { return t.ChatID, []string{t.UserID} },
 	row: func(of func(string) string, _ func(string) []string) tasks.NicknameSync {

@@ -4,19 +4,18 @@ import (
 	"context"
 	"slices"
 
+	"rollcall/internal/kinds"
 	"rollcall/tasks"
 )
 
 // chatOf names the chat of a row for a canary of chats; "" for a row without one.
 func chatOf(task tasks.Task) string {
-	tenant, _ := task.Lane()
-	switch t := task.(type) {
-	case tasks.NicknameSync:
-		return tenant + "/" + t.ChatID
-	case tasks.GroupUpdate:
-		return tenant + "/" + t.ChatID
+	chat, _, _ := kinds.Involves(task)
+	if chat == "" {
+		return ""
 	}
-	return ""
+	tenant, _ := task.Lane()
+	return tenant + "/" + chat
 }
 
 // fillCanary feeds the rows of the canary.

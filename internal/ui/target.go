@@ -11,6 +11,7 @@ import (
 	"rollcall/internal/audit"
 	"rollcall/internal/explain"
 	"rollcall/internal/hold"
+	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/pace"
 	"rollcall/internal/privacy"
@@ -41,7 +42,7 @@ func (u *UI) targetKey(r *request, tenant string, kind tasks.Kind) (string, erro
 	q := r.URL.Query()
 	if !q.Has("ref") {
 		key := q.Get("target")
-		if key == "" || len(key) > mostKey || kind == tasks.KindNickname && strings.Count(key, "/") != 1 {
+		if len(key) > mostKey || !kinds.IsKey(kind, key) {
 			return "", &userError{key: "target.form", status: 400}
 		}
 		return key, nil

@@ -15,7 +15,6 @@ import (
 	known "rollcall/internal/explain"
 	"rollcall/internal/kinds"
 	"rollcall/internal/remote"
-	"rollcall/tasks"
 )
 
 // explainFlags are those of explain.
@@ -106,7 +105,7 @@ func (a *app) explain(ctx context.Context, from source, args []string, f explain
 	if err == nil {
 		x.lane, err = s.Named(name)
 	}
-	if err == nil && f.task == "" && x.lane.Kind == tasks.KindNickname && strings.Count(key, "/") != 1 {
+	if err == nil && f.task == "" && !kinds.IsKey(x.lane.Kind, key) {
 		err = cli.BadInput("invalid target: for a nickname, use chat/user with one slash; escape a slash or percent sign in an id as %%2F or %%25")
 	}
 	if err != nil {
