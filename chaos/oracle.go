@@ -25,7 +25,7 @@ const (
 	ruleEffectID   = "ID twice"      // an ID took hold twice
 	ruleDeadLetter = "dead letter"   // incomplete
 	ruleOverlap    = "overlap"       // two calls for one target at once
-	rulePlan       = "refused"       // what every producer may ask for was refused
+	rulePlan       = "refused"       // a valid change was refused, or not stored after the faults
 	ruleWorker     = "worker's end"  // it ended without being killed
 	ruleStrange    = "strange value" // that no change requested
 	ruleHold       = "long hold"     // a hold that outlasted its cause
@@ -117,7 +117,7 @@ func (o *oracle) ending(w *change) {
 			f.word = "never stored (" + w.outcome.String() + ")"
 		}
 		o.ends[f.word]++
-		if w.outcome == tasks.Refused {
+		if w.outcome == tasks.Refused || w.outcome == tasks.NotStored && w.asked > 0 {
 			o.blame(rulePlan, "%s: %v", w, w.err)
 		}
 	case open:
@@ -183,6 +183,9 @@ func (o *oracle) overlaps() {
 	calls := slices.Clone(o.calls)
 	slices.SortFunc(calls, func(a, b sandbox.Call) int { return int(a.Number - b.Number) })
 	for _, c := range calls {
+		if c.Target == (sandbox.Target{}) {
+			continue // a call for a token, which two workers may make at once
+		}
 		about := c.API + " " + c.Target.Chat + " " + c.Target.User + " " + c.Target.Course
 		if c.Overlapping > 0 && c.Time.Sub(cut[about]) > notices {
 			o.blame(ruleOverlap, "call %d (%s %+v at %s) arrived while %d for the same were under way",

@@ -141,6 +141,10 @@ func TestTheOracleFindsEachViolation(t *testing.T) {
 			c.changes[6].id, c.changes[6].outcome = "", tasks.Refused
 			delete(c.ev.dead, "bad")
 		}, rulePlan},
+		"a change is not stored after all faults": {func(c *course) {
+			c.changes[6].id, c.changes[6].outcome, c.changes[6].asked = "", tasks.NotStored, 9
+			delete(c.ev.dead, "bad")
+		}, rulePlan},
 		"a second ID after one that may have been taken": {func(c *course) { c.ev.calls[0].Status, c.ev.calls[0].Code = 0, "" }, ruleSecondID},
 		"a second ID after one that was answered busily": {func(c *course) { c.ev.calls[0].Status, c.ev.calls[0].Code = 500, "system.busy" }, ruleSecondID},
 		"another ID after the first was taken": {func(c *course) {
@@ -188,6 +192,15 @@ func TestACallRightAfterADisconnectedOneDoesNotOverlap(t *testing.T) {
 	t.Parallel()
 	c := newCourse(t)
 	c.overlap("reset before", time.Second)
+	if v := consult(c.ev, c.changes, always); len(v.violations) > 0 {
+		t.Errorf("violations: %v", v.violations)
+	}
+}
+
+func TestTokenCallsOfTwoWorkersDoNotOverlap(t *testing.T) {
+	t.Parallel()
+	c := newCourse(t)
+	c.ev.calls = append(c.ev.calls, sandbox.Call{Number: 4, API: sandbox.APIToken, Time: c.ev.calls[2].Time, Overlapping: 1, Status: 200})
 	if v := consult(c.ev, c.changes, always); len(v.violations) > 0 {
 		t.Errorf("violations: %v", v.violations)
 	}
