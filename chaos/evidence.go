@@ -144,11 +144,12 @@ func ended(s asynq.TaskState) bool {
 	return s == asynq.TaskStateCompleted || s == asynq.TaskStateArchived
 }
 
-// settled reports that nothing is pending: each archived task has its dead letter, and
-// the ledger waits for nothing.
+// settled reports that nothing is pending: no task runs, each archived one has its dead
+// letter, and the ledger waits for nothing. A task that ended while the evidence was read, such as
+// an automatic replay of a dead letter, is still active in it, and may have its dead letter.
 func (ev *evidence) settled() bool {
 	for id, task := range ev.tasks {
-		if _, added := ev.dead[id]; task.state != asynq.TaskStateCompleted && !added {
+		if _, added := ev.dead[id]; !ended(task.state) || task.state == asynq.TaskStateArchived && !added {
 			return false
 		}
 	}

@@ -197,6 +197,18 @@ func TestACallRightAfterADisconnectedOneDoesNotOverlap(t *testing.T) {
 	}
 }
 
+func TestEvidenceOfATaskThatEndedWhileItWasReadIsNotSettled(t *testing.T) {
+	t.Parallel()
+	c := newCourse(t)
+	if !c.ev.settled() {
+		t.Error("nothing runs, and the evidence is not settled")
+	}
+	c.state("bad", asynq.TaskStateActive) // its dead letter was read later
+	if c.ev.settled() {
+		t.Error("a task is active, and the evidence is settled")
+	}
+}
+
 func TestTokenCallsOfTwoWorkersDoNotOverlap(t *testing.T) {
 	t.Parallel()
 	c := newCourse(t)
