@@ -46,7 +46,8 @@ func (o *otherProducer) enqueue(ctx context.Context, r tasks.Request) tasks.Resu
 		args = append(args, "--urgent")
 	}
 	cmd := exec.CommandContext(ctx, o.command, append(args, "--", task.Nickname)...) //nolint:gosec // our own command of another commit
-	out, ended := cmd.Output()                                                       // it fails if the change is not stored; its line says why
+	// It fails if the change is not stored; its line says why.
+	out, ended := cmd.Output()
 	var line struct {
 		Outcome  string `json:"outcome"`
 		TaskID   string `json:"task_id"`
