@@ -8,11 +8,11 @@ import (
 // TypeCourseSync is the asynq task type of a [tasks.CourseSync].
 const TypeCourseSync = "nickname:sync_course"
 
-var course = declare(declaration[tasks.CourseSync]{
-	name: tasks.KindCourse, typ: TypeCourseSync,
-	about: "all nicknames of a ClassIn course", target: "the course for a course",
-	label: Label{"course", "课程"}, words: []string{"课程"},
-	columns: []Column{
+var course = declare(Kind{
+	Name: tasks.KindCourse, Type: TypeCourseSync,
+	About: "all nicknames of a ClassIn course", Target: "the course for a course",
+	Label: Label{"course", "课程"}, Words: []string{"课程"},
+	Columns: []Column{
 		{
 			Name: "course_id", Synonyms: []string{"课程ID", "课程编号"}, About: "the course", Needed: true, ID: true,
 			Argument: "the course's id",
@@ -22,7 +22,7 @@ var course = declare(declaration[tasks.CourseSync]{
 			List: true, Flag: "students", Usage: "ClassIn `UIDS` of the course's students, at most 200",
 		},
 	},
-	command: Command{
+	Command: Command{
 		Arguments: "[--students UID,UID...] COURSE",
 		Short:     "Copy the names of the school's console into a ClassIn course",
 		Long: `Set the nicknames of all students and auditors of a ClassIn course to the names
@@ -33,9 +33,10 @@ then renames each of these students, and the result names those that failed.`,
 		Example: `  enqueue course --tenant lakeside-ci 561294
   enqueue course --tenant lakeside-ci --students 1445886,1445887 561294`,
 	},
-	example: []Cell{{"tenant", "", "lakeside-ci"}, {"course_id", "", "561294"}},
-	subject: func(t tasks.CourseSync) string { return t.CourseID },
+	Example: []Cell{{"tenant", "", "lakeside-ci"}, {"course_id", "", "561294"}},
 	newest:  2,
+}, functions[tasks.CourseSync]{
+	subject: func(t tasks.CourseSync) string { return t.CourseID },
 	version: func(t tasks.CourseSync) int {
 		if len(t.StudentUIDs) > 0 {
 			return 2

@@ -54,12 +54,12 @@ var groupColumns = []Column{
 	option("management_type", "1: only the owner manages it", "1: only the owner manages it; 0: everyone"),
 }
 
-var group = declare(declaration[tasks.GroupUpdate]{
-	name: tasks.KindGroup, typ: TypeGroupUpdate,
-	about: "a DingTalk chat's name, owner, members, icon, options", target: "the chat for a group",
-	label: Label{"chat", "群聊"}, words: []string{"群", "群聊"},
-	columns: groupColumns, changesOneOf: true,
-	command: Command{
+var group = declare(Kind{
+	Name: tasks.KindGroup, Type: TypeGroupUpdate,
+	About: "a DingTalk chat's name, owner, members, icon, options", Target: "the chat for a group",
+	Label: Label{"chat", "群聊"}, Words: []string{"群", "群聊"},
+	Columns: groupColumns, ChangesOneOf: true,
+	Command: Command{
 		Arguments: "--chat C [flags]",
 		Short:     "Change the name, owner, members, icon or options of a chat",
 		Long: `Change the name, owner, members, icon or management options of a DingTalk chat.
@@ -69,7 +69,7 @@ commas.`,
   enqueue group --tenant lakeside-dt --chat chat1 --owner u1 --searchable 0
   enqueue group --tenant lakeside-dt --chat chat1 --add u2,u3 --del u4`,
 	},
-	example: []Cell{
+	Example: []Cell{
 		{"tenant", "", "lakeside-dt"},
 		{"chat_id", "", "chat1"},
 		{"name", "", "三年二班"},
@@ -77,7 +77,10 @@ commas.`,
 		{"add_user_ids", "", "u2;u3"},
 		{"del_user_ids", "", ""},
 	},
-	keyOf:  func(chat, _ string) string { return chat },
+	keyOf:   func(chat, _ string) string { return chat },
+	public:  func(field string) bool { return field != "name" && field != "owner" },
+	restore: groupFields,
+}, functions[tasks.GroupUpdate]{
 	row:    groupRow,
 	change: groupChange,
 	involves: func(t tasks.GroupUpdate) (string, []string) {
@@ -89,8 +92,6 @@ commas.`,
 		t.AddExtIDs, t.DelExtIDs = maskAll(t.AddExtIDs, mask), maskAll(t.DelExtIDs, mask)
 		return t
 	},
-	public:  func(field string) bool { return field != "name" && field != "owner" },
-	restore: groupFields,
 })
 
 func groupRow(of func(string) string, list func(string) []string) tasks.GroupUpdate {

@@ -8,11 +8,11 @@ import (
 // TypeIDChange is the asynq task type of a [tasks.IDChange].
 const TypeIDChange = "id:change"
 
-var id = declare(declaration[tasks.IDChange]{
-	name: tasks.KindID, typ: TypeIDChange,
-	about: "an employee's DingTalk ID", target: "the user for an ID",
-	label: Label{"DingTalk ID", "钉钉号"}, words: []string{"钉钉号", "钉钉ID"},
-	columns: []Column{
+var id = declare(Kind{
+	Name: tasks.KindID, Type: TypeIDChange,
+	About: "an employee's DingTalk ID", Target: "the user for an ID",
+	Label: Label{"DingTalk ID", "钉钉号"}, Words: []string{"钉钉号", "钉钉ID"},
+	Columns: []Column{
 		userID("user `ID` of the employee"),
 		{
 			Name: "dingtalk_id", Synonyms: []string{"钉钉号", "钉钉ID", "新钉钉号"},
@@ -24,8 +24,8 @@ var id = declare(declaration[tasks.IDChange]{
 		},
 		previous,
 	},
-	person: "user_id", value: "dingtalk_id",
-	command: Command{
+	Person: "user_id", Value: "dingtalk_id",
+	Command: Command{
 		Arguments: "--user U ID [ALTERNATIVE...]",
 		Short:     "Change an employee's DingTalk ID, which works once a year",
 		Long: `Change an employee's DingTalk ID. DingTalk allows one change a year, and it is
@@ -37,12 +37,14 @@ ids list, rollcall ids confirm and rollcall ids reject.`,
 		Example: `  enqueue id --tenant lakeside-dt --user u1 zhangsan01
   enqueue id --tenant lakeside-dt --user u1 zhangsan01 zhangsan02 zhangsan03`,
 	},
-	example: []Cell{
+	Example: []Cell{
 		{"tenant", "", "lakeside-dt"}, {"user_id", "", "u1"}, {"dingtalk_id", "", "zhangsan01"}, {"alternatives", "", "zhangsan02;zhangsan03"},
 	},
+	keyOf:   func(_, person string) string { return person },
+	maskKey: func(key string, mask func(string) string) string { return mask(key) },
+}, functions[tasks.IDChange]{
 	subject:  func(t tasks.IDChange) string { return t.UserID },
 	involves: func(t tasks.IDChange) (string, []string) { return "", []string{t.UserID} },
-	keyOf:    func(_, person string) string { return person },
 	row: func(of func(string) string, list func(string) []string) tasks.IDChange {
 		return tasks.IDChange{
 			Tenant: of("tenant"), UserID: of("user_id"), DingTalkID: of("dingtalk_id"), Alternatives: list("alternatives"),
@@ -57,5 +59,4 @@ ids list, rollcall ids confirm and rollcall ids reject.`,
 		t.UserID, t.DingTalkID, t.Alternatives = mask(t.UserID), mask(t.DingTalkID), maskAll(t.Alternatives, mask)
 		return t
 	},
-	maskKey: func(key string, mask func(string) string) string { return mask(key) },
 })

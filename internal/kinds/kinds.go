@@ -38,22 +38,32 @@ type Kind struct {
 	// Command describes the subcommand of enqueue.
 	Command Command
 
+	// ids is how many ids the key of a target has, with a slash between two. 0: one, in which
+	// a slash is part of the id.
+	ids int
+	// newest is the newest version of the payload that this build reads. 0: the first.
+	newest int
+	// keyOf returns the key of the target that a chat or a person is by itself, as a chat is
+	// that of its group update; of the two the other is empty. nil: they are none.
+	keyOf func(chat, person string) string
+	// maskKey replaces the ids of people in the key of a target. nil: the key is not personal.
+	maskKey func(key string, mask func(string) string) string
+	// public reports whether the value of a field is not personal. nil: none is.
+	public func(field string) bool
+	// restore is the inverse of change: it returns the fields of the payload, but for the
+	// tenant, of a task that sets values of a target. nil: such a task is never made.
+	restore func(key string, values map[string]string) map[string]string
+
+	// Made by declare.
 	names    []string // of Columns
-	keyOf    func(chat, person string) string
-	ids      int // in a key
-	newest   int // version of the payload
-	row      func(of func(column string) string, list func(column string) []string) tasks.Task
-	subject  func(task tasks.Task) string
-	involves func(task tasks.Task) (chat string, people []string)
 	is       func(task tasks.Task) bool
 	encode   func(task tasks.Task, revision int64) ([]byte, error)
 	decode   func(payload []byte) (tasks.Task, Meta, error)
+	row      func(of func(column string) string, list func(column string) []string) tasks.Task
+	subject  func(task tasks.Task) string
+	involves func(task tasks.Task) (chat string, people []string)
 	change   func(task tasks.Task, organisation string) (ledger.Target, []ledger.Field)
 	mask     func(task tasks.Task, mask func(string) string) tasks.Task
-	maskKey  func(key string, mask func(string) string) string
-	// public are the fields of the target whose values are not personal.
-	public  func(field string) bool
-	restore func(key string, values map[string]string) map[string]string
 }
 
 // Label is a name for people.
@@ -66,96 +76,52 @@ type Command struct{ Arguments, Short, Long, Example string }
 // synonym.
 type Cell struct{ Column, Zh, Value string }
 
-// declaration is a Kind in terms of its own type of task. The fields without a comment
-// are those of [Kind].
-type declaration[T tasks.Task] struct {
-	name         tasks.Kind
-	typ          string
-	label        Label
-	about        string
-	target       string
-	columns      []Column
-	changesOneOf bool
-	words        []string
-	example      []Cell
-	person       string
-	value        string
-	command      Command
-	// newest is the newest version of the payload that this build reads. 0: 1.
-	newest int
-	// version returns the oldest version that has all fields of a task. nil: 1.
+// functions are what a kind does with its own type of task.
+type functions[T tasks.Task] struct {
+	// version returns the oldest version that has all fields of a task. nil: the first.
 	version func(task T) int
 	// subject returns the id of the person or course in a row. nil: a row may have none.
 	subject func(task T) string
 	// involves returns the chat and the people of a task. nil: it has neither.
 	involves func(task T) (chat string, people []string)
-	// keyOf returns the key of the target that a chat or a person is by itself, as a chat is
-	// that of its group update; of the two the other is empty. nil: they are none.
-	keyOf func(chat, person string) string
-	// ids is how many ids the key of a target has, with a slash between two. 0: one, in which
-	// a slash is part of the id.
-	ids int
 	// row returns the task of a row. Of a column with choices the value is one of them.
 	row func(of func(column string) string, list func(column string) []string) T
 	// change returns the target of a valid task, and the values that it should have.
 	change func(task T, organisation string) (ledger.Target, []ledger.Field)
 	// mask returns a copy with every name and id of a person replaced by mask.
 	mask func(task T, mask func(string) string) T
-	// maskKey does the same to the key of a target. nil: the key is not personal.
-	maskKey func(key string, mask func(string) string) string
-	// public reports whether the value of a field is not personal. nil: none is.
-	public func(field string) bool
-	// restore is the inverse of change: it returns the fields of the payload, but for the
-	// tenant, of a task that sets values of a target. nil: such a task is never made.
-	restore func(key string, values map[string]string) map[string]string
 }
 
-func declare[T tasks.Task](d declaration[T]) Kind {
-	if d.maskKey == nil {
-		d.maskKey = func(key string, _ func(string) string) string { return key }
+// declare returns the kind of the tasks of type T.
+func declare[T tasks.Task](k Kind, f functions[T]) Kind {
+	k.newest = max(k.newest, firstVersion)
+	if f.version == nil {
+		f.version = func(T) int { return firstVersion }
 	}
-	if d.public == nil {
-		d.public = func(string) bool { return false }
+	if f.subject == nil {
+		f.subject = func(T) string { return "" }
 	}
-	if d.version == nil {
-		d.newest, d.version = firstVersion, func(T) int { return firstVersion }
+	if f.involves == nil {
+		f.involves = func(T) (string, []string) { return "", nil }
 	}
-	if d.subject == nil {
-		d.subject = func(T) string { return "" }
+	for _, c := range k.Columns {
+		k.names = append(k.names, c.Name)
 	}
-	if d.involves == nil {
-		d.involves = func(T) (string, []string) { return "", nil }
+	k.is = func(task tasks.Task) bool { _, ok := task.(T); return ok }
+	k.encode = func(task tasks.Task, revision int64) ([]byte, error) {
+		return encode(task.(T), f.version(task.(T)), revision)
 	}
-	if d.keyOf == nil {
-		d.keyOf = func(string, string) string { return "" }
+	k.decode = func(payload []byte) (tasks.Task, Meta, error) {
+		return decodeTask(k.Type, k.newest, f.version, payload)
 	}
-	names := make([]string, len(d.columns))
-	for i, c := range d.columns {
-		names[i] = c.Name
+	k.row = func(of func(string) string, list func(string) []string) tasks.Task { return f.row(of, list) }
+	k.subject = func(task tasks.Task) string { return f.subject(task.(T)) }
+	k.involves = func(task tasks.Task) (string, []string) { return f.involves(task.(T)) }
+	k.change = func(task tasks.Task, organisation string) (ledger.Target, []ledger.Field) {
+		return f.change(task.(T), organisation)
 	}
-	return Kind{
-		Name: d.name, Type: d.typ, Label: d.label, About: d.about, Target: d.target, Columns: d.columns, ChangesOneOf: d.changesOneOf,
-		Words: d.words, Example: d.example, Person: d.person, Value: d.value, Command: d.command,
-		names:    names,
-		keyOf:    d.keyOf,
-		ids:      d.ids,
-		subject:  func(task tasks.Task) string { return d.subject(task.(T)) },
-		involves: func(task tasks.Task) (string, []string) { return d.involves(task.(T)) },
-		is:       func(task tasks.Task) bool { _, ok := task.(T); return ok },
-		newest:   d.newest,
-		encode: func(task tasks.Task, revision int64) ([]byte, error) {
-			return encode(task.(T), d.version(task.(T)), revision)
-		},
-		decode: func(payload []byte) (tasks.Task, Meta, error) { return decodeTask(d, payload) },
-		change: func(task tasks.Task, organisation string) (ledger.Target, []ledger.Field) {
-			return d.change(task.(T), organisation)
-		},
-		mask:    func(task tasks.Task, mask func(string) string) tasks.Task { return d.mask(task.(T), mask) },
-		maskKey: d.maskKey,
-		public:  d.public,
-		restore: d.restore,
-		row:     func(of func(string) string, list func(string) []string) tasks.Task { return d.row(of, list) },
-	}
+	k.mask = func(task tasks.Task, mask func(string) string) tasks.Task { return f.mask(task.(T), mask) }
+	return k
 }
 
 // Row returns the task of a row, not validated: of returns the value of a column, list the
@@ -312,8 +278,11 @@ func Involves(task tasks.Task) (chat string, people []string, ok bool) {
 // whole key is masked.
 func MaskKey(name tasks.Kind, key string, mask func(string) string) string {
 	k, ok := Named(name)
-	if !ok {
+	switch {
+	case !ok:
 		return mask(key)
+	case k.maskKey == nil:
+		return key
 	}
 	return k.maskKey(key, mask)
 }
@@ -322,7 +291,7 @@ func MaskKey(name tasks.Kind, key string, mask func(string) string) string {
 // value is of a kind that is not declared.
 func Personal(name tasks.Kind, field string) bool {
 	k, ok := Named(name)
-	return !ok || !k.public(field)
+	return !ok || k.public == nil || !k.public(field)
 }
 
 // maskAll masks each entry of a list, in a copy. A nil list stays nil.

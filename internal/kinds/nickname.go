@@ -15,11 +15,11 @@ var (
 	unescape = strings.NewReplacer("%25", "%", "%2F", "/")
 )
 
-var nickname = declare(declaration[tasks.NicknameSync]{
-	name: tasks.KindNickname, typ: TypeNicknameSync,
-	about: "a member's nickname in a DingTalk chat", target: "chat/user for a nickname",
-	label: Label{"group nickname", "群昵称"}, words: []string{"昵称", "群昵称"},
-	columns: []Column{
+var nickname = declare(Kind{
+	Name: tasks.KindNickname, Type: TypeNicknameSync,
+	About: "a member's nickname in a DingTalk chat", Target: "chat/user for a nickname",
+	Label: Label{"group nickname", "群昵称"}, Words: []string{"昵称", "群昵称"},
+	Columns: []Column{
 		chatID, userID("user `ID` of the member"),
 		{
 			Name: "nickname", Synonyms: []string{"群昵称", "昵称", "群内昵称"}, About: "the new nickname", Needed: true,
@@ -27,8 +27,8 @@ var nickname = declare(declaration[tasks.NicknameSync]{
 		},
 		previous,
 	},
-	person: "user_id", value: "nickname",
-	command: Command{
+	Person: "user_id", Value: "nickname",
+	Command: Command{
 		Arguments: "--chat C --user U NICKNAME",
 		Short:     "Set the nickname of a member of a DingTalk chat",
 		Long: `Set the nickname of a member of a DingTalk chat. It is sent unchanged: 1 to 30
@@ -38,10 +38,24 @@ a nickname that begins with a dash.`,
   enqueue nickname --tenant lakeside-dt --chat chat1 --user u1 \
       --urgent --key 2026-03-01/u1 "[monitor] Ann"`,
 	},
-	example: []Cell{
+	Example: []Cell{
 		{"tenant", "", "lakeside-dt"}, {"chat_id", "", "chat1"}, {"user_id", "", "u1"}, {"nickname", "", "张三"}, {Previous, "原昵称", ""},
 	},
-	ids:      2,
+	ids: 2,
+	restore: func(key string, values map[string]string) map[string]string {
+		chat, user, _ := strings.Cut(key, "/")
+		return map[string]string{
+			"chat_id": unescape.Replace(chat), "user_id": unescape.Replace(user), "nickname": values["nickname"],
+		}
+	},
+	maskKey: func(key string, mask func(string) string) string {
+		chat, user, ok := strings.Cut(key, "/")
+		if !ok {
+			return mask(key)
+		}
+		return chat + "/" + mask(user)
+	},
+}, functions[tasks.NicknameSync]{
 	subject:  func(t tasks.NicknameSync) string { return t.UserID },
 	involves: func(t tasks.NicknameSync) (string, []string) { return t.ChatID, []string{t.UserID} },
 	row: func(of func(string) string, _ func(string) []string) tasks.NicknameSync {
@@ -54,21 +68,8 @@ a nickname that begins with a dash.`,
 		return ledger.Target{Organisation: organisation, API: string(tasks.KindNickname), Key: key},
 			[]ledger.Field{{Name: "nickname", Value: t.Nickname, Mode: ledger.Value}}
 	},
-	restore: func(key string, values map[string]string) map[string]string {
-		chat, user, _ := strings.Cut(key, "/")
-		return map[string]string{
-			"chat_id": unescape.Replace(chat), "user_id": unescape.Replace(user), "nickname": values["nickname"],
-		}
-	},
 	mask: func(t tasks.NicknameSync, mask func(string) string) tasks.NicknameSync {
 		t.UserID, t.Nickname = mask(t.UserID), mask(t.Nickname)
 		return t
-	},
-	maskKey: func(key string, mask func(string) string) string {
-		chat, user, ok := strings.Cut(key, "/")
-		if !ok {
-			return mask(key)
-		}
-		return chat + "/" + mask(user)
 	},
 })

@@ -131,13 +131,13 @@ func DecodeAs[T tasks.Task](payload []byte) (T, Meta, error) {
 	return task.(T), meta, nil //nolint:forcetypeassert // the table has one kind of that name
 }
 
-func decodeTask[T tasks.Task](d declaration[T], payload []byte) (tasks.Task, Meta, error) {
-	task, meta, err := decode[T](d.typ, d.newest, payload)
+func decodeTask[T tasks.Task](typename string, newest int, version func(T) int, payload []byte) (tasks.Task, Meta, error) {
+	task, meta, err := decode[T](typename, newest, payload)
 	if err != nil {
 		return nil, Meta{}, err
 	}
-	if needs := d.version(task); needs > meta.Version {
-		return nil, Meta{}, &PayloadError{Type: d.typ, Field: "v", What: fmt.Sprintf("is %d, and the payload has a field of version %d", meta.Version, needs)}
+	if needs := version(task); needs > meta.Version {
+		return nil, Meta{}, &PayloadError{Type: typename, Field: "v", What: fmt.Sprintf("is %d, and the payload has a field of version %d", meta.Version, needs)}
 	}
 	return task, meta, nil
 }

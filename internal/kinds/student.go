@@ -8,11 +8,11 @@ import (
 // TypeStudentSync is the asynq task type of a [tasks.StudentSync].
 const TypeStudentSync = "student:sync"
 
-var student = declare(declaration[tasks.StudentSync]{
-	name: tasks.KindStudent, typ: TypeStudentSync,
-	about: "a ClassIn student's name, in the console and in courses", target: "the UID for a student",
-	label: Label{"student", "学生"}, words: []string{"学生"},
-	columns: []Column{
+var student = declare(Kind{
+	Name: tasks.KindStudent, Type: TypeStudentSync,
+	About: "a ClassIn student's name, in the console and in courses", Target: "the UID for a student",
+	Label: Label{"student", "学生"}, Words: []string{"学生"},
+	Columns: []Column{
 		{
 			Name: "student_uid", Synonyms: []string{"学生UID", "学员UID", "ClassIn UID"}, About: "the UID", Needed: true, ID: true,
 			Flag: "uid", Usage: "the student's ClassIn `UID`",
@@ -23,8 +23,8 @@ var student = declare(declaration[tasks.StudentSync]{
 		},
 		previous,
 	},
-	person: "student_uid", value: "student_name",
-	command: Command{
+	Person: "student_uid", Value: "student_name",
+	Command: Command{
 		Arguments: "--uid UID NAME",
 		Short:     "Set a ClassIn student's name in the console and all courses",
 		Long: `Set the name of a ClassIn student in the institution's console, then copy it
@@ -35,12 +35,14 @@ The UID is the one that ClassIn's call "register" returned. A transfer student
 is not in the institution and cannot be renamed: the task becomes a dead letter.`,
 		Example: `  enqueue student --tenant lakeside-ci --uid 1445886 "张三"`,
 	},
-	example: []Cell{
+	Example: []Cell{
 		{"tenant", "", "lakeside-ci"}, {"student_uid", "", "1445886"}, {"student_name", "", "张三"}, {Previous, "原姓名", ""},
 	},
+	keyOf:   func(_, person string) string { return person },
+	maskKey: func(key string, mask func(string) string) string { return mask(key) },
+}, functions[tasks.StudentSync]{
 	subject:  func(t tasks.StudentSync) string { return t.StudentUID },
 	involves: func(t tasks.StudentSync) (string, []string) { return "", []string{t.StudentUID} },
-	keyOf:    func(_, person string) string { return person },
 	row: func(of func(string) string, _ func(string) []string) tasks.StudentSync {
 		return tasks.StudentSync{Tenant: of("tenant"), StudentUID: of("student_uid"), Name: of("student_name")}
 	},
@@ -53,5 +55,4 @@ is not in the institution and cannot be renamed: the task becomes a dead letter.
 		t.StudentUID, t.Name = mask(t.StudentUID), mask(t.Name)
 		return t
 	},
-	maskKey: func(key string, mask func(string) string) string { return mask(key) },
 })
