@@ -28,8 +28,7 @@ const (
 )
 
 const (
-	people  = 200
-	courses = 8
+	people = 200
 	// Who is special. Person n has the user id u<n>, three digits.
 	prohibitedNick = 13 // wants a nickname that the platform prohibits
 	busyOnce       = 20 // meets "busy" twice, within one attempt
@@ -70,7 +69,6 @@ func name(n int) string {
 func userID(n int) string    { return fmt.Sprintf("u%03d", n) }
 func class(n int) string     { return classes[(n-1)%len(classes)] }
 func chatID(c string) string { return "chat" + c + "f3929" }
-func courseID(i int) string  { return strconv.Itoa(561290 + i) }
 
 // World is what the platforms believe before the first task.
 func World(now time.Time) sandbox.World {
@@ -95,21 +93,12 @@ func World(now time.Time) sandbox.World {
 			ID: chatID(c), Name: "Class " + c, Owner: members[c][0].UserID, Members: members[c],
 		})
 	}
-	school := sandbox.School{SID: SID, Secret: Secret}
-	for i := range courses {
-		course := sandbox.Course{ID: courseID(i)}
-		if i == courses-1 {
-			course.State = sandbox.CourseDeleted
+	org.Schools = []sandbox.School{{SID: SID, Secret: Secret}}
+	for _, s := range samples {
+		if s.add != nil {
+			s.add(&org)
 		}
-		for n := i*25 + 1; n <= (i+1)*25; n++ {
-			course.Students = append(course.Students, sandbox.Student{
-				UID: strconv.Itoa(1_445_000 + n), Name: name(n), Nickname: "user_" + strconv.Itoa(n),
-			})
-		}
-		school.Courses = append(school.Courses, course)
 	}
-	school.Courses = append(school.Courses, clubCourse())
-	org.Schools = []sandbox.School{school}
 	return sandbox.World{
 		Organisations:   []sandbox.Organisation{org},
 		ProhibitedNames: []string{"赌博"},
