@@ -78,6 +78,26 @@ func TestAResultIsWrittenToRedisWithTheTasksCompletion(t *testing.T) {
 	})
 }
 
+// asynq sends a completion again, and the result must come with it.
+func TestAResultIsWrittenEvenIfItsFirstCompletionDidNotReachRedis(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		r.wire.lose = 1
+		r.Add(lane.Config{Limits: fast}, nothing)
+		r.Start()
+		info := r.Ends(nicknames, r.Put(nicknames, ""), asynq.TaskStateCompleted)
+		if string(info.Result) != `{"outcome":"applied","sends":0}` {
+			t.Errorf("asynq shows the result %q", info.Result)
+		}
+		r.wire.mu.Lock()
+		defer r.wire.mu.Unlock()
+		if r.wire.lose != 0 {
+			t.Error("no completion was lost")
+		}
+	})
+}
+
 func TestAPanicCountsAsAnAttemptAndTheLaneContinues(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {

@@ -3,7 +3,9 @@ package lane
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -15,12 +17,20 @@ import (
 // per task.
 type results struct {
 	mu   sync.Mutex
-	kept map[string][]any // by the task's Redis key
+	kept map[string]keptResult // by the task's Redis key
 }
 
-// maxResults bounds the results whose completion never comes: asynq gives up a task
-// whose lease expired.
-const maxResults = 2 * (maxTasks + extraUrgent)
+type keptResult struct {
+	fields []any // of the task's hash
+	since  time.Time
+}
+
+const (
+	// maxResults is the number of results from which those are forgotten whose completion
+	// never comes: asynq gives up a task whose lease expired, 30 s after its last renewal.
+	maxResults   = 2 * (maxTasks + extraUrgent)
+	completesFor = time.Minute
+)
 
 // keep stores a result. It returns false if there are too many; the caller then writes
 // it at once.
@@ -28,12 +38,15 @@ func (r *results) keep(key string, fields []any) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.kept) >= maxResults {
+		maps.DeleteFunc(r.kept, func(_ string, k keptResult) bool { return time.Since(k.since) > completesFor })
+	}
+	if len(r.kept) >= maxResults {
 		return false
 	}
 	if r.kept == nil {
-		r.kept = map[string][]any{}
+		r.kept = map[string]keptResult{}
 	}
-	r.kept[key] = fields
+	r.kept[key] = keptResult{fields, time.Now()}
 	return true
 }
 
@@ -42,9 +55,9 @@ func (r *results) take(keys []string) (key string, fields []any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, key := range keys {
-		if fields, ok := r.kept[key]; ok {
+		if k, ok := r.kept[key]; ok {
 			delete(r.kept, key)
-			return key, fields
+			return key, k.fields
 		}
 	}
 	return "", nil
@@ -72,10 +85,12 @@ func (c gated) evalSha(ctx context.Context, sha string, keys []string, args ...a
 	}
 	cmd := redisdb.Script(ctx, "evalsha", sha, keys, args...)
 	result := redis.NewIntCmd(ctx, append([]any{"hset", key}, fields...)...)
-	// An error of the result counts as an error of the command.
 	if err := c.shared.Do(ctx, key, result, cmd); err != nil {
+		c.gate.results.keep(key, fields) // asynq sends the completion again
 		cmd = redis.NewCmd(ctx, "evalsha", sha)
 		cmd.SetErr(err)
+	} else if result.Err() != nil {
+		c.gate.results.keep(key, fields)
 	}
 	return cmd
 }

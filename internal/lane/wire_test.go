@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ type wire struct {
 	taken    []string       // the messages they returned
 	reads    int            // reads of the holds
 	results  int            // results written by a command of their own
+	lose     int            // of the next pipelines with a result, how many do not reach Redis
 }
 
 func (*wire) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -52,6 +54,12 @@ func (w *wire) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 func (w *wire) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if w.loses(cmds) {
+			for _, cmd := range cmds {
+				cmd.SetErr(io.EOF)
+			}
+			return io.EOF
+		}
 		err := next(ctx, cmds)
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -64,6 +72,17 @@ func (w *wire) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 		}
 		return err
 	}
+}
+
+// loses reports whether a pipeline is one with a result that is lost.
+func (w *wire) loses(cmds []redis.Cmder) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.lose == 0 || !slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return c.Name() == "hset" && c.Args()[2] == "result" }) {
+		return false
+	}
+	w.lose--
+	return true
 }
 
 // took records a command, and reports whether it was a dequeue.
