@@ -15,9 +15,9 @@ func TestTheRulesAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := regexp.MustCompile(`(?s)\n## What is checked\n(.*?)\n## `).Find(page)
+	section := regexp.MustCompile(`(?s)\n## What is checked\n(.*?)\n## `).Find(page)
 	var documented []string
-	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllSubmatch(table, -1) {
+	for _, row := range regexp.MustCompile("(?m)^- `([^`]+)`:").FindAllSubmatch(section, -1) {
 		documented = append(documented, string(row[1]))
 	}
 	code := []string{
