@@ -181,10 +181,10 @@ func TestEveryKindIsDocumentedWithItsClass(t *testing.T) {
 		v := lane.Judge(&providers.Error{Kind: k}, time.Now(), func(outcome.Class) (int, time.Time, error) { return 1, time.Now(), nil })
 		want[k.String()] = string(v.Class)
 	}
-	for _, row := range tableRows(readPage(t, "docs/outcomes.md"), "Where a class comes from") {
-		documented[plain(row[0])] = codeSpan.FindStringSubmatch(row[1])[1]
+	for _, row := range tableRows(readPage(t, "docs/providers.md"), "Kinds") {
+		documented[plain(row[0])] = codeSpan.FindStringSubmatch(row[2])[1]
 	}
 	if diff := cmp.Diff(want, documented); diff != "" {
-		t.Errorf("docs/outcomes.md and internal/outcome/outcome.go differ (-code +page):\n%s", diff)
+		t.Errorf("docs/providers.md and internal/outcome/outcome.go differ (-code +page):\n%s", diff)
 	}
 }
