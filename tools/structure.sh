@@ -22,12 +22,12 @@ git ls-files 'tasks/*.go' | grep -v '_test\.go$' | xargs cat | awk '
 	END { printf "%7d\n", n }'
 
 # A page whose first line says that it is generated counts nothing, nor does what stands
-# between the lines around a generated part.
+# between the lines around a generated part. The bars of a table are no words.
 echo "words of docs/*.md and README*.md that people write, without records and generated text:"
 git ls-files 'docs/*.md' 'README*.md' | grep -v '^docs/.*/' | xargs awk -v list="${LIST:-}" '
 	FNR == 1 { whole = /^<!-- generated/; part = 0 }
 	/^<!-- generated/ { part = 1 }
-	!whole && !part { words[FILENAME] += NF; all += NF }
+	!whole && !part { for (i = 1; i <= NF; i++) if ($i !~ /^[-|*:]+$/) { words[FILENAME]++; all++ } }
 	/^<!-- end/ { part = 0 }
 	END {
 		if (list) for (page in words) printf "%7d %s\n", words[page], page | "sort -n"
