@@ -159,7 +159,7 @@ var imports = map[string][]string{
 	},
 	"cmd/rollcall/internal/explain": {
 		"tasks", "cmd/rollcall/internal/dead", "cmd/rollcall/internal/lanes", "internal/cli", "internal/console",
-		"internal/deadletter", "internal/exitcode", "internal/explain", "internal/kinds", "internal/ledger", "internal/registry",
+		"internal/deadletter", "internal/exitcode", "internal/explain", "internal/kinds", "internal/ledger", "internal/overview", "internal/registry",
 		"internal/remote",
 	},
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"rollcall/cmd/rollcall/internal/lanes"
 	"rollcall/internal/console"
 	"rollcall/internal/deadletter"
 	known "rollcall/internal/explain"
@@ -71,7 +72,7 @@ func (x *explanation) why(task known.Task) string {
 	if task.State != "" {
 		text = "; its task is " + taskWords(task, nil)
 	}
-	if blocked := x.lane.Blocked(); blocked != "" {
+	if blocked := lanes.Blocked(x.lane); blocked != "" {
 		text += "; " + blocked
 	}
 	return text

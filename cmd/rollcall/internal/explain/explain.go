@@ -14,6 +14,7 @@ import (
 	"rollcall/internal/console"
 	known "rollcall/internal/explain"
 	"rollcall/internal/kinds"
+	"rollcall/internal/overview"
 	"rollcall/internal/remote"
 )
 
@@ -87,7 +88,7 @@ type explanation struct {
 
 	personal bool // the person wants to see names and ids of people
 	survey   *lanes.Survey
-	lane     lanes.State
+	lane     overview.Lane
 }
 
 func (a *app) explain(ctx context.Context, from source, args []string, f explainFlags) error {

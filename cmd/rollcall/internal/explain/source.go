@@ -10,6 +10,7 @@ import (
 	"rollcall/cmd/rollcall/internal/lanes"
 	"rollcall/internal/exitcode"
 	known "rollcall/internal/explain"
+	"rollcall/internal/overview"
 	"rollcall/internal/registry"
 	"rollcall/internal/remote"
 )
@@ -20,7 +21,7 @@ type source interface {
 	// task returns the lane and the target of a task.
 	task(ctx context.Context, s *lanes.Survey, id string) (lane, target string, err error)
 	// read returns what is known of a target. task is the one that it was found by, if any.
-	read(ctx context.Context, lane lanes.State, target, task string, now time.Time) (*known.Target, error)
+	read(ctx context.Context, lane overview.Lane, target, task string, now time.Time) (*known.Target, error)
 }
 
 // inRedis reads from Redis.
@@ -37,7 +38,7 @@ func (r inRedis) survey(ctx context.Context, now time.Time) (*lanes.Survey, erro
 func (r inRedis) task(ctx context.Context, s *lanes.Survey, id string) (lane, target string, err error) {
 	all := make([]registry.Lane, len(s.Lanes))
 	for i, l := range s.Lanes {
-		all[i] = l.Lane.Lane
+		all[i] = l.Lane
 	}
 	lane, target, err = r.reader.Find(ctx, all, id)
 	if _, unknown := errors.AsType[*known.TaskError](err); unknown {
@@ -46,8 +47,8 @@ func (r inRedis) task(ctx context.Context, s *lanes.Survey, id string) (lane, ta
 	return lane, target, err
 }
 
-func (r inRedis) read(ctx context.Context, lane lanes.State, target, _ string, now time.Time) (*known.Target, error) {
-	return r.reader.Read(ctx, lane.Lane.Lane, target, known.Full(), r.personal, now)
+func (r inRedis) read(ctx context.Context, lane overview.Lane, target, _ string, now time.Time) (*known.Target, error) {
+	return r.reader.Read(ctx, lane.Lane, target, known.Full(), r.personal, now)
 }
 
 // atAPI reads at the API, which masks people unless personal.
@@ -58,10 +59,7 @@ type atAPI struct {
 
 func (r atAPI) survey(ctx context.Context, now time.Time) (*lanes.Survey, error) {
 	read, err := r.client.Survey(ctx, now)
-	if err != nil {
-		return nil, err
-	}
-	return lanes.New(read), nil
+	return (*lanes.Survey)(read), err
 }
 
 // task returns a target that may be masked: read finds it by the task.
@@ -73,7 +71,7 @@ func (r atAPI) task(ctx context.Context, _ *lanes.Survey, id string) (lane, targ
 	return lane, found.Record.Target.Key, nil
 }
 
-func (r atAPI) read(ctx context.Context, lane lanes.State, target, task string, now time.Time) (*known.Target, error) {
+func (r atAPI) read(ctx context.Context, lane overview.Lane, target, task string, now time.Time) (*known.Target, error) {
 	sought := remote.Sought{Lane: lane.Name(), Target: target, Personal: r.personal}
 	if task != "" {
 		sought = remote.Sought{Task: task, Personal: r.personal}
@@ -82,6 +80,6 @@ func (r atAPI) read(ctx context.Context, lane lanes.State, target, task string, 
 	if err != nil {
 		return nil, err
 	}
-	found.Lane, found.Now = lane.Lane.Lane, now
+	found.Lane, found.Now = lane.Lane, now
 	return found, nil
 }

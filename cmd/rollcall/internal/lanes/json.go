@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rollcall/internal/hold"
+	"rollcall/internal/overview"
 )
 
 // Record is a lane as --json prints it. Its names are stable: names are added,
@@ -101,7 +102,7 @@ func (s *Survey) records() []any {
 }
 
 // Record returns a lane of the survey for --json.
-func (s *Survey) Record(l State) Record {
+func (s *Survey) Record(l overview.Lane) Record {
 	r := Record{
 		Lane: l.Name(), Organisation: l.Organisation, Tenant: l.Tenant, Kind: string(l.Kind),
 		PendingUrgent: l.Urgent.Pending, Pending: l.Bulk.Pending, Active: l.Urgent.Active + l.Bulk.Active,
@@ -125,7 +126,7 @@ func (s *Survey) Record(l State) Record {
 			r.Month.Left = &left
 		}
 	}
-	if limit := l.dayLimit(); limit > 0 {
+	if limit := dayLimit(l); limit > 0 {
 		r.Day = &dayRecord{Spent: l.Pace.Day, Limit: limit, Left: max(0, int64(limit)-l.Pace.Day)}
 	}
 	for _, h := range l.Holds {

@@ -13,6 +13,7 @@ import (
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
 	"rollcall/internal/hold"
+	"rollcall/internal/overview"
 	"rollcall/internal/remote"
 )
 
@@ -64,11 +65,11 @@ func (a *app) showLanes(cmd *cobra.Command, names []string) error {
 			}
 		}
 		switch {
-		case len(s.Lanes)+len(s.strays) == 0:
+		case len(s.Lanes)+len(s.Strays) == 0:
 			// Not on the standard output, where --json promises objects.
 			console.Fprintf(a.Stderr, noLanes+"\n")
 		case a.JSON:
-			for _, h := range s.strays {
+			for _, h := range s.Strays {
 				console.Fprintf(a.Stderr, "%s is on hold (%s), but no lane belongs to it\n", h.String(), h.Class)
 			}
 			return a.PrintJSON(s.records()...)
@@ -87,7 +88,7 @@ func (a *app) withSurvey(ctx context.Context, do func(*Survey) error) error {
 			if err != nil {
 				return err
 			}
-			return do(New(read))
+			return do((*Survey)(read))
 		})
 	}
 	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
@@ -108,7 +109,7 @@ const noLanes = "no lanes: no worker has published its lanes in the last 7 days.
 // keep removes all lanes but those that are named.
 func (s *Survey) keep(names, commands []string) error {
 	for _, name := range names {
-		if slices.ContainsFunc(s.Lanes, func(l State) bool { return l.named(name) }) {
+		if slices.ContainsFunc(s.Lanes, func(l overview.Lane) bool { return named(l, name) }) {
 			continue
 		}
 		if len(commands) > 0 {
@@ -116,12 +117,14 @@ func (s *Survey) keep(names, commands []string) error {
 		}
 		return cli.BadInput("no worker serves a lane, tenant or organisation %q; %s", name, s.served())
 	}
-	s.Lanes = slices.DeleteFunc(s.Lanes, func(l State) bool { return !slices.ContainsFunc(names, l.named) })
-	s.strays = nil
+	s.Lanes = slices.DeleteFunc(s.Lanes, func(l overview.Lane) bool {
+		return !slices.ContainsFunc(names, func(name string) bool { return named(l, name) })
+	})
+	s.Strays = nil
 	return nil
 }
 
-func (l State) named(name string) bool {
+func named(l overview.Lane, name string) bool {
 	return name == l.Name() || name == l.Tenant || name == l.Organisation
 }
 

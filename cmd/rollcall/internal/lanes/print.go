@@ -9,6 +9,7 @@ import (
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
 	"rollcall/internal/hold"
+	"rollcall/internal/overview"
 	"rollcall/internal/pace"
 )
 
@@ -62,7 +63,7 @@ func (p *printer) holds(s *Survey) {
 			}
 		}
 	}
-	for _, h := range append(all, s.strays...) {
+	for _, h := range append(all, s.Strays...) {
 		console.Fprintln(p.Out)
 		p.hold(s, h)
 	}
@@ -191,10 +192,10 @@ func spent(s pace.Status) (text string, style console.Style) {
 }
 
 // Print prints one lane of a survey and its holds.
-func (s *Survey) Print(out *cli.Printer, l State) {
+func (s *Survey) Print(out *cli.Printer, l overview.Lane) {
 	p := &printer{out}
 	alone := *s
-	alone.Lanes, alone.strays = []State{l}, nil
+	alone.Lanes, alone.Strays = []overview.Lane{l}, nil
 	p.holds(&alone)
 	console.Fprintln(p.Out)
 	p.table(&alone, false)

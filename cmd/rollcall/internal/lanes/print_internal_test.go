@@ -30,8 +30,8 @@ var threeAM = time.Date(2026, 3, 2, 3, 0, 0, 0, time.FixedZone("Asia/Shanghai", 
 // person holds, the other with a long name, a lane without a worker and a slow one.
 func troubledSurvey() *Survey {
 	march := pace.Month{Name: "2026-03", Spent: 4120, Ends: time.Date(2026, 4, 1, 0, 0, 0, 0, threeAM.Location())}
-	lane := func(organisation, tenant string, kind tasks.Kind, pending int64, s pace.Status) State {
-		l := State{Lane: overview.Lane{Lane: registry.Lane{Organisation: organisation, Tenant: tenant, Kind: kind, Seen: threeAM.Add(-20 * time.Second)}}}
+	lane := func(organisation, tenant string, kind tasks.Kind, pending int64, s pace.Status) overview.Lane {
+		l := overview.Lane{Lane: registry.Lane{Organisation: organisation, Tenant: tenant, Kind: kind, Seen: threeAM.Add(-20 * time.Second)}}
 		l.Bulk.Queue = backlog.Queue{Pending: pending, Active: 2, Scheduled: 40, Retry: 7, Archived: 3, Oldest: 3 * time.Hour}
 		l.Urgent.Queue = backlog.Queue{Pending: 3}
 		l.Pace = s
@@ -71,7 +71,7 @@ func troubledSurvey() *Survey {
 	slow.Bulk.Due = 2
 	idle := lane("hill", "hill-ci", tasks.KindNickname, 0, pace.Status{Allowed: 19.77, Share: 1})
 	idle.Bulk, idle.Urgent = overview.Queue{}, overview.Queue{}
-	return &Survey{now: threeAM, Lanes: []State{group, nickname, course, unserved, slow, idle}, strays: []hold.Hold{ban}}
+	return &Survey{Now: threeAM, Lanes: []overview.Lane{group, nickname, course, unserved, slow, idle}, Strays: []hold.Hold{ban}}
 }
 
 // printed is what a person sees; styled shows the styles as package console marks them.
@@ -128,24 +128,24 @@ func TestAHeldLaneHasNoEstimate(t *testing.T) {
 	bulk, full := hold.Hold{Bulk: true}, hold.Hold{}
 	queue := func(n int64) overview.Queue { return overview.Queue{Queue: backlog.Queue{Pending: n}} }
 	for name, row := range map[string]struct {
-		lane State
+		lane overview.Lane
 		want string
 	}{
-		"nothing waits":               {State{}, "-"},
-		"some tasks wait":             {State{Lane: overview.Lane{Bulk: queue(40), Urgent: queue(20)}}, "3s"},
-		"retries and what is due":     {State{Lane: overview.Lane{Bulk: overview.Queue{Queue: backlog.Queue{Retry: 20, Scheduled: 99, Due: 20}}}}, "2s"},
-		"held":                        {State{Lane: overview.Lane{Bulk: queue(40), Holds: []hold.Hold{full}}}, "held"},
-		"held and empty":              {State{Lane: overview.Lane{Holds: []hold.Hold{full}}}, "held"},
-		"bulk held, urgent tasks run": {State{Lane: overview.Lane{Urgent: queue(40), Holds: []hold.Hold{bulk}}}, "2s"},
-		"bulk held, others wait too":  {State{Lane: overview.Lane{Urgent: queue(40), Bulk: queue(1), Holds: []hold.Hold{bulk}}}, "held"},
-		"no worker":                   {State{Lane: overview.Lane{Bulk: queue(40), Unseen: true}}, "?"},
+		"nothing waits":               {overview.Lane{}, "-"},
+		"some tasks wait":             {overview.Lane{Bulk: queue(40), Urgent: queue(20)}, "3s"},
+		"retries and what is due":     {overview.Lane{Bulk: overview.Queue{Queue: backlog.Queue{Retry: 20, Scheduled: 99, Due: 20}}}, "2s"},
+		"held":                        {overview.Lane{Bulk: queue(40), Holds: []hold.Hold{full}}, "held"},
+		"held and empty":              {overview.Lane{Holds: []hold.Hold{full}}, "held"},
+		"bulk held, urgent tasks run": {overview.Lane{Urgent: queue(40), Holds: []hold.Hold{bulk}}, "2s"},
+		"bulk held, others wait too":  {overview.Lane{Urgent: queue(40), Bulk: queue(1), Holds: []hold.Hold{bulk}}, "held"},
+		"no worker":                   {overview.Lane{Bulk: queue(40), Unseen: true}, "?"},
 	} {
 		row.lane.Pace.Allowed = 20
-		if got := row.lane.etaText(); got != row.want {
+		if got := etaText(row.lane); got != row.want {
 			t.Errorf("%s: %s, want %s", name, got, row.want)
 		}
 	}
-	if got := (State{Lane: overview.Lane{Bulk: queue(1)}}).etaText(); got != "?" {
+	if got := etaText(overview.Lane{Bulk: queue(1)}); got != "?" {
 		t.Errorf("without a known rate: %s", got)
 	}
 }

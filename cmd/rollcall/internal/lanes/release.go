@@ -149,13 +149,11 @@ func (r *releaser) releaseAll(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.readAddresses(ctx); err != nil {
+	pauses, err := r.readAddresses(ctx)
+	if err != nil {
 		return err
 	}
-	if r.remains(p) {
-		held = true
-	}
-	if held {
+	if r.remains(p, pauses) || held {
 		return &exitcode.Error{Code: exitHeld}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
 	"rollcall/internal/hold"
+	"rollcall/internal/overview"
 	"rollcall/internal/pace"
 )
 
@@ -19,8 +20,8 @@ type stepResumed struct {
 }
 
 // covered returns the lanes in the scope.
-func (r *releaser) covered() []State {
-	return slices.DeleteFunc(slices.Clone(r.survey.Lanes), func(l State) bool { return !slices.Contains(l.Scopes(), r.scope) })
+func (r *releaser) covered() []overview.Lane {
+	return slices.DeleteFunc(slices.Clone(r.survey.Lanes), func(l overview.Lane) bool { return !slices.Contains(l.Scopes(), r.scope) })
 }
 
 // resume ends the pauses of a scope without holds.
@@ -69,26 +70,25 @@ func (r *releaser) resume(ctx context.Context, p *printer) error {
 	return nil
 }
 
-// readAddresses reads the pauses of the lanes' addresses.
-func (r *releaser) readAddresses(ctx context.Context) error {
-	known := map[string]time.Duration{"": 0}
-	for i, l := range r.survey.Lanes {
-		left, read := known[l.Address]
-		if !read {
-			var err error
-			if left, err = pace.AddressPause(ctx, r.rdb, l.Address); err != nil {
-				return err
-			}
-			known[l.Address] = left
+// readAddresses returns the pauses of the lanes' addresses.
+func (r *releaser) readAddresses(ctx context.Context) (map[string]time.Duration, error) {
+	pauses := map[string]time.Duration{"": 0}
+	for _, l := range r.survey.Lanes {
+		if _, read := pauses[l.Address]; read {
+			continue
 		}
-		r.survey.Lanes[i].addressPause = left
+		left, err := pace.AddressPause(ctx, r.rdb, l.Address)
+		if err != nil {
+			return nil, err
+		}
+		pauses[l.Address] = left
 	}
-	return nil
+	return pauses, nil
 }
 
 // remains prints what else stops the lanes of the scope, and reports whether a hold
-// or a pause stops all of them.
-func (r *releaser) remains(p *printer) (held bool) {
+// or a pause stops all of them. pauses are those of the addresses.
+func (r *releaser) remains(p *printer, pauses map[string]time.Duration) (held bool) {
 	say := func(style console.Style, text string) {
 		if !r.JSON {
 			p.Text(style, 0, text)
@@ -112,15 +112,15 @@ func (r *releaser) remains(p *printer) (held bool) {
 			}
 			say(console.Red, "lane "+l.Name()+" is also on hold by "+heldBy(h)+until+"; ends: "+glueCommand(r.survey.howToEnd(h)))
 		}
-		if queues := l.pausedQueues(); queues != "" {
+		if queues := pausedQueues(l); queues != "" {
 			say(console.Yellow, "asynq's pause button is set on "+queues+" of "+l.Name()+": resume the queue in the web UI")
 		}
 		if l.Unseen {
 			say(console.Yellow, "no worker serves "+l.Name()+": start a worker, or check why it stopped")
 		}
-		if l.addressPause > 0 && r.scope.Level != hold.Address && once("address "+l.Address) {
+		if paused := pauses[l.Address]; paused > 0 && r.scope.Level != hold.Address && once("address "+l.Address) {
 			held = true
-			say(console.Red, "address "+l.Address+" is paused until "+p.when(p.Now.Add(l.addressPause.Round(time.Second)))+"; to end the pause: "+
+			say(console.Red, "address "+l.Address+" is paused until "+p.when(p.Now.Add(paused.Round(time.Second)))+"; to end the pause: "+
 				glueCommand("rollcall lanes release address "+l.Address+" --force"))
 		}
 	}

@@ -15,42 +15,17 @@ import (
 	"rollcall/internal/pace"
 )
 
-// Survey is the state of all lanes at one time.
-type Survey struct {
-	now   time.Time
-	Lanes []State // the most urgent first
-	// strays are holds without a lane: of a shared address, or of a scope that is
-	// no longer served.
-	strays []hold.Hold
-}
-
-// State is the state of one lane.
-type State struct {
-	overview.Lane
-
-	addressPause time.Duration
-}
+// Survey is the state of all lanes at one time, as it is shown.
+type Survey overview.Lanes
 
 // Read reads all lanes from Redis.
 func Read(ctx context.Context, rdb redis.UniversalClient, now time.Time) (*Survey, error) {
 	read, err := overview.ReadLanes(ctx, rdb, now)
-	if err != nil {
-		return nil, err
-	}
-	return New(read), nil
+	return (*Survey)(read), err
 }
 
-// New returns what was read of the lanes as it is shown.
-func New(read *overview.Lanes) *Survey {
-	s := &Survey{now: read.Now, Lanes: make([]State, len(read.Lanes)), strays: read.Strays}
-	for i, l := range read.Lanes {
-		s.Lanes[i].Lane = l
-	}
-	return s
-}
-
-// dayLimit is the lane's limit in calls per day; 0: no limit.
-func (l State) dayLimit() int {
+// dayLimit is the limit of a lane in calls per day; 0: no limit.
+func dayLimit(l overview.Lane) int {
 	for _, limit := range l.Pace.Limits {
 		if limit.Per >= pace.Day {
 			return limit.Calls
@@ -90,25 +65,25 @@ func (s *Survey) howToEnd(h hold.Hold) string {
 }
 
 // Named finds a lane by its name or that of its urgent queue.
-func (s *Survey) Named(name string) (State, error) {
+func (s *Survey) Named(name string) (overview.Lane, error) {
 	lane := strings.TrimSuffix(name, ".urgent")
 	for _, l := range s.Lanes {
 		if l.Name() == lane {
 			return l, nil
 		}
 	}
-	return State{}, cli.BadInput("no worker serves lane %q; %s", name, s.served())
+	return overview.Lane{}, cli.BadInput("no worker serves lane %q; %s", name, s.served())
 }
 
-// Blocked describes what stops the lane; empty: nothing does.
-func (l State) Blocked() string {
+// Blocked describes what stops a lane; empty: nothing does.
+func Blocked(l overview.Lane) string {
 	switch {
 	case l.Held():
 		return "the lane is on hold: " + heldBy(l.Holds[0])
 	case l.Unseen:
 		return "no worker serves the lane now"
-	case l.Urgent.Paused || l.Bulk.Paused:
-		return "asynq's pause button is set on " + l.pausedQueues()
+	case l.Paused():
+		return "asynq's pause button is set on " + pausedQueues(l)
 	}
 	return ""
 }

@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
 	"rollcall/internal/hold"
+	"rollcall/internal/overview"
 )
 
 // head names the columns after LANE; docs and help explain them.
@@ -17,16 +18,16 @@ func head() []string {
 	return []string{"URGENT", "PENDING", "ACTIVE", "SCHED", "RETRY", "ARCH", "CALLS/S", "ETA"}
 }
 
-func (l State) row() []string {
+func row(l overview.Lane) []string {
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
 	return []string{
 		number(l.Urgent.Pending), number(l.Bulk.Pending), number(l.Urgent.Active + l.Bulk.Active),
 		number(l.Urgent.Scheduled + l.Bulk.Scheduled), number(l.Urgent.Retry + l.Bulk.Retry), number(l.Urgent.Archived + l.Bulk.Archived),
-		rates(l.Pace.InUse, l.Pace.Allowed), l.etaText(),
+		rates(l.Pace.InUse, l.Pace.Allowed), etaText(l),
 	}
 }
 
-func (l State) etaText() string {
+func etaText(l overview.Lane) string {
 	eta, known := l.ETA()
 	switch {
 	case l.Held():
@@ -63,7 +64,7 @@ func (p *printer) table(s *Survey, detailed bool) {
 	}
 	longest := len("LANE")
 	for i, l := range s.Lanes {
-		rows[i] = l.row()
+		rows[i] = row(l)
 		longest = max(longest, len(l.Name()))
 		for j, text := range rows[i] {
 			widths[j] = max(widths[j], len(text))
@@ -101,7 +102,7 @@ func (p *printer) table(s *Survey, detailed bool) {
 }
 
 // notes prints what the numbers of a lane do not show.
-func (p *printer) notes(l State, detailed bool) {
+func (p *printer) notes(l overview.Lane, detailed bool) {
 	warn := func(format string, args ...any) { p.Text(console.Yellow, 2, fmt.Sprintf(format, args...)) }
 	notify := func(format string, args ...any) { p.Text(console.Plain, 2, fmt.Sprintf(format, args...)) }
 	for _, h := range l.Holds {
@@ -117,7 +118,7 @@ func (p *printer) notes(l State, detailed bool) {
 	case l.Unseen:
 		warn("no worker since %s: start a worker, or check why it stopped", p.At(l.Seen))
 	}
-	if queues := l.pausedQueues(); queues != "" {
+	if queues := pausedQueues(l); queues != "" {
 		warn("asynq's pause button is set on %s: resume the queue in the web UI", queues)
 	}
 	if l.Pace.Paused > 0 {
@@ -130,7 +131,7 @@ func (p *printer) notes(l State, detailed bool) {
 	if left, bounded := l.Pace.MonthLeft(); bounded && l.Waits() > left && !slices.ContainsFunc(l.Holds, spent) {
 		warn("%s waiting, but the monthly quota has only %s left", console.Count(int(l.Waits()), "task"), console.Count(int(left), "call"))
 	}
-	if limit := l.dayLimit(); limit > 0 {
+	if limit := dayLimit(l); limit > 0 {
 		left := max(0, int64(limit)-l.Pace.Day)
 		style := console.Plain
 		if left == 0 || l.Waits() > left {
@@ -142,10 +143,10 @@ func (p *printer) notes(l State, detailed bool) {
 		warn("no worker has published the limits of this lane")
 	}
 	if detailed {
-		if limits := l.limits(); limits != "" {
+		if limits := limitsOf(l); limits != "" {
 			notify("limits: %s", limits)
 		}
-		notify("%s", l.learned())
+		notify("%s", learned(l))
 		if oldest := max(l.Urgent.Oldest, l.Bulk.Oldest); oldest > 0 {
 			notify("oldest pending task: waiting for %s", cli.Duration(oldest))
 		}
@@ -155,7 +156,7 @@ func (p *printer) notes(l State, detailed bool) {
 	}
 }
 
-func (l State) pausedQueues() string {
+func pausedQueues(l overview.Lane) string {
 	switch {
 	case l.Urgent.Paused && l.Bulk.Paused:
 		return "both queues"
@@ -167,8 +168,8 @@ func (l State) pausedQueues() string {
 	return ""
 }
 
-// learned describes what the lane has learned about its platform's rate limit.
-func (l State) learned() string {
+// learned describes what a lane has learned about its platform's rate limit.
+func learned(l overview.Lane) string {
 	s := l.Pace
 	if s.Booked == 0 {
 		return "no calls yet"
@@ -184,8 +185,8 @@ func (l State) learned() string {
 	return text
 }
 
-// limits describes the limits of the lane, as a worker published them.
-func (l State) limits() string {
+// limitsOf describes the limits of a lane, as a worker published them.
+func limitsOf(l overview.Lane) string {
 	parts := make([]string, len(l.Pace.Limits))
 	for i, limit := range l.Pace.Limits {
 		per := limit.Per.String()

@@ -204,7 +204,7 @@ func (r *reader) lanes(ctx context.Context, now run.Run) ([]string, error) {
 			all = append(all, "no worker serves lane "+name)
 			continue
 		}
-		if why := state.Blocked(); why != "" {
+		if why := lanes.Blocked(state); why != "" {
 			all = append(all, name+": "+why)
 		}
 	}
@@ -220,10 +220,7 @@ func (r *reader) survey(ctx context.Context) (*lanes.Survey, error) {
 		return nil, nil //nolint:nilnil // it is not known
 	}
 	read, err := r.s.API.Survey(ctx, r.s.Now())
-	if err != nil {
-		return nil, err
-	}
-	return lanes.New(read), nil
+	return (*lanes.Survey)(read), err
 }
 
 // summary is a view in one line.
