@@ -41,9 +41,39 @@ func Yes(cmd *cobra.Command, yes *bool) {
 	cmd.Flags().BoolVar(yes, "yes", false, "delete; without it the command only shows what it\nwould delete")
 }
 
-// Limit adds -n, whose default is the value of n.
-func Limit(cmd *cobra.Command, n *int, usage string) {
+// Limit adds -n, whose default is the value of n, and refuses less than least.
+func Limit(cmd *cobra.Command, n *int, least int, usage string) {
 	cmd.Flags().IntVarP(n, "limit", "n", *n, usage)
+	before(cmd, func() error {
+		if *n < least {
+			return BadInput("-n %d: must be %d or more", *n, least)
+		}
+		return nil
+	})
+}
+
+// Language adds --lang, en or zh, the language of what.
+func Language(cmd *cobra.Command, lang *string, what string) {
+	cmd.Flags().StringVar(lang, "lang", "en", "`LANGUAGE` of "+what+": en or zh")
+	before(cmd, func() error {
+		if *lang != "en" && *lang != "zh" {
+			return BadInput("--lang %.20q: must be en or zh", *lang)
+		}
+		return nil
+	})
+}
+
+// before adds a check of the flags that are read, after those that were added earlier.
+func before(cmd *cobra.Command, check func() error) {
+	earlier := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		if earlier != nil {
+			if err := earlier(cmd, args); err != nil {
+				return err
+			}
+		}
+		return check()
+	}
 }
 
 // Exactly refuses all but one argument. Messages call it name.

@@ -46,9 +46,6 @@ not. --closed shows closed dead letters.
 			if err != nil {
 				return err
 			}
-			if n < 0 {
-				return cli.BadInput("-n %d: must be 0 or more", n)
-			}
 			if closed && f.run != "" {
 				return cli.BadInput("--closed and --run cannot be used together: closed dead letters keep no run; leave out --run")
 			}
@@ -63,7 +60,7 @@ not. --closed shows closed dead letters.
 		},
 	}
 	f.filterFlags(cmd)
-	cli.Limit(cmd, &n, "number of dead letters to show, `N`")
+	cli.Limit(cmd, &n, 0, "number of dead letters to show, `N`")
 	cmd.Flags().BoolVar(&closed, "closed", false, "show closed dead letters instead; the newest 1,000\nof a lane are kept for 90 days")
 	cli.PersonalData(cmd, &f.personal)
 	return cmd

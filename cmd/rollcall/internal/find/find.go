@@ -65,9 +65,6 @@ Exit codes:
 			return cli.Exactly("WORD")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.n < 1 {
-				return cli.BadInput("-n %d: must be 1 or more", f.n)
-			}
 			return a.WithRedis(cmd.Context(), func(ctx context.Context, rdb redis.UniversalClient) error {
 				apis, err := APIs(ctx, rdb, f.organisation, tasks.Kind(f.kind))
 				if err != nil {
@@ -84,7 +81,7 @@ Exit codes:
 	cmd.Flags().StringVar(&f.organisation, "organisation", "", "only this organisation, by `NAME`")
 	cmd.Flags().StringVar(&f.kind, "kind", "", "only targets of this `KIND`:\n"+kinds.Choice())
 	cmd.Flags().BoolVar(&f.index, "index", false, "make targets of an earlier version findable")
-	cli.Limit(cmd, &f.n, "number of targets to show, `N`")
+	cli.Limit(cmd, &f.n, 1, "number of targets to show, `N`")
 	cli.PersonalData(cmd, &f.personal)
 	return cmd
 }

@@ -38,9 +38,6 @@ Exit codes:
   rollcall ids list --tenant lakeside-dt --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if n < 1 {
-				return cli.BadInput("-n %d: must be 1 or more", n)
-			}
 			return a.WithRedis(cmd.Context(), func(ctx context.Context, rdb redis.UniversalClient) error {
 				ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)
 				defer cancel()
@@ -51,7 +48,7 @@ Exit codes:
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&tenant, "tenant", "", "only the organisation of this tenant, by `NAME`")
-	cli.Limit(cmd, &n, "number per organisation, at most `N`")
+	cli.Limit(cmd, &n, 1, "number per organisation, at most `N`")
 	cli.PersonalData(cmd, &personal)
 	return cmd
 }

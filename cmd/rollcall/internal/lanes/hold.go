@@ -208,7 +208,7 @@ Exit codes:
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.events(cmd.Context(), n) },
 	}
-	cli.Limit(cmd, &n, "number of events, `N`")
+	cli.Limit(cmd, &n, 1, "number of events, `N`")
 	return cmd
 }
 
@@ -225,9 +225,6 @@ type eventRecord struct {
 }
 
 func (a *app) events(ctx context.Context, n int) error {
-	if n < 1 {
-		return cli.BadInput("-n %d: must be 1 or more", n)
-	}
 	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
 		ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)
 		defer cancel()

@@ -9,13 +9,13 @@ import (
 )
 
 // example prints a file with the columns of a kind and one row.
-func (a *app) example(f *Flags, lang Language) error {
+func (a *app) example(f *Flags, inChinese bool) error {
 	kind, err := f.read.Kind()
 	if err != nil {
 		return err
 	}
 	k, _ := kinds.Named(cmp.Or(kind, tasks.KindNickname))
-	heads, cells := roster.Example(k, lang == "zh")
+	heads, cells := roster.Example(k, inChinese)
 	out := a.Stdout.CSV()
 	for _, row := range [][]string{heads, cells} {
 		if err := out.Row(row); err != nil {

@@ -12,6 +12,19 @@ import (
 	"rollcall/internal/table"
 )
 
+// language is that of the columns of a file.
+type language string
+
+const chinese = "zh"
+
+// of returns the text in the language.
+func (l language) of(en, zh string) string {
+	if l == chinese {
+		return zh
+	}
+	return en
+}
+
 // column is a column of the file of a plan.
 type column struct {
 	en, zh string
@@ -31,21 +44,21 @@ var (
 )
 
 // fileColumns are the columns of the file of a plan.
-func fileColumns(r run.Run, lang Language) []column {
+func fileColumns(r run.Run, lang language) []column {
 	plan := planColumn
 	plan.cell = func(run.Planned) string { return mark(r) }
 	return []column{
 		rowColumn,
 		{en: "line", zh: "行", cell: func(p run.Planned) string { return positive(p.Line) }},
 		leaveColumn,
-		{en: "decision", zh: "判定", cell: func(p run.Planned) string { return Decision(p.Decision, lang) }},
+		{en: "decision", zh: "判定", cell: func(p run.Planned) string { return wordOf(p.Decision, lang) }},
 		{en: "tenant", zh: "租户", cell: func(p run.Planned) string { tenant, _ := lane(p.Row); return tenant }},
 		{en: "kind", zh: "类型", cell: func(p run.Planned) string { _, kind := lane(p.Row); return kind }},
 		{en: "target", zh: "对象", cell: func(p run.Planned) string { return Target(p.Row) }},
 		{en: "now", zh: "现值", cell: func(p run.Planned) string { return values(p, true) }},
 		{en: "then", zh: "新值", cell: func(p run.Planned) string { return values(p, false) }},
-		{en: "why", zh: "原因", cell: func(p run.Planned) string { return Reason(p.Why, lang) }},
-		{en: "look at", zh: "请核对", cell: func(p run.Planned) string { return Reason(p.Suspicious, lang) }},
+		{en: "why", zh: "原因", cell: func(p run.Planned) string { return inWords(p.Why, lang) }},
+		{en: "look at", zh: "请核对", cell: func(p run.Planned) string { return inWords(p.Suspicious, lang) }},
 		{en: "can be undone", zh: "可撤销", cell: func(p run.Planned) string { return yes(p.Undoable, lang) }},
 		plan,
 	}
@@ -56,11 +69,11 @@ func fileColumns(r run.Run, lang Language) []column {
 func mark(r run.Run) string { return r.ID + "/" + r.Plan.Digest }
 
 // write writes all rows of a plan to a file.
-func write(ctx context.Context, s *session.Session, r run.Run, path string, lang Language) error {
+func write(ctx context.Context, s *session.Session, r run.Run, path string, lang language) error {
 	columns := fileColumns(r, lang)
 	heads, cells := make([]string, len(columns)), make([]string, len(columns))
 	for i, c := range columns {
-		heads[i] = lang.Of(c.en, c.zh)
+		heads[i] = lang.of(c.en, c.zh)
 	}
 	out, err := sheet.Create(path, heads)
 	if err != nil {
@@ -93,17 +106,17 @@ func Format(path string) (table.Format, error) {
 	return format, nil
 }
 
-// Reason is a reason of a decision or of a result in a language.
-func Reason(why string, lang Language) string {
-	if lang == "zh" {
+// inWords is a reason of a decision or of a result in a language.
+func inWords(why string, lang language) string {
+	if lang == chinese {
 		return run.Chinese(why)
 	}
 	return why
 }
 
-// Decision is the word for a decision.
-func Decision(d run.Decision, lang Language) string {
-	if lang == "zh" {
+// wordOf is the word for a decision.
+func wordOf(d run.Decision, lang language) string {
+	if lang == chinese {
 		return map[run.Decision]string{
 			run.RowChange: "变更", run.RowNew: "新增", run.RowUnchanged: "不变", run.RowConflict: "冲突",
 			run.RowImpossible: "无法执行", run.RowExcluded: "不执行",
@@ -134,9 +147,9 @@ func lane(row run.Row) (tenant, kind string) {
 	return t, string(k)
 }
 
-func yes(b bool, lang Language) string {
+func yes(b bool, lang language) string {
 	if b {
-		return lang.Of("yes", "是")
+		return lang.of("yes", "是")
 	}
 	return ""
 }

@@ -28,9 +28,8 @@ type app struct{ *cli.App }
 // Command uploads and plans a file.
 func Command(cliApp *cli.App) *cobra.Command {
 	a := &app{cliApp}
-	var out string
+	var out, lang string
 	var example bool
-	var lang Language
 	cmd := &cobra.Command{
 		Use:   "plan FILE|RUN",
 		Short: "Show what a file would change, before anything is sent",
@@ -71,7 +70,7 @@ know it: it is shown, and used to undo.
 	f := NewFlags(cmd)
 	cmd.Flags().StringVarP(&out, "output", "o", "", "also write all rows to `FILE`: .xlsx, .csv or .ndjson")
 	cmd.Flags().BoolVar(&example, "example", false, "print a file with the columns of --kind, and end")
-	lang.Add(cmd)
+	cli.Language(cmd, &lang, "a file")
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if example {
 			return cobra.NoArgs(cmd, args)
@@ -79,11 +78,8 @@ know it: it is shown, and used to undo.
 		return cli.Exactly("FILE or RUN")(cmd, args)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := lang.Check(); err != nil {
-			return err
-		}
 		if example {
-			return a.example(f, lang)
+			return a.example(f, lang == chinese)
 		}
 		if out != "" {
 			if _, err := Format(out); err != nil {
@@ -91,7 +87,7 @@ know it: it is shown, and used to undo.
 			}
 		}
 		return session.With(cmd.Context(), a.App, func(ctx context.Context, s *session.Session) error {
-			return show(ctx, s, f, args[0], out, lang)
+			return show(ctx, s, f, args[0], out, language(lang))
 		})
 	}
 	return cmd
@@ -106,7 +102,7 @@ const planExits = `Exit codes:
   78  ROLLCALL_REDIS_URL or ROLLCALL_REDIS_URL_FILE names no usable Redis`
 
 // show plans a file, or a run once more, and prints the plan.
-func show(ctx context.Context, s *session.Session, f *Flags, arg, out string, lang Language) error {
+func show(ctx context.Context, s *session.Session, f *Flags, arg, out string, lang language) error {
 	isFile, err := s.IsFile(ctx, arg)
 	if _, neither := errors.AsType[*run.NotFoundError](err); neither && strings.Contains(arg, ".") {
 		isFile, err = true, nil // the name of a file that there is not

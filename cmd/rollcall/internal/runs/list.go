@@ -38,9 +38,6 @@ func (a *app) listCommand() *cobra.Command {
 				}
 				f.States = append(f.States, run.State(s))
 			}
-			if n < 1 {
-				return cli.BadInput("-n %d: must be 1 or more", n)
-			}
 			return session.With(cmd.Context(), a.App, func(ctx context.Context, s *session.Session) error { return list(ctx, s, f) })
 		},
 	}
@@ -48,7 +45,7 @@ func (a *app) listCommand() *cobra.Command {
 	cmd.Flags().StringVar(&tenant, "tenant", "", "only this tenant, by `NAME`")
 	cmd.Flags().StringVar(&name, "name", "", "only runs with this `NAME`")
 	cmd.Flags().StringSliceVar(&state, "state", nil, "only runs in this `STATE`; may be repeated")
-	cli.Limit(cmd, &n, "number of runs to show, `N`")
+	cli.Limit(cmd, &n, 1, "number of runs to show, `N`")
 	return cmd
 }
 

@@ -25,7 +25,7 @@ type resultFlags struct {
 	out      string
 	into     string
 	n        int
-	lang     plan.Language
+	lang     string
 	encoding string
 	sheet    string
 
@@ -70,18 +70,12 @@ With --json, print an object for each row.
 	cmd.Flags().StringVar(&f.into, "into", "", "copy `FILE`, which was planned, and add the results;\ndefault for -o: its name with -results")
 	cmd.Flags().StringVar(&f.encoding, "encoding", "", "encoding of the file of --into, if it is detected\nwrongly")
 	cmd.Flags().StringVar(&f.sheet, "sheet", "", "sheet of the workbook of --into, by `NAME`;\ndefault: the first")
-	f.lang.Add(cmd)
-	cli.Limit(cmd, &f.n, "number of rows to show, `N`")
+	cli.Language(cmd, &f.lang, "a file")
+	cli.Limit(cmd, &f.n, 1, "number of rows to show, `N`")
 	return cmd
 }
 
 func (f *resultFlags) check() error {
-	if err := f.lang.Check(); err != nil {
-		return err
-	}
-	if f.n < 1 {
-		return cli.BadInput("-n %d: must be 1 or more", f.n)
-	}
 	if f.into == "" && (f.encoding != "" || f.sheet != "") {
 		return cli.BadInput("--encoding and --sheet: only with --into")
 	}

@@ -17,8 +17,7 @@ import (
 )
 
 func (a *app) reportCommand() *cobra.Command {
-	var at string
-	lang := string(night.English)
+	var at, lang string
 	cmd := &cobra.Command{
 		Use:   "report NAME",
 		Short: "Show what a night of a nightly sync did",
@@ -33,9 +32,6 @@ each schedule. With --json, print the report as webhooks get it, with its texts.
   rollcall schedule report nightly --json | jq .drift`,
 		Args: cli.Exactly("NAME of a schedule"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if lang != string(night.English) && lang != string(night.Chinese) {
-				return cli.BadInput("--lang %.20q: must be en or zh", lang)
-			}
 			return a.withNights(cmd.Context(), func(ctx context.Context, store *sched.Store, nights *night.Service) error {
 				return a.report(ctx, store, nights, args[0], at, night.Language(lang))
 			})
@@ -43,7 +39,7 @@ each schedule. With --json, print the report as webhooks get it, with its texts.
 	}
 	cmd.Flags().SortFlags = false
 	cmd.Flags().StringVar(&at, "night", "", "day or `TIME` of the tick, as 2026-11-29 or as\nschedule history --json has it; default: the\nlast night")
-	cmd.Flags().StringVar(&lang, "lang", lang, "`LANGUAGE` of the report: en or zh")
+	cli.Language(cmd, &lang, "the report")
 	return cmd
 }
 

@@ -116,9 +116,6 @@ object for each tick.
   rollcall schedule history nightly --json | jq 'select(.result)'`,
 		Args: cli.Exactly("NAME of a schedule"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if n < 1 {
-				return cli.BadInput("-n %d: must be 1 or more", n)
-			}
 			return a.withNights(cmd.Context(), func(ctx context.Context, store *sched.Store, nights *night.Service) error {
 				ticks, err := store.History(ctx, args[0], n)
 				if err != nil {
@@ -136,6 +133,6 @@ object for each tick.
 			})
 		},
 	}
-	cli.Limit(cmd, &n, "number of ticks, `N`")
+	cli.Limit(cmd, &n, 1, "number of ticks, `N`")
 	return cmd
 }

@@ -76,7 +76,7 @@ Exit codes:
 	cmd.Flags().StringVar(&f.people, "people", "", "`FILE` with people: CSV, XLSX or NDJSON")
 	cmd.Flags().StringVar(&f.old, "old", "", "`COLUMN` with the names that people have\n(default: nickname, student_name, dingtalk_id\nor previous)")
 	cmd.Flags().StringVarP(&f.out, "output", "o", "", "write all names to a `FILE`: .xlsx, .csv or .ndjson")
-	cli.Limit(cmd, &f.n, "number of people to show, `N`")
+	cli.Limit(cmd, &f.n, 1, "number of people to show, `N`")
 	return cmd
 }
 
@@ -87,9 +87,6 @@ func (a *app) test(f flags) error {
 	}
 	if f.people == "" && (f.old != "" || f.out != "") {
 		return cli.BadInput("--old and --output need --people")
-	}
-	if f.n < 1 {
-		return cli.BadInput("-n %d: must be 1 or more", f.n)
 	}
 	if f.out != "" {
 		if _, err := sheet.FormatOf(f.out); err != nil {
