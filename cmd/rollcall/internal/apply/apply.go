@@ -145,10 +145,8 @@ func (f *flags) applyRun(ctx context.Context, s *session.Session, cmd *cobra.Com
 	if f.digest == "" && !f.yes && !s.Asks() {
 		return cli.BadInput("no terminal to ask on: add --digest %s if you have seen this plan, or --yes; nothing was applied", plan.Short(r.Plan.Digest))
 	}
-	if flags := f.file.Guards.Names(); len(flags) > 0 {
-		if r, err = s.Runs.Allow(ctx, r.ID, flags...); err != nil {
-			return err
-		}
+	if r, err = f.file.Allow(ctx, s, r); err != nil {
+		return err
 	}
 	o := Options{Yes: f.yes, Digest: f.digest, By: f.file.Person(s.App), Watch: f.wait}
 	return Confirmed(ctx, s, r, o)
@@ -173,10 +171,8 @@ func (f *flags) review(ctx context.Context, s *session.Session, cmd *cobra.Comma
 	if err := review.Complete(r); err != nil {
 		return err
 	}
-	if flags := f.file.Guards.Names(); len(flags) > 0 {
-		if _, err := s.Runs.Allow(ctx, r.ID, flags...); err != nil {
-			return err
-		}
+	if r, err = f.file.Allow(ctx, s, r); err != nil {
+		return err
 	}
 	digest := review.Digest
 	if len(review.Out) > 0 {

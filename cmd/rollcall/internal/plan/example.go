@@ -3,13 +3,14 @@ package plan
 import (
 	"cmp"
 
+	"rollcall/internal/cli"
 	"rollcall/internal/kinds"
 	"rollcall/internal/roster"
 	"rollcall/tasks"
 )
 
-// example prints a file with the columns of a kind and one row.
-func (a *app) example(f *Flags, inChinese bool) error {
+// printExample prints a file with the columns of a kind and one row.
+func printExample(a *cli.App, f *Flags, inChinese bool) error {
 	kind, err := f.read.Kind()
 	if err != nil {
 		return err

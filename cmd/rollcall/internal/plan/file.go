@@ -52,9 +52,9 @@ func fileColumns(r run.Run, lang language) []column {
 		{en: "line", zh: "行", cell: func(p run.Planned) string { return positive(p.Line) }},
 		leaveColumn,
 		{en: "decision", zh: "判定", cell: func(p run.Planned) string { return wordOf(p.Decision, lang) }},
-		{en: "tenant", zh: "租户", cell: func(p run.Planned) string { tenant, _ := lane(p.Row); return tenant }},
-		{en: "kind", zh: "类型", cell: func(p run.Planned) string { _, kind := lane(p.Row); return kind }},
-		{en: "target", zh: "对象", cell: func(p run.Planned) string { return Target(p.Row) }},
+		{en: "tenant", zh: "租户", cell: func(p run.Planned) string { return shown.Place(p.Row).Tenant }},
+		{en: "kind", zh: "类型", cell: func(p run.Planned) string { return string(shown.Place(p.Row).Kind) }},
+		{en: "target", zh: "对象", cell: func(p run.Planned) string { return shown.Place(p.Row).Target }},
 		{en: "now", zh: "现值", cell: func(p run.Planned) string { return values(p, true) }},
 		{en: "then", zh: "新值", cell: func(p run.Planned) string { return values(p, false) }},
 		{en: "why", zh: "原因", cell: func(p run.Planned) string { return inWords(p.Why, lang) }},
@@ -128,23 +128,15 @@ func wordOf(d run.Decision, lang language) string {
 // values are the values of a row before or after, in one cell.
 func values(p run.Planned, before bool) string {
 	var parts []string
-	for _, c := range Changes(p) {
+	for _, c := range changes(p) {
 		switch {
 		case !before:
 			parts = append(parts, c.New)
-		case c.known:
-			parts = append(parts, c.old)
+		case c.Known:
+			parts = append(parts, c.Old)
 		}
 	}
 	return strings.Join(parts, "; ")
-}
-
-func lane(row run.Row) (tenant, kind string) {
-	if row.Request.Task == nil {
-		return "", ""
-	}
-	t, k := row.Request.Task.Lane()
-	return t, string(k)
 }
 
 func yes(b bool, lang language) string {

@@ -22,12 +22,8 @@ import (
 // exitChanges is the exit code of a plan that has changes.
 const exitChanges = 2
 
-// app is one call of the command.
-type app struct{ *cli.App }
-
 // Command uploads and plans a file.
-func Command(cliApp *cli.App) *cobra.Command {
-	a := &app{cliApp}
+func Command(a *cli.App) *cobra.Command {
 	var out, lang string
 	var example bool
 	cmd := &cobra.Command{
@@ -79,14 +75,14 @@ know it: it is shown, and used to undo.
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if example {
-			return a.example(f, lang == chinese)
+			return printExample(a, f, lang == chinese)
 		}
 		if out != "" {
 			if _, err := Format(out); err != nil {
 				return err
 			}
 		}
-		return session.With(cmd.Context(), a.App, func(ctx context.Context, s *session.Session) error {
+		return session.With(cmd.Context(), a, func(ctx context.Context, s *session.Session) error {
 			return show(ctx, s, f, args[0], out, language(lang))
 		})
 	}
@@ -142,10 +138,8 @@ func again(ctx context.Context, s *session.Session, f *Flags, word string) (run.
 	if err != nil {
 		return r, err
 	}
-	if flags := f.Guards.Names(); len(flags) > 0 {
-		if _, err := s.Runs.Allow(ctx, r.ID, flags...); err != nil {
-			return r, err
-		}
+	if r, err = f.Allow(ctx, s, r); err != nil {
+		return r, err
 	}
 	p := newProgress(s, r.Rows)
 	defer p.end()
@@ -183,6 +177,15 @@ func NewFlags(cmd *cobra.Command) *Flags {
 	cmd.Flags().StringVar(&f.when.At, "at", "", "run at `TIME` or later: RFC 3339, or +10m from now")
 	f.RunFlags = upload.NewRunFlags(cmd)
 	return f
+}
+
+// Allow accepts at a run what the guards find whose flags are set.
+func (f *Flags) Allow(ctx context.Context, s *session.Session, r run.Run) (run.Run, error) {
+	flags := f.Guards.Names()
+	if len(flags) == 0 {
+		return r, nil
+	}
+	return s.Runs.Allow(ctx, r.ID, flags...)
 }
 
 // File checks a file, uploads it as a run and plans the run.

@@ -92,12 +92,12 @@ func (p *printer) pairs(rows sample) {
 		{Head: "LINE", Most: 7, Right: true}, {Head: "TARGET", Most: 28}, {Head: "NOW"}, {Most: 1}, {Head: "THEN"},
 	}}
 	for _, row := range rows.pairs {
-		for i, c := range Changes(row) {
+		for i, c := range changes(row) {
 			line, target := "", ""
 			if i == 0 {
-				line, target = place(row), Target(row.Row)
+				line, target = place(row), shown.Place(row.Row).Target
 			}
-			t.Add(line, target, c.Old(), "→", c.New)
+			t.Add(line, target, old(c), "→", c.New)
 		}
 	}
 	console.Fprintln(p.Out)
@@ -115,7 +115,7 @@ func (p *printer) look(rows sample) {
 	console.Fprintf(p.Out, "\n%s\n", console.Paint(console.Yellow, "look at these:"))
 	for _, row := range rows.look {
 		text := fmt.Sprintf("%s: %s: %s", where(row), row.Decision, reason(row))
-		if target := Target(row.Row); target != "" {
+		if target := shown.Place(row.Row).Target; target != "" {
 			text = fmt.Sprintf("%s: %s %s%s: %s", where(row), row.Decision, target, shortChange(row), reason(row))
 		}
 		p.Text(console.Plain, 2, text)
@@ -134,8 +134,8 @@ func reason(row run.Planned) string {
 
 // shortChange is the first change of a row.
 func shortChange(row run.Planned) string {
-	for _, c := range Changes(row) {
-		return fmt.Sprintf(" (%s → %s)", c.Old(), c.New)
+	for _, c := range changes(row) {
+		return fmt.Sprintf(" (%s → %s)", old(c), c.New)
 	}
 	return ""
 }

@@ -148,21 +148,12 @@ type record struct {
 }
 
 func newRecord(row run.Result) record {
-	r := record{
-		Row: row.Number, Line: row.Line, Target: plan.Target(row.Row), Outcome: string(row.Outcome), Values: row.Values,
-		Class: row.Class, Code: row.Code, Message: message(row), Todo: row.Advice, RequestID: row.RequestID, At: row.At,
+	at := runview.Masker{Shown: true}.Place(row.Row)
+	return record{
+		Row: row.Number, Line: row.Line, Tenant: at.Tenant, Kind: string(at.Kind), Target: at.Target, Outcome: string(row.Outcome), Values: row.Values,
+		Class: row.Class, Code: row.Code, Message: cmp.Or(row.Message, row.Why), Todo: row.Advice, RequestID: row.RequestID, At: row.At,
 	}
-	task := row.Request.Task
-	if task == nil {
-		return r
-	}
-	tenant, kind := task.Lane()
-	r.Tenant, r.Kind = tenant, string(kind)
-	return r
 }
-
-// message is that of the platform, or the reason in our words.
-func message(row run.Result) string { return cmp.Or(row.Message, row.Why) }
 
 // print shows the first rows.
 func (f *resultFlags) print(ctx context.Context, s *session.Session, r run.Run) error {
