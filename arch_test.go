@@ -69,7 +69,7 @@ var imports = map[string][]string{
 	"internal/naming": {"tasks", "internal/kinds", "internal/roster"},
 	// What the commands enqueue and rollcall share.
 	"internal/cli": {
-		"internal/buildinfo", "internal/console", "internal/exitcode", "internal/readfile", "internal/redisdb", "internal/remote", "internal/secret",
+		"internal/buildinfo", "internal/console", "internal/enqueue", "internal/exitcode", "internal/readfile", "internal/redisdb", "internal/remote", "internal/secret",
 	},
 	// A worker's HTTP API, for the commands.
 	"internal/remote": {
@@ -94,7 +94,7 @@ var imports = map[string][]string{
 	// Tables for people.
 	"internal/sheet": {"internal/console", "internal/table"},
 	"cmd/enqueue": {
-		"tasks", "internal/cli", "internal/console", "internal/enqueue", "internal/exitcode", "internal/intake", "internal/kinds",
+		"tasks", "internal/cli", "internal/console", "internal/exitcode", "internal/intake", "internal/kinds",
 		"internal/ledger", "internal/redisdb", "internal/remote", "internal/roster", "internal/run", "internal/upload",
 	},
 
@@ -128,7 +128,7 @@ var imports = map[string][]string{
 		"internal/cli", "internal/console", "internal/exitcode", "internal/night", "internal/schedule",
 	},
 	"cmd/rollcall/internal/session": {
-		"internal/cli", "internal/deadletter", "internal/enqueue", "internal/exitcode", "internal/intake", "internal/ledger",
+		"internal/cli", "internal/deadletter", "internal/exitcode", "internal/intake", "internal/ledger",
 		"internal/remote", "internal/run", "internal/runview", "internal/upload",
 	},
 	"cmd/rollcall/internal/plan": {
@@ -150,7 +150,7 @@ var imports = map[string][]string{
 		"internal/roster", "internal/run", "internal/runview", "internal/sheet", "internal/table", "internal/upload",
 	},
 	"cmd/rollcall/internal/dead": {
-		"tasks", "internal/cli", "internal/console", "internal/deadletter", "internal/enqueue", "internal/exitcode",
+		"tasks", "internal/cli", "internal/console", "internal/deadletter", "internal/exitcode",
 		"internal/kinds", "internal/ledger", "internal/outcome", "internal/privacy", "internal/readfile", "internal/remote",
 	},
 	"cmd/rollcall/internal/ids": {

@@ -129,7 +129,7 @@ func (a *app) bulk(ctx context.Context, path string, f bulkFlags) (err error) {
 			return a.send(ctx, file, r, draft, f.wait, checker, client)
 		})
 	}
-	client, err := a.connect()
+	client, err := a.Producer()
 	if err != nil {
 		return err
 	}

@@ -6,8 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/internal/cli"
-	"rollcall/internal/enqueue"
-	"rollcall/internal/exitcode"
 	"rollcall/internal/kinds"
 	"rollcall/internal/remote"
 	"rollcall/internal/roster"
@@ -102,23 +100,10 @@ func (a *app) enqueueOne(ctx context.Context, r tasks.Request) (result tasks.Res
 		})
 		return result, err
 	}
-	client, err := a.connect()
+	client, err := a.Producer()
 	if err != nil {
 		return result, err
 	}
 	defer func() { _ = client.Close() }()
 	return client.EnqueueAll(ctx, []tasks.Request{r})[0], nil
-}
-
-// connect returns a client of Redis.
-func (a *app) connect() (*enqueue.Client, error) {
-	options, err := a.RedisOptions()
-	if err != nil {
-		return nil, err
-	}
-	client, err := enqueue.New(enqueue.Config{Redis: options})
-	if err != nil {
-		return nil, exitcode.AsUsage(err)
-	}
-	return client, nil
 }

@@ -15,14 +15,20 @@ import (
 // Columns is how wide an output is that no terminal bounds.
 const Columns = 80
 
-// PrintJSON prints one object a line.
-func (a *App) PrintJSON(records ...any) error {
+// PrintJSON prints an object on a line.
+func (a *App) PrintJSON(record any) error {
+	line, err := json.Marshal(record, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		return fmt.Errorf("print as JSON: %w", err)
+	}
+	_, err = a.Stdout.Write(append(line, '\n'))
+	return err
+}
+
+// PrintAll prints one object a line.
+func PrintAll[Record any](a *App, records []Record) error {
 	for _, r := range records {
-		line, err := json.Marshal(r, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
-		if err != nil {
-			return fmt.Errorf("print as JSON: %w", err)
-		}
-		if _, err := a.Stdout.Write(append(line, '\n')); err != nil {
+		if err := a.PrintJSON(r); err != nil {
 			return err
 		}
 	}

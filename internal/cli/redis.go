@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/enqueue"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/readfile"
 	"rollcall/internal/redisdb"
@@ -21,7 +22,7 @@ const (
 
 	// dialWithin bounds an attempt to connect: somebody is waiting.
 	dialWithin = 5 * time.Second
-	// AnswerWithin bounds all that a command asks of Redis.
+	// AnswerWithin bounds all requests to Redis of a command with few of them.
 	AnswerWithin = 15 * time.Second
 )
 
@@ -36,8 +37,8 @@ A URL has one of these forms:
   redis+cluster://[user:password@]host[:port],host[:port]
 For TLS, write rediss instead of redis. docs/redis.md has the details.`
 
-// RedisOptions are those of the Redis that the flag or the environment names.
-func (a *App) RedisOptions() (*redis.UniversalOptions, error) {
+// redisOptions are those of the Redis that the flag or the environment names.
+func (a *App) redisOptions() (*redis.UniversalOptions, error) {
 	address, err := a.address()
 	if err != nil {
 		return nil, err
@@ -71,13 +72,33 @@ func (a *App) address() (secret.Text, error) {
 	return secret.New(strings.TrimSpace(string(content))), nil
 }
 
+// Producer returns a client that enqueues tasks. The caller closes it.
+func (a *App) Producer() (*enqueue.Client, error) {
+	if err := a.NeedsRedis(a.command); err != nil {
+		return nil, err
+	}
+	options, err := a.redisOptions()
+	if err != nil {
+		return nil, err
+	}
+	client, err := enqueue.New(enqueue.Config{Redis: options})
+	return client, exitcode.AsUsage(err)
+}
+
+// WithRedisFor is WithRedis for a limited time.
+func (a *App) WithRedisFor(ctx context.Context, limit time.Duration, do func(context.Context, redis.UniversalClient) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return a.WithRedis(ctx, do)
+}
+
 // WithRedis runs do with a client, for a command that somebody waits for. An
 // error of do without an exit code gets NoRedis.
 func (a *App) WithRedis(ctx context.Context, do func(context.Context, redis.UniversalClient) error) error {
 	if err := a.NeedsRedis(a.command); err != nil {
 		return err
 	}
-	options, err := a.RedisOptions()
+	options, err := a.redisOptions()
 	if err != nil {
 		return err
 	}
@@ -89,12 +110,12 @@ func (a *App) WithRedis(ctx context.Context, do func(context.Context, redis.Univ
 	}
 	rdb := redisdb.New(options)
 	defer func() { _ = rdb.Close() }()
-	return a.OfRedis(do(ctx, rdb))
+	return a.ofRedis(do(ctx, rdb))
 }
 
-// OfRedis gives an error the code NoRedis, unless it has one or is of an output.
+// ofRedis gives an error the code NoRedis, unless it has one or is of an output.
 // It says whether the fault passes.
-func (a *App) OfRedis(err error) error {
+func (a *App) ofRedis(err error) error {
 	if _, coded := errors.AsType[*exitcode.Error](err); err == nil || coded {
 		return err
 	}

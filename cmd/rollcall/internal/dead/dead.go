@@ -14,7 +14,6 @@ import (
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
 	"rollcall/internal/deadletter"
-	"rollcall/internal/enqueue"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
@@ -143,7 +142,7 @@ func (a *app) withStore(ctx context.Context, personal bool, reason string, do fu
 			return asUsage(do(ctx, client.Dead(personal, reason)))
 		})
 	}
-	return a.withService(ctx, "", func(ctx context.Context, service *deadletter.Service) error { return do(ctx, service) })
+	return a.withService(ctx, func(ctx context.Context, service *deadletter.Service) error { return do(ctx, service) })
 }
 
 // shown reports whether a dead letter is shown as it was read: the API has masked it, or
@@ -158,18 +157,11 @@ func asUsage(err error) error {
 }
 
 // withService runs do with the dead letters in Redis, and gives an error of Redis its
-// exit code. what names the command, which the API does not have.
-func (a *app) withService(ctx context.Context, what string, do func(context.Context, *deadletter.Service) error) error {
-	if err := a.NeedsRedis(what); err != nil {
-		return err
-	}
-	options, err := a.RedisOptions()
+// exit code.
+func (a *app) withService(ctx context.Context, do func(context.Context, *deadletter.Service) error) error {
+	client, err := a.Producer()
 	if err != nil {
 		return err
-	}
-	client, err := enqueue.New(enqueue.Config{Redis: options})
-	if err != nil {
-		return exitcode.AsUsage(err)
 	}
 	defer func() { _ = client.Close() }()
 	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {

@@ -50,7 +50,10 @@ not. --closed shows closed dead letters.
 				return cli.BadInput("--closed and --run cannot be used together: closed dead letters keep no run; leave out --run")
 			}
 			if closed {
-				return a.withService(cmd.Context(), "rollcall dead list --closed", func(ctx context.Context, service *deadletter.Service) error {
+				if err := a.NeedsRedis("rollcall dead list --closed"); err != nil {
+					return err
+				}
+				return a.withService(cmd.Context(), func(ctx context.Context, service *deadletter.Service) error {
 					return a.deadClosed(ctx, service, filter, n, f.personal)
 				})
 			}
@@ -85,26 +88,22 @@ func (a *app) deadList(ctx context.Context, service store, filter deadletter.Fil
 	if err != nil {
 		return err
 	}
-	if a.JSON {
-		for _, c := range causes {
-			if err := a.PrintJSON(causeRecord(c)); err != nil {
-				return err
-			}
-		}
-		for _, l := range dead {
-			if err := a.PrintJSON(NewRecord(l, a.shown(personal), false)); err != nil {
-				return err
-			}
-		}
-		return nil
+	if err := a.printCauses(causes); err != nil {
+		return err
 	}
-	a.printCauses(causes)
-	if len(dead) > 0 {
+	if len(dead) > 0 && !a.JSON {
 		console.Fprintf(a.Stdout, "\nnewest:\n")
-		for _, l := range dead {
-			console.Fprintf(a.Stdout, "%s  %s  %s\n", cli.Clock(l.Last), l.Lane, deadletter.Named(l.Class, l.Code))
-			console.Fprintf(a.Stdout, "  %s  %s\n", NewRecord(l, a.shown(personal), false).Target, l.ID)
+	}
+	for _, l := range dead {
+		r := NewRecord(l, a.shown(personal), false)
+		if a.JSON {
+			if err := a.PrintJSON(r); err != nil {
+				return err
+			}
+			continue
 		}
+		console.Fprintf(a.Stdout, "%s  %s  %s\n", cli.Clock(l.Last), l.Lane, deadletter.Named(l.Class, l.Code))
+		console.Fprintf(a.Stdout, "  %s  %s\n", r.Target, l.ID)
 	}
 	return nil
 }
@@ -149,15 +148,28 @@ func (a *app) deadClosed(ctx context.Context, service *deadletter.Service, filte
 	return out.Flush()
 }
 
-// printCauses prints the total, and each cause with its advice.
-func (a *app) printCauses(causes []deadletter.Cause) {
-	var total int64
+// sum is the number of dead letters of all causes.
+func sum(causes []deadletter.Cause) (total int64) {
 	for _, c := range causes {
 		total += c.DeadLetters
 	}
+	return total
+}
+
+// printCauses prints the total, and each cause with its advice.
+func (a *app) printCauses(causes []deadletter.Cause) error {
+	if a.JSON {
+		for _, c := range causes {
+			if err := a.PrintJSON(causeRecord(c)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	total := sum(causes)
 	if total == 0 {
 		console.Fprintln(a.Stdout, "no dead letters")
-		return
+		return nil
 	}
 	console.Fprintln(a.Stdout, console.Count(int(total), "dead letter"))
 	out := a.NewPrinter()
@@ -168,6 +180,7 @@ func (a *app) printCauses(causes []deadletter.Cause) {
 			out.Text(console.Plain, 9, "to do: "+c.Todo)
 		}
 	}
+	return nil
 }
 
 func (a *app) deadShowCommand() *cobra.Command {
@@ -183,7 +196,7 @@ func (a *app) deadShowCommand() *cobra.Command {
       0d0cd8f0-8ac5-4c2c-9f6a-5c4f5a4ad3a1`,
 		Args: cli.Exactly("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withService(cmd.Context(), "rollcall dead show", func(ctx context.Context, service *deadletter.Service) error {
+			return a.withService(cmd.Context(), func(ctx context.Context, service *deadletter.Service) error {
 				dead, err := service.Find(ctx, args[0])
 				if err != nil {
 					return err
@@ -240,7 +253,7 @@ removes. Control and bidirectional characters are escaped, as in \u202e. Use
 			if err != nil {
 				return err
 			}
-			return a.withService(cmd.Context(), "rollcall dead export", func(ctx context.Context, service *deadletter.Service) error {
+			return a.withService(cmd.Context(), func(ctx context.Context, service *deadletter.Service) error {
 				return a.deadExport(ctx, service, filter, f.personal)
 			})
 		},

@@ -168,20 +168,10 @@ func (e *operation) announce(ctx context.Context, service store, filter deadlett
 	if err != nil {
 		return err
 	}
-	if e.a.JSON {
-		for _, c := range causes {
-			if err := e.a.PrintJSON(causeRecord(c)); err != nil {
-				return err
-			}
-		}
-	} else {
-		e.a.printCauses(causes)
+	if err := e.a.printCauses(causes); err != nil {
+		return err
 	}
-	var n int64
-	for _, c := range causes {
-		n += c.DeadLetters
-	}
-	return e.nothingDone(n)
+	return e.nothingDone(sum(causes))
 }
 
 // missing returns the flags without which the operation must not run.

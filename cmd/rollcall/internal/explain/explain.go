@@ -69,9 +69,7 @@ Exit codes:
 					return a.explain(ctx, atAPI{client, f.personal}, args, f)
 				})
 			}
-			return a.WithRedis(cmd.Context(), func(ctx context.Context, rdb redis.UniversalClient) error {
-				ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)
-				defer cancel()
+			return a.WithRedisFor(cmd.Context(), cli.AnswerWithin, func(ctx context.Context, rdb redis.UniversalClient) error {
 				return a.explain(ctx, inRedis{rdb, known.NewReader(rdb), f.personal}, args, f)
 			})
 		},

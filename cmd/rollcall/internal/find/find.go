@@ -151,12 +151,7 @@ func (a *app) find(ctx context.Context, book *ledger.Ledger, apis []registry.Lan
 		return err
 	}
 	if a.JSON {
-		for _, r := range found {
-			if err := a.PrintJSON(r); err != nil {
-				return err
-			}
-		}
-		return nil
+		return cli.PrintAll(a.App, found)
 	}
 	p := a.NewPrinter()
 	if len(found) == 0 {

@@ -38,9 +38,7 @@ Exit codes:
   rollcall ids list --tenant lakeside-dt --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.WithRedis(cmd.Context(), func(ctx context.Context, rdb redis.UniversalClient) error {
-				ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)
-				defer cancel()
+			return a.WithRedisFor(cmd.Context(), cli.AnswerWithin, func(ctx context.Context, rdb redis.UniversalClient) error {
 				return a.listIDs(ctx, rdb, tenant, n, personal)
 			})
 		},

@@ -109,9 +109,7 @@ func (a *app) settleID(ctx context.Context, w verdict, f idFlags) error {
 	if f.tenant == "" || f.user == "" {
 		return cli.BadInput("missing --tenant or --user: both are required")
 	}
-	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
-		ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)
-		defer cancel()
+	return a.WithRedisFor(ctx, cli.AnswerWithin, func(ctx context.Context, rdb redis.UniversalClient) error {
 		lane, err := a.idLane(ctx, rdb, f.tenant)
 		if err != nil {
 			return err

@@ -112,9 +112,7 @@ func (a *app) hold(ctx context.Context, args []string, f holdFlags) error {
 	if strings.TrimSpace(f.reason) == "" {
 		return cli.BadInput("missing --reason: other operators need the reason for the hold of %s", strings.Join(args, " "))
 	}
-	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
-		ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)
-		defer cancel()
+	return a.WithRedisFor(ctx, cli.AnswerWithin, func(ctx context.Context, rdb redis.UniversalClient) error {
 		s, err := Read(ctx, rdb, a.Now())
 		if err != nil {
 			return err
@@ -225,9 +223,7 @@ type eventRecord struct {
 }
 
 func (a *app) events(ctx context.Context, n int) error {
-	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
-		ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)
-		defer cancel()
+	return a.WithRedisFor(ctx, cli.AnswerWithin, func(ctx context.Context, rdb redis.UniversalClient) error {
 		events, err := audit.Read(ctx, rdb, n)
 		if err != nil {
 			return err

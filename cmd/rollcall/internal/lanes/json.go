@@ -93,8 +93,8 @@ func (s *Survey) record(h hold.Hold) holdRecord {
 	}
 }
 
-func (s *Survey) records() []any {
-	all := make([]any, len(s.Lanes))
+func (s *Survey) records() []Record {
+	all := make([]Record, len(s.Lanes))
 	for i, l := range s.Lanes {
 		all[i] = s.Record(l)
 	}

@@ -72,7 +72,7 @@ func (a *app) showLanes(cmd *cobra.Command, names []string) error {
 			for _, h := range s.Strays {
 				console.Fprintf(a.Stderr, "%s is on hold (%s), but no lane belongs to it\n", h.String(), h.Class)
 			}
-			return a.PrintJSON(s.records()...)
+			return cli.PrintAll(a.App, s.records())
 		default:
 			a.newPrinter().survey(s, len(names) > 0)
 		}
@@ -91,9 +91,7 @@ func (a *app) withSurvey(ctx context.Context, do func(*Survey) error) error {
 			return do((*Survey)(read))
 		})
 	}
-	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
-		ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)
-		defer cancel()
+	return a.WithRedisFor(ctx, cli.AnswerWithin, func(ctx context.Context, rdb redis.UniversalClient) error {
 		s, err := Read(ctx, rdb, a.Now())
 		if err != nil {
 			return err

@@ -101,9 +101,7 @@ func (a *app) release(ctx context.Context, args []string, f releaseFlags) error 
 	if f.wait < 0 {
 		return cli.BadInput("--wait: %s is negative; use 0 or more, such as 5s", f.wait)
 	}
-	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
-		ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin+f.wait)
-		defer cancel()
+	return a.WithRedisFor(ctx, cli.AnswerWithin+f.wait, func(ctx context.Context, rdb redis.UniversalClient) error {
 		s, err := Read(ctx, rdb, a.Now())
 		if err != nil {
 			return err

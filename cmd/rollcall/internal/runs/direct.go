@@ -25,12 +25,7 @@ func showDirect(s *session.Session, name, tenant string, parts []run.Direct, row
 		}
 	}
 	if s.JSON {
-		for _, t := range parts {
-			if err := s.PrintJSON(t); err != nil {
-				return err
-			}
-		}
-		return nil
+		return cli.PrintAll(s.App, parts)
 	}
 	return printCounts(s, parts)
 }

@@ -53,9 +53,7 @@ func (a *app) with(ctx context.Context, do func(context.Context, *sched.Store) e
 }
 
 func (a *app) withRedis(ctx context.Context, do func(context.Context, redis.UniversalClient) error) error {
-	return a.WithRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
-		ctx, cancel := context.WithTimeout(ctx, cli.AnswerWithin)
-		defer cancel()
+	return a.WithRedisFor(ctx, cli.AnswerWithin, func(ctx context.Context, rdb redis.UniversalClient) error {
 		err := do(ctx, rdb)
 		if missing, ok := errors.AsType[*sched.NotFoundError](err); ok {
 			if len(missing.Known) == 0 {

@@ -13,7 +13,6 @@ import (
 
 	"rollcall/internal/cli"
 	"rollcall/internal/deadletter"
-	"rollcall/internal/enqueue"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/intake"
 	"rollcall/internal/ledger"
@@ -72,13 +71,9 @@ func (s *Session) Checker(ctx context.Context) (c intake.Checker, end func(), er
 		c, err := s.API.NewChecker(ctx)
 		return c, func() {}, err
 	}
-	options, err := s.RedisOptions()
+	client, err := s.Producer()
 	if err != nil {
 		return nil, nil, err
-	}
-	client, err := enqueue.New(enqueue.Config{Redis: options})
-	if err != nil {
-		return nil, nil, exitcode.AsUsage(err)
 	}
 	return client, func() { _ = client.Close() }, nil
 }

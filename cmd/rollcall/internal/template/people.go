@@ -133,12 +133,7 @@ func (a *app) people(rule *naming.Rule, f flags) error {
 		}
 	}
 	if a.JSON {
-		for _, r := range records {
-			if err := a.PrintJSON(r); err != nil {
-				return err
-			}
-		}
-		return nil
+		return cli.PrintAll(a.App, records)
 	}
 	a.print(rule, result, records, len(p.rows), f)
 	return nil
