@@ -62,27 +62,47 @@ func (p *Printer) Text(style console.Style, indent int, text string) {
 	}
 }
 
+// Fact prints a text wrapped after its label, which is indented and takes so many cells.
+func (p *Printer) Fact(style console.Style, indent, cells int, label, text string) {
+	for _, line := range console.Wrap(text, p.Width-indent-cells) {
+		blank := strings.Repeat(" ", max(cells-console.Cells(label), 0))
+		console.Fprintf(p.Out, "%*s%s%s%s\n", indent, "", label, blank, console.Paint(style, line))
+		label = ""
+	}
+}
+
 // At is a time to the minute and how far it is from now.
-func (p *Printer) At(t time.Time) string {
-	local, today := t.In(p.Now.Location()), p.Now.Format(time.DateOnly)
-	clock := local.Format("2006-01-02 15:04")
-	if local.Format(time.DateOnly) == today {
-		clock = local.Format("15:04")
-	}
-	switch d := t.Sub(p.Now); {
-	case d > 0:
-		return clock + " (in " + Duration(d) + ")"
-	case -d < time.Second:
-		return clock + " (now)"
-	default:
-		return clock + " (" + Duration(-d) + " ago)"
-	}
+func (p *Printer) At(t time.Time) string { return p.clock(t, "15:04") + " (" + p.Distance(t) + ")" }
+
+// Exact is At to the second, as in logs.
+func (p *Printer) Exact(t time.Time) string {
+	return p.clock(t, time.TimeOnly) + " (" + p.Distance(t) + ")"
 }
 
 // Zoned is At with the zone as its distance from UTC: the text may be read elsewhere.
 func (p *Printer) Zoned(t time.Time) string {
-	clock, distance, _ := strings.Cut(p.At(t), " (")
-	return clock + " " + t.In(p.Now.Location()).Format("UTC-07:00") + " (" + distance
+	return p.clock(t, "15:04 UTC-07:00") + " (" + p.Distance(t) + ")"
+}
+
+// clock is a time in a form, with its date unless that is today.
+func (p *Printer) clock(t time.Time, form string) string {
+	local := t.In(p.Now.Location())
+	if local.Format(time.DateOnly) != p.Now.Format(time.DateOnly) {
+		form = time.DateOnly + " " + form
+	}
+	return local.Format(form)
+}
+
+// Distance is how far a time is from now.
+func (p *Printer) Distance(t time.Time) string {
+	switch d := t.Sub(p.Now); {
+	case d > 0:
+		return "in " + Duration(d)
+	case -d < time.Second:
+		return "now"
+	default:
+		return Duration(-d) + " ago"
+	}
 }
 
 // Clock is a time to the second, in local time.

@@ -15,9 +15,6 @@ import (
 	"rollcall/internal/ledger"
 )
 
-// labels is the width of the column of labels.
-const labels = 13
-
 // printer prints an explanation for a person.
 type printer struct{ *cli.Printer }
 
@@ -32,10 +29,10 @@ func (p *printer) explanation(x *explanation) {
 	console.Fprintln(p.Out)
 	p.fact("target", x.lane.Name()+" "+x.Key()+", of organisation "+x.lane.Organisation)
 	if x.Record.InFlight {
-		p.fact("in flight", "a task is running; its lease expires "+p.moment(x.Record.Until)+" unless the task renews it or ends")
+		p.fact("in flight", "a task is running; its lease expires "+p.Exact(x.Record.Until)+" unless the task renews it or ends")
 	}
 	if !x.Record.Settled.IsZero() {
-		p.fact("last settled", p.moment(x.Record.Settled))
+		p.fact("last settled", p.Exact(x.Record.Settled))
 	}
 	for _, d := range x.Record.Damaged {
 		p.fact("damaged", d.String())
@@ -51,24 +48,7 @@ func (p *printer) explanation(x *explanation) {
 }
 
 // fact prints a label and a text.
-func (p *printer) fact(label, text string) {
-	const indent = 2
-	for _, line := range console.Wrap(text, p.Width-indent-labels) {
-		console.Fprintf(p.Out, "%*s%-*s%s\n", indent, "", labels, label, line)
-		label = ""
-	}
-}
-
-// moment is a time to the second, as in logs, and its distance from now.
-func (p *printer) moment(t time.Time) string {
-	local := t.In(p.Now.Location())
-	clock := local.Format("2006-01-02 15:04:05")
-	if local.Format(time.DateOnly) == p.Now.Format(time.DateOnly) {
-		clock = local.Format("15:04:05")
-	}
-	_, distance, _ := strings.Cut(p.At(t), "(")
-	return clock + " (" + distance
-}
+func (p *printer) fact(label, text string) { p.Fact(console.Plain, 2, 13, label, text) }
 
 func (p *printer) title(text string) {
 	console.Fprintln(p.Out)
@@ -98,16 +78,16 @@ func (p *printer) field(x *explanation, name string, f ledger.State) {
 	}
 	p.unknownOf(x, name, f)
 	if !f.Late.IsZero() {
-		p.fact("late", "an earlier request timed out and may have taken effect after the last one, "+p.moment(f.Late)+": an equal change is sent again instead of counted as unchanged")
+		p.fact("late", "an earlier request timed out and may have taken effect after the last one, "+p.Exact(f.Late)+": an equal change is sent again instead of counted as unchanged")
 		if !x.ResendAt.IsZero() {
-			p.fact("sent again", "the applied value is sent once more after "+p.moment(x.ResendAt)+", when the lane has no task, unless a newer change is known")
+			p.fact("sent again", "the applied value is sent once more after "+p.Exact(x.ResendAt)+", when the lane has no task, unless a newer change is known")
 		}
 	}
 	if f.Attempts > 0 {
 		p.fact("refused", console.Count(f.Attempts, "candidate")+" of the latest task, each with a clear answer")
 	}
 	if f.Lock != nil {
-		p.fact("locked", "until "+p.moment(f.Lock.Until)+": "+lockWords(f.Lock.Why))
+		p.fact("locked", "until "+p.Exact(f.Lock.Until)+": "+lockWords(f.Lock.Why))
 	}
 }
 
@@ -117,7 +97,7 @@ func (p *printer) unknownOf(x *explanation, name string, f ledger.State) {
 		return
 	}
 	if in := f.Intent; in != nil {
-		p.fact("unknown", x.value(name, in.Value)+" was sent "+console.Count(in.Sends, "time")+", last "+p.moment(in.At)+", by task "+console.Glued(in.TaskID)+
+		p.fact("unknown", x.value(name, in.Value)+" was sent "+console.Count(in.Sends, "time")+", last "+p.Exact(in.At)+", by task "+console.Glued(in.TaskID)+
 			". It may or may not have been applied, and DingTalk has no API to read it. No other ID is sent for this employee until this is settled")
 		if task := x.Tasks[in.TaskID]; task.State != "" && f.Lock == nil {
 			p.fact("next", "that task sends the same ID again; it is "+taskWords(task, p))
@@ -149,7 +129,7 @@ func lockWords(why string) string {
 
 // revision is the time at which a change was enqueued, and its revision.
 func (p *printer) revision(rev int64) string {
-	return p.moment(time.UnixMicro(rev)) + ", revision " + strconv.FormatInt(rev, 10)
+	return p.Exact(time.UnixMicro(rev)) + ", revision " + strconv.FormatInt(rev, 10)
 }
 
 // taskWords describes the state of a task; without times if p is nil.
@@ -174,7 +154,7 @@ func taskWords(t known.Task, p *printer) string {
 		return text
 	}
 	if (t.State == "retry" || t.State == "scheduled") && !t.Next.IsZero() {
-		text += ", next " + p.moment(t.Next)
+		text += ", next " + p.Exact(t.Next)
 	}
 	if t.Error != "" && t.State != "completed" {
 		text += "; last: " + t.Error
@@ -213,7 +193,7 @@ func (p *printer) effects(x *explanation) {
 	}
 	p.title("last effects")
 	for _, e := range x.Record.Effects {
-		p.Text(console.Plain, 2, p.moment(e.At)+": "+x.effect(e))
+		p.Text(console.Plain, 2, p.Exact(e.At)+": "+x.effect(e))
 	}
 }
 
@@ -247,7 +227,7 @@ func (p *printer) deadLetters(x *explanation) {
 		p.title("dead letters")
 	}
 	for _, l := range x.Dead {
-		p.Text(console.Plain, 2, p.moment(l.Last)+": task "+console.Glued(l.ID)+", "+deadletter.Named(l.Class, l.Code)+"; "+console.Glued("rollcall dead show "+l.ID))
+		p.Text(console.Plain, 2, p.Exact(l.Last)+": task "+console.Glued(l.ID)+", "+deadletter.Named(l.Class, l.Code)+"; "+console.Glued("rollcall dead show "+l.ID))
 	}
 	if x.More {
 		p.Text(console.Plain, 2, fmt.Sprintf("only the newest %d dead letters of the lane were read, and those of the tasks above", known.DeadLettersRead))

@@ -119,15 +119,7 @@ func (p *printer) probes(h hold.Hold) string {
 
 // when is a time with its zone and its distance from now.
 func (p *printer) when(t time.Time) string {
-	zoned := hold.Moment(t, p.Now.Location())
-	switch d := t.Sub(p.Now); {
-	case d > 0:
-		return zoned + ", in " + cli.Duration(d)
-	case -d < time.Second:
-		return zoned + ", now"
-	default:
-		return zoned + ", " + cli.Duration(-d) + " ago"
-	}
+	return hold.Moment(t, p.Now.Location()) + ", " + p.Distance(t)
 }
 
 func heldBy(h hold.Hold) string {

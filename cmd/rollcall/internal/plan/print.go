@@ -157,15 +157,7 @@ func (p *printer) costs(plan *run.Plan) {
 }
 
 // fact prints a text after its name.
-func (p *printer) fact(name, text string, style console.Style) {
-	const indent = 11
-	for i, line := range console.Wrap(text, p.Width-indent) {
-		if i > 0 {
-			name = ""
-		}
-		console.Fprintf(p.Out, "%-*s%s\n", indent, name, console.Paint(style, line))
-	}
-}
+func (p *printer) fact(name, text string, style console.Style) { p.Fact(style, 0, 11, name, text) }
 
 func (p *printer) cost(c run.Cost) string {
 	text := fmt.Sprintf("%s of %s", console.Count(c.Calls, "metered call"), c.Organisation)

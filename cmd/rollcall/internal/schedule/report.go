@@ -118,13 +118,7 @@ func (a *app) printReport(r night.Report, l night.Language) {
 		if line.Bad {
 			style = console.Yellow
 		}
-		label := line.Label + strings.Repeat(" ", wide-console.Cells(line.Label)+2)
-		for i, text := range console.Wrap(line.Text, p.Width-wide-4) {
-			if i > 0 {
-				label = strings.Repeat(" ", wide+2)
-			}
-			console.Fprintf(p.Out, "  %s%s\n", label, console.Paint(style, text))
-		}
+		p.Fact(style, 2, wide+2, line.Label, line.Text)
 	}
 	for _, why := range r.Problems {
 		p.Text(console.Plain, 4, why)
