@@ -2,6 +2,7 @@ package sheet
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -51,29 +52,21 @@ func Annotate(source string, t *table.Table, path string, x Extra) (int, error) 
 	if err != nil {
 		return 0, err
 	}
-	w.rows = textRows{out}
-	rows, err := copyRecords(t, x, func(names, cells []string) error { return out.Write(names, cells) })
-	if err != nil {
-		return rows, err
-	}
-	return rows, w.Close()
-}
-
-// textRows ends a copy of a text file.
-type textRows struct{ *table.Writer }
-
-func (t textRows) row(cells []string) error { return t.Write(nil, cells) }
-func (t textRows) end() error               { return t.Close() }
-
-// copyRecords writes the header, unless the file has none, and the records with the cells
-// of the new columns.
-func copyRecords(t *table.Table, x Extra, write func(names, cells []string) error) (rows int, err error) {
 	if header, _ := t.Header(); header != nil {
 		names := append(x.keep(header, header), x.Heads...)
-		if err := write(names, names); err != nil {
+		if err := out.Write(names, names); err != nil {
 			return 0, err
 		}
 	}
+	rows, err := copyRecords(t, x, out.Write)
+	if err != nil {
+		return rows, err
+	}
+	return rows, w.commit(out.Close)
+}
+
+// copyRecords writes the records with the cells of the new columns.
+func copyRecords(t *table.Table, x Extra, write func(names, cells []string) error) (rows int, err error) {
 	for record, err := range t.Records() {
 		if err != nil {
 			return rows, err
@@ -111,11 +104,11 @@ func (x Extra) keep(names, cells []string) []string {
 }
 
 func annotateBook(source string, t *table.Table, path string, x Extra) (int, error) {
-	size, err := sizeOf(source)
+	info, err := os.Stat(source)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%s: %w", source, cause(err))
 	}
-	if x.All && size <= mostKept {
+	if x.All && info.Size() <= mostKept {
 		return annotateCells(source, t, path, x)
 	}
 	header, _ := t.Header()
@@ -124,14 +117,7 @@ func annotateBook(source string, t *table.Table, path string, x Extra) (int, err
 		return 0, err
 	}
 	defer w.Discard()
-	first := true
-	rows, err := copyRecords(t, x, func(_, cells []string) error {
-		if first { // Create wrote the header
-			first = false
-			return nil
-		}
-		return w.Row(cells)
-	})
+	rows, err := copyRecords(t, x, func(_, cells []string) error { return w.Row(cells) })
 	if err != nil {
 		return rows, err
 	}
@@ -183,18 +169,8 @@ func annotateCells(source string, t *table.Table, path string, x Extra) (rows in
 		return rows, err
 	}
 	defer w.Discard()
-	w.rows = bookRows{w: w, file: f}
-	return rows, w.Close()
+	return rows, w.commit(func() error { return f.Write(w.file) })
 }
-
-// bookRows ends a copy of a workbook.
-type bookRows struct {
-	w    *Writer
-	file *excelize.File
-}
-
-func (b bookRows) row([]string) error { return nil }
-func (b bookRows) end() error         { return b.file.Write(b.w.file) }
 
 // positions are the columns that the new cells go to: those of the same name, else the
 // ones after the last.

@@ -38,7 +38,7 @@ func FormatOf(path string) (table.Format, error) {
 type Writer struct {
 	path string
 	file *os.File
-	rows rows
+	rows rows // of a table that Create began
 }
 
 // rows writes the rows of one format.
@@ -145,8 +145,11 @@ func (w *Writer) Row(cells []string) error {
 }
 
 // Close completes the file and gives it its name. It replaces a file of that name.
-func (w *Writer) Close() error {
-	err := w.rows.end()
+func (w *Writer) Close() error { return w.commit(w.rows.end) }
+
+// commit ends the content of the file by end, and gives the file its name.
+func (w *Writer) commit(end func() error) error {
+	err := end()
 	if err == nil {
 		err = w.file.Chmod(0o600) // the names of people
 	}
@@ -253,12 +256,4 @@ func (b *workbook) end() error {
 		return errors.Join(err, b.file.Close())
 	}
 	return errors.Join(b.file.Write(b.to), b.file.Close())
-}
-
-func sizeOf(path string) (int64, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", path, cause(err))
-	}
-	return info.Size(), nil
 }
