@@ -113,8 +113,11 @@ func (s *Stream) Close() error {
 }
 
 // Discard ends the table without completing it.
-func (s *Stream) Discard() {
-	if b, ok := s.rows.(*workbook); ok {
+func (s *Stream) Discard() { discard(s.rows) }
+
+// discard ends rows without completing them.
+func discard(r rows) {
+	if b, ok := r.(*workbook); ok {
 		_ = b.file.Close() // it may have a temporary file
 	}
 }
@@ -166,6 +169,7 @@ func (w *Writer) commit(end func() error) error {
 // Discard removes what was written. After Close it does nothing.
 func (w *Writer) Discard() {
 	if w.file.Close() == nil {
+		discard(w.rows)
 		_ = os.Remove(w.file.Name())
 	}
 }

@@ -85,6 +85,25 @@ func TestADiscardedFileLeavesNothing(t *testing.T) {
 	}
 }
 
+// A large workbook is in a temporary file until its end, with the names of people.
+func TestADiscardedWorkbookLeavesNoTemporaryFile(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	w, err := sheet.Create(filepath.Join(t.TempDir(), "a.xlsx"), []string{"a"})
+	must(t, err)
+	long := []string{strings.Repeat("a", 30_000)}
+	for range excelize.StreamChunkSize/len(long[0]) + 100 {
+		must(t, w.Row(long))
+	}
+	if begun, _ := os.ReadDir(temp); len(begun) == 0 {
+		t.Fatal("the workbook has no temporary file yet: write more")
+	}
+	w.Discard()
+	if left, _ := os.ReadDir(temp); len(left) != 0 {
+		t.Errorf("%v is left", left)
+	}
+}
+
 // extra adds a column that says which line a record has.
 func extra(keep func(table.Record) bool) sheet.Extra {
 	return sheet.Extra{
