@@ -94,11 +94,11 @@ func (b *batch) held(made run.Run) error {
 	for _, g := range made.Plan.Objections() {
 		console.Fprintf(b.Stderr, "held: %s; to accept it: --%s\n", g.What, g.Flag)
 	}
-	return b.unfinished("a guard holds the run, and nothing was sent: repeat the command with the flag, or rollcall run approve %s --digest %.8s",
+	return unfinished("a guard holds the run, and nothing was sent: repeat the command with the flag, or rollcall run approve %s --digest %.8s",
 		made.ID, made.Plan.Digest)
 }
 
-func (b *batch) unfinished(format string, args ...any) error {
+func unfinished(format string, args ...any) error {
 	return &exitcode.Error{Code: exitRefused, Err: fmt.Errorf(format, args...)}
 }
 
@@ -107,7 +107,7 @@ func (b *batch) await(ctx context.Context, made run.Run) (run.Run, error) {
 	for made.State.Sends() {
 		select {
 		case <-ctx.Done():
-			return made, b.unfinished("the run continues; to watch it: rollcall run watch %s", made.ID)
+			return made, unfinished("the run continues; to watch it: rollcall run watch %s", made.ID)
 		case <-time.After(time.Second):
 		}
 		var err error
@@ -116,7 +116,7 @@ func (b *batch) await(ctx context.Context, made run.Run) (run.Run, error) {
 		}
 	}
 	if made.State != run.StateDone {
-		return made, b.unfinished("run %s is %s: %s; rollcall run show %s", made.ID, made.State, made.Reason, made.ID)
+		return made, unfinished("run %s is %s: %s; rollcall run show %s", made.ID, made.State, made.Reason, made.ID)
 	}
 	return made, nil
 }
@@ -180,6 +180,9 @@ func (b *batch) counts(made run.Run, ended bool) (text string, wrong int) {
 	}
 	return strings.Join(parts, ", "), wrong
 }
+
+// mostProblems bounds how many rows are printed that are not sent.
+const mostProblems = 20
 
 // rows prints each row if they are asked for, else the first that are not sent, with the
 // reason. Invalid rows are reported already.

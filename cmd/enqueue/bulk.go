@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/internal/cli"
+	"rollcall/internal/console"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/intake"
 	"rollcall/internal/ledger"
@@ -90,7 +91,9 @@ func (a *app) rehearse(ctx context.Context, path string, f bulkFlags) (err error
 			r.add(entry{line: row.Line, task: row.Request.Task, key: row.Request.Options.Key, result: tasks.Result{Outcome: tasks.Stored}})
 		}
 	}
-	r.summary()
+	if !a.JSON {
+		console.Fprintln(a.Stdout, r.summary())
+	}
 	if code := r.exitCode(); code != exitcode.OK {
 		return &exitcode.Error{Code: code}
 	}
@@ -104,9 +107,7 @@ func (a *app) open(path string, f bulkFlags) (*upload.File, *report, error) {
 		return nil, nil, err
 	}
 	file, err := f.read.Open(a.App, path, defaults)
-	r := a.newReport()
-	r.rows = a.verbose || a.JSON
-	return file, r, err
+	return file, &report{app: a, rows: a.verbose || a.JSON, counts: map[string]int{}}, err
 }
 
 // bulk applies the rows of a file.

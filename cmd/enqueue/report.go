@@ -20,7 +20,7 @@ type entry struct {
 	task   tasks.Task
 	key    string
 	result tasks.Result
-	// position returns the flag or column of a problem.
+	// position returns the flag or argument of a problem, for a task from the arguments.
 	position func(tasks.Problem) string
 }
 
@@ -42,22 +42,13 @@ type record struct {
 	Warning  string          `json:"warning,omitzero"`   // it is stored, but a record was lost; this costs at most one call
 }
 
-// mostProblems bounds the number of tasks printed that were not stored.
-const mostProblems = 20
-
 // report prints and counts the results of tasks that are enqueued directly, or only
 // checked, and the rows of a file that are refused.
 type report struct {
-	out, err *console.Writer
-	json     bool
-	rows     bool // a line or an object for each task
-	dryRun   bool
-	counts   map[string]int
-	problems int // tasks that were not stored
-}
+	*app
 
-func (a *app) newReport() *report {
-	return &report{out: a.Stdout, err: a.Stderr, json: a.JSON, rows: true, dryRun: a.dryRun, counts: map[string]int{}}
+	rows   bool // a line or an object for each task
+	counts map[string]int
 }
 
 const outcomeValid = "valid"
@@ -73,7 +64,7 @@ func (r *report) add(e entry) {
 	outcome := r.outcome(e.result)
 	r.counts[outcome]++
 	kind, tenant, target := describe(e.task)
-	if r.json {
+	if r.JSON {
 		rec := record{
 			Line: e.line, Kind: kind, Tenant: tenant, Target: target, Key: e.key, Outcome: outcome,
 			TaskID: e.result.TaskID, Queue: e.result.Queue, Revision: e.result.Revision, Warning: e.result.Warning,
@@ -89,30 +80,25 @@ func (r *report) add(e entry) {
 		if err != nil {
 			line = fmt.Appendf(nil, `{"line":%d,"outcome":%q,"error":"the input is not valid UTF-8"}`, e.line, outcome)
 		}
-		console.Fprintf(r.out, "%s\n", line)
+		console.Fprintf(r.Stdout, "%s\n", line)
 		return
 	}
-
-	where := ""
-	if e.line > 0 {
-		where = fmt.Sprintf("line %d: ", e.line)
+	if e.result.Err != nil { // of the task from the arguments: problems of rows are printed before
+		for _, reason := range reasons(e) {
+			console.Fprintf(r.Stderr, "%s: %s\n", painted(outcome), console.Line(reason))
+		}
+		return
 	}
-	if e.result.Err == nil && r.rows {
+	if r.rows {
+		where := ""
+		if e.line > 0 {
+			where = fmt.Sprintf("line %d: ", e.line)
+		}
 		line := fmt.Sprintf("%s%s %s %s %s %s", where, painted(outcome), kind, tenant, target, e.result.TaskID)
-		console.Fprintln(r.out, strings.TrimRight(line, " "))
+		console.Fprintln(r.Stdout, strings.TrimRight(line, " "))
 	}
-	if e.result.Err == nil && e.result.Warning == "" {
-		return
-	}
-	if r.problems++; r.problems > mostProblems && !r.rows {
-		return
-	}
-	if e.result.Err == nil {
-		console.Fprintf(r.err, "%swarning: %s\n", where, console.Line(e.result.Warning))
-		return
-	}
-	for _, reason := range reasons(e) {
-		console.Fprintf(r.err, "%s%s: %s\n", where, painted(outcome), console.Line(reason))
+	if e.result.Warning != "" {
+		console.Fprintf(r.Stderr, "warning: %s\n", console.Line(e.result.Warning))
 	}
 }
 
@@ -138,22 +124,12 @@ func painted(outcome string) console.Painted {
 	return console.Paint(console.Red, text)
 }
 
-// summary prints the counts of the rows of a file.
-func (r *report) summary() {
-	if !r.json {
-		console.Fprintln(r.out, r.total())
-	}
-}
-
-// total is the counts as text.
-func (r *report) total() string {
+// summary is the counts of the rows of a file that was only checked.
+func (r *report) summary() string {
 	var parts []string
-	for _, outcome := range []string{
-		outcomeValid, tasks.Stored.String(), tasks.AlreadyThere.String(), tasks.Outdated.String(),
-		tasks.Refused.String(), tasks.NotStored.String(), tasks.NotKnown.String(),
-	} {
+	for _, outcome := range []string{outcomeValid, tasks.Refused.String()} {
 		if n := r.counts[outcome]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, strings.ReplaceAll(outcome, "_", " ")))
+			parts = append(parts, fmt.Sprintf("%d %s", n, outcome))
 		}
 	}
 	if len(parts) == 0 {
@@ -178,13 +154,13 @@ func (r *report) exitCode() int {
 
 // refuse counts an invalid row of a file, and with --json prints it.
 func (r *report) refuse(row roster.Row, refusal error) {
-	if !r.json { // its problems are printed
+	if !r.JSON { // its problems are printed
 		r.counts[tasks.Refused.String()]++
 		return
 	}
 	r.add(entry{
 		line: row.Line, task: row.Request.Task, key: row.Request.Options.Key,
-		result: tasks.Result{Outcome: tasks.Refused, Err: refusal}, position: roster.Position,
+		result: tasks.Result{Outcome: tasks.Refused, Err: refusal},
 	})
 }
 

@@ -8,7 +8,7 @@ import (
 	"rollcall/internal/cli"
 	"rollcall/internal/kinds"
 	"rollcall/internal/remote"
-	"rollcall/internal/roster"
+	"rollcall/internal/upload"
 	"rollcall/tasks"
 )
 
@@ -27,8 +27,7 @@ type app struct {
 	verbose     bool
 	dryRun      bool
 	nicknameMax int
-	urgent      bool
-	at          string
+	when        upload.When
 	key         string
 	source      string
 	number      int64
@@ -67,8 +66,8 @@ Exit codes:
 	flags := root.PersistentFlags()
 	flags.BoolVar(&a.dryRun, "dry-run", false, "only check the input, without Redis; store nothing")
 	flags.IntVar(&a.nicknameMax, "nickname-max", 0, "longest nickname for --dry-run, `N` characters")
-	flags.BoolVar(&a.urgent, "urgent", false, "run before all tasks that are not urgent")
-	flags.StringVar(&a.at, "at", "", "run at `TIME` or later: RFC 3339, or +10m from now")
+	flags.BoolVar(&a.when.Urgent, "urgent", false, "run before all tasks that are not urgent")
+	flags.StringVar(&a.when.At, "at", "", "run at `TIME` or later: RFC 3339, or +10m from now")
 	for _, k := range kinds.All() {
 		root.AddCommand(a.one(k))
 	}
@@ -78,11 +77,9 @@ Exit codes:
 
 // options returns the client's options from the flags of all tasks.
 func (a *app) options() (tasks.Options, error) {
-	at, err := roster.ParseAt(a.at, a.Now())
-	if err != nil {
-		return tasks.Options{}, cli.BadInput("--at: %w", err)
-	}
-	return tasks.Options{Urgent: a.urgent, At: at, Key: a.key, Source: a.source, Number: a.number}, nil
+	options, err := a.when.Options(a.Now())
+	options.Key, options.Source, options.Number = a.key, a.source, a.number
+	return options, err
 }
 
 // enqueueOne stores a request, or only checks it in a dry run.

@@ -158,7 +158,7 @@ func (a *app) runOne(cmd *cobra.Command, task tasks.Task, named map[string]strin
 	if err != nil {
 		return err
 	}
-	r := a.newReport()
+	r := &report{app: a, rows: true, counts: map[string]int{}}
 	r.add(entry{task: task, key: a.key, result: result, position: func(p tasks.Problem) string { return flagName(p.Field, named) }})
 	switch code := r.exitCode(); code {
 	case exitcode.OK:
