@@ -11,7 +11,6 @@ import (
 	"rollcall/internal/audit"
 	"rollcall/internal/backlog"
 	"rollcall/internal/console"
-	"rollcall/internal/enqueue"
 	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
 	"rollcall/internal/registry"
@@ -54,14 +53,14 @@ func (e *ActiveError) Error() string {
 // dead letters. If it fails in between, it can be repeated.
 func (d *Service) Replay(ctx context.Context, dead []ledger.DeadLetter) []Settled {
 	return d.settle(ctx, dead, func(dead ledger.DeadLetter) Settled {
-		return d.restore(ctx, dead, func(again enqueue.Previous) tasks.Result { return d.client.Replay(ctx, again) })
+		return d.restore(ctx, dead, func() tasks.Result { return d.client.Replay(ctx, dead) })
 	})
 }
 
 // Replace stores a corrected task in place of a dead letter's, with a new revision.
 func (d *Service) Replace(ctx context.Context, dead ledger.DeadLetter, task tasks.Task) Settled {
 	return d.settle(ctx, []ledger.DeadLetter{dead}, func(dead ledger.DeadLetter) Settled {
-		return d.restore(ctx, dead, func(again enqueue.Previous) tasks.Result { return d.client.Replace(ctx, again, task) })
+		return d.restore(ctx, dead, func() tasks.Result { return d.client.Replace(ctx, dead, task) })
 	})[0]
 }
 
@@ -89,7 +88,7 @@ var errUnreadable = errors.New("the dead letter was written by a newer version o
 // restore stores a task before it removes anything. It removes the archived task before
 // the dead letter: otherwise a worker that sweeps the archive would write the dead
 // record again.
-func (d *Service) restore(ctx context.Context, dead ledger.DeadLetter, store func(enqueue.Previous) tasks.Result) Settled {
+func (d *Service) restore(ctx context.Context, dead ledger.DeadLetter, store func() tasks.Result) Settled {
 	if dead.Class == string(outcome.Unreadable) {
 		return Settled{DeadLetter: dead, Outcome: Refused, Err: errUnreadable}
 	}
@@ -106,10 +105,7 @@ func (d *Service) restore(ctx context.Context, dead ledger.DeadLetter, store fun
 		s.Outcome, s.TaskID = Underway, dead.ID
 		return s
 	}
-	result := store(enqueue.Previous{
-		TaskID: dead.ID, Tenant: dead.Tenant, Kind: tasks.Kind(dead.Kind), Urgent: dead.Urgent, Key: dead.Key,
-		Run: dead.Run, Row: dead.Row, Type: dead.Type, Payload: dead.Payload,
-	})
+	result := store()
 	s.TaskID, s.Err = result.TaskID, result.Err
 	switch result.Outcome {
 	case tasks.Refused:

@@ -13,46 +13,24 @@ import (
 	"rollcall/tasks"
 )
 
-// Previous is a task that was stored before, ended without effect, and is to be stored
-// again.
-type Previous struct {
-	TaskID string // id of the task that ended
-	Tenant string
-	Kind   tasks.Kind
-	Urgent bool
-	Key    string // key of its producer, which is kept but not reserved again
-	Run    string // run of the task, and its row there, which are kept, too
-	Row    int
-
-	Type    string
-	Payload []byte
-}
-
-// Replay stores a task unchanged, including its revision: a later change still wins.
-// The new id is derived from the old one, so only one of any number of replays is
-// stored. The others are AlreadyThere, as long as asynq keeps the task, 10 minutes
-// after its end.
+// Replay stores the task of a dead letter unchanged, including its revision: a later change
+// still wins. The new id is derived from the old one, so only one of any number of replays
+// is stored. The others are AlreadyThere, as long as asynq keeps the task, 10 minutes after
+// its end. The key of its producer is kept but not reserved again.
 //
 // A task that would fail again is Refused: its payload cannot be read, its values are
 // invalid ([*tasks.ValidationError]), or no worker serves its lane.
-func (c *Client) Replay(ctx context.Context, again Previous) tasks.Result {
-	task, meta, err := kinds.Decode(again.Type, again.Payload)
+func (c *Client) Replay(ctx context.Context, dead ledger.DeadLetter) tasks.Result {
+	task, meta, err := kinds.Decode(dead.Type, dead.Payload)
 	if err != nil {
 		return refused(err)
 	}
-	r := again.request(task)
-	if err := again.stays(task); err != nil {
-		return refused(err)
+	p := c.again(ctx, dead, task)
+	if p.over {
+		return p.result
 	}
-	lane, err := admit(ctx, c.lanes, r)
-	if result, ok := admission(err); !ok {
-		return result
-	}
-	target, fields := kinds.Change(task, lane.Organisation)
-	p := &submission{
-		destination: again.origin(nextID(again.TaskID)), request: r, lane: lane,
-		revision: meta.Revision, typename: again.Type, payload: again.Payload,
-	}
+	p.revision, p.typename, p.payload = meta.Revision, dead.Type, dead.Payload
+	target, fields := kinds.Change(task, p.lane.Organisation)
 	p.change = ledger.Change{Target: target, Fields: fields, TaskID: p.held.ID}
 	if err := c.ledger.TakePosition(ctx, p.change, p.revision); err != nil {
 		return p.notStored("take its position in the edit queue", err)
@@ -69,23 +47,19 @@ func (c *Client) Replay(ctx context.Context, again Previous) tasks.Result {
 	return p.result
 }
 
-// Replace stores task in place of one that ended, with a new revision, as the latest
+// Replace stores task in place of that of a dead letter, with a new revision, as the latest
 // change. It must be for the same lane. Its id is derived from the old id and from its
 // contents, as for Replay.
-func (c *Client) Replace(ctx context.Context, again Previous, task tasks.Task) tasks.Result {
-	r := again.request(task)
-	if err := again.stays(task); err != nil {
-		return refused(err)
-	}
-	lane, err := admit(ctx, c.lanes, r)
-	if result, ok := admission(err); !ok {
-		return result
+func (c *Client) Replace(ctx context.Context, dead ledger.DeadLetter, task tasks.Task) tasks.Result {
+	p := c.again(ctx, dead, task)
+	if p.over {
+		return p.result
 	}
 	sum, err := digest(task)
 	if err != nil {
 		return refused(err)
 	}
-	p := &submission{destination: again.origin(nextID(again.TaskID) + "-" + sum[:8]), request: r, lane: lane}
+	p.held.ID += "-" + sum[:8]
 	c.revise(ctx, []*submission{p})
 	if !p.over {
 		c.put(ctx, []*submission{p})
@@ -94,32 +68,47 @@ func (c *Client) Replace(ctx context.Context, again Previous, task tasks.Task) t
 	return p.result
 }
 
-func (a Previous) request(task tasks.Task) tasks.Request {
-	o := tasks.Options{Urgent: a.Urgent}
-	if tasks.CheckKey(a.Key) == nil { // an invalid key is not the task's fault
-		o.Key = a.Key
+// again returns the submission of a task in place of that of a dead letter, with the next
+// id. It is over if the task is not admitted.
+func (c *Client) again(ctx context.Context, dead ledger.DeadLetter, task tasks.Task) *submission {
+	o := tasks.Options{Urgent: dead.Urgent}
+	if tasks.CheckKey(dead.Key) == nil { // an invalid key is not the task's fault
+		o.Key = dead.Key
 	}
-	if tasks.ValidRun(a.Run) && a.Row >= 0 && a.Row < tasks.MaxRows {
-		o.Run, o.Row = a.Run, a.Row
+	if tasks.ValidRun(dead.Run) && dead.Row >= 0 && dead.Row < tasks.MaxRows {
+		o.Run, o.Row = dead.Run, dead.Row
 	}
-	return tasks.Request{Task: task, Options: o}
+	p := &submission{request: tasks.Request{Task: task, Options: o}}
+	if err := stays(dead, task); err != nil {
+		p.end(refused(err))
+		return p
+	}
+	lane, err := admit(ctx, c.lanes, p.request)
+	if result, ok := admission(err); !ok {
+		p.end(result)
+		return p
+	}
+	p.lane = lane
+	p.destination = destination{tenant: lane.Tenant, given: true, held: reservation{
+		ID: nextID(dead.ID), Queue: registry.Queue(lane.Tenant, lane.Kind, dead.Urgent),
+	}}
+	return p
 }
 
-func (a Previous) origin(id string) destination {
-	return destination{tenant: a.Tenant, given: true, held: reservation{ID: id, Queue: registry.Queue(a.Tenant, a.Kind, a.Urgent)}}
-}
-
-// stays rejects a task for another lane than that of the original.
-func (a Previous) stays(task tasks.Task) error {
+// stays rejects a task for another lane than that of a dead letter.
+func stays(dead ledger.DeadLetter, task tasks.Task) error {
 	if _, ok := kinds.Of(task); !ok {
 		return tasks.Request{Task: task}.Validate(tasks.Limits{})
 	}
 	tenant, kind := task.Lane()
+	other := func(field, of string) error {
+		return &tasks.ValidationError{Kind: kind, Problems: []tasks.Problem{{Field: field, What: "is not " + of + ": enqueue it as a task of its own"}}}
+	}
 	switch {
-	case kind != a.Kind:
-		return &tasks.ValidationError{Kind: kind, Problems: []tasks.Problem{{Field: "kind", What: "is not " + string(a.Kind) + ": enqueue it as a task of its own"}}}
-	case tenant != a.Tenant:
-		return &tasks.ValidationError{Kind: kind, Problems: []tasks.Problem{{Field: "tenant", What: "is not " + a.Tenant + ": enqueue it as a task of its own"}}}
+	case string(kind) != dead.Kind:
+		return other("kind", dead.Kind)
+	case tenant != dead.Tenant:
+		return other("tenant", dead.Tenant)
 	}
 	return nil
 }

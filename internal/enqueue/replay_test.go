@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/enqueue"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
@@ -16,14 +15,14 @@ import (
 const nicknames = tenant + ".nickname"
 
 // ended returns task as one that was stored with revision rev and has ended.
-func ended(t *testing.T, task tasks.Task, rev int64) enqueue.Previous {
+func ended(t *testing.T, task tasks.Task, rev int64) ledger.DeadLetter {
 	t.Helper()
 	typename, payload, err := kinds.Encode(task, rev)
 	if err != nil {
 		t.Fatal(err)
 	}
 	kind, _ := kinds.OfType(typename)
-	return enqueue.Previous{TaskID: "t", Tenant: tenant, Kind: kind.Name, Type: typename, Payload: payload}
+	return ledger.DeadLetter{ID: "t", Tenant: tenant, Kind: string(kind.Name), Type: typename, Payload: payload}
 }
 
 func TestAReplayKeepsThePayloadAndIsSupersededByALaterChange(t *testing.T) {
@@ -76,11 +75,11 @@ func TestOnlyOneOfManyReplaysIsStored(t *testing.T) {
 			t.Errorf("%d replays report Stored", n)
 		}
 		wantPending(t, s, 1)
-		again.TaskID = "t~1"
+		again.ID = "t~1"
 		if got := client.Replay(t.Context(), again); got.TaskID != "t~2" || got.Outcome != tasks.Stored {
 			t.Errorf("the replay of a replay: %+v", got)
 		}
-		again.TaskID = "somebody's~own"
+		again.ID = "somebody's~own"
 		if got := client.Replay(t.Context(), again); got.Outcome != tasks.Stored || !strings.HasSuffix(got.TaskID, "~1") {
 			t.Errorf("the replay of a foreign id: %+v", got)
 		}
@@ -107,12 +106,12 @@ func TestATaskThatWouldFailAgainIsNotReplayed(t *testing.T) {
 		raw.Payload = []byte("\xff")
 		wrong := ended(t, nick("ann", ""), 7)
 		misplaced := ended(t, nick("ann", "Ann"), 7)
-		misplaced.Kind = tasks.KindGroup
+		misplaced.Kind = string(tasks.KindGroup)
 		elsewhere := ended(t, nick("ann", "Ann"), 7)
 		elsewhere.Tenant = "other"
 		gone := ended(t, tasks.CourseSync{Tenant: "unserved", CourseID: "1"}, 7)
 		gone.Tenant = "unserved"
-		for name, again := range map[string]enqueue.Previous{"raw": raw, "wrong": wrong, "misplaced": misplaced, "elsewhere": elsewhere, "unserved": gone} {
+		for name, again := range map[string]ledger.DeadLetter{"raw": raw, "wrong": wrong, "misplaced": misplaced, "elsewhere": elsewhere, "unserved": gone} {
 			if got := client.Replay(t.Context(), again); got.Outcome != tasks.Refused || got.Err == nil {
 				t.Errorf("%s: %+v", name, got)
 			}

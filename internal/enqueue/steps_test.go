@@ -248,7 +248,7 @@ func TestAReplayOfTheLatestChangeIsTheTaskOfItsTarget(t *testing.T) {
 			t.Fatal(err)
 		}
 		again := ended(t, nick("ann", "A"), first.Revision)
-		again.TaskID = first.TaskID
+		again.ID = first.TaskID
 		if r := client.Replay(t.Context(), again); r.Outcome != tasks.Stored {
 			t.Fatalf("%+v", r)
 		}
