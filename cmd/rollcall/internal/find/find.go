@@ -66,10 +66,11 @@ Exit codes:
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.WithRedis(cmd.Context(), func(ctx context.Context, rdb redis.UniversalClient) error {
-				apis, err := APIs(ctx, rdb, f.organisation, tasks.Kind(f.kind))
+				lanes, err := Lanes(ctx, rdb, f.organisation, tasks.Kind(f.kind))
 				if err != nil {
 					return err
 				}
+				apis := registry.APIs(lanes)
 				if f.index {
 					return a.index(ctx, ledger.New(rdb), apis)
 				}
@@ -86,9 +87,8 @@ Exit codes:
 	return cmd
 }
 
-// APIs returns a lane for each organisation's API that was ever served and is selected; ""
-// selects all.
-func APIs(ctx context.Context, rdb redis.UniversalClient, organisation string, kind tasks.Kind) ([]registry.Lane, error) {
+// Lanes returns the lanes that were ever served and are selected; "" selects all.
+func Lanes(ctx context.Context, rdb redis.UniversalClient, organisation string, kind tasks.Kind) ([]registry.Lane, error) {
 	if kind != "" && !slices.Contains(kinds.Names(), kind) {
 		return nil, cli.BadInput("--kind %.40q: must be one of %v", kind, kinds.Names())
 	}
@@ -96,13 +96,13 @@ func APIs(ctx context.Context, rdb redis.UniversalClient, organisation string, k
 	if err != nil {
 		return nil, err
 	}
-	apis := registry.APIs(slices.DeleteFunc(lanes, func(l registry.Lane) bool {
+	lanes = slices.DeleteFunc(lanes, func(l registry.Lane) bool {
 		return organisation != "" && organisation != l.Organisation || kind != "" && kind != l.Kind
-	}))
-	if len(apis) == 0 {
+	})
+	if len(lanes) == 0 {
 		return nil, cli.BadInput("no lane of organisation %.80q and kind %.40q was ever served: rollcall lanes shows the lanes", organisation, kind)
 	}
-	return apis, nil
+	return lanes, nil
 }
 
 // record is a target as --json prints it. Its names are stable.

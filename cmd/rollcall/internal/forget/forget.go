@@ -21,6 +21,7 @@ import (
 	"rollcall/internal/exitcode"
 	"rollcall/internal/ledger"
 	"rollcall/internal/night"
+	"rollcall/internal/registry"
 	"rollcall/internal/run"
 	"rollcall/tasks"
 )
@@ -112,17 +113,20 @@ func (r report) String() string {
 }
 
 func (a *app) forget(ctx context.Context, rdb redis.UniversalClient, f flags) error {
-	apis, err := find.APIs(ctx, rdb, f.organisation, "")
+	lanes, err := find.Lanes(ctx, rdb, f.organisation, "")
 	if err != nil {
 		return err
 	}
 	book := ledger.New(rdb)
 	r := &records{
-		subject: f.subject, apis: apis, book: book, dead: deadletter.New(rdb, nil), runs: run.New(run.Config{Redis: rdb, Ledger: book}),
+		subject: f.subject, apis: registry.APIs(lanes), book: book, dead: deadletter.New(rdb, nil), runs: run.New(run.Config{Redis: rdb, Ledger: book}),
 		nights: night.New(night.Config{Redis: rdb}),
 	}
-	if r.tenants, err = tenants(ctx, rdb, f.organisation); err != nil {
-		return err
+	if f.organisation != "" {
+		r.tenants = map[string]bool{}
+		for _, l := range lanes {
+			r.tenants[l.Tenant] = true
+		}
 	}
 	found, err := r.count(ctx)
 	if err != nil {

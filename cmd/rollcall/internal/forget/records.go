@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"rollcall/cmd/rollcall/internal/find"
 	"rollcall/internal/deadletter"
@@ -28,21 +25,6 @@ type records struct {
 	dead    *deadletter.Service
 	runs    *run.Service
 	nights  *night.Service
-}
-
-// tenants returns the tenants of an organisation; nil for "".
-func tenants(ctx context.Context, rdb redis.UniversalClient, organisation string) (map[string]bool, error) {
-	if organisation == "" {
-		return nil, nil //nolint:nilnil // all
-	}
-	lanes, err := registry.Read(ctx, rdb, time.Time{})
-	all := map[string]bool{}
-	for _, l := range lanes {
-		if l.Organisation == organisation {
-			all[l.Tenant] = true
-		}
-	}
-	return all, err
 }
 
 // count counts what is recorded, and finds what has not ended.
@@ -76,7 +58,7 @@ func (r *records) count(ctx context.Context) (report, error) {
 	}
 	closed, err := r.book.ClosedDeadLetters(ctx, mostClosed, lanes...)
 	for _, c := range closed {
-		if r.closed(c) {
+		if r.subject.closed(c) {
 			all.Dead++
 		}
 	}
@@ -140,7 +122,7 @@ func (r *records) remove(ctx context.Context) (report, error) {
 		return all, err
 	}
 	for _, lane := range lanes {
-		n, err := r.book.ForgetClosed(ctx, lane, r.closed)
+		n, err := r.book.ForgetClosed(ctx, lane, r.subject.closed)
 		if all.Dead += n; err != nil {
 			return all, err
 		}
@@ -224,8 +206,6 @@ func (r *records) deadLanes(ctx context.Context) ([]string, error) {
 		return r.tenants != nil && !r.tenants[tenant]
 	}), err
 }
-
-func (r *records) closed(c ledger.ClosedDeadLetter) bool { return r.subject.closed(c) }
 
 // locked reports whether nothing of a target is left but the lock of its ID.
 func locked(r ledger.Record) bool {

@@ -28,7 +28,3 @@ it up in the admin console.`,
 	cmd.AddCommand(a.listCommand(), a.settleCommand(confirms), a.settleCommand(rejects))
 	return cmd
 }
-
-type printer struct{ *cli.Printer }
-
-func (a *app) newPrinter() *printer { return &printer{a.NewPrinter()} }

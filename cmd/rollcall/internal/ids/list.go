@@ -2,6 +2,7 @@ package ids
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -70,26 +71,20 @@ func (a *app) listIDs(ctx context.Context, rdb redis.UniversalClient, tenant str
 	}
 	only := ""
 	if tenant != "" {
-		lane, err := a.idLane(ctx, rdb, tenant)
+		lane, err := idLane(lanes, tenant)
 		if err != nil {
 			return err
 		}
 		only = lane.Organisation
 	}
-	tenants := map[string][]string{}
-	var organisations []string
+	tenants := map[string][]string{} // by organisation
 	for _, l := range lanes {
-		if l.Kind != tasks.KindID || only != "" && l.Organisation != only {
-			continue
+		if l.Kind == tasks.KindID && (only == "" || l.Organisation == only) {
+			tenants[l.Organisation] = append(tenants[l.Organisation], l.Tenant)
 		}
-		if tenants[l.Organisation] == nil {
-			organisations = append(organisations, l.Organisation)
-		}
-		tenants[l.Organisation] = append(tenants[l.Organisation], l.Tenant)
 	}
-	slices.Sort(organisations)
 	found := 0
-	for _, o := range organisations {
+	for _, o := range slices.Sorted(maps.Keys(tenants)) {
 		k, err := a.listUnknown(ctx, ledger.New(rdb), o, tenants[o], n, personal)
 		found += k
 		if err != nil {
@@ -107,7 +102,7 @@ func (a *app) listUnknown(ctx context.Context, l *ledger.Ledger, organisation st
 	if err != nil {
 		return 0, err
 	}
-	p := a.newPrinter()
+	p := a.NewPrinter()
 	for i, target := range targets {
 		if found == n {
 			console.Fprintf(a.Stderr, "and %d more of %s; use -n to show more\n", len(targets)-i, organisation)
@@ -137,12 +132,12 @@ func (a *app) listUnknown(ctx context.Context, l *ledger.Ledger, organisation st
 			}
 			continue
 		}
-		p.unknown(d, personal)
+		d.print(p, personal)
 	}
 	return found, nil
 }
 
-func (p *printer) unknown(d unknownRecord, personal bool) {
+func (d unknownRecord) print(p *cli.Printer, personal bool) {
 	value, sent := "an ID that an older worker did not record", "sent "
 	if d.Value != "" {
 		value, sent = d.Value, "sent "+console.Count(d.Sends, "time")+", last "

@@ -110,7 +110,11 @@ func (a *app) settleID(ctx context.Context, w verdict, f idFlags) error {
 		return cli.BadInput("missing --tenant or --user: both are required")
 	}
 	return a.WithRedisFor(ctx, cli.AnswerWithin, func(ctx context.Context, rdb redis.UniversalClient) error {
-		lane, err := a.idLane(ctx, rdb, f.tenant)
+		lanes, err := registry.Read(ctx, rdb, a.Now())
+		if err != nil {
+			return err
+		}
+		lane, err := idLane(lanes, f.tenant)
 		if err != nil {
 			return err
 		}
@@ -124,11 +128,7 @@ func (a *app) settleID(ctx context.Context, w verdict, f idFlags) error {
 }
 
 // idLane returns the lane for ID changes of a tenant.
-func (a *app) idLane(ctx context.Context, rdb redis.UniversalClient, tenant string) (registry.Lane, error) {
-	lanes, err := registry.Read(ctx, rdb, a.Now())
-	if err != nil {
-		return registry.Lane{}, err
-	}
+func idLane(lanes []registry.Lane, tenant string) (registry.Lane, error) {
 	var names []string
 	for _, l := range lanes {
 		if l.Kind != tasks.KindID {
@@ -237,7 +237,7 @@ func (s *idSettlement) stateOf(ctx context.Context, id string) (string, error) {
 }
 
 func (s *idSettlement) report(done settledID) {
-	p := s.newPrinter()
+	p := s.NewPrinter()
 	what := "the ID "
 	if done.Value != "" {
 		what += done.Value + " "

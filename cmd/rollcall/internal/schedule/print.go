@@ -61,13 +61,10 @@ func newTickRecord(p sched.Past) *tickRecord {
 func newEntryRecord(e sched.Info, leader bool) entryRecord {
 	r := entryRecord{
 		Schedule: e.Name, Cron: e.Cron, Zone: e.Zone, Offset: e.Offset.Seconds(), Overlap: string(e.Overlap),
-		Window: e.MisfireWindow.Seconds(), Does: e.Does, Leader: leader, Damaged: e.Damaged,
+		Window: e.MisfireWindow.Seconds(), Does: e.Does, Leader: leader, Damaged: e.Damaged, Paused: (*pauseRecord)(e.Pause),
 	}
 	if !e.Next.IsZero() {
 		r.Next = e.Next.UTC()
-	}
-	if e.Pause != nil {
-		r.Paused = &pauseRecord{e.Pause.Since, e.Pause.By, e.Pause.Reason}
 	}
 	if e.Last != nil {
 		r.Last = newTickRecord(*e.Last)

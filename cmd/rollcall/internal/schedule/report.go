@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"rollcall/internal/cli"
@@ -32,7 +31,7 @@ each schedule. With --json, print the report as webhooks get it, with its texts.
   rollcall schedule report nightly --json | jq .drift`,
 		Args: cli.Exactly("NAME of a schedule"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withNights(cmd.Context(), func(ctx context.Context, store *sched.Store, nights *night.Service) error {
+			return a.with(cmd.Context(), func(ctx context.Context, store *sched.Store, nights *night.Service) error {
 				return a.report(ctx, store, nights, args[0], at, night.Language(lang))
 			})
 		},
@@ -41,13 +40,6 @@ each schedule. With --json, print the report as webhooks get it, with its texts.
 	cmd.Flags().StringVar(&at, "night", "", "day or `TIME` of the tick, as 2026-11-29 or as\nschedule history --json has it; default: the\nlast night")
 	cli.Language(cmd, &lang, "the report")
 	return cmd
-}
-
-// withNights calls do with the record of the schedules and of their nights.
-func (a *app) withNights(ctx context.Context, do func(context.Context, *sched.Store, *night.Service) error) error {
-	return a.withRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error {
-		return do(ctx, sched.NewStore(rdb), night.New(night.Config{Redis: rdb}))
-	})
 }
 
 func (a *app) report(ctx context.Context, store *sched.Store, nights *night.Service, name, at string, l night.Language) error {

@@ -47,14 +47,11 @@ workers.`,
 	return cmd
 }
 
-// with calls do with the record of the schedules. Errors of a name are of wrong usage.
-func (a *app) with(ctx context.Context, do func(context.Context, *sched.Store) error) error {
-	return a.withRedis(ctx, func(ctx context.Context, rdb redis.UniversalClient) error { return do(ctx, sched.NewStore(rdb)) })
-}
-
-func (a *app) withRedis(ctx context.Context, do func(context.Context, redis.UniversalClient) error) error {
+// with calls do with the record of the schedules and of their nights. Errors of a name are
+// of wrong usage.
+func (a *app) with(ctx context.Context, do func(context.Context, *sched.Store, *night.Service) error) error {
 	return a.WithRedisFor(ctx, cli.AnswerWithin, func(ctx context.Context, rdb redis.UniversalClient) error {
-		err := do(ctx, rdb)
+		err := do(ctx, sched.NewStore(rdb), night.New(night.Config{Redis: rdb}))
 		if missing, ok := errors.AsType[*sched.NotFoundError](err); ok {
 			if len(missing.Known) == 0 {
 				return cli.BadInput("%w: no worker has published a schedule; add one to the configuration, and start or reload a worker", missing)
@@ -81,7 +78,7 @@ print an object for each schedule.
   rollcall schedule list --json | jq 'select(.paused)'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.with(cmd.Context(), func(ctx context.Context, store *sched.Store) error {
+			return a.with(cmd.Context(), func(ctx context.Context, store *sched.Store, _ *night.Service) error {
 				survey, err := store.List(ctx)
 				if err != nil {
 					return err
@@ -114,7 +111,7 @@ object for each tick.
   rollcall schedule history nightly --json | jq 'select(.result)'`,
 		Args: cli.Exactly("NAME of a schedule"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withNights(cmd.Context(), func(ctx context.Context, store *sched.Store, nights *night.Service) error {
+			return a.with(cmd.Context(), func(ctx context.Context, store *sched.Store, nights *night.Service) error {
 				ticks, err := store.History(ctx, args[0], n)
 				if err != nil {
 					return err

@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/cli"
 	"rollcall/internal/console"
 	"rollcall/internal/exitcode"
+	"rollcall/internal/night"
 	sched "rollcall/internal/schedule"
 )
 
@@ -62,7 +63,7 @@ Exit codes:
 		Args: cli.Exactly("NAME of a schedule"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			by, reason := a.Person(w.by), strings.TrimSpace(w.reason)
-			return a.with(cmd.Context(), func(ctx context.Context, store *sched.Store) error {
+			return a.with(cmd.Context(), func(ctx context.Context, store *sched.Store, _ *night.Service) error {
 				t, err := store.RunNow(ctx, args[0], by, reason)
 				if busy, ok := errors.AsType[*sched.BusyError](err); ok {
 					return &exitcode.Error{Code: exitBusy, Err: errors.New(busy.Error() + "; wait for its end: rollcall schedule history " + args[0])}
@@ -96,7 +97,7 @@ replaces the reason.
 			if reason == "" {
 				return cli.BadInput("missing --reason: other operators need the reason for the pause of %s", args[0])
 			}
-			return a.with(cmd.Context(), func(ctx context.Context, store *sched.Store) error {
+			return a.with(cmd.Context(), func(ctx context.Context, store *sched.Store, _ *night.Service) error {
 				before, err := store.Pause(ctx, args[0], by, reason)
 				if err != nil {
 					return err
@@ -128,7 +129,7 @@ run.
 		Args:    cli.Exactly("NAME of a schedule"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			by, reason := a.Person(w.by), strings.TrimSpace(w.reason)
-			return a.with(cmd.Context(), func(ctx context.Context, store *sched.Store) error {
+			return a.with(cmd.Context(), func(ctx context.Context, store *sched.Store, _ *night.Service) error {
 				before, err := store.Resume(ctx, args[0], by, reason)
 				if err != nil {
 					return err
