@@ -174,7 +174,7 @@ func (s *store) shared(ctx context.Context, f flags) ([]ledger.Damage, error) {
 	if err != nil {
 		return nil, err
 	}
-	all = append(append(all, ofRuns...), ofSchedules...)
+	all = slices.Concat(all, ofRuns, ofSchedules)
 	listed, err := s.runs.List(ctx, run.Filter{N: mostRuns})
 	if _, damaged := errors.AsType[*ledger.DamagedError](err); err != nil && !damaged {
 		return nil, err
@@ -195,17 +195,14 @@ func (s *store) shared(ctx context.Context, f flags) ([]ledger.Damage, error) {
 
 // schedules returns what is damaged in the keys of schedules and their nights.
 func (s *store) schedules(ctx context.Context) ([]ledger.Damage, error) {
-	keys := map[string]string{}
-	add := func(more map[string]string) { maps.Copy(keys, more) }
-	add(schedule.Keys(""))
-	add(night.Keys(""))
 	names, err := schedule.NewStore(s.rdb).Names(ctx)
 	if _, damaged := errors.AsType[*schedule.DamagedError](err); err != nil && !damaged {
 		return nil, err
 	}
-	for _, name := range names {
-		add(schedule.Keys(name))
-		add(night.Keys(name))
+	keys := map[string]string{}              // the types of all
+	for _, name := range append(names, "") { // "": the keys of all
+		maps.Copy(keys, schedule.Keys(name))
+		maps.Copy(keys, night.Keys(name))
 	}
 	var types []ledger.KeyType
 	for _, key := range slices.Sorted(maps.Keys(keys)) {

@@ -59,15 +59,8 @@ func stateNames() []string {
 
 // entry is a run of the list: one in Redis, or tasks that were enqueued directly.
 type entry struct {
-	run    run.Run
-	direct *run.Direct
-}
-
-func (e entry) began() time.Time {
-	if e.direct != nil {
-		return e.direct.Began
-	}
-	return e.run.Created
+	began  time.Time
+	record any // run.Run or run.Direct
 }
 
 func list(ctx context.Context, s *session.Session, f run.Filter) error {
@@ -77,21 +70,26 @@ func list(ctx context.Context, s *session.Session, f run.Filter) error {
 		return err
 	}
 	for _, r := range made {
-		all = append(all, entry{run: r})
+		all = append(all, entry{r.Created, r})
 	}
 	if len(f.States) == 0 || slices.Contains(f.States, stateDirect) {
 		direct, err := s.Runs.ListDirect(ctx, f)
 		if err != nil {
 			return err
 		}
-		for i := range direct {
-			all = append(all, entry{direct: &direct[i]})
+		for _, d := range direct {
+			all = append(all, entry{d.Began, d})
 		}
 	}
-	slices.SortStableFunc(all, func(x, y entry) int { return y.began().Compare(x.began()) })
+	slices.SortStableFunc(all, func(x, y entry) int { return y.began.Compare(x.began) })
 	all = all[:min(len(all), f.N)]
 	if s.JSON {
-		return printEntries(s, all)
+		for _, e := range all {
+			if err := s.PrintJSON(e.record); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if len(all) == 0 {
 		console.Fprintln(s.Stdout, "no runs")
@@ -106,9 +104,11 @@ func list(ctx context.Context, s *session.Session, f run.Filter) error {
 		{Head: "FAILED", Most: 7, Right: true},
 		{Head: "CREATED", Most: 16},
 	}}
-	names := map[string]string{}
+	names := map[string]string{} // by id
 	for _, e := range all {
-		names[e.run.ID] = e.run.Name
+		if r, ok := e.record.(run.Run); ok {
+			names[r.ID] = r.Name
+		}
 	}
 	for _, e := range all {
 		t.Add(e.cells(names)...)
@@ -117,29 +117,16 @@ func list(ctx context.Context, s *session.Session, f run.Filter) error {
 	return nil
 }
 
-func printEntries(s *session.Session, all []entry) error {
-	for _, e := range all {
-		var record any = e.run
-		if e.direct != nil {
-			record = e.direct
-		}
-		if err := s.PrintJSON(record); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // cells are the row of a run. How many rows of a run that has not ended are done is in run
 // show: to count them costs a round trip or more for each run. names are those of the listed
 // runs, by id.
 func (e entry) cells(names map[string]string) []string {
-	const minute = "2006-01-02 15:04"
-	if c := e.direct; c != nil {
-		done := c.Rows - c.Results["open"]
-		return []string{c.Run, "", stateDirect, strconv.Itoa(c.Rows), strconv.Itoa(done), strconv.Itoa(c.Results["dead"]), c.Began.Local().Format(minute)}
+	began := e.began.Local().Format("2006-01-02 15:04")
+	if d, ok := e.record.(run.Direct); ok {
+		done := d.Rows - d.Results["open"]
+		return []string{d.Run, "", stateDirect, strconv.Itoa(d.Rows), strconv.Itoa(done), strconv.Itoa(d.Results["dead"]), began}
 	}
-	r := e.run
+	r, _ := e.record.(run.Run)
 	done, failed := "", ""
 	if r.Outcomes != nil {
 		sum := 0
@@ -154,5 +141,5 @@ func (e entry) cells(names map[string]string) []string {
 	if r.UndoOf != "" && r.Name == "" {
 		name = "undo " + cmp.Or(names[r.UndoOf], r.UndoOf[:min(len(r.UndoOf), 6)]) // enough to name a run
 	}
-	return []string{r.ID, name, string(r.State), strconv.Itoa(r.Rows), cmp.Or(done, "-"), cmp.Or(failed, "-"), r.Created.Local().Format(minute)}
+	return []string{r.ID, name, string(r.State), strconv.Itoa(r.Rows), cmp.Or(done, "-"), cmp.Or(failed, "-"), began}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync/atomic"
 
 	"github.com/vbauerster/mpb/v8"
@@ -48,18 +49,18 @@ func (b *bar) show(v *view) {
 // left stands before the bar.
 func (b *bar) left() string {
 	v := b.view.Load()
-	return fmt.Sprintf("%s %d/%d %3.0f%%", v.run.State, v.done, v.of, 100*v.share())
+	return fmt.Sprintf("%s %d/%d %3.0f%%", v.run.State, v.done, v.of, v.percent())
 }
 
 // below writes a line below the bar, or nothing.
 func (b *bar) below(w io.Writer, stat decor.Statistics, i int) error {
 	v := b.view.Load()
-	all := append(append([]string(nil), v.held...), v.causes...)
+	all := slices.Concat(v.held, v.causes)
 	if i >= len(all) {
 		return nil
 	}
 	// A line as wide as the terminal would wrap on some.
-	console.Fprintf(w, "%s\n", console.Cut("  "+clean(all[i]), max(stat.AvailableWidth-1, 1)))
+	console.Fprintf(w, "%s\n", console.Cut("  "+console.Line(all[i]), max(stat.AvailableWidth-1, 1)))
 	return nil
 }
 

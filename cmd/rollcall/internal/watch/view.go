@@ -26,12 +26,12 @@ type view struct {
 	held     []string      // what holds the run back, in words
 }
 
-// share is the done part, 0 to 1.
-func (v *view) share() float64 {
+// percent is the done part.
+func (v *view) percent() float64 {
 	if v.of == 0 {
-		return 1
+		return 100
 	}
-	return float64(v.done) / float64(v.of)
+	return 100 * (float64(v.done) / float64(v.of))
 }
 
 // pace describes the rate and the time that is left.
@@ -232,6 +232,3 @@ func (v *view) summary() string {
 	parts = append(parts, v.pace())
 	return strings.Join(parts, ", ")
 }
-
-// clean is a text that can be written to a terminal directly.
-func clean(text string) string { return console.Line(text) }

@@ -38,9 +38,12 @@ func Run(ctx context.Context, s *session.Session, id string) error {
 		return err
 	}
 	if !s.JSON {
-		End(s.NewPrinter(), v.run, v.causes)
+		end(s.NewPrinter(), v)
 	}
-	return Code(v.run)
+	if v.run.State == run.StateDone && v.run.Outcomes[run.OutcomeFailed] == 0 {
+		return nil
+	}
+	return &exitcode.Error{Code: session.Unfinished}
 }
 
 // follow shows a run until nothing more happens without a person.
@@ -99,22 +102,13 @@ func (r *reader) over(v *view) bool {
 	return false
 }
 
-// Code returns an error with the code session.Unfinished, unless the run is done and none
-// of its rows failed.
-func Code(r run.Run) error {
-	if r.State == run.StateDone && r.Outcomes[run.OutcomeFailed] == 0 {
-		return nil
-	}
-	return &exitcode.Error{Code: session.Unfinished}
-}
-
-// End prints how a run stands, and the next command.
-func End(p *cli.Printer, r run.Run, causes []string) {
-	Outcomes(p, r)
-	for _, cause := range causes {
+// end prints how a run stands, and the next command.
+func end(p *cli.Printer, v *view) {
+	Outcomes(p, v.run)
+	for _, cause := range v.causes {
 		p.Text(console.Yellow, 2, cause)
 	}
-	if next := Next(r); next != "" {
+	if next := Next(v.run); next != "" {
 		console.Fprintln(p.Out, "next: "+next)
 	}
 }
