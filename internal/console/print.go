@@ -14,20 +14,12 @@ type Painted string
 // Fprintf is [fmt.Fprintf] for commands: text of others among its arguments stays on its
 // line. A [Writer] keeps the first error.
 func Fprintf(w io.Writer, format string, args ...any) {
-	clean := make([]any, len(args))
-	for i, arg := range args {
-		clean[i] = cleanArg(arg)
-	}
-	_, _ = fmt.Fprintf(w, format, clean...)
+	_, _ = fmt.Fprintf(w, format, cleanArgs(args)...)
 }
 
 // Fprintln is [fmt.Fprintln], likewise. It writes one line.
 func Fprintln(w io.Writer, args ...any) {
-	clean := make([]any, len(args))
-	for i, arg := range args {
-		clean[i] = cleanArg(arg)
-	}
-	_, _ = fmt.Fprintln(w, clean...)
+	_, _ = fmt.Fprintln(w, cleanArgs(args)...)
 }
 
 // Columns returns a writer that aligns the cells of [Row], without cutting any. The caller
@@ -41,6 +33,14 @@ func Row(w io.Writer, cells ...string) {
 		clean[i] = Line(cell)
 	}
 	_, _ = fmt.Fprintln(w, strings.Join(clean, "\t"))
+}
+
+func cleanArgs(args []any) []any {
+	clean := make([]any, len(args))
+	for i, arg := range args {
+		clean[i] = cleanArg(arg)
+	}
+	return clean
 }
 
 // cleanArg returns an argument without line breaks and control sequences.
