@@ -43,8 +43,8 @@ func (r *Reader) readDays(ctx context.Context, months []Month, now time.Time) er
 	return nil
 }
 
-// months returns the organisations with metered lanes, by name.
-func (s *Lanes) months() []Month {
+// Months returns the organisations with metered lanes, by name. They have no Days.
+func (s *Lanes) Months() []Month {
 	at := map[string]int{}
 	var all []Month
 	for _, l := range s.Lanes {

@@ -267,7 +267,7 @@ func (r *Reader) read(ctx context.Context, now time.Time) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &State{Lanes: *lanes, Holds: lanes.held(), Months: lanes.months()}
+	s := &State{Lanes: *lanes, Holds: lanes.held(), Months: lanes.Months()}
 	if err := r.readDays(ctx, s.Months, now); err != nil {
 		return nil, err
 	}

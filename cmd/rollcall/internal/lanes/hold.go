@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -81,13 +80,12 @@ func scopeArgs(_ *cobra.Command, args []string) error {
 func (s *Survey) scope(args []string) (hold.Scope, error) {
 	text := strings.Join(args, " ")
 	p, ok := hold.ParseScope(text)
-	known := func(o hold.Scope) bool { return s.knows(o) }
-	if ok && known(p) {
+	if ok && s.knows(p) {
 		return p, nil
 	}
 	if len(args) == 1 {
 		for _, level := range []hold.Level{hold.Tenant, hold.Organisation} {
-			if meant := (hold.Scope{Level: level, Name: text}); known(meant) {
+			if meant := (hold.Scope{Level: level, Name: text}); s.knows(meant) {
 				return p, cli.BadInput("%q is not a lane; for all lanes of that %[3]s, use %[2]s", text, meant, level)
 			}
 		}
@@ -244,22 +242,15 @@ func (a *app) events(ctx context.Context, n int) error {
 	})
 }
 
-// eventSeen is the answer that caused the hold of an event; empty: not known.
-func (p *printer) eventSeen(e audit.Event) string {
-	if seen := hold.SeenIn(e).Text(p.Now.Location()); seen != "" {
-		return " · seen: " + seen
-	}
-	return ""
-}
-
 func (p *printer) event(e audit.Event) {
-	word, _ := strings.CutPrefix(e.Event, "hold.")
+	word := strings.TrimPrefix(e.Event, "hold.")
 	style := console.Plain
-	switch {
-	case slices.Contains([]string{string(hold.Entered), string(hold.Changed)}, word):
+	switch hold.Change(word) {
+	case hold.Entered, hold.Changed:
 		style = console.Red
-	case word == string(hold.Left):
+	case hold.Left:
 		style = console.Green
+	case hold.Same:
 	}
 	clock := e.Time.In(p.Now.Location()).Format("2006-01-02 15:04:05")
 	column := fmt.Sprintf("%-7s", word)
@@ -271,5 +262,9 @@ func (p *printer) event(e audit.Event) {
 		}
 		console.Fprintln(p.Out, "  "+line)
 	}
-	p.Text(console.Plain, 2, e.Reason+p.eventSeen(e))
+	reason := e.Reason
+	if seen := hold.SeenIn(e).Text(p.Now.Location()); seen != "" {
+		reason += " · seen: " + seen
+	}
+	p.Text(console.Plain, 2, reason)
 }

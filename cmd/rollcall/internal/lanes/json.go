@@ -93,14 +93,6 @@ func (s *Survey) record(h hold.Hold) holdRecord {
 	}
 }
 
-func (s *Survey) records() []Record {
-	all := make([]Record, len(s.Lanes))
-	for i, l := range s.Lanes {
-		all[i] = s.Record(l)
-	}
-	return all
-}
-
 // Record returns a lane of the survey for --json.
 func (s *Survey) Record(l overview.Lane) Record {
 	r := Record{

@@ -72,7 +72,11 @@ func (a *app) showLanes(cmd *cobra.Command, names []string) error {
 			for _, h := range s.Strays {
 				console.Fprintf(a.Stderr, "%s is on hold (%s), but no lane belongs to it\n", h.String(), h.Class)
 			}
-			return cli.PrintAll(a.App, s.records())
+			for _, l := range s.Lanes {
+				if err := a.PrintJSON(s.Record(l)); err != nil {
+					return err
+				}
+			}
 		default:
 			a.newPrinter().survey(s, len(names) > 0)
 		}

@@ -98,8 +98,8 @@ func (r *releaser) endQuotaHold(ctx context.Context, h hold.Hold) (step, error) 
 		return r.step(stepHeld, h, "the quota of the configuration is spent: raise the organisation's quota in the configuration and reload the workers, which then end the hold"), nil
 	}
 	remark := "quota hold removed; workers put it back if the platform reports an exhausted quota again"
-	for _, o := range r.survey.organisations() {
-		if calls := o.status.Quota.Calls; o.name == h.Name && calls > 0 && month.Spent >= int64(calls) {
+	for _, m := range r.survey.months() {
+		if calls := m.Status.Quota.Calls; m.Organisation == h.Name && calls > 0 && month.Spent >= int64(calls) {
 			remark = fmt.Sprintf("quota hold removed, but %d of the %d calls of the configuration are spent: "+
 				"workers put it back unless you raise the quota and reload them", month.Spent, calls)
 		}

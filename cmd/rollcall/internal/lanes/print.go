@@ -81,11 +81,10 @@ func (p *printer) hold(s *Survey, h hold.Hold) {
 		p.Text(console.Plain, indent, "seen: "+seen)
 	}
 	since := "since " + p.when(h.Since) + ", by " + h.By
-	if h.Until.IsZero() {
-		p.Text(console.Plain, indent, since)
-	} else {
-		p.Text(console.Plain, indent, since+"; until "+p.when(h.Until))
+	if !h.Until.IsZero() {
+		since += "; until " + p.when(h.Until)
 	}
+	p.Text(console.Plain, indent, since)
 	if h.Probe != hold.ByTime {
 		p.Text(console.Plain, indent, p.probes(h)+", "+console.Count(h.Tries, "probe")+" so far")
 	}
@@ -139,23 +138,23 @@ func glueCommand(text string) string {
 }
 
 func (p *printer) months(s *Survey) {
-	all := s.organisations()
+	all := s.months()
 	if len(all) == 0 {
 		return
 	}
-	month := all[0].status.Month
+	month := all[0].Status.Month
 	console.Fprintln(p.Out)
 	console.Fprintf(p.Out, "%s  until %s\n", console.Paint(console.Bold, "CALLS OF "+month.Name), p.At(month.Ends))
 	width := 0
-	for _, o := range all {
-		width = max(width, console.Cells(o.name))
+	for _, m := range all {
+		width = max(width, console.Cells(m.Organisation))
 	}
-	for _, o := range all {
-		text, style := spent(o.status)
-		if n := o.status.Month.Messages; n > 0 {
+	for _, m := range all {
+		text, style := spent(m.Status)
+		if n := m.Status.Month.Messages; n > 0 {
 			text += "; " + console.Count(int(n), "message") + " of robots"
 		}
-		text = console.Glued(o.name+strings.Repeat(" ", width-console.Cells(o.name))) + "  " + text
+		text = console.Glued(m.Organisation+strings.Repeat(" ", width-console.Cells(m.Organisation))) + "  " + text
 		p.Text(style, 2, text)
 	}
 }
@@ -165,8 +164,7 @@ func spent(s pace.Status) (text string, style console.Style) {
 	reserve := min(left, int64(s.Quota.Reserve))
 	switch {
 	case s.Month.Said:
-		text = fmt.Sprintf("%d spent; the platform reports an exhausted quota", s.Month.Spent)
-		return text, console.Red
+		return fmt.Sprintf("%d spent; the platform reports an exhausted quota", s.Month.Spent), console.Red
 	case !bounded:
 		return fmt.Sprintf("%d spent, no quota is configured", s.Month.Spent), console.Plain
 	}

@@ -3,6 +3,7 @@ package lanes
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"rollcall/internal/cli"
@@ -56,17 +57,14 @@ func (r *releaser) resume(ctx context.Context, p *printer) error {
 	case r.JSON:
 		return r.PrintJSON(done)
 	}
-	text := "pause ended: "
+	var ended []string
 	if done.Address != "" {
-		text += "address " + done.Address
+		ended = append(ended, "address "+done.Address)
 	}
 	if len(done.Lanes) > 0 {
-		if done.Address != "" {
-			text += ", "
-		}
-		text += cli.Listed(done.Lanes)
+		ended = append(ended, cli.Listed(done.Lanes))
 	}
-	p.Text(console.Green, 0, text)
+	p.Text(console.Green, 0, "pause ended: "+strings.Join(ended, ", "))
 	return nil
 }
 

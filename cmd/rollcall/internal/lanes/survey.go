@@ -1,9 +1,7 @@
 package lanes
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -34,29 +32,13 @@ func dayLimit(l overview.Lane) int {
 	return 0
 }
 
-// organisation counts the calls of an organisation in this month.
-type organisation struct {
-	name   string
-	status pace.Status // of one of its metered lanes
-}
-
-// organisations returns the organisations with metered lanes, sorted by name.
-func (s *Survey) organisations() []organisation {
-	var all []organisation
-	for _, l := range s.Lanes {
-		if l.Pace.Metered && !slices.ContainsFunc(all, func(o organisation) bool { return o.name == l.Organisation }) {
-			all = append(all, organisation{l.Organisation, l.Pace})
-		}
-	}
-	slices.SortFunc(all, func(x, y organisation) int { return cmp.Compare(x.name, y.name) })
-	return all
-}
+func (s *Survey) months() []overview.Month { return (*overview.Lanes)(s).Months() }
 
 // howToEnd describes what ends a hold.
 func (s *Survey) howToEnd(h hold.Hold) string {
 	if h.Class == hold.Quota && h.Level == hold.Organisation {
-		for _, o := range s.organisations() {
-			if o.name == h.Name && o.status.Month.Said {
+		for _, m := range s.months() {
+			if m.Organisation == h.Name && m.Status.Month.Said {
 				return "automatically when the next month begins; if you bought more calls: rollcall lanes release organisation " + h.Name
 			}
 		}
