@@ -32,11 +32,8 @@ type flags struct {
 	personal     bool
 }
 
-type app struct{ *cli.App }
-
 // Command searches targets.
-func Command(cliApp *cli.App) *cobra.Command {
-	a := &app{cliApp}
+func Command(a *cli.App) *cobra.Command {
 	f := flags{n: 20}
 	cmd := &cobra.Command{ //nolint:gosec // no password, but how to give one
 		Use:   "find WORD | --index",
@@ -72,9 +69,9 @@ Exit codes:
 				}
 				apis := registry.APIs(lanes)
 				if f.index {
-					return a.index(ctx, ledger.New(rdb), apis)
+					return index(ctx, a, ledger.New(rdb), apis)
 				}
-				return a.find(ctx, ledger.New(rdb), apis, args[0], f)
+				return find(ctx, a, ledger.New(rdb), apis, args[0], f)
 			})
 		},
 	}
@@ -145,13 +142,13 @@ func (r record) value() string {
 	return strings.Join(parts, "; ")
 }
 
-func (a *app) find(ctx context.Context, book *ledger.Ledger, apis []registry.Lane, word string, f flags) error {
+func find(ctx context.Context, a *cli.App, book *ledger.Ledger, apis []registry.Lane, word string, f flags) error {
 	found, more, err := search(ctx, book, apis, word, f)
 	if err != nil {
 		return err
 	}
 	if a.JSON {
-		return cli.PrintAll(a.App, found)
+		return cli.PrintAll(a, found)
 	}
 	p := a.NewPrinter()
 	if len(found) == 0 {
@@ -228,7 +225,7 @@ func Walk(ctx context.Context, book *ledger.Ledger, l registry.Lane, word string
 }
 
 // index adds the targets of an earlier version.
-func (a *app) index(ctx context.Context, book *ledger.Ledger, apis []registry.Lane) error {
+func index(ctx context.Context, a *cli.App, book *ledger.Ledger, apis []registry.Lane) error {
 	for _, l := range apis {
 		n := 0
 		for cursor, first := uint64(0), true; first || cursor != 0; first = false {

@@ -37,11 +37,8 @@ type flags struct {
 	yes          bool
 }
 
-type app struct{ *cli.App }
-
 // Command removes what is recorded about a chat or a user.
-func Command(cliApp *cli.App) *cobra.Command {
-	a := &app{cliApp}
+func Command(a *cli.App) *cobra.Command {
 	var f flags
 	cmd := &cobra.Command{
 		Use:   "forget --chat CHAT | --user USER",
@@ -75,7 +72,7 @@ Exit codes:
 			if (f.chat == "") == (f.user == "") {
 				return cli.BadInput("give one of --chat and --user")
 			}
-			return a.WithRedis(cmd.Context(), func(ctx context.Context, rdb redis.UniversalClient) error { return a.forget(ctx, rdb, f) })
+			return a.WithRedis(cmd.Context(), func(ctx context.Context, rdb redis.UniversalClient) error { return forget(ctx, a, rdb, f) })
 		},
 	}
 	cmd.Flags().SortFlags = false
@@ -112,7 +109,7 @@ func (r report) String() string {
 	return text
 }
 
-func (a *app) forget(ctx context.Context, rdb redis.UniversalClient, f flags) error {
+func forget(ctx context.Context, a *cli.App, rdb redis.UniversalClient, f flags) error {
 	lanes, err := find.Lanes(ctx, rdb, f.organisation, "")
 	if err != nil {
 		return err
@@ -133,7 +130,7 @@ func (a *app) forget(ctx context.Context, rdb redis.UniversalClient, f flags) er
 		return err
 	}
 	if !f.yes || found.empty() || len(found.Blocked) > 0 {
-		return a.print(f, found)
+		return f.print(a, found)
 	}
 	// Before anything is removed: a removal without an event must not exist.
 	what := strings.TrimSuffix(f.String()+": "+found.String()+": "+f.reason, ": ")
@@ -148,17 +145,20 @@ func (a *app) forget(ctx context.Context, rdb redis.UniversalClient, f flags) er
 		return fmt.Errorf("some records were removed: repeat the command: %w", err)
 	}
 	removed.Removed = true
-	return a.print(f, removed)
+	return f.print(a, removed)
 }
 
+// mostBlocked bounds how many reasons are printed.
+const mostBlocked = 10
+
 // print prints what was removed, or would be.
-func (a *app) print(f flags, r report) error {
+func (f flags) print(a *cli.App, r report) error {
 	if a.JSON {
 		if err := a.PrintJSON(r); err != nil {
 			return err
 		}
 	} else {
-		a.text(f, r)
+		f.printText(a.NewPrinter(), r)
 	}
 	if len(r.Blocked) > 0 {
 		return &exitcode.Error{Code: exitBlocked}
@@ -166,8 +166,8 @@ func (a *app) print(f flags, r report) error {
 	return nil
 }
 
-func (a *app) text(f flags, r report) {
-	p, head := a.NewPrinter(), ""
+func (f flags) printText(p *cli.Printer, r report) {
+	head := ""
 	if r.Removed {
 		head = "removed: "
 	}
@@ -183,17 +183,10 @@ func (a *app) text(f flags, r report) {
 	default:
 		p.Text(console.Plain, 0, "nothing was removed; to remove it, repeat the command with --yes")
 	}
-	a.blocked(p, r)
-}
-
-// mostBlocked bounds how many reasons are printed.
-const mostBlocked = 10
-
-func (a *app) blocked(p *cli.Printer, r report) {
 	for i, why := range r.Blocked {
 		if i == mostBlocked {
 			p.Text(console.Plain, 2, fmt.Sprintf("and %d more", len(r.Blocked)-i))
-			return
+			break
 		}
 		p.Text(console.Plain, 2, why)
 	}

@@ -25,16 +25,13 @@ import (
 	"rollcall/internal/schedule"
 )
 
-type app struct{ *cli.App }
-
 type flags struct {
 	key, entry, run, reason, by string
 	yes, all                    bool
 }
 
 // Command shows what is damaged, and repairs it.
-func Command(cliApp *cli.App) *cobra.Command {
-	a := &app{cliApp}
+func Command(a *cli.App) *cobra.Command {
 	var f flags
 	cmd := &cobra.Command{
 		Use:   "repair [LANE [TARGET]] [flags]",
@@ -54,7 +51,7 @@ Exit codes:
   rollcall repair lakeside-dt.nickname --key 'rollcall:{lakeside}:spent' --yes`,
 		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.WithRedis(cmd.Context(), func(ctx context.Context, rdb redis.UniversalClient) error { return a.repair(ctx, rdb, args, f) })
+			return a.WithRedis(cmd.Context(), func(ctx context.Context, rdb redis.UniversalClient) error { return repair(ctx, a, rdb, args, f) })
 		},
 	}
 	cmd.Flags().StringVar(&f.key, "key", "", "only this `KEY`")
@@ -79,7 +76,7 @@ type found struct {
 	damage ledger.Damage
 }
 
-func (a *app) repair(ctx context.Context, rdb redis.UniversalClient, args []string, f flags) error {
+func repair(ctx context.Context, a *cli.App, rdb redis.UniversalClient, args []string, f flags) error {
 	lanes, err := registry.Read(ctx, rdb, time.Time{})
 	if err != nil && !damage.WrongType(err) { // else the list of lanes is what is damaged
 		return err
@@ -91,7 +88,8 @@ func (a *app) repair(ctx context.Context, rdb redis.UniversalClient, args []stri
 		}
 		lanes = []registry.Lane{lane}
 	}
-	s := newStore(rdb, lanes)
+	record := ledger.New(rdb)
+	s := &store{rdb: rdb, record: record, runs: run.New(run.Config{Redis: rdb, Ledger: record}), lanes: lanes}
 	all, err := s.find(ctx, args, f)
 	switch {
 	case err != nil:
@@ -100,12 +98,12 @@ func (a *app) repair(ctx context.Context, rdb redis.UniversalClient, args []stri
 		return cli.BadInput("%d damaged keys or entries: choose one by --key or --entry, or repair --all", len(all))
 	case f.yes:
 		for i := range all {
-			if err = a.discard(ctx, s, &all[i], f); err != nil {
+			if err = s.discard(ctx, &all[i], f, a.Person(f.by)); err != nil {
 				break
 			}
 		}
 	}
-	a.print(all)
+	printFound(a, all)
 	return err
 }
 
@@ -115,11 +113,6 @@ type store struct {
 	record *ledger.Ledger
 	runs   *run.Service
 	lanes  []registry.Lane
-}
-
-func newStore(rdb redis.UniversalClient, lanes []registry.Lane) *store {
-	record := ledger.New(rdb)
-	return &store{rdb: rdb, record: record, runs: run.New(run.Config{Redis: rdb, Ledger: record}), lanes: lanes}
 }
 
 // find returns what is damaged and selected by the flags, each once: lanes share keys.
@@ -256,7 +249,7 @@ func (s *store) repair(ctx context.Context, d ledger.Damage) (bool, error) {
 
 // discard repairs one damage. One that has changed since it was read is left: a worker may
 // have written it.
-func (a *app) discard(ctx context.Context, s *store, one *found, f flags) error {
+func (s *store) discard(ctx context.Context, one *found, f flags, by string) error {
 	var err error
 	if one.Discarded, err = s.repair(ctx, one.damage); err != nil {
 		return err
@@ -268,12 +261,12 @@ func (a *app) discard(ctx context.Context, s *store, one *found, f flags) error 
 		return fmt.Errorf("nothing repaired: %s changed since it was read; run rollcall repair again", one.Key)
 	}
 	return audit.Write(ctx, s.rdb, audit.Event{
-		Event: "key.discarded", Level: audit.Lane, Name: cmp.Or(one.Lane, "all lanes"), Class: "damaged", By: a.Person(f.by),
+		Event: "key.discarded", Level: audit.Lane, Name: cmp.Or(one.Lane, "all lanes"), Class: "damaged", By: by,
 		Reason: strings.TrimSuffix(strings.TrimSpace(one.Key+" "+one.Entry)+": lost: "+one.Lost+": "+f.reason, ": "),
 	})
 }
 
-func (a *app) print(all []found) {
+func printFound(a *cli.App, all []found) {
 	if a.JSON {
 		for _, one := range all {
 			_ = a.PrintJSON(one)
