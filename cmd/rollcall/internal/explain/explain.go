@@ -30,12 +30,8 @@ func targets() string {
 		". Use --task where a log masks the target.", cli.Columns), "\n")
 }
 
-// app is one call of the command.
-type app struct{ *cli.App }
-
 // Command prints everything known about one target.
-func Command(cliApp *cli.App) *cobra.Command {
-	a := &app{cliApp}
+func Command(a *cli.App) *cobra.Command {
 	var f explainFlags
 	cmd := &cobra.Command{
 		Use:   "explain LANE TARGET | --task ID",
@@ -66,11 +62,11 @@ Exit codes:
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if a.UsesAPI() {
 				return a.WithAPI(cmd.Context(), func(ctx context.Context, client *remote.Client) error {
-					return a.explain(ctx, atAPI{client, f.personal}, args, f)
+					return explain(ctx, a, atAPI{client, f.personal}, args, f)
 				})
 			}
 			return a.WithRedisFor(cmd.Context(), cli.AnswerWithin, func(ctx context.Context, rdb redis.UniversalClient) error {
-				return a.explain(ctx, inRedis{rdb, known.NewReader(rdb), f.personal}, args, f)
+				return explain(ctx, a, inRedis{rdb, known.NewReader(rdb), f.personal}, args, f)
 			})
 		},
 	}
@@ -89,7 +85,7 @@ type explanation struct {
 	lane     overview.Lane
 }
 
-func (a *app) explain(ctx context.Context, from source, args []string, f explainFlags) error {
+func explain(ctx context.Context, a *cli.App, from source, args []string, f explainFlags) error {
 	s, err := from.survey(ctx, a.Now())
 	if err != nil {
 		return err

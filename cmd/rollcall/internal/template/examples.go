@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"rollcall/internal/cli"
 	"rollcall/internal/console"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/naming"
@@ -22,8 +23,8 @@ type exampleRecord struct {
 }
 
 // examples prints the examples. wrong is how many give another result.
-func (a *app) examples(tried []naming.Tried, wrong int) error {
-	if err := a.printExamples(tried); err != nil {
+func examples(a *cli.App, tried []naming.Tried, wrong int) error {
+	if err := printExamples(a, tried); err != nil {
 		return err
 	}
 	switch {
@@ -37,7 +38,7 @@ func (a *app) examples(tried []naming.Tried, wrong int) error {
 	return nil
 }
 
-func (a *app) printExamples(tried []naming.Tried) error {
+func printExamples(a *cli.App, tried []naming.Tried) error {
 	if a.JSON {
 		for i, t := range tried {
 			if err := a.PrintJSON(exampleRecord{i + 1, t.Person, t.Want, t.Got, t.OK}); err != nil {

@@ -114,8 +114,8 @@ func (p people) had(rule *naming.Rule) naming.Had {
 	}
 }
 
-// people prints the names of the people in a file.
-func (a *app) people(rule *naming.Rule, f flags) error {
+// names prints the names of the people in a file.
+func (f flags) names(a *cli.App, rule *naming.Rule) error {
 	p, err := readPeople(f.people, f.old, rule.Kind())
 	if err != nil {
 		return cli.BadInput("%s: %w", f.people, err)
@@ -133,9 +133,9 @@ func (a *app) people(rule *naming.Rule, f flags) error {
 		}
 	}
 	if a.JSON {
-		return cli.PrintAll(a.App, records)
+		return cli.PrintAll(a, records)
 	}
-	a.print(rule, result, records, len(p.rows), f)
+	f.print(a.NewPrinter(), rule, result, records, len(p.rows))
 	return nil
 }
 
@@ -170,8 +170,7 @@ func write(path string, records []nameRecord) error {
 	return w.Close()
 }
 
-func (a *app) print(rule *naming.Rule, result naming.Result, records []nameRecord, rows int, f flags) {
-	p := a.NewPrinter()
+func (f flags) print(p *cli.Printer, rule *naming.Rule, result naming.Result, records []nameRecord, rows int) {
 	p.Text(console.Bold, 0, fmt.Sprintf("rule %s: %s, %s, %d left out, %s", rule.Version(),
 		console.Count(rows, "row"), console.Count(len(result.Named), "name"), result.Excluded, console.Count(len(result.Problems), "problem")))
 	// What a person must correct comes first.

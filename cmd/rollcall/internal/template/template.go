@@ -28,10 +28,8 @@ type flags struct {
 	n        int
 }
 
-type app struct{ *cli.App }
-
 // Command tests the rules for names.
-func Command(cliApp *cli.App) *cobra.Command {
+func Command(a *cli.App) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "template",
 		Short: "Test the rules by which a roster's people are named",
@@ -40,11 +38,11 @@ templates, chats and IDs. docs/naming.md explains them.`,
 		Example: `  rollcall template test --rule names.yaml --people people.csv`,
 	}
 	cli.HelpWhenBare(root)
-	root.AddCommand(testCommand(&app{cliApp}))
+	root.AddCommand(testCommand(a))
 	return root
 }
 
-func testCommand(a *app) *cobra.Command {
+func testCommand(a *cli.App) *cobra.Command {
 	f := flags{n: 20}
 	cmd := &cobra.Command{
 		Use:   "test {--rule FILE | --config FILE [--schedule NAME]}",
@@ -67,7 +65,7 @@ Exit codes:
   rollcall template test --config worker.yaml --schedule night --people new.csv
   rollcall template test --rule names.yaml --people people.xlsx -o names.xlsx`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return a.test(f) },
+		RunE: func(*cobra.Command, []string) error { return f.test(a) },
 	}
 	cmd.Flags().SortFlags = false
 	cmd.Flags().StringVar(&f.rule, "rule", "", "YAML `FILE` with a rule")
@@ -80,7 +78,7 @@ Exit codes:
 	return cmd
 }
 
-func (a *app) test(f flags) error {
+func (f flags) test(a *cli.App) error {
 	spec, err := f.spec()
 	if err != nil {
 		return err
@@ -97,24 +95,20 @@ func (a *app) test(f flags) error {
 	if err != nil {
 		return cli.BadInput("%s: %w", f.source(), err)
 	}
-	if wrong := count(tried); wrong > 0 || f.people == "" {
-		return a.examples(tried, wrong)
-	}
-	rule, err := naming.Compile(spec)
-	if err != nil {
-		return cli.BadInput("%s: %w", f.source(), err)
-	}
-	return a.people(rule, f)
-}
-
-func count(tried []naming.Tried) int {
 	wrong := 0
 	for _, t := range tried {
 		if !t.OK {
 			wrong++
 		}
 	}
-	return wrong
+	if wrong > 0 || f.people == "" {
+		return examples(a, tried, wrong)
+	}
+	rule, err := naming.Compile(spec)
+	if err != nil {
+		return cli.BadInput("%s: %w", f.source(), err)
+	}
+	return f.names(a, rule)
 }
 
 // source is what messages call the rule.
