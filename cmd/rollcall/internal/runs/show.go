@@ -50,12 +50,12 @@ func show(ctx context.Context, s *session.Session, word, tenant string, rows boo
 	switch {
 	case err != nil:
 		return err
-	case len(parts) > 0 && tenant != "":
-		if parts, err = s.Runs.DirectParts(ctx, word, tenant); err != nil {
-			return err
-		}
-		return showDirect(s, word, tenant, parts, rows)
 	case len(parts) > 0:
+		if tenant != "" {
+			if parts, err = s.Runs.DirectParts(ctx, word, tenant); err != nil {
+				return err
+			}
+		}
 		return showDirect(s, word, tenant, parts, rows)
 	}
 	if s.JSON {

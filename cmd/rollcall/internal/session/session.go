@@ -50,18 +50,17 @@ func With(ctx context.Context, a *cli.App, do func(context.Context, *Session) er
 
 // refusal gives an error of the state of a run the code of wrong usage.
 func refusal(err error) error {
-	_, notFound := errors.AsType[*run.NotFoundError](err)
-	_, several := errors.AsType[*run.AmbiguousError](err)
-	_, state := errors.AsType[*run.StateError](err)
-	_, digest := errors.AsType[*run.DigestError](err)
-	_, gap := errors.AsType[*run.GapError](err)
-	_, count := errors.AsType[*run.CountError](err)
-	_, approver := errors.AsType[*run.ApproverError](err)
-	usage := notFound || several || state || digest || gap || count || approver
-	if _, coded := errors.AsType[*exitcode.Error](err); !coded && usage {
+	usage := is[*run.NotFoundError](err) || is[*run.AmbiguousError](err) || is[*run.StateError](err) || is[*run.DigestError](err) ||
+		is[*run.GapError](err) || is[*run.CountError](err) || is[*run.ApproverError](err)
+	if usage && !is[*exitcode.Error](err) {
 		return exitcode.AsUsage(err)
 	}
 	return err
+}
+
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }
 
 // Checker returns what checks the rows of a file before the first is uploaded. The caller
