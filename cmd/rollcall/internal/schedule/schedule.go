@@ -43,7 +43,7 @@ workers.`,
   rollcall schedule run nightly`,
 	}
 	cli.HelpWhenBare(cmd)
-	cmd.AddCommand(a.listCommand(), a.runCommand(), a.pauseCommand(), a.resumeCommand(), a.historyCommand(), a.reportCommand())
+	cmd.AddCommand(a.listCommand(), a.steerCommand(runs), a.steerCommand(pauses), a.steerCommand(resumes), a.historyCommand(), a.reportCommand())
 	return cmd
 }
 

@@ -17,15 +17,6 @@ import (
 // exitBusy: another tick has not ended.
 const exitBusy = 3
 
-// why is who runs a command, and why.
-type why struct{ by, reason string }
-
-func (w *why) flags(cmd *cobra.Command, usage string) {
-	cmd.Flags().SortFlags = false
-	cmd.Flags().StringVar(&w.reason, "reason", "", usage)
-	cli.By(cmd, &w.by)
-}
-
 // steered is a schedule that was changed, as --json prints it. Its names are stable.
 type steered struct {
 	Schedule string `json:"schedule"`         // its name
@@ -35,20 +26,19 @@ type steered struct {
 	Reason   string `json:"reason,omitempty"` // as the event in the audit log
 }
 
-func (a *app) print(s steered, text string) error {
-	if a.JSON {
-		return a.PrintJSON(s)
-	}
-	a.NewPrinter().Text(console.Plain, 0, text)
-	return nil
+// steering is a command that changes a schedule.
+type steering struct {
+	use, short, long, example string
+	reason                    string // usage of --reason
+	required                  bool   // the reason
+	// do returns what became of the schedule that done names, and the same as text.
+	do func(ctx context.Context, store *sched.Store, done steered) (steered, string, error)
 }
 
-func (a *app) runCommand() *cobra.Command {
-	var w why
-	cmd := &cobra.Command{
-		Use:   "run NAME",
-		Short: "Run a schedule now",
-		Long: `Run a schedule now: start one tick in addition to those of its times, also while
+var (
+	runs = steering{
+		use: "run NAME", short: "Run a schedule now",
+		long: `Run a schedule now: start one tick in addition to those of its times, also while
 the schedule is paused. A worker carries it out within seconds. While another
 tick of the schedule runs, it waits for its end; a schedule with overlap: skip
 starts nothing then.
@@ -58,90 +48,85 @@ Exit codes:
   3   another tick has not ended, and the schedule has overlap: skip
   4   cannot reach Redis; safe to retry
   64  wrong usage, or no schedule has the name: nothing was done`,
-		Example: `  rollcall schedule run nightly
+		example: `  rollcall schedule run nightly
   rollcall schedule run nightly --reason "the roster was corrected"`,
-		Args: cli.Exactly("NAME of a schedule"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			by, reason := a.Person(w.by), strings.TrimSpace(w.reason)
-			return a.with(cmd.Context(), func(ctx context.Context, store *sched.Store, _ *night.Service) error {
-				t, err := store.RunNow(ctx, args[0], by, reason)
-				if busy, ok := errors.AsType[*sched.BusyError](err); ok {
-					return &exitcode.Error{Code: exitBusy, Err: errors.New(busy.Error() + "; wait for its end: rollcall schedule history " + args[0])}
-				}
-				if err != nil {
-					return err
-				}
-				return a.print(steered{Schedule: args[0], Outcome: "started", Tick: t.ID(), By: by, Reason: reason},
-					"tick "+t.ID()+" is in the queue; to see its result: "+console.Glued("rollcall schedule history "+args[0]))
-			})
+		reason: "reason, a `TEXT` for the audit log",
+		do: func(ctx context.Context, store *sched.Store, done steered) (steered, string, error) {
+			t, err := store.RunNow(ctx, done.Schedule, done.By, done.Reason)
+			history := "rollcall schedule history " + done.Schedule
+			if busy, ok := errors.AsType[*sched.BusyError](err); ok {
+				return done, "", &exitcode.Error{Code: exitBusy, Err: errors.New(busy.Error() + "; wait for its end: " + history)}
+			}
+			if err != nil {
+				return done, "", err
+			}
+			done.Outcome, done.Tick = "started", t.ID()
+			return done, "tick " + t.ID() + " is in the queue; to see its result: " + console.Glued(history), nil
 		},
 	}
-	w.flags(cmd, "reason, a `TEXT` for the audit log")
-	return cmd
-}
-
-func (a *app) pauseCommand() *cobra.Command {
-	var w why
-	cmd := &cobra.Command{
-		Use:   "pause NAME --reason TEXT",
-		Short: "Pause a schedule",
-		Long: `Pause a schedule: none of its ticks begins until it is resumed, also after a
+	pauses = steering{
+		use: "pause NAME --reason TEXT", short: "Pause a schedule",
+		long: `Pause a schedule: none of its ticks begins until it is resumed, also after a
 restart of the workers. A tick that has begun ends. The same command again
 replaces the reason.
 
 ` + exits,
-		Example: `  rollcall schedule pause nightly --reason "the school moves to another app"`,
-		Args:    cli.Exactly("NAME of a schedule"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			by, reason := a.Person(w.by), strings.TrimSpace(w.reason)
-			if reason == "" {
-				return cli.BadInput("missing --reason: other operators need the reason for the pause of %s", args[0])
+		example: `  rollcall schedule pause nightly --reason "the school moves to another app"`,
+		reason:  "reason for the pause, a `TEXT` for other operators;\nrequired", required: true,
+		do: func(ctx context.Context, store *sched.Store, done steered) (steered, string, error) {
+			before, err := store.Pause(ctx, done.Schedule, done.By, done.Reason)
+			text := "schedule " + done.Schedule + " is paused"
+			if done.Outcome = "paused"; before {
+				done.Outcome, text = "changed", text+" (it was before; reason replaced)"
 			}
-			return a.with(cmd.Context(), func(ctx context.Context, store *sched.Store, _ *night.Service) error {
-				before, err := store.Pause(ctx, args[0], by, reason)
-				if err != nil {
-					return err
-				}
-				outcome, text := "paused", "schedule "+args[0]+" is paused"
-				if before {
-					outcome, text = "changed", text+" (it was before; reason replaced)"
-				}
-				return a.print(steered{Schedule: args[0], Outcome: outcome, By: by, Reason: reason},
-					text+"; to end the pause: "+console.Glued("rollcall schedule resume "+args[0]))
-			})
+			return done, text + "; to end the pause: " + console.Glued("rollcall schedule resume "+done.Schedule), err
 		},
 	}
-	w.flags(cmd, "reason for the pause, a `TEXT` for other operators;\nrequired")
-	return cmd
-}
-
-func (a *app) resumeCommand() *cobra.Command {
-	var w why
-	cmd := &cobra.Command{
-		Use:   "resume NAME",
-		Short: "End the pause of a schedule",
-		Long: `End the pause of a schedule. The times of the pause are not carried out: the
+	resumes = steering{
+		use: "resume NAME", short: "End the pause of a schedule",
+		long: `End the pause of a schedule. The times of the pause are not carried out: the
 first tick is that of the next time. To carry one out now, use rollcall schedule
 run.
 
 ` + exits,
-		Example: `  rollcall schedule resume nightly`,
-		Args:    cli.Exactly("NAME of a schedule"),
+		example: `  rollcall schedule resume nightly`,
+		reason:  "reason, a `TEXT` for the audit log",
+		do: func(ctx context.Context, store *sched.Store, done steered) (steered, string, error) {
+			before, err := store.Resume(ctx, done.Schedule, done.By, done.Reason)
+			text := "schedule " + done.Schedule + " is no longer paused"
+			if done.Outcome = "resumed"; !before {
+				done.Outcome, text = "same", "schedule "+done.Schedule+" was not paused"
+			}
+			return done, text, err
+		},
+	}
+)
+
+func (a *app) steerCommand(t steering) *cobra.Command {
+	var by, reason string
+	cmd := &cobra.Command{
+		Use: t.use, Short: t.short, Long: t.long, Example: t.example,
+		Args: cli.Exactly("NAME of a schedule"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			by, reason := a.Person(w.by), strings.TrimSpace(w.reason)
+			done := steered{Schedule: args[0], By: a.Person(by), Reason: strings.TrimSpace(reason)}
+			if t.required && done.Reason == "" {
+				return cli.BadInput("missing --reason: other operators need the reason for the pause of %s", args[0])
+			}
 			return a.with(cmd.Context(), func(ctx context.Context, store *sched.Store, _ *night.Service) error {
-				before, err := store.Resume(ctx, args[0], by, reason)
-				if err != nil {
+				done, text, err := t.do(ctx, store, done)
+				switch {
+				case err != nil:
 					return err
+				case a.JSON:
+					return a.PrintJSON(done)
 				}
-				outcome, text := "resumed", "schedule "+args[0]+" is no longer paused"
-				if !before {
-					outcome, text = "same", "schedule "+args[0]+" was not paused"
-				}
-				return a.print(steered{Schedule: args[0], Outcome: outcome, By: by, Reason: reason}, text)
+				a.NewPrinter().Text(console.Plain, 0, text)
+				return nil
 			})
 		},
 	}
-	w.flags(cmd, "reason, a `TEXT` for the audit log")
+	cmd.Flags().SortFlags = false
+	cmd.Flags().StringVar(&reason, "reason", "", t.reason)
+	cli.By(cmd, &by)
 	return cmd
 }
