@@ -18,54 +18,41 @@ var (
 	deadRead = desc("dead_letters_read", "1 if the dead letters could be counted. If 0, their metrics are missing.")
 )
 
-// dead counts the dead letters, at most once in readingLasts.
-type dead struct {
-	ledger  *ledger.Ledger
-	lanes   []string
-	classes []string
-
-	reading reading[map[string][]ledger.CauseCount]
-}
-
-func newDead(rdb redis.UniversalClient, lanes []*lane.Lane) *dead {
-	d := &dead{ledger: ledger.New(rdb)}
+// newDead counts the dead letters.
+func newDead(rdb redis.UniversalClient, lanes []*lane.Lane) collector {
+	var classes, names []string
 	for _, class := range outcome.OfDeadLetters() {
 		if class != outcome.Unreadable { // its dead letters are counted under their own class
-			d.classes = append(d.classes, string(class))
+			classes = append(classes, string(class))
 		}
 	}
 	for _, l := range lanes {
-		d.lanes = append(d.lanes, l.Name())
+		names = append(names, l.Name())
 	}
-	return d
-}
-
-// Describe implements prometheus.Collector.
-func (*dead) Describe(out chan<- *prometheus.Desc) {
-	out <- deadLetters
-	out <- deadRead
-}
-
-// Collect implements prometheus.Collector.
-func (d *dead) Collect(out chan<- prometheus.Metric) {
-	causes, err := d.reading.get(func(ctx context.Context) (map[string][]ledger.CauseCount, error) {
-		return d.ledger.DeadCauses(ctx, d.lanes...)
-	})
-	out <- gauge(deadRead, flag(err == nil))
-	if err != nil {
-		return
-	}
-	for _, name := range d.lanes {
-		sums := map[string]int64{}
-		for _, c := range causes[name] {
-			class := c.Class
-			if !slices.Contains(d.classes, class) { // class of a newer worker
-				class = codeOther
+	record := ledger.New(rdb)
+	return stored(&reading[map[string][]ledger.CauseCount]{
+		ok: deadRead, descs: []*prometheus.Desc{deadLetters},
+		read: func(ctx context.Context) (map[string][]ledger.CauseCount, error) {
+			return record.DeadCauses(ctx, names...)
+		},
+		collect: func(out chan<- prometheus.Metric, causes map[string][]ledger.CauseCount) {
+			for _, name := range names {
+				collectDead(out, name, classes, causes[name])
 			}
-			sums[class] += c.DeadLetters
+		},
+	})
+}
+
+func collectDead(out chan<- prometheus.Metric, lane string, classes []string, causes []ledger.CauseCount) {
+	sums := map[string]int64{}
+	for _, c := range causes {
+		class := c.Class
+		if !slices.Contains(classes, class) { // class of a newer worker
+			class = codeOther
 		}
-		for _, class := range append(slices.Clone(d.classes), codeOther) {
-			out <- gauge(deadLetters, float64(sums[class]), name, class)
-		}
+		sums[class] += c.DeadLetters
+	}
+	for _, class := range append(slices.Clone(classes), codeOther) {
+		out <- gauge(deadLetters, float64(sums[class]), lane, class)
 	}
 }

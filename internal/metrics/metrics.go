@@ -131,12 +131,12 @@ func New(cfg Config) *Metrics {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	panics := &logging.Conditions{Log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))}
-	for _, c := range []prometheus.Collector{
-		&holds{lanes: cfg.Lanes}, newQueues(cfg.Redis, cfg.Lanes), newPaces(cfg.Redis, cfg.Lanes), newDead(cfg.Redis, cfg.Lanes),
-		newRuns(cfg.Redis), newSchedules(cfg.Redis),
-		&pool{redis: cfg.Redis}, readiness(cfg.Ready),
+	for _, c := range []collector{
+		newHolds(cfg.Lanes), newQueues(cfg.Redis, cfg.Lanes), newPaces(cfg.Redis, cfg.Lanes), newDead(cfg.Redis, cfg.Lanes),
+		newRuns(cfg.Redis), newSchedules(cfg.Redis), newPool(cfg.Redis), newReadiness(cfg.Ready),
 	} {
-		m.registry.MustRegister(guarded{Collector: c, panics: panics})
+		c.panics = panics
+		m.registry.MustRegister(c)
 	}
 	for _, l := range cfg.Lanes {
 		m.begin(l.Name())
@@ -156,19 +156,6 @@ func New(cfg Config) *Metrics {
 		}
 	}
 	return m
-}
-
-// guarded is a collector whose panic costs its own metrics: the registry runs each
-// collector in a goroutine, where a panic would end the worker.
-type guarded struct {
-	prometheus.Collector
-
-	panics *logging.Conditions
-}
-
-// Collect implements prometheus.Collector.
-func (g guarded) Collect(out chan<- prometheus.Metric) {
-	_ = g.panics.Guard("a scrape of metrics", func() error { g.Collector.Collect(out); return nil })
 }
 
 func counter(name, help string, labels ...string) *prometheus.CounterVec {

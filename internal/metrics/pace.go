@@ -36,36 +36,24 @@ var (
 	paceRead = desc("pace_read", "1 if the pace could be read. If 0, its metrics are missing.")
 )
 
-// paces collects the pace of the lanes, as all workers together have stored it.
-type paces struct {
-	redis redis.UniversalClient
-	refs  []pace.Ref
-
-	reading reading[[]pace.Status] // in the order of refs; none with an error
-}
-
-func newPaces(rdb redis.UniversalClient, lanes []*lane.Lane) *paces {
-	p := &paces{redis: rdb}
+// newPaces collects the pace of the lanes, as all workers together have stored it.
+func newPaces(rdb redis.UniversalClient, lanes []*lane.Lane) collector {
+	var refs []pace.Ref
 	for _, l := range lanes {
-		p.refs = append(p.refs, pace.Ref{Organisation: l.Organisation, Lane: l.Name()})
+		refs = append(refs, pace.Ref{Organisation: l.Organisation, Lane: l.Name()})
 	}
-	return p
+	return stored(&reading[[]pace.Status]{
+		ok: paceRead, partial: true,
+		descs: []*prometheus.Desc{
+			paceAllowed, paceInUse, paceShare, paceSpread, paceRefused, pacePaused,
+			monthCalls, monthQuota, monthReserve, monthWarn, monthLeft, monthMessages, monthEnds,
+		},
+		read:    func(ctx context.Context) ([]pace.Status, error) { return pace.Read(ctx, rdb, refs) },
+		collect: collectPaces,
+	})
 }
 
-// Describe implements prometheus.Collector.
-func (*paces) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
-		paceAllowed, paceInUse, paceShare, paceSpread, paceRefused, pacePaused,
-		monthCalls, monthQuota, monthReserve, monthWarn, monthLeft, monthMessages, monthEnds, paceRead,
-	} {
-		out <- d
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (p *paces) Collect(out chan<- prometheus.Metric) {
-	read, err := p.reading.get(func(ctx context.Context) ([]pace.Status, error) { return pace.Read(ctx, p.redis, p.refs) })
-	out <- gauge(paceRead, flag(err == nil))
+func collectPaces(out chan<- prometheus.Metric, read []pace.Status) {
 	collected := map[string]bool{}
 	for _, s := range read {
 		if len(s.Limits) > 0 { // otherwise no worker has published its limits yet
@@ -74,7 +62,7 @@ func (p *paces) Collect(out chan<- prometheus.Metric) {
 		out <- gauge(paceInUse, s.InUse, s.Lane)
 		out <- gauge(paceShare, s.Share, s.Lane)
 		out <- gauge(paceSpread, s.Spread.Seconds(), s.Lane)
-		out <- prometheus.MustNewConstMetric(paceRefused, prometheus.CounterValue, float64(s.Refused), s.Lane)
+		out <- total(paceRefused, float64(s.Refused), s.Lane)
 		out <- gauge(pacePaused, s.Paused.Seconds(), s.Lane)
 		// A month belongs to the organisation, and can be read with any of its lanes.
 		if s.Metered && !collected[s.Organisation] {

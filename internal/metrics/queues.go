@@ -20,49 +20,35 @@ var (
 	queuesRead  = desc("queues_read", "1 if the queues could be read. If 0, their metrics are missing.")
 )
 
-// queues collects the numbers of asynq's tasks in the lanes' queues.
-type queues struct {
-	redis  redis.UniversalClient
-	names  []string
-	labels []labels // in the order of names
-
-	reading reading[[]backlog.Queue] // in the order of names; none with an error
-}
-
-type labels struct{ lane, priority string }
-
-func newQueues(rdb redis.UniversalClient, lanes []*lane.Lane) *queues {
-	q := &queues{redis: rdb}
+// newQueues collects the numbers of asynq's tasks in the lanes' queues.
+func newQueues(rdb redis.UniversalClient, lanes []*lane.Lane) collector {
+	type labels struct{ lane, priority string }
+	var names []string
+	var all []labels // in the order of names
 	for _, l := range lanes {
-		q.names = append(q.names, registry.Queue(l.Tenant, l.Kind, true), registry.Queue(l.Tenant, l.Kind, false))
-		q.labels = append(q.labels, labels{l.Name(), "urgent"}, labels{l.Name(), "normal"})
+		names = append(names, registry.Queue(l.Tenant, l.Kind, true), registry.Queue(l.Tenant, l.Kind, false))
+		all = append(all, labels{l.Name(), "urgent"}, labels{l.Name(), "normal"})
 	}
-	return q
+	return stored(&reading[[]backlog.Queue]{
+		ok: queuesRead, descs: []*prometheus.Desc{queueTasks, queueOldest, queuePaused}, partial: true,
+		read: func(ctx context.Context) ([]backlog.Queue, error) { return backlog.Read(ctx, rdb, names) },
+		collect: func(out chan<- prometheus.Metric, read []backlog.Queue) {
+			for i, q := range read {
+				if q.Name != "" { // else damaged
+					collectQueue(out, q, all[i].lane, all[i].priority)
+				}
+			}
+		},
+	})
 }
 
-// Describe implements prometheus.Collector.
-func (*queues) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{queueTasks, queueOldest, queuePaused, queuesRead} {
-		out <- d
+func collectQueue(out chan<- prometheus.Metric, q backlog.Queue, lane, priority string) {
+	for state, n := range map[string]int64{
+		"pending": q.Pending, "active": q.Active, "scheduled": q.Scheduled,
+		"retry": q.Retry, "archived": q.Archived, "completed": q.Completed,
+	} {
+		out <- gauge(queueTasks, float64(n), lane, priority, state)
 	}
-}
-
-// Collect implements prometheus.Collector.
-func (q *queues) Collect(out chan<- prometheus.Metric) {
-	read, err := q.reading.get(func(ctx context.Context) ([]backlog.Queue, error) { return backlog.Read(ctx, q.redis, q.names) })
-	out <- gauge(queuesRead, flag(err == nil))
-	for i, one := range read {
-		of := q.labels[i]
-		if one.Name == "" { // damaged
-			continue
-		}
-		for state, n := range map[string]int64{
-			"pending": one.Pending, "active": one.Active, "scheduled": one.Scheduled,
-			"retry": one.Retry, "archived": one.Archived, "completed": one.Completed,
-		} {
-			out <- gauge(queueTasks, float64(n), of.lane, of.priority, state)
-		}
-		out <- gauge(queueOldest, one.Oldest.Seconds(), of.lane, of.priority)
-		out <- gauge(queuePaused, flag(one.Paused), of.lane, of.priority)
-	}
+	out <- gauge(queueOldest, q.Oldest.Seconds(), lane, priority)
+	out <- gauge(queuePaused, flag(q.Paused), lane, priority)
 }

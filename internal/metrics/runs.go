@@ -1,8 +1,6 @@
 package metrics
 
 import (
-	"context"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,50 +20,23 @@ var (
 	runsRead    = desc("runs_read", "1 if the runs could be read. If 0, their metrics are missing.")
 )
 
-// runs counts the runs that have not ended.
-type runs struct {
-	service *run.Service
-
-	mu   sync.Mutex // held during a read, so that concurrent scrapes share it
-	at   time.Time
-	last run.Load
-	err  error
-}
-
-func newRuns(rdb redis.UniversalClient) *runs {
-	return &runs{service: run.New(run.Config{Redis: rdb, Ledger: ledger.New(rdb)})}
-}
-
-// Describe implements prometheus.Collector.
-func (*runs) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{runsOpen, runsWaiting, runsOldest, runsRead} {
-		out <- d
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (r *runs) Collect(out chan<- prometheus.Metric) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if time.Since(r.at) >= runsLast || r.err != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), readingWithin)
-		r.last, r.err = r.service.Load(ctx)
-		cancel()
-		r.at = time.Now()
-	}
-	out <- gauge(runsRead, flag(r.err == nil))
-	if r.err != nil {
-		return
-	}
-	for state, n := range r.last.States {
-		out <- gauge(runsOpen, float64(n), string(state))
-	}
-	out <- gauge(runsWaiting, float64(r.last.Waiting))
-	oldest := 0.0
-	if !r.last.Oldest.IsZero() {
-		oldest = max(time.Since(r.last.Oldest), 0).Seconds()
-	}
-	out <- gauge(runsOldest, oldest)
+// newRuns counts the runs that have not ended.
+func newRuns(rdb redis.UniversalClient) collector {
+	return stored(&reading[run.Load]{
+		ok: runsRead, descs: []*prometheus.Desc{runsOpen, runsWaiting, runsOldest}, lasts: runsLast, retry: true,
+		read: run.New(run.Config{Redis: rdb, Ledger: ledger.New(rdb)}).Load,
+		collect: func(out chan<- prometheus.Metric, load run.Load) {
+			for state, n := range load.States {
+				out <- gauge(runsOpen, float64(n), string(state))
+			}
+			out <- gauge(runsWaiting, float64(load.Waiting))
+			oldest := 0.0
+			if !load.Oldest.IsZero() {
+				oldest = max(time.Since(load.Oldest), 0).Seconds()
+			}
+			out <- gauge(runsOldest, oldest)
+		},
+	})
 }
 
 // Fed counts rows of runs that were stored in the queues of a lane.

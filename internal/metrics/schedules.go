@@ -13,32 +13,17 @@ var (
 	schedulesRead = desc("schedules_read", "1 if the schedules could be read. If 0, their metrics are missing.")
 )
 
-// schedules collects which schedules did not do their work.
-type schedules struct {
-	store   *schedule.Store
-	reading reading[schedule.Survey]
-}
-
-func newSchedules(rdb redis.UniversalClient) *schedules {
-	return &schedules{store: schedule.NewStore(rdb)}
-}
-
-// Describe implements prometheus.Collector.
-func (*schedules) Describe(out chan<- *prometheus.Desc) {
-	out <- scheduleTrouble
-	out <- schedulesRead
-}
-
-// Collect implements prometheus.Collector.
-func (s *schedules) Collect(out chan<- prometheus.Metric) {
-	survey, err := s.reading.get(s.store.List)
-	out <- gauge(schedulesRead, flag(err == nil))
-	if err != nil {
-		return
-	}
-	for _, e := range survey.Entries {
-		for _, state := range []schedule.State{schedule.Missed, schedule.Failed} {
-			out <- gauge(scheduleTrouble, flag(e.Pause == nil && e.Last != nil && e.Last.State == state), e.Name, string(state))
-		}
-	}
+// newSchedules collects which schedules did not do their work.
+func newSchedules(rdb redis.UniversalClient) collector {
+	return stored(&reading[schedule.Survey]{
+		ok: schedulesRead, descs: []*prometheus.Desc{scheduleTrouble},
+		read: schedule.NewStore(rdb).List,
+		collect: func(out chan<- prometheus.Metric, survey schedule.Survey) {
+			for _, e := range survey.Entries {
+				for _, state := range []schedule.State{schedule.Missed, schedule.Failed} {
+					out <- gauge(scheduleTrouble, flag(e.Pause == nil && e.Last != nil && e.Last.State == state), e.Name, string(state))
+				}
+			}
+		},
+	})
 }

@@ -21,6 +21,10 @@ func gauge(d *prometheus.Desc, value float64, labels ...string) prometheus.Metri
 	return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 }
 
+func total(d *prometheus.Desc, value float64, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(d, prometheus.CounterValue, value, labels...)
+}
+
 func flag(b bool) float64 {
 	if b {
 		return 1
@@ -32,18 +36,16 @@ var heldDesc = desc("lane_held",
 	"1 while the lane is on hold for a reason of the class, else 0. If there are several holds, the one with the largest scope; a hold of bulk tasks counts, too.",
 	"lane", "class")
 
-// holds collects which lanes are on hold at the time of a scrape.
-type holds struct{ lanes []*lane.Lane }
-
-func (*holds) Describe(out chan<- *prometheus.Desc) { out <- heldDesc }
-
-func (h *holds) Collect(out chan<- prometheus.Metric) {
-	for _, l := range h.lanes {
-		current, _ := l.Hold()
-		for _, class := range hold.Classes() {
-			out <- gauge(heldDesc, flag(class == current.Class), l.Name(), string(class))
+// newHolds collects which lanes are on hold at the time of a scrape.
+func newHolds(lanes []*lane.Lane) collector {
+	return collector{descs: []*prometheus.Desc{heldDesc}, collect: func(out chan<- prometheus.Metric) {
+		for _, l := range lanes {
+			current, _ := l.Hold()
+			for _, class := range hold.Classes() {
+				out <- gauge(heldDesc, flag(class == current.Class), l.Name(), string(class))
+			}
 		}
-	}
+	}}
 }
 
 // build is the version of rollcall, as a series to join with others.
@@ -58,13 +60,11 @@ func build(info buildinfo.Info) prometheus.Collector {
 
 var readyDesc = desc("ready", "1 if the worker takes tasks: its lanes are started and Redis answers. Otherwise 0.")
 
-// readiness collects the result of /readyz; nil: ready.
-type readiness func(context.Context) error
-
-func (readiness) Describe(out chan<- *prometheus.Desc) { out <- readyDesc }
-
-func (r readiness) Collect(out chan<- prometheus.Metric) {
-	out <- gauge(readyDesc, flag(r == nil || r(context.Background()) == nil))
+// newReadiness collects the result of /readyz; nil: ready.
+func newReadiness(ready func(context.Context) error) collector {
+	return collector{descs: []*prometheus.Desc{readyDesc}, collect: func(out chan<- prometheus.Metric) {
+		out <- gauge(readyDesc, flag(ready == nil || ready(context.Background()) == nil))
+	}}
 }
 
 var (
@@ -75,23 +75,18 @@ var (
 	poolConnections = desc("redis_pool_connections", "Connections to Redis, idle and in use.", "state")
 )
 
-// pool collects the connections that the lanes and the ledger share.
-type pool struct{ redis redis.UniversalClient }
-
-func (*pool) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{poolHits, poolMisses, poolTimeouts, poolStale, poolConnections} {
-		out <- d
+// newPool collects the connections that the lanes and the ledger share.
+func newPool(rdb redis.UniversalClient) collector {
+	return collector{
+		descs: []*prometheus.Desc{poolHits, poolMisses, poolTimeouts, poolStale, poolConnections},
+		collect: func(out chan<- prometheus.Metric) {
+			s := rdb.PoolStats()
+			out <- total(poolHits, float64(s.Hits))
+			out <- total(poolMisses, float64(s.Misses))
+			out <- total(poolTimeouts, float64(s.Timeouts))
+			out <- total(poolStale, float64(s.StaleConns))
+			out <- gauge(poolConnections, float64(s.IdleConns), "idle")
+			out <- gauge(poolConnections, float64(s.TotalConns)-float64(s.IdleConns), "in_use")
+		},
 	}
-}
-
-func (p *pool) Collect(out chan<- prometheus.Metric) {
-	s := p.redis.PoolStats()
-	for _, c := range []struct {
-		desc  *prometheus.Desc
-		count uint32
-	}{{poolHits, s.Hits}, {poolMisses, s.Misses}, {poolTimeouts, s.Timeouts}, {poolStale, s.StaleConns}} {
-		out <- prometheus.MustNewConstMetric(c.desc, prometheus.CounterValue, float64(c.count))
-	}
-	out <- gauge(poolConnections, float64(s.IdleConns), "idle")
-	out <- gauge(poolConnections, float64(s.TotalConns)-float64(s.IdleConns), "in_use")
 }
