@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/redis/go-redis/v9"
 
@@ -80,63 +81,60 @@ type Metrics struct {
 // New returns the metrics of a process. Every counter that an alert uses starts at 0:
 // Prometheus does not see an increase from a missing series.
 func New(cfg Config) *Metrics {
+	registry := prometheus.NewRegistry()
+	register := factory{promauto.With(registry)}
 	m := &Metrics{
-		registry: prometheus.NewRegistry(), codes: codeLabels(cfg.Codes),
+		registry: registry, codes: codeLabels(cfg.Codes),
 
-		tasks: counter("tasks_total", "Tasks that ended, by outcome, and for dead letters by class.", "lane", "outcome", "class"),
-		attempts: counter("attempts_total",
+		tasks: register.counter("tasks_total", "Tasks that ended, by outcome, and for dead letters by class.", "lane", "outcome", "class"),
+		attempts: register.counter("attempts_total",
 			"Attempts by what happens to the task and why. Class throttled: the platform refused the rate.", "lane", "action", "class"),
-		calls: counter("calls_total",
+		calls: register.counter("calls_total",
 			"Calls that sent a request, by the code of the last answer: ok, the platform's code, http_4xx and so on for an answer without a code, "+
 				"no_answer, or other.", "lane", "code"),
-		sends: counter("sends_total", "Metered requests that left, including quick retries.", "lane"),
-		closed: counter("dead_letters_closed_total",
+		sends: register.counter("sends_total", "Metered requests that left, including quick retries.", "lane"),
+		closed: register.counter("dead_letters_closed_total",
 			"Dead letters that were closed automatically, because all their fields were applied at a higher revision.", "lane", "class"),
-		holds: counter("hold_changes_total",
+		holds: register.counter("hold_changes_total",
 			"Holds that began, changed their reason or ended, counted by the worker that did it. Changes by a person's command are not counted.",
 			"level", "class", "change"),
-		recovered: counter("tasks_recovered_total", "Tasks that run again because their worker died.", "lane"),
+		recovered: register.counter("tasks_recovered_total", "Tasks that run again because their worker died.", "lane"),
 
-		resent: counter("resends_total",
+		resent: register.counter("resends_total",
 			"Attempts to send a value once more that a late request may have overwritten, by what happened and why.", "lane", "action", "class"),
-		late: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "late_targets", Help: "Targets whose values a late request may " +
+		late: register.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "late_targets", Help: "Targets whose values a late request may " +
 			"have overwritten and that are sent once more. Every worker reports the same number."}, []string{"lane"}),
 
-		logins: counter("web_logins_refused_total",
+		logins: register.counter("web_logins_refused_total",
 			"Logins at the web UI that were refused. Reason wrong: no such user or a wrong password; slowed: not checked, after too many wrong ones of the address.",
 			"reason"),
 
-		fed:     counter("run_rows_fed_total", "Rows of runs that this worker stored in the queues of the lane.", "lane"),
-		refused: counter("api_refused_total", "Requests to the HTTP API that were refused before a handler saw them, by the reason.", "reason"),
-		webhooks: counter("webhook_calls_total", "Calls of webhooks. Result delivered: answered with 2xx; failed: will be tried again; given_up: after a "+
+		fed:     register.counter("run_rows_fed_total", "Rows of runs that this worker stored in the queues of the lane.", "lane"),
+		refused: register.counter("api_refused_total", "Requests to the HTTP API that were refused before a handler saw them, by the reason.", "reason"),
+		webhooks: register.counter("webhook_calls_total", "Calls of webhooks. Result delivered: answered with 2xx; failed: will be tried again; given_up: after a "+
 			"day, or the endpoint wants no more.", "webhook", "result"),
 
-		unservedQueues: plain("unserved_queues",
+		unservedQueues: register.gauge("unserved_queues",
 			"Queues that hold tasks and that no worker serves, checked every 30 s. Every worker reports the same number."),
-		unservedTasks: plain("unserved_tasks", "Tasks that wait in the queues of rollcall_unserved_queues."),
+		unservedTasks: register.gauge("unserved_tasks", "Tasks that wait in the queues of rollcall_unserved_queues."),
 
-		taskWait: histogram("task_wait_seconds",
+		taskWait: register.histogram("task_wait_seconds",
 			"Time from the enqueueing of a task to its first attempt that did more than wait. Includes a scheduled delay.", ages),
-		slotWait: histogram("slot_wait_seconds", "Time a call spent waiting for its slots, for all its sends together.", slots),
-		callTook: histogram("call_duration_seconds", "Time a call took without waiting for slots: sends, quick retries and a token call.", calls),
-		attemptTook: histogram("attempt_duration_seconds",
+		slotWait: register.histogram("slot_wait_seconds", "Time a call spent waiting for its slots, for all its sends together.", slots),
+		callTook: register.histogram("call_duration_seconds", "Time a call took without waiting for slots: sends, quick retries and a token call.", calls),
+		attemptTook: register.histogram("attempt_duration_seconds",
 			"Time an attempt took: ledger, slots, call. Includes attempts that ended without a call.", calls),
-		taskTook: histogram("task_duration_seconds", "Time from the enqueueing of a task to its end, including retries.", ages),
+		taskTook: register.histogram("task_duration_seconds", "Time from the enqueueing of a task to its end, including retries.", ages),
 	}
-	m.registry.MustRegister(
-		m.tasks, m.attempts, m.calls, m.sends, m.recovered, m.closed, m.holds, m.resent, m.late, m.logins, m.fed, m.refused, m.webhooks,
-		m.unservedQueues, m.unservedTasks,
-		m.taskWait, m.slotWait, m.callTook, m.attemptTook, m.taskTook,
-		build(buildinfo.Read()),
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	)
+	register.build(buildinfo.Read())
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	panics := &logging.Conditions{Log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))}
 	for _, c := range []collector{
 		newHolds(cfg.Lanes), newQueues(cfg.Redis, cfg.Lanes), newPaces(cfg.Redis, cfg.Lanes), newDead(cfg.Redis, cfg.Lanes),
 		newRuns(cfg.Redis), newSchedules(cfg.Redis), newPool(cfg.Redis), newReadiness(cfg.Ready),
 	} {
 		c.panics = panics
-		m.registry.MustRegister(c)
+		registry.MustRegister(c)
 	}
 	for _, l := range cfg.Lanes {
 		m.begin(l.Name())
@@ -158,16 +156,19 @@ func New(cfg Config) *Metrics {
 	return m
 }
 
-func counter(name, help string, labels ...string) *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+// factory creates metrics and registers them.
+type factory struct{ promauto.Factory }
+
+func (f factory) counter(name, help string, labels ...string) *prometheus.CounterVec {
+	return f.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
 }
 
-func plain(name, help string) prometheus.Gauge {
-	return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help})
+func (f factory) gauge(name, help string) prometheus.Gauge {
+	return f.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help})
 }
 
-func histogram(name, help string, buckets []float64) *prometheus.HistogramVec {
-	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+func (f factory) histogram(name, help string, buckets []float64) *prometheus.HistogramVec {
+	return f.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: namespace, Name: name, Help: help, Buckets: buckets,
 	}, []string{"lane"})
 }

@@ -48,14 +48,12 @@ func newHolds(lanes []*lane.Lane) collector {
 	}}
 }
 
-// build is the version of rollcall, as a series to join with others.
-func build(info buildinfo.Info) prometheus.Collector {
-	g := prometheus.NewGauge(prometheus.GaugeOpts{
+// build registers the version of rollcall, as a series to join with others.
+func (f factory) build(info buildinfo.Info) {
+	f.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "Always 1. The labels name the version of the worker, its commit and the Go release.",
 		ConstLabels: prometheus.Labels{"version": info.Version, "revision": info.Revision, "goversion": info.Go},
-	})
-	g.Set(1)
-	return g
+	}).Set(1)
 }
 
 var readyDesc = desc("ready", "1 if the worker takes tasks: its lanes are started and Redis answers. Otherwise 0.")
