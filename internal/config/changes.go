@@ -8,51 +8,41 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Changes lists the differences between two configurations, one line each: those that a
-// running worker can apply (limits, quotas, schedules, tokens, webhooks, robots, and
-// rotated secrets), and those that need a restart. Both arguments must come from Load. No line contains a secret.
+// Changes lists the differences between two configurations, one line each: those that
+// [TakeOver] applies to a running worker, and those that need a restart. Both arguments
+// must come from Load. No line contains a secret.
 func Changes(before, after *Config) (reloadable, needsRestart []string) {
-	was, is := leavesOf(before), leavesOf(after)
-	add := func(l leaf, line string) {
-		if l.live {
+	was, is, taken := leavesOf(before), leavesOf(after), leavesOf(TakeOver(before, after))
+	reported := map[string]bool{} // a thing that is new or removed as a whole has one line for all its leaves
+	report := func(applied bool, line string) {
+		switch {
+		case reported[line]:
+		case applied:
 			reloadable = append(reloadable, line)
-		} else {
+		default:
 			needsRestart = append(needsRestart, line)
 		}
+		reported[line] = true
 	}
-	reported := map[string]bool{} // subjects that were added or removed as a whole
 	for _, l := range is {
 		old, existed := lookUp(was, l)
-		switch {
-		case existed && old.value == l.value:
-		case existed && l.long:
-			add(l, l.name()+" changed")
-		case existed && l.secret:
-			l.live = rotated(before, after, l)
-			add(l, l.name()+" changed")
-		case existed:
-			add(l, l.name()+" was "+old.value+", is "+l.value)
-		case l.subject != "" && !hasSubject(was, l.subject):
-			if !reported[l.subject] {
-				reported[l.subject] = true
-				add(leaf{live: replaceable(l.subject)}, l.subject+" is new")
-			}
-		default:
-			l.live = l.live || l.secret && rotated(before, after, l)
-			add(l, l.name()+" is new")
+		if existed && old.value == l.value {
+			continue
 		}
+		used, isUsed := lookUp(taken, l)
+		line := l.name() + " was " + old.value + ", is " + l.value
+		switch {
+		case !existed:
+			line = l.nameAmong(was) + " is new"
+		case l.long || l.secret:
+			line = l.name() + " changed"
+		}
+		report(isUsed && used.value == l.value, line)
 	}
 	for _, l := range was {
-		switch _, exists := lookUp(is, l); {
-		case exists:
-		case l.subject != "" && !hasSubject(is, l.subject):
-			if !reported[l.subject] {
-				reported[l.subject] = true
-				add(leaf{live: replaceable(l.subject)}, l.subject+" is removed")
-			}
-		default:
-			l.live = l.live || l.secret && rotated(before, after, l)
-			add(l, l.name()+" is removed")
+		if _, exists := lookUp(is, l); !exists {
+			_, isUsed := lookUp(taken, l)
+			report(!isUsed, l.nameAmong(is)+" is removed")
 		}
 	}
 	return reloadable, needsRestart
@@ -61,7 +51,7 @@ func Changes(before, after *Config) (reloadable, needsRestart []string) {
 // leaf is one value of a configuration.
 type leaf struct {
 	subject, key, value string
-	secret, live        bool
+	secret              bool
 	long                bool   // too long for a line
 	source              Source // where a secret comes from
 }
@@ -73,10 +63,12 @@ func (l leaf) name() string {
 	return l.subject + ": " + l.key
 }
 
-// replaceable reports whether a running worker can add, change and remove a thing.
-func replaceable(subject string) bool {
-	kind, _, _ := strings.Cut(subject, " ")
-	return slices.Contains([]string{"schedule", "token", "webhook", "robot"}, kind)
+// nameAmong returns the name of the subject if no other leaf is of it.
+func (l leaf) nameAmong(others []leaf) string {
+	if l.subject == "" || slices.ContainsFunc(others, func(other leaf) bool { return other.subject == l.subject }) {
+		return l.name()
+	}
+	return l.subject
 }
 
 func lookUp(all []leaf, l leaf) (leaf, bool) {
@@ -85,10 +77,6 @@ func lookUp(all []leaf, l leaf) (leaf, bool) {
 		return leaf{}, false
 	}
 	return all[i], true
-}
-
-func hasSubject(all []leaf, subject string) bool {
-	return slices.ContainsFunc(all, func(l leaf) bool { return l.subject == subject })
 }
 
 func leavesOf(c *Config) []leaf {
@@ -110,7 +98,6 @@ func collect(v reflect.Value, subject, key string, all *[]leaf) {
 			subject: subject, key: key, value: value,
 			// The URL of a webhook may contain a secret.
 			secret: secret || key == "url" && strings.HasPrefix(subject, "webhook "),
-			live:   replaceable(subject) || strings.Contains(key, "limits.") || strings.HasPrefix(key, "quota."),
 		})
 	}
 	switch value := v.Interface().(type) {
@@ -170,21 +157,9 @@ func collect(v reflect.Value, subject, key string, all *[]leaf) {
 
 // singular returns the word for one entry of a list whose entries have names.
 func singular(list string) string {
-	switch list[strings.LastIndexByte(list, '.')+1:] {
-	case "organisations":
-		return "organisation"
-	case "tenants":
-		return "tenant"
-	case "schedules":
-		return "schedule"
-	case "users":
-		return "user"
-	case "tokens":
-		return "token"
-	case "webhooks":
-		return "webhook"
-	case "robots":
-		return "robot"
+	word := list[strings.LastIndexByte(list, '.')+1:]
+	if slices.Contains([]string{"organisations", "tenants", "schedules", "users", "tokens", "webhooks", "robots"}, word) {
+		return strings.TrimSuffix(word, "s")
 	}
 	return ""
 }

@@ -75,20 +75,3 @@ func sameRedis(a, b Redis) bool {
 	}
 	return position(a) == position(b)
 }
-
-// rotated reports whether a running worker can apply another value of a secret:
-// TakeOver does it.
-func rotated(before, after *Config, l leaf) bool {
-	kind, name, _ := strings.Cut(l.subject, " ")
-	switch kind {
-	case "":
-		return l.key == "redis.password" && sameRedis(before.Redis, after.Redis)
-	case "user", "token", "webhook", "robot", "schedule":
-		return true
-	case "tenant":
-		was, is := before.tenants()[name], after.tenants()[name]
-		account := was.Platform().Account
-		return account != "" && account == is.Platform().Account
-	}
-	return false
-}

@@ -82,6 +82,20 @@ func TestASecretIsAppliedIfItBelongsToTheSameAppOrUser(t *testing.T) {
 	}
 }
 
+func TestALimitOfAnotherPlatformNeedsARestart(t *testing.T) {
+	t.Parallel()
+	limits := config.Limits{{Calls: 3, Per: config.Duration(time.Second)}}
+	with := func(tenant config.Tenant) *config.Config {
+		tenant.Name = "t"
+		return &config.Config{Organisations: []config.Organisation{{Name: "o", Tenants: []config.Tenant{tenant}}}}
+	}
+	school := with(config.Tenant{ClassIn: &config.ClassIn{SID: "1", Limits: config.ClassInLimits{Course: limits}}})
+	app := with(config.Tenant{DingTalk: &config.DingTalk{AppKey: "app", Limits: config.DingTalkLimits{ID: limits}}})
+	if live, _ := config.Changes(school, app); len(live) != 0 {
+		t.Errorf("reported as applied: %q", live)
+	}
+}
+
 func TestAQuotaIsAppliedToAnOrganisationThatStillExists(t *testing.T) {
 	t.Parallel()
 	organisations := func(quotas map[string]int) *config.Config {
