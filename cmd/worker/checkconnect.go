@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,10 +18,8 @@ func tryAll(ctx context.Context, cfg *config.Config) []finding {
 	ctx, cancel := context.WithTimeout(ctx, tryFor)
 	defer cancel()
 	tries := []func() []finding{func() []finding { return tryRedis(ctx, cfg.Redis) }}
-	for _, org := range cfg.Organisations {
-		for _, t := range org.Tenants {
-			tries = append(tries, func() []finding { return []finding{tryTenant(ctx, t)} })
-		}
+	for _, t := range cfg.Tenants() {
+		tries = append(tries, func() []finding { return []finding{tryTenant(ctx, t)} })
 	}
 	found := make([][]finding, len(tries))
 	var wg sync.WaitGroup
@@ -28,10 +27,7 @@ func tryAll(ctx context.Context, cfg *config.Config) []finding {
 		wg.Go(func() { found[i] = try() })
 	}
 	wg.Wait()
-	var all []finding
-	for _, f := range found {
-		all = append(all, f...)
-	}
+	all := slices.Concat(found...)
 	for _, r := range cfg.Robots {
 		all = append(all, finding{
 			Subject: "robot " + r.Name, Verdict: notTried,
@@ -41,7 +37,7 @@ func tryAll(ctx context.Context, cfg *config.Config) []finding {
 	return all
 }
 
-func tryTenant(ctx context.Context, t config.Tenant) finding {
+func tryTenant(ctx context.Context, t *config.Tenant) finding {
 	f, platform := finding{Subject: "tenant " + t.Name}, t.Platform().Title
 	c, err := newConnection(t)
 	if err == nil {

@@ -146,9 +146,9 @@ func newPlan(cfg *config.Config, now time.Time) (*plan, []finding) {
 		p.Webhooks = append(p.Webhooks, webhookPlan{Name: h.Name, Events: h.Events, Tenants: h.Tenants})
 	}
 	for _, r := range cfg.Robots {
-		i := slices.IndexFunc(cfg.Organisations, func(o config.Organisation) bool { return o.Name == r.Organisation })
 		p.Robots = append(p.Robots, robotPlan{
-			Name: r.Name, Organisation: r.Organisation, Messages: cfg.Organisations[i].Quota.Messages, Language: r.Language, Schedules: r.Schedules,
+			Name: r.Name, Organisation: r.Organisation, Messages: cfg.Organisation(r.Organisation).Quota.Messages,
+			Language: r.Language, Schedules: r.Schedules,
 		})
 	}
 	for _, u := range cfg.HTTP.Users {
@@ -158,9 +158,9 @@ func newPlan(cfg *config.Config, now time.Time) (*plan, []finding) {
 		if slices.ContainsFunc(org.Tenants, func(t config.Tenant) bool { return t.Platform().Metered }) {
 			p.Quotas = append(p.Quotas, quotaPlan{Organisation: org.Name, Calls: org.Quota.Calls, Warn: org.Quota.Warn, Reserve: org.Quota.Reserve})
 		}
-		for _, t := range org.Tenants {
-			p.addLanes(org.Name, t)
-		}
+	}
+	for org, t := range cfg.Tenants() {
+		p.addLanes(org.Name, t)
 	}
 	var findings []finding
 	for _, s := range cfg.Schedules {
@@ -206,7 +206,7 @@ func newRedisPlan(r config.Redis) redisPlan {
 	return p
 }
 
-func (p *plan) addLanes(organisation string, t config.Tenant) {
+func (p *plan) addLanes(organisation string, t *config.Tenant) {
 	platform := t.Platform()
 	for _, l := range platform.Lanes {
 		kind := tasks.Kind(l.Kind)

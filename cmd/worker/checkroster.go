@@ -54,11 +54,9 @@ func rosterRemarks(cfg *config.Config, path string, now time.Time) ([]string, er
 
 func rowRemarks(cfg *config.Config, file *roster.File) (rows int, remarks []string, err error) {
 	limits := map[string]tasks.Limits{}
-	for _, org := range cfg.Organisations {
-		for _, t := range org.Tenants {
-			if longest := t.Platform().NicknameMax; longest > 0 {
-				limits[t.Name] = tasks.Limits{NicknameMax: longest}
-			}
+	for _, t := range cfg.Tenants() {
+		if longest := t.Platform().NicknameMax; longest > 0 {
+			limits[t.Name] = tasks.Limits{NicknameMax: longest}
 		}
 	}
 	var bad, other int

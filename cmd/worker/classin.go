@@ -9,7 +9,7 @@ import (
 	"rollcall/tasks"
 )
 
-func connectClassIn(t config.Tenant) (connection, error) {
+func connectClassIn(t *config.Tenant) (connection, error) {
 	school := t.ClassIn
 	client, err := classin.New(classin.Config{
 		Tenant: t.Name, SID: school.SID, Secret: school.Secret.Value, BaseURL: school.BaseURL, Timeout: time.Duration(school.Timeout),

@@ -9,7 +9,7 @@ import (
 	"rollcall/tasks"
 )
 
-func connectDingTalk(t config.Tenant) (connection, error) {
+func connectDingTalk(t *config.Tenant) (connection, error) {
 	app := t.DingTalk
 	client, err := dingtalk.New(dingtalk.Config{
 		Tenant: t.Name, AppKey: app.AppKey, AppSecret: app.AppSecret.Value, API: app.API, OAPI: app.OAPI,

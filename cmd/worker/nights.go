@@ -69,15 +69,8 @@ func (w *worker) nightRule(cfg *config.Config, s config.Schedule) (night.Rule, e
 	if err != nil {
 		return nil, err
 	}
-	names := night.Names{Rule: rule, Tenant: from.Tenant, Ledger: w.record}
-	for _, org := range cfg.Organisations {
-		for _, t := range org.Tenants {
-			if t.Name == from.Tenant {
-				names.Organisation = org.Name
-			}
-		}
-	}
-	return names, nil
+	org, _ := cfg.Tenant(from.Tenant) // judged by config.Load
+	return night.Names{Rule: rule, Organisation: org.Name, Tenant: from.Tenant, Ledger: w.record}, nil
 }
 
 // nightJob carries out the nights of a schedule.

@@ -48,10 +48,8 @@ func (w *worker) robots(cfg *config.Config) []webhook.Endpoint {
 	var all []webhook.Endpoint
 	for _, r := range cfg.Robots {
 		quota := 0
-		for _, org := range cfg.Organisations {
-			if org.Name == r.Organisation {
-				quota = org.Quota.Messages
-			}
+		if org := cfg.Organisation(r.Organisation); org != nil { // nil: it is new, which needs a restart
+			quota = org.Quota.Messages
 		}
 		all = append(all, webhook.Endpoint{
 			Name: robotPrefix + r.Name, Events: []string{nightReport},

@@ -26,10 +26,8 @@ func (w *worker) takeSecrets(ctx context.Context, before *config.Config) {
 
 func tenantSecrets(cfg *config.Config) map[string]secret.Text {
 	all := map[string]secret.Text{}
-	for _, org := range cfg.Organisations {
-		for _, t := range org.Tenants {
-			all[t.Name] = t.Platform().Secret
-		}
+	for _, t := range cfg.Tenants() {
+		all[t.Name] = t.Platform().Secret
 	}
 	return all
 }

@@ -9,7 +9,6 @@ import (
 	"rollcall/internal/handler"
 	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
-	"rollcall/internal/ledger"
 	"rollcall/internal/secret"
 	"rollcall/internal/source/contacts"
 	"rollcall/providers"
@@ -20,8 +19,8 @@ import (
 
 // platforms are the platforms of the configuration.
 var platforms = map[string]struct {
-	connect func(config.Tenant) (connection, error) // creates the client of a tenant; sends nothing
-	codes   func() []providers.Code                 // all codes of its answers
+	connect func(*config.Tenant) (connection, error) // creates the client of a tenant; sends nothing
+	codes   func() []providers.Code                  // all codes of its answers
 }{
 	"dingtalk": {connectDingTalk, dingtalk.Codes},
 	"classin":  {connectClassIn, classin.Codes},
@@ -58,7 +57,7 @@ type contactsApp struct {
 	pace   contacts.Pace
 }
 
-func newConnection(t config.Tenant) (connection, error) {
+func newConnection(t *config.Tenant) (connection, error) {
 	name := t.Platform().Name
 	p, known := platforms[name]
 	if !known {
@@ -77,7 +76,7 @@ func laneLimits(p config.Platform) map[tasks.Kind]config.Limits {
 }
 
 // addTenant creates the tenant's client and adds a lane for each API of its platform.
-func (w *worker) addTenant(org config.Organisation, t config.Tenant, record *ledger.Ledger) error {
+func (w *worker) addTenant(org *config.Organisation, t *config.Tenant) error {
 	c, err := newConnection(t)
 	if err != nil {
 		return err
@@ -107,7 +106,7 @@ func (w *worker) addTenant(org config.Organisation, t config.Tenant, record *led
 			cfg.Address, cfg.AddressName = w.address, w.cfg.Egress.Name
 		}
 		w.lanes.Add(cfg, build(handler.Env{
-			Organisation: org.Name, Tenant: t.Name, Ledger: record, Deadline: lane.Deadline(platform.Timeout),
+			Organisation: org.Name, Tenant: t.Name, Ledger: w.record, Deadline: lane.Deadline(platform.Timeout),
 			Limits: tasks.Limits{NicknameMax: platform.NicknameMax}, ResendAfter: c.resendAfter, Landing: c.lateResendAfter,
 		}))
 	}

@@ -218,10 +218,8 @@ func holdEvent(h hold.Hold, owners map[string][]string) webhook.Event {
 // ownersOf returns the tenants of each organisation.
 func ownersOf(cfg *config.Config) map[string][]string {
 	all := map[string][]string{}
-	for _, org := range cfg.Organisations {
-		for _, t := range org.Tenants {
-			all[org.Name] = append(all[org.Name], t.Name)
-		}
+	for org, t := range cfg.Tenants() {
+		all[org.Name] = append(all[org.Name], t.Name)
 	}
 	return all
 }

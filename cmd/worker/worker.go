@@ -101,16 +101,13 @@ func (w *worker) build(ctx context.Context, level *slog.LevelVar) error {
 	}
 	w.ready = monitor.NewReadiness(w.rdb)
 	shared := redisdb.NewAutopipeline(w.rdb)
-	record := ledger.NewShared(w.rdb, shared)
-	w.record = record
-	record.KeepRuns(w.keepRuns())
-	w.lanes = lane.NewSet(w.rdb, shared, record, workerName(), log)
+	w.record = ledger.NewShared(w.rdb, shared)
+	w.record.KeepRuns(w.keepRuns())
+	w.lanes = lane.NewSet(w.rdb, shared, w.record, workerName(), log)
 	w.address = pace.NewAddress(w.rdb, cfg.Egress.Name, pace.Limit{Calls: cfg.Egress.Calls, Per: time.Duration(cfg.Egress.Per)})
-	for _, org := range cfg.Organisations {
-		for _, tenant := range org.Tenants {
-			if err := w.addTenant(org, tenant, record); err != nil {
-				return exitcode.AsConfig(err)
-			}
+	for org, tenant := range cfg.Tenants() {
+		if err := w.addTenant(org, tenant); err != nil {
+			return exitcode.AsConfig(err)
 		}
 	}
 	w.counts = metrics.New(metrics.Config{
@@ -119,7 +116,7 @@ func (w *worker) build(ctx context.Context, level *slog.LevelVar) error {
 	})
 	w.lanes.Observe(w.counts)
 	w.sweeper = sweep.New(sweep.Config{
-		Redis: w.rdb, Ledger: record, Lanes: w.lanes, Observer: w.counts, Log: log, Rescue: []string{runs.Queue, webhook.Queue},
+		Redis: w.rdb, Ledger: w.record, Lanes: w.lanes, Observer: w.counts, Log: log, Rescue: []string{runs.Queue, webhook.Queue},
 		Restore: w.restoreCall,
 	})
 	if err := w.openRuns(); err != nil {
@@ -327,19 +324,17 @@ func workerName() string {
 // publish writes the served lanes to Redis, so that producers can refuse other lanes.
 func (w *worker) publish(ctx context.Context) error {
 	var served []registry.Lane
-	for _, org := range w.cfg.Organisations {
-		for _, t := range org.Tenants {
-			platform := t.Platform()
-			for kind := range laneLimits(platform) {
-				l := registry.Lane{Organisation: org.Name, Tenant: t.Name, Kind: kind}
-				if platform.Metered {
-					l.Address = w.cfg.Egress.Name
-				}
-				if kind == tasks.KindNickname {
-					l.NicknameMax = platform.NicknameMax
-				}
-				served = append(served, l)
+	for org, t := range w.cfg.Tenants() {
+		platform := t.Platform()
+		for kind := range laneLimits(platform) {
+			l := registry.Lane{Organisation: org.Name, Tenant: t.Name, Kind: kind}
+			if platform.Metered {
+				l.Address = w.cfg.Egress.Name
 			}
+			if kind == tasks.KindNickname {
+				l.NicknameMax = platform.NicknameMax
+			}
+			served = append(served, l)
 		}
 	}
 	if err := registry.Publish(ctx, w.rdb, served); err != nil {

@@ -82,10 +82,8 @@ func lookUp(all []leaf, l leaf) (leaf, bool) {
 func leavesOf(c *Config) []leaf {
 	var all []leaf
 	collect(reflect.ValueOf(*c), "", "", &all)
-	for _, org := range c.Organisations {
-		for _, t := range org.Tenants {
-			all = append(all, leaf{subject: "tenant " + t.Name, key: "organisation", value: org.Name})
-		}
+	for org, t := range c.Tenants() {
+		all = append(all, leaf{subject: "tenant " + t.Name, key: "organisation", value: org.Name})
 	}
 	return all
 }

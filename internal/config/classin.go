@@ -39,10 +39,10 @@ func (s *ClassIn) describe() Platform {
 	return p
 }
 
-func (s *ClassIn) judge(d *document, path []any, c *Config) {
-	d.platform(under(path, "base_url"), s.BaseURL, "https://api.eeo.cn", c)
+func (s *ClassIn) judge(d *document, path []any) {
+	d.platform(under(path, "base_url"), s.BaseURL, "https://api.eeo.cn")
 	d.secret(under(path, "secret"), &s.Secret)
-	d.timeout(under(path, "timeout"), s.Timeout, c.StopTimeout)
+	d.timeout(under(path, "timeout"), s.Timeout)
 }
 
 func (s *ClassIn) takeOver(t *Tenant, from Tenant, sameAccount bool) {

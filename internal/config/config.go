@@ -289,10 +289,8 @@ const StopMargin = 31 * time.Second
 // LongestStop returns how long a stop may take, given the tenants' timeouts.
 func (c *Config) LongestStop() time.Duration {
 	var longest time.Duration
-	for _, org := range c.Organisations {
-		for _, t := range org.Tenants {
-			longest = max(longest, t.Platform().Timeout)
-		}
+	for _, t := range c.Tenants() {
+		longest = max(longest, t.Platform().Timeout)
 	}
 	return longest + StopMargin
 }

@@ -61,12 +61,12 @@ func (a *DingTalk) describe() Platform {
 	return p
 }
 
-func (a *DingTalk) judge(d *document, path []any, c *Config) {
-	d.platform(under(path, "api"), a.API, "https://api.dingtalk.io", c)
-	d.platform(under(path, "oapi"), a.OAPI, "https://oapi.dingtalk.io", c)
+func (a *DingTalk) judge(d *document, path []any) {
+	d.platform(under(path, "api"), a.API, "https://api.dingtalk.io")
+	d.platform(under(path, "oapi"), a.OAPI, "https://oapi.dingtalk.io")
 	d.hosts(path, a)
 	d.secret(under(path, "app_secret"), &a.AppSecret)
-	d.timeout(under(path, "timeout"), a.Timeout, c.StopTimeout)
+	d.timeout(under(path, "timeout"), a.Timeout)
 	if rest := a.IDResendAfter; time.Duration(rest) < time.Second || time.Duration(rest) > 24*time.Hour {
 		d.report(under(path, "id_resend_after"), "is %s; it must be 1s to 24h", rest)
 	}

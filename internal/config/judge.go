@@ -12,7 +12,8 @@ import (
 const MaxTimeout = 2 * time.Minute
 
 // judge reports what is wrong with values of the right form, and reads the secrets.
-func (d *document) judge(c *Config) {
+func (d *document) judge() {
+	c := d.config
 	// The minimum for the shortest timeout. The tenants' own timeouts are checked
 	// below.
 	if least := time.Second + StopMargin; time.Duration(c.StopTimeout) <= least {
@@ -25,20 +26,19 @@ func (d *document) judge(c *Config) {
 		d.reportOnce(under(nil, "dead_letters", "keep"), "is %s; it must be 0s (no limit), or 24h or more", c.DeadLetters.Keep)
 	}
 	d.egress(under(nil, "egress"), c.Egress)
-	d.api(c)
-	d.webhooks(c)
-	d.robots(c)
-	seen := map[string]bool{}
+	d.api()
+	d.webhooks()
+	d.robots()
 	accounts := map[string]string{} // credentials → tenant
 	for i := range c.Organisations {
 		org := &c.Organisations[i]
 		path := under(nil, "organisations", i)
-		d.once(seen, "organisation", org.Name, under(path, "name"), "put the tenants of both under one")
+		d.once("organisation", org.Name, under(path, "name"), "put the tenants of both under one")
 		for k := range org.Tenants {
 			t := &org.Tenants[k]
 			tpath := under(path, "tenants", k)
-			d.once(seen, "tenant", t.Name, under(tpath, "name"), "queues are named after a tenant, so choose another name")
-			d.tenant(tpath, t, c)
+			d.once("tenant", t.Name, under(tpath, "name"), "queues are named after a tenant, so choose another name")
+			d.tenant(tpath, t)
 			account := t.Platform().Account
 			if other, taken := accounts[account]; taken && account != "" {
 				d.report(tpath, "is the same app as tenant %s; the platform counts their calls together, so keep one", other)
@@ -49,28 +49,28 @@ func (d *document) judge(c *Config) {
 	for i := range c.Schedules {
 		s := &c.Schedules[i]
 		path := under(nil, "schedules", i)
-		d.once(seen, "schedule", s.Name, under(path, "name"), "choose another name")
-		d.schedule(path, s, c)
+		d.once("schedule", s.Name, under(path, "name"), "choose another name")
+		d.schedule(path, s)
 	}
 }
 
 // once rejects a name that another thing of its kind has. An empty name was already
 // reported.
-func (d *document) once(seen map[string]bool, kind, name string, path []any, do string) {
-	if name != "" && seen[kind+" "+name] {
+func (d *document) once(kind, name string, path []any, do string) {
+	if name != "" && d.named[kind+" "+name] {
 		d.report(path, "is taken by another %s of this file; %s", kind, do)
 	}
-	seen[kind+" "+name] = true
+	d.named[kind+" "+name] = true
 }
 
-func (d *document) tenant(path []any, t *Tenant, c *Config) {
+func (d *document) tenant(path []any, t *Tenant) {
 	s := t.section()
 	if s == nil {
 		return // already reported
 	}
 	p := s.describe()
 	path = under(path, p.Name)
-	s.judge(d, path, c)
+	s.judge(d, path)
 	for _, lane := range p.Lanes {
 		d.limits(under(path, "limits", lane.Kind), lane.Limits)
 	}
@@ -87,7 +87,7 @@ func hostOf(base string) string {
 // platform checks a base URL. A worker with an embedded Redis, which loses everything,
 // may only call a platform on this machine. A text that is not a URL is not shown: it
 // may contain a password.
-func (d *document) platform(path []any, base, example string, c *Config) {
+func (d *document) platform(path []any, base, example string) {
 	u, err := url.Parse(base)
 	switch {
 	case err != nil || u.Hostname() == "":
@@ -100,7 +100,7 @@ func (d *document) platform(path []any, base, example string, c *Config) {
 		d.report(path, "begins with http:// so anyone on the network could read the credentials; write https://%s", u.Host)
 	case u.Scheme != "http" && u.Scheme != "https":
 		d.report(path, "begins with %s://; write https://%s", shortened(u.Scheme), u.Host)
-	case c.Redis.Embedded != "" && !loopback.Is(u.Host):
+	case d.config.Redis.Embedded != "" && !loopback.Is(u.Host):
 		d.report(path, "is a real platform, but the embedded Redis loses on every restart what was done there; "+
 			"configure a real Redis with redis.url")
 	}
@@ -119,8 +119,8 @@ func (d *document) secret(path []any, s *Source) {
 }
 
 // timeout checks the length of one exchange, which a stop must wait for.
-func (d *document) timeout(path []any, length, stop Duration) {
-	longest := time.Duration(length) + StopMargin
+func (d *document) timeout(path []any, length Duration) {
+	stop, longest := d.config.StopTimeout, time.Duration(length)+StopMargin
 	switch {
 	case time.Duration(length) < time.Second || time.Duration(length) > MaxTimeout:
 		d.report(path, "is %s; it must be 1s to %s", length, Duration(MaxTimeout))

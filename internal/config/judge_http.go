@@ -31,11 +31,10 @@ func (d *document) http(h *HTTP) {
 		t.Cert, t.Key = resolvePath(d.dir, t.Cert), resolvePath(d.dir, t.Key)
 		d.pair(here, t.Cert, t.Key)
 	}
-	seen := map[string]bool{}
 	for i := range h.Users {
 		u := &h.Users[i]
 		here := under(path, "users", i)
-		d.once(seen, "user", u.Name, under(here, "name"), "choose another name")
+		d.once("user", u.Name, under(here, "name"), "choose another name")
 		if strings.Contains(u.Name, ":") {
 			d.report(under(here, "name"), "contains a colon, which ends the name in HTTP's basic auth; choose another name")
 		}
@@ -57,13 +56,13 @@ func (d *document) proxies(path []any, all []string) {
 }
 
 // api checks the tokens, and reads their hashes.
-func (d *document) api(c *Config) {
-	seen, owners := map[string]bool{}, map[access.Hash]string{}
-	for i := range c.API.Tokens {
-		t := &c.API.Tokens[i]
+func (d *document) api() {
+	owners := map[access.Hash]string{}
+	for i := range d.config.API.Tokens {
+		t := &d.config.API.Tokens[i]
 		path := under(nil, "api", "tokens", i)
-		d.once(seen, "token", t.Name, under(path, "name"), "choose another name")
-		d.known(under(path, "tenants"), t.Tenants, c)
+		d.once("token", t.Name, under(path, "name"), "choose another name")
+		d.known(under(path, "tenants"), t.Tenants)
 		if _, err := t.lastDay(); err != nil && t.Expires != "" {
 			d.report(under(path, "expires"), "is %s, which is no day of the calendar; write a date, as in 2027-06-30", shortened(t.Expires))
 		}
@@ -86,13 +85,13 @@ func (d *document) api(c *Config) {
 }
 
 // known checks that tenants are in this file, each once.
-func (d *document) known(path []any, names []string, c *Config) {
+func (d *document) known(path []any, names []string) {
 	for i, name := range names {
-		switch {
+		switch _, t := d.config.Tenant(name); {
 		case name == "": // already reported
 		case slices.Contains(names[:i], name):
 			d.report(path, "names %s twice; remove one", shortened(name))
-		case !c.anyTenant(func(t *Tenant) bool { return t.Name == name }):
+		case t == nil:
 			d.report(path, "names %s, which is no tenant of this file", shortened(name))
 		}
 	}
@@ -102,13 +101,12 @@ func (d *document) known(path []any, names []string, c *Config) {
 const leastSecret, mostSecret = 24, 64
 
 // webhooks checks the webhooks, and reads their secrets.
-func (d *document) webhooks(c *Config) {
-	seen := map[string]bool{}
-	for i := range c.Webhooks {
-		h := &c.Webhooks[i]
+func (d *document) webhooks() {
+	for i := range d.config.Webhooks {
+		h := &d.config.Webhooks[i]
 		path := under(nil, "webhooks", i)
-		d.once(seen, "webhook", h.Name, under(path, "name"), "choose another name")
-		d.known(under(path, "tenants"), h.Tenants, c)
+		d.once("webhook", h.Name, under(path, "name"), "choose another name")
+		d.known(under(path, "tenants"), h.Tenants)
 		d.proxies(under(path, "allow"), h.Allow)
 		d.webhookURL(under(path, "url"), h.URL)
 		d.secret(under(path, "secret"), &h.Secret)
@@ -130,13 +128,13 @@ func (d *document) webhooks(c *Config) {
 }
 
 // robots checks the robots, and reads their secrets. A [Judge] checks these.
-func (d *document) robots(c *Config) {
-	seen := map[string]bool{}
+func (d *document) robots() {
+	c := d.config
 	for i := range c.Robots {
 		r := &c.Robots[i]
 		path := under(nil, "robots", i)
-		d.once(seen, "robot", r.Name, under(path, "name"), "choose another name")
-		if r.Organisation != "" && !slices.ContainsFunc(c.Organisations, func(o Organisation) bool { return o.Name == r.Organisation }) {
+		d.once("robot", r.Name, under(path, "name"), "choose another name")
+		if r.Organisation != "" && c.Organisation(r.Organisation) == nil {
 			d.report(under(path, "organisation"), "is %s, which is no organisation of this file", shortened(r.Organisation))
 		}
 		for _, name := range r.Schedules {

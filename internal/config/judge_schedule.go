@@ -15,7 +15,7 @@ const (
 	longestWindow  = 72 * time.Hour
 )
 
-func (d *document) schedule(path []any, s *Schedule, c *Config) {
+func (d *document) schedule(path []any, s *Schedule) {
 	if s.Zone == "Local" {
 		d.report(under(path, "zone"), "is Local, which differs between machines; write an IANA name, as in Asia/Shanghai or UTC")
 	} else if _, err := time.LoadLocation(s.Zone); err != nil {
@@ -30,12 +30,12 @@ func (d *document) schedule(path []any, s *Schedule, c *Config) {
 	}
 	if s.Roster != "" {
 		s.Roster = resolvePath(d.dir, s.Roster)
-		d.roster(under(path, "roster"), s.Roster, c)
+		d.roster(under(path, "roster"), s.Roster)
 	}
 	if s.Courses != nil {
-		d.courses(under(path, "courses"), s.Courses, c)
+		d.courses(under(path, "courses"), s.Courses)
 	}
-	d.night(path, s, c)
+	d.night(path, s)
 }
 
 // The bounds of approve_within.
@@ -45,7 +45,7 @@ const shortestApproval, longestApproval = time.Minute, 720 * time.Hour
 const shortestRefresh, longestRefresh = 24 * time.Hour, 8760 * time.Hour
 
 // night judges the keys of a nightly sync.
-func (d *document) night(path []any, s *Schedule, c *Config) {
+func (d *document) night(path []any, s *Schedule) {
 	if s.Source == nil {
 		if s.Absence != nil {
 			d.report(under(path, "absence"), "has no effect without source; add a source, or remove it")
@@ -59,12 +59,12 @@ func (d *document) night(path []any, s *Schedule, c *Config) {
 		return
 	}
 	from := under(path, "source")
-	d.rosterSource(from, s.Source, c)
+	d.rosterSource(from, s.Source)
 	if !s.Names.IsZero() {
 		d.names(from, s.Source)
 	}
-	if tenant := s.Source.Tenant; tenant != "" && !c.anyTenant(func(t *Tenant) bool { return t.Name == tenant }) {
-		d.report(under(from, "tenant"), "is %s, but this file has no tenant with that name", shortened(tenant))
+	if _, t := d.config.Tenant(s.Source.Tenant); t == nil && s.Source.Tenant != "" {
+		d.report(under(from, "tenant"), "is %s, but this file has no tenant with that name", shortened(s.Source.Tenant))
 	}
 	if s.Absence != nil && s.Absence.Nights > 0 && len(s.Absence.Chats) == 0 {
 		d.report(under(path, "absence", "nights"), "is %d, but no chats are given; list those whose members the roster decides", s.Absence.Nights)
@@ -103,7 +103,7 @@ func (d *document) cron(path []any, s *Schedule) {
 	}
 }
 
-func (d *document) roster(path []any, file string, c *Config) {
+func (d *document) roster(path []any, file string) {
 	info, err := os.Stat(file)
 	switch {
 	case err != nil:
@@ -119,18 +119,20 @@ func (d *document) roster(path []any, file string, c *Config) {
 		return
 	}
 	_ = f.Close() // opened only for reading
-	if !c.anyTenant(func(t *Tenant) bool { return t.Platform().NicknameMax > 0 }) {
-		d.report(path, "contains nicknames, but no tenant of this file is on DingTalk; add one, or sync courses instead")
+	for _, t := range d.config.Tenants() {
+		if t.Platform().NicknameMax > 0 {
+			return
+		}
 	}
+	d.report(path, "contains nicknames, but no tenant of this file is on DingTalk; add one, or sync courses instead")
 }
 
-func (d *document) courses(path []any, courses *Courses, c *Config) {
-	named := func(t *Tenant) bool { return t.Name == courses.Tenant }
-	switch tenant := under(path, "tenant"); {
-	case !c.anyTenant(named):
-		d.report(tenant, "is %s, but this file has no tenant with that name; %s", shortened(courses.Tenant), c.schools())
-	case !c.anyTenant(func(t *Tenant) bool { return named(t) && t.DingTalk == nil }):
-		d.report(tenant, "is %s, which is on DingTalk, but courses exist only on ClassIn; %s", courses.Tenant, c.schools())
+func (d *document) courses(path []any, courses *Courses) {
+	switch _, t := d.config.Tenant(courses.Tenant); {
+	case t == nil:
+		d.report(under(path, "tenant"), "is %s, but this file has no tenant with that name; %s", shortened(courses.Tenant), d.config.schools())
+	case t.DingTalk != nil:
+		d.report(under(path, "tenant"), "is %s, which is on DingTalk, but courses exist only on ClassIn; %s", courses.Tenant, d.config.schools())
 	}
 	seen := map[string]bool{}
 	for i, id := range courses.IDs {
@@ -141,26 +143,14 @@ func (d *document) courses(path []any, courses *Courses, c *Config) {
 	}
 }
 
-func (c *Config) anyTenant(is func(*Tenant) bool) bool {
-	for _, org := range c.Organisations {
-		for i := range org.Tenants {
-			if is(&org.Tenants[i]) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // schools returns for which tenants courses can be synced.
 func (c *Config) schools() string {
 	var names []string
-	c.anyTenant(func(t *Tenant) bool {
+	for _, t := range c.Tenants() {
 		if t.ClassIn != nil {
 			names = append(names, t.Name)
 		}
-		return false
-	})
+	}
 	if len(names) == 0 {
 		return "add a tenant with classin"
 	}

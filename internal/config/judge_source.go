@@ -18,7 +18,7 @@ import (
 type Judge func(c *Config, report func(err error, path ...any))
 
 // rosterSource judges where a roster is read, but for what package source knows.
-func (d *document) rosterSource(path []any, s *RosterSource, c *Config) {
+func (d *document) rosterSource(path []any, s *RosterSource) {
 	if f := s.Files; f != nil && f.Path != "" {
 		d.pattern(under(path, "files", "path"), &f.Path)
 	}
@@ -36,8 +36,10 @@ func (d *document) rosterSource(path []any, s *RosterSource, c *Config) {
 	if q := s.SQL; q != nil {
 		d.secret(under(path, "sql", "dsn"), &q.DSN)
 	}
-	if k := s.Contacts; k != nil && k.Tenant != "" && !c.anyTenant(func(t *Tenant) bool { return t.Name == k.Tenant && t.DingTalk != nil }) {
-		d.report(under(path, "contacts", "tenant"), "is %s, but this file has no tenant on DingTalk with that name", shortened(k.Tenant))
+	if k := s.Contacts; k != nil && k.Tenant != "" {
+		if _, t := d.config.Tenant(k.Tenant); t == nil || t.DingTalk == nil {
+			d.report(under(path, "contacts", "tenant"), "is %s, but this file has no tenant on DingTalk with that name", shortened(k.Tenant))
+		}
 	}
 }
 

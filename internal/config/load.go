@@ -32,14 +32,14 @@ func Parse(name string, content []byte, getenv func(string) string, judges ...Ju
 	if err := yaml.Load(content, &root); err != nil {
 		return nil, &ProblemsError{File: name, Problems: []Problem{syntaxProblem(err)}}
 	}
-	d := &document{root: root.Content[0], dir: filepath.Dir(name), getenv: getenv}
 	cfg := new(Config)
+	d := &document{root: root.Content[0], dir: filepath.Dir(name), getenv: getenv, config: cfg, named: map[string]bool{}}
 	if clean := d.shape(d.root, reflect.TypeFor[Config](), nil, ""); clean != nil {
 		if err := clean.Load(cfg); err != nil {
 			// shape has checked the form, so an error here is a defect of rollcall.
 			d.report(nil, "cannot be read because of a fault of rollcall; please report it: %v", err)
 		}
-		d.judge(cfg)
+		d.judge()
 		for _, judge := range judges {
 			judge(cfg, d.locate)
 		}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"iter"
 	"reflect"
 	"time"
 
@@ -42,7 +43,7 @@ func lanesOf(limits any) []Lane {
 // section is what a tenant's key of a platform contains.
 type section interface {
 	describe() Platform
-	judge(d *document, path []any, c *Config)
+	judge(d *document, path []any)
 	// takeOver puts a copy into t that has the limits of from, and its secret if both
 	// are credentials of one account. It does nothing if from is on another platform.
 	takeOver(t *Tenant, from Tenant, sameAccount bool)
@@ -65,4 +66,38 @@ func (t *Tenant) Platform() Platform {
 		return s.describe()
 	}
 	return Platform{}
+}
+
+// Tenants yields all tenants, each with its organisation.
+func (c *Config) Tenants() iter.Seq2[*Organisation, *Tenant] {
+	return func(yield func(*Organisation, *Tenant) bool) {
+		for i := range c.Organisations {
+			org := &c.Organisations[i]
+			for k := range org.Tenants {
+				if !yield(org, &org.Tenants[k]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Tenant returns the tenant with a name, and its organisation; nil if there is none.
+func (c *Config) Tenant(name string) (*Organisation, *Tenant) {
+	for org, t := range c.Tenants() {
+		if t.Name == name {
+			return org, t
+		}
+	}
+	return nil, nil
+}
+
+// Organisation returns the organisation with a name; nil if there is none.
+func (c *Config) Organisation(name string) *Organisation {
+	for i := range c.Organisations {
+		if c.Organisations[i].Name == name {
+			return &c.Organisations[i]
+		}
+	}
+	return nil
 }

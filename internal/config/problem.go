@@ -42,11 +42,13 @@ type document struct {
 	root     *yaml.Node // the file as written
 	dir      string     // the file's directory, where relative paths start
 	getenv   func(string) string
+	config   *Config
+	named    map[string]bool // names of things that must have different ones, after their kind
 	problems []Problem
 	reported [][]any // paths that need no further message: their other problems are consequences
 }
 
-// say adds a problem of the value at path. The text continues after the value's name.
+// report adds a problem of the value at path. The text continues after the value's name.
 func (d *document) report(path []any, format string, args ...any) {
 	if d.silent(path) {
 		return
@@ -54,7 +56,7 @@ func (d *document) report(path []any, format string, args ...any) {
 	d.reportLine(d.line(path), path, format, args...)
 }
 
-// sayOnce is like say, and suppresses all other problems of that value as consequences.
+// reportOnce is like report, and suppresses all other problems of that value as consequences.
 func (d *document) reportOnce(path []any, format string, args ...any) {
 	d.report(path, format, args...)
 	d.reported = append(d.reported, path)
@@ -113,7 +115,7 @@ func resolve(node *yaml.Node) *yaml.Node {
 	return node
 }
 
-// place names a value for a person: by the names given in the file rather than by
+// position names a value for a person: by the names given in the file rather than by
 // positions.
 func (d *document) position(path []any) string {
 	subject, rest := "", []string(nil)

@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // TakeOver returns the configuration of a running worker after a reload. It applies
 // from after: the limits and secrets of tenants and the quotas of organisations that
@@ -9,55 +12,35 @@ import "strings"
 // belongs to the same app, school or user of Redis as before. Everything else is that of
 // before. Neither argument is changed.
 func TakeOver(before, after *Config) *Config {
-	tenants := after.tenants()
-	quotas := map[string]Quota{}
-	for _, org := range after.Organisations {
-		quotas[org.Name] = org.Quota
-	}
 	taken := *before
 	taken.Schedules, taken.API, taken.Webhooks, taken.Robots = after.Schedules, after.API, after.Webhooks, after.Robots
 	if sameRedis(before.Redis, after.Redis) {
 		taken.Redis.Password = after.Redis.Password
 	}
-	taken.HTTP.Users = make([]User, len(before.HTTP.Users))
-	for i, u := range before.HTTP.Users {
+	taken.HTTP.Users = slices.Clone(before.HTTP.Users)
+	for i := range taken.HTTP.Users {
+		u := &taken.HTTP.Users[i]
 		for _, other := range after.HTTP.Users {
 			if other.Name == u.Name {
 				u.Password = other.Password
 			}
 		}
-		taken.HTTP.Users[i] = u
 	}
-	taken.Organisations = make([]Organisation, len(before.Organisations))
-	for i, org := range before.Organisations {
-		own := make([]Tenant, len(org.Tenants))
-		for j, t := range org.Tenants {
-			own[j] = t.takenOver(tenants[t.Name])
+	taken.Organisations = slices.Clone(before.Organisations)
+	for i := range taken.Organisations {
+		org := &taken.Organisations[i]
+		org.Tenants = slices.Clone(org.Tenants)
+		if other := after.Organisation(org.Name); other != nil {
+			org.Quota = other.Quota
 		}
-		org.Tenants = own
-		if quota, still := quotas[org.Name]; still {
-			org.Quota = quota
+	}
+	for _, t := range taken.Tenants() {
+		_, other := after.Tenant(t.Name)
+		if s := t.section(); s != nil && other != nil {
+			s.takeOver(t, *other, t.Platform().Account == other.Platform().Account)
 		}
-		taken.Organisations[i] = org
 	}
 	return &taken
-}
-
-func (c *Config) tenants() map[string]Tenant {
-	all := map[string]Tenant{}
-	for _, org := range c.Organisations {
-		for _, t := range org.Tenants {
-			all[t.Name] = t
-		}
-	}
-	return all
-}
-
-func (t Tenant) takenOver(other Tenant) Tenant {
-	if s := t.section(); s != nil {
-		s.takeOver(&t, other, t.Platform().Account == other.Platform().Account)
-	}
-	return t
 }
 
 // sameRedis reports whether a password belongs to the same user of the same servers.
