@@ -3,6 +3,7 @@ package config
 import (
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -143,9 +144,9 @@ func collect(v reflect.Value, subject, key string, all *[]leaf) {
 			collect(v.Field(i), subject, join(key, name), all)
 		}
 	case reflect.Bool:
-		add(map[bool]string{true: "true", false: "false"}[v.Bool()], false)
+		add(strconv.FormatBool(v.Bool()), false)
 	case reflect.Int:
-		add(itoa(int(v.Int())), false)
+		add(strconv.FormatInt(v.Int(), 10), false)
 	default:
 		if v.String() != "" {
 			add(v.String(), false)

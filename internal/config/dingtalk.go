@@ -67,9 +67,7 @@ func (a *DingTalk) judge(d *document, path []any) {
 	d.hosts(path, a)
 	d.secret(under(path, "app_secret"), &a.AppSecret)
 	d.timeout(under(path, "timeout"), a.Timeout)
-	if rest := a.IDResendAfter; time.Duration(rest) < time.Second || time.Duration(rest) > 24*time.Hour {
-		d.report(under(path, "id_resend_after"), "is %s; it must be 1s to 24h", rest)
-	}
+	d.within(under(path, "id_resend_after"), a.IDResendAfter, time.Second, 24*time.Hour)
 	if rest := a.LateResendAfter; rest != 0 && (time.Duration(rest) < time.Second || time.Duration(rest) > 24*time.Hour) {
 		d.report(under(path, "late_resend_after"), "is %s; it must be 0s, which turns it off, or 1s to 24h", rest)
 	}

@@ -118,6 +118,13 @@ func (d *document) secret(path []any, s *Source) {
 	s.Value = value
 }
 
+// within checks the bounds of a length of time.
+func (d *document) within(path []any, length Duration, shortest, longest time.Duration) {
+	if time.Duration(length) < shortest || time.Duration(length) > longest {
+		d.report(path, "is %s; it must be %s to %s", length, Duration(shortest), Duration(longest))
+	}
+}
+
 // timeout checks the length of one exchange, which a stop must wait for.
 func (d *document) timeout(path []any, length Duration) {
 	stop, longest := d.config.StopTimeout, time.Duration(length)+StopMargin

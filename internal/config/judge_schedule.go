@@ -38,12 +38,6 @@ func (d *document) schedule(path []any, s *Schedule) {
 	d.night(path, s)
 }
 
-// The bounds of approve_within.
-const shortestApproval, longestApproval = time.Minute, 720 * time.Hour
-
-// The bounds of refresh.after.
-const shortestRefresh, longestRefresh = 24 * time.Hour, 8760 * time.Hour
-
 // night judges the keys of a nightly sync.
 func (d *document) night(path []any, s *Schedule) {
 	if s.Source == nil {
@@ -69,14 +63,10 @@ func (d *document) night(path []any, s *Schedule) {
 	if s.Absence != nil && s.Absence.Nights > 0 && len(s.Absence.Chats) == 0 {
 		d.report(under(path, "absence", "nights"), "is %d, but no chats are given; list those whose members the roster decides", s.Absence.Nights)
 	}
-	if r := s.Refresh; r != nil {
-		if after := time.Duration(r.After); after < shortestRefresh || after > longestRefresh {
-			d.report(under(path, "refresh", "after"), "is %s; it must be %s to %s", r.After, Duration(shortestRefresh), Duration(longestRefresh))
-		}
+	if s.Refresh != nil {
+		d.within(under(path, "refresh", "after"), s.Refresh.After, 24*time.Hour, 8760*time.Hour)
 	}
-	if w := time.Duration(s.ApproveWithin); w < shortestApproval || w > longestApproval {
-		d.report(under(path, "approve_within"), "is %s; it must be %s to %s", s.ApproveWithin, Duration(shortestApproval), Duration(longestApproval))
-	}
+	d.within(under(path, "approve_within"), s.ApproveWithin, time.Minute, 720*time.Hour)
 }
 
 func (d *document) cron(path []any, s *Schedule) {

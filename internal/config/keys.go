@@ -74,7 +74,7 @@ var firstKeys = []key{
 	{path: "http.users", doc: "The users who may log in, by a form or by HTTP basic auth. Without users everyone who can reach the address is an administrator, so it must be a loopback address. On other addresses use `tls`, or put a proxy with TLS in front: passwords can be read on the network otherwise."},
 	{path: "http.users[].name", required: true, eg: `operator`, doc: "without a colon; each name once"},
 	{path: "http.users[].password", required: true, doc: "password of that user"},
-	{path: "http.users[].role", def: "viewer", enum: roles(), doc: "what the user may do; each role may do all that the roles before it may. `viewer`: look. `operator`: hold, release, upload and apply runs, settle dead letters. `approver`: approve and reject held runs. `administrator`: see names"},
+	{path: "http.users[].role", def: "viewer", enum: words(access.Roles()), doc: "what the user may do; each role may do all that the roles before it may. `viewer`: look. `operator`: hold, release, upload and apply runs, settle dead letters. `approver`: approve and reject held runs. `administrator`: see names"},
 	{path: "http.users[].names", def: "false", doc: "whether the user sees names and IDs of people in clear, as an administrator does"},
 	{path: "http.writable", def: "false", doc: "whether operators may run, delete and archive tasks and pause queues in asynq's web UI"},
 	{path: "http.show_personal_data", def: "false", doc: "whether asynq's web UI shows names and IDs of people to all users; otherwise they are masked"},
@@ -82,7 +82,7 @@ var firstKeys = []key{
 	{path: "api", doc: "Who may use the [HTTP API](access.md). Without tokens no client may. It is served at `http.tls`, and at `http.listen` to this machine and to the proxies of `http.proxy`."},
 	{path: "api.tokens", doc: "Bearer tokens: one for each service. `worker token new` makes one and prints these lines. A reload (SIGHUP) takes over all of them."},
 	{path: "api.tokens[].name", required: true, eg: `grades`, pattern: namePattern, rule: nameWords, doc: "as that of an organisation; each name once. It is in the log and among the events of every change"},
-	{path: "api.tokens[].scopes", required: true, eg: `[enqueue, read]`, min: 1, enum: []string{"enqueue", "read", "operate", "approve", "names"}, doc: "what it may do: `enqueue` tasks and runs, `read` results and states, `operate` runs and dead letters, `approve` runs that are held, see `names` unmasked"},
+	{path: "api.tokens[].scopes", required: true, eg: `[enqueue, read]`, min: 1, enum: words(access.Scopes()), doc: "what it may do: `enqueue` tasks and runs, `read` results and states, `operate` runs and dead letters, `approve` runs that are held, see `names` unmasked"},
 	{path: "api.tokens[].tenants", doc: "names of the tenants that it may use; default: all"},
 	{path: "api.tokens[].expires", required: true, eg: `2027-06-30`, pattern: datePattern, rule: dateWords, doc: "its last day, in UTC. A warning is given from 14 days before"},
 	{path: "api.tokens[].hash", required: true, doc: "where its SHA-256 is: `sha256:` and 64 digits. Two, separated by a blank or a line end, are both valid: for a rotation"},
@@ -174,7 +174,7 @@ var moreKeys = []key{
 	{path: "schedules[].source.contacts.departments", pattern: departmentPattern, rule: departmentWords, doc: "ids of departments that are read with everything below them; default: the whole organisation"},
 	{path: "schedules[].source.contacts.exclude", pattern: departmentPattern, rule: departmentWords, doc: "ids of departments that are not read, nor what is below them"},
 	{path: "schedules[].source.tenant", doc: "tenant of all rows, if no column names it. Required with `names`"},
-	{path: "schedules[].source.kind", enum: kindNames(), doc: "kind of all rows; default: as the columns say"},
+	{path: "schedules[].source.kind", enum: words(kinds.Names()), doc: "kind of all rows; default: as the columns say"},
 	{path: "schedules[].source.chat", doc: "chat of all rows, by ID, if no column names it"},
 	{path: "schedules[].source.columns", pattern: `^[^=]+=[a-z_]+$`, rule: "NAME=COLUMN, such as 学号=user_id", doc: "columns that are not known by name, each `NAME=COLUMN`"},
 	{path: "schedules[].names", doc: "the rule by which the people of the source are named: [its keys](naming.md#keys). Default: the source has the columns of a roster. Only with `source`, and without its `kind`, `chat` and `columns`"},
@@ -206,20 +206,11 @@ var moreKeys = []key{
 	{path: "limit.burst", def: "0", doc: "how many calls may leave back to back beyond the even spacing, less than `calls`. The spacing grows accordingly, so that the limit holds all the same. Not with `24h`"},
 }
 
-// kindNames lists the kinds of task.
-func kindNames() []string {
-	var all []string
-	for _, name := range kinds.Names() {
-		all = append(all, string(name))
-	}
-	return all
-}
-
-// roles lists the roles of users.
-func roles() []string {
-	var all []string
-	for _, r := range access.Roles() {
-		all = append(all, string(r))
+// words returns values as they stand in the file.
+func words[S ~string](values []S) []string {
+	all := make([]string, len(values))
+	for i, v := range values {
+		all[i] = string(v)
 	}
 	return all
 }

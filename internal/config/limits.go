@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -51,9 +52,9 @@ func (l Limit) String() string {
 		more = append(more, l.Window+" window")
 	}
 	if l.Burst > 0 {
-		more = append(more, "burst of "+itoa(l.Burst))
+		more = append(more, "burst of "+strconv.Itoa(l.Burst))
 	}
-	text := itoa(l.Calls) + " per " + l.Per.String()
+	text := strconv.Itoa(l.Calls) + " per " + l.Per.String()
 	if len(more) > 0 {
 		text += " (" + strings.Join(more, ", ") + ")"
 	}

@@ -141,5 +141,3 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	*d = Duration(v)
 	return nil
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }
