@@ -126,11 +126,7 @@ func (x *examiner) members(what string, add, del []string) {
 		for i, id := range list.ids {
 			field := fmt.Sprintf("%s[%d]", list.name, i)
 			x.id(field, id)
-			if before, twice := seen[id]; twice {
-				x.add(field, "is the same as %s", before)
-			} else {
-				seen[id] = field
-			}
+			x.distinct(seen, field, id)
 		}
 	}
 }

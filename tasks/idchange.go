@@ -39,11 +39,7 @@ func (t IDChange) Validate(Limits) error {
 	for i, id := range t.Alternatives {
 		field := fmt.Sprintf("alternatives[%d]", i)
 		x.dingTalkID(field, id)
-		if before, twice := seen[id]; twice {
-			x.add(field, "is the same as %s", before)
-		} else {
-			seen[id] = field
-		}
+		x.distinct(seen, field, id)
 	}
 	return x.verdict(KindID)
 }

@@ -1,7 +1,5 @@
 package tasks
 
-import "regexp"
-
 // KindStudent is the kind of a ClassIn student's name.
 const KindStudent Kind = "student"
 
@@ -21,24 +19,13 @@ type StudentSync struct {
 // longer one and reports success.
 const MaxStudentName = 24
 
-var studentUIDPattern = regexp.MustCompile(`^[1-9][0-9]{0,18}$`)
-
 // Validate implements [Task].
 func (t StudentSync) Validate(Limits) error {
 	var x examiner
 	x.tenant(t.Tenant)
-	x.studentUID("student_uid", t.StudentUID)
+	x.number("student_uid", t.StudentUID)
 	x.text("student_name", t.Name, MaxStudentName)
 	return x.verdict(KindStudent)
-}
-
-func (x *examiner) studentUID(field, uid string) {
-	switch {
-	case uid == "":
-		x.add(field, "is missing")
-	case !studentUIDPattern.MatchString(uid):
-		x.add(field, "must be 1 to 19 digits, not beginning with 0")
-	}
 }
 
 // Lane implements [Task].

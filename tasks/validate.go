@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -48,20 +49,15 @@ type ValidationError struct {
 // Error reads: nickname task refused: chat_id: is missing; nickname: has 31 characters,
 // at most 30.
 func (e *ValidationError) Error() string {
-	var b strings.Builder
-	if e.Kind != "" {
-		b.WriteString(string(e.Kind) + " ")
-	}
-	b.WriteString("task refused")
+	problems := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
-		if i == 0 {
-			b.WriteString(": ")
-		} else {
-			b.WriteString("; ")
-		}
-		b.WriteString(p.Field + ": " + p.What)
+		problems[i] = p.Field + ": " + p.What
 	}
-	return b.String()
+	text := "task refused: " + strings.Join(problems, "; ")
+	if e.Kind != "" {
+		text = string(e.Kind) + " " + text
+	}
+	return text
 }
 
 // examiner collects problems, so that a caller can fix them at once.
@@ -98,10 +94,34 @@ func (x *examiner) id(field, id string) {
 	case strings.ContainsFunc(id, unprintable) || strings.ContainsFunc(id, unicode.IsSpace):
 		x.add(field, "holds a space or control character")
 	case strings.ContainsFunc(id, invisible):
-		x.add(field, "holds %s, an invisible character: remove it", firstRune(id, invisible))
+		r, _ := utf8.DecodeRuneInString(id[strings.IndexFunc(id, invisible):])
+		x.add(field, "holds %U, an invisible character: remove it", r)
 	case strings.ContainsRune(id, unicode.ReplacementChar):
 		x.add(field, "holds U+FFFD: a character was lost when the text was converted")
 	}
+}
+
+// numberPattern: 19 digits hold every 64-bit number; a leading zero would give one thing
+// two keys.
+var numberPattern = regexp.MustCompile(`^[1-9][0-9]{0,18}$`)
+
+// number judges an id of ClassIn.
+func (x *examiner) number(field, id string) {
+	switch {
+	case id == "":
+		x.add(field, "is missing")
+	case !numberPattern.MatchString(id):
+		x.add(field, "must be 1 to 19 digits, not beginning with 0")
+	}
+}
+
+// distinct refuses an id that another field has. seen holds the fields by id.
+func (x *examiner) distinct(seen map[string]string, field, id string) {
+	if before, twice := seen[id]; twice {
+		x.add(field, "is the same as %s", before)
+		return
+	}
+	seen[id] = field
 }
 
 // text judges what people read. Its length counts code points: DingTalk says
@@ -170,15 +190,6 @@ func misplaced(text string) string {
 		case unicode.Is(unicode.Variation_Selector, r) && follows:
 		case (r == joiner || r == nonJoiner) && follows && i+1 < len(runes) && seen(runes[i+1]):
 		default:
-			return fmt.Sprintf("%U", r)
-		}
-	}
-	return ""
-}
-
-func firstRune(text string, is func(rune) bool) string {
-	for _, r := range text {
-		if is(r) {
 			return fmt.Sprintf("%U", r)
 		}
 	}
