@@ -63,40 +63,25 @@ func (d *Deployment) ProducerOptions() *redis.UniversalOptions {
 // Set changes the permissions of a user at every live server.
 func (d *Deployment) Set(t *testing.T, user, rules string) {
 	t.Helper()
-	for _, n := range d.live() {
-		err := d.as(n, func(c *redis.Client) error {
-			args := []any{"acl", "setuser", user}
-			for rule := range strings.FieldsSeq(rules) {
-				args = append(args, rule)
-			}
-			return c.Do(context.WithoutCancel(t.Context()), args...).Err()
-		})
-		if err != nil {
-			t.Fatalf("redistest: set the permissions of %s to %s: %v", user, rules, err)
-		}
+	args := []any{"acl", "setuser", user}
+	for rule := range strings.FieldsSeq(rules) {
+		args = append(args, rule)
 	}
+	d.must(t, "set the permissions of "+user+" to "+rules, func(c *redis.Client) error {
+		return c.Do(context.WithoutCancel(t.Context()), args...).Err()
+	})
 }
 
 // ForgetScripts makes every live server forget its scripts.
 func (d *Deployment) ForgetScripts(t *testing.T) {
 	t.Helper()
-	for _, n := range d.live() {
-		err := d.as(n, func(c *redis.Client) error { return c.ScriptFlush(context.WithoutCancel(t.Context())).Err() })
-		if err != nil {
-			t.Fatalf("redistest: forget the scripts of %s: %v", n.addr, err)
-		}
-	}
+	d.must(t, "forget the scripts", func(c *redis.Client) error { return c.ScriptFlush(context.WithoutCancel(t.Context())).Err() })
 }
 
 // Empty deletes all data at every live server.
 func (d *Deployment) Empty(t *testing.T) {
 	t.Helper()
-	for _, n := range d.live() {
-		err := d.as(n, func(c *redis.Client) error { return c.FlushAll(context.WithoutCancel(t.Context())).Err() })
-		if err != nil {
-			t.Fatalf("redistest: empty %s: %v", n.addr, err)
-		}
-	}
+	d.must(t, "delete all data", func(c *redis.Client) error { return c.FlushAll(context.WithoutCancel(t.Context())).Err() })
 }
 
 // Calls returns how often each command was called at the live servers, also by scripts
@@ -104,22 +89,17 @@ func (d *Deployment) Empty(t *testing.T) {
 func (d *Deployment) Calls(t *testing.T) map[string]int {
 	t.Helper()
 	calls := map[string]int{}
-	for _, n := range d.live() {
-		err := d.as(n, func(c *redis.Client) error {
-			info, err := c.Info(context.WithoutCancel(t.Context()), "commandstats").Result()
-			for line := range strings.Lines(info) {
-				var times int
-				name, rest, found := strings.Cut(strings.TrimPrefix(line, "cmdstat_"), ":calls=")
-				if _, scanned := fmt.Sscan(strings.ReplaceAll(rest, ",", " "), &times); found && scanned == nil {
-					calls[name] += times
-				}
+	d.must(t, "count commands", func(c *redis.Client) error {
+		info, err := c.Info(context.WithoutCancel(t.Context()), "commandstats").Result()
+		for line := range strings.Lines(info) {
+			var times int
+			name, rest, found := strings.Cut(strings.TrimPrefix(line, "cmdstat_"), ":calls=")
+			if _, scanned := fmt.Sscan(strings.ReplaceAll(rest, ",", " "), &times); found && scanned == nil {
+				calls[name] += times
 			}
-			return err
-		})
-		if err != nil {
-			t.Fatalf("redistest: count commands: %v", err)
 		}
-	}
+		return err
+	})
 	return calls
 }
 

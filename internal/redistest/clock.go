@@ -25,17 +25,10 @@ func ClockSteps() []time.Duration {
 // is skipped without them.
 func Stepped(t *testing.T, test func(t *testing.T, s *Server)) {
 	t.Helper()
-	t.Run("miniredis", func(t *testing.T) {
-		t.Parallel()
-		test(t, steppedMini(t))
-	})
-	if testing.Short() {
-		return
+	on(t, "miniredis", steppedMini, test)
+	if !testing.Short() {
+		on(t, "redis-server", steppedReal, test)
 	}
-	t.Run("redis-server", func(t *testing.T) {
-		t.Parallel()
-		test(t, steppedReal(t))
-	})
 }
 
 // Step sets the clock of a server of Stepped ahead; below 0: back. On redis-server keys

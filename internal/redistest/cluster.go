@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/internal/subprocess"
-
 	"github.com/redis/go-redis/v9"
 )
 
@@ -30,15 +28,10 @@ func Cluster(t *testing.T) *Deployment {
 	if testing.Short() {
 		t.Skip("six servers take seconds to agree: make test-long")
 	}
-	binary := lookUp(t)
-	d := &Deployment{Name: "cluster", Env: map[string]string{"REDIS_PASSWORD": Password}}
-	d.build(t, func() error {
-		ports, err := subprocess.Ports(t.Context(), 2*masters, busOffset)
-		if err != nil {
-			return err
-		}
+	d := newDeployment(t, "cluster")
+	d.build(t, 2*masters, busOffset, func(ports []string) error {
 		for _, port := range ports {
-			err := d.start(binary, t.TempDir(), port, "cluster-enabled yes", "cluster-config-file nodes.conf",
+			err := d.start(t.TempDir(), port, "cluster-enabled yes", "cluster-config-file nodes.conf",
 				"cluster-node-timeout "+nodeTimeout, "cluster-replica-validity-factor 0")
 			if err != nil {
 				return err
@@ -63,25 +56,12 @@ func Cluster(t *testing.T) *Deployment {
 	}
 	eventually(t, "the cluster to be up", d.up)
 
-	addrs := make([]string, masters)
-	for i := range addrs {
-		addrs[i] = d.nodes[i].addr
-	}
-	d.options = redis.UniversalOptions{Addrs: addrs, IsClusterMode: true, Username: User, Password: Password}
+	addrs := addrsOf(d.nodes[:masters])
+	d.options.Addrs, d.options.IsClusterMode = addrs, true
 	d.URL = fmt.Sprintf("redis+cluster://%s:%s@%s", User, Password, strings.Join(addrs, ","))
 	d.Section = fmt.Sprintf("{cluster: {addresses: [%s]}, username: %s, password: {env: REDIS_PASSWORD}}", quoted(addrs), User)
 	d.fail = d.failCluster
 	return d
-}
-
-// every calls f for each live node.
-func (d *Deployment) every(f func(*redis.Client) error) error {
-	for _, n := range d.live() {
-		if err := d.as(n, f); err != nil {
-			return fmt.Errorf("%s: %w", n.addr, err)
-		}
-	}
-	return nil
 }
 
 // join assigns the slots to the first nodes and introduces all nodes to each other,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,13 +26,15 @@ type Deployment struct {
 	Section string
 	Env     map[string]string
 
-	options redis.UniversalOptions
-	nodes   []*node // data nodes, not Sentinels
-	handed  []redis.UniversalClient
-	fail    func(t *testing.T, key string)
+	binary    string // redis-server
+	options   redis.UniversalOptions
+	nodes     []*node // with data
+	sentinels []*node
+	handed    []redis.UniversalClient
+	fail      func(t *testing.T, key string)
 }
 
-// node is one redis-server with data.
+// node is one redis-server.
 type node struct {
 	*subprocess.Process
 	addr string
@@ -52,19 +55,21 @@ func EachTopology(t *testing.T, test func(t *testing.T, d *Deployment)) {
 // Single starts one server.
 func Single(t *testing.T) *Deployment {
 	t.Helper()
-	d := &Deployment{Name: "single", Env: map[string]string{"REDIS_PASSWORD": Password}}
-	binary := lookUp(t)
-	d.build(t, func() error {
-		ports, err := subprocess.Ports(t.Context(), 1, 0)
-		if err != nil {
-			return err
-		}
-		return d.start(binary, t.TempDir(), ports[0])
-	})
-	d.options = redis.UniversalOptions{Addrs: []string{d.nodes[0].addr}, Username: User, Password: Password}
+	d := newDeployment(t, "single")
+	d.build(t, 1, 0, func(ports []string) error { return d.start(t.TempDir(), ports[0]) })
+	d.options.Addrs = []string{d.nodes[0].addr}
 	d.URL = "redis://" + User + ":" + Password + "@" + d.nodes[0].addr + "/0"
 	d.Section = fmt.Sprintf("{url: %q, username: %s, password: {env: REDIS_PASSWORD}}", "redis://"+d.nodes[0].addr+"/0", User)
 	return d
+}
+
+// newDeployment looks for redis-server. It starts nothing.
+func newDeployment(t *testing.T, name string) *Deployment {
+	t.Helper()
+	return &Deployment{
+		Name: name, Env: map[string]string{"REDIS_PASSWORD": Password}, binary: lookUp(t),
+		options: redis.UniversalOptions{Username: User, Password: Password},
+	}
 }
 
 // Client returns a client with the user of docs/redis.md, closed when the test ends.
@@ -101,15 +106,15 @@ func (d *Deployment) FailOver(t *testing.T, key string) {
 	}
 }
 
-// build starts the servers, and again on other ports if one does not start.
-func (d *Deployment) build(t *testing.T, servers func() error) {
+// build starts the servers on n ports, and again on others if one does not start.
+func (d *Deployment) build(t *testing.T, n, offset int, servers func(ports []string) error) {
 	t.Helper()
 	t.Cleanup(func() {
 		d.wantNoDenials(t)
 		d.stop()
 	})
-	retry(t, func() error {
-		err := servers()
+	retry(t, n, offset, func(ports []string) error {
+		err := servers(ports)
 		if err != nil {
 			d.stop()
 		}
@@ -118,17 +123,30 @@ func (d *Deployment) build(t *testing.T, servers func() error) {
 }
 
 func (d *Deployment) stop() {
-	for _, n := range d.nodes {
+	for _, n := range slices.Concat(d.nodes, d.sentinels) {
 		n.Kill()
 	}
-	d.nodes = nil
+	d.nodes, d.sentinels = nil, nil
+}
+
+// serve starts a redis-server at a port, 0 for none, with settings in its configuration.
+func (d *Deployment) serve(dir, port, ready string, settings []string, args ...string) (*node, error) {
+	file := filepath.Join(dir, "redis.conf") // a Sentinel writes into it
+	all := append([]string{"bind " + loopback, "port " + port, "dir " + dir, "daemonize no"}, settings...)
+	if err := os.WriteFile(file, []byte(strings.Join(all, "\n")+"\n"), 0o600); err != nil {
+		return nil, err
+	}
+	p, err := subprocess.Start(subprocess.Command{Program: d.binary, Args: append([]string{file}, args...), Ready: ready})
+	if err != nil {
+		return nil, err
+	}
+	return &node{Process: p, addr: addr(port)}, nil
 }
 
 // start adds a data node with settings in addition to the common ones.
-func (d *Deployment) start(binary, dir, port string, settings ...string) error {
-	file := filepath.Join(dir, "redis.conf")
-	all := append([]string{
-		"bind " + loopback, "port " + port, "dir " + dir, "daemonize no", `save ""`, "appendonly no",
+func (d *Deployment) start(dir, port string, settings ...string) error {
+	n, err := d.serve(dir, port, subprocess.RedisReady, append([]string{
+		`save ""`, "appendonly no",
 		"user default off resetpass ~* &* +@all",
 		"user " + User + " on >" + Password + " " + Rules,
 		"user " + Producer + " on >" + ProducerPassword + " " + ProducerRules,
@@ -136,20 +154,11 @@ func (d *Deployment) start(binary, dir, port string, settings ...string) error {
 		"user " + admin + " on >" + adminPassword + " ~* &* +@all",
 		"masteruser " + admin, "masterauth " + adminPassword,
 		"repl-diskless-sync yes", "repl-diskless-sync-delay 0",
-	}, settings...)
-	if err := os.WriteFile(file, []byte(strings.Join(all, "\n")+"\n"), 0o600); err != nil {
-		return err
-	}
-	p, err := subprocess.Start(subprocess.Command{Program: binary, Args: []string{file}, Ready: subprocess.RedisReady})
+	}, settings...))
 	if err != nil {
 		return err
 	}
-	for _, setting := range settings {
-		if tls, found := strings.CutPrefix(setting, "tls-port "); found {
-			port = tls
-		}
-	}
-	d.nodes = append(d.nodes, &node{Process: p, addr: addr(port)})
+	d.nodes = append(d.nodes, n)
 	return nil
 }
 
@@ -182,6 +191,32 @@ func (d *Deployment) as(n *node, f func(*redis.Client) error) error {
 		TLSConfig: d.options.TLSConfig.Clone(), ContextTimeoutEnabled: true,
 	})
 	return errors.Join(f(client), client.Close())
+}
+
+// every calls f for each live node.
+func (d *Deployment) every(f func(*redis.Client) error) error {
+	for _, n := range d.live() {
+		if err := d.as(n, f); err != nil {
+			return fmt.Errorf("%s: %w", n.addr, err)
+		}
+	}
+	return nil
+}
+
+// must calls f for each live node, and ends the test if one fails.
+func (d *Deployment) must(t *testing.T, what string, f func(*redis.Client) error) {
+	t.Helper()
+	if err := d.every(f); err != nil {
+		t.Fatalf("redistest: %s: %v", what, err)
+	}
+}
+
+func addrsOf(nodes []*node) []string {
+	addrs := make([]string, len(nodes))
+	for i, n := range nodes {
+		addrs[i] = n.addr
+	}
+	return addrs
 }
 
 func closing(t *testing.T, client redis.UniversalClient) redis.UniversalClient {

@@ -7,7 +7,6 @@
 package redistest
 
 import (
-	"errors"
 	"os"
 	"testing"
 	"time"
@@ -35,13 +34,15 @@ type Server struct {
 // with those names.
 func Each(t *testing.T, test func(t *testing.T, s *Server)) {
 	t.Helper()
-	t.Run("miniredis", func(t *testing.T) {
+	on(t, "miniredis", Mini, test)
+	on(t, "redis-server", Real, test)
+}
+
+func on(t *testing.T, name string, start func(*testing.T) *Server, test func(*testing.T, *Server)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
 		t.Parallel()
-		test(t, Mini(t))
-	})
-	t.Run("redis-server", func(t *testing.T) {
-		t.Parallel()
-		test(t, Real(t))
+		test(t, start(t))
 	})
 }
 
@@ -54,10 +55,7 @@ func Either(t *testing.T, test func(t *testing.T, s *Server)) {
 		Each(t, test)
 		return
 	}
-	t.Run("one", func(t *testing.T) {
-		t.Parallel()
-		test(t, One(t))
-	})
+	on(t, "one", One, test)
 }
 
 // One starts one server for a test that is not about Redis: a redis-server, which costs less CPU
@@ -75,13 +73,7 @@ func One(t *testing.T) *Server {
 func Mini(t *testing.T) *Server {
 	t.Helper()
 	mini := miniredis.NewMiniRedis()
-	retry(t, func() error {
-		ports, err := subprocess.Ports(t.Context(), 1, 0)
-		if err != nil {
-			return err
-		}
-		return mini.StartAddr(addr(ports[0]))
-	})
+	retry(t, 1, 0, func(ports []string) error { return mini.StartAddr(addr(ports[0])) })
 	t.Cleanup(mini.Close)
 	return &Server{Addr: mini.Addr(), Mini: mini}
 }
@@ -99,11 +91,7 @@ func startReal(t *testing.T, env ...string) *Server {
 	t.Helper()
 	binary, dir := lookUp(t), t.TempDir()
 	s := &Server{}
-	retry(t, func() error {
-		ports, err := subprocess.Ports(t.Context(), 1, 0)
-		if err != nil {
-			return err
-		}
+	retry(t, 1, 0, func(ports []string) error {
 		start := func() (*subprocess.Process, error) {
 			return subprocess.Start(subprocess.Command{Program: binary, Env: env, Ready: subprocess.RedisReady, Args: []string{
 				"--bind", loopback, "--port", ports[0], "--dir", dir,
@@ -135,7 +123,7 @@ func lookUp(t *testing.T) string {
 	return ""
 }
 
-// Stop stops the server like a restart: its data is available again after Back, and
+// Stop stops the server like a restart: its data is available again after Start, and
 // connections are refused until then.
 func (s *Server) Stop(t *testing.T) {
 	t.Helper()
@@ -149,7 +137,7 @@ func (s *Server) Stop(t *testing.T) {
 	s.running.Kill()
 }
 
-// Start restarts a server after Away, at the same address.
+// Start restarts a server after Stop, at the same address.
 func (s *Server) Start(t *testing.T) {
 	t.Helper()
 	if s.Mini != nil {
@@ -171,13 +159,7 @@ func (s *Server) URL() string { return "redis://" + s.Addr + "/0" }
 // Client returns a client of the server, closed when the test ends.
 func (s *Server) Client(t *testing.T) redis.UniversalClient {
 	t.Helper()
-	client := redis.NewClient(&redis.Options{Addr: s.Addr})
-	t.Cleanup(func() {
-		if err := client.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
-			t.Errorf("redistest: close the client: %v", err)
-		}
-	})
-	return client
+	return closing(t, redis.NewClient(&redis.Options{Addr: s.Addr}))
 }
 
 // Dials ignores a goroutine in goleak: the pool of a client that is closed while its

@@ -6,6 +6,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"rollcall/internal/subprocess"
 )
 
 const (
@@ -26,12 +28,16 @@ const (
 
 func addr(port string) string { return net.JoinHostPort(loopback, port) }
 
-// retry builds something on free ports, which another process may take first.
-func retry(t *testing.T, build func() error) {
+// retry builds something on n free ports, which another process may take first. The port
+// further by offset is free, too, for each of them.
+func retry(t *testing.T, n, offset int, build func(ports []string) error) {
 	t.Helper()
 	var refused error
 	for range portTries {
-		err := build()
+		ports, err := subprocess.Ports(t.Context(), n, offset)
+		if err == nil {
+			err = build(ports)
+		}
 		if err == nil {
 			return
 		}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,12 +15,6 @@ import (
 // Master is the name of the master at the Sentinels of a test.
 const Master = "school"
 
-// sentinel is one of the three Sentinels.
-type sentinel struct {
-	*subprocess.Process
-	addr string
-}
-
 // Sentinel starts a master, a replica and three Sentinels with a password of their own.
 // Under -short it skips the test.
 func Sentinel(t *testing.T) *Deployment {
@@ -30,63 +22,41 @@ func Sentinel(t *testing.T) *Deployment {
 	if testing.Short() {
 		t.Skip("five servers take seconds to agree: make test-long")
 	}
-	binary := lookUp(t)
-	d := &Deployment{Name: "sentinel", Env: map[string]string{"REDIS_PASSWORD": Password, "SENTINEL_PASSWORD": SentinelPassword}}
-	var watchers []*sentinel
-	t.Cleanup(func() {
-		for _, s := range watchers {
-			s.Kill()
-		}
-	})
-	d.build(t, func() error {
-		for _, s := range watchers {
-			s.Kill()
-		}
-		watchers = nil
-		ports, err := subprocess.Ports(t.Context(), 5, 0)
-		if err != nil {
+	d := newDeployment(t, "sentinel")
+	d.Env["SENTINEL_PASSWORD"] = SentinelPassword
+	d.build(t, 5, 0, func(ports []string) error {
+		if err := d.start(t.TempDir(), ports[0]); err != nil {
 			return err
 		}
-		if err := d.start(binary, t.TempDir(), ports[0]); err != nil {
-			return err
-		}
-		if err := d.start(binary, t.TempDir(), ports[1], "replicaof "+loopback+" "+ports[0]); err != nil {
+		if err := d.start(t.TempDir(), ports[1], "replicaof "+loopback+" "+ports[0]); err != nil {
 			return err
 		}
 		for i := range 3 {
-			s, err := watch(binary, t.TempDir(), ports, i)
-			if err != nil {
+			if err := d.watch(t.TempDir(), ports, i); err != nil {
 				return err
 			}
-			watchers = append(watchers, s)
 		}
 		return nil
 	})
 	eventually(t, "a replica in sync with its master", func(ctx context.Context) error { return d.linked(ctx, d.nodes[1]) })
-	eventually(t, "Sentinels that know each other and the replica", func(ctx context.Context) error { return agreed(ctx, watchers) })
+	eventually(t, "Sentinels that know each other and the replica", d.agreed)
 
-	addrs := make([]string, len(watchers))
-	for i, s := range watchers {
-		addrs[i] = s.addr
-	}
-	d.options = redis.UniversalOptions{
-		MasterName: Master, Addrs: addrs, SentinelPassword: SentinelPassword, Username: User, Password: Password,
-	}
+	addrs := addrsOf(d.sentinels)
+	d.options.MasterName, d.options.Addrs, d.options.SentinelPassword = Master, addrs, SentinelPassword
 	d.URL = fmt.Sprintf("redis+sentinel://%s:%s@%s/%s?sentinel_password=%s", User, Password, strings.Join(addrs, ","), Master, SentinelPassword)
 	d.Section = fmt.Sprintf("{sentinel: {master: %s, addresses: [%s], password: {env: SENTINEL_PASSWORD}}, username: %s, password: {env: REDIS_PASSWORD}}",
 		Master, quoted(addrs), User)
-	d.fail = func(t *testing.T, _ string) { d.failSentinel(t, watchers) }
+	d.fail = d.failSentinel
 	return d
 }
 
 func quoted(addrs []string) string { return `"` + strings.Join(addrs, `", "`) + `"` }
 
-// watch starts the i-th Sentinel. ports are those of master, replica and all Sentinels.
+// watch adds the i-th Sentinel. ports are those of master, replica and all Sentinels.
 // Listing the others in its configuration saves some seconds of discovery.
-func watch(binary, dir string, ports []string, i int) (*sentinel, error) {
+func (d *Deployment) watch(dir string, ports []string, i int) error {
 	id := func(i int) string { return strings.Repeat([]string{"a", "b", "c"}[i], 40) }
 	settings := []string{
-		"bind " + loopback, "port " + ports[2+i], "dir " + dir, "daemonize no",
 		"requirepass " + SentinelPassword, "sentinel sentinel-pass " + SentinelPassword,
 		"sentinel myid " + id(i),
 		"sentinel monitor " + Master + " " + loopback + " " + ports[0] + " 2",
@@ -100,25 +70,23 @@ func watch(binary, dir string, ports []string, i int) (*sentinel, error) {
 			settings = append(settings, "sentinel known-sentinel "+Master+" "+loopback+" "+ports[2+other]+" "+id(other))
 		}
 	}
-	file := filepath.Join(dir, "sentinel.conf") // the Sentinel writes into it
-	if err := os.WriteFile(file, []byte(strings.Join(settings, "\n")+"\n"), 0o600); err != nil {
-		return nil, err
-	}
-	p, err := subprocess.Start(subprocess.Command{Program: binary, Args: []string{file, "--sentinel"}, Ready: subprocess.SentinelReady})
+	n, err := d.serve(dir, ports[2+i], subprocess.SentinelReady, settings, "--sentinel")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &sentinel{Process: p, addr: addr(ports[2+i])}, nil
+	d.sentinels = append(d.sentinels, n)
+	return nil
 }
 
-func (s *sentinel) ask(f func(*redis.SentinelClient) error) error {
+// ask runs f with a client of a Sentinel.
+func (s *node) ask(f func(*redis.SentinelClient) error) error {
 	client := redis.NewSentinelClient(&redis.Options{Addr: s.addr, Password: SentinelPassword, ContextTimeoutEnabled: true})
 	return errors.Join(f(client), client.Close())
 }
 
 // agreed returns nil if the Sentinels could carry out a failover now.
-func agreed(ctx context.Context, watchers []*sentinel) error {
-	for _, s := range watchers {
+func (d *Deployment) agreed(ctx context.Context) error {
+	for _, s := range d.sentinels {
 		err := s.ask(func(c *redis.SentinelClient) error {
 			if err := c.CkQuorum(ctx, Master).Err(); err != nil {
 				return err
@@ -139,11 +107,11 @@ func agreed(ctx context.Context, watchers []*sentinel) error {
 	return nil
 }
 
-func (d *Deployment) failSentinel(t *testing.T, watchers []*sentinel) {
+func (d *Deployment) failSentinel(t *testing.T, _ string) {
 	t.Helper()
 	var before string
 	eventually(t, "the master's address", func(ctx context.Context) (err error) {
-		before, err = masterAddr(ctx, watchers[0])
+		before, err = masterAddr(ctx, d.sentinels[0])
 		return err
 	})
 	master := d.node(before)
@@ -152,7 +120,7 @@ func (d *Deployment) failSentinel(t *testing.T, watchers []*sentinel) {
 	}
 	master.Kill()
 	within(t, takeOverBound, "another master", func(ctx context.Context) error {
-		for _, s := range watchers {
+		for _, s := range d.sentinels {
 			now, err := masterAddr(ctx, s)
 			if err != nil {
 				return err
@@ -176,7 +144,7 @@ func (d *Deployment) failSentinel(t *testing.T, watchers []*sentinel) {
 	})
 }
 
-func masterAddr(ctx context.Context, s *sentinel) (string, error) {
+func masterAddr(ctx context.Context, s *node) (string, error) {
 	var address string
 	err := s.ask(func(c *redis.SentinelClient) error {
 		parts, err := c.GetMasterAddrByName(ctx, Master).Result()

@@ -15,10 +15,6 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
-
-	"rollcall/internal/subprocess"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // ServerName is the only name in the certificate of a TLS deployment. The address that
@@ -32,18 +28,15 @@ type Certificate struct{ CA, Cert, Key string }
 // returns a certificate that the server accepts.
 func TLS(t *testing.T) (*Deployment, Certificate) {
 	t.Helper()
-	binary, files := lookUp(t), certify(t)
-	d := &Deployment{Name: "tls", Env: map[string]string{"REDIS_PASSWORD": Password}}
-	d.options = redis.UniversalOptions{Username: User, Password: Password, TLSConfig: trusting(t, files)}
-	d.build(t, func() error {
-		ports, err := subprocess.Ports(t.Context(), 1, 0)
-		if err != nil {
-			return err
-		}
-		return d.start(binary, t.TempDir(), "0", "tls-port "+ports[0],
+	d, files := newDeployment(t, "tls"), certify(t)
+	d.options.TLSConfig = trusting(t, files)
+	var address string
+	d.build(t, 1, 0, func(ports []string) error {
+		address = addr(ports[0])
+		return d.start(t.TempDir(), "0", "tls-port "+ports[0],
 			"tls-ca-cert-file "+files.CA, "tls-cert-file "+files.Cert, "tls-key-file "+files.Key, "tls-auth-clients yes")
 	})
-	address := d.nodes[0].addr
+	d.nodes[0].addr = address // its only port is that of TLS
 	d.options.Addrs = []string{address}
 	query := url.Values{"tls_ca": {files.CA}, "tls_cert": {files.Cert}, "tls_key": {files.Key}, "tls_server_name": {ServerName}}
 	d.URL = "rediss://" + User + ":" + Password + "@" + address + "/0?" + query.Encode()
