@@ -38,3 +38,12 @@ type Table struct {
 	Name  string
 	Codes []Code
 }
+
+// Rows returns the rows of all tables in one list.
+func Rows(tables []Table) []Code {
+	var all []Code
+	for _, t := range tables {
+		all = append(all, t.Codes...)
+	}
+	return all
+}

@@ -1,9 +1,11 @@
 package classin
 
 import (
+	"slices"
 	"time"
 
 	"rollcall/providers"
+	"rollcall/providers/internal/apicall"
 )
 
 // Where the vendor documents the answers.
@@ -25,7 +27,6 @@ const (
 	codeAll         = "843"
 	codeSignature   = "102"
 	codeSignatureV2 = "101002006"
-	codePage        = "(HTML page)" // an HTML page whose status does not explain it
 )
 
 // Tables returns every row that an answer is judged by, as a copy, in the
@@ -49,17 +50,11 @@ func rowsOf(api string) []providers.Code {
 			rows = table.Codes
 		}
 	}
-	return append(append(rows, commonRows()...), statusRows()...)
+	return slices.Concat(rows, commonRows(), statusRows())
 }
 
 // Codes returns the rows of all [Tables] in one list, as a copy.
-func Codes() []providers.Code {
-	var rows []providers.Code
-	for _, table := range Tables() {
-		rows = append(rows, table.Codes...)
-	}
-	return rows
-}
+func Codes() []providers.Code { return providers.Rows(Tables()) }
 
 const support = "if it stays, ask the platform's support"
 
@@ -188,7 +183,7 @@ func statusRows() []providers.Code {
 
 	page := row("", providers.Throttled, providers.ScopeLane, "an HTML page in place of an answer: our address may be blocked, or something on the way asks for a login",
 		"if it stays, look for a proxy, a firewall or a login page between this machine and the host, and ask the platform whether it blocks the address")
-	page.Code, page.Wait = codePage, 5*time.Second
+	page.Code, page.Wait = apicall.CodePage, 5*time.Second
 
 	all := []providers.Code{page}
 	for _, r := range []providers.Code{

@@ -14,8 +14,7 @@ import (
 // sometimes answers in the legacy shape, and the old host in the new one.
 type reply struct {
 	object    apicall.Object // nil if the body is no JSON object
-	page      bool           // the body is an HTML page
-	ban       string         // codeBan or codePage if a banned address gets such an answer
+	banned    bool           // a banned address gets such an answer: code is codeBan or apicall.CodePage
 	code      string         // empty if it carries none
 	nested    bool           // code is the sub_code of errcode 88
 	message   string
@@ -39,7 +38,7 @@ var beijing = time.FixedZone("UTC+8", 8*60*60)
 func parse(answer apicall.Answer) reply {
 	object, ok := apicall.ParseObject(answer.Body)
 	if !ok {
-		return reply{page: answer.Page()}
+		return reply{}
 	}
 	r := reply{
 		object:    object,
@@ -48,7 +47,7 @@ func parse(answer apicall.Answer) reply {
 	}
 	switch errcode := object.Text("errcode"); {
 	case object.Text("status") == codeBan:
-		r.ban, r.code = codeBan, codeBan
+		r.banned, r.code = true, codeBan
 	case errcode == "88":
 		r.readNested()
 	case errcode == "0" && answer.Status != 200:
@@ -110,43 +109,26 @@ func judge(now time.Time, call *apicall.Call, api api, answer apicall.Answer) (s
 	if answer.Status == 200 && api.success(r.object) {
 		return call.Clean.Word(r.requestID), nil, false
 	}
-	suspect := r.page && !answer.StatusSpeaks()
-	if suspect {
-		r.ban, r.code = codePage, codePage
+	if answer.Suspect() {
+		r.banned, r.code = true, apicall.CodePage
 	}
 	row := api.find(answer.Status, r)
-	e := call.Error(row.Kind, row.Scope)
-	e.Suspect = suspect
-	e.HTTPStatus, e.Tries, e.Period, e.Fix = answer.Status, row.Tries, row.Period, row.Fix
-	e.RequestID = call.Clean.Word(r.requestID)
-	e.Code = call.Clean.Word(r.code)
-	e.Message = call.Clean.Message(r.message)
-	if e.Message == "" {
-		e.Message = row.Meaning
-	}
-	if r.page && !suspect {
-		e.Message += " (an HTML page, not the platform's own answer)"
-	}
-	if answer.Note != "" {
-		e.Message = call.Clean.Message(answer.Note)
-	}
+	row.Wait = wait(now, row, r.message)
 	if len(r.scopes) > 0 && row.Kind == providers.Misconfigured {
-		e.Fix = call.Clean.Message("grant the app the permission " + strings.Join(r.scopes, ", ") + " " + r.applyLink)
+		row.Fix = call.Clean.Message("grant the app the permission " + strings.Join(r.scopes, ", ") + " " + r.applyLink)
 	}
-	said := apicall.RetryAfter(answer.Header, now)
-	e.RetryAfter = wait(now, said, row, r.message)
-	e.MaybeApplied = row.Kind.Unclear() || answer.Status >= 500 && r.ban != codeBan
-	e.Unmetered = row.Unmetered && !e.MaybeApplied
-	return "", e, row.Quick && said == 0
+	e, again := call.Failure(answer, row, r.code, r.message, now)
+	e.RequestID = call.Clean.Word(r.requestID)
+	if r.banned && r.code == codeBan { // nothing was processed, regardless of the status
+		e.MaybeApplied, e.Unmetered = false, row.Unmetered
+	}
+	return "", e, again
 }
 
-// wait prefers the platform's header, then the end of a ban that its message
-// names in Beijing time, then the table. The message is a hint and no more: the
+// wait is how long to pause if no header says it: it prefers the end of a ban that the
+// message names in Beijing time to the table. The message is a hint and no more: the
 // vendor may reword it.
-func wait(now time.Time, said time.Duration, row providers.Code, message string) time.Duration {
-	if said > 0 {
-		return said
-	}
+func wait(now time.Time, row providers.Code, message string) time.Duration {
 	if found := banEnd.FindStringSubmatch(message); found != nil && row.Kind == providers.Throttled {
 		if end, err := time.ParseInLocation(time.DateTime, found[1], beijing); err == nil && end.After(now) {
 			return apicall.Bound(end.Sub(now))

@@ -1,9 +1,11 @@
 package dingtalk
 
 import (
+	"slices"
 	"time"
 
 	"rollcall/providers"
+	"rollcall/providers/internal/apicall"
 )
 
 // Where the vendor documents the answers.
@@ -49,13 +51,7 @@ func Tables() []providers.Table {
 }
 
 // Codes returns the rows of all [Tables] in one list, as a copy.
-func Codes() []providers.Code {
-	var all []providers.Code
-	for _, table := range Tables() {
-		all = append(all, table.Codes...)
-	}
-	return all
-}
+func Codes() []providers.Code { return providers.Rows(Tables()) }
 
 // CodesFor returns the rows of one call in the order they are tried, as a
 // copy: "updategroupnick", "group/update", "dingTalkIds/change",
@@ -64,27 +60,19 @@ func Codes() []providers.Code {
 func CodesFor(api string) []providers.Code {
 	switch api {
 	case apiNick:
-		return rows(legacyRows(), newRows(), statusRows(), legacyElse(), elseRows())
+		return slices.Concat(legacyRows(), newRows(), statusRows(), legacyElse(), elseRows())
 	case apiGroup:
-		return rows(groupRows(), newRows(), legacyRows(), statusRows(), elseRows())
+		return slices.Concat(groupRows(), newRows(), legacyRows(), statusRows(), elseRows())
 	case apiChange:
-		return rows(changeRows(), newRows(), statusRows(), changeElse())
+		return slices.Concat(changeRows(), newRows(), statusRows(), changeElse())
 	case apiToken:
-		return rows(newRows(), legacyRows(), statusRows(), tokenElse(), elseRows())
+		return slices.Concat(newRows(), legacyRows(), statusRows(), tokenElse(), elseRows())
 	case apiRobot:
-		return rows(robotRows(), statusRows(), robotElse())
+		return slices.Concat(robotRows(), statusRows(), robotElse())
 	case APIDepartment, APIDepartments, APIDepartmentIDs, APIUsers, APIUserIDs:
-		return rows(contactRows(), legacyRows(), newRows(), statusRows(), legacyElse(), elseRows())
+		return slices.Concat(contactRows(), legacyRows(), newRows(), statusRows(), legacyElse(), elseRows())
 	}
 	return nil
-}
-
-func rows(parts ...[]providers.Code) []providers.Code {
-	var all []providers.Code
-	for _, part := range parts {
-		all = append(all, part...)
-	}
-	return all
 }
 
 // alike returns the row once for each code.
@@ -97,18 +85,14 @@ func alike(row providers.Code, codes ...string) []providers.Code {
 	return all
 }
 
-// These two are looked for before anything else: {"status":1111}, and an HTML
-// page whose status does not explain it.
-const (
-	codeBan  = "1111"
-	codePage = "(HTML page)"
-)
+// codeBan is looked for before anything else, as [apicall.CodePage] is: {"status":1111}.
+const codeBan = "1111"
 
 // banRows classify the answers to a banned address. once is for a call that must not be
 // repeated: a page instead of a success does not prove that nothing was changed.
 func banRows(once bool) []providers.Code {
 	page := providers.Code{
-		Code: codePage, Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: 2 * time.Second, Tries: 3, Doc: docThrottle,
+		Code: apicall.CodePage, Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: 2 * time.Second, Tries: 3, Doc: docThrottle,
 		Meaning: "an HTML page in place of an answer: our address may be banned, or something on the way asks for a login",
 		Fix: "nothing at first: a call for a token finds out whether the address is banned; if it is not, look for a proxy, a firewall " +
 			"or a login page between this machine and the host",
@@ -130,7 +114,7 @@ func banRows(once bool) []providers.Code {
 // one.
 func statusRows() []providers.Code {
 	const host = "check the base URLs (their region and any path); if they are right, this is a fault of rollcall: report it"
-	return rows(
+	return slices.Concat(
 		alike(providers.Code{
 			HTTP: "3xx", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
 			Meaning: "a redirect, which is never followed", Fix: "set the base URL to the platform's own host",
@@ -166,7 +150,7 @@ func elseRows() []providers.Code {
 	broken, odd := unlisted, unlisted
 	broken.HTTP, broken.Kind, broken.Tries, broken.Meaning = "5xx 408", providers.Transient, 0, "a fault on their side"
 	odd.HTTP, odd.Kind, odd.Tries, odd.Meaning = "2xx", providers.Transient, 3, "neither the documented success nor a known refusal"
-	return rows(
+	return slices.Concat(
 		alike(gateway, "", "*"),
 		alike(broken, "", "*"),
 		alike(odd, "", "*"),

@@ -1,6 +1,7 @@
 package dingtalk
 
 import (
+	"slices"
 	"time"
 
 	"rollcall/providers"
@@ -29,7 +30,7 @@ const nested = "88/"
 // legacyRows are the answers of the oapi host. It always answers HTTP 200; a gateway's
 // own code is the sub_code of errcode 88.
 func legacyRows() []providers.Code {
-	return rows(legacyPace(), legacyAccess(), legacyTask(), []providers.Code{
+	return slices.Concat(legacyPace(), legacyAccess(), legacyTask(), []providers.Code{
 		{Code: "-1", Kind: providers.Transient, Tries: 3, Quick: true, Meaning: "system busy", Doc: docCodes},
 		{Code: "400001", Kind: providers.Transient, Quick: true, Meaning: "system error, try again later", Doc: docNick},
 		{
@@ -44,7 +45,7 @@ func legacyPace() []providers.Code {
 		Kind: providers.Throttled, Scope: providers.ScopeTenant, Wait: time.Minute, Unmetered: true,
 		Meaning: "too fast, by a limit for third-party apps", Fix: "not expected for an internal app: check the app's type", Doc: docCodes,
 	}
-	return rows([]providers.Code{
+	return slices.Concat([]providers.Code{
 		{
 			Code: "90018", Kind: providers.Throttled, Scope: providers.ScopeLane, Period: time.Second, Unmetered: true,
 			Meaning: "too fast: the app's calls of this API in a second", Fix: fixRate, Doc: docThrottle,
@@ -109,7 +110,7 @@ func legacyAccess() []providers.Code {
 		}
 		return row
 	}
-	return rows([]providers.Code{
+	return slices.Concat([]providers.Code{
 		say(rejected, "40014", "the access token is not valid", ""),
 		say(rejected, "42001", "the access token is too old", ""),
 		say(rejected, "40001", "the access token is not valid, or the secret is wrong", ""),
@@ -141,7 +142,7 @@ func legacyTask() []providers.Code {
 	row := func(meaning, fix, doc string) providers.Code {
 		return providers.Code{Kind: providers.Rejected, Meaning: meaning, Fix: fix, Doc: doc}
 	}
-	return rows(
+	return slices.Concat(
 		alike(row("no such user in the organisation", fixUser, docNick), "40003"),
 		alike(row("no such user in the organisation", fixUser, docCodes), "33012", "60111", "60121", "46004"),
 		alike(row("the user is disabled", fixUser, docCodes), "60120"),

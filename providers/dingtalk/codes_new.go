@@ -1,6 +1,7 @@
 package dingtalk
 
 import (
+	"slices"
 	"time"
 
 	"rollcall/providers"
@@ -50,7 +51,7 @@ func changeRows() []providers.Code {
 	odd := providers.Code{Kind: providers.Ambiguous, Fix: fixUnsure, Meaning: "not the documented success: the change may have been applied"}
 	odd2, odd5 := odd, unsure
 	odd2.HTTP, odd5.HTTP = "2xx", "5xx"
-	return rows(
+	return slices.Concat(
 		alike(second, "qps.exceed.limit"),
 		alike(fast, "request.too.fast", "request.overlimit"),
 		alike(busy, "system.busy", "systemBusy", "systemError.busy"),
@@ -78,7 +79,7 @@ const fixUnsure = "look at the person's ID in the client before anything else is
 // changeElse are the last rows of the ID change: an answer with a refusal code is a
 // refusal, any other an unknown outcome.
 func changeElse() []providers.Code {
-	return rows(
+	return slices.Concat(
 		[]providers.Code{{HTTP: "4xx", Code: "*", Kind: providers.Rejected, Meaning: "a refusal that no table lists", Fix: fixUnlisted}},
 		alike(providers.Code{Kind: providers.Ambiguous, Fix: fixUnsure, Meaning: "an answer that cannot be read"}, "", "*"),
 	)
@@ -115,7 +116,7 @@ func newRows() []providers.Code {
 		Kind: providers.QuotaSpent, Scope: providers.ScopeOrganisation, Unmetered: true,
 		Meaning: "the organisation's calls of this month are used up", Fix: fixQuota, Doc: docThrottle,
 	}
-	return rows(
+	return slices.Concat(
 		alike(quota, denied+"ApiCountLimitForOrg", "*ApiCountLimit*"),
 		alike(throttled(lane, time.Second, "too fast: the app's calls of this API in a second", docThrottle), denied+"QpsLimitForAppkeyAndApi"),
 		alike(throttled(lane, time.Minute, "too fast: the app's calls of this API in a minute", docCodes), denied+"QpmLimitForAppkeyAndApi"),
@@ -147,7 +148,7 @@ func newAccess() []providers.Code {
 		lane   = providers.ScopeLane // permissions are granted API by API
 		grant  = "grant the app the permission that the call's page names, in the developer console"
 	)
-	return rows(
+	return slices.Concat(
 		alike(rejected, "InvalidAuthentication", "invalidToken", "invalidAccessToken", "accesstoken.expired"),
 		[]providers.Code{
 			held(lane, "AuthenticationFailed.MissingParameter", "the access token is missing", fixReport, docCodes),
@@ -175,7 +176,7 @@ func newFaults() []providers.Code {
 	row := providers.Code{Kind: providers.Transient, Quick: true, Meaning: "a fault on their side", Doc: docCodes}
 	own := row
 	own.Doc = ""
-	return rows(
+	return slices.Concat(
 		alike(row, "system.error", "systemError", "innerSystemError", "service.error", "unknownError",
 			"serviceBusy", "operationTimeout", "service.timeout"),
 		alike(own, "ServiceUnavailable*"),

@@ -29,19 +29,6 @@ const RootDepartment = 1
 // usersAPage is the largest page of users.
 const usersAPage = 100
 
-// contactAPIs are the calls that list contacts.
-type contactAPIs struct{ department, departments, departmentIDs, users, userIDs api }
-
-func newContactAPIs(base, host string) contactAPIs {
-	named := func(name string) api {
-		return api{name: name, host: host, url: base + "/topapi/" + name, rows: CodesFor(name), bans: banRows(false)}
-	}
-	return contactAPIs{
-		department: named(APIDepartment), departments: named(APIDepartments), departmentIDs: named(APIDepartmentIDs),
-		users: named(APIUsers), userIDs: named(APIUserIDs),
-	}
-}
-
 // Department is a part of the organisation. A school's class is one.
 type Department struct {
 	ID   int64  `json:"dept_id"` // below 0: of the contacts of home and school
@@ -73,14 +60,14 @@ type UserPage struct {
 // GetDepartment returns a department. The gate is passed before each request.
 // See https://open.dingtalk.com/document/development/query-department-details0-v2.
 func (c *Client) GetDepartment(ctx context.Context, gate providers.Gate, id int64) (Department, error) {
-	return read(ctx, c, gate, c.contacts.department, ofDepartment(id), func(d Department) bool { return d.ID == id })
+	return read(ctx, c, gate, APIDepartment, ofDepartment(id), func(d Department) bool { return d.ID == id })
 }
 
 // ListDepartments returns the departments directly below one, without those that the
 // app's contact scope does not contain. The gate is passed before each request.
 // See https://help.dingtalk.io/zh/open/development/user-management-acquires-the-list-departments.
 func (c *Client) ListDepartments(ctx context.Context, gate providers.Gate, parent int64) ([]Department, error) {
-	return read(ctx, c, gate, c.contacts.departments, ofDepartment(parent), isList[Department])
+	return read(ctx, c, gate, APIDepartments, ofDepartment(parent), isList[Department])
 }
 
 // ListDepartmentIDs returns the ids of all departments directly below one, regardless of
@@ -90,7 +77,7 @@ func (c *Client) ListDepartmentIDs(ctx context.Context, gate providers.Gate, par
 	type result struct {
 		IDs []int64 `json:"dept_id_list"`
 	}
-	r, err := read(ctx, c, gate, c.contacts.departmentIDs, ofDepartment(parent), func(r result) bool { return isList(r.IDs) })
+	r, err := read(ctx, c, gate, APIDepartmentIDs, ofDepartment(parent), func(r result) bool { return isList(r.IDs) })
 	return r.IDs, err
 }
 
@@ -108,7 +95,7 @@ func (c *Client) ListUsers(ctx context.Context, gate providers.Gate, department,
 	form.Set("cursor", strconv.FormatInt(cursor, 10))
 	form.Set("size", strconv.Itoa(usersAPage))
 	form.Set("contain_access_limit", "true")
-	r, err := read(ctx, c, gate, c.contacts.users, form, func(r result) bool {
+	r, err := read(ctx, c, gate, APIUsers, form, func(r result) bool {
 		// Without these fields a page could be taken for the last one.
 		return r.More != nil && isList(r.List) && (!*r.More || r.Next != nil)
 	})
@@ -129,7 +116,7 @@ func (c *Client) ListUserIDs(ctx context.Context, gate providers.Gate, departmen
 	type result struct {
 		IDs []string `json:"userid_list"`
 	}
-	r, err := read(ctx, c, gate, c.contacts.userIDs, ofDepartment(department), func(r result) bool { return isList(r.IDs) })
+	r, err := read(ctx, c, gate, APIUserIDs, ofDepartment(department), func(r result) bool { return isList(r.IDs) })
 	return r.IDs, err
 }
 
@@ -142,7 +129,8 @@ func isList[T any](list []T) bool { return list != nil }
 
 // read carries out a call that changes nothing and returns the result of its answer. An
 // answer whose result is not whole is no success.
-func read[T any](ctx context.Context, c *Client, gate providers.Gate, a api, form url.Values, whole func(T) bool) (T, error) {
+func read[T any](ctx context.Context, c *Client, gate providers.Gate, name string, form url.Values, whole func(T) bool) (T, error) {
+	a := c.contacts[name]
 	var result T
 	a.success = func(o apicall.Object) bool {
 		var fresh T

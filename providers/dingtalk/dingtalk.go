@@ -67,7 +67,7 @@ type Client struct {
 	now    func() time.Time
 
 	nick, group, change api
-	contacts            contactAPIs
+	contacts            map[string]api
 }
 
 // api is one call: its address, its form of success, and its rows.
@@ -78,7 +78,14 @@ type api struct {
 	once    bool
 	success func(apicall.Object) bool
 	rows    []providers.Code
-	bans    []providers.Code
+}
+
+func newAPI(name, host, url string, success func(apicall.Object) bool) api {
+	return api{name: name, host: host, url: url, success: success, rows: CodesFor(name)}
+}
+
+func (a *api) call(tenant string, gate providers.Gate) *apicall.Call {
+	return &apicall.Call{Platform: platform, Tenant: tenant, API: a.name, Host: a.host, Gate: gate, Once: a.once}
 }
 
 // New checks cfg and returns a Client. It sends nothing. Call Close when done.
@@ -115,15 +122,16 @@ func New(cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		tenant: cfg.Tenant, quick: cfg.Quick, now: cfg.Now,
-		wire:   apicall.NewWire(cfg.Timeout),
-		nick:   api{name: apiNick, host: oldHost, url: oldBase + "/topapi/chat/updategroupnick", success: nickDone},
-		group:  api{name: apiGroup, host: newHost, url: newBase + "/v1.0/im/group/update", success: groupDone},
-		change: api{name: apiChange, host: newHost, url: newBase + "/v1.0/contact/orgAccounts/dingTalkIds/change", success: changeDone, once: true},
+		wire:     apicall.NewWire(cfg.Timeout),
+		nick:     newAPI(apiNick, oldHost, oldBase+"/topapi/chat/updategroupnick", nickDone),
+		group:    newAPI(apiGroup, newHost, newBase+"/v1.0/im/group/update", groupDone),
+		change:   newAPI(apiChange, newHost, newBase+"/v1.0/contact/orgAccounts/dingTalkIds/change", changeDone),
+		contacts: map[string]api{},
 	}
-	for _, a := range []*api{&c.nick, &c.group, &c.change} {
-		a.rows, a.bans = CodesFor(a.name), banRows(a.once)
+	c.change.once = true
+	for _, name := range []string{APIDepartment, APIDepartments, APIDepartmentIDs, APIUsers, APIUserIDs} {
+		c.contacts[name] = newAPI(name, oldHost, oldBase+"/topapi/"+name, nil) // read knows its success
 	}
-	c.contacts = newContactAPIs(oldBase, oldHost)
 	c.secret.Store(&cfg.AppSecret)
 	c.tokens = newTokens(c, cfg, newBase, newHost)
 	return c, nil
@@ -161,8 +169,7 @@ func (c *Client) SetSecret(secret secret.Text) {
 // [*providers.Error]. It does not cover the permissions of the three calls, which the
 // platform checks only at each call.
 func (c *Client) CheckToken(ctx context.Context) error {
-	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiToken, Host: c.tokens.api.host}
-	if err := c.tokens.check(ctx, call); err != nil {
+	if err := c.tokens.check(ctx, c.tokens.call()); err != nil {
 		return err
 	}
 	return nil
@@ -172,8 +179,7 @@ func (c *Client) CheckToken(ctx context.Context) error {
 // the platform answers calls from this address. It is not metered and passes no gate.
 // The error is a [*providers.Error].
 func (c *Client) AskToken(ctx context.Context) error {
-	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiToken, Host: c.tokens.api.host}
-	if _, err := c.tokens.fetch(ctx, call, asked); err != nil {
+	if _, err := c.tokens.fetch(ctx, c.tokens.call(), asked); err != nil {
 		return err
 	}
 	return nil
@@ -181,9 +187,9 @@ func (c *Client) AskToken(ctx context.Context) error {
 
 // find returns the row for an answer.
 func (a *api) find(status int, r reply) providers.Code {
-	if r.ban != "" {
-		row, _ := apicall.Find(a.bans, status, r.ban)
-		return row
+	rows := a.rows
+	if r.banned {
+		rows = banRows(a.once)
 	}
 	if r.nested {
 		for _, row := range a.rows {
@@ -192,7 +198,7 @@ func (a *api) find(status int, r reply) providers.Code {
 			}
 		}
 	}
-	row, _ := apicall.Find(a.rows, status, r.code)
+	row, _ := apicall.Find(rows, status, r.code)
 	return row
 }
 
@@ -200,7 +206,7 @@ func (a *api) find(status int, r reply) providers.Code {
 func (c *Client) do(ctx context.Context, gate providers.Gate, a api, names []string,
 	request func(token string) apicall.Request,
 ) (providers.Receipt, error) {
-	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: a.name, Host: a.host, Gate: gate, Once: a.once}
+	call := a.call(c.tenant, gate)
 	if gate == nil {
 		return providers.Receipt{}, call.NoGate()
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -58,9 +59,11 @@ func NewRobot(cfg RobotConfig) (*Robot, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	send := newAPI(apiRobot, host, base, robotDone)
+	send.once = true
 	return &Robot{
 		name: cfg.Name, token: token, secret: cfg.Secret, wire: apicall.NewWire(cfg.Timeout), now: cfg.Now,
-		api: api{name: apiRobot, url: base, host: host, once: true, success: robotDone, rows: CodesFor(apiRobot), bans: banRows(true)},
+		api: send,
 	}, nil
 }
 
@@ -107,7 +110,7 @@ type message struct {
 // is passed before the request. The error is a [*providers.Error].
 // See https://open.dingtalk.com/document/robots/custom-robot-access.
 func (r *Robot) Send(ctx context.Context, gate providers.Gate, title, text string) (providers.Receipt, error) {
-	call := &apicall.Call{Platform: platform, Tenant: r.name, API: r.api.name, Host: r.api.host, Gate: gate, Once: true}
+	call := r.api.call(r.name, gate)
 	if gate == nil {
 		return providers.Receipt{}, call.NoGate()
 	}
@@ -161,7 +164,7 @@ func robotRows() []providers.Code {
 	}
 	unauthorized := unknown // there is no access token that could be renewed
 	unauthorized.HTTP, unauthorized.Meaning = "401", "the robot's token is not accepted"
-	return rows(
+	return slices.Concat(
 		[]providers.Code{
 			{
 				Code: "310000", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
@@ -182,7 +185,7 @@ func robotRows() []providers.Code {
 // robotElse are the last rows of a message: an answer with a refusal code is a refusal,
 // any other an unknown outcome.
 func robotElse() []providers.Code {
-	return rows(
+	return slices.Concat(
 		[]providers.Code{{HTTP: "4xx", Code: "*", Kind: providers.Rejected, Meaning: "a refusal that no table lists", Fix: fixUnlisted}},
 		alike(providers.Code{
 			Kind: providers.Ambiguous, Meaning: "an answer that no table lists", Fix: "look into the group: the message may be there; it is not sent again",

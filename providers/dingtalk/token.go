@@ -60,13 +60,13 @@ type tokens struct {
 
 func newTokens(c *Client, cfg Config, base, host string) *tokens {
 	t := &tokens{client: c, key: cfg.AppKey}
-	t.api = api{
-		name: apiToken, host: host, url: base + "/v1.0/oauth2/accessToken", rows: CodesFor(apiToken), bans: banRows(false),
-		success: func(o apicall.Object) bool { return o.Text("accessToken") != "" },
-	}
+	t.api = newAPI(apiToken, host, base+"/v1.0/oauth2/accessToken", func(o apicall.Object) bool { return o.Text("accessToken") != "" })
 	t.life, t.end = context.WithCancel(context.Background())
 	return t
 }
+
+// call returns a call for a token, which is not metered and passes no gate.
+func (t *tokens) call() *apicall.Call { return t.api.call(t.client.tenant, nil) }
 
 func (t *tokens) close() {
 	t.mu.Lock()
@@ -174,7 +174,7 @@ func (t *tokens) fetch(ctx context.Context, call *apicall.Call, kind string) (to
 // It is not metered and passes no gate.
 func (t *tokens) request(kind string) (any, error) {
 	c := t.client
-	call := &apicall.Call{Platform: platform, Tenant: c.tenant, API: apiToken, Host: t.api.host}
+	call := t.call()
 	current, refusal, ask := t.begin(kind)
 	replaced, appSecret := t.appSecret()
 	switch {

@@ -1,6 +1,7 @@
 package apicall
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -59,6 +60,26 @@ func (c *Call) NoGate() error {
 	return e
 }
 
+// Failure returns the error of an answer that is not the success, as its row classifies it.
+// again reports whether a quick retry makes sense.
+func (c *Call) Failure(answer Answer, row providers.Code, code, message string, now time.Time) (failure *providers.Error, again bool) {
+	e := c.Error(row.Kind, row.Scope)
+	e.HTTPStatus, e.Tries, e.Period, e.Fix = answer.Status, row.Tries, row.Period, row.Fix
+	e.Code, e.Message = c.Clean.Word(code), cmp.Or(c.Clean.Message(message), row.Meaning)
+	e.Suspect = answer.Suspect()
+	if answer.page() && !e.Suspect {
+		e.Message += " (an HTML page, not the platform's own answer)"
+	}
+	if answer.Note != "" {
+		e.Message = c.Clean.Message(answer.Note)
+	}
+	said := RetryAfter(answer.Header, now)
+	e.RetryAfter = cmp.Or(said, row.Wait)
+	e.MaybeApplied = row.Kind.Unclear() || answer.Status >= 500
+	e.Unmetered = row.Unmetered && !e.MaybeApplied
+	return e, row.Quick && said == 0
+}
+
 // Send passes the gate and makes one exchange. The request is built after the gate, so
 // that its signature is fresh after any wait. again reports whether a quick retry makes
 // sense.
@@ -71,7 +92,8 @@ func (c *Call) Send(ctx context.Context, wire *Wire, request func() Request) (an
 			return Answer{}, c.Unsent(err), false
 		}
 	}
-	answer, fault := c.exchange(ctx, wire, request)
+	r := request() // may set c.Clean
+	answer, fault := wire.Exchange(ctx, r, c.Clean)
 	if fault == nil {
 		c.sends++
 		return answer, nil, false
@@ -105,11 +127,6 @@ func (c *Call) Send(ctx context.Context, wire *Wire, request func() Request) (an
 	}
 	quick := !fault.Timeout && !fault.Ended && !distrust && (!fault.Written || !c.Once)
 	return Answer{}, e, quick
-}
-
-func (c *Call) exchange(ctx context.Context, wire *Wire, request func() Request) (Answer, *Fault) {
-	r := request() // may set c.Clean
-	return wire.Exchange(ctx, r, c.Clean)
 }
 
 // Unsent reports that nothing left. If an earlier send of this call was answered, that

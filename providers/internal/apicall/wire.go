@@ -45,24 +45,30 @@ type Answer struct {
 	Note   string // what is odd about the answer besides its content; may be empty
 }
 
-// Page reports whether the answer is an HTML page, or another text declared as one. The
-// result is meaningless for a JSON object: try [ParseObject] first.
-func (a Answer) Page() bool {
+// page reports whether the answer is an HTML page, or another text declared as one.
+func (a Answer) page() bool {
+	if _, isObject := ParseObject(a.Body); isObject {
+		return false
+	}
 	kind, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
 	body := bytes.TrimSpace(bytes.TrimPrefix(a.Body, []byte("\xef\xbb\xbf")))
 	return len(body) > 0 && (kind == "text/html" || body[0] == '<')
 }
 
-// StatusSpeaks reports whether the status explains the HTML page: a gateway's own
-// fault, a wrong address, a proxy that requires a password, too many requests. Only a
-// page with another status is a suspected ban.
-func (a Answer) StatusSpeaks() bool {
+// CodePage stands for the code of a suspected ban in the tables.
+const CodePage = "(HTML page)"
+
+// Suspect reports whether the answer is an HTML page that its status does not explain, and
+// so a suspected ban. These statuses explain one: a gateway's own fault, a wrong address, a
+// proxy that requires a password, too many requests.
+func (a Answer) Suspect() bool {
 	switch a.Status {
 	case http.StatusUnauthorized, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusProxyAuthRequired,
 		http.StatusRequestTimeout, http.StatusTooManyRequests:
-		return true
+		return false
 	}
-	return a.Status >= 500 || a.Status >= 300 && a.Status < 400
+	explained := a.Status >= 500 || a.Status >= 300 && a.Status < 400
+	return !explained && a.page()
 }
 
 // Fault is an exchange without a whole answer.
