@@ -7,6 +7,7 @@
 package classin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,15 +85,12 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return refuse(err)
 	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = DefaultTimeout
-	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	c := &Client{
 		tenant: cfg.Tenant, sid: cfg.SID, quick: cfg.Quick, now: cfg.Now,
-		host: host, base: base, wire: apicall.NewWire(cfg.Timeout),
+		host: host, base: base, wire: apicall.NewWire(cmp.Or(cfg.Timeout, DefaultTimeout)),
 	}
 	c.secret.Store(&cfg.Secret)
 	return c, nil

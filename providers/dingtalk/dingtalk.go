@@ -7,6 +7,7 @@
 package dingtalk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,15 +115,12 @@ func New(cfg Config) (*Client, error) {
 	if region(newHost) != region(oldHost) && region(newHost) != "" && region(oldHost) != "" {
 		return refuse(fmt.Errorf("api is %s and oapi is %s: an app belongs to one region, .com or .io", newHost, oldHost))
 	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = DefaultTimeout
-	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	c := &Client{
 		tenant: cfg.Tenant, quick: cfg.Quick, now: cfg.Now,
-		wire:     apicall.NewWire(cfg.Timeout),
+		wire:     apicall.NewWire(cmp.Or(cfg.Timeout, DefaultTimeout)),
 		nick:     newAPI(apiNick, oldHost, oldBase+"/topapi/chat/updategroupnick", nickDone),
 		group:    newAPI(apiGroup, newHost, newBase+"/v1.0/im/group/update", groupDone),
 		change:   newAPI(apiChange, newHost, newBase+"/v1.0/contact/orgAccounts/dingTalkIds/change", changeDone),

@@ -1,6 +1,7 @@
 package dingtalk
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -53,16 +54,13 @@ func NewRobot(cfg RobotConfig) (*Robot, error) {
 	if text := cfg.Secret.Reveal(); text == "" || strings.ContainsAny(text, " \t\r\n") {
 		return nil, errors.New("secret: it is missing, or has a space or a line break: copy it from the robot's security settings (sign)")
 	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = DefaultTimeout
-	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	send := newAPI(apiRobot, host, base, robotDone)
 	send.once = true
 	return &Robot{
-		name: cfg.Name, token: token, secret: cfg.Secret, wire: apicall.NewWire(cfg.Timeout), now: cfg.Now,
+		name: cfg.Name, token: token, secret: cfg.Secret, wire: apicall.NewWire(cmp.Or(cfg.Timeout, DefaultTimeout)), now: cfg.Now,
 		api: send,
 	}, nil
 }

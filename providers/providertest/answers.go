@@ -17,7 +17,6 @@ func success(t *testing.T, s Subject) {
 	if receipt, err := r.do(t); err != nil || receipt.Sends != 1 {
 		t.Fatalf("the documented success gave %+v, %v; want one send and no error", receipt, err)
 	}
-	var play answer
 	for _, body := range []string{
 		"", "{}", "[]", "null", "true", `"ok"`, "ok", "{", strings.Replace(s.Done, "true", "false", 1) + " ",
 		s.Done + s.Done, s.Done[:len(s.Done)-1], "[" + s.Done + "]",
@@ -25,8 +24,7 @@ func success(t *testing.T, s Subject) {
 		if strings.TrimSpace(body) == s.Done {
 			continue // the success has no truth value in it
 		}
-		play = respond(200, body)
-		r.play.Store(&play)
+		r.plays(respond(200, body))
 		_, err := r.do(t)
 		if err == nil {
 			t.Errorf("HTTP 200 with %q passed for a success", body)
@@ -39,8 +37,7 @@ func success(t *testing.T, s Subject) {
 }
 
 func throttledByABrokenServer(t *testing.T, s Subject, r *rig) {
-	play := s.refuse(500, s.Throttle)
-	r.play.Store(&play)
+	r.plays(s.refuse(500, s.Throttle))
 	_, err := r.do(t)
 	if err == nil {
 		t.Errorf("%s with HTTP 500 passed for a success", s.Throttle)
@@ -65,8 +62,7 @@ func codes(t *testing.T, s Subject) {
 		if first, _, _ := strings.Cut(row.HTTP, " "); first != "" && !strings.Contains(first, "x") {
 			status, _ = strconv.Atoi(first)
 		}
-		play := s.refuse(status, row.Code)
-		r.play.Store(&play)
+		r.plays(s.refuse(status, row.Code))
 		_, err := r.do(t)
 		if err == nil {
 			t.Errorf("code %s passed for a success", row.Code)
@@ -152,8 +148,7 @@ func statuses(t *testing.T, s Subject) {
 // judgeStatus checks the error that a client makes of a status and a body.
 func judgeStatus(t *testing.T, s Subject, r *rig, status int, body string) {
 	t.Helper()
-	play := respond(status, body)
-	r.play.Store(&play)
+	r.plays(respond(status, body))
 	_, err := r.do(t)
 	if err == nil {
 		t.Errorf("HTTP %d with body %q passed for a success", status, body)
@@ -232,9 +227,8 @@ func (s Subject) throttleRow(t *testing.T) providers.Code {
 
 func bodies(t *testing.T, s Subject) {
 	r := newRig(t, s, nil)
-	set := func(play answer) { r.play.Store(&play) }
 	for _, kind := range []string{"text/plain", "text/html;charset=utf-8", "application/JSON", "nonsense/", ""} {
-		set(func(w http.ResponseWriter, _ *http.Request, _ int) {
+		r.plays(func(w http.ResponseWriter, _ *http.Request, _ int) {
 			w.Header()["Content-Type"] = []string{kind}
 			_, _ = io.WriteString(w, s.Done)
 		})
@@ -244,17 +238,17 @@ func bodies(t *testing.T, s Subject) {
 	}
 	huge := strings.Repeat(" ", 2<<20)
 	for _, body := range []string{huge + s.Done, s.Done + huge} {
-		set(respond(200, body))
+		r.plays(respond(200, body))
 		if _, err := r.do(t); err == nil || err.Kind != s.unknown() || !err.MaybeApplied || !strings.Contains(err.Message, "1 MiB") {
 			t.Errorf("a body of 2 MiB: %v", err)
 		}
 	}
-	set(respond(s.Status, s.Refusal(s.Throttle, strings.Repeat("很", 1000))))
+	r.plays(respond(s.Status, s.Refusal(s.Throttle, strings.Repeat("很", 1000))))
 	if _, err := r.do(t); err == nil || !strings.HasSuffix(err.Message, "…") {
 		t.Errorf("a message of 1000 runes is not cut off: %v", err)
 	}
 	long := strings.Repeat("x", 5000)
-	set(respond(400, s.Refusal(long, "m")))
+	r.plays(respond(400, s.Refusal(long, "m")))
 	if _, err := r.do(t); err == nil || len(err.Code) > 500 {
 		t.Errorf("a code of 5000 characters is not cut off: %.200v", err)
 	}

@@ -42,8 +42,7 @@ func gates(t *testing.T, s Subject) {
 	if s.Quick == "" {
 		return
 	}
-	play := s.refuse(s.Status, s.Quick)
-	r.play.Store(&play)
+	r.plays(s.refuse(s.Status, s.Quick))
 	passes := 0
 	_, err = r.doWith(t, context.Background(), func(context.Context) error {
 		if passes++; passes > 1 {
@@ -66,14 +65,13 @@ func quickTries(t *testing.T, s Subject) {
 	}
 	refuse := s.refuse(s.Status, s.Quick)
 	for failures := range 4 {
-		play := answer(func(w http.ResponseWriter, req *http.Request, n int) {
+		r.plays(func(w http.ResponseWriter, req *http.Request, n int) {
 			if n <= failures {
 				refuse(w, req, n)
 				return
 			}
 			respond(200, s.Done)(w, req, n)
 		})
-		r.play.Store(&play)
 		receipt, err := r.do(t)
 		if failures < 3 && (err != nil || receipt.Sends != failures+1) {
 			t.Errorf("%s %d times: %+v, %v; want a success after %d sends", s.Quick, failures, receipt, err, failures+1)

@@ -111,10 +111,13 @@ func newRig(t testing.TB, s Subject, play answer) *rig {
 	return newRigWith(t, s, Setting{Timeout: 30 * time.Second, Quick: time.Millisecond}, play)
 }
 
+// plays makes the platform answer so from now on.
+func (r *rig) plays(play answer) { r.play.Store(&play) }
+
 func newRigWith(t testing.TB, s Subject, setting Setting, play answer) *rig {
 	t.Helper()
 	r := &rig{t: t, s: s}
-	r.play.Store(&play)
+	r.plays(play)
 	r.server = httptest.NewServer(http.HandlerFunc(r.serve))
 	t.Cleanup(r.server.Close)
 	setting.URL = r.server.URL
@@ -204,7 +207,7 @@ func inspect(t testing.TB, s Subject, e *providers.Error) {
 	}
 }
 
-// answer answers with a status and a body.
+// respond answers with a status and a body.
 func respond(status int, body string) answer {
 	return func(w http.ResponseWriter, _ *http.Request, _ int) {
 		w.Header().Set("Content-Type", "application/json;charset=UTF-8")
@@ -223,7 +226,7 @@ func (s Subject) refuse(status int, code string) answer {
 	}
 }
 
-// inDoubt is the kind of a send whose outcome is not known.
+// unknown is the kind of a send whose outcome is not known.
 func (s Subject) unknown() providers.Kind {
 	if s.Once {
 		return providers.Ambiguous
