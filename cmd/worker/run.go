@@ -59,40 +59,24 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 	if begun, err := w.begin(ctx); !begun {
 		return err
 	}
-	expire, announce := w.expireDeadLetters(), w.announce()
-	wg.Go(func() { panics.Restart(background, "the sweep", w.sweeper.Run) })
-	wg.Go(func() { panics.Restart(background, "the expiry of dead letters", expire) })
-	wg.Go(func() { panics.Restart(background, "the replay of taken IDs", w.replayFreed) })
-	wg.Go(func() { panics.Restart(background, "the states of runs", w.watcher.Run) })
-	wg.Go(func() { panics.Restart(background, "the record of the API", w.trail.Run) })
-	if w.state != nil {
-		wg.Go(func() { panics.Restart(background, "the rates on the page", w.state.Watch) })
+	start := func(ctx context.Context, what string, run func(context.Context)) {
+		wg.Go(func() { panics.Restart(ctx, what, run) })
 	}
-	wg.Go(func() { panics.Restart(ctx, "the events of webhooks", announce) })
-	wg.Go(func() { panics.Restart(ctx, "the reports of nights", w.nights.Watch) })
-	wg.Go(func() {
-		panics.Restart(ctx, "the calls of webhooks", func(ctx context.Context) {
-			if err := w.hooks.Run(ctx); err != nil {
-				w.log.Error("webhooks not called; tasks still run", "err", err)
-			}
-		})
-	})
-	wg.Go(func() {
-		panics.Restart(ctx, "the feeding of runs", func(ctx context.Context) {
-			if err := w.feeder.Run(ctx); err != nil {
-				w.log.Error("runs not fed; tasks still run", "err", err)
-			}
-		})
-	})
+	start(background, "the sweep", w.sweeper.Run)
+	start(background, "the expiry of dead letters", w.expireDeadLetters())
+	start(background, "the replay of taken IDs", w.replayFreed)
+	start(background, "the states of runs", w.watcher.Run)
+	start(background, "the record of the API", w.trail.Run)
+	if w.state != nil {
+		start(background, "the rates on the page", w.state.Watch)
+	}
+	start(ctx, "the events of webhooks", w.announce())
+	start(ctx, "the reports of nights", w.nights.Watch)
+	start(ctx, "the calls of webhooks", w.logged("webhooks not called; tasks still run", w.hooks.Run))
+	start(ctx, "the feeding of runs", w.logged("runs not fed; tasks still run", w.feeder.Run))
 	// The schedule stops with ctx, at the same time as the lanes: it waits for a running
 	// tick.
-	wg.Go(func() {
-		panics.Restart(ctx, "the schedule", func(ctx context.Context) {
-			if err := w.schedule.Run(ctx); err != nil {
-				w.log.Error("schedule not running; tasks still run", "err", err)
-			}
-		})
-	})
+	start(ctx, "the schedule", w.logged("schedule not running; tasks still run", w.schedule.Run))
 	w.ready.Started(w.lanes.Ready)
 	w.logReady(r)
 	w.attend(ctx, r)
@@ -102,6 +86,15 @@ func (w *worker) run(ctx context.Context, r runtime) error {
 	w.lanes.Stop()
 	w.log.Info("worker stopped")
 	return nil
+}
+
+// logged returns run without its error, which is logged.
+func (w *worker) logged(message string, run func(context.Context) error) func(context.Context) {
+	return func(ctx context.Context) {
+		if err := run(ctx); err != nil {
+			w.log.Error(message, "err", err)
+		}
+	}
 }
 
 // begin starts the lanes. It waits for a Redis that is unavailable, and returns false if
