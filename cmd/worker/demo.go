@@ -252,7 +252,7 @@ func enqueueDemo(ctx context.Context, at redisdb.Config, platforms *emulated) (*
 		return nil, err
 	}
 	for platforms.Arrived() == 0 && ctx.Err() == nil {
-		wait(ctx, 20*time.Millisecond)
+		pause(ctx, 20*time.Millisecond)
 	}
 	requests := demo.Requests()
 	run.requests = append([]tasks.Request{older}, requests...)
@@ -264,13 +264,6 @@ func enqueueDemo(ctx context.Context, at redisdb.Config, platforms *emulated) (*
 		}
 	}
 	return run, nil
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }
 
 func (r *demoRun) announce(w io.Writer) {

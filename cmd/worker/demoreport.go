@@ -38,7 +38,7 @@ func (r *demoRun) watch(ctx context.Context, w io.Writer) error {
 		if over {
 			return nil
 		}
-		wait(ctx, 500*time.Millisecond)
+		pause(ctx, 500*time.Millisecond)
 		if ctx.Err() != nil {
 			console.Fprintln(w)
 			return fmt.Errorf("demo ended with %d tasks left: %w", len(r.requests)-done-dead, ctx.Err())
@@ -46,16 +46,12 @@ func (r *demoRun) watch(ctx context.Context, w io.Writer) error {
 	}
 }
 
-func (r *demoRun) queues() map[string]bool {
+func (r *demoRun) count() (done, dead, waiting int, err error) {
 	queues := map[string]bool{}
 	for _, result := range r.results {
 		queues[result.Queue] = true
 	}
-	return queues
-}
-
-func (r *demoRun) count() (done, dead, waiting int, err error) {
-	for queue := range r.queues() {
+	for queue := range queues {
 		info, err := r.inspector.GetQueueInfo(queue)
 		if err != nil {
 			return 0, 0, 0, fmt.Errorf("read queue %s: %w", queue, err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -55,27 +56,28 @@ Without --world it has the data of the demo's sample school.`,
 	return cmd
 }
 
-func sandboxConfig(world, scenario string) (sandbox.Config, error) {
-	cfg := sandbox.Config{World: demo.World(time.Now())}
+func sandboxConfig(world, scenario string) (cfg sandbox.Config, err error) {
+	cfg.World = demo.World(time.Now())
 	if world != "" {
-		content, err := readfile.Whole(world, sandboxFileMax)
-		if err != nil {
+		if cfg.World, err = loadFile(world, sandbox.LoadWorld); err != nil {
 			return cfg, err
-		}
-		if cfg.World, err = sandbox.LoadWorld(bytes.NewReader(content)); err != nil {
-			return cfg, fmt.Errorf("%s: %w", world, err)
 		}
 	}
 	if scenario != "" {
-		content, err := readfile.Whole(scenario, sandboxFileMax)
-		if err != nil {
-			return cfg, err
-		}
-		if cfg.Scenario, err = sandbox.LoadScenario(bytes.NewReader(content)); err != nil {
-			return cfg, fmt.Errorf("%s: %w", scenario, err)
-		}
+		cfg.Scenario, err = loadFile(scenario, sandbox.LoadScenario)
 	}
-	return cfg, nil
+	return cfg, err
+}
+
+func loadFile[T any](path string, load func(io.Reader) (T, error)) (loaded T, err error) {
+	content, err := readfile.Whole(path, sandboxFileMax)
+	if err != nil {
+		return loaded, err
+	}
+	if loaded, err = load(bytes.NewReader(content)); err != nil {
+		return loaded, fmt.Errorf("%s: %w", path, err)
+	}
+	return loaded, nil
 }
 
 // emulated is a sandbox that listens.
