@@ -5,6 +5,7 @@ import (
 
 	"rollcall/internal/config"
 	"rollcall/internal/handler"
+	"rollcall/internal/source/contacts"
 	"rollcall/providers/dingtalk"
 	"rollcall/tasks"
 )
@@ -19,8 +20,9 @@ func connectDingTalk(t *config.Tenant) (connection, error) {
 		return connection{}, err
 	}
 	return connection{
-		client: client, app: client, probe: client.CheckToken, ask: client.AskToken, resendAfter: time.Duration(app.IDResendAfter),
-		lateResendAfter: time.Duration(app.LateResendAfter),
+		client: client, probe: client.CheckToken, ask: client.AskToken,
+		app:         &contactsApp{client: client, pace: contacts.NewEvenPace(contactsPerSecond)},
+		resendAfter: time.Duration(app.IDResendAfter), lateResendAfter: time.Duration(app.LateResendAfter),
 		handlers: map[tasks.Kind]func(handler.Env) handler.Func{
 			tasks.KindNickname: func(e handler.Env) handler.Func { return handler.Nickname(e, client) },
 			tasks.KindGroup:    func(e handler.Env) handler.Func { return handler.Group(e, client) },

@@ -155,8 +155,8 @@ func (w *worker) sourceOf(s config.Schedule) (source.Source, error) {
 		return sqldb.New(spec)
 	case contacts.Spec:
 		tenant := s.Source.Contacts.Tenant
-		app, known := w.apps[tenant]
-		if !known {
+		app := w.tenants[tenant].app
+		if app == nil {
 			return nil, fmt.Errorf("the worker does not serve tenant %s yet: restart it", tenant)
 		}
 		return contacts.New(spec, app.client, app.pace)

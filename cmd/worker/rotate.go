@@ -17,7 +17,7 @@ func (w *worker) takeSecrets(ctx context.Context, before *config.Config) {
 		if now.Reveal() == was[tenant].Reveal() {
 			continue
 		}
-		w.rotate[tenant](now)
+		w.tenants[tenant].client.SetSecret(now)
 		if err := w.lanes.CredentialsChanged(ctx, tenant); err != nil {
 			w.log.Warn("new secret in use, but no early probe of the tenant's hold requested", "tenant", tenant, "err", err)
 		}

@@ -48,7 +48,7 @@ type connection struct {
 	lateResendAfter time.Duration
 	probe           func(context.Context) error // nil: the platform has no call without a quota
 	ask             func(context.Context) error // likewise; sends a request even if a token is cached
-	app             *dingtalk.Client            // nil: the platform has no contacts
+	app             *contactsApp                // nil: the platform has no contacts
 }
 
 // contactsApp reads the contacts of a tenant on DingTalk. All of its schedules share the pace.
@@ -82,10 +82,7 @@ func (w *worker) addTenant(org *config.Organisation, t *config.Tenant) error {
 		return err
 	}
 	w.onClose(c.client.Close)
-	w.rotate[t.Name] = c.client.SetSecret
-	if c.app != nil {
-		w.apps[t.Name] = contactsApp{client: c.app, pace: contacts.NewEvenPace(contactsPerSecond)}
-	}
+	w.tenants[t.Name] = c
 	platform := t.Platform()
 	all := laneLimits(platform)
 	for _, kind := range kinds.Names() {

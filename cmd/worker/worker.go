@@ -58,11 +58,10 @@ type worker struct {
 	trail    *access.Trail
 	ready    *monitor.Readiness
 	counts   *metrics.Metrics
-	page     *monitor.Server              // nil: off
-	state    *overview.Reader             // of the page; nil: off
-	tls      *monitor.TLS                 // of the page; nil: off
-	rotate   map[string]func(secret.Text) // by tenant: replaces the secret of its client
-	apps     map[string]contactsApp       // by tenant on DingTalk
+	page     *monitor.Server       // nil: off
+	state    *overview.Reader      // of the page; nil: off
+	tls      *monitor.TLS          // of the page; nil: off
+	tenants  map[string]connection // by name
 	closers  []func()
 }
 
@@ -70,7 +69,7 @@ type worker struct {
 // listens on the port of the page. The page can change level, the log's level. On an
 // error it closes every part that it opened.
 func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (*worker, error) {
-	w := &worker{cfg: cfg, log: log, rotate: map[string]func(secret.Text){}, apps: map[string]contactsApp{}}
+	w := &worker{cfg: cfg, log: log, tenants: map[string]connection{}}
 	if err := w.build(ctx, level); err != nil {
 		w.close()
 		return nil, err
