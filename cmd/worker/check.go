@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -136,15 +137,11 @@ func (o checkResult) describe(w io.Writer, asJSON bool) error {
 	if o.plan == nil {
 		return nil
 	}
-	file := o.File
-	if file == "" {
-		file = "The configuration of the demo"
+	but := ""
+	if !o.OK {
+		but = ", but a worker would fail; the problems are at the end"
 	}
-	if o.OK {
-		console.Fprintf(w, "%s is valid. A worker would run:\n\n", file)
-	} else {
-		console.Fprintf(w, "%s is valid, but a worker would fail; the problems are at the end. A worker would run:\n\n", file)
-	}
+	console.Fprintf(w, "%s is valid%s. A worker would run:\n\n", cmp.Or(o.File, "The configuration of the demo"), but)
 	o.write(w)
 	if len(o.Findings) > 0 {
 		console.Fprintln(w)

@@ -128,17 +128,13 @@ type schedulePlan struct {
 func newPlan(cfg *config.Config, now time.Time) (*plan, []finding) {
 	p := &plan{
 		Redis:     newRedisPlan(cfg.Redis),
-		HTTP:      httpPlan{Listen: cfg.HTTP.Listen, Users: []string{}, Writable: cfg.HTTP.Writable, ShowPersonalData: cfg.HTTP.ShowPersonalData},
+		HTTP:      newHTTPPlan(cfg.HTTP),
 		Log:       logPlan(cfg.Log),
 		Stop:      stopPlan{Longest: config.Duration(cfg.LongestStop()).String(), Granted: cfg.StopTimeout.String()},
 		Egress:    egressPlan{Name: cfg.Egress.Name, Limit: config.Limit{Calls: cfg.Egress.Calls, Per: cfg.Egress.Per}.String()},
 		Quotas:    []quotaPlan{},
 		Schedules: []schedulePlan{},
 	}
-	if t := cfg.HTTP.TLS; t != nil {
-		p.HTTP.TLS = t.Listen
-	}
-	p.HTTP.Proxy = cfg.HTTP.Proxy
 	for _, t := range cfg.API.Tokens {
 		p.API = append(p.API, tokenPlan{Name: t.Name, Scopes: t.Scopes, Tenants: t.Tenants, Expires: t.Expires})
 	}
@@ -150,9 +146,6 @@ func newPlan(cfg *config.Config, now time.Time) (*plan, []finding) {
 			Name: r.Name, Organisation: r.Organisation, Messages: cfg.Organisation(r.Organisation).Quota.Messages,
 			Language: r.Language, Schedules: r.Schedules,
 		})
-	}
-	for _, u := range cfg.HTTP.Users {
-		p.HTTP.Users = append(p.HTTP.Users, u.Name)
 	}
 	for _, org := range cfg.Organisations {
 		if slices.ContainsFunc(org.Tenants, func(t config.Tenant) bool { return t.Platform().Metered }) {
@@ -202,6 +195,17 @@ func newRedisPlan(r config.Redis) redisPlan {
 			p.Addresses = []string{u.Redacted()}
 			p.TLS = u.Scheme == "rediss"
 		}
+	}
+	return p
+}
+
+func newHTTPPlan(h config.HTTP) httpPlan {
+	p := httpPlan{Listen: h.Listen, Proxy: h.Proxy, Users: []string{}, Writable: h.Writable, ShowPersonalData: h.ShowPersonalData}
+	if h.TLS != nil {
+		p.TLS = h.TLS.Listen
+	}
+	for _, u := range h.Users {
+		p.Users = append(p.Users, u.Name)
 	}
 	return p
 }
