@@ -41,10 +41,13 @@ func legacyRows() []providers.Code {
 }
 
 func legacyPace() []providers.Code {
-	isv := providers.Code{
-		Kind: providers.Throttled, Scope: providers.ScopeTenant, Wait: time.Minute, Unmetered: true,
-		Meaning: "too fast, by a limit for third-party apps", Fix: "not expected for an internal app: check the app's type", Doc: docCodes,
+	slow := func(code string, scope providers.Scope, wait time.Duration, meaning string) providers.Code {
+		return providers.Code{
+			Code: code, Kind: providers.Throttled, Scope: scope, Wait: wait, Unmetered: true, Meaning: meaning, Fix: fixRate, Doc: docCodes,
+		}
 	}
+	isv := slow("", providers.ScopeTenant, time.Minute, "too fast, by a limit for third-party apps")
+	isv.Fix = "not expected for an internal app: check the app's type"
 	return slices.Concat([]providers.Code{
 		{
 			Code: "90018", Kind: providers.Throttled, Scope: providers.ScopeLane, Period: time.Second, Unmetered: true,
@@ -54,30 +57,12 @@ func legacyPace() []providers.Code {
 			Code: "90002", Kind: providers.Throttled, Scope: providers.ScopeAPI, Period: time.Second, Unmetered: true,
 			Meaning: "too fast: everybody's calls of this API together", Fix: "avoid the top of the hour", Doc: docFrequency,
 		},
-		{
-			Code: "90005", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute, Unmetered: true,
-			Meaning: "the organisation calls this API too often", Fix: fixRate, Doc: docCodes,
-		},
-		{
-			Code: "90006", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute, Unmetered: true,
-			Meaning: "the credential calls this API too often", Fix: fixRate, Doc: docCodes,
-		},
-		{
-			Code: "90003", Kind: providers.Throttled, Scope: providers.ScopeTenant, Wait: banWait, Unmetered: true,
-			Meaning: "the organisation is shut out of all APIs for a while", Fix: fixRate, Doc: docCodes,
-		},
-		{
-			Code: "90004", Kind: providers.Throttled, Scope: providers.ScopeTenant, Wait: banWait, Unmetered: true,
-			Meaning: "the credential is shut out of all APIs for a while", Fix: fixRate, Doc: docCodes,
-		},
-		{
-			Code: "90001", Kind: providers.Throttled, Scope: providers.ScopeAddress, Wait: banWait, Unmetered: true,
-			Meaning: "our server is shut out of all APIs for a while", Fix: fixRate, Doc: docCodes,
-		},
-		{
-			Code: "45009", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Minute, Unmetered: true,
-			Meaning: "the limit of calls is reached", Fix: fixRate, Doc: docCodes,
-		},
+		slow("90005", providers.ScopeLane, time.Minute, "the organisation calls this API too often"),
+		slow("90006", providers.ScopeLane, time.Minute, "the credential calls this API too often"),
+		slow("90003", providers.ScopeTenant, banWait, "the organisation is shut out of all APIs for a while"),
+		slow("90004", providers.ScopeTenant, banWait, "the credential is shut out of all APIs for a while"),
+		slow("90001", providers.ScopeAddress, banWait, "our server is shut out of all APIs for a while"),
+		slow("45009", providers.ScopeLane, time.Minute, "the limit of calls is reached"),
 		{
 			Code: "90020", Kind: providers.QuotaSpent, Scope: providers.ScopeOrganisation, Unmetered: true,
 			Meaning: "the organisation's calls of this month are used up", Fix: fixQuota, Doc: docThrottle,
