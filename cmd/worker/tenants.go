@@ -7,7 +7,6 @@ import (
 
 	"rollcall/internal/config"
 	"rollcall/internal/handler"
-	"rollcall/internal/kinds"
 	"rollcall/internal/lane"
 	"rollcall/internal/secret"
 	"rollcall/internal/source/contacts"
@@ -66,15 +65,6 @@ func newConnection(t *config.Tenant) (connection, error) {
 	return p.connect(t)
 }
 
-// laneLimits returns the limits of a platform's lanes, by kind of task.
-func laneLimits(p config.Platform) map[tasks.Kind]config.Limits {
-	all := map[tasks.Kind]config.Limits{}
-	for _, l := range p.Lanes {
-		all[tasks.Kind(l.Kind)] = l.Limits
-	}
-	return all
-}
-
 // addTenant creates the tenant's client and adds a lane for each API of its platform.
 func (w *worker) addTenant(org *config.Organisation, t *config.Tenant) error {
 	c, err := newConnection(t)
@@ -84,19 +74,15 @@ func (w *worker) addTenant(org *config.Organisation, t *config.Tenant) error {
 	w.onClose(c.client.Close)
 	w.tenants[t.Name] = c
 	platform := t.Platform()
-	all := laneLimits(platform)
-	for _, kind := range kinds.Names() {
-		limits, served := all[kind]
-		if !served {
-			continue
-		}
+	for _, l := range platform.Lanes {
+		kind := tasks.Kind(l.Kind)
 		build, known := c.handlers[kind]
 		if !known {
 			return fmt.Errorf("tenant %s: no handler for %s tasks of %s; this is a fault of rollcall: report it", t.Name, kind, platform.Title)
 		}
 		cfg := lane.Config{
 			Organisation: org.Name, Tenant: t.Name, Platform: platform.Name, Kind: kind,
-			Limits: paceLimits(limits), Timeout: platform.Timeout, Probe: c.probe, Ask: c.ask, ResendAfter: c.lateResendAfter,
+			Limits: paceLimits(l.Limits), Timeout: platform.Timeout, Probe: c.probe, Ask: c.ask, ResendAfter: c.lateResendAfter,
 		}
 		if platform.Metered {
 			cfg.Metered, cfg.Quota = true, paceQuota(org.Quota)

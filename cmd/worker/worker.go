@@ -287,8 +287,8 @@ func (w *worker) takeLimits(ctx context.Context, next *config.Config) {
 	for _, org := range next.Organisations {
 		err := w.lanes.SetQuota(ctx, org.Name, paceQuota(org.Quota))
 		for _, t := range org.Tenants {
-			for kind, limits := range laneLimits(t.Platform()) {
-				_, limitErr := w.lanes.SetLimits(ctx, t.Name, kind, paceLimits(limits))
+			for _, l := range t.Platform().Lanes {
+				_, limitErr := w.lanes.SetLimits(ctx, t.Name, tasks.Kind(l.Kind), paceLimits(l.Limits))
 				err = errors.Join(err, limitErr)
 			}
 		}
@@ -325,15 +325,15 @@ func (w *worker) publish(ctx context.Context) error {
 	var served []registry.Lane
 	for org, t := range w.cfg.Tenants() {
 		platform := t.Platform()
-		for kind := range laneLimits(platform) {
-			l := registry.Lane{Organisation: org.Name, Tenant: t.Name, Kind: kind}
+		for _, l := range platform.Lanes {
+			s := registry.Lane{Organisation: org.Name, Tenant: t.Name, Kind: tasks.Kind(l.Kind)}
 			if platform.Metered {
-				l.Address = w.cfg.Egress.Name
+				s.Address = w.cfg.Egress.Name
 			}
-			if kind == tasks.KindNickname {
-				l.NicknameMax = platform.NicknameMax
+			if s.Kind == tasks.KindNickname {
+				s.NicknameMax = platform.NicknameMax
 			}
-			served = append(served, l)
+			served = append(served, s)
 		}
 	}
 	if err := registry.Publish(ctx, w.rdb, served); err != nil {
