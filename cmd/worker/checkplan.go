@@ -22,17 +22,17 @@ const nextTimes = 3
 
 // plan is what a worker would run. It holds no secret.
 type plan struct {
-	Redis     redisPlan      `json:"redis"`
-	HTTP      httpPlan       `json:"http"`
-	API       []tokenPlan    `json:"api,omitzero"` // nil: no tokens
-	Webhooks  []webhookPlan  `json:"webhooks,omitzero"`
-	Robots    []robotPlan    `json:"robots,omitzero"`
-	Log       logPlan        `json:"log"`
-	Stop      stopPlan       `json:"stop"`
-	Egress    egressPlan     `json:"egress"`
-	Quotas    []quotaPlan    `json:"quotas"` // of organisations on a platform with a quota
-	Lanes     []lanePlan     `json:"lanes"`
-	Schedules []schedulePlan `json:"schedules"`
+	Redis     redisPlan        `json:"redis"`
+	HTTP      httpPlan         `json:"http"`
+	API       []config.Token   `json:"api,omitempty"` // nil: no tokens
+	Webhooks  []config.Webhook `json:"webhooks,omitempty"`
+	Robots    []robotPlan      `json:"robots,omitzero"`
+	Log       config.Log       `json:"log"`
+	Stop      stopPlan         `json:"stop"`
+	Egress    egressPlan       `json:"egress"`
+	Quotas    []quotaPlan      `json:"quotas"` // of organisations on a platform with a quota
+	Lanes     []lanePlan       `json:"lanes"`
+	Schedules []schedulePlan   `json:"schedules"`
 }
 
 type redisPlan struct {
@@ -53,31 +53,12 @@ type httpPlan struct {
 	ShowPersonalData bool     `json:"show_personal_data"`
 }
 
-type tokenPlan struct {
-	Name    string   `json:"name"`
-	Scopes  []string `json:"scopes"`
-	Tenants []string `json:"tenants,omitzero"` // nil: all
-	Expires string   `json:"expires"`          // its last day
-}
-
-type webhookPlan struct {
-	Name    string   `json:"name"`
-	Events  []string `json:"events,omitzero"`  // nil: all
-	Tenants []string `json:"tenants,omitzero"` // nil: all
-}
-
 type robotPlan struct {
 	Name         string   `json:"name"`
 	Organisation string   `json:"organisation"`
 	Messages     int      `json:"messages"` // of the organisation per month; 0: no quota
 	Language     string   `json:"language"`
 	Schedules    []string `json:"schedules,omitzero"` // nil: all with a source
-}
-
-type logPlan struct {
-	Level            string `json:"level"`
-	Format           string `json:"format"`
-	ShowPersonalData bool   `json:"show_personal_data"`
 }
 
 type stopPlan struct {
@@ -129,17 +110,13 @@ func newPlan(cfg *config.Config, now time.Time) (*plan, []finding) {
 	p := &plan{
 		Redis:     newRedisPlan(cfg.Redis),
 		HTTP:      newHTTPPlan(cfg.HTTP),
-		Log:       logPlan(cfg.Log),
+		API:       cfg.API.Tokens,
+		Webhooks:  cfg.Webhooks,
+		Log:       cfg.Log,
 		Stop:      stopPlan{Longest: config.Duration(cfg.LongestStop()).String(), Granted: cfg.StopTimeout.String()},
 		Egress:    egressPlan{Name: cfg.Egress.Name, Limit: config.Limit{Calls: cfg.Egress.Calls, Per: cfg.Egress.Per}.String()},
 		Quotas:    []quotaPlan{},
 		Schedules: []schedulePlan{},
-	}
-	for _, t := range cfg.API.Tokens {
-		p.API = append(p.API, tokenPlan{Name: t.Name, Scopes: t.Scopes, Tenants: t.Tenants, Expires: t.Expires})
-	}
-	for _, h := range cfg.Webhooks {
-		p.Webhooks = append(p.Webhooks, webhookPlan{Name: h.Name, Events: h.Events, Tenants: h.Tenants})
 	}
 	for _, r := range cfg.Robots {
 		p.Robots = append(p.Robots, robotPlan{

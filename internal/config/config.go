@@ -12,7 +12,8 @@ import (
 )
 
 // Config is the configuration of a worker. Load fills in every default and validates
-// it. keys.go contains the meaning, default and bounds of each key.
+// it. keys.go contains the meaning, default and bounds of each key. The JSON of some parts
+// is shown by worker check --json: it has no secret.
 type Config struct {
 	Redis         Redis          `yaml:"redis"`
 	HTTP          HTTP           `yaml:"http"`
@@ -87,21 +88,21 @@ type API struct {
 
 // Token is a bearer token of the API.
 type Token struct {
-	Name    string   `yaml:"name"`
-	Scopes  []string `yaml:"scopes"`
-	Tenants []string `yaml:"tenants"` // nil: all
-	Expires string   `yaml:"expires"` // a date: the token is valid until its end in UTC
-	Hash    Source   `yaml:"hash"`    // of its secret, or of two
+	Name    string   `yaml:"name" json:"name"`
+	Scopes  []string `yaml:"scopes" json:"scopes"`
+	Tenants []string `yaml:"tenants" json:"tenants,omitzero"` // nil: all
+	Expires string   `yaml:"expires" json:"expires"`          // a date: the token is valid until its end in UTC
+	Hash    Source   `yaml:"hash" json:"-"`                   // of its secret, or of two
 }
 
 // Webhook is a URL that is called when a run or a lane needs attention.
 type Webhook struct {
-	Name    string   `yaml:"name"`
-	URL     string   `yaml:"url"`
-	Secret  Source   `yaml:"secret"`  // one, or two during a rotation
-	Events  []string `yaml:"events"`  // nil: all
-	Tenants []string `yaml:"tenants"` // nil: all
-	Allow   []string `yaml:"allow"`   // private networks that its host may be in
+	Name    string   `yaml:"name" json:"name"`
+	URL     string   `yaml:"url" json:"-"`                    // may contain a secret
+	Secret  Source   `yaml:"secret" json:"-"`                 // one, or two during a rotation
+	Events  []string `yaml:"events" json:"events,omitzero"`   // nil: all
+	Tenants []string `yaml:"tenants" json:"tenants,omitzero"` // nil: all
+	Allow   []string `yaml:"allow" json:"-"`                  // private networks that its host may be in
 }
 
 // Robot is a DingTalk robot that writes the reports of nightly syncs to its group.
@@ -124,9 +125,9 @@ type User struct {
 
 // Log is the level and format of the log.
 type Log struct {
-	Level            string `yaml:"level"`
-	Format           string `yaml:"format"`
-	ShowPersonalData bool   `yaml:"show_personal_data"`
+	Level            string `yaml:"level" json:"level"`
+	Format           string `yaml:"format" json:"format"`
+	ShowPersonalData bool   `yaml:"show_personal_data" json:"show_personal_data"`
 }
 
 // Runs is how long runs and results are kept.
