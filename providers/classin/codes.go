@@ -162,11 +162,6 @@ func statusRows() []providers.Code {
 	row := func(status string, kind providers.Kind, scope providers.Scope, meaning, fix string) providers.Code {
 		return providers.Code{HTTP: status, Kind: kind, Scope: scope, Meaning: meaning, Fix: fix}
 	}
-	both := func(r providers.Code) []providers.Code {
-		coded := r
-		coded.Code = "*"
-		return []providers.Code{r, coded}
-	}
 	maintenance := row("901", providers.Transient, providers.ScopeTask, "the platform is under maintenance", "wait")
 	maintenance.Wait, maintenance.Doc = 30*time.Minute, docOverview
 	busy := row("429", providers.Throttled, providers.ScopeLane, "too many requests", "lower the configured rate")
@@ -185,21 +180,18 @@ func statusRows() []providers.Code {
 		"if it stays, look for a proxy, a firewall or a login page between this machine and the host, and ask the platform whether it blocks the address")
 	page.Code, page.Wait = apicall.CodePage, 5*time.Second
 
-	all := []providers.Code{page}
-	for _, r := range []providers.Code{
-		row("3xx", providers.Misconfigured, providers.ScopeTenant, "a redirect, which is never followed", "set the base URL to the platform's own host"),
-		row("407", providers.Misconfigured, providers.ScopeTenant, "a proxy wants a user name and a password",
-			"check the base URL, and HTTPS_PROXY and NO_PROXY in the worker's environment"),
-		maintenance, busy,
-		row("5xx 408", providers.Transient, providers.ScopeTask, "a fault on their side", ""),
-	} {
-		all = append(all, both(r)...)
-	}
-	return append(all,
-		bare,
-		row("401", providers.Misconfigured, providers.ScopeTenant, "not authorised", "check the SID and the secret"),
-		row("404", providers.Misconfigured, providers.ScopeLane, "no such path", host),
-		row("405", providers.Misconfigured, providers.ScopeLane, "method not allowed", host),
-		code, odd, last,
+	return slices.Concat(
+		[]providers.Code{page},
+		apicall.WayRows(),
+		apicall.Alike(maintenance, "", "*"),
+		apicall.Alike(busy, "", "*"),
+		apicall.Alike(row("5xx 408", providers.Transient, providers.ScopeTask, "a fault on their side", ""), "", "*"),
+		[]providers.Code{
+			bare,
+			row("401", providers.Misconfigured, providers.ScopeTenant, "not authorised", "check the SID and the secret"),
+			row("404", providers.Misconfigured, providers.ScopeLane, "no such path", host),
+			row("405", providers.Misconfigured, providers.ScopeLane, "method not allowed", host),
+			code, odd, last,
+		},
 	)
 }

@@ -75,16 +75,6 @@ func CodesFor(api string) []providers.Code {
 	return nil
 }
 
-// alike returns the row once for each code.
-func alike(row providers.Code, codes ...string) []providers.Code {
-	all := make([]providers.Code, len(codes))
-	for i, code := range codes {
-		all[i] = row
-		all[i].Code = code
-	}
-	return all
-}
-
 // codeBan is looked for before anything else, as [apicall.CodePage] is: {"status":1111}.
 const codeBan = "1111"
 
@@ -115,19 +105,12 @@ func banRows(once bool) []providers.Code {
 func statusRows() []providers.Code {
 	const host = "check the base URLs (their region and any path); if they are right, this is a fault of rollcall: report it"
 	return slices.Concat(
-		alike(providers.Code{
-			HTTP: "3xx", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
-			Meaning: "a redirect, which is never followed", Fix: "set the base URL to the platform's own host",
-		}, "", "*"),
-		alike(providers.Code{
-			HTTP: "407", Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Meaning: "a proxy wants a user name and a password",
-			Fix: "check the base URL, and HTTPS_PROXY and NO_PROXY in the worker's environment",
-		}, "", "*"),
-		alike(providers.Code{
+		apicall.WayRows(),
+		apicall.Alike(providers.Code{
 			HTTP: "429", Kind: providers.Throttled, Scope: providers.ScopeLane, Wait: time.Second, Unmetered: true,
 			Meaning: "too many requests", Fix: fixRate, Doc: docCodes,
 		}, "", "*"),
-		alike(providers.Code{
+		apicall.Alike(providers.Code{
 			HTTP: "401", Kind: providers.TokenRejected, Scope: providers.ScopeTenant,
 			Meaning: "the access token is missing or invalid", Fix: fixToken, Doc: docCodes,
 		}, "", "*"),
@@ -151,10 +134,10 @@ func elseRows() []providers.Code {
 	broken.HTTP, broken.Kind, broken.Tries, broken.Meaning = "5xx 408", providers.Transient, 0, "a fault on their side"
 	odd.HTTP, odd.Kind, odd.Tries, odd.Meaning = "2xx", providers.Transient, 3, "neither the documented success nor a known refusal"
 	return slices.Concat(
-		alike(gateway, "", "*"),
-		alike(broken, "", "*"),
-		alike(odd, "", "*"),
+		apicall.Alike(gateway, "", "*"),
+		apicall.Alike(broken, "", "*"),
+		apicall.Alike(odd, "", "*"),
 		[]providers.Code{{HTTP: "400", Code: "*", Kind: providers.Rejected, Meaning: "a refusal that no table lists", Fix: fixUnlisted}},
-		alike(unlisted, "", "*"),
+		apicall.Alike(unlisted, "", "*"),
 	)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rollcall/providers"
+	"rollcall/providers/internal/apicall"
 )
 
 // The advice that several codes share.
@@ -71,7 +72,7 @@ func legacyPace() []providers.Code {
 			Code: "90017", Kind: providers.Misconfigured, Scope: providers.ScopeAddress,
 			Meaning: "too many organisations call from one address", Fix: "spread the tenants over several addresses", Doc: docCodes,
 		},
-	}, alike(isv, "90007", "90008", "90009", "90010", "90011", "90012", "90013", "90014", "90019"))
+	}, apicall.Alike(isv, "90007", "90008", "90009", "90010", "90011", "90012", "90013", "90014", "90019"))
 }
 
 func legacyAccess() []providers.Code {
@@ -110,16 +111,16 @@ func legacyAccess() []providers.Code {
 		say(app, "50005", "the organisation is disabled", fixEnable),
 		say(app, "70001", "the organisation is disabled or dissolved", fixEnable),
 	},
-		alike(say(app, "", "the app is not installed in the organisation", fixApp), "70003", "70004"),
-		alike(corp, "33001", "40013", "41002", "52010"),
-		alike(key, "40089", "40096"),
+		apicall.Alike(say(app, "", "the app is not installed in the organisation", fixApp), "70003", "70004"),
+		apicall.Alike(corp, "33001", "40013", "41002", "52010"),
+		apicall.Alike(key, "40089", "40096"),
 		[]providers.Code{
 			say(ours, "22", "no such method", ""),
 			say(ours, "404", "no such path", ""),
 		},
-		alike(say(ours, "", "wrong HTTP method, scheme or kind of request", ""),
+		apicall.Alike(say(ours, "", "wrong HTTP method, scheme or kind of request", ""),
 			"43001", "43002", "43003", "43004", "43005", "43008", "43009"),
-		alike(say(ours, "", "the request's body is empty or cannot be read", ""), "44002", "47001"),
+		apicall.Alike(say(ours, "", "the request's body is empty or cannot be read", ""), "44002", "47001"),
 	)
 }
 
@@ -128,21 +129,21 @@ func legacyTask() []providers.Code {
 		return providers.Code{Kind: providers.Rejected, Meaning: meaning, Fix: fix, Doc: doc}
 	}
 	return slices.Concat(
-		alike(row("no such user in the organisation", fixUser, docNick), "40003"),
-		alike(row("no such user in the organisation", fixUser, docCodes), "33012", "60111", "60121", "46004"),
-		alike(row("the user is disabled", fixUser, docCodes), "60120"),
-		alike(row("the user is not in the group", "this user is not in the chat: add them to the chat or remove the row", docNick), "60124"),
-		alike(row("the user is outside the app's visible range",
+		apicall.Alike(row("no such user in the organisation", fixUser, docNick), "40003"),
+		apicall.Alike(row("no such user in the organisation", fixUser, docCodes), "33012", "60111", "60121", "46004"),
+		apicall.Alike(row("the user is disabled", fixUser, docCodes), "60120"),
+		apicall.Alike(row("the user is not in the group", "this user is not in the chat: add them to the chat or remove the row", docNick), "60124"),
+		apicall.Alike(row("the user is outside the app's visible range",
 			"widen the app's visible range in the developer console; if most of a run ends so, the range is the cause", docCodes), "50002"),
-		alike(row("the chat id is not valid", fixGroup, docNick), "34001"),
-		alike(row("the group is not found", fixGroup, docCodes), "34013", "40016", "49000"),
-		alike(row("only the group's owner may do this", "change the group's owner or its management setting", docCodes), "49003"),
-		alike(row("no access to this group", "let the app's owner join the group, or take the group out of the roster", docCodes), "400020"),
-		alike(row("the name contains prohibited content", fixName, docNick), "41049"),
-		alike(row("the name contains sensitive words", fixName, docCodes), "60022"),
-		alike(row("a character is sent as \\uXXXX", fixReport, docCodes), "40033"),
-		alike(row("a parameter is wrong", "check the ids and the name's length", docNick), "400002"),
-		alike(row("a parameter is wrong or too long", "check the ids and the name's length", docCodes),
+		apicall.Alike(row("the chat id is not valid", fixGroup, docNick), "34001"),
+		apicall.Alike(row("the group is not found", fixGroup, docCodes), "34013", "40016", "49000"),
+		apicall.Alike(row("only the group's owner may do this", "change the group's owner or its management setting", docCodes), "49003"),
+		apicall.Alike(row("no access to this group", "let the app's owner join the group, or take the group out of the roster", docCodes), "400020"),
+		apicall.Alike(row("the name contains prohibited content", fixName, docNick), "41049"),
+		apicall.Alike(row("the name contains sensitive words", fixName, docCodes), "60022"),
+		apicall.Alike(row("a character is sent as \\uXXXX", fixReport, docCodes), "40033"),
+		apicall.Alike(row("a parameter is wrong", "check the ids and the name's length", docNick), "400002"),
+		apicall.Alike(row("a parameter is wrong or too long", "check the ids and the name's length", docCodes),
 			"40035", "40000", "40038", "41101", "41102"),
 	)
 }

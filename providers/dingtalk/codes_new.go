@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rollcall/providers"
+	"rollcall/providers/internal/apicall"
 )
 
 const fixQuota = "buy more calls (that takes effect at once), or wait for the first of the month"
@@ -52,11 +53,11 @@ func changeRows() []providers.Code {
 	odd2, odd5 := odd, unsure
 	odd2.HTTP, odd5.HTTP = "2xx", "5xx"
 	return slices.Concat(
-		alike(second, "qps.exceed.limit"),
-		alike(fast, "request.too.fast", "request.overlimit"),
-		alike(busy, "system.busy", "systemBusy", "systemError.busy"),
-		alike(odd2, "", "*"),
-		alike(odd5, "", "*"),
+		apicall.Alike(second, "qps.exceed.limit"),
+		apicall.Alike(fast, "request.too.fast", "request.overlimit"),
+		apicall.Alike(busy, "system.busy", "systemBusy", "systemError.busy"),
+		apicall.Alike(odd2, "", "*"),
+		apicall.Alike(odd5, "", "*"),
 		[]providers.Code{
 			refused("incorrect.format", "the ID's form is wrong", fixID),
 			refused("incorrect.length", "the ID's length is wrong", fixID),
@@ -69,7 +70,7 @@ func changeRows() []providers.Code {
 				Fix:     "only enterprise accounts that the organisation owns can be changed; if all fail so, the feature is not bought",
 			},
 		},
-		alike(unsure, "qps.exceed.limit", "request.too.fast", "request.overlimit",
+		apicall.Alike(unsure, "qps.exceed.limit", "request.too.fast", "request.overlimit",
 			"system.*", "*Busy", "*SystemError", "systemError*", "unknownError", "service*", "operationTimeout"),
 	)
 }
@@ -81,14 +82,14 @@ const fixUnsure = "look at the person's ID in the client before anything else is
 func changeElse() []providers.Code {
 	return slices.Concat(
 		[]providers.Code{{HTTP: "4xx", Code: "*", Kind: providers.Rejected, Meaning: "a refusal that no table lists", Fix: fixUnlisted}},
-		alike(providers.Code{Kind: providers.Ambiguous, Fix: fixUnsure, Meaning: "an answer that cannot be read"}, "", "*"),
+		apicall.Alike(providers.Code{Kind: providers.Ambiguous, Fix: fixUnsure, Meaning: "an answer that cannot be read"}, "", "*"),
 	)
 }
 
 // tokenElse are the last rows of the token call: it uses nothing from a task, so no
 // refusal is a task's fault.
 func tokenElse() []providers.Code {
-	return alike(providers.Code{
+	return apicall.Alike(providers.Code{
 		HTTP: "400", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
 		Meaning: "no token is given out", Fix: fixKey, Doc: docToken,
 	}, "", "*")
@@ -117,19 +118,19 @@ func newRows() []providers.Code {
 		Meaning: "the organisation's calls of this month are used up", Fix: fixQuota, Doc: docThrottle,
 	}
 	return slices.Concat(
-		alike(quota, denied+"ApiCountLimitForOrg", "*ApiCountLimit*"),
-		alike(throttled(lane, time.Second, "too fast: the app's calls of this API in a second", docThrottle), denied+"QpsLimitForAppkeyAndApi"),
-		alike(throttled(lane, time.Minute, "too fast: the app's calls of this API in a minute", docCodes), denied+"QpmLimitForAppkeyAndApi"),
-		alike(throttled(api, time.Second, "too fast: everybody's calls of this API together", docThrottle), denied+"QpsLimitForApi"),
-		alike(throttled(lane, time.Second, "too fast, by a limit for third-party apps", docCodes), denied+"QpsLimitForSuitekeyAndOrgAndApi"),
-		alike(throttled(lane, time.Minute, "too fast, by a limit for third-party apps", docCodes), denied+"QpmLimitForSuitekeyAndOrgAndApi"),
-		alike(throttled(lane, time.Second, "too fast, by a limit that no table lists", ""), "*QpsLimit*"),
-		alike(throttled(lane, time.Minute, "too fast, by a limit that no table lists", ""), "*QpmLimit*"),
-		alike(unlisted, "Throttling*"),
-		alike(throttled(lane, time.Second, "too many requests in a second", docCodes), "qps.exceed.limit"),
-		alike(fast, "request.too.fast", "request.overlimit"),
-		alike(busy, "system.busy", "systemBusy", "systemError.busy"),
-		alike(daily, "daily.call.limit", "integrated.qps.exceed"),
+		apicall.Alike(quota, denied+"ApiCountLimitForOrg", "*ApiCountLimit*"),
+		apicall.Alike(throttled(lane, time.Second, "too fast: the app's calls of this API in a second", docThrottle), denied+"QpsLimitForAppkeyAndApi"),
+		apicall.Alike(throttled(lane, time.Minute, "too fast: the app's calls of this API in a minute", docCodes), denied+"QpmLimitForAppkeyAndApi"),
+		apicall.Alike(throttled(api, time.Second, "too fast: everybody's calls of this API together", docThrottle), denied+"QpsLimitForApi"),
+		apicall.Alike(throttled(lane, time.Second, "too fast, by a limit for third-party apps", docCodes), denied+"QpsLimitForSuitekeyAndOrgAndApi"),
+		apicall.Alike(throttled(lane, time.Minute, "too fast, by a limit for third-party apps", docCodes), denied+"QpmLimitForSuitekeyAndOrgAndApi"),
+		apicall.Alike(throttled(lane, time.Second, "too fast, by a limit that no table lists", ""), "*QpsLimit*"),
+		apicall.Alike(throttled(lane, time.Minute, "too fast, by a limit that no table lists", ""), "*QpmLimit*"),
+		apicall.Alike(unlisted, "Throttling*"),
+		apicall.Alike(throttled(lane, time.Second, "too many requests in a second", docCodes), "qps.exceed.limit"),
+		apicall.Alike(fast, "request.too.fast", "request.overlimit"),
+		apicall.Alike(busy, "system.busy", "systemBusy", "systemError.busy"),
+		apicall.Alike(daily, "daily.call.limit", "integrated.qps.exceed"),
 		newAccess(),
 		newFaults(),
 	)
@@ -149,7 +150,7 @@ func newAccess() []providers.Code {
 		grant  = "grant the app the permission that the call's page names, in the developer console"
 	)
 	return slices.Concat(
-		alike(rejected, "InvalidAuthentication", "invalidToken", "invalidAccessToken", "accesstoken.expired"),
+		apicall.Alike(rejected, "InvalidAuthentication", "invalidToken", "invalidAccessToken", "accesstoken.expired"),
 		[]providers.Code{
 			held(lane, "AuthenticationFailed.MissingParameter", "the access token is missing", fixReport, docCodes),
 			held(lane, "commonParamIllegal", "a common parameter is wrong", fixReport, docCodes),
@@ -177,8 +178,8 @@ func newFaults() []providers.Code {
 	own := row
 	own.Doc = ""
 	return slices.Concat(
-		alike(row, "system.error", "systemError", "innerSystemError", "service.error", "unknownError",
+		apicall.Alike(row, "system.error", "systemError", "innerSystemError", "service.error", "unknownError",
 			"serviceBusy", "operationTimeout", "service.timeout"),
-		alike(own, "ServiceUnavailable*"),
+		apicall.Alike(own, "ServiceUnavailable*"),
 	)
 }

@@ -174,9 +174,9 @@ func robotRows() []providers.Code {
 				Meaning: "the organisation has used up the messages of this month", Fix: "wait for the next month, or buy more messages of webhooks",
 			},
 		},
-		alike(fast, "130101", "410100"),
-		alike(unknown, "300001", "300005", "400013", "400101", "400102", "400106"),
-		alike(unauthorized, "", "*"),
+		apicall.Alike(fast, "130101", "410100"),
+		apicall.Alike(unknown, "300001", "300005", "400013", "400101", "400102", "400106"),
+		apicall.Alike(unauthorized, "", "*"),
 	)
 }
 
@@ -185,7 +185,7 @@ func robotRows() []providers.Code {
 func robotElse() []providers.Code {
 	return slices.Concat(
 		[]providers.Code{{HTTP: "4xx", Code: "*", Kind: providers.Rejected, Meaning: "a refusal that no table lists", Fix: fixUnlisted}},
-		alike(providers.Code{
+		apicall.Alike(providers.Code{
 			Kind: providers.Ambiguous, Meaning: "an answer that no table lists", Fix: "look into the group: the message may be there; it is not sent again",
 		}, "", "*"),
 	)

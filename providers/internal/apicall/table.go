@@ -18,6 +18,29 @@ func Find(rows []providers.Code, status int, code string) (providers.Code, bool)
 	return providers.Code{}, false
 }
 
+// Alike returns the row once for each code.
+func Alike(row providers.Code, codes ...string) []providers.Code {
+	all := make([]providers.Code, len(codes))
+	for i, code := range codes {
+		all[i] = row
+		all[i].Code = code
+	}
+	return all
+}
+
+// WayRows classify an answer that comes from something on the way to a platform.
+func WayRows() []providers.Code {
+	redirect := providers.Code{
+		HTTP: "3xx", Kind: providers.Misconfigured, Scope: providers.ScopeTenant,
+		Meaning: "a redirect, which is never followed", Fix: "set the base URL to the platform's own host",
+	}
+	proxy := providers.Code{
+		HTTP: "407", Kind: providers.Misconfigured, Scope: providers.ScopeTenant, Meaning: "a proxy wants a user name and a password",
+		Fix: "check the base URL, and HTTPS_PROXY and NO_PROXY in the worker's environment",
+	}
+	return append(Alike(redirect, "", "*"), Alike(proxy, "", "*")...)
+}
+
 func fitsStatus(spec string, status int) bool {
 	if spec == "" {
 		return true
