@@ -156,24 +156,21 @@ func (r *release) shared(ctx context.Context) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	var files []file
-	for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md"} {
-		content, err := os.ReadFile(name)
-		if err != nil {
-			return nil, fmt.Errorf("%w; run release at the root of the checkout", err)
-		}
-		files = append(files, file{name: name, content: content})
-	}
 	pages, err := filepath.Glob("deploy/man/*.1")
 	if err != nil {
 		return nil, err
 	}
+	names := map[string]string{"LICENSE": "LICENSE", "README.md": "README.md", "CHANGELOG.md": "CHANGELOG.md"} // by path
 	for _, page := range pages {
-		content, err := os.ReadFile(page)
+		names[page] = "man/man1/" + filepath.Base(page)
+	}
+	var files []file
+	for path, name := range names {
+		content, err := os.ReadFile(path)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w; run release at the root of the checkout", err)
 		}
-		files = append(files, file{name: "man/man1/" + filepath.Base(page), content: content})
+		files = append(files, file{name: name, content: content})
 	}
 	for i, name := range commands {
 		for shell, script := range map[string]string{"bash": name + ".bash", "zsh": "_" + name, "fish": name + ".fish", "powershell": name + ".ps1"} {
