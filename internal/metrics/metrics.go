@@ -136,23 +136,7 @@ func New(cfg Config) *Metrics {
 		c.panics = panics
 		registry.MustRegister(c)
 	}
-	for _, l := range cfg.Lanes {
-		m.begin(l.Name())
-	}
-	for _, reason := range []string{wrongLogin, slowedLogin} {
-		m.logins.WithLabelValues(reason)
-	}
-	for _, reason := range access.Reasons() {
-		m.refused.WithLabelValues(reason)
-	}
-	m.SetWebhooks(cfg.Webhooks)
-	for _, level := range []hold.Level{hold.Lane, hold.Tenant, hold.Organisation, hold.Address} {
-		for _, class := range hold.Classes() {
-			for _, change := range []hold.Change{hold.Entered, hold.Changed, hold.Left} {
-				m.holds.WithLabelValues(string(level), string(class), string(change))
-			}
-		}
-	}
+	m.begin(cfg)
 	return m
 }
 
@@ -173,8 +157,29 @@ func (f factory) histogram(name, help string, buckets []float64) *prometheus.His
 	}, []string{"lane"})
 }
 
-// begin sets a lane's series to 0.
-func (m *Metrics) begin(name string) {
+// begin sets the series to 0.
+func (m *Metrics) begin(cfg Config) {
+	for _, l := range cfg.Lanes {
+		m.beginLane(l.Name())
+	}
+	for _, reason := range []string{wrongLogin, slowedLogin} {
+		m.logins.WithLabelValues(reason)
+	}
+	for _, reason := range access.Reasons() {
+		m.refused.WithLabelValues(reason)
+	}
+	m.SetWebhooks(cfg.Webhooks)
+	for _, level := range []hold.Level{hold.Lane, hold.Tenant, hold.Organisation, hold.Address} {
+		for _, class := range hold.Classes() {
+			for _, change := range []hold.Change{hold.Entered, hold.Changed, hold.Left} {
+				m.holds.WithLabelValues(string(level), string(class), string(change))
+			}
+		}
+	}
+}
+
+// beginLane sets a lane's series to 0.
+func (m *Metrics) beginLane(name string) {
 	for _, o := range []handler.Outcome{handler.Applied, handler.Unchanged, handler.Superseded, handler.Settled} {
 		m.tasks.WithLabelValues(name, string(o), "")
 	}
