@@ -20,12 +20,7 @@ const freedEvery = 10 * time.Second
 // replayFreed replays the dead letters of ID changes whose ID was taken, after other IDs
 // of the organisation were changed. It checks every ten seconds until ctx ends.
 func (w *worker) replayFreed(ctx context.Context) {
-	options, err := w.options("rollcall-replay")
-	if err != nil {
-		w.log.Error("changes to taken IDs are not retried; tasks still run", "err", err)
-		return
-	}
-	client, err := enqueue.New(enqueue.Config{Redis: options, Concurrency: 2})
+	client, err := w.newProducer("rollcall-replay", enqueue.Config{Concurrency: 2})
 	if err != nil {
 		w.log.Error("changes to taken IDs are not retried; tasks still run", "err", err)
 		return

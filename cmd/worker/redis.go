@@ -7,6 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/config"
+	"rollcall/internal/enqueue"
 	"rollcall/internal/exitcode"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/redisdb/embedded"
@@ -43,6 +44,13 @@ func (w *worker) newClient(name string) (redis.UniversalClient, error) {
 		return nil, err
 	}
 	return redisdb.New(options), nil
+}
+
+func (w *worker) newProducer(name string, cfg enqueue.Config) (producer *enqueue.Client, err error) {
+	if cfg.Redis, err = w.options(name); err != nil {
+		return nil, err
+	}
+	return enqueue.New(cfg)
 }
 
 // options returns the options of a client of the worker's Redis. Each new connection logs

@@ -161,11 +161,8 @@ func (w *worker) openSchedule() error {
 // openRuns builds what feeds the runs that were applied, and what their rows are checked
 // by before they are sent.
 func (w *worker) openRuns() error {
-	options, err := w.options("rollcall-runs")
-	if err != nil {
-		return err
-	}
-	if w.producer, err = enqueue.New(enqueue.Config{Redis: options}); err != nil {
+	var err error
+	if w.producer, err = w.newProducer("rollcall-runs", enqueue.Config{}); err != nil {
 		return err
 	}
 	w.onClose(func() { _ = w.producer.Close() })
