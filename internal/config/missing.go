@@ -43,12 +43,12 @@ func (d *document) oneOfEach(clean *yaml.Node, t reflect.Type, path []any, rule 
 // fill adds missing values: defaults, and the sections that contain some.
 func (d *document) fill(clean *yaml.Node, t reflect.Type, path []any, rule string, present func(string) bool) {
 	for _, name := range fieldNames(t) {
+		field, _ := fieldOf(t, name)
 		if present(name) {
-			if v, _ := child(clean, name); v != nil || !isSection(t, name) {
+			if v, _ := child(clean, name); v != nil || !isSection(field.Type) {
 				continue
 			}
 		}
-		field, _ := fieldOf(t, name)
 		k := find(join(rule, name))
 		switch {
 		case k.required:
@@ -57,7 +57,7 @@ func (d *document) fill(clean *yaml.Node, t reflect.Type, path []any, rule strin
 		case k.def != "":
 			// Defaults have defaults themselves: a limit's window.
 			put(clean, name, d.shape(standIn(k.def), field.Type, under(path, name), join(rule, name)))
-		case isSection(t, name):
+		case isSection(field.Type):
 			empty := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 			put(clean, name, d.mapping(empty, field.Type, under(path, name), join(rule, name)))
 		}
@@ -65,9 +65,8 @@ func (d *document) fill(clean *yaml.Node, t reflect.Type, path []any, rule strin
 }
 
 // isSection reports whether a struct is always present.
-func isSection(t reflect.Type, name string) bool {
-	field, _ := fieldOf(t, name)
-	return field.Type.Kind() == reflect.Struct && field.Type != reflect.TypeFor[Source]() && field.Type != reflect.TypeFor[yaml.Node]()
+func isSection(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t != reflect.TypeFor[Source]() && t != reflect.TypeFor[yaml.Node]()
 }
 
 func advice(path []any, t reflect.Type, k key) string {

@@ -87,7 +87,7 @@ func (d *document) mapping(n *yaml.Node, t reflect.Type, path []any, rule string
 		}
 		first[k.Value] = k.Line
 		list := field.Type.Kind() == reflect.Slice && field.Type != reflect.TypeFor[Limits]() && !find(join(rule, k.Value)).required
-		if v.Tag == "!!null" && (isSection(t, k.Value) || list) {
+		if v.Tag == "!!null" && (isSection(field.Type) || list) {
 			continue // everything in it is commented out
 		}
 		if v.Tag == "!!null" {
