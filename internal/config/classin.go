@@ -20,7 +20,7 @@ type ClassInLimits struct {
 var classInKeys = []key{
 	{path: "organisations[].tenants[].classin", one: "platform", doc: "A school's API access. ClassIn documents no rate; the defaults of the limits are careful."},
 	{path: "organisations[].tenants[].classin.base_url", def: "https://api.eeo.cn", doc: "ClassIn's host"},
-	{path: "organisations[].tenants[].classin.sid", required: true, eg: `"1234567"`, pattern: sidPattern, rule: sidWords, doc: "the school's number: digits, in quotes, as ClassIn shows it"},
+	{path: "organisations[].tenants[].classin.sid", required: true, eg: `"1234567"`, form: sidForm, doc: "the school's number: digits, in quotes, as ClassIn shows it"},
 	{path: "organisations[].tenants[].classin.secret", required: true, doc: "the school's secret"},
 	{path: "organisations[].tenants[].classin.timeout", def: "60s", doc: "timeout of one HTTP exchange, 1 s to 2 min. A call renames a whole course"},
 	{path: "organisations[].tenants[].classin.limits"},

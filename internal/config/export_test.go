@@ -8,7 +8,7 @@ func (k key) Required() bool  { return k.required }
 func (k key) One() string     { return k.one }
 func (k key) Default() string { return k.def }
 func (k key) Enum() []string  { return k.enum }
-func (k key) Pattern() string { return k.pattern }
+func (k key) Pattern() string { return k.form.pattern }
 func (k key) Min() int        { return k.min }
 func (k key) Max() int        { return k.max }
 func (k key) Doc() string     { return k.doc }
@@ -21,4 +21,4 @@ func Keys() []Key { return keys }
 func Find(path string) Key { return find(path) }
 
 // DurationPattern is the part of a duration's form that a schema can check.
-const DurationPattern = durationPattern
+const DurationPattern = `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`

@@ -15,29 +15,27 @@ type key struct {
 	one      string   // of the keys of this section with the same word, exactly one must be present
 	def      string   // default as YAML; in a group: used if no key of the group is present
 	enum     []string // allowed values
-	pattern  string   // regular expression for a text, or for each text of a list
+	form     textForm // of a text, or of each text of a list
 	min, max int      // bounds of a number (never below 0) or of a list's length; max 0: none
-	rule     string   // the pattern in plain words
 	eg       string   // example for advice
 	doc      string   // for a key: cell of a table. For a section: a paragraph
 }
 
-const (
-	// namePattern is that of a queue's first part; tasks checks it again.
-	namePattern       = `^[a-z0-9][a-z0-9-]{0,38}$`
-	nameWords         = "1 to 39 of a-z, 0-9 and -, not beginning with -"
-	coursePattern     = `^[1-9][0-9]{0,18}$`
-	courseWords       = "1 to 19 digits, not beginning with 0"
-	sidPattern        = `^[0-9]{1,19}$`
-	sidWords          = "digits in quotes, as ClassIn shows the number: sid: \"1234567\""
-	datePattern       = `^[0-9]{4}-[0-9]{2}-[0-9]{2}$`
-	dateWords         = "a date, as in 2027-06-30"
-	departmentPattern = `^[1-9][0-9]{0,17}$`
-	departmentWords   = "1 to 18 digits, not beginning with 0"
-	durationPattern   = `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
-	// Off is the address of a disabled listener.
-	Off = "off"
+// textForm is a regular expression, and what it says in plain words.
+type textForm struct{ pattern, words string }
+
+var (
+	// nameForm is that of a queue's first part; tasks checks it again.
+	nameForm       = textForm{`^[a-z0-9][a-z0-9-]{0,38}$`, "1 to 39 of a-z, 0-9 and -, not beginning with -"}
+	courseForm     = textForm{`^[1-9][0-9]{0,18}$`, "1 to 19 digits, not beginning with 0"}
+	sidForm        = textForm{`^[0-9]{1,19}$`, `digits in quotes, as ClassIn shows the number: sid: "1234567"`}
+	dateForm       = textForm{`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`, "a date, as in 2027-06-30"}
+	departmentForm = textForm{`^[1-9][0-9]{0,17}$`, "1 to 18 digits, not beginning with 0"}
+	columnForm     = textForm{`^[^=]+=[a-z_]+$`, "NAME=COLUMN, such as 学号=user_id"}
 )
+
+// Off is the address of a disabled listener.
+const Off = "off"
 
 // keys is in the order of the page. The keys of a platform are in its file.
 var keys = slices.Concat(firstKeys, dingTalkKeys, classInKeys, moreKeys)
@@ -81,14 +79,14 @@ var firstKeys = []key{
 
 	{path: "api", doc: "Who may use the [HTTP API](access.md). Without tokens no client may. It is served at `http.tls`, and at `http.listen` to this machine and to the proxies of `http.proxy`."},
 	{path: "api.tokens", doc: "Bearer tokens: one for each service. `worker token new` makes one and prints these lines. A reload (SIGHUP) takes over all of them."},
-	{path: "api.tokens[].name", required: true, eg: `grades`, pattern: namePattern, rule: nameWords, doc: "as that of an organisation; each name once. It is in the log and among the events of every change"},
+	{path: "api.tokens[].name", required: true, eg: `grades`, form: nameForm, doc: "as that of an organisation; each name once. It is in the log and among the events of every change"},
 	{path: "api.tokens[].scopes", required: true, eg: `[enqueue, read]`, min: 1, enum: words(access.Scopes()), doc: "what it may do: `enqueue` tasks and runs, `read` results and states, `operate` runs and dead letters, `approve` runs that are held, see `names` unmasked"},
 	{path: "api.tokens[].tenants", doc: "names of the tenants that it may use; default: all"},
-	{path: "api.tokens[].expires", required: true, eg: `2027-06-30`, pattern: datePattern, rule: dateWords, doc: "its last day, in UTC. A warning is given from 14 days before"},
+	{path: "api.tokens[].expires", required: true, eg: `2027-06-30`, form: dateForm, doc: "its last day, in UTC. A warning is given from 14 days before"},
 	{path: "api.tokens[].hash", required: true, doc: "where its SHA-256 is: `sha256:` and 64 digits. Two, separated by a blank or a line end, are both valid: for a rotation"},
 
 	{path: "webhooks", doc: "URLs that are called when a run or a lane needs attention: [webhooks](webhooks.md). A reload (SIGHUP) takes over all of them."},
-	{path: "webhooks[].name", required: true, eg: `grades`, pattern: namePattern, rule: nameWords, doc: "as that of an organisation; each name once"},
+	{path: "webhooks[].name", required: true, eg: `grades`, form: nameForm, doc: "as that of an organisation; each name once"},
 	{path: "webhooks[].url", required: true, eg: `https://grades.example.edu/rollcall`, doc: "`https://`, or `http://` for a loopback address. It is in no log"},
 	{path: "webhooks[].secret", required: true, doc: "the secret of the signatures: `whsec_` and 24 to 64 bytes in Base64. Of two, separated by a blank or a line end, both sign: for a rotation"},
 	{path: "webhooks[].events", enum: []string{"run.ended", "run.held", "run.paused", "lane.held", "night.report"}, doc: "which events; default: all"},
@@ -96,7 +94,7 @@ var firstKeys = []key{
 	{path: "webhooks[].allow", doc: "private networks that the URL's host may be in, as in `[10.2.0.0/16]`; default: none"},
 
 	{path: "robots", doc: "DingTalk robots that write the [reports of nightly syncs](nightly.md#be-notified-in-dingtalk) to their groups. A reload (SIGHUP) takes over all of them."},
-	{path: "robots[].name", required: true, eg: `teachers`, pattern: namePattern, rule: nameWords, doc: "as that of an organisation; each name once"},
+	{path: "robots[].name", required: true, eg: `teachers`, form: nameForm, doc: "as that of an organisation; each name once"},
 	{path: "robots[].organisation", required: true, eg: `lakeside`, doc: "the organisation of this file that has the group: its messages are counted"},
 	{path: "robots[].webhook", required: true, doc: "where the robot's webhook is, `https://oapi.dingtalk.com/robot/send?access_token=…`. It is a credential and in no log"},
 	{path: "robots[].secret", required: true, doc: "the secret of the robot's security setting *sign* (加签), which begins with `SEC`"},
@@ -115,26 +113,26 @@ var firstKeys = []key{
 	{path: "runs.keep", def: "90", min: 7, max: 3650, doc: "days after the last change of a run, 7 to 3650. Another value counts for what is written from then on; commands and services use the value of the worker that started last. Results of tasks that services store directly are listed for 90 days at most"},
 
 	{path: "egress", doc: "The address that DingTalk sees, and what DingTalk lets through from one address over all tenants. An address that sends more is [banned for five minutes](https://open.dingtalk.com/document/development/how-to-process-api-throttling-on-the-dingtalk-server)."},
-	{path: "egress.name", def: "default", pattern: namePattern, rule: nameWords, doc: "as that of an organisation. Workers that share an outgoing address must use the same name, and share one count; workers with another address need another name"},
+	{path: "egress.name", def: "default", form: nameForm, doc: "as that of an organisation. Workers that share an outgoing address must use the same name, and share one count; workers with another address need another name"},
 	{path: "egress.calls", def: "10000", min: 1, doc: "calls in any window of the length `per`, 1 or more. Lower it if other programs use the same address"},
 	{path: "egress.per", def: "20s", doc: "length of the window, 100 ms to 1 h, with at least one call in 8 s"},
 
 	{path: "organisations", required: true, min: 1, doc: "At least one. An organisation is a DingTalk corp or a ClassIn school, or both under one name."},
-	{path: "organisations[].name", required: true, eg: `lakeside`, pattern: namePattern, rule: nameWords, doc: "1 to 39 of `a-z`, `0-9` and `-`, not beginning with `-`. It is part of the keys in Redis: another name means other records"},
+	{path: "organisations[].name", required: true, eg: `lakeside`, form: nameForm, doc: "1 to 39 of `a-z`, `0-9` and `-`, not beginning with `-`. It is part of the keys in Redis: another name means other records"},
 	{path: "organisations[].quota", doc: "The metered calls that DingTalk grants the organisation in a calendar month (Asia/Shanghai), over all of its tenants. ClassIn's calls are not metered. When the edition was upgraded, raise `calls`: a reload (SIGHUP) of one worker takes it over at once, for all."},
 	{path: "organisations[].quota.calls", def: "5000", max: 1_000_000_000, doc: "calls per month; the default is the standard edition's number. `0`: counted, but not bounded"},
 	{path: "organisations[].quota.warn", def: "80", min: 1, max: 100, doc: "the percentage of `calls` from which a warning is given, 1 to 100"},
 	{path: "organisations[].quota.reserve", def: "10", max: 50, doc: "the percentage of `calls` that is reserved for urgent tasks, 0 to 50"},
 	{path: "organisations[].quota.messages", def: "3000", max: 1_000_000_000, doc: "messages of [robots](#robots) per month, which DingTalk counts apart from calls; the default is the standard edition's number. Messages of other programs are not counted. `0`: counted, but not bounded"},
 	{path: "organisations[].tenants", required: true, min: 1, doc: "At least one. A tenant is one set of credentials: exactly one of `dingtalk` and `classin`. Two tenants of one app (or SID) are rejected, because the platform counts their calls together."},
-	{path: "organisations[].tenants[].name", required: true, eg: `lakeside-dingtalk`, pattern: namePattern, rule: nameWords, doc: "as that of an organisation, and unique in the file. Queues are named after it: another name means other queues"},
+	{path: "organisations[].tenants[].name", required: true, eg: `lakeside-dingtalk`, form: nameForm, doc: "as that of an organisation, and unique in the file. Queues are named after it: another name means other queues"},
 }
 
 // moreKeys follow those of the platforms. The rows of "secret" and "limit" apply to every
 // secret and every limit.
 var moreKeys = []key{
 	{path: "schedules", doc: "Rosters and courses that are enqueued automatically. Each time is carried out once, for any number of workers. [`worker check`](worker.md) shows the next times."},
-	{path: "schedules[].name", required: true, eg: `nightly`, pattern: namePattern, rule: nameWords, doc: "as that of an organisation; each name once"},
+	{path: "schedules[].name", required: true, eg: `nightly`, form: nameForm, doc: "as that of an organisation; each name once"},
 	{path: "schedules[].cron", required: true, eg: `30 2 * * *`, doc: "five fields: minute, hour, day of the month, month, weekday. `30 2 * * *` is half past two every night; quote it if it begins with `*`"},
 	{path: "schedules[].zone", def: "Asia/Shanghai", doc: "the time zone that the fields are read in, by its IANA name"},
 	{path: "schedules[].jitter", def: "0s", doc: "up to 12h: moves all times of the entry by the same time of 1 s to this, which depends on its name. Entries of one time then do not start together, nor at the full hour"},
@@ -171,12 +169,12 @@ var moreKeys = []key{
 	{path: "schedules[].source.sql.timeout", def: "5m", doc: "of a statement, `1ms` or more; two are run"},
 	{path: "schedules[].source.contacts", one: "source", doc: "The contacts of a DingTalk organisation: [their columns](sources.md#dingtalks-contacts). The calls are not metered."},
 	{path: "schedules[].source.contacts.tenant", required: true, eg: `lakeside-dingtalk`, doc: "the name of a tenant in this file with `dingtalk`. Its app needs the permission to read contacts"},
-	{path: "schedules[].source.contacts.departments", pattern: departmentPattern, rule: departmentWords, doc: "ids of departments that are read with everything below them; default: the whole organisation"},
-	{path: "schedules[].source.contacts.exclude", pattern: departmentPattern, rule: departmentWords, doc: "ids of departments that are not read, nor what is below them"},
+	{path: "schedules[].source.contacts.departments", form: departmentForm, doc: "ids of departments that are read with everything below them; default: the whole organisation"},
+	{path: "schedules[].source.contacts.exclude", form: departmentForm, doc: "ids of departments that are not read, nor what is below them"},
 	{path: "schedules[].source.tenant", doc: "tenant of all rows, if no column names it. Required with `names`"},
 	{path: "schedules[].source.kind", enum: words(kinds.Names()), doc: "kind of all rows; default: as the columns say"},
 	{path: "schedules[].source.chat", doc: "chat of all rows, by ID, if no column names it"},
-	{path: "schedules[].source.columns", pattern: `^[^=]+=[a-z_]+$`, rule: "NAME=COLUMN, such as 学号=user_id", doc: "columns that are not known by name, each `NAME=COLUMN`"},
+	{path: "schedules[].source.columns", form: columnForm, doc: "columns that are not known by name, each `NAME=COLUMN`"},
 	{path: "schedules[].names", doc: "the rule by which the people of the source are named: [its keys](naming.md#keys). Default: the source has the columns of a roster. Only with `source`, and without its `kind`, `chat` and `columns`"},
 	{path: "schedules[].absence", doc: "What happens when members are [missing in a complete roster](nightly.md#when-somebody-leaves). Only with `source`."},
 	{path: "schedules[].absence.nights", def: "0", max: 365, doc: "how many nights in a row a member must be missing before they are removed from a chat of `chats`. `0`: no member is removed"},
@@ -193,7 +191,7 @@ var moreKeys = []key{
 	{path: "schedules[].approve_within", def: "72h", doc: "how long a held night can be approved, 1m to 720h. Only with `source`"},
 	{path: "schedules[].courses", one: "work", doc: "The courses of a ClassIn tenant, instead of a roster."},
 	{path: "schedules[].courses.tenant", required: true, eg: `lakeside-classin`, doc: "the name of a tenant in this file with `classin`"},
-	{path: "schedules[].courses.ids", required: true, eg: `["561290", "561291"]`, min: 1, pattern: coursePattern, rule: courseWords, doc: "course ids, digits; each once"},
+	{path: "schedules[].courses.ids", required: true, eg: `["561290", "561291"]`, min: 1, form: courseForm, doc: "course ids, digits; each once"},
 
 	{path: "secret", doc: "A secret is never written into the file. The file contains where to find it, exactly one of:"},
 	{path: "secret.env", one: "source", doc: "the environment variable that contains it; trailing line ends are removed. It cannot change while the worker runs"},

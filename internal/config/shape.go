@@ -183,8 +183,8 @@ func (d *document) scalar(n *yaml.Node, t reflect.Type, path []any, k key) *yaml
 		case len(k.enum) > 0 && !slices.Contains(k.enum, n.Value):
 			d.reportOnce(path, "is %s; it must be one of %s", shortened(n.Value), strings.Join(k.enum, ", "))
 			return nil
-		case k.pattern != "" && !regexp.MustCompile(k.pattern).MatchString(n.Value):
-			d.reportOnce(path, "is %q; it must be %s", n.Value, k.rule)
+		case k.form.pattern != "" && !regexp.MustCompile(k.form.pattern).MatchString(n.Value):
+			d.reportOnce(path, "is %q; it must be %s", n.Value, k.form.words)
 			return nil
 		case strings.TrimSpace(n.Value) == "":
 			d.reportOnce(path, "is empty%s", cmp.Or(example(path, k), "; write a value, or remove the key"))
