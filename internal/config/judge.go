@@ -33,11 +33,11 @@ func (d *document) judge() {
 	for i := range c.Organisations {
 		org := &c.Organisations[i]
 		path := under(nil, "organisations", i)
-		d.once("organisation", org.Name, under(path, "name"), "put the tenants of both under one")
+		d.once("organisation", org.Name, path, "put the tenants of both under one")
 		for k := range org.Tenants {
 			t := &org.Tenants[k]
 			tpath := under(path, "tenants", k)
-			d.once("tenant", t.Name, under(tpath, "name"), "queues are named after a tenant, so choose another name")
+			d.once("tenant", t.Name, tpath, "queues are named after a tenant, so choose another name")
 			d.tenant(tpath, t)
 			account := t.Platform().Account
 			if other, taken := accounts[account]; taken && account != "" {
@@ -49,16 +49,16 @@ func (d *document) judge() {
 	for i := range c.Schedules {
 		s := &c.Schedules[i]
 		path := under(nil, "schedules", i)
-		d.once("schedule", s.Name, under(path, "name"), "choose another name")
+		d.once("schedule", s.Name, path, "choose another name")
 		d.schedule(path, s)
 	}
 }
 
-// once rejects a name that another thing of its kind has. An empty name was already
-// reported.
+// once rejects the name of the thing at path if another of its kind has it. An empty name
+// was already reported.
 func (d *document) once(kind, name string, path []any, do string) {
 	if name != "" && d.named[kind+" "+name] {
-		d.report(path, "is taken by another %s of this file; %s", kind, do)
+		d.report(under(path, "name"), "is taken by another %s of this file; %s", kind, do)
 	}
 	d.named[kind+" "+name] = true
 }

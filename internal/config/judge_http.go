@@ -34,7 +34,7 @@ func (d *document) http(h *HTTP) {
 	for i := range h.Users {
 		u := &h.Users[i]
 		here := under(path, "users", i)
-		d.once("user", u.Name, under(here, "name"), "choose another name")
+		d.once("user", u.Name, here, "choose another name")
 		if strings.Contains(u.Name, ":") {
 			d.report(under(here, "name"), "contains a colon, which ends the name in HTTP's basic auth; choose another name")
 		}
@@ -61,7 +61,7 @@ func (d *document) api() {
 	for i := range d.config.API.Tokens {
 		t := &d.config.API.Tokens[i]
 		path := under(nil, "api", "tokens", i)
-		d.once("token", t.Name, under(path, "name"), "choose another name")
+		d.once("token", t.Name, path, "choose another name")
 		d.known(under(path, "tenants"), t.Tenants)
 		if _, err := t.lastDay(); err != nil && t.Expires != "" {
 			d.report(under(path, "expires"), "is %s, which is no day of the calendar; write a date, as in 2027-06-30", shortened(t.Expires))
@@ -105,7 +105,7 @@ func (d *document) webhooks() {
 	for i := range d.config.Webhooks {
 		h := &d.config.Webhooks[i]
 		path := under(nil, "webhooks", i)
-		d.once("webhook", h.Name, under(path, "name"), "choose another name")
+		d.once("webhook", h.Name, path, "choose another name")
 		d.known(under(path, "tenants"), h.Tenants)
 		d.proxies(under(path, "allow"), h.Allow)
 		d.webhookURL(under(path, "url"), h.URL)
@@ -133,7 +133,7 @@ func (d *document) robots() {
 	for i := range c.Robots {
 		r := &c.Robots[i]
 		path := under(nil, "robots", i)
-		d.once("robot", r.Name, under(path, "name"), "choose another name")
+		d.once("robot", r.Name, path, "choose another name")
 		if r.Organisation != "" && c.Organisation(r.Organisation) == nil {
 			d.report(under(path, "organisation"), "is %s, which is no organisation of this file", shortened(r.Organisation))
 		}
