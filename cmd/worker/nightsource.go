@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -27,11 +26,11 @@ func judgeNights(c *config.Config, report func(err error, path ...any)) {
 		if s.Source == nil {
 			continue
 		}
-		key, spec, err := specOf(s)
-		if err == nil && spec != nil {
-			err = spec.Validate()
+		from, err := nightSourceOf(s)
+		if err == nil && from.spec != nil {
+			err = from.spec.Validate()
 		}
-		report(err, "schedules", i, "source", key)
+		report(err, "schedules", i, "source", from.key)
 		if !s.Names.IsZero() {
 			_, err := ruleOf(s)
 			report(err, "schedules", i, "names")
@@ -48,34 +47,42 @@ func ruleOf(s config.Schedule) (*naming.Rule, error) {
 	return naming.Compile(spec)
 }
 
-// specOf returns what a schedule reads, and its key in the configuration. The spec is nil if
-// the schedule has no source.
-func specOf(s config.Schedule) (key string, spec interface{ Validate() error }, err error) {
+// nightSource is what a schedule reads. The zero value is that of a schedule without a source.
+type nightSource struct {
+	key  string // in the configuration
+	spec interface{ Validate() error }
+	open func(*worker) (source.Source, error) // connects to nothing
+}
+
+// nightSourceOf returns what a schedule reads. With an error, the source cannot be opened.
+func nightSourceOf(s config.Schedule) (nightSource, error) {
 	switch from := s.Source; {
 	case from.Files != nil:
 		f := from.Files
-		return "files", source.FilesSpec{
+		spec := source.FilesSpec{
 			Place: source.Place{Path: f.Path, Done: f.Done, Settle: time.Duration(f.Settle), MaxAge: time.Duration(f.MaxAge)},
 			Form:  source.Form{Encoding: f.Encoding, Sheet: f.Sheet},
-		}, nil
+		}
+		return nightSource{"files", spec, func(*worker) (source.Source, error) { return source.NewFiles(spec) }}, nil
 	case from.HTTPS != nil:
 		spec, err := httpsSpec(from.HTTPS)
-		return "https", spec, err
+		return nightSource{"https", spec, func(*worker) (source.Source, error) { return source.NewHTTPS(spec) }}, err
 	case from.OneRoster != nil:
 		b := from.OneRoster
 		spec := source.OneRosterSpec{
 			Place: source.Place{Path: b.Path, Done: b.Done, Settle: time.Duration(b.Settle), MaxAge: time.Duration(b.MaxAge)},
 		}
 		spec.Zone, _ = time.LoadLocation(s.Zone) // judged by config.Load
-		return "oneroster", spec, nil
+		return nightSource{"oneroster", spec, func(*worker) (source.Source, error) { return source.NewOneRoster(spec) }}, nil
 	case from.SQL != nil:
 		q := from.SQL
-		return "sql", sqldb.Spec{Engine: sqldb.Engine(q.Engine), DSN: q.DSN.Value, Query: q.Query, Timeout: time.Duration(q.Timeout)}, nil
+		spec := sqldb.Spec{Engine: sqldb.Engine(q.Engine), DSN: q.DSN.Value, Query: q.Query, Timeout: time.Duration(q.Timeout)}
+		return nightSource{"sql", spec, func(*worker) (source.Source, error) { return sqldb.New(spec) }}, nil
 	case from.Contacts != nil:
 		spec, err := contactsSpec(from.Contacts)
-		return "contacts", spec, err
+		return nightSource{"contacts", spec, func(w *worker) (source.Source, error) { return w.contacts(spec, from.Contacts.Tenant) }}, err
 	}
-	return "", nil, nil
+	return nightSource{}, nil
 }
 
 func httpsSpec(h *config.RosterHTTPS) (source.HTTPSSpec, error) {
@@ -138,28 +145,20 @@ func describeSource(s config.Schedule) string {
 	return what
 }
 
-// sourceOf returns the source of a schedule. It connects to nothing.
+// sourceOf returns the source of a schedule that has one. It connects to nothing.
 func (w *worker) sourceOf(s config.Schedule) (source.Source, error) {
-	_, spec, err := specOf(s)
+	from, err := nightSourceOf(s)
 	if err != nil {
 		return nil, err
 	}
-	switch spec := spec.(type) {
-	case source.FilesSpec:
-		return source.NewFiles(spec)
-	case source.HTTPSSpec:
-		return source.NewHTTPS(spec)
-	case source.OneRosterSpec:
-		return source.NewOneRoster(spec)
-	case sqldb.Spec:
-		return sqldb.New(spec)
-	case contacts.Spec:
-		tenant := s.Source.Contacts.Tenant
-		app := w.tenants[tenant].app
-		if app == nil {
-			return nil, fmt.Errorf("the worker does not serve tenant %s yet: restart it", tenant)
-		}
-		return contacts.New(spec, app.client, app.pace)
+	return from.open(w)
+}
+
+// contacts returns the contacts of a tenant as a source.
+func (w *worker) contacts(spec contacts.Spec, tenant string) (source.Source, error) {
+	app := w.tenants[tenant].app
+	if app == nil {
+		return nil, fmt.Errorf("the worker does not serve tenant %s yet: restart it", tenant)
 	}
-	return nil, errors.New("there is no source")
+	return contacts.New(spec, app.client, app.pace)
 }
