@@ -79,39 +79,27 @@ func certify(t *testing.T) Certificate {
 	server.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 
 	files := Certificate{CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
-	err := func() error {
-		authorityKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must := func(err error) {
+		t.Helper()
 		if err != nil {
-			return err
+			t.Fatalf("redistest: make a certificate: %v", err)
 		}
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			return err
-		}
-		ca, err := x509.CreateCertificate(rand.Reader, authority, authority, &authorityKey.PublicKey, authorityKey)
-		if err != nil {
-			return err
-		}
-		cert, err := x509.CreateCertificate(rand.Reader, server, authority, &key.PublicKey, authorityKey)
-		if err != nil {
-			return err
-		}
-		private, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
-			return err
-		}
-		for file, block := range map[string]*pem.Block{
-			files.CA: {Type: "CERTIFICATE", Bytes: ca}, files.Cert: {Type: "CERTIFICATE", Bytes: cert},
-			files.Key: {Type: "PRIVATE KEY", Bytes: private},
-		} {
-			if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-				return err
-			}
-		}
-		return nil
-	}()
-	if err != nil {
-		t.Fatalf("redistest: make a certificate: %v", err)
+	}
+	authorityKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(err)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(err)
+	ca, err := x509.CreateCertificate(rand.Reader, authority, authority, &authorityKey.PublicKey, authorityKey)
+	must(err)
+	cert, err := x509.CreateCertificate(rand.Reader, server, authority, &key.PublicKey, authorityKey)
+	must(err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	must(err)
+	for file, block := range map[string]*pem.Block{
+		files.CA: {Type: "CERTIFICATE", Bytes: ca}, files.Cert: {Type: "CERTIFICATE", Bytes: cert},
+		files.Key: {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		must(os.WriteFile(file, pem.EncodeToMemory(block), 0o600))
 	}
 	return files
 }
