@@ -17,7 +17,6 @@ import (
 	"rollcall/internal/demo"
 	"rollcall/internal/enqueue"
 	"rollcall/internal/kinds"
-	"rollcall/internal/logging"
 	"rollcall/internal/redisdb"
 	"rollcall/internal/sandbox"
 	"rollcall/runs"
@@ -89,7 +88,7 @@ func (p *program) runDemo(ctx context.Context, o demoOptions) error {
 	if !o.verbose {
 		level.Set(silent)
 	}
-	w, err := newWorker(ctx, cfg, logging.New(p.log, "auto", &level), &level)
+	w, err := newWorker(ctx, cfg, p.logger(config.Log{}, &level), &level)
 	if err != nil {
 		return err
 	}

@@ -30,11 +30,6 @@ type Config struct {
 	ShowPersonalData bool
 }
 
-// New returns a logger that writes to w and masks personal data.
-func New(w io.Writer, format string, level slog.Leveler) *slog.Logger {
-	return Config{Format: format, Level: level}.Logger(w)
-}
-
 // Logger returns a logger that writes to w.
 func (c Config) Logger(w io.Writer) *slog.Logger {
 	format, level := c.Format, c.Level

@@ -16,7 +16,7 @@ import (
 func TestAFileGetsJSON(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	logging.New(&out, "auto", slog.LevelInfo).Info("ready", "lanes", 4, "took", 1500*time.Millisecond)
+	logging.Config{Format: "auto", Level: slog.LevelInfo}.Logger(&out).Info("ready", "lanes", 4, "took", 1500*time.Millisecond)
 	var line map[string]any
 	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
 		t.Fatalf("%q is not JSON: %v", out.String(), err)
@@ -29,7 +29,7 @@ func TestAFileGetsJSON(t *testing.T) {
 func TestTextInAFileHasNoColour(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	logging.New(&out, "text", slog.LevelInfo).Warn("held", "lane", "a.nickname")
+	logging.Config{Format: "text", Level: slog.LevelInfo}.Logger(&out).Warn("held", "lane", "a.nickname")
 	if got := out.String(); strings.Contains(got, "\x1b") || !strings.Contains(got, "WRN held lane=a.nickname") {
 		t.Errorf("logged %q", got)
 	}
@@ -39,7 +39,7 @@ func TestTheLevelCanChangeAtRunTime(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	var level slog.LevelVar
-	log := logging.New(&out, "text", &level)
+	log := logging.Config{Format: "text", Level: &level}.Logger(&out)
 	log.Debug("hidden")
 	level.Set(logging.Level("debug"))
 	log.Debug("shown")
@@ -53,7 +53,7 @@ func TestTheLevelCanChangeAtRunTime(t *testing.T) {
 func TestAsynqsMessagesAreLoggedOneLevelLower(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	asynq := logging.Asynq{Log: logging.New(&out, "text", slog.LevelDebug)}
+	asynq := logging.Asynq{Log: logging.Config{Format: "text", Level: slog.LevelDebug}.Logger(&out)}
 	asynq.Debug("a ", 1)
 	asynq.Info("b")
 	asynq.Warn("c")

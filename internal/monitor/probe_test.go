@@ -115,7 +115,7 @@ func TestTheLogsLevelChangesWhileTheWorkerRuns(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	var level slog.LevelVar
-	log := logging.New(&out, "text", &level)
+	log := logging.Config{Format: "text", Level: &level}.Logger(&out)
 	url := serve(t, redistest.One(t), monitor.Config{Level: &level, Log: log})
 
 	if _, body := ask(t, get(url+"/log/level")); body != "info\n" {
