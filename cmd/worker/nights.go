@@ -73,6 +73,9 @@ func (w *worker) nightRule(cfg *config.Config, s config.Schedule) (night.Rule, e
 	return night.Names{Rule: rule, Organisation: org.Name, Tenant: from.Tenant, Ledger: w.record}, nil
 }
 
+// longestNight bounds the text about a night, in bytes.
+const longestNight = 500
+
 // nightJob carries out the nights of a schedule.
 type nightJob struct {
 	nights *night.Service
@@ -90,17 +93,12 @@ func (j nightJob) Run(ctx context.Context, t schedule.Tick) (schedule.Result, er
 		text += ", run " + r.Run
 	}
 	if len(r.Decide) > 0 {
-		text = shorten(text+"; "+strings.Join(r.Decide, "; "), 500)
+		text += "; " + strings.Join(r.Decide, "; ")
+	}
+	if len(text) > longestNight {
+		text = strings.ToValidUTF8(text[:longestNight], "")
 	}
 	return schedule.Result{Text: text, Detail: r}, nil
-}
-
-// shorten cuts a text to most bytes.
-func shorten(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "")
 }
 
 // nightReport is the type of the events of nights.

@@ -108,13 +108,14 @@ func (w *worker) begin(ctx context.Context) (bool, error) {
 	for ctx.Err() == nil {
 		answered, err := w.enter(ctx)
 		fault, passing := redisdb.FaultOf(err)
+		_, damaged := errors.AsType[*ledger.DamagedError](err)
 		switch {
 		case err == nil:
 			line.End()
 			return true, nil
 		case ctx.Err() != nil:
 			continue
-		case damaged(err):
+		case damaged:
 			w.ready.Waiting("a damaged key in Redis; see rollcall repair")
 			keys.Begin(err.Error(), "err", err)
 			pause(ctx, redisAsked)
@@ -131,11 +132,6 @@ func (w *worker) begin(ctx context.Context) (bool, error) {
 		pause(ctx, redisAsked)
 	}
 	return false, nil
-}
-
-func damaged(err error) bool {
-	_, is := errors.AsType[*ledger.DamagedError](err)
-	return is
 }
 
 // every does something at an interval until ctx ends. A failure is logged once until it
