@@ -280,25 +280,14 @@ func offset(info, attribute string) (n int64) {
 func (d *Deployment) Part(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
-	var masters []*node
-	for _, n := range d.live() {
-		err := d.as(n, func(c *redis.Client) error {
-			info, err := c.Info(ctx, "replication").Result()
-			if err != nil || strings.Contains(info, "role:master") {
-				masters = append(masters, n)
-				return err
-			}
-			return c.ConfigSet(ctx, "masterauth", "no longer valid").Err()
-		})
-		if err != nil {
-			t.Fatalf("redistest: part %s: %v", n.addr, err)
+	d.must(t, "change the password of replicas", func(c *redis.Client) error {
+		info, err := c.Info(ctx, "replication").Result()
+		if err != nil || strings.Contains(info, "role:master") {
+			return err
 		}
-	}
-	for _, n := range masters {
-		if err := d.as(n, func(c *redis.Client) error { return c.ClientKillByFilter(ctx, "type", "replica").Err() }); err != nil {
-			t.Fatalf("redistest: part the replicas of %s: %v", n.addr, err)
-		}
-	}
+		return c.ConfigSet(ctx, "masterauth", "no longer valid").Err()
+	})
+	d.must(t, "end the connections of replicas", func(c *redis.Client) error { return c.ClientKillByFilter(ctx, "type", "replica").Err() })
 }
 
 // Together reports whether two keys are on one master.
@@ -307,15 +296,16 @@ func (d *Deployment) Together(t *testing.T, one, other string) bool {
 	if d.Name != "cluster" {
 		return true
 	}
-	var holders [2]string
-	for i, key := range []string{one, other} {
-		err := d.as(d.live()[0], func(c *redis.Client) (err error) {
-			holders[i], err = holderOf(t.Context(), c, key)
+	var first, second string
+	err := d.as(d.live()[0], func(c *redis.Client) (err error) {
+		if first, err = holderOf(t.Context(), c, one); err != nil {
 			return err
-		})
-		if err != nil {
-			t.Fatalf("redistest: find the master of %s: %v", key, err)
 		}
+		second, err = holderOf(t.Context(), c, other)
+		return err
+	})
+	if err != nil {
+		t.Fatalf("redistest: find the masters of %s and %s: %v", one, other, err)
 	}
-	return holders[0] == holders[1]
+	return first == second
 }
