@@ -88,21 +88,21 @@ type API struct {
 
 // Token is a bearer token of the API.
 type Token struct {
-	Name    string   `yaml:"name" json:"name"`
-	Scopes  []string `yaml:"scopes" json:"scopes"`
-	Tenants []string `yaml:"tenants" json:"tenants,omitzero"` // nil: all
-	Expires string   `yaml:"expires" json:"expires"`          // a date: the token is valid until its end in UTC
-	Hash    Source   `yaml:"hash" json:"-"`                   // of its secret, or of two
+	Name    string   `json:"name"             yaml:"name"`
+	Scopes  []string `json:"scopes"           yaml:"scopes"`
+	Tenants []string `json:"tenants,omitzero" yaml:"tenants"` // nil: all
+	Expires string   `json:"expires"          yaml:"expires"` // a date: the token is valid until its end in UTC
+	Hash    Source   `json:"-"                yaml:"hash"`    // of its secret, or of two
 }
 
 // Webhook is a URL that is called when a run or a lane needs attention.
 type Webhook struct {
-	Name    string   `yaml:"name" json:"name"`
-	URL     string   `yaml:"url" json:"-"`                    // may contain a secret
-	Secret  Source   `yaml:"secret" json:"-"`                 // one, or two during a rotation
-	Events  []string `yaml:"events" json:"events,omitzero"`   // nil: all
-	Tenants []string `yaml:"tenants" json:"tenants,omitzero"` // nil: all
-	Allow   []string `yaml:"allow" json:"-"`                  // private networks that its host may be in
+	Name    string   `json:"name"             yaml:"name"`
+	URL     string   `json:"-"                yaml:"url"`     // may contain a secret
+	Secret  Source   `json:"-"                yaml:"secret"`  // one, or two during a rotation
+	Events  []string `json:"events,omitzero"  yaml:"events"`  // nil: all
+	Tenants []string `json:"tenants,omitzero" yaml:"tenants"` // nil: all
+	Allow   []string `json:"-"                yaml:"allow"`   // private networks that its host may be in
 }
 
 // Robot is a DingTalk robot that writes the reports of nightly syncs to its group.
@@ -125,9 +125,9 @@ type User struct {
 
 // Log is the level and format of the log.
 type Log struct {
-	Level            string `yaml:"level" json:"level"`
-	Format           string `yaml:"format" json:"format"`
-	ShowPersonalData bool   `yaml:"show_personal_data" json:"show_personal_data"`
+	Level            string `json:"level"              yaml:"level"`
+	Format           string `json:"format"             yaml:"format"`
+	ShowPersonalData bool   `json:"show_personal_data" yaml:"show_personal_data"`
 }
 
 // Runs is how long runs and results are kept.
