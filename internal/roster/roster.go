@@ -47,98 +47,58 @@ func (o Options) ignores(name string) bool {
 // File is a table whose columns are known.
 type File struct {
 	table   *table.Table
-	options Options
-	mapped  map[string]string // by folded names
-	layouts map[string]*layout
-	ignored []string
+	records *Records
 }
-
-// maxLayouts bounds how many lists of columns of NDJSON are remembered.
-const maxLayouts = 100
 
 // Open maps the columns of a table. An error means that no row can be read.
 func Open(t *table.Table, o Options) (*File, error) {
-	f := &File{table: t, options: o, mapped: map[string]string{}, layouts: map[string]*layout{}}
 	for name, column := range o.Map {
-		known, ok := Column(column)
-		if !ok {
+		if _, ok := Column(column); !ok {
 			return nil, fmt.Errorf("--map %.40s=%.40s: there is no column %.40s: columns are %s", name, column, column, strings.Join(allColumns(), ", "))
 		}
-		f.mapped[fold(name)] = known
 	}
+	records, err := NewRecords(o)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{table: t, records: records}
 	if t.Format == table.NDJSON {
 		return f, nil
 	}
 	names, line := t.Header()
-	for name := range f.mapped {
+	for name := range records.mapped {
 		if !slices.ContainsFunc(names, func(n string) bool { return fold(n) == name }) {
 			return nil, fmt.Errorf("--map: the file has no column %.40s: it has %s", name, strings.Join(names[:min(30, len(names))], ", "))
 		}
 	}
-	if _, err := f.layout(names); err != nil {
+	if _, err := records.layout(names); err != nil {
 		return nil, fmt.Errorf("line %d: %w", line, err)
 	}
 	return f, nil
 }
 
 // Ignored lists the columns that are not known, as far as the file was read.
-func (f *File) Ignored() []string { return slices.Clone(f.ignored) }
-
-func (f *File) layout(names []string) (*layout, error) {
-	key := strings.Join(names, "\x00")
-	if l, known := f.layouts[key]; known {
-		return l, nil
-	}
-	l, err := newLayout(names, f.options, f.mapped)
-	if err != nil {
-		return nil, err
-	}
-	if len(f.layouts) < maxLayouts {
-		f.layouts[key] = l
-	}
-	for _, name := range l.ignored {
-		if !slices.Contains(f.ignored, name) && len(f.ignored) < maxLayouts {
-			f.ignored = append(f.ignored, name)
-		}
-	}
-	return l, nil
-}
+func (f *File) Ignored() []string { return slices.Clone(f.records.ignored) }
 
 // Rows reads the rows from the beginning of the file, one at a time. A bad row has
 // problems; an error ends the rows, and means that the file cannot be trusted.
 func (f *File) Rows() iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		var last *layout
 		for record, err := range f.table.Records() {
-			if err == nil && (last == nil || !same(last.names, record.Names)) {
-				if last, err = f.layout(record.Names); err != nil {
-					err = fmt.Errorf("line %d: %w", record.Line, err)
-				}
-			}
 			if err != nil {
 				yield(Row{}, err)
 				return
 			}
-			if !yield(newRow(record, last, f.options), nil) {
+			row, err := f.records.Row(record)
+			if err != nil {
+				yield(Row{}, fmt.Errorf("line %d: %w", record.Line, err))
+				return
+			}
+			if !yield(row, nil) {
 				return
 			}
 		}
 	}
-}
-
-// One returns the row of a record that is no part of a file.
-func One(record table.Record, o Options) (Row, error) {
-	l, err := newLayout(record.Names, o, nil)
-	if err != nil {
-		return Row{}, err
-	}
-	return newRow(record, l, o), nil
-}
-
-// same reports whether two lists of names are equal; those of one file mostly are
-// one list.
-func same(a, b []string) bool {
-	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b))
 }
 
 // Row is one task of a file.
