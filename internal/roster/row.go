@@ -71,15 +71,12 @@ func newRow(record table.Record, l *layout, o Options) Row {
 	return row
 }
 
-// width refuses a row with values to the right of the last name: a delimiter in a
-// value that is not in quotes moves all values after it. It also refuses a row at
-// the end of a file that was cut.
+// width refuses a row with values to the right of the last name, and one at the end of a
+// file that was cut.
 func (v *values) width(record table.Record, l *layout) {
-	for i := len(record.Cells) - 1; i >= l.named; i-- {
-		if strings.TrimSpace(record.Cells[i]) != "" {
-			v.fault("", fmt.Sprintf("has %d cells, the header has %d: put a value that holds the delimiter in quotes, or name the column", i+1, l.named))
-			return
-		}
+	if what := record.TooWide(l.named); what != "" {
+		v.fault("", what)
+		return
 	}
 	if record.Cut && len(record.Cells) < l.named {
 		v.fault("", fmt.Sprintf("has %d cells, the header has %d, and the file ends there without a line end: the file was cut", len(record.Cells), l.named))

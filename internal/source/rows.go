@@ -136,10 +136,8 @@ func (r *rows) matters(column string) bool {
 
 // unusable returns why a record cannot be used.
 func (r *rows) unusable(record table.Record) string {
-	for i := len(record.Cells) - 1; i >= len(r.columns); i-- {
-		if strings.TrimSpace(record.Cells[i]) != "" {
-			return fmt.Sprintf("has %d cells, the header has %d: put a value that holds the delimiter in quotes, or name the column", i+1, len(r.columns))
-		}
+	if what := record.TooWide(len(r.columns)); what != "" {
+		return what
 	}
 	for _, fault := range record.Faults {
 		if fault.Cell >= len(r.columns) {

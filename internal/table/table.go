@@ -78,6 +78,18 @@ func (r Record) Blank() bool {
 	return len(r.Faults) == 0 && !slices.ContainsFunc(r.Cells, func(cell string) bool { return strings.TrimSpace(cell) != "" })
 }
 
+// TooWide returns what is wrong with a record that has a value to the right of its columns,
+// of which there are so many: a delimiter in a value that is not in quotes moves all values
+// after it. Empty: it has none.
+func (r Record) TooWide(columns int) string {
+	for i := len(r.Cells) - 1; i >= columns; i-- {
+		if strings.TrimSpace(r.Cells[i]) != "" {
+			return fmt.Sprintf("has %d cells, the header has %d: put a value that holds the delimiter in quotes, or name the column", i+1, columns)
+		}
+	}
+	return ""
+}
+
 // Table is an open file whose form is known.
 type Table struct {
 	Format    Format
