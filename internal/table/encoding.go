@@ -15,12 +15,6 @@ import (
 	"golang.org/x/text/transform"
 )
 
-var (
-	bomUTF8    = []byte("\xef\xbb\xbf")
-	bomUTF16LE = []byte("\xff\xfe")
-	bomUTF16BE = []byte("\xfe\xff")
-)
-
 // coding is an encoding of text.
 type coding struct {
 	name    string
@@ -28,15 +22,12 @@ type coding struct {
 	decoder encoding.Encoding // nil: UTF-8
 }
 
-func codingUTF8() coding { return coding{name: "UTF-8", bom: bomUTF8} }
-func codingUTF16LE() coding {
-	return coding{"UTF-16LE", bomUTF16LE, unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM)}
-}
-
-func codingUTF16BE() coding {
-	return coding{"UTF-16BE", bomUTF16BE, unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM)}
-}
-func codingGB18030() coding { return coding{"GB18030", nil, simplifiedchinese.GB18030} }
+var (
+	codingUTF8    = coding{name: "UTF-8", bom: []byte("\xef\xbb\xbf")}
+	codingUTF16LE = coding{"UTF-16LE", []byte("\xff\xfe"), unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM)}
+	codingUTF16BE = coding{"UTF-16BE", []byte("\xfe\xff"), unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM)}
+	codingGB18030 = coding{name: "GB18030", decoder: simplifiedchinese.GB18030}
+)
 
 // Encodings lists the names that Options.Encoding takes.
 func Encodings() []string { return []string{"utf-8", "gb18030", "utf-16le", "utf-16be"} }
@@ -44,13 +35,13 @@ func Encodings() []string { return []string{"utf-8", "gb18030", "utf-16le", "utf
 func named(name string) (coding, error) {
 	switch strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name)) {
 	case "utf8":
-		return codingUTF8(), nil
+		return codingUTF8, nil
 	case "utf16le", "utf16":
-		return codingUTF16LE(), nil
+		return codingUTF16LE, nil
 	case "utf16be":
-		return codingUTF16BE(), nil
+		return codingUTF16BE, nil
 	case "gb18030", "gbk", "gb2312", "cp936":
-		return codingGB18030(), nil
+		return codingGB18030, nil
 	}
 	return coding{}, fmt.Errorf("encoding %.40q is not supported: use %s", name, strings.Join(Encodings(), ", "))
 }
@@ -73,7 +64,7 @@ func newText(in *Input, head []byte, name string) (*text, error) {
 		}
 		return t, t.whole()
 	}
-	for _, c := range []coding{codingUTF16LE(), codingUTF16BE()} {
+	for _, c := range []coding{codingUTF16LE, codingUTF16BE} {
 		if bytes.HasPrefix(head, c.bom) {
 			t.encoding = c
 			return t, t.whole()
@@ -83,16 +74,16 @@ func newText(in *Input, head []byte, name string) (*text, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.encoding = codingUTF8()
+	t.encoding = codingUTF8
 	switch {
 	case census.invalid == 0:
 		return t, nil
-	case bytes.HasPrefix(head, bomUTF8) || census.mostlyUTF8():
+	case bytes.HasPrefix(head, codingUTF8.bom) || census.mostlyUTF8():
 		return nil, fmt.Errorf("line %d: byte %d of the file is not valid UTF-8, while the rest of the file is: "+
 			"it was cut, or its parts have different encodings; export it again (--encoding gb18030 reads it as GB18030 nevertheless)",
 			census.line, census.offset)
 	}
-	t.encoding = codingGB18030()
+	t.encoding = codingGB18030
 	if err := t.whole(); err != nil {
 		return nil, fmt.Errorf("line %d: byte %d of the file is not valid UTF-8, and it is not GB18030 either (%w): "+
 			"save it as UTF-8 (in Excel: \"CSV UTF-8\"), or name its encoding with --encoding", census.line, census.offset, err)

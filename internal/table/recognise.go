@@ -23,7 +23,7 @@ const asXLSX = "save it as .xlsx (Excel Workbook) or as CSV UTF-8"
 
 // recognise returns the kind of a file by its content; names of files lie.
 func recognise(head []byte) kind {
-	start := bytes.ToLower(bytes.TrimLeft(bytes.TrimPrefix(head, bomUTF8), " \t\r\n"))
+	start := bytes.ToLower(bytes.TrimLeft(bytes.TrimPrefix(head, codingUTF8.bom), " \t\r\n"))
 	switch {
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")), bytes.HasPrefix(head, []byte("PK\x05\x06")):
 		return kindZip
@@ -39,7 +39,7 @@ func recognise(head []byte) kind {
 		return kind{"gzip", "the file is compressed (gzip): decompress it first"}
 	case bytes.HasPrefix(head, []byte("Rar!")), bytes.HasPrefix(head, []byte("7z\xbc\xaf")):
 		return kind{"archive", "the file is an archive: extract the table from it first"}
-	case bytes.HasPrefix(head, bomUTF16LE), bytes.HasPrefix(head, bomUTF16BE):
+	case bytes.HasPrefix(head, codingUTF16LE.bom), bytes.HasPrefix(head, codingUTF16BE.bom):
 		return kindText
 	case bytes.IndexByte(head, 0) >= 0 && bytes.Count(head, []byte{0}) == len(head):
 		return kind{"zeros", "the file holds only NUL bytes: it is not a table"}

@@ -88,7 +88,7 @@ func (w *Writer) Close() error {
 // Encode returns a writer of UTF-8 text, which may begin with a byte order mark, to w in one
 // of [Encodings]; empty: UTF-8. To close it does not close w.
 func Encode(w io.Writer, name string) (io.WriteCloser, error) {
-	c := codingUTF8()
+	c := codingUTF8
 	if name != "" {
 		var err error
 		if c, err = named(name); err != nil {
@@ -113,7 +113,7 @@ type encoded struct {
 func (e *encoded) Write(text []byte) (int, error) {
 	rest := text
 	if e.bare && !e.begun {
-		rest = bytes.TrimPrefix(text, bomUTF8)
+		rest = bytes.TrimPrefix(text, codingUTF8.bom)
 	}
 	e.begun = true
 	n, err := e.to.Write(rest)
