@@ -83,8 +83,8 @@ func (in *Input) fill(r io.Reader) error {
 		return err
 	}
 	// An endless device must not fill the disk.
-	if kind := recognise(head[:n]); kind.refusal != "" && kind != kindWide {
-		return errors.New(kind.refusal)
+	if _, refusal := recognise(head[:n]); refusal != nil && !errors.Is(refusal, errWide) {
+		return refusal
 	}
 	if _, err := in.file.Write(head[:n]); err != nil {
 		return fmt.Errorf("cannot keep the input in a temporary file: %w", err)

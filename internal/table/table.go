@@ -151,8 +151,8 @@ func Open(in *Input, o Options) (*Table, error) {
 var ErrEmpty = errors.New("the file is empty: its first line must name the columns")
 
 func (t *Table) open(head []byte, o Options) error {
-	kind := recognise(head)
-	if kind == kindZip {
+	isZip, refusal := recognise(head)
+	if isZip {
 		if o.Encoding != "" {
 			return errors.New("an XLSX file has no encoding to choose: remove --encoding")
 		}
@@ -166,8 +166,8 @@ func (t *Table) open(head []byte, o Options) error {
 	if o.Sheet != "" {
 		return errors.New("only an XLSX file has sheets: remove --sheet")
 	}
-	if kind.refusal != "" && (kind != kindWide || o.Encoding == "") {
-		return errors.New(kind.refusal)
+	if refusal != nil && (o.Encoding == "" || !errors.Is(refusal, errWide)) {
+		return refusal
 	}
 	text, err := newText(t.input, head, o.Encoding)
 	if err != nil {
