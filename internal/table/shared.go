@@ -35,8 +35,7 @@ func (t *texts) add(text string) bool {
 	return true
 }
 
-// readShared reads the table of shared texts: their runs, without the phonetic
-// ones that Japanese and Chinese workbooks may hold.
+// readShared reads the table of shared texts.
 func (b *book) readShared(part string) (texts, error) {
 	r, err := b.open(part, maxSheet)
 	if err != nil {
@@ -52,8 +51,6 @@ func (b *book) readShared(part string) (texts, error) {
 
 func sharedTexts(tokens *tokens) (texts, error) {
 	var all texts
-	var item strings.Builder
-	inside, phonetic := false, false
 	for {
 		token, err := tokens.next()
 		if err != nil {
@@ -61,32 +58,18 @@ func sharedTexts(tokens *tokens) (texts, error) {
 		}
 		switch t := token.(type) {
 		case xml.StartElement:
-			switch t.Name.Local {
-			case "si":
-				item.Reset()
-			case "t":
-				inside = !phonetic
-			case "rPh":
-				phonetic = true
+			if t.Name.Local != "si" {
+				continue
 			}
-		case xml.CharData:
-			if inside {
-				item.Write(t)
+			text, _, err := tokens.content("si", maxRecord)
+			if err != nil {
+				return texts{}, err
 			}
-			if item.Len() > maxRecord {
+			if !all.add(unescape(text)) {
 				return texts{}, errUnpacked
 			}
 		case xml.EndElement:
-			switch t.Name.Local {
-			case "t":
-				inside = false
-			case "rPh":
-				phonetic = false
-			case "si":
-				if !all.add(unescape(item.String())) {
-					return texts{}, errUnpacked
-				}
-			case "sst":
+			if t.Name.Local == "sst" {
 				return all, nil
 			}
 		}

@@ -129,33 +129,9 @@ type cell struct {
 func (s *sheet) readCell(start xml.StartElement) (cell, error) {
 	c := cell{kind: attribute(start, "t")}
 	c.style, _ = strconv.Atoi(attribute(start, "s")) // none is 0
-	inside, phonetic := "", false
-	for {
-		token, err := s.tokens.next()
-		if err != nil {
-			return cell{}, err
-		}
-		switch t := token.(type) {
-		case xml.StartElement:
-			switch inside = t.Name.Local; inside {
-			case "f":
-				c.formula = true
-			case "rPh":
-				phonetic = true
-			}
-		case xml.CharData:
-			if inside == "v" || inside == "t" && !phonetic {
-				c.value += string(t)
-			}
-		case xml.EndElement:
-			switch inside = ""; t.Name.Local {
-			case "c":
-				return c, nil
-			case "rPh":
-				phonetic = false
-			}
-		}
-	}
+	var err error
+	c.value, c.formula, err = s.tokens.content("c", maxSheet)
+	return c, err
 }
 
 // show returns the value of a cell as a person sees it, except that integers have
@@ -173,7 +149,7 @@ func (b *book) show(c cell) (value, fault string) {
 	case "e":
 		return c.value, "is an error of a formula: correct the formula, or enter the value"
 	case "b":
-		return map[string]string{"1": "TRUE", "true": "TRUE"}[c.value] + map[string]string{"0": "FALSE", "false": "FALSE"}[c.value], ""
+		return map[string]string{"1": "TRUE", "true": "TRUE", "0": "FALSE", "false": "FALSE"}[c.value], ""
 	case "d": // ISO 8601
 		return strings.Replace(c.value, "T", " ", 1), ""
 	}
@@ -221,6 +197,39 @@ func (t *tokens) next() (xml.Token, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	return token, err
+}
+
+// content reads an element to its end: its value or its runs of text, at most so many bytes,
+// without the phonetic ones that Japanese and Chinese workbooks may hold. formula: it has one.
+func (t *tokens) content(element string, most int64) (content string, formula bool, err error) {
+	var text strings.Builder
+	inside, phonetic := "", false
+	for {
+		token, err := t.next()
+		if err != nil {
+			return "", false, err
+		}
+		switch part := token.(type) {
+		case xml.StartElement:
+			inside = part.Name.Local
+			formula = formula || inside == "f"
+			phonetic = phonetic || inside == "rPh"
+		case xml.CharData:
+			if inside == "v" || inside == "t" && !phonetic {
+				text.Write(part)
+			}
+			if int64(text.Len()) > most {
+				return "", false, errUnpacked
+			}
+		case xml.EndElement:
+			switch inside = ""; part.Name.Local {
+			case element:
+				return text.String(), formula, nil
+			case "rPh":
+				phonetic = false
+			}
+		}
+	}
 }
 
 // metered bounds how much is read for one token.
