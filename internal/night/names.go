@@ -2,7 +2,6 @@ package night
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -115,7 +114,7 @@ func (m *nameMaker) noOneNamed(result naming.Result) error {
 	if len(result.Unused) > 0 {
 		what += "; no one has " + strings.Join(result.Unused[:min(len(result.Unused), 5)], ", ")
 	}
-	return &source.Error{Cause: source.Empty, Err: errors.New(what)}
+	return source.Errorf(source.Empty, "%s", what)
 }
 
 // task returns what gives a person a value.

@@ -36,7 +36,7 @@ func (s *Service) read(ctx context.Context, n Night, tick time.Time) (*reading, 
 		read.records++
 		rows, err := made.Add(columns, r)
 		if err != nil {
-			return &source.Error{Cause: source.Malformed, Err: fmt.Errorf("%s: %w", r.At, err)}
+			return source.Errorf(source.Malformed, "%s: %w", r.At, err)
 		}
 		return read.add(rows, r.At)
 	})
@@ -53,7 +53,7 @@ func (s *Service) read(ctx context.Context, n Night, tick time.Time) (*reading, 
 	_, known := errors.AsType[*source.Error](err)
 	switch {
 	case err == nil && read.records == 0:
-		return nil, &source.Error{Cause: source.Empty, Err: errors.New("the source has no records")}
+		return nil, source.Errorf(source.Empty, "the source has no records")
 	case err == nil, known:
 		return read, err
 	case ctx.Err() != nil:
@@ -66,7 +66,7 @@ func (s *Service) read(ctx context.Context, n Night, tick time.Time) (*reading, 
 func (read *reading) add(rows []run.Row, at string) error {
 	for _, r := range rows {
 		if read.rows.rows == run.MaxRows {
-			return &source.Error{Cause: source.TooLarge, Err: fmt.Errorf("the reading has more than %d rows: use several schedules", run.MaxRows)}
+			return source.Errorf(source.TooLarge, "the reading has more than %d rows: use several schedules", run.MaxRows)
 		}
 		if len(r.Problems) > 0 && len(read.problems) < firstProblems {
 			at := at

@@ -84,15 +84,15 @@ func openZip(name string, mostUnpacked int64) (*bundle, error) {
 func readDirectory(file *os.File, mostUnpacked int64) (map[string]*zip.File, error) {
 	info, err := file.Stat()
 	if err != nil {
-		return nil, failf(Down, "cannot read it: %w", err)
+		return nil, Errorf(Down, "cannot read it: %w", err)
 	}
 	limited := &limitedAt{from: file, left: maxDirectory}
 	archive, err := zip.NewReader(limited, info.Size())
 	switch {
 	case limited.left < 0:
-		return nil, failf(TooLarge, "the list of files of the ZIP file has more than %d KiB: a OneRoster bundle has about 20 files", maxDirectory>>10)
+		return nil, Errorf(TooLarge, "the list of files of the ZIP file has more than %d KiB: a OneRoster bundle has about 20 files", maxDirectory>>10)
 	case err != nil:
-		return nil, failf(Malformed, "it is not a ZIP file, or it was cut: %w: write the bundle again", err)
+		return nil, Errorf(Malformed, "it is not a ZIP file, or it was cut: %w: write the bundle again", err)
 	}
 	limited.left = math.MaxInt64
 	files, total := map[string]*zip.File{}, uint64(0)
@@ -103,14 +103,14 @@ func readDirectory(file *os.File, mostUnpacked int64) (map[string]*zip.File, err
 			continue
 		}
 		if files[name] != nil {
-			return nil, failf(Malformed, "%s.csv is in the ZIP file twice: write the bundle again", name)
+			return nil, Errorf(Malformed, "%s.csv is in the ZIP file twice: write the bundle again", name)
 		}
 		if f.Flags&1 != 0 {
-			return nil, failf(Malformed, "%s.csv has a password: write the bundle without one", name)
+			return nil, Errorf(Malformed, "%s.csv has a password: write the bundle without one", name)
 		}
 		files[name] = f
 		if total += min(f.UncompressedSize64, uint64(mostUnpacked)+1); total > uint64(mostUnpacked) { //nolint:gosec // it is positive
-			return nil, failf(TooLarge, "the bundle has more than %d bytes when it is unpacked: split it, or raise max_unpacked", mostUnpacked)
+			return nil, Errorf(TooLarge, "the bundle has more than %d bytes when it is unpacked: split it, or raise max_unpacked", mostUnpacked)
 		}
 	}
 	return files, nil
@@ -133,16 +133,16 @@ func (l *limitedAt) ReadAt(p []byte, at int64) (int, error) {
 func unpack(f *zip.File, most int64) (*table.Input, error) {
 	r, err := f.Open()
 	if err != nil {
-		return nil, failf(Malformed, "the ZIP file is damaged: %w: write the bundle again", err)
+		return nil, Errorf(Malformed, "the ZIP file is damaged: %w: write the bundle again", err)
 	}
 	defer r.Close() //nolint:errcheck // it was only read
 	content := &capped{from: r, left: most, most: most}
 	in, err := table.Spool(content)
 	switch {
 	case content.left < 0:
-		err = failf(TooLarge, "it has more than %d bytes when it is unpacked: split it, or raise max_unpacked", most)
+		err = Errorf(TooLarge, "it has more than %d bytes when it is unpacked: split it, or raise max_unpacked", most)
 	case content.err != nil:
-		err = failf(Malformed, "the ZIP file is damaged: %w: write the bundle again", content.err)
+		err = Errorf(Malformed, "the ZIP file is damaged: %w: write the bundle again", content.err)
 	case err != nil:
 		err = ofTable(err)
 	}
@@ -233,7 +233,7 @@ func (b *bundle) lines(ctx context.Context, name string, needed []string, each f
 	defer in.Close() //nolint:errcheck // it was only read
 	t, err := table.Open(in, table.Options{})
 	if errors.Is(err, table.ErrEmpty) {
-		return "", failf(Malformed, "%s.csv is empty, even the names of the columns are missing: write the bundle again", name)
+		return "", Errorf(Malformed, "%s.csv is empty, even the names of the columns are missing: write the bundle again", name)
 	}
 	if err != nil {
 		return "", to.explain(name+".csv", ofTable(err))

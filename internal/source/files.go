@@ -72,7 +72,7 @@ func (f *Files) Read(ctx context.Context, each func(columns []string, r Record) 
 		return Reading{}, err
 	}
 	if at.directory {
-		return Reading{}, failf(Malformed, "%s is a directory: name a file, or a pattern such as %s/*.csv", at.path, at.path)
+		return Reading{}, Errorf(Malformed, "%s is a directory: name a file, or a pattern such as %s/*.csv", at.path, at.path)
 	}
 	in, err := table.OpenFile(at.path)
 	if err != nil {
@@ -106,7 +106,7 @@ func (f Form) read(ctx context.Context, in *table.Input, strict bool, each func(
 		return Reading{}, err
 	}
 	if r.read == 0 {
-		return Reading{}, failf(Empty, "there is no row below the names of the columns: check the export")
+		return Reading{}, Errorf(Empty, "there is no row below the names of the columns: check the export")
 	}
 	return Reading{Columns: r.names(), Complete: r.skipped == 0, Why: r.why(), Version: versionOf(version)}, nil
 }

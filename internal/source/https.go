@@ -166,7 +166,7 @@ func (h *HTTPS) read(ctx context.Context, each func(columns []string, r Record) 
 func (h *HTTPS) again(ctx context.Context, etag string, modified time.Time, each func(columns []string, r Record) error) (Reading, error) {
 	content, was, ok := h.last.content(etag)
 	if !ok {
-		return Reading{}, failf(Malformed, "the server answered HTTP 304 to a request without a condition")
+		return Reading{}, Errorf(Malformed, "the server answered HTTP 304 to a request without a condition")
 	}
 	if modified.IsZero() {
 		modified = was
@@ -195,7 +195,7 @@ func bounded(answer *http.Response) bool {
 func (h *HTTPS) send(ctx context.Context, transport *http.Transport, etag string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url.String(), nil)
 	if err != nil {
-		return nil, failf(Malformed, "the URL cannot be used")
+		return nil, Errorf(Malformed, "the URL cannot be used")
 	}
 	request.Header.Set("User-Agent", buildinfo.Read().UserAgent())
 	switch {
@@ -224,9 +224,9 @@ func (h *HTTPS) send(ctx context.Context, transport *http.Transport, etag string
 func (h *HTTPS) redirect(next *http.Request, via []*http.Request) error {
 	switch {
 	case next.URL.Scheme != h.url.Scheme || !strings.EqualFold(next.URL.Host, h.url.Host):
-		return failf(Refused, "the server redirects to %s://%s, which was not called: check the permission, or configure that address", next.URL.Scheme, next.URL.Host)
+		return Errorf(Refused, "the server redirects to %s://%s, which was not called: check the permission, or configure that address", next.URL.Scheme, next.URL.Host)
 	case len(via) > mostRedirects:
-		return failf(Malformed, "the server redirects more than %d times: configure the final URL", mostRedirects)
+		return Errorf(Malformed, "the server redirects more than %d times: configure the final URL", mostRedirects)
 	}
 	return nil
 }
@@ -254,7 +254,7 @@ func (h *HTTPS) transport() *http.Transport {
 func (h *HTTPS) spool(ctx context.Context, answer *http.Response) (*table.Input, error) {
 	most := cmp.Or(h.spec.MaxSize, table.MaxSize)
 	if answer.ContentLength > most {
-		return nil, failf(TooLarge, "the content has %d bytes, the limit is %d: send less, or raise max_size", answer.ContentLength, most)
+		return nil, Errorf(TooLarge, "the content has %d bytes, the limit is %d: send less, or raise max_size", answer.ContentLength, most)
 	}
 	body := &capped{from: answer.Body, left: most, most: most}
 	in, err := table.Spool(body)
@@ -264,7 +264,7 @@ func (h *HTTPS) spool(ctx context.Context, answer *http.Response) (*table.Input,
 	case err != nil:
 		err = ofTable(err)
 	case body.left == most:
-		err = failf(Empty, "the content is empty: check the export")
+		err = Errorf(Empty, "the content is empty: check the export")
 	}
 	if err != nil && in != nil {
 		_ = in.Close() // it is temporary
@@ -283,7 +283,7 @@ type capped struct {
 func (c *capped) Read(p []byte) (int, error) {
 	n, err := c.from.Read(p)
 	if c.left -= int64(n); c.left < 0 {
-		err = failf(TooLarge, "the content has more than %d bytes: send less, or raise max_size", c.most)
+		err = Errorf(TooLarge, "the content has more than %d bytes: send less, or raise max_size", c.most)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		c.err = err
@@ -299,23 +299,23 @@ func ofStatus(answer *http.Response) error {
 	case status == http.StatusNotModified:
 		return nil
 	case status == http.StatusOK && (kind == "text/html" || kind == "application/xhtml+xml"):
-		return failf(Malformed, "the server sent a web page in place of a table: check the URL and the permission, it may be a login page")
+		return Errorf(Malformed, "the server sent a web page in place of a table: check the URL and the permission, it may be a login page")
 	case status == http.StatusOK:
 		return nil
 	case status == http.StatusNoContent:
-		return failf(Empty, "the server answered HTTP 204, no content: check the export")
+		return Errorf(Empty, "the server answered HTTP 204, no content: check the export")
 	case status == http.StatusAccepted:
-		return failf(NotReady, "the server answered HTTP 202, the content is not made yet: read it later")
+		return Errorf(NotReady, "the server answered HTTP 202, the content is not made yet: read it later")
 	case status == http.StatusUnauthorized:
-		return failf(Refused, "the server answered HTTP 401: check the token, or the user name and password")
+		return Errorf(Refused, "the server answered HTTP 401: check the token, or the user name and password")
 	case status == http.StatusForbidden, status == http.StatusProxyAuthRequired:
-		return failf(Refused, "the server answered HTTP %d: let these credentials read the roster", status)
+		return Errorf(Refused, "the server answered HTTP %d: let these credentials read the roster", status)
 	case status == http.StatusNotFound, status == http.StatusGone:
-		return failf(Missing, "the server answered HTTP %d: check the URL and the export", status)
+		return Errorf(Missing, "the server answered HTTP %d: check the URL and the export", status)
 	case status >= 500, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout:
-		return failf(Down, "the server answered HTTP %d: safe to retry", status)
+		return Errorf(Down, "the server answered HTTP %d: safe to retry", status)
 	}
-	return failf(Malformed, "the server answered HTTP %d, 200 is expected: check the URL", status)
+	return Errorf(Malformed, "the server answered HTTP %d, 200 is expected: check the URL", status)
 }
 
 // ofWire returns the error of an exchange, without the URL.
@@ -330,13 +330,13 @@ func ofWire(ctx context.Context, err error) error {
 		return ended
 	}
 	if slow, ok := errors.AsType[net.Error](err); ok && slow.Timeout() {
-		return failf(Slow, "the server did not answer in time: %w: safe to retry", err)
+		return Errorf(Slow, "the server did not answer in time: %w: safe to retry", err)
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return failf(Refused, "the certificate of the server is not trusted: %w: correct it, or give its authority as ca", err)
+		return Errorf(Refused, "the certificate of the server is not trusted: %w: correct it, or give its authority as ca", err)
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return failf(Down, "the connection ended before the end of the content: safe to retry")
+		return Errorf(Down, "the connection ended before the end of the content: safe to retry")
 	}
-	return failf(Down, "cannot reach the server: %w: safe to retry", err)
+	return Errorf(Down, "cannot reach the server: %w: safe to retry", err)
 }

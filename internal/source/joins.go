@@ -15,7 +15,7 @@ func (s *school) loadRoles(ctx context.Context) error {
 			return fault, nil
 		}
 		if len(s.roles) >= maxPeople {
-			return "", failf(TooLarge, "it has more than %d roles: split the bundle", maxPeople)
+			return "", Errorf(TooLarge, "it has more than %d roles: split the bundle", maxPeople)
 		}
 		name, err := s.intern(&s.roleNames, plain(l.get("role")))
 		if err != nil {
@@ -107,7 +107,7 @@ func (s *school) loadEnrolments(ctx context.Context) error {
 		case s.classes[class].left:
 			return "", nil
 		case len(s.taught) >= maxEnrolments:
-			return "", failf(TooLarge, "it has more than %d enrolments: split the bundle", maxEnrolments)
+			return "", Errorf(TooLarge, "it has more than %d enrolments: split the bundle", maxEnrolments)
 		}
 		s.taught = append(s.taught, enrolment{user, class})
 		return "", nil
@@ -248,7 +248,7 @@ func (s *school) people(ctx context.Context, columns []column, names []string, e
 	why, err := s.bundle.lines(ctx, usersFile, s.neededOfUsers(), func(l line) (string, error) {
 		n := number
 		if number++; int(n) >= len(s.state) {
-			return "", failf(NotReady, "it changed while it was read: read the bundle later")
+			return "", Errorf(NotReady, "it changed while it was read: read the bundle later")
 		}
 		p := person{line: l}
 		p.roles, s.roles = split(s.roles, n, func(r role) uint32 { return r.user })

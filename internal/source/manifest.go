@@ -19,12 +19,12 @@ const (
 
 func readManifest(ctx context.Context, b *bundle) (manifest, error) {
 	if !b.has[manifestFile] {
-		return manifest{}, failf(Missing, "the bundle has no manifest.csv: write it again")
+		return manifest{}, Errorf(Missing, "the bundle has no manifest.csv: write it again")
 	}
 	properties := map[string]string{}
 	why, err := b.lines(ctx, manifestFile, []string{"propertyName", "value"}, func(l line) (string, error) {
 		if len(properties) > 1000 {
-			return "", failf(Malformed, "it has more than 1000 properties")
+			return "", Errorf(Malformed, "it has more than 1000 properties")
 		}
 		properties[l.get("propertyName")] = l.get("value")
 		return "", nil
@@ -33,11 +33,11 @@ func readManifest(ctx context.Context, b *bundle) (manifest, error) {
 		return manifest{}, err
 	}
 	if why != "" {
-		return manifest{}, failf(Malformed, "%s", why)
+		return manifest{}, Errorf(Malformed, "%s", why)
 	}
 	m := manifest{version: properties["oneroster.version"], mode: map[string]string{}}
 	if m.version != "1.1" && m.version != "1.2" {
-		return manifest{}, failf(Malformed, "manifest.csv: oneroster.version is %.20q: only 1.1 and 1.2 are read", m.version)
+		return manifest{}, Errorf(Malformed, "manifest.csv: oneroster.version is %.20q: only 1.1 and 1.2 are read", m.version)
 	}
 	for _, name := range bundled {
 		if name == manifestFile || name == rolesFile && m.version == "1.1" {
@@ -48,15 +48,15 @@ func readManifest(ctx context.Context, b *bundle) (manifest, error) {
 			m.mode[name] = absent
 		case bulk, delta:
 			if !b.has[name] {
-				return manifest{}, failf(Missing, "manifest.csv lists %s.csv, and the bundle does not have it: it is not whole, write it again", name)
+				return manifest{}, Errorf(Missing, "manifest.csv lists %s.csv, and the bundle does not have it: it is not whole, write it again", name)
 			}
 			m.mode[name] = mode
 		default:
-			return manifest{}, failf(Malformed, "manifest.csv: file.%s is %.20q: write bulk, delta or absent", name, mode)
+			return manifest{}, Errorf(Malformed, "manifest.csv: file.%s is %.20q: write bulk, delta or absent", name, mode)
 		}
 	}
 	if m.mode[usersFile] == absent {
-		return manifest{}, failf(Missing, "manifest.csv says that the bundle has no users.csv: export the users")
+		return manifest{}, Errorf(Missing, "manifest.csv says that the bundle has no users.csv: export the users")
 	}
 	return m, nil
 }

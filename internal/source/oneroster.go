@@ -115,14 +115,14 @@ func (o *OneRoster) read(ctx context.Context, at found, each func(columns []stri
 		names[i] = c.name
 	}
 	if err := missing(o.spec.Columns, names); err != nil {
-		return Reading{}, &Error{Malformed, fmt.Errorf("%w (a column of a file that is absent or delta is left out)", err)}
+		return Reading{}, Errorf(Malformed, "%w (a column of a file that is absent or delta is left out)", err)
 	}
 	n, err := s.people(ctx, columns, names, each)
 	if err != nil {
 		return Reading{}, err
 	}
 	if n == 0 {
-		return Reading{}, failf(Empty, "users.csv has no user: check the export")
+		return Reading{}, Errorf(Empty, "users.csv has no user: check the export")
 	}
 	if s.dated {
 		version += " " + s.today

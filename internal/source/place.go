@@ -106,29 +106,27 @@ func (p Place) find(ctx context.Context, directories bool) (found, error) {
 	if err != nil {
 		return found{}, err
 	}
-	settled := time.NewTimer(cmp.Or(p.Settle, defaultSettle))
-	defer settled.Stop()
 	select {
 	case <-ctx.Done():
 		return found{}, interrupted(ctx)
-	case <-settled.C:
+	case <-time.After(cmp.Or(p.Settle, defaultSettle)):
 	}
 	second, err := p.newest(directories)
 	switch {
 	case err != nil:
 		return found{}, err
 	case !first.same(second):
-		return found{}, failf(NotReady, "%s is still being written: read it later, or write it under another name and rename it", second.path)
+		return found{}, Errorf(NotReady, "%s is still being written: read it later, or write it under another name and rename it", second.path)
 	case second.size() > cmp.Or(p.MaxSize, table.MaxSize):
-		return found{}, failf(TooLarge, "%s has %d bytes, the limit is %d: split it, or raise max_size", second.path, second.size(), cmp.Or(p.MaxSize, table.MaxSize))
+		return found{}, Errorf(TooLarge, "%s has %d bytes, the limit is %d: split it, or raise max_size", second.path, second.size(), cmp.Or(p.MaxSize, table.MaxSize))
 	case second.size() == 0:
-		return found{}, failf(Empty, "%s is empty: check the export that writes it", second.path)
+		return found{}, Errorf(Empty, "%s is empty: check the export that writes it", second.path)
 	}
 	if err := p.done(second); err != nil {
 		return found{}, err
 	}
 	if err := tooOld(second.modified, p.MaxAge); err != nil {
-		return found{}, &Error{NotReady, fmt.Errorf("%s: %w", second.path, err)}
+		return found{}, Errorf(NotReady, "%s: %w", second.path, err)
 	}
 	return second, nil
 }
@@ -137,7 +135,7 @@ func (p Place) find(ctx context.Context, directories bool) (found, error) {
 func (p Place) unchanged(before found) error {
 	after, err := look(before.path)
 	if err != nil || !before.same(after) {
-		return failf(NotReady, "%s changed while it was read: read it later, or write it under another name and rename it", before.path)
+		return Errorf(NotReady, "%s changed while it was read: read it later, or write it under another name and rename it", before.path)
 	}
 	return nil
 }
@@ -165,7 +163,7 @@ func (p Place) newest(directories bool) (found, error) {
 		}
 	}
 	if best.path == "" {
-		return found{}, failf(Missing, "no file is called %s: check the path and the export that writes it", p.Path)
+		return found{}, Errorf(Missing, "no file is called %s: check the path and the export that writes it", p.Path)
 	}
 	return best, nil
 }
@@ -254,11 +252,11 @@ func (p Place) done(f found) error {
 	info, err := os.Stat(marker)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return failf(NotReady, "%s is not finished: its done-marker %s does not exist", f.path, marker)
+		return Errorf(NotReady, "%s is not finished: its done-marker %s does not exist", f.path, marker)
 	case err != nil:
 		return ofFiles(marker, err)
 	case info.ModTime().Before(f.modified):
-		return failf(NotReady, "%s is not finished: its done-marker %s is older than it", f.path, marker)
+		return Errorf(NotReady, "%s is not finished: its done-marker %s is older than it", f.path, marker)
 	}
 	return nil
 }

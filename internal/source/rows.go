@@ -37,7 +37,7 @@ func (r *rows) run(ctx context.Context, t *table.Table) error {
 	}
 	if names, line := t.Header(); names != nil {
 		if err := r.rename(names); err != nil {
-			return failf(Malformed, "%s %d: %w", r.word, line, err)
+			return Errorf(Malformed, "%s %d: %w", r.word, line, err)
 		}
 	}
 	for record, err := range t.Records() {
@@ -54,7 +54,7 @@ func (r *rows) run(ctx context.Context, t *table.Table) error {
 		}
 	}
 	if r.read == 0 && r.skipped > 0 {
-		return failf(Malformed, "none of %d rows can be used; the first: %s", r.skipped, r.first)
+		return Errorf(Malformed, "none of %d rows can be used; the first: %s", r.skipped, r.first)
 	}
 	return interrupted(ctx)
 }
@@ -74,7 +74,7 @@ func (r *rows) add(record table.Record, format table.Format) error {
 		}
 	}
 	if record.Cut && format == table.CSV && (r.strict || len(record.Cells) < len(r.columns)) {
-		return failf(Malformed, "%s: the file ends there without a line end, so it may be cut: "+
+		return Errorf(Malformed, "%s: the file ends there without a line end, so it may be cut: "+
 			"let the export end the last line, or configure a done-marker", at)
 	}
 	if why := r.unusable(record); why != "" {
@@ -178,7 +178,7 @@ func ofTable(err error) error {
 		return fault
 	}
 	if fault, ok := errors.AsType[*fs.PathError](err); ok {
-		return failf(Down, "cannot read the content: %w", fault.Err)
+		return Errorf(Down, "cannot read the content: %w", fault.Err)
 	}
 	switch {
 	case errors.Is(err, table.ErrEmpty):

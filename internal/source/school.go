@@ -130,7 +130,7 @@ func (s *school) loadUsers(ctx context.Context) error {
 	// The second pass reports the rows that cannot be used.
 	_, err := s.bundle.lines(ctx, usersFile, s.neededOfUsers(), func(l line) (string, error) {
 		if len(s.state) >= maxPeople {
-			return "", failf(TooLarge, "it has more than %d users: split the bundle", maxPeople)
+			return "", Errorf(TooLarge, "it has more than %d users: split the bundle", maxPeople)
 		}
 		now, fault := userOf(l)
 		if fault == "" {
@@ -222,7 +222,7 @@ func (s *school) currentOf(l line) (now state, fault string) {
 // keep returns a copy of a text that stays in memory.
 func (s *school) keep(text string) (string, error) {
 	if s.kept += len(text) + 32; s.kept > maxKept {
-		return "", failf(TooLarge, "the ids and titles of classes and organisations have more than %d MiB: split the bundle", maxKept>>20)
+		return "", Errorf(TooLarge, "the ids and titles of classes and organisations have more than %d MiB: split the bundle", maxKept>>20)
 	}
 	return strings.Clone(text), nil
 }

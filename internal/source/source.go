@@ -73,7 +73,8 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-func failf(cause Cause, format string, values ...any) *Error {
+// Errorf returns an Error with a text.
+func Errorf(cause Cause, format string, values ...any) *Error {
 	return &Error{cause, fmt.Errorf(format, values...)}
 }
 
@@ -83,7 +84,7 @@ func interrupted(ctx context.Context) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
-		return failf(Slow, "the reading did not end within its time limit: check the source, or allow more time")
+		return Errorf(Slow, "the reading did not end within its time limit: check the source, or allow more time")
 	default:
 		return err
 	}
@@ -96,15 +97,15 @@ func ofFiles(path string, err error) error {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return failf(Missing, "%s does not exist: check the path and the export that writes it", path)
+		return Errorf(Missing, "%s does not exist: check the path and the export that writes it", path)
 	case errors.Is(err, fs.ErrPermission):
-		return failf(Refused, "no permission to read %s: let the user of the worker read it", path)
+		return Errorf(Refused, "no permission to read %s: let the user of the worker read it", path)
 	}
 	cause := Malformed // of its kind
 	if _, ok := errors.AsType[syscall.Errno](err); ok {
 		cause = Down
 	}
-	return failf(cause, "cannot read %s: %w", path, err)
+	return Errorf(cause, "cannot read %s: %w", path, err)
 }
 
 // relay gives records to a function, and keeps its error apart from those of the source.
@@ -124,7 +125,7 @@ func (r *relay) explain(what string, err error) error {
 		return r.err
 	}
 	if fault, ok := errors.AsType[*Error](err); ok {
-		return &Error{fault.Cause, fmt.Errorf("%s: %w", what, fault.Err)}
+		return Errorf(fault.Cause, "%s: %w", what, fault.Err)
 	}
 	return err
 }
@@ -136,9 +137,9 @@ func tooOld(modified time.Time, most time.Duration) error {
 	case most == 0:
 		return nil
 	case modified.IsZero():
-		return failf(NotReady, "the source does not say when it was last modified, so max_age cannot be checked: remove max_age")
+		return Errorf(NotReady, "the source does not say when it was last modified, so max_age cannot be checked: remove max_age")
 	case time.Since(modified) > most:
-		return failf(NotReady, "the newest content is from %s, more than %s ago: check the export that writes it",
+		return Errorf(NotReady, "the newest content is from %s, more than %s ago: check the export that writes it",
 			modified.Format("2006-01-02 15:04 -07:00"), most)
 	}
 	return nil

@@ -175,9 +175,9 @@ func (s *Source) Read(ctx context.Context, each func(columns []string, r source.
 		case err != nil:
 			return err
 		case counted == 0:
-			return &source.Error{Cause: source.Empty, Err: errors.New("the query returns no row")}
+			return source.Errorf(source.Empty, "the query returns no row")
 		case counted > s.spec.Limit:
-			return s.tooMany()
+			return tooMany(s.spec.Limit)
 		}
 		r.counted = counted
 		return tx.query(bounded, s.spec.Query, r.header, r.row)
@@ -188,9 +188,8 @@ func (s *Source) Read(ctx context.Context, each func(columns []string, r source.
 	return r.result(), nil
 }
 
-func (s *Source) tooMany() error {
-	return &source.Error{Cause: source.TooLarge, Err: fmt.Errorf(
-		"the query returns more than %d rows; raise the limit, or select less", s.spec.Limit)}
+func tooMany(limit int) error {
+	return source.Errorf(source.TooLarge, "the query returns more than %d rows; raise the limit, or select less", limit)
 }
 
 // failure returns the error of a reading.
@@ -199,8 +198,6 @@ func (s *Source) failure(parent, bounded context.Context, r *reading, err error)
 	switch {
 	case r.stopped != nil:
 		return r.stopped
-	case errors.Is(err, errTooMany):
-		return s.tooMany()
 	case ours:
 		return err
 	case errors.Is(parent.Err(), context.Canceled):
@@ -213,7 +210,7 @@ func (s *Source) failure(parent, bounded context.Context, r *reading, err error)
 	case bounded.Err() != nil:
 		cause, text = source.Slow, fmt.Sprintf("no whole answer within %s; raise the timeout, or make the query faster", connectWithin+2*s.spec.Timeout)
 	}
-	return &source.Error{Cause: cause, Err: fmt.Errorf("read %s: %s", s.spec.Engine, text)}
+	return source.Errorf(cause, "read %s: %s", s.spec.Engine, text)
 }
 
 // count counts the rows of the query. The line end closes a comment at its end.
@@ -221,21 +218,15 @@ func count(ctx context.Context, tx transaction, query string) (n int, err error)
 	err = tx.query(ctx, "SELECT count(*) FROM (\n"+query+"\n) AS rollcall_rows", func([]string) error { return nil },
 		func(values [][]byte) error {
 			if len(values) != 1 {
-				return malformed("the count of the rows has %d columns", len(values))
+				return source.Errorf(source.Malformed, "the count of the rows has %d columns", len(values))
 			}
 			if _, err := fmt.Sscan(string(values[0]), &n); err != nil {
-				return malformed("the count of the rows is no number")
+				return source.Errorf(source.Malformed, "the count of the rows is no number")
 			}
 			return nil
 		})
 	return n, err
 }
-
-func malformed(format string, args ...any) error {
-	return &source.Error{Cause: source.Malformed, Err: fmt.Errorf(format, args...)}
-}
-
-var errTooMany = errors.New("too many rows")
 
 // reading is one Read of a Source.
 type reading struct {
@@ -253,9 +244,9 @@ func (r *reading) header(columns []string) error {
 	for i, name := range columns {
 		switch {
 		case strings.TrimSpace(name) == "" || name == "?column?":
-			return malformed("column %d of the query has no name; give it one with AS", i+1)
+			return source.Errorf(source.Malformed, "column %d of the query has no name; give it one with AS", i+1)
 		case seen[name]:
-			return malformed("two columns of the query are named %q; rename one with AS", name)
+			return source.Errorf(source.Malformed, "two columns of the query are named %q; rename one with AS", name)
 		}
 		seen[name] = true
 		r.add([]byte(name))
@@ -266,7 +257,7 @@ func (r *reading) header(columns []string) error {
 
 func (r *reading) row(values [][]byte) error {
 	if r.rows == r.limit {
-		return errTooMany
+		return tooMany(r.limit)
 	}
 	r.rows++
 	size := 0
@@ -274,9 +265,9 @@ func (r *reading) row(values [][]byte) error {
 	for i, value := range values {
 		switch size += len(value); {
 		case size > maxRow:
-			return &source.Error{Cause: source.TooLarge, Err: fmt.Errorf("row %d of the query has more than %d bytes", r.rows, maxRow)}
+			return source.Errorf(source.TooLarge, "row %d of the query has more than %d bytes", r.rows, maxRow)
 		case !utf8.Valid(value) || bytes.IndexByte(value, 0) >= 0:
-			return malformed("row %d of the query: column %q is no text in UTF-8; convert it in the query", r.rows, r.columns[i])
+			return source.Errorf(source.Malformed, "row %d of the query: column %q is no text in UTF-8; convert it in the query", r.rows, r.columns[i])
 		}
 		fields[i] = string(value)
 		r.add(value)
