@@ -1,6 +1,7 @@
 package contacts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,37 +28,37 @@ var usualWaits = waits{tries: 6, first: time.Second, most: time.Minute}
 
 // call makes a call for a department, and repeats it while the platform is busy. A
 // refusal of this department makes the reading incomplete; another error ends it.
-func (r *reading) call(ctx context.Context, d department, api string, call func(gate providers.Gate) error) (refused bool, _ error) {
+func call[T any](
+	ctx context.Context, r *reading, d department, api string, do func(ctx context.Context, gate providers.Gate, department int64) (T, error),
+) (answer T, refused bool, _ error) {
 	gate := func(ctx context.Context) error { return r.pace.Wait(ctx, api) }
-	err := call(gate)
+	answer, err := do(ctx, gate, d.id)
 	for try := 1; err != nil && ctx.Err() == nil; try++ {
 		wait, again := r.waits.after(err, try)
 		if !again {
 			break
 		}
-		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			timer.Stop()
-		case <-timer.C:
-			err = call(gate)
+		case <-time.After(wait):
+			answer, err = do(ctx, gate, d.id)
 		}
 	}
 	switch e, ok := errors.AsType[*providers.Error](err); {
 	case err == nil:
-		return false, nil
+		return answer, false, nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return false, &source.Error{Cause: source.Slow, Err: errors.New("read DingTalk's contacts: not within the time limit; allow more time")}
+		return answer, false, source.Errorf(source.Slow, "read DingTalk's contacts: not within the time limit; allow more time")
 	case ctx.Err() != nil:
-		return false, fmt.Errorf("read DingTalk's contacts: %w", ctx.Err())
+		return answer, false, fmt.Errorf("read DingTalk's contacts: %w", ctx.Err())
 	case !ok || e.Kind == providers.Unsent:
-		return false, fmt.Errorf("read DingTalk's contacts: %w", err) // of the pace
+		return answer, false, fmt.Errorf("read DingTalk's contacts: %w", err) // of the pace
 	case e.Kind == providers.Rejected || e.Kind == providers.Unknown:
 		why := fmt.Sprintf("%s is refused: %s", d, advised(e))
-		r.incomplete(why, &source.Error{Cause: source.Refused, Err: errors.New(why)})
-		return true, nil
+		r.why, r.refusal = append(r.why, why), cmp.Or(r.refusal, why)
+		return answer, true, nil
 	default:
-		return false, &source.Error{Cause: cause(e), Err: fmt.Errorf("read DingTalk's contacts: %s", advised(e))}
+		return answer, false, source.Errorf(cause(e), "read DingTalk's contacts: %s", advised(e))
 	}
 }
 

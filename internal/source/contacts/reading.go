@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"slices"
@@ -38,8 +37,9 @@ type reading struct {
 	known map[int64]department
 	seen  map[string]bool // user ids
 	why   []string
-	first error // the first refusal of a department; nil: there was none
 	sum   hash.Hash
+	// refusal is why the platform refused a department first; empty: it refused none.
+	refusal string
 }
 
 func newReading(s *Source, each func(columns []string, r source.Record) error) *reading {
@@ -49,23 +49,15 @@ func newReading(s *Source, each func(columns []string, r source.Record) error) *
 	}
 }
 
-// incomplete notes why records are missing. err is the platform's refusal; nil: there is
-// none.
-func (r *reading) incomplete(why string, err error) {
-	r.why = append(r.why, why)
-	if r.first == nil {
-		r.first = err
-	}
+// incomplete notes why records are missing.
+func (r *reading) incomplete(format string, args ...any) {
+	r.why = append(r.why, fmt.Sprintf(format, args...))
 }
 
 // departments walks the departments, level by level.
 func (r *reading) departments(ctx context.Context) error {
 	for _, id := range r.spec.Departments {
-		var root dingtalk.Department
-		refused, err := r.call(ctx, department{id: id}, dingtalk.APIDepartment, func(gate providers.Gate) (err error) {
-			root, err = r.client.GetDepartment(ctx, gate, id)
-			return err
-		})
+		root, refused, err := call(ctx, r, department{id: id}, dingtalk.APIDepartment, r.client.GetDepartment)
 		if err == nil && !refused {
 			err = r.add(id, "", root.Name)
 		}
@@ -87,8 +79,7 @@ func (r *reading) add(id int64, above, name string) error {
 		return nil
 	}
 	if len(r.tree) == maxDepartments {
-		return &source.Error{Cause: source.TooLarge, Err: fmt.Errorf(
-			"there are more than %d departments; read only some of them", maxDepartments)}
+		return source.Errorf(source.TooLarge, "there are more than %d departments; read only some of them", maxDepartments)
 	}
 	name = strings.ReplaceAll(name, ";", ",") // it separates the departments of a person
 	d := department{id: id, name: name, path: above + name}
@@ -100,19 +91,11 @@ func (r *reading) add(id int64, above, name string) error {
 // below adds the departments directly below one. Those that the app cannot see are found
 // by the list of ids, which its contact scope does not limit.
 func (r *reading) below(ctx context.Context, parent department) error {
-	var visible []dingtalk.Department
-	refused, err := r.call(ctx, parent, dingtalk.APIDepartments, func(gate providers.Gate) (err error) {
-		visible, err = r.client.ListDepartments(ctx, gate, parent.id)
-		return err
-	})
+	visible, refused, err := call(ctx, r, parent, dingtalk.APIDepartments, r.client.ListDepartments)
 	if refused || err != nil {
 		return err
 	}
-	var all []int64
-	refused, err = r.call(ctx, parent, dingtalk.APIDepartmentIDs, func(gate providers.Gate) (err error) {
-		all, err = r.client.ListDepartmentIDs(ctx, gate, parent.id)
-		return err
-	})
+	all, refused, err := call(ctx, r, parent, dingtalk.APIDepartmentIDs, r.client.ListDepartmentIDs)
 	if refused || err != nil {
 		return err
 	}
@@ -127,8 +110,8 @@ func (r *reading) below(ctx context.Context, parent department) error {
 	}
 	all = slices.DeleteFunc(all, func(id int64) bool { return slices.Contains(r.spec.Exclude, id) })
 	if len(all) > 0 {
-		r.incomplete(fmt.Sprintf("%s: the app cannot see %s below it (%s): add them to the app's contact scope, or exclude them",
-			parent, count(len(all), "department"), list(all)), nil)
+		r.incomplete("%s: the app cannot see %s below it (%s): add them to the app's contact scope, or exclude them",
+			parent, count(len(all), "department"), list(all))
 	}
 	return nil
 }
@@ -140,11 +123,10 @@ func (r *reading) people(ctx context.Context, d department) error {
 	cursors := map[int64]bool{}
 	for cursor, row := int64(0), 1; ; {
 		cursors[cursor] = true
-		var page dingtalk.UserPage
-		refused, err := r.call(ctx, d, dingtalk.APIUsers, func(gate providers.Gate) (err error) {
-			page, err = r.client.ListUsers(ctx, gate, d.id, cursor)
-			return err
-		})
+		list := func(ctx context.Context, gate providers.Gate, id int64) (dingtalk.UserPage, error) {
+			return r.client.ListUsers(ctx, gate, id, cursor)
+		}
+		page, refused, err := call(ctx, r, d, dingtalk.APIUsers, list)
 		if refused || err != nil {
 			return err
 		}
@@ -159,27 +141,23 @@ func (r *reading) people(ctx context.Context, d department) error {
 			break
 		}
 		if cursors[page.Next] {
-			r.incomplete(fmt.Sprintf("%s: the platform returned the cursor %d twice: the pages behind it cannot be read", d, page.Next), nil)
+			r.incomplete("%s: the platform returned the cursor %d twice: the pages behind it cannot be read", d, page.Next)
 			return nil
 		}
 		if len(cursors) == maxPages {
-			r.incomplete(fmt.Sprintf("%s: the platform returns more than %d pages", d, maxPages), nil)
+			r.incomplete("%s: the platform returns more than %d pages", d, maxPages)
 			return nil
 		}
 		cursor = page.Next
 	}
-	var all []string
-	refused, err := r.call(ctx, d, dingtalk.APIUserIDs, func(gate providers.Gate) (err error) {
-		all, err = r.client.ListUserIDs(ctx, gate, d.id)
-		return err
-	})
+	all, refused, err := call(ctx, r, d, dingtalk.APIUserIDs, r.client.ListUserIDs)
 	if refused || err != nil {
 		return err
 	}
 	total := len(all)
 	if all = slices.DeleteFunc(all, func(id string) bool { return here[id] }); len(all) > 0 {
-		r.incomplete(fmt.Sprintf("%s: %d of %s are not in the list: a page is missing, the app's contact scope does not contain them, "+
-			"or they have just joined", d, len(all), count(total, "person")), nil)
+		r.incomplete("%s: %d of %s are not in the list: a page is missing, the app's contact scope does not contain them, or they have just joined",
+			d, len(all), count(total, "person"))
 	}
 	return nil
 }
@@ -187,14 +165,13 @@ func (r *reading) people(ctx context.Context, d department) error {
 // person passes a user on, once.
 func (r *reading) person(d department, u dingtalk.User, row int) error {
 	if u.ID == "" {
-		return &source.Error{Cause: source.Malformed, Err: fmt.Errorf("%s: row %d has no user id", d, row)}
+		return source.Errorf(source.Malformed, "%s: row %d has no user id", d, row)
 	}
 	if r.seen[u.ID] {
 		return nil
 	}
 	if len(r.seen) == r.spec.Limit {
-		return &source.Error{Cause: source.TooLarge, Err: fmt.Errorf(
-			"there are more than %d people; raise the limit, or read fewer departments", r.spec.Limit)}
+		return source.Errorf(source.TooLarge, "there are more than %d people; raise the limit, or read fewer departments", r.spec.Limit)
 	}
 	r.seen[u.ID] = true
 	if !slices.Contains(u.Departments, d.id) {
@@ -220,11 +197,11 @@ func (r *reading) person(d department, u dingtalk.User, row int) error {
 
 func (r *reading) result() (source.Reading, error) {
 	switch {
-	case len(r.seen) == 0 && r.first != nil:
-		return source.Reading{}, r.first
+	case len(r.seen) == 0 && r.refusal != "":
+		return source.Reading{}, source.Errorf(source.Refused, "%s", r.refusal)
 	case len(r.seen) == 0:
 		why := strings.Join(append([]string{"the contacts have no person in the departments that are read"}, r.why...), "; ")
-		return source.Reading{}, &source.Error{Cause: source.Empty, Err: errors.New(why)}
+		return source.Reading{}, source.Errorf(source.Empty, "%s", why)
 	}
 	why := r.why
 	if len(why) > shown {
