@@ -30,15 +30,12 @@ type absences struct {
 }
 
 // absences compares the members of a reading with those of the last accepted one.
-func (s *Service) absences(ctx context.Context, n Night, read *reading, c *compared, before *base, m *marks) (*absences, error) {
+func (s *Service) absences(ctx context.Context, n Night, read *reading, c *compared, before base, m *marks) (*absences, error) {
 	gone := &absences{counted: c.absence(read), chats: map[string]int{}, noted: map[string]absent{}}
 	if !gone.counted {
 		return gone, nil
 	}
-	night := 1
-	if before != nil {
-		night = before.Nights + 1
-	}
+	night := before.Nights + 1
 	unsure := func(member string) bool { _, _, user := split(member); return c.unsure[user] }
 	err := s.seen(ctx, n.Name, func(line []byte) {
 		gone.before++

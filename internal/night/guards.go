@@ -42,8 +42,8 @@ func exceeds(n, of, count int, share float64) bool {
 	return n > count && float64(n) > share*float64(of)
 }
 
-// guards returns what holds the night. before is nil before the first accepted night.
-func (s *Service) guards(n Night, read *reading, c *compared, before *base, gone *absences) []run.Guard {
+// guards returns what holds the night.
+func (s *Service) guards(n Night, read *reading, c *compared, before base, gone *absences) []run.Guard {
 	var all []run.Guard
 	hold := func(name, format string, args ...any) {
 		all = append(all, run.Guard{Name: name, What: fmt.Sprintf(format, args...)})
@@ -57,7 +57,7 @@ func (s *Service) guards(n Night, read *reading, c *compared, before *base, gone
 	if n.Limits.all(len(gone.remove), gone.before) {
 		hold(GuardRemoved, "%d of %d members are to be removed from their chats", len(gone.remove), gone.before)
 	}
-	if before != nil {
+	if !before.At.IsZero() {
 		if why := read.olderThan(before); why != "" {
 			hold(GuardOlder, "%s", why)
 		}
@@ -73,7 +73,7 @@ func (s *Service) guards(n Night, read *reading, c *compared, before *base, gone
 
 // olderThan returns why a content seems to be older than that of the last accepted night,
 // or "".
-func (read *reading) olderThan(before *base) string {
+func (read *reading) olderThan(before base) string {
 	if !read.Modified.IsZero() && read.Modified.Before(before.Modified) {
 		return fmt.Sprintf("the content is of %s, the last night's was of %s", stamp(read.Modified), stamp(before.Modified))
 	}
@@ -92,7 +92,7 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // shrunk returns how a roster has become too small, or "". Members are counted where rows
 // name some: somebody who moved into a chat does not hide who is missing there.
-func (s *Service) shrunk(l Limits, read *reading, before *base, gone *absences) string {
+func (s *Service) shrunk(l Limits, read *reading, before base, gone *absences) string {
 	if !gone.counted {
 		return ""
 	}
@@ -116,31 +116,23 @@ func (s *Service) shrunk(l Limits, read *reading, before *base, gone *absences) 
 }
 
 // nextBase is what the next night is compared with once this one is accepted.
-func nextBase(read *reading, c *compared, before *base, tick time.Time) base {
-	b := base{At: tick, Rule: read.rule, Version: read.Version, Modified: read.Modified, Rows: read.rows.rows, Chats: c.chats, Nights: 1}
-	if !read.Complete {
-		b.Version, b.Modified, b.Rows = "", time.Time{}, 0
-	}
-	if !c.absence(read) {
-		b.Chats, b.Nights = nil, 0
-	}
-	if before == nil {
-		return b
-	}
-	b.Versions = before.Versions
+func nextBase(read *reading, c *compared, before base, tick time.Time) base {
+	next := before
+	next.At, next.Rule = tick, read.rule
 	if !read.Complete { // its rows were accepted; who is missing does not count
-		b.Version, b.Modified, b.Rows, b.Chats, b.Nights = before.Version, before.Modified, before.Rows, before.Chats, before.Nights
-		return b
-	}
-	if b.Nights = before.Nights + 1; !c.absence(read) {
-		b.Nights, b.Chats = before.Nights, before.Chats
+		return next
 	}
 	if before.Version != "" && before.Version != read.Version {
-		b.Versions = append(slices.DeleteFunc(slices.Clone(b.Versions), func(v content) bool { return v.Version == before.Version }),
+		next.Versions = append(slices.DeleteFunc(slices.Clone(before.Versions), func(v content) bool { return v.Version == before.Version }),
 			content{Version: before.Version, At: before.At})
-		b.Versions = b.Versions[max(0, len(b.Versions)-nightsKept):]
+		next.Versions = next.Versions[max(0, len(next.Versions)-nightsKept):]
 	}
-	return b
+	next.Version, next.Modified, next.Rows = read.Version, read.Modified, read.rows.rows
+	if c.absence(read) {
+		next.Nights++
+		next.Chats = c.chats
+	}
+	return next
 }
 
 // fingerprint is equal for nights that would make the same run.

@@ -95,8 +95,8 @@ func (r Report) Final() bool {
 }
 
 // describe notes what was read and compared.
-func (r *Report) describe(read *reading, c *compared, before *base) {
-	r.Same = before != nil && read.Complete && read.Version != "" && read.Version == before.Version
+func (r *Report) describe(read *reading, c *compared, before base) {
+	r.Same = read.Complete && read.Version != "" && read.Version == before.Version
 	r.Rows, r.Complete, r.Why, r.Modified, r.Problems = read.rows.rows, read.Complete, read.Why, read.Modified, read.problems
 	r.Unchanged, r.Conflicts, r.Impossible = c.counts[run.RowUnchanged], c.counts[run.RowConflict], c.counts[run.RowImpossible]
 	if c.unnamed > 0 && r.Why == "" {

@@ -61,7 +61,7 @@ type edit struct {
 
 // base is what an accepted night was like.
 type base struct {
-	At       time.Time `json:"at"` // tick
+	At       time.Time `json:"at"` // tick; zero: no night was accepted
 	Rule     string    `json:"rule"`
 	Version  string    `json:"version,omitzero"`
 	Modified time.Time `json:"modified,omitzero"`
@@ -80,44 +80,32 @@ type content struct {
 	At      time.Time `json:"at"` // first tick
 }
 
-// load reads the JSON of a key into v; false if the key does not exist.
-func (s *Service) load(ctx context.Context, schedule, name string, v any) (bool, error) {
-	text, err := s.rdb.Get(ctx, key(schedule, name)).Bytes()
-	if errors.Is(err, redis.Nil) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("read %s of schedule %s: %w", name, schedule, err)
-	}
-	if err := json.Unmarshal(text, v); err != nil {
-		return false, unreadable(schedule, name, err)
-	}
-	return true, nil
-}
-
-func (s *Service) store(ctx context.Context, schedule, name string, v any) error {
-	text, err := json.Marshal(v, json.Deterministic(true))
-	if err == nil {
-		err = s.rdb.Set(ctx, key(schedule, name), text, kept).Err()
-	}
-	if err != nil {
-		return fmt.Errorf("write %s of schedule %s: %w", name, schedule, err)
-	}
-	return nil
-}
-
-// base reads what the last accepted night was like; nil before the first.
-func (s *Service) base(ctx context.Context, schedule string) (*base, error) {
+// base reads what the last accepted night was like; zero before the first.
+func (s *Service) base(ctx context.Context, schedule string) (base, error) {
 	var b base
-	if found, err := s.load(ctx, schedule, keyBase, &b); err != nil || !found {
-		return nil, err
+	text, err := s.rdb.Get(ctx, key(schedule, keyBase)).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return b, nil
 	}
-	return &b, nil
+	if err != nil {
+		return b, fmt.Errorf("read %s of schedule %s: %w", keyBase, schedule, err)
+	}
+	if err := json.Unmarshal(text, &b); err != nil {
+		return b, unreadable(schedule, keyBase, err)
+	}
+	return b, nil
 }
 
 // accept makes a night the one that the next is compared with.
 func (s *Service) accept(ctx context.Context, schedule string, b base) error {
-	return s.store(ctx, schedule, keyBase, b)
+	text, err := json.Marshal(b, json.Deterministic(true))
+	if err == nil {
+		err = s.rdb.Set(ctx, key(schedule, keyBase), text, kept).Err()
+	}
+	if err != nil {
+		return fmt.Errorf("write %s of schedule %s: %w", keyBase, schedule, err)
+	}
+	return nil
 }
 
 func (s *Service) open(ctx context.Context, schedule string) (*openNight, error) {
