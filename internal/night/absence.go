@@ -17,7 +17,7 @@ const removedKept = 400
 
 // absences are the members who are missing in a complete reading, or are back.
 type absences struct {
-	counted  bool           // absence counts
+	counted  bool           // absence counts: every record was read, and says whom it is about
 	before   int            // members of the last accepted complete reading
 	missing  int            // members who were in that one
 	chats    map[string]int // of them, by chat
@@ -30,12 +30,13 @@ type absences struct {
 }
 
 // absences compares the members of a reading with those of the last accepted one.
-func (s *Service) absences(ctx context.Context, n Night, read *reading, c *compared, before base, m *marks) (*absences, error) {
-	gone := &absences{counted: c.absence(read), chats: map[string]int{}, noted: map[string]absent{}}
+func (s *Service) absences(ctx context.Context, a *attempt) (*absences, error) {
+	n, c, m := a.Night, a.found, a.marks
+	gone := &absences{counted: a.read.Complete && c.unnamed == 0, chats: map[string]int{}, noted: map[string]absent{}}
 	if !gone.counted {
 		return gone, nil
 	}
-	night := before.Nights + 1
+	night := a.before.Nights + 1
 	unsure := func(member string) bool { _, _, user := split(member); return c.unsure[user] }
 	err := s.seen(ctx, n.Name, func(line []byte) {
 		gone.before++
@@ -50,7 +51,7 @@ func (s *Service) absences(ctx context.Context, n Night, read *reading, c *compa
 		gone.missing++
 		gone.chats[chatOf(member)]++
 		if _, known := m.absent[member]; !known {
-			gone.noted[member] = absent{Night: night, Since: read.tick}
+			gone.noted[member] = absent{Night: night, Since: a.read.tick}
 			gone.judge(n, member, gone.noted[member], night)
 		}
 	})

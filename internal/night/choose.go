@@ -24,9 +24,10 @@ type choice struct {
 
 // choose selects the rows that the months of their organisations can pay for: changed
 // names first, then new ones, then members; of equal ones those that have waited longest.
-func (s *Service) choose(ctx context.Context, n Night, c *compared, gone *absences, m *marks) (*choice, error) {
+func (s *Service) choose(ctx context.Context, a *attempt) (*choice, error) {
+	c := a.found
 	chosen := &choice{rows: make([]bool, len(c.classes))}
-	edits, of := gone.edits()
+	edits, of := a.gone.edits()
 	var budgets map[string]run.Budget
 	var err error
 	if len(c.calls)+len(edits)+len(c.old) > 0 {
@@ -46,7 +47,7 @@ func (s *Service) choose(ctx context.Context, n Night, c *compared, gone *absenc
 		left[organisation]--
 		return left[organisation] >= 0
 	}
-	for _, k := range c.ordered(m) {
+	for _, k := range c.ordered(a.marks) {
 		if !pays(k.target.Organisation, k.lane) {
 			chosen.left = append(chosen.left, k)
 			continue
@@ -61,7 +62,7 @@ func (s *Service) choose(ctx context.Context, n Night, c *compared, gone *absenc
 		}
 		chosen.edits, chosen.of = append(chosen.edits, e), append(chosen.of, of[i])
 	}
-	chosen.refresh, err = s.chooseRefresh(ctx, n, c, budgets, left)
+	chosen.refresh, err = s.chooseRefresh(ctx, a, budgets, left)
 	return chosen, err
 }
 
@@ -95,8 +96,8 @@ func (c *compared) organisation(tenant string) string {
 }
 
 // upload adds the rows of a night to its run, and returns how many they are.
-func (s *Service) upload(ctx context.Context, id string, next *openNight, read *reading, c *compared, chosen *choice) (int, error) {
-	in := 0
+func (s *Service) upload(ctx context.Context, id string, a *attempt, next *openNight) (int, error) {
+	chosen, in := a.chosen, 0
 	var batch []run.Row
 	add := func(rows ...run.Row) error {
 		batch = append(batch, rows...)
@@ -109,7 +110,7 @@ func (s *Service) upload(ctx context.Context, id string, next *openNight, read *
 		}
 		return nil
 	}
-	for page, err := range read.rows.pages(func(row int) bool { return c.classes[row] == classShow || chosen.rows[row] }) {
+	for page, err := range a.read.rows.pages(func(row int) bool { return a.found.classes[row] == classShow || chosen.rows[row] }) {
 		if err == nil {
 			err = add(page...)
 		}
@@ -131,37 +132,38 @@ func (s *Service) upload(ctx context.Context, id string, next *openNight, read *
 }
 
 // commit notes what follows from a night whose run was applied.
-func (s *Service) commit(ctx context.Context, n Night, next *openNight, read *reading, c *compared, chosen *choice, gone *absences, m *marks) error {
-	if gone.counted {
+func (s *Service) commit(ctx context.Context, a *attempt, next base) error {
+	if gone := a.gone; gone.counted {
 		mark := changes{set: map[string]any{}, remove: gone.returned}
-		for member, a := range gone.noted {
-			mark.set[member] = a
+		for member, since := range gone.noted {
+			mark.set[member] = since
 		}
-		if err := s.mark(ctx, n.Name, keyAbsent, mark); err != nil {
+		if err := s.mark(ctx, a.Name, keyAbsent, mark); err != nil {
 			return err
 		}
-		if err := s.saveSeen(ctx, n.Name, c.members, gone.kept); err != nil {
+		if err := s.saveSeen(ctx, a.Name, a.found.members, gone.kept); err != nil {
 			return err
 		}
 	}
-	if err := s.mark(ctx, n.Name, keyCarried, carriedOver(chosen, c, m)); err != nil {
+	if err := s.mark(ctx, a.Name, keyCarried, a.carriedOver()); err != nil {
 		return err
 	}
-	if err := s.accept(ctx, n.Name, next.Base); err != nil {
+	if err := s.accept(ctx, a.Name, next); err != nil {
 		return err
 	}
-	if err := s.refreshNames(ctx, n, c, chosen); err != nil {
+	if err := s.refreshNames(ctx, a); err != nil {
 		return err
 	}
-	return s.renew(ctx, read, c)
+	return s.renew(ctx, a)
 }
 
 // carriedOver notes since when changes wait for a month that can pay for them. One that
 // waited and is sent now keeps that until it is found applied: its run may be replaced.
-func carriedOver(chosen *choice, c *compared, m *marks) changes {
+func (a *attempt) carriedOver() changes {
+	m := a.marks
 	mark := changes{set: map[string]any{}}
 	waits := map[string]bool{}
-	for _, k := range chosen.left {
+	for _, k := range a.chosen.left {
 		name := nameOf(k.target)
 		waits[name] = true
 		if _, already := m.carried[name]; !already {
@@ -169,7 +171,7 @@ func carriedOver(chosen *choice, c *compared, m *marks) changes {
 		}
 	}
 	if len(m.carried) > 0 {
-		for _, k := range c.calls {
+		for _, k := range a.found.calls {
 			waits[nameOf(k.target)] = true
 		}
 	}

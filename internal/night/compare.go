@@ -37,8 +37,6 @@ type compared struct {
 	guards  []run.Guard
 	counts  map[run.Decision]int
 	aside   map[string]int // rows by cause
-	// withheld is how many rows wait for their member.
-	withheld int
 	// unnamed is how many rows do not say which member they are about. Of unsure users only
 	// the chat is not known: they are not missing anywhere.
 	unnamed int
@@ -50,9 +48,6 @@ type compared struct {
 	evidence Evidence
 	old      []oldName
 }
-
-// absence reports whether absence counts: every record was read, and says whom it is about.
-func (c *compared) absence(read *reading) bool { return read.Complete && c.unnamed == 0 }
 
 // senders are the tenants with nicknames in the reading.
 func (c *compared) senders() []ledger.Sender {
@@ -134,7 +129,6 @@ func (c *compared) add(r *run.Compared, m *marks, complete bool) error {
 	switch {
 	case removed && complete:
 		what = classWithheld
-		c.withheld++
 	case r.Decision == run.RowUnchanged:
 		what = classRenew
 		c.known(r)
@@ -176,15 +170,15 @@ func (c *compared) note(task tasks.Task, m *marks) (removed bool, err error) {
 
 // renew renews the records of unchanged rows, without a call: their revisions rise, and
 // they are kept for another 400 days.
-func (s *Service) renew(ctx context.Context, read *reading, c *compared) error {
+func (s *Service) renew(ctx context.Context, a *attempt) error {
 	revisions := map[string]int64{} // by lane
-	for page, err := range read.rows.pages(func(row int) bool { return c.classes[row] == classRenew }) {
+	for page, err := range a.read.rows.pages(func(row int) bool { return a.found.classes[row] == classRenew }) {
 		if err != nil {
 			return err
 		}
 		raises := make([]ledger.Raise, 0, len(page))
 		for _, r := range page {
-			raise, err := s.raise(ctx, r.Request.Task, c, revisions)
+			raise, err := s.raise(ctx, r.Request.Task, a.found.lanes, revisions)
 			if err != nil {
 				return err
 			}
@@ -197,10 +191,9 @@ func (s *Service) renew(ctx context.Context, read *reading, c *compared) error {
 	return nil
 }
 
-func (s *Service) raise(ctx context.Context, task tasks.Task, c *compared, revisions map[string]int64) (ledger.Raise, error) {
+func (s *Service) raise(ctx context.Context, task tasks.Task, lanes map[string]string, revisions map[string]int64) (ledger.Raise, error) {
 	tenant, kind := task.Lane()
-	lane := registry.Queue(tenant, kind, false)
-	target, fields := kinds.Change(task, c.lanes[lane])
+	target, fields := kinds.Change(task, lanes[registry.Queue(tenant, kind, false)])
 	api := target.Organisation + "/" + target.API
 	if revisions[api] == 0 {
 		revision, err := s.ledger.RunRevision(ctx, target.Organisation, target.API)

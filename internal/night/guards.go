@@ -42,33 +42,34 @@ func exceeds(n, of, count int, share float64) bool {
 	return n > count && float64(n) > share*float64(of)
 }
 
-// guards returns what holds the night.
-func (s *Service) guards(n Night, read *reading, c *compared, before base, gone *absences) []run.Guard {
+// holds returns what holds the night.
+func (a *attempt) holds() []run.Guard {
 	var all []run.Guard
 	hold := func(name, format string, args ...any) {
 		all = append(all, run.Guard{Name: name, What: fmt.Sprintf(format, args...)})
 	}
+	read, rows := a.read, a.read.rows.rows
 	if !read.Complete {
 		hold(GuardIncomplete, "the reading is not complete: %s", cmp.Or(read.Why, "the source does not say why"))
 	}
-	if bad := c.counts[run.RowImpossible]; exceeds(bad, read.rows.rows, mostInvalid, mostInvalidShare) {
-		hold(GuardInvalid, "%d of %d rows cannot be used", bad, read.rows.rows)
+	if bad := a.found.counts[run.RowImpossible]; exceeds(bad, rows, mostInvalid, mostInvalidShare) {
+		hold(GuardInvalid, "%d of %d rows cannot be used", bad, rows)
 	}
-	if n.Limits.all(len(gone.remove), gone.before) {
-		hold(GuardRemoved, "%d of %d members are to be removed from their chats", len(gone.remove), gone.before)
+	if n := len(a.gone.remove); a.Limits.all(n, a.gone.before) {
+		hold(GuardRemoved, "%d of %d members are to be removed from their chats", n, a.gone.before)
 	}
-	if !before.At.IsZero() {
-		if why := read.olderThan(before); why != "" {
+	if !a.before.At.IsZero() {
+		if why := read.olderThan(a.before); why != "" {
 			hold(GuardOlder, "%s", why)
 		}
-		if read.rule != before.Rule && (len(c.calls) > 0 || read.rows.rows != before.Rows) {
-			hold(GuardRule, "the columns, filters or templates were changed: %d of %d rows change; see the plan, and approve it once", len(c.calls), read.rows.rows)
+		if n := len(a.found.calls); read.rule != a.before.Rule && (n > 0 || rows != a.before.Rows) {
+			hold(GuardRule, "the columns, filters or templates were changed: %d of %d rows change; see the plan, and approve it once", n, rows)
 		}
-		if why := s.shrunk(n.Limits, read, before, gone); why != "" {
+		if why := a.shrunk(); why != "" {
 			hold(GuardShrunk, "%s", why)
 		}
 	}
-	return append(all, c.guards...)
+	return append(all, a.found.guards...)
 }
 
 // olderThan returns why a content seems to be older than that of the last accepted night,
@@ -92,16 +93,17 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // shrunk returns how a roster has become too small, or "". Members are counted where rows
 // name some: somebody who moved into a chat does not hide who is missing there.
-func (s *Service) shrunk(l Limits, read *reading, before base, gone *absences) string {
+func (a *attempt) shrunk() string {
+	gone, before := a.gone, a.before
 	if !gone.counted {
 		return ""
 	}
-	if l.all(gone.missing, gone.before) {
+	if a.Limits.all(gone.missing, gone.before) {
 		return fmt.Sprintf("%d of %d members are missing", gone.missing, gone.before)
 	}
 	worst, of := 0, ""
 	for _, chat := range slices.Sorted(maps.Keys(gone.chats)) {
-		if n := gone.chats[chat]; n > worst && l.chat(n, before.Chats[chat]) {
+		if n := gone.chats[chat]; n > worst && a.Limits.chat(n, before.Chats[chat]) {
 			worst, of = n, chat
 		}
 	}
@@ -109,15 +111,15 @@ func (s *Service) shrunk(l Limits, read *reading, before base, gone *absences) s
 		_, chat, _ := split(of + "\t")
 		return fmt.Sprintf("%d of %d members of chat %s are missing", worst, before.Chats[of], chat)
 	}
-	if fewer := before.Rows - read.rows.rows; l.all(fewer, before.Rows) {
-		return fmt.Sprintf("the roster has %d rows, the last night's had %d", read.rows.rows, before.Rows)
+	if rows := a.read.rows.rows; a.Limits.all(before.Rows-rows, before.Rows) {
+		return fmt.Sprintf("the roster has %d rows, the last night's had %d", rows, before.Rows)
 	}
 	return ""
 }
 
 // nextBase is what the next night is compared with once this one is accepted.
-func nextBase(read *reading, c *compared, before base, tick time.Time) base {
-	next := before
+func (a *attempt) nextBase(tick time.Time) base {
+	read, before, next := a.read, a.before, a.before
 	next.At, next.Rule = tick, read.rule
 	if !read.Complete { // its rows were accepted; who is missing does not count
 		return next
@@ -128,31 +130,31 @@ func nextBase(read *reading, c *compared, before base, tick time.Time) base {
 		next.Versions = next.Versions[max(0, len(next.Versions)-nightsKept):]
 	}
 	next.Version, next.Modified, next.Rows = read.Version, read.Modified, read.rows.rows
-	if c.absence(read) {
+	if a.gone.counted {
 		next.Nights++
-		next.Chats = c.chats
+		next.Chats = a.found.chats
 	}
 	return next
 }
 
 // fingerprint is equal for nights that would make the same run.
-func fingerprint(read *reading, c *compared, chosen *choice, guards []run.Guard) string {
+func (a *attempt) fingerprint() string {
 	sum := sha256.New()
-	_, _ = fmt.Fprintf(sum, "%s\x00", read.rule) // a hash never fails
-	if read.rows.sum != nil {
-		_, _ = sum.Write(read.rows.sum.Sum(nil))
+	_, _ = fmt.Fprintf(sum, "%s\x00", a.read.rule) // a hash never fails
+	if rows := a.read.rows.sum; rows != nil {
+		_, _ = sum.Write(rows.Sum(nil))
 	}
-	for i, what := range c.classes {
+	for i, what := range a.found.classes {
 		b := byte(what) << 1
-		if chosen.rows[i] {
+		if a.chosen.rows[i] {
 			b |= 1
 		}
 		_, _ = sum.Write([]byte{b})
 	}
-	for _, e := range chosen.of {
+	for _, e := range a.chosen.of {
 		_, _ = fmt.Fprintf(sum, "%s\x00%t\x00", e.Member, e.Add)
 	}
-	for _, g := range guards {
+	for _, g := range a.guards {
 		_, _ = fmt.Fprintf(sum, "%s\x00%s\x00", g.Name, g.What)
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:12])

@@ -200,6 +200,19 @@ func (s *Service) Know(nights ...Night) {
 	}
 }
 
+// attempt is an attempt at a night whose source was read, as far as it has come.
+type attempt struct {
+	Night
+
+	read   *reading
+	before base // the last accepted night
+	marks  *marks
+	found  *compared
+	gone   *absences
+	guards []run.Guard
+	chosen *choice
+}
+
 // carryOut compares what was read, makes the run, and applies it.
 func (s *Service) carryOut(ctx context.Context, n Night, r Report, read *reading, open *openNight) (Report, error) {
 	if open != nil && open.Run != "" {
@@ -207,36 +220,12 @@ func (s *Service) carryOut(ctx context.Context, n Night, r Report, read *reading
 			return r, err
 		}
 	}
-	before, err := s.base(ctx, n.Name)
+	a, err := s.decide(ctx, n, read)
 	if err != nil {
 		return r, err
 	}
-	m, err := s.marks(ctx, n.Name)
-	if err != nil {
-		return r, err
-	}
-	c, err := s.compare(ctx, n, read, m)
-	if err != nil {
-		return r, err
-	}
-	r.describe(read, c, before)
-	gone, err := s.absences(ctx, n, read, c, before, m)
-	if err != nil {
-		return r, err
-	}
-	guards := s.guards(n, read, c, before, gone)
-	chosen, err := s.choose(ctx, n, c, gone, m)
-	if err != nil {
-		return r, err
-	}
-	r.CarriedOver = len(chosen.left) + chosen.unpaid
-	r.count(gone, chosen)
-	if r.Evidence != nil {
-		r.Evidence.Refresh = len(chosen.refresh)
-	}
-	next := &openNight{
-		Fingerprint: fingerprint(read, c, chosen, guards), Base: nextBase(read, c, before, r.Tick), Complete: read.Complete, Report: r,
-	}
+	r.describe(a)
+	next := &openNight{Fingerprint: a.fingerprint(), Base: a.nextBase(r.Tick), Complete: read.Complete, Report: r}
 	if open != nil {
 		kept, err := s.keepHeld(ctx, n.Name, open, next)
 		if err != nil {
@@ -246,11 +235,29 @@ func (s *Service) carryOut(ctx context.Context, n Night, r Report, read *reading
 			return *kept, nil
 		}
 	}
-	made, err := s.makeRun(ctx, n, next, read, c, chosen, gone, guards)
+	made, err := s.makeRun(ctx, a, next)
 	if err != nil {
 		return r, err
 	}
-	return s.conclude(ctx, n, made, next, func(ctx context.Context) error {
-		return s.commit(ctx, n, next, read, c, chosen, gone, m)
-	})
+	return s.conclude(ctx, n.Name, made, next, a)
+}
+
+// decide compares what was read with what is remembered, and decides what the night sends.
+func (s *Service) decide(ctx context.Context, n Night, read *reading) (a *attempt, err error) {
+	a = &attempt{Night: n, read: read}
+	if a.before, err = s.base(ctx, n.Name); err != nil {
+		return nil, err
+	}
+	if a.marks, err = s.marks(ctx, n.Name); err != nil {
+		return nil, err
+	}
+	if a.found, err = s.compare(ctx, n, read, a.marks); err != nil {
+		return nil, err
+	}
+	if a.gone, err = s.absences(ctx, a); err != nil {
+		return nil, err
+	}
+	a.guards = a.holds()
+	a.chosen, err = s.choose(ctx, a)
+	return a, err
 }

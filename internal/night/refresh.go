@@ -108,11 +108,12 @@ func nightsLeft(now time.Time) int {
 
 // chooseRefresh chooses the names that are confirmed after the night, the weakest first.
 // left is what its other calls leave of the months.
-func (s *Service) chooseRefresh(ctx context.Context, n Night, c *compared, budgets map[string]run.Budget, left map[string]int64) ([]oldName, error) {
+func (s *Service) chooseRefresh(ctx context.Context, a *attempt, budgets map[string]run.Budget, left map[string]int64) ([]oldName, error) {
+	c := a.found
 	if len(c.old) == 0 {
 		return nil, nil
 	}
-	history, err := s.History(ctx, n.Name)
+	history, err := s.History(ctx, a.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +121,7 @@ func (s *Service) chooseRefresh(ctx context.Context, n Night, c *compared, budge
 	room := map[string]int{}
 	for organisation, b := range budgets {
 		if b.Bounded { // without a quota nothing says what is spare
-			room[organisation] = n.Refresh.spare(left[organisation], perNight(history), s.now())
+			room[organisation] = a.Refresh.spare(left[organisation], perNight(history), s.now())
 		}
 	}
 	return slices.DeleteFunc(c.old, func(o oldName) bool {
@@ -142,20 +143,20 @@ func perNight(history []Report) float64 {
 
 // refreshNames has the workers confirm names once the night is applied, in place of those
 // that are left of the last night.
-func (s *Service) refreshNames(ctx context.Context, n Night, c *compared, chosen *choice) error {
-	if n.Refresh.Percent == 0 {
+func (s *Service) refreshNames(ctx context.Context, a *attempt) error {
+	if a.Refresh.Percent == 0 {
 		return nil
 	}
 	of := map[ledger.Sender][]ledger.Target{}
-	for _, sender := range c.senders() {
+	for _, sender := range a.found.senders() {
 		of[sender] = nil
 	}
-	for _, o := range chosen.refresh {
+	for _, o := range a.chosen.refresh {
 		sender := ledger.Sender{Organisation: o.target.Organisation, API: o.target.API, Tenant: o.tenant}
 		of[sender] = append(of[sender], o.target)
 	}
 	for sender, targets := range of {
-		if err := s.ledger.SetRefresh(ctx, sender, targets, c.now, refreshedWithin); err != nil {
+		if err := s.ledger.SetRefresh(ctx, sender, targets, a.found.now, refreshedWithin); err != nil {
 			return err
 		}
 	}

@@ -94,32 +94,30 @@ func (r Report) Final() bool {
 	return !slices.Contains([]State{"", StateWaiting, StateSending, StateHeld, StatePaused}, r.State)
 }
 
-// describe notes what was read and compared.
-func (r *Report) describe(read *reading, c *compared, before base) {
-	r.Same = read.Complete && read.Version != "" && read.Version == before.Version
+// describe notes what was read, compared and decided.
+func (r *Report) describe(a *attempt) {
+	read, found := a.read, a.found
+	r.Same = read.Complete && read.Version != "" && read.Version == a.before.Version
 	r.Rows, r.Complete, r.Why, r.Modified, r.Problems = read.rows.rows, read.Complete, read.Why, read.Modified, read.problems
-	r.Unchanged, r.Conflicts, r.Impossible = c.counts[run.RowUnchanged], c.counts[run.RowConflict], c.counts[run.RowImpossible]
-	if c.unnamed > 0 && r.Why == "" {
-		r.Why = fmt.Sprintf("no member counts as missing: %s without a member", console.Count(c.unnamed, "row"))
+	r.Unchanged, r.Conflicts, r.Impossible = found.counts[run.RowUnchanged], found.counts[run.RowConflict], found.counts[run.RowImpossible]
+	if found.unnamed > 0 && r.Why == "" {
+		r.Why = fmt.Sprintf("no member counts as missing: %s without a member", console.Count(found.unnamed, "row"))
 	}
-	r.SetAside = c.aside
-	if c.evidence != (Evidence{}) {
-		evidence := c.evidence
+	r.SetAside = found.aside
+	if found.evidence != (Evidence{}) {
+		evidence := found.evidence
+		evidence.Refresh = len(a.chosen.refresh)
 		r.Evidence = &evidence
 	}
 	tenants := map[string]bool{}
-	for lane := range c.lanes {
+	for lane := range found.lanes {
 		tenant, _, _ := strings.Cut(lane, ".")
 		tenants[tenant] = true
 	}
 	r.Tenants = slices.Sorted(maps.Keys(tenants))
-	r.Restored = c.withheld
-}
-
-// count notes who is missing, back, removed and restored.
-func (r *Report) count(gone *absences, chosen *choice) {
-	r.Missing, r.Returned, r.Removed, r.Restored = gone.missing, gone.back, 0, 0
-	for _, e := range chosen.of {
+	r.CarriedOver = len(a.chosen.left) + a.chosen.unpaid
+	r.Missing, r.Returned = a.gone.missing, a.gone.back
+	for _, e := range a.chosen.of {
 		if e.Add {
 			r.Restored++
 		} else {

@@ -27,30 +27,30 @@ func (s *Service) resume(ctx context.Context, n Night, open *openNight) (Report,
 		}
 		return Report{}, s.dropOpen(ctx, n.Name, open)
 	}
-	return s.conclude(ctx, n, made, open, nil)
+	return s.conclude(ctx, n.Name, made, open, nil)
 }
 
 // makeRun makes the run of a night, and plans it.
-func (s *Service) makeRun(ctx context.Context, n Night, next *openNight, read *reading, c *compared, chosen *choice, gone *absences, guards []run.Guard) (run.Run, error) {
+func (s *Service) makeRun(ctx context.Context, a *attempt, next *openNight) (run.Run, error) {
 	made, err := s.runs.Create(ctx, run.Draft{
-		Name: n.Name, Author: author(n.Name), Guards: guards, Judged: []string{run.GuardChanges, run.GuardEqualNames, run.GuardQuota},
-		Settings: run.Settings{Allowed: allowed(n, gone), Canary: n.Canary, ValidSeconds: int(n.Approvable.Seconds())},
+		Name: a.Name, Author: author(a.Name), Guards: a.guards, Judged: []string{run.GuardChanges, run.GuardEqualNames, run.GuardQuota},
+		Settings: run.Settings{Allowed: a.allowed(), Canary: a.Canary, ValidSeconds: int(a.Approvable.Seconds())},
 	})
 	if err != nil {
 		return made, err
 	}
 	next.Run, next.Report.Run = made.ID, made.ID
-	if err := s.saveOpen(ctx, n.Name, next); err != nil {
+	if err := s.saveOpen(ctx, a.Name, next); err != nil {
 		return made, err
 	}
-	in, err := s.upload(ctx, made.ID, next, read, c, chosen)
+	in, err := s.upload(ctx, made.ID, a, next)
 	if err != nil {
 		return made, err
 	}
 	if _, err := s.runs.Seal(ctx, made.ID, in); err != nil {
 		return made, err
 	}
-	if err := s.saveOpen(ctx, n.Name, next); err != nil { // with the rows that edit members
+	if err := s.saveOpen(ctx, a.Name, next); err != nil { // with the rows that edit members
 		return made, err
 	}
 	return s.runs.Plan(ctx, made.ID, nil)
@@ -66,25 +66,25 @@ func IsNight(r run.Run) bool { return strings.HasPrefix(r.Author, authorPrefix) 
 
 // allowed are the flags that never hold the run. Removals are judged by the limits of the
 // schedule, which declares the chats.
-func allowed(n Night, gone *absences) []string {
-	flags := n.Allowed
-	if len(gone.remove) > 0 {
+func (a *attempt) allowed() []string {
+	flags := a.Allowed
+	if len(a.gone.remove) > 0 {
 		flags = append(slices.Clip(flags), run.FlagOf(run.GuardRemovals))
 	}
 	return flags
 }
 
-// conclude applies a planned run, and notes what follows from that. A worker that dies
-// before commit costs what commit notes; the next night finds it again.
-func (s *Service) conclude(ctx context.Context, n Night, made run.Run, open *openNight, commit func(context.Context) error) (Report, error) {
+// conclude applies a planned run, and notes what follows from that. The attempt is nil if its
+// worker died before that: this costs what commit notes, and the next night finds it again.
+func (s *Service) conclude(ctx context.Context, name string, made run.Run, open *openNight, a *attempt) (Report, error) {
 	var err error
 	if made.State == run.StatePlanned {
-		if made, err = s.runs.Apply(ctx, made.ID, made.Plan.Digest, author(n.Name)); err != nil {
+		if made, err = s.runs.Apply(ctx, made.ID, made.Plan.Digest, author(name)); err != nil {
 			return open.Report, err
 		}
 	}
 	open.Report.take(made, s.now())
-	if err := s.saveOpen(ctx, n.Name, open); err != nil {
+	if err := s.saveOpen(ctx, name, open); err != nil {
 		return open.Report, err
 	}
 	switch {
@@ -93,14 +93,14 @@ func (s *Service) conclude(ctx context.Context, n Night, made run.Run, open *ope
 	case made.Applied.IsZero():
 		return open.Report, nil
 	}
-	history, err := s.History(ctx, n.Name)
+	history, err := s.History(ctx, name)
 	if err == nil {
 		err = s.saveReport(ctx, open.Report, history)
 	}
-	if err != nil || commit == nil {
+	if err != nil || a == nil {
 		return open.Report, err
 	}
-	return open.Report, commit(ctx)
+	return open.Report, s.commit(ctx, a, open.Base)
 }
 
 // stopSending ends the run of an older night that still sends: what it has not sent is part
