@@ -1,7 +1,6 @@
 package table
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -119,7 +118,7 @@ func isHalf(code string) bool {
 	return slices.ContainsFunc(nfp.AmPm, func(half string) bool { return strings.EqualFold(half, code) })
 }
 
-// minutes reports whether an m means minutes: after hours, or before seconds.
+// minutes reports whether an m means minutes.
 func minutes(tokens []nfp.Token, i int) bool {
 	neighbour := func(step int) string {
 		for j := i + step; j >= 0 && j < len(tokens); j += step {
@@ -132,44 +131,30 @@ func minutes(tokens []nfp.Token, i int) bool {
 	return strings.HasPrefix(neighbour(-1), "h") || strings.HasPrefix(neighbour(1), "s")
 }
 
+// The layouts of package time for the parts of a date. An m after hours or before seconds
+// means minutes; hours have a half of the day if a part says which.
+var (
+	partLayouts = map[string]string{
+		"yyyy": "2006", "yyy": "2006", "e": "2006", "yy": "06", "y": "06", "mm": "01", "m": "1", "mmm": "Jan", "mmmm": "January",
+		"dd": "02", "d": "2", "ddd": "Mon", "dddd": "Monday", "hh": "15", "ss": "05", "s": "5", "am/pm": "PM", "a/p": "PM",
+	}
+	minuteLayouts = map[string]string{"mm": "04", "m": "4"}
+	halfLayouts   = map[string]string{"hh": "03", "h": "3"}
+)
+
 func datePart(at time.Time, code string, minutes, half bool) (string, bool) {
-	hour := at.Hour()
-	if half {
-		hour = (hour+11)%12 + 1
-	}
-	month := strings.HasPrefix(code, "m") && !minutes
+	layout := partLayouts[code]
 	switch {
-	case code == "yyyy" || code == "yyy" || code == "e":
-		return fmt.Sprintf("%04d", at.Year()), true
-	case code == "yy" || code == "y":
-		return at.Format("06"), true
-	case month && code == "mm":
-		return at.Format("01"), true
-	case month && code == "m":
-		return at.Format("1"), true
-	case month && code == "mmm":
-		return at.Format("Jan"), true
-	case month && code == "mmmm":
-		return at.Format("January"), true
-	case code == "mm" || code == "m":
-		return fmt.Sprintf("%0*d", len(code), at.Minute()), true
-	case code == "dd" || code == "d":
-		return fmt.Sprintf("%0*d", len(code), at.Day()), true
-	case code == "ddd":
-		return at.Format("Mon"), true
-	case code == "dddd":
-		return at.Format("Monday"), true
-	case code == "hh" || code == "h":
-		return fmt.Sprintf("%0*d", len(code), hour), true
-	case code == "ss" || code == "s":
-		return fmt.Sprintf("%0*d", len(code), at.Second()), true
-	case isHalf(code):
-		if strings.EqualFold(code, "上午/下午") {
-			return map[bool]string{false: "上午", true: "下午"}[at.Hour() >= 12], true
-		}
-		return at.Format("PM"), true
+	case minutes && strings.HasPrefix(code, "m"):
+		layout = minuteLayouts[code]
+	case half && strings.HasPrefix(code, "h"):
+		layout = halfLayouts[code]
+	case code == "h": // package time has no layout for it
+		return strconv.Itoa(at.Hour()), true
+	case code == "上午/下午":
+		return map[bool]string{false: "上午", true: "下午"}[at.Hour() >= 12], true
 	}
-	return "", false
+	return at.Format(layout), layout != ""
 }
 
 // builtinFormat returns the formats of dates that a workbook names by a number
