@@ -70,13 +70,8 @@ const maxDigits = 7
 
 // nameAll gives everyone a name. Slots are sorted by scope and person.
 func (a *application) nameAll() {
-	for begin := 0; begin < len(a.slots); {
-		end := begin + 1
-		for end < len(a.slots) && a.slots[end].scope == a.slots[begin].scope {
-			end++
-		}
-		a.nameScope(a.slots[begin:end])
-		begin = end
+	for scope := range groups(a.slots, func(x, y slot) bool { return x.scope == y.scope }) {
+		a.nameScope(scope)
 	}
 }
 

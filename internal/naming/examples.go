@@ -21,11 +21,9 @@ type Tried struct {
 // LeftOut is what an example gives whom the filter leaves out.
 const LeftOut = "(left out)"
 
-func (t Tried) want() string { return quoted(t.Want) }
-func (t Tried) got() string  { return quoted(t.Got) }
-
+// quoted quotes a name; what stands in parentheses is none.
 func quoted(text string) string {
-	if text == LeftOut || strings.HasPrefix(text, "(") {
+	if strings.HasPrefix(text, "(") {
 		return text
 	}
 	return fmt.Sprintf("%q", text)
@@ -45,16 +43,10 @@ func Try(spec Spec) ([]Tried, error) {
 func (r *Rule) checkExamples() error {
 	var problems []error
 	for i, e := range r.spec.Examples {
-		given := 0
-		for _, is := range []bool{e.Nickname != "", e.ID != "", e.LeftOut} {
-			if is {
-				given++
-			}
-		}
 		switch isID := r.spec.Kind == tasks.KindID; {
 		case len(e.Person) == 0:
 			problems = append(problems, fmt.Errorf("example %d: person is missing: write the columns of one row", i+1))
-		case given != 1:
+		case !exactlyOne(e.Nickname != "", e.ID != "", e.LeftOut):
 			problems = append(problems, fmt.Errorf("example %d: must have exactly one of nickname, id and left_out", i+1))
 		case e.ID != "" && !isID, e.Nickname != "" && isID:
 			problems = append(problems, fmt.Errorf("example %d: the rule is of kind %s: write %s", i+1, r.spec.Kind, map[bool]string{true: "id", false: "nickname"}[isID]))

@@ -45,16 +45,10 @@ func newFilter(of []Condition) (filter, error) {
 
 func newCondition(c Condition) (condition, error) {
 	compiled := condition{Condition: c, values: map[string]int{}}
-	given := 0
-	for _, is := range []bool{len(c.In) > 0, len(c.NotIn) > 0, c.Matches != ""} {
-		if is {
-			given++
-		}
-	}
 	switch {
 	case strings.TrimSpace(c.Column) == "":
 		return compiled, errors.New("column is missing")
-	case given != 1:
+	case !exactlyOne(len(c.In) > 0, len(c.NotIn) > 0, c.Matches != ""):
 		return compiled, errors.New("must have exactly one of in, not_in and matches")
 	case len(c.In)+len(c.NotIn) > maxEntries:
 		return compiled, fmt.Errorf("has %d values, at most %d", len(c.In)+len(c.NotIn), maxEntries)
@@ -73,6 +67,17 @@ func newCondition(c Condition) (condition, error) {
 	var err error
 	compiled.matches, err = regexp.Compile(`^(?:` + c.Matches + `)$`)
 	return compiled, err
+}
+
+// exactlyOne reports whether one of some conditions holds.
+func exactlyOne(conditions ...bool) bool {
+	n := 0
+	for _, holds := range conditions {
+		if holds {
+			n++
+		}
+	}
+	return n == 1
 }
 
 // filtering is one use of a filter.

@@ -9,6 +9,7 @@ package naming
 import (
 	"cmp"
 	"errors"
+	"iter"
 	"slices"
 	"strings"
 
@@ -200,12 +201,7 @@ func (a *application) mergeRows() {
 			strings.Compare(x.scope, y.scope), x.row-y.row)
 	})
 	kept := a.slots[:0]
-	for begin := 0; begin < len(a.slots); {
-		end := begin + 1
-		for end < len(a.slots) && a.slots[end].person == a.slots[begin].person && a.slots[end].chat == a.slots[begin].chat {
-			end++
-		}
-		same := a.slots[begin:end]
+	for same := range groups(a.slots, func(x, y slot) bool { return x.person == y.person && x.chat == y.chat }) {
 		if same[0].base == same[len(same)-1].base {
 			kept = append(kept, same[0])
 		} else {
@@ -213,10 +209,25 @@ func (a *application) mergeRows() {
 				a.problem(s.row, s.person, "the person is in several rows with different names: leave one of the rows, or correct them")
 			}
 		}
-		begin = end
 	}
 	a.slots = kept
 	slices.SortStableFunc(a.slots, func(x, y slot) int { return strings.Compare(x.scope, y.scope) })
+}
+
+// groups returns the neighbours that belong together.
+func groups(slots []slot, together func(x, y slot) bool) iter.Seq[[]slot] {
+	return func(yield func([]slot) bool) {
+		for len(slots) > 0 {
+			n := 1
+			for n < len(slots) && together(slots[0], slots[n]) {
+				n++
+			}
+			if !yield(slots[:n]) {
+				return
+			}
+			slots = slots[n:]
+		}
+	}
 }
 
 // refused returns why no task could have the slot's values; empty: one could.

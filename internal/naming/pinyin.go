@@ -66,7 +66,8 @@ func newReadings(of map[string]string) (readings, error) {
 	var problems []error
 	for _, name := range slices.Sorted(maps.Keys(of)) {
 		read := strings.Fields(strings.ToLower(of[name]))
-		n := utf8.RuneCountInString(name)
+		characters := []rune(name)
+		n := len(characters)
 		if !hanName.MatchString(name) || !syllables.MatchString(strings.Join(read, " ")) || len(read) != n {
 			problems = append(problems, fmt.Errorf("pinyin: %.40s: %.80s: write a syllable for each Chinese character, as in 单: shan or 尉迟: yu chi", name, of[name]))
 			continue
@@ -76,26 +77,12 @@ func newReadings(of map[string]string) (readings, error) {
 			continue
 		}
 		family := 1
-		if _, compound := surnames[prefix(name, 2)]; compound && n > 2 {
+		if _, compound := surnames[string(characters[:2])]; compound && n > 2 {
 			family = 2
 		}
 		r.names[name] = reading{surname: read[:family], given: read[family:]}
 	}
 	return r, errors.Join(problems...)
-}
-
-// prefix returns the first n characters of a text, "" if it is shorter.
-func prefix(s string, n int) string {
-	for i := range s {
-		if n == 0 {
-			return s[:i]
-		}
-		n--
-	}
-	if n == 0 {
-		return s
-	}
-	return ""
 }
 
 // split returns the surname and the given name of a Chinese name: 欧阳, 修. Names in other
@@ -106,18 +93,15 @@ func (r readings) split(name string) (surname, given string) {
 	if !hanName.MatchString(compact) {
 		return "", name
 	}
-	name = compact
-	n := utf8.RuneCountInString(name)
-	if family := prefix(name, 2); n > 2 {
-		if _, compound := r.surnames[family]; compound {
-			return family, name[len(family):]
-		}
+	characters := []rune(compact)
+	if len(characters) == 1 {
+		return "", compact
 	}
-	if n == 1 {
-		return "", name
+	family := 1
+	if _, compound := r.surnames[string(characters[:2])]; compound && len(characters) > 2 {
+		family = 2
 	}
-	family := prefix(name, 1)
-	return family, name[len(family):]
+	return string(characters[:family]), string(characters[family:])
 }
 
 // of returns how a name is read.

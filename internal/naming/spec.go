@@ -144,7 +144,7 @@ func Compile(spec Spec) (*Rule, error) {
 	var wrong []error
 	for i, t := range r.try(spec.Examples) {
 		if !t.OK {
-			wrong = append(wrong, fmt.Errorf("example %d: the rule gives %s, not %s: correct the rule or the example", i+1, t.got(), t.want()))
+			wrong = append(wrong, fmt.Errorf("example %d: the rule gives %s, not %s: correct the rule or the example", i+1, quoted(t.Got), quoted(t.Want)))
 		}
 	}
 	if len(wrong) > 0 {
