@@ -200,42 +200,25 @@ func (s *Store) History(ctx context.Context, name string, n int) ([]Past, error)
 		_, err := s.entry(ctx, name)
 		return nil, err
 	}
-	all, err := s.past(ctx, map[string][]string{name: ids})
-	return all[name], ofKey(ticksKey(name), err)
+	var keys []string
+	for _, id := range ids {
+		for _, f := range fields {
+			keys = append(keys, id+":"+f)
+		}
+	}
+	values, err := s.rdb.HMGet(ctx, ticksKey(name), keys...).Result()
+	if err != nil {
+		return nil, ofKey(ticksKey(name), fmt.Errorf("read ticks of schedules: %w", err))
+	}
+	var all []Past
+	for i, id := range ids {
+		all = append(all, parsePast(id, values[i*len(fields):(i+1)*len(fields)]))
+	}
+	return all, nil
 }
 
 // fields are those of a tick in the hash of its entry.
 var fields = []string{"state", "at", "added", "start", "end", "attempts", "worker", "result", "missed", "by", "reason"}
-
-// past reads ticks by the names of their entries. One round trip.
-func (s *Store) past(ctx context.Context, ids map[string][]string) (map[string][]Past, error) {
-	answers := map[string]*redis.SliceCmd{}
-	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for name, of := range ids {
-			var keys []string
-			for _, id := range of {
-				for _, f := range fields {
-					keys = append(keys, id+":"+f)
-				}
-			}
-			if len(keys) > 0 {
-				answers[name] = p.HMGet(ctx, ticksKey(name), keys...)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read ticks of schedules: %w", err)
-	}
-	all := map[string][]Past{}
-	for name, answer := range answers {
-		values := answer.Val()
-		for i, id := range ids[name] {
-			all[name] = append(all[name], parsePast(id, values[i*len(fields):(i+1)*len(fields)]))
-		}
-	}
-	return all, nil
-}
 
 // parsePast reads the values of fields.
 func parsePast(id string, values []any) Past {

@@ -42,65 +42,43 @@ func (s *Store) List(ctx context.Context) (Survey, error) {
 	if err != nil {
 		return Survey{}, err
 	}
-	leader, listed, err := s.list(ctx, names)
-	if err != nil {
-		return Survey{}, err
-	}
-	survey := Survey{Now: now, Leader: leader}
-	for i, name := range names {
-		e, l := entries[name], listed[i]
-		info := Info{
-			Name: name, Cron: e.Cron, Zone: e.Zone, Offset: e.offset, Overlap: e.Overlap, MisfireWindow: e.MisfireWindow, Does: e.Does,
-		}
-		switch info.Damaged = cmp.Or(seen[name].damaged, l.damaged); {
-		case info.Damaged != "":
-		case seen[name].paused:
-			info.Pause, info.Last = &l.pause, l.last
-		default:
-			info.Next, info.Last = e.next(now), l.last
-		}
-		survey.Entries = append(survey.Entries, info)
-	}
-	return survey, nil
-}
-
-// listed is what list.lua returns of an entry.
-type listed struct {
-	pause   Pause  // its zero value: not paused
-	last    *Past  // nil: no tick yet
-	damaged string // a key that has another type; empty: none
-}
-
-// list reads pauses and newest ticks. One round trip.
-func (s *Store) list(ctx context.Context, names []string) (leader bool, all []listed, err error) {
 	keys := []string{leaderKey}
 	for _, name := range names {
 		keys = append(keys, stateKey(name), historyKey(name), ticksKey(name))
 	}
-	args := make([]any, len(fields))
-	for i, f := range fields {
-		args[i] = f
-	}
-	answer, err := listScript.Run(ctx, s.rdb, keys, args...).Slice()
+	answer, err := listScript.Run(ctx, s.rdb, keys, fields).Slice()
 	if err != nil {
-		return false, nil, fmt.Errorf("read the state of the schedules: %w", err)
+		return Survey{}, fmt.Errorf("read the state of the schedules: %w", err)
 	}
-	for _, one := range answer[1:] {
-		v, _ := one.([]any)
-		var l listed
-		if v[0] == "damaged" {
-			l.damaged, _ = v[1].(string)
-			all = append(all, l)
-			continue
-		}
-		l.pause.Since = time.Unix(number(v[0]), 0).UTC()
-		l.pause.By, _ = v[1].(string)
-		l.pause.Reason, _ = v[2].(string)
-		if id, _ := v[3].(string); id != "" {
-			last := parsePast(id, v[4:])
-			l.last = &last
-		}
-		all = append(all, l)
+	survey := Survey{Now: now, Leader: answer[0] == "1"}
+	for i, name := range names {
+		listed, _ := answer[1+i].([]any)
+		survey.Entries = append(survey.Entries, entries[name].info(seen[name], listed, now))
 	}
-	return answer[0] == "1", all, nil
+	return survey, nil
+}
+
+// info returns the state of the entry, of what look.lua and list.lua returned of it.
+func (p *planned) info(seen look, listed []any, now time.Time) Info {
+	info := Info{
+		Name: p.Name, Cron: p.Cron, Zone: p.Zone, Offset: p.offset, Overlap: p.Overlap, MisfireWindow: p.MisfireWindow, Does: p.Does,
+		Damaged: seen.damaged,
+	}
+	text := func(i int) string { t, _ := listed[i].(string); return t }
+	if text(0) == "damaged" {
+		info.Damaged = cmp.Or(info.Damaged, text(1))
+	}
+	if info.Damaged != "" {
+		return info
+	}
+	if seen.paused {
+		info.Pause = &Pause{Since: time.Unix(number(listed[0]), 0).UTC(), By: text(1), Reason: text(2)}
+	} else {
+		info.Next = p.next(now)
+	}
+	if id := text(3); id != "" {
+		last := parsePast(id, listed[4:])
+		info.Last = &last
+	}
+	return info
 }
