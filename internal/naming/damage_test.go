@@ -3,8 +3,6 @@ package naming_test
 import (
 	"strings"
 	"testing"
-
-	"rollcall/internal/naming"
 )
 
 // A damaged value in any column that the rule uses is a problem of its row: somebody whom a
@@ -33,7 +31,7 @@ chats: {column: 群}
 		"S1|黄勇|在读|7A|chat1；七年级群":                           "column 群: ",
 		"S1|黄勇|在读|" + strings.Repeat("7", 5000) + "|chat1": "column 班级: ",
 	} {
-		got := compile(t, rule).Apply(rows("学号|姓名|状态|班级|群", row), naming.Had{})
+		got := compile(t, rule).Apply(rows("学号|姓名|状态|班级|群", row), nil)
 		switch {
 		case want == "" && len(got.Problems) > 0, want != "" && (len(got.Problems) != 1 || len(got.Named) > 0 || got.Excluded > 0):
 			t.Errorf("%.60s: %+v", row, got)
@@ -48,7 +46,7 @@ columns: {person: 学号, name: 姓名}
 template: '{{.name}}'
 chats: {of: 班级, missing: skip, map: {7A: chat1}}
 `
-	got := compile(t, mapped).Apply(rows("学号|姓名|班级", "S1|黄勇|7A；#REF!", "S2|王芳|7A；7B"), naming.Had{})
+	got := compile(t, mapped).Apply(rows("学号|姓名|班级", "S1|黄勇|7A；#REF!", "S2|王芳|7A；7B"), nil)
 	if len(got.Problems) != 1 || got.Problems[0].Row != 0 || len(got.Named) != 1 {
 		t.Errorf("of classes: %+v", got)
 	}

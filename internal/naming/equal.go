@@ -92,7 +92,7 @@ func (a *application) nameScope(slots []slot) {
 		}
 	}
 	for i, s := range slots {
-		if had := a.hadName(s); had != "" && (had == s.base || a.rule.isNumbered(had, s.base)) {
+		if had := a.had(s.person, s.chat); had != "" && (had == s.base || a.rule.isNumbered(had, s.base)) {
 			take(i, had)
 		}
 	}
@@ -111,13 +111,6 @@ func (a *application) nameScope(slots []slot) {
 	for i, s := range slots {
 		a.named(s, names[i])
 	}
-}
-
-func (a *application) hadName(s slot) string {
-	if a.had.Name == nil {
-		return ""
-	}
-	return a.had.Name(s.person, s.chat)
 }
 
 func (a *application) named(s slot, name string) {

@@ -4,8 +4,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"rollcall/internal/naming"
 )
 
 func TestEqualNamesInAChatHaveStableSuffixes(t *testing.T) {
@@ -181,7 +179,7 @@ func TestIDsAreNumberedAndPlannedForOnePersonEach(t *testing.T) {
 
 func TestANameWithoutLettersGivesNoID(t *testing.T) {
 	t.Parallel()
-	got := compile(t, `{kind: id, template: "{{.name}}"}`).Apply(rows("user_id|name", "u1|张伟", "u2|1a", "u3|abcdef"), naming.Had{})
+	got := compile(t, `{kind: id, template: "{{.name}}"}`).Apply(rows("user_id|name", "u1|张伟", "u2|1a", "u3|abcdef"), nil)
 	if len(got.Named) != 1 || len(got.Problems) != 2 {
 		t.Errorf("%+v", got)
 	}

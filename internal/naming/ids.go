@@ -71,10 +71,7 @@ func (a *application) planIDs() {
 		p.of[s.person] = plan
 	}
 	for _, plan := range p.plans {
-		if a.had.ID == nil {
-			break
-		}
-		had := strings.ToLower(a.had.ID(plan.slot.person))
+		had := strings.ToLower(a.had(plan.slot.person, ""))
 		if numberOf(had, plan.slot.base) > 0 && p.held[had] == plan.slot.person {
 			plan.id, plan.kept = had, true
 			p.claimed[had] = true

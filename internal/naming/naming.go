@@ -25,16 +25,11 @@ type Person struct {
 	Fields  []string // the values; missing ones are empty
 }
 
-// Had is what people have already, as far as the caller knows. It keeps names stable: of
-// two people with equal names, the one who has a name keeps it. A nil function, and an
-// empty result, mean that nothing is known.
-type Had struct {
-	// Name is the nickname of a person in a chat, or the name of a student (chat "").
-	Name func(person, chat string) string
-	// ID is the DingTalk ID of a person. IDs of people whom the filter leaves out count:
-	// they are taken.
-	ID func(person string) string
-}
+// Had returns the nickname that a person has in a chat already or, with the chat "", the name
+// of a student or the DingTalk ID; empty: none, as far as the caller knows. It keeps names
+// stable: of two people with equal names, the one who has a name keeps it. IDs of people whom
+// the filter leaves out count: they are taken. nil: nothing is known.
+type Had func(person, chat string) string
 
 // Named is the value that a person should have.
 type Named struct {
@@ -79,6 +74,9 @@ type Result struct {
 // Apply names people. The order of people does not change the name of anyone. It is
 // deterministic, and a second application with the first one's values changes nothing.
 func (r *Rule) Apply(people []Person, had Had) Result {
+	if had == nil {
+		had = func(string, string) string { return "" }
+	}
 	a := &application{rule: r, people: people, had: had, filter: r.filter.start(), writer: r.newWriter()}
 	for _, c := range r.spec.Filter {
 		a.filtered = append(a.filtered, c.Column)
@@ -180,10 +178,10 @@ func (a *application) add(row int) {
 
 // holds notes who has an ID.
 func (a *application) holds(person string) {
-	if a.rule.spec.Kind != tasks.KindID || a.had.ID == nil || person == "" {
+	if a.rule.spec.Kind != tasks.KindID || person == "" {
 		return
 	}
-	if id := strings.ToLower(a.had.ID(person)); id != "" {
+	if id := strings.ToLower(a.had(person, "")); id != "" {
 		if a.held == nil {
 			a.held = map[string]string{}
 		}

@@ -214,7 +214,7 @@ func FuzzTemplate(f *testing.F) {
 				fields[i] = name
 			}
 		}
-		got := rule.Apply([]naming.Person{{Columns: columns, Fields: fields}}, naming.Had{})
+		got := rule.Apply([]naming.Person{{Columns: columns, Fields: fields}}, nil)
 		if len(got.Named)+len(got.Problems) != 1 {
 			t.Fatalf("%+v", got)
 		}
@@ -241,7 +241,7 @@ func BenchmarkApply(b *testing.B) {
 	}
 	b.ResetTimer()
 	for b.Loop() {
-		if got := rule.Apply(people, naming.Had{}); len(got.Named) == 0 {
+		if got := rule.Apply(people, nil); len(got.Named) == 0 {
 			b.Fatal(got.Problems[:1])
 		}
 	}

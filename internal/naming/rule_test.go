@@ -46,10 +46,7 @@ func values(r naming.Result) map[string]string {
 
 // had is what people have, by person and chat as in values.
 func had(of map[string]string) naming.Had {
-	return naming.Had{
-		Name: func(person, chat string) string { return of[strings.TrimSuffix(person+"/"+chat, "/")] },
-		ID:   func(person string) string { return of[person] },
-	}
+	return func(person, chat string) string { return of[strings.TrimSuffix(person+"/"+chat, "/")] }
 }
 
 const school = `
@@ -80,7 +77,7 @@ func TestPeopleOfARosterAreNamedByFilterTemplateAndChats(t *testing.T) {
 		"|钱进|8A|学生|",
 		"u7|#N/A|8A|学生|",
 		"u8|孙 伟|七年级３班;8a|老师|",
-	), naming.Had{})
+	), nil)
 	want := map[string]string{
 		"u1/chat7c": "7C 黄勇（班长）", "u2/chat8a": "8A 张 伟", "u2/chat8": "8A 张 伟",
 		"u8/chat7c": "七年级３班;8a 孙 伟（老师）", "u8/chat8a": "七年级３班;8a 孙 伟（老师）", "u8/chat8": "七年级３班;8a 孙 伟（老师）",
@@ -119,7 +116,7 @@ func TestARuleNamesTheColumnsThatAReadingLacks(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	people := rows("学号|名字", "u1|张伟")
-	if got := rule.Apply(people, naming.Had{}); len(got.Named) > 0 || len(got.Problems) != 1 {
+	if got := rule.Apply(people, nil); len(got.Named) > 0 || len(got.Problems) != 1 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -127,7 +124,7 @@ func TestARuleNamesTheColumnsThatAReadingLacks(t *testing.T) {
 func TestStudentsHaveOneNameAndNoChat(t *testing.T) {
 	t.Parallel()
 	rule := compile(t, `{kind: student, template: "{{.class}} {{.name}}", equal_names: {suffix: (#), within: class}}`)
-	got := rule.Apply(rows("student_uid|name|class", "1445886|张伟|7A", "1445887|张伟|7A", "1445888|张伟|7B", "abc|李涛|7B"), naming.Had{})
+	got := rule.Apply(rows("student_uid|name|class", "1445886|张伟|7A", "1445887|张伟|7A", "1445888|张伟|7B", "abc|李涛|7B"), nil)
 	want := map[string]string{"1445886": "7A 张伟", "1445887": "7A 张伟(2)", "1445888": "7B 张伟"}
 	if diff := cmp.Diff(want, values(got)); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
@@ -144,7 +141,7 @@ func TestStudentsHaveOneNameAndNoChat(t *testing.T) {
 func TestRowsOfOnePersonAreOneOrContradictEachOther(t *testing.T) {
 	t.Parallel()
 	rule := compile(t, `{template: "{{.name}}", chats: {column: chat_id}}`)
-	got := rule.Apply(rows("user_id|name|chat_id", "u1|张伟|c1", "u1|张伟|c1; c2", "u2|李涛|c1", "u2|李滔|c1", "u2|李涛|c2"), naming.Had{})
+	got := rule.Apply(rows("user_id|name|chat_id", "u1|张伟|c1", "u1|张伟|c1; c2", "u2|李涛|c1", "u2|李滔|c1", "u2|李涛|c2"), nil)
 	want := map[string]string{"u1/c1": "张伟", "u1/c2": "张伟", "u2/c2": "李涛"}
 	if diff := cmp.Diff(want, values(got)); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)

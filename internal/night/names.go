@@ -136,7 +136,7 @@ func (m *nameMaker) had(ctx context.Context) (naming.Had, error) {
 			}
 		}
 	} else {
-		for _, n := range m.Rule.Apply(m.people, naming.Had{}).Named {
+		for _, n := range m.Rule.Apply(m.people, nil).Named {
 			all = append(all, holder{n.Person, n.Chat})
 		}
 	}
@@ -147,13 +147,13 @@ func (m *nameMaker) had(ctx context.Context) (naming.Had, error) {
 		for i, h := range page {
 			target, fields := kinds.Change(m.task(h.person, h.chat, "", nil), m.Organisation)
 			if len(fields) != 1 {
-				return naming.Had{}, fmt.Errorf("a %s task has %d fields; this is a fault of rollcall: report it", m.Rule.Kind(), len(fields))
+				return nil, fmt.Errorf("a %s task has %d fields; this is a fault of rollcall: report it", m.Rule.Kind(), len(fields))
 			}
 			targets[i], field = target, fields[0].Name
 		}
 		records, err := m.Ledger.Survey(ctx, targets)
 		if err != nil {
-			return naming.Had{}, err
+			return nil, err
 		}
 		for i, record := range records {
 			if state := record.Fields[field]; state.Applied > 0 {
@@ -161,8 +161,5 @@ func (m *nameMaker) had(ctx context.Context) (naming.Had, error) {
 			}
 		}
 	}
-	return naming.Had{
-		Name: func(person, chat string) string { return values[holder{person, chat}] },
-		ID:   func(person string) string { return values[holder{person: person}] },
-	}, nil
+	return func(person, chat string) string { return values[holder{person, chat}] }, nil
 }

@@ -99,19 +99,19 @@ func oldColumn(columns []string, old string, kind tasks.Kind) int {
 // had is what the file says that people have.
 func (p people) had(rule *naming.Rule) naming.Had {
 	if !p.known {
-		return naming.Had{}
+		return nil
 	}
-	ids, names := map[string]string{}, map[[2]string]string{}
-	for row, person := range p.rows {
-		ids[rule.PersonOf(person)] = p.old[row]
+	of := map[[2]string]string{}
+	if rule.Kind() == tasks.KindID { // also of people whom the filter leaves out
+		for row, person := range p.rows {
+			of[[2]string{rule.PersonOf(person), ""}] = p.old[row]
+		}
+	} else {
+		for _, n := range rule.Apply(p.rows, nil).Named {
+			of[[2]string{n.Person, n.Chat}] = p.old[n.Row]
+		}
 	}
-	for _, n := range rule.Apply(p.rows, naming.Had{}).Named {
-		names[[2]string{n.Person, n.Chat}] = p.old[n.Row]
-	}
-	return naming.Had{
-		Name: func(person, chat string) string { return names[[2]string{person, chat}] },
-		ID:   func(person string) string { return ids[person] },
-	}
+	return func(person, chat string) string { return of[[2]string{person, chat}] }
 }
 
 // names prints the names of the people in a file.
