@@ -115,6 +115,6 @@ func (a *application) nameScope(slots []slot) {
 
 func (a *application) named(s slot, name string) {
 	a.result.Named = append(a.result.Named, Named{
-		Row: s.row, Kind: a.rule.spec.Kind, Person: s.person, Chat: s.chat, Value: name, Cut: s.cut || !strings.HasPrefix(name, s.base),
+		Row: s.row, Person: s.person, Chat: s.chat, Value: name, Cut: s.cut || !strings.HasPrefix(name, s.base),
 	})
 }

@@ -194,7 +194,7 @@ func (a *application) emitOne(plan *idPlan) {
 		return
 	}
 	n := Named{
-		Row: plan.slot.row, Kind: a.rule.spec.Kind, Person: plan.slot.person, Value: plan.id, Alternatives: plan.alternatives, Swapped: plan.swap,
+		Row: plan.slot.row, Person: plan.slot.person, Value: plan.id, Alternatives: plan.alternatives, Swapped: plan.swap,
 	}
 	if plan.after != nil {
 		n.After = plan.after.slot.person

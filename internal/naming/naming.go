@@ -33,12 +33,11 @@ type Had func(person, chat string) string
 
 // Named is the value that a person should have.
 type Named struct {
-	Row    int        // index of the person
-	Kind   tasks.Kind // of the rule
-	Person string     // user id, or UID of a student
-	Chat   string     // of a nickname
-	Value  string     // nickname, name of the student, or ID
-	Cut    bool       // the name was too long, and was cut
+	Row    int    // index of the person
+	Person string // user id, or UID of a student
+	Chat   string // of a nickname
+	Value  string // nickname, name of the student, or ID
+	Cut    bool   // the name was too long, and was cut
 
 	// Alternatives are further IDs, in the order in which they may be tried. No ID is
 	// planned for two people.
@@ -52,10 +51,9 @@ type Named struct {
 	Swapped bool
 }
 
-// Problem is a row, or an example, that gets no name.
+// Problem is a row that gets no name.
 type Problem struct {
-	Row    int // index of the person
-	At     string
+	Row    int    // index of the person
 	Person string // empty: not known
 	What   string // what is wrong and what to do, without names of people
 }
@@ -122,7 +120,7 @@ type application struct {
 }
 
 func (a *application) problem(row int, person, what string) {
-	a.result.Problems = append(a.result.Problems, Problem{Row: row, At: a.people[row].At, Person: person, What: what})
+	a.result.Problems = append(a.result.Problems, Problem{Row: row, Person: person, What: what})
 }
 
 // add finds the slots of a row.

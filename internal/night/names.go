@@ -96,9 +96,10 @@ func (m *nameMaker) End(ctx context.Context) ([]run.Row, error) {
 		})
 	}
 	for _, p := range result.Problems {
-		row := run.Row{Line: lineOf(p.At), Problems: []string{p.What}}
-		if row.Line == 0 && p.At != "" {
-			row.Problems[0] = p.At + ": " + p.What
+		at := m.people[p.Row].At
+		row := run.Row{Line: lineOf(at), Problems: []string{p.What}}
+		if row.Line == 0 && at != "" {
+			row.Problems[0] = at + ": " + p.What
 		}
 		if p.Person != "" { // they are in the roster, so they are not missing
 			row.Request.Task = m.task(p.Person, "", "", nil)

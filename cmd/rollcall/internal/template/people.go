@@ -144,13 +144,13 @@ func (p people) records(rule *naming.Rule, result naming.Result) []nameRecord {
 	records := make([]nameRecord, 0, len(result.Named)+len(result.Problems))
 	for _, n := range result.Named {
 		records = append(records, nameRecord{
-			At: p.rows[n.Row].At, Person: n.Person, Kind: n.Kind, Chat: n.Chat, Old: p.old[n.Row], New: n.Value, Cut: n.Cut,
+			At: p.rows[n.Row].At, Person: n.Person, Kind: rule.Kind(), Chat: n.Chat, Old: p.old[n.Row], New: n.Value, Cut: n.Cut,
 			Alternatives: n.Alternatives, After: n.After, Swapped: n.Swapped,
 		})
 	}
 	for _, problem := range result.Problems {
 		records = append(records, nameRecord{
-			At: problem.At, Person: problem.Person, Kind: rule.Kind(), Old: p.old[problem.Row], Problem: problem.What,
+			At: p.rows[problem.Row].At, Person: problem.Person, Kind: rule.Kind(), Old: p.old[problem.Row], Problem: problem.What,
 		})
 	}
 	return records
