@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"io"
 	"slices"
 
 	"github.com/redis/go-redis/v9"
@@ -114,11 +113,6 @@ func eachMember(packed []byte, do func(member []byte) error) error {
 	return lines.Err()
 }
 
-func endLine(w io.Writer) error {
-	_, err := w.Write([]byte{'\n'})
-	return err
-}
-
 // seen calls do with the members of the last accepted complete reading.
 func (s *Service) seen(ctx context.Context, schedule string, do func(member []byte)) error {
 	packed, err := s.rdb.Get(ctx, key(schedule, keySeen)).Bytes()
@@ -163,8 +157,8 @@ func packMembers(each func(add func(member []byte) error) error) ([]byte, error)
 		return nil, err
 	}
 	err = each(func(member []byte) error {
-		_, err := w.Write(member)
-		return errors.Join(err, endLine(w))
+		_, err := fmt.Fprintf(w, "%s\n", member)
+		return err
 	})
 	if err = errors.Join(err, w.Close()); err != nil {
 		return nil, err
