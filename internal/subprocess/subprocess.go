@@ -49,7 +49,6 @@ type Command struct {
 type Process struct {
 	cmd    *exec.Cmd
 	output *output
-	once   sync.Once
 	ended  chan struct{}
 }
 
@@ -101,7 +100,7 @@ func Start(c Command) (*Process, error) {
 
 // Kill sends SIGKILL and returns when the process has ended. It may be called again.
 func (p *Process) Kill() {
-	p.once.Do(func() { _ = p.cmd.Process.Kill() }) // it may already have ended
+	_ = p.cmd.Process.Kill() // it may already have ended
 	<-p.ended
 }
 
