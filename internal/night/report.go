@@ -44,8 +44,7 @@ type Report struct {
 	Run      string    `json:"run,omitzero"`     // ID
 	Tenants  []string  `json:"tenants"`          // of the rows
 	Decide   []string  `json:"decide,omitempty"` // why a person must decide; empty: no one must
-	// Again is how many earlier nights needed the same decision.
-	Again int `json:"again,omitzero"` // earlier nights in a row that needed the same decision
+	Again    int       `json:"again,omitzero"`   // earlier nights in a row that needed the same decision
 
 	// Cause is why the source cannot be used. Empty: it was read.
 	Cause    source.Cause `json:"cause,omitzero"`     // why the source cannot be used
@@ -56,18 +55,16 @@ type Report struct {
 	Same     bool         `json:"same,omitzero"`      // the content is that of the last night
 	Problems []string     `json:"problems,omitempty"` // of the first rows that cannot be used
 
-	Unchanged  int       `json:"unchanged"`         // rows without a call
-	Evidence   *Evidence `json:"evidence,omitzero"` // how the names of unchanged rows are known; none without such names
-	Planned    int       `json:"planned"`           // rows that the run sends
-	Calls      int       `json:"calls"`             // rows that ended with a call
-	Applied    int       `json:"applied"`           // rows that the platform accepted
-	Conflicts  int       `json:"conflicts"`         // rows that contradict each other, or that others changed
-	Impossible int       `json:"impossible"`        // rows that cannot be used
-	// CarriedOver are rows that the month cannot pay for.
-	CarriedOver int `json:"carried_over"` // rows that the month cannot pay for: the next night sends them
-	// SetAside are rows whose value the platform refused within the last 7 days, by cause.
-	SetAside map[string]int `json:"set_aside,omitempty"` // rows whose value the platform refused in the last 7 days, by cause
-	Failed   map[string]int `json:"failed,omitempty"`    // rows that failed, by cause
+	Unchanged   int            `json:"unchanged"`           // rows without a call
+	Evidence    *Evidence      `json:"evidence,omitzero"`   // how the names of unchanged rows are known; none without such names
+	Planned     int            `json:"planned"`             // rows that the run sends
+	Calls       int            `json:"calls"`               // rows that ended with a call
+	Applied     int            `json:"applied"`             // rows that the platform accepted
+	Conflicts   int            `json:"conflicts"`           // rows that contradict each other, or that others changed
+	Impossible  int            `json:"impossible"`          // rows that cannot be used
+	CarriedOver int            `json:"carried_over"`        // rows that the month cannot pay for: the next night sends them
+	SetAside    map[string]int `json:"set_aside,omitempty"` // rows whose value the platform refused in the last 7 days, by cause
+	Failed      map[string]int `json:"failed,omitempty"`    // rows that failed, by cause
 
 	Missing  int `json:"missing"`  // members of the last reading who are not in this one
 	Returned int `json:"returned"` // members who were missing and are back
@@ -85,8 +82,7 @@ type Forecast struct {
 	Organisation string  `json:"organisation"`
 	Left         int64   `json:"left"`      // calls that nights can make this month
 	PerNight     float64 `json:"per_night"` // calls of a night, on average of the last 30
-	// Nights is how many nights the calls last. Negative: no call was made so far.
-	Nights int `json:"nights"` // that the calls last; -1: no night made a call so far
+	Nights       int     `json:"nights"`    // that the calls last; -1: no night made a call so far
 }
 
 // Final reports whether the night has ended.
