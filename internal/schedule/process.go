@@ -83,12 +83,6 @@ func (f *failure) Unwrap() error { return f.err }
 // Is makes asynq archive a dead tick.
 func (f *failure) Is(target error) bool { return f.dead && target == asynq.SkipRetry }
 
-// attempt is one attempt at a tick that began.
-type attempt struct {
-	tick   Tick
-	number string // from 1
-}
-
 // process is one attempt at one tick.
 func (c *carrier) process(ctx context.Context, task *asynq.Task) error {
 	id, _ := asynq.GetTaskID(ctx)
@@ -116,14 +110,15 @@ func (c *carrier) process(ctx context.Context, task *asynq.Task) error {
 
 // record writes how an attempt ended, and waits for a Redis that is unavailable: a tick
 // whose end is not recorded is executed again when asynq delivers it again.
-func (c *carrier) record(ctx context.Context, begun *attempt, to State, result string, log *slog.Logger) {
+func (c *carrier) record(ctx context.Context, begun *move, to State, result string, log *slog.Logger) {
 	if begun == nil {
 		return
 	}
-	m := move{id: begun.tick.ID(), from: Running, to: to, attempt: begun.number, result: result}
+	m := *begun
+	m.to, m.result = to, result
 	for began := time.Now(); ; pause(c.running, time.Second) {
 		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTry)
-		err := c.store.move(try, begun.tick.Schedule, m)
+		err := c.store.move(try, m)
 		cancel()
 		if err == nil {
 			return
@@ -158,8 +153,8 @@ func (c *carrier) judge(err error, failed int) *failure {
 // enqueued after a newer one.
 var errBusy = errors.New("another tick of this schedule is still running")
 
-// attempt executes a tick. The attempt is nil if none began.
-func (c *carrier) attempt(ctx context.Context, id string, data []byte, log *slog.Logger) (*attempt, Result, error) {
+// attempt executes a tick, and returns the move that ends the attempt, nil if none began.
+func (c *carrier) attempt(ctx context.Context, id string, data []byte, log *slog.Logger) (begun *move, _ Result, _ error) {
 	t, err := DecodeTick(id, data)
 	if err != nil {
 		return nil, Result{}, err
@@ -184,7 +179,7 @@ func (c *carrier) attempt(ctx context.Context, id string, data []byte, log *slog
 	}
 	ctx, leave := l.keep(ctx, asked)
 	defer leave()
-	begun := &attempt{tick: t, number: number}
+	begun = &move{schedule: t.Schedule, id: id, from: Running, attempt: number}
 	result, err := c.execute(ctx, t, entry, log)
 	if err == nil {
 		// While the lease is held: if asynq delivered the tick twice, the other attempt waits

@@ -170,7 +170,7 @@ func (s *Store) enqueue(ctx context.Context, t Tick) (added bool, err error) {
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
 		return false, fmt.Errorf("enqueue tick %s: %w", t.ID(), err)
 	}
-	moveErr := s.move(ctx, t.Schedule, move{id: t.ID(), from: Due, to: Waiting})
+	moveErr := s.move(ctx, move{schedule: t.Schedule, id: t.ID(), from: Due, to: Waiting})
 	return err == nil, moveErr
 }
 
@@ -197,15 +197,16 @@ func (s *Store) begin(ctx context.Context, t Tick, window time.Duration, worker 
 
 // move is a change of a tick's state.
 type move struct {
-	id       string
+	schedule string
+	id       string // of the tick
 	from, to State
-	attempt  string // number of the last attempt; empty: any
+	attempt  string // number of the last attempt, from 1; empty: any
 	result   string
 }
 
 // move changes the state of a tick, unless it has another state than from, or another
 // attempt began.
-func (s *Store) move(ctx context.Context, name string, m move) error {
+func (s *Store) move(ctx context.Context, m move) error {
 	ended := 0
 	if m.to.Ended() {
 		ended = 1
@@ -214,7 +215,7 @@ func (s *Store) move(ctx context.Context, name string, m move) error {
 	if len(result) > longestResult {
 		result = strings.ToValidUTF8(result[:longestResult], "") + " …"
 	}
-	err := moveScript.Run(ctx, s.rdb, []string{ticksKey(name), openKey(name)},
+	err := moveScript.Run(ctx, s.rdb, []string{ticksKey(m.schedule), openKey(m.schedule)},
 		m.id, string(m.from), m.attempt, string(m.to), result, ended).Err()
 	if err != nil {
 		return fmt.Errorf("record the state of tick %s: %w", m.id, err)
@@ -239,7 +240,7 @@ func (s *Store) settle(ctx context.Context, name string, open []openTick) error 
 		return err
 	}
 	for i, t := range open {
-		m := move{id: t.id, from: State(t.state)}
+		m := move{schedule: name, id: t.id, from: State(t.state)}
 		switch states[i] {
 		case "":
 			m.to, m.result = Deleted, "its task was deleted from queue "+Queue
@@ -250,7 +251,7 @@ func (s *Store) settle(ctx context.Context, name string, open []openTick) error 
 		default:
 			continue
 		}
-		if err := s.move(ctx, name, m); err != nil {
+		if err := s.move(ctx, m); err != nil {
 			return err
 		}
 	}
