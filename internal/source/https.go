@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"rollcall/internal/buildinfo"
@@ -100,7 +101,7 @@ func (s HTTPSSpec) validURL() error {
 type HTTPS struct {
 	spec HTTPSSpec
 	url  *url.URL
-	last kept
+	last atomic.Pointer[kept] // nil: nothing is kept
 }
 
 // NewHTTPS returns a source at a URL.
@@ -130,15 +131,15 @@ func (h *HTTPS) read(ctx context.Context, each func(columns []string, r Record) 
 	defer cancel()
 	transport := h.transport()
 	defer transport.CloseIdleConnections()
-	etag := h.last.tag()
-	answer, err := h.send(fetching, transport, etag)
+	last := h.last.Load()
+	answer, err := h.send(fetching, transport, last)
 	if err != nil {
 		return Reading{}, err
 	}
 	defer answer.Body.Close()                                         //nolint:errcheck // it was only read
 	modified, _ := http.ParseTime(answer.Header.Get("Last-Modified")) // none: unknown
 	if answer.StatusCode == http.StatusNotModified {
-		return h.again(ctx, etag, modified, each)
+		return h.again(ctx, last, modified, each)
 	}
 	if err := tooOld(modified, h.spec.MaxAge); err != nil {
 		return Reading{}, err
@@ -158,23 +159,22 @@ func (h *HTTPS) read(ctx context.Context, each func(columns []string, r Record) 
 		reading.Why = strings.TrimPrefix(reading.Why+"; the server does not say where the content ends, so it may be cut", "; ")
 		return reading, nil
 	}
-	h.last.keep(answer.Header.Get("ETag"), modified, in.Reader())
+	h.last.Store(keep(answer.Header.Get("ETag"), modified, in.Reader()))
 	return reading, nil
 }
 
-// again reads the content that was kept under an ETag, which the server has not sent again.
-func (h *HTTPS) again(ctx context.Context, etag string, modified time.Time, each func(columns []string, r Record) error) (Reading, error) {
-	content, was, ok := h.last.content(etag)
-	if !ok {
+// again reads the content that was kept, which the server has not sent again.
+func (h *HTTPS) again(ctx context.Context, last *kept, modified time.Time, each func(columns []string, r Record) error) (Reading, error) {
+	if last == nil {
 		return Reading{}, Errorf(Malformed, "the server answered HTTP 304 to a request without a condition")
 	}
 	if modified.IsZero() {
-		modified = was
+		modified = last.modified
 	}
 	if err := tooOld(modified, h.spec.MaxAge); err != nil {
 		return Reading{}, err
 	}
-	in, err := table.Spool(content)
+	in, err := table.Spool(last.content())
 	if err != nil {
 		return Reading{}, ofTable(err)
 	}
@@ -190,9 +190,9 @@ func bounded(answer *http.Response) bool {
 	return answer.ContentLength >= 0 || answer.Uncompressed || len(answer.TransferEncoding) > 0 || answer.ProtoMajor >= 2
 }
 
-// send returns an answer with content, or with the status 304 if the content still has an
-// ETag.
-func (h *HTTPS) send(ctx context.Context, transport *http.Transport, etag string) (*http.Response, error) {
+// send returns an answer with content, or with the status 304 if the content is still the
+// last one.
+func (h *HTTPS) send(ctx context.Context, transport *http.Transport, last *kept) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url.String(), nil)
 	if err != nil {
 		return nil, Errorf(Malformed, "the URL cannot be used")
@@ -204,8 +204,8 @@ func (h *HTTPS) send(ctx context.Context, transport *http.Transport, etag string
 	case h.spec.Username != "":
 		request.SetBasicAuth(h.spec.Username, h.spec.Password.Reveal())
 	}
-	if etag != "" {
-		request.Header.Set("If-None-Match", etag)
+	if last != nil {
+		request.Header.Set("If-None-Match", last.etag)
 	}
 	client := &http.Client{Transport: transport, CheckRedirect: h.redirect}
 	answer, err := client.Do(request)

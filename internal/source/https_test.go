@@ -151,6 +151,34 @@ func TestAnUnchangedRosterCostsNoDownload(t *testing.T) {
 	}
 }
 
+// A content that did not change is read, also if another reading of the same source kept a
+// newer one in between.
+func TestAnUnchangedRosterIsReadWhileANewerOneIsKept(t *testing.T) {
+	t.Parallel()
+	var s *source.HTTPS
+	var requests atomic.Int64
+	_, spec := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch requests.Add(1) {
+		case 1:
+			w.Header().Set("ETag", `"v1"`)
+			_, _ = io.WriteString(w, people)
+		case 2:
+			if _, err := s.Read(r.Context(), func([]string, source.Record) error { return nil }); err != nil {
+				t.Errorf("the other reading: %v", err)
+			}
+			w.WriteHeader(http.StatusNotModified)
+		default:
+			w.Header().Set("ETag", `"v2"`)
+			_, _ = io.WriteString(w, people+"3,王五\n")
+		}
+	})
+	s = https(t, spec)
+	first := read(t, s)
+	if again := read(t, s); again.Version != first.Version || requests.Load() != 3 {
+		t.Errorf("after %d requests %+v, want %+v", requests.Load(), again, first)
+	}
+}
+
 // Without an ETag, with a content that is too large to be kept, or one that may have been
 // cut, nothing is asked and everything is read.
 func TestAContentThatIsNotKeptIsDownloadedEachTime(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/flate"
 	"io"
-	"sync"
 	"time"
 )
 
@@ -12,50 +11,33 @@ import (
 // rows.
 const keptMost = 4 << 20
 
-// kept is the last content of a server, by its ETag: if the server says that it has not
-// changed, it is read again from here. The zero value has none. It is safe for concurrent
-// use.
+// kept is the last content of a server that has an ETag: if the server says that it has not
+// changed, it is read again from here.
 type kept struct {
-	mu       sync.Mutex
 	etag     string
 	modified time.Time
 	packed   []byte
 }
 
-// tag returns the ETag of what is kept; empty: nothing is.
-func (k *kept) tag() string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.etag
-}
-
-// content returns what is kept under an ETag.
-func (k *kept) content(etag string) (content io.Reader, modified time.Time, ok bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if etag == "" || k.etag != etag {
-		return nil, time.Time{}, false
+// keep returns a content to keep; nil if it has no ETag or is too large.
+func keep(etag string, modified time.Time, content io.Reader) *kept {
+	if etag == "" {
+		return nil
 	}
-	return flate.NewReader(bytes.NewReader(k.packed)), k.modified, true
-}
-
-// keep replaces what is kept, by nothing if there is no ETag or the content is too large.
-func (k *kept) keep(etag string, modified time.Time, content io.Reader) {
 	var packed buffer
-	if etag != "" {
-		w, _ := flate.NewWriter(&packed, flate.BestSpeed) // the level is valid
-		_, err := io.Copy(w, content)
-		if err == nil {
-			err = w.Close()
-		}
-		if err != nil {
-			etag, packed.Buffer = "", bytes.Buffer{}
-		}
+	w, _ := flate.NewWriter(&packed, flate.BestSpeed) // the level is valid
+	_, err := io.Copy(w, content)
+	if err == nil {
+		err = w.Close()
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.etag, k.modified, k.packed = etag, modified, packed.Bytes()
+	if err != nil {
+		return nil
+	}
+	return &kept{etag, modified, packed.Bytes()}
 }
+
+// content returns the content.
+func (k *kept) content() io.Reader { return flate.NewReader(bytes.NewReader(k.packed)) }
 
 // buffer is one that refuses more than keptMost bytes.
 type buffer struct{ bytes.Buffer }
