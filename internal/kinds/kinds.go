@@ -35,6 +35,9 @@ type Kind struct {
 	// Person and Value are the columns of a person and of their name, of kinds whose names
 	// a rule can compute. Empty: it cannot.
 	Person, Value string
+	// Longest is the longest such name that the platform takes, in characters, unless a tenant
+	// takes more. 0: a rule numbers the names, and they have a form of their own.
+	Longest int
 	// Command describes the subcommand of enqueue.
 	Command Command
 

@@ -27,7 +27,7 @@ var nickname = declare(Kind{
 		},
 		previous,
 	},
-	Person: "user_id", Value: "nickname",
+	Person: "user_id", Value: "nickname", Longest: tasks.DefaultNicknameMax,
 	Command: Command{
 		Arguments: "--chat C --user U NICKNAME",
 		Short:     "Set the nickname of a member of a DingTalk chat",

@@ -23,7 +23,7 @@ var student = declare(Kind{
 		},
 		previous,
 	},
-	Person: "student_uid", Value: "student_name",
+	Person: "student_uid", Value: "student_name", Longest: tasks.MaxStudentName,
 	Command: Command{
 		Arguments: "--uid UID NAME",
 		Short:     "Set a ClassIn student's name in the console and all courses",

@@ -1,6 +1,7 @@
 package naming
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -197,25 +198,20 @@ func compile(spec Spec) (*Rule, error) {
 // fill checks the kind and fills in what depends on it.
 func (r *Rule) fill() error {
 	s := &r.spec
-	platform := tasks.DefaultNicknameMax
-	switch s.Kind {
-	case "", tasks.KindNickname:
-		s.Kind = tasks.KindNickname
-	case tasks.KindStudent:
-		platform = tasks.MaxStudentName
-	case tasks.KindID:
-		return r.fillID()
-	default:
+	s.Kind = cmp.Or(s.Kind, tasks.KindNickname)
+	kind := r.kind()
+	switch {
+	case kind.Person == "":
 		return fmt.Errorf("kind %.40q: must be nickname, student or id", string(s.Kind))
+	case s.Kind == tasks.KindID:
+		return r.fillID()
 	}
-	if s.Max == 0 {
-		s.Max = platform
-	}
+	s.Max = cmp.Or(s.Max, kind.Longest)
 	switch {
 	case strings.TrimSpace(s.Template) == "":
 		return errors.New("template is missing: write one, as in {{.class}} {{.name}}")
-	case s.Kind == tasks.KindStudent && s.Max > platform:
-		return fmt.Errorf("max is %d: ClassIn cuts names of students after %d characters", s.Max, platform)
+	case s.Kind == tasks.KindStudent && s.Max > kind.Longest:
+		return fmt.Errorf("max is %d: ClassIn cuts names of students after %d characters", s.Max, kind.Longest)
 	case s.Max < minName || s.Max > maxText/16:
 		return fmt.Errorf("max is %d: must be %d to %d characters", s.Max, minName, maxText/16)
 	case s.MaxWidth != 0 && (s.MaxWidth < minWidth || s.MaxWidth > maxWidth):
