@@ -17,31 +17,17 @@ func (s *school) loadRoles(ctx context.Context) error {
 		if len(s.roles) >= maxPeople {
 			return "", Errorf(TooLarge, "it has more than %d roles: split the bundle", maxPeople)
 		}
-		name, err := s.intern(&s.roleNames, plain(l.get("role")))
-		if err != nil {
-			return "", err
+		r := role{user: user, name: s.intern(&s.roleNames, plain(l.get("role"))), org: s.intern(&s.orgIDs, plain(l.get("orgSourcedId")))}
+		if !strings.EqualFold(l.get("roleType"), "primary") {
+			r.rank = 1
 		}
-		org, err := s.intern(&s.orgIDs, plain(l.get("orgSourcedId")))
-		if err != nil {
-			return "", err
-		}
-		s.roles = append(s.roles, role{user, name, org, strings.EqualFold(l.get("roleType"), "primary")})
-		return "", nil
+		s.roles = append(s.roles, r)
+		return "", s.full()
 	})
 	slices.SortStableFunc(s.roles, func(a, b role) int {
-		return cmp.Or(cmp.Compare(a.user, b.user), compareBools(b.primary, a.primary))
+		return cmp.Or(cmp.Compare(a.user, b.user), cmp.Compare(a.rank, b.rank))
 	})
 	return err
-}
-
-func compareBools(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
-	}
-	return -1
 }
 
 // member returns the user whom a row of roles or enrolments is about, and whether the row
@@ -70,27 +56,19 @@ func (s *school) loadClasses(ctx context.Context) error {
 		if _, repeated := s.classOf[id]; repeated || id == "" {
 			return "sourcedId is missing, or another class has it", nil
 		}
-		id, err := s.keep(id)
-		if err != nil {
-			return "", err
-		}
-		title, err := s.keep(plain(l.get("title")))
-		if err != nil {
-			return "", err
-		}
 		var terms []string
 		for _, term := range l.list("termSourcedIds") {
 			if known := s.terms[term]; known != "" {
 				terms = append(terms, known)
 			}
 		}
-		term, err := s.keep(strings.Join(terms, ";"))
-		if err != nil {
-			return "", err
+		c := class{
+			id: s.keep(id), title: s.keep(plain(l.get("title"))), terms: s.keep(strings.Join(terms, ";")),
+			homeroom: strings.EqualFold(l.get("classType"), "homeroom"), left: now == left,
 		}
-		s.classOf[id] = uint32(len(s.classes)) //nolint:gosec // bounded by maxKept
-		s.classes = append(s.classes, class{id, title, term, strings.EqualFold(l.get("classType"), "homeroom"), now == left})
-		return "", nil
+		s.classOf[c.id] = uint32(len(s.classes)) //nolint:gosec // bounded by maxKept
+		s.classes = append(s.classes, c)
+		return "", s.full()
 	})
 }
 

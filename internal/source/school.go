@@ -65,7 +65,7 @@ type (
 	enrolment struct{ user, class uint32 }
 	role      struct {
 		user, name, org uint32 // org: 0 is none
-		primary         bool
+		rank            uint8  // 0: the primary one
 	}
 )
 
@@ -219,12 +219,18 @@ func (s *school) currentOf(l line) (now state, fault string) {
 	return now, ""
 }
 
-// keep returns a copy of a text that stays in memory.
-func (s *school) keep(text string) (string, error) {
-	if s.kept += len(text) + 32; s.kept > maxKept {
-		return "", Errorf(TooLarge, "the ids and titles of classes and organisations have more than %d MiB: split the bundle", maxKept>>20)
+// keep returns a copy of a text that stays in memory, up to the row after which it is full.
+func (s *school) keep(text string) string {
+	s.kept += len(text) + 32
+	return strings.Clone(text)
+}
+
+// full returns an error if the texts that stay in memory are too large.
+func (s *school) full() error {
+	if s.kept > maxKept {
+		return Errorf(TooLarge, "the ids and titles of classes and organisations have more than %d MiB: split the bundle", maxKept>>20)
 	}
-	return strings.Clone(text), nil
+	return nil
 }
 
 // loadTexts reads the names of a file by id.
@@ -234,12 +240,8 @@ func (s *school) loadTexts(ctx context.Context, file, column string, into texts)
 		if now != live {
 			return fault, nil
 		}
-		id, err := s.keep(l.get("sourcedId"))
-		if err != nil {
-			return "", err
-		}
-		into[id], err = s.keep(plain(l.get(column)))
-		return "", err
+		into[s.keep(l.get("sourcedId"))] = s.keep(plain(l.get(column)))
+		return "", s.full()
 	})
 }
 
@@ -254,15 +256,12 @@ type interned struct {
 	all []string
 }
 
-func (s *school) intern(in *interned, text string) (uint32, error) {
+func (s *school) intern(in *interned, text string) uint32 {
 	if n, found := in.of[text]; found {
-		return n, nil
+		return n
 	}
-	text, err := s.keep(text)
-	if err != nil {
-		return 0, err
-	}
+	text = s.keep(text)
 	n := uint32(len(in.all)) //nolint:gosec // bounded by maxKept
 	in.of[text], in.all = n, append(in.all, text)
-	return n, nil
+	return n
 }
