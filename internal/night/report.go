@@ -105,12 +105,12 @@ func (r *Report) describe(a *attempt) {
 		evidence.Refresh = len(a.chosen.refresh)
 		r.Evidence = &evidence
 	}
-	tenants := map[string]bool{}
 	for lane := range found.lanes {
 		tenant, _, _ := strings.Cut(lane, ".")
-		tenants[tenant] = true
+		r.Tenants = append(r.Tenants, tenant)
 	}
-	r.Tenants = slices.Sorted(maps.Keys(tenants))
+	slices.Sort(r.Tenants)
+	r.Tenants = slices.Compact(r.Tenants)
 	r.CarriedOver = len(a.chosen.left) + a.chosen.unpaid
 	r.Missing, r.Returned = a.gone.missing, a.gone.back
 	for _, e := range a.chosen.of {

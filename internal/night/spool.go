@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 	"iter"
@@ -44,10 +45,8 @@ func (s *spool) pack() error {
 	_, _ = s.sum.Write(s.last) // it never fails
 	s.packed.Reset()
 	s.writer.Reset(&s.packed)
-	if _, err := s.writer.Write(s.last); err != nil {
-		return fmt.Errorf("keep rows of the reading: %w", err)
-	}
-	if err := s.writer.Close(); err != nil {
+	_, err := s.writer.Write(s.last)
+	if err = errors.Join(err, s.writer.Close()); err != nil {
 		return fmt.Errorf("keep rows of the reading: %w", err)
 	}
 	s.blocks = append(s.blocks, bytes.Clone(s.packed.Bytes()))

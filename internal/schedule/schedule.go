@@ -67,7 +67,7 @@ type Config struct {
 
 // StopTakes returns the longest time that Run needs to return, for a Config with that
 // Grace, 0 for the default. It must be below the stop timeout of the process.
-func StopTakes(grace time.Duration) time.Duration { return or(grace, defaultGrace) + settling }
+func StopTakes(grace time.Duration) time.Duration { return cmp.Or(grace, defaultGrace) + settling }
 
 // Schedule carries out entries at their times. Its methods are safe for concurrent use.
 type Schedule struct {
@@ -96,7 +96,7 @@ func New(config Config) (*Schedule, error) {
 	}
 	s := &Schedule{
 		redis: *config.Redis, log: config.Log, worker: cmp.Or(config.Worker, "worker"),
-		lease: or(config.Lease, defaultLease), grace: or(config.Grace, defaultGrace), waits: config.Waits, open: config.Open,
+		lease: cmp.Or(config.Lease, defaultLease), grace: cmp.Or(config.Grace, defaultGrace), waits: config.Waits, open: config.Open,
 		entries: entries, changed: make(chan struct{}),
 	}
 	if s.log == nil {
@@ -109,13 +109,6 @@ func New(config Config) (*Schedule, error) {
 		s.waits = []time.Duration{30 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute}
 	}
 	return s, nil
-}
-
-func or(d, otherwise time.Duration) time.Duration {
-	if d > 0 {
-		return d
-	}
-	return otherwise
 }
 
 // Replace replaces all entries, or none if any is invalid: its error lists all

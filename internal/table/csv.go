@@ -9,7 +9,6 @@ import (
 	"io"
 	"iter"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -181,14 +180,4 @@ func openQuote(text []byte, delimiter rune, line int) (opened, closed int) {
 		return opened, 0
 	}
 	return 0, 0
-}
-
-// repeated returns the index of a name that occurred before, -1 if none did.
-func repeated(names []string) int {
-	for i, name := range names {
-		if slices.Contains(names[:i], name) {
-			return i
-		}
-	}
-	return -1
 }

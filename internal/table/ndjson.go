@@ -112,8 +112,10 @@ func (o *objects) parse(line []byte) (Record, error) {
 	if !changed {
 		return record, nil
 	}
-	if i := repeated(record.Names); i >= 0 {
-		return Record{}, fmt.Errorf("the key %.40q occurs twice", record.Names[i])
+	for i, name := range record.Names {
+		if slices.Contains(record.Names[:i], name) {
+			return Record{}, fmt.Errorf("the key %.40q occurs twice", name)
+		}
 	}
 	return record, nil
 }
