@@ -58,7 +58,7 @@ func (l *Ledger) Revise(ctx context.Context, changes ...Change) []Revised {
 		for _, i := range rows {
 			w := changes[i]
 			keys = append(keys, w.Target.redisKey(), w.Target.edits())
-			args = append(args, w.TaskID, flag(w.TakesPosition()), w.Source, w.Number, len(w.Fields))
+			args = append(args, w.TaskID, w.TakesPosition(), w.Source, w.Number, len(w.Fields))
 			for _, f := range w.Fields {
 				args = append(args, f.Name)
 			}
@@ -119,13 +119,6 @@ func edits(fields []Field) bool {
 // TakesPosition reports whether the change takes a position among the edits with its
 // revision.
 func (w Change) TakesPosition() bool { return edits(w.Fields) && !w.Later }
-
-func flag(b bool) string {
-	if b {
-		return "1"
-	}
-	return "0"
-}
 
 // Withdraw removes the position of an edit whose task was certainly not stored, or has
 // ended. Without it later edits wait for two minutes. An open task keeps its position.
@@ -280,7 +273,7 @@ func (l *Ledger) Stored(ctx context.Context, tasks ...Open) error {
 				run = o.Row.name()
 			}
 			keys = append(keys, w.Target.redisKey(), o.Row.key(w.Target), w.Target.ended(w.TaskID))
-			args = append(args, w.Target.Key, w.TaskID, o.Revision, text, flag(!w.Later), flag(o.single()), run, o.Row.number(), flag(o.Again && run != ""))
+			args = append(args, w.Target.Key, w.TaskID, o.Revision, text, !w.Later, o.single(), run, o.Row.number(), o.Again && run != "")
 			names := changed(w.Fields)
 			args = append(append(args, len(names)), names...)
 		}

@@ -111,7 +111,8 @@ var words = []entry{
 }
 
 // script is a Lua script with the constants that it uses in front of it. They share
-// its first line, so that Redis reports the lines of the file.
+// its first line, so that Redis reports the lines of the file. A bool among its arguments
+// is '1' or '0' to it.
 func script(body string) *redis.Script {
 	used := map[string]bool{}
 	for word := range strings.FieldsFuncSeq(body, func(r rune) bool { return r != '_' && !unicode.IsUpper(r) }) {

@@ -130,7 +130,7 @@ func (l *Ledger) Begin(ctx context.Context, task Delivery) (*Lease, []Decision, 
 		return nil, nil, err
 	}
 	args := []any{
-		owner, leaseTime.Milliseconds(), keep.Milliseconds(), task.Revision, task.TaskID, task.Row.number(), flag(task.Prompt), record,
+		owner, leaseTime.Milliseconds(), keep.Milliseconds(), task.Revision, task.TaskID, task.Row.number(), task.Prompt, record,
 		l.runKept.Milliseconds(), t.Key, int64(task.landing().Seconds()),
 	}
 	for _, f := range task.Fields {

@@ -116,7 +116,7 @@ var errOther = errors.New("ledger: the outcome of another value of this target i
 func (m *Lease) writeIntent(ctx context.Context) error {
 	// One attempt sends twice only if its first send was clearly refused.
 	answer, err := m.run(ctx, intend, leaseTime.Milliseconds(), m.task.Revision, m.once, m.task.TaskID, m.intent.Value,
-		keep.Milliseconds(), flag(m.noted))
+		keep.Milliseconds(), m.noted)
 	if err == nil && answer == "other" {
 		return errOther
 	}

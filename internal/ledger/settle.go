@@ -75,9 +75,9 @@ func (m *Lease) Settle(ctx context.Context, requestID string, late bool, values 
 		keys = append(keys, m.task.resends())
 	}
 	args := append([]any{
-		m.owner, keep.Milliseconds(), m.task.Revision, requestID, m.task.TaskID, m.task.Row.number(), flag(late),
+		m.owner, keep.Milliseconds(), m.task.Revision, requestID, m.task.TaskID, m.task.Row.number(), late,
 		m.leasedAt - landing, int64(lockedFor.Seconds()), effectEntry(event), t.Key, m.ledger.runKept.Milliseconds(), resend,
-		m.task.Row.applied(requestID), flag(len(m.task.Fields) > 1), flag(m.doubtful()),
+		m.task.Row.applied(requestID), len(m.task.Fields) > 1, m.doubtful(),
 	}, changes...)
 	answer, err := settle.Run(ctx, m.ledger.steps, keys, args...).Text()
 	if err != nil {
