@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -56,13 +57,13 @@ func (r *renewer) renew() {
 	r.mu.Unlock()
 	defer r.running.Done()
 
-	answer, err := r.mark.run(r.ctx, renew, leaseTime.Milliseconds())
+	_, err := r.mark.run(r.ctx, "renew a lease", renew, leaseTime.Milliseconds())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case err == nil && answer == "ok":
+	case err == nil:
 		r.renewed = time.Now()
-	case err == nil || time.Since(r.renewed) > leaseTime-leaseRenewal:
+	case errors.Is(err, ErrLeaseLost), time.Since(r.renewed) > leaseTime-leaseRenewal:
 		r.cancel(ErrLeaseLost)
 		return
 	}

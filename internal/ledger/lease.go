@@ -245,26 +245,27 @@ func (m *Lease) Check(ctx context.Context) error {
 	for _, f := range m.fields {
 		args = append(args, f.Name, f.Mode.String())
 	}
-	answer, err := m.run(ctx, send, args...)
-	return checked(answer, err)
+	_, err := m.run(ctx, lastCheck, send, args...)
+	return err
 }
 
-func checked(answer string, err error) error {
+// lastCheck is what Check does, in an error.
+const lastCheck = "last check before the send"
+
+// run runs a script that takes only the target, and the owner as its first argument. doing
+// is what it does, in an error. Errors: ErrLeaseLost if this attempt has no lease, ErrStale
+// if a later change is known.
+func (m *Lease) run(ctx context.Context, doing string, script *redis.Script, args ...any) (string, error) {
+	answer, err := script.Run(ctx, m.ledger.steps, []string{m.task.Target.redisKey()}, append([]any{m.owner}, args...)...).Text()
 	switch {
 	case err != nil:
-		return fmt.Errorf("ledger: last check before the send: %w", err)
-	case answer == "lost":
-		return ErrLeaseLost
+		return "", fmt.Errorf("ledger: %s: %w", doing, m.ledger.explain(ctx, m.task.Target, err))
+	case answer == "lost", answer == "free":
+		return answer, ErrLeaseLost
 	case answer == "stale":
-		return ErrStale
+		return answer, ErrStale
 	}
-	return nil
-}
-
-// run runs a script that takes only the target, and the owner as its first argument.
-func (m *Lease) run(ctx context.Context, script *redis.Script, args ...any) (string, error) {
-	answer, err := script.Run(ctx, m.ledger.steps, []string{m.task.Target.redisKey()}, append([]any{m.owner}, args...)...).Text()
-	return answer, m.ledger.explain(ctx, m.task.Target, err)
+	return answer, nil
 }
 
 // Fields returns the fields that need the call, in the order of the task.

@@ -115,13 +115,13 @@ var errOther = errors.New("ledger: the outcome of another value of this target i
 
 func (m *Lease) writeIntent(ctx context.Context) error {
 	// One attempt sends twice only if its first send was clearly refused.
-	answer, err := m.run(ctx, intend, leaseTime.Milliseconds(), m.task.Revision, m.once, m.task.TaskID, m.intent.Value,
+	answer, err := m.run(ctx, lastCheck, intend, leaseTime.Milliseconds(), m.task.Revision, m.once, m.task.TaskID, m.intent.Value,
 		keep.Milliseconds(), m.noted)
-	if err == nil && answer == "other" {
-		return errOther
-	}
-	if err := checked(answer, err); err != nil {
+	if err != nil {
 		return err
+	}
+	if answer == "other" {
+		return errOther
 	}
 	if !m.noted {
 		m.intent.Sends++
@@ -222,12 +222,8 @@ func (m *Lease) Lock(ctx context.Context, until time.Time, why string) error {
 // NoteNotApplied notes that no send of the field of mode Once was applied: an answer has
 // shown that. The lease is kept. One round trip.
 func (m *Lease) NoteNotApplied(ctx context.Context) error {
-	answer, err := m.run(ctx, uncheck, "0", m.once, "clean")
-	switch {
-	case err != nil:
-		return fmt.Errorf("ledger: note that no send was applied: %w", err)
-	case answer != "ok":
-		return ErrLeaseLost
+	if _, err := m.run(ctx, "note that no send was applied", uncheck, false, m.once, "clean"); err != nil {
+		return err
 	}
 	m.intent, m.isUnknown, m.noted = Intent{}, false, false
 	return nil

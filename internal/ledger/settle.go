@@ -9,19 +9,15 @@ import (
 // Uncheck removes what Gate noted, if the send did not leave. sent says that an
 // earlier send of this attempt did. One round trip.
 func (m *Lease) Uncheck(ctx context.Context, sent bool) error {
-	args := []any{"0"}
+	args := []any{false}
 	if !sent || m.once != "" {
 		args = append(args, m.undoing()...)
 	}
 	if len(args) == 1 {
 		return nil
 	}
-	answer, err := m.run(ctx, uncheck, args...)
-	switch {
-	case err != nil:
-		return fmt.Errorf("ledger: note that a send did not leave: %w", err)
-	case answer != "ok":
-		return ErrLeaseLost
+	if _, err := m.run(ctx, "note that a send did not leave", uncheck, args...); err != nil {
+		return err
 	}
 	m.noted = false
 	return nil
@@ -110,7 +106,7 @@ const (
 // ErrLeaseLost: another attempt has the lease, so the results of this one decide nothing.
 // One round trip.
 func (m *Lease) Release(ctx context.Context, left Left) error {
-	args := []any{"1"}
+	args := []any{true}
 	switch left {
 	case Untouched:
 		args = append(args, m.undoing()...)
@@ -120,16 +116,13 @@ func (m *Lease) Release(ctx context.Context, left Left) error {
 		}
 	case Unanswered:
 	}
-	answer, err := m.run(ctx, uncheck, args...)
-	switch {
-	case err != nil:
-		return fmt.Errorf("ledger: release: %w", err)
+	answer, err := m.run(ctx, "release", uncheck, args...)
 	// No attempt has the lease after a release whose reply was lost, too. Another
 	// attempt is safe in any case, and costs too much for all but an ID.
-	case answer == "lost", answer == "free" && m.once != "":
-		return ErrLeaseLost
+	if answer == "free" && m.once == "" {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // Note notes how far a task is, so that its next attempt continues there: Step
@@ -140,12 +133,8 @@ func (m *Lease) Note(ctx context.Context, step int) error {
 	if m.once != "" {
 		args = []any{entryRefused + m.once, fmt.Sprintf("%d %d", m.task.Revision, step), entryUnknown + m.once, entryIntent + m.once}
 	}
-	answer, err := m.run(ctx, note, args...)
-	switch {
-	case err != nil:
-		return fmt.Errorf("ledger: note how far a task is: %w", err)
-	case answer == "lost":
-		return ErrLeaseLost
+	if _, err := m.run(ctx, "note how far a task is", note, args...); err != nil {
+		return err
 	}
 	m.step, m.intent, m.isUnknown, m.noted = step, Intent{}, false, false
 	return nil
