@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json"
@@ -108,12 +109,7 @@ func byTag(n int, target func(int) Target) [][]int {
 }
 
 func edits(fields []Field) bool {
-	for _, f := range fields {
-		if f.Mode == Edit {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(fields, func(f Field) bool { return f.Mode == Edit })
 }
 
 // TakesPosition reports whether the change takes a position among the edits with its

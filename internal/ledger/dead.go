@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	_ "embed"
@@ -357,10 +358,7 @@ func readCauses(fields map[string]string) (causes []CauseCount, damaged []string
 		causes = append(causes, CauseCount{Class: class, Code: code, DeadLetters: n})
 	}
 	slices.SortFunc(causes, func(x, y CauseCount) int {
-		if x.DeadLetters != y.DeadLetters {
-			return int(min(max(y.DeadLetters-x.DeadLetters, -1), 1))
-		}
-		return strings.Compare(cause(x.Class, x.Code), cause(y.Class, y.Code))
+		return cmp.Or(cmp.Compare(y.DeadLetters, x.DeadLetters), strings.Compare(cause(x.Class, x.Code), cause(y.Class, y.Code)))
 	})
 	return causes, damaged
 }

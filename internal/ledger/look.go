@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -214,10 +215,5 @@ func (l *Ledger) UnknownTargets(ctx context.Context, organisation, api string) (
 
 // Names returns the names of the fields of a record, sorted.
 func (r Record) Names() []string {
-	names := make([]string, 0, len(r.Fields))
-	for name := range r.Fields {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+	return slices.Sorted(maps.Keys(r.Fields))
 }

@@ -31,29 +31,23 @@ func readIntent(text string) (Intent, error) {
 	if rest == "" {
 		return Intent{}, nil
 	}
-	var (
-		in      Intent
-		at, now int64
-	)
 	parts := strings.SplitN(rest, " ", 5)
 	if len(parts) < 5 {
 		return Intent{}, fmt.Errorf("ledger: an intent is %w", errUnreadable)
 	}
-	var err, fault error
-	in.Sends, err = strconv.Atoi(parts[0])
-	fault = errors.Join(fault, err)
-	at, err = strconv.ParseInt(parts[1], 10, 64)
-	fault = errors.Join(fault, err)
-	in.Revision, err = strconv.ParseInt(parts[2], 10, 64)
-	fault = errors.Join(fault, err)
-	now, err = strconv.ParseInt(clock, 10, 64)
-	fault = errors.Join(fault, err)
-	if fault != nil {
-		return Intent{}, fmt.Errorf("ledger: an intent is %w", errUnreadable)
+	var numbers [4]int64
+	for i, text := range []string{clock, parts[0], parts[1], parts[2]} {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return Intent{}, fmt.Errorf("ledger: an intent is %w", errUnreadable)
+		}
+		numbers[i] = n
 	}
-	in.At, in.TaskID, in.Value = time.UnixMilli(at), parts[3], parts[4]
-	in.Age = time.Duration(now-at) * time.Millisecond
-	return in, nil
+	now, sends, at, revision := numbers[0], numbers[1], numbers[2], numbers[3]
+	return Intent{
+		Value: parts[4], Sends: int(sends), At: time.UnixMilli(at), Age: time.Duration(now-at) * time.Millisecond,
+		Revision: revision, TaskID: parts[3],
+	}, nil
 }
 
 // Why a value that can be set once is locked.
