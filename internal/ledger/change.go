@@ -93,15 +93,26 @@ func (l *Ledger) Revise(ctx context.Context, changes ...Change) []Revised {
 
 // byTag groups rows by organisation and API, in blocks and in their order.
 func byTag(n int, target func(int) Target) [][]int {
-	var blocks [][]int
-	open := map[[2]string]int{}
-	for i := range n {
+	return inBlocks(n, block, func(i int) (key [3]string, ok bool) {
 		t := target(i)
-		tag := [2]string{t.Organisation, t.API}
-		at, ok := open[tag]
-		if !ok || len(blocks[at]) == block {
+		return [3]string{t.Organisation, t.API}, true
+	})
+}
+
+// inBlocks groups the numbers below n by their key, in blocks of size and in their order. A
+// number without a key is left out.
+func inBlocks(n, size int, keyOf func(int) (key [3]string, ok bool)) [][]int {
+	var blocks [][]int
+	open := map[[3]string]int{}
+	for i := range n {
+		key, ok := keyOf(i)
+		if !ok {
+			continue
+		}
+		at, ok := open[key]
+		if !ok || len(blocks[at]) == size {
 			at = len(blocks)
-			open[tag], blocks = at, append(blocks, nil)
+			open[key], blocks = at, append(blocks, make([]int, 0, min(size, n-i)))
 		}
 		blocks[at] = append(blocks[at], i)
 	}

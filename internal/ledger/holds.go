@@ -54,7 +54,11 @@ func (l *Ledger) Holding(ctx context.Context, wanted []Wanted) ([]Held, error) {
 	held := make([]Held, len(wanted))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(askers)
-	for _, part := range byField(wanted) {
+	parts := inBlocks(len(wanted), asked, func(i int) (field [3]string, ok bool) {
+		w := wanted[i]
+		return [3]string{w.Target.Organisation, w.Target.API, w.Field.Name}, w.Field.Mode == Value
+	})
+	for _, part := range parts {
 		group.Go(func() error {
 			return l.guarded("the comparison of targets", func() error { return l.holding(ctx, wanted, part, held) })
 		})
@@ -63,26 +67,6 @@ func (l *Ledger) Holding(ctx context.Context, wanted []Wanted) ([]Held, error) {
 		return nil, err
 	}
 	return held, nil
-}
-
-// byField splits the indices of wanted values into parts of one field of one API.
-func byField(wanted []Wanted) [][]int {
-	type of struct{ organisation, api, field string }
-	var parts [][]int
-	open := map[of]int{}
-	for i, w := range wanted {
-		if w.Field.Mode != Value {
-			continue
-		}
-		what := of{w.Target.Organisation, w.Target.API, w.Field.Name}
-		at, ok := open[what]
-		if !ok || len(parts[at]) == asked {
-			at = len(parts)
-			open[what], parts = at, append(parts, make([]int, 0, min(asked, len(wanted)-i)))
-		}
-		parts[at] = append(parts[at], i)
-	}
-	return parts
 }
 
 func (l *Ledger) holding(ctx context.Context, wanted []Wanted, part []int, held []Held) error {
