@@ -90,14 +90,9 @@ func (l *Ledger) report(damage ...Damage) {
 	}
 }
 
-// Inspect reads the keys of a target, and returns what is damaged in them, by key. Three
-// round trips.
-func (l *Ledger) Inspect(ctx context.Context, target Target) ([]Damage, error) {
-	return l.inspect(ctx, target)
-}
-
-// inspect also looks at more keys.
-func (l *Ledger) inspect(ctx context.Context, target Target, more ...KeyType) ([]Damage, error) {
+// Inspect reads the keys of a target, and returns what is damaged in them, by key. Of more
+// keys it looks at the type alone. Three round trips.
+func (l *Ledger) Inspect(ctx context.Context, target Target, more ...KeyType) ([]Damage, error) {
 	damage, err := l.WrongTypes(ctx, append(target.keyTypes(), more...))
 	if err != nil {
 		return nil, err
@@ -228,7 +223,7 @@ func (l *Ledger) explain(ctx context.Context, target Target, err error, more ...
 	if !damaging(err) {
 		return err
 	}
-	damage, failed := l.inspect(context.WithoutCancel(ctx), target, more...)
+	damage, failed := l.Inspect(context.WithoutCancel(ctx), target, more...)
 	if failed != nil || len(damage) == 0 {
 		return err
 	}

@@ -11,6 +11,10 @@ import (
 // Sender is a tenant at an API: the values that it sent are sent again by it alone.
 type Sender struct{ Organisation, API, Tenant string }
 
+func (s Sender) target(key string) Target {
+	return Target{Organisation: s.Organisation, API: s.API, Key: key}
+}
+
 // LateTargets are targets whose applied values an earlier send may have overwritten, and
 // those whose values are to be confirmed.
 type LateTargets struct {
@@ -28,12 +32,10 @@ func (l *Ledger) LateTargets(ctx context.Context, now time.Time, most int64, sen
 	far, refresh := make([]*redis.ZSliceCmd, len(senders)), make([]*redis.StringSliceCmd, len(senders))
 	_, _ = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, s := range senders {
-			key := Target{Organisation: s.Organisation, API: s.API}.late(s.Tenant)
+			key := s.target("").late(s.Tenant)
 			count[i] = p.ZCard(ctx, key)
 			due[i] = p.ZRangeArgs(ctx, redis.ZRangeArgs{Key: key, ByScore: true, Start: "-inf", Stop: now.Unix(), Count: most})
-			refresh[i] = p.ZRangeArgs(ctx, redis.ZRangeArgs{
-				Key: Target{Organisation: s.Organisation, API: s.API}.refresh(s.Tenant), ByScore: true, Start: "-inf", Stop: now.Unix(), Count: most,
-			})
+			refresh[i] = p.ZRangeArgs(ctx, redis.ZRangeArgs{Key: s.target("").refresh(s.Tenant), ByScore: true, Start: "-inf", Stop: now.Unix(), Count: most})
 			far[i] = p.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
 				Key: key, ByScore: true, Start: "(" + text(now.Add(2*ahead), time.Second), Stop: "+inf", Count: most,
 			})
@@ -41,13 +43,13 @@ func (l *Ledger) LateTargets(ctx context.Context, now time.Time, most int64, sen
 		return nil
 	}) // each command has its own error
 	for i, s := range senders {
-		l.bringNear(ctx, Target{Organisation: s.Organisation, API: s.API}.late(s.Tenant), far[i].Val(), now)
+		l.bringNear(ctx, s.target("").late(s.Tenant), far[i].Val(), now)
 		found[i].Waiting = count[i].Val()
 		for _, key := range due[i].Val() {
-			found[i].Due = append(found[i].Due, Target{Organisation: s.Organisation, API: s.API, Key: key})
+			found[i].Due = append(found[i].Due, s.target(key))
 		}
 		for _, key := range refresh[i].Val() { // none if its key is damaged, which the check of the keys reports
-			found[i].Refresh = append(found[i].Refresh, Target{Organisation: s.Organisation, API: s.API, Key: key})
+			found[i].Refresh = append(found[i].Refresh, s.target(key))
 		}
 		if err := due[i].Err(); err != nil {
 			found[i].Err = fmt.Errorf("ledger: read the targets of %s %s that may be overwritten: %w", s.Tenant, s.API, err)

@@ -16,7 +16,7 @@ const refreshEvery = time.Second
 // keep. A value is confirmed by a Delivery with Refresh, which gives way to any change that
 // waits. All targets are of the sender's API. One round trip.
 func (l *Ledger) SetRefresh(ctx context.Context, sender Sender, targets []Target, from time.Time, keep time.Duration) error {
-	key := Target{Organisation: sender.Organisation, API: sender.API}.refresh(sender.Tenant)
+	key := sender.target("").refresh(sender.Tenant)
 	_, err := l.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		p.Del(ctx, key)
 		if len(targets) == 0 {
