@@ -3,8 +3,6 @@ package ledger
 import (
 	"context"
 	"fmt"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // ForgetRows removes the details of rows of a run at an organisation's API: old values,
@@ -12,17 +10,9 @@ import (
 // there was anything.
 func (l *Ledger) ForgetRows(ctx context.Context, organisation, api string, run RunName, rows []int) error {
 	target, of := Target{Organisation: organisation, API: api}, Row{Tenant: run.Tenant, Run: run.Run}
-	wanted, blocks := map[int]bool{}, map[int]*redis.StringSliceCmd{}
-	read := l.rdb.Pipeline()
-	for _, row := range rows {
-		wanted[row] = true
-		if n := row / detailsTogether; blocks[n] == nil {
-			blocks[n] = read.LRange(ctx, of.detailsBlock(target, n), 0, -1)
-		}
-	}
-	_, err := read.Exec(ctx)
-	if err != nil && !damaging(err) {
-		return fmt.Errorf("ledger: read the details of run %s: %w", run.Run, err)
+	wanted, blocks, err := l.readDetails(ctx, target, of, rows)
+	if err != nil {
+		return err
 	}
 	remove := l.rdb.Pipeline()
 	for n, block := range blocks {

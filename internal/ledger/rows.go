@@ -132,18 +132,9 @@ func appendText(to []byte, text string, most int) []byte {
 // kept as long as the results. One round trip.
 func (l *Ledger) RunDetails(ctx context.Context, organisation, api string, run RunName, rows []int) (map[int]RowDetail, error) {
 	target, of := Target{Organisation: organisation, API: api}, Row{Tenant: run.Tenant, Run: run.Run}
-	wanted, blocks := map[int]bool{}, map[int]*redis.StringSliceCmd{}
-	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, row := range rows {
-			wanted[row] = true
-			if n := row / detailsTogether; blocks[n] == nil {
-				blocks[n] = p.LRange(ctx, of.detailsBlock(target, n), 0, -1)
-			}
-		}
-		return nil
-	})
-	if err != nil && !damaging(err) {
-		return nil, fmt.Errorf("ledger: read the details of run %s: %w", run.Run, err)
+	wanted, blocks, err := l.readDetails(ctx, target, of, rows)
+	if err != nil {
+		return nil, err
 	}
 	details := make(map[int]RowDetail, len(rows))
 	for n, block := range blocks {
@@ -167,6 +158,25 @@ func (l *Ledger) RunDetails(ctx context.Context, organisation, api string, run R
 		}
 	}
 	return details, nil
+}
+
+// readDetails reads the lists that hold the details of rows, by their number. Each may have
+// an error about its type. wanted is the set of rows.
+func (l *Ledger) readDetails(ctx context.Context, target Target, of Row, rows []int) (wanted map[int]bool, blocks map[int]*redis.StringSliceCmd, err error) {
+	wanted, blocks = map[int]bool{}, map[int]*redis.StringSliceCmd{}
+	_, err = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, row := range rows {
+			wanted[row] = true
+			if n := row / detailsTogether; blocks[n] == nil {
+				blocks[n] = p.LRange(ctx, of.detailsBlock(target, n), 0, -1)
+			}
+		}
+		return nil
+	})
+	if err != nil && !damaging(err) {
+		return nil, nil, fmt.Errorf("ledger: read the details of run %s: %w", of.Run, err)
+	}
+	return wanted, blocks, nil
 }
 
 // readDetail reads an entry, and returns the row in its list.
