@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"slices"
@@ -195,10 +194,7 @@ func RunKeys(organisation, api string, run RunName, rows int) []KeyType {
 	return keys
 }
 
-//go:embed discard.lua
-var discardLua string
-
-var discard = redis.NewScript(discardLua)
+var discard = script("discard")
 
 // Discard deletes a damaged key or entry, or repairs the entry, unless it has changed
 // since it was read. It reports whether it did. One round trip, more for an index.

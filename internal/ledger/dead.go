@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	_ "embed"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -124,16 +123,9 @@ const instantLen = 16
 func instant(t time.Time) string { return fmt.Sprintf("%016d", max(t.UnixMicro(), 0)) }
 
 var (
-	//go:embed deadadd.lua
-	deadAddLua string
-	//go:embed deadremove.lua
-	deadRemoveLua string
-	//go:embed deadpage.lua
-	deadPageLua string
-
-	addDead    = redis.NewScript(deadAddLua)
-	removeDead = redis.NewScript(deadRemoveLua)
-	deadPage   = redis.NewScript(deadPageLua)
+	addDead    = script("deadadd")
+	removeDead = script("deadremove")
+	deadPage   = script("deadpage")
 )
 
 // AddDeadLetter adds a dead letter and reports whether its task had none. It replaces one

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
 	"slices"
 	"strconv"
@@ -39,10 +38,7 @@ const (
 
 func (k deadKeys) closed() string { return k.key("closed") }
 
-//go:embed deadclose.lua
-var deadCloseLua string
-
-var closeDeadLetter = redis.NewScript(deadCloseLua)
+var closeDeadLetter = script("deadclose")
 
 // CloseDeadLetter removes a dead letter, as all fields of its task were applied at the
 // revision applied or a higher one, and records that in the same step. It reports

@@ -2,23 +2,15 @@ package ledger
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 var (
-	//go:embed deadtrend.lua
-	deadTrendLua string
-	//go:embed deadcauses.lua
-	deadCausesLua string
-
-	deadTrend  = redis.NewScript(deadTrendLua)
-	deadCauses = redis.NewScript(deadCausesLua)
+	deadTrend  = script("deadtrend")
+	deadCauses = script("deadcauses")
 )
 
 // DeadTrend is how the dead letters of a lane with one cause came.

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
 	"slices"
 	"strconv"
@@ -102,10 +101,7 @@ func (l *Ledger) FindStep(ctx context.Context, organisation, api, word, cursor s
 	return found, next, nil
 }
 
-//go:embed findstep.lua
-var findStepLua string
-
-var findStep = script(findStepLua)
+var findStep = script("findstep")
 
 // readFound reads what findstep.lua returns of a target: its key, its score and its entries.
 func readFound(of Target, one []any) Found {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"embed"
 	"fmt"
 	"strings"
 	"unicode"
@@ -110,10 +111,18 @@ var words = []entry{
 	{name: string(RowCancelled), lua: "RESULT_CANCELLED", means: "its run was cancelled before it was sent"},
 }
 
-// script is a Lua script with the constants that it uses in front of it. They share
-// its first line, so that Redis reports the lines of the file. A bool among its arguments
-// is '1' or '0' to it.
-func script(body string) *redis.Script {
+//go:embed *.lua
+var sources embed.FS
+
+// script is the Lua script of a file with the constants that it uses in front of it. They
+// share its first line, so that Redis reports the lines of the file. A bool among its
+// arguments is '1' or '0' to it.
+func script(name string) *redis.Script {
+	source, err := sources.ReadFile(name + ".lua")
+	if err != nil {
+		panic(fmt.Sprintf("ledger: read a script: %v", err)) // a defect, which no test would pass
+	}
+	body := string(source)
 	used := map[string]bool{}
 	for word := range strings.FieldsFuncSeq(body, func(r rune) bool { return r != '_' && !unicode.IsUpper(r) }) {
 		used[word] = true

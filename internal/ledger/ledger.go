@@ -13,7 +13,6 @@
 package ledger
 
 import (
-	_ "embed"
 	"sync/atomic"
 	"time"
 
@@ -109,67 +108,26 @@ type Field struct {
 }
 
 var (
-	//go:embed revise.lua
-	reviseLua string
-	//go:embed floor.lua
-	floorLua string
-	//go:embed forget.lua
-	forgetLua string
-	//go:embed raise.lua
-	raiseLua string
-	//go:embed stored.lua
-	storedLua string
-	//go:embed withdraw.lua
-	withdrawLua string
-	//go:embed begin.lua
-	beginLua string
-	//go:embed send.lua
-	sendLua string
-	//go:embed intend.lua
-	intendLua string
-	//go:embed uncheck.lua
-	uncheckLua string
-	//go:embed renew.lua
-	renewLua string
-	//go:embed settle.lua
-	settleLua string
-	//go:embed note.lua
-	noteLua string
-	//go:embed lock.lua
-	lockLua string
-	//go:embed close.lua
-	closeLua string
-	//go:embed resolve.lua
-	resolveLua string
-	//go:embed recall.lua
-	recallLua string
-	//go:embed giveup.lua
-	giveUpLua string
-	//go:embed holds.lua
-	holdsLua string
-	//go:embed stated.lua
-	statedLua string
-
-	revise   = script(reviseLua)
-	floor    = script(floorLua)
-	forget   = script(forgetLua)
-	raise    = script(raiseLua)
-	stored   = script(storedLua)
-	withdraw = script(withdrawLua)
-	begin    = script(beginLua)
-	send     = script(sendLua)
-	intend   = script(intendLua)
-	uncheck  = script(uncheckLua)
-	renew    = script(renewLua)
-	settle   = script(settleLua)
-	note     = script(noteLua)
-	lock     = script(lockLua)
-	closing  = script(closeLua)
-	resolve  = script(resolveLua)
-	recall   = script(recallLua)
-	giveUp   = script(giveUpLua)
-	holds    = script(holdsLua)
-	stated   = script(statedLua)
+	revise   = script("revise")
+	floor    = script("floor")
+	forget   = script("forget")
+	raise    = script("raise")
+	stored   = script("stored")
+	withdraw = script("withdraw")
+	begin    = script("begin")
+	send     = script("send")
+	intend   = script("intend")
+	uncheck  = script("uncheck")
+	renew    = script("renew")
+	settle   = script("settle")
+	note     = script("note")
+	lock     = script("lock")
+	closing  = script("close")
+	resolve  = script("resolve")
+	recall   = script("recall")
+	giveUp   = script("giveup")
+	holds    = script("holds")
+	stated   = script("stated")
 )
 
 // Ledger reads and writes the record. Its methods are safe for concurrent use.

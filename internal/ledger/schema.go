@@ -2,11 +2,8 @@ package ledger
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
 	"strconv"
-
-	"github.com/redis/go-redis/v9"
 )
 
 const (
@@ -23,12 +20,7 @@ const (
 	oldestSchema = 1
 )
 
-var (
-	//go:embed schema.lua
-	schemaLua string
-
-	enter = redis.NewScript(schemaLua)
-)
+var enter = script("schema")
 
 // TooOldError means that a newer version has worked on this Redis, and that this
 // version would do harm.
