@@ -159,19 +159,11 @@ func classify(err error) outcome.Class {
 	if e, ok := errors.AsType[*providers.Error](err); ok {
 		return classifyProvider(e)
 	}
-	switch {
+	switch class, ok := classifyGate(err); {
 	case is[*ledger.BusyError](err):
 		return outcome.Waiting
-	case is[*HeldError](err):
-		return outcome.Held
-	case is[*RunHaltedError](err):
-		return outcome.Halted
-	case is[*RunCancelledError](err):
-		return outcome.Cancelled
-	case is[*pace.BookedOutError](err), is[*CrowdedError](err):
-		return outcome.Paced
-	case is[*pace.SpentError](err):
-		return outcome.Quota
+	case ok:
+		return class
 	case is[*kinds.NewerVersionError](err):
 		return outcome.Newer
 	case is[*kinds.PayloadError](err), is[*tasks.ValidationError](err), is[*kinds.UnknownTypeError](err),
@@ -183,6 +175,24 @@ func classify(err error) outcome.Class {
 		return outcome.Poison
 	}
 	return outcome.Internal
+}
+
+// classifyGate classifies the reasons for which the lane itself lets no request leave; false
+// for any other error.
+func classifyGate(err error) (outcome.Class, bool) {
+	switch {
+	case is[*HeldError](err):
+		return outcome.Held, true
+	case is[*RunHaltedError](err):
+		return outcome.Halted, true
+	case is[*RunCancelledError](err):
+		return outcome.Cancelled, true
+	case is[*pace.BookedOutError](err), is[*CrowdedError](err):
+		return outcome.Paced, true
+	case is[*pace.SpentError](err):
+		return outcome.Quota, true
+	}
+	return "", false
 }
 
 func is[T error](err error) bool {
@@ -217,18 +227,10 @@ func classifyProvider(e *providers.Error) outcome.Class {
 // classifyUnsent classifies a request that never left: by the gate's reason, or the end
 // of the attempt's own time.
 func classifyUnsent(e *providers.Error) outcome.Class {
-	switch {
-	case is[*HeldError](e.Err):
-		return outcome.Held
-	case is[*RunHaltedError](e.Err):
-		return outcome.Halted
-	case is[*RunCancelledError](e.Err):
-		return outcome.Cancelled
-	case is[*pace.BookedOutError](e.Err), is[*CrowdedError](e.Err):
-		return outcome.Paced
-	case is[*pace.SpentError](e.Err):
-		return outcome.Quota
-	case errors.Is(e.Err, context.DeadlineExceeded):
+	if class, ok := classifyGate(e.Err); ok {
+		return class
+	}
+	if errors.Is(e.Err, context.DeadlineExceeded) {
 		return outcome.Busy
 	}
 	return outcome.Internal
