@@ -6,23 +6,20 @@ import (
 	"log/slog"
 	"runtime/debug"
 
-	"github.com/hibiken/asynq"
-
 	"rollcall/internal/handler"
-	"rollcall/internal/kinds"
 	"rollcall/internal/privacy"
 	"rollcall/providers"
 )
 
 // people returns the names and ids in a task, and its producer's key, which may contain
 // some.
-func people(task *asynq.Task) []string {
-	if task.Type() == TypeUndecodable {
+func people(d handler.Delivery) []string {
+	if d.Type == TypeUndecodable {
 		return nil // its error names what the payload is of, and nothing in it
 	}
-	words := privacy.WordsOf(task.Type(), task.Payload())
-	if key := task.Headers()[kinds.KeyHeader]; key != "" {
-		words = append(words, key)
+	words := privacy.WordsOf(d.Type, d.Payload)
+	if d.Key != "" {
+		words = append(words, d.Key)
 	}
 	return words
 }

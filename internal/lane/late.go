@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/hibiken/asynq"
 
 	"rollcall/internal/handler"
 	"rollcall/internal/kinds"
@@ -120,14 +119,8 @@ func (l *Lane) resendOne(ctx context.Context, target ledger.Target, refresh bool
 	start, a := time.Now(), &attempt{lane: l}
 	l.gate.join()
 	ctx = context.WithoutCancel(ctx) // the end of ctx stops it at its slot, as any attempt
-	words := people(asynq.NewTask(d.Type, d.Payload))
-	report, err := l.attempt(ctx, a, d, words, l.log)
-	report, err = hide(words, report, err)
-	l.account(a, report.Sends, err)
-	now, id := time.Now(), uuid.NewSHA1(uuid.NameSpaceOID, []byte("resend "+l.Name()+" "+target.Key)).String()
-	v := Judge(err, now, func(class outcome.Class) (int, time.Time, error) {
-		return l.set.ledger.CountAttempt(ctx, id, string(class), now)
-	})
+	id := uuid.NewSHA1(uuid.NameSpaceOID, []byte("resend "+l.Name()+" "+target.Key)).String()
+	report, v, now := l.try(ctx, a, d, id, l.log)
 	l.react(ctx, a, v)
 	l.gate.end(a.called)
 	l.logResend(report, v, refresh)

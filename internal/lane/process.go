@@ -27,18 +27,9 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 
 	queue, _ := asynq.GetQueueName(ctx)
 	a := &attempt{lane: l, urgent: queue == l.gate.urgent, probe: l.gate.begin(), run: runOf(id, task)}
-	words := people(task)
-	report, err := l.attempt(ctx, a, l.delivery(id, queue, task), words, log)
-	report, err = hide(words, report, err)
-	_ = l.set.HoldDamaged(err) // the rest is judged below
-	l.account(a, report.Sends, err)
-	now := time.Now()
-	// The counters and pauses below must be written even if the task's own deadline has
-	// passed.
-	ctx = context.WithoutCancel(ctx)
-	v := Judge(err, now, func(class outcome.Class) (int, time.Time, error) {
-		return l.set.ledger.CountAttempt(ctx, id, string(class), now)
-	})
+	report, v, now := l.try(ctx, a, l.delivery(id, queue, task), id, log)
+	_ = l.set.HoldDamaged(v.Err)     // the rest is judged
+	ctx = context.WithoutCancel(ctx) // the pauses below must be written, too
 	if v.Class == outcome.Cancelled {
 		report.Outcome = handler.Cancelled
 		if err := l.cancel(ctx, id, task); err != nil {
@@ -88,6 +79,22 @@ func (l *Lane) delivery(id, queue string, task *asynq.Task) handler.Delivery {
 	return handler.Delivery{
 		TaskID: id, Type: task.Type(), Payload: task.Payload(), Queue: queue, Key: task.Headers()[kinds.KeyHeader], Run: run, Row: row,
 	}
+}
+
+// try carries out a task and judges the attempt, which is counted under id. The names and
+// ids in the task are masked in the report and in the error of the verdict.
+func (l *Lane) try(ctx context.Context, a *attempt, d handler.Delivery, id string, log *slog.Logger) (report handler.Report, v Verdict, now time.Time) {
+	words := people(d)
+	report, err := l.attempt(ctx, a, d, words, log)
+	report, err = hide(words, report, err)
+	l.account(a, report.Sends, err)
+	now = time.Now()
+	// The counters must be written even if the task's own deadline has passed.
+	ctx = context.WithoutCancel(ctx)
+	v = Judge(err, now, func(class outcome.Class) (int, time.Time, error) {
+		return l.set.ledger.CountAttempt(ctx, id, string(class), now)
+	})
+	return report, v, now
 }
 
 // attempt carries out a task. words are not logged.
