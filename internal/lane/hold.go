@@ -150,7 +150,7 @@ func (l *Lane) holdSpent(ctx context.Context, err error) {
 	})
 }
 
-// place returns the scope that a failure puts on hold.
+// scope returns the scope that a failure puts on hold.
 func (l *Lane) scope(scope providers.Scope) hold.Scope {
 	switch {
 	case scope == providers.ScopeAddress && l.AddressName != "":
