@@ -108,7 +108,7 @@ var unarchive = redis.NewScript(unarchiveLua)
 // does not know it. asynq's Inspector would also delete a task that was just run again.
 // Cost: one round trip.
 func Unarchive(ctx context.Context, rdb redis.UniversalClient, queue, id string) (state string, err error) {
-	state, err = unarchive.Run(ctx, rdb, []string{Key(queue, "archived"), Key(queue, "t:"+id)}, id).Text()
+	state, err = unarchive.Run(ctx, rdb, keysOf(queue, "archived", "t:"+id), id).Text()
 	if err != nil {
 		return "", fmt.Errorf("remove archived task %s: %w", id, err)
 	}

@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +19,11 @@ var (
 	//go:embed requeue.lua
 	requeueLua string
 	//go:embed archive_orphan.lua
-	archivePoisonLua string
+	archiveOrphanLua string
+
+	look          = redis.NewScript(lookLua)
+	requeue       = redis.NewScript(requeueLua)
+	archiveOrphan = redis.NewScript(archiveOrphanLua)
 )
 
 // Active is a task that is listed as active.
@@ -44,31 +47,16 @@ type Look struct {
 // of a queue are read atomically. 220 queues without active tasks cost 0.8 ms of CPU
 // time.
 func (m *Repairer) Look(ctx context.Context, queues []string) []Look {
-	answers := m.lookBy(ctx, queues, m.look.EvalSha)
-	if slices.ContainsFunc(answers, func(a *redis.Cmd) bool { return redis.HasErrorPrefix(a.Err(), "NOSCRIPT") }) {
-		answers = m.lookBy(ctx, queues, m.look.Eval)
+	calls, looks := make([]call, len(queues)), make([]Look, len(queues))
+	for i, queue := range queues {
+		calls[i].keys = keysOf(queue, "active", "lease")
 	}
-	looks := make([]Look, len(queues))
-	for i, answer := range answers {
+	for i, answer := range runEach(ctx, m.rdb, look, calls) {
 		if looks[i] = readLook(answer); looks[i].Err != nil {
 			looks[i].Err = fmt.Errorf("list active tasks of %s: %w", queues[i], looks[i].Err)
 		}
 	}
 	return looks
-}
-
-func (m *Repairer) lookBy(
-	ctx context.Context, queues []string, run func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd,
-) []*redis.Cmd {
-	answers := make([]*redis.Cmd, len(queues))
-	// Each command has its own error: one node of a Cluster may be unavailable alone.
-	_, _ = m.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, queue := range queues {
-			answers[i] = run(ctx, p, []string{Key(queue, "active"), Key(queue, "lease")})
-		}
-		return nil
-	})
-	return answers
 }
 
 func readLook(answer *redis.Cmd) Look {
@@ -130,8 +118,8 @@ const (
 // same step that moves the task, so several sweepers that see one orphan count it once.
 // It stays with the task through all of asynq's states. Cost: one round trip.
 func (m *Repairer) Requeue(ctx context.Context, queue string, seen Orphan, bound Bound) (Result, Kills, error) {
-	keys := []string{Key(queue, "active"), Key(queue, "lease"), Key(queue, "pending"), Key(queue, "t:"+seen.ID)}
-	n, err := m.requeue.Run(ctx, m.rdb, keys, seen.ID, seen.Lease, seen.Since.UnixMicro(),
+	keys := keysOf(queue, "active", "lease", "pending", "t:"+seen.ID)
+	n, err := requeue.Run(ctx, m.rdb, keys, seen.ID, seen.Lease, seen.Since.UnixMicro(),
 		bound.Kills, bound.Forget.Microseconds()).Int64Slice()
 	if err != nil {
 		return Moved, Kills{}, fmt.Errorf("make task %s pending again: %w", seen.ID, err)
@@ -155,8 +143,8 @@ func (m *Repairer) Info(queue, id string) (info *asynq.TaskInfo, found bool, err
 // ArchiveOrphan archives an orphan with a cause, unless it ended or moved since it was
 // seen. It reports whether it did. Cost: one round trip.
 func (m *Repairer) ArchiveOrphan(ctx context.Context, queue string, seen Orphan, cause string, at time.Time) (archived bool, err error) {
-	keys := []string{Key(queue, "active"), Key(queue, "lease"), Key(queue, "archived"), Key(queue, "t:"+seen.ID)}
-	n, err := m.archiveOrphan.Run(ctx, m.rdb, keys, seen.ID, seen.Lease, failed(cause, at)).Int()
+	keys := keysOf(queue, "active", "lease", "archived", "t:"+seen.ID)
+	n, err := archiveOrphan.Run(ctx, m.rdb, keys, seen.ID, seen.Lease, failed(cause, at)).Int()
 	if err != nil {
 		return false, fmt.Errorf("archive task %s: %w", seen.ID, err)
 	}

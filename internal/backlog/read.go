@@ -59,13 +59,17 @@ func Read(ctx context.Context, rdb redis.UniversalClient, queues []string) ([]Qu
 		together = 1
 	}
 	now := time.Now()
-	answers := askQueues(ctx, rdb, queues, together, now, readQueues.EvalSha)
-	if slices.ContainsFunc(answers, func(a *redis.Cmd) bool { return redis.HasErrorPrefix(a.Err(), "NOSCRIPT") }) {
-		answers = askQueues(ctx, rdb, queues, together, now, readQueues.Eval)
+	var calls []call
+	for some := range slices.Chunk(queues, together) {
+		keys := make([]string, 0, len(some)*len(readNames))
+		for _, queue := range some {
+			keys = append(keys, keysOf(queue, readNames...)...)
+		}
+		calls = append(calls, call{keys, []any{now.Unix(), oldestCandidates}})
 	}
 	read := make([]Queue, 0, len(queues))
 	var damaged damage
-	for _, answer := range answers {
+	for _, answer := range runEach(ctx, rdb, readQueues, calls) {
 		some, err := answer.Slice()
 		if err != nil {
 			return nil, fmt.Errorf("read queues: %w", err)
@@ -84,26 +88,6 @@ func Read(ctx context.Context, rdb redis.UniversalClient, queues []string) ([]Qu
 		return nil, fmt.Errorf("read queues: %d answers for %d queues", len(read), len(queues))
 	}
 	return read, damaged.err("read queues")
-}
-
-type evaluate func(ctx context.Context, c redis.Scripter, keys []string, args ...any) *redis.Cmd
-
-// askQueues runs the script for the queues, so many at once.
-func askQueues(ctx context.Context, rdb redis.UniversalClient, queues []string, together int, now time.Time, run evaluate) []*redis.Cmd {
-	var answers []*redis.Cmd
-	_, _ = rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for some := range slices.Chunk(queues, together) {
-			keys := make([]string, 0, len(some)*len(readNames))
-			for _, queue := range some {
-				for _, name := range readNames {
-					keys = append(keys, Key(queue, name))
-				}
-			}
-			answers = append(answers, run(ctx, p, keys, now.Unix(), oldestCandidates))
-		}
-		return nil
-	}) // each command has its own error
-	return answers
 }
 
 // readQueue reads an answer of the script; wrong is the name of a key that has another type.

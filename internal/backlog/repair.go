@@ -14,26 +14,17 @@ import (
 //go:embed unlist.lua
 var unlistLua string
 
+var unlist = redis.NewScript(unlistLua)
+
 // Repairer finds and repairs what asynq leaves in the list of a queue's active tasks.
 type Repairer struct {
-	rdb           redis.UniversalClient
-	inspector     *asynq.Inspector
-	look          *redis.Script
-	requeue       *redis.Script
-	archiveOrphan *redis.Script
-	unlist        *redis.Script
+	rdb       redis.UniversalClient
+	inspector *asynq.Inspector
 }
 
 // NewRepairer returns a Repairer. It needs no Close.
 func NewRepairer(rdb redis.UniversalClient) *Repairer {
-	return &Repairer{
-		rdb:           rdb,
-		inspector:     asynq.NewInspectorFromRedisClient(rdb),
-		look:          redis.NewScript(lookLua),
-		requeue:       redis.NewScript(requeueLua),
-		archiveOrphan: redis.NewScript(archivePoisonLua),
-		unlist:        redis.NewScript(unlistLua),
-	}
+	return &Repairer{rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb)}
 }
 
 // Unreadable reports whether asynq cannot read the message of an active task, or does not
@@ -120,8 +111,8 @@ func damagedTask(err error) bool { return err != nil && strings.Contains(err.Err
 // Unlist removes a task and its message from asynq permanently. It is for an unreadable
 // task, after its bytes were stored elsewhere. Cost: one round trip.
 func (m *Repairer) Unlist(ctx context.Context, queue, id string) error {
-	keys := []string{Key(queue, "active"), Key(queue, "lease"), Key(queue, "t:"+id)}
-	if err := m.unlist.Run(ctx, m.rdb, keys, id).Err(); err != nil {
+	keys := keysOf(queue, "active", "lease", "t:"+id)
+	if err := unlist.Run(ctx, m.rdb, keys, id).Err(); err != nil {
 		return fmt.Errorf("remove message %s: %w", id, err)
 	}
 	return nil

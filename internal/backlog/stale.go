@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"slices"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -42,36 +41,16 @@ type Stale struct {
 // leaves no such ids. It also removes those whose key has another type, which stops the
 // tasks behind them. Cost: one pipelined round trip, or one to each node of a Cluster.
 func RemoveStale(ctx context.Context, rdb redis.UniversalClient, queues []string, from []int64) []Stale {
-	answers := stepThrough(ctx, rdb, queues, from, removeStale.EvalSha)
-	if slices.ContainsFunc(answers, func(a *redis.Cmd) bool { return redis.HasErrorPrefix(a.Err(), "NOSCRIPT") }) {
-		answers = stepThrough(ctx, rdb, queues, from, removeStale.Eval)
+	calls, all := make([]call, len(queues)), make([]Stale, len(queues))
+	for i, queue := range queues {
+		calls[i] = call{keysOf(queue, staleStates...), []any{Key(queue, "t:"), from[i], stalePage, staleHead}}
 	}
-	all := make([]Stale, len(queues))
-	for i, answer := range answers {
+	for i, answer := range runEach(ctx, rdb, removeStale, calls) {
 		if all[i] = readStale(answer); all[i].Err != nil {
 			all[i].Next, all[i].Err = from[i], fmt.Errorf("search for ids without a task in queue %s: %w", queues[i], all[i].Err)
 		}
 	}
 	return all
-}
-
-func stepThrough(
-	ctx context.Context, rdb redis.UniversalClient, queues []string, from []int64,
-	run func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd,
-) []*redis.Cmd {
-	answers := make([]*redis.Cmd, len(queues))
-	// Each command has its own error.
-	_, _ = rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, queue := range queues {
-			keys := make([]string, len(staleStates))
-			for j, state := range staleStates {
-				keys[j] = Key(queue, state)
-			}
-			answers[i] = run(ctx, p, keys, Key(queue, "t:"), from[i], stalePage, staleHead)
-		}
-		return nil
-	})
-	return answers
 }
 
 func readStale(answer *redis.Cmd) Stale {

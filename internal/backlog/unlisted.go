@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"slices"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -51,21 +50,11 @@ func FindUnlisted(ctx context.Context, rdb redis.UniversalClient, tasks []Task) 
 		}
 		byQueue[t.Queue] = append(byQueue[t.Queue], t.ID)
 	}
-	ask := func(run func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd) []*redis.Cmd {
-		answers := make([]*redis.Cmd, len(queues))
-		_, _ = rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for i, queue := range queues {
-				answers[i] = run(ctx, p, listsOf(queue), byQueue[queue]...)
-			}
-			return nil
-		}) // each command has its own error
-		return answers
+	calls := make([]call, len(queues))
+	for i, queue := range queues {
+		calls[i] = call{keysOf(queue, listNames...), byQueue[queue]}
 	}
-	answers := ask(findUnlisted.EvalSha)
-	if slices.ContainsFunc(answers, func(a *redis.Cmd) bool { return redis.HasErrorPrefix(a.Err(), "NOSCRIPT") }) {
-		answers = ask(findUnlisted.Eval)
-	}
-	for i, answer := range answers {
+	for i, answer := range runEach(ctx, rdb, findUnlisted, calls) {
 		found, failed := answer.StringSlice()
 		if failed != nil {
 			err = fmt.Errorf("look for tasks of queue %s that no list holds: %w", queues[i], failed)
@@ -83,18 +72,13 @@ func FindUnlisted(ctx context.Context, rdb redis.UniversalClient, tasks []Task) 
 	return lost, odd, err
 }
 
-func listsOf(queue string) []string {
-	var keys []string
-	for _, name := range []string{"pending", "active", "scheduled", "retry", "lease"} {
-		keys = append(keys, Key(queue, name))
-	}
-	return keys
-}
+// listNames are the keys of a queue by which the scripts find its tasks, in their order.
+var listNames = []string{"pending", "active", "scheduled", "retry", "lease"}
 
 // Relist makes a task pending that FindUnlisted has found, unless its lease was renewed
 // since, or it is listed again. It reports whether it did. Cost: one round trip.
 func Relist(ctx context.Context, rdb redis.UniversalClient, lost Unlisted) (bool, error) {
-	n, err := relist.Run(ctx, rdb, append(listsOf(lost.Queue), Key(lost.Queue, "t:"+lost.ID)), lost.ID, lost.Lease).Int()
+	n, err := relist.Run(ctx, rdb, append(keysOf(lost.Queue, listNames...), Key(lost.Queue, "t:"+lost.ID)), lost.ID, lost.Lease).Int()
 	if err != nil {
 		return false, fmt.Errorf("make task %s pending that no list holds: %w", lost.ID, err)
 	}
@@ -112,7 +96,7 @@ func (e *DamagedTaskError) Error() string {
 // Park removes an active task whose key has another type from the active tasks. Cost: one
 // round trip.
 func (m *Repairer) Park(ctx context.Context, queue, id string) error {
-	if err := park.Run(ctx, m.rdb, []string{Key(queue, "active"), Key(queue, "lease"), Key(queue, "t:"+id)}, id).Err(); err != nil {
+	if err := park.Run(ctx, m.rdb, keysOf(queue, "active", "lease", "t:"+id), id).Err(); err != nil {
 		return fmt.Errorf("park task %s: %w", id, err)
 	}
 	return nil
