@@ -21,24 +21,9 @@ type ArchivedTask struct {
 // later. Cost: one pipelined round trip, or one to each node of a Cluster. A queue
 // with a damaged key has none, and is named by a *DamagedError.
 func ArchivedSince(ctx context.Context, rdb redis.UniversalClient, queues []string, scores []float64) ([]int64, error) {
-	answers := make([]*redis.IntCmd, len(queues))
-	_, _ = rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, queue := range queues {
-			answers[i] = p.ZCount(ctx, Key(queue, "archived"), from(scores[i]), "+inf")
-		}
-		return nil
-	}) // each command has its own error
-	counts := make([]int64, len(queues))
-	var damaged damage
-	for i, answer := range answers {
-		if err := answer.Err(); err != nil {
-			if err := damaged.judge(queues[i], Key(queues[i], "archived"), err); err != nil {
-				return nil, fmt.Errorf("count archived tasks: %w", err)
-			}
-		}
-		counts[i] = answer.Val()
-	}
-	return counts, damaged.err("count archived tasks")
+	return count(ctx, rdb, queues, "archived", func(p redis.Pipeliner, i int, key string) *redis.IntCmd {
+		return p.ZCount(ctx, key, from(scores[i]), "+inf")
+	})
 }
 
 // Archived lists the tasks that were archived at score or later, the oldest first: at

@@ -56,22 +56,31 @@ func Queues(ctx context.Context, rdb redis.UniversalClient) ([]string, error) {
 // version with commands built in one piece has fewer allocations at the same cost. A
 // queue with a damaged key counts as empty, and is named by a *DamagedError.
 func Pending(ctx context.Context, rdb redis.UniversalClient, queues []string) ([]int64, error) {
+	return count(ctx, rdb, queues, "pending", func(p redis.Pipeliner, _ int, key string) *redis.IntCmd { return p.LLen(ctx, key) })
+}
+
+// count counts tasks in a key of each queue, whose name is their state. ask does so in queue
+// number i.
+func count(
+	ctx context.Context, rdb redis.UniversalClient, queues []string, state string, ask func(p redis.Pipeliner, i int, key string) *redis.IntCmd,
+) ([]int64, error) {
 	answers := make([]*redis.IntCmd, len(queues))
 	_, _ = rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, queue := range queues {
-			answers[i] = p.LLen(ctx, Key(queue, "pending"))
+			answers[i] = ask(p, i, Key(queue, state))
 		}
 		return nil
 	}) // each command has its own error
-	lengths := make([]int64, len(queues))
+	counts := make([]int64, len(queues))
+	doing := "count " + state + " tasks"
 	var damaged damage
 	for i, answer := range answers {
 		if err := answer.Err(); err != nil {
-			if err := damaged.judge(queues[i], Key(queues[i], "pending"), err); err != nil {
-				return nil, fmt.Errorf("count pending tasks: %w", err)
+			if err := damaged.judge(queues[i], Key(queues[i], state), err); err != nil {
+				return nil, fmt.Errorf("%s: %w", doing, err)
 			}
 		}
-		lengths[i] = answer.Val()
+		counts[i] = answer.Val()
 	}
-	return lengths, damaged.err("count pending tasks")
+	return counts, damaged.err(doing)
 }
