@@ -49,30 +49,24 @@ func (d *damage) err(doing string) error {
 	return fmt.Errorf("%s: %w", doing, &DamagedError{Keys: d.keys})
 }
 
-// Type is the type that asynq gives to one of the keys of a queue.
-type Type struct{ Name, Type string }
+// KeyType is a key of asynq and the type that it has unless it is damaged.
+type KeyType struct{ Key, Type string }
 
-// Types returns what asynq keeps for a queue, without its tasks: Name is that of Key.
-func Types() []Type {
-	return []Type{
-		{"pending", "list"},
-		{"active", "list"},
-		{"lease", "zset"},
-		{"scheduled", "zset"},
-		{"retry", "zset"},
-		{"archived", "zset"},
-		{"completed", "zset"},
-	}
-}
-
-// Counters returns the counters of a queue at a time, which are strings: Name is that of
-// Key. asynq counts by the day in UTC.
-func Counters(now time.Time) []Type {
+// Types returns the keys that asynq keeps for a queue at a time, but for those of its tasks.
+// asynq counts by the day in UTC.
+func Types(queue string, now time.Time) []KeyType {
 	day := now.UTC().Format(time.DateOnly)
-	return []Type{
-		{"processed", "string"},
-		{"failed", "string"},
-		{"processed:" + day, "string"},
-		{"failed:" + day, "string"},
+	return []KeyType{
+		{Key(queue, "pending"), "list"},
+		{Key(queue, "active"), "list"},
+		{Key(queue, "lease"), "zset"},
+		{Key(queue, "scheduled"), "zset"},
+		{Key(queue, "retry"), "zset"},
+		{Key(queue, "archived"), "zset"},
+		{Key(queue, "completed"), "zset"},
+		{Key(queue, "processed"), "string"},
+		{Key(queue, "failed"), "string"},
+		{Key(queue, "processed:"+day), "string"},
+		{Key(queue, "failed:"+day), "string"},
 	}
 }

@@ -299,12 +299,13 @@ func TestTheTypesOfAsynqsKeysAreThoseOfAQueueThatWorked(t *testing.T) {
 			}
 			return nil
 		})
-		for _, want := range append(backlog.Types(), backlog.Counters(time.Now())...) {
-			if kind := rdb.Type(t.Context(), backlog.Key(normal, want.Name)).Val(); kind != want.Type && kind != "none" {
-				t.Errorf("%s is a %s, want %s", want.Name, kind, want.Type)
+		types := backlog.Types(normal, time.Now())
+		for _, want := range types {
+			if kind := rdb.Type(t.Context(), want.Key).Val(); kind != want.Type && kind != "none" {
+				t.Errorf("%s is a %s, want %s", want.Key, kind, want.Type)
 			}
 		}
-		if n := rdb.Get(t.Context(), backlog.Key(normal, backlog.Counters(time.Now())[2].Name)).Val(); n != "1" {
+		if n := rdb.Get(t.Context(), types[9].Key).Val(); n != "1" {
 			t.Errorf("%q tasks were counted today", n)
 		}
 	})

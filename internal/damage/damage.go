@@ -34,9 +34,7 @@ func Keys(l registry.Lane) []ledger.KeyType {
 		keys = append(keys, ledger.KeyType{Key: pace.AddressKey(l.Address), Type: "hash"})
 	}
 	for _, queue := range queues(l) {
-		for _, t := range append(backlog.Types(), backlog.Counters(time.Now())...) {
-			keys = append(keys, ledger.KeyType{Key: backlog.Key(queue, t.Name), Type: t.Type})
-		}
+		keys = append(keys, ofQueue(queue)...)
 	}
 	return keys
 }
@@ -160,8 +158,14 @@ func SharedKeys() []ledger.KeyType {
 		{Key: "asynq:workers", Type: "zset"},
 		{Key: "asynq:schedulers", Type: "zset"},
 	}
-	for _, t := range append(backlog.Types(), backlog.Counters(time.Now())...) {
-		keys = append(keys, ledger.KeyType{Key: backlog.Key(ticks, t.Name), Type: t.Type})
+	return append(keys, ofQueue(ticks)...)
+}
+
+// ofQueue are the keys of a queue of asynq.
+func ofQueue(queue string) []ledger.KeyType {
+	var keys []ledger.KeyType
+	for _, t := range backlog.Types(queue, time.Now()) {
+		keys = append(keys, ledger.KeyType(t))
 	}
 	return keys
 }

@@ -233,8 +233,8 @@ func (s *Service) InspectShared(ctx context.Context) ([]ledger.Damage, error) {
 		return nil, err
 	}
 	keys := []ledger.KeyType{{Key: indexKey, Type: "zset"}, {Key: appliedKey, Type: "set"}}
-	for _, t := range append(backlog.Types(), backlog.Counters(s.now())...) {
-		keys = append(keys, ledger.KeyType{Key: backlog.Key(Queue, t.Name), Type: t.Type})
+	for _, t := range backlog.Types(Queue, s.now()) {
+		keys = append(keys, ledger.KeyType(t))
 	}
 	var ids []string
 	for _, id := range slices.Sorted(slices.Values(append(applied, newest...))) {
