@@ -7,6 +7,8 @@ package damage
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -215,13 +217,18 @@ func Shared(ctx context.Context, rdb redis.UniversalClient) ([]ledger.Damage, er
 			found = append(found, ledger.OfType(key, kind))
 		}
 	}
-	for _, e := range registry.Damaged(lanes.Val(), time.Now()) {
-		found = append(found, ledger.Damage{Key: registry.Key, Entry: e.Field, Value: e.Value, What: e.What})
-	}
-	for _, e := range hold.Damaged(holds.Val()) {
-		found = append(found, ledger.Damage{Key: hold.Key, Entry: e.Field, Value: e.Value, What: e.What})
-	}
+	found = append(found, entries(registry.Key, lanes.Val(), registry.Damaged(lanes.Val(), time.Now()))...)
+	found = append(found, entries(hold.Key, holds.Val(), hold.Damaged(holds.Val()))...)
 	return append(found, ledger.DamagedSchema(schema.Val())...), nil
+}
+
+// entries are the damaged entries of a hash, sorted by name. wrong is what is wrong with each.
+func entries(key string, hash, wrong map[string]string) []ledger.Damage {
+	var found []ledger.Damage
+	for _, name := range slices.Sorted(maps.Keys(wrong)) {
+		found = append(found, ledger.Damage{Key: key, Entry: name, Value: hash[name], What: wrong[name]})
+	}
+	return found
 }
 
 // WrongType reports whether an error of Redis is about the type of a key.

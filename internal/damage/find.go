@@ -81,8 +81,8 @@ func Find(ctx context.Context, rdb redis.UniversalClient, record *ledger.Ledger,
 func paceEntries(ctx context.Context, rdb redis.UniversalClient, l registry.Lane) ([]ledger.Damage, error) {
 	var found []ledger.Damage
 	for _, part := range []struct {
-		key  string
-		read func(map[string]string) []pace.Entry
+		key   string
+		wrong func(map[string]string) map[string]string
 	}{
 		{pace.LaneKey(l.Organisation, registry.Queue(l.Tenant, l.Kind, false)), pace.DamagedNumbers},
 		{pace.MonthKey(l.Organisation), pace.DamagedMonths},
@@ -94,9 +94,7 @@ func paceEntries(ctx context.Context, rdb redis.UniversalClient, l registry.Lane
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", part.key, err)
 		}
-		for _, e := range part.read(hash) {
-			found = append(found, ledger.Damage{Key: part.key, Entry: e.Name, Value: e.Value, What: e.What})
-		}
+		found = append(found, entries(part.key, hash, part.wrong(hash))...)
 	}
 	return found, nil
 }

@@ -69,16 +69,13 @@ func (b *Store) Refresh(ctx context.Context) error {
 	}
 }
 
-// Entry is an entry of the holds that no worker can have written.
-type Entry struct{ Field, Value, What string }
-
-// Damaged returns the damaged entries among those of Key: they hold nothing. One of a
-// newer form is not damaged.
-func Damaged(holds map[string]string) []Entry {
-	var damaged []Entry
-	for _, field := range slices.Sorted(maps.Keys(holds)) {
-		if raw := holds[field]; !jsontext.Value(raw).IsValid() {
-			damaged = append(damaged, Entry{field, raw, fmt.Sprintf("the hold %.80q is no JSON: it holds nothing", field)})
+// Damaged returns what is wrong with the entries of Key that no worker can have written, by
+// field: they hold nothing. One of a newer form is not damaged.
+func Damaged(holds map[string]string) map[string]string {
+	damaged := map[string]string{}
+	for field, raw := range holds {
+		if !jsontext.Value(raw).IsValid() {
+			damaged[field] = fmt.Sprintf("the hold %.80q is no JSON: it holds nothing", field)
 		}
 	}
 	return damaged

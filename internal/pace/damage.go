@@ -3,9 +3,7 @@ package pace
 import (
 	"context"
 	"fmt"
-	"maps"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -25,23 +23,18 @@ func (e *DamagedError) Error() string {
 // notCounted is the beginning of the error of a script that found no count of the month.
 const notCounted = "DAMAGED"
 
-// Entry is an entry of one of the pace's hashes that cannot be what the pace wrote.
-type Entry struct{ Name, Value, What string }
-
-// DamagedMonths returns the entries of an organisation's months that are no counts.
-func DamagedMonths(hash map[string]string) []Entry {
-	var damaged []Entry
-	for _, name := range slices.Sorted(maps.Keys(hash)) {
-		if monthName.MatchString(name) && !isCount(hash[name]) {
-			damaged = append(damaged, Entry{name, hash[name], fmt.Sprintf("the count of month %s is %.40q, not a number of calls", name, hash[name])})
-		}
-		if dayName.MatchString(name) && !isCount(hash[name]) {
-			damaged = append(damaged, Entry{name, hash[name], fmt.Sprintf("the count of day %s, for people alone, is %.40q, not a number of calls", name, hash[name])})
-		}
-	}
-	if text, there := hash[quotaField]; there {
-		if !quotaForm.MatchString(text) {
-			damaged = append(damaged, Entry{quotaField, text, fmt.Sprintf("the quota is %.40q, not numbers of calls", text)})
+// DamagedMonths returns what is wrong with the entries of an organisation's months that are
+// no counts, by their name.
+func DamagedMonths(hash map[string]string) map[string]string {
+	damaged := map[string]string{}
+	for name, text := range hash {
+		switch {
+		case monthName.MatchString(name) && !isCount(text):
+			damaged[name] = fmt.Sprintf("the count of month %s is %.40q, not a number of calls", name, text)
+		case dayName.MatchString(name) && !isCount(text):
+			damaged[name] = fmt.Sprintf("the count of day %s, for people alone, is %.40q, not a number of calls", name, text)
+		case name == quotaField && !quotaForm.MatchString(text):
+			damaged[name] = fmt.Sprintf("the quota is %.40q, not numbers of calls", text)
 		}
 	}
 	return damaged
@@ -53,17 +46,17 @@ var (
 	quotaForm = regexp.MustCompile(`^\d+ \d+( \d+)?$`) // bookings need the first two
 )
 
-// DamagedNumbers returns the entries of a lane's hash that are no numbers. The next
-// booking drops them.
-func DamagedNumbers(hash map[string]string) []Entry {
-	var damaged []Entry
-	for _, name := range slices.Sorted(maps.Keys(hash)) {
+// DamagedNumbers returns what is wrong with the entries of a lane's hash that are no
+// numbers, by their name. The next booking drops them.
+func DamagedNumbers(hash map[string]string) map[string]string {
+	damaged := map[string]string{}
+	for name, text := range hash {
 		switch name {
 		case "day", "free", "gave", limitsField:
 			continue
 		}
-		if _, err := strconv.ParseInt(hash[name], 10, 64); err != nil {
-			damaged = append(damaged, Entry{name, hash[name], fmt.Sprintf("entry %s is %.40q, not a number", name, hash[name])})
+		if _, err := strconv.ParseInt(text, 10, 64); err != nil {
+			damaged[name] = fmt.Sprintf("entry %s is %.40q, not a number", name, text)
 		}
 	}
 	return damaged

@@ -115,20 +115,17 @@ func APIs(lanes []Lane) []Lane {
 	return apis
 }
 
-// Entry is an entry of the registry that no worker can have written.
-type Entry struct{ Field, Value, What string }
-
-// Damaged returns the damaged entries among those of Key. One of a newer form is not
-// damaged.
-func Damaged(records map[string]string, now time.Time) []Entry {
-	var damaged []Entry
-	for _, field := range slices.Sorted(maps.Keys(records)) {
+// Damaged returns what is wrong with the entries of Key that no worker can have written, by
+// field. One of a newer form is not damaged.
+func Damaged(records map[string]string, now time.Time) map[string]string {
+	damaged := map[string]string{}
+	for field, record := range records {
 		var l Lane
-		switch record := records[field]; {
+		switch {
 		case !jsontext.Value(record).IsValid():
-			damaged = append(damaged, Entry{field, record, fmt.Sprintf("the entry of lane %.80q is no JSON", field)})
+			damaged[field] = fmt.Sprintf("the entry of lane %.80q is no JSON", field)
 		case json.Unmarshal([]byte(record), &l) == nil && l.Seen.After(now.Add(24*time.Hour)):
-			damaged = append(damaged, Entry{field, record, fmt.Sprintf("lane %.80q was published at %s, which has not come", field, l.Seen.Format(time.RFC3339))})
+			damaged[field] = fmt.Sprintf("lane %.80q was published at %s, which has not come", field, l.Seen.Format(time.RFC3339))
 		}
 	}
 	return damaged
