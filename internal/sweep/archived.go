@@ -22,12 +22,9 @@ const (
 
 // archives adds a dead letter for every archived task that has none.
 type archives struct {
-	Config
+	common
 
-	repairer *backlog.Repairer
-	queues   []queue
-	names    []string
-	seen     []archive // by queue
+	seen []archive // by queue
 }
 
 // archive is the progress through the archive of one queue.
@@ -35,12 +32,6 @@ type archive struct {
 	latest float64 // score of the newest entry seen; 0: none yet
 	there  int64   // entries of that second: more may follow in the same second
 	future int64   // entries with a score that is no time: they are always listed
-}
-
-func newArchives(cfg Config, queues []queue) *archives {
-	return &archives{
-		Config: cfg, repairer: backlog.NewRepairer(cfg.Redis), queues: queues, names: namesOf(queues), seen: make([]archive, len(queues)),
-	}
 }
 
 // future reports whether a score is more than a day ahead of now: it is damaged.
@@ -141,7 +132,7 @@ func (s *archives) addDeadLetters(ctx context.Context, q queue, page []backlog.A
 		if time.Now().After(until) {
 			return added, false, nil
 		}
-		fresh, err := s.addArchived(ctx, s.repairer, q, id, at[id])
+		fresh, err := s.addArchived(ctx, q, id, at[id])
 		if err != nil {
 			return added, false, err
 		}

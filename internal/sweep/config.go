@@ -65,28 +65,36 @@ type queue struct {
 	log    *slog.Logger // names the lane
 }
 
-func queuesOf(cfg Config) []queue {
-	var all []queue
+// common is what all passes have.
+type common struct {
+	Config
+
+	repairer *backlog.Repairer
+	queues   []queue  // of the lanes
+	names    []string // of the queues
+}
+
+func newCommon(cfg Config) common {
+	if cfg.Observer == nil {
+		cfg.Observer = unobserved{}
+	}
+	c := common{Config: cfg, repairer: backlog.NewRepairer(cfg.Redis)}
 	for _, l := range cfg.Lanes.Lanes() {
 		for _, urgent := range []bool{true, false} {
-			all = append(all, queue{lane: l, name: registry.Queue(l.Tenant, l.Kind, urgent), urgent: urgent, log: cfg.logOf(l)})
+			c.add(queue{lane: l, name: registry.Queue(l.Tenant, l.Kind, urgent), urgent: urgent, log: c.logOf(l)})
 		}
 	}
-	return all
+	return c
 }
 
-func namesOf(queues []queue) []string {
-	names := make([]string, len(queues))
-	for i, q := range queues {
-		names[i] = q.name
-	}
-	return names
+func (c *common) add(q queue) {
+	c.queues, c.names = append(c.queues, q), append(c.names, q.name)
 }
 
-func (c Config) logOf(l *lane.Lane) *slog.Logger { return c.Log.With("lane", l.Name()) }
+func (c common) logOf(l *lane.Lane) *slog.Logger { return c.Log.With("lane", l.Name()) }
 
 // addFound writes the dead letter of a task that was found dead, unless it has one.
-func (c Config) addFound(ctx context.Context, l *lane.Lane, dead ledger.DeadLetter) (fresh bool, err error) {
+func (c common) addFound(ctx context.Context, l *lane.Lane, dead ledger.DeadLetter) (fresh bool, err error) {
 	fresh, err = c.Ledger.AddDeadLetterOnce(ctx, dead)
 	if err == nil && fresh {
 		c.Observer.DiedOutsideAttempt(l.Name(), outcome.Class(dead.Class))
@@ -95,8 +103,8 @@ func (c Config) addFound(ctx context.Context, l *lane.Lane, dead ledger.DeadLett
 }
 
 // addArchived writes the dead letter of a task that asynq archived.
-func (c Config) addArchived(ctx context.Context, repairer *backlog.Repairer, q queue, id string, at time.Time) (fresh bool, err error) {
-	task, found, err := repairer.Archived(ctx, q.name, id)
+func (c common) addArchived(ctx context.Context, q queue, id string, at time.Time) (fresh bool, err error) {
+	task, found, err := c.repairer.Archived(ctx, q.name, id)
 	if c.damagedTask(err) {
 		return false, nil
 	}
@@ -126,7 +134,7 @@ func (c Config) addArchived(ctx context.Context, repairer *backlog.Repairer, q q
 }
 
 // damagedTask reports whether an error is about the key of a task, and logs it.
-func (c Config) damagedTask(err error) bool {
+func (c common) damagedTask(err error) bool {
 	damaged, ok := errors.AsType[*backlog.DamagedTaskError](err)
 	if ok {
 		c.Lanes.Damaged(ledger.Damage{Key: damaged.Key, What: "is not a hash: the task does not run"})

@@ -28,7 +28,7 @@ const closedReason = "all its fields were applied at a higher revision"
 // a worker that dies, or a dead letter of an older version, only delays the close to a
 // later sweep.
 type corrections struct {
-	Config
+	common
 
 	cursors map[*lane.Lane]ledger.Cursor // position in the lane's dead letters
 }

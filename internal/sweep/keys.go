@@ -13,7 +13,7 @@ const keysEvery = 8 * time.Second
 
 // keys checks the types of the lanes' keys, and what all lanes share.
 type keys struct {
-	Config
+	common
 
 	checked time.Time // last
 }

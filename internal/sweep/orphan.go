@@ -26,25 +26,19 @@ const rescuers = 8
 //
 // asynq's own recoverer needs one to two minutes for the same. Both may run.
 type orphans struct {
-	Config
+	common // its queues are those without a lane, too
 
-	client   *asynq.Client
-	repairer *backlog.Repairer
-	queues   []queue // those without a lane, too
-	names    []string
-	beats    []beats    // by queue
-	large    sync.Mutex // held while a long message is in memory
+	client *asynq.Client
+	beats  []beats    // by queue
+	large  sync.Mutex // held while a long message is in memory
 }
 
-func newOrphans(cfg Config, queues []queue) *orphans {
-	queues = slices.Clone(queues)
-	for _, name := range cfg.Rescue {
-		queues = append(queues, queue{name: name, log: cfg.Log})
+func newOrphans(c common) *orphans {
+	c.queues, c.names = slices.Clone(c.queues), slices.Clone(c.names)
+	for _, name := range c.Rescue {
+		c.add(queue{name: name, log: c.Log})
 	}
-	return &orphans{
-		Config: cfg, client: asynq.NewClientFromRedisClient(backlog.Tolerant(cfg.Redis)), repairer: backlog.NewRepairer(cfg.Redis),
-		queues: queues, names: namesOf(queues), beats: make([]beats, len(queues)),
-	}
+	return &orphans{common: c, client: asynq.NewClientFromRedisClient(backlog.Tolerant(c.Redis)), beats: make([]beats, len(c.queues))}
 }
 
 // run looks at all queues. Cost: one round trip while no worker is dead.

@@ -13,15 +13,9 @@ import (
 // queues while one is listed. The dead letter of such a task is written by another pass,
 // which finds it among the open tasks.
 type stale struct {
-	Config
+	common
 
-	queues []queue
-	names  []string
-	steps  []int64 // position of the search, by queue
-}
-
-func newStale(cfg Config, queues []queue) *stale {
-	return &stale{Config: cfg, queues: queues, names: namesOf(queues), steps: make([]int64, len(queues))}
+	steps []int64 // position of the search, by queue
 }
 
 // run continues through the lists of all queues. Cost: one round trip.

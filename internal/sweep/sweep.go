@@ -35,19 +35,16 @@ type pass struct {
 
 // New returns a Sweeper that has seen nothing yet.
 func New(cfg Config) *Sweeper {
-	if cfg.Observer == nil {
-		cfg.Observer = unobserved{}
-	}
-	queues := queuesOf(cfg)
+	c := newCommon(cfg)
 	return &Sweeper{lanes: cfg.Lanes, passes: []pass{
-		{"the check of the keys", (&keys{Config: cfg}).run},
-		{"the sweep for tasks of dead workers", newOrphans(cfg, queues).run},
+		{"the check of the keys", (&keys{common: c}).run},
+		{"the sweep for tasks of dead workers", newOrphans(c).run},
 		{"the sweep for lanes with dead letters", func(ctx context.Context, _ time.Time) error { return cfg.Lanes.FindDeadLetters(ctx) }},
-		{"the sweep of archived tasks", newArchives(cfg, queues).run},
-		{"the sweep of corrected dead letters", (&corrections{Config: cfg, cursors: map[*lane.Lane]ledger.Cursor{}}).run},
-		{"the sweep for vanished tasks", newVanished(cfg, queues).run},
-		{"the sweep for queues without a worker", (&unserved{Config: cfg, queues: namesOf(queues)}).run},
-		{"the sweep for ids without a task", newStale(cfg, queues).run},
+		{"the sweep of archived tasks", (&archives{common: c, seen: make([]archive, len(c.queues))}).run},
+		{"the sweep of corrected dead letters", (&corrections{common: c, cursors: map[*lane.Lane]ledger.Cursor{}}).run},
+		{"the sweep for vanished tasks", newVanished(c).run},
+		{"the sweep for queues without a worker", (&unserved{common: c}).run},
+		{"the sweep for ids without a task", (&stale{common: c, steps: make([]int64, len(c.queues))}).run},
 	}}
 }
 

@@ -23,9 +23,8 @@ const (
 // unserved finds queues of any version's lanes that contain tasks and that no worker
 // serves. Every worker searches: it is rare and needs no coordination.
 type unserved struct {
-	Config
+	common
 
-	queues []string // of this worker's lanes
 	looked time.Time
 	lanes  map[string]published // lanes, by name
 	logged map[string]int64     // the unserved queues, and their tasks
@@ -74,7 +73,7 @@ func (s *unserved) readUnserved(ctx context.Context, now time.Time) (map[string]
 	if err != nil {
 		return s.logged, unlessDamaged(err)
 	}
-	queues = slices.DeleteFunc(queues, func(queue string) bool { return slices.Contains(s.queues, queue) })
+	queues = slices.DeleteFunc(queues, func(queue string) bool { return slices.Contains(s.names, queue) })
 	silent := s.silent(queues, lanes, now)
 	found := map[string]int64{}
 	if len(silent) == 0 {

@@ -45,21 +45,20 @@ type register struct {
 // vanished closes the record of an open task that was settled, and writes a dead letter
 // for one that asynq lost.
 type vanished struct {
-	Config
+	common
 
-	repairer  *backlog.Repairer
 	registers []*register
 }
 
-func newVanished(cfg Config, queues []queue) *vanished {
-	v := &vanished{Config: cfg, repairer: backlog.NewRepairer(cfg.Redis)}
+func newVanished(c common) *vanished {
+	v := &vanished{common: c}
 	of := map[ledger.Target]*register{}
-	for _, q := range queues {
+	for _, q := range c.queues {
 		tag := ledger.Target{Organisation: q.lane.Organisation, API: string(q.lane.Kind)}
 		r := of[tag]
 		if r == nil {
 			r = &register{
-				organisation: q.lane.Organisation, kind: q.lane.Kind, queues: map[string]queue{}, log: cfg.Log,
+				organisation: q.lane.Organisation, kind: q.lane.Kind, queues: map[string]queue{}, log: c.Log,
 				missed: map[string]time.Time{}, lost: map[string]lostTask{},
 			}
 			of[tag], v.registers = r, append(v.registers, r)
@@ -224,7 +223,7 @@ func (s *vanished) endArchived(ctx context.Context, q queue, task ledger.Open, n
 		return false, err
 	}
 	if len(without) > 0 {
-		return s.addArchived(ctx, s.repairer, q, id, now)
+		return s.addArchived(ctx, q, id, now)
 	}
 	return false, s.Ledger.Close(ctx, task.Change.Target, id, task.Row)
 }
