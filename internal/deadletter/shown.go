@@ -1,6 +1,7 @@
 package deadletter
 
 import (
+	"cmp"
 	"slices"
 
 	"rollcall/internal/ledger"
@@ -11,10 +12,7 @@ import (
 
 // Advice is what to do about a dead letter.
 func Advice(l ledger.DeadLetter) string {
-	if l.Todo != "" {
-		return l.Todo
-	}
-	return outcome.Class(l.Class).Rule().Advice
+	return cmp.Or(l.Todo, outcome.Class(l.Class).Rule().Advice)
 }
 
 // Named is a class with the code of the platform, if there is one.

@@ -3,6 +3,7 @@
 package lanetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,23 +85,11 @@ type Doing func(ctx context.Context, slot func(context.Context) error, payload s
 // Add adds a lane whose tasks are carried out by do. Fields that cfg leaves out are those
 // of lakeside's lane for nicknames, with one call a second.
 func (r *Rig) Add(cfg lane.Config, do Doing) { //nolint:gocognit // one handler with all that a test may ask of it
-	if cfg.Organisation == "" {
-		cfg.Organisation = "lakeside"
-	}
-	if cfg.Tenant == "" {
-		cfg.Tenant = "dt"
-	}
-	if cfg.Platform == "" {
-		cfg.Platform = "dingtalk"
-	}
-	if cfg.Kind == "" {
-		cfg.Kind = tasks.KindNickname
-	}
+	cfg.Organisation, cfg.Tenant = cmp.Or(cfg.Organisation, "lakeside"), cmp.Or(cfg.Tenant, "dt")
+	cfg.Platform, cfg.Kind = cmp.Or(cfg.Platform, "dingtalk"), cmp.Or(cfg.Kind, tasks.KindNickname)
+	cfg.Timeout = cmp.Or(cfg.Timeout, time.Second)
 	if cfg.Limits == nil {
 		cfg.Limits = []pace.Limit{{Calls: 1, Per: time.Second}}
-	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = time.Second
 	}
 	r.Set.Add(cfg, func(ctx context.Context, d handler.Delivery) (handler.Report, error) {
 		report := handler.Report{Outcome: handler.Applied}

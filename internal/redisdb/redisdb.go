@@ -6,6 +6,7 @@
 package redisdb
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -88,12 +89,7 @@ func (c Config) Options() (*redis.UniversalOptions, error) {
 	if c.Username != "" || !c.Password.IsZero() {
 		o.Username, o.Password = c.Username, c.Password.Reveal()
 	}
-	if c.ClientName != "" {
-		o.ClientName = c.ClientName
-	}
-	if o.ClientName == "" {
-		o.ClientName = "rollcall"
-	}
+	o.ClientName = cmp.Or(c.ClientName, o.ClientName, "rollcall")
 	if c.TLS != nil {
 		if o.TLSConfig, err = c.TLS.config(o.TLSConfig); err != nil {
 			return nil, err

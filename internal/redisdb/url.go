@@ -1,6 +1,7 @@
 package redisdb
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -173,11 +174,7 @@ func listed(hosts, port string) ([]string, error) {
 			return nil, errors.New("redis address: the list of hosts contains something that is not host:port " +
 				"(it is not shown because it may contain a password): separate them by commas, without spaces")
 		}
-		p := u.Port()
-		if p == "" {
-			p = port
-		}
-		addresses = append(addresses, net.JoinHostPort(u.Hostname(), p))
+		addresses = append(addresses, net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port)))
 	}
 	return addresses, nil
 }
