@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"rollcall/internal/audit"
 	"rollcall/internal/backlog"
 	"rollcall/internal/console"
@@ -67,20 +69,36 @@ func (d *Service) Replace(ctx context.Context, dead ledger.DeadLetter, task task
 // Discard removes dead letters and their archived tasks.
 func (d *Service) Discard(ctx context.Context, dead []ledger.DeadLetter) []Settled {
 	return d.settle(ctx, dead, func(dead ledger.DeadLetter) Settled {
-		if dead.Class == string(outcome.Unreadable) {
-			return Settled{DeadLetter: dead, Outcome: Refused, Err: errUnreadable}
+		s, free := d.look(ctx, dead, backlog.Unarchive)
+		if free {
+			s.Outcome = Discarded
 		}
-		state, err := backlog.Unarchive(ctx, d.rdb, queue(dead), dead.ID)
-		switch {
-		case err != nil:
-			return Settled{DeadLetter: dead, Outcome: Failed, Err: err}
-		case state == "active":
-			return Settled{DeadLetter: dead, Outcome: Refused, Err: &ActiveError{ID: dead.ID}}
-		case putBack(state):
-			return Settled{DeadLetter: dead, Outcome: Underway, TaskID: dead.ID}
-		}
-		return Settled{DeadLetter: dead, Outcome: Discarded}
+		return s
 	})
+}
+
+// look returns the result for a dead letter whose task may be running again, or that this
+// version cannot read; free is true for any other. read returns the state of the task.
+func (d *Service) look(
+	ctx context.Context, dead ledger.DeadLetter, read func(ctx context.Context, rdb redis.UniversalClient, queue, id string) (state string, err error),
+) (s Settled, free bool) {
+	s = Settled{DeadLetter: dead, Outcome: Failed}
+	if dead.Class == string(outcome.Unreadable) {
+		s.Outcome, s.Err = Refused, errUnreadable
+		return s, false
+	}
+	state, err := read(ctx, d.rdb, queue(dead), dead.ID)
+	switch {
+	case err != nil:
+		s.Err = err
+	case state == "active":
+		s.Outcome, s.Err = Refused, &ActiveError{ID: dead.ID}
+	case putBack(state):
+		s.Outcome, s.TaskID = Underway, dead.ID
+	default:
+		return s, true
+	}
+	return s, false
 }
 
 var errUnreadable = errors.New("the dead letter was written by a newer version of rollcall: use that version")
@@ -89,20 +107,8 @@ var errUnreadable = errors.New("the dead letter was written by a newer version o
 // the dead letter: otherwise a worker that sweeps the archive would write the dead
 // record again.
 func (d *Service) restore(ctx context.Context, dead ledger.DeadLetter, store func() tasks.Result) Settled {
-	if dead.Class == string(outcome.Unreadable) {
-		return Settled{DeadLetter: dead, Outcome: Refused, Err: errUnreadable}
-	}
-	s := Settled{DeadLetter: dead, Outcome: Failed}
-	state, err := backlog.State(ctx, d.rdb, queue(dead), dead.ID)
-	switch {
-	case err != nil:
-		s.Err = err
-		return s
-	case state == "active":
-		s.Outcome, s.Err = Refused, &ActiveError{ID: dead.ID}
-		return s
-	case putBack(state):
-		s.Outcome, s.TaskID = Underway, dead.ID
+	s, free := d.look(ctx, dead, backlog.State)
+	if !free {
 		return s
 	}
 	result := store()
