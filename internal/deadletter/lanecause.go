@@ -15,6 +15,10 @@ type LaneCause struct {
 	DeadLetters       int64
 }
 
+func (c LaneCause) filter() ledger.DeadLetterFilter {
+	return ledger.DeadLetterFilter{Lane: c.Lane, ByCause: true, Class: c.Class, Code: c.Code}
+}
+
 // LaneCauses counts the dead letters by lane and cause, the most frequent first. Cost: two
 // round trips, and one more for each 200 lanes; with times or Run set, one or more for each
 // cause.
@@ -38,29 +42,22 @@ func (d *Service) LaneCauses(ctx context.Context, f Filter) ([]LaneCause, error)
 // trendHours is how many hours a trend has.
 const trendHours = 24
 
-// Trend is how the dead letters of a lane with one cause came.
-type Trend struct {
-	First, Last time.Time         // of those that are there
-	Newest      ledger.DeadLetter // the newest one
-	Hours       []int64           // how many died in each of the last 24 hours, the current hour last
-}
-
 // Trend returns the trend of the dead letters of a lane with one cause; found is false if
-// there are none. The hours end at full hours of UTC. One round trip.
-func (d *Service) Trend(ctx context.Context, c LaneCause, now time.Time) (t Trend, found bool, err error) {
+// there are none. Its periods are the last 24 hours, the current one last: they end at full
+// hours of UTC. One round trip.
+func (d *Service) Trend(ctx context.Context, c LaneCause, now time.Time) (t ledger.DeadTrend, found bool, err error) {
 	ends := now.UTC().Truncate(time.Hour).Add(time.Hour)
 	bounds := make([]time.Time, 0, trendHours+1)
 	for h := trendHours; h >= 0; h-- {
 		bounds = append(bounds, ends.Add(-time.Duration(h)*time.Hour))
 	}
-	one, found, err := d.ledger.DeadTrend(ctx, c.Lane, c.Class, c.Code, bounds...)
-	return Trend{First: one.First, Last: one.Last, Newest: one.Newest, Hours: one.Periods}, found, err
+	return d.ledger.DeadTrend(ctx, c.Lane, c.Class, c.Code, bounds...)
 }
 
 // Page reads at most n dead letters of a lane with one cause, newest first, from the end of
 // the page before; next is empty after the last. One round trip.
 func (d *Service) Page(ctx context.Context, c LaneCause, from ledger.Cursor, n int) (dead []ledger.DeadLetter, next ledger.Cursor, err error) {
-	return d.ledger.DeadPage(ctx, ledger.DeadLetterFilter{Lane: c.Lane, ByCause: true, Class: c.Class, Code: c.Code}, from, n)
+	return d.ledger.DeadPage(ctx, c.filter(), from, n)
 }
 
 // In returns the dead letter of a task in a lane, or a *MissingError. One round trip.
@@ -75,5 +72,7 @@ func (d *Service) In(ctx context.Context, lane, id string) (ledger.DeadLetter, e
 // CountOf counts the dead letters of a lane with one cause that died until a time; zero: all. One
 // round trip.
 func (d *Service) CountOf(ctx context.Context, c LaneCause, until time.Time) (int64, error) {
-	return d.ledger.DeadCount(ctx, ledger.DeadLetterFilter{Lane: c.Lane, ByCause: true, Class: c.Class, Code: c.Code, Until: until})
+	f := c.filter()
+	f.Until = until
+	return d.ledger.DeadCount(ctx, f)
 }

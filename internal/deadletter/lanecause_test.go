@@ -29,7 +29,7 @@ func TestLaneCausesAreCountedShownAndReadByPage(t *testing.T) {
 		trend, found, err := o.service.Trend(t.Context(), all[0], died.Add(90*time.Minute))
 		hours := make([]int64, 24)
 		hours[22], hours[23] = 1, 1
-		if diff := cmp.Diff(hours, trend.Hours); diff != "" || !found || err != nil || trend.Newest.ID != "b" || !trend.First.Equal(died) || !trend.Last.Equal(died.Add(time.Hour)) {
+		if diff := cmp.Diff(hours, trend.Periods); diff != "" || !found || err != nil || trend.Newest.ID != "b" || !trend.First.Equal(died) || !trend.Last.Equal(died.Add(time.Hour)) {
 			t.Errorf("%+v, %t, %v (-want +got):\n%s", trend, found, err, diff)
 		}
 		if _, found, err := o.service.Trend(t.Context(), deadletter.LaneCause{Lane: "dt.nickname", Class: "rejected"}, died); found || err != nil {

@@ -98,14 +98,14 @@ func (u *UI) causeView(r *request, c deadletter.LaneCause) (v causeView, found b
 	v = causeView{
 		LaneCause: c, Tenant: tenant, Kind: tasks.Kind(kind), Organisation: trend.Newest.Organisation,
 		ClassName: r.named("class."+c.Class, c.Class), KindName: r.kind(tasks.Kind(kind)),
-		First: trend.First, Last: trend.Last, Hours: hourBars(trend.Hours), Message: shown.Message,
+		First: trend.First, Last: trend.Last, Hours: hourBars(trend.Periods), Message: shown.Message,
 		Todo: r.advice(trend.Newest, c.Class, false), Address: causeAddress(c),
 		Replay: "/dead-letters/confirm?do=replay&" + causeQuery(c).Encode(), Discard: "/dead-letters/confirm?do=discard&" + causeQuery(c).Encode(),
 	}
 	if c.Class == string(outcome.Unverified) {
 		v.Message = "" // of rollcall itself; Todo has it
 	}
-	for _, n := range trend.Hours {
+	for _, n := range trend.Periods {
 		v.Day += n
 	}
 	return v, true, nil
