@@ -90,12 +90,12 @@ type Cause struct {
 // trips per cause and lane, for any number of dead letters; with Run set, it reads them
 // all.
 func (d *Service) Causes(ctx context.Context, f Filter) ([]Cause, error) {
-	heaps, err := d.selections(ctx, f)
+	selected, err := d.selections(ctx, f)
 	if err != nil {
 		return nil, err
 	}
 	at := map[[2]string]*Cause{}
-	for _, h := range heaps {
+	for _, h := range selected {
 		if h.deadLetters == 0 {
 			continue
 		}
@@ -135,7 +135,7 @@ type selection struct {
 	deadLetters int64
 }
 
-// heaps returns the heaps that a filter selects, each with its count. It reads only the
+// selections returns what a filter selects, by lane and cause, each with its count. It reads only the
 // indexes, unless Run is set.
 func (d *Service) selections(ctx context.Context, f Filter) ([]selection, error) {
 	lanes, err := d.ledger.DeadLetterLanes(ctx)
@@ -150,7 +150,7 @@ func (d *Service) selections(ctx context.Context, f Filter) ([]selection, error)
 	if err != nil {
 		return nil, err
 	}
-	var heaps []selection
+	var selected []selection
 	for _, lane := range lanes {
 		for _, c := range counts[lane] {
 			if !f.cause(c.Class, c.Code) {
@@ -174,21 +174,21 @@ func (d *Service) selections(ctx context.Context, f Filter) ([]selection, error)
 					return nil, err
 				}
 			}
-			heaps = append(heaps, h)
+			selected = append(selected, h)
 		}
 	}
-	return heaps, nil
+	return selected, nil
 }
 
 // Latest returns the n newest dead letters that a filter selects, newest first. At most
 // 2n and a page are in memory.
 func (d *Service) Latest(ctx context.Context, f Filter, n int) ([]ledger.DeadLetter, error) {
-	heaps, err := d.selections(ctx, f)
+	selected, err := d.selections(ctx, f)
 	if err != nil {
 		return nil, err
 	}
 	var latest []ledger.DeadLetter
-	for _, h := range heaps {
+	for _, h := range selected {
 		left := n
 		err := d.pages(ctx, h, page, func(dead []ledger.DeadLetter) (bool, error) {
 			dead = dead[:min(len(dead), left)]
@@ -209,11 +209,11 @@ func (d *Service) Latest(ctx context.Context, f Filter, n int) ([]ledger.DeadLet
 // and cause, newest first. do may remove dead letters without affecting the order.
 // Tasks that die in the meantime are not included. It ends with the first error of do.
 func (d *Service) Each(ctx context.Context, f Filter, do func([]ledger.DeadLetter) error) error {
-	heaps, err := d.selections(ctx, f)
+	selected, err := d.selections(ctx, f)
 	if err != nil {
 		return err
 	}
-	for _, h := range heaps {
+	for _, h := range selected {
 		err := d.pages(ctx, h, page, func(dead []ledger.DeadLetter) (bool, error) { return true, do(dead) })
 		if err != nil {
 			return err
@@ -222,7 +222,7 @@ func (d *Service) Each(ctx context.Context, f Filter, do func([]ledger.DeadLette
 	return nil
 }
 
-// pages calls do with the dead letters of a heap, at most n at a time and at least one.
+// pages calls do with the dead letters of a selection, at most n at a time and at least one.
 func (d *Service) pages(ctx context.Context, h selection, n int, do func([]ledger.DeadLetter) (more bool, err error)) error {
 	if h.run != "" {
 		n = page // most belong to other runs
