@@ -125,7 +125,6 @@ type Lane struct {
 	kick    chan struct{}        // wakes the booker
 	late    int                  // consecutive slots that passed before their calls could leave
 	left    time.Time            // time when the last call left
-	closed  bool
 	seen    seen
 }
 
@@ -199,18 +198,13 @@ func (l *Lane) PausedUntil() time.Time {
 // Open publishes the lane's limits and the organisation's quota, and reads what Redis
 // knows of the lane: a Redis that later knows less has lost its data. Cost: one round
 // trip.
-func (l *Lane) Open(ctx context.Context) error { return l.notify(ctx, redis.Pipeliner.HSet) }
+func (l *Lane) Open(ctx context.Context) error { return l.publish(ctx, true) }
 
 // Remind does the same for a Redis that may have lost data. A quota that Redis has is
 // not overwritten: it may be a newer one of another worker.
-func (l *Lane) Remind(ctx context.Context) error {
-	return l.notify(ctx, func(p redis.Pipeliner, ctx context.Context, key string, values ...any) *redis.IntCmd {
-		p.HSetNX(ctx, key, quotaField, values[1])
-		return nil
-	})
-}
+func (l *Lane) Remind(ctx context.Context) error { return l.publish(ctx, false) }
 
-func (l *Lane) notify(ctx context.Context, quota func(redis.Pipeliner, context.Context, string, ...any) *redis.IntCmd) error {
+func (l *Lane) publish(ctx context.Context, overwrites bool) error {
 	described, err := describe(*l.limits.Load(), *l.quota.Load(), l.cfg.Metered)
 	if err != nil {
 		return fmt.Errorf("pace: describe the limits: %w", err)
@@ -218,8 +212,12 @@ func (l *Lane) notify(ctx context.Context, quota func(redis.Pipeliner, context.C
 	var known *redis.SliceCmd
 	_, err = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.HSet(ctx, l.keys[0], limitsField, described)
-		if l.cfg.Metered {
-			quota(p, ctx, l.keys[1], quotaField, l.quota.Load().text())
+		switch quota := l.quota.Load().text(); {
+		case !l.cfg.Metered:
+		case overwrites:
+			p.HSet(ctx, l.keys[1], quotaField, quota)
+		default:
+			p.HSetNX(ctx, l.keys[1], quotaField, quota)
 		}
 		known = p.HMGet(ctx, l.keys[0], "seq", "epoch")
 		return nil
@@ -257,23 +255,18 @@ func (l *Lane) setClock(ctx context.Context) {
 // more.
 func (l *Lane) Close() {
 	l.mu.Lock()
-	l.closed = true
 	l.wake()
 	l.mu.Unlock()
 	l.bookers.Wait()
 }
 
-// terms returns the first arguments of all scripts of a lane.
+// terms returns the first arguments of all scripts of a lane. A bool is 1 or 0 to a script.
 func (l *Lane) terms() []any {
 	limits, quota := *l.limits.Load(), *l.quota.Load()
 	even := spaced(limits)
 	start, least := even[0].Window.spread()
-	metered := 0
-	if l.cfg.Metered {
-		metered = 1
-	}
 	args := []any{
-		metered, quota.Calls, quota.Reserve, start.Microseconds(), least.Microseconds(), mostSpread(even[0]).Microseconds(),
+		l.cfg.Metered, quota.Calls, quota.Reserve, start.Microseconds(), least.Microseconds(), mostSpread(even[0]).Microseconds(),
 		daily(limits), len(even),
 	}
 	for _, e := range even {
