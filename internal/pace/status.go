@@ -131,7 +131,7 @@ func Read(ctx context.Context, rdb redis.UniversalClient, refs []Ref) ([]Status,
 		for i, ref := range refs {
 			lanes[i] = p.HMGet(ctx, LaneKey(ref.Organisation, ref.Lane), statusFields...)
 			if months[ref.Organisation] == nil {
-				months[ref.Organisation] = p.HMGet(ctx, MonthKey(ref.Organisation), month, saidField(month), quotaField, messagesField(month))
+				months[ref.Organisation] = p.HMGet(ctx, MonthKey(ref.Organisation), monthFields(month)...)
 			}
 		}
 		return nil
@@ -145,11 +145,11 @@ func Read(ctx context.Context, rdb redis.UniversalClient, refs []Ref) ([]Status,
 		if err := damaged.judge(MonthKey(ref.Organisation), months[ref.Organisation].Err()); err != nil {
 			return nil, fmt.Errorf("pace: read %d lanes: %w", len(refs), err)
 		}
-		if !countOf(months[ref.Organisation].Val()) {
+		all[i] = status(ref, laneFields(lanes[i].Val()), now.UnixMicro())
+		var counted bool
+		if all[i].Month, counted = monthOf(month, months[ref.Organisation].Val(), now); !counted {
 			damaged.Keys = append(damaged.Keys, MonthKey(ref.Organisation))
 		}
-		all[i] = status(ref, laneFields(lanes[i].Val()), now.UnixMicro())
-		all[i].Month = monthOf(month, months[ref.Organisation].Val(), now)
 		if all[i].Month.QuotaKnown && all[i].Metered {
 			all[i].Quota = all[i].Month.Quota
 		}
@@ -169,7 +169,7 @@ func ReadMonths(ctx context.Context, rdb redis.UniversalClient, organisations ..
 	read := make([]*redis.SliceCmd, len(organisations))
 	_, _ = rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, o := range organisations {
-			read[i] = p.HMGet(ctx, MonthKey(o), month, saidField(month), quotaField, messagesField(month))
+			read[i] = p.HMGet(ctx, MonthKey(o), monthFields(month)...)
 		}
 		return nil
 	}) // each command has its own error
@@ -179,10 +179,10 @@ func ReadMonths(ctx context.Context, rdb redis.UniversalClient, organisations ..
 		if err := damaged.judge(MonthKey(o), read[i].Err()); err != nil {
 			return nil, fmt.Errorf("pace: read the months of %d organisations: %w", len(organisations), err)
 		}
-		if !countOf(read[i].Val()) {
+		var counted bool
+		if months[i], counted = monthOf(month, read[i].Val(), now); !counted {
 			damaged.Keys = append(damaged.Keys, MonthKey(o))
 		}
-		months[i] = monthOf(month, read[i].Val(), now)
 	}
 	return months, damaged.err("read months")
 }
@@ -225,28 +225,26 @@ func WarnOnce(ctx context.Context, rdb redis.UniversalClient, organisation, mont
 	return first, nil
 }
 
-// countOf reports whether the count of a month, the first value, is none or a number that
-// it can be.
-func countOf(values []any) bool {
-	if len(values) == 0 {
-		return true
-	}
-	text, there := values[0].(string)
-	return !there || isCount(text)
-}
-
 // isCount reports whether a text is a number of calls.
 func isCount(text string) bool {
 	n, err := strconv.ParseInt(text, 10, 64)
 	return err == nil && n >= 0 && n <= mostCalls
 }
 
-func monthOf(name string, values []any, now time.Time) Month {
+// monthFields are what is read of a month.
+func monthFields(month string) []string {
+	return []string{month, saidField(month), quotaField, messagesField(month)}
+}
+
+// monthOf reads the values of monthFields; none of a damaged key. counted is false if the
+// count of calls is there and no number that it can be.
+func monthOf(name string, values []any, now time.Time) (m Month, counted bool) {
 	y, mon, _ := shanghai(now.UnixMicro()).Date()
-	m := Month{Name: name, Ends: time.Date(y, mon+1, 1, 0, 0, 0, 0, Shanghai)}
+	m, counted = Month{Name: name, Ends: time.Date(y, mon+1, 1, 0, 0, 0, 0, Shanghai)}, true
 	if len(values) == 4 {
 		if text, ok := values[0].(string); ok {
 			m.Spent, _ = strconv.ParseInt(text, 10, 64)
+			counted = isCount(text)
 		}
 		m.Said = values[1] != nil
 		if text, ok := values[2].(string); ok {
@@ -256,7 +254,7 @@ func monthOf(name string, values []any, now time.Time) Month {
 			m.Messages, _ = strconv.ParseInt(text, 10, 64)
 		}
 	}
-	return m
+	return m, counted
 }
 
 // statusFields are what is read of a lane's hash: half of it.
