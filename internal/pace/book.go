@@ -39,7 +39,6 @@ func (l *Lane) ask(urgent, bulk int) (Reply, error) {
 	var early []int64
 	if a := l.cfg.Address; a != nil {
 		times, none, err := a.times(ctx, urgent+bulk)
-		l.asked.Add(1)
 		if none.Dropped != "" {
 			l.dropped(a.key, none.Dropped)
 		}
@@ -59,7 +58,6 @@ func (l *Lane) ask(urgent, bulk int) (Reply, error) {
 	}
 	sent := time.Now()
 	answer, err := l.book.Run(ctx, l.rdb, l.keys, args...).Slice()
-	l.asked.Add(1)
 	if err != nil {
 		return Reply{}, fmt.Errorf("pace: book slots of lane %s: %w", l.cfg.Name, diagnose(ctx, l.rdb, err, l.keys...))
 	}

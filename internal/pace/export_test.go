@@ -42,5 +42,12 @@ func (l *Lane) Give(returns ...Return) error {
 	return nil
 }
 
+// Waiting returns how many senders wait for a slot, booked or not.
+func (l *Lane) Waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.urgent) + len(l.bulk) + len(l.booked)
+}
+
 // Time returns the slot's time on Redis' clock, since 1970.
 func (s Slot) Time() time.Duration { return time.Duration(s.at) * time.Microsecond }

@@ -65,7 +65,6 @@ func (l *Lane) giveBack(slots []Slot) {
 		for _, s := range batch {
 			args = append(args, s.at, s.epoch, s.counted)
 		}
-		l.asked.Add(1)
 		dropped, err := l.give.Run(ctx, l.rdb, l.keys, args...).Text()
 		if err != nil {
 			return

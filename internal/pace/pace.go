@@ -109,7 +109,6 @@ type Lane struct {
 	limits  atomic.Pointer[[]Limit]
 	quota   atomic.Pointer[Quota]
 	clock   *clock
-	asked   atomic.Int64
 	bookers sync.WaitGroup
 
 	book, refuse, pause, give *redis.Script
@@ -162,9 +161,6 @@ func New(rdb redis.UniversalClient, cfg Config) *Lane {
 	return l
 }
 
-// Name returns the lane's name.
-func (l *Lane) Name() string { return l.cfg.Name }
-
 // SetLimits changes the limits of all later bookings of this process. Booked slots
 // stay. Workers that still have the old limits continue to use them. It reports whether
 // the limits changed.
@@ -177,16 +173,6 @@ func (l *Lane) SetQuota(q Quota) { l.quota.Store(&q) }
 
 // Rate returns how many calls per second the limits allow while nothing was learned.
 func (l *Lane) Rate() float64 { return Rate(*l.limits.Load()) }
-
-// Asked returns how many round trips the booking has made so far.
-func (l *Lane) Asked() int64 { return l.asked.Load() }
-
-// Waiting returns how many senders wait for a slot, booked or not.
-func (l *Lane) Waiting() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.urgent) + len(l.bulk) + len(l.booked)
-}
 
 // PausedUntil returns the end of the last pause that this process knows.
 func (l *Lane) PausedUntil() time.Time {
