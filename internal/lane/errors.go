@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"rollcall/internal/hold"
-	"rollcall/internal/outcome"
 )
 
 // The errors in which an attempt ends besides those of the handler, the pace and the
@@ -97,18 +96,3 @@ func (e *UndecodableError) Error() string {
 	return fmt.Sprintf("queue %s held a message %s of %d bytes that is not an asynq task, or too long for one; its first bytes are kept in field raw: "+
 		"find the other program that writes to this Redis, and enqueue the task again with the enqueue command", e.Queue, e.ID, e.Bytes)
 }
-
-// DeadLetterNotWrittenError reports that a task is dead and its dead letter could not be
-// written. The task stays in its queue until the dead letter is written.
-type DeadLetterNotWrittenError struct {
-	Class outcome.Class // the class in which the task ended
-	Err   error
-}
-
-// Error returns what happened and what happens next.
-func (e *DeadLetterNotWrittenError) Error() string {
-	return fmt.Sprintf("the task ended as %s, but its dead letter could not be written; the task stays in its queue and is retried: %v", e.Class, e.Err)
-}
-
-// Unwrap returns the cause.
-func (e *DeadLetterNotWrittenError) Unwrap() error { return e.Err }

@@ -42,7 +42,7 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	if v.Action == outcome.Dead {
 		// The dead letter is written before asynq removes the task from its queue.
 		if err := l.writeDeadLetter(ctx, task, id, a.urgent, report, v, now); err != nil {
-			v = Judge(&DeadLetterNotWrittenError{Class: v.Class, Err: err}, now, nil)
+			v = Judge(fmt.Errorf("the task ended as %s, but its dead letter could not be written; the task stays in its queue and is retried: %w", v.Class, err), now, nil)
 		}
 		oversize = v.Action == outcome.Dead && len(task.Payload()) > forgotten
 	}
