@@ -14,6 +14,9 @@ var (
 	ErrWaits = errors.New("a change of this target waits in a queue: let it end, or cancel it")
 )
 
+// whyKept are the answers of forget.lua for a target of which something is underway.
+var whyKept = map[string]error{"busy": ErrUnderway, "unknown": ErrUnknownOutcome, "waits": ErrWaits}
+
 // Forget removes what is recorded about a target: values, history, and the entry of
 // [Ledger.Find]. A lock of a value that can be set once stays until it ends, without the
 // value, under the key of the target. It reports whether there was anything. Results of
@@ -26,13 +29,5 @@ func (l *Ledger) Forget(ctx context.Context, target Target) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("ledger: forget a target: %w", l.explain(ctx, target, err))
 	}
-	switch answer {
-	case "busy":
-		return false, ErrUnderway
-	case "unknown":
-		return false, ErrUnknownOutcome
-	case "waits":
-		return false, ErrWaits
-	}
-	return answer == "ok", nil
+	return answer == "ok", whyKept[answer]
 }
