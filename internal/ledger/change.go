@@ -72,13 +72,13 @@ func (l *Ledger) Revise(ctx context.Context, changes ...Change) []Revised {
 			continue
 		}
 		for n, i := range rows {
+			fault := err
 			if err == nil && answer[n] == "damaged" {
-				revised[i].Err = fmt.Errorf("ledger: take a revision: %w", l.explain(ctx, changes[i].Target, errDamaged))
-				continue
+				fault = errDamaged
 			}
 			switch {
-			case err != nil:
-				revised[i].Err = fmt.Errorf("ledger: take a revision: %w", l.explain(ctx, changes[i].Target, err))
+			case fault != nil:
+				revised[i].Err = fmt.Errorf("ledger: take a revision: %w", l.explain(ctx, changes[i].Target, fault))
 			case answer[n] == "older":
 				revised[i].Older = true
 			case answer[n] == "mixed":
