@@ -24,33 +24,26 @@ const ahead = 24 * time.Hour
 // and returns the entries that are damaged. Keys of another type are left out, see
 // WrongTypes. Some round trips, and one for each thousand open tasks and dead letters.
 func (l *Ledger) InspectLane(ctx context.Context, organisation, api, lane string) ([]Damage, error) {
-	wrong, err := l.WrongTypes(ctx, LaneKeys(organisation, api, lane))
-	if err != nil {
-		return nil, err
+	t, keys, tenant := Target{Organisation: organisation, API: api}, deadKeys(lane), tenantOf(lane, api)
+	far := func(key string, unit time.Duration) func() ([]Damage, error) {
+		return func() ([]Damage, error) { return l.farScores(ctx, key, unit) }
 	}
-	skip := func(key string) bool {
-		return slices.ContainsFunc(wrong, func(d Damage) bool { return d.Key == key })
-	}
-	t, keys := Target{Organisation: organisation, API: api}, deadKeys(lane)
 	var all []Damage
-	for _, part := range []struct {
-		keys []string
-		find func() ([]Damage, error)
-	}{
-		{[]string{t.tasks()}, func() ([]Damage, error) { return l.records(ctx, t) }},
-		{[]string{t.lastChanged()}, func() ([]Damage, error) { return l.time(ctx, t.lastChanged()) }},
-		{[]string{t.unknownTargets()}, func() ([]Damage, error) { return l.farScores(ctx, t.unknownTargets(), time.Second) }},
-		{[]string{t.index()}, func() ([]Damage, error) { return l.farScores(ctx, t.index(), time.Second) }},
-		{[]string{t.shared("runs")}, func() ([]Damage, error) { return l.farScores(ctx, t.shared("runs"), time.Millisecond) }},
-		{[]string{t.late(tenantOf(lane, api))}, func() ([]Damage, error) { return l.farScores(ctx, t.late(tenantOf(lane, api)), time.Second) }},
-		{[]string{t.refresh(tenantOf(lane, api))}, func() ([]Damage, error) { return l.farScores(ctx, t.refresh(tenantOf(lane, api)), time.Second) }},
-		{[]string{keys.bodies()}, func() ([]Damage, error) { return l.bodies(ctx, keys) }},
-		{keys.keys(), func() ([]Damage, error) { return l.index(ctx, keys) }},
+	for _, find := range []func() ([]Damage, error){
+		func() ([]Damage, error) { return l.records(ctx, t) },
+		func() ([]Damage, error) { return l.time(ctx, t.lastChanged()) },
+		far(t.unknownTargets(), time.Second),
+		far(t.index(), time.Second),
+		far(t.shared("runs"), time.Millisecond),
+		far(t.late(tenant), time.Second),
+		far(t.refresh(tenant), time.Second),
+		func() ([]Damage, error) { return l.bodies(ctx, keys) },
+		func() ([]Damage, error) { return l.index(ctx, keys) },
 	} {
-		if slices.ContainsFunc(part.keys, skip) {
+		found, err := find()
+		if redis.HasErrorPrefix(err, "WRONGTYPE") {
 			continue
 		}
-		found, err := part.find()
 		if err != nil {
 			return nil, err
 		}
