@@ -10,7 +10,7 @@ import (
 // renewer renews a lease. It costs a timer and no goroutine while the call is
 // shorter than leaseRenewal.
 type renewer struct {
-	mark   *Lease
+	lease  *Lease
 	ctx    context.Context //nolint:containedctx // that of the sends: the timer renews for it after Keep has returned
 	cancel context.CancelCauseFunc
 
@@ -27,7 +27,7 @@ type renewer struct {
 // stop waits for a renewal that is running.
 func (m *Lease) Keep(ctx context.Context) (kept context.Context, stop func()) {
 	kept, cancel := context.WithCancelCause(ctx)
-	r := &renewer{mark: m, ctx: kept, cancel: cancel, renewed: time.Now()}
+	r := &renewer{lease: m, ctx: kept, cancel: cancel, renewed: time.Now()}
 	r.mu.Lock()
 	r.timer = time.AfterFunc(leaseRenewal, func() {
 		if m.ledger.guarded("the renewal of a lease", func() error { r.renew(); return nil }) != nil {
@@ -57,7 +57,7 @@ func (r *renewer) renew() {
 	r.mu.Unlock()
 	defer r.running.Done()
 
-	_, err := r.mark.run(r.ctx, "renew a lease", renew, leaseTime.Milliseconds())
+	_, err := r.lease.run(r.ctx, "renew a lease", renew, leaseTime.Milliseconds())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {

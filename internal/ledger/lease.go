@@ -67,7 +67,7 @@ type Delivery struct {
 	Fields   []Field
 	Row      Row
 	// Prompt says that the send follows at once: Begin notes that the outcome is
-	// unknown, and Gate may be left out. A field of mode Once needs Gate all the
+	// unknown, and Check may be left out. A field of mode Once needs Check all the
 	// same.
 	Prompt bool
 	// Landing is how long the platform may still carry out a request that was given up;
@@ -100,7 +100,7 @@ func (d Delivery) resends() string {
 func (d Delivery) landing() time.Duration { return cmp.Or(d.Landing, lateLanding) }
 
 // Lease is the lease of a target, for one attempt at one task. It is used by one
-// goroutine at a time, except Gate, which the goroutine that sends may call.
+// goroutine at a time, except Check, which the goroutine that sends may call.
 type Lease struct {
 	ledger   *Ledger
 	task     Delivery

@@ -97,7 +97,7 @@ func (m *Lease) Once() bool { return m.once != "" }
 func (m *Lease) Intent() (intent Intent, isUnknown bool) { return m.intent, m.isUnknown }
 
 // Intend sets the value of the field of mode Once for the next send. While the
-// outcome of another value is unknown, Gate refuses it.
+// outcome of another value is unknown, Check refuses it.
 func (m *Lease) Intend(value string) {
 	if m.intent.Value != value {
 		m.intent, m.noted = Intent{Value: value}, false

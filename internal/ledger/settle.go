@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// Uncheck removes what Gate noted, if the send did not leave. sent says that an
+// Uncheck removes what Check noted, if the send did not leave. sent says that an
 // earlier send of this attempt did. One round trip.
 func (m *Lease) Uncheck(ctx context.Context, sent bool) error {
 	args := []any{false}
