@@ -202,29 +202,32 @@ func (g *gate) drained(ctx context.Context) {
 
 // saw records how many tasks are pending.
 func (g *gate) saw(urgent, bulk int64) {
+	g.change(func() { g.pending, g.seen = [2]int64{urgent, bulk}, g.asking })
+}
+
+// change changes the state of the gate, and wakes the dequeue that waits for it.
+func (g *gate) change(do func()) {
 	g.mu.Lock()
-	g.pending = [2]int64{urgent, bulk}
-	g.seen = g.asking
+	do()
 	g.mu.Unlock()
 	g.moved.Broadcast()
 }
 
 // set applies the state of the holds, and reports whether the gate opened.
 func (g *gate) set(s state) (opened bool) {
-	g.mu.Lock()
-	switch was := g.state.cancel; {
-	case s.cancel && !was:
-		g.cancelWaiting(s.err)
-	case was && !s.cancel:
-		g.waitingTasks, g.cancelWaiting = context.WithCancelCause(context.Background())
-	}
-	opened = g.state.closed && !s.closed
-	g.state = s
-	if !s.closed || s.err.Probe != hold.ByTask {
-		g.probe = false
-	}
-	g.mu.Unlock()
-	g.moved.Broadcast()
+	g.change(func() {
+		switch was := g.state.cancel; {
+		case s.cancel && !was:
+			g.cancelWaiting(s.err)
+		case was && !s.cancel:
+			g.waitingTasks, g.cancelWaiting = context.WithCancelCause(context.Background())
+		}
+		opened = g.state.closed && !s.closed
+		g.state = s
+		if !s.closed || s.err.Probe != hold.ByTask {
+			g.probe = false
+		}
+	})
 	return opened
 }
 
@@ -255,12 +258,7 @@ func (g *gate) whenHeld(cancel context.CancelCauseFunc) (stop func() bool) {
 }
 
 // letProbe admits one task through the hold, if one is pending.
-func (g *gate) letProbe() {
-	g.mu.Lock()
-	g.probe = g.state.closed
-	g.mu.Unlock()
-	g.moved.Broadcast()
-}
+func (g *gate) letProbe() { g.change(func() { g.probe = g.state.closed }) }
 
 // waits reports whether a task is pending that could probe a hold.
 func (g *gate) waits() bool {
@@ -317,27 +315,16 @@ func (g *gate) join() {
 }
 
 // called counts an attempt that received its slot.
-func (g *gate) called() {
-	g.mu.Lock()
-	g.calling++
-	g.mu.Unlock()
-	g.moved.Broadcast()
-}
+func (g *gate) called() { g.change(func() { g.calling++ }) }
 
 // end removes an attempt that has ended from the counts.
 func (g *gate) end(called bool) {
-	g.mu.Lock()
-	g.running--
-	if called {
-		g.calling--
-	}
-	g.mu.Unlock()
-	g.moved.Broadcast()
+	g.change(func() {
+		g.running--
+		if called {
+			g.calling--
+		}
+	})
 }
 
-func (g *gate) close() {
-	g.mu.Lock()
-	g.closed = true
-	g.mu.Unlock()
-	g.moved.Broadcast()
-}
+func (g *gate) close() { g.change(func() { g.closed = true }) }
