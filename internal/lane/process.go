@@ -26,13 +26,14 @@ func (l *Lane) process(ctx context.Context, task *asynq.Task) error {
 	log := l.log.With("task", id, "type", fmt.Sprintf("%.80s", task.Type()))
 
 	queue, _ := asynq.GetQueueName(ctx)
-	a := &attempt{lane: l, urgent: queue == l.gate.urgent, probe: l.gate.begin(), run: runOf(id, task)}
-	report, v, now := l.try(ctx, a, l.delivery(id, queue, task), id, log)
+	d := delivery(id, queue, task)
+	a := &attempt{lane: l, urgent: queue == l.gate.urgent, probe: l.gate.begin(), run: runOf(d)}
+	report, v, now := l.try(ctx, a, d, id, log)
 	_ = l.set.HoldDamaged(v.Err)     // the rest is judged
 	ctx = context.WithoutCancel(ctx) // the pauses below must be written, too
 	if v.Class == outcome.Cancelled {
 		report.Outcome = handler.Cancelled
-		if err := l.cancel(ctx, id, task); err != nil {
+		if err := l.cancel(ctx, d); err != nil {
 			v = Judge(err, now, nil)
 		}
 	}
@@ -74,7 +75,7 @@ const forgotten = 2 * ledger.MaxKept
 
 // delivery returns the task as its handler receives it. An unreadable row number is
 // left out.
-func (l *Lane) delivery(id, queue string, task *asynq.Task) handler.Delivery {
+func delivery(id, queue string, task *asynq.Task) handler.Delivery {
 	run, row := kinds.RunOf(task.Headers())
 	return handler.Delivery{
 		TaskID: id, Type: task.Type(), Payload: task.Payload(), Queue: queue, Key: task.Headers()[kinds.KeyHeader], Run: run, Row: row,

@@ -5,8 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/hibiken/asynq"
-
+	"rollcall/internal/handler"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 )
@@ -28,12 +27,11 @@ func (s *Set) SetRuns(r Runs) { s.runs = r }
 
 // runOf returns the run of which a task is a row that was fed; "" for any other task, and
 // for a row that a person replayed from its dead letter.
-func runOf(id string, task *asynq.Task) string {
-	run, row := kinds.RunOf(task.Headers())
-	if !ledger.IsRunID(run) || id != run+":"+strconv.Itoa(row) {
+func runOf(d handler.Delivery) string {
+	if !ledger.IsRunID(d.Run) || d.TaskID != d.Run+":"+strconv.Itoa(d.Row) {
 		return ""
 	}
-	return run
+	return d.Run
 }
 
 // await waits until the state of the attempt's run is known, and judges it.
@@ -61,12 +59,11 @@ func (a *attempt) halted() error {
 }
 
 // cancel ends the task of a row whose run was cancelled, without a dead letter.
-func (l *Lane) cancel(ctx context.Context, id string, task *asynq.Task) error {
-	decoded, _, err := kinds.Decode(task.Type(), task.Payload())
+func (l *Lane) cancel(ctx context.Context, d handler.Delivery) error {
+	task, _, err := kinds.Decode(d.Type, d.Payload)
 	if err != nil {
 		return err
 	}
-	target, _ := kinds.Change(decoded, l.Organisation)
-	run, row := kinds.RunOf(task.Headers())
-	return l.set.ledger.Cancel(ctx, target, id, ledger.Row{Tenant: l.Tenant, Run: run, Row: row})
+	target, _ := kinds.Change(task, l.Organisation)
+	return l.set.ledger.Cancel(ctx, target, d.TaskID, ledger.Row{Tenant: l.Tenant, Run: d.Run, Row: d.Row})
 }
