@@ -35,7 +35,7 @@ func Keys(l registry.Lane) []ledger.KeyType {
 	if l.Address != "" {
 		keys = append(keys, ledger.KeyType{Key: pace.AddressKey(l.Address), Type: "hash"})
 	}
-	for _, queue := range queues(l) {
+	for _, queue := range registry.Queues(l.Tenant, l.Kind) {
 		keys = append(keys, ofQueue(queue)...)
 	}
 	return keys
@@ -43,10 +43,6 @@ func Keys(l registry.Lane) []ledger.KeyType {
 
 // MemoryKey is the key by which workers detect that Redis has lost an organisation's data.
 func MemoryKey(organisation string) string { return "rollcall:{" + organisation + "}:memory" }
-
-func queues(l registry.Lane) []string {
-	return []string{registry.Queue(l.Tenant, l.Kind, true), registry.Queue(l.Tenant, l.Kind, false)}
-}
 
 // Holds reports whether a lane can do nothing while one of its keys has another type.
 func Holds(key string) bool {
@@ -184,7 +180,7 @@ func Repair(ctx context.Context, rdb redis.UniversalClient, record *ledger.Ledge
 	}
 	names := []any{ticks, "rollcall.runs"}
 	for _, l := range lanes {
-		for _, queue := range queues(l) {
+		for _, queue := range registry.Queues(l.Tenant, l.Kind) {
 			names = append(names, queue)
 		}
 	}

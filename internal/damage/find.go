@@ -21,7 +21,7 @@ import (
 // lane's organisation, or of the dead letters of one cause. One round trip.
 func OfKey(ctx context.Context, record *ledger.Ledger, l registry.Lane, key string) ([]ledger.Damage, error) {
 	kind := ""
-	for _, queue := range queues(l) {
+	for _, queue := range registry.Queues(l.Tenant, l.Kind) {
 		if strings.HasPrefix(key, backlog.Key(queue, "t:")) {
 			kind = "hash"
 		}
@@ -126,7 +126,7 @@ func farthest(key string, now time.Time) (string, bool) {
 func scores(ctx context.Context, rdb redis.UniversalClient, l registry.Lane) ([]ledger.Damage, error) {
 	var found []ledger.Damage
 	now := time.Now()
-	for _, queue := range queues(l) {
+	for _, queue := range registry.Queues(l.Tenant, l.Kind) {
 		for _, set := range farScores {
 			key := backlog.Key(queue, set.name)
 			members, err := rdb.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{

@@ -53,9 +53,7 @@ func (d *damages) now() []string {
 func (s *Set) HoldDamaged(err error) error {
 	if e, ok := errors.AsType[*backlog.DamagedError](err); ok {
 		for queue, key := range e.Keys {
-			s.hold(key, func(l *Lane) bool {
-				return queue == registry.Queue(l.Tenant, l.Kind, true) || queue == registry.Queue(l.Tenant, l.Kind, false)
-			})
+			s.hold(key, func(l *Lane) bool { return slices.Contains(registry.Queues(l.Tenant, l.Kind), queue) })
 		}
 		return nil
 	}

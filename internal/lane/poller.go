@@ -41,7 +41,7 @@ func (s *Set) pollSoon() {
 func (s *Set) poll(ctx context.Context) {
 	var queues []string
 	for _, l := range s.lanes {
-		queues = append(queues, registry.Queue(l.Tenant, l.Kind, true), registry.Queue(l.Tenant, l.Kind, false))
+		queues = append(queues, registry.Queues(l.Tenant, l.Kind)...)
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -161,9 +161,9 @@ func (s *Set) memoryKeys() []string {
 	_, cluster := s.rdb.(*redis.ClusterClient)
 	for _, l := range s.lanes {
 		keys[damage.MemoryKey(l.Organisation)] = true
-		for _, urgent := range []bool{true, false} {
+		for _, queue := range registry.Queues(l.Tenant, l.Kind) {
 			if cluster {
-				keys["rollcall:memory:{"+registry.Queue(l.Tenant, l.Kind, urgent)+"}"] = true
+				keys["rollcall:memory:{"+queue+"}"] = true
 			}
 		}
 	}

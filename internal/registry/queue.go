@@ -18,6 +18,11 @@ func Queue(tenant string, kind tasks.Kind, urgent bool) string {
 	return queue
 }
 
+// Queues returns both queues of a lane, the urgent one first.
+func Queues(tenant string, kind tasks.Kind) []string {
+	return []string{Queue(tenant, kind, true), Queue(tenant, kind, false)}
+}
+
 // ParseQueue returns the parts of the name of a lane's queue. ok is false for a
 // queue that no lane has.
 func ParseQueue(queue string) (tenant string, kind tasks.Kind, urgent, ok bool) {
