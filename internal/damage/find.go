@@ -55,12 +55,8 @@ func Find(ctx context.Context, rdb redis.UniversalClient, record *ledger.Ledger,
 	}
 	// Damage that is repaired entry by entry is found below, with its entries.
 	found := slices.DeleteFunc(checked[0], func(d ledger.Damage) bool { return d.Type == "" && d.Entry == "" && d.Rebuild == "" })
-	entries, err := record.InspectLane(ctx, l.Organisation, string(l.Kind), name)
-	if err != nil {
-		return nil, err
-	}
-	found = append(found, entries...)
 	parts := []func() ([]ledger.Damage, error){
+		func() ([]ledger.Damage, error) { return record.InspectLane(ctx, l.Organisation, string(l.Kind), name) },
 		func() ([]ledger.Damage, error) { return paceEntries(ctx, rdb, l) },
 		func() ([]ledger.Damage, error) { return scores(ctx, rdb, l) },
 		func() ([]ledger.Damage, error) { return ofTasks(ctx, record, l) },
